@@ -1,0 +1,136 @@
+// The lab as configured: the one validated shape that the loader makes and the adapters read. No I/O here.
+
+import type { Cidr } from '../net/cidr.ts'
+import type { Ip } from '../net/ip.ts'
+import type {
+  AccountSettings,
+  DedicatedEgressIp,
+  HostnameRoute,
+  NamedList,
+  PrivateRoute,
+  SharedEgress,
+  VirtualNetwork,
+} from '../policy/account.ts'
+import type { Device, Identity } from '../policy/flow.ts'
+import type { Place } from '../policy/place.ts'
+import type { ExpressionSlot, Rule } from '../policy/rule.ts'
+import type { Listener } from '../proxy/arrival.ts'
+
+export interface LabConfig {
+  /** as given on the command line */
+  readonly file: string
+  readonly account: { readonly id: string; readonly name: string }
+  readonly settings: AccountSettings
+  readonly colosDown: readonly string[]
+  readonly dedicatedIps: readonly DedicatedEgressIp[]
+  readonly sharedEgress: SharedEgress
+  readonly virtualNetworks: readonly VirtualNetwork[]
+  readonly privateRoutes: readonly PrivateRoute[]
+  readonly hostnameRoutes: readonly HostnameRoute[]
+  readonly tunnels: readonly { readonly id: string; readonly name: string }[]
+  readonly lists: readonly NamedList[]
+  readonly rules: readonly ConfiguredRule[]
+  readonly users: readonly ConfiguredUser[]
+  readonly devices: readonly ConfiguredDevice[]
+  readonly sources: readonly ConfiguredSource[]
+  readonly listeners: readonly Listener[]
+  readonly destinations: readonly Destination[]
+  readonly origins: readonly OriginSpec[]
+  readonly categories: readonly Category[]
+  readonly geo: {
+    /** paths of MMDB files (City or Country); empty: the DB-IP City Lite package */
+    readonly databases: readonly string[]
+    /** destinations proxied by Cloudflare beside its published ranges ([E5]) */
+    readonly proxiedByCloudflare: readonly Cidr[]
+  }
+  readonly guard: GuardSettings
+  readonly timeouts: {
+    readonly connectMs: number
+    /** both directions silent ([RFC] none; product default 8 h) */
+    readonly idleMs: number
+    /** first byte, request head, SOCKS negotiation */
+    readonly handshakeMs: number
+    readonly drainMs: number
+  }
+  readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
+  readonly api: { readonly host: string; readonly port: number }
+  readonly log: { readonly maxBytes: number; readonly keep: number }
+}
+
+/** Where a rule stands in the file, for messages: line and column are 1-based and those of the expression's first
+ *  character where the YAML scalar is plain, quoted or a block. */
+export interface SourcePosition {
+  readonly line: number
+  readonly column: number
+}
+
+export interface ConfiguredRule extends Rule {
+  readonly position: SourcePosition
+  readonly expressionPositions: Readonly<Partial<Record<ExpressionSlot, SourcePosition>>>
+}
+
+export interface ConfiguredUser {
+  readonly identity: Identity
+  /** scrypt, in the form `scrypt$N$r$p$<salt base64>$<hash base64>` */
+  readonly passwordHash: string
+  /** where the person is; overrides the geo database */
+  readonly place?: Place
+  /** id of the device a connection is taken to come from when it names none */
+  readonly defaultDevice?: string
+  /** the person's current choice of virtual network, by id */
+  readonly virtualNetwork?: string
+}
+
+export interface ConfiguredDevice {
+  readonly device: Device
+  readonly user?: string
+  readonly place?: Place
+}
+
+/** Connections from this network are this user on this device and/or virtual network. */
+export interface ConfiguredSource {
+  readonly network: Cidr
+  readonly user?: string
+  readonly device?: string
+  readonly virtualNetwork?: string
+}
+
+/** A name the lab answers for, and where its public addresses really are. A destination without a name maps an address. */
+export interface Destination {
+  readonly name?: string
+  readonly addresses: readonly DestinationAddress[]
+  readonly place?: Place
+  readonly proxiedByCloudflare: boolean
+}
+
+export interface DestinationAddress {
+  readonly public: Ip
+  /** the local address that stands in; the public one itself where the machine owns it */
+  readonly standIn: Ip
+  /** public port → real port; a port that is absent is dialled as it is */
+  readonly ports: ReadonlyMap<number, number>
+}
+
+/** A test origin the lab runs itself, on its destination's stand-ins. */
+export interface OriginSpec {
+  readonly name: string
+  readonly kind: 'echo' | 'saas' | 'search' | 'site'
+  /** `saas`: addresses let in */
+  readonly allow: readonly Cidr[]
+  readonly title: string
+}
+
+/** Which hosts or networks belong to which content categories and applications (`net.fqdn.content_category`, `app.ids`). */
+export interface Category {
+  readonly host?: string
+  readonly network?: Cidr
+  readonly contentCategories: readonly number[]
+  readonly applications: readonly number[]
+}
+
+export interface GuardSettings {
+  /** loopback and private destinations: for loopback clients only (`lab`), or nobody (`strict`) */
+  readonly profile: 'lab' | 'strict'
+  readonly allow: readonly Cidr[]
+  readonly deny: readonly Cidr[]
+}

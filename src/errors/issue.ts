@@ -1,0 +1,30 @@
+// A problem in something a person wrote (configuration, rule, policy test, recording): data, rendered elsewhere.
+// All problems of one input are reported at once.
+
+/** Where: `file` as given by the user, 1-based `line` and `column`, `path` as keys and indexes into the document. */
+export interface Issue {
+  readonly severity: 'error' | 'warning' | 'advice'
+  /** stable, dotted: `config.unknown_key`, `expression.unknown_field`, `practice.P2` … */
+  readonly code: string
+  /** one lower-case clause saying what is wrong, user's text in backticks */
+  readonly message: string
+  /** what to do about it, one sentence, where there is something to say */
+  readonly hint?: string
+  readonly file?: string
+  readonly line?: number
+  readonly column?: number
+  readonly path?: readonly (string | number)[]
+  /** several lines: the source line with a caret under the span */
+  readonly drawing?: string
+}
+
+/** Thrown when input written by a person is not good; carries every issue found. The command line exits 2 with them. */
+export class InputError extends Error {
+  override readonly name = 'InputError'
+  readonly issues: readonly Issue[]
+
+  constructor(issues: readonly Issue[]) {
+    super(issues.map((issue) => issue.message).join('; '))
+    this.issues = issues
+  }
+}

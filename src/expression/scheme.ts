@@ -1,0 +1,50 @@
+// What an expression may speak of: fields with types and slots. The language knows no field of its own.
+
+import type { ValueType } from './value.ts'
+
+export interface Field {
+  readonly name: string
+  readonly type: ValueType
+  /** index into FieldValues */
+  readonly slot: number
+}
+
+export interface Scheme {
+  readonly fields: ReadonlyMap<string, Field>
+  /** value types for which `in $name` is allowed */
+  readonly listTypes: ReadonlySet<'Int' | 'Bytes' | 'Ip'>
+  /** result of `!=` on a missing value (section 10; default true) */
+  readonly missingNotEqual: boolean
+  /** other spellings of `field[*]` (compatibility note C4): `identity.groups[*].name` → `identity.groups.name` */
+  readonly objectArrays: ReadonlyMap<string, ReadonlyMap<string, string>>
+  /** for unknown names: says where the name belongs or what to write instead, one clause; undefined when it knows nothing */
+  readonly adviseUnknown?: (name: string) => string | undefined
+}
+
+export interface SchemeOptions {
+  readonly listTypes?: readonly ('Int' | 'Bytes' | 'Ip')[]
+  readonly missingNotEqual?: boolean
+  readonly objectArrays?: Readonly<Record<string, Readonly<Record<string, string>>>>
+  readonly adviseUnknown?: (name: string) => string | undefined
+}
+
+/** A scheme over these fields; slots are given in the order of the entries.
+ *  Throws a RangeError for a name that the grammar could never reference. */
+export function createScheme(fields: Readonly<Record<string, ValueType>>, options: SchemeOptions = {}): Scheme {
+  const entries = Object.entries(fields).map(([name, type], slot) => {
+    if (!/^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$/.test(name) || name.startsWith('not')) {
+      throw new RangeError(`\`${name}\` cannot be a field name`)
+    }
+    return [name, Object.freeze({ name, type, slot })] as const
+  })
+  const aliases = Object.entries(options.objectArrays ?? {}).map(
+    ([name, members]) => [name, new Map(Object.entries(members))] as const,
+  )
+  return Object.freeze({
+    fields: new Map(entries),
+    listTypes: new Set(options.listTypes ?? (['Int', 'Bytes', 'Ip'] as const)),
+    missingNotEqual: options.missingNotEqual ?? true,
+    objectArrays: new Map(aliases),
+    ...(options.adviseUnknown === undefined ? {} : { adviseUnknown: options.adviseUnknown }),
+  })
+}

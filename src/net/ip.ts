@@ -1,0 +1,84 @@
+// An IP address as a value: parsed once, compared as numbers. Refuses every spelling that is not a plain literal;
+// disguises (decimal, octal, short forms, embedded IPv4) are the business of host.ts and of the destination guard.
+
+import ipaddr from 'ipaddr.js'
+
+export type Family = 4 | 6
+
+/** One address. `words` holds one (IPv4) or four (IPv6) unsigned 32-bit integers, most significant first;
+ *  `text` is the canonical spelling (RFC 5952 for IPv6). Values are frozen and may be shared. */
+export interface Ip {
+  readonly family: Family
+  readonly words: readonly number[]
+  readonly text: string
+}
+
+/** Parses a dotted quad (four decimal octets, no leading zeros) or an IPv6 literal without brackets or zone.
+ *  IPv4-mapped IPv6 stays IPv6. Answers `undefined` for anything else. */
+export function parseIp(text: string): Ip | undefined {
+  const quad = parseQuad(text)
+  if (quad !== undefined) return fromIpv4Number(quad)
+  if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined
+  const dotted = text.lastIndexOf(':') + 1
+  if (text.includes('.') && parseQuad(text.slice(dotted)) === undefined) return undefined
+  const { parts } = ipaddr.IPv6.parse(text)
+  const words = [0, 2, 4, 6].map((at) => (((parts[at] ?? 0) << 16) | (parts[at + 1] ?? 0)) >>> 0)
+  return fromIpv6Words(words)
+}
+
+/** Like {@link parseIp}, for text that is known to be an address. Throws a RangeError otherwise. */
+export function ip(text: string): Ip {
+  const parsed = parseIp(text)
+  if (parsed === undefined) throw new RangeError(`\`${text}\` is not an IP address`)
+  return parsed
+}
+
+/** The IPv4 address with this unsigned 32-bit value. */
+export function fromIpv4Number(value: number): Ip {
+  const v = value >>> 0
+  return Object.freeze({
+    family: 4,
+    words: Object.freeze([v]),
+    text: `${v >>> 24}.${(v >>> 16) & 255}.${(v >>> 8) & 255}.${v & 255}`,
+  })
+}
+
+/** The IPv6 address with these four unsigned 32-bit words, most significant first. */
+export function fromIpv6Words(words: readonly number[]): Ip {
+  const parts = words.flatMap((word) => [word >>> 16, word & 0xffff])
+  return Object.freeze({ family: 6, words: Object.freeze([...words]), text: new ipaddr.IPv6(parts).toRFC5952String() })
+}
+
+/** Same family and same value. */
+export function equalIp(a: Ip, b: Ip): boolean {
+  return a.family === b.family && compareIp(a, b) === 0
+}
+
+/** Numeric order within a family; IPv4 sorts before IPv6. Negative, zero or positive. */
+export function compareIp(a: Ip, b: Ip): number {
+  if (a.family !== b.family) return a.family - b.family
+  for (let at = 0; at < a.words.length; at++) {
+    const difference = (a.words[at] ?? 0) - (b.words[at] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
+}
+
+/** `::ffff:a.b.c.d` as the IPv4 address it stands for; every other address unchanged (RFC 4291 section 2.5.5.2). */
+export function unmapIp(address: Ip): Ip {
+  const [a, b, c, d] = address.words
+  return address.family === 6 && a === 0 && b === 0 && c === 0xffff ? fromIpv4Number(d ?? 0) : address
+}
+
+function parseQuad(text: string): number | undefined {
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)
+  if (match === null) return undefined
+  let value = 0
+  for (let at = 1; at <= 4; at++) {
+    const digits = match[at] ?? ''
+    const octet = Number(digits)
+    if (octet > 255 || (digits.length > 1 && digits.startsWith('0'))) return undefined
+    value = value * 256 + octet
+  }
+  return value
+}

@@ -1,0 +1,56 @@
+// What is known of one connection to ONE destination address, before anything is decided (gateway-egress section 2).
+
+import type { Endpoint } from '../net/endpoint.ts'
+import type { Ip } from '../net/ip.ts'
+import type { Place } from './place.ts'
+
+export interface Group {
+  readonly id: string
+  readonly name: string
+  readonly email: string
+}
+
+/** The authenticated person. */
+export interface Identity {
+  readonly id: string
+  readonly email: string
+  readonly name: string
+  readonly groups: readonly Group[]
+  readonly samlAttributes: ReadonlyMap<string, readonly string[]>
+}
+
+export interface Device {
+  readonly id: string
+  readonly name: string
+  readonly sourceIp?: Ip
+  /** only for devices behind a GRE/IPsec on-ramp */
+  readonly internalSourceIp?: Ip
+  readonly posture: { readonly passed: readonly string[]; readonly failed: readonly string[] }
+}
+
+export interface Flow {
+  readonly transport: 'tcp' | 'udp'
+  /** the device's public address */
+  readonly source: Endpoint
+  readonly internalSource?: Ip
+  readonly identity?: Identity
+  readonly device?: Device
+  /** where the user is: decides ingress colo and balancing */
+  readonly userPlace?: Place
+  /** geo database on the source address */
+  readonly sourcePlace?: Place
+  readonly virtualNetworkId: string
+  /** the requested name (lower case, A-labels, no trailing dot); absent for a literal address */
+  readonly host?: string
+  /** the public address, never a stand-in */
+  readonly destination: Endpoint
+  readonly destinationPlace?: Place
+  /** orange-clouded ([E5]) */
+  readonly proxiedByCloudflare: boolean
+  readonly contentCategories: readonly number[]
+  readonly applications: readonly number[]
+  /** host name of the proxy endpoint the client came through */
+  readonly proxyEndpoint?: string
+  /** set by whoever knows: DNS queries resolved by Gateway itself are exempt ([E1]) */
+  readonly gatewayDns?: boolean
+}

@@ -1,0 +1,35 @@
+// Places on the globe: data centers and where people and addresses are.
+
+/** Somewhere on the globe. `country` is ISO 3166 alpha-2 in capitals, `continent` one of AF AN AS EU NA OC SA;
+ *  degrees are WGS 84, north and east positive. */
+export interface Place {
+  readonly city?: string
+  readonly country?: string
+  readonly continent?: string
+  readonly latitude: number
+  readonly longitude: number
+}
+
+/** A data center, by its IATA-like code. */
+export interface Colo {
+  readonly code: string
+  readonly city: string
+  readonly country: string
+  readonly latitude: number
+  readonly longitude: number
+}
+
+const EARTH_RADIUS_KM = 6371.0088
+
+/** Great-circle distance in kilometres (haversine on the mean earth radius). */
+export function distanceKm(a: Readonly<Point>, b: Readonly<Point>): number {
+  const half = (degrees: number) => Math.sin((degrees * Math.PI) / 360) ** 2
+  const cos = (degrees: number) => Math.cos((degrees * Math.PI) / 180)
+  const chord = half(b.latitude - a.latitude) + cos(a.latitude) * cos(b.latitude) * half(b.longitude - a.longitude)
+  return 2 * EARTH_RADIUS_KM * Math.asin(Math.min(1, Math.sqrt(chord)))
+}
+
+interface Point {
+  latitude: number
+  longitude: number
+}

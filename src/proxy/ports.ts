@@ -1,0 +1,84 @@
+// The interfaces the pipeline needs and the adapters implement; they meet in main.ts only.
+
+import type { Socket } from 'node:net'
+import type { Endpoint, Target } from '../net/endpoint.ts'
+import type { Family, Ip } from '../net/ip.ts'
+import type { Decision } from '../policy/decision.ts'
+import type { Device, Flow, Identity } from '../policy/flow.ts'
+import type { Place } from '../policy/place.ts'
+import type { Snapshot } from '../policy/snapshot.ts'
+import type { Arrival } from './arrival.ts'
+import type { SessionRecord } from './record.ts'
+
+/** Who a connection belongs to and what was chosen with it; the answer of the identify stage. */
+export interface Persona {
+  readonly identity?: Identity
+  readonly device?: Device
+  readonly virtualNetworkId: string
+  /** the device's public address: given, configured, or the peer's */
+  readonly source: Endpoint
+  readonly internalSource?: Ip
+  readonly userPlace?: Place
+  readonly family?: Family
+}
+
+/** One address a target resolves to. `dial` is where bytes really go (a stand-in where the lab has one). */
+export interface Candidate {
+  readonly destination: Endpoint
+  readonly dial: Endpoint
+  readonly place?: Place
+  readonly proxiedByCloudflare: boolean
+}
+
+/** One step of a dial: connect to `candidate.dial` from the egress of `decision`. */
+export interface DialAttempt {
+  readonly flow: Flow
+  readonly candidate: Candidate
+  readonly decision: Decision
+}
+
+/** An established upstream connection, its source address verified. */
+export interface Upstream {
+  readonly socket: Socket
+  readonly attempt: DialAttempt
+  /** the address and port really bound */
+  readonly local: Endpoint
+  /** what the client is told: the public egress address with the port really bound */
+  readonly announced: Endpoint
+}
+
+export interface Ports {
+  readonly snapshots: { current(): Snapshot }
+  /** Credentials, user-name parameters, listener and source address → who it is.
+   *  Throws GatewayError `identity.*`, `request.malformed`. */
+  readonly identify: (arrival: Arrival, snapshot: Snapshot) => Persona | Promise<Persona>
+  /** All addresses of a target in the order to try them (IPv6 first), each checked by the destination guard.
+   *  Throws GatewayError `name.*`, `guard.*`, `egress.no_matching_family`. */
+  readonly resolve: (target: Target, options: ResolveOptions) => readonly Candidate[] | Promise<readonly Candidate[]>
+  /** Facts about names and addresses that the flow needs beside its candidate. */
+  readonly placeOf: (address: Ip) => Place | undefined
+  readonly categoriesOf: (target: Target) => {
+    readonly contentCategories: readonly number[]
+    readonly applications: readonly number[]
+  }
+  /** Races the attempts (Happy Eyeballs, one source per family); resolves with the first that connects.
+   *  Throws GatewayError `egress.*`, `dial.*`. Aborting the signal cancels everything and frees the ports. */
+  readonly dial: (attempts: readonly DialAttempt[], options: DialOptions) => Promise<Upstream>
+  /** Takes one finished session; never blocks, never throws. */
+  readonly record: (record: SessionRecord) => void
+  /** Lab time, epoch ms with fractions. */
+  readonly now: () => number
+}
+
+export interface ResolveOptions {
+  readonly family?: Family
+  readonly transport: 'tcp' | 'udp'
+  readonly peer: Endpoint
+  readonly virtualNetworkId: string
+  readonly signal: AbortSignal
+}
+
+export interface DialOptions {
+  readonly signal: AbortSignal
+  readonly timeoutMs: number
+}

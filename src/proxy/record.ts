@@ -1,0 +1,93 @@
+// The session record: one flat line per connection under Cloudflare's field names for its Zero Trust network sessions,
+// and the lab's own facts under `Lab` (gateway-egress section 8).
+
+import type { CloseReason, ConnectionErrorCode } from '../errors/catalogue.ts'
+import type { Outcome } from '../policy/decision.ts'
+import type { InboundProtocol } from './arrival.ts'
+
+/** Times are RFC 3339 with nanoseconds, durations milliseconds, bytes whole numbers. Text fields are '' and numbers 0 where
+ *  a connection has no value, as in Cloudflare's data set. */
+export interface SessionRecord {
+  readonly AccountID: string
+  /** origin → client */
+  readonly BytesReceived: number
+  /** client → origin */
+  readonly BytesSent: number
+  readonly ClientTCPHandshakeDurationMs: number
+  readonly ClientTLSCipher: string
+  readonly ClientTLSHandshakeDurationMs: number
+  readonly ClientTLSVersion: string
+  readonly ConnectionCloseReason: CloseReason
+  readonly ConnectionReuse: boolean
+  readonly DestinationTunnelID: string
+  readonly DetectedProtocol: string
+  readonly DeviceID: string
+  readonly DeviceName: string
+  readonly EgressColoName: string
+  readonly EgressIP: string
+  readonly EgressPort: number
+  readonly EgressRuleID: string
+  readonly EgressRuleName: string
+  readonly Email: string
+  readonly IngressColoName: string
+  readonly InitialOriginIP: string
+  readonly Offramp: 'INTERNET' | 'MAGIC' | 'CFD_TUNNEL' | 'DEVICE_CLIENT' | 'MESH'
+  readonly OriginIP: string
+  readonly OriginPort: number
+  readonly OriginTLSCertificateIssuer: string
+  readonly OriginTLSCertificateValidationResult: string
+  readonly OriginTLSCipher: string
+  readonly OriginTLSHandshakeDurationMs: number
+  readonly OriginTLSVersion: string
+  readonly Protocol: 'TCP' | 'UDP' | 'ICMP' | 'ICMPV6'
+  readonly RegistrationID: string
+  readonly ResolvedFQDN: string
+  readonly RuleEvaluationDurationMs: number
+  readonly SNI: string
+  readonly SessionEndTime: string
+  readonly SessionID: string
+  readonly SessionStartTime: string
+  readonly SourceIP: string
+  readonly SourceInternalIP: string
+  readonly SourcePort: number
+  readonly TenantID: string
+  readonly UserID: string
+  readonly VirtualNetworkID: string
+  readonly Lab: LabRecord
+}
+
+/** What Cloudflare's record has no field for. `replay` decides a session anew from these and the fields above. */
+export interface LabRecord {
+  readonly inbound: InboundProtocol
+  readonly listener: string
+  /** absent where the connection failed before a decision */
+  readonly outcome?: Outcome
+  readonly reason: string
+  /** set when the connection failed or was cut */
+  readonly error?: { readonly code: ConnectionErrorCode; readonly message: string }
+  readonly rulePrecedence?: number
+  readonly policyRevision: number
+  readonly logical?: {
+    readonly colo: string
+    readonly city: string
+    readonly country: string
+    readonly latitude: number
+    readonly longitude: number
+  }
+  readonly virtualNetworkName: string
+  readonly proxyEndpoint?: string
+  readonly userPlace?: {
+    readonly city?: string
+    readonly country?: string
+    readonly latitude: number
+    readonly longitude: number
+  }
+  /** the destination as asked for, `host:port` */
+  readonly target: string
+  /** the local address really bound and the address really dialled, with ports */
+  readonly bind?: string
+  readonly dial?: string
+  readonly durationMs: number
+  /** forwarded HTTP: requests carried by this connection */
+  readonly requests?: number
+}
