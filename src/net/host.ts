@@ -1,0 +1,89 @@
+// The host a client asked for, normalised once: policy, resolver, guard, dialer and log all see this one form.
+// Refuses whatever is not a host on its own (userinfo, paths, blanks, percent escapes, zone ids) instead of repairing it.
+
+import type { Target } from './endpoint.ts'
+import { type Ip, parseIp, unmapIp } from './ip.ts'
+
+export type Host =
+  | { readonly kind: 'ip'; readonly ip: Ip }
+  /** lower case, A-labels, no trailing dot, at most 253 characters */
+  | { readonly kind: 'name'; readonly name: string }
+
+const MAX_TEXT = 255
+const MAX_NAME = 253
+
+/** Letters, digits, hyphens and underscores (underscores and leading digits occur in real names, TU-02). */
+const NAME = /^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/
+/** A last label that starts with a digit may make the whole a spelling of an IPv4 address. */
+const MAY_BE_IPV4 = /(?:^|\.)\d[^.]*$/
+
+/** Parses a bare host: a name, an IPv4 address in any spelling a resolver would take for one (decimal, hexadecimal, octal,
+ *  short, full-width digits; SS-01), an IPv6 literal with or without brackets. IPv4-mapped IPv6 becomes IPv4 (SS-02).
+ *  Names come back in lower case as A-labels (UTS 46) without the trailing dot. Answers `undefined` for anything else. */
+export function parseHost(text: string): Host | undefined {
+  if (text.length === 0 || text.length > MAX_TEXT) return undefined
+  if (text.startsWith('[')) return text.endsWith(']') ? parseIpv6(text.slice(1, -1)) : undefined
+  if (text.includes(':')) return parseIpv6(text)
+
+  const lower = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase()
+  if (NAME.test(lower) && !MAY_BE_IPV4.test(lower)) return nameHost(lower)
+  return parseWithUrl(text)
+}
+
+/** Parses host and port as they arrive separately (SOCKS). The port must be a whole number 1…65535. */
+export function parseTarget(host: string, port: number): Target | undefined {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) return undefined
+  const parsed = parseHost(host)
+  return parsed === undefined ? undefined : Object.freeze({ ...parsed, port })
+}
+
+/** Parses `host:port` as in CONNECT (RFC 9110 section 9.3.6) or in the authority of an absolute URI. IPv6 must be in brackets.
+ *  Without `defaultPort` the port is required; an empty port (`host:`) never counts as absent (TU-01). */
+export function parseAuthority(text: string, defaultPort?: number): Target | undefined {
+  const colon = text.lastIndexOf(':')
+  const hasPort = colon > text.lastIndexOf(']')
+  const host = hasPort ? text.slice(0, colon) : text
+  if (host.includes(':') && !host.startsWith('[')) return undefined
+  if (!hasPort) return defaultPort === undefined ? undefined : parseTarget(host, defaultPort)
+  const port = parsePort(text.slice(colon + 1))
+  return port === undefined ? undefined : parseTarget(host, port)
+}
+
+/** A port as text: decimal digits without sign or leading zero, 1…65535. */
+export function parsePort(text: string): number | undefined {
+  if (!/^[1-9]\d{0,4}$/.test(text)) return undefined
+  const port = Number(text)
+  return port <= 65_535 ? port : undefined
+}
+
+function parseIpv6(text: string): Host | undefined {
+  const ip = text.includes(':') ? parseIp(text) : undefined
+  return ip === undefined ? undefined : ipHost(unmapIp(ip))
+}
+
+/** WHATWG host parsing: IDNA and the many spellings of IPv4, the same that getaddrinfo and browsers know. The URL parser also
+ *  strips or interprets characters that have no place in a host, so those are refused before it sees them. */
+function parseWithUrl(text: string): Host | undefined {
+  if (hasForbiddenCharacter(text) || !URL.canParse(`http://${text}/`)) return undefined
+  const { hostname } = new URL(`http://${text}/`)
+  const ip = parseIp(hostname)
+  if (ip !== undefined) return ipHost(ip)
+  const name = hostname.endsWith('.') ? hostname.slice(0, -1) : hostname
+  return NAME.test(name) ? nameHost(name) : undefined
+}
+
+function hasForbiddenCharacter(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code <= 0x20 || code === 0x7f) return true
+  }
+  return /[%@/\\?#:[\]]/.test(text)
+}
+
+function ipHost(ip: Ip): Host {
+  return Object.freeze({ kind: 'ip', ip })
+}
+
+function nameHost(name: string): Host | undefined {
+  return name.length > MAX_NAME ? undefined : Object.freeze({ kind: 'name', name })
+}
