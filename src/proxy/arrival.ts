@@ -36,14 +36,19 @@ export interface Credentials {
   readonly password: string
 }
 
-export interface Arrival {
+/** Who knocks and at which door, before anything is asked for: all that identification rests on. SOCKS5 answers a
+ *  password before it hears the target (RFC 1929). */
+export interface Knock {
   readonly protocol: InboundProtocol
   readonly transport: 'tcp' | 'udp'
   readonly listener: Listener
   /** the peer of the client's socket */
   readonly peer: Endpoint
-  readonly target: Target
   readonly credentials?: Credentials
   /** epoch ms when the client's connection was accepted */
   readonly acceptedAt: number
+}
+
+export interface Arrival extends Knock {
+  readonly target: Target
 }

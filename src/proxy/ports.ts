@@ -7,7 +7,7 @@ import type { Decision } from '../policy/decision.ts'
 import type { Device, Flow, Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
 import type { Snapshot } from '../policy/snapshot.ts'
-import type { Arrival } from './arrival.ts'
+import type { Knock } from './arrival.ts'
 import type { SessionRecord } from './record.ts'
 
 /** Who a connection belongs to and what was chosen with it; the answer of the identify stage. */
@@ -51,7 +51,7 @@ export interface Ports {
   readonly snapshots: { current(): Snapshot }
   /** Credentials, user-name parameters, listener and source address → who it is.
    *  Throws GatewayError `identity.*`, `request.malformed`. */
-  readonly identify: (arrival: Arrival, snapshot: Snapshot) => Persona | Promise<Persona>
+  readonly identify: (knock: Knock, snapshot: Snapshot) => Persona | Promise<Persona>
   /** All addresses of a target in the order to try them (IPv6 first), each checked by the destination guard.
    *  Throws GatewayError `name.*`, `guard.*`, `egress.no_matching_family`. */
   readonly resolve: (target: Target, options: ResolveOptions) => readonly Candidate[] | Promise<readonly Candidate[]>
