@@ -1,0 +1,138 @@
+// One MMDB file in memory: read at first use or ahead of it, replaced as a whole when the file changes. A file that
+// cannot be read never takes the place of one that could.
+
+import { readFileSync, watch } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import { Reader, type Response } from 'maxmind'
+import { InputError, type Issue } from '../errors/issue.ts'
+import type { Family, Ip } from '../net/ip.ts'
+
+/** A database to use. `family` spares the reading of a file that is known to hold only one family. */
+export interface GeoSource {
+  readonly path: string
+  readonly family?: Family
+}
+
+/** What a loaded file says of itself. */
+export interface GeoFileFacts {
+  readonly path: string
+  /** such as `GeoLite2-City` */
+  readonly type: string
+  /** epoch ms */
+  readonly builtAt: number
+}
+
+/** Changes come in bursts (write, rename, touch); the file is read once it has been quiet this long. */
+const QUIET_MS = 250
+
+/** One database file; create it with a path that exists. */
+export class MmdbFile {
+  readonly #source: GeoSource
+  #reader: Reader<Response> | undefined
+  #loading: Promise<void> | undefined
+  #reloads = 0
+
+  constructor(source: GeoSource) {
+    this.#source = source
+  }
+
+  /** Reads the file ahead of its first use. Rejects with an InputError when it is not a readable MMDB file. */
+  load(): Promise<void> {
+    if (this.#reader !== undefined) return Promise.resolve()
+    this.#loading ??= this.reload().finally(() => {
+      this.#loading = undefined
+    })
+    return this.#loading
+  }
+
+  /** Reads the file anew and swaps it in; on an InputError the old contents stay in use. Of overlapping calls the last wins. */
+  async reload(): Promise<void> {
+    const turn = ++this.#reloads
+    const { path } = this.#source
+    const reader = open(path, await readFile(path).catch(refuse(path)))
+    if (turn === this.#reloads) this.#reader = reader
+  }
+
+  /** The raw record that covers an address, or null. A file not read yet is read here and now, so that the first lookup has
+   *  its answer too. A record that does not decode counts as absent. Throws an InputError when the file cannot be read. */
+  record(address: Ip): unknown {
+    if (this.#source.family !== undefined && this.#source.family !== address.family) return null
+    this.#reader ??= openNow(this.#source.path)
+    if (address.family === 6 && this.#reader.metadata.ipVersion === 4) return null
+    try {
+      return this.#reader.get(address.text)
+    } catch {
+      return null
+    }
+  }
+
+  /** `undefined` while the file has not been read. */
+  facts(): GeoFileFacts | undefined {
+    const metadata = this.#reader?.metadata
+    if (metadata === undefined) return undefined
+    return { path: this.#source.path, type: metadata.databaseType, builtAt: metadata.buildEpoch.getTime() }
+  }
+
+  /** Calls back each time the file has changed and been quiet for a moment. The directory is watched, because updaters put
+   *  a new file in the place of the old one. Never keeps the process alive; answers how to stop. */
+  onChange(changed: () => void): () => void {
+    const name = basename(this.#source.path)
+    let timer: NodeJS.Timeout | undefined
+    const watcher = watch(dirname(this.#source.path), { persistent: false }, (_event, file) => {
+      if (file !== null && file !== name) return
+      clearTimeout(timer)
+      timer = setTimeout(changed, QUIET_MS)
+      timer.unref()
+    })
+    watcher.on('error', () => watcher.close())
+    return () => {
+      clearTimeout(timer)
+      watcher.close()
+    }
+  }
+}
+
+function openNow(path: string): Reader<Response> {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (cause) {
+    return refuse(path)(cause)
+  }
+  return open(path, bytes)
+}
+
+/** A reader over complete contents: the search tree and its data must really be there, not only the metadata. */
+function open(path: string, bytes: Buffer): Reader<Response> {
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
+    throw broken(path, `\`${path}\` is compressed`, 'unpack it first: the lab reads .mmdb files, not .gz or .tar.gz')
+  }
+  try {
+    const reader = new Reader<Response>(bytes)
+    for (const probe of ['1.1.1.1', '223.255.255.255']) reader.get(probe)
+    return reader
+  } catch {
+    throw broken(
+      path,
+      `\`${path}\` is not a readable MMDB file`,
+      'give a City or Country database in MaxMind DB format',
+    )
+  }
+}
+
+function refuse(path: string): (cause: unknown) => never {
+  return (cause) => {
+    const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : ''
+    throw broken(
+      path,
+      `the geo database \`${path}\` cannot be read${code}`,
+      'give the path of a file this user may read',
+    )
+  }
+}
+
+function broken(file: string, message: string, hint: string): InputError {
+  const issue: Issue = { severity: 'error', code: 'geo.database_unreadable', message, hint, file }
+  return new InputError([issue])
+}
