@@ -1,0 +1,45 @@
+// What the lab says of itself (started, certificate made, log file full …), on standard error: a plain line for a person
+// at a terminal, pino's JSON elsewhere. Sessions do not come here.
+
+import { pino } from 'pino'
+import { printable } from './printable.ts'
+
+export type EventDetails = Readonly<Record<string, string | number | boolean>>
+
+export interface EventLog {
+  info(message: string, details?: EventDetails): void
+  warn(message: string, details?: EventDetails): void
+  /** `error` with its stack goes to JSON; a terminal gets its message */
+  error(message: string, error?: unknown, details?: EventDetails): void
+}
+
+export interface EventLogOptions {
+  readonly write: (text: string) => void
+  readonly form: 'line' | 'ndjson'
+}
+
+/** An event log that writes whole lines. Values under the usual names of secrets are blacked out. */
+export function createEventLog({ write, form }: EventLogOptions): EventLog {
+  return form === 'line' ? lineLog(write) : jsonLog(write)
+}
+
+function jsonLog(write: (text: string) => void): EventLog {
+  const logger = pino(
+    { base: { name: 'egresslab' }, redact: ['password', 'token', 'authorization', 'credentials'] },
+    { write },
+  )
+  return {
+    info: (message, details) => logger.info(details ?? {}, message),
+    warn: (message, details) => logger.warn(details ?? {}, message),
+    error: (message, error, details) => logger.error({ ...details, err: error }, message),
+  }
+}
+
+function lineLog(write: (text: string) => void): EventLog {
+  const line = (level: string, message: string) => write(`egresslab: ${level}${printable(message, 1000)}\n`)
+  return {
+    info: (message) => line('', message),
+    warn: (message) => line('warning: ', message),
+    error: (message, error) => line('error: ', error instanceof Error ? `${message}: ${error.message}` : message),
+  }
+}

@@ -1,0 +1,58 @@
+// Where finished sessions go: the file, the last few in memory, and standard output (a readable line each on a terminal,
+// NDJSON elsewhere). Taking a record never blocks and never throws; what had to be dropped is counted.
+
+import type { SessionRecord } from '../proxy/record.ts'
+import type { LineQueue } from './line-queue.ts'
+import { createRing } from './ring.ts'
+import { sessionLine } from './session-line.ts'
+
+export interface SessionLog {
+  record(record: SessionRecord): void
+  /** the last sessions, oldest first */
+  recent(): readonly SessionRecord[]
+  /** sessions recorded so far, and log lines lost */
+  readonly total: number
+  readonly dropped: number
+  /** Tells every new session; the answer stops it. */
+  subscribe(listener: (record: SessionRecord) => void): () => void
+  /** Writes what is waiting, for at most `deadlineMs`. */
+  close(deadlineMs: number): Promise<void>
+}
+
+export interface SessionLogOptions {
+  readonly file?: LineQueue
+  readonly output?: { readonly queue: LineQueue; readonly form: 'line' | 'ndjson'; readonly colour: boolean }
+  /** sessions kept in memory (default 1000) */
+  readonly remember?: number
+}
+
+/** A log over these sinks; any of them may be absent. */
+export function createSessionLog(options: SessionLogOptions): SessionLog {
+  const { file, output } = options
+  const ring = createRing<SessionRecord>(options.remember ?? 1000)
+  const listeners = new Set<(record: SessionRecord) => void>()
+  const sinks = [file, output?.queue].filter((sink) => sink !== undefined)
+  return {
+    record(record) {
+      ring.push(record)
+      const json = file !== undefined || output?.form === 'ndjson' ? JSON.stringify(record) : ''
+      file?.push(json)
+      output?.queue.push(output.form === 'ndjson' ? json : sessionLine(record, output))
+      for (const listener of listeners) listener(record)
+    },
+    recent: () => ring.items(),
+    get total() {
+      return ring.total
+    },
+    get dropped() {
+      return sinks.reduce((sum, sink) => sum + sink.dropped, 0)
+    },
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    async close(deadlineMs) {
+      await Promise.all(sinks.map((sink) => sink.close(deadlineMs)))
+    },
+  }
+}
