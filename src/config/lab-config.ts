@@ -30,6 +30,8 @@ export interface LabConfig {
   readonly tunnels: readonly { readonly id: string; readonly name: string }[]
   readonly lists: readonly NamedList[]
   readonly rules: readonly ConfiguredRule[]
+  /** `policy.source`: rules may be changed at the API (`api`, the default), or the file alone owns them (`file`) */
+  readonly policySource?: 'api' | 'file'
   readonly users: readonly ConfiguredUser[]
   readonly devices: readonly ConfiguredDevice[]
   readonly sources: readonly ConfiguredSource[]

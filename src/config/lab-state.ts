@@ -1,0 +1,190 @@
+// The lab as it stands at run time: the documents the store keeps and the API shows. Plain JSON values under our own
+// names, so that they can be written to disk as they are; addresses stay the text their author wrote. No I/O here.
+
+import type { AccountSettings, HostnameRoute, VirtualNetwork } from '../policy/account.ts'
+import type { Rule } from '../policy/rule.ts'
+import type { Snapshot } from '../policy/snapshot.ts'
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+export type JsonObject = { readonly [key: string]: Json }
+
+/** A rule with everything its author sent that the policy does not read: settings of other rule types, schedule,
+ *  expiration. `rest` is handed back untouched ([R9]). */
+export interface RuleDocument extends Rule {
+  readonly rest: JsonObject
+}
+
+export interface ListDocument {
+  readonly id: string
+  readonly name: string
+  readonly type: string
+  readonly description: string
+  readonly items: readonly ListItem[]
+}
+
+/** `createdAt` in epoch ms. */
+export interface ListItem {
+  readonly value: string
+  readonly description: string
+  readonly createdAt: number
+}
+
+export interface TunnelDocument {
+  readonly id: string
+  readonly name: string
+  readonly configSource: 'local' | 'cloudflare'
+}
+
+export interface PrivateRouteDocument {
+  readonly id: string
+  /** prefix in canonical spelling */
+  readonly network: string
+  readonly virtualNetworkId: string
+  readonly tunnelId: string
+  readonly comment: string
+}
+
+export interface ProxyEndpointDocument {
+  readonly id: string
+  readonly kind: 'ip' | 'identity'
+  readonly name: string
+  readonly subdomain: string
+  readonly networks: readonly string[]
+}
+
+export interface PacFileDocument {
+  readonly id: string
+  readonly name: string
+  readonly slug: string
+  readonly description: string
+  readonly contents: string
+}
+
+/** The range initial resolved IPs are taken from, one per family (gateway-egress section 9). */
+export interface PlaceholderSubnetDocument {
+  readonly id: 'v4' | 'v6'
+  readonly uuid: string
+  readonly name: string
+  readonly comment: string
+  readonly network: string
+}
+
+/** One of the account's settings; each is its own document so that the file and the API may own different ones. */
+export interface SettingDocument {
+  readonly id: keyof AccountSettings
+  readonly value: Json
+}
+
+/** Parts of Cloudflare's Gateway configuration and logging settings that the lab keeps and never acts on. */
+export interface KeptSettingsDocument {
+  readonly id: 'configuration' | 'logging'
+  readonly value: JsonObject
+}
+
+export interface ColoDocument {
+  /** the colo's code */
+  readonly id: string
+  readonly down: boolean
+}
+
+/** A person's current choice of virtual network; null is the account's default. */
+export interface ChoiceDocument {
+  /** email, lower case */
+  readonly id: string
+  readonly virtualNetworkId: string | null
+}
+
+/** Lab time is machine time plus this. */
+export interface ClockDocument {
+  readonly id: 'lab'
+  readonly offsetMs: number
+}
+
+/** Every kind of document by its name. */
+export interface Documents {
+  readonly rule: RuleDocument
+  readonly list: ListDocument
+  readonly virtualNetwork: VirtualNetwork
+  readonly tunnel: TunnelDocument
+  readonly privateRoute: PrivateRouteDocument
+  readonly hostnameRoute: HostnameRoute
+  readonly proxyEndpoint: ProxyEndpointDocument
+  readonly pacFile: PacFileDocument
+  readonly placeholderSubnet: PlaceholderSubnetDocument
+  readonly setting: SettingDocument
+  readonly keptSettings: KeptSettingsDocument
+  readonly colo: ColoDocument
+  readonly choice: ChoiceDocument
+  readonly clock: ClockDocument
+}
+
+export type Kind = keyof Documents
+
+export const KINDS = [
+  'rule',
+  'list',
+  'virtualNetwork',
+  'tunnel',
+  'privateRoute',
+  'hostnameRoute',
+  'proxyEndpoint',
+  'pacFile',
+  'placeholderSubnet',
+  'setting',
+  'keptSettings',
+  'colo',
+  'choice',
+  'clock',
+] as const satisfies readonly Kind[]
+
+/** A document with its history. Times are epoch ms of the lab's clock. */
+export interface Stored<K extends Kind = Kind> {
+  readonly value: Documents[K]
+  /** 1 at first, one more with every change */
+  readonly version: number
+  readonly createdAt: number
+  readonly updatedAt: number
+  /** set: gone for everybody, kept for listings of deleted things and so that the file does not bring it back */
+  readonly deletedAt: number | null
+  /** whose word holds: the configuration file's, or a change made at run time */
+  readonly source: 'file' | 'api'
+  /** fingerprint of the file's version this one is, or was made from; null where the file never had one */
+  readonly seed: string | null
+}
+
+export type LabState = { readonly [K in Kind]: ReadonlyMap<string, Stored<K>> }
+
+/** A policy snapshot with the documents it was made from. */
+export interface LabSnapshot extends Snapshot {
+  readonly state: LabState
+}
+
+/** What a change works on: reads see its own writes; nothing happens unless the whole change is accepted. */
+export interface Draft {
+  /** lab time, epoch ms */
+  readonly now: number
+  /** The live document, or undefined. */
+  get<K extends Kind>(kind: K, id: string): Documents[K] | undefined
+  /** All live documents of a kind in the order they were made. */
+  all<K extends Kind>(kind: K): Documents[K][]
+  /** Creates or replaces. */
+  put<K extends Kind>(kind: K, value: Documents[K]): void
+  /** Removes; false where there was nothing. */
+  remove(kind: Kind, id: string): boolean
+}
+
+/** One document that a change touched. */
+export interface Touched {
+  readonly kind: Kind
+  readonly id: string
+  readonly action: 'created' | 'updated' | 'deleted'
+}
+
+/** Something that differs from the configuration file because it was changed at run time. */
+export interface Override {
+  readonly kind: Kind
+  readonly id: string
+  readonly change: 'added' | 'changed' | 'deleted'
+  /** the file's version is no longer the one that was changed */
+  readonly fileMovedOn: boolean
+}

@@ -1,0 +1,49 @@
+// The one error class of changes to the lab's state: every way a change can be refused, with the HTTP status and
+// Cloudflare's numeric code its API answers with (gateway-egress section 10). Where Cloudflare's number is not known
+// from public material, the lab uses numbers of its own from 20000 upward.
+
+/** HTTP status and Cloudflare error code of one kind of refusal. */
+export interface ChangeRendering {
+  readonly status: number
+  readonly cloudflareCode: number
+}
+
+/** Code → rendering. The keys are the complete list of reasons a change can be refused for. */
+export const CHANGE_ERRORS = {
+  'change.not_found': { status: 404, cloudflareCode: 2000 },
+  'change.invalid': { status: 400, cloudflareCode: 2001 },
+  'change.expression': { status: 400, cloudflareCode: 2006 },
+  'change.precedence_taken': { status: 409, cloudflareCode: 2011 },
+  'change.address_not_owned': { status: 400, cloudflareCode: 2055 },
+  'change.invalid_action': { status: 400, cloudflareCode: 2087 },
+  'change.name_taken': { status: 409, cloudflareCode: 1013 },
+  'change.route_exists': { status: 409, cloudflareCode: 1014 },
+  'change.in_use': { status: 409, cloudflareCode: 1022 },
+  'change.revision_differs': { status: 412, cloudflareCode: 20001 },
+  'change.rules_read_only': { status: 409, cloudflareCode: 20002 },
+  'change.disk': { status: 507, cloudflareCode: 20003 },
+} as const satisfies Record<string, ChangeRendering>
+
+export type ChangeErrorCode = keyof typeof CHANGE_ERRORS
+
+/** A change that was refused; nothing of it happened. `message` is for people, `code` for programs; `details` are
+ *  facts an API answer may carry, free of secrets (an expression's span, the object in the way …). */
+export class ChangeError extends Error {
+  override readonly name = 'ChangeError'
+  readonly code: ChangeErrorCode
+  readonly details: Readonly<Record<string, unknown>>
+
+  constructor(
+    code: ChangeErrorCode,
+    message: string,
+    options: { cause?: unknown; details?: Readonly<Record<string, unknown>> } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.details = options.details ?? {}
+  }
+
+  get rendering(): ChangeRendering {
+    return CHANGE_ERRORS[this.code]
+  }
+}

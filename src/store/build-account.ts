@@ -1,0 +1,55 @@
+// The policy's view of a state: the account value that decisions rest on. Pure.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import type { LabState, Stored } from '../config/lab-state.ts'
+import { ChangeError } from '../errors/change-error.ts'
+import { parseCidr } from '../net/cidr.ts'
+import type { Account, AccountSettings, PrivateRoute } from '../policy/account.ts'
+import table from '../policy/colos.json' with { type: 'json' }
+import type { Colo } from '../policy/place.ts'
+
+/** All known data centers, in the order shared egress addresses are counted in. */
+export const COLOS: ReadonlyMap<string, Colo> = new Map(
+  table.map(({ code, city, country, lat, lon }) => [
+    code,
+    Object.freeze({ code, city, country, latitude: lat, longitude: lon }),
+  ]),
+)
+
+/** The account of a state whose invariants hold. Throws ChangeError `change.invalid` for a colo nobody knows. */
+export function buildAccount(config: LabConfig, state: LabState): Account {
+  const down = live(state.colo).filter((colo) => colo.down)
+  for (const { id } of down) {
+    if (!COLOS.has(id)) throw new ChangeError('change.invalid', `there is no data center \`${id}\``)
+  }
+  const settings = Object.fromEntries(live(state.setting).map(({ id, value }) => [id, value]))
+  return Object.freeze({
+    id: config.account.id,
+    name: config.account.name,
+    colos: COLOS,
+    colosDown: new Set(down.map(({ id }) => id)),
+    dedicatedIps: config.dedicatedIps,
+    sharedEgress: config.sharedEgress,
+    virtualNetworks: live(state.virtualNetwork),
+    privateRoutes: live(state.privateRoute).map(privateRoute),
+    hostnameRoutes: live(state.hostnameRoute),
+    lists: live(state.list).map((list) => ({ ...list, items: list.items.map(({ value }) => value) })),
+    settings: Object.freeze({ ...config.settings, ...(settings as Partial<AccountSettings>) }),
+  })
+}
+
+function live<T>(documents: ReadonlyMap<string, Omit<Stored, 'value'> & { readonly value: T }>): T[] {
+  return [...documents.values()].filter(({ deletedAt }) => deletedAt === null).map(({ value }) => value)
+}
+
+function privateRoute(route: {
+  id: string
+  network: string
+  virtualNetworkId: string
+  tunnelId: string
+  comment: string
+}): PrivateRoute {
+  const network = parseCidr(route.network)
+  if (network === undefined) throw new ChangeError('change.invalid', `\`${route.network}\` is not a network`)
+  return Object.freeze({ ...route, network })
+}

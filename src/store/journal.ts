@@ -1,0 +1,36 @@
+// What the store needs of a disk, and the journal that has none (`--ephemeral`). A commit is all or nothing, and
+// what it acknowledged is found again by the next start.
+
+import type { Kind } from '../config/lab-state.ts'
+
+/** One document as written to disk; `body` is its value as JSON. */
+export interface Row {
+  readonly kind: Kind
+  readonly id: string
+  readonly body: string
+  readonly version: number
+  readonly createdAt: number
+  readonly updatedAt: number
+  readonly deletedAt: number | null
+  readonly source: 'file' | 'api'
+  readonly seed: string | null
+}
+
+export type RowChange = { readonly write: Row } | { readonly erase: { readonly kind: Kind; readonly id: string } }
+
+export interface Journal {
+  /** The last revision committed; 0 on a fresh state. */
+  readonly revision: number
+  /** Every row in the order the documents were first written. */
+  load(): readonly Row[]
+  /** Throws ChangeError `change.disk`; then nothing was written. */
+  commit(changes: readonly RowChange[], revision: number): void
+  /** Can a commit be expected to succeed? For readiness. */
+  isWritable(): boolean
+  close(): void
+}
+
+/** Keeps nothing. */
+export function memoryJournal(): Journal {
+  return { revision: 0, load: () => [], commit: () => undefined, isWritable: () => true, close: () => undefined }
+}

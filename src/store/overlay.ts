@@ -1,0 +1,104 @@
+// Lays what was changed at run time over what the file declares. The rule: whoever changed a document last by hand at
+// run time owns it until it is reverted; everything else follows the file. Nothing is dropped silently.
+
+import { type Documents, KINDS, type Kind, type LabState, type Override, type Stored } from '../config/lab-state.ts'
+import type { Row, RowChange } from './journal.ts'
+import { fingerprint, type Seeds } from './seed.ts'
+
+export interface Overlaid {
+  readonly state: LabState
+  /** rows the next commit has to write so that disk and state agree */
+  readonly changes: readonly RowChange[]
+}
+
+/** One state from the file's documents and the rows kept from before. `fileOnly` kinds take the file's word alone;
+ *  what the API once said of them stays on disk, set aside. */
+export function overlay(seeds: Seeds, rows: readonly Row[], now: number, fileOnly: ReadonlySet<Kind>): Overlaid {
+  const changes: RowChange[] = []
+  const mergeKind = <K extends Kind>(kind: K): ReadonlyMap<string, Stored<K>> => {
+    const mine = rows.filter((row) => row.kind === kind)
+    const kept = fileOnly.has(kind) ? mine.filter((row) => row.source === 'file') : mine
+    const setAside = new Set(fileOnly.has(kind) ? mine.filter((row) => row.source === 'api').map(({ id }) => id) : [])
+    const merged = merge(kind, seeds[kind], kept, now)
+    for (const change of merged.changes) {
+      const id = 'write' in change ? change.write.id : change.erase.id
+      if (!setAside.has(id)) changes.push(change)
+    }
+    return merged.documents
+  }
+  const state = Object.fromEntries(KINDS.map((kind) => [kind, mergeKind(kind)])) as unknown as LabState
+  return { state: Object.freeze(state), changes }
+}
+
+function merge<K extends Kind>(kind: K, seeds: Seeds[K], rows: readonly Row[], now: number) {
+  const documents = new Map<string, Stored<K>>()
+  const changes: RowChange[] = []
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  for (const [id, value] of seeds as ReadonlyMap<string, Documents[K]>) {
+    const row = byId.get(id)
+    byId.delete(id)
+    const stored = row?.source === 'api' ? fromRow<K>(row) : followFile(value, row, now)
+    documents.set(id, stored)
+    if (row?.source !== 'api' && row?.seed !== stored.seed) changes.push({ write: toRow(kind, stored) })
+  }
+  for (const row of byId.values()) {
+    const gone = row.source === 'file' || (row.deletedAt !== null && row.seed !== null && !KEEPS_DELETED.has(kind))
+    if (gone) changes.push({ erase: { kind, id: row.id } })
+    else documents.set(row.id, fromRow<K>(row))
+  }
+  return { documents: documents as ReadonlyMap<string, Stored<K>>, changes }
+}
+
+/** Kinds whose deleted documents can still be listed (`is_deleted`), as Cloudflare keeps them. */
+export const KEEPS_DELETED: ReadonlySet<Kind> = new Set<Kind>([
+  'virtualNetwork',
+  'privateRoute',
+  'hostnameRoute',
+  'tunnel',
+])
+
+function followFile<K extends Kind>(value: Documents[K], row: Row | undefined, now: number): Stored<K> {
+  const seed = fingerprint(value)
+  const history =
+    row === undefined
+      ? { version: 1, createdAt: now, updatedAt: now }
+      : row.seed === seed
+        ? { version: row.version, createdAt: row.createdAt, updatedAt: row.updatedAt }
+        : { version: row.version + 1, createdAt: row.createdAt, updatedAt: now }
+  return Object.freeze({ value: deepFreeze(value), ...history, deletedAt: null, source: 'file' as const, seed })
+}
+
+function fromRow<K extends Kind>(row: Row): Stored<K> {
+  const { version, createdAt, updatedAt, deletedAt, source, seed } = row
+  const value = deepFreeze(JSON.parse(row.body) as Documents[K])
+  return Object.freeze({ value, version, createdAt, updatedAt, deletedAt, source, seed })
+}
+
+export function toRow<K extends Kind>(kind: K, stored: Stored<K>): Row {
+  const { value, version, createdAt, updatedAt, deletedAt, source, seed } = stored
+  return { kind, id: value.id, body: JSON.stringify(value), version, createdAt, updatedAt, deletedAt, source, seed }
+}
+
+/** What differs from the file because it was changed at run time. */
+export function overridesOf(state: LabState, seeds: Seeds): readonly Override[] {
+  const found: Override[] = []
+  for (const kind of KINDS) {
+    for (const [id, stored] of state[kind] as ReadonlyMap<string, Stored>) {
+      const declared = seeds[kind].get(id)
+      if (stored.source === 'file' || (stored.deletedAt !== null && declared === undefined)) continue
+      const change = declared === undefined ? 'added' : stored.deletedAt === null ? 'changed' : 'deleted'
+      const fileMovedOn = declared === undefined ? stored.seed !== null : fingerprint(declared) !== stored.seed
+      found.push({ kind, id, change, fileMovedOn })
+    }
+  }
+  return found
+}
+
+/** The value itself, frozen through and through. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const member of Object.values(value)) deepFreeze(member)
+  }
+  return value
+}

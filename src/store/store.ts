@@ -1,0 +1,265 @@
+// The only place state lives. Hands out frozen snapshots, one revision per change; a change is checked, compiled and
+// on disk before anyone sees it, or it never happened. Decides nothing about connections.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import {
+  type Draft,
+  KINDS,
+  type Kind,
+  type LabSnapshot,
+  type LabState,
+  type Override,
+  type Stored,
+  type Touched,
+} from '../config/lab-state.ts'
+import { ChangeError } from '../errors/change-error.ts'
+import type { Issue } from '../errors/issue.ts'
+import { buildAccount, COLOS } from './build-account.ts'
+import { compileRules, sameInputs } from './compile-rules.ts'
+import { createDraft, type WorkingDraft } from './draft.ts'
+import { checkState } from './invariants.ts'
+import { type Journal, memoryJournal, type Row, type RowChange } from './journal.ts'
+import { listenerFailed, movedOn, rulesSetAside } from './notices.ts'
+import { overlay, overridesOf, toRow } from './overlay.ts'
+import { fingerprint, type Seeds, seedsOf } from './seed.ts'
+
+export interface StoreOptions {
+  /** where changes are kept; absent: in memory only */
+  readonly journal?: Journal
+  /** machine time, epoch ms; default Date.now */
+  readonly machineTime?: () => number
+  /** takes notices people should see at start and reload: overrides whose file version moved on … */
+  readonly onNotice?: (notice: Issue) => void
+}
+
+/** What one revision changed. */
+export interface Change {
+  readonly revision: number
+  /** lab time, epoch ms */
+  readonly at: number
+  readonly touched: readonly Touched[]
+}
+
+export interface Store {
+  current(): LabSnapshot
+  /** Called after every change, in order; a listener that throws harms nobody else. Answers the way to stop. */
+  subscribe(listener: (snapshot: LabSnapshot, change: Change) => void): () => void
+  /** Runs `edit` on a draft and makes its result the current state, atomically. Throws ChangeError (and whatever
+   *  `edit` throws); then nothing happened. `expectRevision`: refuse if anything changed since (AP-06). */
+  change<T>(edit: (draft: Draft) => T, options?: { readonly expectRevision?: number }): T
+  /** Takes a newly read configuration file in. Throws ChangeError; then the old one stays in force (CF-01). */
+  reload(config: LabConfig): void
+  setColoDown(code: string, down: boolean): void
+  /** A person's choice by email; null goes back to the account's default. */
+  chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void
+  /** The id of a person's current choice, where they made one that still exists. */
+  chosenVirtualNetwork(email: string): string | undefined
+  /** Lab time, epoch ms with fractions. */
+  now(): number
+  /** Lab time will be machine time plus this. */
+  setClockOffset(offsetMs: number): void
+  /** What was changed at run time and differs from the file. */
+  overrides(): readonly Override[]
+  /** Takes the file's version back for one document, or for all. Throws ChangeError `change.not_found`. */
+  revert(which: 'all' | { readonly kind: Kind; readonly id: string }): void
+  /** Are rules read-only because the file owns them? */
+  readonly rulesFromFile: boolean
+  /** Is the state on a disk that can be written? True in memory. */
+  isWritable(): boolean
+  close(): void
+}
+
+/** A store on this configuration, with what a journal kept from before laid over it. Throws ChangeError when the two
+ *  contradict each other. */
+export function createStore(config: LabConfig, options: StoreOptions = {}): Store {
+  return new LabStore(config, options)
+}
+
+class LabStore implements Store {
+  readonly rulesFromFile: boolean
+  readonly #journal: Journal
+  readonly #machineTime: () => number
+  readonly #onNotice: (notice: Issue) => void
+  readonly #listeners = new Set<(snapshot: LabSnapshot, change: Change) => void>()
+  #config: LabConfig
+  #seeds: Seeds
+  #setAside: readonly Row[] = []
+  #snapshot: LabSnapshot
+
+  constructor(config: LabConfig, options: StoreOptions) {
+    this.#journal = options.journal ?? memoryJournal()
+    this.#machineTime = options.machineTime ?? Date.now
+    this.#onNotice = options.onNotice ?? (() => undefined)
+    this.#config = config
+    this.#seeds = seedsOf(config)
+    this.rulesFromFile = config.policySource === 'file'
+    const rows = this.#journal.load()
+    this.#setAside = this.rulesFromFile ? rows.filter(({ kind, source }) => kind === 'rule' && source === 'api') : []
+    const merged = overlay(this.#seeds, rows, this.#machineTime() + offsetIn(rows), this.#fileOnly())
+    this.#snapshot = this.#compile(merged.state, this.#journal.revision + (merged.changes.length > 0 ? 1 : 0))
+    if (merged.changes.length > 0) this.#journal.commit(merged.changes, this.#snapshot.revision)
+    this.#announceOverrides()
+  }
+
+  current(): LabSnapshot {
+    return this.#snapshot
+  }
+
+  subscribe(listener: (snapshot: LabSnapshot, change: Change) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  change<T>(edit: (draft: Draft) => T, options: { readonly expectRevision?: number } = {}): T {
+    return this.#apply(edit, { ...options, guarded: true })
+  }
+
+  reload(config: LabConfig): void {
+    const seeds = seedsOf(config)
+    const rows = [...rowsOf(this.#snapshot.state), ...this.#setAside]
+    const merged = overlay(seeds, rows, this.now(), this.#fileOnly())
+    const snapshot = this.#compile(merged.state, this.#snapshot.revision + 1, config)
+    this.#journal.commit(merged.changes, snapshot.revision)
+    this.#config = config
+    this.#seeds = seeds
+    this.#publish(
+      snapshot,
+      merged.changes.map((change) => touchedBy(change, this.#snapshot.state)),
+    )
+    this.#announceOverrides()
+  }
+
+  setColoDown(code: string, down: boolean): void {
+    if (!COLOS.has(code)) throw new ChangeError('change.not_found', `there is no data center \`${code}\``)
+    if (this.#snapshot.account.colosDown.has(code) === down) return
+    this.change((draft) => draft.put('colo', { id: code, down }))
+  }
+
+  chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void {
+    const id = email.toLowerCase()
+    if ((this.chosenVirtualNetwork(id) ?? null) === virtualNetworkId) return
+    this.change((draft) => {
+      if (virtualNetworkId !== null && draft.get('virtualNetwork', virtualNetworkId) === undefined) {
+        throw new ChangeError('change.not_found', `there is no virtual network \`${virtualNetworkId}\``)
+      }
+      draft.put('choice', { id, virtualNetworkId })
+    })
+  }
+
+  chosenVirtualNetwork(email: string): string | undefined {
+    const { choice, virtualNetwork } = this.#snapshot.state
+    const chosen = choice.get(email.toLowerCase())
+    if (chosen === undefined || chosen.deletedAt !== null || chosen.value.virtualNetworkId === null) return undefined
+    const network = virtualNetwork.get(chosen.value.virtualNetworkId)
+    return network === undefined || network.deletedAt !== null ? undefined : network.value.id
+  }
+
+  now(): number {
+    return this.#machineTime() + (this.#snapshot.state.clock.get('lab')?.value.offsetMs ?? 0)
+  }
+
+  setClockOffset(offsetMs: number): void {
+    this.change((draft) => draft.put('clock', { id: 'lab', offsetMs }))
+  }
+
+  overrides(): readonly Override[] {
+    return overridesOf(this.#snapshot.state, this.#seeds)
+  }
+
+  revert(which: 'all' | { readonly kind: Kind; readonly id: string }): void {
+    const all = this.overrides()
+    const chosen = which === 'all' ? all : all.filter(({ kind, id }) => kind === which.kind && id === which.id)
+    if (which !== 'all' && chosen.length === 0) {
+      throw new ChangeError('change.not_found', `\`${which.kind}/${which.id}\` is as the configuration file has it`)
+    }
+    if (chosen.length === 0) return
+    const edit = (draft: WorkingDraft) => {
+      for (const { kind, id } of chosen) this.#restore(draft, kind, id)
+    }
+    this.#apply(edit, { guarded: false })
+  }
+
+  isWritable(): boolean {
+    return this.#journal.isWritable()
+  }
+
+  close(): void {
+    this.#listeners.clear()
+    this.#journal.close()
+  }
+
+  #restore<K extends Kind>(draft: WorkingDraft, kind: K, id: string): void {
+    const value = this.#seeds[kind].get(id)
+    draft.restore(kind, id, value === undefined ? undefined : { value, seed: fingerprint(value) })
+  }
+
+  #apply<T>(edit: (draft: WorkingDraft) => T, options: { expectRevision?: number; guarded: boolean }): T {
+    const before = this.#snapshot
+    if (options.expectRevision !== undefined && options.expectRevision !== before.revision) {
+      const message = `the state is at revision ${before.revision}, no longer at ${options.expectRevision}`
+      throw new ChangeError('change.revision_differs', message, { details: { revision: before.revision } })
+    }
+    const draft = createDraft(before.state, this.now())
+    const answer = edit(draft)
+    const { state, touched, changes } = draft.result()
+    if (changes.length === 0) return answer
+    if (options.guarded && this.rulesFromFile && touched.some(({ kind }) => kind === 'rule')) {
+      const message = `rules are read-only here: they come from \`${this.#config.file}\`; change them there`
+      throw new ChangeError('change.rules_read_only', message)
+    }
+    const snapshot = this.#compile(state, before.revision + 1)
+    this.#journal.commit(changes, snapshot.revision)
+    this.#publish(snapshot, touched)
+    return answer
+  }
+
+  #compile(state: LabState, revision: number, config = this.#config): LabSnapshot {
+    checkState(state, config.dedicatedIps)
+    const account = buildAccount(config, state)
+    const before = this.#snapshot as LabSnapshot | undefined
+    const sameRules = before !== undefined && sameInputs(before.state, state) && config === this.#config
+    const ruleset = sameRules ? before.ruleset : compileRules(state, account)
+    return Object.freeze({ revision, account, ruleset, state })
+  }
+
+  #publish(snapshot: LabSnapshot, touched: readonly Touched[]): void {
+    this.#snapshot = snapshot
+    const change = Object.freeze({ revision: snapshot.revision, at: this.now(), touched })
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(snapshot, change)
+      } catch (thrown) {
+        this.#onNotice(listenerFailed(thrown))
+      }
+    }
+  }
+
+  #fileOnly(): ReadonlySet<Kind> {
+    return new Set(this.rulesFromFile ? (['rule'] as const) : [])
+  }
+
+  #announceOverrides(): void {
+    for (const { kind, id, fileMovedOn } of this.overrides()) {
+      if (fileMovedOn) this.#onNotice(movedOn(kind, id, this.#config.file))
+    }
+    if (this.#setAside.length > 0) this.#onNotice(rulesSetAside(this.#setAside.length, this.#config.file))
+  }
+}
+
+function rowsOf(state: LabState): Row[] {
+  return KINDS.flatMap((kind) =>
+    [...(state[kind] as ReadonlyMap<string, Stored>).values()].map((it) => toRow(kind, it)),
+  )
+}
+
+/** The clock's offset among rows that are not a state yet. */
+function offsetIn(rows: readonly Row[]): number {
+  const row = rows.find(({ kind }) => kind === 'clock')
+  return row === undefined ? 0 : (JSON.parse(row.body) as { offsetMs: number }).offsetMs
+}
+
+function touchedBy(change: RowChange, before: LabState): Touched {
+  if ('erase' in change) return { ...change.erase, action: 'deleted' }
+  const { kind, id } = change.write
+  return { kind, id, action: before[kind].has(id) ? 'updated' : 'created' }
+}
