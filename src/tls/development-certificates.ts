@@ -1,0 +1,141 @@
+// The certificates test origins speak TLS with: an authority of this checkout's own and one leaf for every name. Made at
+// the first start, kept in files, made anew when they run out or names are added. Never put into any trust store by us.
+
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { closeSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { InputError } from '../errors/issue.ts'
+import type { CertifiedKey } from './issue-certificates.ts'
+import { certificateFile, readKeyPair, writeKeyPair } from './key-pair-files.ts'
+
+export interface DevelopmentCertificates {
+  /** file of the authority's certificate, for `curl --cacert` */
+  readonly authorityFile: string
+  /** the authority's certificate, PEM */
+  readonly authority: string
+  /** what servers present: PEM certificate and key */
+  readonly leaf: CertifiedKey
+  /** what this call had to make */
+  readonly made: 'authority and leaf' | 'leaf' | 'nothing'
+}
+
+export interface CertificateRequest {
+  readonly folder: string
+  /** host names and addresses beside localhost, 127.0.0.1 and ::1 */
+  readonly names: readonly string[]
+  /** epoch ms, by the real clock: clients check with theirs */
+  readonly now: number
+}
+
+const AUTHORITY = 'ca'
+const LEAF = 'origins'
+const ALWAYS = ['localhost', '127.0.0.1', '::1']
+const DAY_MS = 86_400_000
+/** a certificate with less than this left is made anew */
+const RENEW_BEFORE_MS = 30 * DAY_MS
+const LOCK_STALE_MS = 20_000
+const LOCK_PATIENCE_MS = 30_000
+
+/** Reads the certificates, making first what is missing, runs out within 30 days or lacks a name. Safe to call from
+ *  several processes at once. Throws an InputError when a key is open to others or the folder cannot be written. */
+export async function ensureDevelopmentCertificates(request: CertificateRequest): Promise<DevelopmentCertificates> {
+  const names = [...new Set([...ALWAYS, ...request.names])]
+  const ready = readGood(request.folder, names, request.now)
+  if (ready.authority !== undefined && ready.leaf !== undefined) {
+    return describe(request.folder, ready.authority, ready.leaf, 'nothing')
+  }
+  return withLock(request.folder, async () => {
+    const { issueAuthority, issueLeaf } = await import('./issue-certificates.ts')
+    const found = readGood(request.folder, names, request.now)
+    const authority = found.authority ?? (await issueAuthority(request.now))
+    if (found.authority === undefined) writeKeyPair(request.folder, AUTHORITY, authority)
+    const leaf = found.leaf ?? (await issueLeaf(authority, names, request.now))
+    if (found.leaf === undefined) writeKeyPair(request.folder, LEAF, leaf)
+    const made = found.authority === undefined ? 'authority and leaf' : found.leaf === undefined ? 'leaf' : 'nothing'
+    return describe(request.folder, authority, leaf, made)
+  })
+}
+
+function describe(
+  folder: string,
+  authority: CertifiedKey,
+  leaf: CertifiedKey,
+  made: DevelopmentCertificates['made'],
+): DevelopmentCertificates {
+  return { authorityFile: certificateFile(folder, AUTHORITY), authority: authority.certificate, leaf, made }
+}
+
+function readGood(folder: string, names: readonly string[], now: number) {
+  const authority = readKeyPair(folder, AUTHORITY)
+  const issuer = authority === undefined ? undefined : goodCertificate(authority, now)
+  if (issuer === undefined || !issuer.ca) return {}
+  const leaf = readKeyPair(folder, LEAF)
+  const served = leaf === undefined ? undefined : goodCertificate(leaf, now)
+  const good =
+    served?.checkIssued(issuer) && served.verify(issuer.publicKey) && names.every((name) => covers(served, name))
+  return { authority, leaf: good ? leaf : undefined }
+}
+
+/** The parsed certificate when it belongs to its key and is valid for a while; `undefined` otherwise, also for garbage. */
+function goodCertificate(pair: CertifiedKey, now: number): X509Certificate | undefined {
+  try {
+    const certificate = new X509Certificate(pair.certificate)
+    const lasts =
+      certificate.validFromDate.getTime() <= now && now + RENEW_BEFORE_MS < certificate.validToDate.getTime()
+    return lasts && certificate.checkPrivateKey(createPrivateKey(pair.key)) ? certificate : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function covers(certificate: X509Certificate, name: string): boolean {
+  return (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) !== undefined
+}
+
+/** Runs `make` while no other process does; the lock of a process that died is taken over. */
+async function withLock<T>(folder: string, make: () => Promise<T>): Promise<T> {
+  const lock = join(folder, '.lock')
+  const giveUpAt = Date.now() + LOCK_PATIENCE_MS
+  prepare(folder)
+  while (!takeLock(lock)) {
+    if (Date.now() > giveUpAt) throw unwritable(folder, `another process holds \`${lock}\``)
+    await pause(50)
+  }
+  try {
+    return await make()
+  } finally {
+    rmSync(lock, { force: true })
+  }
+}
+
+function prepare(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (cause) {
+    throw unwritable(folder, `it cannot be created (${codeOf(cause)})`)
+  }
+}
+
+function takeLock(lock: string): boolean {
+  try {
+    closeSync(openSync(lock, 'wx', 0o600))
+    return true
+  } catch (cause) {
+    if (codeOf(cause) !== 'EEXIST') throw unwritable(lock, `it cannot be created (${codeOf(cause)})`)
+    const age = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now())
+    if (age > LOCK_STALE_MS) rmSync(lock, { force: true })
+    return false
+  }
+}
+
+function unwritable(path: string, why: string): InputError {
+  const message = `certificates cannot be made in \`${path}\`: ${why}`
+  const hint = 'make the folder writable for this user, or delete a lock left behind by a process that is gone'
+  return new InputError([{ severity: 'error', code: 'tls.folder_unwritable', message, hint, file: path }])
+}
+
+function codeOf(cause: unknown): string {
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+}

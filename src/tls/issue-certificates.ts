@@ -1,0 +1,82 @@
+// Makes certificates: a development authority and the one leaf all test origins share (RFC 5280). Touches no file; only
+// loaded when something has to be made, so that a usual start does not pay for it.
+
+import { webcrypto } from 'node:crypto'
+import { isIP } from 'node:net'
+import 'reflect-metadata'
+import * as x509 from '@peculiar/x509'
+
+/** Certificate and private key, both PEM (the key PKCS #8). */
+export interface CertifiedKey {
+  readonly certificate: string
+  readonly key: string
+}
+
+const DAY_MS = 86_400_000
+const AUTHORITY_DAYS = 3650
+/** browsers refuse leaves that live longer than 398 days */
+const LEAF_DAYS = 365
+/** how far clocks may differ */
+const SKEW_DAYS = 1
+
+const KEY = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
+
+/** A self-signed authority that may sign leaves and nothing below them. `now` is epoch ms. */
+export async function issueAuthority(now: number): Promise<CertifiedKey> {
+  const keys = await newKeys()
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: `CN=egresslab development CA ${new Date(now).toISOString().slice(0, 10)}, O=egresslab`,
+    keys,
+    signingAlgorithm: KEY,
+    ...validity(now, AUTHORITY_DAYS),
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  })
+  return certified(certificate, keys)
+}
+
+/** A server certificate for these host names and addresses, signed by the authority. `now` is epoch ms. */
+export async function issueLeaf(authority: CertifiedKey, names: readonly string[], now: number): Promise<CertifiedKey> {
+  const issuer = new x509.X509Certificate(authority.certificate)
+  const keys = await newKeys()
+  const certificate = await x509.X509CertificateGenerator.create({
+    subject: 'CN=egresslab test origins, O=egresslab',
+    issuer: issuer.subject,
+    publicKey: keys.publicKey,
+    signingKey: await importKey(authority.key),
+    signingAlgorithm: KEY,
+    ...validity(now, LEAF_DAYS),
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.SubjectAlternativeNameExtension(
+        names.map((name) => ({ type: isIP(name) === 0 ? ('dns' as const) : ('ip' as const), value: name })),
+      ),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  })
+  return certified(certificate, keys)
+}
+
+function newKeys(): Promise<webcrypto.CryptoKeyPair> {
+  return webcrypto.subtle.generateKey(KEY, true, ['sign', 'verify'])
+}
+
+function importKey(pem: string): Promise<webcrypto.CryptoKey> {
+  const [der = new ArrayBuffer(0)] = x509.PemConverter.decode(pem)
+  return webcrypto.subtle.importKey('pkcs8', der, KEY, false, ['sign'])
+}
+
+function validity(now: number, days: number) {
+  return { notBefore: new Date(now - SKEW_DAYS * DAY_MS), notAfter: new Date(now + (days - SKEW_DAYS) * DAY_MS) }
+}
+
+async function certified(certificate: x509.X509Certificate, keys: webcrypto.CryptoKeyPair): Promise<CertifiedKey> {
+  const key = x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey), 'PRIVATE KEY')
+  return { certificate: `${certificate.toString('pem')}\n`, key: `${key}\n` }
+}
