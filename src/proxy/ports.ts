@@ -47,6 +47,17 @@ export interface Upstream {
   readonly announced: Endpoint
 }
 
+/** What the lab knows of a live upstream connection: whom the other end has to take it for. Test origins in the same
+ *  process ask by the two local endpoints they see (peer, then their own); `undefined`: not one of the lab's connections. */
+export interface PublicSource {
+  /** the public egress address, the user's own inside a dedicated IPv6 range */
+  readonly address: Ip
+  /** how it came about */
+  readonly attempt: DialAttempt
+}
+
+export type PublicSourceOf = (peer: Endpoint, local: Endpoint) => PublicSource | undefined
+
 export interface Ports {
   readonly snapshots: { current(): Snapshot }
   /** Credentials, user-name parameters, listener and source address → who it is.
