@@ -1,0 +1,90 @@
+// The API's token: made once, readable by its owner only, never part of a message or a log (AP-07).
+
+import { randomBytes } from 'node:crypto'
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { ChangeError } from '../errors/change-error.ts'
+import { InputError } from '../errors/issue.ts'
+
+export interface ApiToken {
+  current(): string
+  /** made just now, so that it can be shown this once */
+  readonly isNew: boolean
+  /** where it can be read: a file, or undefined where it was given or lives in memory only */
+  readonly file: string | undefined
+  /** Replaces it; the old one is refused from then on. Throws ChangeError where it was given from outside. */
+  rotate(): string
+}
+
+export interface ApiTokenOptions {
+  /** the state directory; absent: in memory only */
+  readonly directory?: string
+  /** value of EGRESSLAB_API_TOKEN, where set */
+  readonly given?: string
+}
+
+/** The token in force. Throws InputError for a given token that is too weak or a file that cannot be read or written. */
+export function openApiToken(options: ApiTokenOptions): ApiToken {
+  const { directory, given } = options
+  if (given !== undefined && given !== '') return givenToken(given)
+  const file = directory === undefined ? undefined : join(directory, 'api-token')
+  const kept = file === undefined ? undefined : read(file)
+  let token = kept ?? fresh()
+  if (file !== undefined && kept === undefined) write(file, token)
+  return {
+    current: () => token,
+    isNew: kept === undefined,
+    file,
+    rotate: () => {
+      const next = fresh()
+      if (file !== undefined) write(file, next)
+      token = next
+      return token
+    },
+  }
+}
+
+/** 256 random bits, in the alphabet Cloudflare's tokens use. */
+function fresh(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+function givenToken(given: string): ApiToken {
+  if (!/^[\x21-\x7e]{16,}$/.test(given)) {
+    throw unusable('EGRESSLAB_API_TOKEN must be at least 16 visible ASCII characters without spaces')
+  }
+  const rotate = () => {
+    throw new ChangeError('change.in_use', 'the token was given with EGRESSLAB_API_TOKEN; change it there')
+  }
+  return { current: () => given, isNew: false, file: undefined, rotate }
+}
+
+function read(file: string): string | undefined {
+  try {
+    const token = readFileSync(file, 'utf8').trim()
+    return token === '' ? undefined : token
+  } catch (thrown) {
+    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return undefined
+    throw unusable(`the token file \`${file}\` cannot be read`, thrown)
+  }
+}
+
+/** Whole or not at all: a file beside it, on disk, then renamed. */
+function write(file: string, token: string): void {
+  const beside = `${file}.new`
+  try {
+    mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 })
+    const handle = openSync(beside, 'w', 0o600)
+    writeSync(handle, `${token}\n`)
+    fsyncSync(handle)
+    closeSync(handle)
+    renameSync(beside, file)
+  } catch (thrown) {
+    throw unusable(`the token file \`${file}\` cannot be written`, thrown)
+  }
+}
+
+function unusable(message: string, thrown?: unknown): InputError {
+  const reason = thrown instanceof Error ? `: ${thrown.message}` : ''
+  return new InputError([{ severity: 'error', code: 'state.token', message: message + reason }])
+}
