@@ -1,0 +1,58 @@
+// House rules a machine can read off the files: budgets, opening comments, names, nothing left unfinished, nothing that
+// belongs to one machine.
+
+import { spawnSync } from 'node:child_process'
+import { homedir } from 'node:os'
+import { ROOT } from './source-files.ts'
+
+const MOST_LINES = 400
+const FORBIDDEN_NAMES = /(^|\/)(utils?|helpers?|common|misc|types)(\.ts$|\/)/
+
+/** One sentence per broken rule. */
+export function fileViolations(files: ReadonlyMap<string, string>): string[] {
+  const code = [...files].filter(([path]) => /^(src|test|bench|scripts)\/.*\.(ts|mjs)$/.test(path))
+  return [
+    ...code.flatMap(([path, text]) => codeViolations(path, text)),
+    ...[...files].flatMap(([path, text]) => machineViolations(path, text)),
+    ...lockViolations(files),
+  ]
+}
+
+function codeViolations(path: string, text: string): string[] {
+  const generated = path.includes('/generated/')
+  const lines = text.split('\n').length - 1
+  const found: string[] = []
+  if (lines > MOST_LINES && !generated) found.push(`${lines} lines; ${MOST_LINES} is the most`)
+  if (FORBIDDEN_NAMES.test(path)) found.push('a name that says nothing; name what is in it')
+  if (path.startsWith('src/') && !/^(#!.*\n)?\/\/ \S/.test(text)) found.push('does not open by saying what it is for')
+  if (path.startsWith('src/') && /\bconsole\.\w/.test(text))
+    found.push('writes to the console; use the streams it was given')
+  if (path.startsWith('src/') && /@ts-(ignore|nocheck|expect-error)|biome-ignore/.test(text))
+    found.push('silences a check')
+  if (/\b(TODO|FIXME|HACK)\b/.test(text) && path !== 'scripts/check-files.ts') found.push('leaves something unfinished')
+  if (/\b(it|test|describe)\.(only|todo)\(/.test(text)) found.push('leaves tests out')
+  return found.map((what) => `${path}: ${what}`)
+}
+
+/** Places and hosts that mean something on one machine only. */
+function machineViolations(path: string, text: string): string[] {
+  const names = [`${ROOT}/`, registryHost(), homedir() === '/root' ? undefined : homedir()]
+  return names.flatMap((name) => (name !== undefined && text.includes(name) ? [`${path}: names \`${name}\``] : []))
+}
+
+function lockViolations(files: ReadonlyMap<string, string>): string[] {
+  const lock = files.get('package-lock.json') ?? ''
+  return lock.includes('"resolved"') ? ['package-lock.json: holds download addresses; run npm install again'] : []
+}
+
+let host: string | undefined
+function registryHost(): string {
+  host ??= new URL(
+    process.env.npm_config_registry ??
+      spawnSync('npm', ['config', 'get', 'registry'], {
+        encoding: 'utf8',
+        shell: process.platform === 'win32',
+      }).stdout.trim(),
+  ).host
+  return host
+}

@@ -1,0 +1,33 @@
+// `npm run check`: style, types and the house rules, everything that can be said without running a test. Exit 1 when
+// anything is to be mended; every complaint is printed.
+
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { arrowViolations } from './check-arrow.ts'
+import { errorViolations } from './check-errors.ts'
+import { fileViolations } from './check-files.ts'
+import { ROOT, sourceFiles } from './source-files.ts'
+
+const TOOLS = [
+  ['style', '@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.']],
+  ['types', 'typescript/bin/tsc', ['--noEmit', '-p', '.']],
+] as const
+
+let good = true
+for (const [name, script, args] of TOOLS) {
+  const result = spawnSync(process.execPath, [join(ROOT, 'node_modules', script), ...args], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  })
+  report(name, result.status === 0 ? [] : ['see above'])
+}
+const files = sourceFiles()
+report('arrow', arrowViolations(files))
+report('errors', errorViolations(files))
+report('files', fileViolations(files))
+process.exitCode = good ? 0 : 1
+
+function report(name: string, violations: readonly string[]): void {
+  if (violations.length > 0) good = false
+  process.stdout.write(`${name}: ${violations.length === 0 ? 'good' : `\n  ${violations.join('\n  ')}`}\n`)
+}

@@ -1,0 +1,53 @@
+// The command line: parses arguments, runs one verb, and turns every way it can end into output and an exit code.
+
+import { Command, CommanderError } from 'commander'
+import { InputError } from '../errors/issue.ts'
+import { VERBS } from './commands/index.ts'
+import type { Io } from './io.ts'
+import { paintFor } from './paint.ts'
+import { renderIssues } from './render-issues.ts'
+import type { Services } from './services.ts'
+import type { VerbContext } from './verb.ts'
+
+/** Runs one command line (without the program's name) to its end. Answers the exit code: 0 good, 1 the checked thing is not
+ *  good, 2 bad input or usage, 130/143 stopped by a signal. */
+export async function runCli(args: readonly string[], io: Io, services: Services): Promise<number> {
+  let exitCode = 0
+  const context: VerbContext = {
+    io,
+    services,
+    action:
+      (body) =>
+      async (...given) => {
+        exitCode = await body(...given)
+      },
+  }
+  try {
+    await createProgram(context).parseAsync([...args], { from: 'user' })
+    return exitCode
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2
+    if (!(thrown instanceof InputError)) throw thrown
+    io.stderr.write(renderIssues(thrown.issues, paintFor(io, io.stderr)))
+    return 2
+  }
+}
+
+function createProgram(context: VerbContext): Command {
+  const { io, services } = context
+  const program = new Command('egresslab')
+    .description('Dedicated egress IPs and egress policies on your own machine: decides, binds, explains.')
+    .version(services.version, '--version')
+    .exitOverride()
+    .showHelpAfterError('(egresslab --help lists the verbs)')
+    .configureOutput({
+      writeOut: io.stdout.write,
+      writeErr: io.stderr.write,
+      getOutHelpWidth: () => io.stdout.columns,
+      getErrHelpWidth: () => io.stderr.columns,
+      getOutHasColors: () => io.stdout.isTerminal,
+      getErrHasColors: () => io.stderr.isTerminal,
+    })
+  for (const register of VERBS) register(program, context)
+  return program
+}

@@ -1,0 +1,87 @@
+// What verbs need of the rest of the lab, as interfaces; the composition root hands in what fulfils them.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import type { LabSnapshot } from '../config/lab-state.ts'
+import type { Issue } from '../errors/issue.ts'
+import type { Endpoint, Target } from '../net/endpoint.ts'
+import type { Arrival, Listener } from '../proxy/arrival.ts'
+import type { DialAttempt } from '../proxy/ports.ts'
+
+export interface Services {
+  readonly version: string
+  /** Reads and checks a configuration, rules included. Throws an InputError with every error; warnings come back. */
+  readonly readConfig: (file: string) => Promise<ReadConfig>
+  /** The parts of the lab that decide, without a socket. Throws an InputError. */
+  readonly openDesk: (options: DeskOptions) => Promise<Desk>
+  /** Starts everything. Throws an InputError; then nothing listens. */
+  readonly startLab: (options: StartOptions) => Promise<RunningLab>
+  /** Waits for SIGINT or SIGTERM, stops the lab, answers 130 or 143. */
+  readonly runUntilSignal: (lab: RunningLab) => Promise<130 | 143>
+  /** Makes the development certificates where missing; answers the authority's. */
+  readonly certificateAuthority: (config: LabConfig) => Promise<{ readonly file: string; readonly pem: string }>
+  /** Asks an origin through a running proxy over HTTP. Throws a plain Error that says what did not work. */
+  readonly askThroughProxy: (request: ProxyRequest) => Promise<ProxyAnswer>
+}
+
+export interface ReadConfig {
+  readonly config: LabConfig
+  /** warnings and advice */
+  readonly issues: readonly Issue[]
+}
+
+export interface DeskOptions {
+  readonly configFile: string
+  /** folder of what was changed at run time; absent: the configuration alone */
+  readonly state?: string
+  /** data centers to take as down beside those that are */
+  readonly colosDown?: readonly string[]
+}
+
+/** The lab at a desk: everything that decides, asked by hand. */
+export interface Desk {
+  readonly config: LabConfig
+  readonly issues: readonly Issue[]
+  readonly snapshot: LabSnapshot
+  /** What the proxy would make of this arrival, were its password right: one attempt per address, in dial order.
+   *  Throws GatewayError as the proxy would. */
+  readonly attempts: (arrival: Arrival) => Promise<readonly DialAttempt[]>
+  /** Is this the user's password? False for nobody's. */
+  readonly isPassword: (email: string, password: string) => Promise<boolean>
+  readonly close: () => void
+}
+
+export interface StartOptions {
+  readonly configFile: string
+  readonly state: string
+  readonly ephemeral: boolean
+  /** where sessions go beside the file; absent: nowhere */
+  readonly sessionsTo?: { readonly form: 'line' | 'ndjson'; readonly colour: boolean }
+}
+
+export interface RunningLab {
+  readonly config: LabConfig
+  readonly issues: readonly Issue[]
+  readonly snapshot: () => LabSnapshot
+  /** with the ports really listening */
+  readonly listeners: readonly Listener[]
+  readonly api?: Endpoint
+  readonly authorityFile: string
+  readonly sessionsFile?: string
+  readonly desk: Desk
+  readonly close: () => Promise<void>
+}
+
+export interface ProxyRequest {
+  readonly proxy: { readonly host: string; readonly port: number }
+  readonly username?: string
+  readonly password?: string
+  readonly target: Target
+  readonly path: string
+}
+
+export interface ProxyAnswer {
+  readonly status: number
+  readonly body: string
+  /** RFC 9209, as the proxy sent it */
+  readonly proxyStatus?: string
+}
