@@ -1,0 +1,75 @@
+// An outgoing socket that starts as an ordinary stream and can hand its bytes straight to another stream, without an
+// allocation per read (docs/decisions/0002-relay.md has the measurements). All sockets share one read buffer, so an idle
+// tunnel owns none. Public Node API only (`onread` of net.Socket).
+
+import { Socket, type SocketConstructorOpts } from 'node:net'
+import type { Writable } from 'node:stream'
+
+/** One read at most; also what a tunnel holds in this process while its sink is stalled (TU-09). */
+const BUFFER_BYTES = 256 * 1024
+const MAX_SPARE_BUFFERS = 16
+
+/** Every read of every DirectSocket lands here and is copied out before the next one. A socket cannot keep what it read
+ *  into: Node fixes the buffer of a socket's next read right after the previous one. */
+const readBuffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
+const spareBuffers: Buffer[] = []
+
+export class DirectSocket extends Socket {
+  readonly #reader: Reader
+
+  constructor(options: Omit<SocketConstructorOpts, 'onread' | 'fd'> = {}) {
+    const reader = new Reader()
+    super({
+      ...options,
+      onread: { buffer: () => readBuffer, callback: (bytes) => reader.deliver(bytes) },
+    })
+    this.#reader = reader
+    reader.socket = this
+  }
+
+  /** From now on every byte read, starting with those already buffered, is written to `sink`; nothing more is read while a
+   *  write is pending. `onBytes` is called after each read. Events `end`, `error` and `close` stay as they are; ending the
+   *  sink is the caller's business. */
+  pumpTo(sink: Writable, onBytes: () => void): void {
+    for (let chunk = this.read(); chunk !== null; chunk = this.read()) sink.write(chunk)
+    this.#reader.onBytes = onBytes
+    this.#reader.sink = sink
+    this.resume()
+  }
+}
+
+class Reader {
+  socket: Socket | undefined
+  sink: Writable | undefined
+  onBytes: () => void = () => {}
+  #pending: Buffer | undefined
+
+  /** Answers whether to go on reading. */
+  deliver(bytes: number): boolean {
+    const { sink } = this
+    if (sink === undefined) return this.socket?.push(Buffer.from(readBuffer.subarray(0, bytes))) ?? false
+    this.onBytes()
+    const chunk = spareBuffers.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
+    readBuffer.copy(chunk, 0, 0, bytes)
+    sink.write(chunk.subarray(0, bytes), this.#written)
+    // nothing queued means that the kernel has taken all of it
+    if (sink.writableLength === 0) {
+      giveBack(chunk)
+      return true
+    }
+    this.#pending = chunk
+    return false
+  }
+
+  /** Called by the sink for each chunk. After an error the chunk is left to the garbage collector. */
+  readonly #written = (error?: Error | null): void => {
+    if (error || this.#pending === undefined || this.sink?.writableLength !== 0) return
+    giveBack(this.#pending)
+    this.#pending = undefined
+    this.socket?.resume()
+  }
+}
+
+function giveBack(buffer: Buffer): void {
+  if (spareBuffers.length < MAX_SPARE_BUFFERS) spareBuffers.push(buffer)
+}

@@ -1,0 +1,243 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { Socket } from 'node:net'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { GatewayError } from '../../src/errors/gateway-error.ts'
+import { type Clock, DeadlineClock } from '../../src/proxy/deadline.ts'
+import { DirectSocket } from '../../src/proxy/direct-socket.ts'
+import { type Relay, type RelayOptions, relay } from '../../src/proxy/relay.ts'
+import { dialPlain, listen, next, readToEnd } from '../support/tcp.ts'
+
+const TEN_MB = randomBytes(10 * 1024 * 1024)
+const STALL_LIMIT = 256 * 1024
+
+/** A clock that goes when told to. */
+class ManualClock implements Clock {
+  now = 0
+  readonly #due = new Map<() => void, number>()
+
+  after(delayMs: number, expire: () => void) {
+    this.#due.set(expire, this.now + delayMs)
+    return { cancel: () => void this.#due.delete(expire) }
+  }
+
+  advance(ms: number): void {
+    this.now += ms
+    for (const [expire, at] of this.#due) {
+      if (at > this.now) continue
+      this.#due.delete(expire)
+      expire()
+    }
+  }
+}
+
+interface Tunnel {
+  /** the far ends */
+  readonly client: Socket
+  readonly origin: Socket
+  /** the proxy's own sockets */
+  readonly near: { readonly client: Socket; readonly upstream: Socket }
+  readonly tunnel: Relay
+}
+
+/** client ── near.client ═ relay ═ near.upstream ── origin, all real sockets */
+async function openTunnel(
+  Upstream: new (options: { allowHalfOpen: boolean }) => Socket,
+  options: Partial<RelayOptions> = {},
+  beforeRelay: (ends: Omit<Tunnel, 'tunnel'>) => Promise<void> | void = () => {},
+): Promise<Tunnel> {
+  const atOrigin = Promise.withResolvers<Socket>()
+  const atProxy = Promise.withResolvers<Socket>()
+  const originListener = await listen(atOrigin.resolve)
+  const proxyListener = await listen(atProxy.resolve)
+  const client = await dialPlain(proxyListener.port)
+  const nearClient = await atProxy.promise
+  const upstream = new Upstream({ allowHalfOpen: true })
+  upstream.connect({ port: originListener.port, host: '127.0.0.1' })
+  onTestFinished(() => {
+    upstream.destroy()
+  })
+  await next(upstream, 'connect')
+  const ends = { client, origin: await atOrigin.promise, near: { client: nearClient, upstream } }
+  await beforeRelay(ends)
+  const clock = options.clock ?? new ManualClock()
+  return { ...ends, tunnel: relay(nearClient, upstream, { idleMs: 60_000, ...options, clock }) }
+}
+
+function ended(tunnel: Relay) {
+  return Promise.race([
+    tunnel.closed,
+    once(AbortSignal.timeout(10_000), 'abort').then(() => Promise.reject(new Error('the tunnel never ended'))),
+  ])
+}
+
+const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+
+describe.each([
+  ['a direct upstream', DirectSocket],
+  ['a plain upstream', Socket],
+])('relaying with %s', (_name, Upstream) => {
+  it('carries bytes both ways and counts them', async () => {
+    const { client, origin, tunnel } = await openTunnel(Upstream)
+    client.end('ping')
+    expect((await readToEnd(origin)).toString()).toBe('ping')
+    origin.end('pong!')
+    expect((await readToEnd(client)).toString()).toBe('pong!')
+    expect(await ended(tunnel)).toEqual({ reason: 'CLIENT_CLOSED', bytesReceived: 5, bytesSent: 4 })
+  })
+
+  it('lets 10 MB through after the client has closed its side (TU-06)', async () => {
+    const { client, origin, tunnel } = await openTunnel(Upstream)
+    client.end('request')
+    await readToEnd(origin)
+    origin.end(TEN_MB)
+    expect(digest(await readToEnd(client))).toBe(digest(TEN_MB))
+    expect(await ended(tunnel)).toMatchObject({ reason: 'CLIENT_CLOSED', bytesReceived: TEN_MB.length })
+  })
+
+  it('lets 10 MB through after the origin has closed its side (TU-06)', async () => {
+    const { client, origin, tunnel } = await openTunnel(Upstream)
+    origin.end('banner')
+    expect((await readToEnd(client)).toString()).toBe('banner')
+    client.end(TEN_MB)
+    expect(digest(await readToEnd(origin))).toBe(digest(TEN_MB))
+    expect(await ended(tunnel)).toMatchObject({ reason: 'ORIGIN_CLOSED', bytesSent: TEN_MB.length })
+  })
+
+  it('shows the client a reset of the origin as a reset (TU-07)', async () => {
+    const { client, origin, tunnel } = await openTunnel(Upstream)
+    const failed = once(client, 'error')
+    origin.resetAndDestroy()
+    expect(await failed).toMatchObject([{ code: 'ECONNRESET' }])
+    expect(await ended(tunnel)).toMatchObject({ reason: 'ORIGIN_ERROR', error: { code: 'relay.origin_reset' } })
+  })
+
+  it('shows the origin a reset of the client as a reset (TU-07)', async () => {
+    const { client, origin, tunnel } = await openTunnel(Upstream)
+    origin.resume()
+    const failed = once(origin, 'error')
+    client.resetAndDestroy()
+    expect(await failed).toMatchObject([{ code: 'ECONNRESET' }])
+    expect(await ended(tunnel)).toMatchObject({ reason: 'CLIENT_ERROR', error: { code: 'relay.client_reset' } })
+  })
+
+  it('passes a reset on even while the other side does not read', async () => {
+    const { client, origin, near, tunnel } = await openTunnel(Upstream)
+    origin.write(TEN_MB)
+    await vi.waitFor(() => expect(near.client.writableLength).toBeGreaterThan(0))
+    client.resetAndDestroy()
+    const error = new Promise((resolve) => origin.on('error', resolve))
+    expect(await error).toMatchObject({ code: expect.stringMatching(/ECONNRESET|EPIPE/) })
+    expect(await ended(tunnel)).toMatchObject({ reason: 'CLIENT_ERROR' })
+  })
+
+  it('sends early bytes first, before anything the client says later (TU-04)', async () => {
+    const { client, origin } = await openTunnel(Upstream, { early: Buffer.from('early ') })
+    client.end('late')
+    expect((await readToEnd(origin)).toString()).toBe('early late')
+  })
+
+  it('keeps what the origin said before the relay began, in order (TU-05)', async () => {
+    const { client, origin } = await openTunnel(Upstream, {}, async ({ origin, near }) => {
+      near.upstream.pause()
+      origin.write('banner ')
+      near.upstream.resume()
+      await next(near.upstream, 'readable')
+    })
+    origin.end('more')
+    expect((await readToEnd(client)).toString()).toBe('banner more')
+  })
+
+  it('holds at most 256 KB for a client that stops reading, and delivers all of it later (TU-09)', async () => {
+    const { client, origin, near } = await openTunnel(Upstream)
+    client.pause()
+    origin.end(TEN_MB)
+    await untilStill(() => near.upstream.bytesRead)
+    expect(near.upstream.bytesRead).toBeLessThan(TEN_MB.length)
+    expect(near.client.writableLength + near.upstream.readableLength).toBeLessThanOrEqual(STALL_LIMIT)
+    expect(digest(await readToEnd(client))).toBe(digest(TEN_MB))
+  })
+
+  it('holds at most 256 KB for an origin that stops reading, and delivers all of it later (TU-09)', async () => {
+    const { client, origin, near } = await openTunnel(Upstream)
+    origin.pause()
+    client.end(TEN_MB)
+    await untilStill(() => near.client.bytesRead)
+    expect(near.client.bytesRead).toBeLessThan(TEN_MB.length)
+    expect(near.upstream.writableLength + near.client.readableLength).toBeLessThanOrEqual(STALL_LIMIT)
+    expect(digest(await readToEnd(origin))).toBe(digest(TEN_MB))
+  })
+
+  it('cuts a tunnel when both directions were silent for the idle time, with a reset (TU-10)', async () => {
+    const clock = new ManualClock()
+    const { client, origin, tunnel } = await openTunnel(Upstream, { clock, idleMs: 1_000 })
+    const failed = Promise.all([once(client, 'error'), once(origin.resume(), 'error')])
+    clock.advance(1_000)
+    await failed
+    expect(await ended(tunnel)).toMatchObject({ reason: 'CLIENT_IDLE_TIMEOUT', error: { code: 'relay.idle' } })
+  })
+
+  it.each(['client', 'origin'] as const)('keeps a tunnel in which only the %s speaks (TU-10)', async (speaker) => {
+    const clock = new ManualClock()
+    const ends = await openTunnel(Upstream, { clock, idleMs: 1_000 })
+    const [from, to] = speaker === 'client' ? [ends.client, ends.origin] : [ends.origin, ends.client]
+    for (let beat = 0; beat < 5; beat++) {
+      clock.advance(900)
+      from.write('.')
+      await next(to, 'data')
+    }
+    expect(ends.near.client.destroyed || ends.near.upstream.destroyed).toBe(false)
+    clock.advance(1_000)
+    expect(await ended(ends.tunnel)).toMatchObject({ reason: 'CLIENT_IDLE_TIMEOUT' })
+  })
+
+  it('resets both sides when killed and says why', async () => {
+    const { client, origin, tunnel } = await openTunnel(Upstream)
+    const failed = Promise.all([once(client, 'error'), once(origin.resume(), 'error')])
+    tunnel.kill(new GatewayError('relay.killed', 'closed on request of the operator'))
+    expect(await failed).toMatchObject([[{ code: 'ECONNRESET' }], [{ code: 'ECONNRESET' }]])
+    expect(await ended(tunnel)).toMatchObject({ error: { message: 'closed on request of the operator' } })
+  })
+
+  it('cuts the client when somebody else destroys the upstream', async () => {
+    const { client, near, tunnel } = await openTunnel(Upstream)
+    const failed = once(client, 'error')
+    near.upstream.resetAndDestroy()
+    expect(await failed).toMatchObject([{ code: 'ECONNRESET' }])
+    expect(await ended(tunnel)).toMatchObject({ reason: 'ORIGIN_CLOSED' })
+  })
+
+  it('ends at once when the client was gone before the relay began', async () => {
+    const { origin, tunnel } = await openTunnel(Upstream, {}, async ({ near }) => {
+      near.client.destroy()
+      await next(near.client, 'close')
+    })
+    origin.resume()
+    expect(await ended(tunnel)).toMatchObject({ reason: 'CLIENT_CLOSED' })
+  })
+
+  it('leaves no deadline behind, however a tunnel ended (TU-12)', async () => {
+    const clock = new DeadlineClock()
+    for (const finish of ['end', 'resetAndDestroy', 'destroy'] as const) {
+      const { client, origin, tunnel } = await openTunnel(Upstream, { clock })
+      origin.on('end', () => origin.end()).resume()
+      client.resume()[finish]()
+      await ended(tunnel)
+    }
+    expect(clock.pending).toBe(0)
+  })
+})
+
+/** Waits until a number that only grows has stopped growing. */
+async function untilStill(read: () => number): Promise<void> {
+  let last = -1
+  await vi.waitFor(
+    () => {
+      const before = last
+      last = read()
+      expect(last).toBe(before)
+      expect(last).toBeGreaterThan(0)
+    },
+    { timeout: 10_000, interval: 60 },
+  )
+}
