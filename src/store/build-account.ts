@@ -1,20 +1,11 @@
 // The policy's view of a state: the account value that decisions rest on. Pure.
 
 import type { LabConfig } from '../config/lab-config.ts'
-import type { LabState, Stored } from '../config/lab-state.ts'
+import type { LabState, ListDocument, PrivateRouteDocument, Stored } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { parseCidr } from '../net/cidr.ts'
-import type { Account, AccountSettings, PrivateRoute } from '../policy/account.ts'
-import table from '../policy/colos.json' with { type: 'json' }
-import type { Colo } from '../policy/place.ts'
-
-/** All known data centers, in the order shared egress addresses are counted in. */
-export const COLOS: ReadonlyMap<string, Colo> = new Map(
-  table.map(({ code, city, country, lat, lon }) => [
-    code,
-    Object.freeze({ code, city, country, latitude: lat, longitude: lon }),
-  ]),
-)
+import type { Account, AccountSettings, NamedList, PrivateRoute } from '../policy/account.ts'
+import { COLOS } from '../policy/colos.ts'
 
 /** The account of a state whose invariants hold. Throws ChangeError `change.invalid` for a colo nobody knows. */
 export function buildAccount(config: LabConfig, state: LabState): Account {
@@ -33,7 +24,7 @@ export function buildAccount(config: LabConfig, state: LabState): Account {
     virtualNetworks: live(state.virtualNetwork),
     privateRoutes: live(state.privateRoute).map(privateRoute),
     hostnameRoutes: live(state.hostnameRoute),
-    lists: live(state.list).map((list) => ({ ...list, items: list.items.map(({ value }) => value) })),
+    lists: live(state.list).map(namedList),
     settings: Object.freeze({ ...config.settings, ...(settings as Partial<AccountSettings>) }),
   })
 }
@@ -42,14 +33,20 @@ function live<T>(documents: ReadonlyMap<string, Omit<Stored, 'value'> & { readon
   return [...documents.values()].filter(({ deletedAt }) => deletedAt === null).map(({ value }) => value)
 }
 
-function privateRoute(route: {
-  id: string
-  network: string
-  virtualNetworkId: string
-  tunnelId: string
-  comment: string
-}): PrivateRoute {
+function privateRoute(route: PrivateRouteDocument): PrivateRoute {
   const network = parseCidr(route.network)
   if (network === undefined) throw new ChangeError('change.invalid', `\`${route.network}\` is not a network`)
   return Object.freeze({ ...route, network })
 }
+
+/** The same list document is always the same value, so that what is derived from a list's contents can be kept. */
+function namedList(document: ListDocument): NamedList {
+  const known = namedLists.get(document)
+  if (known !== undefined) return known
+  const { id, name, type, items } = document
+  const list = Object.freeze({ id, name, type, items: Object.freeze(items.map(({ value }) => value)) })
+  namedLists.set(document, list)
+  return list
+}
+
+const namedLists = new WeakMap<ListDocument, NamedList>()

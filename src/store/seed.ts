@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { Documents, Json, Kind, RuleDocument } from '../config/lab-state.ts'
+import { stableUuid } from '../config/stable-id.ts'
 import type { AccountSettings } from '../policy/account.ts'
 import type { Rule } from '../policy/rule.ts'
 
@@ -42,7 +43,7 @@ export function seedsOf(config: LabConfig): Seeds {
     proxyEndpoint: byId(config.listeners.flatMap(proxyEndpointDocument)),
     pacFile: new Map(),
     placeholderSubnet: byId(
-      PLACEHOLDERS.map((subnet) => ({ ...subnet, uuid: uuidFor(`subnet ${subnet.id}`), comment: '' })),
+      PLACEHOLDERS.map((subnet) => ({ ...subnet, uuid: stableUuid('placeholder subnet', subnet.id), comment: '' })),
     ),
     setting: byId(settingDocuments(config.settings)),
     keptSettings: new Map(),
@@ -59,13 +60,6 @@ export function seedsOf(config: LabConfig): Seeds {
 /** A short fingerprint of a document, to tell whether the file's version changed. */
 export function fingerprint(document: unknown): string {
   return createHash('sha256').update(JSON.stringify(document)).digest('base64url').slice(0, 22)
-}
-
-/** A UUID that is always the same for the same text (version 8, RFC 9562 section 5.8). */
-export function uuidFor(text: string): string {
-  const hex = createHash('sha256').update(`egresslab ${text}`).digest('hex')
-  const variant = ((Number.parseInt(hex.slice(16, 17), 16) & 0x3) | 0x8).toString(16)
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
 
 function byId<T extends { readonly id: string }>(documents: readonly T[]): ReadonlyMap<string, T> {
@@ -99,5 +93,5 @@ function proxyEndpointDocument({ endpoint }: LabConfig['listeners'][number]): Do
   if (endpoint === undefined) return []
   const { kind, name, host, networks } = endpoint
   const subdomain = host.split('.')[0] ?? host
-  return [{ id: uuidFor(`proxy endpoint ${host}`), kind, name, subdomain, networks: networks.map(({ text }) => text) }]
+  return [{ id: stableUuid('proxy endpoint', host), kind, name, subdomain, networks: networks.map(({ text }) => text) }]
 }

@@ -12,7 +12,7 @@ import type { LabConfig } from '../../src/config/lab-config.ts'
 import type { RuleDocument } from '../../src/config/lab-state.ts'
 import { ChangeError } from '../../src/errors/change-error.ts'
 import { InputError, type Issue } from '../../src/errors/issue.ts'
-import { openJournal } from '../../src/store/sqlite-journal.ts'
+import { openJournal, readJournal } from '../../src/store/sqlite-journal.ts'
 import { createStore, type Store } from '../../src/store/store.ts'
 import { AMER_VNET, configuredRule, EMEA_RULE, labConfig } from './lab.ts'
 
@@ -199,6 +199,23 @@ describe('a state directory', () => {
     const issue = issueOf(() => openJournal(folder))
     expect(issue?.code).toBe('state.in_use')
     expect(issue?.message).toContain(`process ${process.pid}`)
+  })
+
+  test('can be read beside its owner, which notices nothing', () => {
+    const folder = stateFolder()
+    const owner = start(folder)
+    owner.setColoDown('LHR', true)
+    const reader = createStore(labConfig(), { journal: readJournal(folder) })
+    expect(reader.current().state).toEqual(owner.current().state)
+    reader.setColoDown('LHR', false)
+    owner.setColoDown('AMS', true)
+    expect([...restart(owner, folder).current().account.colosDown].sort()).toEqual(['AMS', 'LHR'])
+  })
+
+  test('that does not exist yet reads as nothing, and is not made by reading', () => {
+    const folder = join(stateFolder(), 'none')
+    expect(readJournal(folder).load()).toEqual([])
+    expect(existsSync(folder)).toBe(false)
   })
 
   test('from a newer version is refused, and left as it is (CF-08)', () => {

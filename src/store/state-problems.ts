@@ -1,0 +1,55 @@
+// Why a state directory cannot be used, each in words a person can act on; and how SQLite says the same.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { InputError } from '../errors/issue.ts'
+
+/** Somebody else owns it (CF-06). */
+export function inUse(directory: string): InputError {
+  let owner = ''
+  try {
+    owner = ` (process ${readFileSync(join(directory, 'owner'), 'utf8').trim()})`
+  } catch {
+    // the owner is only said where it is known
+  }
+  return refused(
+    'state.in_use',
+    `the state directory \`${directory}\` is in use by another egresslab${owner}`,
+    'stop that one, or give this one its own with `--state DIR` or `--ephemeral`',
+  )
+}
+
+/** Written by a version that knows more (CF-08). */
+export function newer(file: string, version: number, known: number): InputError {
+  return refused(
+    'state.newer',
+    `\`${file}\` was written by a newer egresslab (layout ${version}; this one knows ${known})`,
+    'use the newer version, or another `--state DIR`',
+  )
+}
+
+/** The file system says no. */
+export function unusable(directory: string, thrown: unknown): InputError {
+  const reason = thrown instanceof Error ? thrown.message : String(thrown)
+  return refused(
+    'state.unusable',
+    `the state directory \`${directory}\` cannot be used: ${reason}`,
+    'make it writable, or start with `--state DIR` or `--ephemeral`',
+  )
+}
+
+/** One problem that keeps the state from being used. */
+export function refused(code: string, message: string, hint?: string): InputError {
+  return new InputError([{ severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }])
+}
+
+/** SQLITE_BUSY (5) and SQLITE_LOCKED (6). */
+export function isBusy(thrown: unknown): boolean {
+  return [5, 6].includes(resultCode(thrown))
+}
+
+/** SQLite's primary result code; 0 for anything else. */
+export function resultCode(thrown: unknown): number {
+  const code = thrown instanceof Error && 'errcode' in thrown ? thrown.errcode : undefined
+  return typeof code === 'number' ? code & 0xff : 0
+}
