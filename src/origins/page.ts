@@ -1,0 +1,76 @@
+// The one look of all test origins: a small page that needs nothing but itself, readable without style sheets, with a
+// policy that lets it load nothing (CSP 3), so that a browser's developer tools show only the traffic under test.
+
+import { createHash } from 'node:crypto'
+import { html, type Markup } from './html.ts'
+
+export interface Page {
+  readonly title: string
+  /** BCP 47; English unless said otherwise */
+  readonly language?: string
+  /** what the visitor came for, big */
+  readonly headline: string
+  readonly tone: 'plain' | 'good' | 'bad'
+  readonly body: Markup
+}
+
+/** Whom to thank for geolocation, as the data's licence asks. */
+export interface Attribution {
+  readonly text: string
+  readonly href: string
+}
+
+const STYLE = `
+:root{color-scheme:light dark;--ink:#1b1f24;--dim:#57606a;--paper:#fff;--line:#d0d7de;--plain:#0550ae;--good:#116329;--bad:#a40e26}
+@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9da7b3;--paper:#0d1117;--line:#30363d;--plain:#79c0ff;--good:#7ee787;--bad:#ffa198}}
+body{margin:0;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
+main{max-width:42rem;margin:0 auto;padding:2.5rem 1.25rem}
+h1{font-size:1rem;font-weight:600;color:var(--dim);margin:0}
+.headline{font-size:clamp(1.5rem,6vw,2.5rem);font-weight:650;overflow-wrap:anywhere;margin:.25rem 0 1.5rem}
+.plain{color:var(--plain)}.good{color:var(--good)}.bad{color:var(--bad)}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.4rem 1.25rem;margin:1.5rem 0;border-top:1px solid var(--line);padding-top:1.25rem}
+dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}
+code,pre{font:.9rem/1.5 ui-monospace,monospace}pre{overflow:auto;padding:.75rem;border:1px solid var(--line);border-radius:.4rem}
+input,button{font:inherit;padding:.5rem .75rem;border:1px solid var(--line);border-radius:.4rem;background:none;color:inherit}
+footer{color:var(--dim);font-size:.875rem;border-top:1px solid var(--line);padding-top:1rem}a{color:var(--plain)}
+`
+
+const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64')
+
+/** Headers every page goes out with. */
+export const PAGE_HEADERS: Readonly<Record<string, string>> = {
+  'content-type': 'text/html; charset=utf-8',
+  'content-security-policy': `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+}
+
+/** The page as the text of an HTML document. */
+export function renderPage(page: Page, attribution: Attribution): string {
+  return html`<!doctype html>
+<html lang="${page.language ?? 'en'}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>${page.title}</title>
+<style>${{ markup: STYLE }}</style>
+</head>
+<body>
+<main>
+<h1>${page.title}</h1>
+<p class="headline ${page.tone}">${page.headline}</p>
+${page.body}
+<footer lang="en"><p>A test origin of egresslab, not the real site. <a href="${attribution.href}">${attribution.text}</a></p></footer>
+</main>
+</body>
+</html>
+`.markup
+}
+
+/** A list of facts; those without a value are left out. */
+export function factList(facts: Readonly<Record<string, string | number | undefined>>): Markup {
+  const rows = Object.entries(facts).flatMap(([name, value]) =>
+    value === undefined ? [] : [html`<dt>${name}</dt><dd>${value}</dd>\n`],
+  )
+  return html`<dl>\n${rows}</dl>`
+}

@@ -1,0 +1,143 @@
+// Well-behaved and ill-behaved answers on request, for tests and load: sizes, delays, statuses, uploads, and the ways an
+// origin can break off. Open to anyone, also past the lab, because no answer depends on who asks.
+
+import { createHash } from 'node:crypto'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { setTimeout as pause } from 'node:timers/promises'
+
+type Tool = (request: IncomingMessage, response: ServerResponse, numbers: readonly number[]) => void | Promise<void>
+
+interface Entry {
+  readonly pattern: RegExp
+  readonly run: Tool
+}
+
+const MAX_BYTES = 2 ** 30
+const MAX_PAUSE_MS = 60_000
+const BLOCK = Buffer.alloc(64 * 1024, '0123456789abcdef')
+
+const TOOLS: readonly Entry[] = [
+  { pattern: /^\/bytes\/(\d{1,10})$/, run: bytes },
+  { pattern: /^\/status\/(\d{3})$/, run: status },
+  { pattern: /^\/delay\/(\d{1,5})$/, run: delay },
+  { pattern: /^\/slow(?:\/(\d{1,3})\/(\d{1,5}))?$/, run: slow },
+  { pattern: /^\/headers$/, run: headers },
+  { pattern: /^\/upload$/, run: upload },
+  { pattern: /^\/hang$/, run: () => {} },
+  { pattern: /^\/close$/, run: (request) => void request.socket.end() },
+  { pattern: /^\/reset$/, run: reset },
+  { pattern: /^\/cut$/, run: cut },
+]
+
+/** Runs the tool a path names; false when it names none. Never rejects: a client that goes away ends its tool. */
+export async function runTool(path: string, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+  for (const { pattern, run } of TOOLS) {
+    const match = pattern.exec(path)
+    if (match === null) continue
+    try {
+      await run(
+        request,
+        response,
+        match.slice(1).flatMap((digits) => (digits === undefined ? [] : [Number(digits)])),
+      )
+    } catch {
+      response.destroy()
+    }
+    return true
+  }
+  return false
+}
+
+/** `/bytes/N`: N bytes (at most 1 GiB) of a repeating pattern, with their length said. */
+async function bytes(request: IncomingMessage, response: ServerResponse, [size = 0]: readonly number[]): Promise<void> {
+  if (size > MAX_BYTES) return plain(response, 400, `at most ${MAX_BYTES} bytes\n`)
+  response.writeHead(200, {
+    'content-type': 'application/octet-stream',
+    'content-length': size,
+    'cache-control': 'no-store',
+  })
+  if (request.method === 'HEAD') return void response.end()
+  await pipeline(Readable.from(blocks(size)), response)
+}
+
+function* blocks(size: number): Generator<Buffer> {
+  for (let left = size; left > 0; left -= BLOCK.length) yield left >= BLOCK.length ? BLOCK : BLOCK.subarray(0, left)
+}
+
+/** `/status/N`: an answer with status N, 200 to 599. */
+function status(_request: IncomingMessage, response: ServerResponse, [code = 0]: readonly number[]): void {
+  if (code < 200 || code > 599) return plain(response, 400, 'a final status is between 200 and 599\n')
+  if (code === 204 || code === 304) return void response.writeHead(code).end()
+  plain(response, code, `${code} ${STATUS_CODES[code] ?? ''}`.trimEnd().concat('\n'))
+}
+
+/** `/delay/MS`: answers after MS milliseconds, at most a minute. */
+async function delay(_request: IncomingMessage, response: ServerResponse, [ms = 0]: readonly number[]): Promise<void> {
+  await pause(Math.min(ms, MAX_PAUSE_MS), undefined, { signal: whileOpen(response) })
+  plain(response, 200, `${ms} ms later\n`)
+}
+
+/** `/slow/N/MS` (or `/slow`: 10 times 200): N lines, one every MS milliseconds, each sent as it comes. */
+async function slow(
+  _request: IncomingMessage,
+  response: ServerResponse,
+  [lines = 10, ms = 200]: readonly number[],
+): Promise<void> {
+  const signal = whileOpen(response)
+  response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' })
+  for (let line = 1; line <= lines; line++) {
+    response.write(`line ${line} of ${lines}\n`)
+    await pause(Math.min(ms, MAX_PAUSE_MS), undefined, { signal })
+  }
+  response.end()
+}
+
+/** `/headers`: the request head as it arrived, for seeing what a proxy adds and removes. */
+function headers(request: IncomingMessage, response: ServerResponse): void {
+  const { rawHeaders } = request
+  const fields = rawHeaders.flatMap((name, at) => (at % 2 === 0 ? [[name, rawHeaders[at + 1] ?? '']] : []))
+  json(response, { method: request.method, target: request.url, version: request.httpVersion, fields })
+}
+
+/** `/upload`: reads the body and says how long it was and what its SHA-256 is. */
+async function upload(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const hash = createHash('sha256')
+  let size = 0
+  for await (const chunk of request) {
+    size += chunk.length
+    hash.update(chunk)
+  }
+  json(response, { bytes: size, sha256: hash.digest('hex') })
+}
+
+/** `/reset`: resets the connection (RST) in the middle of the answer. */
+function reset(request: IncomingMessage, response: ServerResponse): void {
+  promise1000Bytes(response, () => request.socket.resetAndDestroy())
+}
+
+/** `/cut`: ends the connection (FIN) in the middle of the answer. */
+function cut(request: IncomingMessage, response: ServerResponse): void {
+  promise1000Bytes(response, () => request.socket.end())
+}
+
+function promise1000Bytes(response: ServerResponse, then: () => void): void {
+  response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8', 'content-length': 1000 })
+  response.write('0123456789', then)
+}
+
+function plain(response: ServerResponse, code: number, text: string): void {
+  response.writeHead(code, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' }).end(text)
+}
+
+function json(response: ServerResponse, value: unknown): void {
+  const text = `${JSON.stringify(value, null, 2)}\n`
+  response.writeHead(200, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }).end(text)
+}
+
+function whileOpen(response: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  return gone.signal
+}
