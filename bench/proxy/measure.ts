@@ -1,0 +1,47 @@
+// One measured round: load against one proxy, with the processor time its processes used per operation.
+
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Subject } from '../../src/bench/load/operation.ts'
+import { processorSeconds } from '../../src/bench/load/processor-time.ts'
+import { type LoadResult, type Mode, runLoad } from '../../src/bench/load/run-load.ts'
+import type { RunningProxy } from './rivals.ts'
+
+export interface Round {
+  readonly load: LoadResult
+  /** processor microseconds per operation; for relay: bytes per processor second */
+  readonly cost: number
+}
+
+/** Runs load for a while and accounts the proxy's processor time. Throws when anything failed: a proxy that answers wrongly
+ *  is not measured. */
+export async function measureRound(
+  proxy: RunningProxy,
+  subject: Subject,
+  options: { readonly mode: Mode; readonly concurrency: number; readonly seconds: number },
+): Promise<Round> {
+  const before = processorSeconds(proxy.pids())
+  const load = await runLoad(subject, options)
+  const used = processorSeconds(proxy.pids()) - before
+  if (load.failures > 0 || load.operations === 0) {
+    throw new Error(`${load.failures} of ${load.failures + load.operations} operations failed: ${load.failure}`)
+  }
+  return { load, cost: options.mode === 'relay' ? load.bytes / used : (used * 1e6) / load.operations }
+}
+
+/** Starts the load origin as a process of its own. */
+export async function startOriginProcess(host: string): Promise<{ readonly port: number; stop(): void }> {
+  const file = join(import.meta.dirname, '../../src/bench/load/origin.ts')
+  const child = spawn(process.execPath, [file, host], { stdio: ['pipe', 'pipe', 'inherit'] })
+  for await (const line of createInterface({ input: child.stdout })) {
+    return { port: Number(line), stop: () => child.stdin.end() }
+  }
+  throw new Error('the load origin did not start')
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
+}

@@ -1,0 +1,194 @@
+// The proxies ours is measured beside: Debian's Squid, Tinyproxy, Dante and microsocks, and http-proxy from npm. Each is
+// started on loopback with the least it needs to do the same work, and asked once whether it answers rightly.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { accessSync, chmodSync, constants, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { delimiter, join } from 'node:path'
+import type { Mode } from '../../src/bench/load/run-load.ts'
+
+export interface RunningProxy {
+  /** every process that does its work */
+  pids(): readonly number[]
+  stop(): Promise<void>
+}
+
+export interface RivalProxy {
+  readonly name: string
+  readonly modes: readonly Mode[]
+  /** the program it needs, found on PATH or in the system's sbin folders; undefined when it comes with this project */
+  readonly program?: string
+  readonly debianPackage?: string
+  start(options: { readonly port: number; readonly source: string; readonly folder: string }): Promise<RunningProxy>
+}
+
+export const RIVALS: readonly RivalProxy[] = [
+  {
+    name: 'Squid',
+    modes: ['connect', 'http', 'relay'],
+    program: 'squid',
+    debianPackage: 'squid',
+    start: ({ port, source, folder }) => {
+      const config = write(folder, 'squid.conf', [
+        `http_port 127.0.0.1:${port}`,
+        'http_access allow all',
+        'acl lab src 127.0.0.0/8',
+        `tcp_outgoing_address ${source} lab`,
+        'cache deny all',
+        'cache_mem 0 MB',
+        'workers 1',
+        `access_log stdio:${join(folder, 'access.log')}`,
+        `cache_log ${join(folder, 'cache.log')}`,
+        `pid_filename ${join(folder, 'squid.pid')}`,
+        `coredump_dir ${folder}`,
+        'shutdown_lifetime 0 seconds',
+        'max_filedescriptors 20000',
+        'pinger_enable off',
+      ])
+      return run('squid', ['-N', '-f', config], port)
+    },
+  },
+  {
+    name: 'Tinyproxy',
+    modes: ['connect', 'http', 'relay'],
+    program: 'tinyproxy',
+    debianPackage: 'tinyproxy',
+    start: ({ port, source, folder }) => {
+      const config = write(folder, 'tinyproxy.conf', [
+        `Port ${port}`,
+        'Listen 127.0.0.1',
+        `Bind ${source}`,
+        'MaxClients 10000',
+        'Timeout 600',
+        'DisableViaHeader No',
+        `LogFile "${join(folder, 'tinyproxy.log')}"`,
+        'LogLevel Connect',
+      ])
+      return run('tinyproxy', ['-d', '-c', config], port)
+    },
+  },
+  {
+    name: 'Dante',
+    modes: ['socks5'],
+    program: 'danted',
+    debianPackage: 'dante-server',
+    start: ({ port, source, folder }) => {
+      const config = write(folder, 'danted.conf', [
+        `logoutput: ${join(folder, 'danted.log')}`,
+        `internal: 127.0.0.1 port = ${port}`,
+        `external: ${source}`,
+        'clientmethod: none',
+        'socksmethod: none',
+        'user.privileged: root',
+        'user.unprivileged: nobody',
+        'client pass { from: 0.0.0.0/0 to: 0.0.0.0/0 log: error }',
+        'socks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 log: connect disconnect }',
+      ])
+      return run('danted', ['-f', config, '-p', join(folder, 'danted.pid')], port)
+    },
+  },
+  {
+    name: 'microsocks',
+    modes: ['socks5'],
+    program: 'microsocks',
+    debianPackage: 'microsocks',
+    start: ({ port, source }) => run('microsocks', ['-i', '127.0.0.1', '-p', String(port), '-b', source], port),
+  },
+  {
+    name: 'http-proxy',
+    modes: ['http'],
+    start: ({ port, source }) =>
+      run(process.execPath, [join(import.meta.dirname, 'http-proxy-server.ts'), String(port), source], port),
+  },
+]
+
+/** Is the rival's program on this machine? */
+export function isInstalled({ program }: RivalProxy): boolean {
+  return program === undefined || findProgram(program) !== undefined
+}
+
+function findProgram(name: string): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/sbin']
+  return folders
+    .map((folder) => join(folder, name))
+    .find((file) => {
+      try {
+        accessSync(file, constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    })
+}
+
+function write(folder: string, name: string, lines: readonly string[]): string {
+  mkdirSync(folder, { recursive: true })
+  // daemons that drop root must still be able to write their logs here
+  chmodSync(folder, 0o777)
+  const file = join(folder, name)
+  writeFileSync(file, `${lines.join('\n')}\n`)
+  return file
+}
+
+async function run(program: string, args: readonly string[], port: number): Promise<RunningProxy> {
+  const child = spawn(findProgram(program) ?? program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let complaint = ''
+  child.stderr.on('data', (data: Buffer) => {
+    complaint = (complaint + data).slice(-2000)
+  })
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  await Promise.race([
+    untilListening(port),
+    exited.then(() => Promise.reject(new Error(`${program} ended: ${complaint}`))),
+  ])
+  return {
+    pids: () => [pidOf(child), ...descendantsOf(pidOf(child))],
+    stop: async () => {
+      child.kill('SIGTERM')
+      const patience = setTimeout(() => child.kill('SIGKILL'), 5000)
+      await exited
+      clearTimeout(patience)
+    },
+  }
+}
+
+function pidOf(child: ChildProcess): number {
+  if (child.pid === undefined) throw new Error('the process did not start')
+  return child.pid
+}
+
+function descendantsOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && parentOf(name) === pid)
+    .flatMap((name) => [Number(name), ...descendantsOf(Number(name))])
+}
+
+function parentOf(pid: string): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+  } catch {
+    return undefined
+  }
+}
+
+/** Resolves when something accepts connections there; gives up after ten seconds. */
+async function untilListening(port: number): Promise<void> {
+  const deadline = performance.now() + 10_000
+  while (performance.now() < deadline) {
+    if (await accepts(port)) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(`nothing listens on port ${port} after ten seconds`)
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
