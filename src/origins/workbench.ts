@@ -9,39 +9,40 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 type Tool = (request: IncomingMessage, response: ServerResponse, numbers: readonly number[]) => void | Promise<void>
 
-interface Entry {
-  readonly pattern: RegExp
-  readonly run: Tool
-}
-
 const MAX_BYTES = 2 ** 30
 const MAX_PAUSE_MS = 60_000
 const BLOCK = Buffer.alloc(64 * 1024, '0123456789abcdef')
 
-const TOOLS: readonly Entry[] = [
-  { pattern: /^\/bytes\/(\d{1,10})$/, run: bytes },
-  { pattern: /^\/status\/(\d{3})$/, run: status },
-  { pattern: /^\/delay\/(\d{1,5})$/, run: delay },
-  { pattern: /^\/slow(?:\/(\d{1,3})\/(\d{1,5}))?$/, run: slow },
-  { pattern: /^\/headers$/, run: headers },
-  { pattern: /^\/upload$/, run: upload },
-  { pattern: /^\/hang$/, run: () => {} },
-  { pattern: /^\/close$/, run: (request) => void request.socket.end() },
-  { pattern: /^\/reset$/, run: reset },
-  { pattern: /^\/cut$/, run: cut },
-]
+/** Path → tool; capitals stand for whole numbers. */
+const TOOLS: Readonly<Record<string, Tool>> = {
+  '/bytes/N': bytes,
+  '/status/N': status,
+  '/delay/MS': delay,
+  '/slow': slow,
+  '/slow/N/MS': slow,
+  '/headers': headers,
+  '/upload': upload,
+  '/hang': () => {},
+  '/close': (request) => void request.socket.end(),
+  '/reset': reset,
+  '/cut': cut,
+}
+
+/** The paths as documented. */
+export const TOOL_PATHS: readonly string[] = Object.keys(TOOLS)
+
+const PATTERNS = Object.entries(TOOLS).map(([path, run]) => ({
+  pattern: new RegExp(`^${path.replaceAll(/[A-Z]+/g, '(\\d{1,10})')}$`),
+  run,
+}))
 
 /** Runs the tool a path names; false when it names none. Never rejects: a client that goes away ends its tool. */
 export async function runTool(path: string, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
-  for (const { pattern, run } of TOOLS) {
+  for (const { pattern, run } of PATTERNS) {
     const match = pattern.exec(path)
     if (match === null) continue
     try {
-      await run(
-        request,
-        response,
-        match.slice(1).flatMap((digits) => (digits === undefined ? [] : [Number(digits)])),
-      )
+      await run(request, response, match.slice(1).map(Number))
     } catch {
       response.destroy()
     }

@@ -145,6 +145,28 @@ describe('a search engine', () => {
   })
 })
 
+describe('[G2] a site whose database has not noticed a move yet', () => {
+  test('shows the old place and when the new one will be seen', async () => {
+    const standIn = loopback(5)
+    const lagging = await startTestOrigins(
+      [spec('slow.search.test', 'search')],
+      [destination('slow.search.test', '198.51.100.5', standIn)],
+      (_address, at) => ({
+        place: { country: 'US', latitude: 38, longitude: -97 },
+        changesAt: at + 86_400_000,
+        comingPlace: { city: 'London', country: 'GB', latitude: 51.47, longitude: -0.45 },
+      }),
+    )
+    try {
+      const { body } = await visit(FROM_LHR, 'slow.search.test', standIn, '/')
+      expect(body).toContain('country: US\n')
+      expect(body).toContain('from: US (from 2026-12-02: London, GB)\n')
+    } finally {
+      await lagging.close()
+    }
+  })
+})
+
 describe('a plain site', () => {
   test('[E5] shows the physical colo beside the geolocation', async () => {
     const { body } = await visit(FROM_LHR, 'espn.com', SITES, '/')

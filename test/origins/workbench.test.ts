@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import type { RunningOrigins } from '../../src/origins/serve.ts'
+import { TOOL_PATHS } from '../../src/origins/workbench.ts'
 import { curl } from '../support/curl.ts'
 import { destination, HTTP_PORT, loopback, spec, startTestOrigins } from '../support/test-origins.ts'
 
@@ -64,6 +66,11 @@ describe('the workbench of an echo site', () => {
 
   test('/hang takes the request and never answers', async () => {
     expect((await curl('-m', '0.3', `${BASE}/hang`)).exit).toBe(28)
+  })
+
+  test('every path is documented', () => {
+    const document = readFileSync('docs/test-origins.md', 'utf8')
+    expect(TOOL_PATHS.filter((path) => !document.includes(`\`${path}\``))).toEqual([])
   })
 
   test('other upgrades than WebSocket are not taken up', async () => {
