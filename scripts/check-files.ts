@@ -40,9 +40,24 @@ function machineViolations(path: string, text: string): string[] {
   return names.flatMap((name) => (name !== undefined && text.includes(name) ? [`${path}: names \`${name}\``] : []))
 }
 
+interface LockedPackage {
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly optionalDependencies?: Readonly<Record<string, string>>
+}
+
+/** What makes `npm ci` refuse a lock file, or the file belong to one machine. */
 function lockViolations(files: ReadonlyMap<string, string>): string[] {
-  const lock = files.get('package-lock.json') ?? ''
-  return lock.includes('"resolved"') ? ['package-lock.json: holds download addresses; run npm install again'] : []
+  const text = files.get('package-lock.json') ?? '{}'
+  const packages: Readonly<Record<string, LockedPackage>> = JSON.parse(text).packages ?? {}
+  const locked = new Set(Object.keys(packages).map((path) => path.replace(/^.*node_modules\//, '')))
+  const named = Object.values(packages).flatMap((each) =>
+    Object.keys({ ...each.dependencies, ...each.optionalDependencies }),
+  )
+  const missing = [...new Set(named)].filter((name) => !locked.has(name))
+  return [
+    ...missing.map((name) => `package-lock.json: has no entry for \`${name}\`, so \`npm ci\` refuses it`),
+    ...(text.includes('"resolved"') ? ['package-lock.json: holds download addresses; run npm install again'] : []),
+  ]
 }
 
 let host: string | undefined

@@ -16,6 +16,7 @@ test.each([
   ['test/net/ip.test.ts', `test${'.only'}('x', () => {})\n`, 'leaves tests out'],
   ['docs/start.md', `cd ${ROOT}/src`, 'names `'],
   ['package-lock.json', `{"${'resolved'}": "x"}`, 'holds download addresses'],
+  ['package-lock.json', '{"packages": {"": {"dependencies": {"lost": "1"}}}}', 'has no entry for `lost`'],
 ])('the check sees what is wrong in %s: %j', (path, text, complaint) => {
   expect(fileViolations(new Map([[path, text]]))).toEqual([expect.stringContaining(complaint)])
 })
