@@ -1,0 +1,129 @@
+// Where a connection leaves from once it is known which rule decided, or that none did ([E1], [E4], [R4], [R6]): the steps that
+// were considered, in order, as data. Words are added by reason.ts.
+
+import type { Account, DedicatedEgressIp } from './account.ts'
+import type { BalanceStep } from './balance.ts'
+import type { Egress, Outcome } from './decision.ts'
+import { SHARED_FALLBACK, userKeyOf } from './egress-address.ts'
+import type { Flow } from './flow.ts'
+import type { Colo } from './place.ts'
+import type { EgressSettings, Rule } from './rule.ts'
+import { type Surroundings, surroundingsOf } from './surroundings.ts'
+
+/** Why a step was or was not the one. */
+export type StepVerdict = 'used' | 'colo-down' | 'not-owned' | 'not-set' | 'not-needed'
+
+/** One place a connection could have left from. */
+export interface PlanStep {
+  readonly from: 'primary' | 'fallback' | 'range' | 'balanced' | 'shared'
+  /** the address or range as the rule writes it, or the address chosen */
+  readonly written: string
+  /** code of the colo it would leave from */
+  readonly colo?: string
+  readonly verdict: StepVerdict
+}
+
+export interface EgressPlan {
+  readonly outcome: Outcome
+  readonly egress: Egress | null
+  readonly steps: readonly PlanStep[]
+  /** only for `balanced` */
+  readonly balanced?: { readonly by: BalanceStep; readonly distance: number | undefined }
+}
+
+/** Plans for a rule that matched. */
+export function planForRule(account: Account, flow: Flow, rule: Rule, ingress: Colo): EgressPlan {
+  if (rule.egress === null) return shared(surroundingsOf(account), flow, ingress, [])
+  const scene: Scene = { account, lab: surroundingsOf(account), flow, ingress }
+  return flow.destination.ip.family === 6 ? planRange(scene, rule.egress) : planIpv4(scene, rule.egress)
+}
+
+/** Plans for a flow no rule matched ([E2], section 5). */
+export function planWithoutRule(account: Account, flow: Flow, ingress: Colo): EgressPlan {
+  const lab = surroundingsOf(account)
+  if (account.settings.noRuleMatched === 'default') return shared(lab, flow, ingress, [])
+  const { family } = flow.destination.ip
+  const userKey = userKeyOf(flow)
+  const chosen = lab.balancer.choose({
+    family,
+    user: flow.userPlace ?? flow.sourcePlace ?? ingress,
+    destination: flow.destinationPlace,
+    userKey,
+  })
+  const egress = chosen && lab.egressOf(chosen.dedicated, family, userKey, false)
+  if (chosen === undefined || egress === undefined) return shared(lab, flow, ingress, [])
+  const steps = [step('balanced', egress.address.text, 'used', chosen.dedicated.colo)]
+  return { outcome: 'balanced', egress, steps, balanced: { by: chosen.by, distance: chosen.distance } }
+}
+
+/** Plans for exempt traffic: shared egress, whatever the rules say. */
+export function planExempt(account: Account, flow: Flow, ingress: Colo): EgressPlan {
+  return { ...shared(surroundingsOf(account), flow, ingress, []), outcome: 'exempt' }
+}
+
+interface Scene {
+  readonly account: Account
+  readonly lab: Surroundings
+  readonly flow: Flow
+  readonly ingress: Colo
+}
+
+/** [E4]: the range works from every colo, so there is nothing to fall back from. */
+function planRange({ lab, flow }: Scene, settings: EgressSettings): EgressPlan {
+  const owner = lab.ownerOf(settings.ipv6, 6)
+  const egress = owner && lab.egressOf(owner, 6, userKeyOf(flow), false)
+  if (owner === undefined || egress === undefined) {
+    return refused([step('range', settings.ipv6, settings.ipv6 === '' ? 'not-set' : 'not-owned')])
+  }
+  return { outcome: 'dedicated', egress, steps: [step('range', settings.ipv6, 'used', owner.colo)] }
+}
+
+function planIpv4(scene: Scene, settings: EgressSettings): EgressPlan {
+  const { account, lab } = scene
+  const primary = lab.ownerOf(settings.ipv4, 4)
+  const verdict = verdictOn(account, primary, settings.ipv4)
+  const first = step('primary', settings.ipv4, verdict, primary?.colo)
+  const egress = verdict === 'used' && primary !== undefined ? lab.egressOf(primary, 4, '', false) : undefined
+  if (egress !== undefined) {
+    return { outcome: 'dedicated', egress, steps: [first, ...unneeded(lab, settings.ipv4Fallback)] }
+  }
+  return planFallback(scene, settings.ipv4Fallback, first)
+}
+
+function planFallback({ account, lab, flow, ingress }: Scene, fallback: string | null, first: PlanStep): EgressPlan {
+  if (first.verdict !== 'colo-down') return refused([first])
+  if (fallback === null || fallback === '') return refused([first, step('fallback', '', 'not-set')])
+  if (fallback === SHARED_FALLBACK) return shared(lab, flow, ingress, [first])
+  const owner = lab.ownerOf(fallback, 4)
+  const verdict = verdictOn(account, owner, fallback)
+  const second = step('fallback', fallback, verdict, owner?.colo)
+  const egress = verdict === 'used' && owner !== undefined ? lab.egressOf(owner, 4, '', true) : undefined
+  if (egress === undefined) return refused([first, second])
+  return { outcome: 'dedicated-fallback', egress, steps: [first, second] }
+}
+
+function verdictOn(account: Account, owner: DedicatedEgressIp | undefined, written: string): StepVerdict {
+  if (owner === undefined) return written === '' ? 'not-set' : 'not-owned'
+  return account.colosDown.has(owner.colo) ? 'colo-down' : 'used'
+}
+
+/** The fallback of a rule whose primary works: shown, never used. */
+function unneeded(lab: Surroundings, fallback: string | null): readonly PlanStep[] {
+  if (fallback === null || fallback === '') return []
+  if (fallback === SHARED_FALLBACK) return [step('shared', fallback, 'not-needed')]
+  return [step('fallback', fallback, 'not-needed', lab.ownerOf(fallback, 4)?.colo)]
+}
+
+function shared(lab: Surroundings, flow: Flow, ingress: Colo, before: readonly PlanStep[]): EgressPlan {
+  const egress = lab.shared.egressOf(ingress.code, flow.destination.ip.family)
+  const steps = [...before, step('shared', egress.address.text, 'used', ingress.code)]
+  return { outcome: 'default', egress, steps }
+}
+
+function refused(steps: readonly PlanStep[]): EgressPlan {
+  return { outcome: 'unroutable', egress: null, steps }
+}
+
+function step(from: PlanStep['from'], written: string, verdict: StepVerdict, colo?: string): PlanStep {
+  return colo === undefined ? { from, written, verdict } : { from, written, colo, verdict }
+}

@@ -1,0 +1,150 @@
+// The fields an egress rule may speak of, and in which of its three expressions (gateway-egress section 2, [R12]).
+// Knows names and types only; where values come from is flow-values.ts.
+
+import { createScheme, type Scheme } from '../expression/scheme.ts'
+import type { ValueType } from '../expression/value.ts'
+import type { ExpressionSlot } from './rule.ts'
+
+const BYTES_ARRAY = { array: 'Bytes' } as const
+
+/** Every field with its type; the order gives the slots of FieldValues. */
+const FIELDS = {
+  'net.dst.ip': 'Ip',
+  'net.dst.port': 'Int',
+  'net.dst.geo.country': 'Bytes',
+  'net.dst.geo.continent': 'Bytes',
+  'net.src.ip': 'Ip',
+  'net.src.port': 'Int',
+  'net.src.geo.country': 'Bytes',
+  'net.src.geo.continent': 'Bytes',
+  'net.src.internal_src_ip': 'Ip',
+  'net.protocol': 'Bytes',
+  'net.vnet_id': 'Bytes',
+  'net.fqdn.host': 'Bytes',
+  'net.fqdn.domains': BYTES_ARRAY,
+  'net.fqdn.content_category': { array: 'Int' },
+  'app.ids': { array: 'Int' },
+  'proxy.endpoint': 'Bytes',
+  'identity.email': 'Bytes',
+  'identity.name': 'Bytes',
+  'identity.groups.id': BYTES_ARRAY,
+  'identity.groups.name': BYTES_ARRAY,
+  'identity.groups.email': BYTES_ARRAY,
+  'identity.saml_attributes': { map: BYTES_ARRAY },
+  'device_posture.checks.passed': BYTES_ARRAY,
+  'device_posture.checks.failed': BYTES_ARRAY,
+} as const satisfies Record<string, ValueType>
+
+export type FieldName = keyof typeof FIELDS
+
+/** [F2] These have values only while the account's host-selector setting is on. */
+export const HOST_SELECTORS: ReadonlySet<string> = new Set<FieldName>([
+  'net.fqdn.host',
+  'net.fqdn.domains',
+  'net.fqdn.content_category',
+  'app.ids',
+])
+
+/** Cloudflare's name of each of a rule's expressions, for messages. */
+export const SLOT_NAMES: Readonly<Record<ExpressionSlot, string>> = {
+  traffic: 'traffic',
+  identity: 'identity',
+  devicePosture: 'device_posture',
+}
+
+/** The expression a field belongs in. */
+export function slotOf(field: string): ExpressionSlot {
+  if (field.startsWith('identity.')) return 'identity'
+  return field.startsWith('device_posture.') ? 'devicePosture' : 'traffic'
+}
+
+const GROUP_MEMBERS = {
+  'identity.groups': { id: 'identity.groups.id', name: 'identity.groups.name', email: 'identity.groups.email' },
+}
+
+/** All fields together, for expressions that stand in no rule (`egresslab expr`). */
+export const GATEWAY_SCHEME: Scheme = createScheme(FIELDS, {
+  listTypes: ['Int', 'Bytes', 'Ip'],
+  objectArrays: GROUP_MEMBERS,
+  adviseUnknown: adviseForeign,
+})
+
+/** The fields of one of a rule's expressions; slots of values are those of {@link GATEWAY_SCHEME}. A field that belongs in
+ *  another expression is unknown here, and the advice says where it goes ([R12]). */
+export const SLOT_SCHEMES: Readonly<Record<ExpressionSlot, Scheme>> = {
+  traffic: schemeOf('traffic'),
+  identity: schemeOf('identity'),
+  devicePosture: schemeOf('devicePosture'),
+}
+
+function schemeOf(slot: ExpressionSlot): Scheme {
+  const own = [...GATEWAY_SCHEME.fields].filter(([name]) => slotOf(name) === slot)
+  return Object.freeze({
+    ...GATEWAY_SCHEME,
+    fields: new Map(own),
+    objectArrays: slot === 'identity' ? GATEWAY_SCHEME.objectArrays : new Map(),
+    adviseUnknown: (name: string) => adviseMisplaced(name, slot) ?? adviseForeign(name),
+  })
+}
+
+function adviseMisplaced(name: string, slot: ExpressionSlot): string | undefined {
+  const known = GATEWAY_SCHEME.fields.has(name) || GATEWAY_SCHEME.objectArrays.has(name)
+  const home = slotOf(name)
+  if (!known || home === slot) return undefined
+  return `\`${name}\` belongs in the rule's \`${SLOT_NAMES[home]}\` expression, not in \`${SLOT_NAMES[slot]}\``
+}
+
+/** Spellings seen in the wild for which the right one is known. */
+const RIGHT_NAMES: Readonly<Record<string, FieldName>> = {
+  'identity.groups': 'identity.groups.name',
+  'identity.group': 'identity.groups.name',
+  'identity.group.name': 'identity.groups.name',
+  'identity.user.email': 'identity.email',
+  'net.dst.domain': 'net.fqdn.domains',
+  'net.dst.host': 'net.fqdn.host',
+  'net.sni.host': 'net.fqdn.host',
+  'net.sni.domains': 'net.fqdn.domains',
+  'net.fqdn.domain': 'net.fqdn.domains',
+  'net.fqdn': 'net.fqdn.host',
+  'net.virtual_network': 'net.vnet_id',
+  'net.vnet': 'net.vnet_id',
+  'net.dst.country': 'net.dst.geo.country',
+  'net.src.country': 'net.src.geo.country',
+  'device_posture.checks': 'device_posture.checks.passed',
+}
+
+const OTHER_PRODUCTS: readonly (readonly [prefix: string, advice: string])[] = [
+  ['http.', 'fields of HTTP rules do not exist in egress rules: they run before any request is read'],
+  ['dns.', 'fields of DNS rules do not exist in egress rules; match the name with `net.fqdn.domains`'],
+  ['net.fqdn.security_category', 'security categories do not exist in egress rules'],
+  ['net.detected_protocol', 'the detected protocol is not known before the connection is made; match `net.dst.port`'],
+  ['net.sni.', 'the SNI is not known before the connection is made; match `net.fqdn.host` or `net.fqdn.domains`'],
+]
+
+function adviseForeign(name: string): string | undefined {
+  const right = RIGHT_NAMES[name]
+  if (right !== undefined) return `did you mean \`${right}\`?`
+  const product = OTHER_PRODUCTS.find(([prefix]) => name.startsWith(prefix))
+  if (product !== undefined) return product[1]
+  return nearestField(name)
+}
+
+/** A field one slip of the keyboard away. */
+function nearestField(name: string): string | undefined {
+  const near = [...GATEWAY_SCHEME.fields.keys()].find((field) => withinTwoEdits(name.toLowerCase(), field))
+  return near === undefined ? undefined : `did you mean \`${near}\`?`
+}
+
+function withinTwoEdits(a: string, b: string): boolean {
+  if (Math.abs(a.length - b.length) > 2) return false
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const swap = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return (row[b.length] ?? 3) <= 2
+}
