@@ -61,9 +61,9 @@ export function visitOf(request: IncomingMessage, site: Site, around: Surroundin
   const local = endpoint(socket.localAddress, socket.localPort)
   const at = around.now()
   const source = around.publicSourceOf(peer, local)
-  const view = source === undefined ? undefined : around.siteViewOf(source.address, at)
+  const view = source === undefined ? undefined : around.siteViewOf(source.endpoint.ip, at)
   const visitor = source && {
-    address: source.address,
+    address: source.endpoint.ip,
     attempt: source.attempt,
     ...(view === undefined ? {} : { view }),
   }

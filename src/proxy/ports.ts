@@ -50,9 +50,9 @@ export interface Upstream {
 /** What the lab knows of a live upstream connection: whom the other end has to take it for. Test origins in the same
  *  process ask by the two local endpoints they see (peer, then their own); `undefined`: not one of the lab's connections. */
 export interface PublicSource {
-  /** the public egress address, the user's own inside a dedicated IPv6 range */
-  readonly address: Ip
-  /** how it came about */
+  /** the public egress address (the user's own inside a dedicated IPv6 range) with the port really bound */
+  readonly endpoint: Endpoint
+  /** flow and decision behind the connection */
   readonly attempt: DialAttempt
 }
 

@@ -63,7 +63,8 @@ export async function startTestOrigins(
     siteViewOf,
     publicSourceOf: (peer, local) => {
       const address = SOURCES[peer.ip.text]
-      return address === undefined ? undefined : { address: ip(address), attempt: attemptFrom(ip(address), local.ip) }
+      if (address === undefined) return undefined
+      return { endpoint: { ip: ip(address), port: peer.port }, attempt: attemptFrom(ip(address), local.ip) }
     },
   })
   return { ...origins, authority: authority.certificate }
