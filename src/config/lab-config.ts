@@ -15,6 +15,7 @@ import type { Device, Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
 import type { ExpressionSlot, Rule } from '../policy/rule.ts'
 import type { Listener } from '../proxy/arrival.ts'
+import type { Secret } from './secret.ts'
 
 export interface LabConfig {
   /** as given on the command line */
@@ -34,6 +35,7 @@ export interface LabConfig {
   readonly policySource?: 'api' | 'file'
   readonly users: readonly ConfiguredUser[]
   readonly devices: readonly ConfiguredDevice[]
+  /** narrowest network first */
   readonly sources: readonly ConfiguredSource[]
   readonly listeners: readonly Listener[]
   readonly destinations: readonly Destination[]
@@ -62,6 +64,8 @@ export interface LabConfig {
 /** Where a rule stands in the file, for messages: line and column are 1-based and those of the expression's first
  *  character where the YAML scalar is plain, quoted or a block. */
 export interface SourcePosition {
+  /** absent: the configuration file itself */
+  readonly file?: string
   readonly line: number
   readonly column: number
 }
@@ -73,8 +77,8 @@ export interface ConfiguredRule extends Rule {
 
 export interface ConfiguredUser {
   readonly identity: Identity
-  /** scrypt, in the form `scrypt$N$r$p$<salt base64>$<hash base64>` */
-  readonly passwordHash: string
+  /** absent: nobody can log in as this user; listeners and sources still can be them */
+  readonly password?: ConfiguredPassword
   /** where the person is; overrides the geo database */
   readonly place?: Place
   /** id of the device a connection is taken to come from when it names none */
@@ -83,13 +87,20 @@ export interface ConfiguredUser {
   readonly virtualNetwork?: string
 }
 
+/** As written in the file. A plain one is hashed by identity/, once and in the background, so that reading a file with
+ *  thousands of users stays cheap. `hash` has the form `scrypt$N$r$p$<salt base64>$<hash base64>`. */
+export type ConfiguredPassword =
+  | { readonly kind: 'plain'; readonly text: Secret }
+  | { readonly kind: 'hash'; readonly hash: string }
+
 export interface ConfiguredDevice {
   readonly device: Device
+  /** email of its owner; nobody else can use it */
   readonly user?: string
   readonly place?: Place
 }
 
-/** Connections from this network are this user on this device and/or virtual network. */
+/** Connections from this network are this user (email) on this device (id) and/or virtual network (id). */
 export interface ConfiguredSource {
   readonly network: Cidr
   readonly user?: string

@@ -1,0 +1,56 @@
+// The formats that config/lab.schema.json names: how each is tested, and what to call it in a message.
+
+import { parseCidr } from '../net/cidr.ts'
+import { parseIp } from '../net/ip.ts'
+import { parseDurationMs, parseSizeBytes } from './quantities.ts'
+
+export interface Format {
+  /** completes "`x` is not …" */
+  readonly what: string
+  readonly test: (text: string) => boolean
+}
+
+const HOST = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/
+const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+const INSTANT = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/
+/** N a power of two from 2^10 to 2^17, r and p one or two digits, salt and hash of 8 bytes or more */
+const HASH =
+  /^scrypt\$(1024|2048|4096|8192|16384|32768|65536|131072)\$\d{1,2}\$\d{1,2}\$[A-Za-z0-9+/]{11,}={0,2}\$[A-Za-z0-9+/]{22,}={0,2}$/
+
+/** Format name → test and words. */
+export const FORMATS: Readonly<Record<string, Format>> = {
+  ipv4: format('an IPv4 address such as `203.0.113.10`', (text) => parseIp(text)?.family === 4),
+  'ip-address': format('an IP address', (text) => parseIp(text) !== undefined),
+  'ipv4-network': format('an IPv4 network such as `203.0.113.0/24`', (text) => parseCidr(text)?.family === 4),
+  'ipv6-network': format('an IPv6 range such as `2001:db8:10::/64`', (text) => parseCidr(text)?.family === 6),
+  'ip-network': format('an IP address or a network such as `203.0.113.0/24`', (text) => parseCidr(text) !== undefined),
+  'port-number': format('a port, 1 to 65535', (text) => /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535),
+  hostname: format('a host name in lower case such as `bank.saas.test`', (text) => HOST.test(text) && !isQuad(text)),
+  'host-pattern': format('a host name such as `wiki.internal.test` or `*.internal.test`', (text) =>
+    HOST.test(text.replace(/^\*\./, '')),
+  ),
+  'dns-label': format('a host label of letters, digits and hyphens', (text) => LABEL.test(text)),
+  'user-email': format('a mail address such as `alice@example.com`', (text) => /^[^\s;:@]+@[^\s;:@]+$/.test(text)),
+  'choice-name': format('a name without spaces, commas or semicolons', (text) => /^[^\s;,=]+$/.test(text)),
+  'colo-code': format('a data center code such as `AMS`', (text) => text !== ''),
+  'country-code': format('a country of two capitals such as `GB`', (text) => /^[A-Z]{2}$/.test(text)),
+  'account-id': format('an account id of 32 hex digits', (text) => /^[0-9a-f]{32}$/.test(text)),
+  uuid: format('a UUID such as `8b1d5d3e-2f0a-4c57-9d7e-6a3f1c2b4d5e`', (text) => UUID.test(text)),
+  'date-time': format(
+    'a time such as `2026-11-01T00:00:00Z`',
+    (text) => INSTANT.test(text) && !Number.isNaN(Date.parse(text)),
+  ),
+  duration: format('a duration such as `15s`, `250ms` or `8h`', (text) => parseDurationMs(text) !== undefined),
+  size: format('a size such as `64KiB` or `64MiB`', (text) => parseSizeBytes(text) !== undefined),
+  'password-hash': format('a password hash of the form scrypt$N$r$p$salt$hash', (text) => HASH.test(text)),
+  'origin-kind': format('one of `echo`, `saas`, `search`, `site`', (text) => /^(echo|saas|search|site)$/.test(text)),
+}
+
+function format(what: string, test: (text: string) => boolean): Format {
+  return { what, test }
+}
+
+function isQuad(text: string): boolean {
+  return /^[\d.]+$/.test(text)
+}

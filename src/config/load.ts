@@ -1,0 +1,152 @@
+// Configuration files in, one validated LabConfig out, or every problem at once with file, line and column. Parses no
+// expressions (the policy compiles them, at the positions kept here) and binds no address.
+
+import { dirname, resolve } from 'node:path'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { cidr } from '../net/cidr.ts'
+import { checkLabShape, checkRuleListShape } from './check-shape.ts'
+import type { LabConfig } from './lab-config.ts'
+import { gatherNames } from './names.ts'
+import { createProblems, type Problems } from './problems.ts'
+import { parseDurationMs, parseSizeBytes } from './quantities.ts'
+import type { RawConfig, RawRule } from './raw-config.ts'
+import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
+import { readCategories, readDestinations } from './read-destinations.ts'
+import { readListeners } from './read-listeners.ts'
+import { readHostnameRoutes, readLists, readPrivateRoutes, readTunnels, readVirtualNetworks } from './read-networks.ts'
+import { readDevices, readSources, readUsers } from './read-people.ts'
+import { type RuleList, readRules } from './read-rules.ts'
+import type { Reading } from './reading.ts'
+import { parseSourceDocument, readSourceDocument, type SourceDocument } from './source-document.ts'
+import { createStandIns } from './stand-ins.ts'
+
+export interface LoadOptions {
+  /** listeners and API take free ports, so that labs do not collide; origins keep their ports */
+  readonly portsFromZero?: boolean
+  /** in place of `stand_ins.network`, so that two labs on one machine do not share stand-ins */
+  readonly standInNetwork?: string
+}
+
+/** A configuration read as far as it goes. `config` is there exactly when no issue is an error. */
+export interface CheckedConfig {
+  readonly config?: LabConfig
+  readonly issues: readonly Issue[]
+}
+
+/** Loads a configuration file. Throws InputError with every error found (warnings beside them). */
+export function loadConfig(file: string, options: LoadOptions = {}): LabConfig {
+  const { config, issues } = checkConfig(file, options)
+  if (config === undefined) throw new InputError(issues)
+  return config
+}
+
+/** Reads and checks a configuration file; never throws for what is in it. Issues come in the order of the file. */
+export function checkConfig(file: string, options: LoadOptions = {}): CheckedConfig {
+  return checkDocument(readSourceDocument(file), options)
+}
+
+/** The same for text at hand; `file` names it in messages and is what relative paths start from. */
+export function checkConfigText(file: string, text: string, options: LoadOptions = {}): CheckedConfig {
+  return checkDocument(parseSourceDocument(file, text), options)
+}
+
+function checkDocument(document: SourceDocument, options: LoadOptions): CheckedConfig {
+  if (document.issues.length > 0) return { issues: document.issues }
+  const problems = createProblems(document)
+  const raw = checkedShape(document, problems)
+  const lists = ruleLists(document, raw, problems)
+  const withOptions = applyOptions(raw, options)
+  const config = readLab({ raw: withOptions, names: gatherNames(document.data), problems }, document.file, lists)
+  const issues = problems.issues.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
+  return issues.some(({ severity }) => severity === 'error') ? { issues } : { config, issues }
+}
+
+/** The data with defaults. A section whose shape is wrong is read as if it were absent: its mistakes are noted already, and what
+ *  refers into it goes by names gathered from the data as it stands. */
+function checkedShape(document: SourceDocument, problems: Problems): RawConfig {
+  const data = structuredClone(document.data)
+  const before = problems.issues.length
+  checkLabShape(data, problems)
+  const bad = new Set(problems.issues.slice(before).map(({ path }) => path?.[0]))
+  const good = Object.entries(Object(data)).filter(([section]) => !bad.has(section))
+  const whole: Record<string, unknown> = { dedicated_ips: [], ...Object.fromEntries(good) }
+  checkLabShape(whole, createProblems(document))
+  return whole as unknown as RawConfig
+}
+
+function ruleLists(document: SourceDocument, raw: RawConfig, problems: Problems): readonly RuleList[] {
+  const own: RuleList = { document, problems, path: ['rules'], rules: raw.rules }
+  if (raw.rules_file === undefined) return [own]
+  const other = readSourceDocument(resolve(dirname(document.file), raw.rules_file))
+  const theirs = problems.in(other)
+  theirs.issues.push(...other.issues)
+  const rules = structuredClone(other.data)
+  const before = theirs.issues.length
+  if (other.issues.length === 0) checkRuleListShape(rules, theirs)
+  const isGood = other.issues.length === 0 && theirs.issues.length === before
+  return [own, { document: other, problems: theirs, path: [], rules: isGood ? (rules as RawRule[]) : [] }]
+}
+
+function applyOptions(raw: RawConfig, { portsFromZero = false, standInNetwork }: LoadOptions): RawConfig {
+  return {
+    ...raw,
+    ...(standInNetwork === undefined ? {} : { stand_ins: { network: standInNetwork } }),
+    ...(portsFromZero
+      ? { listeners: raw.listeners.map((one) => ({ ...one, port: 0 })), api: { ...raw.api, port: 0 } }
+      : {}),
+  }
+}
+
+function readLab(reading: Reading, file: string, lists: readonly RuleList[]): LabConfig {
+  const { raw } = reading
+  const standIns = createStandIns(cidr(raw.stand_ins.network))
+  const virtualNetworks = readVirtualNetworks(reading)
+  return Object.freeze({
+    file,
+    account: readAccount(reading),
+    settings: readSettings(reading),
+    colosDown: readColosDown(reading),
+    dedicatedIps: readDedicatedIps(reading, standIns),
+    sharedEgress: readSharedEgress(reading),
+    virtualNetworks,
+    tunnels: readTunnels(reading),
+    privateRoutes: readPrivateRoutes(reading, virtualNetworks),
+    hostnameRoutes: readHostnameRoutes(reading),
+    lists: readLists(reading),
+    rules: readRules(reading, lists),
+    users: readUsers(reading),
+    devices: readDevices(reading),
+    sources: readSources(reading),
+    listeners: readListeners(reading),
+    ...readDestinations(reading, standIns),
+    categories: readCategories(reading),
+    ...readOperation(raw, file),
+  })
+}
+
+function readOperation(raw: RawConfig, file: string) {
+  const duration = (name: 'connect' | 'idle' | 'handshake' | 'drain') => parseDurationMs(raw.timeouts[name]) ?? 0
+  return {
+    geo: Object.freeze({
+      databases: raw.geo.databases.map((path) => resolve(dirname(file), path)),
+      proxiedByCloudflare: raw.geo.proxied_by_cloudflare.map((text) => cidr(text)),
+    }),
+    guard: Object.freeze({
+      profile: raw.guard.profile,
+      allow: raw.guard.allow.map((text) => cidr(text)),
+      deny: raw.guard.deny.map((text) => cidr(text)),
+    }),
+    timeouts: Object.freeze({
+      connectMs: duration('connect'),
+      idleMs: duration('idle'),
+      handshakeMs: duration('handshake'),
+      drainMs: duration('drain'),
+    }),
+    limits: Object.freeze({
+      maxClients: raw.limits.max_clients,
+      maxHeadBytes: parseSizeBytes(raw.limits.max_head_size) ?? 0,
+    }),
+    api: Object.freeze({ host: raw.api.host, port: raw.api.port }),
+    log: Object.freeze({ maxBytes: parseSizeBytes(raw.log.max_size) ?? 0, keep: raw.log.keep }),
+  }
+}

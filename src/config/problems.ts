@@ -1,0 +1,46 @@
+// Collects everything that is wrong with a configuration, so that all of it is said at once, each with its place.
+
+import type { Issue } from '../errors/issue.ts'
+import type { Path, SourceDocument, Span } from './source-document.ts'
+
+export interface Remark {
+  readonly hint?: string | undefined
+  /** where to point: at the value (default) or at the key */
+  readonly at?: 'value' | 'key'
+  readonly severity?: Issue['severity']
+}
+
+export interface Problems {
+  /** Notes a problem with what stands at a path of the document. */
+  add(path: Path, code: string, message: string, remark?: Remark): void
+  /** The same collection for another document, such as a rules file. */
+  in(document: SourceDocument): Problems
+  locate(path: Path): Span
+  readonly issues: Issue[]
+}
+
+/** An empty collection for one document. */
+export function createProblems(document: SourceDocument, issues: Issue[] = []): Problems {
+  return {
+    issues,
+    in: (other) => createProblems(other, issues),
+    locate: (path) => document.locate(path),
+    add(path, code, message, { hint, at = 'value', severity = 'error' } = {}) {
+      const { line, column, length } = document.locate(path, at)
+      const text = document.lineText(line)
+      issues.push({
+        severity,
+        code,
+        message,
+        ...(hint === undefined ? {} : { hint }),
+        file: document.file,
+        line,
+        column,
+        path,
+        ...(text === ''
+          ? {}
+          : { drawing: `${text}\n${text.slice(0, column - 1).replace(/\S/g, ' ')}${'^'.repeat(length)}` }),
+      })
+    },
+  }
+}

@@ -1,0 +1,23 @@
+// Durations and sizes as people write them: a number and a unit.
+
+const DURATION_UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+const SIZE_UNITS = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }
+
+/** `250ms`, `15s`, `1.5m`, `8h` in milliseconds, 1 ms … 24.8 days (what a timer can hold); `undefined` otherwise. */
+export function parseDurationMs(text: string): number | undefined {
+  const value = parseQuantity(text, DURATION_UNITS)
+  return value === undefined || value > 2 ** 31 - 1 ? undefined : value
+}
+
+/** `512B`, `64KiB`, `1.5MiB`, `1GiB` in bytes, at least 1; `undefined` for anything else. */
+export function parseSizeBytes(text: string): number | undefined {
+  return parseQuantity(text, SIZE_UNITS)
+}
+
+function parseQuantity(text: string, units: Readonly<Record<string, number>>): number | undefined {
+  const match = /^(\d{1,12}(?:\.\d{1,3})?)([A-Za-z]+)$/.exec(text)
+  const unit = Object.hasOwn(units, match?.[2] ?? '') ? units[match?.[2] ?? ''] : undefined
+  if (match === null || unit === undefined) return undefined
+  const value = Math.round(Number(match[1]) * unit)
+  return value >= 1 && Number.isSafeInteger(value) ? value : undefined
+}

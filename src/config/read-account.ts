@@ -1,0 +1,167 @@
+// Sections account, settings, colos_down, shared_egress and dedicated_ips.
+
+import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
+import { type Family, type Ip, ip } from '../net/ip.ts'
+import type { AccountSettings, DedicatedEgressIp, SharedEgress } from '../policy/account.ts'
+import { COLOS } from '../policy/colos.ts'
+import type { Problems } from './problems.ts'
+import type { RawDedicatedIp } from './raw-config.ts'
+import { checkUnique, placeOfColo, type Reading, readColo, readPlace } from './reading.ts'
+import type { Path } from './source-document.ts'
+import { stableAccountId } from './stable-id.ts'
+import { lastNumber, type StandIns } from './stand-ins.ts'
+
+export function readAccount({ raw }: Reading): { readonly id: string; readonly name: string } {
+  const { id, name } = raw.account
+  return Object.freeze({ id: id ?? stableAccountId(name), name })
+}
+
+export function readSettings({ raw, problems }: Reading): AccountSettings {
+  const { settings, account } = raw
+  const homeColo = readColo(account.home_colo, ['account', 'home_colo'], problems)
+  return Object.freeze({
+    tcpProxying: settings.tcp_proxying,
+    udpProxying: settings.udp_proxying,
+    hostSelector: settings.host_selector,
+    noRuleMatched: settings.no_rule_matched,
+    expressions: settings.expressions,
+    balanceTolerance: Object.freeze({
+      share: settings.balance_tolerance.percent / 100,
+      km: settings.balance_tolerance.km,
+    }),
+    maxConnectionsPerDestination: settings.max_connections_per_destination,
+    homeCountry: account.home_country,
+    homeColo: homeColo?.code ?? account.home_colo,
+  })
+}
+
+export function readColosDown({ raw, problems }: Reading): readonly string[] {
+  const codes = raw.colos_down.map((code, at) => readColo(code, ['colos_down', at], problems)?.code ?? code)
+  return [...new Set(codes)]
+}
+
+export function readSharedEgress({ raw, problems }: Reading): SharedEgress {
+  const read = (family: 'ipv4' | 'ipv6') => {
+    const { range, stand_ins } = raw.shared_egress[family]
+    const path = ['shared_egress', family]
+    const pair = { range: cidr(range), standIns: cidr(stand_ins) }
+    checkRoom(pair.range, [...path, 'range'], problems)
+    checkRoom(pair.standIns, [...path, 'stand_ins'], problems)
+    const dedicated = cidr(raw.stand_ins.network)
+    if (overlap(pair.standIns, dedicated)) {
+      const message = `\`${stand_ins}\` and the network of stand-ins, \`${dedicated.text}\`, overlap`
+      problems.add([...path, 'stand_ins'], 'config.conflict', message)
+    }
+    return Object.freeze(pair)
+  }
+  return Object.freeze({ ipv4: read('ipv4'), ipv6: read('ipv6') })
+}
+
+function checkRoom(range: Cidr, path: Path, problems: Problems): void {
+  const bits = (range.family === 4 ? 32 : 128) - range.length
+  if (2 ** bits > COLOS.size) return
+  problems.add(path, 'config.not_allowed', `\`${range.text}\` has fewer addresses than there are data centers`, {
+    hint: `there are ${COLOS.size} data centers, so take /${(range.family === 4 ? 32 : 128) - 9} or wider`,
+  })
+}
+
+/** Dedicated IPs; stand-ins that nobody wrote down are taken from `standIns`. */
+export function readDedicatedIps(reading: Reading, standIns: StandIns): readonly DedicatedEgressIp[] {
+  const { raw, problems } = reading
+  const items = raw.dedicated_ips
+  for (const address of items.flatMap(writtenStandIns)) standIns.reserve(ip(address))
+  checkUnique(reading, items, {
+    path: (at) => ['dedicated_ips', at, 'ipv4'],
+    noun: 'address',
+    key: ({ ipv4 }) => ipv4,
+  })
+  checkUnique(reading, items, {
+    path: (at) => ['dedicated_ips', at, 'ipv6'],
+    noun: 'range',
+    key: ({ ipv6 }) => (ipv6 === undefined ? undefined : cidr(ipv6).text),
+  })
+  checkOverlaps(reading)
+  return items.flatMap((item, at) => {
+    const path = ['dedicated_ips', at]
+    if (item.ipv4 === undefined && item.ipv6 === undefined) {
+      problems.add(path, 'config.missing_key', 'a dedicated IP needs `ipv4`, `ipv6` or both')
+    }
+    const colo = readColo(item.colo, [...path, 'colo'], problems)
+    const geolocation = readPlace(item.geolocation, [...path, 'geolocation'], problems)
+    if (colo === undefined) return []
+    const updatedAt = item.geolocation_updated_at
+    return Object.freeze({
+      colo: colo.code,
+      ...addressesOf(item, at, { path, problems, standIns }),
+      geolocation: geolocation ?? placeOfColo(colo),
+      ...(updatedAt === undefined ? {} : { geolocationUpdatedAt: Date.parse(updatedAt) }),
+    })
+  })
+}
+
+interface AddressContext {
+  readonly path: Path
+  readonly problems: Problems
+  readonly standIns: StandIns
+}
+
+function addressesOf(item: RawDedicatedIp, at: number, context: AddressContext) {
+  const number = item.ipv4 === undefined ? (at + 1) % 256 : lastNumber(ip(item.ipv4))
+  const read = (family: 'ipv4' | 'ipv6') => {
+    const written = item.stand_ins?.[family]
+    if (written !== undefined) return readStandIns([written].flat(), [...context.path, 'stand_ins', family], context)
+    const taken = context.standIns.take(family === 'ipv4' ? 'dedicatedIpv4' : 'dedicatedIpv6', number)
+    if (taken === undefined) {
+      const message = 'all 256 stand-ins of the network of stand-ins are taken'
+      context.problems.add(context.path, 'config.conflict', message, { hint: 'name one under `stand_ins`' })
+    }
+    return [...(taken === undefined ? [] : [taken]), ...(family === 'ipv6' ? [ip('::1')] : [])]
+  }
+  return {
+    ...(item.ipv4 === undefined ? {} : { ipv4: Object.freeze({ address: ip(item.ipv4), standIns: read('ipv4') }) }),
+    ...(item.ipv6 === undefined ? {} : { ipv6: Object.freeze({ range: cidr(item.ipv6), standIns: read('ipv6') }) }),
+  }
+}
+
+function readStandIns(texts: readonly string[], path: Path, { problems }: AddressContext): readonly Ip[] {
+  const addresses = texts.map((text) => ip(text))
+  const families = new Set<Family>(addresses.map(({ family }) => family))
+  if (families.size < addresses.length) {
+    problems.add(path, 'config.conflict', 'there can be one stand-in of each family at most', {
+      hint: 'the one of the family really dialled is bound',
+    })
+  }
+  return addresses
+}
+
+/** IPv4 stand-ins and ranges have to tell dedicated IPs apart; ::1 is shared, because there is only one. */
+function checkOverlaps({ raw, problems }: Reading): void {
+  const owner = new Map<string, number>()
+  const ranges: Cidr[] = []
+  for (const [at, item] of raw.dedicated_ips.entries()) {
+    for (const text of new Set(writtenStandIns(item))) {
+      const before = owner.get(text)
+      if (before !== undefined && text !== '::1') {
+        const message = `the stand-in \`${text}\` is that of another dedicated IP already`
+        problems.add(['dedicated_ips', at, 'stand_ins'], 'config.conflict', message)
+      }
+      owner.set(text, at)
+    }
+    if (item.ipv6 === undefined) continue
+    const range = cidr(item.ipv6)
+    const other = ranges.find((one) => one.text !== range.text && overlap(one, range))
+    if (other !== undefined) {
+      const message = `\`${range.text}\` and the range \`${other.text}\` overlap`
+      problems.add(['dedicated_ips', at, 'ipv6'], 'config.conflict', message)
+    }
+    ranges.push(range)
+  }
+}
+
+function writtenStandIns({ stand_ins }: RawDedicatedIp): readonly string[] {
+  return [stand_ins?.ipv4 ?? [], stand_ins?.ipv6 ?? []].flat()
+}
+
+function overlap(a: Cidr, b: Cidr): boolean {
+  return containsIp(a, b.base) || containsIp(b, a.base)
+}

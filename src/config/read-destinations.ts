@@ -1,0 +1,139 @@
+// Sections destinations and categories: what the proxy can reach by name, where it really is, and what serves it.
+
+import { cidr } from '../net/cidr.ts'
+import { type Ip, ip } from '../net/ip.ts'
+import type { Category, Destination, DestinationAddress, OriginSpec } from './lab-config.ts'
+import type { RawDestination } from './raw-config.ts'
+import { checkUnique, type Reading, readPlace } from './reading.ts'
+import type { Path } from './source-document.ts'
+import { lastNumber, type StandIns } from './stand-ins.ts'
+
+/** Real ports of the lab's own origins, so that no root is needed. */
+const ORIGIN_PORTS: Readonly<Record<string, number>> = { 80: 10_080, 443: 10_443 }
+
+export interface Destinations {
+  readonly destinations: readonly Destination[]
+  readonly origins: readonly OriginSpec[]
+}
+
+/** Destinations and the origins among them; stand-ins that nobody wrote down are taken from `standIns`. */
+export function readDestinations(reading: Reading, standIns: StandIns): Destinations {
+  const { raw } = reading
+  checkUnique(reading, raw.destinations, {
+    path: (at) => ['destinations', at, 'name'],
+    noun: 'host name',
+    key: ({ name }) => name,
+  })
+  for (const { stand_in } of raw.destinations.flatMap(addressesOf)) {
+    if (stand_in !== undefined) standIns.reserve(ip(stand_in))
+  }
+  const map = createAddressMap(reading, standIns)
+  const destinations = raw.destinations.map((item, at) => readDestination(reading, item, at, map))
+  return { destinations, origins: raw.destinations.flatMap((item, at) => readOrigin(reading, item, at)) }
+}
+
+function readDestination({ problems }: Reading, item: RawDestination, at: number, map: AddressMap): Destination {
+  const place = readPlace(item.place, ['destinations', at, 'place'], problems)
+  return Object.freeze({
+    ...(item.name === undefined ? {} : { name: item.name }),
+    addresses: addressesOf(item).flatMap((address, index) =>
+      map.read(item, address, ['destinations', at, 'addresses', index]),
+    ),
+    ...(place === undefined ? {} : { place }),
+    proxiedByCloudflare: item.proxied_by_cloudflare,
+  })
+}
+
+function readOrigin({ problems }: Reading, { name, origin }: RawDestination, at: number): OriginSpec[] {
+  if (origin === undefined) return []
+  const path = ['destinations', at, 'origin']
+  if (name === undefined) {
+    problems.add(path, 'config.missing_key', 'an origin needs a host name: give the destination a `name`')
+    return []
+  }
+  const { kind, allow, title } = typeof origin === 'string' ? { kind: origin, allow: [], title: undefined } : origin
+  if (kind !== 'saas' && allow.length > 0) {
+    problems.add([...path, 'allow'], 'config.conflict', `\`allow\` is for origins of kind saas, not \`${kind}\``)
+  }
+  return [Object.freeze({ name, kind, allow: allow.map((text) => cidr(text)), title: title ?? name })]
+}
+
+interface RawAddress {
+  readonly public: string
+  readonly stand_in?: string
+  readonly ports?: Readonly<Record<string, number>>
+}
+
+function addressesOf({ addresses }: RawDestination): readonly RawAddress[] {
+  return addresses.map((address) => (typeof address === 'string' ? { public: address } : address))
+}
+
+interface AddressMap {
+  read(item: RawDestination, address: RawAddress, path: Path): DestinationAddress[]
+}
+
+interface Known {
+  readonly address: DestinationAddress
+  readonly path: Path
+  readonly hasOrigin: boolean
+}
+
+/** Keeps public addresses and what stands in for them apart: an address means one thing in the whole file, and one real port
+ *  serves one test origin. */
+function createAddressMap({ problems }: Reading, standIns: StandIns): AddressMap {
+  const known: Known[] = []
+  const standInOf = (address: Ip, before: Known | undefined, path: Path): Ip | undefined => {
+    if (before !== undefined) return before.address.standIn
+    const taken = standIns.take(address.family === 4 ? 'destinationIpv4' : 'destinationIpv6', lastNumber(address))
+    if (taken === undefined) problems.add(path, 'config.conflict', 'all 256 stand-ins for destinations are taken')
+    return taken
+  }
+  return {
+    read(item, raw, path) {
+      const address = ip(raw.public)
+      const before = known.find((one) => one.address.public.text === address.text)
+      const standIn = raw.stand_in === undefined ? standInOf(address, before, path) : ip(raw.stand_in)
+      if (standIn === undefined) return []
+      const ports = raw.ports ?? item.ports ?? (item.origin === undefined ? {} : ORIGIN_PORTS)
+      const found: DestinationAddress = Object.freeze({
+        public: address,
+        standIn,
+        ports: new Map(Object.entries(ports).map(([from, to]) => [Number(from), to])),
+      })
+      const entry: Known = { address: found, path, hasOrigin: item.origin !== undefined }
+      const clash = known.map((one) => clashOf(one, entry)).find((words) => words !== undefined)
+      if (clash !== undefined) problems.add(path, 'config.conflict', clash)
+      known.push(entry)
+      return [found]
+    },
+  }
+}
+
+function clashOf(one: Known, other: Known): string | undefined {
+  const [a, b] = [one.address, other.address]
+  if (a.public.text === b.public.text && (a.standIn.text !== b.standIn.text || !samePorts(a.ports, b.ports))) {
+    return `\`${b.public.text}\` is given twice, with different stand-ins or ports`
+  }
+  if (!(one.hasOrigin && other.hasOrigin) || a.standIn.text !== b.standIn.text) return undefined
+  const shared = [...b.ports.values()].find((port) => [...a.ports.values()].includes(port))
+  if (shared === undefined) return undefined
+  return `port ${shared} of the stand-in \`${b.standIn.text}\` serves another test origin already`
+}
+
+function samePorts(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number>): boolean {
+  return a.size === b.size && [...a].every(([from, to]) => b.get(from) === to)
+}
+
+export function readCategories({ raw, problems }: Reading): readonly Category[] {
+  return raw.categories.map(({ host, network, content_categories, applications }, at) => {
+    if ((host === undefined) === (network === undefined)) {
+      problems.add(['categories', at], 'config.conflict', 'an entry is for a `host` or for a `network`, one of the two')
+    }
+    return Object.freeze({
+      ...(host === undefined ? {} : { host }),
+      ...(network === undefined ? {} : { network: cidr(network) }),
+      contentCategories: content_categories,
+      applications,
+    })
+  })
+}

@@ -1,0 +1,132 @@
+// Section listeners: the proxy's doors and the API's place among them.
+
+import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
+import { ip } from '../net/ip.ts'
+import type { Listener, ProxyEndpoint } from '../proxy/arrival.ts'
+import type { RawListener } from './raw-config.ts'
+import { checkNamed } from './read-networks.ts'
+import { checkUnique, type Reading } from './reading.ts'
+import type { Path } from './source-document.ts'
+import { stableLabel } from './stable-id.ts'
+
+const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
+
+export function readListeners(reading: Reading): readonly Listener[] {
+  const { raw } = reading
+  checkNamed(reading, 'listeners', 'listener', raw.listeners)
+  checkPorts(reading)
+  checkUnique(reading, raw.listeners, {
+    path: (at) => ['listeners', at, 'endpoint', 'subdomain'],
+    noun: 'subdomain',
+    key: ({ endpoint }) => endpoint?.subdomain,
+  })
+  return raw.listeners.map((listener, at) => readListener(reading, listener, ['listeners', at]))
+}
+
+function readListener({ names, problems }: Reading, listener: RawListener, path: Path): Listener {
+  const { name, host, port, user, virtual_network, family, endpoint } = listener
+  if (user !== undefined) names.idOf('users', user, [...path, 'user'], problems)
+  const network =
+    virtual_network === undefined
+      ? undefined
+      : names.idOf('virtual_networks', virtual_network, [...path, 'virtual_network'], problems)
+  const authentication = authenticationOf({ problems }, listener, path)
+  if (authentication !== 'anonymous' && !LOOPBACK.some((prefix) => containsIp(prefix, ip(host)))) {
+    const message = `passwords will cross the network in the clear on \`${host}\``
+    problems.add([...path, 'host'], 'config.insecure', message, {
+      severity: 'warning',
+      hint: 'listen on 127.0.0.1, or put a TLS proxy or a tunnel in front',
+    })
+  }
+  return Object.freeze({
+    name,
+    host,
+    port,
+    authentication,
+    ...(user === undefined ? {} : { fixedUser: user }),
+    ...(network === undefined ? {} : { virtualNetwork: network }),
+    ...(family === undefined ? {} : { family }),
+    ...(endpoint === undefined ? {} : { endpoint: readEndpoint({ problems }, listener, endpoint, path) }),
+  })
+}
+
+function authenticationOf(
+  { problems }: Pick<Reading, 'problems'>,
+  { authentication, user, endpoint }: RawListener,
+  path: Path,
+): Listener['authentication'] {
+  const at = [...path, 'authentication']
+  if (endpoint?.kind === 'identity') {
+    if (user !== undefined) {
+      const message = 'users log in to an endpoint of kind identity, so the listener cannot fix one'
+      problems.add([...path, 'user'], 'config.conflict', message)
+    }
+    if (authentication !== undefined && authentication !== 'required') {
+      problems.add(at, 'config.conflict', 'an endpoint of kind identity requires authentication')
+    }
+    return 'required'
+  }
+  if (endpoint?.kind === 'ip') {
+    if (user !== undefined) {
+      problems.add([...path, 'user'], 'config.conflict', 'an endpoint of kind ip has no identity, so no `user` either')
+    }
+    if (authentication !== undefined && authentication !== 'anonymous') {
+      problems.add(at, 'config.conflict', 'an endpoint of kind ip never asks for authentication')
+    }
+    return 'anonymous'
+  }
+  if (user !== undefined && authentication !== undefined && authentication !== 'anonymous') {
+    const message = 'everybody at this listener is `user`, so it cannot ask for authentication'
+    problems.add(at, 'config.conflict', message)
+  }
+  return authentication ?? (user === undefined ? 'required' : 'anonymous')
+}
+
+function readEndpoint(
+  { problems }: Pick<Reading, 'problems'>,
+  listener: RawListener,
+  endpoint: NonNullable<RawListener['endpoint']>,
+  path: Path,
+): ProxyEndpoint {
+  const at = [...path, 'endpoint', 'networks']
+  const networks = endpoint.networks.map((text) => cidr(text))
+  for (const [index, { family, length, text }] of networks.entries()) {
+    const widest = family === 4 ? 8 : 32
+    if (length >= widest) continue
+    problems.add([...at, index], 'config.not_allowed', `\`${text}\` is wider than /${widest}, the widest allowed`)
+  }
+  if (endpoint.kind === 'ip' && networks.length === 0) {
+    problems.add(
+      [...path, 'endpoint'],
+      'config.missing_key',
+      'an endpoint of kind ip lets nobody in without `networks`',
+    )
+  }
+  if (endpoint.kind === 'identity' && networks.length > 0) {
+    problems.add(at, 'config.conflict', '`networks` are for endpoints of kind ip; this one asks who users are')
+  }
+  const name = endpoint.name ?? listener.name
+  const subdomain = endpoint.subdomain ?? stableLabel('proxy-endpoint', name)
+  return Object.freeze({ kind: endpoint.kind, name, host: `${subdomain}.proxy.cloudflare-gateway.com`, networks })
+}
+
+/** Two doors cannot share an address and port; port 0 never clashes. */
+function checkPorts({ raw, problems }: Reading): void {
+  const doors = [
+    ...raw.listeners.map(({ host, port }, at) => ({ host, port, path: ['listeners', at, 'port'], what: 'listener' })),
+    { ...raw.api, path: ['api', 'port'], what: 'API' },
+  ]
+  for (const [at, door] of doors.entries()) {
+    const other = doors
+      .slice(0, at)
+      .find((one) => one.port !== 0 && one.port === door.port && clash(one.host, door.host))
+    if (other === undefined) continue
+    const message = `port ${door.port} of \`${door.host}\` is taken already, in line ${problems.locate(other.path).line}`
+    problems.add(door.path, 'config.duplicate', message, { hint: `give this ${door.what} another \`port\`` })
+  }
+}
+
+function clash(a: string, b: string): boolean {
+  const all = new Set(['0.0.0.0', '::'])
+  return ip(a).text === ip(b).text || all.has(ip(a).text) || all.has(ip(b).text)
+}

@@ -1,0 +1,109 @@
+// Sections virtual_networks, tunnels, private_routes, hostname_routes and lists.
+
+import { cidr } from '../net/cidr.ts'
+import type { HostnameRoute, NamedList, PrivateRoute, VirtualNetwork } from '../policy/account.ts'
+import { FORMATS } from './formats.ts'
+import { checkUnique, type Reading } from './reading.ts'
+import { stableUuid } from './stable-id.ts'
+
+/** Virtual networks, exactly one of them the default: the one marked so, else the one named `default`, which is added
+ *  where nobody wrote it. */
+export function readVirtualNetworks(reading: Reading): readonly VirtualNetwork[] {
+  const { raw, names, problems } = reading
+  const written = raw.virtual_networks
+  checkNamed(reading, 'virtual_networks', 'virtual network', written)
+  const marked = written.findIndex((network) => network.default)
+  for (const [at, network] of written.entries()) {
+    if (!network.default || at === marked) continue
+    const message = `\`${written[marked]?.name}\` is the default virtual network already; there is only one`
+    problems.add(['virtual_networks', at, 'default'], 'config.conflict', message)
+  }
+  const chosen = marked >= 0 ? marked : written.findIndex(({ name }) => name === 'default')
+  const networks = written.map(({ id, name, comment }, at) =>
+    Object.freeze({ id: names.ownId('virtual_networks', { name, id }), name, comment, isDefault: at === chosen }),
+  )
+  if (chosen >= 0) return networks
+  const added = { name: 'default', comment: 'added because no virtual network is the default', isDefault: true }
+  return [Object.freeze({ id: names.ownId('virtual_networks', added), ...added }), ...networks]
+}
+
+export function readTunnels(reading: Reading): readonly { readonly id: string; readonly name: string }[] {
+  const { raw, names } = reading
+  checkNamed(reading, 'tunnels', 'tunnel', raw.tunnels)
+  return raw.tunnels.map((tunnel) => Object.freeze({ id: names.ownId('tunnels', tunnel), name: tunnel.name }))
+}
+
+export function readPrivateRoutes(reading: Reading, networks: readonly VirtualNetwork[]): readonly PrivateRoute[] {
+  const { raw, names, problems } = reading
+  const ofDefault = networks.find(({ isDefault }) => isDefault)?.id ?? ''
+  const routes = raw.private_routes.map((route, at): PrivateRoute => {
+    const path = ['private_routes', at]
+    const named = route.virtual_network
+    const virtualNetworkId =
+      named === undefined ? ofDefault : names.idOf('virtual_networks', named, [...path, 'virtual_network'], problems)
+    const network = cidr(route.network)
+    return Object.freeze({
+      id: route.id?.toLowerCase() ?? stableUuid('private-route', `${network.text} ${virtualNetworkId ?? ''}`),
+      network,
+      virtualNetworkId: virtualNetworkId ?? '',
+      tunnelId: names.idOf('tunnels', route.tunnel, [...path, 'tunnel'], problems) ?? '',
+      comment: route.comment,
+    })
+  })
+  checkUnique(reading, routes, {
+    path: (at) => ['private_routes', at, 'network'],
+    noun: 'network of this virtual network',
+    key: ({ network, virtualNetworkId }) =>
+      virtualNetworkId === '' ? undefined : `${network.text} ${virtualNetworkId}`,
+  })
+  return routes
+}
+
+export function readHostnameRoutes(reading: Reading): readonly HostnameRoute[] {
+  const { raw, names, problems } = reading
+  checkUnique(reading, raw.hostname_routes, {
+    path: (at) => ['hostname_routes', at, 'hostname'],
+    noun: 'host name',
+    key: ({ hostname }) => hostname,
+  })
+  return raw.hostname_routes.map(({ id, hostname, tunnel, comment }, at) =>
+    Object.freeze({
+      id: id?.toLowerCase() ?? stableUuid('hostname-route', hostname),
+      hostname,
+      tunnelId: names.idOf('tunnels', tunnel, ['hostname_routes', at, 'tunnel'], problems) ?? '',
+      comment,
+    }),
+  )
+}
+
+export function readLists(reading: Reading): readonly NamedList[] {
+  const { raw, problems } = reading
+  checkNamed(reading, 'lists', 'list', raw.lists)
+  return raw.lists.map(({ id, name, type, items }, at) => {
+    const format = ITEM_FORMATS[type]
+    for (const [item, text] of items.entries()) {
+      if (format === undefined || (FORMATS[format]?.test(text) ?? true)) continue
+      const message = `\`${text}\` is not ${FORMATS[format]?.what}, as the items of a list of type ${type} are`
+      problems.add(['lists', at, 'items', item], 'config.malformed', message)
+    }
+    return Object.freeze({ id: id?.toLowerCase() ?? stableUuid('list', name), name, type, items })
+  })
+}
+
+const ITEM_FORMATS: Readonly<Record<string, string>> = {
+  IP: 'ip-network',
+  DOMAIN: 'hostname',
+  HOSTNAME: 'hostname',
+  EMAIL: 'user-email',
+}
+
+/** Names and ids of a section, each unique in it. */
+export function checkNamed(
+  reading: Reading,
+  section: string,
+  noun: string,
+  items: readonly { readonly name: string; readonly id?: string }[],
+): void {
+  checkUnique(reading, items, { path: (at) => [section, at, 'name'], noun: `${noun} name`, key: ({ name }) => name })
+  checkUnique(reading, items, { path: (at) => [section, at, 'id'], noun: 'id', key: ({ id }) => id })
+}

@@ -1,0 +1,154 @@
+// Sections groups, users, posture_checks, devices and sources.
+
+import { cidr } from '../net/cidr.ts'
+import { ip } from '../net/ip.ts'
+import type { Device, Group, Identity } from '../policy/flow.ts'
+import type { ConfiguredDevice, ConfiguredPassword, ConfiguredSource, ConfiguredUser } from './lab-config.ts'
+import type { RawDevice, RawUser } from './raw-config.ts'
+import { checkNamed } from './read-networks.ts'
+import { checkUnique, type Reading, readPlace } from './reading.ts'
+import { Secret } from './secret.ts'
+import { stableUuid } from './stable-id.ts'
+
+export function readUsers(reading: Reading): readonly ConfiguredUser[] {
+  const { raw } = reading
+  checkUnique(reading, raw.users, {
+    path: (at) => ['users', at, 'email'],
+    noun: 'mail address',
+    key: ({ email }) => email,
+  })
+  checkUnique(reading, raw.users, { path: (at) => ['users', at, 'id'], noun: 'id', key: ({ id }) => id })
+  if (raw.groups !== undefined) checkNamed(reading, 'groups', 'group', raw.groups)
+  return raw.users.map((user, at) => readUser(reading, user, at))
+}
+
+function readUser(reading: Reading, user: RawUser, at: number): ConfiguredUser {
+  const { names, problems } = reading
+  const path = ['users', at]
+  if (user.password !== undefined && user.password_hash !== undefined) {
+    const message = 'a user has a `password` or a `password_hash`, not both'
+    problems.add([...path, 'password_hash'], 'config.conflict', message, { at: 'key' })
+  }
+  const place = readPlace(user.place, [...path, 'place'], problems)
+  const device = deviceOf(reading, user, at)
+  const chosen = user.virtual_network
+  const virtualNetwork =
+    chosen === undefined ? undefined : names.idOf('virtual_networks', chosen, [...path, 'virtual_network'], problems)
+  const password = passwordOf(user)
+  return Object.freeze({
+    identity: identityOf(reading, user, at),
+    ...(password === undefined ? {} : { password }),
+    ...(place === undefined ? {} : { place }),
+    ...(device === undefined ? {} : { defaultDevice: device }),
+    ...(virtualNetwork === undefined ? {} : { virtualNetwork }),
+  })
+}
+
+function identityOf(reading: Reading, user: RawUser, at: number): Identity {
+  const attributes = Object.entries(user.saml_attributes).map(([name, values]) => [name, [values].flat()] as const)
+  return Object.freeze({
+    id: user.id?.toLowerCase() ?? stableUuid('user', user.email.toLowerCase()),
+    email: user.email,
+    name: user.name ?? user.email.slice(0, user.email.indexOf('@')),
+    groups: user.groups.map((name, index) => groupOf(reading, name, ['users', at, 'groups', index])),
+    samlAttributes: new Map(attributes),
+  })
+}
+
+function groupOf({ raw, names, problems }: Reading, name: string, path: (string | number)[]): Group {
+  if (raw.groups !== undefined) names.idOf('groups', name, path, problems)
+  const declared = raw.groups?.find((group) => group.name.toLowerCase() === name.toLowerCase())
+  return Object.freeze({
+    id: declared?.id ?? stableUuid('group', name.toLowerCase()),
+    name: declared?.name ?? name,
+    email: declared?.email ?? '',
+  })
+}
+
+function passwordOf({ password, password_hash }: RawUser): ConfiguredPassword | undefined {
+  if (password_hash !== undefined) return Object.freeze({ kind: 'hash', hash: password_hash })
+  return password === undefined ? undefined : Object.freeze({ kind: 'plain', text: new Secret(password) })
+}
+
+/** The device named, which must not be somebody else's; else the first that is this user's. */
+function deviceOf({ raw, names, problems }: Reading, user: RawUser, at: number): string | undefined {
+  const path = ['users', at, 'device']
+  if (user.device === undefined) {
+    const own = raw.devices.find((device) => device.user?.toLowerCase() === user.email.toLowerCase())
+    return own === undefined ? undefined : names.ownId('devices', own)
+  }
+  const id = names.idOf('devices', user.device, path, problems)
+  const owner = raw.devices.find((device) => names.ownId('devices', device) === id)?.user
+  if (owner !== undefined && owner.toLowerCase() !== user.email.toLowerCase()) {
+    problems.add(path, 'config.conflict', `the device \`${user.device}\` belongs to \`${owner}\``)
+  }
+  return id
+}
+
+export function readDevices(reading: Reading): readonly ConfiguredDevice[] {
+  const { raw, names, problems } = reading
+  checkNamed(reading, 'posture_checks', 'posture check', raw.posture_checks)
+  checkNamed(reading, 'devices', 'device', raw.devices)
+  return raw.devices.map((device, at) => {
+    if (device.user !== undefined) names.idOf('users', device.user, ['devices', at, 'user'], problems)
+    const place = readPlace(device.place, ['devices', at, 'place'], problems)
+    return Object.freeze({
+      device: readDevice(reading, device, at),
+      ...(device.user === undefined ? {} : { user: device.user }),
+      ...(place === undefined ? {} : { place }),
+    })
+  })
+}
+
+function readDevice(reading: Reading, device: RawDevice, at: number): Device {
+  const { names, problems } = reading
+  const passed = postureOf(reading, device.posture.passed, ['devices', at, 'posture', 'passed'])
+  const failed = postureOf(reading, device.posture.failed, ['devices', at, 'posture', 'failed'])
+  for (const [index, id] of failed.entries()) {
+    if (!passed.includes(id)) continue
+    const message = `the check \`${device.posture.failed[index]}\` is passed and failed at once`
+    problems.add(['devices', at, 'posture', 'failed', index], 'config.conflict', message)
+  }
+  const { source_ip, internal_source_ip } = device
+  return Object.freeze({
+    id: names.ownId('devices', device),
+    name: device.name,
+    ...(source_ip === undefined ? {} : { sourceIp: ip(source_ip) }),
+    ...(internal_source_ip === undefined ? {} : { internalSourceIp: ip(internal_source_ip) }),
+    posture: Object.freeze({ passed, failed }),
+  })
+}
+
+/** Ids of checks. A UUID nobody declared is taken as it is, as the product's API does. */
+function postureOf({ names, problems }: Reading, checks: readonly string[], path: (string | number)[]): string[] {
+  return checks.flatMap((check, at) => {
+    if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(check)) return check.toLowerCase()
+    return names.idOf('posture_checks', check, [...path, at], problems) ?? []
+  })
+}
+
+/** Sources, narrowest network first, so that the first that contains an address is the one that counts. */
+export function readSources(reading: Reading): readonly ConfiguredSource[] {
+  const { raw, names, problems } = reading
+  checkUnique(reading, raw.sources, {
+    path: (at) => ['sources', at, 'network'],
+    noun: 'network',
+    key: ({ network }) => cidr(network).text,
+  })
+  const sources = raw.sources.map((source, at): ConfiguredSource => {
+    const reference = (kind: 'users' | 'devices' | 'virtual_networks', key: 'user' | 'device' | 'virtual_network') => {
+      const name = source[key]
+      return name === undefined ? undefined : names.idOf(kind, name, ['sources', at, key], problems)
+    }
+    const user = reference('users', 'user') === undefined ? undefined : source.user
+    const device = reference('devices', 'device')
+    const virtualNetwork = reference('virtual_networks', 'virtual_network')
+    return Object.freeze({
+      network: cidr(source.network),
+      ...(user === undefined ? {} : { user }),
+      ...(device === undefined ? {} : { device }),
+      ...(virtualNetwork === undefined ? {} : { virtualNetwork }),
+    })
+  })
+  return sources.toSorted((a, b) => b.network.length - a.network.length)
+}

@@ -1,0 +1,200 @@
+// The rules: those of the file itself and those of rules_file. Expressions are kept as written and not parsed here.
+
+import { cidr, parseCidr } from '../net/cidr.ts'
+import { equalIp, ip, parseIp } from '../net/ip.ts'
+import type { EgressSettings } from '../policy/rule.ts'
+import { didYouMean } from './closest.ts'
+import type { ConfiguredRule, SourcePosition } from './lab-config.ts'
+import type { Problems } from './problems.ts'
+import type { RawRule } from './raw-config.ts'
+import type { Reading } from './reading.ts'
+import type { Path, SourceDocument } from './source-document.ts'
+import { stableUuid } from './stable-id.ts'
+
+/** Rules of one document, and where in it the list stands. */
+export interface RuleList {
+  readonly document: SourceDocument
+  readonly problems: Problems
+  readonly path: Path
+  readonly rules: readonly RawRule[]
+}
+
+/** What the account owns, as text, gathered from data whose shape need not be right. */
+export interface Owned {
+  readonly ipv4: readonly string[]
+  readonly ipv6: readonly string[]
+  /** range by IPv4 address of the same dedicated IP */
+  readonly rangeOf: ReadonlyMap<string, string>
+}
+
+interface Entry {
+  readonly list: RuleList
+  readonly path: Path
+  readonly rule: RawRule
+  readonly precedence: number
+}
+
+/** All rules in the order written, precedences filled in ([R3]; without the random part, so that a start repeats). */
+export function readRules(reading: Reading, lists: readonly RuleList[]): readonly ConfiguredRule[] {
+  const owned = gatherOwned(reading.raw)
+  const entries = entriesOf(lists)
+  checkRepeated(entries)
+  return entries.map((entry) => {
+    const { rule, precedence } = entry
+    checkKind(entry)
+    return Object.freeze({
+      id: ruleId(rule),
+      name: rule.name,
+      description: rule.description,
+      enabled: rule.enabled,
+      precedence,
+      action: rule.action,
+      filters: Object.freeze([...rule.filters]),
+      traffic: expressionOf(rule.traffic),
+      identity: expressionOf(rule.identity),
+      devicePosture: expressionOf(rule.device_posture),
+      egress: readEgress(entry, owned),
+      ...positionsOf(entry, reading),
+    })
+  })
+}
+
+function entriesOf(lists: readonly RuleList[]): readonly Entry[] {
+  let largest = 0
+  return lists.flatMap((list) =>
+    list.rules.map((rule, at) => {
+      const precedence = rule.precedence ?? largest + 1000
+      largest = Math.max(largest, precedence)
+      return { list, path: [...list.path, at], rule, precedence }
+    }),
+  )
+}
+
+function ruleId({ id, name }: RawRule): string {
+  return id?.toLowerCase() ?? stableUuid('rule', name)
+}
+
+function expressionOf(text: string): string {
+  return text.trim() === '' ? '' : text
+}
+
+function checkRepeated(entries: readonly Entry[]): void {
+  const precedences = new Map<number, Entry>()
+  const ids = new Map<string, Entry>()
+  for (const entry of entries) {
+    const { list, path, rule, precedence } = entry
+    const sooner = precedences.get(precedence)
+    if (sooner === undefined) precedences.set(precedence, entry)
+    else {
+      const message = `the precedence ${precedence} is taken by the rule \`${sooner.rule.name}\``
+      list.problems.add([...path, 'precedence'], 'config.duplicate', message, { hint: otherLine(sooner) })
+    }
+    const twin = ids.get(ruleId(rule))
+    if (twin === undefined) ids.set(ruleId(rule), entry)
+    else if (rule.id === undefined) {
+      const message = `two rules are called \`${rule.name}\`, so they would share an id`
+      const hint = `${otherLine(twin)}; give one another name or an \`id\``
+      list.problems.add([...path, 'name'], 'config.duplicate', message, { hint })
+    } else {
+      const message = `the id \`${rule.id}\` is taken by the rule \`${twin.rule.name}\``
+      list.problems.add([...path, 'id'], 'config.duplicate', message, { hint: otherLine(twin) })
+    }
+  }
+}
+
+function otherLine({ list, path }: Entry): string {
+  return `the other one begins in line ${list.problems.locate(path).line}`
+}
+
+/** An egress rule has the action and the filter `egress`; rules of other kinds have neither ([R1], [R9]). */
+function checkKind({ list, path, rule }: Entry): void {
+  const isEgress = rule.filters.includes('egress')
+  if (isEgress === (rule.action === 'egress')) return
+  list.problems.add([...path, isEgress ? 'action' : 'filters'], 'config.conflict', 'action and filters disagree', {
+    hint: 'an egress rule has `action: egress` and `filters: [egress]`, which are also the defaults',
+  })
+}
+
+function readEgress({ list: { problems }, path, rule }: Entry, owned: Owned): EgressSettings | null {
+  const { egress } = rule
+  if (egress === null) return null
+  const at = [...path, 'egress']
+  const address = ip(egress.ipv4).text
+  if (!owned.ipv4.includes(address)) {
+    const hint = didYouMean(address, owned.ipv4, 'it owns')
+    problems.add([...at, 'ipv4'], 'config.unowned_address', `the account owns no dedicated IPv4 \`${egress.ipv4}\``, {
+      hint,
+    })
+  }
+  checkFallback(egress.ipv4_fallback, address, { path: [...at, 'ipv4_fallback'], problems, owned })
+  return Object.freeze({
+    ipv4: egress.ipv4,
+    ipv4Fallback: egress.ipv4_fallback,
+    ipv6: readRange(egress.ipv6, address, { path: at, problems, owned }),
+  })
+}
+
+interface Check {
+  readonly path: Path
+  readonly problems: Problems
+  readonly owned: Owned
+}
+
+function checkFallback(fallback: string | null, primary: string, { path, problems, owned }: Check): void {
+  if (fallback === null || fallback === '0.0.0.0') return
+  if (equalIp(ip(fallback), ip(primary))) {
+    problems.add(path, 'config.conflict', 'the fallback is the primary address itself', {
+      hint: 'take a dedicated IP at another data center, or 0.0.0.0 for shared egress',
+    })
+  } else if (!owned.ipv4.includes(fallback)) {
+    const hint = didYouMean(fallback, [...owned.ipv4, '0.0.0.0'], 'it owns')
+    problems.add(path, 'config.unowned_address', `the account owns no dedicated IPv4 \`${fallback}\``, { hint })
+  }
+}
+
+function readRange(range: string | undefined, primary: string, { path, problems, owned }: Check): string {
+  if (range === undefined) {
+    const derived = owned.rangeOf.get(primary)
+    if (derived === undefined && owned.ipv4.includes(primary)) {
+      const message = `the rule needs \`ipv6\`, because the dedicated IP \`${primary}\` has no range of its own`
+      problems.add(path, 'config.missing_key', message, { hint: didYouMean('', owned.ipv6, 'ranges the account owns') })
+    }
+    return derived ?? ''
+  }
+  if (!owned.ipv6.includes(cidr(range).text)) {
+    const hint = didYouMean(cidr(range).text, owned.ipv6, 'it owns')
+    problems.add([...path, 'ipv6'], 'config.unowned_address', `the account owns no dedicated IPv6 range \`${range}\``, {
+      hint,
+    })
+  }
+  return range
+}
+
+function gatherOwned(raw: { readonly dedicated_ips: unknown }): Owned {
+  const items: unknown[] = Array.isArray(raw.dedicated_ips) ? raw.dedicated_ips : []
+  const pairs = items.map((item) => ({
+    ipv4: parseIp(String(Object(item).ipv4))?.text,
+    ipv6: parseCidr(String(Object(item).ipv6))?.text,
+  }))
+  return {
+    ipv4: pairs.flatMap(({ ipv4 }) => ipv4 ?? []),
+    ipv6: pairs.flatMap(({ ipv6 }) => ipv6 ?? []),
+    rangeOf: new Map(pairs.flatMap(({ ipv4, ipv6 }) => (ipv4 && ipv6 ? [[ipv4, ipv6] as const] : []))),
+  }
+}
+
+function positionsOf({ list, path, rule }: Entry, { problems }: Reading) {
+  const file = list.problems === problems ? {} : { file: list.document.file }
+  const start = ({ line, column }: SourcePosition): SourcePosition => Object.freeze({ ...file, line, column })
+  const slot = (key: 'traffic' | 'identity' | 'device_posture') =>
+    rule[key].trim() === '' ? undefined : start(list.document.locateText([...path, key]))
+  const [traffic, identity, devicePosture] = [slot('traffic'), slot('identity'), slot('device_posture')]
+  return {
+    position: start(list.document.locate(path)),
+    expressionPositions: Object.freeze({
+      ...(traffic === undefined ? {} : { traffic }),
+      ...(identity === undefined ? {} : { identity }),
+      ...(devicePosture === undefined ? {} : { devicePosture }),
+    }),
+  }
+}

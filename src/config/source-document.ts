@@ -1,0 +1,154 @@
+// A YAML (or JSON) file as data that remembers where everything stands. Knows nothing of what the data means.
+
+import { readFileSync } from 'node:fs'
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, Scalar } from 'yaml'
+import type { Issue } from '../errors/issue.ts'
+
+export type Path = readonly (string | number)[]
+
+/** Where something stands: 1-based line and column, and how many characters of that line it takes. */
+export interface Span {
+  readonly line: number
+  readonly column: number
+  readonly length: number
+}
+
+export interface SourceDocument {
+  readonly file: string
+  /** plain values; `undefined` when the text could not be read */
+  readonly data: unknown
+  /** what keeps the text from being read */
+  readonly issues: readonly Issue[]
+  /** The value (or, for `key`, the key) at a path; the nearest thing around it where the path is not written out. */
+  locate(path: Path, part?: 'value' | 'key'): Span
+  /** Like `locate`, but behind an opening quote, or at the first character of a block scalar's text. */
+  locateText(path: Path): Span
+  /** The text of one line, without its end. */
+  lineText(line: number): string
+}
+
+const SYNTAX_WORDS: Readonly<Record<string, string>> = {
+  DUPLICATE_KEY: 'this key is given twice',
+  TAB_AS_INDENT: 'a tab stands where YAML wants spaces',
+  BAD_INDENT: 'the indentation fits nothing above it',
+  MISSING_CHAR: 'a character is missing here, such as a closing quote or bracket, or a space after a colon',
+  BLOCK_AS_IMPLICIT_KEY: 'a second colon on this line makes it unreadable; text with a colon and a space needs quotes',
+}
+
+/** Reads a file. Never throws: a file that is absent, not text or not YAML comes back with issues and no data. */
+export function readSourceDocument(file: string): SourceDocument {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file))
+    return parseSourceDocument(file, text)
+  } catch (error) {
+    const reason = error instanceof TypeError ? 'it is not UTF-8 text' : readFailure(error)
+    return unreadable(file, `cannot read \`${file}\`: ${reason}`)
+  }
+}
+
+/** The same for text at hand; `file` only names it in messages. */
+export function parseSourceDocument(file: string, text: string): SourceDocument {
+  const lines = new LineCounter()
+  const parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true, strict: true })
+  const source = text.split(/\r?\n/)
+  const lineText = (line: number) => source[line - 1] ?? ''
+  const spanAt = (start: number, end: number): Span => {
+    const { line, col } = lines.linePos(start)
+    const onLine = lineText(line).length - col + 1
+    return { line, column: col, length: Math.max(1, Math.min(end - start, onLine)) }
+  }
+  const issues = parsed.errors.map((error): Issue => {
+    const { line, column } = spanAt(error.pos[0], error.pos[1])
+    const message = SYNTAX_WORDS[error.code] ?? lowerFirst(error.message.split('\n')[0] ?? 'unreadable YAML')
+    return { severity: 'error', code: 'config.syntax', message, file, line, column }
+  })
+  let data: unknown
+  try {
+    data = issues.length === 0 ? parsed.toJS({ maxAliasCount: 1000 }) : undefined
+  } catch {
+    issues.push({ severity: 'error', code: 'config.syntax', message: 'the aliases of this file do not resolve', file })
+  }
+  return {
+    file,
+    data,
+    issues,
+    lineText,
+    locate: (path, part = 'value') => spanOf(rangeOf(parsed, path, part), spanAt),
+    locateText: (path) => spanOf(textRangeOf(parsed, path, text), spanAt),
+  }
+}
+
+type Range = readonly [number, number]
+
+function spanOf(range: Range, spanAt: (start: number, end: number) => Span): Span {
+  return spanAt(range[0], range[1])
+}
+
+function rangeOf(document: Document, path: Path, part: 'value' | 'key'): Range {
+  let node = document.contents as Node | null
+  let range = rangeOfNode(node)
+  for (const [at, step] of path.entries()) {
+    const found = stepInto(document, node, step)
+    if (found === undefined) return range
+    const isLast = at === path.length - 1
+    range = rangeOfNode(isLast && part === 'key' ? (found.key ?? found.value) : (found.value ?? found.key))
+    node = found.value
+  }
+  return range
+}
+
+function textRangeOf(document: Document, path: Path, text: string): Range {
+  const range = rangeOf(document, path, 'value')
+  const node = path.reduce<Node | null>(
+    (inside, step) => stepInto(document, inside, step)?.value ?? null,
+    document.contents as Node | null,
+  )
+  if (!isScalar(node)) return range
+  if (node.type === Scalar.QUOTE_DOUBLE || node.type === Scalar.QUOTE_SINGLE) return [range[0] + 1, range[1] - 1]
+  if (node.type !== Scalar.BLOCK_LITERAL && node.type !== Scalar.BLOCK_FOLDED) return range
+  const start = text.slice(range[0], range[1]).search(/\n[ \r\n]*[^ \r\n]/)
+  if (start < 0) return range
+  const body = text.slice(range[0] + start)
+  return [range[0] + start + body.search(/[^ \r\n]/), range[1]]
+}
+
+function stepInto(document: Document, node: Node | null, step: string | number) {
+  const target = isAlias(node) ? (node.resolve(document) ?? null) : node
+  if (isMap(target)) {
+    const pair = target.items.find(({ key }) => String(isScalar(key) ? key.value : key) === String(step))
+    return pair === undefined ? undefined : { key: pair.key as Node | null, value: pair.value as Node | null }
+  }
+  if (isSeq(target) && typeof step === 'number') {
+    const item = target.items[step] as Node | undefined
+    return item === undefined ? undefined : { key: null, value: item }
+  }
+  return undefined
+}
+
+function rangeOfNode(node: Node | null): Range {
+  return node?.range === undefined || node.range === null ? [0, 1] : [node.range[0], node.range[1]]
+}
+
+function unreadable(file: string, message: string): SourceDocument {
+  const start = { line: 1, column: 1, length: 1 }
+  return {
+    file,
+    data: undefined,
+    issues: [{ severity: 'error', code: 'config.unreadable', message, file }],
+    lineText: () => '',
+    locate: () => start,
+    locateText: () => start,
+  }
+}
+
+function readFailure(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'ENOENT') return 'there is no such file'
+  if (code === 'EISDIR') return 'it is a directory'
+  if (code === 'EACCES') return 'permission is denied'
+  return `the system says ${String(code)}`
+}
+
+function lowerFirst(text: string): string {
+  return text.slice(0, 1).toLowerCase() + text.slice(1)
+}

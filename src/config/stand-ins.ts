@@ -1,0 +1,45 @@
+// Local addresses that stand in for public ones: the ones written down, and numbers out of one /16 for the rest. The same
+// file gives the same stand-ins at every start.
+
+import type { Cidr } from '../net/cidr.ts'
+import { fromIpv4Number, type Ip } from '../net/ip.ts'
+
+/** The third number of the address, by what it stands in for (gateway-egress section 1, lab.yaml). */
+const THIRD = { dedicatedIpv4: 10, dedicatedIpv6: 16, destinationIpv4: 20, destinationIpv6: 26 } as const
+
+export type StandInUse = keyof typeof THIRD
+
+export interface StandIns {
+  /** Keeps an address from being handed out. */
+  reserve(address: Ip): void
+  /** An address for this use whose last number is `wanted` (0…255), or the next one free behind it; `undefined` when
+   *  all 256 are gone. */
+  take(use: StandInUse, wanted: number): Ip | undefined
+}
+
+/** Stand-ins out of a /16 (wider networks: their first /16). */
+export function createStandIns(network: Cidr): StandIns {
+  const base = network.base.words[0] ?? 0
+  const taken = new Set<string>()
+  return {
+    reserve: (address) => void taken.add(address.text),
+    take(use, wanted) {
+      for (let step = 0; step < 256; step++) {
+        const address = fromIpv4Number(base + THIRD[use] * 256 + ((wanted + step) % 256))
+        if (taken.has(address.text)) continue
+        taken.add(address.text)
+        return address
+      }
+      return undefined
+    },
+  }
+}
+
+/** The number people would look for in a public address: the last of an IPv4 address; of an IPv6 address the last group read
+ *  as decimal where that makes a number up to 255 (`::20` → 20), else its low eight bits. */
+export function lastNumber(address: Ip): number {
+  const low = (address.words.at(-1) ?? 0) & 0xffff
+  if (address.family === 4) return low & 0xff
+  const asRead = Number(low.toString(16))
+  return Number.isInteger(asRead) && asRead <= 255 ? asRead : low & 0xff
+}
