@@ -14,7 +14,7 @@ export function html(fixed: TemplateStringsArray, ...parts: readonly Part[]): Ma
 }
 
 function render(part: Part): string {
-  if (typeof part === 'string' || typeof part === 'number') return escape(String(part))
+  if (typeof part === 'string' || typeof part === 'number') return escaped(String(part))
   return 'markup' in part ? part.markup : part.map((item) => item.markup).join('')
 }
 
@@ -26,6 +26,6 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-function escape(text: string): string {
+function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
 }

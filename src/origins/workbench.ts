@@ -69,9 +69,9 @@ function* blocks(size: number): Generator<Buffer> {
 
 /** `/status/N`: an answer with status N, 200 to 599. */
 function status(_request: IncomingMessage, response: ServerResponse, [code = 0]: readonly number[]): void {
-  if (code < 200 || code > 599) return plain(response, 400, 'a final status is between 200 and 599\n')
-  if (code === 204 || code === 304) return void response.writeHead(code).end()
-  plain(response, code, `${code} ${STATUS_CODES[code] ?? ''}`.trimEnd().concat('\n'))
+  if (code < 200 || code > 599) plain(response, 400, 'a final status is between 200 and 599\n')
+  else if (code === 204 || code === 304) response.writeHead(code).end()
+  else plain(response, code, `${code} ${STATUS_CODES[code] ?? ''}`.trimEnd().concat('\n'))
 }
 
 /** `/delay/MS`: answers after MS milliseconds, at most a minute. */
