@@ -1,0 +1,114 @@
+// The one place where system error codes are read. Message text is never matched.
+
+import { GatewayError } from '../errors/gateway-error.ts'
+import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
+import type { Ip } from '../net/ip.ts'
+
+export interface DialledPair {
+  readonly bind: Ip
+  /** public egress address the bind address stands in for */
+  readonly egress: Ip
+  readonly dial: Endpoint
+  /** public destination the dialled endpoint stands in for */
+  readonly destination: Endpoint
+}
+
+/** The system's code of a thrown thing, such as `ECONNREFUSED`; '' where it has none. */
+export function errnoOf(thrown: unknown): string {
+  const code = (thrown as { code?: unknown } | null | undefined)?.code
+  return typeof code === 'string' ? code : ''
+}
+
+/** The local port cannot be used for this destination right now: held by another process, or in TIME_WAIT. Another port may do. */
+export function isPortClash(thrown: unknown): boolean {
+  const code = errnoOf(thrown)
+  return code === 'EADDRINUSE' || (code === 'EADDRNOTAVAIL' && !failedToBind(thrown))
+}
+
+/** A failed connect as a GatewayError: `dial.*` for what the destination did, `egress.*` for what is wrong on our side. */
+export function dialError(cause: unknown, pair: DialledPair): GatewayError {
+  const code = errnoOf(cause)
+  const where = describeDestination(pair)
+  const options = { cause, details: { errno: code, dial: formatEndpoint(pair.dial), bind: pair.bind.text } }
+  switch (code) {
+    case 'ECONNREFUSED':
+      return new GatewayError('dial.refused', `${where} refused the connection`, options)
+    case 'ECONNRESET':
+    case 'ECONNABORTED':
+    case 'EPIPE':
+      return new GatewayError('dial.reset', `${where} reset the connection while it was being set up`, options)
+    case 'ETIMEDOUT':
+      return new GatewayError('dial.timeout', `${where} did not answer`, options)
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'EHOSTDOWN':
+    case 'ENETDOWN':
+      return new GatewayError('dial.unreachable', `there is no way to ${where} from \`${pair.bind.text}\``, options)
+    case 'EACCES':
+    case 'EPERM':
+      return new GatewayError('dial.unreachable', `this system does not permit connections to ${where}`, options)
+    case 'EADDRNOTAVAIL':
+      if (failedToBind(cause)) return addressMissing(pair, options)
+      return portsBusy(pair, options)
+    case 'EADDRINUSE':
+      return portsBusy(pair, options)
+    case 'EINVAL':
+      return cannotReach(pair, options)
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'ENOBUFS':
+    case 'ENOMEM':
+      return new GatewayError(
+        'guard.too_many_connections',
+        'this machine has no file descriptors or buffers left for another connection',
+        options,
+      )
+    default:
+      return new GatewayError('dial.unreachable', `${where} cannot be reached (${code || 'unknown reason'})`, options)
+  }
+}
+
+/** `198.51.100.7:443`, with the stand-in behind it where there is one. */
+export function describeDestination({ destination, dial }: Pick<DialledPair, 'destination' | 'dial'>): string {
+  const shown = formatEndpoint(destination)
+  const real = formatEndpoint(dial)
+  return shown === real ? `\`${shown}\`` : `\`${shown}\` (really \`${real}\`)`
+}
+
+/** Node names the call that failed; bind reports a missing address itself, everything else only connect finds. */
+function failedToBind(thrown: unknown): boolean {
+  return (thrown as { syscall?: unknown } | null | undefined)?.syscall === 'bind'
+}
+
+type Options = ConstructorParameters<typeof GatewayError>[2]
+
+function addressMissing(pair: DialledPair, options: Options): GatewayError {
+  const standIn = pair.bind.text === pair.egress.text ? 'it' : `its stand-in \`${pair.bind.text}\``
+  return new GatewayError(
+    'egress.address_missing',
+    `egress address \`${pair.egress.text}\` cannot be used: this machine does not have ${standIn}`,
+    options,
+  )
+}
+
+function portsBusy(pair: DialledPair, options: Options): GatewayError {
+  return new GatewayError(
+    'egress.ports_exhausted',
+    `no usable local port on \`${pair.bind.text}\` for ${describeDestination(pair)}: those tried are taken by others`,
+    options,
+  )
+}
+
+/** connect says EINVAL when the bound address can never reach the destination. */
+function cannotReach(pair: DialledPair, options: Options): GatewayError {
+  const why = isLoopback(pair.bind) ? 'a loopback stand-in cannot leave this host' : 'the address cannot reach it'
+  return new GatewayError(
+    'egress.address_missing',
+    `no connection from \`${pair.bind.text}\` to ${describeDestination(pair)}: ${why}`,
+    options,
+  )
+}
+
+function isLoopback(ip: Ip): boolean {
+  return ip.family === 4 ? (ip.words[0] ?? 0) >>> 24 === 127 : ip.text === '::1'
+}

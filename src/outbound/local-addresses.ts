@@ -1,0 +1,61 @@
+// Are the addresses of the configuration really here? Every stand-in is bound once before anything listens, and every
+// listener's port is tried; all problems come back at once. Changes nothing on the machine.
+
+import { createServer } from 'node:net'
+import type { Issue } from '../errors/issue.ts'
+import { formatEndpoint } from '../net/endpoint.ts'
+import type { Ip } from '../net/ip.ts'
+import { errnoOf } from './errno.ts'
+
+const AT_ONCE = 64
+
+/** Binds each address once, on a free port. One issue per address that cannot be bound, in the order given. */
+export async function checkLocalAddresses(addresses: readonly Ip[]): Promise<Issue[]> {
+  const distinct = [...new Map(addresses.map((address) => [address.text, address])).values()]
+  const issues: Issue[] = []
+  for (let at = 0; at < distinct.length; at += AT_ONCE) {
+    const found = await Promise.all(distinct.slice(at, at + AT_ONCE).map(checkAddress))
+    issues.push(...found.filter((issue) => issue !== undefined))
+  }
+  return issues
+}
+
+/** Listens for an instant. `undefined` when the port is free on that address. */
+export async function checkPortFree(address: Ip, port: number): Promise<Issue | undefined> {
+  const code = await tryListening(address, port)
+  if (code === undefined) return undefined
+  const endpoint = formatEndpoint({ ip: address, port })
+  if (code === 'EADDRINUSE') {
+    return error('listen.port_taken', `\`${endpoint}\` is taken by another process`, 'Stop it or choose another port.')
+  }
+  if (code === 'EACCES') {
+    return error('listen.port_forbidden', `\`${endpoint}\` needs privileges this process does not have`)
+  }
+  return (await checkAddress(address)) ?? error('listen.failed', `\`${endpoint}\` cannot be listened on (${code})`)
+}
+
+async function checkAddress(address: Ip): Promise<Issue | undefined> {
+  const code = await tryListening(address, 0)
+  if (code === undefined) return undefined
+  if (code !== 'EADDRNOTAVAIL') {
+    return error('address.not_bindable', `\`${address.text}\` cannot be bound on this machine (${code})`)
+  }
+  return error(
+    'address.not_bindable',
+    `\`${address.text}\` is not an address of this machine`,
+    `Add it with \`egresslab addresses up\`, or use a stand-in in 127.0.0.0/8${address.family === 6 ? ' or `::1`' : ''}.`,
+  )
+}
+
+/** The error code, or `undefined` when it worked. */
+function tryListening(address: Ip, port: number): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>()
+  const server = createServer()
+  server.once('error', (thrown) => resolve(errnoOf(thrown) || 'unknown error'))
+  server.listen({ host: address.text, port, exclusive: true }, () => server.close(() => resolve(undefined)))
+  return promise
+}
+
+function error(code: string, message: string, hint?: string): Issue {
+  return { severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }
+}

@@ -1,0 +1,198 @@
+// Which local port an outgoing connection uses. Our own allocator, because the kernel's would give an egress address one
+// range for all destinations together; with explicit ports every (bound address, dialled endpoint) has the whole range
+// to itself (docs/decisions/0003-ports.md). Enforces [E7], exactly. Opens no socket.
+
+import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
+import type { Ip } from '../net/ip.ts'
+
+/** Above the ports that services of a developer's machine usually listen on, and 55,296 of them: more than the 40,000 of [E7],
+ *  so that a port just closed (TIME_WAIT) need not be used again at once. */
+export const DEFAULT_PORT_RANGE = Object.freeze({ first: 10_240, last: 65_535 })
+
+export interface PortRange {
+  /** 1…65535, both ends included */
+  readonly first: number
+  readonly last: number
+  /** ports never used, such as those the lab listens on */
+  readonly except?: Iterable<number>
+  /** this process takes every `of`-th port, beginning with the `index`-th (0-based): workers own disjoint slices (EG-04) */
+  readonly slice?: { readonly index: number; readonly of: number }
+}
+
+/** The four addresses a lease is for: what the world is told (they count for [E7]), and what is really bound and dialled
+ *  (they decide which ports are free). */
+export interface LeaseRequest {
+  readonly egress: Ip
+  readonly destination: Endpoint
+  readonly bind: Ip
+  readonly dial: Endpoint
+}
+
+/** A port, held until released. Releasing twice does nothing. */
+export interface PortLease {
+  readonly port: number
+  release(): void
+}
+
+/** An (egress IP, destination) whose use has just reached 80, 95 or 100 % of the limit (EG-03). */
+export interface PortPressure {
+  readonly egress: Ip
+  readonly destination: Endpoint
+  readonly percent: 80 | 95 | 100
+  readonly used: number
+  readonly limit: number
+}
+
+export interface PortLeaseCounts {
+  readonly active: number
+  /** (egress IP, destination IP, destination port) with at least one connection */
+  readonly destinations: number
+  /** the most used of them, in connections */
+  readonly busiest: number
+  readonly granted: number
+  readonly refused: number
+}
+
+export interface PortLeaseSettings {
+  /** [E7]: connections per (egress IP, destination IP, destination port); read anew for each lease */
+  readonly limit: () => number
+  readonly range: PortRange
+  readonly onPressure?: (pressure: PortPressure) => void
+}
+
+export class PortLeases {
+  readonly #settings: PortLeaseSettings
+  /** every port of the slice, shared by all pools */
+  readonly #ports: Uint16Array
+  /** by egress and destination */
+  readonly #uses = new Map<string, Use>()
+  /** by bound address and dialled endpoint */
+  readonly #pools = new Map<string, Pool>()
+  /** where the next new pool begins, so that a pool made anew does not begin with ports just closed */
+  #rotor: number
+  #active = 0
+  #granted = 0
+  #refused = 0
+
+  /** Throws a RangeError for an empty range. */
+  constructor(settings: PortLeaseSettings) {
+    this.#settings = settings
+    this.#ports = portsOf(settings.range)
+    this.#rotor = Math.floor(Math.random() * this.#ports.length)
+  }
+
+  /** A free port, the one longest unused; `undefined` when the limit is reached or no port is left. O(1). */
+  lease(request: LeaseRequest): PortLease | undefined {
+    const limit = this.#settings.limit()
+    const useKey = keyOf(request.egress, request.destination)
+    const use = this.#uses.get(useKey) ?? { count: 0 }
+    const poolKey = keyOf(request.bind, request.dial)
+    const pool = this.#pools.get(poolKey) ?? { start: this.#rotor, issued: 0, active: 0, released: [], head: 0 }
+    const port = use.count < limit ? this.#take(pool) : undefined
+    if (port === undefined) {
+      this.#refused++
+      return undefined
+    }
+    use.count++
+    pool.active++
+    this.#active++
+    this.#granted++
+    this.#uses.set(useKey, use)
+    this.#pools.set(poolKey, pool)
+    this.#reportPressure(request, use.count, limit)
+    return new Lease(port, () => this.#release(port, { useKey, use, poolKey, pool }))
+  }
+
+  counts(): PortLeaseCounts {
+    let busiest = 0
+    for (const { count } of this.#uses.values()) busiest = Math.max(busiest, count)
+    return {
+      active: this.#active,
+      destinations: this.#uses.size,
+      busiest,
+      granted: this.#granted,
+      refused: this.#refused,
+    }
+  }
+
+  #take(pool: Pool): number | undefined {
+    const size = this.#ports.length
+    if (pool.issued < size) {
+      this.#rotor = (this.#rotor + 1) % size
+      return this.#ports[(pool.start + pool.issued++) % size]
+    }
+    const port = pool.released[pool.head]
+    if (port === undefined) return undefined
+    pool.head++
+    if (pool.head > 1_024 && pool.head * 2 > pool.released.length) {
+      pool.released = pool.released.slice(pool.head)
+      pool.head = 0
+    }
+    return port
+  }
+
+  #release(port: number, { useKey, use, poolKey, pool }: LeaseHome): void {
+    this.#active--
+    use.count--
+    if (use.count === 0) this.#uses.delete(useKey)
+    pool.active--
+    pool.released.push(port)
+    if (pool.active === 0) this.#pools.delete(poolKey)
+  }
+
+  #reportPressure(request: LeaseRequest, used: number, limit: number): void {
+    const { onPressure } = this.#settings
+    if (onPressure === undefined) return
+    for (const percent of [80, 95, 100] as const) {
+      if (used !== Math.ceil((limit * percent) / 100)) continue
+      onPressure({ egress: request.egress, destination: request.destination, percent, used, limit })
+    }
+  }
+}
+
+interface Use {
+  count: number
+}
+
+/** Ports begin with `start` and are issued in order; once all were, the longest released comes first. */
+interface Pool {
+  readonly start: number
+  issued: number
+  active: number
+  released: number[]
+  head: number
+}
+
+interface LeaseHome {
+  readonly useKey: string
+  readonly use: Use
+  readonly poolKey: string
+  readonly pool: Pool
+}
+
+class Lease implements PortLease {
+  readonly port: number
+  #release: (() => void) | undefined
+
+  constructor(port: number, release: () => void) {
+    this.port = port
+    this.#release = release
+  }
+
+  release(): void {
+    this.#release?.()
+    this.#release = undefined
+  }
+}
+
+function keyOf(source: Ip, destination: Endpoint): string {
+  return `${source.text} ${formatEndpoint(destination)}`
+}
+
+function portsOf({ first, last, except = [], slice = { index: 0, of: 1 } }: PortRange): Uint16Array {
+  const excluded = new Set(except)
+  const ports: number[] = []
+  for (let port = first + slice.index; port <= last; port += slice.of) if (!excluded.has(port)) ports.push(port)
+  if (ports.length === 0) throw new RangeError(`no port is left between ${first} and ${last}`)
+  return Uint16Array.from(ports)
+}

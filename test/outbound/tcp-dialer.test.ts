@@ -1,0 +1,281 @@
+import type { Socket } from 'node:net'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { GatewayError } from '../../src/errors/gateway-error.ts'
+import { ip } from '../../src/net/ip.ts'
+import { DEFAULT_PORT_RANGE, PortLeases, type PortRange } from '../../src/outbound/port-leases.ts'
+import { SourceRegistry } from '../../src/outbound/source-registry.ts'
+import { createTcpDialer } from '../../src/outbound/tcp-dialer.ts'
+import { DeadlineClock } from '../../src/proxy/deadline.ts'
+import type { DialAttempt, Upstream } from '../../src/proxy/ports.ts'
+import { silentOrigin } from '../support/silent-origin.ts'
+import { listen, next, readToEnd } from '../support/tcp.ts'
+import { attempt, endpoint } from './attempt.ts'
+
+function dialer(options: { limit?: number; range?: PortRange; staggerMs?: number } = {}) {
+  const leases = new PortLeases({ limit: () => options.limit ?? 40_000, range: options.range ?? DEFAULT_PORT_RANGE })
+  const sources = new SourceRegistry()
+  const clock = new DeadlineClock(10)
+  const dial = createTcpDialer({ leases, sources, clock, staggerMs: options.staggerMs ?? 20 })
+  return {
+    leases,
+    sources,
+    clock,
+    dial: async (attempts: readonly DialAttempt[], timeoutMs = 5_000, signal = new AbortController().signal) => {
+      const upstream = await dial(attempts, { signal, timeoutMs })
+      onTestFinished(() => {
+        upstream.socket.destroy()
+      })
+      return upstream
+    },
+    async atRest(): Promise<void> {
+      await vi.waitFor(() => expect([leases.counts().active, sources.size, clock.pending]).toEqual([0, 0, 0]))
+    },
+  }
+}
+
+/** A port on the address that nobody listens on. */
+async function closedPort(host: string): Promise<number> {
+  const { server, port } = await listen(() => {}, host)
+  server.close()
+  await next(server, 'close')
+  return port
+}
+
+describe('the dialer', () => {
+  it.each([
+    ['127.0.10.10', ['127.0.10.10'], '127.0.20.7'],
+    ['127.0.10.20', ['::1', '127.0.10.20'], '127.0.0.1'],
+    ['::1', ['127.0.10.20', '::1'], '::1'],
+  ])(
+    'leaves from %s, of the stand-ins %j, towards %s, as the origin sees it (EG-01)',
+    async (standIn, standIns, host) => {
+      const seen = Promise.withResolvers<Socket>()
+      const origin = await listen(seen.resolve, host)
+      const upstream = await dialer().dial([attempt({ dial: endpoint(host, origin.port), standIns })])
+      const peer = await seen.promise
+      expect([peer.remoteAddress, peer.remotePort]).toEqual([standIn, upstream.local.port])
+      expect(upstream.local.ip).toEqual(ip(standIn))
+      expect(upstream.announced).toEqual(endpoint('203.0.113.10', upstream.local.port))
+    },
+  )
+
+  it('tells the origin the public source as soon as the connection is accepted, and forgets it with the connection', async () => {
+    const kit = dialer()
+    const asked = Promise.withResolvers<unknown>()
+    const origin = await listen((socket) => {
+      const peer = endpoint(socket.remoteAddress ?? '', socket.remotePort ?? 0)
+      const local = endpoint(socket.localAddress ?? '', socket.localPort ?? 0)
+      asked.resolve(kit.sources.publicSourceOf(peer, local))
+    }, '127.0.20.7')
+    const wanted = attempt({ dial: endpoint('127.0.20.7', origin.port) })
+    const { socket, announced } = await kit.dial([wanted])
+    expect(await asked.promise).toEqual({ endpoint: announced, attempt: wanted })
+    expect(kit.sources.publicSourceOf(endpoint('127.0.10.10', 1), endpoint('127.0.20.7', origin.port))).toBeUndefined()
+    socket.destroy()
+    await kit.atRest()
+  })
+
+  it('opens exactly as many connections as the limit says, and names the reason for the next ([E7], EG-03)', async () => {
+    const accepted: Socket[] = []
+    const origin = await listen((socket) => void accepted.push(socket), '127.0.20.7')
+    const wanted = attempt({ dial: endpoint('127.0.20.7', origin.port) })
+    const kit = dialer({ limit: 40 })
+    const results = await Promise.allSettled(Array.from({ length: 45 }, () => kit.dial([wanted])))
+    const opened = results.filter((result) => result.status === 'fulfilled').map(({ value }) => value)
+    const refused = results.filter((result) => result.status === 'rejected').map(({ reason }) => reason)
+    expect([opened.length, refused.length]).toEqual([40, 5])
+    expect(new Set(refused.map((error: GatewayError) => error.code))).toEqual(new Set(['egress.ports_exhausted']))
+    await vi.waitFor(() => expect(accepted.length).toBe(40))
+
+    const elsewhere = await listen(() => {}, '127.0.20.8')
+    await kit.dial([attempt({ dial: endpoint('127.0.20.8', elsewhere.port) })])
+
+    opened[0]?.socket.destroy()
+    await vi.waitFor(() => expect(kit.leases.counts().active).toBe(40))
+    await kit.dial([wanted])
+    await expect(kit.dial([wanted])).rejects.toMatchObject({ code: 'egress.ports_exhausted' })
+  })
+
+  it('returns every port and registry entry after churn, whichever side closed and how (TU-12)', async () => {
+    const endings: ((socket: Socket) => unknown)[] = [
+      (socket) => socket.end(),
+      (socket) => socket.destroy(),
+      (socket) => socket.resetAndDestroy(),
+    ]
+    let count = 0
+    const origin = await listen((socket) => {
+      socket.on('end', () => socket.end()).resume()
+      if (count++ % 2 === 0) endings[count % 3]?.(socket)
+    }, '127.0.20.7')
+    const kit = dialer()
+    const wanted = attempt({ dial: endpoint('127.0.20.7', origin.port) })
+    const nobody = attempt({ dial: endpoint('127.0.20.9', await closedPort('127.0.20.9')) })
+    for (let round = 0; round < 10; round++) {
+      const opened = await Promise.allSettled(
+        Array.from({ length: 20 }, () => kit.dial([round % 5 === 4 ? nobody : wanted])),
+      )
+      for (const [at, result] of opened.entries()) {
+        if (result.status === 'fulfilled') endings[at % 3]?.(result.value.socket.resume())
+      }
+    }
+    await kit.atRest()
+  })
+
+  it('takes another port when one is held by somebody else (EG-04)', async () => {
+    const squatter = await listen(() => {}, '127.0.10.10')
+    const origin = await listen(() => {}, '127.0.20.7')
+    const range = { first: squatter.port, last: squatter.port + 1 }
+    const taken = dialer({ range })
+    const { local } = await taken.dial([attempt({ dial: endpoint('127.0.20.7', origin.port) })])
+    expect(local.port).toBe(squatter.port + 1)
+  })
+
+  it('gives up after a bounded number of ports and says so (EG-04)', async () => {
+    const squatter = await listen(() => {}, '127.0.10.10')
+    const origin = await listen(() => {}, '127.0.20.7')
+    const kit = dialer({ range: { first: squatter.port, last: squatter.port } })
+    const wanted = attempt({ dial: endpoint('127.0.20.7', origin.port) })
+    await expect(kit.dial([wanted])).rejects.toMatchObject({ code: 'egress.ports_exhausted' })
+    await kit.atRest()
+  })
+
+  it('shares a port between destinations', async () => {
+    const [one, two] = [await listen(() => {}, '127.0.20.7'), await listen(() => {}, '127.0.20.8')]
+    const kit = dialer({ range: { first: 33_333, last: 33_333 } })
+    const first = await kit.dial([attempt({ dial: endpoint('127.0.20.7', one.port) })])
+    const second = await kit.dial([attempt({ dial: endpoint('127.0.20.8', two.port) })])
+    expect([first.local.port, second.local.port]).toEqual([33_333, 33_333])
+  })
+
+  it('keeps what the origin says at once until somebody reads (TU-05)', async () => {
+    const origin = await listen((socket) => socket.end('220 ready'), '127.0.20.7')
+    const { socket } = await dialer().dial([attempt({ dial: endpoint('127.0.20.7', origin.port) })])
+    expect((await readToEnd(socket)).toString()).toBe('220 ready')
+  })
+})
+
+describe('a dial that fails names the reason', () => {
+  async function failure(attempts: readonly DialAttempt[], timeoutMs?: number): Promise<GatewayError> {
+    const kit = dialer()
+    const error: unknown = await kit.dial(attempts, timeoutMs).then(
+      () => undefined,
+      (thrown) => thrown,
+    )
+    await kit.atRest()
+    if (!(error instanceof GatewayError)) throw new Error('expected a GatewayError', { cause: error })
+    return error
+  }
+
+  it('refused (EG-08)', async () => {
+    const port = await closedPort('127.0.20.7')
+    const error = await failure([
+      attempt({ dial: endpoint('127.0.20.7', port), destination: endpoint('198.51.100.7', 443) }),
+    ])
+    expect(error.code).toBe('dial.refused')
+    expect(error.message).toBe(`\`198.51.100.7:443\` (really \`127.0.20.7:${port}\`) refused the connection`)
+  })
+
+  it('an egress address this machine does not have, not some busy port', async () => {
+    const origin = await listen(() => {})
+    const error = await failure([attempt({ dial: endpoint('127.0.0.1', origin.port), standIns: ['203.0.113.10'] })])
+    expect(error.code).toBe('egress.address_missing')
+    expect(error.message).toContain('this machine does not have it')
+  })
+
+  it('no stand-in of the family that is dialled (EG-05)', async () => {
+    const error = await failure([attempt({ dial: endpoint('::1', 9), standIns: ['127.0.10.10'] })])
+    expect(error.code).toBe('egress.no_matching_family')
+    expect(error.message).toContain('no IPv6 stand-in')
+  })
+
+  it('no attempt at all', async () => {
+    expect((await failure([])).code).toBe('egress.unroutable')
+  })
+
+  it('several failures as one, the most telling first and all in its cause', async () => {
+    const port = await closedPort('127.0.20.7')
+    const error = await failure([
+      attempt({ dial: endpoint('::1', port), standIns: ['127.0.10.10'] }),
+      attempt({ dial: endpoint('127.0.20.7', port) }),
+    ])
+    expect(error.code).toBe('dial.refused')
+    expect(error.cause).toBeInstanceOf(AggregateError)
+    expect((error.cause as AggregateError).errors.map(({ code }: GatewayError) => code)).toEqual([
+      'dial.refused',
+      'egress.no_matching_family',
+    ])
+  })
+
+  it('silence until the time is over, with the ports given back (EG-08)', async () => {
+    const silent = endpoint('127.0.20.7', await silentOrigin('127.0.20.7'))
+    const error = await failure([attempt({ dial: silent })], 100)
+    expect(error.code).toBe('dial.timeout')
+    expect(error.message).toContain('did not answer within 0.1 s')
+  })
+
+  it('the client going away, with the ports given back', async () => {
+    const silent = endpoint('127.0.20.7', await silentOrigin('127.0.20.7'))
+    const kit = dialer()
+    const controller = new AbortController()
+    const dialling = kit.dial([attempt({ dial: silent })], 5_000, controller.signal)
+    expect(kit.leases.counts().active).toBe(1)
+    controller.abort()
+    await expect(dialling).rejects.toMatchObject({ code: 'relay.client_reset' })
+    await kit.atRest()
+  })
+
+  it('the reason of an abort that has one, also when it came first', async () => {
+    const reason = new GatewayError('internal.shutting_down', 'the lab is stopping')
+    const dialling = dialer().dial([attempt({ dial: endpoint('127.0.0.1', 9) })], 5_000, AbortSignal.abort(reason))
+    await expect(dialling).rejects.toBe(reason)
+  })
+})
+
+describe('Happy Eyeballs (EG-05, EG-06)', () => {
+  it('goes on with the next address at once when one fails', async () => {
+    const origin = await listen(() => {}, '127.0.20.7')
+    const kit = dialer({ staggerMs: 60_000 })
+    const upstream = await kit.dial([
+      attempt({ dial: endpoint('127.0.20.7', await closedPort('127.0.20.7')) }),
+      attempt({ dial: endpoint('127.0.20.7', origin.port) }),
+    ])
+    expect(upstream.attempt.candidate.dial.port).toBe(origin.port)
+  })
+
+  it('joins the next address when one stays silent, cancels the loser and gives its port back', async () => {
+    const accepted: Socket[] = []
+    const origin = await listen((socket) => void accepted.push(socket), '127.0.20.7')
+    const kit = dialer()
+    const upstream = await kit.dial([
+      attempt({ dial: endpoint('127.0.20.7', await silentOrigin('127.0.20.7')), egress: '2001:db8:10::1' }),
+      attempt({ dial: endpoint('127.0.20.7', origin.port) }),
+    ])
+    expect(upstream.announced.ip.text).toBe('203.0.113.10')
+    await vi.waitFor(() => expect(kit.leases.counts().active).toBe(1))
+    expect(kit.sources.size).toBe(1)
+    expect(accepted.length).toBe(1)
+    upstream.socket.destroy()
+    await kit.atRest()
+  })
+
+  it('lets the first one win once, however many could', async () => {
+    let accepted = 0
+    const origins = [await listen(() => accepted++, '::1'), await listen(() => accepted++, '127.0.20.7')]
+    const kit = dialer({ staggerMs: 0 })
+    const upstreams: Upstream[] = []
+    for (let round = 0; round < 20; round++) {
+      upstreams.push(
+        await kit.dial([
+          attempt({ dial: endpoint('::1', origins[0]?.port ?? 0), standIns: ['::1'], egress: '2001:db8:10::1' }),
+          attempt({ dial: endpoint('127.0.20.7', origins[1]?.port ?? 0) }),
+        ]),
+      )
+    }
+    await vi.waitFor(() => expect(kit.leases.counts().active).toBe(20))
+    for (const { socket, attempt: won, local } of upstreams) {
+      expect(local.ip.family).toBe(won.candidate.dial.ip.family)
+      socket.destroy()
+    }
+    await kit.atRest()
+  })
+})
