@@ -39,3 +39,15 @@ function encode(text: string): string {
   for (const byte of new TextEncoder().encode(text)) bytes += String.fromCharCode(byte)
   return bytes
 }
+
+/** A type as the engine writes it in messages: `Bytes`, `Array(Bytes)`, `Map(Array(Bytes))`. */
+export function formatType(type: ValueType): string {
+  if (typeof type === 'string') return type
+  return 'array' in type ? `Array(${formatType(type.array)})` : `Map(${formatType(type.map)})`
+}
+
+/** An integer in its one run-time form: a number where that is exact, else a bigint. */
+export function intOf(value: bigint): number | bigint {
+  const number = Number(value)
+  return Number.isSafeInteger(number) ? number : value
+}

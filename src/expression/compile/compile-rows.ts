@@ -1,0 +1,95 @@
+// Array(Bool): comparisons under `[*]`, and what logical operators make of them (wirefilter sections 6 to 8). Position by
+// position, as long as the shortest operand.
+
+import type { Comparison, Node } from '../tree.ts'
+import type { FieldValues, Lists, Value } from '../value.ts'
+import type { Predicate } from './compile.ts'
+import { valueTestOf } from './value-test.ts'
+import { readerOf, visitEach } from './walk-access.ts'
+
+/** One boolean per position. */
+export type Rows = (values: FieldValues, lists: Lists) => readonly boolean[]
+
+/** `any( … )` or `all( … )` of one comparison: a loop that stops early and allocates nothing. */
+export function compileEach(op: 'any' | 'all', node: Comparison): Predicate {
+  const { access, test } = node
+  const wanted = op === 'any'
+  if (!access.mapped && access.indexes.at(-1)?.kind !== 'pairs') return compileBare(wanted, node)
+  const passes = valueTestOf(test)
+  const [only, second] = access.indexes
+  if (only?.kind === 'each' && second === undefined && isArrayField(node)) {
+    const { slot } = access.field
+    return (values, lists) => {
+      const items = values[slot] as readonly Value[] | undefined
+      if (items === undefined) return !wanted
+      for (let at = 0; at < items.length; at++) if (passes(items[at] as Value, lists) === wanted) return wanted
+      return !wanted
+    }
+  }
+  return (values, lists) => visitEach(access, values, (value) => passes(value, lists) === wanted) === wanted
+}
+
+/** A bare Array(Bool): when it is missing, neither quantifier holds. */
+function compileBare(wanted: boolean, node: Comparison): Predicate {
+  const read = readerOf(node.access)
+  return (values) => {
+    const flags = read(values) as readonly boolean[] | undefined
+    return flags !== undefined && flags.includes(wanted) === wanted
+  }
+}
+
+/** Is the field itself an array, so that its first `[*]` visits array elements? */
+export function isArrayField(node: Comparison): boolean {
+  const { type } = node.access.field
+  return typeof type !== 'string' && 'array' in type
+}
+
+/** Compiles any node of type Array(Bool). */
+export function rowsOf(node: Node): Rows {
+  switch (node.kind) {
+    case 'group':
+      return rowsOf(node.item)
+    case 'not': {
+      const item = rowsOf(node.item)
+      return (values, lists) => item(values, lists).map((flag) => !flag)
+    }
+    case 'chain': {
+      const items = node.items.map(rowsOf)
+      return (values, lists) =>
+        combineRows(
+          node.op,
+          items.map((item) => item(values, lists)),
+        )
+    }
+    case 'comparison':
+      return comparisonRows(node)
+    case 'quantifier':
+      throw new RangeError('a quantifier has type Bool')
+  }
+}
+
+/** Elementwise, truncated to the shortest. */
+export function combineRows(op: 'or' | 'xor' | 'and', rows: readonly (readonly boolean[])[]): readonly boolean[] {
+  const length = Math.min(...rows.map((row) => row.length))
+  return Array.from({ length }, (_, at) => {
+    const trues = rows.reduce((count, row) => count + (row[at] === true ? 1 : 0), 0)
+    if (op === 'or') return trues > 0
+    return op === 'and' ? trues === rows.length : trues % 2 === 1
+  })
+}
+
+function comparisonRows(node: Comparison): Rows {
+  if (!node.access.mapped) {
+    const read = readerOf(node.access)
+    return (values) => (read(values) as readonly boolean[] | undefined) ?? []
+  }
+  const passes = valueTestOf(node.test)
+  return (values, lists) => {
+    const row: boolean[] = []
+    visitEach(node.access, values, (value) => {
+      row.push(passes(value, lists))
+      return false
+    })
+    return row
+  }
+}

@@ -1,0 +1,38 @@
+// The door of the expression language: everything other layers may use.
+
+export { compileExpression, compileNode, type Predicate } from './compile/compile.ts'
+export { type ValueTest, valueTestOf } from './compile/value-test.ts'
+export { type EvaluateRequest, type EvaluateResult, evaluateOne, parseRequest } from './evaluate-one.ts'
+export { formatExpression, formatNode } from './format.ts'
+export { type FromJsonResult, fromJson, type JsonValue, toJson } from './json.ts'
+export { listContents, listOfJson } from './list-contents.ts'
+export { canonicalListName } from './list-name.ts'
+export { type ParseOptions, type ParseResult, parseExpression } from './parse.ts'
+export { DEFAULT_LIMITS, type ExpressionLimits } from './parser.ts'
+export {
+  characterSpan,
+  drawProblem,
+  EXPRESSION_PROBLEMS,
+  type ExpressionProblem,
+  type ExpressionProblemCode,
+  positionOf,
+} from './problem.ts'
+export type { Regex } from './regex/regex.ts'
+export type { Shape } from './regex/shape.ts'
+export { createScheme, type Field, type Scheme, type SchemeOptions } from './scheme.ts'
+export { decisiveParts, type Trace, traceExpression } from './trace.ts'
+export type * from './tree.ts'
+export {
+  bytesOf,
+  type FieldValues,
+  formatType,
+  intOf,
+  type ListContents,
+  type Lists,
+  type ScalarType,
+  textOf,
+  type Value,
+  type ValueType,
+} from './value.ts'
+export { type ExpressionParts, partsOf, usesField, visitNodes } from './visit.ts'
+export type { Wildcard } from './wildcard.ts'

@@ -1,0 +1,134 @@
+// Byte literals (wirefilter section 3.6): quoted strings with four escapes, raw strings with hashes, and lists of hex
+// bytes. The value is a string of which every unit is one byte.
+
+import type { BytesLiteral } from '../tree.ts'
+import { bytesOf } from '../value.ts'
+import { type Cursor, Failure } from './cursor.ts'
+
+/** Hashes of a raw string: this many are taken, one more is refused. */
+export const RAW_HASH_LIMIT = 255
+
+/** Reads any of the three notations. */
+export function readBytes(cursor: Cursor): BytesLiteral {
+  if (cursor.isAtEnd) throw cursor.failure('expression.syntax', 'unrecognised input')
+  return cursor.sees('"') || cursor.sees('r') ? readString(cursor) : readByteList(cursor)
+}
+
+/** Reads a quoted or a raw string, not a list of bytes. */
+export function readString(cursor: Cursor): BytesLiteral {
+  if (cursor.isAtEnd) throw cursor.failure('expression.syntax', 'unrecognised input')
+  const start = cursor.at
+  if (cursor.take('"')) {
+    const value = readQuotedRest(cursor)
+    return { type: 'Bytes', value, text: cursor.text.slice(start, cursor.at) }
+  }
+  if (cursor.take('r')) {
+    const value = bytesOf(readRawRest(cursor))
+    return { type: 'Bytes', value, text: cursor.text.slice(start, cursor.at) }
+  }
+  throw cursor.failure('expression.syntax', 'expected " or r', 'write the text in double quotes')
+}
+
+/** Reads a quoted string behind its opening quote; answers its bytes. */
+export function readQuotedRest(cursor: Cursor): string {
+  const start = cursor.at
+  const missingQuote = () =>
+    new Failure('expression.invalid_string', 'could not find an ending quote', [start, cursor.end])
+  let bytes = ''
+  for (;;) {
+    const plain = cursor.takeRun(/[^"\\]+/y)
+    bytes += bytesOf(plain)
+    if (cursor.take('"')) return bytes
+    if (!cursor.take('\\')) throw missingQuote()
+    if (cursor.isAtEnd) throw missingQuote()
+    bytes += readEscape(cursor)
+  }
+}
+
+/** Reads a raw string behind its `r`; answers its text as it stands. */
+export function readRawRest(cursor: Cursor): string {
+  const start = cursor.at
+  const hashes = cursor.takeRun(/#+/y)
+  if (hashes.length > RAW_HASH_LIMIT) {
+    throw new Failure(
+      'expression.limit_exceeded',
+      `raw string has ${hashes.length} hashes, but the limit is ${RAW_HASH_LIMIT}`,
+      [start, cursor.end],
+    )
+  }
+  if (!cursor.take('"')) throw cursor.failure('expression.syntax', 'expected " or #')
+  const first = cursor.at
+  const last = cursor.text.indexOf(`"${hashes}`, first)
+  if (last < 0 || last + 1 + hashes.length > cursor.end) {
+    throw new Failure('expression.invalid_string', 'could not find an ending quote', [start, cursor.end])
+  }
+  cursor.at = last + 1 + hashes.length
+  return cursor.text.slice(first, last)
+}
+
+function readEscape(cursor: Cursor): string {
+  const character = String.fromCodePoint(cursor.text.codePointAt(cursor.at) ?? 0)
+  if (cursor.take('"') || cursor.take('\\')) return character
+  if (cursor.take('x')) return readByte(cursor, 2, 16)
+  if (/[0-7]/.test(character)) return readByte(cursor, 3, 8)
+  throw new Failure(
+    'expression.invalid_string',
+    'expected ", xHH or OOO after \\',
+    [cursor.at, cursor.at + character.length],
+    ESCAPE_HINTS[character] ?? `write \`\\\\\` for a backslash, or a raw string: \`r"…"\``,
+  )
+}
+
+const ESCAPE_HINTS: Readonly<Record<string, string>> = {
+  n: 'write a line feed as `\\x0a`',
+  r: 'write a carriage return as `\\x0d`',
+  t: 'write a tab as `\\x09`',
+}
+
+function readByteList(cursor: Cursor): BytesLiteral {
+  const start = cursor.at
+  let value = readByte(cursor, 2, 16)
+  takeSeparator(cursor)
+  do value += readByte(cursor, 2, 16)
+  while (/[:\-.]/.test(cursor.peek()) && cursor.take(cursor.peek()))
+  return { type: 'Bytes', value, text: cursor.text.slice(start, cursor.at) }
+}
+
+function takeSeparator(cursor: Cursor): void {
+  const [character] = characters(cursor, 1)
+  if (/^[:\-.]$/.test(character ?? '')) {
+    cursor.at++
+    return
+  }
+  const end = cursor.at + (character ?? '').length
+  throw new Failure('expression.invalid_string', 'expected byte separator', [cursor.at, end], QUOTE_HINT)
+}
+
+/** Exactly this many characters in this radix, as one byte. A `+` may stand first, as the engine's parser has it. */
+function readByte(cursor: Cursor, count: number, radix: 8 | 16): string {
+  const text = characters(cursor, count).join('')
+  const span = [cursor.at, cursor.at + text.length] as const
+  const hint = radix === 16 && count === 2 && cursor.text.charAt(cursor.at - 1) !== 'x' ? QUOTE_HINT : undefined
+  const digits = text.replace(/^\+(?=.)/, '')
+  if (!(radix === 8 ? /^[0-7]+$/ : /^[0-9a-fA-F]+$/).test(digits)) {
+    const message = `invalid digit found in string while parsing with radix ${radix}`
+    throw new Failure('expression.invalid_string', message, span, hint)
+  }
+  const value = Number.parseInt(digits, radix)
+  if (value > 0xff) {
+    const message = `number too large to fit in target type while parsing with radix ${radix}`
+    throw new Failure('expression.invalid_string', message, span, hint)
+  }
+  cursor.at += text.length
+  return String.fromCharCode(value)
+}
+
+const QUOTE_HINT = 'write text in double quotes; without them only bytes such as `0a:1b` are read'
+
+/** The next characters (code points), or a failure over what is left when there are fewer. */
+function characters(cursor: Cursor, count: number): string[] {
+  const found = Array.from(cursor.text.slice(cursor.at, Math.min(cursor.end, cursor.at + 2 * count))).slice(0, count)
+  if (found.length === count) return found
+  const message = `expected ${count} characters, but found ${found.length}`
+  throw cursor.failure('expression.invalid_string', message, cursor.isAtEnd ? undefined : QUOTE_HINT)
+}

@@ -1,0 +1,95 @@
+// A place in the source that moves forward, and the way to fail there. There are no tokens: whoever expects something
+// matches the text at hand (wirefilter section 3).
+
+import type { ExpressionProblemCode } from '../problem.ts'
+import type { Span } from '../tree.ts'
+
+/** Thrown by everything that reads source, caught by the parser's recovery; never leaves this layer.
+ *  `span` is in UTF-16 code units. */
+export class Failure {
+  readonly code: ExpressionProblemCode
+  readonly message: string
+  readonly span: Span
+  readonly hint: string | undefined
+
+  constructor(code: ExpressionProblemCode, message: string, span: Span, hint?: string) {
+    this.code = code
+    this.message = message
+    this.span = span
+    this.hint = hint
+  }
+}
+
+/** Characters the engine trims at both ends: Unicode White_Space, which is not JavaScript's idea of it. */
+const WHITE_SPACE = '[\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]'
+const LEADING = new RegExp(`^${WHITE_SPACE}+`)
+const ALL_BLANK = new RegExp(`^${WHITE_SPACE}*$`)
+const BLANK = new RegExp(WHITE_SPACE)
+
+export class Cursor {
+  readonly text: string
+  /** where the trimmed source ends */
+  readonly end: number
+  /** the next character to read */
+  at: number
+  readonly #tabs: boolean
+
+  /** `tabs`: does a tab separate tokens? */
+  constructor(text: string, tabs: boolean) {
+    const blank = ALL_BLANK.test(text)
+    let end = blank ? 0 : text.length
+    while (end > 0 && BLANK.test(text.charAt(end - 1))) end--
+    this.text = text
+    this.end = end
+    this.at = blank ? 0 : (LEADING.exec(text)?.[0].length ?? 0)
+    this.#tabs = tabs
+  }
+
+  get isAtEnd(): boolean {
+    return this.at >= this.end
+  }
+
+  /** The next UTF-16 unit, or the empty string at the end. */
+  peek(ahead = 0): string {
+    const at = this.at + ahead
+    return at < this.end ? this.text.charAt(at) : ''
+  }
+
+  /** Is this the text at hand? */
+  sees(text: string): boolean {
+    return this.at + text.length <= this.end && this.text.startsWith(text, this.at)
+  }
+
+  /** Takes the text if it is at hand. */
+  take(text: string): boolean {
+    if (!this.sees(text)) return false
+    this.at += text.length
+    return true
+  }
+
+  /** Takes the text, or fails with the engine's wording for a missing literal. */
+  expect(text: string, hint?: string): void {
+    if (!this.take(text)) throw this.failure('expression.syntax', `expected literal ${JSON.stringify(text)}`, hint)
+  }
+
+  /** Takes the longest run of characters of the class (a sticky expression that never matches nothing). */
+  takeRun(run: RegExp): string {
+    run.lastIndex = this.at
+    const found = run.exec(this.text)?.[0] ?? ''
+    const taken = found.slice(0, this.end - this.at)
+    this.at += taken.length
+    return taken
+  }
+
+  skipSpace(): void {
+    for (; this.at < this.end; this.at++) {
+      const unit = this.text.charCodeAt(this.at)
+      if (unit !== 0x20 && unit !== 0x0a && unit !== 0x0d && !(unit === 0x09 && this.#tabs)) return
+    }
+  }
+
+  /** A failure from here to the end of the trimmed source. */
+  failure(code: ExpressionProblemCode, message: string, hint?: string): Failure {
+    return new Failure(code, message, [this.at, this.end], hint)
+  }
+}

@@ -1,0 +1,14 @@
+// Identifiers (wirefilter section 3.3): segments of ASCII letters, digits and underscores joined by single dots.
+
+import type { Cursor } from './cursor.ts'
+
+const SEGMENT = /[A-Za-z0-9_]+/y
+
+/** Reads the longest dotted name. Fails with `expression.syntax` where a segment should begin. */
+export function readName(cursor: Cursor): string {
+  const start = cursor.at
+  do {
+    if (cursor.takeRun(SEGMENT) === '') throw cursor.failure('expression.syntax', 'expected identifier character')
+  } while (cursor.take('.'))
+  return cursor.text.slice(start, cursor.at)
+}

@@ -1,0 +1,80 @@
+// What a named list contains, by Cloudflare's list types. Asked at evaluation time and replaced as a whole when it
+// changes, so rules need no recompiling.
+
+import { parseCidr } from '../net/cidr.ts'
+import { type Ip, parseIp } from '../net/ip.ts'
+import { createIpSet, type IpRange, rangeOfCidr } from '../net/ip-set.ts'
+import { bytesOf, intOf, type ListContents, type Value } from './value.ts'
+import { foldAscii } from './wildcard.ts'
+
+/** Contents of a list of Cloudflare's `type` (`IP`, `DOMAIN`, `EMAIL`, `URL`, `SERIAL`, …, any letter case). Addresses and
+ *  networks become ranges; names and e-mail addresses compare without ASCII case; anything else compares byte for byte.
+ *  Items that do not read as the type are left out: who takes items in says so. */
+export function listContents(type: string, items: Iterable<string>): ListContents {
+  const kind = type.toUpperCase()
+  if (kind === 'IP') return addressList(items)
+  if (kind === 'DOMAIN' || kind === 'HOST' || kind === 'EMAIL') {
+    return foldedList(items, kind === 'EMAIL' ? (item) => item.trim() : hostOf)
+  }
+  return plainList(items)
+}
+
+/** Does this text read as an item of such a list? */
+export function isListItem(type: string, item: string): boolean {
+  if (type.toUpperCase() === 'IP') return rangeOf(item) !== undefined
+  return item.trim() !== ''
+}
+
+/** Contents given as JSON, where only the value asked for tells the type: strings are text and, where they read so,
+ *  addresses, networks or ranges; numbers are integers. */
+export function listOfJson(items: readonly unknown[]): ListContents {
+  const texts = items.filter((item) => typeof item === 'string')
+  const ranges = texts.map(rangeOf).filter((range) => range !== undefined)
+  const addresses = createIpSet(ranges)
+  const scalars = new Set<Value>(texts.map(bytesOf))
+  for (const item of items) {
+    if (typeof item === 'number' || typeof item === 'bigint') scalars.add(intOf(BigInt(item)))
+    if (typeof item === 'string' && /^-?\d{1,19}$/.test(item)) scalars.add(intOf(BigInt(item)))
+  }
+  return { has: (value) => (typeof value === 'object' ? addresses.has(value as Ip) : scalars.has(value)) }
+}
+
+function addressList(items: Iterable<string>): ListContents {
+  const ranges: IpRange[] = []
+  for (const item of items) {
+    const range = rangeOf(item)
+    if (range !== undefined) ranges.push(range)
+  }
+  const addresses = createIpSet(ranges)
+  return { has: (value) => typeof value === 'object' && 'words' in value && addresses.has(value) }
+}
+
+function foldedList(items: Iterable<string>, normalise: (item: string) => string): ListContents {
+  const texts = new Set<string>()
+  for (const item of items) texts.add(foldAscii(bytesOf(normalise(item))))
+  return { has: (value) => typeof value === 'string' && texts.has(foldAscii(value)) }
+}
+
+function plainList(items: Iterable<string>): ListContents {
+  const values = new Set<Value>()
+  for (const item of items) {
+    values.add(bytesOf(item))
+    if (/^-?\d{1,19}$/.test(item)) values.add(intOf(BigInt(item)))
+  }
+  return { has: (value) => values.has(value) }
+}
+
+/** An address, a network (host bits are cleared), or `first-last` / `first..last`. */
+function rangeOf(item: string): IpRange | undefined {
+  const prefix = parseCidr(item.trim())
+  if (prefix !== undefined) return rangeOfCidr(prefix)
+  const [first, last] = item.split(/\s*(?:-|\.\.)\s*/, 2).map((text) => parseIp(text.trim()))
+  return first !== undefined && last !== undefined && first.family === last.family ? { first, last } : undefined
+}
+
+/** A host name in A-label form without a trailing dot. */
+function hostOf(item: string): string {
+  const name = item.trim().replace(/\.$/, '')
+  if (!/[^\0-\x7f]/.test(name)) return name
+  return URL.canParse(`http://${name}`) ? new URL(`http://${name}`).hostname : name
+}

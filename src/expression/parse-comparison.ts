@@ -1,0 +1,182 @@
+// One comparison: an access, an operator that fits its type, and a right-hand side read by that type (wirefilter
+// section 5). Mapped or not, the operator sees the type after all indexes.
+
+import { adviseOperand, adviseOperator, adviseType } from './advice.ts'
+import { lenientComparison } from './lenient.ts'
+import { readBytes, readString } from './lex/bytes.ts'
+import { Failure } from './lex/cursor.ts'
+import { readInteger } from './lex/integer.ts'
+import { readListName } from './lex/list-name.ts'
+import { readRegexLiteral } from './lex/regex-literal.ts'
+import { parseAccess } from './parse-access.ts'
+import { readLiteral, readSet } from './parse-operand.ts'
+import type { Parser } from './parser.ts'
+import { createRegex } from './regex/regex.ts'
+import type { Access, Comparison, Node, OrderOperator, Test } from './tree.ts'
+import { formatType, type ScalarType } from './value.ts'
+import { createWildcard } from './wildcard.ts'
+
+type Operator =
+  | { readonly kind: 'in' | 'bits' | 'contains' | 'matches' | 'wildcard' | 'strict-wildcard' }
+  | { readonly kind: 'order'; readonly op: OrderOperator }
+
+const order = (op: OrderOperator): Operator => ({ kind: 'order', op })
+
+/** In the order the engine tries them: the first prefix wins. */
+const OPERATORS: readonly (readonly [string, Operator])[] = [
+  ['in', { kind: 'in' }],
+  ['eq', order('==')],
+  ['==', order('==')],
+  ['ne', order('!=')],
+  ['!=', order('!=')],
+  ['ge', order('>=')],
+  ['>=', order('>=')],
+  ['le', order('<=')],
+  ['<=', order('<=')],
+  ['gt', order('>')],
+  ['>', order('>')],
+  ['lt', order('<')],
+  ['<', order('<')],
+  ['&', { kind: 'bits' }],
+  ['bitwise_and', { kind: 'bits' }],
+  ['contains', { kind: 'contains' }],
+  ['~', { kind: 'matches' }],
+  ['matches', { kind: 'matches' }],
+  ['wildcard', { kind: 'wildcard' }],
+  ['strict wildcard', { kind: 'strict-wildcard' }],
+]
+
+const FITTING: Readonly<Record<ScalarType, readonly Operator['kind'][]>> = {
+  Bool: [],
+  Int: ['in', 'order', 'bits'],
+  Bytes: ['in', 'order', 'contains', 'matches', 'wildcard', 'strict-wildcard'],
+  Ip: ['in', 'order'],
+}
+
+/** Reads a comparison or a bare access of type Bool or Array(Bool). */
+export function parseComparison(parser: Parser): Node {
+  const access = parseAccess(parser)
+  return lenientComparison(parser, access) ?? parseTest(parser, access)
+}
+
+/** Is an operator at hand, behind optional white space? Takes nothing. */
+export function seesOperator(parser: Parser): boolean {
+  const before = parser.cursor.at
+  parser.cursor.skipSpace()
+  const found = OPERATORS.some(([spelling]) => parser.cursor.sees(spelling))
+  parser.cursor.at = before
+  return found
+}
+
+/** Reads what an access is tested for. */
+export function parseTest(parser: Parser, access: Access): Comparison {
+  const { cursor } = parser
+  if (access.valueType === 'Bool') return comparison(parser, access, { kind: 'truth' })
+  if (typeof access.valueType !== 'string' && isArrayOfBool(access)) {
+    if (!access.mapped) return comparison(parser, access, { kind: 'truth' })
+    const message = 'cannot perform this operation on type Array(Array(Bool))'
+    throw new Failure('expression.type_mismatch', message, [cursor.at, cursor.at])
+  }
+  cursor.skipSpace()
+  const start = cursor.at
+  const operator = takeOperator(parser)
+  const behind = cursor.at
+  const type = access.valueType
+  if (typeof type !== 'string' || !FITTING[type].includes(operator.kind)) {
+    const message = `cannot perform this operation on type ${formatType(type)}`
+    throw new Failure('expression.type_mismatch', message, [start, behind], adviseType(parser, access, [start, behind]))
+  }
+  cursor.skipSpace()
+  try {
+    return comparison(parser, access, readTest(parser, operator, type, start))
+  } catch (failure) {
+    if (!(failure instanceof Failure) || failure.hint !== undefined) throw failure
+    throw new Failure(
+      failure.code,
+      failure.message,
+      failure.span,
+      adviseOperand(parser, access, operator.kind, failure),
+    )
+  }
+}
+
+export function isArrayOfBool(access: Access): boolean {
+  return typeof access.valueType !== 'string' && 'array' in access.valueType && access.valueType.array === 'Bool'
+}
+
+function comparison(parser: Parser, access: Access, test: Test): Comparison {
+  const isVector = access.mapped || typeof access.valueType !== 'string'
+  const type = isVector ? 'Bools' : 'Bool'
+  return { kind: 'comparison', access, test, type, span: [access.span[0], parser.cursor.at] }
+}
+
+function takeOperator(parser: Parser): Operator {
+  const { cursor } = parser
+  for (const [spelling, operator] of OPERATORS) if (cursor.take(spelling)) return operator
+  throw cursor.failure('expression.syntax', 'expected comparison operator', adviseOperator(parser))
+}
+
+function readTest(parser: Parser, operator: Operator, type: 'Int' | 'Bytes' | 'Ip' | 'Bool', start: number): Test {
+  const { cursor } = parser
+  if (type === 'Bool') throw new RangeError('Bool values are never compared')
+  switch (operator.kind) {
+    case 'in':
+      return cursor.sees('$') ? readInList(parser, type, start) : { kind: 'in-set', set: readSet(parser, type) }
+    case 'order':
+      return { kind: 'order', op: operator.op, literal: readLiteral(parser, type) }
+    case 'bits':
+      return { kind: 'bits', mask: readInteger(cursor) }
+    case 'contains':
+      return { kind: 'contains', literal: readBytes(cursor) }
+    case 'matches':
+      return readMatches(parser)
+    case 'wildcard':
+      return readWildcard(parser, false)
+    case 'strict-wildcard':
+      return readWildcard(parser, true)
+  }
+}
+
+function readInList(parser: Parser, type: 'Int' | 'Bytes' | 'Ip', start: number): Test {
+  const list = readListName(parser.cursor, parser.mode)
+  if (parser.scheme.listTypes.has(type)) return { kind: 'in-list', list }
+  const message = `cannot perform this operation on type ${type}`
+  throw new Failure(
+    'expression.type_mismatch',
+    message,
+    [start, parser.cursor.at],
+    `there are no lists of type ${type}`,
+  )
+}
+
+function readMatches(parser: Parser): Test {
+  const { pattern, text, span } = readRegexLiteral(parser.cursor)
+  const result = createRegex(pattern, parser.limits.regexBytes)
+  if (result.ok) {
+    warnOfDoubledBackslash(parser, pattern, span)
+    return { kind: 'matches', regex: result.regex, text, span }
+  }
+  if (result.tooLarge)
+    throw new Failure('expression.limit_exceeded', result.message, span, 'use smaller repetition counts')
+  const place = `at character ${Array.from(pattern.slice(0, result.at)).length + 1} of the pattern`
+  throw new Failure('expression.invalid_regex', `regex parse error: ${result.message}`, span, place)
+}
+
+function warnOfDoubledBackslash(parser: Parser, pattern: string, span: readonly [number, number]): void {
+  const at = pattern.indexOf('\\\\.')
+  if (at < 0) return
+  const message = '`\\\\.` in a pattern is a literal backslash and then any byte'
+  const hint = 'write `\\.` for a dot; a doubled backslash usually comes from JSON or HCL escaping'
+  const found = parser.cursor.text.indexOf('\\\\.', span[0])
+  parser.warn(new Failure('expression.doubled_backslash', message, [found, found + 3], hint))
+}
+
+function readWildcard(parser: Parser, strict: boolean): Test {
+  const { cursor } = parser
+  const start = cursor.at
+  const literal = readString(cursor)
+  const result = createWildcard(literal.value, strict, parser.limits.wildcardStars)
+  if (result.ok) return { kind: 'wildcard', strict, pattern: result.wildcard, text: literal.text }
+  const code = result.tooManyStars ? 'expression.limit_exceeded' : 'expression.invalid_wildcard'
+  throw new Failure(code, result.message, [start, cursor.end])
+}

@@ -1,0 +1,124 @@
+// `any( … )` and `all( … )`: how far the argument reaches depends on how it begins (wirefilter section 8).
+
+import { adviseArgument } from './advice.ts'
+import { impliedEach, lenientComparison } from './lenient.ts'
+import { readAddress } from './lex/address.ts'
+import { readBytes, readString } from './lex/bytes.ts'
+import { type Cursor, Failure } from './lex/cursor.ts'
+import { readInteger } from './lex/integer.ts'
+import { parseAccess } from './parse-access.ts'
+import { isArrayOfBool, parseTest, seesOperator } from './parse-comparison.ts'
+import { type Parser, STOP } from './parser.ts'
+import { findBoundary } from './recover.ts'
+import type { Access, Node, Quantifier } from './tree.ts'
+import { formatType } from './value.ts'
+
+/** Does the operand at hand begin with `any` or `all` and then `(`? */
+export function seesQuantifier(cursor: Cursor): boolean {
+  if (!cursor.sees('any') && !cursor.sees('all')) return false
+  const before = cursor.at
+  cursor.at += 3
+  cursor.skipSpace()
+  const found = cursor.sees('(')
+  cursor.at = before
+  return found
+}
+
+/** Reads a quantifier. `parseLogical` is the way back into the grammar's upper half. */
+export function parseQuantified(
+  parser: Parser,
+  parseLogical: (parser: Parser) => Node | undefined,
+): Quantifier | undefined {
+  const { cursor } = parser
+  const start = cursor.at
+  const op = cursor.take('any') ? 'any' : 'all'
+  if (op === 'all') cursor.take('all')
+  cursor.skipSpace()
+  parser.enter(cursor.at)
+  parser.quantifiers++
+  cursor.take('(')
+  cursor.skipSpace()
+  const item = readArgument(parser, parseLogical)
+  cursor.skipSpace()
+  if (item === undefined) skipToClose(cursor)
+  cursor.expect(')', adviseArgument(parser, op))
+  parser.quantifiers--
+  parser.leave()
+  return item && { kind: 'quantifier', op, item, type: 'Bool', implied: false, span: [start, cursor.at] }
+}
+
+/** After a problem inside the brackets: on to the closing one. */
+function skipToClose(cursor: Cursor): void {
+  while (!cursor.sees(')')) {
+    cursor.at = findBoundary(cursor.text, cursor.at, cursor.at, cursor.end)
+    if (cursor.isAtEnd) throw STOP
+    if (!cursor.sees(')')) cursor.at += 2
+  }
+}
+
+function readArgument(parser: Parser, parseLogical: (parser: Parser) => Node | undefined): Node | undefined {
+  const { cursor } = parser
+  const start = cursor.at
+  const isLogical = cursor.sees('(') || cursor.sees('not') || cursor.sees('!') || seesQuantifier(cursor)
+  if (isLogical) return checked(parser, parseLogical(parser), start)
+  if (cursor.sees('"') || cursor.sees('r"') || cursor.sees('r#')) {
+    readString(cursor)
+    return wrongType(parser, start, 'Bytes')
+  }
+  if (/^[0-9a-fA-F]{3}/.test(cursor.text.slice(start, cursor.end))) return readAmbiguous(parser)
+  return readOne(parser, parseAccess(parser))
+}
+
+/** Something that may be a name or a literal: tried in the engine's order, and reported as nothing in particular. */
+function readAmbiguous(parser: Parser): Node | undefined {
+  const { cursor } = parser
+  const start = cursor.at
+  const access = attempt(cursor, () => parseAccess(parser))
+  if (access !== undefined) return readOne(parser, access)
+  for (const read of [readAddress, readInteger, readBytes]) {
+    const literal = attempt(cursor, () => read(cursor))
+    if (literal !== undefined) return wrongType(parser, start, literal.type)
+  }
+  throw cursor.failure('expression.syntax', 'unrecognised input')
+}
+
+function attempt<T>(cursor: Cursor, read: () => T): T | undefined {
+  const start = cursor.at
+  try {
+    return read()
+  } catch (failure) {
+    if (!(failure instanceof Failure)) throw failure
+    cursor.at = start
+    return undefined
+  }
+}
+
+/** One comparison, or a bare access. */
+function readOne(parser: Parser, access: Access): Node | undefined {
+  const { cursor } = parser
+  const [start] = access.span
+  const lenient = lenientComparison(parser, access)
+  if (lenient !== undefined) return checked(parser, lenient, start)
+  const seen = seesOperator(parser)
+  if (!seen && (isArrayOfBool(access) ? access.mapped : access.valueType !== 'Bool' || access.mapped)) {
+    return wrongType(parser, start, formatType(access.valueType))
+  }
+  const test = seen ? parseTest(parser, impliedEach(parser, access) ?? access) : parseTest(parser, access)
+  cursor.at = Math.max(cursor.at, test.span[1])
+  return checked(parser, test, start)
+}
+
+function checked(parser: Parser, item: Node | undefined, start: number): Node | undefined {
+  return item?.type === 'Bool' ? wrongType(parser, start, 'Bool') : item
+}
+
+/** Reports the argument as of the wrong type and goes on behind it. */
+function wrongType(parser: Parser, start: number, actual: string): undefined {
+  const message = `expected value of type Array(Bool), but got ${actual}`
+  const hint =
+    actual === 'Bool'
+      ? 'nothing here has `[*]`; leave out the quantifier'
+      : 'compare each element: `any(field[*] == …)`'
+  parser.report(new Failure('expression.type_mismatch', message, [start, parser.cursor.at], hint))
+  return undefined
+}

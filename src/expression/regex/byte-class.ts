@@ -1,0 +1,81 @@
+// Sets of single bytes: what one position of a pattern may be. Plain tables of 256 flags, made once per pattern.
+
+/** `set[byte]` is 1 where the byte belongs. */
+export type ByteClass = Uint8Array
+
+export function emptyClass(): ByteClass {
+  return new Uint8Array(256)
+}
+
+/** From pairs of first and last byte. */
+export function rangesClass(...pairs: readonly (readonly [number, number])[]): ByteClass {
+  const set = emptyClass()
+  for (const [first, last] of pairs) set.fill(1, first, last + 1)
+  return set
+}
+
+export function negate(set: ByteClass): ByteClass {
+  return set.map((flag) => 1 - flag)
+}
+
+export function union(a: ByteClass, b: ByteClass): ByteClass {
+  return a.map((flag, byte) => flag | (b[byte] ?? 0))
+}
+
+export const CLASS_OPERATORS = {
+  '&&': (a: ByteClass, b: ByteClass): ByteClass => a.map((flag, byte) => flag & (b[byte] ?? 0)),
+  '--': (a: ByteClass, b: ByteClass): ByteClass => a.map((flag, byte) => flag & (1 - (b[byte] ?? 0))),
+  '~~': (a: ByteClass, b: ByteClass): ByteClass => a.map((flag, byte) => flag ^ (b[byte] ?? 0)),
+} as const
+
+/** With the other case of every ASCII letter in it. */
+export function foldCase(set: ByteClass): ByteClass {
+  const folded = set.slice()
+  for (let upper = 0x41; upper <= 0x5a; upper++) {
+    const either = (set[upper] ?? 0) | (set[upper + 32] ?? 0)
+    folded[upper] = either
+    folded[upper + 32] = either
+  }
+  return folded
+}
+
+/** Runs of bytes in order, as pairs of first and last. */
+export function toRanges(set: ByteClass): [number, number][] {
+  const ranges: [number, number][] = []
+  for (let byte = 0; byte < 256; byte++) {
+    if (set[byte] !== 1) continue
+    const last = ranges.at(-1)
+    if (last !== undefined && last[1] === byte - 1) last[1] = byte
+    else ranges.push([byte, byte])
+  }
+  return ranges
+}
+
+const DIGIT = [0x30, 0x39] as const
+const UPPER = [0x41, 0x5a] as const
+const LOWER = [0x61, 0x7a] as const
+
+/** `\d`, `\s`, `\w`, ASCII only. */
+export const PERL_CLASSES: Readonly<Record<string, ByteClass>> = {
+  d: rangesClass(DIGIT),
+  s: rangesClass([0x09, 0x0d], [0x20, 0x20]),
+  w: rangesClass(DIGIT, UPPER, [0x5f, 0x5f], LOWER),
+}
+
+/** `[:name:]`, ASCII only. */
+export const POSIX_CLASSES: Readonly<Record<string, ByteClass>> = {
+  alnum: rangesClass(DIGIT, UPPER, LOWER),
+  alpha: rangesClass(UPPER, LOWER),
+  ascii: rangesClass([0x00, 0x7f]),
+  blank: rangesClass([0x09, 0x09], [0x20, 0x20]),
+  cntrl: rangesClass([0x00, 0x1f], [0x7f, 0x7f]),
+  digit: rangesClass(DIGIT),
+  graph: rangesClass([0x21, 0x7e]),
+  lower: rangesClass(LOWER),
+  print: rangesClass([0x20, 0x7e]),
+  punct: rangesClass([0x21, 0x2f], [0x3a, 0x40], [0x5b, 0x60], [0x7b, 0x7e]),
+  space: rangesClass([0x09, 0x0d], [0x20, 0x20]),
+  upper: rangesClass(UPPER),
+  word: rangesClass(DIGIT, UPPER, [0x5f, 0x5f], LOWER),
+  xdigit: rangesClass(DIGIT, [0x41, 0x46], [0x61, 0x66]),
+}

@@ -1,0 +1,86 @@
+// A compiled regular expression over byte strings: linear time whatever the pattern, and a string operation instead of
+// an automaton wherever the pattern allows it. Never uses the platform's backtracking engine.
+
+import { RE2JS } from 're2js'
+import { emitPattern } from './emit.ts'
+import { parsePattern } from './parse-pattern.ts'
+import { type Pattern, sizeOf } from './pattern.ts'
+import { PatternProblem } from './reader.ts'
+import { type Shape, shapeOf } from './shape.ts'
+
+export interface Regex {
+  /** the pattern as written between the quotes */
+  readonly pattern: string
+  /** what the pattern comes down to; `automaton` where nothing simpler is known */
+  readonly shape: Shape
+  /** Does the pattern match anywhere in the value (one code unit per byte)? */
+  matches(value: string): boolean
+}
+
+export type RegexResult =
+  | { readonly ok: true; readonly regex: Regex }
+  | { readonly ok: false; readonly message: string; readonly at: number; readonly tooLarge: boolean }
+
+/** Bytes one state of the compiled pattern is taken to cost, for the limit that is given in bytes. */
+const BYTES_PER_STATE = 40
+
+/** Compiles a pattern. `sizeLimit` in bytes of compiled pattern, as the engine's setting. */
+export function createRegex(pattern: string, sizeLimit: number): RegexResult {
+  let tree: Pattern
+  try {
+    tree = parsePattern(pattern)
+  } catch (problem) {
+    if (!(problem instanceof PatternProblem)) throw problem
+    return { ok: false, message: problem.message, at: problem.at, tooLarge: false }
+  }
+  if (sizeOf(tree) * BYTES_PER_STATE > sizeLimit) {
+    return { ok: false, message: `compiled regex exceeds size limit of ${sizeLimit} bytes`, at: 0, tooLarge: true }
+  }
+  const shape = shapeOf(tree)
+  return { ok: true, regex: Object.freeze({ pattern, shape, matches: matcherOf(shape, tree) }) }
+}
+
+function matcherOf(shape: Shape, tree: Pattern): (value: string) => boolean {
+  switch (shape.kind) {
+    case 'always':
+      return () => true
+    case 'equals': {
+      const [only] = shape.texts
+      if (shape.texts.length === 1 && only !== undefined) return (value) => value === only
+      const texts = new Set(shape.texts)
+      return (value) => texts.has(value)
+    }
+    case 'starts': {
+      const { text } = shape
+      return (value) => value.startsWith(text)
+    }
+    case 'ends': {
+      const { text } = shape
+      if (shape.oneLine) return (value) => value.endsWith(text) && !value.includes('\n')
+      return (value) => value.endsWith(text)
+    }
+    case 'contains': {
+      const { text } = shape
+      return (value) => value.includes(text)
+    }
+    case 'domain': {
+      const { text, dotted } = shape
+      if (shape.oneLine) return (value) => value === text || (value.endsWith(dotted) && !value.includes('\n'))
+      return (value) => value === text || value.endsWith(dotted)
+    }
+    case 'automaton':
+      return automatonOf(shape, tree)
+  }
+}
+
+/** RE2's automaton, built at first use, behind a cheap test for text the pattern cannot do without. */
+function automatonOf(shape: Shape & { kind: 'automaton' }, tree: Pattern): (value: string) => boolean {
+  let compiled: RE2JS | undefined
+  const test = (value: string) => {
+    compiled ??= RE2JS.compile(emitPattern(tree))
+    return compiled.test(value)
+  }
+  const { prefix, suffix } = shape
+  if (suffix !== '') return (value) => value.endsWith(suffix) && value.startsWith(prefix) && test(value)
+  return prefix === '' ? test : (value) => value.startsWith(prefix) && test(value)
+}

@@ -1,0 +1,122 @@
+// A set of addresses as sorted, merged ranges, one table per family, searched by halving. It never mixes families:
+// an IPv4-mapped IPv6 address is an IPv6 address (wirefilter section 5.2).
+
+import { type Cidr, maskIp } from './cidr.ts'
+import { compareIp, type Family, fromIpv4Number, fromIpv6Words, type Ip } from './ip.ts'
+
+/** Both ends included; both of one family, first not greater than last. */
+export interface IpRange {
+  readonly first: Ip
+  readonly last: Ip
+}
+
+/** An immutable set of addresses. */
+export interface IpSet {
+  /** ranges left after merging, over both families */
+  readonly size: number
+  has(address: Ip): boolean
+  /** merged ranges in order, IPv4 before IPv6 */
+  ranges(): IpRange[]
+}
+
+/** The range a prefix covers. */
+export function rangeOfCidr(prefix: Cidr): IpRange {
+  const bits = prefix.family === 4 ? 32 : 128
+  if (prefix.length === bits) return { first: prefix.base, last: prefix.base }
+  const first = maskIp(prefix.base, prefix.length)
+  const words = first.words.map((word, at) => (word | hostBits(prefix.length - 32 * at)) >>> 0)
+  return { first, last: fromWords(prefix.family, words) }
+}
+
+/** The union of these ranges. O(n log n); lookups O(log n) without allocation. */
+export function createIpSet(ranges: Iterable<IpRange>): IpSet {
+  const v4: IpRange[] = []
+  const v6: IpRange[] = []
+  for (const range of ranges) (range.first.family === 4 ? v4 : v6).push(range)
+  const low = merge(v4)
+  const high = merge(v6)
+  const table4 = packIpv4(low)
+  const table6 = packIpv6(high)
+  return Object.freeze({
+    size: low.length + high.length,
+    has: (address: Ip) => (address.family === 4 ? findIpv4(table4, address.words) : findIpv6(table6, address.words)),
+    ranges: () => [...low, ...high],
+  })
+}
+
+function merge(ranges: IpRange[]): IpRange[] {
+  const merged: IpRange[] = []
+  let current: IpRange | undefined
+  for (const range of ranges.sort((a, b) => compareIp(a.first, b.first))) {
+    if (current !== undefined && !isBeyond(range.first, current.last)) {
+      if (compareIp(range.last, current.last) > 0) current = { first: current.first, last: range.last }
+    } else {
+      if (current !== undefined) merged.push(current)
+      current = range
+    }
+  }
+  if (current !== undefined) merged.push(current)
+  return merged
+}
+
+/** Is there a gap of at least one address between `last` and `first`? */
+function isBeyond(first: Ip, last: Ip): boolean {
+  if (compareIp(first, last) <= 0) return false
+  let carry = 1
+  for (let at = last.words.length - 1; at >= 0; at--) {
+    const sum = (last.words[at] ?? 0) + carry
+    if (sum % 0x100000000 !== first.words[at]) return true
+    carry = sum > 0xffffffff ? 1 : 0
+  }
+  return false
+}
+
+/** Two words per range: first, last. */
+function packIpv4(ranges: readonly IpRange[]): Uint32Array {
+  return Uint32Array.from(ranges.flatMap((range) => [range.first.words[0] ?? 0, range.last.words[0] ?? 0]))
+}
+
+/** Eight words per range: four of first, four of last. */
+function packIpv6(ranges: readonly IpRange[]): Uint32Array {
+  return Uint32Array.from(ranges.flatMap((range) => [...range.first.words, ...range.last.words]))
+}
+
+function findIpv4(table: Uint32Array, words: readonly number[]): boolean {
+  const value = words[0] as number
+  let low = 0
+  let high = table.length / 2
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((table[2 * middle] as number) <= value) low = middle + 1
+    else high = middle
+  }
+  return low > 0 && value <= (table[2 * low - 1] as number)
+}
+
+function findIpv6(table: Uint32Array, words: readonly number[]): boolean {
+  let low = 0
+  let high = table.length / 8
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compareWords(table, 8 * middle, words) <= 0) low = middle + 1
+    else high = middle
+  }
+  return low > 0 && compareWords(table, 8 * low - 4, words) >= 0
+}
+
+function compareWords(table: Uint32Array, from: number, words: readonly number[]): number {
+  for (let at = 0; at < 4; at++) {
+    const difference = (table[from + at] as number) - (words[at] as number)
+    if (difference !== 0) return difference
+  }
+  return 0
+}
+
+function hostBits(networkBits: number): number {
+  if (networkBits <= 0) return 0xffffffff
+  return networkBits >= 32 ? 0 : 0xffffffff >>> networkBits
+}
+
+function fromWords(family: Family, words: readonly number[]): Ip {
+  return family === 4 ? fromIpv4Number(words[0] ?? 0) : fromIpv6Words(words)
+}
