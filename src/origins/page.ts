@@ -25,8 +25,8 @@ const STYLE = `
 @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9da7b3;--paper:#0d1117;--line:#30363d;--plain:#79c0ff;--good:#7ee787;--bad:#ffa198}}
 body{margin:0;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
 main{max-width:42rem;margin:0 auto;padding:2.5rem 1.25rem}
-h1{font-size:1rem;font-weight:600;color:var(--dim);margin:0}
-.headline{font-size:clamp(1.5rem,6vw,2.5rem);font-weight:650;overflow-wrap:anywhere;margin:.25rem 0 1.5rem}
+header p{font-weight:600;color:var(--dim);margin:0}
+h1{font-size:clamp(1.5rem,6vw,2.5rem);font-weight:650;overflow-wrap:anywhere;margin:.25rem 0 1.5rem}
 .plain{color:var(--plain)}.good{color:var(--good)}.bad{color:var(--bad)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.4rem 1.25rem;margin:1.5rem 0;border-top:1px solid var(--line);padding-top:1.25rem}
 dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}
@@ -57,8 +57,7 @@ export function renderPage(page: Page, attribution: Attribution): string {
 </head>
 <body>
 <main>
-<h1>${page.title}</h1>
-<p class="headline ${page.tone}">${page.headline}</p>
+<header><p>${page.title}</p><h1 class="${page.tone}" dir="auto">${page.headline}</h1></header>
 ${page.body}
 <footer lang="en"><p>A test origin of egresslab, not the real site. <a href="${attribution.href}">${attribution.text}</a></p></footer>
 </main>

@@ -41,7 +41,7 @@ export function search(visit: Visit, visitor: Visitor): Answer {
       language,
       headline: name,
       tone: 'plain',
-      body: html`<form role="search"><label>${SEARCH_WORDS[language] ?? SEARCH_WORDS.en ?? ''} <input type="search" name="q" disabled></label></form>
+      body: html`<form role="search" dir="auto"><label>${SEARCH_WORDS[language] ?? SEARCH_WORDS.en ?? ''} <input type="search" name="q" disabled></label></form>
 <div lang="en">${factList({ 'Seen as': visitor.address.text, 'Seen from': describeView(visitor.view) })}</div>`,
     },
   }
