@@ -7,10 +7,18 @@ import { createIpSet, type IpRange, rangeOfCidr } from '../net/ip-set.ts'
 import { bytesOf, intOf, type ListContents, type Value } from './value.ts'
 import { foldAscii } from './wildcard.ts'
 
+/** Contents that can also be looked through, for an index over many lists. */
+export interface KnownContents extends ListContents {
+  /** texts as they are compared: in lower case where the list ignores case */
+  readonly texts: Iterable<string>
+  readonly integers: Iterable<number | bigint>
+  ranges(): readonly IpRange[]
+}
+
 /** Contents of a list of Cloudflare's `type` (`IP`, `DOMAIN`, `EMAIL`, `URL`, `SERIAL`, …, any letter case). Addresses and
  *  networks become ranges; names and e-mail addresses compare without ASCII case; anything else compares byte for byte.
  *  Items that do not read as the type are left out: who takes items in says so. */
-export function listContents(type: string, items: Iterable<string>): ListContents {
+export function listContents(type: string, items: Iterable<string>): KnownContents {
   const kind = type.toUpperCase()
   if (kind === 'IP') return addressList(items)
   if (kind === 'DOMAIN' || kind === 'HOST' || kind === 'EMAIL') {
@@ -39,29 +47,40 @@ export function listOfJson(items: readonly unknown[]): ListContents {
   return { has: (value) => (typeof value === 'object' ? addresses.has(value as Ip) : scalars.has(value)) }
 }
 
-function addressList(items: Iterable<string>): ListContents {
+function addressList(items: Iterable<string>): KnownContents {
   const ranges: IpRange[] = []
   for (const item of items) {
     const range = rangeOf(item)
     if (range !== undefined) ranges.push(range)
   }
   const addresses = createIpSet(ranges)
-  return { has: (value) => typeof value === 'object' && 'words' in value && addresses.has(value) }
+  return {
+    has: (value) => typeof value === 'object' && 'words' in value && addresses.has(value),
+    texts: [],
+    integers: [],
+    ranges: () => addresses.ranges(),
+  }
 }
 
-function foldedList(items: Iterable<string>, normalise: (item: string) => string): ListContents {
+function foldedList(items: Iterable<string>, normalise: (item: string) => string): KnownContents {
   const texts = new Set<string>()
   for (const item of items) texts.add(foldAscii(bytesOf(normalise(item))))
-  return { has: (value) => typeof value === 'string' && texts.has(foldAscii(value)) }
+  const has = (value: Value) => typeof value === 'string' && texts.has(foldAscii(value))
+  return { has, texts, integers: [], ranges: () => [] }
 }
 
-function plainList(items: Iterable<string>): ListContents {
-  const values = new Set<Value>()
+function plainList(items: Iterable<string>): KnownContents {
+  const texts = new Set<string>()
+  const integers = new Set<number | bigint>()
   for (const item of items) {
-    values.add(bytesOf(item))
-    if (/^-?\d{1,19}$/.test(item)) values.add(intOf(BigInt(item)))
+    texts.add(bytesOf(item))
+    if (/^-?\d{1,19}$/.test(item)) integers.add(intOf(BigInt(item)))
   }
-  return { has: (value) => values.has(value) }
+  const has = (value: Value) => {
+    if (typeof value === 'string') return texts.has(value)
+    return (typeof value === 'number' || typeof value === 'bigint') && integers.has(value)
+  }
+  return { has, texts, integers, ranges: () => [] }
 }
 
 /** An address, a network (host bits are cleared), or `first-last` / `first..last`. */

@@ -1,19 +1,26 @@
-// The account's dedicated IPs as a geofeed, the file by which address owners tell geo databases where addresses are
-// (RFC 8805, [G3]). Says where they belong, whether or not other databases know it yet ([G2]).
+// The account's dedicated IPs as a geofeed for operators of geolocation databases ([G3], RFC 8805). Shared addresses are not the
+// account's to announce.
 
+import { compareIp, type Ip } from '../net/ip.ts'
 import type { Account } from './account.ts'
+import type { Place } from './place.ts'
 
-/** One line per address and range, `prefix,country,region,city,postal code`, sorted as configured; ends in a line feed. */
-export function geofeed(account: Pick<Account, 'name' | 'dedicatedIps'>): string {
-  const lines = account.dedicatedIps.flatMap(({ ipv4, ipv6, geolocation }) => {
-    const { country = '', city = '' } = geolocation
-    const prefixes = [ipv4 === undefined ? undefined : `${ipv4.address.text}/32`, ipv6?.range.text]
-    return prefixes.filter((prefix) => prefix !== undefined).map((prefix) => `${prefix},${country},,${csv(city)},`)
-  })
-  return ['# dedicated egress IPs (RFC 8805)', ...lines, ''].join('\n')
+/** The feed: one line per IPv4 address and IPv6 range, `prefix,country,region,city,postal code`, with line feeds (RFC 8805 section 2.1).
+ *  Region and postal code are left empty. */
+export function formatGeofeed({ name, dedicatedIps }: Pick<Account, 'name' | 'dedicatedIps'>): string {
+  const entries = dedicatedIps.flatMap(({ ipv4, ipv6, geolocation }) => [
+    ...(ipv4 === undefined ? [] : [entry(ipv4.address, `${ipv4.address.text}/32`, geolocation)]),
+    ...(ipv6 === undefined ? [] : [entry(ipv6.range.base, ipv6.range.text, geolocation)]),
+  ])
+  entries.sort((a, b) => compareIp(a.base, b.base))
+  return `${[`# Geofeed (RFC 8805) of ${name.replaceAll(/\s+/g, ' ')}`, ...entries.map(({ line }) => line)].join('\n')}\n`
 }
 
-/** RFC 4180: quoted where it has to be. */
-function csv(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+function entry(base: Ip, prefix: string, { country = '', city = '' }: Place): { base: Ip; line: string } {
+  return { base, line: [prefix, country, '', quoted(city), ''].join(',') }
+}
+
+/** RFC 4180 section 2: fields with commas, quotes or line breaks are quoted. */
+function quoted(field: string): string {
+  return /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field
 }

@@ -1,4 +1,202 @@
-// placeholder until the policy engine lands
+// All rules of an account, compiled: the first match of a flow in constant-like time, and why the rest has no say. A frozen value;
+// a change makes a new one ([R1], [R2], [R9], [F2]).
+
+import { compileExpression, type Predicate } from '../expression/index.ts'
+import type { FieldValues, Lists } from '../expression/value.ts'
+import type { AccountSettings, NamedList } from './account.ts'
+import type { Flow } from './flow.ts'
+import { createFlowReader, type FlowReader } from './flow-values.ts'
+import { createLists, type KnownLists } from './named-lists.ts'
+import { type Requirement, requirementsOf } from './requirement.ts'
+import type { Rule } from './rule.ts'
+import { hostSelectorsOf, type ParsedRule, type RuleIssue, RuleParser } from './rule-expressions.ts'
+import { type Matcher, RuleIndex } from './rule-index.ts'
+
+/** A rule that can match. */
+export interface CompiledRule extends Matcher {
+  readonly rule: Rule
+}
+
+/** A rule that cannot, and why in words. */
+export interface SkippedRule {
+  readonly rule: Rule
+  readonly why: 'disabled' | 'not-egress' | 'invalid' | 'host-selectors-off'
+  readonly reason: string
+}
+
 export interface Ruleset {
-  readonly rules: readonly import('./rule.ts').Rule[]
+  /** every rule given, by precedence */
+  readonly rules: readonly Rule[]
+  /** those that can match, by precedence */
+  readonly active: readonly CompiledRule[]
+  /** those that cannot, by precedence */
+  readonly skipped: readonly SkippedRule[]
+  /** names of the fields the active rules use */
+  readonly fields: ReadonlySet<string>
+  readonly lists: Lists
+  /** The values the active rules ask for, by slot. */
+  read(flow: Flow): FieldValues
+  /** The first rule that matches, by the index. */
+  first(values: FieldValues): CompiledRule | undefined
+  /** The same answer by trying every rule in order: for tests, and for measuring the index against. */
+  firstByScan(values: FieldValues): CompiledRule | undefined
+  firstMatch(flow: Flow): CompiledRule | undefined
+  /** How many rules the index would evaluate if none of them matched. */
+  countCandidates(values: FieldValues): number
+  /** The same rules over other lists; nothing is compiled. */
+  withLists(lists: readonly NamedList[]): Ruleset
+}
+
+export type RulesetSettings = Pick<AccountSettings, 'hostSelector' | 'expressions'>
+
+/** Compiles all rules, in any order. Rules with errors are left out and reported, every problem of each; the rest works. */
+export function compileRuleset(
+  rules: readonly Rule[],
+  lists: readonly NamedList[],
+  settings: RulesetSettings,
+): { readonly ruleset: Ruleset; readonly problems: readonly RuleIssue[] } {
+  const ordered = Object.freeze([...rules].sort((a, b) => a.precedence - b.precedence))
+  const compiler = new Compiler(settings)
+  for (const rule of ordered) compiler.add(rule)
+  const known = createLists(lists)
+  const problems = [...compiler.problems, ...unknownLists(compiler.listUsers, known), ...otherKinds(ordered)]
+  const { active, skipped, fields } = compiler
+  const index = RuleIndex.build(active, compiler.requirements, known)
+  const read = createFlowReader(fields, settings.hostSelector)
+  return { ruleset: createRuleset({ rules: ordered, active, skipped, fields, read }, index, known), problems }
+}
+
+interface Parts {
+  readonly rules: readonly Rule[]
+  readonly active: readonly CompiledRule[]
+  readonly skipped: readonly SkippedRule[]
+  readonly fields: ReadonlySet<string>
+  readonly read: FlowReader
+}
+
+function createRuleset(parts: Parts, index: RuleIndex, lists: KnownLists): Ruleset {
+  const { active, read } = parts
+  const first = (values: FieldValues) => {
+    const at = index.first(values)
+    return at < 0 ? undefined : active[at]
+  }
+  return Object.freeze({
+    ...parts,
+    lists,
+    first,
+    firstByScan: (values: FieldValues) => active.find((rule) => rule.matches(values, lists)),
+    firstMatch: (flow: Flow) => first(read(flow)),
+    countCandidates: (values: FieldValues) => index.countCandidates(values),
+    withLists: (changed: readonly NamedList[]) => {
+      const known = createLists(changed)
+      return createRuleset(parts, index.withLists(known), known)
+    },
+  })
+}
+
+/** Collects what a set of rules comes to. */
+class Compiler {
+  readonly active: CompiledRule[] = []
+  readonly requirements: { readonly requirements: readonly Requirement[] }[] = []
+  readonly skipped: SkippedRule[] = []
+  readonly problems: RuleIssue[] = []
+  readonly fields = new Set<string>()
+  readonly listUsers: ParsedRule[] = []
+  readonly #settings: RulesetSettings
+  readonly #parser: RuleParser
+  readonly #predicates = new WeakMap<object, Predicate>()
+
+  constructor(settings: RulesetSettings) {
+    this.#settings = settings
+    this.#parser = new RuleParser(settings.expressions)
+  }
+
+  add(rule: Rule): void {
+    if (!isEgressRule(rule)) {
+      this.#skip(rule, 'not-egress', 'not an egress rule: kept, never evaluated here')
+      return
+    }
+    const parsed = this.#parser.parse(rule)
+    this.problems.push(...parsed.issues)
+    if (parsed.lists.size > 0) this.listUsers.push(parsed)
+    const obstacle = this.#obstacleOf(parsed)
+    if (obstacle === undefined) this.#activate(parsed)
+    else this.#skip(rule, ...obstacle)
+  }
+
+  #obstacleOf(parsed: ParsedRule): [SkippedRule['why'], string] | undefined {
+    if (!parsed.rule.enabled) return ['disabled', 'disabled']
+    const errors = parsed.issues.filter(({ severity }) => severity === 'error').length
+    if (errors > 0)
+      return ['invalid', `invalid: ${errors === 1 ? 'a problem' : `${errors} problems`} in its expressions`]
+    const selectors = this.#settings.hostSelector ? [] : hostSelectorsOf(parsed)
+    return selectors.length > 0 ? ['host-selectors-off', hostSelectorsOff(selectors)] : undefined
+  }
+
+  #activate({ rule, expressions, fields }: ParsedRule): void {
+    const predicates = expressions.map(({ expression }) => this.#predicateOf(expression))
+    this.active.push(Object.freeze({ rule, matches: allOf(predicates) }))
+    this.requirements.push({ requirements: expressions.flatMap(({ expression }) => requirementsOf(expression)) })
+    for (const field of fields) this.fields.add(field)
+  }
+
+  #predicateOf(expression: Parameters<typeof compileExpression>[0]): Predicate {
+    const before = this.#predicates.get(expression)
+    if (before !== undefined) return before
+    const made = compileExpression(expression)
+    this.#predicates.set(expression, made)
+    return made
+  }
+
+  #skip(rule: Rule, why: SkippedRule['why'], reason: string): void {
+    this.skipped.push(Object.freeze({ rule, why, reason }))
+  }
+}
+
+/** [R9]: everything else is kept and never evaluated. */
+export function isEgressRule(rule: Rule): boolean {
+  return rule.action === 'egress' && rule.filters.includes('egress')
+}
+
+function hostSelectorsOff(selectors: readonly string[]): string {
+  const names = selectors.map((name) => `\`${name}\``).join(', ')
+  return `uses ${names} while the host-selector setting is off`
+}
+
+function allOf(predicates: readonly Predicate[]): Predicate {
+  const [a, b, c] = predicates
+  if (a === undefined) return () => true
+  if (b === undefined) return a
+  if (c === undefined) return (values, lists) => a(values, lists) && b(values, lists)
+  return (values, lists) => a(values, lists) && b(values, lists) && c(values, lists)
+}
+
+/** [R9]: said once, however many there are. */
+function otherKinds(rules: readonly Rule[]): RuleIssue[] {
+  const others = rules.filter((rule) => !isEgressRule(rule))
+  const [first] = others
+  if (first === undefined) return []
+  const names = others.map(({ name }) => `\`${name}\``)
+  const shown = names.length > 5 ? `${names.slice(0, 5).join(', ')} …` : names.join(', ')
+  const subject =
+    names.length === 1 ? '1 rule is not an egress rule and is' : `${names.length} rules are not egress rules and are`
+  const message = `${subject} never evaluated here: ${shown}`
+  return [{ severity: 'advice', code: 'rule.not_egress', message, path: ['rules', first.name], rule: first }]
+}
+
+function unknownLists(users: readonly ParsedRule[], known: KnownLists): RuleIssue[] {
+  return users.flatMap(({ rule, lists }) =>
+    [...lists]
+      .filter((name) => !known.has(name))
+      .map(
+        (name): RuleIssue => ({
+          severity: 'warning',
+          code: 'rule.unknown_list',
+          message: `rule \`${rule.name}\` asks the list \`$${name}\`, which does not exist, so nothing is in it`,
+          hint: 'lists are named by their id; create the list or correct the id',
+          path: ['rules', rule.name],
+          rule,
+        }),
+      ),
+  )
 }

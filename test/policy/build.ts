@@ -1,5 +1,6 @@
 // Small builders for policy tests: an account like the shipped lab's, rules and flows with everything not said left plain.
 
+import { InputError } from '../../src/errors/issue.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
 import type { Account, AccountSettings, DedicatedEgressIp } from '../../src/policy/account.ts'
@@ -7,6 +8,8 @@ import { COLOS } from '../../src/policy/colos.ts'
 import type { Flow, Group, Identity } from '../../src/policy/flow.ts'
 import type { Colo, Place } from '../../src/policy/place.ts'
 import type { EgressSettings, Rule } from '../../src/policy/rule.ts'
+import { compileRuleset } from '../../src/policy/ruleset.ts'
+import type { Snapshot } from '../../src/policy/snapshot.ts'
 
 export const PLACES = {
   netherlands: { city: 'Utrecht', country: 'NL', continent: 'EU', latitude: 52.09, longitude: 5.12 },
@@ -160,4 +163,12 @@ export function flow({ to = '198.51.100.7:443', from = '192.0.2.9:50000', ...cha
 function endpoint(text: string) {
   const colon = text.lastIndexOf(':')
   return { ip: ip(text.slice(0, colon).replace(/^\[|\]$/g, '')), port: Number(text.slice(colon + 1)) }
+}
+
+/** A snapshot of an account and rules; throws where a rule has a problem, so that no test passes by an invalid rule. */
+export function snapshot(given: Account, rules: readonly Rule[]): Snapshot {
+  const { ruleset, problems } = compileRuleset(rules, given.lists, given.settings)
+  const errors = problems.filter(({ severity }) => severity === 'error')
+  if (errors.length > 0) throw new InputError(errors)
+  return { revision: 1, account: given, ruleset }
 }

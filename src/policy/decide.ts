@@ -1,0 +1,84 @@
+// One flow in, one decision out: which rule, which address, from where, and why (gateway-egress section 4). Pure: no clock, no
+// state but what is prepared per version of the account and the rules.
+
+import type { Account } from './account.ts'
+import type { Decision, ExemptReason } from './decision.ts'
+import { type EgressPlan, planExempt, planForRule, planWithoutRule } from './egress-plan.ts'
+import type { Flow } from './flow.ts'
+import { homeColo } from './ingress.ts'
+import type { Colo } from './place.ts'
+import { EVERY_COLO_DOWN, reasonForExemption, reasonForRule, reasonWithoutRule } from './reason.ts'
+import type { Rule } from './rule.ts'
+import type { Snapshot } from './snapshot.ts'
+import { surroundingsOf } from './surroundings.ts'
+
+/** Decides one flow. Never throws for a valid snapshot. */
+export function decide(snapshot: Snapshot, flow: Flow): Decision {
+  return decideBy(snapshot, flow, (ruleset) => ruleset.firstMatch(flow)?.rule)
+}
+
+/** Decides with another way of finding the rule; {@link decide} and explain() share everything else. The finder is asked only
+ *  where rules have a say. */
+export function decideBy(
+  { account, ruleset }: Snapshot,
+  flow: Flow,
+  find: (ruleset: Snapshot['ruleset']) => Rule | undefined,
+): Decision {
+  const ingress = surroundingsOf(account).ingress.nearest(flow.userPlace ?? flow.sourcePlace)
+  if (ingress === undefined) return stranded(account)
+  const exempt = exemptionOf(account, flow)
+  if (exempt !== undefined) {
+    const plan = planExempt(account, flow, ingress)
+    return { ...settle(account, flow, ingress, plan, null, reasonForExemption(exempt, flow, ingress)), exempt }
+  }
+  const rule = find(ruleset)
+  if (rule === undefined) {
+    const plan = planWithoutRule(account, flow, ingress)
+    const owns = account.dedicatedIps.length > 0
+    const reason = reasonWithoutRule(plan, owns, account.settings.noRuleMatched, ingress)
+    return settle(account, flow, ingress, plan, null, reason)
+  }
+  const plan = planForRule(account, flow, rule, ingress)
+  return settle(account, flow, ingress, plan, rule, reasonForRule(rule, plan, flow, ingress))
+}
+
+/** Why no rule has a say in this flow, or undefined when rules decide it ([E1] `exempt`). */
+export function exemptionOf(account: Account, flow: Flow): ExemptReason | undefined {
+  if (flow.gatewayDns === true) return { kind: 'gateway-dns' }
+  const { routes } = surroundingsOf(account)
+  const byName = routes.hostnameRoute(flow.host)
+  if (byName !== undefined) return { kind: 'hostname-route', routeId: byName.id, tunnelId: byName.tunnelId }
+  const byAddress = routes.privateRoute(flow.virtualNetworkId, flow.destination.ip)
+  if (byAddress !== undefined) return { kind: 'private-route', routeId: byAddress.id, tunnelId: byAddress.tunnelId }
+  const { tcpProxying, udpProxying } = account.settings
+  const proxied = flow.transport === 'tcp' ? tcpProxying : udpProxying
+  return proxied ? undefined : { kind: 'proxying-off', transport: flow.transport }
+}
+
+/** Adds where it physically and logically leaves from ([E5]). */
+function settle(
+  account: Account,
+  flow: Flow,
+  ingressColo: Colo,
+  { outcome, egress }: EgressPlan,
+  rule: Rule | null,
+  reason: string,
+): Decision {
+  if (egress === null) {
+    return { outcome, rule, reason, egress: null, ingressColo, physicalColo: null, logical: null }
+  }
+  const own = egress.dedicated === undefined ? undefined : account.colos.get(egress.dedicated.colo)
+  if (egress.dedicated === undefined || own === undefined) {
+    const logical = { colo: ingressColo, place: ingressColo }
+    return { outcome, rule, reason, egress, ingressColo, physicalColo: ingressColo, logical }
+  }
+  const fromOwnColo = egress.family === 4 && !flow.proxiedByCloudflare
+  const logical = { colo: own, place: egress.dedicated.geolocation }
+  return { outcome, rule, reason, egress, ingressColo, physicalColo: fromOwnColo ? own : ingressColo, logical }
+}
+
+function stranded(account: Account): Decision {
+  const ingressColo = homeColo(account)
+  const nothing = { egress: null, physicalColo: null, logical: null }
+  return { outcome: 'unroutable', rule: null, reason: EVERY_COLO_DOWN, ingressColo, ...nothing }
+}

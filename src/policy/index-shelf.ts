@@ -1,0 +1,151 @@
+// Files rules under the keys a flow must have for them to match: for each rule the requirement that the fewest flows meet. Rules
+// that crowd under one key are filed again by what else they require. Built once per rule set, never changed.
+
+import { type Key, likelihood, type Path, type Requirement } from './requirement.ts'
+
+/** A rule by what must hold for it: all of the requirements. */
+export interface Filed {
+  readonly requirements: readonly Requirement[]
+}
+
+/** What stands under a key: one rule's position, several in ascending order, or a shelf of its own. */
+export type Place = number | Int32Array | Shelf
+
+/** Rules to look at whatever the flow, and compartments by where in the flow a key is found. */
+export interface Shelf {
+  readonly always: Int32Array
+  readonly compartments: readonly Compartment[]
+}
+
+export interface Compartment {
+  readonly path: Path
+  readonly entries: readonly { readonly key: Key; readonly place: Place }[]
+}
+
+/** Fewer rules than this are looked at one by one sooner than filed again. */
+const CROWD = 8
+const MOST_SHELVES_DEEP = 4
+/** Below the first shelf a rule with more keys than this would be repeated too often. */
+const MOST_KEYS_BELOW = 16
+/** Not worth a look-up: nearly every flow has it. */
+const TOO_COMMON = 0.6
+
+interface Item {
+  readonly position: number
+  readonly requirements: readonly Requirement[]
+}
+
+/** Files rules given in order of precedence. */
+export function buildShelf(rules: readonly Filed[]): Shelf {
+  return fileItems(
+    rules.map(({ requirements }, position) => ({ position, requirements })),
+    0,
+  )
+}
+
+function fileItems(items: readonly Item[], depth: number): Shelf {
+  const rarity = new Rarity(items)
+  const always: number[] = []
+  const compartments = new Map<string, Map<string, { key: Key; items: Item[] }>>()
+  const paths = new Map<string, Path>()
+  for (const item of items) {
+    const best = rarity.rarest(item, depth === 0 ? Number.POSITIVE_INFINITY : MOST_KEYS_BELOW)
+    if (best === undefined) {
+      always.push(item.position)
+      continue
+    }
+    const rest = { position: item.position, requirements: item.requirements.filter((other) => other !== best) }
+    for (const key of best) {
+      const pathId = pathIdOf(key.path)
+      paths.set(pathId, key.path)
+      const entries = compartments.get(pathId) ?? new Map<string, { key: Key; items: Item[] }>()
+      compartments.set(pathId, entries)
+      const keyId = keyIdOf(key)
+      const entry = entries.get(keyId) ?? { key, items: [] }
+      entries.set(keyId, entry)
+      if (entry.items.at(-1)?.position !== item.position) entry.items.push(rest)
+    }
+  }
+  return {
+    always: Int32Array.from(always),
+    compartments: [...compartments].flatMap(([pathId, entries]) => {
+      const path = paths.get(pathId)
+      if (path === undefined) return []
+      return [
+        { path, entries: [...entries.values()].map(({ key, items }) => ({ key, place: placeFor(items, depth + 1) })) },
+      ]
+    }),
+  }
+}
+
+function placeFor(items: readonly Item[], depth: number): Place {
+  const [only] = items
+  if (items.length === 1 && only !== undefined) return only.position
+  if (items.length > CROWD && depth < MOST_SHELVES_DEEP) {
+    const shelf = fileItems(items, depth)
+    if (shelf.compartments.length > 0 && shelf.always.length <= items.length * TOO_COMMON) return shelf
+  }
+  return Int32Array.from(items, ({ position }) => position)
+}
+
+/** How rare keys are among these rules: what many rules name, many flows are taken to have. */
+class Rarity {
+  readonly #counts = new Map<string, number>()
+  readonly #totals = new Map<string, number>()
+
+  constructor(items: readonly Item[]) {
+    for (const { requirements } of items) {
+      for (const requirement of requirements) for (const key of requirement) this.#count(key)
+    }
+  }
+
+  #count(key: Key): void {
+    const path = pathIdOf(key.path)
+    const id = path + keyIdOf(key)
+    this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1)
+    this.#totals.set(path, (this.#totals.get(path) ?? 0) + 1)
+  }
+
+  /** The requirement the smallest share of flows meets; undefined when none is worth a look-up. */
+  rarest(item: Item, mostKeys: number): Requirement | undefined {
+    let best: Requirement | undefined
+    let least = TOO_COMMON
+    for (const requirement of item.requirements) {
+      if (requirement.length > mostKeys) continue
+      let share = 0
+      for (const key of requirement) share += this.#shareOf(key)
+      if (share < least) {
+        best = requirement
+        least = share
+      }
+    }
+    return best
+  }
+
+  /** The geometric mean of the guess and of the share of rules that name the key. */
+  #shareOf(key: Key): number {
+    const path = pathIdOf(key.path)
+    const count = this.#counts.get(path + keyIdOf(key)) ?? 1
+    return Math.sqrt((likelihood(key) * count) / (this.#totals.get(path) ?? 1))
+  }
+}
+
+function pathIdOf(path: Path): string {
+  return path.mapKey === undefined ? path.field : `${path.field}[${JSON.stringify(path.mapKey)}]`
+}
+
+/** Equal exactly for equal keys of one path. */
+function keyIdOf(key: Key): string {
+  switch (key.kind) {
+    case 'value':
+      return typeof key.value === 'string' ? `"${key.value}` : `=${key.value}`
+    case 'prefix':
+      return `${key.of}/${key.prefix.words.join(',')}/${key.prefix.length}`
+    case 'outside':
+      return 'outside'
+    case 'list':
+      return `$${key.name}`
+    case 'suffix':
+      return `~${key.suffix}`
+  }
+}
