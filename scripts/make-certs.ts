@@ -3,11 +3,16 @@
 
 import { rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { loadConfig } from '../src/config/load.ts'
 import { ensureDevelopmentCertificates } from '../src/tls/development-certificates.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { folder: { type: 'string', default: 'certs' }, renew: { type: 'boolean', default: false } },
+  options: {
+    config: { type: 'string', default: 'config/lab.yaml' },
+    folder: { type: 'string', default: 'certs' },
+    renew: { type: 'boolean', default: false },
+  },
 })
 
 if (values.renew) {
@@ -15,5 +20,13 @@ if (values.renew) {
     for (const file of [`${name}.pem`, `${name}-key.pem`]) rmSync(`${values.folder}/${file}`, { force: true })
   }
 }
-const certificates = await ensureDevelopmentCertificates({ folder: values.folder, names: positionals, now: Date.now() })
-process.stdout.write(`${certificates.authorityFile} (made: ${certificates.made})\n`)
+const { authorityFile, made } = await ensureDevelopmentCertificates({
+  folder: values.folder,
+  names: positionals.length > 0 ? positionals : configuredNames(values.config),
+  now: Date.now(),
+})
+process.stdout.write(`${authorityFile} (made: ${made})\n`)
+
+function configuredNames(file: string): readonly string[] {
+  return loadConfig(file).destinations.flatMap(({ name }) => name ?? [])
+}
