@@ -4,12 +4,10 @@
 import { parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import { readAddressMember } from './lex/address.ts'
-import { readQuotedRest } from './lex/bytes.ts'
 import { Cursor, Failure } from './lex/cursor.ts'
-import { parseTest } from './parse-comparison.ts'
 import type { Parser } from './parser.ts'
+import { readInner } from './quoted.ts'
 import type { Access, Comparison, Node, Span, Test } from './tree.ts'
-import { textOf } from './value.ts'
 
 /** C6, first shape: `any(map["key"] in {…})` means each element of the array under the key. */
 export function impliedEach(parser: Parser, access: Access): Access | undefined {
@@ -19,34 +17,14 @@ export function impliedEach(parser: Parser, access: Access): Access | undefined 
   return { ...access, indexes: [...access.indexes, { kind: 'each' }], valueType: valueType.array, mapped: true }
 }
 
+/** The grammar's own way of reading what an access is tested for. */
+type ParseTest = (parser: Parser, access: Access) => Comparison
+
 /** Reads what follows the access if it is one of the lenient spellings; takes nothing otherwise. */
-export function lenientComparison(parser: Parser, access: Access): Node | undefined {
+export function lenientComparison(parser: Parser, access: Access, parseTest: ParseTest): Node | undefined {
   if (!parser.isLenient) return undefined
-  return readPairs(parser, access) ?? readQuotedNetwork(parser, access) ?? readBareEach(parser, access)
-}
-
-/** C1, C2: runs `read` on the text inside quotes, where there are quotes. */
-export function readUnquoted<T>(parser: Parser, read: (cursor: Cursor) => T): T {
-  const { cursor } = parser
-  if (!parser.isLenient || !cursor.sees('"')) return read(cursor)
-  const start = cursor.at
-  cursor.take('"')
-  const text = textOf(readQuotedRest(cursor))
-  const inner = new Cursor(text, false)
-  const value = readInner(inner, read, [start, cursor.at])
-  warn(parser, 'a quoted number or address is not wirefilter', [start, cursor.at], `write \`${text}\``)
-  return value
-}
-
-function readInner<T>(inner: Cursor, read: (cursor: Cursor) => T, span: Span): T {
-  try {
-    const value = read(inner)
-    if (inner.isAtEnd && inner.end === inner.text.length) return value
-    throw new Failure('expression.syntax', 'unrecognised input', span)
-  } catch (failure) {
-    if (!(failure instanceof Failure)) throw failure
-    throw new Failure(failure.code, failure.message, span, failure.hint)
-  }
+  const node = readPairs(parser, access, parseTest) ?? readQuotedNetwork(parser, access)
+  return node ?? readBareEach(parser, access, parseTest)
 }
 
 /** C2: `ip == "10.0.0.0/8"` is membership in that network, `!=` its negation. */
@@ -73,12 +51,12 @@ function readQuotedNetwork(parser: Parser, access: Access): Node | undefined {
 }
 
 /** C5: a bare `ip[*] in {…}` outside a quantifier is an `any`. */
-function readBareEach(parser: Parser, access: Access): Node | undefined {
+function readBareEach(parser: Parser, access: Access, parseTest: ParseTest): Node | undefined {
   return access.field.type === 'Ip' && access.mapped ? wrapEach(parser, parseTest(parser, access)) : undefined
 }
 
 /** C6, second and third shape: the map seen as an array of `key=value`. */
-function readPairs(parser: Parser, access: Access): Node | undefined {
+function readPairs(parser: Parser, access: Access, parseTest: ParseTest): Node | undefined {
   const { type } = access.field
   const isSaml = typeof type !== 'string' && 'map' in type && typeof type.map !== 'string' && 'array' in type.map
   if (!isSaml || type.map.array !== 'Bytes' || access.indexes.length > 1) return undefined

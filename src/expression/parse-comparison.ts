@@ -56,7 +56,7 @@ const FITTING: Readonly<Record<ScalarType, readonly Operator['kind'][]>> = {
 /** Reads a comparison or a bare access of type Bool or Array(Bool). */
 export function parseComparison(parser: Parser): Node {
   const access = parseAccess(parser)
-  return lenientComparison(parser, access) ?? parseTest(parser, access)
+  return lenientComparison(parser, access, parseTest) ?? parseTest(parser, access)
 }
 
 /** Is an operator at hand, behind optional white space? Takes nothing. */

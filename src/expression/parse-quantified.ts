@@ -97,7 +97,7 @@ function attempt<T>(cursor: Cursor, read: () => T): T | undefined {
 function readOne(parser: Parser, access: Access): Node | undefined {
   const { cursor } = parser
   const [start] = access.span
-  const lenient = lenientComparison(parser, access)
+  const lenient = lenientComparison(parser, access, parseTest)
   if (lenient !== undefined) return checked(parser, lenient, start)
   const seen = seesOperator(parser)
   if (!seen && (isArrayOfBool(access) ? access.mapped : access.valueType !== 'Bool' || access.mapped)) {
