@@ -1,0 +1,55 @@
+// What the geolocation database of some other site says of an address ([G2]): of the account's own addresses what the policy
+// knows, with its delay; of all others what the geo database knows.
+
+import type { Ip } from '../net/ip.ts'
+import type { Account } from '../policy/account.ts'
+import { dedicatedIpOf, locationSeen } from '../policy/geolocation.ts'
+import type { Place } from '../policy/place.ts'
+import { countryFacts } from './country-facts.ts'
+
+/** A place, and where the address will be seen from `changesAt` on (epoch ms of lab time) when it has moved. */
+export interface SiteView {
+  readonly place: Place
+  readonly changesAt?: number
+  readonly comingPlace?: Place
+}
+
+/** The site's view at an instant (epoch ms of lab time). `placeOf` is the geo database. */
+export function siteViewOf(
+  account: Account,
+  placeOf: (address: Ip) => Place | undefined,
+  address: Ip,
+  at: number,
+): SiteView | undefined {
+  const seen = locationSeen(account, address, at)
+  if (seen === undefined) {
+    const place = placeOf(address)
+    return place === undefined ? undefined : { place }
+  }
+  const place = seen.place ?? middleOf(seen.country)
+  if (place === undefined) return undefined
+  const moved = seen.known ? undefined : dedicatedIpOf(account, address)
+  if (moved?.geolocationUpdatedAt === undefined) return { place: withContinent(place) }
+  return {
+    place: withContinent(place),
+    changesAt: moved.geolocationUpdatedAt,
+    comingPlace: withContinent(moved.geolocation),
+  }
+}
+
+function middleOf(country: string | undefined): Place | undefined {
+  const facts = country === undefined ? undefined : countryFacts(country)
+  return country === undefined || facts === undefined ? undefined : { country, ...facts }
+}
+
+/** Exactly the facts of a place, whatever else the value carries (a data center's code, say). */
+function withContinent({ city, country, continent, latitude, longitude }: Place): Place {
+  const known = continent ?? countryFacts(country ?? '')?.continent
+  return {
+    ...(city === undefined ? {} : { city }),
+    ...(country === undefined ? {} : { country }),
+    ...(known === undefined ? {} : { continent: known }),
+    latitude,
+    longitude,
+  }
+}
