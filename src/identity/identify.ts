@@ -1,0 +1,198 @@
+// The identify stage: a knock at a door in, a persona out. Decides who somebody is and which device and virtual network
+// are theirs for this connection; what they may reach is none of its business.
+
+import { didYouMean } from '../config/closest.ts'
+import type { ConfiguredDevice, ConfiguredSource, ConfiguredUser } from '../config/lab-config.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
+import { containsIp } from '../net/cidr.ts'
+import { type Ip, unmapIp } from '../net/ip.ts'
+import type { VirtualNetwork } from '../policy/account.ts'
+import type { Identity } from '../policy/flow.ts'
+import type { Place } from '../policy/place.ts'
+import type { Snapshot } from '../policy/snapshot.ts'
+import type { Knock } from '../proxy/arrival.ts'
+import type { Persona } from '../proxy/ports.ts'
+import { createBackOff } from './back-off.ts'
+import { createDirectory, type Directory, type People } from './directory.ts'
+import { type Choices, parseChoices, shown, splitUserName } from './user-name.ts'
+import { createVerifier, type Patience, type Verifier, waitUnreferenced } from './verifier.ts'
+
+export interface IdentifierOptions {
+  readonly people: People
+  /** where an address is, through the geo database */
+  readonly placeOf: (address: Ip) => Place | undefined
+  /** A person's current choice of virtual network by id; null: the account's default was chosen; undefined: nothing was, so the
+   *  configuration's word holds. */
+  readonly chosenVirtualNetwork?: (identity: Identity) => string | null | undefined
+  /** time, where tests keep it */
+  readonly patience?: Patience
+}
+
+export interface Identifier {
+  /** Answers at once for credentials that were right before. Throws or rejects with `identity.required`, `identity.rejected`,
+   *  `identity.source_not_allowed`, or `request.malformed` for choices that cannot be. */
+  identify(knock: Knock, snapshot: Snapshot): Persona | Promise<Persona>
+  /** Replaces people, devices and sources in one step; whatever was remembered of credentials is forgotten. */
+  replacePeople(people: People): void
+}
+
+interface Scene {
+  readonly directory: Directory
+  readonly verifier: Verifier
+  readonly options: IdentifierOptions
+}
+
+export function createIdentifier(options: IdentifierOptions): Identifier {
+  const patience = options.patience ?? {
+    backOff: createBackOff(() => performance.now()),
+    wait: waitUnreferenced,
+  }
+  const sceneOf = (people: People): Scene => {
+    const directory = createDirectory(people)
+    return { directory, verifier: createVerifier(directory, patience), options }
+  }
+  let scene = sceneOf(options.people)
+  return {
+    identify(knock, snapshot) {
+      const current = scene
+      const peer = unmapIp(knock.peer.ip)
+      const source = current.directory.sourceOf(peer)
+      const user = authenticate(current, knock, peer, source)
+      const visit = { knock, peer, source, snapshot }
+      if (user instanceof Promise) return user.then((found) => personaOf(current, visit, found))
+      return personaOf(current, visit, user)
+    },
+    replacePeople(people) {
+      scene = sceneOf(people)
+    },
+  }
+}
+
+/** Whose connection this is; `undefined` for nobody's. */
+function authenticate(
+  { directory, verifier }: Scene,
+  { listener, credentials }: Knock,
+  peer: Ip,
+  source: ConfiguredSource | undefined,
+): ConfiguredUser | undefined | Promise<ConfiguredUser> {
+  const { endpoint, fixedUser, authentication } = listener
+  if (endpoint?.kind === 'ip') {
+    if (!endpoint.networks.some((network) => containsIp(network, peer))) throw sourceNotAllowed(peer, endpoint.name)
+    return undefined
+  }
+  const mapped = source?.user === undefined ? undefined : directory.userOf(source.user)
+  if (fixedUser !== undefined) return directory.userOf(fixedUser) ?? refuseGone(fixedUser)
+  if (authentication === 'anonymous') return mapped
+  const { email } = splitUserName(credentials?.username ?? '')
+  const isAttempt = credentials !== undefined && (email !== '' || authentication === 'required')
+  if (isAttempt) return verifier.verify({ email, password: credentials.password, source: peer.text })
+  if (mapped !== undefined && endpoint === undefined) return mapped
+  if (authentication === 'optional') return undefined
+  throw new GatewayError('identity.required', 'this listener asks for a user name and a password')
+}
+
+interface Visit {
+  readonly knock: Knock
+  readonly peer: Ip
+  readonly source: ConfiguredSource | undefined
+  readonly snapshot: Snapshot
+}
+
+/** Choices are looked at once it is known whose they are, so that strangers learn nothing from them. */
+function personaOf(scene: Scene, visit: Visit, user: ConfiguredUser | undefined): Persona {
+  const { knock, peer } = visit
+  const choices = parseChoices(splitUserName(knock.credentials?.username ?? '').parameters)
+  const entry = deviceFor(scene.directory, choices, visit.source, user)
+  const sourceIp = choices.source ?? entry?.device.sourceIp ?? peer
+  const userPlace = placeFor(scene, { choices, entry, user, sourceIp })
+  const family = choices.family ?? knock.listener.family
+  const internal = entry?.device.internalSourceIp
+  return {
+    ...(user === undefined ? {} : { identity: user.identity }),
+    ...(entry === undefined ? {} : { device: entry.device }),
+    virtualNetworkId: virtualNetworkFor(scene, visit, choices, user),
+    source: { ip: sourceIp, port: knock.peer.port },
+    ...(internal === undefined ? {} : { internalSource: internal }),
+    ...(userPlace === undefined ? {} : { userPlace }),
+    ...(family === undefined ? {} : { family }),
+  }
+}
+
+/** The device named with the connection, the source's, the user's own; never one that belongs to somebody else. */
+function deviceFor(
+  directory: Directory,
+  { device: named }: Choices,
+  source: ConfiguredSource | undefined,
+  user: ConfiguredUser | undefined,
+): ConfiguredDevice | undefined {
+  const isFree = ({ user: owner }: ConfiguredDevice) =>
+    owner === undefined || owner.toLowerCase() === user?.identity.email.toLowerCase()
+  if (named !== undefined) {
+    const entry = directory.deviceOf(named)
+    if (entry !== undefined && isFree(entry)) return entry
+    const free = directory.devices.filter(isFree).map(({ device }) => device.name)
+    const hint = didYouMean(named, free, 'there are')
+    throw malformed(`there is no device ${shown(named)} for this user${hint === undefined ? '' : `; ${hint}`}`)
+  }
+  const mapped = source?.device === undefined ? undefined : directory.deviceOf(source.device)
+  if (mapped !== undefined && isFree(mapped)) return mapped
+  return user?.defaultDevice === undefined ? undefined : directory.deviceOf(user.defaultDevice)
+}
+
+/** A source address given with the connection says where the user is; without one, the configuration does, else the device's
+ *  public address. */
+function placeFor(
+  { options: { placeOf } }: Scene,
+  found: { choices: Choices; entry: ConfiguredDevice | undefined; user: ConfiguredUser | undefined; sourceIp: Ip },
+): Place | undefined {
+  const given = found.choices.source === undefined ? undefined : placeOf(found.choices.source)
+  return given ?? found.entry?.place ?? found.user?.place ?? placeOf(found.sourceIp)
+}
+
+/** The connection's own choice, the listener's, the source's, the user's current one, the default (command-line.md). A network that was
+ *  chosen earlier and is gone since counts as not chosen; one named with the connection has to exist. */
+function virtualNetworkFor(
+  { options }: Scene,
+  { knock, source, snapshot }: Visit,
+  { virtualNetwork: named }: Choices,
+  user: ConfiguredUser | undefined,
+): string {
+  const networks = snapshot.account.virtualNetworks
+  if (named !== undefined) return (findNetwork(networks, named) ?? refuseUnknown(networks, named)).id
+  const current = user === undefined ? undefined : options.chosenVirtualNetwork?.(user.identity)
+  const chosen = current === undefined ? user?.virtualNetwork : (current ?? undefined)
+  for (const wanted of [knock.listener.virtualNetwork, source?.virtualNetwork, chosen]) {
+    const network = wanted === undefined ? undefined : findNetwork(networks, wanted)
+    if (network !== undefined) return network.id
+  }
+  const fallback = networks.find(({ isDefault }) => isDefault)
+  if (fallback === undefined) throw new GatewayError('internal.invariant', 'the account has no default virtual network')
+  return fallback.id
+}
+
+function findNetwork(networks: readonly VirtualNetwork[], nameOrId: string): VirtualNetwork | undefined {
+  const wanted = nameOrId.toLowerCase()
+  return networks.find(({ id, name }) => id === wanted || name.toLowerCase() === wanted)
+}
+
+function refuseUnknown(networks: readonly VirtualNetwork[], named: string): never {
+  const hint = didYouMean(
+    named,
+    networks.map(({ name }) => name),
+    'there are',
+  )
+  throw malformed(`there is no virtual network ${shown(named)}${hint === undefined ? '' : `; ${hint}`}`)
+}
+
+function refuseGone(email: string): never {
+  throw new GatewayError('identity.rejected', `the user of this listener, \`${email}\`, is no longer configured`)
+}
+
+function sourceNotAllowed(peer: Ip, endpoint: string): GatewayError {
+  const message = `the proxy endpoint \`${endpoint}\` does not let in ${peer.text}`
+  return new GatewayError('identity.source_not_allowed', message, { details: { source: peer.text } })
+}
+
+function malformed(message: string): GatewayError {
+  return new GatewayError('request.malformed', message)
+}

@@ -1,0 +1,91 @@
+// The proxy user name: an email, then choices behind semicolons (`alice@example.com;vnet=vnet-EMEA;family=4`). Reads the
+// text only; whether a choice exists or may be made is decided elsewhere.
+
+import { didYouMean } from '../config/closest.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
+import { type Family, type Ip, parseIp } from '../net/ip.ts'
+
+/** What a client chose with its user name. */
+export interface Choices {
+  /** name or id, as given */
+  readonly virtualNetwork?: string
+  readonly source?: Ip
+  /** name or id, as given */
+  readonly device?: string
+  readonly family?: Family
+}
+
+const NO_CHOICES: Choices = Object.freeze({})
+const MOST_CHARACTERS = 1024
+
+/** The email as given, and everything behind the first semicolon. The email is never percent-decoded. */
+export function splitUserName(text: string): { readonly email: string; readonly parameters: string } {
+  const end = text.indexOf(';')
+  return end < 0 ? { email: text, parameters: '' } : { email: text.slice(0, end), parameters: text.slice(end + 1) }
+}
+
+/** Reads `key=value;key=value`. Values may be percent-encoded (`%3A` for the colon of an IPv6 address, which Basic
+ *  credentials cannot hold in a user name; `%3B` for a semicolon). A closing semicolon is allowed.
+ *  Throws `request.malformed` for unknown or repeated keys and values that do not parse. */
+export function parseChoices(parameters: string): Choices {
+  if (parameters === '') return NO_CHOICES
+  if (parameters.length > MOST_CHARACTERS) throw malformed('the parameters of the user name are too long')
+  const found: Partial<Record<Key, string>> = {}
+  for (const part of parameters.replace(/;$/, '').split(';')) {
+    const equals = part.indexOf('=')
+    const key = equals < 0 ? part : part.slice(0, equals)
+    if (!isKey(key)) throw unknownKey(key)
+    if (found[key] !== undefined) throw malformed(`the user-name parameter \`${key}\` is given twice`)
+    found[key] = equals < 0 ? '' : decode(key, part.slice(equals + 1))
+    if (found[key] === '') throw malformed(`the user-name parameter \`${key}\` has no value`)
+  }
+  const { vnet, src, device, family } = found
+  return Object.freeze({
+    ...(vnet === undefined ? {} : { virtualNetwork: vnet }),
+    ...(src === undefined ? {} : { source: parseSource(src) }),
+    ...(device === undefined ? {} : { device }),
+    ...(family === undefined ? {} : { family: parseFamily(family) }),
+  })
+}
+
+/** User text fit for a message: at most 64 characters, control characters as U+FFFD. */
+export function shown(text: string): string {
+  const short = text.length > 64 ? `${text.slice(0, 64)}…` : text
+  return `\`${short.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '\ufffd')}\``
+}
+
+const KEYS = ['vnet', 'src', 'device', 'family'] as const
+type Key = (typeof KEYS)[number]
+
+function isKey(text: string): text is Key {
+  return KEYS.some((key) => key === text)
+}
+
+function decode(key: Key, text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw malformed(`the user-name parameter \`${key}\` holds a percent sign that is no escape; write it \`%25\``)
+  }
+}
+
+function parseSource(text: string): Ip {
+  const address = parseIp(text)
+  if (address === undefined) throw malformed(`the user-name parameter \`src\`, ${shown(text)}, is not an IP address`)
+  return address
+}
+
+function parseFamily(text: string): Family {
+  if (text === '4') return 4
+  if (text === '6') return 6
+  throw malformed(`the user-name parameter \`family\`, ${shown(text)}, is neither 4 nor 6`)
+}
+
+function unknownKey(key: string): GatewayError {
+  const hint = didYouMean(key, KEYS, 'there are')
+  return malformed(`there is no user-name parameter ${shown(key)}${hint === undefined ? '' : `; ${hint}`}`)
+}
+
+function malformed(message: string): GatewayError {
+  return new GatewayError('request.malformed', message)
+}
