@@ -1,0 +1,96 @@
+// How a failed connection looks to an HTTP client: status, Proxy-Status (RFC 9209), and a few lines of text that say what
+// happened and which rule and address were involved. Never repeats raw client bytes, never a secret (LG-02, HH-03).
+
+import type { GatewayError } from './gateway-error.ts'
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  403: 'Forbidden',
+  405: 'Method Not Allowed',
+  407: 'Proxy Authentication Required',
+  408: 'Request Timeout',
+  414: 'URI Too Long',
+  417: 'Expectation Failed',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  505: 'HTTP Version Not Supported',
+  508: 'Loop Detected',
+}
+
+const MAX_DETAILS = 400
+
+/** An answer of the proxy itself. `fields` is a flat list of names and values without framing and Connection. */
+export interface HttpErrorAnswer {
+  readonly status: number
+  readonly reason: string
+  readonly fields: readonly string[]
+  readonly body: string
+}
+
+/** The answer to a request that failed with this error (reliability reference section 15). */
+export function httpErrorAnswer(error: GatewayError): HttpErrorAnswer {
+  const { http: status } = error.rendering
+  const fields = [
+    'Content-Type',
+    'text/plain; charset=utf-8',
+    'X-Content-Type-Options',
+    'nosniff',
+    'Cache-Control',
+    'no-store',
+    'Proxy-Status',
+    proxyStatus(error),
+  ]
+  if (status === 407) fields.push('Proxy-Authenticate', 'Basic realm="egresslab", charset="UTF-8"')
+  if (status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH')
+  if (error.code === 'guard.too_many_connections') fields.push('Retry-After', '1')
+  return { status, reason: REASONS[status] ?? 'Error', fields, body: bodyOf(error) }
+}
+
+/** The same as the bytes of one HTTP/1.1 response, for sockets that no HTTP server looks after. */
+export function httpErrorText(error: GatewayError, connection: 'close' | 'keep-alive'): string {
+  const { status, reason, fields, body } = httpErrorAnswer(error)
+  let head = `HTTP/1.1 ${status} ${reason}\r\n`
+  for (let at = 0; at < fields.length; at += 2) head += `${fields[at]}: ${fields[at + 1]}\r\n`
+  return `${head}Content-Length: ${body.length}\r\nConnection: ${connection}\r\n\r\n${body}`
+}
+
+/** `egresslab; error=dns_error; code="name.not_found"; details="…"`: the RFC's token where it has one, our own code always. */
+function proxyStatus(error: GatewayError): string {
+  const token = error.rendering.proxyStatus
+  return [
+    'egresslab',
+    ...(token === null ? [] : [`error=${token}`]),
+    `code="${error.code}"`,
+    `details=${quoted(error.message)}`,
+  ].join('; ')
+}
+
+function bodyOf(error: GatewayError): string {
+  const { rule, outcome, egress } = error.details
+  const lines = [`egresslab: ${visible(publicMessage(error))}`, '', `code: ${error.code}`]
+  if (rule) lines.push(`rule: ${visible(String(rule))}`)
+  if (outcome) lines.push(`outcome: ${visible(String(outcome))}`)
+  if (egress) lines.push(`egress IP: ${visible(String(egress))}`)
+  return `${lines.join('\n')}\n`
+}
+
+/** A fault of our own keeps its detail to the log. */
+function publicMessage(error: GatewayError): string {
+  return error.code === 'internal.invariant' ? 'an unexpected error inside the proxy' : error.message
+}
+
+/** A structured-field string (RFC 9651 section 3.3.3). */
+function quoted(text: string): string {
+  return `"${visible(text).replace(/[\\"]/g, '\\$&')}"`
+}
+
+/** Printable ASCII only, bounded: nothing a client sent can start a new line or a tag of its own. */
+function visible(text: string): string {
+  const cut = text.length > MAX_DETAILS ? `${text.slice(0, MAX_DETAILS - 3)}...` : text
+  return cut.replace(/[^\x20-\x7e]/g, '?').replace(/[<>]/g, '?')
+}

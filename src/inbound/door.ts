@@ -1,0 +1,117 @@
+// One listening port of the proxy: accepts, gives every socket its handlers at once (TU-08), finds out by the first bytes
+// what is spoken, and hands over to that protocol. Decides nothing about destinations or identity.
+
+import { createServer, type Server, type Socket } from 'node:net'
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { Endpoint } from '../net/endpoint.ts'
+import { parseIp, unmapIp } from '../net/ip.ts'
+import type { Listener } from '../proxy/arrival.ts'
+import type { Clock } from '../proxy/deadline.ts'
+import { type Spoken, sniff } from './sniff.ts'
+import { type Handshake, type HandshakeLimits, Visitor } from './visitor.ts'
+
+/** Begins a protocol with a visitor whose first bytes are waiting: usually {@link Visitor.converse} with a handshake. */
+export type Greeter = (visitor: Visitor) => void
+
+export interface DoorSettings {
+  readonly greeters: Readonly<Record<Spoken, Greeter>>
+  readonly limits: HandshakeLimits
+  /** clients connected through this door at one time; more are turned away at once (RS-03) */
+  readonly maxClients: number
+  readonly clock: Clock
+  readonly now: () => number
+}
+
+export interface Door {
+  readonly listener: Listener
+  /** as really bound */
+  readonly address: Endpoint
+  readonly clients: number
+  /** Stops accepting; resolves once the port is free. Connections go on. */
+  close(): Promise<void>
+  /** Resets every client that is still connected. */
+  cutAll(): void
+}
+
+/** Opens the port. Rejects with the system's error when it cannot be bound. */
+export async function openDoor(listener: Listener, settings: DoorSettings): Promise<Door> {
+  const clients = new Set<Socket>()
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    socket.on('error', ignore)
+    const peer = peerOf(socket)
+    if (peer === undefined || clients.size >= settings.maxClients) {
+      socket.resetAndDestroy()
+      return
+    }
+    clients.add(socket)
+    socket.once('close', () => clients.delete(socket))
+    const { clock, limits, now } = settings
+    greet(new Visitor(socket, { listener, peer, acceptedAt: now(), clock, limits }), settings.greeters)
+  })
+  server.on('error', ignore)
+  await listen(server, listener)
+  return {
+    listener,
+    address: addressOf(server),
+    get clients() {
+      return clients.size
+    },
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+    cutAll: () => {
+      for (const socket of clients) socket.resetAndDestroy()
+    },
+  }
+}
+
+/** Listens to a client's first bytes and hands it to the protocol they open. */
+export function greet(visitor: Visitor, greeters: Readonly<Record<Spoken, Greeter>>): void {
+  visitor.converse(new Sniffing(visitor, greeters))
+}
+
+class Sniffing implements Handshake {
+  readonly #visitor: Visitor
+  readonly #greeters: Readonly<Record<Spoken, Greeter>>
+
+  constructor(visitor: Visitor, greeters: Readonly<Record<Spoken, Greeter>>) {
+    this.#visitor = visitor
+    this.#greeters = greeters
+  }
+
+  take(bytes: Buffer): number {
+    const spoken = sniff(bytes)
+    if (spoken !== undefined) this.#greeters[spoken](this.#visitor)
+    return 0
+  }
+
+  /** Too little came to know in which protocol to answer. */
+  refuse(): void {
+    this.#visitor.socket.destroy()
+  }
+}
+
+function ignore(): void {}
+
+/** An accepted socket may be gone before it is looked at; then it has no peer. */
+function peerOf(socket: Socket): Endpoint | undefined {
+  const ip = parseIp(socket.remoteAddress ?? '')
+  return ip === undefined || socket.remotePort === undefined ? undefined : { ip: unmapIp(ip), port: socket.remotePort }
+}
+
+function addressOf(server: Server): Endpoint {
+  const address = server.address()
+  const ip = address === null || typeof address === 'string' ? undefined : parseIp(address.address)
+  if (ip === undefined || address === null || typeof address === 'string') {
+    throw new GatewayError('internal.invariant', 'the listening socket has no address')
+  }
+  return { ip, port: address.port }
+}
+
+function listen(server: Server, { host, port }: Listener): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port, backlog: 1024 }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}

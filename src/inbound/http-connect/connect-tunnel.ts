@@ -1,0 +1,93 @@
+// CONNECT in, tunnel out. Reads the head, answers 200 with nothing in it or an error that says why, and after a 407 keeps the
+// connection for a second try, unless the client had already sent what follows (TU-04).
+
+import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
+import { httpErrorText } from '../../errors/to-http.ts'
+import type { Target } from '../../net/endpoint.ts'
+import type { Arrival } from '../../proxy/arrival.ts'
+import type { ConnectionPipeline } from '../../proxy/connection.ts'
+import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
+import { parseBasicCredentials } from '../basic-credentials.ts'
+import { hangUp } from '../hang-up.ts'
+import type { Handshake, Visitor } from '../visitor.ts'
+import { readConnectHead } from './connect-head.ts'
+
+const ESTABLISHED = 'HTTP/1.1 200 Connection established\r\n\r\n'
+
+/** What was understood of a CONNECT request, however it was read. */
+export interface ConnectRequest {
+  readonly target: Target
+  readonly authorization?: string
+}
+
+export class ConnectHandshake implements Handshake {
+  readonly #visitor: Visitor
+  readonly #pipeline: ConnectionPipeline
+  /** what to do with a client that may ask again after a 407 */
+  readonly #askAgain: (visitor: Visitor) => void
+
+  constructor(visitor: Visitor, pipeline: ConnectionPipeline, askAgain: (visitor: Visitor) => void) {
+    this.#visitor = visitor
+    this.#pipeline = pipeline
+    this.#askAgain = askAgain
+  }
+
+  take(bytes: Buffer): number {
+    const head = readConnectHead(bytes)
+    if (head === undefined) return 0
+    const early = this.#visitor.release(head.length) > 0
+    openConnect(this.#visitor, this.#pipeline, head, { early, askAgain: this.#askAgain })
+    return 0
+  }
+
+  refuse(error: GatewayError): void {
+    this.#pipeline.refuse(this.#visitor.knock('http-connect'), error)
+    hangUp(this.#visitor.socket, this.#visitor.origin.clock, httpErrorText(error, 'close'))
+  }
+}
+
+/** Opens the tunnel a CONNECT asked for. `early`: bytes followed the head, so a refusal closes without reading them. */
+export function openConnect(
+  visitor: Visitor,
+  pipeline: ConnectionPipeline,
+  request: ConnectRequest,
+  options: { readonly early: boolean; readonly askAgain: (visitor: Visitor) => void },
+): void {
+  const { socket } = visitor
+  const knock = visitor.knock('http-connect')
+  const client: TunnelClient = {
+    stream: socket,
+    accept: () => socket.write(ESTABLISHED),
+    refuse: (error) => {
+      if (error.rendering.http !== 407 || options.early || !mayAskAgain(visitor)) {
+        hangUp(socket, visitor.origin.clock, httpErrorText(error, 'close'))
+        return
+      }
+      socket.write(httpErrorText(error, 'keep-alive'))
+      options.askAgain(visitor)
+    },
+  }
+  let arrival: Arrival = { ...knock, target: request.target }
+  if (request.authorization !== undefined) {
+    try {
+      arrival = { ...arrival, credentials: parseBasicCredentials(request.authorization) }
+    } catch (thrown) {
+      const error = asGatewayError(thrown)
+      pipeline.refuse(knock, error)
+      client.refuse(error)
+      return
+    }
+  }
+  void openTunnel(pipeline, arrival, client)
+}
+
+/** After a 407 the connection stays open only where nothing can be had without credentials: what a client sent for the
+ *  tunnel it did not get would otherwise be taken for requests of its own. */
+function mayAskAgain({ socket, origin }: Visitor): boolean {
+  return (
+    origin.listener.authentication === 'required' &&
+    socket.writable &&
+    !socket.readableEnded &&
+    socket.readableLength === 0
+  )
+}

@@ -1,0 +1,36 @@
+// What the forwarding proxy writes to its client through Node's ServerResponse: error answers of its own, and the abrupt end
+// that shows a client that a message is not complete (FR-09).
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { GatewayError } from '../../errors/gateway-error.ts'
+import { httpErrorAnswer } from '../../errors/to-http.ts'
+import type { Clock } from '../../proxy/deadline.ts'
+
+const DRAIN_MS = 10_000
+
+/** Answers with the error, or resets the connection when another answer has already begun. */
+export function answerError(res: ServerResponse, error: GatewayError): void {
+  if (res.headersSent) {
+    cut(res)
+    return
+  }
+  const { status, reason, fields, body } = httpErrorAnswer(error)
+  const closing = status === 400 || status === 408 ? ['Connection', 'close'] : []
+  res.writeHead(status, reason, [...fields, 'Content-Length', String(body.length), ...closing])
+  res.end(body)
+}
+
+/** Shows the client a reset, so that a truncated message cannot be taken for a whole one. */
+export function cut(res: ServerResponse): void {
+  if (res.socket === null) res.destroy()
+  else res.socket.resetAndDestroy()
+}
+
+/** Answered before the request was read to its end: the rest is thrown away for a while, so that the answer is not lost to a
+ *  reset, and then the connection goes (FR-14). */
+export function drainRest(req: IncomingMessage, clock: Clock): void {
+  if (req.complete || req.socket.destroyed) return
+  const patience = clock.after(DRAIN_MS, () => req.socket.destroy())
+  req.once('close', () => patience.cancel())
+  req.resume()
+}

@@ -1,0 +1,160 @@
+// One request and its answer over an established link, through undici: the fast road of forwarded HTTP. What undici does not
+// carry (Expect, Upgrade, TE) takes slow-exchange.ts.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Dispatcher, errors } from 'undici'
+import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
+import { cut } from './answer.ts'
+import type { ForwardRequest } from './forward-request.ts'
+import { type ResponseRules, understandResponse } from './forward-response.ts'
+import { allowedTrailers } from './hop-by-hop.ts'
+import { RequestBody } from './request-body.ts'
+import type { LinkSettings, UpstreamLink } from './upstream-link.ts'
+
+/** The two ends of one exchange with the client. */
+export interface ClientSide {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly request: ForwardRequest
+}
+
+/** How an exchange ended: the answer is complete, or it failed before (`answered: false`) or after its head was sent. */
+export type Outcome =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'failed'; readonly error: GatewayError; readonly answered: boolean; readonly silent: boolean }
+
+export class Exchange implements Dispatcher.DispatchHandler {
+  readonly #client: ClientSide
+  readonly #rules: ResponseRules
+  readonly #finish: (outcome: Outcome) => void
+  #heard = false
+  #over = false
+
+  constructor(client: ClientSide, rules: ResponseRules, finish: (outcome: Outcome) => void) {
+    this.#client = client
+    this.#rules = rules
+    this.#finish = finish
+  }
+
+  /** Sends the request. `finish` is called exactly once, unless the exchange is abandoned. */
+  start(link: UpstreamLink, settings: LinkSettings): void {
+    const { req, request } = this.#client
+    const { body, contentLength } = request
+    const headers = ['host', request.host, ...request.fields]
+    if (contentLength !== undefined) headers.push('content-length', contentLength)
+    try {
+      link
+        .client(settings)
+        .dispatch(
+          { method: request.method, path: request.path, headers, body: body === 'none' ? null : new RequestBody(req) },
+          this,
+        )
+    } catch (thrown) {
+      this.#fail(asGatewayError(thrown))
+    }
+  }
+
+  /** The client is gone: nothing more is written, the origin sees a reset (FR-15). */
+  abandon(): void {
+    this.#over = true
+  }
+
+  /** undici insists on it. */
+  onRequestStart(): void {}
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    this.#heard = true
+    const { req, res } = this.#client
+    const response = understandResponse(status, rawList(controller.rawHeaders), this.#rules)
+    if (status < 200) {
+      if (req.httpVersion === '1.1') writeInformation(res, response.status, response.reason, response.fields)
+      return
+    }
+    res.writeHead(response.status, response.reason, response.fields)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    const { res } = this.#client
+    if (res.write(chunk)) return
+    controller.pause()
+    res.once('drain', () => controller.resume())
+  }
+
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    const { res, request } = this.#client
+    const trailers = request.takesTrailers ? allowedTrailers(rawList(controller.rawTrailers)) : []
+    if (trailers.length > 0) res.addTrailers(pairs(trailers))
+    res.end()
+    this.#conclude({ kind: 'done' })
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, thrown: Error): void {
+    this.#fail(namedError(thrown))
+  }
+
+  #fail(error: GatewayError): void {
+    const { res } = this.#client
+    const answered = res.headersSent
+    if (answered && !this.#over) cut(res)
+    this.#conclude({ kind: 'failed', error, answered, silent: !this.#heard })
+  }
+
+  #conclude(outcome: Outcome): void {
+    if (this.#over) return
+    this.#over = true
+    this.#finish(outcome)
+  }
+}
+
+/** A flat list of raw header bytes as Latin-1 text, in order and spelling (HH-12). */
+function rawList(raw: Dispatcher.DispatchController['rawHeaders']): string[] {
+  if (!Array.isArray(raw)) return []
+  return raw.map((part) => (typeof part === 'string' ? part : part.toString('latin1')))
+}
+
+/** An interim answer (RFC 9110 section 15.2), as it came; Node has no call for all of them. */
+export function writeInformation(res: ServerResponse, status: number, reason: string, fields: readonly string[]): void {
+  if (res.headersSent || res.socket === null) return
+  let text = `HTTP/1.1 ${status} ${reason}\r\n`
+  for (let at = 0; at < fields.length; at += 2) text += `${fields[at]}: ${fields[at + 1]}\r\n`
+  res.socket.write(`${text}\r\n`, 'latin1')
+}
+
+export function pairs(fields: readonly string[]): [string, string][] {
+  const list: [string, string][] = []
+  for (let at = 0; at < fields.length; at += 2) list.push([fields[at] ?? '', fields[at + 1] ?? ''])
+  return list
+}
+
+/** undici's errors in our catalogue. */
+function namedError(thrown: Error): GatewayError {
+  if (thrown instanceof GatewayError) return thrown
+  if (thrown.cause instanceof GatewayError) return thrown.cause
+  if (thrown instanceof errors.InvalidArgumentError || thrown instanceof errors.NotSupportedError) {
+    return new GatewayError('request.malformed', 'the request holds something that cannot be sent on', {
+      cause: thrown,
+    })
+  }
+  if (thrown instanceof errors.HeadersTimeoutError) {
+    return new GatewayError('origin.timeout', 'the origin took the request and did not answer in time', {
+      cause: thrown,
+    })
+  }
+  if (thrown instanceof errors.BodyTimeoutError) {
+    return new GatewayError('origin.timeout', 'the origin stopped in the middle of its answer', { cause: thrown })
+  }
+  if (thrown instanceof errors.ResponseContentLengthMismatchError) {
+    return new GatewayError('origin.incomplete_response', 'the origin cut its answer short', { cause: thrown })
+  }
+  if (thrown instanceof errors.HTTPParserError || thrown instanceof errors.HeadersOverflowError) {
+    return new GatewayError('origin.malformed_response', 'the origin does not answer in sound HTTP', { cause: thrown })
+  }
+  if (thrown instanceof errors.SocketError && /^bad /.test(thrown.message)) {
+    return new GatewayError('origin.malformed_response', 'the origin sent an answer nobody asked for', {
+      cause: thrown,
+    })
+  }
+  return new GatewayError('origin.incomplete_response', 'the origin closed the connection in the middle', {
+    cause: thrown,
+  })
+}

@@ -1,0 +1,91 @@
+// Forwarded HTTP: an HTTP server of Node's that listens to no port. Clients whose first bytes were not SOCKS, TLS or CONNECT
+// are given to it with those bytes unread; its events go to the client's lane in order.
+
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { GatewayError } from '../../errors/gateway-error.ts'
+import type { Visitor } from '../visitor.ts'
+import { ClientLane, type LaneSettings } from './client-lane.ts'
+
+export interface ForwardServer {
+  /** Takes over a client; its bytes are still in its socket. */
+  receive(visitor: Visitor): void
+  /** answers carry `Connection: close` from here on, idle clients are let go (LC-01) */
+  drain(): void
+}
+
+/** A CONNECT that came over a connection which had been used for forwarding before. */
+export type ConnectTurn = (visitor: Visitor, req: IncomingMessage, head: Buffer) => void
+
+export function createForwardServer(settings: LaneSettings, onConnect: ConnectTurn): ForwardServer {
+  const lanes = new Map<Socket, ClientLane>()
+  const server = createHttpServer(settings)
+
+  function laneOf(socket: unknown): ClientLane | undefined {
+    return lanes.get(socket as Socket)
+  }
+
+  server.on('request', (req, res) => laneOf(req.socket)?.request(req, res))
+  server.on('checkContinue', (req, res) => laneOf(req.socket)?.request(req, res))
+  server.on('checkExpectation', (req, res) => laneOf(req.socket)?.request(req, res))
+  server.on('connect', (req, socket, head) => {
+    const lane = laneOf(socket)
+    lane?.queue(() => {
+      lanes.delete(lane.socket)
+      lane.retire()
+      onConnect(lane.visitor, req, head)
+    })
+  })
+  server.on('upgrade', (req, socket, head) => {
+    const lane = laneOf(socket)
+    if (lane === undefined) return
+    const res = new ServerResponse(req)
+    res.assignSocket(lane.socket)
+    lane.upgrade(req, res, head)
+  })
+  server.on('clientError', (cause: Error, socket) => {
+    const lane = laneOf(socket)
+    if (lane !== undefined) lane.broken(parseError(cause))
+  })
+
+  return {
+    receive(visitor) {
+      const { socket } = visitor
+      visitor.release()
+      const lane = new ClientLane(visitor, settings)
+      lanes.set(socket, lane)
+      socket.once('close', () => lanes.delete(socket))
+      server.emit('connection', socket)
+    },
+    drain() {
+      for (const lane of lanes.values()) lane.drain()
+    },
+  }
+}
+
+/** Node's timeouts are off: its request timeout would cut long uploads (RS-02), and a server that does not listen would not
+ *  check the others. The lane has its own. */
+function createHttpServer(settings: LaneSettings): Server {
+  const server = createServer({
+    requestTimeout: 0,
+    headersTimeout: 0,
+    keepAliveTimeout: 0,
+    maxHeaderSize: settings.maxHeadBytes,
+    requireHostHeader: false,
+    shouldUpgradeCallback: (req) => req.headers.upgrade?.trim().toLowerCase() === 'websocket',
+  })
+  server.maxHeadersCount = 0
+  // a client that has said all it has to say still gets its answer
+  return Object.assign(server, { httpAllowHalfOpen: true })
+}
+
+function parseError(cause: Error): GatewayError {
+  const code = 'code' in cause ? cause.code : undefined
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new GatewayError('request.too_large', 'the request head is longer than the proxy takes', { cause })
+  }
+  if (code === 'HPE_INVALID_VERSION') {
+    return new GatewayError('request.version_not_supported', 'the proxy speaks HTTP/1.1 and HTTP/1.0 here', { cause })
+  }
+  return new GatewayError('request.malformed', 'the request is not sound HTTP/1.1', { cause })
+}

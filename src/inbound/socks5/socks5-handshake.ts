@@ -1,0 +1,149 @@
+// SOCKS5 in, tunnel out: greeting, user name and password, request, each as one step that does not care how its bytes were
+// cut (SK-01). The reply comes after the dial and names the true egress address ([E6], SK-06).
+
+import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
+import { socks5Reply } from '../../errors/to-socks.ts'
+import type { Arrival, Knock } from '../../proxy/arrival.ts'
+import type { ConnectionPipeline, Identified } from '../../proxy/connection.ts'
+import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
+import { hangUp } from '../hang-up.ts'
+import type { Handshake, Visitor } from '../visitor.ts'
+import * as socks5 from './messages.ts'
+
+/** Takes over a client that asked for UDP ASSOCIATE: it owns the control connection from then on and answers itself.
+ *  `identified` is there when the client logged in. */
+export type UdpHandler = (
+  visitor: Visitor,
+  knock: Knock,
+  request: socks5.Request,
+  identified: Identified | undefined,
+) => void
+
+export interface Socks5Settings {
+  readonly pipeline: ConnectionPipeline
+  /** absent: UDP ASSOCIATE is answered "command not supported" */
+  readonly udp?: UdpHandler
+}
+
+type Step = 'greeting' | 'password' | 'identifying' | 'request'
+
+export class Socks5Handshake implements Handshake {
+  readonly #visitor: Visitor
+  readonly #settings: Socks5Settings
+  #step: Step = 'greeting'
+  #knock: Knock
+  #identified: Identified | undefined
+
+  constructor(visitor: Visitor, settings: Socks5Settings) {
+    this.#visitor = visitor
+    this.#settings = settings
+    this.#knock = visitor.knock('socks5')
+  }
+
+  take(bytes: Buffer): number {
+    switch (this.#step) {
+      case 'greeting':
+        return this.#takeGreeting(bytes)
+      case 'password':
+        return this.#takePassword(bytes)
+      case 'identifying':
+        return 0
+      case 'request':
+        return this.#takeRequest(bytes)
+    }
+  }
+
+  refuse(error: GatewayError): void {
+    this.#settings.pipeline.refuse(this.#knock, error)
+    this.#sayNo(error)
+  }
+
+  #takeGreeting(bytes: Buffer): number {
+    const greeting = socks5.readGreeting(bytes)
+    if (greeting === undefined) return 0
+    const method = chooseMethod(greeting.value, this.#knock)
+    if (method === socks5.NO_ACCEPTABLE_METHOD) {
+      throw new GatewayError(
+        'identity.required',
+        'the SOCKS client offers no way to log in with user name and password',
+      )
+    }
+    this.#visitor.socket.write(Buffer.of(0x05, method))
+    this.#step = method === socks5.USER_PASSWORD ? 'password' : 'request'
+    return greeting.length
+  }
+
+  #takePassword(bytes: Buffer): number {
+    const message = socks5.readUserPassword(bytes)
+    if (message === undefined) return 0
+    this.#knock = { ...this.#knock, credentials: message.value }
+    this.#step = 'identifying'
+    const identified = this.#settings.pipeline.identify(this.#knock)
+    if (identified instanceof Promise) {
+      identified.then(
+        (found) => this.#welcome(found),
+        (thrown) => this.#visitor.fail(asGatewayError(thrown)),
+      )
+    } else {
+      this.#welcome(identified)
+    }
+    return message.length
+  }
+
+  #welcome(identified: Identified): void {
+    if (!this.#visitor.socket.writable) return
+    this.#identified = identified
+    this.#step = 'request'
+    this.#visitor.socket.write(Buffer.of(0x01, 0x00))
+    this.#visitor.offer()
+  }
+
+  #takeRequest(bytes: Buffer): number {
+    const request = socks5.readRequest(bytes)
+    if (request === undefined) return 0
+    const { command, target } = request.value
+    const { udp } = this.#settings
+    if (command === 'connect' && target !== undefined) {
+      this.#visitor.release(request.length)
+      this.#open({ ...this.#knock, target })
+    } else if (command === 'udp-associate' && udp !== undefined) {
+      this.#visitor.release(request.length)
+      udp(this.#visitor, this.#knock, request.value, this.#identified)
+    } else {
+      throw new GatewayError('request.unsupported_command', `the SOCKS command \`${command}\` is not supported`)
+    }
+    return 0
+  }
+
+  #open(arrival: Arrival): void {
+    const { socket } = this.#visitor
+    const client: TunnelClient = {
+      stream: socket,
+      accept: ({ announced }) => socket.write(socks5.formatReply(0x00, announced)),
+      refuse: (error) => this.#sayNo(error),
+    }
+    void openTunnel(this.#settings.pipeline, arrival, client, this.#identified)
+  }
+
+  /** In the words that the protocol has for it at this point. */
+  #sayNo(error: GatewayError): void {
+    const { socket, origin } = this.#visitor
+    const words =
+      this.#step === 'greeting'
+        ? Buffer.of(0x05, socks5.NO_ACCEPTABLE_METHOD)
+        : this.#step === 'request'
+          ? socks5.formatReply(socks5Reply(error))
+          : Buffer.of(0x01, 0x01)
+    hangUp(socket, origin.clock, words)
+  }
+}
+
+/** User name and password where they are required or offered, nothing where the door never asks. */
+function chooseMethod(offered: readonly number[], { listener }: Knock): number {
+  const byPassword = offered.includes(socks5.USER_PASSWORD)
+  const openly = offered.includes(socks5.NO_AUTHENTICATION)
+  if (openly && (listener.authentication === 'anonymous' || (listener.authentication === 'optional' && !byPassword))) {
+    return socks5.NO_AUTHENTICATION
+  }
+  return byPassword ? socks5.USER_PASSWORD : socks5.NO_ACCEPTABLE_METHOD
+}

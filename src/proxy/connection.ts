@@ -1,0 +1,206 @@
+// The pipeline every connection takes, whatever protocol it arrived by:
+//
+//   accept ─► identify ─► resolve ─► decide ─► dial ─► relay ─► record
+//
+// One snapshot and exactly one record per connection, one catch around all stages. Reads no bytes and writes none:
+// inbound protocols turn bytes into an Arrival and the outcome into a reply.
+
+import { randomUUID } from 'node:crypto'
+import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
+import { formatTarget } from '../net/endpoint.ts'
+import { decide } from '../policy/decide.ts'
+import type { Flow } from '../policy/flow.ts'
+import type { Snapshot } from '../policy/snapshot.ts'
+import type { Arrival, Knock } from './arrival.ts'
+import { ConnectionCounters, type ConnectionCounts } from './counters.ts'
+import type { Clock } from './deadline.ts'
+import { LiveSessions } from './live-sessions.ts'
+import type { Candidate, DialAttempt, Persona, Ports } from './ports.ts'
+import type { Progress } from './progress.ts'
+import { Session, type SessionEnd } from './session.ts'
+import { makeSessionRecord } from './session-record.ts'
+
+export interface PipelineSettings {
+  /** from the first attempt to the established connection, all addresses included */
+  readonly connectTimeoutMs: number
+  /** both directions of a tunnel silent */
+  readonly idleTimeoutMs: number
+  /** the one coarse timer of all deadlines */
+  readonly clock: Clock
+}
+
+/** Who knocked, and the one version of the policy this connection is decided by. */
+export interface Identified {
+  readonly snapshot: Snapshot
+  readonly persona: Persona
+}
+
+export interface OpenOptions {
+  /** aborted when the client goes away */
+  readonly signal: AbortSignal
+  /** given when the protocol had to identify before it knew the target */
+  readonly identified?: Identified
+}
+
+export interface ConnectionPipeline {
+  readonly settings: PipelineSettings
+  readonly sessions: LiveSessions
+  counts(): ConnectionCounts
+  /** Identifies ahead of the target, for protocols that answer credentials first. Records nothing: a failure is to be
+   *  passed to {@link refuse}. Throws GatewayError `identity.*`. */
+  identify(knock: Knock): Identified | Promise<Identified>
+  /** Everything up to the established upstream connection. A failure is recorded here and thrown as a GatewayError whose
+   *  details name rule and egress address as far as they were decided. The caller ends the session. */
+  open(arrival: Arrival, options: OpenOptions): Promise<Session>
+  /** Records a connection that never got to the pipeline: malformed, unauthenticated, too slow. */
+  refuse(knock: Knock | Arrival, error: GatewayError): void
+}
+
+/** Wires the stages together over these ports. */
+export function createConnectionPipeline(ports: Ports, settings: PipelineSettings): ConnectionPipeline {
+  const sessions = new LiveSessions()
+  const counters = new ConnectionCounters()
+
+  function begin(knock: Knock, target: string, snapshot: Snapshot): Progress {
+    return { knock, target, snapshot, startedAt: knock.acceptedAt, startedTick: performance.now() }
+  }
+
+  function record(progress: Progress, id: string, end: SessionEnd, requests: number): void {
+    ports.record(makeSessionRecord(progress, { id, end, requests, endedAt: ports.now(), endedTick: performance.now() }))
+  }
+
+  function recordFailure(progress: Progress, error: GatewayError): void {
+    counters.refused(error.code)
+    record(progress, randomUUID(), { reason: error.rendering.close, error, bytesReceived: 0, bytesSent: 0 }, 0)
+  }
+
+  function finish(session: Session, end: SessionEnd): void {
+    sessions.delete(session)
+    counters.closed(end)
+    record(session.progress, session.id, end, session.requests)
+  }
+
+  function identify(knock: Knock): Identified | Promise<Identified> {
+    const snapshot = ports.snapshots.current()
+    const persona = ports.identify(knock, snapshot)
+    if (persona instanceof Promise) return persona.then((found) => ({ snapshot, persona: found }))
+    return { snapshot, persona }
+  }
+
+  async function open(arrival: Arrival, { signal, identified }: OpenOptions): Promise<Session> {
+    const snapshot = identified?.snapshot ?? ports.snapshots.current()
+    const progress = begin(arrival, formatTarget(arrival.target), snapshot)
+    try {
+      const who = identified?.persona ?? ports.identify(arrival, snapshot)
+      const persona = who instanceof Promise ? await who : who
+      progress.persona = persona
+      const found = ports.resolve(arrival.target, resolveOptions(arrival, persona, signal))
+      const candidates = found instanceof Promise ? await found : found
+      progress.attempts = decideAll(progress, flowsOf(ports, arrival, persona, candidates))
+      const upstream = await ports.dial(routable(progress.attempts), { signal, timeoutMs: settings.connectTimeoutMs })
+      progress.upstream = upstream
+      const session = new Session(progress, { persona, upstream }, finish)
+      counters.opened()
+      sessions.add(session)
+      return session
+    } catch (thrown) {
+      const error = withDecision(asGatewayError(thrown), progress)
+      recordFailure(progress, error)
+      throw error
+    }
+  }
+
+  function decideAll(progress: Progress, pairs: readonly FlowPair[]): readonly DialAttempt[] {
+    const before = performance.now()
+    const attempts = pairs.map(({ flow, candidate }) => ({
+      flow,
+      candidate,
+      decision: decide(progress.snapshot, flow),
+    }))
+    progress.ruleEvaluationMs = performance.now() - before
+    return attempts
+  }
+
+  return {
+    settings,
+    sessions,
+    counts: () => counters.read(sessions.size),
+    identify,
+    open,
+    refuse: (knock, error) => {
+      const target = 'target' in knock ? formatTarget(knock.target) : ''
+      recordFailure(begin(knock, target, ports.snapshots.current()), error)
+    },
+  }
+}
+
+export interface FlowPair {
+  readonly flow: Flow
+  readonly candidate: Candidate
+}
+
+function resolveOptions(arrival: Arrival, persona: Persona, signal: AbortSignal) {
+  return {
+    transport: arrival.transport,
+    peer: arrival.peer,
+    virtualNetworkId: persona.virtualNetworkId,
+    signal,
+    ...(persona.family === undefined ? {} : { family: persona.family }),
+  }
+}
+
+/** The facts of the connection, once per candidate address ([E3]): destination and its place differ, the rest is shared. */
+export function flowsOf(
+  ports: Pick<Ports, 'placeOf' | 'categoriesOf'>,
+  arrival: Arrival,
+  persona: Persona,
+  candidates: readonly Candidate[],
+): FlowPair[] {
+  const { target, listener } = arrival
+  const sourcePlace = ports.placeOf(persona.source.ip)
+  const shared = {
+    transport: arrival.transport,
+    source: persona.source,
+    virtualNetworkId: persona.virtualNetworkId,
+    ...(target.kind === 'name' ? { host: target.name } : {}),
+    ...(persona.identity === undefined ? {} : { identity: persona.identity }),
+    ...(persona.device === undefined ? {} : { device: persona.device }),
+    ...(persona.internalSource === undefined ? {} : { internalSource: persona.internalSource }),
+    ...(persona.userPlace === undefined ? {} : { userPlace: persona.userPlace }),
+    ...(sourcePlace === undefined ? {} : { sourcePlace }),
+    ...(listener.endpoint === undefined ? {} : { proxyEndpoint: listener.endpoint.host }),
+  }
+  return candidates.map((candidate) => ({
+    candidate,
+    flow: {
+      ...shared,
+      ...ports.categoriesOf(target, candidate.destination.ip),
+      destination: candidate.destination,
+      proxiedByCloudflare: candidate.proxiedByCloudflare,
+      ...(candidate.place === undefined ? {} : { destinationPlace: candidate.place }),
+    },
+  }))
+}
+
+/** The attempts that have an egress. Throws `egress.unroutable` with the reason in words when there is none. */
+function routable(attempts: readonly DialAttempt[]): readonly DialAttempt[] {
+  const usable = attempts.filter(({ decision }) => decision.egress !== null)
+  if (usable.length > 0) return usable
+  const reason = attempts[0]?.decision.reason ?? 'the destination has no address'
+  throw new GatewayError('egress.unroutable', `no egress address can be used: ${reason}`)
+}
+
+/** The error with what was decided before it happened, for replies: rule, outcome, egress address. */
+function withDecision(error: GatewayError, progress: Progress): GatewayError {
+  const decision = progress.attempts?.[0]?.decision
+  if (decision === undefined) return error
+  return new GatewayError(error.code, error.message, {
+    cause: error,
+    details: {
+      outcome: decision.outcome,
+      rule: decision.rule?.name ?? '',
+      egress: decision.egress?.address.text ?? '',
+      ...error.details,
+    },
+  })
+}

@@ -1,0 +1,87 @@
+// The sessions that are open right now: what the API lists and closes, and what a stop has to wait for.
+
+import { formatEndpoint } from '../net/endpoint.ts'
+import type { InboundProtocol } from './arrival.ts'
+import { formatInstant } from './instant.ts'
+import type { Session } from './session.ts'
+
+/** One open session, as data. Bytes are so far; `target` is as asked for. */
+export interface LiveSession {
+  readonly id: string
+  readonly protocol: InboundProtocol
+  readonly listener: string
+  readonly email: string
+  readonly source: string
+  readonly target: string
+  readonly egress: string
+  readonly outcome: string
+  readonly rule: string
+  readonly startedAt: string
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  readonly policyRevision: number
+}
+
+export class LiveSessions {
+  readonly #open = new Map<string, Session>()
+  #whenEmpty: (() => void)[] = []
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  add(session: Session): void {
+    this.#open.set(session.id, session)
+  }
+
+  delete(session: Session): void {
+    this.#open.delete(session.id)
+    if (this.#open.size > 0 || this.#whenEmpty.length === 0) return
+    const waiting = this.#whenEmpty
+    this.#whenEmpty = []
+    for (const resolve of waiting) resolve()
+  }
+
+  /** Every open session, oldest first. */
+  list(): LiveSession[] {
+    return Array.from(this.#open.values(), describe)
+  }
+
+  /** Cuts one session with a reset on both sides; false when there is none by that id. */
+  close(id: string, message = 'closed on request of the operator'): boolean {
+    const session = this.#open.get(id)
+    session?.kill(message)
+    return session !== undefined
+  }
+
+  /** Cuts every session. */
+  closeAll(message: string): void {
+    for (const session of [...this.#open.values()]) session.kill(message)
+  }
+
+  /** Resolves as soon as no session is open. */
+  empty(): Promise<void> {
+    if (this.#open.size === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#whenEmpty.push(resolve))
+  }
+}
+
+function describe(session: Session): LiveSession {
+  const { progress, persona, upstream } = session
+  const { decision } = upstream.attempt
+  return {
+    id: session.id,
+    protocol: progress.knock.protocol,
+    listener: progress.knock.listener.name,
+    email: persona.identity?.email ?? '',
+    source: formatEndpoint(persona.source),
+    target: progress.target,
+    egress: formatEndpoint(upstream.announced),
+    outcome: decision.outcome,
+    rule: decision.rule?.name ?? '',
+    startedAt: formatInstant(progress.startedAt),
+    bytesReceived: upstream.socket.bytesRead,
+    bytesSent: upstream.socket.bytesWritten,
+    policyRevision: progress.snapshot.revision,
+  }
+}

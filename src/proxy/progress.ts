@@ -1,0 +1,21 @@
+// How far one connection has come. Stages add what they learned, in order; the record and the error answers are written
+// from whatever is there when the connection ends.
+
+import type { Snapshot } from '../policy/snapshot.ts'
+import type { Knock } from './arrival.ts'
+import type { DialAttempt, Persona, Upstream } from './ports.ts'
+
+export interface Progress {
+  readonly knock: Knock
+  /** the destination as asked for, `host:port`; empty where the client never got to say one */
+  readonly target: string
+  readonly snapshot: Snapshot
+  /** lab time, epoch ms */
+  readonly startedAt: number
+  /** monotonic, ms (RS-09) */
+  readonly startedTick: number
+  persona?: Persona
+  attempts?: readonly DialAttempt[]
+  ruleEvaluationMs?: number
+  upstream?: Upstream
+}

@@ -1,0 +1,127 @@
+// From what a connection has come to, the one flat line that is kept of it (gateway-egress section 8). Pure apart from
+// reading its arguments; decides nothing.
+
+import { formatEndpoint } from '../net/endpoint.ts'
+import type { Decision } from '../policy/decision.ts'
+import { formatInstant } from './instant.ts'
+import type { DialAttempt } from './ports.ts'
+import type { Progress } from './progress.ts'
+import type { LabRecord, SessionRecord } from './record.ts'
+import type { SessionEnd } from './session.ts'
+
+/** What the record says beside the progress itself. Times: lab epoch ms and monotonic ms. */
+export interface RecordFacts {
+  readonly id: string
+  readonly end: SessionEnd
+  readonly endedAt: number
+  readonly endedTick: number
+  readonly requests: number
+}
+
+/** The record of a connection, whether it got through or failed at any stage. */
+export function makeSessionRecord(progress: Progress, facts: RecordFacts): SessionRecord {
+  const { knock, persona, upstream, snapshot } = progress
+  const attempt = upstream?.attempt ?? progress.attempts?.[0]
+  const decision = attempt?.decision
+  const source = persona?.source ?? knock.peer
+  const tunnel = tunnelOf(decision)
+  return {
+    AccountID: snapshot.account.id,
+    BytesReceived: facts.end.bytesReceived,
+    BytesSent: facts.end.bytesSent,
+    ClientTCPHandshakeDurationMs: 0,
+    ClientTLSCipher: '',
+    ClientTLSHandshakeDurationMs: 0,
+    ClientTLSVersion: '',
+    ConnectionCloseReason: facts.end.reason,
+    ConnectionReuse: facts.requests > 1,
+    DestinationTunnelID: tunnel,
+    DetectedProtocol: knock.protocol === 'http-forward' ? 'http' : '',
+    DeviceID: persona?.device?.id ?? '',
+    DeviceName: persona?.device?.name ?? '',
+    EgressColoName: decision?.physicalColo?.code ?? '',
+    EgressIP: upstream?.announced.ip.text ?? decision?.egress?.address.text ?? '',
+    EgressPort: upstream?.announced.port ?? 0,
+    EgressRuleID: decision?.rule?.id ?? '',
+    EgressRuleName: decision?.rule?.name ?? '',
+    Email: persona?.identity?.email ?? '',
+    IngressColoName: decision?.ingressColo.code ?? '',
+    InitialOriginIP: '',
+    Offramp: tunnel === '' ? 'INTERNET' : 'CFD_TUNNEL',
+    OriginIP: attempt?.candidate.destination.ip.text ?? '',
+    OriginPort: attempt?.candidate.destination.port ?? 0,
+    OriginTLSCertificateIssuer: '',
+    OriginTLSCertificateValidationResult: '',
+    OriginTLSCipher: '',
+    OriginTLSHandshakeDurationMs: 0,
+    OriginTLSVersion: '',
+    Protocol: knock.transport === 'tcp' ? 'TCP' : 'UDP',
+    RegistrationID: '',
+    ResolvedFQDN: attempt?.flow.host ?? '',
+    RuleEvaluationDurationMs: progress.ruleEvaluationMs ?? 0,
+    SNI: '',
+    SessionEndTime: formatInstant(facts.endedAt),
+    SessionID: facts.id,
+    SessionStartTime: formatInstant(progress.startedAt),
+    SourceIP: source.ip.text,
+    SourceInternalIP: persona?.internalSource?.text ?? '',
+    SourcePort: source.port,
+    TenantID: '',
+    UserID: persona?.identity?.id ?? '',
+    VirtualNetworkID: persona?.virtualNetworkId ?? '',
+    Lab: labRecord(progress, facts, attempt),
+  }
+}
+
+function labRecord(progress: Progress, facts: RecordFacts, attempt: DialAttempt | undefined): LabRecord {
+  const { knock, persona, upstream, snapshot } = progress
+  const decision = attempt?.decision
+  const { error } = facts.end
+  const network = snapshot.account.virtualNetworks.find(({ id }) => id === persona?.virtualNetworkId)
+  return {
+    inbound: knock.protocol,
+    listener: knock.listener.name,
+    reason: decision?.reason ?? error?.message ?? '',
+    policyRevision: snapshot.revision,
+    virtualNetworkName: network?.name ?? '',
+    target: progress.target,
+    durationMs: facts.endedTick - progress.startedTick,
+    ...(decision === undefined ? {} : { outcome: decision.outcome }),
+    ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
+    ...(decision?.rule ? { rulePrecedence: decision.rule.precedence } : {}),
+    ...logicalPlace(decision),
+    ...(knock.listener.endpoint === undefined ? {} : { proxyEndpoint: knock.listener.endpoint.host }),
+    ...userPlace(progress),
+    ...(upstream === undefined
+      ? {}
+      : { bind: formatEndpoint(upstream.local), dial: formatEndpoint(upstream.attempt.candidate.dial) }),
+    ...(knock.protocol === 'http-forward' ? { requests: facts.requests } : {}),
+  }
+}
+
+function tunnelOf(decision: Decision | undefined): string {
+  const exempt = decision?.exempt
+  return exempt?.kind === 'private-route' || exempt?.kind === 'hostname-route' ? exempt.tunnelId : ''
+}
+
+function logicalPlace(decision: Decision | undefined): Pick<LabRecord, 'logical'> {
+  if (!decision?.logical) return {}
+  const { colo, place } = decision.logical
+  const { latitude, longitude } = place
+  return {
+    logical: { colo: colo.code, city: place.city ?? '', country: place.country ?? '', latitude, longitude },
+  }
+}
+
+function userPlace({ persona }: Progress): Pick<LabRecord, 'userPlace'> {
+  if (persona?.userPlace === undefined) return {}
+  const { city, country, latitude, longitude } = persona.userPlace
+  return {
+    userPlace: {
+      latitude,
+      longitude,
+      ...(city === undefined ? {} : { city }),
+      ...(country === undefined ? {} : { country }),
+    },
+  }
+}

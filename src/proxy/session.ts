@@ -1,0 +1,73 @@
+// One connection that got through: its upstream is established and counted until somebody ends it, once.
+// Knows no protocol; whoever carries the bytes says how it ended.
+
+import { randomUUID } from 'node:crypto'
+import type { CloseReason } from '../errors/catalogue.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { Persona, Upstream } from './ports.ts'
+import type { Progress } from './progress.ts'
+
+/** Why and how a connection is over. `error` is set when it failed or was cut. */
+export interface SessionEnd {
+  readonly reason: CloseReason
+  readonly error?: GatewayError
+  /** origin → client */
+  readonly bytesReceived: number
+  /** client → origin */
+  readonly bytesSent: number
+}
+
+export class Session {
+  readonly id = randomUUID()
+  readonly progress: Progress
+  readonly persona: Persona
+  readonly upstream: Upstream
+  /** requests carried, for forwarded HTTP */
+  requests = 0
+  readonly #onEnd: (session: Session, end: SessionEnd) => void
+  #ended = false
+  #killedBy: GatewayError | undefined
+  #cut: (error: GatewayError) => void = () => this.upstream.socket.resetAndDestroy()
+
+  constructor(
+    progress: Progress,
+    carried: { readonly persona: Persona; readonly upstream: Upstream },
+    onEnd: (session: Session, end: SessionEnd) => void,
+  ) {
+    this.progress = progress
+    this.persona = carried.persona
+    this.upstream = carried.upstream
+    this.#onEnd = onEnd
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Ends the session and writes its record; every call after the first does nothing. A session that was killed says so,
+   *  whatever its sockets reported. Byte counts are the upstream socket's own unless given. */
+  end(how: { readonly reason: CloseReason; readonly error?: GatewayError } & Partial<SessionEnd>): void {
+    if (this.#ended) return
+    this.#ended = true
+    const { socket } = this.upstream
+    const error = this.#killedBy ?? how.error
+    this.#onEnd(this, {
+      reason: this.#killedBy?.rendering.close ?? how.reason,
+      bytesReceived: how.bytesReceived ?? socket.bytesRead,
+      bytesSent: how.bytesSent ?? socket.bytesWritten,
+      ...(error === undefined ? {} : { error }),
+    })
+  }
+
+  /** Whoever carries the bytes says how to cut them off; without that, a kill resets the upstream. */
+  cutBy(cut: (error: GatewayError) => void): void {
+    this.#cut = cut
+  }
+
+  /** Cuts the session: both sides see a reset (TU-07), and whoever carries the bytes then ends the session. */
+  kill(message: string): void {
+    if (this.#ended) return
+    this.#killedBy = new GatewayError('relay.killed', message)
+    this.#cut(this.#killedBy)
+  }
+}
