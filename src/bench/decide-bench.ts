@@ -1,0 +1,103 @@
+// A whole load test of rule evaluation: rules compiled, threads started, results added up.
+
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { Worker } from 'node:worker_threads'
+import type { NamedList } from '../policy/account.ts'
+import type { Flow } from '../policy/flow.ts'
+import type { Rule } from '../policy/rule.ts'
+import { compileRuleset, type RulesetSettings } from '../policy/ruleset.ts'
+import type { DecideJob, DecideReport } from './decide-worker.ts'
+
+/** What is decided: plain data, so that every thread can be given its own copy. */
+export interface DecideSubject {
+  readonly rules: readonly Rule[]
+  readonly lists: readonly NamedList[]
+  readonly settings: RulesetSettings
+  readonly flows: readonly Flow[]
+}
+
+export interface DecideBenchResult {
+  readonly rules: number
+  readonly connections: number
+  readonly threads: number
+  readonly seconds: number
+  readonly decisions: number
+  readonly decisionsPerSecond: number
+  /** share of connections that some rule matched, 0…1 */
+  readonly matched: number
+  readonly latency: RecordableHistogram
+  readonly clockNs: number
+  readonly compileMs: number
+  /** heap the compiled rules take, lists included */
+  readonly rulesetBytes: number
+  readonly rssBytes: number
+}
+
+export interface DecideBenchOptions {
+  readonly threads: number
+  readonly seconds: number
+  readonly onProgress?: (share: number) => void
+}
+
+/** Compiles the rules once here for the figures of compiling, then decides on worker threads.
+ *  Rejects when a thread dies. */
+export async function benchDecide(subject: DecideSubject, options: DecideBenchOptions): Promise<DecideBenchResult> {
+  const { compileMs, rulesetBytes } = measureCompile(subject)
+  const shares = new Map<number, number>()
+  const reports = await Promise.all(
+    Array.from({ length: options.threads }, (_, thread) =>
+      runThread({ subject, seconds: options.seconds }, (share) => {
+        shares.set(thread, share)
+        options.onProgress?.([...shares.values()].reduce((sum, one) => sum + one, 0) / options.threads)
+      }),
+    ),
+  )
+  const latency = createHistogram()
+  for (const report of reports) latency.add(report.latency)
+  const sum = (read: (report: DecideReport) => number) => reports.reduce((total, report) => total + read(report), 0)
+  return {
+    rules: subject.rules.length,
+    connections: subject.flows.length,
+    threads: options.threads,
+    seconds: options.seconds,
+    decisions: sum((report) => report.decisions),
+    decisionsPerSecond: sum((report) => report.decisionsPerSecond),
+    matched: sum((report) => report.matched) / reports.length,
+    latency,
+    clockNs: sum((report) => report.clockNs) / reports.length,
+    compileMs,
+    rulesetBytes,
+    rssBytes: process.memoryUsage.rss(),
+  }
+}
+
+function measureCompile({ rules, lists, settings }: DecideSubject): { compileMs: number; rulesetBytes: number } {
+  const before = heapAfterCollection()
+  const start = performance.now()
+  const { ruleset } = compileRuleset(rules, lists, settings)
+  const compileMs = performance.now() - start
+  const rulesetBytes = heapAfterCollection() - before
+  return ruleset.rules.length >= 0 ? { compileMs, rulesetBytes } : { compileMs, rulesetBytes: 0 }
+}
+
+/** Heap and buffers in use once garbage is gone. */
+function heapAfterCollection(): number {
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  collect()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+function runThread(job: DecideJob, onProgress: (share: number) => void): Promise<DecideReport> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./decide-worker.ts', import.meta.url), { workerData: job })
+    worker.on('message', (message: number | DecideReport) => {
+      if (typeof message === 'number') onProgress(message)
+      else resolve(message)
+    })
+    worker.once('error', reject)
+  })
+}
