@@ -2,9 +2,10 @@
 // listener's port is tried; all problems come back at once. Changes nothing on the machine.
 
 import { createServer } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import type { Issue } from '../errors/issue.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
-import type { Ip } from '../net/ip.ts'
+import { equalIp, type Ip, parseIp } from '../net/ip.ts'
 import { errnoOf } from './errno.ts'
 
 const AT_ONCE = 64
@@ -32,6 +33,16 @@ export async function checkPortFree(address: Ip, port: number): Promise<Issue | 
     return error('listen.port_forbidden', `\`${endpoint}\` needs privileges this process does not have`)
   }
   return (await checkAddress(address)) ?? error('listen.failed', `\`${endpoint}\` cannot be listened on (${code})`)
+}
+
+/** Is it an address of one of this machine's interfaces, as of now? Link-local zones are left out of account. */
+export function isInterfaceAddress(address: Ip): boolean {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .some((found) => {
+      const parsed = parseIp(found.address)
+      return parsed !== undefined && equalIp(parsed, address)
+    })
 }
 
 async function checkAddress(address: Ip): Promise<Issue | undefined> {

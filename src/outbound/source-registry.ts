@@ -2,14 +2,7 @@
 // public egress address. Holds live connections only; knows no socket.
 
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
-import type { DialAttempt } from '../proxy/ports.ts'
-
-export interface PublicSource {
-  /** the public egress address with the port really bound */
-  readonly endpoint: Endpoint
-  /** flow (user, device, vnet) and decision behind the connection */
-  readonly attempt: DialAttempt
-}
+import type { PublicSource, PublicSourceOf } from '../proxy/ports.ts'
 
 export class SourceRegistry {
   readonly #sources = new Map<string, PublicSource>()
@@ -27,11 +20,8 @@ export class SourceRegistry {
     }
   }
 
-  /** The public source of a connection that an origin accepted: `peer` and `local` as the origin's socket has them.
-   *  `undefined` for a connection that did not come through this proxy. */
-  publicSourceOf(peer: Endpoint, local: Endpoint): PublicSource | undefined {
-    return this.#sources.get(keyOf(peer, local))
-  }
+  /** `peer` and `local` as the origin's socket has them. */
+  readonly publicSourceOf: PublicSourceOf = (peer, local) => this.#sources.get(keyOf(peer, local))
 }
 
 function keyOf(bound: Endpoint, dialled: Endpoint): string {

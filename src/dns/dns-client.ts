@@ -1,0 +1,105 @@
+// Asks DNS servers for addresses without ever blocking: c-ares instead of getaddrinfo, whose threads one slow name can use up
+// (EG-09). Caches good and bad answers, asks once for many who wait, and bounds what is under way. Knows nothing of policy.
+
+import { Resolver } from 'node:dns/promises'
+import { lru } from 'tiny-lru'
+import { type Family, type Ip, parseIp, unmapIp } from '../net/ip.ts'
+
+/** `missing`: there is no such name; `empty`: the name is there but has no address of this family. */
+export type Answer =
+  | { readonly kind: 'addresses'; readonly addresses: readonly Ip[] }
+  | { readonly kind: 'missing' | 'empty' | 'timeout' }
+  | { readonly kind: 'failed'; readonly why: string }
+
+export interface DnsClient {
+  /** At once from the cache, or a promise that never rejects. `name` is normalised. */
+  query(name: string, family: Family): Answer | Promise<Answer>
+  readonly counts: () => { readonly cached: number; readonly underWay: number }
+}
+
+export interface DnsClientSettings {
+  /** `address:port`; the system's own where absent */
+  readonly servers?: readonly string[]
+  /** first try; the second takes as long again, doubled */
+  readonly timeoutMs?: number
+  readonly tries?: number
+  readonly maxCached?: number
+  readonly maxUnderWay?: number
+  /** monotonic, ms */
+  readonly now?: () => number
+}
+
+/** How long answers are kept, in seconds: what servers say, within limits; bad answers by our own measure (RFC 2308 section 5
+ *  allows up to three hours for names that do not exist, and five minutes for failures in section 7). */
+const TTL = Object.freeze({ least: 5, most: 3_600, missing: 30, failed: 2 })
+
+const MISSING_CODES = new Set(['ENOTFOUND', 'EBADNAME'])
+const TIMEOUT_CODES = new Set(['ETIMEOUT', 'ECANCELLED'])
+
+export function createDnsClient(settings: DnsClientSettings = {}): DnsClient {
+  const { maxUnderWay = 1_000, now = () => performance.now() } = settings
+  const resolver = new Resolver({ timeout: settings.timeoutMs ?? 1_500, tries: settings.tries ?? 2 })
+  if (settings.servers !== undefined) resolver.setServers(settings.servers)
+  const cache = lru<{ readonly answer: Answer; readonly until: number }>(settings.maxCached ?? 10_000)
+  const underWay = new Map<string, Promise<Answer>>()
+
+  async function ask(name: string, family: Family, key: string): Promise<Answer> {
+    const { answer, ttl } = await askServers(resolver, name, family)
+    cache.set(key, { answer, until: now() + ttl * 1_000 })
+    underWay.delete(key)
+    return answer
+  }
+
+  return {
+    query(name, family) {
+      const key = `${name} ${family}`
+      const cached = cache.get(key)
+      if (cached !== undefined && cached.until > now()) return cached.answer
+      const asked = underWay.get(key)
+      if (asked !== undefined) return asked
+      if (underWay.size >= maxUnderWay)
+        return { kind: 'failed', why: `${maxUnderWay} names are being looked up already` }
+      const asking = ask(name, family, key)
+      underWay.set(key, asking)
+      return asking
+    },
+    counts: () => ({ cached: cache.size, underWay: underWay.size }),
+  }
+}
+
+async function askServers(
+  resolver: Resolver,
+  name: string,
+  family: Family,
+): Promise<{ readonly answer: Answer; readonly ttl: number }> {
+  try {
+    const records = await (family === 4
+      ? resolver.resolve4(name, { ttl: true })
+      : resolver.resolve6(name, { ttl: true }))
+    const addresses = records.flatMap(({ address }) => parseIp(address) ?? []).map(unmapIp)
+    const ttl = Math.min(...records.map((record) => record.ttl))
+    return { answer: { kind: 'addresses', addresses }, ttl: Math.min(Math.max(ttl, TTL.least), TTL.most) }
+  } catch (thrown) {
+    const code = (thrown as NodeJS.ErrnoException).code ?? ''
+    if (MISSING_CODES.has(code)) return { answer: { kind: 'missing' }, ttl: TTL.missing }
+    if (code === 'ENODATA') return { answer: { kind: 'empty' }, ttl: TTL.missing }
+    if (TIMEOUT_CODES.has(code)) return { answer: { kind: 'timeout' }, ttl: TTL.failed }
+    return { answer: { kind: 'failed', why: describeFailure(code) }, ttl: TTL.failed }
+  }
+}
+
+function describeFailure(code: string): string {
+  switch (code) {
+    case 'ESERVFAIL':
+      return 'the name server failed (SERVFAIL)'
+    case 'EREFUSED':
+      return 'the name server refused the question'
+    case 'ECONNREFUSED':
+      return 'no name server is listening where this machine looks for one'
+    case 'EBADRESP':
+    case 'EFORMERR':
+      return 'the name server answered with something that is not DNS'
+    default:
+      return `the look-up failed (${code || 'unknown reason'})`
+  }
+}

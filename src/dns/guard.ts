@@ -1,0 +1,100 @@
+// May a connection go to this address? Keeps the proxy from being used against the lab itself, against the machine it runs on
+// and against the network around it (SS-01 … SS-05). Decides on addresses only, after resolution; egress rules never block.
+
+import type { GuardSettings } from '../config/lab-config.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
+import { containsIp } from '../net/cidr.ts'
+import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
+import { equalIp, type Ip, unmapIp } from '../net/ip.ts'
+import { type AddressClass, classifyAddress, embeddedIpv4 } from './address-class.ts'
+
+export interface GuardFacts {
+  readonly settings: GuardSettings
+  /** where the proxy and the API listen; origins of the lab are no part of it */
+  readonly ownListeners: readonly Endpoint[]
+  /** is it one of this machine's interface addresses (loopback is known without asking) */
+  readonly isLocal: (address: Ip) => boolean
+}
+
+export interface GuardedDestination {
+  /** as policy sees it */
+  readonly destination: Endpoint
+  /** as it would be dialled */
+  readonly dial: Endpoint
+  /** the configuration maps it: the stand-in may be local, that is what it is for */
+  readonly configured: boolean
+}
+
+/** Why nobody, or not this client, may connect there; `undefined` when it is fine. In this order: the lab's own listeners
+ *  (nothing opens those), `deny`, what the configuration maps, `allow`, forbidden kinds of addresses, and what is local:
+ *  for clients on this machine only (profile `lab`) or for nobody (`strict`). */
+export function refusalOf(target: GuardedDestination, client: Ip, facts: GuardFacts): GatewayError | undefined {
+  const { settings } = facts
+  if (reachesOwnListener(target, facts)) {
+    return refusal(
+      'guard.own_listener',
+      target,
+      'is a port of the lab itself, which cannot be reached through the proxy',
+    )
+  }
+  const addresses = [target.destination.ip, target.dial.ip, embeddedIpv4(target.dial.ip) ?? target.dial.ip]
+  if (settings.deny.some((prefix) => addresses.some((address) => containsIp(prefix, address)))) {
+    return refusal('guard.forbidden_destination', target, 'is in `guard.deny`')
+  }
+  if (target.configured || settings.allow.some((prefix) => containsIp(prefix, target.dial.ip))) return undefined
+
+  const what = classifyAddress(target.dial.ip)
+  switch (what.kind) {
+    case 'public':
+      return undefined
+    case 'forbidden':
+      return refusal('guard.forbidden_destination', target, `is ${what.what}; \`guard.allow\` can permit it`)
+    default:
+      return localRefusal(target, what, client, settings)
+  }
+}
+
+function localRefusal(
+  target: GuardedDestination,
+  { what }: Exclude<AddressClass, { kind: 'public' }>,
+  client: Ip,
+  settings: GuardSettings,
+): GatewayError | undefined {
+  if (settings.profile === 'strict') {
+    return refusal('guard.forbidden_destination', target, `is ${what}, and the guard's profile is strict`)
+  }
+  if (classifyAddress(unmapIp(client)).kind === 'loopback') return undefined
+  return refusal('guard.forbidden_destination', target, `is ${what}, which only clients on this machine may reach`)
+}
+
+/** A literal local address with the port of an own listener counts even where nothing listens on exactly that address: which
+ *  of them do is nobody's business outside. A configured stand-in is only refused where a listener really is. */
+function reachesOwnListener({ dial, configured }: GuardedDestination, { ownListeners, isLocal }: GuardFacts): boolean {
+  const dialled = unmapIp(dial.ip)
+  return ownListeners.some((listener) => {
+    if (listener.port !== dial.port) return false
+    if (equalIp(unmapIp(listener.ip), dialled)) return true
+    const local = isThisHost(dialled) || isLocal(dialled)
+    return local && (!configured || isUnspecified(listener.ip))
+  })
+}
+
+/** Loopback, or unspecified, which the kernel takes for loopback. */
+function isThisHost(address: Ip): boolean {
+  return classifyAddress(address).kind === 'loopback' || isUnspecified(address)
+}
+
+function isUnspecified(address: Ip): boolean {
+  return address.words.every((word) => word === 0)
+}
+
+function refusal(
+  code: 'guard.own_listener' | 'guard.forbidden_destination',
+  { destination, dial }: GuardedDestination,
+  predicate: string,
+): GatewayError {
+  const shown = formatEndpoint(destination)
+  const real = formatEndpoint(dial)
+  const which = shown === real ? `\`${shown}\`` : `\`${shown}\` (really \`${real}\`)`
+  return new GatewayError(code, `${which} ${predicate}`)
+}

@@ -1,0 +1,131 @@
+// Target in, candidate addresses out, in the order to try them: what the configuration maps, the machine's hosts file, then DNS.
+// Each address is checked by the guard, and what is answered here is what gets dialled: nothing resolves twice (SS-03).
+
+import type { Destination, DestinationAddress } from '../config/lab-config.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { Target } from '../net/endpoint.ts'
+import { type Family, type Ip, ip } from '../net/ip.ts'
+import type { Place } from '../policy/place.ts'
+import type { Candidate, Ports, ResolveOptions } from '../proxy/ports.ts'
+import type { DnsClient } from './dns-client.ts'
+import { type GuardFacts, refusalOf } from './guard.ts'
+import type { HostsFile } from './hosts-file.ts'
+import { lookUpBoth, lookUpOne } from './look-up.ts'
+
+export interface ResolverFacts {
+  readonly destinations: readonly Destination[]
+  readonly hosts: HostsFile
+  readonly dns: DnsClient
+  readonly guard: GuardFacts
+  readonly placeOf: (address: Ip) => Place | undefined
+  /** is the address in Cloudflare's published ranges ([E5]) */
+  readonly isProxiedByCloudflare: (address: Ip) => boolean
+}
+
+const LOOPBACK = Object.freeze([ip('::1'), ip('127.0.0.1')])
+
+/** The `resolve` of the pipeline. Answers at once unless DNS has to be asked. Throws GatewayError `name.not_found`, `.failed`,
+ *  `.timeout`, `guard.*`, `egress.no_matching_family`, or the reason of the signal. */
+export function createResolver(facts: ResolverFacts): Ports['resolve'] {
+  const byName = new Map<string, readonly Mapped[]>()
+  const byAddress = new Map<string, Mapped>()
+  for (const destination of facts.destinations) {
+    const mapped = destination.addresses.map((address) => ({ destination, address }))
+    if (destination.name !== undefined) byName.set(destination.name.toLowerCase(), mapped)
+    for (const each of mapped)
+      if (!byAddress.has(each.address.public.text)) byAddress.set(each.address.public.text, each)
+  }
+
+  /** What is known without asking anybody; `undefined`: ask DNS. */
+  function knownAddresses(target: Target): readonly Found[] | undefined {
+    if (target.kind === 'ip') return [target.ip].map(withMapping)
+    const { name } = target
+    const configured = byName.get(name)
+    if (configured !== undefined) return configured.map((mapped) => ({ ip: mapped.address.public, mapped }))
+    // RFC 6761 sections 6.3 and 6.4
+    if (name === 'localhost' || name.endsWith('.localhost')) return LOOPBACK.map(withMapping)
+    if (name === 'invalid' || name.endsWith('.invalid')) throw notFound(name)
+    return facts.hosts.get(name)?.map(withMapping)
+  }
+
+  function withMapping(address: Ip): Found {
+    const mapped = byAddress.get(address.text)
+    return mapped === undefined ? { ip: address } : { ip: address, mapped }
+  }
+
+  function candidatesOf(target: Target, found: readonly Found[], options: ResolveOptions): readonly Candidate[] {
+    const { family } = options
+    const fitting = family === undefined ? found : found.filter((each) => each.ip.family === family)
+    if (fitting.length === 0) throw noSuchFamily(target, family)
+    const refusals: GatewayError[] = []
+    const candidates = interleave(fitting).flatMap((each) => {
+      const candidate = candidateOf(each, target.port, facts)
+      const refusal = refusalOf({ ...candidate, configured: each.mapped !== undefined }, options.peer.ip, facts.guard)
+      if (refusal === undefined) return [candidate]
+      refusals.push(refusal)
+      return []
+    })
+    const [refusal] = refusals
+    if (candidates.length === 0 && refusal !== undefined) throw refusal
+    return candidates
+  }
+
+  async function fromDns(target: Target & { kind: 'name' }, options: ResolveOptions): Promise<readonly Candidate[]> {
+    const { family, signal } = options
+    const addresses = await (family === undefined
+      ? lookUpBoth(facts.dns, target.name, signal)
+      : lookUpOne(facts.dns, target.name, family, signal))
+    return candidatesOf(target, addresses.map(withMapping), options)
+  }
+
+  return (target, options) => {
+    const known = knownAddresses(target)
+    if (known !== undefined) return candidatesOf(target, known, options)
+    if (target.kind === 'ip') throw new GatewayError('internal.invariant', 'an address needs no look-up')
+    return fromDns(target, options)
+  }
+}
+
+interface Mapped {
+  readonly destination: Destination
+  readonly address: DestinationAddress
+}
+
+/** A public address, and what the configuration says about it. */
+interface Found {
+  readonly ip: Ip
+  readonly mapped?: Mapped
+}
+
+function candidateOf({ ip: address, mapped }: Found, port: number, facts: ResolverFacts): Candidate {
+  const destination = { ip: address, port }
+  const place = mapped?.destination.place ?? facts.placeOf(address)
+  return {
+    destination,
+    dial:
+      mapped === undefined ? destination : { ip: mapped.address.standIn, port: mapped.address.ports.get(port) ?? port },
+    proxiedByCloudflare: mapped?.destination.proxiedByCloudflare === true || facts.isProxiedByCloudflare(address),
+    ...(place === undefined ? {} : { place }),
+  }
+}
+
+/** IPv6 first, then the families in turn, each in its own order (RFC 8305 section 4; [E3]). */
+function interleave(found: readonly Found[]): Found[] {
+  const six = found.filter((each) => each.ip.family === 6)
+  const four = found.filter((each) => each.ip.family === 4)
+  const turns = Math.max(six.length, four.length)
+  return Array.from({ length: turns }, (_, turn) => [six[turn], four[turn]])
+    .flat()
+    .filter((each) => each !== undefined)
+}
+
+function notFound(name: string): GatewayError {
+  return new GatewayError('name.not_found', `there is no host \`${name}\``)
+}
+
+function noSuchFamily(target: Target, family: Family | undefined): GatewayError {
+  const host = target.kind === 'ip' ? target.ip.text : target.name
+  const what =
+    family === undefined ? 'no address' : `no IPv${family} address, and the connection is to use IPv${family} only`
+  return new GatewayError('egress.no_matching_family', `\`${host}\` has ${what}`)
+}
