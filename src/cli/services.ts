@@ -3,9 +3,10 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
 import type { Issue } from '../errors/issue.ts'
-import type { Endpoint, Target } from '../net/endpoint.ts'
+import type { Endpoint } from '../net/endpoint.ts'
+import type { Flow } from '../policy/flow.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
-import type { DialAttempt } from '../proxy/ports.ts'
+import type { Candidate } from '../proxy/ports.ts'
 
 export interface Services {
   readonly version: string
@@ -42,12 +43,16 @@ export interface Desk {
   readonly config: LabConfig
   readonly issues: readonly Issue[]
   readonly snapshot: LabSnapshot
-  /** What the proxy would make of this arrival, were its password right: one attempt per address, in dial order.
+  /** What the proxy would make of this arrival, were its password right: one flow per address, in dial order.
    *  Throws GatewayError as the proxy would. */
-  readonly attempts: (arrival: Arrival) => Promise<readonly DialAttempt[]>
-  /** Is this the user's password? False for nobody's. */
-  readonly isPassword: (email: string, password: string) => Promise<boolean>
+  readonly flowsOf: (arrival: Arrival) => Promise<readonly HypotheticalFlow[]>
   readonly close: () => void
+}
+
+/** What would be decided on, and the address bytes would really go to. */
+export interface HypotheticalFlow {
+  readonly flow: Flow
+  readonly candidate: Candidate
 }
 
 export interface StartOptions {
@@ -75,8 +80,8 @@ export interface ProxyRequest {
   readonly proxy: { readonly host: string; readonly port: number }
   readonly username?: string
   readonly password?: string
-  readonly target: Target
-  readonly path: string
+  /** `http://…` */
+  readonly url: string
 }
 
 export interface ProxyAnswer {

@@ -5,8 +5,8 @@ import type { Command } from 'commander'
 import type { Io } from './io.ts'
 import type { Services } from './services.ts'
 
-/** 0: good. 1: the checked thing is not good. Bad input and usage (2) are thrown as InputError. */
-export type ExitCode = 0 | 1 | 130 | 143
+/** 0: good. 1: the checked thing is not good. 2: bad input, usually thrown as InputError instead. 130, 143: signals. */
+export type ExitCode = 0 | 1 | 2 | 130 | 143
 
 export interface VerbContext {
   readonly io: Io

@@ -68,7 +68,10 @@ export interface Ports {
   readonly resolve: (target: Target, options: ResolveOptions) => readonly Candidate[] | Promise<readonly Candidate[]>
   /** Facts about names and addresses that the flow needs beside its candidate. */
   readonly placeOf: (address: Ip) => Place | undefined
-  readonly categoriesOf: (target: Target) => {
+  readonly categoriesOf: (
+    target: Target,
+    address: Ip,
+  ) => {
     readonly contentCategories: readonly number[]
     readonly applications: readonly number[]
   }

@@ -1,9 +1,10 @@
 // From documents to the compiled ruleset of a snapshot. Pure.
 
 import type { LabState } from '../config/lab-state.ts'
+import { ChangeError } from '../errors/change-error.ts'
 import type { Account } from '../policy/account.ts'
 import type { Rule } from '../policy/rule.ts'
-import type { Ruleset } from '../policy/ruleset.ts'
+import { compileRuleset, type Ruleset } from '../policy/ruleset.ts'
 
 /** The live rules in the order they are looked at ([R2]). */
 export function liveRules(state: LabState): readonly Rule[] {
@@ -11,12 +12,21 @@ export function liveRules(state: LabState): readonly Rule[] {
   return live.sort((a, b) => a.precedence - b.precedence)
 }
 
-/** The ruleset of a state. Throws ChangeError `change.expression` for a rule that does not compile. */
-export function compileRules(state: LabState, _account: Account): Ruleset {
-  return Object.freeze({ rules: liveRules(state) })
+/** The ruleset of a state; `before` is taken over as far as it goes. Throws ChangeError `change.expression`, with the
+ *  language's own drawing, for a rule that does not compile. */
+export function compileRules(state: LabState, account: Account, before?: CompiledFrom): Ruleset {
+  if (before !== undefined && before.state.rule === state.rule && before.state.setting === state.setting) {
+    return before.state.list === state.list ? before.ruleset : before.ruleset.withLists(account.lists)
+  }
+  const { ruleset, problems } = compileRuleset(liveRules(state), account.lists, account.settings)
+  const errors = problems.filter(({ severity }) => severity === 'error')
+  const [first] = errors
+  if (first === undefined) return ruleset
+  const details = errors.map(({ rule, slot, span, code, message }) => ({ rule: rule.id, slot, span, code, message }))
+  throw new ChangeError('change.expression', first.drawing ?? first.message, { details: { problems: details } })
 }
 
-/** Would both states compile to the same ruleset? Then the old one is kept, and a change of anything else is instant. */
-export function sameInputs(before: LabState, after: LabState): boolean {
-  return before.rule === after.rule && before.list === after.list && before.setting === after.setting
+interface CompiledFrom {
+  readonly state: LabState
+  readonly ruleset: Ruleset
 }

@@ -2,8 +2,23 @@
 
 import type { RegisterVerb } from '../verb.ts'
 import { registerCa } from './ca.ts'
+import { registerCheck } from './check.ts'
 import { registerColo } from './colo.ts'
+import { registerExpr } from './expr.ts'
+import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
+import { registerStart } from './start.ts'
+import { registerVerify } from './verify.ts'
 import { registerVnet } from './vnet.ts'
 
-export const VERBS: readonly RegisterVerb[] = [registerColo, registerVnet, registerGeofeed, registerCa]
+export const VERBS: readonly RegisterVerb[] = [
+  registerStart,
+  registerCheck,
+  registerVerify,
+  registerFmt,
+  registerExpr,
+  registerColo,
+  registerVnet,
+  registerGeofeed,
+  registerCa,
+]

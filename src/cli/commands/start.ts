@@ -1,0 +1,32 @@
+// `start`: runs the lab until it is told to stop, and tells newcomers what to try.
+
+import { paintFor } from '../paint.ts'
+import type { RegisterVerb } from '../verb.ts'
+import { DEFAULT_STATE, withConfig } from '../verb.ts'
+import { welcome } from '../welcome.ts'
+
+interface Options {
+  readonly config: string
+  readonly state: string
+  readonly ephemeral: boolean
+}
+
+export const registerStart: RegisterVerb = (program, { io, services, action }) => {
+  withConfig(program.command('start'))
+    .description('runs the lab: proxy listeners and test origins')
+    .option('--state <dir>', 'folder for everything changed at run time, and the session log', DEFAULT_STATE)
+    .option('--ephemeral', 'keep all of that in memory', false)
+    .action(
+      action(async ({ config: configFile, state, ephemeral }: Options) => {
+        const colour = io.stdout.isTerminal && (io.env.NO_COLOR ?? '') === ''
+        const lab = await services.startLab({
+          configFile,
+          state,
+          ephemeral,
+          sessionsTo: { form: io.stdout.isTerminal ? 'line' : 'ndjson', colour },
+        })
+        io.stderr.write(await welcome(lab, paintFor(io, io.stderr)))
+        return services.runUntilSignal(lab)
+      }),
+    )
+}

@@ -1,0 +1,44 @@
+// Which content categories and applications a destination has, by the configuration's table: by its name, any parent
+// domain of it, or its address.
+
+import { containsIp } from '../net/cidr.ts'
+import type { Target } from '../net/endpoint.ts'
+import type { Ip } from '../net/ip.ts'
+import type { Category } from './lab-config.ts'
+
+export interface Categories {
+  readonly contentCategories: readonly number[]
+  readonly applications: readonly number[]
+}
+
+const NONE: Categories = Object.freeze({ contentCategories: [], applications: [] })
+
+/** A look-up over the table; every entry that fits counts, each number once. */
+export function createCategoryTable(entries: readonly Category[]): (target: Target, address: Ip) => Categories {
+  if (entries.length === 0) return () => NONE
+  const byHost = Map.groupBy(
+    entries.filter(({ host }) => host !== undefined),
+    ({ host = '' }) => host.toLowerCase(),
+  )
+  const networks = entries.filter(({ network }) => network !== undefined)
+  return (target, address) => {
+    const fitting = [
+      ...(target.kind === 'name' ? domainsOf(target.name).flatMap((domain) => byHost.get(domain) ?? []) : []),
+      ...networks.filter(({ network }) => network !== undefined && containsIp(network, address)),
+    ]
+    if (fitting.length === 0) return NONE
+    return {
+      contentCategories: distinct(fitting.flatMap((entry) => entry.contentCategories)),
+      applications: distinct(fitting.flatMap((entry) => entry.applications)),
+    }
+  }
+}
+
+function domainsOf(name: string): string[] {
+  const labels = name.split('.')
+  return labels.map((_, at) => labels.slice(at).join('.'))
+}
+
+function distinct(numbers: readonly number[]): readonly number[] {
+  return [...new Set(numbers)]
+}

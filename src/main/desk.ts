@@ -1,0 +1,64 @@
+// The lab at a desk: configuration, state and everything that decides, for verbs that ask without traffic. The very same
+// parts the proxy uses, minus sockets.
+
+import type { Desk, DeskOptions, HypotheticalFlow } from '../cli/services.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import type { Issue } from '../errors/issue.ts'
+import type { Arrival } from '../proxy/arrival.ts'
+import { flowsOf } from '../proxy/connection.ts'
+import { readJournal } from '../store/sqlite-journal.ts'
+import { createStore, type Store } from '../store/store.ts'
+import { configuredEndpoints } from './own-endpoints.ts'
+import { readConfig } from './read-config.ts'
+import { createWorld, type World } from './world.ts'
+
+/** Opens a desk on a configuration and, where a folder is named, on what was changed at run time; both stay as they are.
+ *  Throws an InputError. */
+export async function openDesk({ configFile, state, colosDown = [] }: DeskOptions): Promise<Desk> {
+  const { config, issues } = readConfig(configFile)
+  const notices: Issue[] = [...issues]
+  const onNotice = (notice: Issue) => void notices.push(notice)
+  const store = createStore(config, { onNotice, ...(state === undefined ? {} : { journal: readJournal(state) }) })
+  for (const code of colosDown) store.setColoDown(code, true)
+  const world = await createWorld({ config, store, ownListeners: configuredEndpoints(config), onNotice })
+  return deskOver({ config, issues: notices, store, world, close: () => closeAll(world, store) })
+}
+
+interface DeskParts {
+  readonly config: LabConfig
+  readonly issues: readonly Issue[]
+  readonly store: Store
+  readonly world: World
+  readonly close: () => void
+}
+
+/** A desk over parts that somebody else may be using too. */
+export function deskOver({ config, issues, store, world, close }: DeskParts): Desk {
+  const { ports } = world
+  return {
+    config,
+    issues,
+    get snapshot() {
+      return store.current()
+    },
+    flowsOf: async (arrival) => hypotheticalFlows(arrival, store, ports),
+    close,
+  }
+}
+
+async function hypotheticalFlows(arrival: Arrival, store: Store, ports: World['ports']): Promise<HypotheticalFlow[]> {
+  const persona = await ports.identify(arrival, store.current())
+  const candidates = await ports.resolve(arrival.target, {
+    transport: arrival.transport,
+    peer: arrival.peer,
+    virtualNetworkId: persona.virtualNetworkId,
+    signal: AbortSignal.timeout(10_000),
+    ...(persona.family === undefined ? {} : { family: persona.family }),
+  })
+  return flowsOf(ports, arrival, persona, candidates)
+}
+
+function closeAll(world: World, store: Store): void {
+  world.close()
+  store.close()
+}

@@ -1,0 +1,35 @@
+// The streams of this process as verbs want them.
+
+import { once } from 'node:events'
+import type { WriteStream } from 'node:tty'
+import type { Io, Output } from '../cli/io.ts'
+
+/** A reader of standard output that went away (`| head -1`) ends a verb quietly; it must not end a running lab, which
+ *  therefore writes its sessions through a queue of its own (RS-08). */
+export function processIo(): Io {
+  process.stdin.setEncoding('utf8')
+  return {
+    stdin: process.stdin,
+    stdout: output(process.stdout),
+    stderr: output(process.stderr),
+    env: process.env,
+  }
+}
+
+function output(stream: WriteStream): Output {
+  let gone = false
+  stream.on('error', () => {
+    gone = true
+    process.stdin.destroy()
+  })
+  return {
+    write: (text) => {
+      if (!gone) stream.write(text)
+    },
+    drained: async () => {
+      if (!gone && stream.writableNeedDrain) await Promise.race([once(stream, 'drain'), once(stream, 'close')])
+    },
+    isTerminal: stream.isTTY === true,
+    columns: stream.columns ?? 80,
+  }
+}

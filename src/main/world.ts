@@ -1,0 +1,101 @@
+// What the running lab and a desk (`explain`) have in common: everything that turns a knock at a door into flows. No
+// listener, no outgoing socket.
+
+import { networkInterfaces } from 'node:os'
+import { createCategoryTable } from '../config/category-table.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import { createDnsClient, type DnsClient } from '../dns/dns-client.ts'
+import type { HostsFile } from '../dns/hosts-file.ts'
+import { readHostsFile } from '../dns/hosts-file.ts'
+import { createResolver } from '../dns/resolver.ts'
+import type { Issue } from '../errors/issue.ts'
+import { isProxiedByCloudflare } from '../geo/cloudflare-ranges.ts'
+import { bundledGeoSources, type GeoDatabase, openGeoDatabase } from '../geo/database.ts'
+import { createIdentifier, type Identifier } from '../identity/identify.ts'
+import type { Endpoint } from '../net/endpoint.ts'
+import { equalIp, type Ip, parseIp } from '../net/ip.ts'
+import type { Ports } from '../proxy/ports.ts'
+import type { Store } from '../store/store.ts'
+
+export interface World {
+  readonly geo: GeoDatabase
+  readonly identifier: Identifier
+  readonly ports: Pick<Ports, 'snapshots' | 'identify' | 'resolve' | 'placeOf' | 'categoriesOf'>
+  /** Takes a newly read configuration in: people, names, categories. */
+  replaceConfig(config: LabConfig): void
+  close(): void
+}
+
+export interface WorldOptions {
+  readonly config: LabConfig
+  readonly store: Store
+  /** where the proxy and the API listen, filled in as they come up; the guard keeps connections away from there */
+  readonly ownListeners: readonly Endpoint[]
+  readonly onNotice: (notice: Issue) => void
+}
+
+/** Opens the geo database and puts the parts together. Throws an InputError for a missing database. */
+export async function createWorld({ config, store, ownListeners, onNotice }: WorldOptions): Promise<World> {
+  const hosts = await readHostsFile()
+  const sources = config.geo.databases.map((path) => ({ path }))
+  const geo = openGeoDatabase(sources.length > 0 ? sources : bundledGeoSources(), { onWarning: onNotice })
+  const { placeOf } = geo
+  const identifier = createIdentifier({
+    people: config,
+    placeOf,
+    chosenVirtualNetwork: ({ email }) => choiceOf(store, email),
+  })
+  const dns = createDnsClient()
+  const resolverFor = (current: LabConfig) =>
+    createResolver(resolverFacts(current, { hosts, dns, placeOf, ownListeners }))
+  let resolve = resolverFor(config)
+  let categoriesOf = createCategoryTable(config.categories)
+  return {
+    geo,
+    identifier,
+    ports: {
+      snapshots: store,
+      identify: (knock, snapshot) => identifier.identify(knock, snapshot),
+      resolve: (target, options) => resolve(target, options),
+      placeOf,
+      categoriesOf: (target, address) => categoriesOf(target, address),
+    },
+    replaceConfig(current) {
+      identifier.replacePeople(current)
+      resolve = resolverFor(current)
+      categoriesOf = createCategoryTable(current.categories)
+    },
+    close: () => geo.close(),
+  }
+}
+
+interface ResolverParts {
+  readonly hosts: HostsFile
+  readonly dns: DnsClient
+  readonly placeOf: GeoDatabase['placeOf']
+  readonly ownListeners: readonly Endpoint[]
+}
+
+function resolverFacts({ destinations, guard, geo }: LabConfig, { ownListeners, ...parts }: ResolverParts) {
+  return {
+    ...parts,
+    destinations,
+    guard: { settings: guard, ownListeners, isLocal: isInterfaceAddress },
+    isProxiedByCloudflare: (address: Ip) => isProxiedByCloudflare(address, geo.proxiedByCloudflare),
+  }
+}
+
+/** The person's choice made at run time; null: the default was chosen; undefined: none was made. */
+function choiceOf(store: Store, email: string): string | null | undefined {
+  const choice = store.current().state.choice.get(email.toLowerCase())
+  return choice === undefined || choice.deletedAt !== null ? undefined : choice.value.virtualNetworkId
+}
+
+function isInterfaceAddress(address: Ip): boolean {
+  return Object.values(networkInterfaces()).some((entries) =>
+    entries?.some(({ address: text }) => {
+      const own = parseIp(text.replace(/%.*$/, ''))
+      return own !== undefined && equalIp(own, address)
+    }),
+  )
+}

@@ -1,0 +1,110 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { run } from './run.ts'
+
+let folder: string
+const path = (name: string) => join(folder, name)
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'egresslab-fmt-'))
+  writeFileSync(path('tidy.yaml'), 'rules:\n  - name: Tidy\n    traffic: net.dst.port in {80 443}\n')
+  writeFileSync(
+    path('untidy.yaml'),
+    [
+      '- name: Untidy',
+      '  traffic: net.dst.port   in {80  443}',
+      '  identity: >-',
+      '    not (identity.email == "a@b.test")',
+      '- name: Tidy',
+      '  traffic: net.protocol == "tcp"',
+      '',
+    ].join('\n'),
+  )
+  writeFileSync(
+    path('broken.yaml'),
+    'rules:\n  - name: Broken\n    traffic: net.dst.prt == 80\n  - name: Also\n    identity: "net.dst.port == 80"\n',
+  )
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+test('prints every expression of the rules of a file in normal form, and leaves the file alone', async () => {
+  const before = readFileSync(path('untidy.yaml'), 'utf8')
+  expect(await run(['fmt', path('untidy.yaml')])).toEqual({
+    code: 0,
+    stderr: '',
+    stdout: [
+      '# Untidy',
+      'traffic: net.dst.port in {80 443}',
+      'identity: not(identity.email == "a@b.test")',
+      '',
+      '# Tidy',
+      'traffic: net.protocol == "tcp"',
+      '',
+    ].join('\n'),
+  })
+  expect(readFileSync(path('untidy.yaml'), 'utf8')).toBe(before)
+})
+
+test('--check says what would change and where, and exits 1', async () => {
+  expect(await run(['fmt', '--check', path('untidy.yaml')])).toEqual({
+    code: 1,
+    stderr: '',
+    stdout: [
+      `${path('untidy.yaml')}:2:12`,
+      '- net.dst.port   in {80  443}',
+      '+ net.dst.port in {80 443}',
+      `${path('untidy.yaml')}:4:5`,
+      '- not (identity.email == "a@b.test")',
+      '+ not(identity.email == "a@b.test")',
+      '',
+    ].join('\n'),
+  })
+})
+
+test('--check is silent and good where nothing would change', async () => {
+  expect(await run(['fmt', '--check', path('tidy.yaml')])).toEqual({ code: 0, stderr: '', stdout: '' })
+})
+
+test('the shipped rules are in normal form', async () => {
+  expect(await run(['fmt', '--check'])).toEqual({ code: 0, stderr: '', stdout: '' })
+})
+
+test('reads expressions from standard input, plain or as JSON, one per line', async () => {
+  const stdin = 'net.dst.port   == 80\n{"id": 1, "expr": "not  (net.protocol == \\"udp\\")"}\n'
+  expect(await run(['fmt', '-'], { stdin })).toEqual({
+    code: 0,
+    stderr: '',
+    stdout: 'net.dst.port == 80\nnot(net.protocol == "udp")\n',
+  })
+})
+
+test('every broken expression is listed with its place and drawn with a caret; the exit code is 2', async () => {
+  const { code, stdout, stderr } = await run(['fmt', path('broken.yaml'), '-'], { stdin: 'net.dst.port ==\n' })
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain(`${path('broken.yaml')}:3:14: error: `)
+  expect(stderr).toContain(`${path('broken.yaml')}:5:16: error: `)
+  expect(stderr).toContain('standard input:1:')
+  expect(stderr).toMatch(/\n +net\.dst\.prt == 80\n +\^{11} /)
+  expect(stderr).toMatch(/^3 errors$/m)
+})
+
+test('a file that is not there is an input error', async () => {
+  const { code, stderr } = await run(['fmt', path('none.yaml')])
+  expect(code).toBe(2)
+  expect(stderr).toContain('there is no such file')
+})
+
+test('--json gives every expression as data', async () => {
+  const { stdout } = await run(['fmt', '--json', path('tidy.yaml')])
+  expect(JSON.parse(stdout)).toEqual([
+    {
+      at: `${path('tidy.yaml')}:3:14`,
+      rule: 'Tidy',
+      expression: 'traffic',
+      source: 'net.dst.port in {80 443}',
+      normal: 'net.dst.port in {80 443}',
+      changed: false,
+    },
+  ])
+})
