@@ -16,7 +16,7 @@ import { ChangeError } from '../errors/change-error.ts'
 import type { Issue } from '../errors/issue.ts'
 import { COLOS } from '../policy/colos.ts'
 import { buildAccount } from './build-account.ts'
-import { compileRules, sameInputs } from './compile-rules.ts'
+import { compileRules } from './compile-rules.ts'
 import { createDraft, type WorkingDraft } from './draft.ts'
 import { checkState } from './invariants.ts'
 import { type Journal, memoryJournal, type Row, type RowChange } from './journal.ts'
@@ -218,8 +218,7 @@ class LabStore implements Store {
     checkState(state, config.dedicatedIps)
     const account = buildAccount(config, state)
     const before = this.#snapshot as LabSnapshot | undefined
-    const sameRules = before !== undefined && sameInputs(before.state, state) && config === this.#config
-    const ruleset = sameRules ? before.ruleset : compileRules(state, account)
+    const ruleset = compileRules(state, account, config === this.#config ? before : undefined)
     return Object.freeze({ revision, account, ruleset, state })
   }
 

@@ -1,0 +1,36 @@
+// `/accounts` and what clients ask before anything else: the lab has one account, and the token is good.
+
+import { listOf, ok } from '../answer.ts'
+import { PAGING, pagingOf } from '../query.ts'
+import type { Call, Route } from '../route.ts'
+
+export const ACCOUNT_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/client/v4/accounts',
+    summary: "the lab's one account",
+    access: 'token',
+    query: PAGING,
+    handle: (call) => listOf([account(call)], pagingOf(call.query)),
+  },
+  {
+    method: 'GET',
+    path: '/client/v4/accounts/{account_id}',
+    summary: "the lab's one account",
+    access: 'token',
+    handle: (call) => ok(account(call)),
+  },
+  {
+    method: 'GET',
+    path: '/client/v4/user/tokens/verify',
+    summary: 'says that the token is good',
+    access: 'token',
+    handle: () => ok({ id: '0'.repeat(32), status: 'active' }),
+  },
+]
+
+function account(call: Call) {
+  const { id, name } = call.ports.plane.current().account
+  const settings = { enforce_twofactor: false, abuse_contact_email: null }
+  return { id, name, type: 'standard', settings, created_on: '2024-01-01T00:00:00.000000Z' }
+}

@@ -1,0 +1,185 @@
+// `/gateway/configuration`, `/gateway/logging` and `/devices/settings`: what the lab acts on goes to its settings, the
+// rest is kept and returned.
+
+import type { Draft, Json, JsonObject } from '../../config/lab-state.ts'
+import type { AccountSettings } from '../../policy/account.ts'
+import { ok } from '../answer.ts'
+import type { Call, Route } from '../route.ts'
+import { ANY_OBJECT, FLAG, objectOf } from './schemas.ts'
+import { seconds } from './stored.ts'
+
+const GATEWAY = '/client/v4/accounts/{account_id}/gateway'
+const DEVICES = '/client/v4/accounts/{account_id}/devices/settings'
+
+const KEPT = [
+  'activity_log',
+  'antivirus',
+  'app_control_settings',
+  'block_page',
+  'body_scanning',
+  'browser_isolation',
+  'certificate',
+  'custom_certificate',
+  'extended_email_matching',
+  'fips',
+  'inspection',
+  'protocol_detection',
+  'sandbox',
+  'tls_decrypt',
+] as const
+
+const CONFIGURATION = objectOf({
+  settings: {
+    type: ['object', 'null'],
+    additionalProperties: false,
+    properties: {
+      ...Object.fromEntries(KEPT.map((name) => [name, ANY_OBJECT])),
+      max_ttl_secs: { type: ['integer', 'null'] },
+      host_selector: { type: ['object', 'null'], additionalProperties: false, properties: { enabled: FLAG } },
+    },
+  },
+})
+
+const LOGGING = objectOf({ redact_pii: FLAG, settings_by_rule_type: ANY_OBJECT })
+
+/** Cloudflare's name of a proxying switch → ours. */
+const SWITCHES = { gateway_proxy_enabled: 'tcpProxying', gateway_udp_proxy_enabled: 'udpProxying' } as const
+
+const DEVICE_SETTINGS = objectOf({
+  gateway_proxy_enabled: FLAG,
+  gateway_udp_proxy_enabled: FLAG,
+  root_certificate_installation_enabled: FLAG,
+  use_zt_virtual_ip: FLAG,
+  disable_for_time: { type: ['integer', 'null'] },
+  external_emergency_signal_enabled: FLAG,
+  external_emergency_signal_fingerprint: {},
+  external_emergency_signal_interval: {},
+  external_emergency_signal_url: {},
+})
+
+export const CONFIGURATION_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: `${GATEWAY}/configuration`,
+    summary: 'settings of the account; the lab acts on `host_selector`',
+    access: 'token',
+    handle: (call) => ok(configuration(call)),
+  },
+  {
+    method: 'PUT',
+    path: `${GATEWAY}/configuration`,
+    summary: 'replaces all settings; what is left out returns to its default',
+    access: 'token',
+    body: CONFIGURATION,
+    handle: (call) => writeConfiguration(call, {}),
+  },
+  {
+    method: 'PATCH',
+    path: `${GATEWAY}/configuration`,
+    summary: 'replaces those settings that are given',
+    access: 'token',
+    body: CONFIGURATION,
+    handle: (call) => writeConfiguration(call, { ...kept(call, 'configuration'), host_selector: hostSelector(call) }),
+  },
+  {
+    method: 'GET',
+    path: `${GATEWAY}/logging`,
+    summary: 'logging settings; kept, not acted on',
+    access: 'token',
+    handle: (call) => ok(logging(call)),
+  },
+  {
+    method: 'PUT',
+    path: `${GATEWAY}/logging`,
+    summary: 'replaces the logging settings',
+    access: 'token',
+    body: LOGGING,
+    handle: (call) => {
+      const { redact_pii = null, settings_by_rule_type = null } = call.body
+      call.change((draft) => draft.put('keptSettings', { id: 'logging', value: { redact_pii, settings_by_rule_type } }))
+      return ok(logging(call))
+    },
+  },
+  {
+    method: 'GET',
+    path: DEVICES,
+    summary: 'device settings; the lab acts on TCP and UDP proxying',
+    access: 'token',
+    handle: (call) => ok(deviceSettings(call)),
+  },
+  ...(['PUT', 'PATCH'] as const).map(
+    (method): Route => ({
+      method,
+      path: DEVICES,
+      summary: 'turns TCP and UDP proxying on and off',
+      access: 'token',
+      body: DEVICE_SETTINGS,
+      handle: (call) => writeDeviceSettings(call, method === 'PUT'),
+    }),
+  ),
+]
+
+function configuration(call: Call) {
+  const { keptSettings, setting } = call.ports.plane.current().state
+  const parts = [keptSettings.get('configuration'), setting.get('hostSelector')].filter((part) => part !== undefined)
+  const createdAt = Math.min(...parts.map((part) => part.createdAt))
+  const updatedAt = Math.max(...parts.map((part) => part.updatedAt))
+  const settings = { ...kept(call, 'configuration'), host_selector: hostSelector(call) }
+  return { settings, created_at: seconds(createdAt), updated_at: seconds(updatedAt) }
+}
+
+/** Settings as `base` with what the request brings laid over it, one whole setting at a time. */
+function writeConfiguration(call: Call, base: JsonObject) {
+  const sent = call.body.settings
+  const given = typeof sent === 'object' && sent !== null ? (sent as JsonObject) : {}
+  const { host_selector: selector, ...rest } = { ...base, ...given }
+  call.change((draft) => {
+    draft.put('keptSettings', { id: 'configuration', value: rest })
+    putSetting(draft, 'hostSelector', isOn(selector, 'enabled'))
+  })
+  return ok(configuration(call))
+}
+
+function deviceSettings(call: Call) {
+  const { tcpProxying, udpProxying } = call.ports.plane.current().account.settings
+  return {
+    gateway_proxy_enabled: tcpProxying,
+    gateway_udp_proxy_enabled: udpProxying,
+    root_certificate_installation_enabled: false,
+    use_zt_virtual_ip: false,
+    disable_for_time: 0,
+  }
+}
+
+function writeDeviceSettings(call: Call, isWhole: boolean) {
+  call.change((draft) => {
+    for (const [theirs, ours] of Object.entries(SWITCHES)) {
+      const value = call.body[theirs]
+      if (isWhole || typeof value === 'boolean') putSetting(draft, ours, value === true)
+    }
+  })
+  return ok(deviceSettings(call))
+}
+
+/** Writes a setting only where it changes, so that the file keeps owning it otherwise. */
+function putSetting(draft: Draft, id: keyof AccountSettings, value: Json): void {
+  if (draft.get('setting', id)?.value !== value) draft.put('setting', { id, value })
+}
+
+function logging(call: Call) {
+  const rules = { log_all: false, log_blocks: false }
+  const standard = { redact_pii: false, settings_by_rule_type: { dns: rules, http: rules, l4: rules } }
+  return { ...standard, ...kept(call, 'logging') }
+}
+
+function kept(call: Call, id: 'configuration' | 'logging'): JsonObject {
+  return call.ports.plane.current().state.keptSettings.get(id)?.value.value ?? {}
+}
+
+function hostSelector(call: Call): JsonObject {
+  return { enabled: call.ports.plane.current().account.settings.hostSelector }
+}
+
+function isOn(value: Json | undefined, name: string): boolean {
+  return typeof value === 'object' && value !== null && (value as JsonObject)[name] === true
+}

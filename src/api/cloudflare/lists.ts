@@ -1,0 +1,204 @@
+// `/gateway/lists` and their items.
+
+import type { Json, JsonObject, ListItem, Stored } from '../../config/lab-state.ts'
+import { ChangeError } from '../../errors/change-error.ts'
+import { canonicalListName } from '../../expression/list-name.ts'
+import { parseCidr } from '../../net/cidr.ts'
+import { listOf, ok } from '../answer.ts'
+import { invalidField, notFound } from '../api-error.ts'
+import { PAGING, pagingOf, textOf } from '../query.ts'
+import type { Call, Route } from '../route.ts'
+import { idContains, nameContains, SELECTION_PARAMETERS, type Selection, select } from '../select.ts'
+import { NAME, objectOf, TEXT } from './schemas.ts'
+import { find, liveOf, newId, seconds, sentOr, textField, written } from './stored.ts'
+
+const PATH = '/client/v4/accounts/{account_id}/gateway/lists'
+const TYPES = ['SERIAL', 'URL', 'DOMAIN', 'EMAIL', 'IP', 'CATEGORY', 'LOCATION', 'DEVICE', 'AAGUID'] as const
+const MAX_ITEMS = 5000
+
+const ITEM = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['value'],
+  properties: { value: NAME, description: TEXT, created_at: {} },
+} as const
+const ITEMS = { type: ['array', 'null'], maxItems: MAX_ITEMS, items: ITEM } as const
+const SHARED = { name: NAME, description: TEXT, items: ITEMS, count: {}, type: { enum: TYPES } }
+
+const SELECTION: Selection<Stored<'list'>> = {
+  searchIn: ({ value }) => [value.name, value.description],
+  filters: {
+    name: ({ value }, text) => nameContains(value.name, text),
+    id: ({ value }, text) => idContains(value.id, text),
+    type: ({ value }, text) => value.type === text,
+    item_count: ({ value }, text) => String(value.items.length) === text,
+  },
+  orders: {
+    name: { by: ({ value }) => value.name.toLowerCase() },
+    created_at: { by: ({ createdAt }) => createdAt, descends: true },
+    updated_at: { by: ({ updatedAt }) => updatedAt, descends: true },
+    item_count: { by: ({ value }) => value.items.length },
+  },
+  standardOrder: ({ createdAt }) => createdAt,
+}
+
+export const LIST_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: 'lists lists, without their items',
+    access: 'token',
+    query: [{ name: 'type', schema: { enum: TYPES }, description: 'type of list' }, ...SELECTION_PARAMETERS],
+    handle: (call) => {
+      const type = textOf(call.query, 'type')
+      const all = liveOf(call, 'list').filter(({ value }) => type === undefined || value.type === type)
+      return listOf(select(all, call.query, SELECTION).map((list) => summary(list)))
+    },
+  },
+  {
+    method: 'POST',
+    path: PATH,
+    summary: 'creates a list',
+    access: 'token',
+    body: objectOf(SHARED, ['name', 'type']),
+    handle: create,
+  },
+  {
+    method: 'GET',
+    path: `${PATH}/{id}`,
+    summary: 'one list with its items',
+    access: 'token',
+    handle: (call) => ok(full(find(call, 'list', call.params.id ?? '', 'list'))),
+  },
+  {
+    method: 'PUT',
+    path: `${PATH}/{id}`,
+    summary: 'replaces name and description, and the items where some are given',
+    access: 'token',
+    body: objectOf(SHARED, ['name']),
+    handle: replace,
+  },
+  {
+    method: 'PATCH',
+    path: `${PATH}/{id}`,
+    summary: 'appends and removes items',
+    access: 'token',
+    body: objectOf({
+      append: ITEMS,
+      remove: { type: ['array', 'null'], maxItems: MAX_ITEMS, items: { type: 'string' } },
+    }),
+    handle: edit,
+  },
+  { method: 'DELETE', path: `${PATH}/{id}`, summary: 'deletes a list no rule uses', access: 'token', handle: remove },
+  {
+    method: 'GET',
+    path: `${PATH}/{id}/items`,
+    summary: "pages through a list's items",
+    access: 'token',
+    query: PAGING,
+    handle: (call) => {
+      const stored = find(call, 'list', call.params.id ?? '', 'list')
+      return listOf(itemsOf(stored), pagingOf(call.query, 50))
+    },
+  },
+]
+
+function create(call: Call) {
+  const id = newId()
+  const { body } = call
+  const type = textField(body, 'type')
+  call.change((draft) => {
+    const items = readItems(body.items, type, draft.now)
+    draft.put('list', { id, name: textField(body, 'name'), type, description: textField(body, 'description'), items })
+  })
+  return ok(full(written(call, 'list', id)))
+}
+
+function replace(call: Call) {
+  const { body } = call
+  return alter(call, (before, now) => {
+    if (sentOr(body, 'type', before.type) !== before.type) throw invalidField('/type', 'the type of a list is fixed')
+    const items = readItems(body.items, before.type, now)
+    const [name, description] = [textField(body, 'name'), textField(body, 'description')]
+    return { ...before, name, description, items: items.length === 0 ? before.items : items }
+  })
+}
+
+function edit(call: Call) {
+  const { body } = call
+  return alter(call, (before, now) => {
+    const gone = new Set(Array.isArray(body.remove) ? (body.remove as string[]) : [])
+    const kept = before.items.filter(({ value }) => !gone.has(value))
+    const items = [...kept, ...readItems(body.append, before.type, now)]
+    if (items.length > MAX_ITEMS) throw invalidField('/append', `a list holds at most ${MAX_ITEMS} items`)
+    refuseDoubles(items, '/append')
+    return { ...before, items }
+  })
+}
+
+function alter(call: Call, change: (before: Stored<'list'>['value'], now: number) => Stored<'list'>['value']) {
+  const id = (call.params.id ?? '').toLowerCase()
+  call.change((draft) => {
+    const before = draft.get('list', id)
+    if (before === undefined) throw notFound(`list \`${id}\` not found`)
+    draft.put('list', change(before, draft.now))
+  })
+  return ok(full(written(call, 'list', id)))
+}
+
+function remove(call: Call) {
+  const id = (call.params.id ?? '').toLowerCase()
+  call.change((draft) => {
+    const user = draft
+      .all('rule')
+      .find((rule) => mentions(`${rule.traffic} ${rule.identity} ${rule.devicePosture}`, id))
+    if (user !== undefined) {
+      throw new ChangeError('change.in_use', `list \`${id}\` is used by rule \`${user.name}\` (${user.id})`)
+    }
+    if (!draft.remove('list', id)) throw notFound(`list \`${id}\` not found`)
+  })
+  return ok({ id })
+}
+
+function mentions(expressions: string, id: string): boolean {
+  const names = expressions.match(/\$[0-9a-zA-Z_.-]+/g) ?? []
+  return names.some((name) => canonicalListName(name.slice(1)) === canonicalListName(id))
+}
+
+function readItems(sent: Json | undefined, type: string, now: number): ListItem[] {
+  const items = (Array.isArray(sent) ? (sent as JsonObject[]) : []).map((item, at) => {
+    const value = textField(item, 'value')
+    if (type === 'IP' && parseCidr(value) === undefined) {
+      throw invalidField(`/items/${at}/value`, `\`${value}\` is not an IP address or network`)
+    }
+    return { value, description: textField(item, 'description'), createdAt: now }
+  })
+  refuseDoubles(items, '/items')
+  return items
+}
+
+function refuseDoubles(items: readonly ListItem[], pointer: string): void {
+  const seen = new Set<string>()
+  for (const { value } of items) {
+    if (seen.has(value)) throw invalidField(pointer, `item \`${value}\` is there twice`)
+    seen.add(value)
+  }
+}
+
+function summary({ value, createdAt, updatedAt }: Stored<'list'>) {
+  const { id, name, type, description, items } = value
+  const times = { created_at: seconds(createdAt), updated_at: seconds(updatedAt) }
+  return { id, name, type, description, count: items.length, ...times }
+}
+
+function full(stored: Stored<'list'>) {
+  return { ...summary(stored), items: itemsOf(stored) }
+}
+
+/** Items of the configuration file have no time of their own: they are as old as their list. */
+function itemsOf({ value, createdAt: listCreatedAt }: Stored<'list'>) {
+  return value.items.map((item) => {
+    const createdAt = seconds(item.createdAt === 0 ? listCreatedAt : item.createdAt)
+    return { value: item.value, description: item.description, created_at: createdAt }
+  })
+}

@@ -1,0 +1,124 @@
+// `/gateway/pacfiles`, and serving them: a PAC file is public by nature, so there is nothing but its text (AP-10).
+
+import type { Stored } from '../../config/lab-state.ts'
+import { type Answer, listOf, ok } from '../answer.ts'
+import { invalidField, notFound } from '../api-error.ts'
+import { PAGING, pagingOf } from '../query.ts'
+import type { Call, Route } from '../route.ts'
+import { NAME, objectOf, TEXT } from './schemas.ts'
+import { find, liveOf, newId, seconds, textField, written } from './stored.ts'
+
+const PATH = '/client/v4/accounts/{account_id}/gateway/pacfiles'
+const MAX_CONTENTS = 256 * 1024
+const CONTENTS = { type: 'string', minLength: 1, maxLength: MAX_CONTENTS } as const
+const SLUG = { type: 'string', pattern: '^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$' } as const
+
+export const PAC_FILE_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: 'lists PAC files, without their contents',
+    access: 'token',
+    query: PAGING,
+    handle: (call) =>
+      listOf(
+        liveOf(call, 'pacFile').map((file) => summary(call, file)),
+        pagingOf(call.query),
+      ),
+  },
+  {
+    method: 'POST',
+    path: PATH,
+    summary: 'creates a PAC file',
+    access: 'token',
+    body: objectOf({ name: NAME, description: TEXT, contents: CONTENTS, slug: SLUG }, ['name', 'contents']),
+    handle: create,
+  },
+  {
+    method: 'GET',
+    path: `${PATH}/{id}`,
+    summary: 'one PAC file with its contents',
+    access: 'token',
+    handle: (call) => ok(full(call, find(call, 'pacFile', call.params.id ?? '', 'PAC file'))),
+  },
+  {
+    method: 'PUT',
+    path: `${PATH}/{id}`,
+    summary: 'replaces name, description and contents; the slug stays',
+    access: 'token',
+    body: objectOf({ name: NAME, description: TEXT, contents: CONTENTS, slug: {}, url: {} }, ['name', 'contents']),
+    handle: replace,
+  },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{id}`,
+    summary: 'deletes a PAC file',
+    access: 'token',
+    handle: (call) => {
+      const id = (call.params.id ?? '').toLowerCase()
+      call.change((draft) => {
+        if (!draft.remove('pacFile', id)) throw notFound(`PAC file \`${id}\` not found`)
+      })
+      return ok({ id })
+    },
+  },
+  { method: 'GET', path: '/pac/{slug}', summary: 'the PAC file itself, for browsers', access: 'open', handle: serve },
+]
+
+function create(call: Call) {
+  const id = newId()
+  const { body } = call
+  const contents = contentsOf(call)
+  const name = textField(body, 'name')
+  call.change((draft) => {
+    const taken = new Set(draft.all('pacFile').map(({ slug }) => slug))
+    const slug = textField(body, 'slug') || freeSlug(name, taken)
+    draft.put('pacFile', { id, name, slug, description: textField(body, 'description'), contents })
+  })
+  return ok(full(call, written(call, 'pacFile', id)))
+}
+
+function replace(call: Call) {
+  const id = (call.params.id ?? '').toLowerCase()
+  const { body } = call
+  const contents = contentsOf(call)
+  call.change((draft) => {
+    const before = draft.get('pacFile', id)
+    if (before === undefined) throw notFound(`PAC file \`${id}\` not found`)
+    const [name, description] = [textField(body, 'name'), textField(body, 'description')]
+    draft.put('pacFile', { ...before, name, description, contents })
+  })
+  return ok(full(call, written(call, 'pacFile', id)))
+}
+
+function contentsOf({ body }: Call): string {
+  const contents = textField(body, 'contents')
+  if (Buffer.byteLength(contents) > MAX_CONTENTS) throw invalidField('/contents', `more than ${MAX_CONTENTS} bytes`)
+  if (!/\bFindProxyForURL\b/.test(contents)) throw invalidField('/contents', 'a PAC file defines `FindProxyForURL`')
+  return contents
+}
+
+function freeSlug(name: string, taken: ReadonlySet<string>): string {
+  const words = name.toLowerCase().match(/[a-z0-9]+/g) ?? ['pac']
+  const base = words.join('-').slice(0, 56).replace(/-$/, '')
+  for (let count = 1; ; count++) {
+    const slug = count === 1 ? base : `${base}-${count}`
+    if (!taken.has(slug)) return slug
+  }
+}
+
+function serve(call: Call): Answer {
+  const file = liveOf(call, 'pacFile').find(({ value }) => value.slug === call.params.slug)
+  if (file === undefined) throw notFound('there is no such PAC file')
+  return { kind: 'text', status: 200, contentType: 'application/x-ns-proxy-autoconfig', body: file.value.contents }
+}
+
+function summary(call: Call, { value, createdAt, updatedAt }: Stored<'pacFile'>) {
+  const { id, name, slug, description } = value
+  const times = { created_at: seconds(createdAt), updated_at: seconds(updatedAt) }
+  return { id, name, slug, description, url: `${call.baseUrl}/pac/${slug}`, ...times }
+}
+
+function full(call: Call, stored: Stored<'pacFile'>) {
+  return { ...summary(call, stored), contents: stored.value.contents }
+}

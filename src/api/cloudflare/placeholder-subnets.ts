@@ -1,0 +1,79 @@
+// `/zerotrust/subnets/initial_resolved_ip`: where placeholders for host selectors are taken from (gateway-egress
+// section 9).
+
+import type { Stored } from '../../config/lab-state.ts'
+import { ChangeError } from '../../errors/change-error.ts'
+import { containsIp, parseCidr } from '../../net/cidr.ts'
+import { ok } from '../answer.ts'
+import { invalidField, notFound } from '../api-error.ts'
+import type { Call, Route } from '../route.ts'
+import { objectOf, TEXT } from './schemas.ts'
+import { deletedMicros, micros, sentOr, written } from './stored.ts'
+
+const PATH = '/client/v4/accounts/{account_id}/zerotrust/subnets/initial_resolved_ip/{address_family}'
+
+export const PLACEHOLDER_SUBNET_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: 'the range placeholders of a family (`v4`, `v6`) come from',
+    access: 'token',
+    handle: (call) => ok(present(written(call, 'placeholderSubnet', familyOf(call)))),
+  },
+  {
+    method: 'PUT',
+    path: PATH,
+    summary: 'changes that range',
+    access: 'token',
+    body: objectOf({
+      name: TEXT,
+      comment: TEXT,
+      network: { type: 'string' },
+      subnet_type: {},
+      is_default_network: {},
+      capacity: {},
+    }),
+    handle: replace,
+  },
+]
+
+function replace(call: Call) {
+  const id = familyOf(call)
+  const { body } = call
+  call.change((draft) => {
+    const before = draft.get('placeholderSubnet', id)
+    if (before === undefined) throw notFound(`subnet \`${id}\` not found`)
+    const network = sentOr(body, 'network', before.network)
+    const parsed = parseCidr(network)
+    if (parsed === undefined) throw invalidField('/network', `\`${network}\` is not a network`)
+    for (const route of draft.all('privateRoute')) {
+      const other = parseCidr(route.network)
+      if (other !== undefined && (containsIp(parsed, other.base) || containsIp(other, parsed.base))) {
+        throw new ChangeError('change.in_use', `\`${network}\` overlaps the private route \`${route.network}\``)
+      }
+    }
+    const [name, comment] = [sentOr(body, 'name', before.name), sentOr(body, 'comment', before.comment)]
+    draft.put('placeholderSubnet', { ...before, name, comment, network: parsed.text })
+  })
+  return ok(present(written(call, 'placeholderSubnet', id)))
+}
+
+function familyOf(call: Call): 'v4' | 'v6' {
+  const family = call.params.address_family
+  if (family !== 'v4' && family !== 'v6') throw notFound('the address family is `v4` or `v6`')
+  return family
+}
+
+function present(stored: Stored<'placeholderSubnet'>) {
+  const { uuid, name, comment, network } = stored.value
+  return {
+    id: uuid,
+    name,
+    comment,
+    network,
+    subnet_type: 'initial_resolved_ip',
+    is_default_network: true,
+    created_at: micros(stored.createdAt),
+    deleted_at: deletedMicros(stored),
+  }
+}

@@ -1,0 +1,117 @@
+// `/gateway/proxy_endpoints`. Doors that are open come from the configuration's listeners; endpoints made here are kept
+// and returned, and get a door when the configuration names one.
+
+import { randomInt } from 'node:crypto'
+import type { Json, Stored } from '../../config/lab-state.ts'
+import { listOf, ok } from '../answer.ts'
+import { invalidField, notFound } from '../api-error.ts'
+import type { Call, Route } from '../route.ts'
+import { idContains, nameContains, SELECTION_PARAMETERS, type Selection, select } from '../select.ts'
+import { NAME, objectOf, TEXT } from './schemas.ts'
+import { find, liveOf, newId, seconds, textField, written } from './stored.ts'
+
+const PATH = '/client/v4/accounts/{account_id}/gateway/proxy_endpoints'
+const IPS = { type: ['array', 'null'], maxItems: 1000, items: { type: 'string' } } as const
+
+const SELECTION: Selection<Stored<'proxyEndpoint'>> = {
+  searchIn: ({ value }) => [value.name],
+  filters: {
+    name: ({ value }, text) => nameContains(value.name, text),
+    id: ({ value }, text) => idContains(value.id, text),
+    kind: ({ value }, text) => {
+      if (text !== 'ip' && text !== 'identity') throw invalidField('filter', '`kind` is `ip` or `identity`')
+      return value.kind === text
+    },
+  },
+  orders: {
+    name: { by: ({ value }) => value.name.toLowerCase() },
+    created_at: { by: ({ createdAt }) => createdAt, descends: true },
+    updated_at: { by: ({ updatedAt }) => updatedAt, descends: true },
+  },
+}
+
+export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: 'lists proxy endpoints',
+    access: 'token',
+    query: SELECTION_PARAMETERS,
+    handle: (call) => listOf(select(liveOf(call, 'proxyEndpoint'), call.query, SELECTION).map(present)),
+  },
+  {
+    method: 'POST',
+    path: PATH,
+    summary: 'creates a proxy endpoint of kind `ip` or `identity`',
+    access: 'token',
+    body: objectOf({ name: NAME, kind: { enum: ['ip', 'identity', null] }, ips: IPS, subdomain: TEXT }, ['name']),
+    handle: create,
+  },
+  {
+    method: 'GET',
+    path: `${PATH}/{id}`,
+    summary: 'one proxy endpoint',
+    access: 'token',
+    handle: (call) => ok(present(find(call, 'proxyEndpoint', call.params.id ?? '', 'proxy endpoint'))),
+  },
+  {
+    method: 'PATCH',
+    path: `${PATH}/{id}`,
+    summary: 'changes name and networks; the kind is fixed',
+    access: 'token',
+    body: objectOf({ name: NAME, kind: { enum: ['ip', 'identity', null] }, ips: IPS, subdomain: TEXT }),
+    handle: edit,
+  },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{id}`,
+    summary: 'deletes a proxy endpoint',
+    access: 'token',
+    handle: (call) => {
+      const id = (call.params.id ?? '').toLowerCase()
+      call.change((draft) => {
+        if (!draft.remove('proxyEndpoint', id)) throw notFound(`proxy endpoint \`${id}\` not found`)
+      })
+      return ok({ id })
+    },
+  },
+]
+
+function create(call: Call) {
+  const id = newId()
+  const { body } = call
+  const kind = body.kind === 'identity' ? 'identity' : 'ip'
+  const networks = networksOf(body.ips)
+  if (kind === 'identity' && networks.length > 0)
+    throw invalidField('/ips', 'an endpoint of kind `identity` has no networks')
+  const subdomain = Array.from({ length: 10 }, () => randomInt(36).toString(36)).join('')
+  call.change((draft) => draft.put('proxyEndpoint', { id, kind, name: textField(body, 'name'), subdomain, networks }))
+  return ok(present(written(call, 'proxyEndpoint', id)))
+}
+
+function edit(call: Call) {
+  const id = (call.params.id ?? '').toLowerCase()
+  const { body } = call
+  call.change((draft) => {
+    const before = draft.get('proxyEndpoint', id)
+    if (before === undefined) throw notFound(`proxy endpoint \`${id}\` not found`)
+    const kind = body.kind ?? before.kind
+    if (kind !== before.kind)
+      throw invalidField('/kind', `the kind of a proxy endpoint is fixed: this one is \`${before.kind}\``)
+    const networks = Array.isArray(body.ips) ? networksOf(body.ips) : before.networks
+    if (before.kind === 'identity' && networks.length > 0)
+      throw invalidField('/ips', 'an endpoint of kind `identity` has no networks')
+    draft.put('proxyEndpoint', { ...before, name: textField(body, 'name') || before.name, networks })
+  })
+  return ok(present(written(call, 'proxyEndpoint', id)))
+}
+
+function networksOf(sent: Json | undefined): string[] {
+  return Array.isArray(sent) ? (sent as string[]) : []
+}
+
+function present({ value, createdAt, updatedAt }: Stored<'proxyEndpoint'>) {
+  const { id, name, kind, subdomain, networks } = value
+  const ips = kind === 'ip' ? { ips: networks } : {}
+  return { id, name, kind, subdomain, ...ips, created_at: seconds(createdAt), updated_at: seconds(updatedAt) }
+}

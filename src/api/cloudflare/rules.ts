@@ -1,0 +1,158 @@
+// `/gateway/rules` (gateway-egress sections 3 and 10).
+
+import { randomInt } from 'node:crypto'
+import type { Draft, JsonObject, Stored } from '../../config/lab-state.ts'
+import { listOf, type Message, ok } from '../answer.ts'
+import { notFound } from '../api-error.ts'
+import type { Call, Route } from '../route.ts'
+import { idContains, nameContains, SELECTION_PARAMETERS, type Selection, select } from '../select.ts'
+import { fromRuleDocument, toRuleDocument } from './rule-document.ts'
+import { ANY_OBJECT, FLAG, NAME, objectOf, TEXT } from './schemas.ts'
+import { find, liveOf, newId, written } from './stored.ts'
+
+const PATH = '/client/v4/accounts/{account_id}/gateway/rules'
+const FILTERS = ['http', 'dns', 'l4', 'egress', 'dns_resolver'] as const
+const PRECEDENCE_STEP = 1000
+
+const EGRESS = {
+  type: ['object', 'null'],
+  additionalProperties: false,
+  properties: { ipv4: TEXT, ipv4_fallback: TEXT, ipv6: TEXT },
+} as const
+
+const BODY = objectOf(
+  {
+    name: NAME,
+    description: TEXT,
+    action: { type: 'string', minLength: 1, maxLength: 64 },
+    enabled: FLAG,
+    filters: { type: ['array', 'null'], maxItems: 1, items: { enum: FILTERS } },
+    precedence: { type: ['integer', 'null'], minimum: 0, maximum: 2_147_483_647 },
+    traffic: { ...TEXT, maxLength: 65_536 },
+    identity: { ...TEXT, maxLength: 65_536 },
+    device_posture: { ...TEXT, maxLength: 65_536 },
+    rule_settings: { ...ANY_OBJECT, properties: { egress: EGRESS } },
+    schedule: ANY_OBJECT,
+    expiration: ANY_OBJECT,
+    version: {},
+    read_only: {},
+    sharable: {},
+    source_account: {},
+    warning_status: {},
+    not_sharable: {},
+  },
+  ['name', 'action'],
+)
+
+const SELECTION: Selection<Stored<'rule'>> = {
+  searchIn: ({ value }) => [value.name, value.description],
+  filters: {
+    name: ({ value }, text) => nameContains(value.name, text),
+    id: ({ value }, text) => idContains(value.id, text),
+    action: ({ value }, text) => value.action === text,
+    enabled: ({ value }, text) => String(value.enabled) === text,
+    filters: ({ value }, text) => value.filters.includes(text),
+    is_shared: (_rule, text) => text === 'false',
+    expression: ({ value }, text) => nameContains(`${value.traffic}\n${value.identity}\n${value.devicePosture}`, text),
+  },
+  orders: {
+    name: { by: ({ value }) => value.name.toLowerCase() },
+    precedence: { by: ({ value }) => value.precedence },
+    created_at: { by: ({ createdAt }) => createdAt },
+    updated_at: { by: ({ updatedAt }) => updatedAt },
+  },
+  standardOrder: ({ value }) => value.precedence,
+}
+
+export const RULE_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: 'lists rules of every type by precedence',
+    access: 'token',
+    query: SELECTION_PARAMETERS,
+    handle: (call) => listOf(select(liveOf(call, 'rule'), call.query, SELECTION).map((rule) => present(call, rule))),
+  },
+  { method: 'POST', path: PATH, summary: 'creates a rule', access: 'token', body: BODY, handle: create },
+  {
+    method: 'GET',
+    path: `${PATH}/{id}`,
+    summary: 'one rule',
+    access: 'token',
+    handle: (call) => ok(present(call, find(call, 'rule', call.params.id ?? '', 'rule'))),
+  },
+  {
+    method: 'PUT',
+    path: `${PATH}/{id}`,
+    summary: 'replaces a rule as a whole; what is left out returns to its default, precedence stays',
+    access: 'token',
+    body: BODY,
+    handle: replace,
+  },
+  { method: 'DELETE', path: `${PATH}/{id}`, summary: 'deletes a rule', access: 'token', handle: remove },
+]
+
+function create(call: Call) {
+  const id = newId()
+  const mode = modeOf(call)
+  call.change((draft) => {
+    const precedence = precedenceOf(call.body) ?? nextPrecedence(draft)
+    draft.put('rule', toRuleDocument(call.body, { id, precedence, mode }))
+  })
+  const stored = written(call, 'rule', id)
+  return ok(present(call, stored), { messages: neverEvaluated(call, stored) })
+}
+
+function replace(call: Call) {
+  const id = (call.params.id ?? '').toLowerCase()
+  const mode = modeOf(call)
+  call.change((draft) => {
+    const before = draft.get('rule', id)
+    if (before === undefined) throw notFound(`rule \`${id}\` not found`)
+    const precedence = precedenceOf(call.body) ?? before.precedence
+    draft.put('rule', toRuleDocument(call.body, { id, precedence, mode }))
+  })
+  return ok(present(call, written(call, 'rule', id)))
+}
+
+function remove(call: Call) {
+  const id = (call.params.id ?? '').toLowerCase()
+  call.change((draft) => {
+    if (!draft.remove('rule', id)) throw notFound(`rule \`${id}\` not found`)
+  })
+  return ok({ id })
+}
+
+/** [R3]: 1000 for the first rule, else the largest so far + 1000 + a random 1…100. */
+function nextPrecedence(draft: Draft): number {
+  const taken = draft.all('rule').map(({ precedence }) => precedence)
+  return taken.length === 0 ? PRECEDENCE_STEP : Math.max(...taken) + PRECEDENCE_STEP + randomInt(1, 101)
+}
+
+function precedenceOf(body: JsonObject): number | undefined {
+  return typeof body.precedence === 'number' ? body.precedence : undefined
+}
+
+/** [R9]: said once per type of rule and run of the lab. */
+function neverEvaluated(call: Call, { value }: Stored<'rule'>): Message[] {
+  const type = value.filters[0] ?? 'none'
+  const told = toldOf.get(call.ports) ?? new Set<string>()
+  toldOf.set(call.ports, told)
+  if (type === 'egress' || told.has(type)) return []
+  told.add(type)
+  const message = `rules of type \`${type}\` are stored and returned as they are, and never evaluated by this lab`
+  call.ports.notice?.(message)
+  return [{ code: 20200, message }]
+}
+
+const toldOf = new WeakMap<object, Set<string>>()
+
+function present(call: Call, stored: Stored<'rule'>) {
+  const { plane } = call.ports
+  const { id: accountId } = plane.current().account
+  return fromRuleDocument(stored, { accountId, readOnly: plane.rulesFromFile, mode: modeOf(call) })
+}
+
+function modeOf(call: Call) {
+  return call.ports.plane.current().account.settings.expressions
+}

@@ -1,0 +1,62 @@
+// Reading documents for presentation: live ones, deleted ones, by id; and Cloudflare's spellings of times and ids.
+
+import { randomUUID } from 'node:crypto'
+import type { Documents, Kind, Stored } from '../../config/lab-state.ts'
+import { notFound } from '../api-error.ts'
+import type { Call } from '../route.ts'
+
+/** All documents of a kind, deleted ones too where they are kept, in the order they were made. */
+export function allOf<K extends Kind>(call: Call, kind: K): Stored<K>[] {
+  return [...call.ports.plane.current().state[kind].values()] as Stored<K>[]
+}
+
+/** Those that are not deleted. */
+export function liveOf<K extends Kind>(call: Call, kind: K): Stored<K>[] {
+  return allOf(call, kind).filter(({ deletedAt }) => deletedAt === null)
+}
+
+/** A document by id. Throws ApiError 404 in the words of `what`, also for deleted ones. */
+export function find<K extends Kind>(call: Call, kind: K, id: string, what: string): Stored<K> {
+  const stored = call.ports.plane.current().state[kind].get(id.toLowerCase()) as Stored<K> | undefined
+  if (stored === undefined || stored.deletedAt !== null) throw notFound(`${what} \`${id}\` not found`)
+  return stored
+}
+
+/** The document just written; it must be there. */
+export function written<K extends Kind>(call: Call, kind: K, id: string): Stored<K> {
+  const stored = call.ports.plane.current().state[kind].get(id) as Stored<K> | undefined
+  if (stored === undefined) throw new Error(`${kind} ${id} was written and is gone`)
+  return stored
+}
+
+/** Gateway resources tell time in whole seconds. */
+export function seconds(epochMs: number): string {
+  return new Date(epochMs).toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
+/** Networks and tunnels tell time in microseconds; the lab's are as fine as its clock. */
+export function micros(epochMs: number): string {
+  return new Date(epochMs).toISOString().replace('Z', '000Z')
+}
+
+export function deletedMicros({ deletedAt }: Stored): string | null {
+  return deletedAt === null ? null : micros(deletedAt)
+}
+
+export function newId(): string {
+  return randomUUID()
+}
+
+/** A text field as clients send it: null, absent and empty are the same. */
+export function textField(body: { readonly [key: string]: unknown }, name: string): string {
+  const value = body[name]
+  return typeof value === 'string' ? value : ''
+}
+
+/** The field where it was sent, else what stood there. */
+export function sentOr<T>(body: { readonly [key: string]: unknown }, name: string, before: T): T {
+  const value = body[name]
+  return value === undefined || value === null ? before : (value as T)
+}
+
+export type Value<K extends Kind> = Documents[K]

@@ -1,0 +1,147 @@
+// `/cfd_tunnel`, as far as routes need one: a name with an id. No tunnel carries anything here.
+
+import type { Stored } from '../../config/lab-state.ts'
+import { listOf, ok } from '../answer.ts'
+import { notFound } from '../api-error.ts'
+import { booleanOf, instantOf, PAGING, pagingOf, textOf, wordOf } from '../query.ts'
+import type { Call, Route } from '../route.ts'
+import { NAME, objectOf } from './schemas.ts'
+import { allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
+
+const PATH = '/client/v4/accounts/{account_id}/cfd_tunnel'
+const SECRET = { type: 'string', description: 'checked for its form, never kept' } as const
+const FIELDS = { name: NAME, config_src: { enum: ['local', 'cloudflare', null] }, tunnel_secret: SECRET }
+/** No connector ever runs in the lab. */
+const STATUS = 'inactive'
+
+export const TUNNEL_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: 'lists tunnels, deleted ones too unless told otherwise',
+    access: 'token',
+    query: [
+      { name: 'name', schema: { type: 'string' }, description: 'only the one of this name' },
+      { name: 'uuid', schema: { type: 'string' }, description: 'only this one' },
+      { name: 'is_deleted', schema: { type: 'boolean' }, description: 'only deleted ones, or only the others' },
+      { name: 'existed_at', schema: { type: 'string' }, description: 'only those that were there at this time' },
+      { name: 'include_prefix', schema: { type: 'string' }, description: 'only names that start so' },
+      { name: 'exclude_prefix', schema: { type: 'string' }, description: 'no names that start so' },
+      { name: 'status', schema: { type: 'string' }, description: 'only this status; here all are `inactive`' },
+      ...PAGING,
+    ],
+    handle: list,
+  },
+  {
+    method: 'POST',
+    path: PATH,
+    summary: 'creates a tunnel',
+    access: 'token',
+    body: objectOf(FIELDS, ['name']),
+    handle: create,
+  },
+  {
+    method: 'GET',
+    path: `${PATH}/{id}`,
+    summary: 'one tunnel, also a deleted one',
+    access: 'token',
+    handle: (call) => ok(present(call, findAny(call))),
+  },
+  {
+    method: 'PATCH',
+    path: `${PATH}/{id}`,
+    summary: 'renames a tunnel',
+    access: 'token',
+    body: objectOf(FIELDS),
+    handle: edit,
+  },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{id}`,
+    summary: 'deletes a tunnel and its routes',
+    access: 'token',
+    handle: remove,
+  },
+]
+
+function list(call: Call) {
+  const { query } = call
+  const [name, id] = [textOf(query, 'name'), textOf(query, 'uuid')?.toLowerCase()]
+  const isDeleted = booleanOf(query, 'is_deleted')
+  const existedAt = instantOf(query, 'existed_at')
+  const [include, exclude] = [textOf(query, 'include_prefix'), textOf(query, 'exclude_prefix')]
+  const status = wordOf(query, 'status', ['inactive', 'degraded', 'healthy', 'down']) ?? STATUS
+  const found = allOf(call, 'tunnel').filter(
+    ({ value, createdAt, deletedAt }) =>
+      (name === undefined || value.name === name) &&
+      (id === undefined || value.id === id) &&
+      (isDeleted === undefined || (deletedAt !== null) === isDeleted) &&
+      (existedAt === undefined || (createdAt <= existedAt && (deletedAt === null || deletedAt > existedAt))) &&
+      (include === undefined || value.name.startsWith(include)) &&
+      (exclude === undefined || !value.name.startsWith(exclude)) &&
+      status === STATUS,
+  )
+  return listOf(
+    found.map((tunnel) => present(call, tunnel)),
+    pagingOf(query),
+  )
+}
+
+function create(call: Call) {
+  const id = newId()
+  const { body } = call
+  // a remotely managed tunnel is what Cloudflare's own default is not
+  const configSource = body.config_src === 'cloudflare' ? 'cloudflare' : 'local'
+  call.change((draft) => draft.put('tunnel', { id, name: textField(body, 'name'), configSource }))
+  return ok(present(call, written(call, 'tunnel', id)))
+}
+
+function edit(call: Call) {
+  const id = idOf(call)
+  call.change((draft) => {
+    const before = draft.get('tunnel', id)
+    if (before === undefined) throw notFound(`tunnel \`${id}\` not found`)
+    draft.put('tunnel', { ...before, name: sentOr(call.body, 'name', before.name) })
+  })
+  return ok(present(call, written(call, 'tunnel', id)))
+}
+
+function remove(call: Call) {
+  const id = idOf(call)
+  call.change((draft) => {
+    for (const kind of ['privateRoute', 'hostnameRoute'] as const) {
+      for (const route of draft.all(kind)) if (route.tunnelId === id) draft.remove(kind, route.id)
+    }
+    if (!draft.remove('tunnel', id)) throw notFound(`tunnel \`${id}\` not found`)
+  })
+  return ok(present(call, written(call, 'tunnel', id)))
+}
+
+function findAny(call: Call): Stored<'tunnel'> {
+  const stored = call.ports.plane.current().state.tunnel.get(idOf(call))
+  if (stored === undefined) throw notFound(`tunnel \`${idOf(call)}\` not found`)
+  return stored
+}
+
+function idOf(call: Call): string {
+  return (call.params.id ?? '').toLowerCase()
+}
+
+function present(call: Call, stored: Stored<'tunnel'>) {
+  const { id, name, configSource } = stored.value
+  return {
+    id,
+    account_tag: call.ports.plane.current().account.id,
+    name,
+    status: STATUS,
+    tun_type: 'cfd_tunnel',
+    config_src: configSource,
+    remote_config: configSource === 'cloudflare',
+    connections: [],
+    conns_active_at: null,
+    conns_inactive_at: null,
+    metadata: {},
+    created_at: micros(stored.createdAt),
+    deleted_at: deletedMicros(stored),
+  }
+}

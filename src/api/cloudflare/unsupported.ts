@@ -1,0 +1,50 @@
+// Parts of Cloudflare's API that clients of egress policies may come across and the lab leaves out, each with its reason.
+
+export interface Unsupported {
+  /** as documented, below `/client/v4` */
+  readonly path: string
+  readonly reason: string
+  readonly pattern: RegExp
+}
+
+function unsupported(path: string, reason: string): Unsupported {
+  const pattern = path
+    .split(/(\{\w+\}|\*)/)
+    .map((part) => (part === '*' ? '.*' : part.startsWith('{') ? '[^/]+' : part.replace(/[.]/g, '\\.')))
+    .join('')
+  return { path, reason, pattern: new RegExp(`^/client/v4${pattern}$`) }
+}
+
+const A = '/accounts/{account_id}'
+
+export const UNSUPPORTED: readonly Unsupported[] = [
+  unsupported(`${A}/gateway`, 'there is no account to set up; the lab has its one from the start'),
+  unsupported(`${A}/gateway/rules/tenant`, 'one account has no parent'),
+  unsupported(
+    `${A}/gateway/rules/{id}/reset_expiration`,
+    'expiration belongs to DNS rules, which are kept and never evaluated',
+  ),
+  unsupported(`${A}/gateway/locations*`, 'DNS locations have no part in egress policies'),
+  unsupported(`${A}/gateway/certificates*`, 'nothing is inspected, so there is no certificate to choose'),
+  unsupported(
+    `${A}/gateway/configuration/custom_certificate`,
+    'nothing is inspected, so there is no certificate to choose',
+  ),
+  unsupported(`${A}/gateway/app_types`, 'applications of hosts and networks are declared in the configuration file'),
+  unsupported(
+    `${A}/gateway/categories`,
+    'content categories of hosts and networks are declared in the configuration file',
+  ),
+  unsupported(`${A}/gateway/audit_ssh_settings*`, 'SSH is not audited'),
+  unsupported(`${A}/teamnet/routes/network/*`, 'Cloudflare has replaced it by `/teamnet/routes/{id}`'),
+  unsupported(`${A}/zerotrust/subnets`, 'only the initial resolved IP ranges exist here'),
+  unsupported(`${A}/zerotrust/subnets/warp*`, 'devices get no private address from the lab'),
+  unsupported(`${A}/zerotrust/subnets/cloudflare_source*`, 'there is no Cloudflare source range here'),
+  unsupported(`${A}/cfd_tunnel/{id}/*`, 'no tunnel carries anything here; tunnels are names that routes point to'),
+  unsupported(`${A}/warp_connector*`, 'no tunnel carries anything here; use `/cfd_tunnel`'),
+  unsupported(`${A}/tunnels*`, 'use `/cfd_tunnel`'),
+  unsupported(`${A}/magic/*`, 'on-ramps are declared per device in the configuration file'),
+  unsupported(`${A}/devices*`, 'devices are declared in the configuration file; only `/devices/settings` is here'),
+  unsupported(`${A}/access/*`, 'users and groups are declared in the configuration file'),
+  unsupported(`${A}/addressing/*`, 'dedicated egress IPs are declared in the configuration file'),
+]

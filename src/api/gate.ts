@@ -1,0 +1,76 @@
+// Who may come in (AP-01, AP-02, AP-03): no foreign host names, no other sites, no forms, and the token or a user's
+// own credentials. Every refusal of credentials is the same answer, after the same comparison.
+
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { parseIp } from '../net/ip.ts'
+import { requestError } from './api-error.ts'
+import type { TokenPort } from './ports.ts'
+
+/** The cookie a browser on the lab's own pages may hold instead of the token. */
+export const SESSION_COOKIE = 'egresslab_session'
+
+/** Throws ApiError unless the request names this server and comes from no other site. `host`: as configured. */
+export function checkSite(method: string, headers: IncomingHttpHeaders, host: string): void {
+  const authority = headers.host ?? ''
+  if (!isOwnName(hostOf(authority), host)) throw requestError('foreignHost')
+  const { origin } = headers
+  if (origin !== undefined && origin !== `http://${authority}`) throw requestError('foreignOrigin')
+  const site = headers['sec-fetch-site']
+  const isOwn =
+    site === undefined || site === 'same-origin' || (site === 'none' && (method === 'GET' || method === 'HEAD'))
+  if (!isOwn) throw requestError('foreignOrigin')
+}
+
+/** Does the request carry the API token, in any of the ways Cloudflare's clients send theirs? */
+export function hasToken(headers: IncomingHttpHeaders, token: TokenPort): boolean {
+  const expected = token.current()
+  const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? ''
+  const key = typeof headers['x-auth-key'] === 'string' && headers['x-auth-email'] ? headers['x-auth-key'] : ''
+  const cookie = cookieOf(headers.cookie ?? '')
+  // all three are compared, whichever was sent, so that time tells nothing
+  const byBearer = equalSecrets(bearer, expected)
+  const byKey = equalSecrets(key, expected)
+  const byCookie = equalSecrets(cookie, sessionOf(expected))
+  return byBearer || byKey || byCookie
+}
+
+/** What the session cookie holds for this token; a new token makes every old cookie worthless. */
+export function sessionOf(token: string): string {
+  return createHash('sha256').update(`egresslab session ${token}`).digest('base64url')
+}
+
+/** User name and password of Basic credentials (RFC 7617), the name without connection parameters. */
+export function basicCredentials(headers: IncomingHttpHeaders): { user: string; password: string } | undefined {
+  const encoded = /^Basic +([\w+/=-]+) *$/i.exec(headers.authorization ?? '')?.[1]
+  if (encoded === undefined) return undefined
+  const text = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  if (colon < 0) return undefined
+  return { user: text.slice(0, colon).split(';')[0] ?? '', password: text.slice(colon + 1) }
+}
+
+/** Constant time in the contents, whatever the lengths. */
+export function equalSecrets(given: string, expected: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(given), digest(expected))
+}
+
+function cookieOf(header: string): string {
+  for (const pair of header.split(';')) {
+    const [name, value] = pair.trim().split('=', 2)
+    if (name === SESSION_COOKIE) return value ?? ''
+  }
+  return ''
+}
+
+function hostOf(authority: string): string {
+  const bracketed = /^\[([^\]]*)\](?::\d+)?$/.exec(authority)?.[1]
+  return (bracketed ?? authority.replace(/:\d+$/, '')).toLowerCase()
+}
+
+function isOwnName(name: string, configured: string): boolean {
+  if (name === 'localhost' || name === configured.toLowerCase()) return name !== ''
+  const address = parseIp(name)
+  return address?.family === 4 ? (address.words[0] ?? 0) >>> 24 === 127 : address?.text === '::1'
+}

@@ -1,0 +1,13 @@
+// The door of the API.
+
+export type {
+  ApiPorts,
+  ConfiguredPerson,
+  ControlPlane,
+  ExplainQuestion,
+  Page,
+  SessionsPort,
+  StatusPort,
+  TokenPort,
+} from './ports.ts'
+export { type ApiServer, startApi } from './server.ts'

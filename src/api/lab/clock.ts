@@ -1,0 +1,69 @@
+// The lab's clock: it runs at the machine's pace, from wherever it was set.
+
+import { ok } from '../answer.ts'
+import { invalidField } from '../api-error.ts'
+import type { Call, Route } from '../route.ts'
+
+const PATH = '/lab/v1/clock'
+const MAX_OFFSET_MS = 100 * 365.25 * 24 * 3600 * 1000
+
+export const CLOCK_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: "the lab's time and how far it is from the machine's",
+    access: 'token',
+    handle: show,
+  },
+  {
+    method: 'PUT',
+    path: PATH,
+    summary: 'sets the clock (`{"time": "2027-01-01T00:00:00Z"}`)',
+    access: 'token',
+    body: { type: 'object', additionalProperties: false, required: ['time'], properties: { time: { type: 'string' } } },
+    handle: (call) => {
+      const wanted = Date.parse(String(call.body.time))
+      if (Number.isNaN(wanted)) throw invalidField('/time', `\`${call.body.time}\` is not a time in RFC 3339`)
+      return shift(call, wanted - call.ports.plane.now())
+    },
+  },
+  {
+    method: 'POST',
+    path: `${PATH}/advance`,
+    summary: 'puts the clock forward, or back (`{"seconds": 86400}`)',
+    access: 'token',
+    body: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['seconds'],
+      properties: { seconds: { type: 'number' } },
+    },
+    handle: (call) => shift(call, Number(call.body.seconds) * 1000),
+  },
+  {
+    method: 'DELETE',
+    path: PATH,
+    summary: "goes back to the machine's time",
+    access: 'token',
+    handle: (call) => {
+      call.ports.plane.setClockOffset(0)
+      return show(call)
+    },
+  },
+]
+
+function shift(call: Call, byMs: number) {
+  const offset = offsetOf(call) + byMs
+  if (!(Math.abs(offset) <= MAX_OFFSET_MS)) throw invalidField('', 'the clock may be at most a hundred years off')
+  call.ports.plane.setClockOffset(offset)
+  return show(call)
+}
+
+function show(call: Call) {
+  const time = new Date(call.ports.plane.now()).toISOString()
+  return ok({ time, offset_seconds: offsetOf(call) / 1000 })
+}
+
+function offsetOf(call: Call): number {
+  return call.ports.plane.current().state.clock.get('lab')?.value.offsetMs ?? 0
+}

@@ -1,0 +1,66 @@
+// Data centers: what there is, and taking one out.
+
+import { listOf, ok } from '../answer.ts'
+import { notFound } from '../api-error.ts'
+import { booleanOf } from '../query.ts'
+import type { Call, Route } from '../route.ts'
+
+const PATH = '/lab/v1/colos'
+
+export const COLO_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: 'data centers that are down or have dedicated egress IPs; all with `all=true`',
+    access: 'token',
+    query: [{ name: 'all', schema: { type: 'boolean' }, description: 'every data center there is' }],
+    handle: list,
+  },
+  {
+    method: 'GET',
+    path: `${PATH}/{code}`,
+    summary: 'one data center',
+    access: 'token',
+    handle: (call) => ok(present(call, codeOf(call))),
+  },
+  {
+    method: 'PUT',
+    path: `${PATH}/{code}`,
+    summary: 'takes a data center out (`{"up": false}`) or back (`{"up": true}`)',
+    access: 'token',
+    body: { type: 'object', additionalProperties: false, required: ['up'], properties: { up: { type: 'boolean' } } },
+    handle: (call) => {
+      const code = codeOf(call)
+      call.ports.plane.setColoDown(code, call.body.up !== true)
+      return ok(present(call, code))
+    },
+  },
+]
+
+function list(call: Call) {
+  const all = booleanOf(call.query, 'all') ?? false
+  const rows = [...call.ports.plane.current().account.colos.keys()].map((code) => present(call, code))
+  return listOf(rows.filter(({ up, dedicated_ips }) => all || !up || dedicated_ips.length > 0))
+}
+
+function codeOf(call: Call): string {
+  const code = (call.params.code ?? '').toUpperCase()
+  if (!call.ports.plane.current().account.colos.has(code)) throw notFound(`there is no data center \`${code}\``)
+  return code
+}
+
+function present(call: Call, code: string) {
+  const { colos, colosDown, dedicatedIps } = call.ports.plane.current().account
+  const colo = colos.get(code)
+  return {
+    code,
+    city: colo?.city ?? '',
+    country: colo?.country ?? '',
+    latitude: colo?.latitude ?? 0,
+    longitude: colo?.longitude ?? 0,
+    up: !colosDown.has(code),
+    dedicated_ips: dedicatedIps
+      .filter((ip) => ip.colo === code)
+      .map(({ ipv4, ipv6 }) => ({ ipv4: ipv4?.address.text ?? null, ipv6: ipv6?.range.text ?? null })),
+  }
+}

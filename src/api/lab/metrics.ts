@@ -1,0 +1,89 @@
+// `/metrics` in the Prometheus text format (version 0.0.4).
+
+import type { Answer } from '../answer.ts'
+import type { Call, Route } from '../route.ts'
+import { DECISION_BUCKETS } from './tally.ts'
+
+export const METRIC_ROUTES: readonly Route[] = [
+  { method: 'GET', path: '/metrics', summary: 'numbers for Prometheus', access: 'token', handle: metrics },
+]
+
+type Labels = Readonly<Record<string, string>>
+type Sample = readonly [labels: Labels, value: number]
+
+function metrics({ ports, tally }: Call): Answer {
+  const { status, sessions, plane } = ports
+  const counts = status.counts()
+  const snapshot = plane.current()
+  const body = [
+    family('egresslab_info', 'gauge', 'what runs here', [[{ version: status.version }, 1]]),
+    family(
+      'egresslab_sessions_total',
+      'counter',
+      'finished sessions by outcome, rule and egress address',
+      sessionSamples(tally.sessions()),
+    ),
+    family('egresslab_sessions_open', 'gauge', 'sessions open now', [[{}, sessions.live().length]]),
+    family(
+      'egresslab_connections_refused_total',
+      'counter',
+      'connections that never got through, by error',
+      asSamples('code', Object.entries(counts.refused)),
+    ),
+    family(
+      'egresslab_errors_total',
+      'counter',
+      'sessions that ended with an error, by error',
+      asSamples('code', [...tally.errors()]),
+    ),
+    family('egresslab_bytes_total', 'counter', 'bytes of finished sessions', [
+      [{ direction: 'received' }, tally.bytes.received],
+      [{ direction: 'sent' }, tally.bytes.sent],
+    ]),
+    family(
+      'egresslab_ports_in_use',
+      'gauge',
+      'source ports in use per egress address',
+      status.portUse().map(({ egress, used }) => [{ egress }, used]),
+    ),
+    decisionHistogram(tally.decisions),
+    family('egresslab_policy_revision', 'gauge', 'revision of the state in force', [[{}, snapshot.revision]]),
+    family('egresslab_rules', 'gauge', 'egress rules that can match', [[{}, snapshot.ruleset.active.length]]),
+    family('egresslab_colos_down', 'gauge', 'data centers that are down', [[{}, snapshot.account.colosDown.size]]),
+    family('egresslab_troubles', 'gauge', 'things that are not as they should be', [[{}, status.troubles().length]]),
+  ].join('')
+  return { kind: 'text', status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', body }
+}
+
+function sessionSamples(counts: ReturnType<Call['tally']['sessions']>): Sample[] {
+  return counts.map(({ outcome, rule, egressIp, sessions }) => [{ outcome, rule, egress: egressIp }, sessions])
+}
+
+function asSamples(label: string, entries: readonly (readonly [string, number])[]): Sample[] {
+  return entries.map(([name, value]) => [{ [label]: name }, value])
+}
+
+function family(name: string, type: string, help: string, samples: readonly Sample[]): string {
+  const lines = samples.map(([labels, value]) => `${name}${formatLabels(labels)} ${value}\n`)
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
+}
+
+function decisionHistogram({ buckets, count, seconds }: Call['tally']['decisions']): string {
+  const name = 'egresslab_decision_seconds'
+  let sum = 0
+  const lines = DECISION_BUCKETS.map((bound, at) => {
+    sum += buckets[at] ?? 0
+    return `${name}_bucket{le="${bound}"} ${sum}\n`
+  })
+  const head = `# HELP ${name} time to evaluate the rules for one session\n# TYPE ${name} histogram\n`
+  return `${head}${lines.join('')}${name}_bucket{le="+Inf"} ${count}\n${name}_sum ${seconds}\n${name}_count ${count}\n`
+}
+
+function formatLabels(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`)
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
+}
+
+function escapeLabel(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+}

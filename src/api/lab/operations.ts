@@ -1,0 +1,174 @@
+// Running the lab: is it alive, is it ready, what differs from the file, and the token.
+
+import { KINDS, type Kind } from '../../config/lab-state.ts'
+import { listOf, ok } from '../answer.ts'
+import { ApiError, invalidField, REQUEST_ERRORS, requestError } from '../api-error.ts'
+import { equalSecrets, SESSION_COOKIE, sessionOf } from '../gate.ts'
+import type { Call, Route } from '../route.ts'
+
+const EMPTY = { type: 'object', additionalProperties: false } as const
+
+export const OPERATION_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/lab/v1/health/live',
+    summary: 'answers while the process lives; needs no token',
+    access: 'open',
+    handle: () => ok({ live: true }),
+  },
+  {
+    method: 'GET',
+    path: '/lab/v1/health/ready',
+    summary: '200 when new connections are served and changes can be kept, else 503',
+    access: 'token',
+    handle: ready,
+  },
+  {
+    method: 'GET',
+    path: '/lab/v1/health',
+    summary: 'version, revision, uptime, and whatever is not as it should be',
+    access: 'token',
+    handle: health,
+  },
+  {
+    method: 'GET',
+    path: '/lab/v1/account',
+    summary: 'the account: dedicated egress IPs, settings, data centers that are down',
+    access: 'token',
+    handle: account,
+  },
+  {
+    method: 'GET',
+    path: '/lab/v1/overrides',
+    summary: 'what was changed at run time and differs from the configuration file',
+    access: 'token',
+    handle: (call) =>
+      listOf(
+        call.ports.plane
+          .overrides()
+          .map(({ kind, id, change, fileMovedOn }) => ({ kind, id, change, file_moved_on: fileMovedOn })),
+      ),
+  },
+  {
+    method: 'DELETE',
+    path: '/lab/v1/overrides',
+    summary: "takes the file's version of everything back",
+    access: 'token',
+    handle: (call) => {
+      const reverted = call.ports.plane.overrides().length
+      call.ports.plane.revert('all')
+      return ok({ reverted })
+    },
+  },
+  {
+    method: 'DELETE',
+    path: '/lab/v1/overrides/{kind}/{id}',
+    summary: "takes the file's version of one thing back",
+    access: 'token',
+    handle: (call) => {
+      const [kind, id] = [kindOf(call.params.kind ?? ''), call.params.id ?? '']
+      call.ports.plane.revert({ kind, id })
+      return ok({ kind, id })
+    },
+  },
+  {
+    method: 'POST',
+    path: '/lab/v1/token/rotate',
+    summary: 'makes a new API token and shows it this once; the old one is refused from now on',
+    access: 'token',
+    body: EMPTY,
+    handle: (call) => ok({ token: call.ports.token.rotate() }),
+  },
+  {
+    method: 'POST',
+    path: '/lab/v1/login',
+    summary: 'trades the token for a cookie that browsers keep from scripts and other sites',
+    access: 'open',
+    body: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['token'],
+      properties: { token: { type: 'string' } },
+    },
+    handle: logIn,
+  },
+  {
+    method: 'POST',
+    path: '/lab/v1/logout',
+    summary: 'takes the cookie back',
+    access: 'open',
+    body: EMPTY,
+    handle: () => ({ ...ok({ logged_in: false }), headers: { 'set-cookie': cookie('', 0) } }),
+  },
+]
+
+function ready(call: Call) {
+  const { status, plane } = call.ports
+  const reasons = [
+    ...(status.accepting() ? [] : ['not accepting connections']),
+    ...(plane.isWritable() ? [] : ['the state cannot be written']),
+  ]
+  if (reasons.length === 0) return ok({ ready: true })
+  throw new ApiError(
+    503,
+    reasons.map((message) => ({ code: REQUEST_ERRORS.internal.code, message })),
+  )
+}
+
+function health({ ports }: Call) {
+  const { status, plane } = ports
+  const troubles = status.troubles()
+  return ok({
+    healthy: troubles.length === 0,
+    troubles,
+    version: status.version,
+    revision: plane.current().revision,
+    time: new Date(plane.now()).toISOString(),
+    started_at: new Date(status.startedAt).toISOString(),
+    rules_from: plane.rulesFromFile ? 'file' : 'api',
+  })
+}
+
+function account({ ports }: Call) {
+  const { account: of } = ports.plane.current()
+  const { settings } = of
+  return ok({
+    id: of.id,
+    name: of.name,
+    colos_down: [...of.colosDown],
+    dedicated_ips: of.dedicatedIps.map(({ colo, ipv4, ipv6, geolocation, geolocationUpdatedAt }) => ({
+      colo,
+      ipv4: ipv4?.address.text ?? null,
+      ipv6: ipv6?.range.text ?? null,
+      geolocation,
+      geolocation_updated_at: geolocationUpdatedAt === undefined ? null : new Date(geolocationUpdatedAt).toISOString(),
+    })),
+    settings: {
+      tcp_proxying: settings.tcpProxying,
+      udp_proxying: settings.udpProxying,
+      host_selector: settings.hostSelector,
+      no_rule_matched: settings.noRuleMatched,
+      expressions: settings.expressions,
+      max_connections_per_destination: settings.maxConnectionsPerDestination,
+      home_country: settings.homeCountry,
+      home_colo: settings.homeColo,
+    },
+  })
+}
+
+function logIn(call: Call) {
+  const token = call.ports.token.current()
+  if (!equalSecrets(String(call.body.token), token)) throw requestError('authentication')
+  return { ...ok({ logged_in: true }), headers: { 'set-cookie': cookie(sessionOf(token)) } }
+}
+
+function cookie(value: string, maxAge?: number): string {
+  const age = maxAge === undefined ? '' : `; Max-Age=${maxAge}`
+  return `${SESSION_COOKIE}=${value}; HttpOnly; SameSite=Strict; Path=/${age}`
+}
+
+function kindOf(text: string): Kind {
+  const kind = KINDS.find((candidate) => candidate === text)
+  if (kind === undefined) throw invalidField('kind', `there is no kind \`${text}\`; there are ${KINDS.join(', ')}`)
+  return kind
+}

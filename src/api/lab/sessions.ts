@@ -1,0 +1,97 @@
+// Live sessions and their closing, the last finished ones, what they add up to per rule, and the stream of events.
+
+import type { LiveSession } from '../../proxy/live-sessions.ts'
+import { type Answer, listOf, ok } from '../answer.ts'
+import { notFound } from '../api-error.ts'
+import { integerOf, textOf } from '../query.ts'
+import type { Call, Route } from '../route.ts'
+
+const PATH = '/lab/v1/sessions'
+
+export const SESSION_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: 'sessions open now, oldest first',
+    access: 'token',
+    query: [{ name: 'user', schema: { type: 'string' }, description: 'only those of this email' }],
+    handle: (call) => {
+      const user = textOf(call.query, 'user')?.toLowerCase()
+      return listOf(
+        call.ports.sessions
+          .live()
+          .filter(({ email }) => user === undefined || email === user)
+          .map(present),
+      )
+    },
+  },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{id}`,
+    summary: 'closes a session with a reset on both sides',
+    access: 'token',
+    handle: (call) => {
+      const id = call.params.id ?? ''
+      if (!call.ports.sessions.close(id)) throw notFound(`session \`${id}\` is not open`)
+      return ok({ id })
+    },
+  },
+  {
+    method: 'GET',
+    path: `${PATH}/recent`,
+    summary: 'the last finished sessions as session records, oldest first',
+    access: 'token',
+    query: [{ name: 'limit', schema: { type: 'integer', minimum: 1, maximum: 1000 }, description: 'at most so many' }],
+    handle: (call) => listOf(call.ports.sessions.recent().slice(-(integerOf(call.query, 'limit', 1, 1000) ?? 100))),
+  },
+  {
+    method: 'GET',
+    path: '/lab/v1/counters',
+    summary: 'finished sessions per rule since the start; rules that decided none are there with 0',
+    access: 'token',
+    handle: counters,
+  },
+  {
+    method: 'GET',
+    path: '/lab/v1/events',
+    summary: 'event stream (SSE): `session` per finished session, `change` per change of the state',
+    access: 'token',
+    handle: events,
+  },
+]
+
+function present(session: LiveSession) {
+  const { startedAt, bytesReceived, bytesSent, policyRevision, ...rest } = session
+  const numbers = { bytes_received: bytesReceived, bytes_sent: bytesSent, policy_revision: policyRevision }
+  return { ...rest, started_at: startedAt, ...numbers }
+}
+
+function counters({ ports, tally }: Call) {
+  const counted = new Map(tally.rules().map((count) => [count.rule, count]))
+  const { active, skipped } = ports.plane.current().ruleset
+  const rules = [...active, ...skipped].map(({ rule }) => rule).sort((a, b) => a.precedence - b.precedence)
+  return listOf(
+    rules.map(({ id, name, precedence }) => {
+      const count = counted.get(id)
+      return { rule: id, name, precedence, sessions: count?.sessions ?? 0, last_used: count?.lastUsed ?? null }
+    }),
+  )
+}
+
+function events({ ports }: Call): Answer {
+  return {
+    kind: 'stream',
+    start: (send) => {
+      send('hello', { revision: ports.plane.current().revision })
+      const stops = [
+        ports.sessions.subscribe((record) => void send('session', record)),
+        ports.plane.subscribe((_snapshot, { revision, at, touched }) => {
+          send('change', { revision, at: new Date(at).toISOString(), touched })
+        }),
+      ]
+      return () => {
+        for (const stop of stops) stop()
+      }
+    },
+  }
+}

@@ -1,0 +1,112 @@
+// Which virtual network a person is attached to: set by the operator for anybody, and by people for themselves with
+// their own proxy credentials. Open tunnels keep their address; the next connection takes the new one.
+
+import type { Json } from '../../config/lab-state.ts'
+import { listOf, ok } from '../answer.ts'
+import { invalidField, notFound } from '../api-error.ts'
+import type { Call, Route } from '../route.ts'
+
+const PATH = '/lab/v1/users'
+const CHOICE = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['virtual_network'],
+  properties: { virtual_network: { type: ['string', 'null'], description: 'name or id; null for the default' } },
+} as const
+
+export const USER_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: 'configured users and the virtual networks they are on',
+    access: 'token',
+    handle: (call) =>
+      listOf(call.ports.users().map((user) => ({ ...user, virtual_network: networkOf(call, user.email) }))),
+  },
+  {
+    method: 'GET',
+    path: `${PATH}/{email}/virtual-network`,
+    summary: 'the virtual network a user is on',
+    access: 'token',
+    handle: (call) => ok(networkOf(call, known(call))),
+  },
+  {
+    method: 'PUT',
+    path: `${PATH}/{email}/virtual-network`,
+    summary: 'attaches a user to a virtual network (`{"virtual_network": "vnet-EMEA"}`)',
+    access: 'token',
+    body: CHOICE,
+    handle: (call) => choose(call, known(call)),
+  },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{email}/virtual-network`,
+    summary: 'attaches a user to the default virtual network again',
+    access: 'token',
+    handle: (call) => {
+      const email = known(call)
+      call.ports.plane.chooseVirtualNetwork(email, null)
+      return ok(networkOf(call, email))
+    },
+  },
+  {
+    method: 'GET',
+    path: '/lab/v1/me',
+    summary: 'who you are, the virtual network you are on and those you may choose',
+    access: 'user',
+    handle: me,
+  },
+  {
+    method: 'PUT',
+    path: '/lab/v1/me/virtual-network',
+    summary: 'chooses your virtual network',
+    access: 'user',
+    body: CHOICE,
+    handle: (call) => {
+      choose(call, call.user)
+      return me(call)
+    },
+  },
+]
+
+function me(call: Call) {
+  const { virtualNetworks } = call.ports.plane.current().account
+  const choices = virtualNetworks.map(({ id, name, comment, isDefault }) => ({
+    id,
+    name,
+    comment,
+    is_default: isDefault,
+  }))
+  return ok({ email: call.user, virtual_network: networkOf(call, call.user), virtual_networks: choices })
+}
+
+function choose(call: Call, email: string) {
+  const wanted = call.body.virtual_network ?? null
+  call.ports.plane.chooseVirtualNetwork(email, wanted === null ? null : idOf(call, wanted))
+  return ok(networkOf(call, email))
+}
+
+/** The id of a virtual network given by name or id. */
+function idOf(call: Call, wanted: Json): string {
+  const { virtualNetworks } = call.ports.plane.current().account
+  const found = virtualNetworks.find(({ id, name }) => name === wanted || id === String(wanted).toLowerCase())
+  if (found !== undefined) return found.id
+  const names = virtualNetworks.map(({ name }) => `\`${name}\``).join(', ')
+  throw invalidField('/virtual_network', `there is no virtual network \`${wanted}\`; there are ${names}`)
+}
+
+/** The email in the path, as configured. */
+function known(call: Call): string {
+  const email = (call.params.email ?? '').toLowerCase()
+  const user = call.ports.users().find((candidate) => candidate.email.toLowerCase() === email)
+  if (user === undefined) throw notFound(`there is no user \`${call.params.email}\``)
+  return user.email
+}
+
+function networkOf(call: Call, email: string) {
+  const { plane } = call.ports
+  const chosen = plane.chosenVirtualNetwork(email)
+  const { virtualNetworks } = plane.current().account
+  const network = virtualNetworks.find(({ id, isDefault }) => (chosen === undefined ? isDefault : id === chosen))
+  return { id: network?.id ?? '', name: network?.name ?? '', chosen: chosen !== undefined }
+}

@@ -1,0 +1,102 @@
+// What the API needs of the rest of the lab; the composition root wires it. The API never imports a sibling.
+
+import type { Documents, Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
+import type { ConnectionCounts } from '../proxy/counters.ts'
+import type { LiveSession } from '../proxy/live-sessions.ts'
+import type { SessionRecord } from '../proxy/record.ts'
+
+export interface ApiPorts {
+  readonly plane: ControlPlane
+  readonly sessions: SessionsPort
+  readonly token: TokenPort
+  /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
+   *  InputError for a flow that cannot be. */
+  readonly explain: (question: ExplainQuestion) => unknown
+  /** Are these a configured user's proxy credentials? Answers the email as configured. `user` is the name without
+   *  parameters. Takes as long for unknown users as for known ones. */
+  readonly checkUser: (user: string, password: string) => Promise<string | undefined>
+  readonly users: () => readonly ConfiguredPerson[]
+  readonly status: StatusPort
+  /** Files of the console by path (`/`, `/app.js`); undefined where there is none. No secrets in them. */
+  readonly page?: (path: string) => Page | undefined
+  /** Takes notices for the operator's log. */
+  readonly notice?: (message: string) => void
+}
+
+/** The store, as far as the API goes. */
+export interface ControlPlane {
+  current(): LabSnapshot
+  subscribe(listener: (snapshot: LabSnapshot, change: PlaneChange) => void): () => void
+  change<T>(edit: (draft: Draft) => T, options?: { readonly expectRevision?: number }): T
+  setColoDown(code: string, down: boolean): void
+  chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void
+  chosenVirtualNetwork(email: string): string | undefined
+  now(): number
+  setClockOffset(offsetMs: number): void
+  overrides(): readonly Override[]
+  revert(which: 'all' | { readonly kind: Kind; readonly id: string }): void
+  readonly rulesFromFile: boolean
+  isWritable(): boolean
+}
+
+export interface PlaneChange {
+  readonly revision: number
+  readonly at: number
+  readonly touched: readonly Touched[]
+}
+
+export interface SessionsPort {
+  live(): readonly LiveSession[]
+  /** false where there is no such session */
+  close(id: string): boolean
+  /** the last finished sessions, oldest first */
+  recent(): readonly SessionRecord[]
+  subscribe(listener: (record: SessionRecord) => void): () => void
+}
+
+export interface TokenPort {
+  current(): string
+  rotate(): string
+}
+
+/** Health and numbers of the running lab. */
+export interface StatusPort {
+  readonly version: string
+  /** epoch ms of machine time */
+  readonly startedAt: number
+  counts(): ConnectionCounts
+  /** What is not as it should be, one clause each; empty: healthy. A stale configuration is named here (CF-01). */
+  troubles(): readonly string[]
+  /** Are all listeners open and is nothing draining? */
+  accepting(): boolean
+  /** ports in use per egress address */
+  portUse(): readonly { readonly egress: string; readonly used: number }[]
+}
+
+export interface ConfiguredPerson {
+  readonly email: string
+  readonly name: string
+  readonly groups: readonly string[]
+  readonly place?: { readonly city?: string; readonly country?: string }
+}
+
+/** A hypothetical connection, as `egresslab explain` takes it. */
+export interface ExplainQuestion {
+  /** a URL, `host:port` or `ip:port` */
+  readonly destination: string
+  readonly user?: string
+  readonly vnet?: string
+  readonly sourceIp?: string
+  readonly device?: string
+  readonly protocol?: 'tcp' | 'udp'
+  readonly endpoint?: string
+  readonly family?: 4 | 6
+  readonly colosDown?: readonly string[]
+}
+
+export interface Page {
+  readonly contentType: string
+  readonly body: string | Uint8Array
+}
+
+export type Document<K extends Kind> = Documents[K]

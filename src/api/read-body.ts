@@ -1,0 +1,60 @@
+// A request's body as JSON, within limits (AP-04): size, nesting, encoding, and no key that means something to JavaScript.
+
+import type { IncomingMessage } from 'node:http'
+import type { Json, JsonObject } from '../config/lab-state.ts'
+import { requestError } from './api-error.ts'
+
+export const MAX_BODY_BYTES = 1024 * 1024
+const MAX_DEPTH = 32
+
+/** The JSON object a request carries; an empty one for an empty body. Throws ApiError. */
+export async function readJsonObject(request: IncomingMessage): Promise<JsonObject> {
+  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/json') throw requestError('wrongContentType')
+  const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
+  if (encoding !== 'identity') throw requestError('wrongContentType', 'compressed bodies are not taken')
+  const text = await readText(request)
+  if (text.trim() === '') return {}
+  const value = parse(text)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw requestError('invalidJson', 'the body must be a JSON object')
+  }
+  checkShape(value, 1)
+  return value as JsonObject
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
+  const declared = Number(request.headers['content-length'] ?? 0)
+  const tooLarge = () => requestError('bodyTooLarge', `the body is larger than ${MAX_BODY_BYTES} bytes`)
+  if (declared > MAX_BODY_BYTES) throw tooLarge()
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > MAX_BODY_BYTES) throw tooLarge()
+    chunks.push(chunk)
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+  } catch {
+    throw requestError('invalidJson', 'the body is not UTF-8')
+  }
+}
+
+function parse(text: string): Json {
+  try {
+    return JSON.parse(text) as Json
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : ''
+    throw requestError('invalidJson', `the body is not JSON: ${reason}`)
+  }
+}
+
+function checkShape(value: Json, depth: number): void {
+  if (typeof value !== 'object' || value === null) return
+  if (depth > MAX_DEPTH) throw requestError('invalidJson', `the body is nested deeper than ${MAX_DEPTH} levels`)
+  for (const [key, member] of Object.entries(value)) {
+    if (key === '__proto__') throw requestError('invalidJson', 'the body has a key `__proto__`')
+    checkShape(member, depth + 1)
+  }
+}

@@ -1,0 +1,48 @@
+// One route as a value: the same table serves requests, the OpenAPI document and the documentation's check.
+
+import type { Draft, JsonObject } from '../config/lab-state.ts'
+import type { Answer } from './answer.ts'
+import type { Tally } from './lab/tally.ts'
+import type { ApiPorts } from './ports.ts'
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
+/** JSON Schema (2020-12 as far as ajv's default dialect goes). */
+export type Schema = { readonly [key: string]: unknown }
+
+export interface QueryParameter {
+  readonly name: string
+  readonly schema: Schema
+  readonly description: string
+}
+
+export interface Route {
+  readonly method: Method
+  /** `{name}` stands for one path segment */
+  readonly path: string
+  /** what it does, one clause, for the documentation */
+  readonly summary: string
+  /** `token`: the API token; `user`: a user's own proxy credentials; `open`: anybody who may reach the port */
+  readonly access: 'token' | 'user' | 'open'
+  readonly query?: readonly QueryParameter[]
+  /** what the body must be; routes without take no body */
+  readonly body?: Schema
+  readonly handle: (call: Call) => Answer | Promise<Answer>
+}
+
+/** One request, checked against its route. */
+export interface Call {
+  readonly params: Readonly<Record<string, string>>
+  readonly query: URLSearchParams
+  /** validated; an empty object where the route takes none */
+  readonly body: JsonObject
+  /** `http://127.0.0.1:8090` as the client addressed it */
+  readonly baseUrl: string
+  /** the email of whoever called, on routes for users; '' elsewhere */
+  readonly user: string
+  readonly ports: ApiPorts
+  /** what finished sessions added up to since the server started */
+  readonly tally: Tally
+  /** The store's change, held to the request's `If-Match` revision where it has one (AP-06). */
+  readonly change: <T>(edit: (draft: Draft) => T) => T
+}

@@ -1,0 +1,66 @@
+// Every route there is, and what is known not to be one.
+
+import { ok } from './answer.ts'
+import { type ApiError, requestError } from './api-error.ts'
+import { ACCOUNT_ROUTES } from './cloudflare/accounts.ts'
+import { CONFIGURATION_ROUTES } from './cloudflare/configuration.ts'
+import { HOSTNAME_ROUTE_ROUTES } from './cloudflare/hostname-routes.ts'
+import { LIST_ROUTES } from './cloudflare/lists.ts'
+import { PAC_FILE_ROUTES } from './cloudflare/pac-files.ts'
+import { PLACEHOLDER_SUBNET_ROUTES } from './cloudflare/placeholder-subnets.ts'
+import { PRIVATE_ROUTE_ROUTES } from './cloudflare/private-routes.ts'
+import { PROXY_ENDPOINT_ROUTES } from './cloudflare/proxy-endpoints.ts'
+import { RULE_ROUTES } from './cloudflare/rules.ts'
+import { TUNNEL_ROUTES } from './cloudflare/tunnels.ts'
+import { UNSUPPORTED } from './cloudflare/unsupported.ts'
+import { VIRTUAL_NETWORK_ROUTES } from './cloudflare/virtual-networks.ts'
+import { CLOCK_ROUTES } from './lab/clock.ts'
+import { COLO_ROUTES } from './lab/colos.ts'
+import { EXPLAIN_ROUTES } from './lab/explain.ts'
+import { ME_PAGE_ROUTES } from './lab/me-page.ts'
+import { METRIC_ROUTES } from './lab/metrics.ts'
+import { openApiDocument } from './lab/openapi.ts'
+import { OPERATION_ROUTES } from './lab/operations.ts'
+import { SESSION_ROUTES } from './lab/sessions.ts'
+import { USER_ROUTES } from './lab/users.ts'
+import type { Route } from './route.ts'
+
+const OPENAPI_ROUTE: Route = {
+  method: 'GET',
+  path: '/lab/v1/openapi.json',
+  summary: 'the OpenAPI document of everything served here',
+  access: 'token',
+  handle: ({ ports }) => ({ ...ok(null), body: openApiDocument(ROUTES, ports.status.version) }),
+}
+
+export const ROUTES: readonly Route[] = [
+  ...ACCOUNT_ROUTES,
+  ...RULE_ROUTES,
+  ...LIST_ROUTES,
+  ...CONFIGURATION_ROUTES,
+  ...PROXY_ENDPOINT_ROUTES,
+  ...PAC_FILE_ROUTES,
+  ...VIRTUAL_NETWORK_ROUTES,
+  ...PRIVATE_ROUTE_ROUTES,
+  ...HOSTNAME_ROUTE_ROUTES,
+  ...PLACEHOLDER_SUBNET_ROUTES,
+  ...TUNNEL_ROUTES,
+  ...COLO_ROUTES,
+  ...CLOCK_ROUTES,
+  ...SESSION_ROUTES,
+  ...EXPLAIN_ROUTES,
+  ...USER_ROUTES,
+  ...OPERATION_ROUTES,
+  ...METRIC_ROUTES,
+  ...ME_PAGE_ROUTES,
+  OPENAPI_ROUTE,
+]
+
+/** The answer for a path no route has: what is known to be missing is named with its reason. */
+export function explainUnrouted(method: string, path: string): ApiError {
+  const known = UNSUPPORTED.find(({ pattern }) => pattern.test(path))
+  if (known !== undefined) {
+    return requestError('unsupported', `\`${path}\` is not supported by this lab: ${known.reason} (docs/api.md)`)
+  }
+  return requestError('noRoute', `No route for that URI: this lab has no \`${method} ${path}\` (docs/api.md)`)
+}

@@ -1,0 +1,162 @@
+// The API's HTTP server: one path for every request (site, route, access, body, handler, answer) and limits of its own,
+// so that it answers while the data path is busy (AP-09). Knows no resource.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { ChangeError } from '../errors/change-error.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
+import { InputError } from '../errors/issue.ts'
+import { type Answer, failure } from './answer.ts'
+import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
+import { basicCredentials, checkSite, hasToken } from './gate.ts'
+import { createTally } from './lab/tally.ts'
+import type { ApiPorts } from './ports.ts'
+import { readJsonObject } from './read-body.ts'
+import type { Call, Route } from './route.ts'
+import { createRouter } from './router.ts'
+import { explainUnrouted, ROUTES } from './routes.ts'
+import { compileSchema, type Validate } from './validate.ts'
+import { send } from './write-answer.ts'
+
+const MAX_CONNECTIONS = 256
+const HEAD_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+const KEEP_ALIVE_MS = 5_000
+
+export interface ApiServer {
+  readonly host: string
+  /** the port really listening */
+  readonly port: number
+  /** Stops listening and ends what is open; resolves when all is closed. */
+  close(): Promise<void>
+}
+
+/** Listens and serves. Rejects with the system's error where the address cannot be bound. */
+export async function startApi(where: { host: string; port: number }, ports: ApiPorts): Promise<ApiServer> {
+  const handle = createHandler(where.host, ports)
+  const server = createServer({
+    headersTimeout: HEAD_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  })
+  server.maxConnections = MAX_CONNECTIONS
+  server.on('request', (request, response) => void handle(request, response))
+  await listen(server, where)
+  const { port } = server.address() as AddressInfo
+  return { host: where.host, port, close: () => close(server) }
+}
+
+function listen(server: Server, where: { host: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(where.port, where.host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}
+
+function createHandler(host: string, ports: ApiPorts) {
+  const router = createRouter(ROUTES)
+  const tally = createTally()
+  ports.sessions.subscribe((record) => tally.add(record))
+  const validators = new Map<Route, Validate>(
+    ROUTES.flatMap((route) => (route.body === undefined ? [] : [[route, compileSchema(route.body)] as const])),
+  )
+
+  const answer = async (request: IncomingMessage): Promise<Answer> => {
+    const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
+    checkSite(method, request.headers, host)
+    const url = splitUrl(request.url ?? '/')
+    const found = router(method, url.path)
+    const page = found.kind === 'none' && method === 'GET' ? ports.page?.(url.path) : undefined
+    if (page !== undefined) return { kind: 'text', status: 200, ...page }
+    const access = found.kind === 'route' ? found.route.access : 'token'
+    const user = await admit(request, access, ports)
+    if (found.kind === 'none') throw explainUnrouted(method, url.path)
+    if (found.kind === 'method') throw wrongMethod(method, url.path, found.allow)
+    const { route, params } = found
+    if (params.account_id !== undefined) checkAccount(params.account_id, ports)
+    const body = route.method === 'GET' || route.method === 'DELETE' ? {} : await readJsonObject(request)
+    validators.get(route)?.(body)
+    const change = changeFor(request, ports)
+    const baseUrl = `http://${request.headers.host}`
+    const call: Call = { params, query: url.query, body, baseUrl, user, ports, tally, change }
+    return route.handle(call)
+  }
+
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    let result: Answer
+    try {
+      result = await answer(request)
+    } catch (thrown) {
+      result = failure(toApiError(thrown, ports))
+    }
+    send(request, response, result, ports.plane.current().revision)
+  }
+}
+
+/** Who calls, by email on routes for users. Throws the one refusal there is. */
+async function admit(request: IncomingMessage, access: Route['access'], ports: ApiPorts): Promise<string> {
+  if (access === 'open') return ''
+  if (access === 'token') {
+    if (!hasToken(request.headers, ports.token)) throw requestError('authentication')
+    return ''
+  }
+  const { user, password } = basicCredentials(request.headers) ?? { user: '', password: '' }
+  const email = await ports.checkUser(user, password)
+  if (email === undefined) throw requestError('authentication')
+  return email
+}
+
+function checkAccount(id: string, ports: ApiPorts): void {
+  const { account } = ports.plane.current()
+  if (id.toLowerCase() === account.id) return
+  const message = `Could not route to /accounts/${id}, perhaps your object identifier is invalid? This lab's one account is ${account.id}`
+  throw requestError('wrongAccount', message)
+}
+
+function wrongMethod(method: string, path: string, allow: readonly string[]): ApiError {
+  return requestError('wrongMethod', `Method ${method} not available for \`${path}\``, { allow: allow.join(', ') })
+}
+
+/** `If-Match: "12"` holds a change to revision 12. */
+function changeFor(request: IncomingMessage, ports: ApiPorts): Call['change'] {
+  const header = request.headers['if-match']
+  if (header === undefined || header === '*') return (edit) => ports.plane.change(edit)
+  const revision = /^"(\d{1,15})"$/.exec(header)?.[1]
+  if (revision === undefined)
+    throw requestError('invalidField', '`If-Match` must be a revision in quotes, such as `"12"`')
+  return (edit) => ports.plane.change(edit, { expectRevision: Number(revision) })
+}
+
+function splitUrl(url: string): { path: string; query: URLSearchParams } {
+  const at = url.indexOf('?')
+  return at < 0
+    ? { path: url, query: new URLSearchParams() }
+    : { path: url.slice(0, at), query: new URLSearchParams(url.slice(at + 1)) }
+}
+
+/** Anything thrown as an answer. What nobody expected says nothing of itself to the client. */
+function toApiError(thrown: unknown, ports: ApiPorts): ApiError {
+  if (thrown instanceof ApiError) return thrown
+  if (thrown instanceof ChangeError) return fromChangeError(thrown)
+  const { code } = REQUEST_ERRORS.invalidField
+  if (thrown instanceof InputError) {
+    return new ApiError(
+      400,
+      thrown.issues.map((issue) => ({ code, message: issue.message, details: { code: issue.code } })),
+    )
+  }
+  if (thrown instanceof GatewayError)
+    return new ApiError(400, [{ code, message: thrown.message, details: { code: thrown.code } }])
+  ports.notice?.(`the API failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`)
+  return requestError('internal')
+}

@@ -1,0 +1,139 @@
+// A running API on a real port over a real store, for tests. What belongs to the data path is held in plain arrays.
+
+import { type ApiPorts, type SessionsPort, startApi } from '../../src/api/index.ts'
+import type { LabConfig } from '../../src/config/lab-config.ts'
+import type { LiveSession } from '../../src/proxy/live-sessions.ts'
+import type { SessionRecord } from '../../src/proxy/record.ts'
+import { openApiToken } from '../../src/store/api-token.ts'
+import type { Journal } from '../../src/store/journal.ts'
+import { createStore, type Store } from '../../src/store/store.ts'
+import { ACCOUNT_ID, labConfig } from '../store/lab.ts'
+
+export const TOKEN = 'a-token-for-tests-of-the-api'
+export const BOB = { email: 'bob@example.com', password: 'lab-bob' }
+
+export interface RunningApi {
+  readonly url: string
+  readonly store: Store
+  readonly live: LiveSession[]
+  readonly closed: string[]
+  readonly questions: unknown[]
+  readonly notices: string[]
+  /** lets a session finish */
+  finish(record: SessionRecord): void
+  /** `fetch` with the token and JSON; the body is the parsed answer */
+  ask(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answered>
+  /** below `/client/v4/accounts/{account_id}` */
+  cloudflare(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answered>
+  close(): Promise<void>
+}
+
+export interface Answered {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: Envelope
+}
+
+/** The envelope, loosely: tests look into results of every shape. */
+export interface Envelope {
+  readonly result: Result
+  readonly success: boolean
+  readonly errors: readonly { code: number; message: string; source?: { pointer: string }; details?: unknown }[]
+  readonly messages: readonly { code: number; message: string }[]
+  readonly result_info?: { page: number; per_page: number; count: number; total_count: number; total_pages: number }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: results are of many shapes, and tests assert theirs
+type Result = any
+
+export async function runApi(
+  options: { config?: Partial<LabConfig>; journal?: Journal; ports?: Partial<ApiPorts> } = {},
+): Promise<RunningApi> {
+  const store = createStore(
+    labConfig(options.config),
+    options.journal === undefined ? {} : { journal: options.journal },
+  )
+  const live: LiveSession[] = []
+  const closed: string[] = []
+  const questions: unknown[] = []
+  const notices: string[] = []
+  const sessions = sessionsOver(live, closed)
+  const ports: ApiPorts = {
+    plane: store,
+    sessions,
+    token: openApiToken({ given: TOKEN }),
+    explain: (question) => {
+      questions.push(question)
+      return { asked: question.destination }
+    },
+    checkUser: async (user, password) =>
+      user.toLowerCase() === BOB.email && password === BOB.password ? BOB.email : undefined,
+    users: () => [{ email: BOB.email, name: 'Bob', groups: ['Sales'] }],
+    status: {
+      version: '1.2.3',
+      startedAt: 0,
+      counts: () => ({
+        active: 1,
+        opened: 2,
+        closed: 1,
+        refused: { 'dial.refused': 4 },
+        bytesReceived: 5,
+        bytesSent: 6,
+      }),
+      troubles: () => [],
+      accepting: () => true,
+      portUse: () => [{ egress: '203.0.113.10', used: 7 }],
+    },
+    notice: (message) => notices.push(message),
+    ...options.ports,
+  }
+  const server = await startApi({ host: '127.0.0.1', port: 0 }, ports)
+  const url = `http://127.0.0.1:${server.port}`
+  const ask: RunningApi['ask'] = async (method, path, body, headers = {}) => {
+    const response = await fetch(url + path, {
+      method,
+      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json', ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+    return { status: response.status, headers: response.headers, body: (await response.json()) as Envelope }
+  }
+  return {
+    url,
+    store,
+    live,
+    closed,
+    questions,
+    notices,
+    finish: sessions.finish,
+    ask,
+    cloudflare: (method, path, body, headers) => ask(method, `/client/v4/accounts/${ACCOUNT_ID}${path}`, body, headers),
+    close: async () => {
+      await server.close()
+      store.close()
+    },
+  }
+}
+
+function sessionsOver(live: LiveSession[], closed: string[]): SessionsPort & { finish(record: SessionRecord): void } {
+  const finished: SessionRecord[] = []
+  const listeners = new Set<(record: SessionRecord) => void>()
+  return {
+    live: () => live,
+    close: (id) => {
+      const at = live.findIndex((session) => session.id === id)
+      if (at < 0) return false
+      closed.push(id)
+      live.splice(at, 1)
+      return true
+    },
+    recent: () => finished,
+    subscribe: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    finish: (record) => {
+      finished.push(record)
+      for (const listener of listeners) listener(record)
+    },
+  }
+}
