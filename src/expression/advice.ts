@@ -13,6 +13,7 @@ export function adviseOperand(parser: Parser, access: Access, operator: string, 
   const at = failure.span[0]
   const rest = cursor.text.slice(at, cursor.end)
   if (rest.startsWith(',')) return 'separate the members of a set with spaces, not commas'
+  if (failure.hint !== undefined) return failure.hint
   if (rest.startsWith('$') && operator === 'in') return 'a list stands outside braces: `in $name`'
   if (/^[a-z]/.test(rest) && parser.scheme.fields.has(/^[\w.]*/.exec(rest)?.[0] ?? '')) {
     return 'the right-hand side is always a literal; two fields cannot be compared'

@@ -152,6 +152,7 @@ function indexText(parser: Parser, index: Index, bracket?: number): string {
 
 /** The known name that differs least, if it differs little. */
 function resembling(name: string, known: Iterable<string>): string | undefined {
+  if (name.length < 4) return undefined
   const [best] = [...known]
     .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance)

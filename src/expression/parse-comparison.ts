@@ -90,7 +90,7 @@ export function parseTest(parser: Parser, access: Access): Comparison {
   try {
     return comparison(parser, access, readTest(parser, operator, type, start))
   } catch (failure) {
-    if (!(failure instanceof Failure) || failure.hint !== undefined) throw failure
+    if (!(failure instanceof Failure)) throw failure
     throw new Failure(
       failure.code,
       failure.message,

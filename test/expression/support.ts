@@ -125,3 +125,25 @@ export function located(source: string, problem: ExpressionProblem): string {
 }
 
 export { bytesOf }
+
+/** A source with its problem's span marked: `i == ‹80a›nd` is `i == 80and` and the span of `80a`. */
+export function marked(text: string): { source: string; span: [number, number] } {
+  const characters = Array.from(text)
+  const start = characters.indexOf('‹')
+  const end = characters.indexOf('›') - 1
+  if (start < 0 || end < start) throw new Error(`no span marked in ${text}`)
+  return {
+    source: characters.filter((character) => character !== '‹' && character !== '›').join(''),
+    span: [start, end],
+  }
+}
+
+/** What `expect(...)` sees for a marked source: the first problem's code and the source marked at its span. */
+export function remarked(source: string, options: ParseOptions = {}): string {
+  const [problem] = problemsOf(source, options)
+  if (problem === undefined) return 'no problem'
+  const characters = Array.from(source)
+  const [start, end] = problem.span
+  const text = [...characters.slice(0, start), '‹', ...characters.slice(start, end), '›', ...characters.slice(end)]
+  return `${problem.code.replace('expression.', '')} ${text.join('')}`
+}

@@ -8,7 +8,10 @@ const SEGMENT = /[A-Za-z0-9_]+/y
 export function readName(cursor: Cursor): string {
   const start = cursor.at
   do {
-    if (cursor.takeRun(SEGMENT) === '') throw cursor.failure('expression.syntax', 'expected identifier character')
+    if (cursor.takeRun(SEGMENT) !== '') continue
+    const isMissing = cursor.at === start && (cursor.isAtEnd || cursor.sees(')'))
+    const hint = isMissing ? 'a condition is missing here' : undefined
+    throw cursor.failure('expression.syntax', 'expected identifier character', hint)
   } while (cursor.take('.'))
   return cursor.text.slice(start, cursor.at)
 }
