@@ -3,8 +3,8 @@
 
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js'
 import schema from '../../config/lab.schema.json' with { type: 'json' }
-import { didYouMean } from './closest.ts'
-import { FORMATS } from './formats.ts'
+import { closest, didYouMean } from './closest.ts'
+import { FORMATS, type Format } from './formats.ts'
 import type { Problems } from './problems.ts'
 import type { Path } from './source-document.ts'
 
@@ -25,20 +25,22 @@ export function checkLabShape(data: unknown, problems: Problems): void {
 
 /** Checks a list of rules on its own, as in a rules file. */
 export function checkRuleListShape(data: unknown, problems: Problems): void {
-  check('#/properties/rules', data, problems)
+  check('#/$defs/rules', data, problems)
 }
 
 function check(part: string, data: unknown, problems: Problems): void {
   const validate = ajv.getSchema(schema.$id + part)
   if (validate === undefined) throw new RangeError(`the schema has no part ${part}`)
+  const written = structuredClone(data)
   if (validate(data) === true) return
-  for (const error of validate.errors ?? []) report(error, data, problems)
+  for (const error of validate.errors ?? []) report(error, written, problems)
 }
 
-function report(error: ErrorObject, data: unknown, problems: Problems): void {
+/** `written` is the data before defaults were filled in. */
+function report(error: ErrorObject, written: unknown, problems: Problems): void {
   if (error.propertyName !== undefined) return
-  const path = pathOf(error.instancePath, data)
-  const value: unknown = error.data
+  const path = pathOf(error.instancePath, written)
+  const value = path.reduce<unknown>((inside, step) => Object(inside)[step], written)
   const words = WORDS[error.keyword]
   if (words !== undefined) words({ error, path, value, problems })
   else problems.add(path, 'config.not_allowed', `${show(value)} ${error.message ?? 'does not fit the schema'}`)
@@ -52,9 +54,9 @@ interface Case {
 }
 
 const WORDS: Readonly<Record<string, (found: Case) => void>> = {
-  additionalProperties({ error, path, problems }) {
+  additionalProperties({ error, path, value, problems }) {
     const key = String(error.params.additionalProperty)
-    const keys = keysOf(error.parentSchema).filter((known) => !Object.hasOwn(Object(error.data), known))
+    const keys = keysOf(error.parentSchema).filter((known) => !Object.hasOwn(Object(value), known))
     const hint = didYouMean(key, keys, 'keys not used yet')
     problems.add([...path, key], 'config.unknown_key', `unknown key \`${key}\``, { at: 'key', hint })
   },
@@ -65,16 +67,18 @@ const WORDS: Readonly<Record<string, (found: Case) => void>> = {
     problems.add(path, 'config.missing_key', `the key \`${key}\` is missing`, { hint })
   },
   type({ error, path, value, problems }) {
-    const wanted = [error.params.type].flat().map((type) => TYPES[String(type)] ?? String(type))
-    const quotable = wanted.includes('text') && ['number', 'boolean'].includes(typeof value)
-    const hint = quotable ? `put it in quotes: "${String(value)}"` : undefined
-    problems.add(path, 'config.wrong_type', `expected ${wanted.join(' or ')}, found ${show(value)}`, { hint })
+    const format = FORMATS[String(error.parentSchema?.format)]
+    const types = [error.params.type].flat().map(String)
+    const wanted = types.map((type) => (type === 'string' && format !== undefined ? format.what : TYPES[type]))
+    const found = typeof value === 'string' ? `the text ${show(value)}` : show(value)
+    const hint = adviseQuotes(value, types, format)
+    problems.add(path, 'config.wrong_type', `expected ${wanted.join(' or ')}, found ${found}`, { hint })
   },
   enum({ error, path, value, problems }) {
     const allowed = [error.params.allowedValues].flat().map(String)
-    const hint = didYouMean(String(value), allowed)
-    const message = `${show(value)} is not one of ${allowed.map((one) => `\`${one}\``).join(', ')}`
-    problems.add(path, 'config.not_allowed', message, { hint: hint?.startsWith('did') ? hint : undefined })
+    const guess = typeof value === 'string' ? closest(value, allowed) : undefined
+    const hint = guess === undefined ? undefined : `did you mean \`${guess}\`?`
+    problems.add(path, 'config.not_allowed', `${show(value)} is not one of ${allowed.map(show).join(', ')}`, { hint })
   },
   format({ error, path, value, problems }) {
     const what = FORMATS[String(error.params.format)]?.what ?? String(error.params.format)
@@ -93,12 +97,10 @@ const WORDS: Readonly<Record<string, (found: Case) => void>> = {
     problems.add(path, 'config.not_allowed', `the list needs at least ${error.params.limit} item`),
   maxItems: ({ error, path, problems }) =>
     problems.add(path, 'config.not_allowed', `the list takes at most ${error.params.limit} items`),
-  uniqueItems: ({ error, path, value, problems }) =>
-    problems.add(
-      [...path, Number(error.params.i)],
-      'config.duplicate',
-      `${itemAt(value, error.params.i)} is listed twice`,
-    ),
+  uniqueItems({ error, path, value, problems }) {
+    const at = Math.max(Number(error.params.i), Number(error.params.j))
+    problems.add([...path, at], 'config.duplicate', `${show(Object(value)[at])} is listed twice`)
+  },
 }
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -119,8 +121,14 @@ function show(value: unknown): string {
   return `\`${text.length > 60 ? `${text.slice(0, 60)}…` : text}\``
 }
 
-function itemAt(list: unknown, at: unknown): string {
-  return Array.isArray(list) ? show(list[Number(at)]) : 'an item'
+/** Quotes are forgotten around text that YAML takes for a number, and put around numbers. */
+function adviseQuotes(value: unknown, types: readonly string[], format: Format | undefined): string | undefined {
+  const isBare = typeof value === 'number' || typeof value === 'boolean'
+  if (isBare && types.includes('string') && (format?.test(String(value)) ?? true)) {
+    return `put it in quotes: "${String(value)}"`
+  }
+  const isNumber = typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value)
+  return isNumber && types.some((type) => type === 'integer' || type === 'number') ? 'leave the quotes out' : undefined
 }
 
 function keysOf(parent: unknown): string[] {

@@ -1,6 +1,7 @@
 // The formats that config/lab.schema.json names: how each is tested, and what to call it in a message.
 
 import { parseCidr } from '../net/cidr.ts'
+import { parseHost } from '../net/host.ts'
 import { parseIp } from '../net/ip.ts'
 import { parseDurationMs, parseSizeBytes } from './quantities.ts'
 
@@ -10,7 +11,6 @@ export interface Format {
   readonly test: (text: string) => boolean
 }
 
-const HOST = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const INSTANT = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/
@@ -26,9 +26,10 @@ export const FORMATS: Readonly<Record<string, Format>> = {
   'ipv6-network': format('an IPv6 range such as `2001:db8:10::/64`', (text) => parseCidr(text)?.family === 6),
   'ip-network': format('an IP address or a network such as `203.0.113.0/24`', (text) => parseCidr(text) !== undefined),
   'port-number': format('a port, 1 to 65535', (text) => /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535),
-  hostname: format('a host name in lower case such as `bank.saas.test`', (text) => HOST.test(text) && !isQuad(text)),
-  'host-pattern': format('a host name such as `wiki.internal.test` or `*.internal.test`', (text) =>
-    HOST.test(text.replace(/^\*\./, '')),
+  hostname: format('a host name such as `bank.saas.test`', (text) => parseHost(text)?.kind === 'name'),
+  'host-pattern': format(
+    'a host name such as `wiki.internal.test` or `*.internal.test`',
+    (text) => parseHost(text.replace(/^\*\./, ''))?.kind === 'name',
   ),
   'dns-label': format('a host label of letters, digits and hyphens', (text) => LABEL.test(text)),
   'user-email': format('a mail address such as `alice@example.com`', (text) => /^[^\s;:@]+@[^\s;:@]+$/.test(text)),
@@ -49,8 +50,4 @@ export const FORMATS: Readonly<Record<string, Format>> = {
 
 function format(what: string, test: (text: string) => boolean): Format {
   return { what, test }
-}
-
-function isQuad(text: string): boolean {
-  return /^[\d.]+$/.test(text)
 }

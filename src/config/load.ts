@@ -1,7 +1,7 @@
 // Configuration files in, one validated LabConfig out, or every problem at once with file, line and column. Parses no
 // expressions (the policy compiles them, at the positions kept here) and binds no address.
 
-import { dirname, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { cidr } from '../net/cidr.ts'
 import { checkLabShape, checkRuleListShape } from './check-shape.ts'
@@ -17,7 +17,8 @@ import { readHostnameRoutes, readLists, readPrivateRoutes, readTunnels, readVirt
 import { readDevices, readSources, readUsers } from './read-people.ts'
 import { type RuleList, readRules } from './read-rules.ts'
 import type { Reading } from './reading.ts'
-import { parseSourceDocument, readSourceDocument, type SourceDocument } from './source-document.ts'
+import { soundParts } from './sound-parts.ts'
+import { type Path, parseSourceDocument, readSourceDocument, type SourceDocument } from './source-document.ts'
 import { createStandIns } from './stand-ins.ts'
 
 export interface LoadOptions {
@@ -52,39 +53,53 @@ export function checkConfigText(file: string, text: string, options: LoadOptions
 
 function checkDocument(document: SourceDocument, options: LoadOptions): CheckedConfig {
   if (document.issues.length > 0) return { issues: document.issues }
-  const problems = createProblems(document)
-  const raw = checkedShape(document, problems)
+  const all = createProblems(document)
+  const { raw, problems } = checkedShape(document, all)
   const lists = ruleLists(document, raw, problems)
   const withOptions = applyOptions(raw, options)
   const config = readLab({ raw: withOptions, names: gatherNames(document.data), problems }, document.file, lists)
-  const issues = problems.issues.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
+  const issues = inFileOrder(problems.issues)
   return issues.some(({ severity }) => severity === 'error') ? { issues } : { config, issues }
 }
 
-/** The data with defaults. A section whose shape is wrong is read as if it were absent: its mistakes are noted already, and what
- *  refers into it goes by names gathered from the data as it stands. */
-function checkedShape(document: SourceDocument, problems: Problems): RawConfig {
+function inFileOrder(issues: readonly Issue[]): readonly Issue[] {
+  const byFile = Object.values(Object.groupBy(issues, ({ file = '' }) => file))
+  return byFile.flatMap((some = []) =>
+    some.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)),
+  )
+}
+
+/** The data with defaults. What has a wrong shape is read as if it were absent: its mistakes are noted already, and what
+ *  refers to it goes by names gathered from the data as it stands. */
+function checkedShape(document: SourceDocument, problems: Problems): { raw: RawConfig; problems: Problems } {
   const data = structuredClone(document.data)
-  const before = problems.issues.length
   checkLabShape(data, problems)
-  const bad = new Set(problems.issues.slice(before).map(({ path }) => path?.[0]))
-  const good = Object.entries(Object(data)).filter(([section]) => !bad.has(section))
-  const whole: Record<string, unknown> = { dedicated_ips: [], ...Object.fromEntries(good) }
+  const { data: sound, originalPath } = soundParts(data, pathsOf(problems.issues))
+  const whole: unknown = { dedicated_ips: [], ...sound }
   checkLabShape(whole, createProblems(document))
-  return whole as unknown as RawConfig
+  return { raw: whole as RawConfig, problems: problems.at(originalPath) }
+}
+
+function pathsOf(issues: readonly Issue[]): readonly Path[] {
+  return issues.map(({ path = [] }) => path)
 }
 
 function ruleLists(document: SourceDocument, raw: RawConfig, problems: Problems): readonly RuleList[] {
   const own: RuleList = { document, problems, path: ['rules'], rules: raw.rules }
   if (raw.rules_file === undefined) return [own]
-  const other = readSourceDocument(resolve(dirname(document.file), raw.rules_file))
+  const other = readSourceDocument(join(dirname(document.file), raw.rules_file))
   const theirs = problems.in(other)
-  theirs.issues.push(...other.issues)
-  const rules = structuredClone(other.data)
+  for (const issue of other.issues) {
+    if (issue.code === 'config.unreadable') problems.add(['rules_file'], issue.code, issue.message)
+    else theirs.issues.push(issue)
+  }
+  const rules = other.issues.length === 0 ? structuredClone(other.data) : []
   const before = theirs.issues.length
-  if (other.issues.length === 0) checkRuleListShape(rules, theirs)
-  const isGood = other.issues.length === 0 && theirs.issues.length === before
-  return [own, { document: other, problems: theirs, path: [], rules: isGood ? (rules as RawRule[]) : [] }]
+  checkRuleListShape(rules, theirs)
+  const bad = pathsOf(theirs.issues.slice(before)).map((path) => ['rules', ...path])
+  const { data, originalPath } = soundParts({ rules }, bad)
+  const inFile = theirs.at((path) => originalPath(['rules', ...path]).slice(1))
+  return [own, { document: other, problems: inFile, path: [], rules: (data.rules ?? []) as readonly RawRule[] }]
 }
 
 function applyOptions(raw: RawConfig, { portsFromZero = false, standInNetwork }: LoadOptions): RawConfig {

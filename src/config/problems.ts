@@ -15,17 +15,25 @@ export interface Problems {
   add(path: Path, code: string, message: string, remark?: Remark): void
   /** The same collection for another document, such as a rules file. */
   in(document: SourceDocument): Problems
+  /** The same collection for data of which a part was set aside: `original` gives the paths of the document. */
+  at(original: (path: Path) => Path): Problems
   locate(path: Path): Span
   readonly issues: Issue[]
 }
 
 /** An empty collection for one document. */
-export function createProblems(document: SourceDocument, issues: Issue[] = []): Problems {
+export function createProblems(document: SourceDocument): Problems {
+  return collect(document, [], (path) => path)
+}
+
+function collect(document: SourceDocument, issues: Issue[], original: (path: Path) => Path): Problems {
   return {
     issues,
-    in: (other) => createProblems(other, issues),
-    locate: (path) => document.locate(path),
-    add(path, code, message, { hint, at = 'value', severity = 'error' } = {}) {
+    in: (other) => collect(other, issues, (path) => path),
+    at: (further) => collect(document, issues, further),
+    locate: (path) => document.locate(original(path)),
+    add(found, code, message, { hint, at = 'value', severity = 'error' } = {}) {
+      const path = original(found)
       const { line, column, length } = document.locate(path, at)
       const text = document.lineText(line)
       issues.push({

@@ -4,7 +4,7 @@ import { cidr } from '../net/cidr.ts'
 import { type Ip, ip } from '../net/ip.ts'
 import type { Category, Destination, DestinationAddress, OriginSpec } from './lab-config.ts'
 import type { RawDestination } from './raw-config.ts'
-import { checkUnique, type Reading, readPlace } from './reading.ts'
+import { checkUnique, type Reading, readHostName, readPlace } from './reading.ts'
 import type { Path } from './source-document.ts'
 import { lastNumber, type StandIns } from './stand-ins.ts'
 
@@ -22,7 +22,7 @@ export function readDestinations(reading: Reading, standIns: StandIns): Destinat
   checkUnique(reading, raw.destinations, {
     path: (at) => ['destinations', at, 'name'],
     noun: 'host name',
-    key: ({ name }) => name,
+    key: ({ name }) => (name === undefined ? undefined : readHostName(name)),
   })
   for (const { stand_in } of raw.destinations.flatMap(addressesOf)) {
     if (stand_in !== undefined) standIns.reserve(ip(stand_in))
@@ -35,7 +35,7 @@ export function readDestinations(reading: Reading, standIns: StandIns): Destinat
 function readDestination({ problems }: Reading, item: RawDestination, at: number, map: AddressMap): Destination {
   const place = readPlace(item.place, ['destinations', at, 'place'], problems)
   return Object.freeze({
-    ...(item.name === undefined ? {} : { name: item.name }),
+    ...(item.name === undefined ? {} : { name: readHostName(item.name) }),
     addresses: addressesOf(item).flatMap((address, index) =>
       map.read(item, address, ['destinations', at, 'addresses', index]),
     ),
@@ -55,7 +55,8 @@ function readOrigin({ problems }: Reading, { name, origin }: RawDestination, at:
   if (kind !== 'saas' && allow.length > 0) {
     problems.add([...path, 'allow'], 'config.conflict', `\`allow\` is for origins of kind saas, not \`${kind}\``)
   }
-  return [Object.freeze({ name, kind, allow: allow.map((text) => cidr(text)), title: title ?? name })]
+  const host = readHostName(name)
+  return [Object.freeze({ name: host, kind, allow: allow.map((text) => cidr(text)), title: title ?? host })]
 }
 
 interface RawAddress {
@@ -130,7 +131,7 @@ export function readCategories({ raw, problems }: Reading): readonly Category[] 
       problems.add(['categories', at], 'config.conflict', 'an entry is for a `host` or for a `network`, one of the two')
     }
     return Object.freeze({
-      ...(host === undefined ? {} : { host }),
+      ...(host === undefined ? {} : { host: readHostName(host) }),
       ...(network === undefined ? {} : { network: cidr(network) }),
       contentCategories: content_categories,
       applications,

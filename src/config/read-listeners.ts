@@ -110,19 +110,18 @@ function readEndpoint(
   return Object.freeze({ kind: endpoint.kind, name, host: `${subdomain}.proxy.cloudflare-gateway.com`, networks })
 }
 
-/** Two doors cannot share an address and port; port 0 never clashes. */
+/** Two doors cannot share an address and port; port 0 never clashes. The API's place is taken first. */
 function checkPorts({ raw, problems }: Reading): void {
-  const doors = [
-    ...raw.listeners.map(({ host, port }, at) => ({ host, port, path: ['listeners', at, 'port'], what: 'listener' })),
-    { ...raw.api, path: ['api', 'port'], what: 'API' },
-  ]
-  for (const [at, door] of doors.entries()) {
-    const other = doors
-      .slice(0, at)
-      .find((one) => one.port !== 0 && one.port === door.port && clash(one.host, door.host))
-    if (other === undefined) continue
-    const message = `port ${door.port} of \`${door.host}\` is taken already, in line ${problems.locate(other.path).line}`
-    problems.add(door.path, 'config.duplicate', message, { hint: `give this ${door.what} another \`port\`` })
+  const doors = [{ ...raw.api, name: 'the API' }]
+  for (const [at, { name, host, port }] of raw.listeners.entries()) {
+    const other = doors.find((one) => one.port !== 0 && one.port === port && clash(one.host, host))
+    if (other !== undefined) {
+      const message = `port ${port} of \`${host}\` is taken by ${other.name}`
+      problems.add(['listeners', at, 'port'], 'config.duplicate', message, {
+        hint: 'give this listener another `port`',
+      })
+    }
+    doors.push({ name: `the listener \`${name}\``, host, port })
   }
 }
 

@@ -3,7 +3,7 @@
 import { cidr } from '../net/cidr.ts'
 import type { HostnameRoute, NamedList, PrivateRoute, VirtualNetwork } from '../policy/account.ts'
 import { FORMATS } from './formats.ts'
-import { checkUnique, type Reading } from './reading.ts'
+import { checkUnique, type Reading, readHostName } from './reading.ts'
 import { stableUuid } from './stable-id.ts'
 
 /** Virtual networks, exactly one of them the default: the one marked so, else the one named `default`, which is added
@@ -52,7 +52,8 @@ export function readPrivateRoutes(reading: Reading, networks: readonly VirtualNe
   })
   checkUnique(reading, routes, {
     path: (at) => ['private_routes', at, 'network'],
-    noun: 'network of this virtual network',
+    noun: 'route of this virtual network for',
+    shown: ({ network }) => network.text,
     key: ({ network, virtualNetworkId }) =>
       virtualNetworkId === '' ? undefined : `${network.text} ${virtualNetworkId}`,
   })
@@ -64,12 +65,12 @@ export function readHostnameRoutes(reading: Reading): readonly HostnameRoute[] {
   checkUnique(reading, raw.hostname_routes, {
     path: (at) => ['hostname_routes', at, 'hostname'],
     noun: 'host name',
-    key: ({ hostname }) => hostname,
+    key: ({ hostname }) => readHostName(hostname),
   })
   return raw.hostname_routes.map(({ id, hostname, tunnel, comment }, at) =>
     Object.freeze({
-      id: id?.toLowerCase() ?? stableUuid('hostname-route', hostname),
-      hostname,
+      id: id?.toLowerCase() ?? stableUuid('hostname-route', readHostName(hostname)),
+      hostname: readHostName(hostname),
       tunnelId: names.idOf('tunnels', tunnel, ['hostname_routes', at, 'tunnel'], problems) ?? '',
       comment,
     }),

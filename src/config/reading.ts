@@ -1,5 +1,6 @@
 // What every section reader works with, and the checks that sections have in common.
 
+import { parseHost } from '../net/host.ts'
 import { COLOS } from '../policy/colos.ts'
 import type { Colo, Place } from '../policy/place.ts'
 import { closest } from './closest.ts'
@@ -18,7 +19,13 @@ export interface Reading {
 export function checkUnique<T>(
   { problems }: Pick<Reading, 'problems'>,
   items: readonly T[],
-  what: { readonly path: (at: number) => Path; readonly noun: string; readonly key: (item: T) => string | undefined },
+  what: {
+    readonly path: (at: number) => Path
+    readonly noun: string
+    readonly key: (item: T) => string | undefined
+    /** the key as people know it, where that is another text */
+    readonly shown?: (item: T) => string
+  },
 ): void {
   const seen = new Map<string, number>()
   for (const [at, item] of items.entries()) {
@@ -30,7 +37,8 @@ export function checkUnique<T>(
       continue
     }
     const { line } = problems.locate(what.path(before))
-    problems.add(what.path(at), 'config.duplicate', `the ${what.noun} \`${key}\` is taken already, in line ${line}`)
+    const shown = what.shown?.(item) ?? key
+    problems.add(what.path(at), 'config.duplicate', `the ${what.noun} \`${shown}\` is taken already, in line ${line}`)
   }
 }
 
@@ -42,15 +50,31 @@ export function readColo(code: string, path: Path, problems: Problems): Colo | u
   return undefined
 }
 
+/** Data centers of a city spelt like that, else those whose codes have the same letters, else two of them in place. */
 function adviseColo(typed: string): string {
   const all = [...COLOS.values()]
   const city = closest(
     typed,
     all.map((colo) => colo.city),
   )
-  const colo = all.find((one) => one.city === city) ?? COLOS.get(closest(typed, COLOS.keys()) ?? '')
-  if (colo === undefined) return 'data centers go by codes such as `AMS`; `egresslab colo list` prints them all'
-  return `did you mean \`${colo.code}\` (${colo.city}, ${colo.country})?`
+  const letters = [...typed.toUpperCase()]
+  const alike = ({ code }: Colo) => letters.filter((letter, at) => code[at] === letter).length === 2
+  const swapped = ({ code }: Colo) => [...code].sort().join('') === [...letters].sort().join('')
+  const inCity = all.filter((colo) => colo.city === city)
+  const byCode = letters.length === 3 ? [all.filter(swapped), all.filter(alike)] : []
+  const found = [inCity, ...byCode].find((some) => some.length > 0)
+  if (found === undefined) {
+    return 'data centers go by codes such as `AMS`; `egresslab colo list` prints them all'
+  }
+  const shown = found.slice(0, 8).map((colo) => `\`${colo.code}\` (${colo.city})`)
+  return `did you mean ${shown.join(', ')}?`
+}
+
+/** A host name in the form everything else goes by (net/host.ts); a leading `*.` stays. */
+export function readHostName(text: string): string {
+  const wildcard = text.startsWith('*.') ? '*.' : ''
+  const host = parseHost(text.slice(wildcard.length))
+  return host?.kind === 'name' ? wildcard + host.name : text
 }
 
 /** A place: a data center's, or the one written out. */

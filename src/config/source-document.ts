@@ -1,7 +1,19 @@
 // A YAML (or JSON) file as data that remembers where everything stands. Knows nothing of what the data means.
 
 import { readFileSync } from 'node:fs'
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, Scalar } from 'yaml'
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  Scalar,
+  visit,
+} from 'yaml'
 import type { Issue } from '../errors/issue.ts'
 
 export type Path = readonly (string | number)[]
@@ -57,16 +69,25 @@ export function parseSourceDocument(file: string, text: string): SourceDocument 
     const onLine = lineText(line).length - col + 1
     return { line, column: col, length: Math.max(1, Math.min(end - start, onLine)) }
   }
-  const issues = parsed.errors.map((error): Issue => {
-    const { line, column } = spanAt(error.pos[0], error.pos[1])
-    const message = SYNTAX_WORDS[error.code] ?? lowerFirst(error.message.split('\n')[0] ?? 'unreadable YAML')
-    return { severity: 'error', code: 'config.syntax', message, file, line, column }
-  })
+  const complain = (start: number, end: number, message: string): Issue => {
+    const { line, column } = spanAt(start, end)
+    const drawing = `${lineText(line)}\n${' '.repeat(column - 1)}^`
+    return { severity: 'error', code: 'config.syntax', message, file, line, column, drawing }
+  }
+  const issues = [
+    ...parsed.errors.map(({ code, message, pos }) => {
+      const words = SYNTAX_WORDS[code] ?? lowerFirst(message.split('\n')[0] ?? 'unreadable YAML')
+      return complain(pos[0], pos[1], words)
+    }),
+    ...danglingAliases(parsed).map(({ source, range }) =>
+      complain(range?.[0] ?? 0, range?.[1] ?? 1, `the alias \`*${source}\` names an anchor nobody set before it`),
+    ),
+  ].filter((issue, at, all) => all.findIndex(({ line }) => line === issue.line) === at)
   let data: unknown
   try {
     data = issues.length === 0 ? parsed.toJS({ maxAliasCount: 1000 }) : undefined
   } catch {
-    issues.push({ severity: 'error', code: 'config.syntax', message: 'the aliases of this file do not resolve', file })
+    issues.push(complain(0, 1, 'the aliases of this file multiply beyond reason'))
   }
   return {
     file,
@@ -78,6 +99,16 @@ export function parseSourceDocument(file: string, text: string): SourceDocument 
   }
 }
 
+function danglingAliases(document: Document): Alias[] {
+  const found: Alias[] = []
+  visit(document, {
+    Alias(_key, alias) {
+      if (alias.resolve(document) === undefined) found.push(alias)
+    },
+  })
+  return found
+}
+
 type Range = readonly [number, number]
 
 function spanOf(range: Range, spanAt: (start: number, end: number) => Span): Span {
@@ -86,7 +117,7 @@ function spanOf(range: Range, spanAt: (start: number, end: number) => Span): Spa
 
 function rangeOf(document: Document, path: Path, part: 'value' | 'key'): Range {
   let node = document.contents as Node | null
-  let range = rangeOfNode(node)
+  let range: Range = [0, 1]
   for (const [at, step] of path.entries()) {
     const found = stepInto(document, node, step)
     if (found === undefined) return range

@@ -1,0 +1,35 @@
+// Sets aside the parts of a configuration whose shape is wrong, so that the rest can be checked on: one bad item of a
+// list does not hide what is wrong with its neighbours.
+
+import type { Path } from './source-document.ts'
+
+export interface SoundParts {
+  readonly data: Readonly<Record<string, unknown>>
+  /** Where in the file something of `data` stands: items behind one that was set aside have moved up. */
+  originalPath(path: Path): Path
+}
+
+/** `bad` are paths of what is wrong. A list loses the items concerned, any other section goes as a whole. */
+export function soundParts(data: unknown, bad: readonly Path[]): SoundParts {
+  const kept = new Map<string | number, readonly number[]>()
+  const sound: Record<string, unknown> = {}
+  const isBlock = typeof data === 'object' && data !== null && !Array.isArray(data)
+  for (const [section, value] of Object.entries(isBlock ? data : {})) {
+    const steps = bad.filter((path) => path[0] === section).map((path) => path[1])
+    if (Array.isArray(value) && steps.every((step) => typeof step === 'number')) {
+      const places = [...value.keys()].filter((at) => !steps.includes(at))
+      kept.set(section, places)
+      sound[section] = places.map((at) => value[at])
+    } else if (steps.length === 0) {
+      sound[section] = value
+    }
+  }
+  return {
+    data: sound,
+    originalPath([section = '', at, ...rest]) {
+      if (at === undefined) return section === '' ? [] : [section]
+      const place = typeof at === 'number' ? kept.get(section)?.[at] : undefined
+      return [section, place ?? at, ...rest]
+    },
+  }
+}
