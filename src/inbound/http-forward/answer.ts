@@ -8,15 +8,14 @@ import type { Clock } from '../../proxy/deadline.ts'
 
 const DRAIN_MS = 10_000
 
-/** Answers with the error, or resets the connection when another answer has already begun. */
+/** Answers with the error and keeps the connection, or resets the connection when another answer has already begun. */
 export function answerError(res: ServerResponse, error: GatewayError): void {
   if (res.headersSent) {
     cut(res)
     return
   }
   const { status, reason, fields, body } = httpErrorAnswer(error)
-  const closing = status === 400 || status === 408 ? ['Connection', 'close'] : []
-  res.writeHead(status, reason, [...fields, 'Content-Length', String(body.length), ...closing])
+  res.writeHead(status, reason, [...fields, 'Content-Length', String(body.length)])
   res.end(body)
 }
 

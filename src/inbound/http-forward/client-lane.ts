@@ -1,7 +1,7 @@
 // The requests of one client connection, one after the other: answers leave in the order of the requests (FR-06), at most a
 // few wait before the client is no longer read (FR-07), and the connection to the origin belongs to this client alone.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorText } from '../../errors/to-http.ts'
@@ -11,7 +11,7 @@ import type { Deadline } from '../../proxy/deadline.ts'
 import { parseBasicCredentials } from '../basic-credentials.ts'
 import { hangUp } from '../hang-up.ts'
 import type { Visitor } from '../visitor.ts'
-import { answerError, drainRest } from './answer.ts'
+import { answerError, cut, drainRest } from './answer.ts'
 import { type ForwardRequest, type HeadRules, understandForward } from './forward-request.ts'
 import { Forwarding, type Work } from './forwarding.ts'
 import type { LinkSettings } from './upstream-link.ts'
@@ -35,12 +35,15 @@ export class ClientLane {
   readonly #forwarding: Forwarding
   readonly #waiting: Turn[] = []
   #busy = false
-  #closed = false
+  /** the last answer was given, or the client is gone: nothing more is taken or said */
+  #over = false
   #paused = false
   #draining = false
-  #current: IncomingMessage | undefined
+  #current: Current | undefined
   #parseError: GatewayError | undefined
   #deadline: Deadline | undefined
+  #answered = 0
+  #readWhenAnswered = 0
 
   constructor(visitor: Visitor, settings: LaneSettings) {
     this.visitor = visitor
@@ -56,7 +59,7 @@ export class ClientLane {
 
   /** Takes its turn behind what is in progress. */
   queue(turn: Turn): void {
-    if (this.#closed) return
+    if (this.#over) return
     this.#deadline?.cancel()
     if (!this.#busy) {
       this.#run(turn)
@@ -72,20 +75,25 @@ export class ClientLane {
     this.queue((done) => void this.#serve(req, res, done))
   }
 
-  /** A request to switch to WebSocket: `head` is what came behind it, and nobody reads the socket any more. */
-  upgrade(req: IncomingMessage, res: ServerResponse, head: Buffer): void {
-    this.queue((done) => void this.#serve(req, res, done, head))
+  /** A request to switch to WebSocket: `head` is what came behind it, and Node's server no longer looks after the socket, so
+   *  an answer other than a switch is the last one. */
+  upgrade(req: IncomingMessage, head: Buffer): void {
+    this.queue((done) => {
+      const res = new ServerResponse(req)
+      res.assignSocket(this.socket)
+      res.shouldKeepAlive = false
+      res.once('finish', () => hangUp(this.socket, this.visitor.origin.clock, ''))
+      void this.#serve(req, res, done, head)
+    })
   }
 
   /** What the client sent is not HTTP. Requests before it are still answered; one that is cut off by it is not. */
   broken(error: GatewayError): void {
-    if (this.#closed) return
+    if (this.#over) return
     this.#parseError = error
-    if (this.#current !== undefined && !this.#current.complete) this.#forwarding.abort(error)
-    this.queue(() => {
-      this.#settings.pipeline.refuse(this.visitor.knock('http-forward'), error)
-      hangUp(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close'))
-    })
+    const current = this.#current
+    if (current !== undefined && !current.req.complete) this.#giveUp(current, error)
+    else this.queue(() => this.#refuse(this.visitor.knock('http-forward'), error))
   }
 
   /** Gives the client up: its socket goes to somebody else, its connection to an origin goes away. */
@@ -108,7 +116,9 @@ export class ClientLane {
   readonly #next = (): void => {
     this.#busy = false
     this.#current = undefined
-    if (this.#closed) return
+    this.#answered++
+    this.#readWhenAnswered = this.socket.bytesRead
+    if (this.#over) return
     const turn = this.#waiting.shift()
     if (this.#paused && this.#waiting.length < this.#settings.maxPipelined) {
       this.#paused = false
@@ -120,7 +130,7 @@ export class ClientLane {
 
   async #serve(req: IncomingMessage, res: ServerResponse, done: () => void, upgradeHead?: Buffer): Promise<void> {
     let knock: Knock | Arrival = this.visitor.knock('http-forward')
-    this.#current = req
+    this.#current = { req, res }
     if (this.#draining) res.shouldKeepAlive = false
     try {
       if (this.#parseError !== undefined && !req.complete) throw this.#parseError
@@ -134,6 +144,7 @@ export class ClientLane {
       const arrival = withCredentials({ ...knock, target: request.target }, request)
       const found = this.#settings.pipeline.identify(arrival)
       const identified = found instanceof Promise ? await found : found
+      if (this.#over) return
       if (request.body !== 'none' && !req.complete) this.#watchBody(req)
       const work: Work = { req, res, request, arrival, identified }
       await this.#forwarding.run(upgradeHead === undefined ? work : { ...work, upgradeHead }, () => {
@@ -142,11 +153,41 @@ export class ClientLane {
       })
     } catch (thrown) {
       const error = asGatewayError(thrown)
+      if (this.#over) return
+      if (closes(error) || upgradeHead !== undefined) {
+        this.#refuse(knock, error)
+        return
+      }
       this.#settings.pipeline.refuse(knock, error)
-      if (!this.#closed) answerError(res, error)
+      answerError(res, error)
       drainRest(req, this.visitor.origin.clock)
       done()
     }
+  }
+
+  /** Records and says the last word: after a request that was not understood nothing behind it can be trusted. */
+  #refuse(knock: Knock | Arrival, error: GatewayError): void {
+    this.#settings.pipeline.refuse(knock, error)
+    this.#sayLast(error)
+  }
+
+  #sayLast(error: GatewayError): void {
+    this.#over = true
+    this.#deadline?.cancel()
+    this.#forwarding.leave()
+    hangUp(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close'))
+  }
+
+  /** The request in progress cannot be completed, by the client's fault. */
+  #giveUp({ res }: Current, error: GatewayError): void {
+    const recorded = this.#forwarding.abandon(error)
+    if (!recorded) this.#settings.pipeline.refuse(this.visitor.knock('http-forward'), error)
+    if (!res.headersSent) {
+      this.#sayLast(error)
+      return
+    }
+    this.#over = true
+    cut(res)
   }
 
   /** A body that stands still although we are ready to read it is given up on (RS-01); one that moves may take all day. */
@@ -154,10 +195,11 @@ export class ClientLane {
     const { clock } = this.visitor.origin
     let seen = this.socket.bytesRead
     const check = () => {
-      if (req.complete || this.#current !== req || this.#closed) return
+      const current = this.#current
+      if (req.complete || current?.req !== req || this.#over) return
       const now = this.socket.bytesRead
       if (now === seen && !req.isPaused()) {
-        this.#forwarding.abort(new GatewayError('request.timeout', 'the request body stands still'))
+        this.#giveUp(current, new GatewayError('request.timeout', 'the request body stands still'))
         return
       }
       seen = now
@@ -167,18 +209,33 @@ export class ClientLane {
     req.once('close', () => watch.cancel())
   }
 
+  /** A kept connection that fell silent just goes; half a request is told so. */
   readonly #expire = (): void => {
-    if (this.#busy || this.#closed) return
-    // bytes since the last answer mean a request that never became complete
+    if (this.#busy || this.#over) return
+    if (this.#answered > 0 && this.socket.bytesRead === this.#readWhenAnswered) {
+      this.#over = true
+      this.socket.destroySoon()
+      return
+    }
     this.broken(new GatewayError('request.timeout', 'the client did not complete a request in time'))
   }
 
   readonly #leave = (): void => {
-    this.#closed = true
+    this.#over = true
     this.#waiting.length = 0
     this.#deadline?.cancel()
     this.#forwarding.leave()
   }
+}
+
+interface Current {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+}
+
+/** After a request that was not understood nothing behind it can be trusted (FR-02). */
+function closes(error: GatewayError): boolean {
+  return error.code.startsWith('request.')
 }
 
 function headOf(req: IncomingMessage) {

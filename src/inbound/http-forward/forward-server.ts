@@ -1,7 +1,7 @@
 // Forwarded HTTP: an HTTP server of Node's that listens to no port. Clients whose first bytes were not SOCKS, TLS or CONNECT
 // are given to it with those bytes unread; its events go to the client's lane in order.
 
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { Visitor } from '../visitor.ts'
@@ -28,20 +28,17 @@ export function createForwardServer(settings: LaneSettings, onConnect: ConnectTu
   server.on('request', (req, res) => laneOf(req.socket)?.request(req, res))
   server.on('checkContinue', (req, res) => laneOf(req.socket)?.request(req, res))
   server.on('checkExpectation', (req, res) => laneOf(req.socket)?.request(req, res))
-  server.on('connect', (req, socket, head) => {
-    const lane = laneOf(socket)
+  server.on('connect', (req, _stream, head) => {
+    const lane = laneOf(req.socket)
     lane?.queue(() => {
       lanes.delete(lane.socket)
       lane.retire()
       onConnect(lane.visitor, req, head)
     })
   })
-  server.on('upgrade', (req, socket, head) => {
-    const lane = laneOf(socket)
-    if (lane === undefined) return
-    const res = new ServerResponse(req)
-    res.assignSocket(lane.socket)
-    lane.upgrade(req, res, head)
+  // with a body still to come, Node's second argument is not the socket
+  server.on('upgrade', (req, _stream, head) => {
+    laneOf(req.socket)?.upgrade(req, head)
   })
   server.on('clientError', (cause: Error, socket) => {
     const lane = laneOf(socket)

@@ -29,7 +29,7 @@ export class Forwarding {
   #work: Work | undefined
   #done: () => void = () => {}
   #gone = false
-  #departure = new AbortController()
+  readonly #departure = new AbortController()
 
   constructor(settings: LaneSettings) {
     this.#settings = settings
@@ -49,17 +49,17 @@ export class Forwarding {
     await this.#connect(work)
   }
 
-  /** Gives the request in progress up because of what the client did; it is answered with the error where that is still
-   *  possible, and the origin sees a reset. */
-  abort(error: GatewayError): void {
-    const work = this.#work
+  /** Gives the request in progress up because of what the client did: the origin sees a reset, the record says why. Answers
+   *  nothing. False when nothing was in progress yet, so that there is no record either. */
+  abandon(error: GatewayError): boolean {
+    if (this.#work === undefined) return false
+    this.#work = undefined
     this.#exchange?.abandon()
-    this.#link?.drop(true)
+    this.#exchange = undefined
+    this.#link?.fail(error)
     this.#link = undefined
-    this.#departure.abort()
-    this.#departure = new AbortController()
-    if (work !== undefined) answerError(work.res, error)
-    this.#finish()
+    this.#departure.abort(error)
+    return true
   }
 
   /** The client is gone (FR-15). */
