@@ -30,18 +30,64 @@ export function rangeOfCidr(prefix: Cidr): IpRange {
 
 /** The union of these ranges. O(n log n); lookups O(log n) without allocation. */
 export function createIpSet(ranges: Iterable<IpRange>): IpSet {
-  const v4: IpRange[] = []
-  const v6: IpRange[] = []
-  for (const range of ranges) (range.first.family === 4 ? v4 : v6).push(range)
-  const low = merge(v4)
-  const high = merge(v6)
-  const table4 = packIpv4(low)
-  const table6 = packIpv6(high)
-  return Object.freeze({
-    size: low.length + high.length,
-    has: (address: Ip) => (address.family === 4 ? findIpv4(table4, address.words) : findIpv6(table6, address.words)),
-    ranges: () => [...low, ...high],
-  })
+  const builder = new IpSetBuilder()
+  for (const range of ranges) builder.add(range)
+  return builder.build()
+}
+
+/** Collects ranges; for large sets of IPv4, numbers can be given without making addresses of them. */
+export class IpSetBuilder {
+  readonly #firsts: number[] = []
+  readonly #lasts: number[] = []
+  readonly #ipv6: IpRange[] = []
+
+  add(range: IpRange): void {
+    if (range.first.family === 6) this.#ipv6.push(range)
+    else this.addIpv4(range.first.words[0] ?? 0, range.last.words[0] ?? 0)
+  }
+
+  /** Adds the IPv4 addresses from `first` to `last`, unsigned 32-bit values. */
+  addIpv4(first: number, last: number): void {
+    this.#firsts.push(first)
+    this.#lasts.push(last)
+  }
+
+  build(): IpSet {
+    const ipv4 = mergeIpv4(this.#firsts, this.#lasts)
+    const ipv6 = merge(this.#ipv6)
+    const table6 = packIpv6(ipv6)
+    return Object.freeze({
+      size: ipv4.length / 2 + ipv6.length,
+      has: (address: Ip) => (address.family === 4 ? findIpv4(ipv4, address.words) : findIpv6(table6, address.words)),
+      ranges: () => [...unpackIpv4(ipv4), ...ipv6],
+    })
+  }
+}
+
+/** Sorted, merged pairs of first and last. */
+function mergeIpv4(firsts: readonly number[], lasts: readonly number[]): Uint32Array {
+  const order = Uint32Array.from(firsts.keys()).sort((a, b) => (firsts[a] as number) - (firsts[b] as number))
+  const pairs = new Uint32Array(2 * order.length)
+  let used = 0
+  for (const at of order) {
+    const first = firsts[at] as number
+    const last = lasts[at] as number
+    if (used > 0 && first <= (pairs[used - 1] as number) + 1) {
+      if (last > (pairs[used - 1] as number)) pairs[used - 1] = last
+    } else {
+      pairs[used++] = first
+      pairs[used++] = last
+    }
+  }
+  return pairs.slice(0, used)
+}
+
+function unpackIpv4(pairs: Uint32Array): IpRange[] {
+  const ranges: IpRange[] = []
+  for (let at = 0; at < pairs.length; at += 2) {
+    ranges.push({ first: fromIpv4Number(pairs[at] ?? 0), last: fromIpv4Number(pairs[at + 1] ?? 0) })
+  }
+  return ranges
 }
 
 function merge(ranges: IpRange[]): IpRange[] {
@@ -69,11 +115,6 @@ function isBeyond(first: Ip, last: Ip): boolean {
     carry = sum > 0xffffffff ? 1 : 0
   }
   return false
-}
-
-/** Two words per range: first, last. */
-function packIpv4(ranges: readonly IpRange[]): Uint32Array {
-  return Uint32Array.from(ranges.flatMap((range) => [range.first.words[0] ?? 0, range.last.words[0] ?? 0]))
 }
 
 /** Eight words per range: four of first, four of last. */

@@ -21,8 +21,8 @@ export type RegexResult =
   | { readonly ok: true; readonly regex: Regex }
   | { readonly ok: false; readonly message: string; readonly at: number; readonly tooLarge: boolean }
 
-/** Bytes one state of the compiled pattern is taken to cost, for the limit that is given in bytes. */
-const BYTES_PER_STATE = 40
+/** What one state of a compiled pattern costs RE2JS in bytes, roughly; for the limit that is given in bytes. */
+const BYTES_PER_STATE = 200
 
 /** Compiles a pattern. `sizeLimit` in bytes of compiled pattern, as the engine's setting. */
 export function createRegex(pattern: string, sizeLimit: number): RegexResult {
@@ -73,13 +73,10 @@ function matcherOf(shape: Shape, tree: Pattern): (value: string) => boolean {
   }
 }
 
-/** RE2's automaton, built at first use, behind a cheap test for text the pattern cannot do without. */
+/** RE2's automaton, built now and not under a connection, behind a cheap test for text the pattern cannot do without. */
 function automatonOf(shape: Shape & { kind: 'automaton' }, tree: Pattern): (value: string) => boolean {
-  let compiled: RE2JS | undefined
-  const test = (value: string) => {
-    compiled ??= RE2JS.compile(emitPattern(tree))
-    return compiled.test(value)
-  }
+  const compiled = RE2JS.compile(emitPattern(tree))
+  const test = (value: string) => compiled.test(value)
   const { prefix, suffix } = shape
   if (suffix !== '') return (value) => value.endsWith(suffix) && value.startsWith(prefix) && test(value)
   return prefix === '' ? test : (value) => value.startsWith(prefix) && test(value)
