@@ -1,0 +1,66 @@
+// The tour from the first scene to the verdict: opens each lab once, plays the steps one after the other, prints as it goes.
+
+import type { Io } from '../../src/cli/io.ts'
+import { type Paint, paintFor } from '../../src/cli/paint.ts'
+import { renderIssues } from '../../src/cli/render-issues.ts'
+import { renderTable } from '../../src/cli/table.ts'
+import { InputError } from '../../src/errors/issue.ts'
+import { play, type Row } from './play.ts'
+import type { Scene } from './scenes.ts'
+import { openStage, type Stage } from './stages.ts'
+
+export interface TourOptions {
+  readonly io: Io
+  /** do not look for a running lab */
+  readonly alwaysPrivate: boolean
+  /** one document at the end instead of tables */
+  readonly json: boolean
+}
+
+/** Plays the scenes. Answers the exit code: 0 when every row is as expected, 1 when one differs, 2 when a lab cannot start. */
+export async function runTour(scenes: readonly Scene[], options: TourOptions): Promise<0 | 1 | 2> {
+  const { io } = options
+  const stages = new Map<string, Stage>()
+  try {
+    const played: { title: string; config: string; rows: Row[] }[] = []
+    for (const scene of scenes) {
+      const { title, config } = scene
+      const stage = stages.get(config) ?? (await openStage(config, options.alwaysPrivate))
+      stages.set(config, stage)
+      const rows: Row[] = []
+      for (const step of scene.steps) rows.push(await play(step, stage.proxy))
+      if (!options.json) io.stdout.write(renderScene(scene, rows, stage, paintFor(io, io.stdout)))
+      played.push({ title, config, rows })
+    }
+    const rows = played.flatMap((scene) => scene.rows)
+    const differing = rows.filter(({ good }) => !good).length
+    if (options.json) io.stdout.write(`${JSON.stringify({ good: differing === 0, scenes: played }, null, 2)}\n`)
+    else io.stdout.write(verdict(rows.length, differing, paintFor(io, io.stdout)))
+    return differing === 0 ? 0 : 1
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error
+    io.stderr.write(renderIssues(error.issues, paintFor(io, io.stderr)))
+    return 2
+  } finally {
+    for (const stage of stages.values()) await stage.close()
+  }
+}
+
+/** Title, where it plays, and each row with its reason on a line below. */
+function renderScene({ title, config }: Scene, rows: readonly Row[], stage: Stage, paint: Paint): string {
+  const cells = rows.map(({ scenario, expected, seen, good }) => [
+    good ? paint.good('ok') : paint.bad('NO'),
+    scenario,
+    expected,
+    good ? seen : paint.bad(seen),
+  ])
+  const table = renderTable([['', 'SCENARIO', 'EXPECTED', 'SEEN'].map(paint.dim), ...cells])
+  const [head = '', ...lines] = table.split('\n')
+  const where = `${config}, ${stage.isPrivate ? 'a private lab' : `the lab at ${stage.proxy}`}`
+  const body = rows.map(({ why }, at) => `${lines[at]}\n${paint.dim(`    ${why}`)}\n`)
+  return `${paint.strong(title)}  ${paint.dim(where)}\n${head}\n${body.join('')}\n`
+}
+
+function verdict(all: number, differing: number, paint: Paint): string {
+  return differing === 0 ? paint.good(`all ${all} as expected\n`) : paint.bad(`${differing} of ${all} differ\n`)
+}

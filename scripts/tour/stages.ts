@@ -1,0 +1,60 @@
+// The labs the tour plays in: the one that is running already where its proxy answers like ours, else a private one in this
+// process on free ports and stand-ins of its own, with its state in memory.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startLab } from '../../src/main/lab.ts'
+import { readConfig } from '../../src/main/read-config.ts'
+import { curl } from '../../test/support/curl.ts'
+import { originFacts, SHIPPED_CONFIG } from './scenes.ts'
+
+export interface Stage {
+  /** the proxy as a URL */
+  readonly proxy: string
+  readonly isPrivate: boolean
+  readonly close: () => Promise<void>
+}
+
+/** The shipped lab where it runs; anything else, or everything when asked to, as a private lab. Throws an InputError where
+ *  that cannot start. */
+export async function openStage(config: string, alwaysPrivate: boolean): Promise<Stage> {
+  const running = config === SHIPPED_CONFIG && !alwaysPrivate ? await runningLab() : undefined
+  return running ?? privateLab(config)
+}
+
+/** Asks the shipped configuration's proxy for an echo site as a user of that configuration: only a lab of ours answers with
+ *  a decision. */
+async function runningLab(): Promise<Stage | undefined> {
+  const { config } = readConfig(SHIPPED_CONFIG)
+  const [listener] = config.listeners
+  if (listener === undefined) return undefined
+  const proxy = urlOf(listener)
+  const answer = await curl('-m', '3', '-x', proxy, '-U', 'bob@example.com:lab-bob', 'http://ifconfig.me/json')
+  return originFacts(answer) === undefined ? undefined : { proxy, isPrivate: false, close: async () => {} }
+}
+
+/** Networks for stand-ins: one per lab, apart from the shipped one's 127.0.0.0/16 and from other processes'. */
+let opened = 0
+function nextNetwork(): string {
+  return `127.${200 + ((process.pid + opened++) % 50)}.0.0/16`
+}
+
+async function privateLab(configFile: string): Promise<Stage> {
+  const state = mkdtempSync(join(tmpdir(), 'egresslab-tour-'))
+  const apart = { portsFromZero: true, standInNetwork: nextNetwork() }
+  const lab = await startLab({ configFile, state, ephemeral: true, ...apart })
+  const [listener] = lab.listeners
+  return {
+    proxy: urlOf(listener ?? { host: '127.0.0.1', port: 0 }),
+    isPrivate: true,
+    close: async () => {
+      await lab.close()
+      rmSync(state, { recursive: true, force: true })
+    },
+  }
+}
+
+function urlOf({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
