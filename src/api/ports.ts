@@ -11,7 +11,7 @@ export interface ApiPorts {
   readonly token: TokenPort
   /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
    *  InputError for a flow that cannot be. */
-  readonly explain: (question: ExplainQuestion) => unknown
+  readonly explain: (question: ExplainQuestion) => Promise<unknown>
   /** Are these a configured user's proxy credentials? Answers the email as configured. `user` is the name without
    *  parameters. Takes as long for unknown users as for known ones. */
   readonly checkUser: (user: string, password: string) => Promise<string | undefined>

@@ -1,7 +1,6 @@
-// Every route there is, and what is known not to be one.
+// Every route there is.
 
 import { ok } from './answer.ts'
-import { type ApiError, requestError } from './api-error.ts'
 import { ACCOUNT_ROUTES } from './cloudflare/accounts.ts'
 import { CONFIGURATION_ROUTES } from './cloudflare/configuration.ts'
 import { HOSTNAME_ROUTE_ROUTES } from './cloudflare/hostname-routes.ts'
@@ -12,7 +11,6 @@ import { PRIVATE_ROUTE_ROUTES } from './cloudflare/private-routes.ts'
 import { PROXY_ENDPOINT_ROUTES } from './cloudflare/proxy-endpoints.ts'
 import { RULE_ROUTES } from './cloudflare/rules.ts'
 import { TUNNEL_ROUTES } from './cloudflare/tunnels.ts'
-import { UNSUPPORTED } from './cloudflare/unsupported.ts'
 import { VIRTUAL_NETWORK_ROUTES } from './cloudflare/virtual-networks.ts'
 import { CLOCK_ROUTES } from './lab/clock.ts'
 import { COLO_ROUTES } from './lab/colos.ts'
@@ -55,12 +53,3 @@ export const ROUTES: readonly Route[] = [
   ...ME_PAGE_ROUTES,
   OPENAPI_ROUTE,
 ]
-
-/** The answer for a path no route has: what is known to be missing is named with its reason. */
-export function explainUnrouted(method: string, path: string): ApiError {
-  const known = UNSUPPORTED.find(({ pattern }) => pattern.test(path))
-  if (known !== undefined) {
-    return requestError('unsupported', `\`${path}\` is not supported by this lab: ${known.reason} (docs/api.md)`)
-  }
-  return requestError('noRoute', `No route for that URI: this lab has no \`${method} ${path}\` (docs/api.md)`)
-}

@@ -8,13 +8,14 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import { type Answer, failure } from './answer.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
+import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { basicCredentials, checkSite, hasToken } from './gate.ts'
 import { createTally } from './lab/tally.ts'
 import type { ApiPorts } from './ports.ts'
 import { readJsonObject } from './read-body.ts'
 import type { Call, Route } from './route.ts'
 import { createRouter } from './router.ts'
-import { explainUnrouted, ROUTES } from './routes.ts'
+import { ROUTES } from './routes.ts'
 import { compileSchema, type Validate } from './validate.ts'
 import { send } from './write-answer.ts'
 
@@ -80,7 +81,8 @@ function createHandler(host: string, ports: ApiPorts) {
     if (page !== undefined) return { kind: 'text', status: 200, ...page }
     const access = found.kind === 'route' ? found.route.access : 'token'
     const user = await admit(request, access, ports)
-    if (found.kind === 'none') throw explainUnrouted(method, url.path)
+    checkSupported(url.path)
+    if (found.kind === 'none') throw noRoute(method, url.path)
     if (found.kind === 'method') throw wrongMethod(method, url.path, found.allow)
     const { route, params } = found
     if (params.account_id !== undefined) checkAccount(params.account_id, ports)
@@ -121,6 +123,17 @@ function checkAccount(id: string, ports: ApiPorts): void {
   if (id.toLowerCase() === account.id) return
   const message = `Could not route to /accounts/${id}, perhaps your object identifier is invalid? This lab's one account is ${account.id}`
   throw requestError('wrongAccount', message)
+}
+
+/** What Cloudflare has and the lab leaves out is named with its reason. */
+function checkSupported(path: string): void {
+  const reason = whyUnsupported(path)
+  if (reason === undefined) return
+  throw requestError('unsupported', `\`${path}\` is not supported by this lab: ${reason} (docs/api.md)`)
+}
+
+function noRoute(method: string, path: string): ApiError {
+  return requestError('noRoute', `No route for that URI: this lab has no \`${method} ${path}\` (docs/api.md)`)
 }
 
 function wrongMethod(method: string, path: string, allow: readonly string[]): ApiError {

@@ -62,7 +62,7 @@ export async function runApi(
     plane: store,
     sessions,
     token: openApiToken({ given: TOKEN }),
-    explain: (question) => {
+    explain: async (question) => {
       questions.push(question)
       return { asked: question.destination }
     },

@@ -44,7 +44,16 @@ export const UNSUPPORTED: readonly Unsupported[] = [
   unsupported(`${A}/warp_connector*`, 'no tunnel carries anything here; use `/cfd_tunnel`'),
   unsupported(`${A}/tunnels*`, 'use `/cfd_tunnel`'),
   unsupported(`${A}/magic/*`, 'on-ramps are declared per device in the configuration file'),
-  unsupported(`${A}/devices*`, 'devices are declared in the configuration file; only `/devices/settings` is here'),
+  unsupported(`${A}/devices`, 'devices are declared in the configuration file; only `/devices/settings` is here'),
+  unsupported(`${A}/devices/policy*`, 'device profiles have no part in egress policies'),
+  unsupported(`${A}/devices/posture*`, 'posture checks are declared per device in the configuration file'),
+  unsupported(`${A}/devices/networks*`, 'managed networks have no part in egress policies'),
+  unsupported(`${A}/devices/registrations*`, 'devices are declared in the configuration file'),
   unsupported(`${A}/access/*`, 'users and groups are declared in the configuration file'),
   unsupported(`${A}/addressing/*`, 'dedicated egress IPs are declared in the configuration file'),
 ]
+
+/** Why a path is missing; undefined for any other. Asked before routes, as `/rules/tenant` is no rule's id. */
+export function whyUnsupported(path: string): string | undefined {
+  return UNSUPPORTED.find(({ pattern }) => pattern.test(path))?.reason
+}

@@ -29,7 +29,7 @@ export const EXPLAIN_ROUTES: readonly Route[] = [
         colos_down: { type: 'array', maxItems: 500, items: text },
       },
     },
-    handle: ({ ports, body }) => ok(ports.explain(questionOf(body))),
+    handle: async ({ ports, body }) => ok(await ports.explain(questionOf(body))),
   },
 ]
 
