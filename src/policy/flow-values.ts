@@ -52,7 +52,7 @@ const READERS: Readonly<Record<FieldName, (flow: Flow) => Value | undefined>> = 
   'net.protocol': (flow) => flow.transport,
   'net.vnet_id': (flow) => flow.virtualNetworkId,
   'net.fqdn.host': (flow) => flow.host,
-  'net.fqdn.domains': (flow) => (flow.host === undefined ? undefined : withParents(flow.host)),
+  'net.fqdn.domains': (flow) => (flow.host === undefined ? undefined : domainsOf(flow.host)),
   'net.fqdn.content_category': (flow) => present(flow.contentCategories),
   'app.ids': (flow) => present(flow.applications),
   'proxy.endpoint': (flow) => flow.proxyEndpoint,
@@ -70,6 +70,20 @@ const READERS: Readonly<Record<FieldName, (flow: Flow) => Value | undefined>> = 
 export function withParents(host: string): readonly string[] {
   const domains = [host]
   for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) domains.push(host.slice(dot + 1))
+  return domains
+}
+
+/** The same hosts are asked for again and again: their parents are cut out once, and the index over rules may remember what
+ *  an array led to. Bounded, since hosts come from outside. */
+const MOST_KNOWN_HOSTS = 20_000
+const knownHosts = new Map<string, readonly string[]>()
+
+function domainsOf(host: string): readonly string[] {
+  const known = knownHosts.get(host)
+  if (known !== undefined) return known
+  if (knownHosts.size >= MOST_KNOWN_HOSTS) knownHosts.clear()
+  const domains = withParents(host)
+  knownHosts.set(host, domains)
   return domains
 }
 

@@ -23,7 +23,7 @@ export interface Compartment {
 }
 
 /** Fewer rules than this are looked at one by one sooner than filed again. */
-const CROWD = 8
+const CROWD = 64
 const MOST_SHELVES_DEEP = 4
 /** Below the first shelf a rule with more keys than this would be repeated too often. */
 const MOST_KEYS_BELOW = 16
@@ -35,15 +35,13 @@ interface Item {
   readonly requirements: readonly Requirement[]
 }
 
-/** Files rules given in order of precedence. */
-export function buildShelf(rules: readonly Filed[]): Shelf {
-  return fileItems(
-    rules.map(({ requirements }, position) => ({ position, requirements })),
-    0,
-  )
+/** Files rules given in order of precedence. `crowd`: how many rules may stand under one key before they are filed again. */
+export function buildShelf(rules: readonly Filed[], crowd = CROWD): Shelf {
+  const items = rules.map(({ requirements }, position) => ({ position, requirements }))
+  return fileItems(items, 0, crowd)
 }
 
-function fileItems(items: readonly Item[], depth: number): Shelf {
+function fileItems(items: readonly Item[], depth: number, crowd: number): Shelf {
   const rarity = new Rarity(items)
   const always: number[] = []
   const compartments = new Map<string, Map<string, { key: Key; items: Item[] }>>()
@@ -72,17 +70,20 @@ function fileItems(items: readonly Item[], depth: number): Shelf {
       const path = paths.get(pathId)
       if (path === undefined) return []
       return [
-        { path, entries: [...entries.values()].map(({ key, items }) => ({ key, place: placeFor(items, depth + 1) })) },
+        {
+          path,
+          entries: [...entries.values()].map(({ key, items }) => ({ key, place: placeFor(items, depth + 1, crowd) })),
+        },
       ]
     }),
   }
 }
 
-function placeFor(items: readonly Item[], depth: number): Place {
+function placeFor(items: readonly Item[], depth: number, crowd: number): Place {
   const [only] = items
   if (items.length === 1 && only !== undefined) return only.position
-  if (items.length > CROWD && depth < MOST_SHELVES_DEEP) {
-    const shelf = fileItems(items, depth)
+  if (items.length > crowd && depth < MOST_SHELVES_DEEP) {
+    const shelf = fileItems(items, depth, crowd)
     if (shelf.compartments.length > 0 && shelf.always.length <= items.length * TOO_COMMON) return shelf
   }
   return Int32Array.from(items, ({ position }) => position)

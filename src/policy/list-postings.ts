@@ -1,82 +1,121 @@
-// Which of many lists contain a value, asked once for all of them. Kept as sorted hashes: eight bytes an item whatever the items
-// are. May name a list too many (two values with one hash), never one too few: the rule itself is evaluated afterwards.
+// Which of the lists that rules ask contain a value, asked once for all of them. Kept as hashes in typed arrays, about twenty bytes
+// an item whatever the items are. May name a list too many (two values with one hash), never one too few: the rule itself is
+// evaluated afterwards.
 
 import type { KnownContents, Value } from '../expression/index.ts'
-import { foldAscii } from '../expression/wildcard.ts'
 import { prefixesOf } from './address-words.ts'
-import { hash32 } from './hash.ts'
 import type { Visitor } from './prefix-table.ts'
 
 /** A hash and a list's number share one exact float: 32 and 20 bits. */
 const LISTS = 2 ** 20
 
-export interface ListPostings {
-  /** Shows the visitor `items[n]` for every list number n that may contain the value. */
-  visit<T>(value: Value, items: readonly T[], visitor: Visitor<T>): void
-}
+/** Postings of at most a million lists, by their number in the given order, for values of one type. */
+export class ListPostings {
+  readonly #table: HashTable
+  /** prefix lengths that occur, by family */
+  readonly #lengths: Readonly<Record<4 | 6, readonly number[]>>
 
-/** Postings over at most a million lists, numbered in their given order, for values of one type. */
-export function createListPostings(
-  lists: readonly (KnownContents | undefined)[],
-  type: 'Bytes' | 'Int' | 'Ip',
-): ListPostings {
-  const lengths = { 4: new Set<number>(), 6: new Set<number>() }
-  const entries: number[] = []
-  for (const [number, contents] of lists.entries()) {
-    if (contents === undefined) continue
-    if (type === 'Bytes') for (const text of contents.texts) entries.push(hashOfText(text) * LISTS + number)
-    if (type === 'Int') for (const integer of contents.integers) entries.push(hashOfInteger(integer) * LISTS + number)
-    if (type !== 'Ip') continue
-    for (const { first, last } of contents.ranges()) {
-      for (const { words, length } of prefixesOf({ first: first.words, last: last.words })) {
-        lengths[first.family].add(length)
-        entries.push(hashOfNetwork(words, length) * LISTS + number)
+  constructor(lists: readonly (KnownContents | undefined)[], type: 'Bytes' | 'Int' | 'Ip') {
+    const lengths = { 4: new Set<number>(), 6: new Set<number>() }
+    const entries: number[] = []
+    for (const [number, contents] of lists.entries()) {
+      if (contents === undefined) continue
+      if (type === 'Bytes') for (const text of contents.texts) entries.push(hashOfText(text) * LISTS + number)
+      if (type === 'Int') for (const integer of contents.integers) entries.push(hashOfInteger(integer) * LISTS + number)
+      if (type !== 'Ip') continue
+      for (const { first, last } of contents.ranges()) {
+        for (const { words, length } of prefixesOf({ first: first.words, last: last.words })) {
+          lengths[first.family].add(length)
+          entries.push(hashOfNetwork(words, length) * LISTS + number)
+        }
+      }
+    }
+    this.#table = new HashTable(Float64Array.from(entries).sort())
+    this.#lengths = { 4: [...lengths[4]], 6: [...lengths[6]] }
+  }
+
+  /** Shows the visitor `items[n]` for every list number n that may contain the value. */
+  visit<T>(value: Value, items: readonly T[], visitor: Visitor<T>): void {
+    if (typeof value === 'string') this.#table.visit(hashOfText(value), items, visitor)
+    else if (typeof value === 'number' || typeof value === 'bigint')
+      this.#table.visit(hashOfInteger(value), items, visitor)
+    else if (typeof value === 'object' && 'words' in value) {
+      const lengths = this.#lengths[value.family]
+      for (let at = 0; at < lengths.length; at++) {
+        this.#table.visit(hashOfNetwork(value.words, lengths[at] ?? 0), items, visitor)
       }
     }
   }
-  const sorted = Float64Array.from(entries).sort()
-  const v4 = [...lengths[4]]
-  const v6 = [...lengths[6]]
-  return {
-    visit(value, items, visitor) {
-      if (typeof value === 'string') visitHash(sorted, hashOfText(value), items, visitor)
-      else if (typeof value === 'number' || typeof value === 'bigint')
-        visitHash(sorted, hashOfInteger(value), items, visitor)
-      else if (typeof value === 'object' && 'words' in value) {
-        const inUse = value.family === 4 ? v4 : v6
-        for (let at = 0; at < inUse.length; at++) {
-          visitHash(sorted, hashOfNetwork(value.words, inUse[at] ?? 0), items, visitor)
-        }
+}
+
+const EMPTY = -1
+
+/** From a hash to the lists stored under it: open addressing, at most three quarters full. */
+class HashTable {
+  readonly #mask: number
+  readonly #hashes: Uint32Array
+  /** where the lists of a hash begin in `#lists`; EMPTY for a free place */
+  readonly #starts: Int32Array
+  /** list numbers, those of one hash in a row; the last of a row is stored as its complement */
+  readonly #lists: Int32Array
+
+  constructor(sorted: Float64Array) {
+    const size = 2 ** Math.ceil(Math.log2(Math.max(1, sorted.length) / 0.75))
+    this.#mask = size - 1
+    this.#hashes = new Uint32Array(size)
+    this.#starts = new Int32Array(size).fill(EMPTY)
+    this.#lists = new Int32Array(sorted.length)
+    for (let at = 0; at < sorted.length; at++) {
+      const hash = Math.floor((sorted[at] ?? 0) / LISTS)
+      const isFirst = at === 0 || Math.floor((sorted[at - 1] ?? 0) / LISTS) !== hash
+      const isLast = at === sorted.length - 1 || Math.floor((sorted[at + 1] ?? 0) / LISTS) !== hash
+      const list = (sorted[at] ?? 0) - hash * LISTS
+      this.#lists[at] = isLast ? ~list : list
+      if (isFirst) this.#claim(hash, at)
+    }
+  }
+
+  #claim(hash: number, start: number): void {
+    let place = hash & this.#mask
+    while (this.#starts[place] !== EMPTY) place = (place + 1) & this.#mask
+    this.#hashes[place] = hash
+    this.#starts[place] = start
+  }
+
+  visit<T>(hash: number, items: readonly T[], visitor: Visitor<T>): void {
+    for (let place = hash & this.#mask; ; place = (place + 1) & this.#mask) {
+      const start = this.#starts[place] ?? EMPTY
+      if (start === EMPTY) return
+      if (this.#hashes[place] === hash) {
+        this.#visitRow(start, items, visitor)
+        return
       }
-    },
+    }
+  }
+
+  #visitRow<T>(start: number, items: readonly T[], visitor: Visitor<T>): void {
+    for (let at = start; at < this.#lists.length; at++) {
+      const stored = this.#lists[at] ?? EMPTY
+      const item = items[stored < 0 ? ~stored : stored]
+      if (item !== undefined) visitor.visit(item)
+      if (stored < 0) return
+    }
   }
 }
 
-function visitHash<T>(sorted: Float64Array, hash: number, items: readonly T[], visitor: Visitor<T>): void {
-  const least = hash * LISTS
-  let low = 0
-  let high = sorted.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if ((sorted[middle] ?? 0) < least) low = middle + 1
-    else high = middle
-  }
-  for (; low < sorted.length; low++) {
-    const list = (sorted[low] ?? 0) - least
-    if (list >= LISTS) return
-    const item = items[list]
-    if (item !== undefined) visitor.visit(item)
-  }
-}
-
-/** Without ASCII case, as some lists compare; for the others a list too many is no harm. */
+/** Without ASCII case, as some lists compare; for the others a list too many is no harm. FNV-1a, finished as murmur3 does. */
 function hashOfText(text: string): number {
-  return hash32(foldAscii(text))
+  let hash = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at)
+    hash = Math.imul(hash ^ (unit >= 0x41 && unit <= 0x5a ? unit | 0x20 : unit), 0x01000193)
+  }
+  return mix(hash, text.length)
 }
 
 function hashOfInteger(value: number | bigint): number {
   return typeof value === 'bigint'
-    ? mix(Number(BigInt.asUintN(32, value)), 64)
+    ? mix(Number(BigInt.asIntN(32, value)), 64)
     : mix(value | 0, Math.floor(value / 2 ** 32))
 }
 
@@ -93,5 +132,6 @@ function hashOfNetwork(words: readonly number[], length: number): number {
 
 function mix(hash: number, word: number): number {
   const product = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) ^ Math.imul(word ^ (word >>> 13), 0x297a2d39)
-  return Math.imul(product ^ (product >>> 12), 0x85ebca6b) >>> 0
+  const mixed = Math.imul(product ^ (product >>> 12), 0x85ebca6b)
+  return (mixed ^ (mixed >>> 13)) >>> 0
 }

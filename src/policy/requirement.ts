@@ -13,6 +13,8 @@ export interface Path {
   readonly field: string
   /** type of the values found there */
   readonly type: 'Bytes' | 'Int' | 'Ip'
+  /** several values may be found there */
+  readonly isArray: boolean
 }
 
 /** One thing a flow may have. */
@@ -102,7 +104,7 @@ function pathOf({ field, indexes, valueType }: Access): Path | undefined {
   if (valueType !== 'Bytes' && valueType !== 'Int' && valueType !== 'Ip') return undefined
   const shape = typeof field.type === 'string' ? 'scalar' : 'array' in field.type ? 'array' : 'map'
   const [first, ...rest] = indexes
-  const here = { slot: field.slot, mapKey: undefined, field: field.name, type: valueType }
+  const here = { slot: field.slot, mapKey: undefined, field: field.name, type: valueType, isArray: shape !== 'scalar' }
   if (shape === 'scalar') return first === undefined || first.kind === 'each' ? here : undefined
   if (shape === 'array') return indexes.length === 1 && isElement(first) ? here : undefined
   if (first?.kind !== 'key' || rest.length !== 1 || !isElement(rest[0])) return undefined

@@ -41,8 +41,8 @@ export interface Ruleset {
   /** The same answer by trying every rule in order: for tests, and for measuring the index against. */
   firstByScan(values: FieldValues): CompiledRule | undefined
   firstMatch(flow: Flow): CompiledRule | undefined
-  /** How many rules the index would evaluate if none of them matched. */
-  countCandidates(values: FieldValues): number
+  /** How many rules are evaluated in full to find the first: what the index leaves to do. */
+  countEvaluated(values: FieldValues): number
   /** The same rules over other lists; nothing is compiled. */
   withLists(lists: readonly NamedList[]): Ruleset
 }
@@ -86,7 +86,10 @@ function createRuleset(parts: Parts, index: RuleIndex, lists: KnownLists): Rules
     first,
     firstByScan: (values: FieldValues) => active.find((rule) => rule.matches(values, lists)),
     firstMatch: (flow: Flow) => first(read(flow)),
-    countCandidates: (values: FieldValues) => index.countCandidates(values),
+    countEvaluated: (values: FieldValues) => {
+      index.first(values)
+      return index.evaluated
+    },
     withLists: (changed: readonly NamedList[]) => {
       const known = createLists(changed)
       return createRuleset(parts, index.withLists(known), known)

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import { cidr, containsIp } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
 import { prefixesOf } from '../../src/policy/address-words.ts'
-import { CandidateMerge } from '../../src/policy/candidate-merge.ts'
 import {
   createSharedAddresses,
   findDedicatedByIpv4,
@@ -154,26 +153,4 @@ test('a suffix table finds endings of names and mail addresses, whatever the cas
   expect(endings('bob@corp.example.com')).toEqual(['.com', '.example.com', '@corp.example.com'])
   expect(endings('example.com')).toEqual(['.com'])
   expect(endings('com')).toEqual([])
-})
-
-describe('the merge of candidates', () => {
-  test.each([3, 33, 200])('answers %i lists in order and each position once', (lists) => {
-    const merge = new CandidateMerge(1000)
-    for (let round = 0; round < 3; round++) {
-      merge.clear()
-      const expected = new Set<number>()
-      for (let list = 0; list < lists; list++) {
-        const positions = Array.from({ length: list % 5 }, (_, at) => (list * 7 + at * (13 + round)) % 1000).sort(
-          (a, b) => a - b,
-        )
-        for (const position of positions) expected.add(position)
-        merge.addMany(Int32Array.from(new Set(positions)))
-        merge.addOne((list * 31 + round) % 1000)
-        expected.add((list * 31 + round) % 1000)
-      }
-      const seen: number[] = []
-      for (let at = merge.next(); at >= 0; at = merge.next()) seen.push(at)
-      expect(seen).toEqual([...expected].sort((a, b) => a - b))
-    }
-  })
 })

@@ -1,0 +1,189 @@
+// A cheap test in front of every rule: a few bit masks that say which virtual networks, countries, ports … the rule can match at all.
+// Lets rules through that do not match, never stops one that does.
+
+import type { FieldValues, Value } from '../expression/value.ts'
+import type { Filed } from './index-shelf.ts'
+import type { Key, Path, Requirement } from './requirement.ts'
+
+/** Masks per rule; every rule has all of them, unused ones let everything through. */
+const MASKS = 4
+/** A position and its masks. */
+export const ROW = MASKS + 1
+/** The bit of values no rule names, and of a missing value: set in the masks of rules that do not care. */
+const OTHER = 1 << 31
+const BITS = 31
+const EVERYTHING = -1
+
+/** Fields with more values than this say little in 31 bits. */
+const MOST_VALUES = 2_000
+/** A field is worth a mask when at least this share of the rules requires something of it. */
+const LEAST_SHARE = 0.02
+
+export class GuardTable {
+  readonly #masks: Int32Array
+  readonly #dimensions: readonly Dimension[]
+  #a = EVERYTHING
+  #b = EVERYTHING
+  #c = EVERYTHING
+  #d = EVERYTHING
+
+  constructor(rules: readonly Filed[]) {
+    this.#dimensions = chooseDimensions(rules)
+    this.#masks = new Int32Array(rules.length * MASKS).fill(EVERYTHING)
+    for (const [position, { requirements }] of rules.entries()) {
+      for (const [number, dimension] of this.#dimensions.entries()) {
+        for (const requirement of requirements) {
+          if (simplePathOf(requirement)?.slot !== dimension.slot) continue
+          const at = position * MASKS + number
+          this.#masks[at] = (this.#masks[at] ?? EVERYTHING) & dimension.maskOf(requirement)
+        }
+      }
+    }
+  }
+
+  /** Looks at a flow; {@link admits} then answers for it. */
+  aim(values: FieldValues): void {
+    this.#a = this.#bitsOf(0, values)
+    this.#b = this.#bitsOf(1, values)
+    this.#c = this.#bitsOf(2, values)
+    this.#d = this.#bitsOf(3, values)
+  }
+
+  /** Can the rule at this position match the flow? */
+  admits(position: number): boolean {
+    const masks = this.#masks
+    const at = position * MASKS
+    return (
+      ((masks[at] ?? 0) & this.#a) !== 0 &&
+      ((masks[at + 1] ?? 0) & this.#b) !== 0 &&
+      ((masks[at + 2] ?? 0) & this.#c) !== 0 &&
+      ((masks[at + 3] ?? 0) & this.#d) !== 0
+    )
+  }
+
+  /** Positions in ascending order, each followed by its masks: for lists that are read often, so that nothing else need be. */
+  rowsOf(positions: Iterable<number>): Int32Array {
+    const sorted = Int32Array.from(positions).sort()
+    const rows = new Int32Array(sorted.length * ROW)
+    for (const [at, position] of sorted.entries()) {
+      rows[at * ROW] = position
+      rows.set(this.#masks.subarray(position * MASKS, (position + 1) * MASKS), at * ROW + 1)
+    }
+    return rows
+  }
+
+  /** Like {@link admits}, for the row that begins at `at`. */
+  admitsRow(rows: Int32Array, at: number): boolean {
+    return (
+      ((rows[at + 1] ?? 0) & this.#a) !== 0 &&
+      ((rows[at + 2] ?? 0) & this.#b) !== 0 &&
+      ((rows[at + 3] ?? 0) & this.#c) !== 0 &&
+      ((rows[at + 4] ?? 0) & this.#d) !== 0
+    )
+  }
+
+  #bitsOf(number: number, values: FieldValues): number {
+    const dimension = this.#dimensions[number]
+    return dimension === undefined ? EVERYTHING : dimension.bitOf(values[dimension.slot])
+  }
+}
+
+interface Dimension {
+  readonly slot: number
+  bitOf(value: Value | undefined): number
+  maskOf(requirement: Requirement): number
+}
+
+/** The path of a requirement about one scalar text or integer field; undefined for any other. */
+function simplePathOf(requirement: Requirement): Path | undefined {
+  const path = requirement[0]?.path
+  if (path === undefined || path.isArray || path.type === 'Ip') return undefined
+  const isSimple = ({ kind }: Key) =>
+    kind === 'value' || (path.type === 'Int' && (kind === 'prefix' || kind === 'outside'))
+  return requirement.every((key) => key.path.slot === path.slot && isSimple(key)) ? path : undefined
+}
+
+function chooseDimensions(rules: readonly Filed[]): Dimension[] {
+  const users = new Map<number, { readonly path: Path; readonly requirements: Requirement[] }>()
+  for (const { requirements } of rules) {
+    for (const requirement of requirements) {
+      const path = simplePathOf(requirement)
+      if (path === undefined) continue
+      const user = users.get(path.slot) ?? { path, requirements: [] }
+      users.set(path.slot, user)
+      user.requirements.push(requirement)
+    }
+  }
+  return [...users.values()]
+    .filter(({ requirements }) => requirements.length >= rules.length * LEAST_SHARE)
+    .sort((a, b) => b.requirements.length - a.requirements.length)
+    .flatMap(
+      ({ path, requirements }) =>
+        (path.type === 'Int' ? integers(path, requirements) : texts(path, requirements)) ?? [],
+    )
+    .slice(0, MASKS)
+}
+
+function texts({ slot }: Path, requirements: readonly Requirement[]): Dimension | undefined {
+  const bits = new Map<Value, number>()
+  for (const key of requirements.flat()) {
+    if (key.kind === 'value' && !bits.has(key.value)) bits.set(key.value, 1 << (bits.size % BITS))
+  }
+  if (bits.size > MOST_VALUES) return undefined
+  return {
+    slot,
+    bitOf: (value) => (value === undefined ? OTHER : (bits.get(value) ?? OTHER)),
+    maskOf: (requirement) =>
+      requirement.reduce((mask, key) => mask | (key.kind === 'value' ? (bits.get(key.value) ?? 0) : 0), 0),
+  }
+}
+
+/** Integers by the stretches between the bounds that rules name. Those outside 32 bits count as {@link OTHER}, and so does a rule that
+ *  wants them. */
+function integers({ slot }: Path, requirements: readonly Requirement[]): Dimension | undefined {
+  const bounds = new Set<number>([0])
+  for (const key of requirements.flat()) {
+    const range = rangeOf(key)
+    if (range === undefined) continue
+    bounds.add(range[0])
+    bounds.add(range[1] + 1)
+  }
+  if (bounds.size > MOST_VALUES) return undefined
+  const sorted = Float64Array.from(bounds).sort()
+  const bitAt = (stretch: number) => 1 << (stretch % BITS)
+  return {
+    slot,
+    bitOf: (value) =>
+      typeof value === 'number' && value >= 0 && value <= 0xffffffff ? bitAt(stretchOf(sorted, value)) : OTHER,
+    maskOf: (requirement) => {
+      let mask = 0
+      for (const key of requirement) {
+        const range = rangeOf(key)
+        if (range === undefined) mask |= OTHER
+        else for (let at = stretchOf(sorted, range[0]); at <= stretchOf(sorted, range[1]); at++) mask |= bitAt(at)
+      }
+      return mask
+    },
+  }
+}
+
+function rangeOf(key: Key): readonly [number, number] | undefined {
+  if (key.kind === 'prefix') {
+    const first = key.prefix.words[0] ?? 0
+    return [first, first + 2 ** (32 - key.prefix.length) - 1]
+  }
+  if (key.kind !== 'value' || typeof key.value !== 'number') return undefined
+  return key.value >= 0 && key.value <= 0xffffffff ? [key.value, key.value] : undefined
+}
+
+/** Index of the last bound that is not greater. */
+function stretchOf(bounds: Float64Array, value: number): number {
+  let low = 0
+  let high = bounds.length - 1
+  while (low <= high) {
+    const middle = (low + high) >>> 1
+    if ((bounds[middle] ?? 0) <= value) low = middle + 1
+    else high = middle - 1
+  }
+  return high
+}
