@@ -7,6 +7,7 @@ import type { Endpoint } from '../net/endpoint.ts'
 import { parseIp, unmapIp } from '../net/ip.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { Clock } from '../proxy/deadline.ts'
+import { adoptAccepted } from '../proxy/direct-socket.ts'
 import { type Spoken, sniff } from './sniff.ts'
 import { type Handshake, type HandshakeLimits, Visitor } from './visitor.ts'
 
@@ -36,7 +37,8 @@ export interface Door {
 /** Opens the port. Rejects with the system's error when it cannot be bound. */
 export async function openDoor(listener: Listener, settings: DoorSettings): Promise<Door> {
   const clients = new Set<Socket>()
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (accepted) => {
+    const socket = adoptAccepted(accepted)
     socket.on('error', ignore)
     const peer = peerOf(socket)
     if (peer === undefined || clients.size >= settings.maxClients) {

@@ -56,7 +56,7 @@ describe('RS-01 let go after the deadline', () => {
     await client.end()
 
     expect(client.received.match(/HTTP\/1\.1 /g)).toHaveLength(1)
-    expect(gateway.records).toHaveLength(1)
+    expect(await gateway.recorded(1)).toHaveLength(1)
   })
 
   test('a request body that stands still', async () => {

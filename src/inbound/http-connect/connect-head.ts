@@ -4,6 +4,7 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { Target } from '../../net/endpoint.ts'
 import { parseAuthority } from '../../net/host.ts'
+import { showAuthority } from '../show-authority.ts'
 
 /** A CONNECT request that was understood. `length` is the head's length in bytes, final empty line included. */
 export interface ConnectHead {
@@ -105,7 +106,7 @@ function describeLine(line: string): string {
 function badAuthority(authority: string): GatewayError {
   return new GatewayError(
     'request.bad_authority',
-    `\`${authority.slice(0, 120)}\` is not a \`host:port\` to connect to`,
+    `\`${showAuthority(authority)}\` is not a \`host:port\` to connect to`,
   )
 }
 

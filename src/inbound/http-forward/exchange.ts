@@ -74,6 +74,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#over) return
     const { res } = this.#client
     if (res.write(chunk)) return
     controller.pause()
@@ -81,6 +82,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
+    if (this.#over) return
     const { res, request } = this.#client
     const trailers = request.takesTrailers ? allowedTrailers(rawList(controller.rawTrailers)) : []
     if (trailers.length > 0) res.addTrailers(pairs(trailers))
@@ -90,6 +92,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, thrown: Error): void {
     this.#fail(namedError(thrown))
+  }
+
+  /** The connection broke while this exchange was on it. */
+  originBroke(cause: Error): void {
+    this.#fail(namedError(cause))
   }
 
   #fail(error: GatewayError): void {

@@ -4,6 +4,7 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { formatTarget, type Target } from '../../net/endpoint.ts'
 import { parseAuthority } from '../../net/host.ts'
+import { showAuthority } from '../show-authority.ts'
 import { endToEnd, hasToken, valuesOf } from './hop-by-hop.ts'
 
 /** What the HTTP parser made of a request head; `fields` is the flat list of names and values as received. */
@@ -110,7 +111,7 @@ function readTarget({ url, method }: RequestHead): { target: Target; path: strin
   if (match === null) throw notAbsolute(url, method)
   const target = parseAuthority(match[1] ?? '', 80)
   if (target === undefined) {
-    throw new GatewayError('request.bad_authority', `\`${(match[1] ?? '').slice(0, 120)}\` is not a host to connect to`)
+    throw new GatewayError('request.bad_authority', `\`${showAuthority(match[1] ?? '')}\` is not a host to connect to`)
   }
   return { target, path: match[2] ?? '' }
 }

@@ -76,7 +76,9 @@ export class Forwarding {
     try {
       const { signal } = this.#departure
       const session = await this.#settings.pipeline.open(arrival, { signal, identified })
-      const link = new UpstreamLink(session, arrival.target, identified)
+      const link = new UpstreamLink(session, arrival.target, identified, (cause) => {
+        if (this.#link === link && this.#exchange instanceof Exchange) this.#exchange.originBroke(cause)
+      })
       if (this.#gone || this.#work !== work) {
         link.drop(true)
         return

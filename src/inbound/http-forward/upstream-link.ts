@@ -26,11 +26,15 @@ export class UpstreamLink {
   readonly #identified: Identified
   #client: Client | undefined
   #lent = false
+  #cause: GatewayError | undefined
+  readonly #onError: (cause: Error) => void
 
-  constructor(session: Session, target: Target, identified: Identified) {
+  /** `onError` hears of a broken connection before undici does, which takes a reset for the end of some answers (FR-09). */
+  constructor(session: Session, target: Target, identified: Identified, onError: (cause: Error) => void) {
     this.session = session
     this.#target = target
     this.#identified = identified
+    this.#onError = onError
     const { socket } = session.upstream
     socket.on('error', this.#broken)
     socket.once('close', this.#closed)
@@ -91,13 +95,17 @@ export class UpstreamLink {
     done(new GatewayError('relay.origin_reset', CLOSED_EARLY), null)
   }
 
-  readonly #closed = (): void => {
-    this.session.end({ reason: 'ORIGIN_CLOSED' })
+  readonly #broken = (cause: Error): void => {
+    this.#cause = new GatewayError('relay.origin_reset', 'the connection to the origin broke', { cause })
+    this.#onError(cause)
   }
 
-  readonly #broken = (cause: Error): void => {
-    const error = new GatewayError('relay.origin_reset', 'the connection to the origin broke', { cause })
-    this.session.end({ reason: error.rendering.close, error })
+  /** Whoever is in the middle of an exchange knows better why, and is told by then. */
+  readonly #closed = (): void => {
+    const error = this.#cause
+    setImmediate(() => {
+      this.session.end(error === undefined ? { reason: 'ORIGIN_CLOSED' } : { reason: error.rendering.close, error })
+    })
   }
 }
 
