@@ -7,6 +7,7 @@ import type { RunningLab, StartOptions } from '../cli/services.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LoadOptions } from '../config/load.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
+import { attributionOf } from '../geo/attribution.ts'
 import { siteViewOf } from '../geo/site-view.ts'
 import { type Gateway, openGateway } from '../inbound/gateway.ts'
 import { createEventLog, type EventLog } from '../log/event-log.ts'
@@ -71,6 +72,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     publicSourceOf,
     siteViewOf: (address, at) => siteViewOf(store.current().account, world.ports.placeOf, address, at),
     now: () => store.now(),
+    attribution: attributionOf(world.geo.files()),
   })
   stack.defer(() => origins.close())
   const gateway = await openDoors(config, pipeline, store)

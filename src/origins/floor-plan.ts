@@ -45,11 +45,7 @@ function entrances(spec: OriginSpec, destination: Destination) {
     [...(address.ports.size > 0 ? address.ports : USUAL_PORTS)].map(([port, realPort]) => ({
       at: { ip: address.standIn, port: realPort },
       scheme: TLS_PORTS.has(port) ? ('https' as const) : ('http' as const),
-      site: {
-        spec,
-        public: { ip: address.public, port },
-        proxiedByCloudflare: destination.proxiedByCloudflare,
-      },
+      site: { spec, public: { ip: address.public, port } },
     })),
   )
 }

@@ -26,8 +26,8 @@ export interface OriginsOptions extends Surroundings {
   readonly certificate: { readonly key: string; readonly certificate: string }
   /** the lab's proxy as a URL, for people who come past it */
   readonly proxy: string
-  /** whom pages thank for geolocation; DB-IP unless said otherwise */
-  readonly attribution?: Attribution
+  /** whom pages thank for geolocation */
+  readonly attribution: Attribution
 }
 
 export interface RunningOrigins {
@@ -41,7 +41,6 @@ export interface RunningOrigins {
   readonly close: () => Promise<void>
 }
 
-const DB_IP: Attribution = { text: 'IP Geolocation by DB-IP', href: 'https://db-ip.com/' }
 const KEEP_ALIVE_MS = 30_000
 const BACKLOG = 4096
 
@@ -72,7 +71,8 @@ export async function startOrigins(options: OriginsOptions): Promise<RunningOrig
 }
 
 function createDoorServer(door: Door, options: OriginsOptions, sockets: WebSocketEcho): Server {
-  const handle = (request: IncomingMessage, response: ServerResponse) => void answer(door, options, request, response)
+  const handle = (request: IncomingMessage, response: ServerResponse) =>
+    void answer(door, options, request, response).catch(() => response.destroy())
   const settings = {
     keepAliveTimeout: KEEP_ALIVE_MS,
     shouldUpgradeCallback: (request: IncomingMessage) =>
@@ -87,7 +87,7 @@ function createDoorServer(door: Door, options: OriginsOptions, sockets: WebSocke
 
 async function answer(door: Door, options: OriginsOptions, request: IncomingMessage, response: ServerResponse) {
   const found = findSite(door, request)
-  const attribution = options.attribution ?? DB_IP
+  const { attribution } = options
   if (found === undefined) return send(misdirected(door, request), request, response, attribution)
   const visit = visitOf(request, found, options)
   if (found.spec.kind === 'echo' && (await runTool(visit.path, request, response))) return

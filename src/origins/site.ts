@@ -7,8 +7,8 @@ import { describePlace, describeView, type Visit, type Visitor, visitFacts } fro
 
 /** The page with the visitor's address, physical and logical location. */
 export function site(visit: Visit, visitor: Visitor): Answer {
-  if (visit.path === '/cdn-cgi/trace' && visit.site.proxiedByCloudflare) return trace(visit, visitor)
-  const { decision } = visitor.attempt
+  const { decision, candidate } = visitor.attempt
+  if (visit.path === '/cdn-cgi/trace' && candidate.proxiedByCloudflare) return trace(visit, visitor)
   const facts = {
     seen: visitor.address.text,
     from: describeView(visitor.view),
@@ -16,12 +16,12 @@ export function site(visit: Visit, visitor: Visitor): Answer {
     physical_colo: decision.physicalColo?.code ?? 'none',
     logical:
       decision.logical === null ? 'none' : `${decision.logical.colo.code} (${describePlace(decision.logical.place)})`,
-    proxied_by_cloudflare: visit.site.proxiedByCloudflare ? 'yes' : 'no',
+    proxied_by_cloudflare: candidate.proxiedByCloudflare ? 'yes' : 'no',
   }
   return {
     status: 200,
     text: `${[visit.site.spec.title, ...Object.entries(facts).map(([name, value]) => `${name}: ${value}`)].join('\n')}\n`,
-    json: { ...visitFacts(visit, visitor), proxied_by_cloudflare: visit.site.proxiedByCloudflare },
+    json: { ...visitFacts(visit, visitor), proxied_by_cloudflare: candidate.proxiedByCloudflare },
     page: {
       title: visit.site.spec.title,
       headline: visitor.address.text,

@@ -30,7 +30,6 @@ export interface Site {
   readonly spec: OriginSpec
   /** where the world thinks it is */
   readonly public: Endpoint
-  readonly proxiedByCloudflare: boolean
 }
 
 export interface Visit {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { InputError, type Issue } from '../../src/errors/issue.ts'
+import { attributionOf } from '../../src/geo/attribution.ts'
 import { bundledGeoSources, type GeoDatabase, openGeoDatabase } from '../../src/geo/database.ts'
 import { ip } from '../../src/net/ip.ts'
 import { type MmdbContents, mmdb } from '../support/mmdb.ts'
@@ -97,6 +98,17 @@ describe('any MMDB file by path', () => {
       .catch((error: unknown) => error)
     expect(failure).toBeInstanceOf(InputError)
     expect((failure as InputError).issues[0]?.message).toBe(`\`${path}\` ${words}`)
+  })
+})
+
+describe('whom to thank', () => {
+  test.each([
+    ['GeoLite2-City', 'https://www.maxmind.com/'],
+    ['GeoIP2-Country', 'https://www.maxmind.com/'],
+    ['city ipv4', 'https://db-ip.com/'],
+    ['DBIP-City-Lite', 'https://db-ip.com/'],
+  ])('for %s is %s', (type, href) => {
+    expect(attributionOf([{ path: 'any', type, builtAt: 0 }]).href).toBe(href)
   })
 })
 

@@ -13,6 +13,7 @@ const ECHO = loopback(1)
 const SAAS = loopback(2)
 const SEARCH = loopback(3)
 const SITES = loopback(4)
+const PROXIED = loopback(6)
 const FROM_LHR = '127.0.10.20'
 const FROM_LAX = '127.0.10.40'
 const FROM_IPV6 = '127.0.16.20'
@@ -28,6 +29,7 @@ beforeAll(async () => {
       spec('bank.saas.test', 'saas', ['203.0.113.20', '203.0.113.30', '2001:db8:20::/64']),
       spec('search.saas.test', 'search'),
       spec('espn.com', 'site'),
+      spec('sports.test', 'site'),
       spec('cloudflare.com', 'site'),
     ],
     [
@@ -35,7 +37,8 @@ beforeAll(async () => {
       destination('bank.saas.test', '198.51.100.2', SAAS),
       destination('search.saas.test', '198.51.100.3', SEARCH),
       destination('espn.com', '198.51.100.4', SITES),
-      destination('cloudflare.com', '104.16.132.229', SITES, true),
+      destination('sports.test', '198.51.100.6', SITES),
+      destination('cloudflare.com', '104.16.132.229', PROXIED, true),
     ],
   )
   origins = running
@@ -174,15 +177,16 @@ describe('a plain site', () => {
   })
 
   test('behind Cloudflare answers /cdn-cgi/trace, as such sites do', async () => {
-    const { body } = await visit(FROM_LHR, 'cloudflare.com', SITES, '/cdn-cgi/trace')
+    expect((await visit(FROM_LHR, 'cloudflare.com', PROXIED, '/')).body).toContain('proxied_by_cloudflare: yes')
+    const { body } = await visit(FROM_LHR, 'cloudflare.com', PROXIED, '/cdn-cgi/trace')
     expect(body).toContain('ip=203.0.113.20\n')
     expect(body).toContain('colo=LAS\n')
     expect(body).toContain('loc=GB\n')
   })
 
   test('shares an address with others and is told apart by its name', async () => {
-    expect((await visit(FROM_LHR, 'cloudflare.com', SITES, '/')).body).toContain('proxied_by_cloudflare: yes')
-    expect((await visit(FROM_LHR, 'CLOUDFLARE.COM.', SITES, '/')).body).toContain('proxied_by_cloudflare: yes')
+    expect((await visit(FROM_LHR, 'espn.com', SITES, '/')).body).toMatch(/^espn\.com\n/)
+    expect((await visit(FROM_LHR, 'SPORTS.TEST.', SITES, '/')).body).toMatch(/^sports\.test\n/)
   })
 })
 

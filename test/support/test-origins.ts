@@ -54,17 +54,24 @@ export async function startTestOrigins(
     specs.map(({ name }) => name),
     Date.now(),
   )
+  const proxied = new Set(
+    destinations.flatMap((one) => (one.proxiedByCloudflare ? one.addresses.map(({ standIn }) => standIn.text) : [])),
+  )
   const origins = await startOrigins({
     specs,
     destinations,
     certificate,
     proxy: PROXY,
     now: () => LAB_TIME,
+    attribution: { text: 'IP Geolocation by DB-IP', href: 'https://db-ip.com/' },
     siteViewOf,
     publicSourceOf: (peer, local) => {
       const address = SOURCES[peer.ip.text]
       if (address === undefined) return undefined
-      return { endpoint: { ip: ip(address), port: peer.port }, attempt: attemptFrom(ip(address), local.ip) }
+      return {
+        endpoint: { ip: ip(address), port: peer.port },
+        attempt: attemptFrom(ip(address), local.ip, proxied.has(local.ip.text)),
+      }
     },
   })
   return { ...origins, authority: authority.certificate }
@@ -75,20 +82,20 @@ function viewOf(address: Ip): SiteView | undefined {
   return { place: { city: 'London', country: 'GB', continent: 'EU', latitude: 51.47, longitude: -0.45 } }
 }
 
-function attemptFrom(address: Ip, dialled: Ip): DialAttempt {
+function attemptFrom(address: Ip, dialled: Ip, proxiedByCloudflare: boolean): DialAttempt {
   const destination = { ip: dialled, port: 80 }
   const flow = {
     transport: 'tcp' as const,
     source: { ip: ip('192.0.2.1'), port: 50_000 },
     virtualNetworkId: '',
     destination,
-    proxiedByCloudflare: false,
+    proxiedByCloudflare,
     contentCategories: [],
     applications: [],
   }
   return {
     flow,
-    candidate: { destination, dial: destination, proxiedByCloudflare: false },
+    candidate: { destination, dial: destination, proxiedByCloudflare },
     decision: {
       outcome: 'balanced',
       rule: null,
