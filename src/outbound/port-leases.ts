@@ -1,6 +1,6 @@
 // Which local port an outgoing connection uses. Our own allocator, because the kernel's would give an egress address one
 // range for all destinations together; with explicit ports every (bound address, dialled endpoint) has the whole range
-// to itself (docs/decisions/0003-ports.md). Enforces [E7], exactly. Opens no socket.
+// to itself (docs/decisions/0006-our-own-ports.md). Enforces [E7], exactly. Opens no socket.
 
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'

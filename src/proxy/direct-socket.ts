@@ -1,6 +1,6 @@
 // An outgoing socket that starts as an ordinary stream and can hand its bytes straight to another stream, without an
-// allocation per read (docs/decisions/0002-relay.md has the measurements). All sockets share one read buffer, so an idle
-// tunnel owns none. Public Node API only (`onread` of net.Socket).
+// allocation per read (docs/decisions/0005-reading-from-sockets.md has the measurements). All sockets share one read buffer, so an idle
+// tunnel owns none.
 
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { Writable } from 'node:stream'
@@ -17,12 +17,12 @@ const spareBuffers: Buffer[] = []
 export class DirectSocket extends Socket {
   readonly #reader: Reader
 
-  constructor(options: Omit<SocketConstructorOpts, 'onread' | 'fd'> = {}) {
+  constructor(options: Omit<SocketConstructorOpts, 'onread' | 'fd' | 'handle'> & { readonly handle?: object } = {}) {
     const reader = new Reader()
     super({
       ...options,
       onread: { buffer: () => readBuffer, callback: (bytes) => reader.deliver(bytes) },
-    })
+    } as SocketConstructorOpts)
     this.#reader = reader
     reader.socket = this
   }
@@ -36,6 +36,26 @@ export class DirectSocket extends Socket {
     this.#reader.sink = sink
     this.resume()
   }
+}
+
+/** The connection a server has just accepted as a DirectSocket; to be called within the `connection` event, and the given
+ *  socket must not be touched again. Node lets a server's sockets have no `onread` of their own, so this moves the handle by
+ *  names that are not documented; where they are not what we know, the given socket comes back and is relayed as a stream. */
+export function adoptAccepted(accepted: Socket): Socket {
+  const inner = accepted as unknown as AcceptedInternals
+  const handle = inner._handle
+  if (handle === null || typeof handle !== 'object' || !('useUserBuffer' in handle) || !('_server' in inner))
+    return accepted
+  inner._handle = null
+  const adopted = new DirectSocket({ handle, allowHalfOpen: accepted.allowHalfOpen })
+  // the server counts its connections through this and closes with the last one
+  ;(adopted as unknown as AcceptedInternals)._server = inner._server
+  return adopted
+}
+
+interface AcceptedInternals {
+  _handle: unknown
+  _server: unknown
 }
 
 class Reader {

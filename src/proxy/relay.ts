@@ -71,8 +71,8 @@ class Tunnel implements Relay {
     this.closed = new Promise((resolve) => {
       this.#resolve = resolve
     })
-    this.#listen()
     if (options.early !== undefined && options.early.length > 0) upstream.write(options.early)
+    this.#listen()
     pump(client, upstream, this.#touch)
     pump(upstream, client, this.#touch)
   }
@@ -85,21 +85,22 @@ class Tunnel implements Relay {
   #listen(): void {
     const client = this.#client
     const upstream = this.#upstream
-    client.on('end', () => {
-      this.#conclude('CLIENT_CLOSED')
-      upstream.end()
-    })
-    upstream.on('end', () => {
-      this.#conclude('ORIGIN_CLOSED')
-      client.end()
-    })
+    client.on('end', () => this.#ended('CLIENT_CLOSED', upstream))
+    upstream.on('end', () => this.#ended('ORIGIN_CLOSED', client))
     client.on('error', (cause) => this.#fail('relay.client_reset', 'the client reset the connection', cause))
     upstream.on('error', (cause) => this.#fail('relay.origin_reset', 'the origin reset the connection', cause))
     client.once('close', () => this.#closedOne('CLIENT_CLOSED'))
     upstream.once('close', () => this.#closedOne('ORIGIN_CLOSED'))
-    // a side that went away while the tunnel was being set up has no event left to tell
+    // a side that finished or went away while the tunnel was being set up has no event left to tell
+    if (client.readableEnded) this.#ended('CLIENT_CLOSED', upstream)
+    if (upstream.readableEnded) this.#ended('ORIGIN_CLOSED', client)
     if (client.closed) this.#closedOne('CLIENT_CLOSED')
     if (upstream.closed) this.#closedOne('ORIGIN_CLOSED')
+  }
+
+  #ended(reason: CloseReason, otherSide: Duplex): void {
+    this.#conclude(reason)
+    otherSide.end()
   }
 
   /** The first thing that happened is why the tunnel ended. */

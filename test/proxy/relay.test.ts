@@ -4,7 +4,7 @@ import { Socket } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { type Clock, DeadlineClock } from '../../src/proxy/deadline.ts'
-import { DirectSocket } from '../../src/proxy/direct-socket.ts'
+import { adoptAccepted, DirectSocket } from '../../src/proxy/direct-socket.ts'
 import { type Relay, type RelayOptions, relay } from '../../src/proxy/relay.ts'
 import { dialPlain, listen, next, readToEnd } from '../support/tcp.ts'
 
@@ -31,6 +31,12 @@ class ManualClock implements Clock {
   }
 }
 
+interface Kind {
+  readonly Upstream: new (options: { allowHalfOpen: boolean }) => Socket
+  /** what the proxy makes of an accepted socket */
+  readonly adopt: (accepted: Socket) => Socket
+}
+
 interface Tunnel {
   /** the far ends */
   readonly client: Socket
@@ -42,14 +48,14 @@ interface Tunnel {
 
 /** client ── near.client ═ relay ═ near.upstream ── origin, all real sockets */
 async function openTunnel(
-  Upstream: new (options: { allowHalfOpen: boolean }) => Socket,
+  { Upstream, adopt }: Kind,
   options: Partial<RelayOptions> = {},
   beforeRelay: (ends: Omit<Tunnel, 'tunnel'>) => Promise<void> | void = () => {},
 ): Promise<Tunnel> {
   const atOrigin = Promise.withResolvers<Socket>()
   const atProxy = Promise.withResolvers<Socket>()
   const originListener = await listen(atOrigin.resolve)
-  const proxyListener = await listen(atProxy.resolve)
+  const proxyListener = await listen((accepted) => atProxy.resolve(adopt(accepted)))
   const client = await dialPlain(proxyListener.port)
   const nearClient = await atProxy.promise
   const upstream = new Upstream({ allowHalfOpen: true })
@@ -73,12 +79,13 @@ function ended(tunnel: Relay) {
 
 const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-describe.each([
-  ['a direct upstream', DirectSocket],
-  ['a plain upstream', Socket],
-])('relaying with %s', (_name, Upstream) => {
+describe.each<[string, Kind]>([
+  ['direct sockets on both sides', { Upstream: DirectSocket, adopt: adoptAccepted }],
+  ['a direct upstream and a stream', { Upstream: DirectSocket, adopt: (accepted) => accepted }],
+  ['streams on both sides', { Upstream: Socket, adopt: (accepted) => accepted }],
+])('relaying between %s', (_name, kind) => {
   it('carries bytes both ways and counts them', async () => {
-    const { client, origin, tunnel } = await openTunnel(Upstream)
+    const { client, origin, tunnel } = await openTunnel(kind)
     client.end('ping')
     expect((await readToEnd(origin)).toString()).toBe('ping')
     origin.end('pong!')
@@ -87,7 +94,7 @@ describe.each([
   })
 
   it('lets 10 MB through after the client has closed its side (TU-06)', async () => {
-    const { client, origin, tunnel } = await openTunnel(Upstream)
+    const { client, origin, tunnel } = await openTunnel(kind)
     client.end('request')
     await readToEnd(origin)
     origin.end(TEN_MB)
@@ -96,7 +103,7 @@ describe.each([
   })
 
   it('lets 10 MB through after the origin has closed its side (TU-06)', async () => {
-    const { client, origin, tunnel } = await openTunnel(Upstream)
+    const { client, origin, tunnel } = await openTunnel(kind)
     origin.end('banner')
     expect((await readToEnd(client)).toString()).toBe('banner')
     client.end(TEN_MB)
@@ -105,7 +112,7 @@ describe.each([
   })
 
   it('shows the client a reset of the origin as a reset (TU-07)', async () => {
-    const { client, origin, tunnel } = await openTunnel(Upstream)
+    const { client, origin, tunnel } = await openTunnel(kind)
     const failed = once(client, 'error')
     origin.resetAndDestroy()
     expect(await failed).toMatchObject([{ code: 'ECONNRESET' }])
@@ -113,7 +120,7 @@ describe.each([
   })
 
   it('shows the origin a reset of the client as a reset (TU-07)', async () => {
-    const { client, origin, tunnel } = await openTunnel(Upstream)
+    const { client, origin, tunnel } = await openTunnel(kind)
     origin.resume()
     const failed = once(origin, 'error')
     client.resetAndDestroy()
@@ -122,7 +129,7 @@ describe.each([
   })
 
   it('passes a reset on even while the other side does not read', async () => {
-    const { client, origin, near, tunnel } = await openTunnel(Upstream)
+    const { client, origin, near, tunnel } = await openTunnel(kind)
     origin.write(TEN_MB)
     await vi.waitFor(() => expect(near.client.writableLength).toBeGreaterThan(0))
     client.resetAndDestroy()
@@ -132,13 +139,13 @@ describe.each([
   })
 
   it('sends early bytes first, before anything the client says later (TU-04)', async () => {
-    const { client, origin } = await openTunnel(Upstream, { early: Buffer.from('early ') })
+    const { client, origin } = await openTunnel(kind, { early: Buffer.from('early ') })
     client.end('late')
     expect((await readToEnd(origin)).toString()).toBe('early late')
   })
 
   it('keeps what the origin said before the relay began, in order (TU-05)', async () => {
-    const { client, origin } = await openTunnel(Upstream, {}, async ({ origin, near }) => {
+    const { client, origin } = await openTunnel(kind, {}, async ({ origin, near }) => {
       near.upstream.pause()
       origin.write('banner ')
       near.upstream.resume()
@@ -149,7 +156,7 @@ describe.each([
   })
 
   it('holds at most 256 KB for a client that stops reading, and delivers all of it later (TU-09)', async () => {
-    const { client, origin, near } = await openTunnel(Upstream)
+    const { client, origin, near } = await openTunnel(kind)
     client.pause()
     origin.end(TEN_MB)
     await untilStill(() => near.upstream.bytesRead)
@@ -159,7 +166,7 @@ describe.each([
   })
 
   it('holds at most 256 KB for an origin that stops reading, and delivers all of it later (TU-09)', async () => {
-    const { client, origin, near } = await openTunnel(Upstream)
+    const { client, origin, near } = await openTunnel(kind)
     origin.pause()
     client.end(TEN_MB)
     await untilStill(() => near.client.bytesRead)
@@ -170,7 +177,7 @@ describe.each([
 
   it('cuts a tunnel when both directions were silent for the idle time, with a reset (TU-10)', async () => {
     const clock = new ManualClock()
-    const { client, origin, tunnel } = await openTunnel(Upstream, { clock, idleMs: 1_000 })
+    const { client, origin, tunnel } = await openTunnel(kind, { clock, idleMs: 1_000 })
     const failed = Promise.all([once(client, 'error'), once(origin.resume(), 'error')])
     clock.advance(1_000)
     await failed
@@ -179,7 +186,7 @@ describe.each([
 
   it.each(['client', 'origin'] as const)('keeps a tunnel in which only the %s speaks (TU-10)', async (speaker) => {
     const clock = new ManualClock()
-    const ends = await openTunnel(Upstream, { clock, idleMs: 1_000 })
+    const ends = await openTunnel(kind, { clock, idleMs: 1_000 })
     const [from, to] = speaker === 'client' ? [ends.client, ends.origin] : [ends.origin, ends.client]
     for (let beat = 0; beat < 5; beat++) {
       clock.advance(900)
@@ -192,7 +199,7 @@ describe.each([
   })
 
   it('resets both sides when killed and says why', async () => {
-    const { client, origin, tunnel } = await openTunnel(Upstream)
+    const { client, origin, tunnel } = await openTunnel(kind)
     const failed = Promise.all([once(client, 'error'), once(origin.resume(), 'error')])
     tunnel.kill(new GatewayError('relay.killed', 'closed on request of the operator'))
     expect(await failed).toMatchObject([[{ code: 'ECONNRESET' }], [{ code: 'ECONNRESET' }]])
@@ -200,7 +207,7 @@ describe.each([
   })
 
   it('cuts the client when somebody else destroys the upstream', async () => {
-    const { client, near, tunnel } = await openTunnel(Upstream)
+    const { client, near, tunnel } = await openTunnel(kind)
     const failed = once(client, 'error')
     near.upstream.resetAndDestroy()
     expect(await failed).toMatchObject([{ code: 'ECONNRESET' }])
@@ -208,7 +215,7 @@ describe.each([
   })
 
   it('ends at once when the client was gone before the relay began', async () => {
-    const { origin, tunnel } = await openTunnel(Upstream, {}, async ({ near }) => {
+    const { origin, tunnel } = await openTunnel(kind, {}, async ({ near }) => {
       near.client.destroy()
       await next(near.client, 'close')
     })
@@ -216,10 +223,21 @@ describe.each([
     expect(await ended(tunnel)).toMatchObject({ reason: 'CLIENT_CLOSED' })
   })
 
+  it('passes on a FIN that came before the relay began', async () => {
+    const { client, origin, tunnel } = await openTunnel(kind, {}, async ({ client, near }) => {
+      client.end()
+      await next(near.client.resume(), 'end')
+    })
+    origin.end('answer')
+    await readToEnd(origin)
+    expect((await readToEnd(client)).toString()).toBe('answer')
+    expect(await ended(tunnel)).toMatchObject({ reason: 'CLIENT_CLOSED' })
+  })
+
   it('leaves no deadline behind, however a tunnel ended (TU-12)', async () => {
     const clock = new DeadlineClock()
     for (const finish of ['end', 'resetAndDestroy', 'destroy'] as const) {
-      const { client, origin, tunnel } = await openTunnel(Upstream, { clock })
+      const { client, origin, tunnel } = await openTunnel(kind, { clock })
       origin.on('end', () => origin.end()).resume()
       client.resume()[finish]()
       await ended(tunnel)
