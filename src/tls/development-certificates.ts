@@ -35,6 +35,8 @@ const ALWAYS = ['localhost', '127.0.0.1', '::1']
 const DAY_MS = 86_400_000
 /** a certificate with less than this left is made anew */
 const RENEW_BEFORE_MS = 30 * DAY_MS
+/** of names nobody asked for any more */
+const MOST_NAMES_KEPT = 100
 const LOCK_STALE_MS = 20_000
 const LOCK_PATIENCE_MS = 30_000
 
@@ -51,7 +53,8 @@ export async function ensureDevelopmentCertificates(request: CertificateRequest)
     const found = readGood(request.folder, names, request.now)
     const authority = found.authority ?? (await issueAuthority(request.now))
     if (found.authority === undefined) writeKeyPair(request.folder, AUTHORITY, authority)
-    const leaf = found.leaf ?? (await issueLeaf(authority, names, request.now))
+    const leaf =
+      found.leaf ?? (await issueLeaf(authority, [...new Set([...names, ...(found.names ?? [])])], request.now))
     if (found.leaf === undefined) writeKeyPair(request.folder, LEAF, leaf)
     const made = found.authority === undefined ? 'authority and leaf' : found.leaf === undefined ? 'leaf' : 'nothing'
     return describe(request.folder, authority, leaf, made)
@@ -67,15 +70,28 @@ function describe(
   return { authorityFile: certificateFile(folder, AUTHORITY), authority: authority.certificate, leaf, made }
 }
 
-function readGood(folder: string, names: readonly string[], now: number) {
+interface Found {
+  readonly authority?: CertifiedKey
+  /** absent where it cannot be used, or lacks a name */
+  readonly leaf?: CertifiedKey
+  /** what the present leaf is for, so that labs with different names do not take turns in making new ones */
+  readonly names?: readonly string[]
+}
+
+function readGood(folder: string, names: readonly string[], now: number): Found {
   const authority = readKeyPair(folder, AUTHORITY)
   const issuer = authority === undefined ? undefined : goodCertificate(authority, now)
-  if (issuer === undefined || !issuer.ca) return {}
+  if (authority === undefined || issuer === undefined || !issuer.ca) return {}
   const leaf = readKeyPair(folder, LEAF)
   const served = leaf === undefined ? undefined : goodCertificate(leaf, now)
-  const good =
-    served?.checkIssued(issuer) && served.verify(issuer.publicKey) && names.every((name) => covers(served, name))
-  return { authority, leaf: good ? leaf : undefined }
+  if (leaf === undefined || !served?.checkIssued(issuer) || !served.verify(issuer.publicKey)) return { authority }
+  if (names.every((name) => covers(served, name))) return { authority, leaf }
+  return { authority, names: hostNamesOf(served).slice(0, MOST_NAMES_KEPT) }
+}
+
+/** The host names of a certificate, as OpenSSL prints them (`DNS:a, DNS:b, IP Address:…`). */
+function hostNamesOf({ subjectAltName = '' }: X509Certificate): readonly string[] {
+  return [...subjectAltName.matchAll(/(?:^|, )DNS:([\w.-]+)/g)].flatMap(([, name]) => name ?? [])
 }
 
 /** The parsed certificate when it belongs to its key and is valid for a while; `undefined` otherwise, also for garbage. */

@@ -72,6 +72,13 @@ describe('a later start', () => {
     expect((await ensure(['bank.saas.test'])).made).toBe('nothing')
   })
 
+  test('keeps the names it had, so that two configurations do not take turns', async () => {
+    await ensure(['one.test'])
+    expect((await ensure(['two.test'])).made).toBe('leaf')
+    expect((await ensure(['one.test'])).made).toBe('nothing')
+    expect((await ensure(['two.test'])).made).toBe('nothing')
+  })
+
   test.each([
     ['the leaf', 336, 'leaf'],
     ['the authority', 3620, 'authority and leaf'],
