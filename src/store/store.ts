@@ -116,6 +116,12 @@ class LabStore implements Store {
   }
 
   reload(config: LabConfig): void {
+    if ((config.policySource === 'file') !== this.rulesFromFile) {
+      throw new ChangeError(
+        'change.invalid',
+        'who owns the rules (`policy.source`) is settled at the start: restart the lab',
+      )
+    }
     const seeds = seedsOf(config)
     const rows = [...rowsOf(this.#snapshot.state), ...this.#setAside]
     const merged = overlay(seeds, rows, this.now(), this.#fileOnly())

@@ -178,6 +178,13 @@ describe('with `policy.source: file`', () => {
     expect(store.current().account.colosDown.has('LHR')).toBe(true)
   })
 
+  test('a reload that changes who owns the rules is refused, and says to restart', () => {
+    const store = start(stateFolder(), fromFile())
+    const before = store.current()
+    expect(() => store.reload(labConfig())).toThrow(/policy\.source.*restart/)
+    expect(store.current()).toBe(before)
+  })
+
   test('rules changed before are set aside, said so, and come back with `policy.source: api`', () => {
     const folder = stateFolder()
     const first = start(folder)
