@@ -45,7 +45,7 @@ export const RIVALS: readonly RivalProxy[] = [
         'max_filedescriptors 20000',
         'pinger_enable off',
       ])
-      return run('squid', ['-N', '-f', config], port)
+      return runProxy('squid', ['-N', '-f', config], port)
     },
   },
   {
@@ -64,7 +64,7 @@ export const RIVALS: readonly RivalProxy[] = [
         `LogFile "${join(folder, 'tinyproxy.log')}"`,
         'LogLevel Connect',
       ])
-      return run('tinyproxy', ['-d', '-c', config], port)
+      return runProxy('tinyproxy', ['-d', '-c', config], port)
     },
   },
   {
@@ -84,7 +84,7 @@ export const RIVALS: readonly RivalProxy[] = [
         'client pass { from: 0.0.0.0/0 to: 0.0.0.0/0 log: error }',
         'socks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 log: connect disconnect }',
       ])
-      return run('danted', ['-f', config, '-p', join(folder, 'danted.pid')], port)
+      return runProxy('danted', ['-f', config, '-p', join(folder, 'danted.pid')], port)
     },
   },
   {
@@ -92,13 +92,13 @@ export const RIVALS: readonly RivalProxy[] = [
     modes: ['socks5'],
     program: 'microsocks',
     debianPackage: 'microsocks',
-    start: ({ port, source }) => run('microsocks', ['-i', '127.0.0.1', '-p', String(port), '-b', source], port),
+    start: ({ port, source }) => runProxy('microsocks', ['-i', '127.0.0.1', '-p', String(port), '-b', source], port),
   },
   {
     name: 'http-proxy',
     modes: ['http'],
     start: ({ port, source }) =>
-      run(process.execPath, [join(import.meta.dirname, 'http-proxy-server.ts'), String(port), source], port),
+      runProxy(process.execPath, [join(import.meta.dirname, 'http-proxy-server.ts'), String(port), source], port),
   },
 ]
 
@@ -130,7 +130,7 @@ function write(folder: string, name: string, lines: readonly string[]): string {
   return file
 }
 
-async function run(program: string, args: readonly string[], port: number): Promise<RunningProxy> {
+export async function runProxy(program: string, args: readonly string[], port: number): Promise<RunningProxy> {
   const child = spawn(findProgram(program) ?? program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let complaint = ''
   child.stderr.on('data', (data: Buffer) => {

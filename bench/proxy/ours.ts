@@ -1,0 +1,49 @@
+// Our own proxy for the comparison: 1,000 rules in force, identity on, the session log on.
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createSyntheticWorld } from '../../src/bench/synthetic-world.ts'
+import { type RivalProxy, runProxy } from './rivals.ts'
+
+const RULES = 1000
+export const BENCH_USER = { username: 'bench@example.com', password: 'bench' }
+
+export const OURS: RivalProxy = {
+  name: 'egresslab',
+  modes: ['connect', 'socks5', 'http', 'relay'],
+  start: ({ port, source, folder }) => {
+    mkdirSync(folder, { recursive: true })
+    const config = join(folder, 'lab.yaml')
+    writeFileSync(config, JSON.stringify(configuration(port, source), null, 1))
+    const main = join(import.meta.dirname, '../../src/main.ts')
+    return runProxy(
+      process.execPath,
+      [main, 'start', '-c', config, '--state', join(folder, 'state'), '--ephemeral'],
+      port,
+    )
+  },
+}
+
+/** JSON is YAML, so the configuration is written as data. */
+function configuration(port: number, standIn: string) {
+  const { rules, lists } = createSyntheticWorld(RULES)
+  const types = { prefix: 'IP', email: 'EMAIL', domain: 'DOMAIN' } as const
+  return {
+    dedicated_ips: [
+      { colo: 'AMS', ipv4: '203.0.113.10', ipv6: '2001:db8:10::/64', stand_ins: { ipv4: [standIn] } },
+      { colo: 'LHR', ipv4: '203.0.113.20' },
+    ],
+    lists: lists.map(({ id, of, items }) => ({ id, name: `${of} ${id}`, type: types[of], items })),
+    rules: rules.map(({ expressions }, at) => ({
+      name: `rule ${at}`,
+      precedence: at,
+      ...(expressions.traffic === '' ? {} : { traffic: expressions.traffic }),
+      ...(expressions.identity === '' ? {} : { identity: expressions.identity }),
+      egress: { ipv4: '203.0.113.10', ipv4_fallback: '203.0.113.20', ipv6: '2001:db8:10::/64' },
+    })),
+    users: [{ email: BENCH_USER.username, password: BENCH_USER.password, place: 'AMS' }],
+    listeners: [{ name: 'main', port, authentication: 'required' }],
+    destinations: [],
+    api: { port: port + 1 },
+  }
+}
