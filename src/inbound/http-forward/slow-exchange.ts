@@ -1,4 +1,4 @@
-// One request that needs what undici does not carry: Expect: 100-continue, trailers (TE), or a switch to WebSocket. Goes
+// One request that needs what undici does not carry: Expect: 100-continue, trailers (TE), a switch to WebSocket, OPTIONS *. Goes
 // through Node's own HTTP client on the dialled connection, which is used for this one request and then closed.
 
 import { type ClientRequest, type IncomingMessage, request as openRequest } from 'node:http'
@@ -35,7 +35,8 @@ export class SlowExchange {
   }
 
   static needs(request: ForwardRequest): boolean {
-    return request.expectsContinue || request.takesTrailers || request.upgrade !== undefined
+    const { expectsContinue, takesTrailers, upgrade, path } = request
+    return expectsContinue || takesTrailers || upgrade !== undefined || path === '*'
   }
 
   start(link: UpstreamLink, settings: LinkSettings, switched?: Switched): void {
