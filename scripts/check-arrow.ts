@@ -13,7 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['main'],
 ]
 const PURE = new Set(['net', 'errors', 'expression', 'policy'])
-const PURE_LIBRARIES = new Set(['ipaddr.js', 're2js'])
+const PURE_LIBRARIES = new Set(['ipaddr.js'])
 /** What would make a pure module depend on when or where it runs. */
 const IMPURE =
   /\b(process\.|console\.|Date\.now|new Date\(\)|Math\.random|performance\.|crypto\.|setTimeout|setInterval)/

@@ -1,5 +1,5 @@
 // Reads a pattern of the Rust regex dialect, Unicode mode off, into a tree over bytes (wirefilter section 15). Refuses
-// what the dialect refuses, and Unicode mode, one-sided word boundaries and CRLF line anchors, which we cannot honour.
+// what the dialect refuses, and Unicode mode, which has no place over bytes.
 
 import { bytesOf } from '../value.ts'
 import { foldCase, negate, rangesClass } from './byte-class.ts'
@@ -51,8 +51,8 @@ function readAtom(reader: PatternReader, names: Set<string>, depth: number): Pat
   if (reader.take('(')) return readGroup(reader, names, depth, start)
   if (reader.take('[')) return { kind: 'class', set: readClass(reader) }
   if (reader.take('.')) return { kind: 'class', set: dotClass(reader.flags) }
-  if (reader.take('^')) return anchor(reader, start, 'start', 'line-start')
-  if (reader.take('$')) return anchor(reader, start, 'end', 'line-end')
+  if (reader.take('^')) return anchor(reader, 'start')
+  if (reader.take('$')) return anchor(reader, 'end')
   if (/[*+?{]/.test(reader.text.charAt(reader.at))) throw missingOperand(reader)
   if (!reader.take('\\')) return literal(reader, bytesOf(reader.next('unexpected end')))
   const read = reader.readEscape(start)
@@ -61,10 +61,9 @@ function readAtom(reader: PatternReader, names: Set<string>, depth: number): Pat
   return literal(reader, String.fromCharCode(...read.bytes))
 }
 
-function anchor(reader: PatternReader, at: number, whole: 'start' | 'end', line: 'line-start' | 'line-end'): Pattern {
-  if (!reader.flags.m) return { kind: 'assert', what: whole }
-  if (reader.flags.R) throw reader.problem('line anchors in CRLF mode are not supported', at)
-  return { kind: 'assert', what: line }
+function anchor({ flags }: PatternReader, side: 'start' | 'end'): Pattern {
+  if (!flags.m) return { kind: 'assert', what: side }
+  return { kind: 'assert', what: flags.R ? `crlf-line-${side}` : `line-${side}` }
 }
 
 function dotClass(flags: Flags): Uint8Array {

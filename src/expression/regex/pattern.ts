@@ -13,7 +13,20 @@ export type Pattern =
   | { readonly kind: 'repeat'; readonly item: Pattern; readonly min: number; readonly max: number }
   | { readonly kind: 'assert'; readonly what: Assertion }
 
-export type Assertion = 'start' | 'end' | 'line-start' | 'line-end' | 'word-boundary' | 'not-word-boundary'
+/** Places that take no byte; `crlf-` ones also know `\r` and `\r\n` as line ends. */
+export type Assertion =
+  | 'start'
+  | 'end'
+  | 'line-start'
+  | 'line-end'
+  | 'crlf-line-start'
+  | 'crlf-line-end'
+  | 'word-boundary'
+  | 'not-word-boundary'
+  | 'word-start'
+  | 'word-end'
+  | 'word-start-half'
+  | 'word-end-half'
 
 export const EMPTY: Pattern = { kind: 'empty' }
 

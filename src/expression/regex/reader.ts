@@ -98,7 +98,7 @@ export class PatternReader {
     const control = CONTROL[character]
     if (control !== undefined) return { kind: 'bytes', bytes: [control] }
     if (character === 'b' || character === 'B' || character === '<' || character === '>') {
-      return this.#readBoundary(character, start)
+      return this.#readBoundary(character)
     }
     if (character === 'A') return { kind: 'assert', what: 'start' }
     if (character === 'z') return { kind: 'assert', what: 'end' }
@@ -106,12 +106,13 @@ export class PatternReader {
     return { kind: 'bytes', bytes: [character.charCodeAt(0)] }
   }
 
-  #readBoundary(character: string, start: number): Escape {
+  #readBoundary(character: string): Escape {
     if (character === 'B') return { kind: 'assert', what: 'not-word-boundary' }
-    if (character !== 'b' || this.takeMatch(/\{(?:start|end)(?:-half)?\}/y) !== undefined) {
-      throw this.problem('one-sided word boundaries are not supported, use `\\b`', start)
-    }
-    return { kind: 'assert', what: 'word-boundary' }
+    if (character === '<') return { kind: 'assert', what: 'word-start' }
+    if (character === '>') return { kind: 'assert', what: 'word-end' }
+    const side = this.takeMatch(/\{(start|end)(-half)?\}/y)
+    const what = side === undefined ? 'word-boundary' : `word-${side[1]}${side[2] ?? ''}`
+    return { kind: 'assert', what: what as Assertion }
   }
 
   /** `\xHH` is one byte; `\x{…}`, `\uHHHH` and `\UHHHHHHHH` are a character, as its UTF-8 bytes. */

@@ -1,10 +1,10 @@
 // A compiled regular expression over byte strings: linear time whatever the pattern, and a string operation instead of
 // an automaton wherever the pattern allows it. Never uses the platform's backtracking engine.
 
-import { RE2JS } from 're2js'
-import { emitPattern } from './emit.ts'
+import { createAutomaton } from './automaton.ts'
 import { parsePattern } from './parse-pattern.ts'
 import { type Pattern, sizeOf } from './pattern.ts'
+import { createProgram } from './program.ts'
 import { PatternProblem } from './reader.ts'
 import { type Shape, shapeOf } from './shape.ts'
 
@@ -21,8 +21,8 @@ export type RegexResult =
   | { readonly ok: true; readonly regex: Regex }
   | { readonly ok: false; readonly message: string; readonly at: number; readonly tooLarge: boolean }
 
-/** What one state of a compiled pattern costs RE2JS in bytes, roughly; for the limit that is given in bytes. */
-const BYTES_PER_STATE = 200
+/** What one instruction of a compiled pattern is taken to cost, for the limit that is given in bytes. */
+const BYTES_PER_STATE = 100
 
 /** Compiles a pattern. `sizeLimit` in bytes of compiled pattern, as the engine's setting. */
 export function createRegex(pattern: string, sizeLimit: number): RegexResult {
@@ -73,11 +73,14 @@ function matcherOf(shape: Shape, tree: Pattern): (value: string) => boolean {
   }
 }
 
-/** RE2's automaton, built now and not under a connection, behind a cheap test for text the pattern cannot do without. */
+/** The automaton behind a cheap test for text the pattern cannot do without. */
 function automatonOf(shape: Shape & { kind: 'automaton' }, tree: Pattern): (value: string) => boolean {
-  const compiled = RE2JS.compile(emitPattern(tree))
-  const test = (value: string) => compiled.test(value)
-  const { prefix, suffix } = shape
-  if (suffix !== '') return (value) => value.endsWith(suffix) && value.startsWith(prefix) && test(value)
-  return prefix === '' ? test : (value) => value.startsWith(prefix) && test(value)
+  const test = createAutomaton(createProgram(tree))
+  const { prefix, suffix, inner } = shape
+  if (suffix !== '') {
+    if (inner === '') return (value) => value.endsWith(suffix) && value.startsWith(prefix) && test(value)
+    return (value) => value.endsWith(suffix) && value.startsWith(prefix) && value.includes(inner) && test(value)
+  }
+  if (prefix !== '') return (value) => value.startsWith(prefix) && value.includes(inner) && test(value)
+  return inner === '' ? test : (value) => value.includes(inner) && test(value)
 }

@@ -4,7 +4,7 @@
 import type { Pattern } from './pattern.ts'
 
 /** All text is bytes. `domain`: `text` itself or anything ending in `dotted` (which is `.` + `text`).
- *  `oneLine`: only where no line feed stands before the text. `automaton`: not simpler; a matching value must start with `prefix` and end with `suffix` (either may be empty). */
+ *  `oneLine`: only where no line feed stands before the text. `automaton`: not simpler; a matching value must start with `prefix`, end with `suffix` and hold `inner` (each may be empty). */
 export type Shape =
   | { readonly kind: 'always' }
   | { readonly kind: 'equals'; readonly texts: readonly string[] }
@@ -12,7 +12,7 @@ export type Shape =
   | { readonly kind: 'ends'; readonly text: string; readonly oneLine: boolean }
   | { readonly kind: 'contains'; readonly text: string }
   | { readonly kind: 'domain'; readonly text: string; readonly dotted: string; readonly oneLine: boolean }
-  | { readonly kind: 'automaton'; readonly prefix: string; readonly suffix: string }
+  | { readonly kind: 'automaton'; readonly prefix: string; readonly suffix: string; readonly inner: string }
 
 /** Choices that would spell out more texts than this stay automata. */
 const TEXT_LIMIT = 64
@@ -42,10 +42,33 @@ function anchored(texts: readonly string[], start: boolean, end: boolean): Shape
 }
 
 function automaton(items: readonly Pattern[], start: boolean, end: boolean): Shape {
-  const isByte = (item: Pattern) => item.kind === 'byte'
-  const leading = start ? items.slice(0, prefixLength(items, isByte)) : []
-  const trailing = end ? items.slice(items.length - prefixLength(items.toReversed(), isByte)) : []
-  return { kind: 'automaton', prefix: textsOf(leading)?.[0] ?? '', suffix: textsOf(trailing)?.[0] ?? '' }
+  const runs = literalRuns(items)
+  const [first] = runs
+  const last = runs.at(-1)
+  const longest = runs.reduce((best, run) => (run.text.length > best.length ? run.text : best), '')
+  const prefix = start && first?.from === 0 ? first.text : ''
+  const suffix = end && last?.to === items.length ? last.text : ''
+  const isCovered = prefix.includes(longest) || suffix.includes(longest)
+  return { kind: 'automaton', prefix, suffix, inner: isCovered ? '' : longest }
+}
+
+interface Run {
+  readonly from: number
+  readonly to: number
+  readonly text: string
+}
+
+/** Neighbouring single bytes, as texts every match must hold. */
+function literalRuns(items: readonly Pattern[]): Run[] {
+  const runs: Run[] = []
+  for (const [at, item] of items.entries()) {
+    if (item.kind !== 'byte') continue
+    const unit = String.fromCharCode(item.byte)
+    const last = runs.at(-1)
+    if (last?.to === at) runs[runs.length - 1] = { from: last.from, to: at + 1, text: last.text + unit }
+    else runs.push({ from: at, to: at + 1, text: unit })
+  }
+  return runs
 }
 
 /** `(^|\.)text$`, `^(.*\.)?text$`: the domain and everything under it. */
@@ -151,9 +174,4 @@ function dropWhile(items: Pattern[], test: (item: Pattern) => boolean, end: 'fro
     else items.pop()
     dropped = true
   }
-}
-
-function prefixLength(items: readonly Pattern[], test: (item: Pattern) => boolean): number {
-  const length = items.findIndex((item) => !test(item))
-  return length < 0 ? items.length : length
 }

@@ -1,0 +1,173 @@
+// Runs a program over byte strings as a deterministic automaton whose states are made when first needed and forgotten
+// when there are too many. One table look-up per byte once warm, and never more than the program's size per byte:
+// linear whatever the pattern and the value. Held to RE2JS and to the platform's engine by test/expression.
+
+import { EDGE, holds, kindsOfBytes } from './neighbours.ts'
+import { ASSERT, FORK, type Program, TAKE } from './program.ts'
+
+/** Entries of a row: nothing known yet, no match possible any more, a match. Everything else is where a row begins. */
+const UNKNOWN = 0
+const DEAD = 1
+const ACCEPT = 2
+
+/** Table entries after which all states are forgotten (4 bytes each). */
+const TABLE_LIMIT = 2 ** 18
+
+/** Answers whether the pattern matches anywhere in a value (one code unit per byte). */
+export function createAutomaton(program: Program, tableLimit = TABLE_LIMIT): (value: string) => boolean {
+  const automaton = new Automaton(program, tableLimit)
+  return (value) => automaton.matches(value)
+}
+
+/** Threads waiting at a place, and the kind of byte before it. */
+interface State {
+  readonly threads: readonly number[]
+  readonly before: number
+}
+
+class Automaton {
+  readonly #program: Program
+  readonly #tableLimit: number
+  /** kind of each byte for assertions */
+  readonly #kinds: Uint8Array
+  /** column of each byte: bytes nothing tells apart share one */
+  readonly #columns: Uint16Array
+  /** one byte of each column */
+  readonly #samples: readonly number[]
+  /** columns and one more for the end of the value */
+  readonly #width: number
+  readonly #marks: Uint32Array
+  #generation = 0
+  #table: Int32Array
+  #states: State[] = []
+  #rows = new Map<string, number>()
+  #first = 0
+
+  constructor(program: Program, tableLimit: number) {
+    this.#program = program
+    this.#tableLimit = tableLimit
+    this.#kinds = kindsOfBytes(program.assertions)
+    const { columns, samples } = columnsOf(program, this.#kinds)
+    this.#columns = columns
+    this.#samples = samples
+    this.#width = samples.length + 1
+    this.#marks = new Uint32Array(program.ops.length)
+    this.#table = new Int32Array(this.#width * 8)
+    this.#forget()
+  }
+
+  matches(value: string): boolean {
+    const columns = this.#columns
+    let table = this.#table
+    let row = this.#first
+    for (let at = 0; at < value.length; at++) {
+      const column = columns[value.charCodeAt(at) & 0xff] as number
+      let next = table[row + column] as number
+      if (next <= ACCEPT) {
+        if (next === UNKNOWN) {
+          next = this.#step(row, column)
+          table = this.#table
+        }
+        if (next <= ACCEPT) return next === ACCEPT
+      }
+      row = next
+    }
+    const end = this.#width - 1
+    const last = table[row + end] as number
+    return (last === UNKNOWN ? this.#step(row, end) : last) === ACCEPT
+  }
+
+  /** Finds out where a column leads from a row, and remembers it. */
+  #step(row: number, column: number): number {
+    const state = this.#states[row / this.#width] as State
+    const atEnd = column === this.#width - 1
+    const byte = atEnd ? -1 : (this.#samples[column] as number)
+    const kind = atEnd ? EDGE : (this.#kinds[byte] as number)
+    const threads = this.#advance(state, byte, kind)
+    if (threads === ACCEPT || threads.length === 0)
+      return this.#remember(row, column, threads === ACCEPT ? ACCEPT : DEAD)
+    if ((this.#states.length + 1) * this.#width > this.#tableLimit) {
+      this.#forget()
+      return this.#rowOf({ threads, before: kind })
+    }
+    return this.#remember(row, column, this.#rowOf({ threads, before: kind }))
+  }
+
+  #remember(row: number, column: number, next: number): number {
+    this.#table[row + column] = next
+    return next
+  }
+
+  /** The threads behind a byte (-1: the end of the value), or ACCEPT. */
+  #advance(state: State, byte: number, kind: number): readonly number[] | typeof ACCEPT {
+    const { ops, left, right, classes, assertions, start } = this.#program
+    const reached: number[] = []
+    const pending = [...state.threads]
+    this.#generation++
+    for (let pc = pending.pop(); pc !== undefined; pc = pending.pop()) {
+      if (pc === 0) return ACCEPT
+      if (this.#marks[pc] === this.#generation) continue
+      this.#marks[pc] = this.#generation
+      const op = ops[pc]
+      const to = left[pc] as number
+      const argument = right[pc] as number
+      if (op === FORK) pending.push(argument, to)
+      else if (op === ASSERT && holds(assertions[argument] ?? 'start', state.before, kind)) pending.push(to)
+      else if (op === TAKE && byte >= 0 && classes[argument]?.[byte] === 1) reached.push(to)
+    }
+    if (byte >= 0 && this.#mayBeginLater()) reached.push(start)
+    return [...new Set(reached)].sort((a, b) => a - b)
+  }
+
+  /** A pattern that begins with the start of the value is not tried again behind it. */
+  #mayBeginLater(): boolean {
+    const { ops, right, assertions, start } = this.#program
+    return ops[start] !== ASSERT || assertions[right[start] as number] !== 'start'
+  }
+
+  #rowOf(state: State): number {
+    const key = `${state.before}:${state.threads.join()}`
+    const known = this.#rows.get(key)
+    if (known !== undefined) return known
+    const row = this.#states.push(state) * this.#width - this.#width
+    this.#rows.set(key, row)
+    if (row + this.#width > this.#table.length) {
+      const larger = new Int32Array(this.#table.length * 2)
+      larger.set(this.#table)
+      this.#table = larger
+    }
+    return row
+  }
+
+  /** Starts over with the first state alone. Rows 0 to 2 stay unused: their numbers mean something else. */
+  #forget(): void {
+    const none: State = { threads: [], before: EDGE }
+    this.#states = [none, none, none]
+    this.#rows = new Map()
+    this.#table.fill(UNKNOWN)
+    this.#first = this.#rowOf({ threads: [this.#program.start], before: EDGE })
+  }
+}
+
+/** Bytes that every class and every assertion treats alike, numbered. */
+function columnsOf(program: Program, kinds: Uint8Array): { columns: Uint16Array; samples: number[] } {
+  const columns = Uint16Array.from(kinds)
+  let samples = renumber(columns)
+  for (const set of program.classes) {
+    for (let byte = 0; byte < 256; byte++) columns[byte] = 2 * (columns[byte] as number) + (set[byte] as number)
+    samples = renumber(columns)
+  }
+  return { columns, samples }
+}
+
+/** Numbers the distinct entries from 0 in order of appearance; answers where each appears first. */
+function renumber(columns: Uint16Array): number[] {
+  const known = new Int16Array(512).fill(-1)
+  const samples: number[] = []
+  for (let byte = 0; byte < 256; byte++) {
+    const value = columns[byte] as number
+    if (known[value] === -1) known[value] = samples.push(byte) - 1
+    columns[byte] = known[value] as number
+  }
+  return samples
+}
