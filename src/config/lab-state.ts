@@ -22,10 +22,11 @@ export interface ListDocument {
   readonly items: readonly ListItem[]
 }
 
-/** `createdAt` in epoch ms. */
+/** `description` is null where its author sent none, which is not the same as an empty one to declarative clients;
+ *  `createdAt` in epoch ms, 0: as old as its list. */
 export interface ListItem {
   readonly value: string
-  readonly description: string
+  readonly description: string | null
   readonly createdAt: number
 }
 

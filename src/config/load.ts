@@ -1,6 +1,7 @@
 // Configuration files in, one validated LabConfig out, or every problem at once with file, line and column. Parses no
 // expressions (the policy compiles them, at the positions kept here) and binds no address.
 
+import { networkInterfaces } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { cidr } from '../net/cidr.ts'
@@ -26,6 +27,8 @@ export interface LoadOptions {
   readonly portsFromZero?: boolean
   /** in place of `stand_ins.network`, so that two labs on one machine do not share stand-ins */
   readonly standInNetwork?: string
+  /** whether this machine has ::1, which then stands in for IPv6 ranges, too; default: what its interfaces say */
+  readonly hasIpv6Loopback?: boolean
 }
 
 /** A configuration read as far as it goes. `config` is there exactly when no issue is an error. */
@@ -57,7 +60,8 @@ function checkDocument(document: SourceDocument, options: LoadOptions): CheckedC
   const { raw, problems } = checkedShape(document, all)
   const lists = ruleLists(document, raw, problems)
   const withOptions = applyOptions(raw, options)
-  const config = readLab({ raw: withOptions, names: gatherNames(document.data), problems }, document.file, lists)
+  const reading = { raw: withOptions, names: gatherNames(document.data), problems }
+  const config = readLab(reading, { document, lists, hasIpv6Loopback: options.hasIpv6Loopback ?? seesIpv6Loopback() })
   const issues = inFileOrder(problems.issues)
   return issues.some(({ severity }) => severity === 'error') ? { issues } : { config, issues }
 }
@@ -112,9 +116,20 @@ function applyOptions(raw: RawConfig, { portsFromZero = false, standInNetwork }:
   }
 }
 
-function readLab(reading: Reading, file: string, lists: readonly RuleList[]): LabConfig {
+function seesIpv6Loopback(): boolean {
+  const addresses = Object.values(networkInterfaces()).flatMap((some = []) => some)
+  return addresses.some(({ address }) => address === '::1')
+}
+
+interface Surroundings {
+  readonly document: SourceDocument
+  readonly lists: readonly RuleList[]
+  readonly hasIpv6Loopback: boolean
+}
+
+function readLab(reading: Reading, { document: { file }, lists, hasIpv6Loopback }: Surroundings): LabConfig {
   const { raw } = reading
-  const standIns = createStandIns(cidr(raw.stand_ins.network))
+  const standIns = createStandIns(cidr(raw.stand_ins.network), hasIpv6Loopback)
   const virtualNetworks = readVirtualNetworks(reading)
   return Object.freeze({
     file,

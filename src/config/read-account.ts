@@ -115,7 +115,7 @@ function addressesOf(item: RawDedicatedIp, at: number, context: AddressContext) 
       const message = 'all 256 stand-ins of the network of stand-ins are taken'
       context.problems.add(context.path, 'config.conflict', message, { hint: 'name one under `stand_ins`' })
     }
-    return [...(taken === undefined ? [] : [taken]), ...(family === 'ipv6' ? [ip('::1')] : [])]
+    return [...(taken === undefined ? [] : [taken]), ...(family === 'ipv6' ? context.standIns.ipv6Loopback : [])]
   }
   return {
     ...(item.ipv4 === undefined ? {} : { ipv4: Object.freeze({ address: ip(item.ipv4), standIns: read('ipv4') }) }),

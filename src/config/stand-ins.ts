@@ -2,7 +2,7 @@
 // file gives the same stand-ins at every start.
 
 import type { Cidr } from '../net/cidr.ts'
-import { fromIpv4Number, type Ip } from '../net/ip.ts'
+import { fromIpv4Number, type Ip, ip } from '../net/ip.ts'
 
 /** The third number of the address, by what it stands in for (gateway-egress section 1, lab.yaml). */
 const THIRD = { dedicatedIpv4: 10, dedicatedIpv6: 16, destinationIpv4: 20, destinationIpv6: 26 } as const
@@ -10,6 +10,8 @@ const THIRD = { dedicatedIpv4: 10, dedicatedIpv6: 16, destinationIpv4: 20, desti
 export type StandInUse = keyof typeof THIRD
 
 export interface StandIns {
+  /** what stands in for everything IPv6 that is dialled over IPv6: ::1, where this machine has it */
+  readonly ipv6Loopback: readonly Ip[]
   /** Keeps an address from being handed out. */
   reserve(address: Ip): void
   /** An address for this use whose last number is `wanted` (0…255), or the next one free behind it; `undefined` when
@@ -18,10 +20,11 @@ export interface StandIns {
 }
 
 /** Stand-ins out of a /16 (wider networks: their first /16). */
-export function createStandIns(network: Cidr): StandIns {
+export function createStandIns(network: Cidr, hasIpv6Loopback: boolean): StandIns {
   const base = network.base.words[0] ?? 0
   const taken = new Set<string>()
   return {
+    ipv6Loopback: hasIpv6Loopback ? [ip('::1')] : [],
     reserve: (address) => void taken.add(address.text),
     take(use, wanted) {
       for (let step = 0; step < 256; step++) {

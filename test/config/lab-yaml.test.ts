@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 
-const lab = loadConfig('config/lab.yaml')
+const lab = loadConfig('config/lab.yaml', { hasIpv6Loopback: true })
 
 test('five cities, each with its IPv4 address, its /64 and stand-ins with the same last number', () => {
   const seen = lab.dedicatedIps.map(({ colo, ipv4, ipv6 }) => [
@@ -20,6 +20,11 @@ test('five cities, each with its IPv4 address, its /64 and stand-ins with the sa
     ['LAX', '203.0.113.40', ['127.0.10.40'], '2001:db8:40::/64', ['127.0.16.40', '::1']],
     ['EWR', '203.0.113.50', ['127.0.10.50'], '2001:db8:50::/64', ['127.0.16.50', '::1']],
   ])
+})
+
+test('LC-05: on a machine without ::1 the IPv6 ranges go by their IPv4 stand-ins alone', () => {
+  const [first] = loadConfig('config/lab.yaml', { hasIpv6Loopback: false }).dedicatedIps
+  expect(first?.ipv6?.standIns.map(({ text }) => text)).toEqual(['127.0.16.10'])
 })
 
 test('four people with the published passwords, and a Finance group of one', () => {
