@@ -121,6 +121,7 @@ function npm(args, what) {
 }
 
 async function runHere(file, args) {
+  stopWithNpm(process.pid)
   const { enableCompileCache } = await import('node:module')
   enableCompileCache?.(compileCache())
   process.argv = [process.argv[0], join(root, file), ...args]
@@ -133,11 +134,25 @@ async function runIn(node, file, args) {
   const env = { ...process.env, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? compileCache() }
   const child = spawn(node, [join(root, file), ...args], { stdio: 'inherit', env })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  stopWithNpm(child.pid)
   process.exitCode = await new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal] ?? 0)))
   })
   process.exit()
+}
+
+/** npm that is ended by a signal leaves the process it started running, and nobody would know: then this one asks `pid` to
+ *  stop as the signal would have. */
+function stopWithNpm(pid) {
+  const npm = process.ppid
+  if (process.env.npm_lifecycle_event === undefined) return
+  const watch = setInterval(() => {
+    if (process.ppid === npm) return
+    clearInterval(watch)
+    process.kill(pid, 'SIGTERM')
+  }, 250)
+  watch.unref()
 }
 
 function compileCache() {
