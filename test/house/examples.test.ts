@@ -11,9 +11,11 @@ import { compileRuleset } from '../../src/policy/ruleset.ts'
 import { portRewriter, printed, readProof, startProgram } from '../support/example-proof.ts'
 
 const EXAMPLES = readdirSync('config/examples').filter((name) => name.endsWith('.yaml'))
-const FILES = ['config/lab.yaml', ...EXAMPLES.map((name) => `config/examples/${name}`)]
+const TOUR = readdirSync('config/tour').map((name) => `config/tour/${name}`)
+const FILES = ['config/lab.yaml', ...EXAMPLES.map((name) => `config/examples/${name}`), ...TOUR]
 const SHIPPED_STAND_INS = '127.0.'
-const STAND_INS = '127.44.'
+/** the process's own, so that two runs on one machine do not meet */
+const STAND_INS = `127.${64 + (process.pid % 180)}.`
 
 test('there are examples', () => {
   expect(EXAMPLES.length).toBeGreaterThanOrEqual(20)
