@@ -25,7 +25,7 @@ export function seedsOf(config: LabConfig): Seeds {
         name,
         type,
         description: '',
-        items: items.map((value) => ({ value, description: '', createdAt: 0 })),
+        items: items.map((value) => ({ value, description: null, createdAt: 0 })),
       })),
     ),
     virtualNetwork: byId(config.virtualNetworks),

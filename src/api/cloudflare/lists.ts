@@ -171,7 +171,8 @@ function readItems(sent: Json | undefined, type: string, now: number): ListItem[
     if (type === 'IP' && parseCidr(value) === undefined) {
       throw invalidField(`/items/${at}/value`, `\`${value}\` is not an IP address or network`)
     }
-    return { value, description: textField(item, 'description'), createdAt: now }
+    const description = typeof item.description === 'string' ? item.description : null
+    return { value, description, createdAt: now }
   })
   refuseDoubles(items, '/items')
   return items
@@ -195,10 +196,12 @@ function full(stored: Stored<'list'>) {
   return { ...summary(stored), items: itemsOf(stored) }
 }
 
-/** Items of the configuration file have no time of their own: they are as old as their list. */
+/** Items of the configuration file have no time of their own: they are as old as their list. A description that was never
+ *  sent is not there, so that declarative clients see what they sent. */
 function itemsOf({ value, createdAt: listCreatedAt }: Stored<'list'>) {
   return value.items.map((item) => {
     const createdAt = seconds(item.createdAt === 0 ? listCreatedAt : item.createdAt)
-    return { value: item.value, description: item.description, created_at: createdAt }
+    const description = item.description === null ? {} : { description: item.description }
+    return { value: item.value, ...description, created_at: createdAt }
   })
 }
