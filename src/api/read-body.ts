@@ -20,6 +20,8 @@ export async function readJsonObject(request: IncomingMessage): Promise<JsonObje
     throw requestError('invalidJson', 'the body must be a JSON object')
   }
   checkShape(value, 1)
+  const twice = repeatedKey(text)
+  if (twice !== undefined) throw requestError('invalidJson', `the body has the key ${twice} twice in one object`)
   return value as JsonObject
 }
 
@@ -57,4 +59,23 @@ function checkShape(value: Json, depth: number): void {
     if (key === '__proto__') throw requestError('invalidJson', 'the body has a key `__proto__`')
     checkShape(member, depth + 1)
   }
+}
+
+/** A key that stands twice in one object, as written; `text` is known to be JSON. The parser would silently take the last. */
+function repeatedKey(text: string): string | undefined {
+  const open: (Set<string> | undefined)[] = []
+  let last = ''
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\]:]/g)) {
+    if (token === '{') open.push(new Set())
+    else if (token === '[') open.push(undefined)
+    else if (token === '}' || token === ']') open.pop()
+    else if (token !== ':') last = token
+    else {
+      const key = String(JSON.parse(last))
+      const keys = open.at(-1)
+      if (keys?.has(key)) return last
+      keys?.add(key)
+    }
+  }
+  return undefined
 }
