@@ -1,30 +1,17 @@
-// Connects to an origin from exactly the address that was decided, or fails and says why (EG-01). Several attempts are
-// raced as Happy Eyeballs (RFC 8305) with one source per family (EG-05); Node's own race ignores `localAddress`.
-// Resolves nothing and decides nothing.
+// Dials an upstream connection: several attempts are raced as Happy Eyeballs (RFC 8305) with one source per family (EG-05);
+// Node's own race ignores `localAddress`. Resolves nothing and decides nothing.
 
-import type { Socket } from 'node:net'
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { Endpoint } from '../net/endpoint.ts'
-import { equalIp, type Ip, parseIp } from '../net/ip.ts'
-import type { Egress } from '../policy/decision.ts'
 import type { Clock, Deadline } from '../proxy/deadline.ts'
-import { DirectSocket } from '../proxy/direct-socket.ts'
 import type { DialAttempt, DialOptions, Ports, Upstream } from '../proxy/ports.ts'
+import { Attempt, type AttemptNeeds, type AttemptWatcher, pairOf } from './attempt.ts'
 import { bestOf } from './dial-errors.ts'
-import { type DialledPair, describeDestination, dialError, isPortClash } from './errno.ts'
-import type { PortLease, PortLeases } from './port-leases.ts'
-import type { SourceRegistry } from './source-registry.ts'
+import { describeDestination } from './errno.ts'
 
 /** RFC 8305 section 8, Connection Attempt Delay. */
 const DEFAULT_STAGGER_MS = 250
-/** Ports tried for one attempt before it counts as failed (EG-04). */
-const MAX_PORTS_TRIED = 8
-/** Finds dead peers of silent tunnels (TU-10). */
-const KEEP_ALIVE_MS = 60_000
 
-export interface TcpDialerSettings {
-  readonly leases: PortLeases
-  readonly sources: SourceRegistry
+export interface TcpDialerSettings extends AttemptNeeds {
   readonly clock: Clock
   /** how long an attempt is alone before the next one joins it */
   readonly staggerMs?: number
@@ -37,15 +24,8 @@ export function createTcpDialer(settings: TcpDialerSettings): Ports['dial'] {
   return (attempts, options) => new Promise((resolve, reject) => new Race(settings, attempts, options, resolve, reject))
 }
 
-/** The address to bind for reaching `dial` from this egress: a stand-in of that family, or the address itself where it is
- *  its own stand-in. */
-export function sourceFor(egress: Egress, dial: Ip): Ip | undefined {
-  if (egress.standIns.length === 0) return egress.address.family === dial.family ? egress.address : undefined
-  return egress.standIns.find((standIn) => standIn.family === dial.family)
-}
-
 /** One dial: attempts start one after another, the first that connects wins, the rest are cancelled (EG-06). */
-class Race {
+class Race implements AttemptWatcher {
   readonly #settings: TcpDialerSettings
   readonly #attempts: readonly DialAttempt[]
   readonly #signal: AbortSignal
@@ -141,115 +121,4 @@ class Race {
     this.#running.clear()
     settle()
   }
-}
-
-/** One attempt: bind and connect, again with another port when the first is taken. */
-class Attempt {
-  readonly pair: DialledPair
-  readonly #settings: TcpDialerSettings
-  readonly #attempt: DialAttempt
-  readonly #race: Race
-  #portsTried = 0
-  #socket: Socket | undefined
-
-  constructor(settings: TcpDialerSettings, attempt: DialAttempt, pair: DialledPair, race: Race) {
-    this.pair = pair
-    this.#settings = settings
-    this.#attempt = attempt
-    this.#race = race
-  }
-
-  /** False when no port could be had; the race knows already. */
-  connect(): boolean {
-    const lease = this.#settings.leases.lease(this.pair)
-    if (lease === undefined) {
-      this.#race.failed(this, exhausted(this.pair), this.#portsTried > 0)
-      return false
-    }
-    this.#portsTried++
-    const { bind, dial, egress } = this.pair
-    const local = { ip: bind, port: lease.port }
-    const endpoint = { ip: egress, port: lease.port }
-    const forget = this.#settings.sources.add(local, dial, { endpoint, attempt: this.#attempt })
-    const socket = new DirectSocket({
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_MS,
-    })
-    this.#socket = socket
-    socket.once('close', () => {
-      lease.release()
-      forget()
-    })
-    // stays for good: a socket without an error listener ends the process (TU-08)
-    socket.on('error', (cause) => {
-      if (this.#socket === socket) this.#connectFailed(cause, lease)
-    })
-    socket.once('connect', () => this.#connected(socket, local, endpoint))
-    socket.connect({ host: dial.ip.text, port: dial.port, localAddress: bind.text, localPort: lease.port })
-    return true
-  }
-
-  cancel(): void {
-    const socket = this.#socket
-    this.#socket = undefined
-    // a socket still connecting would put its reset off until it has connected
-    if (socket?.connecting) socket.destroy()
-    else socket?.resetAndDestroy()
-  }
-
-  #connected(socket: Socket, local: Endpoint, announced: Endpoint): void {
-    if (this.#socket !== socket) return
-    if (!isBoundTo(socket, local)) {
-      const seen = socket.localAddress
-      this.cancel()
-      this.#race.failed(this, notBound(this.pair, seen), true)
-      return
-    }
-    this.#socket = undefined
-    this.#race.succeeded(this, { socket, attempt: this.#attempt, local, announced })
-  }
-
-  #connectFailed(cause: Error, lease: PortLease): void {
-    this.#socket = undefined
-    lease.release()
-    if (isPortClash(cause) && this.#portsTried < MAX_PORTS_TRIED) this.connect()
-    else this.#race.failed(this, dialError(cause, this.pair), true)
-  }
-}
-
-/** Addresses of an attempt, or why it cannot be made. */
-function pairOf({ candidate, decision }: DialAttempt): DialledPair | GatewayError {
-  const { egress } = decision
-  if (egress === null) return new GatewayError('egress.unroutable', `no egress address: ${decision.reason}`)
-  const { dial, destination } = candidate
-  const bind = sourceFor(egress, dial.ip)
-  if (bind !== undefined) return { bind, egress: egress.address, dial, destination }
-  return new GatewayError(
-    'egress.no_matching_family',
-    `egress address \`${egress.address.text}\` has no IPv${dial.ip.family} stand-in to reach ${describeDestination(candidate)}`,
-  )
-}
-
-function isBoundTo(socket: Socket, local: Endpoint): boolean {
-  if (socket.localPort !== local.port) return false
-  if (socket.localAddress === local.ip.text) return true
-  const address = parseIp(socket.localAddress ?? '')
-  return address !== undefined && equalIp(address, local.ip)
-}
-
-function notBound({ bind, egress }: DialledPair, seen: string | undefined): GatewayError {
-  return new GatewayError(
-    'egress.not_bound',
-    `egress address \`${egress.text}\` was decided and \`${bind.text}\` bound, but the connection came up from \`${seen ?? 'nowhere'}\``,
-  )
-}
-
-function exhausted({ egress, destination }: DialledPair): GatewayError {
-  const where = describeDestination({ destination, dial: destination })
-  return new GatewayError(
-    'egress.ports_exhausted',
-    `egress address \`${egress.text}\` has no port left for ${where}: its limit of concurrent connections is reached`,
-  )
 }
