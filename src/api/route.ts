@@ -2,6 +2,7 @@
 
 import type { Draft, JsonObject } from '../config/lab-state.ts'
 import type { Answer } from './answer.ts'
+import type { RateLimiter } from './lab/rate-limit.ts'
 import type { Tally } from './lab/tally.ts'
 import type { ApiPorts } from './ports.ts'
 
@@ -43,6 +44,7 @@ export interface Call {
   readonly ports: ApiPorts
   /** what finished sessions added up to since the server started */
   readonly tally: Tally
+  readonly rateLimiter: RateLimiter
   /** The store's change, held to the request's `If-Match` revision where it has one (AP-06). */
   readonly change: <T>(edit: (draft: Draft) => T) => T
 }

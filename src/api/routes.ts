@@ -19,6 +19,7 @@ import { ME_PAGE_ROUTES } from './lab/me-page.ts'
 import { METRIC_ROUTES } from './lab/metrics.ts'
 import { openApiDocument } from './lab/openapi.ts'
 import { OPERATION_ROUTES } from './lab/operations.ts'
+import { RATE_LIMIT_ROUTES } from './lab/rate-limit.ts'
 import { SESSION_ROUTES } from './lab/sessions.ts'
 import { USER_ROUTES } from './lab/users.ts'
 import type { Route } from './route.ts'
@@ -49,6 +50,7 @@ export const ROUTES: readonly Route[] = [
   ...EXPLAIN_ROUTES,
   ...USER_ROUTES,
   ...OPERATION_ROUTES,
+  ...RATE_LIMIT_ROUTES,
   ...METRIC_ROUTES,
   ...ME_PAGE_ROUTES,
   OPENAPI_ROUTE,

@@ -10,6 +10,7 @@ import { type Answer, failure } from './answer.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { basicCredentials, checkSite, hasToken } from './gate.ts'
+import { createRateLimiter } from './lab/rate-limit.ts'
 import { createTally } from './lab/tally.ts'
 import type { ApiPorts } from './ports.ts'
 import { readJsonObject } from './read-body.ts'
@@ -67,6 +68,7 @@ function close(server: Server): Promise<void> {
 function createHandler(host: string, ports: ApiPorts) {
   const router = createRouter(ROUTES)
   const tally = createTally()
+  const rateLimiter = createRateLimiter()
   ports.sessions.subscribe((record) => tally.add(record))
   const validators = new Map<Route, Validate>(
     ROUTES.flatMap((route) => (route.body === undefined ? [] : [[route, compileSchema(route.body)] as const])),
@@ -81,6 +83,7 @@ function createHandler(host: string, ports: ApiPorts) {
     if (page !== undefined) return { kind: 'text', status: 200, ...page }
     const access = found.kind === 'route' ? found.route.access : 'token'
     const user = await admit(request, access, ports)
+    if (url.path.startsWith('/client/v4/')) rateLimiter.take(ports.plane.now())
     checkSupported(url.path)
     if (found.kind === 'none') throw noRoute(method, url.path)
     if (found.kind === 'method') throw wrongMethod(method, url.path, found.allow)
@@ -90,7 +93,7 @@ function createHandler(host: string, ports: ApiPorts) {
     validators.get(route)?.(body)
     const change = changeFor(request, ports)
     const baseUrl = `http://${request.headers.host}`
-    const call: Call = { params, query: url.query, body, baseUrl, user, ports, tally, change }
+    const call: Call = { params, query: url.query, body, baseUrl, user, ports, tally, rateLimiter, change }
     return route.handle(call)
   }
 

@@ -276,3 +276,22 @@ test('what is not supported raises NotFoundError and says what and why', async (
   await expect(attempt).rejects.toThrow(/not supported by this lab: DNS locations/)
   await expect(attempt).rejects.toBeInstanceOf(Cloudflare.NotFoundError)
 })
+
+test('AP-11 a rate limit played on request raises RateLimitError, and passes with time', async () => {
+  const impatient = new Cloudflare({ apiToken: TOKEN, baseURL: `${api.url}/client/v4`, maxRetries: 0 })
+  await api.ask('PUT', '/lab/v1/rate-limit', { requests: 2, seconds: 60 })
+  await impatient.accounts.get(account)
+  await impatient.accounts.get(account)
+  const error = await impatient.accounts.get(account).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  expect(error).toBeInstanceOf(Cloudflare.RateLimitError)
+  expect(Number((error as InstanceType<typeof Cloudflare.RateLimitError>).headers?.get('retry-after'))).toBeGreaterThan(
+    0,
+  )
+  await api.ask('POST', '/lab/v1/clock/advance', { seconds: 61 })
+  expect((await impatient.accounts.get(account)).id).toBe(ACCOUNT_ID)
+  await api.ask('DELETE', '/lab/v1/rate-limit')
+  await api.ask('DELETE', '/lab/v1/clock')
+})

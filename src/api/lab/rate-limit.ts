@@ -1,0 +1,82 @@
+// A rate limit on request, for trying how clients of Cloudflare's API behave when they are told to slow down (AP-11).
+// Off until asked for; kept in memory, timed by the lab's clock.
+
+import { ok } from '../answer.ts'
+import { ApiError } from '../api-error.ts'
+import type { Call, Route } from '../route.ts'
+
+const PATH = '/lab/v1/rate-limit'
+/** Cloudflare's number for too many requests. */
+const TOO_MANY = 971
+
+interface Limit {
+  readonly requests: number
+  readonly seconds: number
+}
+
+export interface RateLimiter {
+  limit: Limit | null
+  /** Counts one request at this lab time (epoch ms). Throws ApiError 429 when it is one too many. */
+  take(now: number): void
+}
+
+export function createRateLimiter(): RateLimiter {
+  let windowStart = 0
+  let taken = 0
+  return {
+    limit: null,
+    take(now) {
+      if (this.limit === null) return
+      const { requests, seconds } = this.limit
+      if (now < windowStart || now >= windowStart + seconds * 1000) [windowStart, taken] = [now, 0]
+      taken++
+      if (taken <= requests) return
+      const wait = Math.ceil((windowStart + seconds * 1000 - now) / 1000)
+      const message = `Please wait and consider throttling your request speed: ${requests} requests per ${seconds} s are allowed`
+      throw new ApiError(429, [{ code: TOO_MANY, message }], { 'retry-after': String(wait), 'x-should-retry': 'true' })
+    },
+  }
+}
+
+export const RATE_LIMIT_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: "the rate limit played for Cloudflare's API, null for none",
+    access: 'token',
+    handle: show,
+  },
+  {
+    method: 'PUT',
+    path: PATH,
+    summary: 'answers 429 on Cloudflare\'s API after so many requests (`{"requests": 5, "seconds": 60}`)',
+    access: 'token',
+    body: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['requests', 'seconds'],
+      properties: {
+        requests: { type: 'integer', minimum: 0, maximum: 1_000_000 },
+        seconds: { type: 'integer', minimum: 1, maximum: 86_400 },
+      },
+    },
+    handle: (call) => {
+      call.rateLimiter.limit = { requests: Number(call.body.requests), seconds: Number(call.body.seconds) }
+      return show(call)
+    },
+  },
+  {
+    method: 'DELETE',
+    path: PATH,
+    summary: 'lifts the rate limit',
+    access: 'token',
+    handle: (call) => {
+      call.rateLimiter.limit = null
+      return show(call)
+    },
+  },
+]
+
+function show({ rateLimiter }: Call) {
+  return ok(rateLimiter.limit)
+}
