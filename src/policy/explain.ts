@@ -1,0 +1,207 @@
+// One decision with everything that led to it, as data: the facts, each rule in order with the parts that decided it, the near
+// misses, and the steps of the egress plan. The decision is decide()'s own; keys are those of the command line's JSON.
+
+import {
+  decisiveParts,
+  type FieldValues,
+  type JsonValue,
+  type Trace,
+  toJson,
+  traceExpression,
+} from '../expression/index.ts'
+import { decide } from './decide.ts'
+import type { Decision, Egress, ExemptReason, Outcome } from './decision.ts'
+import { type PlanStep, planExempt, planForRule, planWithoutRule } from './egress-plan.ts'
+import { GATEWAY_SCHEME, SLOT_NAMES } from './fields.ts'
+import type { Flow } from './flow.ts'
+import { createFlowReader, namedFlowValues } from './flow-values.ts'
+import { comparisonOf, leavesOf, singleObstacles } from './near-miss.ts'
+import type { Rule } from './rule.ts'
+import { RuleParser } from './rule-expressions.ts'
+import type { Snapshot } from './snapshot.ts'
+
+export interface Explanation {
+  /** facts the connection has, by field name */
+  readonly flow: Readonly<Record<string, JsonValue>>
+  readonly decision: ExplainedDecision
+  /** every rule, by precedence */
+  readonly trace: readonly RuleTrace[]
+  readonly near_misses: readonly NearMiss[]
+  /** places it could have left from, in the order they were considered */
+  readonly plan: readonly PlanStep[]
+}
+
+export interface ExplainedDecision {
+  readonly outcome: Outcome
+  readonly rule: { readonly id: string; readonly name: string; readonly precedence: number } | null
+  readonly reason: string
+  readonly egress: ExplainedEgress | null
+  readonly exempt?: ExemptReason
+  readonly ingress_colo: string
+  readonly physical_colo: string | null
+  readonly logical: { readonly colo: string; readonly city: string | null; readonly country: string | null } | null
+}
+
+/** `bind`: the local address the family of the public one is bound as */
+export interface ExplainedEgress {
+  readonly ipv4?: string
+  readonly ipv6?: string
+  readonly fallback: boolean
+  readonly bind: string
+}
+
+export interface RuleTrace {
+  readonly id: string
+  readonly rule: string
+  readonly precedence: number
+  readonly matched: boolean
+  /** why it was not evaluated; null when it was */
+  readonly skipped: string | null
+  /** by Cloudflare's names of the expressions; empty expressions are left out */
+  readonly expressions: Readonly<Record<string, ExpressionTrace>>
+}
+
+export interface ExpressionTrace {
+  readonly result: boolean
+  readonly parts: readonly PartTrace[]
+}
+
+/** `span` is half-open, in characters of the expression; `value` is null where it is missing. */
+export interface PartTrace {
+  readonly text: string
+  readonly span: readonly [number, number]
+  readonly result: boolean
+  readonly value: JsonValue
+  readonly field: string | null
+  /** this part, with the others so marked, made the expression what it is */
+  readonly decisive: boolean
+}
+
+/** A rule that would have matched if any one of `parts` had been the other way round. */
+export interface NearMiss {
+  readonly id: string
+  readonly rule: string
+  readonly precedence: number
+  readonly expression: string
+  readonly parts: readonly { readonly text: string; readonly field: string | null; readonly value: JsonValue }[]
+}
+
+/** Explains what {@link decide} does with the flow. Costs milliseconds where deciding costs microseconds. */
+export function explain(snapshot: Snapshot, flow: Flow): Explanation {
+  const decision = decide(snapshot, flow)
+  const evaluated = traceRules(snapshot, flow, decision)
+  const facts = [...namedFlowValues(flow, snapshot.account.settings.hostSelector)]
+  return {
+    flow: Object.fromEntries(facts.map(([name, value]) => [name, toJson(value)])),
+    decision: explainDecision(decision),
+    trace: evaluated.map(({ trace }) => trace),
+    near_misses: evaluated.flatMap(({ rule, slots }) => nearMiss(rule, slots)),
+    plan: planOf(snapshot, flow, decision),
+  }
+}
+
+/** A decision in the command line's JSON. */
+export function explainDecision(decision: Decision): ExplainedDecision {
+  const { outcome, rule, reason, egress, exempt, ingressColo, physicalColo, logical } = decision
+  return {
+    outcome,
+    rule: rule === null ? null : { id: rule.id, name: rule.name, precedence: rule.precedence },
+    reason,
+    egress: egress === null ? null : explainEgress(egress),
+    ...(exempt === undefined ? {} : { exempt }),
+    ingress_colo: ingressColo.code,
+    physical_colo: physicalColo?.code ?? null,
+    logical:
+      logical === null
+        ? null
+        : { colo: logical.colo.code, city: logical.place.city ?? null, country: logical.place.country ?? null },
+  }
+}
+
+function explainEgress({ family, address, standIns, fallback }: Egress): ExplainedEgress {
+  const bind = standIns[0]?.text ?? address.text
+  return family === 4 ? { ipv4: address.text, fallback, bind } : { ipv6: address.text, fallback, bind }
+}
+
+/** The places considered for a decision already made. */
+export function planOf({ account }: Snapshot, flow: Flow, decision: Decision): readonly PlanStep[] {
+  if (decision.exempt !== undefined) return planExempt(account, flow, decision.ingressColo).steps
+  if (decision.rule !== null) return planForRule(account, flow, decision.rule, decision.ingressColo).steps
+  return decision.outcome === 'unroutable' ? [] : planWithoutRule(account, flow, decision.ingressColo).steps
+}
+
+interface SlotTrace {
+  readonly name: string
+  readonly trace: Trace
+}
+
+interface Evaluated {
+  readonly rule: Rule
+  readonly trace: RuleTrace
+  readonly slots: readonly SlotTrace[]
+}
+
+/** Every rule in order, evaluated up to the first match; the others with why they were not. */
+function traceRules({ account, ruleset }: Snapshot, flow: Flow, decision: Decision): Evaluated[] {
+  const skipped = new Map(ruleset.skipped.map(({ rule, reason }) => [rule, reason] as const))
+  const values = createFlowReader(new Set(GATEWAY_SCHEME.fields.keys()), account.settings.hostSelector)(flow)
+  const parser = new RuleParser(account.settings.expressions)
+  const noSay = decision.exempt !== undefined || (decision.rule === null && decision.outcome === 'unroutable')
+  let winner: Rule | undefined
+  return ruleset.rules.map((rule) => {
+    const reason = noSay ? 'no rule is consulted for this connection' : (skipped.get(rule) ?? afterWinner(winner))
+    if (reason !== undefined) return { rule, trace: ruleTrace(rule, false, reason, []), slots: [] }
+    const slots = traceSlots(parser, rule, values, ruleset.lists)
+    const matched = slots.every(({ trace }) => trace.result)
+    if (matched) winner = rule
+    return { rule, trace: ruleTrace(rule, matched, null, slots), slots }
+  })
+}
+
+function afterWinner(winner: Rule | undefined): string | undefined {
+  return winner === undefined ? undefined : `not reached: rule \`${winner.name}\` matched first`
+}
+
+function traceSlots(
+  parser: RuleParser,
+  rule: Rule,
+  values: FieldValues,
+  lists: Snapshot['ruleset']['lists'],
+): SlotTrace[] {
+  return parser.parse(rule).expressions.map(({ slot, expression }) => {
+    return { name: SLOT_NAMES[slot], trace: traceExpression(expression)(values, lists) }
+  })
+}
+
+function ruleTrace(rule: Rule, matched: boolean, skipped: string | null, slots: readonly SlotTrace[]): RuleTrace {
+  const expressions = slots.map(({ name, trace }) => [name, explainExpression(trace)] as const)
+  const { id, name, precedence } = rule
+  return { id, rule: name, precedence, matched, skipped, expressions: Object.fromEntries(expressions) }
+}
+
+function explainExpression(trace: Trace): ExpressionTrace {
+  const decisive = new Set(decisiveParts(trace))
+  return {
+    result: trace.result,
+    parts: leavesOf(trace).map((part) => {
+      const { text, span, result } = part
+      return { text, span, result, ...lookedAt(part), decisive: decisive.has(part) }
+    }),
+  }
+}
+
+function lookedAt(part: Trace): { readonly field: string | null; readonly value: JsonValue } {
+  const comparison = comparisonOf(part)
+  return { field: comparison?.field ?? null, value: comparison?.value ?? null }
+}
+
+/** A rule counts when one part alone stood in its way and another part did hold: else every rule of one part would. */
+function nearMiss(rule: Rule, slots: readonly SlotTrace[]): NearMiss[] {
+  const [failed, ...others] = slots.filter(({ trace }) => !trace.result)
+  if (failed === undefined || others.length > 0) return []
+  const obstacles = singleObstacles(failed.trace)
+  const something = slots.some(({ trace }) => leavesOf(trace).some((part) => part.result))
+  if (obstacles.length === 0 || !something) return []
+  const parts = obstacles.map((part) => ({ text: part.text, ...lookedAt(part) }))
+  return [{ id: rule.id, rule: rule.name, precedence: rule.precedence, expression: failed.name, parts }]
+}
