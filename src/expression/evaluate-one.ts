@@ -10,7 +10,8 @@ import type { ExpressionProblem } from './problem.ts'
 import type { Scheme } from './scheme.ts'
 import type { ListContents, Value } from './value.ts'
 
-/** `facts`: field name → JSON value, a field left out is missing. `lists`: name → items. */
+/** `facts`: field name → JSON value, a field left out (or null) is missing; an array of objects may be given as one.
+ *  `lists`: name → items. */
 export interface EvaluateRequest {
   readonly id?: unknown
   readonly expr: string
@@ -84,7 +85,7 @@ function failed(id: { id?: unknown }, errors: readonly EvaluateError[]): Evaluat
 
 function readFacts(facts: Readonly<Record<string, unknown>>, scheme: Scheme): (Value | undefined)[] | EvaluateError {
   const values: (Value | undefined)[] = new Array(scheme.fields.size).fill(undefined)
-  for (const [name, json] of Object.entries(facts)) {
+  for (const [name, json] of Object.entries(facts).flatMap((fact) => splitObjects(fact, scheme))) {
     const field = scheme.fields.get(name)
     if (field === undefined) return { code: 'request.bad_fact', message: `\`${name}\` is no field` }
     if (json === null || json === undefined) continue
@@ -96,6 +97,16 @@ function readFacts(facts: Readonly<Record<string, unknown>>, scheme: Scheme): (V
     values[field.slot] = read.value
   }
   return values
+}
+
+/** `identity.groups` given as objects is `identity.groups.name`, `.id` and `.email` given as arrays. */
+function splitObjects([name, json]: readonly [string, unknown], scheme: Scheme): [string, unknown][] {
+  const members = scheme.objectArrays.get(name)
+  if (members === undefined || !Array.isArray(json)) return [[name, json]]
+  const objects = json.map((item) =>
+    typeof item === 'object' && item !== null ? (item as Record<string, unknown>) : {},
+  )
+  return [...members].map(([member, field]) => [field, objects.map((object) => object[member] ?? '')])
 }
 
 function readLists(lists: Readonly<Record<string, readonly unknown[]>>): Map<string, ListContents> | EvaluateError {

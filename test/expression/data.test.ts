@@ -154,6 +154,22 @@ describe('one request of the expr verb', () => {
   ])('%j is refused', (rest, code, message) => {
     expect(evaluateOne({ expr: 'b', ...rest }, scheme)).toMatchObject({ valid: false, error: { code, message } })
   })
+  test('groups may be given as objects', () => {
+    const facts = {
+      'identity.groups': [
+        { name: 'Finance', id: 'g1' },
+        { name: 'Staff', email: 's@example.com' },
+      ],
+    }
+    expect(evaluateOne({ expr: 'identity.groups.name[1] == "Staff"', facts }, scheme)).toMatchObject({ match: true })
+    expect(evaluateOne({ expr: 'any(identity.groups[*].id == "g1")', facts }, scheme)).toMatchObject({ match: true })
+    expect(
+      evaluateOne(
+        { expr: 'any((identity.groups.id[*] == "" and identity.groups.email[*] == "s@example.com"))', facts },
+        scheme,
+      ),
+    ).toMatchObject({ match: true })
+  })
   test('a fact that is null is missing', () => {
     expect(evaluateOne({ expr: 'i != 1', facts: { i: null } }, scheme)).toMatchObject({ match: true })
   })
