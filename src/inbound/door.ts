@@ -8,6 +8,7 @@ import { parseIp, unmapIp } from '../net/ip.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { Clock } from '../proxy/deadline.ts'
 import { adoptAccepted } from '../proxy/direct-socket.ts'
+import { resetStream } from '../proxy/relay.ts'
 import { type Spoken, sniff } from './sniff.ts'
 import { type Handshake, type HandshakeLimits, Visitor } from './visitor.ts'
 
@@ -42,7 +43,7 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
     socket.on('error', ignore)
     const peer = peerOf(socket)
     if (peer === undefined || clients.size >= settings.maxClients) {
-      socket.resetAndDestroy()
+      resetStream(socket)
       return
     }
     clients.add(socket)
@@ -60,7 +61,7 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
     },
     close: () => new Promise((resolve) => server.close(() => resolve())),
     cutAll: () => {
-      for (const socket of clients) socket.resetAndDestroy()
+      for (const socket of clients) resetStream(socket)
     },
   }
 }

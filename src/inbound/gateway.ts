@@ -129,11 +129,11 @@ export async function openGateway(
       forward.drain()
       const deadline = Promise.withResolvers<void>()
       const patience = clock.after(settings.drainMs, deadline.resolve)
-      await Promise.race([Promise.all(closed), deadline.promise])
+      await Promise.race([Promise.all([...closed, pipeline.sessions.empty()]), deadline.promise])
       patience.cancel()
       pipeline.sessions.closeAll('the proxy is shutting down')
       for (const door of doors) door.cutAll()
-      await Promise.all(closed)
+      await Promise.all([...closed, pipeline.sessions.empty()])
     },
     kill() {
       for (const door of doors) void door.close()

@@ -165,9 +165,11 @@ function pumpStream(source: Readable, sink: Writable, onBytes: () => void): void
   sink.on('drain', () => source.resume())
 }
 
-/** Closes a stream so that its peer sees a reset where the transport has one; `destroy` would show a clean end on TCP. */
+/** Closes a stream so that its peer sees a reset where the transport has one; `destroy` would show a clean end on TCP. While a
+ *  FIN is on its way out a reset is refused by libuv, and Node then neither closes the socket nor says so: it is destroyed. */
 export function resetStream(stream: Duplex): void {
   if (stream.destroyed) return
-  if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy()
+  const ending = stream.writableEnded && !stream.writableFinished
+  if (stream instanceof Socket && !(stream instanceof TLSSocket) && !ending) stream.resetAndDestroy()
   else stream.destroy()
 }

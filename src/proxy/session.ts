@@ -6,6 +6,7 @@ import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Persona, Upstream } from './ports.ts'
 import type { Progress } from './progress.ts'
+import { resetStream } from './relay.ts'
 
 /** Why and how a connection is over. `error` is set when it failed or was cut. */
 export interface SessionEnd {
@@ -27,7 +28,7 @@ export class Session {
   readonly #onEnd: (session: Session, end: SessionEnd) => void
   #ended = false
   #killedBy: GatewayError | undefined
-  #cut: (error: GatewayError) => void = () => this.upstream.socket.resetAndDestroy()
+  #cut: (error: GatewayError) => void = () => resetStream(this.upstream.socket)
 
   constructor(
     progress: Progress,

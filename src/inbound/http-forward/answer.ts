@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
 import type { Clock } from '../../proxy/deadline.ts'
+import { resetStream } from '../../proxy/relay.ts'
 
 const DRAIN_MS = 10_000
 
@@ -22,7 +23,7 @@ export function answerError(res: ServerResponse, error: GatewayError): void {
 /** Shows the client a reset, so that a truncated message cannot be taken for a whole one. */
 export function cut(res: ServerResponse): void {
   if (res.socket === null) res.destroy()
-  else res.socket.resetAndDestroy()
+  else resetStream(res.socket)
 }
 
 /** Answered before the request was read to its end: the rest is thrown away for a while, so that the answer is not lost to a

@@ -105,6 +105,8 @@ export class ClientLane {
   /** Lets an idle client go and a busy one after its answer. */
   drain(): void {
     this.#draining = true
+    const res = this.#current?.res
+    if (res !== undefined && !res.headersSent) res.shouldKeepAlive = false
     if (!this.#busy) this.socket.destroySoon()
   }
 
@@ -125,6 +127,7 @@ export class ClientLane {
       this.socket.resume()
     }
     if (turn !== undefined) this.#run(turn)
+    else if (this.#draining) this.socket.destroySoon()
     else this.#deadline = this.visitor.origin.clock.after(this.#settings.keepAliveMs, this.#expire)
   }
 

@@ -6,6 +6,7 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import type { Target } from '../../net/endpoint.ts'
 import type { Identified } from '../../proxy/connection.ts'
 import type { Persona } from '../../proxy/ports.ts'
+import { resetStream } from '../../proxy/relay.ts'
 import type { Session } from '../../proxy/session.ts'
 
 export interface LinkSettings {
@@ -75,14 +76,14 @@ export class UpstreamLink {
   drop(midway: boolean): void {
     const { socket } = this.session.upstream
     this.session.end({ reason: 'CLIENT_CLOSED' })
-    if (midway) socket.resetAndDestroy()
+    if (midway) resetStream(socket)
     else socket.destroy()
   }
 
   /** Ends the connection because of what the origin did. */
   fail(error: GatewayError): void {
     this.session.end({ reason: error.rendering.close, error })
-    this.session.upstream.socket.resetAndDestroy()
+    resetStream(this.session.upstream.socket)
   }
 
   /** Never in the same turn: undici does not look again after a connector that answers at once. */
