@@ -24,6 +24,9 @@ export interface ResolverFacts {
 
 const LOOPBACK = Object.freeze([ip('::1'), ip('127.0.0.1')])
 
+/** RFC 6761 sections 6.2, 6.4 and 6.5; RFC 7686. */
+const RESERVED: ReadonlySet<string> = new Set(['test', 'invalid', 'example', 'onion'])
+
 /** The `resolve` of the pipeline. Answers at once unless DNS has to be asked. Throws GatewayError `name.not_found`, `.failed`,
  *  `.timeout`, `guard.*`, `egress.no_matching_family`, or the reason of the signal. */
 export function createResolver(facts: ResolverFacts): Ports['resolve'] {
@@ -42,10 +45,11 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
     const { name } = target
     const configured = byName.get(name)
     if (configured !== undefined) return configured.map((mapped) => ({ ip: mapped.address.public, mapped }))
-    // RFC 6761 sections 6.3 and 6.4
+    // RFC 6761 section 6.3
     if (name === 'localhost' || name.endsWith('.localhost')) return LOOPBACK.map(withMapping)
-    if (name === 'invalid' || name.endsWith('.invalid')) throw notFound(name)
-    return facts.hosts.get(name)?.map(withMapping)
+    const inHostsFile = facts.hosts.get(name)
+    if (inHostsFile === undefined && neverInDns(name)) throw notFound(name)
+    return inHostsFile?.map(withMapping)
   }
 
   function withMapping(address: Ip): Found {
@@ -119,8 +123,15 @@ function interleave(found: readonly Found[]): Found[] {
     .filter((each) => each !== undefined)
 }
 
+/** Top-level names that no public server knows and none is to be asked for: a mistyped name of the lab fails at once and
+ *  stays on this machine. */
+function neverInDns(name: string): boolean {
+  return RESERVED.has(name.slice(name.lastIndexOf('.') + 1))
+}
+
 function notFound(name: string): GatewayError {
-  return new GatewayError('name.not_found', `there is no host \`${name}\``)
+  const where = 'the configuration and the hosts file, and DNS is not asked for such names'
+  return new GatewayError('name.not_found', `there is no host \`${name}\` in ${where}`)
 }
 
 function noSuchFamily(target: Target, family: Family | undefined): GatewayError {

@@ -131,10 +131,21 @@ describe('names that no server is asked for', () => {
     expect(server.asked).toEqual([])
   })
 
-  it('.invalid does not exist (RFC 6761)', async () => {
-    const { failure, server } = await lab()
-    expect(await failure('nothing.invalid:1')).toBe('name.not_found')
-    expect(server.asked).toEqual([])
+  it.each(['nothing.invalid', 'bnak.saas.test', 'www.example', 'abc.onion', 'test'])(
+    '%s does not exist (RFC 6761)',
+    async (name) => {
+      const { candidates, server } = await lab(({ name: asked }) => [a(asked, '93.184.216.1')])
+      await expect(candidates(`${name}:1`)).rejects.toMatchObject({
+        code: 'name.not_found',
+        message: `there is no host \`${name}\` in the configuration and the hosts file, and DNS is not asked for such names`,
+      })
+      expect(server.asked).toEqual([])
+    },
+  )
+
+  it('a name of the hosts file exists, whatever it ends in', async () => {
+    const { addresses } = await lab(undefined, { hosts: parseHostsFile('192.0.2.9 app.test') })
+    expect(await addresses('app.test:1')).toEqual(['192.0.2.9'])
   })
 })
 

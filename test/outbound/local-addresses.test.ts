@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { ip } from '../../src/net/ip.ts'
-import { checkLocalAddresses, checkPortFree } from '../../src/outbound/local-addresses.ts'
+import { checkLocalAddresses, checkPortFree, isInterfaceAddress } from '../../src/outbound/local-addresses.ts'
 import { listen } from '../support/tcp.ts'
 
 it('finds nothing wrong with loopback addresses, however many', async () => {
@@ -26,4 +26,9 @@ it('tells a port that is taken from one that is free', async () => {
   server.close()
   expect(await checkPortFree(ip('127.0.0.1'), port)).toBeUndefined()
   expect(await checkPortFree(ip('203.0.113.10'), port)).toMatchObject({ code: 'address.not_bindable' })
+})
+
+it('knows the addresses of this machine from those of others', () => {
+  expect(isInterfaceAddress(ip('127.0.0.1'))).toBe(true)
+  expect(isInterfaceAddress(ip('203.0.113.10'))).toBe(false)
 })
