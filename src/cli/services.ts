@@ -22,6 +22,8 @@ export interface Services {
   readonly certificateAuthority: (config: LabConfig) => Promise<{ readonly file: string; readonly pem: string }>
   /** Asks an origin through a running proxy over HTTP. Throws a plain Error that says what did not work. */
   readonly askThroughProxy: (request: ProxyRequest) => Promise<ProxyAnswer>
+  /** Load-tests rule evaluation on synthetic rules, or on a configuration's. Throws an InputError. */
+  readonly benchDecide: (options: DecideBenchRequest) => Promise<DecideBenchSummary>
 }
 
 export interface ReadConfig {
@@ -89,4 +91,32 @@ export interface ProxyAnswer {
   readonly body: string
   /** RFC 9209, as the proxy sent it */
   readonly proxyStatus?: string
+}
+
+export interface DecideBenchRequest {
+  /** a synthetic rule set of this size, or the rules of a configuration file */
+  readonly rules: number | { readonly configFile: string }
+  readonly connections: number
+  readonly threads: number
+  readonly seconds: number
+  readonly seed: number
+  /** share done, 0…1 */
+  readonly onProgress?: (share: number) => void
+}
+
+export interface DecideBenchSummary {
+  readonly rules: number
+  readonly connections: number
+  readonly threads: number
+  readonly seconds: number
+  readonly decisions: number
+  readonly decisionsPerSecond: number
+  /** share of connections some rule matched, 0…1 */
+  readonly matched: number
+  readonly latencyNs: Readonly<Record<'p50' | 'p90' | 'p99' | 'p999' | 'max', number>>
+  /** single decisions by duration: the count at n took at least 2^n and less than 2^(n+1) nanoseconds */
+  readonly buckets: readonly number[]
+  readonly compileMs: number
+  readonly rulesetBytes: number
+  readonly rssBytes: number
 }

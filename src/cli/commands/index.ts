@@ -1,9 +1,11 @@
 // Every verb, in the order `egresslab --help` lists them. A new verb is a file beside this one and a line here.
 
 import type { RegisterVerb } from '../verb.ts'
+import { registerBench } from './bench.ts'
 import { registerCa } from './ca.ts'
 import { registerCheck } from './check.ts'
 import { registerColo } from './colo.ts'
+import { registerExplain } from './explain.ts'
 import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
@@ -13,6 +15,7 @@ import { registerVnet } from './vnet.ts'
 
 export const VERBS: readonly RegisterVerb[] = [
   registerStart,
+  registerExplain,
   registerCheck,
   registerVerify,
   registerFmt,
@@ -20,5 +23,6 @@ export const VERBS: readonly RegisterVerb[] = [
   registerColo,
   registerVnet,
   registerGeofeed,
+  registerBench,
   registerCa,
 ]

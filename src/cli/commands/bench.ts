@@ -1,0 +1,120 @@
+// `bench decide`: load-tests rule evaluation and shows rate, percentiles and a histogram.
+
+import { type Command, InvalidArgumentError } from 'commander'
+import { type Io, writeJson } from '../io.ts'
+import { paintFor } from '../paint.ts'
+import { createProgress } from '../progress.ts'
+import type { DecideBenchSummary } from '../services.ts'
+import { renderTable } from '../table.ts'
+import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
+
+interface Options {
+  readonly config: string
+  readonly json?: true
+  readonly rules?: number
+  readonly connections: number
+  readonly threads: number
+  readonly seconds: number
+  readonly seed: number
+}
+
+export const registerBench: RegisterVerb = (program, context) => {
+  const bench = program.command('bench').description('load tests; --help lists them')
+  registerDecide(bench, context)
+}
+
+const registerDecide = (bench: Command, { io, services, action }: Parameters<RegisterVerb>[1]) => {
+  withJson(withConfig(bench.command('decide')))
+    .description('load-tests rule evaluation: a synthetic rule set, or the configuration’s rules')
+    .option('--rules <n>', 'this many synthetic rules (default: the rules of the configuration)', wholeNumber)
+    .option('--connections <n>', 'different connections to decide, round and round', wholeNumber, 50_000)
+    .option('--threads <n>', 'worker threads', wholeNumber, 1)
+    .option('--seconds <n>', 'how long', wholeNumber, 10)
+    .option('--seed <n>', 'another synthetic rule set of the same size', wholeNumber, 1)
+    .action(
+      action(async ({ config, rules, json, ...options }: Options) => {
+        const progress = createProgress(io, `deciding for ${options.seconds} s on ${options.threads} thread(s)`)
+        const summary = await services
+          .benchDecide({ ...options, rules: rules ?? { configFile: config }, onProgress: progress.show })
+          .finally(progress.clear)
+        if (json) writeJson(io, asDocument(summary))
+        else report(io, summary)
+        return 0
+      }),
+    )
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < 1 || value > 10_000_000) {
+    throw new InvalidArgumentError('expected a whole number from 1 to 10,000,000.')
+  }
+  return value
+}
+
+/** The shape command-line.md fixes, and what is worth adding. */
+function asDocument(summary: DecideBenchSummary) {
+  return {
+    rules: summary.rules,
+    connections: summary.connections,
+    threads: summary.threads,
+    seconds: summary.seconds,
+    decisions: summary.decisions,
+    decisions_per_second: Math.round(summary.decisionsPerSecond),
+    matched: round(summary.matched, 3),
+    latency_ns: summary.latencyNs,
+    compile_ms: round(summary.compileMs, 1),
+    ruleset_mb: round(summary.rulesetBytes / 1e6, 1),
+    rss_mb: round(summary.rssBytes / 1e6, 1),
+  }
+}
+
+function report(io: Io, summary: DecideBenchSummary): void {
+  const paint = paintFor(io, io.stdout)
+  const { p50, p90, p99, p999, max } = summary.latencyNs
+  const rows = [
+    [
+      'rules',
+      `${count(summary.rules)}, compiled in ${round(summary.compileMs, 1)} ms, ${round(summary.rulesetBytes / 1e6, 1)} MB`,
+    ],
+    ['connections', `${count(summary.connections)}, ${round(summary.matched * 100, 1)} % matched by a rule`],
+    ['decisions', `${count(summary.decisions)} in ${summary.seconds} s on ${summary.threads} thread(s)`],
+    ['rate', paint.strong(`${count(Math.round(summary.decisionsPerSecond))} decisions per second`)],
+    ['memory', `${round(summary.rssBytes / 1e6, 1)} MB resident`],
+    ['p50', duration(p50)],
+    ['p90', duration(p90)],
+    ['p99', duration(p99)],
+    ['p99.9', duration(p999)],
+    ['max', duration(max)],
+  ]
+  io.stdout.write(renderTable(rows))
+  io.stdout.write(`\n${histogram(summary.buckets, paint.accent)}`)
+}
+
+const BAR = 40
+
+/** One line per power of two of nanoseconds that occurred. */
+function histogram(buckets: readonly number[], paint: (text: string) => string): string {
+  const total = buckets.reduce((sum, one) => sum + one, 0)
+  const most = Math.max(...buckets)
+  const rows = buckets.flatMap((one, at) => {
+    if (one === 0) return []
+    const bar = one / most < 0.5 / BAR ? '·' : '█'.repeat(Math.round((one / most) * BAR))
+    return [[`< ${duration(2 ** (at + 1))}`, paint(bar), `${round((one / total) * 100, 3)} %`]]
+  })
+  return renderTable(rows)
+}
+
+function duration(nanoseconds: number): string {
+  if (nanoseconds < 1000) return `${nanoseconds} ns`
+  if (nanoseconds < 1e6) return `${round(nanoseconds / 1000, 2)} µs`
+  return `${round(nanoseconds / 1e6, 2)} ms`
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US')
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits))
+}

@@ -1,0 +1,86 @@
+// `explain`: decides one hypothetical connection, without traffic, and shows everything that led to the decision.
+
+import { Option } from 'commander'
+import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
+import { InputError } from '../../errors/issue.ts'
+import { explain } from '../../policy/explain.ts'
+import { drawExplanation, type Explained } from '../draw-explanation.ts'
+import { type FlowOptions, hypotheticalArrival } from '../hypothetical-arrival.ts'
+import { type Io, writeJson } from '../io.ts'
+import { paintFor } from '../paint.ts'
+import type { Desk } from '../services.ts'
+import { DEFAULT_STATE, type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
+
+interface Options extends FlowOptions {
+  readonly config: string
+  readonly state: string
+  readonly json?: true
+  readonly coloDown: readonly string[]
+}
+
+export const registerExplain: RegisterVerb = (program, { io, services, action }) => {
+  withJson(withConfig(program.command('explain <destination>')))
+    .description('decides one hypothetical connection and says why; no traffic')
+    .addHelpText('after', '\nDESTINATION is a URL, host:port or ip:port.')
+    .option('--user <email>', 'who connects (default: nobody in particular)')
+    .option('--vnet <name or id>', 'virtual network chosen with the connection')
+    .option('--source-ip <ip>', "the device's public address")
+    .option('--device <name or id>', 'the device')
+    .addOption(new Option('--protocol <protocol>', 'transport').choices(['tcp', 'udp']).default('tcp'))
+    .option('--endpoint <name>', 'proxy endpoint, or listener, the connection comes through')
+    .addOption(new Option('--family <family>', 'address family to use').choices(['4', '6']))
+    .option('--colo-down <code>', 'take a data center for down (repeatable)', collect, [])
+    .option('--state <dir>', 'folder of what was changed at run time', DEFAULT_STATE)
+    .action(
+      action(async (destination: string, options: Options) => {
+        const desk = await services.openDesk({
+          configFile: options.config,
+          state: options.state,
+          colosDown: options.coloDown,
+        })
+        try {
+          return show(io, options, await explained(desk, destination, options))
+        } catch (thrown) {
+          if (thrown instanceof InputError) throw thrown
+          return refuse(io, options, asGatewayError(thrown))
+        } finally {
+          desk.close()
+        }
+      }),
+    )
+}
+
+async function explained(desk: Desk, destination: string, options: FlowOptions): Promise<Explained[]> {
+  const flows = await desk.flowsOf(hypotheticalArrival(desk.config, destination, options))
+  const { virtualNetworks } = desk.snapshot.account
+  return flows.map((one) => ({
+    ...one,
+    explanation: explain(desk.snapshot, one.flow),
+    virtualNetwork:
+      virtualNetworks.find(({ id }) => id === one.flow.virtualNetworkId)?.name ?? one.flow.virtualNetworkId,
+  }))
+}
+
+/** The address tried first stands for the connection; further ones follow, in dial order. */
+function show(io: Io, { json }: Options, [first, ...others]: readonly Explained[]): ExitCode {
+  if (first === undefined) throw new GatewayError('name.not_found', 'the destination has no address')
+  if (json) {
+    const further = others.map(({ explanation }) => explanation)
+    writeJson(io, { ...first.explanation, ...(further.length === 0 ? {} : { further_addresses: further }) })
+  } else io.stdout.write(drawExplanation(first, others, paintFor(io, io.stdout)))
+  return 0
+}
+
+/** A connection that would fail before a decision is an answer too; only what cannot be asked is bad input. */
+function refuse(io: Io, { json }: Options, error: GatewayError): ExitCode {
+  const { code, message } = error
+  if (code === 'internal.invariant') throw error.cause ?? error
+  if (code.startsWith('request.')) throw new InputError([{ severity: 'error', code, message }])
+  if (json) writeJson(io, { flow: null, decision: null, trace: [], error: { code, message } })
+  else io.stdout.write(`${paintFor(io, io.stdout).bad('fails before a decision')}: ${message} [${code}]\n`)
+  return 1
+}
+
+function collect(code: string, before: readonly string[]): readonly string[] {
+  return [...before, code.toUpperCase()]
+}

@@ -1,0 +1,163 @@
+import { expect, test } from 'vitest'
+import { run } from './run.ts'
+
+const explain = (...args: string[]) => run(['explain', '--state', '/nonexistent/state', ...args])
+const decided = async (...args: string[]) => JSON.parse((await explain('--json', ...args)).stdout)
+
+test('draws who, where, every rule with the parts that decided it, the address and why', async () => {
+  const { code, stdout, stderr } = await explain('--user', 'alice@example.com', 'https://bank.saas.test/login')
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toBe(
+    [
+      'from  alice@example.com on alice-laptop, 81.2.69.142 in London GB, virtual network default',
+      'to    bank.saas.test at 198.51.100.20 port 443/tcp in London GB',
+      '',
+      '✓   1000  Finance to the bank',
+      '           traffic        true   any(net.fqdn.domains[*] == "bank.saas.test")   net.fqdn.domains is ["bank.saas.test","saas.test","test"]',
+      '           identity       true   any(identity.groups.name[*] in {"Finance"})   identity.groups.name is ["Finance"]',
+      '·   2000  vnet-AMER leaves from Los Angeles  (not reached: rule `Finance to the bank` matched first)',
+      '·   3000  vnet-EMEA leaves from London  (not reached: rule `Finance to the bank` matched first)',
+      '·   4000  Payroll from encrypted devices  (not reached: rule `Finance to the bank` matched first)',
+      '·   5000  Partners  (not reached: rule `Finance to the bank` matched first)',
+      '·  10000  Everything else to default egress  (disabled)',
+      '',
+      'outcome  dedicated',
+      'egress   203.0.113.20  bound here as 127.0.10.20',
+      'path     in at LHR, out at LHR, seen in London GB',
+      'why      rule `Finance to the bank` (precedence 1000) sends this to 203.0.113.20 at LHR',
+      'plan     primary 203.0.113.20 at LHR: used → fallback 203.0.113.30 at IAD: not needed',
+      '',
+    ].join('\n'),
+  )
+})
+
+test('says which rule nearly matched, and what it lacked', async () => {
+  const { stdout } = await explain('--user', 'bob@example.com', 'bank.saas.test:443')
+  expect(stdout).toContain(
+    'near     rule `Finance to the bank` lacks only: any(identity.groups.name[*] in {"Finance"})\n',
+  )
+})
+
+test('--json has flow, decision and trace in their documented shape, and nothing else is written', async () => {
+  const { code, stdout, stderr } = await explain(
+    '--json',
+    '--user',
+    'bob@example.com',
+    '--vnet',
+    'vnet-AMER',
+    'http://ipv4.icanhazip.com/',
+  )
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const { flow, decision, trace } = JSON.parse(stdout)
+  expect(flow).toMatchObject({
+    'net.dst.ip': '198.51.100.4',
+    'net.dst.port': 80,
+    'net.src.ip': '86.80.1.1',
+    'net.protocol': 'tcp',
+    'net.fqdn.host': 'ipv4.icanhazip.com',
+    'net.fqdn.domains': ['ipv4.icanhazip.com', 'icanhazip.com', 'com'],
+    'identity.email': 'bob@example.com',
+  })
+  expect(decision).toEqual({
+    outcome: 'dedicated',
+    rule: { id: expect.any(String), name: 'vnet-AMER leaves from Los Angeles', precedence: 2000 },
+    reason: 'rule `vnet-AMER leaves from Los Angeles` (precedence 2000) sends this to 203.0.113.40 at LAX',
+    egress: { ipv4: '203.0.113.40', fallback: false, bind: '127.0.10.40' },
+    ingress_colo: 'AMS',
+    physical_colo: 'LAX',
+    logical: { colo: 'LAX', city: 'Los Angeles', country: 'US' },
+  })
+  expect(trace[1]).toMatchObject({
+    rule: 'vnet-AMER leaves from Los Angeles',
+    precedence: 2000,
+    matched: true,
+    skipped: null,
+    expressions: {
+      traffic: { result: true, parts: [{ text: expect.stringContaining('net.vnet_id'), span: [0, 53], result: true }] },
+    },
+  })
+  expect(trace.at(-1)).toMatchObject({ matched: false, skipped: 'disabled' })
+})
+
+test('[E5] the Las Vegas example holds in all four rows', async () => {
+  const carol = (family: string, host: string) =>
+    decided('--user', 'carol@example.com', '--family', family, `${host}:443`)
+  const row = async (family: string, host: string) => {
+    const { decision } = await carol(family, host)
+    return [decision.physical_colo, decision.logical.city]
+  }
+  expect(await row('4', 'espn.com')).toEqual(['LAX', 'Los Angeles'])
+  expect(await row('4', 'cloudflare.com')).toEqual(['LAS', 'Los Angeles'])
+  expect(await row('6', 'espn.com')).toEqual(['LAS', 'Los Angeles'])
+  expect(await row('6', 'cloudflare.com')).toEqual(['LAS', 'Los Angeles'])
+})
+
+test('--colo-down takes data centers out, one after the other, as far as unroutable', async () => {
+  const amer = (...down: string[]) =>
+    decided(
+      '--user',
+      'bob@example.com',
+      '--vnet',
+      'vnet-AMER',
+      ...down.flatMap((code) => ['--colo-down', code]),
+      'ipv4.icanhazip.com:80',
+    )
+  expect((await amer('LAX')).decision).toMatchObject({
+    outcome: 'dedicated-fallback',
+    egress: { ipv4: '203.0.113.50', fallback: true },
+  })
+  expect((await amer('LAX', 'ewr')).decision).toMatchObject({
+    outcome: 'unroutable',
+    egress: null,
+    physical_colo: null,
+  })
+})
+
+test('[E3] a name with both families is decided for each; IPv6, tried first, stands for the connection', async () => {
+  const { flow, further_addresses } = await decided('--user', 'bob@example.com', 'ifconfig.me:80')
+  expect(flow['net.dst.ip']).toBe('2001:db8:f00::5')
+  expect(further_addresses).toEqual([
+    expect.objectContaining({ flow: expect.objectContaining({ 'net.dst.ip': '198.51.100.5' }) }),
+  ])
+})
+
+test('a source address moves the user, and without a user only the address speaks', async () => {
+  const { decision, flow } = await decided('--source-ip', '24.253.10.10', 'ipv4.icanhazip.com:80')
+  expect(decision).toMatchObject({ outcome: 'balanced', ingress_colo: 'LAS', egress: { ipv4: '203.0.113.40' } })
+  expect(flow).not.toHaveProperty(['identity.email'])
+})
+
+test('a private route is exempt', async () => {
+  const { decision } = await decided('--user', 'bob@example.com', '10.10.1.1:22')
+  expect(decision).toMatchObject({ outcome: 'exempt', rule: null, exempt: { kind: 'private-route' } })
+})
+
+test('a connection that fails before a decision is an answer with exit code 1', async () => {
+  const unknown = await explain('nowhere.invalid:80')
+  expect(unknown).toMatchObject({ code: 1, stderr: '' })
+  expect(unknown.stdout).toMatch(
+    /^fails before a decision: there is no host `nowhere\.invalid`.* \[name\.not_found\]\n$/,
+  )
+  const { code, stdout } = await explain('--json', '127.0.0.1:8080')
+  expect(code).toBe(1)
+  expect(JSON.parse(stdout)).toMatchObject({ decision: null, error: { code: 'guard.own_listener' } })
+})
+
+test.each([
+  [
+    ['--user', 'bob@exmple.com', 'a.test:80'],
+    'error: there is no user `bob@exmple.com` [explain.unknown_user]\n  hint: did you mean `bob@example.com`?',
+  ],
+  [['--endpoint', 'nowhere', 'a.test:80'], 'error: there is no proxy endpoint or listener `nowhere`'],
+  [['bank.saas.test'], 'error: `bank.saas.test` is no destination [explain.bad_destination]'],
+  [['--user', 'bob@example.com', '--vnet', 'vnet-AMR', 'a.test:80'], 'error: there is no virtual network `vnet-AMR`'],
+  [
+    ['--user', 'bob@example.com', '--device', 'alice-laptop', 'a.test:80'],
+    'error: there is no device `alice-laptop` for this user',
+  ],
+  [['--config', 'none.yaml', 'a.test:80'], 'cannot read `none.yaml`: there is no such file'],
+])('%j is bad input: exit 2, said on standard error', async (args, message) => {
+  const { code, stdout, stderr } = await explain(...args)
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain(message)
+})
