@@ -85,8 +85,10 @@ export async function openGateway(
   }
   const socks5 = { pipeline, ...(settings.udp === undefined ? {} : { udp: settings.udp }) }
 
+  /** After a 407 only HTTP goes on: what else comes was meant for the tunnel. */
   function askAgain(visitor: Visitor): void {
-    greet(visitor, greeters)
+    const strange = (other: Visitor) => other.socket.destroy()
+    greet(visitor, { ...greeters, socks4: strange, socks5: strange, tls: strange })
   }
 
   function laterConnect(visitor: Visitor, req: IncomingMessage, head: Buffer): void {

@@ -35,6 +35,9 @@ const INITIAL_BUFFER = 1024
 export class Visitor {
   readonly socket: Socket
   readonly origin: VisitorOrigin
+  /** Set after a refused CONNECT whose connection stays open: what comes next may be what the client meant for the tunnel, so
+   *  only a request with credentials is taken for its own (TU-04). */
+  mustLogIn = false
   #handshake: Handshake | undefined
   #held: Buffer | undefined
   #length = 0

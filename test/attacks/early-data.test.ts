@@ -47,14 +47,20 @@ describe('TU-04 a refused CONNECT', () => {
     expect(origin.connections).toBe(1)
   })
 
-  test('on a door where credentials are optional closes even so: what follows needs no credentials there', async () => {
+  test.each([
+    ['a request', 'GET http://origin.test:PORT/ HTTP/1.1\r\nHost: o\r\n\r\n'],
+    ['a CONNECT', 'CONNECT origin.test:PORT HTTP/1.1\r\nHost: o\r\n\r\n'],
+    ['SOCKS5', '\x05\x01\0\x05\x01\0\x01\x7f\0\0\x01\0\x50'],
+    ['SOCKS4', '\x04\x01\0\x50\x7f\0\0\x01\0'],
+  ])('that stays open takes nothing without credentials, where the door would: %s', async (_what, bytes) => {
     const origin = await byteLogOrigin()
     const gateway = await startGateway({ listener: { authentication: 'optional' } })
     const client = await RawClient.connect(gateway.port)
 
-    await client.send(connectTo('origin.test', origin.port, basic(BOB, 'wrong'))).end()
+    await client.send(connectTo('origin.test', origin.port, basic(BOB, 'wrong'))).text('code: identity.rejected\n')
+    await client.send(bytes.replaceAll('PORT', String(origin.port))).end()
 
-    expect(client.received).toContain('407')
+    for (const yes of [' 200 ', '\x05\0', '\0\x5a']) expect(client.received).not.toContain(yes)
     expect(origin.connections).toBe(0)
   })
 

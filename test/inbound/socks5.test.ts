@@ -61,7 +61,8 @@ test('SK-06 an IPv6 egress address is told as one', async () => {
 
 test.each([
   ['SK-02 no methods', '\x05\0', '\x05\xff'],
-  ['SK-02 no acceptable method', '\x05\x01\0', '\x05\xff'],
+  ['SK-02 no acceptable method', '\x05\x01\x01', '\x05\xff'],
+  ['SK-02 no login where one is required', '\x05\x01\0', '\x05\xff'],
   ['SK-02 255 methods, none acceptable', `\x05\xff${'\x80'.repeat(255)}`, '\x05\xff'],
   ['SK-03 a password message of another version', `\x05\x01\x02\x05${LOGIN.slice(1)}`, '\x05\x02\x01\x01'],
   ['SK-03 a wrong password', `\x05\x01\x02\x01\x03bob\x03bad`, '\x05\x02\x01\x01'],

@@ -9,6 +9,7 @@ import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
 import { parseBasicCredentials } from '../basic-credentials.ts'
 import { hangUp } from '../hang-up.ts'
+import { noCredentialsAgain } from '../no-credentials-again.ts'
 import type { Handshake, Visitor } from '../visitor.ts'
 import { readConnectHead } from './connect-head.ts'
 
@@ -35,6 +36,7 @@ export class ConnectHandshake implements Handshake {
   take(bytes: Buffer): number {
     const head = readConnectHead(bytes)
     if (head === undefined) return 0
+    if (this.#visitor.mustLogIn && head.authorization === undefined) throw noCredentialsAgain()
     const early = this.#visitor.release(head.length) > 0
     openConnect(this.#visitor, this.#pipeline, head, { early, askAgain: this.#askAgain })
     return 0
@@ -64,6 +66,7 @@ export function openConnect(
         return
       }
       socket.write(httpErrorText(error, 'keep-alive'))
+      visitor.mustLogIn = true
       options.askAgain(visitor)
     },
   }
@@ -81,13 +84,6 @@ export function openConnect(
   void openTunnel(pipeline, arrival, client)
 }
 
-/** After a 407 the connection stays open only where nothing can be had without credentials: what a client sent for the
- *  tunnel it did not get would otherwise be taken for requests of its own. */
-function mayAskAgain({ socket, origin }: Visitor): boolean {
-  return (
-    origin.listener.authentication === 'required' &&
-    socket.writable &&
-    !socket.readableEnded &&
-    socket.readableLength === 0
-  )
+function mayAskAgain({ socket }: Visitor): boolean {
+  return socket.writable && !socket.readableEnded && socket.readableLength === 0
 }

@@ -10,6 +10,7 @@ import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import type { Deadline } from '../../proxy/deadline.ts'
 import { parseBasicCredentials } from '../basic-credentials.ts'
 import { hangUp } from '../hang-up.ts'
+import { noCredentialsAgain } from '../no-credentials-again.ts'
 import type { Visitor } from '../visitor.ts'
 import { answerError, cut, drainRest } from './answer.ts'
 import { type ForwardRequest, type HeadRules, understandForward } from './forward-request.ts'
@@ -141,6 +142,10 @@ export class ClientLane {
       if (request.endsHere) {
         answerOptions(res)
         done()
+        return
+      }
+      if (this.visitor.mustLogIn && request.authorization === undefined) {
+        this.#refuse({ ...knock, target: request.target }, noCredentialsAgain())
         return
       }
       knock = { ...knock, target: request.target }

@@ -25,7 +25,7 @@ export interface Socks5Settings {
   readonly udp?: UdpHandler
 }
 
-type Step = 'greeting' | 'password' | 'identifying' | 'request'
+type Step = 'greeting' | 'entering' | 'password' | 'identifying' | 'request'
 
 export class Socks5Handshake implements Handshake {
   readonly #visitor: Visitor
@@ -46,6 +46,7 @@ export class Socks5Handshake implements Handshake {
         return this.#takeGreeting(bytes)
       case 'password':
         return this.#takePassword(bytes)
+      case 'entering':
       case 'identifying':
         return 0
       case 'request':
@@ -61,16 +62,25 @@ export class Socks5Handshake implements Handshake {
   #takeGreeting(bytes: Buffer): number {
     const greeting = socks5.readGreeting(bytes)
     if (greeting === undefined) return 0
-    const method = chooseMethod(greeting.value, this.#knock)
-    if (method === socks5.NO_ACCEPTABLE_METHOD) {
-      throw new GatewayError(
-        'identity.required',
-        'the SOCKS client offers no way to log in with user name and password',
-      )
-    }
-    this.#visitor.socket.write(Buffer.of(0x05, method))
-    this.#step = method === socks5.USER_PASSWORD ? 'password' : 'request'
+    if (greeting.value.includes(socks5.USER_PASSWORD)) this.#proceed(socks5.USER_PASSWORD, 'password')
+    else if (greeting.value.includes(socks5.NO_AUTHENTICATION)) this.#enterOpenly()
+    else throw new GatewayError('identity.required', 'the SOCKS client offers no way to log in that the proxy knows')
     return greeting.length
+  }
+
+  /** Without a password, where the door or the client's address says who it is. Found out before the method is chosen, since
+   *  afterwards the protocol has no word for it. */
+  #enterOpenly(): void {
+    this.#step = 'entering'
+    this.#identify((identified) => {
+      this.#identified = identified
+      this.#proceed(socks5.NO_AUTHENTICATION, 'request')
+    })
+  }
+
+  #proceed(method: number, step: Step): void {
+    this.#visitor.socket.write(Buffer.of(0x05, method))
+    this.#step = step
   }
 
   #takePassword(bytes: Buffer): number {
@@ -78,24 +88,29 @@ export class Socks5Handshake implements Handshake {
     if (message === undefined) return 0
     this.#knock = { ...this.#knock, credentials: message.value }
     this.#step = 'identifying'
-    const identified = this.#settings.pipeline.identify(this.#knock)
-    if (identified instanceof Promise) {
-      identified.then(
-        (found) => this.#welcome(found),
-        (thrown) => this.#visitor.fail(asGatewayError(thrown)),
-      )
-    } else {
-      this.#welcome(identified)
-    }
+    this.#identify((identified) => {
+      this.#identified = identified
+      this.#visitor.socket.write(Buffer.of(0x01, 0x00))
+      this.#step = 'request'
+    })
     return message.length
   }
 
-  #welcome(identified: Identified): void {
-    if (!this.#visitor.socket.writable) return
-    this.#identified = identified
-    this.#step = 'request'
-    this.#visitor.socket.write(Buffer.of(0x01, 0x00))
-    this.#visitor.offer()
+  /** At once where identification answers at once; else the handshake waits, and goes on with what has arrived by then. */
+  #identify(welcome: (identified: Identified) => void): void {
+    const identified = this.#settings.pipeline.identify(this.#knock)
+    if (!(identified instanceof Promise)) {
+      welcome(identified)
+      return
+    }
+    identified.then(
+      (found) => {
+        if (!this.#visitor.socket.writable) return
+        welcome(found)
+        this.#visitor.offer()
+      },
+      (thrown) => this.#visitor.fail(asGatewayError(thrown)),
+    )
   }
 
   #takeRequest(bytes: Buffer): number {
@@ -128,22 +143,19 @@ export class Socks5Handshake implements Handshake {
   /** In the words that the protocol has for it at this point. */
   #sayNo(error: GatewayError): void {
     const { socket, origin } = this.#visitor
-    const words =
-      this.#step === 'greeting'
-        ? Buffer.of(0x05, socks5.NO_ACCEPTABLE_METHOD)
-        : this.#step === 'request'
-          ? socks5.formatReply(socks5Reply(error))
-          : Buffer.of(0x01, 0x01)
-    hangUp(socket, origin.clock, words)
+    hangUp(socket, origin.clock, refusal(this.#step, error))
   }
 }
 
-/** User name and password where they are required or offered, nothing where the door never asks. */
-function chooseMethod(offered: readonly number[], { listener }: Knock): number {
-  const byPassword = offered.includes(socks5.USER_PASSWORD)
-  const openly = offered.includes(socks5.NO_AUTHENTICATION)
-  if (openly && (listener.authentication === 'anonymous' || (listener.authentication === 'optional' && !byPassword))) {
-    return socks5.NO_AUTHENTICATION
+function refusal(step: Step, error: GatewayError): Buffer {
+  switch (step) {
+    case 'greeting':
+    case 'entering':
+      return Buffer.of(0x05, socks5.NO_ACCEPTABLE_METHOD)
+    case 'password':
+    case 'identifying':
+      return Buffer.of(0x01, 0x01)
+    case 'request':
+      return socks5.formatReply(socks5Reply(error))
   }
-  return byPassword ? socks5.USER_PASSWORD : socks5.NO_ACCEPTABLE_METHOD
 }
