@@ -18,10 +18,10 @@ export interface Ip {
 export function parseIp(text: string): Ip | undefined {
   const quad = parseQuad(text)
   if (quad !== undefined) return fromIpv4Number(quad)
-  if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined
-  const dotted = text.lastIndexOf(':') + 1
-  if (text.includes('.') && parseQuad(text.slice(dotted)) === undefined) return undefined
-  const { parts } = ipaddr.IPv6.parse(text)
+  if (!text.includes(':') || text.includes('%')) return undefined
+  const plain = text.includes('.') ? withoutDots(text) : text
+  if (plain === undefined || !ipaddr.IPv6.isValid(plain)) return undefined
+  const { parts } = ipaddr.IPv6.parse(plain)
   const words = [0, 2, 4, 6].map((at) => (((parts[at] ?? 0) << 16) | (parts[at + 1] ?? 0)) >>> 0)
   return fromIpv6Words(words)
 }
@@ -68,6 +68,15 @@ export function compareIp(a: Ip, b: Ip): number {
 export function unmapIp(address: Ip): Ip {
   const [a, b, c, d] = address.words
   return address.family === 6 && a === 0 && b === 0 && c === 0xffff ? fromIpv4Number(d ?? 0) : address
+}
+
+/** `::1.2.3.4` as `::102:304`; the library would make an IPv4-mapped address of it. */
+function withoutDots(text: string): string | undefined {
+  const from = text.lastIndexOf(':') + 1
+  const quad = parseQuad(text.slice(from))
+  return quad === undefined
+    ? undefined
+    : `${text.slice(0, from)}${(quad >>> 16).toString(16)}:${(quad & 0xffff).toString(16)}`
 }
 
 function parseQuad(text: string): number | undefined {
