@@ -114,7 +114,8 @@ function candidateOf({ ip: address, mapped }: Found, port: number, facts: Resolv
 }
 
 /** IPv6 first, then the families in turn, each in its own order (RFC 8305 section 4; [E3]). */
-function interleave(found: readonly Found[]): Found[] {
+function interleave(found: readonly Found[]): readonly Found[] {
+  if (found.length === 1) return found
   const six = found.filter((each) => each.ip.family === 6)
   const four = found.filter((each) => each.ip.family === 4)
   const turns = Math.max(six.length, four.length)
