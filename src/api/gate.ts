@@ -10,10 +10,10 @@ import type { TokenPort } from './ports.ts'
 /** The cookie a browser on the lab's own pages may hold instead of the token. */
 export const SESSION_COOKIE = 'egresslab_session'
 
-/** Throws ApiError unless the request names this server and comes from no other site. `host`: as configured. */
-export function checkSite(method: string, headers: IncomingHttpHeaders, host: string): void {
+/** Throws ApiError unless the request names this server and comes from no other site. `names`: host names beside loopback. */
+export function checkSite(method: string, headers: IncomingHttpHeaders, names: ReadonlySet<string>): void {
   const authority = headers.host ?? ''
-  if (!isOwnName(hostOf(authority), host)) throw requestError('foreignHost')
+  if (!isOwnName(hostOf(authority), names)) throw requestError('foreignHost')
   const { origin } = headers
   if (origin !== undefined && origin !== `http://${authority}`) throw requestError('foreignOrigin')
   const site = headers['sec-fetch-site']
@@ -69,8 +69,8 @@ function hostOf(authority: string): string {
   return (bracketed ?? authority.replace(/:\d+$/, '')).toLowerCase()
 }
 
-function isOwnName(name: string, configured: string): boolean {
-  if (name === 'localhost' || name === configured.toLowerCase()) return name !== ''
+function isOwnName(name: string, names: ReadonlySet<string>): boolean {
+  if (name === 'localhost' || names.has(name)) return true
   const address = parseIp(name)
   return address?.family === 4 ? (address.words[0] ?? 0) >>> 24 === 127 : address?.text === '::1'
 }

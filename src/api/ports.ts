@@ -13,8 +13,9 @@ export interface ApiPorts {
    *  InputError for a flow that cannot be. */
   readonly explain: (question: ExplainQuestion) => Promise<unknown>
   /** Are these a configured user's proxy credentials? Answers the email as configured. `user` is the name without
-   *  parameters. Takes as long for unknown users as for known ones. */
-  readonly checkUser: (user: string, password: string) => Promise<string | undefined>
+   *  parameters, `peer` the caller's address. Takes as long for unknown users as for known ones, and longer with every
+   *  wrong guess. */
+  readonly checkUser: (user: string, password: string, peer: string) => Promise<string | undefined>
   readonly users: () => readonly ConfiguredPerson[]
   readonly status: StatusPort
   /** Files of the console by path (`/`, `/app.js`); undefined where there is none. No secrets in them. */

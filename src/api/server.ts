@@ -24,6 +24,7 @@ const MAX_CONNECTIONS = 256
 const HEAD_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 5_000
+const CLOSE_GRACE_MS = 250
 
 export interface ApiServer {
   readonly host: string
@@ -33,9 +34,16 @@ export interface ApiServer {
   close(): Promise<void>
 }
 
+export interface ApiAddress {
+  readonly host: string
+  readonly port: number
+  /** host names beside loopback that clients may address it by: a container's, say */
+  readonly names?: readonly string[]
+}
+
 /** Listens and serves. Rejects with the system's error where the address cannot be bound. */
-export async function startApi(where: { host: string; port: number }, ports: ApiPorts): Promise<ApiServer> {
-  const handle = createHandler(where.host, ports)
+export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiServer> {
+  const handle = createHandler(new Set([where.host, ...(where.names ?? [])]), ports)
   const server = createServer({
     headersTimeout: HEAD_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -48,7 +56,7 @@ export async function startApi(where: { host: string; port: number }, ports: Api
   return { host: where.host, port, close: () => close(server) }
 }
 
-function listen(server: Server, where: { host: string; port: number }): Promise<void> {
+function listen(server: Server, where: ApiAddress): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(where.port, where.host, () => {
@@ -58,14 +66,19 @@ function listen(server: Server, where: { host: string; port: number }): Promise<
   })
 }
 
+/** Requests under way get a moment to be answered; event streams end with it. */
 function close(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve())
-    server.closeAllConnections()
+    const cut = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS)
+    server.close(() => {
+      clearTimeout(cut)
+      resolve()
+    })
+    server.closeIdleConnections()
   })
 }
 
-function createHandler(host: string, ports: ApiPorts) {
+function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
   const router = createRouter(ROUTES)
   const tally = createTally()
   const rateLimiter = createRateLimiter()
@@ -76,7 +89,7 @@ function createHandler(host: string, ports: ApiPorts) {
 
   const answer = async (request: IncomingMessage): Promise<Answer> => {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
-    checkSite(method, request.headers, host)
+    checkSite(method, request.headers, names)
     const url = splitUrl(request.url ?? '/')
     const found = router(method, url.path)
     const page = found.kind === 'none' && method === 'GET' ? ports.page?.(url.path) : undefined
@@ -116,7 +129,7 @@ async function admit(request: IncomingMessage, access: Route['access'], ports: A
     return ''
   }
   const { user, password } = basicCredentials(request.headers) ?? { user: '', password: '' }
-  const email = await ports.checkUser(user, password)
+  const email = await ports.checkUser(user, password, request.socket.remoteAddress ?? '')
   if (email === undefined) throw requestError('authentication')
   return email
 }

@@ -31,6 +31,8 @@ export interface LabConfig {
   readonly tunnels: readonly { readonly id: string; readonly name: string }[]
   readonly lists: readonly NamedList[]
   readonly rules: readonly ConfiguredRule[]
+  /** the file further rules come from, found from where the lab was started */
+  readonly rulesFile?: string
   /** `policy.source`: rules may be changed at the API (`api`, the default), or the file alone owns them (`file`) */
   readonly policySource?: 'api' | 'file'
   readonly users: readonly ConfiguredUser[]
@@ -57,7 +59,8 @@ export interface LabConfig {
     readonly drainMs: number
   }
   readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
-  readonly api: { readonly host: string; readonly port: number }
+  /** `names`: host names beside loopback that clients may address the API by */
+  readonly api: { readonly host: string; readonly port: number; readonly names?: readonly string[] }
   readonly log: { readonly maxBytes: number; readonly keep: number }
 }
 

@@ -144,6 +144,8 @@ function readLab(reading: Reading, { document: { file }, lists, hasIpv6Loopback 
     hostnameRoutes: readHostnameRoutes(reading),
     lists: readLists(reading),
     rules: readRules(reading, lists),
+    policySource: raw.policy.source,
+    ...(raw.rules_file === undefined ? {} : { rulesFile: join(dirname(file), raw.rules_file) }),
     users: readUsers(reading),
     devices: readDevices(reading),
     sources: readSources(reading),
@@ -176,7 +178,7 @@ function readOperation(raw: RawConfig, file: string) {
       maxClients: raw.limits.max_clients,
       maxHeadBytes: parseSizeBytes(raw.limits.max_head_size) ?? 0,
     }),
-    api: Object.freeze({ host: raw.api.host, port: raw.api.port }),
+    api: Object.freeze({ host: raw.api.host, port: raw.api.port, names: Object.freeze([...raw.api.names]) }),
     log: Object.freeze({ maxBytes: parseSizeBytes(raw.log.max_size) ?? 0, keep: raw.log.keep }),
   }
 }

@@ -20,6 +20,7 @@ export interface RawConfig {
   readonly lists: readonly (RawNamed & { readonly type: string; readonly items: readonly string[] })[]
   readonly rules: readonly RawRule[]
   readonly rules_file?: string
+  readonly policy: { readonly source: 'api' | 'file' }
   readonly groups?: readonly (RawNamed & { readonly email: string })[]
   readonly users: readonly RawUser[]
   readonly posture_checks: readonly RawNamed[]
@@ -36,7 +37,7 @@ export interface RawConfig {
   }
   readonly timeouts: Readonly<Record<'connect' | 'idle' | 'handshake' | 'drain', string>>
   readonly limits: { readonly max_clients: number; readonly max_head_size: string }
-  readonly api: { readonly host: string; readonly port: number }
+  readonly api: { readonly host: string; readonly port: number; readonly names: readonly string[] }
   readonly log: { readonly max_size: string; readonly keep: number }
 }
 

@@ -112,7 +112,7 @@ function readEndpoint(
 
 /** Two doors cannot share an address and port; port 0 never clashes. The API's place is taken first. */
 function checkPorts({ raw, problems }: Reading): void {
-  const doors = [{ ...raw.api, name: 'the API' }]
+  const doors = [{ name: 'the API', host: raw.api.host, port: raw.api.port }]
   for (const [at, { name, host, port }] of raw.listeners.entries()) {
     const other = doors.find((one) => one.port !== 0 && one.port === port && clash(one.host, host))
     if (other !== undefined) {

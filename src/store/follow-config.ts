@@ -7,6 +7,8 @@ import { type ConfigWatch, watchConfig } from './watch-config.ts'
 
 export interface FollowOptions<C> {
   readonly file: string
+  /** files it refers to and that count as parts of it */
+  readonly parts?: () => readonly string[]
   /** Throws InputError with every problem of the file. */
   readonly read: (file: string) => C
   /** Puts it in force, whole or not at all. Throws ChangeError or InputError. */
@@ -40,7 +42,7 @@ export function followConfig<C>(options: FollowOptions<C>): ConfigFollower {
     trouble = first === undefined ? undefined : `\`${file}\` is not in force, its last good version is: ${first}`
     options.onOutcome(issues)
   }
-  const watch: ConfigWatch = watchConfig(file, reload, options.quietMs)
+  const watch: ConfigWatch = watchConfig(() => [file, ...(options.parts?.() ?? [])], reload, options.quietMs)
   return { trouble: () => trouble, check: () => watch.check(), close: () => watch.close() }
 }
 

@@ -1,5 +1,5 @@
-// Watches the configuration file and says when its content is new, however the editor saves it: in place, by rename,
-// behind a symlink (CF-07). Knows nothing of what is inside.
+// Watches the files of the configuration and says when their content is new, however the editor saves them: in place, by
+// rename, behind a symlink (CF-07). Knows nothing of what is inside.
 
 import { createHash } from 'node:crypto'
 import { type FSWatcher, readFileSync, realpathSync, watch } from 'node:fs'
@@ -11,14 +11,15 @@ export interface ConfigWatch {
   close(): void
 }
 
-/** Calls `onChange` when the content differs from what it was. `quietMs`: how long the file must be left alone first. */
-export function watchConfig(file: string, onChange: () => void, quietMs = 50): ConfigWatch {
-  let seen = contentHash(file)
+/** Calls `onChange` when the content differs from what it was. `filesNow` is asked anew after every event, as one file may
+ *  name another. `quietMs`: how long the files must be left alone first. */
+export function watchConfig(filesNow: () => readonly string[], onChange: () => void, quietMs = 50): ConfigWatch {
+  let seen = contentHash(filesNow())
   let pending: NodeJS.Timeout | undefined
   let watchers: FSWatcher[] = []
   const look = () => {
     pending = undefined
-    const found = contentHash(file)
+    const found = contentHash(filesNow())
     if (found === undefined || found === seen) return
     seen = found
     onChange()
@@ -35,7 +36,7 @@ export function watchConfig(file: string, onChange: () => void, quietMs = 50): C
   // every hop counts, and hops change, so watches are renewed after each event.
   const rewatch = () => {
     for (const watcher of watchers) watcher.close()
-    watchers = foldersOf(file).flatMap((folder) => {
+    watchers = [...foldersOf(filesNow())].flatMap((folder) => {
       try {
         return [watch(folder, { persistent: false }, settle).on('error', settle)]
       } catch {
@@ -53,20 +54,29 @@ export function watchConfig(file: string, onChange: () => void, quietMs = 50): C
   }
 }
 
-function foldersOf(file: string): string[] {
-  const folders = new Set([dirname(file)])
-  try {
-    folders.add(dirname(realpathSync(file)))
-    folders.add(realpathSync(dirname(file)))
-  } catch {
-    // between a delete and a rename the file is not there; its folder still is
+function foldersOf(files: readonly string[]): ReadonlySet<string> {
+  const folders = new Set(files.map((file) => dirname(file)))
+  for (const file of files) {
+    try {
+      folders.add(dirname(realpathSync(file)))
+      folders.add(realpathSync(dirname(file)))
+    } catch {
+      // between a delete and a rename the file is not there; its folder still is
+    }
   }
-  return [...folders]
+  return folders
 }
 
-function contentHash(file: string): string | undefined {
+/** Undefined while one of the files cannot be read: half a save is no content. */
+function contentHash(files: readonly string[]): string | undefined {
   try {
-    return createHash('sha256').update(basename(file)).update(readFileSync(file)).digest('hex')
+    const hash = createHash('sha256')
+    for (const file of files)
+      hash
+        .update(`${basename(file)}\n`)
+        .update(readFileSync(file))
+        .update('\n')
+    return hash.digest('hex')
   } catch {
     return undefined
   }

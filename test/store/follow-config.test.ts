@@ -83,6 +83,27 @@ test('bad versions one after another change nothing, each is named, and the next
   expect([names(), follower.trouble()]).toEqual([['mended'], undefined])
 })
 
+test('a file it refers to counts as a part of it', async () => {
+  const part = join(folder, 'rules.yaml')
+  writeFileSync(part, 'one')
+  follower.close()
+  follower = followConfig({
+    file,
+    parts: () => [part],
+    read: () => readFileSync(part, 'utf8'),
+    apply: (text) => {
+      if (text !== 'two') throw new Error(`not two but ${text}`)
+    },
+    onOutcome: (issues) => outcome(issues),
+    quietMs: 5,
+  })
+  const issues = await new Promise<readonly Issue[]>((resolve) => {
+    outcome = resolve
+    writeFileSync(part, 'two')
+  })
+  expect(issues).toEqual([])
+})
+
 test('a failure nobody thought of is a problem of the reload, not of the lab', async () => {
   follower.close()
   follower = followConfig({

@@ -25,7 +25,7 @@ afterEach(() => {
 
 function start(): void {
   watching = watchConfig(
-    file,
+    () => [file],
     () => {
       changes++
       heard()
