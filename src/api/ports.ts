@@ -1,6 +1,6 @@
 // What the API needs of the rest of the lab; the composition root wires it. The API never imports a sibling.
 
-import type { Documents, Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
+import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
 import type { ConnectionCounts } from '../proxy/counters.ts'
 import type { LiveSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/record.ts'
@@ -99,5 +99,3 @@ export interface Page {
   readonly contentType: string
   readonly body: string | Uint8Array
 }
-
-export type Document<K extends Kind> = Documents[K]

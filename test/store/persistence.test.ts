@@ -166,6 +166,14 @@ describe('a reload while running', () => {
     expect(() => store.reload(labConfig({ rules: twice }))).toThrow(ChangeError)
     expect(store.current()).toBe(before)
   })
+
+  test('with an expression that does not parse changes nothing, and says where', () => {
+    const store = start(stateFolder())
+    const before = store.current()
+    const broken = [configuredRule({ id: EMEA_RULE, name: 'x', precedence: 1, traffic: 'net.dst.prt == 1' })]
+    expect(() => store.reload(labConfig({ rules: broken }))).toThrow(/Filter parsing error \(1:1\)/)
+    expect(store.current()).toBe(before)
+  })
 })
 
 describe('with `policy.source: file`', () => {

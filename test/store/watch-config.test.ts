@@ -98,3 +98,14 @@ test('CF-07 the same content again is no change', async () => {
   await nextChange(() => writeFileSync(file, 'b'))
   expect(changes).toBe(1)
 })
+
+test('CF-07 every file of a configuration counts', async () => {
+  const part = join(folder, 'rules.yaml')
+  writeFileSync(file, 'a')
+  writeFileSync(part, 'one')
+  const heardOf = new Promise<void>((resolve) => {
+    watching = watchConfig(() => [file, part], resolve, 10)
+  })
+  writeFileSync(part, 'two')
+  await heardOf
+})

@@ -1,7 +1,7 @@
 // Reading documents for presentation: live ones, deleted ones, by id; and Cloudflare's spellings of times and ids.
 
 import { randomUUID } from 'node:crypto'
-import type { Documents, Kind, Stored } from '../../config/lab-state.ts'
+import type { Kind, Stored } from '../../config/lab-state.ts'
 import { notFound } from '../api-error.ts'
 import type { Call } from '../route.ts'
 
@@ -58,5 +58,3 @@ export function sentOr<T>(body: { readonly [key: string]: unknown }, name: strin
   const value = body[name]
   return value === undefined || value === null ? before : (value as T)
 }
-
-export type Value<K extends Kind> = Documents[K]
