@@ -25,9 +25,13 @@ export interface DecideBenchResult {
   readonly seconds: number
   readonly decisions: number
   readonly decisionsPerSecond: number
+  /** mean processor time of one decision */
+  readonly processorNs: number
   /** share of connections that some rule matched, 0…1 */
   readonly matched: number
   readonly latency: RecordableHistogram
+  /** as in DecideLoad */
+  readonly buckets: readonly number[]
   readonly clockNs: number
   readonly compileMs: number
   /** heap the compiled rules take, lists included */
@@ -64,13 +68,21 @@ export async function benchDecide(subject: DecideSubject, options: DecideBenchOp
     seconds: options.seconds,
     decisions: sum((report) => report.decisions),
     decisionsPerSecond: sum((report) => report.decisionsPerSecond),
+    processorNs: sum((report) => report.processorNs) / reports.length,
     matched: sum((report) => report.matched) / reports.length,
     latency,
+    buckets: latencyBuckets(reports),
     clockNs: sum((report) => report.clockNs) / reports.length,
     compileMs,
     rulesetBytes,
     rssBytes: process.memoryUsage.rss(),
   }
+}
+
+function latencyBuckets(reports: readonly DecideReport[]): number[] {
+  const sums: number[] = []
+  for (const { buckets } of reports) for (const [at, count] of buckets.entries()) sums[at] = (sums[at] ?? 0) + count
+  return sums
 }
 
 function measureCompile({ rules, lists, settings }: DecideSubject): { compileMs: number; rulesetBytes: number } {

@@ -14,15 +14,22 @@ export interface DecideLoadOptions {
 export interface DecideLoad {
   readonly decisions: number
   readonly decisionsPerSecond: number
+  /** nanoseconds of processor time of one decision, on average: what other work on the machine cannot change much */
+  readonly processorNs: number
   readonly matched: number
   /** nanoseconds of single decisions, the cost of asking the clock taken off */
   readonly latency: RecordableHistogram
+  /** single decisions by duration: the count at n took at least 2^n and less than 2^(n+1) nanoseconds */
+  readonly buckets: readonly number[]
   /** nanoseconds the clock itself takes, as taken off */
   readonly clockNs: number
 }
 
 /** Flows between two looks at the clock while the rate is measured. */
 const BATCH = 1000
+
+/** Up to 2^32 nanoseconds, about four seconds. */
+const BUCKETS = 32
 
 /** Decides the flows round and round. A decision is everything from a flow to its rule: reading the flow's values and the first match. */
 export function runDecideLoad(ruleset: Ruleset, flows: readonly Flow[], options: DecideLoadOptions): DecideLoad {
@@ -33,6 +40,7 @@ export function runDecideLoad(ruleset: Ruleset, flows: readonly Flow[], options:
   options.onProgress?.(0.5)
   const clockNs = clockCost()
   const latency = createHistogram()
+  const buckets = new Array<number>(BUCKETS).fill(0)
   const end = performance.now() + half
   let timed = 0
   while (performance.now() < end) {
@@ -41,8 +49,10 @@ export function runDecideLoad(ruleset: Ruleset, flows: readonly Flow[], options:
       if (flow === undefined) break
       const before = process.hrtime.bigint()
       ruleset.firstMatch(flow)
-      const took = Number(process.hrtime.bigint() - before)
-      latency.record(Math.max(1, took - clockNs))
+      const took = Math.max(1, Number(process.hrtime.bigint() - before) - clockNs)
+      latency.record(took)
+      const bucket = Math.min(BUCKETS - 1, 31 - Math.clz32(took))
+      buckets[bucket] = (buckets[bucket] ?? 0) + 1
       timed++
     }
     options.onProgress?.(Math.min(1, 1 - (end - performance.now()) / half / 2))
@@ -50,13 +60,23 @@ export function runDecideLoad(ruleset: Ruleset, flows: readonly Flow[], options:
   return {
     decisions: rate.decisions + timed,
     decisionsPerSecond: (rate.decisions * 1000) / rate.ms,
+    processorNs: rate.processorNs,
     matched: rate.matched / rate.decisions,
     latency,
+    buckets,
     clockNs,
   }
 }
 
-function run(ruleset: Ruleset, flows: readonly Flow[], ms: number): { decisions: number; matched: number; ms: number } {
+interface Rate {
+  readonly decisions: number
+  readonly matched: number
+  readonly ms: number
+  readonly processorNs: number
+}
+
+function run(ruleset: Ruleset, flows: readonly Flow[], ms: number): Rate {
+  const cpu = process.threadCpuUsage()
   const start = performance.now()
   let decisions = 0
   let matched = 0
@@ -70,7 +90,8 @@ function run(ruleset: Ruleset, flows: readonly Flow[], ms: number): { decisions:
       decisions++
     }
   }
-  return { decisions, matched, ms: performance.now() - start }
+  const { user, system } = process.threadCpuUsage(cpu)
+  return { decisions, matched, ms: performance.now() - start, processorNs: ((user + system) * 1000) / decisions }
 }
 
 /** What two looks at the clock cost, in nanoseconds: the median of many. */

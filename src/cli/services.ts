@@ -3,7 +3,6 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
 import type { Issue } from '../errors/issue.ts'
-import type { Endpoint } from '../net/endpoint.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 import type { Candidate } from '../proxy/ports.ts'
@@ -36,8 +35,6 @@ export interface DeskOptions {
   readonly configFile: string
   /** folder of what was changed at run time; absent: the configuration alone */
   readonly state?: string
-  /** data centers to take as down beside those that are */
-  readonly colosDown?: readonly string[]
 }
 
 /** The lab at a desk: everything that decides, asked by hand. */
@@ -71,7 +68,7 @@ export interface RunningLab {
   readonly snapshot: () => LabSnapshot
   /** with the ports really listening */
   readonly listeners: readonly Listener[]
-  readonly api?: Endpoint
+  readonly api: { readonly host: string; readonly port: number }
   readonly authorityFile: string
   readonly sessionsFile?: string
   readonly desk: Desk
@@ -111,6 +108,8 @@ export interface DecideBenchSummary {
   readonly seconds: number
   readonly decisions: number
   readonly decisionsPerSecond: number
+  /** mean processor time of one decision */
+  readonly processorNs: number
   /** share of connections some rule matched, 0…1 */
   readonly matched: number
   readonly latencyNs: Readonly<Record<'p50' | 'p90' | 'p99' | 'p999' | 'max', number>>

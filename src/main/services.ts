@@ -1,22 +1,22 @@
 // The services verbs are given. Parts are loaded when a verb asks for them, so that `expr` starts without a network stack.
 
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Services } from '../cli/services.ts'
+import { ownVersion } from './own-version.ts'
 
 export function createServices(): Services {
   return {
     version: ownVersion(),
     readConfig: async (file) => (await import('./read-config.ts')).readConfig(file),
     openDesk: async (options) => (await import('./desk.ts')).openDesk(options),
-    startLab: async (options) => (await import('./lab.ts')).startLab(options),
+    startLab: async (options) => (await import('./lab.ts')).startLab({ ...options, ...givenToken() }),
     runUntilSignal: async (lab) => (await import('./run-until-signal.ts')).runUntilSignal(lab),
     certificateAuthority: async (config) => (await import('./certificates.ts')).certificateAuthority(config),
+    benchDecide: async (request) => (await import('./bench-decide.ts')).benchDecideOn(request),
     askThroughProxy: async (request) => (await import('./ask-through-proxy.ts')).askThroughProxy(request),
   }
 }
 
-function ownVersion(): string {
-  const file = join(import.meta.dirname, '..', '..', 'package.json')
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+function givenToken(): { apiToken?: string } {
+  const apiToken = process.env.EGRESSLAB_API_TOKEN
+  return apiToken === undefined || apiToken === '' ? {} : { apiToken }
 }

@@ -1,0 +1,134 @@
+// `npm run bench -- proxy`: our proxy beside Squid, Tinyproxy, Dante, microsocks and http-proxy, in turns, on loopback.
+// Processor time per operation is what counts: rates depend on what the load generator leaves of two cores.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Mode } from '../../src/bench/load/run-load.ts'
+import { ip } from '../../src/net/ip.ts'
+import { keepResults, table } from '../report.ts'
+import { measureRound, median, type Round, startOriginProcess } from './measure.ts'
+import { BENCH_USER, OURS } from './ours.ts'
+import { isInstalled, RIVALS, type RivalProxy, type RunningProxy } from './rivals.ts'
+
+const MODES: readonly Mode[] = ['connect', 'socks5', 'http', 'relay']
+const ROUNDS = 5
+const SECONDS = 3
+const SOURCE = '127.0.10.10'
+const FIRST_PORT = 18_400
+
+export async function benchProxyAll(tag: string): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'egresslab-bench-'))
+  const origin = await startOriginProcess('127.0.0.1')
+  const running: { rival: RivalProxy; port: number; proxy: RunningProxy }[] = []
+  try {
+    for (const [at, rival] of [OURS, ...RIVALS].entries()) {
+      if (!isInstalled(rival)) {
+        process.stderr.write(`${rival.name} is not installed and left out (Debian package ${rival.debianPackage})\n`)
+        continue
+      }
+      const port = FIRST_PORT + 10 * at
+      running.push({
+        rival,
+        port,
+        proxy: await rival.start({ port, source: SOURCE, folder: join(folder, String(at)) }),
+      })
+    }
+    const figures: Record<string, Figure[]> = {}
+    for (const mode of MODES) {
+      figures[mode] = await compare(mode, running, origin.port)
+      process.stdout.write(`\n${TITLES[mode]}:\n\n${render(mode, figures[mode])}`)
+    }
+    await keepResults(tag, 'proxy', figures)
+  } finally {
+    for (const { proxy } of running) await proxy.stop()
+    origin.stop()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+const TITLES: Readonly<Record<Mode, string>> = {
+  connect: 'CONNECT tunnel opened, one small exchange, closed; 50 at a time',
+  socks5: 'SOCKS5 tunnel likewise',
+  http: 'Absolute-form keep-alive GET; 50 connections',
+  relay: 'Relay over 4 tunnels',
+}
+
+interface Figure {
+  readonly name: string
+  /** medians over the rounds; a proxy that failed has none */
+  readonly cost?: number
+  readonly rate?: number
+  readonly p50?: number
+  readonly p99?: number
+  readonly failure?: string
+}
+
+type Contestant = { readonly rival: RivalProxy; readonly port: number; readonly proxy: RunningProxy }
+
+async function compare(mode: Mode, running: readonly Contestant[], originPort: number): Promise<Figure[]> {
+  const contestants = running.filter(({ rival }) => rival.modes.includes(mode))
+  const rounds = new Map<string, Round[]>()
+  const failures = new Map<string, string>()
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const { rival, port, proxy } of contestants) {
+      if (failures.has(rival.name)) continue
+      process.stderr.write(`${mode}, round ${round + 1} of ${ROUNDS}: ${rival.name}\n`)
+      const subject = {
+        proxy: { ip: ip('127.0.0.1'), port },
+        origin: { ip: ip('127.0.0.1'), port: originPort },
+        ...(rival === OURS ? { credentials: BENCH_USER } : {}),
+      }
+      try {
+        const result = await measureRound(proxy, subject, {
+          mode,
+          concurrency: mode === 'relay' ? 4 : 50,
+          seconds: SECONDS,
+        })
+        rounds.set(rival.name, [...(rounds.get(rival.name) ?? []), result])
+      } catch (error) {
+        failures.set(rival.name, error instanceof Error ? error.message : String(error))
+      }
+    }
+  }
+  return contestants.map(({ rival: { name } }) => {
+    const failure = failures.get(name)
+    if (failure !== undefined) return { name, failure }
+    const all = rounds.get(name) ?? []
+    const of = (read: (round: Round) => number) => median(all.map(read))
+    return {
+      name,
+      cost: of(({ cost }) => cost),
+      rate: of(({ load }) => load.operations / load.seconds),
+      p50: of(({ load }) => load.latency.p50 / 1e6),
+      p99: of(({ load }) => load.latency.p99 / 1e6),
+    }
+  })
+}
+
+function render(mode: Mode, figures: readonly Figure[]): string {
+  const ours = figures[0]?.cost ?? Number.NaN
+  if (mode === 'relay') {
+    return table(
+      ['proxy', 'GB per processor second', 'ours is × this'],
+      figures.map(({ name, cost, failure }) =>
+        cost === undefined ? [name, failure ?? '', ''] : [name, (cost / 1e9).toFixed(2), (ours / cost).toFixed(2)],
+      ),
+    )
+  }
+  return table(
+    ['proxy', 'processor µs each', 'ours is × this', 'per second', 'p50 ms', 'p99 ms'],
+    figures.map(({ name, cost, rate, p50, p99, failure }) =>
+      cost === undefined
+        ? [name, failure ?? '', '', '', '', '']
+        : [
+            name,
+            cost.toFixed(0),
+            (ours / cost).toFixed(2),
+            (rate ?? 0).toFixed(0),
+            (p50 ?? 0).toFixed(2),
+            (p99 ?? 0).toFixed(2),
+          ],
+    ),
+  )
+}

@@ -1,0 +1,22 @@
+// `npm run bench -- WHAT [--tag TAG]`: the measurements behind every figure in the documentation.
+
+import { parseArgs } from 'node:util'
+
+const BENCHES: Readonly<Record<string, (tag: string) => Promise<void>>> = {
+  decide: async (tag) => (await import('./decide/run.ts')).benchDecideAll(tag),
+  proxy: async (tag) => (await import('./proxy/run.ts')).benchProxyAll(tag),
+}
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { tag: { type: 'string', default: 'latest' } },
+})
+const bench = BENCHES[positionals[0] ?? '']
+if (bench === undefined) {
+  process.stderr.write(
+    `usage: npm run bench -- WHAT [--tag TAG], where WHAT is one of ${Object.keys(BENCHES).join(', ')}\n`,
+  )
+  process.exitCode = 2
+} else {
+  await bench(values.tag)
+}

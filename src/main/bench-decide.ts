@@ -1,0 +1,64 @@
+// What `bench decide` measures: synthetic rules, or a configuration's own under connections made of its own people,
+// virtual networks and destinations.
+
+import type { DecideSubject } from '../bench/decide-bench.ts'
+import { benchDecide } from '../bench/decide-bench.ts'
+import { createRandom, type Random } from '../bench/random.ts'
+import { createSyntheticSubject } from '../bench/synthetic-subject.ts'
+import type { DecideBenchRequest, DecideBenchSummary } from '../cli/services.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import { InputError } from '../errors/issue.ts'
+import { fromIpv4Number, ip } from '../net/ip.ts'
+import type { Flow } from '../policy/flow.ts'
+import { readConfig } from './read-config.ts'
+
+export async function benchDecideOn(request: DecideBenchRequest): Promise<DecideBenchSummary> {
+  const { rules, connections, seed } = request
+  const subject =
+    typeof rules === 'number'
+      ? createSyntheticSubject(rules, connections, seed)
+      : configuredSubject((await readConfig(rules.configFile)).config, connections, seed)
+  const { latency, ...result } = await benchDecide(subject, request)
+  const latencyNs = {
+    p50: latency.percentile(50),
+    p90: latency.percentile(90),
+    p99: latency.percentile(99),
+    p999: latency.percentile(99.9),
+    max: latency.max,
+  }
+  return { ...result, latencyNs }
+}
+
+function configuredSubject(config: LabConfig, connections: number, seed: number): DecideSubject {
+  if (config.rules.length === 0) {
+    const hint = 'give `--rules N` for a synthetic rule set'
+    throw new InputError([
+      { severity: 'error', code: 'bench.no_rules', message: 'the configuration has no rules', file: config.file, hint },
+    ])
+  }
+  const random = createRandom(seed)
+  const { rules, lists, settings } = config
+  return { rules, lists, settings, flows: Array.from({ length: connections }, () => anyFlow(config, random)) }
+}
+
+/** A connection of somebody in the configuration to something in it, or to any address. */
+function anyFlow({ users, devices, virtualNetworks, destinations }: LabConfig, random: Random): Flow {
+  const user = users.length === 0 ? undefined : random.pick(users)
+  const device = devices.find(({ device }) => device.id === user?.defaultDevice)?.device
+  const destination = destinations.length === 0 || random.chance(0.2) ? undefined : random.pick(destinations)
+  const address = destination === undefined ? undefined : random.pick(destination.addresses).public
+  return {
+    transport: 'tcp',
+    source: { ip: device?.sourceIp ?? ip('192.0.2.1'), port: 1024 + random.below(60_000) },
+    ...(user === undefined ? {} : { identity: user.identity }),
+    ...(device === undefined ? {} : { device }),
+    ...(user?.place === undefined ? {} : { userPlace: user.place }),
+    virtualNetworkId: random.pick(virtualNetworks).id,
+    ...(destination?.name === undefined ? {} : { host: destination.name }),
+    destination: { ip: address ?? fromIpv4Number(random.below(0xe0000000)), port: random.pick([80, 443, 443, 8443]) },
+    ...(destination?.place === undefined ? {} : { destinationPlace: destination.place }),
+    proxiedByCloudflare: destination?.proxiedByCloudflare ?? false,
+    contentCategories: [],
+    applications: [],
+  }
+}
