@@ -3,15 +3,8 @@
 
 import type { ExplainedDecision, Explanation, PartTrace, RuleTrace } from '../policy/explain.ts'
 import type { Place } from '../policy/place.ts'
+import type { Explained } from './explained.ts'
 import type { Paint } from './paint.ts'
-import type { HypotheticalFlow } from './services.ts'
-
-/** One address of the destination and what is decided for it. */
-export interface Explained extends HypotheticalFlow {
-  readonly explanation: Explanation
-  /** by name */
-  readonly virtualNetwork: string
-}
 
 /** The drawing, ending in a line feed. `others`: further addresses of the destination, one line each. */
 export function drawExplanation(first: Explained, others: readonly Explained[], paint: Paint): string {

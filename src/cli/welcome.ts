@@ -21,7 +21,7 @@ export async function welcome(lab: RunningLab, paint: Paint): Promise<string> {
     ...listeners.map(
       (listener) => `  proxy    ${addressOf(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${about(listener)}`,
     ),
-    ...(api === undefined ? [] : [`  API      http://${formatTarget({ kind: 'ip', ...api })}`]),
+    `  API      http://${formatTarget({ kind: 'name', name: api.host, port: api.port })}`,
     ...(lab.sessionsFile === undefined ? [] : [`  sessions ${lab.sessionsFile}`]),
     ...(warnings === 0 ? [] : [paint.warn(`  ${warnings} warnings; \`npx egresslab check\` shows them`)]),
     ...(await tries(lab, paint)),

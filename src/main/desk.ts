@@ -14,12 +14,11 @@ import { createWorld, type World } from './world.ts'
 
 /** Opens a desk on a configuration and, where a folder is named, on what was changed at run time; both stay as they are.
  *  Throws an InputError. */
-export async function openDesk({ configFile, state, colosDown = [] }: DeskOptions): Promise<Desk> {
+export async function openDesk({ configFile, state }: DeskOptions): Promise<Desk> {
   const { config, issues } = readConfig(configFile)
   const notices: Issue[] = [...issues]
   const onNotice = (notice: Issue) => void notices.push(notice)
   const store = createStore(config, { onNotice, ...(state === undefined ? {} : { journal: readJournal(state) }) })
-  for (const code of colosDown) store.setColoDown(code, true)
   const world = await createWorld({ config, store, ownListeners: configuredEndpoints(config), onNotice })
   return deskOver({ config, issues: notices, store, world, close: () => closeAll(world, store) })
 }

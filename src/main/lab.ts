@@ -1,39 +1,39 @@
 // The lab, started in stages: configuration, state, compiled policy, trial of every address, certificates and geo data,
-// origins, doors. Nothing listens before the policy is valid and every address has been tried; a stage that fails takes
-// everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
+// origins, API, doors. Nothing listens before the policy is valid and every address has been tried; a stage that fails
+// takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
-import { join } from 'node:path'
 import type { RunningLab, StartOptions } from '../cli/services.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LoadOptions } from '../config/load.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
 import { attributionOf } from '../geo/attribution.ts'
 import { siteViewOf } from '../geo/site-view.ts'
-import { type Gateway, openGateway } from '../inbound/gateway.ts'
 import { createEventLog, type EventLog } from '../log/event-log.ts'
-import { openSessionFile } from '../log/session-file.ts'
-import { createSessionLog, type SessionLog } from '../log/session-log.ts'
-import { openStandardOutput } from '../log/standard-output.ts'
+import type { SessionLog } from '../log/session-log.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { startOrigins } from '../origins/serve.ts'
-import { DEFAULT_PORT_RANGE, PortLeases } from '../outbound/port-leases.ts'
-import { SourceRegistry } from '../outbound/source-registry.ts'
-import { createTcpDialer } from '../outbound/tcp-dialer.ts'
-import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/connection.ts'
-import { DeadlineClock } from '../proxy/deadline.ts'
+import type { ConnectionPipeline } from '../proxy/connection.ts'
+import { openApiToken } from '../store/api-token.ts'
 import { memoryJournal } from '../store/journal.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import { createStore, type Store } from '../store/store.ts'
 import { certificatesFor } from './certificates.ts'
+import { createPipeline, openDoors, proxyUrl } from './data-path.ts'
 import { deskOver } from './desk.ts'
+import { type FollowedConfig, followConfig } from './follow-config.ts'
+import { endpointsAt } from './own-endpoints.ts'
+import { ownVersion } from './own-version.ts'
 import { readConfig } from './read-config.ts'
+import { serveApi } from './serve-api.ts'
+import { openSessionLog, sessionsFile } from './session-sinks.ts'
 import { checkAddressesAndPorts } from './trial.ts'
-import { createWorld, type World } from './world.ts'
+import { createWorld } from './world.ts'
 
 /** `portsFromZero`, `standInNetwork`: for labs beside other labs (tests, the tour). */
 export interface LabOptions extends StartOptions, LoadOptions {
   /** where the lab speaks of itself; default: plain lines on standard error */
   readonly events?: EventLog
+  /** the API's token, where it is given from outside */
+  readonly apiToken?: string
 }
 
 /** What tests and verbs of the same process may reach into. */
@@ -75,9 +75,31 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     attribution: attributionOf(world.geo.files()),
   })
   stack.defer(() => origins.close())
+
+  const followed = followConfig({ config, load: options, store, world, events })
+  stack.defer(() => followed.close())
+  const desk = deskOver({ config, issues, store, world, close: () => undefined })
+  let accepting = false
+  const api = await serveApi({
+    config,
+    store,
+    sessions,
+    pipeline,
+    identifier: world.identifier,
+    desk,
+    token: openToken(options),
+    version: ownVersion(),
+    troubles: () => troublesOf(followed, store, sessions),
+    accepting: () => accepting,
+    notice: (message) => events.warn(message),
+  })
+  stack.defer(() => api.close())
+  ownListeners.push(...endpointsAt(api.host, api.port))
+
   const gateway = await openDoors(config, pipeline, store)
   stack.defer(() => gateway.stop())
   ownListeners.push(...gateway.doors.map(({ address }) => address))
+  accepting = true
 
   const everything = stack.move()
   return {
@@ -85,13 +107,17 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     issues,
     snapshot: () => store.current(),
     listeners: gateway.doors.map(({ listener, address }) => ({ ...listener, port: address.port })),
+    api: { host: api.host, port: api.port },
     authorityFile: certificates.authorityFile,
     ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),
-    desk: deskOver({ config, issues, store, world, close: () => undefined }),
+    desk,
     store,
     pipeline,
     sessions,
-    close: () => everything.disposeAsync(),
+    close: () => {
+      accepting = false
+      return everything.disposeAsync()
+    },
   }
 }
 
@@ -100,67 +126,17 @@ function openStore(config: LabConfig, { state, ephemeral }: LabOptions, events: 
   return createStore(config, { journal, onNotice: (issue) => events.warn(issue.message) })
 }
 
-async function openSessionLog({ log }: LabConfig, options: LabOptions, events: EventLog): Promise<SessionLog> {
-  const path = sessionsFile(options.state)
-  const onProblem = (error: unknown) => events.error(`the session log \`${path}\` cannot be written`, error)
-  const onOutputGone = () => events.warn('nobody reads standard output any more; sessions go to the file only')
-  const { sessionsTo } = options
-  return createSessionLog({
-    ...(options.ephemeral ? {} : { file: openSessionFile({ path, ...log, onProblem }) }),
-    ...(sessionsTo === undefined ? {} : { output: { ...sessionsTo, queue: await openStandardOutput(onOutputGone) } }),
+function openToken({ state, ephemeral, apiToken }: LabOptions) {
+  return openApiToken({
+    ...(ephemeral ? {} : { directory: state }),
+    ...(apiToken === undefined ? {} : { given: apiToken }),
   })
 }
 
-function sessionsFile(state: string): string {
-  return join(state, 'sessions.ndjson')
-}
-
-interface Live {
-  readonly store: Store
-  readonly world: World
-  readonly sessions: SessionLog
-}
-
-function createPipeline({ timeouts }: LabConfig, { store, world, sessions }: Live) {
-  const clock = new DeadlineClock()
-  const sources = new SourceRegistry()
-  const limit = () => store.current().account.settings.maxConnectionsPerDestination
-  const leases = new PortLeases({ limit, range: DEFAULT_PORT_RANGE })
-  const pipeline = createConnectionPipeline(
-    {
-      ...world.ports,
-      dial: createTcpDialer({ leases, sources, clock }),
-      record: (record) => sessions.record(record),
-      now: () => store.now(),
-    },
-    { connectTimeoutMs: timeouts.connectMs, idleTimeoutMs: timeouts.idleMs, clock },
-  )
-  return { pipeline, publicSourceOf: sources.publicSourceOf }
-}
-
-/** The trial found every port free; one that was taken since is a problem like any other. */
-async function openDoors(config: LabConfig, pipeline: ConnectionPipeline, store: Store): Promise<Gateway> {
-  const { timeouts, limits, listeners } = config
-  try {
-    return await openGateway(pipeline, listeners, {
-      handshakeTimeoutMs: timeouts.handshakeMs,
-      drainMs: timeouts.drainMs,
-      ...limits,
-      pseudonym: `egresslab-${process.pid}`,
-      now: () => store.now(),
-    })
-  } catch (thrown) {
-    const reason = thrown instanceof Error ? thrown.message : String(thrown)
-    const issue: Issue = {
-      severity: 'error',
-      code: 'listen.failed',
-      message: `cannot listen: ${reason}`,
-      file: config.file,
-    }
-    throw new InputError([issue])
-  }
-}
-
-function proxyUrl({ listeners: [first] }: LabConfig): string {
-  return `http://${first?.host ?? '127.0.0.1'}:${first?.port ?? 8080}`
+function troublesOf(followed: FollowedConfig, store: Store, sessions: SessionLog): readonly string[] {
+  return [
+    ...(followed.stale === undefined ? [] : [`the configuration file is not in force: ${followed.stale}`]),
+    ...(store.isWritable() ? [] : ['the state on disk cannot be written']),
+    ...(sessions.dropped === 0 ? [] : [`${sessions.dropped} lines of the session log were lost`]),
+  ]
 }

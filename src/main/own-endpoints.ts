@@ -9,7 +9,8 @@ export function configuredEndpoints({ listeners, api }: Pick<LabConfig, 'listene
   return [...listeners, api].flatMap(({ host, port }) => endpointsAt(host, port))
 }
 
-function endpointsAt(host: string, port: number): Endpoint[] {
+/** The endpoints behind a host that is an address or `localhost`. */
+export function endpointsAt(host: string, port: number): Endpoint[] {
   const addresses = host === 'localhost' ? ['127.0.0.1', '::1'] : [host]
   return addresses.flatMap((text) => {
     const ip = parseIp(text)

@@ -148,6 +148,7 @@ test.each([
     ['--user', 'bob@exmple.com', 'a.test:80'],
     'error: there is no user `bob@exmple.com` [explain.unknown_user]\n  hint: did you mean `bob@example.com`?',
   ],
+  [['--colo-down', 'XXQ', 'a.test:80'], 'error: there is no data center `XXQ` [explain.unknown_colo]'],
   [['--endpoint', 'nowhere', 'a.test:80'], 'error: there is no proxy endpoint or listener `nowhere`'],
   [['bank.saas.test'], 'error: `bank.saas.test` is no destination [explain.bad_destination]'],
   [['--user', 'bob@example.com', '--vnet', 'vnet-AMR', 'a.test:80'], 'error: there is no virtual network `vnet-AMR`'],

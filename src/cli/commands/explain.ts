@@ -1,21 +1,18 @@
 // `explain`: decides one hypothetical connection, without traffic, and shows everything that led to the decision.
 
 import { Option } from 'commander'
-import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
+import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
 import { InputError } from '../../errors/issue.ts'
-import { explain } from '../../policy/explain.ts'
-import { drawExplanation, type Explained } from '../draw-explanation.ts'
-import { type FlowOptions, hypotheticalArrival } from '../hypothetical-arrival.ts'
+import { drawExplanation } from '../draw-explanation.ts'
+import { type Explained, type ExplainOptions, explainConnection, explanationJson } from '../explained.ts'
 import { type Io, writeJson } from '../io.ts'
 import { paintFor } from '../paint.ts'
-import type { Desk } from '../services.ts'
 import { DEFAULT_STATE, type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
-interface Options extends FlowOptions {
+interface Options extends ExplainOptions {
   readonly config: string
   readonly state: string
   readonly json?: true
-  readonly coloDown: readonly string[]
 }
 
 export const registerExplain: RegisterVerb = (program, { io, services, action }) => {
@@ -33,13 +30,9 @@ export const registerExplain: RegisterVerb = (program, { io, services, action })
     .option('--state <dir>', 'folder of what was changed at run time', DEFAULT_STATE)
     .action(
       action(async (destination: string, options: Options) => {
-        const desk = await services.openDesk({
-          configFile: options.config,
-          state: options.state,
-          colosDown: options.coloDown,
-        })
+        const desk = await services.openDesk({ configFile: options.config, state: options.state })
         try {
-          return show(io, options, await explained(desk, destination, options))
+          return show(io, options, await explainConnection(desk, destination, options))
         } catch (thrown) {
           if (thrown instanceof InputError) throw thrown
           return refuse(io, options, asGatewayError(thrown))
@@ -50,24 +43,10 @@ export const registerExplain: RegisterVerb = (program, { io, services, action })
     )
 }
 
-async function explained(desk: Desk, destination: string, options: FlowOptions): Promise<Explained[]> {
-  const flows = await desk.flowsOf(hypotheticalArrival(desk.config, destination, options))
-  const { virtualNetworks } = desk.snapshot.account
-  return flows.map((one) => ({
-    ...one,
-    explanation: explain(desk.snapshot, one.flow),
-    virtualNetwork:
-      virtualNetworks.find(({ id }) => id === one.flow.virtualNetworkId)?.name ?? one.flow.virtualNetworkId,
-  }))
-}
-
-/** The address tried first stands for the connection; further ones follow, in dial order. */
-function show(io: Io, { json }: Options, [first, ...others]: readonly Explained[]): ExitCode {
-  if (first === undefined) throw new GatewayError('name.not_found', 'the destination has no address')
-  if (json) {
-    const further = others.map(({ explanation }) => explanation)
-    writeJson(io, { ...first.explanation, ...(further.length === 0 ? {} : { further_addresses: further }) })
-  } else io.stdout.write(drawExplanation(first, others, paintFor(io, io.stdout)))
+function show(io: Io, { json }: Options, explained: readonly [Explained, ...Explained[]]): ExitCode {
+  const [first, ...others] = explained
+  if (json) writeJson(io, explanationJson(explained))
+  else io.stdout.write(drawExplanation(first, others, paintFor(io, io.stdout)))
   return 0
 }
 
@@ -82,5 +61,5 @@ function refuse(io: Io, { json }: Options, error: GatewayError): ExitCode {
 }
 
 function collect(code: string, before: readonly string[]): readonly string[] {
-  return [...before, code.toUpperCase()]
+  return [...before, code]
 }

@@ -1,0 +1,78 @@
+// Follows the configuration file while the lab runs: a good new version takes effect as a whole, a bad one changes nothing
+// and is told of until it is mended (CF-01, CF-02).
+
+import { isDeepStrictEqual } from 'node:util'
+import type { LabConfig } from '../config/lab-config.ts'
+import type { LoadOptions } from '../config/load.ts'
+import { ChangeError } from '../errors/change-error.ts'
+import { InputError } from '../errors/issue.ts'
+import type { EventLog } from '../log/event-log.ts'
+import type { Store } from '../store/store.ts'
+import { watchConfig } from '../store/watch-config.ts'
+import { readConfig } from './read-config.ts'
+import { checkAddresses } from './trial.ts'
+import type { World } from './world.ts'
+
+/** What is set up once: a change of these waits for the next start. */
+const AT_START = ['listeners', 'origins', 'api', 'timeouts', 'limits', 'log'] as const satisfies (keyof LabConfig)[]
+
+export interface FollowedConfig {
+  /** why the file on disk is not in force; undefined while it is */
+  readonly stale: string | undefined
+  close(): void
+}
+
+export interface FollowOptions {
+  readonly config: LabConfig
+  readonly load: LoadOptions
+  readonly store: Store
+  readonly world: World
+  readonly events: EventLog
+}
+
+/** Starts following. */
+export function followConfig({ config, load, store, world, events }: FollowOptions): FollowedConfig {
+  let stale: string | undefined
+  let inForce = config
+  let turn = Promise.resolve()
+  const reload = async () => {
+    try {
+      const { config: read } = readConfig(config.file, load)
+      await checkAddresses(read, store.current().account)
+      store.reload(read)
+      world.replaceConfig(read)
+      events.info(`took \`${config.file}\` in anew${waiting(inForce, read)}`)
+      inForce = read
+      stale = undefined
+    } catch (thrown) {
+      stale = reasonOf(thrown)
+      events.warn(`\`${config.file}\` is not in force: ${stale}; the version before it stays`)
+    }
+  }
+  const files = () => [config.file, ...(inForce.rulesFile === undefined ? [] : [inForce.rulesFile])]
+  const watch = watchConfig(files, () => {
+    turn = turn.then(reload)
+  })
+  return {
+    get stale() {
+      return stale
+    },
+    close: () => watch.close(),
+  }
+}
+
+function waiting(before: LabConfig, after: LabConfig): string {
+  const changed = AT_START.filter((key) => !isDeepStrictEqual(before[key], after[key]))
+  return changed.length === 0
+    ? ''
+    : `; the changes of ${changed.map((key) => `\`${key}\``).join(', ')} wait for the next start`
+}
+
+function reasonOf(thrown: unknown): string {
+  if (thrown instanceof ChangeError) return thrown.message
+  if (!(thrown instanceof InputError)) throw thrown
+  const errors = thrown.issues.filter(({ severity }) => severity === 'error')
+  const [first] = errors
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more; \`egresslab check\` lists them)` : ''
+  return `${first?.line === undefined ? '' : `line ${first.line}: `}${first?.message ?? 'it is not valid'}${more}`
+}

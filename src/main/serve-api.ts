@@ -1,0 +1,107 @@
+// The API over the running lab: what it may see and do, wired to the parts that see and do it.
+
+import { type ApiPorts, type ApiServer, startApi } from '../api/index.ts'
+import { explainConnection, explanationJson } from '../cli/explained.ts'
+import type { Desk } from '../cli/services.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
+import { InputError } from '../errors/issue.ts'
+import type { Identifier } from '../identity/identify.ts'
+import type { SessionLog } from '../log/session-log.ts'
+import { ip, parseIp } from '../net/ip.ts'
+import type { ConnectionPipeline } from '../proxy/connection.ts'
+import type { Store } from '../store/store.ts'
+
+export interface ApiParts {
+  readonly config: LabConfig
+  readonly store: Store
+  readonly sessions: SessionLog
+  readonly pipeline: ConnectionPipeline
+  readonly identifier: Identifier
+  readonly desk: Desk
+  readonly token: ApiPorts['token']
+  readonly version: string
+  readonly troubles: () => readonly string[]
+  readonly accepting: () => boolean
+  readonly notice: (message: string) => void
+}
+
+/** Listens and serves. Throws an InputError when the address cannot be bound. */
+export async function serveApi(parts: ApiParts): Promise<ApiServer> {
+  const { api, file } = parts.config
+  try {
+    return await startApi(api, portsOver(parts))
+  } catch (thrown) {
+    const message = `the API cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`
+    throw new InputError([{ severity: 'error', code: 'listen.failed', message, file }])
+  }
+}
+
+function portsOver(parts: ApiParts): ApiPorts {
+  const { config, store, sessions, pipeline, token, notice } = parts
+  return {
+    plane: store,
+    token,
+    notice,
+    sessions: {
+      live: () => pipeline.sessions.list(),
+      close: (id) => pipeline.sessions.close(id),
+      recent: () => sessions.recent(),
+      subscribe: (listener) => sessions.subscribe(listener),
+    },
+    explain: (question) => answerQuestion(parts.desk, question),
+    checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
+    users: () =>
+      config.users.map(({ identity, place }) => ({
+        email: identity.email,
+        name: identity.name,
+        groups: identity.groups.map(({ name }) => name),
+        ...(place === undefined ? {} : { place }),
+      })),
+    status: {
+      version: parts.version,
+      startedAt: Date.now(),
+      counts: () => pipeline.counts(),
+      troubles: parts.troubles,
+      accepting: parts.accepting,
+      portUse: () => portUse(pipeline),
+    },
+  }
+}
+
+async function answerQuestion(desk: Desk, question: Parameters<ApiPorts['explain']>[0]): Promise<unknown> {
+  const { destination, protocol = 'tcp', family, colosDown = [], ...rest } = question
+  const given = family === undefined ? {} : { family: family === 4 ? ('4' as const) : ('6' as const) }
+  return explanationJson(
+    await explainConnection(desk, destination, { ...rest, ...given, protocol, coloDown: colosDown }),
+  )
+}
+
+/** Asks the identify stage itself, as a listener that wants credentials would. */
+async function checkUser(
+  { identifier, store }: ApiParts,
+  username: string,
+  password: string,
+  peer: string,
+): Promise<string | undefined> {
+  const knock = {
+    protocol: 'http-forward',
+    transport: 'tcp',
+    listener: { name: 'api', host: '127.0.0.1', port: 0, authentication: 'required' },
+    peer: { ip: parseIp(peer) ?? ip('127.0.0.1'), port: 0 },
+    credentials: { username, password },
+    acceptedAt: store.now(),
+  } as const
+  try {
+    return (await identifier.identify(knock, store.current())).identity?.email
+  } catch (thrown) {
+    if (thrown instanceof GatewayError) return undefined
+    throw thrown
+  }
+}
+
+/** Each open upstream connection holds one port of its egress address. */
+function portUse(pipeline: ConnectionPipeline): { egress: string; used: number }[] {
+  const byEgress = Map.groupBy(pipeline.sessions.list(), ({ egress }) => egress.replace(/:\d+$/, ''))
+  return [...byEgress].map(([egress, sessions]) => ({ egress, used: sessions.length }))
+}
