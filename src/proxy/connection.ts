@@ -14,6 +14,7 @@ import type { Snapshot } from '../policy/snapshot.ts'
 import type { Arrival, Knock } from './arrival.ts'
 import { ConnectionCounters, type ConnectionCounts } from './counters.ts'
 import type { Clock } from './deadline.ts'
+import { decidedOf } from './decided.ts'
 import { LiveSessions } from './live-sessions.ts'
 import type { Candidate, DialAttempt, Persona, Ports } from './ports.ts'
 import type { Progress } from './progress.ts'
@@ -66,7 +67,8 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
   }
 
   function record(progress: Progress, id: string, end: SessionEnd, requests: number): void {
-    ports.record(makeSessionRecord(progress, { id, end, requests, endedAt: ports.now(), endedTick: performance.now() }))
+    const facts = { id, end, requests, endedAt: ports.now(), endedTick: performance.now() }
+    ports.record(makeSessionRecord(progress, facts), decidedOf(progress))
   }
 
   function recordFailure(progress: Progress, error: GatewayError): void {

@@ -2,6 +2,7 @@
 
 import { formatEndpoint } from '../net/endpoint.ts'
 import type { InboundProtocol } from './arrival.ts'
+import { type Decided, decidedOf } from './decided.ts'
 import { formatInstant } from './instant.ts'
 import type { Session } from './session.ts'
 
@@ -22,8 +23,15 @@ export interface LiveSession {
   readonly policyRevision: number
 }
 
+/** One open session with what it was decided on. */
+export interface OpenSession {
+  readonly session: LiveSession
+  readonly decided: Decided | undefined
+}
+
 export class LiveSessions {
   readonly #open = new Map<string, Session>()
+  readonly #listeners = new Set<(session: OpenSession) => void>()
   #whenEmpty: (() => void)[] = []
 
   get size(): number {
@@ -32,6 +40,15 @@ export class LiveSessions {
 
   add(session: Session): void {
     this.#open.set(session.id, session)
+    if (this.#listeners.size === 0) return
+    const opened = describeDecided(session)
+    for (const listener of this.#listeners) listener(opened)
+  }
+
+  /** Tells every session that opens; the answer stops it. */
+  subscribe(listener: (session: OpenSession) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   delete(session: Session): void {
@@ -45,6 +62,17 @@ export class LiveSessions {
   /** Every open session, oldest first. */
   list(): LiveSession[] {
     return Array.from(this.#open.values(), describe)
+  }
+
+  /** Every open session with its decision, oldest first. */
+  decided(): OpenSession[] {
+    return Array.from(this.#open.values(), describeDecided)
+  }
+
+  /** The open session of this id with its decision. */
+  find(id: string): OpenSession | undefined {
+    const session = this.#open.get(id)
+    return session === undefined ? undefined : describeDecided(session)
   }
 
   /** Cuts one session with a reset on both sides; false when there is none by that id. */
@@ -64,6 +92,10 @@ export class LiveSessions {
     if (this.#open.size === 0) return Promise.resolve()
     return new Promise((resolve) => this.#whenEmpty.push(resolve))
   }
+}
+
+function describeDecided(session: Session): OpenSession {
+  return { session: describe(session), decided: decidedOf(session.progress) }
 }
 
 function describe(session: Session): LiveSession {

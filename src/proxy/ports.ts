@@ -8,6 +8,7 @@ import type { Device, Flow, Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
 import type { Snapshot } from '../policy/snapshot.ts'
 import type { Knock } from './arrival.ts'
+import type { Decided } from './decided.ts'
 import type { SessionRecord } from './record.ts'
 
 /** Who a connection belongs to and what was chosen with it; the answer of the identify stage. */
@@ -78,8 +79,8 @@ export interface Ports {
   /** Races the attempts (Happy Eyeballs, one source per family); resolves with the first that connects.
    *  Throws GatewayError `egress.*`, `dial.*`. Aborting the signal cancels everything and frees the ports. */
   readonly dial: (attempts: readonly DialAttempt[], options: DialOptions) => Promise<Upstream>
-  /** Takes one finished session; never blocks, never throws. */
-  readonly record: (record: SessionRecord) => void
+  /** Takes one finished session, with its decision where it came to one; never blocks, never throws. */
+  readonly record: (record: SessionRecord, decided?: Decided) => void
   /** Lab time, epoch ms with fractions. */
   readonly now: () => number
 }
