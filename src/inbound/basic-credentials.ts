@@ -3,6 +3,7 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Credentials } from '../proxy/arrival.ts'
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/
 
 /** The user name and password in a Proxy-Authorization value, as UTF-8; the password may hold colons (AU-03).
@@ -21,7 +22,7 @@ export function parseBasicCredentials(value: string): Credentials {
 /** UTF-8, or Latin-1 where the bytes are not UTF-8 (older clients). */
 function decode(bytes: Buffer): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return UTF8.decode(bytes)
   } catch {
     return bytes.toString('latin1')
   }

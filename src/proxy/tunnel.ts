@@ -50,15 +50,11 @@ export async function carry(
   session: Session,
   client: Pick<TunnelClient, 'stream' | 'reset'>,
 ): Promise<void> {
-  const { socket } = session.upstream
-  const halfClosed = client.stream.readableEnded
-  const tunnel = relay(client.stream, socket, {
+  const tunnel = relay(client.stream, session.upstream.socket, {
     idleMs: pipeline.settings.idleTimeoutMs,
     clock: pipeline.settings.clock,
     ...(client.reset === undefined ? {} : { resetClient: client.reset }),
   })
   session.cutBy((error) => tunnel.kill(error))
-  // a client that finished sending while we were dialling has no event left to tell
-  if (halfClosed) socket.end()
   session.end(await tunnel.closed)
 }
