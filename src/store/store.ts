@@ -3,6 +3,7 @@
 
 import type { LabConfig } from '../config/lab-config.ts'
 import {
+  type Documents,
   type Draft,
   KINDS,
   type Kind,
@@ -97,8 +98,9 @@ class LabStore implements Store {
     const rows = this.#journal.load()
     this.#setAside = this.rulesFromFile ? rows.filter(({ kind, source }) => kind === 'rule' && source === 'api') : []
     const merged = overlay(this.#seeds, rows, this.#machineTime() + offsetIn(rows), this.#fileOnly())
-    this.#snapshot = this.#compile(merged.state, this.#journal.revision + (merged.changes.length > 0 ? 1 : 0))
-    if (merged.changes.length > 0) this.#journal.commit(merged.changes, this.#snapshot.revision)
+    // a start is a revision of its own: what the file says of addresses and places may have changed in between
+    this.#snapshot = this.#compile(merged.state, this.#journal.revision + 1)
+    this.#journal.commit(merged.changes, this.#snapshot.revision)
     this.#announceOverrides()
   }
 
@@ -139,7 +141,7 @@ class LabStore implements Store {
   setColoDown(code: string, down: boolean): void {
     if (!COLOS.has(code)) throw new ChangeError('change.not_found', `there is no data center \`${code}\``)
     if (this.#snapshot.account.colosDown.has(code) === down) return
-    this.change((draft) => draft.put('colo', { id: code, down }))
+    this.change((draft) => this.#settle(draft, 'colo', { id: code, down }, !down))
   }
 
   chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void {
@@ -149,7 +151,7 @@ class LabStore implements Store {
       if (virtualNetworkId !== null && draft.get('virtualNetwork', virtualNetworkId) === undefined) {
         throw new ChangeError('change.not_found', `there is no virtual network \`${virtualNetworkId}\``)
       }
-      draft.put('choice', { id, virtualNetworkId })
+      this.#settle(draft, 'choice', { id, virtualNetworkId }, virtualNetworkId === null)
     })
   }
 
@@ -162,11 +164,12 @@ class LabStore implements Store {
   }
 
   now(): number {
-    return this.#machineTime() + (this.#snapshot.state.clock.get('lab')?.value.offsetMs ?? 0)
+    return this.#machineTime() + this.#offsetMs()
   }
 
   setClockOffset(offsetMs: number): void {
-    this.change((draft) => draft.put('clock', { id: 'lab', offsetMs }))
+    if (offsetMs === this.#offsetMs()) return
+    this.change((draft) => this.#settle(draft, 'clock', { id: 'lab', offsetMs }, offsetMs === 0))
   }
 
   overrides(): readonly Override[] {
@@ -193,6 +196,16 @@ class LabStore implements Store {
   close(): void {
     this.#listeners.clear()
     this.#journal.close()
+  }
+
+  #offsetMs(): number {
+    return this.#snapshot.state.clock.get('lab')?.value.offsetMs ?? 0
+  }
+
+  /** Writes a document, or forgets it where it says what holds without it and the file says nothing. */
+  #settle<K extends Kind>(draft: Draft, kind: K, value: Documents[K], isUsual: boolean): void {
+    if (isUsual && !this.#seeds[kind].has(value.id)) draft.remove(kind, value.id)
+    else draft.put(kind, value)
   }
 
   #restore<K extends Kind>(draft: WorkingDraft, kind: K, id: string): void {

@@ -69,7 +69,7 @@ describe('after a restart', () => {
     const before = first.current()
     const second = restart(first, folder)
     expect(second.current().state).toEqual(before.state)
-    expect(second.current().revision).toBe(before.revision)
+    expect(second.current().revision).toBe(before.revision + 1)
     expect(second.chosenVirtualNetwork('bob@example.com')).toBe(AMER_VNET)
     expect([...second.current().account.colosDown]).toEqual(['LHR'])
   })

@@ -280,3 +280,17 @@ test('a data center goes down and comes back', () => {
   store.setColoDown('AMS', false)
   expect([...store.current().account.colosDown]).toEqual(['LHR'])
 })
+
+test('what is back to the usual is no difference from the file any more', () => {
+  const store = createStore(labConfig({ colosDown: ['AMS'] }))
+  store.setColoDown('LHR', true)
+  store.chooseVirtualNetwork('bob@example.com', AMER_VNET)
+  store.setClockOffset(1000)
+  expect(store.overrides()).toHaveLength(3)
+  store.setColoDown('LHR', false)
+  store.chooseVirtualNetwork('bob@example.com', null)
+  store.setClockOffset(0)
+  expect(store.overrides()).toEqual([])
+  store.setColoDown('AMS', false)
+  expect(store.overrides()).toEqual([{ kind: 'colo', id: 'AMS', change: 'changed', fileMovedOn: false }])
+})
