@@ -10,7 +10,7 @@ const FORBIDDEN_NAMES = /(^|\/)(utils?|helpers?|common|misc|types)(\.ts$|\/)/
 
 /** One sentence per broken rule. */
 export function fileViolations(files: ReadonlyMap<string, string>): string[] {
-  const code = [...files].filter(([path]) => /^(src|test|bench|scripts)\/.*\.(ts|mjs)$/.test(path))
+  const code = [...files].filter(([path]) => /^(src|test|bench|scripts|console)\/.*\.(tsx?|mjs)$/.test(path))
   return [
     ...code.flatMap(([path, text]) => codeViolations(path, text)),
     ...[...files].flatMap(([path, text]) => machineViolations(path, text)),
@@ -24,10 +24,10 @@ function codeViolations(path: string, text: string): string[] {
   const found: string[] = []
   if (lines > MOST_LINES && !generated) found.push(`${lines} lines; ${MOST_LINES} is the most`)
   if (FORBIDDEN_NAMES.test(path)) found.push('a name that says nothing; name what is in it')
-  if (path.startsWith('src/') && !/^(#!.*\n)?\/\/ \S/.test(text)) found.push('does not open by saying what it is for')
+  if (/^(src|console)\//.test(path) && !/^(#!.*\n)?\/\/ \S/.test(text)) found.push('does not open by saying what it is for')
   if (path.startsWith('src/') && /\bconsole\.\w/.test(text))
     found.push('writes to the console; use the streams it was given')
-  if (path.startsWith('src/') && /@ts-(ignore|nocheck|expect-error)|biome-ignore/.test(text))
+  if (/^(src|console)\//.test(path) && /@ts-(ignore|nocheck|expect-error)|biome-ignore/.test(text))
     found.push('silences a check')
   if (/\b(TODO|FIXME|HACK)\b/.test(text) && path !== 'scripts/check-files.ts') found.push('leaves something unfinished')
   if (/\b(it|test|describe)\.(only|todo)\(/.test(text)) found.push('leaves tests out')

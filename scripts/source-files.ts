@@ -5,8 +5,8 @@ import { join } from 'node:path'
 
 export const ROOT = join(import.meta.dirname, '..')
 
-const LEFT_OUT = new Set(['node_modules', '.node', '.git', '.egresslab', 'certs', 'coverage', 'results'])
-const TEXT = /(\.(ts|mjs|json|md|yaml|yml|sh|html|css)|\.npmrc|\.gitignore|\.ci\/run)$/
+const LEFT_OUT = new Set(['node_modules', '.node', '.git', '.egresslab', 'certs', 'coverage', 'results', 'dist'])
+const TEXT = /(\.(tsx?|mjs|json|md|yaml|yml|sh|html|css)|\.npmrc|\.gitignore|\.ci\/run)$/
 
 /** Path from the root (with `/`) → text, for every source, test, script, configuration and document. */
 export function sourceFiles(): Map<string, string> {

@@ -10,12 +10,15 @@ import type { TokenPort } from './ports.ts'
 /** The cookie a browser on the lab's own pages may hold instead of the token. */
 export const SESSION_COOKIE = 'egresslab_session'
 
-/** Throws ApiError unless the request names this server and comes from no other site. `names`: host names beside loopback. */
-export function checkSite(method: string, headers: IncomingHttpHeaders, names: ReadonlySet<string>): void {
-  const authority = headers.host ?? ''
-  if (!isOwnName(hostOf(authority), names)) throw requestError('foreignHost')
+/** Throws ApiError unless the request names this server. `names`: host names beside loopback. */
+export function checkHost(headers: IncomingHttpHeaders, names: ReadonlySet<string>): void {
+  if (!isOwnName(hostOf(headers.host ?? ''), names)) throw requestError('foreignHost')
+}
+
+/** Throws ApiError when the request comes from another site. */
+export function checkSite(method: string, headers: IncomingHttpHeaders): void {
   const { origin } = headers
-  if (origin !== undefined && origin !== `http://${authority}`) throw requestError('foreignOrigin')
+  if (origin !== undefined && origin !== `http://${headers.host}`) throw requestError('foreignOrigin')
   const site = headers['sec-fetch-site']
   const isOwn =
     site === undefined || site === 'same-origin' || (site === 'none' && (method === 'GET' || method === 'HEAD'))

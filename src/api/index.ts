@@ -1,5 +1,6 @@
 // The door of the API.
 
+export type { InsightPort } from './insight.ts'
 export type {
   ApiPorts,
   ConfiguredPerson,

@@ -4,10 +4,12 @@ import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-
 import type { ConnectionCounts } from '../proxy/counters.ts'
 import type { LiveSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/record.ts'
+import type { InsightPort } from './insight.ts'
 
 export interface ApiPorts {
   readonly plane: ControlPlane
   readonly sessions: SessionsPort
+  readonly insight: InsightPort
   readonly token: TokenPort
   /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
    *  InputError for a flow that cannot be. */
@@ -98,4 +100,8 @@ export interface ExplainQuestion {
 export interface Page {
   readonly contentType: string
   readonly body: string | Uint8Array
+  /** a strong validator in quotes */
+  readonly etag?: string
+  /** the name carries the contents' hash */
+  readonly immutable?: boolean
 }

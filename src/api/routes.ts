@@ -21,6 +21,7 @@ import { openApiDocument } from './lab/openapi.ts'
 import { OPERATION_ROUTES } from './lab/operations.ts'
 import { RATE_LIMIT_ROUTES } from './lab/rate-limit.ts'
 import { SESSION_ROUTES } from './lab/sessions.ts'
+import { TRAFFIC_ROUTES } from './lab/traffic.ts'
 import { USER_ROUTES } from './lab/users.ts'
 import type { Route } from './route.ts'
 
@@ -47,6 +48,7 @@ export const ROUTES: readonly Route[] = [
   ...COLO_ROUTES,
   ...CLOCK_ROUTES,
   ...SESSION_ROUTES,
+  ...TRAFFIC_ROUTES,
   ...EXPLAIN_ROUTES,
   ...USER_ROUTES,
   ...OPERATION_ROUTES,

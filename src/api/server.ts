@@ -9,9 +9,10 @@ import { InputError } from '../errors/issue.ts'
 import { type Answer, failure } from './answer.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
-import { basicCredentials, checkSite, hasToken } from './gate.ts'
+import { basicCredentials, checkHost, checkSite, hasToken } from './gate.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
 import { createTally } from './lab/tally.ts'
+import { answerPage, isNavigation } from './page.ts'
 import type { ApiPorts } from './ports.ts'
 import { readJsonObject } from './read-body.ts'
 import type { Call, Route } from './route.ts'
@@ -89,11 +90,12 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
 
   const answer = async (request: IncomingMessage): Promise<Answer> => {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
-    checkSite(method, request.headers, names)
+    checkHost(request.headers, names)
     const url = splitUrl(request.url ?? '/')
+    const page = method === 'GET' ? ports.page?.(url.path) : undefined
+    if (page === undefined || !isNavigation(method, request.headers)) checkSite(method, request.headers)
+    if (page !== undefined) return answerPage(page, request.headers)
     const found = router(method, url.path)
-    const page = found.kind === 'none' && method === 'GET' ? ports.page?.(url.path) : undefined
-    if (page !== undefined) return { kind: 'text', status: 200, ...page }
     const access = found.kind === 'route' ? found.route.access : 'token'
     const user = await admit(request, access, ports)
     if (url.path.startsWith('/client/v4/')) rateLimiter.take(ports.plane.now())

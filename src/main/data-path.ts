@@ -11,6 +11,7 @@ import { createTcpDialer } from '../outbound/tcp-dialer.ts'
 import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/connection.ts'
 import { DeadlineClock } from '../proxy/deadline.ts'
 import type { PublicSourceOf } from '../proxy/ports.ts'
+import type { SessionMemory } from '../proxy/session-memory.ts'
 import type { Store } from '../store/store.ts'
 import type { World } from './world.ts'
 
@@ -18,12 +19,13 @@ export interface DataPathParts {
   readonly store: Store
   readonly world: World
   readonly sessions: SessionLog
+  readonly memory: SessionMemory
 }
 
 /** The pipeline, and what test origins ask about connections that came through it. */
 export function createPipeline(
   { timeouts }: LabConfig,
-  { store, world, sessions }: DataPathParts,
+  { store, world, sessions, memory }: DataPathParts,
 ): { readonly pipeline: ConnectionPipeline; readonly publicSourceOf: PublicSourceOf } {
   const clock = new DeadlineClock()
   const sources = new SourceRegistry()
@@ -33,7 +35,10 @@ export function createPipeline(
     {
       ...world.ports,
       dial: createTcpDialer({ leases, sources, clock }),
-      record: (record) => sessions.record(record),
+      record: (record, decided) => {
+        sessions.record(record)
+        memory.add(decided === undefined ? { record } : { record, decided })
+      },
       now: () => store.now(),
     },
     { connectTimeoutMs: timeouts.connectMs, idleTimeoutMs: timeouts.idleMs, clock },

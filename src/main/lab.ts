@@ -12,6 +12,7 @@ import type { SessionLog } from '../log/session-log.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { startOrigins } from '../origins/serve.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
+import { SessionMemory } from '../proxy/session-memory.ts'
 import { openApiToken } from '../store/api-token.ts'
 import { memoryJournal } from '../store/journal.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
@@ -46,6 +47,9 @@ export interface Lab extends RunningLab {
 /** How long waiting log lines get when stopping. */
 const FLUSH_MS = 2000
 
+/** Finished sessions kept with their decisions, for the console and for trying rules on. */
+const REMEMBERED_SESSIONS = 5000
+
 /** Starts everything or nothing. Throws an InputError with every problem. */
 export async function startLab(options: LabOptions): Promise<Lab> {
   const events = options.events ?? createEventLog({ form: 'line', write: (text) => process.stderr.write(text) })
@@ -63,7 +67,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   stack.defer(() => world.close())
   const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
 
-  const { pipeline, publicSourceOf } = createPipeline(config, { store, world, sessions })
+  const memory = new SessionMemory(REMEMBERED_SESSIONS)
+  const { pipeline, publicSourceOf } = createPipeline(config, { store, world, sessions, memory })
   const origins = await startOrigins({
     specs: config.origins,
     destinations: config.destinations,
@@ -84,6 +89,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     config,
     store,
     sessions,
+    memory,
     pipeline,
     identifier: world.identifier,
     desk,

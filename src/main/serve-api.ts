@@ -10,12 +10,15 @@ import type { Identifier } from '../identity/identify.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { ip, parseIp } from '../net/ip.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
+import type { SessionMemory } from '../proxy/session-memory.ts'
 import type { Store } from '../store/store.ts'
+import { readConsole } from './console-files.ts'
 
 export interface ApiParts {
   readonly config: LabConfig
   readonly store: Store
   readonly sessions: SessionLog
+  readonly memory: SessionMemory
   readonly pipeline: ConnectionPipeline
   readonly identifier: Identifier
   readonly desk: Desk
@@ -38,7 +41,7 @@ export async function serveApi(parts: ApiParts): Promise<ApiServer> {
 }
 
 function portsOver(parts: ApiParts): ApiPorts {
-  const { config, store, sessions, pipeline, token, notice } = parts
+  const { config, store, sessions, memory, pipeline, token, notice } = parts
   return {
     plane: store,
     token,
@@ -49,6 +52,15 @@ function portsOver(parts: ApiParts): ApiPorts {
       recent: () => sessions.recent(),
       subscribe: (listener) => sessions.subscribe(listener),
     },
+    insight: {
+      open: () => pipeline.sessions.decided(),
+      findOpen: (id) => pipeline.sessions.find(id),
+      finished: () => memory.list(),
+      findFinished: (id) => memory.find(id),
+      onOpen: (listener) => pipeline.sessions.subscribe(listener),
+      onFinish: (listener) => memory.subscribe(listener),
+    },
+    page: readConsole(),
     explain: (question) => answerQuestion(parts.desk, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
     users: () =>

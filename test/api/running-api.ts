@@ -1,6 +1,6 @@
 // A running API on a real port over a real store, for tests. What belongs to the data path is held in plain arrays.
 
-import { type ApiPorts, type SessionsPort, startApi } from '../../src/api/index.ts'
+import { type ApiPorts, type InsightPort, type SessionsPort, startApi } from '../../src/api/index.ts'
 import type { LabConfig } from '../../src/config/lab-config.ts'
 import type { LiveSession } from '../../src/proxy/live-sessions.ts'
 import type { SessionRecord } from '../../src/proxy/record.ts'
@@ -61,6 +61,7 @@ export async function runApi(
   const ports: ApiPorts = {
     plane: store,
     sessions,
+    insight: NOTHING_SEEN,
     token: openApiToken({ given: TOKEN }),
     explain: async (question) => {
       questions.push(question)
@@ -112,6 +113,15 @@ export async function runApi(
       store.close()
     },
   }
+}
+
+const NOTHING_SEEN: InsightPort = {
+  open: () => [],
+  findOpen: () => undefined,
+  finished: () => [],
+  findFinished: () => undefined,
+  onOpen: () => () => undefined,
+  onFinish: () => () => undefined,
 }
 
 function sessionsOver(live: LiveSession[], closed: string[]): SessionsPort & { finish(record: SessionRecord): void } {

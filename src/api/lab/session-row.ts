@@ -1,0 +1,163 @@
+// A session as one short line for tables and maps: where its user is, where it went in and out, and what the other end
+// sees. The whole story is behind `/lab/v1/sessions/{id}`.
+
+import type { Decided } from '../../proxy/decided.ts'
+import type { OpenSession } from '../../proxy/live-sessions.ts'
+import type { SessionRecord } from '../../proxy/record.ts'
+import type { RememberedSession } from '../../proxy/session-memory.ts'
+
+/** longitude, latitude: the order of GeoJSON */
+type Position = readonly [number, number]
+
+export interface SessionRow {
+  readonly id: string
+  readonly open: boolean
+  /** lab time it began, epoch ms */
+  readonly at: number
+  readonly user: string
+  readonly vnet: string
+  readonly listener: string
+  readonly protocol: string
+  /** as asked for, `host:port` */
+  readonly target: string
+  /** the public destination address; '' where none was found */
+  readonly origin: string
+  /** the public egress address; '' where there is none */
+  readonly egress: string
+  /** '' where it failed before a decision */
+  readonly outcome: string
+  readonly rule: string
+  readonly rule_id: string
+  readonly reason: string
+  readonly ingress: string
+  readonly physical: string
+  /** where geolocation databases have the egress address */
+  readonly logical: string
+  readonly logical_at: Position | null
+  readonly user_place: string
+  readonly user_at: Position | null
+  readonly destination_at: Position | null
+  readonly received: number
+  readonly sent: number
+  readonly ms: number
+  readonly close: string
+  /** code and words of what went wrong; null when nothing did */
+  readonly error: { readonly code: string; readonly message: string } | null
+}
+
+/** `now`: lab time, epoch ms. */
+export function rowOfOpen({ session, decided }: OpenSession, now: number): SessionRow {
+  const at = Date.parse(session.startedAt)
+  return {
+    id: session.id,
+    open: true,
+    at,
+    user: session.email,
+    vnet: networkName(decided),
+    listener: session.listener,
+    protocol: session.protocol,
+    target: session.target,
+    egress: addressIn(session.egress),
+    ...decisionColumns(decided),
+    received: session.bytesReceived,
+    sent: session.bytesSent,
+    ms: now - at,
+    close: '',
+    error: null,
+  }
+}
+
+export function rowOfFinished({ record, decided }: RememberedSession): SessionRow {
+  const { Lab } = record
+  return {
+    id: record.SessionID,
+    open: false,
+    at: Date.parse(record.SessionStartTime),
+    user: record.Email,
+    vnet: Lab.virtualNetworkName,
+    listener: Lab.listener,
+    protocol: Lab.inbound,
+    target: Lab.target,
+    egress: record.EgressIP,
+    ...decisionColumns(decided),
+    reason: Lab.reason,
+    received: record.BytesReceived,
+    sent: record.BytesSent,
+    ms: Lab.durationMs,
+    close: record.ConnectionCloseReason,
+    error: errorOf(record),
+  }
+}
+
+type DecisionColumns = Pick<
+  SessionRow,
+  | 'origin'
+  | 'outcome'
+  | 'rule'
+  | 'rule_id'
+  | 'reason'
+  | 'ingress'
+  | 'physical'
+  | 'logical'
+  | 'logical_at'
+  | 'user_place'
+  | 'user_at'
+  | 'destination_at'
+>
+
+function decisionColumns(decided: Decided | undefined): DecisionColumns {
+  if (decided === undefined) return UNDECIDED
+  const { flow, decision } = decided
+  const user = flow.userPlace ?? flow.sourcePlace
+  return {
+    origin: flow.destination.ip.text,
+    outcome: decision.outcome,
+    rule: decision.rule?.name ?? '',
+    rule_id: decision.rule?.id ?? '',
+    reason: decision.reason,
+    ingress: decision.ingressColo.code,
+    physical: decision.physicalColo?.code ?? '',
+    logical: decision.logical === null ? '' : placeName(decision.logical.place),
+    logical_at: positionOf(decision.logical?.place),
+    user_place: placeName(user),
+    user_at: positionOf(user),
+    destination_at: positionOf(flow.destinationPlace),
+  }
+}
+
+const UNDECIDED: DecisionColumns = {
+  origin: '',
+  outcome: '',
+  rule: '',
+  rule_id: '',
+  reason: '',
+  ingress: '',
+  physical: '',
+  logical: '',
+  logical_at: null,
+  user_place: '',
+  user_at: null,
+  destination_at: null,
+}
+
+function placeName(place: { readonly city?: string; readonly country?: string } | undefined): string {
+  return [place?.city, place?.country].filter((part) => part !== undefined && part !== '').join(', ')
+}
+
+function positionOf(place: { readonly latitude: number; readonly longitude: number } | undefined): Position | null {
+  return place === undefined ? null : [place.longitude, place.latitude]
+}
+
+function networkName(decided: Decided | undefined): string {
+  const id = decided?.flow.virtualNetworkId
+  return decided?.snapshot.account.virtualNetworks.find((network) => network.id === id)?.name ?? ''
+}
+
+/** `203.0.113.10:4711` and `[2001:db8::1]:4711` without the port. */
+function addressIn(endpoint: string): string {
+  return endpoint.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
+}
+
+function errorOf({ Lab }: SessionRecord): SessionRow['error'] {
+  return Lab.error === undefined ? null : { code: Lab.error.code, message: Lab.error.message }
+}

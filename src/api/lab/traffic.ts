@@ -1,0 +1,137 @@
+// Traffic as a stream for eyes: what opened and finished since the last beat, a few times a second, at most as much as a
+// page can show. A lab under load costs its watchers no more than a quiet one; what is left out is counted.
+
+import type { OpenSession } from '../../proxy/live-sessions.ts'
+import type { RememberedSession } from '../../proxy/session-memory.ts'
+import { type Answer, ok } from '../answer.ts'
+import type { InsightPort } from '../insight.ts'
+import type { Call, Route } from '../route.ts'
+import { rowOfFinished, rowOfOpen, type SessionRow } from './session-row.ts'
+
+const PATH = '/lab/v1/traffic'
+const BEAT_MS = 200
+const BEATS_PER_LOAD = 5
+/** Per beat, openings and finishes each. */
+const MOST_ROWS = 120
+/** Finished sessions a page begins with. */
+const MOST_FINISHED = 5000
+
+export const TRAFFIC_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: 'event stream (SSE): `beat` with the sessions that opened and finished, thinned out under load',
+    access: 'token',
+    handle: stream,
+  },
+  {
+    method: 'GET',
+    path: `${PATH}/now`,
+    summary: 'sessions open now and those that finished last, one short row each',
+    access: 'token',
+    handle: now,
+  },
+]
+
+function now({ ports }: Call): Answer {
+  const time = ports.plane.now()
+  const open = ports.insight.open().map((session) => rowOfOpen(session, time))
+  const finished = ports.insight.finished().slice(-MOST_FINISHED).map(rowOfFinished)
+  return ok({ time, open, finished, load: loadOf(ports.insight.open()) })
+}
+
+/** What one watcher has been told, and what waits for the next beat. */
+interface Watcher {
+  opened: OpenSession[]
+  finished: RememberedSession[]
+  skipped: number
+  readonly shown: Set<string>
+  /** beats since the load was told, and whether it has changed since */
+  sinceLoad: number
+  owesLoad: boolean
+}
+
+function stream({ ports }: Call): Answer {
+  return {
+    kind: 'stream',
+    start: (send) => {
+      const watcher: Watcher = { opened: [], finished: [], skipped: 0, shown: new Set(), sinceLoad: 0, owesLoad: true }
+      for (const { session } of ports.insight.open()) watcher.shown.add(session.id)
+      const stops = [
+        ports.insight.onOpen((session) => noteOpen(watcher, session)),
+        ports.insight.onFinish((session) => noteFinish(watcher, session)),
+        ports.plane.subscribe((_snapshot, { revision, touched }) => void send('change', { revision, touched })),
+      ]
+      send('hello', { revision: ports.plane.current().revision, time: ports.plane.now() })
+      const beat = setInterval(() => {
+        const rows = take(watcher, ports.plane.now())
+        if (rows !== undefined) send('beat', rows)
+        if (rows !== undefined || watcher.owesLoad) tellLoad(watcher, send, ports.insight)
+      }, BEAT_MS)
+      beat.unref()
+      return () => {
+        clearInterval(beat)
+        for (const stop of stops) stop()
+      }
+    },
+  }
+}
+
+function noteOpen(watcher: Watcher, session: OpenSession): void {
+  if (watcher.opened.length >= MOST_ROWS) {
+    watcher.skipped++
+    return
+  }
+  watcher.opened.push(session)
+  watcher.shown.add(session.session.id)
+}
+
+/** The end of a session that was shown is always told; another only while there is room. */
+function noteFinish(watcher: Watcher, session: RememberedSession): void {
+  const wasShown = watcher.shown.delete(session.record.SessionID)
+  if (wasShown || watcher.finished.length < MOST_ROWS) watcher.finished.push(session)
+  else watcher.skipped++
+}
+
+interface Beat {
+  readonly time: number
+  readonly opened: readonly SessionRow[]
+  readonly finished: readonly SessionRow[]
+  readonly skipped: number
+}
+
+/** What waits, and a fresh start; undefined when nothing does. A session that opened and finished in one beat is told once. */
+function take(watcher: Watcher, time: number): Beat | undefined {
+  const { opened, finished, skipped } = watcher
+  if (opened.length === 0 && finished.length === 0 && skipped === 0) return undefined
+  const over = new Set(finished.map(({ record }) => record.SessionID))
+  watcher.opened = []
+  watcher.finished = []
+  watcher.skipped = 0
+  return {
+    time,
+    opened: opened.filter(({ session }) => !over.has(session.id)).map((session) => rowOfOpen(session, time)),
+    finished: finished.map(rowOfFinished),
+    skipped,
+  }
+}
+
+/** Counting costs a walk over every open session: once a second is enough. */
+function tellLoad(watcher: Watcher, send: (event: string, data: unknown) => boolean, insight: InsightPort): void {
+  watcher.owesLoad = true
+  watcher.sinceLoad++
+  if (watcher.sinceLoad < BEATS_PER_LOAD) return
+  watcher.sinceLoad = 0
+  watcher.owesLoad = false
+  send('load', loadOf(insight.open()))
+}
+
+/** Open sessions, each of which holds one port of its egress address. */
+function loadOf(open: readonly OpenSession[]): { readonly open: number; readonly by_colo: Record<string, number> } {
+  const byColo: Record<string, number> = {}
+  for (const { decided } of open) {
+    const colo = decided?.decision.egress?.dedicated?.colo ?? decided?.decision.physicalColo?.code
+    if (colo !== undefined) byColo[colo] = (byColo[colo] ?? 0) + 1
+  }
+  return { open: open.length, by_colo: byColo }
+}
