@@ -1,9 +1,10 @@
 // What `start` says once everything listens: the addresses, and curl lines with the egress IP each will show, computed by the
 // same decision the proxy will make.
 
-import type { ConfiguredUser } from '../config/lab-config.ts'
+import type { ConfiguredUser, OriginSpec } from '../config/lab-config.ts'
+import { containsIp } from '../net/cidr.ts'
 import { formatTarget, type Target } from '../net/endpoint.ts'
-import { ip } from '../net/ip.ts'
+import { type Ip, ip } from '../net/ip.ts'
 import { decide } from '../policy/decide.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 import type { Paint } from './paint.ts'
@@ -40,36 +41,45 @@ function about({ name, fixedUser, authentication, endpoint }: Listener): string 
   return authentication === 'anonymous' ? `, without identity (${name})` : ''
 }
 
-/** One line per user, and one per user for the first service with an allowlist. */
+/** Echo lines for the first users; for the first service with an allowlist, one user it lets in and one it refuses. */
 async function tries(lab: RunningLab, paint: Paint): Promise<string[]> {
   const door = lab.listeners.find(
     (listener) => listener.authentication !== 'anonymous' && listener.fixedUser === undefined,
   )
-  const echo = lab.config.origins.find(({ kind, name }) => kind === 'echo' && hasIpv4(lab, name))
-  if (door === undefined || echo === undefined) return []
+  if (door === undefined) return []
   const users = lab.config.users.slice(0, SHOWN_USERS)
-  const rows = await Promise.all(users.map((user) => tryLine(lab, door, user, echo.name)))
+  const echo = lab.config.origins.find(({ kind, name }) => kind === 'echo' && hasOnlyIpv4(lab, name))
+  const saas = lab.config.origins.find(({ kind, name }) => kind === 'saas' && hasOnlyIpv4(lab, name))
+  const attempt = (origin: OriginSpec) => Promise.all(users.map((user) => tryLine(lab, door, user, origin)))
+  const echoed = echo === undefined ? [] : await attempt(echo)
+  const asked = saas === undefined ? [] : await attempt(saas)
+  const decisive = (['200', '403'] as const).flatMap(
+    (status) => asked.find(({ expected }) => expected.startsWith(status)) ?? [],
+  )
+  const rows = [...echoed, ...decisive]
+  if (rows.length === 0) return []
   const width = Math.max(...rows.map(({ line }) => line.length))
   const shown = rows.map(({ line, expected }) => `  ${line.padEnd(width)}  ${paint.dim('#')} ${paint.good(expected)}`)
-  return ['', 'Try, and expect as the answer:', ...shown, paint.dim('  npx egresslab explain --user … says why.')]
+  return ['', 'Try, and expect:', ...shown, paint.dim('  npx egresslab explain --user EMAIL URL says why.')]
 }
 
-function hasIpv4({ config }: RunningLab, name: string): boolean {
+function hasOnlyIpv4({ config }: RunningLab, name: string): boolean {
   const addresses = config.destinations.find((destination) => destination.name === name)?.addresses
   return addresses?.every((address) => address.public.family === 4) === true
 }
 
-async function tryLine(lab: RunningLab, door: Listener, user: ConfiguredUser, host: string) {
+async function tryLine(lab: RunningLab, door: Listener, user: ConfiguredUser, { name, kind, allow }: OriginSpec) {
   const { email } = user.identity
   const secret = user.password?.kind === 'plain' ? `:${user.password.text.reveal()}` : ''
-  const line = `curl -x http://${addressOf(door)} -U '${email}${secret}' http://${host}/`
-  return {
-    line,
-    expected: await expectedFor(lab, { ...door, fixedUser: email }, { kind: 'name', name: host, port: 80 }),
-  }
+  const line = `curl -x http://${addressOf(door)} -U '${email}${secret}' http://${name}/`
+  const egress = await egressFor(lab, { ...door, fixedUser: email }, { kind: 'name', name, port: 80 })
+  if (egress === undefined) return { line, expected: '503, unroutable' }
+  if (kind === 'echo') return { line, expected: egress.text }
+  const isAllowed = allow.some((network) => containsIp(network, egress))
+  return { line, expected: `${isAllowed ? '200' : '403'}, it sees ${egress.text}` }
 }
 
-async function expectedFor(lab: RunningLab, listener: Listener, target: Target): Promise<string> {
+async function egressFor(lab: RunningLab, listener: Listener, target: Target): Promise<Ip | undefined> {
   const arrival: Arrival = {
     protocol: 'http-forward',
     transport: 'tcp',
@@ -79,7 +89,5 @@ async function expectedFor(lab: RunningLab, listener: Listener, target: Target):
     acceptedAt: 0,
   }
   const [first] = await lab.desk.flowsOf(arrival)
-  if (first === undefined) return 'no address'
-  const { egress, outcome } = decide(lab.snapshot(), first.flow)
-  return egress === null ? outcome : egress.address.text
+  return first === undefined ? undefined : decide(lab.snapshot(), first.flow).egress?.address
 }

@@ -78,7 +78,6 @@ export const CONNECTION_ERRORS = {
   'relay.client_reset': rendering(400, 0x01, null, 'CLIENT_ERROR'),
   'relay.origin_reset': rendering(502, 0x01, 'connection_terminated', 'ORIGIN_ERROR'),
   'relay.killed': rendering(503, 0x01, 'connection_terminated', 'UNKNOWN'),
-  'internal.shutting_down': rendering(503, 0x01, 'proxy_internal_error', 'UNKNOWN'),
   'internal.invariant': rendering(500, 0x01, 'proxy_internal_error', 'UNKNOWN'),
 } as const satisfies Record<string, Rendering>
 
