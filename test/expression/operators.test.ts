@@ -177,6 +177,10 @@ describe('logic', () => {
   ])('%s is %s', (source, expected) => {
     expect(verdict(source, facts, engine)).toBe(expected)
   })
+  test('operators of every level may follow each other at any length', () => {
+    const source = Array.from({ length: 5000 }, () => 'b and c xor b or c').join(' xor ')
+    expect(verdict(source, facts, engine)).toBe(true)
+  })
   test('a chain of any length is flat and costs no nesting', () => {
     expect(verdict(Array.from({ length: 20_000 }, () => 'b').join(' and '), facts, engine)).toBe(true)
   })

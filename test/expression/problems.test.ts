@@ -33,6 +33,10 @@ describe('independent problems are reported together, without false followers', 
     expect(problemsOf(source).map((problem) => located(source, problem))).toEqual(expected)
   })
 
+  test('a hundred problems are enough', () => {
+    expect(problemsOf(Array.from({ length: 300 }, () => 'x').join(' or ')).length).toBe(100)
+  })
+
   test('operators inside quotes and brackets are no place to go on', () => {
     expect(problemsOf('x == "a and b" and b').length).toBe(1)
     expect(problemsOf('x == r#"a" and "b"# and b').length).toBe(1)
