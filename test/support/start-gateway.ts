@@ -1,21 +1,26 @@
-// The real pipeline with the real doors and the real dialer over a small configuration in code, and the records it wrote.
-// Names and people are tables here, so that a test sees its whole world.
+// The real pipeline with the real adapters over a small configuration in code, and the records it wrote: doors, identity,
+// names, guard, policy, dialer. No file, no clock of the lab, no geo database.
 
+import { scryptSync } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import { onTestFinished } from 'vitest'
-import { GatewayError } from '../../src/errors/gateway-error.ts'
+import type { ConfiguredUser } from '../../src/config/lab-config.ts'
+import { parseHostsFile } from '../../src/dns/hosts-file.ts'
+import { createResolver } from '../../src/dns/resolver.ts'
+import { createIdentifier } from '../../src/identity/identify.ts'
+import { formatPasswordHash } from '../../src/identity/password.ts'
 import { type Gateway, type GatewaySettings, openGateway } from '../../src/inbound/gateway.ts'
-import type { Endpoint, Target } from '../../src/net/endpoint.ts'
+import type { Endpoint } from '../../src/net/endpoint.ts'
 import { ip } from '../../src/net/ip.ts'
 import { PortLeases } from '../../src/outbound/port-leases.ts'
 import { SourceRegistry } from '../../src/outbound/source-registry.ts'
 import { createTcpDialer } from '../../src/outbound/tcp-dialer.ts'
 import type { Identity } from '../../src/policy/flow.ts'
 import type { Snapshot } from '../../src/policy/snapshot.ts'
-import type { Knock, Listener } from '../../src/proxy/arrival.ts'
+import type { Listener } from '../../src/proxy/arrival.ts'
 import { type ConnectionPipeline, createConnectionPipeline } from '../../src/proxy/connection.ts'
 import { DeadlineClock } from '../../src/proxy/deadline.ts'
-import type { Candidate, Persona, Ports } from '../../src/proxy/ports.ts'
+import type { Candidate, Ports } from '../../src/proxy/ports.ts'
 import type { SessionRecord } from '../../src/proxy/record.ts'
 import { account, identity, PLACES, rule, snapshot, VNETS, via } from '../policy/build.ts'
 
@@ -25,12 +30,15 @@ export const ALICE = 'alice@example.com'
 /** appears nowhere but in credentials, so that finding it anywhere else is a leak (HH-03) */
 export const PASSWORD = 'pAssw0rd-tHat-must-not-leak'
 
-/** The lab's people: bob and alice without a choice of network, carol through vnet-AMER. */
-const PEOPLE: Readonly<Record<string, { identity: Identity; vnet: string; place: keyof typeof PLACES }>> = {
-  [BOB]: { identity: identity(BOB), vnet: VNETS.default, place: 'netherlands' },
-  [ALICE]: { identity: identity(ALICE, ['Finance']), vnet: VNETS.emea, place: 'england' },
-  'carol@example.com': { identity: identity('carol@example.com'), vnet: VNETS.amer, place: 'lasVegas' },
-}
+/** bob and alice are in Europe, alice's network leaves from London; carol is in Las Vegas and leaves from Los Angeles. */
+const USERS: readonly ConfiguredUser[] = [
+  person(identity(BOB), 'netherlands'),
+  person(identity(ALICE, ['Finance']), 'england', VNETS.emea),
+  person(identity('carol@example.com'), 'lasVegas', VNETS.amer),
+]
+
+/** Every one of them is the same place. */
+const NAMES = ['origin.test', 'o.test', 'echo.test', 'real.test']
 
 /** Where each of them leaves from towards anything that is not Cloudflare's: what an origin must see (stand-ins). */
 export const EGRESS: Readonly<Record<string, { readonly public: string; readonly bound: string }>> = {
@@ -50,7 +58,7 @@ export interface GatewayOptions {
   readonly snapshot?: Snapshot
   readonly connectTimeoutMs?: number
   readonly idleTimeoutMs?: number
-  /** name → addresses, instead of every `*.test` name being 198.51.100.1 at 127.0.0.1 */
+  /** instead of the table of names below */
   readonly resolve?: Ports['resolve']
   readonly dial?: Ports['dial']
   readonly identify?: Ports['identify']
@@ -75,6 +83,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   const clock = new DeadlineClock(10)
   const leases = new PortLeases({ limit: () => 40_000, range: { first: 20_000, last: 60_000 } })
   const sources = new SourceRegistry()
+  const identifier = createIdentifier({ people: { users: USERS, devices: [], sources: [] }, placeOf: () => undefined })
+  const ownListeners: Endpoint[] = []
   const records: SessionRecord[] = []
   const news = new EventEmitter()
   let current = options.snapshot ?? snapshot(account(), RULES)
@@ -82,8 +92,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   const pipeline = createConnectionPipeline(
     {
       snapshots: { current: () => current },
-      identify: options.identify ?? identify,
-      resolve: options.resolve ?? resolve,
+      identify: options.identify ?? identifier.identify,
+      resolve: options.resolve ?? tableResolver(ownListeners),
       placeOf: () => undefined,
       categoriesOf: () => ({ contentCategories: [], applications: [] }),
       dial: options.dial ?? createTcpDialer({ leases, sources, clock, staggerMs: 50 }),
@@ -115,6 +125,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     now,
     ...options.settings,
   })
+  ownListeners.push(...gateway.doors.map(({ address }) => address))
   onTestFinished(() => gateway.kill())
   return {
     port: gateway.doors[0]?.address.port ?? 0,
@@ -134,34 +145,35 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   }
 }
 
-/** The table above: name and password, or the listener's fixed user, or nobody where the listener is open. */
-export function identify({ credentials, listener, peer }: Knock): Persona {
-  const email = credentials?.username ?? listener.fixedUser
-  if (email === undefined) {
-    if (listener.authentication !== 'required') return { virtualNetworkId: VNETS.default, source: peer }
-    throw new GatewayError('identity.required', 'credentials are needed')
-  }
-  const person = PEOPLE[email]
-  if (person === undefined || (credentials !== undefined && credentials.password !== PASSWORD)) {
-    throw new GatewayError('identity.rejected', 'the user name or the password is wrong')
-  }
+function person(who: Identity, place: keyof typeof PLACES, virtualNetwork?: string): ConfiguredUser {
+  const cost = { N: 2, r: 1, p: 1 }
+  const salt = Buffer.from('salt')
+  const hash = formatPasswordHash({ cost, salt, hash: scryptSync(PASSWORD, salt, 32, cost) })
   return {
-    identity: person.identity,
-    virtualNetworkId: person.vnet,
-    source: peer,
-    userPlace: PLACES[person.place],
+    identity: who,
+    password: { kind: 'hash', hash },
+    place: PLACES[place],
+    ...(virtualNetwork === undefined ? {} : { virtualNetwork }),
   }
 }
 
-/** Literals are themselves; every name in `.test` is 198.51.100.1 at 127.0.0.1 on the port asked for; nothing else exists. */
-export function resolve(target: Target): readonly Candidate[] {
-  if (target.kind === 'ip') return [candidate({ ip: target.ip, port: target.port })]
-  if (!target.name.endsWith('.test')) {
-    throw new GatewayError('name.not_found', `\`${target.name}\` does not exist`)
-  }
-  return [candidate({ ip: ip('198.51.100.1'), port: target.port }, '127.0.0.1')]
+/** Names of the table are 198.51.100.1 at 127.0.0.1 on the port asked for, literals are themselves, nothing else exists. */
+function tableResolver(ownListeners: readonly Endpoint[]): Ports['resolve'] {
+  return createResolver({
+    destinations: NAMES.map((name) => ({
+      name,
+      addresses: [{ public: ip('198.51.100.1'), standIn: ip('127.0.0.1'), ports: new Map() }],
+      proxiedByCloudflare: false,
+    })),
+    hosts: parseHostsFile(''),
+    dns: { query: () => ({ kind: 'missing' }), counts: () => ({ cached: 0, underWay: 0 }) },
+    guard: { settings: { profile: 'lab', allow: [], deny: [] }, ownListeners, isLocal: () => false },
+    placeOf: () => undefined,
+    isProxiedByCloudflare: () => false,
+  })
 }
 
+/** A candidate of one's own; dialled at the stand-in on the same port. */
 export function candidate(destination: Endpoint, standIn?: string): Candidate {
   const dial = standIn === undefined ? destination : { ip: ip(standIn), port: destination.port }
   return { destination, dial, proxiedByCloudflare: false }
