@@ -295,7 +295,7 @@ describe('names from DNS', () => {
       return type === 'A' ? [a(name, '93.184.216.1')] : []
     })
     expect(await failure('slow.example.org:443', { signal: AbortSignal.abort() })).toBe('relay.client_reset')
-    const reason = new GatewayError('internal.shutting_down', 'the lab is stopping')
+    const reason = new GatewayError('relay.killed', 'the lab is stopping')
     await expect(candidates('slow.example.org:443', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
     expect(await failure('www.example.org:443', { signal: AbortSignal.abort() })).toBe('relay.client_reset')
     expect(await addresses('www.example.org:443')).toEqual(['93.184.216.1'])

@@ -225,7 +225,7 @@ describe('a dial that fails names the reason', () => {
   })
 
   it('the reason of an abort that has one, also when it came first', async () => {
-    const reason = new GatewayError('internal.shutting_down', 'the lab is stopping')
+    const reason = new GatewayError('relay.killed', 'the lab is stopping')
     const dialling = dialer().dial([attempt({ dial: endpoint('127.0.0.1', 9) })], 5_000, AbortSignal.abort(reason))
     await expect(dialling).rejects.toBe(reason)
   })
