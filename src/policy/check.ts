@@ -1,0 +1,227 @@
+// Cloudflare's best practices held against an account and its rules ([P1] to [P8]): what is amiss, why it matters, what to change.
+// Advice only: nothing here keeps a rule from working.
+
+import type { Issue } from '../errors/issue.ts'
+import type { Account, DedicatedEgressIp } from './account.ts'
+import { findDedicatedByIpv4, SHARED_FALLBACK } from './egress-address.ts'
+import { distanceKm, type Place } from './place.ts'
+import type { Rule } from './rule.ts'
+import type { Ruleset } from './ruleset.ts'
+import { similarRules } from './similar-rules.ts'
+import { proveReach } from './unreachable.ts'
+
+/** `code` is `practice.P1` … `practice.P8`; `hint` says what to change. */
+export interface PracticeIssue extends Issue {
+  readonly why: string
+  readonly rule?: Rule
+}
+
+export interface PracticeInput {
+  readonly account: Account
+  readonly ruleset: Ruleset
+  /** people and where they are ([P4]) */
+  readonly users: readonly { readonly email: string; readonly place?: Place }[]
+  /** ids of rules that decided something in a recording ([P6]); absent: there is no recording */
+  readonly matchedRules?: ReadonlySet<string>
+  /** kilometres from which on a dedicated IP is far ([P4]); 3,000 unless said otherwise */
+  readonly farKm?: number
+}
+
+/** Everything the practices have to say, in their order. */
+export function checkPractices(input: PracticeInput): readonly PracticeIssue[] {
+  return [
+    ...checkSpread(input),
+    ...checkFallbacks(input),
+    ...checkPinned(input),
+    ...checkDistances(input),
+    ...checkReach(input),
+    ...checkHostSelectors(input),
+    ...checkNarrowRules(input),
+  ]
+}
+
+function checkSpread({ account: { dedicatedIps } }: PracticeInput): PracticeIssue[] {
+  const cities = new Set(dedicatedIps.map(({ geolocation }) => `${geolocation.city}, ${geolocation.country}`))
+  if (dedicatedIps.length >= 2 && cities.size >= 2) return []
+  const [city = ''] = cities
+  const owned = dedicatedIps.length === 1 ? 'one dedicated IP' : 'no dedicated IPs'
+  return [
+    {
+      severity: 'warning',
+      code: 'practice.P1',
+      message:
+        dedicatedIps.length < 2
+          ? `the account has ${owned}`
+          : `all ${dedicatedIps.length} dedicated IPs are in ${city}`,
+      why: 'an outage of one data center or city takes every dedicated IP away at once',
+      hint: 'provision dedicated IPs in at least two cities',
+    },
+  ]
+}
+
+function checkFallbacks({ account, ruleset }: PracticeInput): PracticeIssue[] {
+  return dedicatedRules(ruleset).flatMap(({ rule, ipv4, fallback }): PracticeIssue[] => {
+    if (fallback === SHARED_FALLBACK) return []
+    const colo = findDedicatedByIpv4(account, ipv4)?.colo
+    const hint = `set its fallback to a dedicated IPv4 address in another city, or to \`${SHARED_FALLBACK}\` for shared egress`
+    if (fallback === '') {
+      const message = `rule \`${rule.name}\` has no fallback`
+      return [
+        about(rule, 'warning', 'P2', message, `while ${colo ?? 'its colo'} is down its connections are refused`, hint),
+      ]
+    }
+    if (colo === undefined || findDedicatedByIpv4(account, fallback)?.colo !== colo) return []
+    const message = `the fallback \`${fallback}\` of rule \`${rule.name}\` is in ${colo}, like its primary \`${ipv4}\``
+    return [
+      about(rule, 'warning', 'P2', message, `an outage of ${colo} takes both, and its connections are refused`, hint),
+    ]
+  })
+}
+
+/** Rules that send to a city with a single IP: one piece of advice per city. */
+function checkPinned({ account, ruleset }: PracticeInput): PracticeIssue[] {
+  const byCity = Map.groupBy(dedicatedRules(ruleset), ({ ipv4 }) => findDedicatedByIpv4(account, ipv4))
+  return [...byCity].flatMap(([dedicated, rules]): PracticeIssue[] => {
+    const [first] = rules
+    if (dedicated === undefined || first === undefined) return []
+    const { city = dedicated.colo } = dedicated.geolocation
+    if (account.dedicatedIps.some((other) => other !== dedicated && isSameCity(other, dedicated))) return []
+    const message = `${names(rules)} ${rules.length === 1 ? 'sends' : 'send'} to ${city}, where the account has one dedicated IP`
+    const why = `while ${dedicated.colo} is down nothing of theirs can leave from ${city}: sites that expect that location see another or nothing`
+    return [about(first.rule, 'advice', 'P3', message, why, `provision a second dedicated IP in or near ${city}`)]
+  })
+}
+
+function isSameCity(a: DedicatedEgressIp, b: DedicatedEgressIp): boolean {
+  return a.geolocation.city === b.geolocation.city && a.geolocation.country === b.geolocation.country
+}
+
+function checkDistances({ account, users, farKm = 3000 }: PracticeInput): PracticeIssue[] {
+  const sites = account.dedicatedIps.flatMap(({ colo }) => account.colos.get(colo) ?? [])
+  return users.flatMap(({ email, place }): PracticeIssue[] => {
+    if (place === undefined || sites.length === 0) return []
+    const [nearest] = sites.map((site) => ({ site, km: distanceKm(site, place) })).sort((a, b) => a.km - b.km)
+    if (nearest === undefined || nearest.km <= farKm) return []
+    const where = place.city === undefined ? '' : ` in ${place.city}`
+    const distance = `${Math.round(nearest.km).toLocaleString('en-US')} km`
+    return [
+      {
+        severity: 'advice',
+        code: 'practice.P4',
+        message: `\`${email}\`${where} is ${distance} from the nearest dedicated IP, at ${nearest.site.code}`,
+        why: 'every connection through a dedicated IP takes that way and back',
+        hint: `provision a dedicated IP nearer${where === '' ? '' : ` to ${place.city}`}, or let their rules use shared egress`,
+      },
+    ]
+  })
+}
+
+function checkReach({ account, ruleset, matchedRules }: PracticeInput): PracticeIssue[] {
+  const { unreachable, catchAlls } = proveReach(ruleset, account.settings.expressions)
+  const dead = new Set(unreachable.map(({ rule }) => rule))
+  const proven = unreachable.map(({ rule, coveredBy }) => {
+    const why = 'it decides nothing, although somebody wrote it to'
+    if (coveredBy === undefined) {
+      const message = `rule \`${rule.name}\` can never match: its conditions exclude each other`
+      return about(rule, 'warning', 'P6', message, why, 'correct its conditions, or delete it')
+    }
+    const cover = `rule \`${coveredBy.name}\` (precedence ${coveredBy.precedence})`
+    const message = `rule \`${rule.name}\` is never reached: ${cover} matches whenever it would`
+    return about(
+      rule,
+      'warning',
+      'P6',
+      message,
+      why,
+      `move it before \`${coveredBy.name}\`, narrow that one, or delete it`,
+    )
+  })
+  const idle = ruleset.active.filter(
+    ({ rule }) => matchedRules !== undefined && !matchedRules.has(rule.id) && !dead.has(rule),
+  )
+  const never = idle.map(({ rule }) => {
+    const message = `rule \`${rule.name}\` decided no connection of the recording`
+    return about(
+      rule,
+      'advice',
+      'P6',
+      message,
+      'it may be out of date, or its conditions wrong',
+      'explain a connection it was meant for',
+    )
+  })
+  return [...checkCatchAll(ruleset, catchAlls), ...proven, ...never]
+}
+
+function checkCatchAll(ruleset: Ruleset, catchAlls: readonly Rule[]): PracticeIssue[] {
+  if (catchAlls.length > 0 || ruleset.active.length === 0) return []
+  return [
+    {
+      severity: 'advice',
+      code: 'practice.P5',
+      message: 'no rule matches every connection',
+      why: 'what no rule matches is balanced over the dedicated IPs, which is seldom what somebody decided',
+      hint: 'end with a rule `net.protocol in {"tcp" "udp"}` and the egress you want for the rest',
+    },
+  ]
+}
+
+function checkHostSelectors({ ruleset }: PracticeInput): PracticeIssue[] {
+  return ruleset.skipped
+    .filter(({ why }) => why === 'host-selectors-off')
+    .map(({ rule, reason }) => {
+      const message = `rule \`${rule.name}\` never matches: it ${reason}`
+      return about(
+        rule,
+        'warning',
+        'P7',
+        message,
+        'names are not known to egress rules while it is off',
+        'switch host selectors on',
+      )
+    })
+}
+
+function checkNarrowRules({ account, ruleset }: PracticeInput): PracticeIssue[] {
+  return similarRules(ruleset, account.settings.expressions).flatMap(({ rules, access }): PracticeIssue[] => {
+    const [first] = rules
+    if (first === undefined) return []
+    const listed = rules.slice(0, 3).map(({ name }) => `\`${name}\``)
+    const message = `${rules.length} rules differ only in what they compare \`${access}\` with: ${listed.join(', ')}${rules.length > 3 ? ' …' : ''}`
+    const why = 'each new value takes another rule, and a mistake in one is easily overlooked'
+    return [
+      about(first, 'advice', 'P8', message, why, `make a list of the values and one rule with \`${access} in $list\``),
+    ]
+  })
+}
+
+interface DedicatedRule {
+  readonly rule: Rule
+  readonly ipv4: string
+  readonly fallback: string
+}
+
+function dedicatedRules(ruleset: Ruleset): DedicatedRule[] {
+  return ruleset.active.flatMap(({ rule }) => {
+    return rule.egress === null ? [] : [{ rule, ipv4: rule.egress.ipv4, fallback: rule.egress.ipv4Fallback ?? '' }]
+  })
+}
+
+function names(rules: readonly DedicatedRule[]): string {
+  const shown = rules.slice(0, 3).map(({ rule }) => `\`${rule.name}\``)
+  const more = rules.length > shown.length ? ` and ${rules.length - shown.length} more` : ''
+  return `${rules.length === 1 ? 'rule' : 'rules'} ${shown.join(', ')}${more}`
+}
+
+type Practice = 'P2' | 'P3' | 'P6' | 'P7' | 'P8'
+
+function about(
+  rule: Rule,
+  severity: Issue['severity'],
+  practice: Practice,
+  message: string,
+  why: string,
+  hint: string,
+): PracticeIssue {
+  return { severity, code: `practice.${practice}`, message, why, hint, path: ['rules', rule.name], rule }
+}
