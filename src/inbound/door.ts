@@ -15,8 +15,14 @@ import { type Handshake, type HandshakeLimits, Visitor } from './visitor.ts'
 /** Begins a protocol with a visitor whose first bytes are waiting: usually {@link Visitor.converse} with a handshake. */
 export type Greeter = (visitor: Visitor) => void
 
+export interface Greeters extends Readonly<Record<Spoken, Greeter>> {
+  /** Refuses a client that left or fell silent before its first bytes said what it speaks: by then they could only have
+   *  become a CONNECT request. */
+  readonly unclear: (visitor: Visitor, error: GatewayError) => void
+}
+
 export interface DoorSettings {
-  readonly greeters: Readonly<Record<Spoken, Greeter>>
+  readonly greeters: Greeters
   readonly limits: HandshakeLimits
   /** clients connected through this door at one time; more are turned away at once (RS-03) */
   readonly maxClients: number
@@ -67,15 +73,15 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
 }
 
 /** Listens to a client's first bytes and hands it to the protocol they open. */
-export function greet(visitor: Visitor, greeters: Readonly<Record<Spoken, Greeter>>): void {
+export function greet(visitor: Visitor, greeters: Greeters): void {
   visitor.converse(new Sniffing(visitor, greeters))
 }
 
 class Sniffing implements Handshake {
   readonly #visitor: Visitor
-  readonly #greeters: Readonly<Record<Spoken, Greeter>>
+  readonly #greeters: Greeters
 
-  constructor(visitor: Visitor, greeters: Readonly<Record<Spoken, Greeter>>) {
+  constructor(visitor: Visitor, greeters: Greeters) {
     this.#visitor = visitor
     this.#greeters = greeters
   }
@@ -86,9 +92,8 @@ class Sniffing implements Handshake {
     return 0
   }
 
-  /** Too little came to know in which protocol to answer. */
-  refuse(): void {
-    this.#visitor.socket.destroy()
+  refuse(error: GatewayError): void {
+    this.#greeters.unclear(this.#visitor, error)
   }
 }
 

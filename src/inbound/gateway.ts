@@ -81,6 +81,7 @@ export async function openGateway(
     socks5: (visitor: Visitor) => visitor.converse(new Socks5Handshake(visitor, socks5)),
     connect: (visitor: Visitor) => visitor.converse(new ConnectHandshake(visitor, pipeline, askAgain)),
     http: (visitor: Visitor) => forward.receive(visitor),
+    unclear: refuseInHttp,
     tls: settings.tls ?? ((visitor: Visitor) => refuseTls(visitor, pipeline)),
   }
   const socks5 = { pipeline, ...(settings.udp === undefined ? {} : { udp: settings.udp }) }
@@ -97,10 +98,13 @@ export async function openGateway(
       if (head.length > 0) visitor.socket.unshift(head)
       openConnect(visitor, pipeline, request, { early: head.length > 0, askAgain })
     } catch (thrown) {
-      const error = asGatewayError(thrown)
-      pipeline.refuse(visitor.knock('http-connect'), error)
-      hangUp(visitor.socket, clock, httpErrorText(error, 'close'))
+      refuseInHttp(visitor, asGatewayError(thrown))
     }
+  }
+
+  function refuseInHttp(visitor: Visitor, error: GatewayError): void {
+    pipeline.refuse(visitor.knock('http-connect'), error)
+    hangUp(visitor.socket, clock, httpErrorText(error, 'close'))
   }
 
   const doors: Door[] = []

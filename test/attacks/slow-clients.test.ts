@@ -19,7 +19,7 @@ describe('RS-01 let go after the deadline', () => {
   test.each([
     ['half a CONNECT', 'CONNECT origin.test:443 HTTP/1.1\r\nHost: ', 'HTTP/1.1 408 Request Timeout\r\n'],
     ['half a request head', 'GET http://origin.test/ HTTP/1.1\r\nHost: ', 'HTTP/1.1 408 Request Timeout\r\n'],
-    ['half a method', 'CONN', ''],
+    ['half a method', 'CONN', 'HTTP/1.1 408 Request Timeout\r\n'],
     ['half a SOCKS5 greeting', '\x05\x02\x00', '\x05\xff'],
     ['half a SOCKS5 password', '\x05\x01\x02\x01\x05bob', '\x05\x02\x01\x01'],
     ['half a SOCKS4 request', '\x04\x01\x00\x50', '\x00\x5b\0\0\0\0\0\0'],
@@ -31,6 +31,7 @@ describe('RS-01 let go after the deadline', () => {
 
     expect(client.received.slice(0, answer.length || undefined)).toBe(answer)
     expect(client.ending).toBe('FIN')
+    expect(await gateway.recorded(1)).toMatchObject([{ Lab: { error: { code: 'request.timeout' } } }])
   })
 
   test('a head that trickles in and never ends', async () => {

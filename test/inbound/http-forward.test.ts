@@ -411,3 +411,22 @@ describe('refusals', () => {
     expect(await gateway.recorded(1)).toMatchObject([{ Lab: { error: { code: 'origin.timeout' } } }])
   })
 })
+
+test('AU-03 TU-13 forwarding, a refused CONNECT, forwarding again and a tunnel, all on one connection', async () => {
+  const origin = await tellMeOrigin((req, res) => res.end(`<${req.url}>`))
+  const gateway = await startGateway()
+  const client = await RawClient.connect(gateway.port)
+  const login = basic(BOB, PASSWORD)
+  const tunnel = (fields: string) => `CONNECT o.test:${origin.port} HTTP/1.1\r\nHost: o\r\n${fields}\r\n`
+
+  await client.send(request(origin.port, login, { path: '/1' })).text('</1>')
+  await client.send(tunnel('')).text('code: identity.required\n')
+  await client.send(request(origin.port, login, { path: '/2' })).text('</2>')
+  await client.send(tunnel(login)).text('200 Connection established\r\n\r\n')
+  await client.send('GET /3 HTTP/1.1\r\nHost: o\r\n\r\n').text('</3>')
+  client.socket.destroy()
+
+  expect((await gateway.recorded(4)).map(({ Lab }) => Lab.error?.code ?? Lab.inbound)).toEqual(
+    expect.arrayContaining(['http-forward', 'identity.required', 'http-forward', 'http-connect']),
+  )
+})

@@ -13,8 +13,10 @@ import { hangUp } from '../hang-up.ts'
 import { noCredentialsAgain } from '../no-credentials-again.ts'
 import type { Visitor } from '../visitor.ts'
 import { answerError, cut, drainRest } from './answer.ts'
+import { watchBody } from './body-watch.ts'
 import { type ForwardRequest, type HeadRules, understandForward } from './forward-request.ts'
 import { Forwarding, type Work } from './forwarding.ts'
+import { type Turn, TurnQueue } from './turn-queue.ts'
 import type { LinkSettings } from './upstream-link.ts'
 
 export interface LaneSettings extends HeadRules, LinkSettings {
@@ -27,29 +29,25 @@ export interface LaneSettings extends HeadRules, LinkSettings {
   readonly bodyIdleMs: number
 }
 
-/** Something to be done when everything before it on this connection is answered; calls `done` when the next may begin. */
-export type Turn = (done: () => void) => void
-
 export class ClientLane {
   readonly visitor: Visitor
   readonly #settings: LaneSettings
   readonly #forwarding: Forwarding
-  readonly #waiting: Turn[] = []
-  #busy = false
+  readonly #turns: TurnQueue
   /** the last answer was given, or the client is gone: nothing more is taken or said */
   #over = false
-  #paused = false
   #draining = false
   #current: Current | undefined
   #parseError: GatewayError | undefined
   #deadline: Deadline | undefined
-  #answered = 0
+  #answered = false
   #readWhenAnswered = 0
 
   constructor(visitor: Visitor, settings: LaneSettings) {
     this.visitor = visitor
     this.#settings = settings
     this.#forwarding = new Forwarding(settings)
+    this.#turns = new TurnQueue(visitor.socket, settings.maxPipelined, this.#idle)
     this.#deadline = visitor.origin.clock.after(visitor.origin.limits.timeoutMs, this.#expire)
     visitor.socket.once('close', this.#leave)
   }
@@ -62,14 +60,7 @@ export class ClientLane {
   queue(turn: Turn): void {
     if (this.#over) return
     this.#deadline?.cancel()
-    if (!this.#busy) {
-      this.#run(turn)
-      return
-    }
-    this.#waiting.push(turn)
-    if (this.#waiting.length < this.#settings.maxPipelined) return
-    this.#paused = true
-    this.socket.pause()
+    this.#turns.push(turn)
   }
 
   request(req: IncomingMessage, res: ServerResponse): void {
@@ -108,27 +99,14 @@ export class ClientLane {
     this.#draining = true
     const res = this.#current?.res
     if (res !== undefined && !res.headersSent) res.shouldKeepAlive = false
-    if (!this.#busy) this.socket.destroySoon()
+    if (!this.#turns.isBusy) this.socket.destroySoon()
   }
 
-  #run(turn: Turn): void {
-    this.#busy = true
-    turn(this.#next)
-  }
-
-  readonly #next = (): void => {
-    this.#busy = false
+  readonly #idle = (): void => {
     this.#current = undefined
-    this.#answered++
+    this.#answered = true
     this.#readWhenAnswered = this.socket.bytesRead
-    if (this.#over) return
-    const turn = this.#waiting.shift()
-    if (this.#paused && this.#waiting.length < this.#settings.maxPipelined) {
-      this.#paused = false
-      this.socket.resume()
-    }
-    if (turn !== undefined) this.#run(turn)
-    else if (this.#draining) this.socket.destroySoon()
+    if (this.#draining) this.socket.destroySoon()
     else this.#deadline = this.visitor.origin.clock.after(this.#settings.keepAliveMs, this.#expire)
   }
 
@@ -153,7 +131,7 @@ export class ClientLane {
       const found = this.#settings.pipeline.identify(arrival)
       const identified = found instanceof Promise ? await found : found
       if (this.#over) return
-      if (request.body !== 'none' && !req.complete) this.#watchBody(req)
+      if (request.body !== 'none' && !req.complete) this.#watch({ req, res })
       const work: Work = { req, res, request, arrival, identified }
       await this.#forwarding.run(upgradeHead === undefined ? work : { ...work, upgradeHead }, () => {
         drainRest(req, this.visitor.origin.clock)
@@ -180,10 +158,15 @@ export class ClientLane {
   }
 
   #sayLast(error: GatewayError): void {
-    this.#over = true
-    this.#deadline?.cancel()
-    this.#forwarding.leave()
+    this.#leave()
     hangUp(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close'))
+  }
+
+  #watch(current: Current): void {
+    watchBody(current.req, this.visitor.origin.clock, this.#settings.bodyIdleMs, () => {
+      if (this.#over || this.#current?.req !== current.req) return
+      this.#giveUp(current, new GatewayError('request.timeout', 'the request body stands still'))
+    })
   }
 
   /** The request in progress cannot be completed, by the client's fault. */
@@ -198,29 +181,10 @@ export class ClientLane {
     cut(res)
   }
 
-  /** A body that stands still although we are ready to read it is given up on (RS-01); one that moves may take all day. */
-  #watchBody(req: IncomingMessage): void {
-    const { clock } = this.visitor.origin
-    let seen = this.socket.bytesRead
-    const check = () => {
-      const current = this.#current
-      if (req.complete || current?.req !== req || this.#over) return
-      const now = this.socket.bytesRead
-      if (now === seen && !req.isPaused()) {
-        this.#giveUp(current, new GatewayError('request.timeout', 'the request body stands still'))
-        return
-      }
-      seen = now
-      watch = clock.after(this.#settings.bodyIdleMs, check)
-    }
-    let watch = clock.after(this.#settings.bodyIdleMs, check)
-    req.once('close', () => watch.cancel())
-  }
-
   /** A kept connection that fell silent just goes; half a request is told so. */
   readonly #expire = (): void => {
-    if (this.#busy || this.#over) return
-    if (this.#answered > 0 && this.socket.bytesRead === this.#readWhenAnswered) {
+    if (this.#turns.isBusy || this.#over) return
+    if (this.#answered && this.socket.bytesRead === this.#readWhenAnswered) {
       this.#over = true
       this.socket.destroySoon()
       return
@@ -230,7 +194,7 @@ export class ClientLane {
 
   readonly #leave = (): void => {
     this.#over = true
-    this.#waiting.length = 0
+    this.#turns.close()
     this.#deadline?.cancel()
     this.#forwarding.leave()
   }
