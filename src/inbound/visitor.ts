@@ -146,14 +146,21 @@ export class Visitor {
   }
 
   readonly #expire = (): void => {
-    this.#refuse(new GatewayError('request.timeout', 'the client did not say what it wants in time'))
+    this.#part(new GatewayError('request.timeout', 'the client did not say what it wants in time'))
   }
 
-  /** Gone before the request was complete. Somebody who never said a word (a port check) is let go in silence. */
+  /** Gone before the request was complete. */
   readonly #leave = (): void => {
-    const wasTalking = this.#begun
-    if (!wasTalking) this.#stop()
-    else this.#refuse(new GatewayError('request.malformed', 'the client left in the middle of its request'))
+    this.#part(new GatewayError('request.malformed', 'the client left in the middle of its request'))
+  }
+
+  /** Somebody who never said a word (a port check, a spare connection) is let go in silence and without a record. */
+  #part(error: GatewayError): void {
+    if (this.#begun) {
+      this.#refuse(error)
+      return
+    }
+    this.#stop()
     this.socket.destroy()
   }
 

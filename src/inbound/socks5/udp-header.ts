@@ -1,0 +1,43 @@
+// The header of a datagram between a SOCKS client and the relay (RFC 1928 section 7). Pure; fragments are not put together,
+// which the RFC permits.
+
+import type { Endpoint, Target } from '../../net/endpoint.ts'
+import { hostLength, readTarget } from './messages.ts'
+
+/** reserved, reserved, fragment, address type */
+const FIXED = 4
+
+/** `malformed`: to be dropped, as is `fragment`; else how long the header is. */
+export type UdpHeader =
+  | { readonly kind: 'whole'; readonly length: number; /** the destination as spelled */ readonly key: string }
+  | { readonly kind: 'malformed' | 'fragment' }
+
+const MALFORMED: UdpHeader = { kind: 'malformed' }
+const FRAGMENT: UdpHeader = { kind: 'fragment' }
+
+/** Looks at the header of a datagram; its destination is read by {@link readUdpTarget}, once per destination. */
+export function readUdpHeader(datagram: Buffer): UdpHeader {
+  const [reserved, reservedToo, fragment, kind, first] = datagram
+  if (reserved !== 0 || reservedToo !== 0 || fragment === undefined) return MALFORMED
+  if (fragment !== 0) return FRAGMENT
+  const host = hostLength(kind, first)
+  if (host === undefined) return MALFORMED
+  const length = FIXED + host + 2
+  if (datagram.length < length) return MALFORMED
+  return { kind: 'whole', length, key: datagram.latin1Slice(FIXED - 1, length) }
+}
+
+/** Where a datagram with a whole header is to go; `undefined` where that is no place: port 0, an empty or impossible name. */
+export function readUdpTarget(datagram: Buffer, length: number): Target | undefined {
+  return readTarget(datagram.subarray(FIXED - 1, length))
+}
+
+/** The header of a datagram for the client: where it came from. */
+export function formatUdpHeader({ ip, port }: Endpoint): Buffer {
+  const { words } = ip
+  const header = Buffer.alloc(FIXED + words.length * 4 + 2)
+  header[3] = ip.family === 4 ? 0x01 : 0x04
+  for (const [at, word] of words.entries()) header.writeUInt32BE(word, FIXED + at * 4)
+  header.writeUInt16BE(port, header.length - 2)
+  return header
+}
