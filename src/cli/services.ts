@@ -4,8 +4,10 @@ import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
 import type { Issue } from '../errors/issue.ts'
 import type { Flow } from '../policy/flow.ts'
+import type { CaseResult, TestRun } from '../policy/policy-test.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 import type { Candidate } from '../proxy/ports.ts'
+import type { Explained } from './explained.ts'
 
 export interface Services {
   readonly version: string
@@ -23,6 +25,7 @@ export interface Services {
   readonly askThroughProxy: (request: ProxyRequest) => Promise<ProxyAnswer>
   /** Load-tests rule evaluation on synthetic rules, or on a configuration's. Throws an InputError. */
   readonly benchDecide: (options: DecideBenchRequest) => Promise<DecideBenchSummary>
+  readonly policyTester: () => Promise<PolicyTester>
 }
 
 export interface ReadConfig {
@@ -118,4 +121,32 @@ export interface DecideBenchSummary {
   readonly compileMs: number
   readonly rulesetBytes: number
   readonly rssBytes: number
+}
+
+export interface PolicyTester {
+  /** Runs the cases of every test file at these paths. Throws an InputError with every problem of every file. */
+  readonly run: (paths: readonly string[], options: PolicyTestOptions) => Promise<PolicyTestRun>
+  /** Writes a JUnit report. Throws an InputError where that does not work. */
+  readonly writeJunit: (file: string, run: PolicyTestRun, detailOf: (failed: PolicyTestCase) => string) => void
+  readonly watch: () => PolicyTestWatch
+}
+
+export interface PolicyTestOptions {
+  /** in place of the configuration that each test file names */
+  readonly config?: string
+  /** only cases whose name has this in it */
+  readonly filter?: string
+}
+
+/** `asked`: an explanation per address of the destination; none for a connection that failed before a decision. */
+export type PolicyTestRun = TestRun<readonly Explained[]>
+export type PolicyTestCase = CaseResult<readonly Explained[]>
+
+export interface PolicyTestWatch {
+  readonly add: (paths: readonly string[]) => void
+  /** resolves once something has changed since the last time */
+  readonly change: () => Promise<void>
+  /** resolves when the user wants no more */
+  readonly stopped: Promise<130 | 143>
+  readonly close: () => void
 }

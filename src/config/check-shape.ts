@@ -1,8 +1,9 @@
-// Checks a configuration's shape against config/lab.schema.json, fills in the schema's defaults, and says what is wrong
-// in words of its own. What names refer to is not looked at here.
+// Checks the shape of a configuration or of policy tests against its schema in config/, fills in the schema's defaults, and
+// says what is wrong in words of its own. What names refer to is not looked at here.
 
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js'
-import schema from '../../config/lab.schema.json' with { type: 'json' }
+import labSchema from '../../config/lab.schema.json' with { type: 'json' }
+import testSchema from '../../config/policy-test.schema.json' with { type: 'json' }
 import { closest, didYouMean } from './closest.ts'
 import { FORMATS, type Format } from './formats.ts'
 import type { Problems } from './problems.ts'
@@ -16,21 +17,26 @@ const ajv = new Ajv2020({
   allowUnionTypes: true,
   formats: Object.fromEntries(Object.entries(FORMATS).map(([name, { test }]) => [name, test])),
 })
-ajv.addSchema(schema)
+ajv.addSchema([labSchema, testSchema])
 
 /** Checks a whole configuration; adds its problems and fills defaults into `data` in place. */
 export function checkLabShape(data: unknown, problems: Problems): void {
-  check('', data, problems)
+  check(labSchema.$id, data, problems)
 }
 
 /** Checks a list of rules on its own, as in a rules file. */
 export function checkRuleListShape(data: unknown, problems: Problems): void {
-  check('#/$defs/rules', data, problems)
+  check(`${labSchema.$id}#/$defs/rules`, data, problems)
 }
 
-function check(part: string, data: unknown, problems: Problems): void {
-  const validate = ajv.getSchema(schema.$id + part)
-  if (validate === undefined) throw new RangeError(`the schema has no part ${part}`)
+/** Checks a file of policy tests. */
+export function checkPolicyTestShape(data: unknown, problems: Problems): void {
+  check(testSchema.$id, data, problems)
+}
+
+function check(id: string, data: unknown, problems: Problems): void {
+  const validate = ajv.getSchema(id)
+  if (validate === undefined) throw new RangeError(`there is no schema ${id}`)
   const written = structuredClone(data)
   if (validate(data) === true) return
   for (const error of validate.errors ?? []) report(error, written, problems)
@@ -93,6 +99,7 @@ const WORDS: Readonly<Record<string, (found: Case) => void>> = {
   maximum: ({ error, path, value, problems }) =>
     problems.add(path, 'config.not_allowed', `${show(value)} is above the most allowed, ${error.params.limit}`),
   minLength: ({ path, problems }) => problems.add(path, 'config.not_allowed', 'the text is empty'),
+  minProperties: ({ path, problems }) => problems.add(path, 'config.not_allowed', 'the block has no key'),
   minItems: ({ error, path, problems }) =>
     problems.add(path, 'config.not_allowed', `the list needs at least ${error.params.limit} item`),
   maxItems: ({ error, path, problems }) =>

@@ -10,18 +10,21 @@ import { readJournal } from '../store/sqlite-journal.ts'
 import { createStore, type Store } from '../store/store.ts'
 import { configuredEndpoints } from './own-endpoints.ts'
 import { readConfig } from './read-config.ts'
-import { createWorld, type World } from './world.ts'
+import { createWorld, type World, type WorldOptions } from './world.ts'
 
 /** Opens a desk on a configuration and, where a folder is named, on what was changed at run time; both stay as they are.
  *  Throws an InputError. */
-export async function openDesk({ configFile, state }: DeskOptions): Promise<Desk> {
+export async function openDesk({ configFile, state }: DeskOptions, shared: SharedParts = {}): Promise<Desk> {
   const { config, issues } = readConfig(configFile)
   const notices: Issue[] = [...issues]
   const onNotice = (notice: Issue) => void notices.push(notice)
   const store = createStore(config, { onNotice, ...(state === undefined ? {} : { journal: readJournal(state) }) })
-  const world = await createWorld({ config, store, ownListeners: configuredEndpoints(config), onNotice })
+  const world = await createWorld({ config, store, ownListeners: configuredEndpoints(config), onNotice, ...shared })
   return deskOver({ config, issues: notices, store, world, close: () => closeAll(world, store) })
 }
+
+/** What desks side by side need not each have of their own. */
+export type SharedParts = Pick<WorldOptions, 'bundledGeo'>
 
 interface DeskParts {
   readonly config: LabConfig

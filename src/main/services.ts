@@ -12,6 +12,7 @@ export function createServices(): Services {
     runUntilSignal: async (lab) => (await import('./run-until-signal.ts')).runUntilSignal(lab),
     certificateAuthority: async (config) => (await import('./certificates.ts')).certificateAuthority(config),
     benchDecide: async (request) => (await import('./bench-decide.ts')).benchDecideOn(request),
+    policyTester: async () => (await import('./policy-tests.ts')).createPolicyTester(),
     askThroughProxy: async (request) => (await import('./ask-through-proxy.ts')).askThroughProxy(request),
   }
 }

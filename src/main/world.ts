@@ -32,13 +32,16 @@ export interface WorldOptions {
   /** where the proxy and the API listen, filled in as they come up; the guard keeps connections away from there */
   readonly ownListeners: readonly Endpoint[]
   readonly onNotice: (notice: Issue) => void
+  /** the bundled geo database, where somebody has it open already; stays open. Not used where the configuration has its own. */
+  readonly bundledGeo?: GeoDatabase
 }
 
 /** Opens the geo database and puts the parts together. Throws an InputError for a missing database. */
-export async function createWorld({ config, store, ownListeners, onNotice }: WorldOptions): Promise<World> {
+export async function createWorld({ config, store, ownListeners, onNotice, bundledGeo }: WorldOptions): Promise<World> {
   const hosts = await readHostsFile()
   const sources = config.geo.databases.map((path) => ({ path }))
-  const geo = openGeoDatabase(sources.length > 0 ? sources : bundledGeoSources(), { onWarning: onNotice })
+  const borrowed = sources.length > 0 ? undefined : bundledGeo
+  const geo = borrowed ?? openGeoDatabase(sources.length > 0 ? sources : bundledGeoSources(), { onWarning: onNotice })
   const { placeOf } = geo
   const identifier = createIdentifier({
     people: config,
@@ -65,7 +68,9 @@ export async function createWorld({ config, store, ownListeners, onNotice }: Wor
       resolve = resolverFor(current)
       categoriesOf = createCategoryTable(current.categories)
     },
-    close: () => geo.close(),
+    close: () => {
+      if (borrowed === undefined) geo.close()
+    },
   }
 }
 

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest'
 import { coverageOf, coveredPercent } from '../../src/policy/coverage.ts'
 import type { ExplainedDecision } from '../../src/policy/explain.ts'
 import { differencesOf, type Expectation, type Verdict } from '../../src/policy/policy-test.ts'
-import { compileRuleset } from '../../src/policy/ruleset.ts'
 import type { Rule } from '../../src/policy/rule.ts'
+import { compileRuleset } from '../../src/policy/ruleset.ts'
 
 const RULE_ID = '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d01'
 
@@ -99,7 +99,8 @@ describe('coverage', () => {
     devicePosture: '',
     egress: null,
   })
-  const ruleset = (rules: readonly Rule[]) => compileRuleset(rules, [], { hostSelector: true, expressions: 'default' }).ruleset
+  const ruleset = (rules: readonly Rule[]) =>
+    compileRuleset(rules, [], { hostSelector: true, expressions: 'default' }).ruleset
 
   test('names the cases each rule decided, and why the others cannot decide any', () => {
     const rules = ruleset([rule('b', 20), rule('a', 10), rule('off', 30, false)])

@@ -10,6 +10,7 @@ import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
 import { registerStart } from './start.ts'
+import { registerTest } from './test.ts'
 import { registerVerify } from './verify.ts'
 import { registerVnet } from './vnet.ts'
 
@@ -17,6 +18,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerStart,
   registerExplain,
   registerCheck,
+  registerTest,
   registerVerify,
   registerFmt,
   registerExpr,

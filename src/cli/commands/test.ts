@@ -1,0 +1,147 @@
+// `test`: runs policy tests, tables of connections and what has to be decided for each. Says which cases hold, why those
+// that do not were decided otherwise, and which rules no case speaks of.
+
+import { InvalidArgumentError } from 'commander'
+import { InputError } from '../../errors/issue.ts'
+import { coveredPercent } from '../../policy/coverage.ts'
+import { drawCount, drawCoverage, drawTestRun, failureDetail, percentText } from '../draw-test-run.ts'
+import { explanationJson } from '../explained.ts'
+import { type Io, writeJson } from '../io.ts'
+import { paintFor } from '../paint.ts'
+import { renderIssues } from '../render-issues.ts'
+import type { PolicyTestCase, PolicyTester, PolicyTestRun } from '../services.ts'
+import { type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
+
+interface Options {
+  readonly config?: string
+  readonly filter?: string
+  readonly json?: true
+  readonly coverage?: true
+  readonly coverageThreshold?: number
+  readonly junit?: string
+  readonly watch?: true
+}
+
+export const registerTest: RegisterVerb = (program, { io, services, action }) => {
+  withJson(program.command('test <paths...>'))
+    .description('runs policy tests: tables of connections and what has to be decided for each')
+    .addHelpText('after', '\nPATHS are test files, or folders with files named *.test.yaml.')
+    .option('-c, --config <file>', 'configuration in place of the one each test file names')
+    .option('--filter <text>', 'only cases whose name has this text in it')
+    .option('--coverage', 'say which rules decided which cases, and which none')
+    .option('--coverage-threshold <percent>', 'exit 1 when less of the rules decided a case', percentage)
+    .option('--junit <file>', 'write a JUnit report')
+    .option('--watch', 'run again when tests or configurations change')
+    .action(
+      action(async (paths: readonly string[], options: Options) => {
+        const tester = await services.policyTester()
+        return options.watch
+          ? await keepTesting(tester, paths, options, io)
+          : await testOnce(tester, paths, options, io)
+      }),
+    )
+}
+
+async function testOnce(tester: PolicyTester, paths: readonly string[], options: Options, io: Io): Promise<ExitCode> {
+  return report(await tester.run(paths, chosen(options)), tester, options, io)
+}
+
+/** Runs until a signal; mistakes in files are shown and waited out. */
+async function keepTesting(
+  tester: PolicyTester,
+  paths: readonly string[],
+  options: Options,
+  io: Io,
+): Promise<ExitCode> {
+  const watch = tester.watch()
+  const paint = paintFor(io, io.stdout)
+  watch.add([...paths, ...(options.config === undefined ? [] : [options.config])])
+  try {
+    for (;;) {
+      try {
+        const run = await tester.run(paths, chosen(options))
+        watch.add(run.sources)
+        report(run, tester, options, io)
+      } catch (thrown) {
+        if (!(thrown instanceof InputError)) throw thrown
+        watch.add(thrown.issues.flatMap(({ file }) => file ?? []))
+        io.stderr.write(renderIssues(thrown.issues, paintFor(io, io.stderr)))
+      }
+      if (!options.json) io.stdout.write(paint.dim('waiting for changes\n'))
+      const ended = await Promise.race([watch.change(), watch.stopped])
+      if (ended !== undefined) return ended
+      if (!options.json) io.stdout.write('\n')
+    }
+  } finally {
+    watch.close()
+  }
+}
+
+function chosen({ config, filter }: Options): { config?: string; filter?: string } {
+  return { ...(config === undefined ? {} : { config }), ...(filter === undefined ? {} : { filter }) }
+}
+
+function report(run: PolicyTestRun, tester: PolicyTester, options: Options, io: Io): ExitCode {
+  const cases = run.files.flatMap((file) => file.cases)
+  if (cases.length === 0) throw noCases(options.filter)
+  if (options.junit !== undefined) tester.writeJunit(options.junit, run, failureDetail)
+  const { coverageThreshold: threshold } = options
+  const below = threshold === undefined ? [] : run.coverage.filter(({ rules }) => coveredPercent(rules) < threshold)
+  if (options.json) writeJson(io, asDocument(run))
+  else {
+    const paint = paintFor(io, io.stdout)
+    io.stdout.write(`${drawTestRun(run, paint)}\n`)
+    if (options.coverage || threshold !== undefined) {
+      for (const { config, rules } of run.coverage) io.stdout.write(`${drawCoverage(config, rules, paint)}\n`)
+    }
+    io.stdout.write(drawCount(run, paint))
+  }
+  for (const { config, rules } of below) {
+    const percent = percentText(coveredPercent(rules))
+    io.stderr.write(`the tests of ${config} cover ${percent} of its rules, less than the ${threshold} % asked for\n`)
+  }
+  return cases.every(({ passed }) => passed) && below.length === 0 ? 0 : 1
+}
+
+function asDocument(run: PolicyTestRun): unknown {
+  const cases = run.files.flatMap((file) => file.cases)
+  const failed = cases.filter(({ passed }) => !passed).length
+  return {
+    passed: cases.length - failed,
+    failed,
+    files: run.files.map(({ file, config, cases: own }) => ({ file, config, cases: own.map(caseDocument) })),
+    coverage: run.coverage.map(({ config, rules }) => ({ config, percent: coveredPercent(rules), rules })),
+  }
+}
+
+/** A failed case carries the whole explanation. */
+function caseDocument({
+  name,
+  line,
+  passed,
+  differences,
+  verdict,
+  asked: [first, ...others],
+}: PolicyTestCase): unknown {
+  return {
+    name,
+    line,
+    passed,
+    differences,
+    ...(verdict.kind === 'failed'
+      ? { decision: null, error: { code: verdict.code, message: verdict.message } }
+      : { decision: verdict.decision, let_in: verdict.letIn }),
+    ...(passed || first === undefined ? {} : { explanation: explanationJson([first, ...others]) }),
+  }
+}
+
+function noCases(filter: string | undefined): InputError {
+  const message = filter === undefined ? 'there is no case to run' : `no case has \`${filter}\` in its name`
+  return new InputError([{ severity: 'error', code: 'test.no_tests', message }])
+}
+
+function percentage(text: string): number {
+  const value = Number(text)
+  if (!/^\d+(\.\d+)?$/.test(text) || value > 100) throw new InvalidArgumentError('expected a number from 0 to 100.')
+  return value
+}
