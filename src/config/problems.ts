@@ -1,5 +1,6 @@
 // Collects everything that is wrong with a configuration, so that all of it is said at once, each with its place.
 
+import { drawLine } from '../errors/draw-line.ts'
 import type { Issue } from '../errors/issue.ts'
 import type { Path, SourceDocument, Span } from './source-document.ts'
 
@@ -45,9 +46,7 @@ function collect(document: SourceDocument, issues: Issue[], original: (path: Pat
         line,
         column,
         path,
-        ...(text === ''
-          ? {}
-          : { drawing: `${text}\n${text.slice(0, column - 1).replace(/\S/g, ' ')}${'^'.repeat(length)}` }),
+        ...(text === '' ? {} : { drawing: drawLine(text, column, length) }),
       })
     },
   }

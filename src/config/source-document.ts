@@ -14,6 +14,7 @@ import {
   Scalar,
   visit,
 } from 'yaml'
+import { drawLine } from '../errors/draw-line.ts'
 import type { Issue } from '../errors/issue.ts'
 
 export type Path = readonly (string | number)[]
@@ -71,7 +72,7 @@ export function parseSourceDocument(file: string, text: string): SourceDocument 
   }
   const complain = (start: number, end: number, message: string): Issue => {
     const { line, column } = spanAt(start, end)
-    const drawing = `${lineText(line)}\n${' '.repeat(column - 1)}^`
+    const drawing = drawLine(lineText(line), column, 1)
     return { severity: 'error', code: 'config.syntax', message, file, line, column, drawing }
   }
   const issues = [
