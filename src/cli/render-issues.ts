@@ -25,7 +25,8 @@ function renderIssue(issue: Issue, paint: Paint): string {
   const head = `${where === '' ? '' : `${paint.strong(where)}: `}${colour(issue.severity)}: ${issue.message} ${paint.dim(`[${issue.code}]`)}`
   const path = issue.path === undefined || issue.path.length === 0 ? [] : [`  at ${pathText(issue.path)}`]
   const drawing = issue.drawing === undefined ? [] : issue.drawing.split('\n').map((line) => `  ${line}`)
-  const hint = issue.hint === undefined ? [] : [`  ${paint.accent('hint')}: ${issue.hint}`]
+  const isDrawn = issue.hint !== undefined && issue.drawing?.includes(issue.hint) === true
+  const hint = issue.hint === undefined || isDrawn ? [] : [`  ${paint.accent('hint')}: ${issue.hint}`]
   return [head, ...path, ...drawing, ...hint, ''].join('\n')
 }
 

@@ -13,6 +13,8 @@ export interface Services {
   readonly version: string
   /** Reads and checks a configuration, rules included. Throws an InputError with every error; warnings come back. */
   readonly readConfig: (file: string) => Promise<ReadConfig>
+  /** The issues of a good configuration, with best-practice advice. Throws an InputError. */
+  readonly adviseOn: (read: ReadConfig) => Promise<readonly Issue[]>
   /** The parts of the lab that decide, without a socket. Throws an InputError. */
   readonly openDesk: (options: DeskOptions) => Promise<Desk>
   /** Starts everything. Throws an InputError; then nothing listens. */

@@ -7,6 +7,7 @@ export function createServices(): Services {
   return {
     version: ownVersion(),
     readConfig: async (file) => (await import('./read-config.ts')).readConfig(file),
+    adviseOn: async (read) => (await import('./advise.ts')).adviseOn(read),
     openDesk: async (options) => (await import('./desk.ts')).openDesk(options),
     startLab: async (options) => (await import('./lab.ts')).startLab({ ...options, ...givenToken() }),
     runUntilSignal: async (lab) => (await import('./run-until-signal.ts')).runUntilSignal(lab),

@@ -5,6 +5,7 @@ import { InputError, type Issue } from '../../errors/issue.ts'
 import { type Io, writeJson } from '../io.ts'
 import { paintFor } from '../paint.ts'
 import { renderIssues } from '../render-issues.ts'
+import type { Services } from '../services.ts'
 import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options {
@@ -17,7 +18,7 @@ export const registerCheck: RegisterVerb = (program, { io, services, action }) =
     .description('checks configuration and rules; lists problems, warnings and best-practice advice')
     .action(
       action(async (options: Options) => {
-        const issues = await issuesIn(options.config, services.readConfig)
+        const issues = await issuesIn(options.config, services)
         const hasErrors = issues.some(({ severity }) => severity === 'error')
         if (options.json) writeJson(io, { valid: !hasErrors, issues })
         else if (!hasErrors) report(io, options.config, issues)
@@ -28,12 +29,9 @@ export const registerCheck: RegisterVerb = (program, { io, services, action }) =
     )
 }
 
-async function issuesIn(
-  file: string,
-  readConfig: (file: string) => Promise<{ readonly issues: readonly Issue[] }>,
-): Promise<readonly Issue[]> {
+async function issuesIn(file: string, { readConfig, adviseOn }: Services): Promise<readonly Issue[]> {
   try {
-    return (await readConfig(file)).issues
+    return await adviseOn(await readConfig(file))
   } catch (thrown) {
     if (thrown instanceof InputError) return thrown.issues
     throw thrown
