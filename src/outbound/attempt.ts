@@ -148,7 +148,8 @@ function notBound({ bind, egress }: DialledPair, seen: string | undefined): Gate
   )
 }
 
-function exhausted({ egress, destination }: DialledPair): GatewayError {
+/** [E7] is reached, or every port is taken. */
+export function exhausted({ egress, destination }: DialledPair): GatewayError {
   const where = describeDestination({ destination, dial: destination })
   return new GatewayError(
     'egress.ports_exhausted',

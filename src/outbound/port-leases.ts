@@ -87,20 +87,47 @@ export class PortLeases {
     const useKey = keyOf(request.egress, request.destination)
     const use = this.#uses.get(useKey) ?? { count: 0 }
     const poolKey = keyOf(request.bind, request.dial)
-    const pool = this.#pools.get(poolKey) ?? { start: this.#rotor, issued: 0, active: 0, released: [], head: 0 }
+    const pool = this.#poolOf(poolKey)
     const port = use.count < limit ? this.#take(pool) : undefined
     if (port === undefined) {
       this.#refused++
       return undefined
     }
-    use.count++
-    pool.active++
-    this.#active++
-    this.#granted++
-    this.#uses.set(useKey, use)
-    this.#pools.set(poolKey, pool)
+    this.#use(useKey, use)
+    this.#grant(poolKey, pool)
     this.#reportPressure(request, use.count, limit)
-    return new Lease(port, () => this.#release(port, { useKey, use, poolKey, pool }))
+    return new Lease(port, () => {
+      this.#unuse(useKey, use)
+      this.#returnPort(port, poolKey, pool)
+    })
+  }
+
+  /** The same for UDP, where one socket serves many destinations: a port that is free on the bound address for all of them. It
+   *  counts for no destination; each flow does, by {@link admit}. */
+  leaseForAll({ bind }: Pick<LeaseRequest, 'bind'>): PortLease | undefined {
+    const poolKey = `${bind.text} udp`
+    const pool = this.#poolOf(poolKey)
+    const port = this.#take(pool)
+    if (port === undefined) {
+      this.#refused++
+      return undefined
+    }
+    this.#grant(poolKey, pool)
+    return new Lease(port, () => this.#returnPort(port, poolKey, pool))
+  }
+
+  /** Counts a UDP flow for [E7], apart from TCP connections; `undefined` when the limit is reached. Answers how to take it back. */
+  admit(flow: Pick<LeaseRequest, 'egress' | 'destination'>): (() => void) | undefined {
+    const limit = this.#settings.limit()
+    const useKey = `${keyOf(flow.egress, flow.destination)} udp`
+    const use = this.#uses.get(useKey) ?? { count: 0 }
+    if (use.count >= limit) {
+      this.#refused++
+      return undefined
+    }
+    this.#use(useKey, use)
+    this.#reportPressure(flow, use.count, limit)
+    return () => this.#unuse(useKey, use)
   }
 
   counts(): PortLeaseCounts {
@@ -131,16 +158,35 @@ export class PortLeases {
     return port
   }
 
-  #release(port: number, { useKey, use, poolKey, pool }: LeaseHome): void {
-    this.#active--
-    use.count--
-    if (use.count === 0) this.#uses.delete(useKey)
-    pool.active--
-    pool.released.push(port)
-    if (pool.active === 0) this.#pools.delete(poolKey)
+  #poolOf(key: string): Pool {
+    return this.#pools.get(key) ?? { start: this.#rotor, issued: 0, active: 0, released: [], head: 0 }
   }
 
-  #reportPressure(request: LeaseRequest, used: number, limit: number): void {
+  #grant(key: string, pool: Pool): void {
+    pool.active++
+    this.#active++
+    this.#granted++
+    this.#pools.set(key, pool)
+  }
+
+  #returnPort(port: number, key: string, pool: Pool): void {
+    this.#active--
+    pool.active--
+    pool.released.push(port)
+    if (pool.active === 0) this.#pools.delete(key)
+  }
+
+  #use(key: string, use: Use): void {
+    use.count++
+    this.#uses.set(key, use)
+  }
+
+  #unuse(key: string, use: Use): void {
+    use.count--
+    if (use.count === 0) this.#uses.delete(key)
+  }
+
+  #reportPressure(request: Pick<LeaseRequest, 'egress' | 'destination'>, used: number, limit: number): void {
     const { onPressure } = this.#settings
     if (onPressure === undefined) return
     for (const percent of [80, 95, 100] as const) {
@@ -161,13 +207,6 @@ interface Pool {
   active: number
   released: number[]
   head: number
-}
-
-interface LeaseHome {
-  readonly useKey: string
-  readonly use: Use
-  readonly poolKey: string
-  readonly pool: Pool
 }
 
 class Lease implements PortLease {

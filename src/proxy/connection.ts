@@ -12,11 +12,11 @@ import { decide } from '../policy/decide.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Snapshot } from '../policy/snapshot.ts'
 import type { Arrival, Knock } from './arrival.ts'
-import { ConnectionCounters, type ConnectionCounts } from './counters.ts'
+import { ConnectionCounters, type ConnectionCounts, DatagramCounters } from './counters.ts'
 import type { Clock } from './deadline.ts'
 import { decidedOf } from './decided.ts'
 import { LiveSessions } from './live-sessions.ts'
-import type { Candidate, DialAttempt, Persona, Ports } from './ports.ts'
+import type { Candidate, DialAttempt, Outlet, Persona, Ports } from './ports.ts'
 import type { Progress } from './progress.ts'
 import { Session, type SessionEnd } from './session.ts'
 import { makeSessionRecord } from './session-record.ts'
@@ -43,15 +43,34 @@ export interface OpenOptions {
   readonly identified?: Identified
 }
 
+/** A connection decided and not yet made: the attempts that have an egress, in the order to try them. */
+export interface Planned {
+  readonly progress: Progress
+  readonly persona: Persona
+  readonly attempts: readonly DialAttempt[]
+}
+
 export interface ConnectionPipeline {
   readonly settings: PipelineSettings
   readonly sessions: LiveSessions
+  readonly datagrams: DatagramCounters
+  /** the policy in force */
+  snapshot(): Snapshot
+  /** lab time, epoch ms */
+  now(): number
   counts(): ConnectionCounts
   /** Identifies ahead of the target, for protocols that answer credentials first. Records nothing: a failure is to be
    *  passed to {@link refuse}. Throws GatewayError `identity.*`. */
   identify(knock: Knock): Identified | Promise<Identified>
-  /** Everything up to the established upstream connection. A failure is recorded here and thrown as a GatewayError whose
-   *  details name rule and egress address as far as they were decided. The caller ends the session. */
+  /** Identifies, resolves, decides. A failure is recorded here and thrown as a GatewayError whose details name rule and egress
+   *  address as far as they were decided. */
+  plan(arrival: Arrival, options: OpenOptions): Promise<Planned>
+  /** Makes a session of a plan by a way out of the caller's choice; failures as in {@link plan}. The caller ends the session. */
+  connect<Out extends Outlet>(
+    planned: Planned,
+    reach: (attempts: readonly DialAttempt[]) => Promise<Out>,
+  ): Promise<Session<Out>>
+  /** Both for TCP: everything up to the established upstream connection. */
   open(arrival: Arrival, options: OpenOptions): Promise<Session>
   /** Records a connection that never got to the pipeline: malformed, unauthenticated, too slow. */
   refuse(knock: Knock | Arrival, error: GatewayError): void
@@ -61,6 +80,7 @@ export interface ConnectionPipeline {
 export function createConnectionPipeline(ports: Ports, settings: PipelineSettings): ConnectionPipeline {
   const sessions = new LiveSessions()
   const counters = new ConnectionCounters()
+  const datagrams = new DatagramCounters()
 
   function begin(knock: Knock, target: string, snapshot: Snapshot): Progress {
     return { knock, target, snapshot, startedAt: knock.acceptedAt, startedTick: performance.now() }
@@ -76,7 +96,7 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
     record(progress, randomUUID(), { reason: error.rendering.close, error, bytesReceived: 0, bytesSent: 0 }, 0)
   }
 
-  function finish(session: Session, end: SessionEnd): void {
+  function finish(session: Session<Outlet>, end: SessionEnd): void {
     sessions.delete(session)
     counters.closed(end)
     record(session.progress, session.id, end, session.requests)
@@ -89,7 +109,7 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
     return { snapshot, persona }
   }
 
-  async function open(arrival: Arrival, { signal, identified }: OpenOptions): Promise<Session> {
+  async function plan(arrival: Arrival, { signal, identified }: OpenOptions): Promise<Planned> {
     const snapshot = identified?.snapshot ?? ports.snapshots.current()
     const progress = begin(arrival, formatTarget(arrival.target), snapshot)
     try {
@@ -99,17 +119,38 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
       const found = ports.resolve(arrival.target, resolveOptions(arrival, persona, signal))
       const candidates = found instanceof Promise ? await found : found
       progress.attempts = decideAll(progress, flowsOf(ports, arrival, persona, candidates))
-      const upstream = await ports.dial(routable(progress.attempts), { signal, timeoutMs: settings.connectTimeoutMs })
+      return { progress, persona, attempts: routable(progress.attempts) }
+    } catch (thrown) {
+      throw failed(progress, thrown)
+    }
+  }
+
+  async function connect<Out extends Outlet>(
+    { progress, persona, attempts }: Planned,
+    reach: (attempts: readonly DialAttempt[]) => Promise<Out>,
+  ): Promise<Session<Out>> {
+    try {
+      const upstream = await reach(attempts)
       progress.upstream = upstream
       const session = new Session(progress, { persona, upstream }, finish)
       counters.opened()
       sessions.add(session)
       return session
     } catch (thrown) {
-      const error = withDecision(asGatewayError(thrown), progress)
-      recordFailure(progress, error)
-      throw error
+      throw failed(progress, thrown)
     }
+  }
+
+  function failed(progress: Progress, thrown: unknown): GatewayError {
+    const error = withDecision(asGatewayError(thrown), progress)
+    recordFailure(progress, error)
+    return error
+  }
+
+  async function open(arrival: Arrival, options: OpenOptions): Promise<Session> {
+    const planned = await plan(arrival, options)
+    const how = { signal: options.signal, timeoutMs: settings.connectTimeoutMs }
+    return connect(planned, (attempts) => ports.dial(attempts, how))
   }
 
   function decideAll(progress: Progress, pairs: readonly FlowPair[]): readonly DialAttempt[] {
@@ -126,8 +167,13 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
   return {
     settings,
     sessions,
+    datagrams,
+    snapshot: () => ports.snapshots.current(),
+    now: ports.now,
     counts: () => counters.read(sessions.size),
     identify,
+    plan,
+    connect,
     open,
     refuse: (knock, error) => {
       const target = 'target' in knock ? formatTarget(knock.target) : ''

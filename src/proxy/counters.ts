@@ -14,6 +14,46 @@ export interface ConnectionCounts {
   readonly bytesSent: number
 }
 
+/** Why a datagram went no further. From the client's side: `stranger` (not the client's address or port), `malformed`, `fragment`,
+ *  `too_fast`, `too_many_destinations`, `queue_full` (while its destination is being decided), `unrouted` (refused or
+ *  undecidable), `too_large`, `congested`; from the other: `unsolicited` (a host nobody wrote to), `too_fast`. */
+export type DatagramDrop =
+  | 'stranger'
+  | 'malformed'
+  | 'fragment'
+  | 'too_fast'
+  | 'too_many_destinations'
+  | 'queue_full'
+  | 'unrouted'
+  | 'too_large'
+  | 'congested'
+  | 'unsolicited'
+
+export interface DatagramCounts {
+  readonly associations: number
+  /** client → destination and back */
+  readonly sent: number
+  readonly received: number
+  readonly dropped: Readonly<Partial<Record<DatagramDrop, number>>>
+}
+
+/** Datagrams of all associations. Nothing is logged per datagram: dropping is silent (UD-03) and counted here. */
+export class DatagramCounters {
+  associations = 0
+  sent = 0
+  received = 0
+  readonly #dropped: Partial<Record<DatagramDrop, number>> = {}
+
+  dropped(reason: DatagramDrop): void {
+    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1
+  }
+
+  read(): DatagramCounts {
+    const { associations, sent, received } = this
+    return { associations, sent, received, dropped: { ...this.#dropped } }
+  }
+}
+
 export class ConnectionCounters {
   #opened = 0
   #closed = 0

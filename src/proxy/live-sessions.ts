@@ -4,6 +4,7 @@ import { formatEndpoint } from '../net/endpoint.ts'
 import type { InboundProtocol } from './arrival.ts'
 import { type Decided, decidedOf } from './decided.ts'
 import { formatInstant } from './instant.ts'
+import type { Outlet } from './ports.ts'
 import type { Session } from './session.ts'
 
 /** One open session, as data. Bytes are so far; `target` is as asked for. */
@@ -30,7 +31,7 @@ export interface OpenSession {
 }
 
 export class LiveSessions {
-  readonly #open = new Map<string, Session>()
+  readonly #open = new Map<string, Session<Outlet>>()
   readonly #listeners = new Set<(session: OpenSession) => void>()
   #whenEmpty: (() => void)[] = []
 
@@ -38,7 +39,7 @@ export class LiveSessions {
     return this.#open.size
   }
 
-  add(session: Session): void {
+  add(session: Session<Outlet>): void {
     this.#open.set(session.id, session)
     if (this.#listeners.size === 0) return
     const opened = describeDecided(session)
@@ -51,7 +52,7 @@ export class LiveSessions {
     return () => this.#listeners.delete(listener)
   }
 
-  delete(session: Session): void {
+  delete(session: Session<Outlet>): void {
     this.#open.delete(session.id)
     if (this.#open.size > 0 || this.#whenEmpty.length === 0) return
     const waiting = this.#whenEmpty
@@ -94,11 +95,11 @@ export class LiveSessions {
   }
 }
 
-function describeDecided(session: Session): OpenSession {
+function describeDecided(session: Session<Outlet>): OpenSession {
   return { session: describe(session), decided: decidedOf(session.progress) }
 }
 
-function describe(session: Session): LiveSession {
+function describe(session: Session<Outlet>): LiveSession {
   const { progress, persona, upstream } = session
   const { decision } = upstream.attempt
   return {

@@ -1,6 +1,7 @@
 // The interfaces the pipeline needs and the adapters implement; they meet in main.ts only.
 
 import type { Socket } from 'node:net'
+import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
 import type { Family, Ip } from '../net/ip.ts'
 import type { Decision } from '../policy/decision.ts'
@@ -38,15 +39,58 @@ export interface DialAttempt {
   readonly decision: Decision
 }
 
-/** An established upstream connection, its source address verified. */
-export interface Upstream {
-  readonly socket: Socket
+/** What carries the bytes of a session and counts them: read from the origin, written to it. */
+export interface Carrier {
+  readonly bytesRead: number
+  readonly bytesWritten: number
+  readonly destroyed: boolean
+  destroy(): unknown
+}
+
+/** A way out that is open, over whatever transport, its source address verified. */
+export interface Outlet {
+  readonly socket: Carrier
   readonly attempt: DialAttempt
   /** the address and port really bound */
   readonly local: Endpoint
   /** what the client is told: the public egress address with the port really bound */
   readonly announced: Endpoint
 }
+
+/** An established upstream connection. */
+export interface Upstream extends Outlet {
+  readonly socket: Socket
+}
+
+/** Datagrams from one egress address to one destination; the other side answers to a {@link UdpListener}. */
+export interface UdpPath extends Carrier {
+  /** What cannot be sent is told to the listener; nothing is queued beyond what the system takes. */
+  send(payload: Uint8Array): void
+}
+
+export interface UdpOutlet extends Outlet {
+  readonly socket: UdpPath
+}
+
+/** Hears what comes back on a path. */
+export interface UdpListener {
+  /** a datagram of exactly that destination; the bytes are the listener's */
+  received(payload: Buffer): void
+  /** a datagram was not sent; the path goes on */
+  dropped(reason: 'too_large' | 'congested'): void
+  /** nothing can be sent on this path; it is closed */
+  failed(error: GatewayError): void
+}
+
+/** The outgoing side of one UDP association: one socket per egress address, bound when it is first needed, gone with its last
+ *  path. */
+export interface UdpOutlets {
+  /** A path by the first of these attempts whose source can be bound: UDP has no handshake to race for.
+   *  Throws GatewayError `egress.*`. */
+  reach(attempts: readonly DialAttempt[], listener: UdpListener): Promise<UdpOutlet>
+}
+
+export type OpenUdpOutlets = (onStray: () => void) => UdpOutlets
 
 /** What the lab knows of a live upstream connection: whom the other end has to take it for. Test origins in the same
  *  process ask by the two local endpoints they see (peer, then their own); `undefined`: not one of the lab's connections. */

@@ -3,7 +3,7 @@
 
 import type { Snapshot } from '../policy/snapshot.ts'
 import type { Knock } from './arrival.ts'
-import type { DialAttempt, Persona, Upstream } from './ports.ts'
+import type { DialAttempt, Outlet, Persona } from './ports.ts'
 
 export interface Progress {
   readonly knock: Knock
@@ -17,5 +17,5 @@ export interface Progress {
   persona?: Persona
   attempts?: readonly DialAttempt[]
   ruleEvaluationMs?: number
-  upstream?: Upstream
+  upstream?: Outlet
 }

@@ -167,9 +167,9 @@ function pumpStream(source: Readable, sink: Writable, onBytes: () => void): void
 
 /** Closes a stream so that its peer sees a reset where the transport has one; `destroy` would show a clean end on TCP. While a
  *  FIN is on its way out a reset is refused by libuv, and Node then neither closes the socket nor says so: it is destroyed. */
-export function resetStream(stream: Duplex): void {
+export function resetStream(stream: Pick<Duplex, 'destroyed'> & { destroy(): unknown }): void {
   if (stream.destroyed) return
-  const ending = stream.writableEnded && !stream.writableFinished
-  if (stream instanceof Socket && !(stream instanceof TLSSocket) && !ending) stream.resetAndDestroy()
+  const isTcp = stream instanceof Socket && !(stream instanceof TLSSocket)
+  if (isTcp && !(stream.writableEnded && !stream.writableFinished)) stream.resetAndDestroy()
   else stream.destroy()
 }

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { Persona, Upstream } from './ports.ts'
+import type { Outlet, Persona, Upstream } from './ports.ts'
 import type { Progress } from './progress.ts'
 import { resetStream } from './relay.ts'
 
@@ -18,22 +18,22 @@ export interface SessionEnd {
   readonly bytesSent: number
 }
 
-export class Session {
+export class Session<Out extends Outlet = Upstream> {
   readonly id = randomUUID()
   readonly progress: Progress
   readonly persona: Persona
-  readonly upstream: Upstream
+  readonly upstream: Out
   /** requests carried, for forwarded HTTP */
   requests = 0
-  readonly #onEnd: (session: Session, end: SessionEnd) => void
+  readonly #onEnd: (session: Session<Outlet>, end: SessionEnd) => void
   #ended = false
   #killedBy: GatewayError | undefined
   #cut: (error: GatewayError) => void = () => resetStream(this.upstream.socket)
 
   constructor(
     progress: Progress,
-    carried: { readonly persona: Persona; readonly upstream: Upstream },
-    onEnd: (session: Session, end: SessionEnd) => void,
+    carried: { readonly persona: Persona; readonly upstream: Out },
+    onEnd: (session: Session<Outlet>, end: SessionEnd) => void,
   ) {
     this.progress = progress
     this.persona = carried.persona

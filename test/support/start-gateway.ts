@@ -10,11 +10,13 @@ import { createResolver } from '../../src/dns/resolver.ts'
 import { createIdentifier } from '../../src/identity/identify.ts'
 import { formatPasswordHash } from '../../src/identity/password.ts'
 import { type Gateway, type GatewaySettings, openGateway } from '../../src/inbound/gateway.ts'
+import { createUdpHandler } from '../../src/inbound/socks5/udp-association.ts'
 import type { Endpoint } from '../../src/net/endpoint.ts'
 import { ip } from '../../src/net/ip.ts'
 import { PortLeases } from '../../src/outbound/port-leases.ts'
 import { SourceRegistry } from '../../src/outbound/source-registry.ts'
 import { createTcpDialer } from '../../src/outbound/tcp-dialer.ts'
+import { createUdpOutlets } from '../../src/outbound/udp-socket.ts'
 import type { Identity } from '../../src/policy/flow.ts'
 import type { Snapshot } from '../../src/policy/snapshot.ts'
 import type { Listener } from '../../src/proxy/arrival.ts'
@@ -22,6 +24,7 @@ import { type ConnectionPipeline, createConnectionPipeline } from '../../src/pro
 import { DeadlineClock } from '../../src/proxy/deadline.ts'
 import type { Candidate, Ports } from '../../src/proxy/ports.ts'
 import type { SessionRecord } from '../../src/proxy/record.ts'
+import type { UdpLimits } from '../../src/proxy/udp-flows.ts'
 import { account, identity, PLACES, rule, snapshot, VNETS, via } from '../policy/build.ts'
 
 export const PSEUDONYM = 'egresslab-under-test'
@@ -52,6 +55,8 @@ const RULES = [
   rule({ name: 'AMER leaves from Los Angeles', traffic: `net.vnet_id == "${VNETS.amer}"`, egress: via(40) }),
 ]
 
+const UDP_LIMITS = { idleMs: 60_000, maxDestinations: 100, packetsPerSecond: 1e6, bytesPerSecond: 1e9 }
+
 export interface GatewayOptions {
   readonly listener?: Partial<Listener>
   readonly settings?: Partial<GatewaySettings>
@@ -62,6 +67,10 @@ export interface GatewayOptions {
   readonly resolve?: Ports['resolve']
   readonly dial?: Ports['dial']
   readonly identify?: Ports['identify']
+  /** [E7] */
+  readonly limit?: number
+  /** switches UDP ASSOCIATE on, with these limits in place of generous ones */
+  readonly udp?: Partial<UdpLimits>
 }
 
 export interface TestGateway {
@@ -70,6 +79,7 @@ export interface TestGateway {
   readonly pipeline: ConnectionPipeline
   readonly leases: PortLeases
   readonly sources: SourceRegistry
+  readonly udpSources: SourceRegistry
   /** every record so far, in order */
   readonly records: readonly SessionRecord[]
   /** resolves once there are this many records */
@@ -81,8 +91,9 @@ export interface TestGateway {
 /** Starts a gateway on a free port; it is gone when the test ends. */
 export async function startGateway(options: GatewayOptions = {}): Promise<TestGateway> {
   const clock = new DeadlineClock(10)
-  const leases = new PortLeases({ limit: () => 40_000, range: { first: 20_000, last: 60_000 } })
+  const leases = new PortLeases({ limit: () => options.limit ?? 40_000, range: { first: 20_000, last: 60_000 } })
   const sources = new SourceRegistry()
+  const udpSources = new SourceRegistry()
   const identifier = createIdentifier({ people: { users: USERS, devices: [], sources: [] }, placeOf: () => undefined })
   const ownListeners: Endpoint[] = []
   const records: SessionRecord[] = []
@@ -123,6 +134,15 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     maxHeadBytes: 64 * 1024,
     pseudonym: PSEUDONYM,
     now,
+    ...(options.udp === undefined
+      ? {}
+      : {
+          udp: createUdpHandler({
+            pipeline,
+            openOutlets: createUdpOutlets({ leases, sources: udpSources }),
+            limits: { ...UDP_LIMITS, ...options.udp },
+          }),
+        }),
     ...options.settings,
   })
   ownListeners.push(...gateway.doors.map(({ address }) => address))
@@ -133,6 +153,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     pipeline,
     leases,
     sources,
+    udpSources,
     records,
     async recorded(count) {
       const signal = AbortSignal.timeout(8_000)

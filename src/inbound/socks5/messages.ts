@@ -60,6 +60,7 @@ export function readRequest(bytes: Buffer): Message<Request> | undefined {
   const wanted = command === undefined ? undefined : commandOf(command)
   if (reserved !== undefined && reserved !== 0) throw malformed('the reserved byte of the SOCKS request is not zero')
   if (wanted === undefined || kind === undefined) return undefined
+  checkHost(kind, first)
   const host = hostLength(kind, first)
   if (host === undefined || bytes.length < 4 + host + 2) return undefined
   const length = 4 + host + 2
@@ -89,17 +90,23 @@ function commandOf(code: number): Command {
   throw new GatewayError('request.unsupported_command', `the SOCKS command ${code} does not exist`)
 }
 
-/** Length of the address part, the length byte of a name included. */
-function hostLength(kind: number, first: number | undefined): number | undefined {
+/** Length of the address part, the length byte of a name included; `undefined` for another type of address, an empty name, or
+ *  too few bytes to know. */
+export function hostLength(kind: number | undefined, first: number | undefined): number | undefined {
   if (kind === IPV4) return 4
   if (kind === IPV6) return 16
-  if (kind !== NAME)
-    throw new GatewayError('request.unsupported_address', `the SOCKS address type ${kind} does not exist`)
-  if (first === 0) throw new GatewayError('request.unsupported_address', 'the SOCKS request holds an empty name')
-  return first === undefined ? undefined : 1 + first
+  return kind !== NAME || first === undefined || first === 0 ? undefined : 1 + first
 }
 
-function targetOf(kind: number, host: Buffer, port: number): Target | undefined {
+function checkHost(kind: number, first: number | undefined): void {
+  if (kind !== IPV4 && kind !== NAME && kind !== IPV6)
+    throw new GatewayError('request.unsupported_address', `the SOCKS address type ${kind} does not exist`)
+  if (kind === NAME && first === 0)
+    throw new GatewayError('request.unsupported_address', 'the SOCKS request holds an empty name')
+}
+
+/** The destination in an address part as long as {@link hostLength} says; `undefined` for port 0 and names that are none. */
+export function targetOf(kind: number, host: Buffer, port: number): Target | undefined {
   if (kind === NAME) return parseTarget(text(host.subarray(1)), port)
   if (port === 0) return undefined
   if (kind === IPV4) return { kind: 'ip', ip: fromIpv4Number(host.readUInt32BE(0)), port }

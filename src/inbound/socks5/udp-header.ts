@@ -2,14 +2,14 @@
 // which the RFC permits.
 
 import type { Endpoint, Target } from '../../net/endpoint.ts'
-import { hostLength, readTarget } from './messages.ts'
+import { hostLength, targetOf } from './messages.ts'
 
 /** reserved, reserved, fragment, address type */
 const FIXED = 4
 
 /** `malformed`: to be dropped, as is `fragment`; else how long the header is. */
 export type UdpHeader =
-  | { readonly kind: 'whole'; readonly length: number; /** the destination as spelled */ readonly key: string }
+  | { readonly kind: 'whole'; readonly length: number /** the destination as spelled */; readonly key: string }
   | { readonly kind: 'malformed' | 'fragment' }
 
 const MALFORMED: UdpHeader = { kind: 'malformed' }
@@ -24,12 +24,14 @@ export function readUdpHeader(datagram: Buffer): UdpHeader {
   if (host === undefined) return MALFORMED
   const length = FIXED + host + 2
   if (datagram.length < length) return MALFORMED
-  return { kind: 'whole', length, key: datagram.latin1Slice(FIXED - 1, length) }
+  return { kind: 'whole', length, key: datagram.toString('latin1', FIXED - 1, length) }
 }
 
-/** Where a datagram with a whole header is to go; `undefined` where that is no place: port 0, an empty or impossible name. */
+/** Where a datagram with a whole header is to go; `undefined` where that is no place: port 0, the unspecified address, a name that is none. */
 export function readUdpTarget(datagram: Buffer, length: number): Target | undefined {
-  return readTarget(datagram.subarray(FIXED - 1, length))
+  const host = datagram.subarray(FIXED, length - 2)
+  const target = targetOf(datagram[FIXED - 1] ?? 0, host, datagram.readUInt16BE(length - 2))
+  return target?.kind === 'ip' && target.ip.words.every((word) => word === 0) ? undefined : target
 }
 
 /** The header of a datagram for the client: where it came from. */

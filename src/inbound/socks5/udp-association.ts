@@ -1,0 +1,192 @@
+// UDP ASSOCIATE, the client's side: a relay socket that only this client may use (UD-01), the datagram header, and a life tied
+// to the control connection (UD-02). Where datagrams go is decided in proxy/udp-flows.ts.
+
+import type { Socket } from 'node:dgram'
+import type { Socket as TcpSocket } from 'node:net'
+import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
+import { socks5Reply } from '../../errors/to-socks.ts'
+import { type Endpoint, formatEndpoint, type Target } from '../../net/endpoint.ts'
+import { type Ip, parseIp, unmapIp } from '../../net/ip.ts'
+import type { Knock } from '../../proxy/arrival.ts'
+import type { ConnectionPipeline, Identified } from '../../proxy/connection.ts'
+import { bindDatagramSocket } from '../../proxy/datagram-socket.ts'
+import type { Deadline } from '../../proxy/deadline.ts'
+import type { OpenUdpOutlets, Persona } from '../../proxy/ports.ts'
+import { RateLimit } from '../../proxy/rate-limit.ts'
+import { resetStream } from '../../proxy/relay.ts'
+import type { SessionEnd } from '../../proxy/session.ts'
+import { UdpFlows, type UdpLimits } from '../../proxy/udp-flows.ts'
+import { hangUp } from '../hang-up.ts'
+import { formatReply } from './messages.ts'
+import type { UdpHandler } from './socks5-handshake.ts'
+import { formatUdpHeader, readUdpHeader, readUdpTarget } from './udp-header.ts'
+
+export interface UdpHandlerSettings {
+  readonly pipeline: ConnectionPipeline
+  readonly openOutlets: OpenUdpOutlets
+  readonly limits: UdpLimits
+}
+
+/** What waits for a client that does not read is bounded as everything else. */
+const MAX_QUEUED_BYTES = 1024 * 1024
+
+/** Takes clients that asked for UDP ASSOCIATE over from the handshake. */
+export function createUdpHandler(settings: UdpHandlerSettings): UdpHandler {
+  const relays = new Set<string>()
+  return async (visitor, tcpKnock, { target }, identified) => {
+    const { socket: control, origin } = visitor
+    const knock: Knock = { ...tcpKnock, protocol: 'socks5-udp', transport: 'udp' }
+    let relay: Socket | undefined
+    try {
+      const { persona } = identified ?? ((await settings.pipeline.identify(knock)) satisfies Identified)
+      const local = localAddress(control)
+      relay = await bindRelay(local)
+      const address = { ip: local, port: relay.address().port }
+      if (control.destroyed) return void relay.close()
+      new Association({ ...settings, control, relay, address, relays, knock, persona, claimed: claimedPort(target) })
+      control.write(formatReply(0x00, address))
+    } catch (thrown) {
+      relay?.close()
+      const error = asGatewayError(thrown)
+      settings.pipeline.refuse(knock, error)
+      hangUp(control, origin.clock, formatReply(socks5Reply(error)))
+    }
+  }
+}
+
+/** The address the client reached us at: the relay is bound there, never to a wildcard, and the client can reach it (UD-08). */
+function localAddress({ localAddress: text = '' }: TcpSocket): Ip {
+  const ip = parseIp(text)
+  if (ip === undefined) throw new GatewayError('relay.client_reset', 'the client left before its UDP relay was open')
+  return unmapIp(ip)
+}
+
+async function bindRelay(ip: Ip): Promise<Socket> {
+  try {
+    return await bindDatagramSocket({ ip, port: 0 })
+  } catch (cause) {
+    throw new GatewayError('guard.too_many_connections', 'no UDP port can be opened for this client', { cause })
+  }
+}
+
+/** The port a client says it will send from; most do not know it yet and say 0. */
+function claimedPort(target: Target | undefined): number | undefined {
+  return target?.port
+}
+
+interface AssociationParts extends UdpHandlerSettings {
+  readonly control: TcpSocket
+  readonly relay: Socket
+  readonly address: Endpoint
+  /** every relay of this proxy: no datagram may be sent to one */
+  readonly relays: Set<string>
+  readonly knock: Knock
+  readonly persona: Persona
+  readonly claimed: number | undefined
+}
+
+class Association {
+  readonly #parts: AssociationParts
+  readonly #flows: UdpFlows
+  readonly #client: string
+  readonly #outward: RateLimit
+  readonly #inward: RateLimit
+  readonly #headers = new WeakMap<Endpoint, Buffer>()
+  /** locked to the announced port, or to that of the first good datagram */
+  #port: number | undefined
+  #lastActive: number
+  #idle: Deadline
+  #closed = false
+
+  constructor(parts: AssociationParts) {
+    const { pipeline, relay, control, limits, knock, relays, address } = parts
+    const { clock } = pipeline.settings
+    this.#parts = parts
+    this.#client = knock.peer.ip.text
+    this.#port = parts.claimed
+    this.#outward = new RateLimit(limits, clock.now)
+    this.#inward = new RateLimit(limits, clock.now)
+    this.#lastActive = clock.now
+    this.#idle = clock.after(pipeline.settings.idleTimeoutMs, this.#checkIdle)
+    this.#flows = new UdpFlows({
+      ...parts,
+      isOwnRelay: (dial) => relays.has(formatEndpoint(dial)),
+      deliver: (from, payload) => this.#deliver(from, payload),
+    })
+    relays.add(formatEndpoint(address))
+    pipeline.datagrams.associations++
+    relay.on('message', (datagram, { address: ip, port }) => this.#take(datagram, ip, port))
+    control.once('end', () => this.#close({ reason: 'CLIENT_CLOSED' }))
+    control.once('close', () => this.#close({ reason: 'CLIENT_CLOSED' }))
+    control.once('error', (cause) => this.#fail('relay.client_reset', 'the client reset the control connection', cause))
+    control.once('data', () => this.#fail('request.malformed', 'the client went on talking after UDP ASSOCIATE'))
+  }
+
+  #take(datagram: Buffer, ip: string, port: number): void {
+    const { datagrams, settings } = this.#parts.pipeline
+    const fate = this.#fateOf(datagram, ip, port)
+    if (fate !== 'sent') datagrams.dropped(fate)
+    else {
+      this.#port = port
+      this.#lastActive = settings.clock.now
+    }
+  }
+
+  #fateOf(datagram: Buffer, ip: string, port: number): 'sent' | 'stranger' | 'malformed' | 'fragment' | 'too_fast' {
+    if (ip !== this.#client || (this.#port !== undefined && port !== this.#port)) return 'stranger'
+    const header = readUdpHeader(datagram)
+    if (header.kind !== 'whole') return header.kind
+    const { key, length } = header
+    if (!this.#outward.admits(datagram.length, this.#parts.pipeline.settings.clock.now)) return 'too_fast'
+    const sent = this.#flows.send(key, () => readUdpTarget(datagram, length), datagram.subarray(length))
+    return sent ? 'sent' : 'malformed'
+  }
+
+  #deliver(from: Endpoint, payload: Buffer): void {
+    const { pipeline, relay } = this.#parts
+    const { datagrams } = pipeline
+    const { now } = pipeline.settings.clock
+    if (this.#closed || this.#port === undefined) return
+    if (!this.#inward.admits(payload.length, now)) datagrams.dropped('too_fast')
+    else if (relay.getSendQueueSize() > MAX_QUEUED_BYTES) datagrams.dropped('congested')
+    else {
+      this.#lastActive = now
+      datagrams.received++
+      relay.send([this.#headerOf(from), payload], this.#port, this.#client)
+    }
+  }
+
+  #headerOf(from: Endpoint): Buffer {
+    const known = this.#headers.get(from)
+    if (known !== undefined) return known
+    const header = formatUdpHeader(from)
+    this.#headers.set(from, header)
+    return header
+  }
+
+  readonly #checkIdle = (): void => {
+    const { clock, idleTimeoutMs } = this.#parts.pipeline.settings
+    const silentMs = clock.now - this.#lastActive
+    if (silentMs < idleTimeoutMs) this.#idle = clock.after(idleTimeoutMs - silentMs, this.#checkIdle)
+    else this.#fail('relay.idle', `no datagram in either direction for ${idleTimeoutMs / 1000} s`)
+  }
+
+  /** The client sees a reset. */
+  #fail(code: 'relay.client_reset' | 'relay.idle' | 'request.malformed', message: string, cause?: Error): void {
+    const error = new GatewayError(code, message, { cause })
+    this.#close({ reason: error.rendering.close, error })
+    resetStream(this.#parts.control)
+  }
+
+  #close(how: Omit<SessionEnd, 'bytesReceived' | 'bytesSent'>): void {
+    if (this.#closed) return
+    this.#closed = true
+    const { control, relay, relays, address, pipeline } = this.#parts
+    this.#idle.cancel()
+    this.#flows.close(how)
+    relays.delete(formatEndpoint(address))
+    relay.close()
+    pipeline.datagrams.associations--
+    if (!control.destroyed) control.end()
+  }
+}

@@ -1,0 +1,77 @@
+// One UDP flow of an association: datagrams between its client and one destination from one egress address, with one session
+// and so one record. Decides nothing and looks at no byte.
+
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { Endpoint } from '../net/endpoint.ts'
+import type { DatagramCounters } from './counters.ts'
+import type { Clock } from './deadline.ts'
+import type { DialAttempt, UdpListener, UdpOutlet } from './ports.ts'
+import type { Session } from './session.ts'
+
+export interface UdpRouteOptions {
+  readonly clock: Clock
+  readonly counters: DatagramCounters
+  /** hands a datagram that came back to the client; `from` is the public address of the destination */
+  readonly deliver: (from: Endpoint, payload: Buffer) => void
+}
+
+export class UdpRoute implements UdpListener {
+  readonly #options: UdpRouteOptions
+  #session: Session<UdpOutlet> | undefined
+  #from: Endpoint | undefined
+  #lastActive: number
+
+  constructor(options: UdpRouteOptions) {
+    this.#options = options
+    this.#lastActive = options.clock.now
+  }
+
+  /** Takes the session over; a kill closes its path. */
+  carry(session: Session<UdpOutlet>): void {
+    this.#session = session
+    this.#from = session.upstream.attempt.candidate.destination
+    session.cutBy((error) => this.close({ reason: error.rendering.close, error }))
+  }
+
+  get ended(): boolean {
+    return this.#session === undefined || this.#session.ended
+  }
+
+  /** what it was decided by */
+  get attempt(): DialAttempt | undefined {
+    return this.#session?.upstream.attempt
+  }
+
+  send(payload: Uint8Array): void {
+    if (this.#session === undefined) return
+    this.#lastActive = this.#options.clock.now
+    this.#options.counters.sent++
+    this.#session.upstream.socket.send(payload)
+  }
+
+  received(payload: Buffer): void {
+    if (this.#from === undefined) return
+    this.#lastActive = this.#options.clock.now
+    this.#options.deliver(this.#from, payload)
+  }
+
+  dropped(reason: 'too_large' | 'congested'): void {
+    this.#options.counters.dropped(reason)
+  }
+
+  failed(error: GatewayError): void {
+    this.close({ reason: error.rendering.close, error })
+  }
+
+  /** Ends a flow that was silent in both directions for so long. */
+  endIfIdle(idleMs: number): void {
+    if (this.ended || this.#options.clock.now - this.#lastActive < idleMs) return
+    this.failed(new GatewayError('relay.idle', `no datagram in either direction for ${idleMs / 1000} s`))
+  }
+
+  /** Ends the session, then gives the path back. */
+  close(how: Parameters<Session['end']>[0]): void {
+    this.#session?.end(how)
+    this.#session?.upstream.socket.destroy()
+  }
+}
