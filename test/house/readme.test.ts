@@ -1,10 +1,11 @@
 // The README keeps its word: every command in it is run and prints what it says, every link leads somewhere.
 
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ROOT } from '../../scripts/source-files.ts'
+import { run } from '../cli/run.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
@@ -73,6 +74,19 @@ test('the listener for browsers, put into the shipped configuration, is who it s
   )
   expect(issues).toEqual([])
   expect(config?.listeners[0]).toMatchObject({ name: 'carol', port: 8081, fixedUser: 'carol@example.com' })
+})
+
+test('the table of verbs has every verb, and no other', async () => {
+  const { stdout } = await run(['--help'])
+  const verbs = [...stdout.matchAll(/^ {2}([a-z]+)\b/gm)].map(([, verb]) => verb).filter((verb) => verb !== 'help')
+  const rows = readme.slice(readme.indexOf('## Verbs')).matchAll(/^\| (`[^|]+) \|/gm)
+  const named = [...rows].flatMap(([, cell = '']) => [...cell.matchAll(/`([a-z]+)/g)].map(([, verb]) => verb))
+  expect([...new Set(named)].sort()).toEqual([...new Set(verbs)].sort())
+})
+
+test('every page of docs/ is on the map', () => {
+  const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'))
+  expect(pages.filter((page) => !readme.includes(`](docs/${page})`))).toEqual([])
 })
 
 test.each(['README.md', 'CONTRIBUTING.md', 'docs/errors.md'])(
