@@ -144,7 +144,7 @@ interface Evaluated {
 /** Every rule in order, evaluated up to the first match; the others with why they were not. */
 function traceRules({ account, ruleset }: Snapshot, flow: Flow, decision: Decision): Evaluated[] {
   const skipped = new Map(ruleset.skipped.map(({ rule, reason }) => [rule, reason] as const))
-  const values = createFlowReader(new Set(GATEWAY_SCHEME.fields.keys()), account.settings.hostSelector)(flow)
+  const values = createFlowReader(new Set(GATEWAY_SCHEME.fields.keys()), account.settings.hostSelector).read(flow)
   const parser = new RuleParser(account.settings.expressions)
   const noSay = decision.exempt !== undefined || (decision.rule === null && decision.outcome === 'unroutable')
   let winner: Rule | undefined

@@ -1,13 +1,17 @@
 // From a flow to the values its expressions ask for (gateway-egress section 2). Computes only the fields some rule uses; a
 // field without a value for this flow is missing ([F1]).
 
-import { bytesOf, type Value } from '../expression/value.ts'
+import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'
 import type { Ip } from '../net/ip.ts'
 import { type FieldName, GATEWAY_SCHEME, HOST_SELECTORS } from './fields.ts'
 import type { Flow, Group, Identity } from './flow.ts'
 
 /** Computes the values of a fixed set of fields, by slot. */
-export type FlowReader = (flow: Flow) => (Value | undefined)[]
+export interface FlowReader {
+  read(flow: Flow): FieldValues
+  /** Like `read`, into values that are used again for every flow: whoever calls must be done with them before the next call. */
+  readAgain(flow: Flow): FieldValues
+}
 
 /** A reader of the named fields. While `hostSelector` is off the four host-selector fields stay missing ([F2]). */
 export function createFlowReader(used: ReadonlySet<string>, hostSelector: boolean): FlowReader {
@@ -16,21 +20,18 @@ export function createFlowReader(used: ReadonlySet<string>, hostSelector: boolea
   )
   const slots = wanted.map((field) => field.slot)
   const readers = wanted.map((field) => READERS[field.name as FieldName])
-  const width = GATEWAY_SCHEME.fields.size
-  const blank = new Array<Value | undefined>(width).fill(undefined)
-  return (flow) => {
-    const values = blank.slice()
-    for (let at = 0; at < readers.length; at++) {
-      const value = readers[at]?.(flow)
-      if (value !== undefined) values[slots[at] ?? 0] = value
-    }
+  const blank = () => new Array<Value | undefined>(GATEWAY_SCHEME.fields.size).fill(undefined)
+  const readInto = (values: (Value | undefined)[], flow: Flow) => {
+    for (let at = 0; at < readers.length; at++) values[slots[at] ?? 0] = readers[at]?.(flow)
     return values
   }
+  const again = blank()
+  return { read: (flow) => readInto(blank(), flow), readAgain: (flow) => readInto(again, flow) }
 }
 
 /** All values of a flow, by field name, in the order of the scheme; missing ones left out. */
 export function namedFlowValues(flow: Flow, hostSelector: boolean): ReadonlyMap<string, Value> {
-  const all = createFlowReader(new Set(GATEWAY_SCHEME.fields.keys()), hostSelector)(flow)
+  const all = createFlowReader(new Set(GATEWAY_SCHEME.fields.keys()), hostSelector).read(flow)
   const named = new Map<string, Value>()
   for (const { name, slot } of GATEWAY_SCHEME.fields.values()) {
     const value = all[slot]
@@ -114,13 +115,18 @@ interface IdentityValues {
 
 /** People are few and connections many, so what an identity turns into is kept as long as the identity itself. */
 const knownIdentities = new WeakMap<Identity, IdentityValues>()
+/** the latest one, since several fields of one flow ask in a row */
+let latest: { readonly identity: Identity; readonly values: IdentityValues } | undefined
 
 function identityValues(identity: Identity | undefined): IdentityValues | undefined {
   if (identity === undefined) return undefined
-  const known = knownIdentities.get(identity)
-  if (known !== undefined) return known
-  const values = valuesOf(identity)
-  knownIdentities.set(identity, values)
+  if (latest?.identity === identity) return latest.values
+  let values = knownIdentities.get(identity)
+  if (values === undefined) {
+    values = valuesOf(identity)
+    knownIdentities.set(identity, values)
+  }
+  latest = { identity, values }
   return values
 }
 

@@ -62,8 +62,8 @@ export function compileRuleset(
   const problems = [...compiler.problems, ...unknownLists(compiler.listUsers, known), ...otherKinds(ordered)]
   const { active, skipped, fields } = compiler
   const index = RuleIndex.build(active, compiler.requirements, known)
-  const read = createFlowReader(fields, settings.hostSelector)
-  return { ruleset: createRuleset({ rules: ordered, active, skipped, fields, read }, index, known), problems }
+  const reader = createFlowReader(fields, settings.hostSelector)
+  return { ruleset: createRuleset({ rules: ordered, active, skipped, fields, reader }, index, known), problems }
 }
 
 interface Parts {
@@ -71,21 +71,25 @@ interface Parts {
   readonly active: readonly CompiledRule[]
   readonly skipped: readonly SkippedRule[]
   readonly fields: ReadonlySet<string>
-  readonly read: FlowReader
+  readonly reader: FlowReader
 }
 
 function createRuleset(parts: Parts, index: RuleIndex, lists: KnownLists): Ruleset {
-  const { active, read } = parts
+  const { rules, active, skipped, fields, reader } = parts
   const first = (values: FieldValues) => {
     const at = index.first(values)
     return at < 0 ? undefined : active[at]
   }
   return Object.freeze({
-    ...parts,
+    rules,
+    active,
+    skipped,
+    fields,
     lists,
+    read: reader.read,
     first,
     firstByScan: (values: FieldValues) => active.find((rule) => rule.matches(values, lists)),
-    firstMatch: (flow: Flow) => first(read(flow)),
+    firstMatch: (flow: Flow) => first(reader.readAgain(flow)),
     countEvaluated: (values: FieldValues) => {
       index.first(values)
       return index.evaluated
