@@ -18,7 +18,7 @@ import { memoryJournal } from '../store/journal.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import { createStore, type Store } from '../store/store.ts'
 import { certificatesFor } from './certificates.ts'
-import { createPipeline, openDoors, proxyUrl } from './data-path.ts'
+import { createDataPath, openDoors, proxyUrl } from './data-path.ts'
 import { deskOver } from './desk.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { endpointsAt } from './own-endpoints.ts'
@@ -68,7 +68,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
 
   const memory = new SessionMemory(REMEMBERED_SESSIONS)
-  const { pipeline, publicSourceOf } = createPipeline(config, { store, world, sessions, memory })
+  const road = createDataPath(config, { store, world, sessions, memory })
+  const { pipeline, publicSourceOf } = road
   const origins = await startOrigins({
     specs: config.origins,
     destinations: config.destinations,
@@ -102,7 +103,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   stack.defer(() => api.close())
   ownListeners.push(...endpointsAt(api.host, api.port))
 
-  const gateway = await openDoors(config, pipeline, store)
+  const gateway = await openDoors(config, road, store)
   stack.defer(() => gateway.stop())
   ownListeners.push(...gateway.doors.map(({ address }) => address))
   accepting = true
