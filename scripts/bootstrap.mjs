@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { buildConsole } from './build-console.mjs'
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -31,6 +32,7 @@ export async function run(file, args) {
   try {
     installDependencies()
     const node = newEnoughNode()
+    if (needsConsole(file, args)) prepareConsole(node)
     if (node === process.execPath) await runHere(file, args)
     else await runIn(node, file, args)
   } catch (error) {
@@ -41,6 +43,21 @@ export async function run(file, args) {
 }
 
 class SetUpError extends Error {}
+
+/** Only what serves or tests the console waits for it. */
+function needsConsole(file, args) {
+  return file === 'scripts/test.ts' || (file === 'src/main.ts' && args[0] === 'start')
+}
+
+/** A lab without its console is still a lab. */
+function prepareConsole(node) {
+  try {
+    const problem = buildConsole(node)
+    if (problem !== undefined) say(`the console could not be built, everything else works:\n${problem}`)
+  } catch (error) {
+    say(`the console could not be built, everything else works: ${error.message}`)
+  }
+}
 
 function installDependencies() {
   const lock = readFileSync(join(root, 'package-lock.json'))

@@ -11,6 +11,7 @@ import { ROOT, sourceFiles } from './source-files.ts'
 const TOOLS = [
   ['style', '@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.']],
   ['types', 'typescript/bin/tsc', ['--noEmit', '-p', '.']],
+  ['types of the console', 'typescript/bin/tsc', ['--noEmit', '-p', 'console']],
 ] as const
 
 let good = true

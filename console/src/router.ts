@@ -1,0 +1,49 @@
+// Which view the address asks for. Addresses are plain paths, so that every view can be linked to, kept and shared.
+
+import { signal } from '@preact/signals'
+
+export const VIEWS = [
+  { path: '/', title: 'Live' },
+  { path: '/sessions', title: 'Sessions' },
+  { path: '/rules', title: 'Rules' },
+  { path: '/explain', title: 'Explain' },
+  { path: '/verify', title: 'Verify' },
+  { path: '/clock', title: 'Clock' },
+] as const
+
+export const location = signal(current())
+
+function current(): { readonly path: string; readonly query: URLSearchParams } {
+  return { path: window.location.pathname, query: new URLSearchParams(window.location.search) }
+}
+
+/** Goes to another view; `replace` leaves no step to go back to. */
+export function navigate(to: string, { replace = false } = {}): void {
+  if (replace) history.replaceState(null, '', to)
+  else history.pushState(null, '', to)
+  location.value = current()
+  if (!replace) window.scrollTo(0, 0)
+}
+
+/** Lets plain clicks on the console's own links stay on the page. */
+export function followLinks(): void {
+  window.addEventListener('popstate', () => {
+    location.value = current()
+  })
+  document.addEventListener('click', (event) => {
+    if (
+      event.defaultPrevented ||
+      event.button !== 0 ||
+      event.metaKey ||
+      event.ctrlKey ||
+      event.shiftKey ||
+      event.altKey
+    )
+      return
+    const link = event.target instanceof Element ? event.target.closest('a') : null
+    if (link === null || link.origin !== window.location.origin || link.target !== '') return
+    if (!VIEWS.some(({ path }) => path === link.pathname)) return
+    event.preventDefault()
+    navigate(link.pathname + link.search)
+  })
+}

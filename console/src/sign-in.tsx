@@ -1,0 +1,55 @@
+// The door: the token the lab printed once, traded for a cookie.
+
+import type { JSX } from 'preact'
+import { useState } from 'preact/hooks'
+import { ApiFailure, signIn, wordsOf } from './api/request.ts'
+import iconUrl from './icon.svg?no-inline'
+import { Notice } from './ui/notice.tsx'
+
+export function SignIn(): JSX.Element {
+  const [failure, setFailure] = useState<string>()
+  const [busy, setBusy] = useState(false)
+
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    if (!(event.currentTarget instanceof HTMLFormElement)) return
+    const token = String(new FormData(event.currentTarget).get('token') ?? '')
+    setBusy(true)
+    setFailure(undefined)
+    try {
+      await signIn(token)
+    } catch (thrown) {
+      const wrong = thrown instanceof ApiFailure && thrown.status === 401
+      setFailure(wrong ? 'That is not the token of this lab.' : wordsOf(thrown))
+    } finally {
+      setBusy(false)
+    }
+  }
+
+  return (
+    <main class="gate">
+      <div class="card stack">
+        <h1 class="row">
+          <img src={iconUrl} alt="" width="28" height="28" />
+          egresslab
+        </h1>
+        <p class="muted">See where every connection leaves, and steer it.</p>
+        <form class="stack" onSubmit={submit}>
+          <input type="text" name="username" autoComplete="username" value="egresslab" hidden readOnly />
+          <label class="field">
+            <span>API token</span>
+            <input type="password" name="token" required autoComplete="current-password" spellcheck={false} />
+          </label>
+          {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
+          <button type="submit" class="primary" disabled={busy}>
+            Sign in
+          </button>
+        </form>
+        <p class="small muted">
+          The lab keeps it in <code>.egresslab/api-token</code>. To choose your own virtual network you need no token:{' '}
+          <a href="/me">your proxy password</a> is enough.
+        </p>
+      </div>
+    </main>
+  )
+}

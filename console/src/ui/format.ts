@@ -1,0 +1,41 @@
+// Numbers and times as people read them.
+
+const SIZES = ['B', 'kB', 'MB', 'GB', 'TB']
+
+/** 1 234 567 bytes → `1.2 MB`. */
+export function formatBytes(bytes: number): string {
+  let value = bytes
+  let size = 0
+  while (value >= 1000 && size < SIZES.length - 1) {
+    value /= 1000
+    size++
+  }
+  return `${size === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${SIZES[size]}`
+}
+
+/** Milliseconds → `4 ms`, `1.2 s`, `3 min`, `2 h`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${ms < 10 ? Math.max(0, Math.round(ms * 10) / 10) : Math.round(ms)} ms`
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`
+  if (ms < 3_600_000) return `${Math.round(ms / 60_000)} min`
+  return `${(ms / 3_600_000).toFixed(1)} h`
+}
+
+const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' })
+
+export function formatTime(at: number): string {
+  return clock.format(at)
+}
+
+export function formatDay(at: number): string {
+  return day.format(at)
+}
+
+export function formatDate(at: number): string {
+  return `${day.format(at)}, ${clock.format(at)}`
+}
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count.toLocaleString('en')} ${count === 1 ? one : many}`
+}

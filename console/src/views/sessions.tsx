@@ -1,0 +1,234 @@
+// Every session there is: a table that follows along, can be held still, and is filtered by what is in the address.
+
+import type { JSX } from 'preact'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import type { Row } from '../api/shapes.ts'
+import { addressOf, FACETS, type Facet, filterFrom, NO_FILTER, select, valuesOf } from '../live/session-filter.ts'
+import { allRows, leftOut, version } from '../live/session-store.ts'
+import { connection } from '../live/traffic.ts'
+import { location, navigate } from '../router.ts'
+import { formatBytes, formatDuration, formatTime, plural } from '../ui/format.ts'
+import { Empty, Loading } from '../ui/notice.tsx'
+import { OUTCOME_WORDS, OutcomeBadge, type Tone, toneOf } from '../ui/outcome.tsx'
+import { VirtualRows } from '../ui/virtual-rows.tsx'
+import { SessionDrawer } from './session-drawer.tsx'
+
+const FACET_WORDS: Readonly<Record<Facet, string>> = {
+  user: 'User',
+  vnet: 'Network',
+  rule: 'Rule',
+  egress: 'Egress IP',
+  outcome: 'Outcome',
+}
+
+export function SessionsView(): JSX.Element {
+  const { query } = location.value
+  const filter = filterFrom(query)
+  const opened = query.get('id') ?? undefined
+  const [paused, setPaused] = useState(false)
+  const rows = useRows(paused, addressOf(filter))
+  const values = useMemo(() => valuesOf(rows.all), [rows.all])
+  const isFiltered = addressOf(filter) !== '/sessions'
+
+  const set = (change: Partial<typeof filter>) => navigate(addressOf({ ...filter, ...change }), { replace: true })
+  const open = (id: string | undefined) => {
+    const to = new URL(addressOf(filter), window.location.href)
+    if (id !== undefined) to.searchParams.set('id', id)
+    navigate(to.pathname + to.search, { replace: true })
+  }
+
+  return (
+    <section class="sessions-view" aria-labelledby="sessions-title">
+      <div class="view-head">
+        <h1 id="sessions-title">Sessions</h1>
+        <p class="muted">
+          {plural(rows.shown.length, 'session')}
+          {isFiltered ? ` of ${rows.all.length.toLocaleString('en')}` : ''}
+          {leftOut.value > 0 ? `, ${leftOut.value.toLocaleString('en')} more passed by too fast to list` : ''}
+        </p>
+      </div>
+      <search class="filters">
+        <label class="field grow">
+          <span class="hidden-label">Search sessions</span>
+          <input
+            type="search"
+            placeholder="Search: name, address, rule, error …"
+            value={filter.text}
+            onInput={({ currentTarget }) => set({ text: currentTarget.value })}
+          />
+        </label>
+        {FACETS.map((facet) => (
+          <FacetSelect
+            key={facet}
+            facet={facet}
+            value={filter[facet]}
+            values={values[facet]}
+            onChange={(value) => set({ [facet]: value })}
+          />
+        ))}
+        {isFiltered && (
+          <button type="button" class="quiet" onClick={() => set(NO_FILTER)}>
+            Clear
+          </button>
+        )}
+        <button type="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
+          {paused ? `▶ Resume${rows.missed > 0 ? ` (${rows.missed} new)` : ''}` : '❚❚ Pause'}
+        </button>
+      </search>
+      <div class="card sessions-card">
+        {rows.shown.length === 0 ? (
+          <NoSessions isFiltered={isFiltered} />
+        ) : (
+          <Table rows={rows.shown} opened={opened} open={open} />
+        )}
+      </div>
+      {opened !== undefined && <SessionDrawer id={opened} onClose={() => open(undefined)} />}
+    </section>
+  )
+}
+
+interface Rows {
+  readonly all: readonly Row[]
+  readonly shown: readonly Row[]
+  /** sessions that came while paused */
+  readonly missed: number
+}
+
+/** The rows to show; held still while paused. `address` stands for the filter. */
+function useRows(paused: boolean, address: string): Rows {
+  const seen = version.value
+  const held = useRef<readonly Row[] | undefined>(undefined)
+  const missedFrom = useRef(0)
+  useEffect(() => {
+    if (!paused) held.current = undefined
+  }, [paused])
+  if (paused && held.current === undefined) {
+    held.current = allRows().map((row) => ({ ...row }))
+    missedFrom.current = allRows().length + leftOut.value
+  }
+  const all = paused && held.current !== undefined ? held.current : allRows()
+  const key = paused ? -1 : seen
+  const shown = useMemo(
+    () => (key < -1 ? [] : select(all, filterFrom(new URL(address, window.location.href).searchParams))),
+    [all, key, address],
+  )
+  return { all, shown, missed: paused ? allRows().length + leftOut.value - missedFrom.current : 0 }
+}
+
+interface FacetSelectProps {
+  readonly facet: Facet
+  readonly value: string
+  readonly values: readonly string[]
+  readonly onChange: (value: string) => void
+}
+
+function FacetSelect({ facet, value, values, onChange }: FacetSelectProps): JSX.Element {
+  const options = value === '' || values.includes(value) ? values : [...values, value]
+  const words = (option: string) => (facet === 'outcome' ? (OUTCOME_WORDS[option as Tone] ?? option) : option)
+  return (
+    <label class="field">
+      <span class="hidden-label">{FACET_WORDS[facet]}</span>
+      <select value={value} onChange={({ currentTarget }) => onChange(currentTarget.value)}>
+        <option value="">{FACET_WORDS[facet]}: all</option>
+        {options.map((option) => (
+          <option key={option} value={option}>
+            {words(option)}
+          </option>
+        ))}
+      </select>
+    </label>
+  )
+}
+
+interface TableProps {
+  readonly rows: readonly Row[]
+  readonly opened: string | undefined
+  readonly open: (id: string) => void
+}
+
+const HEADS = ['Time', 'User', 'To', 'Outcome', 'Left from', 'Way', 'Rule', 'Data', 'Took'] as const
+
+function Table({ rows, opened, open }: TableProps): JSX.Element {
+  const narrow = useNarrow()
+  return (
+    <VirtualRows
+      rows={rows}
+      label="Sessions, newest first"
+      columns={HEADS.length}
+      rowRem={narrow ? 4.75 : 2.5}
+      selected={opened}
+      onOpen={({ id }) => open(id)}
+      head={HEADS.map((head) => (
+        <span key={head} role="columnheader" class={`cell-${head.toLowerCase().replaceAll(' ', '-')}`}>
+          {head}
+        </span>
+      ))}
+      rowClass={({ open: isOpen }) => (isOpen ? 'is-open' : '')}
+      render={(row) => <Cells row={row} />}
+    />
+  )
+}
+
+function Cells({ row }: { readonly row: Row }): JSX.Element {
+  return (
+    <>
+      <span role="gridcell" class="cell-time muted">
+        {formatTime(row.at)}
+      </span>
+      <span role="gridcell" class="cell-user" title={row.user}>
+        {row.user === '' ? <span class="muted">nobody</span> : row.user.replace(/@.*$/, '')}
+        {row.vnet !== '' && <span class="muted"> · {row.vnet}</span>}
+      </span>
+      <span role="gridcell" class="cell-to" title={`${row.target} ${row.origin}`}>
+        {row.target === '' ? '–' : row.target}
+      </span>
+      <span role="gridcell" class="cell-outcome">
+        <OutcomeBadge tone={toneOf(row)} />
+      </span>
+      <span role="gridcell" class="cell-left-from mono" title={row.egress}>
+        {row.egress === '' ? '–' : row.egress}
+      </span>
+      <span role="gridcell" class="cell-way" title={wayInWords(row)}>
+        {row.ingress === '' ? '–' : `${row.ingress} → ${row.physical === '' ? '✕' : row.physical}`}
+      </span>
+      <span role="gridcell" class="cell-rule" title={row.rule}>
+        {row.rule === '' ? <span class="muted">–</span> : row.rule}
+      </span>
+      <span role="gridcell" class="cell-data">
+        {formatBytes(row.received + row.sent)}
+      </span>
+      <span role="gridcell" class="cell-took">
+        {row.open ? <span class="chip">open</span> : formatDuration(row.ms)}
+      </span>
+    </>
+  )
+}
+
+function wayInWords({ ingress, physical, logical }: Row): string {
+  if (ingress === '') return ''
+  const out = physical === '' ? 'did not leave' : `left at ${physical}`
+  return `in at ${ingress}, ${out}${logical === '' ? '' : `, seen as ${logical}`}`
+}
+
+function NoSessions({ isFiltered }: { readonly isFiltered: boolean }): JSX.Element {
+  if (connection.value === 'connecting') return <Loading what="sessions" />
+  if (isFiltered) return <Empty title="No session fits this filter" />
+  return (
+    <Empty title="No sessions yet">
+      <p>Send something through the proxy and watch it appear:</p>
+      <code>curl -x http://127.0.0.1:8080 -U bob@example.com:lab-bob http://ipv4.icanhazip.com/</code>
+    </Empty>
+  )
+}
+
+const narrowQuery = window.matchMedia('(max-width: 60rem)')
+
+function useNarrow(): boolean {
+  const [narrow, setNarrow] = useState(narrowQuery.matches)
+  useEffect(() => {
+    const tell = () => setNarrow(narrowQuery.matches)
+    narrowQuery.addEventListener('change', tell)
+    return () => narrowQuery.removeEventListener('change', tell)
+  }, [])
+  return narrow
+}

@@ -1,0 +1,83 @@
+// A real Chromium for tests, with a profile of its own. Machines without one skip these tests and say so; continuous
+// integration (CI=true) installs one and must run them.
+
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { type BrowserContext, chromium, type Page } from 'playwright-core'
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
+
+/** The browser's executable; undefined where there is none. Throws in continuous integration. */
+export function findChromium(): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  const places = folders.flatMap((folder) => NAMES.map((name) => join(folder, name)))
+  const found = process.env.EGRESSLAB_CHROMIUM ?? places.find((place) => existsSync(place))
+  if (found !== undefined) return found
+  if (process.env.CI === 'true') throw new Error('no Chromium: `.ci/run` installs it with apt-get install chromium')
+  process.stderr.write(
+    'SKIPPED: no Chromium on this machine (apt-get install chromium), so no test of the console runs\n',
+  )
+  return undefined
+}
+
+export interface Browser {
+  readonly context: BrowserContext
+  readonly page: Page
+  /** what pages complained of: exceptions, and violations of their security policy */
+  readonly complaints: string[]
+  close(): Promise<void>
+}
+
+export interface BrowserOptions {
+  readonly executable: string
+  readonly width?: number
+  readonly height?: number
+  readonly colorScheme?: 'light' | 'dark'
+  readonly reducedMotion?: 'reduce' | 'no-preference'
+  /** further command line switches, such as `--proxy-server=…` */
+  readonly switches?: readonly string[]
+}
+
+const SWITCHES = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+export async function openBrowser(options: BrowserOptions): Promise<Browser> {
+  const { executable, width = 1280, height = 800, colorScheme = 'light', reducedMotion = 'no-preference' } = options
+  const profile = mkdtempSync(join(tmpdir(), 'chromium-'))
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: executable,
+    headless: true,
+    args: [...SWITCHES, ...(options.switches ?? [])],
+    viewport: { width, height },
+    colorScheme,
+    reducedMotion,
+  })
+  const complaints: string[] = []
+  const watch = (page: Page) => {
+    page.setDefaultTimeout(10_000)
+    page.on('pageerror', (error) => complaints.push(error.message))
+    page.on('console', (message) => {
+      if (/Content Security Policy|Refused to|TrustedType/i.test(message.text())) complaints.push(message.text())
+    })
+  }
+  context.on('page', watch)
+  const page = context.pages()[0] ?? (await context.newPage())
+  watch(page)
+  return {
+    context,
+    page,
+    complaints,
+    close: async () => {
+      await context.close()
+      rmSync(profile, { recursive: true, force: true, maxRetries: 3 })
+    },
+  }
+}

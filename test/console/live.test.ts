@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Browser, findChromium, openBrowser } from './browser.ts'
+import { type ConsoleLab, startConsoleLab, TOKEN, visit } from './running-lab.ts'
+
+const executable = findChromium()
+
+describe.skipIf(executable === undefined)('the live view', () => {
+  let lab: ConsoleLab
+  let browser: Browser
+  beforeAll(async () => {
+    lab = await startConsoleLab(1)
+    browser = await openBrowser({ executable: executable ?? '' })
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await lab?.close()
+  })
+
+  test('asks for the token, refuses a wrong one, and keeps it out of scripts and addresses (AP-01, AP-07)', async () => {
+    const { page, context } = browser
+    await page.goto(`${lab.url}/`)
+    await page.getByLabel('API token').fill('wrong')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByText('That is not the token of this lab.').waitFor()
+    await page.getByLabel('API token').fill(TOKEN)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('heading', { name: 'Live' }).waitFor()
+    expect(page.url()).toBe(`${lab.url}/`)
+    const [cookie] = await context.cookies()
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Strict' })
+    expect(await page.evaluate('document.cookie')).toBe('')
+  })
+
+  test('shows a connection through the proxy as it happens, with the reason for its address', async () => {
+    const { page } = browser
+    await visit(page, lab, '/')
+    expect(await lab.send('bob', 'http://ipv4.icanhazip.com/')).toBe('203.0.113.10\n')
+    const row = page.getByRole('link', { name: /bob → ipv4\.icanhazip\.com:80/ })
+    await row.waitFor()
+    expect(await row.textContent()).toContain('203.0.113.10 at AMS is nearest the user')
+  })
+
+  test('takes a data center down with a click on the map, and the next connection leaves elsewhere', async () => {
+    const { page } = browser
+    await visit(page, lab, '/')
+    await page.getByRole('button', { name: /Amsterdam \(AMS\) is up/ }).click()
+    await page.getByRole('button', { name: /Amsterdam \(AMS\) is down/ }).waitFor()
+    expect(await lab.send('bob', 'http://ipv4.icanhazip.com/')).toBe('203.0.113.20\n')
+    await page.getByRole('link', { name: /203\.0\.113\.20 at LHR/ }).waitFor()
+    await page.getByRole('switch', { name: 'AMS Amsterdam' }).click()
+    await page.getByRole('button', { name: /Amsterdam \(AMS\) is up/ }).waitFor()
+    expect(await lab.send('bob', 'http://ipv4.icanhazip.com/')).toBe('203.0.113.10\n')
+  })
+
+  test('no page complained of an error or of its security policy', () => {
+    expect(browser.complaints).toEqual([])
+  })
+})
