@@ -4,6 +4,8 @@ export interface Output {
   readonly write: (text: string) => void
   /** resolves once the reader has taken most of what was written */
   readonly drained: () => Promise<void>
+  /** resolves when nobody reads any more */
+  readonly gone?: Promise<void>
   readonly isTerminal: boolean
   /** width of the terminal; 80 elsewhere */
   readonly columns: number

@@ -7,7 +7,9 @@ import type { Flow } from '../policy/flow.ts'
 import type { CaseResult, TestRun } from '../policy/policy-test.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 import type { Candidate } from '../proxy/ports.ts'
+import type { SessionRecord } from '../proxy/record.ts'
 import type { Explained } from './explained.ts'
+import type { LabClient, LabOptions } from './lab-client.ts'
 
 export interface Services {
   readonly version: string
@@ -28,6 +30,12 @@ export interface Services {
   /** Load-tests rule evaluation on synthetic rules, or on a configuration's. Throws an InputError. */
   readonly benchDecide: (options: DecideBenchRequest) => Promise<DecideBenchSummary>
   readonly policyTester: () => Promise<PolicyTester>
+  /** Reaches the running lab's own API. Throws an InputError where there is no lab, or no token for it. */
+  readonly connectLab: (options: LabOptions) => Promise<LabClient>
+  /** How a finished session is drawn on one line. */
+  readonly sessionLine: () => Promise<(record: SessionRecord, options: { readonly colour: boolean }) => string>
+  /** The wish to stop, by SIGINT or SIGTERM, as an exit code; `forget` gives the signals back their usual meaning. */
+  readonly stopSignal: () => { readonly promise: Promise<130 | 143>; readonly forget: () => void }
 }
 
 export interface ReadConfig {

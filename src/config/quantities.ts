@@ -1,12 +1,18 @@
 // Durations and sizes as people write them: a number and a unit.
 
 const DURATION_UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+const PERIOD_UNITS = { ...DURATION_UNITS, d: 86_400_000, w: 7 * 86_400_000 }
 const SIZE_UNITS = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }
 
 /** `250ms`, `15s`, `1.5m`, `8h` in milliseconds, 1 ms … 24.8 days (what a timer can hold); `undefined` otherwise. */
 export function parseDurationMs(text: string): number | undefined {
   const value = parseQuantity(text, DURATION_UNITS)
   return value === undefined || value > 2 ** 31 - 1 ? undefined : value
+}
+
+/** The same with `7d` and `6w`, as long as anybody likes: for clocks, not for timers. */
+export function parsePeriodMs(text: string): number | undefined {
+  return parseQuantity(text, PERIOD_UNITS)
 }
 
 /** `512B`, `64KiB`, `1.5MiB`, `1GiB` in bytes, at least 1; `undefined` for anything else. */

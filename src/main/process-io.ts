@@ -17,17 +17,21 @@ export function processIo(): Io {
 }
 
 function output(stream: WriteStream): Output {
-  let gone = false
-  stream.on('error', () => {
-    gone = true
-    process.stdin.destroy()
+  let isGone = false
+  const gone = new Promise<void>((resolve) => {
+    stream.on('error', () => {
+      isGone = true
+      process.stdin.destroy()
+      resolve()
+    })
   })
   return {
+    gone,
     write: (text) => {
-      if (!gone) stream.write(text)
+      if (!isGone) stream.write(text)
     },
     drained: async () => {
-      if (!gone && stream.writableNeedDrain) await Promise.race([once(stream, 'drain'), once(stream, 'close')])
+      if (!isGone && stream.writableNeedDrain) await Promise.race([once(stream, 'drain'), once(stream, 'close')])
     },
     isTerminal: stream.isTTY === true,
     columns: stream.columns ?? 80,

@@ -2,6 +2,7 @@
 
 import type { Services } from '../cli/services.ts'
 import { ownVersion } from './own-version.ts'
+import { watchStopSignal } from './signals.ts'
 
 export function createServices(): Services {
   return {
@@ -14,6 +15,9 @@ export function createServices(): Services {
     certificateAuthority: async (config) => (await import('./certificates.ts')).certificateAuthority(config),
     benchDecide: async (request) => (await import('./bench-decide.ts')).benchDecideOn(request),
     policyTester: async () => (await import('./policy-tests.ts')).createPolicyTester(),
+    connectLab: async (options) => (await import('./lab-client.ts')).connectLab(options),
+    sessionLine: async () => (await import('../log/session-line.ts')).sessionLine,
+    stopSignal: watchStopSignal,
     askThroughProxy: async (request) => (await import('./ask-through-proxy.ts')).askThroughProxy(request),
   }
 }

@@ -25,3 +25,12 @@ export function untilStopSignal(): Promise<StopSignal> {
     process.on('SIGTERM', onSignal)
   })
 }
+
+/** The same for a verb that only follows something: one signal, and no way to end harder is needed. */
+export function watchStopSignal(): { readonly promise: Promise<130 | 143>; readonly forget: () => void } {
+  const { promise, resolve } = Promise.withResolvers<130 | 143>()
+  const onSignal = (signal: StopSignal) => resolve(exitCodeOf(signal))
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+  return { promise, forget: () => process.off('SIGINT', onSignal).off('SIGTERM', onSignal) }
+}

@@ -1,45 +1,88 @@
-// `colo list`: the data centers that matter here, with their dedicated IPs and whether they are up.
+// `colo list`, `colo down`, `colo up`: the data centers that matter here, with their dedicated IPs; takes one out of the running
+// lab, or back.
 
+import type { Command } from 'commander'
 import type { LabSnapshot } from '../../config/lab-state.ts'
-import { writeJson } from '../io.ts'
+import { type Io, writeJson } from '../io.ts'
+import { type LabOptions, withLab } from '../lab-client.ts'
 import { paintFor } from '../paint.ts'
+import { askOrDesk } from '../running-or-not.ts'
 import { renderTable } from '../table.ts'
-import { DEFAULT_STATE, type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import type { RegisterVerb, VerbContext } from '../verb.ts'
 
-interface Options {
-  readonly config: string
-  readonly state: string
-  readonly json?: true
+interface ListOptions extends LabOptions {
   readonly all: boolean
 }
 
-export const registerColo: RegisterVerb = (program, { io, services, action }) => {
+interface ColoRow {
+  readonly code: string
+  readonly city: string
+  readonly country: string
+  readonly up: boolean
+  /** `-` where there is none */
+  readonly dedicated: readonly { readonly ipv4: string; readonly ipv6: string }[]
+}
+
+export const registerColo: RegisterVerb = (program, context) => {
+  const { io, action } = context
   const colo = program.command('colo').description('data centers')
-  withJson(withConfig(colo.command('list')))
+  withLab(colo.command('list'))
     .description('lists data centers with their dedicated IPs')
-    .option('--state <dir>', 'folder of what was changed at run time', DEFAULT_STATE)
     .option('--all', 'also those without a dedicated IP', false)
     .action(
-      action(async (options: Options) => {
-        const desk = await services.openDesk({ configFile: options.config, state: options.state })
-        const rows = coloRows(desk.snapshot, options.all)
-        desk.close()
-        if (options.json) {
-          writeJson(io, rows)
-          return 0
-        }
-        const paint = paintFor(io, io.stdout)
-        const cells = rows.map(({ code, city, country, up, dedicated }) => {
-          const state = up ? paint.good('up') : paint.bad('down')
-          return [code, state, `${city}, ${country}`, dedicated.map(({ ipv4, ipv6 }) => `${ipv4} ${ipv6}`).join('; ')]
+      action(async (options: ListOptions) => {
+        const rows = await askOrDesk(context, options, {
+          ask: async (lab) => rowsFrom(await lab.ask('GET', `/lab/v1/colos?all=${options.all}`)),
+          look: ({ snapshot }) => coloRows(snapshot, options.all),
         })
-        io.stdout.write(renderTable([['COLO', 'STATE', 'CITY', 'DEDICATED IPS'].map(paint.dim), ...cells]))
+        if (options.json) writeJson(io, rows)
+        else io.stdout.write(renderRows(rows, io))
+        return 0
+      }),
+    )
+  registerSwitch(colo, context, 'down', 'takes a data center out of the running lab')
+  registerSwitch(colo, context, 'up', 'puts a data center back')
+}
+
+function registerSwitch(colo: Command, { io, services, action }: VerbContext, word: 'down' | 'up', what: string): void {
+  withLab(colo.command(`${word} <code>`))
+    .description(what)
+    .action(
+      action(async (code: string, options: LabOptions) => {
+        const lab = await services.connectLab(options)
+        const path = `/lab/v1/colos/${encodeURIComponent(code)}`
+        const [row] = rowsFrom([await lab.ask('PUT', path, { up: word === 'up' })])
+        if (options.json) writeJson(io, row)
+        else io.stdout.write(`${row?.code} (${row?.city}) is ${row?.up === true ? 'up' : 'down'}\n`)
         return 0
       }),
     )
 }
 
-function coloRows({ account }: LabSnapshot, all: boolean) {
+function renderRows(rows: readonly ColoRow[], io: Io): string {
+  const paint = paintFor(io, io.stdout)
+  const cells = rows.map(({ code, city, country, up, dedicated }) => {
+    const state = up ? paint.good('up') : paint.bad('down')
+    return [code, state, `${city}, ${country}`, dedicated.map(({ ipv4, ipv6 }) => `${ipv4} ${ipv6}`).join('; ')]
+  })
+  return renderTable([['COLO', 'STATE', 'CITY', 'DEDICATED IPS'].map(paint.dim), ...cells])
+}
+
+/** Rows of the API under the names this verb has always had. */
+function rowsFrom(answer: unknown): ColoRow[] {
+  const rows = answer as (Omit<ColoRow, 'dedicated'> & {
+    readonly dedicated_ips: readonly { readonly ipv4: string | null; readonly ipv6: string | null }[]
+  })[]
+  return rows.map(({ code, city, country, up, dedicated_ips: owned }) => ({
+    code,
+    city,
+    country,
+    up,
+    dedicated: owned.map(({ ipv4, ipv6 }) => ({ ipv4: ipv4 ?? '-', ipv6: ipv6 ?? '-' })),
+  }))
+}
+
+function coloRows({ account }: LabSnapshot, all: boolean): ColoRow[] {
   const rows = [...account.colos.values()].map(({ code, city, country }) => ({
     code,
     city,

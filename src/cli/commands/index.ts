@@ -4,11 +4,13 @@ import type { RegisterVerb } from '../verb.ts'
 import { registerBench } from './bench.ts'
 import { registerCa } from './ca.ts'
 import { registerCheck } from './check.ts'
+import { registerClock } from './clock.ts'
 import { registerColo } from './colo.ts'
 import { registerExplain } from './explain.ts'
 import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
+import { registerSessions } from './sessions.ts'
 import { registerStart } from './start.ts'
 import { registerTest } from './test.ts'
 import { registerVerify } from './verify.ts'
@@ -24,6 +26,8 @@ export const VERBS: readonly RegisterVerb[] = [
   registerExpr,
   registerColo,
   registerVnet,
+  registerClock,
+  registerSessions,
   registerGeofeed,
   registerBench,
   registerCa,

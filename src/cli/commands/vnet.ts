@@ -1,45 +1,89 @@
-// `vnet list`: the virtual networks, and who has chosen which.
+// `vnet list`, `vnet use`: the virtual networks and who has chosen which; attaches a user to one on the running lab.
 
 import type { LabSnapshot } from '../../config/lab-state.ts'
-import { writeJson } from '../io.ts'
+import { type Io, writeJson } from '../io.ts'
+import { type LabClient, type LabOptions, withLab } from '../lab-client.ts'
 import { paintFor } from '../paint.ts'
+import { askOrDesk } from '../running-or-not.ts'
 import { renderTable } from '../table.ts'
-import { DEFAULT_STATE, type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import type { RegisterVerb } from '../verb.ts'
 
-interface Options {
-  readonly config: string
-  readonly state: string
-  readonly json?: true
+interface NetworkRow {
+  readonly id: string
+  readonly name: string
+  readonly comment: string
+  readonly isDefault: boolean
+  /** emails */
+  readonly chosenBy: readonly string[]
 }
 
-export const registerVnet: RegisterVerb = (program, { io, services, action }) => {
+export const registerVnet: RegisterVerb = (program, context) => {
+  const { io, services, action } = context
   const vnet = program.command('vnet').description('virtual networks')
-  withJson(withConfig(vnet.command('list')))
+  withLab(vnet.command('list'))
     .description('lists virtual networks and who has chosen them')
-    .option('--state <dir>', 'folder of what was changed at run time', DEFAULT_STATE)
     .action(
-      action(async (options: Options) => {
-        const desk = await services.openDesk({ configFile: options.config, state: options.state })
-        const rows = networkRows(desk.snapshot)
-        desk.close()
-        if (options.json) {
-          writeJson(io, rows)
-          return 0
-        }
-        const paint = paintFor(io, io.stdout)
-        const cells = rows.map(({ name, id, isDefault, chosenBy, comment }) => [
-          isDefault ? `${name} (default)` : name,
-          id,
-          chosenBy.join(' '),
-          comment,
-        ])
-        io.stdout.write(renderTable([['NAME', 'ID', 'CHOSEN BY', 'COMMENT'].map(paint.dim), ...cells]))
+      action(async (options: LabOptions) => {
+        const rows = await askOrDesk(context, options, {
+          ask: networksOf,
+          look: ({ snapshot }) => networkRows(snapshot),
+        })
+        if (options.json) writeJson(io, rows)
+        else io.stdout.write(renderRows(rows, io))
+        return 0
+      }),
+    )
+  withLab(vnet.command('use <name-or-id>'))
+    .description('attaches a user to a virtual network; open connections keep their address, new ones get the new one')
+    .requiredOption('--user <email>', 'whose choice this is')
+    .action(
+      action(async (wanted: string, options: LabOptions & { readonly user: string }) => {
+        const lab = await services.connectLab(options)
+        const path = `/lab/v1/users/${encodeURIComponent(options.user)}/virtual-network`
+        const { id, name } = (await lab.ask('PUT', path, { virtual_network: wanted })) as { id: string; name: string }
+        if (options.json) writeJson(io, { user: options.user, virtual_network: { id, name } })
+        else io.stdout.write(`${options.user} is on ${name} (${id}) from the next connection on\n`)
         return 0
       }),
     )
 }
 
-function networkRows({ account, state }: LabSnapshot) {
+function renderRows(rows: readonly NetworkRow[], io: Io): string {
+  const paint = paintFor(io, io.stdout)
+  const cells = rows.map(({ name, id, isDefault, chosenBy, comment }) => [
+    isDefault ? `${name} (default)` : name,
+    id,
+    chosenBy.join(' '),
+    comment,
+  ])
+  return renderTable([['NAME', 'ID', 'CHOSEN BY', 'COMMENT'].map(paint.dim), ...cells])
+}
+
+async function networksOf(lab: LabClient): Promise<NetworkRow[]> {
+  const [account] = (await lab.ask('GET', '/client/v4/accounts')) as { id: string }[]
+  const path = `/client/v4/accounts/${account?.id}/teamnet/virtual_networks?is_deleted=false`
+  const networks = (await lab.ask('GET', path)) as {
+    id: string
+    name: string
+    comment: string
+    is_default_network: boolean
+  }[]
+  const users = (await lab.ask('GET', '/lab/v1/users')) as {
+    email: string
+    virtual_network: { id: string; chosen: boolean }
+  }[]
+  return networks.map(({ id, name, comment, is_default_network: isDefault }) => ({
+    id,
+    name,
+    comment,
+    isDefault,
+    chosenBy: users
+      .filter(({ virtual_network: { id: on, chosen } }) => chosen && on === id)
+      .map(({ email }) => email.toLowerCase()),
+  }))
+}
+
+function networkRows({ account, state }: LabSnapshot): NetworkRow[] {
   const choices = [...state.choice.values()].filter(({ deletedAt }) => deletedAt === null).map(({ value }) => value)
   return account.virtualNetworks.map(({ id, name, comment, isDefault }) => ({
     id,

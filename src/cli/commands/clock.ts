@@ -1,0 +1,77 @@
+// `clock show`, `set`, `advance`, `reset`: the running lab's clock. It runs at the machine's pace from wherever it was set.
+
+import { parsePeriodMs } from '../../config/quantities.ts'
+import { InputError } from '../../errors/issue.ts'
+import { writeJson } from '../io.ts'
+import { type LabClient, type LabOptions, withLab } from '../lab-client.ts'
+import type { RegisterVerb, VerbContext } from '../verb.ts'
+
+const PATH = '/lab/v1/clock'
+
+interface ClockTime {
+  readonly time: string
+  readonly offset_seconds: number
+}
+
+export const registerClock: RegisterVerb = (program, context) => {
+  const { action } = context
+  const clock = program.command('clock').description("the lab's clock")
+  withLab(clock.command('show'))
+    .description("prints the lab's time and how far it is from the machine's")
+    .action(action((options: LabOptions) => turn(context, options, (lab) => lab.ask('GET', PATH))))
+  withLab(clock.command('set <time>'))
+    .description('sets the clock (RFC 3339: `2027-01-01T00:00:00Z`, or a date)')
+    .action(
+      action((time: string, options: LabOptions) => turn(context, options, (lab) => lab.ask('PUT', PATH, { time }))),
+    )
+  withLab(clock.command('advance <duration>'))
+    .description('puts the clock forward (`90s`, `15m`, `8h`, `7d`, `6w`), or back (`-- -8h`)')
+    .action(
+      action((duration: string, options: LabOptions) => {
+        const seconds = secondsOf(duration)
+        return turn(context, options, (lab) => lab.ask('POST', `${PATH}/advance`, { seconds }))
+      }),
+    )
+  withLab(clock.command('reset'))
+    .description("goes back to the machine's time")
+    .action(action((options: LabOptions) => turn(context, options, (lab) => lab.ask('DELETE', PATH))))
+}
+
+async function turn(
+  { io, services }: VerbContext,
+  options: LabOptions,
+  act: (lab: LabClient) => Promise<unknown>,
+): Promise<0> {
+  const shown = (await act(await services.connectLab(options))) as ClockTime
+  if (options.json) writeJson(io, shown)
+  else io.stdout.write(`${shown.time}  ${distance(shown.offset_seconds)}\n`)
+  return 0
+}
+
+function secondsOf(duration: string): number {
+  const back = duration.startsWith('-')
+  const milliseconds = parsePeriodMs(back ? duration.slice(1) : duration)
+  if (milliseconds !== undefined) return ((back ? -1 : 1) * milliseconds) / 1000
+  const message = `\`${duration}\` is no duration`
+  const hint = 'write a number and a unit: `90s`, `15m`, `8h`, `7d`, `6w`'
+  throw new InputError([{ severity: 'error', code: 'clock.bad_duration', message, hint }])
+}
+
+/** How far from the machine's clock, in its two largest units. */
+function distance(offsetSeconds: number): string {
+  let rest = Math.round(Math.abs(offsetSeconds))
+  if (rest === 0) return "the machine's time"
+  const parts = UNITS.flatMap(([size, unit]) => {
+    const count = Math.floor(rest / size)
+    rest -= count * size
+    return count === 0 ? [] : [`${count} ${unit}`]
+  })
+  return `${parts.slice(0, 2).join(' ')} ${offsetSeconds > 0 ? 'ahead of' : 'behind'} the machine`
+}
+
+const UNITS = [
+  [86_400, 'd'],
+  [3600, 'h'],
+  [60, 'min'],
+  [1, 's'],
+] as const

@@ -1,0 +1,120 @@
+// `sessions tail`: follows the running lab's sessions as they finish, those that fit the filters, as lines or as NDJSON.
+
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { parseCidr } from '../../net/cidr.ts'
+import type { SessionRecord } from '../../proxy/record.ts'
+import type { Io } from '../io.ts'
+import { type LabClient, type LabOptions, withLab } from '../lab-client.ts'
+import { FILTER_OUTCOMES, type SessionFilter, sessionFilter } from '../session-filter.ts'
+import type { ExitCode, RegisterVerb, VerbContext } from '../verb.ts'
+
+interface TailOptions extends LabOptions, SessionFilter {
+  readonly recent: number
+  readonly limit?: number
+}
+
+export const registerSessions: RegisterVerb = (program, context) => {
+  const sessions = program.command('sessions').description('finished sessions')
+  withFilters(withLab(sessions.command('tail')))
+    .description('follows the running lab’s sessions as they finish; with --json one record per line')
+    .option('--recent <count>', 'begin with so many of those that finished before', count, 0)
+    .option('--limit <count>', 'end after so many', positive)
+    .action(context.action((options: TailOptions) => tail(context, options)))
+}
+
+function withFilters(command: Command): Command {
+  return command
+    .option('--user <email>', 'only sessions of this person')
+    .option('--vnet <name or id>', 'only those of this virtual network')
+    .option('--rule <name or id>', 'only those this rule decided')
+    .option('--egress-ip <ip or network>', 'only those that left from there', network)
+    .addOption(new Option('--outcome <outcome>', 'only those with this outcome').choices(FILTER_OUTCOMES))
+    .option('--text <text>', 'only those that have this anywhere in their record')
+}
+
+async function tail({ io, services }: VerbContext, options: TailOptions): Promise<ExitCode> {
+  const fits = sessionFilter(options)
+  const line = options.json
+    ? (record: SessionRecord) => JSON.stringify(record)
+    : await lineFor(io, services.sessionLine)
+  const lab = await services.connectLab(options)
+  const stop = new AbortController()
+  let left = options.limit ?? Number.POSITIVE_INFINITY
+  const show = (record: SessionRecord): boolean => {
+    if (fits(record)) {
+      io.stdout.write(`${line(record)}\n`)
+      left--
+    }
+    return left <= 0
+  }
+  let code: ExitCode = 0
+  const signal = services.stopSignal()
+  void signal.promise.then((exitCode) => {
+    code = exitCode
+    stop.abort()
+  })
+  void io.stdout.gone?.then(() => stop.abort())
+  try {
+    const ended = await follow(lab, { stop: stop.signal, recent: options.recent, show })
+    if (!ended && !stop.signal.aborted) io.stderr.write(`the lab at ${lab.url} has ended the stream\n`)
+    return code
+  } finally {
+    stop.abort()
+    signal.forget()
+  }
+}
+
+interface Following {
+  readonly stop: AbortSignal
+  readonly recent: number
+  /** true: that was enough */
+  readonly show: (record: SessionRecord) => boolean
+}
+
+/** What finished before comes first, once the stream is open, so that nothing is missed and nothing comes twice. */
+async function follow(lab: LabClient, { stop, recent, show }: Following): Promise<boolean> {
+  const shown = new Set<string>()
+  try {
+    for await (const { event, data } of lab.follow('/lab/v1/events', stop)) {
+      if (event === 'hello' && recent > 0) {
+        const before = (await lab.ask('GET', `/lab/v1/sessions/recent?limit=${recent}`)) as SessionRecord[]
+        for (const record of before) {
+          shown.add(record.SessionID)
+          if (show(record)) return true
+        }
+      }
+      if (event !== 'session') continue
+      const record = data as SessionRecord
+      if (!shown.delete(record.SessionID) && show(record)) return true
+    }
+    return false
+  } catch (thrown) {
+    if (stop.aborted) return false
+    throw thrown
+  }
+}
+
+async function lineFor(
+  io: Io,
+  load: VerbContext['services']['sessionLine'],
+): Promise<(record: SessionRecord) => string> {
+  const colour = io.stdout.isTerminal && (io.env.NO_COLOR ?? '') === ''
+  const draw = await load()
+  return (record) => draw(record, { colour })
+}
+
+function count(text: string): number {
+  if (!/^\d{1,4}$/.test(text) || Number(text) > 1000)
+    throw new InvalidArgumentError('expected a number from 0 to 1000.')
+  return Number(text)
+}
+
+function positive(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('expected a number from 1 up.')
+  return Number(text)
+}
+
+function network(text: string): string {
+  if (parseCidr(text) === undefined) throw new InvalidArgumentError('expected an address or a network.')
+  return text
+}

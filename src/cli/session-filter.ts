@@ -1,0 +1,70 @@
+// Which session records somebody wants to see. All conditions given must hold; letter case never matters. Pure.
+
+import { containsIp, parseCidr } from '../net/cidr.ts'
+import { parseIp } from '../net/ip.ts'
+import type { SessionRecord } from '../proxy/record.ts'
+
+export interface SessionFilter {
+  /** email */
+  readonly user?: string
+  /** name or id */
+  readonly vnet?: string
+  /** name or id */
+  readonly rule?: string
+  /** an address or a network */
+  readonly egressIp?: string
+  /** an outcome, or `failed` for sessions that ended with an error */
+  readonly outcome?: string
+  /** anywhere in the record */
+  readonly text?: string
+}
+
+/** The outcomes a filter may name (gateway-egress section 4), and `failed`. */
+export const FILTER_OUTCOMES = [
+  'dedicated',
+  'dedicated-fallback',
+  'balanced',
+  'default',
+  'exempt',
+  'unroutable',
+  'failed',
+] as const
+
+/** A test of records. Throws a RangeError for an egress IP that is neither address nor network. */
+export function sessionFilter(filter: SessionFilter): (record: SessionRecord) => boolean {
+  const { user, vnet, rule, egressIp, outcome, text } = filter
+  const network = egressIp === undefined ? undefined : parseCidr(egressIp)
+  if (egressIp !== undefined && network === undefined)
+    throw new RangeError(`\`${egressIp}\` is no address and no network`)
+  const tests: ((record: SessionRecord) => boolean)[] = [
+    ...(user === undefined ? [] : [({ Email }: SessionRecord) => same(Email, user)]),
+    ...(vnet === undefined
+      ? []
+      : [
+          ({ VirtualNetworkID, Lab }: SessionRecord) =>
+            same(VirtualNetworkID, vnet) || same(Lab.virtualNetworkName, vnet),
+        ]),
+    ...(rule === undefined
+      ? []
+      : [({ EgressRuleID, EgressRuleName }: SessionRecord) => same(EgressRuleID, rule) || same(EgressRuleName, rule)]),
+    ...(network === undefined
+      ? []
+      : [
+          ({ EgressIP }: SessionRecord) => {
+            const address = parseIp(EgressIP)
+            return address !== undefined && containsIp(network, address)
+          },
+        ]),
+    ...(outcome === undefined
+      ? []
+      : [({ Lab }: SessionRecord) => (outcome === 'failed' ? Lab.error !== undefined : Lab.outcome === outcome)]),
+    ...(text === undefined
+      ? []
+      : [(record: SessionRecord) => JSON.stringify(record).toLowerCase().includes(text.toLowerCase())]),
+  ]
+  return (record) => tests.every((test) => test(record))
+}
+
+function same(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase()
+}
