@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 
 const BENCHES: Readonly<Record<string, (tag: string) => Promise<void>>> = {
   decide: async (tag) => (await import('./decide/run.ts')).benchDecideAll(tag),
+  replay: async (tag) => (await import('./replay/run.ts')).benchReplayAll(tag),
   proxy: async (tag) => (await import('./proxy/run.ts')).benchProxyAll(tag),
 }
 

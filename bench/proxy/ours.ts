@@ -20,6 +20,7 @@ export const OURS: RivalProxy = {
       process.execPath,
       [main, 'start', '-c', config, '--state', join(folder, 'state'), '--ephemeral'],
       port,
+      'egresslab runs',
     )
   },
 }

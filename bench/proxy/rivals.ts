@@ -130,15 +130,24 @@ function write(folder: string, name: string, lines: readonly string[]): string {
   return file
 }
 
-export async function runProxy(program: string, args: readonly string[], port: number): Promise<RunningProxy> {
+/** Starts a proxy and waits until it serves: until `ready` shows on its error stream, or else until its port accepts. */
+export async function runProxy(
+  program: string,
+  args: readonly string[],
+  port: number,
+  ready?: string,
+): Promise<RunningProxy> {
   const child = spawn(findProgram(program) ?? program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let complaint = ''
-  child.stderr.on('data', (data: Buffer) => {
-    complaint = (complaint + data).slice(-2000)
+  const said = new Promise<void>((resolve) => {
+    child.stderr.on('data', (data: Buffer) => {
+      complaint = (complaint + data).slice(-2000)
+      if (ready !== undefined && complaint.includes(ready)) resolve()
+    })
   })
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   await Promise.race([
-    untilListening(port),
+    ready === undefined ? untilListening(port) : said,
     exited.then(() => Promise.reject(new Error(`${program} ended: ${complaint}`))),
   ])
   return {

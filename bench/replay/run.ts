@@ -1,0 +1,88 @@
+// Sessions decided anew per second: one recording, replayed against itself and between two sets of rules, plain and packed,
+// on one and two threads. Shows that the replay is right before it says how fast it is.
+
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import type { ReplayOutcome, ReplayRequest } from '../../src/cli/services.ts'
+import { replay } from '../../src/main/replay.ts'
+import { keepResults, table } from '../report.ts'
+import { generateRecording, type Recording } from './generate.ts'
+
+/** `BENCH_SESSIONS` in the environment takes another size. */
+const SESSIONS = Number(process.env.BENCH_SESSIONS ?? 1_000_000)
+
+export async function benchReplayAll(tag: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'egresslab-bench-replay-'))
+  try {
+    process.stdout.write(`writing ${SESSIONS.toLocaleString('en-US')} sessions …\n`)
+    const recording = await generateRecording(folder, SESSIONS)
+    const packed = `${recording.sessions}.gz`
+    if (SESSIONS <= 1_000_000) writeFileSync(packed, gzipSync(readFileSync(recording.sessions), { level: 1 }))
+    const megabytes = statSync(recording.sessions).size / 1e6
+    process.stdout.write(`${megabytes.toFixed(0)} MB, ${((megabytes * 1e6) / SESSIONS).toFixed(0)} bytes a record\n\n`)
+    const rows: Figures[] = []
+    for (const threads of [1, 2]) {
+      rows.push(await measure('against the recording', { ...requestOf(recording), threads }, 0))
+      rows.push(
+        await measure('two sets of rules', { ...requestOf(recording), against: recording.changedConfig, threads }),
+      )
+      if (SESSIONS <= 1_000_000)
+        rows.push(await measure('packed', { ...requestOf(recording), sessions: [packed], threads }, 0))
+    }
+    const head = [
+      'replay',
+      'threads',
+      'changed',
+      'sessions per second',
+      'MB per second',
+      'processor µs per session',
+      'peak MB',
+    ]
+    const cells = rows.map((one) => [
+      one.what,
+      String(one.threads),
+      one.changed.toLocaleString('en-US'),
+      Math.round(one.perSecond).toLocaleString('en-US'),
+      ((one.perSecond / SESSIONS) * megabytes).toFixed(0),
+      one.processorUs.toFixed(1),
+      one.rssMb.toFixed(0),
+    ])
+    process.stdout.write(table(head, cells))
+    await keepResults(tag, 'replay', rows)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+interface Figures {
+  readonly what: string
+  readonly threads: number
+  readonly changed: number
+  readonly perSecond: number
+  readonly processorUs: number
+  readonly rssMb: number
+}
+
+function requestOf({ config, sessions }: Recording): Omit<ReplayRequest, 'threads'> {
+  return { sessions: [sessions], configFile: config, rules: config }
+}
+
+async function measure(what: string, request: ReplayRequest, changed?: number): Promise<Figures> {
+  const before = process.cpuUsage()
+  const { summary, seconds }: ReplayOutcome = await replay(request)
+  const { user, system } = process.cpuUsage(before)
+  if (summary.decided !== SESSIONS || (changed !== undefined && summary.changed !== changed)) {
+    throw new Error(`${what}: ${summary.decided} of ${SESSIONS} decided, ${summary.changed} changed`)
+  }
+  const rssMb = process.resourceUsage().maxRSS / 1e3
+  return {
+    what,
+    threads: request.threads,
+    changed: summary.changed,
+    perSecond: summary.records / seconds,
+    processorUs: (user + system) / summary.records,
+    rssMb,
+  }
+}
