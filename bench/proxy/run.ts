@@ -1,7 +1,7 @@
 // `npm run bench -- proxy`: our proxy beside Squid, Tinyproxy, Dante, microsocks and http-proxy, in turns, on loopback.
 // Processor time per operation is what counts: rates depend on what the load generator leaves of two cores.
 
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Mode } from '../../src/bench/load/run-load.ts'
@@ -19,6 +19,8 @@ const FIRST_PORT = 18_400
 
 export async function benchProxyAll(tag: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'egresslab-bench-'))
+  // daemons that drop root must reach their folders below it
+  await chmod(folder, 0o755)
   const origin = await startOriginProcess('127.0.0.1')
   const running: { rival: RivalProxy; port: number; proxy: RunningProxy }[] = []
   try {
