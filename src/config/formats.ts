@@ -45,7 +45,9 @@ export const FORMATS: Readonly<Record<string, Format>> = {
   duration: format('a duration such as `15s`, `250ms` or `8h`', (text) => parseDurationMs(text) !== undefined),
   size: format('a size such as `64KiB` or `64MiB`', (text) => parseSizeBytes(text) !== undefined),
   'password-hash': format('a password hash of the form scrypt$N$r$p$salt$hash', (text) => HASH.test(text)),
-  'origin-kind': format('one of `echo`, `saas`, `search`, `site`', (text) => /^(echo|saas|search|site)$/.test(text)),
+  'origin-kind': format('one of `echo`, `saas`, `search`, `site`, `udp-echo`', (text) =>
+    /^(echo|saas|search|site|udp-echo)$/.test(text),
+  ),
 }
 
 function format(what: string, test: (text: string) => boolean): Format {

@@ -15,6 +15,7 @@ import type { Device, Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
 import type { ExpressionSlot, Rule } from '../policy/rule.ts'
 import type { Listener } from '../proxy/arrival.ts'
+import type { UdpLimits } from '../proxy/udp-flows.ts'
 import type { Secret } from './secret.ts'
 
 export interface LabConfig {
@@ -58,6 +59,7 @@ export interface LabConfig {
     readonly handshakeMs: number
     readonly drainMs: number
   }
+  readonly udp: UdpLimits & { readonly enabled: boolean }
   readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
   /** `names`: host names beside loopback that clients may address the API by */
   readonly api: { readonly host: string; readonly port: number; readonly names?: readonly string[] }
@@ -130,7 +132,7 @@ export interface DestinationAddress {
 /** A test origin the lab runs itself, on its destination's stand-ins. */
 export interface OriginSpec {
   readonly name: string
-  readonly kind: 'echo' | 'saas' | 'search' | 'site'
+  readonly kind: 'echo' | 'saas' | 'search' | 'site' | 'udp-echo'
   /** `saas`: addresses let in */
   readonly allow: readonly Cidr[]
   readonly title: string

@@ -2,7 +2,7 @@
 // expressions (the policy compiles them, at the positions kept here) and binds no address.
 
 import { networkInterfaces } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { cidr } from '../net/cidr.ts'
 import { checkLabShape, checkRuleListShape } from './check-shape.ts'
@@ -29,6 +29,8 @@ export interface LoadOptions {
   readonly standInNetwork?: string
   /** whether this machine has ::1, which then stands in for IPv6 ranges, too; default: what its interfaces say */
   readonly hasIpv6Loopback?: boolean
+  /** rules from this file, seen from the working directory, in place of all that the configuration has */
+  readonly rulesFile?: string
 }
 
 /** A configuration read as far as it goes. `config` is there exactly when no issue is an error. */
@@ -57,7 +59,8 @@ export function checkConfigText(file: string, text: string, options: LoadOptions
 function checkDocument(document: SourceDocument, options: LoadOptions): CheckedConfig {
   if (document.issues.length > 0) return { issues: document.issues }
   const all = createProblems(document)
-  const { raw, problems } = checkedShape(document, all)
+  const { raw: written, problems } = checkedShape(document, all)
+  const raw = options.rulesFile === undefined ? written : withRulesOf(options.rulesFile, written, document.file)
   const lists = ruleLists(document, raw, problems)
   const withOptions = applyOptions(raw, options)
   const reading = { raw: withOptions, names: gatherNames(document.data), problems }
@@ -104,6 +107,10 @@ function ruleLists(document: SourceDocument, raw: RawConfig, problems: Problems)
   const { data, originalPath } = soundParts({ rules }, bad)
   const inFile = theirs.at((path) => originalPath(['rules', ...path]).slice(1))
   return [own, { document: other, problems: inFile, path: [], rules: (data.rules ?? []) as readonly RawRule[] }]
+}
+
+function withRulesOf(rulesFile: string, raw: RawConfig, file: string): RawConfig {
+  return { ...raw, rules: [], rules_file: relative(dirname(file), rulesFile) }
 }
 
 function applyOptions(raw: RawConfig, { portsFromZero = false, standInNetwork }: LoadOptions): RawConfig {
@@ -173,6 +180,13 @@ function readOperation(raw: RawConfig, file: string) {
       idleMs: duration('idle'),
       handshakeMs: duration('handshake'),
       drainMs: duration('drain'),
+    }),
+    udp: Object.freeze({
+      enabled: raw.udp.enabled,
+      idleMs: parseDurationMs(raw.udp.idle) ?? 0,
+      maxDestinations: raw.udp.max_destinations,
+      packetsPerSecond: raw.udp.packets_per_second,
+      bytesPerSecond: parseSizeBytes(raw.udp.bytes_per_second) ?? 0,
     }),
     limits: Object.freeze({
       maxClients: raw.limits.max_clients,

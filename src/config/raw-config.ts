@@ -36,6 +36,13 @@ export interface RawConfig {
     readonly deny: readonly string[]
   }
   readonly timeouts: Readonly<Record<'connect' | 'idle' | 'handshake' | 'drain', string>>
+  readonly udp: {
+    readonly enabled: boolean
+    readonly idle: string
+    readonly max_destinations: number
+    readonly packets_per_second: number
+    readonly bytes_per_second: string
+  }
   readonly limits: { readonly max_clients: number; readonly max_head_size: string }
   readonly api: { readonly host: string; readonly port: number; readonly names: readonly string[] }
   readonly log: { readonly max_size: string; readonly keep: number }
@@ -161,7 +168,7 @@ export interface RawDestination {
   readonly proxied_by_cloudflare: boolean
 }
 
-export type OriginKind = 'echo' | 'saas' | 'search' | 'site'
+export type OriginKind = 'echo' | 'saas' | 'search' | 'site' | 'udp-echo'
 
 export interface RawCategory {
   readonly host?: string

@@ -9,7 +9,8 @@ import type { Path } from './source-document.ts'
 import { lastNumber, type StandIns } from './stand-ins.ts'
 
 /** Real ports of the lab's own origins, so that no root is needed. */
-const ORIGIN_PORTS: Readonly<Record<string, number>> = { 80: 10_080, 443: 10_443 }
+const WEB_PORTS: Readonly<Record<string, number>> = { 80: 10_080, 443: 10_443 }
+const UDP_ECHO_PORTS: Readonly<Record<string, number>> = { 7: 10_007 }
 
 export interface Destinations {
   readonly destinations: readonly Destination[]
@@ -95,7 +96,7 @@ function createAddressMap({ problems }: Reading, standIns: StandIns): AddressMap
       const before = known.find((one) => one.address.public.text === address.text)
       const standIn = raw.stand_in === undefined ? standInOf(address, before, path) : ip(raw.stand_in)
       if (standIn === undefined) return []
-      const ports = raw.ports ?? item.ports ?? (item.origin === undefined ? {} : ORIGIN_PORTS)
+      const ports = raw.ports ?? item.ports ?? usualPorts(item)
       const found: DestinationAddress = Object.freeze({
         public: address,
         standIn,
@@ -108,6 +109,11 @@ function createAddressMap({ problems }: Reading, standIns: StandIns): AddressMap
       return [found]
     },
   }
+}
+
+function usualPorts({ origin }: RawDestination): Readonly<Record<string, number>> {
+  if (origin === undefined) return {}
+  return (typeof origin === 'string' ? origin : origin.kind) === 'udp-echo' ? UDP_ECHO_PORTS : WEB_PORTS
 }
 
 function clashOf(one: Known, other: Known): string | undefined {

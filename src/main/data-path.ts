@@ -5,6 +5,7 @@ import { InputError } from '../errors/issue.ts'
 import { type Gateway, openGateway } from '../inbound/gateway.ts'
 import type { UdpHandler } from '../inbound/socks5/socks5-handshake.ts'
 import { createUdpHandler } from '../inbound/socks5/udp-association.ts'
+import type { EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { formatTarget } from '../net/endpoint.ts'
 import { DEFAULT_PORT_RANGE, PortLeases } from '../outbound/port-leases.ts'
@@ -15,8 +16,8 @@ import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/conn
 import { DeadlineClock } from '../proxy/deadline.ts'
 import type { PublicSourceOf } from '../proxy/ports.ts'
 import type { SessionMemory } from '../proxy/session-memory.ts'
-import type { UdpLimits } from '../proxy/udp-flows.ts'
 import type { Store } from '../store/store.ts'
+import { createPressureWarning } from './port-pressure.ts'
 import type { World } from './world.ts'
 
 export interface DataPathParts {
@@ -24,30 +25,31 @@ export interface DataPathParts {
   readonly world: World
   readonly sessions: SessionLog
   readonly memory: SessionMemory
+  readonly events: EventLog
 }
 
 export interface DataPath {
   readonly pipeline: ConnectionPipeline
+  readonly leases: PortLeases
   /** what test origins ask about connections that came through it */
   readonly publicSourceOf: PublicSourceOf
-  /** takes UDP ASSOCIATE over */
-  readonly udp: UdpHandler
-}
-
-/** One association's share: many times what a call or a game needs (UD-07). */
-const UDP_LIMITS: UdpLimits = {
-  idleMs: 180_000,
-  maxDestinations: 1_000,
-  packetsPerSecond: 50_000,
-  bytesPerSecond: 64 * 1024 * 1024,
+  /** the same about datagrams */
+  readonly publicUdpSourceOf: PublicSourceOf
+  /** takes UDP ASSOCIATE over; undefined: it is switched off */
+  readonly udp: UdpHandler | undefined
 }
 
 /** The road without its doors. */
-export function createDataPath({ timeouts }: LabConfig, { store, world, sessions, memory }: DataPathParts): DataPath {
+export function createDataPath(config: LabConfig, { store, world, sessions, memory, events }: DataPathParts): DataPath {
+  const { timeouts, udp } = config
   const clock = new DeadlineClock()
   const sources = new SourceRegistry()
   const limit = () => store.current().account.settings.maxConnectionsPerDestination
-  const leases = new PortLeases({ limit, range: DEFAULT_PORT_RANGE })
+  const leases = new PortLeases({
+    limit,
+    range: { ...DEFAULT_PORT_RANGE, except: listeningPorts(config) },
+    onPressure: createPressureWarning((message) => events.warn(message)),
+  })
   const pipeline = createConnectionPipeline(
     {
       ...world.ports,
@@ -60,12 +62,21 @@ export function createDataPath({ timeouts }: LabConfig, { store, world, sessions
     },
     { connectTimeoutMs: timeouts.connectMs, idleTimeoutMs: timeouts.idleMs, clock },
   )
-  const openOutlets = createUdpOutlets({ leases, sources: new SourceRegistry() })
+  const udpSources = new SourceRegistry()
+  const openOutlets = createUdpOutlets({ leases, sources: udpSources })
   return {
     pipeline,
+    leases,
     publicSourceOf: sources.publicSourceOf,
-    udp: createUdpHandler({ pipeline, openOutlets, limits: UDP_LIMITS }),
+    publicUdpSourceOf: udpSources.publicSourceOf,
+    udp: udp.enabled ? createUdpHandler({ pipeline, openOutlets, limits: udp }) : undefined,
   }
+}
+
+/** Connections do not leave from ports that the lab itself listens on, at whatever address. */
+function listeningPorts({ listeners, api, destinations }: LabConfig): number[] {
+  const origins = destinations.flatMap(({ addresses }) => addresses.flatMap(({ ports }) => [...ports.values()]))
+  return [...listeners.map(({ port }) => port), api.port, ...origins]
 }
 
 /** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */
@@ -78,7 +89,7 @@ export async function openDoors(config: LabConfig, { pipeline, udp }: DataPath, 
       ...limits,
       pseudonym: `egresslab-${process.pid}`,
       now: () => store.now(),
-      udp,
+      ...(udp === undefined ? {} : { udp }),
     })
   } catch (thrown) {
     const message = `cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`

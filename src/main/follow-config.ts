@@ -14,7 +14,15 @@ import { checkAddresses } from './trial.ts'
 import type { World } from './world.ts'
 
 /** What is set up once: a change of these waits for the next start. */
-const AT_START = ['listeners', 'origins', 'api', 'timeouts', 'limits', 'log'] as const satisfies (keyof LabConfig)[]
+const AT_START = [
+  'listeners',
+  'origins',
+  'api',
+  'timeouts',
+  'udp',
+  'limits',
+  'log',
+] as const satisfies (keyof LabConfig)[]
 
 export interface FollowedConfig {
   /** why the file on disk is not in force; undefined while it is */

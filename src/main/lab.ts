@@ -11,6 +11,7 @@ import { createEventLog, type EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { startOrigins } from '../origins/serve.ts'
+import { startUdpEcho } from '../origins/udp-echo.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
 import { SessionMemory } from '../proxy/session-memory.ts'
 import { openApiToken } from '../store/api-token.ts'
@@ -68,8 +69,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
 
   const memory = new SessionMemory(REMEMBERED_SESSIONS)
-  const road = createDataPath(config, { store, world, sessions, memory })
-  const { pipeline, publicSourceOf } = road
+  const road = createDataPath(config, { store, world, sessions, memory, events })
+  const { pipeline, publicSourceOf, publicUdpSourceOf } = road
   const origins = await startOrigins({
     specs: config.origins,
     destinations: config.destinations,
@@ -81,6 +82,12 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     attribution: attributionOf(world.geo.files()),
   })
   stack.defer(() => origins.close())
+  const udpEcho = await startUdpEcho({
+    specs: config.origins,
+    destinations: config.destinations,
+    publicSourceOf: publicUdpSourceOf,
+  })
+  stack.defer(() => udpEcho.close())
 
   const followed = followConfig({ config, load: options, store, world, events })
   stack.defer(() => followed.close())

@@ -6,6 +6,14 @@ import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import type { Site } from './visit.ts'
 
+/** What speaks HTTP. */
+export type WebKind = Exclude<OriginSpec['kind'], 'udp-echo'>
+export type WebSpec = OriginSpec & { readonly kind: WebKind }
+
+export function isWeb(spec: OriginSpec): spec is WebSpec {
+  return spec.kind !== 'udp-echo'
+}
+
 /** One socket to listen on. */
 export interface Door {
   readonly at: Endpoint
@@ -22,7 +30,7 @@ const USUAL_PORTS: ReadonlyMap<number, number> = new Map([
 
 /** The doors of all origins: each mapped port of each stand-in, TLS behind public ports 443 and 8443, HTTP behind others.
  *  Throws an InputError for origins without a destination and for one real port behind both kinds. */
-export function planDoors(specs: readonly OriginSpec[], destinations: readonly Destination[]): readonly Door[] {
+export function planDoors(specs: readonly WebSpec[], destinations: readonly Destination[]): readonly Door[] {
   const doors = new Map<string, { at: Endpoint; scheme: 'http' | 'https'; sites: Map<string, Site> }>()
   const issues: Issue[] = []
   for (const spec of specs) {
@@ -40,7 +48,7 @@ export function planDoors(specs: readonly OriginSpec[], destinations: readonly D
   return [...doors.values()]
 }
 
-function entrances(spec: OriginSpec, destination: Destination) {
+function entrances(spec: WebSpec, destination: Destination) {
   return destination.addresses.flatMap((address) =>
     [...(address.ports.size > 0 ? address.ports : USUAL_PORTS)].map(([port, realPort]) => ({
       at: { ip: address.standIn, port: realPort },
@@ -50,7 +58,8 @@ function entrances(spec: OriginSpec, destination: Destination) {
   )
 }
 
-function homeless(spec: OriginSpec): Issue {
+/** An origin that no destination leads to. */
+export function homeless(spec: OriginSpec): Issue {
   const message = `the test origin \`${spec.name}\` has no destination of that name to stand at`
   const hint = 'add a destination with this name, an address and its stand-in'
   return { severity: 'error', code: 'origins.no_destination', message, hint, path: ['origins'] }

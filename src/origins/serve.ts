@@ -9,7 +9,7 @@ import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { type Answer, send } from './answer.ts'
 import { directVisit } from './direct-visit.ts'
 import { echo } from './echo.ts'
-import { type Door, planDoors } from './floor-plan.ts'
+import { type Door, isWeb, planDoors, type WebKind } from './floor-plan.ts'
 import { html } from './html.ts'
 import type { Attribution } from './page.ts'
 import { saas } from './saas.ts'
@@ -44,7 +44,7 @@ export interface RunningOrigins {
 const KEEP_ALIVE_MS = 30_000
 const BACKLOG = 4096
 
-const KINDS: Readonly<Record<OriginSpec['kind'], (visit: Visit, visitor: Visitor) => Answer>> = {
+const KINDS: Readonly<Record<WebKind, (visit: Visit, visitor: Visitor) => Answer>> = {
   echo,
   saas,
   search,
@@ -54,7 +54,7 @@ const KINDS: Readonly<Record<OriginSpec['kind'], (visit: Visit, visitor: Visitor
 /** Brings all test origins up; resolves when every one listens.
  *  Rejects with an InputError naming every address that cannot be listened on; nothing is left listening then. */
 export async function startOrigins(options: OriginsOptions): Promise<RunningOrigins> {
-  const doors = planDoors(options.specs, options.destinations)
+  const doors = planDoors(options.specs.filter(isWeb), options.destinations)
   const sockets = createWebSocketEcho()
   const servers = doors.map((door) => createDoorServer(door, options, sockets))
   const close = async () => {

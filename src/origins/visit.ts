@@ -2,11 +2,11 @@
 
 import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
-import type { OriginSpec } from '../config/lab-config.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { type Ip, parseIp, unmapIp } from '../net/ip.ts'
 import type { Place } from '../policy/place.ts'
 import type { DialAttempt, PublicSourceOf } from '../proxy/ports.ts'
+import type { WebSpec } from './floor-plan.ts'
 
 /** What a site's geolocation database says of an address; it learns of moves later than the lab ([G2]). */
 export interface SiteView {
@@ -27,7 +27,7 @@ export interface Surroundings {
 
 /** A site at one of its addresses. */
 export interface Site {
-  readonly spec: OriginSpec
+  readonly spec: WebSpec
   /** where the world thinks it is */
   readonly public: Endpoint
 }

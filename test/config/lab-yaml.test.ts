@@ -89,6 +89,7 @@ test('origins of every kind stand on the loopback interface, on ports that need 
     'site espn.com',
     'site cloudflare.com',
     'echo partner.test',
+    'udp-echo udp-echo.test',
   ])
   const addresses = lab.destinations.flatMap((destination) => destination.addresses)
   expect(addresses.map((address) => [address.public.text, address.standIn.text])).toEqual([
@@ -105,12 +106,14 @@ test('origins of every kind stand on the loopback interface, on ports that need 
     ['104.16.132.229', '127.0.20.229'],
     ['2606:4700::6810:84e5', '127.0.26.229'],
     ['198.51.100.150', '127.0.20.150'],
+    ['198.51.100.7', '127.0.20.7'],
   ])
-  for (const { ports } of addresses) {
-    expect([...ports]).toEqual([
-      [80, 10_080],
-      [443, 10_443],
-    ])
+  const web = [
+    [80, 10_080],
+    [443, 10_443],
+  ]
+  for (const { public: address, ports } of addresses) {
+    expect([...ports]).toEqual(address.text === '198.51.100.7' ? [[7, 10_007]] : web)
   }
 })
 

@@ -101,6 +101,7 @@ export function labConfig(changes: Partial<LabConfig> = {}): LabConfig {
     geo: { databases: [], proxiedByCloudflare: [] },
     guard: { profile: 'lab', allow: [], deny: [] },
     timeouts: { connectMs: 1000, idleMs: 1000, handshakeMs: 1000, drainMs: 1000 },
+    udp: { enabled: true, idleMs: 300_000, maxDestinations: 1_000, packetsPerSecond: 50_000, bytesPerSecond: 2 ** 26 },
     limits: { maxClients: 100, maxHeadBytes: 65_536 },
     api: { host: '127.0.0.1', port: 0 },
     log: { maxBytes: 1_000_000, keep: 1 },

@@ -2,8 +2,9 @@
 
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { EventEmitter, once } from 'node:events'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { RawClient } from './raw-client.ts'
+import type { TestGateway } from './start-gateway.ts'
 
 const PATIENCE_MS = 8_000
 
@@ -128,4 +129,14 @@ export class UdpClient {
     await this.send(host, port, payload).answered(before + 1)
     return String(this.answers[before]?.payload)
   }
+}
+
+/** Resolves once the proxy has counted this many drops for this reason. */
+export async function dropped(gateway: Pick<TestGateway, 'pipeline'>, reason: string, count: number): Promise<void> {
+  await expect
+    .poll(() => Object.entries(gateway.pipeline.datagrams.read().dropped).find(([name]) => name === reason)?.[1], {
+      timeout: 8_000,
+      interval: 10,
+    })
+    .toBe(count)
 }
