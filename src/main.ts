@@ -7,4 +7,7 @@ import { createServices } from './main/services.ts'
 import { dieOfSurprises } from './main/surprises.ts'
 
 dieOfSurprises()
-process.exitCode = await runCli(process.argv.slice(2), processIo(), createServices())
+const exitCode = await runCli(process.argv.slice(2), processIo(), createServices())
+process.exitCode = exitCode
+// everything is flushed or given up by now; a reader of standard output that stopped reading must not keep the process
+if (exitCode === 130 || exitCode === 143) process.exit()

@@ -148,3 +148,25 @@ test('a configuration with mistakes ends it with exit code 2 and all of them on 
   expect(stderr).toContain(`${file}:4:19: error: `)
   expect(stderr).toMatch(/^2 errors$/m)
 })
+
+test('RS-08: a reader of its standard output that stops reading holds up nobody', async () => {
+  const port = await lab()
+  const url = `http://127.0.0.1:${port}`
+  child?.stdout?.removeAllListeners('data').pause()
+  const credentials = ['-x', url, '-U', 'bob@example.com:lab-bob']
+  // far more records than a pipe takes: each curl makes a session per connection, eighty connections each
+  const many = Array.from({ length: 80 }, () => [
+    '--next',
+    '-s',
+    '-H',
+    'Connection: close',
+    ...credentials,
+    'http://ipv4.icanhazip.com/',
+  ])
+  for (let n = 0; n < 4; n++) {
+    const { body } = await curl(...many.flat().slice(1))
+    expect(body).toBe('203.0.113.10\n'.repeat(80))
+  }
+  child?.kill('SIGTERM')
+  expect(await exit()).toBe(143)
+})
