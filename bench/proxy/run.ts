@@ -14,8 +14,12 @@ import { isInstalled, RIVALS, type RivalProxy, type RunningProxy } from './rival
 const MODES: readonly Mode[] = ['connect', 'socks5', 'http', 'relay']
 const ROUNDS = 5
 const SECONDS = 3
-const SOURCE = '127.0.10.10'
 const FIRST_PORT = 18_400
+
+/** Each proxy leaves from an address of its own, or one would find its ports in the other's TIME_WAIT. */
+function sourceOf(contestant: number): string {
+  return `127.0.10.${10 + contestant}`
+}
 
 export async function benchProxyAll(tag: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'egresslab-bench-'))
@@ -33,7 +37,7 @@ export async function benchProxyAll(tag: string): Promise<void> {
       running.push({
         rival,
         port,
-        proxy: await rival.start({ port, source: SOURCE, folder: join(folder, String(at)) }),
+        proxy: await rival.start({ port, source: sourceOf(at), folder: join(folder, String(at)) }),
       })
     }
     const figures: Record<string, Figure[]> = {}

@@ -10,8 +10,9 @@ import { type DialledPair, describeDestination, dialError, isPortClash } from '.
 import type { PortLease, PortLeases } from './port-leases.ts'
 import type { SourceRegistry } from './source-registry.ts'
 
-/** Ports tried for one attempt before it counts as failed (EG-04). */
-const MAX_PORTS_TRIED = 8
+/** Ports tried for one attempt before it counts as failed (EG-04). A try costs a bind, and where others hold half of all ports
+ *  (in TIME_WAIT, say) 8 tries failed once in 256 dials. */
+const MAX_PORTS_TRIED = 32
 /** Finds dead peers of silent tunnels (TU-10). */
 const KEEP_ALIVE_MS = 60_000
 
