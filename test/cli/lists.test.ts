@@ -12,7 +12,7 @@ const NOWHERE = ['--state', '/nonexistent/state']
 test('colo list shows data centers with dedicated IPs', async () => {
   expect(await run(['colo', 'list', ...NOWHERE])).toEqual({
     code: 0,
-    stderr: '',
+    stderr: 'no lab is running; this is what the next start finds\n',
     stdout: [
       'COLO  STATE  CITY             DEDICATED IPS',
       'AMS   up     Amsterdam, NL    203.0.113.10 2001:db8:10::/64',
