@@ -73,7 +73,7 @@ export class UdpClient {
       const host = datagram[3] === 4 ? datagram.toString('hex', 4, 20) : [...datagram.subarray(4, 8)].join('.')
       const from = `${host}:${datagram.readUInt16BE(length - 2)}`
       this.answers.push({ from, payload: datagram.subarray(length) })
-      this.#news.emit('answer')
+      this.#news.emit('answer', datagram.subarray(length))
     })
   }
 
@@ -110,6 +110,11 @@ export class UdpClient {
   sendRaw(datagram: Uint8Array): this {
     this.socket.send(datagram, this.relay.port, this.relay.host)
     return this
+  }
+
+  /** Calls this with every answer from now on. */
+  onAnswer(listener: (payload: Buffer) => void): void {
+    this.#news.on('answer', listener)
   }
 
   /** The first so many answers; rejects with what came when time is up. */
