@@ -10,7 +10,7 @@ export const BENCH_USER = { username: 'bench@example.com', password: 'bench' }
 
 export const OURS: RivalProxy = {
   name: 'egresslab',
-  modes: ['connect', 'socks5', 'http', 'relay'],
+  modes: ['connect', 'socks5', 'http', 'relay', 'udp'],
   start: ({ port, source, folder }) => {
     mkdirSync(folder, { recursive: true })
     const config = join(folder, 'lab.yaml')

@@ -69,7 +69,7 @@ export const RIVALS: readonly RivalProxy[] = [
   },
   {
     name: 'Dante',
-    modes: ['socks5'],
+    modes: ['socks5', 'udp'],
     program: 'danted',
     debianPackage: 'dante-server',
     start: ({ port, source, folder }) => {

@@ -11,7 +11,7 @@ import { measureRound, median, type Round, startOriginProcess } from './measure.
 import { BENCH_USER, OURS } from './ours.ts'
 import { isInstalled, RIVALS, type RivalProxy, type RunningProxy } from './rivals.ts'
 
-const MODES: readonly Mode[] = ['connect', 'socks5', 'http', 'relay']
+const MODES: readonly Mode[] = ['connect', 'socks5', 'http', 'relay', 'udp']
 const ROUNDS = 5
 const SECONDS = 3
 const FIRST_PORT = 18_400
@@ -58,6 +58,7 @@ const TITLES: Readonly<Record<Mode, string>> = {
   socks5: 'SOCKS5 tunnel likewise',
   http: 'Absolute-form keep-alive GET; 50 connections',
   relay: 'Relay over 4 tunnels',
+  udp: 'Datagram there and back through a SOCKS5 association; 50 at a time',
 }
 
 interface Figure {

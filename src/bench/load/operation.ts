@@ -4,6 +4,7 @@
 import { connect, type Socket } from 'node:net'
 import type { Endpoint } from '../../net/endpoint.ts'
 import { formatEndpoint } from '../../net/endpoint.ts'
+import { fromIpv4Number } from '../../net/ip.ts'
 import { ANSWER_BYTES } from './origin.ts'
 
 export interface Subject {
@@ -79,15 +80,23 @@ async function connectThrough(socket: Socket, subject: Subject): Promise<void> {
   if (!/^HTTP\/1\.[01] 200/.test(answer)) throw new Error(`the proxy answered \`${answer.slice(0, 60)}\``)
 }
 
-async function socksThrough(socket: Socket, { origin, credentials }: Subject): Promise<void> {
-  socket.write(Buffer.from([5, 1, credentials === undefined ? 0 : 2]))
-  await expectReply(socket, 2, (reply) => reply.charCodeAt(1) !== 0xff)
-  if (credentials !== undefined) {
-    const user = Buffer.from(credentials.username)
-    const password = Buffer.from(credentials.password)
-    socket.write(Buffer.concat([Buffer.from([1, user.length]), user, Buffer.from([password.length]), password]))
-    await expectReply(socket, 2, (reply) => reply.charCodeAt(1) === 0)
+/** Opens a SOCKS5 UDP association; it lasts as long as the control connection. */
+export async function associate(subject: Subject): Promise<{ readonly control: Socket; readonly relay: Endpoint }> {
+  const control = await dial(subject.proxy)
+  try {
+    await greetSocks(control, subject)
+    control.write(Buffer.from([5, 3, 0, 1, 0, 0, 0, 0, 0, 0]))
+    const reply = Buffer.from(await expectReply(control, 10, (text) => text.charCodeAt(1) === 0), 'latin1')
+    return { control, relay: { ip: fromIpv4Number(reply.readUInt32BE(4)), port: reply.readUInt16BE(8) } }
+  } catch (error) {
+    control.destroy()
+    throw error
   }
+}
+
+async function socksThrough(socket: Socket, subject: Subject): Promise<void> {
+  await greetSocks(socket, subject)
+  const { origin } = subject
   const [address] = origin.ip.words
   const request = Buffer.from([5, 1, 0, 1, 0, 0, 0, 0, 0, 0])
   request.writeUInt32BE(address ?? 0, 4)
@@ -96,9 +105,21 @@ async function socksThrough(socket: Socket, { origin, credentials }: Subject): P
   await expectReply(socket, 10, (reply) => reply.charCodeAt(1) === 0)
 }
 
-async function expectReply(socket: Socket, length: number, good: (reply: string) => boolean): Promise<void> {
+async function greetSocks(socket: Socket, { credentials }: Subject): Promise<void> {
+  socket.write(Buffer.from([5, 1, credentials === undefined ? 0 : 2]))
+  await expectReply(socket, 2, (reply) => reply.charCodeAt(1) !== 0xff)
+  if (credentials !== undefined) {
+    const user = Buffer.from(credentials.username)
+    const password = Buffer.from(credentials.password)
+    socket.write(Buffer.concat([Buffer.from([1, user.length]), user, Buffer.from([password.length]), password]))
+    await expectReply(socket, 2, (reply) => reply.charCodeAt(1) === 0)
+  }
+}
+
+async function expectReply(socket: Socket, length: number, good: (reply: string) => boolean): Promise<string> {
   const reply = await receive(socket, (text) => text.length >= length)
   if (!good(reply)) throw new Error(`the proxy answered SOCKS reply ${reply.charCodeAt(1)}`)
+  return reply
 }
 
 function authorization({ credentials }: Subject): string {

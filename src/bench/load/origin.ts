@@ -1,6 +1,7 @@
 // The origin of data-path load: as little work per exchange as a server can do, so that the proxy is what gets measured. Runs
 // as a process of its own (`node origin.ts HOST`), prints its port, and stops when its standard input ends.
 
+import { createSocket } from 'node:dgram'
 import { createServer, type Socket } from 'node:net'
 
 const BODY = 'egresslab load origin: sixty-four bytes of nothing in particular.\n'
@@ -14,7 +15,7 @@ export const BULK = 'B'
 const CHUNK = Buffer.alloc(256 * 1024, 0x2e)
 const HEAD_END = '\r\n\r\n'
 
-/** Starts the origin on this address; answers its port. */
+/** Starts the origin on this address; answers its port, where datagrams come back as they are. */
 export function startOrigin(host: string): Promise<{ readonly port: number; close(): void }> {
   const server = createServer({ noDelay: true }, serve)
   return new Promise((resolve, reject) => {
@@ -22,9 +23,26 @@ export function startOrigin(host: string): Promise<{ readonly port: number; clos
     server.listen({ host, port: 0, backlog: 4096 }, () => {
       const address = server.address()
       if (address === null || typeof address === 'string') return reject(new Error('the origin has no port'))
-      resolve({ port: address.port, close: () => server.close() })
+      const { port } = address
+      const echo = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', lookup: asItIs })
+      echo.on('message', (payload, from) => echo.send(payload, from.port, from.address))
+      echo.once('error', reject)
+      const close = () => {
+        server.close()
+        echo.close()
+      }
+      echo.bind(port, host, () => resolve({ port, close }))
     })
   })
+}
+
+/** Addresses are addresses already. */
+function asItIs(
+  address: string,
+  _options: unknown,
+  done: (error: null, address: string, family: number) => void,
+): void {
+  done(null, address, address.includes(':') ? 6 : 4)
 }
 
 function serve(socket: Socket): void {

@@ -1,10 +1,11 @@
 // Keeps a number of operations going for a while and tells how long each took.
 
 import { createHistogram } from 'node:perf_hooks'
+import { Association } from './datagrams.ts'
 import { openRequests, openTunnel, type Subject, type TunnelKind, tunnelOnce } from './operation.ts'
 import { BULK } from './origin.ts'
 
-export type Mode = TunnelKind | 'http' | 'relay'
+export type Mode = TunnelKind | 'http' | 'relay' | 'udp'
 
 export interface LoadResult {
   readonly mode: Mode
@@ -79,6 +80,11 @@ const WORKERS: Readonly<Record<Mode, (job: Job) => Promise<void>>> = {
       }
     })
     connection.close()
+  },
+  udp: async (job) => {
+    const association = await Association.open(job.subject)
+    await repeat(job, () => association.roundTrip())
+    association.close()
   },
   relay: async (job) => {
     const socket = await openTunnel('connect', job.subject)
