@@ -1,6 +1,7 @@
 // What the API needs of the rest of the lab; the composition root wires it. The API never imports a sibling.
 
 import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
+import type { Place } from '../policy/place.ts'
 import type { ConnectionCounts } from '../proxy/counters.ts'
 import type { LiveSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/record.ts'
@@ -31,6 +32,8 @@ export interface ControlPlane {
   current(): LabSnapshot
   subscribe(listener: (snapshot: LabSnapshot, change: PlaneChange) => void): () => void
   change<T>(edit: (draft: Draft) => T, options?: { readonly expectRevision?: number }): T
+  /** What `edit` would make of the current state; nothing happens. Throws ChangeError as {@link change} does. */
+  preview(edit: (draft: Draft) => void): LabSnapshot
   setColoDown(code: string, down: boolean): void
   chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void
   chosenVirtualNetwork(email: string): string | undefined
@@ -80,7 +83,8 @@ export interface ConfiguredPerson {
   readonly email: string
   readonly name: string
   readonly groups: readonly string[]
-  readonly place?: { readonly city?: string; readonly country?: string }
+  /** where they are, as far as it is known */
+  readonly place?: Place
 }
 
 /** A hypothetical connection, as `egresslab explain` takes it. */

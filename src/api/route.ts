@@ -41,6 +41,8 @@ export interface Call {
   readonly baseUrl: string
   /** the email of whoever called, on routes for users; '' elsewhere */
   readonly user: string
+  /** the password they proved it with; '' elsewhere. Never to be shown or logged. */
+  readonly password: string
   readonly ports: ApiPorts
   /** what finished sessions added up to since the server started */
   readonly tally: Tally

@@ -12,6 +12,7 @@ import { PROXY_ENDPOINT_ROUTES } from './cloudflare/proxy-endpoints.ts'
 import { RULE_ROUTES } from './cloudflare/rules.ts'
 import { TUNNEL_ROUTES } from './cloudflare/tunnels.ts'
 import { VIRTUAL_NETWORK_ROUTES } from './cloudflare/virtual-networks.ts'
+import { CHECK_ROUTES } from './lab/checks.ts'
 import { CLOCK_ROUTES } from './lab/clock.ts'
 import { COLO_ROUTES } from './lab/colos.ts'
 import { EXPLAIN_ROUTES } from './lab/explain.ts'
@@ -20,9 +21,12 @@ import { METRIC_ROUTES } from './lab/metrics.ts'
 import { openApiDocument } from './lab/openapi.ts'
 import { OPERATION_ROUTES } from './lab/operations.ts'
 import { RATE_LIMIT_ROUTES } from './lab/rate-limit.ts'
+import { RULE_PREVIEW_ROUTES } from './lab/rule-preview.ts'
+import { SESSION_DETAIL_ROUTES } from './lab/session-detail.ts'
 import { SESSION_ROUTES } from './lab/sessions.ts'
 import { TRAFFIC_ROUTES } from './lab/traffic.ts'
 import { USER_ROUTES } from './lab/users.ts'
+import { VERIFICATION_ROUTES } from './lab/verification.ts'
 import type { Route } from './route.ts'
 
 const OPENAPI_ROUTE: Route = {
@@ -48,7 +52,11 @@ export const ROUTES: readonly Route[] = [
   ...COLO_ROUTES,
   ...CLOCK_ROUTES,
   ...SESSION_ROUTES,
+  ...SESSION_DETAIL_ROUTES,
   ...TRAFFIC_ROUTES,
+  ...RULE_PREVIEW_ROUTES,
+  ...CHECK_ROUTES,
+  ...VERIFICATION_ROUTES,
   ...EXPLAIN_ROUTES,
   ...USER_ROUTES,
   ...OPERATION_ROUTES,

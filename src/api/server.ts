@@ -97,7 +97,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     if (page !== undefined) return answerPage(page, request.headers)
     const found = router(method, url.path)
     const access = found.kind === 'route' ? found.route.access : 'token'
-    const user = await admit(request, access, ports)
+    const { user, password } = await admit(request, access, ports)
     if (url.path.startsWith('/client/v4/')) rateLimiter.take(ports.plane.now())
     checkSupported(url.path)
     if (found.kind === 'none') throw noRoute(method, url.path)
@@ -108,7 +108,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     validators.get(route)?.(body)
     const change = changeFor(request, ports)
     const baseUrl = `http://${request.headers.host}`
-    const call: Call = { params, query: url.query, body, baseUrl, user, ports, tally, rateLimiter, change }
+    const call: Call = { params, query: url.query, body, baseUrl, user, password, ports, tally, rateLimiter, change }
     return route.handle(call)
   }
 
@@ -123,17 +123,24 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
   }
 }
 
+interface Caller {
+  readonly user: string
+  readonly password: string
+}
+
+const NOBODY: Caller = { user: '', password: '' }
+
 /** Who calls, by email on routes for users. Throws the one refusal there is. */
-async function admit(request: IncomingMessage, access: Route['access'], ports: ApiPorts): Promise<string> {
-  if (access === 'open') return ''
+async function admit(request: IncomingMessage, access: Route['access'], ports: ApiPorts): Promise<Caller> {
+  if (access === 'open') return NOBODY
   if (access === 'token') {
     if (!hasToken(request.headers, ports.token)) throw requestError('authentication')
-    return ''
+    return NOBODY
   }
-  const { user, password } = basicCredentials(request.headers) ?? { user: '', password: '' }
+  const { user, password } = basicCredentials(request.headers) ?? NOBODY
   const email = await ports.checkUser(user, password, request.socket.remoteAddress ?? '')
   if (email === undefined) throw requestError('authentication')
-  return email
+  return { user: email, password }
 }
 
 function checkAccount(id: string, ports: ApiPorts): void {

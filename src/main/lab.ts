@@ -12,6 +12,7 @@ import type { SessionLog } from '../log/session-log.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { startOrigins } from '../origins/serve.ts'
 import { startUdpEcho } from '../origins/udp-echo.ts'
+import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
 import { SessionMemory } from '../proxy/session-memory.ts'
 import { openApiToken } from '../store/api-token.ts'
@@ -93,6 +94,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   stack.defer(() => followed.close())
   const desk = deskOver({ config, issues, store, world, close: () => undefined })
   let accepting = false
+  let doors: readonly Listener[] = []
   const api = await serveApi({
     config,
     store,
@@ -105,6 +107,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     version: ownVersion(),
     troubles: () => troublesOf(followed, store, sessions),
     accepting: () => accepting,
+    doors: () => doors,
+    placeOf: world.ports.placeOf,
     notice: (message) => events.warn(message),
   })
   stack.defer(() => api.close())
@@ -113,6 +117,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const gateway = await openDoors(config, road, store)
   stack.defer(() => gateway.stop())
   ownListeners.push(...gateway.doors.map(({ address }) => address))
+  doors = gateway.doors.map(({ listener, address }) => ({ ...listener, port: address.port }))
   accepting = true
 
   const everything = stack.move()
@@ -120,7 +125,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     config,
     issues,
     snapshot: () => store.current(),
-    listeners: gateway.doors.map(({ listener, address }) => ({ ...listener, port: address.port })),
+    listeners: doors,
     api: { host: api.host, port: api.port },
     authorityFile: certificates.authorityFile,
     ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),

@@ -3,16 +3,19 @@
 import { type ApiPorts, type ApiServer, startApi } from '../api/index.ts'
 import { explainConnection, explanationJson } from '../cli/explained.ts'
 import type { Desk } from '../cli/services.ts'
-import type { LabConfig } from '../config/lab-config.ts'
+import type { ConfiguredUser, LabConfig } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import type { Identifier } from '../identity/identify.ts'
 import type { SessionLog } from '../log/session-log.ts'
-import { ip, parseIp } from '../net/ip.ts'
+import { type Ip, ip, parseIp } from '../net/ip.ts'
+import type { Place } from '../policy/place.ts'
+import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
 import type { SessionMemory } from '../proxy/session-memory.ts'
 import type { Store } from '../store/store.ts'
 import { readConsole } from './console-files.ts'
+import { createInsight } from './insight.ts'
 
 export interface ApiParts {
   readonly config: LabConfig
@@ -26,6 +29,9 @@ export interface ApiParts {
   readonly version: string
   readonly troubles: () => readonly string[]
   readonly accepting: () => boolean
+  /** the doors that are open, with their real ports */
+  readonly doors: () => readonly Listener[]
+  readonly placeOf: (address: Ip) => Place | undefined
   readonly notice: (message: string) => void
 }
 
@@ -41,7 +47,7 @@ export async function serveApi(parts: ApiParts): Promise<ApiServer> {
 }
 
 function portsOver(parts: ApiParts): ApiPorts {
-  const { config, store, sessions, memory, pipeline, token, notice } = parts
+  const { config, store, sessions, pipeline, token, notice } = parts
   return {
     plane: store,
     token,
@@ -52,23 +58,16 @@ function portsOver(parts: ApiParts): ApiPorts {
       recent: () => sessions.recent(),
       subscribe: (listener) => sessions.subscribe(listener),
     },
-    insight: {
-      open: () => pipeline.sessions.decided(),
-      findOpen: (id) => pipeline.sessions.find(id),
-      finished: () => memory.list(),
-      findFinished: (id) => memory.find(id),
-      onOpen: (listener) => pipeline.sessions.subscribe(listener),
-      onFinish: (listener) => memory.subscribe(listener),
-    },
+    insight: createInsight(parts),
     page: readConsole(),
     explain: (question) => answerQuestion(parts.desk, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
     users: () =>
-      config.users.map(({ identity, place }) => ({
-        email: identity.email,
-        name: identity.name,
-        groups: identity.groups.map(({ name }) => name),
-        ...(place === undefined ? {} : { place }),
+      config.users.map((user) => ({
+        email: user.identity.email,
+        name: user.identity.name,
+        groups: user.identity.groups.map(({ name }) => name),
+        ...placeOf(parts, user),
       })),
     status: {
       version: parts.version,
@@ -79,6 +78,17 @@ function portsOver(parts: ApiParts): ApiPorts {
       portUse: () => portUse(pipeline),
     },
   }
+}
+
+/** Where a person is when nothing else is said: as configured, else where their device's address is. */
+function placeOf(
+  { config, placeOf: look }: ApiParts,
+  { place, defaultDevice }: Pick<ConfiguredUser, 'place' | 'defaultDevice'>,
+) {
+  const device = config.devices.find((entry) => entry.device.id === defaultDevice)
+  const address = device?.device.sourceIp
+  const found = place ?? device?.place ?? (address === undefined ? undefined : look(address))
+  return found === undefined ? {} : { place: found }
 }
 
 async function answerQuestion(desk: Desk, question: Parameters<ApiPorts['explain']>[0]): Promise<unknown> {

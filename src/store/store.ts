@@ -49,6 +49,8 @@ export interface Store {
   /** Runs `edit` on a draft and makes its result the current state, atomically. Throws ChangeError (and whatever
    *  `edit` throws); then nothing happened. `expectRevision`: refuse if anything changed since (AP-06). */
   change<T>(edit: (draft: Draft) => T, options?: { readonly expectRevision?: number }): T
+  /** What `edit` would make of the current state, checked and compiled; nothing happens. Throws as {@link change} does. */
+  preview(edit: (draft: Draft) => void): LabSnapshot
   /** Takes a newly read configuration file in. Throws ChangeError; then the old one stays in force (CF-01). */
   reload(config: LabConfig): void
   setColoDown(code: string, down: boolean): void
@@ -115,6 +117,12 @@ class LabStore implements Store {
 
   change<T>(edit: (draft: Draft) => T, options: { readonly expectRevision?: number } = {}): T {
     return this.#apply(edit, { ...options, guarded: true })
+  }
+
+  preview(edit: (draft: Draft) => void): LabSnapshot {
+    const draft = createDraft(this.#snapshot.state, this.now())
+    edit(draft)
+    return this.#compile(draft.result().state, this.#snapshot.revision)
   }
 
   reload(config: LabConfig): void {

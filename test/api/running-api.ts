@@ -122,6 +122,8 @@ const NOTHING_SEEN: InsightPort = {
   findFinished: () => undefined,
   onOpen: () => () => undefined,
   onFinish: () => () => undefined,
+  verify: async () => [],
+  origins: async () => [],
 }
 
 function sessionsOver(live: LiveSession[], closed: string[]): SessionsPort & { finish(record: SessionRecord): void } {

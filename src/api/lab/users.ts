@@ -77,7 +77,9 @@ function me(call: Call) {
     comment,
     is_default: isDefault,
   }))
-  return ok({ email: call.user, virtual_network: networkOf(call, call.user), virtual_networks: choices })
+  const { name = '', place } = call.ports.users().find(({ email }) => email === call.user) ?? {}
+  const who = { email: call.user, name, place: place ?? null }
+  return ok({ ...who, virtual_network: networkOf(call, call.user), virtual_networks: choices })
 }
 
 function choose(call: Call, email: string) {

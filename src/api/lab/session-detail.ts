@@ -1,0 +1,75 @@
+// One session with everything that is known of it: the record, the decision step by step under the policy that was in force,
+// and the same connection as a case for `egresslab test`.
+
+import type { JsonObject } from '../../config/lab-state.ts'
+import { explain } from '../../policy/explain.ts'
+import type { Decided } from '../../proxy/decided.ts'
+import { type Answer, ok } from '../answer.ts'
+import { notFound } from '../api-error.ts'
+import type { Call, Route } from '../route.ts'
+import { rowOfFinished, rowOfOpen } from './session-row.ts'
+
+export const SESSION_DETAIL_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/lab/v1/sessions/{id}',
+    summary:
+      'one session, open or among the last finished: its record, its decision explained, and a policy test of it',
+    access: 'token',
+    handle: detail,
+  },
+]
+
+function detail(call: Call): Answer {
+  const { insight, plane } = call.ports
+  const id = call.params.id ?? ''
+  const open = insight.findOpen(id)
+  if (open !== undefined) {
+    return ok({ row: rowOfOpen(open, plane.now()), record: null, ...storyOf(call, open.decided, open.session.target) })
+  }
+  const finished = insight.findFinished(id)
+  if (finished === undefined)
+    throw notFound(`session \`${id}\` is neither open nor among the last; the session log has it`)
+  const { record, decided } = finished
+  return ok({ row: rowOfFinished(finished), record, ...storyOf(call, decided, record.Lab.target) })
+}
+
+function storyOf({ ports }: Call, decided: Decided | undefined, target: string) {
+  if (decided === undefined) return { policy: null, explanation: null, policy_test: null }
+  const { snapshot, flow } = decided
+  const isCurrent = snapshot.revision === ports.plane.current().revision
+  return {
+    policy: { revision: snapshot.revision, current: isCurrent },
+    explanation: explain(snapshot, flow),
+    policy_test: policyTestOf(decided, target),
+  }
+}
+
+/** In the keys of `config/policy-test.schema.json`. */
+function policyTestOf({ flow, decision, snapshot }: Decided, target: string): JsonObject {
+  const { account } = snapshot
+  const network = account.virtualNetworks.find(({ id }) => id === flow.virtualNetworkId)
+  const destination = flow.host === undefined ? flow.destination.ip.text : flow.host
+  const test = {
+    name: `${flow.identity?.email ?? 'nobody'} to ${target}`,
+    flow: {
+      destination: `${destination.includes(':') ? `[${destination}]` : destination}:${flow.destination.port}`,
+      ...(flow.identity === undefined ? {} : { user: flow.identity.email }),
+      ...(network === undefined ? {} : { vnet: network.name }),
+      ...(flow.device === undefined ? { source_ip: flow.source.ip.text } : { device: flow.device.name }),
+      ...(flow.transport === 'udp' ? { protocol: 'udp' } : {}),
+      ...(flow.proxyEndpoint === undefined ? {} : { endpoint: flow.proxyEndpoint }),
+      ...(flow.host === undefined ? {} : { family: flow.destination.ip.family }),
+      ...(account.colosDown.size === 0 ? {} : { colos_down: [...account.colosDown] }),
+    },
+    expect: {
+      outcome: decision.outcome,
+      rule: decision.rule?.name ?? null,
+      egress_ip: decision.egress?.address.text ?? null,
+      ingress_colo: decision.ingressColo.code,
+      physical_colo: decision.physicalColo?.code ?? null,
+      logical_colo: decision.logical?.colo.code ?? null,
+    },
+  }
+  return test
+}

@@ -1,0 +1,110 @@
+// The documented verification as a button, for the operator and for people themselves; the test origins with whom they let in;
+// and where other sites believe the account's addresses are.
+
+import { locationSeen } from '../../policy/geolocation.ts'
+import { listOf, ok } from '../answer.ts'
+import { invalidField } from '../api-error.ts'
+import type { Call, Route } from '../route.ts'
+
+const text = { type: 'string', minLength: 1, maxLength: 256 } as const
+
+export const VERIFICATION_ROUTES: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/lab/v1/verify',
+    summary: 'asks the echo origins through the proxy as a user and says whether they saw dedicated IPs',
+    access: 'token',
+    body: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['user'],
+      properties: {
+        user: text,
+        password: { ...text, description: 'needed where the configuration has only its hash' },
+        vnet: text,
+      },
+    },
+    handle: verify,
+  },
+  {
+    method: 'POST',
+    path: '/lab/v1/me/verify',
+    summary: 'asks the echo origins through the proxy as you',
+    access: 'user',
+    body: { type: 'object', additionalProperties: false },
+    handle: verifyMe,
+  },
+  {
+    method: 'GET',
+    path: '/lab/v1/origins',
+    summary: 'test origins, their allowlists, and who would be let in as things are',
+    access: 'token',
+    handle: async ({ ports }) =>
+      listOf(
+        (await ports.insight.origins()).map(({ proxiedByCloudflare, allow, visitors, ...rest }) => ({
+          ...rest,
+          proxied_by_cloudflare: proxiedByCloudflare,
+          allow: allow ?? null,
+          visitors: visitors.map(({ letIn, ...visitor }) => ({ ...visitor, let_in: letIn })),
+        })),
+      ),
+  },
+  {
+    method: 'GET',
+    path: '/lab/v1/geolocations',
+    summary: "where other sites' databases have the dedicated egress IPs at the lab's time, and until when",
+    access: 'token',
+    handle: geolocations,
+  },
+]
+
+async function verify(call: Call) {
+  const user = known(call, String(call.body.user))
+  const { password, vnet } = call.body
+  const answers = await call.ports.insight.verify({
+    user,
+    ...(typeof password === 'string' ? { password } : {}),
+    ...(typeof vnet === 'string' ? { vnet } : {}),
+  })
+  if (answers === undefined) {
+    throw invalidField('/password', `the lab has only a hash of the password of \`${user}\`: give the password`)
+  }
+  return ok({ user, dedicated: answers.length > 0 && answers.every(({ dedicated }) => dedicated), answers })
+}
+
+/** With the very credentials of this request. */
+async function verifyMe(call: Call) {
+  const answers = (await call.ports.insight.verify({ user: call.user, password: call.password })) ?? []
+  return ok({ user: call.user, dedicated: answers.length > 0 && answers.every(({ dedicated }) => dedicated), answers })
+}
+
+function known(call: Call, email: string): string {
+  const users = call.ports.users()
+  const user = users.find((candidate) => candidate.email.toLowerCase() === email.toLowerCase())
+  if (user !== undefined) return user.email
+  throw invalidField('/user', `there is no user \`${email}\`; there are ${users.map((each) => each.email).join(', ')}`)
+}
+
+function geolocations({ ports }: Call) {
+  const { account } = ports.plane.current()
+  const now = ports.plane.now()
+  return listOf(
+    account.dedicatedIps.flatMap(({ colo, ipv4, ipv6, geolocation, geolocationUpdatedAt }) => {
+      const address = ipv4?.address ?? ipv6?.range.base
+      const seen = address === undefined ? undefined : locationSeen(account, address, now)
+      if (address === undefined || seen === undefined) return []
+      const place = { city: geolocation.city ?? null, country: geolocation.country ?? null }
+      return [
+        {
+          colo,
+          ipv4: ipv4?.address.text ?? null,
+          ipv6: ipv6?.range.text ?? null,
+          place,
+          seen: { city: seen.city ?? null, country: seen.country ?? null },
+          caught_up: seen.known,
+          updated_at: geolocationUpdatedAt === undefined ? null : new Date(geolocationUpdatedAt).toISOString(),
+        },
+      ]
+    }),
+  )
+}
