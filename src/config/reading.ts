@@ -2,6 +2,7 @@
 
 import { parseHost } from '../net/host.ts'
 import { COLOS } from '../policy/colos.ts'
+import { countryFacts } from '../policy/country-facts.ts'
 import type { Colo, Place } from '../policy/place.ts'
 import { closest } from './closest.ts'
 import type { Names } from './names.ts'
@@ -84,10 +85,17 @@ export function readPlace(raw: RawPlace | undefined, path: Path, problems: Probl
     const colo = readColo(raw, path, problems)
     return colo === undefined ? undefined : placeOfColo(colo)
   }
-  return Object.freeze({ ...raw })
+  return withContinent(raw)
 }
 
 /** Where a data center is, as a place. */
 export function placeOfColo({ city, country, latitude, longitude }: Colo): Place {
-  return Object.freeze({ city, country, latitude, longitude })
+  return withContinent({ city, country, latitude, longitude })
+}
+
+/** A country says which continent it is on; one that is written out stands. */
+function withContinent(place: Place): Place {
+  const continent =
+    place.continent ?? (place.country === undefined ? undefined : countryFacts(place.country)?.continent)
+  return Object.freeze(continent === undefined ? place : { ...place, continent })
 }

@@ -134,3 +134,9 @@ test('ports from zero and another network of stand-ins, so that labs do not coll
   expect(other.destinations[0]?.addresses[0]?.standIn.text).toBe('127.37.20.4')
   expect(other.destinations[0]?.addresses[0]?.ports.get(80)).toBe(10_080)
 })
+
+test('every configured place says its continent, for `net.dst.geo.continent` and `net.src.geo.continent`', () => {
+  const continentOf = (name: string) => lab.destinations.find((one) => one.name === name)?.place?.continent
+  expect([continentOf('bank.saas.test'), continentOf('espn.com')]).toEqual(['EU', 'NA'])
+  expect(lab.users.flatMap(({ place }) => (place === undefined ? [] : [place.continent]))).toEqual(['EU', 'NA'])
+})

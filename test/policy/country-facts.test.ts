@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { countryFacts } from '../../src/geo/country-facts.ts'
 import colos from '../../src/policy/colos.json' with { type: 'json' }
+import { countryFacts } from '../../src/policy/country-facts.ts'
 
 test.each([
   ['GB', 'EU'],
