@@ -5,6 +5,7 @@ import type { LabSnapshot } from '../config/lab-state.ts'
 import type { Issue } from '../errors/issue.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { CaseResult, TestRun } from '../policy/policy-test.ts'
+import type { ReplaySummary } from '../policy/replay-summary.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 import type { Candidate } from '../proxy/ports.ts'
 import type { SessionRecord } from '../proxy/record.ts'
@@ -30,6 +31,8 @@ export interface Services {
   /** Load-tests rule evaluation on synthetic rules, or on a configuration's. Throws an InputError. */
   readonly benchDecide: (options: DecideBenchRequest) => Promise<DecideBenchSummary>
   readonly policyTester: () => Promise<PolicyTester>
+  /** Decides recorded sessions anew. Throws an InputError. */
+  readonly replay: (request: ReplayRequest) => Promise<ReplayOutcome>
   /** Reaches the running lab's own API. Throws an InputError where there is no lab, or no token for it. */
   readonly connectLab: (options: LabOptions) => Promise<LabClient>
   /** How a finished session is drawn on one line. */
@@ -159,4 +162,29 @@ export interface PolicyTestWatch {
   /** resolves when the user wants no more */
   readonly stopped: Promise<130 | 143>
   readonly close: () => void
+}
+
+export interface ReplayRequest {
+  /** paths; `-` is standard input */
+  readonly sessions: readonly string[]
+  /** for rules in a file of their own, and where no rules are named */
+  readonly configFile: string
+  /** configuration or list of rules */
+  readonly rules?: string
+  /** compare these with `rules`, in place of `rules` with what was recorded */
+  readonly against?: string
+  readonly threads: number
+  /** where changed records go */
+  readonly out?: string
+  /** share done, 0…1 */
+  readonly onProgress?: (share: number) => void
+}
+
+export interface ReplayOutcome {
+  readonly summary: ReplaySummary
+  /** the first few lines that are no session record */
+  readonly unreadable: readonly { readonly file: string; readonly line: number; readonly message: string }[]
+  readonly seconds: number
+  /** the rules sessions were decided by in the end, by precedence; those that can decide */
+  readonly rules: readonly { readonly id: string; readonly name: string; readonly precedence: number }[]
 }

@@ -18,6 +18,7 @@ export function createServices(): Services {
     connectLab: async (options) => (await import('./lab-client.ts')).connectLab(options),
     sessionLine: async () => (await import('../log/session-line.ts')).sessionLine,
     stopSignal: watchStopSignal,
+    replay: async (request) => (await import('./replay.ts')).replay(request),
     askThroughProxy: async (request) => (await import('./ask-through-proxy.ts')).askThroughProxy(request),
   }
 }

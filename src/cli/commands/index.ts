@@ -11,6 +11,7 @@ import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
 import { registerSessions } from './sessions.ts'
+import { registerReplay } from './replay.ts'
 import { registerStart } from './start.ts'
 import { registerTest } from './test.ts'
 import { registerVerify } from './verify.ts'
@@ -21,6 +22,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerExplain,
   registerCheck,
   registerTest,
+  registerReplay,
   registerVerify,
   registerFmt,
   registerExpr,

@@ -1,0 +1,129 @@
+// `replay`: decides recorded sessions anew and tells what changes, against what was recorded or between two sets of rules.
+
+import { availableParallelism } from 'node:os'
+import { InvalidArgumentError } from 'commander'
+import { InputError } from '../../errors/issue.ts'
+import type { ReplaySummary, Tally } from '../../policy/replay-summary.ts'
+import { drawReplay } from '../draw-replay.ts'
+import { type Io, writeJson } from '../io.ts'
+import { paintFor } from '../paint.ts'
+import { createProgress } from '../progress.ts'
+import type { ReplayOutcome } from '../services.ts'
+import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
+
+interface Options {
+  readonly config: string
+  readonly rules?: string
+  readonly against?: string
+  readonly out?: string
+  readonly failOnChange?: true
+  readonly threads: number
+  readonly json?: true
+}
+
+export const registerReplay: RegisterVerb = (program, { io, services, action }) => {
+  withJson(withConfig(program.command('replay <sessions...>')))
+    .description('decides recorded sessions anew and tells what changes')
+    .addHelpText(
+      'after',
+      '\nSESSIONS are files of session records as NDJSON, gzip or not; - is standard input.\nA and B are configurations, or files with a list of rules, which then stand in for those of the configuration.',
+    )
+    .option('--rules <A>', 'decide by these rules (default: those of the configuration)')
+    .option('--against <B>', 'compare A with B, rather than what was recorded with A')
+    .option('--out <file>', 'write the changed records there, as NDJSON with what changed under `Replay`')
+    .option('--fail-on-change', 'exit 1 when anything changes')
+    .option('--threads <n>', 'worker threads', threadCount, Math.min(availableParallelism(), 16))
+    .action(
+      action(async (sessions: readonly string[], { config: configFile, json, failOnChange, ...options }: Options) => {
+        const progress = createProgress(io, 'replaying')
+        const outcome = await services
+          .replay({ sessions, configFile, ...options, onProgress: progress.show })
+          .finally(progress.clear)
+        refuseNothing(outcome, sessions)
+        if (json) writeJson(io, asDocument(outcome))
+        else report(io, outcome, { config: configFile, ...options })
+        return failOnChange && outcome.summary.changed > 0 ? 1 : 0
+      }),
+    )
+}
+
+/** A recording without a single session is the wrong file. */
+function refuseNothing(
+  { summary: { records, unreadable }, unreadable: lines }: ReplayOutcome,
+  sessions: readonly string[],
+) {
+  if (records > unreadable) return
+  const [first] = lines
+  const code = 'replay.no_sessions'
+  const hint = 'give session logs as NDJSON, such as `.egresslab/sessions.ndjson`'
+  if (first === undefined) {
+    throw new InputError([
+      {
+        severity: 'error',
+        code,
+        message: `there are no sessions in ${sessions.map((path) => `\`${path}\``).join(', ')}`,
+        hint,
+      },
+    ])
+  }
+  const { file, line, message } = first
+  throw new InputError([
+    { severity: 'error', code, message: `no line is a session record: ${message}`, hint, file, line, column: 1 },
+  ])
+}
+
+function report(io: Io, outcome: ReplayOutcome, { config, rules, against }: Omit<Options, 'threads'>): void {
+  const paint = paintFor(io, io.stderr)
+  for (const { file, line, message } of outcome.unreadable) io.stderr.write(`${file}:${line}: ${paint.bad(message)}\n`)
+  const more = outcome.summary.unreadable - outcome.unreadable.length
+  if (more > 0) io.stderr.write(`and ${more} more lines\n`)
+  const titles =
+    against === undefined
+      ? { before: 'what was recorded', after: rules ?? config }
+      : { before: rules ?? config, after: against }
+  io.stdout.write(drawReplay(outcome, titles, paintFor(io, io.stdout)))
+}
+
+function asDocument({ summary, unreadable, seconds, rules }: ReplayOutcome): unknown {
+  const { records, decided, changed, undecided, changes, ruleUses } = summary
+  return {
+    sessions: records,
+    decided,
+    undecided,
+    unreadable: { count: summary.unreadable, first: unreadable },
+    changed,
+    changes,
+    destinations: tallies(summary.destinations, 'destination'),
+    users: tallies(summary.users, 'user'),
+    rules: rules.map((rule) => ({ ...rule, sessions: ruleUses.get(rule.id) ?? 0 })),
+    moves: { rule: moves(summary.ruleMoves), egress_ip: moves(summary.egressMoves), colo: moves(summary.coloMoves) },
+    allowlists: [...summary.allowlists].map(([name, { sessions, refused, admitted, refusedUsers }]) => ({
+      name,
+      sessions,
+      refused,
+      admitted,
+      refused_users: Object.fromEntries(refusedUsers),
+    })),
+    unknown: {
+      users: Object.fromEntries(summary.unknownUsers),
+      virtual_networks: Object.fromEntries(summary.unknownNetworks),
+    },
+    seconds: Number(seconds.toFixed(3)),
+    sessions_per_second: Math.round(records / Math.max(seconds, 1e-6)),
+  }
+}
+
+function tallies(entries: ReadonlyMap<string, Tally>, key: string) {
+  return [...entries].map(([name, tally]) => ({ [key]: name, ...tally })).sort((a, b) => b.changed - a.changed)
+}
+
+function moves(entries: ReplaySummary['ruleMoves']) {
+  return [...entries].map(([change, sessions]) => ({ change, sessions })).sort((a, b) => b.sessions - a.sessions)
+}
+
+function threadCount(text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < 1 || value > 64)
+    throw new InvalidArgumentError('expected a whole number from 1 to 64.')
+  return value
+}

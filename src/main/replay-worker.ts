@@ -1,0 +1,25 @@
+// One thread of a replay: loads the rules for itself, then answers each piece of a recording with a report.
+
+import { parentPort, workerData } from 'node:worker_threads'
+import { replayBytes } from '../replay/replay-bytes.ts'
+import { createReplayer } from '../replay/replayer.ts'
+import type { FromWorker, ToWorker } from '../replay/worker-pool.ts'
+import { loadReplaySide, type RulesOrigin } from './replay-side.ts'
+
+const { after, before }: { after: RulesOrigin; before?: RulesOrigin } = workerData
+const replayer = createReplayer(loadReplaySide(after), before === undefined ? undefined : loadReplaySide(before))
+
+function tell(message: FromWorker): void {
+  parentPort?.postMessage(message)
+}
+
+parentPort?.on('message', (message: ToWorker) => {
+  if (message.kind === 'finish') {
+    tell({ kind: 'summary', summary: replayer.summary })
+    parentPort?.close()
+  } else {
+    const { bytes, keepChanged } = message
+    tell({ kind: 'report', report: replayBytes(replayer, bytes, { keepChanged }) })
+  }
+})
+tell({ kind: 'ready' })

@@ -1,0 +1,139 @@
+// What a replay comes to, counted: how much changed, for whom, where to, by which rules, and which services would refuse
+// now what they let in before. Counting is bounded, however many different names a recording has; summaries of parts add up.
+
+import { CHANGES, type Change, type EgressAnswer } from './replay-change.ts'
+
+export interface Tally {
+  sessions: number
+  changed: number
+}
+
+/** A service with an allowlist: sessions it let in before and would refuse, and the reverse, by user. */
+export interface AllowlistTally {
+  sessions: number
+  refused: number
+  admitted: number
+  readonly refusedUsers: Map<string, number>
+}
+
+/** Why a session was read and not decided. */
+export type Undecided = 'no_destination' | 'other_protocol' | 'bad_address'
+
+export interface ReplaySummary {
+  /** lines that are not empty; those that are no session record */
+  records: number
+  unreadable: number
+  decided: number
+  changed: number
+  readonly undecided: Record<Undecided, number>
+  readonly changes: Record<Change, number>
+  readonly destinations: Map<string, Tally>
+  readonly users: Map<string, Tally>
+  /** `before → after` of changed sessions */
+  readonly ruleMoves: Map<string, number>
+  readonly coloMoves: Map<string, number>
+  readonly egressMoves: Map<string, number>
+  readonly allowlists: Map<string, AllowlistTally>
+  /** sessions by the id of the rule that decides them now */
+  readonly ruleUses: Map<string, number>
+  /** sessions of people and in virtual networks that the configuration does not have */
+  readonly unknownUsers: Map<string, number>
+  readonly unknownNetworks: Map<string, number>
+}
+
+/** Different names counted one by one; what is beyond counts together as {@link OTHERS}. */
+export const MOST_NAMES = 10_000
+export const OTHERS = '(others)'
+
+export function emptySummary(): ReplaySummary {
+  return {
+    records: 0,
+    unreadable: 0,
+    decided: 0,
+    changed: 0,
+    undecided: { no_destination: 0, other_protocol: 0, bad_address: 0 },
+    changes: { egress_ip: 0, rule: 0, colo: 0, outcome: 0 },
+    destinations: new Map(),
+    users: new Map(),
+    ruleMoves: new Map(),
+    coloMoves: new Map(),
+    egressMoves: new Map(),
+    allowlists: new Map(),
+    ruleUses: new Map(),
+    unknownUsers: new Map(),
+    unknownNetworks: new Map(),
+  }
+}
+
+/** The entry of a name, made where there is none; the common one where there are too many. */
+export function entryOf<T>(entries: Map<string, T>, name: string, make: () => T): T {
+  const found = entries.get(name)
+  if (found !== undefined) return found
+  const key = entries.size >= MOST_NAMES ? OTHERS : name
+  const entry = entries.get(key) ?? make()
+  entries.set(key, entry)
+  return entry
+}
+
+export function count(entries: Map<string, number>, name: string, by = 1): void {
+  const key = entries.has(name) || entries.size < MOST_NAMES ? name : OTHERS
+  entries.set(key, (entries.get(key) ?? 0) + by)
+}
+
+export const newTally = (): Tally => ({ sessions: 0, changed: 0 })
+export const newAllowlistTally = (): AllowlistTally => ({
+  sessions: 0,
+  refused: 0,
+  admitted: 0,
+  refusedUsers: new Map(),
+})
+
+/** Counts what changed of one session. */
+export function countChange(
+  summary: ReplaySummary,
+  before: EgressAnswer,
+  after: EgressAnswer,
+  changes: readonly Change[],
+): void {
+  summary.changed++
+  for (const change of changes) summary.changes[change]++
+  if (changes.includes('rule')) count(summary.ruleMoves, move(ruleText(before), ruleText(after)))
+  if (changes.includes('colo')) count(summary.coloMoves, move(before.colo, after.colo))
+  if (changes.includes('egress_ip')) count(summary.egressMoves, move(before.egressIp, after.egressIp))
+}
+
+function move(before: string, after: string): string {
+  return `${before === '' ? '(none)' : before} → ${after === '' ? '(none)' : after}`
+}
+
+function ruleText({ ruleName, ruleId }: EgressAnswer): string {
+  return ruleName === '' ? ruleId : ruleName
+}
+
+/** Adds a part's summary to the whole. */
+export function addSummary(whole: ReplaySummary, part: ReplaySummary): void {
+  whole.records += part.records
+  whole.unreadable += part.unreadable
+  whole.decided += part.decided
+  whole.changed += part.changed
+  for (const why of Object.keys(whole.undecided) as Undecided[]) whole.undecided[why] += part.undecided[why]
+  for (const change of CHANGES) whole.changes[change] += part.changes[change]
+  for (const kind of ['destinations', 'users'] as const) {
+    for (const [name, tally] of part[kind]) {
+      const entry = entryOf(whole[kind], name, newTally)
+      entry.sessions += tally.sessions
+      entry.changed += tally.changed
+    }
+  }
+  for (const [name, tally] of part.allowlists) addAllowlist(entryOf(whole.allowlists, name, newAllowlistTally), tally)
+  for (const kind of COUNTS) for (const [name, by] of part[kind]) count(whole[kind], name, by)
+}
+
+const COUNTS = ['ruleMoves', 'coloMoves', 'egressMoves', 'ruleUses', 'unknownUsers', 'unknownNetworks'] as const
+
+function addAllowlist(whole: AllowlistTally, part: AllowlistTally): void {
+  whole.sessions += part.sessions
+  whole.refused += part.refused
+  whole.admitted += part.admitted
+  for (const [user, by] of part.refusedUsers) count(whole.refusedUsers, user, by)
+}

@@ -1,0 +1,223 @@
+// A recorded session as the flow it was decided on, in the configuration at hand: people, devices and virtual networks are
+// looked up there, the rest is the record's word. Builds flows with the very code of the proxy.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import { formatTarget } from '../net/endpoint.ts'
+import { type Ip, ip, parseIp } from '../net/ip.ts'
+import { COLOS } from '../policy/colos.ts'
+import type { Device, Flow, Identity } from '../policy/flow.ts'
+import type { Place } from '../policy/place.ts'
+import type { Undecided } from '../policy/replay-summary.ts'
+import type { Arrival } from '../proxy/arrival.ts'
+import { flowsOf } from '../proxy/connection.ts'
+import type { Candidate, Persona, Ports } from '../proxy/ports.ts'
+import type { RecordedSession } from './recorded-session.ts'
+import { detached } from './scan-session.ts'
+
+export interface FlowPorts extends Pick<Ports, 'placeOf' | 'categoriesOf'> {
+  /** what the configuration and the geo database say of a destination */
+  readonly candidateOf: (address: Ip, port: number) => Candidate
+}
+
+/** Who a session belongs to. The same value for all sessions that agree in it, as far as memory is kept. */
+export interface Who {
+  /** mail address, for counting */
+  readonly name: string
+  readonly persona: Omit<Persona, 'source'>
+  readonly sourceIp: Ip
+  readonly sourcePlace: Place | undefined
+  /** the record's name of somebody or a network that the configuration does not have */
+  readonly unknownUser?: string
+  readonly unknownNetwork?: string
+}
+
+/** Where a session went, remembered likewise. */
+export interface Where {
+  /** `host:port`, for counting */
+  readonly name: string
+  readonly arrival: Omit<Arrival, 'transport'>
+  readonly candidate: Candidate
+  readonly categories: ReturnType<FlowPorts['categoriesOf']>
+}
+
+export interface RecordedFlow {
+  readonly flow: Flow
+  readonly who: Who
+  readonly where: Where
+}
+
+export type FlowReader = (session: RecordedSession) => RecordedFlow | Undecided
+
+/** People and destinations come again and again; so many of each are remembered. */
+const MOST_REMEMBERED = 50_000
+
+/** A reader for one configuration. */
+export function createFlowReader(
+  config: Pick<LabConfig, 'users' | 'devices' | 'virtualNetworks' | 'listeners'>,
+  ports: FlowPorts,
+): FlowReader {
+  const lookUpWho = createWhoReader(config, ports)
+  const lookUpWhere = createWhereReader(config, ports)
+  const people = new Map<string, Who | undefined>()
+  const destinations = new Map<string, Where | undefined>()
+
+  return (session) => {
+    const { protocol } = session
+    const transport =
+      protocol === 'TCP' || protocol === 'tcp' ? 'tcp' : protocol.toLowerCase() === 'udp' ? 'udp' : undefined
+    if (transport === undefined) return 'other_protocol'
+    if (session.originIp === '') return 'no_destination'
+    const who = remembered(people, whoKey(session), session, lookUpWho)
+    const where = remembered(destinations, whereKey(session), session, lookUpWhere)
+    if (who === undefined || where === undefined) return 'bad_address'
+    const known = { placeOf: () => who.sourcePlace, categoriesOf: () => where.categories }
+    const persona = { ...who.persona, source: { ip: who.sourceIp, port: session.sourcePort ?? 0 } }
+    const [pair] = flowsOf(known, { ...where.arrival, transport }, persona, [where.candidate])
+    return pair === undefined ? 'bad_address' : { flow: pair.flow, who, where }
+  }
+}
+
+function remembered<T>(
+  memory: Map<string, T | undefined>,
+  key: string,
+  session: RecordedSession,
+  lookUp: (session: RecordedSession) => T | undefined,
+): T | undefined {
+  const known = memory.get(key)
+  if (known !== undefined || memory.has(key)) return known
+  const found = lookUp(detachedSession(session))
+  if (memory.size >= MOST_REMEMBERED) memory.clear()
+  memory.set(key, found)
+  return found
+}
+
+/** What is remembered must not keep a whole piece of the recording in memory. */
+function detachedSession(session: RecordedSession): RecordedSession {
+  const fields = Object.entries(session).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? detached(value) : value,
+  ])
+  return Object.fromEntries(fields)
+}
+
+function whoKey(session: RecordedSession): string {
+  const { email, userId, deviceId, deviceName, virtualNetworkId, virtualNetworkName, sourceIp, internalSourceIp } =
+    session
+  const place = `${session.ingressColo}\n${session.latitude}\n${session.longitude}`
+  return `${email}\n${userId}\n${deviceId}\n${deviceName}\n${virtualNetworkId}\n${virtualNetworkName}\n${sourceIp}\n${internalSourceIp}\n${place}`
+}
+
+function whereKey({ originIp, originPort, host, proxyEndpoint }: RecordedSession): string {
+  return `${originIp}\n${originPort}\n${host}\n${proxyEndpoint}`
+}
+
+function createWhoReader(
+  config: Pick<LabConfig, 'users' | 'devices' | 'virtualNetworks'>,
+  ports: FlowPorts,
+): (session: RecordedSession) => Who | undefined {
+  const users = new Map(config.users.map(({ identity }) => [identity.email.toLowerCase(), identity]))
+  const devices = new Map(
+    config.devices.flatMap(({ device }) => [[device.name, device] as const, [device.id, device] as const]),
+  )
+  const networks = new Map(
+    config.virtualNetworks.flatMap(({ id, name }) => [[name.toLowerCase(), id] as const, [id, id] as const]),
+  )
+  const defaultNetwork = config.virtualNetworks.find(({ isDefault }) => isDefault)?.id ?? ''
+  const places = new Map<string, Place>()
+
+  return (session) => {
+    const sourceIp = parseIp(session.sourceIp)
+    if (sourceIp === undefined) return undefined
+    const known = users.get(session.email.toLowerCase())
+    const recordedNetwork = session.virtualNetworkId.toLowerCase()
+    const network = networks.get(recordedNetwork) ?? networks.get(session.virtualNetworkName.toLowerCase())
+    const sourcePlace = ports.placeOf(sourceIp)
+    const userPlace = placeOf(session, places) ?? sourcePlace
+    return {
+      name: session.email === '' ? '(nobody)' : session.email,
+      persona: {
+        ...identityOf(session, known),
+        ...deviceOf(session, devices),
+        ...internalOf(session),
+        ...(userPlace === undefined ? {} : { userPlace }),
+        virtualNetworkId: network ?? (recordedNetwork === '' ? defaultNetwork : recordedNetwork),
+      },
+      sourceIp,
+      sourcePlace,
+      ...(session.email === '' || known !== undefined ? {} : { unknownUser: session.email }),
+      ...(recordedNetwork === '' || network !== undefined ? {} : { unknownNetwork: recordedNetwork }),
+    }
+  }
+}
+
+function createWhereReader(
+  { listeners: [listener] }: Pick<LabConfig, 'listeners'>,
+  ports: FlowPorts,
+): (session: RecordedSession) => Where | undefined {
+  return ({ originIp, originPort: port = 0, host, proxyEndpoint }) => {
+    const address = parseIp(originIp)
+    if (address === undefined || listener === undefined) return undefined
+    const name = host.toLowerCase().replace(/\.$/, '')
+    const target = name === '' ? ({ kind: 'ip', ip: address, port } as const) : ({ kind: 'name', name, port } as const)
+    const door = proxyEndpoint === '' ? withoutEndpoint(listener) : withEndpoint(listener, proxyEndpoint)
+    const peer = { ip: LOOPBACK, port: 0 }
+    return {
+      name: formatTarget(target),
+      arrival: { protocol: 'http-connect', listener: door, peer, target, acceptedAt: 0 },
+      candidate: ports.candidateOf(address, port),
+      categories: ports.categoriesOf(target, address),
+    }
+  }
+}
+
+const LOOPBACK = ip('127.0.0.1')
+
+function withoutEndpoint({ endpoint: _, ...listener }: Arrival['listener']): Arrival['listener'] {
+  return listener
+}
+
+function withEndpoint(listener: Arrival['listener'], host: string): Arrival['listener'] {
+  return { ...listener, endpoint: { kind: 'identity', name: host, host, networks: [] } }
+}
+
+/** Somebody the configuration does not know has a mail address and no group. */
+function identityOf({ email, userId }: RecordedSession, known: Identity | undefined): { identity?: Identity } {
+  if (known !== undefined) return { identity: known }
+  if (email === '') return {}
+  return { identity: { id: userId === '' ? email : userId, email, name: '', groups: [], samlAttributes: new Map() } }
+}
+
+function deviceOf(
+  { deviceId, deviceName }: RecordedSession,
+  devices: ReadonlyMap<string, Device>,
+): { device?: Device } {
+  const known = devices.get(deviceId) ?? devices.get(deviceName)
+  if (known !== undefined) return { device: known }
+  if (deviceId === '' && deviceName === '') return {}
+  return { device: { id: deviceId, name: deviceName, posture: { passed: [], failed: [] } } }
+}
+
+function internalOf({ internalSourceIp }: RecordedSession): { internalSource?: Ip } {
+  const internal = internalSourceIp === '' ? undefined : parseIp(internalSourceIp)
+  return internal === undefined ? {} : { internalSource: internal }
+}
+
+/** What is prepared per place, such as its nearest data center, is kept by the place as a value: the same one each time. */
+const MOST_PLACES = 10_000
+
+/** Where the lab took the person to be, else the city of the data center the session came in at; undefined: ask
+ *  the geo database. */
+function placeOf(session: RecordedSession, places: Map<string, Place>): Place | undefined {
+  const { latitude, longitude, placeCity, placeCountry } = session
+  if (latitude !== undefined && longitude !== undefined) {
+    const key = `${latitude} ${longitude} ${placeCountry} ${placeCity}`
+    const known = places.get(key)
+    if (known !== undefined) return known
+    const city = placeCity === '' ? {} : { city: placeCity }
+    const userPlace = { ...city, ...(placeCountry === '' ? {} : { country: placeCountry }), latitude, longitude }
+    if (places.size >= MOST_PLACES) places.clear()
+    places.set(key, userPlace)
+    return userPlace
+  }
+  return session.fromLab ? undefined : COLOS.get(session.ingressColo.toUpperCase())
+}

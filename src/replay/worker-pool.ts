@@ -1,0 +1,88 @@
+// Hands pieces of a recording to worker threads and gives their reports back in the order of the pieces. Holds only a few
+// pieces at a time, so that memory stays the same however long the recording is.
+
+import { Worker } from 'node:worker_threads'
+import type { ReplaySummary } from '../policy/replay-summary.ts'
+import type { PieceReport } from './replayer.ts'
+
+export type ToWorker =
+  | { readonly kind: 'piece'; readonly bytes: Uint8Array<ArrayBuffer>; readonly keepChanged: boolean }
+  | { readonly kind: 'finish' }
+
+export type FromWorker =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'report'; readonly report: PieceReport }
+  | { readonly kind: 'summary'; readonly summary: ReplaySummary }
+
+/** Pieces a worker has at once: one in work, one waiting. */
+const PIECES_EACH = 2
+
+interface Member {
+  readonly worker: Worker
+  readonly waiting: ((message: FromWorker) => void)[]
+}
+
+export interface WorkerPool {
+  /** Resolves as soon as there is room for the piece; `report` once it has been replayed. */
+  submit(bytes: Uint8Array<ArrayBuffer>): Promise<{ readonly report: Promise<PieceReport> }>
+  /** The summaries of all workers, once all pieces are done. */
+  finish(): Promise<ReplaySummary[]>
+  close(): Promise<void>
+}
+
+/** Starts the workers; `module` answers in the messages above. Rejects when one of them cannot start. */
+export async function startWorkerPool(
+  module: URL,
+  threads: number,
+  { workerData, keepChanged }: { readonly workerData: unknown; readonly keepChanged: boolean },
+): Promise<WorkerPool> {
+  const failure = Promise.withResolvers<never>()
+  failure.promise.catch(() => {})
+  const members = Array.from({ length: threads }, (): Member => {
+    const member: Member = { worker: new Worker(module, { workerData }), waiting: [] }
+    member.worker.on('message', (message: FromWorker) => member.waiting.shift()?.(message))
+    member.worker.on('error', (error) => failure.reject(error))
+    return member
+  })
+  const answer = (member: Member) => {
+    const { promise, resolve } = Promise.withResolvers<FromWorker>()
+    member.waiting.push(resolve)
+    return Promise.race([promise, failure.promise])
+  }
+  const ask = (member: Member, message: ToWorker, transfer: ArrayBuffer[] = []) => {
+    const answered = answer(member)
+    member.worker.postMessage(message, transfer)
+    return answered
+  }
+  const close = async () => {
+    await Promise.all(members.map(({ worker }) => worker.terminate()))
+  }
+  try {
+    await Promise.all(members.map(answer))
+  } catch (thrown) {
+    await close()
+    throw thrown
+  }
+  const running = new Set<Promise<unknown>>()
+  return {
+    async submit(bytes) {
+      while (running.size >= threads * PIECES_EACH) await Promise.race(running)
+      const member = members.reduce((a, b) => (b.waiting.length < a.waiting.length ? b : a))
+      const report = ask(member, { kind: 'piece', bytes, keepChanged }, [bytes.buffer]).then((message) => {
+        if (message.kind !== 'report') throw new RangeError(`a worker answered ${message.kind} to a piece`)
+        return message.report
+      })
+      const settled: Promise<unknown> = report.then(
+        () => running.delete(settled),
+        () => running.delete(settled),
+      )
+      running.add(settled)
+      return { report }
+    },
+    async finish() {
+      const answers = await Promise.all(members.map((member) => ask(member, { kind: 'finish' })))
+      return answers.flatMap((message) => (message.kind === 'summary' ? [message.summary] : []))
+    },
+    close,
+  }
+}
