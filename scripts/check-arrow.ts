@@ -23,6 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'bench',
     'policy-tests',
     'replay',
+    'transfer',
     'cli',
   ],
   ['main'],

@@ -11,6 +11,7 @@ import type { Candidate } from '../proxy/ports.ts'
 import type { SessionRecord } from '../proxy/record.ts'
 import type { Explained } from './explained.ts'
 import type { LabClient, LabOptions } from './lab-client.ts'
+import type { RulesDesk } from './rules-desk.ts'
 
 export interface Services {
   readonly version: string
@@ -35,6 +36,7 @@ export interface Services {
   readonly replay: (request: ReplayRequest) => Promise<ReplayOutcome>
   /** Reaches the running lab's own API. Throws an InputError where there is no lab, or no token for it. */
   readonly connectLab: (options: LabOptions) => Promise<LabClient>
+  readonly rulesDesk: () => Promise<RulesDesk>
   /** How a finished session is drawn on one line. */
   readonly sessionLine: () => Promise<(record: SessionRecord, options: { readonly colour: boolean }) => string>
   /** The wish to stop, by SIGINT or SIGTERM, as an exit code; `forget` gives the signals back their usual meaning. */

@@ -10,6 +10,7 @@ import { registerExplain } from './explain.ts'
 import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
+import { registerRules } from './rules.ts'
 import { registerSessions } from './sessions.ts'
 import { registerReplay } from './replay.ts'
 import { registerStart } from './start.ts'
@@ -30,6 +31,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerVnet,
   registerClock,
   registerSessions,
+  registerRules,
   registerGeofeed,
   registerBench,
   registerCa,

@@ -1,0 +1,140 @@
+// `rules pull`, `push`, `diff`: rules between files, the lab, and any other API that speaks Cloudflare's. Shows what would change
+// before anything does, and never leaves off halfway without saying so.
+
+import { type Command, Option } from 'commander'
+import type { PolicyChanges } from '../../config/portable-policy.ts'
+import { InputError } from '../../errors/issue.ts'
+import { drawChanges, drawOutcome, stepTitle } from '../draw-policy-changes.ts'
+import { type Io, linesOf, writeJson } from '../io.ts'
+import { withLab } from '../lab-client.ts'
+import { paintFor } from '../paint.ts'
+import type { PlaceOptions, PlanRequest } from '../rules-desk.ts'
+import type { ExitCode, RegisterVerb, VerbContext } from '../verb.ts'
+
+interface PullOptions extends PlaceOptions {
+  readonly from: string
+  readonly format?: 'yaml' | 'json'
+}
+
+interface PushOptions extends PlaceOptions {
+  readonly to: string
+  readonly prune: boolean
+  readonly dryRun?: true
+  readonly yes?: true
+}
+
+interface DiffOptions extends PlaceOptions {
+  readonly against: string
+  readonly prune: boolean
+  readonly sides?: string
+  readonly failOnChange?: true
+}
+
+const PLACES = `
+FILE is a configuration, a list of rules, what \`rules pull\` wrote, an answer of Cloudflare's API, or Terraform's JSON
+(\`terraform show -json\`, of a state or a plan). WHERE is a FILE, \`lab\`, \`cloudflare\` or the address of an API that
+speaks Cloudflare's; for these two CLOUDFLARE_API_TOKEN (or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY) logs in.`
+
+export const registerRules: RegisterVerb = (program, context) => {
+  const rules = program.command('rules').description('rules from and to files, the lab and Cloudflare')
+  const verb = (text: string, description: string) =>
+    withLab(rules.command(text))
+      .description(description)
+      .option('--account <id>', 'account at Cloudflare (default: CLOUDFLARE_ACCOUNT_ID, or the only one there is)')
+      .addHelpText('after', PLACES)
+  verb('pull [file]', 'writes rules, and the lists and virtual networks they speak of, to a file or standard output')
+    .option('--from <where>', 'where they are', 'lab')
+    .addOption(new Option('--format <format>', 'default: by the name of the file, else yaml').choices(['yaml', 'json']))
+    .action(context.action((file: string | undefined, options: PullOptions) => pull(context, file, options)))
+  withPrune(verb('push <file>', 'makes a place say what a file says; shows the changes and asks first'))
+    .option('--to <where>', 'where to', 'lab')
+    .option('--dry-run', 'show what would change, and stop')
+    .option('--yes', 'do not ask')
+    .action(context.action((file: string, options: PushOptions) => push(context, file, options)))
+  withPrune(verb('diff <file>', 'shows in words what `push` would change'))
+    .option('--against <where>', 'what it is compared with', 'lab')
+    .option('--sides <dir>', 'write both sides there as configurations, for `replay --rules … --against …`')
+    .option('--fail-on-change', 'exit 1 when anything would change')
+    .action(context.action((file: string, options: DiffOptions) => diff(context, file, options)))
+}
+
+function withPrune(command: Command): Command {
+  return command.option('--prune', 'delete egress rules that the file does not have', false)
+}
+
+async function pull({ io, services }: VerbContext, file: string | undefined, options: PullOptions): Promise<ExitCode> {
+  const desk = await services.rulesDesk()
+  const policy = await desk.read(options.from, options)
+  const form = options.format ?? (options.json || file?.endsWith('.json') ? 'json' : 'yaml')
+  const { text, notes } = desk.write(policy, form)
+  const paint = paintFor(io, io.stderr)
+  for (const note of [...policy.notes, ...notes]) io.stderr.write(`${paint.warn(note)}\n`)
+  if (file === undefined || file === '-') {
+    io.stdout.write(text)
+    return 0
+  }
+  desk.save(file, text)
+  const { rules, lists, virtualNetworks } = policy
+  const counted = `${rules.length} rules, ${lists.length} lists, ${virtualNetworks.length} virtual networks`
+  if (options.json)
+    writeJson(io, { file, rules: rules.length, lists: lists.length, virtual_networks: virtualNetworks.length })
+  else io.stdout.write(`${counted} of ${policy.source} are in ${file}\n`)
+  return 0
+}
+
+async function push({ io, services }: VerbContext, file: string, options: PushOptions): Promise<ExitCode> {
+  const desk = await services.rulesDesk()
+  if (!desk.isApi(options.to)) throw notAnApi(options.to)
+  const paint = paintFor(io, io.stdout)
+  const changes = await desk.plan({ from: file, to: options.to, prune: options.prune }, options)
+  if (!options.json) io.stdout.write(drawChanges(changes, paint))
+  if (options.dryRun || changes.steps.length === 0) {
+    if (options.json) writeJson(io, { ...changes, done: [], failed: null, not_done: changes.steps })
+    return 0
+  }
+  if (!options.yes && !(await agrees(io, changes, options))) {
+    io.stderr.write('nothing was changed\n')
+    return 1
+  }
+  const outcome = await desk.apply(changes, options.to, options, (step) => {
+    if (!options.json) io.stdout.write(`${paint.good('done')}  ${stepTitle(step, paint)}\n`)
+  })
+  const { done, failed, notDone } = outcome
+  if (options.json) writeJson(io, { ...changes, done, failed: failed ?? null, not_done: notDone })
+  else if (failed === undefined) io.stdout.write(drawOutcome(outcome, paint))
+  if (failed !== undefined) io.stderr.write(drawOutcome(outcome, paintFor(io, io.stderr)))
+  return failed === undefined ? 0 : 1
+}
+
+async function diff({ io, services }: VerbContext, file: string, options: DiffOptions): Promise<ExitCode> {
+  const desk = await services.rulesDesk()
+  const request: PlanRequest = { from: file, to: options.against, prune: options.prune }
+  const changes = await desk.plan(request, options)
+  const sides = options.sides === undefined ? undefined : await desk.writeSides(request, options.sides, options)
+  if (options.json) writeJson(io, { ...changes, sides: sides ?? null })
+  else {
+    io.stdout.write(drawChanges(changes, paintFor(io, io.stdout)))
+    if (sides !== undefined)
+      io.stdout.write(`egresslab replay SESSIONS --rules ${sides.before} --against ${sides.after}\n`)
+  }
+  return options.failOnChange && changes.steps.length > 0 ? 1 : 0
+}
+
+/** Asked on a terminal only: a script has to say `--yes`. */
+async function agrees(io: Io, { steps, to }: PolicyChanges, { json }: PushOptions): Promise<boolean> {
+  if (json || !io.stdout.isTerminal) {
+    const message = `${steps.length} changes at ${to} wait for a yes, and nobody can be asked here`
+    const hint = 'say `--yes` to make them, or `--dry-run` to see them only'
+    throw new InputError([{ severity: 'error', code: 'rules.not_confirmed', message, hint }])
+  }
+  io.stdout.write(`Make ${steps.length === 1 ? 'this change' : `these ${steps.length} changes`} at ${to}? [y/N] `)
+  for await (const { line } of linesOf(io.stdin)) return /^y(es)?$/i.test(line.trim())
+  return false
+}
+
+function notAnApi(to: string): InputError {
+  const message = `\`${to}\` is no place to push to`
+  const hint =
+    '`--to` is `lab`, `cloudflare` or an address such as `http://127.0.0.1:8090/client/v4`; `rules pull` writes files'
+  return new InputError([{ severity: 'error', code: 'rules.not_an_api', message, hint }])
+}

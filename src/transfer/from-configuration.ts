@@ -1,0 +1,105 @@
+// Rules as configuration files have them: a whole lab, the three sections that `rules pull` writes, or a list of rules alone.
+// Everything wrong is said at once, with file, line and column.
+
+import { dirname, join } from 'node:path'
+import { checkLabShape, checkRuleListShape } from '../config/check-shape.ts'
+import type { JsonObject } from '../config/lab-state.ts'
+import type { PortablePolicy, PortableRule } from '../config/portable-policy.ts'
+import { createProblems } from '../config/problems.ts'
+import type { RawConfig, RawRule } from '../config/raw-config.ts'
+import { readSourceDocument, type SourceDocument } from '../config/source-document.ts'
+import { stableUuid } from '../config/stable-id.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { listFrom, networkFrom } from './from-export.ts'
+
+type Sections = Pick<RawConfig, 'rules' | 'lists' | 'virtual_networks' | 'dedicated_ips' | 'rules_file'>
+
+/** The policy in a parsed document. Throws an InputError. */
+export function fromConfiguration(document: SourceDocument): PortablePolicy {
+  const sections = Array.isArray(document.data) ? onlyRules(ruleListOf(document)) : sectionsOf(document)
+  const further =
+    sections.rules_file === undefined
+      ? []
+      : ruleListOf(readSourceDocument(join(dirname(document.file), sections.rules_file)))
+  const ranges = new Map(sections.dedicated_ips.map(({ ipv4, ipv6 }) => [ipv4, ipv6]))
+  const rules = portableRules([...sections.rules, ...further], ranges)
+  checkRanges(document.file, rules)
+  return {
+    source: document.file,
+    rules,
+    lists: sections.lists.map(({ id, name, type, items }) =>
+      listFrom({ id: id?.toLowerCase() ?? stableUuid('list', name), name, type, items }),
+    ),
+    virtualNetworks: sections.virtual_networks.map(({ id, name, comment, default: isDefault }) =>
+      networkFrom({
+        id: id?.toLowerCase() ?? stableUuid('virtual-network', name.toLowerCase()),
+        name,
+        comment,
+        is_default: isDefault || name === 'default',
+      }),
+    ),
+    notes: [],
+  }
+}
+
+function onlyRules(rules: readonly RawRule[]): Sections {
+  return { rules, lists: [], virtual_networks: [], dedicated_ips: [] }
+}
+
+function ruleListOf(document: SourceDocument): readonly RawRule[] {
+  const rules = structuredClone(document.data ?? [])
+  const problems = createProblems(document)
+  if (document.issues.length === 0) checkRuleListShape(rules, problems)
+  refuseAny([...document.issues, ...problems.issues])
+  return rules as readonly RawRule[]
+}
+
+function sectionsOf(document: SourceDocument): Sections {
+  const data: unknown = { dedicated_ips: [], ...Object(structuredClone(document.data ?? {})) }
+  const problems = createProblems(document)
+  checkLabShape(data, problems)
+  refuseAny(problems.issues)
+  return data as RawConfig
+}
+
+/** A rule without precedence gets the largest so far and 1000, as in a configuration ([R3]). */
+function portableRules(
+  rules: readonly RawRule[],
+  ranges: ReadonlyMap<string | undefined, string | undefined>,
+): PortableRule[] {
+  let largest = 0
+  return rules.map((rule) => {
+    const { id: given, name, egress, precedence = largest + 1000, ...rest } = rule
+    largest = Math.max(largest, precedence)
+    const id = given?.toLowerCase() ?? stableUuid('rule', name)
+    const settings = egress === null ? null : { egress: egressFields(egress, ranges.get(egress.ipv4)) }
+    const fields: JsonObject = { ...rest, filters: [...rest.filters], name, precedence, rule_settings: settings }
+    return { id, name, precedence, fields }
+  })
+}
+
+function egressFields(egress: NonNullable<RawRule['egress']>, range: string | undefined): JsonObject {
+  const { ipv4, ipv4_fallback: fallback, ipv6 = range } = egress
+  return { ipv4, ...(fallback === null ? {} : { ipv4_fallback: fallback }), ...(ipv6 === undefined ? {} : { ipv6 }) }
+}
+
+/** Away from its lab a rule has to name its range itself. */
+function checkRanges(file: string, rules: readonly PortableRule[]): void {
+  const without = rules.filter(({ fields }) => {
+    const egress: unknown = Object(fields.rule_settings).egress
+    return egress !== undefined && Object(egress).ipv6 === undefined
+  })
+  refuseAny(
+    without.map(({ name }) => ({
+      severity: 'error',
+      code: 'rules.no_range',
+      message: `rule \`${name}\` names no \`ipv6\` range, and the file has no dedicated IP to take it from`,
+      hint: 'write the range of the same location under `egress`',
+      file,
+    })),
+  )
+}
+
+function refuseAny(issues: readonly Issue[]): void {
+  if (issues.some(({ severity }) => severity === 'error')) throw new InputError(issues)
+}

@@ -1,0 +1,55 @@
+// A policy out of a file, whatever wrote it: a configuration (YAML), an export of the API, Terraform's JSON.
+
+import type { PortablePolicy } from '../config/portable-policy.ts'
+import { readSourceDocument } from '../config/source-document.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { fromConfiguration } from './from-configuration.ts'
+import { fromExport, isExport } from './from-export.ts'
+import { fromTerraform, isTerraform } from './from-terraform.ts'
+
+/** Reads a file. Throws an InputError with everything that is wrong. */
+export function readPolicyFile(file: string): PortablePolicy {
+  const document = readSourceDocument(file)
+  if (document.issues.length > 0) throw new InputError(document.issues)
+  const { data } = document
+  const policy = isTerraform(data)
+    ? fromTerraform(file, data)
+    : isExport(data)
+      ? fromExport(file, data)
+      : fromConfiguration(document)
+  const issues = [...namelessThings(policy), ...repeated(policy)]
+  if (issues.length > 0) throw new InputError(issues)
+  return policy
+}
+
+function namelessThings({ source, rules, lists, virtualNetworks }: PortablePolicy): Issue[] {
+  const nameless = [...rules, ...lists, ...virtualNetworks].filter(({ name }) => name === '').length
+  if (nameless === 0) return []
+  return [error(source, 'rules.no_name', `${nameless} of the things in \`${source}\` have no name`)]
+}
+
+function repeated({ source, rules }: PortablePolicy): Issue[] {
+  const precedences = Map.groupBy(
+    rules.filter(({ precedence }) => precedence !== undefined),
+    ({ precedence }) => precedence,
+  )
+  const ids = Map.groupBy(
+    rules.filter(({ id }) => id !== undefined),
+    ({ id }) => id,
+  )
+  const names = (group: readonly { readonly name: string }[]) => group.map(({ name }) => `\`${name}\``).join(' and ')
+  return [
+    ...[...precedences].flatMap(([precedence, group]) =>
+      group.length < 2
+        ? []
+        : [error(source, 'rules.precedence_taken', `the rules ${names(group)} share the precedence ${precedence}`)],
+    ),
+    ...[...ids].flatMap(([id, group]) =>
+      group.length < 2 ? [] : [error(source, 'rules.id_taken', `the rules ${names(group)} share the id ${id}`)],
+    ),
+  ]
+}
+
+function error(file: string, code: string, message: string): Issue {
+  return { severity: 'error', code, message, file }
+}

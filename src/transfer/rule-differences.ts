@@ -1,0 +1,99 @@
+// One rule against another: what would be sent to make the target's rule say what the source's says, and which fields that
+// changes. Expressions are compared in normal form, and what says nothing equals what is not there.
+
+import type { Json, JsonObject } from '../config/lab-state.ts'
+import type { PolicyDifference, PortableRule } from '../config/portable-policy.ts'
+import { formatExpression, parseExpression } from '../expression/index.ts'
+import { SLOT_NAMES, SLOT_SCHEMES } from '../policy/fields.ts'
+import { EXPRESSION_SLOTS, type ExpressionSlot } from '../policy/rule.ts'
+import { isEmpty, objectOf } from './json-values.ts'
+
+/** What the API takes of a rule. */
+const SENT = [
+  'name',
+  'description',
+  'action',
+  'enabled',
+  'filters',
+  'precedence',
+  'traffic',
+  'identity',
+  'device_posture',
+  'rule_settings',
+  'schedule',
+  'expiration',
+] as const
+const SENT_NAMES: ReadonlySet<string> = new Set(SENT)
+
+/** Replacing a rule is whole: what is left out returns to its default. So the target's fields stay where the source says
+ *  nothing of them; its egress settings are the source's, also when that has none. */
+export function bodyFor(wanted: PortableRule, there: PortableRule | undefined, precedence: number): JsonObject {
+  const merged: JsonObject = { ...there?.fields, ...wanted.fields }
+  const settings = settingsFor(objectOf(wanted.fields.rule_settings), objectOf(there?.fields.rule_settings))
+  const fields = { ...merged, name: wanted.name, precedence, rule_settings: settings }
+  return pick(fields)
+}
+
+/** The body that only moves a rule. */
+export function movedBody(there: PortableRule, precedence: number): JsonObject {
+  return pick({ ...there.fields, precedence })
+}
+
+/** Fields of the source that the API has no place for, as far as is known here. */
+export function unknownFields({ fields }: PortableRule, known: ReadonlySet<string>): string[] {
+  return Object.keys(fields).filter((name) => !SENT_NAMES.has(name) && !known.has(name) && !isEmpty(fields[name]))
+}
+
+/** What the body changes in the target's rule; everything it says, for a rule that is not there. */
+export function differencesOf(body: JsonObject, there: PortableRule | undefined): PolicyDifference[] {
+  const before = flat(normal(pick(there?.fields ?? {})))
+  const after = flat(normal(body))
+  return [...new Set([...before.keys(), ...after.keys()])].flatMap((field) => {
+    const [old, now] = [before.get(field), after.get(field)]
+    if (JSON.stringify(old) === JSON.stringify(now)) return []
+    return [{ field, ...(old === undefined ? {} : { before: old }), ...(now === undefined ? {} : { after: now }) }]
+  })
+}
+
+function pick(fields: JsonObject): JsonObject {
+  return Object.fromEntries(
+    SENT.flatMap((name): [string, Json][] => {
+      const value = fields[name]
+      return value === undefined || value === null ? [] : [[name, value]]
+    }),
+  )
+}
+
+function settingsFor(wanted: JsonObject = {}, there: JsonObject = {}): JsonObject | null {
+  const { egress: _, ...rest } = { ...there, ...wanted }
+  const egress = wanted.egress
+  const settings = isEmpty(egress) ? rest : { ...rest, egress: egress ?? null }
+  return Object.keys(settings).length === 0 ? null : settings
+}
+
+function normal(body: JsonObject): JsonObject {
+  if (body.action !== 'egress') return body
+  const { filters = ['egress'] } = body
+  const expressions = EXPRESSION_SLOTS.map((slot) => {
+    const text = body[SLOT_NAMES[slot]]
+    return [SLOT_NAMES[slot], normalForm(slot, typeof text === 'string' ? text : '')] as const
+  })
+  return { ...body, filters, ...Object.fromEntries(expressions) }
+}
+
+/** As it is where it does not parse: the target will say so. */
+function normalForm(slot: ExpressionSlot, text: string): string {
+  if (text.trim() === '') return ''
+  const parsed = parseExpression(text, SLOT_SCHEMES[slot], { mode: 'lenient' })
+  return parsed.ok ? formatExpression(parsed.expression) : text
+}
+
+/** Every value that says something, by its dotted path. */
+function flat(fields: JsonObject, prefix = ''): Map<string, Json> {
+  const entries = Object.entries(fields).flatMap(([name, value]): (readonly [string, Json])[] => {
+    if (isEmpty(value)) return name === 'enabled' ? [['enabled', false]] : []
+    const inner = objectOf(value)
+    return inner === undefined ? [[prefix + name, value]] : [...flat(inner, `${prefix}${name}.`)]
+  })
+  return new Map(entries)
+}

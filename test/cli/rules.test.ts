@@ -1,0 +1,386 @@
+// `rules pull`, `push` and `diff` between files and real labs; a second lab stands in for the account at Cloudflare, reached by
+// its address and a token, as the real one would be.
+
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { curl } from '../support/curl.ts'
+import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
+import { run } from './run.ts'
+
+const TOKEN = 'a-token-of-the-other-account'
+const EMPTY =
+  'dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10, ipv6: "2001:db8:10::/64" }, { colo: LHR, ipv4: 203.0.113.20, ipv6: "2001:db8:20::/64" }, { colo: IAD, ipv4: 203.0.113.30, ipv6: "2001:db8:30::/64" }, { colo: LAX, ipv4: 203.0.113.40, ipv6: "2001:db8:40::/64" }, { colo: EWR, ipv4: 203.0.113.50, ipv6: "2001:db8:50::/64" }]\n'
+
+let lab: PrivateLab
+let other: PrivateLab
+let folder: string
+let where: readonly string[]
+let there: string
+beforeAll(() => {
+  process.env.CLOUDFLARE_API_TOKEN = TOKEN
+})
+afterAll(() => {
+  delete process.env.CLOUDFLARE_API_TOKEN
+})
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'egresslab-rules-'))
+  writeFileSync(join(folder, 'empty.yaml'), EMPTY)
+  lab = await startPrivateLab({ ephemeral: false })
+  other = await startPrivateLab({
+    configFile: join(folder, 'empty.yaml'),
+    apiToken: TOKEN,
+    standInNetwork: '127.94.0.0/16',
+  })
+  where = ['--api', `127.0.0.1:${lab.lab.api.port}`, '--state', lab.folder]
+  there = `http://127.0.0.1:${other.lab.api.port}/client/v4`
+})
+afterEach(async () => {
+  await Promise.all([lab.close(), other.close()])
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const file = (name: string) => join(folder, name)
+const rules = (verb: string, ...args: readonly string[]) => run(['rules', verb, ...where, ...args])
+const liveRules = ({ lab: { store } }: PrivateLab) =>
+  [...store.current().state.rule.values()]
+    .filter(({ deletedAt }) => deletedAt === null)
+    .map(({ value }) => value)
+    .sort((a, b) => a.precedence - b.precedence)
+const named = (which: PrivateLab, name: string) => liveRules(which).find((rule) => rule.name === name)
+
+describe('pull', () => {
+  test('writes rules and what they speak of as YAML; pushing that back changes nothing', async () => {
+    const pulled = await rules('pull', file('rules.yaml'))
+    expect(pulled).toMatchObject({ code: 0, stderr: '' })
+    expect(pulled.stdout).toMatch(/^6 rules, 1 lists, 2 virtual networks of the lab at .* are in .*rules\.yaml\n$/)
+    const document = parse(readFileSync(file('rules.yaml'), 'utf8'))
+    expect(Object.keys(document)).toEqual(['virtual_networks', 'lists', 'rules'])
+    expect(document.rules[0]).toEqual({
+      name: 'Finance to the bank',
+      id: '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d01',
+      description: "The bank's allowlist has 203.0.113.20 and 203.0.113.30",
+      precedence: 1000,
+      traffic: 'any(net.fqdn.domains[*] == "bank.saas.test")',
+      identity: 'any(identity.groups.name[*] in {"Finance"})',
+      egress: { ipv4: '203.0.113.20', ipv4_fallback: '203.0.113.30', ipv6: '2001:db8:20::/64' },
+    })
+    const { revision } = lab.lab.store.current()
+    const pushed = await rules('push', file('rules.yaml'), '--yes')
+    expect(pushed).toMatchObject({ code: 0, stderr: '' })
+    expect(pushed.stdout).toContain('nothing would change\n9 as they are\n')
+    expect(lab.lab.store.current().revision).toBe(revision)
+  })
+
+  test('as JSON keeps everything the API said, and pushes back without a change', async () => {
+    await rules('pull', file('rules.json'))
+    const document = JSON.parse(readFileSync(file('rules.json'), 'utf8'))
+    expect(document.rules[0]).toMatchObject({ version: 1, created_at: expect.any(String), schedule: null })
+    const { stdout } = await rules('push', file('rules.json'), '--dry-run', '--json')
+    expect(JSON.parse(stdout)).toMatchObject({ steps: [], unchanged: 9 })
+  })
+
+  test('a pulled file is a configuration section: the lab reads it as its own', async () => {
+    const { stdout } = await rules('pull')
+    writeFileSync(file('whole.yaml'), EMPTY + stdout)
+    expect(await run(['check', '-c', file('whole.yaml')])).toMatchObject({ code: 0 })
+  })
+
+  test('YAML says what it has no words for; JSON has them', async () => {
+    const account = lab.lab.snapshot().account.id
+    const body = {
+      name: 'dns',
+      action: 'block',
+      filters: ['dns'],
+      rule_settings: { block_reason: 'x' },
+      precedence: 77,
+    }
+    await curl(
+      '-X',
+      'POST',
+      `http://127.0.0.1:${lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules`,
+      ...json(lab, body),
+    )
+    const yaml = await rules('pull')
+    expect(yaml.stderr).toBe('1 rules of other types than egress are left out; JSON keeps them\n')
+    expect(yaml.stdout).not.toContain('dns\n')
+    const { stdout } = await rules('pull', '--format', 'json')
+    expect(JSON.parse(stdout).rules).toContainEqual(expect.objectContaining({ rule_settings: { block_reason: 'x' } }))
+  })
+})
+
+function json(of: PrivateLab, body: unknown): string[] {
+  const token = readFileSync(join(of.folder, 'api-token'), 'utf8').trim()
+  return ['-H', `Authorization: Bearer ${token}`, '-H', 'Content-Type: application/json', '-d', JSON.stringify(body)]
+}
+
+describe('push', () => {
+  test('to another account: lists and networks are made first, and rules speak of the new ids', async () => {
+    await rules('pull', file('rules.yaml'))
+    const planned = await rules('push', file('rules.yaml'), '--to', there, '--dry-run')
+    expect(planned.stdout).toContain('+ virtual network `vnet-AMER`')
+    expect(planned.stdout).toMatch(/\+ list `Partner networks`\n {4}with {2}198\.51\.100\.128\/25\n/)
+    expect(planned.stdout).toMatch(/\+ rule 1000 `Finance to the bank`\n {4}description/)
+    expect(liveRules(other)).toEqual([])
+    const pushed = await rules('push', file('rules.yaml'), '--to', there, '--yes')
+    expect(pushed).toMatchObject({ code: 0, stderr: '' })
+    expect(pushed.stdout).toMatch(/9 done\n$/)
+    const [list] = other.lab.snapshot().account.lists
+    expect(list).toMatchObject({ name: 'Partner networks', items: ['198.51.100.128/25'] })
+    expect(named(other, 'Partners')?.traffic).toBe(`net.dst.ip in $${list?.id}`)
+    const amer = other.lab.snapshot().account.virtualNetworks.find(({ name }) => name === 'vnet-AMER')
+    expect(named(other, 'vnet-AMER leaves from Los Angeles')?.traffic).toBe(`net.vnet_id == "${amer?.id}"`)
+    const again = await rules('push', file('rules.yaml'), '--to', there, '--yes')
+    expect(again.stdout).toContain('nothing would change')
+  })
+
+  test('two rules change places without a moment of conflict', async () => {
+    await rules('pull', file('rules.yaml'))
+    const text = readFileSync(file('rules.yaml'), 'utf8')
+    writeFileSync(
+      file('swapped.yaml'),
+      text
+        .replace('precedence: 2000', 'precedence: x')
+        .replace('precedence: 3000', 'precedence: 2000')
+        .replace('precedence: x', 'precedence: 3000'),
+    )
+    const { code, stdout } = await rules('push', file('swapped.yaml'), '--yes')
+    expect({ code, last: stdout.split('\n').at(-2) }).toEqual({ code: 0, last: '3 done' })
+    expect(
+      liveRules(lab)
+        .map(({ precedence, name }) => [precedence, name.split(' ')[0]])
+        .slice(1, 3),
+    ).toEqual([
+      [2000, 'vnet-EMEA'],
+      [3000, 'vnet-AMER'],
+    ])
+  })
+
+  test('what the file does not say stays: fields, other rules; --prune deletes egress rules alone', async () => {
+    writeFileSync(
+      file('one.yaml'),
+      '- name: Finance to the bank\n  id: 6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d01\n  precedence: 1000\n  traffic: net.dst.port == 443\n  egress: { ipv4: 203.0.113.30, ipv6: "2001:db8:30::/64" }\n',
+    )
+    const planned = await rules('diff', file('one.yaml'))
+    expect(planned.stdout).toContain('~ rule 1000 `Finance to the bank`')
+    expect(planned.stdout).toMatch(
+      /traffic +any\(net\.fqdn\.domains\[\*\] == "bank\.saas\.test"\) → net\.dst\.port == 443\n/,
+    )
+    expect(planned.stdout).toMatch(/egress ipv4_fallback +203\.0\.113\.30 → nothing\n/)
+    expect(planned.stdout).toContain('5 only there, left alone:')
+    expect((await rules('push', file('one.yaml'), '--yes', '--prune')).stdout).toMatch(/6 done\n$/)
+    expect(liveRules(lab).map(({ name }) => name)).toEqual(['Finance to the bank'])
+  })
+
+  test('settings of a rule that YAML has no words for survive a push from YAML', async () => {
+    const account = lab.lab.snapshot().account.id
+    const path = `http://127.0.0.1:${lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules/6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d02`
+    await rules('pull', file('rules.yaml'))
+    const sent = {
+      name: 'vnet-AMER',
+      action: 'egress',
+      precedence: 2000,
+      rule_settings: { made_up: { kept: true } },
+      schedule: { mon: '08:00-17:00' },
+    }
+    await curl('-X', 'PUT', path, ...json(lab, sent))
+    expect((await rules('push', file('rules.yaml'), '--yes')).code).toBe(0)
+    expect(named(lab, 'vnet-AMER leaves from Los Angeles')).toMatchObject({
+      egress: { ipv4: '203.0.113.40' },
+      rest: { rule_settings: { made_up: { kept: true } }, schedule: { mon: '08:00-17:00' } },
+    })
+  })
+
+  test('stops at the first refusal, says what was done and what was not, and exits 1', async () => {
+    writeFileSync(
+      file('half.yaml'),
+      'virtual_networks: [{ name: new }]\nrules:\n  - { name: good, precedence: 1, traffic: net.dst.port == 1 }\n  - { name: bad, precedence: 2, egress: { ipv4: 192.0.2.1, ipv6: "2001:db8:20::/64" } }\n  - { name: late, precedence: 3 }\n',
+    )
+    const { code, stdout, stderr } = await rules('push', file('half.yaml'), '--yes')
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/done {2}\+ virtual network `new`\ndone {2}\+ rule 1 `good`\n$/)
+    expect(stderr).toContain('stopped at step 3 of 4: 400: ')
+    expect(stderr).toContain('(2055)')
+    expect(stderr).toContain(
+      'done:     create virtual network `new`, create rule `good`\nfailed:   create rule `bad`\nnot done: create rule `late`\n',
+    )
+    expect(named(lab, 'late')).toBeUndefined()
+    const { stdout: document } = await rules('push', file('half.yaml'), '--yes', '--json')
+    expect(JSON.parse(document)).toMatchObject({
+      done: [],
+      failed: { step: { name: 'bad' }, message: expect.stringContaining('2055') },
+      not_done: [{ name: 'late' }],
+    })
+  })
+
+  test('without a terminal or --yes nothing is done; on a terminal only `y` does', async () => {
+    writeFileSync(file('new.yaml'), '- { name: new, precedence: 5 }\n')
+    const silent = await rules('push', file('new.yaml'))
+    expect(silent.code).toBe(2)
+    expect(silent.stderr).toContain('wait for a yes, and nobody can be asked here [rules.not_confirmed]')
+    const args = ['rules', 'push', ...where, file('new.yaml')]
+    const no = await run(args, { terminal: true, stdin: '\n' })
+    expect({ code: no.code, stderr: no.stderr }).toEqual({ code: 1, stderr: 'nothing was changed\n' })
+    expect(named(lab, 'new')).toBeUndefined()
+    expect((await run(args, { terminal: true, stdin: 'y\n' })).code).toBe(0)
+    expect(named(lab, 'new')).toBeDefined()
+  })
+
+  test('contradictions are all said before anything is done', async () => {
+    writeFileSync(file('taken.yaml'), '- { name: first, precedence: 1000 }\n- { name: second, precedence: 2000 }\n')
+    const { code, stderr } = await rules('push', file('taken.yaml'), '--yes')
+    expect(code).toBe(2)
+    expect(stderr).toContain('precedence 1000 of rule `first` is taken by rule `Finance to the bank`')
+    expect(stderr).toContain('precedence 2000 of rule `second` is taken by rule `vnet-AMER leaves from Los Angeles`')
+    writeFileSync(file('twice.yaml'), '- { name: a, precedence: 5 }\n- { name: b, precedence: 5 }\n')
+    expect((await rules('push', file('twice.yaml'), '--yes')).stderr).toContain(
+      'the rules `a` and `b` share the precedence 5',
+    )
+    writeFileSync(
+      file('list.yaml'),
+      'lists: [{ name: Partner networks, type: DOMAIN, items: [a.example] }]\nrules: []\n',
+    )
+    expect((await rules('push', file('list.yaml'), '--yes')).stderr).toContain(
+      'is of type IP there and of type DOMAIN here',
+    )
+  })
+
+  test('a list is changed item by item, down to none', async () => {
+    const list = (items: string) => `lists: [{ name: Partner networks, type: IP, items: [${items}] }]\nrules: []\n`
+    writeFileSync(file('more.yaml'), list('198.51.100.128/25, 192.0.2.1'))
+    expect((await rules('push', file('more.yaml'), '--yes')).stdout).toMatch(
+      /~ list `Partner networks`\n {4}with {2}192\.0\.2\.1\n/,
+    )
+    expect(lab.lab.snapshot().account.lists[0]?.items).toEqual(['198.51.100.128/25', '192.0.2.1'])
+    writeFileSync(file('none.yaml'), list(''))
+    expect((await rules('push', file('none.yaml'), '--yes')).code).toBe(0)
+    expect(lab.lab.snapshot().account.lists[0]?.items).toEqual([])
+  })
+})
+
+describe('diff', () => {
+  test('is silent about spelling: expressions are compared in normal form', async () => {
+    await rules('pull', file('rules.yaml'))
+    const text = readFileSync(file('rules.yaml'), 'utf8')
+    writeFileSync(
+      file('rules.yaml'),
+      text.replace('net.protocol in {"tcp" "udp"}', '  net.protocol   in { "tcp"   "udp" }'),
+    )
+    const { code, stdout } = await rules('diff', file('rules.yaml'), '--fail-on-change')
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('nothing would change') })
+  })
+
+  test('--fail-on-change exits 1, between files as well', async () => {
+    await rules('pull', file('a.json'))
+    const text = readFileSync(file('a.json'), 'utf8')
+    writeFileSync(file('b.json'), text.replace('"enabled": false', '"enabled": true'))
+    const { code, stdout } = await rules('diff', file('b.json'), '--against', file('a.json'), '--fail-on-change')
+    expect(code).toBe(1)
+    expect(stdout).toContain('~ rule 10000 `Everything else to default egress`\n    enabled  false → true\n')
+  })
+
+  test('--sides writes both as configurations that decide as before and after', async () => {
+    await rules('pull', file('rules.yaml'))
+    const text = readFileSync(file('rules.yaml'), 'utf8')
+    writeFileSync(
+      file('rules.yaml'),
+      text
+        .replace('ipv4: 203.0.113.40', 'ipv4: 203.0.113.50')
+        .replace('ipv4_fallback: 203.0.113.50', 'ipv4_fallback: 203.0.113.40'),
+    )
+    const { stdout } = await rules('diff', file('rules.yaml'), '--sides', file('sides'))
+    expect(stdout).toContain(
+      `egresslab replay SESSIONS --rules ${file('sides/before.yaml')} --against ${file('sides/after.yaml')}\n`,
+    )
+    const decided = async (side: string) => {
+      const flow = ['--user', 'bob@example.com', '--vnet', 'vnet-AMER', 'ipv4.icanhazip.com:80', '--json']
+      const explained = await run(['explain', '-c', file(`sides/${side}.yaml`), '--state', file('none'), ...flow])
+      return JSON.parse(explained.stdout).decision.egress.ipv4
+    }
+    expect([await decided('before'), await decided('after')]).toEqual(['203.0.113.40', '203.0.113.50'])
+  })
+})
+
+describe('an answer of the API', () => {
+  test('as saved by curl is pushed elsewhere', async () => {
+    const account = lab.lab.snapshot().account.id
+    const path = `http://127.0.0.1:${lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules`
+    const token = readFileSync(join(lab.folder, 'api-token'), 'utf8').trim()
+    const { body } = await curl(path, '-H', `Authorization: Bearer ${token}`)
+    writeFileSync(file('answer.json'), body)
+    expect((await rules('push', file('answer.json'), '--to', there, '--yes')).code).toBe(0)
+    expect(liveRules(other)).toHaveLength(6)
+  })
+
+  test('with a field nobody knows: kept by a conversion, not sent, and said so', async () => {
+    const rule = { name: 'future', action: 'egress', precedence: 9, made_up: { a: 1 }, enabled: true }
+    writeFileSync(file('future.json'), JSON.stringify({ success: true, result: [rule] }))
+    await rules('pull', '--from', file('future.json'), file('converted.json'))
+    expect(JSON.parse(readFileSync(file('converted.json'), 'utf8')).rules).toEqual([rule])
+    const { code, stdout } = await rules('push', file('converted.json'), '--yes')
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringContaining('`made_up` of rule `future` stays in the file'),
+    })
+    expect(named(lab, 'future')).toMatchObject({ precedence: 9, enabled: true })
+  })
+})
+
+describe('what cannot work says so:', () => {
+  test('no credentials, wrong ones, nobody there, a place that is a file', async () => {
+    writeFileSync(file('x.yaml'), '[]\n')
+    delete process.env.CLOUDFLARE_API_TOKEN
+    expect((await rules('push', file('x.yaml'), '--to', 'cloudflare')).stderr).toContain(
+      'no credentials for Cloudflare: CLOUDFLARE_API_TOKEN is not set',
+    )
+    process.env.CLOUDFLARE_API_TOKEN = 'not-the-token-at-all'
+    expect((await rules('push', file('x.yaml'), '--to', there)).stderr).toContain(
+      'says: 401: Authentication error (10000) [rules.api]',
+    )
+    process.env.CLOUDFLARE_API_TOKEN = TOKEN
+    expect((await rules('diff', file('x.yaml'), '--against', 'http://127.0.0.1:9/client/v4')).code).toBe(2)
+    expect((await rules('push', file('x.yaml'), '--to', file('y.yaml'))).stderr).toContain('is no place to push to')
+    expect((await rules('pull', file('no/such/folder.yaml'))).stderr).toContain('cannot be written (ENOENT)')
+  })
+
+  test('files: every mistake with its place', async () => {
+    writeFileSync(file('bad.yaml'), '- { name: a, presedence: 5 }\n- { name: b, egress: { ipv4: 203.0.113.20 } }\n')
+    const { code, stderr } = await rules('push', file('bad.yaml'))
+    expect(code).toBe(2)
+    expect(stderr).toContain(`${file('bad.yaml')}:1:14: error: unknown key \`presedence\``)
+    writeFileSync(file('range.yaml'), '- { name: b, egress: { ipv4: 203.0.113.20 } }\n')
+    expect((await rules('push', file('range.yaml'))).stderr).toContain('rule `b` names no `ipv6` range')
+  })
+})
+
+describe('with the account at Cloudflare', () => {
+  test('a token for several accounts has to say which', async () => {
+    const answers: RequestListener = (_request, response) => {
+      const result = [
+        { id: 'one', name: 'A' },
+        { id: 'two', name: 'B' },
+      ]
+      response.setHeader('content-type', 'application/json')
+      response.end(
+        JSON.stringify({
+          success: true,
+          errors: [],
+          messages: [],
+          result,
+          result_info: { page: 1, per_page: 20, total_pages: 1 },
+        }),
+      )
+    }
+    const server = createServer(answers).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const { stderr } = await run(['rules', 'pull', '--from', `http://127.0.0.1:${port}/client/v4`])
+    expect(stderr).toContain('shows more than one account: one, two')
+    server.close()
+  })
+})
