@@ -2,6 +2,7 @@
 // the whole configuration to answer. The composition root wires it.
 
 import type { Verified } from '../config/verification.ts'
+import type { Place } from '../policy/place.ts'
 import type { OpenSession } from '../proxy/live-sessions.ts'
 import type { RememberedSession } from '../proxy/session-memory.ts'
 
@@ -34,6 +35,8 @@ export interface OriginView {
   readonly title: string
   readonly addresses: readonly string[]
   readonly proxiedByCloudflare: boolean
+  /** where the configuration has it */
+  readonly place?: Place
   /** undefined: lets in everybody */
   readonly allow?: readonly string[]
   readonly visitors: readonly Visitor[]

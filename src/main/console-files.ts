@@ -25,6 +25,7 @@ export function readConsole(folder = FOLDER): (path: string) => Page | undefined
   const files = new Map(filesBelow(folder).map((path) => [`/${path}`, pageOf(join(folder, path))]))
   const index = files.get('/index.html') ?? NOT_BUILT
   for (const view of VIEWS) files.set(view, index)
+  files.set('/me', files.get('/me.html') ?? NOT_BUILT)
   return (path) => files.get(path)
 }
 

@@ -74,6 +74,7 @@ async function viewOf(parts: InsightParts, spec: OriginSpec): Promise<OriginView
     title: spec.title,
     addresses: destination?.addresses.map((address) => address.public.text) ?? [],
     proxiedByCloudflare: destination?.proxiedByCloudflare ?? false,
+    ...(destination?.place === undefined ? {} : { place: destination.place }),
     ...(spec.kind === 'saas' ? { allow: spec.allow.map(rangeText) } : {}),
     visitors,
   }

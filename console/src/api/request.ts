@@ -35,6 +35,8 @@ export interface RequestOptions {
   /** `Authorization`, on pages that use people's own credentials instead of the cookie */
   readonly authorization?: string
   readonly signal?: AbortSignal
+  /** the revision a change is held to, in quotes */
+  readonly ifMatch?: string
 }
 
 interface Envelope<T> {
@@ -56,7 +58,11 @@ export async function ask<T>(method: Method, path: string, options: RequestOptio
   )
 }
 
-async function reach(method: Method, path: string, { body, authorization, signal }: RequestOptions): Promise<Response> {
+async function reach(
+  method: Method,
+  path: string,
+  { body, authorization, signal, ifMatch }: RequestOptions,
+): Promise<Response> {
   try {
     const response = await fetch(path, {
       method,
@@ -65,6 +71,7 @@ async function reach(method: Method, path: string, { body, authorization, signal
           ? {}
           : { 'content-type': 'application/json' }),
         ...(authorization === undefined ? {} : { authorization }),
+        ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
       },
       credentials: authorization === undefined ? 'same-origin' : 'omit',
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

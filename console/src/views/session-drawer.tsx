@@ -1,42 +1,132 @@
-// One session: where it left and why, in words first, then everything that is known.
+// One session: where it left and why, in words first, then step by step, then everything that was recorded.
 
 import type { JSX } from 'preact'
-import { findRow, version } from '../live/session-store.ts'
+import { useState } from 'preact/hooks'
+import { ask, wordsOf } from '../api/request.ts'
+import type { Json, Row, SessionDetail } from '../api/shapes.ts'
+import { CopyButton } from '../ui/copy-button.tsx'
 import { Drawer } from '../ui/drawer.tsx'
+import { sentence, Why } from '../ui/explanation.tsx'
 import { formatBytes, formatDate, formatDuration } from '../ui/format.ts'
-import { Notice } from '../ui/notice.tsx'
-import { OutcomeBadge, toneOf } from '../ui/outcome.tsx'
+import { Loading, Notice } from '../ui/notice.tsx'
+import { useResource } from '../ui/resource.ts'
+import { policyTestFile } from '../ui/yaml.ts'
+
+const REFRESH_MS = 2000
 
 export function SessionDrawer({ id, onClose }: { readonly id: string; readonly onClose: () => void }): JSX.Element {
-  const row = version.value < 0 ? undefined : findRow(id)
-  if (row === undefined) {
-    return (
-      <Drawer title="Session" onClose={onClose}>
-        <Notice>This session is no longer in memory; the session log has it.</Notice>
-      </Drawer>
-    )
-  }
+  const detail = useResource<SessionDetail>(`/lab/v1/sessions/${encodeURIComponent(id)}`, { everyMs: REFRESH_MS })
+  const { value, failure } = detail
+  const title = value === undefined || value.row.target === '' ? 'Session' : value.row.target
   return (
-    <Drawer title={row.target === '' ? 'Session' : row.target} onClose={onClose}>
-      <div class="stack">
-        <p class="row">
-          <OutcomeBadge tone={toneOf(row)} />
-          <strong class="mono">{row.egress}</strong>
-        </p>
-        <p>{row.reason}</p>
-        <dl class="facts">
-          <dt>User</dt>
-          <dd>{row.user}</dd>
-          <dt>Began</dt>
-          <dd>{formatDate(row.at)}</dd>
-          <dt>Took</dt>
-          <dd>{row.open ? 'open' : formatDuration(row.ms)}</dd>
-          <dt>Data</dt>
-          <dd>
-            {formatBytes(row.received)} in, {formatBytes(row.sent)} out
-          </dd>
-        </dl>
-      </div>
+    <Drawer title={title} onClose={onClose}>
+      {value === undefined && failure === undefined && <Loading what="the session" />}
+      {value === undefined && failure !== undefined && <Notice kind="bad">{sentence(failure.message)}</Notice>}
+      {value !== undefined && <Story detail={value} />}
     </Drawer>
+  )
+}
+
+function Story({ detail }: { readonly detail: SessionDetail }): JSX.Element {
+  const { row, explanation, policy, policy_test: test, record } = detail
+  return (
+    <div class="stack">
+      {row.error !== null && (
+        <Notice kind="bad">
+          {sentence(row.error.message)} <code>{row.error.code}</code>
+        </Notice>
+      )}
+      {explanation !== null && <Why explanation={explanation} />}
+      {explanation === null && <p>{sentence(row.reason)}</p>}
+      {policy?.current === false && (
+        <p class="small muted">Decided by the policy of revision {policy.revision}; it has changed since.</p>
+      )}
+      <Facts row={row} />
+      {row.open && <CloseButton id={row.id} />}
+      {test !== null && (
+        <section class="stack tight">
+          <div class="row spread">
+            <h3>As a policy test</h3>
+            <CopyButton text={policyTestFile(test, 'lab.yaml')}>Copy YAML</CopyButton>
+          </div>
+          <pre class="block">{policyTestFile(test, 'lab.yaml')}</pre>
+          <p class="small muted">
+            Save it beside the configuration and run <code>npx egresslab test</code> on it.
+          </p>
+        </section>
+      )}
+      {record !== null && <Record record={record} />}
+    </div>
+  )
+}
+
+function Facts({ row }: { readonly row: Row }): JSX.Element {
+  return (
+    <dl class="facts">
+      <dt>User</dt>
+      <dd>
+        {row.user === '' ? 'nobody' : row.user}
+        {row.user_place !== '' && <span class="muted"> in {row.user_place}</span>}
+      </dd>
+      <dt>Virtual network</dt>
+      <dd>{row.vnet === '' ? '–' : row.vnet}</dd>
+      <dt>Destination</dt>
+      <dd class="mono">{row.origin === '' ? '–' : row.origin}</dd>
+      <dt>Came by</dt>
+      <dd>
+        {row.protocol} on listener {row.listener}
+      </dd>
+      <dt>Began</dt>
+      <dd>{formatDate(row.at)}</dd>
+      <dt>{row.open ? 'Open for' : 'Took'}</dt>
+      <dd>
+        {formatDuration(row.ms)}
+        {row.close !== '' && <span class="muted"> {row.close}</span>}
+      </dd>
+      <dt>Data</dt>
+      <dd>
+        {formatBytes(row.received)} received, {formatBytes(row.sent)} sent
+      </dd>
+    </dl>
+  )
+}
+
+function CloseButton({ id }: { readonly id: string }): JSX.Element {
+  const [failure, setFailure] = useState<string>()
+  const close = () =>
+    ask('DELETE', `/lab/v1/sessions/${id}`).catch((thrown: unknown) => {
+      setFailure(wordsOf(thrown))
+    })
+  return (
+    <div class="row">
+      <button type="button" class="danger small" onClick={() => void close()}>
+        Cut this connection
+      </button>
+      {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
+    </div>
+  )
+}
+
+function Record({ record }: { readonly record: Readonly<Record<string, Json>> }): JSX.Element {
+  const known = Object.entries(record).filter(([name, value]) => name !== 'Lab' && value !== '' && value !== 0)
+  return (
+    <details>
+      <summary>The whole session record</summary>
+      <dl class="facts small">
+        {known.map(([name, value]) => (
+          <Entry key={name} name={name} value={value} />
+        ))}
+      </dl>
+      <pre class="block">{JSON.stringify(record.Lab, null, 2)}</pre>
+    </details>
+  )
+}
+
+function Entry({ name, value }: { readonly name: string; readonly value: Json }): JSX.Element {
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd class="mono">{String(value)}</dd>
+    </>
   )
 }

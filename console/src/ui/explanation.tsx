@@ -1,0 +1,176 @@
+// Why a connection left from where it did: the reason in words, the addresses considered, every rule with what it looked at.
+
+import type { JSX } from 'preact'
+import type { Explanation, Json, PlanStep, RuleTrace } from '../api/shapes.ts'
+import { Notice } from './notice.tsx'
+import { OutcomeBadge } from './outcome.tsx'
+
+const STEP_WORDS: Readonly<Record<PlanStep['from'], string>> = {
+  primary: 'the rule’s address',
+  fallback: 'its fallback',
+  range: 'the rule’s IPv6 range',
+  balanced: 'chosen by distance',
+  shared: 'shared egress',
+}
+
+const VERDICT_WORDS: Readonly<Record<PlanStep['verdict'], string>> = {
+  used: 'used',
+  'colo-down': 'data center is down',
+  'not-owned': 'not owned by the account',
+  'not-set': 'not set',
+  'not-needed': 'not needed',
+}
+
+export function Why({ explanation }: { readonly explanation: Explanation }): JSX.Element {
+  const { decision, plan, near_misses: nearMisses } = explanation
+  const address = decision.egress?.ipv4 ?? decision.egress?.ipv6
+  return (
+    <section class="stack" aria-label="Why this IP?">
+      <div class="why">
+        <p class="row">
+          <OutcomeBadge tone={decision.outcome} />
+          <strong class="mono why-address">{address ?? 'no address'}</strong>
+        </p>
+        <p>{sentence(decision.reason)}</p>
+        <Way decision={decision} />
+      </div>
+      {plan.length > 0 && (
+        <div>
+          <h3>Addresses considered</h3>
+          <ol class="steps">
+            {plan.map((step) => (
+              <li key={`${step.from}${step.written}`} class={step.verdict === 'used' ? 'used' : ''}>
+                <span aria-hidden="true">{step.verdict === 'used' ? '✓' : '·'}</span>
+                <span>
+                  <code>{step.written === '' ? 'none' : step.written}</code>{' '}
+                  {step.colo === undefined ? '' : `at ${step.colo}, `}
+                  {STEP_WORDS[step.from]}: {VERDICT_WORDS[step.verdict]}
+                </span>
+              </li>
+            ))}
+          </ol>
+        </div>
+      )}
+      {nearMisses.length > 0 && (
+        <Notice>
+          <strong>Nearly:</strong>
+          <ul>
+            {nearMisses.map(({ id, rule, parts }) => (
+              <li key={id}>
+                rule {rule} would have matched but for{' '}
+                {parts.map(({ text, value }) => (
+                  <span key={text}>
+                    <code>{text}</code> (
+                    {value === null ? (
+                      'no value here'
+                    ) : (
+                      <>
+                        it is <code>{show(value)}</code>
+                      </>
+                    )}
+                    ){' '}
+                  </span>
+                ))}
+              </li>
+            ))}
+          </ul>
+        </Notice>
+      )}
+      <RuleTraces trace={explanation.trace} />
+      <details>
+        <summary>What the rules could see</summary>
+        <dl class="facts small">
+          {Object.entries(explanation.flow).map(([name, value]) => (
+            <Fact key={name} name={name} value={value} />
+          ))}
+        </dl>
+      </details>
+    </section>
+  )
+}
+
+function Way({ decision }: { readonly decision: Explanation['decision'] }): JSX.Element {
+  const { ingress_colo: ingress, physical_colo: physical, logical } = decision
+  const seen = [logical?.city, logical?.country].filter((part) => part !== null && part !== undefined).join(', ')
+  return (
+    <ol class="way">
+      <li>
+        <span class="muted">came in at</span> <strong>{ingress}</strong>
+      </li>
+      <li>
+        <span class="muted">left at</span> <strong>{physical ?? 'nowhere'}</strong>
+      </li>
+      <li>
+        <span class="muted">is taken to be in</span> <strong>{seen === '' ? 'nowhere' : seen}</strong>
+      </li>
+    </ol>
+  )
+}
+
+function RuleTraces({ trace }: { readonly trace: readonly RuleTrace[] }): JSX.Element {
+  return (
+    <div>
+      <h3>Rules, in order</h3>
+      {trace.length === 0 && <p class="muted">There are none.</p>}
+      <ol class="trace">
+        {trace.map((rule) => (
+          <li key={rule.id} class={rule.matched ? 'matched' : ''}>
+            <p class="row">
+              <span class="chip">{rule.precedence}</span>
+              <strong>{rule.rule}</strong>
+              <span class={rule.matched ? 'verdict good' : 'verdict'}>
+                {rule.matched ? '✓ matched' : rule.skipped === null ? '✕ did not match' : `– ${rule.skipped}`}
+              </span>
+            </p>
+            {Object.entries(rule.expressions).map(([name, { parts }]) => (
+              <ul key={name} class="parts" aria-label={name}>
+                {parts.map((part) => (
+                  <li key={part.span.join()} class={part.decisive ? 'decisive' : ''}>
+                    <span class={part.result ? 'verdict good' : 'verdict bad'}>
+                      <span aria-hidden="true">{part.result ? '✓' : '✕'}</span>
+                      <span class="hidden-label">{part.result ? 'true' : 'false'}</span>
+                    </span>
+                    <span>
+                      <code>{part.text}</code>
+                      {part.field !== null && (
+                        <span class="muted">
+                          {' '}
+                          {part.value === null ? (
+                            'has no value here'
+                          ) : (
+                            <>
+                              it is <code>{show(part.value)}</code>
+                            </>
+                          )}
+                        </span>
+                      )}
+                    </span>
+                  </li>
+                ))}
+              </ul>
+            ))}
+          </li>
+        ))}
+      </ol>
+    </div>
+  )
+}
+
+function Fact({ name, value }: { readonly name: string; readonly value: Json }): JSX.Element {
+  return (
+    <>
+      <dt class="mono">{name}</dt>
+      <dd class="mono">{show(value)}</dd>
+    </>
+  )
+}
+
+function show(value: Json): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+/** The lab's clauses begin in lower case; here they stand alone. */
+export function sentence(clause: string): string {
+  const text = clause.replaceAll('`', '“').replace(/“([^“]*)“/g, '“$1”')
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`
+}
