@@ -4,19 +4,9 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
-import type { NamedList } from '../policy/account.ts'
-import type { Flow } from '../policy/flow.ts'
-import type { Rule } from '../policy/rule.ts'
-import { compileRuleset, type RulesetSettings } from '../policy/ruleset.ts'
-import type { DecideJob, DecideReport } from './decide-worker.ts'
-
-/** What is decided: plain data, so that every thread can be given its own copy. */
-export interface DecideSubject {
-  readonly rules: readonly Rule[]
-  readonly lists: readonly NamedList[]
-  readonly settings: RulesetSettings
-  readonly flows: readonly Flow[]
-}
+import { compileRuleset } from '../policy/ruleset.ts'
+import type { DecideJob, DecideSubject } from './decide-job.ts'
+import type { DecideLoad } from './decide-load.ts'
 
 export interface DecideBenchResult {
   readonly rules: number
@@ -60,7 +50,7 @@ export async function benchDecide(subject: DecideSubject, options: DecideBenchOp
   )
   const latency = createHistogram()
   for (const report of reports) latency.add(report.latency)
-  const sum = (read: (report: DecideReport) => number) => reports.reduce((total, report) => total + read(report), 0)
+  const sum = (read: (report: DecideLoad) => number) => reports.reduce((total, report) => total + read(report), 0)
   return {
     rules: subject.rules.length,
     connections: subject.flows.length,
@@ -79,7 +69,7 @@ export async function benchDecide(subject: DecideSubject, options: DecideBenchOp
   }
 }
 
-function latencyBuckets(reports: readonly DecideReport[]): number[] {
+function latencyBuckets(reports: readonly DecideLoad[]): number[] {
   const sums: number[] = []
   for (const { buckets } of reports) for (const [at, count] of buckets.entries()) sums[at] = (sums[at] ?? 0) + count
   return sums
@@ -103,10 +93,10 @@ function heapAfterCollection(): number {
   return heapUsed + arrayBuffers
 }
 
-function runThread(job: DecideJob, onProgress: (share: number) => void): Promise<DecideReport> {
+function runThread(job: DecideJob, onProgress: (share: number) => void): Promise<DecideLoad> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL('./decide-worker.ts', import.meta.url), { workerData: job })
-    worker.on('message', (message: number | DecideReport) => {
+    worker.on('message', (message: number | DecideLoad) => {
       if (typeof message === 'number') onProgress(message)
       else resolve(message)
     })

@@ -2,20 +2,10 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { compileRuleset } from '../policy/ruleset.ts'
-import type { DecideSubject } from './decide-bench.ts'
-import { type DecideLoad, runDecideLoad } from './decide-load.ts'
-
-export interface DecideJob {
-  readonly subject: DecideSubject
-  readonly seconds: number
-}
-
-export type DecideReport = DecideLoad
+import type { DecideJob } from './decide-job.ts'
+import { runDecideLoad } from './decide-load.ts'
 
 const { subject, seconds }: DecideJob = workerData
 const { ruleset } = compileRuleset(subject.rules, subject.lists, subject.settings)
-const report: DecideReport = runDecideLoad(ruleset, subject.flows, {
-  seconds,
-  onProgress: (share) => parentPort?.postMessage(share),
-})
-parentPort?.postMessage(report)
+const onProgress = (share: number) => parentPort?.postMessage(share)
+parentPort?.postMessage(runDecideLoad(ruleset, subject.flows, { seconds, onProgress }))

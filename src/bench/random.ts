@@ -8,6 +8,10 @@ export interface Random {
   /** true with this probability */
   chance(probability: number): boolean
   pick<T>(items: readonly T[]): T
+  /** like `pick`, by Zipf's law with exponent 1: the n-th item about 1/n times as often as the first */
+  pickZipf<T>(items: readonly T[]): T
+  /** the same items in another order */
+  shuffle<T>(items: readonly T[]): T[]
   /** `count` different items, or all of them when there are fewer */
   sample<T>(items: readonly T[], count: number): T[]
 }
@@ -22,16 +26,24 @@ export function createRandom(seed: number): Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
   }
   const below = (limit: number) => Math.floor(next() * limit)
-  const pick = <T>(items: readonly T[]): T => {
-    const item = items[below(items.length)]
+  const at = <T>(items: readonly T[], index: number): T => {
+    const item = items[index]
     if (item === undefined) throw new RangeError('nothing to pick from')
     return item
   }
+  const pick = <T>(items: readonly T[]) => at(items, below(items.length))
+  // the logarithm of the rank is spread evenly, so rank n comes with probability ln((n+1)/n) / ln(size+1): no table needed
+  const pickZipf = <T>(items: readonly T[]) => at(items, Math.floor((items.length + 1) ** next()) - 1)
+  const shuffle = <T>(items: readonly T[]): T[] =>
+    items
+      .map((item) => ({ item, key: next() }))
+      .sort((a, b) => a.key - b.key)
+      .map(({ item }) => item)
   const sample = <T>(items: readonly T[], count: number): T[] => {
     if (items.length <= count) return [...items]
     const chosen = new Set<T>()
     while (chosen.size < count) chosen.add(pick(items))
     return [...chosen]
   }
-  return { next, below, chance: (probability) => next() < probability, pick, sample }
+  return { next, below, chance: (probability) => next() < probability, pick, pickZipf, shuffle, sample }
 }

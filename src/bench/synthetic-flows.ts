@@ -11,6 +11,11 @@ import type { SyntheticList, SyntheticPerson, SyntheticWorld } from './synthetic
 /** Share of connections that are built around a rule; an earlier rule may take them all the same. */
 const AIMED_SHARE = 0.7
 
+/** Who goes where. `zipf`, as real traffic is: people, destinations and the rules aimed at are chosen by Zipf's law with exponent
+ *  1, so that a few make up most of the connections; noise stays uniform. `uniform`, the worst case for every cache: all of them
+ *  equally often. */
+export type Traffic = 'zipf' | 'uniform'
+
 /** What a connection says of itself, as far as synthetic conditions ask. */
 interface Sketch {
   person: SyntheticPerson
@@ -21,19 +26,31 @@ interface Sketch {
   port: number
 }
 
-/** `count` connections; the same world, count and seed give the same ones. */
-export function createSyntheticFlows(world: SyntheticWorld, count: number, seed = 2): Flow[] {
+/** What connections are made of, each kind from its most popular item down. */
+interface Scenery {
+  readonly random: Random
+  /** chooses by popularity; uniformly where traffic is uniform */
+  readonly choose: <T>(items: readonly T[]) => T
+  readonly world: SyntheticWorld
+  readonly directory: Directory
+}
+
+/** `count` connections; the same world, count, seed and traffic give the same ones. */
+export function createSyntheticFlows(
+  world: SyntheticWorld,
+  count: number,
+  { seed = 2, traffic = 'zipf' }: { readonly seed?: number; readonly traffic?: Traffic } = {},
+): Flow[] {
   const random = createRandom(seed)
-  const identities = new Map<SyntheticPerson, Identity>()
-  const directory = createDirectory(world)
+  const scenery = createScenery(world, random, traffic)
+  const identities = new Map<string, Identity>()
   const source = { ip: ip('192.0.2.1'), port: 50_000 }
+  const places = new Map(world.countries.map((country) => [country, { country, latitude: 0, longitude: 0 }]))
   return Array.from({ length: count }, (): Flow => {
-    const sketch = noise(random, world)
-    if (random.chance(AIMED_SHARE)) {
-      for (const condition of random.pick(world.rules).conditions) aim(random, directory, sketch, condition)
-    }
-    const identity = identities.get(sketch.person) ?? identityOf(sketch.person)
-    identities.set(sketch.person, identity)
+    const sketch = sketchConnection(scenery)
+    const identity = identities.get(sketch.person.email) ?? identityOf(sketch.person)
+    identities.set(sketch.person.email, identity)
+    const destinationPlace = places.get(sketch.country)
     return {
       transport: 'tcp',
       source,
@@ -41,7 +58,7 @@ export function createSyntheticFlows(world: SyntheticWorld, count: number, seed 
       virtualNetworkId: sketch.vnet,
       host: sketch.host,
       destination: { ip: sketch.destination, port: sketch.port },
-      destinationPlace: { country: sketch.country, latitude: 0, longitude: 0 },
+      ...(destinationPlace === undefined ? {} : { destinationPlace }),
       userPlace: PLACE,
       proxiedByCloudflare: false,
       contentCategories: [],
@@ -50,13 +67,35 @@ export function createSyntheticFlows(world: SyntheticWorld, count: number, seed 
   })
 }
 
+function createScenery(world: SyntheticWorld, random: Random, traffic: Traffic): Scenery {
+  // popularity has nothing to do with the order of rules or names
+  const people = random.shuffle(world.people)
+  const shuffled = {
+    ...world,
+    people,
+    rules: random.shuffle(world.rules),
+    domains: random.shuffle(world.domains),
+    vnets: random.shuffle(world.vnets),
+  }
+  const choose = traffic === 'zipf' ? random.pickZipf : random.pick
+  return { random, choose, world: shuffled, directory: createDirectory(shuffled) }
+}
+
+function sketchConnection(scenery: Scenery): Sketch {
+  const { random, choose, world } = scenery
+  if (!random.chance(AIMED_SHARE)) return sketch(scenery, random.pick)
+  const aimed = sketch(scenery, choose)
+  for (const condition of choose(world.rules).conditions) aim(scenery, aimed, condition)
+  return aimed
+}
+
 const PLACE = Object.freeze({ city: 'Amsterdam', country: 'NL', latitude: 52.31, longitude: 4.76 })
 
-function noise(random: Random, world: SyntheticWorld): Sketch {
+function sketch({ random, world }: Scenery, choose: Scenery['choose']): Sketch {
   return {
-    person: random.pick(world.people),
-    vnet: random.pick(world.vnets),
-    host: `www${random.below(9)}.${random.pick(world.domains)}`,
+    person: choose(world.people),
+    vnet: choose(world.vnets),
+    host: `www${random.below(9)}.${choose(world.domains)}`,
     destination: fromIpv4Number(0x0a000000 + random.below(1 << 24)),
     country: random.pick(world.countries),
     port: random.pick([80, 443, 443, 443, 22, 8080, 8443, 51820]),
@@ -64,11 +103,11 @@ function noise(random: Random, world: SyntheticWorld): Sketch {
 }
 
 /** Changes the sketch so that this condition holds. */
-function aim(random: Random, directory: Directory, sketch: Sketch, condition: Condition): void {
+function aim({ random, choose, directory }: Scenery, sketch: Sketch, condition: Condition): void {
   if (condition.negated) return
   switch (condition.kind) {
     case 'group':
-      sketch.person = directory.member.get(random.pick(condition.names)) ?? sketch.person
+      sketch.person = choose(directory.members.get(random.pick(condition.names)) ?? [sketch.person])
       return
     case 'email':
       sketch.person = directory.person.get(random.pick(condition.emails)) ?? sketch.person
@@ -89,16 +128,16 @@ function aim(random: Random, directory: Directory, sketch: Sketch, condition: Co
       sketch.port = random.pick(condition.ranges)[0]
       return
     case 'list':
-      aimAtList(random, directory.list.get(condition.id), sketch)
+      aimAtList(choose, directory.list.get(condition.id), sketch)
       return
     case 'regex':
       sketch.host = `api${random.below(9)}.${/site-\d+/.exec(condition.pattern)?.[0] ?? 'site-0'}.test`
   }
 }
 
-function aimAtList(random: Random, list: SyntheticList | undefined, sketch: Sketch): void {
+function aimAtList(choose: Scenery['choose'], list: SyntheticList | undefined, sketch: Sketch): void {
   if (list === undefined) return
-  const item = random.pick(list.items)
+  const item = choose(list.items)
   if (list.of === 'email') sketch.person = { email: item, groups: sketch.person.groups }
   else if (list.of === 'domain') sketch.host = item
   else sketch.destination = parseIp(item) ?? sketch.destination
@@ -106,15 +145,19 @@ function aimAtList(random: Random, list: SyntheticList | undefined, sketch: Sket
 
 interface Directory {
   readonly person: ReadonlyMap<string, SyntheticPerson>
-  /** somebody in each group */
-  readonly member: ReadonlyMap<string, SyntheticPerson>
+  /** everybody in each group that has anybody */
+  readonly members: ReadonlyMap<string, readonly SyntheticPerson[]>
   readonly list: ReadonlyMap<string, SyntheticList>
 }
 
 function createDirectory({ people, lists }: SyntheticWorld): Directory {
+  const members = new Map<string, SyntheticPerson[]>()
+  for (const person of people) {
+    for (const group of person.groups) members.set(group, [...(members.get(group) ?? []), person])
+  }
   return {
+    members,
     person: new Map(people.map((person) => [person.email, person])),
-    member: new Map(people.flatMap((person) => person.groups.map((group) => [group, person] as const))),
     list: new Map(lists.map((list) => [list.id, list])),
   }
 }

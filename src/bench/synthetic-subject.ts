@@ -2,16 +2,20 @@
 
 import type { NamedList } from '../policy/account.ts'
 import type { Rule } from '../policy/rule.ts'
-import type { DecideSubject } from './decide-bench.ts'
-import { createSyntheticFlows } from './synthetic-flows.ts'
+import type { DecideSubject } from './decide-job.ts'
+import { createSyntheticFlows, type Traffic } from './synthetic-flows.ts'
 import { createSyntheticWorld, type SyntheticWorld } from './synthetic-world.ts'
 
 const LIST_TYPES = { prefix: 'IP', email: 'EMAIL', domain: 'DOMAIN' } as const
 
 /** Rules, lists and connections of a synthetic world of this many rules. */
-export function createSyntheticSubject(rules: number, connections: number, seed = 1): DecideSubject {
+export function createSyntheticSubject(
+  rules: number,
+  connections: number,
+  { seed = 1, traffic = 'zipf' }: { readonly seed?: number; readonly traffic?: Traffic } = {},
+): DecideSubject {
   const world = createSyntheticWorld(rules, seed)
-  return { ...subjectOf(world), flows: createSyntheticFlows(world, connections, seed + 1) }
+  return { ...subjectOf(world), flows: createSyntheticFlows(world, connections, { seed: seed + 1, traffic }) }
 }
 
 /** The rules and lists of a world; the rule at position n has precedence n. */

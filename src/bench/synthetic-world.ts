@@ -53,7 +53,7 @@ const PORTS: readonly (readonly (readonly [number, number])[])[] = [
 export function createSyntheticWorld(size: number, seed = 1): SyntheticWorld {
   const random = createRandom(seed)
   const scale = Math.max(20, Math.round(size / 2))
-  const groups = Array.from({ length: Math.max(10, Math.round(size / 10)) }, (_, at) => `group-${at}`)
+  const groups = Array.from({ length: Math.max(10, Math.round(size / 5)) }, (_, at) => `group-${at}`)
   const vnets = Array.from({ length: Math.max(4, Math.round(Math.sqrt(size))) }, () => randomUuid(random))
   const domains = Array.from({ length: scale }, (_, at) => `site-${at}.${random.pick(['test', 'example', 'invalid'])}`)
   const people = Array.from({ length: Math.max(50, scale) }, (_, at) => ({

@@ -31,6 +31,8 @@ export interface Services {
   readonly askThroughProxy: (request: ProxyRequest) => Promise<ProxyAnswer>
   /** Load-tests rule evaluation on synthetic rules, or on a configuration's. Throws an InputError. */
   readonly benchDecide: (options: DecideBenchRequest) => Promise<DecideBenchSummary>
+  /** Load-tests the data path on a configuration, in a process of its own. Throws an InputError. */
+  readonly benchProxy: (options: ProxyBenchRequest) => Promise<ProxyBenchSummary>
   readonly policyTester: () => Promise<PolicyTester>
   /** Decides recorded sessions anew. Throws an InputError. */
   readonly replay: (request: ReplayRequest) => Promise<ReplayOutcome>
@@ -112,6 +114,8 @@ export interface DecideBenchRequest {
   /** a synthetic rule set of this size, or the rules of a configuration file */
   readonly rules: number | { readonly configFile: string }
   readonly connections: number
+  /** how synthetic connections are spread: a few people and sites make up most of them, or all are equally frequent */
+  readonly traffic: 'zipf' | 'uniform'
   readonly threads: number
   readonly seconds: number
   readonly seed: number
@@ -189,4 +193,30 @@ export interface ReplayOutcome {
   readonly seconds: number
   /** the rules sessions were decided by in the end, by precedence; those that can decide */
   readonly rules: readonly { readonly id: string; readonly name: string; readonly precedence: number }[]
+}
+
+export interface ProxyBenchRequest {
+  readonly configFile: string
+  readonly mode: 'connect' | 'http' | 'socks5' | 'relay' | 'udp'
+  readonly concurrency: number
+  readonly seconds: number
+  /** share done, 0…1 */
+  readonly onProgress?: (share: number) => void
+}
+
+export interface ProxyBenchSummary {
+  readonly mode: ProxyBenchRequest['mode']
+  readonly concurrency: number
+  readonly seconds: number
+  readonly operations: number
+  readonly failures: number
+  /** the first failure, in words */
+  readonly failure?: string
+  /** received through the proxy, relay only */
+  readonly bytes: number
+  /** nanoseconds of single operations; relay has none */
+  readonly latency: Readonly<Record<'p50' | 'p90' | 'p99' | 'max', number>>
+  /** of the proxy's process, all its threads */
+  readonly processorSeconds: number
+  readonly rssBytes: number
 }

@@ -1,8 +1,8 @@
 // What `bench decide` measures: synthetic rules, or a configuration's own under connections made of its own people,
 // virtual networks and destinations.
 
-import type { DecideSubject } from '../bench/decide-bench.ts'
 import { benchDecide } from '../bench/decide-bench.ts'
+import type { DecideSubject } from '../bench/decide-job.ts'
 import { createRandom, type Random } from '../bench/random.ts'
 import { createSyntheticSubject } from '../bench/synthetic-subject.ts'
 import type { DecideBenchRequest, DecideBenchSummary } from '../cli/services.ts'
@@ -13,10 +13,10 @@ import type { Flow } from '../policy/flow.ts'
 import { readConfig } from './read-config.ts'
 
 export async function benchDecideOn(request: DecideBenchRequest): Promise<DecideBenchSummary> {
-  const { rules, connections, seed } = request
+  const { rules, connections, seed, traffic } = request
   const subject =
     typeof rules === 'number'
-      ? createSyntheticSubject(rules, connections, seed)
+      ? createSyntheticSubject(rules, connections, { seed, traffic })
       : configuredSubject((await readConfig(rules.configFile)).config, connections, seed)
   const { latency, ...result } = await benchDecide(subject, request)
   const latencyNs = {

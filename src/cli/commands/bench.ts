@@ -1,18 +1,21 @@
 // `bench decide`: load-tests rule evaluation and shows rate, percentiles and a histogram.
 
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, Option } from 'commander'
 import { type Io, writeJson } from '../io.ts'
 import { paintFor } from '../paint.ts'
 import { createProgress } from '../progress.ts'
 import type { DecideBenchSummary } from '../services.ts'
 import { renderTable } from '../table.ts'
 import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import { wholeNumber } from '../whole-number.ts'
+import { registerBenchProxy } from './bench-proxy.ts'
 
 interface Options {
   readonly config: string
   readonly json?: true
   readonly rules?: number
   readonly connections: number
+  readonly traffic: 'zipf' | 'uniform'
   readonly threads: number
   readonly seconds: number
   readonly seed: number
@@ -21,6 +24,7 @@ interface Options {
 export const registerBench: RegisterVerb = (program, context) => {
   const bench = program.command('bench').description('load tests; --help lists them')
   registerDecide(bench, context)
+  registerBenchProxy(bench, context)
 }
 
 const registerDecide = (bench: Command, { io, services, action }: Parameters<RegisterVerb>[1]) => {
@@ -28,6 +32,14 @@ const registerDecide = (bench: Command, { io, services, action }: Parameters<Reg
     .description('load-tests rule evaluation: a synthetic rule set, or the configuration’s rules')
     .option('--rules <n>', 'this many synthetic rules (default: the rules of the configuration)', wholeNumber)
     .option('--connections <n>', 'different connections to decide, round and round', wholeNumber, 50_000)
+    .addOption(
+      new Option(
+        '--traffic <kind>',
+        'synthetic connections as real ones are spread, or all equally frequent (worst case)',
+      )
+        .choices(['zipf', 'uniform'])
+        .default('zipf'),
+    )
     .option('--threads <n>', 'worker threads', wholeNumber, 1)
     .option('--seconds <n>', 'how long', wholeNumber, 10)
     .option('--seed <n>', 'another synthetic rule set of the same size', wholeNumber, 1)
@@ -42,14 +54,6 @@ const registerDecide = (bench: Command, { io, services, action }: Parameters<Reg
         return 0
       }),
     )
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text)
-  if (!/^\d+$/.test(text) || value < 1 || value > 10_000_000) {
-    throw new InvalidArgumentError('expected a whole number from 1 to 10,000,000.')
-  }
-  return value
 }
 
 /** The shape command-line.md fixes, and what is worth adding. */
