@@ -5,28 +5,29 @@ import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'
 import type { Ip } from '../net/ip.ts'
 import { type FieldName, GATEWAY_SCHEME, HOST_SELECTORS } from './fields.ts'
 import type { Flow, Group, Identity } from './flow.ts'
+import type { Familiar, Familiars } from './index-trace.ts'
+import { Recent } from './recent.ts'
 
-/** Computes the values of a fixed set of fields, by slot. */
+/** Computes the values of a fixed set of fields, by slot. Remembers people and hosts, so a reader serves one index only. */
 export interface FlowReader {
   read(flow: Flow): FieldValues
-  /** Like `read`, into values that are used again for every flow: whoever calls must be done with them before the next call. */
-  readAgain(flow: Flow): FieldValues
+  /** Like `read`, into a reading that is used again for every flow: whoever calls must be done with it before the next call. */
+  readAgain(flow: Flow): Reading
+}
+
+/** The values of the connection itself; those of person and host once {@link Familiars.complete} was called. */
+export interface Reading extends Familiars {
+  readonly values: FieldValues
 }
 
 /** A reader of the named fields. While `hostSelector` is off the four host-selector fields stay missing ([F2]). */
 export function createFlowReader(used: ReadonlySet<string>, hostSelector: boolean): FlowReader {
-  const wanted = [...GATEWAY_SCHEME.fields.values()].filter(
-    (field) => used.has(field.name) && (hostSelector || !HOST_SELECTORS.has(field.name)),
+  const isWanted = (name: string) => used.has(name) && (hostSelector || !HOST_SELECTORS.has(name))
+  return new Reader(
+    fieldReaders(FROM_FLOW, isWanted),
+    fieldReaders(FROM_IDENTITY, isWanted),
+    fieldReaders(FROM_HOST, isWanted),
   )
-  const slots = wanted.map((field) => field.slot)
-  const readers = wanted.map((field) => READERS[field.name as FieldName])
-  const blank = () => new Array<Value | undefined>(GATEWAY_SCHEME.fields.size).fill(undefined)
-  const readInto = (values: (Value | undefined)[], flow: Flow) => {
-    for (let at = 0; at < readers.length; at++) values[slots[at] ?? 0] = readers[at]?.(flow)
-    return values
-  }
-  const again = blank()
-  return { read: (flow) => readInto(blank(), flow), readAgain: (flow) => readInto(again, flow) }
 }
 
 /** All values of a flow, by field name, in the order of the scheme; missing ones left out. */
@@ -40,7 +41,131 @@ export function namedFlowValues(flow: Flow, hostSelector: boolean): ReadonlyMap<
   return named
 }
 
-const READERS: Readonly<Record<FieldName, (flow: Flow) => Value | undefined>> = {
+type Read<Source> = (source: Source) => Value | undefined
+
+interface FieldReader<Source> {
+  readonly slot: number
+  readonly read: Read<Source>
+}
+
+/** Hosts come from outside, so only the latest are remembered: about 200 bytes each. */
+const REMEMBERED_HOSTS = 16_384
+
+interface Remembered extends Familiar {
+  /** in the order of the readers */
+  readonly values: readonly (Value | undefined)[]
+}
+
+class Reader implements FlowReader {
+  readonly #fromFlow: readonly FieldReader<Flow>[]
+  readonly #fromIdentity: readonly FieldReader<Identity>[]
+  readonly #fromHost: readonly FieldReader<string>[]
+  readonly #people = new WeakMap<Identity, Remembered>()
+  readonly #hosts = new Recent<Remembered>(REMEMBERED_HOSTS)
+  readonly #again: FlowReading
+
+  constructor(
+    fromFlow: readonly FieldReader<Flow>[],
+    fromIdentity: readonly FieldReader<Identity>[],
+    fromHost: readonly FieldReader<string>[],
+  ) {
+    this.#fromFlow = fromFlow
+    this.#fromIdentity = fromIdentity
+    this.#fromHost = fromHost
+    this.#again = this.#createReading()
+  }
+
+  read(flow: Flow): FieldValues {
+    const reading = this.#readInto(this.#createReading(), flow)
+    reading.complete()
+    return reading.values
+  }
+
+  readAgain(flow: Flow): Reading {
+    return this.#readInto(this.#again, flow)
+  }
+
+  #createReading(): FlowReading {
+    const slotsOf = (fields: readonly { readonly slot: number }[]) => fields.map(({ slot }) => slot)
+    return new FlowReading(slotsOf(this.#fromIdentity), slotsOf(this.#fromHost))
+  }
+
+  #readInto(reading: FlowReading, flow: Flow): FlowReading {
+    const { values } = reading
+    const fromFlow = this.#fromFlow
+    for (let at = 0; at < fromFlow.length; at++) {
+      const field = fromFlow[at]
+      if (field !== undefined) values[field.slot] = field.read(flow)
+    }
+    reading.begin(this.#personOf(flow.identity), this.#hostOf(flow.host))
+    return reading
+  }
+
+  #personOf(identity: Identity | undefined): Remembered | undefined {
+    if (identity === undefined || this.#fromIdentity.length === 0) return undefined
+    const known = this.#people.get(identity)
+    if (known !== undefined) return known
+    const person = remember(this.#fromIdentity, identity)
+    this.#people.set(identity, person)
+    return person
+  }
+
+  #hostOf(name: string | undefined): Remembered | undefined {
+    if (name === undefined || this.#fromHost.length === 0) return undefined
+    const known = this.#hosts.get(name)
+    if (known !== undefined) return known
+    const host = remember(this.#fromHost, name)
+    this.#hosts.set(name, host)
+    return host
+  }
+}
+
+class FlowReading implements Reading {
+  readonly values = new Array<Value | undefined>(GATEWAY_SCHEME.fields.size).fill(undefined)
+  person: Remembered | undefined
+  host: Remembered | undefined
+  #isComplete = false
+  readonly #personSlots: readonly number[]
+  readonly #hostSlots: readonly number[]
+
+  constructor(personSlots: readonly number[], hostSlots: readonly number[]) {
+    this.#personSlots = personSlots
+    this.#hostSlots = hostSlots
+  }
+
+  begin(person: Remembered | undefined, host: Remembered | undefined): void {
+    this.person = person
+    this.host = host
+    this.#isComplete = false
+  }
+
+  complete(): void {
+    if (this.#isComplete) return
+    this.#isComplete = true
+    copyValues(this.#personSlots, this.person, this.values)
+    copyValues(this.#hostSlots, this.host, this.values)
+  }
+}
+
+function remember<Source>(readers: readonly FieldReader<Source>[], source: Source): Remembered {
+  return { trace: undefined, values: readers.map(({ read }) => read(source)) }
+}
+
+function copyValues(slots: readonly number[], from: Remembered | undefined, into: (Value | undefined)[]): void {
+  for (let at = 0; at < slots.length; at++) into[slots[at] ?? 0] = from?.values[at]
+}
+
+function fieldReaders<Source>(
+  readers: Partial<Readonly<Record<FieldName, Read<Source>>>>,
+  isWanted: (name: string) => boolean,
+): FieldReader<Source>[] {
+  return [...GATEWAY_SCHEME.fields.values()].flatMap(({ name, slot }) => {
+    const read = readers[name as FieldName]
+    return read !== undefined && isWanted(name) ? [{ slot, read }] : []
+  })
+}
+
+const FROM_FLOW = {
   'net.dst.ip': (flow) => flow.destination.ip,
   'net.dst.port': (flow) => flow.destination.port,
   'net.dst.geo.country': (flow) => flow.destinationPlace?.country,
@@ -52,39 +177,31 @@ const READERS: Readonly<Record<FieldName, (flow: Flow) => Value | undefined>> = 
   'net.src.internal_src_ip': (flow): Ip | undefined => flow.internalSource,
   'net.protocol': (flow) => flow.transport,
   'net.vnet_id': (flow) => flow.virtualNetworkId,
-  'net.fqdn.host': (flow) => flow.host,
-  'net.fqdn.domains': (flow) => (flow.host === undefined ? undefined : domainsOf(flow.host)),
   'net.fqdn.content_category': (flow) => present(flow.contentCategories),
   'app.ids': (flow) => present(flow.applications),
   'proxy.endpoint': (flow) => flow.proxyEndpoint,
-  'identity.email': (flow) => identityValues(flow.identity)?.email,
-  'identity.name': (flow) => identityValues(flow.identity)?.name,
-  'identity.groups.id': (flow) => identityValues(flow.identity)?.groupIds,
-  'identity.groups.name': (flow) => identityValues(flow.identity)?.groupNames,
-  'identity.groups.email': (flow) => identityValues(flow.identity)?.groupEmails,
-  'identity.saml_attributes': (flow) => identityValues(flow.identity)?.samlAttributes,
   'device_posture.checks.passed': (flow) => bytesOfAll(flow.device?.posture.passed),
   'device_posture.checks.failed': (flow) => bytesOfAll(flow.device?.posture.failed),
-}
+} as const satisfies Partial<Record<FieldName, Read<Flow>>>
+
+const FROM_HOST = {
+  'net.fqdn.host': (host) => host,
+  'net.fqdn.domains': (host) => withParents(host),
+} as const satisfies Partial<Record<FieldName, Read<string>>>
+
+const FROM_IDENTITY = {
+  'identity.email': ({ email }) => bytesOf(email),
+  'identity.name': ({ name }) => bytesOf(name),
+  'identity.groups.id': ({ groups }) => membersOf(groups, 'id'),
+  'identity.groups.name': ({ groups }) => membersOf(groups, 'name'),
+  'identity.groups.email': ({ groups }) => membersOf(groups, 'email'),
+  'identity.saml_attributes': ({ samlAttributes }) => attributesOf(samlAttributes),
+} as const satisfies Partial<Record<FieldName, Read<Identity>>>
 
 /** A name and every parent domain: `a.b.test` → `a.b.test`, `b.test`, `test`. */
-export function withParents(host: string): readonly string[] {
+function withParents(host: string): readonly string[] {
   const domains = [host]
   for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) domains.push(host.slice(dot + 1))
-  return domains
-}
-
-/** The same hosts are asked for again and again: their parents are cut out once, and the index over rules may remember what
- *  an array led to. Bounded, since hosts come from outside. */
-const MOST_KNOWN_HOSTS = 20_000
-const knownHosts = new Map<string, readonly string[]>()
-
-function domainsOf(host: string): readonly string[] {
-  const known = knownHosts.get(host)
-  if (known !== undefined) return known
-  if (knownHosts.size >= MOST_KNOWN_HOSTS) knownHosts.clear()
-  const domains = withParents(host)
-  knownHosts.set(host, domains)
   return domains
 }
 
@@ -92,7 +209,7 @@ function present<T extends Value>(items: readonly T[] | undefined): readonly T[]
   return items === undefined || items.length === 0 ? undefined : items
 }
 
-/** Devices are few too: their check ids are turned into bytes once. */
+/** Devices are few: their check ids are turned into bytes once. */
 const knownBytes = new WeakMap<readonly string[], readonly string[]>()
 
 function bytesOfAll(items: readonly string[] | undefined): readonly string[] | undefined {
@@ -104,42 +221,13 @@ function bytesOfAll(items: readonly string[] | undefined): readonly string[] | u
   return bytes
 }
 
-interface IdentityValues {
-  readonly email: string
-  readonly name: string
-  readonly groupIds: readonly string[] | undefined
-  readonly groupNames: readonly string[] | undefined
-  readonly groupEmails: readonly string[] | undefined
-  readonly samlAttributes: ReadonlyMap<string, readonly string[]> | undefined
+function membersOf(groups: Identity['groups'], member: keyof Group): readonly string[] | undefined {
+  return present(groups.map((group) => bytesOf(group[member])))
 }
 
-/** People are few and connections many, so what an identity turns into is kept as long as the identity itself. */
-const knownIdentities = new WeakMap<Identity, IdentityValues>()
-/** the latest one, since several fields of one flow ask in a row */
-let latest: { readonly identity: Identity; readonly values: IdentityValues } | undefined
-
-function identityValues(identity: Identity | undefined): IdentityValues | undefined {
-  if (identity === undefined) return undefined
-  if (latest?.identity === identity) return latest.values
-  let values = knownIdentities.get(identity)
-  if (values === undefined) {
-    values = valuesOf(identity)
-    knownIdentities.set(identity, values)
-  }
-  latest = { identity, values }
-  return values
-}
-
-function valuesOf(identity: Identity): IdentityValues {
-  const groups = (member: keyof Group) => present(identity.groups.map((group) => bytesOf(group[member])))
-  const attributes = [...identity.samlAttributes].map(([key, items]) => [bytesOf(key), items.map(bytesOf)] as const)
-  attributes.sort(([a], [b]) => (a < b ? -1 : 1))
-  return {
-    email: bytesOf(identity.email),
-    name: bytesOf(identity.name),
-    groupIds: groups('id'),
-    groupNames: groups('name'),
-    groupEmails: groups('email'),
-    samlAttributes: attributes.length === 0 ? undefined : new Map(attributes),
-  }
+/** Keys in byte order, as the language iterates maps. */
+function attributesOf(given: Identity['samlAttributes']): ReadonlyMap<string, readonly string[]> | undefined {
+  if (given.size === 0) return undefined
+  const attributes = [...given].map(([key, items]) => [bytesOf(key), items.map(bytesOf)] as const)
+  return new Map(attributes.sort(([a], [b]) => (a < b ? -1 : 1)))
 }

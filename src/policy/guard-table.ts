@@ -1,13 +1,15 @@
 // A cheap test in front of every rule: a few bit masks that say which virtual networks, countries, ports … the rule can match at all.
-// Lets rules through that do not match, never stops one that does.
+// Lets rules through that do not match, never stops one that does; and knows of which requirements it decides exactly.
 
 import type { FieldValues, Value } from '../expression/value.ts'
 import type { Filed } from './index-shelf.ts'
+import { originOf } from './origin.ts'
 import type { Key, Path, Requirement } from './requirement.ts'
+import { positionOf, type Ticket } from './ticket.ts'
 
 /** Masks per rule; every rule has all of them, unused ones let everything through. */
 const MASKS = 4
-/** A position and its masks. */
+/** A ticket and its masks. */
 export const ROW = MASKS + 1
 /** The bit of values no rule names, and of a missing value: set in the masks of rules that do not care. */
 const OTHER = 1 << 31
@@ -41,6 +43,13 @@ export class GuardTable {
     }
   }
 
+  /** Is a rule let through only by flows that meet this requirement of it? */
+  decides(requirement: Requirement): boolean {
+    const slot = simplePathOf(requirement)?.slot
+    const own = this.#dimensions.filter((dimension) => dimension.slot === slot)
+    return slot !== undefined && own.length > 0 && own.every((dimension) => dimension.isExactFor(requirement))
+  }
+
   /** Looks at a flow; {@link admits} then answers for it. */
   aim(values: FieldValues): void {
     this.#a = this.#bitsOf(0, values)
@@ -61,12 +70,13 @@ export class GuardTable {
     )
   }
 
-  /** Positions in ascending order, each followed by its masks: for lists that are read often, so that nothing else need be. */
-  rowsOf(positions: Iterable<number>): Int32Array {
-    const sorted = Int32Array.from(positions).sort()
+  /** Tickets in ascending order, each followed by the masks of its rule: for lists that are read often, so that nothing else need be. */
+  rowsOf(tickets: Iterable<Ticket>): Int32Array {
+    const sorted = Int32Array.from(tickets).sort()
     const rows = new Int32Array(sorted.length * ROW)
-    for (const [at, position] of sorted.entries()) {
-      rows[at * ROW] = position
+    for (const [at, ticket] of sorted.entries()) {
+      const position = positionOf(ticket)
+      rows[at * ROW] = ticket
       rows.set(this.#masks.subarray(position * MASKS, (position + 1) * MASKS), at * ROW + 1)
     }
     return rows
@@ -88,16 +98,19 @@ export class GuardTable {
   }
 }
 
+/** One mask of every rule. */
 interface Dimension {
   readonly slot: number
   bitOf(value: Value | undefined): number
   maskOf(requirement: Requirement): number
+  /** do the masks of this slot let only flows through that meet the requirement? */
+  isExactFor(requirement: Requirement): boolean
 }
 
-/** The path of a requirement about one scalar text or integer field; undefined for any other. */
+/** The path of a requirement about one scalar text or integer field of the connection itself; undefined for any other. */
 function simplePathOf(requirement: Requirement): Path | undefined {
   const path = requirement[0]?.path
-  if (path === undefined || path.isArray || path.type === 'Ip') return undefined
+  if (path === undefined || path.isArray || path.type === 'Ip' || originOf(path.field) !== 'flow') return undefined
   const isSimple = ({ kind }: Key) =>
     kind === 'value' || (path.type === 'Int' && (kind === 'prefix' || kind === 'outside'))
   return requirement.every((key) => key.path.slot === path.slot && isSimple(key)) ? path : undefined
@@ -114,33 +127,45 @@ function chooseDimensions(rules: readonly Filed[]): Dimension[] {
       user.requirements.push(requirement)
     }
   }
-  return [...users.values()]
+  const chosen: Dimension[] = []
+  const byUse = [...users.values()]
     .filter(({ requirements }) => requirements.length >= rules.length * LEAST_SHARE)
     .sort((a, b) => b.requirements.length - a.requirements.length)
-    .flatMap(
-      ({ path, requirements }) =>
-        (path.type === 'Int' ? integers(path, requirements) : texts(path, requirements)) ?? [],
-    )
-    .slice(0, MASKS)
+  for (const { path, requirements } of byUse) {
+    const own = path.type === 'Int' ? integers(path, requirements) : texts(path, requirements)
+    // half of a pair would still keep most rules out, but decide nothing exactly
+    if (chosen.length + own.length <= MASKS) chosen.push(...own)
+  }
+  return chosen
 }
 
-function texts({ slot }: Path, requirements: readonly Requirement[]): Dimension | undefined {
-  const bits = new Map<Value, number>()
+/** Up to 31 texts have a bit each. More are told apart by two masks, as by the two digits of a number: each text on its own, while
+ *  several together let others through as well. */
+function texts({ slot }: Path, requirements: readonly Requirement[]): Dimension[] {
+  const numbers = new Map<Value, number>()
   for (const key of requirements.flat()) {
-    if (key.kind === 'value' && !bits.has(key.value)) bits.set(key.value, 1 << (bits.size % BITS))
+    if (key.kind === 'value' && !numbers.has(key.value)) numbers.set(key.value, numbers.size)
   }
-  if (bits.size > MOST_VALUES) return undefined
-  return {
-    slot,
-    bitOf: (value) => (value === undefined ? OTHER : (bits.get(value) ?? OTHER)),
-    maskOf: (requirement) =>
-      requirement.reduce((mask, key) => mask | (key.kind === 'value' ? (bits.get(key.value) ?? 0) : 0), 0),
+  if (numbers.size > MOST_VALUES) return []
+  const isSmall = numbers.size <= BITS
+  const digit = (place: number): Dimension => {
+    const bits = new Map(
+      [...numbers].map(([text, number]) => [text, 1 << (Math.floor(number / place) % BITS)] as const),
+    )
+    return {
+      slot,
+      bitOf: (value) => (value === undefined ? OTHER : (bits.get(value) ?? OTHER)),
+      maskOf: (requirement) =>
+        requirement.reduce((mask, key) => mask | (key.kind === 'value' ? (bits.get(key.value) ?? 0) : 0), 0),
+      isExactFor: ({ length }) => isSmall || (length === 1 && numbers.size <= BITS * BITS),
+    }
   }
+  return isSmall ? [digit(1)] : [digit(1), digit(BITS)]
 }
 
 /** Integers by the stretches between the bounds that rules name. Those outside 32 bits count as {@link OTHER}, and so does a rule that
  *  wants them. */
-function integers({ slot }: Path, requirements: readonly Requirement[]): Dimension | undefined {
+function integers({ slot }: Path, requirements: readonly Requirement[]): Dimension[] {
   const bounds = new Set<number>([0])
   for (const key of requirements.flat()) {
     const range = rangeOf(key)
@@ -148,10 +173,10 @@ function integers({ slot }: Path, requirements: readonly Requirement[]): Dimensi
     bounds.add(range[0])
     bounds.add(range[1] + 1)
   }
-  if (bounds.size > MOST_VALUES) return undefined
+  if (bounds.size > MOST_VALUES) return []
   const sorted = Float64Array.from(bounds).sort()
   const bitAt = (stretch: number) => 1 << (stretch % BITS)
-  return {
+  const dimension: Dimension = {
     slot,
     bitOf: (value) =>
       typeof value === 'number' && value >= 0 && value <= 0xffffffff ? bitAt(stretchOf(sorted, value)) : OTHER,
@@ -164,7 +189,9 @@ function integers({ slot }: Path, requirements: readonly Requirement[]): Dimensi
       }
       return mask
     },
+    isExactFor: (requirement) => bounds.size <= BITS && requirement.every((key) => rangeOf(key) !== undefined),
   }
+  return [dimension]
 }
 
 function rangeOf(key: Key): readonly [number, number] | undefined {

@@ -4,14 +4,17 @@
 import type { FieldValues, Value } from '../expression/value.ts'
 import type { GuardTable } from './guard-table.ts'
 import type { Compartment, Shelf, Place as Shelved } from './index-shelf.ts'
+import type { Familiar, Familiars, Trace } from './index-trace.ts'
 import { ListPostings } from './list-postings.ts'
 import type { KnownLists } from './named-lists.ts'
+import { type Origin, originOf } from './origin.ts'
 import { PrefixTable, type Visitor } from './prefix-table.ts'
 import type { Key, Path } from './requirement.ts'
 import { SuffixTable } from './suffix-table.ts'
+import type { Ticket } from './ticket.ts'
 
 /** What stands under a key, ready to be looked up in. */
-type Place = number | Int32Array | ShelfLookup
+type Place = Ticket | Int32Array | ShelfLookup
 
 /** A compartment's lists, to be bound. */
 interface Drawer {
@@ -23,49 +26,54 @@ const LARGEST_WORD = 0xffffffff
 
 /** Is asked about every rule that stands under a key of the flow; many at a time are in ascending order. */
 export interface Candidates {
-  one(position: number): void
-  many(positions: Int32Array): void
+  one(ticket: Ticket): void
+  many(tickets: Int32Array): void
   /** rules as rows of {@link GuardTable.rowsOf} */
   rows(rows: Int32Array): void
 }
 
 /** Is shown what stands under the keys of a value. */
 interface Finder extends Visitor<Place> {
+  readonly values: FieldValues
   visitLists(drawer: number, value: Value, places: readonly Place[]): void
 }
 
-/** What the elements of one array lead to. */
-interface Recollection {
-  readonly rows: Int32Array
-  readonly shelves: readonly ShelfLookup[]
-}
-
-/** Goes through the shelves for one flow after another. */
+/** Goes through the shelves for one flow after another.
+ *
+ *  A person's fields and a host's come the same with every connection, so what they lead to is remembered as a whole: one row of
+ *  candidates each, instead of a dozen look-ups by mail address, groups, parent domains and lists. */
 export class Search implements Finder {
   readonly #lookup: ShelfLookup
   readonly #guards: GuardTable
   readonly #lists: readonly ListPostings[]
-  /** A person's groups and a host's parent domains come as the same array with every connection, so what they lead to is
-   *  kept: 4 to 8 look-ups less a decision, a third of its time. */
-  readonly #memories: readonly WeakMap<readonly Value[], Recollection>[]
-  #candidates: Candidates
+  readonly #candidates: Candidates
   #values: FieldValues = []
+  #familiars: Familiars | undefined
 
-  constructor({ lookup, plan }: IndexLookup, guards: GuardTable, lists: KnownLists, candidates: Candidates) {
+  constructor({ lookup, drawers }: IndexLookup, guards: GuardTable, lists: KnownLists, candidates: Candidates) {
     this.#lookup = lookup
     this.#guards = guards
     this.#candidates = candidates
-    this.#memories = Array.from({ length: plan.compartments }, () => new WeakMap())
-    this.#lists = plan.drawers.map(({ path, names }) => {
+    this.#lists = drawers.map(({ path, names }) => {
       const contents = names.map((name) => lists.get(name))
       return new ListPostings(contents, path.type)
     })
   }
 
   /** Shows the candidates every rule that may match. */
-  run(values: FieldValues): void {
+  run(values: FieldValues, familiars: Familiars | undefined): void {
     this.#values = values
-    this.#lookup.search(this)
+    this.#familiars = familiars
+    const lookup = this.#lookup
+    if (familiars === undefined) {
+      lookup.searchAll(this)
+      return
+    }
+    const { person, host } = familiars
+    if (person !== undefined) this.#follow(person, 'person')
+    if (host !== undefined) this.#follow(host, 'host')
+    lookup.search('flow', this)
+    lookup.searchAlways(this)
   }
 
   get values(): FieldValues {
@@ -75,42 +83,51 @@ export class Search implements Finder {
   visit(place: Place): void {
     if (typeof place === 'number') this.#candidates.one(place)
     else if (place instanceof Int32Array) this.#candidates.many(place)
-    else place.search(this)
+    else this.#visitShelf(place)
   }
 
   visitLists(drawer: number, value: Value, places: readonly Place[]): void {
     this.#lists[drawer]?.visit(value, places, this)
   }
 
-  /** Shows what stands under the elements of an array, from memory where it was seen before. */
-  visitElements(compartment: CompartmentLookup, elements: readonly Value[]): void {
-    const found = this.#memories[compartment.number]?.get(elements) ?? this.#remember(compartment, elements)
-    if (found.rows.length > 0) this.#candidates.rows(found.rows)
-    for (let at = 0; at < found.shelves.length; at++) found.shelves[at]?.search(this)
+  #follow(familiar: Familiar, origin: Origin): void {
+    familiar.trace ??= this.#traceOf(origin)
+    const { rows, shelves } = familiar.trace
+    if (rows.length > 0) this.#candidates.rows(rows)
+    for (let at = 0; at < shelves.length; at++) {
+      const shelf = shelves[at]
+      if (shelf !== undefined) this.#visitShelf(shelf)
+    }
   }
 
-  #remember(compartment: CompartmentLookup, elements: readonly Value[]): Recollection {
-    const gatherer = new Gatherer(this.#lists)
-    for (const element of elements) compartment.look(element, gatherer)
-    const found = { rows: this.#guards.rowsOf(gatherer.positions), shelves: [...gatherer.shelves] }
-    this.#memories[compartment.number]?.set(elements, found)
-    return found
+  #visitShelf(shelf: ShelfLookup): void {
+    this.#familiars?.complete()
+    shelf.searchAll(this)
+  }
+
+  #traceOf(origin: Origin): Trace {
+    this.#familiars?.complete()
+    const gatherer = new Gatherer(this.#values, this.#lists)
+    this.#lookup.search(origin, gatherer)
+    return { rows: this.#guards.rowsOf(gatherer.tickets), shelves: [...gatherer.shelves] }
   }
 }
 
 /** Writes down what it is shown. */
 class Gatherer implements Finder {
-  readonly positions = new Set<number>()
+  readonly values: FieldValues
+  readonly tickets = new Set<Ticket>()
   readonly shelves = new Set<ShelfLookup>()
   readonly #lists: readonly ListPostings[]
 
-  constructor(lists: readonly ListPostings[]) {
+  constructor(values: FieldValues, lists: readonly ListPostings[]) {
+    this.values = values
     this.#lists = lists
   }
 
   visit(place: Place): void {
-    if (typeof place === 'number') this.positions.add(place)
-    else if (place instanceof Int32Array) for (const position of place) this.positions.add(position)
+    if (typeof place === 'number') this.tickets.add(place)
+    else if (place instanceof Int32Array) for (const ticket of place) this.tickets.add(ticket)
     else this.shelves.add(place)
   }
 
@@ -122,35 +139,44 @@ class Gatherer implements Finder {
 /** A shelf's tables, without the contents of lists. */
 export interface IndexLookup {
   readonly lookup: ShelfLookup
-  readonly plan: Readonly<Plan>
-}
-
-/** What a {@link Search} has to hold for the shelves it goes through. */
-interface Plan {
-  readonly drawers: Drawer[]
-  compartments: number
+  /** the lists a {@link Search} has to bind */
+  readonly drawers: readonly Drawer[]
 }
 
 /** Makes the tables of a shelf. */
 export function createLookup(shelf: Shelf): IndexLookup {
-  const plan = { drawers: [], compartments: 0 }
-  return { lookup: new ShelfLookup(shelf, plan), plan }
+  const drawers: Drawer[] = []
+  return { lookup: new ShelfLookup(shelf, drawers), drawers }
 }
 
-class ShelfLookup {
+export class ShelfLookup {
   readonly #always: Int32Array
-  readonly #compartments: readonly CompartmentLookup[]
+  readonly #compartments: Readonly<Record<Origin, readonly CompartmentLookup[]>>
 
-  constructor(shelf: Shelf, plan: Plan) {
+  constructor(shelf: Shelf, drawers: Drawer[]) {
     this.#always = shelf.always
-    this.#compartments = shelf.compartments.map((compartment) => new CompartmentLookup(compartment, plan))
+    const made: Record<Origin, CompartmentLookup[]> = { person: [], host: [], flow: [] }
+    for (const compartment of shelf.compartments) {
+      made[originOf(compartment.path.field)].push(new CompartmentLookup(compartment, drawers))
+    }
+    this.#compartments = made
   }
 
-  search(search: Search): void {
-    const compartments = this.#compartments
-    for (let at = 0; at < compartments.length; at++) compartments[at]?.search(search)
+  search(origin: Origin, finder: Finder): void {
+    const compartments = this.#compartments[origin]
+    for (let at = 0; at < compartments.length; at++) compartments[at]?.search(finder)
+  }
+
+  searchAlways(finder: Finder): void {
+    if (this.#always.length > 0) finder.visit(this.#always)
+  }
+
+  searchAll(finder: Finder): void {
+    this.search('person', finder)
+    this.search('host', finder)
+    this.search('flow', finder)
     // last, when an earlier match may have made most of them pointless
-    if (this.#always.length > 0) search.visit(this.#always)
+    this.searchAlways(finder)
   }
 }
 
@@ -160,7 +186,6 @@ interface FiledPlace {
 }
 
 class CompartmentLookup {
-  readonly number: number
   readonly #slot: number
   readonly #mapKey: string | undefined
   readonly #equal = new Map<string | number | bigint, Place>()
@@ -172,11 +197,10 @@ class CompartmentLookup {
   readonly #listPlaces: readonly Place[]
   readonly #drawer: number
 
-  constructor({ path, entries }: Compartment, plan: Plan) {
-    this.number = plan.compartments++
+  constructor({ path, entries }: Compartment, drawers: Drawer[]) {
     this.#slot = path.slot
     this.#mapKey = path.mapKey
-    const filed = entries.map(({ key, place }) => ({ key, place: lookupPlace(place, plan) }))
+    const filed = entries.map(({ key, place }) => ({ key, place: lookupPlace(place, drawers) }))
     for (const { key, place } of filed) if (key.kind === 'value') this.#equal.set(key.value, place)
     this.#integers = prefixTable(filed, 'Int')
     this.#ipv4 = prefixTable(filed, 'IPv4')
@@ -185,20 +209,21 @@ class CompartmentLookup {
     this.#outside = filed.find(({ key }) => key.kind === 'outside')?.place
     const inLists = filed.flatMap(({ key, place }) => (key.kind === 'list' ? [{ name: key.name, place }] : []))
     this.#listPlaces = inLists.map(({ place }) => place)
-    this.#drawer = inLists.length === 0 ? -1 : plan.drawers.push({ path, names: inLists.map(({ name }) => name) }) - 1
+    this.#drawer = inLists.length === 0 ? -1 : drawers.push({ path, names: inLists.map(({ name }) => name) }) - 1
   }
 
-  search(search: Search): void {
-    let value = search.values[this.#slot]
+  search(finder: Finder): void {
+    let value = finder.values[this.#slot]
     if (value === undefined) return
     if (this.#mapKey !== undefined) value = isMap(value) ? value.get(this.#mapKey) : undefined
     if (value === undefined) return
-    if (isArray(value)) search.visitElements(this, value)
-    else this.look(value, search)
+    if (isArray(value)) for (let at = 0; at < value.length; at++) this.#look(value[at], finder)
+    else this.#look(value, finder)
   }
 
   /** Shows the finder what stands under one value. */
-  look(value: Value, search: Finder): void {
+  #look(value: Value | undefined, search: Finder): void {
+    if (value === undefined) return
     if (typeof value === 'string') {
       const place = this.#equal.get(value)
       if (place !== undefined) search.visit(place)
@@ -219,8 +244,8 @@ class CompartmentLookup {
   }
 }
 
-function lookupPlace(place: Shelved, plan: Plan): Place {
-  return typeof place === 'number' || place instanceof Int32Array ? place : new ShelfLookup(place, plan)
+function lookupPlace(place: Shelved, drawers: Drawer[]): Place {
+  return typeof place === 'number' || place instanceof Int32Array ? place : new ShelfLookup(place, drawers)
 }
 
 function prefixTable(filed: readonly FiledPlace[], of: 'Int' | 'IPv4' | 'IPv6'): PrefixTable<Place> | undefined {

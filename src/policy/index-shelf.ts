@@ -1,15 +1,20 @@
 // Files rules under the keys a flow must have for them to match: for each rule the requirement that the fewest flows meet. Rules
 // that crowd under one key are filed again by what else they require. Built once per rule set, never changed.
 
+import { isFoundExactly } from './exactness.ts'
+import type { GuardTable } from './guard-table.ts'
 import { type Key, likelihood, type Path, type Requirement } from './requirement.ts'
+import { type Ticket, ticketOf } from './ticket.ts'
 
 /** A rule by what must hold for it: all of the requirements. */
 export interface Filed {
   readonly requirements: readonly Requirement[]
+  /** the rule matches whenever all of them hold */
+  readonly isExact: boolean
 }
 
-/** What stands under a key: one rule's position, several in ascending order, or a shelf of its own. */
-export type Place = number | Int32Array | Shelf
+/** What stands under a key: one rule's ticket, several in ascending order, or a shelf of its own. */
+export type Place = Ticket | Int32Array | Shelf
 
 /** Rules to look at whatever the flow, and compartments by where in the flow a key is found. */
 export interface Shelf {
@@ -32,16 +37,28 @@ const TOO_COMMON = 0.6
 
 interface Item {
   readonly position: number
+  /** those not yet known to hold where the item is filed */
   readonly requirements: readonly Requirement[]
+  readonly isExact: boolean
+}
+
+/** How crowded a key may be before its rules are filed again, and which requirements need no look since the guards decide them. */
+interface Filing {
+  readonly crowd: number
+  readonly guards: Pick<GuardTable, 'decides'>
 }
 
 /** Files rules given in order of precedence. `crowd`: how many rules may stand under one key before they are filed again. */
-export function buildShelf(rules: readonly Filed[], crowd = CROWD): Shelf {
-  const items = rules.map(({ requirements }, position) => ({ position, requirements }))
-  return fileItems(items, 0, crowd)
+export function buildShelf(rules: readonly Filed[], guards: Filing['guards'], crowd = CROWD): Shelf {
+  const items = rules.map(({ requirements, isExact }, position) => ({ position, requirements, isExact }))
+  return fileItems(items, 0, { crowd, guards })
 }
 
-function fileItems(items: readonly Item[], depth: number, crowd: number): Shelf {
+function ticketFor({ position, requirements, isExact }: Item, { guards }: Filing): Ticket {
+  return ticketOf(position, isExact && requirements.every((requirement) => guards.decides(requirement)))
+}
+
+function fileItems(items: readonly Item[], depth: number, filing: Filing): Shelf {
   const rarity = new Rarity(items)
   const always: number[] = []
   const compartments = new Map<string, Map<string, { key: Key; items: Item[] }>>()
@@ -49,10 +66,10 @@ function fileItems(items: readonly Item[], depth: number, crowd: number): Shelf 
   for (const item of items) {
     const best = rarity.rarest(item, depth === 0 ? Number.POSITIVE_INFINITY : MOST_KEYS_BELOW)
     if (best === undefined) {
-      always.push(item.position)
+      always.push(ticketFor(item, filing))
       continue
     }
-    const rest = { position: item.position, requirements: item.requirements.filter((other) => other !== best) }
+    const rest = withoutRequirement(item, best)
     for (const key of best) {
       const pathId = pathIdOf(key.path)
       paths.set(pathId, key.path)
@@ -72,21 +89,26 @@ function fileItems(items: readonly Item[], depth: number, crowd: number): Shelf 
       return [
         {
           path,
-          entries: [...entries.values()].map(({ key, items }) => ({ key, place: placeFor(items, depth + 1, crowd) })),
+          entries: [...entries.values()].map(({ key, items }) => ({ key, place: placeFor(items, depth + 1, filing) })),
         },
       ]
     }),
   }
 }
 
-function placeFor(items: readonly Item[], depth: number, crowd: number): Place {
+function withoutRequirement({ position, requirements, isExact }: Item, met: Requirement): Item {
+  const rest = requirements.filter((other) => other !== met)
+  return { position, requirements: rest, isExact: isExact && isFoundExactly(met) }
+}
+
+function placeFor(items: readonly Item[], depth: number, filing: Filing): Place {
   const [only] = items
-  if (items.length === 1 && only !== undefined) return only.position
-  if (items.length > crowd && depth < MOST_SHELVES_DEEP) {
-    const shelf = fileItems(items, depth, crowd)
+  if (items.length === 1 && only !== undefined) return ticketFor(only, filing)
+  if (items.length > filing.crowd && depth < MOST_SHELVES_DEEP) {
+    const shelf = fileItems(items, depth, filing)
     if (shelf.compartments.length > 0 && shelf.always.length <= items.length * TOO_COMMON) return shelf
   }
-  return Int32Array.from(items, ({ position }) => position)
+  return Int32Array.from(items, (item) => ticketFor(item, filing))
 }
 
 /** How rare keys are among these rules: what many rules name, many flows are taken to have. */

@@ -38,6 +38,11 @@ export function requirementsOf(expression: Expression): Requirement[] {
   return walk(expression.root, false, expression.scheme.missingNotEqual)
 }
 
+/** Like {@link requirementsOf}, for a part of an expression. */
+export function requirementsOfNode(node: Node, missingNotEqual: boolean): Requirement[] {
+  return walk(node, false, missingNotEqual)
+}
+
 /** Requirements for the node to be true, or false where `negated`; inside quantifiers: for one position at least. */
 function walk(node: Node, negated: boolean, missingNotEqual: boolean): Requirement[] {
   switch (node.kind) {

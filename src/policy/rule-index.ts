@@ -5,7 +5,9 @@ import type { FieldValues, Lists } from '../expression/value.ts'
 import { GuardTable, ROW } from './guard-table.ts'
 import { type Candidates, createLookup, type IndexLookup, Search } from './index-lookup.ts'
 import { buildShelf, type Filed } from './index-shelf.ts'
+import type { Familiars } from './index-trace.ts'
 import type { KnownLists } from './named-lists.ts'
+import { isProof, positionOf, type Ticket } from './ticket.ts'
 
 /** The part of a rule that is evaluated. */
 export interface Matcher {
@@ -27,6 +29,7 @@ export class RuleIndex implements Candidates {
   readonly #lists: KnownLists
   readonly #search: Search
   #values: FieldValues = []
+  #familiars: Familiars | undefined
   /** the least position known to match; later ones need no look */
   #best = NONE
   #evaluated = 0
@@ -37,15 +40,10 @@ export class RuleIndex implements Candidates {
     this.#search = new Search(prepared.lookup, prepared.guards, lists, this)
   }
 
-  /** Indexes rules given in order of precedence; `requirements` are read and not kept. */
-  static build(
-    rules: readonly Matcher[],
-    requirements: readonly Filed[],
-    lists: KnownLists,
-    shelf = buildShelf(requirements),
-  ): RuleIndex {
-    const lookup = createLookup(shelf)
-    return new RuleIndex({ rules, lookup, guards: new GuardTable(requirements) }, lists)
+  /** Indexes rules given in order of precedence; `filed` is read and not kept. `crowd` as in {@link buildShelf}. */
+  static build(rules: readonly Matcher[], filed: readonly Filed[], lists: KnownLists, crowd?: number): RuleIndex {
+    const guards = new GuardTable(filed)
+    return new RuleIndex({ rules, lookup: createLookup(buildShelf(filed, guards, crowd)), guards }, lists)
   }
 
   /** The same rules with other lists. The index itself is shared; nothing is compiled. */
@@ -53,13 +51,15 @@ export class RuleIndex implements Candidates {
     return new RuleIndex(this.#prepared, lists)
   }
 
-  /** Position of the first rule that matches, or -1. Allocates nothing; not re-entrant. */
-  first(values: FieldValues): number {
+  /** Position of the first rule that matches, or -1. Where `familiars` are given, only the values of the connection itself need be
+   *  there: the others are asked for when they are needed. Allocates nothing; not re-entrant. */
+  first(values: FieldValues, familiars?: Familiars): number {
     this.#values = values
+    this.#familiars = familiars
     this.#best = NONE
     this.#evaluated = 0
     this.#prepared.guards.aim(values)
-    this.#search.run(values)
+    this.#search.run(values, familiars)
     return this.#best === NONE ? -1 : this.#best
   }
 
@@ -68,16 +68,16 @@ export class RuleIndex implements Candidates {
     return this.#evaluated
   }
 
-  one(position: number): void {
-    if (position < this.#best && this.#matches(position)) this.#best = position
+  one(ticket: Ticket): void {
+    if (positionOf(ticket) < this.#best && this.#matches(ticket)) this.#best = positionOf(ticket)
   }
 
-  many(positions: Int32Array): void {
-    for (let at = 0; at < positions.length; at++) {
-      const position = positions[at] ?? NONE
-      if (position >= this.#best) return
-      if (this.#matches(position)) {
-        this.#best = position
+  many(tickets: Int32Array): void {
+    for (let at = 0; at < tickets.length; at++) {
+      const ticket = tickets[at] ?? 0
+      if (positionOf(ticket) >= this.#best) return
+      if (this.#matches(ticket)) {
+        this.#best = positionOf(ticket)
         return
       }
     }
@@ -86,21 +86,23 @@ export class RuleIndex implements Candidates {
   rows(rows: Int32Array): void {
     const { guards } = this.#prepared
     for (let at = 0; at < rows.length; at += ROW) {
-      const position = rows[at] ?? NONE
-      if (position >= this.#best) return
-      if (guards.admitsRow(rows, at) && this.#evaluate(position)) {
-        this.#best = position
+      const ticket = rows[at] ?? 0
+      if (positionOf(ticket) >= this.#best) return
+      if (guards.admitsRow(rows, at) && (isProof(ticket) || this.#evaluate(positionOf(ticket)))) {
+        this.#best = positionOf(ticket)
         return
       }
     }
   }
 
-  #matches(position: number): boolean {
-    return this.#prepared.guards.admits(position) && this.#evaluate(position)
+  #matches(ticket: Ticket): boolean {
+    const position = positionOf(ticket)
+    return this.#prepared.guards.admits(position) && (isProof(ticket) || this.#evaluate(position))
   }
 
   #evaluate(position: number): boolean {
     this.#evaluated++
+    this.#familiars?.complete()
     return this.#prepared.rules[position]?.matches(this.#values, this.#lists) === true
   }
 }

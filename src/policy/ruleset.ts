@@ -4,10 +4,12 @@
 import { compileExpression, type Predicate } from '../expression/index.ts'
 import type { FieldValues, Lists } from '../expression/value.ts'
 import type { AccountSettings, NamedList } from './account.ts'
+import { isExact } from './exactness.ts'
 import type { Flow } from './flow.ts'
 import { createFlowReader, type FlowReader } from './flow-values.ts'
+import type { Filed } from './index-shelf.ts'
 import { createLists, type KnownLists } from './named-lists.ts'
-import { type Requirement, requirementsOf } from './requirement.ts'
+import { requirementsOf } from './requirement.ts'
 import type { Rule } from './rule.ts'
 import { hostSelectorsOf, type ParsedRule, type RuleIssue, RuleParser } from './rule-expressions.ts'
 import { type Matcher, RuleIndex } from './rule-index.ts'
@@ -61,9 +63,9 @@ export function compileRuleset(
   const known = createLists(lists)
   const problems = [...compiler.problems, ...unknownLists(compiler.listUsers, known), ...otherKinds(ordered)]
   const { active, skipped, fields } = compiler
-  const index = RuleIndex.build(active, compiler.requirements, known)
-  const reader = createFlowReader(fields, settings.hostSelector)
-  return { ruleset: createRuleset({ rules: ordered, active, skipped, fields, reader }, index, known), problems }
+  const index = RuleIndex.build(active, compiler.filed, known)
+  const createReader = () => createFlowReader(fields, settings.hostSelector)
+  return { ruleset: createRuleset({ rules: ordered, active, skipped, fields, createReader }, index, known), problems }
 }
 
 interface Parts {
@@ -71,25 +73,27 @@ interface Parts {
   readonly active: readonly CompiledRule[]
   readonly skipped: readonly SkippedRule[]
   readonly fields: ReadonlySet<string>
-  readonly reader: FlowReader
+  /** A reader of the index's own: it keeps what the index finds for people and hosts, which other lists would make wrong. */
+  readonly createReader: () => FlowReader
 }
 
 function createRuleset(parts: Parts, index: RuleIndex, lists: KnownLists): Ruleset {
-  const { rules, active, skipped, fields, reader } = parts
-  const first = (values: FieldValues) => {
-    const at = index.first(values)
-    return at < 0 ? undefined : active[at]
-  }
+  const { rules, active, skipped, fields } = parts
+  const reader = parts.createReader()
+  const ruleAt = (position: number) => (position < 0 ? undefined : active[position])
   return Object.freeze({
     rules,
     active,
     skipped,
     fields,
     lists,
-    read: reader.read,
-    first,
+    read: (flow: Flow) => reader.read(flow),
+    first: (values: FieldValues) => ruleAt(index.first(values)),
     firstByScan: (values: FieldValues) => active.find((rule) => rule.matches(values, lists)),
-    firstMatch: (flow: Flow) => first(reader.readAgain(flow)),
+    firstMatch: (flow: Flow) => {
+      const reading = reader.readAgain(flow)
+      return ruleAt(index.first(reading.values, reading))
+    },
     countEvaluated: (values: FieldValues) => {
       index.first(values)
       return index.evaluated
@@ -104,7 +108,7 @@ function createRuleset(parts: Parts, index: RuleIndex, lists: KnownLists): Rules
 /** Collects what a set of rules comes to. */
 class Compiler {
   readonly active: CompiledRule[] = []
-  readonly requirements: { readonly requirements: readonly Requirement[] }[] = []
+  readonly filed: Filed[] = []
   readonly skipped: SkippedRule[] = []
   readonly problems: RuleIssue[] = []
   readonly fields = new Set<string>()
@@ -143,7 +147,10 @@ class Compiler {
   #activate({ rule, expressions, fields }: ParsedRule): void {
     const predicates = expressions.map(({ expression }) => this.#predicateOf(expression))
     this.active.push(Object.freeze({ rule, matches: allOf(predicates) }))
-    this.requirements.push({ requirements: expressions.flatMap(({ expression }) => requirementsOf(expression)) })
+    this.filed.push({
+      requirements: expressions.flatMap(({ expression }) => requirementsOf(expression)),
+      isExact: expressions.every(({ expression }) => isExact(expression)),
+    })
     for (const field of fields) this.fields.add(field)
   }
 

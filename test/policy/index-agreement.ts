@@ -9,9 +9,11 @@ import {
   parseExpression,
   type Scheme,
 } from '../../src/expression/index.ts'
+import { isExact } from '../../src/policy/exactness.ts'
 import { GATEWAY_SCHEME } from '../../src/policy/fields.ts'
-import { buildShelf } from '../../src/policy/index-shelf.ts'
+import type { Familiar, Familiars } from '../../src/policy/index-trace.ts'
 import type { KnownLists } from '../../src/policy/named-lists.ts'
+import { originOf } from '../../src/policy/origin.ts'
 import { requirementsOf } from '../../src/policy/requirement.ts'
 import { RuleIndex } from '../../src/policy/rule-index.ts'
 import { anyExpression, anyValues } from '../expression/generate.ts'
@@ -78,10 +80,12 @@ function createPool(scheme: Scheme, seed: number) {
     const parsed = parseExpression(source, scheme)
     if (!parsed.ok) return []
     const { expression } = parsed
-    return [{ source, matches: compileExpression(expression), requirements: requirementsOf(expression) }]
+    const requirements = requirementsOf(expression)
+    return [{ source, matches: compileExpression(expression), requirements, isExact: isExact(expression) }]
   })
   if (rules.length < RULES_IN_POOL / 2) throw new Error('the generator makes expressions the parser refuses')
-  return { rules, values: fc.sample(anyValues(scheme), { seed, numRuns: VALUES_IN_POOL }) }
+  const origins = [...scheme.fields.values()].map(({ name }) => originOf(name))
+  return { rules, origins, values: fc.sample(anyValues(scheme), { seed, numRuns: VALUES_IN_POOL }) }
 }
 
 function compareSet(
@@ -90,24 +94,52 @@ function compareSet(
   total: { -readonly [key in keyof Omit<Agreement, 'disagreements'>]: number },
 ) {
   const rules = Array.from({ length: 1 + random(40) }, () => pick(pool.rules, random))
-  const shelf = buildShelf(rules, pick([1, 4, 64], random))
+  const crowd = pick([1, 4, 64], random)
   let lists = randomLists(random)
-  let index = RuleIndex.build(rules, rules, lists, shelf)
+  let memory = new Map<FieldValues, Pair>()
+  let index = RuleIndex.build(rules, rules, lists, crowd)
   for (let at = 0; at < FLOWS_PER_SET; at++) {
     if (at === FLOWS_PER_SET / 2) {
       lists = randomLists(random)
       index = index.withLists(lists)
+      memory = new Map()
     }
     const values = pick(pool.values, random)
     const expected = rules.findIndex((rule) => rule.matches(values, lists))
+    const known = memory.get(values) ?? { person: { trace: undefined }, host: { trace: undefined } }
+    memory.set(values, known)
+    const remembering = findRemembering(index, pool, values, known, pick(pool.values, random))
     const found = index.first(values)
     total.comparisons++
     total.evaluated += index.evaluated
     total.rules += rules.length
     if (expected >= 0) total.matched++
     if (found !== expected) return describe(rules[expected]?.source, rules[found]?.source, values)
+    if (remembering !== expected) {
+      return `with memory: ${describe(rules[expected]?.source, rules[remembering]?.source, values)}`
+    }
   }
   return undefined
+}
+
+type Pair = Readonly<Record<'person' | 'host', Familiar>>
+
+/** As for a connection of a known person to a known host: their values are stale ones until they are asked for. */
+function findRemembering(
+  index: RuleIndex,
+  { origins }: Pool,
+  values: FieldValues,
+  pair: Pair,
+  stale: FieldValues,
+): number {
+  const partial = values.map((value, slot) => (origins[slot] === 'flow' ? value : stale[slot]))
+  const familiars: Familiars = {
+    ...pair,
+    complete: () => {
+      for (const [slot, value] of values.entries()) partial[slot] = value
+    },
+  }
+  return index.first(partial, familiars)
 }
 
 function describe(expected: string | undefined, found: string | undefined, values: FieldValues): string {
