@@ -13,6 +13,7 @@ export function createServices(): Services {
     startLab: async (options) => (await import('./lab.ts')).startLab({ ...options, ...givenToken() }),
     runUntilSignal: async (lab) => (await import('./run-until-signal.ts')).runUntilSignal(lab),
     certificateAuthority: async (config) => (await import('./certificates.ts')).certificateAuthority(config),
+    benchProxy: async (request) => (await import('./bench-proxy.ts')).benchProxyOn(request),
     benchDecide: async (request) => (await import('./bench-decide.ts')).benchDecideOn(request),
     policyTester: async () => (await import('./policy-tests.ts')).createPolicyTester(),
     connectLab: async (options) => (await import('./lab-client.ts')).connectLab(options),

@@ -1,0 +1,90 @@
+// `bench proxy`: load-tests the data path in a process of its own and shows what one operation costs it.
+
+import { type Command, Option } from 'commander'
+import { type Io, writeJson } from '../io.ts'
+import { paintFor } from '../paint.ts'
+import { createProgress } from '../progress.ts'
+import type { ProxyBenchSummary } from '../services.ts'
+import { renderTable } from '../table.ts'
+import { type VerbContext, withConfig, withJson } from '../verb.ts'
+import { wholeNumber } from '../whole-number.ts'
+
+const MODES = ['connect', 'http', 'socks5', 'relay', 'udp'] as const
+
+interface Options {
+  readonly config: string
+  readonly json?: true
+  readonly mode: (typeof MODES)[number]
+  readonly concurrency?: number
+  readonly seconds: number
+}
+
+/** Adds `proxy` to the command `bench`. */
+export function registerBenchProxy(bench: Command, { io, services, action }: VerbContext): void {
+  withJson(withConfig(bench.command('proxy')))
+    .description('load-tests the data path against an origin of its own, and accounts the proxy’s processor time')
+    .addOption(new Option('--mode <mode>', 'what an operation is').choices(MODES).default('connect'))
+    .option('--concurrency <n>', 'operations under way at once (default: 50; relay: 4)', wholeNumber)
+    .option('--seconds <n>', 'how long', wholeNumber, 10)
+    .action(
+      action(async ({ config, mode, seconds, concurrency = mode === 'relay' ? 4 : 50, json }: Options) => {
+        const progress = createProgress(io, `${mode}, ${concurrency} at a time, ${seconds} s`)
+        const summary = await services
+          .benchProxy({ configFile: config, mode, concurrency, seconds, onProgress: progress.show })
+          .finally(progress.clear)
+        if (json) writeJson(io, asDocument(summary))
+        else report(io, summary)
+        return summary.failures > 0 || summary.operations === 0 ? 1 : 0
+      }),
+    )
+}
+
+function asDocument(summary: ProxyBenchSummary) {
+  const { mode, concurrency, seconds, operations, failures, failure, bytes, latency, rssBytes } = summary
+  return {
+    mode,
+    concurrency,
+    seconds: round(seconds, 2),
+    operations,
+    failures,
+    ...(failure === undefined ? {} : { failure }),
+    operations_per_second: round(operations / seconds, 1),
+    processor_seconds: round(summary.processorSeconds, 2),
+    processor_us_per_operation: costOf(summary),
+    bytes,
+    bytes_per_processor_second: summary.processorSeconds === 0 ? null : Math.round(bytes / summary.processorSeconds),
+    latency_ns: latency,
+    rss_mb: round(rssBytes / 1e6, 1),
+  }
+}
+
+function report(io: Io, summary: ProxyBenchSummary): void {
+  const paint = paintFor(io, io.stdout)
+  const { mode, operations, seconds, failures, failure, bytes, latency, processorSeconds } = summary
+  const good = operations.toLocaleString('en-US')
+  const rows = [
+    ['mode', `${mode}, ${summary.concurrency} at a time, ${round(seconds, 1)} s`],
+    ['operations', `${good}, ${Math.round(operations / seconds).toLocaleString('en-US')} per second`],
+    ['processor', paint.strong(costText(summary))],
+    ['memory', `${round(summary.rssBytes / 1e6, 1)} MB resident`],
+  ]
+  if (mode === 'relay') rows.push(['relayed', `${round(bytes / 1e9, 2)} GB, ${round(bytes / seconds / 1e9, 2)} GB/s`])
+  else for (const at of ['p50', 'p90', 'p99', 'max'] as const) rows.push([at, `${round(latency[at] / 1e6, 2)} ms`])
+  if (failures > 0) rows.push([paint.bad('failed'), `${failures}; the first because ${failure}`])
+  io.stdout.write(renderTable(rows))
+  if (processorSeconds === 0) io.stdout.write('too short to account processor time: give more --seconds\n')
+}
+
+function costText(summary: ProxyBenchSummary): string {
+  const { mode, bytes, processorSeconds } = summary
+  if (mode === 'relay') return `${round(bytes / processorSeconds / 1e9, 2)} GB per processor second`
+  return `${costOf(summary)} µs of the proxy's processor time per operation`
+}
+
+function costOf({ operations, processorSeconds }: ProxyBenchSummary): number | null {
+  return operations === 0 ? null : round((processorSeconds * 1e6) / operations, 1)
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits))
+}

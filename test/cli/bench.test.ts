@@ -1,0 +1,50 @@
+// Load tests are too short here to say anything about speed: what is held is their shape, and that they really ran.
+
+import { describe, expect, test } from 'vitest'
+import { run } from './run.ts'
+
+test('bench decide --json has the fields that scripts rely on', async () => {
+  const args = ['bench', 'decide', '--rules', '50', '--connections', '500', '--seconds', '1', '--json']
+  const { code, stdout, stderr } = await run(args)
+  const result = JSON.parse(stdout)
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(result).toMatchObject({ rules: 50, connections: 500, threads: 1, seconds: 1 })
+  expect(result.decisions).toBeGreaterThan(500)
+  for (const field of ['decisions_per_second', 'compile_ms', 'rss_mb']) expect(result[field]).toBeGreaterThan(0)
+  const { p50, p90, p99, p999, max } = result.latency_ns
+  expect([p50, p90, p99, p999, max]).toEqual([p50, p90, p99, p999, max].sort((a, b) => a - b))
+  expect(p50).toBeGreaterThan(0)
+})
+
+test('bench decide without --rules takes the rules of the configuration', async () => {
+  const { stdout } = await run(['bench', 'decide', '--connections', '100', '--seconds', '1', '--json'])
+  expect(JSON.parse(stdout).rules).toBe(6)
+})
+
+test('bench decide draws percentiles and a histogram for people', async () => {
+  const { stdout } = await run(['bench', 'decide', '--rules', '20', '--connections', '100', '--seconds', '1'])
+  expect(stdout).toMatch(/^p99\.9 +[\d.]+ (ns|µs|ms)$/m)
+  expect(stdout).toMatch(/^< [\d.]+ (ns|µs|ms) +[█·]+ +[\d.]+ %$/m)
+})
+
+test.each(['0', '-1', '1.5', 'many'])('bench decide --rules %s is refused', async (rules) => {
+  const { code, stdout, stderr } = await run(['bench', 'decide', '--rules', rules])
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain('expected a whole number')
+})
+
+describe.runIf(process.platform === 'linux')('bench proxy', () => {
+  test.each(['connect', 'http', 'socks5', 'udp'])('--mode %s carries operations without a failure', async (mode) => {
+    const args = ['bench', 'proxy', '--mode', mode, '--concurrency', '4', '--seconds', '1', '--json']
+    const { code, stdout } = await run(args)
+    const result = JSON.parse(stdout)
+    expect({ code, mode: result.mode, failures: result.failures }).toEqual({ code: 0, mode, failures: 0 })
+    expect(result.operations).toBeGreaterThan(0)
+  })
+
+  test('--mode relay moves bytes', async () => {
+    const { code, stdout } = await run(['bench', 'proxy', '--mode', 'relay', '--seconds', '1', '--json'])
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout).bytes).toBeGreaterThan(1e6)
+  })
+})
