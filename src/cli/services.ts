@@ -89,6 +89,9 @@ export interface RunningLab {
   /** with the ports really listening */
   readonly listeners: readonly Listener[]
   readonly api: { readonly host: string; readonly port: number }
+  /** `file`: where it can be read; absent where it was given from outside or lives in memory. `made`: the token, where it was made
+   *  just now, to be shown this once. */
+  readonly apiToken: { readonly file?: string; readonly made?: string }
   readonly authorityFile: string
   readonly sessionsFile?: string
   readonly desk: Desk

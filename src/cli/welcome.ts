@@ -15,20 +15,26 @@ const SHOWN_USERS = 4
 
 /** The text, ending in a line feed. */
 export async function welcome(lab: RunningLab, paint: Paint): Promise<string> {
-  const { config, listeners, api } = lab
+  const { config, listeners, api, apiToken } = lab
   const warnings = lab.issues.filter(({ severity }) => severity === 'warning').length
   const lines = [
     `${paint.strong('egresslab')} runs ${config.file}`,
     ...listeners.map(
       (listener) => `  proxy    ${addressOf(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${about(listener)}`,
     ),
-    `  API      http://${formatTarget({ kind: 'name', name: api.host, port: api.port })}`,
+    `  API      http://${formatTarget({ kind: 'name', name: api.host, port: api.port })}  ${tokenText(lab)}`,
+    ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${paint.dim('shown this once')}`]),
     ...(lab.sessionsFile === undefined ? [] : [`  sessions ${lab.sessionsFile}`]),
     ...(warnings === 0 ? [] : [paint.warn(`  ${warnings} warnings; \`npx egresslab check\` shows them`)]),
     ...(await tries(lab, paint)),
     '',
   ]
   return lines.join('\n')
+}
+
+function tokenText({ apiToken: { file, made } }: RunningLab): string {
+  if (file !== undefined) return `token in ${file}`
+  return made === undefined ? 'token as given in EGRESSLAB_API_TOKEN' : 'token in memory only'
 }
 
 function addressOf({ host, port }: Listener): string {

@@ -27,6 +27,7 @@ export async function openDesk({ configFile, state }: DeskOptions, shared: Share
 export type SharedParts = Pick<WorldOptions, 'bundledGeo'>
 
 interface DeskParts {
+  /** asked anew each time: it may be reloaded */
   readonly config: LabConfig
   readonly issues: readonly Issue[]
   readonly store: Store
@@ -35,10 +36,13 @@ interface DeskParts {
 }
 
 /** A desk over parts that somebody else may be using too. */
-export function deskOver({ config, issues, store, world, close }: DeskParts): Desk {
+export function deskOver(parts: DeskParts): Desk {
+  const { issues, store, world, close } = parts
   const { ports } = world
   return {
-    config,
+    get config() {
+      return parts.config
+    },
     issues,
     get snapshot() {
       return store.current()

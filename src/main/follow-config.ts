@@ -25,6 +25,8 @@ const AT_START = [
 ] as const satisfies (keyof LabConfig)[]
 
 export interface FollowedConfig {
+  /** the configuration in force */
+  readonly config: LabConfig
   /** why the file on disk is not in force; undefined while it is */
   readonly stale: string | undefined
   close(): void
@@ -50,7 +52,7 @@ export function followConfig({ config, load, store, world, events }: FollowOptio
       store.reload(read)
       world.replaceConfig(read)
       events.info(`took \`${config.file}\` in anew${waiting(inForce, read)}`)
-      inForce = read
+      inForce = { ...read, ...settled(config) }
       stale = undefined
     } catch (thrown) {
       stale = reasonOf(thrown)
@@ -62,11 +64,19 @@ export function followConfig({ config, load, store, world, events }: FollowOptio
     turn = turn.then(reload)
   })
   return {
+    get config() {
+      return inForce
+    },
     get stale() {
       return stale
     },
     close: () => watch.close(),
   }
+}
+
+/** What was set up at the start stays in force as it was then. */
+function settled(config: LabConfig): Pick<LabConfig, (typeof AT_START)[number]> {
+  return Object.fromEntries(AT_START.map((key) => [key, config[key]])) as Pick<LabConfig, (typeof AT_START)[number]>
 }
 
 function waiting(before: LabConfig, after: LabConfig): string {

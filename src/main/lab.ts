@@ -15,13 +15,14 @@ import { startUdpEcho } from '../origins/udp-echo.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
 import { SessionMemory } from '../proxy/session-memory.ts'
-import { openApiToken } from '../store/api-token.ts'
+import { type ApiToken, openApiToken } from '../store/api-token.ts'
 import { memoryJournal } from '../store/journal.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import { createStore, type Store } from '../store/store.ts'
 import { certificatesFor } from './certificates.ts'
 import { createDataPath, openDoors, proxyUrl } from './data-path.ts'
 import { deskOver } from './desk.ts'
+import { openDoorCertificates } from './door-certificates.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { endpointsAt } from './own-endpoints.ts'
 import { ownVersion } from './own-version.ts'
@@ -68,6 +69,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const world = await createWorld({ config, store, ownListeners, onNotice: (issue) => events.warn(issue.message) })
   stack.defer(() => world.close())
   const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
+  const doorCertificates = openDoorCertificates(config.listeners, certificates.leaf, events)
+  stack.defer(() => doorCertificates.close())
 
   const memory = new SessionMemory(REMEMBERED_SESSIONS)
   const road = createDataPath(config, { store, world, sessions, memory, events })
@@ -92,18 +95,30 @@ export async function startLab(options: LabOptions): Promise<Lab> {
 
   const followed = followConfig({ config, load: options, store, world, events })
   stack.defer(() => followed.close())
-  const desk = deskOver({ config, issues, store, world, close: () => undefined })
+  const current = () => followed.config
+  const desk = deskOver({
+    get config() {
+      return current()
+    },
+    issues,
+    store,
+    world,
+    close: () => undefined,
+  })
+  const token = openToken(options)
   let accepting = false
   let doors: readonly Listener[] = []
   const api = await serveApi({
-    config,
+    get config() {
+      return current()
+    },
     store,
     sessions,
     memory,
     pipeline,
     identifier: world.identifier,
     desk,
-    token: openToken(options),
+    token,
     version: ownVersion(),
     troubles: () => troublesOf(followed, store, sessions),
     accepting: () => accepting,
@@ -114,7 +129,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   stack.defer(() => api.close())
   ownListeners.push(...endpointsAt(api.host, api.port))
 
-  const gateway = await openDoors(config, road, store)
+  const gateway = await openDoors(config, road, { store, tlsFor: doorCertificates.tlsFor })
   stack.defer(() => gateway.stop())
   ownListeners.push(...gateway.doors.map(({ address }) => address))
   doors = gateway.doors.map(({ listener, address }) => ({ ...listener, port: address.port }))
@@ -127,6 +142,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     snapshot: () => store.current(),
     listeners: doors,
     api: { host: api.host, port: api.port },
+    apiToken: shownToken(token),
     authorityFile: certificates.authorityFile,
     ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),
     desk,
@@ -150,6 +166,11 @@ function openToken({ state, ephemeral, apiToken }: LabOptions) {
     ...(ephemeral ? {} : { directory: state }),
     ...(apiToken === undefined ? {} : { given: apiToken }),
   })
+}
+
+/** The token itself is shown the one time it is made. */
+function shownToken({ isNew, file, current }: ApiToken): RunningLab['apiToken'] {
+  return { ...(file === undefined ? {} : { file }), ...(isNew ? { made: current() } : {}) }
 }
 
 function troublesOf(followed: FollowedConfig, store: Store, sessions: SessionLog): readonly string[] {

@@ -18,6 +18,7 @@ import { readConsole } from './console-files.ts'
 import { createInsight } from './insight.ts'
 
 export interface ApiParts {
+  /** asked anew each time: it may be reloaded */
   readonly config: LabConfig
   readonly store: Store
   readonly sessions: SessionLog
@@ -47,7 +48,7 @@ export async function serveApi(parts: ApiParts): Promise<ApiServer> {
 }
 
 function portsOver(parts: ApiParts): ApiPorts {
-  const { config, store, sessions, pipeline, token, notice } = parts
+  const { store, sessions, pipeline, token, notice } = parts
   return {
     plane: store,
     token,
@@ -63,7 +64,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     explain: (question) => answerQuestion(parts.desk, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
     users: () =>
-      config.users.map((user) => ({
+      parts.config.users.map((user) => ({
         email: user.identity.email,
         name: user.identity.name,
         groups: user.identity.groups.map(({ name }) => name),

@@ -4,10 +4,13 @@ import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { InputError, type Issue } from '../errors/issue.ts'
+import { type LayoutStep, migrate } from './migrate.ts'
 import { newer, refused, resultCode, unusable } from './state-problems.ts'
 
 /** Layout of the tables; raised with every change of it. */
 const SCHEMA_VERSION = 1
+/** From each earlier layout to the next; 1 is the first there was. */
+const STEPS: readonly LayoutStep[] = []
 /** Marks the file as ours: `eglb` in ASCII. */
 const APPLICATION_ID = 0x65676c62
 
@@ -39,7 +42,7 @@ export function databaseFile(directory: string): string {
 /** The database, checked; a damaged one is put aside and the copy of the last good start takes its place. */
 export function openSound(directory: string, file: string, onNotice: (notice: Issue) => void): DatabaseSync {
   try {
-    return openChecked(file)
+    return openChecked(file, onNotice)
   } catch (thrown) {
     if (!isDamage(thrown)) throw thrown instanceof InputError ? thrown : unusable(directory, thrown)
   }
@@ -56,16 +59,19 @@ export function openSound(directory: string, file: string, onNotice: (notice: Is
     hint: 'compare with what you expect, and import what is missing',
     file,
   })
-  return openChecked(file)
+  return openChecked(file, onNotice)
 }
 
-function openChecked(file: string): DatabaseSync {
+function openChecked(file: string, onNotice: (notice: Issue) => void): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: 500 })
   try {
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
     const { tables } = database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number }
     if (tables === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`)
-    else checkOrigin(database, file)
+    else {
+      checkOrigin(database, file)
+      migrate(database, { file, layout: SCHEMA_VERSION, steps: STEPS, onNotice })
+    }
     const { quick_check: verdict } = database.prepare('PRAGMA quick_check(1)').get() as { quick_check: string }
     if (verdict !== 'ok') throw new DamageError(verdict)
     return database

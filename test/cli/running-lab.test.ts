@@ -64,7 +64,9 @@ describe('vnet', () => {
   test('use of what is not there says what there is, and exits 2', async () => {
     const network = await lab('vnet', 'use', 'vnet-APAC', '--user', 'bob@example.com')
     expect({ code: network.code, stdout: network.stdout }).toEqual({ code: 2, stdout: '' })
-    expect(network.stderr).toContain('there is no virtual network `vnet-APAC`; there are `default`, `vnet-AMER`, `vnet-EMEA`')
+    expect(network.stderr).toContain(
+      'there is no virtual network `vnet-APAC`; there are `default`, `vnet-AMER`, `vnet-EMEA`',
+    )
     const user = await lab('vnet', 'use', 'vnet-AMER', '--user', 'mallory@example.com')
     expect(user.stderr).toContain('there is no user `mallory@example.com`')
     expect((await lab('vnet', 'use', 'vnet-AMER')).code).toBe(2)

@@ -77,6 +77,12 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
   },
 ]
 
+const NO_DOOR = {
+  code: 20201,
+  message:
+    'kept and returned, and no door opens for it: the doors of this lab are the listeners of its configuration file',
+}
+
 function create(call: Call) {
   const id = newId()
   const { body } = call
@@ -86,7 +92,7 @@ function create(call: Call) {
     throw invalidField('/ips', 'an endpoint of kind `identity` has no networks')
   const subdomain = Array.from({ length: 10 }, () => randomInt(36).toString(36)).join('')
   call.change((draft) => draft.put('proxyEndpoint', { id, kind, name: textField(body, 'name'), subdomain, networks }))
-  return ok(present(written(call, 'proxyEndpoint', id)))
+  return ok(present(written(call, 'proxyEndpoint', id)), { messages: [NO_DOOR] })
 }
 
 function edit(call: Call) {

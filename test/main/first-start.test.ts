@@ -1,0 +1,82 @@
+// What people are told when the lab starts (where the API is, and its token the one time it is made), and what the API knows of a
+// configuration that was reloaded since.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { paintFor } from '../../src/cli/paint.ts'
+import { welcome } from '../../src/cli/welcome.ts'
+import type { Envelope } from '../api/running-api.ts'
+import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
+
+let folder: string
+let open: PrivateLab[]
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'egresslab-first-'))
+  open = []
+})
+afterEach(async () => {
+  for (const lab of open) await lab.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function start(options: Parameters<typeof startPrivateLab>[0]): Promise<PrivateLab> {
+  const lab = await startPrivateLab({ standInNetwork: '127.92.0.0/16', ...options })
+  open.push(lab)
+  return lab
+}
+
+async function greeting({ lab }: PrivateLab): Promise<string> {
+  const output = { write: () => {}, drained: async () => {}, isTerminal: false, columns: 80 }
+  const io = { stdin: (async function* () {})(), stdout: output, stderr: output, env: {} }
+  return welcome(lab, paintFor(io, output))
+}
+
+test('the first start shows the token this once and where it is kept; the next one only where', async () => {
+  const state = join(folder, 'state')
+  const first = await start({ state, ephemeral: false })
+  const token = readFileSync(join(state, 'api-token'), 'utf8').trim()
+  const said = await greeting(first)
+  expect(said).toContain(`  API      http://127.0.0.1:${first.lab.api.port}  token in ${state}/api-token\n`)
+  expect(said).toContain(`  token    ${token}  shown this once\n`)
+  await first.close()
+  open.pop()
+  const second = await start({ state, ephemeral: false })
+  const again = await greeting(second)
+  expect(again).toContain(`token in ${state}/api-token\n`)
+  expect(again).not.toContain(token)
+})
+
+test('a token in memory is shown, as nobody could read it elsewhere; one that was given is not', async () => {
+  const ephemeral = await start({ ephemeral: true })
+  expect(await greeting(ephemeral)).toMatch(/ {2}token in memory only\n {2}token {4}[\w-]{43} {2}shown this once\n/)
+  await ephemeral.close()
+  open.pop()
+  const given = await start({ ephemeral: true, apiToken: 'a-token-given-from-outside' })
+  const said = await greeting(given)
+  expect(said).toContain('token as given in EGRESSLAB_API_TOKEN\n')
+  expect(said).not.toContain('a-token-given')
+})
+
+test('a reload shows at the API: new people are listed and explained, listeners stay as they were', async () => {
+  const configFile = join(folder, 'lab.yaml')
+  const text = (users: string) =>
+    `dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10, ipv6: "2001:db8:10::/64" }]\nusers:\n${users}`
+  writeFileSync(configFile, text('  - { email: bob@example.com, password: lab-bob, place: AMS }\n'))
+  const { lab } = await start({ configFile, ephemeral: true, apiToken: 'a-token-given-from-outside' })
+  const ask = async (path: string, body?: unknown) => {
+    const response = await fetch(`http://127.0.0.1:${lab.api.port}/lab/v1${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { authorization: 'Bearer a-token-given-from-outside', 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    return (await response.json()) as Envelope
+  }
+  const emails = async () => (await ask('/users')).result.map(({ email }: { email: string }) => email)
+  expect(await emails()).toEqual(['bob@example.com'])
+  writeFileSync(configFile, text('  - { email: eve@example.com, password: lab-eve, place: AMS }\n'))
+  await expect.poll(emails, { timeout: 10_000 }).toEqual(['eve@example.com'])
+  const explained = await ask('/explain', { destination: '198.51.100.7:443', user: 'eve@example.com' })
+  expect(explained.result.decision.egress.ipv4).toBe('203.0.113.10')
+})
