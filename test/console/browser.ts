@@ -37,6 +37,7 @@ export interface BrowserOptions {
   readonly reducedMotion?: 'reduce' | 'no-preference'
   /** further command line switches, such as `--proxy-server=…` */
   readonly switches?: readonly string[]
+  readonly proxy?: { readonly server: string; readonly username: string; readonly password: string }
 }
 
 const SWITCHES = [
@@ -59,6 +60,7 @@ export async function openBrowser(options: BrowserOptions): Promise<Browser> {
     viewport: { width, height },
     colorScheme,
     reducedMotion,
+    ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
   })
   const complaints: string[] = []
   const watch = (page: Page) => {

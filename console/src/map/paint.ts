@@ -107,8 +107,23 @@ function paintRoute({ context, projection, palette }: Scene, route: Route, colos
   context.setLineDash([])
 }
 
+/** A thin line from where a route leaves to where the other end believes it does. */
+function paintBelief({ context, projection, palette }: Scene, route: Route, physical: Position): void {
+  const [from, to] = projected(projection, route.logical === null ? [] : [physical, route.logical])
+  if (from === undefined || to === undefined) return
+  context.strokeStyle = palette.tones[route.tone]
+  context.lineWidth = 1.2
+  context.setLineDash([2, 4])
+  context.beginPath()
+  context.moveTo(from[0], from[1])
+  context.lineTo(to[0], to[1])
+  context.stroke()
+  context.setLineDash([])
+}
+
 /** Where the user is (filled dot), where it goes (diamond), and where the other end believes it comes from (ring). */
-function paintEnds({ context, projection, palette }: Scene, route: Route, colos: ColoIndex): void {
+function paintEnds(scene: Scene, route: Route, colos: ColoIndex): void {
+  const { context, projection, palette } = scene
   const tone = palette.tones[route.tone]
   const physical = colos.get(route.physical)
   const from = route.from === null ? null : projection([route.from[0], route.from[1]])
@@ -119,6 +134,7 @@ function paintEnds({ context, projection, palette }: Scene, route: Route, colos:
       Math.hypot(physical.longitude - route.logical[0], physical.latitude - route.logical[1]) > 1)
   if (route.logical !== null && elsewhere) {
     const seen = projection([route.logical[0], route.logical[1]])
+    if (physical !== undefined) paintBelief(scene, route, [physical.longitude, physical.latitude])
     if (seen !== null) ring(context, seen, tone, palette.surface)
   }
   if (from !== null) dot(context, from, palette.text, palette.surface)

@@ -23,7 +23,7 @@ export interface Route {
   endedAt: number
 }
 
-export const FADE_MS = 6000
+export const FADE_MS = 12_000
 export const MOST_ROUTES = 300
 
 export type ColoIndex = ReadonlyMap<string, Colo>

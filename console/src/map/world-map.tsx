@@ -214,7 +214,7 @@ interface ColoNameProps {
 }
 
 function ColoName({ colo, at, box, onColo }: ColoNameProps): JSX.Element {
-  const words = `${colo.city} (${colo.code}) is ${colo.up ? 'up' : 'down'}`
+  const words = `${colo.code} ${colo.city} is ${colo.up ? 'up' : 'down'}`
   return (
     <>
       {at !== null && (

@@ -108,51 +108,69 @@ function Way({ decision }: { readonly decision: Explanation['decision'] }): JSX.
 }
 
 function RuleTraces({ trace }: { readonly trace: readonly RuleTrace[] }): JSX.Element {
+  const asked = trace.filter(({ skipped }) => skipped === null || !NOT_REACHED.test(skipped))
+  const later = trace.filter((rule) => !asked.includes(rule))
   return (
     <div>
       <h3>Rules, in order</h3>
       {trace.length === 0 && <p class="muted">There are none.</p>}
       <ol class="trace">
-        {trace.map((rule) => (
-          <li key={rule.id} class={rule.matched ? 'matched' : ''}>
-            <p class="row">
-              <span class="chip">{rule.precedence}</span>
-              <strong>{rule.rule}</strong>
-              <span class={rule.matched ? 'verdict good' : 'verdict'}>
-                {rule.matched ? '✓ matched' : rule.skipped === null ? '✕ did not match' : `– ${rule.skipped}`}
-              </span>
-            </p>
-            {Object.entries(rule.expressions).map(([name, { parts }]) => (
-              <ul key={name} class="parts" aria-label={name}>
-                {parts.map((part) => (
-                  <li key={part.span.join()} class={part.decisive ? 'decisive' : ''}>
-                    <span class={part.result ? 'verdict good' : 'verdict bad'}>
-                      <span aria-hidden="true">{part.result ? '✓' : '✕'}</span>
-                      <span class="hidden-label">{part.result ? 'true' : 'false'}</span>
-                    </span>
-                    <span>
-                      <code>{part.text}</code>
-                      {part.field !== null && (
-                        <span class="muted">
-                          {' '}
-                          {part.value === null ? (
-                            'has no value here'
-                          ) : (
-                            <>
-                              it is <code>{show(part.value)}</code>
-                            </>
-                          )}
-                        </span>
-                      )}
-                    </span>
-                  </li>
-                ))}
-              </ul>
-            ))}
-          </li>
+        {asked.map((rule) => (
+          <RuleTraceItem key={rule.id} rule={rule} />
         ))}
+        {later.length > 0 && (
+          <li class="muted small">
+            {later.length === 1 ? 'One more was' : `${later.length} more were`} not asked any more:{' '}
+            {later.map(({ rule }) => rule).join(', ')}
+          </li>
+        )}
       </ol>
     </div>
+  )
+}
+
+const NOT_REACHED = /^not reached/
+
+function RuleTraceItem({ rule }: { readonly rule: RuleTrace }): JSX.Element {
+  return (
+    <li class={rule.matched ? 'matched' : ''}>
+      <p class="row">
+        <span class="chip">{rule.precedence}</span>
+        <strong>{rule.rule}</strong>
+        <span class={rule.matched ? 'verdict good' : 'verdict'}>
+          {rule.matched ? '✓ matched' : rule.skipped === null ? '✕ did not match' : `– ${quoted(rule.skipped)}`}
+        </span>
+      </p>
+      {Object.entries(rule.expressions).map(([name, { parts }]) => (
+        <ul key={name} class="parts" aria-label={name}>
+          {parts.map((part) => (
+            <li key={part.span.join()} class={part.decisive ? 'decisive' : ''}>
+              <span class={part.result ? 'verdict good' : 'verdict bad'}>
+                <span aria-hidden="true">{part.result ? '✓' : '✕'}</span>
+                <span class="hidden-label">{part.result ? 'true' : 'false'}</span>
+              </span>
+              <span>
+                <code>{part.text}</code> {part.field !== null && <Held value={part.value} />}
+              </span>
+            </li>
+          ))}
+        </ul>
+      ))}
+    </li>
+  )
+}
+
+function Held({ value }: { readonly value: Json }): JSX.Element {
+  return (
+    <span class="muted">
+      {value === null ? (
+        'has no value here'
+      ) : (
+        <>
+          it is <code>{show(value)}</code>
+        </>
+      )}
+    </span>
   )
 }
 
@@ -171,6 +189,11 @@ function show(value: Json): string {
 
 /** The lab's clauses begin in lower case; here they stand alone. */
 export function sentence(clause: string): string {
-  const text = clause.replaceAll('`', '“').replace(/“([^“]*)“/g, '“$1”')
+  const text = quoted(clause)
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`
+}
+
+/** `text` in typographic quotes instead of backticks. */
+function quoted(clause: string): string {
+  return clause.replace(/`([^`]*)`/g, '“$1”')
 }

@@ -7,6 +7,7 @@ import type { Colo, Row } from '../api/shapes.ts'
 import { allRows, version } from '../live/session-store.ts'
 import { load, rate } from '../live/traffic.ts'
 import { type Marked, WorldMap } from '../map/world-map.tsx'
+import { sentence } from '../ui/explanation.tsx'
 import { formatTime, plural } from '../ui/format.ts'
 import { Empty, Loading, Notice } from '../ui/notice.tsx'
 import { OUTCOME_WORDS, OutcomeBadge, OutcomeShape, type Tone, toneOf } from '../ui/outcome.tsx'
@@ -207,7 +208,7 @@ function LatestRow({ row }: { readonly row: Row }): JSX.Element {
           {row.user === '' ? 'nobody' : row.user.replace(/@.*$/, '')} → {row.target === '' ? '–' : row.target}
         </span>
         <OutcomeBadge tone={toneOf(row)} />
-        <span class="latest-why">{row.error?.message ?? row.reason}</span>
+        <span class="latest-why">{sentence(row.error?.message ?? row.reason)}</span>
       </a>
     </li>
   )

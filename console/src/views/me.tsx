@@ -147,7 +147,7 @@ function Choice({ authorization, me, onMe, onLeave }: ChoiceProps): JSX.Element 
             />
             <span>
               <strong>{network.name}</strong>
-              {network.is_default && <span class="chip">default</span>}
+              {network.is_default && network.name !== 'default' && <span class="chip">default</span>}
               <br />
               <span class="muted small">{network.comment}</span>
             </span>

@@ -29,6 +29,7 @@ function Rules({ path }: { readonly path: string }): JSX.Element {
   const rules = useResource<Rule[]>(path)
   const checks = useResource<Check[]>('/lab/v1/checks').value ?? []
   const counts = useResource<RuleCount[]>('/lab/v1/counters', { everyMs: COUNT_MS }).value ?? []
+  const names = useNames(path)
   const isReadOnly = useResource<Health>('/lab/v1/health').value?.rules_from === 'file'
   const [editing, setEditing] = useState<Rule | 'new'>()
   const [failure, setFailure] = useState<string>()
@@ -78,6 +79,7 @@ function Rules({ path }: { readonly path: string }): JSX.Element {
             rule={rule}
             count={counts.find((count) => count.rule === rule.id)}
             checks={checks.filter((check) => check.rule === rule.id)}
+            names={names}
             isReadOnly={isReadOnly}
             isFirst={at === 0}
             isLast={at === ordered.length - 1}
@@ -107,6 +109,7 @@ interface RuleCardProps {
   readonly rule: Rule
   readonly count: RuleCount | undefined
   readonly checks: readonly Check[]
+  readonly names: Names
   readonly isReadOnly: boolean
   readonly isFirst: boolean
   readonly isLast: boolean
@@ -116,7 +119,7 @@ interface RuleCardProps {
 }
 
 function RuleCard(props: RuleCardProps): JSX.Element {
-  const { rule, checks, isReadOnly, onToggle } = props
+  const { rule, checks, names, isReadOnly, onToggle } = props
   return (
     <li class={`card rule ${rule.enabled ? '' : 'off'}`}>
       <div class="rule-head">
@@ -124,7 +127,7 @@ function RuleCard(props: RuleCardProps): JSX.Element {
           {rule.precedence}
         </span>
         <h2>{rule.name}</h2>
-        <Hits count={props.count} />
+        <Hits rule={rule} count={props.count} />
         <button
           type="button"
           role="switch"
@@ -142,7 +145,13 @@ function RuleCard(props: RuleCardProps): JSX.Element {
       <dl class="rule-body">
         {SLOTS.map(([slot, words]) =>
           rule[slot] === '' ? null : (
-            <Slot key={slot} words={words} text={rule[slot]} checks={checks.filter(({ field }) => field === slot)} />
+            <Slot
+              key={slot}
+              words={words}
+              names={names}
+              text={rule[slot]}
+              checks={checks.filter(({ field }) => field === slot)}
+            />
           ),
         )}
         <dt>Leaves from</dt>
@@ -150,16 +159,43 @@ function RuleCard(props: RuleCardProps): JSX.Element {
           <Egress rule={rule} />
         </dd>
       </dl>
-      {checks.map(({ code, severity, message, why, hint }) => (
-        <Notice
-          key={`${code}${message}`}
-          kind={severity === 'error' ? 'bad' : severity === 'warning' ? 'warn' : 'plain'}
-        >
-          {sentence(message)} {why !== null && why !== undefined && <span class="muted">{sentence(why)}</span>}{' '}
-          {hint !== null && <span class="muted">{sentence(hint)}</span>}
-        </Notice>
-      ))}
+      <Said checks={checks} />
     </li>
+  )
+}
+
+/** Errors and warnings stand in the open, advice behind a word. */
+function Said({ checks }: { readonly checks: readonly Check[] }): JSX.Element {
+  const advice = checks.filter(({ severity }) => severity === 'advice')
+  return (
+    <>
+      {checks
+        .filter(({ severity }) => severity !== 'advice')
+        .map((check) => (
+          <Notice key={`${check.code}${check.message}`} kind={check.severity === 'error' ? 'bad' : 'warn'}>
+            <Words check={check} />
+          </Notice>
+        ))}
+      {advice.length > 0 && (
+        <details class="small">
+          <summary class="muted">{plural(advice.length, 'piece of advice', 'pieces of advice')}</summary>
+          {advice.map((check) => (
+            <p key={`${check.code}${check.message}`}>
+              <Words check={check} />
+            </p>
+          ))}
+        </details>
+      )}
+    </>
+  )
+}
+
+function Words({ check: { message, why, hint } }: { readonly check: Check }): JSX.Element {
+  return (
+    <>
+      {sentence(message)} {why !== null && why !== undefined && <span class="muted">{sentence(why)}</span>}{' '}
+      {hint !== null && <span class="muted">{sentence(hint)}</span>}
+    </>
   )
 }
 
@@ -193,38 +229,62 @@ function RuleActions({ rule, isFirst, isLast, onMove, onEdit }: RuleCardProps): 
   )
 }
 
-function Hits({ count }: { readonly count: RuleCount | undefined }): JSX.Element {
+function Hits({ rule, count }: { readonly rule: Rule; readonly count: RuleCount | undefined }): JSX.Element {
   const sessions = count?.sessions ?? 0
   const last = count?.last_used ?? null
   const words = version.value < 0 || last === null ? '' : `, last ${formatDate(Date.parse(last))}`
   return (
-    <a class="hits small" href={`/sessions`} hidden={sessions === 0 && last === null}>
-      decided {plural(sessions, 'session')}
-      {words}
-    </a>
+    <span class="hits small">
+      {sessions === 0 ? (
+        'decided nothing yet'
+      ) : (
+        <a href={`/sessions?rule=${encodeURIComponent(rule.name)}`}>
+          decided {plural(sessions, 'session')}
+          {words}
+        </a>
+      )}
+    </span>
   )
 }
 
-function Slot({
-  words,
-  text,
-  checks,
-}: {
+interface SlotProps {
   readonly words: string
   readonly text: string
+  readonly names: Names
   readonly checks: readonly Check[]
-}): JSX.Element {
+}
+
+function Slot({ words, text, names, checks }: SlotProps): JSX.Element {
   const marks = checks.flatMap(({ span, message }): Mark[] =>
     span === null ? [] : [{ span, kind: 'problem', title: message }],
   )
+  const named = [...names].filter(([id]) => text.includes(id)).map(([, name]) => name)
   return (
     <>
       <dt>{words}</dt>
       <dd>
-        <Expression text={text} marks={marks} />
+        <Expression text={text} marks={marks} /> {named.length > 0 && <span class="chip">{named.join(', ')}</span>}
       </dd>
     </>
   )
+}
+
+/** Ids that rules speak of → names people know. */
+type Names = ReadonlyMap<string, string>
+
+function useNames(path: string): Names {
+  const account = path.replace(/\/gateway\/rules$/, '')
+  const networks = useResource<Named[]>(`${account}/teamnet/virtual_networks?is_deleted=false`).value
+  const lists = useResource<Named[]>(`${account}/gateway/lists`).value
+  return useMemo(
+    () => new Map([...(networks ?? []), ...(lists ?? [])].map(({ id, name }) => [id, name] as const)),
+    [networks, lists],
+  )
+}
+
+interface Named {
+  readonly id: string
+  readonly name: string
 }
 
 function Egress({ rule }: { readonly rule: Rule }): JSX.Element {

@@ -1,0 +1,145 @@
+// Every view, wide and light, narrow and dark: axe finds nothing serious, nothing overflows, and the policy of the page holds.
+
+import { createRequire } from 'node:module'
+import { gzipSync } from 'node:zlib'
+import type { Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Browser, findChromium, openBrowser } from './browser.ts'
+import { type ConsoleLab, startConsoleLab, visit } from './running-lab.ts'
+
+const executable = findChromium()
+const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+
+interface Violation {
+  readonly id: string
+  readonly impact: string
+  readonly nodes: readonly { readonly target: unknown; readonly failureSummary: string }[]
+}
+
+const VIEWS = [
+  ['live', '/', async () => undefined],
+  ['sessions', '/sessions', async () => undefined],
+  [
+    'a session',
+    '/sessions?q=bank',
+    async (page: Page) => {
+      await page.locator('.rows-body [role=row]').first().click()
+      await page.getByText('As a policy test').waitFor()
+    },
+  ],
+  ['rules', '/rules', async (page: Page) => page.locator('.rule').first().waitFor()],
+  [
+    'the rule editor',
+    '/rules',
+    async (page: Page) => {
+      await page.getByRole('button', { name: 'Edit Finance' }).click()
+      await page.getByLabel('Traffic').fill('net.dst.prot == 443')
+      await page.getByText('did you mean').waitFor()
+    },
+  ],
+  [
+    'explain',
+    '/explain?destination=https://bank.saas.test/&user=alice@example.com',
+    async (page: Page) => page.getByText('Rules, in order').waitFor(),
+  ],
+  ['verify', '/verify', async (page: Page) => page.getByText('First Example Bank').waitFor()],
+  ['clock', '/clock', async (page: Page) => page.getByText('203.0.113.10').waitFor()],
+  [
+    'me',
+    '/me',
+    async (page: Page) => {
+      await page.getByLabel('Email').fill('bob@example.com')
+      await page.getByLabel('Proxy password').fill('lab-bob')
+      await page.getByRole('button', { name: 'Show my choices' }).click()
+      await page.getByText('203.0.113.10').waitFor()
+    },
+  ],
+] as const
+
+const LOOKS = [
+  { colorScheme: 'light', width: 1280 },
+  { colorScheme: 'dark', width: 380 },
+] as const
+
+describe.skipIf(executable === undefined)('the console is for everybody', () => {
+  let lab: ConsoleLab
+  beforeAll(async () => {
+    lab = await startConsoleLab(3)
+    await lab.send('alice', 'http://bank.saas.test/')
+    await lab.send('bob;vnet=vnet-AMER', 'http://ipv4.icanhazip.com/')
+    await lab.send('bob', 'http://nowhere.invalid/')
+  })
+  afterAll(() => lab?.close())
+
+  describe.each(LOOKS)('$colorScheme, $width px', (look) => {
+    let browser: Browser
+    beforeAll(async () => {
+      browser = await openBrowser({ executable: executable ?? '', ...look, reducedMotion: 'reduce' })
+      await visit(browser.page, lab, '/')
+    })
+    afterAll(() => browser?.close())
+
+    test.each(VIEWS)('%s', async (_name, path, prepare) => {
+      const { page } = browser
+      if (path === '/me') await page.goto(`${lab.url}/me`)
+      else await visit(page, lab, path)
+      await prepare(page)
+      expect(await seriousViolations(page)).toEqual([])
+      const overflow = await page.evaluate(
+        'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+      )
+      expect(overflow, 'the page scrolls sideways').toBeLessThanOrEqual(0)
+      expect(browser.complaints).toEqual([])
+    })
+  })
+
+  test('the sign-in is accessible too', async () => {
+    const browser = await openBrowser({ executable: executable ?? '' })
+    try {
+      await browser.page.goto(lab.url)
+      await browser.page.getByLabel('API token').waitFor()
+      expect(await seriousViolations(browser.page)).toEqual([])
+    } finally {
+      await browser.close()
+    }
+  })
+
+  test('the first load is at most 250 KB compressed, and nothing comes from anywhere else', async () => {
+    const browser = await openBrowser({ executable: executable ?? '' })
+    try {
+      const sizes: Promise<number>[] = []
+      const hosts = new Set<string>()
+      browser.page.on('response', (response) => {
+        hosts.add(new URL(response.url()).host)
+        if (!response.url().includes('/lab/')) sizes.push(response.body().then((body) => gzipSync(body).length))
+      })
+      await visit(browser.page, lab, '/')
+      await browser.page.getByRole('button', { name: /Amsterdam/ }).waitFor()
+      const size = (await Promise.all(sizes)).reduce((sum, each) => sum + each, 0)
+      expect(size).toBeGreaterThan(40_000)
+      expect(size).toBeLessThan(250 * 1024)
+      expect([...hosts]).toEqual([new URL(lab.url).host])
+    } finally {
+      await browser.close()
+    }
+  })
+})
+
+/** Run in a world of its own, where the page's policy does not reach. */
+async function seriousViolations(page: Page): Promise<string[]> {
+  const session = await page.context().newCDPSession(page)
+  const { readFile } = await import('node:fs/promises')
+  await session.send('Runtime.evaluate', { expression: await readFile(axe, 'utf8') })
+  const { result } = await session.send('Runtime.evaluate', {
+    expression: 'axe.run({ resultTypes: ["violations"] }).then(({ violations }) => JSON.stringify(violations))',
+    awaitPromise: true,
+    returnByValue: true,
+  })
+  await session.detach()
+  const violations: Violation[] = JSON.parse(String(result.value))
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) =>
+      nodes.map(({ target, failureSummary }) => `${id} ${JSON.stringify(target)} ${failureSummary}`),
+    )
+}

@@ -1,0 +1,227 @@
+// The console's views against a running lab, each doing what it is there for.
+
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { layLine } from './broken-line.ts'
+import { type Browser, findChromium, openBrowser } from './browser.ts'
+import { type ConsoleLab, configFileOf, startConsoleLab, visit } from './running-lab.ts'
+
+const executable = findChromium()
+
+/** The shipped lab, with one address whose new place other sites do not know yet. */
+function lateGeolocation(): string {
+  const shipped = readFileSync('config/lab.yaml', 'utf8')
+  return shipped.replace(/- \{ colo: EWR,/, '- { colo: EWR, geolocation_updated_at: 2037-06-01T00:00:00Z,')
+}
+
+describe.skipIf(executable === undefined)('the views of the console', () => {
+  let lab: ConsoleLab
+  let browser: Browser
+  beforeAll(async () => {
+    lab = await startConsoleLab(2, configFileOf(lateGeolocation()))
+    browser = await openBrowser({ executable: executable ?? '', width: 1440, height: 1000 })
+    await visit(browser.page, lab, '/')
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await lab?.close()
+  })
+
+  test('sessions: filtered by what the address says, and by typing', async () => {
+    const { page } = browser
+    await lab.send('bob', 'http://ipv4.icanhazip.com/')
+    await lab.send('carol', 'http://ipv4.icanhazip.com/')
+    await visit(page, lab, '/sessions?user=carol%40example.com')
+    const rows = page.locator('.rows-body [role=row]')
+    await rows.first().waitFor()
+    expect(await rows.allTextContents()).toEqual([expect.stringContaining('carol')])
+    await page.getByLabel('User').selectOption('')
+    await page.getByLabel('Search sessions').fill('bob 203.0.113.10')
+    await rows.filter({ hasText: 'bob' }).first().waitFor()
+    expect(await rows.allTextContents()).toEqual([expect.stringContaining('203.0.113.10')])
+    expect(new URL(page.url()).searchParams.get('q')).toBe('bob 203.0.113.10')
+  })
+
+  test('sessions: held still while paused, told how many came meanwhile', async () => {
+    const { page } = browser
+    await visit(page, lab, '/sessions')
+    const rows = page.locator('.rows-body [role=row]')
+    await rows.first().waitFor()
+    const before = await rows.count()
+    await page.getByRole('button', { name: 'Pause' }).click()
+    await lab.send('dave', 'http://ipv4.icanhazip.com/')
+    await page.getByRole('button', { name: 'Resume (1 new)' }).waitFor()
+    expect(await rows.count()).toBe(before)
+    await page.getByRole('button', { name: 'Resume' }).click()
+    await page.getByRole('row', { name: /dave/ }).waitFor()
+  })
+
+  test('sessions: by keyboard to the reason, the trace, and a policy test to copy', async () => {
+    const { page } = browser
+    await lab.send('alice', 'http://bank.saas.test/')
+    await visit(page, lab, '/sessions?q=bank')
+    await page.locator('.rows-body [role=row]').first().waitFor()
+    await page.getByRole('grid').focus()
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press('Enter')
+    const drawer = page.getByRole('dialog')
+    await drawer.getByText('Rule “Finance to the bank” (precedence 1000) sends this to 203.0.113.20 at LHR.').waitFor()
+    await drawer.getByText('any(identity.groups.name[*] in {"Finance"})').waitFor()
+    const yaml = (await drawer.locator('pre').first().textContent()) ?? ''
+    expect(yaml).toContain('destination: "bank.saas.test:80"')
+    expect(yaml).toContain('rule: Finance to the bank')
+    await page.keyboard.press('Escape')
+    await drawer.waitFor({ state: 'detached' })
+  })
+
+  test('rules: a mistake is drawn at its place while typing, and cannot be saved', async () => {
+    const { page } = browser
+    await visit(page, lab, '/rules')
+    await page.getByRole('button', { name: 'Edit vnet-AMER' }).click()
+    await page.getByLabel('Traffic').fill('net.dst.prot == 443')
+    await page.getByText('did you mean `net.dst.port`?').waitFor()
+    expect(await page.locator('.editor-under .mark-problem').allTextContents()).toEqual(['net.dst.prot'])
+    expect(await page.getByRole('button', { name: 'Save' }).isDisabled()).toBe(true)
+    await page.getByRole('button', { name: 'Cancel' }).click()
+  })
+
+  test('rules: the effect on recorded sessions is shown before saving, and is what then happens', async () => {
+    const { page } = browser
+    expect(await lab.send('bob;vnet=vnet-AMER', 'http://ipv4.icanhazip.com/')).toBe('203.0.113.40\n')
+    await visit(page, lab, '/rules')
+    await page.getByRole('button', { name: 'Edit vnet-AMER' }).click()
+    await page.getByRole('combobox', { name: 'Leaves from' }).selectOption('203.0.113.50')
+    await page.getByLabel('While that is down').selectOption('203.0.113.40')
+    const effect = page.getByRole('region', { name: 'Effect on recorded sessions' })
+    await effect.getByText(/1 of the last \d+ sessions would change/).waitFor()
+    expect(await effect.textContent()).toContain('203.0.113.50')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    expect(await lab.send('bob;vnet=vnet-AMER', 'http://ipv4.icanhazip.com/')).toBe('203.0.113.50\n')
+  })
+
+  test('rules: switched off, moved, and counted', async () => {
+    const { page } = browser
+    await visit(page, lab, '/rules')
+    await page
+      .getByRole('link', { name: /decided 1 session, last/ })
+      .first()
+      .waitFor()
+    await page.getByRole('switch', { name: 'Finance to the bank enabled' }).click()
+    await page.getByRole('switch', { name: 'Finance to the bank enabled', checked: false }).waitFor()
+    expect(await lab.send('alice;vnet=vnet-AMER', 'http://bank.saas.test/')).toContain('refuses 203.0.113.50')
+    await page.getByRole('switch', { name: 'Finance to the bank enabled' }).click()
+    await page.getByRole('button', { name: 'Ask Finance to the bank later' }).click()
+    await expect
+      .poll(() => page.locator('.rules h2').allTextContents(), { timeout: 10_000 })
+      .toEqual([
+        'vnet-AMER leaves from Los Angeles',
+        'Finance to the bank',
+        'vnet-EMEA leaves from London',
+        expect.any(String),
+        expect.any(String),
+        expect.any(String),
+      ])
+    await page.getByRole('button', { name: 'Ask Finance to the bank earlier' }).click()
+    await expect.poll(() => page.locator('.rules h2').first().textContent()).toBe('Finance to the bank')
+  })
+
+  test('rules: what `check` warns of stands beside the rule', async () => {
+    const { page } = browser
+    await visit(page, lab, '/rules')
+    await page.getByRole('button', { name: 'New rule' }).click()
+    await page.getByLabel('Name').fill('nowhere to fall')
+    await page.getByLabel('Identity').fill('identity.email == "eve@example.com"')
+    await page.getByRole('combobox', { name: 'Leaves from' }).selectOption('203.0.113.10')
+    await page.getByRole('button', { name: 'Save' }).click()
+    const card = page.locator('.rule', { hasText: 'nowhere to fall' })
+    await card.getByText(/has no fallback: while the colo of its IPv4 address is down/).waitFor()
+    await page.getByRole('button', { name: 'Edit nowhere to fall' }).click()
+    await page.getByRole('button', { name: 'Delete' }).click()
+    await page.getByRole('heading', { name: 'nowhere to fall' }).waitFor({ state: 'detached' })
+  })
+
+  test('explain: a question is an address that can be shared', async () => {
+    const { page } = browser
+    await visit(page, lab, '/explain')
+    await page.getByLabel('Destination').fill('https://bank.saas.test/')
+    await page.getByLabel('User').selectOption('alice@example.com')
+    await page.getByLabel('Data centers down').fill('LHR')
+    await page.getByRole('button', { name: 'Explain', exact: true }).click()
+    const words =
+      'Rule “Finance to the bank” (precedence 1000) sends this to 203.0.113.20; its colo LHR is down, so the fallback 203.0.113.30 is used.'
+    await page.getByText(words).waitFor()
+    const shared = page.url()
+    expect(shared).toContain('destination=https%3A%2F%2Fbank.saas.test%2F')
+    await page.goto('about:blank')
+    await page.goto(shared)
+    await page.getByText(words).waitFor()
+    await page.getByRole('group', { name: 'Map of the outcome' }).waitFor()
+  })
+
+  test('verify: real requests through the proxy, and who is let in where', async () => {
+    const { page } = browser
+    await visit(page, lab, '/verify')
+    await page.getByRole('combobox', { name: 'As' }).selectOption('carol@example.com')
+    await page.getByRole('button', { name: 'Verify' }).click()
+    await page.getByText('Sites see dedicated IPs of this account for carol@example.com.').waitFor()
+    await page.getByText('203.0.113.40').first().waitFor()
+    const bank = page.getByRole('region', { name: 'First Example Bank' })
+    expect(await bank.getByRole('listitem').filter({ hasText: 'alice' }).textContent()).toContain('✓ in')
+    expect(await bank.getByRole('listitem').filter({ hasText: 'bob' }).textContent()).toContain('✕ refused')
+  })
+
+  test('clock: set beyond the date, sites see the address where it is', async () => {
+    const { page } = browser
+    await visit(page, lab, '/clock')
+    const row = page.getByRole('row', { name: /203\.0\.113\.50/ })
+    await row.getByText('… US').waitFor()
+    await row.getByRole('button', { name: 'Go there' }).click()
+    await row.getByText('✓ Newark, US').waitFor()
+    await page.getByText(/days ahead of the machine/).waitFor()
+    await page.getByRole('button', { name: 'Machine time' }).click()
+    await row.getByText('… US').waitFor()
+  })
+
+  test('me: a person signs in with the proxy password, switches with one click, and the next request shows it', async () => {
+    const { page, context } = browser
+    const visitor = await context.newPage()
+    await visitor.goto(`${lab.url}/me`)
+    await visitor.getByLabel('Email').fill('bob@example.com')
+    await visitor.getByLabel('Proxy password').fill('wrong')
+    await visitor.getByRole('button', { name: 'Show my choices' }).click()
+    await visitor.getByText('Email or password is not right.').waitFor()
+    await visitor.getByLabel('Proxy password').fill('lab-bob')
+    await visitor.getByRole('button', { name: 'Show my choices' }).click()
+    await visitor.getByText('Bob Bakker').waitFor()
+    await visitor.getByText('203.0.113.10').waitFor()
+    await visitor.getByText(/2001:db8:10:/).waitFor()
+    await visitor.getByLabel(/vnet-EMEA/).check()
+    await visitor.getByText('203.0.113.20').waitFor()
+    expect(await lab.send('bob', 'http://ipv4.icanhazip.com/')).toBe('203.0.113.20\n')
+    await visitor.close()
+    await page.bringToFront()
+  })
+
+  test('the page says that the lab is gone, and comes back by itself with what happened meanwhile', async () => {
+    const { page } = browser
+    const line = await layLine(lab.lab.api?.port ?? 0)
+    await visit(page, { ...lab, url: line.url }, '/')
+    await line.cut()
+    await page.getByText('The lab does not answer.').waitFor()
+    await page.getByText('disconnected').waitFor()
+    await lab.send('dave', 'http://ifconfig.me/')
+    await line.mend()
+    await page.getByText('The lab does not answer.').waitFor({ state: 'detached' })
+    await page
+      .getByRole('link', { name: /dave → ifconfig\.me:80/ })
+      .first()
+      .waitFor()
+    await page.goto('about:blank')
+    await line.cut()
+  })
+
+  test('no page complained of an error or of its security policy', () => {
+    expect(browser.complaints).toEqual([])
+  })
+})
