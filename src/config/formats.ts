@@ -1,7 +1,7 @@
 // The formats that config/lab.schema.json names: how each is tested, and what to call it in a message.
 
 import { parseCidr } from '../net/cidr.ts'
-import { parseHost } from '../net/host.ts'
+import { parseAuthority, parseHost } from '../net/host.ts'
 import { parseIp } from '../net/ip.ts'
 import { parseDurationMs, parseSizeBytes } from './quantities.ts'
 
@@ -25,6 +25,10 @@ export const FORMATS: Readonly<Record<string, Format>> = {
   'ipv4-network': format('an IPv4 network such as `203.0.113.0/24`', (text) => parseCidr(text)?.family === 4),
   'ipv6-network': format('an IPv6 range such as `2001:db8:10::/64`', (text) => parseCidr(text)?.family === 6),
   'ip-network': format('an IP address or a network such as `203.0.113.0/24`', (text) => parseCidr(text) !== undefined),
+  'address-and-port': format(
+    'an IP address and a port such as `192.0.2.7:1080` or `[2001:db8::7]:1080`',
+    (text) => parseAuthority(text)?.kind === 'ip',
+  ),
   'port-number': format('a port, 1 to 65535', (text) => /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535),
   hostname: format('a host name such as `bank.saas.test`', (text) => parseHost(text)?.kind === 'name'),
   'host-pattern': format(

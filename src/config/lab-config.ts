@@ -1,6 +1,7 @@
 // The lab as configured: the one validated shape that the loader makes and the adapters read. No I/O here.
 
 import type { Cidr } from '../net/cidr.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import type {
   AccountSettings,
@@ -26,6 +27,8 @@ export interface LabConfig {
   readonly colosDown: readonly string[]
   readonly dedicatedIps: readonly DedicatedEgressIp[]
   readonly sharedEgress: SharedEgress
+  /** egress addresses that are realised by a proxy elsewhere */
+  readonly exits: readonly ConfiguredExit[]
   readonly virtualNetworks: readonly VirtualNetwork[]
   readonly privateRoutes: readonly PrivateRoute[]
   readonly hostnameRoutes: readonly HostnameRoute[]
@@ -64,6 +67,17 @@ export interface LabConfig {
   /** `names`: host names beside loopback that clients may address the API by */
   readonly api: { readonly host: string; readonly port: number; readonly names?: readonly string[] }
   readonly log: { readonly maxBytes: number; readonly keep: number }
+}
+
+/** A proxy on a machine that owns an egress address: connections leave by it instead of from a stand-in. */
+export interface ConfiguredExit {
+  /** the dedicated IPv4 addresses and IPv6 ranges it realises, as text; `shared`: shared egress */
+  readonly realises: readonly string[]
+  readonly kind: 'socks5' | 'http'
+  readonly at: Endpoint
+  /** for messages and records: `socks5://192.0.2.7:1080`, without the login */
+  readonly text: string
+  readonly login?: { readonly username: string; readonly password: Secret }
 }
 
 /** Where a rule stands in the file, for messages: line and column are 1-based and those of the expression's first
@@ -119,6 +133,8 @@ export interface Destination {
   readonly addresses: readonly DestinationAddress[]
   readonly place?: Place
   readonly proxiedByCloudflare: boolean
+  /** what it is told about who connects */
+  readonly proxyProtocol?: 'v2'
 }
 
 export interface DestinationAddress {

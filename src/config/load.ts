@@ -13,6 +13,7 @@ import { parseDurationMs, parseSizeBytes } from './quantities.ts'
 import type { RawConfig, RawRule } from './raw-config.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
+import { readExits } from './read-exits.ts'
 import { readListeners } from './read-listeners.ts'
 import { readHostnameRoutes, readLists, readPrivateRoutes, readTunnels, readVirtualNetworks } from './read-networks.ts'
 import { readDevices, readSources, readUsers } from './read-people.ts'
@@ -145,6 +146,7 @@ function readLab(reading: Reading, { document: { file }, lists, hasIpv6Loopback 
     colosDown: readColosDown(reading),
     dedicatedIps: readDedicatedIps(reading, standIns),
     sharedEgress: readSharedEgress(reading),
+    exits: readExits(reading),
     virtualNetworks,
     tunnels: readTunnels(reading),
     privateRoutes: readPrivateRoutes(reading, virtualNetworks),

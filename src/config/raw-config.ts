@@ -12,7 +12,9 @@ export interface RawConfig {
   readonly colos_down: readonly string[]
   readonly stand_ins: { readonly network: string }
   readonly dedicated_ips: readonly RawDedicatedIp[]
-  readonly shared_egress: Readonly<Record<'ipv4' | 'ipv6', { readonly range: string; readonly stand_ins: string }>>
+  readonly shared_egress: Readonly<Record<'ipv4' | 'ipv6', { readonly range: string; readonly stand_ins: string }>> & {
+    readonly exit?: RawExit
+  }
   readonly virtual_networks: readonly (RawNamed & { readonly comment: string; readonly default: boolean })[]
   readonly tunnels: readonly RawNamed[]
   readonly private_routes: readonly RawPrivateRoute[]
@@ -81,6 +83,14 @@ export interface RawDedicatedIp {
   readonly stand_ins?: { readonly ipv4?: string | readonly string[]; readonly ipv6?: string | readonly string[] }
   readonly geolocation?: RawPlace
   readonly geolocation_updated_at?: string
+  readonly exit?: RawExit
+}
+
+export interface RawExit {
+  readonly socks5?: string
+  readonly http?: string
+  readonly username?: string
+  readonly password?: string
 }
 
 export interface RawPrivateRoute {
@@ -166,6 +176,7 @@ export interface RawDestination {
     | { readonly kind: OriginKind; readonly allow: readonly string[]; readonly title?: string }
   readonly place?: RawPlace
   readonly proxied_by_cloudflare: boolean
+  readonly proxy_protocol?: 'v2'
 }
 
 export type OriginKind = 'echo' | 'saas' | 'search' | 'site' | 'udp-echo'

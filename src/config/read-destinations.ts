@@ -42,6 +42,7 @@ function readDestination({ problems }: Reading, item: RawDestination, at: number
     ),
     ...(place === undefined ? {} : { place }),
     proxiedByCloudflare: item.proxied_by_cloudflare,
+    ...(item.proxy_protocol === undefined ? {} : { proxyProtocol: item.proxy_protocol }),
   })
 }
 

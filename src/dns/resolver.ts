@@ -110,6 +110,7 @@ function candidateOf({ ip: address, mapped }: Found, port: number, facts: Resolv
       mapped === undefined ? destination : { ip: mapped.address.standIn, port: mapped.address.ports.get(port) ?? port },
     proxiedByCloudflare: mapped?.destination.proxiedByCloudflare === true || facts.isProxiedByCloudflare(address),
     ...(place === undefined ? {} : { place }),
+    ...(mapped?.destination.proxyProtocol === undefined ? {} : { proxyProtocol: mapped.destination.proxyProtocol }),
   }
 }
 

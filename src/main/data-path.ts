@@ -42,6 +42,7 @@ export interface DataPath {
 /** The road without its doors. */
 export function createDataPath(config: LabConfig, { store, world, sessions, memory, events }: DataPathParts): DataPath {
   const { timeouts, udp } = config
+  const { exitOf } = world
   const clock = new DeadlineClock()
   const sources = new SourceRegistry()
   const limit = () => store.current().account.settings.maxConnectionsPerDestination
@@ -53,7 +54,7 @@ export function createDataPath(config: LabConfig, { store, world, sessions, memo
   const pipeline = createConnectionPipeline(
     {
       ...world.ports,
-      dial: createTcpDialer({ leases, sources, clock }),
+      dial: createTcpDialer({ leases, sources, clock, exitOf }),
       record: (record, decided) => {
         sessions.record(record)
         memory.add(decided === undefined ? { record } : { record, decided })
@@ -63,7 +64,7 @@ export function createDataPath(config: LabConfig, { store, world, sessions, memo
     { connectTimeoutMs: timeouts.connectMs, idleTimeoutMs: timeouts.idleMs, clock },
   )
   const udpSources = new SourceRegistry()
-  const openOutlets = createUdpOutlets({ leases, sources: udpSources })
+  const openOutlets = createUdpOutlets({ leases, sources: udpSources, exitOf })
   return {
     pipeline,
     leases,

@@ -14,6 +14,7 @@ import { bundledGeoSources, type GeoDatabase, openGeoDatabase } from '../geo/dat
 import { createIdentifier, type Identifier } from '../identity/identify.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { equalIp, type Ip, parseIp } from '../net/ip.ts'
+import { createExitTable, type ExitOf } from '../outbound/exit-table.ts'
 import type { Ports } from '../proxy/ports.ts'
 import type { Store } from '../store/store.ts'
 
@@ -21,7 +22,8 @@ export interface World {
   readonly geo: GeoDatabase
   readonly identifier: Identifier
   readonly ports: Pick<Ports, 'snapshots' | 'identify' | 'resolve' | 'placeOf' | 'categoriesOf'>
-  /** Takes a newly read configuration in: people, names, categories. */
+  readonly exitOf: ExitOf
+  /** Takes a newly read configuration in: people, names, categories, exits. */
   replaceConfig(config: LabConfig): void
   close(): void
 }
@@ -53,6 +55,7 @@ export async function createWorld({ config, store, ownListeners, onNotice, bundl
     createResolver(resolverFacts(current, { hosts, dns, placeOf, ownListeners }))
   let resolve = resolverFor(config)
   let categoriesOf = createCategoryTable(config.categories)
+  let exitOf = createExitTable(config.exits)
   return {
     geo,
     identifier,
@@ -63,10 +66,12 @@ export async function createWorld({ config, store, ownListeners, onNotice, bundl
       placeOf,
       categoriesOf: (target, address) => categoriesOf(target, address),
     },
+    exitOf: (egress) => exitOf(egress),
     replaceConfig(current) {
       identifier.replacePeople(current)
       resolve = resolverFor(current)
       categoriesOf = createCategoryTable(current.categories)
+      exitOf = createExitTable(current.exits)
     },
     close: () => {
       if (borrowed === undefined) geo.close()

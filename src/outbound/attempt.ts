@@ -7,6 +7,7 @@ import type { Egress } from '../policy/decision.ts'
 import { DirectSocket } from '../proxy/direct-socket.ts'
 import type { DialAttempt, Upstream } from '../proxy/ports.ts'
 import { type DialledPair, describeDestination, dialError, isPortClash } from './errno.ts'
+import type { ExitOf } from './exit-table.ts'
 import type { PortLease, PortLeases } from './port-leases.ts'
 import type { SourceRegistry } from './source-registry.ts'
 
@@ -19,17 +20,28 @@ const KEEP_ALIVE_MS = 60_000
 export interface AttemptNeeds {
   readonly leases: PortLeases
   readonly sources: SourceRegistry
+  /** the proxy elsewhere that an egress address is realised by; absent: every address is bound here */
+  readonly exitOf?: ExitOf
+}
+
+/** An attempt under way, whatever road it takes. */
+export interface Try {
+  /** False when it failed before there was a socket; the race knows already. */
+  connect(): boolean
+  cancel(): void
+  /** what to say when its time is over */
+  timedOut(seconds: number): GatewayError
 }
 
 /** Is told, once, how an attempt went. `isOver`: there was a socket, and what is to come next may come at once. */
 export interface AttemptWatcher {
-  succeeded(attempt: Attempt, upstream: Upstream): void
-  failed(attempt: Attempt, error: GatewayError, isOver: boolean): void
+  succeeded(attempt: Try, upstream: Upstream): void
+  failed(attempt: Try, error: GatewayError, isOver: boolean): void
 }
 
 /** One attempt: bind and connect, again with another port when the first is taken. Leaves nothing of itself on a socket that
  *  is established: thousands of them stay open for hours. */
-export class Attempt {
+export class Attempt implements Try {
   readonly pair: DialledPair
   readonly #needs: AttemptNeeds
   readonly #attempt: DialAttempt
@@ -57,7 +69,10 @@ export class Attempt {
     const endpoint = { ip: egress, port: lease.port }
     const source = { endpoint, attempt: this.#attempt }
     const forget = this.#needs.sources.add({ ip: bind, port: lease.port }, dial, source)
-    const socket = makeSocket(lease, forget)
+    const socket = upstreamSocket(() => {
+      lease.release()
+      forget()
+    })
     this.#lease = lease
     this.#socket = socket
     socket.once('error', this.#failed)
@@ -72,6 +87,10 @@ export class Attempt {
     // a socket still connecting would put its reset off until it has connected
     if (socket?.connecting) socket.destroy()
     else socket?.resetAndDestroy()
+  }
+
+  timedOut(seconds: number): GatewayError {
+    return new GatewayError('dial.timeout', `${describeDestination(this.pair)} did not answer within ${seconds} s`)
   }
 
   readonly #connected = (): void => {
@@ -103,18 +122,15 @@ export class Attempt {
   }
 }
 
-/** A socket that gives its port back and is forgotten when it closes, however that comes about. */
-function makeSocket(lease: PortLease, forget: () => void): Socket {
+/** A socket for an upstream connection; `onClose` gives back what it held, however the close comes about. */
+export function upstreamSocket(onClose: () => void): Socket {
   const socket = new DirectSocket({
     allowHalfOpen: true,
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: KEEP_ALIVE_MS,
   })
-  socket.once('close', () => {
-    lease.release()
-    forget()
-  })
+  socket.once('close', onClose)
   // stays for good: a socket without an error listener ends the process (TU-08)
   socket.on('error', ignore)
   return socket
@@ -150,7 +166,7 @@ function notBound({ bind, egress }: DialledPair, seen: string | undefined): Gate
 }
 
 /** [E7] is reached, or every port is taken. */
-export function exhausted({ egress, destination }: DialledPair): GatewayError {
+export function exhausted({ egress, destination }: Pick<DialledPair, 'egress' | 'destination'>): GatewayError {
   const where = describeDestination({ destination, dial: destination })
   return new GatewayError(
     'egress.ports_exhausted',

@@ -11,6 +11,8 @@ const TELLING: readonly ConnectionErrorCode[] = [
   'dial.reset',
   'dial.timeout',
   'dial.unreachable',
+  'egress.exit_refused',
+  'egress.exit_failed',
   'egress.ports_exhausted',
   'egress.address_missing',
   'egress.unroutable',

@@ -116,10 +116,12 @@ export class PortLeases {
     return new Lease(port, () => this.#returnPort(port, poolKey, pool))
   }
 
-  /** Counts a UDP flow for [E7], apart from TCP connections; `undefined` when the limit is reached. Answers how to take it back. */
-  admit(flow: Pick<LeaseRequest, 'egress' | 'destination'>): (() => void) | undefined {
+  /** Counts for [E7] what needs no port of its own: a UDP flow, apart from TCP, or a connection by way of an exit. `undefined`
+   *  when the limit is reached; else how to take it back, once. */
+  admit(flow: Pick<LeaseRequest, 'egress' | 'destination'>, transport: 'tcp' | 'udp'): (() => void) | undefined {
     const limit = this.#settings.limit()
-    const useKey = `${keyOf(flow.egress, flow.destination)} udp`
+    const key = keyOf(flow.egress, flow.destination)
+    const useKey = transport === 'tcp' ? key : `${key} udp`
     const use = this.#uses.get(useKey) ?? { count: 0 }
     if (use.count >= limit) {
       this.#refused++

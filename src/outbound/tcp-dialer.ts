@@ -4,9 +4,10 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Clock, Deadline } from '../proxy/deadline.ts'
 import type { DialAttempt, DialOptions, Ports, Upstream } from '../proxy/ports.ts'
-import { Attempt, type AttemptNeeds, type AttemptWatcher, pairOf } from './attempt.ts'
+import { Attempt, type AttemptNeeds, type AttemptWatcher, pairOf, type Try } from './attempt.ts'
 import { bestOf } from './dial-errors.ts'
-import { describeDestination } from './errno.ts'
+import { ExitAttempt } from './exit-attempt.ts'
+import { formatProxyHeader } from './proxy-protocol.ts'
 
 /** RFC 8305 section 8, Connection Attempt Delay. */
 const DEFAULT_STAGGER_MS = 250
@@ -18,7 +19,7 @@ export interface TcpDialerSettings extends AttemptNeeds {
 }
 
 /** The `dial` of the pipeline. A promise it returns rejects with GatewayError only: `egress.no_matching_family`,
- *  `.address_missing`, `.ports_exhausted`, `.not_bound`, `dial.*`, and when the signal is aborted its reason (where that is a
+ *  `.address_missing`, `.ports_exhausted`, `.not_bound`, `.exit_failed`, `.exit_refused`, `dial.*`, and when the signal is aborted its reason (where that is a
  *  GatewayError) or `relay.client_reset`. Port and registry entry live exactly as long as the socket. */
 export function createTcpDialer(settings: TcpDialerSettings): Ports['dial'] {
   return (attempts, options) => new Promise((resolve, reject) => new Race(settings, attempts, options, resolve, reject))
@@ -31,7 +32,7 @@ class Race implements AttemptWatcher {
   readonly #signal: AbortSignal
   readonly #resolve: (upstream: Upstream) => void
   readonly #reject: (error: GatewayError) => void
-  readonly #running = new Set<Attempt>()
+  readonly #running = new Set<Try>()
   readonly #errors: GatewayError[] = []
   readonly #timeout: Deadline
   #stagger: Deadline | undefined
@@ -72,33 +73,42 @@ class Race implements AttemptWatcher {
 
   /** False when the attempt failed before a socket was made. */
   #start(dialAttempt: DialAttempt): boolean {
-    const pair = pairOf(dialAttempt)
-    if (pair instanceof GatewayError) {
-      this.#errors.push(pair)
+    const attempt = this.#tryOf(dialAttempt)
+    if (attempt instanceof GatewayError) {
+      this.#errors.push(attempt)
       return false
     }
-    const attempt = new Attempt(this.#settings, dialAttempt, pair, this)
     this.#running.add(attempt)
     return attempt.connect()
   }
 
-  succeeded(attempt: Attempt, upstream: Upstream): void {
+  #tryOf(attempt: DialAttempt): Try | GatewayError {
+    const { egress } = attempt.decision
+    const exit = egress === null ? undefined : this.#settings.exitOf?.(egress)
+    if (exit !== undefined && egress !== null) {
+      const pair = { ...attempt.candidate, egress: egress.address }
+      return new ExitAttempt(this.#settings, { attempt, exit, pair }, this)
+    }
+    const pair = pairOf(attempt)
+    return pair instanceof GatewayError ? pair : new Attempt(this.#settings, attempt, pair, this)
+  }
+
+  succeeded(attempt: Try, upstream: Upstream): void {
     this.#running.delete(attempt)
+    const { proxyProtocol, destination } = upstream.attempt.candidate
+    if (proxyProtocol) upstream.socket.write(formatProxyHeader(upstream.announced, destination))
     this.#finish(() => this.#resolve(upstream))
   }
 
   /** `isOver`: reported from outside of {@link Race.#start}, so the next attempt is due at once (RFC 8305 section 5). */
-  failed(attempt: Attempt, error: GatewayError, isOver: boolean): void {
+  failed(attempt: Try, error: GatewayError, isOver: boolean): void {
     this.#running.delete(attempt)
     this.#errors.push(error)
     if (isOver && !this.#settled) this.#startNext()
   }
 
   #expire(timeoutMs: number): void {
-    for (const { pair } of this.#running) {
-      const message = `${describeDestination(pair)} did not answer within ${timeoutMs / 1000} s`
-      this.#errors.unshift(new GatewayError('dial.timeout', message))
-    }
+    for (const attempt of this.#running) this.#errors.unshift(attempt.timedOut(timeoutMs / 1000))
     this.#finish(() => this.#reject(bestOf(this.#errors)))
   }
 

@@ -46,9 +46,14 @@ class Outlets implements UdpOutlets {
   }
 
   async #open(attempt: DialAttempt, listener: UdpListener): Promise<UdpOutlet> {
+    const { egress } = attempt.decision
+    const exit = egress === null ? undefined : this.#needs.exitOf?.(egress)
+    if (exit !== undefined) {
+      throw new GatewayError('egress.exit_failed', `the exit ${exit.text} is used for TCP only, and this is UDP`)
+    }
     const pair = pairOf(attempt)
     if (pair instanceof GatewayError) throw pair
-    const leave = this.#needs.leases.admit(pair)
+    const leave = this.#needs.leases.admit(pair, 'udp')
     if (leave === undefined) throw exhausted(pair)
     const key = `${pair.egress.text} ${pair.bind.text}`
     const shared = this.#sockets.get(key) ?? { ready: bindSocket(pair, this.#needs.leases, this.#onStray), users: 0 }

@@ -30,6 +30,8 @@ export interface Candidate {
   readonly dial: Endpoint
   readonly place?: Place
   readonly proxiedByCloudflare: boolean
+  /** it wants to be told who connects, by the PROXY protocol (TCP only) */
+  readonly proxyProtocol?: 'v2'
 }
 
 /** One step of a dial: connect to `candidate.dial` from the egress of `decision`. */
@@ -55,6 +57,8 @@ export interface Outlet {
   readonly local: Endpoint
   /** what the client is told: the public egress address with the port really bound */
   readonly announced: Endpoint
+  /** the proxy elsewhere it goes by way of, as `socks5://address:port`; `local` is this machine's end of that */
+  readonly exit?: string
 }
 
 /** An established upstream connection. */

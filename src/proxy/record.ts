@@ -87,6 +87,8 @@ export interface LabRecord {
   /** the local address really bound and the address really dialled, with ports */
   readonly bind?: string
   readonly dial?: string
+  /** the proxy elsewhere it left by */
+  readonly exit?: string
   readonly durationMs: number
   /** forwarded HTTP: requests carried by this connection */
   readonly requests?: number

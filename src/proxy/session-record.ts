@@ -95,6 +95,7 @@ function labRecord(progress: Progress, facts: RecordFacts, attempt: DialAttempt 
     ...(upstream === undefined
       ? {}
       : { bind: formatEndpoint(upstream.local), dial: formatEndpoint(upstream.attempt.candidate.dial) }),
+    ...(upstream?.exit === undefined ? {} : { exit: upstream.exit }),
     ...(knock.protocol === 'http-forward' ? { requests: facts.requests } : {}),
   }
 }

@@ -9,16 +9,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
+import { ip } from '../../src/net/ip.ts'
 import { issueAuthority, issueLeaf } from '../../src/tls/issue-certificates.ts'
 import { installed } from '../support/installed.ts'
-import { BOB, EGRESS, PASSWORD, startGateway } from '../support/start-gateway.ts'
-import { UdpClient, udpSocket } from '../support/udp.ts'
+import { BOB, candidate, EGRESS, PASSWORD, startGateway } from '../support/start-gateway.ts'
+import { loopback } from '../support/test-origins.ts'
+import { UdpClient } from '../support/udp.ts'
 import { udpShim } from '../support/udp-shim.ts'
 
 const client = installed('gtlsclient', 'ngtcp2-client')
 const server = installed('gtlsserver', 'ngtcp2-server')
 
 interface Http3Origin {
+  readonly host: string
   readonly port: number
   /** what the server said of itself so far */
   readonly log: () => string
@@ -31,11 +34,10 @@ async function http3Origin(program: string, folder: string): Promise<Http3Origin
   const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')]
   writeFileSync(key, leaf.key)
   writeFileSync(certificate, leaf.certificate)
-  const free = await udpSocket()
-  const { port } = free
-  free.close()
+  const host = loopback(80)
+  const port = 4433
   const quiet = ['--no-quic-dump', '--no-http-dump']
-  const child = spawn(program, [...quiet, '-d', join(folder, 'www'), '127.0.0.1', String(port), key, certificate])
+  const child = spawn(program, [...quiet, '-d', join(folder, 'www'), host, String(port), key, certificate])
   onTestFinished(() => {
     child.kill()
   })
@@ -47,7 +49,7 @@ async function http3Origin(program: string, folder: string): Promise<Http3Origin
     log += text
   })
   await Promise.race([once(child.stderr, 'data'), once(child.stdout, 'data')])
-  return { port, log: () => log }
+  return { host, port, log: () => log }
 }
 
 test.skipIf(client === undefined || server === undefined)(
@@ -59,7 +61,8 @@ test.skipIf(client === undefined || server === undefined)(
     const body = randomBytes(1024 * 1024)
     writeFileSync(join(folder, 'www', 'body.bin'), body)
     const origin = await http3Origin(server ?? '', folder)
-    const gateway = await startGateway({ udp: {} })
+    const there = candidate({ ip: ip('198.51.100.1'), port: origin.port }, origin.host)
+    const gateway = await startGateway({ udp: {}, resolve: () => [there] })
     const association = await UdpClient.associate(gateway.port, { login: [BOB, PASSWORD] })
     const shim = await udpShim(association, 'o.test', origin.port)
 

@@ -76,6 +76,7 @@ export function labConfig(changes: Partial<LabConfig> = {}): LabConfig {
     hostnameRoutes: [],
     tunnels: [{ id: TUNNEL, name: 'office' }],
     lists: [],
+    exits: [],
     rules: [
       configuredRule({
         id: EMEA_RULE,

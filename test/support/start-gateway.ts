@@ -4,7 +4,7 @@
 import { scryptSync } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import { onTestFinished } from 'vitest'
-import type { ConfiguredUser } from '../../src/config/lab-config.ts'
+import type { ConfiguredExit, ConfiguredUser } from '../../src/config/lab-config.ts'
 import { parseHostsFile } from '../../src/dns/hosts-file.ts'
 import { createResolver } from '../../src/dns/resolver.ts'
 import { createIdentifier } from '../../src/identity/identify.ts'
@@ -13,6 +13,7 @@ import { type Gateway, type GatewaySettings, openGateway } from '../../src/inbou
 import { createUdpHandler } from '../../src/inbound/socks5/udp-association.ts'
 import type { Endpoint } from '../../src/net/endpoint.ts'
 import { ip } from '../../src/net/ip.ts'
+import { createExitTable } from '../../src/outbound/exit-table.ts'
 import { PortLeases } from '../../src/outbound/port-leases.ts'
 import { SourceRegistry } from '../../src/outbound/source-registry.ts'
 import { createTcpDialer } from '../../src/outbound/tcp-dialer.ts'
@@ -69,6 +70,7 @@ export interface GatewayOptions {
   readonly identify?: Ports['identify']
   /** [E7] */
   readonly limit?: number
+  readonly exits?: readonly ConfiguredExit[]
   /** switches UDP ASSOCIATE on, with these limits in place of generous ones */
   readonly udp?: Partial<UdpLimits>
 }
@@ -94,6 +96,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   const leases = new PortLeases({ limit: () => options.limit ?? 40_000, range: { first: 20_000, last: 60_000 } })
   const sources = new SourceRegistry()
   const udpSources = new SourceRegistry()
+  const exitOf = createExitTable(options.exits ?? [])
   const identifier = createIdentifier({ people: { users: USERS, devices: [], sources: [] }, placeOf: () => undefined })
   const ownListeners: Endpoint[] = []
   const records: SessionRecord[] = []
@@ -107,7 +110,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       resolve: options.resolve ?? tableResolver(ownListeners),
       placeOf: () => undefined,
       categoriesOf: () => ({ contentCategories: [], applications: [] }),
-      dial: options.dial ?? createTcpDialer({ leases, sources, clock, staggerMs: 50 }),
+      dial: options.dial ?? createTcpDialer({ leases, sources, clock, exitOf, staggerMs: 50 }),
       record: (record) => {
         records.push(record)
         news.emit('record')
@@ -139,7 +142,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       : {
           udp: createUdpHandler({
             pipeline,
-            openOutlets: createUdpOutlets({ leases, sources: udpSources }),
+            openOutlets: createUdpOutlets({ leases, sources: udpSources, exitOf }),
             limits: { ...UDP_LIMITS, ...options.udp },
           }),
         }),

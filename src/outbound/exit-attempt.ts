@@ -1,0 +1,95 @@
+// One attempt to connect to an origin by way of an exit elsewhere: another proxy, on a machine that owns the egress address. It
+// is that proxy or a named failure, never an address of this machine.
+
+import type { Socket } from 'node:net'
+import type { ConfiguredExit } from '../config/lab-config.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
+import { parseIp, unmapIp } from '../net/ip.ts'
+import type { DialAttempt } from '../proxy/ports.ts'
+import { type AttemptNeeds, type AttemptWatcher, exhausted, type Try, upstreamSocket } from './attempt.ts'
+import { type DialledPair, describeDestination, errnoOf } from './errno.ts'
+import { enterHttp } from './http-exit.ts'
+import { enterSocks5 } from './socks5-exit.ts'
+
+const ENTER = { socks5: enterSocks5, http: enterHttp }
+
+export class ExitAttempt implements Try {
+  readonly #needs: AttemptNeeds
+  readonly #attempt: DialAttempt
+  readonly #pair: Omit<DialledPair, 'bind'>
+  readonly #exit: ConfiguredExit
+  readonly #race: AttemptWatcher
+  #socket: Socket | undefined
+
+  constructor(
+    needs: AttemptNeeds,
+    { attempt, exit, pair }: { attempt: DialAttempt; exit: ConfiguredExit; pair: Omit<DialledPair, 'bind'> },
+    race: AttemptWatcher,
+  ) {
+    this.#needs = needs
+    this.#attempt = attempt
+    this.#exit = exit
+    this.#pair = pair
+    this.#race = race
+  }
+
+  /** The exit chooses its own port, so the connection only counts ([E7]). */
+  connect(): boolean {
+    const leave = this.#needs.leases.admit(this.#pair, 'tcp')
+    if (leave === undefined) {
+      this.#race.failed(this, exhausted(this.#pair), false)
+      return false
+    }
+    const socket = upstreamSocket(leave)
+    this.#socket = socket
+    socket.once('error', this.#failed)
+    socket.once('connect', () => this.#enter(socket))
+    socket.connect({ host: this.#exit.at.ip.text, port: this.#exit.at.port })
+    return true
+  }
+
+  cancel(): void {
+    const socket = this.#socket
+    this.#socket = undefined
+    socket?.destroy()
+  }
+
+  timedOut(seconds: number): GatewayError {
+    const way = `${describeDestination(this.#pair)} by way of the exit ${this.#exit.text}`
+    return new GatewayError('dial.timeout', `no connection to ${way} within ${seconds} s`)
+  }
+
+  async #enter(socket: Socket): Promise<void> {
+    try {
+      await ENTER[this.#exit.kind](socket, this.#exit, this.#pair.dial, describeDestination(this.#pair))
+    } catch (thrown) {
+      this.#failed(thrown)
+      return
+    }
+    if (this.#socket !== socket) return
+    socket.off('error', this.#failed)
+    const ip = parseIp(socket.localAddress ?? '')
+    if (ip === undefined || socket.localPort === undefined) return this.#failed(new Error('it closed the connection'))
+    const local = { ip: unmapIp(ip), port: socket.localPort }
+    this.#race.succeeded(this, {
+      socket,
+      attempt: this.#attempt,
+      local,
+      announced: { ip: this.#pair.egress, port: local.port },
+      exit: this.#exit.text,
+    })
+  }
+
+  readonly #failed = (thrown: unknown): void => {
+    const socket = this.#socket
+    if (socket === undefined) return
+    this.#socket = undefined
+    socket.destroy()
+    this.#race.failed(this, thrown instanceof GatewayError ? thrown : failure(thrown, this.#exit), true)
+  }
+}
+
+function failure(cause: unknown, { text }: ConfiguredExit): GatewayError {
+  const why = errnoOf(cause) || (cause instanceof Error ? cause.message : 'unknown reason')
+  return new GatewayError('egress.exit_failed', `the exit ${text} cannot be used: ${why}`, { cause })
+}
