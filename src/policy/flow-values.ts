@@ -6,9 +6,8 @@ import type { Ip } from '../net/ip.ts'
 import { type FieldName, GATEWAY_SCHEME, HOST_SELECTORS } from './fields.ts'
 import type { Flow, Group, Identity } from './flow.ts'
 import type { Familiar, Familiars } from './index-trace.ts'
-import { Recent } from './recent.ts'
 
-/** Computes the values of a fixed set of fields, by slot. Remembers people and hosts, so a reader serves one index only. */
+/** Computes the values of a fixed set of fields, by slot. Remembers people, so a reader serves one index only. */
 export interface FlowReader {
   read(flow: Flow): FieldValues
   /** Like `read`, into a reading that is used again for every flow: whoever calls must be done with it before the next call. */
@@ -48,9 +47,6 @@ interface FieldReader<Source> {
   readonly read: Read<Source>
 }
 
-/** Hosts come from outside, so only the latest are remembered: about 200 bytes each. */
-const REMEMBERED_HOSTS = 16_384
-
 interface Remembered extends Familiar {
   /** in the order of the readers */
   readonly values: readonly (Value | undefined)[]
@@ -61,7 +57,6 @@ class Reader implements FlowReader {
   readonly #fromIdentity: readonly FieldReader<Identity>[]
   readonly #fromHost: readonly FieldReader<string>[]
   readonly #people = new WeakMap<Identity, Remembered>()
-  readonly #hosts = new Recent<Remembered>(REMEMBERED_HOSTS)
   readonly #again: FlowReading
 
   constructor(
@@ -86,8 +81,10 @@ class Reader implements FlowReader {
   }
 
   #createReading(): FlowReading {
-    const slotsOf = (fields: readonly { readonly slot: number }[]) => fields.map(({ slot }) => slot)
-    return new FlowReading(slotsOf(this.#fromIdentity), slotsOf(this.#fromHost))
+    return new FlowReading(
+      this.#fromIdentity.map(({ slot }) => slot),
+      this.#fromHost,
+    )
   }
 
   #readInto(reading: FlowReading, flow: Flow): FlowReading {
@@ -97,7 +94,7 @@ class Reader implements FlowReader {
       const field = fromFlow[at]
       if (field !== undefined) values[field.slot] = field.read(flow)
     }
-    reading.begin(this.#personOf(flow.identity), this.#hostOf(flow.host))
+    reading.begin(this.#personOf(flow.identity), this.#fromHost.length === 0 ? undefined : flow.host)
     return reading
   }
 
@@ -109,31 +106,22 @@ class Reader implements FlowReader {
     this.#people.set(identity, person)
     return person
   }
-
-  #hostOf(name: string | undefined): Remembered | undefined {
-    if (name === undefined || this.#fromHost.length === 0) return undefined
-    const known = this.#hosts.get(name)
-    if (known !== undefined) return known
-    const host = remember(this.#fromHost, name)
-    this.#hosts.set(name, host)
-    return host
-  }
 }
 
 class FlowReading implements Reading {
   readonly values = new Array<Value | undefined>(GATEWAY_SCHEME.fields.size).fill(undefined)
   person: Remembered | undefined
-  host: Remembered | undefined
+  host: string | undefined
   #isComplete = false
   readonly #personSlots: readonly number[]
-  readonly #hostSlots: readonly number[]
+  readonly #fromHost: readonly FieldReader<string>[]
 
-  constructor(personSlots: readonly number[], hostSlots: readonly number[]) {
+  constructor(personSlots: readonly number[], fromHost: readonly FieldReader<string>[]) {
     this.#personSlots = personSlots
-    this.#hostSlots = hostSlots
+    this.#fromHost = fromHost
   }
 
-  begin(person: Remembered | undefined, host: Remembered | undefined): void {
+  begin(person: Remembered | undefined, host: string | undefined): void {
     this.person = person
     this.host = host
     this.#isComplete = false
@@ -142,17 +130,15 @@ class FlowReading implements Reading {
   complete(): void {
     if (this.#isComplete) return
     this.#isComplete = true
-    copyValues(this.#personSlots, this.person, this.values)
-    copyValues(this.#hostSlots, this.host, this.values)
+    const { person, host, values } = this
+    const slots = this.#personSlots
+    for (let at = 0; at < slots.length; at++) values[slots[at] ?? 0] = person?.values[at]
+    for (const { slot, read } of this.#fromHost) values[slot] = host === undefined ? undefined : read(host)
   }
 }
 
 function remember<Source>(readers: readonly FieldReader<Source>[], source: Source): Remembered {
   return { trace: undefined, values: readers.map(({ read }) => read(source)) }
-}
-
-function copyValues(slots: readonly number[], from: Remembered | undefined, into: (Value | undefined)[]): void {
-  for (let at = 0; at < slots.length; at++) into[slots[at] ?? 0] = from?.values[at]
 }
 
 function fieldReaders<Source>(

@@ -2,6 +2,7 @@
 // anew when lists change.
 
 import type { FieldValues, Value } from '../expression/value.ts'
+import { DomainTable, type HashVisitor } from './domain-table.ts'
 import type { GuardTable } from './guard-table.ts'
 import type { Compartment, Shelf, Place as Shelved } from './index-shelf.ts'
 import type { Familiar, Familiars, Trace } from './index-trace.ts'
@@ -36,12 +37,13 @@ export interface Candidates {
 interface Finder extends Visitor<Place> {
   readonly values: FieldValues
   visitLists(drawer: number, value: Value, places: readonly Place[]): void
+  visitListsOfHash(drawer: number, hash: number, places: readonly Place[]): void
 }
 
 /** Goes through the shelves for one flow after another.
  *
- *  A person's fields and a host's come the same with every connection, so what they lead to is remembered as a whole: one row of
- *  candidates each, instead of a dozen look-ups by mail address, groups, parent domains and lists. */
+ *  A person's fields come the same with every connection, so what they lead to is remembered as a whole: one stretch of
+ *  candidates, instead of half a dozen look-ups by mail address, groups and lists. */
 export class Search implements Finder {
   readonly #lookup: ShelfLookup
   readonly #guards: GuardTable
@@ -70,8 +72,8 @@ export class Search implements Finder {
       return
     }
     const { person, host } = familiars
-    if (person !== undefined) this.#follow(person, 'person')
-    if (host !== undefined) this.#follow(host, 'host')
+    if (person !== undefined) this.#follow(person)
+    if (host !== undefined) lookup.searchName(host, this)
     lookup.search('flow', this)
     lookup.searchAlways(this)
   }
@@ -90,8 +92,12 @@ export class Search implements Finder {
     this.#lists[drawer]?.visit(value, places, this)
   }
 
-  #follow(familiar: Familiar, origin: Origin): void {
-    familiar.trace ??= this.#traceOf(origin)
+  visitListsOfHash(drawer: number, hash: number, places: readonly Place[]): void {
+    this.#lists[drawer]?.visitHash(hash, places, this)
+  }
+
+  #follow(familiar: Familiar): void {
+    familiar.trace ??= this.#traceOfPerson()
     const { rows, shelves } = familiar.trace
     if (rows.length > 0) this.#candidates.rows(rows)
     for (let at = 0; at < shelves.length; at++) {
@@ -105,10 +111,10 @@ export class Search implements Finder {
     shelf.searchAll(this)
   }
 
-  #traceOf(origin: Origin): Trace {
+  #traceOfPerson(): Trace {
     this.#familiars?.complete()
     const gatherer = new Gatherer(this.#values, this.#lists)
-    this.#lookup.search(origin, gatherer)
+    this.#lookup.search('person', gatherer)
     return { rows: this.#guards.rowsOf(gatherer.tickets), shelves: [...gatherer.shelves] }
   }
 }
@@ -133,6 +139,10 @@ class Gatherer implements Finder {
 
   visitLists(drawer: number, value: Value, places: readonly Place[]): void {
     this.#lists[drawer]?.visit(value, places, this)
+  }
+
+  visitListsOfHash(drawer: number, hash: number, places: readonly Place[]): void {
+    this.#lists[drawer]?.visitHash(hash, places, this)
   }
 }
 
@@ -167,6 +177,12 @@ export class ShelfLookup {
     for (let at = 0; at < compartments.length; at++) compartments[at]?.search(finder)
   }
 
+  /** Like searching the host's compartments, with nothing but the name. */
+  searchName(name: string, finder: Finder): void {
+    const compartments = this.#compartments.host
+    for (let at = 0; at < compartments.length; at++) compartments[at]?.searchName(name, finder)
+  }
+
   searchAlways(finder: Finder): void {
     if (this.#always.length > 0) finder.visit(this.#always)
   }
@@ -185,10 +201,32 @@ interface FiledPlace {
   readonly place: Place
 }
 
+/** Asks the lists of a compartment for hashes, without a closure per flow. */
+class ListHashes implements HashVisitor {
+  readonly #drawer: number
+  readonly #places: readonly Place[]
+  #finder: Finder | undefined
+
+  constructor(drawer: number, places: readonly Place[]) {
+    this.#drawer = drawer
+    this.#places = places
+  }
+
+  aim(finder: Finder): void {
+    this.#finder = finder
+  }
+
+  visitHash(hash: number): void {
+    this.#finder?.visitListsOfHash(this.#drawer, hash, this.#places)
+  }
+}
+
 class CompartmentLookup {
   readonly #slot: number
   readonly #mapKey: string | undefined
   readonly #equal = new Map<string | number | bigint, Place>()
+  /** instead of {@link #equal} where the keys are domains */
+  readonly #domains: DomainTable<Place> | undefined
   readonly #integers: PrefixTable<Place> | undefined
   readonly #ipv4: PrefixTable<Place> | undefined
   readonly #ipv6: PrefixTable<Place> | undefined
@@ -196,12 +234,16 @@ class CompartmentLookup {
   readonly #outside: Place | undefined
   readonly #listPlaces: readonly Place[]
   readonly #drawer: number
+  readonly #hashes: ListHashes
 
   constructor({ path, entries }: Compartment, drawers: Drawer[]) {
     this.#slot = path.slot
     this.#mapKey = path.mapKey
     const filed = entries.map(({ key, place }) => ({ key, place: lookupPlace(place, drawers) }))
-    for (const { key, place } of filed) if (key.kind === 'value') this.#equal.set(key.value, place)
+    this.#domains = path.field === 'net.fqdn.domains' ? domainTable(filed) : undefined
+    for (const { key, place } of this.#domains === undefined ? filed : []) {
+      if (key.kind === 'value') this.#equal.set(key.value, place)
+    }
     this.#integers = prefixTable(filed, 'Int')
     this.#ipv4 = prefixTable(filed, 'IPv4')
     this.#ipv6 = prefixTable(filed, 'IPv6')
@@ -210,6 +252,7 @@ class CompartmentLookup {
     const inLists = filed.flatMap(({ key, place }) => (key.kind === 'list' ? [{ name: key.name, place }] : []))
     this.#listPlaces = inLists.map(({ place }) => place)
     this.#drawer = inLists.length === 0 ? -1 : drawers.push({ path, names: inLists.map(({ name }) => name) }) - 1
+    this.#hashes = new ListHashes(this.#drawer, this.#listPlaces)
   }
 
   search(finder: Finder): void {
@@ -225,15 +268,33 @@ class CompartmentLookup {
   #look(value: Value | undefined, search: Finder): void {
     if (value === undefined) return
     if (typeof value === 'string') {
-      const place = this.#equal.get(value)
-      if (place !== undefined) search.visit(place)
-      this.#suffixes?.visit(value, search)
+      this.#lookText(value, search)
     } else if (typeof value === 'number' || typeof value === 'bigint') this.#lookNumber(value, search)
     else if (isIp(value)) {
       if (value.family === 4) this.#ipv4?.visitNumber(value.words[0] ?? 0, search)
       else this.#ipv6?.visitWords(value.words, search)
     }
     if (this.#drawer >= 0) search.visitLists(this.#drawer, value, this.#listPlaces)
+  }
+
+  #lookText(value: string, search: Finder): void {
+    if (this.#domains === undefined) {
+      const place = this.#equal.get(value)
+      if (place !== undefined) search.visit(place)
+    } else this.#domains.visit(value, search)
+    this.#suffixes?.visit(value, search)
+  }
+
+  /** For fields of the host: the name stands for their values. */
+  searchName(name: string, finder: Finder): void {
+    if (this.#domains === undefined) {
+      this.#look(name, finder)
+      return
+    }
+    this.#hashes.aim(finder)
+    this.#domains.visitParents(name, finder, this.#drawer < 0 ? undefined : this.#hashes)
+    // what ends a parent ends the name
+    this.#suffixes?.visit(name, finder)
   }
 
   #lookNumber(value: number | bigint, search: Finder): void {
@@ -253,6 +314,14 @@ function prefixTable(filed: readonly FiledPlace[], of: 'Int' | 'IPv4' | 'IPv6'):
     key.kind === 'prefix' && key.of === of ? [{ prefix: key.prefix, item: place }] : [],
   )
   return entries.length === 0 ? undefined : new PrefixTable(of === 'IPv6' ? 4 : 1, entries)
+}
+
+function domainTable(filed: readonly FiledPlace[]): DomainTable<Place> {
+  return new DomainTable(
+    filed.flatMap(({ key, place }) =>
+      key.kind === 'value' && typeof key.value === 'string' ? [{ text: key.value, item: place }] : [],
+    ),
+  )
 }
 
 function suffixTable(filed: readonly FiledPlace[]): SuffixTable<Place> | undefined {

@@ -5,6 +5,7 @@
 import type { KnownContents, Value } from '../expression/index.ts'
 import { prefixesOf } from './address-words.ts'
 import type { Visitor } from './prefix-table.ts'
+import { hashOfText } from './text-hash.ts'
 
 /** A hash and a list's number share one exact float: 32 and 20 bits. */
 const LISTS = 2 ** 20
@@ -14,18 +15,21 @@ export class ListPostings {
   readonly #table: HashTable
   /** prefix lengths that occur, by family */
   readonly #lengths: Readonly<Record<4 | 6, readonly number[]>>
+  /** a bit for every /16 of IPv4 that has to do with any list: most addresses are in none, and are spared a hash per length */
+  readonly #sixteens = new Uint32Array(2048)
 
   constructor(lists: readonly (KnownContents | undefined)[], type: 'Bytes' | 'Int' | 'Ip') {
     const lengths = { 4: new Set<number>(), 6: new Set<number>() }
     const entries: number[] = []
     for (const [number, contents] of lists.entries()) {
       if (contents === undefined) continue
-      if (type === 'Bytes') for (const text of contents.texts) entries.push(hashOfText(text) * LISTS + number)
+      if (type === 'Bytes') for (const text of contents.texts) entries.push(finished(hashOfText(text)) * LISTS + number)
       if (type === 'Int') for (const integer of contents.integers) entries.push(hashOfInteger(integer) * LISTS + number)
       if (type !== 'Ip') continue
       for (const { first, last } of contents.ranges()) {
         for (const { words, length } of prefixesOf({ first: first.words, last: last.words })) {
           lengths[first.family].add(length)
+          if (first.family === 4) this.#markSixteens(words[0] ?? 0, length)
           entries.push(hashOfNetwork(words, length) * LISTS + number)
         }
       }
@@ -34,12 +38,28 @@ export class ListPostings {
     this.#lengths = { 4: [...lengths[4]], 6: [...lengths[6]] }
   }
 
+  #markSixteens(word: number, length: number): void {
+    const first = word >>> 16
+    const last = length >= 16 ? first : first + 2 ** (16 - length) - 1
+    for (let at = first; at <= last; at++) this.#sixteens[at >>> 5] = (this.#sixteens[at >>> 5] ?? 0) | (1 << (at & 31))
+  }
+
+  #isMarked(word: number): boolean {
+    return (((this.#sixteens[word >>> 21] ?? 0) >>> ((word >>> 16) & 31)) & 1) === 1
+  }
+
+  /** Like {@link visit}, for a text of which only the hash is known, as of hashOfText. */
+  visitHash<T>(hash: number, items: readonly T[], visitor: Visitor<T>): void {
+    this.#table.visit(finished(hash), items, visitor)
+  }
+
   /** Shows the visitor `items[n]` for every list number n that may contain the value. */
   visit<T>(value: Value, items: readonly T[], visitor: Visitor<T>): void {
-    if (typeof value === 'string') this.#table.visit(hashOfText(value), items, visitor)
+    if (typeof value === 'string') this.visitHash(hashOfText(value), items, visitor)
     else if (typeof value === 'number' || typeof value === 'bigint')
       this.#table.visit(hashOfInteger(value), items, visitor)
     else if (typeof value === 'object' && 'words' in value) {
+      if (value.family === 4 && !this.#isMarked(value.words[0] ?? 0)) return
       const lengths = this.#lengths[value.family]
       for (let at = 0; at < lengths.length; at++) {
         this.#table.visit(hashOfNetwork(value.words, lengths[at] ?? 0), items, visitor)
@@ -52,6 +72,9 @@ const EMPTY = -1
 
 /** From a hash to the lists stored under it: open addressing, at most three quarters full. */
 class HashTable {
+  /** eight bits an entry, one set: tells most hashes that are not there without a look at the table, which is eight times larger */
+  readonly #filter: Uint32Array
+  readonly #filterShift: number
   readonly #mask: number
   readonly #hashes: Uint32Array
   /** where the lists of a hash begin in `#lists`; EMPTY for a free place */
@@ -61,6 +84,9 @@ class HashTable {
 
   constructor(sorted: Float64Array) {
     const size = 2 ** Math.ceil(Math.log2(Math.max(1, sorted.length) / 0.75))
+    const filterBits = Math.max(5, Math.log2(size) + 3)
+    this.#filter = new Uint32Array(2 ** (filterBits - 5))
+    this.#filterShift = 32 - filterBits
     this.#mask = size - 1
     this.#hashes = new Uint32Array(size)
     this.#starts = new Int32Array(size).fill(EMPTY)
@@ -76,6 +102,8 @@ class HashTable {
   }
 
   #claim(hash: number, start: number): void {
+    const bit = hash >>> this.#filterShift
+    this.#filter[bit >>> 5] = (this.#filter[bit >>> 5] ?? 0) | (1 << (bit & 31))
     let place = hash & this.#mask
     while (this.#starts[place] !== EMPTY) place = (place + 1) & this.#mask
     this.#hashes[place] = hash
@@ -83,6 +111,8 @@ class HashTable {
   }
 
   visit<T>(hash: number, items: readonly T[], visitor: Visitor<T>): void {
+    const bit = hash >>> this.#filterShift
+    if ((((this.#filter[bit >>> 5] ?? 0) >>> (bit & 31)) & 1) === 0) return
     for (let place = hash & this.#mask; ; place = (place + 1) & this.#mask) {
       const start = this.#starts[place] ?? EMPTY
       if (start === EMPTY) return
@@ -103,14 +133,9 @@ class HashTable {
   }
 }
 
-/** Without ASCII case, as some lists compare; for the others a list too many is no harm. FNV-1a, finished as murmur3 does. */
-function hashOfText(text: string): number {
-  let hash = 0x811c9dc5
-  for (let at = 0; at < text.length; at++) {
-    const unit = text.charCodeAt(at)
-    hash = Math.imul(hash ^ (unit >= 0x41 && unit <= 0x5a ? unit | 0x20 : unit), 0x01000193)
-  }
-  return mix(hash, text.length)
+/** Without ASCII case, as some lists compare; for the others a list too many is no harm. */
+function finished(hash: number): number {
+  return mix(hash, 0)
 }
 
 function hashOfInteger(value: number | bigint): number {

@@ -85,7 +85,8 @@ function createPool(scheme: Scheme, seed: number) {
   })
   if (rules.length < RULES_IN_POOL / 2) throw new Error('the generator makes expressions the parser refuses')
   const origins = [...scheme.fields.values()].map(({ name }) => originOf(name))
-  return { rules, origins, values: fc.sample(anyValues(scheme), { seed, numRuns: VALUES_IN_POOL }) }
+  const values = fc.sample(anyValues(scheme), { seed, numRuns: VALUES_IN_POOL })
+  return { rules, scheme, origins, values: scheme === GATEWAY_SCHEME ? values.map(withDomains) : values }
 }
 
 function compareSet(
@@ -96,7 +97,7 @@ function compareSet(
   const rules = Array.from({ length: 1 + random(40) }, () => pick(pool.rules, random))
   const crowd = pick([1, 4, 64], random)
   let lists = randomLists(random)
-  let memory = new Map<FieldValues, Pair>()
+  let memory = new Map<FieldValues, Familiar>()
   let index = RuleIndex.build(rules, rules, lists, crowd)
   for (let at = 0; at < FLOWS_PER_SET; at++) {
     if (at === FLOWS_PER_SET / 2) {
@@ -106,7 +107,7 @@ function compareSet(
     }
     const values = pick(pool.values, random)
     const expected = rules.findIndex((rule) => rule.matches(values, lists))
-    const known = memory.get(values) ?? { person: { trace: undefined }, host: { trace: undefined } }
+    const known = memory.get(values) ?? { trace: undefined }
     memory.set(values, known)
     const remembering = findRemembering(index, pool, values, known, pick(pool.values, random))
     const found = index.first(values)
@@ -122,19 +123,36 @@ function compareSet(
   return undefined
 }
 
-type Pair = Readonly<Record<'person' | 'host', Familiar>>
+const HOST = GATEWAY_SCHEME.fields.get('net.fqdn.host')?.slot ?? -1
+const DOMAINS = GATEWAY_SCHEME.fields.get('net.fqdn.domains')?.slot ?? -1
 
-/** As for a connection of a known person to a known host: their values are stale ones until they are asked for. */
+function hostOf(values: FieldValues): string | undefined {
+  const host = values[HOST]
+  return typeof host === 'string' ? host : undefined
+}
+
+/** The domains that go with the host, of which half have a parent more. */
+function withDomains(values: FieldValues, number: number): FieldValues {
+  const generated = hostOf(values)
+  const host = generated === undefined || number % 2 === 0 ? generated : `parent.${generated}`
+  const labels = host?.split('.')
+  const domains = labels?.map((_, at) => labels.slice(at).join('.'))
+  return values.map((value, slot) => (slot === HOST ? host : slot === DOMAINS ? domains : value))
+}
+
+/** As for a connection of a known person to a host: their values are stale ones until they are asked for. */
 function findRemembering(
   index: RuleIndex,
-  { origins }: Pool,
+  { origins, scheme }: Pool,
   values: FieldValues,
-  pair: Pair,
+  person: Familiar,
   stale: FieldValues,
 ): number {
+  if (scheme !== GATEWAY_SCHEME) return index.first(values)
   const partial = values.map((value, slot) => (origins[slot] === 'flow' ? value : stale[slot]))
   const familiars: Familiars = {
-    ...pair,
+    person,
+    host: hostOf(values),
     complete: () => {
       for (const [slot, value] of values.entries()) partial[slot] = value
     },
