@@ -16,7 +16,6 @@ import { CHECK_ROUTES } from './lab/checks.ts'
 import { CLOCK_ROUTES } from './lab/clock.ts'
 import { COLO_ROUTES } from './lab/colos.ts'
 import { EXPLAIN_ROUTES } from './lab/explain.ts'
-import { ME_PAGE_ROUTES } from './lab/me-page.ts'
 import { METRIC_ROUTES } from './lab/metrics.ts'
 import { openApiDocument } from './lab/openapi.ts'
 import { OPERATION_ROUTES } from './lab/operations.ts'
@@ -62,6 +61,5 @@ export const ROUTES: readonly Route[] = [
   ...OPERATION_ROUTES,
   ...RATE_LIMIT_ROUTES,
   ...METRIC_ROUTES,
-  ...ME_PAGE_ROUTES,
   OPENAPI_ROUTE,
 ]
