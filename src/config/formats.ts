@@ -14,6 +14,7 @@ export interface Format {
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const INSTANT = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/
+const SERIAL = /^(?=.{1,59}$)[0-9a-f]+(?::[0-9a-f]+)*$/i
 /** N a power of two from 2^10 to 2^17, r and p one or two digits, salt and hash of 8 bytes or more */
 const HASH =
   /^scrypt\$(1024|2048|4096|8192|16384|32768|65536|131072)\$\d{1,2}\$\d{1,2}\$[A-Za-z0-9+/]{11,}={0,2}\$[A-Za-z0-9+/]{22,}={0,2}$/
@@ -41,6 +42,7 @@ export const FORMATS: Readonly<Record<string, Format>> = {
   'colo-code': format('a data center code such as `AMS`', (text) => text !== ''),
   'country-code': format('a country of two capitals such as `GB`', (text) => /^[A-Z]{2}$/.test(text)),
   'account-id': format('an account id of 32 hex digits', (text) => /^[0-9a-f]{32}$/.test(text)),
+  'serial-number': format('a serial number in hex such as `0A:1B:2C`', (text) => SERIAL.test(text)),
   uuid: format('a UUID such as `8b1d5d3e-2f0a-4c57-9d7e-6a3f1c2b4d5e`', (text) => UUID.test(text)),
   'date-time': format(
     'a time such as `2026-11-01T00:00:00Z`',

@@ -158,7 +158,7 @@ function readLab(reading: Reading, { document: { file }, lists, hasIpv6Loopback 
     users: readUsers(reading),
     devices: readDevices(reading),
     sources: readSources(reading),
-    listeners: readListeners(reading),
+    listeners: readListeners(reading, dirname(file)),
     ...readDestinations(reading, standIns),
     categories: readCategories(reading),
     ...readOperation(raw, file),

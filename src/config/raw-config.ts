@@ -162,6 +162,10 @@ export interface RawListener {
     readonly subdomain?: string
     readonly networks: readonly string[]
   }
+  readonly tls?: boolean | { readonly certificate: string; readonly key: string }
+  readonly client_ca?: string
+  readonly revoked_certificates: readonly string[]
+  readonly proxy_protocol?: { readonly from: readonly string[] }
 }
 
 export interface RawDestination {

@@ -1,8 +1,9 @@
 // Section listeners: the proxy's doors and the API's place among them.
 
+import { resolve } from 'node:path'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { ip } from '../net/ip.ts'
-import type { Listener, ProxyEndpoint } from '../proxy/arrival.ts'
+import type { ClientCertificateRules, Listener, ListenerTls, ProxyEndpoint } from '../proxy/arrival.ts'
 import type { RawListener } from './raw-config.ts'
 import { checkNamed } from './read-networks.ts'
 import { checkUnique, type Reading } from './reading.ts'
@@ -11,7 +12,8 @@ import { stableLabel } from './stable-id.ts'
 
 const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 
-export function readListeners(reading: Reading): readonly Listener[] {
+/** `folder`: what relative paths of files start from. */
+export function readListeners(reading: Reading, folder: string): readonly Listener[] {
   const { raw } = reading
   checkNamed(reading, 'listeners', 'listener', raw.listeners)
   checkPorts(reading)
@@ -20,10 +22,16 @@ export function readListeners(reading: Reading): readonly Listener[] {
     noun: 'subdomain',
     key: ({ endpoint }) => endpoint?.subdomain,
   })
-  return raw.listeners.map((listener, at) => readListener(reading, listener, ['listeners', at]))
+  return raw.listeners.map((listener, at) => readListener(reading, listener, { path: ['listeners', at], folder }))
 }
 
-function readListener({ names, problems }: Reading, listener: RawListener, path: Path): Listener {
+interface Spot {
+  readonly path: Path
+  readonly folder: string
+}
+
+function readListener({ names, problems }: Reading, listener: RawListener, spot: Spot): Listener {
+  const { path } = spot
   const { name, host, port, user, virtual_network, family, endpoint } = listener
   if (user !== undefined) names.idOf('users', user, [...path, 'user'], problems)
   const network =
@@ -31,11 +39,14 @@ function readListener({ names, problems }: Reading, listener: RawListener, path:
       ? undefined
       : names.idOf('virtual_networks', virtual_network, [...path, 'virtual_network'], problems)
   const authentication = authenticationOf({ problems }, listener, path)
-  if (authentication !== 'anonymous' && !LOOPBACK.some((prefix) => containsIp(prefix, ip(host)))) {
+  const tls = readTls(listener, spot)
+  const clientCertificates = readClientCertificates({ problems }, listener, spot)
+  const inTheClear = tls?.mode !== 'required' && authentication !== 'anonymous'
+  if (inTheClear && !LOOPBACK.some((prefix) => containsIp(prefix, ip(host)))) {
     const message = `passwords will cross the network in the clear on \`${host}\``
     problems.add([...path, 'host'], 'config.insecure', message, {
       severity: 'warning',
-      hint: 'listen on 127.0.0.1, or put a TLS proxy or a tunnel in front',
+      hint: 'take TLS only with `tls: true`, or listen on 127.0.0.1',
     })
   }
   return Object.freeze({
@@ -47,7 +58,47 @@ function readListener({ names, problems }: Reading, listener: RawListener, path:
     ...(network === undefined ? {} : { virtualNetwork: network }),
     ...(family === undefined ? {} : { family }),
     ...(endpoint === undefined ? {} : { endpoint: readEndpoint({ problems }, listener, endpoint, path) }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(clientCertificates === undefined ? {} : { clientCertificates }),
+    ...(listener.proxy_protocol === undefined
+      ? {}
+      : { proxyProtocol: { from: listener.proxy_protocol.from.map((text) => cidr(text)) } }),
   })
+}
+
+function readTls({ tls }: RawListener, { folder }: Spot): ListenerTls | undefined {
+  if (tls === undefined) return undefined
+  if (tls === false) return { mode: 'refused' }
+  if (tls === true) return { mode: 'required' }
+  return { mode: 'required', files: { certificate: resolve(folder, tls.certificate), key: resolve(folder, tls.key) } }
+}
+
+function readClientCertificates(
+  { problems }: Pick<Reading, 'problems'>,
+  listener: RawListener,
+  { path, folder }: Spot,
+): ClientCertificateRules | undefined {
+  const { client_ca, revoked_certificates: revoked, user, endpoint, authentication, tls } = listener
+  if (client_ca === undefined) {
+    if (revoked.length === 0) return undefined
+    const message = 'there are no client certificates to revoke without `client_ca`'
+    problems.add([...path, 'revoked_certificates'], 'config.conflict', message)
+    return undefined
+  }
+  const at = [...path, 'client_ca']
+  if (tls === false) problems.add(at, 'config.conflict', 'there are no client certificates without TLS')
+  if (user !== undefined || endpoint?.kind === 'ip' || authentication === 'anonymous') {
+    problems.add(at, 'config.conflict', 'this listener never asks who clients are, so it takes no certificates either')
+  }
+  return { authorityFile: resolve(folder, client_ca), revoked: revoked.map(canonicalSerial) }
+}
+
+/** `0a:1B` as `A1B`, the way certificates are read. */
+function canonicalSerial(text: string): string {
+  return text
+    .replaceAll(':', '')
+    .toUpperCase()
+    .replace(/^0+(?=.)/, '')
 }
 
 function authenticationOf(

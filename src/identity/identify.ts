@@ -10,7 +10,7 @@ import type { VirtualNetwork } from '../policy/account.ts'
 import type { Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
 import type { Snapshot } from '../policy/snapshot.ts'
-import type { Knock } from '../proxy/arrival.ts'
+import type { ClientCertificate, Knock } from '../proxy/arrival.ts'
 import type { Persona } from '../proxy/ports.ts'
 import { createBackOff } from './back-off.ts'
 import { createDirectory, type Directory, type People } from './directory.ts'
@@ -71,7 +71,7 @@ export function createIdentifier(options: IdentifierOptions): Identifier {
 /** Whose connection this is; `undefined` for nobody's. */
 function authenticate(
   { directory, verifier }: Scene,
-  { listener, credentials }: Knock,
+  { listener, credentials, tls }: Knock,
   peer: Ip,
   source: ConfiguredSource | undefined,
 ): ConfiguredUser | undefined | Promise<ConfiguredUser> {
@@ -84,11 +84,29 @@ function authenticate(
   if (fixedUser !== undefined) return directory.userOf(fixedUser) ?? refuseGone(fixedUser)
   if (authentication === 'anonymous') return mapped
   const { email } = splitUserName(credentials?.username ?? '')
+  if (tls?.certificate !== undefined) return ownerOf(directory, tls.certificate, email)
   const isAttempt = credentials !== undefined && (email !== '' || authentication === 'required')
   if (isAttempt) return verifier.verify({ email, password: credentials.password, source: peer.text })
   if (mapped !== undefined && endpoint === undefined) return mapped
   if (authentication === 'optional') return undefined
   throw new GatewayError('identity.required', 'this listener asks for a user name and a password')
+}
+
+/** A certificate is a login of its own: no password is looked at. A user name beside it may carry choices, and may not be
+ *  somebody else's (TL-06). */
+function ownerOf(directory: Directory, certificate: ClientCertificate, named: string): ConfiguredUser {
+  if (certificate.kind === 'refused') {
+    throw new GatewayError('identity.certificate_refused', `the client certificate ${certificate.problem}`)
+  }
+  const user = directory.userOf(certificate.email)
+  if (user === undefined) {
+    const message = `the client certificate names ${shown(certificate.email)}, who is no user here`
+    throw new GatewayError('identity.certificate_refused', message)
+  }
+  if (named !== '' && named.toLowerCase() !== certificate.email.toLowerCase()) {
+    throw new GatewayError('identity.rejected', 'the user name is not the one of the client certificate')
+  }
+  return user
 }
 
 interface Visit {

@@ -22,7 +22,8 @@ export interface Greeters extends Readonly<Record<Spoken, Greeter>> {
 }
 
 export interface DoorSettings {
-  readonly greeters: Greeters
+  /** meets every client that was let in: usually {@link greet} */
+  readonly meet: (visitor: Visitor) => void
   readonly limits: HandshakeLimits
   /** clients connected through this door at one time; more are turned away at once (RS-03) */
   readonly maxClients: number
@@ -55,7 +56,7 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
     clients.add(socket)
     socket.once('close', () => clients.delete(socket))
     const { clock, limits, now } = settings
-    greet(new Visitor(socket, { listener, peer, acceptedAt: now(), clock, limits }), settings.greeters)
+    settings.meet(new Visitor(socket, { listener, peer, acceptedAt: now(), clock, limits }))
   })
   server.on('error', ignore)
   await listen(server, listener)

@@ -6,13 +6,16 @@ import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { httpErrorText } from '../errors/to-http.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
-import { type Door, greet, openDoor } from './door.ts'
+import { type Door, type Greeters, greet, openDoor } from './door.ts'
 import { hangUp } from './hang-up.ts'
 import { understandConnect } from './http-connect/connect-head.ts'
 import { ConnectHandshake, openConnect } from './http-connect/connect-tunnel.ts'
 import { createForwardServer } from './http-forward/forward-server.ts'
+import { Http2Entrance } from './http2/http2-entrance.ts'
+import { takeProxyHeader } from './proxy-protocol/header-handshake.ts'
 import { Socks4Handshake } from './socks4/socks4-handshake.ts'
 import { Socks5Handshake, type UdpHandler } from './socks5/socks5-handshake.ts'
+import { TlsEntrance, type TlsSource } from './tls/tls-entrance.ts'
 import type { Visitor } from './visitor.ts'
 
 export interface GatewaySettings {
@@ -31,8 +34,8 @@ export interface GatewaySettings {
   readonly keepAliveMs?: number
   /** a request body that stands still; default 60 s */
   readonly bodyIdleMs?: number
-  /** absent: TLS to the proxy is refused with an alert */
-  readonly tls?: (visitor: Visitor) => void
+  /** What a door presents to clients that speak TLS; absent or undefined: they are refused with an alert. */
+  readonly tlsFor?: (listener: Listener) => TlsSource | undefined
   /** absent: UDP ASSOCIATE is answered "command not supported" */
   readonly udp?: UdpHandler
 }
@@ -61,35 +64,34 @@ export async function openGateway(
   settings: GatewaySettings,
 ): Promise<Gateway> {
   const { clock } = pipeline.settings
-  const forward = createForwardServer(
-    {
-      pipeline,
-      pseudonym: settings.pseudonym,
-      maxFields: MAX_FIELDS,
-      maxTargetBytes: MAX_TARGET_BYTES,
-      maxHeadBytes: settings.maxHeadBytes,
-      maxPipelined: MAX_PIPELINED,
-      responseTimeoutMs: settings.responseTimeoutMs ?? 300_000,
-      idleTimeoutMs: pipeline.settings.idleTimeoutMs,
-      keepAliveMs: settings.keepAliveMs ?? 60_000,
-      bodyIdleMs: settings.bodyIdleMs ?? 60_000,
-    },
-    laterConnect,
-  )
-  const greeters = {
-    socks4: (visitor: Visitor) => visitor.converse(new Socks4Handshake(visitor, pipeline)),
-    socks5: (visitor: Visitor) => visitor.converse(new Socks5Handshake(visitor, socks5)),
-    connect: (visitor: Visitor) => visitor.converse(new ConnectHandshake(visitor, pipeline, askAgain)),
-    http: (visitor: Visitor) => forward.receive(visitor),
-    unclear: refuseInHttp,
-    tls: settings.tls ?? ((visitor: Visitor) => refuseTls(visitor, pipeline)),
+  const lanes = {
+    pipeline,
+    pseudonym: settings.pseudonym,
+    maxFields: MAX_FIELDS,
+    maxTargetBytes: MAX_TARGET_BYTES,
+    maxHeadBytes: settings.maxHeadBytes,
+    maxPipelined: MAX_PIPELINED,
+    responseTimeoutMs: settings.responseTimeoutMs ?? 300_000,
+    idleTimeoutMs: pipeline.settings.idleTimeoutMs,
+    keepAliveMs: settings.keepAliveMs ?? 60_000,
+    bodyIdleMs: settings.bodyIdleMs ?? 60_000,
   }
+  const forward = createForwardServer(lanes, laterConnect)
+  const http2 = new Http2Entrance(lanes)
   const socks5 = { pipeline, ...(settings.udp === undefined ? {} : { udp: settings.udp }) }
+  const inTheClear: Greeters = {
+    socks4: (visitor) => visitor.converse(new Socks4Handshake(visitor, pipeline)),
+    socks5: (visitor) => visitor.converse(new Socks5Handshake(visitor, socks5)),
+    connect: (visitor) => visitor.converse(new ConnectHandshake(visitor, pipeline, askAgain)),
+    http: (visitor) => forward.receive(visitor),
+    unclear: refuseInHttp,
+    tls: refuseTls,
+  }
 
   /** After a 407 only HTTP goes on: what else comes was meant for the tunnel. */
   function askAgain(visitor: Visitor): void {
     const strange = (other: Visitor) => other.socket.destroy()
-    greet(visitor, { ...greeters, socks4: strange, socks5: strange, tls: strange })
+    greet(visitor, { ...inTheClear, socks4: strange, socks5: strange, tls: strange })
   }
 
   function laterConnect(visitor: Visitor, req: IncomingMessage, head: Buffer): void {
@@ -107,12 +109,47 @@ export async function openGateway(
     hangUp(visitor.socket, clock, httpErrorText(error, 'close'))
   }
 
+  function refuseTls(visitor: Visitor): void {
+    visitor.release()
+    const why = 'the client speaks TLS where the proxy does not; use http:// for the proxy itself'
+    pipeline.refuse(visitor.knock('http-forward'), new GatewayError('request.malformed', why))
+    hangUp(visitor.socket, clock, TLS_REFUSAL)
+  }
+
+  function refusePlain(visitor: Visitor): void {
+    visitor.release()
+    const why = 'this listener takes TLS only; use https:// for the proxy itself'
+    refuseInHttp(visitor, new GatewayError('request.malformed', why))
+  }
+
+  /** Everything a door speaks, TLS around it or not, as its listener has it. */
+  function greetersOf(listener: Listener): Greeters {
+    const source = listener.tls?.mode === 'refused' ? undefined : settings.tlsFor?.(listener)
+    if (source === undefined) return inTheClear
+    const entrance = new TlsEntrance({
+      source,
+      handshakeTimeoutMs: settings.handshakeTimeoutMs,
+      onSecured: (visitor, protocol) => (protocol === 'h2' ? http2.receive(visitor) : greet(visitor, inTheClear)),
+      onFailed: (visitor, error) => pipeline.refuse(visitor.knock('http-connect'), error),
+    })
+    const tls = (visitor: Visitor) => entrance.receive(visitor)
+    if (listener.tls?.mode !== 'required') return { ...inTheClear, tls }
+    return { ...inTheClear, socks4: refusePlain, socks5: refusePlain, connect: refusePlain, http: refusePlain, tls }
+  }
+
+  function meeting(listener: Listener): (visitor: Visitor) => void {
+    const greeters = greetersOf(listener)
+    const { proxyProtocol } = listener
+    if (proxyProtocol === undefined) return (visitor) => greet(visitor, greeters)
+    return (visitor) => takeProxyHeader(visitor, proxyProtocol, pipeline, (known) => greet(known, greeters))
+  }
+
   const doors: Door[] = []
   try {
     for (const listener of listeners) {
       doors.push(
         await openDoor(listener, {
-          greeters,
+          meet: meeting(listener),
           limits: { timeoutMs: settings.handshakeTimeoutMs, maxBytes: settings.maxHeadBytes },
           maxClients: settings.maxClients,
           clock,
@@ -133,6 +170,7 @@ export async function openGateway(
     async stop() {
       const closed = doors.map((door) => door.close())
       forward.drain()
+      http2.drain()
       const deadline = Promise.withResolvers<void>()
       const patience = clock.after(settings.drainMs, deadline.resolve)
       await Promise.race([Promise.all([...closed, pipeline.sessions.empty()]), deadline.promise])
@@ -147,11 +185,4 @@ export async function openGateway(
       for (const door of doors) door.cutAll()
     },
   }
-}
-
-function refuseTls(visitor: Visitor, pipeline: ConnectionPipeline): void {
-  visitor.release()
-  const why = 'the client speaks TLS to a listener that does not; use http:// for the proxy itself'
-  pipeline.refuse(visitor.knock('http-forward'), new GatewayError('request.malformed', why))
-  hangUp(visitor.socket, visitor.origin.clock, TLS_REFUSAL)
 }

@@ -4,8 +4,9 @@
 import type { Socket } from 'node:net'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
-import type { InboundProtocol, Knock, Listener } from '../proxy/arrival.ts'
+import type { ClientTls, InboundProtocol, Knock, Listener } from '../proxy/arrival.ts'
 import type { Clock, Deadline } from '../proxy/deadline.ts'
+import { resetStream } from '../proxy/relay.ts'
 
 /** The opening bytes of one protocol. */
 export interface Handshake {
@@ -28,6 +29,8 @@ export interface VisitorOrigin {
   readonly acceptedAt: number
   readonly clock: Clock
   readonly limits: HandshakeLimits
+  /** for a client that speaks TLS: the facts of its handshake, and the TCP connection below */
+  readonly secured?: { readonly tls: ClientTls; readonly carrier: Socket }
 }
 
 const INITIAL_BUFFER = 1024
@@ -53,8 +56,14 @@ export class Visitor {
 
   /** The knock of this visitor in a protocol. */
   knock(protocol: InboundProtocol): Knock {
-    const { listener, peer, acceptedAt } = this.origin
-    return { protocol, transport: 'tcp', listener, peer, acceptedAt }
+    const { listener, peer, acceptedAt, secured } = this.origin
+    const knock = { protocol, transport: 'tcp', listener, peer, acceptedAt } as const
+    return secured === undefined ? knock : { ...knock, tls: secured.tls }
+  }
+
+  /** Closes so that the client sees a reset on the wire, through TLS too (TU-07). */
+  readonly reset = (): void => {
+    resetStream(this.origin.secured?.carrier ?? this.socket)
   }
 
   /** From now on this handshake gets the bytes. The deadline runs from the first call until {@link release}. */

@@ -1,4 +1,5 @@
-// The development certificates of this checkout, for the names its configuration answers to.
+// The development certificates of this checkout, for the names its configuration answers to and the
+// addresses its proxy listens on.
 
 import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
@@ -9,7 +10,9 @@ export const CERTIFICATES_FOLDER = join(import.meta.dirname, '..', '..', 'certs'
 
 /** Reads the certificates, making what is missing. Throws an InputError. */
 export function certificatesFor(config: LabConfig): Promise<DevelopmentCertificates> {
-  const names = config.destinations.flatMap(({ name }) => (name === undefined ? [] : [name]))
+  const origins = config.destinations.flatMap(({ name }) => (name === undefined ? [] : [name]))
+  const doors = config.listeners.map(({ host }) => host).filter((host) => host !== '0.0.0.0' && host !== '::')
+  const names = [...origins, ...doors]
   return ensureDevelopmentCertificates({ folder: CERTIFICATES_FOLDER, names, now: Date.now() })
 }
 

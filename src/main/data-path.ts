@@ -17,6 +17,7 @@ import { DeadlineClock } from '../proxy/deadline.ts'
 import type { PublicSourceOf } from '../proxy/ports.ts'
 import type { SessionMemory } from '../proxy/session-memory.ts'
 import type { Store } from '../store/store.ts'
+import type { DoorCertificates } from './door-certificates.ts'
 import { createPressureWarning } from './port-pressure.ts'
 import type { World } from './world.ts'
 
@@ -81,7 +82,11 @@ function listeningPorts({ listeners, api, destinations }: LabConfig): number[] {
 }
 
 /** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */
-export async function openDoors(config: LabConfig, { pipeline, udp }: DataPath, store: Store): Promise<Gateway> {
+export async function openDoors(
+  config: LabConfig,
+  { pipeline, udp }: DataPath,
+  { store, tlsFor }: Pick<DataPathParts, 'store'> & Pick<DoorCertificates, 'tlsFor'>,
+): Promise<Gateway> {
   const { timeouts, limits, listeners, file } = config
   try {
     return await openGateway(pipeline, listeners, {
@@ -90,6 +95,7 @@ export async function openDoors(config: LabConfig, { pipeline, udp }: DataPath, 
       ...limits,
       pseudonym: `egresslab-${process.pid}`,
       now: () => store.now(),
+      tlsFor,
       ...(udp === undefined ? {} : { udp }),
     })
   } catch (thrown) {
@@ -100,5 +106,6 @@ export async function openDoors(config: LabConfig, { pipeline, udp }: DataPath, 
 
 /** The first door as a URL. */
 export function proxyUrl({ listeners: [first] }: Pick<LabConfig, 'listeners'>): string {
-  return `http://${formatTarget({ kind: 'name', name: first?.host ?? '127.0.0.1', port: first?.port ?? 8080 })}`
+  const scheme = first?.tls?.mode === 'required' ? 'https' : 'http'
+  return `${scheme}://${formatTarget({ kind: 'name', name: first?.host ?? '127.0.0.1', port: first?.port ?? 8080 })}`
 }

@@ -4,7 +4,14 @@ import type { Cidr } from '../net/cidr.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
 import type { Family } from '../net/ip.ts'
 
-export type InboundProtocol = 'http-forward' | 'http-connect' | 'socks4' | 'socks5' | 'socks5-udp'
+export type InboundProtocol =
+  | 'http-forward'
+  | 'http-connect'
+  | 'h2-forward'
+  | 'h2-connect'
+  | 'socks4'
+  | 'socks5'
+  | 'socks5-udp'
 
 /** A door of the proxy, as configured. */
 export interface Listener {
@@ -19,6 +26,30 @@ export interface Listener {
   readonly virtualNetwork?: string
   readonly family?: Family
   readonly endpoint?: ProxyEndpoint
+  /** absent: TLS and plain clients are taken alike, with the development certificate */
+  readonly tls?: ListenerTls
+  readonly clientCertificates?: ClientCertificateRules
+  readonly proxyProtocol?: ProxyProtocolRules
+}
+
+/** Whether clients speak TLS to a door, and the PEM files it presents in place of the development certificate. */
+export interface ListenerTls {
+  readonly mode: 'required' | 'refused'
+  readonly files?: { readonly certificate: string; readonly key: string }
+}
+
+/** Whose client certificates a door takes for a login. */
+export interface ClientCertificateRules {
+  /** PEM file of the authorities that sign them */
+  readonly authorityFile: string
+  /** serial numbers, upper-case hex without leading zeros */
+  readonly revoked: readonly string[]
+}
+
+/** From these networks a connection begins with a PROXY protocol header that says who the client really is; from anywhere
+ *  else none is taken. */
+export interface ProxyProtocolRules {
+  readonly from: readonly Cidr[]
 }
 
 /** A Cloudflare proxy endpoint: kind `ip` lets networks in without identity, kind `identity` asks who you are. */
@@ -36,15 +67,32 @@ export interface Credentials {
   readonly password: string
 }
 
+/** The TLS connection between client and proxy. */
+export interface ClientTls {
+  /** such as `TLSv1.3` */
+  readonly version: string
+  readonly cipher: string
+  readonly handshakeMs: number
+  /** absent: the client presented none, or was not asked */
+  readonly certificate?: ClientCertificate
+}
+
+/** What a client's certificate says, checked in every handshake, resumed ones too (TL-06). */
+export type ClientCertificate =
+  | { readonly kind: 'trusted'; readonly email: string }
+  | { readonly kind: 'refused'; readonly problem: string }
+
 /** Who knocks and at which door, before anything is asked for: all that identification rests on. SOCKS5 answers a
  *  password before it hears the target (RFC 1929). */
 export interface Knock {
   readonly protocol: InboundProtocol
   readonly transport: 'tcp' | 'udp'
   readonly listener: Listener
-  /** the peer of the client's socket */
+  /** the peer of the client's socket, or the one a trusted balancer named */
   readonly peer: Endpoint
   readonly credentials?: Credentials
+  /** absent: the client speaks to the proxy in the clear */
+  readonly tls?: ClientTls
   /** epoch ms when the client's connection was accepted */
   readonly acceptedAt: number
 }

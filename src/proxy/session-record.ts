@@ -3,6 +3,7 @@
 
 import { formatEndpoint } from '../net/endpoint.ts'
 import type { Decision } from '../policy/decision.ts'
+import type { Knock } from './arrival.ts'
 import { formatInstant } from './instant.ts'
 import type { DialAttempt } from './ports.ts'
 import type { Progress } from './progress.ts'
@@ -30,13 +31,13 @@ export function makeSessionRecord(progress: Progress, facts: RecordFacts): Sessi
     BytesReceived: facts.end.bytesReceived,
     BytesSent: facts.end.bytesSent,
     ClientTCPHandshakeDurationMs: 0,
-    ClientTLSCipher: '',
-    ClientTLSHandshakeDurationMs: 0,
-    ClientTLSVersion: '',
+    ClientTLSCipher: knock.tls?.cipher ?? '',
+    ClientTLSHandshakeDurationMs: knock.tls?.handshakeMs ?? 0,
+    ClientTLSVersion: knock.tls?.version ?? '',
     ConnectionCloseReason: facts.end.reason,
     ConnectionReuse: facts.requests > 1,
     DestinationTunnelID: tunnel,
-    DetectedProtocol: knock.protocol === 'http-forward' ? 'http' : '',
+    DetectedProtocol: isForwarding(knock) ? 'http' : '',
     DeviceID: persona?.device?.id ?? '',
     DeviceName: persona?.device?.name ?? '',
     EgressColoName: decision?.physicalColo?.code ?? '',
@@ -96,8 +97,12 @@ function labRecord(progress: Progress, facts: RecordFacts, attempt: DialAttempt 
       ? {}
       : { bind: formatEndpoint(upstream.local), dial: formatEndpoint(upstream.attempt.candidate.dial) }),
     ...(upstream?.exit === undefined ? {} : { exit: upstream.exit }),
-    ...(knock.protocol === 'http-forward' ? { requests: facts.requests } : {}),
+    ...(isForwarding(knock) ? { requests: facts.requests } : {}),
   }
+}
+
+function isForwarding({ protocol }: Knock): boolean {
+  return protocol === 'http-forward' || protocol === 'h2-forward'
 }
 
 function tunnelOf(decision: Decision | undefined): string {

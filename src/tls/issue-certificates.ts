@@ -39,11 +39,32 @@ export async function issueAuthority(now: number): Promise<CertifiedKey> {
 }
 
 /** A server certificate for these host names and addresses, signed by the authority. `now` is epoch ms. */
-export async function issueLeaf(authority: CertifiedKey, names: readonly string[], now: number): Promise<CertifiedKey> {
+export function issueLeaf(authority: CertifiedKey, names: readonly string[], now: number): Promise<CertifiedKey> {
+  const alternatives = names.map((name) => ({
+    type: isIP(name) === 0 ? ('dns' as const) : ('ip' as const),
+    value: name,
+  }))
+  return issue(authority, { subject: 'egresslab test origins', purpose: 'serverAuth', alternatives, now })
+}
+
+/** A certificate by which a client is the person with this mail address, signed by the authority. `now` is epoch ms. */
+export function issueClientCertificate(authority: CertifiedKey, email: string, now: number): Promise<CertifiedKey> {
+  const alternatives = [{ type: 'email' as const, value: email }]
+  return issue(authority, { subject: 'egresslab client', purpose: 'clientAuth', alternatives, now })
+}
+
+interface Leaf {
+  readonly subject: string
+  readonly purpose: 'serverAuth' | 'clientAuth'
+  readonly alternatives: { readonly type: 'dns' | 'ip' | 'email'; readonly value: string }[]
+  readonly now: number
+}
+
+async function issue(authority: CertifiedKey, { subject, purpose, alternatives, now }: Leaf): Promise<CertifiedKey> {
   const issuer = new x509.X509Certificate(authority.certificate)
   const keys = await newKeys()
   const certificate = await x509.X509CertificateGenerator.create({
-    subject: 'CN=egresslab test origins, O=egresslab',
+    subject: `CN=${subject}, O=egresslab`,
     issuer: issuer.subject,
     publicKey: keys.publicKey,
     signingKey: await importKey(authority.key),
@@ -52,10 +73,8 @@ export async function issueLeaf(authority: CertifiedKey, names: readonly string[
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension(
-        names.map((name) => ({ type: isIP(name) === 0 ? ('dns' as const) : ('ip' as const), value: name })),
-      ),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage[purpose]]),
+      new x509.SubjectAlternativeNameExtension(alternatives),
       await x509.AuthorityKeyIdentifierExtension.create(issuer),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],

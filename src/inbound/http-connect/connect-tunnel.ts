@@ -59,6 +59,7 @@ export function openConnect(
   const knock = visitor.knock('http-connect')
   const client: TunnelClient = {
     stream: socket,
+    reset: visitor.reset,
     accept: () => socket.write(ESTABLISHED),
     refuse: (error) => {
       if (error.rendering.http !== 407 || options.early || !mayAskAgain(visitor)) {

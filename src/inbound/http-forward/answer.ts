@@ -1,16 +1,35 @@
-// What the forwarding proxy writes to its client through Node's ServerResponse: error answers of its own, and the abrupt end
-// that shows a client that a message is not complete (FR-09).
+// What the forwarding proxy writes to its client: error answers of its own, and the abrupt end that shows a client that a
+// message is not complete (FR-09).
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
 import type { Clock } from '../../proxy/deadline.ts'
 import { resetStream } from '../../proxy/relay.ts'
 
+/** The answer to one request, as far as forwarding writes it: Node's ServerResponse, or a stream of HTTP/2. */
+export interface Answer {
+  readonly headersSent: boolean
+  /** the connection, where the answer has one to itself */
+  readonly socket: Socket | null
+  writeHead(status: number, reason: string, fields: string[]): unknown
+  /** an interim answer, where there is a call for it */
+  inform?(status: number, fields: readonly string[]): void
+  writeContinue(): void
+  /** false: wait for `drain` */
+  write(chunk: Buffer): boolean
+  once(event: 'drain', listener: () => void): unknown
+  addTrailers(trailers: readonly [string, string][]): void
+  end(body?: string): unknown
+  /** shows that the answer is not complete, where there is no `socket` to reset */
+  destroy(): unknown
+}
+
 const DRAIN_MS = 10_000
 
 /** Answers with the error and keeps the connection, or resets the connection when another answer has already begun. */
-export function answerError(res: ServerResponse, error: GatewayError): void {
+export function answerError(res: Answer, error: GatewayError): void {
   if (res.headersSent) {
     cut(res)
     return
@@ -21,7 +40,7 @@ export function answerError(res: ServerResponse, error: GatewayError): void {
 }
 
 /** Shows the client a reset, so that a truncated message cannot be taken for a whole one. */
-export function cut(res: ServerResponse): void {
+export function cut(res: Answer): void {
   if (res.socket === null) res.destroy()
   else resetStream(res.socket)
 }

@@ -1,10 +1,10 @@
 // One request and its answer over an established link, through undici: the fast road of forwarded HTTP. What undici does not
 // carry (Expect, Upgrade, TE) takes slow-exchange.ts.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Readable } from 'node:stream'
 import { type Dispatcher, errors } from 'undici'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import { cut } from './answer.ts'
+import { type Answer, cut } from './answer.ts'
 import type { ForwardRequest } from './forward-request.ts'
 import { type ResponseRules, understandResponse } from './forward-response.ts'
 import { allowedTrailers } from './hop-by-hop.ts'
@@ -13,8 +13,9 @@ import type { LinkSettings, UpstreamLink } from './upstream-link.ts'
 
 /** The two ends of one exchange with the client. */
 export interface ClientSide {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
+  /** its body, and the version it came by where it is a message of HTTP/1 */
+  readonly req: Readable & { readonly httpVersion?: string }
+  readonly res: Answer
   readonly request: ForwardRequest
 }
 
@@ -67,7 +68,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { req, res } = this.#client
     const response = understandResponse(status, rawList(controller.rawHeaders), this.#rules)
     if (status < 200) {
-      if (req.httpVersion === '1.1') writeInformation(res, response.status, response.reason, response.fields)
+      if (req.httpVersion !== '1.0') writeInformation(res, response.status, response.reason, response.fields)
       return
     }
     res.writeHead(response.status, response.reason, response.fields)
@@ -120,7 +121,8 @@ function rawList(raw: Dispatcher.DispatchController['rawHeaders']): string[] {
 }
 
 /** An interim answer (RFC 9110 section 15.2), as it came; Node has no call for all of them. */
-export function writeInformation(res: ServerResponse, status: number, reason: string, fields: readonly string[]): void {
+export function writeInformation(res: Answer, status: number, reason: string, fields: readonly string[]): void {
+  res.inform?.(status, fields)
   if (res.headersSent || res.socket === null) return
   let text = `HTTP/1.1 ${status} ${reason}\r\n`
   for (let at = 0; at < fields.length; at += 2) text += `${fields[at]}: ${fields[at + 1]}\r\n`

@@ -11,6 +11,7 @@ import { endToEnd, hasToken, valuesOf } from './hop-by-hop.ts'
 export interface RequestHead {
   readonly method: string
   readonly url: string
+  /** `1.0`, `1.1`, or `2` where a stream of HTTP/2 was put into these words */
   readonly version: string
   readonly fields: readonly string[]
 }
@@ -84,7 +85,7 @@ export function hostField(target: Target): string {
 }
 
 function checkHead({ method, url, version, fields }: RequestHead, rules: HeadRules): void {
-  if (version !== '1.1' && version !== '1.0') {
+  if (version !== '1.1' && version !== '1.0' && version !== '2') {
     throw new GatewayError('request.version_not_supported', `the proxy does not speak HTTP/${version} here`)
   }
   if (url.length > rules.maxTargetBytes) {

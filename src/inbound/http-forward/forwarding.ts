@@ -1,6 +1,7 @@
 // Carries one client's requests to origins: keeps the connection that fits, opens one where none does, chooses the fast or
 // the slow road, and repeats a request once when a kept connection turned out to be gone.
 
+import { ServerResponse } from 'node:http'
 import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
 import type { Identified } from '../../proxy/connection.ts'
@@ -138,7 +139,7 @@ export class Forwarding {
       link.drop(true)
       return
     }
-    res.detachSocket(client)
+    if (res instanceof ServerResponse) res.detachSocket(client)
     client.write(formatHead(response), 'latin1')
     if (head.length > 0) link.session.upstream.socket.unshift(head)
     if (upgradeHead.length > 0) client.unshift(upgradeHead)

@@ -1,13 +1,12 @@
 // A request's body as a stream of its own. Whoever gives up on sending it on destroys this stream, and the client's
 // connection stays whole, so that an early answer can still reach the client (FR-14).
 
-import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 
 export class RequestBody extends Readable {
-  readonly #source: IncomingMessage
+  readonly #source: Readable
 
-  constructor(source: IncomingMessage) {
+  constructor(source: Readable) {
     super({ highWaterMark: 64 * 1024 })
     this.#source = source
     source.on('data', this.#onData)

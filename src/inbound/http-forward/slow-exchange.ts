@@ -77,7 +77,7 @@ export class SlowExchange {
 
   #inform(status: number, reason: string, fields: readonly string[]): void {
     const response = understandResponse(status, fields, this.#rules)
-    if (this.#client.req.httpVersion === '1.1') writeInformation(this.#client.res, status, reason, response.fields)
+    if (this.#client.req.httpVersion !== '1.0') writeInformation(this.#client.res, status, reason, response.fields)
   }
 
   #answer(incoming: IncomingMessage): void {

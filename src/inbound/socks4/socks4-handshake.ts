@@ -28,6 +28,7 @@ export class Socks4Handshake implements Handshake {
     const arrival = { ...this.#visitor.knock('socks4'), target: request.target }
     void openTunnel(this.#pipeline, arrival, {
       stream: socket,
+      reset: this.#visitor.reset,
       accept: ({ announced }) => socket.write(formatSocks4Reply(GRANTED, announced)),
       refuse: (error) => this.#sayNo(error),
     })

@@ -134,6 +134,7 @@ export class Socks5Handshake implements Handshake {
     const { socket } = this.#visitor
     const client: TunnelClient = {
       stream: socket,
+      reset: this.#visitor.reset,
       accept: ({ announced }) => socket.write(socks5.formatReply(0x00, announced)),
       refuse: (error) => this.#sayNo(error),
     }

@@ -1,0 +1,37 @@
+// CONNECT as one stream of an HTTP/2 connection (RFC 9113 section 8.5): a tunnel like any other, END_STREAM for FIN, RST_STREAM with
+// CONNECT_ERROR for a reset. What is wrong with one stream is said on that stream alone (TL-04).
+
+import { constants, type ServerHttp2Stream } from 'node:http2'
+import { asGatewayError } from '../../errors/gateway-error.ts'
+import type { Knock } from '../../proxy/arrival.ts'
+import type { ConnectionPipeline } from '../../proxy/connection.ts'
+import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
+import { parseBasicCredentials } from '../basic-credentials.ts'
+import { understandConnect } from '../http-connect/connect-head.ts'
+import { refuseStream } from './refuse-stream.ts'
+
+/** Opens the tunnel a stream asks for. `fields`: names and values without pseudo-header fields. */
+export function openConnectStream(
+  pipeline: ConnectionPipeline,
+  knock: Knock,
+  stream: ServerHttp2Stream,
+  { authority, fields }: { readonly authority: string; readonly fields: readonly string[] },
+): void {
+  const client: TunnelClient = {
+    stream,
+    // with trailers to wait for, Node sends no END_STREAM ahead of RST_STREAM, which a client would take for a clean end
+    accept: () => stream.respond({ ':status': 200 }, { waitForTrailers: true }),
+    reset: () => stream.close(constants.NGHTTP2_CONNECT_ERROR),
+    refuse: (error) => refuseStream(stream, error),
+  }
+  try {
+    const { target, authorization } = understandConnect(authority, fields, false)
+    const credentials = authorization === undefined ? undefined : parseBasicCredentials(authorization)
+    const arrival = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
+    void openTunnel(pipeline, arrival, client)
+  } catch (thrown) {
+    const error = asGatewayError(thrown)
+    pipeline.refuse(knock, error)
+    client.refuse(error)
+  }
+}

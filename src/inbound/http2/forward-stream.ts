@@ -1,0 +1,128 @@
+// A plain-http request as one stream of an HTTP/2 connection, translated to the HTTP/1.1 the origin gets (RFC 9113 section 8.3,
+// TL-05) and carried by the same forwarding as any other. One connection to an origin serves one stream at a time.
+
+import { constants, type ServerHttp2Stream } from 'node:http2'
+import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
+import type { Knock } from '../../proxy/arrival.ts'
+import { parseBasicCredentials } from '../basic-credentials.ts'
+import type { LaneSettings } from '../http-forward/client-lane.ts'
+import { type ForwardRequest, understandForward } from '../http-forward/forward-request.ts'
+import { Forwarding } from '../http-forward/forwarding.ts'
+import { valuesOf } from '../http-forward/hop-by-hop.ts'
+import { showAuthority } from '../show-authority.ts'
+import { refuseStream } from './refuse-stream.ts'
+import { StreamAnswer } from './stream-answer.ts'
+
+/** The head of a stream; `fields` are names and values without pseudo-header fields. */
+export interface StreamHead {
+  readonly pseudo: {
+    readonly ':method'?: string
+    readonly ':scheme'?: string
+    readonly ':authority'?: string
+    readonly ':path'?: string
+  }
+  readonly fields: readonly string[]
+}
+
+/** Connections to origins kept for the next stream of the same client connection. */
+const MAX_IDLE = 8
+const AUTHORITY = /^[^\s@/\\?#,]+$/
+
+/** The forwarded requests of one client connection. */
+export class ForwardStreams {
+  readonly #settings: LaneSettings
+  readonly #idle: Forwarding[] = []
+  #closed = false
+
+  constructor(settings: LaneSettings) {
+    this.#settings = settings
+  }
+
+  serve(knock: Knock, stream: ServerHttp2Stream, head: StreamHead): void {
+    void this.#serve(knock, stream, head).catch((thrown) => {
+      const error = asGatewayError(thrown)
+      this.#settings.pipeline.refuse(knock, error)
+      refuseStream(stream, error)
+    })
+  }
+
+  /** The client connection is gone. */
+  close(): void {
+    this.#closed = true
+    for (const forwarding of this.#idle) forwarding.leave()
+    this.#idle.length = 0
+  }
+
+  async #serve(knock: Knock, stream: ServerHttp2Stream, head: StreamHead): Promise<void> {
+    const request = understandStream(head, stream.endAfterHeaders, this.#settings)
+    const { target, authorization } = request
+    if (request.endsHere) {
+      stream.respond({ ':status': 200, allow: 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH' }, { endStream: true })
+      return
+    }
+    const credentials = authorization === undefined ? undefined : parseBasicCredentials(authorization)
+    const arrival = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
+    const found = this.#settings.pipeline.identify(arrival)
+    const identified = found instanceof Promise ? await found : found
+    if (stream.destroyed || stream.closed) return
+    const forwarding = this.#idle.pop() ?? new Forwarding(this.#settings)
+    const leave = () => forwarding.leave()
+    stream.once('close', leave)
+    if (request.body !== 'none') this.#watchUpload(stream, forwarding)
+    const work = { req: stream, res: new StreamAnswer(stream), request, arrival, identified }
+    await forwarding.run(work, () => {
+      stream.off('close', leave)
+      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
+      if (this.#closed || this.#idle.length >= MAX_IDLE) forwarding.leave()
+      else this.#idle.push(forwarding)
+    })
+  }
+
+  /** A body that stands still although it is being read (RS-01); one that waits for the origin is not the client's fault. */
+  #watchUpload(stream: ServerHttp2Stream, forwarding: Forwarding): void {
+    const { bodyIdleMs } = this.#settings
+    const check = () => {
+      if (stream.isPaused()) {
+        stream.setTimeout(bodyIdleMs, check)
+        return
+      }
+      const error = new GatewayError('request.timeout', 'the request body stands still')
+      forwarding.abandon(error)
+      refuseStream(stream, error)
+    }
+    stream.setTimeout(bodyIdleMs, check)
+    stream.once('end', () => stream.setTimeout(0))
+  }
+}
+
+/** Throws GatewayError `request.*`, `guard.loop`. nghttp2 has refused what RFC 9113 section 8.2 forbids by then: connection
+ *  options, capitals in names, CR, LF and NUL in values, lengths that do not fit. */
+function understandStream({ pseudo, fields }: StreamHead, ended: boolean, rules: LaneSettings): ForwardRequest {
+  const { ':method': method = '', ':scheme': scheme = '', ':path': path = '' } = pseudo
+  const hosts = valuesOf(fields, 'host')
+  const authority = pseudo[':authority'] ?? hosts[0] ?? ''
+  if (hosts.length > 1 || (hosts[0] !== undefined && hosts[0].toLowerCase() !== authority.toLowerCase())) {
+    throw new GatewayError('request.malformed', 'the Host field says something else than :authority')
+  }
+  if (!AUTHORITY.test(authority)) {
+    throw new GatewayError('request.bad_authority', `\`${showAuthority(authority)}\` is not a host to connect to`)
+  }
+  if (!path.startsWith('/') && path !== '*') throw new GatewayError('request.malformed', 'the :path is not a path')
+  const url = `${scheme}://${authority}${path === '*' ? '' : path}`
+  const request = understandForward({ method, url, version: '2', fields: asHttp1(fields, authority) }, rules)
+  return ended || request.body !== 'none' || request.contentLength !== undefined
+    ? request
+    : { ...request, body: 'chunked' }
+}
+
+/** Host from :authority, and cookies that were split for compression as one field again (RFC 9113 section 8.2.3). */
+function asHttp1(fields: readonly string[], authority: string): string[] {
+  const kept = ['host', authority]
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] ?? ''
+    if (name !== 'host' && name !== 'cookie') kept.push(name, fields[at + 1] ?? '')
+  }
+  const cookies = valuesOf(fields, 'cookie')
+  if (cookies.length > 0) kept.push('cookie', cookies.join('; '))
+  return kept
+}

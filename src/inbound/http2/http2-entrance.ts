@@ -1,0 +1,130 @@
+// HTTP/2 between client and proxy (RFC 9113), for clients that chose it in the TLS handshake: every stream is a request of its own,
+// with its own credentials, decision and record (AU-05). Bounds what one connection may ask for; carries nothing itself.
+
+import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import { GatewayError } from '../../errors/gateway-error.ts'
+import type { ConnectionPipeline } from '../../proxy/connection.ts'
+import type { Deadline } from '../../proxy/deadline.ts'
+import type { LaneSettings } from '../http-forward/client-lane.ts'
+import type { Visitor } from '../visitor.ts'
+import { openConnectStream } from './connect-stream.ts'
+import { ForwardStreams } from './forward-stream.ts'
+
+export interface Http2Settings extends LaneSettings {
+  readonly pipeline: ConnectionPipeline
+  /** a connection without a stream */
+  readonly keepAliveMs: number
+}
+
+const MAX_STREAMS = 100
+/** Streams a client may take back at once, and per second after that, before its connection goes (CVE-2023-44487). A browser
+ *  that leaves a page takes back all it has open. */
+const RESET_BURST = 3 * MAX_STREAMS
+const RESETS_PER_SECOND = 50
+/** nghttp2's and Node's memory for one connection, MB: streams, header tables, frames that wait */
+const MAX_SESSION_MB = 10
+
+export class Http2Entrance {
+  readonly #settings: Http2Settings
+  readonly #connections = new Set<Connection>()
+
+  constructor(settings: Http2Settings) {
+    this.#settings = settings
+  }
+
+  /** Takes over a client that speaks HTTP/2 from its first byte. */
+  receive(visitor: Visitor): void {
+    const connection = new Connection(visitor, this.#settings, () => this.#connections.delete(connection))
+    this.#connections.add(connection)
+  }
+
+  /** Tells every client to ask for nothing more here; streams that are open go on (LC-01). */
+  drain(): void {
+    for (const connection of this.#connections) connection.drain()
+  }
+}
+
+class Connection {
+  readonly #visitor: Visitor
+  readonly #settings: Http2Settings
+  readonly #session: ServerHttp2Session
+  readonly #forwarding: ForwardStreams
+  #open = 0
+  #deadline: Deadline
+
+  constructor(visitor: Visitor, settings: Http2Settings, onClose: () => void) {
+    this.#visitor = visitor
+    this.#settings = settings
+    this.#forwarding = new ForwardStreams(settings)
+    this.#session = performServerHandshake(visitor.socket, {
+      maxSessionMemory: MAX_SESSION_MB,
+      maxHeaderListPairs: settings.maxFields,
+      streamResetBurst: RESET_BURST,
+      streamResetRate: RESETS_PER_SECOND,
+      settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: settings.maxHeadBytes },
+    })
+    this.#deadline = this.#closeIn(visitor.origin.limits.timeoutMs)
+    this.#session.on('stream', this.#serve)
+    this.#session.on('error', this.#broken)
+    this.#session.once('close', () => {
+      this.#deadline.cancel()
+      this.#forwarding.close()
+      onClose()
+    })
+  }
+
+  drain(): void {
+    this.#session.close()
+  }
+
+  /** `fields` is the flat list as received, pseudo-header fields first. */
+  readonly #serve = (
+    stream: ServerHttp2Stream,
+    pseudo: { readonly ':method'?: string; readonly ':authority'?: string },
+    _flags: number,
+    fields: readonly string[],
+  ): void => {
+    stream.on('error', ignore)
+    this.#opened(stream)
+    const { pipeline } = this.#settings
+    const isConnect = pseudo[':method'] === 'CONNECT'
+    const knock = { ...this.#visitor.knock(isConnect ? 'h2-connect' : 'h2-forward'), acceptedAt: pipeline.now() }
+    if (isConnect) {
+      openConnectStream(pipeline, knock, stream, { authority: pseudo[':authority'] ?? '', fields: plain(fields) })
+    } else {
+      this.#forwarding.serve(knock, stream, { pseudo, fields: plain(fields) })
+    }
+  }
+
+  #opened(stream: ServerHttp2Stream): void {
+    this.#open++
+    this.#deadline.cancel()
+    stream.once('close', () => {
+      this.#open--
+      if (this.#open === 0) this.#deadline = this.#closeIn(this.#settings.keepAliveMs)
+    })
+  }
+
+  #closeIn(idleMs: number): Deadline {
+    return this.#settings.pipeline.settings.clock.after(idleMs, () => this.#session.close())
+  }
+
+  /** A client that breaks the protocol, or asks and takes back without end, loses its connection. That it went away is no news. */
+  readonly #broken = (cause: Error): void => {
+    const code = 'code' in cause ? String(cause.code) : ''
+    if (!code.startsWith('ERR_HTTP2_')) return
+    const error = new GatewayError('request.malformed', 'the client broke the rules of HTTP/2', { cause })
+    this.#settings.pipeline.refuse(this.#visitor.knock('h2-connect'), error)
+  }
+}
+
+function plain(fields: readonly string[]): string[] {
+  const kept: string[] = []
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] ?? ''
+    if (!name.startsWith(':')) kept.push(name, fields[at + 1] ?? '')
+  }
+  return kept
+}
+
+function ignore(): void {}

@@ -1,0 +1,98 @@
+// A certificate and key that somebody else made, read from their files and looked at before anything is served with them
+// (TL-01). Says what is wrong with all of them at once.
+
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { readFileSync, statSync } from 'node:fs'
+import { InputError, type Issue } from '../errors/issue.ts'
+import type { CertifiedKey } from './issue-certificates.ts'
+
+export interface CertificateFiles {
+  readonly certificate: string
+  readonly key: string
+}
+
+const OTHERS = 0o007
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+
+/** Reads the pair. `now`: epoch ms, by the real clock. Throws an InputError when a file cannot be read or is not PEM, when the key
+ *  is another certificate's or open to everybody, or when the certificate is not in its time. */
+export function readServerCertificate(files: CertificateFiles, now: number): CertifiedKey {
+  const issues: Issue[] = []
+  const certificate = readText(files.certificate, issues)
+  const key = readText(files.key, issues)
+  const parsed = certificate === undefined ? undefined : parseFirst(certificate, files.certificate, issues)
+  const privateKey = key === undefined ? undefined : parseKey(key, files.key, issues)
+  if (parsed !== undefined) checkTime(parsed, files.certificate, now, issues)
+  if (parsed !== undefined && privateKey !== undefined && !parsed.checkPrivateKey(privateKey)) {
+    issues.push(problem('tls.wrong_key', files.key, `the key \`${files.key}\` is not that of \`${files.certificate}\``))
+  }
+  if (certificate === undefined || key === undefined || issues.length > 0) throw new InputError(issues)
+  return { certificate, key }
+}
+
+/** The authorities in a PEM file, as text. Throws an InputError when it cannot be read or holds none. */
+export function readAuthorities(file: string): string {
+  const issues: Issue[] = []
+  const text = readText(file, issues)
+  if (text !== undefined && parseFirst(text, file, issues)?.ca === false) {
+    issues.push(problem('tls.no_authority', file, `\`${file}\` is not the certificate of an authority`))
+  }
+  if (text === undefined || issues.length > 0) throw new InputError(issues)
+  return text
+}
+
+function readText(file: string, issues: Issue[]): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+    const why = code === 'ENOENT' ? 'there is no such file' : `the system says ${code}`
+    issues.push(problem('tls.file_unreadable', file, `cannot read \`${file}\`: ${why}`))
+    return undefined
+  }
+}
+
+function parseFirst(text: string, file: string, issues: Issue[]): X509Certificate | undefined {
+  const found = text.match(CERTIFICATE) ?? []
+  try {
+    const [first] = found.map((pem) => new X509Certificate(pem))
+    if (first !== undefined) return first
+  } catch {
+    // what it says is the same for a block that does not decode and for no block at all
+  }
+  issues.push(problem('tls.no_certificate', file, `\`${file}\` holds no certificate in PEM form`))
+  return undefined
+}
+
+function parseKey(text: string, file: string, issues: Issue[]): KeyObject | undefined {
+  const mode = statSync(file).mode & 0o777
+  if (process.platform !== 'win32' && (mode & OTHERS) !== 0) {
+    const message = `the private key \`${file}\` is open to everybody (mode ${mode.toString(8)})`
+    issues.push({ ...problem('tls.key_exposed', file, message), hint: `run \`chmod o= ${file}\`` })
+  }
+  try {
+    return createPrivateKey(text)
+  } catch {
+    issues.push(problem('tls.no_key', file, `\`${file}\` holds no private key in PEM form without a passphrase`))
+    return undefined
+  }
+}
+
+function checkTime(certificate: X509Certificate, file: string, now: number, issues: Issue[]): void {
+  const { validFromDate, validToDate } = certificate
+  if (now > validToDate.getTime()) {
+    issues.push(problem('tls.expired', file, `the certificate \`${file}\` ran out on ${day(validToDate)}`))
+  } else if (now < validFromDate.getTime()) {
+    issues.push(
+      problem('tls.not_yet_valid', file, `the certificate \`${file}\` is not valid before ${day(validFromDate)}`),
+    )
+  }
+}
+
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10)
+}
+
+function problem(code: string, file: string, message: string): Issue {
+  return { severity: 'error', code, message, file }
+}
