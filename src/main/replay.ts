@@ -19,7 +19,7 @@ export async function replay(request: ReplayRequest): Promise<ReplayOutcome> {
   const after = originOf(request.against ?? request.rules, configFile)
   const before = request.against === undefined ? undefined : originOf(request.rules, configFile)
   const rules = checkedRules([after, ...(before === undefined ? [] : [before])])
-  const sources = sessions.map((path) => openSessions(path, process.stdin))
+  const sources = sessions.map((path) => openSessions(path, standardInput()))
   const sink = out === undefined ? undefined : await openSink(out)
   const workerData = before === undefined ? { after } : { after, before }
   const module = new URL('./replay-worker.ts', import.meta.url)
@@ -32,6 +32,12 @@ export async function replay(request: ReplayRequest): Promise<ReplayOutcome> {
     await pool.close()
     if (sink !== undefined) await finished(sink.end())
   }
+}
+
+/** Standard input as bytes. Verbs have it as text; as Latin-1 text every byte is a character, and back again. */
+async function* standardInput(): AsyncGenerator<Uint8Array> {
+  process.stdin.setEncoding('latin1')
+  for await (const text of process.stdin) yield Buffer.from(String(text), 'latin1')
 }
 
 /** A list is rules alone, anything else a configuration. */

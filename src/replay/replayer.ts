@@ -18,9 +18,9 @@ import {
   type ReplaySummary,
 } from '../policy/replay-summary.ts'
 import type { Snapshot } from '../policy/snapshot.ts'
-import { type RecordedSession, sessionOf, valuesOfJson } from './recorded-session.ts'
-import { detached, SessionScanner } from './scan-session.ts'
+import { type RecordedSession, sessionOf } from './recorded-session.ts'
 import type { FlowReader, RecordedFlow, Where, Who } from './session-flow.ts'
+import { detached, SessionReader } from './session-reader.ts'
 
 /** One set of rules with the world it is for. */
 export interface ReplaySide {
@@ -64,15 +64,14 @@ interface Service {
 /** A replayer of `after` against `before`, or against what was recorded. */
 export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer {
   const summary = emptySummary()
-  const scanner = new SessionScanner()
+  const reader = new SessionReader()
   const services = new WeakMap<Where, Service | undefined>()
   const recorded = new RecordedAnswers(after.snapshot.account)
 
   /** The session, or what is wrong with the line. */
   function read(text: string, from: number, to: number): RecordedSession | string {
-    if (scanner.scan(text, from, to)) return sessionOf(scanner.values) ?? NO_SESSION
     try {
-      const values = valuesOfJson(JSON.parse(text.slice(from, to)))
+      const values = reader.read(text, from, to)
       return (values === undefined ? undefined : sessionOf(values)) ?? NO_SESSION
     } catch {
       return 'it is not whole JSON'

@@ -12,7 +12,7 @@ import type { Arrival } from '../proxy/arrival.ts'
 import { flowsOf } from '../proxy/connection.ts'
 import type { Candidate, Persona, Ports } from '../proxy/ports.ts'
 import type { RecordedSession } from './recorded-session.ts'
-import { detached } from './scan-session.ts'
+import { detached } from './session-reader.ts'
 
 export interface FlowPorts extends Pick<Ports, 'placeOf' | 'categoriesOf'> {
   /** what the configuration and the geo database say of a destination */

@@ -1,9 +1,10 @@
 // `egresslab replay` on recordings of a real lab and of Cloudflare: what is said, what is written, what the exit code is.
 
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text as readText } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -334,6 +335,17 @@ describe('recordings', () => {
         .toSorted((a, b) => a - b),
     )
   })
+})
+
+test('standard input is read like a file, packed or not', async () => {
+  const text = readFileSync(path('sessions.ndjson'))
+  for (const input of [text, gzipSync(text)]) {
+    const child = spawn(process.execPath, ['src/main.ts', 'replay', '-', '-c', path('lab.yaml'), '--json'])
+    child.stdin.end(input)
+    const [stdout, stderr] = await Promise.all([readText(child.stdout), readText(child.stderr)])
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toMatchObject({ sessions: 6, decided: 5, changed: 0 })
+  }
 })
 
 describe('is refused with exit code 2 and every problem:', () => {
