@@ -7,7 +7,8 @@ import type { Issue } from '../errors/issue.ts'
 import type { Arrival } from '../proxy/arrival.ts'
 import { flowsOf } from '../proxy/connection.ts'
 import { readJournal } from '../store/sqlite-journal.ts'
-import { createStore, type Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
+import { openStore } from './open-store.ts'
 import { configuredEndpoints } from './own-endpoints.ts'
 import { readConfig } from './read-config.ts'
 import { createWorld, type World, type WorldOptions } from './world.ts'
@@ -18,7 +19,10 @@ export async function openDesk({ configFile, state }: DeskOptions, shared: Share
   const { config, issues } = readConfig(configFile)
   const notices: Issue[] = [...issues]
   const onNotice = (notice: Issue) => void notices.push(notice)
-  const store = createStore(config, { onNotice, ...(state === undefined ? {} : { journal: readJournal(state) }) })
+  const store = openStore(config, {
+    onNotice,
+    ...(state === undefined ? {} : { kept: { journal: readJournal(state), folder: state } }),
+  })
   const world = await createWorld({ config, store, ownListeners: configuredEndpoints(config), onNotice, ...shared })
   return deskOver({ config, issues: notices, store, world, close: () => closeAll(world, store) })
 }

@@ -3,7 +3,6 @@
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
 import type { RunningLab, StartOptions } from '../cli/services.ts'
-import type { LabConfig } from '../config/lab-config.ts'
 import type { LoadOptions } from '../config/load.ts'
 import { attributionOf } from '../geo/attribution.ts'
 import { siteViewOf } from '../geo/site-view.ts'
@@ -16,14 +15,14 @@ import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
 import { SessionMemory } from '../proxy/session-memory.ts'
 import { type ApiToken, openApiToken } from '../store/api-token.ts'
-import { memoryJournal } from '../store/journal.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
-import { createStore, type Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import { certificatesFor } from './certificates.ts'
 import { createDataPath, openDoors, proxyUrl } from './data-path.ts'
 import { deskOver } from './desk.ts'
 import { openDoorCertificates } from './door-certificates.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
+import { openStore } from './open-store.ts'
 import { endpointsAt } from './own-endpoints.ts'
 import { ownVersion } from './own-version.ts'
 import { readConfig } from './read-config.ts'
@@ -59,7 +58,10 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const { config, issues } = readConfig(options.configFile, options)
   await using stack = new AsyncDisposableStack()
 
-  const store = openStore(config, options, events)
+  const store = openStore(config, {
+    ...(options.ephemeral ? {} : { kept: { journal: openJournal(options.state), folder: options.state } }),
+    onNotice: (issue) => events.warn(issue.message),
+  })
   stack.defer(() => store.close())
   await checkAddressesAndPorts(config, store.current().account)
 
@@ -154,11 +156,6 @@ export async function startLab(options: LabOptions): Promise<Lab> {
       return everything.disposeAsync()
     },
   }
-}
-
-function openStore(config: LabConfig, { state, ephemeral }: LabOptions, events: EventLog): Store {
-  const journal = ephemeral ? memoryJournal() : openJournal(state)
-  return createStore(config, { journal, onNotice: (issue) => events.warn(issue.message) })
 }
 
 function openToken({ state, ephemeral, apiToken }: LabOptions) {

@@ -1,7 +1,7 @@
 // The API's token: made once, readable by its owner only, never part of a message or a log (AP-07).
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError } from '../errors/issue.ts'
@@ -80,6 +80,7 @@ function write(file: string, token: string): void {
     closeSync(handle)
     renameSync(beside, file)
   } catch (thrown) {
+    rmSync(beside, { force: true })
     throw unusable(`the token file \`${file}\` cannot be written`, thrown)
   }
 }

@@ -29,11 +29,7 @@ export interface JournalOptions {
 /** Opens, or makes, the state in `directory`, as its one owner. Throws InputError `state.*` where it cannot be used. */
 export function openJournal(directory: string, options: JournalOptions = {}): Journal {
   const file = databaseFile(directory)
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-  } catch (thrown) {
-    throw unusable(directory, thrown)
-  }
+  makeFolder(directory)
   const release = takeOwnership(directory)
   try {
     const database = openSound(directory, file, options.onNotice ?? (() => undefined))
@@ -51,6 +47,23 @@ export function openJournal(directory: string, options: JournalOptions = {}): Jo
     release()
     throw thrown
   }
+}
+
+/** Made with its parents. A recursive mkdir says ENOENT where a file system is read-only; a plain one says why. */
+function makeFolder(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+  } catch (vague) {
+    try {
+      mkdirSync(directory, { mode: 0o700 })
+    } catch (thrown) {
+      throw unusable(directory, isMissing(thrown) ? vague : thrown)
+    }
+  }
+}
+
+function isMissing(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT'
 }
 
 /** What was changed at run time, read beside its owner and never written: commits are taken and forgotten. Nothing at all

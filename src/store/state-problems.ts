@@ -1,6 +1,6 @@
 // Why a state directory cannot be used, each in words a person can act on; and how SQLite says the same.
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '../errors/issue.ts'
 
@@ -30,12 +30,32 @@ export function newer(file: string, version: number, known: number): InputError 
 
 /** The file system says no. */
 export function unusable(directory: string, thrown: unknown): InputError {
-  const reason = thrown instanceof Error ? thrown.message : String(thrown)
+  const said = thrown instanceof Error ? thrown.message : String(thrown)
+  const full = isFull(directory, thrown)
+  const reason = full && !/full/.test(said) ? `${said}; the disk is full` : said
   return refused(
     'state.unusable',
     `the state directory \`${directory}\` cannot be used: ${reason}`,
-    'make it writable, or start with `--state DIR` or `--ephemeral`',
+    `${full ? 'make room' : 'make it writable'}, or start with \`--state DIR\` or \`--ephemeral\``,
   )
+}
+
+/** SQLITE_FULL (13), ENOSPC, EDQUOT; or SQLITE_IOERR (10), as it says for files it maps, on a disk without room. */
+function isFull(directory: string, thrown: unknown): boolean {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
+  if (resultCode(thrown) === 13 || code === 'ENOSPC' || code === 'EDQUOT') return true
+  return resultCode(thrown) === 10 && freeBytes(directory) < NO_ROOM_BYTES
+}
+
+const NO_ROOM_BYTES = 128 * 1024
+
+function freeBytes(directory: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(directory)
+    return bavail * bsize
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
 }
 
 /** One problem that keeps the state from being used. */

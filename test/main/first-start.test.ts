@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { paintFor } from '../../src/cli/paint.ts'
 import { welcome } from '../../src/cli/welcome.ts'
+import { InputError } from '../../src/errors/issue.ts'
 import type { Envelope } from '../api/running-api.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 
@@ -57,6 +58,30 @@ test('a token in memory is shown, as nobody could read it elsewhere; one that wa
   const said = await greeting(given)
   expect(said).toContain('token as given in EGRESSLAB_API_TOKEN\n')
   expect(said).not.toContain('a-token-given')
+})
+
+test('a file that contradicts what was changed at run time keeps the lab from starting, and both are named', async () => {
+  const [state, configFile] = [join(folder, 'state'), join(folder, 'lab.yaml')]
+  const text = (precedence: number) =>
+    `dedicated_ips: []\nrules:\n  - { name: a, precedence: 1 }\n  - { name: b, precedence: ${precedence} }\n`
+  writeFileSync(configFile, text(2))
+  const first = await start({ configFile, state, ephemeral: false })
+  const rule = [...first.lab.snapshot().state.rule.values()].find(({ value }) => value.name === 'a')?.value
+  first.lab.store.change((draft) => draft.put('rule', { ...(rule ?? expect.unreachable()), precedence: 7 }))
+  await first.close()
+  open.pop()
+  writeFileSync(configFile, text(7))
+  const again = () => startPrivateLab({ configFile, state, ephemeral: false, standInNetwork: '127.92.0.0/16' })
+  const refused = await again().catch((thrown: unknown) => thrown)
+  expect(refused).toBeInstanceOf(InputError)
+  expect(refused).toMatchObject({
+    issues: [
+      { code: 'state.contradiction', message: expect.stringMatching(/precedence 7 of rule `.` is taken by rule `.`/) },
+    ],
+  })
+  writeFileSync(configFile, text(3))
+  const { lab } = await start({ configFile, state, ephemeral: false })
+  expect(lab.snapshot().ruleset.rules.map(({ precedence }) => precedence)).toEqual([3, 7])
 })
 
 test('a reload shows at the API: new people are listed and explained, listeners stay as they were', async () => {

@@ -1,0 +1,42 @@
+// The store of a lab that starts: what keeps it from opening is a problem in what people have, said like any other.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import { ChangeError } from '../errors/change-error.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { type Journal, memoryJournal } from '../store/journal.ts'
+import { unusable } from '../store/state-problems.ts'
+import { createStore, type Store } from '../store/store.ts'
+
+export interface OpenStoreOptions {
+  /** what was changed at run time; absent: nothing was, and changes stay in memory */
+  readonly kept?: { readonly journal: Journal; readonly folder: string }
+  readonly onNotice: (notice: Issue) => void
+}
+
+/** Throws an InputError for a disk that cannot be written, and where file and run-time changes contradict each other; then the
+ *  folder is given back. */
+export function openStore(config: LabConfig, { kept, onNotice }: OpenStoreOptions): Store {
+  const journal = kept?.journal ?? memoryJournal()
+  try {
+    return createStore(config, { journal, onNotice })
+  } catch (thrown) {
+    journal.close()
+    if (!(thrown instanceof ChangeError)) throw thrown
+    throw thrown.code === 'change.disk'
+      ? unusable(kept?.folder ?? '', thrown.cause)
+      : contradiction(config, thrown, kept)
+  }
+}
+
+function contradiction({ file }: LabConfig, { message }: ChangeError, kept: OpenStoreOptions['kept']): InputError {
+  if (kept === undefined) return new InputError([{ severity: 'error', code: 'state.contradiction', message, file }])
+  return new InputError([
+    {
+      severity: 'error',
+      code: 'state.contradiction',
+      message: `\`${file}\` and what was changed at run time (\`${kept.folder}\`) contradict each other: ${message}`,
+      hint: 'change one of them in the file, or start with `--ephemeral` or another `--state DIR`',
+      file,
+    },
+  ])
+}
