@@ -2,7 +2,7 @@
 
 import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
 import type { Place } from '../policy/place.ts'
-import type { ConnectionCounts } from '../proxy/counters.ts'
+import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
 import type { LiveSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/record.ts'
 import type { InsightPort } from './insight.ts'
@@ -77,6 +77,9 @@ export interface StatusPort {
   accepting(): boolean
   /** ports in use per egress address */
   portUse(): readonly { readonly egress: string; readonly used: number }[]
+  /** connections per egress IP and destination ([E7]): how many were refused, and how often a share of the limit was reached */
+  portLimit(): { readonly refused: number; readonly pressure: Readonly<Record<string, number>> }
+  datagrams(): DatagramCounts
 }
 
 export interface ConfiguredPerson {

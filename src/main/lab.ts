@@ -118,6 +118,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     sessions,
     memory,
     pipeline,
+    leases: road.leases,
     identifier: world.identifier,
     desk,
     token,

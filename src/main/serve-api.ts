@@ -9,6 +9,7 @@ import { InputError } from '../errors/issue.ts'
 import type { Identifier } from '../identity/identify.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
+import type { PortLeases } from '../outbound/port-leases.ts'
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
@@ -24,6 +25,7 @@ export interface ApiParts {
   readonly sessions: SessionLog
   readonly memory: SessionMemory
   readonly pipeline: ConnectionPipeline
+  readonly leases: Pick<PortLeases, 'counts'>
   readonly identifier: Identifier
   readonly desk: Desk
   readonly token: ApiPorts['token']
@@ -77,6 +79,8 @@ function portsOver(parts: ApiParts): ApiPorts {
       troubles: parts.troubles,
       accepting: parts.accepting,
       portUse: () => portUse(pipeline),
+      portLimit: () => parts.leases.counts(),
+      datagrams: () => pipeline.datagrams.read(),
     },
   }
 }

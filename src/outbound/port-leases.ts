@@ -51,6 +51,8 @@ export interface PortLeaseCounts {
   readonly busiest: number
   readonly granted: number
   readonly refused: number
+  /** how often a destination's use has reached these shares of the limit, in per cent */
+  readonly pressure: Readonly<Record<80 | 95 | 100, number>>
 }
 
 export interface PortLeaseSettings {
@@ -73,6 +75,7 @@ export class PortLeases {
   #active = 0
   #granted = 0
   #refused = 0
+  readonly #pressure = { 80: 0, 95: 0, 100: 0 }
 
   /** Throws a RangeError for an empty range. */
   constructor(settings: PortLeaseSettings) {
@@ -141,6 +144,7 @@ export class PortLeases {
       busiest,
       granted: this.#granted,
       refused: this.#refused,
+      pressure: { ...this.#pressure },
     }
   }
 
@@ -190,10 +194,10 @@ export class PortLeases {
 
   #reportPressure(request: Pick<LeaseRequest, 'egress' | 'destination'>, used: number, limit: number): void {
     const { onPressure } = this.#settings
-    if (onPressure === undefined) return
     for (const percent of [80, 95, 100] as const) {
       if (used !== Math.ceil((limit * percent) / 100)) continue
-      onPressure({ egress: request.egress, destination: request.destination, percent, used, limit })
+      this.#pressure[percent]++
+      onPressure?.({ egress: request.egress, destination: request.destination, percent, used, limit })
     }
   }
 }

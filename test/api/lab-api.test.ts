@@ -176,6 +176,8 @@ describe('health', () => {
       troubles: () => ['stale'],
       accepting: () => false,
       portUse: () => [],
+      portLimit: () => ({ refused: 2, pressure: { 80: 3, 95: 0, 100: 0 } }),
+      datagrams: () => ({ associations: 1, sent: 5, received: 4, dropped: { stranger: 6 } }),
     }
     const draining = await runApi({ ports: { status } })
     const answer = await draining.ask('GET', '/lab/v1/health/ready')
@@ -244,6 +246,11 @@ test('metrics are Prometheus text: sessions, bytes, errors, decision times, port
     'egresslab_errors_total{code="egress.unroutable"} 1',
     'egresslab_bytes_total{direction="received"} 200',
     'egresslab_ports_in_use{egress="203.0.113.10"} 7',
+    'egresslab_port_leases_refused_total 2',
+    'egresslab_port_pressure_total{percent="80"} 3',
+    'egresslab_udp_associations 1',
+    'egresslab_udp_datagrams_total{direction="sent"} 5',
+    'egresslab_udp_datagrams_dropped_total{reason="stranger"} 6',
     'egresslab_decision_seconds_bucket{le="0.00001"} 0',
     'egresslab_decision_seconds_bucket{le="0.00005"} 2',
     'egresslab_decision_seconds_count 2',

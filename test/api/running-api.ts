@@ -85,6 +85,8 @@ export async function runApi(
       troubles: () => [],
       accepting: () => true,
       portUse: () => [{ egress: '203.0.113.10', used: 7 }],
+      portLimit: () => ({ refused: 2, pressure: { 80: 3, 95: 0, 100: 0 } }),
+      datagrams: () => ({ associations: 1, sent: 5, received: 4, dropped: { stranger: 6 } }),
     },
     notice: (message) => notices.push(message),
     ...options.ports,

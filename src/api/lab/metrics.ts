@@ -1,6 +1,8 @@
 // `/metrics` in the Prometheus text format (version 0.0.4).
 
+import type { DatagramCounts } from '../../proxy/counters.ts'
 import type { Answer } from '../answer.ts'
+import type { StatusPort } from '../ports.ts'
 import type { Call, Route } from '../route.ts'
 import { DECISION_BUCKETS } from './tally.ts'
 
@@ -46,6 +48,8 @@ function metrics({ ports, tally }: Call): Answer {
       'source ports in use per egress address',
       status.portUse().map(({ egress, used }) => [{ egress }, used]),
     ),
+    ...portLimitFamilies(status.portLimit()),
+    ...datagramFamilies(status.datagrams()),
     decisionHistogram(tally.decisions),
     family('egresslab_policy_revision', 'gauge', 'revision of the state in force', [[{}, snapshot.revision]]),
     family('egresslab_rules', 'gauge', 'egress rules that can match', [[{}, snapshot.ruleset.active.length]]),
@@ -53,6 +57,32 @@ function metrics({ ports, tally }: Call): Answer {
     family('egresslab_troubles', 'gauge', 'things that are not as they should be', [[{}, status.troubles().length]]),
   ].join('')
   return { kind: 'text', status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', body }
+}
+
+function portLimitFamilies({ refused, pressure }: ReturnType<StatusPort['portLimit']>): string[] {
+  const reached = 'how often the connections of an egress address to one destination reached a share of their limit'
+  return [
+    family('egresslab_port_leases_refused_total', 'counter', 'connections refused because no port was left', [
+      [{}, refused],
+    ]),
+    family('egresslab_port_pressure_total', 'counter', reached, asSamples('percent', Object.entries(pressure))),
+  ]
+}
+
+function datagramFamilies({ associations, sent, received, dropped }: DatagramCounts): string[] {
+  return [
+    family('egresslab_udp_associations', 'gauge', 'UDP associations open now', [[{}, associations]]),
+    family('egresslab_udp_datagrams_total', 'counter', 'datagrams relayed', [
+      [{ direction: 'received' }, received],
+      [{ direction: 'sent' }, sent],
+    ]),
+    family(
+      'egresslab_udp_datagrams_dropped_total',
+      'counter',
+      'datagrams that went no further, by reason',
+      asSamples('reason', Object.entries(dropped)),
+    ),
+  ]
 }
 
 function sessionSamples(counts: ReturnType<Call['tally']['sessions']>): Sample[] {
