@@ -104,7 +104,7 @@ function whoKey(session: RecordedSession): string {
   const { email, userId, deviceId, deviceName, virtualNetworkId, virtualNetworkName, sourceIp, internalSourceIp } =
     session
   const place = `${session.ingressColo}\n${session.latitude}\n${session.longitude}`
-  return `${email}\n${userId}\n${deviceId}\n${deviceName}\n${virtualNetworkId}\n${virtualNetworkName}\n${sourceIp}\n${internalSourceIp}\n${place}`
+  return `${email === '' ? userId : email}\n${deviceId}\n${deviceName}\n${virtualNetworkId}\n${virtualNetworkName}\n${sourceIp}\n${internalSourceIp}\n${place}`
 }
 
 function whereKey({ originIp, originPort, host, proxyEndpoint }: RecordedSession): string {
