@@ -17,6 +17,9 @@ import { jsonRulesEngine } from './rivals/json-rules-engine.ts'
 import type { FirstMatch } from './rivals/rival.ts'
 
 const SIZES = [10, 1000, 10_000, 100_000]
+/** as real connections are spread, and the worst case for every cache */
+const TRAFFIC = ['zipf', 'uniform'] as const
+const CONNECTIONS = 50_000
 const COMPARED_SIZE = 1000
 const RIVALS = [closures, marcbachmannCelJs, casbin, celJs, cedar, jsonRulesEngine]
 /** every rival must agree with us on these before it is timed */
@@ -26,15 +29,30 @@ const SECONDS_EACH = 4
 export async function benchDecideAll(tag: string): Promise<void> {
   const sizes = []
   for (const size of SIZES) {
-    process.stderr.write(`deciding among ${size} rules\n`)
-    sizes.push(await benchDecide(createSyntheticSubject(size, 50_000), { threads: 1, seconds: SECONDS_EACH }))
+    for (const traffic of TRAFFIC) {
+      process.stderr.write(`deciding among ${size} rules, ${traffic} traffic\n`)
+      const subject = createSyntheticSubject(size, CONNECTIONS, { traffic })
+      sizes.push({ traffic, ...(await benchDecide(subject, { threads: 1, seconds: SECONDS_EACH })) })
+    }
   }
   process.stdout.write('\nOurs, one thread, time from a connection to its rule:\n\n')
   process.stdout.write(
     table(
-      ['rules', 'processor ns', 'p50 ns', 'p99 ns', 'p99.9 ns', 'decisions/s', 'matched', 'compile ms', 'ruleset MB'],
+      [
+        'rules',
+        'traffic',
+        'processor ns',
+        'p50 ns',
+        'p99 ns',
+        'p99.9 ns',
+        'decisions/s',
+        'matched',
+        'compile ms',
+        'ruleset MB',
+      ],
       sizes.map((one) => [
         one.rules.toLocaleString('en-US'),
+        one.traffic,
         one.processorNs.toFixed(0),
         String(one.latency.percentile(50)),
         String(one.latency.percentile(99)),

@@ -5,12 +5,13 @@ import type { FieldValues, Value } from '../expression/value.ts'
 import { DomainTable, type HashVisitor } from './domain-table.ts'
 import type { GuardTable } from './guard-table.ts'
 import type { Compartment, Shelf, Place as Shelved } from './index-shelf.ts'
-import type { Familiar, Familiars, Trace } from './index-trace.ts'
+import type { Familiar, Familiars } from './index-trace.ts'
 import { ListPostings } from './list-postings.ts'
 import type { KnownLists } from './named-lists.ts'
 import { type Origin, originOf } from './origin.ts'
 import { PrefixTable, type Visitor } from './prefix-table.ts'
 import type { Key, Path } from './requirement.ts'
+import { RowStore } from './row-store.ts'
 import { SuffixTable } from './suffix-table.ts'
 import type { Ticket } from './ticket.ts'
 
@@ -24,13 +25,14 @@ interface Drawer {
 }
 
 const LARGEST_WORD = 0xffffffff
+const NO_SHELVES: readonly ShelfLookup[] = []
 
 /** Is asked about every rule that stands under a key of the flow; many at a time are in ascending order. */
 export interface Candidates {
   one(ticket: Ticket): void
   many(tickets: Int32Array): void
   /** rules as rows of {@link GuardTable.rowsOf} */
-  rows(rows: Int32Array): void
+  rows(rows: Int32Array, start: number, end: number): void
 }
 
 /** Is shown what stands under the keys of a value. */
@@ -48,6 +50,7 @@ export class Search implements Finder {
   readonly #lookup: ShelfLookup
   readonly #guards: GuardTable
   readonly #lists: readonly ListPostings[]
+  readonly #store = new RowStore()
   readonly #candidates: Candidates
   #values: FieldValues = []
   #familiars: Familiars | undefined
@@ -97,9 +100,9 @@ export class Search implements Finder {
   }
 
   #follow(familiar: Familiar): void {
-    familiar.trace ??= this.#traceOfPerson()
-    const { rows, shelves } = familiar.trace
-    if (rows.length > 0) this.#candidates.rows(rows)
+    if (familiar.epoch !== this.#store.epoch) this.#meet(familiar)
+    const { start, end, shelves } = familiar
+    if (start < end) this.#candidates.rows(this.#store.rows, start, end)
     for (let at = 0; at < shelves.length; at++) {
       const shelf = shelves[at]
       if (shelf !== undefined) this.#visitShelf(shelf)
@@ -111,11 +114,15 @@ export class Search implements Finder {
     shelf.searchAll(this)
   }
 
-  #traceOfPerson(): Trace {
+  #meet(familiar: Familiar): void {
     this.#familiars?.complete()
     const gatherer = new Gatherer(this.#values, this.#lists)
     this.#lookup.search('person', gatherer)
-    return { rows: this.#guards.rowsOf(gatherer.tickets), shelves: [...gatherer.shelves] }
+    const rows = this.#guards.rowsOf(gatherer.tickets)
+    familiar.start = this.#store.add(rows)
+    familiar.end = familiar.start + rows.length
+    familiar.epoch = this.#store.epoch
+    familiar.shelves = gatherer.shelves.size === 0 ? NO_SHELVES : [...gatherer.shelves]
   }
 }
 

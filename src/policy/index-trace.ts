@@ -3,17 +3,19 @@
 
 import type { ShelfLookup } from './index-lookup.ts'
 
-/** What the values of one person lead to in the first shelf. */
-export interface Trace {
-  /** rows of candidates, see GuardTable.rowsOf */
-  readonly rows: Int32Array
-  readonly shelves: readonly ShelfLookup[]
+/** A person: the same one always has the same values. What they lead to in the first shelf is left here by the index. */
+export interface Familiar {
+  /** of the row store the rows are in; 0 before the first flow */
+  epoch: number
+  /** rows of candidates, see GuardTable.rowsOf: from here on, and up to there */
+  start: number
+  end: number
+  shelves: readonly ShelfLookup[]
 }
 
-/** A person: the same one always has the same values. */
-export interface Familiar {
-  /** left here by the index, at the first flow */
-  trace: Trace | undefined
+/** Somebody the index has not met. */
+export function unfamiliar(): Familiar {
+  return { epoch: 0, start: 0, end: 0, shelves: [] }
 }
 
 /** Whom one flow is of, and to where. */

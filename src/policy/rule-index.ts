@@ -83,9 +83,9 @@ export class RuleIndex implements Candidates {
     }
   }
 
-  rows(rows: Int32Array): void {
+  rows(rows: Int32Array, start: number, end: number): void {
     const { guards } = this.#prepared
-    for (let at = 0; at < rows.length; at += ROW) {
+    for (let at = start; at < end; at += ROW) {
       const ticket = rows[at] ?? 0
       if (positionOf(ticket) >= this.#best) return
       if (guards.admitsRow(rows, at) && (isProof(ticket) || this.#evaluate(positionOf(ticket)))) {

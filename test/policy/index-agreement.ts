@@ -11,7 +11,7 @@ import {
 } from '../../src/expression/index.ts'
 import { isExact } from '../../src/policy/exactness.ts'
 import { GATEWAY_SCHEME } from '../../src/policy/fields.ts'
-import type { Familiar, Familiars } from '../../src/policy/index-trace.ts'
+import { type Familiar, type Familiars, unfamiliar } from '../../src/policy/index-trace.ts'
 import type { KnownLists } from '../../src/policy/named-lists.ts'
 import { originOf } from '../../src/policy/origin.ts'
 import { requirementsOf } from '../../src/policy/requirement.ts'
@@ -107,7 +107,7 @@ function compareSet(
     }
     const values = pick(pool.values, random)
     const expected = rules.findIndex((rule) => rule.matches(values, lists))
-    const known = memory.get(values) ?? { trace: undefined }
+    const known = memory.get(values) ?? unfamiliar()
     memory.set(values, known)
     const remembering = findRemembering(index, pool, values, known, pick(pool.values, random))
     const found = index.first(values)
