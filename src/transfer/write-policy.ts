@@ -67,7 +67,11 @@ export function writeYamlPolicy({ source, rules, lists, virtualNetworks }: Porta
   return {
     text: head + stringify(document, { lineWidth: 0 }),
     notes: [
-      ...(others === 0 ? [] : [`${others} rules of other types than egress are left out; JSON keeps them`]),
+      ...(others === 0
+        ? []
+        : [
+            `${others} ${others === 1 ? 'rule of another type than egress is' : 'rules of other types than egress are'} left out; JSON keeps what YAML leaves out`,
+          ]),
       ...egress.flatMap(lostFields),
       ...lists.flatMap(lostDescriptions),
     ],

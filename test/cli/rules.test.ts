@@ -58,7 +58,7 @@ describe('pull', () => {
   test('writes rules and what they speak of as YAML; pushing that back changes nothing', async () => {
     const pulled = await rules('pull', file('rules.yaml'))
     expect(pulled).toMatchObject({ code: 0, stderr: '' })
-    expect(pulled.stdout).toMatch(/^6 rules, 1 lists, 2 virtual networks of the lab at .* are in .*rules\.yaml\n$/)
+    expect(pulled.stdout).toMatch(/^6 rules, 1 list, 2 virtual networks of the lab at .* are in .*rules\.yaml\n$/)
     const document = parse(readFileSync(file('rules.yaml'), 'utf8'))
     expect(Object.keys(document)).toEqual(['virtual_networks', 'lists', 'rules'])
     expect(document.rules[0]).toEqual({
@@ -107,7 +107,7 @@ describe('pull', () => {
       ...json(lab, body),
     )
     const yaml = await rules('pull')
-    expect(yaml.stderr).toBe('1 rules of other types than egress are left out; JSON keeps them\n')
+    expect(yaml.stderr).toBe('1 rule of another type than egress is left out; JSON keeps what YAML leaves out\n')
     expect(yaml.stdout).not.toContain('dns\n')
     const { stdout } = await rules('pull', '--format', 'json')
     expect(JSON.parse(stdout).rules).toContainEqual(expect.objectContaining({ rule_settings: { block_reason: 'x' } }))

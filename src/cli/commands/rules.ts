@@ -75,11 +75,15 @@ async function pull({ io, services }: VerbContext, file: string | undefined, opt
   }
   desk.save(file, text)
   const { rules, lists, virtualNetworks } = policy
-  const counted = `${rules.length} rules, ${lists.length} lists, ${virtualNetworks.length} virtual networks`
+  const counted = `${many(rules, 'rule')}, ${many(lists, 'list')}, ${many(virtualNetworks, 'virtual network')}`
   if (options.json)
     writeJson(io, { file, rules: rules.length, lists: lists.length, virtual_networks: virtualNetworks.length })
   else io.stdout.write(`${counted} of ${policy.source} are in ${file}\n`)
   return 0
+}
+
+function many({ length }: readonly unknown[], what: string): string {
+  return `${length} ${what}${length === 1 ? '' : 's'}`
 }
 
 async function push({ io, services }: VerbContext, file: string, options: PushOptions): Promise<ExitCode> {
