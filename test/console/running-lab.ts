@@ -64,7 +64,7 @@ export async function startConsoleLab(number: number, configFile = 'config/lab.y
 }
 
 /** Opens a view of the console, signing in on the way. */
-export async function visit(page: Page, lab: ConsoleLab, path: string): Promise<void> {
+export async function visit(page: Page, lab: Pick<ConsoleLab, 'url'>, path: string): Promise<void> {
   await page.goto(lab.url + path)
   const token = page.getByLabel('API token')
   await token

@@ -2,17 +2,11 @@
 
 import type { Row } from '../api/shapes.ts'
 import { toneOf } from '../ui/outcome.tsx'
-
-/** What can be chosen from a list of the values there are. */
-export const FACETS = ['user', 'vnet', 'rule', 'egress', 'outcome'] as const
-export type Facet = (typeof FACETS)[number]
+import { FACETS, type Facet, facetOf } from './facets.ts'
 
 export type SessionFilter = { readonly text: string } & { readonly [F in Facet]: string }
 
 export const NO_FILTER: SessionFilter = { text: '', user: '', vnet: '', rule: '', egress: '', outcome: '' }
-
-/** For sessions without a rule, a user …: chosen like any other value. */
-export const NONE = '–'
 
 export function filterFrom(query: URLSearchParams): SessionFilter {
   const read = (name: string) => query.get(name) ?? ''
@@ -35,15 +29,11 @@ export function addressOf(filter: SessionFilter): string {
   return text === '' ? '/sessions' : `/sessions?${text}`
 }
 
-export function facetOf(row: Row, facet: Facet): string {
-  const value = facet === 'outcome' ? toneOf(row) : row[facet]
-  return value === '' ? NONE : value
-}
-
 /** Rows that fit, newest first. */
 export function select(rows: readonly Row[], filter: SessionFilter): Row[] {
   const wanted = FACETS.filter((facet) => filter[facet] !== '')
   const words = filter.text.toLowerCase().split(/\s+/).filter(Boolean)
+  if (wanted.length === 0 && words.length === 0) return rows.toReversed()
   const found: Row[] = []
   for (let at = rows.length - 1; at >= 0; at--) {
     const row = rows[at]
@@ -57,20 +47,4 @@ function matches(row: Row, words: readonly string[]): boolean {
   const text =
     `${row.user} ${row.vnet} ${row.target} ${row.origin} ${row.egress} ${row.rule} ${toneOf(row)} ${row.ingress} ${row.physical} ${row.logical} ${row.protocol} ${row.close} ${row.error?.code ?? ''} ${row.id}`.toLowerCase()
   return words.every((word) => text.includes(word))
-}
-
-/** The values each facet has among these rows, sorted. */
-export function valuesOf(rows: readonly Row[]): Readonly<Record<Facet, readonly string[]>> {
-  const collect = (facet: Facet) => {
-    const found = new Set<string>()
-    for (const row of rows) found.add(facetOf(row, facet))
-    return [...found].sort()
-  }
-  return {
-    user: collect('user'),
-    vnet: collect('vnet'),
-    rule: collect('rule'),
-    egress: collect('egress'),
-    outcome: collect('outcome'),
-  }
 }

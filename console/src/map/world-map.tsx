@@ -5,14 +5,14 @@ import type { GeoProjection } from 'd3-geo'
 import type { JSX } from 'preact'
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { Colo, Position } from '../api/shapes.ts'
-import { allRows, version } from '../live/session-store.ts'
+import { allRoutes, forgetRoutes, version } from '../live/session-store.ts'
 import { clockOffset, onBeat } from '../live/traffic.ts'
 import { repaint } from '../theme.ts'
 import { toneOf } from '../ui/outcome.tsx'
 import { type Atlas, loadAtlas } from './atlas.ts'
 import { type Box, placeLabels, projectionFor } from './geometry.ts'
 import { type Comet, paintComets, paintRoutes, paintWorld, projected, readPalette, type Scene } from './paint.ts'
-import { type ColoIndex, type Route, routesOf, stationsOf } from './routes.ts'
+import { type ColoIndex, FADE_MS, type Route, routeOf, stationsOf, visibleRoutes } from './routes.ts'
 
 export interface Marked {
   readonly name: string
@@ -35,7 +35,7 @@ interface Size {
   readonly height: number
 }
 
-const MOST_COMETS = 80
+const MOST_COMETS = 40
 const FADE_STEP_MS = 250
 
 export function WorldMap({ colos, shown, people, routes, onColo, label }: WorldMapProps): JSX.Element {
@@ -125,7 +125,8 @@ function RoutesLayer({
   useLayoutEffect(() => {
     if (scene === undefined || seen < 0 || step < 0) return undefined
     const now = Date.now() + clockOffset.value
-    const routes = fixed ?? routesOf(allRows(), now)
+    if (fixed === undefined) forgetRoutes(now - FADE_MS)
+    const routes = fixed ?? visibleRoutes(allRoutes().values(), now)
     paintRoutes(scene, routes, colos, now)
     if (fixed !== undefined || !routes.some(({ open }) => open === 0)) return undefined
     const timer = setTimeout(() => setStep((before) => before + 1), FADE_STEP_MS)
@@ -140,8 +141,11 @@ function CometsLayer({ colos, ...props }: LayerProps & { readonly colos: ColoInd
     if (scene === undefined || window.matchMedia('(prefers-reduced-motion: reduce)').matches) return undefined
     let comets: Comet[] = []
     let frame = 0
+    let turn = 0
     const paint = (now: number) => {
-      comets = paintComets(scene, comets, now)
+      // every second frame: comets look as smooth, and the page has time for people
+      turn++
+      if (turn % 2 === 0) comets = paintComets(scene, comets, now)
       frame = comets.length > 0 ? requestAnimationFrame(paint) : 0
     }
     const stop = onBeat((opened, finished) => {
@@ -149,8 +153,7 @@ function CometsLayer({ colos, ...props }: LayerProps & { readonly colos: ColoInd
       const fresh = [...opened, ...finished.filter(({ ms }) => ms < 400)].slice(0, MOST_COMETS - comets.length)
       const startedAt = performance.now()
       for (const row of fresh) {
-        const [route] = routesOf([row], row.at)
-        const points = route === undefined ? [] : projected(scene.projection, stationsOf(route, colos))
+        const points = projected(scene.projection, stationsOf(routeOf(row), colos))
         if (points.length > 1) comets.push({ points, tone: toneOf(row), startedAt })
       }
       if (frame === 0 && comets.length > 0) frame = requestAnimationFrame(paint)
@@ -170,8 +173,8 @@ interface NamesProps extends LayerProps {
 }
 
 function Names({ size, projection, shown, people, onColo }: NamesProps): JSX.Element {
-  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
   const boxes = useMemo(() => {
+    const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
     const colos = shown.map(({ code, longitude, latitude }) => ({
       id: `colo ${code}`,
       at: projection([longitude, latitude]) ?? ([-100, -100] as const),
@@ -185,7 +188,7 @@ function Names({ size, projection, shown, people, onColo }: NamesProps): JSX.Ele
       height: 1.1 * rem,
     }))
     return placeLabels([...colos, ...names], [size.width, size.height])
-  }, [shown, people, projection, size, rem])
+  }, [shown, people, projection, size])
   return (
     <div class="map-names">
       {shown.map((colo) => (

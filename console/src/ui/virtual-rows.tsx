@@ -24,7 +24,7 @@ export function VirtualRows<T extends { readonly id: string }>(props: VirtualRow
   const frame = useRef<HTMLDivElement>(null)
   const [view, setView] = useState({ top: 0, height: 600 })
   const [active, setActive] = useState<string>()
-  const rowPx = Math.round(rowRem * Number.parseFloat(getComputedStyle(document.documentElement).fontSize))
+  const rowPx = Math.round(rowRem * useRem())
   useLayoutEffect(() => watchHeight(frame.current, (height) => setView((before) => ({ ...before, height }))), [])
   useKeepPlace(frame, rows, rowPx)
 
@@ -107,6 +107,21 @@ function watchHeight(element: HTMLElement | null, tell: (height: number) => void
   const observer = new ResizeObserver(() => tell(element.clientHeight))
   observer.observe(element)
   return () => observer.disconnect()
+}
+
+/** Pixels per rem; asked for once per size of the window, as asking makes the browser work out styles. */
+function useRem(): number {
+  const [rem, setRem] = useState(readRem)
+  useEffect(() => {
+    const tell = () => setRem(readRem())
+    window.addEventListener('resize', tell)
+    return () => window.removeEventListener('resize', tell)
+  }, [])
+  return rem
+}
+
+function readRem(): number {
+  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
 }
 
 /** Scrolls along with rows that come in above, unless the top is what is being watched. */

@@ -255,19 +255,13 @@ function sceneOf(answer: Explanation, question: Question, all: Colo[], origins: 
   const from = at(user?.place)
   const to = at(origin?.place)
   const route: Route = {
-    key: 'answer',
     tone: decision.outcome,
     from,
     ingress: decision.ingress_colo,
     physical: decision.physical_colo ?? '',
     logical: at(logical),
-    logicalName: decision.logical?.city ?? '',
     to,
-    egress: '',
-    target: question.destination,
-    user: question.user,
     open: 1,
-    total: 1,
     endedAt: 0,
   }
   const codes = new Set([decision.ingress_colo, decision.physical_colo ?? '', decision.logical?.colo ?? ''])

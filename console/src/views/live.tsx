@@ -4,7 +4,7 @@ import type { JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import { ask, wordsOf } from '../api/request.ts'
 import type { Colo, Row } from '../api/shapes.ts'
-import { allRows, version } from '../live/session-store.ts'
+import { allRows, firstSeen, people, usedColos, version } from '../live/session-store.ts'
 import { load, rate } from '../live/traffic.ts'
 import { type Marked, WorldMap } from '../map/world-map.tsx'
 import { sentence } from '../ui/explanation.tsx'
@@ -21,7 +21,7 @@ export function LiveView(): JSX.Element {
   const [failure, setFailure] = useState<string>()
   const index = useMemo(() => new Map((colos.value ?? []).map((colo) => [colo.code, colo])), [colos.value])
   const shown = useShownColos(colos.value)
-  const people = usePeople()
+  const marks = usePeople()
 
   const toggle = async (colo: Colo) => {
     try {
@@ -42,7 +42,7 @@ export function LiveView(): JSX.Element {
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
       <div class="live-grid">
         <figure class="card map-card">
-          <WorldMap colos={index} shown={shown} people={people} onColo={toggle} label="Map of live connections" />
+          <WorldMap colos={index} shown={shown} people={marks} onColo={toggle} label="Map of live connections" />
           <figcaption class="legend">
             {LEGEND.map((tone) => (
               <span key={tone} class={`legend-entry tone-${tone}`}>
@@ -71,46 +71,25 @@ function Pulse(): JSX.Element {
   )
 }
 
-/** Those with dedicated IPs, those that are down, and those sessions came in at. */
+/** Those with dedicated IPs, those that are down, and those sessions went through. */
 function useShownColos(colos: readonly Colo[] | undefined): Colo[] {
-  const used = useUsedCodes()
+  const seen = firstSeen.value
   return useMemo(
     () =>
       (colos ?? []).filter(
-        ({ code, up, dedicated_ips }) => !up || dedicated_ips.length > 0 || used.includes(` ${code} `),
+        ({ code, up, dedicated_ips: ips }) => !up || ips.length > 0 || (seen >= 0 && usedColos.has(code)),
       ),
-    [colos, used],
+    [colos, seen],
   )
 }
 
-/** Codes of the data centers recent sessions went through, as one text so that equal ones are equal. */
-function useUsedCodes(): string {
-  const seen = version.value
-  return useMemo(() => {
-    if (seen < 0) return ''
-    const codes = new Set(
-      allRows()
-        .slice(-500)
-        .flatMap(({ ingress, physical }) => [ingress, physical]),
-    )
-    codes.delete('')
-    return ` ${[...codes].sort().join(' ')} `
-  }, [seen])
-}
-
-/** Where the people of recent sessions are, one mark per person. */
+/** Where the people of the sessions are. */
 function usePeople(): Marked[] {
-  const seen = version.value
-  const text = useMemo(() => {
-    if (seen < 0) return '[]'
-    const marks = new Map<string, Marked>()
-    for (const { user, user_at } of allRows().slice(-2000)) {
-      if (user_at !== null && user !== '' && marks.size < 12)
-        marks.set(user, { name: user.replace(/@.*$/, ''), at: user_at })
-    }
-    return JSON.stringify([...marks.values()].sort((a, b) => a.name.localeCompare(b.name)))
-  }, [seen])
-  return useMemo(() => JSON.parse(text) as Marked[], [text])
+  const seen = firstSeen.value
+  return useMemo(
+    () => (seen < 0 ? [] : [...people].map(([user, at]) => ({ name: user.replace(/@.*$/, ''), at }))),
+    [seen],
+  )
 }
 
 interface ColoListProps {

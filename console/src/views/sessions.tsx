@@ -3,8 +3,9 @@
 import type { JSX } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { Row } from '../api/shapes.ts'
-import { addressOf, FACETS, type Facet, filterFrom, NO_FILTER, select, valuesOf } from '../live/session-filter.ts'
-import { allRows, leftOut, version } from '../live/session-store.ts'
+import { FACETS, type Facet } from '../live/facets.ts'
+import { addressOf, filterFrom, NO_FILTER, select } from '../live/session-filter.ts'
+import { allRows, firstSeen, leftOut, values, version } from '../live/session-store.ts'
 import { connection } from '../live/traffic.ts'
 import { location, navigate } from '../router.ts'
 import { formatBytes, formatDuration, formatTime, plural } from '../ui/format.ts'
@@ -27,7 +28,7 @@ export function SessionsView(): JSX.Element {
   const opened = query.get('id') ?? undefined
   const [paused, setPaused] = useState(false)
   const rows = useRows(paused, addressOf(filter))
-  const values = useMemo(() => valuesOf(rows.all), [rows.all])
+  const choices = useChoices()
   const isFiltered = addressOf(filter) !== '/sessions'
 
   const set = (change: Partial<typeof filter>) => navigate(addressOf({ ...filter, ...change }), { replace: true })
@@ -62,7 +63,7 @@ export function SessionsView(): JSX.Element {
             key={facet}
             facet={facet}
             value={filter[facet]}
-            values={values[facet]}
+            values={choices[facet]}
             onChange={(value) => set({ [facet]: value })}
           />
         ))}
@@ -85,6 +86,21 @@ export function SessionsView(): JSX.Element {
       {opened !== undefined && <SessionDrawer id={opened} onClose={() => open(undefined)} />}
     </section>
   )
+}
+
+/** What there is to choose from, sorted. */
+function useChoices(): Readonly<Record<Facet, readonly string[]>> {
+  const seen = firstSeen.value
+  return useMemo(() => {
+    const sorted = (facet: Facet) => (seen < 0 ? [] : [...values[facet]].sort())
+    return {
+      user: sorted('user'),
+      vnet: sorted('vnet'),
+      rule: sorted('rule'),
+      egress: sorted('egress'),
+      outcome: sorted('outcome'),
+    }
+  }, [seen])
 }
 
 interface Rows {
@@ -164,12 +180,17 @@ function Table({ rows, opened, open }: TableProps): JSX.Element {
         </span>
       ))}
       rowClass={({ open: isOpen }) => (isOpen ? 'is-open' : '')}
-      render={(row) => <Cells row={row} />}
+      render={(row) => <Cells key={row.open ? 'open' : 'finished'} row={row} />}
     />
   )
 }
 
+/** A row is painted once as open and once as finished; scrolling by paints nothing anew. */
 function Cells({ row }: { readonly row: Row }): JSX.Element {
+  return useMemo(() => cellsOf(row), [row])
+}
+
+function cellsOf(row: Row): JSX.Element {
   return (
     <>
       <span role="gridcell" class="cell-time muted">
