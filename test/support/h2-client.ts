@@ -42,7 +42,8 @@ export async function openStream(
   headers: Record<string, string>,
   endStream = false,
 ): Promise<OpenedStream> {
-  const stream = session.request(headers, { endStream })
+  // without trailers to wait for, Node sends END_STREAM ahead of RST_STREAM
+  const stream = session.request(headers, { endStream, waitForTrailers: !endStream })
   const answered = once(stream, 'response', { signal: AbortSignal.timeout(PATIENCE_MS) })
   const [head] = await answered
   stream.on('error', () => {})

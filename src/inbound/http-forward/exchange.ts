@@ -1,20 +1,19 @@
 // One request and its answer over an established link, through undici: the fast road of forwarded HTTP. What undici does not
 // carry (Expect, Upgrade, TE) takes slow-exchange.ts.
 
-import type { Readable } from 'node:stream'
 import { type Dispatcher, errors } from 'undici'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { type Answer, cut } from './answer.ts'
 import type { ForwardRequest } from './forward-request.ts'
 import { type ResponseRules, understandResponse } from './forward-response.ts'
 import { allowedTrailers } from './hop-by-hop.ts'
-import { RequestBody } from './request-body.ts'
+import { type BodySource, RequestBody } from './request-body.ts'
 import type { LinkSettings, UpstreamLink } from './upstream-link.ts'
 
 /** The two ends of one exchange with the client. */
 export interface ClientSide {
   /** its body, and the version it came by where it is a message of HTTP/1 */
-  readonly req: Readable & { readonly httpVersion?: string }
+  readonly req: BodySource & { readonly httpVersion?: string }
   readonly res: Answer
   readonly request: ForwardRequest
 }

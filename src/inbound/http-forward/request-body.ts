@@ -3,10 +3,13 @@
 
 import { Readable } from 'node:stream'
 
-export class RequestBody extends Readable {
-  readonly #source: Readable
+/** Where a body comes from. A stream of HTTP/2 that the client took back ends like a complete one, and says so in `aborted`. */
+export type BodySource = Readable & { readonly aborted?: boolean }
 
-  constructor(source: Readable) {
+export class RequestBody extends Readable {
+  readonly #source: BodySource
+
+  constructor(source: BodySource) {
     super({ highWaterMark: 64 * 1024 })
     this.#source = source
     source.on('data', this.#onData)
@@ -31,11 +34,16 @@ export class RequestBody extends Readable {
   }
 
   readonly #onEnd = (): void => {
-    this.push(null)
+    if (this.#source.aborted) this.#cutOff()
+    else this.push(null)
   }
 
-  /** Gone before its end: the request must not look complete to the origin. */
   readonly #onClose = (): void => {
-    if (!this.#source.readableEnded) this.destroy(new Error('the client went away while sending'))
+    if (!this.#source.readableEnded) this.#cutOff()
+  }
+
+  /** Gone before its end: the request must not look complete to the origin (FR-15). */
+  #cutOff(): void {
+    this.destroy(new Error('the client went away while sending'))
   }
 }

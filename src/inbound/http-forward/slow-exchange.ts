@@ -9,6 +9,7 @@ import { type ClientSide, type Outcome, pairs, writeInformation } from './exchan
 import type { ForwardRequest } from './forward-request.ts'
 import { type ForwardResponse, type ResponseRules, understandResponse } from './forward-response.ts'
 import { allowedTrailers } from './hop-by-hop.ts'
+import { RequestBody } from './request-body.ts'
 import type { LinkSettings, UpstreamLink } from './upstream-link.ts'
 
 /** What becomes of a 101: the checked head and what the origin sent right behind it. */
@@ -19,6 +20,7 @@ export class SlowExchange {
   readonly #rules: ResponseRules
   readonly #finish: (outcome: Outcome) => void
   #outgoing: ClientRequest | undefined
+  #body: RequestBody | undefined
   #over = false
   #deadline: Deadline | undefined
   readonly #clock: Clock
@@ -65,7 +67,9 @@ export class SlowExchange {
     if (request.body === 'none') outgoing.end()
     else {
       outgoing.flushHeaders()
-      req.pipe(outgoing)
+      this.#body = new RequestBody(req)
+      this.#body.on('error', () => outgoing.destroy())
+      this.#body.pipe(outgoing)
     }
   }
 
@@ -81,10 +85,10 @@ export class SlowExchange {
   }
 
   #answer(incoming: IncomingMessage): void {
-    const { req, res, request } = this.#client
+    const { res, request } = this.#client
     const response = understandResponse(incoming.statusCode ?? 0, incoming.rawHeaders, this.#rules)
     this.#deadline?.cancel()
-    req.unpipe()
+    this.#body?.destroy()
     res.writeHead(response.status, response.reason, response.fields)
     incoming.on('data', (chunk: Buffer) => {
       if (res.write(chunk)) return

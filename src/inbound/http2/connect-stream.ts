@@ -17,12 +17,23 @@ export function openConnectStream(
   stream: ServerHttp2Stream,
   { authority, fields }: { readonly authority: string; readonly fields: readonly string[] },
 ): void {
+  let isOurs = false
+  // Node lets a stream that the client took back end like one that is complete, but says this first
+  stream.once('aborted', () => {
+    if (!isOurs) stream.destroy(new Error('the client reset the stream'))
+  })
   const client: TunnelClient = {
     stream,
     // with trailers to wait for, Node sends no END_STREAM ahead of RST_STREAM, which a client would take for a clean end
     accept: () => stream.respond({ ':status': 200 }, { waitForTrailers: true }),
-    reset: () => stream.close(constants.NGHTTP2_CONNECT_ERROR),
-    refuse: (error) => refuseStream(stream, error),
+    reset: () => {
+      isOurs = true
+      stream.close(constants.NGHTTP2_CONNECT_ERROR)
+    },
+    refuse: (error) => {
+      isOurs = true
+      refuseStream(stream, error)
+    },
   }
   try {
     const { target, authorization } = understandConnect(authority, fields, false)

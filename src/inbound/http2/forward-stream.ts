@@ -26,6 +26,7 @@ export interface StreamHead {
 
 /** Connections to origins kept for the next stream of the same client connection. */
 const MAX_IDLE = 8
+const DRAIN_MS = 10_000
 const AUTHORITY = /^[^\s@/\\?#,]+$/
 
 /** The forwarded requests of one client connection. */
@@ -72,10 +73,18 @@ export class ForwardStreams {
     const work = { req: stream, res: new StreamAnswer(stream), request, arrival, identified }
     await forwarding.run(work, () => {
       stream.off('close', leave)
-      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
+      this.#drain(stream)
       if (this.#closed || this.#idle.length >= MAX_IDLE) forwarding.leave()
       else this.#idle.push(forwarding)
     })
+  }
+
+  /** What the client still sends is thrown away for a while, so that the answer is not lost to a reset (FR-14). */
+  #drain(stream: ServerHttp2Stream): void {
+    const { clock } = this.#settings.pipeline.settings
+    const patience = clock.after(DRAIN_MS, () => stream.close(constants.NGHTTP2_NO_ERROR))
+    stream.once('close', () => patience.cancel())
+    stream.resume()
   }
 
   /** A body that stands still although it is being read (RS-01); one that waits for the origin is not the client's fault. */
