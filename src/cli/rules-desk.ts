@@ -27,6 +27,8 @@ export interface RulesDesk {
   readonly save: (file: string, text: string) => void
   /** Writes the target before and after into a folder, as configurations that differ in nothing else. Throws an InputError. */
   readonly writeSides: (request: PlanRequest, folder: string, options: PlaceOptions) => Promise<SideBySide>
+  /** A folder that is gone once the work is done. */
+  readonly inScratch: <T>(work: (folder: string) => Promise<T>) => Promise<T>
 }
 
 export interface PlanRequest {

@@ -1,6 +1,8 @@
 // Policies from and to files and APIs, for the `rules` verb: finds out what a place is and how to log in there.
 
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { PlaceOptions, RulesDesk } from '../cli/rules-desk.ts'
 import type { PortablePolicy } from '../config/portable-policy.ts'
 import { InputError } from '../errors/issue.ts'
@@ -33,11 +35,21 @@ export function createRulesDesk(env: NodeJS.ProcessEnv = process.env): RulesDesk
     isApi,
     write: (policy, form) => (form === 'json' ? writeJsonPolicy(policy) : writeYamlPolicy(policy)),
     save,
+    inScratch,
     writeSides: async ({ from, to, prune }, folder, options) => {
       const there = await read(to, options)
       const after = resultingPolicy(there, planChanges(await read(from, options), there, { prune }))
       return writeSides(options.config, folder, { before: onlySpokenOf(there), after: onlySpokenOf(after) })
     },
+  }
+}
+
+async function inScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), 'egresslab-rules-'))
+  try {
+    return await work(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 

@@ -2,56 +2,19 @@
 // its address and a token, as the real one would be.
 
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { curl } from '../support/curl.ts'
-import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
+import type { PrivateLab } from '../support/private-lab.ts'
 import { run } from './run.ts'
+import { EMPTY, liveRules, TOKEN, twoLabs } from './two-labs.ts'
 
-const TOKEN = 'a-token-of-the-other-account'
-const EMPTY =
-  'dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10, ipv6: "2001:db8:10::/64" }, { colo: LHR, ipv4: 203.0.113.20, ipv6: "2001:db8:20::/64" }, { colo: IAD, ipv4: 203.0.113.30, ipv6: "2001:db8:30::/64" }, { colo: LAX, ipv4: 203.0.113.40, ipv6: "2001:db8:40::/64" }, { colo: EWR, ipv4: 203.0.113.50, ipv6: "2001:db8:50::/64" }]\n'
-
-let lab: PrivateLab
-let other: PrivateLab
-let folder: string
-let where: readonly string[]
-let there: string
-beforeAll(() => {
-  process.env.CLOUDFLARE_API_TOKEN = TOKEN
-})
-afterAll(() => {
-  delete process.env.CLOUDFLARE_API_TOKEN
-})
-beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'egresslab-rules-'))
-  writeFileSync(join(folder, 'empty.yaml'), EMPTY)
-  lab = await startPrivateLab({ ephemeral: false })
-  other = await startPrivateLab({
-    configFile: join(folder, 'empty.yaml'),
-    apiToken: TOKEN,
-    standInNetwork: '127.94.0.0/16',
-  })
-  where = ['--api', `127.0.0.1:${lab.lab.api.port}`, '--state', lab.folder]
-  there = `http://127.0.0.1:${other.lab.api.port}/client/v4`
-})
-afterEach(async () => {
-  await Promise.all([lab.close(), other.close()])
-  rmSync(folder, { recursive: true, force: true })
-})
-
-const file = (name: string) => join(folder, name)
-const rules = (verb: string, ...args: readonly string[]) => run(['rules', verb, ...where, ...args])
-const liveRules = ({ lab: { store } }: PrivateLab) =>
-  [...store.current().state.rule.values()]
-    .filter(({ deletedAt }) => deletedAt === null)
-    .map(({ value }) => value)
-    .sort((a, b) => a.precedence - b.precedence)
+const labs = twoLabs()
+const { file, rules, where } = labs
 const named = (which: PrivateLab, name: string) => liveRules(which).find((rule) => rule.name === name)
 
 describe('pull', () => {
@@ -70,11 +33,11 @@ describe('pull', () => {
       identity: 'any(identity.groups.name[*] in {"Finance"})',
       egress: { ipv4: '203.0.113.20', ipv4_fallback: '203.0.113.30', ipv6: '2001:db8:20::/64' },
     })
-    const { revision } = lab.lab.store.current()
+    const { revision } = labs.lab.lab.store.current()
     const pushed = await rules('push', file('rules.yaml'), '--yes')
     expect(pushed).toMatchObject({ code: 0, stderr: '' })
     expect(pushed.stdout).toContain('nothing would change\n9 as they are\n')
-    expect(lab.lab.store.current().revision).toBe(revision)
+    expect(labs.lab.lab.store.current().revision).toBe(revision)
   })
 
   test('as JSON keeps everything the API said, and pushes back without a change', async () => {
@@ -92,7 +55,7 @@ describe('pull', () => {
   })
 
   test('YAML says what it has no words for; JSON has them', async () => {
-    const account = lab.lab.snapshot().account.id
+    const account = labs.lab.lab.snapshot().account.id
     const body = {
       name: 'dns',
       action: 'block',
@@ -103,8 +66,8 @@ describe('pull', () => {
     await curl(
       '-X',
       'POST',
-      `http://127.0.0.1:${lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules`,
-      ...json(lab, body),
+      `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules`,
+      ...json(labs.lab, body),
     )
     const yaml = await rules('pull')
     expect(yaml.stderr).toBe('1 rule of another type than egress is left out; JSON keeps what YAML leaves out\n')
@@ -122,20 +85,20 @@ function json(of: PrivateLab, body: unknown): string[] {
 describe('push', () => {
   test('to another account: lists and networks are made first, and rules speak of the new ids', async () => {
     await rules('pull', file('rules.yaml'))
-    const planned = await rules('push', file('rules.yaml'), '--to', there, '--dry-run')
+    const planned = await rules('push', file('rules.yaml'), '--to', labs.there, '--dry-run')
     expect(planned.stdout).toContain('+ virtual network `vnet-AMER`')
     expect(planned.stdout).toMatch(/\+ list `Partner networks`\n {4}with {2}198\.51\.100\.128\/25\n/)
     expect(planned.stdout).toMatch(/\+ rule 1000 `Finance to the bank`\n {4}description/)
-    expect(liveRules(other)).toEqual([])
-    const pushed = await rules('push', file('rules.yaml'), '--to', there, '--yes')
+    expect(liveRules(labs.other)).toEqual([])
+    const pushed = await rules('push', file('rules.yaml'), '--to', labs.there, '--yes')
     expect(pushed).toMatchObject({ code: 0, stderr: '' })
     expect(pushed.stdout).toMatch(/9 done\n$/)
-    const [list] = other.lab.snapshot().account.lists
+    const [list] = labs.other.lab.snapshot().account.lists
     expect(list).toMatchObject({ name: 'Partner networks', items: ['198.51.100.128/25'] })
-    expect(named(other, 'Partners')?.traffic).toBe(`net.dst.ip in $${list?.id}`)
-    const amer = other.lab.snapshot().account.virtualNetworks.find(({ name }) => name === 'vnet-AMER')
-    expect(named(other, 'vnet-AMER leaves from Los Angeles')?.traffic).toBe(`net.vnet_id == "${amer?.id}"`)
-    const again = await rules('push', file('rules.yaml'), '--to', there, '--yes')
+    expect(named(labs.other, 'Partners')?.traffic).toBe(`net.dst.ip in $${list?.id}`)
+    const amer = labs.other.lab.snapshot().account.virtualNetworks.find(({ name }) => name === 'vnet-AMER')
+    expect(named(labs.other, 'vnet-AMER leaves from Los Angeles')?.traffic).toBe(`net.vnet_id == "${amer?.id}"`)
+    const again = await rules('push', file('rules.yaml'), '--to', labs.there, '--yes')
     expect(again.stdout).toContain('nothing would change')
   })
 
@@ -152,7 +115,7 @@ describe('push', () => {
     const { code, stdout } = await rules('push', file('swapped.yaml'), '--yes')
     expect({ code, last: stdout.split('\n').at(-2) }).toEqual({ code: 0, last: '3 done' })
     expect(
-      liveRules(lab)
+      liveRules(labs.lab)
         .map(({ precedence, name }) => [precedence, name.split(' ')[0]])
         .slice(1, 3),
     ).toEqual([
@@ -174,12 +137,12 @@ describe('push', () => {
     expect(planned.stdout).toMatch(/egress ipv4_fallback +203\.0\.113\.30 → nothing\n/)
     expect(planned.stdout).toContain('5 only there, left alone:')
     expect((await rules('push', file('one.yaml'), '--yes', '--prune')).stdout).toMatch(/6 done\n$/)
-    expect(liveRules(lab).map(({ name }) => name)).toEqual(['Finance to the bank'])
+    expect(liveRules(labs.lab).map(({ name }) => name)).toEqual(['Finance to the bank'])
   })
 
   test('settings of a rule that YAML has no words for survive a push from YAML', async () => {
-    const account = lab.lab.snapshot().account.id
-    const path = `http://127.0.0.1:${lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules/6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d02`
+    const account = labs.lab.lab.snapshot().account.id
+    const path = `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules/6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d02`
     await rules('pull', file('rules.yaml'))
     const sent = {
       name: 'vnet-AMER',
@@ -188,9 +151,9 @@ describe('push', () => {
       rule_settings: { made_up: { kept: true } },
       schedule: { mon: '08:00-17:00' },
     }
-    await curl('-X', 'PUT', path, ...json(lab, sent))
+    await curl('-X', 'PUT', path, ...json(labs.lab, sent))
     expect((await rules('push', file('rules.yaml'), '--yes')).code).toBe(0)
-    expect(named(lab, 'vnet-AMER leaves from Los Angeles')).toMatchObject({
+    expect(named(labs.lab, 'vnet-AMER leaves from Los Angeles')).toMatchObject({
       egress: { ipv4: '203.0.113.40' },
       rest: { rule_settings: { made_up: { kept: true } }, schedule: { mon: '08:00-17:00' } },
     })
@@ -209,7 +172,7 @@ describe('push', () => {
     expect(stderr).toContain(
       'done:     create virtual network `new`, create rule `good`\nfailed:   create rule `bad`\nnot done: create rule `late`\n',
     )
-    expect(named(lab, 'late')).toBeUndefined()
+    expect(named(labs.lab, 'late')).toBeUndefined()
     const { stdout: document } = await rules('push', file('half.yaml'), '--yes', '--json')
     expect(JSON.parse(document)).toMatchObject({
       done: [],
@@ -223,12 +186,12 @@ describe('push', () => {
     const silent = await rules('push', file('new.yaml'))
     expect(silent.code).toBe(2)
     expect(silent.stderr).toContain('wait for a yes, and nobody can be asked here [rules.not_confirmed]')
-    const args = ['rules', 'push', ...where, file('new.yaml')]
+    const args = ['rules', 'push', ...where(), file('new.yaml')]
     const no = await run(args, { terminal: true, stdin: '\n' })
     expect({ code: no.code, stderr: no.stderr }).toEqual({ code: 1, stderr: 'nothing was changed\n' })
-    expect(named(lab, 'new')).toBeUndefined()
+    expect(named(labs.lab, 'new')).toBeUndefined()
     expect((await run(args, { terminal: true, stdin: 'y\n' })).code).toBe(0)
-    expect(named(lab, 'new')).toBeDefined()
+    expect(named(labs.lab, 'new')).toBeDefined()
   })
 
   test('contradictions are all said before anything is done', async () => {
@@ -256,65 +219,22 @@ describe('push', () => {
     expect((await rules('push', file('more.yaml'), '--yes')).stdout).toMatch(
       /~ list `Partner networks`\n {4}with {2}192\.0\.2\.1\n/,
     )
-    expect(lab.lab.snapshot().account.lists[0]?.items).toEqual(['198.51.100.128/25', '192.0.2.1'])
+    expect(labs.lab.lab.snapshot().account.lists[0]?.items).toEqual(['198.51.100.128/25', '192.0.2.1'])
     writeFileSync(file('none.yaml'), list(''))
     expect((await rules('push', file('none.yaml'), '--yes')).code).toBe(0)
-    expect(lab.lab.snapshot().account.lists[0]?.items).toEqual([])
-  })
-})
-
-describe('diff', () => {
-  test('is silent about spelling: expressions are compared in normal form', async () => {
-    await rules('pull', file('rules.yaml'))
-    const text = readFileSync(file('rules.yaml'), 'utf8')
-    writeFileSync(
-      file('rules.yaml'),
-      text.replace('net.protocol in {"tcp" "udp"}', '  net.protocol   in { "tcp"   "udp" }'),
-    )
-    const { code, stdout } = await rules('diff', file('rules.yaml'), '--fail-on-change')
-    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('nothing would change') })
-  })
-
-  test('--fail-on-change exits 1, between files as well', async () => {
-    await rules('pull', file('a.json'))
-    const text = readFileSync(file('a.json'), 'utf8')
-    writeFileSync(file('b.json'), text.replace('"enabled": false', '"enabled": true'))
-    const { code, stdout } = await rules('diff', file('b.json'), '--against', file('a.json'), '--fail-on-change')
-    expect(code).toBe(1)
-    expect(stdout).toContain('~ rule 10000 `Everything else to default egress`\n    enabled  false → true\n')
-  })
-
-  test('--sides writes both as configurations that decide as before and after', async () => {
-    await rules('pull', file('rules.yaml'))
-    const text = readFileSync(file('rules.yaml'), 'utf8')
-    writeFileSync(
-      file('rules.yaml'),
-      text
-        .replace('ipv4: 203.0.113.40', 'ipv4: 203.0.113.50')
-        .replace('ipv4_fallback: 203.0.113.50', 'ipv4_fallback: 203.0.113.40'),
-    )
-    const { stdout } = await rules('diff', file('rules.yaml'), '--sides', file('sides'))
-    expect(stdout).toContain(
-      `egresslab replay SESSIONS --rules ${file('sides/before.yaml')} --against ${file('sides/after.yaml')}\n`,
-    )
-    const decided = async (side: string) => {
-      const flow = ['--user', 'bob@example.com', '--vnet', 'vnet-AMER', 'ipv4.icanhazip.com:80', '--json']
-      const explained = await run(['explain', '-c', file(`sides/${side}.yaml`), '--state', file('none'), ...flow])
-      return JSON.parse(explained.stdout).decision.egress.ipv4
-    }
-    expect([await decided('before'), await decided('after')]).toEqual(['203.0.113.40', '203.0.113.50'])
+    expect(labs.lab.lab.snapshot().account.lists[0]?.items).toEqual([])
   })
 })
 
 describe('an answer of the API', () => {
   test('as saved by curl is pushed elsewhere', async () => {
-    const account = lab.lab.snapshot().account.id
-    const path = `http://127.0.0.1:${lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules`
-    const token = readFileSync(join(lab.folder, 'api-token'), 'utf8').trim()
+    const account = labs.lab.lab.snapshot().account.id
+    const path = `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules`
+    const token = readFileSync(join(labs.lab.folder, 'api-token'), 'utf8').trim()
     const { body } = await curl(path, '-H', `Authorization: Bearer ${token}`)
     writeFileSync(file('answer.json'), body)
-    expect((await rules('push', file('answer.json'), '--to', there, '--yes')).code).toBe(0)
-    expect(liveRules(other)).toHaveLength(6)
+    expect((await rules('push', file('answer.json'), '--to', labs.there, '--yes')).code).toBe(0)
+    expect(liveRules(labs.other)).toHaveLength(6)
   })
 
   test('with a field nobody knows: kept by a conversion, not sent, and said so', async () => {
@@ -327,19 +247,19 @@ describe('an answer of the API', () => {
       code: 0,
       stdout: expect.stringContaining('`made_up` of rule `future` stays in the file'),
     })
-    expect(named(lab, 'future')).toMatchObject({ precedence: 9, enabled: true })
+    expect(named(labs.lab, 'future')).toMatchObject({ precedence: 9, enabled: true })
   })
 })
 
 describe('what cannot work says so:', () => {
-  test('no credentials, wrong ones, nobody there, a place that is a file', async () => {
+  test('no credentials, wrong ones, nobody labs.there, a place that is a file', async () => {
     writeFileSync(file('x.yaml'), '[]\n')
     delete process.env.CLOUDFLARE_API_TOKEN
     expect((await rules('push', file('x.yaml'), '--to', 'cloudflare')).stderr).toContain(
       'no credentials for Cloudflare: CLOUDFLARE_API_TOKEN is not set',
     )
     process.env.CLOUDFLARE_API_TOKEN = 'not-the-token-at-all'
-    expect((await rules('push', file('x.yaml'), '--to', there)).stderr).toContain(
+    expect((await rules('push', file('x.yaml'), '--to', labs.there)).stderr).toContain(
       'says: 401: Authentication error (10000) [rules.api]',
     )
     process.env.CLOUDFLARE_API_TOKEN = TOKEN

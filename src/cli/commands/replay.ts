@@ -40,7 +40,7 @@ export const registerReplay: RegisterVerb = (program, { io, services, action }) 
           .replay({ sessions, configFile, ...options, onProgress: progress.show })
           .finally(progress.clear)
         refuseNothing(outcome, sessions)
-        if (json) writeJson(io, asDocument(outcome))
+        if (json) writeJson(io, replayDocument(outcome))
         else report(io, outcome, { config: configFile, ...options })
         return failOnChange && outcome.summary.changed > 0 ? 1 : 0
       }),
@@ -84,7 +84,8 @@ function report(io: Io, outcome: ReplayOutcome, { config, rules, against }: Omit
   io.stdout.write(drawReplay(outcome, titles, paintFor(io, io.stdout)))
 }
 
-function asDocument({ summary, unreadable, seconds, rules }: ReplayOutcome): unknown {
+/** What `--json` prints. */
+export function replayDocument({ summary, unreadable, seconds, rules }: ReplayOutcome): unknown {
   const { records, decided, changed, undecided, changes, ruleUses } = summary
   return {
     sessions: records,

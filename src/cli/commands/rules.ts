@@ -5,11 +5,14 @@ import { type Command, Option } from 'commander'
 import type { PolicyChanges } from '../../config/portable-policy.ts'
 import { InputError } from '../../errors/issue.ts'
 import { drawChanges, drawOutcome, stepTitle } from '../draw-policy-changes.ts'
+import { drawReplay } from '../draw-replay.ts'
 import { type Io, linesOf, writeJson } from '../io.ts'
 import { withLab } from '../lab-client.ts'
 import { paintFor } from '../paint.ts'
-import type { PlaceOptions, PlanRequest } from '../rules-desk.ts'
+import type { PlaceOptions, PlanRequest, RulesDesk } from '../rules-desk.ts'
+import type { ReplayOutcome, Services } from '../services.ts'
 import type { ExitCode, RegisterVerb, VerbContext } from '../verb.ts'
+import { replayDocument } from './replay.ts'
 
 interface PullOptions extends PlaceOptions {
   readonly from: string
@@ -27,6 +30,7 @@ interface DiffOptions extends PlaceOptions {
   readonly against: string
   readonly prune: boolean
   readonly sides?: string
+  readonly replay?: readonly string[]
   readonly failOnChange?: true
 }
 
@@ -54,6 +58,10 @@ export const registerRules: RegisterVerb = (program, context) => {
   withPrune(verb('diff <file>', 'shows in words what `push` would change'))
     .option('--against <where>', 'what it is compared with', 'lab')
     .option('--sides <dir>', 'write both sides there as configurations, for `replay --rules … --against …`')
+    .option(
+      '--replay <sessions...>',
+      'decide these recorded sessions before and after, and tell what would change for them',
+    )
     .option('--fail-on-change', 'exit 1 when anything would change')
     .action(context.action((file: string, options: DiffOptions) => diff(context, file, options)))
 }
@@ -115,13 +123,38 @@ async function diff({ io, services }: VerbContext, file: string, options: DiffOp
   const request: PlanRequest = { from: file, to: options.against, prune: options.prune }
   const changes = await desk.plan(request, options)
   const sides = options.sides === undefined ? undefined : await desk.writeSides(request, options.sides, options)
-  if (options.json) writeJson(io, { ...changes, sides: sides ?? null })
-  else {
+  const replayed = await replaySides(desk, services, request, options)
+  if (options.json) {
+    writeJson(io, {
+      ...changes,
+      sides: sides ?? null,
+      ...(replayed === undefined ? {} : { replay: replayDocument(replayed) }),
+    })
+  } else {
     io.stdout.write(drawChanges(changes, paintFor(io, io.stdout)))
     if (sides !== undefined)
       io.stdout.write(`egresslab replay SESSIONS --rules ${sides.before} --against ${sides.after}\n`)
+    if (replayed !== undefined) {
+      const titles = { before: changes.to, after: `${changes.to}, changed` }
+      io.stdout.write(`\n${drawReplay(replayed, titles, paintFor(io, io.stdout))}`)
+    }
   }
   return options.failOnChange && changes.steps.length > 0 ? 1 : 0
+}
+
+/** Both sides decide the same sessions, in a folder that is gone afterwards. */
+async function replaySides(
+  desk: RulesDesk,
+  services: Services,
+  request: PlanRequest,
+  options: DiffOptions,
+): Promise<ReplayOutcome | undefined> {
+  const { replay: sessions, config: configFile } = options
+  if (sessions === undefined) return undefined
+  return desk.inScratch(async (folder) => {
+    const { before: rules, after: against } = await desk.writeSides(request, folder, options)
+    return services.replay({ sessions, configFile, rules, against, threads: 1 })
+  })
 }
 
 /** Asked on a terminal only: a script has to say `--yes`. */
