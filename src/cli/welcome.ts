@@ -17,13 +17,15 @@ const SHOWN_USERS = 4
 export async function welcome(lab: RunningLab, paint: Paint): Promise<string> {
   const { config, listeners, api, apiToken } = lab
   const warnings = lab.issues.filter(({ severity }) => severity === 'warning').length
+  const apiUrl = `http://${formatTarget({ kind: 'name', name: api.host, port: api.port })}`
   const lines = [
     `${paint.strong('egresslab')} runs ${config.file}`,
     ...listeners.map(
       (listener) => `  proxy    ${addressOf(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${about(listener)}`,
     ),
-    `  API      http://${formatTarget({ kind: 'name', name: api.host, port: api.port })}  ${tokenText(lab)}`,
+    `  API      ${apiUrl}  ${tokenText(lab)}`,
     ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${paint.dim('shown this once')}`]),
+    `  console  ${apiUrl}/, and ${apiUrl}/me to choose a virtual network`,
     ...(lab.sessionsFile === undefined ? [] : [`  sessions ${lab.sessionsFile}`]),
     ...(warnings === 0 ? [] : [paint.warn(`  ${warnings} warnings; \`npx egresslab check\` shows them`)]),
     ...(await tries(lab, paint)),

@@ -64,7 +64,7 @@ export async function openBrowser(options: BrowserOptions): Promise<Browser> {
   })
   const complaints: string[] = []
   const watch = (page: Page) => {
-    page.setDefaultTimeout(10_000)
+    page.setDefaultTimeout(15_000)
     page.on('pageerror', (error) => complaints.push(error.message))
     page.on('console', (message) => {
       if (/Content Security Policy|Refused to|TrustedType/i.test(message.text())) complaints.push(message.text())

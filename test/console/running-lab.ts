@@ -28,14 +28,7 @@ export interface ConsoleLab {
 export async function startConsoleLab(number: number, configFile = 'config/lab.yaml'): Promise<ConsoleLab> {
   const problem = buildConsole(process.execPath)
   if (problem !== undefined) throw new Error(problem)
-  const lab = await startLab({
-    configFile,
-    state: mkdtempSync(join(tmpdir(), 'console-lab-')),
-    ephemeral: true,
-    portsFromZero: true,
-    standInNetwork: `127.${64 + ((process.pid + number * 7) % 180)}.0.0/16`,
-    apiToken: TOKEN,
-  })
+  const lab = await startSomewhere(configFile, number)
   const [listener] = lab.listeners
   const proxy = `127.0.0.1:${listener?.port}`
   const url = `http://127.0.0.1:${lab.api?.port}`
@@ -60,6 +53,24 @@ export async function startConsoleLab(number: number, configFile = 'config/lab.y
       return answer.result
     },
     close: () => lab.close(),
+  }
+}
+
+/** On stand-ins that no other lab of this machine has: tests run beside each other. */
+async function startSomewhere(configFile: string, number: number): Promise<Lab> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await startLab({
+        configFile,
+        state: mkdtempSync(join(tmpdir(), 'console-lab-')),
+        ephemeral: true,
+        portsFromZero: true,
+        standInNetwork: `127.${64 + ((process.pid + number * 7 + attempt * 29) % 180)}.0.0/16`,
+        apiToken: TOKEN,
+      })
+    } catch (thrown) {
+      if (attempt >= 8 || !String(thrown).includes('EADDRINUSE')) throw thrown
+    }
   }
 }
 

@@ -187,7 +187,11 @@ function EgressFields({ draft, set }: EgressFieldsProps): JSX.Element {
   const choose = (ipv4: string) => {
     const ipv6 = owned.find((each) => each.ipv4 === ipv4)?.ipv6
     if (ipv4 === '') set({ rule_settings: null })
-    else change({ ...egress, ipv4, ...(ipv6 === null || ipv6 === undefined ? {} : { ipv6 }) })
+    else {
+      // what was the fallback and becomes the first choice leaves its place to the former first choice
+      const swapped = egress.ipv4_fallback === ipv4 && egress.ipv4 !== undefined ? { ipv4_fallback: egress.ipv4 } : {}
+      change({ ...egress, ...swapped, ipv4, ...(ipv6 === null || ipv6 === undefined ? {} : { ipv6 }) })
+    }
   }
   const fallback = (ipv4_fallback: string) => {
     const { ipv4_fallback: _before, ...rest } = egress
