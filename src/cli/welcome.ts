@@ -21,7 +21,8 @@ export async function welcome(lab: RunningLab, paint: Paint): Promise<string> {
   const lines = [
     `${paint.strong('egresslab')} runs ${config.file}`,
     ...listeners.map(
-      (listener) => `  proxy    ${addressOf(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${about(listener)}`,
+      (listener) =>
+        `  proxy    ${addressOf(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${security(listener)}${about(listener)}`,
     ),
     `  API      ${apiUrl}  ${tokenText(lab)}`,
     ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${paint.dim('shown this once')}`]),
@@ -41,6 +42,11 @@ function tokenText({ apiToken: { file, made } }: RunningLab): string {
 
 function addressOf({ host, port }: Listener): string {
   return formatTarget({ kind: 'name', name: host, port })
+}
+
+function security({ tls }: Listener): string {
+  if (tls === undefined) return ''
+  return tls.mode === 'required' ? ', all of it in TLS' : ', no TLS'
 }
 
 function about({ name, fixedUser, authentication, endpoint }: Listener): string {
@@ -79,7 +85,9 @@ function hasOnlyIpv4({ config }: RunningLab, name: string): boolean {
 async function tryLine(lab: RunningLab, door: Listener, user: ConfiguredUser, { name, kind, allow }: OriginSpec) {
   const { email } = user.identity
   const secret = user.password?.kind === 'plain' ? `:${user.password.text.reveal()}` : ''
-  const line = `curl -x http://${addressOf(door)} -U '${email}${secret}' http://${name}/`
+  const trust = door.tls?.files === undefined ? ` --proxy-cacert ${lab.authorityFile}` : ''
+  const proxy = door.tls?.mode === 'required' ? `${trust} -x https` : ' -x http'
+  const line = `curl${proxy}://${addressOf(door)} -U '${email}${secret}' http://${name}/`
   const egress = await egressFor(lab, { ...door, fixedUser: email }, { kind: 'name', name, port: 80 })
   if (egress === undefined) return { line, expected: '503, unroutable' }
   if (kind === 'echo') return { line, expected: egress.text }
