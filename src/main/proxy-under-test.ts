@@ -9,7 +9,7 @@ import { createEventLog } from '../log/event-log.ts'
 import { startLab } from './lab.ts'
 
 /** Stand-ins of its own, so that a running lab is not in the way. */
-const STAND_INS = '127.200.0.0/16'
+const STAND_INS = '127.199.0.0/16'
 
 const [configFile = ''] = process.argv.slice(2)
 const state = mkdtempSync(join(tmpdir(), 'egresslab-bench-'))

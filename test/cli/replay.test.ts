@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startLab } from '../../src/main/lab.ts'
+import { ownNetwork } from '../support/own-network.ts'
 import { run } from './run.ts'
 
 const LAB = `dedicated_ips:
@@ -66,7 +67,7 @@ beforeAll(async () => {
     state: path('state'),
     ephemeral: false,
     portsFromZero: true,
-    standInNetwork: `127.${20 + (process.pid % 40)}.0.0/16`,
+    standInNetwork: ownNetwork(2),
   })
   const visits = [
     ['alice@example.com', 'http://bank.saas.test/'],

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
+import { ownNetwork } from '../support/own-network.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { type Ran, run } from './run.ts'
 
@@ -53,7 +54,7 @@ export function twoLabs(): TwoLabs {
     const other = await startPrivateLab({
       configFile: file('empty.yaml'),
       apiToken: TOKEN,
-      standInNetwork: `127.${200 + (process.pid % 50)}.0.0/16`,
+      standInNetwork: ownNetwork(1),
     })
     open = { lab, other }
   })

@@ -8,6 +8,7 @@ import type { Page } from 'playwright-core'
 import { buildConsole } from '../../scripts/build-console.mjs'
 import { type Lab, startLab } from '../../src/main/lab.ts'
 import { curl } from '../support/curl.ts'
+import { ownNetwork } from '../support/own-network.ts'
 
 export const TOKEN = 'a-token-for-the-console'
 
@@ -65,7 +66,7 @@ async function startSomewhere(configFile: string, number: number): Promise<Lab> 
         state: mkdtempSync(join(tmpdir(), 'console-lab-')),
         ephemeral: true,
         portsFromZero: true,
-        standInNetwork: `127.${64 + ((process.pid + number * 7 + attempt * 29) % 180)}.0.0/16`,
+        standInNetwork: ownNetwork((6 + number + attempt) % 10),
         apiToken: TOKEN,
       })
     } catch (thrown) {

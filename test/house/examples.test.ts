@@ -9,13 +9,13 @@ import { checkConfig, loadConfig } from '../../src/config/load.ts'
 import { startLab } from '../../src/main/lab.ts'
 import { compileRuleset } from '../../src/policy/ruleset.ts'
 import { portRewriter, printed, readProof, startProgram } from '../support/example-proof.ts'
+import { ownNetwork } from '../support/own-network.ts'
 
 const EXAMPLES = readdirSync('config/examples').filter((name) => name.endsWith('.yaml'))
 const TOUR = readdirSync('config/tour').map((name) => `config/tour/${name}`)
 const FILES = ['config/lab.yaml', ...EXAMPLES.map((name) => `config/examples/${name}`), ...TOUR]
 const SHIPPED_STAND_INS = '127.0.'
-/** the process's own, so that two runs on one machine do not meet */
-const STAND_INS = `127.${64 + (process.pid % 180)}.`
+const STAND_INS = ownNetwork(4).replace('0.0/16', '')
 
 test('there are examples', () => {
   expect(EXAMPLES.length).toBeGreaterThanOrEqual(20)

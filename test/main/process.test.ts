@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { curl } from '../support/curl.ts'
+import { ownNetwork } from '../support/own-network.ts'
 import { dialPlain } from '../support/tcp.ts'
 
 let folder: string
@@ -18,7 +19,7 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'egresslab-process-'))
   config = join(folder, 'lab.yaml')
   const shipped = readFileSync('config/lab.yaml', 'utf8')
-  const network = `127.${30 + (process.pid % 60)}.0.0/16`
+  const network = ownNetwork(5)
   writeFileSync(
     config,
     `${shipped.replace('port: 8080', 'port: 0').replace('port: 8090', 'port: 0')}\nstand_ins: { network: ${network} }\n`,

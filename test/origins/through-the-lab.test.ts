@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Lab, startLab } from '../../src/main/lab.ts'
 import { curl } from '../support/curl.ts'
+import { ownNetwork } from '../support/own-network.ts'
 
 const MOVE = Date.parse('2031-03-01T00:00:00Z')
 const CONFIG = `
@@ -28,7 +29,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'origins-lab-'))
   const configFile = join(folder, 'lab.yaml')
   writeFileSync(configFile, CONFIG)
-  const standInNetwork = `127.${192 + (process.pid % 8)}.0.0/16`
+  const standInNetwork = ownNetwork(3)
   lab = await startLab({ configFile, state: folder, ephemeral: true, portsFromZero: true, standInNetwork })
 })
 afterAll(async () => {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createEventLog, type EventLog } from '../../src/log/event-log.ts'
 import { type Lab, type LabOptions, startLab } from '../../src/main/lab.ts'
+import { ownNetwork } from './own-network.ts'
 
 export interface PrivateLab {
   readonly lab: Lab
@@ -16,8 +17,8 @@ export interface PrivateLab {
   close(): Promise<void>
 }
 
-/** The process's own /16 of stand-ins, so that two test files do not meet. */
-export const STAND_INS = `127.${100 + (process.pid % 90)}.0.0/16`
+/** The test file's own stand-ins. */
+export const STAND_INS = ownNetwork()
 
 /** Starts it, on the shipped configuration unless said otherwise. */
 export async function startPrivateLab(options: Partial<LabOptions> = {}): Promise<PrivateLab> {
