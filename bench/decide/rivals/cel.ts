@@ -96,6 +96,7 @@ function positive(condition: Condition): string {
     case 'list':
       return `inList("${condition.id}")`
     case 'regex':
-      return `hostFits("${condition.pattern.replaceAll('\\', '\\\\')}")`
+      // the two engines differ on what a backslash in a string is, so there is none
+      return `hostFits("${condition.pattern.replaceAll('\\.', '[.]')}")`
   }
 }
