@@ -1,5 +1,5 @@
 // Finds what is stored under a host name and its parent domains. Walks the name once from its end, so no parent is cut out of it and
-// nothing is kept per host: with many hosts this is half the time of remembering what each led to, since a miss touches one cache line.
+// nothing is kept per host: with many hosts remembering what each led to was slower, since here a miss touches one cache line.
 
 import type { Visitor } from './prefix-table.ts'
 import { hashOfText, START, stepBack } from './text-hash.ts'
