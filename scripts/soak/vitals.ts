@@ -1,0 +1,13 @@
+// Memory and descriptors of a process, as Linux shows them.
+
+import { readdirSync } from 'node:fs'
+import { residentBytes } from '../../src/bench/load/processor-time.ts'
+
+export interface Vitals {
+  readonly residentMb: number
+  readonly descriptors: number
+}
+
+export function vitalsOf(pid: number): Vitals {
+  return { residentMb: residentBytes(pid) / 1e6, descriptors: readdirSync(`/proc/${pid}/fd`).length }
+}
