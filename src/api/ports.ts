@@ -55,6 +55,8 @@ export interface SessionsPort {
   live(): readonly LiveSession[]
   /** false where there is no such session */
   close(id: string): boolean
+  /** Cuts the open sessions that depend on a data center, or leaves them alone; answers how many they are. */
+  settle(colo: string, reset: boolean): { readonly reset: boolean; readonly count: number }
   /** the last finished sessions, oldest first */
   recent(): readonly SessionRecord[]
   subscribe(listener: (record: SessionRecord) => void): () => void

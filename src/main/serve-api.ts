@@ -12,6 +12,7 @@ import { type Ip, ip, parseIp } from '../net/ip.ts'
 import type { PortLeases } from '../outbound/port-leases.ts'
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
+import { settleOpenSessions } from '../proxy/colo-outage.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
 import type { SessionMemory } from '../proxy/session-memory.ts'
 import type { Store } from '../store/store.ts'
@@ -58,6 +59,10 @@ function portsOver(parts: ApiParts): ApiPorts {
     sessions: {
       live: () => pipeline.sessions.list(),
       close: (id) => pipeline.sessions.close(id),
+      settle: (colo, reset) => {
+        const { sessions: concerned } = settleOpenSessions(pipeline.sessions, colo, reset)
+        return { reset, count: concerned.length }
+      },
       recent: () => sessions.recent(),
       subscribe: (listener) => sessions.subscribe(listener),
     },

@@ -1,5 +1,6 @@
 // The sessions that are open right now: what the API lists and closes, and what a stop has to wait for.
 
+import type { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import type { InboundProtocol } from './arrival.ts'
 import { type Decided, decidedOf } from './decided.ts'
@@ -81,6 +82,11 @@ export class LiveSessions {
     const session = this.#open.get(id)
     session?.kill(message)
     return session !== undefined
+  }
+
+  /** Cuts one session like {@link close}, for a reason that has a code of its own. */
+  cut(id: string, why: GatewayError): void {
+    this.#open.get(id)?.kill(why)
   }
 
   /** Cuts every session. */

@@ -65,10 +65,11 @@ export class Session<Out extends Outlet = Upstream> {
     this.#cut = cut
   }
 
-  /** Cuts the session: both sides see a reset (TU-07), and whoever carries the bytes then ends the session. */
-  kill(message: string): void {
+  /** Cuts the session: both sides see a reset (TU-07), and whoever carries the bytes then ends the session with this error, or
+   *  with `relay.killed` for a mere message. The first reason counts. */
+  kill(why: string | GatewayError): void {
     if (this.#ended) return
-    this.#killedBy = new GatewayError('relay.killed', message)
+    this.#killedBy ??= typeof why === 'string' ? new GatewayError('relay.killed', why) : why
     this.#cut(this.#killedBy)
   }
 }

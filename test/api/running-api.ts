@@ -147,6 +147,7 @@ function sessionsOver(live: LiveSession[], closed: string[]): SessionsPort & { f
       live.splice(at, 1)
       return true
     },
+    settle: (_colo, reset) => ({ reset, count: live.length }),
     recent: () => finished,
     subscribe: (listener) => {
       listeners.add(listener)

@@ -26,14 +26,16 @@ export const COLO_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: `${PATH}/{code}`,
-    summary: 'takes a data center out (`{"up": false}`) or back (`{"up": true}`)',
+    summary:
+      'takes a data center out (`{"up": false}`) or back (`{"up": true}`); `"connections": "reset"` also cuts the open connections that depend on it, which go on otherwise',
     access: 'token',
-    body: { type: 'object', additionalProperties: false, required: ['up'], properties: { up: { type: 'boolean' } } },
-    handle: (call) => {
-      const code = codeOf(call)
-      call.ports.plane.setColoDown(code, call.body.up !== true)
-      return ok(present(call, code))
+    body: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['up'],
+      properties: { up: { type: 'boolean' }, connections: { type: 'string', enum: ['keep', 'reset'] } },
     },
+    handle: change,
   },
 ]
 
@@ -41,6 +43,18 @@ function list(call: Call) {
   const all = booleanOf(call.query, 'all') ?? false
   const rows = [...call.ports.plane.current().account.colos.keys()].map((code) => present(call, code))
   return listOf(rows.filter(({ up, dedicated_ips }) => all || !up || dedicated_ips.length > 0))
+}
+
+/** A data center that comes back concerns nobody's open connection. */
+function change(call: Call) {
+  const { body, ports } = call
+  const code = codeOf(call)
+  const up = body.up === true
+  ports.plane.setColoDown(code, !up)
+  const row = present(call, code)
+  if (up) return ok(row)
+  const { reset, count } = ports.sessions.settle(code, body.connections === 'reset')
+  return ok({ ...row, connections: { kept: reset ? 0 : count, reset: reset ? count : 0 } })
 }
 
 function codeOf(call: Call): string {

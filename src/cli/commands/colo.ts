@@ -44,19 +44,39 @@ export const registerColo: RegisterVerb = (program, context) => {
   registerSwitch(colo, context, 'up', 'puts a data center back')
 }
 
+interface SwitchOptions extends LabOptions {
+  readonly reset?: true
+}
+
+/** What became of the open connections that depend on a data center. */
+interface Connections {
+  readonly kept: number
+  readonly reset: number
+}
+
 function registerSwitch(colo: Command, { io, services, action }: VerbContext, word: 'down' | 'up', what: string): void {
-  withLab(colo.command(`${word} <code>`))
-    .description(what)
-    .action(
-      action(async (code: string, options: LabOptions) => {
-        const lab = await services.connectLab(options)
-        const path = `/lab/v1/colos/${encodeURIComponent(code)}`
-        const [row] = rowsFrom([await lab.ask('PUT', path, { up: word === 'up' })])
-        if (options.json) writeJson(io, row)
-        else io.stdout.write(`${row?.code} (${row?.city}) is ${row?.up === true ? 'up' : 'down'}\n`)
-        return 0
-      }),
-    )
+  const command = withLab(colo.command(`${word} <code>`)).description(what)
+  if (word === 'down') command.option('--reset', 'cut open connections that depend on it; without this they go on')
+  command.action(
+    action(async (code: string, options: SwitchOptions) => {
+      const lab = await services.connectLab(options)
+      const path = `/lab/v1/colos/${encodeURIComponent(code)}`
+      const wish = options.reset === true ? { connections: 'reset' } : {}
+      const answer = await lab.ask('PUT', path, { up: word === 'up', ...wish })
+      const { connections } = answer as { readonly connections?: Connections }
+      const [row] = rowsFrom([answer])
+      if (options.json) writeJson(io, connections === undefined ? row : { ...row, connections })
+      else
+        io.stdout.write(`${row?.code} (${row?.city}) is ${row?.up === true ? 'up' : 'down'}${inWords(connections)}\n`)
+      return 0
+    }),
+  )
+}
+
+function inWords({ kept, reset }: Connections = { kept: 0, reset: 0 }): string {
+  if (kept + reset === 0) return ''
+  const counted = `${kept + reset} open connection${kept + reset === 1 ? '' : 's'}`
+  return kept > 0 ? `; ${counted} kept (--reset cuts them)` : `; ${counted} reset`
 }
 
 function renderRows(rows: readonly ColoRow[], io: Io): string {
