@@ -30,6 +30,9 @@ export const FORMATS: Readonly<Record<string, Format>> = {
     'an IP address and a port such as `192.0.2.7:1080` or `[2001:db8::7]:1080`',
     (text) => parseAuthority(text)?.kind === 'ip',
   ),
+  'web-address': format('an http or https address such as `https://team.example.com/certs`', (text) =>
+    /^https?:$/.test(URL.parse(text)?.protocol ?? ''),
+  ),
   'port-number': format('a port, 1 to 65535', (text) => /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535),
   hostname: format('a host name such as `bank.saas.test`', (text) => parseHost(text)?.kind === 'name'),
   'host-pattern': format(

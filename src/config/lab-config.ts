@@ -12,7 +12,7 @@ import type {
   SharedEgress,
   VirtualNetwork,
 } from '../policy/account.ts'
-import type { Device, Identity } from '../policy/flow.ts'
+import type { Device, Group, Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
 import type { ExpressionSlot, Rule } from '../policy/rule.ts'
 import type { Listener } from '../proxy/arrival.ts'
@@ -40,6 +40,10 @@ export interface LabConfig {
   /** `policy.source`: rules may be changed at the API (`api`, the default), or the file alone owns them (`file`) */
   readonly policySource?: 'api' | 'file'
   readonly users: readonly ConfiguredUser[]
+  /** as declared; users may have others where none are */
+  readonly groups: readonly Group[]
+  /** whose tokens count as a login */
+  readonly identityProviders: readonly IdentityProvider[]
   readonly devices: readonly ConfiguredDevice[]
   /** narrowest network first */
   readonly sources: readonly ConfiguredSource[]
@@ -111,6 +115,21 @@ export interface ConfiguredUser {
 export type ConfiguredPassword =
   | { readonly kind: 'plain'; readonly text: Secret }
   | { readonly kind: 'hash'; readonly hash: string }
+
+/** An issuer of tokens (JWT, RFC 7519), known by its public keys (JWK Set, RFC 7517). */
+export interface IdentityProvider {
+  readonly name: string
+  /** `iss` */
+  readonly issuer: string
+  /** one of these is among `aud` */
+  readonly audiences: readonly string[]
+  readonly keys: { readonly kind: 'file'; readonly path: string } | { readonly kind: 'url'; readonly url: string }
+  /** asymmetric ones only */
+  readonly algorithms: readonly string[]
+  readonly clockSkewMs: number
+  /** paths into the claims, the first that is there counts */
+  readonly claims: Readonly<Record<'email' | 'id' | 'name' | 'groups' | 'samlAttributes', readonly string[]>>
+}
 
 export interface ConfiguredDevice {
   readonly device: Device

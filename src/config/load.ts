@@ -15,8 +15,9 @@ import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedE
 import { readCategories, readDestinations } from './read-destinations.ts'
 import { readExits } from './read-exits.ts'
 import { readListeners } from './read-listeners.ts'
+import { readIdentityProviders } from './read-identity-providers.ts'
 import { readHostnameRoutes, readLists, readPrivateRoutes, readTunnels, readVirtualNetworks } from './read-networks.ts'
-import { readDevices, readSources, readUsers } from './read-people.ts'
+import { readDevices, readGroups, readSources, readUsers } from './read-people.ts'
 import { type RuleList, readRules } from './read-rules.ts'
 import type { Reading } from './reading.ts'
 import { soundParts } from './sound-parts.ts'
@@ -171,6 +172,8 @@ function readOperation(raw: RawConfig, file: string) {
     geo: Object.freeze({
       databases: raw.geo.databases.map((path) => resolve(dirname(file), path)),
       proxiedByCloudflare: raw.geo.proxied_by_cloudflare.map((text) => cidr(text)),
+    groups: readGroups(reading),
+    identityProviders: readIdentityProviders(reading, dirname(file)),
     }),
     guard: Object.freeze({
       profile: raw.guard.profile,

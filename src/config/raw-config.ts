@@ -26,6 +26,7 @@ export interface RawConfig {
   readonly groups?: readonly (RawNamed & { readonly email: string })[]
   readonly users: readonly RawUser[]
   readonly posture_checks: readonly RawNamed[]
+  readonly identity_providers: readonly RawIdentityProvider[]
   readonly devices: readonly RawDevice[]
   readonly sources: readonly RawSource[]
   readonly listeners: readonly RawListener[]
@@ -134,6 +135,17 @@ export interface RawUser {
 }
 
 export interface RawDevice extends RawNamed {
+export interface RawIdentityProvider {
+  readonly name: string
+  readonly issuer: string
+  readonly audience: string | readonly string[]
+  readonly jwks_url?: string
+  readonly jwks_file?: string
+  readonly algorithms: readonly string[]
+  readonly clock_skew: string
+  readonly claims: Readonly<Record<'email' | 'id' | 'name' | 'groups' | 'saml_attributes', string | readonly string[]>>
+}
+
   readonly user?: string
   readonly source_ip?: string
   readonly internal_source_ip?: string

@@ -18,8 +18,16 @@ export function readUsers(reading: Reading): readonly ConfiguredUser[] {
     key: ({ email }) => email,
   })
   checkUnique(reading, raw.users, { path: (at) => ['users', at, 'id'], noun: 'id', key: ({ id }) => id })
-  if (raw.groups !== undefined) checkNamed(reading, 'groups', 'group', raw.groups)
   return raw.users.map((user, at) => readUser(reading, user, at))
+}
+
+/** Declared groups. */
+export function readGroups(reading: Reading): readonly Group[] {
+  const { groups = [] } = reading.raw
+  checkNamed(reading, 'groups', 'group', groups)
+  return groups.map(({ id, name, email }) =>
+    Object.freeze({ id: id ?? stableUuid('group', name.toLowerCase()), name, email }),
+  )
 }
 
 function readUser(reading: Reading, user: RawUser, at: number): ConfiguredUser {

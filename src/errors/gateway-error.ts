@@ -8,15 +8,22 @@ export class GatewayError extends Error {
   override readonly name = 'GatewayError'
   readonly code: ConnectionErrorCode
   readonly details: Readonly<Record<string, string | number | boolean>>
+  /** what the log says in place of `message`, where the client is not to learn it; free of secrets */
+  readonly logged: string | undefined
 
   constructor(
     code: ConnectionErrorCode,
     message: string,
-    options: { cause?: unknown; details?: Readonly<Record<string, string | number | boolean>> } = {},
+    options: {
+      cause?: unknown
+      details?: Readonly<Record<string, string | number | boolean>>
+      logged?: string | undefined
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.details = options.details ?? {}
+    this.logged = options.logged
   }
 
   get rendering(): Rendering {

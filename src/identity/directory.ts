@@ -4,9 +4,10 @@
 import type { ConfiguredDevice, ConfiguredSource, ConfiguredUser, LabConfig } from '../config/lab-config.ts'
 import { containsIp } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
+import type { Group } from '../policy/flow.ts'
 
 /** The part of the configuration that says who is who. */
-export type People = Pick<LabConfig, 'users' | 'devices' | 'sources'>
+export type People = Pick<LabConfig, 'users' | 'groups' | 'identityProviders' | 'devices' | 'sources'>
 
 export interface Directory {
   readonly users: readonly ConfiguredUser[]
@@ -15,12 +16,16 @@ export interface Directory {
   /** by name or id, letter case aside */
   deviceOf(nameOrId: string): ConfiguredDevice | undefined
   readonly devices: readonly ConfiguredDevice[]
+  /** a group that is declared or that some user has, by name, letter case aside */
+  groupOf(name: string): Group | undefined
   /** the narrowest source network that holds an address */
   sourceOf(peer: Ip): ConfiguredSource | undefined
 }
 
-export function createDirectory({ users, devices, sources }: People): Directory {
+export function createDirectory({ users, groups, devices, sources }: People): Directory {
   const byEmail = new Map(users.map((user) => [user.identity.email.toLowerCase(), user]))
+  const allGroups = [...users.flatMap(({ identity }) => identity.groups), ...groups]
+  const byGroup = new Map(allGroups.map((group) => [group.name.toLowerCase(), group]))
   const byName = new Map(
     devices.flatMap((entry) => [
       [entry.device.name.toLowerCase(), entry] as const,
@@ -32,6 +37,7 @@ export function createDirectory({ users, devices, sources }: People): Directory 
     userOf: (email) => byEmail.get(email.toLowerCase()),
     deviceOf: (nameOrId) => byName.get(nameOrId.toLowerCase()),
     devices,
+    groupOf: (name) => byGroup.get(name.toLowerCase()),
     sourceOf: (peer) => sources.find(({ network }) => containsIp(network, peer)),
   }
 }

@@ -1,8 +1,9 @@
 // The identify stage: a knock at a door in, a persona out. Decides who somebody is and which device and virtual network
 // are theirs for this connection; what they may reach is none of its business.
 
+import type { JWTVerifyGetKey } from 'jose'
 import { didYouMean } from '../config/closest.ts'
-import type { ConfiguredDevice, ConfiguredSource, ConfiguredUser } from '../config/lab-config.ts'
+import type { ConfiguredDevice, ConfiguredSource, ConfiguredUser, IdentityProvider } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { containsIp } from '../net/cidr.ts'
 import { type Ip, unmapIp } from '../net/ip.ts'
@@ -14,8 +15,11 @@ import type { ClientCertificate, Knock } from '../proxy/arrival.ts'
 import type { Persona } from '../proxy/ports.ts'
 import { createBackOff } from './back-off.ts'
 import { createDirectory, type Directory, type People } from './directory.ts'
+import { createKeySet, keysFrom } from './key-set.ts'
+import { createTokenVerifier, type TokenVerifier } from './token-verifier.ts'
 import { type Choices, parseChoices, shown, splitUserName } from './user-name.ts'
 import { createVerifier, type Patience, type Verifier, waitUnreferenced } from './verifier.ts'
+import { wrongCredentials } from './wrong-credentials.ts'
 
 export interface IdentifierOptions {
   readonly people: People
@@ -26,19 +30,24 @@ export interface IdentifierOptions {
   readonly chosenVirtualNetwork?: (identity: Identity) => string | null | undefined
   /** time, where tests keep it */
   readonly patience?: Patience
+  /** lab time, epoch ms; default: the machine's */
+  readonly now?: () => number
 }
 
 export interface Identifier {
-  /** Answers at once for credentials that were right before. Throws or rejects with `identity.required`, `identity.rejected`,
-   *  `identity.source_not_allowed`, or `request.malformed` for choices that cannot be. */
+  /** Answers at once for credentials that were right before. Throws or rejects with `identity.*`, or `request.malformed` for choices
+   *  that cannot be. */
   identify(knock: Knock, snapshot: Snapshot): Persona | Promise<Persona>
   /** Replaces people, devices and sources in one step; whatever was remembered of credentials is forgotten. */
   replacePeople(people: People): void
 }
 
+const NO_TOKEN = 'the Bearer credentials are no token, or no identity provider is configured'
+
 interface Scene {
   readonly directory: Directory
   readonly verifier: Verifier
+  readonly tokens: TokenVerifier
   readonly options: IdentifierOptions
 }
 
@@ -47,9 +56,12 @@ export function createIdentifier(options: IdentifierOptions): Identifier {
     backOff: createBackOff(() => performance.now()),
     wait: waitUnreferenced,
   }
+  const keysOf = keptKeySets()
+  const now = options.now ?? Date.now
   const sceneOf = (people: People): Scene => {
     const directory = createDirectory(people)
-    return { directory, verifier: createVerifier(directory, patience), options }
+    const tokens = createTokenVerifier({ providers: people.identityProviders, directory, keysOf, now })
+    return { directory, verifier: createVerifier(directory, patience), tokens, options }
   }
   let scene = sceneOf(options.people)
   return {
@@ -68,9 +80,20 @@ export function createIdentifier(options: IdentifierOptions): Identifier {
   }
 }
 
+/** Keys outlive a reload of the configuration, as long as they come from the same place. */
+function keptKeySets(): (provider: IdentityProvider) => JWTVerifyGetKey {
+  const sets = new Map<string, JWTVerifyGetKey>()
+  return ({ name, keys }) => {
+    const place = keys.kind === 'url' ? keys.url : keys.path
+    const found = sets.get(place) ?? createKeySet(name, keysFrom(keys), () => performance.now())
+    sets.set(place, found)
+    return found
+  }
+}
+
 /** Whose connection this is; `undefined` for nobody's. */
 function authenticate(
-  { directory, verifier }: Scene,
+  { directory, verifier, tokens }: Scene,
   { listener, credentials, tls }: Knock,
   peer: Ip,
   source: ConfiguredSource | undefined,
@@ -85,7 +108,9 @@ function authenticate(
   if (authentication === 'anonymous') return mapped
   const { email } = splitUserName(credentials?.username ?? '')
   if (tls?.certificate !== undefined) return ownerOf(directory, tls.certificate, email)
+  if (credentials?.scheme === 'bearer' && !tokens.takes(credentials.password)) throw wrongCredentials(NO_TOKEN)
   const isAttempt = credentials !== undefined && (email !== '' || authentication === 'required')
+  if (credentials !== undefined && tokens.takes(credentials.password)) return tokens.verify(credentials.password, email)
   if (isAttempt) return verifier.verify({ email, password: credentials.password, source: peer.text })
   if (mapped !== undefined && endpoint === undefined) return mapped
   if (authentication === 'optional') return undefined

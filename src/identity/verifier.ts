@@ -5,10 +5,10 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { lru } from 'tiny-lru'
 import type { ConfiguredUser } from '../config/lab-config.ts'
-import { GatewayError } from '../errors/gateway-error.ts'
 import type { BackOff } from './back-off.ts'
 import type { Directory } from './directory.ts'
 import { decoyHash, hashPassword, type PasswordHash, parsePasswordHash, verifyPassword } from './password.ts'
+import { wrongCredentials } from './wrong-credentials.ts'
 
 export interface Login {
   readonly email: string
@@ -59,14 +59,14 @@ export function createVerifier(directory: Directory, { backOff, wait }: Patience
     }
     backOff.failed(login.source, name)
     wrong.set(pair, true)
-    throw rejected()
+    throw wrongCredentials()
   }
 
   /** Attempts under one name from one source go one after the other, so that waiting slows down all of them. */
   function queue(login: Login, pair: string): Promise<ConfiguredUser> {
     const name = `${login.source} ${login.email.toLowerCase()}`
     const line = lines.get(name) ?? { length: 0, last: Promise.resolve() }
-    if (line.length >= MOST_IN_LINE) return Promise.reject(rejected())
+    if (line.length >= MOST_IN_LINE) return Promise.reject(wrongCredentials())
     const turn = line.last.then(
       () => attempt(login, pair),
       () => attempt(login, pair),
@@ -124,8 +124,4 @@ function createHashes(directory: Directory, key: Buffer): (email: string) => Pro
 async function makeHash({ password }: ConfiguredUser): Promise<PasswordHash> {
   if (password === undefined) return decoyHash()
   return password.kind === 'hash' ? parsePasswordHash(password.hash) : hashPassword(password.text.reveal())
-}
-
-function rejected(): GatewayError {
-  return new GatewayError('identity.rejected', 'the user name or the password is wrong')
 }

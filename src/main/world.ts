@@ -48,6 +48,7 @@ export async function createWorld({ config, store, ownListeners, onNotice, bundl
   const identifier = createIdentifier({
     people: config,
     placeOf,
+    now: () => store.now(),
     chosenVirtualNetwork: ({ email }) => choiceOf(store, email),
   })
   const dns = createDnsClient()

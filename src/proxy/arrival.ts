@@ -65,6 +65,8 @@ export interface ProxyEndpoint {
 export interface Credentials {
   readonly username: string
   readonly password: string
+  /** `bearer`: a token alone (RFC 6750); it is the password, and there is no user name */
+  readonly scheme?: 'bearer'
 }
 
 /** The TLS connection between client and proxy. */

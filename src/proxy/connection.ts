@@ -252,3 +252,4 @@ function withDecision(error: GatewayError, progress: Progress): GatewayError {
     },
   })
 }
+    logged: error.logged,

@@ -1,6 +1,7 @@
 // From what a connection has come to, the one flat line that is kept of it (gateway-egress section 8). Pure apart from
 // reading its arguments; decides nothing.
 
+import type { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Knock } from './arrival.ts'
@@ -82,13 +83,13 @@ function labRecord(progress: Progress, facts: RecordFacts, attempt: DialAttempt 
   return {
     inbound: knock.protocol,
     listener: knock.listener.name,
-    reason: decision?.reason ?? error?.message ?? '',
+    reason: decision?.reason ?? wordsOf(error) ?? '',
     policyRevision: snapshot.revision,
     virtualNetworkName: network?.name ?? '',
     target: progress.target,
     durationMs: facts.endedTick - progress.startedTick,
     ...(decision === undefined ? {} : { outcome: decision.outcome }),
-    ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
+    ...(error === undefined ? {} : { error: { code: error.code, message: wordsOf(error) ?? '' } }),
     ...(decision?.rule ? { rulePrecedence: decision.rule.precedence } : {}),
     ...logicalPlace(decision),
     ...(knock.listener.endpoint === undefined ? {} : { proxyEndpoint: knock.listener.endpoint.host }),
@@ -99,6 +100,11 @@ function labRecord(progress: Progress, facts: RecordFacts, attempt: DialAttempt 
     ...(upstream?.exit === undefined ? {} : { exit: upstream.exit }),
     ...(isForwarding(knock) ? { requests: facts.requests } : {}),
   }
+}
+
+/** The log may say more than the client was told. */
+function wordsOf(error: GatewayError | undefined): string | undefined {
+  return error?.logged ?? error?.message
 }
 
 function isForwarding({ protocol }: Knock): boolean {

@@ -58,7 +58,7 @@ describe('remembering', () => {
   test('a check that began before people were replaced is not remembered after', async () => {
     const door = identifier()
     const early = personaOf(door, knockAs('alice@example.com'))
-    door.replacePeople({ users: [], devices: [], sources: [] })
+    door.replacePeople({ users: [], groups: [], identityProviders: [], devices: [], sources: [] })
     expect((await early).identity?.email).toBe('alice@example.com')
     expect(await refusal(door, knockAs('alice@example.com'))).toMatch(/^identity.rejected/)
   })

@@ -57,6 +57,8 @@ export function labConfig(changes: Partial<LabConfig> = {}): LabConfig {
       homeColo: 'IAD',
     },
     colosDown: [],
+    identityProviders: [],
+    groups: [],
     dedicatedIps: [
       dedicated('AMS', 10, 52.31, 4.77),
       dedicated('LHR', 20, 51.47, -0.45),

@@ -97,7 +97,10 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   const sources = new SourceRegistry()
   const udpSources = new SourceRegistry()
   const exitOf = createExitTable(options.exits ?? [])
-  const identifier = createIdentifier({ people: { users: USERS, devices: [], sources: [] }, placeOf: () => undefined })
+  const identifier = createIdentifier({
+    people: { users: USERS, groups: [], identityProviders: [], devices: [], sources: [] },
+    placeOf: () => undefined,
+  })
   const ownListeners: Endpoint[] = []
   const records: SessionRecord[] = []
   const news = new EventEmitter()

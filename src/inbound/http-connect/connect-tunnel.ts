@@ -7,9 +7,9 @@ import type { Target } from '../../net/endpoint.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
-import { parseBasicCredentials } from '../basic-credentials.ts'
 import { hangUp } from '../hang-up.ts'
 import { noCredentialsAgain } from '../no-credentials-again.ts'
+import { parseProxyCredentials } from '../proxy-credentials.ts'
 import type { Handshake, Visitor } from '../visitor.ts'
 import { readConnectHead } from './connect-head.ts'
 
@@ -74,7 +74,7 @@ export function openConnect(
   let arrival: Arrival = { ...knock, target: request.target }
   if (request.authorization !== undefined) {
     try {
-      arrival = { ...arrival, credentials: parseBasicCredentials(request.authorization) }
+      arrival = { ...arrival, credentials: parseProxyCredentials(request.authorization) }
     } catch (thrown) {
       const error = asGatewayError(thrown)
       pipeline.refuse(knock, error)

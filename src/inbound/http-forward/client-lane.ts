@@ -8,9 +8,9 @@ import { httpErrorText } from '../../errors/to-http.ts'
 import type { Arrival, Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import type { Deadline } from '../../proxy/deadline.ts'
-import { parseBasicCredentials } from '../basic-credentials.ts'
 import { hangUp } from '../hang-up.ts'
 import { noCredentialsAgain } from '../no-credentials-again.ts'
+import { parseProxyCredentials } from '../proxy-credentials.ts'
 import type { Visitor } from '../visitor.ts'
 import { answerError, cut, drainRest } from './answer.ts'
 import { watchBody } from './body-watch.ts'
@@ -215,7 +215,7 @@ function headOf(req: IncomingMessage) {
 }
 
 function withCredentials(arrival: Arrival, { authorization }: ForwardRequest): Arrival {
-  return authorization === undefined ? arrival : { ...arrival, credentials: parseBasicCredentials(authorization) }
+  return authorization === undefined ? arrival : { ...arrival, credentials: parseProxyCredentials(authorization) }
 }
 
 /** OPTIONS with Max-Forwards 0 ends here (RFC 9110 section 7.6.2). */

@@ -6,8 +6,8 @@ import { asGatewayError } from '../../errors/gateway-error.ts'
 import type { Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
-import { parseBasicCredentials } from '../basic-credentials.ts'
 import { understandConnect } from '../http-connect/connect-head.ts'
+import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { refuseStream } from './refuse-stream.ts'
 
 /** Opens the tunnel a stream asks for. `fields`: names and values without pseudo-header fields. */
@@ -37,7 +37,7 @@ export function openConnectStream(
   }
   try {
     const { target, authorization } = understandConnect(authority, fields, false)
-    const credentials = authorization === undefined ? undefined : parseBasicCredentials(authorization)
+    const credentials = authorization === undefined ? undefined : parseProxyCredentials(authorization)
     const arrival = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
     void openTunnel(pipeline, arrival, client)
   } catch (thrown) {

@@ -4,11 +4,11 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import type { Knock } from '../../proxy/arrival.ts'
-import { parseBasicCredentials } from '../basic-credentials.ts'
 import type { LaneSettings } from '../http-forward/client-lane.ts'
 import { type ForwardRequest, understandForward } from '../http-forward/forward-request.ts'
 import { Forwarding } from '../http-forward/forwarding.ts'
 import { valuesOf } from '../http-forward/hop-by-hop.ts'
+import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { showAuthority } from '../show-authority.ts'
 import { refuseStream } from './refuse-stream.ts'
 import { StreamAnswer } from './stream-answer.ts'
@@ -61,7 +61,7 @@ export class ForwardStreams {
       stream.respond({ ':status': 200, allow: 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH' }, { endStream: true })
       return
     }
-    const credentials = authorization === undefined ? undefined : parseBasicCredentials(authorization)
+    const credentials = authorization === undefined ? undefined : parseProxyCredentials(authorization)
     const arrival = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
     const found = this.#settings.pipeline.identify(arrival)
     const identified = found instanceof Promise ? await found : found

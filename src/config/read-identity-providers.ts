@@ -1,0 +1,93 @@
+// Section identity_providers: whose tokens count as a login. Looks at a file of keys at once, so that a wrong one is told of
+// before anything listens; never asks a URL.
+
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseIp } from '../net/ip.ts'
+import type { IdentityProvider } from './lab-config.ts'
+import { parseDurationMs } from './quantities.ts'
+import type { RawIdentityProvider } from './raw-config.ts'
+import { checkNamed } from './read-networks.ts'
+import type { Reading } from './reading.ts'
+import type { Path } from './source-document.ts'
+
+/** `folder`: what relative paths of files start from. */
+export function readIdentityProviders(reading: Reading, folder: string): readonly IdentityProvider[] {
+  const { identity_providers: providers } = reading.raw
+  checkNamed(reading, 'identity_providers', 'identity provider', providers)
+  return providers.flatMap((provider, at) =>
+    readProvider(reading, provider, { path: ['identity_providers', at], folder }),
+  )
+}
+
+interface Spot {
+  readonly path: Path
+  readonly folder: string
+}
+
+function readProvider(reading: Reading, provider: RawIdentityProvider, spot: Spot): IdentityProvider[] {
+  const keys = readKeys(reading, provider, spot)
+  if (keys === undefined) return []
+  const { name, issuer, audience, algorithms, clock_skew, claims } = provider
+  return [
+    Object.freeze({
+      name,
+      issuer,
+      audiences: [audience].flat(),
+      keys,
+      algorithms,
+      clockSkewMs: parseDurationMs(clock_skew) ?? 0,
+      claims: {
+        email: [claims.email].flat(),
+        id: [claims.id].flat(),
+        name: [claims.name].flat(),
+        groups: [claims.groups].flat(),
+        samlAttributes: [claims.saml_attributes].flat(),
+      },
+    }),
+  ]
+}
+
+function readKeys(
+  { problems }: Pick<Reading, 'problems'>,
+  { name, jwks_url: url, jwks_file: file }: RawIdentityProvider,
+  { path, folder }: Spot,
+): IdentityProvider['keys'] | undefined {
+  if ((url === undefined) === (file === undefined)) {
+    problems.add(
+      path,
+      'config.conflict',
+      `\`${name}\` needs its keys from \`jwks_url\` or \`jwks_file\`, one of the two`,
+    )
+    return undefined
+  }
+  if (file !== undefined) {
+    const found = resolve(folder, file)
+    const wrong = whatIsWrongWith(found)
+    if (wrong !== undefined) problems.add([...path, 'jwks_file'], 'config.unreadable', `\`${file}\` ${wrong}`)
+    return { kind: 'file', path: found }
+  }
+  if (url !== undefined && crossesNetworkInTheClear(url)) {
+    const message = `whoever is on the way to \`${URL.parse(url)?.host}\` can put keys of their own in`
+    const hint = 'fetch keys over https, or from this machine'
+    problems.add([...path, 'jwks_url'], 'config.insecure', message, { severity: 'warning', hint })
+  }
+  return { kind: 'url', url: url ?? '' }
+}
+
+function whatIsWrongWith(file: string): string | undefined {
+  try {
+    const { keys } = Object(JSON.parse(readFileSync(file, 'utf8')))
+    return Array.isArray(keys) && keys.length > 0 ? undefined : 'is no JWK Set: it has no `keys`'
+  } catch (thrown) {
+    if (thrown instanceof SyntaxError) return 'is no JSON'
+    return `cannot be read (${thrown instanceof Error && 'code' in thrown ? String(thrown.code) : String(thrown)})`
+  }
+}
+
+function crossesNetworkInTheClear(url: string): boolean {
+  const { protocol = '', hostname = '' } = URL.parse(url) ?? {}
+  if (protocol !== 'http:' || hostname === 'localhost') return false
+  const address = parseIp(hostname.replace(/^\[|\]$/g, ''))
+  return address?.text !== '::1' && !(address?.family === 4 && address.text.startsWith('127.'))
+}

@@ -1,0 +1,74 @@
+// From the claims of a verified token to a user of the lab. What the token says counts; what it does not say is taken from the
+// configured user with the same mail address, where there is one. Trusts its input to be verified.
+
+import type { JWTPayload } from 'jose'
+import type { ConfiguredUser, IdentityProvider } from '../config/lab-config.ts'
+import { stableUuid } from '../config/stable-id.ts'
+import type { Group } from '../policy/flow.ts'
+import type { Directory } from './directory.ts'
+
+const MOST_GROUPS = 1000
+const MAIL_ADDRESS = /^[^\s;:@]+@[^\s;:@]+$/
+
+/** Whose token this is; undefined where it has no mail address. */
+export function userOfClaims(
+  claims: JWTPayload,
+  { claims: paths }: Pick<IdentityProvider, 'claims'>,
+  directory: Directory,
+): ConfiguredUser | undefined {
+  const email = textAt(claims, paths.email)
+  if (email === undefined || !MAIL_ADDRESS.test(email)) return undefined
+  const known = directory.userOf(email)
+  const groups = valueAt(claims, paths.groups)
+  const attributes = valueAt(claims, paths.samlAttributes)
+  return {
+    ...known,
+    identity: {
+      id: textAt(claims, paths.id) ?? known?.identity.id ?? stableUuid('user', email.toLowerCase()),
+      email,
+      name: textAt(claims, paths.name) ?? known?.identity.name ?? email.slice(0, email.indexOf('@')),
+      groups: groups === undefined ? (known?.identity.groups ?? []) : groupsOf(groups, directory),
+      samlAttributes: attributes === undefined ? (known?.identity.samlAttributes ?? new Map()) : mapOf(attributes),
+    },
+  }
+}
+
+function valueAt(claims: JWTPayload, paths: readonly string[]): unknown {
+  for (const path of paths) {
+    // a claim may have a dot in its own name, as those that are URLs do
+    const whole = own(claims, path)
+    const value = whole ?? path.split('.').reduce<unknown>((inside, step) => own(inside, step), claims)
+    if (value !== undefined && value !== null) return value
+  }
+  return undefined
+}
+
+function own(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? Object(value)[key] : undefined
+}
+
+function textAt(claims: JWTPayload, paths: readonly string[]): string | undefined {
+  const value = valueAt(claims, paths)
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** Names, or objects with `id`, `name` and `email` as Cloudflare Access tells them. A name that the configuration has a group for is
+ *  that group. */
+function groupsOf(value: unknown, directory: Directory): Group[] {
+  return [value]
+    .flat()
+    .slice(0, MOST_GROUPS)
+    .flatMap((entry: unknown): Group[] => {
+      const text = (key: string) => (typeof own(entry, key) === 'string' ? String(own(entry, key)) : undefined)
+      const name = typeof entry === 'string' ? entry : (text('name') ?? text('id') ?? text('email'))
+      if (name === undefined || name === '') return []
+      const known = directory.groupOf(name)
+      const id = text('id') ?? known?.id ?? stableUuid('group', name.toLowerCase())
+      return [{ id, name: known?.name ?? name, email: text('email') ?? known?.email ?? '' }]
+    })
+}
+
+function mapOf(value: unknown): ReadonlyMap<string, readonly string[]> {
+  const entries = typeof value === 'object' && value !== null ? Object.entries(value) : []
+  return new Map(entries.map(([name, values]) => [name, [values].flat().map(String)]))
+}

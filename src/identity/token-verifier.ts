@@ -1,0 +1,158 @@
+// A token (JWT, RFC 7519) in, its user out. Signature, issuer, audience and time are the library's work; which provider's keys and rules
+// count is decided here, by the issuer the token names. A client hears the one answer there is for wrong credentials; why, only the log does.
+
+import { createHash } from 'node:crypto'
+import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { lru } from 'tiny-lru'
+import type { ConfiguredUser, IdentityProvider } from '../config/lab-config.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { Directory } from './directory.ts'
+import { userOfClaims } from './token-claims.ts'
+import { shown } from './user-name.ts'
+import { wrongCredentials } from './wrong-credentials.ts'
+
+const MOST_REMEMBERED = 10_000
+const MOST_CHARACTERS = 16 * 1024
+/** Longest password of SOCKS5 (RFC 1929). */
+const SOCKS_PASSWORD = 255
+/** JSON that begins with `{"`, in base64url, and two more parts or the beginning of them. */
+const TOKEN = /^eyJ[\w-]*(\.[\w-]*)*$/
+
+export interface TokenVerifier {
+  /** Is this a token, and not a password? Never where no provider is configured. */
+  takes(password: string): boolean
+  /** Whose token this is; at once where it was verified before and its time is not over. `email`: whom the client claims to be; empty
+   *  for nobody in particular. Throws or rejects with `identity.rejected`, `identity.keys_unavailable`. */
+  verify(token: string, email: string): ConfiguredUser | Promise<ConfiguredUser>
+}
+
+export interface TokenVerifierParts {
+  readonly providers: readonly IdentityProvider[]
+  readonly directory: Directory
+  /** the keys of a provider */
+  readonly keysOf: (provider: IdentityProvider) => JWTVerifyGetKey
+  /** lab time, epoch ms */
+  readonly now: () => number
+}
+
+interface Verified {
+  readonly user: ConfiguredUser
+  readonly notBefore: number
+  readonly expires: number
+}
+
+export function createTokenVerifier({ providers, directory, keysOf, now }: TokenVerifierParts): TokenVerifier {
+  const known = lru<Verified>(MOST_REMEMBERED)
+
+  async function check(token: string): Promise<Verified> {
+    const provider = providerOf(token, providers)
+    const claims = await verified(token, provider, keysOf(provider), now())
+    const user = userOfClaims(claims, provider, directory)
+    if (user === undefined) throw refused(`it has no mail address in \`${provider.claims.email.join('`, `')}\``)
+    const { nbf = 0, exp = 0 } = claims
+    return { user, notBefore: nbf * 1000 - provider.clockSkewMs, expires: exp * 1000 + provider.clockSkewMs }
+  }
+
+  return {
+    takes: (password) => providers.length > 0 && TOKEN.test(password),
+    verify(token, email) {
+      const hash = createHash('sha256').update(token).digest('base64')
+      const before = known.get(hash)
+      if (before !== undefined && now() >= before.notBefore && now() < before.expires) return own(before.user, email)
+      if (!takesSize(token)) throw refused(`it is longer than ${MOST_CHARACTERS} characters`)
+      return check(token).then((found) => {
+        known.set(hash, found)
+        return own(found.user, email)
+      })
+    },
+  }
+}
+
+function takesSize(token: string): boolean {
+  return token.length <= MOST_CHARACTERS
+}
+
+/** A token is nobody else's, whatever the user name says. */
+function own(user: ConfiguredUser, email: string): ConfiguredUser {
+  if (email === '' || email.toLowerCase() === user.identity.email.toLowerCase()) return user
+  throw refused(`it is the token of ${shown(user.identity.email)} and not of ${shown(email)}`)
+}
+
+/** By issuer; of several with one issuer, the one whose audience the token names. Nothing is believed yet. */
+function providerOf(token: string, providers: readonly IdentityProvider[]): IdentityProvider {
+  const { iss, aud } = claimed(token)
+  const sameIssuer = providers.filter(({ issuer }) => issuer === iss)
+  const named: unknown[] = [aud].flat()
+  const found = sameIssuer.find(({ audiences }) => audiences.some((one) => named.includes(one))) ?? sameIssuer[0]
+  if (found === undefined) throw refused(`its issuer, ${shown(String(iss))}, is no identity provider here`)
+  return found
+}
+
+function claimed(token: string): JWTPayload {
+  try {
+    return decodeJwt(token)
+  } catch {
+    const isCut = token.length === SOCKS_PASSWORD
+    const why = isCut
+      ? `it is cut off: a SOCKS5 password holds ${SOCKS_PASSWORD} bytes at most`
+      : 'it is not a signed JWT'
+    throw refused(why)
+  }
+}
+
+async function verified(
+  token: string,
+  { issuer, audiences, algorithms, clockSkewMs }: IdentityProvider,
+  keys: JWTVerifyGetKey,
+  now: number,
+): Promise<JWTPayload> {
+  try {
+    const { payload } = await jwtVerify(token, keys, {
+      issuer,
+      audience: [...audiences],
+      algorithms: [...algorithms],
+      clockTolerance: clockSkewMs / 1000,
+      currentDate: new Date(now),
+      requiredClaims: ['exp'],
+    })
+    return payload
+  } catch (thrown) {
+    if (thrown instanceof GatewayError) throw thrown
+    throw refused(reasonOf(thrown, token))
+  }
+}
+
+function reasonOf(thrown: unknown, token: string): string {
+  if (thrown instanceof errors.JWTExpired) return `it expired at ${instant(thrown.payload.exp)}`
+  if (thrown instanceof errors.JWTClaimValidationFailed) {
+    const { claim, reason, payload } = thrown
+    if (reason === 'missing') return `it has no claim \`${claim}\``
+    if (claim === 'aud') return `its audience, ${shown(String(payload.aud))}, is not that of the identity provider`
+    if (claim === 'nbf') return `it is not valid before ${instant(payload.nbf)}`
+    return `its claim \`${claim}\` is not good`
+  }
+  if (thrown instanceof errors.JOSEAlgNotAllowed) return `its algorithm, ${shown(header(token, 'alg'))}, is not allowed`
+  if (thrown instanceof errors.JWSSignatureVerificationFailed) return 'its signature does not verify'
+  if (thrown instanceof errors.JWKSNoMatchingKey) {
+    return `the identity provider has no key ${shown(header(token, 'kid'))} for ${shown(header(token, 'alg'))}`
+  }
+  if (thrown instanceof errors.JWKSMultipleMatchingKeys) return 'it names no `kid` and several keys fit'
+  return `it cannot be verified (${thrown instanceof errors.JOSEError ? thrown.code : 'the key cannot be used'})`
+}
+
+function instant(seconds: unknown): string {
+  const date = new Date(Number(seconds) * 1000)
+  return Number.isNaN(date.getTime()) ? 'no time at all' : date.toISOString()
+}
+
+function header(token: string, name: 'alg' | 'kid'): string {
+  try {
+    return String(decodeProtectedHeader(token)[name])
+  } catch {
+    return ''
+  }
+}
+
+function refused(why: string): GatewayError {
+  return wrongCredentials(`the token was refused: ${why}`)
+}

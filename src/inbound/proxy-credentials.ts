@@ -1,0 +1,38 @@
+// Proxy-Authorization, decoded: Basic (RFC 7617) or Bearer (RFC 6750). Decides nothing about who may come in.
+
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { Credentials } from '../proxy/arrival.ts'
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/
+const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
+
+/** The user name and password in a Proxy-Authorization value, as UTF-8; the password may hold colons (AU-03). A Bearer token is
+ *  a password without a user name. Throws `identity.rejected` for another scheme or anything that does not decode, without
+ *  repeating it. */
+export function parseProxyCredentials(value: string): Credentials {
+  const [, scheme = '', text = ''] = /^(basic|bearer) +(\S+)$/i.exec(value.trim()) ?? []
+  if (scheme === '') throw rejected('only the Basic and Bearer schemes are accepted')
+  if (scheme.toLowerCase() === 'bearer') {
+    if (!TOKEN68.test(text)) throw rejected('the Bearer token has characters that no token has')
+    return { username: '', password: text, scheme: 'bearer' }
+  }
+  if (!BASE64.test(text)) throw rejected('the credentials are not base64')
+  const pair = decode(Buffer.from(text, 'base64'))
+  const colon = pair.indexOf(':')
+  if (colon < 0) throw rejected('the credentials have no colon between user name and password')
+  return { username: pair.slice(0, colon), password: pair.slice(colon + 1) }
+}
+
+/** UTF-8, or Latin-1 where the bytes are not UTF-8 (older clients). */
+function decode(bytes: Buffer): string {
+  try {
+    return UTF8.decode(bytes)
+  } catch {
+    return bytes.toString('latin1')
+  }
+}
+
+function rejected(why: string): GatewayError {
+  return new GatewayError('identity.rejected', `the proxy credentials were not understood: ${why}`)
+}
