@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, chmodSync, constants, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
+import { CLIENT_ADDRESSES } from '../../src/bench/load/operation.ts'
 import type { Mode } from '../../src/bench/load/run-load.ts'
 
 export interface RunningProxy {
@@ -44,6 +45,8 @@ export const RIVALS: readonly RivalProxy[] = [
         'shutdown_lifetime 0 seconds',
         'max_filedescriptors 20000',
         'pinger_enable off',
+        // Squid asks DNS for the name of every new client address; unanswered questions pile up in a list that it walks
+        `hosts_file ${write(folder, 'hosts', CLIENT_ADDRESSES.map((address, at) => `${address} client-${at}.test`))}`,
       ])
       return runProxy('squid', ['-N', '-f', config], port)
     },

@@ -128,11 +128,12 @@ function authorization({ credentials }: Subject): string {
   return `Proxy-Authorization: Basic ${token}\r\n`
 }
 
-/** Clients come from 200 loopback addresses in turn, or their own ports in TIME_WAIT would run out before the proxy does. */
+/** Clients come from these in turn, or their own ports in TIME_WAIT would run out before the proxy does. */
+export const CLIENT_ADDRESSES: readonly string[] = Array.from({ length: 200 }, (_, at) => `127.3.0.${at + 1}`)
 let clients = 0
 function nextClient(): string {
-  clients = (clients + 1) % 200
-  return `127.3.0.${clients + 1}`
+  clients = (clients + 1) % CLIENT_ADDRESSES.length
+  return CLIENT_ADDRESSES[clients] ?? ''
 }
 
 function dial({ ip, port }: Endpoint): Promise<Socket> {
