@@ -3,13 +3,12 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { LabConfig } from '../config/lab-config.ts'
-import type { LoadOptions } from '../config/load.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError } from '../errors/issue.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { Store } from '../store/store.ts'
 import { watchConfig } from '../store/watch-config.ts'
-import { readConfig } from './read-config.ts'
+import { type ReadOptions, readConfig } from './read-config.ts'
 import { checkAddresses } from './trial.ts'
 import type { World } from './world.ts'
 
@@ -18,6 +17,7 @@ const AT_START = [
   'listeners',
   'origins',
   'api',
+  'dns',
   'timeouts',
   'udp',
   'limits',
@@ -34,7 +34,7 @@ export interface FollowedConfig {
 
 export interface FollowOptions {
   readonly config: LabConfig
-  readonly load: LoadOptions
+  readonly load: ReadOptions
   readonly store: Store
   readonly world: World
   readonly events: EventLog

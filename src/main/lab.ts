@@ -3,12 +3,12 @@
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
 import type { RunningLab, StartOptions } from '../cli/services.ts'
-import type { LoadOptions } from '../config/load.ts'
 import { attributionOf } from '../geo/attribution.ts'
-import { siteViewOf } from '../geo/site-view.ts'
+import { type SiteView, siteViewOf } from '../geo/site-view.ts'
 import { createEventLog, type EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import type { Endpoint } from '../net/endpoint.ts'
+import type { Ip } from '../net/ip.ts'
 import { startOrigins } from '../origins/serve.ts'
 import { startUdpEcho } from '../origins/udp-echo.ts'
 import type { Listener } from '../proxy/arrival.ts'
@@ -25,14 +25,16 @@ import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { openStore } from './open-store.ts'
 import { endpointsAt } from './own-endpoints.ts'
 import { ownVersion } from './own-version.ts'
-import { readConfig } from './read-config.ts'
+import { type ReadOptions, readConfig } from './read-config.ts'
 import { serveApi } from './serve-api.ts'
 import { openSessionLog, sessionsFile } from './session-sinks.ts'
 import { checkAddressesAndPorts } from './trial.ts'
 import { createWorld } from './world.ts'
 
 /** `portsFromZero`, `standInNetwork`: for labs beside other labs (tests, the tour). */
-export interface LabOptions extends StartOptions, LoadOptions {
+export interface LabOptions extends StartOptions, ReadOptions {
+  /** epoch ms; default: the machine's */
+  readonly machineTime?: () => number
   /** where the lab speaks of itself; default: plain lines on standard error */
   readonly events?: EventLog
   /** the API's token, where it is given from outside */
@@ -45,6 +47,10 @@ export interface Lab extends RunningLab {
   readonly pipeline: ConnectionPipeline
   readonly sessions: SessionLog
 }
+  /** finished sessions with their decisions */
+  readonly memory: SessionMemory
+  /** where other sites see an address, at lab time */
+  readonly seenFrom: (address: Ip) => SiteView | undefined
 
 /** How long waiting log lines get when stopping. */
 const FLUSH_MS = 2000
@@ -62,6 +68,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     ...(options.ephemeral ? {} : { kept: { journal: openJournal(options.state), folder: options.state } }),
     onNotice: (issue) => events.warn(issue.message),
   })
+    ...(options.machineTime === undefined ? {} : { machineTime: options.machineTime }),
   stack.defer(() => store.close())
   await checkAddressesAndPorts(config, store.current().account)
 
@@ -159,6 +166,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   }
 }
 
+    memory,
+    seenFrom: (address) => siteViewOf(store.current().account, world.ports.placeOf, address, store.now()),
 function openToken({ state, ephemeral, apiToken }: LabOptions) {
   return openApiToken({
     ...(ephemeral ? {} : { directory: state }),

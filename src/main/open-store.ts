@@ -11,14 +11,16 @@ export interface OpenStoreOptions {
   /** what was changed at run time; absent: nothing was, and changes stay in memory */
   readonly kept?: { readonly journal: Journal; readonly folder: string }
   readonly onNotice: (notice: Issue) => void
+  /** epoch ms; default: the machine's */
+  readonly machineTime?: () => number
 }
 
 /** Throws an InputError for a disk that cannot be written, and where file and run-time changes contradict each other; then the
  *  folder is given back. */
-export function openStore(config: LabConfig, { kept, onNotice }: OpenStoreOptions): Store {
+export function openStore(config: LabConfig, { kept, onNotice, machineTime }: OpenStoreOptions): Store {
   const journal = kept?.journal ?? memoryJournal()
   try {
-    return createStore(config, { journal, onNotice })
+    return createStore(config, { journal, onNotice, ...(machineTime === undefined ? {} : { machineTime }) })
   } catch (thrown) {
     journal.close()
     if (!(thrown instanceof ChangeError)) throw thrown
