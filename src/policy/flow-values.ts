@@ -17,6 +17,8 @@ export interface FlowReader {
 /** The values of the connection itself; those of person and host once {@link Familiars.complete} was called. */
 export interface Reading extends Familiars {
   readonly values: FieldValues
+  /** of the person, 0 for nobody; no other person of the reader has it */
+  readonly number: number
 }
 
 /** A reader of the named fields. While `hostSelector` is off the four host-selector fields stay missing ([F2]). */
@@ -48,6 +50,8 @@ interface FieldReader<Source> {
 }
 
 interface Remembered extends Familiar {
+  /** counted from 1 */
+  readonly number: number
   /** in the order of the readers */
   readonly values: readonly (Value | undefined)[]
 }
@@ -58,6 +62,7 @@ class Reader implements FlowReader {
   readonly #fromHost: readonly FieldReader<string>[]
   readonly #people = new WeakMap<Identity, Remembered>()
   readonly #again: FlowReading
+  #met = 0
 
   constructor(
     fromFlow: readonly FieldReader<Flow>[],
@@ -102,7 +107,8 @@ class Reader implements FlowReader {
     if (identity === undefined || this.#fromIdentity.length === 0) return undefined
     const known = this.#people.get(identity)
     if (known !== undefined) return known
-    const person = remember(this.#fromIdentity, identity)
+    const values = this.#fromIdentity.map(({ read }) => read(identity))
+    const person = { ...unfamiliar(), number: ++this.#met, values }
     this.#people.set(identity, person)
     return person
   }
@@ -121,6 +127,10 @@ class FlowReading implements Reading {
     this.#fromHost = fromHost
   }
 
+  get number(): number {
+    return this.person === undefined ? 0 : this.person.number
+  }
+
   begin(person: Remembered | undefined, host: string | undefined): void {
     this.person = person
     this.host = host
@@ -135,10 +145,6 @@ class FlowReading implements Reading {
     for (let at = 0; at < slots.length; at++) values[slots[at] ?? 0] = person?.values[at]
     for (const { slot, read } of this.#fromHost) values[slot] = host === undefined ? undefined : read(host)
   }
-}
-
-function remember<Source>(readers: readonly FieldReader<Source>[], source: Source): Remembered {
-  return { ...unfamiliar(), values: readers.map(({ read }) => read(source)) }
 }
 
 function fieldReaders<Source>(
@@ -185,7 +191,7 @@ const FROM_IDENTITY = {
 } as const satisfies Partial<Record<FieldName, Read<Identity>>>
 
 /** A name and every parent domain: `a.b.test` → `a.b.test`, `b.test`, `test`. */
-function withParents(host: string): readonly string[] {
+export function withParents(host: string): readonly string[] {
   const domains = [host]
   for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) domains.push(host.slice(dot + 1))
   return domains

@@ -18,6 +18,7 @@ import { requirementsOf } from '../../src/policy/requirement.ts'
 import { RuleIndex } from '../../src/policy/rule-index.ts'
 import { anyExpression, anyValues } from '../expression/generate.ts'
 import { scheme as languageScheme } from '../expression/support.ts'
+import { pick, type Random, randomOf } from './random-of.ts'
 
 export interface AgreementOptions {
   readonly seed: number
@@ -70,7 +71,6 @@ export function compareWithScan({ seed, comparisons, onProgress }: AgreementOpti
 }
 
 type Pool = ReturnType<typeof createPool>
-type Random = (below: number) => number
 
 function createPool(scheme: Scheme, seed: number) {
   const parts = fc.array(anyExpression(scheme, { depth: 2 }), { minLength: 1, maxLength: 4 })
@@ -175,21 +175,4 @@ function randomLists(random: Random): KnownLists {
       return [name, listContents(pick(LIST_TYPES, random), items)] as const
     }),
   )
-}
-
-function pick<T>(items: readonly T[], random: Random): T {
-  const item = items[random(items.length)]
-  if (item === undefined) throw new RangeError('nothing to pick from')
-  return item
-}
-
-/** mulberry32 */
-function randomOf(seed: number): Random {
-  let state = seed >>> 0
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below)
-  }
 }
