@@ -14,8 +14,8 @@ import type { RawConfig, RawRule } from './raw-config.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
 import { readExits } from './read-exits.ts'
-import { readListeners } from './read-listeners.ts'
 import { readIdentityProviders } from './read-identity-providers.ts'
+import { readListeners } from './read-listeners.ts'
 import { readHostnameRoutes, readLists, readPrivateRoutes, readTunnels, readVirtualNetworks } from './read-networks.ts'
 import { readDevices, readGroups, readSources, readUsers } from './read-people.ts'
 import { type RuleList, readRules } from './read-rules.ts'
@@ -157,6 +157,8 @@ function readLab(reading: Reading, { document: { file }, lists, hasIpv6Loopback 
     policySource: raw.policy.source,
     ...(raw.rules_file === undefined ? {} : { rulesFile: join(dirname(file), raw.rules_file) }),
     users: readUsers(reading),
+    groups: readGroups(reading),
+    identityProviders: readIdentityProviders(reading, dirname(file)),
     devices: readDevices(reading),
     sources: readSources(reading),
     listeners: readListeners(reading, dirname(file)),
@@ -172,8 +174,6 @@ function readOperation(raw: RawConfig, file: string) {
     geo: Object.freeze({
       databases: raw.geo.databases.map((path) => resolve(dirname(file), path)),
       proxiedByCloudflare: raw.geo.proxied_by_cloudflare.map((text) => cidr(text)),
-    groups: readGroups(reading),
-    identityProviders: readIdentityProviders(reading, dirname(file)),
     }),
     guard: Object.freeze({
       profile: raw.guard.profile,

@@ -134,7 +134,6 @@ export interface RawUser {
   readonly virtual_network?: string
 }
 
-export interface RawDevice extends RawNamed {
 export interface RawIdentityProvider {
   readonly name: string
   readonly issuer: string
@@ -146,6 +145,7 @@ export interface RawIdentityProvider {
   readonly claims: Readonly<Record<'email' | 'id' | 'name' | 'groups' | 'saml_attributes', string | readonly string[]>>
 }
 
+export interface RawDevice extends RawNamed {
   readonly user?: string
   readonly source_ip?: string
   readonly internal_source_ip?: string

@@ -46,11 +46,11 @@ export interface Lab extends RunningLab {
   readonly store: Store
   readonly pipeline: ConnectionPipeline
   readonly sessions: SessionLog
-}
   /** finished sessions with their decisions */
   readonly memory: SessionMemory
   /** where other sites see an address, at lab time */
   readonly seenFrom: (address: Ip) => SiteView | undefined
+}
 
 /** How long waiting log lines get when stopping. */
 const FLUSH_MS = 2000
@@ -67,8 +67,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const store = openStore(config, {
     ...(options.ephemeral ? {} : { kept: { journal: openJournal(options.state), folder: options.state } }),
     onNotice: (issue) => events.warn(issue.message),
-  })
     ...(options.machineTime === undefined ? {} : { machineTime: options.machineTime }),
+  })
   stack.defer(() => store.close())
   await checkAddressesAndPorts(config, store.current().account)
 
@@ -159,6 +159,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     store,
     pipeline,
     sessions,
+    memory,
+    seenFrom: (address) => siteViewOf(store.current().account, world.ports.placeOf, address, store.now()),
     close: () => {
       accepting = false
       return everything.disposeAsync()
@@ -166,8 +168,6 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   }
 }
 
-    memory,
-    seenFrom: (address) => siteViewOf(store.current().account, world.ports.placeOf, address, store.now()),
 function openToken({ state, ephemeral, apiToken }: LabOptions) {
   return openApiToken({
     ...(ephemeral ? {} : { directory: state }),

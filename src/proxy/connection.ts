@@ -244,6 +244,7 @@ function withDecision(error: GatewayError, progress: Progress): GatewayError {
   if (decision === undefined) return error
   return new GatewayError(error.code, error.message, {
     cause: error,
+    logged: error.logged,
     details: {
       outcome: decision.outcome,
       rule: decision.rule?.name ?? '',
@@ -252,4 +253,3 @@ function withDecision(error: GatewayError, progress: Progress): GatewayError {
     },
   })
 }
-    logged: error.logged,
