@@ -1,7 +1,7 @@
 // Email and password in, the user out. Each distinct pair pays for scrypt once: what proved right is remembered, under a
 // keyed hash. What proved wrong answers alike, whether there is such a user or not (AU-01), ever later (AU-02).
 
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, hash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { lru } from 'tiny-lru'
 import type { ConfiguredUser } from '../config/lab-config.ts'
@@ -40,7 +40,9 @@ const MOST_IN_LINE = 16
 /** A verifier for one directory; a new directory gets a new one, so nothing remembered outlives it. */
 export function createVerifier(directory: Directory, { backOff, wait }: Patience): Verifier {
   const key = randomBytes(32)
-  const digest = (text: string) => createHmac('sha256', key).update(text).digest('base64')
+  const prefix = key.toString('base64')
+  // a look-up key that never leaves the process, made for every connection: hashing in one call costs 2 µs where an HMAC object costs 15
+  const digest = (text: string) => hash('sha256', `${prefix}${text}`, 'base64')
   const hashOf = createHashes(directory, key)
   const right = lru<ConfiguredUser>(MOST_REMEMBERED)
   const wrong = lru<true>(MOST_REMEMBERED)

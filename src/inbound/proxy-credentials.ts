@@ -1,9 +1,9 @@
 // Proxy-Authorization, decoded: Basic (RFC 7617) or Bearer (RFC 6750). Decides nothing about who may come in.
 
+import { isUtf8 } from 'node:buffer'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Credentials } from '../proxy/arrival.ts'
 
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/
 const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
 
@@ -26,11 +26,7 @@ export function parseProxyCredentials(value: string): Credentials {
 
 /** UTF-8, or Latin-1 where the bytes are not UTF-8 (older clients). */
 function decode(bytes: Buffer): string {
-  try {
-    return UTF8.decode(bytes)
-  } catch {
-    return bytes.toString('latin1')
-  }
+  return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1')
 }
 
 function rejected(why: string): GatewayError {

@@ -20,7 +20,13 @@ export interface LineQueueOptions {
   readonly batch?: number
   /** pause after a failure (default 1000) */
   readonly retryMs?: number
+  /** Lines of so many ms go together, from the first one on (default 0: of one turn of the event loop). A write for every line
+   *  costs 13 µs of each short connection's 200. */
+  readonly gatherMs?: number
 }
+
+/** For sinks that people and programs follow: nobody sees a difference, and thousands of lines a second make fifty writes. */
+export const GATHER_MS = 20
 
 /** A queue that starts writing with the first line. */
 export function createLineQueue(options: LineQueueOptions): LineQueue {
@@ -38,7 +44,7 @@ class BatchedQueue implements LineQueue {
   #wake: (() => void) | undefined
 
   constructor(options: LineQueueOptions) {
-    this.#options = { capacity: 8 * 1024 * 1024, batch: 256 * 1024, retryMs: 1000, ...options }
+    this.#options = { capacity: 8 * 1024 * 1024, batch: 256 * 1024, retryMs: 1000, gatherMs: 0, ...options }
   }
 
   get dropped(): number {
@@ -66,15 +72,21 @@ class BatchedQueue implements LineQueue {
   async #run(): Promise<void> {
     await Promise.resolve()
     while (this.#lines.length > 0) {
+      await this.#gather()
       const count = this.#nextBatch()
       const batch = `${this.#lines.slice(0, count).join('\n')}\n`
       if (await this.#written(batch)) {
         this.#lines.splice(0, count)
         this.#size -= batch.length
       } else if (this.#closed) break
-      else await this.#retryLater()
+      else await this.#wokenOrAfter(this.#options.retryMs)
     }
     this.#running = undefined
+  }
+
+  async #gather(): Promise<void> {
+    const { gatherMs, batch } = this.#options
+    if (gatherMs > 0 && this.#size < batch && !this.#closed) await this.#wokenOrAfter(gatherMs)
   }
 
   #nextBatch(): number {
@@ -100,11 +112,12 @@ class BatchedQueue implements LineQueue {
     }
   }
 
-  async #retryLater(): Promise<void> {
+  /** Resolves when the queue is closed, at the latest after so many ms. */
+  async #wokenOrAfter(ms: number): Promise<void> {
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve
     })
-    await Promise.race([woken, pause(this.#options.retryMs)])
+    await Promise.race([woken, pause(ms)])
     this.#wake = undefined
   }
 }

@@ -3,7 +3,7 @@
 
 import { mkdir, open, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { createLineQueue, type LineQueue } from './line-queue.ts'
+import { createLineQueue, GATHER_MS, type LineQueue } from './line-queue.ts'
 
 export interface SessionFileOptions {
   readonly path: string
@@ -21,6 +21,7 @@ export function openSessionFile(options: SessionFileOptions): LineQueue {
   let file: { handle: Handle; size: number } | undefined
   const queue = createLineQueue({
     onProblem: options.onProblem,
+    gatherMs: GATHER_MS,
     async write(batch) {
       const bytes = Buffer.from(batch)
       file ??= await openAtEnd(options.path)

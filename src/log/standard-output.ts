@@ -3,7 +3,7 @@
 
 import { fstat, write } from 'node:fs'
 import { promisify } from 'node:util'
-import { createLineQueue, type LineQueue } from './line-queue.ts'
+import { createLineQueue, GATHER_MS, type LineQueue } from './line-queue.ts'
 
 const STDOUT = 1
 
@@ -20,6 +20,7 @@ export async function openStandardOutput(onProblem: (error: unknown) => void): P
   })
   return createLineQueue({
     onProblem,
+    gatherMs: GATHER_MS,
     async write(batch) {
       if (gone) return
       if (isFile) await writeFully(Buffer.from(batch))

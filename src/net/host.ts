@@ -27,7 +27,9 @@ export function parseHost(text: string): Host | undefined {
 
   const lower = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase()
   if (NAME.test(lower) && !MAY_BE_IPV4.test(lower)) return nameHost(lower)
-  return parseWithUrl(text)
+  // the usual spelling needs no URL parser
+  const plain = parseIp(text)
+  return plain === undefined ? parseWithUrl(text) : ipHost(plain)
 }
 
 /** Parses host and port as they arrive separately (SOCKS). The port must be a whole number 1…65535. */

@@ -1,8 +1,18 @@
 // Instants as the session log writes them. Reads no clock.
 
+/** The second last written: sessions come thousands to a second, and Date takes 2 µs to spell one. */
+let lastSecond = { seconds: Number.NaN, text: '' }
+
 /** Epoch milliseconds (with fractions) as RFC 3339 in UTC with nine fractional digits. */
 export function formatInstant(epochMs: number): string {
   const seconds = Math.floor(epochMs / 1000)
   const nanos = Math.min(999_999_999, Math.round((epochMs - seconds * 1000) * 1e6))
-  return `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${String(nanos).padStart(9, '0')}Z`
+  return `${spellSecond(seconds)}.${String(nanos).padStart(9, '0')}Z`
+}
+
+function spellSecond(seconds: number): string {
+  if (seconds !== lastSecond.seconds) {
+    lastSecond = { seconds, text: new Date(seconds * 1000).toISOString().slice(0, 19) }
+  }
+  return lastSecond.text
 }
