@@ -3,6 +3,7 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
 import type { Issue } from '../errors/issue.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { CaseResult, TestRun } from '../policy/policy-test.ts'
 import type { ReplaySummary } from '../policy/replay-summary.ts'
@@ -89,6 +90,8 @@ export interface RunningLab {
   /** with the ports really listening */
   readonly listeners: readonly Listener[]
   readonly api: { readonly host: string; readonly port: number }
+  /** where Gateway DNS listens, UDP and TCP; empty: there is none */
+  readonly dns: readonly Endpoint[]
   /** `file`: where it can be read; absent where it was given from outside or lives in memory. `made`: the token, where it was made
    *  just now, to be shown this once. */
   readonly apiToken: { readonly file?: string; readonly made?: string }

@@ -3,7 +3,7 @@
 
 import type { ConfiguredUser, OriginSpec } from '../config/lab-config.ts'
 import { containsIp } from '../net/cidr.ts'
-import { formatTarget, type Target } from '../net/endpoint.ts'
+import { formatEndpoint, formatTarget, type Target } from '../net/endpoint.ts'
 import { type Ip, ip } from '../net/ip.ts'
 import { decide } from '../policy/decide.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
@@ -26,6 +26,7 @@ export async function welcome(lab: RunningLab, paint: Paint): Promise<string> {
     ),
     `  API      ${apiUrl}  ${tokenText(lab)}`,
     ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${paint.dim('shown this once')}`]),
+    ...dnsLine(lab, apiUrl),
     `  console  ${apiUrl}/, and ${apiUrl}/me to choose a virtual network`,
     ...(lab.sessionsFile === undefined ? [] : [`  sessions ${lab.sessionsFile}`]),
     ...(warnings === 0 ? [] : [paint.warn(`  ${warnings} warnings; \`npx egresslab check\` shows them`)]),
@@ -33,6 +34,15 @@ export async function welcome(lab: RunningLab, paint: Paint): Promise<string> {
     '',
   ]
   return lines.join('\n')
+}
+
+/** Placeholders need host selectors: a rule that waits for one is told of here, where people look first. */
+function dnsLine({ dns, snapshot }: RunningLab, apiUrl: string): string[] {
+  if (dns.length === 0) return []
+  const idle = snapshot().ruleset.skipped.filter(({ why }) => why === 'host-selectors-off').length
+  const rules = idle === 1 ? '1 rule waits' : `${idle} rules wait`
+  const note = idle === 0 ? '' : `; host selectors are off: no placeholders, and ${rules} for them`
+  return [`  DNS      ${dns.map(formatEndpoint).join(', ')} over UDP and TCP, ${apiUrl}/dns-query${note}`]
 }
 
 function tokenText({ apiToken: { file, made } }: RunningLab): string {

@@ -33,6 +33,10 @@ export const FORMATS: Readonly<Record<string, Format>> = {
   'web-address': format('an http or https address such as `https://team.example.com/certs`', (text) =>
     /^https?:$/.test(URL.parse(text)?.protocol ?? ''),
   ),
+  'name-server': format(
+    'an IP address such as `192.0.2.53`, or one with a port such as `192.0.2.53:5353`',
+    (text) => parseIp(text) !== undefined || parseAuthority(text)?.kind === 'ip',
+  ),
   'port-number': format('a port, 1 to 65535', (text) => /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535),
   hostname: format('a host name such as `bank.saas.test`', (text) => parseHost(text)?.kind === 'name'),
   'host-pattern': format(

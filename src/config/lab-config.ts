@@ -66,11 +66,23 @@ export interface LabConfig {
     readonly handshakeMs: number
     readonly drainMs: number
   }
+  /** absent: there is no Gateway DNS */
+  readonly dns?: DnsSettings
   readonly udp: UdpLimits & { readonly enabled: boolean }
   readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
   /** `names`: host names beside loopback that clients may address the API by */
   readonly api: { readonly host: string; readonly port: number; readonly names?: readonly string[] }
   readonly log: { readonly maxBytes: number; readonly keep: number }
+}
+
+/** Gateway DNS (gateway-egress section 9). */
+export interface DnsSettings {
+  /** UDP and TCP alike; port 0 takes a free one */
+  readonly listen: readonly Endpoint[]
+  /** networks that are answered beside loopback */
+  readonly clients: readonly Cidr[]
+  /** name servers, `address` or `address:port`; the system's own where absent */
+  readonly upstream?: readonly string[]
 }
 
 /** A proxy on a machine that owns an egress address: connections leave by it instead of from a stand-in. */

@@ -13,6 +13,7 @@ import { parseDurationMs, parseSizeBytes } from './quantities.ts'
 import type { RawConfig, RawRule } from './raw-config.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
+import { readDns } from './read-dns.ts'
 import { readExits } from './read-exits.ts'
 import { readIdentityProviders } from './read-identity-providers.ts'
 import { readListeners } from './read-listeners.ts'
@@ -120,9 +121,18 @@ function applyOptions(raw: RawConfig, { portsFromZero = false, standInNetwork }:
     ...raw,
     ...(standInNetwork === undefined ? {} : { stand_ins: { network: standInNetwork } }),
     ...(portsFromZero
-      ? { listeners: raw.listeners.map((one) => ({ ...one, port: 0 })), api: { ...raw.api, port: 0 } }
+      ? {
+          listeners: raw.listeners.map((one) => ({ ...one, port: 0 })),
+          api: { ...raw.api, port: 0 },
+          ...dnsFromZero(raw),
+        }
       : {}),
   }
+}
+
+function dnsFromZero({ dns }: RawConfig): Pick<RawConfig, 'dns'> {
+  if (dns === undefined) return {}
+  return { dns: { ...dns, listen: dns.listen.map((text) => text.replace(/\d+$/, '0')) } }
 }
 
 function seesIpv6Loopback(): boolean {
@@ -140,6 +150,7 @@ function readLab(reading: Reading, { document: { file }, lists, hasIpv6Loopback 
   const { raw } = reading
   const standIns = createStandIns(cidr(raw.stand_ins.network), hasIpv6Loopback)
   const virtualNetworks = readVirtualNetworks(reading)
+  const dns = readDns(reading)
   return Object.freeze({
     file,
     account: readAccount(reading),
@@ -164,6 +175,7 @@ function readLab(reading: Reading, { document: { file }, lists, hasIpv6Loopback 
     listeners: readListeners(reading, dirname(file)),
     ...readDestinations(reading, standIns),
     categories: readCategories(reading),
+    ...(dns === undefined ? {} : { dns }),
     ...readOperation(raw, file),
   })
 }

@@ -25,8 +25,8 @@ export interface RawConfig {
   readonly policy: { readonly source: 'api' | 'file' }
   readonly groups?: readonly (RawNamed & { readonly email: string })[]
   readonly users: readonly RawUser[]
-  readonly posture_checks: readonly RawNamed[]
   readonly identity_providers: readonly RawIdentityProvider[]
+  readonly posture_checks: readonly RawNamed[]
   readonly devices: readonly RawDevice[]
   readonly sources: readonly RawSource[]
   readonly listeners: readonly RawListener[]
@@ -39,6 +39,7 @@ export interface RawConfig {
     readonly deny: readonly string[]
   }
   readonly timeouts: Readonly<Record<'connect' | 'idle' | 'handshake' | 'drain', string>>
+  readonly dns?: RawDns
   readonly udp: {
     readonly enabled: boolean
     readonly idle: string
@@ -54,6 +55,12 @@ export interface RawConfig {
 export interface RawNamed {
   readonly name: string
   readonly id?: string
+}
+
+export interface RawDns {
+  readonly listen: readonly string[]
+  readonly clients: readonly string[]
+  readonly upstream?: readonly string[]
 }
 
 export interface RawSettings {

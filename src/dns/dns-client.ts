@@ -14,6 +14,8 @@ export type Answer =
 export interface DnsClient {
   /** At once from the cache, or a promise that never rejects. `name` is normalised. */
   query(name: string, family: Family): Answer | Promise<Answer>
+  /** For how long the cached answer holds, in whole seconds; 0 where there is none. */
+  secondsLeft(name: string, family: Family): number
   readonly counts: () => { readonly cached: number; readonly underWay: number }
 }
 
@@ -62,6 +64,10 @@ export function createDnsClient(settings: DnsClientSettings = {}): DnsClient {
       const asking = ask(name, family, key)
       underWay.set(key, asking)
       return asking
+    },
+    secondsLeft(name, family) {
+      const until = cache.get(`${name} ${family}`)?.until ?? 0
+      return Math.max(0, Math.ceil((until - now()) / 1_000))
     },
     counts: () => ({ cached: cache.size, underWay: underWay.size }),
   }

@@ -1,12 +1,13 @@
 // Target in, candidate addresses out, in the order to try them: what the configuration maps, the machine's hosts file, then DNS.
 // Each address is checked by the guard, and what is answered here is what gets dialled: nothing resolves twice (SS-03).
 
-import type { Destination, DestinationAddress } from '../config/lab-config.ts'
+import type { Destination } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { Target } from '../net/endpoint.ts'
-import { type Family, type Ip, ip } from '../net/ip.ts'
+import type { Endpoint, Target } from '../net/endpoint.ts'
+import { equalIp, type Family, type Ip } from '../net/ip.ts'
 import type { Place } from '../policy/place.ts'
 import type { Candidate, Ports, ResolveOptions } from '../proxy/ports.ts'
+import { type AddressBook, createAddressBook, type Found } from './address-book.ts'
 import type { DnsClient } from './dns-client.ts'
 import { type GuardFacts, refusalOf } from './guard.ts'
 import type { HostsFile } from './hosts-file.ts'
@@ -15,46 +16,32 @@ import { lookUpBoth, lookUpOne } from './look-up.ts'
 export interface ResolverFacts {
   readonly destinations: readonly Destination[]
   readonly hosts: HostsFile
+  /** in place of one made of destinations and hosts */
+  readonly book?: AddressBook
   readonly dns: DnsClient
   readonly guard: GuardFacts
   readonly placeOf: (address: Ip) => Place | undefined
   /** is the address in Cloudflare's published ranges ([E5]) */
   readonly isProxiedByCloudflare: (address: Ip) => boolean
+  /** where Gateway DNS listens, filled in as it comes up ([E1] `exempt`) */
+  readonly gatewayDns?: readonly Endpoint[]
 }
-
-const LOOPBACK = Object.freeze([ip('::1'), ip('127.0.0.1')])
-
-/** RFC 6761 sections 6.2, 6.4 and 6.5; RFC 7686. */
-const RESERVED: ReadonlySet<string> = new Set(['test', 'invalid', 'example', 'onion'])
 
 /** The `resolve` of the pipeline. Answers at once unless DNS has to be asked. Throws GatewayError `name.not_found`, `.failed`,
  *  `.timeout`, `guard.*`, `egress.no_matching_family`, or the reason of the signal. */
 export function createResolver(facts: ResolverFacts): Ports['resolve'] {
-  const byName = new Map<string, readonly Mapped[]>()
-  const byAddress = new Map<string, Mapped>()
-  for (const destination of facts.destinations) {
-    const mapped = destination.addresses.map((address) => ({ destination, address }))
-    if (destination.name !== undefined) byName.set(destination.name.toLowerCase(), mapped)
-    for (const each of mapped)
-      if (!byAddress.has(each.address.public.text)) byAddress.set(each.address.public.text, each)
-  }
+  const book = facts.book ?? createAddressBook(facts.destinations, facts.hosts)
 
   /** What is known without asking anybody; `undefined`: ask DNS. */
-  function knownAddresses(target: Target): readonly Found[] | undefined {
-    if (target.kind === 'ip') return [target.ip].map(withMapping)
-    const { name } = target
-    const configured = byName.get(name)
-    if (configured !== undefined) return configured.map((mapped) => ({ ip: mapped.address.public, mapped }))
-    // RFC 6761 section 6.3
-    if (name === 'localhost' || name.endsWith('.localhost')) return LOOPBACK.map(withMapping)
-    const inHostsFile = facts.hosts.get(name)
-    if (inHostsFile === undefined && neverInDns(name)) throw notFound(name)
-    return inHostsFile?.map(withMapping)
-  }
-
-  function withMapping(address: Ip): Found {
-    const mapped = byAddress.get(address.text)
-    return mapped === undefined ? { ip: address } : { ip: address, mapped }
+  function knownAddresses(target: Target, settled: Ip | undefined): readonly Found[] | undefined {
+    if (target.kind === 'ip') return [book.withMapping(target.ip)]
+    const known = book.addressesOf(target.name)
+    if (settled !== undefined) {
+      const same = typeof known === 'object' ? known.find((found) => equalIp(found.ip, settled)) : undefined
+      return [same ?? book.withMapping(settled)]
+    }
+    if (known === 'never') throw notFound(target.name)
+    return known
   }
 
   function candidatesOf(target: Target, found: readonly Found[], options: ResolveOptions): readonly Candidate[] {
@@ -79,39 +66,34 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
     const addresses = await (family === undefined
       ? lookUpBoth(facts.dns, target.name, signal)
       : lookUpOne(facts.dns, target.name, family, signal))
-    return candidatesOf(target, addresses.map(withMapping), options)
+    return candidatesOf(target, addresses.map(book.withMapping), options)
   }
 
   return (target, options) => {
-    const known = knownAddresses(target)
+    const known = knownAddresses(target, options.settled)
     if (known !== undefined) return candidatesOf(target, known, options)
     if (target.kind === 'ip') throw new GatewayError('internal.invariant', 'an address needs no look-up')
     return fromDns(target, options)
   }
 }
 
-interface Mapped {
-  readonly destination: Destination
-  readonly address: DestinationAddress
-}
-
-/** A public address, and what the configuration says about it. */
-interface Found {
-  readonly ip: Ip
-  readonly mapped?: Mapped
-}
-
 function candidateOf({ ip: address, mapped }: Found, port: number, facts: ResolverFacts): Candidate {
   const destination = { ip: address, port }
   const place = mapped?.destination.place ?? facts.placeOf(address)
+  const dial =
+    mapped === undefined ? destination : { ip: mapped.address.standIn, port: mapped.address.ports.get(port) ?? port }
   return {
     destination,
-    dial:
-      mapped === undefined ? destination : { ip: mapped.address.standIn, port: mapped.address.ports.get(port) ?? port },
+    dial,
+    ...(isAmong(facts.gatewayDns, dial) ? { gatewayDns: true } : {}),
     proxiedByCloudflare: mapped?.destination.proxiedByCloudflare === true || facts.isProxiedByCloudflare(address),
     ...(place === undefined ? {} : { place }),
     ...(mapped?.destination.proxyProtocol === undefined ? {} : { proxyProtocol: mapped.destination.proxyProtocol }),
   }
+}
+
+function isAmong(endpoints: readonly Endpoint[] | undefined, { ip, port }: Endpoint): boolean {
+  return endpoints?.some((endpoint) => endpoint.port === port && equalIp(endpoint.ip, ip)) ?? false
 }
 
 /** IPv6 first, then the families in turn, each in its own order (RFC 8305 section 4; [E3]). */
@@ -123,12 +105,6 @@ function interleave(found: readonly Found[]): readonly Found[] {
   return Array.from({ length: turns }, (_, turn) => [six[turn], four[turn]])
     .flat()
     .filter((each) => each !== undefined)
-}
-
-/** Top-level names that no public server knows and none is to be asked for: a mistyped name of the lab fails at once and
- *  stays on this machine. */
-function neverInDns(name: string): boolean {
-  return RESERVED.has(name.slice(name.lastIndexOf('.') + 1))
 }
 
 function notFound(name: string): GatewayError {

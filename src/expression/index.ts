@@ -9,6 +9,7 @@ export { type KnownContents, listContents, listOfJson } from './list-contents.ts
 export { canonicalListName } from './list-name.ts'
 export { type ParseOptions, type ParseResult, parseExpression } from './parse.ts'
 export { DEFAULT_LIMITS, type ExpressionLimits } from './parser.ts'
+export { compilePartial, type PartialPredicate } from './partial.ts'
 export {
   characterSpan,
   drawProblem,

@@ -5,7 +5,8 @@ import type { Desk, DeskOptions, HypotheticalFlow } from '../cli/services.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { Issue } from '../errors/issue.ts'
 import type { Arrival } from '../proxy/arrival.ts'
-import { flowsOf } from '../proxy/connection.ts'
+import { flowsOf, resolveOptions } from '../proxy/connection.ts'
+import { settleTarget } from '../proxy/settle-target.ts'
 import { readJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
 import { openStore } from './open-store.ts'
@@ -58,14 +59,10 @@ export function deskOver(parts: DeskParts): Desk {
 
 async function hypotheticalFlows(arrival: Arrival, store: Store, ports: World['ports']): Promise<HypotheticalFlow[]> {
   const persona = await ports.identify(arrival, store.current())
-  const candidates = await ports.resolve(arrival.target, {
-    transport: arrival.transport,
-    peer: arrival.peer,
-    virtualNetworkId: persona.virtualNetworkId,
-    signal: AbortSignal.timeout(10_000),
-    ...(persona.family === undefined ? {} : { family: persona.family }),
-  })
-  return flowsOf(ports, arrival, persona, candidates)
+  const { target, placeholder } = await settleTarget(ports, arrival.target)
+  const signal = AbortSignal.timeout(10_000)
+  const candidates = await ports.resolve(target, resolveOptions(arrival, persona, { signal, placeholder }))
+  return flowsOf(ports, { ...arrival, target }, persona, candidates)
 }
 
 function closeAll(world: World, store: Store): void {

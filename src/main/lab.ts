@@ -22,6 +22,7 @@ import { createDataPath, openDoors, proxyUrl } from './data-path.ts'
 import { deskOver } from './desk.ts'
 import { openDoorCertificates } from './door-certificates.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
+import { openDns } from './gateway-dns.ts'
 import { openStore } from './open-store.ts'
 import { endpointsAt } from './own-endpoints.ts'
 import { ownVersion } from './own-version.ts'
@@ -139,6 +140,12 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   stack.defer(() => api.close())
   ownListeners.push(...endpointsAt(api.host, api.port))
 
+  if (world.gatewayDns !== undefined) {
+    const dns = await openDns(config, world.gatewayDns)
+    stack.defer(() => dns.close())
+    world.dnsEndpoints.push(...dns.endpoints)
+  }
+
   const gateway = await openDoors(config, road, { store, tlsFor: doorCertificates.tlsFor })
   stack.defer(() => gateway.stop())
   ownListeners.push(...gateway.doors.map(({ address }) => address))
@@ -152,6 +159,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     snapshot: () => store.current(),
     listeners: doors,
     api: { host: api.host, port: api.port },
+    dns: world.dnsEndpoints,
     apiToken: shownToken(token),
     authorityFile: certificates.authorityFile,
     ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),

@@ -4,6 +4,7 @@
 import { networkInterfaces } from 'node:os'
 import { createCategoryTable } from '../config/category-table.ts'
 import type { LabConfig } from '../config/lab-config.ts'
+import { type AddressBook, createAddressBook } from '../dns/address-book.ts'
 import { createDnsClient, type DnsClient } from '../dns/dns-client.ts'
 import type { HostsFile } from '../dns/hosts-file.ts'
 import { readHostsFile } from '../dns/hosts-file.ts'
@@ -17,12 +18,17 @@ import { equalIp, type Ip, parseIp } from '../net/ip.ts'
 import { createExitTable, type ExitOf } from '../outbound/exit-table.ts'
 import type { Ports } from '../proxy/ports.ts'
 import type { Store } from '../store/store.ts'
+import { createLabDns, type LabDns } from './gateway-dns.ts'
 
 export interface World {
   readonly geo: GeoDatabase
   readonly identifier: Identifier
-  readonly ports: Pick<Ports, 'snapshots' | 'identify' | 'resolve' | 'placeOf' | 'categoriesOf'>
+  readonly ports: Pick<Ports, 'snapshots' | 'identify' | 'resolve' | 'placeholderAt' | 'placeOf' | 'categoriesOf'>
   readonly exitOf: ExitOf
+  /** absent where the configuration has no `dns` */
+  readonly gatewayDns?: LabDns
+  /** where it listens, filled in as it comes up */
+  readonly dnsEndpoints: Endpoint[]
   /** Takes a newly read configuration in: people, names, categories, exits. */
   replaceConfig(config: LabConfig): void
   close(): void
@@ -51,12 +57,28 @@ export async function createWorld({ config, store, ownListeners, onNotice, bundl
     now: () => store.now(),
     chosenVirtualNetwork: ({ email }) => choiceOf(store, email),
   })
-  const dns = createDnsClient()
+  const upstream = config.dns?.upstream
+  const dns = createDnsClient(upstream === undefined ? {} : { servers: upstream })
+  const gatewayDnsAt: Endpoint[] = []
+  const bookFor = (current: LabConfig) => createAddressBook(current.destinations, hosts)
+  let book = bookFor(config)
   const resolverFor = (current: LabConfig) =>
-    createResolver(resolverFacts(current, { hosts, dns, placeOf, ownListeners }))
+    createResolver(resolverFacts(current, { hosts, book, dns, placeOf, ownListeners, gatewayDns: gatewayDnsAt }))
   let resolve = resolverFor(config)
   let categoriesOf = createCategoryTable(config.categories)
   let exitOf = createExitTable(config.exits)
+  const gatewayDns =
+    config.dns === undefined
+      ? undefined
+      : createLabDns({
+          store,
+          dns,
+          book: () => book,
+          categoriesOf: (target, address) => categoriesOf(target, address),
+          upstream,
+          own: gatewayDnsAt,
+          onNotice,
+        })
   return {
     geo,
     identifier,
@@ -66,10 +88,14 @@ export async function createWorld({ config, store, ownListeners, onNotice, bundl
       resolve: (target, options) => resolve(target, options),
       placeOf,
       categoriesOf: (target, address) => categoriesOf(target, address),
+      ...(gatewayDns === undefined ? {} : { placeholderAt: gatewayDns.placeholderAt }),
     },
+    ...(gatewayDns === undefined ? {} : { gatewayDns }),
+    dnsEndpoints: gatewayDnsAt,
     exitOf: (egress) => exitOf(egress),
     replaceConfig(current) {
       identifier.replacePeople(current)
+      book = bookFor(current)
       resolve = resolverFor(current)
       categoriesOf = createCategoryTable(current.categories)
       exitOf = createExitTable(current.exits)
@@ -82,7 +108,9 @@ export async function createWorld({ config, store, ownListeners, onNotice, bundl
 
 interface ResolverParts {
   readonly hosts: HostsFile
+  readonly book: AddressBook
   readonly dns: DnsClient
+  readonly gatewayDns: readonly Endpoint[]
   readonly placeOf: GeoDatabase['placeOf']
   readonly ownListeners: readonly Endpoint[]
 }

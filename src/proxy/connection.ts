@@ -16,10 +16,11 @@ import { ConnectionCounters, type ConnectionCounts, DatagramCounters } from './c
 import type { Clock } from './deadline.ts'
 import { decidedOf } from './decided.ts'
 import { LiveSessions } from './live-sessions.ts'
-import type { Candidate, DialAttempt, Outlet, Persona, Ports } from './ports.ts'
+import type { Candidate, DialAttempt, Outlet, Persona, Placeholder, Ports, ResolveOptions } from './ports.ts'
 import type { Progress } from './progress.ts'
 import { Session, type SessionEnd } from './session.ts'
 import { makeSessionRecord } from './session-record.ts'
+import { settleTarget } from './settle-target.ts'
 
 export interface PipelineSettings {
   /** from the first attempt to the established connection, all addresses included */
@@ -88,6 +89,7 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
 
   function record(progress: Progress, id: string, end: SessionEnd, requests: number): void {
     const facts = { id, end, requests, endedAt: ports.now(), endedTick: performance.now() }
+    progress.release?.()
     ports.record(makeSessionRecord(progress, facts), decidedOf(progress))
   }
 
@@ -116,9 +118,11 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
       const who = identified?.persona ?? ports.identify(arrival, snapshot)
       const persona = who instanceof Promise ? await who : who
       progress.persona = persona
-      const found = ports.resolve(arrival.target, resolveOptions(arrival, persona, signal))
+      const { placeholder, target } = await settleTarget(ports, arrival.target)
+      if (placeholder !== undefined) progress.placeholder = placeholder
+      const found = ports.resolve(target, resolveOptions(arrival, persona, { signal, placeholder }))
       const candidates = found instanceof Promise ? await found : found
-      progress.attempts = decideAll(progress, flowsOf(ports, arrival, persona, candidates))
+      progress.attempts = decideAll(progress, flowsOf(ports, { ...arrival, target }, persona, candidates))
       return { progress, persona, attempts: routable(progress.attempts) }
     } catch (thrown) {
       throw failed(progress, thrown)
@@ -130,6 +134,7 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
     reach: (attempts: readonly DialAttempt[]) => Promise<Out>,
   ): Promise<Session<Out>> {
     try {
+      if (progress.placeholder !== undefined) progress.release = progress.placeholder.hold()
       const upstream = await reach(attempts)
       progress.upstream = upstream
       const session = new Session(progress, { persona, upstream }, finish)
@@ -187,13 +192,19 @@ export interface FlowPair {
   readonly candidate: Candidate
 }
 
-function resolveOptions(arrival: Arrival, persona: Persona, signal: AbortSignal) {
+/** What resolving needs to know beside the target. */
+export function resolveOptions(
+  arrival: Arrival,
+  persona: Persona,
+  { signal, placeholder }: { readonly signal: AbortSignal; readonly placeholder: Placeholder | undefined },
+): ResolveOptions {
   return {
     transport: arrival.transport,
     peer: arrival.peer,
     virtualNetworkId: persona.virtualNetworkId,
     signal,
     ...(persona.family === undefined ? {} : { family: persona.family }),
+    ...(placeholder === undefined ? {} : { settled: placeholder.address }),
   }
 }
 
@@ -225,6 +236,7 @@ export function flowsOf(
       ...ports.categoriesOf(target, candidate.destination.ip),
       destination: candidate.destination,
       proxiedByCloudflare: candidate.proxiedByCloudflare,
+      ...(candidate.gatewayDns === true ? { gatewayDns: true } : {}),
       ...(candidate.place === undefined ? {} : { destinationPlace: candidate.place }),
     },
   }))

@@ -32,6 +32,19 @@ export interface Candidate {
   readonly proxiedByCloudflare: boolean
   /** it wants to be told who connects, by the PROXY protocol (TCP only) */
   readonly proxyProtocol?: 'v2'
+  /** it is the lab's own Gateway DNS: exempt from rules ([E1]) */
+  readonly gatewayDns?: boolean
+}
+
+/** What is behind an address that Gateway DNS gave out in place of a real one (gateway-egress section 9). */
+export interface Placeholder {
+  /** the address given out: what the client connects to */
+  readonly initial: Ip
+  readonly name: string
+  /** the real address, as it was when the name was resolved */
+  readonly address: Ip
+  /** Keeps it from being given to another name until the answer is called. */
+  hold(): () => void
 }
 
 /** One step of a dial: connect to `candidate.dial` from the egress of `decision`. */
@@ -115,6 +128,9 @@ export interface Ports {
   /** All addresses of a target in the order to try them (IPv6 first), each checked by the destination guard.
    *  Throws GatewayError `name.*`, `guard.*`, `egress.no_matching_family`. */
   readonly resolve: (target: Target, options: ResolveOptions) => readonly Candidate[] | Promise<readonly Candidate[]>
+  /** What a placeholder stands for; undefined for every other target, and where the lab has no Gateway DNS (then absent).
+   *  Throws GatewayError `name.unknown_placeholder`. */
+  readonly placeholderAt?: (target: Target) => Placeholder | undefined | Promise<Placeholder | undefined>
   /** Facts about names and addresses that the flow needs beside its candidate. */
   readonly placeOf: (address: Ip) => Place | undefined
   readonly categoriesOf: (
@@ -135,6 +151,8 @@ export interface Ports {
 
 export interface ResolveOptions {
   readonly family?: Family
+  /** the name's address, settled when it was resolved: the only candidate */
+  readonly settled?: Ip
   readonly transport: 'tcp' | 'udp'
   readonly peer: Endpoint
   readonly virtualNetworkId: string

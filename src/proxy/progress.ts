@@ -3,7 +3,7 @@
 
 import type { Snapshot } from '../policy/snapshot.ts'
 import type { Knock } from './arrival.ts'
-import type { DialAttempt, Outlet, Persona } from './ports.ts'
+import type { DialAttempt, Outlet, Persona, Placeholder } from './ports.ts'
 
 export interface Progress {
   readonly knock: Knock
@@ -15,6 +15,10 @@ export interface Progress {
   /** monotonic, ms (RS-09) */
   readonly startedTick: number
   persona?: Persona
+  /** what the destination turned out to stand for */
+  placeholder?: Placeholder
+  /** gives the placeholder back */
+  release?: () => void
   attempts?: readonly DialAttempt[]
   ruleEvaluationMs?: number
   upstream?: Outlet

@@ -132,7 +132,7 @@ export class UdpFlows {
   async #routeFor(planned: Planned, before: UdpRoute | undefined): Promise<UdpRoute> {
     const [first] = planned.attempts
     if (first === undefined) throw new GatewayError('internal.invariant', 'a plan has at least one attempt')
-    const key = keyOf(first)
+    const key = keyOf(first, planned)
     const known = this.#routes.get(key)
     if (known?.ended === false && (known !== before || decidedAlike(known.attempt, first))) {
       if (before !== known) moveOn(before, planned)
@@ -178,8 +178,9 @@ export class UdpFlows {
   }
 }
 
-function keyOf({ candidate, decision }: DialAttempt): string {
-  return `${decision.egress?.address.text} ${formatEndpoint(candidate.dial)}`
+/** Answers come back from where the client sent to, so what it reaches by a placeholder is a flow of its own. */
+function keyOf({ candidate, decision }: DialAttempt, { progress }: Planned): string {
+  return `${decision.egress?.address.text} ${formatEndpoint(candidate.dial)} ${progress.placeholder?.initial.text ?? ''}`
 }
 
 /** Would the record of a flow still tell the truth under this decision? */

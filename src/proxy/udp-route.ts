@@ -29,7 +29,10 @@ export class UdpRoute implements UdpListener {
   /** Takes the session over; a kill closes its path. */
   carry(session: Session<UdpOutlet>): void {
     this.#session = session
-    this.#from = session.upstream.attempt.candidate.destination
+    const { destination } = session.upstream.attempt.candidate
+    const { placeholder } = session.progress
+    // a client that sent to a placeholder waits for answers from there
+    this.#from = placeholder === undefined ? destination : { ip: placeholder.initial, port: destination.port }
     session.cutBy((error) => this.close({ reason: error.rendering.close, error }))
   }
 

@@ -193,7 +193,7 @@ function tableResolver(ownListeners: readonly Endpoint[]): Ports['resolve'] {
       proxiedByCloudflare: false,
     })),
     hosts: parseHostsFile(''),
-    dns: { query: () => ({ kind: 'missing' }), counts: () => ({ cached: 0, underWay: 0 }) },
+    dns: { query: () => ({ kind: 'missing' }), secondsLeft: () => 0, counts: () => ({ cached: 0, underWay: 0 }) },
     guard: { settings: { profile: 'lab', allow: [], deny: [] }, ownListeners, isLocal: () => false },
     placeOf: () => undefined,
     isProxiedByCloudflare: () => false,

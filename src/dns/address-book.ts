@@ -1,0 +1,65 @@
+// The names the lab knows without asking anybody: destinations of the configuration, localhost, the machine's hosts file; and those
+// that are never asked for. One book for the proxy and for Gateway DNS, so that both give the same answer.
+
+import type { Destination, DestinationAddress } from '../config/lab-config.ts'
+import { type Ip, ip } from '../net/ip.ts'
+import type { HostsFile } from './hosts-file.ts'
+
+/** A public address, and what the configuration says about it. */
+export interface Found {
+  readonly ip: Ip
+  readonly mapped?: Mapped
+}
+
+export interface Mapped {
+  readonly destination: Destination
+  readonly address: DestinationAddress
+}
+
+export interface AddressBook {
+  /** All addresses of a name; `never`: it has none, and DNS is not to be asked for it; undefined: ask DNS. */
+  addressesOf(name: string): readonly Found[] | 'never' | undefined
+  /** The address with what the configuration says about it. */
+  withMapping(address: Ip): Found
+}
+
+const LOOPBACK = Object.freeze([ip('::1'), ip('127.0.0.1')])
+
+/** RFC 6761 sections 6.2, 6.4 and 6.5; RFC 7686. */
+const RESERVED: ReadonlySet<string> = new Set(['test', 'invalid', 'example', 'onion'])
+
+/** A book over these destinations and this hosts file. */
+export function createAddressBook(destinations: readonly Destination[], hosts: HostsFile): AddressBook {
+  const byName = new Map<string, readonly Mapped[]>()
+  const byAddress = new Map<string, Mapped>()
+  for (const destination of destinations) {
+    const mapped = destination.addresses.map((address) => ({ destination, address }))
+    if (destination.name !== undefined) byName.set(destination.name.toLowerCase(), mapped)
+    for (const each of mapped)
+      if (!byAddress.has(each.address.public.text)) byAddress.set(each.address.public.text, each)
+  }
+
+  function withMapping(address: Ip): Found {
+    const mapped = byAddress.get(address.text)
+    return mapped === undefined ? { ip: address } : { ip: address, mapped }
+  }
+
+  return {
+    withMapping,
+    addressesOf(name) {
+      const configured = byName.get(name)
+      if (configured !== undefined) return configured.map((mapped) => ({ ip: mapped.address.public, mapped }))
+      // RFC 6761 section 6.3
+      if (name === 'localhost' || name.endsWith('.localhost')) return LOOPBACK.map(withMapping)
+      const inHostsFile = hosts.get(name)
+      if (inHostsFile !== undefined) return inHostsFile.map(withMapping)
+      return isReserved(name) ? 'never' : undefined
+    },
+  }
+}
+
+/** Top-level names that no public server knows and none is to be asked for: a mistyped name of the lab fails at once and
+ *  stays on this machine. */
+function isReserved(name: string): boolean {
+  return RESERVED.has(name.slice(name.lastIndexOf('.') + 1))
+}

@@ -1,0 +1,199 @@
+// What Gateway DNS answers: placeholders for names that some egress rule minds, real addresses for the rest (gateway-egress section 9).
+// Looks names up as the proxy does; knows no socket.
+
+import { GatewayError } from '../errors/gateway-error.ts'
+import type { Target } from '../net/endpoint.ts'
+import { parseHost } from '../net/host.ts'
+import type { Family, Ip } from '../net/ip.ts'
+import { type HostFacts, ruleThatMinds } from '../policy/name-screen.ts'
+import type { Rule } from '../policy/rule.ts'
+import type { Snapshot } from '../policy/snapshot.ts'
+import type { Placeholder, Ports } from '../proxy/ports.ts'
+import type { AddressBook } from './address-book.ts'
+import type { DnsClient } from './dns-client.ts'
+import type { Forward } from './forward.ts'
+import { type DnsQuery, type DnsReply, EDE, passOn, RCODE, readQuery, TYPE, writeReply } from './message.ts'
+import { PLACEHOLDER_TTL_S, type PlaceholderTable } from './placeholder-table.ts'
+import { addressInReverse } from './reverse-name.ts'
+
+/** Names of the lab change with its configuration file only. */
+const KNOWN_TTL_S = 30
+/** Addresses of one name that are told; more would not fit a datagram. */
+const MOST_ADDRESSES = 16
+
+export interface GatewayDnsParts {
+  readonly snapshot: () => Snapshot
+  /** asked anew each time: the configuration may be reloaded */
+  readonly book: () => AddressBook
+  readonly dns: DnsClient
+  readonly forward: Forward
+  readonly table: PlaceholderTable
+  readonly categoriesOf: Ports['categoriesOf']
+  /** takes news for the operator: a range is used up */
+  readonly onExhausted: (message: string) => void
+}
+
+export interface GatewayDns {
+  /** The reply to one message in at most `limit(query)` bytes; undefined: nothing is to be said. Never rejects. */
+  answer(message: Buffer, limit: (query: DnsQuery) => number): Promise<Buffer | undefined>
+  readonly placeholderAt: (target: Target) => Placeholder | undefined
+  readonly counts: () => GatewayDnsCounts
+}
+
+export interface GatewayDnsCounts {
+  readonly queries: number
+  readonly placeholders: number
+  readonly exhausted: number
+}
+
+/** What was found under a name in one family. */
+type Found =
+  | { readonly kind: 'addresses'; readonly addresses: readonly [Ip, ...Ip[]]; readonly ttl: number }
+  | { readonly kind: 'reply'; readonly reply: DnsReply }
+
+export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
+  const { table, snapshot, categoriesOf } = parts
+  const counts = { queries: 0, placeholders: 0, exhausted: 0 }
+
+  async function answerQuery(query: DnsQuery, limit: number): Promise<Buffer> {
+    const host = parseHost(query.name)
+    const family = familyOf(query.type)
+    const say = (reply: DnsReply) => writeReply(query, reply, limit)
+    if (query.type === TYPE.ANY) return say({ rcode: RCODE.noError, hint: MINIMAL_ANY, ttl: KNOWN_TTL_S })
+    if (query.type === TYPE.PTR) {
+      const name = nameBehind(query.name)
+      if (name !== undefined) return say({ rcode: RCODE.noError, name, ttl: PLACEHOLDER_TTL_S })
+    }
+    if (host?.kind === 'ip') return say({ rcode: RCODE.missing })
+    if (host === undefined) return passedOn(query, limit)
+    if (family !== undefined) return say(await addressReply(host.name, family))
+    if (isServiceBinding(query.type) && (await isMinded(host.name))) return say({ rcode: RCODE.noError })
+    const known = parts.book().addressesOf(host.name)
+    if (known === 'never') return say({ rcode: RCODE.missing })
+    return known === undefined ? passedOn(query, limit) : say({ rcode: RCODE.noError })
+  }
+
+  async function addressReply(name: string, family: Family): Promise<DnsReply> {
+    const found = await lookUp(name, family)
+    if (found.kind === 'reply') return found.reply
+    const { addresses, ttl } = found
+    const rule = ruleMinding(name, addresses)
+    if (rule === undefined) return { rcode: RCODE.noError, addresses: addresses.slice(0, MOST_ADDRESSES), ttl }
+    const initial = table.give(name, addresses)
+    if (initial === undefined) return exhausted(name, family)
+    counts.placeholders++
+    return { rcode: RCODE.noError, addresses: [initial], ttl: PLACEHOLDER_TTL_S }
+  }
+
+  function exhausted(name: string, family: Family): DnsReply {
+    counts.exhausted++
+    const text = `every placeholder for IPv${family} is in use`
+    parts.onExhausted(
+      `no placeholder is left for \`${name}\`: ${text}; widen the range at the API (docs/gateway-dns.md)`,
+    )
+    return { rcode: RCODE.serverFailure, error: { code: EDE.other, text } }
+  }
+
+  async function lookUp(name: string, family: Family): Promise<Found> {
+    const known = parts.book().addressesOf(name)
+    if (known === 'never') return said({ rcode: RCODE.missing })
+    if (known !== undefined) {
+      return foundOf(
+        known.map(({ ip }) => ip).filter((ip) => ip.family === family),
+        KNOWN_TTL_S,
+      )
+    }
+    const answer = await parts.dns.query(name, family)
+    switch (answer.kind) {
+      case 'addresses':
+        return foundOf(answer.addresses, parts.dns.secondsLeft(name, family))
+      case 'missing':
+        return said({ rcode: RCODE.missing })
+      case 'empty':
+        return said({ rcode: RCODE.noError })
+      case 'timeout': {
+        const error = { code: EDE.noReachableAuthority, text: 'no name server answered in time' }
+        return said({ rcode: RCODE.serverFailure, error })
+      }
+      case 'failed':
+        return said({ rcode: RCODE.serverFailure, error: { code: EDE.networkError, text: answer.why } })
+    }
+  }
+
+  /** The rule that minds the name at any of its addresses: categories may go by address. */
+  function ruleMinding(name: string, addresses: readonly Ip[]): Rule | undefined {
+    const current = snapshot()
+    for (const ip of addresses) {
+      const named: HostFacts = { host: name, ...categoriesOf({ kind: 'name', name, port: 0 }, ip) }
+      const rule = ruleThatMinds(current, { named, unnamed: categoriesOf({ kind: 'ip', ip, port: 0 }, ip) })
+      if (rule !== undefined) return rule
+    }
+    return undefined
+  }
+
+  /** Would an address of either family be a placeholder? */
+  async function isMinded(name: string): Promise<boolean> {
+    const both = await Promise.all([lookUp(name, 4), lookUp(name, 6)])
+    return both.some((found) => found.kind === 'addresses' && ruleMinding(name, found.addresses) !== undefined)
+  }
+
+  async function passedOn(query: DnsQuery, limit: number): Promise<Buffer> {
+    const reply = await parts.forward(query)
+    const passed = reply === undefined ? undefined : passOn(query, reply, limit)
+    const error = { code: EDE.noReachableAuthority, text: 'no name server gave an answer to this' }
+    return passed ?? writeReply(query, { rcode: RCODE.serverFailure, error }, limit)
+  }
+
+  function nameBehind(reversed: string): string | undefined {
+    const address = addressInReverse(reversed)
+    const found = address === undefined ? undefined : table.at(address)
+    return found === undefined || found === 'unknown' ? undefined : found.name
+  }
+
+  return {
+    counts: () => ({ ...counts }),
+    placeholderAt: (target) => placeholderAt(table, target),
+    async answer(message, limit) {
+      const read = readQuery(message)
+      if (read.kind === 'silence') return undefined
+      counts.queries++
+      if (read.kind === 'reply') return read.message
+      const { query } = read
+      try {
+        return await answerQuery(query, limit(query))
+      } catch {
+        return writeReply(query, { rcode: RCODE.serverFailure }, limit(query))
+      }
+    },
+  }
+}
+
+/** RFC 8482 section 4.2. */
+const MINIMAL_ANY = Object.freeze({ cpu: 'RFC8482', os: '' })
+
+function said(reply: DnsReply): Found {
+  return { kind: 'reply', reply }
+}
+
+function foundOf([first, ...others]: readonly Ip[], ttl: number): Found {
+  if (first === undefined) return said({ rcode: RCODE.noError })
+  return { kind: 'addresses', addresses: [first, ...others], ttl }
+}
+
+function familyOf(type: number): Family | undefined {
+  if (type === TYPE.A) return 4
+  return type === TYPE.AAAA ? 6 : undefined
+}
+
+/** HTTPS and SVCB records carry addresses of their own, past every placeholder (gateway-egress section 9). */
+function isServiceBinding(type: number): boolean {
+  return type === TYPE.HTTPS || type === TYPE.SVCB
+}
+
+function placeholderAt(table: PlaceholderTable, target: Target): Placeholder | undefined {
+  if (target.kind === 'name') return undefined
+  const found = table.at(target.ip)
+  if (found !== 'unknown') return found
+  const what = `\`${target.ip.text}\` is in the range of placeholders, and Gateway DNS has given it to no name, or too long ago`
+  throw new GatewayError('name.unknown_placeholder', `${what}; resolve the name again`)
+}

@@ -1,0 +1,57 @@
+// Gateway DNS over UDP: a datagram in, a datagram out (RFC 1035 section 4.2.1). Answers only those it is meant for.
+
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import type { Endpoint } from '../net/endpoint.ts'
+import { type Ip, parseIp } from '../net/ip.ts'
+import type { GatewayDns } from './gateway-dns.ts'
+import { MAX_QUERY_BYTES } from './message.ts'
+
+/** Questions under way at one time; what comes beyond is dropped, as by a full network. */
+const MAX_UNDER_WAY = 1_000
+
+export interface DatagramServer {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Listens. Rejects with the system's error. `isClient`: who is answered; nobody else hears anything, so that no forged
+ *  source address is answered to. */
+export async function serveDatagrams(
+  { ip, port }: Endpoint,
+  { answer }: Pick<GatewayDns, 'answer'>,
+  isClient: (address: Ip) => boolean,
+): Promise<DatagramServer> {
+  const socket = createSocket(ip.family === 4 ? 'udp4' : 'udp6')
+  let underWay = 0
+  socket.on('message', (message, peer) => {
+    const from = parseIp(peer.address.replace(/%.*$/, ''))
+    if (from === undefined || !isClient(from) || underWay >= MAX_UNDER_WAY || message.length > MAX_QUERY_BYTES) return
+    underWay++
+    void answer(message, ({ udpLimit }) => udpLimit).then((reply) => {
+      underWay--
+      if (reply !== undefined) sendTo(socket, reply, peer)
+    })
+  })
+  const listening = once(socket, 'listening')
+  socket.bind({ address: ip.text, port, exclusive: true })
+  await listening
+  socket.on('error', () => undefined)
+  return {
+    port: socket.address().port,
+    close: async () => {
+      const closed = once(socket, 'close')
+      socket.close()
+      await closed
+    },
+  }
+}
+
+function sendTo(socket: Socket, reply: Buffer, peer: { readonly port: number; readonly address: string }): void {
+  try {
+    // whoever asked may be gone; nobody is to be told
+    socket.send(reply, peer.port, peer.address, () => undefined)
+  } catch {
+    // the server was closed in the meantime
+  }
+}

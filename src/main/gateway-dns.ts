@@ -1,0 +1,76 @@
+// Gateway DNS of the running lab, put together: what it answers from, and the sockets it answers on.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import type { LabSnapshot } from '../config/lab-state.ts'
+import type { AddressBook } from '../dns/address-book.ts'
+import type { DnsClient } from '../dns/dns-client.ts'
+import { createForward } from '../dns/forward.ts'
+import { createGatewayDns, type GatewayDns } from '../dns/gateway-dns.ts'
+import { PlaceholderTable } from '../dns/placeholder-table.ts'
+import { type DnsServer, serveDns } from '../dns/serve.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { type Cidr, cidr, parseCidr } from '../net/cidr.ts'
+import type { Endpoint } from '../net/endpoint.ts'
+import type { Family } from '../net/ip.ts'
+import type { Ports } from '../proxy/ports.ts'
+import type { Store } from '../store/store.ts'
+
+export interface LabDns extends GatewayDns {
+  readonly table: PlaceholderTable
+}
+
+export interface LabDnsParts {
+  readonly store: Store
+  readonly dns: DnsClient
+  readonly book: () => AddressBook
+  readonly categoriesOf: Ports['categoriesOf']
+  readonly upstream: readonly string[] | undefined
+  /** where it listens itself, filled in as it comes up */
+  readonly own: readonly Endpoint[]
+  readonly onNotice: (notice: Issue) => void
+}
+
+/** A used-up range is told of once in so many milliseconds. */
+const NEWS_MS = 60_000
+
+/** Gateway DNS without its sockets. */
+export function createLabDns({ store, dns, book, categoriesOf, upstream, own, onNotice }: LabDnsParts): LabDns {
+  const table = new PlaceholderTable({
+    rangeOf: (family) => rangeOf(store.current(), family),
+    now: () => performance.now(),
+  })
+  let toldAt = Number.NEGATIVE_INFINITY
+  const gatewayDns = createGatewayDns({
+    snapshot: () => store.current(),
+    book,
+    dns,
+    forward: createForward({ own, ...(upstream === undefined ? {} : { servers: upstream }) }),
+    table,
+    categoriesOf,
+    onExhausted: (message) => {
+      if (performance.now() - toldAt < NEWS_MS) return
+      toldAt = performance.now()
+      onNotice({ severity: 'warning', code: 'dns.placeholders_exhausted', message })
+    },
+  })
+  return { ...gatewayDns, table }
+}
+
+const FRESH: Readonly<Record<Family, Cidr>> = { 4: cidr('100.80.0.0/16'), 6: cidr('2606:4700:cf1:4000::/64') }
+
+/** The range as set at the API (`/zerotrust/subnets/initial_resolved_ip`). */
+function rangeOf({ state }: LabSnapshot, family: Family): Cidr {
+  const stored = state.placeholderSubnet.get(`v${family}`)
+  return parseCidr(stored?.value.network ?? '') ?? FRESH[family]
+}
+
+/** Listens. Throws an InputError where an address cannot be listened on. */
+export async function openDns({ dns, file }: LabConfig, gatewayDns: GatewayDns): Promise<DnsServer> {
+  try {
+    return await serveDns({ listen: dns?.listen ?? [], clients: dns?.clients ?? [] }, gatewayDns)
+  } catch (thrown) {
+    const message = `Gateway DNS cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`
+    const hint = 'give `dns.listen` another address or port'
+    throw new InputError([{ severity: 'error', code: 'listen.failed', message, hint, file }])
+  }
+}
