@@ -10,6 +10,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['proxy'],
   ['config'],
   [
+    'addresses',
     'inbound',
     'identity',
     'dns',

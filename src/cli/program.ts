@@ -19,7 +19,8 @@ export async function runCli(args: readonly string[], io: Io, services: Services
     action:
       (body) =>
       async (...given) => {
-        exitCode = await body(...given)
+        const ended = await body(...given)
+        exitCode = typeof ended === 'number' ? ended : ended.passedOn
       },
   }
   try {

@@ -10,6 +10,7 @@ import type { ReplaySummary } from '../policy/replay-summary.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 import type { Candidate } from '../proxy/ports.ts'
 import type { SessionRecord } from '../proxy/record.ts'
+import type { AddressDesk } from './address-desk.ts'
 import type { Explained } from './explained.ts'
 import type { LabClient, LabOptions } from './lab-client.ts'
 import type { RulesDesk } from './rules-desk.ts'
@@ -39,6 +40,8 @@ export interface Services {
   readonly replay: (request: ReplayRequest) => Promise<ReplayOutcome>
   /** Reaches the running lab's own API. Throws an InputError where there is no lab, or no token for it. */
   readonly connectLab: (options: LabOptions) => Promise<LabClient>
+  /** Addresses of this machine, seen from a configuration. Throws an InputError. */
+  readonly addressDesk: (configFile: string) => Promise<AddressDesk>
   readonly rulesDesk: () => Promise<RulesDesk>
   /** How a finished session is drawn on one line. */
   readonly sessionLine: () => Promise<(record: SessionRecord, options: { readonly colour: boolean }) => string>

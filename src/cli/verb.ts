@@ -8,11 +8,18 @@ import type { Services } from './services.ts'
 /** 0: good. 1: the checked thing is not good. 2: bad input, usually thrown as InputError instead. 130, 143: signals. */
 export type ExitCode = 0 | 1 | 2 | 130 | 143
 
+/** The exit code of a program that a verb ran for the user: the verb's own, whatever it is. */
+export interface ProgramExit {
+  readonly passedOn: number
+}
+
 export interface VerbContext {
   readonly io: Io
   readonly services: Services
   /** Wraps a verb's body for commander: what it answers becomes the exit code of the process. */
-  readonly action: <A extends unknown[]>(body: (...args: A) => Promise<ExitCode>) => (...args: A) => Promise<void>
+  readonly action: <A extends unknown[]>(
+    body: (...args: A) => Promise<ExitCode | ProgramExit>,
+  ) => (...args: A) => Promise<void>
 }
 
 export type RegisterVerb = (program: Command, context: VerbContext) => void

@@ -8,6 +8,7 @@ import { cidr } from '../net/cidr.ts'
 import { checkLabShape, checkRuleListShape } from './check-shape.ts'
 import type { LabConfig } from './lab-config.ts'
 import { gatherNames } from './names.ts'
+import { isOwn, type OwnAddresses, readOwnAddresses } from './own-addresses.ts'
 import { createProblems, type Problems } from './problems.ts'
 import { parseDurationMs, parseSizeBytes } from './quantities.ts'
 import type { RawConfig, RawRule } from './raw-config.ts'
@@ -23,7 +24,7 @@ import { type RuleList, readRules } from './read-rules.ts'
 import type { Reading } from './reading.ts'
 import { soundParts } from './sound-parts.ts'
 import { type Path, parseSourceDocument, readSourceDocument, type SourceDocument } from './source-document.ts'
-import { createStandIns } from './stand-ins.ts'
+import { createStandIns, type StandIns } from './stand-ins.ts'
 
 export interface LoadOptions {
   /** listeners and API take free ports, so that labs do not collide; origins keep their ports */
@@ -32,6 +33,8 @@ export interface LoadOptions {
   readonly standInNetwork?: string
   /** whether this machine has ::1, which then stands in for IPv6 ranges, too; default: what its interfaces say */
   readonly hasIpv6Loopback?: boolean
+  /** what this machine answers for, for `addresses: auto`; default: what its kernel says */
+  readonly own?: OwnAddresses
   /** rules from this file, seen from the working directory, in place of all that the configuration has */
   readonly rulesFile?: string
 }
@@ -67,7 +70,7 @@ function checkDocument(document: SourceDocument, options: LoadOptions): CheckedC
   const lists = ruleLists(document, raw, problems)
   const withOptions = applyOptions(raw, options)
   const reading = { raw: withOptions, names: gatherNames(document.data), problems }
-  const config = readLab(reading, { document, lists, hasIpv6Loopback: options.hasIpv6Loopback ?? seesIpv6Loopback() })
+  const config = readLab(reading, { document, lists, standIns: standInsFor(withOptions, options) })
   const issues = inFileOrder(problems.issues)
   return issues.some(({ severity }) => severity === 'error') ? { issues } : { config, issues }
 }
@@ -140,15 +143,27 @@ function seesIpv6Loopback(): boolean {
   return addresses.some(({ address }) => address === '::1')
 }
 
+function standInsFor({ addresses, stand_ins }: RawConfig, { hasIpv6Loopback, own }: LoadOptions): StandIns {
+  let known = own
+  return createStandIns({
+    addresses,
+    network: cidr(stand_ins.network),
+    hasIpv6Loopback: hasIpv6Loopback ?? seesIpv6Loopback(),
+    owns: (prefix) => {
+      known ??= readOwnAddresses()
+      return isOwn(known, prefix)
+    },
+  })
+}
+
 interface Surroundings {
   readonly document: SourceDocument
   readonly lists: readonly RuleList[]
-  readonly hasIpv6Loopback: boolean
+  readonly standIns: StandIns
 }
 
-function readLab(reading: Reading, { document: { file }, lists, hasIpv6Loopback }: Surroundings): LabConfig {
+function readLab(reading: Reading, { document: { file }, lists, standIns }: Surroundings): LabConfig {
   const { raw } = reading
-  const standIns = createStandIns(cidr(raw.stand_ins.network), hasIpv6Loopback)
   const virtualNetworks = readVirtualNetworks(reading)
   const dns = readDns(reading)
   return Object.freeze({
@@ -157,7 +172,7 @@ function readLab(reading: Reading, { document: { file }, lists, hasIpv6Loopback 
     settings: readSettings(reading),
     colosDown: readColosDown(reading),
     dedicatedIps: readDedicatedIps(reading, standIns),
-    sharedEgress: readSharedEgress(reading),
+    sharedEgress: readSharedEgress(reading, standIns),
     exits: readExits(reading),
     virtualNetworks,
     tunnels: readTunnels(reading),

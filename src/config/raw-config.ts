@@ -10,6 +10,7 @@ export interface RawConfig {
   }
   readonly settings: RawSettings
   readonly colos_down: readonly string[]
+  readonly addresses: 'auto' | 'real' | 'stand-ins'
   readonly stand_ins: { readonly network: string }
   readonly dedicated_ips: readonly RawDedicatedIp[]
   readonly shared_egress: Readonly<Record<'ipv4' | 'ipv6', { readonly range: string; readonly stand_ins: string }>> & {

@@ -9,7 +9,7 @@ import type { RawDedicatedIp } from './raw-config.ts'
 import { checkUnique, placeOfColo, type Reading, readColo, readPlace } from './reading.ts'
 import type { Path } from './source-document.ts'
 import { stableAccountId } from './stable-id.ts'
-import { lastNumber, type StandIns } from './stand-ins.ts'
+import { lastNumber, type StandIns, usedPart } from './stand-ins.ts'
 
 export function readAccount({ raw }: Reading): { readonly id: string; readonly name: string } {
   const { id, name } = raw.account
@@ -40,11 +40,14 @@ export function readColosDown({ raw, problems }: Reading): readonly string[] {
   return [...new Set(codes)]
 }
 
-export function readSharedEgress({ raw, problems }: Reading): SharedEgress {
+/** Shared egress; a range that the machine owns stands in for itself. */
+export function readSharedEgress({ raw, problems }: Reading, standIns: StandIns): SharedEgress {
   const read = (family: 'ipv4' | 'ipv6') => {
-    const { range, stand_ins } = raw.shared_egress[family]
+    const { range: written, stand_ins } = raw.shared_egress[family]
     const path = ['shared_egress', family]
-    const pair = { range: cidr(range), standIns: cidr(stand_ins) }
+    const range = cidr(written)
+    const isItself = raw.shared_egress.exit === undefined && standIns.isItself('shared', usedPart(range, COLOS.size))
+    const pair = { range, standIns: isItself ? range : cidr(stand_ins) }
     checkRoom(pair.range, [...path, 'range'], problems)
     checkRoom(pair.standIns, [...path, 'stand_ins'], problems)
     const dedicated = cidr(raw.stand_ins.network)
@@ -110,16 +113,26 @@ function addressesOf(item: RawDedicatedIp, at: number, context: AddressContext) 
   const read = (family: 'ipv4' | 'ipv6') => {
     const written = item.stand_ins?.[family]
     if (written !== undefined) return readStandIns([written].flat(), [...context.path, 'stand_ins', family], context)
+    if (family === 'ipv4' && isItself('ipv4')) return [ip(item.ipv4 ?? '')]
     const taken = context.standIns.take(family === 'ipv4' ? 'dedicatedIpv4' : 'dedicatedIpv6', number)
     if (taken === undefined) {
       const message = 'all 256 stand-ins of the network of stand-ins are taken'
       context.problems.add(context.path, 'config.conflict', message, { hint: 'name one under `stand_ins`' })
     }
-    return [...(taken === undefined ? [] : [taken]), ...(family === 'ipv6' ? context.standIns.ipv6Loopback : [])]
+    const loopback = family === 'ipv4' || isItself('ipv6') ? [] : context.standIns.ipv6Loopback
+    return [...(taken === undefined ? [] : [taken]), ...loopback]
   }
+  const isItself = (family: 'ipv4' | 'ipv6') => {
+    const prefix = item[family]
+    if (prefix === undefined || item.exit !== undefined || item.stand_ins?.[family] !== undefined) return false
+    return context.standIns.isItself('dedicated', cidr(prefix))
+  }
+  const { ipv4, ipv6 } = item
   return {
-    ...(item.ipv4 === undefined ? {} : { ipv4: Object.freeze({ address: ip(item.ipv4), standIns: read('ipv4') }) }),
-    ...(item.ipv6 === undefined ? {} : { ipv6: Object.freeze({ range: cidr(item.ipv6), standIns: read('ipv6') }) }),
+    ...(ipv4 === undefined ? {} : { ipv4: Object.freeze({ address: ip(ipv4), standIns: read('ipv4') }) }),
+    ...(ipv6 === undefined
+      ? {}
+      : { ipv6: Object.freeze({ range: cidr(ipv6), standIns: read('ipv6'), isItself: isItself('ipv6') }) }),
   }
 }
 

@@ -17,6 +17,7 @@ export function createServices(): Services {
     benchDecide: async (request) => (await import('./bench-decide.ts')).benchDecideOn(request),
     policyTester: async () => (await import('./policy-tests.ts')).createPolicyTester(),
     connectLab: async (options) => (await import('./lab-client.ts')).connectLab(options),
+    addressDesk: async (configFile) => (await import('./addresses.ts')).openAddressDesk(configFile),
     rulesDesk: async () => (await import('./rules-desk.ts')).createRulesDesk(),
     sessionLine: async () => (await import('../log/session-line.ts')).sessionLine,
     stopSignal: watchStopSignal,

@@ -10,7 +10,8 @@ import type { Colo, Place } from './place.ts'
 export interface DedicatedEgressIp {
   readonly colo: string
   readonly ipv4?: { readonly address: Ip; readonly standIns: readonly Ip[] }
-  readonly ipv6?: { readonly range: Cidr; readonly standIns: readonly Ip[] }
+  /** `isItself`: addresses inside the range are bound as they are wherever an IPv6 destination is really dialled */
+  readonly ipv6?: { readonly range: Cidr; readonly standIns: readonly Ip[]; readonly isItself?: boolean }
   /** where the databases say it is; the colo's city unless configured otherwise (BYOIP) */
   readonly geolocation: Place
   /** from this instant (epoch ms) other sites' databases know `geolocation` ([G2]); absent: they always did */

@@ -77,6 +77,8 @@ function fromIpv4(dedicated: DedicatedEgressIp, fallback: boolean): Egress | und
 
 function fromIpv6(dedicated: DedicatedEgressIp, userKey: string): Egress | undefined {
   if (dedicated.ipv6 === undefined) return undefined
-  const { range, standIns } = dedicated.ipv6
-  return Object.freeze({ family: 6, address: userAddressIn(range, userKey), standIns, dedicated, fallback: false })
+  const { range, isItself } = dedicated.ipv6
+  const address = userAddressIn(range, userKey)
+  const standIns = isItself === true ? [address, ...dedicated.ipv6.standIns] : dedicated.ipv6.standIns
+  return Object.freeze({ family: 6, address, standIns, dedicated, fallback: false })
 }

@@ -1,6 +1,7 @@
 // Every verb, in the order `egresslab --help` lists them. A new verb is a file beside this one and a line here.
 
 import type { RegisterVerb } from '../verb.ts'
+import { registerAddresses } from './addresses.ts'
 import { registerBench } from './bench.ts'
 import { registerCa } from './ca.ts'
 import { registerCheck } from './check.ts'
@@ -13,6 +14,7 @@ import { registerGeofeed } from './geofeed.ts'
 import { registerReplay } from './replay.ts'
 import { registerRules } from './rules.ts'
 import { registerSessions } from './sessions.ts'
+import { registerShell } from './shell.ts'
 import { registerStart } from './start.ts'
 import { registerTest } from './test.ts'
 import { registerVerify } from './verify.ts'
@@ -31,6 +33,8 @@ export const VERBS: readonly RegisterVerb[] = [
   registerVnet,
   registerClock,
   registerSessions,
+  registerAddresses,
+  registerShell,
   registerRules,
   registerGeofeed,
   registerBench,

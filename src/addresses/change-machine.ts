@@ -1,0 +1,71 @@
+// Makes changes on this machine, one command after another, each said before it runs and remembered once it has; and takes
+// exactly those back.
+
+import { execFile } from 'node:child_process'
+import type { OwnAddresses } from '../config/own-addresses.ts'
+import { InputError } from '../errors/issue.ts'
+import type { ChangeRecord } from './change-record.ts'
+import { type Change, type CommandLine, changeOf, isMade, showCommand } from './system-commands.ts'
+
+export interface Machine {
+  readonly system: NodeJS.Platform
+  readonly own: OwnAddresses
+  readonly run: (command: CommandLine) => Promise<void>
+}
+
+/** Runs and remembers. Throws an InputError at the first command that fails; what was done before it is remembered. */
+export async function makeChanges(
+  changes: readonly Change[],
+  { run }: Pick<Machine, 'run'>,
+  record: ChangeRecord,
+  say: (line: string) => void,
+): Promise<void> {
+  for (const { what, add } of changes) {
+    say(showCommand(add))
+    await run(add)
+    record.add(what)
+  }
+}
+
+/** What was added and is still there, last first. */
+export function changesToTakeBack({ own, system }: Omit<Machine, 'run'>, { added }: ChangeRecord): readonly Change[] {
+  return added
+    .filter((what) => isMade(what, own))
+    .map((what) => changeOf(what, system))
+    .reverse()
+}
+
+/** Takes back what was added; what is gone already (a restart of the machine takes everything) is forgotten. */
+export async function takeBackChanges(
+  machine: Machine,
+  record: ChangeRecord,
+  say: (line: string) => void,
+): Promise<void> {
+  const there = changesToTakeBack(machine, record)
+  for (const what of record.added) if (!there.some((change) => change.what === what)) record.remove(what)
+  for (const { what, remove } of there) {
+    say(showCommand(remove))
+    await machine.run(remove)
+    record.remove(what)
+  }
+}
+
+/** Runs a program of the system. Throws an InputError with what it complained of. */
+export function runCommand([program, ...args]: CommandLine): Promise<void> {
+  return new Promise((resolve, reject) => {
+    execFile(program, args, (error, _stdout, stderr) => {
+      if (error === null) return resolve()
+      const isMissing = error.code === 'ENOENT'
+      const why = isMissing ? 'there is no such program here' : stderr.trim() || error.message
+      const hint = isMissing ? HINTS[program] : undefined
+      const message = `\`${showCommand([program, ...args])}\` failed: ${why}`
+      const issue = { severity: 'error', code: 'address.command_failed', message } as const
+      reject(new InputError([hint === undefined ? issue : { ...issue, hint }]))
+    })
+  })
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  ip: 'It comes with iproute2 (`apt-get install iproute2`).',
+  sysctl: 'It comes with procps (`apt-get install procps`).',
+}

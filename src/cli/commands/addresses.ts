@@ -1,0 +1,128 @@
+// `addresses check`, `up`, `down`: are the addresses the lab binds on this machine, and are its public ones? Adds what is missing,
+// with root, and takes exactly that away again.
+
+import type { Command } from 'commander'
+import { InputError } from '../../errors/issue.ts'
+import type { AddressDesk, AddressRow, MachineChanges } from '../address-desk.ts'
+import { type Io, writeJson } from '../io.ts'
+import { paintFor } from '../paint.ts'
+import { renderTable } from '../table.ts'
+import { DEFAULT_STATE, type RegisterVerb, type VerbContext, withConfig, withJson } from '../verb.ts'
+
+interface ConfigOption {
+  readonly config: string
+}
+
+interface ChangeOptions extends ConfigOption {
+  readonly state: string
+  readonly dryRun: boolean
+}
+
+interface UpOptions extends ChangeOptions {
+  readonly shared: boolean
+}
+
+export const registerAddresses: RegisterVerb = (program, context) => {
+  const { io, services, action } = context
+  const addresses = program.command('addresses').description('the local addresses the lab binds')
+  withJson(withConfig(addresses.command('check')))
+    .description('tries to bind every address: those the lab needs, and the public dedicated ones')
+    .action(
+      action(async ({ config, json }: ConfigOption & { readonly json?: true }) => {
+        const rows = await (await services.addressDesk(config)).check()
+        const lacking = rows.filter(({ needed, bindable }) => needed && !bindable)
+        if (json) writeJson(io, { complete: lacking.length === 0, addresses: rows })
+        else io.stdout.write(`${renderRows(rows, io)}\n${verdict(rows)}\n`)
+        return lacking.length === 0 ? 0 : 1
+      }),
+    )
+  registerUp(addresses, context)
+  registerDown(addresses, context)
+}
+
+function registerUp(addresses: Command, { io, services, action }: VerbContext): void {
+  withChanges(addresses.command('up'))
+    .description('makes the dedicated IPv4 addresses and IPv6 ranges this machine’s own (root), and says each command')
+    .option('--shared', 'the addresses of shared egress, too', false)
+    .action(
+      action(async ({ config, state, shared, dryRun }: UpOptions) => {
+        const desk = await services.addressDesk(config)
+        const plan = await desk.planUp({ shared })
+        for (const { prefix, why } of plan.impossible) io.stderr.write(`left out \`${prefix}\`: ${why}\n`)
+        if (plan.changes.length === 0) io.stdout.write(`${nothingToAdd(plan)}\n`)
+        else if (dryRun) io.stdout.write(lines(plan.changes.map(({ command }) => command)))
+        else await change(desk, plan, { state, shared }, io)
+        return 0
+      }),
+    )
+}
+
+async function change(
+  desk: AddressDesk,
+  { changes }: MachineChanges,
+  options: { readonly state: string; readonly shared: boolean },
+  io: Io,
+): Promise<void> {
+  const commands = changes.map(({ command }) => command)
+  if (!desk.isRoot) throw needsRoot('adds addresses', commands)
+  await desk.up(options, (command) => io.stdout.write(`${command}\n`))
+  io.stdout.write('done; a lab started from now on binds them. `egresslab addresses down` takes them away again\n')
+}
+
+function registerDown(addresses: Command, { io, services, action }: VerbContext): void {
+  withChanges(addresses.command('down'))
+    .description('takes away what `addresses up` added, and nothing else (root)')
+    .action(
+      action(async ({ config, state, dryRun }: ChangeOptions) => {
+        const desk = await services.addressDesk(config)
+        const commands = desk.planDown(state)
+        if (dryRun) io.stdout.write(lines(commands))
+        else if (commands.length > 0 && !desk.isRoot) throw needsRoot('takes addresses away', commands)
+        else await desk.down(state, (command) => io.stdout.write(`${command}\n`))
+        if (commands.length === 0) io.stdout.write('nothing that `addresses up` added is here\n')
+        return 0
+      }),
+    )
+}
+
+function withChanges(command: Command): Command {
+  return withConfig(command)
+    .option('--state <dir>', 'folder that remembers what was added', DEFAULT_STATE)
+    .option('--dry-run', 'print the commands and run none', false)
+}
+
+function needsRoot(what: string, commands: readonly string[]): InputError {
+  const message = `only root ${what}: run this with sudo, or run ${commands.length === 1 ? 'this' : 'these'}`
+  const drawing = commands.map((command) => `sudo ${command}`).join('\n')
+  const hint = '`egresslab shell` needs no root: it has the addresses in a network of its own.'
+  return new InputError([{ severity: 'error', code: 'address.needs_root', message, drawing, hint }])
+}
+
+function nothingToAdd({ impossible }: MachineChanges): string {
+  return impossible.length === 0 ? 'nothing to add: this machine has every address already' : 'nothing can be added'
+}
+
+function lines(commands: readonly string[]): string {
+  return commands.map((command) => `${command}\n`).join('')
+}
+
+function renderRows(rows: readonly AddressRow[], io: Io): string {
+  const paint = paintFor(io, io.stdout)
+  const cells = rows.map(({ use, public: known, where, binds, needed, bindable, by }) => {
+    const here = bindable ? paint.good('yes') : needed ? paint.bad('no') : paint.dim('no')
+    return [use, known, where || '-', binds === known ? 'itself' : binds, needed ? 'yes' : '-', here, by ?? '-']
+  })
+  const head = ['USE', 'PUBLIC', 'WHERE', 'BINDS', 'NEEDED', 'HERE', 'BY'].map(paint.dim)
+  return renderTable([head, ...cells])
+}
+
+function verdict(rows: readonly AddressRow[]): string {
+  const lacking = rows.filter(({ needed, bindable }) => needed && !bindable)
+  if (lacking.length > 0) {
+    const problems = lacking.map(({ problem }) => `- ${problem}\n`).join('')
+    return `the lab cannot start here:\n${problems}\`egresslab addresses up\` (root) adds what is missing; \`--dry-run\` shows how`
+  }
+  const real = rows.filter(({ use, needed, bindable }) => use === 'dedicated' && !needed && !bindable)
+  if (real.length === 0) return 'everything the lab binds is here'
+  return 'everything the lab binds is here; `egresslab addresses up` (root) or `egresslab shell` makes the public addresses real'
+}
