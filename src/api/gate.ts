@@ -7,8 +7,11 @@ import { parseIp } from '../net/ip.ts'
 import { requestError } from './api-error.ts'
 import type { TokenPort } from './ports.ts'
 
-/** The cookie a browser on the lab's own pages may hold instead of the token. */
-export const SESSION_COOKIE = 'egresslab_session'
+/** Name of the cookie that a browser on the lab's own pages may hold instead of the token. Cookies know no ports, labs on one
+ *  host do: the port of this `host:port` is part of the name. */
+export function sessionCookieName(authority: string): string {
+  return `egresslab_session_${/:(\d+)$/.exec(authority)?.[1] ?? '80'}`
+}
 
 /** Throws ApiError unless the request names this server. `names`: host names beside loopback. */
 export function checkHost(headers: IncomingHttpHeaders, names: ReadonlySet<string>): void {
@@ -30,7 +33,7 @@ export function hasToken(headers: IncomingHttpHeaders, token: TokenPort): boolea
   const expected = token.current()
   const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? ''
   const key = typeof headers['x-auth-key'] === 'string' && headers['x-auth-email'] ? headers['x-auth-key'] : ''
-  const cookie = cookieOf(headers.cookie ?? '')
+  const cookie = cookieOf(headers.cookie ?? '', sessionCookieName(headers.host ?? ''))
   // all three are compared, whichever was sent, so that time tells nothing
   const byBearer = equalSecrets(bearer, expected)
   const byKey = equalSecrets(key, expected)
@@ -59,10 +62,10 @@ export function equalSecrets(given: string, expected: string): boolean {
   return timingSafeEqual(digest(given), digest(expected))
 }
 
-function cookieOf(header: string): string {
+function cookieOf(header: string, wanted: string): string {
   for (const pair of header.split(';')) {
     const [name, value] = pair.trim().split('=', 2)
-    if (name === SESSION_COOKIE) return value ?? ''
+    if (name === wanted) return value ?? ''
   }
   return ''
 }

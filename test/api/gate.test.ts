@@ -114,12 +114,14 @@ describe('AP-03 without the right credentials', () => {
     ['a wrong key', ['X-Auth-Email: a@example.com', 'X-Auth-Key: wrong']],
     ['the key without an email', [`X-Auth-Key: ${TOKEN}`]],
     ['Basic credentials', [`Authorization: Basic ${btoa(`bob@example.com:lab-bob`)}`]],
-    ['the token as a cookie', [`Cookie: egresslab_session=${TOKEN}`]],
+    ['the token as a cookie', [`Cookie: egresslab_session_PORT=${TOKEN}`]],
   ]
   test.each(attempts)('%s: one and the same 401, for what exists and what does not', async (_name, lines) => {
+    const { port } = new URL(api.url)
+    const named = lines.map((line) => line.replace('PORT', port))
     const answers = await Promise.all(
       [`${RULES}`, '/lab/v1/no/such/thing', '/metrics', '/client/v4/nothing', '/lab/v1/openapi.json'].map((path) =>
-        raw('GET', path, [own(), ...lines]),
+        raw('GET', path, [own(), ...named]),
       ),
     )
     const withoutDate = answers.map(({ head, body }) => head.replace(/\r\nDate: [^\r]*/i, '') + body)
@@ -250,9 +252,24 @@ describe('AP-07 the token', () => {
   test('is traded for a cookie that scripts and other sites cannot use', async () => {
     const { status, headers } = await api.ask('POST', '/lab/v1/login', { token: TOKEN })
     expect(status).toBe(200)
-    expect(headers.get('set-cookie')).toMatch(/^egresslab_session=[\w-]+; HttpOnly; SameSite=Strict; Path=\/$/)
+    expect(headers.get('set-cookie')).toMatch(/^egresslab_session_\d+=[\w-]+; HttpOnly; SameSite=Strict; Path=\/$/)
     expect(headers.get('set-cookie')).not.toContain(TOKEN)
     expect((await api.ask('POST', '/lab/v1/login', { token: 'wrong' })).status).toBe(401)
+  })
+
+  test('and labs on one host do not sign each other’s browsers out', async () => {
+    const other = await runApi()
+    const cookies = await Promise.all(
+      [api, other].map(async (lab) => {
+        const { headers } = await lab.ask('POST', '/lab/v1/login', { token: TOKEN })
+        return headers.get('set-cookie')?.split(';')[0] ?? ''
+      }),
+    )
+    const both = { cookie: cookies.join('; ') }
+    for (const lab of [api, other])
+      expect((await fetch(`${lab.url}/lab/v1/health`, { headers: both })).status).toBe(200)
+    expect(new Set(cookies.map((cookie) => cookie.split('=')[0])).size).toBe(2)
+    await other.close()
   })
 
   test('AP-08 and what is secret never comes back: a tunnel’s secret is not kept', async () => {

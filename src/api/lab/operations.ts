@@ -3,7 +3,7 @@
 import { KINDS, type Kind } from '../../config/lab-state.ts'
 import { listOf, ok } from '../answer.ts'
 import { ApiError, invalidField, REQUEST_ERRORS, requestError } from '../api-error.ts'
-import { equalSecrets, SESSION_COOKIE, sessionOf } from '../gate.ts'
+import { equalSecrets, sessionCookieName, sessionOf } from '../gate.ts'
 import type { Call, Route } from '../route.ts'
 
 const EMPTY = { type: 'object', additionalProperties: false } as const
@@ -98,7 +98,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     summary: 'takes the cookie back',
     access: 'open',
     body: EMPTY,
-    handle: () => ({ ...ok({ logged_in: false }), headers: { 'set-cookie': cookie('', 0) } }),
+    handle: (call) => ({ ...ok({ logged_in: false }), headers: { 'set-cookie': cookie(call, '', 0) } }),
   },
 ]
 
@@ -159,12 +159,12 @@ function account({ ports }: Call) {
 function logIn(call: Call) {
   const token = call.ports.token.current()
   if (!equalSecrets(String(call.body.token), token)) throw requestError('authentication')
-  return { ...ok({ logged_in: true }), headers: { 'set-cookie': cookie(sessionOf(token)) } }
+  return { ...ok({ logged_in: true }), headers: { 'set-cookie': cookie(call, sessionOf(token)) } }
 }
 
-function cookie(value: string, maxAge?: number): string {
+function cookie({ baseUrl }: Call, value: string, maxAge?: number): string {
   const age = maxAge === undefined ? '' : `; Max-Age=${maxAge}`
-  return `${SESSION_COOKIE}=${value}; HttpOnly; SameSite=Strict; Path=/${age}`
+  return `${sessionCookieName(baseUrl)}=${value}; HttpOnly; SameSite=Strict; Path=/${age}`
 }
 
 function kindOf(text: string): Kind {
