@@ -24,6 +24,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'bench',
     'policy-tests',
     'replay',
+    'scenario',
     'transfer',
     'cli',
   ],
@@ -52,7 +53,7 @@ function importViolation(path: string, layer: string, specifier: string): string
     return [`${path}: \`${layer}\` is pure and must not import \`${specifier}\``]
   }
   const target = new URL(specifier, `file:///${path}`).pathname.slice(1)
-  if (target.startsWith('config/') && target.endsWith('.schema.json')) return []
+  if (/^(config|scenarios)\/[\w-]+\.schema\.json$/.test(target)) return []
   if (!target.startsWith('src/')) return [`${path}: imports \`${specifier}\`, outside of src`]
   const from = layerOf(target)
   if (from === layer || rank(from) < rank(layer)) return []

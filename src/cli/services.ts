@@ -7,6 +7,7 @@ import type { Endpoint } from '../net/endpoint.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { CaseResult, TestRun } from '../policy/policy-test.ts'
 import type { ReplaySummary } from '../policy/replay-summary.ts'
+import type { ScenarioReport, TimedEntry } from '../policy/scenario-report.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 import type { Candidate } from '../proxy/ports.ts'
 import type { SessionRecord } from '../proxy/record.ts'
@@ -36,6 +37,7 @@ export interface Services {
   /** Load-tests the data path on a configuration, in a process of its own. Throws an InputError. */
   readonly benchProxy: (options: ProxyBenchRequest) => Promise<ProxyBenchSummary>
   readonly policyTester: () => Promise<PolicyTester>
+  readonly scenarioDesk: () => Promise<ScenarioDesk>
   /** Decides recorded sessions anew. Throws an InputError. */
   readonly replay: (request: ReplayRequest) => Promise<ReplayOutcome>
   /** Reaches the running lab's own API. Throws an InputError where there is no lab, or no token for it. */
@@ -177,6 +179,30 @@ export interface PolicyTestWatch {
   /** resolves when the user wants no more */
   readonly stopped: Promise<130 | 143>
   readonly close: () => void
+}
+
+export interface ScenarioDesk {
+  /** Plays scenarios, one after the other. Throws an InputError with every problem of every file before any is played. */
+  readonly play: (request: ScenarioRequest) => Promise<readonly ScenarioReport[]>
+  /** Writes a JUnit report. Throws an InputError where that does not work. */
+  readonly writeJunit: (file: string, reports: readonly ScenarioReport[]) => void
+}
+
+export interface ScenarioRequest {
+  readonly files: readonly string[]
+  /** in place of the configuration that each file names */
+  readonly config?: string
+  /** through the proxy of a lab, or by deciding alone */
+  readonly mode: 'proxy' | 'decide'
+  /** how many times as fast as the machine's clock */
+  readonly pace: 'instant' | number
+  readonly onBegin?: (scenario: { readonly name: string; readonly file: string; readonly durationMs: number }) => void
+  readonly onEntry?: (entry: TimedEntry) => void
+  readonly onEnd?: (report: ScenarioReport) => void
+  /** ends it before its time */
+  readonly signal?: AbortSignal
+  /** for labs beside other labs */
+  readonly lab?: { readonly standInNetwork?: string }
 }
 
 export interface ReplayRequest {

@@ -1,9 +1,10 @@
-// Checks the shape of a configuration or of policy tests against its schema in config/, fills in the schema's defaults, and
+// Checks the shape of a configuration, of policy tests or of a scenario against its schema, fills in the schema's defaults, and
 // says what is wrong in words of its own. What names refer to is not looked at here.
 
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js'
 import labSchema from '../../config/lab.schema.json' with { type: 'json' }
 import testSchema from '../../config/policy-test.schema.json' with { type: 'json' }
+import scenarioSchema from '../../scenarios/scenario.schema.json' with { type: 'json' }
 import { closest, didYouMean } from './closest.ts'
 import { FORMATS, type Format } from './formats.ts'
 import type { Problems } from './problems.ts'
@@ -17,7 +18,7 @@ const ajv = new Ajv2020({
   allowUnionTypes: true,
   formats: Object.fromEntries(Object.entries(FORMATS).map(([name, { test }]) => [name, test])),
 })
-ajv.addSchema([labSchema, testSchema])
+ajv.addSchema([labSchema, testSchema, scenarioSchema])
 
 /** Checks a whole configuration; adds its problems and fills defaults into `data` in place. */
 export function checkLabShape(data: unknown, problems: Problems): void {
@@ -32,6 +33,11 @@ export function checkRuleListShape(data: unknown, problems: Problems): void {
 /** Checks a file of policy tests. */
 export function checkPolicyTestShape(data: unknown, problems: Problems): void {
   check(testSchema.$id, data, problems)
+}
+
+/** Checks a scenario; fills defaults into `data` in place. */
+export function checkScenarioShape(data: unknown, problems: Problems): void {
+  check(scenarioSchema.$id, data, problems)
 }
 
 function check(id: string, data: unknown, problems: Problems): void {
@@ -100,6 +106,7 @@ const WORDS: Readonly<Record<string, (found: Case) => void>> = {
     problems.add(path, 'config.not_allowed', `${show(value)} is above the most allowed, ${error.params.limit}`),
   minLength: ({ path, problems }) => problems.add(path, 'config.not_allowed', 'the text is empty'),
   minProperties: ({ path, problems }) => problems.add(path, 'config.not_allowed', 'the block has no key'),
+  maxProperties: ({ path, problems }) => problems.add(path, 'config.not_allowed', 'the block takes one key'),
   minItems: ({ error, path, problems }) =>
     problems.add(path, 'config.not_allowed', `the list needs at least ${error.params.limit} item`),
   maxItems: ({ error, path, problems }) =>

@@ -3,7 +3,7 @@
 import { parseCidr } from '../net/cidr.ts'
 import { parseAuthority, parseHost } from '../net/host.ts'
 import { parseIp } from '../net/ip.ts'
-import { parseDurationMs, parseSizeBytes } from './quantities.ts'
+import { parseDurationMs, parseMomentMs, parsePeriodMs, parseSizeBytes } from './quantities.ts'
 
 export interface Format {
   /** completes "`x` is not …" */
@@ -56,6 +56,8 @@ export const FORMATS: Readonly<Record<string, Format>> = {
     (text) => INSTANT.test(text) && !Number.isNaN(Date.parse(text)),
   ),
   duration: format('a duration such as `15s`, `250ms` or `8h`', (text) => parseDurationMs(text) !== undefined),
+  period: format('a duration such as `90s`, `8h` or `14d`', (text) => parsePeriodMs(text) !== undefined),
+  moment: format('a time from the beginning such as `0s`, `5s` or `1.5m`', (text) => parseMomentMs(text) !== undefined),
   size: format('a size such as `64KiB` or `64MiB`', (text) => parseSizeBytes(text) !== undefined),
   'password-hash': format('a password hash of the form scrypt$N$r$p$salt$hash', (text) => HASH.test(text)),
   'origin-kind': format('one of `echo`, `saas`, `search`, `site`, `udp-echo`', (text) =>

@@ -15,6 +15,11 @@ export function parsePeriodMs(text: string): number | undefined {
   return parseQuantity(text, PERIOD_UNITS)
 }
 
+/** A time counted from some beginning, in milliseconds: a period, or none at all (`0s`). */
+export function parseMomentMs(text: string): number | undefined {
+  return /^0(ms|[smhdw])?$/.test(text) ? 0 : parsePeriodMs(text)
+}
+
 /** `512B`, `64KiB`, `1.5MiB`, `1GiB` in bytes, at least 1; `undefined` for anything else. */
 export function parseSizeBytes(text: string): number | undefined {
   return parseQuantity(text, SIZE_UNITS)

@@ -10,7 +10,7 @@ import type { SessionLog } from '../log/session-log.ts'
 import { formatTarget } from '../net/endpoint.ts'
 import { DEFAULT_PORT_RANGE, PortLeases } from '../outbound/port-leases.ts'
 import { SourceRegistry } from '../outbound/source-registry.ts'
-import { createTcpDialer } from '../outbound/tcp-dialer.ts'
+import { createTcpDialer, type TcpDialerSettings } from '../outbound/tcp-dialer.ts'
 import { createUdpOutlets } from '../outbound/udp-socket.ts'
 import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/connection.ts'
 import { DeadlineClock } from '../proxy/deadline.ts'
@@ -27,6 +27,8 @@ export interface DataPathParts {
   readonly sessions: SessionLog
   readonly memory: SessionMemory
   readonly events: EventLog
+  /** hears how attempts from egress addresses went, and says which of them to take for lost */
+  readonly egress?: Pick<TcpDialerSettings, 'onAttempt' | 'isLost'>
 }
 
 export interface DataPath {
@@ -41,7 +43,7 @@ export interface DataPath {
 }
 
 /** The road without its doors. */
-export function createDataPath(config: LabConfig, { store, world, sessions, memory, events }: DataPathParts): DataPath {
+export function createDataPath(config: LabConfig, { store, world, sessions, memory, events, egress }: DataPathParts): DataPath {
   const { timeouts, udp } = config
   const { exitOf } = world
   const clock = new DeadlineClock()
@@ -55,7 +57,7 @@ export function createDataPath(config: LabConfig, { store, world, sessions, memo
   const pipeline = createConnectionPipeline(
     {
       ...world.ports,
-      dial: createTcpDialer({ leases, sources, clock, exitOf }),
+      dial: createTcpDialer({ leases, sources, clock, exitOf, ...egress }),
       record: (record, decided) => {
         sessions.record(record)
         memory.add(decided === undefined ? { record } : { record, decided })

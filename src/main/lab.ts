@@ -11,6 +11,7 @@ import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import { startOrigins } from '../origins/serve.ts'
 import { startUdpEcho } from '../origins/udp-echo.ts'
+import type { Egress } from '../policy/decision.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
 import { SessionMemory } from '../proxy/session-memory.ts'
@@ -20,6 +21,7 @@ import type { Store } from '../store/store.ts'
 import { certificatesFor } from './certificates.ts'
 import { createDataPath, openDoors, proxyUrl } from './data-path.ts'
 import { deskOver } from './desk.ts'
+import { type OnOutage, watchEgressHealth } from './egress-health.ts'
 import { openDoorCertificates } from './door-certificates.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { openDns } from './gateway-dns.ts'
@@ -36,6 +38,10 @@ import { createWorld } from './world.ts'
 export interface LabOptions extends StartOptions, ReadOptions {
   /** epoch ms; default: the machine's */
   readonly machineTime?: () => number
+  /** hears of egress addresses that fail by themselves, and that work again */
+  readonly onOutage?: OnOutage
+  /** egress addresses whose stand-ins are taken for lost, as a scenario plays it */
+  readonly isLost?: (egress: Egress) => boolean
   /** where the lab speaks of itself; default: plain lines on standard error */
   readonly events?: EventLog
   /** the API's token, where it is given from outside */
@@ -83,7 +89,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   stack.defer(() => doorCertificates.close())
 
   const memory = new SessionMemory(REMEMBERED_SESSIONS)
-  const road = createDataPath(config, { store, world, sessions, memory, events })
+  const health = watchEgressHealth(() => store.now(), events, options.onOutage)
+  const egress = { onAttempt: health.attempted, ...(options.isLost === undefined ? {} : { isLost: options.isLost }) }
+  const road = createDataPath(config, { store, world, sessions, memory, events, egress })
   const { pipeline, publicSourceOf, publicUdpSourceOf } = road
   const origins = await startOrigins({
     specs: config.origins,

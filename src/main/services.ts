@@ -16,6 +16,7 @@ export function createServices(): Services {
     benchProxy: async (request) => (await import('./bench-proxy.ts')).benchProxyOn(request),
     benchDecide: async (request) => (await import('./bench-decide.ts')).benchDecideOn(request),
     policyTester: async () => (await import('./policy-tests.ts')).createPolicyTester(),
+    scenarioDesk: async () => (await import('./scenario/run-scenarios.ts')).createScenarioDesk(),
     connectLab: async (options) => (await import('./lab-client.ts')).connectLab(options),
     addressDesk: async (configFile) => (await import('./addresses.ts')).openAddressDesk(configFile),
     rulesDesk: async () => (await import('./rules-desk.ts')).createRulesDesk(),

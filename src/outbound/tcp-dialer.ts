@@ -2,12 +2,17 @@
 // Node's own race ignores `localAddress`. Resolves nothing and decides nothing.
 
 import { GatewayError } from '../errors/gateway-error.ts'
+import type { Egress } from '../policy/decision.ts'
 import type { Clock, Deadline } from '../proxy/deadline.ts'
 import type { DialAttempt, DialOptions, Ports, Upstream } from '../proxy/ports.ts'
 import { Attempt, type AttemptNeeds, type AttemptWatcher, pairOf, type Try } from './attempt.ts'
 import { bestOf } from './dial-errors.ts'
+import { dialError } from './errno.ts'
 import { ExitAttempt } from './exit-attempt.ts'
 import { formatProxyHeader } from './proxy-protocol.ts'
+
+/** What the system says when it does not have an address that is to be bound. */
+const NO_SUCH_ADDRESS = Object.freeze({ code: 'EADDRNOTAVAIL', syscall: 'bind' })
 
 /** RFC 8305 section 8, Connection Attempt Delay. */
 const DEFAULT_STAGGER_MS = 250
@@ -16,6 +21,10 @@ export interface TcpDialerSettings extends AttemptNeeds {
   readonly clock: Clock
   /** how long an attempt is alone before the next one joins it */
   readonly staggerMs?: number
+  /** is told how each attempt from an egress address went */
+  readonly onAttempt?: (egress: Egress, error?: GatewayError) => void
+  /** stand-ins to take for lost, as if this machine had them no longer */
+  readonly isLost?: (egress: Egress) => boolean
 }
 
 /** The `dial` of the pipeline. A promise it returns rejects with GatewayError only: `egress.no_matching_family`,
@@ -32,7 +41,7 @@ class Race implements AttemptWatcher {
   readonly #signal: AbortSignal
   readonly #resolve: (upstream: Upstream) => void
   readonly #reject: (error: GatewayError) => void
-  readonly #running = new Set<Try>()
+  readonly #running = new Map<Try, DialAttempt>()
   readonly #errors: GatewayError[] = []
   readonly #timeout: Deadline
   #stagger: Deadline | undefined
@@ -76,9 +85,10 @@ class Race implements AttemptWatcher {
     const attempt = this.#tryOf(dialAttempt)
     if (attempt instanceof GatewayError) {
       this.#errors.push(attempt)
+      this.#tell(dialAttempt, attempt)
       return false
     }
-    this.#running.add(attempt)
+    this.#running.set(attempt, dialAttempt)
     return attempt.connect()
   }
 
@@ -90,11 +100,14 @@ class Race implements AttemptWatcher {
       return new ExitAttempt(this.#settings, { attempt, exit, pair }, this)
     }
     const pair = pairOf(attempt)
-    return pair instanceof GatewayError ? pair : new Attempt(this.#settings, attempt, pair, this)
+    if (pair instanceof GatewayError) return pair
+    if (egress !== null && this.#settings.isLost?.(egress) === true) return dialError(NO_SUCH_ADDRESS, pair)
+    return new Attempt(this.#settings, attempt, pair, this)
   }
 
   succeeded(attempt: Try, upstream: Upstream): void {
     this.#running.delete(attempt)
+    this.#tell(upstream.attempt)
     const { proxyProtocol, destination } = upstream.attempt.candidate
     if (proxyProtocol) upstream.socket.write(formatProxyHeader(upstream.announced, destination))
     this.#finish(() => this.#resolve(upstream))
@@ -102,13 +115,19 @@ class Race implements AttemptWatcher {
 
   /** `isOver`: reported from outside of {@link Race.#start}, so the next attempt is due at once (RFC 8305 section 5). */
   failed(attempt: Try, error: GatewayError, isOver: boolean): void {
+    const dialAttempt = this.#running.get(attempt)
     this.#running.delete(attempt)
     this.#errors.push(error)
+    if (dialAttempt !== undefined) this.#tell(dialAttempt, error)
     if (isOver && !this.#settled) this.#startNext()
   }
 
+  #tell({ decision: { egress } }: DialAttempt, error?: GatewayError): void {
+    if (egress !== null) this.#settings.onAttempt?.(egress, error)
+  }
+
   #expire(timeoutMs: number): void {
-    for (const attempt of this.#running) this.#errors.unshift(attempt.timedOut(timeoutMs / 1000))
+    for (const attempt of this.#running.keys()) this.#errors.unshift(attempt.timedOut(timeoutMs / 1000))
     this.#finish(() => this.#reject(bestOf(this.#errors)))
   }
 
@@ -127,7 +146,7 @@ class Race implements AttemptWatcher {
     this.#timeout.cancel()
     this.#stagger?.cancel()
     this.#signal.removeEventListener('abort', this.#abort)
-    for (const attempt of this.#running) attempt.cancel()
+    for (const attempt of this.#running.keys()) attempt.cancel()
     this.#running.clear()
     settle()
   }

@@ -1,26 +1,33 @@
 // A test run as a JUnit XML report, the form every continuous integration service reads. Takes any text: what XML cannot
 // hold is shown as U+FFFD.
 
-import type { CaseResult, TestRun } from '../policy/policy-test.ts'
+import type { CaseResult } from '../policy/policy-test.ts'
+
+/** What a report says of a case. */
+type ReportedCase = Pick<CaseResult<unknown>, 'name' | 'file' | 'line' | 'passed' | 'differences' | 'durationMs'>
 
 /** The report. `detailOf` gives what a reader of a failed case needs, in plain text. */
-export function junitReport<Asked>(run: TestRun<Asked>, detailOf: (failed: CaseResult<Asked>) => string): string {
+export function junitReport<C extends ReportedCase>(
+  run: { readonly files: readonly { readonly file: string; readonly cases: readonly C[] }[] },
+  detailOf: (failed: C) => string,
+  name = 'egresslab test',
+): string {
   const suites = run.files.map(({ file, cases }) => {
     const body = cases.map((each) => testCase(each, file, detailOf))
     return `  <testsuite name="${escaped(file)}" ${counts(cases)}>\n${body.join('')}  </testsuite>\n`
   })
   const all = run.files.flatMap(({ cases }) => cases)
-  const root = `<testsuites name="egresslab test" ${counts(all)}>\n${suites.join('')}</testsuites>\n`
+  const root = `<testsuites name="${name}" ${counts(all)}>\n${suites.join('')}</testsuites>\n`
   return `<?xml version="1.0" encoding="UTF-8"?>\n${root}`
 }
 
-function counts(cases: readonly CaseResult<unknown>[]): string {
+function counts(cases: readonly ReportedCase[]): string {
   const failures = cases.filter(({ passed }) => !passed).length
   const seconds = cases.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1000
   return `tests="${cases.length}" failures="${failures}" errors="0" skipped="0" time="${seconds.toFixed(6)}"`
 }
 
-function testCase<Asked>(result: CaseResult<Asked>, file: string, detailOf: (failed: CaseResult<Asked>) => string) {
+function testCase<C extends ReportedCase>(result: C, file: string, detailOf: (failed: C) => string) {
   const { name, line, passed, differences, durationMs } = result
   const time = (durationMs / 1000).toFixed(6)
   const place = `classname="${escaped(file)}" file="${escaped(file)}" line="${line}"`

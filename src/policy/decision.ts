@@ -37,3 +37,8 @@ export interface Decision {
   /** what geo databases will say of the egress address */
   readonly logical: { readonly colo: Colo; readonly place: Place } | null
 }
+
+/** The address as the account has it: the IPv4 address, the IPv6 range a user's own address lies in, or the shared address. */
+export function nameOfEgress({ family, dedicated, address }: Pick<Egress, 'family' | 'dedicated' | 'address'>): string {
+  return (family === 6 ? dedicated?.ipv6?.range.text : undefined) ?? address.text
+}

@@ -13,6 +13,7 @@ import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
 import { registerReplay } from './replay.ts'
 import { registerRules } from './rules.ts'
+import { registerScenario } from './scenario.ts'
 import { registerSessions } from './sessions.ts'
 import { registerShell } from './shell.ts'
 import { registerStart } from './start.ts'
@@ -25,6 +26,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerExplain,
   registerCheck,
   registerTest,
+  registerScenario,
   registerReplay,
   registerVerify,
   registerFmt,

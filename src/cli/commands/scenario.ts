@@ -1,0 +1,95 @@
+// `scenario`: plays outages, the passing of time and changes of rules on a lab of its own, and reports who moved where, whom
+// allowlists refused, and whether everything came as expected.
+
+import { InvalidArgumentError } from 'commander'
+import { passed, type ScenarioReport } from '../../policy/scenario-report.ts'
+import { drawEntry, drawHead, drawSummary, scenarioDocument } from '../draw-scenario.ts'
+import { type Io, writeJson } from '../io.ts'
+import { paintFor } from '../paint.ts'
+import type { ScenarioDesk, ScenarioRequest, Services } from '../services.ts'
+import { type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
+
+interface Options {
+  readonly config?: string
+  readonly speed?: number
+  readonly instant?: true
+  readonly decide?: true
+  readonly json?: true
+  readonly junit?: string
+}
+
+export const registerScenario: RegisterVerb = (program, { io, services, action }) => {
+  withJson(program.command('scenario <files...>'))
+    .description('plays scenarios: outages, time, changes of rules, and who goes where meanwhile')
+    .option('-c, --config <file>', 'configuration in place of the one each scenario names')
+    .option('--speed <factor>', "how many times as fast as the machine's clock (default: 1)", factor)
+    .option('--instant', 'do not wait: the next moment comes as soon as the one before is done')
+    .option('--decide', 'decide only; nothing is connected to')
+    .option('--junit <file>', 'write a JUnit report')
+    .action(
+      action(async (files: readonly string[], options: Options) => {
+        const desk = await services.scenarioDesk()
+        return options.instant === true || options.decide === true
+          ? await playAll(desk, requestOf(files, options), options, io)
+          : await playUntilStopped(desk, services, files, options, io)
+      }),
+    )
+}
+
+function requestOf(files: readonly string[], { config, speed, instant, decide }: Options): ScenarioRequest {
+  const waits = speed !== undefined || (instant === undefined && decide === undefined)
+  return {
+    files,
+    mode: decide === true ? 'decide' : 'proxy',
+    pace: waits && instant === undefined ? (speed ?? 1) : 'instant',
+    ...(config === undefined ? {} : { config }),
+  }
+}
+
+/** One that takes its time ends with a signal, too. */
+async function playUntilStopped(
+  desk: ScenarioDesk,
+  services: Services,
+  files: readonly string[],
+  options: Options,
+  io: Io,
+): Promise<ExitCode> {
+  const ending = new AbortController()
+  const stop = services.stopSignal()
+  const stopped = stop.promise.then((code) => {
+    ending.abort()
+    return code
+  })
+  try {
+    const code = await playAll(desk, { ...requestOf(files, options), signal: ending.signal }, options, io)
+    return ending.signal.aborted ? await stopped : code
+  } finally {
+    stop.forget()
+  }
+}
+
+async function playAll(desk: ScenarioDesk, request: ScenarioRequest, options: Options, io: Io): Promise<ExitCode> {
+  const paint = paintFor(io, io.stdout)
+  const draws: Partial<ScenarioRequest> =
+    options.json === true
+      ? {}
+      : {
+          onBegin: (scenario) => io.stdout.write(drawHead(scenario, paint)),
+          onEntry: (entry) => io.stdout.write(drawEntry(entry, paint)),
+          onEnd: (report) => io.stdout.write(drawSummary(report, paint)),
+        }
+  const reports = await desk.play({ ...request, ...draws })
+  if (options.junit !== undefined) desk.writeJunit(options.junit, reports)
+  if (options.json === true) writeJson(io, asDocument(reports))
+  return reports.every(passed) ? 0 : 1
+}
+
+function asDocument(reports: readonly ScenarioReport[]): unknown {
+  return { passed: reports.every(passed), scenarios: reports.map(scenarioDocument) }
+}
+
+function factor(text: string): number {
+  const value = Number(text)
+  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0) throw new InvalidArgumentError('expected a number above 0.')
+  return value
+}

@@ -1,0 +1,25 @@
+// The health of egress addresses in the running lab: an outage is a line in the lab's own log when it begins and when it ends.
+
+import type { EventLog } from '../log/event-log.ts'
+import { EgressHealth } from '../proxy/egress-health.ts'
+
+/** Hears of outages beside the log; `error` absent: the address works again. */
+export type OnOutage = (egress: string, error: { readonly code: string; readonly message: string } | undefined) => void
+
+export function watchEgressHealth(
+  now: () => number,
+  events: Pick<EventLog, 'warn' | 'info'>,
+  onOutage: OnOutage = () => undefined,
+): EgressHealth {
+  return new EgressHealth({
+    now,
+    onBegin: ({ egress, code, message }) => {
+      events.warn(`outage: connections from ${egress} fail [${code}]: ${message}`)
+      onOutage(egress, { code, message })
+    },
+    onEnd: ({ egress, since }) => {
+      events.info(`${egress} works again, ${Math.max(0, Math.round((now() - since) / 1000))} s after it failed`)
+      onOutage(egress, undefined)
+    },
+  })
+}

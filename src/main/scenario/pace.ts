@@ -1,0 +1,35 @@
+// How time passes for a scenario: at once, or by the machine's clock, some factor faster. The lab's clock goes along.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Pace } from '../../scenario/stage.ts'
+
+export interface ScenarioClock extends Pace {
+  /** what the lab takes for the machine's time, epoch ms */
+  readonly machineTime: () => number
+}
+
+/** Each moment comes as soon as what was before it is done. */
+export function instantClock(startAt: number): ScenarioClock {
+  let now = startAt
+  return {
+    machineTime: () => now,
+    until: async (atMs) => {
+      now = Math.max(now, startAt + atMs)
+    },
+  }
+}
+
+/** Moments come when it is their time, `speed` times as fast as the machine's clock. Begins with the first moment. */
+export function runningClock(startAt: number, speed: number, signal?: AbortSignal): ScenarioClock {
+  let begun: number | undefined
+  const elapsed = () => (begun === undefined ? 0 : (performance.now() - begun) * speed)
+  return {
+    machineTime: () => startAt + elapsed(),
+    until: async (atMs) => {
+      begun ??= performance.now()
+      const waitMs = (atMs - elapsed()) / speed
+      // a stop is no failure: who plays asks the signal
+      if (waitMs > 0) await sleep(waitMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)
+    },
+  }
+}

@@ -1,0 +1,95 @@
+// What `egresslab scenario` works with: reads every file before anything is played, then plays one after the other.
+
+import { writeFileSync } from 'node:fs'
+import type { ScenarioDesk, ScenarioRequest } from '../../cli/services.ts'
+import { InputError, type Issue } from '../../errors/issue.ts'
+import { entriesOf, type ScenarioReport } from '../../policy/scenario-report.ts'
+import { junitReport } from '../../policy-tests/junit.ts'
+import { checkNames } from '../../scenario/check-names.ts'
+import { playScenario } from '../../scenario/play.ts'
+import { readScenario } from '../../scenario/read-scenario.ts'
+import type { Scenario } from '../../scenario/scenario.ts'
+import { readConfig } from '../read-config.ts'
+import { openDeskStage } from './desk-stage.ts'
+import { instantClock, runningClock } from './pace.ts'
+import { openProxyStage } from './proxy-stage.ts'
+
+export function createScenarioDesk(): ScenarioDesk {
+  return { play, writeJunit }
+}
+
+async function play(request: ScenarioRequest): Promise<readonly ScenarioReport[]> {
+  const scenarios = request.files.map(readScenario)
+  const configs = new Map<string, ReturnType<typeof readConfig>['config']>()
+  const issues = scenarios.flatMap((scenario) => [...problemsOf(scenario, request.config, configs)])
+  if (issues.length > 0) throw new InputError(issues)
+  const reports: ScenarioReport[] = []
+  for (const scenario of scenarios) {
+    if (request.signal?.aborted) break
+    request.onBegin?.(scenario)
+    const report = await playOne(scenario, request)
+    reports.push(report)
+    request.onEnd?.(report)
+  }
+  return reports
+}
+
+function problemsOf(
+  scenario: Scenario,
+  configFile: string | undefined,
+  configs: Map<string, ReturnType<typeof readConfig>['config']>,
+): readonly Issue[] {
+  if (scenario.issues.length > 0) return scenario.issues
+  const path = configFile ?? scenario.config.path
+  try {
+    const config = configs.get(path) ?? readConfig(path).config
+    configs.set(path, config)
+    checkNames(scenario, config)
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown
+    const [issue] = thrown.issues
+    if (issue?.code !== 'config.unreadable' || configFile !== undefined) return thrown.issues
+    scenario.complainOfConfig(issue.code, issue.message)
+  }
+  return scenario.issues.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
+}
+
+function playOne(scenario: Scenario, request: ScenarioRequest): Promise<ScenarioReport> {
+  const { pace, mode, onEntry, signal } = request
+  const startAt = scenario.startAt ?? Date.now()
+  const clock = pace === 'instant' ? instantClock(startAt) : runningClock(startAt, pace, signal)
+  const configFile = request.config ?? scenario.config.path
+  const { machineTime } = clock
+  return playScenario(scenario, {
+    pace: clock,
+    ...(onEntry === undefined ? {} : { onEntry }),
+    ...(signal === undefined ? {} : { signal }),
+    openStage: (onOutage) =>
+      mode === 'decide'
+        ? openDeskStage({ config: readConfig(configFile).config, machineTime, onOutage })
+        : openProxyStage({ configFile, machineTime, onOutage, ...(request.lab ?? {}) }),
+  })
+}
+
+function writeJunit(file: string, reports: readonly ScenarioReport[]): void {
+  const files = reports.map((report) => ({
+    file: report.file,
+    config: report.config,
+    cases: entriesOf(report, 'check').map(({ name, line, passed, differences, atMs }) => ({
+      name: `${atMs / 1000} s: ${name}`,
+      file: report.file,
+      line,
+      passed,
+      differences,
+      durationMs: 0,
+    })),
+  }))
+  const detail = () => 'the time line of `egresslab scenario` says what came before'
+  try {
+    writeFileSync(file, junitReport({ files }, detail, 'egresslab scenario'))
+  } catch (thrown) {
+    const reason = thrown instanceof Error && 'code' in thrown ? ` (${String(thrown.code)})` : ''
+    const message = `the report cannot be written to \`${file}\`${reason}`
+    throw new InputError([{ severity: 'error', code: 'scenario.unwritable', message }])
+  }
+}
