@@ -2,6 +2,7 @@
 
 import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
 import type { Place } from '../policy/place.ts'
+import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
 import type { LiveSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/record.ts'
@@ -20,6 +21,8 @@ export interface ApiPorts {
    *  wrong guess. */
   readonly checkUser: (user: string, password: string, peer: string) => Promise<string | undefined>
   readonly users: () => readonly ConfiguredPerson[]
+  /** the doors that are open, with their real ports */
+  readonly doors: () => readonly Listener[]
   readonly status: StatusPort
   /** Files of the console by path (`/`, `/app.js`); undefined where there is none. No secrets in them. */
   readonly page?: (path: string) => Page | undefined

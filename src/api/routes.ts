@@ -16,6 +16,7 @@ import { CHECK_ROUTES } from './lab/checks.ts'
 import { CLOCK_ROUTES } from './lab/clock.ts'
 import { COLO_ROUTES } from './lab/colos.ts'
 import { EXPLAIN_ROUTES } from './lab/explain.ts'
+import { GENERATED_PAC_ROUTES } from './lab/generated-pac.ts'
 import { METRIC_ROUTES } from './lab/metrics.ts'
 import { openApiDocument } from './lab/openapi.ts'
 import { OPERATION_ROUTES } from './lab/operations.ts'
@@ -59,6 +60,7 @@ export const ROUTES: readonly Route[] = [
   ...EXPLAIN_ROUTES,
   ...USER_ROUTES,
   ...OPERATION_ROUTES,
+  ...GENERATED_PAC_ROUTES,
   ...RATE_LIMIT_ROUTES,
   ...METRIC_ROUTES,
   OPENAPI_ROUTE,

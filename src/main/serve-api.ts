@@ -68,6 +68,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     },
     insight: createInsight(parts),
     page: readConsole(),
+    doors: parts.doors,
     explain: (question) => answerQuestion(parts.desk, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
     users: () =>

@@ -63,6 +63,7 @@ export async function runApi(
     sessions,
     insight: NOTHING_SEEN,
     page: (path) => PAGES[path],
+    doors: () => [],
     token: openApiToken({ given: TOKEN }),
     explain: async (question) => {
       questions.push(question)

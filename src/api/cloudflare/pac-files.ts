@@ -3,6 +3,7 @@
 import type { Stored } from '../../config/lab-state.ts'
 import { type Answer, listOf, ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
+import { PAC_CONTENT_TYPE } from '../lab/generated-pac.ts'
 import { PAGING, pagingOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
 import { NAME, objectOf, TEXT } from './schemas.ts'
@@ -110,7 +111,7 @@ function freeSlug(name: string, taken: ReadonlySet<string>): string {
 function serve(call: Call): Answer {
   const file = liveOf(call, 'pacFile').find(({ value }) => value.slug === call.params.slug)
   if (file === undefined) throw notFound('there is no such PAC file')
-  return { kind: 'text', status: 200, contentType: 'application/x-ns-proxy-autoconfig', body: file.value.contents }
+  return { kind: 'text', status: 200, contentType: PAC_CONTENT_TYPE, body: file.value.contents }
 }
 
 function summary(call: Call, { value, createdAt, updatedAt }: Stored<'pacFile'>) {

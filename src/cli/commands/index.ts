@@ -11,6 +11,7 @@ import { registerExplain } from './explain.ts'
 import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
+import { registerPac } from './pac.ts'
 import { registerReplay } from './replay.ts'
 import { registerRules } from './rules.ts'
 import { registerScenario } from './scenario.ts'
@@ -39,6 +40,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerShell,
   registerRules,
   registerGeofeed,
+  registerPac,
   registerBench,
   registerCa,
 ]

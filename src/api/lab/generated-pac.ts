@@ -1,0 +1,44 @@
+// A PAC file for this very lab. Public by nature, as every PAC file: it names the proxy and holds no secret (AP-10).
+
+import { PAC_SCHEMES, writePac } from '../../proxy/pac-script.ts'
+import type { Answer } from '../answer.ts'
+import { invalidField } from '../api-error.ts'
+import { textOf } from '../query.ts'
+import type { Call, Route } from '../route.ts'
+
+export const PAC_CONTENT_TYPE = 'application/x-ns-proxy-autoconfig'
+
+const TEXT = { type: 'string' } as const
+
+export const GENERATED_PAC_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/proxy.pac',
+    summary: 'a PAC file for this lab, as `egresslab pac` prints it',
+    access: 'open',
+    query: [
+      { name: 'listener', schema: TEXT, description: 'name of the listener; default: the first' },
+      { name: 'scheme', schema: { enum: PAC_SCHEMES }, description: 'how browsers speak to it' },
+      { name: 'direct', schema: TEXT, description: 'a host reached without the proxy; repeatable' },
+    ],
+    handle: generate,
+  },
+]
+
+function generate({ query, baseUrl, ports }: Call): Answer {
+  const wanted = textOf(query, 'scheme')
+  const scheme = PAC_SCHEMES.find((one) => one === wanted)
+  if (wanted !== undefined && scheme === undefined) {
+    throw invalidField('scheme', `\`scheme\` must be one of ${PAC_SCHEMES.join(', ')}`)
+  }
+  const { hostname, port } = new URL(baseUrl)
+  const body = writePac({
+    listeners: ports.doors(),
+    api: { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80), names: ['127.0.0.1'] },
+    machine: hostname.replace(/^\[|\]$/g, ''),
+    listener: textOf(query, 'listener'),
+    scheme,
+    direct: query.getAll('direct'),
+  })
+  return { kind: 'text', status: 200, contentType: PAC_CONTENT_TYPE, body }
+}
