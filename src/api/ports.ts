@@ -4,12 +4,15 @@ import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
+import type { EgressFaultCount, EgressOutage } from '../proxy/egress-health.ts'
 import type { LiveSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/record.ts'
 import type { InsightPort } from './insight.ts'
 
 export interface ApiPorts {
   readonly plane: ControlPlane
+  /** absent: connections are carried here, by the state as it is, and what is known of them is always up to date */
+  readonly traffic?: TrafficPort
   readonly sessions: SessionsPort
   readonly insight: InsightPort
   readonly token: TokenPort
@@ -54,12 +57,20 @@ export interface PlaneChange {
   readonly touched: readonly Touched[]
 }
 
+/** Connections that are carried elsewhere, in workers say. */
+export interface TrafficPort {
+  /** Resolves when every new connection is decided by the state as it is now. */
+  inForce(): Promise<void>
+  /** Brings what is known of connections up to date. */
+  refresh(): Promise<void>
+}
+
 export interface SessionsPort {
   live(): readonly LiveSession[]
   /** false where there is no such session */
   close(id: string): boolean
   /** Cuts the open sessions that depend on a data center, or leaves them alone; answers how many they are. */
-  settle(colo: string, reset: boolean): { readonly reset: boolean; readonly count: number }
+  settle(colo: string, reset: boolean): Promise<{ readonly reset: boolean; readonly count: number }>
   /** the last finished sessions, oldest first */
   recent(): readonly SessionRecord[]
   subscribe(listener: (record: SessionRecord) => void): () => void
@@ -85,6 +96,8 @@ export interface StatusPort {
   /** connections per egress IP and destination ([E7]): how many were refused, and how often a share of the limit was reached */
   portLimit(): { readonly refused: number; readonly pressure: Readonly<Record<string, number>> }
   datagrams(): DatagramCounts
+  /** egress addresses that fail by themselves now, and attempts that failed for it so far */
+  egressHealth(): { readonly outages: readonly EgressOutage[]; readonly faults: readonly EgressFaultCount[] }
 }
 
 export interface ConfiguredPerson {

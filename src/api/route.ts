@@ -28,6 +28,8 @@ export interface Route {
   readonly query?: readonly QueryParameter[]
   /** what the body must be; routes without take no body */
   readonly body?: Schema
+  /** it tells of connections as they are at this moment */
+  readonly looksAtTraffic?: true
   readonly handle: (call: Call) => Answer | Promise<Answer>
 }
 

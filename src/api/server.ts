@@ -109,7 +109,17 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     const change = changeFor(request, ports)
     const baseUrl = `http://${request.headers.host}`
     const call: Call = { params, query: url.query, body, baseUrl, user, password, ports, tally, rateLimiter, change }
-    return route.handle(call)
+    return handled(route, call)
+  }
+
+  /** Whoever gets the answer of a change can count on it: the next connection is decided by it. */
+  const handled = async (route: Route, call: Call): Promise<Answer> => {
+    const { plane, traffic } = ports
+    const { revision } = plane.current()
+    if (route.looksAtTraffic) await traffic?.refresh()
+    const result = await route.handle(call)
+    if (plane.current().revision !== revision) await traffic?.inForce()
+    return result
   }
 
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

@@ -84,6 +84,8 @@ export interface StartOptions {
   readonly configFile: string
   readonly state: string
   readonly ephemeral: boolean
+  /** threads that carry connections; default: as configured */
+  readonly workers?: number
   /** where sessions go beside the file; absent: nowhere */
   readonly sessionsTo?: { readonly form: 'line' | 'ndjson'; readonly colour: boolean }
 }

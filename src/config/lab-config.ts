@@ -65,10 +65,18 @@ export interface LabConfig {
     /** first byte, request head, SOCKS negotiation */
     readonly handshakeMs: number
     readonly drainMs: number
+    /** until an origin's response head */
+    readonly responseMs?: number
+    /** a kept client connection without a request */
+    readonly keepAliveMs?: number
+    /** a request body that stands still */
+    readonly bodyIdleMs?: number
   }
   /** absent: there is no Gateway DNS */
   readonly dns?: DnsSettings
   readonly udp: UdpLimits & { readonly enabled: boolean }
+  /** threads that carry connections; absent: one, the lab's own */
+  readonly workers?: number
   readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
   /** `names`: host names beside loopback that clients may address the API by */
   readonly api: { readonly host: string; readonly port: number; readonly names?: readonly string[] }

@@ -23,7 +23,13 @@ import { readDevices, readGroups, readSources, readUsers } from './read-people.t
 import { type RuleList, readRules } from './read-rules.ts'
 import type { Reading } from './reading.ts'
 import { soundParts } from './sound-parts.ts'
-import { type Path, parseSourceDocument, readSourceDocument, type SourceDocument } from './source-document.ts'
+import {
+  type Path,
+  parseSourceDocument,
+  type ReadFiles,
+  readSourceDocument,
+  type SourceDocument,
+} from './source-document.ts'
 import { createStandIns, type StandIns } from './stand-ins.ts'
 
 export interface LoadOptions {
@@ -37,6 +43,8 @@ export interface LoadOptions {
   readonly own?: OwnAddresses
   /** rules from this file, seen from the working directory, in place of all that the configuration has */
   readonly rulesFile?: string
+  /** what was read of these files before; whatever else is read is added */
+  readonly files?: ReadFiles
 }
 
 /** A configuration read as far as it goes. `config` is there exactly when no issue is an error. */
@@ -54,7 +62,7 @@ export function loadConfig(file: string, options: LoadOptions = {}): LabConfig {
 
 /** Reads and checks a configuration file; never throws for what is in it. Issues come in the order of the file. */
 export function checkConfig(file: string, options: LoadOptions = {}): CheckedConfig {
-  return checkDocument(readSourceDocument(file), options)
+  return checkDocument(readSourceDocument(file, options.files), options)
 }
 
 /** The same for text at hand; `file` names it in messages and is what relative paths start from. */
@@ -67,7 +75,7 @@ function checkDocument(document: SourceDocument, options: LoadOptions): CheckedC
   const all = createProblems(document)
   const { raw: written, problems } = checkedShape(document, all)
   const raw = options.rulesFile === undefined ? written : withRulesOf(options.rulesFile, written, document.file)
-  const lists = ruleLists(document, raw, problems)
+  const lists = ruleLists({ document, problems, files: options.files }, raw)
   const withOptions = applyOptions(raw, options)
   const reading = { raw: withOptions, names: gatherNames(document.data), problems }
   const config = readLab(reading, { document, lists, standIns: standInsFor(withOptions, options) })
@@ -97,10 +105,13 @@ function pathsOf(issues: readonly Issue[]): readonly Path[] {
   return issues.map(({ path = [] }) => path)
 }
 
-function ruleLists(document: SourceDocument, raw: RawConfig, problems: Problems): readonly RuleList[] {
+function ruleLists(
+  { document, problems, files }: Pick<RuleList, 'document' | 'problems'> & { readonly files: ReadFiles | undefined },
+  raw: RawConfig,
+): readonly RuleList[] {
   const own: RuleList = { document, problems, path: ['rules'], rules: raw.rules }
   if (raw.rules_file === undefined) return [own]
-  const other = readSourceDocument(join(dirname(document.file), raw.rules_file))
+  const other = readSourceDocument(join(dirname(document.file), raw.rules_file), files)
   const theirs = problems.in(other)
   for (const issue of other.issues) {
     if (issue.code === 'config.unreadable') problems.add(['rules_file'], issue.code, issue.message)
@@ -196,7 +207,7 @@ function readLab(reading: Reading, { document: { file }, lists, standIns }: Surr
 }
 
 function readOperation(raw: RawConfig, file: string) {
-  const duration = (name: 'connect' | 'idle' | 'handshake' | 'drain') => parseDurationMs(raw.timeouts[name]) ?? 0
+  const duration = (name: keyof RawConfig['timeouts']) => parseDurationMs(raw.timeouts[name]) ?? 0
   return {
     geo: Object.freeze({
       databases: raw.geo.databases.map((path) => resolve(dirname(file), path)),
@@ -212,6 +223,9 @@ function readOperation(raw: RawConfig, file: string) {
       idleMs: duration('idle'),
       handshakeMs: duration('handshake'),
       drainMs: duration('drain'),
+      responseMs: duration('response'),
+      keepAliveMs: duration('keep_alive'),
+      bodyIdleMs: duration('body_idle'),
     }),
     udp: Object.freeze({
       enabled: raw.udp.enabled,
@@ -220,6 +234,7 @@ function readOperation(raw: RawConfig, file: string) {
       packetsPerSecond: raw.udp.packets_per_second,
       bytesPerSecond: parseSizeBytes(raw.udp.bytes_per_second) ?? 0,
     }),
+    workers: raw.workers,
     limits: Object.freeze({
       maxClients: raw.limits.max_clients,
       maxHeadBytes: parseSizeBytes(raw.limits.max_head_size) ?? 0,

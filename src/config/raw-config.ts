@@ -39,7 +39,9 @@ export interface RawConfig {
     readonly allow: readonly string[]
     readonly deny: readonly string[]
   }
-  readonly timeouts: Readonly<Record<'connect' | 'idle' | 'handshake' | 'drain', string>>
+  readonly timeouts: Readonly<
+    Record<'connect' | 'idle' | 'handshake' | 'drain' | 'response' | 'keep_alive' | 'body_idle', string>
+  >
   readonly dns?: RawDns
   readonly udp: {
     readonly enabled: boolean
@@ -48,6 +50,7 @@ export interface RawConfig {
     readonly packets_per_second: number
     readonly bytes_per_second: string
   }
+  readonly workers: number
   readonly limits: { readonly max_clients: number; readonly max_head_size: string }
   readonly api: { readonly host: string; readonly port: number; readonly names: readonly string[] }
   readonly log: { readonly max_size: string; readonly keep: number }

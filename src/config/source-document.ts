@@ -48,10 +48,15 @@ const SYNTAX_WORDS: Readonly<Record<string, string>> = {
   BLOCK_AS_IMPLICIT_KEY: 'a second colon on this line makes it unreadable; text with a colon and a space needs quotes',
 }
 
+/** Contents of files by path. What is in it is not read again, so that everybody who is given it reads the same. */
+export type ReadFiles = Map<string, Uint8Array>
+
 /** Reads a file. Never throws: a file that is absent, not text or not YAML comes back with issues and no data. */
-export function readSourceDocument(file: string): SourceDocument {
+export function readSourceDocument(file: string, files?: ReadFiles): SourceDocument {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file))
+    const contents = files?.get(file) ?? readFileSync(file)
+    files?.set(file, contents)
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(contents)
     return parseSourceDocument(file, text)
   } catch (error) {
     const reason = error instanceof TypeError ? 'it is not UTF-8 text' : readFailure(error)

@@ -6,6 +6,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { parseIp, unmapIp } from '../net/ip.ts'
 import type { Listener } from '../proxy/arrival.ts'
+import type { ClientCount } from '../proxy/client-count.ts'
 import type { Clock } from '../proxy/deadline.ts'
 import { adoptAccepted } from '../proxy/direct-socket.ts'
 import { resetStream } from '../proxy/relay.ts'
@@ -25,8 +26,10 @@ export interface DoorSettings {
   /** meets every client that was let in: usually {@link greet} */
   readonly meet: (visitor: Visitor) => void
   readonly limits: HandshakeLimits
-  /** clients connected through this door at one time; more are turned away at once (RS-03) */
-  readonly maxClients: number
+  /** over all doors; whom it does not let in is turned away at once (RS-03) */
+  readonly clients: ClientCount
+  /** others listen on the same port, and the system spreads connections over all of them (SO_REUSEPORT) */
+  readonly sharesPort?: boolean
   readonly clock: Clock
   readonly now: () => number
 }
@@ -49,17 +52,20 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
     const socket = adoptAccepted(accepted)
     socket.on('error', ignore)
     const peer = peerOf(socket)
-    if (peer === undefined || clients.size >= settings.maxClients) {
+    if (peer === undefined || !settings.clients.enter()) {
       resetStream(socket)
       return
     }
     clients.add(socket)
-    socket.once('close', () => clients.delete(socket))
+    socket.once('close', () => {
+      clients.delete(socket)
+      settings.clients.leave()
+    })
     const { clock, limits, now } = settings
     settings.meet(new Visitor(socket, { listener, peer, acceptedAt: now(), clock, limits }))
   })
   server.on('error', ignore)
-  await listen(server, listener)
+  await listen(server, listener, settings.sharesPort ?? false)
   return {
     listener,
     address: addressOf(server),
@@ -115,10 +121,10 @@ function addressOf(server: Server): Endpoint {
   return { ip, port: address.port }
 }
 
-function listen(server: Server, { host, port }: Listener): Promise<void> {
+function listen(server: Server, { host, port }: Listener, reusePort: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host, port, backlog: 1024 }, () => {
+    server.listen({ host, port, backlog: 1024, reusePort }, () => {
       server.off('error', reject)
       resolve()
     })

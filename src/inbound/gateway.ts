@@ -5,6 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { httpErrorText } from '../errors/to-http.ts'
 import type { Listener } from '../proxy/arrival.ts'
+import { type ClientCount, localClients } from '../proxy/client-count.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
 import { type Door, type Greeters, greet, openDoor } from './door.ts'
 import { hangUp } from './hang-up.ts'
@@ -23,17 +24,22 @@ export interface GatewaySettings {
   readonly handshakeTimeoutMs: number
   /** time for open sessions when stopping */
   readonly drainMs: number
+  /** clients connected at one time, through all doors */
   readonly maxClients: number
+  /** counts them together with other gateways; default: this one's alone */
+  readonly clients?: ClientCount
+  /** the doors' ports are shared with other gateways (SO_REUSEPORT) */
+  readonly sharesPorts?: boolean
   readonly maxHeadBytes: number
   /** our name in Via; must differ between proxies that may be chained */
   readonly pseudonym: string
   readonly now: () => number
   /** until an origin's response head; default 5 min */
-  readonly responseTimeoutMs?: number
+  readonly responseTimeoutMs?: number | undefined
   /** a kept client connection without a request; default 60 s */
-  readonly keepAliveMs?: number
+  readonly keepAliveMs?: number | undefined
   /** a request body that stands still; default 60 s */
-  readonly bodyIdleMs?: number
+  readonly bodyIdleMs?: number | undefined
   /** What a door presents to clients that speak TLS; absent or undefined: they are refused with an alert. */
   readonly tlsFor?: (listener: Listener) => TlsSource | undefined
   /** absent: UDP ASSOCIATE is answered "command not supported" */
@@ -144,6 +150,7 @@ export async function openGateway(
     return (visitor) => takeProxyHeader(visitor, proxyProtocol, pipeline, (known) => greet(known, greeters))
   }
 
+  const clients = settings.clients ?? localClients(settings.maxClients)
   const doors: Door[] = []
   try {
     for (const listener of listeners) {
@@ -151,7 +158,8 @@ export async function openGateway(
         await openDoor(listener, {
           meet: meeting(listener),
           limits: { timeoutMs: settings.handshakeTimeoutMs, maxBytes: settings.maxHeadBytes },
-          maxClients: settings.maxClients,
+          clients,
+          sharesPort: settings.sharesPorts ?? false,
           clock,
           now: settings.now,
         }),

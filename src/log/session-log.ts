@@ -7,7 +7,8 @@ import { createRing } from './ring.ts'
 import { sessionLine } from './session-line.ts'
 
 export interface SessionLog {
-  record(record: SessionRecord): void
+  /** `json`: the record as JSON, where somebody has it already */
+  record(record: SessionRecord, json?: string): void
   /** the last sessions, oldest first */
   recent(): readonly SessionRecord[]
   /** sessions recorded so far, and log lines lost */
@@ -33,9 +34,9 @@ export function createSessionLog(options: SessionLogOptions): SessionLog {
   const listeners = new Set<(record: SessionRecord) => void>()
   const sinks = [file, output?.queue].filter((sink) => sink !== undefined)
   return {
-    record(record) {
+    record(record, written) {
       ring.push(record)
-      const json = file !== undefined || output?.form === 'ndjson' ? JSON.stringify(record) : ''
+      const json = file !== undefined || output?.form === 'ndjson' ? (written ?? JSON.stringify(record)) : ''
       file?.push(json)
       output?.queue.push(output.form === 'ndjson' ? json : sessionLine(record, output))
       for (const listener of listeners) listener(record)

@@ -2,77 +2,80 @@
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { InputError } from '../errors/issue.ts'
-import { type Gateway, openGateway } from '../inbound/gateway.ts'
+import { type Gateway, type GatewaySettings, openGateway } from '../inbound/gateway.ts'
 import type { UdpHandler } from '../inbound/socks5/socks5-handshake.ts'
 import { createUdpHandler } from '../inbound/socks5/udp-association.ts'
 import type { EventLog } from '../log/event-log.ts'
-import type { SessionLog } from '../log/session-log.ts'
 import { formatTarget } from '../net/endpoint.ts'
 import { DEFAULT_PORT_RANGE, PortLeases } from '../outbound/port-leases.ts'
-import { SourceRegistry } from '../outbound/source-registry.ts'
+import type { Sources } from '../outbound/source-registry.ts'
 import { createTcpDialer, type TcpDialerSettings } from '../outbound/tcp-dialer.ts'
 import { createUdpOutlets } from '../outbound/udp-socket.ts'
+import type { UseCounts } from '../outbound/use-counts.ts'
 import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/connection.ts'
 import { DeadlineClock } from '../proxy/deadline.ts'
-import type { PublicSourceOf } from '../proxy/ports.ts'
-import type { SessionMemory } from '../proxy/session-memory.ts'
+import type { Ports } from '../proxy/ports.ts'
 import type { Store } from '../store/store.ts'
 import type { DoorCertificates } from './door-certificates.ts'
 import { createPressureWarning } from './port-pressure.ts'
 import type { World } from './world.ts'
 
 export interface DataPathParts {
-  readonly store: Store
-  readonly world: World
-  readonly sessions: SessionLog
-  readonly memory: SessionMemory
-  readonly events: EventLog
+  readonly store: Pick<Store, 'current' | 'now'>
+  readonly world: Pick<World, 'ports' | 'exitOf'>
+  readonly record: Ports['record']
+  readonly events: Pick<EventLog, 'warn'>
+  /** who is behind outgoing connections, for test origins */
+  readonly sources: Readonly<Record<'tcp' | 'udp', Sources>>
   /** hears how attempts from egress addresses went, and says which of them to take for lost */
   readonly egress?: Pick<TcpDialerSettings, 'onAttempt' | 'isLost'>
+  /** what [E7] is counted in; absent: this data path is the only one */
+  readonly shared?: PortShare
+}
+
+/** This data path's share of source ports, and the counts it has in common with the others (EG-04). */
+export interface PortShare {
+  readonly uses: UseCounts
+  readonly slice: { readonly index: number; readonly of: number }
 }
 
 export interface DataPath {
   readonly pipeline: ConnectionPipeline
   readonly leases: PortLeases
-  /** what test origins ask about connections that came through it */
-  readonly publicSourceOf: PublicSourceOf
-  /** the same about datagrams */
-  readonly publicUdpSourceOf: PublicSourceOf
   /** takes UDP ASSOCIATE over; undefined: it is switched off */
   readonly udp: UdpHandler | undefined
 }
 
 /** The road without its doors. */
-export function createDataPath(config: LabConfig, { store, world, sessions, memory, events, egress }: DataPathParts): DataPath {
+export function createDataPath(config: LabConfig, parts: DataPathParts): DataPath {
+  const { store, world, events, sources, shared, egress } = parts
   const { timeouts, udp } = config
   const { exitOf } = world
   const clock = new DeadlineClock()
-  const sources = new SourceRegistry()
   const limit = () => store.current().account.settings.maxConnectionsPerDestination
   const leases = new PortLeases({
     limit,
-    range: { ...DEFAULT_PORT_RANGE, except: listeningPorts(config) },
+    range: {
+      ...DEFAULT_PORT_RANGE,
+      except: listeningPorts(config),
+      ...(shared === undefined ? {} : { slice: shared.slice }),
+    },
+    ...(shared === undefined ? {} : { uses: shared.uses }),
     onPressure: createPressureWarning((message) => events.warn(message)),
   })
   const pipeline = createConnectionPipeline(
     {
       ...world.ports,
-      dial: createTcpDialer({ leases, sources, clock, exitOf, ...egress }),
-      record: (record, decided) => {
-        sessions.record(record)
-        memory.add(decided === undefined ? { record } : { record, decided })
-      },
+      dial: createTcpDialer({ leases, sources: sources.tcp, clock, exitOf, ...egress }),
+      record: parts.record,
       now: () => store.now(),
     },
     { connectTimeoutMs: timeouts.connectMs, idleTimeoutMs: timeouts.idleMs, clock },
   )
-  const udpSources = new SourceRegistry()
-  const openOutlets = createUdpOutlets({ leases, sources: udpSources, exitOf })
+  const openOutlets = createUdpOutlets({ leases, sources: sources.udp, exitOf })
   return {
     pipeline,
     leases,
-    publicSourceOf: sources.publicSourceOf,
-    publicUdpSourceOf: udpSources.publicSourceOf,
     udp: udp.enabled ? createUdpHandler({ pipeline, openOutlets, limits: udp }) : undefined,
   }
 }
@@ -83,18 +86,25 @@ function listeningPorts({ listeners, api, destinations }: LabConfig): number[] {
   return [...listeners.map(({ port }) => port), api.port, ...origins]
 }
 
+/** What doors have in common with those of other threads. */
+export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts'>
+
 /** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */
 export async function openDoors(
   config: LabConfig,
   { pipeline, udp }: DataPath,
-  { store, tlsFor }: Pick<DataPathParts, 'store'> & Pick<DoorCertificates, 'tlsFor'>,
+  { store, tlsFor, ...together }: Pick<DataPathParts, 'store'> & Pick<DoorCertificates, 'tlsFor'> & DoorsTogether,
 ): Promise<Gateway> {
   const { timeouts, limits, listeners, file } = config
   try {
     return await openGateway(pipeline, listeners, {
       handshakeTimeoutMs: timeouts.handshakeMs,
       drainMs: timeouts.drainMs,
+      responseTimeoutMs: timeouts.responseMs,
+      keepAliveMs: timeouts.keepAliveMs,
+      bodyIdleMs: timeouts.bodyIdleMs,
       ...limits,
+      ...together,
       pseudonym: `egresslab-${process.pid}`,
       now: () => store.now(),
       tlsFor,

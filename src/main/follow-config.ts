@@ -3,6 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { LabConfig } from '../config/lab-config.ts'
+import type { ReadFiles } from '../config/source-document.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError } from '../errors/issue.ts'
 import type { EventLog } from '../log/event-log.ts'
@@ -20,6 +21,7 @@ const AT_START = [
   'dns',
   'timeouts',
   'udp',
+  'workers',
   'limits',
   'log',
 ] as const satisfies (keyof LabConfig)[]
@@ -29,28 +31,47 @@ export interface FollowedConfig {
   readonly config: LabConfig
   /** why the file on disk is not in force; undefined while it is */
   readonly stale: string | undefined
+  /** what the configuration in force was read from */
+  readonly files: ReadFiles
   close(): void
 }
 
 export interface FollowOptions {
   readonly config: LabConfig
-  readonly load: ReadOptions
+  /** with the files that `config` was read from */
+  readonly load: ReadOptions & { readonly files: ReadFiles }
   readonly store: Store
   readonly world: World
   readonly events: EventLog
+  /** told when a new version is in force here; it counts as taken when the promise resolves */
+  readonly onTaken?: () => Promise<void>
 }
 
 /** Starts following. */
-export function followConfig({ config, load, store, world, events }: FollowOptions): FollowedConfig {
+export function followConfig({ config, load, store, world, events, onTaken }: FollowOptions): FollowedConfig {
   let stale: string | undefined
   let inForce = config
+  let { files } = load
   let turn = Promise.resolve()
+  /** Whoever hears of the new state finds the new files here. */
+  const take = (read: LabConfig, newFiles: ReadFiles) => {
+    const before = files
+    files = newFiles
+    try {
+      store.reload(read)
+    } catch (thrown) {
+      files = before
+      throw thrown
+    }
+    world.replaceConfig(read)
+  }
   const reload = async () => {
     try {
-      const { config: read } = readConfig(config.file, load)
+      const newFiles: ReadFiles = new Map()
+      const { config: read } = readConfig(config.file, { ...load, files: newFiles })
       await checkAddresses(read, store.current().account)
-      store.reload(read)
-      world.replaceConfig(read)
+      take(read, newFiles)
+      await onTaken?.()
       events.info(`took \`${config.file}\` in anew${waiting(inForce, read)}`)
       inForce = { ...read, ...settled(config) }
       stale = undefined
@@ -59,8 +80,8 @@ export function followConfig({ config, load, store, world, events }: FollowOptio
       events.warn(`\`${config.file}\` is not in force: ${stale}; the version before it stays`)
     }
   }
-  const files = () => [config.file, ...(inForce.rulesFile === undefined ? [] : [inForce.rulesFile])]
-  const watch = watchConfig(files, () => {
+  const watched = () => [config.file, ...(inForce.rulesFile === undefined ? [] : [inForce.rulesFile])]
+  const watch = watchConfig(watched, () => {
     turn = turn.then(reload)
   })
   return {
@@ -70,12 +91,15 @@ export function followConfig({ config, load, store, world, events }: FollowOptio
     get stale() {
       return stale
     },
+    get files() {
+      return files
+    },
     close: () => watch.close(),
   }
 }
 
 /** What was set up at the start stays in force as it was then. */
-function settled(config: LabConfig): Pick<LabConfig, (typeof AT_START)[number]> {
+export function settled(config: LabConfig): Pick<LabConfig, (typeof AT_START)[number]> {
   return Object.fromEntries(AT_START.map((key) => [key, config[key]])) as Pick<LabConfig, (typeof AT_START)[number]>
 }
 

@@ -20,7 +20,7 @@ export interface LabDns extends GatewayDns {
 }
 
 export interface LabDnsParts {
-  readonly store: Store
+  readonly store: Pick<Store, 'current'>
   readonly dns: DnsClient
   readonly book: () => AddressBook
   readonly categoriesOf: Ports['categoriesOf']
@@ -59,7 +59,8 @@ export function createLabDns({ store, dns, book, categoriesOf, upstream, own, on
 const FRESH: Readonly<Record<Family, Cidr>> = { 4: cidr('100.80.0.0/16'), 6: cidr('2606:4700:cf1:4000::/64') }
 
 /** The range as set at the API (`/zerotrust/subnets/initial_resolved_ip`). */
-function rangeOf({ state }: LabSnapshot, family: Family): Cidr {
+/** The range that placeholders of a family come from. */
+export function rangeOf({ state }: LabSnapshot, family: Family): Cidr {
   const stored = state.placeholderSubnet.get(`v${family}`)
   return parseCidr(stored?.value.network ?? '') ?? FRESH[family]
 }

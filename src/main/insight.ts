@@ -11,13 +11,13 @@ import type { Cidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import { letsIn } from '../policy/allowlist.ts'
 import type { Listener } from '../proxy/arrival.ts'
-import type { ConnectionPipeline } from '../proxy/connection.ts'
 import type { SessionMemory } from '../proxy/session-memory.ts'
 import { askThroughProxy } from './ask-through-proxy.ts'
+import type { Traffic } from './traffic.ts'
 
 export interface InsightParts {
   readonly config: LabConfig
-  readonly pipeline: ConnectionPipeline
+  readonly traffic: Traffic
   readonly memory: SessionMemory
   readonly desk: Desk
   /** the doors that are open, with their real ports */
@@ -28,13 +28,13 @@ export interface InsightParts {
 const MOST_VISITORS = 50
 
 export function createInsight(parts: InsightParts): InsightPort {
-  const { pipeline, memory } = parts
+  const { traffic, memory } = parts
   return {
-    open: () => pipeline.sessions.decided(),
-    findOpen: (id) => pipeline.sessions.find(id),
+    open: () => traffic.decided(),
+    findOpen: (id) => traffic.find(id),
     finished: () => memory.list(),
     findFinished: (id) => memory.find(id),
-    onOpen: (listener) => pipeline.sessions.subscribe(listener),
+    onOpen: (listener) => traffic.onOpen(listener),
     onFinish: (listener) => memory.subscribe(listener),
     verify: (question) => verify(parts, question),
     origins: () => Promise.all(parts.config.origins.map((spec) => viewOf(parts, spec))),

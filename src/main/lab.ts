@@ -3,6 +3,7 @@
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
 import type { RunningLab, StartOptions } from '../cli/services.ts'
+import type { LabConfig } from '../config/lab-config.ts'
 import { attributionOf } from '../geo/attribution.ts'
 import { type SiteView, siteViewOf } from '../geo/site-view.ts'
 import { createEventLog, type EventLog } from '../log/event-log.ts'
@@ -19,10 +20,11 @@ import { type ApiToken, openApiToken } from '../store/api-token.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
 import { certificatesFor } from './certificates.ts'
-import { createDataPath, openDoors, proxyUrl } from './data-path.ts'
+import { proxyUrl } from './data-path.ts'
+import { createDataPlane, type DataPlane } from './data-plane.ts'
 import { deskOver } from './desk.ts'
-import { type OnOutage, watchEgressHealth } from './egress-health.ts'
 import { openDoorCertificates } from './door-certificates.ts'
+import { type OnOutage, watchEgressHealth } from './egress-health.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { openDns } from './gateway-dns.ts'
 import { openStore } from './open-store.ts'
@@ -32,6 +34,7 @@ import { type ReadOptions, readConfig } from './read-config.ts'
 import { serveApi } from './serve-api.ts'
 import { openSessionLog, sessionsFile } from './session-sinks.ts'
 import { checkAddressesAndPorts } from './trial.ts'
+import type { WorkerPool } from './workers/worker-pool.ts'
 import { createWorld } from './world.ts'
 
 /** `portsFromZero`, `standInNetwork`: for labs beside other labs (tests, the tour). */
@@ -53,6 +56,8 @@ export interface Lab extends RunningLab {
   readonly store: Store
   readonly pipeline: ConnectionPipeline
   readonly sessions: SessionLog
+  /** where connections are carried by workers */
+  readonly pool?: WorkerPool
   /** finished sessions with their decisions */
   readonly memory: SessionMemory
   /** where other sites see an address, at lab time */
@@ -68,7 +73,8 @@ const REMEMBERED_SESSIONS = 5000
 /** Starts everything or nothing. Throws an InputError with every problem. */
 export async function startLab(options: LabOptions): Promise<Lab> {
   const events = options.events ?? createEventLog({ form: 'line', write: (text) => process.stderr.write(text) })
-  const { config, issues } = readConfig(options.configFile, options)
+  const load = { ...options, files: new Map<string, Uint8Array>() }
+  const { config, issues } = readConfig(options.configFile, load)
   await using stack = new AsyncDisposableStack()
 
   const store = openStore(config, {
@@ -91,14 +97,27 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const memory = new SessionMemory(REMEMBERED_SESSIONS)
   const health = watchEgressHealth(() => store.now(), events, options.onOutage)
   const egress = { onAttempt: health.attempted, ...(options.isLost === undefined ? {} : { isLost: options.isLost }) }
-  const road = createDataPath(config, { store, world, sessions, memory, events, egress })
-  const { pipeline, publicSourceOf, publicUdpSourceOf } = road
+  const plane: DataPlane = createDataPlane({
+    config,
+    workers: workersFor(options, config),
+    load,
+    files: () => followed.files,
+    store,
+    world,
+    sessions,
+    memory,
+    events,
+    egress,
+    ownListeners,
+    doorCertificates,
+  })
+  const { publicSourceOf, traffic, pipeline } = plane
   const origins = await startOrigins({
     specs: config.origins,
     destinations: config.destinations,
     certificate: certificates.leaf,
     proxy: proxyUrl(config),
-    publicSourceOf,
+    publicSourceOf: publicSourceOf.tcp,
     siteViewOf: (address, at) => siteViewOf(store.current().account, world.ports.placeOf, address, at),
     now: () => store.now(),
     attribution: attributionOf(world.geo.files()),
@@ -107,11 +126,12 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const udpEcho = await startUdpEcho({
     specs: config.origins,
     destinations: config.destinations,
-    publicSourceOf: publicUdpSourceOf,
+    publicSourceOf: publicSourceOf.udp,
   })
   stack.defer(() => udpEcho.close())
 
-  const followed = followConfig({ config, load: options, store, world, events })
+  const onTaken = () => plane.configTaken()
+  const followed: FollowedConfig = followConfig({ config, load, store, world, events, onTaken })
   stack.defer(() => followed.close())
   const current = () => followed.config
   const desk = deskOver({
@@ -133,13 +153,13 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     store,
     sessions,
     memory,
-    pipeline,
-    leases: road.leases,
+    health,
+    traffic,
     identifier: world.identifier,
     desk,
     token,
     version: ownVersion(),
-    troubles: () => troublesOf(followed, store, sessions),
+    troubles: () => [...troublesOf(followed, store, sessions), ...traffic.troubles()],
     accepting: () => accepting,
     doors: () => doors,
     placeOf: world.ports.placeOf,
@@ -154,10 +174,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     world.dnsEndpoints.push(...dns.endpoints)
   }
 
-  const gateway = await openDoors(config, road, { store, tlsFor: doorCertificates.tlsFor })
-  stack.defer(() => gateway.stop())
-  ownListeners.push(...gateway.doors.map(({ address }) => address))
-  doors = gateway.doors.map(({ listener, address }) => ({ ...listener, port: address.port }))
+  stack.defer(() => plane.stop())
+  doors = await plane.open()
   accepting = true
 
   const everything = stack.move()
@@ -176,12 +194,19 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     pipeline,
     sessions,
     memory,
+    ...(plane.pool === undefined ? {} : { pool: plane.pool }),
     seenFrom: (address) => siteViewOf(store.current().account, world.ports.placeOf, address, store.now()),
     close: () => {
       accepting = false
       return everything.disposeAsync()
     },
   }
+}
+
+/** A lab that is steered from its own process, with a clock or outages of its own, carries its connections itself. */
+function workersFor({ workers, machineTime, isLost, onOutage, adjust }: LabOptions, config: LabConfig): number {
+  const steered = [machineTime, isLost, onOutage, adjust].some((given) => given !== undefined)
+  return steered ? 1 : (workers ?? config.workers ?? 1)
 }
 
 function openToken({ state, ephemeral, apiToken }: LabOptions) {

@@ -9,15 +9,15 @@ import { InputError } from '../errors/issue.ts'
 import type { Identifier } from '../identity/identify.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
-import type { PortLeases } from '../outbound/port-leases.ts'
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { settleOpenSessions } from '../proxy/colo-outage.ts'
-import type { ConnectionPipeline } from '../proxy/connection.ts'
+import type { EgressHealth, EgressOutage } from '../proxy/egress-health.ts'
 import type { SessionMemory } from '../proxy/session-memory.ts'
 import type { Store } from '../store/store.ts'
 import { readConsole } from './console-files.ts'
 import { createInsight } from './insight.ts'
+import type { Traffic } from './traffic.ts'
 
 export interface ApiParts {
   /** asked anew each time: it may be reloaded */
@@ -25,13 +25,13 @@ export interface ApiParts {
   readonly store: Store
   readonly sessions: SessionLog
   readonly memory: SessionMemory
-  readonly pipeline: ConnectionPipeline
-  readonly leases: Pick<PortLeases, 'counts'>
+  readonly traffic: Traffic
   readonly identifier: Identifier
   readonly desk: Desk
   readonly token: ApiPorts['token']
   readonly version: string
   readonly troubles: () => readonly string[]
+  readonly health: EgressHealth
   readonly accepting: () => boolean
   /** the doors that are open, with their real ports */
   readonly doors: () => readonly Listener[]
@@ -51,16 +51,23 @@ export async function serveApi(parts: ApiParts): Promise<ApiServer> {
 }
 
 function portsOver(parts: ApiParts): ApiPorts {
-  const { store, sessions, pipeline, token, notice } = parts
+  const { store, sessions, traffic, token, notice } = parts
   return {
     plane: store,
+    traffic,
     token,
     notice,
     sessions: {
-      live: () => pipeline.sessions.list(),
-      close: (id) => pipeline.sessions.close(id),
-      settle: (colo, reset) => {
-        const { sessions: concerned } = settleOpenSessions(pipeline.sessions, colo, reset)
+      live: () => traffic.decided().map(({ session }) => session),
+      close: (id) => {
+        const found = traffic.find(id) !== undefined
+        if (found) traffic.cut(id, new GatewayError('relay.killed', 'closed on request of the operator'))
+        return found
+      },
+      settle: async (colo, reset) => {
+        await traffic.inForce()
+        await traffic.refresh()
+        const { sessions: concerned } = settleOpenSessions(traffic, colo, reset)
         return { reset, count: concerned.length }
       },
       recent: () => sessions.recent(),
@@ -81,12 +88,13 @@ function portsOver(parts: ApiParts): ApiPorts {
     status: {
       version: parts.version,
       startedAt: Date.now(),
-      counts: () => pipeline.counts(),
-      troubles: parts.troubles,
+      counts: () => traffic.counts(),
+      troubles: () => [...parts.troubles(), ...parts.health.outages().map(inWords)],
+      egressHealth: () => ({ outages: parts.health.outages(), faults: parts.health.faults() }),
       accepting: parts.accepting,
-      portUse: () => portUse(pipeline),
-      portLimit: () => parts.leases.counts(),
-      datagrams: () => pipeline.datagrams.read(),
+      portUse: () => portUse(traffic),
+      portLimit: () => traffic.leases(),
+      datagrams: () => traffic.datagrams(),
     },
   }
 }
@@ -133,8 +141,12 @@ async function checkUser(
   }
 }
 
+function inWords({ egress, code, message }: EgressOutage): string {
+  return `connections from ${egress} fail [${code}]: ${message}`
+}
+
 /** Each open upstream connection holds one port of its egress address. */
-function portUse(pipeline: ConnectionPipeline): { egress: string; used: number }[] {
-  const byEgress = Map.groupBy(pipeline.sessions.list(), ({ egress }) => egress.replace(/:\d+$/, ''))
+function portUse(traffic: Traffic): { egress: string; used: number }[] {
+  const byEgress = Map.groupBy(traffic.decided(), ({ session: { egress } }) => egress.replace(/:\d+$/, ''))
   return [...byEgress].map(([egress, sessions]) => ({ egress, used: sessions.length }))
 }

@@ -36,16 +36,19 @@ export interface World {
 
 export interface WorldOptions {
   readonly config: LabConfig
-  readonly store: Store
+  readonly store: Pick<Store, 'current' | 'now'>
   /** where the proxy and the API listen, filled in as they come up; the guard keeps connections away from there */
   readonly ownListeners: readonly Endpoint[]
   readonly onNotice: (notice: Issue) => void
   /** the bundled geo database, where somebody has it open already; stays open. Not used where the configuration has its own. */
   readonly bundledGeo?: GeoDatabase
+  /** Gateway DNS that runs elsewhere: where it listens, and what its placeholders stand for */
+  readonly remoteDns?: { readonly endpoints: readonly Endpoint[]; readonly placeholderAt: Ports['placeholderAt'] }
 }
 
 /** Opens the geo database and puts the parts together. Throws an InputError for a missing database. */
-export async function createWorld({ config, store, ownListeners, onNotice, bundledGeo }: WorldOptions): Promise<World> {
+export async function createWorld(options: WorldOptions): Promise<World> {
+  const { config, store, ownListeners, onNotice, bundledGeo, remoteDns } = options
   const hosts = await readHostsFile()
   const sources = config.geo.databases.map((path) => ({ path }))
   const borrowed = sources.length > 0 ? undefined : bundledGeo
@@ -59,7 +62,7 @@ export async function createWorld({ config, store, ownListeners, onNotice, bundl
   })
   const upstream = config.dns?.upstream
   const dns = createDnsClient(upstream === undefined ? {} : { servers: upstream })
-  const gatewayDnsAt: Endpoint[] = []
+  const gatewayDnsAt: Endpoint[] = [...(remoteDns?.endpoints ?? [])]
   const bookFor = (current: LabConfig) => createAddressBook(current.destinations, hosts)
   let book = bookFor(config)
   const resolverFor = (current: LabConfig) =>
@@ -68,7 +71,7 @@ export async function createWorld({ config, store, ownListeners, onNotice, bundl
   let categoriesOf = createCategoryTable(config.categories)
   let exitOf = createExitTable(config.exits)
   const gatewayDns =
-    config.dns === undefined
+    config.dns === undefined || remoteDns !== undefined
       ? undefined
       : createLabDns({
           store,
@@ -79,6 +82,7 @@ export async function createWorld({ config, store, ownListeners, onNotice, bundl
           own: gatewayDnsAt,
           onNotice,
         })
+  const placeholderAt = remoteDns?.placeholderAt ?? gatewayDns?.placeholderAt
   return {
     geo,
     identifier,
@@ -88,7 +92,7 @@ export async function createWorld({ config, store, ownListeners, onNotice, bundl
       resolve: (target, options) => resolve(target, options),
       placeOf,
       categoriesOf: (target, address) => categoriesOf(target, address),
-      ...(gatewayDns === undefined ? {} : { placeholderAt: gatewayDns.placeholderAt }),
+      ...(placeholderAt === undefined ? {} : { placeholderAt }),
     },
     ...(gatewayDns === undefined ? {} : { gatewayDns }),
     dnsEndpoints: gatewayDnsAt,
@@ -125,7 +129,7 @@ function resolverFacts({ destinations, guard, geo }: LabConfig, { ownListeners, 
 }
 
 /** The person's choice made at run time; null: the default was chosen; undefined: none was made. */
-function choiceOf(store: Store, email: string): string | null | undefined {
+function choiceOf(store: Pick<Store, 'current'>, email: string): string | null | undefined {
   const choice = store.current().state.choice.get(email.toLowerCase())
   return choice === undefined || choice.deletedAt !== null ? undefined : choice.value.virtualNetworkId
 }

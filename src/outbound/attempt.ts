@@ -9,7 +9,7 @@ import type { DialAttempt, Upstream } from '../proxy/ports.ts'
 import { type DialledPair, describeDestination, dialError, isPortClash } from './errno.ts'
 import type { ExitOf } from './exit-table.ts'
 import type { PortLease, PortLeases } from './port-leases.ts'
-import type { SourceRegistry } from './source-registry.ts'
+import type { Sources } from './source-registry.ts'
 
 /** Ports tried for one attempt before it counts as failed (EG-04). A try costs a bind, and where others hold half of all ports
  *  (in TIME_WAIT, say) 8 tries failed once in 256 dials. */
@@ -19,7 +19,7 @@ const KEEP_ALIVE_MS = 60_000
 
 export interface AttemptNeeds {
   readonly leases: PortLeases
-  readonly sources: SourceRegistry
+  readonly sources: Sources
   /** the proxy elsewhere that an egress address is realised by; absent: every address is bound here */
   readonly exitOf?: ExitOf
 }

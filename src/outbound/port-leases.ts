@@ -4,6 +4,7 @@
 
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
+import { LocalUses, type UseCounts } from './use-counts.ts'
 
 /** Above the ports that services of a developer's machine usually listen on, and 55,296 of them: more than the 40,000 of [E7],
  *  so that a port just closed (TIME_WAIT) need not be used again at once. */
@@ -60,6 +61,8 @@ export interface PortLeaseSettings {
   readonly limit: () => number
   readonly range: PortRange
   readonly onPressure?: (pressure: PortPressure) => void
+  /** shared with others that count towards the same limit; default: its own */
+  readonly uses?: UseCounts
 }
 
 export class PortLeases {
@@ -67,7 +70,7 @@ export class PortLeases {
   /** every port of the slice, shared by all pools */
   readonly #ports: Uint16Array
   /** by egress and destination */
-  readonly #uses = new Map<string, Use>()
+  readonly #uses: UseCounts
   /** by bound address and dialled endpoint */
   readonly #pools = new Map<string, Pool>()
   /** where the next new pool begins, so that a pool made anew does not begin with ports just closed */
@@ -80,6 +83,7 @@ export class PortLeases {
   /** Throws a RangeError for an empty range. */
   constructor(settings: PortLeaseSettings) {
     this.#settings = settings
+    this.#uses = settings.uses ?? new LocalUses()
     this.#ports = portsOf(settings.range)
     this.#rotor = Math.floor(Math.random() * this.#ports.length)
   }
@@ -88,19 +92,19 @@ export class PortLeases {
   lease(request: LeaseRequest): PortLease | undefined {
     const limit = this.#settings.limit()
     const useKey = keyOf(request.egress, request.destination)
-    const use = this.#uses.get(useKey) ?? { count: 0 }
+    const used = this.#uses.add(useKey, limit)
+    if (used === undefined) return this.#refuse()
     const poolKey = keyOf(request.bind, request.dial)
     const pool = this.#poolOf(poolKey)
-    const port = use.count < limit ? this.#take(pool) : undefined
+    const port = this.#take(pool)
     if (port === undefined) {
-      this.#refused++
-      return undefined
+      this.#uses.remove(useKey)
+      return this.#refuse()
     }
-    this.#use(useKey, use)
     this.#grant(poolKey, pool)
-    this.#reportPressure(request, use.count, limit)
+    this.#reportPressure(request, used, limit)
     return new Lease(port, () => {
-      this.#unuse(useKey, use)
+      this.#uses.remove(useKey)
       this.#returnPort(port, poolKey, pool)
     })
   }
@@ -111,10 +115,7 @@ export class PortLeases {
     const poolKey = `${bind.text} udp`
     const pool = this.#poolOf(poolKey)
     const port = this.#take(pool)
-    if (port === undefined) {
-      this.#refused++
-      return undefined
-    }
+    if (port === undefined) return this.#refuse()
     this.#grant(poolKey, pool)
     return new Lease(port, () => this.#returnPort(port, poolKey, pool))
   }
@@ -125,23 +126,18 @@ export class PortLeases {
     const limit = this.#settings.limit()
     const key = keyOf(flow.egress, flow.destination)
     const useKey = transport === 'tcp' ? key : `${key} udp`
-    const use = this.#uses.get(useKey) ?? { count: 0 }
-    if (use.count >= limit) {
-      this.#refused++
-      return undefined
-    }
-    this.#use(useKey, use)
-    this.#reportPressure(flow, use.count, limit)
-    return () => this.#unuse(useKey, use)
+    const used = this.#uses.add(useKey, limit)
+    if (used === undefined) return this.#refuse()
+    this.#reportPressure(flow, used, limit)
+    return () => this.#uses.remove(useKey)
   }
 
   counts(): PortLeaseCounts {
-    let busiest = 0
-    for (const { count } of this.#uses.values()) busiest = Math.max(busiest, count)
+    const { keys, most } = this.#uses.own()
     return {
       active: this.#active,
-      destinations: this.#uses.size,
-      busiest,
+      destinations: keys,
+      busiest: most,
       granted: this.#granted,
       refused: this.#refused,
       pressure: { ...this.#pressure },
@@ -182,14 +178,9 @@ export class PortLeases {
     if (pool.active === 0) this.#pools.delete(key)
   }
 
-  #use(key: string, use: Use): void {
-    use.count++
-    this.#uses.set(key, use)
-  }
-
-  #unuse(key: string, use: Use): void {
-    use.count--
-    if (use.count === 0) this.#uses.delete(key)
+  #refuse(): undefined {
+    this.#refused++
+    return undefined
   }
 
   #reportPressure(request: Pick<LeaseRequest, 'egress' | 'destination'>, used: number, limit: number): void {
@@ -200,10 +191,6 @@ export class PortLeases {
       onPressure?.({ egress: request.egress, destination: request.destination, percent, used, limit })
     }
   }
-}
-
-interface Use {
-  count: number
 }
 
 /** Ports begin with `start` and are issued in order; once all were, the longest released comes first. */

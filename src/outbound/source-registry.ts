@@ -4,14 +4,19 @@
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import type { PublicSource, PublicSourceOf } from '../proxy/ports.ts'
 
-export class SourceRegistry {
+/** Takes in who is behind an outgoing connection. */
+export interface Sources {
+  /** To be called before connecting, so that an origin that looks at once finds it. Answers how to take it back. */
+  add(bound: Endpoint, dialled: Endpoint, source: PublicSource): () => void
+}
+
+export class SourceRegistry implements Sources {
   readonly #sources = new Map<string, PublicSource>()
 
   get size(): number {
     return this.#sources.size
   }
 
-  /** To be called before connecting, so that an origin that looks at once finds it. Answers how to take it back. */
   add(bound: Endpoint, dialled: Endpoint, source: PublicSource): () => void {
     const key = keyOf(bound, dialled)
     this.#sources.set(key, source)

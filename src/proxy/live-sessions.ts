@@ -67,7 +67,7 @@ export class LiveSessions {
   }
 
   /** Every open session with its decision, oldest first. */
-  decided(): OpenSession[] {
+  decided(): readonly OpenSession[] {
     return Array.from(this.#open.values(), describeDecided)
   }
 

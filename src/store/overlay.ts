@@ -68,7 +68,7 @@ function followFile<K extends Kind>(value: Documents[K], row: Row | undefined, n
   return Object.freeze({ value: deepFreeze(value), ...history, deletedAt: null, source: 'file' as const, seed })
 }
 
-function fromRow<K extends Kind>(row: Row): Stored<K> {
+export function fromRow<K extends Kind>(row: Row): Stored<K> {
   const { version, createdAt, updatedAt, deletedAt, source, seed } = row
   const value = deepFreeze(JSON.parse(row.body) as Documents[K])
   return Object.freeze({ value, version, createdAt, updatedAt, deletedAt, source, seed })

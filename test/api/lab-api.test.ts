@@ -176,6 +176,7 @@ describe('health', () => {
       troubles: () => ['stale'],
       accepting: () => false,
       portUse: () => [],
+      egressHealth: () => ({ outages: [], faults: [] }),
       portLimit: () => ({ refused: 2, pressure: { 80: 3, 95: 0, 100: 0 } }),
       datagrams: () => ({ associations: 1, sent: 5, received: 4, dropped: { stranger: 6 } }),
     }

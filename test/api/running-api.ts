@@ -87,6 +87,7 @@ export async function runApi(
       accepting: () => true,
       portUse: () => [{ egress: '203.0.113.10', used: 7 }],
       portLimit: () => ({ refused: 2, pressure: { 80: 3, 95: 0, 100: 0 } }),
+      egressHealth: () => ({ outages: [], faults: [] }),
       datagrams: () => ({ associations: 1, sent: 5, received: 4, dropped: { stranger: 6 } }),
     },
     notice: (message) => notices.push(message),
@@ -148,7 +149,7 @@ function sessionsOver(live: LiveSession[], closed: string[]): SessionsPort & { f
       live.splice(at, 1)
       return true
     },
-    settle: (_colo, reset) => ({ reset, count: live.length }),
+    settle: async (_colo, reset) => ({ reset, count: live.length }),
     recent: () => finished,
     subscribe: (listener) => {
       listeners.add(listener)

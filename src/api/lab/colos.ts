@@ -46,14 +46,14 @@ function list(call: Call) {
 }
 
 /** A data center that comes back concerns nobody's open connection. */
-function change(call: Call) {
+async function change(call: Call) {
   const { body, ports } = call
   const code = codeOf(call)
   const up = body.up === true
   ports.plane.setColoDown(code, !up)
   const row = present(call, code)
   if (up) return ok(row)
-  const { reset, count } = ports.sessions.settle(code, body.connections === 'reset')
+  const { reset, count } = await ports.sessions.settle(code, body.connections === 'reset')
   return ok({ ...row, connections: { kept: reset ? 0 : count, reset: reset ? count : 0 } })
 }
 

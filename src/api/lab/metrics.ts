@@ -7,7 +7,14 @@ import type { Call, Route } from '../route.ts'
 import { DECISION_BUCKETS } from './tally.ts'
 
 export const METRIC_ROUTES: readonly Route[] = [
-  { method: 'GET', path: '/metrics', summary: 'numbers for Prometheus', access: 'token', handle: metrics },
+  {
+    method: 'GET',
+    path: '/metrics',
+    summary: 'numbers for Prometheus',
+    access: 'token',
+    looksAtTraffic: true,
+    handle: metrics,
+  },
 ]
 
 type Labels = Readonly<Record<string, string>>
@@ -49,6 +56,7 @@ function metrics({ ports, tally }: Call): Answer {
       status.portUse().map(({ egress, used }) => [{ egress }, used]),
     ),
     ...portLimitFamilies(status.portLimit()),
+    ...egressHealthFamilies(status.egressHealth()),
     ...datagramFamilies(status.datagrams()),
     decisionHistogram(tally.decisions),
     family('egresslab_policy_revision', 'gauge', 'revision of the state in force', [[{}, snapshot.revision]]),
@@ -66,6 +74,23 @@ function portLimitFamilies({ refused, pressure }: ReturnType<StatusPort['portLim
       [{}, refused],
     ]),
     family('egresslab_port_pressure_total', 'counter', reached, asSamples('percent', Object.entries(pressure))),
+  ]
+}
+
+function egressHealthFamilies({ outages, faults }: ReturnType<StatusPort['egressHealth']>): string[] {
+  return [
+    family(
+      'egresslab_egress_faults_total',
+      'counter',
+      'attempts that failed for a fault of the egress address itself, by address and error',
+      faults.map(({ egress, code, count }) => [{ egress, code }, count]),
+    ),
+    family(
+      'egresslab_egress_out',
+      'gauge',
+      'egress addresses that fail by themselves now',
+      outages.map(({ egress, code }) => [{ egress, code }, 1]),
+    ),
   ]
 }
 

@@ -26,6 +26,7 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
     path: '/lab/v1/rules/preview',
     summary: 'what is wrong with a rule before it is saved, and what the last sessions would change to',
     access: 'token',
+    looksAtTraffic: true,
     body: {
       type: 'object',
       additionalProperties: false,

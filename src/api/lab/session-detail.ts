@@ -16,6 +16,7 @@ export const SESSION_DETAIL_ROUTES: readonly Route[] = [
     summary:
       'one session, open or among the last finished: its record, its decision explained, and a policy test of it',
     access: 'token',
+    looksAtTraffic: true,
     handle: detail,
   },
 ]

@@ -14,6 +14,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'sessions open now, oldest first',
     access: 'token',
+    looksAtTraffic: true,
     query: [{ name: 'user', schema: { type: 'string' }, description: 'only those of this email' }],
     handle: (call) => {
       const user = textOf(call.query, 'user')?.toLowerCase()
@@ -30,6 +31,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'closes a session with a reset on both sides',
     access: 'token',
+    looksAtTraffic: true,
     handle: (call) => {
       const id = call.params.id ?? ''
       if (!call.ports.sessions.close(id)) throw notFound(`session \`${id}\` is not open`)
@@ -41,6 +43,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: `${PATH}/recent`,
     summary: 'the last finished sessions as session records, oldest first',
     access: 'token',
+    looksAtTraffic: true,
     query: [{ name: 'limit', schema: { type: 'integer', minimum: 1, maximum: 1000 }, description: 'at most so many' }],
     handle: (call) => listOf(call.ports.sessions.recent().slice(-(integerOf(call.query, 'limit', 1, 1000) ?? 100))),
   },
@@ -49,6 +52,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: '/lab/v1/counters',
     summary: 'finished sessions per rule since the start; rules that decided none are there with 0',
     access: 'token',
+    looksAtTraffic: true,
     handle: counters,
   },
   {

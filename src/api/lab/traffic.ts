@@ -4,7 +4,6 @@
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import type { RememberedSession } from '../../proxy/session-memory.ts'
 import { type Answer, ok } from '../answer.ts'
-import type { InsightPort } from '../insight.ts'
 import type { Call, Route } from '../route.ts'
 import { rowOfFinished, rowOfOpen, type SessionRow } from './session-row.ts'
 
@@ -22,6 +21,7 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'event stream (SSE): `beat` with the sessions that opened and finished, thinned out under load',
     access: 'token',
+    looksAtTraffic: true,
     handle: stream,
   },
   {
@@ -29,6 +29,7 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
     path: `${PATH}/now`,
     summary: 'sessions open now and those that finished last, one short row each',
     access: 'token',
+    looksAtTraffic: true,
     handle: now,
   },
 ]
@@ -66,7 +67,7 @@ function stream({ ports }: Call): Answer {
       const beat = setInterval(() => {
         const rows = take(watcher, ports.plane.now())
         if (rows !== undefined) send('beat', rows)
-        if (rows !== undefined || watcher.owesLoad) tellLoad(watcher, send, ports.insight)
+        if (rows !== undefined || watcher.owesLoad) tellLoad(watcher, send, ports)
       }, BEAT_MS)
       beat.unref()
       return () => {
@@ -117,13 +118,15 @@ function take(watcher: Watcher, time: number): Beat | undefined {
 }
 
 /** Counting costs a walk over every open session: once a second is enough. */
-function tellLoad(watcher: Watcher, send: (event: string, data: unknown) => boolean, insight: InsightPort): void {
+function tellLoad(watcher: Watcher, send: (event: string, data: unknown) => boolean, ports: Call['ports']): void {
   watcher.owesLoad = true
   watcher.sinceLoad++
   if (watcher.sinceLoad < BEATS_PER_LOAD) return
   watcher.sinceLoad = 0
   watcher.owesLoad = false
-  send('load', loadOf(insight.open()))
+  const tell = () => void send('load', loadOf(ports.insight.open()))
+  if (ports.traffic === undefined) tell()
+  else void ports.traffic.refresh().then(tell)
 }
 
 /** Open sessions, each of which holds one port of its egress address. */

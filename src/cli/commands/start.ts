@@ -1,14 +1,26 @@
 // `start`: runs the lab until it is told to stop, and tells newcomers what to try.
 
+import { InvalidArgumentError } from 'commander'
 import { paintFor } from '../paint.ts'
 import type { RegisterVerb } from '../verb.ts'
 import { DEFAULT_STATE, withConfig } from '../verb.ts'
 import { welcome } from '../welcome.ts'
+import { wholeNumber } from '../whole-number.ts'
 
 interface Options {
   readonly config: string
   readonly state: string
   readonly ephemeral: boolean
+  readonly workers?: number
+}
+
+/** As many as the configuration may name. */
+const MOST_WORKERS = 64
+
+function threads(text: string): number {
+  const number = wholeNumber(text)
+  if (number > MOST_WORKERS) throw new InvalidArgumentError(`at most ${MOST_WORKERS} workers`)
+  return number
 }
 
 export const registerStart: RegisterVerb = (program, { io, services, action }) => {
@@ -16,13 +28,15 @@ export const registerStart: RegisterVerb = (program, { io, services, action }) =
     .description('runs the lab: proxy listeners and test origins')
     .option('--state <dir>', 'folder for everything changed at run time, and the session log', DEFAULT_STATE)
     .option('--ephemeral', 'keep all of that in memory', false)
+    .option('--workers <n>', 'threads that carry connections, in place of `workers` in the configuration', threads)
     .action(
-      action(async ({ config: configFile, state, ephemeral }: Options) => {
+      action(async ({ config: configFile, state, ephemeral, workers }: Options) => {
         const colour = io.stdout.isTerminal && (io.env.NO_COLOR ?? '') === ''
         const lab = await services.startLab({
           configFile,
           state,
           ephemeral,
+          ...(workers === undefined ? {} : { workers }),
           sessionsTo: { form: io.stdout.isTerminal ? 'line' : 'ndjson', colour },
         })
         io.stderr.write(await welcome(lab, paintFor(io, io.stderr)))

@@ -1,0 +1,156 @@
+// Everything that carries connections, in this thread or in workers: the choice is made here, once, and the rest of the lab does not
+// see the difference. With one worker, which is the default, nothing is started and nothing is sent anywhere.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import type { LoadOptions } from '../config/load.ts'
+import type { ReadFiles } from '../config/source-document.ts'
+import { InputError } from '../errors/issue.ts'
+import type { EventLog } from '../log/event-log.ts'
+import type { SessionLog } from '../log/session-log.ts'
+import type { Endpoint } from '../net/endpoint.ts'
+import { SourceRegistry } from '../outbound/source-registry.ts'
+import type { Listener } from '../proxy/arrival.ts'
+import type { ConnectionPipeline } from '../proxy/connection.ts'
+import type { PublicSourceOf } from '../proxy/ports.ts'
+import type { SessionMemory } from '../proxy/session-memory.ts'
+import type { Store } from '../store/store.ts'
+import { createDataPath, type DataPathParts, openDoors } from './data-path.ts'
+import type { DoorCertificates } from './door-certificates.ts'
+import { endpointsAt } from './own-endpoints.ts'
+import { localTraffic, type Traffic } from './traffic.ts'
+import { SessionInbox } from './workers/session-inbox.ts'
+import { askedOf } from './workers/shipped-sources.ts'
+import { WorkerPool } from './workers/worker-pool.ts'
+import type { World } from './world.ts'
+
+export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
+  readonly config: LabConfig
+  readonly workers: number
+  /** how the configuration was read, with its files */
+  readonly load: LoadOptions & { readonly files: ReadFiles }
+  /** the files of the configuration in force, which may have been read anew */
+  readonly files: () => ReadFiles
+  readonly store: Store
+  readonly world: World
+  readonly sessions: SessionLog
+  readonly memory: SessionMemory
+  readonly events: EventLog
+  /** filled in as doors open */
+  readonly ownListeners: Endpoint[]
+  readonly doorCertificates: Pick<DoorCertificates, 'tlsFor'>
+}
+
+export interface DataPlane {
+  readonly traffic: Traffic
+  /** of this thread; carries nothing where there are workers */
+  readonly pipeline: ConnectionPipeline
+  /** absent: this thread carries the connections */
+  readonly pool?: WorkerPool
+  /** what test origins ask about who connects, by transport */
+  readonly publicSourceOf: Readonly<Record<'tcp' | 'udp', PublicSourceOf>>
+  /** A new configuration is in force in this thread; resolves when it is everywhere. */
+  configTaken(): Promise<void>
+  /** Opens every door or none; answers the listeners with their real ports. Throws an InputError. */
+  open(): Promise<readonly Listener[]>
+  /** Drains and closes them (LC-01). */
+  stop(): Promise<void>
+}
+
+/** Puts it together; no door is open yet. Throws an InputError for what does not go with workers. */
+export function createDataPlane(parts: DataPlaneParts): DataPlane {
+  return parts.workers === 1 ? inThisThread(parts) : inWorkers(parts)
+}
+
+function inThisThread(parts: DataPlaneParts): DataPlane {
+  const { config, store, ownListeners, doorCertificates } = parts
+  const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
+  const road = roadOf(parts, registries)
+  let stop = async () => {}
+  return {
+    traffic: localTraffic(road.pipeline, road.leases),
+    pipeline: road.pipeline,
+    publicSourceOf: { tcp: registries.tcp.publicSourceOf, udp: registries.udp.publicSourceOf },
+    configTaken: async () => {},
+    async open() {
+      const gateway = await openDoors(config, road, { store, tlsFor: doorCertificates.tlsFor })
+      stop = () => gateway.stop()
+      ownListeners.push(...gateway.doors.map(({ address }) => address))
+      return gateway.doors.map(({ listener, address }) => ({ ...listener, port: address.port }))
+    },
+    stop: () => stop(),
+  }
+}
+
+function inWorkers(parts: DataPlaneParts): DataPlane {
+  const { config, workers, load, store, world, sessions, memory, events, ownListeners } = parts
+  refuseWhatNeedsOneThread(config)
+  const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
+  const pool = new WorkerPool({
+    workers,
+    store,
+    events,
+    file: config.file,
+    load,
+    files: parts.files,
+    ownListeners,
+    maxClients: config.limits.maxClients,
+    registries,
+    ...(world.ports.placeholderAt === undefined ? {} : { placeholderAt: world.ports.placeholderAt }),
+    gatewayDnsAt: world.dnsEndpoints,
+    inboxOver: (shelf) => new SessionInbox(sessions, memory, shelf),
+  })
+  const catchUp = () => pool.catchUpSources()
+  return {
+    traffic: pool,
+    pipeline: roadOf(parts, registries).pipeline,
+    pool,
+    publicSourceOf: { tcp: askedOf(registries.tcp, catchUp), udp: askedOf(registries.udp, catchUp) },
+    configTaken: () => {
+      pool.replaceConfig()
+      return pool.inForce()
+    },
+    async open() {
+      const ports = await pool.start()
+      const listeners = config.listeners.map((listener, at) => ({ ...listener, port: ports[at] ?? listener.port }))
+      ownListeners.push(...listeners.flatMap(({ host, port }) => endpointsAt(host, port)))
+      return listeners
+    },
+    stop: () => pool.stop(),
+  }
+}
+
+function roadOf(
+  { config, store, world, sessions, memory, events, egress }: DataPlaneParts,
+  sources: Readonly<Record<'tcp' | 'udp', SourceRegistry>>,
+) {
+  return createDataPath(config, {
+    store,
+    world,
+    events,
+    sources,
+    ...(egress === undefined ? {} : { egress }),
+    record: (record, decided) => {
+      sessions.record(record)
+      memory.add(decided === undefined ? { record } : { record, decided })
+    },
+  })
+}
+
+/** Systems whose SO_REUSEPORT spreads connections; elsewhere the last socket bound gets all of them. */
+const SPREADING: ReadonlySet<string> = new Set(['linux', 'freebsd'])
+
+/** What would work by halves in several threads is refused. */
+function refuseWhatNeedsOneThread({ file }: LabConfig): void {
+  const reasons = [
+    ...(SPREADING.has(process.platform)
+      ? []
+      : [
+          `workers share a port by SO_REUSEPORT, and ${process.platform} does not spread connections over those who share`,
+        ]),
+  ]
+  if (reasons.length === 0) return
+  const hint = 'start with one worker: without `--workers`, and `workers: 1` in the configuration'
+  throw new InputError(
+    reasons.map((message) => ({ severity: 'error', code: 'workers.not_possible', message, hint, file })),
+  )
+}

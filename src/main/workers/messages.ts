@@ -1,0 +1,125 @@
+// What the main thread and its workers say to each other, as plain data. Each direction keeps its order: a report says what was
+// true after everything sent before it.
+
+import type { MessagePort } from 'node:worker_threads'
+import type { LoadOptions } from '../../config/load.ts'
+import type { ReadFiles } from '../../config/source-document.ts'
+import type { ConnectionErrorCode } from '../../errors/catalogue.ts'
+import type { Issue } from '../../errors/issue.ts'
+import type { Endpoint } from '../../net/endpoint.ts'
+import type { Ip } from '../../net/ip.ts'
+import type { PortLeaseCounts } from '../../outbound/port-leases.ts'
+import type { ConnectionCounts, DatagramCounts } from '../../proxy/counters.ts'
+import type { Decided } from '../../proxy/decided.ts'
+import type { LiveSession } from '../../proxy/live-sessions.ts'
+import type { Placeholder, PublicSource } from '../../proxy/ports.ts'
+import type { StateVersion } from '../../store/replica.ts'
+
+/** A configuration as the main thread read it, and the state over it: the same bytes for everybody. */
+export interface SharedConfig {
+  readonly file: string
+  /** with the contents of every file that was read */
+  readonly load: LoadOptions
+  readonly version: StateVersion
+}
+
+export interface WorkerStart extends SharedConfig {
+  /** what the configuration was read from when the lab started: listeners, say, stay as they were then */
+  readonly filesAtStart: ReadFiles
+  /** 0-based, of so many */
+  readonly index: number
+  readonly of: number
+  /** the ports the doors already have, in the order of the listeners; absent: this worker finds them */
+  readonly ports?: readonly number[]
+  /** what else of the lab listens, for the guard */
+  readonly ownListeners: readonly Endpoint[]
+  /** where Gateway DNS listens; absent: there is none, and nobody to ask for placeholders */
+  readonly gatewayDns?: readonly Endpoint[]
+  /** memory of {@link SharedUseTable} and {@link SharedClients} */
+  readonly uses: SharedArrayBuffer
+  readonly clients: SharedArrayBuffer
+  /** clients served at one time over all workers */
+  readonly maxClients: number
+  /** takes {@link SourceNews} */
+  readonly sources: MessagePort
+}
+
+export type ToWorker =
+  | { readonly kind: 'version'; readonly version: StateVersion }
+  | { readonly kind: 'config'; readonly config: SharedConfig }
+  | { readonly kind: 'report'; readonly id: number }
+  /** sessions are told as they open, and with their decisions as they finish, while somebody watches */
+  | { readonly kind: 'watch'; readonly on: boolean }
+  | { readonly kind: 'cut'; readonly id: string; readonly code: ConnectionErrorCode; readonly message: string }
+  | {
+      readonly kind: 'placeholder'
+      readonly id: number
+      /** absent: the address is no placeholder */
+      readonly found?: Omit<Placeholder, 'hold'>
+      readonly refused?: { readonly code: ConnectionErrorCode; readonly message: string }
+    }
+  | { readonly kind: 'stop' }
+
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly ports: readonly number[] }
+  | { readonly kind: 'failed'; readonly issues: readonly Issue[] }
+  | { readonly kind: 'took'; readonly revision: number }
+  | SessionNews
+  | { readonly kind: 'report'; readonly id: number; readonly report: WorkerReport }
+  | {
+      readonly kind: 'event'
+      readonly level: 'info' | 'warn' | 'error'
+      readonly message: string
+      /** of an error, with its stack */
+      readonly cause?: Error
+    }
+  /** what does this address stand for? */
+  | { readonly kind: 'placeholder'; readonly id: number; readonly address: Ip }
+  /** a connection to it begins, or ends */
+  | { readonly kind: 'hold'; readonly id: number; readonly address: Ip }
+  | { readonly kind: 'letGo'; readonly id: number }
+  | { readonly kind: 'stopped' }
+
+/** Sessions since the last news. `lines` are records as JSON. */
+export interface SessionNews {
+  readonly kind: 'sessions'
+  readonly lines: readonly string[]
+  readonly opened: readonly ShippedOpen[]
+  readonly decided: readonly ShippedDecision[]
+}
+
+/** A decision without the policy it was made by, which the main thread has under that revision. */
+export interface ShippedDecision extends Omit<Decided, 'snapshot'> {
+  readonly id: string
+  readonly revision: number
+}
+
+export interface ShippedOpen {
+  readonly session: LiveSession
+  readonly decided: ShippedDecision | undefined
+}
+
+export interface WorkerNumbers {
+  readonly counts: ConnectionCounts
+  readonly datagrams: DatagramCounts
+  readonly leases: PortLeaseCounts
+}
+
+export interface WorkerReport {
+  readonly numbers: WorkerNumbers
+  readonly open: readonly ShippedOpen[]
+  /** decisions of finished sessions that were not told before */
+  readonly decided: readonly ShippedDecision[]
+}
+
+/** Who stands behind an outgoing connection to a test origin. */
+export type SourceNews =
+  | {
+      readonly kind: 'add'
+      readonly id: number
+      readonly transport: 'tcp' | 'udp'
+      readonly bound: Endpoint
+      readonly dialled: Endpoint
+      readonly source: PublicSource
+    }
+  | { readonly kind: 'remove'; readonly id: number }

@@ -1,0 +1,85 @@
+// A copy of the store's state somewhere else, another thread say: takes over what changed, compiles it itself, and is at the same
+// revision then. Checks nothing, since the store did, and changes nothing on its own.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import { KINDS, type Kind, type LabSnapshot, type LabState, type Stored, type Touched } from '../config/lab-state.ts'
+import { buildAccount } from './build-account.ts'
+import { compileRules } from './compile-rules.ts'
+import type { RowChange } from './journal.ts'
+import { fromRow, toRow } from './overlay.ts'
+
+/** One revision as plain data, to be sent: everything, or what differs from the revision before. */
+export interface StateVersion {
+  readonly revision: number
+  readonly whole: boolean
+  readonly changes: readonly RowChange[]
+}
+
+/** Everything there is. */
+export function wholeVersion({ revision, state }: LabSnapshot): StateVersion {
+  const changes = KINDS.flatMap((kind) => [...documentsOf(state, kind).keys()].map((id) => changeOf(state, kind, id)))
+  return { revision, whole: true, changes }
+}
+
+/** What one change touched. */
+export function versionAfter({ revision, state }: LabSnapshot, touched: readonly Touched[]): StateVersion {
+  return { revision, whole: false, changes: touched.map(({ kind, id }) => changeOf(state, kind, id)) }
+}
+
+function changeOf(state: LabState, kind: Kind, id: string): RowChange {
+  const stored = documentsOf(state, kind).get(id)
+  return stored === undefined ? { erase: { kind, id } } : { write: toRow(kind, stored) }
+}
+
+function documentsOf(state: LabState, kind: Kind): ReadonlyMap<string, Stored> {
+  return state[kind]
+}
+
+export class Replica {
+  #config: LabConfig
+  #snapshot: LabSnapshot
+
+  /** Begins with a whole version. */
+  constructor(config: LabConfig, version: StateVersion) {
+    this.#config = config
+    this.#snapshot = compile(config, stateAfter(undefined, version), version.revision)
+  }
+
+  current(): LabSnapshot {
+    return this.#snapshot
+  }
+
+  /** Lab time, epoch ms. */
+  now(): number {
+    return Date.now() + (this.#snapshot.state.clock.get('lab')?.value.offsetMs ?? 0)
+  }
+
+  /** Is at this version from now on. A new configuration comes with a whole version. */
+  take(version: StateVersion, config = this.#config): void {
+    const before = this.#snapshot
+    const state = stateAfter(version.whole ? undefined : before.state, version)
+    this.#snapshot = compile(config, state, version.revision, config === this.#config ? before : undefined)
+    this.#config = config
+  }
+}
+
+function compile(config: LabConfig, state: LabState, revision: number, before?: LabSnapshot): LabSnapshot {
+  const account = buildAccount(config, state)
+  return Object.freeze({ revision, account, ruleset: compileRules(state, account, before), state })
+}
+
+/** Kinds without a change keep their very map: that is how compiling knows what it can take over. */
+function stateAfter(before: LabState | undefined, { changes }: StateVersion): LabState {
+  const maps = new Map<Kind, Map<string, Stored>>()
+  const mapOf = (kind: Kind) => {
+    const copy = maps.get(kind) ?? new Map(before === undefined ? [] : documentsOf(before, kind))
+    maps.set(kind, copy)
+    return copy
+  }
+  if (before === undefined) KINDS.forEach(mapOf)
+  for (const change of changes) {
+    if ('write' in change) mapOf(change.write.kind).set(change.write.id, fromRow(change.write))
+    else mapOf(change.erase.kind).delete(change.erase.id)
+  }
+  return Object.freeze({ ...before, ...Object.fromEntries(maps) }) as LabState
+}
