@@ -3,6 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pace } from '../../scenario/stage.ts'
 
+const MAX_TIMER_MS = 2 ** 31 - 1
+
 export interface ScenarioClock extends Pace {
   /** what the lab takes for the machine's time, epoch ms */
   readonly machineTime: () => number
@@ -27,9 +29,12 @@ export function runningClock(startAt: number, speed: number, signal?: AbortSigna
     machineTime: () => startAt + elapsed(),
     until: async (atMs) => {
       begun ??= performance.now()
-      const waitMs = (atMs - elapsed()) / speed
-      // a stop is no failure: who plays asks the signal
-      if (waitMs > 0) await sleep(waitMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)
+      // timers may fire a little early, and hold 24 days at most
+      while (elapsed() < atMs && !signal?.aborted) {
+        const waitMs = Math.min((atMs - elapsed()) / speed, MAX_TIMER_MS)
+        // a stop is no failure: who plays asks the signal
+        await sleep(waitMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)
+      }
     },
   }
 }

@@ -39,7 +39,8 @@ function problemsOf(
   configFile: string | undefined,
   configs: Map<string, ReturnType<typeof readConfig>['config']>,
 ): readonly Issue[] {
-  if (scenario.issues.length > 0) return scenario.issues
+  // without a right shape there are no names to look up
+  if (scenario.steps.length === 0) return scenario.issues
   const path = configFile ?? scenario.config.path
   try {
     const config = configs.get(path) ?? readConfig(path).config
@@ -60,15 +61,18 @@ function playOne(scenario: Scenario, request: ScenarioRequest): Promise<Scenario
   const clock = pace === 'instant' ? instantClock(startAt) : runningClock(startAt, pace, signal)
   const configFile = request.config ?? scenario.config.path
   const { machineTime } = clock
-  return playScenario(scenario, {
-    pace: clock,
-    ...(onEntry === undefined ? {} : { onEntry }),
-    ...(signal === undefined ? {} : { signal }),
-    openStage: (onOutage) =>
-      mode === 'decide'
-        ? openDeskStage({ config: readConfig(configFile).config, machineTime, onOutage })
-        : openProxyStage({ configFile, machineTime, onOutage, ...(request.lab ?? {}) }),
-  })
+  return playScenario(
+    { ...scenario, config: { ...scenario.config, path: configFile } },
+    {
+      pace: clock,
+      ...(onEntry === undefined ? {} : { onEntry }),
+      ...(signal === undefined ? {} : { signal }),
+      openStage: (onOutage) =>
+        mode === 'decide'
+          ? openDeskStage({ config: readConfig(configFile).config, machineTime, onOutage })
+          : openProxyStage({ configFile, machineTime, onOutage, ...(request.lab ?? {}) }),
+    },
+  )
 }
 
 function writeJunit(file: string, reports: readonly ScenarioReport[]): void {
