@@ -3,11 +3,13 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { replayBytes } from '../replay/replay-bytes.ts'
 import { createReplayer } from '../replay/replayer.ts'
+import { SpanReader } from '../replay/span.ts'
 import type { FromWorker, ToWorker } from '../replay/worker-pool.ts'
 import { loadReplaySide, type RulesOrigin } from './replay-side.ts'
 
 const { after, before }: { after: RulesOrigin; before?: RulesOrigin } = workerData
 const replayer = createReplayer(loadReplaySide(after), before === undefined ? undefined : loadReplaySide(before))
+const spans = new SpanReader()
 
 function tell(message: FromWorker): void {
   parentPort?.postMessage(message)
@@ -18,7 +20,8 @@ parentPort?.on('message', (message: ToWorker) => {
     tell({ kind: 'summary', summary: replayer.summary })
     parentPort?.close()
   } else {
-    const { bytes, keepChanged } = message
+    const { lines, keepChanged } = message
+    const bytes = lines.kind === 'bytes' ? lines.bytes : spans.read(lines.span)
     tell({ kind: 'report', report: replayBytes(replayer, bytes, { keepChanged }) })
   }
 })

@@ -18,8 +18,8 @@ export interface CacheCounts {
 /** Entries of a set: where a connection may be kept. */
 const WAYS = 4
 const FIRST_SIZE = 1024
-/** About 2 MB with its texts. Twice as much made `bench decide` slower at 1,000 rules and hardly faster at 100,000. */
-const LARGEST_SIZE = 16_384
+/** About 3 MB with its texts. Of 50,000 connections drawn by Zipf's law half as many entries knew 86 %, these 94 %. */
+const LARGEST_SIZE = 32_768
 
 /** A cache that knows less than one in so many is not asked for a while: traffic that never repeats would only pay for it. */
 const LEAST_KNOWN = 16

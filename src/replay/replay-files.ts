@@ -49,8 +49,8 @@ export async function replayFiles(
       if (records !== '') await changed?.(records)
     }
     let inOrder: Promise<void> = Promise.resolve()
-    for await (const { bytes, done } of source.pieces()) {
-      const { report } = await pool.submit(bytes)
+    for await (const { lines: piece, done } of source.pieces()) {
+      const { report } = await pool.submit(piece)
       const turn = inOrder.then(async () => take(await report))
       turn.catch(() => {})
       inOrder = turn

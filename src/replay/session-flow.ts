@@ -26,6 +26,9 @@ export interface Who {
   readonly persona: Omit<Persona, 'source'>
   readonly sourceIp: Ip
   readonly sourcePlace: Place | undefined
+  /** as recorded */
+  readonly latitude: number | undefined
+  readonly longitude: number | undefined
   /** the record's name of somebody or a network that the configuration does not have */
   readonly unknownUser?: string
   readonly unknownNetwork?: string
@@ -67,8 +70,8 @@ export function createFlowReader(
       protocol === 'TCP' || protocol === 'tcp' ? 'tcp' : protocol.toLowerCase() === 'udp' ? 'udp' : undefined
     if (transport === undefined) return 'other_protocol'
     if (session.originIp === '') return 'no_destination'
-    const who = remembered(people, whoKey(session), session, lookUpWho)
-    const where = remembered(destinations, whereKey(session), session, lookUpWhere)
+    const who = rememberedWho(people, session, lookUpWho)
+    const where = rememberedWhere(destinations, session, lookUpWhere)
     if (who === undefined || where === undefined) return 'bad_address'
     const known = { placeOf: () => who.sourcePlace, categoriesOf: () => where.categories }
     const persona = { ...who.persona, source: { ip: who.sourceIp, port: session.sourcePort ?? 0 } }
@@ -77,34 +80,66 @@ export function createFlowReader(
   }
 }
 
-function remembered<T>(
-  memory: Map<string, T | undefined>,
-  key: string,
+/** The person of a session. A place is compared as numbers: to write it into the key would cost as much as to decide. */
+function rememberedWho(
+  memory: Map<string, Who | undefined>,
   session: RecordedSession,
-  lookUp: (session: RecordedSession) => T | undefined,
-): T | undefined {
+  lookUp: (session: RecordedSession) => Who | undefined,
+): Who | undefined {
+  const key = whoKey(session)
+  const known = memory.get(key)
+  if (known !== undefined && known.latitude === session.latitude && known.longitude === session.longitude) return known
+  return remember(memory, key, lookUp(detachedSession(session, TEXTS_OF_WHO)))
+}
+
+function rememberedWhere(
+  memory: Map<string, Where | undefined>,
+  session: RecordedSession,
+  lookUp: (session: RecordedSession) => Where | undefined,
+): Where | undefined {
+  const key = whereKey(session)
   const known = memory.get(key)
   if (known !== undefined || memory.has(key)) return known
-  const found = lookUp(detachedSession(session))
+  return remember(memory, key, lookUp(detachedSession(session, TEXTS_OF_WHERE)))
+}
+
+function remember<T>(memory: Map<string, T>, key: string, found: T): T {
   if (memory.size >= MOST_REMEMBERED) memory.clear()
   memory.set(key, found)
   return found
 }
 
+type TextField = {
+  [Field in keyof RecordedSession]: RecordedSession[Field] extends string ? Field : never
+}[keyof RecordedSession]
+
+/** What is kept of a session that is looked up. */
+const TEXTS_OF_WHO = [
+  'email',
+  'userId',
+  'deviceId',
+  'deviceName',
+  'virtualNetworkId',
+  'virtualNetworkName',
+  'sourceIp',
+  'internalSourceIp',
+  'ingressColo',
+  'placeCity',
+  'placeCountry',
+] as const satisfies readonly TextField[]
+const TEXTS_OF_WHERE = ['originIp', 'host', 'proxyEndpoint'] as const satisfies readonly TextField[]
+
 /** What is remembered must not keep a whole piece of the recording in memory. */
-function detachedSession(session: RecordedSession): RecordedSession {
-  const fields = Object.entries(session).map(([name, value]) => [
-    name,
-    typeof value === 'string' ? detached(value) : value,
-  ])
-  return Object.fromEntries(fields)
+function detachedSession(session: RecordedSession, texts: readonly TextField[]): RecordedSession {
+  const copy: { -readonly [Field in keyof RecordedSession]: RecordedSession[Field] } = { ...session }
+  for (const field of texts) if (copy[field] !== '') copy[field] = detached(copy[field])
+  return copy
 }
 
 function whoKey(session: RecordedSession): string {
-  const { email, userId, deviceId, deviceName, virtualNetworkId, virtualNetworkName, sourceIp, internalSourceIp } =
-    session
-  const place = `${session.ingressColo}\n${session.latitude}\n${session.longitude}`
-  return `${email === '' ? userId : email}\n${deviceId}\n${deviceName}\n${virtualNetworkId}\n${virtualNetworkName}\n${sourceIp}\n${internalSourceIp}\n${place}`
+  const { email, userId, deviceId, deviceName, virtualNetworkId, virtualNetworkName } = session
+  const { sourceIp, internalSourceIp, ingressColo } = session
+  return `${email === '' ? userId : email}\n${deviceId}\n${deviceName}\n${virtualNetworkId}\n${virtualNetworkName}\n${sourceIp}\n${internalSourceIp}\n${ingressColo}`
 }
 
 function whereKey({ originIp, originPort, host, proxyEndpoint }: RecordedSession): string {
@@ -144,6 +179,8 @@ function createWhoReader(
       },
       sourceIp,
       sourcePlace,
+      latitude: session.latitude,
+      longitude: session.longitude,
       ...(session.email === '' || known !== undefined ? {} : { unknownUser: session.email }),
       ...(recordedNetwork === '' || network !== undefined ? {} : { unknownNetwork: recordedNetwork }),
     }

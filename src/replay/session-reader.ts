@@ -12,7 +12,8 @@ const MOST_LESSONS = 200
 /** RFC 8259 sections 6 and 7. */
 const NUMBER = String.raw`-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?`
 const PLAIN = String.raw`[^"\\\x00-\x1f]*`
-const STRING = String.raw`(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*`
+/** A loop of plain characters first: as alternatives of one loop this takes twice as long. */
+const STRING = String.raw`${PLAIN}(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})${PLAIN})*`
 
 interface Pattern {
   readonly expression: RegExp

@@ -1,13 +1,19 @@
-// A recording as pieces of whole lines, small enough to hold several at once whatever the file's size. Reads files, gzip
-// files (by their first bytes, not their name) and standard input.
+// A recording as pieces of whole lines, small enough to hold several at once whatever the file's size. Plain files are only cut, and
+// read by whoever gets the piece; gzip files (by their first bytes, not their name) and standard input come as bytes.
 
 import { createReadStream, statSync } from 'node:fs'
 import { createGunzip } from 'node:zlib'
 import { InputError } from '../errors/issue.ts'
+import { beginsWith, type Span, spansOf } from './span.ts'
 
-/** Whole lines, UTF-8. `done`: bytes of the input consumed so far, packed ones for gzip. */
+/** Whole lines, UTF-8: themselves, or where they are. */
+export type Lines =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'span'; readonly span: Span }
+
+/** `done`: bytes of the input consumed so far, packed ones for gzip. */
 export interface Piece {
-  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly lines: Lines
   readonly done: number
 }
 
@@ -30,7 +36,20 @@ export function openSessions(path: string, stdin: AsyncIterable<Uint8Array>): Se
   if (found === undefined) throw unreadable(path, 'there is no such file')
   if (found.isDirectory()) throw unreadable(path, 'it is a folder')
   const size = found.isFile() ? found.size : undefined
-  return { name: path, size, pieces: () => piecesOf(path, createReadStream(path, { highWaterMark: PIECE_BYTES })) }
+  return { name: path, size, pieces: () => piecesOfFile(path, size) }
+}
+
+async function* piecesOfFile(path: string, size: number | undefined): AsyncGenerator<Piece> {
+  if (size === undefined || (await beginsWith(path, GZIP))) {
+    yield* piecesOf(path, createReadStream(path, { highWaterMark: PIECE_BYTES }))
+    return
+  }
+  const limit = { bytes: MOST_LINE_BYTES, exceeded: () => lineTooLong(path) }
+  for await (const span of spansOf(path, size, limit)) yield { lines: { kind: 'span', span }, done: span.to }
+}
+
+function lineTooLong(name: string): InputError {
+  return unreadable(name, `it has a line of more than ${MOST_LINE_BYTES >> 20} MiB, so it is no NDJSON`)
 }
 
 function unreadable(file: string, reason: string): InputError {
@@ -44,14 +63,14 @@ async function* piecesOf(name: string, input: AsyncIterable<Uint8Array>): AsyncG
   const cutter = new LineCutter(name)
   try {
     for await (const bytes of unpacked(counted(input, progress))) {
-      for (const piece of cutter.add(bytes)) yield { bytes: piece, done: progress.done }
+      for (const piece of cutter.add(bytes)) yield { lines: { kind: 'bytes', bytes: piece }, done: progress.done }
     }
   } catch (thrown) {
     if (thrown instanceof InputError) throw thrown
     throw unreadable(name, thrown instanceof Error ? thrown.message : String(thrown))
   }
   const rest = cutter.rest()
-  if (rest.length > 0) yield { bytes: rest, done: progress.done }
+  if (rest.length > 0) yield { lines: { kind: 'bytes', bytes: rest }, done: progress.done }
 }
 
 async function* counted(input: AsyncIterable<Uint8Array>, progress: { done: number }): AsyncGenerator<Uint8Array> {
@@ -61,7 +80,10 @@ async function* counted(input: AsyncIterable<Uint8Array>, progress: { done: numb
   }
 }
 
-/** gzip begins with 1f 8b (RFC 1952 section 2.3.1); several members one after the other are one text. */
+/** RFC 1952 section 2.3.1. */
+const GZIP = [0x1f, 0x8b] as const
+
+/** Several gzip members one after the other are one text. */
 async function* unpacked(input: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   let head: Uint8Array = new Uint8Array()
   while (head.length < 2) {
@@ -71,7 +93,7 @@ async function* unpacked(input: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint
   }
   if (head.length === 0) return
   const whole = withHead(head, input)
-  if (head[0] !== 0x1f || head[1] !== 0x8b) yield* whole
+  if (head[0] !== GZIP[0] || head[1] !== GZIP[1]) yield* whole
   else yield* gunzip(whole)
 }
 
@@ -120,7 +142,7 @@ class LineCutter {
 
   #append(bytes: Uint8Array): void {
     if (this.#length + bytes.length > MOST_LINE_BYTES) {
-      throw unreadable(this.#name, `it has a line of more than ${MOST_LINE_BYTES >> 20} MiB, so it is no NDJSON`)
+      throw lineTooLong(this.#name)
     }
     if (this.#length + bytes.length > this.#held.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(this.#held.length * 2, this.#length + bytes.length))

@@ -4,9 +4,10 @@
 import { Worker } from 'node:worker_threads'
 import type { ReplaySummary } from '../policy/replay-summary.ts'
 import type { PieceReport } from './replayer.ts'
+import type { Lines } from './session-stream.ts'
 
 export type ToWorker =
-  | { readonly kind: 'piece'; readonly bytes: Uint8Array<ArrayBuffer>; readonly keepChanged: boolean }
+  | { readonly kind: 'piece'; readonly lines: Lines; readonly keepChanged: boolean }
   | { readonly kind: 'finish' }
 
 export type FromWorker =
@@ -24,7 +25,7 @@ interface Member {
 
 export interface WorkerPool {
   /** Resolves as soon as there is room for the piece; `report` once it has been replayed. */
-  submit(bytes: Uint8Array<ArrayBuffer>): Promise<{ readonly report: Promise<PieceReport> }>
+  submit(lines: Lines): Promise<{ readonly report: Promise<PieceReport> }>
   /** The summaries of all workers, once all pieces are done. */
   finish(): Promise<ReplaySummary[]>
   close(): Promise<void>
@@ -65,10 +66,11 @@ export async function startWorkerPool(
   }
   const running = new Set<Promise<unknown>>()
   return {
-    async submit(bytes) {
+    async submit(lines) {
       while (running.size >= threads * PIECES_EACH) await Promise.race(running)
       const member = members.reduce((a, b) => (b.waiting.length < a.waiting.length ? b : a))
-      const report = ask(member, { kind: 'piece', bytes, keepChanged }, [bytes.buffer]).then((message) => {
+      const moved = lines.kind === 'bytes' ? [lines.bytes.buffer] : []
+      const report = ask(member, { kind: 'piece', lines, keepChanged }, moved).then((message) => {
         if (message.kind !== 'report') throw new RangeError(`a worker answered ${message.kind} to a piece`)
         return message.report
       })

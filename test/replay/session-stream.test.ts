@@ -7,6 +7,7 @@ import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openSessions } from '../../src/replay/session-stream.ts'
+import { SpanReader } from '../../src/replay/span.ts'
 
 let folder: string
 beforeAll(() => {
@@ -20,13 +21,15 @@ const TEXT = LINES.join('')
 async function read(source: ReturnType<typeof openSessions>): Promise<{ text: string; pieces: number; done: number }> {
   let text = ''
   let [pieces, done] = [0, 0]
-  for await (const piece of source.pieces()) {
-    const part = Buffer.from(piece.bytes).toString()
+  const spans = new SpanReader()
+  for await (const { lines, done: consumed } of source.pieces()) {
+    const part = Buffer.from(lines.kind === 'bytes' ? lines.bytes : spans.read(lines.span)).toString()
     if (text !== '' && !text.endsWith('\n')) throw new Error('a piece does not end with a line')
     text += part
     pieces++
-    done = piece.done
+    done = consumed
   }
+  spans.close()
   return { text, pieces, done }
 }
 
@@ -45,6 +48,14 @@ test('a file comes back in pieces of whole lines, with the bytes consumed', asyn
   expect(done).toBe(Buffer.byteLength(TEXT))
   expect(source.size).toBe(done)
 })
+
+test.each([(1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5 << 20])(
+  'a line feed is found wherever it stands, as byte %i',
+  async (length) => {
+    const text = `${'x'.repeat(length - 1)}\n{"b":2}\n\n{"c":3}`
+    expect((await read(openSessions(written('h', text), NO_INPUT))).text === text).toBe(true)
+  },
+)
 
 test('gzip is known by its first bytes, several members are one text', async () => {
   const packed = Buffer.concat([gzipSync(TEXT.slice(0, 1_000_003)), gzipSync(TEXT.slice(1_000_003))])
@@ -71,6 +82,7 @@ test('what cannot be read to its end is refused, and says why', async () => {
   expect(() => openSessions(folder, NO_INPUT)).toThrow('it is a folder')
   const broken = gzipSync(TEXT).subarray(0, 5000)
   await expect(read(openSessions(written('f', broken), NO_INPUT))).rejects.toThrow(/^cannot read `.*f`: unexpected end/)
-  const endless = Buffer.alloc((16 << 20) + 1, 'x')
+  const endless = Buffer.alloc((18 << 20) + 1, 'x')
   await expect(read(openSessions(written('g', endless), NO_INPUT))).rejects.toThrow('a line of more than 16 MiB')
+  await expect(read(openSessions('-', Readable.from([endless])))).rejects.toThrow('a line of more than 16 MiB')
 })
