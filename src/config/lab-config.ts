@@ -32,7 +32,7 @@ export interface LabConfig {
   readonly virtualNetworks: readonly VirtualNetwork[]
   readonly privateRoutes: readonly PrivateRoute[]
   readonly hostnameRoutes: readonly HostnameRoute[]
-  readonly tunnels: readonly { readonly id: string; readonly name: string }[]
+  readonly tunnels: readonly ConfiguredTunnel[]
   readonly lists: readonly NamedList[]
   readonly rules: readonly ConfiguredRule[]
   /** the file further rules come from, found from where the lab was started */
@@ -102,6 +102,26 @@ export interface ConfiguredExit {
   /** for messages and records: `socks5://192.0.2.7:1080`, without the login */
   readonly text: string
   readonly login?: { readonly username: string; readonly password: Secret }
+}
+
+/** A tunnel that routes lead to, and how the lab reaches what is behind it: a stand-in where a network has one, else the proxy on
+ *  the other side. */
+export interface ConfiguredTunnel {
+  readonly id: string
+  readonly name: string
+  /** narrowest first; an address keeps its low bits */
+  readonly networks: readonly TunnelNetwork[]
+  /** what private names (`*.` at the front: every subdomain) are known by on the other side; exact ones first, then longest first */
+  readonly hosts: readonly { readonly name: string; readonly addresses: readonly Ip[] }[]
+  readonly upstream?: ConfiguredExit
+}
+
+export interface TunnelNetwork {
+  readonly network: Cidr
+  /** what answers in its place on this machine, or the network itself where this machine can reach it */
+  readonly standIn: Cidr
+  /** private port → real port; a port that is absent is dialled as it is */
+  readonly ports: ReadonlyMap<number, number>
 }
 
 /** Where a rule stands in the file, for messages: line and column are 1-based and those of the expression's first

@@ -17,7 +17,7 @@ export interface RawConfig {
     readonly exit?: RawExit
   }
   readonly virtual_networks: readonly (RawNamed & { readonly comment: string; readonly default: boolean })[]
-  readonly tunnels: readonly RawNamed[]
+  readonly tunnels: readonly RawTunnel[]
   readonly private_routes: readonly RawPrivateRoute[]
   readonly hostname_routes: readonly RawHostnameRoute[]
   readonly lists: readonly (RawNamed & { readonly type: string; readonly items: readonly string[] })[]
@@ -103,6 +103,16 @@ export interface RawExit {
   readonly http?: string
   readonly username?: string
   readonly password?: string
+}
+
+export interface RawTunnel extends RawNamed {
+  readonly networks: readonly {
+    readonly network: string
+    readonly stand_in: string
+    readonly ports?: Readonly<Record<string, number>>
+  }[]
+  readonly hosts: readonly { readonly name: string; readonly addresses: readonly string[] }[]
+  readonly upstream?: RawExit
 }
 
 export interface RawPrivateRoute {

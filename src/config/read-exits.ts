@@ -20,7 +20,8 @@ export function readExits(reading: Reading): readonly ConfiguredExit[] {
   return [...dedicated, ...readExit(reading, shared_egress.exit, ['shared'], ['shared_egress', 'exit'])]
 }
 
-function readExit(
+/** None or one; a mistake is noted. */
+export function readExit(
   { raw, problems }: Reading,
   exit: RawExit | undefined,
   realises: readonly string[],

@@ -1,9 +1,12 @@
-// Sections virtual_networks, tunnels, private_routes, hostname_routes and lists.
+// Sections virtual_networks, private_routes, hostname_routes and lists.
 
 import { cidr } from '../net/cidr.ts'
+import { parseIp } from '../net/ip.ts'
 import type { HostnameRoute, NamedList, PrivateRoute, VirtualNetwork } from '../policy/account.ts'
 import { FORMATS } from './formats.ts'
+import type { Problems } from './problems.ts'
 import { checkUnique, type Reading, readHostName } from './reading.ts'
+import type { Path } from './source-document.ts'
 import { stableUuid } from './stable-id.ts'
 
 /** Virtual networks, exactly one of them the default: the one marked so, else the one named `default`, which is added
@@ -27,12 +30,6 @@ export function readVirtualNetworks(reading: Reading): readonly VirtualNetwork[]
   return [Object.freeze({ id: names.ownId('virtual_networks', added), ...added }), ...networks]
 }
 
-export function readTunnels(reading: Reading): readonly { readonly id: string; readonly name: string }[] {
-  const { raw, names } = reading
-  checkNamed(reading, 'tunnels', 'tunnel', raw.tunnels)
-  return raw.tunnels.map((tunnel) => Object.freeze({ id: names.ownId('tunnels', tunnel), name: tunnel.name }))
-}
-
 export function readPrivateRoutes(reading: Reading, networks: readonly VirtualNetwork[]): readonly PrivateRoute[] {
   const { raw, names, problems } = reading
   const ofDefault = networks.find(({ isDefault }) => isDefault)?.id ?? ''
@@ -42,6 +39,7 @@ export function readPrivateRoutes(reading: Reading, networks: readonly VirtualNe
     const virtualNetworkId =
       named === undefined ? ofDefault : names.idOf('virtual_networks', named, [...path, 'virtual_network'], problems)
     const network = cidr(route.network)
+    checkHostBits(route.network, [...path, 'network'], problems)
     return Object.freeze({
       id: route.id?.toLowerCase() ?? stableUuid('private-route', `${network.text} ${virtualNetworkId ?? ''}`),
       network,
@@ -58,6 +56,15 @@ export function readPrivateRoutes(reading: Reading, networks: readonly VirtualNe
       virtualNetworkId === '' ? undefined : `${network.text} ${virtualNetworkId}`,
   })
   return routes
+}
+
+/** Bits behind the prefix are a mistake to be told of, as the API does. */
+function checkHostBits(text: string, path: Path, problems: Problems): void {
+  const { base, text: network } = cidr(text)
+  if (parseIp(text.split('/')[0] ?? '')?.text === base.text) return
+  problems.add(path, 'config.malformed', `\`${text}\` has bits set behind its prefix`, {
+    hint: `the network is \`${network}\``,
+  })
 }
 
 export function readHostnameRoutes(reading: Reading): readonly HostnameRoute[] {

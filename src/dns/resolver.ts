@@ -1,7 +1,7 @@
 // Target in, candidate addresses out, in the order to try them: what the configuration maps, the machine's hosts file, then DNS.
 // Each address is checked by the guard, and what is answered here is what gets dialled: nothing resolves twice (SS-03).
 
-import type { Destination } from '../config/lab-config.ts'
+import type { ConfiguredTunnel, Destination } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
 import { equalIp, type Family, type Ip } from '../net/ip.ts'
@@ -12,10 +12,12 @@ import type { DnsClient } from './dns-client.ts'
 import { type GuardFacts, refusalOf } from './guard.ts'
 import type { HostsFile } from './hosts-file.ts'
 import { lookUpBoth, lookUpOne } from './look-up.ts'
+import { createTunnels } from './tunnels.ts'
 
 export interface ResolverFacts {
   readonly destinations: readonly Destination[]
   readonly hosts: HostsFile
+  readonly tunnels?: readonly ConfiguredTunnel[]
   /** in place of one made of destinations and hosts */
   readonly book?: AddressBook
   readonly dns: DnsClient
@@ -31,16 +33,19 @@ export interface ResolverFacts {
  *  `.timeout`, `guard.*`, `egress.no_matching_family`, or the reason of the signal. */
 export function createResolver(facts: ResolverFacts): Ports['resolve'] {
   const book = facts.book ?? createAddressBook(facts.destinations, facts.hosts)
+  const tunnels = createTunnels(facts.tunnels ?? [])
 
   /** What is known without asking anybody; `undefined`: ask DNS. */
-  function knownAddresses(target: Target, settled: Ip | undefined): readonly Found[] | undefined {
+  function knownAddresses(target: Target, { settled, account }: ResolveOptions): readonly Found[] | undefined {
     if (target.kind === 'ip') return [book.withMapping(target.ip)]
-    const known = book.addressesOf(target.name)
+    const tunnelId = account === undefined ? undefined : tunnels.behindName(target.name, account)
+    const inside = tunnelId === undefined ? undefined : tunnels.addressesOf(tunnelId, target.name)
+    const known = inside?.map((address) => ({ ip: address })) ?? book.addressesOf(target.name)
     if (settled !== undefined) {
       const same = typeof known === 'object' ? known.find((found) => equalIp(found.ip, settled)) : undefined
       return [same ?? book.withMapping(settled)]
     }
-    if (known === 'never') throw notFound(target.name)
+    if (known === 'never') throw notFound(target.name, tunnelId && tunnels.nameOf(tunnelId))
     return known
   }
 
@@ -50,8 +55,9 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
     if (fitting.length === 0) throw noSuchFamily(target, family)
     const refusals: GatewayError[] = []
     const candidates = interleave(fitting).flatMap((each) => {
-      const candidate = candidateOf(each, target.port, facts)
-      const refusal = refusalOf({ ...candidate, configured: each.mapped !== undefined }, options.peer.ip, facts.guard)
+      const candidate = followTunnel(candidateOf(each, target.port, facts), each, target, options)
+      const configured = each.mapped !== undefined || candidate.tunnel !== undefined
+      const refusal = refusalOf({ ...candidate, configured }, options.peer.ip, facts.guard)
       if (refusal === undefined) return [candidate]
       refusals.push(refusal)
       return []
@@ -59,6 +65,23 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
     const [refusal] = refusals
     if (candidates.length === 0 && refusal !== undefined) throw refusal
     return candidates
+  }
+
+  /** A destination behind a tunnel is dialled where the tunnel says; where it says nothing, at the destination's own stand-in. */
+  function followTunnel(
+    candidate: Candidate,
+    { mapped }: Found,
+    target: Target,
+    { account, virtualNetworkId }: ResolveOptions,
+  ): Candidate {
+    if (account === undefined) return candidate
+    const { destination } = candidate
+    const byName = target.kind === 'name' ? tunnels.behindName(target.name, account) : undefined
+    const id = byName ?? tunnels.behindAddress(destination.ip, virtualNetworkId, account)
+    if (id === undefined) return candidate
+    const { tunnel, dial } = tunnels.wayTo(id, destination)
+    if (tunnel.by === 'nothing' && mapped !== undefined) return { ...candidate, tunnel: { ...tunnel, by: 'stand-in' } }
+    return { ...candidate, dial, tunnel }
   }
 
   async function fromDns(target: Target & { kind: 'name' }, options: ResolveOptions): Promise<readonly Candidate[]> {
@@ -70,7 +93,7 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
   }
 
   return (target, options) => {
-    const known = knownAddresses(target, options.settled)
+    const known = knownAddresses(target, options)
     if (known !== undefined) return candidatesOf(target, known, options)
     if (target.kind === 'ip') throw new GatewayError('internal.invariant', 'an address needs no look-up')
     return fromDns(target, options)
@@ -107,8 +130,11 @@ function interleave(found: readonly Found[]): readonly Found[] {
     .filter((each) => each !== undefined)
 }
 
-function notFound(name: string): GatewayError {
-  const where = 'the configuration and the hosts file, and DNS is not asked for such names'
+function notFound(name: string, tunnel: string | undefined): GatewayError {
+  const where =
+    tunnel === undefined
+      ? 'the configuration and the hosts file, and DNS is not asked for such names'
+      : `the \`hosts\` of tunnel \`${tunnel}\`, which it is behind, and DNS is not asked for such names`
   return new GatewayError('name.not_found', `there is no host \`${name}\` in ${where}`)
 }
 

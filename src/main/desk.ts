@@ -58,10 +58,11 @@ export function deskOver(parts: DeskParts): Desk {
 }
 
 async function hypotheticalFlows(arrival: Arrival, store: Store, ports: World['ports']): Promise<HypotheticalFlow[]> {
-  const persona = await ports.identify(arrival, store.current())
+  const snapshot = store.current()
+  const persona = await ports.identify(arrival, snapshot)
   const { target, placeholder } = await settleTarget(ports, arrival.target)
   const signal = AbortSignal.timeout(10_000)
-  const candidates = await ports.resolve(target, resolveOptions(arrival, persona, { signal, placeholder }))
+  const candidates = await ports.resolve(target, resolveOptions(arrival, persona, { signal, placeholder, snapshot }))
   return flowsOf(ports, { ...arrival, target }, persona, candidates)
 }
 

@@ -69,7 +69,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     createResolver(resolverFacts(current, { hosts, book, dns, placeOf, ownListeners, gatewayDns: gatewayDnsAt }))
   let resolve = resolverFor(config)
   let categoriesOf = createCategoryTable(config.categories)
-  let exitOf = createExitTable(config.exits)
+  let exitOf = createExitTable(config.exits, config.tunnels)
   const gatewayDns =
     config.dns === undefined || remoteDns !== undefined
       ? undefined
@@ -96,13 +96,13 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     },
     ...(gatewayDns === undefined ? {} : { gatewayDns }),
     dnsEndpoints: gatewayDnsAt,
-    exitOf: (egress) => exitOf(egress),
+    exitOf: (egress, tunnel) => exitOf(egress, tunnel),
     replaceConfig(current) {
       identifier.replacePeople(current)
       book = bookFor(current)
       resolve = resolverFor(current)
       categoriesOf = createCategoryTable(current.categories)
-      exitOf = createExitTable(current.exits)
+      exitOf = createExitTable(current.exits, current.tunnels)
     },
     close: () => {
       if (borrowed === undefined) geo.close()
@@ -119,10 +119,11 @@ interface ResolverParts {
   readonly ownListeners: readonly Endpoint[]
 }
 
-function resolverFacts({ destinations, guard, geo }: LabConfig, { ownListeners, ...parts }: ResolverParts) {
+function resolverFacts({ destinations, tunnels, guard, geo }: LabConfig, { ownListeners, ...parts }: ResolverParts) {
   return {
     ...parts,
     destinations,
+    tunnels,
     guard: { settings: guard, ownListeners, isLocal: isInterfaceAddress },
     isProxiedByCloudflare: (address: Ip) => isProxiedByCloudflare(address, geo.proxiedByCloudflare),
   }

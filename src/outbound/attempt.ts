@@ -2,10 +2,11 @@
 
 import type { Socket } from 'node:net'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { equalIp, type Ip, parseIp } from '../net/ip.ts'
 import type { Egress } from '../policy/decision.ts'
 import { DirectSocket } from '../proxy/direct-socket.ts'
-import type { DialAttempt, Upstream } from '../proxy/ports.ts'
+import type { DialAttempt, Tunnel, Upstream } from '../proxy/ports.ts'
 import { type DialledPair, describeDestination, dialError, isPortClash } from './errno.ts'
 import type { ExitOf } from './exit-table.ts'
 import type { PortLease, PortLeases } from './port-leases.ts'
@@ -142,12 +143,21 @@ function ignore(): void {}
 export function pairOf({ candidate, decision }: DialAttempt): DialledPair | GatewayError {
   const { egress } = decision
   if (egress === null) return new GatewayError('egress.unroutable', `no egress address: ${decision.reason}`)
-  const { dial, destination } = candidate
+  const { dial, destination, tunnel } = candidate
+  if (tunnel?.by === 'nothing') return leadsNowhere(tunnel, destination)
   const bind = sourceFor(egress, dial.ip)
   if (bind !== undefined) return { bind, egress: egress.address, dial, destination }
   return new GatewayError(
     'egress.no_matching_family',
     `egress address \`${egress.address.text}\` has no IPv${dial.ip.family} stand-in to reach ${describeDestination(candidate)}`,
+  )
+}
+
+function leadsNowhere({ name }: Tunnel, destination: Endpoint): GatewayError {
+  const where = formatEndpoint(destination)
+  return new GatewayError(
+    'egress.tunnel_leads_nowhere',
+    `\`${where}\` is behind tunnel \`${name}\`, and the configuration does not say how to get there: give the tunnel \`networks\` or an \`upstream\``,
   )
 }
 

@@ -11,6 +11,7 @@ const TELLING: readonly ConnectionErrorCode[] = [
   'dial.reset',
   'dial.timeout',
   'dial.unreachable',
+  'egress.tunnel_leads_nowhere',
   'egress.exit_refused',
   'egress.exit_failed',
   'egress.ports_exhausted',

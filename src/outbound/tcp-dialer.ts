@@ -94,7 +94,7 @@ class Race implements AttemptWatcher {
 
   #tryOf(attempt: DialAttempt): Try | GatewayError {
     const { egress } = attempt.decision
-    const exit = egress === null ? undefined : this.#settings.exitOf?.(egress)
+    const exit = egress === null ? undefined : this.#settings.exitOf?.(egress, attempt.candidate.tunnel)
     if (exit !== undefined && egress !== null) {
       const pair = { ...attempt.candidate, egress: egress.address }
       return new ExitAttempt(this.#settings, { attempt, exit, pair }, this)

@@ -47,7 +47,7 @@ class Outlets implements UdpOutlets {
 
   async #open(attempt: DialAttempt, listener: UdpListener): Promise<UdpOutlet> {
     const { egress } = attempt.decision
-    const exit = egress === null ? undefined : this.#needs.exitOf?.(egress)
+    const exit = egress === null ? undefined : this.#needs.exitOf?.(egress, attempt.candidate.tunnel)
     if (exit !== undefined) {
       throw new GatewayError('egress.exit_failed', `the exit ${exit.text} is used for TCP only, and this is UDP`)
     }

@@ -120,7 +120,7 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
       progress.persona = persona
       const { placeholder, target } = await settleTarget(ports, arrival.target)
       if (placeholder !== undefined) progress.placeholder = placeholder
-      const found = ports.resolve(target, resolveOptions(arrival, persona, { signal, placeholder }))
+      const found = ports.resolve(target, resolveOptions(arrival, persona, { signal, placeholder, snapshot }))
       const candidates = found instanceof Promise ? await found : found
       progress.attempts = decideAll(progress, flowsOf(ports, { ...arrival, target }, persona, candidates))
       return { progress, persona, attempts: routable(progress.attempts) }
@@ -192,16 +192,23 @@ export interface FlowPair {
   readonly candidate: Candidate
 }
 
+export interface ResolveNeeds {
+  readonly signal: AbortSignal
+  readonly placeholder: Placeholder | undefined
+  readonly snapshot: Snapshot
+}
+
 /** What resolving needs to know beside the target. */
 export function resolveOptions(
   arrival: Arrival,
   persona: Persona,
-  { signal, placeholder }: { readonly signal: AbortSignal; readonly placeholder: Placeholder | undefined },
+  { signal, placeholder, snapshot }: ResolveNeeds,
 ): ResolveOptions {
   return {
     transport: arrival.transport,
     peer: arrival.peer,
     virtualNetworkId: persona.virtualNetworkId,
+    account: snapshot.account,
     signal,
     ...(persona.family === undefined ? {} : { family: persona.family }),
     ...(placeholder === undefined ? {} : { settled: placeholder.address }),

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
 import type { Family, Ip } from '../net/ip.ts'
+import type { Account } from '../policy/account.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Device, Flow, Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
@@ -34,6 +35,18 @@ export interface Candidate {
   readonly proxyProtocol?: 'v2'
   /** it is the lab's own Gateway DNS: exempt from rules ([E1]) */
   readonly gatewayDns?: boolean
+  /** it is behind this tunnel, by a route of the virtual network in force */
+  readonly tunnel?: Tunnel
+}
+
+/** A tunnel to a private network, and how the lab gets to what is behind it. */
+export interface Tunnel {
+  readonly id: string
+  /** the id where it has no other name */
+  readonly name: string
+  /** `stand-in`: `dial` is a local address in place of the private one; `upstream`: a proxy on the other side; `nothing`: it
+   *  cannot be reached here */
+  readonly by: 'stand-in' | 'upstream' | 'nothing'
 }
 
 /** What is behind an address that Gateway DNS gave out in place of a real one (gateway-egress section 9). */
@@ -156,6 +169,8 @@ export interface ResolveOptions {
   readonly transport: 'tcp' | 'udp'
   readonly peer: Endpoint
   readonly virtualNetworkId: string
+  /** whose routes say what is behind a tunnel; absent: nothing is */
+  readonly account?: Account
   readonly signal: AbortSignal
 }
 

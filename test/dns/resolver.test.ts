@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Destination } from '../../src/config/lab-config.ts'
+import type { ConfiguredTunnel, Destination } from '../../src/config/lab-config.ts'
 import { createDnsClient } from '../../src/dns/dns-client.ts'
 import { parseHostsFile } from '../../src/dns/hosts-file.ts'
 import { createResolver, type ResolverFacts } from '../../src/dns/resolver.ts'
@@ -9,6 +9,7 @@ import { formatEndpoint } from '../../src/net/endpoint.ts'
 import { parseAuthority } from '../../src/net/host.ts'
 import { ip } from '../../src/net/ip.ts'
 import type { ResolveOptions } from '../../src/proxy/ports.ts'
+import { account as accountWith } from '../policy/build.ts'
 import { a, aaaa, type Script, startDns } from '../support/dns-server.ts'
 
 const AMSTERDAM = { city: 'Amsterdam', latitude: 52.37, longitude: 4.9 }
@@ -327,5 +328,58 @@ describe('the guard sees every address (SS-03)', () => {
     expect(await addresses('rebinding.example.org:80')).toEqual(['93.184.216.1'])
     expect(await addresses('rebinding.example.org:80')).toEqual(['93.184.216.1'])
     expect(server.asked).toHaveLength(2)
+  })
+})
+
+describe('what is behind a tunnel', () => {
+  const routes = [{ id: 'r', network: cidr('10.10.0.0/16'), virtualNetworkId: 'v', tunnelId: 't', comment: '' }]
+  const names = [{ id: 'h', hostname: 'wiki.internal.test', tunnelId: 't', comment: '' }]
+  const account = accountWith({ privateRoutes: routes, hostnameRoutes: names })
+  const office: ConfiguredTunnel = {
+    id: 't',
+    name: 'office',
+    networks: [{ network: cidr('10.10.0.0/16'), standIn: cidr('127.40.0.0/16'), ports: new Map([[80, 9480]]) }],
+    hosts: [{ name: 'wiki.internal.test', addresses: [ip('10.10.1.4')] }],
+  }
+  const strict = {
+    settings: { profile: 'strict' as const, allow: [], deny: [] },
+    ownListeners: [],
+    isLocal: () => false,
+  }
+  const inside = { account, virtualNetworkId: 'v', peer: { ip: ip('192.0.2.7'), port: 1 } }
+
+  it('is dialled at its stand-in, also for clients elsewhere under a strict guard', async () => {
+    const { candidates } = await lab(undefined, { tunnels: [office], guard: strict })
+    const [found] = await candidates('10.10.1.4:80', inside)
+    expect(found && formatEndpoint(found.dial)).toBe('127.40.1.4:9480')
+    expect(found).toMatchObject({ tunnel: { name: 'office', by: 'stand-in' } })
+  })
+
+  it('is nothing special in another virtual network', async () => {
+    const { failure } = await lab(undefined, { tunnels: [office], guard: strict })
+    expect(await failure('10.10.1.4:80', { ...inside, virtualNetworkId: 'w' })).toBe('guard.forbidden_destination')
+  })
+
+  it('`deny` keeps everybody away all the same', async () => {
+    const settings = { ...strict.settings, deny: [cidr('10.10.1.0/24')] }
+    const { failure } = await lab(undefined, { tunnels: [office], guard: { ...strict, settings } })
+    expect(await failure('10.10.1.4:80', inside)).toBe('guard.forbidden_destination')
+  })
+
+  it('a name goes by the tunnel before anything else, and a name it lacks is told apart', async () => {
+    const { candidates, failure } = await lab(undefined, { tunnels: [office] })
+    const [found] = await candidates('wiki.internal.test:80', inside)
+    expect(found && formatEndpoint(found.dial)).toBe('127.40.1.4:9480')
+    expect(await failure('wiki.internal.test:80')).toBe('name.not_found')
+  })
+
+  it('without a word about the way, a stand-in of the destination itself will do', async () => {
+    const mapped: Destination = {
+      addresses: [{ public: ip('10.10.1.9'), standIn: ip('127.0.20.9'), ports: new Map() }],
+      proxiedByCloudflare: false,
+    }
+    const { candidates } = await lab(undefined, { destinations: [mapped] })
+    expect((await candidates('10.10.1.9:80', inside))[0]).toMatchObject({ tunnel: { by: 'stand-in' } })
+    expect((await candidates('10.10.1.8:80', inside))[0]).toMatchObject({ tunnel: { by: 'nothing' } })
   })
 })

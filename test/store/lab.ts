@@ -76,7 +76,7 @@ export function labConfig(changes: Partial<LabConfig> = {}): LabConfig {
     ],
     privateRoutes: [],
     hostnameRoutes: [],
-    tunnels: [{ id: TUNNEL, name: 'office' }],
+    tunnels: [{ id: TUNNEL, name: 'office', networks: [], hosts: [] }],
     lists: [],
     exits: [],
     rules: [

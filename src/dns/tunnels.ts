@@ -1,0 +1,69 @@
+// What is behind the tunnels of a configuration and how it is reached: a local stand-in of a private network, or a proxy on its
+// other side. Routes say which tunnel a destination is behind; here it is followed. Resolves private names, dials nothing.
+
+import type { ConfiguredTunnel } from '../config/lab-config.ts'
+import { type Cidr, containsIp } from '../net/cidr.ts'
+import type { Endpoint } from '../net/endpoint.ts'
+import { fromIpv4Number, fromIpv6Words, type Ip } from '../net/ip.ts'
+import type { Account } from '../policy/account.ts'
+import { surroundingsOf } from '../policy/surroundings.ts'
+import type { Tunnel } from '../proxy/ports.ts'
+
+/** A tunnel, and where bytes for one of its destinations really go. */
+export interface Way {
+  readonly tunnel: Tunnel
+  readonly dial: Endpoint
+}
+
+export interface Tunnels {
+  /** The tunnel a host name is behind, by the routes of this account. */
+  behindName(name: string, account: Account): string | undefined
+  /** The tunnel an address is behind in a virtual network. */
+  behindAddress(address: Ip, virtualNetworkId: string, account: Account): string | undefined
+  nameOf(tunnelId: string): string
+  /** What the tunnel knows a private name by; undefined: it does not. */
+  addressesOf(tunnelId: string, name: string): readonly Ip[] | undefined
+  wayTo(tunnelId: string, destination: Endpoint): Way
+}
+
+/** Prepares tunnels for look-up. A tunnel that is not among them (made at the API) leads nowhere. */
+export function createTunnels(tunnels: readonly ConfiguredTunnel[]): Tunnels {
+  const byId = new Map(tunnels.map((tunnel) => [tunnel.id, tunnel]))
+  const nameOf = (id: string) => byId.get(id)?.name ?? id
+  return {
+    nameOf,
+    behindName: (name, account) => surroundingsOf(account).routes.hostnameRoute(name)?.tunnelId,
+    behindAddress: (address, network, account) =>
+      surroundingsOf(account).routes.privateRoute(network, address)?.tunnelId,
+    addressesOf: (id, name) => byId.get(id)?.hosts.find((host) => covers(host.name, name))?.addresses,
+    wayTo(id, destination) {
+      const known = { id, name: nameOf(id) }
+      const tunnel = byId.get(id)
+      const mapped = tunnel?.networks.find(({ network }) => containsIp(network, destination.ip))
+      if (mapped !== undefined) {
+        const dial = {
+          ip: counterpartOf(destination.ip, mapped.standIn),
+          port: mapped.ports.get(destination.port) ?? destination.port,
+        }
+        return { tunnel: { ...known, by: 'stand-in' }, dial }
+      }
+      return { tunnel: { ...known, by: tunnel?.upstream === undefined ? 'nothing' : 'upstream' }, dial: destination }
+    },
+  }
+}
+
+function covers(pattern: string, name: string): boolean {
+  return pattern.startsWith('*.') ? name.endsWith(pattern.slice(1)) : pattern === name
+}
+
+/** The same host in another network: the low bits of the address behind the prefix of the network. */
+function counterpartOf({ words }: Ip, { family, base, length }: Cidr): Ip {
+  const size = family === 4 ? 1 : 4
+  const low = Array.from({ length: size }, (_, at) => words[words.length - size + at] ?? 0)
+  const joined = base.words.map((word, at) => {
+    const free = Math.min(32, Math.max(0, 32 * (at + 1) - length))
+    const mask = free === 32 ? 0xffffffff : (1 << free) - 1
+    return (word | ((low[at] ?? 0) & mask)) >>> 0
+  })
+  return family === 4 ? fromIpv4Number(joined[0] ?? 0) : fromIpv6Words(joined)
+}
