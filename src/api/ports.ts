@@ -61,6 +61,8 @@ export interface PlaneChange {
 export interface TrafficPort {
   /** Resolves when every new connection is decided by the state as it is now. */
   inForce(): Promise<void>
+  /** threads that carry connections and are up, and the oldest revision one of them decides by */
+  standing(): { readonly workers: number; readonly revision: number }
   /** Brings what is known of connections up to date. */
   refresh(): Promise<void>
 }

@@ -11,6 +11,8 @@ export interface Traffic {
   refresh(): Promise<void>
   /** Resolves when every new connection is decided by the state as it is now. */
   inForce(): Promise<void>
+  /** threads that carry connections and are up, and the oldest revision one of them decides by */
+  standing(): { readonly workers: number; readonly revision: number }
   /** Every open session with its decision. */
   decided(): readonly OpenSession[]
   find(id: string): OpenSession | undefined
@@ -30,6 +32,7 @@ export function localTraffic({ sessions, ...pipeline }: ConnectionPipeline, leas
   return {
     refresh: async () => {},
     inForce: async () => {},
+    standing: () => ({ workers: 1, revision: pipeline.snapshot().revision }),
     decided: () => sessions.decided(),
     find: (id) => sessions.find(id),
     cut: (id, why) => sessions.cut(id, why),

@@ -40,7 +40,7 @@ async function start(command: string, args: readonly string[]): Promise<number> 
   return Number(/proxy +127\.0\.0\.1:(\d+)/.exec(written.stderr)?.[1])
 }
 
-const lab = () => start(process.execPath, ['scripts/egresslab.mjs', 'start'])
+const lab = (...args: readonly string[]) => start(process.execPath, ['scripts/egresslab.mjs', 'start', ...args])
 const exit = async () => (await once(child ?? expect.unreachable(), 'exit', { signal: AbortSignal.timeout(20_000) }))[0]
 
 test('prints the addresses, and curl lines that give what they say', async () => {
@@ -74,6 +74,17 @@ test.each([
     .trimEnd()
     .split('\n')
   expect(kept.at(-1)).toBe(written.stdout.trimEnd())
+})
+
+test('LC-01: SIGTERM drains workers too, and keeps what they recorded', async () => {
+  const port = await lab('--workers', '2')
+  for (let at = 0; at < 4; at++) {
+    await curl('-x', `http://127.0.0.1:${port}`, '-U', 'bob@example.com:lab-bob', 'http://ipv4.icanhazip.com/')
+  }
+  child?.kill('SIGTERM')
+  expect(await exit()).toBe(143)
+  await expect(dialPlain(port)).rejects.toThrow('ECONNREFUSED')
+  expect(written.stdout.trimEnd().split('\n')).toHaveLength(4)
 })
 
 test('LC-01: an open tunnel gets the drain time; a second signal does not wait for it', async () => {

@@ -21,9 +21,10 @@ type Labels = Readonly<Record<string, string>>
 type Sample = readonly [labels: Labels, value: number]
 
 function metrics({ ports, tally }: Call): Answer {
-  const { status, sessions, plane } = ports
+  const { status, sessions, plane, traffic } = ports
   const counts = status.counts()
   const snapshot = plane.current()
+  const standing = traffic?.standing() ?? { workers: 1, revision: snapshot.revision }
   const body = [
     family('egresslab_info', 'gauge', 'what runs here', [[{ version: status.version }, 1]]),
     family(
@@ -60,6 +61,10 @@ function metrics({ ports, tally }: Call): Answer {
     ...datagramFamilies(status.datagrams()),
     decisionHistogram(tally.decisions),
     family('egresslab_policy_revision', 'gauge', 'revision of the state in force', [[{}, snapshot.revision]]),
+    family('egresslab_policy_revision_in_force', 'gauge', 'oldest revision that new connections are decided by', [
+      [{}, standing.revision],
+    ]),
+    family('egresslab_workers', 'gauge', 'threads that carry connections and are up', [[{}, standing.workers]]),
     family('egresslab_rules', 'gauge', 'egress rules that can match', [[{}, snapshot.ruleset.active.length]]),
     family('egresslab_colos_down', 'gauge', 'data centers that are down', [[{}, snapshot.account.colosDown.size]]),
     family('egresslab_troubles', 'gauge', 'things that are not as they should be', [[{}, status.troubles().length]]),

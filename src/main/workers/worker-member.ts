@@ -40,7 +40,9 @@ export class WorkerMember {
   readonly #stopped = Promise.withResolvers<void>()
   readonly #reports = new Map<number, (report: WorkerReport | undefined) => void>()
   #waiting: { readonly revision: number; readonly resolve: () => void }[] = []
-  #revision: number
+  /** decides by this one */
+  revision: number
+  isReady = false
   #nextReport = 0
   #error: Error | undefined
   #gone = false
@@ -54,7 +56,7 @@ export class WorkerMember {
     this.index = start.index
     this.#events = events
     this.#placeholders = placeholderAt === undefined ? undefined : new PlaceholderDesk(placeholderAt)
-    this.#revision = start.version.revision
+    this.revision = start.version.revision
     this.sources = new SourceListener(port1, registries)
     this.ready = this.#ready.promise
     this.ready.catch(() => undefined)
@@ -73,7 +75,7 @@ export class WorkerMember {
 
   /** Resolves when it decides by this revision, or is gone. */
   untilAt(revision: number): Promise<void> {
-    if (this.#gone || this.#revision >= revision) return Promise.resolve()
+    if (this.#gone || this.revision >= revision) return Promise.resolve()
     return new Promise((resolve) => this.#waiting.push({ revision, resolve }))
   }
 
@@ -100,13 +102,14 @@ export class WorkerMember {
   readonly #hear = (message: FromWorker): void => {
     switch (message.kind) {
       case 'ready':
+        this.isReady = true
         this.#ready.resolve(message.ports)
         break
       case 'failed':
         this.#ready.reject(new InputError(message.issues))
         break
       case 'took':
-        this.#revision = message.revision
+        this.revision = message.revision
         this.#settle(({ revision }) => revision <= message.revision)
         break
       case 'report':

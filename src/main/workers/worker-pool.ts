@@ -102,6 +102,11 @@ export class WorkerPool implements Traffic {
     await Promise.all(this.#alive().map((member) => this.#untilAt(member, revision)))
   }
 
+  standing(): { readonly workers: number; readonly revision: number } {
+    const up = this.#alive().filter(({ isReady }) => isReady)
+    return { workers: up.length, revision: Math.min(...up.map(({ revision }) => revision)) }
+  }
+
   decided(): readonly OpenSession[] {
     return this.#alive().flatMap(({ open }) => open.map((one) => this.#shelf.openOf(one)))
   }
@@ -140,6 +145,11 @@ export class WorkerPool implements Traffic {
     return Array.from({ length: this.#options.workers }, (_, at) => at)
       .filter((at) => this.#members[at] === undefined)
       .map((at) => `worker ${at + 1} of ${this.#options.workers} is down`)
+  }
+
+  /** What each worker last reported, by its place; undefined where it is down. */
+  numbersByWorker(): readonly (WorkerNumbers | undefined)[] {
+    return this.#members.map((member) => member?.numbers)
   }
 
   /** Ends one worker as an accident would. For tests. */

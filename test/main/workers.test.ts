@@ -1,0 +1,264 @@
+// A whole lab whose connections are carried by two workers: it looks like one lab from everywhere.
+
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import type { LabOptions } from '../../src/main/lab.ts'
+import { askDns } from '../support/ask-dns.ts'
+import { curl } from '../support/curl.ts'
+import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
+import { UdpClient } from '../support/udp.ts'
+
+const TOKEN = 'a-token-for-tests-only'
+const BOB = 'bob@example.com:lab-bob'
+const BOB_AMER = 'bob@example.com;vnet=vnet-AMER:lab-bob'
+const ECHO = 'http://ipv4.icanhazip.com/'
+
+let running: PrivateLab | undefined
+const sockets: Socket[] = []
+const folders: string[] = []
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy()
+  await running?.close()
+  running = undefined
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+})
+
+async function start(options: Partial<LabOptions> = {}): Promise<PrivateLab> {
+  running = await startPrivateLab({ workers: 2, apiToken: TOKEN, ...options })
+  return running
+}
+
+/** The shipped configuration with a change, in a file of its own. */
+function configFile(from: string, to: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'egresslab-workers-'))
+  folders.push(folder)
+  const file = join(folder, 'lab.yaml')
+  const text = readFileSync('config/lab.yaml', 'utf8')
+  expect(text).toContain(from)
+  writeFileSync(file, text.replace(from, to))
+  return file
+}
+
+async function api(method: string, path: string, body?: unknown): Promise<{ status: number; text: string }> {
+  const answer = await fetch(`http://127.0.0.1:${running?.lab.api.port}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  return { status: answer.status, text: await answer.text() }
+}
+
+/** What a new connection is answered: `200`, say. The connection stays open. */
+async function openTunnel(target: string, login = BOB): Promise<{ socket: Socket; status: string }> {
+  const socket = connect(running?.lab.listeners[0]?.port ?? 0, '127.0.0.1')
+  sockets.push(socket)
+  socket.on('error', () => {})
+  const credentials = Buffer.from(login).toString('base64')
+  socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\nProxy-Authorization: Basic ${credentials}\r\n\r\n`)
+  const [head] = await once(socket, 'data')
+  return { socket, status: String(head).split(' ')[1] ?? '' }
+}
+
+async function openTunnels(count: number, target = 'ipv4.icanhazip.com:80') {
+  return Promise.all(Array.from({ length: count }, () => openTunnel(target)))
+}
+
+/** Connections each worker has carried so far. */
+async function openedByWorker(): Promise<number[]> {
+  await running?.lab.pool?.refresh()
+  return running?.lab.pool?.numbersByWorker().map((numbers) => numbers?.counts.opened ?? 0) ?? []
+}
+
+function seenBy(login: string, times: number): Promise<string[]> {
+  const ask = async () => (await curl('-x', running?.proxy ?? '', '-U', login, ECHO)).body
+  return Promise.all(Array.from({ length: times }, ask))
+}
+
+test('every protocol shows the decided address, TCP and UDP, and both workers carry connections', async () => {
+  const { lab, proxy } = await start()
+  const port = lab.listeners[0]?.port ?? 0
+  for (const args of [
+    ['-x', proxy, '-U', BOB, ECHO],
+    ['-p', '-x', proxy, '-U', BOB, ECHO],
+    ['-x', `socks5h://127.0.0.1:${port}`, '-U', BOB, ECHO],
+    ['--cacert', 'certs/ca.pem', '-x', proxy, '-U', BOB, 'https://ipv4.icanhazip.com/'],
+  ]) {
+    expect(await curl(...args)).toMatchObject({ exit: 0, status: 200, body: '203.0.113.10\n' })
+  }
+  const client = await UdpClient.associate(port, { login: ['carol@example.com', 'lab-carol'] })
+  expect(await client.ask('udp-echo.test', 7, 'anything')).toBe('203.0.113.40\n')
+  await openTunnels(40)
+  const opened = await openedByWorker()
+  expect(opened).toHaveLength(2)
+  expect(Math.min(...opened)).toBeGreaterThan(0)
+})
+
+test('CF-02: what the API has answered holds for every connection after it, whichever worker takes it', async () => {
+  const { lab } = await start()
+  expect(new Set(await seenBy(BOB_AMER, 8))).toEqual(new Set(['203.0.113.40\n']))
+  for (const [up, address] of [
+    [false, '203.0.113.50\n'],
+    [true, '203.0.113.40\n'],
+    [false, '203.0.113.50\n'],
+  ] as const) {
+    expect(await api('PUT', '/lab/v1/colos/LAX', { up })).toMatchObject({ status: 200 })
+    expect(new Set(await seenBy(BOB_AMER, 8))).toEqual(new Set([address]))
+  }
+  await lab.pool?.refresh()
+  const last = lab.sessions.recent().slice(-8)
+  expect(new Set(last.map(({ Lab }) => Lab.policyRevision))).toEqual(new Set([lab.snapshot().revision]))
+})
+
+test('the lab clock and a person’s virtual network reach every worker with the answer', async () => {
+  await start()
+  const chosen = await fetch(`http://127.0.0.1:${running?.lab.api.port}/lab/v1/me/virtual-network`, {
+    method: 'PUT',
+    headers: { authorization: `Basic ${btoa(BOB)}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ virtual_network: 'vnet-AMER' }),
+  })
+  expect(chosen.status).toBe(200)
+  expect(new Set(await seenBy(BOB, 8))).toEqual(new Set(['203.0.113.40\n']))
+  expect(await api('PUT', '/lab/v1/clock', { time: '2031-01-01T00:00:00Z' })).toMatchObject({ status: 200 })
+  await seenBy(BOB, 6)
+  await running?.lab.pool?.refresh()
+  const years = running?.lab.sessions
+    .recent()
+    .slice(-6)
+    .map(({ SessionStartTime }) => SessionStartTime.slice(0, 4))
+  expect(new Set(years)).toEqual(new Set(['2031']))
+})
+
+test('CF-01: a new configuration file is in force everywhere before the lab says so', async () => {
+  const file = configFile('password: lab-bob', 'password: before')
+  const { said } = await start({ configFile: file })
+  expect(new Set(await seenBy('bob@example.com:before', 6))).toEqual(new Set(['203.0.113.10\n']))
+  writeFileSync(file, readFileSync(file, 'utf8').replace('password: before', 'password: after'))
+  await expect.poll(said, { timeout: 10_000 }).toContain('in anew')
+  expect(new Set(await seenBy('bob@example.com:after', 8))).toEqual(new Set(['203.0.113.10\n']))
+})
+
+test('[E7]: the limit per destination holds over all workers together, to the connection', async () => {
+  const { lab } = await start({
+    configFile: configFile('settings:', 'settings:\n  max_connections_per_destination: 5'),
+  })
+  const tunnels = await openTunnels(24)
+  const statuses = tunnels.map(({ status }) => status)
+  expect(statuses.filter((status) => status === '200')).toHaveLength(5)
+  expect(statuses.filter((status) => status === '503')).toHaveLength(19)
+  const opened = await openedByWorker()
+  expect(opened.reduce((sum, one) => sum + one)).toBe(5)
+  tunnels.find(({ status }) => status === '200')?.socket.destroy()
+  const open = async () => {
+    await lab.pool?.refresh()
+    return lab.pool?.counts().active
+  }
+  await expect.poll(open).toBe(4)
+  expect((await openTunnels(4)).filter(({ status }) => status === '200')).toHaveLength(1)
+})
+
+test('metrics, counters and open sessions are those of all workers', async () => {
+  await start()
+  await seenBy(BOB, 12)
+  await openTunnels(10)
+  const metrics = (await api('GET', '/metrics')).text
+  expect(metrics).toMatch(/^egresslab_sessions_open 10$/m)
+  const finished = [...metrics.matchAll(/^egresslab_sessions_total\{.*\} (\d+)$/gm)].map(([, count]) => Number(count))
+  expect(finished.reduce((sum, one) => sum + one)).toBe(12)
+  expect(metrics).toMatch(/^egresslab_ports_in_use\{egress="203\.0\.113\.10"\} 10$/m)
+  expect(metrics).toMatch(/^egresslab_workers 2$/m)
+  expect(metrics).toMatch(new RegExp(`^egresslab_policy_revision_in_force ${running?.lab.snapshot().revision}$`, 'm'))
+  const { result } = JSON.parse((await api('GET', '/lab/v1/sessions')).text)
+  expect(result).toHaveLength(10)
+  expect(Math.min(...(await openedByWorker()))).toBeGreaterThan(0)
+})
+
+test('the API closes a session, and an outage resets what depends on it, in whichever worker they are', async () => {
+  await start()
+  const tunnels = await openTunnels(8)
+  const ended = tunnels.map(({ socket }) => new Promise((resolve) => socket.once('close', resolve)))
+  const { result } = JSON.parse((await api('GET', '/lab/v1/sessions')).text)
+  expect(await api('DELETE', `/lab/v1/sessions/${result[0].id}`)).toMatchObject({ status: 200 })
+  await Promise.race(ended)
+  await expect.poll(async () => JSON.parse((await api('GET', '/lab/v1/sessions')).text).result.length).toBe(7)
+  const outage = await api('PUT', '/lab/v1/colos/AMS', { up: false, connections: 'reset' })
+  expect(JSON.parse(outage.text).result.connections).toEqual({ kept: 0, reset: 7 })
+  await Promise.all(ended)
+  await expect
+    .poll(() => running?.lab.sessions.recent().filter(({ Lab }) => Lab.error?.code === 'relay.colo_down').length)
+    .toBe(7)
+})
+
+test('a finished session is explained by the policy it was decided by, wherever it ran', async () => {
+  const { lab } = await start()
+  await seenBy(BOB, 4)
+  expect(await api('PUT', '/lab/v1/colos/LAX', { up: false })).toMatchObject({ status: 200 })
+  const { result: recent } = JSON.parse((await api('GET', '/lab/v1/sessions/recent')).text)
+  for (const { SessionID, Lab } of recent) {
+    const detail = JSON.parse((await api('GET', `/lab/v1/sessions/${SessionID}`)).text)
+    expect(detail.result.policy).toEqual({ revision: Lab.policyRevision, current: false })
+    expect(detail.result.row).toMatchObject({ outcome: 'balanced', egress: '203.0.113.10' })
+  }
+  expect(lab.memory.list().every(({ decided }) => decided !== undefined)).toBe(true)
+})
+
+test('a worker that dies is replaced, its connections count no more, and totals stay', async () => {
+  const { lab, said } = await start({
+    configFile: configFile('settings:', 'settings:\n  max_connections_per_destination: 6'),
+  })
+  await openTunnels(6)
+  const before = await openedByWorker()
+  await lab.pool?.crash(0)
+  await expect.poll(said, { timeout: 15_000 }).toContain('worker 1 of 2 is back')
+  expect(said()).toContain(`worker 1 died, and ${before[0]} client connections with it; it is replaced`)
+  await expect.poll(async () => (await openedByWorker()).length).toBe(2)
+  expect(lab.pool?.counts()).toMatchObject({ active: before[1], opened: 6 })
+  const statuses = (await openTunnels(20)).map(({ status }) => status)
+  expect(statuses.filter((status) => status === '200')).toHaveLength(6 - (before[1] ?? 0))
+})
+
+test('a worker that comes back decides by the state of now', async () => {
+  const { lab, said } = await start()
+  expect(await api('PUT', '/lab/v1/colos/LAX', { up: false })).toMatchObject({ status: 200 })
+  await lab.pool?.crash(1)
+  await expect.poll(said, { timeout: 15_000 }).toContain('worker 2 of 2 is back')
+  expect(new Set(await seenBy(BOB_AMER, 10))).toEqual(new Set(['203.0.113.50\n']))
+})
+
+test('Gateway DNS: a placeholder is understood by every worker', async () => {
+  const { lab } = await start()
+  const [dns] = lab.dns
+  if (dns === undefined) throw new RangeError('the shipped lab has Gateway DNS')
+  const { data } = await askDns(dns, 'bank.saas.test')
+  const ask = () =>
+    curl(
+      ...['--socks5', `127.0.0.1:${lab.listeners[0]?.port}`, '-U', 'alice@example.com:lab-alice'],
+      ...['--resolve', `bank.saas.test:80:${data[0]}`, 'http://bank.saas.test/'],
+    )
+  const answers = await Promise.all(Array.from({ length: 8 }, ask))
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+  await lab.pool?.refresh()
+  const last = lab.sessions.recent().slice(-8)
+  expect(new Set(last.map(({ InitialOriginIP }) => InitialOriginIP))).toEqual(new Set([data[0]]))
+})
+
+test('LC-01: closing drains every worker and keeps every record', async () => {
+  const { lab, folder } = await start({ ephemeral: false })
+  const tunnels = await openTunnels(6)
+  const port = lab.listeners[0]?.port ?? 0
+  const closing = lab.close()
+  await expect
+    .poll(async () => {
+      const socket = connect(port, '127.0.0.1')
+      return Promise.race([once(socket, 'connect').then(() => 'open'), once(socket, 'close')]).catch(() => 'refused')
+    })
+    .toBe('refused')
+  for (const { socket } of tunnels) socket.end()
+  await closing
+  const lines = readFileSync(join(folder, 'sessions.ndjson'), 'utf8').trimEnd().split('\n')
+  expect(lines).toHaveLength(6)
+  expect(lines.map((line) => JSON.parse(line).ConnectionCloseReason)).not.toContain('')
+})
