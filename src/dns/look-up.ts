@@ -4,6 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Family, Ip } from '../net/ip.ts'
+import type { Cancellation } from '../proxy/departure.ts'
 import type { Answer, DnsClient } from './dns-client.ts'
 
 /** Once one family has answered, the other has this long (RFC 8305 section 3, Resolution Delay). */
@@ -14,7 +15,7 @@ export async function lookUpOne(
   dns: DnsClient,
   name: string,
   family: Family,
-  signal: AbortSignal,
+  signal: Cancellation,
 ): Promise<readonly Ip[]> {
   const answer = await unlessAborted(dns.query(name, family), signal)
   if (answer.kind === 'addresses') return answer.addresses
@@ -24,7 +25,7 @@ export async function lookUpOne(
 }
 
 /** IPv6 before IPv4. Throws GatewayError `name.*`. */
-export async function lookUpBoth(dns: DnsClient, name: string, signal: AbortSignal): Promise<readonly Ip[]> {
+export async function lookUpBoth(dns: DnsClient, name: string, signal: Cancellation): Promise<readonly Ip[]> {
   const six = Promise.resolve(dns.query(name, 6))
   const four = Promise.resolve(dns.query(name, 4))
   const first = await unlessAborted(Promise.race([six, four]), signal)
@@ -49,7 +50,7 @@ function failureOf(name: string, answers: readonly Answer[]): GatewayError {
 }
 
 /** The value, unless the signal is aborted first: look-ups are shared, so one client going away cancels none. */
-async function unlessAborted<Value>(value: Value | Promise<Value>, signal: AbortSignal): Promise<Value> {
+async function unlessAborted<Value>(value: Value | Promise<Value>, signal: Cancellation): Promise<Value> {
   if (!(value instanceof Promise)) return value
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const abort = () => reject(abortReason(signal))
@@ -62,7 +63,7 @@ async function unlessAborted<Value>(value: Value | Promise<Value>, signal: Abort
   }
 }
 
-function abortReason(signal: AbortSignal): GatewayError {
+function abortReason(signal: Cancellation): GatewayError {
   if (signal.reason instanceof GatewayError) return signal.reason
   return new GatewayError('relay.client_reset', 'the client went away during name resolution', { cause: signal.reason })
 }

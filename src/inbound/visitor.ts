@@ -6,6 +6,7 @@ import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { ClientTls, InboundProtocol, Knock, Listener } from '../proxy/arrival.ts'
 import type { Clock, Deadline } from '../proxy/deadline.ts'
+import { DirectSocket } from '../proxy/direct-socket.ts'
 import { resetStream } from '../proxy/relay.ts'
 
 /** The opening bytes of one protocol. */
@@ -73,7 +74,8 @@ export class Visitor {
     if (!starting) return
     this.#begun = false
     this.#deadline = this.origin.clock.after(this.origin.limits.timeoutMs, this.#expire)
-    this.socket.on('readable', this.#read)
+    if (this.socket instanceof DirectSocket) this.socket.tap(this.#arrive)
+    else this.socket.on('readable', this.#read)
     this.socket.on('end', this.#leave)
     this.socket.on('close', this.#leave)
     if (this.socket.readableLength > 0) this.#read()
@@ -95,11 +97,15 @@ export class Visitor {
     for (;;) {
       const chunk: Buffer | null = this.socket.read()
       if (chunk === null) return
-      this.#begun = true
-      this.#append(chunk)
-      this.offer()
+      this.#arrive(chunk)
       if (this.#handshake === undefined) return
     }
+  }
+
+  readonly #arrive = (chunk: Buffer): void => {
+    this.#begun = true
+    this.#append(chunk)
+    this.offer()
   }
 
   /** Says no on behalf of a handshake that found out later; nothing when the conversation is already over. */
@@ -185,7 +191,8 @@ export class Visitor {
     this.#handshake = undefined
     this.#deadline?.cancel()
     this.#deadline = undefined
-    this.socket.off('readable', this.#read)
+    if (this.socket instanceof DirectSocket) this.socket.untap()
+    else this.socket.off('readable', this.#read)
     this.socket.off('end', this.#leave)
     this.socket.off('close', this.#leave)
   }

@@ -4,6 +4,7 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Egress } from '../policy/decision.ts'
 import type { Clock, Deadline } from '../proxy/deadline.ts'
+import type { Cancellation } from '../proxy/departure.ts'
 import type { DialAttempt, DialOptions, Ports, Upstream } from '../proxy/ports.ts'
 import { Attempt, type AttemptNeeds, type AttemptWatcher, pairOf, type Try } from './attempt.ts'
 import { bestOf } from './dial-errors.ts'
@@ -38,7 +39,7 @@ export function createTcpDialer(settings: TcpDialerSettings): Ports['dial'] {
 class Race implements AttemptWatcher {
   readonly #settings: TcpDialerSettings
   readonly #attempts: readonly DialAttempt[]
-  readonly #signal: AbortSignal
+  readonly #signal: Cancellation
   readonly #resolve: (upstream: Upstream) => void
   readonly #reject: (error: GatewayError) => void
   readonly #running = new Map<Try, DialAttempt>()

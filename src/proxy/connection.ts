@@ -5,7 +5,6 @@
 // One snapshot and exactly one record per connection, one catch around all stages. Reads no bytes and writes none:
 // inbound protocols turn bytes into an Arrival and the outcome into a reply.
 
-import { randomUUID } from 'node:crypto'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { formatTarget } from '../net/endpoint.ts'
 import { decide } from '../policy/decide.ts'
@@ -15,10 +14,12 @@ import type { Arrival, Knock } from './arrival.ts'
 import { ConnectionCounters, type ConnectionCounts, DatagramCounters } from './counters.ts'
 import type { Clock } from './deadline.ts'
 import { decidedOf } from './decided.ts'
+import type { Cancellation } from './departure.ts'
 import { LiveSessions } from './live-sessions.ts'
 import type { Candidate, DialAttempt, Outlet, Persona, Placeholder, Ports, ResolveOptions } from './ports.ts'
 import type { Progress } from './progress.ts'
 import { Session, type SessionEnd } from './session.ts'
+import { newSessionId } from './session-id.ts'
 import { makeSessionRecord } from './session-record.ts'
 import { settleTarget } from './settle-target.ts'
 
@@ -39,7 +40,7 @@ export interface Identified {
 
 export interface OpenOptions {
   /** aborted when the client goes away */
-  readonly signal: AbortSignal
+  readonly signal: Cancellation
   /** given when the protocol had to identify before it knew the target */
   readonly identified?: Identified
 }
@@ -95,7 +96,7 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
 
   function recordFailure(progress: Progress, error: GatewayError): void {
     counters.refused(error.code)
-    record(progress, randomUUID(), { reason: error.rendering.close, error, bytesReceived: 0, bytesSent: 0 }, 0)
+    record(progress, newSessionId(), { reason: error.rendering.close, error, bytesReceived: 0, bytesSent: 0 }, 0)
   }
 
   function finish(session: Session<Outlet>, end: SessionEnd): void {
@@ -193,7 +194,7 @@ export interface FlowPair {
 }
 
 export interface ResolveNeeds {
-  readonly signal: AbortSignal
+  readonly signal: Cancellation
   readonly placeholder: Placeholder | undefined
   readonly snapshot: Snapshot
 }

@@ -27,6 +27,18 @@ export class DirectSocket extends Socket {
     reader.socket = this
   }
 
+  /** From now on everything that arrives goes to `take` alone, past the stream: its events cost 8 µs per handshake. What is in the
+   *  stream already stays there, and the end of the stream is told as ever. */
+  tap(take: (chunk: Buffer) => void): void {
+    this.#reader.take = take
+    this.read(0)
+  }
+
+  /** What arrives goes to the stream again. */
+  untap(): void {
+    this.#reader.take = undefined
+  }
+
   /** From now on every byte read, starting with those already buffered, is written to `sink`; nothing more is read while a
    *  write is pending. `onBytes` is called after each read. Events `end`, `error` and `close` stay as they are; ending the
    *  sink is the caller's business. */
@@ -60,14 +72,21 @@ interface AcceptedInternals {
 
 class Reader {
   socket: Socket | undefined
+  take: ((chunk: Buffer) => void) | undefined
   sink: Writable | undefined
   onBytes: () => void = () => {}
   #pending: Buffer | undefined
 
   /** Answers whether to go on reading. */
   deliver(bytes: number): boolean {
-    const { sink } = this
-    if (sink === undefined) return this.socket?.push(Buffer.from(readBuffer.subarray(0, bytes))) ?? false
+    const { sink, take } = this
+    if (sink === undefined) {
+      const copy = Buffer.allocUnsafe(bytes)
+      readBuffer.copy(copy, 0, 0, bytes)
+      if (take === undefined) return this.socket?.push(copy) ?? false
+      take(copy)
+      return true
+    }
     this.onBytes()
     const chunk = spareBuffers.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
     readBuffer.copy(chunk, 0, 0, bytes)

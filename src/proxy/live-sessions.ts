@@ -32,7 +32,8 @@ export interface OpenSession {
 }
 
 export class LiveSessions {
-  readonly #open = new Map<string, Session<Outlet>>()
+  /** not by id: short sessions come and go by thousands, and hardly one is ever asked for */
+  readonly #open = new Set<Session<Outlet>>()
   readonly #listeners = new Set<(session: OpenSession) => void>()
   #whenEmpty: (() => void)[] = []
 
@@ -41,7 +42,7 @@ export class LiveSessions {
   }
 
   add(session: Session<Outlet>): void {
-    this.#open.set(session.id, session)
+    this.#open.add(session)
     if (this.#listeners.size === 0) return
     const opened = describeDecided(session)
     for (const listener of this.#listeners) listener(opened)
@@ -54,7 +55,7 @@ export class LiveSessions {
   }
 
   delete(session: Session<Outlet>): void {
-    this.#open.delete(session.id)
+    this.#open.delete(session)
     if (this.#open.size > 0 || this.#whenEmpty.length === 0) return
     const waiting = this.#whenEmpty
     this.#whenEmpty = []
@@ -63,35 +64,40 @@ export class LiveSessions {
 
   /** Every open session, oldest first. */
   list(): LiveSession[] {
-    return Array.from(this.#open.values(), describe)
+    return Array.from(this.#open, describe)
   }
 
   /** Every open session with its decision, oldest first. */
   decided(): readonly OpenSession[] {
-    return Array.from(this.#open.values(), describeDecided)
+    return Array.from(this.#open, describeDecided)
   }
 
   /** The open session of this id with its decision. */
   find(id: string): OpenSession | undefined {
-    const session = this.#open.get(id)
+    const session = this.#byId(id)
     return session === undefined ? undefined : describeDecided(session)
   }
 
   /** Cuts one session with a reset on both sides; false when there is none by that id. */
   close(id: string, message = 'closed on request of the operator'): boolean {
-    const session = this.#open.get(id)
+    const session = this.#byId(id)
     session?.kill(message)
     return session !== undefined
   }
 
   /** Cuts one session like {@link close}, for a reason that has a code of its own. */
   cut(id: string, why: GatewayError): void {
-    this.#open.get(id)?.kill(why)
+    this.#byId(id)?.kill(why)
   }
 
   /** Cuts every session. */
   closeAll(message: string): void {
-    for (const session of [...this.#open.values()]) session.kill(message)
+    for (const session of [...this.#open]) session.kill(message)
+  }
+
+  #byId(id: string): Session<Outlet> | undefined {
+    for (const session of this.#open) if (session.id === id) return session
+    return undefined
   }
 
   /** Resolves as soon as no session is open. */

@@ -11,6 +11,7 @@ import type { Place } from '../policy/place.ts'
 import type { Snapshot } from '../policy/snapshot.ts'
 import type { Knock } from './arrival.ts'
 import type { Decided } from './decided.ts'
+import type { Cancellation } from './departure.ts'
 import type { SessionRecord } from './record.ts'
 
 /** Who a connection belongs to and what was chosen with it; the answer of the identify stage. */
@@ -171,10 +172,10 @@ export interface ResolveOptions {
   readonly virtualNetworkId: string
   /** whose routes say what is behind a tunnel; absent: nothing is */
   readonly account?: Account
-  readonly signal: AbortSignal
+  readonly signal: Cancellation
 }
 
 export interface DialOptions {
-  readonly signal: AbortSignal
+  readonly signal: Cancellation
   readonly timeoutMs: number
 }

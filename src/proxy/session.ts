@@ -1,12 +1,12 @@
 // One connection that got through: its upstream is established and counted until somebody ends it, once.
 // Knows no protocol; whoever carries the bytes says how it ended.
 
-import { randomUUID } from 'node:crypto'
 import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Outlet, Persona, Upstream } from './ports.ts'
 import type { Progress } from './progress.ts'
 import { resetStream } from './relay.ts'
+import { newSessionId } from './session-id.ts'
 
 /** Why and how a connection is over. `error` is set when it failed or was cut. */
 export interface SessionEnd {
@@ -19,7 +19,7 @@ export interface SessionEnd {
 }
 
 export class Session<Out extends Outlet = Upstream> {
-  readonly id = randomUUID()
+  readonly id = newSessionId()
   readonly progress: Progress
   readonly persona: Persona
   readonly upstream: Out

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { asGatewayError, type GatewayError } from '../errors/gateway-error.ts'
 import type { Arrival } from './arrival.ts'
 import type { ConnectionPipeline, Identified } from './connection.ts'
+import { Departure } from './departure.ts'
 import type { Upstream } from './ports.ts'
 import { relay } from './relay.ts'
 import type { Session } from './session.ts'
@@ -27,12 +28,12 @@ export async function openTunnel(
   client: TunnelClient,
   identified?: Identified,
 ): Promise<void> {
-  const departure = new AbortController()
+  const departure = new Departure()
   const leave = () => departure.abort()
-  client.stream.once('close', leave)
+  client.stream.on('close', leave)
   try {
     const session = await pipeline.open(arrival, {
-      signal: departure.signal,
+      signal: departure,
       ...(identified === undefined ? {} : { identified }),
     })
     client.stream.off('close', leave)

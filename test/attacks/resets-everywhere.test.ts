@@ -76,15 +76,16 @@ test.each(Object.keys(openings(0)))(
 
 test('FR-15 a client that leaves in the middle of an upload: the origin sees a reset at once', async () => {
   const gone = Promise.withResolvers<string>()
+  const begun = Promise.withResolvers<void>()
   const { port } = await listen((socket) => {
     socket.on('error', (error) => gone.resolve(String('code' in error ? error.code : error)))
     socket.on('end', () => gone.resolve('FIN'))
-    socket.resume()
+    socket.on('data', (bytes) => bytes.includes('some') && begun.resolve())
   })
   const gateway = await startGateway()
   const client = await RawClient.connect(gateway.port)
   client.send(`POST http://o.test:${port}/ HTTP/1.1\r\nHost: o\r\n${login}Content-Length: 1000000\r\n\r\nsome`)
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await begun.promise
   client.socket.destroy()
 
   expect(await gone.promise).toBe('ECONNRESET')

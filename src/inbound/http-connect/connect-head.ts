@@ -13,7 +13,6 @@ export interface ConnectHead {
   readonly length: number
 }
 
-const LF = 0x0a
 const CR = 0x0d
 const MAX_REQUEST_LINE = 8192
 
@@ -24,14 +23,15 @@ const CONTROL = /[^\t\x20-\x7e\x80-\xff]/
 
 /** Reads the head at the start of `bytes`; undefined while it is incomplete. Throws GatewayError `request.*`. */
 export function readConnectHead(bytes: Buffer): ConnectHead | undefined {
+  const text = bytes.toString('latin1')
   const fields: string[] = []
   let requestLine: string | undefined
   let start = 0
   for (;;) {
-    const lf = bytes.indexOf(LF, start)
+    const lf = text.indexOf('\n', start)
     if (lf < 0) break
-    if (lf === start || bytes[lf - 1] !== CR) throw malformed('a line ends in LF without CR')
-    const line = bytes.toString('latin1', start, lf - 1)
+    if (lf === start || text.charCodeAt(lf - 1) !== CR) throw malformed('a line ends in LF without CR')
+    const line = text.slice(start, lf - 1)
     start = lf + 1
     if (requestLine === undefined) requestLine = line
     else if (line === '') return understand(requestLine, fields, start)

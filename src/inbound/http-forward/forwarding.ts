@@ -5,6 +5,7 @@ import { ServerResponse } from 'node:http'
 import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
 import type { Identified } from '../../proxy/connection.ts'
+import { Departure } from '../../proxy/departure.ts'
 import { carry } from '../../proxy/tunnel.ts'
 import { answerError } from './answer.ts'
 import type { LaneSettings } from './client-lane.ts'
@@ -30,7 +31,7 @@ export class Forwarding {
   #work: Work | undefined
   #done: () => void = () => {}
   #gone = false
-  readonly #departure = new AbortController()
+  readonly #departure = new Departure()
 
   constructor(settings: LaneSettings) {
     this.#settings = settings
@@ -75,8 +76,7 @@ export class Forwarding {
   async #connect(work: Work): Promise<void> {
     const { arrival, identified } = work
     try {
-      const { signal } = this.#departure
-      const session = await this.#settings.pipeline.open(arrival, { signal, identified })
+      const session = await this.#settings.pipeline.open(arrival, { signal: this.#departure, identified })
       const link = new UpstreamLink(session, arrival.target, identified, (cause) => {
         if (this.#link === link && this.#exchange instanceof Exchange) this.#exchange.originBroke(cause)
       })
