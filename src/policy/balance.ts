@@ -26,7 +26,8 @@ export interface BalanceInput {
 }
 
 export interface Balancer {
-  /** Undefined when no dedicated IP of the family is at a colo that is up. */
+  /** Undefined when no dedicated IP of the family is at a colo that is up. The same answer is the same object, as far as the place it
+   *  was found for is. */
   choose(input: BalanceInput): Balanced | undefined
 }
 
@@ -37,9 +38,12 @@ interface Candidate {
   readonly key: string
 }
 
+/** Candidates about equally near a place, and what was made of them before. */
 interface Tie {
   readonly candidates: readonly Candidate[]
   readonly distance: number | undefined
+  readonly byDestination: WeakMap<Place, Tie>
+  readonly answers: Balanced[]
 }
 
 /** Prepares an account's candidates: the dedicated IPs whose colo is up ([B1]). */
@@ -48,13 +52,10 @@ export function createBalancer(account: Account): Balancer {
   const up: Record<Family, readonly Candidate[]> = { 4: candidatesOf(account, 4), 6: candidatesOf(account, 6) }
   const known: Record<Family, WeakMap<Place, Tie>> = { 4: new WeakMap(), 6: new WeakMap() }
 
+  const unplaced: Record<Family, Tie> = { 4: tieOf(up[4], undefined), 6: tieOf(up[6], undefined) }
+
   function nearUser(family: Family, place: Place | undefined): Tie {
-    if (place === undefined) return { candidates: up[family], distance: undefined }
-    const before = known[family].get(place)
-    if (before !== undefined) return before
-    const tie = nearest(up[family], place, tolerance)
-    known[family].set(place, tie)
-    return tie
+    return place === undefined ? unplaced[family] : nearest(known[family], up[family], place, tolerance)
   }
 
   return {
@@ -62,19 +63,26 @@ export function createBalancer(account: Account): Balancer {
       const near = nearUser(family, user)
       const [first, second] = near.candidates
       if (first === undefined) return undefined
-      if (second === undefined) {
-        const by = up[family].length === 1 ? 'only' : 'nearest-user'
-        return { dedicated: first.dedicated, by, distance: near.distance }
-      }
-      const tied =
-        destination === undefined ? near.candidates : nearest(near.candidates, destination, tolerance).candidates
+      if (second === undefined) return answer(near, first, up[family].length === 1 ? 'only' : 'nearest-user')
+      const { candidates: tied } =
+        destination === undefined ? near : nearest(near.byDestination, near.candidates, destination, tolerance)
       const [settled] = tied
-      if (tied.length === 1 && settled !== undefined) {
-        return { dedicated: settled.dedicated, by: 'nearest-destination', distance: near.distance }
-      }
-      return { dedicated: rendezvous(tied, first, userKey).dedicated, by: 'user-hash', distance: near.distance }
+      if (tied.length === 1 && settled !== undefined) return answer(near, settled, 'nearest-destination')
+      return answer(near, rendezvous(tied, first, userKey), 'user-hash')
     },
   }
+}
+
+function answer({ answers, distance }: Tie, { dedicated }: Candidate, by: BalanceStep): Balanced {
+  const before = answers.find((one) => one.dedicated === dedicated && one.by === by)
+  if (before !== undefined) return before
+  const made = Object.freeze({ dedicated, by, distance })
+  answers.push(made)
+  return made
+}
+
+function tieOf(candidates: readonly Candidate[], distance: number | undefined): Tie {
+  return { candidates, distance, byDestination: new WeakMap(), answers: [] }
 }
 
 function candidatesOf(account: Account, family: Family): readonly Candidate[] {
@@ -86,12 +94,22 @@ function candidatesOf(account: Account, family: Family): readonly Candidate[] {
   })
 }
 
-/** The candidates within the tolerance of the nearest to a place ([B2], [B3]), in their given order. */
-function nearest(candidates: readonly Candidate[], place: Place, tolerance: AccountSettings['balanceTolerance']): Tie {
+/** The candidates within the tolerance of the nearest to a place ([B2], [B3]), in their given order; measured once per place. */
+function nearest(
+  known: WeakMap<Place, Tie>,
+  candidates: readonly Candidate[],
+  place: Place,
+  tolerance: AccountSettings['balanceTolerance'],
+): Tie {
+  const before = known.get(place)
+  if (before !== undefined) return before
   const distances = candidates.map((candidate) => distanceKm(candidate.at, place))
   const least = Math.min(...distances)
   const limit = least + Math.max(least * tolerance.share, tolerance.km)
-  return { candidates: candidates.filter((_, at) => (distances[at] ?? limit) <= limit), distance: least }
+  const within = candidates.filter((_, at) => (distances[at] ?? limit) <= limit)
+  const made = tieOf(within, least)
+  known.set(place, made)
+  return made
 }
 
 /** Highest random weight: losing an address moves only the users who were on it ([B4]). */

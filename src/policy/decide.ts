@@ -3,14 +3,15 @@
 
 import type { Account } from './account.ts'
 import type { Decision, ExemptReason } from './decision.ts'
-import { type EgressPlan, planExempt, planForRule, planWithoutRule } from './egress-plan.ts'
+import { userKeyOf } from './egress-address.ts'
+import { chooseWithoutRule, type EgressPlan, planExempt, planForRule, planWithoutRule } from './egress-plan.ts'
 import type { Flow } from './flow.ts'
 import { homeColo } from './ingress.ts'
 import type { Colo } from './place.ts'
 import { EVERY_COLO_DOWN, reasonForExemption, reasonForRule, reasonWithoutRule } from './reason.ts'
 import type { Rule } from './rule.ts'
 import type { Snapshot } from './snapshot.ts'
-import { surroundingsOf } from './surroundings.ts'
+import { type Surroundings, surroundingsOf } from './surroundings.ts'
 
 /** Decides one flow. Never throws for a valid snapshot. */
 export function decide(snapshot: Snapshot, flow: Flow): Decision {
@@ -24,22 +25,54 @@ export function decideBy(
   flow: Flow,
   find: (ruleset: Snapshot['ruleset']) => Rule | undefined,
 ): Decision {
-  const ingress = surroundingsOf(account).ingress.nearest(flow.userPlace ?? flow.sourcePlace)
+  const lab = surroundingsOf(account)
+  const ingress = lab.ingress.nearest(flow.userPlace ?? flow.sourcePlace)
   if (ingress === undefined) return stranded(account)
   const exempt = exemptionOf(account, flow)
   if (exempt !== undefined) {
     const plan = planExempt(account, flow, ingress)
     return { ...settle(account, flow, ingress, plan, null, reasonForExemption(exempt, flow, ingress)), exempt }
   }
+  const scene = { account, lab, flow, ingress }
   const rule = find(ruleset)
-  if (rule === undefined) {
-    const plan = planWithoutRule(account, flow, ingress)
-    const owns = account.dedicatedIps.length > 0
-    const reason = reasonWithoutRule(plan, owns, account.settings.noRuleMatched, ingress)
-    return settle(account, flow, ingress, plan, null, reason)
-  }
+  return rule === undefined ? decideWithoutRule(scene) : decideForRule(scene, rule)
+}
+
+interface Scene {
+  readonly account: Account
+  readonly lab: Surroundings
+  readonly flow: Flow
+  readonly ingress: Colo
+}
+
+function decideForRule({ account, lab, flow, ingress }: Scene, rule: Rule): Decision {
+  const known = lab.decisions.find(rule, flow, ingress)
+  if (known !== undefined) return forUser(known, lab, flow)
   const plan = planForRule(account, flow, rule, ingress)
-  return settle(account, flow, ingress, plan, rule, reasonForRule(rule, plan, flow, ingress))
+  const decision = settle(account, flow, ingress, plan, rule, reasonForRule(rule, plan, flow, ingress))
+  return lab.decisions.keep(rule, flow, ingress, decision)
+}
+
+/** Leaving by a range differs between users in the address, and in nothing else ([E4]). */
+function forUser(decision: Decision, lab: Surroundings, flow: Flow): Decision {
+  const { egress } = decision
+  if (egress === null || egress.family === 4 || egress.dedicated === undefined) return decision
+  const own = lab.egressOf(egress.dedicated, 6, userKeyOf(flow), false)
+  return own === undefined || own === egress ? decision : { ...decision, egress: own }
+}
+
+function decideWithoutRule({ account, lab, flow, ingress }: Scene): Decision {
+  const chosen = chooseWithoutRule(account, flow, ingress)
+  // where users have addresses of their own the reason names them
+  const isShared = chosen === undefined || flow.destination.ip.family === 4
+  const cause = chosen ?? account
+  const known = isShared ? lab.decisions.find(cause, flow, ingress) : undefined
+  if (known !== undefined) return known
+  const plan = planWithoutRule(account, flow, ingress, chosen)
+  const owns = account.dedicatedIps.length > 0
+  const reason = reasonWithoutRule(plan, owns, account.settings.noRuleMatched, ingress)
+  const decision = settle(account, flow, ingress, plan, null, reason)
+  return isShared ? lab.decisions.keep(cause, flow, ingress, decision) : decision
 }
 
 /** Why no rule has a say in this flow, or undefined when rules decide it ([E1] `exempt`). */

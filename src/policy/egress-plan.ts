@@ -2,7 +2,7 @@
 // were considered, in order, as data. Words are added by reason.ts.
 
 import type { Account, DedicatedEgressIp } from './account.ts'
-import type { BalanceStep } from './balance.ts'
+import type { Balanced, BalanceStep } from './balance.ts'
 import type { Egress, Outcome } from './decision.ts'
 import { SHARED_FALLBACK, userKeyOf } from './egress-address.ts'
 import type { Flow } from './flow.ts'
@@ -38,19 +38,26 @@ export function planForRule(account: Account, flow: Flow, rule: Rule, ingress: C
   return flow.destination.ip.family === 6 ? planRange(scene, rule.egress) : planIpv4(scene, rule.egress)
 }
 
-/** Plans for a flow no rule matched ([E2], section 5). */
-export function planWithoutRule(account: Account, flow: Flow, ingress: Colo): EgressPlan {
-  const lab = surroundingsOf(account)
-  if (account.settings.noRuleMatched === 'default') return shared(lab, flow, ingress, [])
-  const { family } = flow.destination.ip
-  const userKey = userKeyOf(flow)
-  const chosen = lab.balancer.choose({
-    family,
+/** The dedicated IP a flow no rule matched leaves from; undefined where that is shared egress (section 5). */
+export function chooseWithoutRule(account: Account, flow: Flow, ingress: Colo): Balanced | undefined {
+  if (account.settings.noRuleMatched === 'default') return undefined
+  return surroundingsOf(account).balancer.choose({
+    family: flow.destination.ip.family,
     user: flow.userPlace ?? flow.sourcePlace ?? ingress,
     destination: flow.destinationPlace,
-    userKey,
+    userKey: userKeyOf(flow),
   })
-  const egress = chosen && lab.egressOf(chosen.dedicated, family, userKey, false)
+}
+
+/** Plans for a flow no rule matched ([E2], section 5). */
+export function planWithoutRule(
+  account: Account,
+  flow: Flow,
+  ingress: Colo,
+  chosen = chooseWithoutRule(account, flow, ingress),
+): EgressPlan {
+  const lab = surroundingsOf(account)
+  const egress = chosen && lab.egressOf(chosen.dedicated, flow.destination.ip.family, userKeyOf(flow), false)
   if (chosen === undefined || egress === undefined) return shared(lab, flow, ingress, [])
   const steps = [step('balanced', egress.address.text, 'used', chosen.dedicated.colo)]
   return { outcome: 'balanced', egress, steps, balanced: { by: chosen.by, distance: chosen.distance } }

@@ -1,7 +1,7 @@
 // Destinations behind a tunnel: host name routes first, then private networks of the virtual network in force, the most
 // specific first. Traffic to them is exempt from egress policy ([E1]).
 
-import type { Ip } from '../net/ip.ts'
+import type { Family, Ip } from '../net/ip.ts'
 import type { Account, HostnameRoute, PrivateRoute } from './account.ts'
 
 export interface RouteTable {
@@ -31,7 +31,7 @@ export function createRouteTable(account: Account): RouteTable {
       return exact.get(host) ?? nearestWildcard(wildcard, host)
     },
     privateRoute(virtualNetworkId, address) {
-      const lengths = tables.get(`${virtualNetworkId}/${address.family}`)
+      const lengths = tables[address.family].get(virtualNetworkId)
       if (lengths === undefined) return undefined
       for (const { length, byNetwork } of lengths) {
         const route = byNetwork.get(networkKey(address.words, length))
@@ -50,12 +50,15 @@ function nearestWildcard(wildcard: ReadonlyMap<string, HostnameRoute>, host: str
   return undefined
 }
 
-function privateTables(routes: readonly PrivateRoute[]): ReadonlyMap<string, readonly Lengths[]> {
-  const tables = new Map<string, Lengths[]>()
+/** By family and virtual network. */
+function privateTables(
+  routes: readonly PrivateRoute[],
+): Readonly<Record<Family, ReadonlyMap<string, readonly Lengths[]>>> {
+  const tables: Record<Family, Map<string, Lengths[]>> = { 4: new Map(), 6: new Map() }
   for (const route of [...routes].sort((a, b) => b.network.length - a.network.length)) {
-    const key = `${route.virtualNetworkId}/${route.network.family}`
-    const lengths = tables.get(key) ?? []
-    tables.set(key, lengths)
+    const ofFamily = tables[route.network.family]
+    const lengths = ofFamily.get(route.virtualNetworkId) ?? []
+    ofFamily.set(route.virtualNetworkId, lengths)
     let level = lengths.find(({ length }) => length === route.network.length)
     if (level === undefined) {
       level = { length: route.network.length, byNetwork: new Map() }

@@ -4,6 +4,7 @@ import type { Family } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
 import { type Balancer, createBalancer } from './balance.ts'
 import type { Egress } from './decision.ts'
+import { DecisionMemory } from './decision-memory.ts'
 import {
   createSharedAddresses,
   findDedicatedByIpv4,
@@ -19,6 +20,7 @@ export interface Surroundings {
   readonly balancer: Balancer
   readonly routes: RouteTable
   readonly shared: SharedAddresses
+  readonly decisions: DecisionMemory
   /** the dedicated IP a rule means by an address as written; undefined when the account does not own it */
   ownerOf(written: string, family: Family): DedicatedEgressIp | undefined
   /** Leaving from a dedicated IP. Undefined when it has no address of the family. */
@@ -36,17 +38,18 @@ export function surroundingsOf(account: Account): Surroundings {
   return made
 }
 
-/** A user's address costs a few microseconds to spell, so the latest ones are kept. */
+/** A user's address costs a few microseconds to spell, so the latest ones of each range are kept. */
 const REMEMBERED_USER_ADDRESSES = 10_000
 
 function createSurroundings(account: Account): Surroundings {
   const owners: Record<Family, Map<string, DedicatedEgressIp | undefined>> = { 4: new Map(), 6: new Map() }
-  const egresses = new Map<string, Egress>()
+  const egresses = new Map<string, Map<string, Egress>>()
   return {
     ingress: createIngress(account),
     balancer: createBalancer(account),
     routes: createRouteTable(account),
     shared: createSharedAddresses(account),
+    decisions: new DecisionMemory(),
     ownerOf(written, family) {
       const before = owners[family].get(written)
       if (before !== undefined) return before
@@ -58,12 +61,13 @@ function createSurroundings(account: Account): Surroundings {
     egressOf(dedicated, family, userKey, fallback) {
       const home = family === 4 ? dedicated.ipv4?.address.text : dedicated.ipv6?.range.text
       if (home === undefined) return undefined
-      const key = family === 4 ? `${home}/${fallback}` : `${home}/${userKey}`
-      const before = egresses.get(key)
+      const ofHome = egresses.get(home) ?? new Map<string, Egress>()
+      const key = family === 4 ? String(fallback) : userKey
+      const before = ofHome.get(key)
       if (before !== undefined) return before
       const made = family === 4 ? fromIpv4(dedicated, fallback) : fromIpv6(dedicated, userKey)
-      if (egresses.size >= REMEMBERED_USER_ADDRESSES) egresses.clear()
-      if (made !== undefined) egresses.set(key, made)
+      if (ofHome.size >= REMEMBERED_USER_ADDRESSES) ofHome.clear()
+      if (made !== undefined) egresses.set(home, ofHome.set(key, made))
       return made
     },
   }
