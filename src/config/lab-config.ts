@@ -74,6 +74,8 @@ export interface LabConfig {
   }
   /** absent: there is no Gateway DNS */
   readonly dns?: DnsSettings
+  /** distance is made to be felt by one round trip when connecting; absent: it is not */
+  readonly distance?: { readonly msPer1000Km: number }
   readonly udp: UdpLimits & { readonly enabled: boolean }
   /** threads that carry connections; absent: one, the lab's own */
   readonly workers?: number

@@ -228,6 +228,7 @@ function readOperation(raw: RawConfig, file: string) {
       keepAliveMs: duration('keep_alive'),
       bodyIdleMs: duration('body_idle'),
     }),
+    ...(raw.distance.enabled ? { distance: Object.freeze({ msPer1000Km: raw.distance.ms_per_1000_km }) } : {}),
     udp: Object.freeze({
       enabled: raw.udp.enabled,
       idleMs: parseDurationMs(raw.udp.idle) ?? 0,

@@ -43,6 +43,7 @@ export interface RawConfig {
     Record<'connect' | 'idle' | 'handshake' | 'drain' | 'response' | 'keep_alive' | 'body_idle', string>
   >
   readonly dns?: RawDns
+  readonly distance: { readonly enabled: boolean; readonly ms_per_1000_km: number }
   readonly udp: {
     readonly enabled: boolean
     readonly idle: string

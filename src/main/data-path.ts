@@ -7,6 +7,7 @@ import type { UdpHandler } from '../inbound/socks5/socks5-handshake.ts'
 import { createUdpHandler } from '../inbound/socks5/udp-association.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { formatTarget } from '../net/endpoint.ts'
+import { delayByDistance } from '../outbound/distant-dial.ts'
 import { DEFAULT_PORT_RANGE, PortLeases } from '../outbound/port-leases.ts'
 import type { Sources } from '../outbound/source-registry.ts'
 import { createTcpDialer, type TcpDialerSettings } from '../outbound/tcp-dialer.ts'
@@ -46,10 +47,13 @@ export interface DataPath {
   readonly udp: UdpHandler | undefined
 }
 
+/** Fine enough for data centers 1,000 km apart. */
+const FINE_TICK_MS = 2
+
 /** The road without its doors. */
 export function createDataPath(config: LabConfig, parts: DataPathParts): DataPath {
   const { store, world, events, sources, shared, egress } = parts
-  const { timeouts, udp } = config
+  const { timeouts, udp, distance } = config
   const { exitOf } = world
   const clock = new DeadlineClock()
   const limit = () => store.current().account.settings.maxConnectionsPerDestination
@@ -63,10 +67,12 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
     ...(shared === undefined ? {} : { uses: shared.uses }),
     onPressure: createPressureWarning((message) => events.warn(message)),
   })
+  const dial = createTcpDialer({ leases, sources: sources.tcp, clock, exitOf, ...egress })
   const pipeline = createConnectionPipeline(
     {
       ...world.ports,
-      dial: createTcpDialer({ leases, sources: sources.tcp, clock, exitOf, ...egress }),
+      dial:
+        distance === undefined ? dial : delayByDistance(dial, { ...distance, clock: new DeadlineClock(FINE_TICK_MS) }),
       record: parts.record,
       now: () => store.now(),
     },

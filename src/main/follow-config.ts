@@ -21,6 +21,7 @@ const AT_START = [
   'dns',
   'timeouts',
   'udp',
+  'distance',
   'workers',
   'limits',
   'log',

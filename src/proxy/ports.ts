@@ -86,6 +86,14 @@ export interface Outlet {
   readonly announced: Endpoint
   /** the proxy elsewhere it goes by way of, as `socks5://address:port`; `local` is this machine's end of that */
   readonly exit?: string
+  /** where distance is made to be felt */
+  readonly distance?: Distance
+}
+
+/** How far a connection travels by its decision, and the time that was added for it. */
+export interface Distance {
+  readonly km: number
+  readonly addedMs: number
 }
 
 /** An established upstream connection. */

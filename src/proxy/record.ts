@@ -89,6 +89,8 @@ export interface LabRecord {
   readonly dial?: string
   /** the proxy elsewhere it left by */
   readonly exit?: string
+  /** the way from the user to the destination by its data centers, and the round trip that was added to connecting for it */
+  readonly distance?: { readonly km: number; readonly addedMs: number }
   readonly durationMs: number
   /** forwarded HTTP: requests carried by this connection */
   readonly requests?: number

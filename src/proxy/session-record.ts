@@ -98,6 +98,7 @@ function labRecord(progress: Progress, facts: RecordFacts, attempt: DialAttempt 
       ? {}
       : { bind: formatEndpoint(upstream.local), dial: formatEndpoint(upstream.attempt.candidate.dial) }),
     ...(upstream?.exit === undefined ? {} : { exit: upstream.exit }),
+    ...(upstream?.distance === undefined ? {} : { distance: upstream.distance }),
     ...(isForwarding(knock) ? { requests: facts.requests } : {}),
   }
 }
