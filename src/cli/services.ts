@@ -235,6 +235,8 @@ export interface ReplayOutcome {
 export interface ProxyBenchRequest {
   readonly configFile: string
   readonly mode: 'connect' | 'http' | 'socks5' | 'relay' | 'udp'
+  /** threads of the proxy that carry connections */
+  readonly workers: number
   readonly concurrency: number
   readonly seconds: number
   /** share done, 0…1 */

@@ -10,3 +10,13 @@ export function wholeNumber(text: string): number {
   }
   return value
 }
+
+/** As many as the configuration may name. */
+const MOST_WORKERS = 64
+
+/** Reads a number of worker threads. */
+export function workerCount(text: string): number {
+  const number = wholeNumber(text)
+  if (number > MOST_WORKERS) throw new InvalidArgumentError(`expected at most ${MOST_WORKERS}.`)
+  return number
+}

@@ -22,7 +22,7 @@ export async function benchProxyOn(request: ProxyBenchRequest): Promise<ProxyBen
   const { config } = readConfig(request.configFile)
   const credentials = credentialsIn(config)
   const origin = run(join(import.meta.dirname, '../bench/load/origin.ts'), [LOOPBACK.text])
-  const proxy = run(join(import.meta.dirname, 'proxy-under-test.ts'), [request.configFile])
+  const proxy = run(join(import.meta.dirname, 'proxy-under-test.ts'), [request.configFile, String(request.workers)])
   try {
     const [originPort, proxyPort] = await Promise.all([firstLine(origin).then(Number), firstLine(proxy).then(portIn)])
     const subject: Subject = {

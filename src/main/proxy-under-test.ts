@@ -1,5 +1,5 @@
 // The proxy that `bench proxy` measures, as a process of its own so that its processor time is its own:
-// `node proxy-under-test.ts CONFIG`. Prints its port as one line, and stops when its standard input ends.
+// `node proxy-under-test.ts CONFIG WORKERS`. Prints its port as one line, and stops when its standard input ends.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +11,7 @@ import { startLab } from './lab.ts'
 /** Stand-ins of its own, so that a running lab is not in the way. */
 const STAND_INS = '127.199.0.0/16'
 
-const [configFile = ''] = process.argv.slice(2)
+const [configFile = '', workers = '1'] = process.argv.slice(2)
 const state = mkdtempSync(join(tmpdir(), 'egresslab-bench-'))
 const events = createEventLog({ form: 'line', write: (text) => process.stderr.write(text) })
 try {
@@ -19,6 +19,7 @@ try {
     configFile,
     state,
     ephemeral: true,
+    workers: Number(workers),
     portsFromZero: true,
     standInNetwork: STAND_INS,
     events,

@@ -7,7 +7,7 @@ import { createProgress } from '../progress.ts'
 import type { ProxyBenchSummary } from '../services.ts'
 import { renderTable } from '../table.ts'
 import { type VerbContext, withConfig, withJson } from '../verb.ts'
-import { wholeNumber } from '../whole-number.ts'
+import { wholeNumber, workerCount } from '../whole-number.ts'
 
 const MODES = ['connect', 'http', 'socks5', 'relay', 'udp'] as const
 
@@ -17,6 +17,7 @@ interface Options {
   readonly mode: (typeof MODES)[number]
   readonly concurrency?: number
   readonly seconds: number
+  readonly workers: number
 }
 
 /** Adds `proxy` to the command `bench`. */
@@ -26,11 +27,12 @@ export function registerBenchProxy(bench: Command, { io, services, action }: Ver
     .addOption(new Option('--mode <mode>', 'what an operation is').choices(MODES).default('connect'))
     .option('--concurrency <n>', 'operations under way at once (default: 50; relay: 4)', wholeNumber)
     .option('--seconds <n>', 'how long', wholeNumber, 10)
+    .option('--workers <n>', 'threads of the proxy that carry connections', workerCount, 1)
     .action(
-      action(async ({ config, mode, seconds, concurrency = mode === 'relay' ? 4 : 50, json }: Options) => {
+      action(async ({ config, mode, seconds, workers, concurrency = mode === 'relay' ? 4 : 50, json }: Options) => {
         const progress = createProgress(io, `${mode}, ${concurrency} at a time, ${seconds} s`)
         const summary = await services
-          .benchProxy({ configFile: config, mode, concurrency, seconds, onProgress: progress.show })
+          .benchProxy({ configFile: config, mode, concurrency, seconds, workers, onProgress: progress.show })
           .finally(progress.clear)
         if (json) writeJson(io, asDocument(summary))
         else report(io, summary)

@@ -1,11 +1,10 @@
 // `start`: runs the lab until it is told to stop, and tells newcomers what to try.
 
-import { InvalidArgumentError } from 'commander'
 import { paintFor } from '../paint.ts'
 import type { RegisterVerb } from '../verb.ts'
 import { DEFAULT_STATE, withConfig } from '../verb.ts'
 import { welcome } from '../welcome.ts'
-import { wholeNumber } from '../whole-number.ts'
+import { workerCount } from '../whole-number.ts'
 
 interface Options {
   readonly config: string
@@ -14,21 +13,12 @@ interface Options {
   readonly workers?: number
 }
 
-/** As many as the configuration may name. */
-const MOST_WORKERS = 64
-
-function threads(text: string): number {
-  const number = wholeNumber(text)
-  if (number > MOST_WORKERS) throw new InvalidArgumentError(`at most ${MOST_WORKERS} workers`)
-  return number
-}
-
 export const registerStart: RegisterVerb = (program, { io, services, action }) => {
   withConfig(program.command('start'))
     .description('runs the lab: proxy listeners and test origins')
     .option('--state <dir>', 'folder for everything changed at run time, and the session log', DEFAULT_STATE)
     .option('--ephemeral', 'keep all of that in memory', false)
-    .option('--workers <n>', 'threads that carry connections, in place of `workers` in the configuration', threads)
+    .option('--workers <n>', 'threads that carry connections, in place of `workers` in the configuration', workerCount)
     .action(
       action(async ({ config: configFile, state, ephemeral, workers }: Options) => {
         const colour = io.stdout.isTerminal && (io.env.NO_COLOR ?? '') === ''
