@@ -21,11 +21,15 @@ export interface GeoDatabase {
   readonly load: () => Promise<void>
   /** The files read so far. */
   readonly files: () => readonly GeoFileFacts[]
+  /** What was read, by path, for databases of other threads; empty unless it is `shared`. */
+  readonly contents: () => ReadonlyMap<string, SharedArrayBuffer>
   readonly close: () => void
 }
 
 export interface GeoDatabaseOptions {
   /** told when a file was read anew, and when a changed file was left aside because it cannot be read */
+  /** what is read can be given to other threads */
+  readonly shared?: boolean
   readonly onReload?: (path: string) => void
   readonly onWarning?: (issue: Issue) => void
 }
@@ -43,7 +47,7 @@ export function bundledGeoSources(): readonly GeoSource[] {
  *  again when they change. Throws an InputError naming every file that is missing. */
 export function openGeoDatabase(sources: readonly GeoSource[], options: GeoDatabaseOptions = {}): GeoDatabase {
   refuseMissing(sources)
-  const files = sources.map((source) => new MmdbFile(source))
+  const files = sources.map((source) => new MmdbFile(source, options.shared))
   const recent = lru<Place | typeof NOWHERE>(CACHED_ANSWERS)
 
   const find = (address: Ip): Place | undefined => {
@@ -87,6 +91,13 @@ export function openGeoDatabase(sources: readonly GeoSource[], options: GeoDatab
       if (failures.length > 0) throw new InputError(failures)
     },
     files: () => files.flatMap((file) => file.facts() ?? []),
+    contents: () =>
+      new Map(
+        files.flatMap((file, at) => {
+          const path = sources[at]?.path
+          return path === undefined || file.contents === undefined ? [] : [[path, file.contents] as const]
+        }),
+      ),
     close: () => {
       for (const stop of stopWatching) stop()
     },

@@ -2,7 +2,7 @@
 // cannot be read never takes the place of one that could.
 
 import { readFileSync, watch } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { open as openFile, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { Reader, type Response } from 'maxmind'
 import { InputError, type Issue } from '../errors/issue.ts'
@@ -12,6 +12,8 @@ import type { Family, Ip } from '../net/ip.ts'
 export interface GeoSource {
   readonly path: string
   readonly family?: Family
+  /** the file as another thread has read it */
+  readonly contents?: SharedArrayBuffer
 }
 
 /** What a loaded file says of itself. */
@@ -30,16 +32,26 @@ const QUIET_MS = 250
 export class MmdbFile {
   readonly #source: GeoSource
   #reader: Reader<Response> | undefined
+  /** what the reader reads, where other threads may read it too */
+  contents: SharedArrayBuffer | undefined
+  readonly #shared: boolean
   #loading: Promise<void> | undefined
   #reloads = 0
 
-  constructor(source: GeoSource) {
+  /** `shared`: what is read is kept so that other threads can be given it. */
+  constructor(source: GeoSource, shared = false) {
     this.#source = source
+    this.#shared = shared
   }
 
   /** Reads the file ahead of its first use. Rejects with an InputError when it is not a readable MMDB file. */
   load(): Promise<void> {
     if (this.#reader !== undefined) return Promise.resolve()
+    const { path, contents } = this.#source
+    if (contents !== undefined) {
+      this.#reader = open(path, Buffer.from(contents))
+      return Promise.resolve()
+    }
     this.#loading ??= this.reload().finally(() => {
       this.#loading = undefined
     })
@@ -50,8 +62,11 @@ export class MmdbFile {
   async reload(): Promise<void> {
     const turn = ++this.#reloads
     const { path } = this.#source
-    const reader = open(path, await readFile(path).catch(refuse(path)))
-    if (turn === this.#reloads) this.#reader = reader
+    const bytes = await (this.#shared ? readShared(path) : readFile(path)).catch(refuse(path))
+    const reader = open(path, bytes)
+    if (turn !== this.#reloads) return
+    this.#reader = reader
+    this.contents = bytes.buffer instanceof SharedArrayBuffer ? bytes.buffer : undefined
   }
 
   /** The raw record that covers an address, or null. A file not read yet is read here and now, so that the first lookup has
@@ -90,6 +105,24 @@ export class MmdbFile {
       clearTimeout(timer)
       watcher.close()
     }
+  }
+}
+
+/** The whole file in memory that threads can share. */
+async function readShared(path: string): Promise<Buffer<SharedArrayBuffer>> {
+  const file = await openFile(path)
+  try {
+    const { size } = await file.stat()
+    const bytes = Buffer.from(new SharedArrayBuffer(size))
+    let length = 0
+    while (length < size) {
+      const { bytesRead } = await file.read(bytes, length, size - length, length)
+      if (bytesRead === 0) break
+      length += bytesRead
+    }
+    return bytes
+  } finally {
+    await file.close()
   }
 }
 

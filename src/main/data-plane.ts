@@ -97,6 +97,7 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     registries,
     ...(world.ports.placeholderAt === undefined ? {} : { placeholderAt: world.ports.placeholderAt }),
     gatewayDnsAt: world.dnsEndpoints,
+    geo: world.geo,
     inboxOver: (shelf) => new SessionInbox(sessions, memory, shelf),
   })
   const catchUp = () => pool.catchUpSources()

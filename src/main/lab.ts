@@ -88,7 +88,14 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const sessions = await openSessionLog(config, options, events)
   stack.defer(() => sessions.close(FLUSH_MS))
   const ownListeners: Endpoint[] = []
-  const world = await createWorld({ config, store, ownListeners, onNotice: (issue) => events.warn(issue.message) })
+  const workers = workersFor(options, config)
+  const world = await createWorld({
+    config,
+    store,
+    ownListeners,
+    onNotice: (issue) => events.warn(issue.message),
+    ...(workers === 1 ? {} : { geoContents: 'shared' }),
+  })
   stack.defer(() => world.close())
   const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
   const doorCertificates = openDoorCertificates(config.listeners, certificates.leaf, events)
@@ -99,7 +106,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const egress = { onAttempt: health.attempted, ...(options.isLost === undefined ? {} : { isLost: options.isLost }) }
   const plane: DataPlane = createDataPlane({
     config,
-    workers: workersFor(options, config),
+    workers,
     load,
     files: () => followed.files,
     store,

@@ -42,6 +42,8 @@ export interface WorldOptions {
   readonly onNotice: (notice: Issue) => void
   /** the bundled geo database, where somebody has it open already; stays open. Not used where the configuration has its own. */
   readonly bundledGeo?: GeoDatabase
+  /** `shared`: what is read of geo databases can be given to other threads; a map: another thread has read these */
+  readonly geoContents?: 'shared' | ReadonlyMap<string, SharedArrayBuffer>
   /** Gateway DNS that runs elsewhere: where it listens, and what its placeholders stand for */
   readonly remoteDns?: { readonly endpoints: readonly Endpoint[]; readonly placeholderAt: Ports['placeholderAt'] }
 }
@@ -50,9 +52,8 @@ export interface WorldOptions {
 export async function createWorld(options: WorldOptions): Promise<World> {
   const { config, store, ownListeners, onNotice, bundledGeo, remoteDns } = options
   const hosts = await readHostsFile()
-  const sources = config.geo.databases.map((path) => ({ path }))
-  const borrowed = sources.length > 0 ? undefined : bundledGeo
-  const geo = borrowed ?? openGeoDatabase(sources.length > 0 ? sources : bundledGeoSources(), { onWarning: onNotice })
+  const borrowed = config.geo.databases.length > 0 ? undefined : bundledGeo
+  const geo = borrowed ?? openGeo(config, options)
   const { placeOf } = geo
   const identifier = createIdentifier({
     people: config,
@@ -108,6 +109,18 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       if (borrowed === undefined) geo.close()
     },
   }
+}
+
+function openGeo({ geo }: LabConfig, { geoContents, onNotice }: WorldOptions): GeoDatabase {
+  const sources = geo.databases.length > 0 ? geo.databases.map((path) => ({ path })) : bundledGeoSources()
+  if (geoContents === undefined || geoContents === 'shared') {
+    return openGeoDatabase(sources, { onWarning: onNotice, shared: geoContents === 'shared' })
+  }
+  const read = sources.map((source) => {
+    const contents = geoContents.get(source.path)
+    return contents === undefined ? source : { ...source, contents }
+  })
+  return openGeoDatabase(read, { onWarning: onNotice })
 }
 
 interface ResolverParts {

@@ -35,6 +35,8 @@ export interface WorkerStart extends SharedConfig {
   readonly ownListeners: readonly Endpoint[]
   /** where Gateway DNS listens; absent: there is none, and nobody to ask for placeholders */
   readonly gatewayDns?: readonly Endpoint[]
+  /** what was read of geo databases, by path */
+  readonly geo: ReadonlyMap<string, SharedArrayBuffer>
   /** memory of {@link SharedUseTable} and {@link SharedClients} */
   readonly uses: SharedArrayBuffer
   readonly clients: SharedArrayBuffer

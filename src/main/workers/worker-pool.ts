@@ -4,6 +4,7 @@
 import type { LoadOptions } from '../../config/load.ts'
 import type { ReadFiles } from '../../config/source-document.ts'
 import type { GatewayError } from '../../errors/gateway-error.ts'
+import type { GeoDatabase } from '../../geo/database.ts'
 import type { EventLog } from '../../log/event-log.ts'
 import type { Endpoint } from '../../net/endpoint.ts'
 import { SharedUseTable } from '../../outbound/shared-uses.ts'
@@ -36,6 +37,8 @@ export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'ownL
   readonly files: () => ReadFiles
   /** where Gateway DNS listens, filled in as it comes up */
   readonly gatewayDnsAt: readonly Endpoint[]
+  /** what was read of geo databases */
+  readonly geo: GeoDatabase
   readonly inboxOver: (shelf: PolicyShelf) => SessionInbox
 }
 
@@ -182,6 +185,7 @@ export class WorkerPool implements Traffic {
       of: workers,
       ownListeners,
       maxClients,
+      geo: this.#options.geo.contents(),
       ...(placeholderAt === undefined ? {} : { gatewayDns: gatewayDnsAt }),
       uses: this.#uses.buffer,
       clients: this.#clients.buffer,

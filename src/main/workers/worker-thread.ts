@@ -65,6 +65,7 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
     store: replica,
     ownListeners,
     onNotice: (issue) => events.warn(issue.message),
+    geoContents: start.geo,
     ...(gatewayDns === undefined
       ? {}
       : { remoteDns: { endpoints: gatewayDns, placeholderAt: placeholders.placeholderAt } }),
