@@ -12,7 +12,7 @@ const CONFIG = join(import.meta.dirname, 'lab.yaml')
 const IPV4_URL = `http://${ORIGIN_HOST.ipv4}/`
 const IPV6_URL = `http://[${ORIGIN_HOST.ipv6}]/`
 
-describe.skipIf(!canHaveInternet())('a lab that owns its dedicated addresses', () => {
+describe.skipIf(!canHaveInternet())('a lab that owns its dedicated addresses', { timeout: 60_000 }, () => {
   let internet: Internet
   let state: string
   const egresslab = (...args: readonly string[]) => internet.lab.run(process.execPath, 'src/main.ts', ...args)
@@ -62,11 +62,28 @@ describe.skipIf(!canHaveInternet())('a lab that owns its dedicated addresses', (
   })
 
   test('[R6] with LHR down, the origin sees the fallback at IAD, and LHR again afterwards', async () => {
-    const colo = (word: string) => egresslab('colo', word, 'LHR', '--config', CONFIG, '--state', state)
-    expect((await colo('down')).stdout).toContain('is down')
+    const token = readFileSync(join(state, 'api-token'), 'utf8').trim()
+    const colo = (up: boolean) => {
+      const how = ['-X', 'PUT', '-H', `Authorization: Bearer ${token}`, '-H', 'Content-Type: application/json']
+      return internet.lab.must(
+        'curl',
+        '-q',
+        '-sSf',
+        ...how,
+        '-d',
+        `{"up":${up}}`,
+        'http://127.0.0.1:8090/lab/v1/colos/LHR',
+      )
+    }
+    await colo(false)
     expect(await seen('carol', IPV4_URL)).toBe('203.0.113.30')
-    expect((await colo('up')).stdout).toContain('is up')
+    await colo(true)
     expect(await seen('carol', IPV4_URL)).toBe('203.0.113.20')
+  })
+
+  test('UD-05 a datagram arrives from the dedicated address as well', async () => {
+    const ask = [join(import.meta.dirname, 'ask-udp.mjs'), 'bob@example.com', 'lab-bob', ORIGIN_HOST.ipv4, '7']
+    expect(await internet.lab.must(process.execPath, ...ask)).toBe('203.0.113.10\n')
   })
 
   test('EG-01 a loopback stand-in cannot leave the host: a named reason, and nothing arrives', async () => {
