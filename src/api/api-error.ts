@@ -39,6 +39,8 @@ export const REQUEST_ERRORS = {
   wrongContentType: { status: 415, code: 20104, message: 'changes need `content-type: application/json`' },
   foreignHost: { status: 421, code: 20105, message: 'this host name is not served here' },
   foreignOrigin: { status: 403, code: 20106, message: 'requests from other sites are refused' },
+  foreignClient: { status: 403, code: 20109, message: 'Gateway DNS answers this machine and `dns.clients` only' },
+  noDns: { status: 404, code: 20108, message: 'this lab has no Gateway DNS: its configuration has no `dns`' },
   invalidPath: { status: 400, code: 20107, message: 'the path is not well-formed' },
   internal: { status: 500, code: 20199, message: 'an unexpected error inside the lab' },
 } as const

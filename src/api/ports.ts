@@ -29,6 +29,8 @@ export interface ApiPorts {
   readonly status: StatusPort
   /** Files of the console by path (`/`, `/app.js`); undefined where there is none. No secrets in them. */
   readonly page?: (path: string) => Page | undefined
+  /** absent: the lab has no Gateway DNS */
+  readonly dns?: DnsPort
   /** Takes notices for the operator's log. */
   readonly notice?: (message: string) => void
 }
@@ -76,6 +78,31 @@ export interface SessionsPort {
   /** the last finished sessions, oldest first */
   recent(): readonly SessionRecord[]
   subscribe(listener: (record: SessionRecord) => void): () => void
+}
+
+/** Gateway DNS. */
+export interface DnsPort {
+  /** The reply to one message, for the client at this address. `ttl`: seconds for which the whole of it may be kept. */
+  answer(
+    message: Buffer,
+    peer: string,
+  ): Promise<
+    | { readonly kind: 'reply'; readonly message: Buffer; readonly ttl: number }
+    | { readonly kind: 'silence' }
+    | { readonly kind: 'stranger' }
+  >
+  /** what is given out now */
+  placeholders(): readonly PlaceholderFacts[]
+  counts(): { readonly queries: number; readonly placeholders: number; readonly exhausted: number }
+}
+
+export interface PlaceholderFacts {
+  readonly placeholder: string
+  readonly name: string
+  /** the real one */
+  readonly address: string
+  readonly connections: number
+  readonly unused_seconds: number
 }
 
 export interface TokenPort {

@@ -1,4 +1,5 @@
-// A request's body as JSON, within limits (AP-04): size, nesting, encoding, and no key that means something to JavaScript.
+// A request's body, within limits (AP-04): as JSON by size, nesting, encoding, and no key that means something to JavaScript; or as
+// bytes of one kind.
 
 import type { IncomingMessage } from 'node:http'
 import type { Json, JsonObject } from '../config/lab-state.ts'
@@ -9,8 +10,7 @@ const MAX_DEPTH = 32
 
 /** The JSON object a request carries; an empty one for an empty body. Throws ApiError. */
 export async function readJsonObject(request: IncomingMessage): Promise<JsonObject> {
-  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/json') throw requestError('wrongContentType')
+  if (mediaTypeOf(request) !== 'application/json') throw requestError('wrongContentType')
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
   if (encoding !== 'identity') throw requestError('wrongContentType', 'compressed bodies are not taken')
   const text = await readText(request)
@@ -25,22 +25,41 @@ export async function readJsonObject(request: IncomingMessage): Promise<JsonObje
   return value as JsonObject
 }
 
+/** The bytes a request carries, of exactly this kind. Throws ApiError. */
+export async function readBytes(
+  request: IncomingMessage,
+  { mediaType, maxBytes }: { readonly mediaType: string; readonly maxBytes: number },
+): Promise<Buffer> {
+  if (mediaTypeOf(request) !== mediaType)
+    throw requestError('wrongContentType', `this needs \`content-type: ${mediaType}\``)
+  return readWhole(request, maxBytes)
+}
+
+function mediaTypeOf(request: IncomingMessage): string | undefined {
+  return (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
+}
+
 async function readText(request: IncomingMessage): Promise<string> {
+  const whole = await readWhole(request, MAX_BODY_BYTES)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(whole)
+  } catch {
+    throw requestError('invalidJson', 'the body is not UTF-8')
+  }
+}
+
+async function readWhole(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const declared = Number(request.headers['content-length'] ?? 0)
-  const tooLarge = () => requestError('bodyTooLarge', `the body is larger than ${MAX_BODY_BYTES} bytes`)
-  if (declared > MAX_BODY_BYTES) throw tooLarge()
+  const tooLarge = () => requestError('bodyTooLarge', `the body is larger than ${maxBytes} bytes`)
+  if (declared > maxBytes) throw tooLarge()
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > MAX_BODY_BYTES) throw tooLarge()
+    if (size > maxBytes) throw tooLarge()
     chunks.push(chunk)
   }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
-  } catch {
-    throw requestError('invalidJson', 'the body is not UTF-8')
-  }
+  return Buffer.concat(chunks)
 }
 
 function parse(text: string): Json {

@@ -30,6 +30,8 @@ export interface Route {
   readonly body?: Schema
   /** it tells of connections as they are at this moment */
   readonly looksAtTraffic?: true
+  /** the body is no JSON but bytes of this kind */
+  readonly takes?: { readonly mediaType: string; readonly maxBytes: number }
   readonly handle: (call: Call) => Answer | Promise<Answer>
 }
 
@@ -39,6 +41,10 @@ export interface Call {
   readonly query: URLSearchParams
   /** validated; an empty object where the route takes none */
   readonly body: JsonObject
+  /** the body where the route takes bytes; empty elsewhere */
+  readonly bytes: Buffer
+  /** the address of whoever calls */
+  readonly peer: string
   /** `http://127.0.0.1:8090` as the client addressed it */
   readonly baseUrl: string
   /** the email of whoever called, on routes for users; '' elsewhere */

@@ -15,6 +15,7 @@ import { VIRTUAL_NETWORK_ROUTES } from './cloudflare/virtual-networks.ts'
 import { CHECK_ROUTES } from './lab/checks.ts'
 import { CLOCK_ROUTES } from './lab/clock.ts'
 import { COLO_ROUTES } from './lab/colos.ts'
+import { DNS_ROUTES } from './lab/dns-query.ts'
 import { EXPLAIN_ROUTES } from './lab/explain.ts'
 import { GENERATED_PAC_ROUTES } from './lab/generated-pac.ts'
 import { METRIC_ROUTES } from './lab/metrics.ts'
@@ -58,6 +59,7 @@ export const ROUTES: readonly Route[] = [
   ...CHECK_ROUTES,
   ...VERIFICATION_ROUTES,
   ...EXPLAIN_ROUTES,
+  ...DNS_ROUTES,
   ...USER_ROUTES,
   ...OPERATION_ROUTES,
   ...GENERATED_PAC_ROUTES,

@@ -14,7 +14,7 @@ import { createRateLimiter } from './lab/rate-limit.ts'
 import { createTally } from './lab/tally.ts'
 import { answerPage, isNavigation } from './page.ts'
 import type { ApiPorts } from './ports.ts'
-import { readJsonObject } from './read-body.ts'
+import { readBytes, readJsonObject } from './read-body.ts'
 import type { Call, Route } from './route.ts'
 import { createRouter } from './router.ts'
 import { ROUTES } from './routes.ts'
@@ -104,12 +104,15 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     if (found.kind === 'method') throw wrongMethod(method, url.path, found.allow)
     const { route, params } = found
     if (params.account_id !== undefined) checkAccount(params.account_id, ports)
-    const body = route.method === 'GET' || route.method === 'DELETE' ? {} : await readJsonObject(request)
+    const isJson = route.method !== 'GET' && route.method !== 'DELETE' && route.takes === undefined
+    const body = isJson ? await readJsonObject(request) : {}
+    const bytes = route.takes === undefined ? Buffer.alloc(0) : await readBytes(request, route.takes)
+    const peer = request.socket.remoteAddress ?? ''
     validators.get(route)?.(body)
     const change = changeFor(request, ports)
     const baseUrl = `http://${request.headers.host}`
-    const call: Call = { params, query: url.query, body, baseUrl, user, password, ports, tally, rateLimiter, change }
-    return handled(route, call)
+    const asked = { params, query: url.query, body, bytes, peer, baseUrl, user, password }
+    return handled(route, { ...asked, ports, tally, rateLimiter, change })
   }
 
   /** Whoever gets the answer of a change can count on it: the next connection is decided by it. */

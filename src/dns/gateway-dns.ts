@@ -6,7 +6,6 @@ import type { Target } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
 import type { Family, Ip } from '../net/ip.ts'
 import { type HostFacts, ruleThatMinds } from '../policy/name-screen.ts'
-import type { Rule } from '../policy/rule.ts'
 import type { Snapshot } from '../policy/snapshot.ts'
 import type { Placeholder, Ports } from '../proxy/ports.ts'
 import type { AddressBook } from './address-book.ts'
@@ -15,6 +14,7 @@ import type { Forward } from './forward.ts'
 import { type DnsQuery, type DnsReply, EDE, passOn, RCODE, readQuery, TYPE, writeReply } from './message.ts'
 import { PLACEHOLDER_TTL_S, type PlaceholderTable } from './placeholder-table.ts'
 import { addressInReverse } from './reverse-name.ts'
+import type { Tunnels } from './tunnels.ts'
 
 /** Names of the lab change with its configuration file only. */
 const KNOWN_TTL_S = 30
@@ -25,6 +25,8 @@ export interface GatewayDnsParts {
   readonly snapshot: () => Snapshot
   /** asked anew each time: the configuration may be reloaded */
   readonly book: () => AddressBook
+  /** private names, and which names are behind a tunnel; asked anew each time */
+  readonly tunnels: () => Pick<Tunnels, 'behindName' | 'addressesOf'>
   readonly dns: DnsClient
   readonly forward: Forward
   readonly table: PlaceholderTable
@@ -59,13 +61,13 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
     const host = parseHost(query.name)
     const family = familyOf(query.type)
     const say = (reply: DnsReply) => writeReply(query, reply, limit)
-    if (query.type === TYPE.ANY) return say({ rcode: RCODE.noError, hint: MINIMAL_ANY, ttl: KNOWN_TTL_S })
     if (query.type === TYPE.PTR) {
       const name = nameBehind(query.name)
       if (name !== undefined) return say({ rcode: RCODE.noError, name, ttl: PLACEHOLDER_TTL_S })
     }
     if (host?.kind === 'ip') return say({ rcode: RCODE.missing })
     if (host === undefined) return passedOn(query, limit)
+    if (query.type === TYPE.ANY) return say({ rcode: RCODE.noError, hint: MINIMAL_ANY, ttl: KNOWN_TTL_S })
     if (family !== undefined) return say(await addressReply(host.name, family))
     if (isServiceBinding(query.type) && (await isMinded(host.name))) return say({ rcode: RCODE.noError })
     const known = parts.book().addressesOf(host.name)
@@ -77,8 +79,7 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
     const found = await lookUp(name, family)
     if (found.kind === 'reply') return found.reply
     const { addresses, ttl } = found
-    const rule = ruleMinding(name, addresses)
-    if (rule === undefined) return { rcode: RCODE.noError, addresses: addresses.slice(0, MOST_ADDRESSES), ttl }
+    if (!needsName(name, addresses)) return { rcode: RCODE.noError, addresses: addresses.slice(0, MOST_ADDRESSES), ttl }
     const initial = table.give(name, addresses)
     if (initial === undefined) return exhausted(name, family)
     counts.placeholders++
@@ -95,13 +96,11 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
   }
 
   async function lookUp(name: string, family: Family): Promise<Found> {
-    const known = parts.book().addressesOf(name)
+    const known = privateAddresses(name) ?? parts.book().addressesOf(name)
     if (known === 'never') return said({ rcode: RCODE.missing })
     if (known !== undefined) {
-      return foundOf(
-        known.map(({ ip }) => ip).filter((ip) => ip.family === family),
-        KNOWN_TTL_S,
-      )
+      const addresses = known.map(({ ip }) => ip).filter((ip) => ip.family === family)
+      return foundOf(addresses, KNOWN_TTL_S)
     }
     const answer = await parts.dns.query(name, family)
     switch (answer.kind) {
@@ -120,21 +119,27 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
     }
   }
 
-  /** The rule that minds the name at any of its addresses: categories may go by address. */
-  function ruleMinding(name: string, addresses: readonly Ip[]): Rule | undefined {
+  function privateAddresses(name: string): readonly { readonly ip: Ip }[] | undefined {
+    const tunnel = parts.tunnels().behindName(name, snapshot().account)
+    const addresses = tunnel === undefined ? undefined : parts.tunnels().addressesOf(tunnel, name)
+    return addresses?.map((ip) => ({ ip }))
+  }
+
+  /** Does a connection have to be known by this name? For a host name route, or for a rule that minds the name at any of its
+   *  addresses: categories may go by address. */
+  function needsName(name: string, addresses: readonly Ip[]): boolean {
     const current = snapshot()
-    for (const ip of addresses) {
+    if (parts.tunnels().behindName(name, current.account) !== undefined) return true
+    return addresses.some((ip) => {
       const named: HostFacts = { host: name, ...categoriesOf({ kind: 'name', name, port: 0 }, ip) }
-      const rule = ruleThatMinds(current, { named, unnamed: categoriesOf({ kind: 'ip', ip, port: 0 }, ip) })
-      if (rule !== undefined) return rule
-    }
-    return undefined
+      return ruleThatMinds(current, { named, unnamed: categoriesOf({ kind: 'ip', ip, port: 0 }, ip) }) !== undefined
+    })
   }
 
   /** Would an address of either family be a placeholder? */
   async function isMinded(name: string): Promise<boolean> {
     const both = await Promise.all([lookUp(name, 4), lookUp(name, 6)])
-    return both.some((found) => found.kind === 'addresses' && ruleMinding(name, found.addresses) !== undefined)
+    return both.some((found) => found.kind === 'addresses' && needsName(name, found.addresses))
   }
 
   async function passedOn(query: DnsQuery, limit: number): Promise<Buffer> {

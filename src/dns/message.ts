@@ -39,7 +39,7 @@ export const STREAM_LIMIT = 65_535
 
 export interface DnsQuery {
   readonly message: Buffer
-  /** as the client spelled it, without the trailing dot */
+  /** as the client spelled it, without the trailing dot; '' where that cannot be told: dots or other bytes inside labels */
   readonly name: string
   readonly type: number
   /** name, type and class as sent */
@@ -127,6 +127,16 @@ export function passOn(query: DnsQuery, reply: Buffer, limit: number): Buffer | 
   return own
 }
 
+/** For how long a reply may be kept as a whole, in seconds (RFC 8484 section 5.1); 0 where it has no records. */
+export function lowestTtl(reply: Buffer): number {
+  try {
+    const ttls = (decode(reply).answers ?? []).flatMap((record) => ('ttl' in record ? [record.ttl ?? 0] : []))
+    return ttls.length === 0 ? 0 : Math.min(...ttls)
+  } catch {
+    return 0
+  }
+}
+
 /** Is there more than fitted into the datagram? */
 export function isTruncated(reply: Buffer): boolean {
   return ((reply[2] ?? 0) & 0x02) !== 0
@@ -172,10 +182,16 @@ function optionsOf(message: Buffer): Options | undefined {
     const isSound = decode.bytes <= message.length && opts.length <= 1 && (opt === undefined || opt.name === '.')
     if (question === undefined || !isSound) return undefined
     const edns = opt === undefined ? undefined : { payload: opt.udpPayloadSize, version: opt.ednsVersion }
-    return { name: question.name, edns }
+    return { name: isSpelledSo(question.name, message) ? question.name : '', edns }
   } catch {
     return undefined
   }
+}
+
+/** Is the name all there is to say of the question's labels? Records about any other name could not be written. */
+function isSpelledSo(name: string, message: Buffer): boolean {
+  const labels = encode({ questions: [{ name, type: 'A' }] }).subarray(HEADER_BYTES, -4)
+  return message.subarray(HEADER_BYTES, HEADER_BYTES + labels.length).equals(labels)
 }
 
 function answersOf(query: DnsQuery, { addresses = [], name, hint, ttl = 0 }: DnsReply): Answer[] {

@@ -1,17 +1,18 @@
 // Gateway DNS of the running lab, put together: what it answers from, and the sockets it answers on.
 
+import type { ApiPorts } from '../api/index.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
-import type { AddressBook } from '../dns/address-book.ts'
 import type { DnsClient } from '../dns/dns-client.ts'
 import { createForward } from '../dns/forward.ts'
-import { createGatewayDns, type GatewayDns } from '../dns/gateway-dns.ts'
+import { createGatewayDns, type GatewayDns, type GatewayDnsParts } from '../dns/gateway-dns.ts'
+import { lowestTtl, STREAM_LIMIT } from '../dns/message.ts'
 import { PlaceholderTable } from '../dns/placeholder-table.ts'
-import { type DnsServer, serveDns } from '../dns/serve.ts'
+import { type DnsServer, isAnswered, serveDns } from '../dns/serve.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Cidr, cidr, parseCidr } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
-import type { Family } from '../net/ip.ts'
+import { type Family, parseIp } from '../net/ip.ts'
 import type { Ports } from '../proxy/ports.ts'
 import type { Store } from '../store/store.ts'
 
@@ -19,10 +20,9 @@ export interface LabDns extends GatewayDns {
   readonly table: PlaceholderTable
 }
 
-export interface LabDnsParts {
+export interface LabDnsParts extends Pick<GatewayDnsParts, 'book' | 'tunnels'> {
   readonly store: Pick<Store, 'current'>
   readonly dns: DnsClient
-  readonly book: () => AddressBook
   readonly categoriesOf: Ports['categoriesOf']
   readonly upstream: readonly string[] | undefined
   /** where it listens itself, filled in as it comes up */
@@ -34,7 +34,8 @@ export interface LabDnsParts {
 const NEWS_MS = 60_000
 
 /** Gateway DNS without its sockets. */
-export function createLabDns({ store, dns, book, categoriesOf, upstream, own, onNotice }: LabDnsParts): LabDns {
+export function createLabDns(parts: LabDnsParts): LabDns {
+  const { store, dns, book, tunnels, categoriesOf, upstream, own, onNotice } = parts
   const table = new PlaceholderTable({
     rangeOf: (family) => rangeOf(store.current(), family),
     now: () => performance.now(),
@@ -43,6 +44,7 @@ export function createLabDns({ store, dns, book, categoriesOf, upstream, own, on
   const gatewayDns = createGatewayDns({
     snapshot: () => store.current(),
     book,
+    tunnels,
     dns,
     forward: createForward({ own, ...(upstream === undefined ? {} : { servers: upstream }) }),
     table,
@@ -63,6 +65,28 @@ const FRESH: Readonly<Record<Family, Cidr>> = { 4: cidr('100.80.0.0/16'), 6: cid
 export function rangeOf({ state }: LabSnapshot, family: Family): Cidr {
   const stored = state.placeholderSubnet.get(`v${family}`)
   return parseCidr(stored?.value.network ?? '') ?? FRESH[family]
+}
+
+/** Gateway DNS for the API's port, under the same clients as everywhere. */
+export function dnsPort({ answer, table, counts }: LabDns, clients: readonly Cidr[]): NonNullable<ApiPorts['dns']> {
+  const isClient = isAnswered(clients)
+  return {
+    counts,
+    async answer(message, peer) {
+      const from = parseIp(peer.replace(/%.*$/, ''))
+      if (from === undefined || !isClient(from)) return { kind: 'stranger' }
+      const reply = await answer(message, () => STREAM_LIMIT)
+      return reply === undefined ? { kind: 'silence' } : { kind: 'reply', message: reply, ttl: lowestTtl(reply) }
+    },
+    placeholders: () =>
+      table.list().map(({ initial, name, address, connections, unusedMs }) => ({
+        placeholder: initial.text,
+        name,
+        address: address.text,
+        connections,
+        unused_seconds: Math.floor(unusedMs / 1_000),
+      })),
+  }
 }
 
 /** Listens. Throws an InputError where an address cannot be listened on. */

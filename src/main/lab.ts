@@ -26,7 +26,7 @@ import { deskOver } from './desk.ts'
 import { openDoorCertificates } from './door-certificates.ts'
 import { type OnOutage, watchEgressHealth } from './egress-health.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
-import { openDns } from './gateway-dns.ts'
+import { dnsPort, openDns } from './gateway-dns.ts'
 import { openStore } from './open-store.ts'
 import { endpointsAt } from './own-endpoints.ts'
 import { ownVersion } from './own-version.ts'
@@ -163,6 +163,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     health,
     traffic,
     identifier: world.identifier,
+    dns: world.gatewayDns === undefined ? undefined : dnsPort(world.gatewayDns, config.dns?.clients ?? []),
     desk,
     token,
     version: ownVersion(),

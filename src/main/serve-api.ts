@@ -27,6 +27,8 @@ export interface ApiParts {
   readonly memory: SessionMemory
   readonly traffic: Traffic
   readonly identifier: Identifier
+  /** absent: there is no Gateway DNS */
+  readonly dns: ApiPorts['dns']
   readonly desk: Desk
   readonly token: ApiPorts['token']
   readonly version: string
@@ -76,6 +78,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     insight: createInsight(parts),
     page: readConsole(),
     doors: parts.doors,
+    ...(parts.dns === undefined ? {} : { dns: parts.dns }),
     explain: (question) => answerQuestion(parts.desk, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
     users: () =>

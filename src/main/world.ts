@@ -9,6 +9,7 @@ import { createDnsClient, type DnsClient } from '../dns/dns-client.ts'
 import type { HostsFile } from '../dns/hosts-file.ts'
 import { readHostsFile } from '../dns/hosts-file.ts'
 import { createResolver } from '../dns/resolver.ts'
+import { createTunnels } from '../dns/tunnels.ts'
 import type { Issue } from '../errors/issue.ts'
 import { isProxiedByCloudflare } from '../geo/cloudflare-ranges.ts'
 import { bundledGeoSources, type GeoDatabase, openGeoDatabase } from '../geo/database.ts'
@@ -66,6 +67,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const gatewayDnsAt: Endpoint[] = [...(remoteDns?.endpoints ?? [])]
   const bookFor = (current: LabConfig) => createAddressBook(current.destinations, hosts)
   let book = bookFor(config)
+  let tunnels = createTunnels(config.tunnels)
   const resolverFor = (current: LabConfig) =>
     createResolver(resolverFacts(current, { hosts, book, dns, placeOf, ownListeners, gatewayDns: gatewayDnsAt }))
   let resolve = resolverFor(config)
@@ -78,6 +80,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
           store,
           dns,
           book: () => book,
+          tunnels: () => tunnels,
           categoriesOf: (target, address) => categoriesOf(target, address),
           upstream,
           own: gatewayDnsAt,
@@ -101,6 +104,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     replaceConfig(current) {
       identifier.replacePeople(current)
       book = bookFor(current)
+      tunnels = createTunnels(current.tunnels)
       resolve = resolverFor(current)
       categoriesOf = createCategoryTable(current.categories)
       exitOf = createExitTable(current.exits, current.tunnels)

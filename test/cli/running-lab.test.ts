@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { askDns } from '../support/ask-dns.ts'
 import { curl } from '../support/curl.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { type Ran, run } from './run.ts'
@@ -30,6 +31,37 @@ const lab = (verb: string, action: string, ...rest: readonly string[]): Promise<
 async function seenFrom(credentials: string): Promise<string> {
   return (await curl('-x', running.proxy, '-U', credentials, 'http://ipv4.icanhazip.com/')).body.trim()
 }
+
+describe('explain', () => {
+  const explain = (destination: string) =>
+    run(['explain', '--user', 'alice@example.com', ...where, '--json', destination])
+
+  test('takes a placeholder for what the running lab gave it out for', async () => {
+    const [dns] = running.lab.dns
+    if (dns === undefined) throw new RangeError('the shipped lab has Gateway DNS')
+    const [placeholder = ''] = (await askDns(dns, 'payroll.saas.test')).data
+    const { code, stdout, stderr } = await explain(`http://${placeholder}/`)
+    expect([code, stderr]).toEqual([
+      0,
+      `on the running lab ${placeholder} stands for payroll.saas.test at 198.51.100.21\n`,
+    ])
+    expect(JSON.parse(stdout)).toMatchObject({
+      flow: { 'net.fqdn.host': 'payroll.saas.test', 'net.dst.ip': '198.51.100.21', 'net.dst.port': 80 },
+    })
+  })
+
+  test('says so where it stands for nothing, and where no lab is running', async () => {
+    const { code, stdout } = await explain('100.80.7.7:443')
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout).error).toEqual({
+      code: 'name.unknown_placeholder',
+      message:
+        '`100.80.7.7` is in the range of placeholders of Gateway DNS, and the running lab has given it to no name; name the host instead',
+    })
+    const alone = await run(['explain', '--api', '127.0.0.1:9', '--state', running.folder, '100.80.7.7:443'])
+    expect(alone.stdout).toContain('no lab is running that could say what it stands for')
+  })
+})
 
 describe('vnet', () => {
   test('use attaches a user: the next connection leaves from the other network', async () => {

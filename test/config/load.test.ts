@@ -255,7 +255,7 @@ describe('the published schema', () => {
 
   test('gives every section a default, or says what its absence means', () => {
     const silent = Object.entries(root.properties ?? {}).filter(
-      ([name, node]) => node.default === undefined && !['dedicated_ips', 'rules_file', 'groups'].includes(name),
+      ([name, node]) => node.default === undefined && !['dedicated_ips', 'rules_file', 'groups', 'dns'].includes(name),
     )
     expect(silent).toEqual([])
   })

@@ -47,7 +47,8 @@ describe.each(FILES)('%s', (file) => {
       standInNetwork: `${STAND_INS}0.0/16`,
     })
     try {
-      const rewrite = portRewriter(loadConfig(file).listeners, lab.listeners)
+      const { listeners, api } = loadConfig(file)
+      const rewrite = portRewriter([...listeners, api], [...lab.listeners, lab.api])
       for (const { command, output } of proof.commands) {
         const promised = output.replaceAll(`from ${SHIPPED_STAND_INS}`, `from ${STAND_INS}`)
         expect(`$ ${command}\n${await printed(command, rewrite)}`).toBe(`$ ${command}\n${promised}`)

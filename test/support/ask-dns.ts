@@ -3,13 +3,21 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { type Answer, type DecodedPacket, decode, encode, type Packet, type RecordType } from 'dns-packet'
+import {
+  type Answer,
+  type DecodedPacket,
+  decode,
+  encode,
+  type OptAnswer,
+  type Packet,
+  type RecordType,
+} from 'dns-packet'
 import { type Endpoint, formatEndpoint } from '../../src/net/endpoint.ts'
 
 const DEADLINE_MS = 8_000
 
 /** Types that the library has no name for. */
-export type AskedType = RecordType | 'UNKNOWN_64' | 'UNKNOWN_65'
+export type AskedType = RecordType | 'ANY' | 'UNKNOWN_64' | 'UNKNOWN_65'
 
 /** What came back, with its response code. */
 export interface DnsAnswer extends DecodedPacket {
@@ -21,6 +29,12 @@ export interface DnsAnswer extends DecodedPacket {
 
 export function queryFor(name: string, type: AskedType, more: Partial<Packet> = {}): Buffer {
   return encode({ type: 'query', id: 4711, flags: 0x0100, questions: [{ name, type: type as RecordType }], ...more })
+}
+
+/** With EDNS; the larger of its numbers are what a good client sends. */
+export function withOpt(changes: Partial<OptAnswer> = {}): { readonly additionals: Answer[] } {
+  const plain = { type: 'OPT', name: '.', udpPayloadSize: 1232, extendedRcode: 0, ednsVersion: 0, flags: 0 } as const
+  return { additionals: [{ ...plain, flag_do: false, options: [], ...changes }] }
 }
 
 export async function askDns(server: Endpoint, name: string, type: AskedType = 'A'): Promise<DnsAnswer> {

@@ -2,7 +2,7 @@
 
 import type { DatagramCounts } from '../../proxy/counters.ts'
 import type { Answer } from '../answer.ts'
-import type { StatusPort } from '../ports.ts'
+import type { DnsPort, StatusPort } from '../ports.ts'
 import type { Call, Route } from '../route.ts'
 import { DECISION_BUCKETS } from './tally.ts'
 
@@ -59,6 +59,7 @@ function metrics({ ports, tally }: Call): Answer {
     ...portLimitFamilies(status.portLimit()),
     ...egressHealthFamilies(status.egressHealth()),
     ...datagramFamilies(status.datagrams()),
+    ...dnsFamilies(ports.dns),
     decisionHistogram(tally.decisions),
     family('egresslab_policy_revision', 'gauge', 'revision of the state in force', [[{}, snapshot.revision]]),
     family('egresslab_policy_revision_in_force', 'gauge', 'oldest revision that new connections are decided by', [
@@ -96,6 +97,18 @@ function egressHealthFamilies({ outages, faults }: ReturnType<StatusPort['egress
       'egress addresses that fail by themselves now',
       outages.map(({ egress, code }) => [{ egress, code }, 1]),
     ),
+  ]
+}
+
+function dnsFamilies(dns: DnsPort | undefined): string[] {
+  if (dns === undefined) return []
+  const { queries, placeholders, exhausted } = dns.counts()
+  const short = 'questions that got no placeholder because the range is used up'
+  return [
+    family('egresslab_dns_queries_total', 'counter', 'questions to Gateway DNS', [[{}, queries]]),
+    family('egresslab_dns_placeholders_total', 'counter', 'answers with a placeholder', [[{}, placeholders]]),
+    family('egresslab_dns_placeholders_exhausted_total', 'counter', short, [[{}, exhausted]]),
+    family('egresslab_dns_placeholders', 'gauge', 'placeholders given out now', [[{}, dns.placeholders().length]]),
   ]
 }
 

@@ -50,7 +50,7 @@ const ENVELOPE = {
   },
 } as const
 
-function operation({ summary, access, path, query, body }: Route) {
+function operation({ summary, access, path, query, body, takes }: Route) {
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: 'path',
@@ -66,6 +66,7 @@ function operation({ summary, access, path, query, body }: Route) {
     ...(body === undefined
       ? {}
       : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
+    ...(takes === undefined ? {} : { requestBody: { required: true, content: { [takes.mediaType]: {} } } }),
     responses: { '2XX': { description: 'done', ...json }, '4XX': { description: 'refused', ...json } },
   }
 }

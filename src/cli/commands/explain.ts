@@ -1,17 +1,20 @@
 // `explain`: decides one hypothetical connection, without traffic, and shows everything that led to the decision.
 
 import { Option } from 'commander'
-import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
+import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { InputError } from '../../errors/issue.ts'
+import { behindPlaceholder } from '../behind-placeholder.ts'
 import { drawExplanation } from '../draw-explanation.ts'
 import { type Explained, type ExplainOptions, explainConnection, explanationJson } from '../explained.ts'
 import { type Io, writeJson } from '../io.ts'
 import { paintFor } from '../paint.ts'
+import type { Desk } from '../services.ts'
 import { DEFAULT_STATE, type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options extends ExplainOptions {
   readonly config: string
   readonly state: string
+  readonly api?: string
   readonly json?: true
 }
 
@@ -28,11 +31,12 @@ export const registerExplain: RegisterVerb = (program, { io, services, action })
     .addOption(new Option('--family <family>', 'address family to use').choices(['4', '6']))
     .option('--colo-down <code>', 'take a data center for down (repeatable)', collect, [])
     .option('--state <dir>', 'folder of what was changed at run time', DEFAULT_STATE)
+    .option('--api <host:port>', "where the running lab's API is, for placeholders (default: as configured)")
     .action(
       action(async (destination: string, options: Options) => {
         const desk = await services.openDesk({ configFile: options.config, state: options.state })
         try {
-          return show(io, options, await explainConnection(desk, destination, options))
+          return show(io, options, await explained(desk, destination, options))
         } catch (thrown) {
           if (thrown instanceof InputError) throw thrown
           return refuse(io, options, asGatewayError(thrown))
@@ -41,6 +45,18 @@ export const registerExplain: RegisterVerb = (program, { io, services, action })
         }
       }),
     )
+
+  /** A placeholder is what the running lab gave it out for. */
+  async function explained(desk: Desk, destination: string, options: Options) {
+    try {
+      return await explainConnection(desk, destination, options)
+    } catch (thrown) {
+      if (!(thrown instanceof GatewayError && thrown.code === 'name.unknown_placeholder')) throw thrown
+      const meant = await behindPlaceholder(services, options, destination)
+      io.stderr.write(`${meant.note}\n`)
+      return explainConnection(desk, meant.destination, { ...options, family: meant.family })
+    }
+  }
 }
 
 function show(io: Io, { json }: Options, explained: readonly [Explained, ...Explained[]]): ExitCode {

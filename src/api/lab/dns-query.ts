@@ -1,0 +1,62 @@
+// DNS over HTTPS's way of asking (RFC 8484), without the S: on the API's port, for anybody who may reach it and is no other site.
+// And what Gateway DNS has given out.
+
+import { type Answer, ok } from '../answer.ts'
+import { requestError } from '../api-error.ts'
+import type { DnsPort } from '../ports.ts'
+import type { Call, Route } from '../route.ts'
+
+const MEDIA_TYPE = 'application/dns-message'
+const PATH = '/dns-query'
+/** `dns` of a GET: base64url without padding (RFC 8484 section 6). */
+const ENCODED = /^[\w-]{16,5500}$/
+
+export const DNS_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: PATH,
+    summary: 'asks Gateway DNS (RFC 8484): `dns` is a DNS message in base64url',
+    access: 'open',
+    query: [{ name: 'dns', schema: { type: 'string' }, description: 'a DNS message in base64url without padding' }],
+    handle: (call) => answer(call, encodedMessage(call.query)),
+  },
+  {
+    method: 'POST',
+    path: PATH,
+    summary: `asks Gateway DNS (RFC 8484): the body is a DNS message, \`${MEDIA_TYPE}\``,
+    access: 'open',
+    takes: { mediaType: MEDIA_TYPE, maxBytes: 4_096 },
+    handle: (call) => answer(call, call.bytes),
+  },
+  {
+    method: 'GET',
+    path: '/lab/v1/dns/placeholders',
+    summary: 'addresses that Gateway DNS has given out, what each stands for, and the connections it has',
+    access: 'token',
+    handle: ({ ports }) => ok(portOf(ports.dns).placeholders()),
+  },
+]
+
+async function answer({ ports, peer }: Call, message: Buffer): Promise<Answer> {
+  const reply = await portOf(ports.dns).answer(message, peer)
+  if (reply.kind === 'stranger') throw requestError('foreignClient')
+  if (reply.kind === 'silence') throw requestError('invalidField', 'this is no DNS query')
+  return {
+    kind: 'text',
+    status: 200,
+    contentType: MEDIA_TYPE,
+    body: reply.message,
+    headers: { 'cache-control': `max-age=${reply.ttl}` },
+  }
+}
+
+function encodedMessage(query: URLSearchParams): Buffer {
+  const text = query.get('dns') ?? ''
+  if (ENCODED.test(text)) return Buffer.from(text, 'base64url')
+  throw requestError('invalidField', '`dns` must be a DNS message in base64url without padding')
+}
+
+function portOf(port: DnsPort | undefined): DnsPort {
+  if (port !== undefined) return port
+  throw requestError('noDns')
+}
