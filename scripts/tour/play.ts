@@ -1,7 +1,11 @@
-// Plays one step of the tour with real curl: what was seen, and why, in the lab's own words.
+// Plays the tour with real curl and real scenarios: what was seen, and why, in the lab's own words.
 
+import { createScenarioDesk } from '../../src/main/scenario/run-scenarios.ts'
 import { type CurlAnswer, curl } from '../../test/support/curl.ts'
-import { originFacts, type Step } from './scenes.ts'
+import { printed, startProgram } from '../../test/support/example-proof.ts'
+import { labelOf, onOneLine } from './example-scenes.ts'
+import { originFacts, type ProofScene, type ScenarioScene, type Step } from './scenes.ts'
+import { privateLab } from './stages.ts'
 
 export interface Row {
   readonly scenario: string
@@ -30,4 +34,50 @@ async function reason(step: Step, proxy: string, answer: CurlAnswer): Promise<st
     originFacts(answer) ?? (answer.status === 200 ? originFacts(await ask(step, proxy, `${step.url}json`)) : undefined)
   const [firstLine = ''] = answer.body.split('\n', 1)
   return facts?.lab.reason ?? (firstLine === '' ? answer.complaint : firstLine)
+}
+
+/** Every command of a configuration's proof, on a lab of its own. Throws an InputError where that cannot start. */
+export async function playProof({ config, proof }: ProofScene): Promise<Row[]> {
+  const programs = await Promise.all(proof.programs.map(startProgram))
+  try {
+    const stage = await privateLab(config)
+    try {
+      const rows: Row[] = []
+      for (const { command, output } of proof.commands) {
+        const before = stage.lab.sessions.total
+        const seen = await printed(command, stage.rewrite)
+        const promised = stage.promised(output)
+        const last = stage.lab.sessions.total > before ? stage.lab.sessions.recent().at(-1) : undefined
+        rows.push({
+          scenario: labelOf(command),
+          expected: onOneLine(promised),
+          seen: onOneLine(seen),
+          good: seen === promised,
+          // what left no session behind, or failed before a decision, speaks for itself
+          why: last?.Lab.reason || command,
+        })
+      }
+      return rows
+    } finally {
+      await stage.close()
+    }
+  } finally {
+    for (const program of programs) program.kill()
+  }
+}
+
+/** Every expectation of a scenario, through the proxy of a lab of its own, in no time. Throws an InputError. */
+export async function playScenarioScene({ config }: ScenarioScene): Promise<Row[]> {
+  const [report] = await createScenarioDesk().play({ files: [config], mode: 'proxy', pace: 'instant' })
+  if (report === undefined) throw new RangeError('a scenario has a report')
+  let why = ''
+  return report.timeline.flatMap((entry) => {
+    if (entry.kind === 'change' || entry.kind === 'note') why = entry.what
+    if (entry.kind === 'move') why = entry.why
+    if (entry.kind !== 'check') return []
+    const { name, passed, differences } = entry
+    const found = differences.map(({ what, expected, found }) => `${what}: ${found}, not ${expected}`).join('; ')
+    const scenario = `${entry.atMs / 1000} s: ${name}`
+    return [{ scenario, expected: 'as expected', seen: passed ? 'as expected' : found, good: passed, why: why || name }]
+  })
 }

@@ -5,7 +5,7 @@ import { type Paint, paintFor } from '../../src/cli/paint.ts'
 import { renderIssues } from '../../src/cli/render-issues.ts'
 import { renderTable } from '../../src/cli/table.ts'
 import { InputError } from '../../src/errors/issue.ts'
-import { play, type Row } from './play.ts'
+import { play, playProof, playScenarioScene, type Row } from './play.ts'
 import type { Scene } from './scenes.ts'
 import { openStage, type Stage } from './stages.ts'
 
@@ -25,11 +25,8 @@ export async function runTour(scenes: readonly Scene[], options: TourOptions): P
     const played: { title: string; config: string; rows: Row[] }[] = []
     for (const scene of scenes) {
       const { title, config } = scene
-      const stage = stages.get(config) ?? (await openStage(config, options.alwaysPrivate))
-      stages.set(config, stage)
-      const rows: Row[] = []
-      for (const step of scene.steps) rows.push(await play(step, stage.proxy))
-      if (!options.json) io.stdout.write(renderScene(scene, rows, stage, paintFor(io, io.stdout)))
+      const { rows, where } = await perform(scene, stages, options)
+      if (!options.json) io.stdout.write(renderScene(scene, rows, where, paintFor(io, io.stdout)))
       played.push({ title, config, rows })
     }
     const rows = played.flatMap((scene) => scene.rows)
@@ -46,8 +43,18 @@ export async function runTour(scenes: readonly Scene[], options: TourOptions): P
   }
 }
 
+async function perform(scene: Scene, stages: Map<string, Stage>, { alwaysPrivate }: TourOptions) {
+  if (scene.kind === 'proof') return { rows: await playProof(scene), where: 'a private lab' }
+  if (scene.kind === 'scenario') return { rows: await playScenarioScene(scene), where: 'a private lab' }
+  const stage = stages.get(scene.config) ?? (await openStage(scene.config, alwaysPrivate))
+  stages.set(scene.config, stage)
+  const rows: Row[] = []
+  for (const step of scene.steps) rows.push(await play(step, stage.proxy))
+  return { rows, where: stage.isPrivate ? 'a private lab' : `the lab at ${stage.proxy}` }
+}
+
 /** Title, where it plays, and each row with its reason on a line below. */
-function renderScene({ title, config }: Scene, rows: readonly Row[], stage: Stage, paint: Paint): string {
+function renderScene({ title, config }: Scene, rows: readonly Row[], place: string, paint: Paint): string {
   const cells = rows.map(({ scenario, expected, seen, good }) => [
     good ? paint.good('ok') : paint.bad('NO'),
     scenario,
@@ -56,7 +63,7 @@ function renderScene({ title, config }: Scene, rows: readonly Row[], stage: Stag
   ])
   const table = renderTable([['', 'SCENARIO', 'EXPECTED', 'SEEN'].map(paint.dim), ...cells])
   const [head = '', ...lines] = table.split('\n')
-  const where = `${config}, ${stage.isPrivate ? 'a private lab' : `the lab at ${stage.proxy}`}`
+  const where = `${config}, ${place}`
   const body = rows.map(({ why }, at) => `${lines[at]}\n${paint.dim(`    ${why}`)}\n`)
   return `${paint.strong(title)}  ${paint.dim(where)}\n${head}\n${body.join('')}\n`
 }

@@ -4,8 +4,28 @@
 import { cidr, containsIp } from '../../src/net/cidr.ts'
 import { parseIp } from '../../src/net/ip.ts'
 import type { CurlAnswer } from '../../test/support/curl.ts'
+import type { Proof } from '../../test/support/example-proof.ts'
 
-export interface Scene {
+export type Scene = RequestScene | ProofScene | ScenarioScene
+
+/** What a configuration promises in its comments. */
+export interface ProofScene {
+  readonly kind: 'proof'
+  readonly title: string
+  readonly config: string
+  readonly proof: Proof
+}
+
+/** A scenario; its expectations are the rows. */
+export interface ScenarioScene {
+  readonly kind: 'scenario'
+  readonly title: string
+  /** the scenario's file */
+  readonly config: string
+}
+
+export interface RequestScene {
+  readonly kind?: 'request'
   readonly title: string
   /** the lab it plays in */
   readonly config: string
@@ -26,7 +46,7 @@ export interface Step {
 
 export const SHIPPED_CONFIG = 'config/lab.yaml'
 
-export const SCENES: readonly Scene[] = [
+export const SCENES: readonly RequestScene[] = [
   {
     title: 'No rule: everybody leaves from the nearest of three cities [B5]',
     config: 'config/tour/three-cities.yaml',

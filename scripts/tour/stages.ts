@@ -4,9 +4,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startLab } from '../../src/main/lab.ts'
+import { createEventLog } from '../../src/log/event-log.ts'
+import { type Lab, startLab } from '../../src/main/lab.ts'
+import { ownLoopbackNetwork } from '../../src/main/own-loopback-network.ts'
 import { readConfig } from '../../src/main/read-config.ts'
 import { curl } from '../../test/support/curl.ts'
+import { portRewriter } from '../../test/support/example-proof.ts'
 import { originFacts, SHIPPED_CONFIG } from './scenes.ts'
 
 export interface Stage {
@@ -34,20 +37,28 @@ async function runningLab(): Promise<Stage | undefined> {
   return originFacts(answer) === undefined ? undefined : { proxy, isPrivate: false, close: async () => {} }
 }
 
-/** Networks for stand-ins: one per lab, apart from the shipped one's 127.0.0.0/16 and from other processes'. */
-let opened = 0
-function nextNetwork(): string {
-  return `127.${200 + ((process.pid + opened++) % 50)}.0.0/16`
+/** A lab of this process with what people write of its file made to fit it: other ports, other stand-ins. */
+export interface PrivateStage extends Stage {
+  readonly lab: Lab
+  /** puts the real ports into a command */
+  readonly rewrite: (command: string) => string
+  /** puts the real stand-ins into what a command is to print */
+  readonly promised: (output: string) => string
 }
 
-async function privateLab(configFile: string): Promise<Stage> {
+/** Throws an InputError where it cannot start. */
+export async function privateLab(configFile: string): Promise<PrivateStage> {
   const state = mkdtempSync(join(tmpdir(), 'egresslab-tour-'))
-  const apart = { portsFromZero: true, standInNetwork: nextNetwork() }
-  const lab = await startLab({ configFile, state, ephemeral: true, ...apart })
+  const standInNetwork = ownLoopbackNetwork()
+  const events = createEventLog({ form: 'line', write: () => undefined })
+  const lab = await startLab({ configFile, state, ephemeral: true, portsFromZero: true, standInNetwork, events })
   const [listener] = lab.listeners
   return {
     proxy: urlOf(listener ?? { host: '127.0.0.1', port: 0 }),
     isPrivate: true,
+    lab,
+    rewrite: portRewriter(readConfig(configFile).config.listeners, lab.listeners),
+    promised: (output) => output.replaceAll('from 127.0.', `from ${standInNetwork.replace('0.0/16', '')}`),
     close: async () => {
       await lab.close()
       rmSync(state, { recursive: true, force: true })

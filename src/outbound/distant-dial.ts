@@ -4,6 +4,7 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 import { roundTripMs, totalKm, travelOf } from '../policy/travel.ts'
 import type { Clock } from '../proxy/deadline.ts'
+import type { Cancellation } from '../proxy/departure.ts'
 import type { Distance, Ports, Upstream } from '../proxy/ports.ts'
 
 export interface DistantDialSettings {
@@ -28,7 +29,7 @@ function distanceOf({ attempt: { flow, decision } }: Upstream, msPer1000Km: numb
   return { km: Math.round(totalKm(travel)), addedMs: Math.round(roundTripMs(travel, msPer1000Km) * 10) / 10 }
 }
 
-function wait({ socket }: Upstream, delayMs: number, clock: Pick<Clock, 'after'>, signal: AbortSignal): Promise<void> {
+function wait({ socket }: Upstream, delayMs: number, clock: Pick<Clock, 'after'>, signal: Cancellation): Promise<void> {
   return new Promise((resolve, reject) => {
     const leave = (error: GatewayError) => {
       deadline.cancel()

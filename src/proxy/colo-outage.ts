@@ -20,7 +20,11 @@ export function dependsOn({ ingressColo, physicalColo, egress }: Decision, code:
 
 /** Leaves the sessions that depend on a data center alone, or cuts them with a reset on both sides (TU-07); each then ends
  *  with `relay.colo_down`. */
-export function settleOpenSessions(open: Pick<LiveSessions, 'decided' | 'cut'>, code: string, reset: boolean): ConcernedSessions {
+export function settleOpenSessions(
+  open: Pick<LiveSessions, 'decided' | 'cut'>,
+  code: string,
+  reset: boolean,
+): ConcernedSessions {
   const sessions = open
     .decided()
     .filter(({ decided }) => decided !== undefined && dependsOn(decided.decision, code))
