@@ -46,6 +46,31 @@ export interface Prefix {
 
 /** Prefixes that together cover a range exactly, in order: fewer than two per bit of the width. */
 export function prefixesOf(range: WordRange): Prefix[] {
+  const [first] = range.first
+  const [last] = range.last
+  return range.first.length === 1 && first !== undefined && last !== undefined
+    ? prefixesOfWord(first, last)
+    : prefixesOfWords(range)
+}
+
+/** Ports and IPv4 addresses are most of what there is. */
+function prefixesOfWord(first: number, last: number): Prefix[] {
+  const prefixes: Prefix[] = []
+  for (let word = first; word <= last; ) {
+    // as many numbers as the low zero bits allow and as are left
+    let length = word === 0 ? 0 : Math.clz32(word & -word) + 1
+    let size = 2 ** (32 - length)
+    while (word + size - 1 > last) {
+      length++
+      size /= 2
+    }
+    prefixes.push({ words: [word], length })
+    word += size
+  }
+  return prefixes
+}
+
+function prefixesOfWords(range: WordRange): Prefix[] {
   const prefixes: Prefix[] = []
   let first: readonly number[] | undefined = range.first
   while (first !== undefined && compareWords(first, range.last) <= 0) {

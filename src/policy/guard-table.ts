@@ -33,13 +33,19 @@ export class GuardTable {
     this.#dimensions = chooseDimensions(rules)
     this.#masks = new Int32Array(rules.length * MASKS).fill(EVERYTHING)
     for (const [position, { requirements }] of rules.entries()) {
-      for (const [number, dimension] of this.#dimensions.entries()) {
-        for (const requirement of requirements) {
-          if (simplePathOf(requirement)?.slot !== dimension.slot) continue
-          const at = position * MASKS + number
-          this.#masks[at] = (this.#masks[at] ?? EVERYTHING) & dimension.maskOf(requirement)
-        }
+      for (const requirement of requirements) {
+        const path = simplePathOf(requirement)
+        if (path !== undefined) this.#guard(position, path.slot, requirement)
       }
+    }
+  }
+
+  #guard(position: number, slot: number, requirement: Requirement): void {
+    for (let number = 0; number < this.#dimensions.length; number++) {
+      const dimension = this.#dimensions[number]
+      if (dimension?.slot !== slot) continue
+      const at = position * MASKS + number
+      this.#masks[at] = (this.#masks[at] ?? EVERYTHING) & dimension.maskOf(requirement)
     }
   }
 

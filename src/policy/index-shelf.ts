@@ -71,13 +71,12 @@ function fileItems(items: readonly Item[], depth: number, filing: Filing): Shelf
     }
     const rest = withoutRequirement(item, best)
     for (const key of best) {
-      const pathId = pathIdOf(key.path)
+      const pathId = key.path.id
       paths.set(pathId, key.path)
       const entries = compartments.get(pathId) ?? new Map<string, { key: Key; items: Item[] }>()
       compartments.set(pathId, entries)
-      const keyId = keyIdOf(key)
-      const entry = entries.get(keyId) ?? { key, items: [] }
-      entries.set(keyId, entry)
+      const entry = entries.get(key.id) ?? { key, items: [] }
+      entries.set(key.id, entry)
       if (entry.items.at(-1)?.position !== item.position) entry.items.push(rest)
     }
   }
@@ -123,10 +122,8 @@ class Rarity {
   }
 
   #count(key: Key): void {
-    const path = pathIdOf(key.path)
-    const id = path + keyIdOf(key)
-    this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1)
-    this.#totals.set(path, (this.#totals.get(path) ?? 0) + 1)
+    this.#counts.set(key.id, (this.#counts.get(key.id) ?? 0) + 1)
+    this.#totals.set(key.path.id, (this.#totals.get(key.path.id) ?? 0) + 1)
   }
 
   /** The requirement the smallest share of flows meets; undefined when none is worth a look-up. */
@@ -147,28 +144,7 @@ class Rarity {
 
   /** The geometric mean of the guess and of the share of rules that name the key. */
   #shareOf(key: Key): number {
-    const path = pathIdOf(key.path)
-    const count = this.#counts.get(path + keyIdOf(key)) ?? 1
-    return Math.sqrt((likelihood(key) * count) / (this.#totals.get(path) ?? 1))
-  }
-}
-
-function pathIdOf(path: Path): string {
-  return path.mapKey === undefined ? path.field : `${path.field}[${JSON.stringify(path.mapKey)}]`
-}
-
-/** Equal exactly for equal keys of one path. */
-function keyIdOf(key: Key): string {
-  switch (key.kind) {
-    case 'value':
-      return typeof key.value === 'string' ? `"${key.value}` : `=${key.value}`
-    case 'prefix':
-      return `${key.of}/${key.prefix.words.join(',')}/${key.prefix.length}`
-    case 'outside':
-      return 'outside'
-    case 'list':
-      return `$${key.name}`
-    case 'suffix':
-      return `~${key.suffix}`
+    const count = this.#counts.get(key.id) ?? 1
+    return Math.sqrt((likelihood(key) * count) / (this.#totals.get(key.path.id) ?? 1))
   }
 }

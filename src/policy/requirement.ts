@@ -15,10 +15,17 @@ export interface Path {
   readonly type: 'Bytes' | 'Int' | 'Ip'
   /** several values may be found there */
   readonly isArray: boolean
+  /** equal exactly for equal paths */
+  readonly id: string
 }
 
 /** One thing a flow may have. */
-export type Key =
+export type Key = KeyTest & {
+  /** equal exactly for equal keys, whatever their paths */
+  readonly id: string
+}
+
+type KeyTest =
   | { readonly kind: 'value'; readonly path: Path; readonly value: string | number | bigint }
   | { readonly kind: 'prefix'; readonly path: Path; readonly of: 'Int' | 'IPv4' | 'IPv6'; readonly prefix: Prefix }
   /** an integer outside 0 … 2^32-1 */
@@ -54,7 +61,7 @@ function walk(node: Node, negated: boolean, missingNotEqual: boolean): Requireme
       // a false `any` and a true `all` also happen to empty arrays: nothing is required then
       return (node.op === 'all') === negated ? walk(node.item, negated, missingNotEqual) : []
     case 'comparison':
-      return fromComparison(node, negated, missingNotEqual)
+      return negated ? fromComparison(node, true, missingNotEqual) : fromPositive(node, missingNotEqual)
     case 'chain': {
       if (node.op === 'xor') return []
       const items = node.items.map((item) => walk(item, negated, missingNotEqual))
@@ -77,6 +84,17 @@ function either(arms: readonly Requirement[][]): Requirement[] {
   return union.length > MOST_KEYS ? [] : [union]
 }
 
+/** Asked for twice: for the index, and to see whether they are all there is. Negated comparisons are rare. */
+const known = new WeakMap<Comparison, Requirement[]>()
+
+function fromPositive(comparison: Comparison, missingNotEqual: boolean): Requirement[] {
+  const before = known.get(comparison)
+  if (before !== undefined) return before
+  const made = fromComparison(comparison, false, missingNotEqual)
+  known.set(comparison, made)
+  return made
+}
+
 function fromComparison({ access, test, type }: Comparison, negated: boolean, missingNotEqual: boolean): Requirement[] {
   const path = pathOf(access)
   if (path === undefined) return []
@@ -89,7 +107,7 @@ function fromComparison({ access, test, type }: Comparison, negated: boolean, mi
     case 'order':
       return fromOrder(path, test.op, test.literal.value)
     case 'in-list':
-      return [[{ kind: 'list', path, name: test.list.name }]]
+      return [[withId({ kind: 'list', path, name: test.list.name })]]
     case 'in-set':
       return capped(
         test.set.members.flatMap((member) =>
@@ -109,11 +127,18 @@ function pathOf({ field, indexes, valueType }: Access): Path | undefined {
   if (valueType !== 'Bytes' && valueType !== 'Int' && valueType !== 'Ip') return undefined
   const shape = typeof field.type === 'string' ? 'scalar' : 'array' in field.type ? 'array' : 'map'
   const [first, ...rest] = indexes
-  const here = { slot: field.slot, mapKey: undefined, field: field.name, type: valueType, isArray: shape !== 'scalar' }
+  const here = {
+    slot: field.slot,
+    mapKey: undefined,
+    field: field.name,
+    type: valueType,
+    isArray: shape !== 'scalar',
+    id: field.name,
+  }
   if (shape === 'scalar') return first === undefined || first.kind === 'each' ? here : undefined
   if (shape === 'array') return indexes.length === 1 && isElement(first) ? here : undefined
   if (first?.kind !== 'key' || rest.length !== 1 || !isElement(rest[0])) return undefined
-  return { ...here, mapKey: first.key }
+  return { ...here, mapKey: first.key, id: `${field.name}[${JSON.stringify(first.key)}]` }
 }
 
 function isElement(index: Access['indexes'][number] | undefined): boolean {
@@ -128,15 +153,36 @@ function fromOrder(path: Path, op: OrderOperator, value: string | number | bigin
   return capped(intKeys(path, integerRange(op, value)))
 }
 
+function withId(test: KeyTest): Key {
+  return { ...test, id: test.path.id + idOf(test) }
+}
+
+function idOf(test: KeyTest): string {
+  switch (test.kind) {
+    case 'value':
+      return typeof test.value === 'string' ? `"${test.value}` : `=${test.value}`
+    case 'prefix':
+      return `${test.of}/${test.prefix.words.join(',')}/${test.prefix.length}`
+    case 'outside':
+      return ' outside'
+    case 'list':
+      return `$${test.name}`
+    case 'suffix':
+      return `~${test.suffix}`
+  }
+}
+
 function valueKey(path: Path, value: string | number | bigint): readonly Key[] {
-  return [{ kind: 'value', path, value }]
+  return [withId({ kind: 'value', path, value })]
 }
 
 function memberKeys(path: Path, member: IntMember | Pick<IpMember, 'first' | 'last'>): readonly Key[] {
   const { first, last } = member
   if (typeof first === 'object' && typeof last === 'object') {
     const of = first.family === 4 ? 'IPv4' : 'IPv6'
-    return prefixesOf({ first: first.words, last: last.words }).map((prefix) => ({ kind: 'prefix', path, of, prefix }))
+    return prefixesOf({ first: first.words, last: last.words }).map((prefix) =>
+      withId({ kind: 'prefix', path, of, prefix }),
+    )
   }
   if (typeof first === 'object' || typeof last === 'object') return []
   return first === last ? valueKey(path, first) : intKeys(path, [first, last])
@@ -163,9 +209,9 @@ function intKeys(path: Path, [first, last]: readonly [number | bigint, number | 
   const keys: Key[] = []
   if (low <= high && low <= WORD) {
     for (const prefix of prefixesOf({ first: [low], last: [high] }))
-      keys.push({ kind: 'prefix', path, of: 'Int', prefix })
+      keys.push(withId({ kind: 'prefix', path, of: 'Int', prefix }))
   }
-  if (first < 0 || last > WORD) keys.push({ kind: 'outside', path })
+  if (first < 0 || last > WORD) keys.push(withId({ kind: 'outside', path }))
   return keys
 }
 
@@ -173,8 +219,8 @@ function textKeys(path: Path, keys: readonly TextKey[] | undefined): Requirement
   if (keys === undefined) return []
   return [
     keys.map((key) => {
-      if ('whole' in key) return { kind: 'value', path, value: key.whole }
-      return { kind: 'suffix', path, suffix: key.ending }
+      if ('whole' in key) return withId({ kind: 'value', path, value: key.whole })
+      return withId({ kind: 'suffix', path, suffix: key.ending })
     }),
   ]
 }
