@@ -1,6 +1,7 @@
 // An explanation for people: who goes where, each rule with the parts that decided it, the address and why, and what
 // nearly happened instead.
 
+import { formatEndpoint } from '../net/endpoint.ts'
 import type { ExplainedDecision, Explanation, PartTrace, RuleTrace } from '../policy/explain.ts'
 import type { Place } from '../policy/place.ts'
 import type { Explained } from './explained.ts'
@@ -16,6 +17,7 @@ export function drawExplanation(first: Explained, others: readonly Explained[], 
     ...(explanation.trace.length === 0 ? [paint.dim('  there are no rules')] : []),
     '',
     ...decisionLines(explanation.decision, paint),
+    ...tunnelLines(first, paint),
     ...planLines(explanation),
     ...nearMissLines(explanation, paint),
     ...others.map((other) => otherLine(other, paint)),
@@ -71,6 +73,16 @@ function decisionLines(decision: ExplainedDecision, paint: Paint): string[] {
     `path     in at ${ingress_colo}${physical_colo === null ? '' : `, out at ${physical_colo}`}${where === '' ? '' : `, seen in ${where}`}`,
     `why      ${reason}`,
   ]
+}
+
+function tunnelLines({ candidate: { tunnel, dial } }: Explained, paint: Paint): string[] {
+  if (tunnel === undefined) return []
+  const ways = {
+    'stand-in': `really at ${formatEndpoint(dial)}`,
+    upstream: 'by the proxy on its other side',
+    nothing: paint.bad('which leads nowhere: the connection fails'),
+  }
+  return [`tunnel   ${tunnel.name}, ${ways[tunnel.by]}`]
 }
 
 function planLines({ plan }: Explanation): string[] {

@@ -3,6 +3,7 @@
 import { didYouMean } from '../config/closest.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
+import { formatEndpoint } from '../net/endpoint.ts'
 import { type Explanation, explain } from '../policy/explain.ts'
 import type { Snapshot } from '../policy/snapshot.ts'
 import { type FlowOptions, hypotheticalArrival } from './hypothetical-arrival.ts'
@@ -41,7 +42,14 @@ export async function explainConnection(
 /** The documented JSON: the address tried first stands for the connection, further ones follow. */
 export function explanationJson([first, ...others]: readonly [Explained, ...Explained[]]): unknown {
   const further = others.map(({ explanation }) => explanation)
-  return { ...first.explanation, ...(further.length === 0 ? {} : { further_addresses: further }) }
+  const tunnel = tunnelJson(first)
+  return { ...first.explanation, ...tunnel, ...(further.length === 0 ? {} : { further_addresses: further }) }
+}
+
+/** The tunnel it is behind, and where bytes really go: null where that is not known here. */
+function tunnelJson({ candidate: { tunnel, dial } }: Explained): object {
+  if (tunnel === undefined) return {}
+  return { tunnel: { ...tunnel, dial: tunnel.by === 'stand-in' ? formatEndpoint(dial) : null } }
 }
 
 function withColosDown(snapshot: Snapshot, codes: readonly string[]): Snapshot {

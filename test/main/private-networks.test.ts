@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { askDns } from '../support/ask-dns.ts'
 import { curl } from '../support/curl.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
@@ -65,6 +66,7 @@ private_routes:
   - { network: "fd00:10::/64", virtual_network: vnet-AMER, tunnel: amer }
   - { network: 10.10.0.0/16, virtual_network: vnet-EMEA, tunnel: emea }
 hostname_routes: [{ hostname: "*.internal.test", tunnel: amer }]
+dns: { listen: ["127.0.0.1:8053"] }
 users: [{ email: alice@example.com, password: lab-alice, place: LHR }]
 `,
   )
@@ -124,6 +126,20 @@ test('[E1] a private name in no DNS is known by its tunnel, in every virtual net
   for (const network of ['', 'vnet-EMEA']) {
     expect(await ask(network, `http://wiki.internal.test:${port}/`)).toBe('amer')
   }
+})
+
+test('a client that asks Gateway DNS itself gets a placeholder for a private name, and reaches it by that', async () => {
+  const [dns] = running.lab.dns
+  const { data } = await askDns(dns ?? expect.unreachable(), 'wiki.internal.test')
+  expect(data).toEqual([expect.stringMatching(/^100\.80\./)])
+  expect(await ask('vnet-EMEA', `http://${data[0]}:${port}/`)).toBe('amer')
+  await expect
+    .poll(() => running.lab.sessions.recent().at(-1))
+    .toMatchObject({
+      ResolvedFQDN: 'wiki.internal.test',
+      InitialOriginIP: data[0],
+      DestinationTunnelID: TUNNELS.amer,
+    })
 })
 
 test('a tunnel that leads nowhere is a failure by name, with the tunnel in the record', async () => {
