@@ -26,6 +26,8 @@ export interface ApiPorts {
   readonly users: () => readonly ConfiguredPerson[]
   /** the doors that are open, with their real ports */
   readonly doors: () => readonly Listener[]
+  /** absent: no listener has a sign-in page */
+  readonly signIn?: SignInPort
   readonly status: StatusPort
   /** Files of the console by path (`/`, `/app.js`); undefined where there is none. No secrets in them. */
   readonly page?: (path: string) => Page | undefined
@@ -127,6 +129,21 @@ export interface StatusPort {
   datagrams(): DatagramCounts
   /** egress addresses that fail by themselves now, and attempts that failed for it so far */
   egressHealth(): { readonly outages: readonly EgressOutage[]; readonly faults: readonly EgressFaultCount[] }
+}
+
+/** Signing in by a page; notes and cookies are opaque and bound to the client's address. */
+export interface SignInPort {
+  /** how long a browser stays signed in */
+  readonly seconds: number
+  /** where the browser that was sent here wanted to go; undefined: forged, too old, another client's */
+  read(state: string, peer: string): { readonly url: string } | undefined
+  /** who is signed in, by the page's cookie */
+  signedIn(cookie: string, peer: string): string | undefined
+  /** the page's cookie for somebody who proved who they are */
+  enter(email: string, peer: string): string
+  /** the way back, with a ticket for the proxy */
+  onward(state: string, cookie: string, peer: string): string | undefined
+  leave(cookie: string, peer: string): void
 }
 
 export interface ConfiguredPerson {

@@ -18,6 +18,7 @@ import { readBytes, readJsonObject } from './read-body.ts'
 import type { Call, Route } from './route.ts'
 import { createRouter } from './router.ts'
 import { ROUTES } from './routes.ts'
+import { answerSignIn, SIGN_IN_PATH } from './sign-in-page.ts'
 import { compileSchema, type Validate } from './validate.ts'
 import { send } from './write-answer.ts'
 
@@ -92,6 +93,9 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
     checkHost(request.headers, names)
     const url = splitUrl(request.url ?? '/')
+    if (url.path === SIGN_IN_PATH && ports.signIn !== undefined) {
+      return answerSignIn(request, url.query, { ...ports, signIn: ports.signIn })
+    }
     const page = method === 'GET' ? ports.page?.(url.path) : undefined
     if (page === undefined || !isNavigation(method, request.headers)) checkSite(method, request.headers)
     if (page !== undefined) return answerPage(page, request.headers)

@@ -195,6 +195,7 @@ export interface RawListener {
     readonly name?: string
     readonly subdomain?: string
     readonly networks: readonly string[]
+    readonly sign_in?: 'page'
   }
   readonly tls?: boolean | { readonly certificate: string; readonly key: string }
   readonly client_ca?: string

@@ -156,9 +156,15 @@ function readEndpoint(
   if (endpoint.kind === 'identity' && networks.length > 0) {
     problems.add(at, 'config.conflict', '`networks` are for endpoints of kind ip; this one asks who users are')
   }
+  const { sign_in: signIn } = endpoint
+  if (signIn !== undefined && endpoint.kind === 'ip') {
+    const message = 'an endpoint of kind ip never asks who clients are, so it has no sign-in page'
+    problems.add([...path, 'endpoint', 'sign_in'], 'config.conflict', message)
+  }
   const name = endpoint.name ?? listener.name
   const subdomain = endpoint.subdomain ?? stableLabel('proxy-endpoint', name)
-  return Object.freeze({ kind: endpoint.kind, name, host: `${subdomain}.proxy.cloudflare-gateway.com`, networks })
+  const host = `${subdomain}.proxy.cloudflare-gateway.com`
+  return Object.freeze({ kind: endpoint.kind, name, host, networks, ...(signIn === undefined ? {} : { signIn }) })
 }
 
 /** Two doors cannot share an address and port; port 0 never clashes. The API's place is taken first. */

@@ -52,6 +52,7 @@ export const CONNECTION_ERRORS = {
   'identity.rejected': rendering(407, 0x02, null, 'PROXY_CONN_REFUSED'),
   'identity.certificate_refused': rendering(403, 0x02, 'http_request_denied', 'CLIENT_TLS_ERROR'),
   'identity.keys_unavailable': rendering(503, 0x01, 'proxy_configuration_error', 'PROXY_CONN_REFUSED'),
+  'identity.sign_in_failed': rendering(403, 0x02, 'http_request_denied', 'PROXY_CONN_REFUSED'),
   'identity.source_not_allowed': rendering(403, 0x02, 'http_request_denied', 'PROXY_CONN_REFUSED'),
   'name.not_found': rendering(502, 0x04, 'dns_error', 'ORIGIN_UNREACHABLE'),
   'name.failed': rendering(502, 0x04, 'dns_error', 'ORIGIN_UNREACHABLE'),

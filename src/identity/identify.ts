@@ -94,7 +94,7 @@ function keptKeySets(): (provider: IdentityProvider) => JWTVerifyGetKey {
 /** Whose connection this is; `undefined` for nobody's. */
 function authenticate(
   { directory, verifier, tokens }: Scene,
-  { listener, credentials, tls }: Knock,
+  { listener, credentials, signedInAs, tls }: Knock,
   peer: Ip,
   source: ConfiguredSource | undefined,
 ): ConfiguredUser | undefined | Promise<ConfiguredUser> {
@@ -112,6 +112,8 @@ function authenticate(
   const isAttempt = credentials !== undefined && (email !== '' || authentication === 'required')
   if (credentials !== undefined && tokens.takes(credentials.password)) return tokens.verify(credentials.password, email)
   if (isAttempt) return verifier.verify({ email, password: credentials.password, source: peer.text })
+  const known = signedInAs === undefined ? undefined : directory.userOf(signedInAs)
+  if (known !== undefined) return known
   if (mapped !== undefined && endpoint === undefined) return mapped
   if (authentication === 'optional') return undefined
   throw new GatewayError('identity.required', 'this listener asks for a user name and a password')

@@ -14,6 +14,7 @@ import { ConnectHandshake, openConnect } from './http-connect/connect-tunnel.ts'
 import { createForwardServer } from './http-forward/forward-server.ts'
 import { Http2Entrance } from './http2/http2-entrance.ts'
 import { takeProxyHeader } from './proxy-protocol/header-handshake.ts'
+import type { SignInDoor } from './sign-in.ts'
 import { Socks4Handshake } from './socks4/socks4-handshake.ts'
 import { Socks5Handshake, type UdpHandler } from './socks5/socks5-handshake.ts'
 import { TlsEntrance, type TlsSource } from './tls/tls-entrance.ts'
@@ -44,6 +45,8 @@ export interface GatewaySettings {
   readonly tlsFor?: (listener: Listener) => TlsSource | undefined
   /** absent: UDP ASSOCIATE is answered "command not supported" */
   readonly udp?: UdpHandler
+  /** for listeners with a sign-in page */
+  readonly signIn?: SignInDoor
 }
 
 export interface Gateway {
@@ -81,6 +84,7 @@ export async function openGateway(
     idleTimeoutMs: pipeline.settings.idleTimeoutMs,
     keepAliveMs: settings.keepAliveMs ?? 60_000,
     bodyIdleMs: settings.bodyIdleMs ?? 60_000,
+    signIn: settings.signIn,
   }
   const forward = createForwardServer(lanes, laterConnect)
   const http2 = new Http2Entrance(lanes)

@@ -93,7 +93,7 @@ function listeningPorts({ listeners, api, destinations }: LabConfig): number[] {
 }
 
 /** What doors have in common with those of other threads. */
-export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts'>
+export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn'>
 
 /** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */
 export async function openDoors(

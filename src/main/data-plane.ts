@@ -17,6 +17,7 @@ import type { Store } from '../store/store.ts'
 import { createDataPath, type DataPathParts, openDoors } from './data-path.ts'
 import type { DoorCertificates } from './door-certificates.ts'
 import { endpointsAt } from './own-endpoints.ts'
+import type { OpenedSignIn } from './sign-in.ts'
 import { localTraffic, type Traffic } from './traffic.ts'
 import { SessionInbox } from './workers/session-inbox.ts'
 import { askedOf } from './workers/shipped-sources.ts'
@@ -38,6 +39,8 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   /** filled in as doors open */
   readonly ownListeners: Endpoint[]
   readonly doorCertificates: Pick<DoorCertificates, 'tlsFor'>
+  /** absent: no listener has a sign-in page */
+  readonly signIn: OpenedSignIn | undefined
 }
 
 export interface DataPlane {
@@ -62,7 +65,7 @@ export function createDataPlane(parts: DataPlaneParts): DataPlane {
 }
 
 function inThisThread(parts: DataPlaneParts): DataPlane {
-  const { config, store, ownListeners, doorCertificates } = parts
+  const { config, store, ownListeners, doorCertificates, signIn } = parts
   const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
   const road = roadOf(parts, registries)
   let stop = async () => {}
@@ -72,7 +75,11 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
     publicSourceOf: { tcp: registries.tcp.publicSourceOf, udp: registries.udp.publicSourceOf },
     configTaken: async () => {},
     async open() {
-      const gateway = await openDoors(config, road, { store, tlsFor: doorCertificates.tlsFor })
+      const gateway = await openDoors(config, road, {
+        store,
+        tlsFor: doorCertificates.tlsFor,
+        ...(signIn === undefined ? {} : { signIn: signIn.door }),
+      })
       stop = () => gateway.stop()
       ownListeners.push(...gateway.doors.map(({ address }) => address))
       return gateway.doors.map(({ listener, address }) => ({ ...listener, port: address.port }))
@@ -98,6 +105,7 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     ...(world.ports.placeholderAt === undefined ? {} : { placeholderAt: world.ports.placeholderAt }),
     gatewayDnsAt: world.dnsEndpoints,
     geo: world.geo,
+    signIn: () => parts.signIn?.shared(),
     inboxOver: (shelf) => new SessionInbox(sessions, memory, shelf),
   })
   const catchUp = () => pool.catchUpSources()

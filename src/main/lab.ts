@@ -33,6 +33,7 @@ import { ownVersion } from './own-version.ts'
 import { type ReadOptions, readConfig } from './read-config.ts'
 import { serveApi } from './serve-api.ts'
 import { openSessionLog, sessionsFile } from './session-sinks.ts'
+import { openSignIn } from './sign-in.ts'
 import { checkAddressesAndPorts } from './trial.ts'
 import type { WorkerPool } from './workers/worker-pool.ts'
 import { createWorld } from './world.ts'
@@ -104,6 +105,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const memory = new SessionMemory(REMEMBERED_SESSIONS)
   const health = watchEgressHealth(() => store.now(), events, options.onOutage)
   const egress = { onAttempt: health.attempted, ...(options.isLost === undefined ? {} : { isLost: options.isLost }) }
+  let apiPort = config.api.port
+  const signIn = openSignIn(config, { apiPort: () => apiPort, now: () => store.now() })
   const plane: DataPlane = createDataPlane({
     config,
     workers,
@@ -117,6 +120,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     egress,
     ownListeners,
     doorCertificates,
+    signIn,
   })
   const { publicSourceOf, traffic, pipeline } = plane
   const origins = await startOrigins({
@@ -171,9 +175,11 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     accepting: () => accepting,
     doors: () => doors,
     placeOf: world.ports.placeOf,
+    signIn: signIn?.page,
     notice: (message) => events.warn(message),
   })
   stack.defer(() => api.close())
+  apiPort = api.port
   ownListeners.push(...endpointsAt(api.host, api.port))
 
   if (world.gatewayDns !== undefined) {

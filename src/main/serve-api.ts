@@ -38,6 +38,7 @@ export interface ApiParts {
   /** the doors that are open, with their real ports */
   readonly doors: () => readonly Listener[]
   readonly placeOf: (address: Ip) => Place | undefined
+  readonly signIn: ApiPorts['signIn'] | undefined
   readonly notice: (message: string) => void
 }
 
@@ -79,6 +80,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     page: readConsole(),
     doors: parts.doors,
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
+    ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),
     explain: (question) => answerQuestion(parts.desk, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
     users: () =>

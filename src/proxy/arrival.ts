@@ -59,6 +59,8 @@ export interface ProxyEndpoint {
   /** `<subdomain>.proxy.cloudflare-gateway.com`; the value of `proxy.endpoint` */
   readonly host: string
   readonly networks: readonly Cidr[]
+  /** kind identity: browsers that nobody knows are sent to a sign-in page */
+  readonly signIn?: 'page'
 }
 
 /** User name with parameters and password, exactly as the client sent them. Never logged. */
@@ -93,6 +95,8 @@ export interface Knock {
   /** the peer of the client's socket, or the one a trusted balancer named */
   readonly peer: Endpoint
   readonly credentials?: Credentials
+  /** the mail address of whoever signed in by the page, taken from a cookie that was verified */
+  readonly signedInAs?: string
   /** absent: the client speaks to the proxy in the clear */
   readonly tls?: ClientTls
   /** epoch ms when the client's connection was accepted */

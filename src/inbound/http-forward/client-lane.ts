@@ -11,6 +11,7 @@ import type { Deadline } from '../../proxy/deadline.ts'
 import { hangUp } from '../hang-up.ts'
 import { noCredentialsAgain } from '../no-credentials-again.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
+import { answerSignIn, enterBySignIn, offerSignIn, type SignInAnswer, type SignInDoor } from '../sign-in.ts'
 import type { Visitor } from '../visitor.ts'
 import { answerError, cut, drainRest } from './answer.ts'
 import { watchBody } from './body-watch.ts'
@@ -27,6 +28,8 @@ export interface LaneSettings extends HeadRules, LinkSettings {
   readonly keepAliveMs: number
   /** a request body that stands still */
   readonly bodyIdleMs: number
+  /** absent: no listener has a sign-in page */
+  readonly signIn?: SignInDoor | undefined
 }
 
 export class ClientLane {
@@ -112,6 +115,7 @@ export class ClientLane {
 
   async #serve(req: IncomingMessage, res: ServerResponse, done: () => void, upgradeHead?: Buffer): Promise<void> {
     let knock: Knock | Arrival = this.visitor.knock('http-forward')
+    let offer: (error: GatewayError) => SignInAnswer | undefined = () => undefined
     this.#current = { req, res }
     if (this.#draining) res.shouldKeepAlive = false
     try {
@@ -127,7 +131,19 @@ export class ClientLane {
         return
       }
       knock = { ...knock, target: request.target }
-      const arrival = withCredentials({ ...knock, target: request.target }, request)
+      const entry = enterBySignIn(
+        this.#settings.signIn,
+        withCredentials({ ...knock, target: request.target }, request),
+        request,
+      )
+      if ('answer' in entry) {
+        answerSignIn(res, entry.answer)
+        drainRest(req, this.visitor.origin.clock)
+        done()
+        return
+      }
+      const { arrival } = entry
+      offer = (error) => offerSignIn(this.#settings.signIn, arrival, request, error)
       const found = this.#settings.pipeline.identify(arrival)
       const identified = found instanceof Promise ? await found : found
       if (this.#over) return
@@ -145,7 +161,9 @@ export class ClientLane {
         return
       }
       this.#settings.pipeline.refuse(knock, error)
-      answerError(res, error)
+      const page = offer(error)
+      if (page === undefined) answerError(res, error)
+      else answerSignIn(res, page)
       drainRest(req, this.visitor.origin.clock)
       done()
     }

@@ -5,6 +5,7 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import { formatTarget, type Target } from '../../net/endpoint.ts'
 import { parseAuthority } from '../../net/host.ts'
 import { showAuthority } from '../show-authority.ts'
+import { type SignInCookies, takeSignInCookies } from '../sign-in-cookies.ts'
 import { endToEnd, hasToken, valuesOf } from './hop-by-hop.ts'
 
 /** What the HTTP parser made of a request head; `fields` is the flat list of names and values as received. */
@@ -33,6 +34,8 @@ export interface ForwardRequest {
   /** the client takes trailers */
   readonly takesTrailers: boolean
   readonly upgrade?: 'websocket'
+  /** the proxy's own cookies, which do not go on */
+  readonly signIn: SignInCookies
   /** OPTIONS that may go no further: to be answered here */
   readonly endsHere: boolean
 }
@@ -63,12 +66,15 @@ export function understandForward(head: RequestHead, rules: HeadRules): ForwardR
   const authorization = single(fields, 'proxy-authorization')
   const hops = single(fields, 'max-forwards')
   const limited = method === 'OPTIONS' && hops !== undefined && /^\d{1,9}$/.test(hops)
+  const kept = onward(fields, rules.pseudonym, head.version, limited ? String(Number(hops) - 1) : undefined)
+  const signIn = takeSignInCookies(kept)
   return {
     method,
     target,
     path: method === 'OPTIONS' && path === '' ? '*' : rooted(path),
     host: hostField(target),
-    fields: onward(fields, rules.pseudonym, head.version, limited ? String(Number(hops) - 1) : undefined),
+    fields: kept,
+    signIn,
     ...body,
     expectsContinue,
     takesTrailers: !legacy && hasToken(valuesOf(fields, 'te'), 'trailers'),

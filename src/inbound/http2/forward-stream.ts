@@ -3,13 +3,15 @@
 
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import type { Knock } from '../../proxy/arrival.ts'
+import type { Arrival, Knock } from '../../proxy/arrival.ts'
+import type { Identified } from '../../proxy/connection.ts'
 import type { LaneSettings } from '../http-forward/client-lane.ts'
 import { type ForwardRequest, understandForward } from '../http-forward/forward-request.ts'
 import { Forwarding } from '../http-forward/forwarding.ts'
 import { valuesOf } from '../http-forward/hop-by-hop.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { showAuthority } from '../show-authority.ts'
+import { answerSignIn, enterBySignIn, offerSignIn } from '../sign-in.ts'
 import { refuseStream } from './refuse-stream.ts'
 import { StreamAnswer } from './stream-answer.ts'
 
@@ -62,9 +64,15 @@ export class ForwardStreams {
       return
     }
     const credentials = authorization === undefined ? undefined : parseProxyCredentials(authorization)
-    const arrival = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
-    const found = this.#settings.pipeline.identify(arrival)
-    const identified = found instanceof Promise ? await found : found
+    const claimed = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
+    const entry = enterBySignIn(this.#settings.signIn, claimed, request)
+    if ('answer' in entry) {
+      answerSignIn(new StreamAnswer(stream), entry.answer)
+      return
+    }
+    const { arrival } = entry
+    const identified = await this.#identify(stream, arrival, request)
+    if (identified === undefined) return
     if (stream.destroyed || stream.closed) return
     const forwarding = this.#idle.pop() ?? new Forwarding(this.#settings)
     const leave = () => forwarding.leave()
@@ -77,6 +85,25 @@ export class ForwardStreams {
       if (this.#closed || this.#idle.length >= MAX_IDLE) forwarding.leave()
       else this.#idle.push(forwarding)
     })
+  }
+
+  /** Undefined: the browser was sent to the sign-in page. */
+  async #identify(
+    stream: ServerHttp2Stream,
+    arrival: Arrival,
+    request: ForwardRequest,
+  ): Promise<Identified | undefined> {
+    const { pipeline, signIn } = this.#settings
+    try {
+      return await pipeline.identify(arrival)
+    } catch (thrown) {
+      const error = asGatewayError(thrown)
+      const page = offerSignIn(signIn, arrival, request, error)
+      if (page === undefined) throw error
+      pipeline.refuse(arrival, error)
+      answerSignIn(new StreamAnswer(stream), page)
+      return undefined
+    }
   }
 
   /** What the client still sends is thrown away for a while, so that the answer is not lost to a reset (FR-14). */

@@ -14,6 +14,7 @@ import type { Decided } from '../../proxy/decided.ts'
 import type { LiveSession } from '../../proxy/live-sessions.ts'
 import type { Placeholder, PublicSource } from '../../proxy/ports.ts'
 import type { StateVersion } from '../../store/replica.ts'
+import type { SharedSignIn } from '../sign-in.ts'
 
 /** A configuration as the main thread read it, and the state over it: the same bytes for everybody. */
 export interface SharedConfig {
@@ -40,6 +41,8 @@ export interface WorkerStart extends SharedConfig {
   /** memory of {@link SharedUseTable} and {@link SharedClients} */
   readonly uses: SharedArrayBuffer
   readonly clients: SharedArrayBuffer
+  /** absent: no listener has a sign-in page */
+  readonly signIn?: SharedSignIn
   /** clients served at one time over all workers */
   readonly maxClients: number
   /** takes {@link SourceNews} */

@@ -12,6 +12,7 @@ import { SharedClients } from '../../proxy/client-count.ts'
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import { versionAfter, wholeVersion } from '../../store/replica.ts'
 import type { Store } from '../../store/store.ts'
+import type { SharedSignIn } from '../sign-in.ts'
 import type { Traffic } from '../traffic.ts'
 import type { FromWorker, SharedConfig, ToWorker, WorkerNumbers, WorkerReport, WorkerStart } from './messages.ts'
 import { PolicyShelf } from './policy-shelf.ts'
@@ -39,6 +40,8 @@ export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'ownL
   readonly gatewayDnsAt: readonly Endpoint[]
   /** what was read of geo databases */
   readonly geo: GeoDatabase
+  /** undefined: no listener has a sign-in page */
+  readonly signIn: () => SharedSignIn | undefined
   readonly inboxOver: (shelf: PolicyShelf) => SessionInbox
 }
 
@@ -178,6 +181,7 @@ export class WorkerPool implements Traffic {
 
   #begin(index: number): WorkerMember {
     const { workers, ownListeners, maxClients, placeholderAt, gatewayDnsAt } = this.#options
+    const signIn = this.#options.signIn()
     const start = {
       ...this.#sharedConfig(),
       filesAtStart: this.#options.load.files,
@@ -189,6 +193,7 @@ export class WorkerPool implements Traffic {
       ...(placeholderAt === undefined ? {} : { gatewayDns: gatewayDnsAt }),
       uses: this.#uses.buffer,
       clients: this.#clients.buffer,
+      ...(signIn === undefined ? {} : { signIn }),
       ...(this.#ports === undefined ? {} : { ports: this.#ports }),
     }
     const events: MemberEvents = { heard: this.#heard, died: this.#died }

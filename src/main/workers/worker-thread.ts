@@ -20,6 +20,7 @@ import { openDoorCertificates } from '../door-certificates.ts'
 import { watchEgressHealth } from '../egress-health.ts'
 import { settled } from '../follow-config.ts'
 import { rangeOf } from '../gateway-dns.ts'
+import { joinSignIn } from '../sign-in.ts'
 import { createWorld, type World } from '../world.ts'
 import type { FromWorker, SharedConfig, ToWorker, WorkerReport, WorkerStart } from './messages.ts'
 import { PlaceholderAsker } from './placeholders.ts'
@@ -84,7 +85,13 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
   })
   const outbox = new SessionOutbox({ send: tell, live: road.pipeline.sessions, remember: REMEMBERED_DECISIONS })
   const clients = new SharedClients(of, start.clients).countOf(index, start.maxClients)
-  const gateway = await openDoors(config, road, { store: replica, tlsFor, clients, sharesPorts: true })
+  const gateway = await openDoors(config, road, {
+    store: replica,
+    tlsFor,
+    clients,
+    sharesPorts: true,
+    ...(start.signIn === undefined ? {} : { signIn: joinSignIn(start.signIn, () => replica.now()) }),
+  })
   ownListeners.push(...gateway.doors.map(({ address }) => address))
   return { replica, world, road, outbox, placeholders, gateway }
 }

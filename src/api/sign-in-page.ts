@@ -1,0 +1,141 @@
+// The sign-in page of identity endpoints: HTML without scripts, for browsers that the proxy sent here. Knows where somebody goes on to only
+// by the proxy's own sealed note, so that no address a stranger makes up is ever followed; takes its form from itself alone (CSRF).
+
+import { createHash } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { parseIp, unmapIp } from '../net/ip.ts'
+import type { TextAnswer } from './answer.ts'
+import { requestError } from './api-error.ts'
+import { checkSite } from './gate.ts'
+import { isNavigation } from './page.ts'
+import type { ApiPorts, SignInPort } from './ports.ts'
+import { readBytes } from './read-body.ts'
+
+export const SIGN_IN_PATH = '/authorize'
+
+const FORM = { mediaType: 'application/x-www-form-urlencoded', maxBytes: 16 * 1024 }
+const STYLE =
+  'body{font:16px/1.5 system-ui,sans-serif;max-width:24rem;margin:4rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}' +
+  'label{display:block;margin:1rem 0}input{display:block;width:100%;box-sizing:border-box;font:inherit;padding:.5rem}' +
+  'button{font:inherit;padding:.5rem 1rem}.wrong{color:#a40000}' +
+  '@media(prefers-color-scheme:dark){body{color:#eee;background:#181818}.wrong{color:#ff9b9b}a{color:#9cf}}'
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+type Desk = Pick<ApiPorts, 'checkUser' | 'users'> & { readonly signIn: SignInPort }
+
+interface Visitor {
+  readonly peer: string
+  /** what the browser holds of an earlier sign-in; '' for nothing */
+  readonly cookie: string
+  readonly cookieName: string
+}
+
+/** Answers GET and POST of {@link SIGN_IN_PATH}. Throws ApiError for other methods and other sites' forms. */
+export async function answerSignIn(request: IncomingMessage, query: URLSearchParams, desk: Desk): Promise<TextAnswer> {
+  const { method = '', headers } = request
+  if (!isNavigation(method, headers)) checkSite(method, headers)
+  const visitor = visitorOf(request)
+  if (method === 'GET' || method === 'HEAD') return arrive(query.get('state') ?? '', visitor, desk)
+  if (method !== 'POST') throw requestError('wrongMethod', undefined, { allow: 'GET, POST' })
+  const form = new URLSearchParams((await readBytes(request, FORM)).toString('utf8'))
+  if (form.get('action') === 'sign-out') return signOut(visitor, desk)
+  return signIn(form, visitor, desk)
+}
+
+/** Somebody known goes straight on; somebody unknown is asked. */
+function arrive(state: string, visitor: Visitor, { signIn }: Desk): TextAnswer {
+  const { peer, cookie } = visitor
+  const email = signIn.signedIn(cookie, peer)
+  if (state === '') return email === undefined ? page('Not signed in', NOBODY) : page('Signed in', signedIn(email))
+  const wanted = signIn.read(state, peer)
+  if (wanted === undefined) return page('Sign in', STALE, { status: 400 })
+  const onward = email === undefined ? undefined : signIn.onward(state, cookie, peer)
+  if (onward === undefined) return page('Sign in', form(state, wanted.url))
+  return page('Signed in', '', { status: 302, headers: { location: onward } })
+}
+
+async function signIn(form_: URLSearchParams, visitor: Visitor, desk: Desk): Promise<TextAnswer> {
+  const { peer, cookieName } = visitor
+  const state = form_.get('state') ?? ''
+  const wanted = desk.signIn.read(state, peer)
+  if (wanted === undefined) return page('Sign in', STALE, { status: 400 })
+  const given = form_.get('email') ?? ''
+  const email = await desk.checkUser(given.split(';')[0] ?? '', form_.get('password') ?? '', peer)
+  // a token may be somebody's who is not in the configuration, and a cookie says no more than a mail address
+  if (email === undefined || !desk.users().some((user) => user.email === email)) {
+    const wrong = '<p class="wrong" role="alert">The mail address or the password is wrong.</p>'
+    return page('Sign in', wrong + form(state, wanted.url, given), { status: 403 })
+  }
+  const cookie = desk.signIn.enter(email, peer)
+  const onward = desk.signIn.onward(state, cookie, peer) ?? wanted.url
+  // by a page and not by a redirect: what a form may lead to would have to allow every site the next one redirects to
+  const body = `<meta http-equiv="refresh" content="0;url=${escaped(onward)}"><p>Signed in as ${escaped(email)}.</p>
+<p><a href="${escaped(onward)}">Go on to ${escaped(siteOf(wanted.url))}</a></p>`
+  return page('Signed in', body, { headers: setCookie(cookieName, cookie, desk.signIn.seconds) })
+}
+
+function signOut({ peer, cookie, cookieName }: Visitor, { signIn }: Desk): TextAnswer {
+  signIn.leave(cookie, peer)
+  return page('Signed out', '<p>Signed out. Sites forget this browser, too.</p>', {
+    headers: setCookie(cookieName, '', 0),
+  })
+}
+
+const NOBODY = '<p>Nobody is signed in. Open a page through the proxy to sign in.</p>'
+const STALE = '<p>This sign-in is not good any more, or not this browser’s. Open the page you wanted again.</p>'
+
+function signedIn(email: string): string {
+  return `<p>Signed in as ${escaped(email)}.</p>
+<form method="post" action="${SIGN_IN_PATH}"><input type="hidden" name="action" value="sign-out"><button>Sign out</button></form>`
+}
+
+function form(state: string, url: string, email = ''): string {
+  return `<p>To go on to <strong>${escaped(siteOf(url))}</strong> through the lab’s proxy.</p>
+<form method="post" action="${SIGN_IN_PATH}"><input type="hidden" name="state" value="${escaped(state)}">
+<label>Mail address <input name="email" type="email" autocomplete="username" required value="${escaped(email)}"></label>
+<label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+<button>Sign in</button></form>`
+}
+
+function page(
+  title: string,
+  body: string,
+  { status = 200, headers = {} }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+): TextAnswer {
+  return {
+    kind: 'text',
+    status,
+    contentType: 'text/html; charset=utf-8',
+    body: `<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>${title} – egresslab</title>
+<style>${STYLE}</style><h1>${title}</h1>${body}</html>`,
+    // without it browsers would call the form's own origin `null`
+    headers: { 'content-security-policy': CONTENT_SECURITY_POLICY, 'referrer-policy': 'same-origin', ...headers },
+  }
+}
+
+function setCookie(name: string, value: string, seconds: number): Readonly<Record<string, string>> {
+  return { 'set-cookie': `${name}=${value}; Path=${SIGN_IN_PATH}; Max-Age=${seconds}; HttpOnly; SameSite=Lax` }
+}
+
+/** Cookies know no ports, so that of another lab on this host has another name. */
+function visitorOf({ headers, socket }: IncomingMessage): Visitor {
+  const address = parseIp((socket.remoteAddress ?? '').replace(/%.*$/, ''))
+  const cookieName = `egresslab_page_${socket.localPort}`
+  const found = (headers.cookie ?? '').split(';').find((pair) => pair.trim().startsWith(`${cookieName}=`))
+  const cookie = found === undefined ? '' : found.slice(found.indexOf('=') + 1).trim()
+  return { peer: address === undefined ? '' : unmapIp(address).text, cookie, cookieName }
+}
+
+function siteOf(url: string): string {
+  return URL.parse(url)?.host ?? ''
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}

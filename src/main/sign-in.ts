@@ -1,0 +1,51 @@
+// Signing in by a page, wired: the proxy's end at the doors of every thread, the page's end at the API, one memory between them.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import { createSignIn, createSignInMemory, RETURN_PATH, SESSION_MS, type SignIn } from '../identity/sign-in.ts'
+import type { SignInDoor } from '../inbound/sign-in.ts'
+import { formatTarget } from '../net/endpoint.ts'
+import { parseHost } from '../net/host.ts'
+
+/** What another thread needs to take part. */
+export interface SharedSignIn {
+  readonly memory: SharedArrayBuffer
+  /** the page's URL */
+  readonly page: string
+}
+
+export interface OpenedSignIn {
+  /** for this thread's doors */
+  readonly door: SignInDoor
+  /** for the page at the API */
+  readonly page: SignIn & { readonly seconds: number }
+  /** for other threads; once the API listens */
+  shared(): SharedSignIn
+}
+
+/** Undefined where no listener has a sign-in page. `apiPort`: the port the API really has. */
+export function openSignIn(
+  { listeners, api }: LabConfig,
+  { apiPort, now }: { readonly apiPort: () => number; readonly now: () => number },
+): OpenedSignIn | undefined {
+  if (!listeners.some(({ endpoint }) => endpoint?.signIn === 'page')) return undefined
+  const memory = createSignInMemory()
+  const isEverywhere = api.host === '0.0.0.0' || api.host === '::'
+  const host = isEverywhere ? (api.names?.[0] ?? '127.0.0.1') : api.host
+  const page = () =>
+    `http://${formatTarget({ ...(parseHost(host) ?? { kind: 'name', name: host }), port: apiPort() })}/authorize`
+  const signIn = createSignIn({ memory, page, now })
+  return {
+    door: doorOf(signIn),
+    page: { ...signIn, seconds: SESSION_MS / 1000 },
+    shared: () => ({ memory, page: page() }),
+  }
+}
+
+/** The doors' end in another thread. */
+export function joinSignIn({ memory, page }: SharedSignIn, now: () => number): SignInDoor {
+  return doorOf(createSignIn({ memory, page: () => page, now }))
+}
+
+function doorOf(signIn: SignIn): SignInDoor {
+  return { ...signIn, returnPath: RETURN_PATH, seconds: SESSION_MS / 1000 }
+}
