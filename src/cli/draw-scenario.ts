@@ -41,10 +41,8 @@ function wordsOf(entry: TimedEntry, paint: Paint): readonly [text: string, why?:
     case 'failed':
       return [`${paint.bad('✗')} ${whoOf(entry)}  fails with ${entry.code}`, entry.message]
     case 'seen': {
-      const { from, to } = entry
-      return [
-        `${paint.accent('→')} ${whoOf(entry)}  ${entry.source} is seen in ${to ?? 'no country'}, no longer in ${from}`,
-      ]
+      const { from, to, source } = entry
+      return [`${paint.accent('→')} ${whoOf(entry)}  is seen in ${to} by ${source}, no longer in ${from}`]
     }
     case 'outage':
       return [`${paint.bad('●')} outage of ${entry.egress} [${entry.code}]`, entry.message]
@@ -72,60 +70,54 @@ function drawCheck({ name, passed, line, differences }: Extract<TimedEntry, { ki
   ] as const
 }
 
-/** What it came to: who moved, whom allowlists refused, connections, expectations. */
+/** What it came to: who moved, whom allowlists refused, what failed, connections, expectations. */
 export function drawSummary(report: ScenarioReport, paint: Paint): string {
-  const moves = entriesOf(report, 'move').filter(({ from }) => from !== undefined)
-  const sections = [
-    section(
-      'moved',
-      moves.map((move) => [
-        timeOf(move.atMs),
-        ...cellsOf(move),
-        `${move.from ?? 'nowhere'} → ${move.to ?? 'nowhere'}`,
-        move.after.join('; '),
-      ]),
-      paint,
-    ),
-    section(
-      'refused by allowlists',
-      refusalsOf(report).map((refusal) => [
-        `${timeOf(refusal.fromMs)}–${refusal.untilMs === undefined ? 'end' : timeOf(refusal.untilMs)}`,
-        ...cellsOf(refusal),
-        refusal.source,
-      ]),
-      paint,
-    ),
-    section(
-      'seen elsewhere',
-      entriesOf(report, 'seen').map((seen) => [
-        timeOf(seen.atMs),
-        ...cellsOf(seen),
-        seen.source,
-        `${seen.from ?? 'nowhere'} → ${seen.to ?? 'nowhere'}`,
-      ]),
-      paint,
-    ),
-    section(
-      'outages',
-      entriesOf(report, 'outage', 'recovery').map((one) => [
-        timeOf(one.atMs),
-        one.egress,
-        one.kind === 'outage' ? one.code : 'works again',
-      ]),
-      paint,
-    ),
-    section(
-      'open connections',
-      entriesOf(report, 'connection')
-        .filter(({ fate }) => fate !== 'opened')
-        .map((one) => [timeOf(one.atMs), ...cellsOf(one), one.egress, one.fate]),
-      paint,
-    ),
-  ]
-  return `${sections.join('')}\n${countLine(report, paint)}`
+  const tables = [
+    ['moved', moveRows(report)],
+    ['refused by allowlists', refusalRows(report)],
+    ['failed', entriesOf(report, 'failed').map((one) => [timeOf(one.atMs), ...cellsOf(one), one.code])],
+    ['seen elsewhere', seenRows(report)],
+    ['outages', outageRows(report)],
+    ['open connections', connectionRows(report)],
+  ] as const
+  return `${tables.map(([title, rows]) => section(title, rows, paint)).join('')}\n${countLine(report, paint)}`
 }
 
-function section(title: string, rows: readonly (readonly string[])[], paint: Paint): string {
+type Rows = readonly (readonly string[])[]
+
+function moveRows(report: ScenarioReport): Rows {
+  const moves = entriesOf(report, 'move').filter(({ from }) => from !== undefined)
+  return moves.map((move) => {
+    const way = `${move.from ?? 'nowhere'} → ${move.to ?? 'nowhere'}`
+    return [timeOf(move.atMs), ...cellsOf(move), way, move.after.join('; ')]
+  })
+}
+
+function refusalRows(report: ScenarioReport): Rows {
+  return refusalsOf(report).map((refusal) => {
+    const until = refusal.untilMs === undefined ? 'end' : timeOf(refusal.untilMs)
+    return [`${timeOf(refusal.fromMs)}–${until}`, ...cellsOf(refusal), refusal.source]
+  })
+}
+
+function seenRows(report: ScenarioReport): Rows {
+  return entriesOf(report, 'seen').map((seen) => {
+    return [timeOf(seen.atMs), ...cellsOf(seen), seen.source, `${seen.from} → ${seen.to}`]
+  })
+}
+
+function outageRows(report: ScenarioReport): Rows {
+  return entriesOf(report, 'outage', 'recovery').map((one) => {
+    return [timeOf(one.atMs), one.egress, one.kind === 'outage' ? one.code : 'works again']
+  })
+}
+
+function connectionRows(report: ScenarioReport): Rows {
+  const told = entriesOf(report, 'connection').filter(({ fate }) => fate !== 'opened')
+  return told.map((one) => [timeOf(one.atMs), ...cellsOf(one), one.egress, one.fate])
+}
+
+function section(title: string, rows: Rows, paint: Paint): string {
   if (rows.length === 0) return ''
   return `\n${paint.strong(title)}\n${renderTable(rows.map((row) => ['', ...row]))}`
 }
@@ -136,7 +128,7 @@ function countLine(report: ScenarioReport, paint: Paint): string {
   const how = report.mode === 'proxy' ? 'through the proxy' : 'decided only'
   const visits = `${report.visits} visit${report.visits === 1 ? '' : 's'} ${how}`
   const verdict = `${checks.length - failed} as expected, ${failed} not`
-  return `${failed === 0 ? paint.good(verdict) : paint.bad(verdict)}  ${paint.dim(visits)}\n\n`
+  return `${failed === 0 ? paint.good(verdict) : paint.bad(verdict)}  ${paint.dim(visits)}\n`
 }
 
 function cellsOf({ login, destination }: Traveller): string[] {

@@ -98,7 +98,7 @@ type News =
   | { readonly kind: 'move'; readonly from?: string | null; readonly to: string | null; readonly why: string }
   | { readonly kind: 'refused' | 'admitted'; readonly source: string }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
-  | { readonly kind: 'seen'; readonly source: string; readonly from: string | null; readonly to: string | null }
+  | { readonly kind: 'seen'; readonly source: string; readonly from: string; readonly to: string }
 
 function newsOf(now: Sighting, before: Sighting | undefined): News[] {
   const news: News[] = []

@@ -27,7 +27,7 @@ export type ScenarioEntry =
   | ({ readonly kind: 'refused' | 'admitted'; readonly source: string } & Traveller)
   /** a connection failed where the last one had not, or failed otherwise */
   | ({ readonly kind: 'failed'; readonly code: string; readonly message: string } & Traveller)
-  /** the site takes an address to be in another country than before */
+  /** the site takes the visitor to be in another country than before */
   | ({
       readonly kind: 'seen'
       readonly source: string

@@ -70,11 +70,15 @@ async function playUntilStopped(
 
 async function playAll(desk: ScenarioDesk, request: ScenarioRequest, options: Options, io: Io): Promise<ExitCode> {
   const paint = paintFor(io, io.stdout)
+  let isFirst = true
   const draws: Partial<ScenarioRequest> =
     options.json === true
       ? {}
       : {
-          onBegin: (scenario) => io.stdout.write(drawHead(scenario, paint)),
+          onBegin: (scenario) => {
+            io.stdout.write(`${isFirst ? '' : '\n'}${drawHead(scenario, paint)}`)
+            isFirst = false
+          },
           onEntry: (entry) => io.stdout.write(drawEntry(entry, paint)),
           onEnd: (report) => io.stdout.write(drawSummary(report, paint)),
         }
