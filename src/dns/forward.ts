@@ -11,6 +11,14 @@ import { parseAuthority, parseHost } from '../net/host.ts'
 import { equalIp } from '../net/ip.ts'
 import { type DnsQuery, isTruncated, passOn, STREAM_LIMIT } from './message.ts'
 
+/** Is the lab itself among the name servers of this machine? Then names would be asked for in a circle. */
+export function isOwnNameServer(own: readonly Endpoint[]): boolean {
+  return getServers().some((text) => {
+    const server = serverAt(text)
+    return server !== undefined && own.some(({ ip, port }) => port === server.port && equalIp(ip, server.ip))
+  })
+}
+
 /** The reply, or undefined where no server gave one in time. Never rejects. */
 export type Forward = (query: DnsQuery) => Promise<Buffer | undefined>
 

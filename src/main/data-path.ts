@@ -87,9 +87,10 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
 }
 
 /** Connections do not leave from ports that the lab itself listens on, at whatever address. */
-function listeningPorts({ listeners, api, destinations }: LabConfig): number[] {
+function listeningPorts({ listeners, api, dns, destinations }: LabConfig): number[] {
   const origins = destinations.flatMap(({ addresses }) => addresses.flatMap(({ ports }) => [...ports.values()]))
-  return [...listeners.map(({ port }) => port), api.port, ...origins]
+  const doors = [...listeners, api, ...(dns?.listen ?? [])]
+  return [...doors.map(({ port }) => port), ...origins]
 }
 
 /** What doors have in common with those of other threads. */

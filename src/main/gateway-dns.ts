@@ -4,7 +4,7 @@ import type { ApiPorts } from '../api/index.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
 import type { DnsClient } from '../dns/dns-client.ts'
-import { createForward } from '../dns/forward.ts'
+import { createForward, isOwnNameServer } from '../dns/forward.ts'
 import { createGatewayDns, type GatewayDns, type GatewayDnsParts } from '../dns/gateway-dns.ts'
 import { lowestTtl, STREAM_LIMIT } from '../dns/message.ts'
 import { PlaceholderTable } from '../dns/placeholder-table.ts'
@@ -89,10 +89,19 @@ export function dnsPort({ answer, table, counts }: LabDns, clients: readonly Cid
   }
 }
 
+const ASKS_ITSELF =
+  'this machine asks Gateway DNS for names, and Gateway DNS asks this machine: name another server in `dns.upstream`'
+
 /** Listens. Throws an InputError where an address cannot be listened on. */
-export async function openDns({ dns, file }: LabConfig, gatewayDns: GatewayDns): Promise<DnsServer> {
+export async function openDns(
+  { dns, file }: LabConfig,
+  gatewayDns: GatewayDns,
+  notice: (message: string) => void,
+): Promise<DnsServer> {
   try {
-    return await serveDns({ listen: dns?.listen ?? [], clients: dns?.clients ?? [] }, gatewayDns)
+    const server = await serveDns({ listen: dns?.listen ?? [], clients: dns?.clients ?? [] }, gatewayDns)
+    if (dns?.upstream === undefined && isOwnNameServer(server.endpoints)) notice(ASKS_ITSELF)
+    return server
   } catch (thrown) {
     const message = `Gateway DNS cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`
     const hint = 'give `dns.listen` another address or port'

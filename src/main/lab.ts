@@ -183,9 +183,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   ownListeners.push(...endpointsAt(api.host, api.port))
 
   if (world.gatewayDns !== undefined) {
-    const dns = await openDns(config, world.gatewayDns)
+    const dns = await openDns(config, world.gatewayDns, (message) => events.warn(message))
     stack.defer(() => dns.close())
-    world.dnsEndpoints.push(...dns.endpoints)
+    world.dnsEndpoints.splice(0, Number.POSITIVE_INFINITY, ...dns.endpoints)
   }
 
   stack.defer(() => plane.stop())

@@ -28,7 +28,7 @@ export interface World {
   readonly exitOf: ExitOf
   /** absent where the configuration has no `dns` */
   readonly gatewayDns?: LabDns
-  /** where it listens, filled in as it comes up */
+  /** where it listens; with real ports once it does */
   readonly dnsEndpoints: Endpoint[]
   /** Takes a newly read configuration in: people, names, categories, exits. */
   replaceConfig(config: LabConfig): void
@@ -64,7 +64,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   })
   const upstream = config.dns?.upstream
   const dns = createDnsClient(upstream === undefined ? {} : { servers: upstream })
-  const gatewayDnsAt: Endpoint[] = [...(remoteDns?.endpoints ?? [])]
+  const gatewayDnsAt: Endpoint[] = [...(remoteDns?.endpoints ?? config.dns?.listen ?? [])]
   const bookFor = (current: LabConfig) => createAddressBook(current.destinations, hosts)
   let book = bookFor(config)
   let tunnels = createTunnels(config.tunnels)

@@ -1,7 +1,9 @@
 // What people are told when the lab starts (where the API is, and its token the one time it is made), and what the API knows of a
 // configuration that was reloaded since.
 
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -10,6 +12,7 @@ import { welcome } from '../../src/cli/welcome.ts'
 import { InputError } from '../../src/errors/issue.ts'
 import type { Envelope } from '../api/running-api.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
+import { udpSocket } from '../support/udp.ts'
 
 let folder: string
 let open: PrivateLab[]
@@ -104,4 +107,35 @@ test('a reload shows at the API: new people are listed and explained, listeners 
   await expect.poll(emails, { timeout: 10_000 }).toEqual(['eve@example.com'])
   const explained = await ask('/explain', { destination: '198.51.100.7:443', user: 'eve@example.com' })
   expect(explained.result.decision.egress.ipv4).toBe('203.0.113.10')
+})
+
+test('Gateway DNS is shown with its real port, and, while host selectors are off, with the rules that wait for it', async () => {
+  const on = await start({ ephemeral: true })
+  const where = `  DNS      127.0.0.1:${on.lab.dns[0]?.port} over UDP and TCP, http://127.0.0.1:${on.lab.api.port}/dns-query`
+  expect(await greeting(on)).toContain(`${where}\n`)
+  await on.close()
+  open.pop()
+  const text = readFileSync('config/lab.yaml', 'utf8').replace('host_selector: true', 'host_selector: false')
+  const configFile = join(folder, 'off.yaml')
+  writeFileSync(configFile, text)
+  const off = await start({ ephemeral: true, configFile })
+  expect(await greeting(off)).toContain(
+    'dns-query; host selectors are off: no placeholders, and 2 rules wait for them\n',
+  )
+})
+
+test('a port of Gateway DNS that somebody else has keeps the lab from starting, whichever transport has it', async () => {
+  const configFile = join(folder, 'taken.yaml')
+  const text = readFileSync('config/lab.yaml', 'utf8')
+  const attempt = (port: number) => {
+    writeFileSync(configFile, text.replace('127.0.0.1:8053', `127.0.0.1:${port}`))
+    return startPrivateLab({ standInNetwork: '127.92.0.0/16', configFile, portsFromZero: false })
+  }
+  const overTcp = createServer().listen(0, '127.0.0.1')
+  await once(overTcp, 'listening')
+  const { port } = overTcp.address() as AddressInfo
+  await expect(attempt(port)).rejects.toThrow(`\`127.0.0.1:${port}\` is taken by another process`)
+  const overUdp = await udpSocket()
+  await expect(attempt(overUdp.port)).rejects.toThrow(/Gateway DNS cannot listen: .*EADDRINUSE/)
+  overTcp.close()
 })

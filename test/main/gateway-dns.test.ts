@@ -259,6 +259,66 @@ describe('at the API', () => {
   })
 })
 
+describe('a placeholder', () => {
+  const connectionsTo = async (placeholder: string) => {
+    const { result } = (await api('GET', '/lab/v1/dns/placeholders')) as {
+      result: readonly { readonly placeholder: string; readonly connections: number }[]
+    }
+    return result.find((one) => one.placeholder === placeholder)?.connections
+  }
+
+  test('is held by a connection as long as that lasts, and let go of when one fails', async () => {
+    await askDns(dns, 'bank.saas.test')
+    const login = Buffer.from('alice@example.com:lab-alice').toString('base64')
+    const tunnel = async (port: number) => {
+      const client = await RawClient.connect(own.lab.listeners[0]?.port ?? 0)
+      const head = `CONNECT 100.80.0.1:${port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic ${login}\r\n\r\n`
+      return client.send(head).text('\r\n\r\n')
+    }
+    const client = await tunnel(80)
+    expect(await connectionsTo('100.80.0.1')).toBe(1)
+    await recorded(async () => client.socket.resetAndDestroy())
+    expect(await connectionsTo('100.80.0.1')).toBe(0)
+    const record = await recorded(() => tunnel(9))
+    expect(record).toMatchObject({ InitialOriginIP: '100.80.0.1', ConnectionCloseReason: 'ORIGIN_UNREACHABLE' })
+    expect(await connectionsTo('100.80.0.1')).toBe(0)
+  })
+
+  test('for IPv6 leads to the IPv6 address, from the IPv6 range', async () => {
+    const rule = {
+      name: 'Search over six',
+      action: 'egress',
+      filters: ['egress'],
+      enabled: true,
+      precedence: 90,
+      traffic: 'any(net.fqdn.domains[*] == "espn.com")',
+      rule_settings: { egress: { ipv4: '203.0.113.40', ipv4_fallback: '0.0.0.0', ipv6: '2001:db8:40::/64' } },
+    }
+    await api('POST', '{account}/gateway/rules', rule)
+    expect(await askDns(dns, 'espn.com', 'AAAA')).toMatchObject({ data: ['2606:4700:cf1:4000::1'] })
+    const record = await recorded(() => curl('-g', ...ALICE, '--socks5', proxy, 'http://[2606:4700:cf1:4000::1]/'))
+    expect(record).toMatchObject({
+      InitialOriginIP: '2606:4700:cf1:4000::1',
+      ResolvedFQDN: 'espn.com',
+      OriginIP: '2001:db8:f00::40',
+      EgressRuleName: 'Search over six',
+    })
+    expect(record.EgressIP).toMatch(/^2001:db8:40:/)
+  })
+
+  test('that cannot be given, because the range is used up, is SERVFAIL, and the log says so', async () => {
+    const path = '{account}/zerotrust/subnets/initial_resolved_ip/v4'
+    await api('PUT', path, { network: '100.98.0.0/32' })
+    const rule = { name: 'Echo', action: 'egress', filters: ['egress'], enabled: true }
+    await api('POST', '{account}/gateway/rules', { ...rule, traffic: 'net.fqdn.host matches "icanhazip|ifconfig"' })
+    expect(await askDns(dns, 'ipv4.icanhazip.com')).toMatchObject({ data: ['100.98.0.0'] })
+    expect(await askDns(dns, 'ifconfig.me')).toMatchObject({ rcode: 'SERVFAIL', data: [] })
+    expect(own.said()).toContain('no placeholder is left for `ifconfig.me`')
+    await api('PUT', path, { network: '100.80.0.0/16' })
+    expect(await askDns(dns, 'ifconfig.me')).toMatchObject({ rcode: 'NOERROR' })
+  })
+})
+
 describe.skipIf(DIG === undefined)('dig', () => {
   const dig = async (...args: string[]) => {
     const all = ['@127.0.0.1', '-p', String(dns.port), '+tries=1', '+time=5', ...args]
@@ -270,7 +330,7 @@ describe.skipIf(DIG === undefined)('dig', () => {
     [['bank.saas.test', '+short', '+tcp'], '100.80.0.1\n'],
     [['bank.saas.test', 'HTTPS', '+short'], ''],
     [['-x', '100.80.0.1', '+short'], 'bank.saas.test.\n'],
-    [['espn.com', 'AAAA', '+short'], '2001:db8:f00::40\n'],
+    [['cloudflare.com', 'AAAA', '+short'], '2606:4700::6810:84e5\n'],
   ])('%j prints %j', async (args, printed) => {
     expect(await dig(...args)).toBe(printed)
   })
