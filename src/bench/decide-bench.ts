@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads'
 import { compileRuleset } from '../policy/ruleset.ts'
 import type { DecideJob, DecideSubject } from './decide-job.ts'
 import type { DecideLoad } from './decide-load.ts'
+import type { Order } from './draw.ts'
 
 export interface DecideBenchResult {
   readonly rules: number
@@ -19,7 +20,11 @@ export interface DecideBenchResult {
   readonly processorNs: number
   /** share of connections that some rule matched, 0…1 */
   readonly matched: number
+  /** share that came from the cache, 0…1 */
+  readonly known: number
   readonly latency: RecordableHistogram
+  /** of those that did not come from the cache */
+  readonly unknownLatency: RecordableHistogram
   /** as in DecideLoad */
   readonly buckets: readonly number[]
   readonly clockNs: number
@@ -32,6 +37,8 @@ export interface DecideBenchResult {
 export interface DecideBenchOptions {
   readonly threads: number
   readonly seconds: number
+  readonly order: Order
+  readonly cache: boolean
   readonly onProgress?: (share: number) => void
 }
 
@@ -42,14 +49,18 @@ export async function benchDecide(subject: DecideSubject, options: DecideBenchOp
   const shares = new Map<number, number>()
   const reports = await Promise.all(
     Array.from({ length: options.threads }, (_, thread) =>
-      runThread({ subject, seconds: options.seconds }, (share) => {
+      runThread({ subject, seconds: options.seconds, order: options.order, cache: options.cache }, (share) => {
         shares.set(thread, share)
         options.onProgress?.([...shares.values()].reduce((sum, one) => sum + one, 0) / options.threads)
       }),
     ),
   )
   const latency = createHistogram()
-  for (const report of reports) latency.add(report.latency)
+  const unknownLatency = createHistogram()
+  for (const report of reports) {
+    latency.add(report.latency)
+    unknownLatency.add(report.unknownLatency)
+  }
   const sum = (read: (report: DecideLoad) => number) => reports.reduce((total, report) => total + read(report), 0)
   return {
     rules: subject.rules.length,
@@ -60,7 +71,9 @@ export async function benchDecide(subject: DecideSubject, options: DecideBenchOp
     decisionsPerSecond: sum((report) => report.decisionsPerSecond),
     processorNs: sum((report) => report.processorNs) / reports.length,
     matched: sum((report) => report.matched) / reports.length,
+    known: sum((report) => report.known) / reports.length,
     latency,
+    unknownLatency,
     buckets: latencyBuckets(reports),
     clockNs: sum((report) => report.clockNs) / reports.length,
     compileMs,

@@ -4,6 +4,7 @@ import type { NamedList } from '../policy/account.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Rule } from '../policy/rule.ts'
 import type { RulesetSettings } from '../policy/ruleset.ts'
+import type { Order } from './draw.ts'
 
 export interface DecideSubject {
   readonly rules: readonly Rule[]
@@ -16,4 +17,6 @@ export interface DecideSubject {
 export interface DecideJob {
   readonly subject: DecideSubject
   readonly seconds: number
+  readonly order: Order
+  readonly cache: boolean
 }

@@ -5,7 +5,7 @@ import { compileRuleset } from '../policy/ruleset.ts'
 import type { DecideJob } from './decide-job.ts'
 import { runDecideLoad } from './decide-load.ts'
 
-const { subject, seconds }: DecideJob = workerData
+const { subject, ...options }: DecideJob = workerData
 const { ruleset } = compileRuleset(subject.rules, subject.lists, subject.settings)
 const onProgress = (share: number) => parentPort?.postMessage(share)
-parentPort?.postMessage(runDecideLoad(ruleset, subject.flows, { seconds, onProgress }))
+parentPort?.postMessage(runDecideLoad(ruleset, subject.flows, { ...options, onProgress }))

@@ -127,14 +127,18 @@ export interface DecideBenchRequest {
   /** a synthetic rule set of this size, or the rules of a configuration file */
   readonly rules: number | { readonly configFile: string }
   readonly connections: number
-  /** how synthetic connections are spread: a few people and sites make up most of them, or all are equally frequent */
+  /** how connections are spread: a few of them, and of their people and sites, come most of the time, or all equally often */
   readonly traffic: 'zipf' | 'uniform'
+  /** decide what came before from the cache */
+  readonly cache: boolean
   readonly threads: number
   readonly seconds: number
   readonly seed: number
   /** share done, 0…1 */
   readonly onProgress?: (share: number) => void
 }
+
+type Percentiles = Readonly<Record<'p50' | 'p90' | 'p99' | 'p999' | 'max', number>>
 
 export interface DecideBenchSummary {
   readonly rules: number
@@ -147,7 +151,11 @@ export interface DecideBenchSummary {
   readonly processorNs: number
   /** share of connections some rule matched, 0…1 */
   readonly matched: number
-  readonly latencyNs: Readonly<Record<'p50' | 'p90' | 'p99' | 'p999' | 'max', number>>
+  /** share of decisions that came from the cache, 0…1 */
+  readonly known: number
+  readonly latencyNs: Percentiles
+  /** of those that did not come from the cache; null where all did */
+  readonly unknownNs: Percentiles | null
   /** single decisions by duration: the count at n took at least 2^n and less than 2^(n+1) nanoseconds */
   readonly buckets: readonly number[]
   readonly compileMs: number

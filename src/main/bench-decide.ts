@@ -1,6 +1,7 @@
 // What `bench decide` measures: synthetic rules, or a configuration's own under connections made of its own people,
 // virtual networks and destinations.
 
+import type { Histogram } from 'node:perf_hooks'
 import { benchDecide } from '../bench/decide-bench.ts'
 import type { DecideSubject } from '../bench/decide-job.ts'
 import { createRandom, type Random } from '../bench/random.ts'
@@ -18,15 +19,19 @@ export async function benchDecideOn(request: DecideBenchRequest): Promise<Decide
     typeof rules === 'number'
       ? createSyntheticSubject(rules, connections, { seed, traffic })
       : configuredSubject((await readConfig(rules.configFile)).config, connections, seed)
-  const { latency, ...result } = await benchDecide(subject, request)
-  const latencyNs = {
+  const { latency, unknownLatency, ...result } = await benchDecide(subject, { ...request, order: traffic })
+  const unknownNs = unknownLatency.count === 0 ? null : percentilesOf(unknownLatency)
+  return { ...result, latencyNs: percentilesOf(latency), unknownNs }
+}
+
+function percentilesOf(latency: Histogram): DecideBenchSummary['latencyNs'] {
+  return {
     p50: latency.percentile(50),
     p90: latency.percentile(90),
     p99: latency.percentile(99),
     p999: latency.percentile(99.9),
     max: latency.max,
   }
-  return { ...result, latencyNs }
 }
 
 function configuredSubject(config: LabConfig, connections: number, seed: number): DecideSubject {

@@ -16,6 +16,16 @@ test('bench decide --json has the fields that scripts rely on', async () => {
   expect(p50).toBeGreaterThan(0)
 })
 
+test('bench decide says how much the cache knew, and decides without it when told so', async () => {
+  const args = ['bench', 'decide', '--rules', '20', '--connections', '100', '--seconds', '1']
+  const { stdout } = await run(args)
+  expect(stdout).toMatch(/^cache +knew [\d.]+ %/m)
+  const known = JSON.parse((await run([...args, '--json'])).stdout)
+  expect(known.from_cache).toBeGreaterThan(0.5)
+  const anew = JSON.parse((await run([...args, '--no-cache', '--json'])).stdout)
+  expect(anew).toMatchObject({ from_cache: 0, not_from_cache_ns: anew.latency_ns })
+})
+
 test('bench decide without --rules takes the rules of the configuration', async () => {
   const { stdout } = await run(['bench', 'decide', '--connections', '100', '--seconds', '1', '--json'])
   expect(JSON.parse(stdout).rules).toBe(6)

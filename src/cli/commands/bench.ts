@@ -16,6 +16,7 @@ interface Options {
   readonly rules?: number
   readonly connections: number
   readonly traffic: 'zipf' | 'uniform'
+  readonly cache: boolean
   readonly threads: number
   readonly seconds: number
   readonly seed: number
@@ -31,15 +32,16 @@ const registerDecide = (bench: Command, { io, services, action }: Parameters<Reg
   withJson(withConfig(bench.command('decide')))
     .description('load-tests rule evaluation: a synthetic rule set, or the configuration’s rules')
     .option('--rules <n>', 'this many synthetic rules (default: the rules of the configuration)', wholeNumber)
-    .option('--connections <n>', 'different connections to decide, round and round', wholeNumber, 50_000)
+    .option('--connections <n>', 'different connections to draw from', wholeNumber, 50_000)
     .addOption(
       new Option(
         '--traffic <kind>',
-        'synthetic connections as real ones are spread, or all equally frequent (worst case)',
+        'connections drawn as real ones come, a few most of the time, or all equally often (worst case)',
       )
         .choices(['zipf', 'uniform'])
         .default('zipf'),
     )
+    .option('--no-cache', 'decides every connection as if it came for the first time')
     .option('--threads <n>', 'worker threads', wholeNumber, 1)
     .option('--seconds <n>', 'how long', wholeNumber, 10)
     .option('--seed <n>', 'another synthetic rule set of the same size', wholeNumber, 1)
@@ -68,6 +70,8 @@ function asDocument(summary: DecideBenchSummary) {
     processor_ns: round(summary.processorNs, 0),
     matched: round(summary.matched, 3),
     latency_ns: summary.latencyNs,
+    from_cache: round(summary.known, 3),
+    not_from_cache_ns: summary.unknownNs,
     compile_ms: round(summary.compileMs, 1),
     ruleset_mb: round(summary.rulesetBytes / 1e6, 1),
     rss_mb: round(summary.rssBytes / 1e6, 1),
@@ -77,6 +81,7 @@ function asDocument(summary: DecideBenchSummary) {
 function report(io: Io, summary: DecideBenchSummary): void {
   const paint = paintFor(io, io.stdout)
   const { p50, p90, p99, p999, max } = summary.latencyNs
+  const { known, unknownNs } = summary
   const rows = [
     [
       'rules',
@@ -93,6 +98,11 @@ function report(io: Io, summary: DecideBenchSummary): void {
     ['p99.9', duration(p999)],
     ['max', duration(max)],
   ]
+  if (known > 0) {
+    const others =
+      unknownNs === null ? '' : `; the others p50 ${duration(unknownNs.p50)}, p99 ${duration(unknownNs.p99)}`
+    rows.push(['cache', `knew ${round(known * 100, 1)} %${others}`])
+  }
   io.stdout.write(renderTable(rows))
   io.stdout.write(`\n${histogram(summary.buckets, paint.accent)}`)
 }
