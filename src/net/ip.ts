@@ -70,8 +70,9 @@ export function compareIp(a: Ip, b: Ip): number {
 
 /** `::ffff:a.b.c.d` as the IPv4 address it stands for; every other address unchanged (RFC 4291 section 2.5.5.2). */
 export function unmapIp(address: Ip): Ip {
+  if (address.family === 4) return address
   const [a, b, c, d] = address.words
-  return address.family === 6 && a === 0 && b === 0 && c === 0xffff ? fromIpv4Number(d ?? 0) : address
+  return a === 0 && b === 0 && c === 0xffff ? fromIpv4Number(d ?? 0) : address
 }
 
 /** `::1.2.3.4` as `::102:304`; the library would make an IPv4-mapped address of it. */

@@ -20,10 +20,9 @@ export function newSessionId(): string {
     randomFillSync(drawn)
     used = 0
   }
-  let digit = 0
-  for (const at of DIGITS) {
+  for (let digit = 0; digit < DIGITS.length; digit++) {
     const byte = drawn[used + (digit >> 1)] ?? 0
-    text[at] = HEX[digit++ & 1 ? byte & 15 : byte >> 4] ?? 0
+    text[DIGITS[digit] ?? 0] = HEX[digit & 1 ? byte & 15 : byte >> 4] ?? 0
   }
   text[VARIANT_AT] = VARIANT[(drawn[used + ID_BYTES - 1] ?? 0) & 3] ?? 0
   used += ID_BYTES

@@ -21,7 +21,9 @@ export interface Answer {
   write(chunk: Buffer): boolean
   once(event: 'drain', listener: () => void): unknown
   addTrailers(trailers: readonly [string, string][]): void
-  end(body?: string): unknown
+  end(): unknown
+  end(body: string | Buffer): unknown
+  end(body: string, encoding: 'latin1'): unknown
   /** shows that the answer is not complete, where there is no `socket` to reset */
   destroy(): unknown
 }

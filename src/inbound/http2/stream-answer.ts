@@ -50,8 +50,8 @@ export class StreamAnswer implements Answer {
     this.#trailers = trailers.map(([name, value]) => [name.toLowerCase(), value])
   }
 
-  end(body?: string): void {
-    if (!this.#gone) this.#stream.end(body)
+  end(body?: string | Buffer, encoding: 'utf8' | 'latin1' = 'utf8'): void {
+    if (!this.#gone) this.#stream.end(body, encoding)
   }
 
   /** Shows that the answer is not complete. */
