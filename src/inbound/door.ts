@@ -13,6 +13,9 @@ import { resetStream } from '../proxy/relay.ts'
 import { type Spoken, sniff } from './sniff.ts'
 import { type Handshake, type HandshakeLimits, Visitor } from './visitor.ts'
 
+/** A client that there is no room for has so long to say what it speaks. */
+const TURN_AWAY_MS = 2000
+
 /** Begins a protocol with a visitor whose first bytes are waiting: usually {@link Visitor.converse} with a handshake. */
 export type Greeter = (visitor: Visitor) => void
 
@@ -26,8 +29,16 @@ export interface DoorSettings {
   /** meets every client that was let in: usually {@link greet} */
   readonly meet: (visitor: Visitor) => void
   readonly limits: HandshakeLimits
-  /** over all doors; whom it does not let in is turned away at once (RS-03) */
+  /** over all doors; whom it does not let in is turned away (RS-03) */
   readonly clients: ClientCount
+  /** meets whom there is no room for */
+  readonly turnAway: (visitor: Visitor) => void
+  /** those being turned away */
+  readonly turnedAway: ClientCount
+  /** slows accepting down while there is no room */
+  readonly brake: { hold(crowd: number): void }
+  /** meets those there is not even room to turn away */
+  readonly cutOff: (visitor: Visitor) => void
   /** others listen on the same port, and the system spreads connections over all of them (SO_REUSEPORT) */
   readonly sharesPort?: boolean
   readonly clock: Clock
@@ -52,17 +63,29 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
     const socket = adoptAccepted(accepted)
     socket.on('error', ignore)
     const peer = peerOf(socket)
-    if (peer === undefined || !settings.clients.enter()) {
+    if (peer === undefined) {
       resetStream(socket)
+      return
+    }
+    const { clock, limits, now } = settings
+    const admission = admit(settings)
+    const visitor = new Visitor(socket, {
+      listener,
+      peer,
+      acceptedAt: now(),
+      clock,
+      limits: admission?.meet === settings.meet ? limits : { ...limits, timeoutMs: TURN_AWAY_MS },
+    })
+    if (admission === undefined) {
+      settings.cutOff(visitor)
       return
     }
     clients.add(socket)
     socket.once('close', () => {
       clients.delete(socket)
-      settings.clients.leave()
+      admission.count.leave()
     })
-    const { clock, limits, now } = settings
-    settings.meet(new Visitor(socket, { listener, peer, acceptedAt: now(), clock, limits }))
+    admission.meet(visitor)
   })
   server.on('error', ignore)
   await listen(server, listener, settings.sharesPort ?? false)
@@ -77,6 +100,13 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
       for (const socket of clients) resetStream(socket)
     },
   }
+}
+
+/** Who meets the next client, and where it is counted; undefined: there is no room for it at all. */
+function admit({ clients, turnedAway, meet, turnAway, brake }: DoorSettings) {
+  if (clients.enter()) return { count: clients, meet }
+  brake.hold(turnedAway.share())
+  return turnedAway.enter() ? { count: turnedAway, meet: turnAway } : undefined
 }
 
 /** Listens to a client's first bytes and hands it to the protocol they open. */

@@ -18,6 +18,7 @@ import type { SignInDoor } from './sign-in.ts'
 import { Socks4Handshake } from './socks4/socks4-handshake.ts'
 import { Socks5Handshake, type UdpHandler } from './socks5/socks5-handshake.ts'
 import { TlsEntrance, type TlsSource } from './tls/tls-entrance.ts'
+import { AcceptBrake, cutOff, turningAway } from './turn-away.ts'
 import type { Visitor } from './visitor.ts'
 
 export interface GatewaySettings {
@@ -29,6 +30,8 @@ export interface GatewaySettings {
   readonly maxClients: number
   /** counts them together with other gateways; default: this one's alone */
   readonly clients?: ClientCount
+  /** clients beyond that which are told so at one time; more are cut off. Default 256 */
+  readonly maxTurnedAway?: number
   /** the doors' ports are shared with other gateways (SO_REUSEPORT) */
   readonly sharesPorts?: boolean
   readonly maxHeadBytes: number
@@ -62,6 +65,7 @@ export interface Gateway {
 const MAX_FIELDS = 500
 const MAX_TARGET_BYTES = 16 * 1024
 const MAX_PIPELINED = 8
+const MAX_TURNED_AWAY = 256
 
 /** fatal alert, handshake_failure: what a TLS client understands as "no" */
 const TLS_REFUSAL = Buffer.of(0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x28)
@@ -147,22 +151,27 @@ export async function openGateway(
     return { ...inTheClear, socks4: refusePlain, socks5: refusePlain, connect: refusePlain, http: refusePlain, tls }
   }
 
-  function meeting(listener: Listener): (visitor: Visitor) => void {
-    const greeters = greetersOf(listener)
-    const { proxyProtocol } = listener
+  function meeting({ proxyProtocol }: Listener, greeters: Greeters): (visitor: Visitor) => void {
     if (proxyProtocol === undefined) return (visitor) => greet(visitor, greeters)
     return (visitor) => takeProxyHeader(visitor, proxyProtocol, pipeline, (known) => greet(known, greeters))
   }
 
   const clients = settings.clients ?? localClients(settings.maxClients)
+  const turnedAway = localClients(settings.maxTurnedAway ?? MAX_TURNED_AWAY)
+  const strangers = turningAway(pipeline)
+  const brake = new AcceptBrake()
   const doors: Door[] = []
   try {
     for (const listener of listeners) {
       doors.push(
         await openDoor(listener, {
-          meet: meeting(listener),
+          meet: meeting(listener, greetersOf(listener)),
           limits: { timeoutMs: settings.handshakeTimeoutMs, maxBytes: settings.maxHeadBytes },
           clients,
+          turnedAway,
+          brake,
+          turnAway: meeting(listener, strangers),
+          cutOff: (visitor) => cutOff(pipeline, visitor),
           sharesPort: settings.sharesPorts ?? false,
           clock,
           now: settings.now,

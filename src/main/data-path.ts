@@ -87,14 +87,14 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
 }
 
 /** Connections do not leave from ports that the lab itself listens on, at whatever address. */
-function listeningPorts({ listeners, api, dns, destinations }: LabConfig): number[] {
+function listeningPorts({ listeners, api, destinations }: LabConfig): number[] {
   const origins = destinations.flatMap(({ addresses }) => addresses.flatMap(({ ports }) => [...ports.values()]))
-  const doors = [...listeners, api, ...(dns?.listen ?? [])]
-  return [...doors.map(({ port }) => port), ...origins]
+  return [...listeners.map(({ port }) => port), api.port, ...origins]
 }
 
 /** What doors have in common with those of other threads. */
-export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn'>
+export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn'> &
+  Partial<Pick<GatewaySettings, 'maxClients' | 'maxTurnedAway'>>
 
 /** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */
 export async function openDoors(

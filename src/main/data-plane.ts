@@ -15,6 +15,7 @@ import type { PublicSourceOf } from '../proxy/ports.ts'
 import type { SessionMemory } from '../proxy/session-memory.ts'
 import type { Store } from '../store/store.ts'
 import { createDataPath, type DataPathParts, openDoors } from './data-path.ts'
+import { descriptorsOfThisProcess, roomFor } from './descriptors.ts'
 import type { DoorCertificates } from './door-certificates.ts'
 import { endpointsAt } from './own-endpoints.ts'
 import type { OpenedSignIn } from './sign-in.ts'
@@ -78,6 +79,7 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
       const gateway = await openDoors(config, road, {
         store,
         tlsFor: doorCertificates.tlsFor,
+        ...roomOf(parts),
         ...(signIn === undefined ? {} : { signIn: signIn.door }),
       })
       stop = () => gateway.stop()
@@ -100,7 +102,7 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     load,
     files: parts.files,
     ownListeners,
-    maxClients: config.limits.maxClients,
+    room: roomOf(parts),
     registries,
     ...(world.ports.placeholderAt === undefined ? {} : { placeholderAt: world.ports.placeholderAt }),
     gatewayDnsAt: world.dnsEndpoints,
@@ -144,6 +146,26 @@ function roadOf(
     },
   })
 }
+
+/** As many clients as are configured, or as the limit of open files leaves room for. */
+function roomOf({ config, workers, events }: DataPlaneParts): { maxClients: number; maxTurnedAway: number } {
+  const { maxClients } = config.limits
+  const descriptors = descriptorsOfThisProcess()
+  if (descriptors === undefined) return { maxClients, maxTurnedAway: MOST_TURNED_AWAY }
+  const { clients, turnedAway } = roomFor({ ...descriptors, workers, ownOrigins: config.origins.length > 0 })
+  if (clients < Math.min(maxClients, FEW_CLIENTS)) {
+    const { limit } = descriptors
+    const advice = `raise it with \`ulimit -n\`, or lower \`limits.max_clients\``
+    events.warn(`${limit} open files leave room for ${clients} clients at one time, not ${maxClients}: ${advice}`)
+  }
+  return { maxClients: Math.min(clients, maxClients), maxTurnedAway: Math.max(1, Math.floor(turnedAway / workers)) }
+}
+
+/** Room for fewer than these is worth a warning. */
+const FEW_CLIENTS = 1000
+
+/** Where the system does not say how many files may be open. */
+const MOST_TURNED_AWAY = 256
 
 /** Systems whose SO_REUSEPORT spreads connections; elsewhere the last socket bound gets all of them. */
 const SPREADING: ReadonlySet<string> = new Set(['linux', 'freebsd'])

@@ -4,6 +4,8 @@ export interface ClientCount {
   /** Counts one in; false when there are as many as may be. */
   enter(): boolean
   leave(): void
+  /** how much of the limit is taken, 0…1 */
+  share(): number
 }
 
 /** A count of one thread's own. */
@@ -18,6 +20,7 @@ export function localClients(limit: number): ClientCount {
     leave: () => {
       clients--
     },
+    share: () => clients / limit,
   }
 }
 
@@ -47,6 +50,7 @@ export class SharedClients {
         Atomics.sub(this.#words, 0, 1)
         Atomics.sub(this.#words, thread + 1, 1)
       },
+      share: () => Atomics.load(this.#words, 0) / limit,
     }
   }
 

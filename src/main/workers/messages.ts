@@ -43,8 +43,8 @@ export interface WorkerStart extends SharedConfig {
   readonly clients: SharedArrayBuffer
   /** absent: no listener has a sign-in page */
   readonly signIn?: SharedSignIn
-  /** clients served at one time over all workers */
-  readonly maxClients: number
+  /** clients served at one time over all workers, and turned away by all of them */
+  readonly room: { readonly maxClients: number; readonly maxTurnedAway: number }
   /** takes {@link SourceNews} */
   readonly sources: MessagePort
 }

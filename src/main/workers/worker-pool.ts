@@ -27,7 +27,7 @@ const RESTART_PAUSES_MS = [0, 100, 1000, 5000] as const
 /** A worker that lived so long was not born sick. */
 const HEALTHY_AFTER_MS = 10_000
 
-export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'ownListeners' | 'maxClients'> {
+export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'ownListeners' | 'room'> {
   readonly workers: number
   readonly store: Store
   readonly events: EventLog
@@ -180,7 +180,7 @@ export class WorkerPool implements Traffic {
   }
 
   #begin(index: number): WorkerMember {
-    const { workers, ownListeners, maxClients, placeholderAt, gatewayDnsAt } = this.#options
+    const { workers, ownListeners, room, placeholderAt, gatewayDnsAt } = this.#options
     const signIn = this.#options.signIn()
     const start = {
       ...this.#sharedConfig(),
@@ -188,7 +188,7 @@ export class WorkerPool implements Traffic {
       index,
       of: workers,
       ownListeners,
-      maxClients,
+      room,
       geo: this.#options.geo.contents(),
       ...(placeholderAt === undefined ? {} : { gatewayDns: gatewayDnsAt }),
       uses: this.#uses.buffer,

@@ -84,10 +84,11 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
     shared: { uses: new SharedUseTable(of, start.uses).countsOf(index), slice: { index, of } },
   })
   const outbox = new SessionOutbox({ send: tell, live: road.pipeline.sessions, remember: REMEMBERED_DECISIONS })
-  const clients = new SharedClients(of, start.clients).countOf(index, start.maxClients)
+  const clients = new SharedClients(of, start.clients).countOf(index, start.room.maxClients)
   const gateway = await openDoors(config, road, {
     store: replica,
     tlsFor,
+    ...start.room,
     clients,
     sharesPorts: true,
     ...(start.signIn === undefined ? {} : { signIn: joinSignIn(start.signIn, () => replica.now()) }),

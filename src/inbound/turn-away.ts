@@ -1,0 +1,84 @@
+// What clients are told that come when as many as can be served are there already: no, in their own protocol, and when to try again
+// (RS-03). A reset would tell them nothing, and many of them at once look like an outage.
+
+import type { Socket } from 'node:net'
+import { GatewayError } from '../errors/gateway-error.ts'
+import { httpErrorText } from '../errors/to-http.ts'
+import { socks4Reply } from '../errors/to-socks.ts'
+import type { InboundProtocol } from '../proxy/arrival.ts'
+import type { ConnectionPipeline } from '../proxy/connection.ts'
+import type { Greeters } from './door.ts'
+import { formatSocks4Reply } from './socks4/messages.ts'
+import type { Visitor } from './visitor.ts'
+
+/** fatal alert, handshake_failure */
+const TLS_REFUSAL = Buffer.of(0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x28)
+/** RFC 1928 section 3: no acceptable method */
+const SOCKS5_REFUSAL = Buffer.of(0x05, 0xff)
+
+/** Greets clients that cannot be served now; each refusal is recorded and counted. */
+export function turningAway(pipeline: ConnectionPipeline): Greeters {
+  const sayNo = (protocol: InboundProtocol, words: (error: GatewayError) => string | Uint8Array) => {
+    return (visitor: Visitor) => {
+      const error = tooMany()
+      visitor.release()
+      pipeline.refuse(visitor.knock(protocol), error)
+      partQuickly(visitor.socket, words(error))
+    }
+  }
+  const inHttp = (error: GatewayError) => httpErrorText(error, 'close')
+  return {
+    socks4: sayNo('socks4', (error) => formatSocks4Reply(socks4Reply(error))),
+    socks5: sayNo('socks5', () => SOCKS5_REFUSAL),
+    connect: sayNo('http-connect', inHttp),
+    http: sayNo('http-forward', inHttp),
+    tls: sayNo('http-connect', () => TLS_REFUSAL),
+    unclear: (visitor) => sayNo('http-connect', inHttp)(visitor),
+  }
+}
+
+/** What has arrived was read, and the words ask for no more: no lingering, the descriptor is needed. */
+function partQuickly(socket: Socket, words: string | Uint8Array): void {
+  socket.resume()
+  socket.end(words, () => socket.destroySoon())
+}
+
+/** Holds up accepting, and with it everything else in this thread, for a moment: until those who came have said what they want, they
+ *  cannot be told anything, and until they are told, they keep a descriptor. The rest waits in the system's queue meanwhile. At
+ *  most a tenth of the time goes into this. */
+export class AcceptBrake {
+  readonly #cell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+  #heldMs = 0
+  #since = performance.now()
+
+  /** `crowd`: how much of the room for those being told is taken, 0…1. */
+  hold(crowd: number): void {
+    const now = performance.now()
+    if (now - this.#since >= BRAKE_PERIOD_MS) {
+      this.#since = now
+      this.#heldMs = 0
+    }
+    if (this.#heldMs >= BRAKE_PERIOD_MS / 10) return
+    const ms = crowd < CROWDED ? BRAKE_MS : LONG_BRAKE_MS
+    Atomics.wait(this.#cell, 0, 0, ms)
+    this.#heldMs += ms
+  }
+}
+
+const CROWDED = 0.5
+const BRAKE_MS = 1
+const LONG_BRAKE_MS = 8
+const BRAKE_PERIOD_MS = 5_000
+
+/** Nobody is even left to listen to what they want: recorded and counted, and cut. */
+export function cutOff(pipeline: ConnectionPipeline, visitor: Visitor): void {
+  pipeline.refuse(visitor.knock('http-connect'), tooMany())
+  visitor.reset()
+}
+
+function tooMany(): GatewayError {
+  return new GatewayError(
+    'guard.too_many_connections',
+    'the proxy serves as many clients as it can at one time; try again in a moment',
+  )
+}
