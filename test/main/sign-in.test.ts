@@ -3,12 +3,14 @@
 import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { findChromium, openBrowser } from '../console/browser.ts'
 import { type CurlAnswer, curl } from '../support/curl.ts'
+import { openStream } from '../support/h2-client.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { file } from '../support/tls.ts'
@@ -264,6 +266,32 @@ test('several worker threads know one sign-in, and its end', async () => {
   expect(await statuses()).toEqual(new Set([200]))
   await page('-d', 'action=sign-out', `http://127.0.0.1:${port}/authorize`)
   expect(await statuses()).toEqual(new Set([302]))
+})
+
+test('an HTTP/2 client of the proxy is sent to the page and back as any other', async () => {
+  const session = connect(proxies[0]?.replace('http', 'https') ?? '', { rejectUnauthorized: false })
+  onTestFinished(() => session.destroy())
+  const ask = async (url: string, headers: Readonly<Record<string, string>> = {}) => {
+    const { host, pathname, search } = new URL(url)
+    const pseudo = { ':method': 'GET', ':scheme': 'http', ':authority': host, ':path': `${pathname}${search}` }
+    const {
+      stream,
+      status,
+      headers: head,
+    } = await openStream(session, { ...pseudo, accept: 'text/html', ...headers }, true)
+    stream.resume()
+    return { status, location: String(head.location), cookie: String(head['set-cookie']).split(';')[0] ?? '' }
+  }
+  const sent = await ask(site)
+  expect([sent.status, sent.location.startsWith(authorize)]).toEqual([302, true])
+  const state = new URL(sent.location).searchParams.get('state') ?? ''
+  const welcome = await browser().fill(state, 'alice@example.com', PASSWORD)
+  const back = await ask(linkIn(welcome), { cookie: sent.cookie })
+  expect([back.status, back.location]).toEqual([302, site])
+  expect((await ask(site, { cookie: `own=1; ${back.cookie}` })).status).toBe(200)
+  expect(seen.map(({ cookie }) => cookie)).toEqual(['own=1'])
+  expect((await ask(site, { accept: 'image/png' })).status).toBe(407)
+  expect((await ask(linkIn(welcome))).status).toBe(403)
 })
 
 test.skipIf(executable === undefined)('in Chromium: one form for all sites, and out again', async () => {
