@@ -1,7 +1,9 @@
 // The health of egress addresses in the running lab: an outage is a line in the lab's own log when it begins and when it ends.
 
+import { GatewayError } from '../errors/gateway-error.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { EgressHealth } from '../proxy/egress-health.ts'
+import type { RememberedSession } from '../proxy/session-memory.ts'
 
 /** Hears of outages beside the log; `error` absent: the address works again. */
 export type OnOutage = (egress: string, error: { readonly code: string; readonly message: string } | undefined) => void
@@ -22,4 +24,13 @@ export function watchEgressHealth(
       onOutage(egress, undefined)
     },
   })
+}
+
+/** Of connections that are carried in other threads, what their sessions say once they are over. */
+export function learnFrom({ record, decided }: RememberedSession, health: EgressHealth): void {
+  const egress = decided?.decision.egress ?? null
+  const { bind, error } = record.Lab
+  if (egress === null) return
+  if (bind !== undefined) health.attempted(egress)
+  else if (error !== undefined) health.attempted(egress, new GatewayError(error.code, error.message))
 }

@@ -24,7 +24,7 @@ import { proxyUrl } from './data-path.ts'
 import { createDataPlane, type DataPlane } from './data-plane.ts'
 import { deskOver } from './desk.ts'
 import { openDoorCertificates } from './door-certificates.ts'
-import { type OnOutage, watchEgressHealth } from './egress-health.ts'
+import { learnFrom, type OnOutage, watchEgressHealth } from './egress-health.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
 import { openStore } from './open-store.ts'
@@ -122,6 +122,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     doorCertificates,
     signIn,
   })
+  if (plane.pool !== undefined) memory.subscribe((session) => learnFrom(session, health))
   const { publicSourceOf, traffic, pipeline } = plane
   const origins = await startOrigins({
     specs: config.origins,

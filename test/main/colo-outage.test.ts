@@ -98,9 +98,7 @@ describe('open connections when a data center goes down', () => {
 
   test('are those that come in there, too', async () => {
     const open = await carol()
-    expect((await colo('down', 'LAS', '--reset')).stdout).toBe(
-      'LAS (Las Vegas) is down; 1 open connection reset\n',
-    )
+    expect((await colo('down', 'LAS', '--reset')).stdout).toBe('LAS (Las Vegas) is down; 1 open connection reset\n')
     expect(await open.ended).toBe('RST')
   })
 

@@ -126,3 +126,21 @@ describe('a stand-in that is lost', () => {
     lost.clear()
   })
 })
+
+test('an outage is told of where workers carry the connections, too', async () => {
+  const configFile = join(mkdtempSync(join(tmpdir(), 'egresslab-')), 'lab.yaml')
+  writeFileSync(
+    configFile,
+    `dedicated_ips: [{ colo: LHR, ipv4: 203.0.113.20, exit: { socks5: "127.0.0.1:9" } }]
+users: [{ email: alice@example.com, password: lab, place: LHR }]
+destinations: [{ name: both.test, addresses: [198.51.100.5], origin: echo }]
+`,
+  )
+  const other = await startPrivateLab({ configFile, workers: 2, standInNetwork: ownNetwork(3) })
+  const { promise: recorded, resolve } = Promise.withResolvers<void>()
+  other.lab.memory.subscribe(() => resolve())
+  await curl('-x', other.proxy, '-U', 'alice@example.com:lab', 'http://both.test/')
+  await recorded
+  expect(other.said()).toContain('outage: connections from 203.0.113.20 fail [egress.exit_failed]: ')
+  await other.close()
+})

@@ -26,8 +26,7 @@ export const COLO_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: `${PATH}/{code}`,
-    summary:
-      'takes a data center out (`{"up": false}`) or back (`{"up": true}`); `"connections": "reset"` also cuts the open connections that depend on it, which go on otherwise',
+    summary: 'takes a data center out (`{"up": false}`; `"connections": "reset"` cuts open connections), or back',
     access: 'token',
     body: {
       type: 'object',
