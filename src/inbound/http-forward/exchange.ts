@@ -48,6 +48,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { body, contentLength } = request
     const headers = ['host', request.host, ...request.fields]
     if (contentLength !== undefined) headers.push('content-length', contentLength)
+    link.expect(settings, (given) => this.#inform(100, given))
     try {
       link
         .client(settings)
@@ -70,14 +71,23 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     this.#heard = true
-    const { req, res } = this.#client
-    const response = understandResponse(status, rawList(controller.rawHeaders), this.#rules)
+    const { res } = this.#client
+    const fields = rawList(controller.rawHeaders)
     if (status < 200) {
-      if (req.httpVersion !== '1.0') writeInformation(res, response.status, response.reason, response.fields)
+      this.#inform(status, fields)
       return
     }
+    const response = understandResponse(status, fields, this.#rules)
     this.#left = Number(valuesOf(response.fields, 'content-length')[0])
     res.writeHead(response.status, response.reason, response.fields)
+  }
+
+  /** An interim answer goes on to whoever knows what that is (FR-12). */
+  #inform(status: number, given: readonly string[]): void {
+    if (this.#over) return
+    const { req, res } = this.#client
+    const { reason, fields } = understandResponse(status, given, this.#rules)
+    if (req.httpVersion !== '1.0') writeInformation(res, status, reason, fields)
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -8,6 +8,7 @@ import type { Identified } from '../../proxy/connection.ts'
 import type { Persona } from '../../proxy/ports.ts'
 import { resetStream } from '../../proxy/relay.ts'
 import type { Session } from '../../proxy/session.ts'
+import { ContinueFilter } from './continue-filter.ts'
 
 export interface LinkSettings {
   /** until the origin's response head */
@@ -26,6 +27,7 @@ export class UpstreamLink {
   readonly #target: Target
   readonly #identified: Identified
   #client: Client | undefined
+  #filter: ContinueFilter | undefined
   #lent = false
   #cause: GatewayError | undefined
   readonly #onError: (cause: Error) => void
@@ -57,6 +59,12 @@ export class UpstreamLink {
       sameTarget(target, this.#target) &&
       samePersona(persona, this.#identified.persona)
     )
+  }
+
+  /** An answer is to come; `onContinue` hears of each 100 (Continue) before it. */
+  expect(settings: LinkSettings, onContinue: (fields: string[]) => void): void {
+    this.#filter ??= new ContinueFilter(this.session.upstream.socket, settings.maxHeadBytes)
+    this.#filter.expect(onContinue)
   }
 
   /** The HTTP client on this connection; it cannot open another one. */
