@@ -29,7 +29,7 @@ test('FR-05 trailers of a request end at the proxy, whichever way it goes on', a
   for (const more of ['', 'TE: trailers\r\nConnection: TE\r\n']) {
     const client = await RawClient.connect(gateway.port)
     const head = `${more}Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n`
-    const body = '5\r\nhello\r\n0\r\nX-Sum: 42\r\nContent-Length: 3\r\n\r\n'
+    const body = '5\r\nhello\r\n0\r\nX-Sum: 42\r\nX-Other: 1\r\n\r\n'
     await client
       .send(request(origin.port, head, 'POST'))
       .send(body)
@@ -59,7 +59,7 @@ describe('FR-12 interim answers that nobody asked for', () => {
     for (let at = 1; at <= 2; at++) {
       await client.send(request(origin.port)).until(({ received }) => received.split('\r\n\r\nok').length === at + 1)
     }
-    const statuses = [...client.received.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status)
+    const statuses = [...client.received.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)
     const sent = [...pieces.join('').matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)
     expect(statuses).toEqual([...sent, ...sent])
     expect(origin.connections).toBe(1)

@@ -10,6 +10,10 @@ import { allowedTrailers, valuesOf } from './hop-by-hop.ts'
 import { type BodySource, RequestBody } from './request-body.ts'
 import type { LinkSettings, UpstreamLink } from './upstream-link.ts'
 
+const MOST_INTERIM_FIELDS = 32
+const NOT_INTERIM = /^transfer-encoding$/i
+const CONTROL = /[^\t\x20-\x7e\x80-\xff]/
+
 /** Bytes that are cheaper to copy once more than to write beside the head. */
 const MAX_JOINED = 16 * 1024
 
@@ -48,7 +52,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { body, contentLength } = request
     const headers = ['host', request.host, ...request.fields]
     if (contentLength !== undefined) headers.push('content-length', contentLength)
-    link.expect(settings, (given) => this.#inform(100, given))
+    link.expect(settings, (status, fields) => this.#inform(status, fields))
     try {
       link
         .client(settings)
@@ -72,12 +76,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     this.#heard = true
     const { res } = this.#client
-    const fields = rawList(controller.rawHeaders)
-    if (status < 200) {
-      this.#inform(status, fields)
-      return
-    }
-    const response = understandResponse(status, fields, this.#rules)
+    const response = understandResponse(status, rawList(controller.rawHeaders), this.#rules)
     this.#left = Number(valuesOf(response.fields, 'content-length')[0])
     res.writeHead(response.status, response.reason, response.fields)
   }
@@ -86,8 +85,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #inform(status: number, given: readonly string[]): void {
     if (this.#over) return
     const { req, res } = this.#client
-    const { reason, fields } = understandResponse(status, given, this.#rules)
-    if (req.httpVersion !== '1.0') writeInformation(res, status, reason, fields)
+    if (req.httpVersion === '1.0') return
+    const { reason, fields } = understandResponse(status, soundFields(given), this.#rules)
+    writeInformation(res, status, reason, fields)
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -141,6 +141,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#over = true
     this.#finish(outcome)
   }
+}
+
+/** What of an interim answer can be said; the answer itself is judged more strictly. */
+function soundFields(fields: readonly string[]): string[] {
+  const sound: string[] = []
+  for (let at = 0; at < Math.min(fields.length, 2 * MOST_INTERIM_FIELDS); at += 2) {
+    const [name = '', value = ''] = fields.slice(at, at + 2)
+    if (!NOT_INTERIM.test(name) && !CONTROL.test(value)) sound.push(name, value)
+  }
+  return sound
 }
 
 /** A flat list of raw header bytes as Latin-1 text, in order and spelling (HH-12). */

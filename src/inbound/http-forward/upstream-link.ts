@@ -8,7 +8,7 @@ import type { Identified } from '../../proxy/connection.ts'
 import type { Persona } from '../../proxy/ports.ts'
 import { resetStream } from '../../proxy/relay.ts'
 import type { Session } from '../../proxy/session.ts'
-import { ContinueFilter } from './continue-filter.ts'
+import { InterimFilter, type OnInterim } from './interim-filter.ts'
 
 export interface LinkSettings {
   /** until the origin's response head */
@@ -27,7 +27,7 @@ export class UpstreamLink {
   readonly #target: Target
   readonly #identified: Identified
   #client: Client | undefined
-  #filter: ContinueFilter | undefined
+  #filter: InterimFilter | undefined
   #lent = false
   #cause: GatewayError | undefined
   readonly #onError: (cause: Error) => void
@@ -61,10 +61,10 @@ export class UpstreamLink {
     )
   }
 
-  /** An answer is to come; `onContinue` hears of each 100 (Continue) before it. */
-  expect(settings: LinkSettings, onContinue: (fields: string[]) => void): void {
-    this.#filter ??= new ContinueFilter(this.session.upstream.socket, settings.maxHeadBytes)
-    this.#filter.expect(onContinue)
+  /** An answer is to come; `onInterim` hears of each interim one before it. */
+  expect(settings: LinkSettings, onInterim: OnInterim): void {
+    this.#filter ??= new InterimFilter(this.session.upstream.socket, settings.maxHeadBytes)
+    this.#filter.expect(onInterim)
   }
 
   /** The HTTP client on this connection; it cannot open another one. */
