@@ -50,6 +50,16 @@ describe('explain', () => {
     })
   })
 
+  test('[E1] tells of a question to Gateway DNS that it is exempt', async () => {
+    const { code, stdout } = await run(['explain', '--protocol', 'udp', '--json', '127.0.0.1:8053'])
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout).decision).toMatchObject({
+      outcome: 'exempt',
+      rule: null,
+      reason: expect.stringContaining('DNS queries are resolved by Gateway itself'),
+    })
+  })
+
   test('says so where it stands for nothing, and where no lab is running', async () => {
     const { code, stdout } = await explain('100.80.7.7:443')
     expect(code).toBe(1)
