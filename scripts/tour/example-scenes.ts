@@ -42,7 +42,7 @@ function titleOf(text: string): string {
 
 /** Who asks what by a command, in few words. */
 export function labelOf(command: string): string {
-  const login = /(?:-U|--proxy-user) '?([^' ]+?)(?::[^': ]*)?'? /.exec(command)?.[1]
+  const login = /(?:-U|--proxy-user) ['"]?([^'" :]+)/.exec(command)?.[1]
   const url = /(https?:\/\/(?!127\.0\.0\.1:80[89]\d\b)[^\s'"|]+)/.exec(command.replace(/-x \S+/, ''))?.[1]
   const label = url === undefined ? command : [login, url].filter((part) => part !== undefined).join(' → ')
   return label.length > 76 ? `${label.slice(0, 75)}…` : label

@@ -1,11 +1,15 @@
 // Plays the tour with real curl and real scenarios: what was seen, and why, in the lab's own words.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createScenarioDesk } from '../../src/main/scenario/run-scenarios.ts'
 import { type CurlAnswer, curl } from '../../test/support/curl.ts'
 import { printed, startProgram } from '../../test/support/example-proof.ts'
 import { labelOf, onOneLine } from './example-scenes.ts'
 import { originFacts, type ProofScene, type ScenarioScene, type Step } from './scenes.ts'
 import { privateLab } from './stages.ts'
+
+/** How long a session may take to end after its client has, before its row goes without the reason. */
+const SESSION_END_MS = 1000
 
 export interface Row {
   readonly scenario: string
@@ -47,6 +51,7 @@ export async function playProof({ config, proof }: ProofScene): Promise<Row[]> {
         const before = stage.lab.sessions.total
         const seen = await printed(command, stage.rewrite)
         const promised = stage.promised(output)
+        await Promise.race([stage.lab.pipeline.sessions.empty(), sleep(SESSION_END_MS, undefined, { ref: false })])
         const last = stage.lab.sessions.total > before ? stage.lab.sessions.recent().at(-1) : undefined
         rows.push({
           scenario: labelOf(command),

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createEventLog } from '../../src/log/event-log.ts'
 import { type Lab, startLab } from '../../src/main/lab.ts'
-import { ownLoopbackNetwork } from '../../src/main/own-loopback-network.ts'
+import { reserveLoopbackNetwork } from '../../src/main/own-loopback-network.ts'
 import { readConfig } from '../../src/main/read-config.ts'
 import { curl } from '../../test/support/curl.ts'
 import { portRewriter } from '../../test/support/example-proof.ts'
@@ -49,18 +49,20 @@ export interface PrivateStage extends Stage {
 /** Throws an InputError where it cannot start. */
 export async function privateLab(configFile: string): Promise<PrivateStage> {
   const state = mkdtempSync(join(tmpdir(), 'egresslab-tour-'))
-  const standInNetwork = ownLoopbackNetwork()
+  const { network: standInNetwork, release } = await reserveLoopbackNetwork()
   const events = createEventLog({ form: 'line', write: () => undefined })
   const lab = await startLab({ configFile, state, ephemeral: true, portsFromZero: true, standInNetwork, events })
   const [listener] = lab.listeners
+  const { listeners, api } = readConfig(configFile).config
   return {
     proxy: urlOf(listener ?? { host: '127.0.0.1', port: 0 }),
     isPrivate: true,
     lab,
-    rewrite: portRewriter(readConfig(configFile).config.listeners, lab.listeners),
+    rewrite: portRewriter([...listeners, api], [...lab.listeners, lab.api]),
     promised: (output) => output.replaceAll('from 127.0.', `from ${standInNetwork.replace('0.0/16', '')}`),
     close: async () => {
       await lab.close()
+      release()
       rmSync(state, { recursive: true, force: true })
     },
   }

@@ -211,8 +211,6 @@ export interface ScenarioRequest {
   readonly onEnd?: (report: ScenarioReport) => void
   /** ends it before its time */
   readonly signal?: AbortSignal
-  /** for labs beside other labs */
-  readonly lab?: { readonly standInNetwork?: string }
 }
 
 export interface ReplayRequest {

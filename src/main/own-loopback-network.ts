@@ -1,8 +1,43 @@
-// Loopback networks for the stand-ins of labs beside other labs: the tour's, those of scenarios.
+// Loopback networks for the stand-ins of labs beside other labs: the tour's, those of scenarios. One is reserved by listening on
+// an address in it that no lab uses, so that processes that know nothing of each other do not meet.
 
-let opened = 0
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { InputError } from '../errors/issue.ts'
 
-/** One per lab, apart from the shipped one's 127.0.0.0/16 and, as far as their ids go, from other processes'. */
-export function ownLoopbackNetwork(): string {
-  return `127.${200 + ((process.pid + opened++) % 50)}.0.0/16`
+export interface LoopbackNetwork {
+  /** `127.200.0.0/16` */
+  readonly network: string
+  release(): void
+}
+
+/** Apart from the shipped lab's 127.0.0.0/16. */
+const FIRST = 200
+const COUNT = 50
+const RESERVATION_PORT = 20_999
+
+/** A network that nobody has reserved, for as long as this process lives or until it is released. Throws an InputError when all
+ *  are taken. */
+export async function reserveLoopbackNetwork(): Promise<LoopbackNetwork> {
+  for (let tried = 0; tried < COUNT; tried++) {
+    const octet = FIRST + ((process.pid + tried) % COUNT)
+    const reservation = await reserve(`127.${octet}.255.254`)
+    if (reservation !== undefined) return { network: `127.${octet}.0.0/16`, release: reservation }
+  }
+  const message = `all ${COUNT} loopback networks for labs beside other labs are taken`
+  throw new InputError([{ severity: 'error', code: 'scenario.no_network', message, hint: 'end some of those labs' }])
+}
+
+/** The way to give it back; undefined where somebody else has it. */
+async function reserve(host: string): Promise<(() => void) | undefined> {
+  const server = createServer().unref()
+  try {
+    server.listen({ host, port: RESERVATION_PORT, exclusive: true })
+    await once(server, 'listening')
+    return () => server.close()
+  } catch (thrown) {
+    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'EADDRINUSE') return undefined
+    // a system that has no such addresses says more about that when the lab starts
+    return () => undefined
+  }
 }

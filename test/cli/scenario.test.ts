@@ -1,5 +1,7 @@
 // `egresslab scenario` as people run it: the shipped scenarios hold, whichever way they are played; what is wrong is said at once.
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -210,6 +212,19 @@ describe('time', () => {
     const waiting = slow.until(1e9)
     ending.abort()
     await waiting
+  })
+
+  test('without --instant it takes its time; Ctrl-C ends it in order, with 130', async () => {
+    const child = spawn(process.execPath, ['src/main.ts', 'scenario', 'scenarios/network-switch.yaml'])
+    let told = ''
+    child.stdout.on('data', (text) => {
+      told += String(text)
+      if (told.includes('✓ Amsterdam')) child.kill('SIGINT')
+    })
+    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(18_000) })
+    expect(code).toBe(130)
+    expect(told).toContain('1 as expected, 0 not')
+    expect(told).not.toContain('Los Angeles')
   })
 
   test('with --speed the same comes of it', async () => {

@@ -23,7 +23,7 @@ import { destinationOf } from '../../scenario/check-names.ts'
 import type { Visit } from '../../scenario/scenario.ts'
 import { type HeldFate, loginOf, type OnOutage, type Stage, type StageChange } from '../../scenario/stage.ts'
 import { type Lab, startLab } from '../lab.ts'
-import { ownLoopbackNetwork } from '../own-loopback-network.ts'
+import { type LoopbackNetwork, reserveLoopbackNetwork } from '../own-loopback-network.ts'
 import { allowlistsOf } from '../policy-tests.ts'
 import { readConfig } from '../read-config.ts'
 import { changeLab } from './change-lab.ts'
@@ -34,7 +34,6 @@ export interface ProxyStageOptions {
   readonly configFile: string
   readonly machineTime: () => number
   readonly onOutage: OnOutage
-  readonly standInNetwork?: string
 }
 
 const PATIENCE_MS = 15_000
@@ -45,6 +44,7 @@ export async function openProxyStage(options: ProxyStageOptions): Promise<Stage>
   const state = mkdtempSync(join(tmpdir(), 'egresslab-scenario-'))
   const password = randomUUID()
   const exits = await startOwnExits(readConfig(configFile).config.exits)
+  const standIns = await reserveLoopbackNetwork()
   const lost = new Set<string>()
   const adjust = (config: LabConfig): LabConfig => ({
     ...config,
@@ -57,16 +57,17 @@ export async function openProxyStage(options: ProxyStageOptions): Promise<Stage>
       state,
       ephemeral: true,
       portsFromZero: true,
-      standInNetwork: options.standInNetwork ?? ownLoopbackNetwork(),
+      standInNetwork: standIns.network,
       events: createEventLog({ form: 'line', write: () => undefined }),
       machineTime,
       adjust,
       onOutage,
       isLost: (egress) => lost.has(nameOfEgress(egress)),
     })
-    return new ProxyStage({ lab, exits, lost, password, state })
+    return new ProxyStage({ lab, exits, lost, password, state, standIns })
   } catch (thrown) {
     await exits.close()
+    standIns.release()
     rmSync(state, { recursive: true, force: true })
     throw thrown
   }
@@ -79,6 +80,7 @@ interface Parts {
   readonly lost: Set<string>
   readonly password: string
   readonly state: string
+  readonly standIns: LoopbackNetwork
 }
 
 /** A tunnel that stays open. */
@@ -164,12 +166,13 @@ class ProxyStage implements Stage {
   }
 
   async close(): Promise<void> {
-    const { lab, exits, state } = this.#parts
+    const { lab, exits, state, standIns } = this.#parts
     for (const { socket } of this.#held.values()) socket.destroy()
     this.#held.clear()
     await lab.pipeline.sessions.empty()
     await lab.close()
     await exits.close()
+    standIns.release()
     rmSync(state, { recursive: true, force: true })
   }
 

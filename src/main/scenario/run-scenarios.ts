@@ -70,7 +70,7 @@ function playOne(scenario: Scenario, request: ScenarioRequest): Promise<Scenario
       openStage: (onOutage) =>
         mode === 'decide'
           ? openDeskStage({ config: readConfig(configFile).config, machineTime, onOutage })
-          : openProxyStage({ configFile, machineTime, onOutage, ...(request.lab ?? {}) }),
+          : openProxyStage({ configFile, machineTime, onOutage }),
     },
   )
 }
