@@ -60,11 +60,13 @@ tunnels:
     hosts: [{ name: "*.internal.test", addresses: [10.10.1.4] }]
   - { name: emea, id: ${TUNNELS.emea}, networks: [{ network: 10.10.0.0/16, stand_in: ${EMEA_NET}, ports: { 80: ${port} } }] }
   - { name: nowhere, id: ${TUNNELS.nowhere} }
+  - { name: by-proxy, upstream: { socks5: "${at(EMEA_NET, '250.1')}:1080" } } # nobody listens there
 private_routes:
   - { network: 10.0.0.0/8, virtual_network: vnet-AMER, tunnel: nowhere }
   - { network: 10.10.0.0/16, virtual_network: vnet-AMER, tunnel: amer }
   - { network: "fd00:10::/64", virtual_network: vnet-AMER, tunnel: amer }
   - { network: 10.10.0.0/16, virtual_network: vnet-EMEA, tunnel: emea }
+  - { network: 10.50.0.0/16, virtual_network: vnet-EMEA, tunnel: by-proxy }
 hostname_routes: [{ hostname: "*.internal.test", tunnel: amer }]
 dns: { listen: ["127.0.0.1:8053"] }
 users: [{ email: alice@example.com, password: lab-alice, place: LHR }]
@@ -126,6 +128,20 @@ test('[E1] a private name in no DNS is known by its tunnel, in every virtual net
   for (const network of ['', 'vnet-EMEA']) {
     expect(await ask(network, `http://wiki.internal.test:${port}/`)).toBe('amer')
   }
+})
+
+test('a tunnel by way of a proxy is that proxy or a failure by name, and UDP does not go by it', async () => {
+  expect(await ask('vnet-EMEA', 'http://10.50.0.1/')).toBe('503 egress.exit_failed')
+  const login = ['alice@example.com;vnet=vnet-EMEA', 'lab-alice'] as const
+  const client = await UdpClient.associate(running.lab.listeners[0]?.port ?? 0, { login })
+  client.send('10.50.0.1', 7, 'hello')
+  await expect
+    .poll(() => running.lab.sessions.recent().at(-1))
+    .toMatchObject({
+      Protocol: 'UDP',
+      Offramp: 'CFD_TUNNEL',
+      Lab: { error: { code: 'egress.exit_failed' } },
+    })
 })
 
 test('a client that asks Gateway DNS itself gets a placeholder for a private name, and reaches it by that', async () => {
