@@ -4,7 +4,7 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Target } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
-import type { Family, Ip } from '../net/ip.ts'
+import { type Family, type Ip, ip } from '../net/ip.ts'
 import { type HostFacts, ruleThatMinds } from '../policy/name-screen.ts'
 import type { Snapshot } from '../policy/snapshot.ts'
 import type { Placeholder, Ports } from '../proxy/ports.ts'
@@ -69,8 +69,11 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
     if (host === undefined) return passedOn(query, limit)
     if (query.type === TYPE.ANY) return say({ rcode: RCODE.noError, hint: MINIMAL_ANY, ttl: KNOWN_TTL_S })
     if (family !== undefined) return say(await addressReply(host.name, family))
-    if (isServiceBinding(query.type) && (await isMinded(host.name))) return say({ rcode: RCODE.noError })
-    const known = parts.book().addressesOf(host.name)
+    if (isServiceBinding(query.type)) {
+      const reply = await withheld(host.name)
+      if (reply !== undefined) return say(reply)
+    }
+    const known = knownAddresses(host.name)
     if (known === 'never') return say({ rcode: RCODE.missing })
     return known === undefined ? passedOn(query, limit) : say({ rcode: RCODE.noError })
   }
@@ -96,10 +99,10 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
   }
 
   async function lookUp(name: string, family: Family): Promise<Found> {
-    const known = privateAddresses(name) ?? parts.book().addressesOf(name)
+    const known = knownAddresses(name)
     if (known === 'never') return said({ rcode: RCODE.missing })
     if (known !== undefined) {
-      const addresses = known.map(({ ip }) => ip).filter((ip) => ip.family === family)
+      const addresses = known.map((found) => found.ip).filter((address) => address.family === family)
       return foundOf(addresses, KNOWN_TTL_S)
     }
     const answer = await parts.dns.query(name, family)
@@ -119,10 +122,11 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
     }
   }
 
-  function privateAddresses(name: string): readonly { readonly ip: Ip }[] | undefined {
+  /** What the other side of the name's tunnel knows, else the lab's own book. */
+  function knownAddresses(name: string): readonly { readonly ip: Ip }[] | 'never' | undefined {
     const tunnel = parts.tunnels().behindName(name, snapshot().account)
     const addresses = tunnel === undefined ? undefined : parts.tunnels().addressesOf(tunnel, name)
-    return addresses?.map((ip) => ({ ip }))
+    return addresses?.map((address) => ({ ip: address })) ?? parts.book().addressesOf(name)
   }
 
   /** Does a connection have to be known by this name? For a host name route, or for a rule that minds the name at any of its
@@ -130,16 +134,20 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
   function needsName(name: string, addresses: readonly Ip[]): boolean {
     const current = snapshot()
     if (parts.tunnels().behindName(name, current.account) !== undefined) return true
-    return addresses.some((ip) => {
-      const named: HostFacts = { host: name, ...categoriesOf({ kind: 'name', name, port: 0 }, ip) }
-      return ruleThatMinds(current, { named, unnamed: categoriesOf({ kind: 'ip', ip, port: 0 }, ip) }) !== undefined
+    return addresses.some((address) => {
+      const named: HostFacts = { host: name, ...categoriesOf({ kind: 'name', name, port: 0 }, address) }
+      const unnamed = categoriesOf({ kind: 'ip', ip: address, port: 0 }, address)
+      return ruleThatMinds(current, { named, unnamed }) !== undefined
     })
   }
 
-  /** Would an address of either family be a placeholder? */
-  async function isMinded(name: string): Promise<boolean> {
+  /** What is said in place of records that carry addresses past every placeholder: nothing, where an address of the name would be
+   *  one; that it is not known, where that cannot be found out. Undefined: the records may be told. */
+  async function withheld(name: string): Promise<DnsReply | undefined> {
     const both = await Promise.all([lookUp(name, 4), lookUp(name, 6)])
-    return both.some((found) => found.kind === 'addresses' && needsName(name, found.addresses))
+    const addresses = both.flatMap((found) => (found.kind === 'addresses' ? found.addresses : []))
+    if (needsName(name, [...addresses, NOWHERE])) return { rcode: RCODE.noError }
+    return both.flatMap((found) => (found.kind === 'reply' && found.reply.error ? [found.reply] : []))[0]
   }
 
   async function passedOn(query: DnsQuery, limit: number): Promise<Buffer> {
@@ -173,6 +181,9 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
   }
 }
 
+/** In no network anybody has put into a category: stands for a name that has no address. */
+const NOWHERE = ip('0.0.0.0')
+
 /** RFC 8482 section 4.2. */
 const MINIMAL_ANY = Object.freeze({ cpu: 'RFC8482', os: '' })
 
@@ -190,7 +201,7 @@ function familyOf(type: number): Family | undefined {
   return type === TYPE.AAAA ? 6 : undefined
 }
 
-/** HTTPS and SVCB records carry addresses of their own, past every placeholder (gateway-egress section 9). */
+/** HTTPS and SVCB records carry addresses of their own (gateway-egress section 9). */
 function isServiceBinding(type: number): boolean {
   return type === TYPE.HTTPS || type === TYPE.SVCB
 }

@@ -131,8 +131,22 @@ describe('other types', () => {
     expect(new Set(server.asked)).toEqual(new Set(['A minded.example.net', 'AAAA minded.example.net']))
   })
 
+  test('HTTPS of a minded name without an address has an empty answer; where its addresses cannot be found out, none is told', async () => {
+    const empty = await startDns(() => [])
+    expect(await ask({ upstream: empty.address }, 'minded.example.net', 'UNKNOWN_65')).toMatchObject({
+      rcode: 'NOERROR',
+      data: [],
+    })
+    const broken = await startDns(() => 'SERVFAIL')
+    const { gatewayDns } = scriptedGatewayDns({ upstream: broken.address })
+    const reply = await gatewayDns.answer(queryFor('www.example.net', 'UNKNOWN_65', withOpt()), () => 1232)
+    const answer = readAnswer(reply ?? Buffer.alloc(0))
+    expect([answer.rcode, extendedError(answer)]).toEqual(['SERVFAIL', '23 the name server failed (SERVFAIL)'])
+  })
+
   test('of the lab’s own names have an empty answer', async () => {
     expect(await ask({}, 'other.lab.test', 'MX')).toMatchObject({ rcode: 'NOERROR', data: [] })
+    expect(await ask({}, 'wiki.inside.test', 'MX')).toMatchObject({ rcode: 'NOERROR', data: [] })
     expect(await ask({}, 'nope.test', 'MX')).toMatchObject({ rcode: 'NXDOMAIN' })
   })
 
