@@ -1,12 +1,30 @@
-// Is an expression true exactly when its requirements are met? Then a flow that meets them matches, and the expression itself need not be
-// evaluated. Says no wherever it is not sure.
+// Is an expression true exactly when its requirements are met, and its exclusions are not? Then a flow of which that holds matches, and the
+// expression itself need not be evaluated. Says no wherever it is not sure.
 
 import type { Access, Comparison, Expression, Node } from '../expression/tree.ts'
 import { type Requirement, requirementsOfNode } from './requirement.ts'
 
-/** Are the requirements of this expression, taken together, the same as the expression? */
+/** Are the requirements and exclusions of this expression, taken together, the same as the expression? */
 export function isExact({ root, scheme }: Expression): boolean {
   return isExactNode(root, scheme.missingNotEqual)
+}
+
+/** What must not be met for the expression to be true: the tests of plain fields that it negates, as requirements. */
+export function exclusionsOf({ root, scheme }: Expression): Requirement[] {
+  return excluded(root, scheme.missingNotEqual)
+}
+
+function excluded(node: Node, missingNotEqual: boolean): Requirement[] {
+  if (node.kind === 'group') return excluded(node.item, missingNotEqual)
+  if (node.kind === 'chain' && node.op === 'and') return node.items.flatMap((item) => excluded(item, missingNotEqual))
+  if (node.kind !== 'not') return []
+  const item = ungrouped(node.item)
+  return isExactTest(item, missingNotEqual) ? requirementsOfNode(item, missingNotEqual) : []
+}
+
+/** Is the node a test that is false without a value and otherwise the same as its one requirement? */
+function isExactTest(node: Node, missingNotEqual: boolean): boolean {
+  return node.kind === 'comparison' && isExactComparison(node, 'scalar', missingNotEqual)
 }
 
 /** Is a requirement the same as finding one of its keys in a table? Lists and endings are found by hashes, which may be wrong. */
@@ -26,9 +44,9 @@ function isExactNode(node: Node, missingNotEqual: boolean): boolean {
       return node.op === 'any' && item.kind === 'comparison' && isExactComparison(item, 'each', missingNotEqual)
     }
     case 'comparison':
-      return isExactComparison(node, 'scalar', missingNotEqual)
-    default:
-      return false
+      return isExactTest(node, missingNotEqual)
+    case 'not':
+      return isExactTest(ungrouped(node.item), missingNotEqual)
   }
 }
 

@@ -32,28 +32,39 @@ export class GuardTable {
   constructor(rules: readonly Filed[]) {
     this.#dimensions = chooseDimensions(rules)
     this.#masks = new Int32Array(rules.length * MASKS).fill(EVERYTHING)
-    for (const [position, { requirements }] of rules.entries()) {
-      for (const requirement of requirements) {
-        const path = simplePathOf(requirement)
-        if (path !== undefined) this.#guard(position, path.slot, requirement)
+    for (const [position, { requirements, exclusions }] of rules.entries()) {
+      for (const requirement of requirements) this.#guard(position, requirement, (mask) => mask)
+      for (const exclusion of exclusions) {
+        if (this.excludes(exclusion)) this.#guard(position, exclusion, (mask) => ~mask)
       }
     }
   }
 
-  #guard(position: number, slot: number, requirement: Requirement): void {
+  #guard(position: number, requirement: Requirement, admitted: (mask: number) => number): void {
+    const slot = simplePathOf(requirement)?.slot
     for (let number = 0; number < this.#dimensions.length; number++) {
       const dimension = this.#dimensions[number]
-      if (dimension?.slot !== slot) continue
+      if (dimension === undefined || dimension.slot !== slot) continue
       const at = position * MASKS + number
-      this.#masks[at] = (this.#masks[at] ?? EVERYTHING) & dimension.maskOf(requirement)
+      this.#masks[at] = (this.#masks[at] ?? EVERYTHING) & admitted(dimension.maskOf(requirement))
     }
   }
 
   /** Is a rule let through only by flows that meet this requirement of it? */
   decides(requirement: Requirement): boolean {
+    const own = this.#dimensionsOf(requirement)
+    return own.length > 0 && own.every((dimension) => dimension.isExactFor(requirement))
+  }
+
+  /** Is a rule let through exactly by flows that do not meet this? Two masks, which must both agree, cannot say so. */
+  excludes(exclusion: Requirement): boolean {
+    const [dimension, another] = this.#dimensionsOf(exclusion)
+    return dimension !== undefined && another === undefined && dimension.isExactFor(exclusion)
+  }
+
+  #dimensionsOf(requirement: Requirement): readonly Dimension[] {
     const slot = simplePathOf(requirement)?.slot
-    const own = this.#dimensions.filter((dimension) => dimension.slot === slot)
-    return slot !== undefined && own.length > 0 && own.every((dimension) => dimension.isExactFor(requirement))
+    return slot === undefined ? [] : this.#dimensions.filter((dimension) => dimension.slot === slot)
   }
 
   /** Looks at a flow; {@link admits} then answers for it. */
@@ -124,8 +135,8 @@ function simplePathOf(requirement: Requirement): Path | undefined {
 
 function chooseDimensions(rules: readonly Filed[]): Dimension[] {
   const users = new Map<number, { readonly path: Path; readonly requirements: Requirement[] }>()
-  for (const { requirements } of rules) {
-    for (const requirement of requirements) {
+  for (const { requirements, exclusions } of rules) {
+    for (const requirement of [...requirements, ...exclusions]) {
       const path = simplePathOf(requirement)
       if (path === undefined) continue
       const user = users.get(path.slot) ?? { path, requirements: [] }

@@ -3,7 +3,7 @@
 
 import type { FieldValues, Value } from '../expression/value.ts'
 import { DomainTable, type HashVisitor } from './domain-table.ts'
-import type { GuardTable } from './guard-table.ts'
+import { type GuardTable, ROW } from './guard-table.ts'
 import type { Compartment, Shelf, Place as Shelved } from './index-shelf.ts'
 import type { Familiar, Familiars } from './index-trace.ts'
 import { ListPostings } from './list-postings.ts'
@@ -15,7 +15,7 @@ import { RowStore } from './row-store.ts'
 import { SuffixTable } from './suffix-table.ts'
 import type { Ticket } from './ticket.ts'
 
-/** What stands under a key, ready to be looked up in. */
+/** What stands under a key, ready to be looked up in: a ticket, several as rows of {@link GuardTable.rowsOf}, or a shelf. */
 type Place = Ticket | Int32Array | ShelfLookup
 
 /** A compartment's lists, to be bound. */
@@ -30,7 +30,6 @@ const NO_SHELVES: readonly ShelfLookup[] = []
 /** Is asked about every rule that stands under a key of the flow; many at a time are in ascending order. */
 export interface Candidates {
   one(ticket: Ticket): void
-  many(tickets: Int32Array): void
   /** rules as rows of {@link GuardTable.rowsOf} */
   rows(rows: Int32Array, start: number, end: number): void
 }
@@ -87,7 +86,7 @@ export class Search implements Finder {
 
   visit(place: Place): void {
     if (typeof place === 'number') this.#candidates.one(place)
-    else if (place instanceof Int32Array) this.#candidates.many(place)
+    else if (place instanceof Int32Array) this.#candidates.rows(place, 0, place.length)
     else this.#visitShelf(place)
   }
 
@@ -140,8 +139,9 @@ class Gatherer implements Finder {
 
   visit(place: Place): void {
     if (typeof place === 'number') this.tickets.add(place)
-    else if (place instanceof Int32Array) for (const ticket of place) this.tickets.add(ticket)
-    else this.shelves.add(place)
+    else if (place instanceof Int32Array) {
+      for (let at = 0; at < place.length; at += ROW) this.tickets.add(place[at] ?? 0)
+    } else this.shelves.add(place)
   }
 
   visitLists(drawer: number, value: Value, places: readonly Place[]): void {
@@ -161,20 +161,26 @@ export interface IndexLookup {
 }
 
 /** Makes the tables of a shelf. */
-export function createLookup(shelf: Shelf): IndexLookup {
-  const drawers: Drawer[] = []
-  return { lookup: new ShelfLookup(shelf, drawers), drawers }
+export function createLookup(shelf: Shelf, guards: GuardTable): IndexLookup {
+  const workshop = { drawers: [], guards }
+  return { lookup: new ShelfLookup(shelf, workshop), drawers: workshop.drawers }
+}
+
+/** What is needed to make tables, and the drawers that come of it. */
+interface Workshop {
+  readonly drawers: Drawer[]
+  readonly guards: GuardTable
 }
 
 export class ShelfLookup {
   readonly #always: Int32Array
   readonly #compartments: Readonly<Record<Origin, readonly CompartmentLookup[]>>
 
-  constructor(shelf: Shelf, drawers: Drawer[]) {
-    this.#always = shelf.always
+  constructor(shelf: Shelf, workshop: Workshop) {
+    this.#always = workshop.guards.rowsOf(shelf.always)
     const made: Record<Origin, CompartmentLookup[]> = { person: [], host: [], flow: [] }
     for (const compartment of shelf.compartments) {
-      made[originOf(compartment.path.field)].push(new CompartmentLookup(compartment, drawers))
+      made[originOf(compartment.path.field)].push(new CompartmentLookup(compartment, workshop))
     }
     this.#compartments = made
   }
@@ -243,10 +249,10 @@ class CompartmentLookup {
   readonly #drawer: number
   readonly #hashes: ListHashes
 
-  constructor({ path, entries }: Compartment, drawers: Drawer[]) {
+  constructor({ path, entries }: Compartment, workshop: Workshop) {
     this.#slot = path.slot
     this.#mapKey = path.mapKey
-    const filed = entries.map(({ key, place }) => ({ key, place: lookupPlace(place, drawers) }))
+    const filed = entries.map(({ key, place }) => ({ key, place: lookupPlace(place, workshop) }))
     this.#domains = path.field === 'net.fqdn.domains' ? domainTable(filed) : undefined
     for (const { key, place } of this.#domains === undefined ? filed : []) {
       if (key.kind === 'value') this.#equal.set(key.value, place)
@@ -258,7 +264,8 @@ class CompartmentLookup {
     this.#outside = filed.find(({ key }) => key.kind === 'outside')?.place
     const inLists = filed.flatMap(({ key, place }) => (key.kind === 'list' ? [{ name: key.name, place }] : []))
     this.#listPlaces = inLists.map(({ place }) => place)
-    this.#drawer = inLists.length === 0 ? -1 : drawers.push({ path, names: inLists.map(({ name }) => name) }) - 1
+    this.#drawer =
+      inLists.length === 0 ? -1 : workshop.drawers.push({ path, names: inLists.map(({ name }) => name) }) - 1
     this.#hashes = new ListHashes(this.#drawer, this.#listPlaces)
   }
 
@@ -312,8 +319,10 @@ class CompartmentLookup {
   }
 }
 
-function lookupPlace(place: Shelved, drawers: Drawer[]): Place {
-  return typeof place === 'number' || place instanceof Int32Array ? place : new ShelfLookup(place, drawers)
+/** Masks stand beside their tickets: to look them up in the table of all rules is a wait for memory each. */
+function lookupPlace(place: Shelved, workshop: Workshop): Place {
+  if (typeof place === 'number') return place
+  return place instanceof Int32Array ? workshop.guards.rowsOf(place) : new ShelfLookup(place, workshop)
 }
 
 function prefixTable(filed: readonly FiledPlace[], of: 'Int' | 'IPv4' | 'IPv6'): PrefixTable<Place> | undefined {

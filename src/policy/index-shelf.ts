@@ -9,7 +9,9 @@ import { type Ticket, ticketOf } from './ticket.ts'
 /** A rule by what must hold for it: all of the requirements. */
 export interface Filed {
   readonly requirements: readonly Requirement[]
-  /** the rule matches whenever all of them hold */
+  /** none of these must hold */
+  readonly exclusions: readonly Requirement[]
+  /** the rule matches whenever that is so */
   readonly isExact: boolean
 }
 
@@ -35,27 +37,32 @@ const MOST_KEYS_BELOW = 16
 /** Not worth a look-up: nearly every flow has it. */
 const TOO_COMMON = 0.6
 
-interface Item {
+interface Item extends Filed {
   readonly position: number
   /** those not yet known to hold where the item is filed */
   readonly requirements: readonly Requirement[]
-  readonly isExact: boolean
 }
 
 /** How crowded a key may be before its rules are filed again, and which requirements need no look since the guards decide them. */
 interface Filing {
   readonly crowd: number
-  readonly guards: Pick<GuardTable, 'decides'>
+  readonly guards: Pick<GuardTable, 'decides' | 'excludes'>
 }
 
 /** Files rules given in order of precedence. `crowd`: how many rules may stand under one key before they are filed again. */
 export function buildShelf(rules: readonly Filed[], guards: Filing['guards'], crowd = CROWD): Shelf {
-  const items = rules.map(({ requirements, isExact }, position) => ({ position, requirements, isExact }))
+  const items = rules.map(({ requirements, exclusions, isExact }, position) => {
+    return { position, requirements, exclusions, isExact }
+  })
   return fileItems(items, 0, { crowd, guards })
 }
 
-function ticketFor({ position, requirements, isExact }: Item, { guards }: Filing): Ticket {
-  return ticketOf(position, isExact && requirements.every((requirement) => guards.decides(requirement)))
+function ticketFor({ position, requirements, exclusions, isExact }: Item, { guards }: Filing): Ticket {
+  const isDecided =
+    isExact &&
+    requirements.every((requirement) => guards.decides(requirement)) &&
+    exclusions.every((exclusion) => guards.excludes(exclusion))
+  return ticketOf(position, isDecided)
 }
 
 function fileItems(items: readonly Item[], depth: number, filing: Filing): Shelf {
@@ -95,9 +102,9 @@ function fileItems(items: readonly Item[], depth: number, filing: Filing): Shelf
   }
 }
 
-function withoutRequirement({ position, requirements, isExact }: Item, met: Requirement): Item {
-  const rest = requirements.filter((other) => other !== met)
-  return { position, requirements: rest, isExact: isExact && isFoundExactly(met) }
+function withoutRequirement(item: Item, met: Requirement): Item {
+  const requirements = item.requirements.filter((other) => other !== met)
+  return { ...item, requirements, isExact: item.isExact && isFoundExactly(met) }
 }
 
 function placeFor(items: readonly Item[], depth: number, filing: Filing): Place {

@@ -43,7 +43,7 @@ export class RuleIndex implements Candidates {
   /** Indexes rules given in order of precedence; `filed` is read and not kept. `crowd` as in {@link buildShelf}. */
   static build(rules: readonly Matcher[], filed: readonly Filed[], lists: KnownLists, crowd?: number): RuleIndex {
     const guards = new GuardTable(filed)
-    return new RuleIndex({ rules, lookup: createLookup(buildShelf(filed, guards, crowd)), guards }, lists)
+    return new RuleIndex({ rules, lookup: createLookup(buildShelf(filed, guards, crowd), guards), guards }, lists)
   }
 
   /** The same rules with other lists. The index itself is shared; nothing is compiled. */
@@ -69,18 +69,9 @@ export class RuleIndex implements Candidates {
   }
 
   one(ticket: Ticket): void {
-    if (positionOf(ticket) < this.#best && this.#matches(ticket)) this.#best = positionOf(ticket)
-  }
-
-  many(tickets: Int32Array): void {
-    for (let at = 0; at < tickets.length; at++) {
-      const ticket = tickets[at] ?? 0
-      if (positionOf(ticket) >= this.#best) return
-      if (this.#matches(ticket)) {
-        this.#best = positionOf(ticket)
-        return
-      }
-    }
+    const position = positionOf(ticket)
+    if (position >= this.#best || !this.#prepared.guards.admits(position)) return
+    if (isProof(ticket) || this.#evaluate(position)) this.#best = position
   }
 
   rows(rows: Int32Array, start: number, end: number): void {
@@ -93,11 +84,6 @@ export class RuleIndex implements Candidates {
         return
       }
     }
-  }
-
-  #matches(ticket: Ticket): boolean {
-    const position = positionOf(ticket)
-    return this.#prepared.guards.admits(position) && (isProof(ticket) || this.#evaluate(position))
   }
 
   #evaluate(position: number): boolean {

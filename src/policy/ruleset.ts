@@ -4,7 +4,7 @@
 import { compileExpression, type Predicate } from '../expression/index.ts'
 import type { FieldValues, Lists } from '../expression/value.ts'
 import type { AccountSettings, NamedList } from './account.ts'
-import { isExact } from './exactness.ts'
+import { exclusionsOf, isExact } from './exactness.ts'
 import type { Flow } from './flow.ts'
 import { createFlowReader, type FlowReader } from './flow-values.ts'
 import type { Filed } from './index-shelf.ts'
@@ -166,6 +166,7 @@ class Compiler {
     this.active.push(Object.freeze({ rule, matches: allOf(predicates) }))
     this.filed.push({
       requirements: expressions.flatMap(({ expression }) => requirementsOf(expression)),
+      exclusions: expressions.flatMap(({ expression }) => exclusionsOf(expression)),
       isExact: expressions.every(({ expression }) => isExact(expression)),
     })
     for (const field of fields) this.fields.add(field)

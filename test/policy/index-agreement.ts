@@ -9,7 +9,7 @@ import {
   parseExpression,
   type Scheme,
 } from '../../src/expression/index.ts'
-import { isExact } from '../../src/policy/exactness.ts'
+import { exclusionsOf, isExact } from '../../src/policy/exactness.ts'
 import { GATEWAY_SCHEME } from '../../src/policy/fields.ts'
 import { type Familiar, type Familiars, unfamiliar } from '../../src/policy/index-trace.ts'
 import type { KnownLists } from '../../src/policy/named-lists.ts'
@@ -80,8 +80,12 @@ function createPool(scheme: Scheme, seed: number) {
     const parsed = parseExpression(source, scheme)
     if (!parsed.ok) return []
     const { expression } = parsed
-    const requirements = requirementsOf(expression)
-    return [{ source, matches: compileExpression(expression), requirements, isExact: isExact(expression) }]
+    const filed = {
+      requirements: requirementsOf(expression),
+      exclusions: exclusionsOf(expression),
+      isExact: isExact(expression),
+    }
+    return [{ source, matches: compileExpression(expression), ...filed }]
   })
   if (rules.length < RULES_IN_POOL / 2) throw new Error('the generator makes expressions the parser refuses')
   const origins = [...scheme.fields.values()].map(({ name }) => originOf(name))
