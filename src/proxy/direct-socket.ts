@@ -40,10 +40,13 @@ export class DirectSocket extends Socket {
   }
 
   /** From now on every byte read, starting with those already buffered, is written to `sink`; nothing more is read while a
-   *  write is pending. `onBytes` is called after each read. Events `end`, `error` and `close` stay as they are; ending the
+   *  write is pending. `onBytes` is called after each read with what was read, which stays valid during the call only. Events `end`, `error` and `close` stay as they are; ending the
    *  sink is the caller's business. */
-  pumpTo(sink: Writable, onBytes: () => void): void {
-    for (let chunk = this.read(); chunk !== null; chunk = this.read()) sink.write(chunk)
+  pumpTo(sink: Writable, onBytes: (bytes: Buffer) => void): void {
+    for (let chunk: Buffer | null = this.read(); chunk !== null; chunk = this.read()) {
+      onBytes(chunk)
+      sink.write(chunk)
+    }
     this.#reader.onBytes = onBytes
     this.#reader.sink = sink
     this.resume()
@@ -74,7 +77,7 @@ class Reader {
   socket: Socket | undefined
   take: ((chunk: Buffer) => void) | undefined
   sink: Writable | undefined
-  onBytes: () => void = () => {}
+  onBytes: (bytes: Buffer) => void = () => {}
   #pending: Buffer | undefined
 
   /** Answers whether to go on reading. */
@@ -87,10 +90,11 @@ class Reader {
       take(copy)
       return true
     }
-    this.onBytes()
     const chunk = spareBuffers.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
     readBuffer.copy(chunk, 0, 0, bytes)
-    sink.write(chunk.subarray(0, bytes), this.#written)
+    const read = chunk.subarray(0, bytes)
+    this.onBytes(read)
+    sink.write(read, this.#written)
     // nothing queued means that the kernel has taken all of it
     if (sink.writableLength === 0) {
       giveBack(chunk)

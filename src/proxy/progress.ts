@@ -3,6 +3,7 @@
 
 import type { Snapshot } from '../policy/snapshot.ts'
 import type { Knock } from './arrival.ts'
+import type { FirstBytes } from './first-bytes.ts'
 import type { DialAttempt, Outlet, Persona, Placeholder } from './ports.ts'
 
 export interface Progress {
@@ -22,4 +23,6 @@ export interface Progress {
   attempts?: readonly DialAttempt[]
   ruleEvaluationMs?: number
   upstream?: Outlet
+  /** what the client of a tunnel began with */
+  firstBytes?: FirstBytes
 }

@@ -20,6 +20,7 @@ export interface SessionRecord {
   readonly ConnectionCloseReason: CloseReason
   readonly ConnectionReuse: boolean
   readonly DestinationTunnelID: string
+  /** by the client's first bytes: `http`, `http2`, `tls`, `ssh` */
   readonly DetectedProtocol: string
   readonly DeviceID: string
   readonly DeviceName: string
@@ -43,6 +44,7 @@ export interface SessionRecord {
   readonly RegistrationID: string
   readonly ResolvedFQDN: string
   readonly RuleEvaluationDurationMs: number
+  /** as the client of a tunnel names it in its first bytes */
   readonly SNI: string
   readonly SessionEndTime: string
   readonly SessionID: string

@@ -3,7 +3,7 @@
 //   client ──► upstream      FIN as FIN (half-close), reset as reset, back-pressure both ways,
 //   client ◄── upstream      one idle clock for both directions
 //
-// Looks at no byte. Everything that happens before (replies, policy) and after (the record) is somebody else's.
+// Looks at no byte, and shows the client's first ones to whoever asks. Everything that happens before (replies, policy) and after (the record) is somebody else's.
 
 import { Socket } from 'node:net'
 import type { Duplex, Readable, Writable } from 'node:stream'
@@ -21,6 +21,8 @@ export interface RelayOptions {
   readonly early?: Uint8Array
   /** how to show the client a reset, where its stream is not a plain TCP socket (an HTTP/2 stream: RST_STREAM) */
   readonly resetClient?: () => void
+  /** is shown the first bytes of the client, once; they are valid during the call only */
+  readonly onFirstBytes?: (bytes: Buffer) => void
 }
 
 /** How a tunnel ended. Byte counts are those of the upstream socket while it was relayed. */
@@ -55,6 +57,7 @@ class Tunnel implements Relay {
   readonly #writtenBefore: number
   #resolve: (end: RelayEnd) => void = () => {}
   #open = 2
+  #firstSeen = false
   #reason: CloseReason | undefined
   #error: GatewayError | undefined
   #lastActive: number
@@ -71,9 +74,13 @@ class Tunnel implements Relay {
     this.closed = new Promise((resolve) => {
       this.#resolve = resolve
     })
-    if (options.early !== undefined && options.early.length > 0) upstream.write(options.early)
+    const { early } = options
+    if (early !== undefined && early.length > 0) {
+      this.#touchFirst(Buffer.from(early.buffer, early.byteOffset, early.byteLength))
+      upstream.write(early)
+    }
     this.#listen()
-    pump(client, upstream, this.#touch)
+    pump(client, upstream, options.onFirstBytes === undefined ? this.#touch : this.#touchFirst)
     pump(upstream, client, this.#touch)
   }
 
@@ -144,6 +151,13 @@ class Tunnel implements Relay {
     this.#lastActive = this.#options.clock.now
   }
 
+  readonly #touchFirst = (bytes: Buffer): void => {
+    this.#lastActive = this.#options.clock.now
+    if (this.#firstSeen) return
+    this.#firstSeen = true
+    this.#options.onFirstBytes?.(bytes)
+  }
+
   /** Activity only notes the time; the deadline is moved when it fires, not with every read. */
   readonly #checkIdle = (): void => {
     const { clock, idleMs } = this.#options
@@ -159,14 +173,14 @@ function isSpent(side: Duplex): boolean {
   return side instanceof DirectSocket && side.readableEnded && side.writableLength === 0
 }
 
-function pump(source: Duplex, sink: Duplex, onBytes: () => void): void {
+function pump(source: Duplex, sink: Duplex, onBytes: (bytes: Buffer) => void): void {
   if (source instanceof DirectSocket) source.pumpTo(sink, onBytes)
   else pumpStream(source, sink, onBytes)
 }
 
-function pumpStream(source: Readable, sink: Writable, onBytes: () => void): void {
-  source.on('data', (chunk) => {
-    onBytes()
+function pumpStream(source: Readable, sink: Writable, onBytes: (bytes: Buffer) => void): void {
+  source.on('data', (chunk: Buffer) => {
+    onBytes(chunk)
     if (!sink.write(chunk)) source.pause()
   })
   sink.on('drain', () => source.resume())

@@ -6,6 +6,7 @@ import { asGatewayError, type GatewayError } from '../errors/gateway-error.ts'
 import type { Arrival } from './arrival.ts'
 import type { ConnectionPipeline, Identified } from './connection.ts'
 import { Departure } from './departure.ts'
+import { understandFirstBytes } from './first-bytes.ts'
 import type { Upstream } from './ports.ts'
 import { relay } from './relay.ts'
 import type { Session } from './session.ts'
@@ -54,6 +55,9 @@ export async function carry(
   const tunnel = relay(client.stream, session.upstream.socket, {
     idleMs: pipeline.settings.idleTimeoutMs,
     clock: pipeline.settings.clock,
+    onFirstBytes: (bytes) => {
+      session.progress.firstBytes = understandFirstBytes(bytes)
+    },
     ...(client.reset === undefined ? {} : { resetClient: client.reset }),
   })
   session.cutBy((error) => tunnel.kill(error))

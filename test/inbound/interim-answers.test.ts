@@ -65,6 +65,21 @@ describe('FR-12 interim answers that nobody asked for', () => {
     expect(origin.connections).toBe(1)
   })
 
+  test('TU-08: one that is not sound, or one of very many, does no harm and hides no answer', async () => {
+    const odd = 'HTTP/1.1 103 x\r\nA: b\x01c\r\nBad name: x\r\n folded\r\nTransfer-Encoding: gzip\r\nLink: </a>\r\n\r\n'
+    const origin = await piecewiseOrigin([odd + hundred.repeat(500) + final])
+    const gateway = await startGateway(OPEN)
+    const client = await RawClient.connect(gateway.port)
+    await client.send(request(origin.port)).text('\r\n\r\nok')
+    const statuses = [...client.received.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)
+    expect(statuses).toEqual(['103', ...new Array<string>(15).fill('100'), '200'])
+    expect(client.received.split('\r\n\r\n')[0]?.split('\r\n')).toEqual([
+      'HTTP/1.1 103 Early Hints',
+      'Link: </a>',
+      expect.stringMatching(/^Via: /),
+    ])
+  })
+
   test('a client of HTTP/1.0 gets the answer alone', async () => {
     const origin = await piecewiseOrigin([hundred + hints + final])
     const gateway = await startGateway(OPEN)
