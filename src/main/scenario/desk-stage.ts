@@ -105,8 +105,10 @@ class DeskStage implements Stage {
     const what = kind === 'exit' ? `the exit of ${address}` : `the stand-in of ${address}`
     if (up) this.#down.delete(address)
     else this.#down.add(address)
-    const concerned = ({ decision }: Decided) => decision?.egress != null && this.#isDown(decision.egress)
-    return { what: `${what} ${up ? 'works again' : 'fails'}`, held: up ? [] : this.#settle(concerned, 'lost') }
+    // an address that is gone takes no open connection with it; a proxy that is gone does
+    const leftBy = ({ decision }: Decided) => decision?.egress != null && this.#isDown(decision.egress)
+    const held = up || kind === 'stand-in' ? [] : this.#settle(leftBy, 'lost')
+    return { what: `${what} ${up ? 'works again' : 'fails'}`, held }
   }
 
   #settle(isConcerned: (held: Decided) => boolean, fate: 'kept' | 'reset' | 'lost'): HeldFate[] {

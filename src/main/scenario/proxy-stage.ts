@@ -230,28 +230,38 @@ class ProxyStage implements Stage {
     return createExitTable(this.#parts.exits.exits)(egress)?.realises.includes(address) === true
   }
 
-  /** The next session to end that is not a held one. */
+  /** The next session to end that is not a held one; the wait ends with an error when it takes too long, or is forgotten. */
   #nextEnd(): Promise<RememberedSession> & { forget: () => void } {
-    return this.#when(({ record }) => !this.#held.has(record.SessionID))
+    const late = new AbortController()
+    const ended = this.#when(({ record }) => !this.#held.has(record.SessionID), late.signal)
+    const message = `no session has ended within ${PATIENCE_MS / 1000} s`
+    const timer = setTimeout(() => late.abort(new Error(message)), PATIENCE_MS)
+    const settled = ended.finally(() => clearTimeout(timer))
+    return Object.assign(settled, {
+      forget: () => {
+        settled.catch(() => undefined)
+        late.abort()
+      },
+    })
   }
 
+  /** However long it stays open. */
   #endOf(id: string): Promise<RememberedSession> {
-    return this.#when(({ record }) => record.SessionID === id, undefined)
+    return this.#when(({ record }) => record.SessionID === id)
   }
 
-  #when(isIt: (session: RememberedSession) => boolean, patienceMs: number | undefined = PATIENCE_MS) {
+  #when(isIt: (session: RememberedSession) => boolean, signal?: AbortSignal): Promise<RememberedSession> {
     const { promise, resolve, reject } = Promise.withResolvers<RememberedSession>()
     const stop = this.#parts.lab.memory.subscribe((session) => {
-      if (isIt(session)) settle(() => resolve(session))
-    })
-    const late = () => settle(() => reject(new Error(`no session has ended within ${PATIENCE_MS / 1000} s`)))
-    const timer = patienceMs === undefined ? undefined : setTimeout(late, patienceMs)
-    const settle = (how: () => void) => {
-      clearTimeout(timer)
+      if (!isIt(session)) return
       stop()
-      how()
-    }
-    return Object.assign(promise, { forget: () => settle(() => undefined) })
+      resolve(session)
+    })
+    signal?.addEventListener('abort', () => {
+      stop()
+      reject(signal.reason)
+    })
+    return promise
   }
 }
 
