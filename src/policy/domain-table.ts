@@ -12,19 +12,18 @@ export interface HashVisitor {
 }
 
 /** Exact texts and what is stored under them: open addressing, at most half full. */
-export class DomainTable<T> {
+export class DomainTable<T extends number | object> {
   readonly #mask: number
   readonly #hashes: Int32Array
-  readonly #texts: (string | undefined)[]
-  readonly #items: (T | undefined)[]
+  /** text and item of each place side by side */
+  readonly #entries: (string | T | undefined)[]
 
   /** Every text at most once. */
   constructor(entries: readonly { readonly text: string; readonly item: T }[]) {
     const size = 2 ** Math.ceil(Math.log2(Math.max(4, entries.length * 2)))
     this.#mask = size - 1
     this.#hashes = new Int32Array(size)
-    this.#texts = new Array<string | undefined>(size).fill(undefined)
-    this.#items = new Array<T | undefined>(size).fill(undefined)
+    this.#entries = new Array<string | T | undefined>(2 * size).fill(undefined)
     for (const { text, item } of entries) this.#add(text, item)
   }
 
@@ -33,8 +32,8 @@ export class DomainTable<T> {
     let place = stored & this.#mask
     while (this.#hashes[place] !== 0) place = (place + 1) & this.#mask
     this.#hashes[place] = stored
-    this.#texts[place] = text
-    this.#items[place] = item
+    this.#entries[2 * place] = text
+    this.#entries[2 * place + 1] = item
   }
 
   /** Shows the visitor what is stored under a text. */
@@ -61,13 +60,11 @@ export class DomainTable<T> {
     const stored = markOf(hash)
     for (let place = stored & this.#mask; this.#hashes[place] !== 0; place = (place + 1) & this.#mask) {
       if (this.#hashes[place] !== stored) continue
-      const text = this.#texts[place]
-      const item = this.#items[place]
-      if (text === undefined || item === undefined) continue
-      if (text.length === name.length - start && name.endsWith(text)) {
-        visitor.visit(item)
-        return
-      }
+      const text = this.#entries[2 * place]
+      if (typeof text !== 'string' || text.length !== name.length - start || !name.endsWith(text)) continue
+      const item = this.#entries[2 * place + 1]
+      if (item !== undefined && typeof item !== 'string') visitor.visit(item)
+      return
     }
   }
 }

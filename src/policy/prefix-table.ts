@@ -8,12 +8,16 @@ export interface Visitor<T> {
   visit(item: T): void
 }
 
+const COARSE = 16
+
 /** What is stored under prefixes of one width, packed for searching. */
 export class PrefixTable<T> {
   readonly #width: number
   readonly #size: number
   /** sorted starts of the stretches in which the innermost prefix does not change */
   readonly #starts: Uint32Array
+  /** every so many of them, for numbers of one word: small enough to stay in the processor's cache */
+  readonly #coarse: Uint32Array
   /** per stretch the number of its innermost prefix, or -1 */
   readonly #innermost: Int32Array
   /** per prefix the number of the next one around it, or -1 */
@@ -29,6 +33,7 @@ export class PrefixTable<T> {
     this.#width = width
     this.#size = starts.length
     this.#starts = Uint32Array.from(starts.flat())
+    this.#coarse = this.#starts.filter((_, at) => width === 1 && at % COARSE === 0)
     this.#innermost = Int32Array.from(innermost)
     this.#parents = Int32Array.from(parents)
     this.#items = sorted.map(({ item }) => item)
@@ -36,15 +41,8 @@ export class PrefixTable<T> {
 
   /** Shows the visitor what is stored under every prefix that covers a 32-bit number, the innermost first. */
   visitNumber(value: number, visitor: Visitor<T>): void {
-    const starts = this.#starts
-    let low = 0
-    let high = this.#size - 1
-    while (low <= high) {
-      const middle = (low + high) >>> 1
-      if (value < (starts[middle] ?? 0)) high = middle - 1
-      else low = middle + 1
-    }
-    this.#visitFrom(high, visitor)
+    const from = Math.max(0, lastUpTo(this.#coarse, value, 0, this.#coarse.length - 1)) * COARSE
+    this.#visitFrom(lastUpTo(this.#starts, value, from, Math.min(from + COARSE, this.#size) - 1), visitor)
   }
 
   /** Like {@link visitNumber}, for numbers of several words. */
@@ -76,6 +74,18 @@ export class PrefixTable<T> {
     }
     return false
   }
+}
+
+/** Index of the last number between two places that is not greater; the place before them where all are. */
+function lastUpTo(sorted: Uint32Array, value: number, from: number, to: number): number {
+  let low = from
+  let high = to
+  while (low <= high) {
+    const middle = (low + high) >>> 1
+    if (value < (sorted[middle] ?? 0)) high = middle - 1
+    else low = middle + 1
+  }
+  return high
 }
 
 interface Stretches {
