@@ -1,11 +1,15 @@
 // `npm run bench -- WHAT [--tag TAG]`: the measurements behind every figure in the documentation.
 
 import { parseArgs } from 'node:util'
+import { enterOwnNetwork } from './own-network.ts'
 
 const BENCHES: Readonly<Record<string, (tag: string) => Promise<void>>> = {
   decide: async (tag) => (await import('./decide/run.ts')).benchDecideAll(tag),
   replay: async (tag) => (await import('./replay/run.ts')).benchReplayAll(tag),
-  proxy: async (tag) => (await import('./proxy/run.ts')).benchProxyAll(tag),
+  proxy: async (tag) => {
+    enterOwnNetwork()
+    await (await import('./proxy/run.ts')).benchProxyAll(tag)
+  },
 }
 
 const { positionals, values } = parseArgs({

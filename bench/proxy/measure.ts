@@ -1,8 +1,5 @@
 // One measured round: load against one proxy, with the processor time its processes used per operation.
 
-import { spawn } from 'node:child_process'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { Subject } from '../../src/bench/load/operation.ts'
 import { processorSeconds } from '../../src/bench/load/processor-time.ts'
 import { type LoadResult, type Mode, runLoad } from '../../src/bench/load/run-load.ts'
@@ -19,7 +16,7 @@ export interface Round {
 export async function measureRound(
   proxy: RunningProxy,
   subject: Subject,
-  options: { readonly mode: Mode; readonly concurrency: number; readonly seconds: number },
+  options: { readonly mode: Mode; readonly concurrency: number; readonly seconds: number; readonly straight?: boolean },
 ): Promise<Round> {
   const before = processorSeconds(proxy.pids())
   const load = await runLoad(subject, options)
@@ -28,16 +25,6 @@ export async function measureRound(
     throw new Error(`${load.failures} of ${load.failures + load.operations} operations failed: ${load.failure}`)
   }
   return { load, cost: options.mode === 'relay' ? load.bytes / used : (used * 1e6) / load.operations }
-}
-
-/** Starts the load origin as a process of its own. */
-export async function startOriginProcess(host: string): Promise<{ readonly port: number; stop(): void }> {
-  const file = join(import.meta.dirname, '../../src/bench/load/origin.ts')
-  const child = spawn(process.execPath, [file, host], { stdio: ['pipe', 'pipe', 'inherit'] })
-  for await (const line of createInterface({ input: child.stdout })) {
-    return { port: Number(line), stop: () => child.stdin.end() }
-  }
-  throw new Error('the load origin did not start')
 }
 
 export function median(values: readonly number[]): number {

@@ -2,15 +2,25 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { createSyntheticWorld } from '../../src/bench/synthetic-world.ts'
 import { type RivalProxy, runProxy } from './rivals.ts'
 
 const RULES = 1000
 export const BENCH_USER = { username: 'bench@example.com', password: 'bench' }
 
+const COLLECT = join(import.meta.dirname, 'collect-on-signal.ts')
+
 export const OURS: RivalProxy = {
   name: 'egresslab',
   modes: ['connect', 'socks5', 'http', 'relay', 'udp'],
+  tidy: async (pid) => {
+    for (let time = 0; time < 2; time++) {
+      process.kill(pid, 'SIGUSR2')
+      // V8 keeps freed pages for eight seconds
+      await setTimeout(9000)
+    }
+  },
   start: ({ port, source, folder }) => {
     mkdirSync(folder, { recursive: true })
     const config = join(folder, 'lab.yaml')
@@ -18,7 +28,7 @@ export const OURS: RivalProxy = {
     const main = join(import.meta.dirname, '../../src/main.ts')
     return runProxy(
       process.execPath,
-      [main, 'start', '-c', config, '--state', join(folder, 'state'), '--ephemeral'],
+      ['--import', COLLECT, main, 'start', '-c', config, '--state', join(folder, 'state')],
       port,
       'egresslab runs',
     )

@@ -20,6 +20,8 @@ export interface RivalProxy {
   /** the program it needs, found on PATH or in the system's sbin folders; undefined when it comes with this project */
   readonly program?: string
   readonly debianPackage?: string
+  /** has its process give back memory that it does not need; absent: it needs no telling */
+  tidy?(pid: number): Promise<void>
   start(options: { readonly port: number; readonly source: string; readonly folder: string }): Promise<RunningProxy>
 }
 
@@ -46,14 +48,19 @@ export const RIVALS: readonly RivalProxy[] = [
         'max_filedescriptors 20000',
         'pinger_enable off',
         // Squid asks DNS for the name of every new client address; unanswered questions pile up in a list that it walks
-        `hosts_file ${write(folder, 'hosts', CLIENT_ADDRESSES.map((address, at) => `${address} client-${at}.test`))}`,
+        `hosts_file ${write(
+          folder,
+          'hosts',
+          CLIENT_ADDRESSES.map((address, at) => `${address} client-${at}.test`),
+        )}`,
       ])
       return runProxy('squid', ['-N', '-f', config], port)
     },
   },
   {
+    // not for keep-alive requests: it closes the client's connection after every answer
     name: 'Tinyproxy',
-    modes: ['connect', 'http', 'relay'],
+    modes: ['connect', 'relay'],
     program: 'tinyproxy',
     debianPackage: 'tinyproxy',
     start: ({ port, source, folder }) => {

@@ -4,12 +4,15 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { startOriginProcess } from '../../src/bench/load/origin-process.ts'
 import type { Mode } from '../../src/bench/load/run-load.ts'
-import { ip } from '../../src/net/ip.ts'
 import { keepResults, table } from '../report.ts'
-import { measureRound, median, type Round, startOriginProcess } from './measure.ts'
-import { BENCH_USER, OURS } from './ours.ts'
-import { isInstalled, RIVALS, type RivalProxy, type RunningProxy } from './rivals.ts'
+import { compareLatency, renderLatency } from './added-latency.ts'
+import { type Contestant, startContestant, subjectOf } from './contestant.ts'
+import { compareIdle, renderIdle } from './idle-memory.ts'
+import { measureRound, median, type Round } from './measure.ts'
+import { OURS } from './ours.ts'
+import { isInstalled, RIVALS } from './rivals.ts'
 
 const MODES: readonly Mode[] = ['connect', 'socks5', 'http', 'relay', 'udp']
 const ROUNDS = 5
@@ -26,7 +29,7 @@ export async function benchProxyAll(tag: string): Promise<void> {
   // daemons that drop root must reach their folders below it
   await chmod(folder, 0o755)
   const origin = await startOriginProcess('127.0.0.1')
-  const running: { rival: RivalProxy; port: number; proxy: RunningProxy }[] = []
+  const running: Contestant[] = []
   try {
     for (const [at, rival] of [OURS, ...RIVALS].entries()) {
       if (!isInstalled(rival)) {
@@ -34,21 +37,23 @@ export async function benchProxyAll(tag: string): Promise<void> {
         continue
       }
       const port = FIRST_PORT + 10 * at
-      running.push({
-        rival,
-        port,
-        proxy: await rival.start({ port, source: sourceOf(at), folder: join(folder, String(at)) }),
-      })
+      running.push(await startContestant(rival, { port, source: sourceOf(at), folder: join(folder, String(at)) }))
     }
     const figures: Record<string, Figure[]> = {}
     for (const mode of MODES) {
       figures[mode] = await compare(mode, running, origin.port)
       process.stdout.write(`\n${TITLES[mode]}:\n\n${render(mode, figures[mode])}`)
     }
-    await keepResults(tag, 'proxy', figures)
+    const latency = await compareLatency(running, origin.port)
+    process.stdout.write(
+      `\nOne plain request at a time, and what that adds to asking the origin straight:\n\n${renderLatency(latency)}`,
+    )
+    const idle = await compareIdle(running, origin.port)
+    process.stdout.write(`\nIdle CONNECT tunnels:\n\n${renderIdle(idle)}`)
+    await keepResults(tag, 'proxy', { ...figures, latency, idle })
   } finally {
     for (const { proxy } of running) await proxy.stop()
-    origin.stop()
+    await origin.stop()
     await rm(folder, { recursive: true, force: true })
   }
 }
@@ -71,23 +76,17 @@ interface Figure {
   readonly failure?: string
 }
 
-type Contestant = { readonly rival: RivalProxy; readonly port: number; readonly proxy: RunningProxy }
-
 async function compare(mode: Mode, running: readonly Contestant[], originPort: number): Promise<Figure[]> {
   const contestants = running.filter(({ rival }) => rival.modes.includes(mode))
   const rounds = new Map<string, Round[]>()
   const failures = new Map<string, string>()
   for (let round = 0; round < ROUNDS; round++) {
-    for (const { rival, port, proxy } of contestants) {
+    for (const contestant of contestants) {
+      const { rival } = contestant
       if (failures.has(rival.name)) continue
       process.stderr.write(`${mode}, round ${round + 1} of ${ROUNDS}: ${rival.name}\n`)
-      const subject = {
-        proxy: { ip: ip('127.0.0.1'), port },
-        origin: { ip: ip('127.0.0.1'), port: originPort },
-        ...(rival === OURS ? { credentials: BENCH_USER } : {}),
-      }
       try {
-        const result = await measureRound(proxy, subject, {
+        const result = await measureRound(contestant.proxy, subjectOf(contestant, originPort), {
           mode,
           concurrency: mode === 'relay' ? 4 : 50,
           seconds: SECONDS,

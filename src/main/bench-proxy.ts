@@ -1,12 +1,9 @@
 // What `bench proxy` measures: this project's own data path on a configuration, in a process of its own, between a load origin
 // in another and a load generator here.
 
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import type { Readable, Writable } from 'node:stream'
 import type { Subject } from '../bench/load/operation.ts'
+import { startLoadProcess, startOriginProcess } from '../bench/load/origin-process.ts'
 import { processorSeconds, residentBytes } from '../bench/load/processor-time.ts'
 import { runLoad } from '../bench/load/run-load.ts'
 import type { ProxyBenchRequest, ProxyBenchSummary } from '../cli/services.ts'
@@ -21,47 +18,27 @@ const LOOPBACK = ip('127.0.0.1')
 export async function benchProxyOn(request: ProxyBenchRequest): Promise<ProxyBenchSummary> {
   const { config } = readConfig(request.configFile)
   const credentials = credentialsIn(config)
-  const origin = run(join(import.meta.dirname, '../bench/load/origin.ts'), [LOOPBACK.text])
-  const proxy = run(join(import.meta.dirname, 'proxy-under-test.ts'), [request.configFile, String(request.workers)])
-  try {
-    const [originPort, proxyPort] = await Promise.all([firstLine(origin).then(Number), firstLine(proxy).then(portIn)])
-    const subject: Subject = {
-      proxy: { ip: LOOPBACK, port: proxyPort },
-      origin: { ip: LOOPBACK, port: originPort },
-      ...(credentials === undefined ? {} : { credentials }),
-    }
-    const pid = proxy.pid ?? 0
-    const before = processorSeconds([pid])
-    const load = await runLoad(subject, request)
-    const used = processorSeconds([pid]) - before
-    return { ...load, concurrency: request.concurrency, processorSeconds: used, rssBytes: residentBytes(pid) }
-  } finally {
-    await Promise.all([stop(origin), stop(proxy)])
+  const underTest = join(import.meta.dirname, 'proxy-under-test.ts')
+  await using stack = new AsyncDisposableStack()
+  const origin = await startOriginProcess(LOOPBACK.text)
+  stack.defer(() => origin.stop())
+  const proxy = await startLoadProcess(underTest, [request.configFile, String(request.workers)])
+  stack.defer(() => proxy.stop())
+  const subject: Subject = {
+    proxy: { ip: LOOPBACK, port: portIn(proxy.line) },
+    origin: { ip: LOOPBACK, port: origin.port },
+    ...(credentials === undefined ? {} : { credentials }),
   }
-}
-
-type Child = ChildProcessByStdio<Writable, Readable, null>
-
-function run(file: string, args: readonly string[]): Child {
-  return spawn(process.execPath, [file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
-}
-
-async function firstLine(child: Child): Promise<string> {
-  for await (const line of createInterface({ input: child.stdout })) return line
-  throw new Error('a process of the load test ended before it said anything')
+  const before = processorSeconds([proxy.pid])
+  const load = await runLoad(subject, request)
+  const used = processorSeconds([proxy.pid]) - before
+  return { ...load, concurrency: request.concurrency, processorSeconds: used, rssBytes: residentBytes(proxy.pid) }
 }
 
 function portIn(line: string): number {
   const said: { port?: number; issues?: readonly Issue[] } = JSON.parse(line)
   if (said.port === undefined) throw new InputError(said.issues ?? [])
   return said.port
-}
-
-async function stop(child: Child): Promise<void> {
-  if (child.exitCode !== null) return
-  const exited = once(child, 'exit')
-  child.stdin.end()
-  await exited
 }
 
 /** The first person with a password in the clear; nobody where the first door asks for none. */

@@ -1,0 +1,40 @@
+// A proxy that runs and is measured.
+
+import type { Subject } from '../../src/bench/load/operation.ts'
+import { ip } from '../../src/net/ip.ts'
+import { BENCH_USER, OURS } from './ours.ts'
+import type { RivalProxy, RunningProxy } from './rivals.ts'
+
+/** Ports from one to the next of the same rival. */
+const ANOTHER = 5
+
+export interface Contestant {
+  readonly rival: RivalProxy
+  readonly port: number
+  readonly proxy: RunningProxy
+  /** Another one of it, fresh, at another port; this one goes on. */
+  another(): Promise<Contestant>
+}
+
+/** Starts a rival. `source`: the address it connects from. */
+export async function startContestant(
+  rival: RivalProxy,
+  options: { readonly port: number; readonly source: string; readonly folder: string },
+): Promise<Contestant> {
+  const again = { ...options, port: options.port + ANOTHER, folder: `${options.folder}-another` }
+  return {
+    rival,
+    port: options.port,
+    proxy: await rival.start(options),
+    another: () => startContestant(rival, again),
+  }
+}
+
+/** Load through it; ours alone asks who one is. */
+export function subjectOf({ rival, port }: Contestant, originPort: number): Subject {
+  return {
+    proxy: { ip: ip('127.0.0.1'), port },
+    origin: { ip: ip('127.0.0.1'), port: originPort },
+    ...(rival === OURS ? { credentials: BENCH_USER } : {}),
+  }
+}
