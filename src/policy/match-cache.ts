@@ -113,6 +113,8 @@ export class MatchCache {
     const entry = this.#victimIn(this.#setOf(this.#tag))
     this.#tags[entry] = this.#tag
     this.#used[entry] = 0
+    const host = this.#given[HOST]
+    if (typeof host === 'string') this.#given[HOST] = ofItsOwn(host)
     this.#probe[ANSWER] = answer
     this.#words.set(this.#probe, entry * this.#width)
     const from = entry * this.#references
@@ -223,6 +225,11 @@ function slotsOf(fields: ReadonlySet<string>): KeySlots {
     else slots.arrays.push(slot)
   }
   return slots
+}
+
+/** The same text, without the request it was cut out of: that must not be kept for it. */
+function ofItsOwn(text: string): string {
+  return ` ${text}`.slice(1)
 }
 
 /** Are these arrays of the same texts or numbers? */
