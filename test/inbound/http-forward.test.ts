@@ -234,8 +234,10 @@ describe('what the client gets', () => {
   })
 
   test('FR-14 an answer that comes before the upload is done reaches a client that is still sending', async () => {
-    const origin = await tellMeOrigin((_req, res) => {
-      res.writeHead(413, { Connection: 'close' }).end('too much')
+    // the origin reads on, as RFC 9112 section 9.6 wants: one that closes at once resets its own answer away
+    const origin = await tellMeOrigin((req, res) => {
+      req.resume()
+      res.writeHead(413).end('too much')
     })
     const gateway = await startGateway(OPEN)
     const client = await RawClient.connect(gateway.port)
