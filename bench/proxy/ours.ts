@@ -11,28 +11,33 @@ export const BENCH_USER = { username: 'bench@example.com', password: 'bench' }
 
 const COLLECT = join(import.meta.dirname, 'collect-on-signal.ts')
 
-export const OURS: RivalProxy = {
-  name: 'egresslab',
-  modes: ['connect', 'socks5', 'http', 'relay', 'udp'],
-  tidy: async (pid) => {
-    for (let time = 0; time < 2; time++) {
-      process.kill(pid, 'SIGUSR2')
-      // V8 keeps freed pages for eight seconds
-      await setTimeout(9000)
-    }
-  },
-  start: ({ port, source, folder }) => {
-    mkdirSync(folder, { recursive: true })
-    const config = join(folder, 'lab.yaml')
-    writeFileSync(config, JSON.stringify(configuration(port, source), null, 1))
-    const main = join(import.meta.dirname, '../../src/main.ts')
-    return runProxy(
-      process.execPath,
-      ['--import', COLLECT, main, 'start', '-c', config, '--state', join(folder, 'state')],
-      port,
-      'egresslab runs',
-    )
-  },
+export const OURS = ours('egresslab', ['connect', 'socks5', 'http', 'relay', 'udp'], 1)
+
+/** What a second core costs. */
+export const OURS_ON_TWO = ours('egresslab, 2 workers', ['connect', 'http'], 2)
+
+function ours(name: string, modes: RivalProxy['modes'], workers: number): RivalProxy {
+  return {
+    name,
+    modes,
+    tidy,
+    start: ({ port, source, folder }) => {
+      mkdirSync(folder, { recursive: true })
+      const config = join(folder, 'lab.yaml')
+      writeFileSync(config, JSON.stringify({ ...configuration(port, source), workers }, null, 1))
+      const main = join(import.meta.dirname, '../../src/main.ts')
+      const args = ['--import', COLLECT, main, 'start', '-c', config, '--state', join(folder, 'state')]
+      return runProxy(process.execPath, args, port, 'egresslab runs')
+    },
+  }
+}
+
+async function tidy(pid: number): Promise<void> {
+  for (let time = 0; time < 2; time++) {
+    process.kill(pid, 'SIGUSR2')
+    // V8 keeps freed pages for eight seconds
+    await setTimeout(9000)
+  }
 }
 
 /** JSON is YAML, so the configuration is written as data. */
