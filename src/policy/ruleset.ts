@@ -4,16 +4,16 @@
 import { compileExpression, type Predicate } from '../expression/index.ts'
 import type { FieldValues, Lists } from '../expression/value.ts'
 import type { AccountSettings, NamedList } from './account.ts'
-import { exclusionsOf, isExact } from './exactness.ts'
 import type { Flow } from './flow.ts'
 import { createFlowReader, type FlowReader } from './flow-values.ts'
-import type { Filed } from './index-shelf.ts'
-import { type CacheCounts, MatchCache, UNKNOWN } from './match-cache.ts'
 import { createLists, type KnownLists } from './named-lists.ts'
-import { requirementsOf } from './requirement.ts'
 import type { Rule } from './rule.ts'
 import { hostSelectorsOf, type ParsedRule, type RuleIssue, RuleParser } from './rule-expressions.ts'
-import { type Matcher, RuleIndex } from './rule-index.ts'
+import { exclusionsOf, isExact } from './rule-index/exactness.ts'
+import type { Filed } from './rule-index/index-shelf.ts'
+import { type CacheCounts, MatchCache, UNKNOWN } from './rule-index/match-cache.ts'
+import { requirementsOf } from './rule-index/requirement.ts'
+import { type Matcher, RuleIndex } from './rule-index/rule-index.ts'
 
 /** A rule that can match. */
 export interface CompiledRule extends Matcher {

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { cidr, containsIp } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
-import { prefixesOf } from '../../src/policy/address-words.ts'
 import {
   createSharedAddresses,
   findDedicatedByIpv4,
@@ -10,8 +9,9 @@ import {
   userKeyOf,
 } from '../../src/policy/egress-address.ts'
 import { hash32 } from '../../src/policy/hash.ts'
-import { PrefixTable } from '../../src/policy/prefix-table.ts'
-import { SuffixTable } from '../../src/policy/suffix-table.ts'
+import { prefixesOf } from '../../src/policy/rule-index/address-words.ts'
+import { PrefixTable } from '../../src/policy/rule-index/prefix-table.ts'
+import { SuffixTable } from '../../src/policy/rule-index/suffix-table.ts'
 import { account, flow, identity, LHR } from './build.ts'
 
 describe('[R5] [R7] dedicated addresses are found as rules write them', () => {

@@ -9,13 +9,13 @@ import {
   parseExpression,
   type Scheme,
 } from '../../src/expression/index.ts'
-import { exclusionsOf, isExact } from '../../src/policy/exactness.ts'
 import { GATEWAY_SCHEME } from '../../src/policy/fields.ts'
-import { type Familiar, type Familiars, unfamiliar } from '../../src/policy/index-trace.ts'
 import type { KnownLists } from '../../src/policy/named-lists.ts'
-import { originOf } from '../../src/policy/origin.ts'
-import { requirementsOf } from '../../src/policy/requirement.ts'
-import { RuleIndex } from '../../src/policy/rule-index.ts'
+import { exclusionsOf, isExact } from '../../src/policy/rule-index/exactness.ts'
+import { type Familiar, type Familiars, unfamiliar } from '../../src/policy/rule-index/index-trace.ts'
+import { originOf } from '../../src/policy/rule-index/origin.ts'
+import { requirementsOf } from '../../src/policy/rule-index/requirement.ts'
+import { RuleIndex } from '../../src/policy/rule-index/rule-index.ts'
 import { anyExpression, anyValues } from '../expression/generate.ts'
 import { scheme as languageScheme } from '../expression/support.ts'
 import { pick, type Random, randomOf } from './random-of.ts'

@@ -1,7 +1,7 @@
 // A cheap test in front of every rule: a few bit masks that say which virtual networks, countries, ports … the rule can match at all.
 // Lets rules through that do not match, never stops one that does; and knows of which requirements it decides exactly.
 
-import type { FieldValues, Value } from '../expression/value.ts'
+import type { FieldValues, Value } from '../../expression/value.ts'
 import type { Filed } from './index-shelf.ts'
 import { originOf } from './origin.ts'
 import type { Key, Path, Requirement } from './requirement.ts'

@@ -1,12 +1,12 @@
 // Finds the first matching rule without looking at every rule: rules are filed under something a flow must have for them to
 // match, and only those filed under what the flow has are evaluated. What cannot be filed is always looked at.
 
-import type { FieldValues, Lists } from '../expression/value.ts'
+import type { FieldValues, Lists } from '../../expression/value.ts'
+import type { KnownLists } from '../named-lists.ts'
 import { GuardTable, ROW } from './guard-table.ts'
 import { type Candidates, createLookup, type IndexLookup, Search } from './index-lookup.ts'
 import { buildShelf, type Filed } from './index-shelf.ts'
 import type { Familiars } from './index-trace.ts'
-import type { KnownLists } from './named-lists.ts'
 import { isProof, positionOf, type Ticket } from './ticket.ts'
 
 /** The part of a rule that is evaluated. */

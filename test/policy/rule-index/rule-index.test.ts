@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { compareWithScan } from './index-agreement.ts'
+import { compareWithScan } from '../index-agreement.ts'
 
 const seed = Number(process.env.SEED ?? 20_261_121)
 const comparisons = Number(process.env.COMPARISONS ?? 20_000)

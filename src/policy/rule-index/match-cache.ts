@@ -1,8 +1,8 @@
 // Remembers which rule decided the connections seen lately, by all the facts that any rule reads: the idea of Open vSwitch's microflow
 // cache. A hit is compared fact by fact, so it is never a guess. Belongs to one rule set over one version of the lists, and dies with it.
 
-import type { FieldValues } from '../expression/value.ts'
-import { GATEWAY_SCHEME } from './fields.ts'
+import type { FieldValues } from '../../expression/value.ts'
+import { GATEWAY_SCHEME } from '../fields.ts'
 import { originOf } from './origin.ts'
 import { hashName, hashText, mixWord, settled } from './quick-hash.ts'
 

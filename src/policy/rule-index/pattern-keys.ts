@@ -1,8 +1,8 @@
 // What text must look like for a wildcard or a regular expression to match it, as keys of the rule index: whole texts, and endings
 // that start with `.` or `@`. Answers undefined where a pattern asks for nothing of the kind.
 
-import type { Shape } from '../expression/regex/shape.ts'
-import type { Wildcard } from '../expression/wildcard.ts'
+import type { Shape } from '../../expression/regex/shape.ts'
+import type { Wildcard } from '../../expression/wildcard.ts'
 
 /** At least one of these holds for every text that matches. Endings are compared without ASCII case. */
 export type TextKey = { readonly whole: string } | { readonly ending: string }

@@ -2,7 +2,7 @@
 // an item whatever the items are. May name a list too many (two values with one hash), never one too few: the rule itself is
 // evaluated afterwards.
 
-import type { KnownContents, Value } from '../expression/index.ts'
+import type { KnownContents, Value } from '../../expression/index.ts'
 import { prefixesOf } from './address-words.ts'
 import type { Visitor } from './prefix-table.ts'
 import { hashOfText } from './text-hash.ts'

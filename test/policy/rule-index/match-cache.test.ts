@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { ip } from '../../src/net/ip.ts'
-import { GATEWAY_SCHEME } from '../../src/policy/fields.ts'
-import { MatchCache, UNKNOWN } from '../../src/policy/match-cache.ts'
-import { compileRuleset } from '../../src/policy/ruleset.ts'
-import { flow, rule } from './build.ts'
-import { compareCacheWithScan } from './cache-agreement.ts'
-import { randomOf } from './random-of.ts'
+import { ip } from '../../../src/net/ip.ts'
+import { GATEWAY_SCHEME } from '../../../src/policy/fields.ts'
+import { MatchCache, UNKNOWN } from '../../../src/policy/rule-index/match-cache.ts'
+import { compileRuleset } from '../../../src/policy/ruleset.ts'
+import { flow, rule } from '../build.ts'
+import { compareCacheWithScan } from '../cache-agreement.ts'
+import { randomOf } from '../random-of.ts'
 
 const seed = Number(process.env.SEED ?? 20_261_122)
 const comparisons = Number(process.env.COMPARISONS ?? 20_000)

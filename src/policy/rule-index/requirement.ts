@@ -1,8 +1,8 @@
 // What must hold of a flow for an expression to be able to be true, read off its tree: the raw material of the rule index and of
 // the proofs of unreachable rules. Sound, not complete: what it cannot put into keys it leaves out.
 
-import type { Access, Comparison, Expression, IntMember, IpMember, Node, OrderOperator } from '../expression/tree.ts'
-import type { Ip } from '../net/ip.ts'
+import type { Access, Comparison, Expression, IntMember, IpMember, Node, OrderOperator } from '../../expression/tree.ts'
+import type { Ip } from '../../net/ip.ts'
 import { type Prefix, prefixesOf } from './address-words.ts'
 import { keysOfRegex, keysOfWildcard, type TextKey } from './pattern-keys.ts'
 

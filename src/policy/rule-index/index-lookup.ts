@@ -1,13 +1,13 @@
 // Asks a shelf what stands under the keys a flow has. The tables are made once; only those over the contents of lists are made
 // anew when lists change.
 
-import type { FieldValues, Value } from '../expression/value.ts'
+import type { FieldValues, Value } from '../../expression/value.ts'
+import type { KnownLists } from '../named-lists.ts'
 import { DomainTable, type HashVisitor } from './domain-table.ts'
 import { type GuardTable, ROW } from './guard-table.ts'
 import type { Compartment, Shelf, Place as Shelved } from './index-shelf.ts'
 import type { Familiar, Familiars } from './index-trace.ts'
 import { ListPostings } from './list-postings.ts'
-import type { KnownLists } from './named-lists.ts'
 import { type Origin, originOf } from './origin.ts'
 import { PrefixTable, type Visitor } from './prefix-table.ts'
 import type { Key, Path } from './requirement.ts'

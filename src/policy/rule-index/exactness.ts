@@ -1,7 +1,7 @@
 // Is an expression true exactly when its requirements are met, and its exclusions are not? Then a flow of which that holds matches, and the
 // expression itself need not be evaluated. Says no wherever it is not sure.
 
-import type { Access, Comparison, Expression, Node } from '../expression/tree.ts'
+import type { Access, Comparison, Expression, Node } from '../../expression/tree.ts'
 import { type Requirement, requirementsOfNode } from './requirement.ts'
 
 /** Are the requirements and exclusions of this expression, taken together, the same as the expression? */

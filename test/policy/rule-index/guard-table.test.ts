@@ -1,9 +1,9 @@
 // More values than a mask has bits: what the guards then decide, and what they leave to the expression.
 
 import { expect, test } from 'vitest'
-import { compileRuleset } from '../../src/policy/ruleset.ts'
-import { flow, rule } from './build.ts'
-import { pick, type Random, randomOf } from './random-of.ts'
+import { compileRuleset } from '../../../src/policy/ruleset.ts'
+import { flow, rule } from '../build.ts'
+import { pick, type Random, randomOf } from '../random-of.ts'
 
 const random = randomOf(20_261_122)
 
