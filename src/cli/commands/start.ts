@@ -15,7 +15,7 @@ interface Options {
 
 export const registerStart: RegisterVerb = (program, { io, services, action }) => {
   withConfig(program.command('start'))
-    .description('runs the lab: proxy listeners and test origins')
+    .description('runs the lab: proxy listeners, test origins, Gateway DNS, API and console')
     .option('--state <dir>', 'folder for everything changed at run time, and the session log', DEFAULT_STATE)
     .option('--ephemeral', 'keep all of that in memory', false)
     .option('--workers <n>', 'threads that carry connections, in place of `workers` in the configuration', workerCount)
