@@ -138,7 +138,7 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
     await card.getByText(/has no fallback: while the colo of its IPv4 address is down/).waitFor()
     await page.getByRole('button', { name: 'Edit nowhere to fall' }).click()
     await page.getByRole('button', { name: 'Delete' }).click()
-    await page.getByRole('heading', { name: 'nowhere to fall' }).waitFor({ state: 'detached' })
+    await page.getByRole('heading', { name: 'nowhere to fall', exact: true }).waitFor({ state: 'detached' })
   })
 
   test('explain: a question is an address that can be shared', async () => {
