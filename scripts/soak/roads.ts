@@ -19,7 +19,7 @@ export interface Answer {
   readonly body: string
 }
 
-export function userNameOf({ email, network }: Traveller): string {
+function userNameOf({ email, network }: Traveller): string {
   return network === undefined ? email : `${email};vnet=${network}`
 }
 
@@ -55,7 +55,7 @@ export async function forward(port: number, who: Traveller, url: string, ask: As
   return { status: response.statusCode ?? 0, body: await text(response) }
 }
 
-/** A CONNECT tunnel; undefined with the status where it is refused. */
+/** A CONNECT tunnel. Rejects with the status where it is refused. */
 export async function openConnect(port: number, who: Traveller, authority: string): Promise<Socket> {
   const request = sendRequest({
     host: HOST,

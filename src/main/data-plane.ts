@@ -172,16 +172,8 @@ const SPREADING: ReadonlySet<string> = new Set(['linux', 'freebsd'])
 
 /** What would work by halves in several threads is refused. */
 function refuseWhatNeedsOneThread({ file }: LabConfig): void {
-  const reasons = [
-    ...(SPREADING.has(process.platform)
-      ? []
-      : [
-          `workers share a port by SO_REUSEPORT, and ${process.platform} does not spread connections over those who share`,
-        ]),
-  ]
-  if (reasons.length === 0) return
+  if (SPREADING.has(process.platform)) return
+  const message = `workers share a port by SO_REUSEPORT, and ${process.platform} does not spread connections over those who share`
   const hint = 'start with one worker: without `--workers`, and `workers: 1` in the configuration'
-  throw new InputError(
-    reasons.map((message) => ({ severity: 'error', code: 'workers.not_possible', message, hint, file })),
-  )
+  throw new InputError([{ severity: 'error', code: 'workers.not_possible', message, hint, file }])
 }

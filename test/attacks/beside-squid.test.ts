@@ -141,14 +141,15 @@ const STRICTER = cases([
 
 describe.skipIf(squid === undefined)('beside Squid', () => {
   const folder = mkdtempSync(join(tmpdir(), 'egresslab-squid-'))
-  const worker = Number(process.env.VITEST_POOL_ID ?? 0)
-  const squidPort = 18_310 + worker
+  // one of its own in every run of the tests and every worker
+  const place = 10 * Number(process.env.EGRESSLAB_TEST_BLOCK ?? 0) + Number(process.env.VITEST_POOL_ID ?? 0)
+  const squidPort = 18_310 + place
   let running: RunningProxy | undefined
 
   beforeAll(async () => {
     running = await RIVALS.find(({ name }) => name === 'Squid')?.start({
       port: squidPort,
-      source: `127.0.98.${worker + 1}`,
+      source: `127.0.98.${place + 1}`,
       folder,
     })
   }, 20_000)
