@@ -1,15 +1,15 @@
-// One listening port of the proxy: accepts, gives every socket its handlers at once (TU-08), finds out by the first bytes
+// One listening port of the proxy: accepts, finds out by the first bytes
 // what is spoken, and hands over to that protocol. Decides nothing about destinations or identity.
 
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
-import { parseIp, unmapIp } from '../net/ip.ts'
+import { parseIp } from '../net/ip.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ClientCount } from '../proxy/client-count.ts'
 import type { Clock } from '../proxy/deadline.ts'
-import { adoptAccepted } from '../proxy/direct-socket.ts'
-import { resetStream } from '../proxy/relay.ts'
+import { type Transport, transport } from '../proxy/wire/transport.ts'
+import type { Wire } from '../proxy/wire/wire.ts'
 import { type Spoken, sniff } from './sniff.ts'
 import { type Handshake, type HandshakeLimits, Visitor } from './visitor.ts'
 
@@ -41,6 +41,8 @@ export interface DoorSettings {
   readonly cutOff: (visitor: Visitor) => void
   /** others listen on the same port, and the system spreads connections over all of them (SO_REUSEPORT) */
   readonly sharesPort?: boolean
+  /** default: the best there is */
+  readonly transport?: Transport
   readonly clock: Clock
   readonly now: () => number
 }
@@ -50,7 +52,7 @@ export interface Door {
   /** as really bound */
   readonly address: Endpoint
   readonly clients: number
-  /** Stops accepting; resolves once the port is free. Connections go on. */
+  /** Stops accepting; resolves once the port is free and the last client gone. Connections go on. */
   close(): Promise<void>
   /** Resets every client that is still connected. */
   cutAll(): void
@@ -58,18 +60,19 @@ export interface Door {
 
 /** Opens the port. Rejects with the system's error when it cannot be bound. */
 export async function openDoor(listener: Listener, settings: DoorSettings): Promise<Door> {
-  const clients = new Set<Socket>()
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (accepted) => {
-    const socket = adoptAccepted(accepted)
-    socket.on('error', ignore)
-    const peer = peerOf(socket)
+  const clients = new Clients()
+  const server = createServer({ allowHalfOpen: true, noDelay: true })
+  server.on('error', ignore)
+  ;(settings.transport ?? transport).serve(server, (wire) => {
+    const peer = wire.remoteEndpoint()
+    // it may be gone before it is looked at
     if (peer === undefined) {
-      resetStream(socket)
+      wire.reset()
       return
     }
     const { clock, limits, now } = settings
     const admission = admit(settings)
-    const visitor = new Visitor(socket, {
+    const visitor = new Visitor(wire, {
       listener,
       peer,
       acceptedAt: now(),
@@ -80,14 +83,13 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
       settings.cutOff(visitor)
       return
     }
-    clients.add(socket)
-    socket.once('close', () => {
-      clients.delete(socket)
+    clients.add(wire)
+    wire.onceClosed(() => {
+      clients.delete(wire)
       admission.count.leave()
     })
     admission.meet(visitor)
   })
-  server.on('error', ignore)
   await listen(server, listener, settings.sharesPort ?? false)
   return {
     listener,
@@ -95,10 +97,39 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
     get clients() {
       return clients.size
     },
-    close: () => new Promise((resolve) => server.close(() => resolve())),
-    cutAll: () => {
-      for (const socket of clients) resetStream(socket)
+    close: async () => {
+      await new Promise((resolve) => server.close(resolve))
+      await clients.empty()
     },
+    cutAll: () => clients.cut(),
+  }
+}
+
+/** Those who are connected through one door. */
+class Clients {
+  readonly #wires = new Set<Wire>()
+  readonly #whenEmpty: (() => void)[] = []
+
+  get size(): number {
+    return this.#wires.size
+  }
+
+  add(wire: Wire): void {
+    this.#wires.add(wire)
+  }
+
+  delete(wire: Wire): void {
+    this.#wires.delete(wire)
+    if (this.#wires.size === 0) for (const tell of this.#whenEmpty.splice(0)) tell()
+  }
+
+  /** Resolves as soon as nobody is connected. */
+  empty(): Promise<void> {
+    return this.#wires.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenEmpty.push(resolve))
+  }
+
+  cut(): void {
+    for (const wire of this.#wires) wire.reset()
   }
 }
 
@@ -135,12 +166,6 @@ class Sniffing implements Handshake {
 }
 
 function ignore(): void {}
-
-/** An accepted socket may be gone before it is looked at; then it has no peer. */
-function peerOf(socket: Socket): Endpoint | undefined {
-  const ip = parseIp(socket.remoteAddress ?? '')
-  return ip === undefined || socket.remotePort === undefined ? undefined : { ip: unmapIp(ip), port: socket.remotePort }
-}
 
 function addressOf(server: Server): Endpoint {
   const address = server.address()

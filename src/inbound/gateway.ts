@@ -7,6 +7,7 @@ import { httpErrorText } from '../errors/to-http.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { type ClientCount, localClients } from '../proxy/client-count.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
+import type { Transport } from '../proxy/wire/transport.ts'
 import { type Door, type Greeters, greet, openDoor } from './door.ts'
 import { hangUp } from './hang-up.ts'
 import { understandConnect } from './http-connect/connect-head.ts'
@@ -34,6 +35,8 @@ export interface GatewaySettings {
   readonly maxTurnedAway?: number
   /** the doors' ports are shared with other gateways (SO_REUSEPORT) */
   readonly sharesPorts?: boolean
+  /** how clients are accepted; default: the best there is */
+  readonly transport?: Transport
   readonly maxHeadBytes: number
   /** our name in Via; must differ between proxies that may be chained */
   readonly pseudonym: string
@@ -104,14 +107,14 @@ export async function openGateway(
 
   /** After a 407 only HTTP goes on: what else comes was meant for the tunnel. */
   function askAgain(visitor: Visitor): void {
-    const strange = (other: Visitor) => other.socket.destroy()
+    const strange = (other: Visitor) => other.wire.destroy()
     greet(visitor, { ...inTheClear, socks4: strange, socks5: strange, tls: strange })
   }
 
   function laterConnect(visitor: Visitor, req: IncomingMessage, head: Buffer): void {
     try {
       const request = understandConnect(req.url ?? '', req.rawHeaders, req.httpVersion === '1.1')
-      if (head.length > 0) visitor.socket.unshift(head)
+      if (head.length > 0) visitor.wire.unread(head)
       openConnect(visitor, pipeline, request, { early: head.length > 0, askAgain })
     } catch (thrown) {
       refuseInHttp(visitor, asGatewayError(thrown))
@@ -173,6 +176,7 @@ export async function openGateway(
           turnAway: meeting(listener, strangers),
           cutOff: (visitor) => cutOff(pipeline, visitor),
           sharesPort: settings.sharesPorts ?? false,
+          ...(settings.transport === undefined ? {} : { transport: settings.transport }),
           clock,
           now: settings.now,
         }),

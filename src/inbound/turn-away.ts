@@ -73,7 +73,7 @@ const BRAKE_PERIOD_MS = 5_000
 /** Nobody is even left to listen to what they want: recorded and counted, and cut. */
 export function cutOff(pipeline: ConnectionPipeline, visitor: Visitor): void {
   pipeline.refuse(visitor.knock('http-connect'), tooMany())
-  visitor.reset()
+  visitor.wire.reset()
 }
 
 function tooMany(): GatewayError {

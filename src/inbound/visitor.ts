@@ -1,13 +1,12 @@
 // One accepted client while it says what it wants: feeds its bytes to a handshake, however they are cut, within a
-// deadline and a size, and then gives the socket back with everything not used still in it. Knows no protocol.
+// deadline and a size, and then lets go of the wire with everything not used still in it. Knows no protocol.
 
 import type { Socket } from 'node:net'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { ClientTls, InboundProtocol, Knock, Listener } from '../proxy/arrival.ts'
 import type { Clock, Deadline } from '../proxy/deadline.ts'
-import { DirectSocket } from '../proxy/direct-socket.ts'
-import { resetStream } from '../proxy/relay.ts'
+import type { Wire, WireListener } from '../proxy/wire/wire.ts'
 
 /** The opening bytes of one protocol. */
 export interface Handshake {
@@ -30,14 +29,14 @@ export interface VisitorOrigin {
   readonly acceptedAt: number
   readonly clock: Clock
   readonly limits: HandshakeLimits
-  /** for a client that speaks TLS: the facts of its handshake, and the TCP connection below */
-  readonly secured?: { readonly tls: ClientTls; readonly carrier: Socket }
+  /** for a client that speaks TLS: the facts of its handshake */
+  readonly secured?: { readonly tls: ClientTls }
 }
 
 const INITIAL_BUFFER = 1024
 
-export class Visitor {
-  readonly socket: Socket
+export class Visitor implements WireListener {
+  readonly wire: Wire
   readonly origin: VisitorOrigin
   /** Set after a refused CONNECT whose connection stays open: what comes next may be what the client meant for the tunnel, so
    *  only a request with credentials is taken for its own (TU-04). */
@@ -45,14 +44,21 @@ export class Visitor {
   #handshake: Handshake | undefined
   #held: Buffer | undefined
   #length = 0
+  /** is what is held the wire's own memory, good only until the call that told it is over */
+  #isBorrowed = false
   #deadline: Deadline | undefined
   #taking = false
   /** has the client said anything in this conversation */
   #begun = false
 
-  constructor(socket: Socket, origin: VisitorOrigin) {
-    this.socket = socket
+  constructor(wire: Wire, origin: VisitorOrigin) {
+    this.wire = wire
     this.origin = origin
+  }
+
+  /** The client's connection for those who need a socket of Node's; to be asked for once the visitor is released. */
+  get socket(): Socket {
+    return this.wire.asSocket()
   }
 
   /** The knock of this visitor in a protocol. */
@@ -62,11 +68,6 @@ export class Visitor {
     return secured === undefined ? knock : { ...knock, tls: secured.tls }
   }
 
-  /** Closes so that the client sees a reset on the wire, through TLS too (TU-07). */
-  readonly reset = (): void => {
-    resetStream(this.origin.secured?.carrier ?? this.socket)
-  }
-
   /** From now on this handshake gets the bytes. The deadline runs from the first call until {@link release}. */
   converse(handshake: Handshake): void {
     const starting = this.#handshake === undefined
@@ -74,39 +75,40 @@ export class Visitor {
     if (!starting) return
     this.#begun = false
     this.#deadline = this.origin.clock.after(this.origin.limits.timeoutMs, this.#expire)
-    if (this.socket instanceof DirectSocket) this.socket.tap(this.#arrive)
-    else this.socket.on('readable', this.#read)
-    this.socket.on('end', this.#leave)
-    this.socket.on('close', this.#leave)
-    if (this.socket.readableLength > 0) this.#read()
+    this.wire.attend(this)
   }
 
-  /** The handshake is complete with these many bytes: the deadline stops, listeners go, what was not used is back in the socket, unread. Backed-up
-   *  bytes stay bounded by the socket's own high-water mark (TU-04). Answers how many bytes are waiting. */
+  /** The handshake is complete with these many bytes: the deadline stops, nobody attends to the wire any more, and what was not used is back in
+   *  it, unread. Backed-up bytes stay bounded by the wire (TU-04). Answers how many bytes are waiting. */
   release(used = 0): number {
     this.#stop()
     this.#consume(used)
+    this.#own()
     const rest = this.#rest()
-    this.#held = undefined
-    this.#length = 0
-    if (rest.length > 0) this.socket.unshift(rest)
-    return this.socket.readableLength
+    this.#forget()
+    if (rest.length > 0) this.wire.unread(rest)
+    return this.wire.waiting
   }
 
-  readonly #read = (): void => {
-    for (;;) {
-      const chunk: Buffer | null = this.socket.read()
-      if (chunk === null) return
-      this.#arrive(chunk)
-      if (this.#handshake === undefined) return
-    }
-  }
-
-  readonly #arrive = (chunk: Buffer): void => {
+  onBytes(chunk: Buffer): void {
     this.#begun = true
     this.#append(chunk)
     this.offer()
+    this.#own()
   }
+
+  /** Gone before the request was complete. */
+  onEnd(): void {
+    this.#part(new GatewayError('request.malformed', 'the client left in the middle of its request'))
+  }
+
+  onError(): void {}
+
+  onClose(): void {
+    this.onEnd()
+  }
+
+  onDrain(): void {}
 
   /** Says no on behalf of a handshake that found out later; nothing when the conversation is already over. */
   fail(error: GatewayError): void {
@@ -148,6 +150,7 @@ export class Visitor {
     if (this.#held === undefined) {
       this.#held = chunk
       this.#length = chunk.length
+      this.#isBorrowed = true
       return
     }
     const needed = this.#length + chunk.length
@@ -160,13 +163,20 @@ export class Visitor {
     this.#length = needed
   }
 
-  readonly #expire = (): void => {
-    this.#part(new GatewayError('request.timeout', 'the client did not say what it wants in time'))
+  /** Makes a copy of what is borrowed. */
+  #own(): void {
+    if (this.#isBorrowed && this.#held !== undefined) this.#held = Buffer.from(this.#rest())
+    this.#isBorrowed = false
   }
 
-  /** Gone before the request was complete. */
-  readonly #leave = (): void => {
-    this.#part(new GatewayError('request.malformed', 'the client left in the middle of its request'))
+  #forget(): void {
+    this.#held = undefined
+    this.#length = 0
+    this.#isBorrowed = false
+  }
+
+  readonly #expire = (): void => {
+    this.#part(new GatewayError('request.timeout', 'the client did not say what it wants in time'))
   }
 
   /** Somebody who never said a word (a port check, a spare connection) is let go in silence and without a record. */
@@ -176,14 +186,13 @@ export class Visitor {
       return
     }
     this.#stop()
-    this.socket.destroy()
+    this.wire.destroy()
   }
 
   #refuse(error: GatewayError): void {
     const handshake = this.#handshake
     this.#stop()
-    this.#held = undefined
-    this.#length = 0
+    this.#forget()
     handshake?.refuse(error)
   }
 
@@ -191,9 +200,6 @@ export class Visitor {
     this.#handshake = undefined
     this.#deadline?.cancel()
     this.#deadline = undefined
-    if (this.socket instanceof DirectSocket) this.socket.untap()
-    else this.socket.off('readable', this.#read)
-    this.socket.off('end', this.#leave)
-    this.socket.off('close', this.#leave)
+    this.wire.attend(undefined)
   }
 }

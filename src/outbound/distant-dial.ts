@@ -29,12 +29,17 @@ function distanceOf({ attempt: { flow, decision } }: Upstream, msPer1000Km: numb
   return { km: Math.round(totalKm(travel)), addedMs: Math.round(roundTripMs(travel, msPer1000Km) * 10) / 10 }
 }
 
-function wait({ socket }: Upstream, delayMs: number, clock: Pick<Clock, 'after'>, signal: Cancellation): Promise<void> {
+function wait(
+  { carrier }: Upstream,
+  delayMs: number,
+  clock: Pick<Clock, 'after'>,
+  signal: Cancellation,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const leave = (error: GatewayError) => {
       deadline.cancel()
       signal.removeEventListener('abort', gone)
-      socket.off('close', closed)
+      carrier.offClose(closed)
       reject(error)
     }
     const closed = () => leave(new GatewayError('dial.reset', 'the destination closed the connection at once'))
@@ -45,15 +50,15 @@ function wait({ socket }: Upstream, delayMs: number, clock: Pick<Clock, 'after'>
           ? reason
           : new GatewayError('relay.client_reset', 'the client went away while connecting', { cause: reason }),
       )
-      socket.resetAndDestroy()
+      carrier.reset()
     }
     const deadline = clock.after(delayMs, () => {
       signal.removeEventListener('abort', gone)
-      socket.off('close', closed)
+      carrier.offClose(closed)
       resolve()
     })
     signal.addEventListener('abort', gone)
-    socket.once('close', closed)
+    carrier.onceClosed(closed)
     if (signal.aborted) gone()
   })
 }

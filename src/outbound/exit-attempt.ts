@@ -4,21 +4,25 @@
 import type { Socket } from 'node:net'
 import type { ConfiguredExit } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { parseIp, unmapIp } from '../net/ip.ts'
 import type { DialAttempt } from '../proxy/ports.ts'
-import { type AttemptNeeds, type AttemptWatcher, exhausted, type Try, upstreamSocket } from './attempt.ts'
+import { type DialListener, type Dialling, transport } from '../proxy/wire/transport.ts'
+import type { Wire } from '../proxy/wire/wire.ts'
+import { type AttemptNeeds, type AttemptWatcher, exhausted, type Try } from './attempt.ts'
 import { type DialledPair, describeDestination, errnoOf } from './errno.ts'
 import { enterHttp } from './http-exit.ts'
 import { enterSocks5 } from './socks5-exit.ts'
 
 const ENTER = { socks5: enterSocks5, http: enterHttp }
 
-export class ExitAttempt implements Try {
+export class ExitAttempt implements Try, DialListener {
   readonly #needs: AttemptNeeds
   readonly #attempt: DialAttempt
   readonly #pair: Omit<DialledPair, 'bind'>
   readonly #exit: ConfiguredExit
   readonly #race: AttemptWatcher
+  /** takes back that this connection counts; the connection itself does once there is one */
+  #leave: (() => void) | undefined
+  #dialling: Dialling | undefined
   #socket: Socket | undefined
 
   constructor(
@@ -40,18 +44,36 @@ export class ExitAttempt implements Try {
       this.#race.failed(this, exhausted(this.#pair), false)
       return false
     }
-    const socket = upstreamSocket(leave)
-    this.#socket = socket
-    socket.once('error', this.#failed)
-    socket.once('connect', () => this.#enter(socket))
-    socket.connect({ host: this.#exit.at.ip.text, port: this.#exit.at.port })
+    this.#leave = leave
+    this.#dialling = (this.#needs.transport ?? transport).dial({ to: this.#exit.at }, this)
     return true
   }
 
   cancel(): void {
-    const socket = this.#socket
+    this.#dialling?.cancel()
+    this.#leave?.()
+    this.#leave = undefined
+    this.#socket?.destroy()
     this.#socket = undefined
-    socket?.destroy()
+  }
+
+  onConnect(wire: Wire): void {
+    if (this.#leave === undefined) {
+      wire.destroy()
+      return
+    }
+    wire.onceClosed(this.#leave)
+    this.#leave = undefined
+    const socket = wire.asSocket()
+    this.#socket = socket
+    socket.once('error', this.#failed)
+    void this.#enter(socket, wire)
+  }
+
+  onFailure(cause: Error): void {
+    this.#leave?.()
+    this.#leave = undefined
+    this.#race.failed(this, failure(cause, this.#exit), true)
   }
 
   timedOut(seconds: number): GatewayError {
@@ -59,7 +81,7 @@ export class ExitAttempt implements Try {
     return new GatewayError('dial.timeout', `no connection to ${way} within ${seconds} s`)
   }
 
-  async #enter(socket: Socket): Promise<void> {
+  async #enter(socket: Socket, wire: Wire): Promise<void> {
     try {
       await ENTER[this.#exit.kind](socket, this.#exit, this.#pair.dial, describeDestination(this.#pair))
     } catch (thrown) {
@@ -68,11 +90,10 @@ export class ExitAttempt implements Try {
     }
     if (this.#socket !== socket) return
     socket.off('error', this.#failed)
-    const ip = parseIp(socket.localAddress ?? '')
-    if (ip === undefined || socket.localPort === undefined) return this.#failed(new Error('it closed the connection'))
-    const local = { ip: unmapIp(ip), port: socket.localPort }
+    const local = wire.localEndpoint()
+    if (local === undefined) return this.#failed(new Error('it closed the connection'))
     this.#race.succeeded(this, {
-      socket,
+      carrier: wire,
       attempt: this.#attempt,
       local,
       announced: { ip: this.#pair.egress, port: local.port },

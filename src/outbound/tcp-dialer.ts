@@ -30,7 +30,7 @@ export interface TcpDialerSettings extends AttemptNeeds {
 
 /** The `dial` of the pipeline. A promise it returns rejects with GatewayError only: `egress.no_matching_family`,
  *  `.address_missing`, `.ports_exhausted`, `.not_bound`, `.exit_failed`, `.exit_refused`, `dial.*`, and when the signal is aborted its reason (where that is a
- *  GatewayError) or `relay.client_reset`. Port and registry entry live exactly as long as the socket. */
+ *  GatewayError) or `relay.client_reset`. Port and registry entry live exactly as long as the connection. */
 export function createTcpDialer(settings: TcpDialerSettings): Ports['dial'] {
   return (attempts, options) => new Promise((resolve, reject) => new Race(settings, attempts, options, resolve, reject))
 }
@@ -81,7 +81,7 @@ class Race implements AttemptWatcher {
     }
   }
 
-  /** False when the attempt failed before a socket was made. */
+  /** False when the attempt failed before a connection was tried. */
   #start(dialAttempt: DialAttempt): boolean {
     const attempt = this.#tryOf(dialAttempt)
     if (attempt instanceof GatewayError) {
@@ -110,7 +110,7 @@ class Race implements AttemptWatcher {
     this.#running.delete(attempt)
     this.#tell(upstream.attempt)
     const { proxyProtocol, destination } = upstream.attempt.candidate
-    if (proxyProtocol) upstream.socket.write(formatProxyHeader(upstream.announced, destination))
+    if (proxyProtocol) upstream.carrier.write(formatProxyHeader(upstream.announced, destination))
     this.#finish(() => this.#resolve(upstream))
   }
 

@@ -75,7 +75,7 @@ class Outlets implements UdpOutlets {
         forget()
         release()
       })
-      return { socket: path, attempt, local, announced }
+      return { carrier: path, attempt, local, announced }
     } catch (thrown) {
       release()
       throw thrown
@@ -173,6 +173,11 @@ class Path implements UdpPath {
     if (this.destroyed) return
     this.destroyed = true
     this.#onClose()
+  }
+
+  /** UDP knows no reset. */
+  reset(): void {
+    this.destroy()
   }
 
   readonly #sent = (error: Error | null): void => {

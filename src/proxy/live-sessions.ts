@@ -125,8 +125,8 @@ function describe(session: Session<Outlet>): LiveSession {
     outcome: decision.outcome,
     rule: decision.rule?.name ?? '',
     startedAt: formatInstant(progress.startedAt),
-    bytesReceived: upstream.socket.bytesRead,
-    bytesSent: upstream.socket.bytesWritten,
+    bytesReceived: upstream.carrier.bytesRead,
+    bytesSent: upstream.carrier.bytesWritten,
     policyRevision: progress.snapshot.revision,
   }
 }

@@ -1,6 +1,5 @@
 // The interfaces the pipeline needs and the adapters implement; they meet in main.ts only.
 
-import type { Socket } from 'node:net'
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
 import type { Family, Ip } from '../net/ip.ts'
@@ -13,6 +12,7 @@ import type { Knock } from './arrival.ts'
 import type { Decided } from './decided.ts'
 import type { Cancellation } from './departure.ts'
 import type { SessionRecord } from './record.ts'
+import type { Wire } from './wire/wire.ts'
 
 /** Who a connection belongs to and what was chosen with it; the answer of the identify stage. */
 export interface Persona {
@@ -73,12 +73,14 @@ export interface Carrier {
   readonly bytesRead: number
   readonly bytesWritten: number
   readonly destroyed: boolean
-  destroy(): unknown
+  destroy(): void
+  /** Closes so that the origin sees a reset, where the transport has one. */
+  reset(): void
 }
 
 /** A way out that is open, over whatever transport, its source address verified. */
 export interface Outlet {
-  readonly socket: Carrier
+  readonly carrier: Carrier
   readonly attempt: DialAttempt
   /** the address and port really bound */
   readonly local: Endpoint
@@ -98,7 +100,7 @@ export interface Distance {
 
 /** An established upstream connection. */
 export interface Upstream extends Outlet {
-  readonly socket: Socket
+  readonly carrier: Wire
 }
 
 /** Datagrams from one egress address to one destination; the other side answers to a {@link UdpListener}. */
@@ -108,7 +110,7 @@ export interface UdpPath extends Carrier {
 }
 
 export interface UdpOutlet extends Outlet {
-  readonly socket: UdpPath
+  readonly carrier: UdpPath
 }
 
 /** Hears what comes back on a path. */

@@ -5,7 +5,6 @@ import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Outlet, Persona, Upstream } from './ports.ts'
 import type { Progress } from './progress.ts'
-import { resetStream } from './relay.ts'
 import { newSessionId } from './session-id.ts'
 
 /** Why and how a connection is over. `error` is set when it failed or was cut. */
@@ -28,7 +27,7 @@ export class Session<Out extends Outlet = Upstream> {
   readonly #onEnd: (session: Session<Outlet>, end: SessionEnd) => void
   #ended = false
   #killedBy: GatewayError | undefined
-  #cut: (error: GatewayError) => void = () => resetStream(this.upstream.socket)
+  #cut: (error: GatewayError) => void = () => this.upstream.carrier.reset()
 
   constructor(
     progress: Progress,
@@ -46,16 +45,16 @@ export class Session<Out extends Outlet = Upstream> {
   }
 
   /** Ends the session and writes its record; every call after the first does nothing. A session that was killed says so,
-   *  whatever its sockets reported. Byte counts are the upstream socket's own unless given. */
+   *  whatever its sockets reported. Byte counts are the carrier's own unless given. */
   end(how: { readonly reason: CloseReason; readonly error?: GatewayError } & Partial<SessionEnd>): void {
     if (this.#ended) return
     this.#ended = true
-    const { socket } = this.upstream
+    const { carrier } = this.upstream
     const error = this.#killedBy ?? how.error
     this.#onEnd(this, {
       reason: this.#killedBy?.rendering.close ?? how.reason,
-      bytesReceived: how.bytesReceived ?? socket.bytesRead,
-      bytesSent: how.bytesSent ?? socket.bytesWritten,
+      bytesReceived: how.bytesReceived ?? carrier.bytesRead,
+      bytesSent: how.bytesSent ?? carrier.bytesWritten,
       ...(error === undefined ? {} : { error }),
     })
   }

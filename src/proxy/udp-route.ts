@@ -49,7 +49,7 @@ export class UdpRoute implements UdpListener {
     if (this.#session === undefined) return
     this.#lastActive = this.#options.clock.now
     this.#options.counters.sent++
-    this.#session.upstream.socket.send(payload)
+    this.#session.upstream.carrier.send(payload)
   }
 
   received(payload: Buffer): void {
@@ -75,6 +75,6 @@ export class UdpRoute implements UdpListener {
   /** Ends the session, then gives the path back. */
   close(how: Parameters<Session['end']>[0]): void {
     this.#session?.end(how)
-    this.#session?.upstream.socket.destroy()
+    this.#session?.upstream.carrier.destroy()
   }
 }

@@ -11,6 +11,7 @@ import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { delayByDistance } from '../../src/outbound/distant-dial.ts'
 import type { Deadline } from '../../src/proxy/deadline.ts'
 import type { DialAttempt, Upstream } from '../../src/proxy/ports.ts'
+import { StreamWire } from '../../src/proxy/wire/stream-wire.ts'
 import { curl } from '../support/curl.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { startPrivateLab } from '../support/private-lab.ts'
@@ -67,7 +68,7 @@ async function dialOrigin([first]: readonly DialAttempt[]): Promise<Upstream> {
   socket.on('error', () => undefined)
   await Promise.all([once(socket, 'connect'), once(origin, 'accepted')])
   const local = endpoint('127.0.0.1', socket.localPort ?? 0)
-  return { socket, attempt: first ?? faraway(), local, announced: local }
+  return { carrier: new StreamWire(socket), attempt: first ?? faraway(), local, announced: local }
 }
 
 const options = (signal = new AbortController().signal) => ({ signal, timeoutMs: 1000 })
@@ -92,15 +93,15 @@ describe('a dial over a distance', () => {
     clock.fire()
     await dialling
     expect(upstream?.distance).toEqual({ km: 34_042, addedMs: 510.6 })
-    upstream?.socket.destroy()
+    upstream?.carrier.destroy()
   })
 
   test('of nothing waits for nothing', async () => {
     const clock = handClock()
     const dial = delayByDistance(dialOrigin, { msPer1000Km: 15, clock })
-    const { distance, socket } = await dial([attempt({ dial: endpoint('127.0.0.1', 1) })], options())
+    const { distance, carrier } = await dial([attempt({ dial: endpoint('127.0.0.1', 1) })], options())
     expect([distance, clock.asked]).toEqual([{ km: 0, addedMs: 0 }, []])
-    socket.destroy()
+    carrier.destroy()
   })
 
   test('ends when the client goes away: the origin sees a reset, and nothing is waited for any more', async () => {

@@ -23,7 +23,7 @@ function dialer(options: { limit?: number; range?: PortRange; staggerMs?: number
     dial: async (attempts: readonly DialAttempt[], timeoutMs = 5_000, signal = new AbortController().signal) => {
       const upstream = await dial(attempts, { signal, timeoutMs })
       onTestFinished(() => {
-        upstream.socket.destroy()
+        upstream.carrier.destroy()
       })
       return upstream
     },
@@ -68,10 +68,10 @@ describe('the dialer', () => {
       asked.resolve(kit.sources.publicSourceOf(peer, local))
     }, '127.0.20.7')
     const wanted = attempt({ dial: endpoint('127.0.20.7', origin.port) })
-    const { socket, announced } = await kit.dial([wanted])
+    const { carrier, announced } = await kit.dial([wanted])
     expect(await asked.promise).toEqual({ endpoint: announced, attempt: wanted })
     expect(kit.sources.publicSourceOf(endpoint('127.0.10.10', 1), endpoint('127.0.20.7', origin.port))).toBeUndefined()
-    socket.destroy()
+    carrier.destroy()
     await kit.atRest()
   })
 
@@ -90,7 +90,7 @@ describe('the dialer', () => {
     const elsewhere = await listen(() => {}, '127.0.20.8')
     await kit.dial([attempt({ dial: endpoint('127.0.20.8', elsewhere.port) })])
 
-    opened[0]?.socket.destroy()
+    opened[0]?.carrier.destroy()
     await vi.waitFor(() => expect(kit.leases.counts().active).toBe(40))
     await kit.dial([wanted])
     await expect(kit.dial([wanted])).rejects.toMatchObject({ code: 'egress.ports_exhausted' })
@@ -115,7 +115,7 @@ describe('the dialer', () => {
         Array.from({ length: 20 }, () => kit.dial([round % 5 === 4 ? nobody : wanted])),
       )
       for (const [at, result] of opened.entries()) {
-        if (result.status === 'fulfilled') endings[at % 3]?.(result.value.socket.resume())
+        if (result.status === 'fulfilled') endings[at % 3]?.(result.value.carrier.asSocket().resume())
       }
     }
     await kit.atRest()
@@ -149,8 +149,8 @@ describe('the dialer', () => {
 
   it('keeps what the origin says at once until somebody reads (TU-05)', async () => {
     const origin = await listen((socket) => socket.end('220 ready'), '127.0.20.7')
-    const { socket } = await dialer().dial([attempt({ dial: endpoint('127.0.20.7', origin.port) })])
-    expect((await readToEnd(socket)).toString()).toBe('220 ready')
+    const { carrier } = await dialer().dial([attempt({ dial: endpoint('127.0.20.7', origin.port) })])
+    expect((await readToEnd(carrier.asSocket())).toString()).toBe('220 ready')
   })
 })
 
@@ -254,7 +254,7 @@ describe('Happy Eyeballs (EG-05, EG-06)', () => {
     await vi.waitFor(() => expect(kit.leases.counts().active).toBe(1))
     expect(kit.sources.size).toBe(1)
     expect(accepted.length).toBe(1)
-    upstream.socket.destroy()
+    upstream.carrier.destroy()
     await kit.atRest()
   })
 
@@ -272,9 +272,9 @@ describe('Happy Eyeballs (EG-05, EG-06)', () => {
       )
     }
     await vi.waitFor(() => expect(kit.leases.counts().active).toBe(20))
-    for (const { socket, attempt: won, local } of upstreams) {
+    for (const { carrier, attempt: won, local } of upstreams) {
       expect(local.ip.family).toBe(won.candidate.dial.ip.family)
-      socket.destroy()
+      carrier.destroy()
     }
     await kit.atRest()
   })

@@ -1,12 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { Socket } from 'node:net'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import type { Socket } from 'node:net'
+import { describe, expect, it, vi } from 'vitest'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { type Clock, DeadlineClock } from '../../src/proxy/deadline.ts'
-import { adoptAccepted, DirectSocket } from '../../src/proxy/direct-socket.ts'
 import { type Relay, type RelayOptions, relay } from '../../src/proxy/relay.ts'
+import { socketTransport, type Transport, transport } from '../../src/proxy/wire/transport.ts'
+import type { Wire } from '../../src/proxy/wire/wire.ts'
 import { dialPlain, listen, next, readToEnd } from '../support/tcp.ts'
+import { acceptWire, dialWire, untilClosed, untilEnded } from '../support/wires.ts'
 
 const TEN_MB = randomBytes(10 * 1024 * 1024)
 const STALL_LIMIT = 256 * 1024
@@ -32,42 +34,37 @@ class ManualClock implements Clock {
 }
 
 interface Kind {
-  readonly Upstream: new (options: { allowHalfOpen: boolean }) => Socket
-  /** what the proxy makes of an accepted socket */
-  readonly adopt: (accepted: Socket) => Socket
+  readonly client: Transport
+  readonly upstream: Transport
+  /** the wires go on over sockets somebody asked for */
+  readonly isPromoted?: boolean
 }
 
 interface Tunnel {
   /** the far ends */
   readonly client: Socket
   readonly origin: Socket
-  /** the proxy's own sockets */
-  readonly near: { readonly client: Socket; readonly upstream: Socket }
+  /** the proxy's own wires */
+  readonly near: { readonly client: Wire; readonly upstream: Wire }
   readonly tunnel: Relay
 }
 
-/** client ── near.client ═ relay ═ near.upstream ── origin, all real sockets */
+/** client ── near.client ═ relay ═ near.upstream ── origin, all real connections */
 async function openTunnel(
-  { Upstream, adopt }: Kind,
+  kind: Kind,
   options: Partial<RelayOptions> = {},
   beforeRelay: (ends: Omit<Tunnel, 'tunnel'>) => Promise<void> | void = () => {},
 ): Promise<Tunnel> {
   const atOrigin = Promise.withResolvers<Socket>()
-  const atProxy = Promise.withResolvers<Socket>()
   const originListener = await listen(atOrigin.resolve)
-  const proxyListener = await listen((accepted) => atProxy.resolve(adopt(accepted)))
-  const client = await dialPlain(proxyListener.port)
-  const nearClient = await atProxy.promise
-  const upstream = new Upstream({ allowHalfOpen: true })
-  upstream.connect({ port: originListener.port, host: '127.0.0.1' })
-  onTestFinished(() => {
-    upstream.destroy()
-  })
-  await next(upstream, 'connect')
-  const ends = { client, origin: await atOrigin.promise, near: { client: nearClient, upstream } }
+  const proxy = await acceptWire(kind.client)
+  const client = await dialPlain(proxy.port)
+  const near = { client: await proxy.wire, upstream: await dialWire(kind.upstream, originListener.port) }
+  if (kind.isPromoted) for (const wire of [near.client, near.upstream]) wire.asSocket()
+  const ends = { client, origin: await atOrigin.promise, near }
   await beforeRelay(ends)
   const clock = options.clock ?? new ManualClock()
-  return { ...ends, tunnel: relay(nearClient, upstream, { idleMs: 60_000, ...options, clock }) }
+  return { ...ends, tunnel: relay(near.client, near.upstream, { idleMs: 60_000, ...options, clock }) }
 }
 
 function ended(tunnel: Relay) {
@@ -80,9 +77,10 @@ function ended(tunnel: Relay) {
 const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
 describe.each<[string, Kind]>([
-  ['direct sockets on both sides', { Upstream: DirectSocket, adopt: adoptAccepted }],
-  ['a direct upstream and a stream', { Upstream: DirectSocket, adopt: (accepted) => accepted }],
-  ['streams on both sides', { Upstream: Socket, adopt: (accepted) => accepted }],
+  ['handles on both sides', { client: transport, upstream: transport }],
+  ['a socket and a handle', { client: socketTransport, upstream: transport }],
+  ['sockets on both sides', { client: socketTransport, upstream: socketTransport }],
+  ['handles that became sockets', { client: transport, upstream: transport, isPromoted: true }],
 ])('relaying between %s', (_name, kind) => {
   it('carries bytes both ways and counts them', async () => {
     const { client, origin, tunnel } = await openTunnel(kind)
@@ -131,25 +129,23 @@ describe.each<[string, Kind]>([
   it('passes a reset on even while the other side does not read', async () => {
     const { client, origin, near, tunnel } = await openTunnel(kind)
     origin.write(TEN_MB)
-    await vi.waitFor(() => expect(near.client.writableLength).toBeGreaterThan(0))
+    await vi.waitFor(() => expect(near.client.unsent).toBeGreaterThan(0))
     client.resetAndDestroy()
     const error = new Promise((resolve) => origin.on('error', resolve))
     expect(await error).toMatchObject({ code: expect.stringMatching(/ECONNRESET|EPIPE/) })
     expect(await ended(tunnel)).toMatchObject({ reason: 'CLIENT_ERROR' })
   })
 
-  it('sends early bytes first, before anything the client says later (TU-04)', async () => {
-    const { client, origin } = await openTunnel(kind, { early: Buffer.from('early ') })
+  it('sends bytes that were put back first, before anything the client says later (TU-04)', async () => {
+    const { client, origin } = await openTunnel(kind, {}, ({ near }) => near.client.unread(Buffer.from('early ')))
     client.end('late')
     expect((await readToEnd(origin)).toString()).toBe('early late')
   })
 
   it('keeps what the origin said before the relay began, in order (TU-05)', async () => {
     const { client, origin } = await openTunnel(kind, {}, async ({ origin, near }) => {
-      near.upstream.pause()
       origin.write('banner ')
-      near.upstream.resume()
-      await next(near.upstream, 'readable')
+      await vi.waitFor(() => expect(near.upstream.waiting).toBeGreaterThan(0))
     })
     origin.end('more')
     expect((await readToEnd(client)).toString()).toBe('banner more')
@@ -161,7 +157,7 @@ describe.each<[string, Kind]>([
     origin.end(TEN_MB)
     await untilStill(() => near.upstream.bytesRead)
     expect(near.upstream.bytesRead).toBeLessThan(TEN_MB.length)
-    expect(near.client.writableLength + near.upstream.readableLength).toBeLessThanOrEqual(STALL_LIMIT)
+    expect(near.client.unsent + near.upstream.waiting).toBeLessThanOrEqual(STALL_LIMIT)
     expect(digest(await readToEnd(client))).toBe(digest(TEN_MB))
   })
 
@@ -171,7 +167,7 @@ describe.each<[string, Kind]>([
     client.end(TEN_MB)
     await untilStill(() => near.client.bytesRead)
     expect(near.client.bytesRead).toBeLessThan(TEN_MB.length)
-    expect(near.upstream.writableLength + near.client.readableLength).toBeLessThanOrEqual(STALL_LIMIT)
+    expect(near.upstream.unsent + near.client.waiting).toBeLessThanOrEqual(STALL_LIMIT)
     expect(digest(await readToEnd(origin))).toBe(digest(TEN_MB))
   })
 
@@ -209,7 +205,7 @@ describe.each<[string, Kind]>([
   it('cuts the client when somebody else destroys the upstream', async () => {
     const { client, near, tunnel } = await openTunnel(kind)
     const failed = once(client, 'error')
-    near.upstream.resetAndDestroy()
+    near.upstream.reset()
     expect(await failed).toMatchObject([{ code: 'ECONNRESET' }])
     expect(await ended(tunnel)).toMatchObject({ reason: 'ORIGIN_CLOSED' })
   })
@@ -217,7 +213,7 @@ describe.each<[string, Kind]>([
   it('ends at once when the client was gone before the relay began', async () => {
     const { origin, tunnel } = await openTunnel(kind, {}, async ({ near }) => {
       near.client.destroy()
-      await next(near.client, 'close')
+      await untilClosed(near.client)
     })
     origin.resume()
     expect(await ended(tunnel)).toMatchObject({ reason: 'CLIENT_CLOSED' })
@@ -226,7 +222,7 @@ describe.each<[string, Kind]>([
   it('passes on a FIN that came before the relay began', async () => {
     const { client, origin, tunnel } = await openTunnel(kind, {}, async ({ client, near }) => {
       client.end()
-      await next(near.client.resume(), 'end')
+      await untilEnded(near.client)
     })
     origin.end('answer')
     await readToEnd(origin)

@@ -13,7 +13,7 @@ import { parseProxyCredentials } from '../proxy-credentials.ts'
 import type { Handshake, Visitor } from '../visitor.ts'
 import { readConnectHead } from './connect-head.ts'
 
-const ESTABLISHED = 'HTTP/1.1 200 Connection established\r\n\r\n'
+const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n')
 
 /** What was understood of a CONNECT request, however it was read. */
 export interface ConnectRequest {
@@ -55,18 +55,17 @@ export function openConnect(
   request: ConnectRequest,
   options: { readonly early: boolean; readonly askAgain: (visitor: Visitor) => void },
 ): void {
-  const { socket } = visitor
+  const { wire } = visitor
   const knock = visitor.knock('http-connect')
   const client: TunnelClient = {
-    stream: socket,
-    reset: visitor.reset,
-    accept: () => socket.write(ESTABLISHED),
+    wire,
+    accept: () => void wire.write(ESTABLISHED),
     refuse: (error) => {
       if (error.rendering.http !== 407 || options.early || !mayAskAgain(visitor)) {
-        hangUp(socket, visitor.origin.clock, httpErrorText(error, 'close'))
+        hangUp(visitor.socket, visitor.origin.clock, httpErrorText(error, 'close'))
         return
       }
-      socket.write(httpErrorText(error, 'keep-alive'))
+      wire.write(Buffer.from(httpErrorText(error, 'keep-alive')))
       visitor.mustLogIn = true
       options.askAgain(visitor)
     },
@@ -85,6 +84,6 @@ export function openConnect(
   void openTunnel(pipeline, arrival, client)
 }
 
-function mayAskAgain({ socket }: Visitor): boolean {
-  return socket.writable && !socket.readableEnded && socket.readableLength === 0
+function mayAskAgain({ wire }: Visitor): boolean {
+  return !wire.destroyed && !wire.hasEnded && wire.waiting === 0
 }

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
 import type { Clock } from '../../proxy/deadline.ts'
-import { resetStream } from '../../proxy/relay.ts'
+import { resetStream } from '../../proxy/wire/reset-stream.ts'
 
 /** The answer to one request, as far as forwarding writes it: Node's ServerResponse, or a stream of HTTP/2. */
 export interface Answer {

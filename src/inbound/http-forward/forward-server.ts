@@ -47,8 +47,8 @@ export function createForwardServer(settings: LaneSettings, onConnect: ConnectTu
 
   return {
     receive(visitor) {
-      const { socket } = visitor
       visitor.release()
+      const { socket } = visitor
       const lane = new ClientLane(visitor, settings)
       lanes.set(socket, lane)
       socket.once('close', () => lanes.delete(socket))

@@ -7,6 +7,7 @@ import type { Arrival } from '../../proxy/arrival.ts'
 import type { Identified } from '../../proxy/connection.ts'
 import { Departure } from '../../proxy/departure.ts'
 import { carry } from '../../proxy/tunnel.ts'
+import { StreamWire } from '../../proxy/wire/stream-wire.ts'
 import { answerError } from './answer.ts'
 import type { LaneSettings } from './client-lane.ts'
 import { type ClientSide, Exchange, type Outcome } from './exchange.ts'
@@ -141,9 +142,9 @@ export class Forwarding {
     }
     if (res instanceof ServerResponse) res.detachSocket(client)
     client.write(formatHead(response), 'latin1')
-    if (head.length > 0) link.session.upstream.socket.unshift(head)
+    if (head.length > 0) link.socket.unshift(head)
     if (upgradeHead.length > 0) client.unshift(upgradeHead)
-    void carry(this.#settings.pipeline, link.release(), { stream: client })
+    void carry(this.#settings.pipeline, link.release(), new StreamWire(client))
   }
 
   #finish(): void {

@@ -43,7 +43,7 @@ export class SlowExchange {
 
   start(link: UpstreamLink, settings: LinkSettings, switched?: Switched): void {
     const { req, request } = this.#client
-    const { socket } = link.session.upstream
+    const { socket } = link
     const outgoing = openRequest({
       createConnection: () => socket,
       method: request.method,

@@ -1,13 +1,14 @@
 // An established connection to one origin for the requests of one client connection, kept between requests only while
 // everything that its choice rested on is the same (EG-02). Owns the session of that connection.
 
+import type { Socket } from 'node:net'
 import { type buildConnector, Client } from 'undici'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { Target } from '../../net/endpoint.ts'
 import type { Identified } from '../../proxy/connection.ts'
 import type { Persona } from '../../proxy/ports.ts'
-import { resetStream } from '../../proxy/relay.ts'
 import type { Session } from '../../proxy/session.ts'
+import { resetStream } from '../../proxy/wire/reset-stream.ts'
 import { InterimFilter, type OnInterim } from './interim-filter.ts'
 
 export interface LinkSettings {
@@ -24,6 +25,8 @@ const CLOSED_EARLY = 'the origin closed the connection before it answered'
 
 export class UpstreamLink {
   readonly session: Session
+  /** the connection to the origin */
+  readonly socket: Socket
   readonly #target: Target
   readonly #identified: Identified
   #client: Client | undefined
@@ -38,15 +41,16 @@ export class UpstreamLink {
     this.#target = target
     this.#identified = identified
     this.#onError = onError
-    const { socket } = session.upstream
-    socket.on('error', this.#broken)
-    socket.once('close', this.#closed)
+    this.socket = session.upstream.carrier.asSocket()
+    session.upstream.carrier.keepAlive()
+    this.socket.on('error', this.#broken)
+    this.socket.once('close', this.#closed)
   }
 
   /** Hands the session over to somebody else, who ends it. */
   release(): Session {
-    this.session.upstream.socket.off('error', this.#broken)
-    this.session.upstream.socket.off('close', this.#closed)
+    this.socket.off('error', this.#broken)
+    this.socket.off('close', this.#closed)
     return this.session
   }
 
@@ -54,7 +58,7 @@ export class UpstreamLink {
   serves(target: Target, { snapshot, persona }: Identified): boolean {
     return (
       !this.session.ended &&
-      this.session.upstream.socket.writable &&
+      this.socket.writable &&
       snapshot.revision === this.#identified.snapshot.revision &&
       sameTarget(target, this.#target) &&
       samePersona(persona, this.#identified.persona)
@@ -63,7 +67,7 @@ export class UpstreamLink {
 
   /** An answer is to come; `onInterim` hears of each interim one before it. */
   expect(settings: LinkSettings, onInterim: OnInterim): void {
-    this.#filter ??= new InterimFilter(this.session.upstream.socket, settings.maxHeadBytes)
+    this.#filter ??= new InterimFilter(this.socket, settings.maxHeadBytes)
     this.#filter.expect(onInterim)
   }
 
@@ -82,23 +86,22 @@ export class UpstreamLink {
 
   /** Ends the connection because the client is done with it; a request that is still on its way is reset (FR-15). */
   drop(midway: boolean): void {
-    const { socket } = this.session.upstream
     this.session.end({ reason: 'CLIENT_CLOSED' })
-    if (midway) resetStream(socket)
-    else socket.destroy()
+    if (midway) resetStream(this.socket)
+    else this.socket.destroy()
   }
 
   /** Ends the connection because of what the origin did. */
   fail(error: GatewayError): void {
     this.session.end({ reason: error.rendering.close, error })
-    resetStream(this.session.upstream.socket)
+    resetStream(this.socket)
   }
 
   /** Never in the same turn: undici does not look again after a connector that answers at once. */
   #lend(done: buildConnector.Callback): void {
     if (!this.#lent) {
       this.#lent = true
-      done(null, this.session.upstream.socket)
+      done(null, this.socket)
       return
     }
     done(new GatewayError('relay.origin_reset', CLOSED_EARLY), null)

@@ -6,6 +6,7 @@ import { asGatewayError } from '../../errors/gateway-error.ts'
 import type { Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
+import { StreamWire } from '../../proxy/wire/stream-wire.ts'
 import { understandConnect } from '../http-connect/connect-head.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { refuseStream } from './refuse-stream.ts'
@@ -23,13 +24,14 @@ export function openConnectStream(
     if (!isOurs) stream.destroy(new Error('the client reset the stream'))
   })
   const client: TunnelClient = {
-    stream,
+    wire: new StreamWire(stream, {
+      reset: () => {
+        isOurs = true
+        stream.close(constants.NGHTTP2_CONNECT_ERROR)
+      },
+    }),
     // with trailers to wait for, Node sends no END_STREAM ahead of RST_STREAM, which a client would take for a clean end
     accept: () => stream.respond({ ':status': 200 }, { waitForTrailers: true }),
-    reset: () => {
-      isOurs = true
-      stream.close(constants.NGHTTP2_CONNECT_ERROR)
-    },
     refuse: (error) => {
       isOurs = true
       refuseStream(stream, error)

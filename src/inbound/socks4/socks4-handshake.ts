@@ -24,12 +24,11 @@ export class Socks4Handshake implements Handshake {
     const request = readSocks4Request(bytes)
     if (request === undefined) return 0
     this.#visitor.release(request.length)
-    const { socket } = this.#visitor
+    const { wire } = this.#visitor
     const arrival = { ...this.#visitor.knock('socks4'), target: request.target }
     void openTunnel(this.#pipeline, arrival, {
-      stream: socket,
-      reset: this.#visitor.reset,
-      accept: ({ announced }) => socket.write(formatSocks4Reply(GRANTED, announced)),
+      wire,
+      accept: ({ announced }) => void wire.write(formatSocks4Reply(GRANTED, announced)),
       refuse: (error) => this.#sayNo(error),
     })
     return 0

@@ -79,7 +79,7 @@ export class Socks5Handshake implements Handshake {
   }
 
   #proceed(method: number, step: Step): void {
-    this.#visitor.socket.write(Buffer.of(0x05, method))
+    this.#visitor.wire.write(Buffer.of(0x05, method))
     this.#step = step
   }
 
@@ -90,7 +90,7 @@ export class Socks5Handshake implements Handshake {
     this.#step = 'identifying'
     this.#identify((identified) => {
       this.#identified = identified
-      this.#visitor.socket.write(Buffer.of(0x01, 0x00))
+      this.#visitor.wire.write(Buffer.of(0x01, 0x00))
       this.#step = 'request'
     })
     return message.length
@@ -105,7 +105,7 @@ export class Socks5Handshake implements Handshake {
     }
     identified.then(
       (found) => {
-        if (!this.#visitor.socket.writable) return
+        if (this.#visitor.wire.destroyed) return
         welcome(found)
         this.#visitor.offer()
       },
@@ -131,11 +131,10 @@ export class Socks5Handshake implements Handshake {
   }
 
   #open(arrival: Arrival): void {
-    const { socket } = this.#visitor
+    const { wire } = this.#visitor
     const client: TunnelClient = {
-      stream: socket,
-      reset: this.#visitor.reset,
-      accept: ({ announced }) => socket.write(socks5.formatReply(0x00, announced)),
+      wire,
+      accept: ({ announced }) => void wire.write(socks5.formatReply(0x00, announced)),
       refuse: (error) => this.#sayNo(error),
     }
     void openTunnel(this.#settings.pipeline, arrival, client, this.#identified)

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { ClientCertificate } from '../../proxy/arrival.ts'
+import { StreamWire } from '../../proxy/wire/stream-wire.ts'
 import { Visitor } from '../visitor.ts'
 
 /** What a door presents, as PEM. */
@@ -64,11 +65,12 @@ export class TlsEntrance {
 
   /** Takes over a client; its bytes are still in its socket. */
   receive(visitor: Visitor): void {
-    const { socket } = visitor
     visitor.release()
+    const { socket } = visitor
     const name = nameOf(socket)
     if (name === undefined) {
       socket.destroy()
+      this.#settings.onFailed(visitor, left())
       return
     }
     this.#guests.set(name, { visitor, since: performance.now() })
@@ -93,7 +95,9 @@ export class TlsEntrance {
       handshakeMs: performance.now() - since,
       ...(certificate === undefined ? {} : { certificate }),
     }
-    const secured = new Visitor(socket, { ...visitor.origin, secured: { tls, carrier: visitor.socket } })
+    const carrier = visitor.wire
+    const wire = new StreamWire(socket, { reset: () => carrier.reset() })
+    const secured = new Visitor(wire, { ...visitor.origin, secured: { tls } })
     this.#settings.onSecured(secured, socket.alpnProtocol === 'h2' ? 'h2' : 'http/1.1')
   }
 
@@ -115,9 +119,7 @@ export class TlsEntrance {
     const guest = this.#guests.get(name)
     if (guest === undefined) return
     this.#guests.delete(name)
-    const error =
-      guest.failure ?? new GatewayError('request.tls_failed', 'the client left in the middle of the TLS handshake')
-    this.#settings.onFailed(guest.visitor, error)
+    this.#settings.onFailed(guest.visitor, guest.failure ?? left())
   }
 }
 
@@ -135,13 +137,17 @@ function nameOf({ localAddress, remoteAddress, remotePort }: Socket): string | u
   return remoteAddress === undefined ? undefined : `${localAddress} ${remoteAddress} ${remotePort}`
 }
 
+function left(cause?: Error): GatewayError {
+  return new GatewayError('request.tls_failed', 'the client left in the middle of the TLS handshake', { cause })
+}
+
 function failureOf(cause: Error): GatewayError {
   const code = 'code' in cause ? String(cause.code) : 'unknown'
   if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') {
     return new GatewayError('request.timeout', 'the client did not complete the TLS handshake in time', { cause })
   }
   if (code === 'ECONNRESET') {
-    return new GatewayError('request.tls_failed', 'the client left in the middle of the TLS handshake', { cause })
+    return left(cause)
   }
   const why = code
     .replace(/^ERR_SSL_/, '')
