@@ -91,7 +91,8 @@ export function parseSourceDocument(file: string, text: string): SourceDocument 
   ].filter((issue, at, all) => all.findIndex(({ line }) => line === issue.line) === at)
   let data: unknown
   try {
-    data = issues.length === 0 ? parsed.toJS({ maxAliasCount: 1000 }) : undefined
+    // cloned, its texts are no longer cuttings of the file's (net/flat-text.ts): names and ids are logged with every connection
+    data = issues.length === 0 ? structuredClone(parsed.toJS({ maxAliasCount: 1000 })) : undefined
   } catch {
     issues.push(complain(0, 1, 'the aliases of this file multiply beyond reason'))
   }

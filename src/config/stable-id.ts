@@ -15,7 +15,7 @@ export function stableUuid(kind: string, name: string): string {
 
 /** 32 hex digits, the form of Cloudflare's account ids. */
 export function stableAccountId(name: string): string {
-  return stableUuid('account', name).replaceAll('-', '')
+  return stableUuid('account', name).split('-').join('')
 }
 
 /** A short host label such as Cloudflare gives proxy endpoints: ten lower-case letters and digits. */

@@ -24,6 +24,7 @@ export function formatTarget(target: Target): string {
   return formatHostPort(target.kind === 'ip' ? target.ip.text : target.name, target.port)
 }
 
+/** Joined, so that it is text in one piece (flat-text.ts): records of every connection hold three of these. */
 function formatHostPort(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  return [host.includes(':') ? `[${host}]` : host, port].join(':')
 }

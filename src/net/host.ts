@@ -2,6 +2,7 @@
 // Refuses whatever is not a host on its own (userinfo, paths, blanks, percent escapes, zone ids) instead of repairing it.
 
 import type { Target } from './endpoint.ts'
+import { flatText } from './flat-text.ts'
 import { type Ip, parseIp, unmapIp } from './ip.ts'
 
 export type Host =
@@ -86,6 +87,7 @@ function ipHost(ip: Ip): Host {
   return Object.freeze({ kind: 'ip', ip })
 }
 
+/** The name is kept for as long as the session is remembered, and not the request it was cut out of. */
 function nameHost(name: string): Host | undefined {
-  return name.length > MAX_NAME ? undefined : Object.freeze({ kind: 'name', name })
+  return name.length > MAX_NAME ? undefined : Object.freeze({ kind: 'name', name: flatText(name) })
 }

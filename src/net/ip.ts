@@ -2,6 +2,7 @@
 // disguises (decimal, octal, short forms, embedded IPv4) are the business of host.ts and of the destination guard.
 
 import ipaddr from 'ipaddr.js'
+import { flatText } from './flat-text.ts'
 
 export type Family = 4 | 6
 
@@ -10,7 +11,7 @@ const ZERO = 0x30
 const NINE = 0x39
 
 /** One address. `words` holds one (IPv4) or four (IPv6) unsigned 32-bit integers, most significant first;
- *  `text` is the canonical spelling (RFC 5952 for IPv6). Values are frozen and may be shared. */
+ *  `text` is the canonical spelling (RFC 5952 for IPv6), in one piece. Values are frozen and may be shared. */
 export interface Ip {
   readonly family: Family
   readonly words: readonly number[]
@@ -43,14 +44,15 @@ export function fromIpv4Number(value: number): Ip {
   return Object.freeze({
     family: 4,
     words: Object.freeze([v]),
-    text: `${v >>> 24}.${(v >>> 16) & 255}.${(v >>> 8) & 255}.${v & 255}`,
+    text: [v >>> 24, (v >>> 16) & 255, (v >>> 8) & 255, v & 255].join('.'),
   })
 }
 
 /** The IPv6 address with these four unsigned 32-bit words, most significant first. */
 export function fromIpv6Words(words: readonly number[]): Ip {
   const parts = words.flatMap((word) => [word >>> 16, word & 0xffff])
-  return Object.freeze({ family: 6, words: Object.freeze([...words]), text: new ipaddr.IPv6(parts).toRFC5952String() })
+  const text = flatText(new ipaddr.IPv6(parts).toRFC5952String())
+  return Object.freeze({ family: 6, words: Object.freeze([...words]), text })
 }
 
 /** Same family and same value. */

@@ -7,7 +7,8 @@ let lastSecond = { seconds: Number.NaN, text: '' }
 export function formatInstant(epochMs: number): string {
   const seconds = Math.floor(epochMs / 1000)
   const nanos = Math.min(999_999_999, Math.round((epochMs - seconds * 1000) * 1e6))
-  return `${spellSecond(seconds)}.${String(nanos).padStart(9, '0')}Z`
+  // joined, so that it is text in one piece (net/flat-text.ts)
+  return [spellSecond(seconds), `${String(nanos).padStart(9, '0')}Z`].join('.')
 }
 
 function spellSecond(seconds: number): string {

@@ -2,6 +2,7 @@
 // cache. A hit is compared fact by fact, so it is never a guess. Belongs to one rule set over one version of the lists, and dies with it.
 
 import type { FieldValues } from '../../expression/value.ts'
+import { flatText } from '../../net/flat-text.ts'
 import { GATEWAY_SCHEME } from '../fields.ts'
 import { originOf } from './origin.ts'
 import { hashName, hashText, mixWord, settled } from './quick-hash.ts'
@@ -114,7 +115,8 @@ export class MatchCache {
     this.#tags[entry] = this.#tag
     this.#used[entry] = 0
     const host = this.#given[HOST]
-    if (typeof host === 'string') this.#given[HOST] = ofItsOwn(host)
+    // not the request it was cut out of
+    if (typeof host === 'string') this.#given[HOST] = flatText(host)
     this.#probe[ANSWER] = answer
     this.#words.set(this.#probe, entry * this.#width)
     const from = entry * this.#references
@@ -225,11 +227,6 @@ function slotsOf(fields: ReadonlySet<string>): KeySlots {
     else slots.arrays.push(slot)
   }
   return slots
-}
-
-/** The same text, without the request it was cut out of: that must not be kept for it. */
-function ofItsOwn(text: string): string {
-  return ` ${text}`.slice(1)
 }
 
 /** Are these arrays of the same texts or numbers? */
