@@ -63,37 +63,41 @@ export interface LabRecord {
   readonly inbound: InboundProtocol
   readonly listener: string
   /** absent where the connection failed before a decision */
-  readonly outcome?: Outcome
+  readonly outcome?: Outcome | undefined
   readonly reason: string
   /** set when the connection failed or was cut */
-  readonly error?: { readonly code: ConnectionErrorCode; readonly message: string }
-  readonly rulePrecedence?: number
+  readonly error?: { readonly code: ConnectionErrorCode; readonly message: string } | undefined
+  readonly rulePrecedence?: number | undefined
   readonly policyRevision: number
-  readonly logical?: {
-    readonly colo: string
-    readonly city: string
-    readonly country: string
-    readonly latitude: number
-    readonly longitude: number
-  }
+  readonly logical?:
+    | {
+        readonly colo: string
+        readonly city: string
+        readonly country: string
+        readonly latitude: number
+        readonly longitude: number
+      }
+    | undefined
   readonly virtualNetworkName: string
-  readonly proxyEndpoint?: string
-  readonly userPlace?: {
-    readonly city?: string
-    readonly country?: string
-    readonly latitude: number
-    readonly longitude: number
-  }
+  readonly proxyEndpoint?: string | undefined
+  readonly userPlace?:
+    | {
+        readonly city?: string | undefined
+        readonly country?: string | undefined
+        readonly latitude: number
+        readonly longitude: number
+      }
+    | undefined
   /** the destination as asked for, `host:port` */
   readonly target: string
   /** the local address really bound and the address really dialled, with ports */
-  readonly bind?: string
-  readonly dial?: string
+  readonly bind?: string | undefined
+  readonly dial?: string | undefined
   /** the proxy elsewhere it left by */
-  readonly exit?: string
+  readonly exit?: string | undefined
   /** the way from the user to the destination by its data centers, and the round trip that was added to connecting for it */
-  readonly distance?: { readonly km: number; readonly addedMs: number }
+  readonly distance?: { readonly km: number; readonly addedMs: number } | undefined
   readonly durationMs: number
   /** forwarded HTTP: requests carried by this connection */
-  readonly requests?: number
+  readonly requests?: number | undefined
 }
