@@ -11,11 +11,14 @@ const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
  *  a password without a user name. Throws `identity.rejected` for another scheme or anything that does not decode, without
  *  repeating it. */
 export function parseProxyCredentials(value: string): Credentials {
-  const [, scheme = '', text = ''] = /^(basic|bearer) +(\S+)$/i.exec(value.trim()) ?? []
-  if (scheme === '') throw rejected('only the Basic and Bearer schemes are accepted')
-  if (scheme.toLowerCase() === 'bearer') {
+  const trimmed = value.trim()
+  const blank = trimmed.indexOf(' ')
+  const scheme = trimmed.slice(0, Math.max(0, blank)).toLowerCase()
+  if (scheme !== 'basic' && scheme !== 'bearer') throw rejected('only the Basic and Bearer schemes are accepted')
+  const text = trimmed.slice(blank).trimStart()
+  if (scheme === 'bearer') {
     if (!TOKEN68.test(text)) throw rejected('the Bearer token has characters that no token has')
-    return { username: '', password: text, scheme: 'bearer' }
+    return { username: '', password: text, scheme }
   }
   if (!BASE64.test(text)) throw rejected('the credentials are not base64')
   const pair = decode(Buffer.from(text, 'base64'))

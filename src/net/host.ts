@@ -10,6 +10,9 @@ export type Host =
   /** lower case, A-labels, no trailing dot, at most 253 characters */
   | { readonly kind: 'name'; readonly name: string }
 
+const ZERO = 0x30
+const NINE = 0x39
+
 const MAX_TEXT = 255
 const MAX_NAME = 253
 
@@ -26,18 +29,19 @@ export function parseHost(text: string): Host | undefined {
   if (text.startsWith('[')) return text.endsWith(']') ? parseIpv6(text.slice(1, -1)) : undefined
   if (text.includes(':')) return parseIpv6(text)
 
-  const lower = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase()
-  if (NAME.test(lower) && !MAY_BE_IPV4.test(lower)) return nameHost(lower)
   // the usual spelling needs no URL parser
-  const plain = parseIp(text)
-  return plain === undefined ? parseWithUrl(text) : ipHost(plain)
+  const plain = isDigit(text.charCodeAt(0)) ? parseIp(text) : undefined
+  if (plain !== undefined) return ipHost(plain)
+  const lower = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase()
+  return NAME.test(lower) && !MAY_BE_IPV4.test(lower) ? nameHost(lower) : parseWithUrl(text)
 }
 
 /** Parses host and port as they arrive separately (SOCKS). The port must be a whole number 1…65535. */
 export function parseTarget(host: string, port: number): Target | undefined {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) return undefined
   const parsed = parseHost(host)
-  return parsed === undefined ? undefined : Object.freeze({ ...parsed, port })
+  if (parsed === undefined) return undefined
+  return parsed.kind === 'ip' ? { kind: 'ip', ip: parsed.ip, port } : { kind: 'name', name: parsed.name, port }
 }
 
 /** Parses `host:port` as in CONNECT (RFC 9110 section 9.3.6) or in the authority of an absolute URI. IPv6 must be in brackets.
@@ -54,9 +58,18 @@ export function parseAuthority(text: string, defaultPort?: number): Target | und
 
 /** A port as text: decimal digits without sign or leading zero, 1…65535. */
 export function parsePort(text: string): number | undefined {
-  if (!/^[1-9]\d{0,4}$/.test(text)) return undefined
-  const port = Number(text)
-  return port <= 65_535 ? port : undefined
+  if (text.length > 5 || text.startsWith('0')) return undefined
+  let port = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (!isDigit(code)) return undefined
+    port = port * 10 + (code - ZERO)
+  }
+  return port >= 1 && port <= 65_535 ? port : undefined
+}
+
+function isDigit(code: number): boolean {
+  return code >= ZERO && code <= NINE
 }
 
 function parseIpv6(text: string): Host | undefined {
@@ -84,10 +97,10 @@ function hasForbiddenCharacter(text: string): boolean {
 }
 
 function ipHost(ip: Ip): Host {
-  return Object.freeze({ kind: 'ip', ip })
+  return { kind: 'ip', ip }
 }
 
 /** The name is kept for as long as the session is remembered, and not the request it was cut out of. */
 function nameHost(name: string): Host | undefined {
-  return name.length > MAX_NAME ? undefined : Object.freeze({ kind: 'name', name: flatText(name) })
+  return name.length > MAX_NAME ? undefined : { kind: 'name', name: flatText(name) }
 }
