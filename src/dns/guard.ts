@@ -3,7 +3,7 @@
 
 import type { GuardSettings } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { containsIp } from '../net/cidr.ts'
+import { type Cidr, containsIp } from '../net/cidr.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { equalIp, type Ip, unmapIp } from '../net/ip.ts'
 import { type AddressClass, classifyAddress, embeddedIpv4 } from './address-class.ts'
@@ -37,8 +37,7 @@ export function refusalOf(target: GuardedDestination, client: Ip, facts: GuardFa
       'is a port of the lab itself, which cannot be reached through the proxy',
     )
   }
-  const addresses = [target.destination.ip, target.dial.ip, embeddedIpv4(target.dial.ip) ?? target.dial.ip]
-  if (settings.deny.some((prefix) => addresses.some((address) => containsIp(prefix, address)))) {
+  if (settings.deny.length > 0 && isDenied(target, settings.deny)) {
     return refusal('guard.forbidden_destination', target, 'is in `guard.deny`')
   }
   if (target.configured || settings.allow.some((prefix) => containsIp(prefix, target.dial.ip))) return undefined
@@ -52,6 +51,11 @@ export function refusalOf(target: GuardedDestination, client: Ip, facts: GuardFa
     default:
       return localRefusal(target, what, client, settings)
   }
+}
+
+function isDenied({ destination, dial }: GuardedDestination, deny: readonly Cidr[]): boolean {
+  const addresses = [destination.ip, dial.ip, embeddedIpv4(dial.ip) ?? dial.ip]
+  return deny.some((prefix) => addresses.some((address) => containsIp(prefix, address)))
 }
 
 function localRefusal(
@@ -70,13 +74,14 @@ function localRefusal(
 /** A literal local address with the port of an own listener counts even where nothing listens on exactly that address: which
  *  of them do is nobody's business outside. A configured stand-in is only refused where a listener really is. */
 function reachesOwnListener({ dial, configured }: GuardedDestination, { ownListeners, isLocal }: GuardFacts): boolean {
-  const dialled = unmapIp(dial.ip)
-  return ownListeners.some((listener) => {
-    if (listener.port !== dial.port) return false
+  for (const listener of ownListeners) {
+    if (listener.port !== dial.port) continue
+    const dialled = unmapIp(dial.ip)
     if (equalIp(unmapIp(listener.ip), dialled)) return true
     const local = isThisHost(dialled) || isLocal(dialled)
-    return local && (!configured || isUnspecified(listener.ip))
-  })
+    if (local && (!configured || isUnspecified(listener.ip))) return true
+  }
+  return false
 }
 
 /** Loopback, or unspecified, which the kernel takes for loopback. */

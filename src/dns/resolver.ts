@@ -53,17 +53,17 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
     const { family } = options
     const fitting = family === undefined ? found : found.filter((each) => each.ip.family === family)
     if (fitting.length === 0) throw noSuchFamily(target, family)
-    const refusals: GatewayError[] = []
-    const candidates = interleave(fitting).flatMap((each) => {
+    const candidates: Candidate[] = []
+    let refused: GatewayError | undefined
+    for (const each of interleave(fitting)) {
       const candidate = followTunnel(candidateOf(each, target.port, facts), each, target, options)
-      const configured = each.mapped !== undefined || candidate.tunnel !== undefined
-      const refusal = refusalOf({ ...candidate, configured }, options.peer.ip, facts.guard)
-      if (refusal === undefined) return [candidate]
-      refusals.push(refusal)
-      return []
-    })
-    const [refusal] = refusals
-    if (candidates.length === 0 && refusal !== undefined) throw refusal
+      const { destination, dial, tunnel } = candidate
+      const configured = each.mapped !== undefined || tunnel !== undefined
+      const refusal = refusalOf({ destination, dial, configured }, options.peer.ip, facts.guard)
+      if (refusal === undefined) candidates.push(candidate)
+      else refused ??= refusal
+    }
+    if (candidates.length === 0 && refused !== undefined) throw refused
     return candidates
   }
 
@@ -105,14 +105,12 @@ function candidateOf({ ip: address, mapped }: Found, port: number, facts: Resolv
   const place = mapped?.destination.place ?? facts.placeOf(address)
   const dial =
     mapped === undefined ? destination : { ip: mapped.address.standIn, port: mapped.address.ports.get(port) ?? port }
-  return {
-    destination,
-    dial,
-    ...(isAmong(facts.gatewayDns, dial) ? { gatewayDns: true } : {}),
-    proxiedByCloudflare: mapped?.destination.proxiedByCloudflare === true || facts.isProxiedByCloudflare(address),
-    ...(place === undefined ? {} : { place }),
-    ...(mapped?.destination.proxyProtocol === undefined ? {} : { proxyProtocol: mapped.destination.proxyProtocol }),
-  }
+  const proxiedByCloudflare = mapped?.destination.proxiedByCloudflare === true || facts.isProxiedByCloudflare(address)
+  const candidate: { -readonly [Name in keyof Candidate]: Candidate[Name] } =
+    place === undefined ? { destination, dial, proxiedByCloudflare } : { destination, dial, proxiedByCloudflare, place }
+  if (isAmong(facts.gatewayDns, dial)) candidate.gatewayDns = true
+  if (mapped?.destination.proxyProtocol !== undefined) candidate.proxyProtocol = mapped.destination.proxyProtocol
+  return candidate
 }
 
 function isAmong(endpoints: readonly Endpoint[] | undefined, { ip, port }: Endpoint): boolean {

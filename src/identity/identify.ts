@@ -152,15 +152,15 @@ function personaOf(scene: Scene, visit: Visit, user: ConfiguredUser | undefined)
   const userPlace = placeFor(scene, { choices, entry, user, sourceIp })
   const family = choices.family ?? knock.listener.family
   const internal = entry?.device.internalSourceIp
-  return {
-    ...(user === undefined ? {} : { identity: user.identity }),
-    ...(entry === undefined ? {} : { device: entry.device }),
-    virtualNetworkId: virtualNetworkFor(scene, visit, choices, user),
-    source: { ip: sourceIp, port: knock.peer.port },
-    ...(internal === undefined ? {} : { internalSource: internal }),
-    ...(userPlace === undefined ? {} : { userPlace }),
-    ...(family === undefined ? {} : { family }),
-  }
+  const virtualNetworkId = virtualNetworkFor(scene, visit, choices, user)
+  const source = { ip: sourceIp, port: knock.peer.port }
+  const persona: { -readonly [Name in keyof Persona]: Persona[Name] } =
+    user === undefined ? { virtualNetworkId, source } : { identity: user.identity, virtualNetworkId, source }
+  if (userPlace !== undefined) persona.userPlace = userPlace
+  if (entry !== undefined) persona.device = entry.device
+  if (internal !== undefined) persona.internalSource = internal
+  if (family !== undefined) persona.family = family
+  return persona
 }
 
 /** The device named with the connection, the source's, the user's own; never one that belongs to somebody else. */
@@ -170,9 +170,8 @@ function deviceFor(
   source: ConfiguredSource | undefined,
   user: ConfiguredUser | undefined,
 ): ConfiguredDevice | undefined {
-  const isFree = ({ user: owner }: ConfiguredDevice) =>
-    owner === undefined || owner.toLowerCase() === user?.identity.email.toLowerCase()
   if (named !== undefined) {
+    const isFree = (entry: ConfiguredDevice) => isFreeFor(user, entry)
     const entry = directory.deviceOf(named)
     if (entry !== undefined && isFree(entry)) return entry
     const free = directory.devices.filter(isFree).map(({ device }) => device.name)
@@ -180,8 +179,12 @@ function deviceFor(
     throw malformed(`there is no device ${shown(named)} for this user${hint === undefined ? '' : `; ${hint}`}`)
   }
   const mapped = source?.device === undefined ? undefined : directory.deviceOf(source.device)
-  if (mapped !== undefined && isFree(mapped)) return mapped
+  if (mapped !== undefined && isFreeFor(user, mapped)) return mapped
   return user?.defaultDevice === undefined ? undefined : directory.deviceOf(user.defaultDevice)
+}
+
+function isFreeFor(user: ConfiguredUser | undefined, { user: owner }: ConfiguredDevice): boolean {
+  return owner === undefined || owner.toLowerCase() === user?.identity.email.toLowerCase()
 }
 
 /** A source address given with the connection says where the user is; without one, the configuration does, else the device's
@@ -206,16 +209,17 @@ function virtualNetworkFor(
   if (named !== undefined) return (findNetwork(networks, named) ?? refuseUnknown(networks, named)).id
   const current = user === undefined ? undefined : options.chosenVirtualNetwork?.(user.identity)
   const chosen = current === undefined ? user?.virtualNetwork : (current ?? undefined)
-  for (const wanted of [knock.listener.virtualNetwork, source?.virtualNetwork, chosen]) {
-    const network = wanted === undefined ? undefined : findNetwork(networks, wanted)
-    if (network !== undefined) return network.id
-  }
-  const fallback = networks.find(({ isDefault }) => isDefault)
-  if (fallback === undefined) throw new GatewayError('internal.invariant', 'the account has no default virtual network')
-  return fallback.id
+  const network =
+    findNetwork(networks, knock.listener.virtualNetwork) ??
+    findNetwork(networks, source?.virtualNetwork) ??
+    findNetwork(networks, chosen) ??
+    networks.find(({ isDefault }) => isDefault)
+  if (network === undefined) throw new GatewayError('internal.invariant', 'the account has no default virtual network')
+  return network.id
 }
 
-function findNetwork(networks: readonly VirtualNetwork[], nameOrId: string): VirtualNetwork | undefined {
+function findNetwork(networks: readonly VirtualNetwork[], nameOrId: string | undefined): VirtualNetwork | undefined {
+  if (nameOrId === undefined) return undefined
   const wanted = nameOrId.toLowerCase()
   return networks.find(({ id, name }) => id === wanted || name.toLowerCase() === wanted)
 }

@@ -32,25 +32,25 @@ export interface Flow {
   readonly transport: 'tcp' | 'udp'
   /** the device's public address */
   readonly source: Endpoint
-  readonly internalSource?: Ip
-  readonly identity?: Identity
-  readonly device?: Device
+  readonly internalSource?: Ip | undefined
+  readonly identity?: Identity | undefined
+  readonly device?: Device | undefined
   /** where the user is: decides ingress colo and balancing */
-  readonly userPlace?: Place
+  readonly userPlace?: Place | undefined
   /** geo database on the source address */
-  readonly sourcePlace?: Place
+  readonly sourcePlace?: Place | undefined
   readonly virtualNetworkId: string
   /** the requested name (lower case, A-labels, no trailing dot); absent for a literal address */
-  readonly host?: string
+  readonly host?: string | undefined
   /** the public address, never a stand-in */
   readonly destination: Endpoint
-  readonly destinationPlace?: Place
+  readonly destinationPlace?: Place | undefined
   /** orange-clouded ([E5]) */
   readonly proxiedByCloudflare: boolean
   readonly contentCategories: readonly number[]
   readonly applications: readonly number[]
   /** host name of the proxy endpoint the client came through */
-  readonly proxyEndpoint?: string
+  readonly proxyEndpoint?: string | undefined
   /** set by whoever knows: DNS queries resolved by Gateway itself are exempt ([E1]) */
-  readonly gatewayDns?: boolean
+  readonly gatewayDns?: boolean | undefined
 }

@@ -6,6 +6,7 @@ import type { Knock } from './arrival.ts'
 import type { FirstBytes } from './first-bytes.ts'
 import type { DialAttempt, Outlet, Persona, Placeholder } from './ports.ts'
 
+/** Every field is there from the beginning, so that all connections have one shape. */
 export interface Progress {
   readonly knock: Knock
   /** the destination as asked for, `host:port`; empty where the client never got to say one */
@@ -15,14 +16,14 @@ export interface Progress {
   readonly startedAt: number
   /** monotonic, ms (RS-09) */
   readonly startedTick: number
-  persona?: Persona
+  persona: Persona | undefined
   /** what the destination turned out to stand for */
-  placeholder?: Placeholder
+  placeholder: Placeholder | undefined
   /** gives the placeholder back */
-  release?: () => void
-  attempts?: readonly DialAttempt[]
-  ruleEvaluationMs?: number
-  upstream?: Outlet
+  release: (() => void) | undefined
+  attempts: readonly DialAttempt[] | undefined
+  ruleEvaluationMs: number | undefined
+  upstream: Outlet | undefined
   /** what the client of a tunnel began with */
-  firstBytes?: FirstBytes
+  firstBytes: FirstBytes | undefined
 }

@@ -10,12 +10,17 @@ export interface SettledTarget {
   readonly placeholder: Placeholder | undefined
 }
 
-/** Throws GatewayError `name.unknown_placeholder`. */
-export async function settleTarget(
+/** Answers at once unless it has to be asked elsewhere. Throws or rejects with GatewayError `name.unknown_placeholder`. */
+export function settleTarget(
   { placeholderAt }: Pick<Ports, 'placeholderAt'>,
   target: Target,
-): Promise<SettledTarget> {
-  const placeholder = await placeholderAt?.(target)
+): SettledTarget | Promise<SettledTarget> {
+  const placeholder = placeholderAt?.(target)
+  if (placeholder instanceof Promise) return placeholder.then((found) => settledBy(found, target))
+  return settledBy(placeholder, target)
+}
+
+function settledBy(placeholder: Placeholder | undefined, target: Target): SettledTarget {
   if (placeholder === undefined) return { target, placeholder }
   return { target: { kind: 'name', name: placeholder.name, port: target.port }, placeholder }
 }
