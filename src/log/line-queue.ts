@@ -1,6 +1,8 @@
 // A queue of log lines between the data path and something slow. The data path only ever appends to memory; whole lines
 // are handed on in batches, one batch at a time. Memory is bounded: what does not fit is dropped and counted (RS-08).
 
+import { LinePage } from './line-page.ts'
+
 export interface LineQueue {
   /** Takes a line (without its line feed). Never blocks, never throws. */
   push(line: string): void
@@ -11,11 +13,12 @@ export interface LineQueue {
 }
 
 export interface LineQueueOptions {
-  /** Writes whole lines, each ending in a line feed. A rejection is reported and the batch is tried again. */
-  readonly write: (batch: string) => Promise<void>
+  /** Writes whole lines, each ending in a line feed; the bytes are its own until it is done. A rejection is reported and the batch is
+   *  tried again. */
+  readonly write: (batch: Buffer) => Promise<void>
   /** told once per run of failures */
   readonly onProblem: (error: unknown) => void
-  /** characters kept in memory (default 8 Mi) and handed on at once (default 256 Ki) */
+  /** bytes kept in memory (default 8 Mi) and handed on at once (default 256 Ki) */
   readonly capacity?: number
   readonly batch?: number
   /** pause after a failure (default 1000) */
@@ -35,7 +38,12 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
 
 class BatchedQueue implements LineQueue {
   readonly #options: Required<LineQueueOptions>
-  #lines: string[] = []
+  /** the first is the next to be written, the last is being filled */
+  #pages: LinePage[] = []
+  /** the one that is being written: nothing is added to it */
+  #leaving: LinePage | undefined
+  /** one that was written, to be filled again */
+  #spare: LinePage | undefined
   #size = 0
   #dropped = 0
   #closed = false
@@ -56,8 +64,10 @@ class BatchedQueue implements LineQueue {
       this.#dropped++
       return
     }
-    this.#lines.push(line)
-    this.#size += line.length + 1
+    const last = this.#pages.at(-1)
+    const before = last?.length ?? 0
+    if (last !== undefined && last !== this.#leaving && last.add(line)) this.#size += last.length - before
+    else this.#size += this.#beginPage(line)
     this.#running ??= this.#run()
   }
 
@@ -65,23 +75,42 @@ class BatchedQueue implements LineQueue {
     this.#closed = true
     this.#wake?.()
     await Promise.race([this.#running, pause(deadlineMs)])
-    this.#dropped += this.#lines.length
-    this.#lines = []
+    for (const { lines } of this.#pages) this.#dropped += lines
+    this.#pages = []
+  }
+
+  /** Answers how many bytes the line takes. */
+  #beginPage(line: string): number {
+    const { batch } = this.#options
+    const needed = Buffer.byteLength(line) + 1
+    const page = needed <= batch ? (this.#spare ?? new LinePage(batch)) : new LinePage(needed)
+    if (page === this.#spare) this.#spare = undefined
+    page.add(line)
+    this.#pages.push(page)
+    return needed
   }
 
   async #run(): Promise<void> {
     await Promise.resolve()
-    while (this.#lines.length > 0) {
+    for (;;) {
+      const [page] = this.#pages
+      if (page === undefined) break
       await this.#gather()
-      const count = this.#nextBatch()
-      const batch = `${this.#lines.slice(0, count).join('\n')}\n`
-      if (await this.#written(batch)) {
-        this.#lines.splice(0, count)
-        this.#size -= batch.length
-      } else if (this.#closed) break
+      this.#leaving = page
+      const isWritten = await this.#written(page.contents())
+      this.#leaving = undefined
+      if (isWritten) this.#done(page)
+      else if (this.#closed) break
       else await this.#wokenOrAfter(this.#options.retryMs)
     }
     this.#running = undefined
+  }
+
+  #done(page: LinePage): void {
+    if (this.#pages[0] === page) this.#pages.shift()
+    this.#size -= page.length
+    page.clear()
+    if (page.size === this.#options.batch) this.#spare = page
   }
 
   async #gather(): Promise<void> {
@@ -89,18 +118,7 @@ class BatchedQueue implements LineQueue {
     if (gatherMs > 0 && this.#size < batch && !this.#closed) await this.#wokenOrAfter(gatherMs)
   }
 
-  #nextBatch(): number {
-    let size = 0
-    let count = 0
-    for (const line of this.#lines) {
-      if (count > 0 && size + line.length > this.#options.batch) break
-      size += line.length + 1
-      count++
-    }
-    return count
-  }
-
-  async #written(batch: string): Promise<boolean> {
+  async #written(batch: Buffer): Promise<boolean> {
     try {
       await this.#options.write(batch)
       this.#failing = false

@@ -22,8 +22,7 @@ export function openSessionFile(options: SessionFileOptions): LineQueue {
   const queue = createLineQueue({
     onProblem: options.onProblem,
     gatherMs: GATHER_MS,
-    async write(batch) {
-      const bytes = Buffer.from(batch)
+    async write(bytes) {
       file ??= await openAtEnd(options.path)
       if (file.size > 0 && file.size + bytes.length > options.maxBytes) {
         await file.handle.close()

@@ -23,7 +23,7 @@ export async function openStandardOutput(onProblem: (error: unknown) => void): P
     gatherMs: GATHER_MS,
     async write(batch) {
       if (gone) return
-      if (isFile) await writeFully(Buffer.from(batch))
+      if (isFile) await writeFully(batch)
       else await new Promise<void>((resolve) => process.stdout.write(batch, () => resolve()))
     },
   })

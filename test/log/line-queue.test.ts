@@ -3,10 +3,34 @@ import { createLineQueue } from '../../src/log/line-queue.ts'
 
 test('lines arrive whole, in order, in batches, each with its line feed', async () => {
   const batches: string[] = []
-  const queue = createLineQueue({ write: async (batch) => void batches.push(batch), onProblem: fail, batch: 10 })
+  const queue = createLineQueue({
+    write: async (batch) => void batches.push(batch.toString()),
+    onProblem: fail,
+    batch: 10,
+  })
   for (const line of ['one', 'two', 'three', 'a line longer than a batch', 'five']) queue.push(line)
   await queue.close(1000)
   expect(batches).toEqual(['one\ntwo\n', 'three\n', 'a line longer than a batch\n', 'five\n'])
+  expect(queue.dropped).toBe(0)
+})
+
+test('lines keep their letters, and those that come while a batch is written wait for the next', async () => {
+  const batches: string[] = []
+  const done = Promise.withResolvers<void>()
+  const queue = createLineQueue({
+    onProblem: fail,
+    batch: 40,
+    async write(batch) {
+      if (batches.length === 0) queue.push('während')
+      await Promise.resolve()
+      batches.push(batch.toString())
+      if (batches.length === 2) done.resolve()
+    },
+  })
+  queue.push('größer')
+  queue.push('日本語')
+  await done.promise
+  expect(batches).toEqual(['größer\n日本語\n', 'während\n'])
   expect(queue.dropped).toBe(0)
 })
 
@@ -28,7 +52,7 @@ test('RS-08: a failing writer is told of once, tried again, and loses nothing wh
     onProblem: (error) => problems.push(error),
     async write(batch) {
       if (failures-- > 0) throw new Error('disk full')
-      written.push(batch)
+      written.push(batch.toString())
       if (written.join('') === 'one\ntwo\n') done.resolve()
     },
   })

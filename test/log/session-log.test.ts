@@ -9,7 +9,7 @@ function memoryQueue() {
   const queue = createLineQueue({
     onProblem: (error: unknown) => expect.unreachable(String(error)),
     async write(batch) {
-      text += batch
+      text += batch.toString()
     },
   })
   return { queue, lines: () => text.split('\n').slice(0, -1) }
