@@ -2,7 +2,6 @@
 
 import type { Subject } from '../../src/bench/load/operation.ts'
 import { ip } from '../../src/net/ip.ts'
-import { BENCH_USER, OURS, OURS_ON_TWO } from './ours.ts'
 import type { RivalProxy, RunningProxy } from './rivals.ts'
 
 /** Ports from one to the next of the same rival. */
@@ -30,11 +29,11 @@ export async function startContestant(
   }
 }
 
-/** Load through it; ours alone ask who one is. */
+/** Load through it, logged in where it asks. */
 export function subjectOf({ rival, port }: Contestant, originPort: number): Subject {
   return {
     proxy: { ip: ip('127.0.0.1'), port },
     origin: { ip: ip('127.0.0.1'), port: originPort },
-    ...(rival === OURS || rival === OURS_ON_TWO ? { credentials: BENCH_USER } : {}),
+    ...(rival.credentials === undefined ? {} : { credentials: rival.credentials }),
   }
 }

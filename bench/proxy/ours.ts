@@ -11,20 +11,31 @@ export const BENCH_USER = { username: 'bench@example.com', password: 'bench' }
 
 const COLLECT = join(import.meta.dirname, 'collect-on-signal.ts')
 
-export const OURS = ours('egresslab', ['connect', 'socks5', 'http', 'relay', 'udp'], 1)
+export const OURS = ours('egresslab', ['connect', 'socks5', 'http', 'relay', 'udp'], { credentials: BENCH_USER })
+
+/** Knows its user by the door instead of a password: what rivals are to be compared with that ask for none. */
+export const OURS_BY_DOOR = ours('egresslab, user by the door', ['socks5'], {})
 
 /** What a second core costs. */
-export const OURS_ON_TWO = ours('egresslab, 2 workers', ['connect', 'http'], 2)
+export const OURS_ON_TWO = ours('egresslab, 2 workers', ['connect', 'http'], { credentials: BENCH_USER, workers: 2 })
 
-function ours(name: string, modes: RivalProxy['modes'], workers: number): RivalProxy {
+function ours(
+  name: string,
+  modes: RivalProxy['modes'],
+  { credentials, workers = 1 }: { readonly credentials?: RivalProxy['credentials']; readonly workers?: number },
+): RivalProxy {
   return {
     name,
     modes,
+    credentials,
     tidy,
     start: ({ port, source, folder }) => {
       mkdirSync(folder, { recursive: true })
       const config = join(folder, 'lab.yaml')
-      writeFileSync(config, JSON.stringify({ ...configuration(port, source), workers }, null, 1))
+      writeFileSync(
+        config,
+        JSON.stringify({ ...configuration(port, source, credentials !== undefined), workers }, null, 1),
+      )
       const main = join(import.meta.dirname, '../../src/main.ts')
       const args = ['--import', COLLECT, main, 'start', '-c', config, '--state', join(folder, 'state')]
       return runProxy(process.execPath, args, port, 'egresslab runs')
@@ -41,7 +52,7 @@ async function tidy(pid: number): Promise<void> {
 }
 
 /** JSON is YAML, so the configuration is written as data. */
-function configuration(port: number, standIn: string) {
+function configuration(port: number, standIn: string, asksForPassword: boolean) {
   const { rules, lists } = createSyntheticWorld(RULES)
   const types = { prefix: 'IP', email: 'EMAIL', domain: 'DOMAIN' } as const
   return {
@@ -58,7 +69,9 @@ function configuration(port: number, standIn: string) {
       egress: { ipv4: '203.0.113.10', ipv4_fallback: '203.0.113.20', ipv6: '2001:db8:10::/64' },
     })),
     users: [{ email: BENCH_USER.username, password: BENCH_USER.password, place: 'AMS' }],
-    listeners: [{ name: 'main', port, authentication: 'required' }],
+    listeners: [
+      { name: 'main', port, ...(asksForPassword ? { authentication: 'required' } : { user: BENCH_USER.username }) },
+    ],
     destinations: [],
     api: { port: port + 1 },
   }

@@ -20,10 +20,14 @@ export interface RivalProxy {
   /** the program it needs, found on PATH or in the system's sbin folders; undefined when it comes with this project */
   readonly program?: string
   readonly debianPackage?: string
+  /** whom it wants its clients to log in as; absent: it asks for nothing */
+  readonly credentials?: { readonly username: string; readonly password: string } | undefined
   /** has its process give back memory that it does not need; absent: it needs no telling */
   tidy?(pid: number): Promise<void>
   start(options: { readonly port: number; readonly source: string; readonly folder: string }): Promise<RunningProxy>
 }
+
+const MICROSOCKS_USER = { username: 'bench@example.com', password: 'bench' }
 
 export const RIVALS: readonly RivalProxy[] = [
   {
@@ -103,6 +107,18 @@ export const RIVALS: readonly RivalProxy[] = [
     program: 'microsocks',
     debianPackage: 'microsocks',
     start: ({ port, source }) => runProxy('microsocks', ['-i', '127.0.0.1', '-p', String(port), '-b', source], port),
+  },
+  {
+    name: 'microsocks, password',
+    modes: ['socks5'],
+    program: 'microsocks',
+    debianPackage: 'microsocks',
+    credentials: MICROSOCKS_USER,
+    start: ({ port, source }) => {
+      const { username, password } = MICROSOCKS_USER
+      const login = ['-u', username, '-P', password]
+      return runProxy('microsocks', ['-i', '127.0.0.1', '-p', String(port), '-b', source, ...login], port)
+    },
   },
   {
     name: 'http-proxy',

@@ -11,7 +11,7 @@ import { compareLatency, renderLatency } from './added-latency.ts'
 import { type Contestant, startContestant, subjectOf } from './contestant.ts'
 import { compareIdle, renderIdle } from './idle-memory.ts'
 import { measureRound, median, type Round } from './measure.ts'
-import { OURS, OURS_ON_TWO } from './ours.ts'
+import { OURS, OURS_BY_DOOR, OURS_ON_TWO } from './ours.ts'
 import { isInstalled, RIVALS } from './rivals.ts'
 
 const MODES: readonly Mode[] = ['connect', 'socks5', 'http', 'relay', 'udp']
@@ -31,7 +31,7 @@ export async function benchProxyAll(tag: string): Promise<void> {
   const origin = await startOriginProcess('127.0.0.1')
   const running: Contestant[] = []
   try {
-    for (const [at, rival] of [OURS, OURS_ON_TWO, ...RIVALS].entries()) {
+    for (const [at, rival] of [OURS, OURS_ON_TWO, OURS_BY_DOOR, ...RIVALS].entries()) {
       if (!isInstalled(rival)) {
         process.stderr.write(`${rival.name} is not installed and left out (Debian package ${rival.debianPackage})\n`)
         continue
@@ -44,8 +44,8 @@ export async function benchProxyAll(tag: string): Promise<void> {
       figures[mode] = await compare(mode, running, origin.port)
       process.stdout.write(`\n${TITLES[mode]}:\n\n${render(mode, figures[mode])}`)
     }
-    // what is said of one worker here holds for two
-    const others = running.filter(({ rival }) => rival !== OURS_ON_TWO)
+    // what is said of one of ours here holds for all
+    const others = running.filter(({ rival }) => rival !== OURS_ON_TWO && rival !== OURS_BY_DOOR)
     const latency = await compareLatency(others, origin.port)
     process.stdout.write(
       `\nOne plain request at a time, and what that adds to asking the origin straight:\n\n${renderLatency(latency)}`,
