@@ -26,6 +26,7 @@ import { DeadlineClock } from '../../src/proxy/deadline.ts'
 import type { Candidate, Ports } from '../../src/proxy/ports.ts'
 import type { SessionRecord } from '../../src/proxy/record.ts'
 import type { UdpLimits } from '../../src/proxy/udp-flows.ts'
+import type { Transport } from '../../src/proxy/wire/transport.ts'
 import { account, identity, PLACES, rule, snapshot, VNETS, via } from '../policy/build.ts'
 
 export const PSEUDONYM = 'egresslab-under-test'
@@ -71,6 +72,8 @@ export interface GatewayOptions {
   /** [E7] */
   readonly limit?: number
   readonly exits?: readonly ConfiguredExit[]
+  /** what both sides run on; default: the best there is */
+  readonly transport?: Transport
   /** switches UDP ASSOCIATE on, with these limits in place of generous ones */
   readonly udp?: Partial<UdpLimits>
 }
@@ -96,6 +99,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   const leases = new PortLeases({ limit: () => options.limit ?? 40_000, range: { first: 20_000, last: 60_000 } })
   const sources = new SourceRegistry()
   const udpSources = new SourceRegistry()
+  const transport = options.transport === undefined ? {} : { transport: options.transport }
   const exitOf = createExitTable(options.exits ?? [])
   const identifier = createIdentifier({
     people: { users: USERS, groups: [], identityProviders: [], devices: [], sources: [] },
@@ -113,7 +117,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       resolve: options.resolve ?? tableResolver(ownListeners),
       placeOf: () => undefined,
       categoriesOf: () => ({ contentCategories: [], applications: [] }),
-      dial: options.dial ?? createTcpDialer({ leases, sources, clock, exitOf, staggerMs: 50 }),
+      dial: options.dial ?? createTcpDialer({ leases, sources, clock, exitOf, staggerMs: 50, ...transport }),
       record: (record) => {
         records.push(record)
         news.emit('record')
@@ -140,6 +144,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     maxHeadBytes: 64 * 1024,
     pseudonym: PSEUDONYM,
     now,
+    ...transport,
     ...(options.udp === undefined
       ? {}
       : {

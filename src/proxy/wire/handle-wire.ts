@@ -215,7 +215,7 @@ export class HandleWire implements Wire {
     } else if (count === EOF) {
       this.#peerEnded = true
       this.#reading = false
-      if (this.#listener !== undefined) this.#catchUp(this.#listener)
+      if (this.#listener !== undefined && !this.#paused) this.#catchUp(this.#listener)
     } else this.#fail(count, 'read')
   }
 
