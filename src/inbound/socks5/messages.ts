@@ -28,11 +28,11 @@ export interface Request {
   readonly target?: Target
 }
 
-/** The methods a client offers. */
-export function readGreeting(bytes: Buffer): Message<readonly number[]> | undefined {
+/** The methods a client offers, in the bytes they came in. */
+export function readGreeting(bytes: Buffer): Message<Uint8Array> | undefined {
   const count = bytes[1]
   if (count === undefined || bytes.length < 2 + count) return undefined
-  return { value: [...bytes.subarray(2, 2 + count)], length: 2 + count }
+  return { value: bytes.subarray(2, 2 + count), length: 2 + count }
 }
 
 /** User name and password, as UTF-8 (Latin-1 where it is not). Throws `request.malformed` for another version. */
@@ -55,7 +55,11 @@ export function readUserPassword(
 /** What the client wants. Throws `request.malformed`, `request.unsupported_command`, `request.unsupported_address`,
  *  `request.bad_authority` as soon as the bytes show it (SK-04). */
 export function readRequest(bytes: Buffer): Message<Request> | undefined {
-  const [version, command, reserved, kind, first] = bytes
+  const version = bytes[0]
+  const command = bytes[1]
+  const reserved = bytes[2]
+  const kind = bytes[3]
+  const first = bytes[4]
   if (version !== undefined && version !== 0x05) throw malformed('the SOCKS request has another version than 5')
   const wanted = command === undefined ? undefined : commandOf(command)
   if (reserved !== undefined && reserved !== 0) throw malformed('the reserved byte of the SOCKS request is not zero')
@@ -78,7 +82,7 @@ export function formatReply(code: number, bound?: Endpoint): Buffer {
   reply[0] = 0x05
   reply[1] = code
   reply[3] = words.length === 4 ? IPV6 : IPV4
-  for (const [at, word] of words.entries()) reply.writeUInt32BE(word, 4 + at * 4)
+  for (let at = 0; at < words.length; at++) reply.writeUInt32BE(words[at] ?? 0, 4 + at * 4)
   reply.writeUInt16BE(bound?.port ?? 0, reply.length - 2)
   return reply
 }

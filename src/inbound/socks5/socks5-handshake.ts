@@ -25,6 +25,12 @@ export interface Socks5Settings {
   readonly udp?: UdpHandler
 }
 
+const METHOD_CHOSEN = {
+  [socks5.NO_AUTHENTICATION]: Buffer.of(0x05, socks5.NO_AUTHENTICATION),
+  [socks5.USER_PASSWORD]: Buffer.of(0x05, socks5.USER_PASSWORD),
+} as const
+const LOGGED_IN = Buffer.of(0x01, 0x00)
+
 type Step = 'greeting' | 'entering' | 'password' | 'identifying' | 'request'
 
 export class Socks5Handshake implements Handshake {
@@ -78,8 +84,8 @@ export class Socks5Handshake implements Handshake {
     })
   }
 
-  #proceed(method: number, step: Step): void {
-    this.#visitor.wire.write(Buffer.of(0x05, method))
+  #proceed(method: keyof typeof METHOD_CHOSEN, step: Step): void {
+    this.#visitor.wire.write(METHOD_CHOSEN[method])
     this.#step = step
   }
 
@@ -90,7 +96,7 @@ export class Socks5Handshake implements Handshake {
     this.#step = 'identifying'
     this.#identify((identified) => {
       this.#identified = identified
-      this.#visitor.wire.write(Buffer.of(0x01, 0x00))
+      this.#visitor.wire.write(LOGGED_IN)
       this.#step = 'request'
     })
     return message.length
