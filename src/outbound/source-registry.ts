@@ -1,7 +1,7 @@
 // Who is behind an outgoing connection: test origins in this process see a stand-in as their peer, ask here, and show the
 // public egress address. Holds live connections only; knows no socket.
 
-import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import type { PublicSource, PublicSourceOf } from '../proxy/ports.ts'
 
 /** Takes in who is behind an outgoing connection. */
@@ -10,25 +10,36 @@ export interface Sources {
   add(bound: Endpoint, dialled: Endpoint, source: PublicSource): () => void
 }
 
+/** Emptied when it is taken back: a Map refers to what was in it for longer than it should (proxy/crowd.ts). */
+class Entry {
+  source: PublicSource | undefined
+
+  constructor(source: PublicSource) {
+    this.source = source
+  }
+}
+
 export class SourceRegistry implements Sources {
-  readonly #sources = new Map<string, PublicSource>()
+  readonly #entries = new Map<string, Entry>()
 
   get size(): number {
-    return this.#sources.size
+    return this.#entries.size
   }
 
   add(bound: Endpoint, dialled: Endpoint, source: PublicSource): () => void {
     const key = keyOf(bound, dialled)
-    this.#sources.set(key, source)
+    const entry = new Entry(source)
+    this.#entries.set(key, entry)
     return () => {
-      if (this.#sources.get(key) === source) this.#sources.delete(key)
+      entry.source = undefined
+      if (this.#entries.get(key) === entry) this.#entries.delete(key)
     }
   }
 
   /** `peer` and `local` as the origin's socket has them. */
-  readonly publicSourceOf: PublicSourceOf = (peer, local) => this.#sources.get(keyOf(peer, local))
+  readonly publicSourceOf: PublicSourceOf = (peer, local) => this.#entries.get(keyOf(peer, local))?.source
 }
 
 function keyOf(bound: Endpoint, dialled: Endpoint): string {
-  return `${formatEndpoint(bound)} ${formatEndpoint(dialled)}`
+  return [bound.ip.text, bound.port, dialled.ip.text, dialled.port].join(' ')
 }

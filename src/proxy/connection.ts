@@ -97,6 +97,7 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
       attempts: undefined,
       ruleEvaluationMs: undefined,
       upstream: undefined,
+      place: undefined,
       firstBytes: undefined,
     }
   }

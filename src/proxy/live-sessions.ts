@@ -3,6 +3,7 @@
 import type { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import type { InboundProtocol } from './arrival.ts'
+import { Crowd } from './crowd.ts'
 import { type Decided, decidedOf } from './decided.ts'
 import { formatInstant } from './instant.ts'
 import type { Outlet } from './ports.ts'
@@ -33,7 +34,7 @@ export interface OpenSession {
 
 export class LiveSessions {
   /** not by id: short sessions come and go by thousands, and hardly one is ever asked for */
-  readonly #open = new Set<Session<Outlet>>()
+  readonly #open = new Crowd<Session<Outlet>>()
   readonly #listeners = new Set<(session: OpenSession) => void>()
   #whenEmpty: (() => void)[] = []
 
@@ -42,7 +43,7 @@ export class LiveSessions {
   }
 
   add(session: Session<Outlet>): void {
-    this.#open.add(session)
+    session.progress.place = this.#open.enter(session)
     if (this.#listeners.size === 0) return
     const opened = describeDecided(session)
     for (const listener of this.#listeners) listener(opened)
@@ -55,7 +56,9 @@ export class LiveSessions {
   }
 
   delete(session: Session<Outlet>): void {
-    this.#open.delete(session)
+    const { progress } = session
+    if (progress.place !== undefined) this.#open.leave(progress.place)
+    progress.place = undefined
     if (this.#open.size > 0 || this.#whenEmpty.length === 0) return
     const waiting = this.#whenEmpty
     this.#whenEmpty = []
@@ -64,12 +67,12 @@ export class LiveSessions {
 
   /** Every open session, oldest first. */
   list(): LiveSession[] {
-    return Array.from(this.#open, describe)
+    return this.#open.list().map(describe)
   }
 
   /** Every open session with its decision, oldest first. */
   decided(): readonly OpenSession[] {
-    return Array.from(this.#open, describeDecided)
+    return this.#open.list().map(describeDecided)
   }
 
   /** The open session of this id with its decision. */
@@ -92,12 +95,11 @@ export class LiveSessions {
 
   /** Cuts every session. */
   closeAll(message: string): void {
-    for (const session of [...this.#open]) session.kill(message)
+    for (const session of this.#open.list()) session.kill(message)
   }
 
   #byId(id: string): Session<Outlet> | undefined {
-    for (const session of this.#open) if (session.id === id) return session
-    return undefined
+    return this.#open.list().find((session) => session.id === id)
   }
 
   /** Resolves as soon as no session is open. */

@@ -1,0 +1,35 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Crowd, type Place } from '../../src/proxy/crowd.ts'
+
+test('a crowd holds what entered and has not left, in the order of entering', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat({ max: 9 })), (steps) => {
+      const crowd = new Crowd<number>()
+      const places = new Map<number, Place<number>>()
+      steps.forEach((step, at) => {
+        const oldest = [...places.keys()][step]
+        if (oldest === undefined) places.set(at, crowd.enter(at))
+        else {
+          const place = places.get(oldest)
+          if (place !== undefined) crowd.leave(place)
+          places.delete(oldest)
+        }
+        expect(crowd.list()).toEqual([...places.keys()])
+        expect(crowd.size).toBe(places.size)
+      })
+    }),
+  )
+})
+
+test('leaving twice takes nobody else out, and a place that was left refers to nothing', () => {
+  const crowd = new Crowd<string>()
+  crowd.enter('first')
+  const place = crowd.enter('second')
+  crowd.enter('third')
+  crowd.leave(place)
+  crowd.leave(place)
+  expect(crowd.list()).toEqual(['first', 'third'])
+  expect(crowd.size).toBe(2)
+  expect(place).toEqual({ item: undefined, before: undefined, after: undefined })
+})
