@@ -2,7 +2,7 @@
 // range for all destinations together; with explicit ports every (bound address, dialled endpoint) has the whole range
 // to itself (docs/decisions/0006-our-own-ports.md). Enforces [E7], exactly. Opens no socket.
 
-import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import { LocalUses, type UseCounts } from './use-counts.ts'
 
@@ -64,6 +64,9 @@ export interface PortLeaseSettings {
   /** shared with others that count towards the same limit; default: its own */
   readonly uses?: UseCounts
 }
+
+/** Shares of the limit worth telling, in per cent. */
+const PRESSURES = [80, 95, 100] as const
 
 export class PortLeases {
   readonly #settings: PortLeaseSettings
@@ -185,7 +188,7 @@ export class PortLeases {
 
   #reportPressure(request: Pick<LeaseRequest, 'egress' | 'destination'>, used: number, limit: number): void {
     const { onPressure } = this.#settings
-    for (const percent of [80, 95, 100] as const) {
+    for (const percent of PRESSURES) {
       if (used !== Math.ceil((limit * percent) / 100)) continue
       this.#pressure[percent]++
       onPressure?.({ egress: request.egress, destination: request.destination, percent, used, limit })
@@ -217,8 +220,8 @@ class Lease implements PortLease {
   }
 }
 
-function keyOf(source: Ip, destination: Endpoint): string {
-  return `${source.text} ${formatEndpoint(destination)}`
+function keyOf(source: Ip, { ip, port }: Endpoint): string {
+  return [source.text, ip.text, port].join(' ')
 }
 
 function portsOf({ first, last, except = [], slice = { index: 0, of: 1 } }: PortRange): Uint16Array {
