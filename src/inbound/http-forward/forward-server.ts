@@ -2,8 +2,8 @@
 // are given to it with those bytes unread; its events go to the client's lane in order.
 
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { Socket } from 'node:net'
 import { GatewayError } from '../../errors/gateway-error.ts'
+import { Crowd, type Place } from '../../proxy/crowd.ts'
 import type { Visitor } from '../visitor.ts'
 import { ClientLane, type LaneSettings } from './client-lane.ts'
 
@@ -18,11 +18,12 @@ export interface ForwardServer {
 export type ConnectTurn = (visitor: Visitor, req: IncomingMessage, head: Buffer) => void
 
 export function createForwardServer(settings: LaneSettings, onConnect: ConnectTurn): ForwardServer {
-  const lanes = new Map<Socket, ClientLane>()
+  const lanes = new Crowd<ClientLane>()
+  const places = new WeakMap<object, Place<ClientLane>>()
   const server = createHttpServer(settings)
 
-  function laneOf(socket: unknown): ClientLane | undefined {
-    return lanes.get(socket as Socket)
+  function laneOf(socket: object): ClientLane | undefined {
+    return places.get(socket)?.item
   }
 
   server.on('request', (req, res) => laneOf(req.socket)?.request(req, res))
@@ -31,7 +32,8 @@ export function createForwardServer(settings: LaneSettings, onConnect: ConnectTu
   server.on('connect', (req, _stream, head) => {
     const lane = laneOf(req.socket)
     lane?.queue(() => {
-      lanes.delete(lane.socket)
+      const place = places.get(lane.socket)
+      if (place !== undefined) lanes.leave(place)
       lane.retire()
       onConnect(lane.visitor, req, head)
     })
@@ -50,12 +52,13 @@ export function createForwardServer(settings: LaneSettings, onConnect: ConnectTu
       visitor.release()
       const { socket } = visitor
       const lane = new ClientLane(visitor, settings)
-      lanes.set(socket, lane)
-      socket.once('close', () => lanes.delete(socket))
+      const place = lanes.enter(lane)
+      places.set(socket, place)
+      socket.once('close', () => lanes.leave(place))
       server.emit('connection', socket)
     },
     drain() {
-      for (const lane of lanes.values()) lane.drain()
+      for (const lane of lanes.list()) lane.drain()
     },
   }
 }

@@ -4,6 +4,7 @@
 import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
+import { Crowd } from '../../proxy/crowd.ts'
 import type { Deadline } from '../../proxy/deadline.ts'
 import type { LaneSettings } from '../http-forward/client-lane.ts'
 import type { Visitor } from '../visitor.ts'
@@ -26,7 +27,7 @@ const MAX_SESSION_MB = 10
 
 export class Http2Entrance {
   readonly #settings: Http2Settings
-  readonly #connections = new Set<Connection>()
+  readonly #connections = new Crowd<Connection>()
 
   constructor(settings: Http2Settings) {
     this.#settings = settings
@@ -34,13 +35,13 @@ export class Http2Entrance {
 
   /** Takes over a client that speaks HTTP/2 from its first byte. */
   receive(visitor: Visitor): void {
-    const connection = new Connection(visitor, this.#settings, () => this.#connections.delete(connection))
-    this.#connections.add(connection)
+    const connection = new Connection(visitor, this.#settings, () => this.#connections.leave(place))
+    const place = this.#connections.enter(connection)
   }
 
   /** Tells every client to ask for nothing more here; streams that are open go on (LC-01). */
   drain(): void {
-    for (const connection of this.#connections) connection.drain()
+    for (const connection of this.#connections.list()) connection.drain()
   }
 }
 
