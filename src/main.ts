@@ -4,11 +4,9 @@
 import { runCli } from './cli/program.ts'
 import { processIo } from './main/process-io.ts'
 import { createServices } from './main/services.ts'
-import { expectShortLives } from './main/short-lives.ts'
 import { dieOfSurprises } from './main/surprises.ts'
 
 dieOfSurprises()
-expectShortLives()
 const exitCode = await runCli(process.argv.slice(2), processIo(), createServices())
 process.exitCode = exitCode
 // everything is flushed or given up by now; a reader of standard output that stopped reading must not keep the process

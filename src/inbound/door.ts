@@ -7,6 +7,7 @@ import type { Endpoint } from '../net/endpoint.ts'
 import { parseIp } from '../net/ip.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ClientCount } from '../proxy/client-count.ts'
+import { Crowd } from '../proxy/crowd.ts'
 import type { Clock } from '../proxy/deadline.ts'
 import { type Transport, transport } from '../proxy/wire/transport.ts'
 import type { Wire } from '../proxy/wire/wire.ts'
@@ -60,7 +61,7 @@ export interface Door {
 
 /** Opens the port. Rejects with the system's error when it cannot be bound. */
 export async function openDoor(listener: Listener, settings: DoorSettings): Promise<Door> {
-  const clients = new Clients()
+  const clients = new Crowd<Wire>()
   const server = createServer({ allowHalfOpen: true, noDelay: true })
   server.on('error', ignore)
   ;(settings.transport ?? transport).serve(server, (wire) => {
@@ -83,9 +84,9 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
       settings.cutOff(visitor)
       return
     }
-    clients.add(wire)
+    const place = clients.enter(wire)
     wire.onceClosed(() => {
-      clients.delete(wire)
+      clients.leave(place)
       admission.count.leave()
     })
     admission.meet(visitor)
@@ -101,35 +102,9 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
       await new Promise((resolve) => server.close(resolve))
       await clients.empty()
     },
-    cutAll: () => clients.cut(),
-  }
-}
-
-/** Those who are connected through one door. */
-class Clients {
-  readonly #wires = new Set<Wire>()
-  readonly #whenEmpty: (() => void)[] = []
-
-  get size(): number {
-    return this.#wires.size
-  }
-
-  add(wire: Wire): void {
-    this.#wires.add(wire)
-  }
-
-  delete(wire: Wire): void {
-    this.#wires.delete(wire)
-    if (this.#wires.size === 0) for (const tell of this.#whenEmpty.splice(0)) tell()
-  }
-
-  /** Resolves as soon as nobody is connected. */
-  empty(): Promise<void> {
-    return this.#wires.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenEmpty.push(resolve))
-  }
-
-  cut(): void {
-    for (const wire of this.#wires) wire.reset()
+    cutAll: () => {
+      for (const wire of clients.list()) wire.reset()
+    },
   }
 }
 

@@ -97,7 +97,6 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
       attempts: undefined,
       ruleEvaluationMs: undefined,
       upstream: undefined,
-      place: undefined,
       firstBytes: undefined,
     }
   }

@@ -18,6 +18,7 @@ export class Crowd<T> {
   #first: Place<T> | undefined
   #last: Place<T> | undefined
   #size = 0
+  #whenEmpty: (() => void)[] = []
 
   get size(): number {
     return this.#size
@@ -45,6 +46,15 @@ export class Crowd<T> {
     place.before = undefined
     place.after = undefined
     this.#size--
+    if (this.#size > 0 || this.#whenEmpty.length === 0) return
+    const waiting = this.#whenEmpty
+    this.#whenEmpty = []
+    for (const resolve of waiting) resolve()
+  }
+
+  /** Resolves as soon as nothing is there. */
+  empty(): Promise<void> {
+    return this.#size === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenEmpty.push(resolve))
   }
 
   /** Everything that is there now, the first that came first. */

@@ -36,14 +36,13 @@ export class LiveSessions {
   /** not by id: short sessions come and go by thousands, and hardly one is ever asked for */
   readonly #open = new Crowd<Session<Outlet>>()
   readonly #listeners = new Set<(session: OpenSession) => void>()
-  #whenEmpty: (() => void)[] = []
 
   get size(): number {
     return this.#open.size
   }
 
   add(session: Session<Outlet>): void {
-    session.progress.place = this.#open.enter(session)
+    session.place = this.#open.enter(session)
     if (this.#listeners.size === 0) return
     const opened = describeDecided(session)
     for (const listener of this.#listeners) listener(opened)
@@ -56,13 +55,7 @@ export class LiveSessions {
   }
 
   delete(session: Session<Outlet>): void {
-    const { progress } = session
-    if (progress.place !== undefined) this.#open.leave(progress.place)
-    progress.place = undefined
-    if (this.#open.size > 0 || this.#whenEmpty.length === 0) return
-    const waiting = this.#whenEmpty
-    this.#whenEmpty = []
-    for (const resolve of waiting) resolve()
+    if (session.place !== undefined) this.#open.leave(session.place)
   }
 
   /** Every open session, oldest first. */
@@ -104,8 +97,7 @@ export class LiveSessions {
 
   /** Resolves as soon as no session is open. */
   empty(): Promise<void> {
-    if (this.#open.size === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#whenEmpty.push(resolve))
+    return this.#open.empty()
   }
 }
 

@@ -3,10 +3,8 @@
 
 import type { Snapshot } from '../policy/snapshot.ts'
 import type { Knock } from './arrival.ts'
-import type { Place } from './crowd.ts'
 import type { FirstBytes } from './first-bytes.ts'
 import type { DialAttempt, Outlet, Persona, Placeholder } from './ports.ts'
-import type { Session } from './session.ts'
 
 /** Every field is there from the beginning, so that all connections have one shape. */
 export interface Progress {
@@ -26,8 +24,6 @@ export interface Progress {
   attempts: readonly DialAttempt[] | undefined
   ruleEvaluationMs: number | undefined
   upstream: Outlet | undefined
-  /** among the live sessions */
-  place: Place<Session<Outlet>> | undefined
   /** what the client of a tunnel began with */
   firstBytes: FirstBytes | undefined
 }

@@ -33,3 +33,19 @@ test('leaving twice takes nobody else out, and a place that was left refers to n
   expect(crowd.size).toBe(2)
   expect(place).toEqual({ item: undefined, before: undefined, after: undefined })
 })
+
+test('an empty crowd says so to whoever waits, and one that is not yet empty does not', async () => {
+  const crowd = new Crowd<string>()
+  await crowd.empty()
+  const places = [crowd.enter('a'), crowd.enter('b')]
+  let isEmpty = false
+  const empty = crowd.empty().then(() => {
+    isEmpty = true
+  })
+  for (const place of places) {
+    await Promise.resolve()
+    expect(isEmpty).toBe(false)
+    crowd.leave(place)
+  }
+  await empty
+})
