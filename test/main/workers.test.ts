@@ -124,13 +124,19 @@ test('the lab clock and a person’s virtual network reach every worker with the
   expect(new Set(await seenBy(BOB, 8))).toEqual(new Set(['203.0.113.40\n']))
   expect(await api('PUT', '/lab/v1/clock', { time: '2031-01-01T00:00:00Z' })).toMatchObject({ status: 200 })
   await seenBy(BOB, 6)
-  await running?.lab.pool?.refresh()
+  // a session is over when its worker has noticed that the client is gone
+  await expect.poll(finished, { timeout: 10_000 }).toBe(14)
   const years = running?.lab.sessions
     .recent()
     .slice(-6)
     .map(({ SessionStartTime }) => SessionStartTime.slice(0, 4))
   expect(new Set(years)).toEqual(new Set(['2031']))
 })
+
+async function finished(): Promise<number | undefined> {
+  await running?.lab.pool?.refresh()
+  return running?.lab.sessions.total
+}
 
 test('CF-01: a new configuration file is in force everywhere before the lab says so', async () => {
   const file = configFile('password: lab-bob', 'password: before')
