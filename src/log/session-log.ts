@@ -6,9 +6,15 @@ import type { LineQueue } from './line-queue.ts'
 import { createRing } from './ring.ts'
 import { sessionLine } from './session-line.ts'
 
+/** A finished session. Its record may be made when it is first looked at. */
+export interface LoggedSession {
+  readonly record: SessionRecord
+}
+
 export interface SessionLog {
-  /** `json`: the record as JSON, where somebody has it already */
-  record(record: SessionRecord, json?: string): void
+  record(record: SessionRecord): void
+  /** The same of a session whose record somebody has as JSON: nobody may ever look at the record itself. */
+  recordWritten(session: LoggedSession, json: string): void
   /** the last sessions, oldest first */
   recent(): readonly SessionRecord[]
   /** sessions recorded so far, and log lines lost */
@@ -30,18 +36,20 @@ export interface SessionLogOptions {
 /** A log over these sinks; any of them may be absent. */
 export function createSessionLog(options: SessionLogOptions): SessionLog {
   const { file, output } = options
-  const ring = createRing<SessionRecord>(options.remember ?? 1000)
+  const ring = createRing<LoggedSession>(options.remember ?? 1000)
   const listeners = new Set<(record: SessionRecord) => void>()
   const sinks = [file, output?.queue].filter((sink) => sink !== undefined)
+  const wantsJson = file !== undefined || output?.form === 'ndjson'
+  function take(session: LoggedSession, json: string): void {
+    ring.push(session)
+    file?.push(json)
+    output?.queue.push(output.form === 'ndjson' ? json : sessionLine(session.record, output))
+    for (const listener of listeners) listener(session.record)
+  }
   return {
-    record(record, written) {
-      ring.push(record)
-      const json = file !== undefined || output?.form === 'ndjson' ? (written ?? JSON.stringify(record)) : ''
-      file?.push(json)
-      output?.queue.push(output.form === 'ndjson' ? json : sessionLine(record, output))
-      for (const listener of listeners) listener(record)
-    },
-    recent: () => ring.items(),
+    record: (record) => take({ record }, wantsJson ? JSON.stringify(record) : ''),
+    recordWritten: take,
+    recent: () => ring.items().map(({ record }) => record),
     get total() {
       return ring.total
     },

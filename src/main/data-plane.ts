@@ -142,7 +142,8 @@ function roadOf(
     ...(egress === undefined ? {} : { egress }),
     record: (record, decided) => {
       sessions.record(record)
-      memory.add(decided === undefined ? { record } : { record, decided })
+      const id = record.SessionID
+      memory.add(decided === undefined ? { id, record } : { id, record, decided })
     },
   })
 }

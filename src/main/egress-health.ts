@@ -27,10 +27,11 @@ export function watchEgressHealth(
 }
 
 /** Of connections that are carried in other threads, what their sessions say once they are over. */
-export function learnFrom({ record, decided }: RememberedSession, health: EgressHealth): void {
+export function learnFrom(session: RememberedSession, health: EgressHealth): void {
+  const { decided } = session
   const egress = decided?.decision.egress ?? null
-  const { bind, error } = record.Lab
   if (egress === null) return
+  const { bind, error } = session.record.Lab
   if (bind !== undefined) health.attempted(egress)
   else if (error !== undefined) health.attempted(egress, new GatewayError(error.code, error.message))
 }

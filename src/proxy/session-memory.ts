@@ -5,6 +5,7 @@ import type { Decided } from './decided.ts'
 import type { SessionRecord } from './record.ts'
 
 export interface RememberedSession {
+  readonly id: string
   readonly record: SessionRecord
   /** absent where the connection failed before a decision */
   readonly decided?: Decided
@@ -29,7 +30,7 @@ export class SessionMemory {
   }
 
   find(id: string): RememberedSession | undefined {
-    return this.#ring.find(({ record }) => record.SessionID === id)
+    return this.#ring.find((session) => session.id === id)
   }
 
   /** Oldest first. */

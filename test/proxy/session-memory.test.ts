@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { SessionMemory } from '../../src/proxy/session-memory.ts'
 import { sampleRecord } from '../log/sample-record.ts'
 
-const session = (id: string) => ({ record: sampleRecord({ SessionID: id }) })
+const session = (id: string) => ({ id, record: sampleRecord({ SessionID: id }) })
 
 test('the oldest session gives way when the memory is full (RS-10)', () => {
   const memory = new SessionMemory(2)

@@ -85,9 +85,10 @@ export type FromWorker =
   | { readonly kind: 'letGo'; readonly id: number }
   | { readonly kind: 'stopped' }
 
-/** Sessions since the last news. `lines` are records as JSON. */
+/** Sessions since the last news: their ids, and their records as JSON. */
 export interface SessionNews {
   readonly kind: 'sessions'
+  readonly ids: readonly string[]
   readonly lines: readonly string[]
   readonly opened: readonly ShippedOpen[]
   readonly decided: readonly ShippedDecision[]

@@ -4,16 +4,27 @@ import type { SessionLog } from '../../log/session-log.ts'
 import type { Decided } from '../../proxy/decided.ts'
 import type { SessionRecord } from '../../proxy/record.ts'
 import type { RememberedSession, SessionMemory } from '../../proxy/session-memory.ts'
-import type { ShippedDecision } from './messages.ts'
+import type { SessionNews, ShippedDecision } from './messages.ts'
 import type { PolicyShelf } from './policy-shelf.ts'
 
-/** Its decision may come later than its record. */
+/** Its decision may come later than its record, which is read when somebody looks at it: of thousands a second few are ever looked at. */
 class ShippedSession implements RememberedSession {
-  readonly record: SessionRecord
+  readonly id: string
   decided?: Decided
+  #line: string
+  #record: SessionRecord | undefined
 
-  constructor(record: SessionRecord) {
-    this.record = record
+  constructor(id: string, line: string) {
+    this.id = id
+    this.#line = line
+  }
+
+  get record(): SessionRecord {
+    if (this.#record === undefined) {
+      this.#record = JSON.parse(this.#line) as SessionRecord
+      this.#line = ''
+    }
+    return this.#record
   }
 }
 
@@ -28,14 +39,14 @@ export class SessionInbox {
     this.#shelf = shelf
   }
 
-  /** Finished sessions as JSON, and decisions of these or earlier ones. */
-  take(lines: readonly string[], decisions: readonly ShippedDecision[]): void {
+  /** Finished sessions, and decisions of these or earlier ones. */
+  take({ ids, lines, decided: decisions }: Pick<SessionNews, 'ids' | 'lines' | 'decided'>): void {
     const here = new Map(decisions.map((decision) => [decision.id, decision]))
-    for (const line of lines) {
-      const session = new ShippedSession(JSON.parse(line))
-      this.#attach(session, here.get(session.record.SessionID))
-      here.delete(session.record.SessionID)
-      this.#sessions.record(session.record, line)
+    for (const [at, line] of lines.entries()) {
+      const session = new ShippedSession(ids[at] ?? '', line)
+      this.#attach(session, here.get(session.id))
+      here.delete(session.id)
+      this.#sessions.recordWritten(session, line)
       this.#memory.add(session)
     }
     for (const decision of here.values()) {

@@ -209,7 +209,7 @@ export class WorkerPool implements Traffic {
       for (const opened of message.opened) {
         for (const watcher of this.#watchers) watcher(this.#shelf.openOf(opened))
       }
-      this.#inbox.take(message.lines, message.decided)
+      this.#inbox.take(message)
     } else if (message.level === 'error') this.#options.events.error(message.message, message.cause)
     else this.#options.events[message.level](message.message)
   }
@@ -252,7 +252,7 @@ export class WorkerPool implements Traffic {
   }
 
   #takeReport({ decided }: WorkerReport): void {
-    this.#inbox.take([], decided)
+    this.#inbox.take({ ids: [], lines: [], decided })
   }
 
   #numbers(): WorkerNumbers[] {
