@@ -15,6 +15,8 @@ import { OURS, OURS_BY_DOOR, OURS_ON_TWO } from './ours.ts'
 import { isInstalled, RIVALS } from './rivals.ts'
 
 const MODES: readonly Mode[] = ['connect', 'socks5', 'http', 'relay', 'udp']
+/** not counted: programs that are compiled while they run take some seconds to be what they are for hours */
+const WARM_UPS = 2
 const ROUNDS = 5
 const SECONDS = 3
 const FIRST_PORT = 18_400
@@ -82,18 +84,19 @@ async function compare(mode: Mode, running: readonly Contestant[], originPort: n
   const contestants = running.filter(({ rival }) => rival.modes.includes(mode))
   const rounds = new Map<string, Round[]>()
   const failures = new Map<string, string>()
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = -WARM_UPS; round < ROUNDS; round++) {
     for (const contestant of contestants) {
       const { rival } = contestant
       if (failures.has(rival.name)) continue
-      process.stderr.write(`${mode}, round ${round + 1} of ${ROUNDS}: ${rival.name}\n`)
+      const which = round < 0 ? 'warming up' : `round ${round + 1} of ${ROUNDS}`
+      process.stderr.write(`${mode}, ${which}: ${rival.name}\n`)
       try {
         const result = await measureRound(contestant.proxy, subjectOf(contestant, originPort), {
           mode,
           concurrency: mode === 'relay' ? 4 : 50,
           seconds: SECONDS,
         })
-        rounds.set(rival.name, [...(rounds.get(rival.name) ?? []), result])
+        if (round >= 0) rounds.set(rival.name, [...(rounds.get(rival.name) ?? []), result])
       } catch (error) {
         failures.set(rival.name, error instanceof Error ? error.message : String(error))
       }
