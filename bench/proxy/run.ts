@@ -5,7 +5,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startOriginProcess } from '../../src/bench/load/origin-process.ts'
-import type { Mode } from '../../src/bench/load/run-load.ts'
+import { type Mode, runLoad } from '../../src/bench/load/run-load.ts'
 import { keepResults, table } from '../report.ts'
 import { compareLatency, renderLatency } from './added-latency.ts'
 import { type Contestant, startContestant, subjectOf } from './contestant.ts'
@@ -16,8 +16,11 @@ import { isInstalled, RIVALS } from './rivals.ts'
 
 const MODES: readonly Mode[] = ['connect', 'socks5', 'http', 'relay', 'udp']
 /** not counted: programs that are compiled while they run take some seconds to be what they are for hours */
-const WARM_UPS = 2
+const WARM_UPS = 1
 const ROUNDS = 5
+/** How each round begins, not counted either: V8 gives memory back after eight idle seconds, and every program idles while others have
+ *  their turn. */
+const RUN_UP_SECONDS = 1.5
 const SECONDS = 3
 const FIRST_PORT = 18_400
 
@@ -91,11 +94,10 @@ async function compare(mode: Mode, running: readonly Contestant[], originPort: n
       const which = round < 0 ? 'warming up' : `round ${round + 1} of ${ROUNDS}`
       process.stderr.write(`${mode}, ${which}: ${rival.name}\n`)
       try {
-        const result = await measureRound(contestant.proxy, subjectOf(contestant, originPort), {
-          mode,
-          concurrency: mode === 'relay' ? 4 : 50,
-          seconds: SECONDS,
-        })
+        const subject = subjectOf(contestant, originPort)
+        const load = { mode, concurrency: mode === 'relay' ? 4 : 50 }
+        await runLoad(subject, { ...load, seconds: RUN_UP_SECONDS })
+        const result = await measureRound(contestant.proxy, subject, { ...load, seconds: SECONDS })
         if (round >= 0) rounds.set(rival.name, [...(rounds.get(rival.name) ?? []), result])
       } catch (error) {
         failures.set(rival.name, error instanceof Error ? error.message : String(error))
