@@ -118,8 +118,9 @@ describe.each(WAYS_IN)('$name', (way) => {
 
   test('[E6] a refused origin is told as refused, with one record and no lease left', async () => {
     const origin = await tellMeOrigin()
-    await new Promise((resolve) => origin.server.close(resolve))
     const gateway = await start(BOB)
+    // not before the gateway has a port of its own, which could be this one
+    await new Promise((resolve) => origin.server.close(resolve))
 
     const answer = await way.ask(gateway.port, { ...login(BOB), url: `http://echo.test:${origin.port}/` })
 

@@ -108,7 +108,8 @@ test('CF-02: what the API has answered holds for every connection after it, whic
     expect(await api('PUT', '/lab/v1/colos/LAX', { up })).toMatchObject({ status: 200 })
     expect(new Set(await seenBy(BOB_AMER, 8))).toEqual(new Set([address]))
   }
-  await lab.pool?.refresh()
+  // a session is over when its worker has noticed that the client is gone
+  await expect.poll(finished, { timeout: 10_000 }).toBe(32)
   const last = lab.sessions.recent().slice(-8)
   expect(new Set(last.map(({ Lab }) => Lab.policyRevision))).toEqual(new Set([lab.snapshot().revision]))
 })
@@ -124,7 +125,6 @@ test('the lab clock and a person’s virtual network reach every worker with the
   expect(new Set(await seenBy(BOB, 8))).toEqual(new Set(['203.0.113.40\n']))
   expect(await api('PUT', '/lab/v1/clock', { time: '2031-01-01T00:00:00Z' })).toMatchObject({ status: 200 })
   await seenBy(BOB, 6)
-  // a session is over when its worker has noticed that the client is gone
   await expect.poll(finished, { timeout: 10_000 }).toBe(14)
   const years = running?.lab.sessions
     .recent()
@@ -246,7 +246,8 @@ test('Gateway DNS: a placeholder is understood by every worker', async () => {
     )
   const answers = await Promise.all(Array.from({ length: 8 }, ask))
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
-  await lab.pool?.refresh()
+  // a session is over when its worker has noticed that the client is gone
+  await expect.poll(finished, { timeout: 10_000 }).toBe(8)
   const last = lab.sessions.recent().slice(-8)
   expect(new Set(last.map(({ InitialOriginIP }) => InitialOriginIP))).toEqual(new Set([data[0]]))
 })
