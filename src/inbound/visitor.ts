@@ -30,7 +30,7 @@ export interface VisitorOrigin {
   readonly clock: Clock
   readonly limits: HandshakeLimits
   /** for a client that speaks TLS: the facts of its handshake */
-  readonly secured?: { readonly tls: ClientTls }
+  readonly tls?: ClientTls
 }
 
 const INITIAL_BUFFER = 1024
@@ -63,9 +63,9 @@ export class Visitor implements WireListener {
 
   /** The knock of this visitor in a protocol. */
   knock(protocol: InboundProtocol): Knock {
-    const { listener, peer, acceptedAt, secured } = this.origin
+    const { listener, peer, acceptedAt, tls } = this.origin
     const knock = { protocol, transport: 'tcp', listener, peer, acceptedAt } as const
-    return secured === undefined ? knock : { ...knock, tls: secured.tls }
+    return tls === undefined ? knock : { ...knock, tls }
   }
 
   /** From now on this handshake gets the bytes. The deadline runs from the first call until {@link release}. */

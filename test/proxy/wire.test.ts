@@ -9,7 +9,7 @@ import { handleOf } from '../../src/proxy/wire/tcp-handle.ts'
 import { socketTransport, type Transport, transport } from '../../src/proxy/wire/transport.ts'
 import type { Wire } from '../../src/proxy/wire/wire.ts'
 import { dialPlain, listen, next, readToEnd } from '../support/tcp.ts'
-import { acceptWire, dialWire, Ears, untilClosed } from '../support/wires.ts'
+import { acceptWire, dialWire, Ears, untilClosed, untilEnded } from '../support/wires.ts'
 
 const TEN_MB = randomBytes(10 * 1024 * 1024)
 
@@ -115,6 +115,8 @@ describe.each<[string, Transport]>([
     await ears.until('bytes one')
     client.write('two')
     await new Promise<void>((resolve) => client.end(resolve))
+    // a whole connection later
+    await pair(by)
     expect(ears.heard).toEqual(['bytes one'])
     wire.resume()
     await ears.until('bytes two')
@@ -211,10 +213,10 @@ describe.each<[string, Transport]>([
 
   it('gives a socket the end that came before it', async () => {
     const { client, wire } = await pair(by)
-    client.end('all of it')
-    await vi.waitFor(() => expect(wire.waiting).toBe(9))
-    await new Promise((resolve) => setImmediate(resolve))
-    expect((await readToEnd(wire.asSocket())).toString()).toBe('all of it')
+    client.end()
+    await untilEnded(wire)
+    const socket = wire.asSocket().resume()
+    await vi.waitFor(() => expect(socket.readableEnded).toBe(true))
   })
 
   it('connects from the address and port that were asked for', async () => {

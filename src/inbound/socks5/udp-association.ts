@@ -6,7 +6,7 @@ import type { Socket as TcpSocket } from 'node:net'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { socks5Reply } from '../../errors/to-socks.ts'
 import { type Endpoint, formatEndpoint, type Target } from '../../net/endpoint.ts'
-import { type Ip, parseIp, unmapIp } from '../../net/ip.ts'
+import type { Ip } from '../../net/ip.ts'
 import type { Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline, Identified } from '../../proxy/connection.ts'
 import { bindDatagramSocket } from '../../proxy/datagram-socket.ts'
@@ -16,6 +16,7 @@ import { RateLimit } from '../../proxy/rate-limit.ts'
 import type { SessionEnd } from '../../proxy/session.ts'
 import { UdpFlows, type UdpLimits } from '../../proxy/udp-flows.ts'
 import { resetStream } from '../../proxy/wire/reset-stream.ts'
+import type { Wire } from '../../proxy/wire/wire.ts'
 import { hangUp } from '../hang-up.ts'
 import { formatReply } from './messages.ts'
 import type { UdpHandler } from './socks5-handshake.ts'
@@ -39,7 +40,7 @@ export function createUdpHandler(settings: UdpHandlerSettings): UdpHandler {
     let relay: Socket | undefined
     try {
       const { persona } = identified ?? ((await settings.pipeline.identify(knock)) satisfies Identified)
-      const local = localAddress(control)
+      const local = localAddress(visitor.wire)
       relay = await bindRelay(local)
       const address = { ip: local, port: relay.address().port }
       if (control.destroyed) return void relay.close()
@@ -55,10 +56,10 @@ export function createUdpHandler(settings: UdpHandlerSettings): UdpHandler {
 }
 
 /** The address the client reached us at: the relay is bound there, never to a wildcard, and the client can reach it (UD-08). */
-function localAddress({ localAddress: text = '' }: TcpSocket): Ip {
-  const ip = parseIp(text)
-  if (ip === undefined) throw new GatewayError('relay.client_reset', 'the client left before its UDP relay was open')
-  return unmapIp(ip)
+function localAddress(wire: Wire): Ip {
+  const local = wire.localEndpoint()
+  if (local === undefined) throw new GatewayError('relay.client_reset', 'the client left before its UDP relay was open')
+  return local.ip
 }
 
 async function bindRelay(ip: Ip): Promise<Socket> {

@@ -97,7 +97,7 @@ export class TlsEntrance {
     }
     const carrier = visitor.wire
     const wire = new StreamWire(socket, { reset: () => carrier.reset() })
-    const secured = new Visitor(wire, { ...visitor.origin, secured: { tls } })
+    const secured = new Visitor(wire, { ...visitor.origin, tls })
     this.#settings.onSecured(secured, socket.alpnProtocol === 'h2' ? 'h2' : 'http/1.1')
   }
 

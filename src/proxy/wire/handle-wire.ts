@@ -3,19 +3,17 @@
 
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { Endpoint } from '../../net/endpoint.ts'
-import { parseIp, unmapIp } from '../../net/ip.ts'
+import { endpointOf } from './endpoint-of.ts'
 import { giveBack, keep, readBuffer, socketReadBuffer } from './read-buffer.ts'
 import { StreamWire } from './stream-wire.ts'
 import { systemError } from './system-error.ts'
 import type { ShutdownRequest, TcpBinding, TcpHandle, WriteRequest } from './tcp-handle.ts'
-import type { Wire, WireListener } from './wire.ts'
+import { KEEP_ALIVE_S, type Wire, type WireListener } from './wire.ts'
 
 /** What may arrive while nobody is attending; then the peer has to wait (TU-04). */
 const MAX_WAITING = 64 * 1024
 /** A first write of less goes out at once whatever Nagle's algorithm has to say (RFC 9293 section 3.7.4). */
 const ONE_SEGMENT = 512
-/** Finds dead peers of silent connections (TU-10). */
-const KEEP_ALIVE_S = 60
 /** libuv's number for the end of a stream, on every system */
 const EOF = -4095
 
@@ -182,13 +180,13 @@ export class HandleWire implements Wire {
   localEndpoint(): Endpoint | undefined {
     if (this.#promoted !== undefined) return this.#promoted.wire.localEndpoint()
     const name: { address?: string; port?: number } = {}
-    return this.#handle?.getsockname(name) === 0 ? endpointOf(name) : undefined
+    return this.#handle?.getsockname(name) === 0 ? endpointOf(name.address, name.port) : undefined
   }
 
   remoteEndpoint(): Endpoint | undefined {
     if (this.#promoted !== undefined) return this.#promoted.wire.remoteEndpoint()
     const name: { address?: string; port?: number } = {}
-    return this.#handle?.getpeername(name) === 0 ? endpointOf(name) : undefined
+    return this.#handle?.getpeername(name) === 0 ? endpointOf(name.address, name.port) : undefined
   }
 
   keepAlive(): void {
@@ -377,9 +375,4 @@ function socketOn(handle: TcpHandle): Socket {
 
 function closedSocket(): Socket {
   return new Socket().destroy()
-}
-
-function endpointOf({ address, port }: { address?: string; port?: number }): Endpoint | undefined {
-  const ip = parseIp(address ?? '')
-  return ip === undefined || port === undefined ? undefined : { ip: unmapIp(ip), port }
 }

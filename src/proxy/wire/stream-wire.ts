@@ -4,11 +4,9 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Endpoint } from '../../net/endpoint.ts'
-import { parseIp, unmapIp } from '../../net/ip.ts'
+import { endpointOf } from './endpoint-of.ts'
 import { resetStream } from './reset-stream.ts'
-import type { Wire, WireListener } from './wire.ts'
-
-const KEEP_ALIVE_MS = 60_000
+import { KEEP_ALIVE_S, type Wire, type WireListener } from './wire.ts'
 
 export interface StreamWireOptions {
   /** how to show the peer a reset, where the stream is not a plain TCP socket (an HTTP/2 stream: RST_STREAM) */
@@ -125,15 +123,15 @@ export class StreamWire implements Wire {
   }
 
   localEndpoint(): Endpoint | undefined {
-    return this.#stream instanceof Socket ? endpoint(this.#stream.localAddress, this.#stream.localPort) : undefined
+    return this.#stream instanceof Socket ? endpointOf(this.#stream.localAddress, this.#stream.localPort) : undefined
   }
 
   remoteEndpoint(): Endpoint | undefined {
-    return this.#stream instanceof Socket ? endpoint(this.#stream.remoteAddress, this.#stream.remotePort) : undefined
+    return this.#stream instanceof Socket ? endpointOf(this.#stream.remoteAddress, this.#stream.remotePort) : undefined
   }
 
   keepAlive(): void {
-    if (this.#stream instanceof Socket) this.#stream.setKeepAlive(true, KEEP_ALIVE_MS)
+    if (this.#stream instanceof Socket) this.#stream.setKeepAlive(true, KEEP_ALIVE_S * 1000)
   }
 
   /** Throws for a stream that runs over no connection of its own. */
@@ -174,9 +172,4 @@ export class StreamWire implements Wire {
     for (const tell of this.#closeListeners.splice(0)) tell()
     listener?.onClose()
   }
-}
-
-function endpoint(address: string | undefined, port: number | undefined): Endpoint | undefined {
-  const ip = parseIp(address ?? '')
-  return ip === undefined || port === undefined ? undefined : { ip: unmapIp(ip), port }
 }

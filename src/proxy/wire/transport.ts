@@ -9,7 +9,7 @@ import { systemError } from './system-error.ts'
 import { handleOf, type TcpBinding, type TcpHandle, tcpBinding } from './tcp-handle.ts'
 import type { Wire } from './wire.ts'
 
-export interface DialOptions {
+export interface DialRequest {
   readonly to: Endpoint
   /** the address and port to bind; absent: the system chooses */
   readonly from?: Endpoint
@@ -31,7 +31,7 @@ export interface Dialling {
 export interface Transport {
   /** Hands over every connection that a server accepts once it listens. */
   serve(server: Server, welcome: (wire: Wire) => void): void
-  dial(options: DialOptions, listener: DialListener): Dialling
+  dial(options: DialRequest, listener: DialListener): Dialling
 }
 
 /** By sockets: works everywhere, and costs each short tunnel half as much again. */
@@ -77,7 +77,7 @@ class HandleDialling implements Dialling {
   readonly #listener: DialListener
   #handle: TcpHandle | undefined
 
-  constructor(binding: TcpBinding, { to, from }: DialOptions, listener: DialListener) {
+  constructor(binding: TcpBinding, { to, from }: DialRequest, listener: DialListener) {
     this.#binding = binding
     this.#listener = listener
     const handle = binding.makeTcp()
@@ -126,7 +126,7 @@ class SocketDialling implements Dialling {
   readonly #socket = new Socket({ allowHalfOpen: true, noDelay: true })
   readonly #listener: DialListener
 
-  constructor({ to, from }: DialOptions, listener: DialListener) {
+  constructor({ to, from }: DialRequest, listener: DialListener) {
     this.#listener = listener
     this.#socket.once('connect', this.#connected)
     this.#socket.once('error', this.#failed)

@@ -4,6 +4,9 @@
 import type { Socket } from 'node:net'
 import type { Endpoint } from '../../net/endpoint.ts'
 
+/** Silence after which a peer is asked whether it is still there (TU-10). */
+export const KEEP_ALIVE_S = 60
+
 /** Hears what happens on a wire. Nothing is told while nobody is attending. */
 export interface WireListener {
   /** The bytes are valid during the call only. */
