@@ -5,6 +5,7 @@
 const LAYERS: readonly (readonly string[])[] = [
   ['net'],
   ['errors'],
+  ['http1', 'transport'],
   ['expression'],
   ['policy'],
   ['proxy'],
@@ -30,7 +31,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ],
   ['main'],
 ]
-const PURE = new Set(['net', 'errors', 'expression', 'policy'])
+const PURE = new Set(['net', 'errors', 'http1', 'expression', 'policy'])
 const PURE_LIBRARIES = new Set(['ipaddr.js'])
 /** What would make a pure module depend on when or where it runs. */
 const IMPURE =

@@ -1,0 +1,55 @@
+// What an engine is: the way TCP connections and datagrams enter and leave this process.
+
+import type { Endpoint } from '../net/endpoint.ts'
+import type { ByteStream } from './byte-stream.ts'
+
+export type EngineName = 'linux' | 'node'
+
+export interface ListenOptions {
+  /** a literal IP address, or a host name as `net.Server` takes it */
+  readonly host: string
+  /** 0: any free port */
+  readonly port: number
+  readonly backlog?: number
+  /** SO_REUSEPORT: others listen on the same port and the system spreads connections over all of them */
+  readonly reusePort?: boolean
+}
+
+export interface ListeningSocket {
+  /** as really bound */
+  readonly address: Endpoint
+  /** Stops accepting; resolves once the port is free. Accepted connections go on. */
+  close(): Promise<void>
+}
+
+export interface DialRequest {
+  readonly to: Endpoint
+  /** the address to bind, and the port where it is not 0; absent: the system chooses */
+  readonly from?: Endpoint
+}
+
+/** Told once how a dial ended, never within the call of `dial`. */
+export interface DialListener {
+  onConnect(stream: ByteStream): void
+  /** an error with the system's `code` and the `syscall` that failed: `bind` or `connect` */
+  onFailure(cause: Error): void
+}
+
+/** A dial under way. */
+export interface PendingDial {
+  /** the port really bound, as soon as the engine knows it: {@link Engine.sharesPorts} says whether that is at once */
+  readonly localPort: number | undefined
+  /** Gives up; nothing is told any more. Does nothing once the dial has ended. */
+  cancel(): void
+}
+
+export interface Engine {
+  readonly name: EngineName
+  /** A dial from port 0 gets a port that other destinations may use at the same time (IP_BIND_ADDRESS_NO_PORT), and
+   *  {@link PendingDial.localPort} is known when `dial` returns. False: whoever dials chooses the port. */
+  readonly sharesPorts: boolean
+  /** Rejects with the system's error (`code`, `syscall`) when the port cannot be bound. `onConnection` gets each accepted stream, with
+   *  TCP_NODELAY set and no handler. */
+  listen(options: ListenOptions, onConnection: (stream: ByteStream) => void): Promise<ListeningSocket>
+  dial(request: DialRequest, listener: DialListener): PendingDial
+}
