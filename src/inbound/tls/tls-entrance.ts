@@ -75,6 +75,8 @@ export class TlsEntrance {
     }
     this.#guests.set(name, { visitor, since: performance.now() })
     socket.once('close', () => this.#leave(name))
+    // a handshake cannot be half-closed: whoever ends in the middle of one has left
+    socket.allowHalfOpen = false
     this.#server.emit('connection', socket)
   }
 
@@ -88,6 +90,9 @@ export class TlsEntrance {
     }
     this.#guests.delete(name)
     const { visitor, since } = guest
+    const isHttp2 = socket.alpnProtocol === 'h2'
+    // what was agreed on decides whether the connection can be half-closed
+    socket.allowHalfOpen = !isHttp2
     const certificate = this.#examine(socket)
     const tls = {
       version: socket.getProtocol() ?? '',
@@ -98,7 +103,7 @@ export class TlsEntrance {
     const carrier = visitor.wire
     const wire = new StreamWire(socket, { reset: () => carrier.reset() })
     const secured = new Visitor(wire, { ...visitor.origin, tls })
-    this.#settings.onSecured(secured, socket.alpnProtocol === 'h2' ? 'h2' : 'http/1.1')
+    this.#settings.onSecured(secured, isHttp2 ? 'h2' : 'http/1.1')
   }
 
   #examine(socket: TLSSocket): ClientCertificate | undefined {
