@@ -4,7 +4,7 @@
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
 import { connect, type Socket } from 'node:net'
-import { connect as wrapTls, type TLSSocket } from 'node:tls'
+import { type TLSSocket, connect as wrapTls } from 'node:tls'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { authorization, openStream, openTunnel } from '../support/h2-client.ts'
 import { basic, RawClient } from '../support/raw-client.ts'

@@ -177,7 +177,7 @@ export class ClientLane {
 
   #sayLast(error: GatewayError): void {
     this.#leave()
-    hangUp(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close'))
+    hangUp(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close', this.#current?.req.method))
   }
 
   #watch(current: Current): void {
@@ -204,7 +204,7 @@ export class ClientLane {
     if (this.#turns.isBusy || this.#over) return
     if (this.#answered && this.socket.bytesRead === this.#readWhenAnswered) {
       this.#over = true
-      this.socket.destroySoon()
+      hangUp(this.socket, this.visitor.origin.clock, '')
       return
     }
     this.broken(new GatewayError('request.timeout', 'the client did not complete a request in time'))
