@@ -146,6 +146,7 @@ export async function openGateway(
     if (source === undefined) return inTheClear
     const entrance = new TlsEntrance({
       source,
+      alpn: listener.tls?.alpn,
       handshakeTimeoutMs: settings.handshakeTimeoutMs,
       onSecured: (visitor, protocol) => (protocol === 'h2' ? http2.receive(visitor) : greet(visitor, inTheClear)),
       onFailed: (visitor, error) => pipeline.refuse(visitor.knock('http-connect'), error),

@@ -5,7 +5,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { GatewayError } from '../../errors/gateway-error.ts'
-import type { ClientCertificate } from '../../proxy/arrival.ts'
+import type { AlpnProtocol, ClientCertificate } from '../../proxy/arrival.ts'
 import { StreamWire } from '../../proxy/wire/stream-wire.ts'
 import { Visitor } from '../visitor.ts'
 
@@ -28,9 +28,11 @@ export interface TlsSource {
 
 export interface TlsEntranceSettings {
   readonly source: TlsSource
+  /** what is offered; default: HTTP/2 and HTTP/1.1 */
+  readonly alpn?: readonly AlpnProtocol[] | undefined
   readonly handshakeTimeoutMs: number
   /** The handshake is done; `protocol` is what both agreed on by ALPN, http/1.1 where the client offered nothing. */
-  readonly onSecured: (visitor: Visitor, protocol: 'h2' | 'http/1.1') => void
+  readonly onSecured: (visitor: Visitor, protocol: AlpnProtocol) => void
   /** It failed; the connection is gone. */
   readonly onFailed: (visitor: Visitor, error: GatewayError) => void
 }
@@ -49,13 +51,13 @@ export class TlsEntrance {
 
   constructor(settings: TlsEntranceSettings) {
     this.#settings = settings
-    const { source, handshakeTimeoutMs } = settings
+    const { source, alpn = ['h2', 'http/1.1'], handshakeTimeoutMs } = settings
     this.#server = createServer({
       ...contextOf(source.current()),
       requestCert: source.examine !== undefined,
       // a bad certificate is refused in words, at the first request, where an alert could not say why
       rejectUnauthorized: false,
-      ALPNProtocols: ['h2', 'http/1.1'],
+      ALPNProtocols: [...alpn],
       handshakeTimeout: handshakeTimeoutMs,
     })
     this.#server.on('secureConnection', this.#welcome)
