@@ -3,6 +3,9 @@
 
 import type { Socket } from 'node:net'
 
+/** A client that has this many requests waiting got them past the pause, which is worth no answer. One read cannot bring as many. */
+const MOST_WAITING = 8_192
+
 /** Something to do; calls `done` when the next may begin. */
 export type Turn = (done: () => void) => void
 
@@ -33,8 +36,11 @@ export class TurnQueue {
       return
     }
     this.#waiting.push(turn)
-    if (this.#waiting.length < this.#maxWaiting) return
+    if (this.#waiting.length > MOST_WAITING) this.#socket.destroy()
+    if (this.#paused || this.#waiting.length < this.#maxWaiting) return
     this.#paused = true
+    // behind the server's own listener, which begins to read
+    this.#socket.on('resume', this.#resumed)
     this.#socket.pause()
   }
 
@@ -42,6 +48,14 @@ export class TurnQueue {
   close(): void {
     this.#closed = true
     this.#waiting.length = 0
+    this.#socket.off('resume', this.#resumed)
+  }
+
+  /** Node's HTTP server resumes the socket behind every message it has parsed, and resuming takes effect a tick later, behind our pause.
+   *  Where that pause came first, the stream has no news of it: the server, which reads below the stream, is told by the event. */
+  readonly #resumed = (): void => {
+    this.#socket.pause()
+    this.#socket.emit('pause')
   }
 
   #run(turn: Turn): void {
@@ -55,6 +69,7 @@ export class TurnQueue {
     const turn = this.#waiting.shift()
     if (this.#paused && this.#waiting.length < this.#maxWaiting) {
       this.#paused = false
+      this.#socket.off('resume', this.#resumed)
       this.#socket.resume()
     }
     if (turn === undefined) this.#onIdle()
