@@ -73,6 +73,14 @@ export class TurnQueue {
       this.#socket.resume()
     }
     if (turn === undefined) this.#onIdle()
-    else this.#run(turn)
+    else this.#runLater(turn)
+  }
+
+  /** Refusals are over at once, and a client that pipelines them would keep everybody else waiting. */
+  #runLater(turn: Turn): void {
+    this.#busy = true
+    setImmediate(() => {
+      if (!this.#closed) this.#run(turn)
+    })
   }
 }
