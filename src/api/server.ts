@@ -27,6 +27,8 @@ const MAX_CONNECTIONS = 256
 const HEAD_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 5_000
+/** a connection without a byte in either direction, in the middle of an answer too; event streams have their heartbeat */
+const STALL_MS = 60_000
 const CLOSE_GRACE_MS = 250
 /** requests of one connection that wait behind the one in progress; no client of an API pipelines */
 const MAX_PIPELINED = 64
@@ -57,6 +59,7 @@ export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiS
     keepAliveTimeout: KEEP_ALIVE_MS,
   })
   server.maxConnections = MAX_CONNECTIONS
+  server.timeout = STALL_MS
   const inTurn = inTurns((request, response) => void handle(request, response), MAX_PIPELINED)
   server.on('request', inTurn)
   server.on('connection', endWithClient)

@@ -50,7 +50,9 @@ export class ClientLane {
     this.visitor = visitor
     this.#settings = settings
     this.#forwarding = new Forwarding(settings)
-    this.#turns = new TurnQueue(visitor.socket, settings.maxPipelined, this.#idle)
+    const { clock } = visitor.origin
+    const limits = { maxWaiting: settings.maxPipelined, stallMs: settings.bodyIdleMs, clock }
+    this.#turns = new TurnQueue(visitor.socket, limits, this.#idle)
     this.#deadline = visitor.origin.clock.after(visitor.origin.limits.timeoutMs, this.#expire)
     visitor.socket.once('close', this.#leave)
   }
