@@ -148,8 +148,8 @@ function whatStands(stream: ServerHttp2Stream, hasBody: boolean): string | undef
   return !hasBody || stream.readableEnded || stream.isPaused() ? undefined : 'the request body stands still'
 }
 
-/** Throws GatewayError `request.*`, `guard.loop`. nghttp2 has refused what RFC 9113 section 8.2 forbids by then: connection
- *  options, capitals in names, CR, LF and NUL in values, lengths that do not fit. */
+/** Throws GatewayError `request.*`, `guard.loop`. nghttp2 has refused connection options, capitals in names and lengths that do
+ *  not fit by then (RFC 9113 section 8.2); fields with CR, LF, NUL or blanks where none may be it has left out. */
 function understandStream({ pseudo, fields }: StreamHead, ended: boolean, rules: LaneSettings): ForwardRequest {
   const { ':method': method = '', ':scheme': scheme = '', ':path': path = '' } = pseudo
   const hosts = valuesOf(fields, 'host')
