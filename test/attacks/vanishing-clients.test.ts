@@ -141,6 +141,29 @@ test('a tunnel over TLS passes the FIN of a killed client on, and is over when t
   await allSettled(gateway, 1)
 })
 
+test.each([false, true])('a WebSocket goes with its client, over TLS: %s', async (overTls) => {
+  const endings: string[] = []
+  const { port } = await listen((socket) => {
+    socket.once('data', () =>
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'),
+    )
+    // as an endpoint of RFC 6455 does: nothing can come behind a FIN
+    socket.once('end', () => {
+      endings.push('FIN')
+      socket.end()
+    })
+  })
+  const gateway = await startTls()
+  const client = overTls ? await connectTls(gateway.port) : (await RawClient.connect(gateway.port)).socket
+  client.write(
+    `GET http://o.test:${port}/ HTTP/1.1\r\nHost: o.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${basic(BOB, PASSWORD)}\r\n`,
+  )
+  await once(client, 'data', SIGNAL())
+  client.destroy()
+  await expect.poll(() => endings, PATIENCE).toEqual(['FIN'])
+  await allSettled(gateway, 1)
+})
+
 test('a client that leaves in the middle of the TLS handshake is let go at once', async () => {
   const gateway = await startTls({ handshakeTimeoutMs: 600_000 })
   const client = await RawClient.connect(gateway.port)
