@@ -2,10 +2,11 @@
 // so that it answers while the data path is busy (AP-09). Knows no resource.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { ChangeError } from '../errors/change-error.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
+import { inTurns } from '../proxy/request-turns.ts'
 import { type Answer, failure } from './answer.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
@@ -26,7 +27,13 @@ const MAX_CONNECTIONS = 256
 const HEAD_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 5_000
+/** a connection without a byte in either direction, in the middle of an answer too; event streams have their heartbeat */
+const STALL_MS = 60_000
 const CLOSE_GRACE_MS = 250
+/** requests of one connection that wait behind the one in progress; no client of an API pipelines */
+const MAX_PIPELINED = 64
+/** A client that has ended still gets the answer it asked for, if it takes it in this time. */
+const END_GRACE_MS = 10_000
 
 export interface ApiServer {
   readonly host: string
@@ -52,10 +59,21 @@ export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiS
     keepAliveTimeout: KEEP_ALIVE_MS,
   })
   server.maxConnections = MAX_CONNECTIONS
-  server.on('request', (request, response) => void handle(request, response))
+  server.timeout = STALL_MS
+  const inTurn = inTurns((request, response) => void handle(request, response), MAX_PIPELINED)
+  server.on('request', inTurn)
+  server.on('connection', endWithClient)
   await listen(server, where)
   const { port } = server.address() as AddressInfo
   return { host: where.host, port, close: () => close(server) }
+}
+
+/** Event streams and answers that nobody takes go with the client that said FIN: HTTP's answers may still come, but not for ever. */
+function endWithClient(socket: Socket): void {
+  socket.once('end', () => {
+    const patience = setTimeout(() => socket.destroy(), END_GRACE_MS)
+    socket.once('close', () => clearTimeout(patience))
+  })
 }
 
 function listen(server: Server, where: ApiAddress): Promise<void> {

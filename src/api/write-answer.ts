@@ -54,7 +54,14 @@ function stream(
   }
   write(': egresslab\n\n')
   const stop = answer.start((event, data) => write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`))
-  const heartbeat = setInterval(() => write(': still here\n\n'), HEARTBEAT_MS)
+  let untaken = 0
+  const heartbeat = setInterval(() => {
+    const waiting = response.writableLength
+    // nothing of what waited at the last heartbeat was taken since: nobody is there
+    if (untaken > 0 && waiting >= untaken) response.destroy()
+    untaken = waiting
+    write(': still here\n\n')
+  }, HEARTBEAT_MS)
   heartbeat.unref()
   response.on('close', () => {
     clearInterval(heartbeat)

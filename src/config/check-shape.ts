@@ -65,6 +65,14 @@ interface Case {
   readonly problems: Problems
 }
 
+/** Of keys that are always needed, and of those that others need beside them. */
+function missingKey({ error, path, problems }: Case): void {
+  const key = String(error.params.missingProperty)
+  const what: unknown = error.parentSchema?.properties?.[key]?.description
+  const hint = typeof what === 'string' ? `\`${key}\`: ${what}` : undefined
+  problems.add(path, 'config.missing_key', `the key \`${key}\` is missing`, { hint })
+}
+
 const WORDS: Readonly<Record<string, (found: Case) => void>> = {
   additionalProperties({ error, path, value, problems }) {
     const key = String(error.params.additionalProperty)
@@ -72,12 +80,8 @@ const WORDS: Readonly<Record<string, (found: Case) => void>> = {
     const hint = didYouMean(key, keys, 'keys not used yet')
     problems.add([...path, key], 'config.unknown_key', `unknown key \`${key}\``, { at: 'key', hint })
   },
-  required({ error, path, problems }) {
-    const key = String(error.params.missingProperty)
-    const what: unknown = error.parentSchema?.properties?.[key]?.description
-    const hint = typeof what === 'string' ? `\`${key}\`: ${what}` : undefined
-    problems.add(path, 'config.missing_key', `the key \`${key}\` is missing`, { hint })
-  },
+  required: missingKey,
+  dependentRequired: missingKey,
   type({ error, path, value, problems }) {
     const format = FORMATS[String(error.parentSchema?.format)]
     const types = [error.params.type].flat().map(String)

@@ -197,7 +197,10 @@ export interface RawListener {
     readonly networks: readonly string[]
     readonly sign_in?: 'page'
   }
-  readonly tls?: boolean | { readonly certificate: string; readonly key: string }
+  /** certificate and key are both there, or neither is */
+  readonly tls?:
+    | boolean
+    | { readonly certificate?: string; readonly key?: string; readonly alpn?: readonly ('h2' | 'http/1.1')[] }
   readonly client_ca?: string
   readonly revoked_certificates: readonly string[]
   readonly proxy_protocol?: { readonly from: readonly string[] }

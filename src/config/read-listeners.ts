@@ -70,7 +70,10 @@ function readTls({ tls }: RawListener, { folder }: Spot): ListenerTls | undefine
   if (tls === undefined) return undefined
   if (tls === false) return { mode: 'refused' }
   if (tls === true) return { mode: 'required' }
-  return { mode: 'required', files: { certificate: resolve(folder, tls.certificate), key: resolve(folder, tls.key) } }
+  const { certificate, key, alpn } = tls
+  const offer = alpn === undefined ? {} : { alpn }
+  if (certificate === undefined || key === undefined) return { mode: 'optional', ...offer }
+  return { mode: 'required', ...offer, files: { certificate: resolve(folder, certificate), key: resolve(folder, key) } }
 }
 
 function readClientCertificates(

@@ -3,6 +3,7 @@
 
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Endpoint } from '../net/endpoint.ts'
 import { type Ip, parseIp, unmapIp } from '../net/ip.ts'
 import type { GatewayDns } from './gateway-dns.ts'
@@ -39,7 +40,7 @@ export async function serveStreams(
     open.add(socket)
     socket.on('close', () => open.delete(socket))
     socket.setTimeout(limits.idleMs, () => socket.destroy())
-    void converse(socket, gatewayDns)
+    void converse(socket, gatewayDns, limits.idleMs)
       .catch(() => undefined)
       .finally(() => socket.destroy())
   })
@@ -59,9 +60,12 @@ export async function serveStreams(
   }
 }
 
-/** One question at a time, in the order they came: whoever pipelines waits, and is read no further meanwhile. */
-async function converse(socket: Socket, { answer }: Pick<GatewayDns, 'answer'>): Promise<void> {
+/** One question at a time, in the order they came: whoever pipelines waits, is read no further meanwhile, and lets everybody else be served
+ *  in between. A question that has begun has to be complete in time, however its bytes trickle in. */
+async function converse(socket: Socket, { answer }: Pick<GatewayDns, 'answer'>, idleMs: number): Promise<void> {
   let unread: Buffer = Buffer.alloc(0)
+  let deadline: NodeJS.Timeout | undefined
+  socket.once('close', () => clearTimeout(deadline))
   for await (const chunk of socket as AsyncIterable<Buffer>) {
     unread = unread.length === 0 ? chunk : Buffer.concat([unread, chunk])
     while (unread.length >= 2) {
@@ -72,7 +76,11 @@ async function converse(socket: Socket, { answer }: Pick<GatewayDns, 'answer'>):
       if (reply === undefined) return
       unread = unread.subarray(2 + length)
       if (!socket.write(framed(reply))) await once(socket, 'drain')
+      clearTimeout(deadline)
+      deadline = undefined
+      await nextTurn()
     }
+    if (unread.length > 0) deadline ??= setTimeout(() => socket.destroy(), idleMs)
   }
 }
 

@@ -51,12 +51,13 @@ export function httpErrorAnswer(error: GatewayError): HttpErrorAnswer {
   return { status, reason: REASONS[status] ?? 'Error', fields, body: bodyOf(error) }
 }
 
-/** The same as the bytes of one HTTP/1.1 response, for sockets that no HTTP server looks after. */
-export function httpErrorText(error: GatewayError, connection: 'close' | 'keep-alive'): string {
+/** The same as the bytes of one HTTP/1.1 response, for sockets that no HTTP server looks after. `method`: of the request, where it is
+ *  known; the answer to a HEAD ends with its head (RFC 9110 section 9.3.2). */
+export function httpErrorText(error: GatewayError, connection: 'close' | 'keep-alive', method?: string): string {
   const { status, reason, fields, body } = httpErrorAnswer(error)
   let head = `HTTP/1.1 ${status} ${reason}\r\n`
   for (let at = 0; at < fields.length; at += 2) head += `${fields[at]}: ${fields[at + 1]}\r\n`
-  return `${head}Content-Length: ${body.length}\r\nConnection: ${connection}\r\n\r\n${body}`
+  return `${head}Content-Length: ${body.length}\r\nConnection: ${connection}\r\n\r\n${method === 'HEAD' ? '' : body}`
 }
 
 /** `egresslab; error=dns_error; code="name.not_found"; details="…"`: the RFC's token where it has one, our own code always. */

@@ -9,7 +9,7 @@ import { type ClientCount, localClients } from '../proxy/client-count.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
 import type { Transport } from '../proxy/wire/transport.ts'
 import { type Door, type Greeters, greet, openDoor } from './door.ts'
-import { hangUp } from './hang-up.ts'
+import { hangUp, openingMethod } from './hang-up.ts'
 import { understandConnect } from './http-connect/connect-head.ts'
 import { ConnectHandshake, openConnect } from './http-connect/connect-tunnel.ts'
 import { createForwardServer } from './http-forward/forward-server.ts'
@@ -123,7 +123,8 @@ export async function openGateway(
 
   function refuseInHttp(visitor: Visitor, error: GatewayError): void {
     pipeline.refuse(visitor.knock('http-connect'), error)
-    hangUp(visitor.socket, clock, httpErrorText(error, 'close'))
+    const { socket } = visitor
+    hangUp(socket, clock, httpErrorText(error, 'close', openingMethod(socket)))
   }
 
   function refuseTls(visitor: Visitor): void {
@@ -145,6 +146,7 @@ export async function openGateway(
     if (source === undefined) return inTheClear
     const entrance = new TlsEntrance({
       source,
+      alpn: listener.tls?.alpn,
       handshakeTimeoutMs: settings.handshakeTimeoutMs,
       onSecured: (visitor, protocol) => (protocol === 'h2' ? http2.receive(visitor) : greet(visitor, inTheClear)),
       onFailed: (visitor, error) => pipeline.refuse(visitor.knock('http-connect'), error),

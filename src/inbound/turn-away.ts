@@ -8,6 +8,7 @@ import { socks4Reply } from '../errors/to-socks.ts'
 import type { InboundProtocol } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
 import type { Greeters } from './door.ts'
+import { openingMethod } from './hang-up.ts'
 import { formatSocks4Reply } from './socks4/messages.ts'
 import type { Visitor } from './visitor.ts'
 
@@ -18,15 +19,16 @@ const SOCKS5_REFUSAL = Buffer.of(0x05, 0xff)
 
 /** Greets clients that cannot be served now; each refusal is recorded and counted. */
 export function turningAway(pipeline: ConnectionPipeline): Greeters {
-  const sayNo = (protocol: InboundProtocol, words: (error: GatewayError) => string | Uint8Array) => {
+  const sayNo = (protocol: InboundProtocol, words: (error: GatewayError, socket: Socket) => string | Uint8Array) => {
     return (visitor: Visitor) => {
       const error = tooMany()
       visitor.release()
       pipeline.refuse(visitor.knock(protocol), error)
-      partQuickly(visitor.socket, words(error))
+      const { socket } = visitor
+      partQuickly(socket, words(error, socket))
     }
   }
-  const inHttp = (error: GatewayError) => httpErrorText(error, 'close')
+  const inHttp = (error: GatewayError, socket: Socket) => httpErrorText(error, 'close', openingMethod(socket))
   return {
     socks4: sayNo('socks4', (error) => formatSocks4Reply(socks4Reply(error))),
     socks5: sayNo('socks5', () => SOCKS5_REFUSAL),

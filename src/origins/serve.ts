@@ -6,6 +6,7 @@ import { createServer as createTlsServer } from 'node:https'
 import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
+import { inTurns } from '../proxy/request-turns.ts'
 import { type Answer, send } from './answer.ts'
 import { directVisit } from './direct-visit.ts'
 import { echo } from './echo.ts'
@@ -43,6 +44,8 @@ export interface RunningOrigins {
 
 const KEEP_ALIVE_MS = 30_000
 const BACKLOG = 4096
+/** requests of one connection that wait behind the one in progress */
+const MAX_PIPELINED = 1024
 
 const KINDS: Readonly<Record<WebKind, (visit: Visit, visitor: Visitor) => Answer>> = {
   echo,
@@ -71,8 +74,10 @@ export async function startOrigins(options: OriginsOptions): Promise<RunningOrig
 }
 
 function createDoorServer(door: Door, options: OriginsOptions, sockets: WebSocketEcho): Server {
-  const handle = (request: IncomingMessage, response: ServerResponse) =>
-    void answer(door, options, request, response).catch(() => response.destroy())
+  const handle = inTurns(
+    (request, response) => void answer(door, options, request, response).catch(() => response.destroy()),
+    MAX_PIPELINED,
+  )
   const settings = {
     keepAliveTimeout: KEEP_ALIVE_MS,
     shouldUpgradeCallback: (request: IncomingMessage) =>

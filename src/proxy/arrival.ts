@@ -32,9 +32,15 @@ export interface Listener {
   readonly proxyProtocol?: ProxyProtocolRules
 }
 
-/** Whether clients speak TLS to a door, and the PEM files it presents in place of the development certificate. */
+/** What a door may offer by ALPN (RFC 7301). */
+export type AlpnProtocol = 'h2' | 'http/1.1'
+
+/** Whether clients speak TLS to a door, what it offers them by ALPN, and the PEM files it presents in place of the development
+ *  certificate. */
 export interface ListenerTls {
-  readonly mode: 'required' | 'refused'
+  readonly mode: 'required' | 'optional' | 'refused'
+  /** absent: both, HTTP/2 first */
+  readonly alpn?: readonly AlpnProtocol[]
   readonly files?: { readonly certificate: string; readonly key: string }
 }
 

@@ -5,35 +5,20 @@ import { once } from 'node:events'
 import type { TLSSocket } from 'node:tls'
 import { expect, test } from 'vitest'
 import { authorization, connectH2, openTunnel } from '../support/h2-client.ts'
+import {
+  CONTINUATION,
+  DATA,
+  frame,
+  HEADERS,
+  headerBlock,
+  PING,
+  RST_STREAM,
+  rawH2,
+  SETTINGS,
+} from '../support/h2-frames.ts'
 import { BOB, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { tellMeOrigin } from '../support/tell-me-origin.ts'
-import { connectTls, tlsSource } from '../support/tls.ts'
-
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
-const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, CONTINUATION] = [0, 1, 3, 4, 6, 9]
-
-function frame(type: number, flags: number, stream: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9)
-  head.writeUIntBE(payload.length, 0, 3)
-  head[3] = type
-  head[4] = flags
-  head.writeUInt32BE(stream, 5)
-  return Buffer.concat([head, payload])
-}
-
-/** HPACK literals without indexing, names and values as they are (RFC 7541 section 6.2.2). */
-function headerBlock(fields: Readonly<Record<string, string>>): Buffer {
-  const text = (value: string) => {
-    const bytes = Buffer.from(value, 'latin1')
-    const length = bytes.length < 127 ? [bytes.length] : [127, ...varint(bytes.length - 127)]
-    return Buffer.concat([Buffer.from(length), bytes])
-  }
-  return Buffer.concat(Object.entries(fields).flatMap(([name, value]) => [Buffer.of(0), text(name), text(value)]))
-}
-
-function varint(value: number): number[] {
-  return value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)]
-}
+import { tlsSource } from '../support/tls.ts'
 
 async function start() {
   const source = await tlsSource()
@@ -41,11 +26,8 @@ async function start() {
   return gateway
 }
 
-async function rawH2(port: number): Promise<TLSSocket> {
-  const socket = await connectTls(port, { ALPNProtocols: ['h2'] })
-  socket.resume()
-  socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0)]))
-  return socket
+async function rawSocket(port: number): Promise<TLSSocket> {
+  return (await rawH2(port)).socket
 }
 
 /** Writes until the other side has had enough. Answers how many times it wrote. */
@@ -74,7 +56,7 @@ const connectBlock = (port: number) =>
 test('rapid reset: the connection goes after a bounded number of streams, and every lease comes back', async () => {
   const origin = await tellMeOrigin()
   const gateway = await start()
-  const socket = await rawH2(gateway.port)
+  const socket = await rawSocket(gateway.port)
   const block = connectBlock(origin.port)
   await flood(socket, 20_000, (turn) => {
     const id = turn * 2 + 1
@@ -91,7 +73,7 @@ test('rapid reset: the connection goes after a bounded number of streams, and ev
 test('more than 100 streams at once are refused one by one, and the first hundred stay', async () => {
   const origin = await tellMeOrigin()
   const gateway = await start()
-  const socket = await rawH2(gateway.port)
+  const socket = await rawSocket(gateway.port)
   const block = connectBlock(origin.port)
   for (let turn = 0; turn < 150; turn++) socket.write(frame(HEADERS, 0x4, turn * 2 + 1, block))
   await expect.poll(() => gateway.pipeline.sessions.size).toBe(100)
@@ -104,7 +86,7 @@ test.each([
   ['empty data on a stream that is not there', () => frame(DATA, 0, 1)],
 ])('a flood of %s that reads no answer is cut off', async (_what, make) => {
   const gateway = await start()
-  const socket = await rawH2(gateway.port)
+  const socket = await rawSocket(gateway.port)
   socket.pause()
   const many = Buffer.concat(Array.from({ length: 2_000 }, make))
   expect(await flood(socket, 5_000, () => many)).toBeLessThan(5_000)
@@ -114,7 +96,7 @@ test.each([
 
 test('a header block without end is cut off, and not one byte of it is a request', async () => {
   const gateway = await start()
-  const socket = await rawH2(gateway.port)
+  const socket = await rawSocket(gateway.port)
   const more = headerBlock({ 'x-more': 'y'.repeat(4_000) })
   socket.write(frame(HEADERS, 0, 1, headerBlock({ ':method': 'CONNECT', ':authority': 'o.test:80' })))
   const turns = await flood(socket, 10_000, () => frame(CONTINUATION, 0, 1, more))

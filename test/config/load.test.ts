@@ -73,6 +73,26 @@ describe('the file', () => {
   })
 })
 
+describe('`tls` of a listener', () => {
+  test.each([
+    ['{ alpn: [http/1.1] }', { mode: 'optional', alpn: ['http/1.1'] }],
+    [
+      '{ certificate: /c, key: /k, alpn: [h2] }',
+      { mode: 'required', alpn: ['h2'], files: { certificate: '/c', key: '/k' } },
+    ],
+    ['true', { mode: 'required' }],
+    ['false', { mode: 'refused' }],
+  ])('%s', (text, expected) => {
+    expect(load(`${IPS}listeners: [{ name: a, tls: ${text} }]\n`).listeners[0]?.tls).toEqual(expected)
+  })
+
+  test.each(['{ certificate: /c }', '{ key: /k }', '{ alpn: [] }', '{ alpn: [spdy/3] }', '{}'])('never %s', (text) => {
+    const { config, issues } = checkConfigText('lab.yaml', `${IPS}listeners: [{ name: a, tls: ${text} }]\n`)
+    expect(config).toBeUndefined()
+    expect(issues).toMatchObject([{ severity: 'error', line: 2 }])
+  })
+})
+
 describe('rules', () => {
   test('of a rules file follow the others, with positions of their own', () => {
     const path = directory({

@@ -115,6 +115,20 @@ describe('TCP', () => {
     expect(await sendStream(server, framed(Buffer.from('ab')))).toEqual([])
   })
 
+  test('does not wait without end for a question whose bytes trickle in', async () => {
+    const server = await listening(gatewayDns, { limits: { maxConnections: 10, idleMs: 300 } })
+    const socket = connect(server.port, server.ip.text)
+    socket.on('error', () => {})
+    const bytes = framed(Buffer.alloc(400, 'x'))
+    let sent = 0
+    const trickle = setInterval(() => socket.write(bytes.subarray(sent, ++sent)), 40)
+    await Promise.race([once(socket, 'close'), once(socket, 'data')])
+    clearInterval(trickle)
+    expect(socket.bytesRead).toBe(0)
+    expect(sent).toBeLessThan(bytes.length)
+    socket.destroy()
+  })
+
   test('takes so many connections and no more', async () => {
     const server = await listening(gatewayDns, { limits: { maxConnections: 2, idleMs: 60_000 } })
     const held = [connect(server.port, server.ip.text), connect(server.port, server.ip.text)]

@@ -40,6 +40,30 @@ test('TL-03 one door takes plain and TLS clients, h2 and http/1.1, and a client 
   expect(plain.body).toBe(`${EGRESS[BOB]?.bound}\n`)
 })
 
+test('`alpn` of a listener is all that is offered, and clients that would take h2 get their HTTP/1.1', async () => {
+  const source = await tlsSource()
+  const tls = { mode: 'optional', alpn: ['http/1.1'] } as const
+  const gateway = await startGateway({ listener: { tls }, settings: { tlsFor: () => source } })
+  const socket = await connectTls(gateway.port, { ALPNProtocols: ['h2', 'http/1.1'] })
+  expect(socket.alpnProtocol).toBe('http/1.1')
+  const origin = await tellMeOrigin()
+  const url = `http://echo.test:${origin.port}/`
+  expect((await curl(...https(gateway.port), ...LOGIN, url)).body).toBe(`${EGRESS[BOB]?.bound}\n`)
+  expect((await curl('-x', `http://127.0.0.1:${gateway.port}`, ...LOGIN, url)).body).toBe(`${EGRESS[BOB]?.bound}\n`)
+})
+
+test('a client that chooses h2 and then speaks HTTP/1.1 leaves a record that names the cause and the switch', async () => {
+  const source = await tlsSource()
+  const gateway = await startGateway({ settings: { tlsFor: () => source } })
+  const socket = await connectTls(gateway.port, { ALPNProtocols: ['h2', 'http/1.1'] })
+  socket.resume().end(head('CONNECT', 'o.test:443'))
+  const [record] = await gateway.recorded(1)
+  expect(record).toMatchObject({ Lab: { error: { code: 'request.malformed' } } })
+  expect(record?.Lab.error?.message).toMatch(
+    /chose h2 .* HTTP\/1\.1 .*golang\/go#26479.*`tls: { alpn: \[http\/1\.1\] }`/,
+  )
+})
+
 test('TL-02 nothing below TLS 1.2 is spoken', async () => {
   const source = await tlsSource()
   const gateway = await startGateway({ settings: { tlsFor: () => source } })

@@ -50,7 +50,9 @@ export class ClientLane {
     this.visitor = visitor
     this.#settings = settings
     this.#forwarding = new Forwarding(settings)
-    this.#turns = new TurnQueue(visitor.socket, settings.maxPipelined, this.#idle)
+    const { clock } = visitor.origin
+    const limits = { maxWaiting: settings.maxPipelined, stallMs: settings.bodyIdleMs, clock }
+    this.#turns = new TurnQueue(visitor.socket, limits, this.#idle)
     this.#deadline = visitor.origin.clock.after(visitor.origin.limits.timeoutMs, this.#expire)
     visitor.socket.once('close', this.#leave)
   }
@@ -177,7 +179,7 @@ export class ClientLane {
 
   #sayLast(error: GatewayError): void {
     this.#leave()
-    hangUp(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close'))
+    hangUp(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close', this.#current?.req.method))
   }
 
   #watch(current: Current): void {
@@ -204,7 +206,7 @@ export class ClientLane {
     if (this.#turns.isBusy || this.#over) return
     if (this.#answered && this.socket.bytesRead === this.#readWhenAnswered) {
       this.#over = true
-      this.socket.destroySoon()
+      hangUp(this.socket, this.visitor.origin.clock, '')
       return
     }
     this.broken(new GatewayError('request.timeout', 'the client did not complete a request in time'))

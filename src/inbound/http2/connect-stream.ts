@@ -34,7 +34,7 @@ export function openConnectStream(
     accept: () => stream.respond({ ':status': 200 }, { waitForTrailers: true }),
     refuse: (error) => {
       isOurs = true
-      refuseStream(stream, error)
+      refuseStream(stream, error, { clock: pipeline.settings.clock, method: 'CONNECT' })
     },
   }
   try {

@@ -45,7 +45,7 @@ export class ForwardStreams {
     void this.#serve(knock, stream, head).catch((thrown) => {
       const error = asGatewayError(thrown)
       this.#settings.pipeline.refuse(knock, error)
-      refuseStream(stream, error)
+      refuseStream(stream, error, { clock: this.#settings.pipeline.settings.clock, method: head.pseudo[':method'] })
     })
   }
 
@@ -67,7 +67,7 @@ export class ForwardStreams {
     const claimed = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
     const entry = enterBySignIn(this.#settings.signIn, claimed, request)
     if ('answer' in entry) {
-      answerSignIn(new StreamAnswer(stream), entry.answer)
+      answerSignIn(new StreamAnswer(stream, request.method), entry.answer)
       return
     }
     const { arrival } = entry
@@ -77,9 +77,13 @@ export class ForwardStreams {
     const forwarding = this.#idle.pop() ?? new Forwarding(this.#settings)
     const leave = () => forwarding.leave()
     stream.once('close', leave)
-    if (request.body !== 'none') this.#watchUpload(stream, forwarding)
-    const work = { req: stream, res: new StreamAnswer(stream), request, arrival, identified }
+    let isDone = false
+    this.#watch(stream, request, (error) => {
+      if (!isDone) forwarding.abandon(error)
+    })
+    const work = { req: stream, res: new StreamAnswer(stream, request.method), request, arrival, identified }
     await forwarding.run(work, () => {
+      isDone = true
       stream.off('close', leave)
       this.#drain(stream)
       if (this.#closed || this.#idle.length >= MAX_IDLE) forwarding.leave()
@@ -101,7 +105,7 @@ export class ForwardStreams {
       const page = offerSignIn(signIn, arrival, request, error)
       if (page === undefined) throw error
       pipeline.refuse(arrival, error)
-      answerSignIn(new StreamAnswer(stream), page)
+      answerSignIn(new StreamAnswer(stream, request.method), page)
       return undefined
     }
   }
@@ -109,30 +113,43 @@ export class ForwardStreams {
   /** What the client still sends is thrown away for a while, so that the answer is not lost to a reset (FR-14). */
   #drain(stream: ServerHttp2Stream): void {
     const { clock } = this.#settings.pipeline.settings
-    const patience = clock.after(DRAIN_MS, () => stream.close(constants.NGHTTP2_NO_ERROR))
+    const close = () => stream.close(constants.NGHTTP2_NO_ERROR)
+    const patience = clock.after(DRAIN_MS, () => {
+      stream.pause()
+      // a closed stream is watched no more, and this one still has an answer to deliver
+      if (stream.writableFinished) close()
+      else stream.once('finish', close)
+    })
     stream.once('close', () => patience.cancel())
     stream.resume()
   }
 
-  /** A body that stands still although it is being read (RS-01); one that waits for the origin is not the client's fault. */
-  #watchUpload(stream: ServerHttp2Stream, forwarding: Forwarding): void {
-    const { bodyIdleMs } = this.#settings
+  /** Lets go of a client that neither sends what it announced nor takes its answer (RS-01); a body that waits for the origin, or an
+   *  origin that thinks, is not the client's fault. */
+  #watch(stream: ServerHttp2Stream, { method, body }: ForwardRequest, abandon: (error: GatewayError) => void): void {
+    const { bodyIdleMs, pipeline } = this.#settings
     const check = () => {
-      if (stream.isPaused()) {
+      const why = whatStands(stream, body !== 'none')
+      if (why === undefined) {
         stream.setTimeout(bodyIdleMs, check)
         return
       }
-      const error = new GatewayError('request.timeout', 'the request body stands still')
-      forwarding.abandon(error)
-      refuseStream(stream, error)
+      const error = new GatewayError('request.timeout', why)
+      abandon(error)
+      refuseStream(stream, error, { clock: pipeline.settings.clock, method })
     }
     stream.setTimeout(bodyIdleMs, check)
-    stream.once('end', () => stream.setTimeout(0))
   }
 }
 
-/** Throws GatewayError `request.*`, `guard.loop`. nghttp2 has refused what RFC 9113 section 8.2 forbids by then: connection
- *  options, capitals in names, CR, LF and NUL in values, lengths that do not fit. */
+/** What the client does not go on with, after a time without a frame in either direction. */
+function whatStands(stream: ServerHttp2Stream, hasBody: boolean): string | undefined {
+  if (stream.writableLength > 0) return 'the client stopped reading the answer'
+  return !hasBody || stream.readableEnded || stream.isPaused() ? undefined : 'the request body stands still'
+}
+
+/** Throws GatewayError `request.*`, `guard.loop`. nghttp2 has refused connection options, capitals in names and lengths that do
+ *  not fit by then (RFC 9113 section 8.2); fields with CR, LF, NUL or blanks where none may be it has left out. */
 function understandStream({ pseudo, fields }: StreamHead, ended: boolean, rules: LaneSettings): ForwardRequest {
   const { ':method': method = '', ':scheme': scheme = '', ':path': path = '' } = pseudo
   const hosts = valuesOf(fields, 'host')

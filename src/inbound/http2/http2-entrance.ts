@@ -24,6 +24,8 @@ const RESET_BURST = 3 * MAX_STREAMS
 const RESETS_PER_SECOND = 50
 /** nghttp2's and Node's memory for one connection, MB: streams, header tables, frames that wait */
 const MAX_SESSION_MB = 10
+/** A client that was told to go has so long to close its side. */
+const GRACE_MS = 2_000
 
 export class Http2Entrance {
   readonly #settings: Http2Settings
@@ -51,6 +53,8 @@ class Connection {
   readonly #session: ServerHttp2Session
   readonly #forwarding: ForwardStreams
   #open = 0
+  /** the client said so itself, and why: nothing that we find out later */
+  #isLeaving = false
   #deadline: Deadline
 
   constructor(visitor: Visitor, settings: Http2Settings, onClose: () => void) {
@@ -67,6 +71,12 @@ class Connection {
     this.#deadline = this.#closeIn(visitor.origin.limits.timeoutMs)
     this.#session.on('stream', this.#serve)
     this.#session.on('error', this.#broken)
+    this.#session.once('goaway', () => {
+      this.#isLeaving = true
+      this.#settle()
+    })
+    // HTTP/2 knows no half-closed connection: with the client's FIN, or its close_notify, every stream is over
+    visitor.socket.once('end', () => visitor.wire.destroy())
     this.#session.once('close', () => {
       this.#deadline.cancel()
       this.#forwarding.close()
@@ -76,6 +86,7 @@ class Connection {
 
   drain(): void {
     this.#session.close()
+    this.#settle()
   }
 
   /** `fields` is the flat list as received, pseudo-header fields first. */
@@ -103,20 +114,43 @@ class Connection {
     stream.once('close', () => {
       this.#open--
       if (this.#open === 0) this.#deadline = this.#closeIn(this.#settings.keepAliveMs)
+      this.#settle()
     })
   }
 
   #closeIn(idleMs: number): Deadline {
-    return this.#settings.pipeline.settings.clock.after(idleMs, () => this.#session.close())
+    return this.#settings.pipeline.settings.clock.after(idleMs, () => {
+      this.#session.close()
+      this.#settle()
+    })
+  }
+
+  /** Node ends a closed session politely and then waits for the client without limit: after a grace the connection goes. */
+  readonly #settle = (): void => {
+    const { closed, destroyed } = this.#session
+    if (this.#open > 0 || !(closed || destroyed)) return
+    this.#deadline.cancel()
+    this.#deadline = this.#settings.pipeline.settings.clock.after(GRACE_MS, () => this.#visitor.wire.destroy())
   }
 
   /** A client that breaks the protocol, or asks and takes back without end, loses its connection. That it went away is no news. */
   readonly #broken = (cause: Error): void => {
     const code = 'code' in cause ? String(cause.code) : ''
-    if (!code.startsWith('ERR_HTTP2_')) return
-    const error = new GatewayError('request.malformed', 'the client broke the rules of HTTP/2', { cause })
+    if (this.#isLeaving || !code.startsWith('ERR_HTTP2_')) return
+    const why = isOtherProtocol(cause) ? SPEAKS_SOMETHING_ELSE : 'the client broke the rules of HTTP/2'
+    const error = new GatewayError('request.malformed', why, { cause })
     this.#settings.pipeline.refuse(this.#visitor.knock('h2-connect'), error)
   }
+}
+
+/** nghttp2's number for a connection that does not begin with the preface of RFC 9113 section 3.4 */
+const BAD_CLIENT_MAGIC = -903
+const SPEAKS_SOMETHING_ELSE =
+  'the client chose h2 in the TLS handshake and then spoke another protocol, such as HTTP/1.1 (Go programs do, golang/go#26479);' +
+  ' offer it HTTP/1.1 alone with `tls: { alpn: [http/1.1] }` at the listener'
+
+function isOtherProtocol(cause: Error): boolean {
+  return 'errno' in cause && cause.errno === BAD_CLIENT_MAGIC
 }
 
 function plain(fields: readonly string[]): string[] {

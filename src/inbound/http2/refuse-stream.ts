@@ -3,18 +3,35 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
+import type { Clock } from '../../proxy/deadline.ts'
 import { responseHeaders } from './response-headers.ts'
 
+/** A client that leaves no room for the answer, or for RST_STREAM, has so long to make some. */
+const LINGER_MS = 2_000
+
 /** Answers with the error and ends the stream; what the client still sends on it is not wanted (RFC 9113 section 8.1). Where an
- *  answer has begun already, the stream is reset. */
-export function refuseStream(stream: ServerHttp2Stream, error: GatewayError): void {
+ *  answer has begun already, the stream is reset. A HEAD gets no body (RFC 9110 section 9.3.2). */
+export function refuseStream(
+  stream: ServerHttp2Stream,
+  error: GatewayError,
+  { clock, method }: { readonly clock: Clock; readonly method: string | undefined },
+): void {
   if (stream.destroyed || stream.closed) return
+  const patience = clock.after(LINGER_MS, () => stream.destroy())
+  stream.once('close', () => patience.cancel())
   if (stream.headersSent) {
     stream.close(constants.NGHTTP2_INTERNAL_ERROR)
     return
   }
   const { status, fields, body } = httpErrorAnswer(error)
-  stream.respond(responseHeaders(status, [...fields, 'Content-Length', String(body.length)]))
+  const headers = responseHeaders(status, [...fields, 'Content-Length', String(body.length)])
+  if (method === 'HEAD') {
+    stream.respond(headers, { endStream: true })
+    // no reset: Node would send it ahead of a head that has no body
+    stream.resume()
+    return
+  }
+  stream.respond(headers)
   stream.end(body)
   stream.close(constants.NGHTTP2_NO_ERROR)
 }

@@ -8,10 +8,13 @@ export class StreamAnswer implements Answer {
   /** no connection to take over: streams do not switch protocols */
   readonly socket = null
   readonly #stream: ServerHttp2Stream
+  readonly #isHead: boolean
   #trailers: readonly [string, string][] = []
 
-  constructor(stream: ServerHttp2Stream) {
+  /** `method`: of the request */
+  constructor(stream: ServerHttp2Stream, method: string) {
     this.#stream = stream
+    this.#isHead = method === 'HEAD'
   }
 
   get headersSent(): boolean {
@@ -39,7 +42,7 @@ export class StreamAnswer implements Answer {
   }
 
   write(chunk: Buffer): boolean {
-    return this.#gone || !this.#stream.writable || this.#stream.write(chunk)
+    return this.#gone || this.#isHead || !this.#stream.writable || this.#stream.write(chunk)
   }
 
   once(event: 'drain', listener: () => void): void {
@@ -51,7 +54,10 @@ export class StreamAnswer implements Answer {
   }
 
   end(body?: string | Buffer, encoding: 'utf8' | 'latin1' = 'utf8'): void {
-    if (!this.#gone) this.#stream.end(body, encoding)
+    if (this.#gone) return
+    // whoever refuses a HEAD may have a body for it, which must not be sent (RFC 9110 section 9.3.2)
+    if (this.#isHead) this.#stream.end()
+    else this.#stream.end(body, encoding)
   }
 
   /** Shows that the answer is not complete. */

@@ -5,7 +5,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { GatewayError } from '../../errors/gateway-error.ts'
-import type { ClientCertificate } from '../../proxy/arrival.ts'
+import type { AlpnProtocol, ClientCertificate } from '../../proxy/arrival.ts'
 import { StreamWire } from '../../proxy/wire/stream-wire.ts'
 import { Visitor } from '../visitor.ts'
 
@@ -28,9 +28,11 @@ export interface TlsSource {
 
 export interface TlsEntranceSettings {
   readonly source: TlsSource
+  /** what is offered; default: HTTP/2 and HTTP/1.1 */
+  readonly alpn?: readonly AlpnProtocol[] | undefined
   readonly handshakeTimeoutMs: number
   /** The handshake is done; `protocol` is what both agreed on by ALPN, http/1.1 where the client offered nothing. */
-  readonly onSecured: (visitor: Visitor, protocol: 'h2' | 'http/1.1') => void
+  readonly onSecured: (visitor: Visitor, protocol: AlpnProtocol) => void
   /** It failed; the connection is gone. */
   readonly onFailed: (visitor: Visitor, error: GatewayError) => void
 }
@@ -49,13 +51,13 @@ export class TlsEntrance {
 
   constructor(settings: TlsEntranceSettings) {
     this.#settings = settings
-    const { source, handshakeTimeoutMs } = settings
+    const { source, alpn = ['h2', 'http/1.1'], handshakeTimeoutMs } = settings
     this.#server = createServer({
       ...contextOf(source.current()),
       requestCert: source.examine !== undefined,
       // a bad certificate is refused in words, at the first request, where an alert could not say why
       rejectUnauthorized: false,
-      ALPNProtocols: ['h2', 'http/1.1'],
+      ALPNProtocols: [...alpn],
       handshakeTimeout: handshakeTimeoutMs,
     })
     this.#server.on('secureConnection', this.#welcome)
@@ -75,6 +77,8 @@ export class TlsEntrance {
     }
     this.#guests.set(name, { visitor, since: performance.now() })
     socket.once('close', () => this.#leave(name))
+    // a handshake cannot be half-closed: whoever ends in the middle of one has left
+    socket.allowHalfOpen = false
     this.#server.emit('connection', socket)
   }
 
@@ -88,6 +92,9 @@ export class TlsEntrance {
     }
     this.#guests.delete(name)
     const { visitor, since } = guest
+    const isHttp2 = socket.alpnProtocol === 'h2'
+    // what was agreed on decides whether the connection can be half-closed
+    socket.allowHalfOpen = !isHttp2
     const certificate = this.#examine(socket)
     const tls = {
       version: socket.getProtocol() ?? '',
@@ -98,7 +105,7 @@ export class TlsEntrance {
     const carrier = visitor.wire
     const wire = new StreamWire(socket, { reset: () => carrier.reset() })
     const secured = new Visitor(wire, { ...visitor.origin, tls })
-    this.#settings.onSecured(secured, socket.alpnProtocol === 'h2' ? 'h2' : 'http/1.1')
+    this.#settings.onSecured(secured, isHttp2 ? 'h2' : 'http/1.1')
   }
 
   #examine(socket: TLSSocket): ClientCertificate | undefined {
