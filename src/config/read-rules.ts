@@ -1,9 +1,9 @@
 // The rules: those of the file itself and those of rules_file. Expressions are kept as written and not parsed here.
 
+import { didYouMean } from '../errors/closest.ts'
 import { cidr, parseCidr } from '../net/cidr.ts'
 import { equalIp, ip, parseIp } from '../net/ip.ts'
 import type { EgressSettings } from '../policy/rule.ts'
-import { didYouMean } from './closest.ts'
 import type { ConfiguredRule, SourcePosition } from './lab-config.ts'
 import type { Problems } from './problems.ts'
 import type { RawRule } from './raw-config.ts'

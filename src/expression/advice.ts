@@ -1,11 +1,43 @@
 // Hints: what to write instead. They never change which problem is reported or where ([R11]: a refused form is told its
 // right spelling).
 
+import { closest } from '../errors/closest.ts'
 import { parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import type { Failure } from './lex/cursor.ts'
 import type { Parser } from './parser.ts'
 import type { Access, Span } from './tree.ts'
+
+/** Words people call as functions, and what does the same here. */
+const FUNCTIONS: Readonly<Record<string, string>> = {
+  lower: 'case is ignored by `wildcard "…"` and by `matches "(?i)…"`',
+  upper: 'case is ignored by `wildcard "…"` and by `matches "(?i)…"`',
+  starts_with: 'write `matches "^…"` or `wildcard "…*"`',
+  ends_with: 'write `matches "…$"` or `wildcard "*…"`',
+  contains: 'write `field contains "…"`',
+  matches: 'write `field matches "…"`',
+  len: 'the length is tested by `matches "^.{3,5}$"`',
+}
+
+/** Field names are long and alike: fewer edits than in an ordinary word make another one of them. */
+const LETTERS_PER_EDIT = 5
+
+/** Where a name is no field, behind the name. */
+export function adviseUnknownName({ cursor, scheme }: Parser, name: string): string | undefined {
+  if (/^[ \r\n]*\(/.test(cursor.text.slice(cursor.at, cursor.end))) return adviseFunction(name)
+  const advice = scheme.adviseUnknown?.(name)
+  if (advice !== undefined || name.length < 4) return advice
+  const near = closest(name, scheme.fields.keys(), LETTERS_PER_EDIT)
+  return near === undefined ? undefined : `did you mean \`${near}\`?`
+}
+
+function adviseFunction(name: string): string {
+  const quantifier = closest(name, ['any', 'all'])
+  if (quantifier !== undefined) return `did you mean \`${quantifier}\`?`
+  const known = closest(name, Object.keys(FUNCTIONS))
+  if (known === undefined) return 'there are no functions, only `any( … )` and `all( … )`'
+  return `there is no function \`${known}\`: ${FUNCTIONS[known]}`
+}
 
 /** Where a right-hand side is not what the type wants. */
 export function adviseOperand(parser: Parser, access: Access, operator: string, failure: Failure): string | undefined {

@@ -88,7 +88,7 @@ export function parseTest(parser: Parser, access: Access): Comparison {
   }
   cursor.skipSpace()
   try {
-    return comparison(parser, access, readTest(parser, operator, type, start))
+    return comparison(parser, access, readTest(parser, operator, access, type, start))
   } catch (failure) {
     if (!(failure instanceof Failure)) throw failure
     throw new Failure(
@@ -116,12 +116,12 @@ function takeOperator(parser: Parser): Operator {
   throw cursor.failure('expression.syntax', 'expected comparison operator', adviseOperator(parser))
 }
 
-function readTest(parser: Parser, operator: Operator, type: 'Int' | 'Bytes' | 'Ip' | 'Bool', start: number): Test {
+function readTest(parser: Parser, operator: Operator, access: Access, type: ScalarType, start: number): Test {
   const { cursor } = parser
   if (type === 'Bool') throw new RangeError('Bool values are never compared')
   switch (operator.kind) {
     case 'in':
-      return cursor.sees('$') ? readInList(parser, type, start) : { kind: 'in-set', set: readSet(parser, type) }
+      return cursor.sees('$') ? readInList(parser, access, type, start) : { kind: 'in-set', set: readSet(parser, type) }
     case 'order':
       return { kind: 'order', op: operator.op, literal: readLiteral(parser, type) }
     case 'bits':
@@ -137,16 +137,12 @@ function readTest(parser: Parser, operator: Operator, type: 'Int' | 'Bytes' | 'I
   }
 }
 
-function readInList(parser: Parser, type: 'Int' | 'Bytes' | 'Ip', start: number): Test {
+function readInList(parser: Parser, access: Access, type: 'Int' | 'Bytes' | 'Ip', start: number): Test {
   const list = readListName(parser.cursor, parser.mode)
   if (parser.scheme.listTypes.has(type)) return { kind: 'in-list', list }
   const message = `cannot perform this operation on type ${type}`
-  throw new Failure(
-    'expression.type_mismatch',
-    message,
-    [start, parser.cursor.at],
-    `there are no lists of type ${type}`,
-  )
+  const hint = `there are no lists of type ${type}; write the values out: \`${access.text} in {…}\``
+  throw new Failure('expression.type_mismatch', message, [start, parser.cursor.at], hint)
 }
 
 function readMatches(parser: Parser): Test {

@@ -27,9 +27,6 @@ export type ParseResult =
 /** A node, or nothing where a problem was reported in its place. */
 export type Parsed<T = Node> = T | undefined
 
-/** After this many problems nobody reads on. */
-const MOST_PROBLEMS = 100
-
 /** Parses and type-checks a filter. The first problem is the one the engine would stop at; the others are independent of
  *  it. An empty source is a problem here: an empty slot of a rule is the caller's matter. */
 export function parseExpression(source: string, scheme: Scheme, options: ParseOptions = {}): ParseResult {
@@ -44,14 +41,23 @@ export function parseExpression(source: string, scheme: Scheme, options: ParseOp
 
 function parseFilter(parser: Parser): Parsed {
   try {
+    return readFilter(parser)
+  } catch (thrown) {
+    if (thrown !== STOP) throw thrown
+    return undefined
+  }
+}
+
+function readFilter(parser: Parser): Parsed {
+  try {
     if (parser.cursor.text.length > parser.limits.sourceLength) throw tooLong(parser)
     const root = parseLogical(parser)
     checkIsBool(parser, root)
     readLeftOver(parser)
     return root
   } catch (thrown) {
-    if (thrown instanceof Failure) parser.report(thrown)
-    else if (thrown !== STOP) throw thrown
+    if (!(thrown instanceof Failure)) throw thrown
+    parser.report(thrown)
     return undefined
   }
 }
@@ -174,7 +180,6 @@ export function parseOperand(parser: Parser): Parsed {
   } catch (thrown) {
     if (!(thrown instanceof Failure)) throw thrown
     parser.report(thrown)
-    if (parser.problems.length >= MOST_PROBLEMS) throw STOP
     const boundary = findBoundary(cursor.text, start, thrown.span[0], cursor.end)
     if (thrown.code === 'expression.limit_exceeded' || boundary >= cursor.end) throw STOP
     cursor.at = boundary
