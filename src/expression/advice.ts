@@ -7,6 +7,7 @@ import { parseIp } from '../net/ip.ts'
 import type { Failure } from './lex/cursor.ts'
 import type { Parser } from './parser.ts'
 import type { Access, Span } from './tree.ts'
+import type { ValueType } from './value.ts'
 
 /** Words people call as functions, and what does the same here. */
 const FUNCTIONS: Readonly<Record<string, string>> = {
@@ -83,14 +84,24 @@ export function adviseOperator(parser: Parser): string | undefined {
   return undefined
 }
 
-/** Where an operator does not fit the type. */
+/** Where an operator does not fit the type but would fit what the type is made of. */
 export function adviseType(parser: Parser, access: Access, span: Span): string | undefined {
-  const { valueType } = access
+  const { valueType, text, field, indexes } = access
   const operator = parser.cursor.text.slice(...span)
   if (valueType === 'Bool') return 'a true-or-false field stands alone, or behind `not`'
   if (typeof valueType === 'string') return undefined
-  if ('array' in valueType) return `compare each element: \`any(${access.text}[*] ${operator} …)\``
-  return `choose a key: \`any(${access.text}["key"][*] ${operator} …)\``
+  if ('map' in valueType) return adviseMap(parser, valueType, text, operator)
+  const ofMap = typeof field.type !== 'string' && 'map' in field.type && indexes[0]?.kind === 'each'
+  return ofMap
+    ? adviseMap(parser, field.type, field.name, operator)
+    : `compare each element: \`any(${text}[*] ${operator} …)\``
+}
+
+function adviseMap(parser: Parser, type: ValueType & { map: ValueType }, text: string, operator: string): string {
+  if (typeof type.map === 'string') return `choose a key: \`${text}["key"] ${operator} …\``
+  const byKey = `choose a key: \`any(${text}["key"][*] ${operator} …)\``
+  if (parser.mode === 'engine') return byKey
+  return `${byKey}, or compare the texts \`key=value\`: \`any(${text}[*] ${operator} …)\``
 }
 
 /** Where the closing bracket of a quantifier was expected. */

@@ -2,7 +2,7 @@
 // section 5). Mapped or not, the operator sees the type after all indexes.
 
 import { adviseOperand, adviseOperator, adviseType } from './advice.ts'
-import { lenientComparison } from './lenient.ts'
+import { lenientComparison, testAsGateway } from './lenient.ts'
 import { readBytes, readString } from './lex/bytes.ts'
 import { Failure } from './lex/cursor.ts'
 import { readInteger } from './lex/integer.ts'
@@ -13,7 +13,7 @@ import { readLiteral, readSet } from './parse-operand.ts'
 import type { Parser } from './parser.ts'
 import { createRegex } from './regex/regex.ts'
 import type { Access, Comparison, Node, OrderOperator, Test } from './tree.ts'
-import { formatType, type ScalarType } from './value.ts'
+import { formatType, type ScalarType, type ValueType } from './value.ts'
 import { createWildcard } from './wildcard.ts'
 
 type Operator =
@@ -56,7 +56,7 @@ const FITTING: Readonly<Record<ScalarType, readonly Operator['kind'][]>> = {
 /** Reads a comparison or a bare access of type Bool or Array(Bool). */
 export function parseComparison(parser: Parser): Node {
   const access = parseAccess(parser)
-  return lenientComparison(parser, access, parseTest) ?? parseTest(parser, access)
+  return lenientComparison(parser, access, parseTest) ?? testAsGateway(parser, access, parseTest)
 }
 
 /** Is an operator at hand, behind optional white space? Takes nothing. */
@@ -84,7 +84,9 @@ export function parseTest(parser: Parser, access: Access): Comparison {
   const type = access.valueType
   if (typeof type !== 'string' || !FITTING[type].includes(operator.kind)) {
     const message = `cannot perform this operation on type ${formatType(type)}`
-    throw new Failure('expression.type_mismatch', message, [start, behind], adviseType(parser, access, [start, behind]))
+    const fits = FITTING[elementOf(type)].includes(operator.kind)
+    const hint = fits ? adviseType(parser, access, [start, behind]) : undefined
+    throw new Failure('expression.type_mismatch', message, [start, behind], hint)
   }
   cursor.skipSpace()
   try {
@@ -98,6 +100,12 @@ export function parseTest(parser: Parser, access: Access): Comparison {
       adviseOperand(parser, access, operator.kind, failure),
     )
   }
+}
+
+/** What is left of a type when everything in it is indexed. */
+function elementOf(type: ValueType): ScalarType {
+  if (typeof type === 'string') return type
+  return elementOf('array' in type ? type.array : type.map)
 }
 
 export function isArrayOfBool(access: Access): boolean {

@@ -198,6 +198,12 @@ describe('[F1] [F2] what fields hold', () => {
     },
     { identity: 'any(identity.saml_attributes["department"][*] == "audit")' },
     {
+      identity:
+        'any((identity.saml_attributes["department"] == "audit" or identity.saml_attributes["department"] == "y"))',
+    },
+    { identity: 'any(identity.saml_attributes[*] == "department=audit")' },
+    { identity: 'any((not (identity.saml_attributes[*] == "department=none")))' },
+    {
       devicePosture: 'any(device_posture.checks.passed[*] == "disk") and any(device_posture.checks.failed[*] == "os")',
     },
   ])('a full flow matches %j, an empty one does not', (changes) => {
@@ -241,6 +247,7 @@ describe('[F1] [F2] what fields hold', () => {
     expect(matches({ identity: 'identity.email == "zoë@example.com"' }, its)).toBe(true)
     expect(matches({ identity: 'any(identity.groups.name[*] == "F\\xc3\\xbchrung")' }, its)).toBe(true)
     expect(matches({ identity: 'any(identity.saml_attributes["Büro"][*] == "Köln")' }, its)).toBe(true)
+    expect(matches({ identity: 'any(identity.saml_attributes[*] == "Büro=Köln")' }, its)).toBe(true)
   })
 })
 
