@@ -160,10 +160,11 @@ function readMatches(parser: Parser): Test {
     warnOfDoubledBackslash(parser, pattern, span)
     return { kind: 'matches', regex: result.regex, text, span }
   }
-  if (result.tooLarge)
-    throw new Failure('expression.limit_exceeded', result.message, span, 'use smaller repetition counts')
-  const place = `at character ${Array.from(pattern.slice(0, result.at)).length + 1} of the pattern`
-  throw new Failure('expression.invalid_regex', `regex parse error: ${result.message}`, span, place)
+  const { message, at, hint, tooLarge } = result
+  if (tooLarge) throw new Failure('expression.limit_exceeded', message, span, hint)
+  const place = `at character ${Array.from(pattern.slice(0, at)).length + 1} of the pattern`
+  const advice = hint === undefined ? place : `${place}: ${hint}`
+  throw new Failure('expression.invalid_regex', `regex parse error: ${message}`, span, advice)
 }
 
 function warnOfDoubledBackslash(parser: Parser, pattern: string, span: readonly [number, number]): void {

@@ -117,6 +117,12 @@ describe('refused in the default mode with the right spelling', () => {
     ['cidr', 'net.src.ip in {10.1.2.3/8}', 'host part of address was not zero', '`10.0.0.0/8`'],
     ['fields', 'net.dst.port == net.src.port', 'expected digit', undefined],
     ['fields', 'net.src.ip == net.dst.ip', 'expected IP address character', 'two fields cannot be compared'],
+    [
+      'regex',
+      'net.fqdn.host matches r"^[\\w-.]+\\.saas\\.test$"',
+      'regex parse error: invalid range boundary, must be a literal',
+      'at character 3 of the pattern: a `-` that is no range goes first or last, or is written `\\-`',
+    ],
     ['case', 'b AND c', 'unrecognised input', '`and`'],
     ['=', 'net.dst.port = 80', 'expected comparison operator', 'write `==`'],
     ['quantifier', 'ss[*] == "a"', 'expected value of type Bool, but got Array(Bool)', '`any( … )`'],

@@ -305,6 +305,15 @@ describe('the compiled size', () => {
   })
 })
 
+test.each<[string, boolean, string]>([
+  ['two texts of 30,000 bytes', true, `${'a'.repeat(30_000)}|${'b'.repeat(30_000)}`],
+  ['two texts of 100,000 bytes', false, `${'a'.repeat(100_000)}|${'b'.repeat(100_000)}`],
+  ['5,000 names', true, `^(${Array.from({ length: 5000 }, (_, at) => `host${at}\\.example\\.com`).join('|')})$`],
+  ['20,000 names', false, `^(${Array.from({ length: 20_000 }, (_, at) => `host${at}\\.example\\.com`).join('|')})$`],
+])('a choice of %s is taken: %s', (_, taken, pattern) => {
+  expect(createRegex(pattern, 10 * 2 ** 20).ok).toBe(taken)
+})
+
 /** One case: the pattern, values of one code unit per byte, and `!` or a digit for each value. */
 type Recorded = readonly [pattern: string, values: readonly string[], verdict: string]
 

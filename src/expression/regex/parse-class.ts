@@ -9,7 +9,6 @@ import {
   negate,
   PERL_CLASSES,
   POSIX_CLASSES,
-  rangesClass,
 } from './byte-class.ts'
 import { type Escape, readEscape } from './parse-escape.ts'
 import type { PatternReader } from './reader.ts'
@@ -19,6 +18,8 @@ export interface ClassPiece {
   readonly set: ByteClass
   readonly depth: number
 }
+
+type Range = readonly [first: number, last: number]
 
 type Operator = keyof typeof CLASS_OPERATORS
 
@@ -38,7 +39,7 @@ export function readClass(reader: PatternReader, outer = 0): ClassPiece {
     if (reader.isAtEnd) throw reader.problem('unclosed character class', start)
     const next = reader.sees(']') ? undefined : OPERATORS.find((spelling) => reader.sees(spelling))
     if (next === undefined && !reader.sees(']')) {
-      members.add(readItem(reader, start, outer))
+      readItem(reader, members, start, outer)
       continue
     }
     left = combine(reader, left, operator, members.piece(reader), start)
@@ -68,6 +69,11 @@ class Members {
     this.#count++
   }
 
+  addRange([first, last]: Range): void {
+    this.#set.fill(1, first, last + 1)
+    this.#count++
+  }
+
   piece(reader: PatternReader): ClassPiece {
     const depth = this.#count > 1 ? this.#depth + 1 : this.#depth
     return { set: this.#set, depth: reader.nested(depth, reader.at) }
@@ -77,8 +83,8 @@ class Members {
 /** `-`s right after the bracket, and a `]` before anything else, are themselves. */
 function readLeadingLiterals(reader: PatternReader): Members {
   const members = new Members()
-  while (takePastIgnored(reader, '-')) members.add({ set: rangesClass([0x2d, 0x2d]), depth: 0 })
-  if (members.count === 0 && takePastIgnored(reader, ']')) members.add({ set: rangesClass([0x5d, 0x5d]), depth: 0 })
+  while (takePastIgnored(reader, '-')) members.addRange([0x2d, 0x2d])
+  if (members.count === 0 && takePastIgnored(reader, ']')) members.addRange([0x5d, 0x5d])
   return members
 }
 
@@ -100,10 +106,13 @@ function combine(
   return { set, depth: reader.nested(Math.max(left.depth, right.depth) + 1, start) }
 }
 
-function readItem(reader: PatternReader, start: number, outer: number): ClassPiece {
-  if (!reader.sees('[')) return { set: readRange(reader, start), depth: 0 }
+function readItem(reader: PatternReader, members: Members, start: number, outer: number): void {
+  if (!reader.sees('[')) {
+    readRange(reader, members, start)
+    return
+  }
   const posix = readPosix(reader)
-  return posix === undefined ? readClass(reader, outer + 1) : { set: posix, depth: 0 }
+  members.add(posix === undefined ? readClass(reader, outer + 1) : { set: posix, depth: 0 })
 }
 
 /** `[:name:]` and `[:^name:]`; anything else in a bracket is a class of its own. */
@@ -118,28 +127,38 @@ function readPosix(reader: PatternReader): ByteClass | undefined {
   return caret === '^' ? negate(fold(reader, named)) : named
 }
 
-function readRange(reader: PatternReader, start: number): ByteClass {
+function readRange(reader: PatternReader, members: Members, start: number): void {
   const from = reader.at
   const first = readMember(reader)
   reader.skipIgnored()
   if (reader.isAtEnd) throw reader.problem('unclosed character class', start)
-  const isRange = reader.sees('-') && reader.peekPastIgnored() !== ']' && reader.peekPastIgnored() !== '-'
-  if (!isRange) {
-    if (first.kind === 'perl') return perlClass(first.name)
-    const byte = byteOf(reader, first, from)
-    return rangesClass([byte, byte])
+  if (!seesRange(reader)) {
+    if (first.kind === 'perl') members.add({ set: perlClass(first.name), depth: 0 })
+    else {
+      const byte = byteOf(reader, first, from)
+      members.addRange([byte, byte])
+    }
+    return
   }
   reader.bumpPastIgnored()
   if (reader.isAtEnd) throw reader.problem('unclosed character class', start)
   const last = readMember(reader)
-  for (const end of [first, last]) {
-    if (end.kind !== 'bytes') throw reader.problem('invalid range boundary, must be a literal', from)
+  if (first.kind !== 'bytes' || last.kind !== 'bytes') {
+    const hint = 'a `-` that is no range goes first or last, or is written `\\-`'
+    throw reader.problem('invalid range boundary, must be a literal', from, hint)
   }
   const range = [byteOf(reader, first, from), byteOf(reader, last, from)] as const
   if (range[1] < range[0]) {
     throw reader.problem('invalid character class range, the start must be <= the end', from)
   }
-  return rangesClass(range)
+  members.addRange(range)
+}
+
+/** A `-` at the end of a class or before another one is itself. */
+function seesRange(reader: PatternReader): boolean {
+  if (!reader.sees('-')) return false
+  const next = reader.peekPastIgnored()
+  return next !== ']' && next !== '-'
 }
 
 /** One character or escape, whatever it is. */

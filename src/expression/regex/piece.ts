@@ -1,7 +1,7 @@
 // What a stretch of a pattern's text was read as: its tree, how deep its syntax is nested, and what it would take in the
 // engine's compiled form. Nesting and size are facts of the text, so they are gone from the tree itself.
 
-import { type ByteClass, toRanges } from './byte-class.ts'
+import type { ByteClass } from './byte-class.ts'
 import { EMPTY, type Pattern, repeat, sequence, takesNothing } from './pattern.ts'
 
 export interface Piece {
@@ -16,6 +16,7 @@ export interface Piece {
 const STATE = 32
 const RANGE = 8
 const BRANCH = 4
+const PLACE = 2 * STATE + BRANCH
 
 export const NOTHING: Piece = { pattern: EMPTY, depth: 0, bytes: STATE }
 
@@ -89,7 +90,7 @@ function mergedClass(pieces: readonly Piece[]): ByteClass | undefined {
   for (const { pattern, bytes } of pieces) {
     if (pattern.kind === 'byte' && bytes === STATE) all[pattern.byte] = 1
     else if (pattern.kind === 'class' && bytes === bytesOfClass(pattern.set)) {
-      for (const [first, last] of toRanges(pattern.set)) all.fill(1, first, last + 1)
+      for (let byte = 0; byte < 256; byte++) if (pattern.set[byte] === 1) all[byte] = 1
     } else return undefined
   }
   return all
@@ -97,30 +98,47 @@ function mergedClass(pieces: readonly Piece[]): ByteClass | undefined {
 
 /** The engine reads a value from either end, and so keeps two trees; the larger one counts. */
 function bytesOfTexts(texts: readonly string[]): number {
-  const reversed = texts.map((text) => Array.from(text).reverse().join(''))
-  return STATE + Math.max(bytesOfTree(texts), bytesOfTree(reversed))
+  return STATE + Math.max(bytesOfTree(texts, 'forward'), bytesOfTree(texts, 'backward'))
 }
 
-/** The tree of the texts' beginnings: a branch and a class of next bytes at every one that goes on. */
-function bytesOfTree(texts: readonly string[]): number {
-  const nextBytes = new Map<string, Set<string>>()
+/** Places of a tree that are told apart; texts that need more count as if they shared nothing any more. */
+const MOST_PLACES = 2 ** 20
+
+/** The tree of the texts' beginnings: a branch and a class of next bytes at every place that goes on. */
+function bytesOfTree(texts: readonly string[], direction: 'forward' | 'backward'): number {
+  const next = new Map<number, number>()
+  const branches = [0]
+  let beyond = 0
   for (const text of texts) {
-    for (let end = 0; end < text.length; end++) {
-      const beginning = text.slice(0, end)
-      const known = nextBytes.get(beginning) ?? new Set()
-      nextBytes.set(beginning, known.add(text.charAt(end)))
+    let place = 0
+    for (let step = 0; step < text.length; step++) {
+      const byte = text.charCodeAt(direction === 'forward' ? step : text.length - 1 - step)
+      const known = next.get(place * 256 + byte)
+      if (known === undefined && next.size >= MOST_PLACES) {
+        beyond += text.length - step
+        break
+      }
+      const to = known ?? branches.push(0) - 1
+      if (known === undefined) {
+        next.set(place * 256 + byte, to)
+        branches[place] = (branches[place] ?? 0) + 1
+      }
+      place = to
     }
   }
-  let bytes = 0
-  for (const { size } of nextBytes.values()) bytes += 2 * STATE + BRANCH + (size > 1 ? RANGE * size : 0)
-  return bytes
+  const inner = branches.filter((count) => count > 0)
+  return inner.reduce((bytes, count) => bytes + PLACE + (count > 1 ? RANGE * count : 0), beyond * PLACE)
 }
 
 function bytesOfClass(set: ByteClass): number {
-  const ranges = toRanges(set)
-  const [only] = ranges
-  if (ranges.length === 1 && only?.[0] === only?.[1]) return STATE
-  return 2 * STATE + RANGE * ranges.length
+  let ranges = 0
+  let members = 0
+  for (let byte = 0; byte < 256; byte++) {
+    if (set[byte] !== 1) continue
+    members++
+    if (byte === 0 || set[byte - 1] !== 1) ranges++
+  }
+  return members === 1 ? STATE : 2 * STATE + RANGE * ranges
 }
 
 function literalText(pattern: Pattern): string | undefined {

@@ -1,14 +1,16 @@
 // A place in a pattern's text and the flags in force there. Moves as the dialect's own parser does, because where white
 // space and comments count in verbose mode depends on how each step is taken.
 
-/** Thrown inside this folder only; `at` is a UTF-16 offset into the pattern. */
+/** Thrown inside this folder only; `at` is a UTF-16 offset into the pattern, `hint` what to write instead. */
 export class PatternProblem {
   readonly message: string
   readonly at: number
+  readonly hint: string | undefined
 
-  constructor(message: string, at: number) {
+  constructor(message: string, at: number, hint?: string) {
     this.message = message
     this.at = at
+    this.hint = hint
   }
 }
 
@@ -89,16 +91,17 @@ export class PatternReader {
     const from = this.at + this.character.length
     if (!this.flags.x) return this.#characterAt(from)
     let isBehindHash = false
-    for (const [character, at] of charactersFrom(this.text, from)) {
+    for (let at = from; at < this.text.length; at++) {
+      const character = this.#characterAt(at)
       if (isWhiteSpace(character)) continue
-      if (character !== '#' || isBehindHash) return this.#characterAt(at)
+      if (character !== '#' || isBehindHash) return character
       isBehindHash = true
     }
     return this.#characterAt(from)
   }
 
-  problem(message: string, at: number): PatternProblem {
-    return new PatternProblem(message, at)
+  problem(message: string, at: number, hint?: string): PatternProblem {
+    return new PatternProblem(message, at, hint)
   }
 
   /** The depth of something that stands `depth` deep; refuses what is deeper than the dialect allows. */
@@ -108,15 +111,7 @@ export class PatternReader {
   }
 
   #characterAt(at: number): string {
-    const code = this.text.codePointAt(at)
-    return code === undefined ? '' : String.fromCodePoint(code)
-  }
-}
-
-function* charactersFrom(text: string, from: number): Generator<readonly [string, number]> {
-  let at = from
-  for (const character of text.slice(from)) {
-    yield [character, at]
-    at += character.length
+    const code = this.text.codePointAt(at) ?? 0
+    return code > 0xffff ? String.fromCodePoint(code) : this.text.charAt(at)
   }
 }

@@ -20,7 +20,14 @@ export interface Regex {
 
 export type RegexResult =
   | { readonly ok: true; readonly regex: Regex }
-  | { readonly ok: false; readonly message: string; readonly at: number; readonly tooLarge: boolean }
+  | {
+      readonly ok: false
+      readonly message: string
+      /** UTF-16 offset into the pattern */
+      readonly at: number
+      readonly hint: string | undefined
+      readonly tooLarge: boolean
+    }
 
 /** Compiles a pattern. `sizeLimit` in bytes of compiled pattern, as the engine's setting. */
 export function createRegex(pattern: string, sizeLimit: number): RegexResult {
@@ -29,10 +36,12 @@ export function createRegex(pattern: string, sizeLimit: number): RegexResult {
     piece = parsePattern(pattern)
   } catch (problem) {
     if (!(problem instanceof PatternProblem)) throw problem
-    return { ok: false, message: problem.message, at: problem.at, tooLarge: false }
+    const { message, at, hint } = problem
+    return { ok: false, message, at, hint, tooLarge: false }
   }
   if (piece.bytes > sizeLimit) {
-    return { ok: false, message: `compiled regex exceeds size limit of ${sizeLimit} bytes`, at: 0, tooLarge: true }
+    const message = `compiled regex exceeds size limit of ${sizeLimit} bytes`
+    return { ok: false, message, at: 0, hint: 'use smaller repetition counts', tooLarge: true }
   }
   const shape = shapeOf(piece.pattern)
   return { ok: true, regex: Object.freeze({ pattern, shape, matches: matcherOf(shape, piece.pattern) }) }
