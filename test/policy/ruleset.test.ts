@@ -113,6 +113,20 @@ describe('rules with problems', () => {
   })
 })
 
+// a byte order mark that was pasted along must not make a rule one for everybody
+describe('[R1] an empty expression', () => {
+  test.each(['', ' \n\t', '\u0085', '\u00a0', '\u3000\u2028'])('is white space alone: %j', (traffic) => {
+    const { ruleset, problems } = compileRuleset([rule({ traffic })], [], settings())
+    expect(problems).toEqual([])
+    expect(ruleset.firstMatch(flow())).toBeDefined()
+  })
+  test.each(['\ufeff', '\u200b', ' \ufeff '])('is not what only looks empty: %j', (traffic) => {
+    const { ruleset, problems } = compileRuleset([rule({ traffic })], [], settings())
+    expect(problems).toMatchObject([{ severity: 'error', code: 'expression.syntax' }])
+    expect(ruleset.firstMatch(flow())).toBeUndefined()
+  })
+})
+
 describe('[R12] fields and where they belong', () => {
   const hintOf = (changes: Partial<Rule>) => {
     const { problems } = compileRuleset([rule(changes)], [], settings())

@@ -1,6 +1,7 @@
 // How often something is repeated: `*`, `+`, `?`, `{m}`, `{m,}`, `{m,n}`, each lazy or not, which changes no answer here.
 
-import { isWhiteSpace, type PatternReader } from './reader.ts'
+import { isWhiteSpace } from '../lex/white-space.ts'
+import type { PatternReader } from './reader.ts'
 
 const LARGEST = 0xffffffff
 

@@ -1,6 +1,8 @@
 // A place in a pattern's text and the flags in force there. Moves as the dialect's own parser does, because where white
 // space and comments count in verbose mode depends on how each step is taken.
 
+import { isWhiteSpace } from '../lex/white-space.ts'
+
 /** Thrown inside this folder only; `at` is a UTF-16 offset into the pattern, `hint` what to write instead. */
 export class PatternProblem {
   readonly message: string
@@ -25,13 +27,6 @@ export interface Flags {
 
 /** Groups, brackets, alternations, concatenations, repetitions and class operators may stand inside each other this deep. */
 const NESTING_LIMIT = 250
-
-const WHITE_SPACE = /^\p{White_Space}$/u
-
-/** Unicode White_Space, which is not what JavaScript's `\s` is: U+0085 belongs to it, U+FEFF does not. */
-export function isWhiteSpace(character: string): boolean {
-  return WHITE_SPACE.test(character)
-}
 
 export class PatternReader {
   readonly text: string
