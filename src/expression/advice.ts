@@ -5,6 +5,7 @@ import { closest } from '../errors/closest.ts'
 import { parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import type { Failure } from './lex/cursor.ts'
+import { adviseInvisible } from './lex/white-space.ts'
 import type { Parser } from './parser.ts'
 import type { Access, Span } from './tree.ts'
 import type { ValueType } from './value.ts'
@@ -81,7 +82,7 @@ export function adviseOperator(parser: Parser): string | undefined {
     return `operators are lower case: \`${word.toLowerCase()}\``
   }
   if (/^(starts|ends)_with$/i.test(word)) return 'write `matches "^…"` or `wildcard "…*"`'
-  return undefined
+  return adviseInvisible(rest)
 }
 
 /** Where an operator does not fit the type but would fit what the type is made of. */

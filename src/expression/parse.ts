@@ -2,6 +2,7 @@
 // the very places the engine checks them (wirefilter sections 4, 6 and 8), so the first problem is the engine's.
 
 import { Cursor, Failure } from './lex/cursor.ts'
+import { adviseInvisible } from './lex/white-space.ts'
 import { parseComparison } from './parse-comparison.ts'
 import { parseQuantified, seesQuantifier } from './parse-quantified.ts'
 import { DEFAULT_LIMITS, type ExpressionLimits, Parser, STOP } from './parser.ts'
@@ -102,7 +103,7 @@ function leftOverHint(parser: Parser): string | undefined {
   if (rest.startsWith('\t') || parser.cursor.text.charAt(parser.cursor.at) === '\t')
     return 'only spaces and line breaks separate words'
   if (rest.startsWith('-')) return 'names of lists have no hyphens here'
-  return undefined
+  return adviseInvisible(parser.cursor.text.slice(parser.cursor.at, parser.cursor.end))
 }
 
 const PRECEDENCE: Readonly<Record<LogicalOperator, number>> = { or: 1, xor: 2, and: 3 }

@@ -19,3 +19,11 @@ export function isWhiteSpace(character: string): boolean {
 export function leadingWhiteSpace(text: string): number {
   return LEADING.exec(text)?.[0].length ?? 0
 }
+
+/** Where text begins, behind ordinary blanks, with a character that looks like a blank or like nothing: its name and what to do. */
+export function adviseInvisible(text: string): string | undefined {
+  const found = /^[ \r\n]*([\p{White_Space}\p{Cf}])/u.exec(text)?.[1] ?? ''
+  const code = found.codePointAt(0) ?? 0
+  if (code <= 0x7f) return undefined
+  return `the invisible character U+${code.toString(16).toUpperCase().padStart(4, '0')} stands here: only spaces and line breaks separate words`
+}
