@@ -1,8 +1,8 @@
 // Requests against their schemas, every problem at once, in words that name the field and the nearest known one.
 
 import { Ajv, type ErrorObject } from 'ajv'
-import { closest } from '../config/closest.ts'
 import type { JsonObject } from '../config/lab-state.ts'
+import { closest } from '../errors/closest.ts'
 import { ApiError, type ApiProblem, REQUEST_ERRORS } from './api-error.ts'
 import type { Schema } from './route.ts'
 

@@ -1,6 +1,6 @@
 // Explaining a hypothetical connection: one explanation per address of its destination, in the order they would be tried.
 
-import { didYouMean } from '../config/closest.ts'
+import { didYouMean } from '../errors/closest.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import { formatEndpoint } from '../net/endpoint.ts'

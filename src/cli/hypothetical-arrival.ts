@@ -1,7 +1,7 @@
 // From the options of a verb to the arrival a proxy listener would have made of such a connection.
 
-import { didYouMean } from '../config/closest.ts'
 import type { LabConfig } from '../config/lab-config.ts'
+import { didYouMean } from '../errors/closest.ts'
 import { InputError } from '../errors/issue.ts'
 import type { Target } from '../net/endpoint.ts'
 import { parseAuthority } from '../net/host.ts'

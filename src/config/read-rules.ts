@@ -1,9 +1,10 @@
 // The rules: those of the file itself and those of rules_file. Expressions are kept as written and not parsed here.
 
+import { didYouMean } from '../errors/closest.ts'
+import { isBlank } from '../expression/index.ts'
 import { cidr, parseCidr } from '../net/cidr.ts'
 import { equalIp, ip, parseIp } from '../net/ip.ts'
 import type { EgressSettings } from '../policy/rule.ts'
-import { didYouMean } from './closest.ts'
 import type { ConfiguredRule, SourcePosition } from './lab-config.ts'
 import type { Problems } from './problems.ts'
 import type { RawRule } from './raw-config.ts'
@@ -75,7 +76,7 @@ function ruleId({ id, name }: RawRule): string {
 }
 
 function expressionOf(text: string): string {
-  return text.trim() === '' ? '' : text
+  return isBlank(text) ? '' : text
 }
 
 function checkRepeated(entries: readonly Entry[]): void {
@@ -187,7 +188,7 @@ function positionsOf({ list, path, rule }: Entry, { problems }: Reading) {
   const file = list.problems === problems ? {} : { file: list.document.file }
   const start = ({ line, column }: SourcePosition): SourcePosition => Object.freeze({ ...file, line, column })
   const slot = (key: 'traffic' | 'identity' | 'device_posture') =>
-    rule[key].trim() === '' ? undefined : start(list.document.locateText([...path, key]))
+    isBlank(rule[key]) ? undefined : start(list.document.locateText([...path, key]))
   const [traffic, identity, devicePosture] = [slot('traffic'), slot('identity'), slot('device_posture')]
   return {
     position: start(list.document.locate(path)),

@@ -1,11 +1,45 @@
 // Hints: what to write instead. They never change which problem is reported or where ([R11]: a refused form is told its
 // right spelling).
 
+import { closest } from '../errors/closest.ts'
 import { parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import type { Failure } from './lex/cursor.ts'
+import { adviseInvisible } from './lex/white-space.ts'
 import type { Parser } from './parser.ts'
 import type { Access, Span } from './tree.ts'
+import type { ValueType } from './value.ts'
+
+/** Words people call as functions, and what does the same here. */
+const FUNCTIONS: Readonly<Record<string, string>> = {
+  lower: 'case is ignored by `wildcard "…"` and by `matches "(?i)…"`',
+  upper: 'case is ignored by `wildcard "…"` and by `matches "(?i)…"`',
+  starts_with: 'write `matches "^…"` or `wildcard "…*"`',
+  ends_with: 'write `matches "…$"` or `wildcard "*…"`',
+  contains: 'write `field contains "…"`',
+  matches: 'write `field matches "…"`',
+  len: 'the length is tested by `matches "^.{3,5}$"`',
+}
+
+/** Field names are long and alike: fewer edits than in an ordinary word make another one of them. */
+const LETTERS_PER_EDIT = 5
+
+/** Where a name is no field, behind the name. */
+export function adviseUnknownName({ cursor, scheme }: Parser, name: string): string | undefined {
+  if (/^[ \r\n]*\(/.test(cursor.text.slice(cursor.at, cursor.end))) return adviseFunction(name)
+  const advice = scheme.adviseUnknown?.(name)
+  if (advice !== undefined || name.length < 4) return advice
+  const near = closest(name, scheme.fields.keys(), LETTERS_PER_EDIT)
+  return near === undefined ? undefined : `did you mean \`${near}\`?`
+}
+
+function adviseFunction(name: string): string {
+  const quantifier = closest(name, ['any', 'all'])
+  if (quantifier !== undefined) return `did you mean \`${quantifier}\`?`
+  const known = closest(name, Object.keys(FUNCTIONS))
+  if (known === undefined) return 'there are no functions, only `any( … )` and `all( … )`'
+  return `there is no function \`${known}\`: ${FUNCTIONS[known]}`
+}
 
 /** Where a right-hand side is not what the type wants. */
 export function adviseOperand(parser: Parser, access: Access, operator: string, failure: Failure): string | undefined {
@@ -48,17 +82,27 @@ export function adviseOperator(parser: Parser): string | undefined {
     return `operators are lower case: \`${word.toLowerCase()}\``
   }
   if (/^(starts|ends)_with$/i.test(word)) return 'write `matches "^…"` or `wildcard "…*"`'
-  return undefined
+  return adviseInvisible(rest)
 }
 
-/** Where an operator does not fit the type. */
+/** Where an operator does not fit the type but would fit what the type is made of. */
 export function adviseType(parser: Parser, access: Access, span: Span): string | undefined {
-  const { valueType } = access
+  const { valueType, text, field, indexes } = access
   const operator = parser.cursor.text.slice(...span)
   if (valueType === 'Bool') return 'a true-or-false field stands alone, or behind `not`'
   if (typeof valueType === 'string') return undefined
-  if ('array' in valueType) return `compare each element: \`any(${access.text}[*] ${operator} …)\``
-  return `choose a key: \`any(${access.text}["key"][*] ${operator} …)\``
+  if ('map' in valueType) return adviseMap(parser, valueType, text, operator)
+  const ofMap = typeof field.type !== 'string' && 'map' in field.type && indexes[0]?.kind === 'each'
+  return ofMap
+    ? adviseMap(parser, field.type, field.name, operator)
+    : `compare each element: \`any(${text}[*] ${operator} …)\``
+}
+
+function adviseMap(parser: Parser, type: ValueType & { map: ValueType }, text: string, operator: string): string {
+  if (typeof type.map === 'string') return `choose a key: \`${text}["key"] ${operator} …\``
+  const byKey = `choose a key: \`any(${text}["key"][*] ${operator} …)\``
+  if (parser.mode === 'engine') return byKey
+  return `${byKey}, or compare the texts \`key=value\`: \`any(${text}[*] ${operator} …)\``
 }
 
 /** Where the closing bracket of a quantifier was expected. */

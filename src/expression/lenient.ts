@@ -1,5 +1,5 @@
 // Spellings that documentation and published rules contain and the engine refuses (wirefilter section 19). `default` mode
-// takes the SAML form with an implied `[*]`; `lenient` mode takes the rest with a warning and rewrites it ([R11]).
+// takes the two SAML forms ([R13]); `lenient` mode takes the rest with a warning and rewrites it ([R11]).
 
 import { parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
@@ -7,18 +7,38 @@ import { readAddressMember } from './lex/address.ts'
 import { Cursor, Failure } from './lex/cursor.ts'
 import type { Parser } from './parser.ts'
 import { readInner } from './quoted.ts'
-import type { Access, Comparison, Node, Span, Test } from './tree.ts'
+import type { Access, BytesLiteral, Comparison, Node, Span, Test } from './tree.ts'
 
-/** C6, first shape: `any(map["key"] in {…})` means each element of the array under the key. */
-export function impliedEach(parser: Parser, access: Access): Access | undefined {
+/** The grammar's own way of reading what an access is tested for. */
+type ParseTest = (parser: Parser, access: Access) => Comparison
+
+/** Reads what an access is tested for, a map of arrays seen as Gateway sees it ([R13]), however deep it stands. */
+export function testAsGateway(parser: Parser, access: Access, parseTest: ParseTest): Comparison {
+  if (parser.mode === 'engine') return parseTest(parser, access)
+  const pairs = isPairs(access) && access.mapped ? pairsOf(access) : undefined
+  if (pairs !== undefined) return stripInnerQuotes(parseTest(parser, pairs))
+  return parseTest(parser, impliedEach(parser, access) ?? access)
+}
+
+/** C6, first shape: in a quantifier, `map["key"] in {…}` means each element of the array under the key. */
+function impliedEach(parser: Parser, access: Access): Access | undefined {
   const { valueType } = access
-  if (parser.mode === 'engine' || access.mapped || access.indexes.at(-1)?.kind !== 'key') return undefined
+  if (parser.quantifiers === 0 || access.mapped || access.indexes.at(-1)?.kind !== 'key') return undefined
   if (typeof valueType === 'string' || !('array' in valueType) || valueType.array === 'Bool') return undefined
   return { ...access, indexes: [...access.indexes, { kind: 'each' }], valueType: valueType.array, mapped: true }
 }
 
-/** The grammar's own way of reading what an access is tested for. */
-type ParseTest = (parser: Parser, access: Access) => Comparison
+/** A map of arrays of Bytes, without an index or with `[*]`: what can be seen as `key=value` texts (C6). */
+function isPairs({ field: { type }, indexes }: Access): boolean {
+  const isSaml = typeof type !== 'string' && 'map' in type && typeof type.map !== 'string' && 'array' in type.map
+  if (!isSaml || type.map.array !== 'Bytes' || indexes.length > 1) return false
+  return indexes.every(({ kind }) => kind === 'each')
+}
+
+function pairsOf(access: Access): Access {
+  const text = `${access.field.name}[*]`
+  return { ...access, indexes: [{ kind: 'pairs' }], valueType: 'Bytes', mapped: true, text }
+}
 
 /** Reads what follows the access if it is one of the lenient spellings; takes nothing otherwise. */
 export function lenientComparison(parser: Parser, access: Access, parseTest: ParseTest): Node | undefined {
@@ -55,37 +75,34 @@ function readBareEach(parser: Parser, access: Access, parseTest: ParseTest): Nod
   return access.field.type === 'Ip' && access.mapped ? wrapEach(parser, parseTest(parser, access)) : undefined
 }
 
-/** C6, second and third shape: the map seen as an array of `key=value`. */
+/** C6, second and third shape outside a quantifier, or without `[*]`: an `any` over the `key=value` texts. */
 function readPairs(parser: Parser, access: Access, parseTest: ParseTest): Node | undefined {
-  const { type } = access.field
-  const isSaml = typeof type !== 'string' && 'map' in type && typeof type.map !== 'string' && 'array' in type.map
-  if (!isSaml || type.map.array !== 'Bytes' || access.indexes.length > 1) return undefined
-  const [index] = access.indexes
-  if (index !== undefined && index.kind !== 'each') return undefined
-  const { cursor } = parser
-  if (matchHere(cursor, /[ \r\n\t]*(?:==|eq|!=|ne|in|matches|~|contains|wildcard|strict wildcard)/y) === undefined)
+  if (!isPairs(access) || (access.mapped && parser.quantifiers > 0)) return undefined
+  if (
+    matchHere(parser.cursor, /[ \r\n\t]*(?:==|eq|!=|ne|in|matches|~|contains|wildcard|strict wildcard)/y) === undefined
+  )
     return undefined
-  const pairs: Access = {
-    ...access,
-    indexes: [{ kind: 'pairs' }],
-    valueType: 'Bytes',
-    mapped: true,
-    text: `${access.field.name}[*]`,
-  }
-  const hint = `write \`any(${access.field.name}["key"] == "value")\``
-  warn(parser, 'a map compared as `key=value` is not wirefilter', access.span, hint)
-  return wrapEach(parser, stripInnerQuotes(parseTest(parser, pairs)))
+  const { name } = access.field
+  const hint = `write \`any(${name}[*] == "key=value")\``
+  warn(parser, 'a map compared without `any( … )` and `[*]` is not what Gateway takes', access.span, hint)
+  return wrapEach(parser, stripInnerQuotes(parseTest(parser, pairsOf(access))))
 }
 
-/** The documentation over-escapes the third shape: `"\"key=v\""`. */
+/** The documentation over-escapes the texts: `"\"key=v\""`. */
 function stripInnerQuotes(comparison: Comparison): Comparison {
   const { test } = comparison
-  if (test.kind !== 'order' || test.literal.type !== 'Bytes') return comparison
-  const inner = /^"(.*)"$/s.exec(test.literal.value)?.[1]
-  if (inner === undefined) return comparison
-  const text = `"${test.literal.text.replace(/^"\\"|\\""$/g, '')}"`
-  const literal = { ...test.literal, value: inner, text }
-  return { ...comparison, test: { ...test, literal } }
+  if (test.kind === 'order' && test.literal.type === 'Bytes') {
+    return { ...comparison, test: { ...test, literal: withoutInnerQuotes(test.literal) } }
+  }
+  if (test.kind !== 'in-set' || test.set.type !== 'Bytes') return comparison
+  const members = test.set.members.map(withoutInnerQuotes)
+  return { ...comparison, test: { ...test, set: { ...test.set, members } } }
+}
+
+function withoutInnerQuotes(literal: BytesLiteral): BytesLiteral {
+  const inner = /^"(.*)"$/s.exec(literal.value)?.[1]
+  const text = literal.text.replace(/^"\\"(.*)\\""$/s, '"$1"').replace(/^(r#+)""(.*)""(#+)$/s, '$1"$2"$3')
+  return inner === undefined || text === literal.text ? literal : { ...literal, value: inner, text }
 }
 
 /** A mapped comparison outside every quantifier becomes an `any`. */

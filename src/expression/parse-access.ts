@@ -1,6 +1,7 @@
 // Accesses: a field and its indexes (wirefilter section 7), and Gateway's other spelling of arrays of objects
 // (compatibility note C4).
 
+import { adviseUnknownName } from './advice.ts'
 import { readQuotedRest } from './lex/bytes.ts'
 import { type Cursor, Failure } from './lex/cursor.ts'
 import { readInteger } from './lex/integer.ts'
@@ -22,7 +23,7 @@ export function parseAccess(parser: Parser): Access {
   if (field !== undefined) return readIndexes(parser, field, start, field.type, [], field.name)
   const aliased = parser.mode === 'engine' ? undefined : parseObjectArray(parser, name, start)
   if (aliased !== undefined) return aliased
-  const advice = scheme.adviseUnknown?.(name) ?? resembling(name, scheme.fields.keys())
+  const advice = adviseUnknownName(parser, name)
   throw new Failure('expression.unknown_field', `unknown identifier \`${name}\``, [start, start + name.length], advice)
 }
 
@@ -148,28 +149,4 @@ function indexText(parser: Parser, index: Index, bracket?: number): string {
   if (index.kind === 'element') return `[${index.at}]`
   if (index.kind !== 'key' || bracket === undefined) return '[*]'
   return `[${parser.cursor.text.slice(bracket + 1, parser.cursor.at - 1).replace(/^[ \r\n\t]+|[ \r\n\t]+$/g, '')}]`
-}
-
-/** The known name that differs least, if it differs little. */
-function resembling(name: string, known: Iterable<string>): string | undefined {
-  if (name.length < 4) return undefined
-  const [best] = [...known]
-    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance)
-  if (best === undefined || best.distance > Math.max(1, Math.floor(name.length / 5))) return undefined
-  return `did you mean \`${best.candidate}\`?`
-}
-
-function editDistance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 8 || a.length > 64) return Number.POSITIVE_INFINITY
-  let previous = Array.from({ length: b.length + 1 }, (_, at) => at)
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row]
-    for (let column = 1; column <= b.length; column++) {
-      const change = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1)
-      current.push(Math.min(change, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1))
-    }
-    previous = current
-  }
-  return previous[b.length] ?? 0
 }

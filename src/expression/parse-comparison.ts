@@ -2,7 +2,7 @@
 // section 5). Mapped or not, the operator sees the type after all indexes.
 
 import { adviseOperand, adviseOperator, adviseType } from './advice.ts'
-import { lenientComparison } from './lenient.ts'
+import { lenientComparison, testAsGateway } from './lenient.ts'
 import { readBytes, readString } from './lex/bytes.ts'
 import { Failure } from './lex/cursor.ts'
 import { readInteger } from './lex/integer.ts'
@@ -13,7 +13,7 @@ import { readLiteral, readSet } from './parse-operand.ts'
 import type { Parser } from './parser.ts'
 import { createRegex } from './regex/regex.ts'
 import type { Access, Comparison, Node, OrderOperator, Test } from './tree.ts'
-import { formatType, type ScalarType } from './value.ts'
+import { formatType, type ScalarType, type ValueType } from './value.ts'
 import { createWildcard } from './wildcard.ts'
 
 type Operator =
@@ -56,7 +56,7 @@ const FITTING: Readonly<Record<ScalarType, readonly Operator['kind'][]>> = {
 /** Reads a comparison or a bare access of type Bool or Array(Bool). */
 export function parseComparison(parser: Parser): Node {
   const access = parseAccess(parser)
-  return lenientComparison(parser, access, parseTest) ?? parseTest(parser, access)
+  return lenientComparison(parser, access, parseTest) ?? testAsGateway(parser, access, parseTest)
 }
 
 /** Is an operator at hand, behind optional white space? Takes nothing. */
@@ -84,11 +84,13 @@ export function parseTest(parser: Parser, access: Access): Comparison {
   const type = access.valueType
   if (typeof type !== 'string' || !FITTING[type].includes(operator.kind)) {
     const message = `cannot perform this operation on type ${formatType(type)}`
-    throw new Failure('expression.type_mismatch', message, [start, behind], adviseType(parser, access, [start, behind]))
+    const fits = FITTING[elementOf(type)].includes(operator.kind)
+    const hint = fits ? adviseType(parser, access, [start, behind]) : undefined
+    throw new Failure('expression.type_mismatch', message, [start, behind], hint)
   }
   cursor.skipSpace()
   try {
-    return comparison(parser, access, readTest(parser, operator, type, start))
+    return comparison(parser, access, readTest(parser, operator, access, type, start))
   } catch (failure) {
     if (!(failure instanceof Failure)) throw failure
     throw new Failure(
@@ -98,6 +100,12 @@ export function parseTest(parser: Parser, access: Access): Comparison {
       adviseOperand(parser, access, operator.kind, failure),
     )
   }
+}
+
+/** What is left of a type when everything in it is indexed. */
+function elementOf(type: ValueType): ScalarType {
+  if (typeof type === 'string') return type
+  return elementOf('array' in type ? type.array : type.map)
 }
 
 export function isArrayOfBool(access: Access): boolean {
@@ -116,12 +124,12 @@ function takeOperator(parser: Parser): Operator {
   throw cursor.failure('expression.syntax', 'expected comparison operator', adviseOperator(parser))
 }
 
-function readTest(parser: Parser, operator: Operator, type: 'Int' | 'Bytes' | 'Ip' | 'Bool', start: number): Test {
+function readTest(parser: Parser, operator: Operator, access: Access, type: ScalarType, start: number): Test {
   const { cursor } = parser
   if (type === 'Bool') throw new RangeError('Bool values are never compared')
   switch (operator.kind) {
     case 'in':
-      return cursor.sees('$') ? readInList(parser, type, start) : { kind: 'in-set', set: readSet(parser, type) }
+      return cursor.sees('$') ? readInList(parser, access, type, start) : { kind: 'in-set', set: readSet(parser, type) }
     case 'order':
       return { kind: 'order', op: operator.op, literal: readLiteral(parser, type) }
     case 'bits':
@@ -137,16 +145,12 @@ function readTest(parser: Parser, operator: Operator, type: 'Int' | 'Bytes' | 'I
   }
 }
 
-function readInList(parser: Parser, type: 'Int' | 'Bytes' | 'Ip', start: number): Test {
+function readInList(parser: Parser, access: Access, type: 'Int' | 'Bytes' | 'Ip', start: number): Test {
   const list = readListName(parser.cursor, parser.mode)
   if (parser.scheme.listTypes.has(type)) return { kind: 'in-list', list }
   const message = `cannot perform this operation on type ${type}`
-  throw new Failure(
-    'expression.type_mismatch',
-    message,
-    [start, parser.cursor.at],
-    `there are no lists of type ${type}`,
-  )
+  const hint = `there are no lists of type ${type}; write the values out: \`${access.text} in {…}\``
+  throw new Failure('expression.type_mismatch', message, [start, parser.cursor.at], hint)
 }
 
 function readMatches(parser: Parser): Test {
@@ -156,10 +160,11 @@ function readMatches(parser: Parser): Test {
     warnOfDoubledBackslash(parser, pattern, span)
     return { kind: 'matches', regex: result.regex, text, span }
   }
-  if (result.tooLarge)
-    throw new Failure('expression.limit_exceeded', result.message, span, 'use smaller repetition counts')
-  const place = `at character ${Array.from(pattern.slice(0, result.at)).length + 1} of the pattern`
-  throw new Failure('expression.invalid_regex', `regex parse error: ${result.message}`, span, place)
+  const { message, at, hint, tooLarge } = result
+  if (tooLarge) throw new Failure('expression.limit_exceeded', message, span, hint)
+  const place = `at character ${Array.from(pattern.slice(0, at)).length + 1} of the pattern`
+  const advice = hint === undefined ? place : `${place}: ${hint}`
+  throw new Failure('expression.invalid_regex', `regex parse error: ${message}`, span, advice)
 }
 
 function warnOfDoubledBackslash(parser: Parser, pattern: string, span: readonly [number, number]): void {

@@ -1,7 +1,7 @@
 // `any( … )` and `all( … )`: how far the argument reaches depends on how it begins (wirefilter section 8).
 
 import { adviseArgument } from './advice.ts'
-import { impliedEach, lenientComparison } from './lenient.ts'
+import { lenientComparison, testAsGateway } from './lenient.ts'
 import { readAddress } from './lex/address.ts'
 import { readBytes, readString } from './lex/bytes.ts'
 import { type Cursor, Failure } from './lex/cursor.ts'
@@ -103,7 +103,7 @@ function readOne(parser: Parser, access: Access): Node | undefined {
   if (!seen && (isArrayOfBool(access) ? access.mapped : access.valueType !== 'Bool' || access.mapped)) {
     return wrongType(parser, start, formatType(access.valueType))
   }
-  const test = seen ? parseTest(parser, impliedEach(parser, access) ?? access) : parseTest(parser, access)
+  const test = seen ? testAsGateway(parser, access, parseTest) : parseTest(parser, access)
   cursor.at = Math.max(cursor.at, test.span[1])
   return checked(parser, test, start)
 }

@@ -2,6 +2,7 @@
 // the very places the engine checks them (wirefilter sections 4, 6 and 8), so the first problem is the engine's.
 
 import { Cursor, Failure } from './lex/cursor.ts'
+import { adviseInvisible } from './lex/white-space.ts'
 import { parseComparison } from './parse-comparison.ts'
 import { parseQuantified, seesQuantifier } from './parse-quantified.ts'
 import { DEFAULT_LIMITS, type ExpressionLimits, Parser, STOP } from './parser.ts'
@@ -27,9 +28,6 @@ export type ParseResult =
 /** A node, or nothing where a problem was reported in its place. */
 export type Parsed<T = Node> = T | undefined
 
-/** After this many problems nobody reads on. */
-const MOST_PROBLEMS = 100
-
 /** Parses and type-checks a filter. The first problem is the one the engine would stop at; the others are independent of
  *  it. An empty source is a problem here: an empty slot of a rule is the caller's matter. */
 export function parseExpression(source: string, scheme: Scheme, options: ParseOptions = {}): ParseResult {
@@ -44,14 +42,23 @@ export function parseExpression(source: string, scheme: Scheme, options: ParseOp
 
 function parseFilter(parser: Parser): Parsed {
   try {
+    return readFilter(parser)
+  } catch (thrown) {
+    if (thrown !== STOP) throw thrown
+    return undefined
+  }
+}
+
+function readFilter(parser: Parser): Parsed {
+  try {
     if (parser.cursor.text.length > parser.limits.sourceLength) throw tooLong(parser)
     const root = parseLogical(parser)
     checkIsBool(parser, root)
     readLeftOver(parser)
     return root
   } catch (thrown) {
-    if (thrown instanceof Failure) parser.report(thrown)
-    else if (thrown !== STOP) throw thrown
+    if (!(thrown instanceof Failure)) throw thrown
+    parser.report(thrown)
     return undefined
   }
 }
@@ -96,7 +103,7 @@ function leftOverHint(parser: Parser): string | undefined {
   if (rest.startsWith('\t') || parser.cursor.text.charAt(parser.cursor.at) === '\t')
     return 'only spaces and line breaks separate words'
   if (rest.startsWith('-')) return 'names of lists have no hyphens here'
-  return undefined
+  return adviseInvisible(parser.cursor.text.slice(parser.cursor.at, parser.cursor.end))
 }
 
 const PRECEDENCE: Readonly<Record<LogicalOperator, number>> = { or: 1, xor: 2, and: 3 }
@@ -174,7 +181,6 @@ export function parseOperand(parser: Parser): Parsed {
   } catch (thrown) {
     if (!(thrown instanceof Failure)) throw thrown
     parser.report(thrown)
-    if (parser.problems.length >= MOST_PROBLEMS) throw STOP
     const boundary = findBoundary(cursor.text, start, thrown.span[0], cursor.end)
     if (thrown.code === 'expression.limit_exceeded' || boundary >= cursor.end) throw STOP
     cursor.at = boundary

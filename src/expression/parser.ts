@@ -24,6 +24,9 @@ export const DEFAULT_LIMITS: ExpressionLimits = Object.freeze({
   sourceLength: 4 * 2 ** 20,
 })
 
+/** After this many problems nobody reads on; nor after this many warnings. */
+const MOST_PROBLEMS = 100
+
 /** Thrown when nothing after a problem can be told apart from it; the problem has been reported. */
 export const STOP = Symbol('stop')
 
@@ -50,14 +53,15 @@ export class Parser {
     return this.mode === 'lenient'
   }
 
-  /** Notes a problem and goes on. */
+  /** Notes a problem and goes on, unless there are too many: then throws STOP. */
   report(failure: Failure): void {
-    this.problems.push(this.#describe(failure))
+    if (this.problems.length < MOST_PROBLEMS) this.problems.push(this.#describe(failure))
+    if (this.problems.length >= MOST_PROBLEMS) throw STOP
   }
 
   /** Notes something that was taken and perhaps should not have been written. */
   warn(failure: Failure): void {
-    this.warnings.push(this.#describe(failure))
+    if (this.warnings.length < MOST_PROBLEMS) this.warnings.push(this.#describe(failure))
   }
 
   /** Opens one more level of nesting; `from` is where the problem would be, if it is one too many. */

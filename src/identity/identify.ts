@@ -2,8 +2,8 @@
 // are theirs for this connection; what they may reach is none of its business.
 
 import type { JWTVerifyGetKey } from 'jose'
-import { didYouMean } from '../config/closest.ts'
 import type { ConfiguredDevice, ConfiguredSource, ConfiguredUser, IdentityProvider } from '../config/lab-config.ts'
+import { didYouMean } from '../errors/closest.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { containsIp } from '../net/cidr.ts'
 import { type Ip, unmapIp } from '../net/ip.ts'

@@ -3,10 +3,10 @@
 
 import { dirname, isAbsolute, join } from 'node:path'
 import { checkPolicyTestShape } from '../config/check-shape.ts'
-import { closest, didYouMean } from '../config/closest.ts'
 import { createProblems, type Problems } from '../config/problems.ts'
 import { readSourceDocument } from '../config/source-document.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
+import { closest, didYouMean } from '../errors/closest.ts'
 import type { Issue } from '../errors/issue.ts'
 import { COLOS } from '../policy/colos.ts'
 import type { Expectation } from '../policy/policy-test.ts'

@@ -1,7 +1,7 @@
 // Runs policy tests: reads every file, asks the configurations, compares. Whatever cannot be asked at all is said at once,
 // for all files; a case that was asked passes or fails. Shows nothing.
 
-import { didYouMean } from '../config/closest.ts'
+import { didYouMean } from '../errors/closest.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { coverageOf } from '../policy/coverage.ts'
 import { type CaseResult, differencesOf, type TestRun, type Verdict } from '../policy/policy-test.ts'

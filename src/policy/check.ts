@@ -2,6 +2,7 @@
 // Advice only: nothing here keeps a rule from working.
 
 import type { Issue } from '../errors/issue.ts'
+import type { Access } from '../expression/index.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
 import { findDedicatedByIpv4, SHARED_FALLBACK } from './egress-address.ts'
 import { distanceKm, type Place } from './place.ts'
@@ -187,12 +188,16 @@ function checkNarrowRules({ account, ruleset }: PracticeInput): PracticeIssue[] 
     const [first] = rules
     if (first === undefined) return []
     const listed = rules.slice(0, 3).map(({ name }) => `\`${name}\``)
-    const message = `${rules.length} rules differ only in what they compare \`${access}\` with: ${listed.join(', ')}${rules.length > 3 ? ' …' : ''}`
+    const message = `${rules.length} rules differ only in what they compare \`${access.text}\` with: ${listed.join(', ')}${rules.length > 3 ? ' …' : ''}`
     const why = 'each new value takes another rule, and a mistake in one is easily overlooked'
-    return [
-      about(first, 'advice', 'P8', message, why, `make a list of the values and one rule with \`${access} in $list\``),
-    ]
+    return [about(first, 'advice', 'P8', message, why, adviseOneRule(access))]
   })
+}
+
+/** Numbers have no lists ([R14]). */
+function adviseOneRule({ text, valueType }: Access): string {
+  if (valueType === 'Int') return `make one rule with \`${text} in {…}\``
+  return `make a list of the values and one rule with \`${text} in $list\``
 }
 
 interface DedicatedRule {

@@ -1,6 +1,7 @@
 // The fields an egress rule may speak of, and in which of its three expressions (gateway-egress section 2, [R12]).
 // Knows names and types only; where values come from is flow-values.ts.
 
+import { closest } from '../errors/closest.ts'
 import { createScheme, type Scheme } from '../expression/scheme.ts'
 import type { ValueType } from '../expression/value.ts'
 import type { ExpressionSlot } from './rule.ts'
@@ -64,7 +65,8 @@ const GROUP_MEMBERS = {
 
 /** All fields together, for expressions that stand in no rule (`egresslab expr`). */
 export const GATEWAY_SCHEME: Scheme = createScheme(FIELDS, {
-  listTypes: ['Int', 'Bytes', 'Ip'],
+  // there are no lists of ports, applications or categories ([R14])
+  listTypes: ['Bytes', 'Ip'],
   objectArrays: GROUP_MEMBERS,
   adviseUnknown: adviseForeign,
 })
@@ -83,7 +85,8 @@ function schemeOf(slot: ExpressionSlot): Scheme {
     ...GATEWAY_SCHEME,
     fields: new Map(own),
     objectArrays: slot === 'identity' ? GATEWAY_SCHEME.objectArrays : new Map(),
-    adviseUnknown: (name: string) => adviseMisplaced(name, slot) ?? adviseForeign(name),
+    adviseUnknown: (name: string) =>
+      adviseMisplaced(name, slot) ?? adviseForeign(name) ?? adviseNearElsewhere(name, slot),
   })
 }
 
@@ -92,6 +95,12 @@ function adviseMisplaced(name: string, slot: ExpressionSlot): string | undefined
   const home = slotOf(name)
   if (!known || home === slot) return undefined
   return `\`${name}\` belongs in the rule's \`${SLOT_NAMES[home]}\` expression, not in \`${SLOT_NAMES[slot]}\``
+}
+
+/** A slip of the keyboard in a name that belongs in another expression. */
+function adviseNearElsewhere(name: string, slot: ExpressionSlot): string | undefined {
+  const near = closest(name, GATEWAY_SCHEME.fields.keys(), 5)
+  return near === undefined ? undefined : adviseMisplaced(near, slot)
 }
 
 /** Spellings seen in the wild for which the right one is known. */
@@ -125,26 +134,5 @@ function adviseForeign(name: string): string | undefined {
   const right = RIGHT_NAMES[name]
   if (right !== undefined) return `did you mean \`${right}\`?`
   const product = OTHER_PRODUCTS.find(([prefix]) => name.startsWith(prefix))
-  if (product !== undefined) return product[1]
-  return nearestField(name)
-}
-
-/** A field one slip of the keyboard away. */
-function nearestField(name: string): string | undefined {
-  const near = [...GATEWAY_SCHEME.fields.keys()].find((field) => withinTwoEdits(name.toLowerCase(), field))
-  return near === undefined ? undefined : `did you mean \`${near}\`?`
-}
-
-function withinTwoEdits(a: string, b: string): boolean {
-  if (Math.abs(a.length - b.length) > 2) return false
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const swap = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return (row[b.length] ?? 3) <= 2
+  return product?.[1]
 }

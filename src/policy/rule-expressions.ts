@@ -5,6 +5,7 @@ import {
   drawProblem,
   type Expression,
   type ExpressionProblem,
+  isBlank,
   parseExpression,
   partsOf,
   type Span,
@@ -51,7 +52,7 @@ export class RuleParser {
     const issues: RuleIssue[] = []
     for (const slot of EXPRESSION_SLOTS) {
       const source = rule[slot]
-      if (source.trim() === '') continue
+      if (isBlank(source)) continue
       const result = this.#parseSlot(slot, source)
       for (const warning of result.warnings) issues.push(toIssue(rule, slot, warning, 'warning'))
       if (result.ok) expressions.push({ slot, expression: result.expression })

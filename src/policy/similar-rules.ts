@@ -1,6 +1,6 @@
-// Rules that say the same but for the value of one comparison ([P8]): one rule with a list would do for all of them.
+// Rules that say the same but for the value of one comparison ([P8]): one rule with a list or a set would do for all of them.
 
-import { type Comparison, partsOf } from '../expression/index.ts'
+import { type Access, type Comparison, partsOf } from '../expression/index.ts'
 import { EXPRESSION_SLOTS, type Rule } from './rule.ts'
 import { RuleParser } from './rule-expressions.ts'
 import type { Ruleset } from './ruleset.ts'
@@ -8,7 +8,7 @@ import type { Ruleset } from './ruleset.ts'
 export interface SimilarRules {
   readonly rules: readonly Rule[]
   /** field and indexes of the comparison they differ in */
-  readonly access: string
+  readonly access: Access
 }
 
 /** Fewer rules than this are not worth a list. */
@@ -20,7 +20,7 @@ export function similarRules(
   mode: ConstructorParameters<typeof RuleParser>[0],
 ): readonly SimilarRules[] {
   const parser = new RuleParser(mode)
-  const groups = new Map<string, { readonly access: string; readonly rules: Rule[] }>()
+  const groups = new Map<string, { readonly access: Access; readonly rules: Rule[] }>()
   for (const { rule } of ruleset.active) {
     for (const { frame, access } of framesOf(parser, rule)) {
       const group = groups.get(frame) ?? { access, rules: [] }
@@ -39,14 +39,14 @@ export function similarRules(
 }
 
 /** The rule's text with a gap in place of each comparison in turn. */
-function framesOf(parser: RuleParser, rule: Rule): { frame: string; access: string }[] {
+function framesOf(parser: RuleParser, rule: Rule): { frame: string; access: Access }[] {
   const whole = EXPRESSION_SLOTS.map((slot) => rule[slot])
   return parser.parse(rule).expressions.flatMap(({ slot, expression }) => {
     const comparisons = partsOf(expression).comparisons.filter(isListable)
     return comparisons.map(({ access, span }) => {
       const gapped = `${expression.source.slice(0, span[0])}\0${access.text}\0${expression.source.slice(span[1])}`
       const texts = whole.map((text, at) => (EXPRESSION_SLOTS[at] === slot ? gapped : text))
-      return { frame: JSON.stringify([rule.egress, texts]), access: access.text }
+      return { frame: JSON.stringify([rule.egress, texts]), access }
     })
   })
 }

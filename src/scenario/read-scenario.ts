@@ -3,11 +3,11 @@
 
 import { dirname, isAbsolute, join } from 'node:path'
 import { checkScenarioShape } from '../config/check-shape.ts'
-import { closest, didYouMean } from '../config/closest.ts'
 import { createProblems, type Problems } from '../config/problems.ts'
 import { parseMomentMs, parsePeriodMs } from '../config/quantities.ts'
 import { type Path, readSourceDocument } from '../config/source-document.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
+import { closest, didYouMean } from '../errors/closest.ts'
 import { COLOS } from '../policy/colos.ts'
 import type { VisitExpectation } from '../policy/scenario-ledger.ts'
 import type { RawRow, RawScenario, RawStep, RawTraffic, RawVisit } from './raw-scenario.ts'

@@ -3,7 +3,7 @@
 
 import type { Json, JsonObject } from '../config/lab-state.ts'
 import type { PolicyDifference, PortableRule } from '../config/portable-policy.ts'
-import { formatExpression, parseExpression } from '../expression/index.ts'
+import { formatExpression, isBlank, parseExpression } from '../expression/index.ts'
 import { SLOT_NAMES, SLOT_SCHEMES } from '../policy/fields.ts'
 import { EXPRESSION_SLOTS, type ExpressionSlot } from '../policy/rule.ts'
 import { isEmpty, objectOf } from './json-values.ts'
@@ -83,7 +83,7 @@ function normal(body: JsonObject): JsonObject {
 
 /** As it is where it does not parse: the target will say so. */
 function normalForm(slot: ExpressionSlot, text: string): string {
-  if (text.trim() === '') return ''
+  if (isBlank(text)) return ''
   const parsed = parseExpression(text, SLOT_SCHEMES[slot], { mode: 'lenient' })
   return parsed.ok ? formatExpression(parsed.expression) : text
 }

@@ -26,6 +26,30 @@ describe('taken in the default mode, refused by the engine', () => {
     ['C6', 'any(identity.saml_attributes["department"] in {"IT"})', true],
     ['C6', 'any(identity.saml_attributes["department"] == "HR")', false],
     ['C6', 'all(identity.saml_attributes["nope"] == "HR")', true],
+    ['C6', 'any((identity.saml_attributes["department"] == "HR" or identity.saml_attributes["site"] == "LON"))', true],
+    [
+      'C6',
+      'any((identity.saml_attributes["department"] == "R&D" and identity.saml_attributes["site"] == "PAR"))',
+      false,
+    ],
+    ['C6', 'any(not identity.saml_attributes["department"] in {"HR" "IT"})', true],
+    ['C6', 'any(not (identity.saml_attributes["department"] in {"R&D" "IT"}))', false],
+    ['C6', 'all((not (identity.saml_attributes["department"] == "HR")))', true],
+    ['C6', 'not any((not (identity.saml_attributes["site"] matches "^L")))', true],
+    ['C6', 'any((identity.saml_attributes["site"] != "PAR" xor identity.saml_attributes["site"] == "x"))', true],
+    ['C6', 'any(identity.saml_attributes[*] == "department=IT")', true],
+    ['C6', 'any(identity.saml_attributes[*] == "department=HR")', false],
+    ['C6', 'any(identity.saml_attributes[*] == "IT")', false],
+    ['C6', 'any(identity.saml_attributes[*] == "\\"department=IT\\"")', true],
+    ['C6', 'any(identity.saml_attributes[*] == r#""site=LON""#)', true],
+    ['C6', 'any(identity.saml_attributes[*] in {"site=PAR" "\\"site=LON\\""})', true],
+    ['C6', 'any(identity.saml_attributes[*] matches "^department=R.D$")', true],
+    ['C6', 'any(identity.saml_attributes[*] in $attributes)', false],
+    ['C6', 'all(identity.saml_attributes[*] contains "=")', true],
+    ['C6', 'not any(identity.saml_attributes[*] == "site=LON")', false],
+    ['C6', 'any((identity.saml_attributes[*] == "site=PAR" or identity.saml_attributes[*] == "site=LON"))', true],
+    ['C6', 'any(not identity.saml_attributes[*] wildcard "site=*")', true],
+    ['C6', 'any(not (identity.saml_attributes[*] contains "=")) or net.dst.port == 80', false],
     ['C8', 'net.dst.port == 443\n\tand not net.dst.port == 80', true],
   ])('%s %s is %s', (_note, source, expected) => {
     expect(verdict(source, facts)).toBe(expected)
@@ -35,6 +59,12 @@ describe('taken in the default mode, refused by the engine', () => {
   test('they stay as written in the normal form', () => {
     expect(normal('any( identity.groups[ * ].name  in {"a"} )')).toBe('any(identity.groups[*].name in {"a"})')
     expect(normal('any(identity.saml_attributes[ "k" ] in {"v"})')).toBe('any(identity.saml_attributes["k"] in {"v"})')
+    expect(normal('any( not(identity.saml_attributes[ "k" ] == "v"))')).toBe(
+      'any(not(identity.saml_attributes["k"] == "v"))',
+    )
+    expect(normal('any( identity.saml_attributes[ * ] == "\\"k=v\\"" )')).toBe(
+      'any(identity.saml_attributes[*] == "k=v")',
+    )
     expect(normal('net.src.ip in $3F2504E0-4F89-11d3-9a0c-0305e82c3301')).toBe(
       'net.src.ip in $3F2504E0-4F89-11d3-9a0c-0305e82c3301',
     )
@@ -57,8 +87,18 @@ describe('refused in the default mode with the right spelling', () => {
     ['C4', 'any(identity.groups[*].mail == "x")', 'unknown identifier `identity.groups[…].mail`', '`email`'],
     ['C5', 'net.src.ip[*] in {10.0.0.0/8}', 'cannot access index * for type Ip', 'leave out `[*]`'],
     ['C5', 'any(net.dst.ip[*] in {10.0.0.0/8})', 'cannot access index * for type Ip', 'leave out `[*]`'],
-    ['C6', 'any(identity.saml_attributes[*] == "k=v")', 'cannot perform this operation on type Array(Bytes)', '[*]'],
     ['C6', 'identity.saml_attributes == "k=v"', 'cannot perform this operation on type Map(Array(Bytes))', '["key"]'],
+    ['C6', 'identity.saml_attributes == "k=v"', 'type Map(Array(Bytes))', '`any(identity.saml_attributes[*] == …)`'],
+    ['C6', 'identity.saml_attributes["k"] == "v"', 'type Array(Bytes)', '`any(identity.saml_attributes["k"][*] == …)`'],
+    [
+      'C6',
+      'not identity.saml_attributes["k"] == "v"',
+      'type Array(Bytes)',
+      '`any(identity.saml_attributes["k"][*] == …)`',
+    ],
+    ['C6', 'identity.saml_attributes[*] == "k=v"', 'expected value of type Bool', '`any( … )`'],
+    ['C6', 'any(identity.saml_attributes[*] & 1)', 'cannot perform this operation on type Bytes', undefined],
+    ['C6', 'identity.saml_attributes["k"] & 1', 'cannot perform this operation on type Array(Bytes)', undefined],
     ['C9', 'net.dst.port in {80, 443}', 'expected digit', 'spaces, not commas'],
     [
       'C9',
@@ -77,6 +117,16 @@ describe('refused in the default mode with the right spelling', () => {
     ['cidr', 'net.src.ip in {10.1.2.3/8}', 'host part of address was not zero', '`10.0.0.0/8`'],
     ['fields', 'net.dst.port == net.src.port', 'expected digit', undefined],
     ['fields', 'net.src.ip == net.dst.ip', 'expected IP address character', 'two fields cannot be compared'],
+    [
+      'regex',
+      'net.fqdn.host matches r"^[\\w-.]+\\.saas\\.test$"',
+      'regex parse error: invalid range boundary, must be a literal',
+      'at character 3 of the pattern: a `-` that is no range goes first or last, or is written `\\-`',
+    ],
+    ['invisible', '\ufeffnet.dst.port == 1', 'expected identifier character', 'the invisible character U+FEFF'],
+    ['invisible', 'net.dst.port\u00a0== 1', 'expected comparison operator', 'the invisible character U+00A0'],
+    ['invisible', 'b and\u00a0c', 'expected identifier character', 'the invisible character U+00A0'],
+    ['invisible', 'b \u200band c', 'unrecognised input', 'the invisible character U+200B'],
     ['case', 'b AND c', 'unrecognised input', '`and`'],
     ['=', 'net.dst.port = 80', 'expected comparison operator', 'write `==`'],
     ['quantifier', 'ss[*] == "a"', 'expected value of type Bool, but got Array(Bool)', '`any( … )`'],
@@ -86,6 +136,26 @@ describe('refused in the default mode with the right spelling', () => {
     if (hint === undefined) expect(problem?.hint).toBeUndefined()
     else expect(problem?.hint).toContain(hint)
   })
+})
+
+// whatever a hint spells out is taken where it is given, and can match
+test.each([
+  ['engine', 'identity.saml_attributes == "IT"'],
+  ['engine', 'any(identity.saml_attributes[*] == "IT")'],
+  ['engine', 'any((identity.saml_attributes[*] == "IT" or identity.saml_attributes[*] == "x"))'],
+  ['engine', 'any(identity.saml_attributes["department"] == "IT")'],
+  ['default', 'identity.saml_attributes == "IT"'],
+  ['default', 'identity.saml_attributes in {"x"}'],
+  ['default', 'identity.saml_attributes["department"] == "IT"'],
+  ['default', 'identity.saml_attributes["department"][*][0] == "IT" or identity.groups.id == "g1"'],
+] as const)('in the %s mode the hint for %s can be followed', (mode, source) => {
+  const hints = problemsOf(source, { mode }).flatMap(({ hint }) => [...(hint ?? '').matchAll(/`(any\(.*?…\))`/g)])
+  expect(hints.length).toBeGreaterThan(0)
+  for (const [, form = ''] of hints) {
+    const value = form.includes('saml_attributes[*]') ? '"department=IT"' : form.includes('groups') ? '"g1"' : '"IT"'
+    const operand = form.includes(' in ') ? `{${value}}` : value
+    expect(verdict(form.replace('"key"', '"department"').replace('…', operand), facts, { mode })).toBe(true)
+  }
 })
 
 describe('taken in the lenient mode, with a warning', () => {
@@ -101,10 +171,11 @@ describe('taken in the lenient mode, with a warning', () => {
     ['C5', 'net.src.ip[*] == "10.0.0.0/8"', true, 'any(net.src.ip[*] in {10.0.0.0/8})'],
     [
       'C6',
-      'any(identity.saml_attributes[*] == "department=IT")',
+      'identity.saml_attributes[*] == "department=IT"',
       true,
       'any(identity.saml_attributes[*] == "department=IT")',
     ],
+    ['C6', 'any(identity.saml_attributes == "site=LON")', true, 'any(identity.saml_attributes[*] == "site=LON")'],
     ['C6', 'identity.saml_attributes == "\\"site=LON\\""', true, 'any(identity.saml_attributes[*] == "site=LON")'],
     ['C6', 'identity.saml_attributes == "site=PAR"', false, 'any(identity.saml_attributes[*] == "site=PAR")'],
     ['C9', 'net.dst.port in {80, 443}', true, 'net.dst.port in {80 443}'],

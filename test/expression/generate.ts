@@ -17,7 +17,7 @@ export interface GeneratorOptions {
 
 const INTS = ['0', '1', '-1', '22', '80', '443', '8080', '0x1bb', '0120', '9007199254740993', '-9223372036854775808']
 const INT_VALUES = ['0', '1', '-1', '22', '80', '81', '443', '8080', '9007199254740993', '-9223372036854775808']
-const TEXTS = ['', 'a', 'b', 'ab', 'Example', 'example.com', 'www.example.com', 'naïve', 'x*y', 'c\nd', '𝒳']
+const TEXTS = ['', 'a', 'b', 'ab', 'Example', 'example.com', 'www.example.com', 'naïve', 'x*y', 'c\nd', '𝒳', 'k=a']
 const IPS = ['10.0.0.1', '10.1.2.3', '192.0.2.7', '203.0.113.10', '::', '::1', '2001:db8::7', '::ffff:10.0.0.1']
 const IP_MEMBERS = [
   ...IPS,
@@ -97,6 +97,7 @@ type Path = { readonly text: string; readonly type: ValueType; readonly mapped: 
 
 class Grammar {
   readonly #options: GeneratorOptions
+  readonly #listTypes: Scheme['listTypes']
   readonly #plain: readonly Path[]
   readonly #mapped: readonly Path[]
   readonly #bareArrays: readonly Path[]
@@ -106,6 +107,7 @@ class Grammar {
     const fields = [...scheme.fields.values()].filter((field) => wanted?.includes(field.name) ?? true)
     const paths = fields.flatMap(pathsOf)
     this.#options = options
+    this.#listTypes = scheme.listTypes
     this.#plain = paths.filter((path) => !path.mapped && typeof path.type === 'string')
     this.#mapped = paths.filter((path) => path.mapped && typeof path.type === 'string')
     this.#bareArrays = paths.filter((path) => !path.mapped && isArrayOfBool(path.type))
@@ -160,20 +162,22 @@ class Grammar {
 
   #comparison(path: Path): fc.Arbitrary<string> {
     if (path.type === 'Bool') return fc.constant(path.text)
-    const list = fc.constantFrom(...LIST_NAMES).map((name) => `in $${name}`)
-    if (path.type === 'Int') return after(path, intTest(), list)
-    if (path.type === 'Ip') return after(path, ipTest(), list)
+    if (path.type === 'Int') return this.#testOf(path, intTest())
+    if (path.type === 'Ip') return this.#testOf(path, ipTest())
     const regexWeight = this.#options.regexPercent ?? 5
-    return after(
+    return this.#testOf(
       path,
       fc.oneof({ weight: 100 - regexWeight, arbitrary: bytesTest() }, { weight: regexWeight, arbitrary: regexTest() }),
-      list,
     )
   }
-}
 
-function after(path: Path, test: fc.Arbitrary<string>, list: fc.Arbitrary<string>): fc.Arbitrary<string> {
-  return fc.oneof({ weight: 8, arbitrary: test }, { weight: 1, arbitrary: list }).map((text) => `${path.text} ${text}`)
+  /** One in nine asks a list, where there are lists of the type. */
+  #testOf(path: Path, test: fc.Arbitrary<string>): fc.Arbitrary<string> {
+    const list = fc.constantFrom(...LIST_NAMES).map((name) => `in $${name}`)
+    const hasLists = [...this.#listTypes].some((type) => type === path.type)
+    const asked = hasLists ? fc.oneof({ weight: 8, arbitrary: test }, { weight: 1, arbitrary: list }) : test
+    return asked.map((text) => `${path.text} ${text}`)
+  }
 }
 
 const orderOperator = () => fc.constantFrom('==', '!=', '<', '<=', '>', '>=', 'eq', 'ne', 'lt', 'le', 'gt', 'ge')
@@ -238,7 +242,14 @@ function pathsOf(field: Field): Path[] {
     if ('array' in type) return [...bare, ...['[*]', '[0]', '[ 2 ]'].flatMap((index) => grow(next(index, type.array)))]
     return ['[*]', '["a"]', '["k"]'].flatMap((index) => grow(next(index, type.map)))
   }
-  return grow({ text: field.name, type: field.type, mapped: false })
+  return [...grow({ text: field.name, type: field.type, mapped: false }), ...gatewayPathsOf(field)]
+}
+
+/** [R13]: a map of arrays by key without `[*]`, and as `key=value` texts; inside quantifiers only. */
+function gatewayPathsOf({ name, type }: Field): Path[] {
+  if (typeof type === 'string' || !('map' in type)) return []
+  if (typeof type.map === 'string' || !('array' in type.map) || type.map.array !== 'Bytes') return []
+  return ['[*]', '["a"]', '["k"]'].map((index) => ({ text: `${name}${index}`, type: 'Bytes', mapped: true }))
 }
 
 function isArrayOfBool(type: ValueType): boolean {

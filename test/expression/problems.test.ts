@@ -33,8 +33,21 @@ describe('independent problems are reported together, without false followers', 
     expect(problemsOf(source).map((problem) => located(source, problem))).toEqual(expected)
   })
 
-  test('a hundred problems are enough', () => {
-    expect(problemsOf(Array.from({ length: 300 }, () => 'x').join(' or ')).length).toBe(100)
+  // every way a problem is noted, and a drawing of each costs as much as the source is long
+  test.each([
+    ['unknown names', 'x or ', 'x'],
+    ['text left over', 'i == 1 x and ', 'b'],
+    ['left-over brackets', 'b) or ', 'b'],
+    ['arguments of the wrong type', 'any(b) and ', 'b'],
+    ['operands of two types', 'any((ss[*] == "a" and b)) or ', 'b'],
+    ['regular expressions', 's matches "(" or ', 'b'],
+    ['nested problems', 'not (x or (any(x) and x)) or ', 'b'],
+  ])('a hundred problems are enough: %s', (_, repeated, last) => {
+    expect(problemsOf(repeated.repeat(8000) + last)).toHaveLength(100)
+  })
+  test('a hundred warnings are enough, and the expression is still taken', () => {
+    const source = `${'s matches "\\\\." or '.repeat(300)}b`
+    expect(parseExpression(source, scheme)).toMatchObject({ ok: true, warnings: { length: 100 } })
   })
 
   test('operators inside quotes and brackets are no place to go on', () => {
@@ -107,9 +120,9 @@ describe('limits', () => {
     expect(remarked(raw(256))).toBe(`limit_exceeded s == r‹${raw(256).slice(6)}›`)
   })
   test('a regular expression above its size is refused, below it taken', () => {
-    const limits = { regexBytes: 10_000 }
-    expect(parseExpression('s matches "a{98}"', scheme, { limits }).ok).toBe(true)
-    expect(remarked('s matches "a{100}"', { limits })).toBe('limit_exceeded s matches "‹a{100}›"')
+    const limits = { regexBytes: 3_200 }
+    expect(parseExpression('s matches "a{100}"', scheme, { limits }).ok).toBe(true)
+    expect(remarked('s matches "a{101}"', { limits })).toBe('limit_exceeded s matches "‹a{101}›"')
     expect(remarked('s matches "((a{1000}){1000}){1000}"')).toBe('limit_exceeded s matches "‹((a{1000}){1000}){1000}›"')
   })
   test('stars are unlimited unless a limit is set', () => {

@@ -192,6 +192,14 @@ describe('[P8] many narrow rules', () => {
     expect(only?.hint).toBe('make a list of the values and one rule with `net.dst.ip in $list`')
     expect(others).toEqual([])
   })
+  test.each([
+    ['net.dst.port', (at: number) => `net.dst.port == ${at}`],
+    ['app.ids[*]', (at: number) => `any(app.ids[*] in {${at}})`],
+  ])('of numbers are one rule with a set, because %s takes no list', (access, traffic) => {
+    const rules = narrow(6).map((narrowRule, at) => ({ ...narrowRule, traffic: traffic(at) }))
+    const [only] = advice('P8', rules)
+    expect(only?.hint).toBe(`make one rule with \`${access} in {…}\``)
+  })
   test('are fine when few, or with different egress', () => {
     expect(advice('P8', narrow(4))).toEqual([])
     expect(advice('P8', [...narrow(3), ...narrow(3, { egress: null })])).toEqual([])

@@ -113,6 +113,20 @@ describe('rules with problems', () => {
   })
 })
 
+// a byte order mark that was pasted along must not make a rule one for everybody
+describe('[R1] an empty expression', () => {
+  test.each(['', ' \n\t', '\u0085', '\u00a0', '\u3000\u2028'])('is white space alone: %j', (traffic) => {
+    const { ruleset, problems } = compileRuleset([rule({ traffic })], [], settings())
+    expect(problems).toEqual([])
+    expect(ruleset.firstMatch(flow())).toBeDefined()
+  })
+  test.each(['\ufeff', '\u200b', ' \ufeff '])('is not what only looks empty: %j', (traffic) => {
+    const { ruleset, problems } = compileRuleset([rule({ traffic })], [], settings())
+    expect(problems).toMatchObject([{ severity: 'error', code: 'expression.syntax' }])
+    expect(ruleset.firstMatch(flow())).toBeUndefined()
+  })
+})
+
 describe('[R12] fields and where they belong', () => {
   const hintOf = (changes: Partial<Rule>) => {
     const { problems } = compileRuleset([rule(changes)], [], settings())
@@ -145,6 +159,23 @@ describe('[R12] fields and where they belong', () => {
     ],
     [{ traffic: 'any(net.fqdn.security_category[*] in {1})' }, 'security categories do not exist in egress rules'],
     [{ traffic: 'net.vnet == "a"' }, 'did you mean `net.vnet_id`?'],
+    [{ traffic: 'net.vent_id == "a"' }, 'did you mean `net.vnet_id`?'],
+    [{ traffic: 'net.dst.prot == 1' }, 'did you mean `net.dst.port`?'],
+    [
+      { traffic: 'identity.emial == "a"' },
+      "`identity.email` belongs in the rule's `identity` expression, not in `traffic`",
+    ],
+    [{ traffic: 'Any(net.fqdn.domains[*] == "a")' }, 'did you mean `any`?'],
+    [{ traffic: 'al (net.fqdn.domains[*] == "a")' }, 'did you mean `all`?'],
+    [
+      { traffic: 'lowr(net.fqdn.host) == "a"' },
+      'there is no function `lower`: case is ignored by `wildcard "…"` and by `matches "(?i)…"`',
+    ],
+    [
+      { traffic: 'starts_wiht(net.fqdn.host, "a")' },
+      'there is no function `starts_with`: write `matches "^…"` or `wildcard "…*"`',
+    ],
+    [{ traffic: 'cidr(net.dst.ip, 8)' }, 'there are no functions, only `any( … )` and `all( … )`'],
   ])('%j', (changes, hint) => expect(hintOf(changes)).toEqual([hint]))
 })
 
@@ -180,6 +211,12 @@ describe('[F1] [F2] what fields hold', () => {
       identity: 'any(identity.groups.id[*] == "id-finance") and any(identity.groups.email[*] == "finance@example.com")',
     },
     { identity: 'any(identity.saml_attributes["department"][*] == "audit")' },
+    {
+      identity:
+        'any((identity.saml_attributes["department"] == "audit" or identity.saml_attributes["department"] == "y"))',
+    },
+    { identity: 'any(identity.saml_attributes[*] == "department=audit")' },
+    { identity: 'any((not (identity.saml_attributes[*] == "department=none")))' },
     {
       devicePosture: 'any(device_posture.checks.passed[*] == "disk") and any(device_posture.checks.failed[*] == "os")',
     },
@@ -224,6 +261,7 @@ describe('[F1] [F2] what fields hold', () => {
     expect(matches({ identity: 'identity.email == "zoë@example.com"' }, its)).toBe(true)
     expect(matches({ identity: 'any(identity.groups.name[*] == "F\\xc3\\xbchrung")' }, its)).toBe(true)
     expect(matches({ identity: 'any(identity.saml_attributes["Büro"][*] == "Köln")' }, its)).toBe(true)
+    expect(matches({ identity: 'any(identity.saml_attributes[*] == "Büro=Köln")' }, its)).toBe(true)
   })
 })
 
@@ -248,10 +286,29 @@ describe('lists', () => {
     expect(problems).toMatchObject([{ severity: 'warning', code: 'rule.unknown_list' }])
   })
 
+  // [R14]: of ports, applications and categories there are none
+  test.each([
+    ['net.dst.port in $ports', 'write the values out: `net.dst.port in {…}`'],
+    ['net.src.port in $ports', 'write the values out: `net.src.port in {…}`'],
+    ['any(app.ids[*] in $apps)', 'write the values out: `app.ids[*] in {…}`'],
+    ['any(net.fqdn.content_category[*] in $c)', 'write the values out: `net.fqdn.content_category[*] in {…}`'],
+  ])('%s is refused, as there are no lists of numbers', (traffic, hint) => {
+    for (const expressions of ['default', 'lenient'] as const) {
+      const { problems } = compileRuleset([rule({ traffic })], [], { ...settings(), expressions })
+      expect(problems).toMatchObject([
+        {
+          code: 'expression.type_mismatch',
+          message: expect.stringContaining('cannot perform this operation on type Int'),
+          hint: `there are no lists of type Int; ${hint}`,
+        },
+      ])
+    }
+  })
+
   test.each([
     ['DOMAIN', ['Bank.saas.TEST'], 'any(net.fqdn.domains[*] in $L)'],
     ['EMAIL', ['Alice@example.com'], ''],
-    ['SERIAL', ['443', '80'], 'net.dst.port in $L'],
+    ['SERIAL', ['pay.bank.saas.test'], 'net.fqdn.host in $L'],
   ])('of type %s', (type, items, traffic) => {
     const own = traffic.replace('L', ID.replaceAll('-', '').toLowerCase())
     const who = traffic === '' ? `identity.email in $${ID.toLowerCase()}` : ''

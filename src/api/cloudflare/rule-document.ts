@@ -2,7 +2,7 @@
 
 import type { Json, JsonObject, RuleDocument, Stored } from '../../config/lab-state.ts'
 import { ChangeError } from '../../errors/change-error.ts'
-import { drawProblem, formatExpression, parseExpression } from '../../expression/index.ts'
+import { drawProblem, formatExpression, isBlank, parseExpression } from '../../expression/index.ts'
 import type { AccountSettings } from '../../policy/account.ts'
 import { SLOT_NAMES, SLOT_SCHEMES } from '../../policy/fields.ts'
 import type { EgressSettings, ExpressionSlot } from '../../policy/rule.ts'
@@ -74,7 +74,7 @@ export function fromRuleDocument(
 /** The expression printed again from its syntax tree; white space alone is no expression. Throws ChangeError
  *  `change.expression` in the language's own words. */
 export function normalForm(slot: ExpressionSlot, text: string, mode: Mode): string {
-  if (text.trim() === '') return ''
+  if (isBlank(text)) return ''
   const parsed = parseExpression(text, SLOT_SCHEMES[slot], { mode })
   if (parsed.ok) return formatExpression(parsed.expression)
   const [first] = parsed.problems

@@ -9,6 +9,7 @@ import {
   drawProblem,
   type ExpressionProblem,
   formatExpression,
+  isBlank,
   type Mode,
   parseExpression,
   parseRequest,
@@ -66,7 +67,7 @@ async function formatLines(io: Io, mode: Mode, issues: Issue[]): Promise<Formatt
   let number = 0
   for await (const { line } of linesOf(io.stdin)) {
     number++
-    if (line.trim() === '') continue
+    if (isBlank(line)) continue
     const source = line.trimStart().startsWith('{') ? (parseRequest(line)?.expr ?? line) : line
     const place = { file: 'standard input', line: number, column: 1 }
     const normal = normalOf(source, GATEWAY_SCHEME, mode, place, issues)
@@ -83,7 +84,7 @@ function formatFile(file: string, mode: Mode, issues: Issue[]): Formatted[] {
     EXPRESSION_SLOTS.flatMap((slot): Formatted[] => {
       const key = SLOT_NAMES[slot]
       const source: unknown = rule[key]
-      if (typeof source !== 'string' || source.trim() === '') return []
+      if (typeof source !== 'string' || isBlank(source)) return []
       const { line, column } = document.locateText([...path, key])
       const normal = normalOf(source, SLOT_SCHEMES[slot], mode, { file, line, column }, issues)
       if (normal === undefined) return []

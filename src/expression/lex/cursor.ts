@@ -3,6 +3,7 @@
 
 import type { ExpressionProblemCode } from '../problem.ts'
 import type { Span } from '../tree.ts'
+import { isBlank, isWhiteSpace, leadingWhiteSpace } from './white-space.ts'
 
 /** Thrown by everything that reads source, caught by the parser's recovery; never leaves this layer.
  *  `span` is in UTF-16 code units. */
@@ -20,12 +21,6 @@ export class Failure {
   }
 }
 
-/** Characters the engine trims at both ends: Unicode White_Space, which is not JavaScript's idea of it. */
-const WHITE_SPACE = '[\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]'
-const LEADING = new RegExp(`^${WHITE_SPACE}+`)
-const ALL_BLANK = new RegExp(`^${WHITE_SPACE}*$`)
-const BLANK = new RegExp(WHITE_SPACE)
-
 export class Cursor {
   readonly text: string
   /** where the trimmed source ends */
@@ -36,12 +31,12 @@ export class Cursor {
 
   /** `tabs`: does a tab separate tokens? */
   constructor(text: string, tabs: boolean) {
-    const blank = ALL_BLANK.test(text)
+    const blank = isBlank(text)
     let end = blank ? 0 : text.length
-    while (end > 0 && BLANK.test(text.charAt(end - 1))) end--
+    while (end > 0 && isWhiteSpace(text.charAt(end - 1))) end--
     this.text = text
     this.end = end
-    this.at = blank ? 0 : (LEADING.exec(text)?.[0].length ?? 0)
+    this.at = blank ? 0 : leadingWhiteSpace(text)
     this.#tabs = tabs
   }
 

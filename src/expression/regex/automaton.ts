@@ -10,7 +10,7 @@ const UNKNOWN = 0
 const DEAD = 1
 const ACCEPT = 2
 
-/** Table entries after which all states are forgotten (4 bytes each). */
+/** Table entries and waiting threads after which all states are forgotten (4 and 8 bytes each). */
 const TABLE_LIMIT = 2 ** 18
 
 /** Answers whether the pattern matches anywhere in a value (one code unit per byte). */
@@ -42,6 +42,8 @@ class Automaton {
   #states: State[] = []
   #rows = new Map<string, number>()
   #first = 0
+  /** threads of all states: with a large pattern they, not the table, take the memory */
+  #threadCount = 0
 
   constructor(program: Program, tableLimit: number) {
     this.#program = program
@@ -86,11 +88,15 @@ class Automaton {
     const threads = this.#advance(state, byte, kind)
     if (threads === ACCEPT || threads.length === 0)
       return this.#remember(row, column, threads === ACCEPT ? ACCEPT : DEAD)
-    if ((this.#states.length + 1) * this.#width > this.#tableLimit) {
+    if (this.#isFull(threads.length)) {
       this.#forget()
       return this.#rowOf({ threads, before: kind })
     }
     return this.#remember(row, column, this.#rowOf({ threads, before: kind }))
+  }
+
+  #isFull(more: number): boolean {
+    return (this.#states.length + 1) * this.#width > this.#tableLimit || this.#threadCount + more > this.#tableLimit
   }
 
   #remember(row: number, column: number, next: number): number {
@@ -131,6 +137,7 @@ class Automaton {
     if (known !== undefined) return known
     const row = this.#states.push(state) * this.#width - this.#width
     this.#rows.set(key, row)
+    this.#threadCount += state.threads.length
     if (row + this.#width > this.#table.length) {
       const larger = new Int32Array(this.#table.length * 2)
       larger.set(this.#table)
@@ -143,6 +150,7 @@ class Automaton {
   #forget(): void {
     const none: State = { threads: [], before: EDGE }
     this.#states = [none, none, none]
+    this.#threadCount = 0
     this.#rows = new Map()
     this.#table.fill(UNKNOWN)
     this.#first = this.#rowOf({ threads: [this.#program.start], before: EDGE })

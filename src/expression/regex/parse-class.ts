@@ -9,86 +9,172 @@ import {
   negate,
   PERL_CLASSES,
   POSIX_CLASSES,
-  rangesClass,
-  union,
 } from './byte-class.ts'
+import { type Escape, readEscape } from './parse-escape.ts'
 import type { PatternReader } from './reader.ts'
 
-/** Nested brackets beyond this depth are refused, as the dialect does. */
-export const PATTERN_NESTING_LIMIT = 250
-
-/** Reads a class behind its `[`. */
-export function readClass(reader: PatternReader, depth = 1): ByteClass {
-  const start = reader.at - 1
-  if (depth > PATTERN_NESTING_LIMIT) throw reader.problem('exceeds the nesting limit of 250', start)
-  const negated = reader.takeInClass('^')
-  let set = readUnion(reader, start, depth, true)
-  for (;;) {
-    if (reader.take(']')) return negated ? negate(set) : set
-    const operator = (['&&', '--', '~~'] as const).find((spelling) => reader.take(spelling))
-    if (operator === undefined) throw reader.problem('unclosed character class', start)
-    set = CLASS_OPERATORS[operator](set, readUnion(reader, start, depth, false))
-  }
+/** A class and how deep brackets, unions and operators stand inside each other in it. */
+export interface ClassPiece {
+  readonly set: ByteClass
+  readonly depth: number
 }
 
-function readUnion(reader: PatternReader, start: number, depth: number, isFirst: boolean): ByteClass {
-  let set = emptyClass()
-  if (isFirst) set = union(set, readLeadingLiterals(reader))
+type Range = readonly [first: number, last: number]
+
+type Operator = keyof typeof CLASS_OPERATORS
+
+const OPERATORS = ['&&', '--', '~~'] as const satisfies readonly Operator[]
+
+/** Reads a class whose `[` is here. `outer`: brackets around it. */
+export function readClass(reader: PatternReader, outer = 0): ClassPiece {
+  const start = reader.at
+  reader.nested(outer + 1, start)
+  reader.bumpPastIgnored()
+  const isNegated = takePastIgnored(reader, '^')
+  let members = readLeadingLiterals(reader)
+  let left: ClassPiece | undefined
+  let operator: Operator | undefined
   for (;;) {
     reader.skipIgnored()
     if (reader.isAtEnd) throw reader.problem('unclosed character class', start)
-    if (reader.sees(']') || reader.sees('&&') || reader.sees('--') || reader.sees('~~')) return set
-    set = union(set, readItem(reader, depth))
+    const next = reader.sees(']') ? undefined : OPERATORS.find((spelling) => reader.sees(spelling))
+    if (next === undefined && !reader.sees(']')) {
+      readItem(reader, members, start, outer)
+      continue
+    }
+    left = combine(reader, left, operator, members.piece(reader), start)
+    members = new Members()
+    operator = next
+    if (next === undefined) break
+    reader.take(next)
+  }
+  reader.bump()
+  const set = fold(reader, left.set)
+  return { set: isNegated ? negate(set) : set, depth: reader.nested(left.depth + 1, start) }
+}
+
+/** What stands between two operators. */
+class Members {
+  readonly #set = emptyClass()
+  #depth = 0
+  #count = 0
+
+  get count(): number {
+    return this.#count
+  }
+
+  add({ set, depth }: ClassPiece): void {
+    for (let byte = 0; byte < 256; byte++) if (set[byte] === 1) this.#set[byte] = 1
+    this.#depth = Math.max(this.#depth, depth)
+    this.#count++
+  }
+
+  addRange([first, last]: Range): void {
+    this.#set.fill(1, first, last + 1)
+    this.#count++
+  }
+
+  piece(reader: PatternReader): ClassPiece {
+    const depth = this.#count > 1 ? this.#depth + 1 : this.#depth
+    return { set: this.#set, depth: reader.nested(depth, reader.at) }
   }
 }
 
 /** `-`s right after the bracket, and a `]` before anything else, are themselves. */
-function readLeadingLiterals(reader: PatternReader): ByteClass {
-  let set = emptyClass()
-  reader.skipIgnored()
-  while (reader.takeInClass('-')) set = union(set, rangesClass([0x2d, 0x2d]))
-  if (set[0x2d] === 0 && reader.takeInClass(']')) set = rangesClass([0x5d, 0x5d])
-  return set
+function readLeadingLiterals(reader: PatternReader): Members {
+  const members = new Members()
+  while (takePastIgnored(reader, '-')) members.addRange([0x2d, 0x2d])
+  if (members.count === 0 && takePastIgnored(reader, ']')) members.addRange([0x5d, 0x5d])
+  return members
 }
 
-function readItem(reader: PatternReader, depth: number): ByteClass {
-  const posix = reader.takeMatch(/\[:(\^?)([a-z]+):\]/y)
-  if (posix !== undefined) {
-    const named = POSIX_CLASSES[posix[2] ?? '']
-    if (named !== undefined) return fold(reader, posix[1] === '^' ? negate(named) : named)
-    reader.at -= posix[0].length
+function takePastIgnored(reader: PatternReader, text: string): boolean {
+  if (!reader.sees(text)) return false
+  reader.bumpPastIgnored()
+  return true
+}
+
+function combine(
+  reader: PatternReader,
+  left: ClassPiece | undefined,
+  operator: Operator | undefined,
+  right: ClassPiece,
+  start: number,
+): ClassPiece {
+  if (left === undefined || operator === undefined) return right
+  const set = CLASS_OPERATORS[operator](fold(reader, left.set), fold(reader, right.set))
+  return { set, depth: reader.nested(Math.max(left.depth, right.depth) + 1, start) }
+}
+
+function readItem(reader: PatternReader, members: Members, start: number, outer: number): void {
+  if (!reader.sees('[')) {
+    readRange(reader, members, start)
+    return
   }
-  if (reader.take('[')) return readClass(reader, depth + 1)
+  const posix = readPosix(reader)
+  members.add(posix === undefined ? readClass(reader, outer + 1) : { set: posix, depth: 0 })
+}
+
+/** `[:name:]` and `[:^name:]`; anything else in a bracket is a class of its own. */
+function readPosix(reader: PatternReader): ByteClass | undefined {
+  const sticky = /\[:(\^?)([a-z]+):\]/y
+  sticky.lastIndex = reader.at
+  const [text = '', caret, name = ''] = sticky.exec(reader.text) ?? []
+  const named = Object.hasOwn(POSIX_CLASSES, name) ? POSIX_CLASSES[name] : undefined
+  if (named === undefined) return undefined
+  reader.at += text.length
+  // case is folded first: with it ignored, "not lower" has no letters at all
+  return caret === '^' ? negate(fold(reader, named)) : named
+}
+
+function readRange(reader: PatternReader, members: Members, start: number): void {
+  const from = reader.at
   const first = readMember(reader)
-  if (typeof first !== 'number') return fold(reader, first)
   reader.skipIgnored()
-  if (!reader.sees('-') || reader.sees('--') || reader.sees('-]')) return fold(reader, rangesClass([first, first]))
-  const dash = reader.at
-  reader.take('-')
-  reader.skipIgnored()
-  if (reader.sees(']')) {
-    reader.at = dash
-    return fold(reader, rangesClass([first, first]))
+  if (reader.isAtEnd) throw reader.problem('unclosed character class', start)
+  if (!seesRange(reader)) {
+    if (first.kind === 'perl') members.add({ set: perlClass(first.name), depth: 0 })
+    else {
+      const byte = byteOf(reader, first, from)
+      members.addRange([byte, byte])
+    }
+    return
   }
+  reader.bumpPastIgnored()
+  if (reader.isAtEnd) throw reader.problem('unclosed character class', start)
   const last = readMember(reader)
-  if (typeof last !== 'number') throw reader.problem('invalid range boundary, must be a literal', dash)
-  if (last < first) throw reader.problem('invalid character class range, the start must be <= the end', dash)
-  return fold(reader, rangesClass([first, last]))
+  if (first.kind !== 'bytes' || last.kind !== 'bytes') {
+    const hint = 'a `-` that is no range goes first or last, or is written `\\-`'
+    throw reader.problem('invalid range boundary, must be a literal', from, hint)
+  }
+  const range = [byteOf(reader, first, from), byteOf(reader, last, from)] as const
+  if (range[1] < range[0]) {
+    throw reader.problem('invalid character class range, the start must be <= the end', from)
+  }
+  members.addRange(range)
 }
 
-/** One byte, or a whole class such as `\d`. */
-function readMember(reader: PatternReader): number | ByteClass {
+/** A `-` at the end of a class or before another one is itself. */
+function seesRange(reader: PatternReader): boolean {
+  if (!reader.sees('-')) return false
+  const next = reader.peekPastIgnored()
+  return next !== ']' && next !== '-'
+}
+
+/** One character or escape, whatever it is. */
+function readMember(reader: PatternReader): Escape {
+  if (reader.sees('\\')) return readEscape(reader)
   const start = reader.at
-  if (!reader.take('\\')) {
-    const character = reader.next('unclosed character class')
-    if (character > '\u007f') throw reader.problem('Unicode not allowed here', start)
-    return character.charCodeAt(0)
-  }
-  const read = reader.readEscape(start)
-  if (read.kind === 'perl') return perlClass(read.name)
-  if (read.kind === 'assert') throw reader.problem('invalid escape sequence found in character class', start)
-  const [byte] = read.bytes
-  if (byte === undefined || read.bytes.length > 1) throw reader.problem('Unicode not allowed here', start)
+  const character = reader.character
+  if (character > '\u007f') throw reader.problem('Unicode not allowed here', start)
+  reader.bump()
+  return { kind: 'bytes', bytes: [character.charCodeAt(0)] }
+}
+
+function byteOf(reader: PatternReader, member: Escape, at: number): number {
+  if (member.kind !== 'bytes') throw reader.problem('invalid escape sequence found in character class', at)
+  const [byte] = member.bytes
+  if (byte === undefined || member.bytes.length > 1) throw reader.problem('Unicode not allowed here', at)
   return byte
 }
 

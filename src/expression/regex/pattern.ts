@@ -38,20 +38,27 @@ export function sequence(items: readonly Pattern[]): Pattern {
   return flat.length === 1 ? only : { kind: 'sequence', items: flat }
 }
 
-/** States the pattern takes when every repetition is written out; what the size limit counts. */
-export function sizeOf(pattern: Pattern): number {
+/** `max` may be Infinity. What takes no byte is the same however often it stands there, and none of anything is nothing. */
+export function repeat(item: Pattern, min: number, max: number): Pattern {
+  const most = takesNothing(item) ? 1 : Number.POSITIVE_INFINITY
+  const [low, high] = [Math.min(min, most), Math.min(max, most)]
+  if (high === 0) return EMPTY
+  return low === 1 && high === 1 ? item : { kind: 'repeat', item, min: low, max: high }
+}
+
+/** Can it only ever match no byte at all? */
+export function takesNothing(pattern: Pattern): boolean {
   switch (pattern.kind) {
     case 'empty':
+    case 'assert':
+      return true
     case 'byte':
     case 'class':
-    case 'assert':
-      return 1
+      return false
     case 'sequence':
     case 'choice':
-      return pattern.items.reduce((sum, item) => sum + sizeOf(item), 1)
-    case 'repeat': {
-      const times = pattern.max === Number.POSITIVE_INFINITY ? pattern.min + 1 : pattern.max
-      return 1 + sizeOf(pattern.item) * Math.max(times, 1)
-    }
+      return pattern.items.every(takesNothing)
+    case 'repeat':
+      return takesNothing(pattern.item)
   }
 }

@@ -3,7 +3,8 @@
 
 import { createAutomaton } from './automaton.ts'
 import { parsePattern } from './parse-pattern.ts'
-import { type Pattern, sizeOf } from './pattern.ts'
+import type { Pattern } from './pattern.ts'
+import type { Piece } from './piece.ts'
 import { createProgram } from './program.ts'
 import { PatternProblem } from './reader.ts'
 import { type Shape, shapeOf } from './shape.ts'
@@ -19,25 +20,31 @@ export interface Regex {
 
 export type RegexResult =
   | { readonly ok: true; readonly regex: Regex }
-  | { readonly ok: false; readonly message: string; readonly at: number; readonly tooLarge: boolean }
-
-/** What one instruction of a compiled pattern is taken to cost, for the limit that is given in bytes. */
-const BYTES_PER_STATE = 100
+  | {
+      readonly ok: false
+      readonly message: string
+      /** UTF-16 offset into the pattern */
+      readonly at: number
+      readonly hint: string | undefined
+      readonly tooLarge: boolean
+    }
 
 /** Compiles a pattern. `sizeLimit` in bytes of compiled pattern, as the engine's setting. */
 export function createRegex(pattern: string, sizeLimit: number): RegexResult {
-  let tree: Pattern
+  let piece: Piece
   try {
-    tree = parsePattern(pattern)
+    piece = parsePattern(pattern)
   } catch (problem) {
     if (!(problem instanceof PatternProblem)) throw problem
-    return { ok: false, message: problem.message, at: problem.at, tooLarge: false }
+    const { message, at, hint } = problem
+    return { ok: false, message, at, hint, tooLarge: false }
   }
-  if (sizeOf(tree) * BYTES_PER_STATE > sizeLimit) {
-    return { ok: false, message: `compiled regex exceeds size limit of ${sizeLimit} bytes`, at: 0, tooLarge: true }
+  if (piece.bytes > sizeLimit) {
+    const message = `compiled regex exceeds size limit of ${sizeLimit} bytes`
+    return { ok: false, message, at: 0, hint: 'use smaller repetition counts', tooLarge: true }
   }
-  const shape = shapeOf(tree)
-  return { ok: true, regex: Object.freeze({ pattern, shape, matches: matcherOf(shape, tree) }) }
+  const shape = shapeOf(piece.pattern)
+  return { ok: true, regex: Object.freeze({ pattern, shape, matches: matcherOf(shape, piece.pattern) }) }
 }
 
 function matcherOf(shape: Shape, tree: Pattern): (value: string) => boolean {

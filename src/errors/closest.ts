@@ -1,12 +1,18 @@
-// "Did you mean": the known word nearest to what somebody typed. Says nothing rather than something far-fetched.
+// "Did you mean": the known word nearest to what somebody typed. Says nothing rather than something far-fetched. The only
+// place that measures how far two words are apart.
 
-/** The candidate with the fewest edits from `typed` (letter case aside), where that is at most a third of its length;
- *  `undefined` when none is that near. Ties go to the first. */
-export function closest(typed: string, candidates: Iterable<string>): string | undefined {
+/** A word longer than this is no slip of the keyboard, and comparing it with every candidate would take long. */
+const LONGEST = 64
+
+/** The candidate with the fewest edits from `typed` (letter case aside), where that is at most one edit in `lettersPerEdit`
+ *  letters; `undefined` when none is that near. Ties go to the first. */
+export function closest(typed: string, candidates: Iterable<string>, lettersPerEdit = 3): string | undefined {
+  if (typed.length > LONGEST) return undefined
   const wanted = typed.toLowerCase()
   let best: string | undefined
-  let bestEdits = Math.max(1, Math.floor(wanted.length / 3)) + 1
+  let bestEdits = Math.max(1, Math.floor(wanted.length / lettersPerEdit)) + 1
   for (const candidate of candidates) {
+    if (Math.abs(candidate.length - wanted.length) >= bestEdits) continue
     const edits = editDistance(wanted, candidate.toLowerCase())
     if (edits < bestEdits) [best, bestEdits] = [candidate, edits]
   }

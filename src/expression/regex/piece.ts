@@ -1,0 +1,176 @@
+// What a stretch of a pattern's text was read as: its tree, how deep its syntax is nested, and what it would take in the
+// engine's compiled form. Nesting and size are facts of the text, so they are gone from the tree itself.
+
+import type { ByteClass } from './byte-class.ts'
+import { EMPTY, type Pattern, repeat, sequence, takesNothing } from './pattern.ts'
+
+export interface Piece {
+  readonly pattern: Pattern
+  /** groups, brackets, alternations, concatenations, repetitions and class operators inside each other */
+  readonly depth: number
+  /** bytes of the engine's compiled form, in which every repetition is written out */
+  readonly bytes: number
+}
+
+/** Bytes of one state, of one range of a class and of one branch (regex-automata 0.4, 64 bits). */
+const STATE = 32
+const RANGE = 8
+const BRANCH = 4
+const PLACE = 2 * STATE + BRANCH
+
+export const NOTHING: Piece = { pattern: EMPTY, depth: 0, bytes: STATE }
+
+export function literalPiece(bytes: readonly number[]): Piece {
+  const pattern = sequence(bytes.map((byte): Pattern => ({ kind: 'byte', byte })))
+  return { pattern, depth: 0, bytes: STATE * bytes.length }
+}
+
+export function classPiece(set: ByteClass, depth: number): Piece {
+  return { pattern: { kind: 'class', set }, depth, bytes: bytesOfClass(set) }
+}
+
+export function assertionPiece(pattern: Pattern & { kind: 'assert' }): Piece {
+  return { pattern, depth: 0, bytes: STATE }
+}
+
+/** `count`: items of the text, flag directives among them. */
+export function concatenation(pieces: readonly Piece[], count: number): Piece {
+  const [only] = pieces
+  if (count === 1 && only !== undefined) return only
+  const taking = pieces.filter(({ pattern }) => pattern.kind !== 'empty')
+  return {
+    pattern: sequence(taking.map(({ pattern }) => pattern)),
+    depth: count === 0 ? 0 : deepest(pieces) + 1,
+    bytes: count === 0 || taking.length === 0 ? STATE : sum(taking),
+  }
+}
+
+export function alternation(pieces: readonly Piece[]): Piece {
+  const items = pieces.map(({ pattern }) => pattern)
+  return { pattern: { kind: 'choice', items }, depth: deepest(pieces) + 1, bytes: bytesOfChoice(pieces, items) }
+}
+
+export function groupPiece(inner: Piece, captures: boolean): Piece {
+  return { ...inner, depth: inner.depth + 1, bytes: captures ? inner.bytes + 2 * STATE : inner.bytes }
+}
+
+/** `max` may be Infinity. */
+export function repetition(item: Piece, min: number, max: number): Piece {
+  const pattern = repeat(item.pattern, min, max)
+  return { pattern, depth: item.depth + 1, bytes: bytesOfRepetition(item, pattern) }
+}
+
+function bytesOfRepetition({ pattern: inner, bytes }: Piece, pattern: Pattern): number {
+  if (pattern.kind === 'empty') return STATE
+  if (pattern === inner || pattern.kind !== 'repeat') return bytes
+  const { min, max } = pattern
+  const fork = STATE + 2 * BRANCH
+  if (max === Number.POSITIVE_INFINITY) {
+    if (min > 0) return min * bytes + fork
+    return mayTakeNothing(inner) ? bytes + 2 * fork + STATE : bytes + fork
+  }
+  if (min === max) return min * bytes
+  if (max === 1) return bytes + fork + STATE
+  return (min === 0 ? STATE : min * bytes) + STATE + (max - min) * (fork + bytes)
+}
+
+/** Single bytes come to one class, texts to a tree of their beginnings, anything else to a branch each. */
+function bytesOfChoice(pieces: readonly Piece[], items: readonly Pattern[]): number {
+  const merged = mergedClass(pieces)
+  if (merged !== undefined) return bytesOfClass(merged)
+  const texts = items.map((item) => literalText(item))
+  if (texts.every((text, at) => text !== undefined && pieces[at]?.bytes === STATE * text.length)) {
+    return bytesOfTexts(texts.filter((text) => text !== undefined))
+  }
+  return sum(pieces) + 2 * STATE + BRANCH * pieces.length
+}
+
+function mergedClass(pieces: readonly Piece[]): ByteClass | undefined {
+  const all = new Uint8Array(256)
+  for (const { pattern, bytes } of pieces) {
+    if (pattern.kind === 'byte' && bytes === STATE) all[pattern.byte] = 1
+    else if (pattern.kind === 'class' && bytes === bytesOfClass(pattern.set)) {
+      for (let byte = 0; byte < 256; byte++) if (pattern.set[byte] === 1) all[byte] = 1
+    } else return undefined
+  }
+  return all
+}
+
+/** The engine reads a value from either end, and so keeps two trees; the larger one counts. */
+function bytesOfTexts(texts: readonly string[]): number {
+  return STATE + Math.max(bytesOfTree(texts, 'forward'), bytesOfTree(texts, 'backward'))
+}
+
+/** Places of a tree that are told apart; texts that need more count as if they shared nothing any more. */
+const MOST_PLACES = 2 ** 20
+
+/** The tree of the texts' beginnings: a branch and a class of next bytes at every place that goes on. */
+function bytesOfTree(texts: readonly string[], direction: 'forward' | 'backward'): number {
+  const next = new Map<number, number>()
+  const branches = [0]
+  let beyond = 0
+  for (const text of texts) {
+    let place = 0
+    for (let step = 0; step < text.length; step++) {
+      const byte = text.charCodeAt(direction === 'forward' ? step : text.length - 1 - step)
+      const known = next.get(place * 256 + byte)
+      if (known === undefined && next.size >= MOST_PLACES) {
+        beyond += text.length - step
+        break
+      }
+      const to = known ?? branches.push(0) - 1
+      if (known === undefined) {
+        next.set(place * 256 + byte, to)
+        branches[place] = (branches[place] ?? 0) + 1
+      }
+      place = to
+    }
+  }
+  const inner = branches.filter((count) => count > 0)
+  return inner.reduce((bytes, count) => bytes + PLACE + (count > 1 ? RANGE * count : 0), beyond * PLACE)
+}
+
+function bytesOfClass(set: ByteClass): number {
+  let ranges = 0
+  let members = 0
+  for (let byte = 0; byte < 256; byte++) {
+    if (set[byte] !== 1) continue
+    members++
+    if (byte === 0 || set[byte - 1] !== 1) ranges++
+  }
+  return members === 1 ? STATE : 2 * STATE + RANGE * ranges
+}
+
+function literalText(pattern: Pattern): string | undefined {
+  const items = pattern.kind === 'sequence' ? pattern.items : [pattern]
+  let text = ''
+  for (const item of items) {
+    if (item.kind !== 'byte') return undefined
+    text += String.fromCharCode(item.byte)
+  }
+  return text
+}
+
+function mayTakeNothing(pattern: Pattern): boolean {
+  switch (pattern.kind) {
+    case 'byte':
+    case 'class':
+      return false
+    case 'sequence':
+      return pattern.items.every(mayTakeNothing)
+    case 'choice':
+      return pattern.items.some(mayTakeNothing)
+    case 'repeat':
+      return pattern.min === 0 || mayTakeNothing(pattern.item)
+    default:
+      return takesNothing(pattern)
+  }
+}
+
+function deepest(pieces: readonly Piece[]): number {
+  return pieces.reduce((most, { depth }) => Math.max(most, depth), 0)
+}
+
+function sum(pieces: readonly Piece[]): number {
+  return pieces.reduce((all, { bytes }) => all + bytes, 0)
+}
