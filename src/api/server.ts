@@ -212,6 +212,6 @@ function toApiError(thrown: unknown, ports: ApiPorts): ApiError {
   }
   if (thrown instanceof GatewayError)
     return new ApiError(400, [{ code, message: thrown.message, details: { code: thrown.code } }])
-  ports.notice?.(`the API failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`)
+  ports.notice(`the API failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`)
   return requestError('internal')
 }

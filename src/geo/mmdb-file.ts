@@ -90,8 +90,9 @@ export class MmdbFile {
   }
 
   /** Calls back each time the file has changed and been quiet for a moment. The directory is watched, because updaters put
-   *  a new file in the place of the old one. Never keeps the process alive; answers how to stop. */
-  onChange(changed: () => void): () => void {
+   *  a new file in the place of the old one. `lost`: the system watches no longer. Never keeps the process alive; answers how to
+   *  stop. */
+  onChange(changed: () => void, lost: () => void): () => void {
     const name = basename(this.#source.path)
     let timer: NodeJS.Timeout | undefined
     const watcher = watch(dirname(this.#source.path), { persistent: false }, (_event, file) => {
@@ -100,7 +101,10 @@ export class MmdbFile {
       timer = setTimeout(changed, QUIET_MS)
       timer.unref()
     })
-    watcher.on('error', () => watcher.close())
+    watcher.on('error', () => {
+      watcher.close()
+      lost()
+    })
     return () => {
       clearTimeout(timer)
       watcher.close()

@@ -29,7 +29,7 @@ export interface DataPathParts {
   /** who is behind outgoing connections, for test origins */
   readonly sources: Readonly<Record<'tcp' | 'udp', Sources>>
   /** hears how attempts from egress addresses went, and says which of them to take for lost */
-  readonly egress?: Pick<TcpDialerSettings, 'onAttempt' | 'isLost'>
+  readonly egress: Pick<TcpDialerSettings, 'onAttempt' | 'isLost'>
   /** what [E7] is counted in; absent: this data path is the only one */
   readonly shared?: PortShare
 }
@@ -78,7 +78,7 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
     },
     { connectTimeoutMs: timeouts.connectMs, idleTimeoutMs: timeouts.idleMs, clock },
   )
-  const openOutlets = createUdpOutlets({ leases, sources: sources.udp, exitOf })
+  const openOutlets = createUdpOutlets({ leases, sources: sources.udp, exitOf, onAttempt: egress.onAttempt })
   return {
     pipeline,
     leases,

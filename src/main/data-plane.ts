@@ -139,7 +139,7 @@ function roadOf(
     world,
     events,
     sources,
-    ...(egress === undefined ? {} : { egress }),
+    egress,
     record: (record, decided) => {
       sessions.record(record)
       const id = record.SessionID

@@ -32,9 +32,9 @@ export interface ApiParts {
   readonly desk: Desk
   readonly token: ApiPorts['token']
   readonly version: string
-  readonly troubles: () => readonly string[]
+  readonly troubles: () => Promise<readonly string[]>
+  readonly unready: () => Promise<readonly string[]>
   readonly health: EgressHealth
-  readonly accepting: () => boolean
   /** the doors that are open, with their real ports */
   readonly doors: () => readonly Listener[]
   readonly placeOf: (address: Ip) => Place | undefined
@@ -94,9 +94,9 @@ function portsOver(parts: ApiParts): ApiPorts {
       version: parts.version,
       startedAt: Date.now(),
       counts: () => traffic.counts(),
-      troubles: () => [...parts.troubles(), ...parts.health.outages().map(inWords)],
+      troubles: async () => [...(await parts.troubles()), ...parts.health.outages().map(inWords)],
       egressHealth: () => ({ outages: parts.health.outages(), faults: parts.health.faults() }),
-      accepting: parts.accepting,
+      unready: parts.unready,
       portUse: () => portUse(traffic),
       portLimit: () => traffic.leases(),
       datagrams: () => traffic.datagrams(),

@@ -9,7 +9,7 @@ import type { Draft } from '../../src/config/lab-state.ts'
 import { ChangeError } from '../../src/errors/change-error.ts'
 import { openJournal } from '../../src/store/sqlite-journal.ts'
 import { createStore, type Store } from '../../src/store/store.ts'
-import { AMER_VNET, CATCH_ALL_RULE, EMEA_RULE, EMEA_VNET, labConfig, TUNNEL } from './lab.ts'
+import { AMER_VNET, CATCH_ALL_RULE, EMEA_RULE, EMEA_VNET, labConfig, onNotice, TUNNEL } from './lab.ts'
 
 type Step = (store: Store) => void
 
@@ -64,7 +64,7 @@ test('refused changes leave no trace, and a restart finds what there was', () =>
     fc.property(fc.array(steps, { minLength: 1, maxLength: 15 }), (sequence) => {
       const place = mkdtempSync(join(folder, 'run-'))
       let machine = 1_700_000_000_000
-      const options = () => ({ journal: openJournal(place), machineTime: () => machine++ })
+      const options = () => ({ journal: openJournal(place, { onNotice }), onNotice, machineTime: () => machine++ })
       const store = createStore(labConfig(), options())
       for (const step of sequence) {
         const before = store.current()

@@ -20,7 +20,7 @@ export const METRIC_ROUTES: readonly Route[] = [
 type Labels = Readonly<Record<string, string>>
 type Sample = readonly [labels: Labels, value: number]
 
-function metrics({ ports, tally }: Call): Answer {
+async function metrics({ ports, tally }: Call): Promise<Answer> {
   const { status, sessions, plane, traffic } = ports
   const counts = status.counts()
   const snapshot = plane.current()
@@ -68,7 +68,9 @@ function metrics({ ports, tally }: Call): Answer {
     family('egresslab_workers', 'gauge', 'threads that carry connections and are up', [[{}, standing.workers]]),
     family('egresslab_rules', 'gauge', 'egress rules that can match', [[{}, snapshot.ruleset.active.length]]),
     family('egresslab_colos_down', 'gauge', 'data centers that are down', [[{}, snapshot.account.colosDown.size]]),
-    family('egresslab_troubles', 'gauge', 'things that are not as they should be', [[{}, status.troubles().length]]),
+    family('egresslab_troubles', 'gauge', 'things that are not as they should be', [
+      [{}, (await status.troubles()).length],
+    ]),
   ].join('')
   return { kind: 'text', status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', body }
 }
