@@ -123,7 +123,7 @@ export interface StatusPort {
   /** What keeps connections from being served or changes and sessions from being kept, one clause each, by trying it: empty means that
    *  it works. */
   unready(): Promise<readonly string[]>
-  /** ports in use per egress address */
+  /** ports in use per egress address, or range where people have an address each */
   portUse(): readonly { readonly egress: string; readonly used: number }[]
   /** connections per egress IP and destination ([E7]): how many were refused, and how often a share of the limit was reached */
   portLimit(): { readonly refused: number; readonly pressure: Readonly<Record<string, number>> }

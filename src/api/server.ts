@@ -6,15 +6,16 @@ import type { AddressInfo } from 'node:net'
 import { ChangeError } from '../errors/change-error.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
+import { countedEgress } from '../policy/egress-address.ts'
 import { type Answer, failure } from './answer.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
-import { basicCredentials, checkHost, checkSite, hasToken } from './gate.ts'
+import { basicCredentials, checkHost, checkSingle, checkSite, hasToken } from './gate.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
 import { createTally } from './lab/tally.ts'
 import { answerPage, isNavigation } from './page.ts'
 import type { ApiPorts } from './ports.ts'
-import { readBytes, readJsonObject } from './read-body.ts'
+import { ClientLeft, readBytes, readJsonObject } from './read-body.ts'
 import type { Call, Route } from './route.ts'
 import { createRouter } from './router.ts'
 import { ROUTES } from './routes.ts'
@@ -82,7 +83,7 @@ function close(server: Server): Promise<void> {
 
 function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
   const router = createRouter(ROUTES)
-  const tally = createTally()
+  const tally = createTally((address) => countedEgress(ports.plane.current().account, address))
   const rateLimiter = createRateLimiter()
   ports.sessions.subscribe((record) => tally.add(record))
   const validators = new Map<Route, Validate>(
@@ -91,6 +92,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
 
   const answer = async (request: IncomingMessage): Promise<Answer> => {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
+    checkSingle(request.rawHeaders)
     checkHost(request.headers, names)
     const url = splitUrl(request.url ?? '/')
     if (url.path === SIGN_IN_PATH && ports.signIn !== undefined) {
@@ -134,6 +136,10 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     try {
       result = await answer(request)
     } catch (thrown) {
+      if (thrown instanceof ClientLeft) {
+        response.destroy()
+        return
+      }
       result = failure(toApiError(thrown, ports))
     }
     send(request, response, result, ports.plane.current().revision)

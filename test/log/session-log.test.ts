@@ -12,7 +12,10 @@ function memoryQueue() {
       text += batch.toString()
     },
   })
-  return { queue: Object.assign(queue, { whyNotWritable: async () => undefined }), lines: () => text.split('\n').slice(0, -1) }
+  return {
+    queue: Object.assign(queue, { whyNotWritable: async () => undefined }),
+    lines: () => text.split('\n').slice(0, -1),
+  }
 }
 
 test('a session goes to the file as JSON, to a terminal as a line, to memory and to whoever listens', async () => {
