@@ -1,10 +1,11 @@
 // One MMDB file in memory: read at first use or ahead of it, replaced as a whole when the file changes. A file that
 // cannot be read never takes the place of one that could.
 
-import { readFileSync, watch } from 'node:fs'
+import { watch } from 'node:fs'
 import { open as openFile, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { Reader, type Response } from 'maxmind'
+import { readWholeFile, requireRegular } from '../config/read-whole-file.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { Family, Ip } from '../net/ip.ts'
 
@@ -62,7 +63,7 @@ export class MmdbFile {
   async reload(): Promise<void> {
     const turn = ++this.#reloads
     const { path } = this.#source
-    const bytes = await (this.#shared ? readShared(path) : readFile(path)).catch(refuse(path))
+    const bytes = await readAll(path, this.#shared).catch(refuse(path))
     const reader = open(path, bytes)
     if (turn !== this.#reloads) return
     this.#reader = reader
@@ -112,6 +113,11 @@ export class MmdbFile {
   }
 }
 
+async function readAll(path: string, shared: boolean): Promise<Buffer> {
+  requireRegular(path)
+  return shared ? readShared(path) : readFile(path)
+}
+
 /** The whole file in memory that threads can share. */
 async function readShared(path: string): Promise<Buffer<SharedArrayBuffer>> {
   const file = await openFile(path)
@@ -133,7 +139,7 @@ async function readShared(path: string): Promise<Buffer<SharedArrayBuffer>> {
 function openNow(path: string): Reader<Response> {
   let bytes: Buffer
   try {
-    bytes = readFileSync(path)
+    bytes = readWholeFile(path)
   } catch (cause) {
     return refuse(path)(cause)
   }

@@ -82,8 +82,12 @@ export function followConfig({ config, load, store, world, events, onTaken }: Fo
     }
   }
   const watched = () => [config.file, ...(inForce.rulesFile === undefined ? [] : [inForce.rulesFile])]
-  const watch = watchConfig(watched, () => {
-    turn = turn.then(reload)
+  const watch = watchConfig({
+    filesNow: watched,
+    onChange: () => {
+      turn = turn.then(reload)
+    },
+    onProblem: (message) => events.warn(message),
   })
   return {
     get config() {
