@@ -90,7 +90,12 @@ async function tryWriting(path: string, at: number): Promise<void> {
   const beside = `${path}.probe`
   const probe = await open(beside, 'w', OWNER_ONLY)
   try {
-    await probe.write(Buffer.alloc(PROBE_BYTES, 0x20), 0, PROBE_BYTES, at)
+    const bytes = Buffer.alloc(PROBE_BYTES, 0x20)
+    // a write may be cut short, and then only the next one says why
+    for (let done = 0; done < PROBE_BYTES; ) {
+      const { bytesWritten } = await probe.write(bytes, done, PROBE_BYTES - done, at + done)
+      done += bytesWritten
+    }
     await probe.datasync()
   } finally {
     await probe.close()

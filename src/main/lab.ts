@@ -4,6 +4,7 @@
 
 import type { RunningLab, StartOptions } from '../cli/services.ts'
 import type { LabConfig } from '../config/lab-config.ts'
+import { counted } from '../errors/counted.ts'
 import type { Issue } from '../errors/issue.ts'
 import { attributionOf } from '../geo/attribution.ts'
 import { type SiteView, siteViewOf } from '../geo/site-view.ts'
@@ -264,6 +265,6 @@ function troublesOf(followed: FollowedConfig, harm: readonly Issue[], sessions: 
     ...harm.map(({ message }) => message),
     ...(sessions.dropped === 0
       ? []
-      : [`${sessions.dropped} ${sessions.dropped === 1 ? 'line' : 'lines'} of the session log lost`]),
+      : [`${counted(sessions.dropped, 'line')} of the session log ${sessions.dropped === 1 ? 'was' : 'were'} lost`]),
   ]
 }

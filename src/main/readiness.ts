@@ -3,7 +3,7 @@
 
 import { connect } from 'node:net'
 import type { SessionLog } from '../log/session-log.ts'
-import { formatTarget } from '../net/endpoint.ts'
+import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import type { Store } from '../store/store.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -68,7 +68,7 @@ async function inTime(task: Promise<void>): Promise<boolean> {
 function tryConnecting({ host, port }: ListeningAt): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>()
   const name = formatTarget({ kind: 'name', name: host, port })
-  const socket = connect({ host: reachable(host), port, timeout: PATIENCE_MS })
+  const socket = connect({ host: reachableHost(host), port, timeout: PATIENCE_MS })
   socket.on('connect', () => {
     socket.destroy()
     resolve(undefined)
@@ -79,10 +79,4 @@ function tryConnecting({ host, port }: ListeningAt): Promise<string | undefined>
   })
   socket.on('error', ({ message }) => resolve(`\`${name}\` does not accept connections: ${message}`))
   return promise
-}
-
-/** Where one connects to a listener on every address. */
-function reachable(address: string): string {
-  if (address === '0.0.0.0') return '127.0.0.1'
-  return address === '::' ? '::1' : address
 }

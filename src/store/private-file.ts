@@ -9,5 +9,10 @@ const OTHERS = 0o077
  *  Throws the system's error. */
 export function makePrivate(file: string): void {
   closeSync(openSync(file, 'a', OWNER_ONLY))
+  keepPrivate(file)
+}
+
+/** The same for a file that is there. */
+export function keepPrivate(file: string): void {
   if ((statSync(file).mode & OTHERS) !== 0) chmodSync(file, OWNER_ONLY)
 }
