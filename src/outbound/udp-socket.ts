@@ -46,8 +46,9 @@ class Outlets implements UdpOutlets {
     throw bestOf(errors)
   }
 
+  /** That an exit does not carry UDP says nothing of the exit. */
   #tell({ decision: { egress } }: DialAttempt, error?: GatewayError): void {
-    if (egress !== null) this.#needs.onAttempt(egress, error)
+    if (egress !== null && error?.code !== 'egress.exit_failed') this.#needs.onAttempt(egress, error)
   }
 
   async #open(attempt: DialAttempt, listener: UdpListener): Promise<UdpOutlet> {
