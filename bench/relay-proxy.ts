@@ -10,7 +10,7 @@ import type { Wire } from '../src/proxy/wire/wire.ts'
 
 const [way = 'handles', originPort = '0'] = process.argv.slice(2)
 const clock = new DeadlineClock()
-const leases = new PortLeases({ limit: () => 40_000, range: DEFAULT_PORT_RANGE })
+const leases = new PortLeases({ limit: () => 40_000, range: DEFAULT_PORT_RANGE, onPressure: () => undefined })
 const bind = ip('127.0.10.10')
 const dial = { ip: ip('127.0.0.1'), port: Number(originPort) }
 const inbound = way === 'handles' ? transport : socketTransport

@@ -24,6 +24,7 @@ const FORBIDDEN: readonly (readonly [where: RegExp, what: RegExp, complaint: str
   [/^(src|console)\/(?!.*\.config\.ts$)/, /@ts-(ignore|nocheck|expect-error)|biome-ignore/, 'silences a check'],
   [/^(?!scripts\/check-files\.ts)/, /\b(TODO|FIXME|HACK)\b/, 'leaves something unfinished'],
   [/^/, /\b(it|test|describe)\.(only|todo)\(/, 'leaves tests out'],
+  [/^/, /\*\/\s*\n\s*\/\*\*/, 'stacks two doc comments; the first belongs to nothing'],
 ]
 
 function codeViolations(path: string, text: string): string[] {

@@ -13,6 +13,31 @@ export function sessionCookieName(authority: string): string {
   return `egresslab_session_${/:(\d+)$/.exec(authority)?.[1] ?? '80'}`
 }
 
+/** What the gate and the body are judged by: of two such fields one would be judged and the other one meant. */
+const SINGLE_FIELDS: ReadonlySet<string> = new Set([
+  'host',
+  'authorization',
+  'x-auth-email',
+  'x-auth-key',
+  'origin',
+  'sec-fetch-site',
+  'content-type',
+  'content-encoding',
+  'if-match',
+])
+
+/** Throws ApiError where a field that must come once comes again (RFC 9112 section 3.2, RFC 9110 section 5.3). `rawHeaders`: names and
+ *  values in turn, as they came. */
+export function checkSingle(rawHeaders: readonly string[]): void {
+  const seen = new Set<string>()
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] ?? '').toLowerCase()
+    if (!SINGLE_FIELDS.has(name)) continue
+    if (seen.has(name)) throw requestError('invalidField', `the field \`${name}\` comes twice`)
+    seen.add(name)
+  }
+}
+
 /** Throws ApiError unless the request names this server. `names`: host names beside loopback. */
 export function checkHost(headers: IncomingHttpHeaders, names: ReadonlySet<string>): void {
   if (!isOwnName(hostOf(headers.host ?? ''), names)) throw requestError('foreignHost')

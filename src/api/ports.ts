@@ -34,7 +34,7 @@ export interface ApiPorts {
   /** absent: the lab has no Gateway DNS */
   readonly dns?: DnsPort
   /** Takes notices for the operator's log. */
-  readonly notice?: (message: string) => void
+  readonly notice: (message: string) => void
 }
 
 /** The store, as far as the API goes. */
@@ -52,7 +52,6 @@ export interface ControlPlane {
   overrides(): readonly Override[]
   revert(which: 'all' | { readonly kind: Kind; readonly id: string }): void
   readonly rulesFromFile: boolean
-  isWritable(): boolean
 }
 
 export interface PlaneChange {
@@ -118,11 +117,13 @@ export interface StatusPort {
   /** epoch ms of machine time */
   readonly startedAt: number
   counts(): ConnectionCounts
-  /** What is not as it should be, one clause each; empty: healthy. A stale configuration is named here (CF-01). */
-  troubles(): readonly string[]
-  /** Are all listeners open and is nothing draining? */
-  accepting(): boolean
-  /** ports in use per egress address */
+  /** What is not as it should be, one clause each; empty: healthy. A stale configuration is named here (CF-01), and whatever
+   *  {@link unready} finds. */
+  troubles(): Promise<readonly string[]>
+  /** What keeps connections from being served or changes and sessions from being kept, one clause each, by trying it: empty means that
+   *  it works. */
+  unready(): Promise<readonly string[]>
+  /** ports in use per egress address, or range where people have an address each */
   portUse(): readonly { readonly egress: string; readonly used: number }[]
   /** connections per egress IP and destination ([E7]): how many were refused, and how often a share of the limit was reached */
   portLimit(): { readonly refused: number; readonly pressure: Readonly<Record<string, number>> }

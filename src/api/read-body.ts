@@ -3,12 +3,12 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Json, JsonObject } from '../config/lab-state.ts'
-import { requestError } from './api-error.ts'
+import { ApiError, requestError } from './api-error.ts'
 
 export const MAX_BODY_BYTES = 1024 * 1024
 const MAX_DEPTH = 32
 
-/** The JSON object a request carries; an empty one for an empty body. Throws ApiError. */
+/** The JSON object a request carries; an empty one for an empty body. Throws ApiError, and {@link ClientLeft}. */
 export async function readJsonObject(request: IncomingMessage): Promise<JsonObject> {
   if (mediaTypeOf(request) !== 'application/json') throw requestError('wrongContentType')
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
@@ -25,7 +25,7 @@ export async function readJsonObject(request: IncomingMessage): Promise<JsonObje
   return value as JsonObject
 }
 
-/** The bytes a request carries, of exactly this kind. Throws ApiError. */
+/** The bytes a request carries, of exactly this kind. Throws ApiError, and {@link ClientLeft}. */
 export async function readBytes(
   request: IncomingMessage,
   { mediaType, maxBytes }: { readonly mediaType: string; readonly maxBytes: number },
@@ -54,12 +54,21 @@ async function readWhole(request: IncomingMessage, maxBytes: number): Promise<Bu
   if (declared > maxBytes) throw tooLarge()
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > maxBytes) throw tooLarge()
-    chunks.push(chunk)
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > maxBytes) throw tooLarge()
+      chunks.push(chunk)
+    }
+  } catch (thrown) {
+    throw thrown instanceof ApiError ? thrown : new ClientLeft('the client left before its body was whole')
   }
   return Buffer.concat(chunks)
+}
+
+/** Nobody is there any more to be answered, and nothing is wrong with the API. */
+export class ClientLeft extends Error {
+  override readonly name = 'ClientLeft'
 }
 
 function parse(text: string): Json {

@@ -7,15 +7,16 @@ import { ChangeError } from '../errors/change-error.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import { inTurns } from '../proxy/request-turns.ts'
+import { countedEgress } from '../policy/egress-address.ts'
 import { type Answer, failure } from './answer.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
-import { basicCredentials, checkHost, checkSite, hasToken } from './gate.ts'
+import { basicCredentials, checkHost, checkSingle, checkSite, hasToken } from './gate.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
 import { createTally } from './lab/tally.ts'
 import { answerPage, isNavigation } from './page.ts'
 import type { ApiPorts } from './ports.ts'
-import { readBytes, readJsonObject } from './read-body.ts'
+import { ClientLeft, readBytes, readJsonObject } from './read-body.ts'
 import type { Call, Route } from './route.ts'
 import { createRouter } from './router.ts'
 import { ROUTES } from './routes.ts'
@@ -100,7 +101,7 @@ function close(server: Server): Promise<void> {
 
 function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
   const router = createRouter(ROUTES)
-  const tally = createTally()
+  const tally = createTally((address) => countedEgress(ports.plane.current().account, address))
   const rateLimiter = createRateLimiter()
   ports.sessions.subscribe((record) => tally.add(record))
   const validators = new Map<Route, Validate>(
@@ -109,6 +110,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
 
   const answer = async (request: IncomingMessage): Promise<Answer> => {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
+    checkSingle(request.rawHeaders)
     checkHost(request.headers, names)
     const url = splitUrl(request.url ?? '/')
     if (url.path === SIGN_IN_PATH && ports.signIn !== undefined) {
@@ -152,6 +154,10 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     try {
       result = await answer(request)
     } catch (thrown) {
+      if (thrown instanceof ClientLeft) {
+        response.destroy()
+        return
+      }
       result = failure(toApiError(thrown, ports))
     }
     send(request, response, result, ports.plane.current().revision)
@@ -230,6 +236,6 @@ function toApiError(thrown: unknown, ports: ApiPorts): ApiError {
   }
   if (thrown instanceof GatewayError)
     return new ApiError(400, [{ code, message: thrown.message, details: { code: thrown.code } }])
-  ports.notice?.(`the API failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`)
+  ports.notice(`the API failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`)
   return requestError('internal')
 }

@@ -1,5 +1,6 @@
 // What a replay came to, for people: how much changed, where, for whom, by which rules, and which services would refuse it.
 
+import { counted } from '../errors/counted.ts'
 import type { ReplaySummary, Tally } from '../policy/replay-summary.ts'
 import type { Paint } from './paint.ts'
 import type { ReplayOutcome } from './services.ts'
@@ -42,9 +43,15 @@ function headText({ summary, seconds }: ReplayOutcome, paint: Paint): string {
   const rate = number(Math.round(records / Math.max(seconds, 1e-6)))
   const time = `in ${seconds.toFixed(1)} s, ${rate} a second`
   return [
-    `${number(records)} sessions ${paint.dim(time)}`,
+    `${counted(records, 'session')} ${paint.dim(time)}`,
     `${number(decided)} decided anew${notes.length === 0 ? '' : `; not decided: ${notes.join(', ')}`}`,
-    ...(unreadable === 0 ? [] : [paint.bad(`${number(unreadable)} lines are no session records`)]),
+    ...(unreadable === 0
+      ? []
+      : [
+          paint.bad(
+            unreadable === 1 ? '1 line is no session record' : `${number(unreadable)} lines are no session records`,
+          ),
+        ]),
     '',
   ].join('\n')
 }
@@ -93,7 +100,7 @@ function allowlistText({ allowlists }: ReplaySummary, paint: Paint): string {
     const bad = `refuses ${number(refused)} it let in${who}`
     return [
       `  ${name}`,
-      `${number(sessions)} sessions`,
+      counted(sessions, 'session'),
       refused === 0 ? paint.good('refuses none it let in') : paint.bad(bad),
       admitted === 0 ? '' : `lets in ${number(admitted)} it refused`,
     ]
@@ -114,7 +121,7 @@ function doubtsText({ unknownUsers, unknownNetworks }: ReplaySummary, paint: Pai
     const sessions = [...names.values()].reduce((sum, count) => sum + count, 0)
     const shown = [...names.keys()].slice(0, 3).join(', ')
     return [
-      `${paint.warn('note')}: ${number(sessions)} sessions of ${what} the configuration does not have: ${shown}${names.size > 3 ? ', …' : ''}\n`,
+      `${paint.warn('note')}: ${counted(sessions, 'session')} of ${what} the configuration does not have: ${shown}${names.size > 3 ? ', …' : ''}\n`,
     ]
   }
   return [...about(unknownUsers, 'users'), ...about(unknownNetworks, 'virtual networks')].join('')

@@ -2,13 +2,15 @@
 // same decision the proxy will make.
 
 import type { ConfiguredUser, OriginSpec } from '../config/lab-config.ts'
+import { counted } from '../errors/counted.ts'
 import { containsIp } from '../net/cidr.ts'
-import { formatEndpoint, formatTarget, type Target } from '../net/endpoint.ts'
+import { formatTarget, reachableHost, type Target } from '../net/endpoint.ts'
 import { type Ip, ip } from '../net/ip.ts'
 import { decide } from '../policy/decide.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 import type { Paint } from './paint.ts'
 import type { RunningLab } from './services.ts'
+import { quoted, shellWord } from './shell-word.ts'
 
 /** At most so many users are shown. */
 const SHOWN_USERS = 4
@@ -17,19 +19,25 @@ const SHOWN_USERS = 4
 export async function welcome(lab: RunningLab, paint: Paint): Promise<string> {
   const { config, listeners, api, apiToken } = lab
   const warnings = lab.issues.filter(({ severity }) => severity === 'warning').length
-  const apiUrl = `http://${formatTarget({ kind: 'name', name: api.host, port: api.port })}`
+  const apiUrl = `http://${addressOf(api)}`
   const lines = [
     `${paint.strong('egresslab')} runs ${config.file}`,
     ...listeners.map(
       (listener) =>
-        `  proxy    ${addressOf(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${security(listener)}${about(listener)}`,
+        `  proxy    ${addressOf(listener)}${everywhere(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${security(listener)}${about(listener)}`,
     ),
-    `  API      ${apiUrl}  ${tokenText(lab)}`,
+    `  API      ${apiUrl}${everywhere(api)}  ${tokenText(lab)}`,
     ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${paint.dim('shown this once')}`]),
     ...dnsLine(lab, apiUrl),
     `  console  ${apiUrl}/, and ${apiUrl}/me to choose a virtual network`,
     ...(lab.sessionsFile === undefined ? [] : [`  sessions ${lab.sessionsFile}`]),
-    ...(warnings === 0 ? [] : [paint.warn(`  ${warnings} warnings; \`npx egresslab check\` shows them`)]),
+    ...(warnings === 0
+      ? []
+      : [
+          paint.warn(
+            `  ${counted(warnings, 'warning')}; \`npx egresslab check\` shows ${warnings === 1 ? 'it' : 'them'}`,
+          ),
+        ]),
     ...(await tries(lab, paint)),
     '',
   ]
@@ -42,7 +50,9 @@ function dnsLine({ dns, snapshot }: RunningLab, apiUrl: string): string[] {
   const idle = snapshot().ruleset.skipped.filter(({ why }) => why === 'host-selectors-off').length
   const rules = idle === 1 ? '1 rule waits' : `${idle} rules wait`
   const note = idle === 0 ? '' : `; host selectors are off: no placeholders, and ${rules} for them`
-  return [`  DNS      ${dns.map(formatEndpoint).join(', ')} over UDP and TCP, ${apiUrl}/dns-query${note}`]
+  return [
+    `  DNS      ${dns.map(({ ip, port }) => addressOf({ host: ip.text, port })).join(', ')} over UDP and TCP, ${apiUrl}/dns-query${note}`,
+  ]
 }
 
 function tokenText({ apiToken: { file, made } }: RunningLab): string {
@@ -50,8 +60,15 @@ function tokenText({ apiToken: { file, made } }: RunningLab): string {
   return made === undefined ? 'token as given in EGRESSLAB_API_TOKEN' : 'token in memory only'
 }
 
-function addressOf({ host, port }: Listener): string {
-  return formatTarget({ kind: 'name', name: host, port })
+type At = Pick<Listener, 'host' | 'port'>
+
+/** One that can be connected to from here. */
+function addressOf({ host, port }: At): string {
+  return formatTarget({ kind: 'name', name: reachableHost(host), port })
+}
+
+function everywhere({ host }: At): string {
+  return host === reachableHost(host) ? '' : ' and at every other address of this machine'
 }
 
 function security({ tls }: Listener): string {
@@ -95,9 +112,9 @@ function hasOnlyIpv4({ config }: RunningLab, name: string): boolean {
 async function tryLine(lab: RunningLab, door: Listener, user: ConfiguredUser, { name, kind, allow }: OriginSpec) {
   const { email } = user.identity
   const secret = user.password?.kind === 'plain' ? `:${user.password.text.reveal()}` : ''
-  const trust = door.tls?.files === undefined ? ` --proxy-cacert ${lab.authorityFile}` : ''
+  const trust = door.tls?.files === undefined ? ` --proxy-cacert ${shellWord(lab.authorityFile)}` : ''
   const proxy = door.tls?.mode === 'required' ? `${trust} -x https` : ' -x http'
-  const line = `curl${proxy}://${addressOf(door)} -U '${email}${secret}' http://${name}/`
+  const line = `curl${proxy}://${addressOf(door)} -U ${quoted(email + secret)} http://${name}/`
   const egress = await egressFor(lab, { ...door, fixedUser: email }, { kind: 'name', name, port: 80 })
   if (egress === undefined) return { line, expected: '503, unroutable' }
   if (kind === 'echo') return { line, expected: egress.text }

@@ -6,6 +6,7 @@ import labSchema from '../../config/lab.schema.json' with { type: 'json' }
 import testSchema from '../../config/policy-test.schema.json' with { type: 'json' }
 import scenarioSchema from '../../scenarios/scenario.schema.json' with { type: 'json' }
 import { closest, didYouMean } from '../errors/closest.ts'
+import { counted } from '../errors/counted.ts'
 import { FORMATS, type Format } from './formats.ts'
 import type { Problems } from './problems.ts'
 import type { Path } from './source-document.ts'
@@ -112,9 +113,9 @@ const WORDS: Readonly<Record<string, (found: Case) => void>> = {
   minProperties: ({ path, problems }) => problems.add(path, 'config.not_allowed', 'the block has no key'),
   maxProperties: ({ path, problems }) => problems.add(path, 'config.not_allowed', 'the block takes one key'),
   minItems: ({ error, path, problems }) =>
-    problems.add(path, 'config.not_allowed', `the list needs at least ${error.params.limit} item`),
+    problems.add(path, 'config.not_allowed', `the list needs at least ${counted(Number(error.params.limit), 'item')}`),
   maxItems: ({ error, path, problems }) =>
-    problems.add(path, 'config.not_allowed', `the list takes at most ${error.params.limit} items`),
+    problems.add(path, 'config.not_allowed', `the list takes at most ${counted(Number(error.params.limit), 'item')}`),
   uniqueItems({ error, path, value, problems }) {
     const at = Math.max(Number(error.params.i), Number(error.params.j))
     problems.add([...path, at], 'config.duplicate', `${show(Object(value)[at])} is listed twice`)

@@ -1,13 +1,13 @@
 // Section identity_providers: whose tokens count as a login. Looks at a file of keys at once, so that a wrong one is told of
 // before anything listens; never asks a URL.
 
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseIp } from '../net/ip.ts'
 import type { IdentityProvider } from './lab-config.ts'
 import { parseDurationMs } from './quantities.ts'
 import type { RawIdentityProvider } from './raw-config.ts'
 import { checkNamed } from './read-networks.ts'
+import { readWholeFile } from './read-whole-file.ts'
 import type { Reading } from './reading.ts'
 import type { Path } from './source-document.ts'
 
@@ -77,7 +77,7 @@ function readKeys(
 
 function whatIsWrongWith(file: string): string | undefined {
   try {
-    const { keys } = Object(JSON.parse(readFileSync(file, 'utf8')))
+    const { keys } = Object(JSON.parse(readWholeFile(file).toString('utf8')))
     return Array.isArray(keys) && keys.length > 0 ? undefined : 'is no JWK Set: it has no `keys`'
   } catch (thrown) {
     if (thrown instanceof SyntaxError) return 'is no JSON'

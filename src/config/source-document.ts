@@ -1,6 +1,5 @@
 // A YAML (or JSON) file as data that remembers where everything stands. Knows nothing of what the data means.
 
-import { readFileSync } from 'node:fs'
 import {
   type Alias,
   type Document,
@@ -16,6 +15,7 @@ import {
 } from 'yaml'
 import { drawLine } from '../errors/draw-line.ts'
 import type { Issue } from '../errors/issue.ts'
+import { NotRegularError, readWholeFile } from './read-whole-file.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -54,7 +54,7 @@ export type ReadFiles = Map<string, Uint8Array>
 /** Reads a file. Never throws: a file that is absent, not text or not YAML comes back with issues and no data. */
 export function readSourceDocument(file: string, files?: ReadFiles): SourceDocument {
   try {
-    const contents = files?.get(file) ?? readFileSync(file)
+    const contents = files?.get(file) ?? readWholeFile(file)
     files?.set(file, contents)
     const text = new TextDecoder('utf-8', { fatal: true }).decode(contents)
     return parseSourceDocument(file, text)
@@ -184,6 +184,7 @@ function readFailure(error: unknown): string {
   if (code === 'ENOENT') return 'there is no such file'
   if (code === 'EISDIR') return 'it is a directory'
   if (code === 'EACCES') return 'permission is denied'
+  if (error instanceof NotRegularError) return error.code
   return `the system says ${String(code)}`
 }
 

@@ -27,12 +27,6 @@ export function listContents(type: string, items: Iterable<string>): KnownConten
   return plainList(items)
 }
 
-/** Does this text read as an item of such a list? */
-export function isListItem(type: string, item: string): boolean {
-  if (type.toUpperCase() === 'IP') return rangeOf(item) !== undefined
-  return item.trim() !== ''
-}
-
 /** Contents given as JSON, where only the value asked for tells the type: strings are text and, where they read so,
  *  addresses, networks or ranges; numbers are integers. */
 export function listOfJson(items: readonly unknown[]): ListContents {

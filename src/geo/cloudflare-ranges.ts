@@ -5,9 +5,6 @@ import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import type { Family, Ip } from '../net/ip.ts'
 import ranges from './cloudflare-ranges.json' with { type: 'json' }
 
-/** The day Cloudflare last changed the list that is built in. */
-export const CLOUDFLARE_RANGES_PUBLISHED: string = ranges.published
-
 const published: Readonly<Record<Family, readonly Cidr[]>> = {
   4: ranges.ipv4.map(cidr),
   6: ranges.ipv6.map(cidr),

@@ -27,11 +27,17 @@ export interface GeoDatabase {
 }
 
 export interface GeoDatabaseOptions {
-  /** told when a file was read anew, and when a changed file was left aside because it cannot be read */
   /** what is read can be given to other threads */
   readonly shared?: boolean
-  readonly onReload?: (path: string) => void
-  readonly onWarning?: (issue: Issue) => void
+  /** who hears of files that change later; `ignored`: nothing is watched, for what is open for a moment only */
+  readonly changes: GeoChanges | 'ignored'
+}
+
+export interface GeoChanges {
+  /** a file was read anew */
+  onReload(path: string): void
+  /** a changed file was left aside because it cannot be read, or changes cannot be watched for */
+  onWarning(issue: Issue): void
 }
 
 /** The DB-IP City Lite files of the npm package (CC BY 4.0, https://db-ip.com). */
@@ -45,7 +51,7 @@ export function bundledGeoSources(): readonly GeoSource[] {
 
 /** A database over these files; the first file that knows an address answers. Files are read at first use or by `load`, and
  *  again when they change. Throws an InputError naming every file that is missing. */
-export function openGeoDatabase(sources: readonly GeoSource[], options: GeoDatabaseOptions = {}): GeoDatabase {
+export function openGeoDatabase(sources: readonly GeoSource[], options: GeoDatabaseOptions): GeoDatabase {
   refuseMissing(sources)
   const files = sources.map((source) => new MmdbFile(source, options.shared))
   const recent = lru<Place | typeof NOWHERE>(CACHED_ANSWERS)
@@ -57,24 +63,11 @@ export function openGeoDatabase(sources: readonly GeoSource[], options: GeoDatab
     }
     return undefined
   }
-  const reload = async (file: MmdbFile, path: string) => {
-    try {
-      await file.reload()
-      recent.clear()
-      options.onReload?.(path)
-    } catch (error) {
-      for (const issue of issuesOf(error)) options.onWarning?.(keptOld(issue))
-    }
-  }
-  const stopWatching = files.map((file, at) => {
-    const path = sources[at]?.path ?? ''
-    try {
-      return file.onChange(() => void reload(file, path))
-    } catch {
-      options.onWarning?.(notWatched(path))
-      return () => {}
-    }
-  })
+  const { changes } = options
+  const stopWatching =
+    changes === 'ignored'
+      ? []
+      : files.map((file, at) => follow(file, { path: sources[at]?.path ?? '', changes, onNew: () => recent.clear() }))
 
   return {
     placeOf: (address) => {
@@ -101,6 +94,29 @@ export function openGeoDatabase(sources: readonly GeoSource[], options: GeoDatab
     close: () => {
       for (const stop of stopWatching) stop()
     },
+  }
+}
+
+/** Reads a file anew whenever it changes; answers how to stop. */
+function follow(
+  file: MmdbFile,
+  { path, changes, onNew }: { readonly path: string; readonly changes: GeoChanges; readonly onNew: () => void },
+): () => void {
+  const reload = async () => {
+    try {
+      await file.reload()
+      onNew()
+      changes.onReload(path)
+    } catch (error) {
+      for (const issue of issuesOf(error)) changes.onWarning(keptOld(issue))
+    }
+  }
+  const lost = () => changes.onWarning(notWatched(path))
+  try {
+    return file.onChange(() => void reload(), lost)
+  } catch {
+    lost()
+    return () => {}
   }
 }
 

@@ -1,10 +1,11 @@
 // One MMDB file in memory: read at first use or ahead of it, replaced as a whole when the file changes. A file that
 // cannot be read never takes the place of one that could.
 
-import { readFileSync, watch } from 'node:fs'
+import { watch } from 'node:fs'
 import { open as openFile, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { Reader, type Response } from 'maxmind'
+import { readWholeFile, requireRegular } from '../config/read-whole-file.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { Family, Ip } from '../net/ip.ts'
 
@@ -62,7 +63,7 @@ export class MmdbFile {
   async reload(): Promise<void> {
     const turn = ++this.#reloads
     const { path } = this.#source
-    const bytes = await (this.#shared ? readShared(path) : readFile(path)).catch(refuse(path))
+    const bytes = await readAll(path, this.#shared).catch(refuse(path))
     const reader = open(path, bytes)
     if (turn !== this.#reloads) return
     this.#reader = reader
@@ -90,8 +91,9 @@ export class MmdbFile {
   }
 
   /** Calls back each time the file has changed and been quiet for a moment. The directory is watched, because updaters put
-   *  a new file in the place of the old one. Never keeps the process alive; answers how to stop. */
-  onChange(changed: () => void): () => void {
+   *  a new file in the place of the old one. `lost`: the system watches no longer. Never keeps the process alive; answers how to
+   *  stop. */
+  onChange(changed: () => void, lost: () => void): () => void {
     const name = basename(this.#source.path)
     let timer: NodeJS.Timeout | undefined
     const watcher = watch(dirname(this.#source.path), { persistent: false }, (_event, file) => {
@@ -100,12 +102,20 @@ export class MmdbFile {
       timer = setTimeout(changed, QUIET_MS)
       timer.unref()
     })
-    watcher.on('error', () => watcher.close())
+    watcher.on('error', () => {
+      watcher.close()
+      lost()
+    })
     return () => {
       clearTimeout(timer)
       watcher.close()
     }
   }
+}
+
+async function readAll(path: string, shared: boolean): Promise<Buffer> {
+  requireRegular(path)
+  return shared ? readShared(path) : readFile(path)
 }
 
 /** The whole file in memory that threads can share. */
@@ -129,7 +139,7 @@ async function readShared(path: string): Promise<Buffer<SharedArrayBuffer>> {
 function openNow(path: string): Reader<Response> {
   let bytes: Buffer
   try {
-    bytes = readFileSync(path)
+    bytes = readWholeFile(path)
   } catch (cause) {
     return refuse(path)(cause)
   }

@@ -27,7 +27,7 @@ export interface IdentifierOptions {
   readonly placeOf: (address: Ip) => Place | undefined
   /** A person's current choice of virtual network by id; null: the account's default was chosen; undefined: nothing was, so the
    *  configuration's word holds. */
-  readonly chosenVirtualNetwork?: (identity: Identity) => string | null | undefined
+  readonly chosenVirtualNetwork: (identity: Identity) => string | null | undefined
   /** time, where tests keep it */
   readonly patience?: Patience
   /** lab time, epoch ms; default: the machine's */
@@ -207,7 +207,7 @@ function virtualNetworkFor(
 ): string {
   const networks = snapshot.account.virtualNetworks
   if (named !== undefined) return (findNetwork(networks, named) ?? refuseUnknown(networks, named)).id
-  const current = user === undefined ? undefined : options.chosenVirtualNetwork?.(user.identity)
+  const current = user === undefined ? undefined : options.chosenVirtualNetwork(user.identity)
   const chosen = current === undefined ? user?.virtualNetwork : (current ?? undefined)
   const network =
     findNetwork(networks, knock.listener.virtualNetwork) ??

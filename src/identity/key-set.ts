@@ -1,10 +1,10 @@
 // The public keys of one identity provider: fetched when first needed, renewed in the background, asked for again when a token names
 // a key that is not there (rotation), and kept in use for a day when their source is gone. Verifies nothing itself.
 
-import { readFile } from 'node:fs/promises'
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 import { request } from 'undici'
 import type { IdentityProvider } from '../config/lab-config.ts'
+import { readWholeFile } from '../config/read-whole-file.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 
 /** Keys this old are renewed, while they go on being used. */
@@ -72,7 +72,8 @@ export function createKeySet(name: string, load: LoadKeys, tick: () => number): 
 /** Reads the keys from where the configuration has them. A URL is asked directly: neither through the proxy nor through its guard, no
  *  redirect is followed, and more than 1 MiB or 5 seconds is too much. */
 export function keysFrom(keys: IdentityProvider['keys']): LoadKeys {
-  return async () => parseKeys(keys.kind === 'file' ? await readFile(keys.path, 'utf8') : await fetchText(keys.url))
+  return async () =>
+    parseKeys(keys.kind === 'file' ? readWholeFile(keys.path).toString('utf8') : await fetchText(keys.url))
 }
 
 async function fetchText(url: string): Promise<string> {

@@ -4,6 +4,7 @@
 import type { SessionRecord } from '../proxy/record.ts'
 import type { LineQueue } from './line-queue.ts'
 import { createRing } from './ring.ts'
+import type { SessionFile } from './session-file.ts'
 import { sessionLine } from './session-line.ts'
 
 /** A finished session. Its record may be made when it is first looked at. */
@@ -20,6 +21,8 @@ export interface SessionLog {
   /** sessions recorded so far, and log lines lost */
   readonly total: number
   readonly dropped: number
+  /** Why a session could not be written to the file now, by trying; undefined: it could, or there is none. */
+  whyNotWritable(): Promise<string | undefined>
   /** Tells every new session; the answer stops it. */
   subscribe(listener: (record: SessionRecord) => void): () => void
   /** Writes what is waiting, for at most `deadlineMs`. */
@@ -27,7 +30,7 @@ export interface SessionLog {
 }
 
 export interface SessionLogOptions {
-  readonly file?: LineQueue
+  readonly file?: SessionFile
   readonly output?: { readonly queue: LineQueue; readonly form: 'line' | 'ndjson'; readonly colour: boolean }
   /** sessions kept in memory (default 1000) */
   readonly remember?: number
@@ -56,6 +59,7 @@ export function createSessionLog(options: SessionLogOptions): SessionLog {
     get dropped() {
       return sinks.reduce((sum, sink) => sum + sink.dropped, 0)
     },
+    whyNotWritable: async () => file?.whyNotWritable(),
     subscribe(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

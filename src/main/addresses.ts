@@ -16,6 +16,7 @@ import { checkLocalAddresses } from '../outbound/local-addresses.ts'
 import type { Account } from '../policy/account.ts'
 import { createStore } from '../store/store.ts'
 import { readConfig } from './read-config.ts'
+import { unexpectedNotice } from './unexpected-notice.ts'
 
 /** Reads the configuration. Throws an InputError. */
 export function openAddressDesk(configFile: string): AddressDesk {
@@ -45,7 +46,7 @@ export function openAddressDesk(configFile: string): AddressDesk {
 }
 
 function accountOf(config: LabConfig): Account {
-  const store = createStore({ ...config, rules: [] })
+  const store = createStore({ ...config, rules: [] }, { onNotice: unexpectedNotice })
   const { account } = store.current()
   store.close()
   return account

@@ -9,14 +9,15 @@ import type { Ip } from '../net/ip.ts'
 import { checkPractices, type PracticeIssue } from '../policy/check.ts'
 import type { Place } from '../policy/place.ts'
 import { createStore } from '../store/store.ts'
+import { unexpectedNotice } from './unexpected-notice.ts'
 
 /** The issues there are already, then what could be done better, in the order of the practices ([P2] says in full what the
  *  rule's own check notes in short). Throws an InputError for a geo database that is
  *  not there. */
 export function adviseOn({ config, issues }: ReadConfig): readonly Issue[] {
   const sources = config.geo.databases.map((path) => ({ path }))
-  const geo = openGeoDatabase(sources.length > 0 ? sources : bundledGeoSources())
-  const store = createStore(config)
+  const geo = openGeoDatabase(sources.length > 0 ? sources : bundledGeoSources(), { changes: 'ignored' })
+  const store = createStore(config, { onNotice: unexpectedNotice })
   const { account, ruleset } = store.current()
   const users = config.users.map((user) => {
     const place = placeOfUser(user, config, geo.placeOf)

@@ -6,7 +6,7 @@ import { type Gateway, type GatewaySettings, openGateway } from '../inbound/gate
 import type { UdpHandler } from '../inbound/socks5/socks5-handshake.ts'
 import { createUdpHandler } from '../inbound/socks5/udp-association.ts'
 import type { EventLog } from '../log/event-log.ts'
-import { formatTarget } from '../net/endpoint.ts'
+import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import { delayByDistance } from '../outbound/distant-dial.ts'
 import { DEFAULT_PORT_RANGE, PortLeases } from '../outbound/port-leases.ts'
 import type { Sources } from '../outbound/source-registry.ts'
@@ -29,7 +29,7 @@ export interface DataPathParts {
   /** who is behind outgoing connections, for test origins */
   readonly sources: Readonly<Record<'tcp' | 'udp', Sources>>
   /** hears how attempts from egress addresses went, and says which of them to take for lost */
-  readonly egress?: Pick<TcpDialerSettings, 'onAttempt' | 'isLost'>
+  readonly egress: Pick<TcpDialerSettings, 'onAttempt' | 'isLost'>
   /** what [E7] is counted in; absent: this data path is the only one */
   readonly shared?: PortShare
 }
@@ -78,7 +78,7 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
     },
     { connectTimeoutMs: timeouts.connectMs, idleTimeoutMs: timeouts.idleMs, clock },
   )
-  const openOutlets = createUdpOutlets({ leases, sources: sources.udp, exitOf })
+  const openOutlets = createUdpOutlets({ leases, sources: sources.udp, exitOf, onAttempt: egress.onAttempt })
   return {
     pipeline,
     leases,
@@ -126,5 +126,5 @@ export async function openDoors(
 /** The first door as a URL. */
 export function proxyUrl({ listeners: [first] }: Pick<LabConfig, 'listeners'>): string {
   const scheme = first?.tls?.mode === 'required' ? 'https' : 'http'
-  return `${scheme}://${formatTarget({ kind: 'name', name: first?.host ?? '127.0.0.1', port: first?.port ?? 8080 })}`
+  return `${scheme}://${formatTarget({ kind: 'name', name: reachableHost(first?.host ?? '127.0.0.1'), port: first?.port ?? 8080 })}`
 }

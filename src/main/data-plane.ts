@@ -4,6 +4,7 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LoadOptions } from '../config/load.ts'
 import type { ReadFiles } from '../config/source-document.ts'
+import { counted } from '../errors/counted.ts'
 import { InputError } from '../errors/issue.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
@@ -139,7 +140,7 @@ function roadOf(
     world,
     events,
     sources,
-    ...(egress === undefined ? {} : { egress }),
+    egress,
     record: (record, decided) => {
       sessions.record(record)
       const id = record.SessionID
@@ -157,7 +158,9 @@ function roomOf({ config, workers, events }: DataPlaneParts): { maxClients: numb
   if (clients < Math.min(maxClients, FEW_CLIENTS)) {
     const { limit } = descriptors
     const advice = `raise it with \`ulimit -n\`, or lower \`limits.max_clients\``
-    events.warn(`${limit} open files leave room for ${clients} clients at one time, not ${maxClients}: ${advice}`)
+    events.warn(
+      `${counted(limit, 'open file')} ${limit === 1 ? 'leaves' : 'leave'} room for ${counted(clients, 'client')} at one time, not ${maxClients}: ${advice}`,
+    )
   }
   return { maxClients: Math.min(clients, maxClients), maxTurnedAway: Math.max(1, Math.floor(turnedAway / workers)) }
 }

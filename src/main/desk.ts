@@ -22,7 +22,7 @@ export async function openDesk({ configFile, state }: DeskOptions, shared: Share
   const onNotice = (notice: Issue) => void notices.push(notice)
   const store = openStore(config, {
     onNotice,
-    ...(state === undefined ? {} : { kept: { journal: readJournal(state), folder: state } }),
+    ...(state === undefined ? {} : { kept: { journal: readJournal(state, onNotice), folder: state } }),
   })
   const world = await createWorld({ config, store, ownListeners: configuredEndpoints(config), onNotice, ...shared })
   return deskOver({ config, issues: notices, store, world, close: () => closeAll(world, store) })

@@ -67,7 +67,7 @@ class FollowedSource implements TlsSource {
         events.warn(`the listener \`${listener.name}\` keeps its certificate: ${thrown.message}`)
       }
     }
-    this.close = files.length === 0 ? () => {} : watchOver(files, reload)
+    this.close = files.length === 0 ? () => {} : watchOver(files, reload, (message) => events.warn(message))
   }
 
   current(): TlsMaterial {
@@ -79,8 +79,8 @@ class FollowedSource implements TlsSource {
   }
 }
 
-function watchOver(files: readonly string[], onChange: () => void): () => void {
-  const watch = watchConfig(() => files, onChange)
+function watchOver(files: readonly string[], onChange: () => void, onProblem: (message: string) => void): () => void {
+  const watch = watchConfig({ filesNow: () => files, onChange, onProblem })
   return () => watch.close()
 }
 

@@ -31,7 +31,10 @@ export function learnFrom(session: RememberedSession, health: EgressHealth): voi
   const { decided } = session
   const egress = decided?.decision.egress ?? null
   if (egress === null) return
-  const { bind, error } = session.record.Lab
+  const { Protocol: protocol, Lab } = session.record
+  const { bind, error } = Lab
+  // that an exit does not carry UDP says nothing of the exit
+  if (protocol === 'UDP' && error?.code === 'egress.exit_failed') return
   if (bind !== undefined) health.attempted(egress)
   else if (error !== undefined) health.attempted(egress, new GatewayError(error.code, error.message))
 }

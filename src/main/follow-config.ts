@@ -45,7 +45,7 @@ export interface FollowOptions {
   readonly world: World
   readonly events: EventLog
   /** told when a new version is in force here; it counts as taken when the promise resolves */
-  readonly onTaken?: () => Promise<void>
+  readonly onTaken: () => Promise<void>
 }
 
 /** Starts following. */
@@ -72,7 +72,7 @@ export function followConfig({ config, load, store, world, events, onTaken }: Fo
       const { config: read } = readConfig(config.file, { ...load, files: newFiles })
       await checkAddresses(read, store.current().account)
       take(read, newFiles)
-      await onTaken?.()
+      await onTaken()
       events.info(`took \`${config.file}\` in anew${waiting(inForce, read)}`)
       inForce = { ...read, ...settled(config) }
       stale = undefined
@@ -82,8 +82,12 @@ export function followConfig({ config, load, store, world, events, onTaken }: Fo
     }
   }
   const watched = () => [config.file, ...(inForce.rulesFile === undefined ? [] : [inForce.rulesFile])]
-  const watch = watchConfig(watched, () => {
-    turn = turn.then(reload)
+  const watch = watchConfig({
+    filesNow: watched,
+    onChange: () => {
+      turn = turn.then(reload)
+    },
+    onProblem: (message) => events.warn(message),
   })
   return {
     get config() {

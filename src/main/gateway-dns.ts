@@ -60,8 +60,8 @@ export function createLabDns(parts: LabDnsParts): LabDns {
 
 const FRESH: Readonly<Record<Family, Cidr>> = { 4: cidr('100.80.0.0/16'), 6: cidr('2606:4700:cf1:4000::/64') }
 
-/** The range as set at the API (`/zerotrust/subnets/initial_resolved_ip`). */
-/** The range that placeholders of a family come from. */
+/** The range that placeholders of a family come from: as set at the API (`/zerotrust/subnets/initial_resolved_ip`), else as
+ *  a fresh account has it. */
 export function rangeOf({ state }: LabSnapshot, family: Family): Cidr {
   const stored = state.placeholderSubnet.get(`v${family}`)
   return parseCidr(stored?.value.network ?? '') ?? FRESH[family]

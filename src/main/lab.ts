@@ -4,6 +4,8 @@
 
 import type { RunningLab, StartOptions } from '../cli/services.ts'
 import type { LabConfig } from '../config/lab-config.ts'
+import { counted } from '../errors/counted.ts'
+import type { Issue } from '../errors/issue.ts'
 import { attributionOf } from '../geo/attribution.ts'
 import { type SiteView, siteViewOf } from '../geo/site-view.ts'
 import { createEventLog, type EventLog } from '../log/event-log.ts'
@@ -31,9 +33,11 @@ import { openStore } from './open-store.ts'
 import { endpointsAt } from './own-endpoints.ts'
 import { ownVersion } from './own-version.ts'
 import { type ReadOptions, readConfig } from './read-config.ts'
+import { createReadiness } from './readiness.ts'
 import { serveApi } from './serve-api.ts'
 import { openSessionLog, sessionsFile } from './session-sinks.ts'
 import { openSignIn } from './sign-in.ts'
+import { tellIssue } from './tell-issue.ts'
 import { checkAddressesAndPorts } from './trial.ts'
 import type { WorkerPool } from './workers/worker-pool.ts'
 import { createWorld } from './world.ts'
@@ -78,9 +82,17 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const { config, issues } = readConfig(options.configFile, load)
   await using stack = new AsyncDisposableStack()
 
+  const onNotice = (issue: Issue) => tellIssue(events, issue)
+  const harm: Issue[] = []
+  const onStateNotice = (issue: Issue) => {
+    onNotice(issue)
+    if (issue.severity === 'error') harm.push(issue)
+  }
   const store = openStore(config, {
-    ...(options.ephemeral ? {} : { kept: { journal: openJournal(options.state), folder: options.state } }),
-    onNotice: (issue) => events.warn(issue.message),
+    ...(options.ephemeral
+      ? {}
+      : { kept: { journal: openJournal(options.state, { onNotice: onStateNotice }), folder: options.state } }),
+    onNotice,
     ...(options.machineTime === undefined ? {} : { machineTime: options.machineTime }),
   })
   stack.defer(() => store.close())
@@ -94,7 +106,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     config,
     store,
     ownListeners,
-    onNotice: (issue) => events.warn(issue.message),
+    onNotice,
     ...(workers === 1 ? {} : { geoContents: 'shared' }),
   })
   stack.defer(() => world.close())
@@ -158,6 +170,13 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const token = openToken(options)
   let accepting = false
   let doors: readonly Listener[] = []
+  const readiness = createReadiness({
+    store,
+    sessions,
+    traffic,
+    accepting: () => accepting,
+    listening: () => [...doors, ...world.dnsEndpoints.map(({ ip, port }) => ({ host: ip.text, port }))],
+  })
   const api = await serveApi({
     get config() {
       return current()
@@ -172,8 +191,12 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     desk,
     token,
     version: ownVersion(),
-    troubles: () => [...troublesOf(followed, store, sessions), ...traffic.troubles()],
-    accepting: () => accepting,
+    unready: readiness.unready,
+    troubles: async () => [
+      ...troublesOf(followed, harm, sessions),
+      ...traffic.troubles(),
+      ...(await readiness.unready()),
+    ],
     doors: () => doors,
     placeOf: world.ports.placeOf,
     signIn: signIn?.page,
@@ -236,10 +259,12 @@ function shownToken({ isNew, file, current }: ApiToken): RunningLab['apiToken'] 
   return { ...(file === undefined ? {} : { file }), ...(isNew ? { made: current() } : {}) }
 }
 
-function troublesOf(followed: FollowedConfig, store: Store, sessions: SessionLog): readonly string[] {
+function troublesOf(followed: FollowedConfig, harm: readonly Issue[], sessions: SessionLog): readonly string[] {
   return [
     ...(followed.stale === undefined ? [] : [`the configuration file is not in force: ${followed.stale}`]),
-    ...(store.isWritable() ? [] : ['the state on disk cannot be written']),
-    ...(sessions.dropped === 0 ? [] : [`${sessions.dropped} lines of the session log were lost`]),
+    ...harm.map(({ message }) => message),
+    ...(sessions.dropped === 0
+      ? []
+      : [`${counted(sessions.dropped, 'line')} of the session log ${sessions.dropped === 1 ? 'was' : 'were'} lost`]),
   ]
 }

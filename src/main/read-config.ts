@@ -8,6 +8,7 @@ import { InputError, type Issue } from '../errors/issue.ts'
 import type { Account } from '../policy/account.ts'
 import { checkRule } from '../policy/rule-check.ts'
 import { createStore } from '../store/store.ts'
+import { unexpectedNotice } from './unexpected-notice.ts'
 
 export interface ReadOptions extends LoadOptions {
   /** makes of a good configuration the one that is run: a scenario gives everybody a password it knows */
@@ -34,7 +35,7 @@ function ruleIssues(config: LabConfig): Issue[] {
 
 /** The account as it is before any rule is asked. */
 function accountOf(config: LabConfig): Account {
-  const store = createStore({ ...config, rules: [] })
+  const store = createStore({ ...config, rules: [] }, { onNotice: unexpectedNotice })
   const { account } = store.current()
   store.close()
   return account

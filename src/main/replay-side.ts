@@ -14,6 +14,7 @@ import type { ReplaySide } from '../replay/replayer.ts'
 import { createFlowReader } from '../replay/session-flow.ts'
 import { createStore } from '../store/store.ts'
 import { allowlistsOf } from './policy-tests.ts'
+import { unexpectedNotice } from './unexpected-notice.ts'
 
 /** Where rules come from. `rulesFile`: in place of the configuration's own. */
 export interface RulesOrigin {
@@ -27,9 +28,9 @@ export function loadReplaySide({ configFile, rulesFile }: RulesOrigin): ReplaySi
 }
 
 function replaySideOf(config: LabConfig): ReplaySide {
-  const store = createStore(config)
+  const store = createStore(config, { onNotice: unexpectedNotice })
   const sources = config.geo.databases.map((path) => ({ path }))
-  const geo = openGeoDatabase(sources.length > 0 ? sources : bundledGeoSources())
+  const geo = openGeoDatabase(sources.length > 0 ? sources : bundledGeoSources(), { changes: 'ignored' })
   const categories = createCategoryTable(config.categories)
   const ports = { placeOf: geo.placeOf, categoriesOf: categories, candidateOf: candidates(config, geo.placeOf) }
   return { snapshot: store.current(), flowOf: createFlowReader(config, ports), allowlists: allowlistsOf(config) }

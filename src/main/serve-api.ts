@@ -9,6 +9,8 @@ import { InputError } from '../errors/issue.ts'
 import type { Identifier } from '../identity/identify.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
+import type { Account } from '../policy/account.ts'
+import { countedEgress } from '../policy/egress-address.ts'
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { settleOpenSessions } from '../proxy/colo-outage.ts'
@@ -32,9 +34,9 @@ export interface ApiParts {
   readonly desk: Desk
   readonly token: ApiPorts['token']
   readonly version: string
-  readonly troubles: () => readonly string[]
+  readonly troubles: () => Promise<readonly string[]>
+  readonly unready: () => Promise<readonly string[]>
   readonly health: EgressHealth
-  readonly accepting: () => boolean
   /** the doors that are open, with their real ports */
   readonly doors: () => readonly Listener[]
   readonly placeOf: (address: Ip) => Place | undefined
@@ -94,10 +96,10 @@ function portsOver(parts: ApiParts): ApiPorts {
       version: parts.version,
       startedAt: Date.now(),
       counts: () => traffic.counts(),
-      troubles: () => [...parts.troubles(), ...parts.health.outages().map(inWords)],
+      troubles: async () => [...(await parts.troubles()), ...parts.health.outages().map(inWords)],
       egressHealth: () => ({ outages: parts.health.outages(), faults: parts.health.faults() }),
-      accepting: parts.accepting,
-      portUse: () => portUse(traffic),
+      unready: parts.unready,
+      portUse: () => portUse(traffic, store.current().account),
       portLimit: () => traffic.leases(),
       datagrams: () => traffic.datagrams(),
     },
@@ -151,7 +153,9 @@ function inWords({ egress, code, message }: EgressOutage): string {
 }
 
 /** Each open upstream connection holds one port of its egress address. */
-function portUse(traffic: Traffic): { egress: string; used: number }[] {
-  const byEgress = Map.groupBy(traffic.decided(), ({ session: { egress } }) => egress.replace(/:\d+$/, ''))
+function portUse(traffic: Traffic, account: Account): { egress: string; used: number }[] {
+  const byEgress = Map.groupBy(traffic.decided(), ({ session: { egress } }) =>
+    countedEgress(account, egress.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')),
+  )
   return [...byEgress].map(([egress, sessions]) => ({ egress, used: sessions.length }))
 }

@@ -3,7 +3,7 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import { createSignIn, createSignInMemory, RETURN_PATH, SESSION_MS, type SignIn } from '../identity/sign-in.ts'
 import type { SignInDoor } from '../inbound/sign-in.ts'
-import { formatTarget } from '../net/endpoint.ts'
+import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
 
 /** What another thread needs to take part. */
@@ -29,8 +29,7 @@ export function openSignIn(
 ): OpenedSignIn | undefined {
   if (!listeners.some(({ endpoint }) => endpoint?.signIn === 'page')) return undefined
   const memory = createSignInMemory()
-  const isEverywhere = api.host === '0.0.0.0' || api.host === '::'
-  const host = isEverywhere ? (api.names?.[0] ?? '127.0.0.1') : api.host
+  const host = reachableHost(api.host) === api.host ? api.host : (api.names?.[0] ?? reachableHost(api.host))
   const page = () =>
     `http://${formatTarget({ ...(parseHost(host) ?? { kind: 'name', name: host }), port: apiPort() })}/authorize`
   const signIn = createSignIn({ memory, page, now })

@@ -5,7 +5,11 @@
 export function dieOfSurprises(): void {
   process.on('uncaughtException', die)
   process.on('unhandledRejection', die)
+  // a file that reaches the limit of `ulimit -f` is a failed write, which is told of, and not the end of the process
+  process.on('SIGXFSZ', ignore)
 }
+
+function ignore(): void {}
 
 function die(thrown: unknown): void {
   const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)

@@ -1,7 +1,6 @@
 // What the running lab and a desk (`explain`) have in common: everything that turns a knock at a door into flows. No
 // listener, no outgoing socket.
 
-import { networkInterfaces } from 'node:os'
 import { createCategoryTable } from '../config/category-table.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { type AddressBook, createAddressBook } from '../dns/address-book.ts'
@@ -15,8 +14,9 @@ import { isProxiedByCloudflare } from '../geo/cloudflare-ranges.ts'
 import { bundledGeoSources, type GeoDatabase, openGeoDatabase } from '../geo/database.ts'
 import { createIdentifier, type Identifier } from '../identity/identify.ts'
 import type { Endpoint } from '../net/endpoint.ts'
-import { equalIp, type Ip, parseIp } from '../net/ip.ts'
+import type { Ip } from '../net/ip.ts'
 import { createExitTable, type ExitOf } from '../outbound/exit-table.ts'
+import { isInterfaceAddress } from '../outbound/local-addresses.ts'
 import type { Ports } from '../proxy/ports.ts'
 import type { Store } from '../store/store.ts'
 import { createLabDns, type LabDns } from './gateway-dns.ts'
@@ -117,14 +117,19 @@ export async function createWorld(options: WorldOptions): Promise<World> {
 
 function openGeo({ geo }: LabConfig, { geoContents, onNotice }: WorldOptions): GeoDatabase {
   const sources = geo.databases.length > 0 ? geo.databases.map((path) => ({ path })) : bundledGeoSources()
+  const changes = { onReload: (path: string) => onNotice(readAnew(path)), onWarning: onNotice }
   if (geoContents === undefined || geoContents === 'shared') {
-    return openGeoDatabase(sources, { onWarning: onNotice, shared: geoContents === 'shared' })
+    return openGeoDatabase(sources, { changes, shared: geoContents === 'shared' })
   }
   const read = sources.map((source) => {
     const contents = geoContents.get(source.path)
     return contents === undefined ? source : { ...source, contents }
   })
-  return openGeoDatabase(read, { onWarning: onNotice })
+  return openGeoDatabase(read, { changes })
+}
+
+function readAnew(file: string): Issue {
+  return { severity: 'advice', code: 'geo.reloaded', message: `took the geo database \`${file}\` in anew`, file }
 }
 
 interface ResolverParts {
@@ -150,13 +155,4 @@ function resolverFacts({ destinations, tunnels, guard, geo }: LabConfig, { ownLi
 function choiceOf(store: Pick<Store, 'current'>, email: string): string | null | undefined {
   const choice = store.current().state.choice.get(email.toLowerCase())
   return choice === undefined || choice.deletedAt !== null ? undefined : choice.value.virtualNetworkId
-}
-
-function isInterfaceAddress(address: Ip): boolean {
-  return Object.values(networkInterfaces()).some((entries) =>
-    entries?.some(({ address: text }) => {
-      const own = parseIp(text.replace(/%.*$/, ''))
-      return own !== undefined && equalIp(own, address)
-    }),
-  )
 }

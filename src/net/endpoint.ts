@@ -24,6 +24,12 @@ export function formatTarget(target: Target): string {
   return formatHostPort(target.kind === 'ip' ? target.ip.text : target.name, target.port)
 }
 
+/** Where one connects to what listens at `host`: a listener on every address has none that can be dialled everywhere. */
+export function reachableHost(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  return host === '::' ? '::1' : host
+}
+
 /** Joined, so that it is text in one piece (flat-text.ts): records of every connection hold three of these. */
 function formatHostPort(host: string, port: number): string {
   return [host.includes(':') ? `[${host}]` : host, port].join(':')

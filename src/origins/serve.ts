@@ -91,8 +91,9 @@ function createDoorServer(door: Door, options: OriginsOptions, sockets: WebSocke
 }
 
 async function answer(door: Door, options: OriginsOptions, request: IncomingMessage, response: ServerResponse) {
-  const found = findSite(door, request)
   const { attribution } = options
+  if (hostFields(request) > 1) return send(TWO_HOSTS, request, response, attribution)
+  const found = findSite(door, request)
   if (found === undefined) return send(misdirected(door, request), request, response, attribution)
   const visit = visitOf(request, found, options)
   if (found.spec.kind === 'echo' && (await runTool(visit.path, request, response))) return
@@ -111,6 +112,23 @@ function findSite(door: Door, request: IncomingMessage): Site | undefined {
 
 function hostName(request: IncomingMessage): string {
   return (request.headers.host ?? '').toLowerCase().replace(/:\d*$/, '').replace(/\.$/, '')
+}
+
+function hostFields({ rawHeaders }: IncomingMessage): number {
+  return rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host').length
+}
+
+/** RFC 9112 section 3.2. */
+const TWO_HOSTS: Answer = {
+  status: 400,
+  text: 'the field Host comes twice\n',
+  json: { error: 'two_hosts' },
+  page: {
+    title: 'egresslab',
+    headline: 'The field Host comes twice',
+    tone: 'bad',
+    body: html`<p>A request names one host.</p>`,
+  },
 }
 
 /** 421 (RFC 9110 section 15.5.20) for a name that is not served here. */

@@ -14,13 +14,15 @@ import type { Sources } from './source-registry.ts'
 
 /** Ports tried for one attempt before it counts as failed (EG-04). A try costs a bind, and where others hold half of all ports
  *  (in TIME_WAIT, say) 8 tries failed once in 256 dials. */
-const MAX_PORTS_TRIED = 32
+export const MAX_PORTS_TRIED = 32
 
 export interface AttemptNeeds {
   readonly leases: PortLeases
   readonly sources: Sources
-  /** the proxy elsewhere that an egress address is realised by; absent: every address is bound here */
-  readonly exitOf?: ExitOf
+  /** the proxy elsewhere that an egress address is realised by; undefined: it is bound here */
+  readonly exitOf: ExitOf
+  /** is told how each attempt from an egress address went */
+  readonly onAttempt: (egress: Egress, error?: GatewayError) => void
   /** default: the best there is */
   readonly transport?: Transport
 }

@@ -35,12 +35,12 @@ export async function checkPortFree(address: Ip, port: number): Promise<Issue | 
   return (await checkAddress(address)) ?? error('listen.failed', `\`${endpoint}\` cannot be listened on (${code})`)
 }
 
-/** Is it an address of one of this machine's interfaces, as of now? Link-local zones are left out of account. */
+/** Is it an address of one of this machine's interfaces, as of now? A link-local address counts whatever its zone. */
 export function isInterfaceAddress(address: Ip): boolean {
   return Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .some((found) => {
-      const parsed = parseIp(found.address)
+      const parsed = parseIp(found.address.replace(/%.*$/, ''))
       return parsed !== undefined && equalIp(parsed, address)
     })
 }

@@ -60,7 +60,7 @@ export interface PortLeaseSettings {
   /** [E7]: connections per (egress IP, destination IP, destination port); read anew for each lease */
   readonly limit: () => number
   readonly range: PortRange
-  readonly onPressure?: (pressure: PortPressure) => void
+  readonly onPressure: (pressure: PortPressure) => void
   /** shared with others that count towards the same limit; default: its own */
   readonly uses?: UseCounts
 }
@@ -191,7 +191,7 @@ export class PortLeases {
     for (const percent of PRESSURES) {
       if (used !== Math.ceil((limit * percent) / 100)) continue
       this.#pressure[percent]++
-      onPressure?.({ egress: request.egress, destination: request.destination, percent, used, limit })
+      onPressure({ egress: request.egress, destination: request.destination, percent, used, limit })
     }
   }
 }

@@ -22,8 +22,6 @@ export interface TcpDialerSettings extends AttemptNeeds {
   readonly clock: Clock
   /** how long an attempt is alone before the next one joins it */
   readonly staggerMs?: number
-  /** is told how each attempt from an egress address went */
-  readonly onAttempt?: (egress: Egress, error?: GatewayError) => void
   /** stand-ins to take for lost, as if this machine had them no longer */
   readonly isLost?: (egress: Egress) => boolean
 }
@@ -95,7 +93,7 @@ class Race implements AttemptWatcher {
 
   #tryOf(attempt: DialAttempt): Try | GatewayError {
     const { egress } = attempt.decision
-    const exit = egress === null ? undefined : this.#settings.exitOf?.(egress, attempt.candidate.tunnel)
+    const exit = egress === null ? undefined : this.#settings.exitOf(egress, attempt.candidate.tunnel)
     if (exit !== undefined && egress !== null) {
       const pair = { ...attempt.candidate, egress: egress.address }
       return new ExitAttempt(this.#settings, { attempt, exit, pair }, this)
@@ -124,7 +122,7 @@ class Race implements AttemptWatcher {
   }
 
   #tell({ decision: { egress } }: DialAttempt, error?: GatewayError): void {
-    if (egress !== null) this.#settings.onAttempt?.(egress, error)
+    if (egress !== null) this.#settings.onAttempt(egress, error)
   }
 
   #expire(timeoutMs: number): void {

@@ -6,13 +6,11 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { equalIp, type Ip, parseIp } from '../net/ip.ts'
 import { bindDatagramSocket } from '../proxy/datagram-socket.ts'
 import type { DialAttempt, OpenUdpOutlets, UdpListener, UdpOutlet, UdpOutlets, UdpPath } from '../proxy/ports.ts'
-import { type AttemptNeeds, exhausted, pairOf } from './attempt.ts'
+import { type AttemptNeeds, exhausted, MAX_PORTS_TRIED, pairOf } from './attempt.ts'
 import { bestOf } from './dial-errors.ts'
 import { type DialledPair, dialError, errnoOf, isPortClash } from './errno.ts'
 import type { PortLease, PortLeases } from './port-leases.ts'
 
-/** Ports tried before a bind counts as failed. */
-const MAX_PORTS_TRIED = 8
 /** What may wait in this process when the system takes no more; beyond it datagrams are dropped, as routers do. */
 const MAX_QUEUED_BYTES = 1024 * 1024
 
@@ -36,18 +34,26 @@ class Outlets implements UdpOutlets {
     const errors: GatewayError[] = []
     for (const attempt of attempts) {
       try {
-        return await this.#open(attempt, listener)
+        const outlet = await this.#open(attempt, listener)
+        this.#tell(attempt)
+        return outlet
       } catch (thrown) {
         if (!(thrown instanceof GatewayError)) throw thrown
+        this.#tell(attempt, thrown)
         errors.push(thrown)
       }
     }
     throw bestOf(errors)
   }
 
+  /** That an exit does not carry UDP says nothing of the exit. */
+  #tell({ decision: { egress } }: DialAttempt, error?: GatewayError): void {
+    if (egress !== null && error?.code !== 'egress.exit_failed') this.#needs.onAttempt(egress, error)
+  }
+
   async #open(attempt: DialAttempt, listener: UdpListener): Promise<UdpOutlet> {
     const { egress } = attempt.decision
-    const exit = egress === null ? undefined : this.#needs.exitOf?.(egress, attempt.candidate.tunnel)
+    const exit = egress === null ? undefined : this.#needs.exitOf(egress, attempt.candidate.tunnel)
     if (exit !== undefined) {
       throw new GatewayError('egress.exit_failed', `the exit ${exit.text} is used for TCP only, and this is UDP`)
     }

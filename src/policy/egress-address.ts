@@ -1,7 +1,7 @@
 // Addresses connections leave from: the account's dedicated ones, looked up as rules write them, and the shared ones of
 // each colo with their stand-ins.
 
-import { type Cidr, parseCidr } from '../net/cidr.ts'
+import { type Cidr, containsIp, parseCidr } from '../net/cidr.ts'
 import { type Family, fromIpv4Number, fromIpv6Words, type Ip, parseIp } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
 import type { Egress } from './decision.ts'
@@ -28,6 +28,20 @@ export function findDedicatedByIpv6(account: Account, text: string): DedicatedEg
   const wanted = parseCidr(text)?.text
   if (wanted === undefined) return undefined
   return account.dedicatedIps.find((dedicated) => dedicated.ipv6?.range.text === wanted)
+}
+
+/** A name for an egress address that many people share, for counting: the dedicated IPv4 address, the dedicated IPv6 range, the
+ *  shared address of a colo; `other` for one the account does not have, or no longer. `nameOfEgress` for an address alone. */
+export function countedEgress({ dedicatedIps, sharedEgress }: Account, text: string): string {
+  const address = parseIp(text)
+  if (address === undefined) return text
+  if (address.family === 6) {
+    const own = dedicatedIps.find(({ ipv6 }) => ipv6 !== undefined && containsIp(ipv6.range, address))
+    if (own?.ipv6 !== undefined) return own.ipv6.range.text
+    return containsIp(sharedEgress.ipv6.range, address) ? address.text : 'other'
+  }
+  const isOwn = dedicatedIps.some(({ ipv4 }) => ipv4?.address.text === address.text)
+  return isOwn || containsIp(sharedEgress.ipv4.range, address) ? address.text : 'other'
 }
 
 /** The address inside a range that is this user's, the same in every process ([E4]): the host bits are a hash of the user,

@@ -32,7 +32,6 @@ export const FIELDS = [
   'Lab.userPlace.longitude',
 ] as const
 
-export type FieldPath = (typeof FIELDS)[number]
 export type FieldValue = string | number | undefined
 
 /** Text fields are '' and numbers undefined where a record has none. */

@@ -5,6 +5,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rm
 import { join } from 'node:path'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError } from '../errors/issue.ts'
+import { keepPrivate } from './private-file.ts'
 
 export interface ApiToken {
   current(): string
@@ -62,6 +63,7 @@ function givenToken(given: string): ApiToken {
 function read(file: string): string | undefined {
   try {
     const token = readFileSync(file, 'utf8').trim()
+    keepPrivate(file)
     return token === '' ? undefined : token
   } catch (thrown) {
     if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return undefined

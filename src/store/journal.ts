@@ -25,12 +25,18 @@ export interface Journal {
   load(): readonly Row[]
   /** Throws ChangeError `change.disk`; then nothing was written. */
   commit(changes: readonly RowChange[], revision: number): void
-  /** Can a commit be expected to succeed? For readiness. */
-  isWritable(): boolean
+  /** Tries a commit that changes nothing: why it failed, undefined where it did not. Writes to the disk and waits for it. */
+  whyNotWritable(): string | undefined
   close(): void
 }
 
 /** Keeps nothing. */
 export function memoryJournal(): Journal {
-  return { revision: 0, load: () => [], commit: () => undefined, isWritable: () => true, close: () => undefined }
+  return {
+    revision: 0,
+    load: () => [],
+    commit: () => undefined,
+    whyNotWritable: () => undefined,
+    close: () => undefined,
+  }
 }

@@ -4,6 +4,7 @@
 import { renameSync, rmSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Issue } from '../errors/issue.ts'
+import { makePrivate } from './private-file.ts'
 
 export interface LayoutStep {
   /** the layout it starts from; it ends at the next number */
@@ -48,6 +49,7 @@ export function migrate(database: DatabaseSync, { file, layout, steps, onNotice 
 function keepWhole(database: DatabaseSync, copy: string): void {
   const fresh = `${copy}.new`
   rmSync(fresh, { force: true })
+  makePrivate(fresh)
   database.prepare('VACUUM INTO ?').run(fresh)
   renameSync(fresh, copy)
 }

@@ -2,15 +2,15 @@
 // what was acknowledged survives kill -9 and power loss (CF-05). Refuses a second owner (CF-06), a file from a newer
 // version (CF-08) and, loudly, damage: then the copy of the last good start takes over.
 
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { Kind } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Journal, memoryJournal, type Row, type RowChange } from './journal.ts'
-import { checkOrigin, databaseFile, keepCopy, openSound } from './state-database.ts'
+import { checkOrigin, databaseFile, EmptyError, isDamage, keepCopy, openSound, previousCopy } from './state-database.ts'
 import { takeOwnership } from './state-lock.ts'
-import { unusable } from './state-problems.ts'
+import { bothDamaged, readFromCopy, unusable } from './state-problems.ts'
 
 const UPSERT = `
   INSERT INTO documents (kind, id, body, version, created_at, updated_at, deleted_at, source, seed)
@@ -20,26 +20,31 @@ const UPSERT = `
     source = excluded.source, seed = excluded.seed
 `
 
+/** As much as a rule or a list of ordinary size takes. */
+const PROBE_BYTES = 4096
+
 export interface JournalOptions {
-  readonly onNotice?: (notice: Issue) => void
+  /** hears what people have to know of the state that was found: that it was damaged, above all */
+  readonly onNotice: (notice: Issue) => void
   /** the file never grows beyond this; default: as far as the disk goes */
   readonly maxBytes?: number
 }
 
 /** Opens, or makes, the state in `directory`, as its one owner. Throws InputError `state.*` where it cannot be used. */
-export function openJournal(directory: string, options: JournalOptions = {}): Journal {
+export function openJournal(directory: string, options: JournalOptions): Journal {
   const file = databaseFile(directory)
   makeFolder(directory)
   const release = takeOwnership(directory)
   try {
-    const database = openSound(directory, file, options.onNotice ?? (() => undefined))
+    const { onNotice } = options
+    const database = openSound(directory, file, onNotice)
     if (options.maxBytes !== undefined) {
       const { page_size: pageSize } = database.prepare('PRAGMA page_size').get() as { page_size: number }
       database.exec(`PRAGMA max_page_count = ${Math.ceil(options.maxBytes / pageSize)}`)
     }
-    keepCopy(database, directory)
-    return new SqliteJournal(database, () => {
-      keepCopy(database, directory)
+    keepCopy(database, directory, onNotice)
+    return new SqliteJournal(database, file, () => {
+      keepCopy(database, directory, onNotice)
       database.close()
       release()
     })
@@ -66,33 +71,56 @@ function isMissing(thrown: unknown): boolean {
   return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT'
 }
 
-/** What was changed at run time, read beside its owner and never written: commits are taken and forgotten. Nothing at all
- *  where there is no state yet. Throws InputError `state.*`. */
-export function readJournal(directory: string): Journal {
+/** What was changed at run time, read beside its owner and never written: commits are taken and forgotten. Nothing at all where there
+ *  is no state yet; where the state is damaged, empty or missing, what its copy says, and a notice. Throws InputError `state.*`. */
+export function readJournal(directory: string, onNotice: (notice: Issue) => void): Journal {
   const file = databaseFile(directory)
-  if (!existsSync(file)) return memoryJournal()
+  const copy = previousCopy(directory)
+  if (!existsSync(file) && !existsSync(copy)) return memoryJournal()
   try {
-    const database = new DatabaseSync(file, { readOnly: true, timeout: 500 })
-    try {
-      checkOrigin(database, file)
-      const { revision } = database.prepare('SELECT value AS revision FROM revision').get() as { revision: number }
-      const rows = readRows(database)
-      return { ...memoryJournal(), revision, load: () => rows }
-    } finally {
-      database.close()
-    }
+    return readFile(file)
   } catch (thrown) {
-    throw thrown instanceof InputError ? thrown : unusable(directory, thrown)
+    if (!existsSync(copy) || !(isDamage(thrown) || isMissing(thrown))) throw asProblem(directory, thrown)
   }
+  try {
+    const journal = readFile(copy)
+    onNotice(readFromCopy(file, copy))
+    return journal
+  } catch (thrown) {
+    throw isDamage(thrown) ? bothDamaged(file, { fault: 'damaged', previous: copy }) : asProblem(directory, thrown)
+  }
+}
+
+function readFile(file: string): Journal {
+  if (statSync(file).size === 0) throw new EmptyError('there is nothing in it')
+  const database = new DatabaseSync(file, { readOnly: true, timeout: 500 })
+  try {
+    checkOrigin(database, file)
+    const { revision } = database.prepare('SELECT value AS revision FROM revision').get() as { revision: number }
+    const rows = readRows(database)
+    return { ...memoryJournal(), revision, load: () => rows }
+  } finally {
+    database.close()
+  }
+}
+
+function asProblem(directory: string, thrown: unknown): InputError {
+  return thrown instanceof InputError ? thrown : unusable(directory, thrown)
 }
 
 class SqliteJournal implements Journal {
   readonly revision: number
   readonly #database: DatabaseSync
+  readonly #file: string
+  readonly #inode: number
   readonly #close: () => void
+  /** what a probe has to find room for: as much as the change that found none */
+  #needed = PROBE_BYTES
 
-  constructor(database: DatabaseSync, close: () => void) {
+  constructor(database: DatabaseSync, file: string, close: () => void) {
     this.#database = database
+    this.#file = file
+    this.#inode = statSync(file).ino
     this.#close = close
     this.revision = (database.prepare('SELECT value FROM revision').get() as { value: number }).value
   }
@@ -109,18 +137,23 @@ class SqliteJournal implements Journal {
       this.#database.exec('COMMIT')
     } catch (thrown) {
       this.#rollBack()
+      this.#needed = Math.max(PROBE_BYTES, sizeOf(changes))
       const reason = thrown instanceof Error ? thrown.message : String(thrown)
       throw new ChangeError('change.disk', `the change could not be written to disk: ${reason}`, { cause: thrown })
     }
   }
 
-  isWritable(): boolean {
+  whyNotWritable(): string | undefined {
+    if (inodeOf(this.#file) !== this.#inode) return `\`${this.#file}\` was removed or replaced while it was in use`
     try {
       this.#database.exec('BEGIN IMMEDIATE')
-      this.#database.exec('ROLLBACK')
-      return true
-    } catch {
-      return false
+      this.#database.prepare('INSERT OR REPLACE INTO probe VALUES (1, randomblob(?))').run(this.#needed)
+      this.#database.exec('COMMIT')
+      this.#needed = PROBE_BYTES
+      return undefined
+    } catch (thrown) {
+      this.#rollBack()
+      return thrown instanceof Error ? thrown.message : String(thrown)
     }
   }
 
@@ -140,6 +173,15 @@ class SqliteJournal implements Journal {
   #rollBack(): void {
     if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
   }
+}
+
+/** Undefined where there is no such file. */
+function inodeOf(file: string): number | undefined {
+  return statSync(file, { throwIfNoEntry: false })?.ino
+}
+
+function sizeOf(changes: readonly RowChange[]): number {
+  return changes.reduce((sum, change) => sum + ('write' in change ? Buffer.byteLength(change.write.body) : 0), 0)
 }
 
 function readRows(database: DatabaseSync): readonly Row[] {

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type LayoutStep, migrate } from './migrate.ts'
-import { newer, refused, resultCode, unusable } from './state-problems.ts'
+import { makePrivate } from './private-file.ts'
+import { bothDamaged, copyFailed, newer, refused, resultCode, unusable } from './state-problems.ts'
 
 /** Layout of the tables; raised with every change of it. */
 const SCHEMA_VERSION = 1
@@ -34,51 +35,122 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `
 
+const TABLES = ['documents', 'revision'] as const
+
+/** Where a probe of the disk writes; of no meaning to any version. */
+const PROBE_SCHEMA = 'CREATE TABLE IF NOT EXISTS probe (only INTEGER PRIMARY KEY CHECK (only = 1), body BLOB) STRICT'
+
 /** Where the state lies in its directory. */
 export function databaseFile(directory: string): string {
   return join(directory, 'lab.db')
 }
 
-/** The database, checked; a damaged one is put aside and the copy of the last good start takes its place. */
+/** The copy of the last good start or orderly stop. */
+export function previousCopy(directory: string): string {
+  return join(directory, 'lab.previous.db')
+}
+
+/** The database, checked. A damaged one is put aside, and for one that is damaged, empty or missing the copy of the last good start
+ *  takes its place (CF-05). Throws InputError `state.damaged` where the copy is no better; then every file is as it was. */
 export function openSound(directory: string, file: string, onNotice: (notice: Issue) => void): DatabaseSync {
-  try {
-    return openChecked(file, onNotice)
-  } catch (thrown) {
-    if (!isDamage(thrown)) throw thrown instanceof InputError ? thrown : unusable(directory, thrown)
-  }
+  const hasCopy = existsSync(previousCopy(directory))
+  const fault = hasCopy && !existsSync(file) ? 'missing' : undefined
+  if (fault === undefined) {
+    try {
+      return openChecked(file, { onNotice, mayBeNew: !hasCopy })
+    } catch (thrown) {
+      if (!isDamage(thrown)) throw thrown instanceof InputError ? thrown : unusable(directory, thrown)
+      replaceDamaged(directory, file, { fault: thrown instanceof EmptyError ? 'empty' : 'damaged', hasCopy, onNotice })
+    }
+  } else replaceDamaged(directory, file, { fault, hasCopy, onNotice })
+  return openChecked(file, { onNotice, mayBeNew: !hasCopy })
+}
+
+interface Replacing {
+  readonly fault: 'damaged' | 'empty' | 'missing'
+  readonly hasCopy: boolean
+  readonly onNotice: (notice: Issue) => void
+}
+
+function replaceDamaged(directory: string, file: string, { fault, hasCopy, onNotice }: Replacing): void {
+  const restored = hasCopy ? restoredCopy(directory, file, { fault, onNotice }) : undefined
   const aside = `${file}.damaged-${Date.now()}`
-  renameSync(file, aside)
-  for (const suffix of ['-wal', '-shm']) rmSync(file + suffix, { force: true })
-  const previous = previousCopy(directory)
-  const hasPrevious = existsSync(previous)
-  if (hasPrevious) copyFileSync(previous, file)
+  for (const suffix of ['', '-wal', '-shm']) {
+    if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix)
+  }
+  if (restored !== undefined) renameSync(restored, file)
   onNotice({
     severity: 'error',
     code: 'state.damaged',
-    message: `\`${file}\` was damaged and is now \`${aside}\`: ${hasPrevious ? 'going on from the copy of the last good start' : 'there was no earlier copy, so what was changed at run time is lost'}`,
+    message: [
+      fault === 'missing' ? `\`${file}\` was missing` : `\`${file}\` was ${fault} and is now \`${aside}\``,
+      restored === undefined
+        ? 'there was no earlier copy, so what was changed at run time is lost'
+        : 'going on from the copy of the last good start',
+    ].join(': '),
     hint: 'compare with what you expect, and import what is missing',
     file,
   })
-  return openChecked(file, onNotice)
 }
 
-function openChecked(file: string, onNotice: (notice: Issue) => void): DatabaseSync {
+/** The earlier copy, checked, under a name of its own. Throws InputError `state.damaged` where it cannot be used either. */
+function restoredCopy(
+  directory: string,
+  file: string,
+  { fault, onNotice }: Pick<Replacing, 'fault' | 'onNotice'>,
+): string {
+  const previous = previousCopy(directory)
+  const fresh = `${file}.new`
+  try {
+    copyFileSync(previous, fresh)
+    makePrivate(fresh)
+    openChecked(fresh, { onNotice, mayBeNew: false }).close()
+    return fresh
+  } catch (thrown) {
+    for (const suffix of ['', '-wal', '-shm']) rmSync(fresh + suffix, { force: true })
+    if (thrown instanceof InputError) throw thrown
+    throw isDamage(thrown) ? bothDamaged(file, { fault, previous }) : unusable(directory, thrown)
+  }
+}
+
+interface Opening {
+  readonly onNotice: (notice: Issue) => void
+  /** a file without anything in it becomes a new state; false: that is damage */
+  readonly mayBeNew: boolean
+}
+
+function openChecked(file: string, { onNotice, mayBeNew }: Opening): DatabaseSync {
+  makePrivate(file)
   const database = new DatabaseSync(file, { timeout: 500 })
   try {
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
     const { tables } = database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number }
-    if (tables === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`)
-    else {
+    if (tables > 0) {
       checkOrigin(database, file)
       migrate(database, { file, layout: SCHEMA_VERSION, steps: STEPS, onNotice })
-    }
-    const { quick_check: verdict } = database.prepare('PRAGMA quick_check(1)').get() as { quick_check: string }
-    if (verdict !== 'ok') throw new DamageError(verdict)
+      checkContents(database)
+    } else if (mayBeNew) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`)
+    else throw new EmptyError()
+    database.exec(PROBE_SCHEMA)
     return database
   } catch (thrown) {
     database.close()
     throw thrown
   }
+}
+
+/** Are the pages sound, are the tables there, and does every document read as JSON? */
+function checkContents(database: DatabaseSync): void {
+  const { quick_check: verdict } = database.prepare('PRAGMA quick_check(1)').get() as { quick_check: string }
+  if (verdict !== 'ok') throw new DamageError(verdict)
+  const found = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
+  const missing = TABLES.find((table) => !found.some(({ name }) => name === table))
+  if (missing !== undefined) throw new DamageError(`the table ${missing} is missing`)
+  const { revisions } = database.prepare('SELECT count(*) AS revisions FROM revision').get() as { revisions: number }
+  const { broken } = database.prepare('SELECT count(*) AS broken FROM documents WHERE NOT json_valid(body)').get() as {
+    broken: number
+  }
+  if (revisions !== 1 || broken > 0) throw new DamageError('the documents cannot be read')
 }
 
 /** Is it ours, and of a layout we know? */
@@ -89,26 +161,27 @@ export function checkOrigin(database: DatabaseSync, file: string): void {
   if (version > SCHEMA_VERSION) throw newer(file, version, SCHEMA_VERSION)
 }
 
-function previousCopy(directory: string): string {
-  return join(directory, 'lab.previous.db')
-}
-
 /** A complete copy beside the database, replaced in one step. */
-export function keepCopy(database: DatabaseSync, directory: string): void {
+export function keepCopy(database: DatabaseSync, directory: string, onNotice: (notice: Issue) => void): void {
   const fresh = `${previousCopy(directory)}.new`
-  rmSync(fresh, { force: true })
   try {
+    rmSync(fresh, { force: true })
+    makePrivate(fresh)
     database.prepare('VACUUM INTO ?').run(fresh)
     renameSync(fresh, previousCopy(directory))
-  } catch {
+  } catch (thrown) {
     // a full disk must not keep the lab from starting or stopping: the copy of before stays
     rmSync(fresh, { force: true })
+    onNotice(copyFailed(previousCopy(directory), thrown))
   }
 }
 
 class DamageError extends Error {}
 
+/** There is a file, and nothing in it. */
+export class EmptyError extends DamageError {}
+
 /** SQLITE_CORRUPT (11) and SQLITE_NOTADB (26), or what the check found. */
-function isDamage(thrown: unknown): boolean {
+export function isDamage(thrown: unknown): boolean {
   return thrown instanceof DamageError || [11, 26].includes(resultCode(thrown))
 }

@@ -3,6 +3,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { makePrivate } from './private-file.ts'
 import { inUse, isBusy, unusable } from './state-problems.ts'
 
 /** Makes this process the one owner of the directory; answers how to give it back. The lock is the operating system's
@@ -11,6 +12,7 @@ export function takeOwnership(directory: string): () => void {
   const owner = join(directory, 'owner')
   let lock: DatabaseSync
   try {
+    makePrivate(join(directory, 'lock'))
     lock = new DatabaseSync(join(directory, 'lock'))
   } catch (thrown) {
     throw unusable(directory, thrown)

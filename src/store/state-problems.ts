@@ -2,7 +2,7 @@
 
 import { readFileSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
-import { InputError } from '../errors/issue.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
 
 /** Somebody else owns it (CF-06). */
 export function inUse(directory: string): InputError {
@@ -26,6 +26,39 @@ export function newer(file: string, version: number, known: number): InputError 
     `\`${file}\` was written by a newer egresslab (layout ${version}; this one knows ${known})`,
     'use the newer version, or another `--state DIR`',
   )
+}
+
+/** Neither the state nor its copy can be read (CF-05). */
+export function bothDamaged(
+  file: string,
+  { fault, previous }: { readonly fault: string; readonly previous: string },
+): InputError {
+  return refused(
+    'state.damaged',
+    `\`${file}\` is ${fault} and its copy \`${previous}\` is damaged: both are left as they are`,
+    'put a good copy in the place of one of them, or move both away to start with an empty state',
+  )
+}
+
+/** A look at a state that only its copy can still be read of. */
+export function readFromCopy(file: string, copy: string): Issue {
+  return {
+    severity: 'warning',
+    code: 'state.damaged',
+    message: `\`${file}\` cannot be read: this is what its copy \`${copy}\` says`,
+    file,
+  }
+}
+
+/** The copy that a later start would go on from was not made; the one of before stays. */
+export function copyFailed(previous: string, thrown: unknown): Issue {
+  const said = thrown instanceof Error ? thrown.message : String(thrown)
+  return {
+    severity: 'warning',
+    code: 'state.no_copy',
+    message: `the copy of the state \`${previous}\` could not be renewed: ${said}`,
+    file: previous,
+  }
 }
 
 /** The file system says no. */

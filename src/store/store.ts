@@ -31,7 +31,7 @@ export interface StoreOptions {
   /** machine time, epoch ms; default Date.now */
   readonly machineTime?: () => number
   /** takes notices people should see at start and reload: overrides whose file version moved on … */
-  readonly onNotice?: (notice: Issue) => void
+  readonly onNotice: (notice: Issue) => void
 }
 
 /** What one revision changed. */
@@ -68,14 +68,14 @@ export interface Store {
   revert(which: 'all' | { readonly kind: Kind; readonly id: string }): void
   /** Are rules read-only because the file owns them? */
   readonly rulesFromFile: boolean
-  /** Is the state on a disk that can be written? True in memory. */
-  isWritable(): boolean
+  /** Why a change could not be kept now, by trying; undefined: it could, or the state is in memory. */
+  whyNotWritable(): string | undefined
   close(): void
 }
 
 /** A store on this configuration, with what a journal kept from before laid over it. Throws ChangeError when the two
  *  contradict each other. */
-export function createStore(config: LabConfig, options: StoreOptions = {}): Store {
+export function createStore(config: LabConfig, options: StoreOptions): Store {
   return new LabStore(config, options)
 }
 
@@ -93,7 +93,7 @@ class LabStore implements Store {
   constructor(config: LabConfig, options: StoreOptions) {
     this.#journal = options.journal ?? memoryJournal()
     this.#machineTime = options.machineTime ?? Date.now
-    this.#onNotice = options.onNotice ?? (() => undefined)
+    this.#onNotice = options.onNotice
     this.#config = config
     this.#seeds = seedsOf(config)
     this.rulesFromFile = config.policySource === 'file'
@@ -197,8 +197,8 @@ class LabStore implements Store {
     this.#apply(edit, { guarded: false })
   }
 
-  isWritable(): boolean {
-    return this.#journal.isWritable()
+  whyNotWritable(): string | undefined {
+    return this.#journal.whyNotWritable()
   }
 
   close(): void {

@@ -1,56 +1,106 @@
 // Watches the files of the configuration and says when their content is new, however the editor saves them: in place, by
-// rename, behind a symlink (CF-07). Knows nothing of what is inside.
+// rename, behind a symlink (CF-07); and when it cannot be read any more. Knows nothing of what is inside.
 
 import { createHash } from 'node:crypto'
-import { type FSWatcher, readFileSync, realpathSync, watch } from 'node:fs'
+import { type FSWatcher, realpathSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
+import { readWholeFile } from '../config/read-whole-file.ts'
 
 export interface ConfigWatch {
-  /** Looks now instead of waiting for the file system to say something (SIGHUP). */
+  /** Looks now instead of waiting for the file system to say something. */
   check(): void
   close(): void
 }
 
-/** Calls `onChange` when the content differs from what it was. `filesNow` is asked anew after every event, as one file may
- *  name another. `quietMs`: how long the files must be left alone first. */
-export function watchConfig(filesNow: () => readonly string[], onChange: () => void, quietMs = 50): ConfigWatch {
-  let seen = contentHash(filesNow())
-  let pending: NodeJS.Timeout | undefined
-  let watchers: FSWatcher[] = []
-  const look = () => {
-    pending = undefined
-    const found = contentHash(filesNow())
-    if (found === undefined || found === seen) return
-    seen = found
-    onChange()
+export interface ConfigWatchOptions {
+  /** asked anew after every event, as one file may name another */
+  readonly filesNow: () => readonly string[]
+  /** the content differs from what it was, or cannot be read and stays so, or can be read again */
+  readonly onChange: () => void
+  /** told once per run of failures: the system does not watch, so files are looked at every so often instead */
+  readonly onProblem: (message: string) => void
+  /** how long the files must be left alone first (default 50) */
+  readonly quietMs?: number
+  /** when files that cannot be read, or not be watched, are looked at again (default 500) */
+  readonly retryMs?: number
+}
+
+/** Content as its hash, or why there is none. */
+type Seen = { readonly hash: string } | { readonly unreadable: string }
+
+/** Follows the files until it is closed. Never keeps the process alive. */
+export function watchConfig(options: ConfigWatchOptions): ConfigWatch {
+  return new Watching(options)
+}
+
+class Watching implements ConfigWatch {
+  readonly #options: Required<ConfigWatchOptions>
+  #watchers: readonly FSWatcher[] = []
+  #seen: Seen
+  #pending: NodeJS.Timeout | undefined
+  #doubted = false
+  #failing = false
+  #closed = false
+
+  constructor(options: ConfigWatchOptions) {
+    this.#options = { quietMs: 50, retryMs: 500, ...options }
+    this.#seen = contentOf(options.filesNow())
+    this.check()
   }
-  const settle = () => {
-    clearTimeout(pending)
-    pending = setTimeout(() => {
-      rewatch()
-      look()
-    }, quietMs)
-    pending.unref()
+
+  check(): void {
+    clearTimeout(this.#pending)
+    const isWatched = this.#watch()
+    const isSettled = this.#look()
+    if (!isWatched || !isSettled) this.#lookIn(this.#options.retryMs)
   }
-  // Directories are watched, not files: a rename puts a new inode under the same name. Behind symlinks the directory of
-  // every hop counts, and hops change, so watches are renewed after each event.
-  const rewatch = () => {
-    for (const watcher of watchers) watcher.close()
-    watchers = [...foldersOf(filesNow())].flatMap((folder) => {
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#pending)
+    for (const watcher of this.#watchers) watcher.close()
+  }
+
+  #lookIn(ms: number): void {
+    clearTimeout(this.#pending)
+    if (this.#closed) return
+    this.#pending = setTimeout(() => this.check(), ms)
+    this.#pending.unref()
+  }
+
+  /** False while the files cannot be read: half a save is no content, so only what stays unreadable is told. */
+  #look(): boolean {
+    const found = contentOf(this.#options.filesNow())
+    const isReadable = 'hash' in found
+    const isNew = !isSame(found, this.#seen)
+    const isCertain = isReadable || this.#doubted
+    this.#doubted = !isReadable
+    if (isNew && isCertain) {
+      this.#seen = found
+      this.#options.onChange()
+    }
+    return isReadable
+  }
+
+  /** Directories are watched, not files: a rename puts a new inode under the same name. Behind symlinks the directory of
+   *  every hop counts, and hops change, so watches are renewed after each event. */
+  #watch(): boolean {
+    for (const watcher of this.#watchers) watcher.close()
+    const settle = () => this.#lookIn(this.#options.quietMs)
+    const watchers: FSWatcher[] = []
+    const failures: string[] = []
+    for (const folder of foldersOf(this.#options.filesNow())) {
       try {
-        return [watch(folder, { persistent: false }, settle).on('error', settle)]
-      } catch {
-        return []
+        watchers.push(watch(folder, { persistent: false }, settle).on('error', settle))
+      } catch (thrown) {
+        failures.push(`\`${folder}\` cannot be watched for changes: ${reasonOf(thrown)}; it is looked at instead`)
       }
-    })
-  }
-  rewatch()
-  return {
-    check: look,
-    close: () => {
-      clearTimeout(pending)
-      for (const watcher of watchers) watcher.close()
-    },
+    }
+    this.#watchers = watchers
+    const [first] = failures
+    if (first !== undefined && !this.#failing) this.#options.onProblem(first)
+    this.#failing = first !== undefined
+    return first === undefined
   }
 }
 
@@ -67,17 +117,26 @@ function foldersOf(files: readonly string[]): ReadonlySet<string> {
   return folders
 }
 
-/** Undefined while one of the files cannot be read: half a save is no content. */
-function contentHash(files: readonly string[]): string | undefined {
+function contentOf(files: readonly string[]): Seen {
   try {
     const hash = createHash('sha256')
-    for (const file of files)
+    for (const file of files) {
       hash
         .update(`${basename(file)}\n`)
-        .update(readFileSync(file))
+        .update(readWholeFile(file))
         .update('\n')
-    return hash.digest('hex')
-  } catch {
-    return undefined
+    }
+    return { hash: hash.digest('hex') }
+  } catch (thrown) {
+    return { unreadable: reasonOf(thrown) }
   }
+}
+
+function isSame(one: Seen, other: Seen): boolean {
+  if ('hash' in one) return 'hash' in other && one.hash === other.hash
+  return 'unreadable' in other && one.unreadable === other.unreadable
+}
+
+function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
 }

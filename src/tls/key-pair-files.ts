@@ -1,8 +1,9 @@
 // A certificate and its private key as two files of one folder. A private key is written for its owner alone and refused
 // when others could have read it.
 
-import { chmodSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { readWholeFile } from '../config/read-whole-file.ts'
 import { InputError } from '../errors/issue.ts'
 import type { CertifiedKey } from './issue-certificates.ts'
 
@@ -43,7 +44,7 @@ function writeWhole(path: string, text: string, mode: number): void {
 
 function readIfThere(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8')
+    return readWholeFile(path).toString('utf8')
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined

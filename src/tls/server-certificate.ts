@@ -2,7 +2,8 @@
 // (TL-01). Says what is wrong with all of them at once.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
+import { readWholeFile } from '../config/read-whole-file.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { CertifiedKey } from './issue-certificates.ts'
 
@@ -43,7 +44,7 @@ export function readAuthorities(file: string): string {
 
 function readText(file: string, issues: Issue[]): string | undefined {
   try {
-    return readFileSync(file, 'utf8')
+    return readWholeFile(file).toString('utf8')
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
     const why = code === 'ENOENT' ? 'there is no such file' : `the system says ${code}`

@@ -37,6 +37,29 @@ const auth = `Authorization: Bearer ${TOKEN}`
 const RULES = '/client/v4/accounts'
 
 describe('AP-01 AP-02 the host a request names', () => {
+  test.each([
+    ['its own, then another’s', () => [own(), 'Host: evil.example']],
+    ['another’s, then its own', () => ['Host: evil.example', own()]],
+    ['its own twice', () => [own(), own()]],
+  ])('%s is refused, with the token or without', async (_, hosts) => {
+    for (const fields of [[], [auth]]) {
+      for (const path of [RULES, '/lab/v1/health/live', '/me']) {
+        expect((await raw('GET', path, [...hosts(), ...fields])).status).toBe(400)
+      }
+    }
+  })
+
+  test.each([
+    ['authorization', [auth, 'Authorization: Bearer other']],
+    ['origin', [auth, 'Origin: http://127.0.0.1', 'Origin: http://127.0.0.1']],
+    ['sec-fetch-site', [auth, 'Sec-Fetch-Site: same-origin', 'Sec-Fetch-Site: cross-site']],
+    ['content-type', [auth, 'Content-Type: application/json', 'Content-Type: text/plain']],
+    ['x-auth-key', ['X-Auth-Email: a@b.test', `X-Auth-Key: ${TOKEN}`, 'X-Auth-Key: other']],
+  ])('so is a second `%s`', async (name, fields) => {
+    const { status, body } = await raw('GET', RULES, [own(), ...fields])
+    expect([status, JSON.parse(body).errors[0].message]).toEqual([400, `the field \`${name}\` comes twice`])
+  })
+
   test.each(['localhost', '127.0.0.1', '127.9.9.9', '[::1]', 'LOCALHOST'])('%s is served', async (host) => {
     const port = new URL(api.url).port
     expect((await raw('GET', RULES, [`Host: ${host}:${port}`, auth])).status).toBe(200)

@@ -173,8 +173,8 @@ describe('health', () => {
       version: '1',
       startedAt: 0,
       counts: () => ({ active: 0, opened: 0, closed: 0, refused: {}, bytesReceived: 0, bytesSent: 0 }),
-      troubles: () => ['stale'],
-      accepting: () => false,
+      troubles: async () => ['stale'],
+      unready: async () => ['not accepting connections'],
       portUse: () => [],
       egressHealth: () => ({ outages: [], faults: [] }),
       portLimit: () => ({ refused: 2, pressure: { 80: 3, 95: 0, 100: 0 } }),
@@ -227,6 +227,27 @@ test('proxying is switched off and on as Cloudflare’s device settings do', asy
   expect(api.store.current().account.settings).toMatchObject({ tcpProxying: true, udpProxying: false })
 })
 
+test('LG-03: no metric tells one person from another: an address of their own in a range is counted as the range', async () => {
+  const own = await runApi()
+  for (const at of [1, 2, 3]) {
+    own.finish(
+      record({ EgressIP: `2001:db8:10::${at}:af10:59c7:ea78`, EgressRuleID: EMEA_RULE, EgressRuleName: 'old' }),
+    )
+  }
+  for (const gone of ['2001:db8:ffff::1', '198.51.100.77']) own.finish(record({ EgressIP: gone }))
+  own.finish(record({ EgressIP: '203.0.113.20' }))
+  const response = await fetch(`${own.url}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } })
+  const text = await response.text()
+  await own.close()
+  const labels = `outcome="dedicated",rule="${EMEA_RULE}",rule_name="EMEA from London"`
+  expect(text.split('\n').filter((line) => line.startsWith('egresslab_sessions_total{'))).toEqual([
+    `egresslab_sessions_total{${labels},egress="2001:db8:10::/64"} 3`,
+    `egresslab_sessions_total{${labels},egress="other"} 2`,
+    `egresslab_sessions_total{${labels},egress="203.0.113.20"} 1`,
+  ])
+  expect(text).not.toContain('ea78')
+})
+
 test('metrics are Prometheus text: sessions, bytes, errors, decision times, ports', async () => {
   api.live.push(LIVE)
   api.finish(record())
@@ -241,7 +262,7 @@ test('metrics are Prometheus text: sessions, bytes, errors, decision times, port
   const text = await response.text()
   for (const line of [
     'egresslab_info{version="1.2.3"} 1',
-    `egresslab_sessions_total{outcome="dedicated",rule="${EMEA_RULE}",egress="203.0.113.20"} 1`,
+    `egresslab_sessions_total{outcome="dedicated",rule="${EMEA_RULE}",rule_name="EMEA from London",egress="203.0.113.20"} 1`,
     'egresslab_sessions_open 1',
     'egresslab_connections_refused_total{code="dial.refused"} 4',
     'egresslab_errors_total{code="egress.unroutable"} 1',

@@ -52,14 +52,12 @@ async function readUntil(socket: Socket, end: string): Promise<string> {
 }
 
 /** A tunnel to the echo origin that can be asked again and again which address it sees. */
-async function tunnel(): Promise<{ address(): Promise<string>; socket: Socket }> {
+async function tunnel(host = 'ipv4.icanhazip.com'): Promise<{ address(): Promise<string>; socket: Socket }> {
   const socket = connect(lab.listeners[0]?.port ?? 0, '127.0.0.1')
-  socket.write(
-    `CONNECT ipv4.icanhazip.com:80 HTTP/1.1\r\nHost: ipv4.icanhazip.com:80\r\nProxy-Authorization: ${BOB}\r\n\r\n`,
-  )
+  socket.write(`CONNECT ${host}:80 HTTP/1.1\r\nHost: ${host}:80\r\nProxy-Authorization: ${BOB}\r\n\r\n`)
   expect(await readUntil(socket, '\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /)
   const address = async () => {
-    socket.write('GET / HTTP/1.1\r\nHost: ipv4.icanhazip.com\r\n\r\n')
+    socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
     return (await readUntil(socket, '\n')).split('\r\n\r\n')[1]?.trim() ?? ''
   }
   return { socket, address }
@@ -81,6 +79,19 @@ test('a person switches: open tunnels keep their address, the next connection ha
   before.socket.destroy()
   after.socket.destroy()
   await ask('PUT', '/lab/v1/me/virtual-network', BOB, { virtual_network: null })
+})
+
+test('LG-03 ports in use are counted by range where people have an address each', async () => {
+  const open = await tunnel('ipv6.icanhazip.com')
+  const sessions: { egress: string }[] = (await ask('GET', '/lab/v1/sessions', token())).result
+  const egress = sessions.find((session) => session.egress.startsWith('['))?.egress ?? ''
+  const address = egress.replace(/^\[|\]:\d+$/g, '')
+  expect(address).toMatch(/^2001:db8:/)
+  const answer = await fetch(`http://127.0.0.1:${lab.api?.port}/metrics`, { headers: { authorization: token() } })
+  const text = await answer.text()
+  expect(text).toMatch(/^egresslab_ports_in_use\{egress="2001:db8:10::\/64"\} 1$/m)
+  expect(text).not.toContain(address)
+  open.socket.destroy()
 })
 
 test('the operator closes a session, and its tunnel is cut', async () => {

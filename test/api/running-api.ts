@@ -49,14 +49,14 @@ type Result = any
 export async function runApi(
   options: { config?: Partial<LabConfig>; journal?: Journal; ports?: Partial<ApiPorts> } = {},
 ): Promise<RunningApi> {
-  const store = createStore(
-    labConfig(options.config),
-    options.journal === undefined ? {} : { journal: options.journal },
-  )
+  const notices: string[] = []
+  const store = createStore(labConfig(options.config), {
+    onNotice: ({ message }) => notices.push(message),
+    ...(options.journal === undefined ? {} : { journal: options.journal }),
+  })
   const live: LiveSession[] = []
   const closed: string[] = []
   const questions: unknown[] = []
-  const notices: string[] = []
   const sessions = sessionsOver(live, closed)
   const ports: ApiPorts = {
     plane: store,
@@ -83,8 +83,8 @@ export async function runApi(
         bytesReceived: 5,
         bytesSent: 6,
       }),
-      troubles: () => [],
-      accepting: () => true,
+      troubles: async () => [],
+      unready: async () => [],
       portUse: () => [{ egress: '203.0.113.10', used: 7 }],
       portLimit: () => ({ refused: 2, pressure: { 80: 3, 95: 0, 100: 0 } }),
       egressHealth: () => ({ outages: [], faults: [] }),

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { openJournal } from '../../src/store/sqlite-journal.ts'
 import { createStore } from '../../src/store/store.ts'
+import { onNotice } from '../store/lab.ts'
 import { run } from './run.ts'
 
 const NOWHERE = ['--state', '/nonexistent/state']
@@ -27,7 +28,7 @@ test('colo list shows data centers with dedicated IPs', async () => {
 
 test('what was changed at run time shows, from the state folder, which stays as it is', async () => {
   const state = mkdtempSync(join(tmpdir(), 'egresslab-lists-'))
-  const store = createStore(loadConfig('config/lab.yaml'), { journal: openJournal(state) })
+  const store = createStore(loadConfig('config/lab.yaml'), { journal: openJournal(state, { onNotice }), onNotice })
   store.setColoDown('BOM', true)
   const amer = store.current().account.virtualNetworks.find(({ name }) => name === 'vnet-AMER')?.id ?? null
   store.chooseVirtualNetwork('bob@example.com', amer)

@@ -185,7 +185,7 @@ describe('push', () => {
     writeFileSync(file('new.yaml'), '- { name: new, precedence: 5 }\n')
     const silent = await rules('push', file('new.yaml'))
     expect(silent.code).toBe(2)
-    expect(silent.stderr).toContain('wait for a yes, and nobody can be asked here [rules.not_confirmed]')
+    expect(silent.stderr).toContain('waits for a yes, and nobody can be asked here [rules.not_confirmed]')
     const args = ['rules', 'push', ...where(), file('new.yaml')]
     const no = await run(args, { terminal: true, stdin: '\n' })
     expect({ code: no.code, stderr: no.stderr }).toEqual({ code: 1, stderr: 'nothing was changed\n' })

@@ -5,7 +5,8 @@ import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { InputError, type Issue } from '../../src/errors/issue.ts'
 import { attributionOf } from '../../src/geo/attribution.ts'
-import { bundledGeoSources, type GeoDatabase, openGeoDatabase } from '../../src/geo/database.ts'
+import { bundledGeoSources, type GeoChanges, type GeoDatabase, openGeoDatabase } from '../../src/geo/database.ts'
+import type { GeoSource } from '../../src/geo/mmdb-file.ts'
 import { ip } from '../../src/net/ip.ts'
 import { type MmdbContents, mmdb } from '../support/mmdb.ts'
 
@@ -140,8 +141,9 @@ describe('a file that changes', () => {
   })
 })
 
-function open(...args: Parameters<typeof openGeoDatabase>): GeoDatabase {
-  const database = openGeoDatabase(...args)
+function open(sources: readonly GeoSource[], told: Partial<GeoChanges> = {}): GeoDatabase {
+  const unexpected = (what: unknown) => expect.unreachable(JSON.stringify(what))
+  const database = openGeoDatabase(sources, { changes: { onReload: unexpected, onWarning: unexpected, ...told } })
   opened.push(database)
   return database
 }

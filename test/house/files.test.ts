@@ -14,6 +14,7 @@ test.each([
   ['src/net/ip.ts', `// For.\n// @ts-${'ignore'}\n`, 'silences a check'],
   ['bench/decide.ts', `// ${'TO'}${'DO'}: finish\n`, 'leaves something unfinished'],
   ['test/net/ip.test.ts', `test${'.only'}('x', () => {})\n`, 'leaves tests out'],
+  ['src/net/ip.ts', '// For.\n/** One. */\n/** Two. */\nexport const a = 1\n', 'stacks two doc comments'],
   ['docs/start.md', `cd ${ROOT}/src`, 'names `'],
   ['package-lock.json', `{"${'resolved'}": "x"}`, 'holds download addresses'],
   ['package-lock.json', '{"packages": {"": {"dependencies": {"lost": "1"}}}}', 'has no entry for `lost`'],

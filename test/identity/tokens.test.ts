@@ -23,7 +23,13 @@ const NOW = Date.parse('2026-11-01T12:00:00Z')
 function door(providers: string, now = () => NOW) {
   const { config, issues } = checkConfigText('lab.yaml', PEOPLE + providers)
   if (config === undefined) throw new Error(issues.map(({ message }) => message).join())
-  return createIdentifier({ people: config, placeOf: () => undefined, patience: IMPATIENT, now })
+  return createIdentifier({
+    people: config,
+    placeOf: () => undefined,
+    chosenVirtualNetwork: () => undefined,
+    patience: IMPATIENT,
+    now,
+  })
 }
 
 type Door = ReturnType<typeof door>

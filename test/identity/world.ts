@@ -77,7 +77,13 @@ export const IMPATIENT: NonNullable<IdentifierOptions['patience']> = {
 }
 
 export function identifier(options: Partial<IdentifierOptions> = {}): Identifier {
-  return createIdentifier({ people: CONFIG, placeOf: () => undefined, patience: IMPATIENT, ...options })
+  return createIdentifier({
+    people: CONFIG,
+    placeOf: () => undefined,
+    chosenVirtualNetwork: () => undefined,
+    patience: IMPATIENT,
+    ...options,
+  })
 }
 
 export async function personaOf(door: Identifier, at: Knock): Promise<Persona> {

@@ -1,4 +1,13 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -85,4 +94,25 @@ test('RS-08: a folder that cannot be made is reported and costs no exception', a
   await file.close(5000)
   expect(problems).toHaveLength(1)
   expect(file.dropped).toBe(1)
+})
+
+test('a log that is moved away is begun anew, readable by its owner only', async () => {
+  const file = open()
+  file.push('{"n":1}')
+  await expect.poll(() => existsSync(path()) && readFileSync(path(), 'utf8'), { timeout: 20_000 }).toBe('{"n":1}\n')
+  renameSync(path(), join(folder, 'kept'))
+  file.push('{"n":2}')
+  await file.close(20_000)
+  expect([readFileSync(join(folder, 'kept'), 'utf8'), readFileSync(path(), 'utf8')]).toEqual(['{"n":1}\n', '{"n":2}\n'])
+  expect((statSync(path()).mode & 0o777).toString(8)).toBe('600')
+})
+
+test('RS-08 says why a line could not be kept, and leaves nothing of having tried', async () => {
+  const file = open()
+  expect(await file.whyNotWritable()).toBeUndefined()
+  expect(readdirSync(join(folder, 'state'))).toEqual(['sessions.ndjson'])
+  rmSync(join(folder, 'state'), { recursive: true })
+  writeFileSync(join(folder, 'state'), 'no folder')
+  expect(await file.whyNotWritable()).toMatch(/^(ENOTDIR|EEXIST)/)
+  await file.close(20_000)
 })

@@ -1,15 +1,17 @@
 // What people are told when the lab starts (where the API is, and its token the one time it is made), and what the API knows of a
 // configuration that was reloaded since.
 
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { paintFor } from '../../src/cli/paint.ts'
 import { welcome } from '../../src/cli/welcome.ts'
-import { InputError } from '../../src/errors/issue.ts'
+import { InputError, type Issue } from '../../src/errors/issue.ts'
 import type { Envelope } from '../api/running-api.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { udpSocket } from '../support/udp.ts'
@@ -50,6 +52,39 @@ test('the first start shows the token this once and where it is kept; the next o
   const again = await greeting(second)
   expect(again).toContain(`token in ${state}/api-token\n`)
   expect(again).not.toContain(token)
+})
+
+test('every address it shows can be used, also where it listens everywhere, and every line can be given to a shell', async () => {
+  const configFile = join(folder, 'every where', 'lab.yaml')
+  mkdirSync(join(folder, 'every where'))
+  const text = readFileSync('config/lab.yaml', 'utf8')
+    .replace('host: 127.0.0.1\n    port: 8080', 'host: 0.0.0.0\n    port: 8080\n    tls: true')
+    .replace('lab-bob', `it's $HOME and "more"`)
+  expect(text).toContain('host: 0.0.0.0')
+  writeFileSync(configFile, `${text}\n`)
+  const { lab } = await start({ configFile, ephemeral: true })
+  const said = await greeting({ lab } as PrivateLab)
+  expect(said).not.toContain('0.0.0.0')
+  const port = lab.listeners[0]?.port
+  expect(said).toContain(`  proxy    127.0.0.1:${port} and at every other address of this machine  `)
+  const lines = [...said.matchAll(/^ {2}(curl .+?) +# (.+)$/gm)]
+  expect(lines.length).toBeGreaterThan(3)
+  const bob = lines.filter(([, line = '']) => line.includes('bob@example.com'))
+  expect(bob.length).toBeGreaterThan(0)
+  for (const [, line = '', expected = ''] of bob) {
+    const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`], { timeout: 30_000 })
+    expect(stdout.trim()).toContain(expected.replace(/^\d+, it sees /, ''))
+  }
+})
+
+test.each([
+  [1, '1 warning; `npx egresslab check` shows it'],
+  [2, '2 warnings; `npx egresslab check` shows them'],
+])('%d warning(s) are counted in good English', async (count, words) => {
+  const own = await start({ ephemeral: true })
+  const warning: Issue = { severity: 'warning', code: 'x', message: 'x' }
+  const lab = { ...own.lab, issues: Array.from({ length: count }, () => warning) }
+  expect(await greeting({ ...own, lab })).toContain(words)
 })
 
 test('a token in memory is shown, as nobody could read it elsewhere; one that was given is not', async () => {

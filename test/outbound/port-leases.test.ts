@@ -9,6 +9,8 @@ import {
 } from '../../src/outbound/port-leases.ts'
 import { endpoint } from './attempt.ts'
 
+const onPressure = () => undefined
+
 const REQUEST: LeaseRequest = {
   egress: ip('203.0.113.10'),
   destination: endpoint('198.51.100.7', 443),
@@ -31,7 +33,7 @@ function take(leases: PortLeases, count: number, request = REQUEST): PortLease[]
 
 describe('port leases', () => {
   it('grant exactly the limit per egress address and destination, 40,000 by default range ([E7], EG-03)', () => {
-    const leases = new PortLeases({ limit: () => 40_000, range: DEFAULT_PORT_RANGE })
+    const leases = new PortLeases({ limit: () => 40_000, range: DEFAULT_PORT_RANGE, onPressure })
     const held = take(leases, 40_000)
     expect(new Set(held.map(({ port }) => port)).size).toBe(40_000)
     expect(leases.lease(REQUEST)).toBeUndefined()
@@ -43,7 +45,7 @@ describe('port leases', () => {
   })
 
   it('count by the public addresses, and share ports by the real ones', () => {
-    const leases = new PortLeases({ limit: () => 2, range: { first: 20_000, last: 20_002 } })
+    const leases = new PortLeases({ limit: () => 2, range: { first: 20_000, last: 20_002 }, onPressure })
     const anotherEgress = { ...REQUEST, egress: ip('2001:db8:10::1') }
     const ports = [...take(leases, 2), ...take(leases, 1, anotherEgress)].map(({ port }) => port)
     expect(ports.sort()).toEqual([20_000, 20_001, 20_002])
@@ -51,7 +53,7 @@ describe('port leases', () => {
   })
 
   it('take the port that has been free the longest, so that one just closed is left in peace', () => {
-    const leases = new PortLeases({ limit: () => 100, range: { first: 20_000, last: 20_009 } })
+    const leases = new PortLeases({ limit: () => 100, range: { first: 20_000, last: 20_009 }, onPressure })
     const keep = take(leases, 1)
     const order: number[] = []
     for (let round = 0; round < 27; round++) {
@@ -67,7 +69,7 @@ describe('port leases', () => {
   })
 
   it('do not begin with a port just closed when a destination was forgotten in between', () => {
-    const leases = new PortLeases({ limit: () => 100, range: { first: 20_000, last: 20_009 } })
+    const leases = new PortLeases({ limit: () => 100, range: { first: 20_000, last: 20_009 }, onPressure })
     const ports = Array.from({ length: 10 }, () => {
       const [lease] = take(leases, 1)
       lease?.release()
@@ -77,7 +79,7 @@ describe('port leases', () => {
   })
 
   it('forget a destination with its last connection, so that many destinations cost nothing (TU-12)', () => {
-    const leases = new PortLeases({ limit: () => 10, range: DEFAULT_PORT_RANGE })
+    const leases = new PortLeases({ limit: () => 10, range: DEFAULT_PORT_RANGE, onPressure })
     for (let n = 0; n < 5_000; n++) {
       const dial = endpoint(`127.${1 + (n >> 8)}.${n & 255}.1`, 80)
       for (const lease of take(leases, 2, { ...REQUEST, destination: dial, dial })) lease.release()
@@ -86,7 +88,7 @@ describe('port leases', () => {
   })
 
   it('count a lease that is released twice once', () => {
-    const leases = new PortLeases({ limit: () => 1, range: DEFAULT_PORT_RANGE })
+    const leases = new PortLeases({ limit: () => 1, range: DEFAULT_PORT_RANGE, onPressure })
     const [lease] = take(leases, 1)
     lease?.release()
     lease?.release()
@@ -96,7 +98,11 @@ describe('port leases', () => {
   })
 
   it('refuse when the range is used up below the limit', () => {
-    const leases = new PortLeases({ limit: () => 100, range: { first: 20_000, last: 20_003, except: [20_001] } })
+    const leases = new PortLeases({
+      limit: () => 100,
+      range: { first: 20_000, last: 20_003, except: [20_001] },
+      onPressure,
+    })
     expect(take(leases, 3).map(({ port }) => port)).not.toContain(20_001)
     expect(leases.lease(REQUEST)).toBeUndefined()
   })
@@ -104,14 +110,14 @@ describe('port leases', () => {
   it('give workers disjoint slices that cover the range (EG-04)', () => {
     const slices = [0, 1, 2].map((index) => {
       const range = { first: 20_000, last: 20_010, slice: { index, of: 3 } }
-      return take(new PortLeases({ limit: () => 100, range }), index < 2 ? 4 : 3).map(({ port }) => port)
+      return take(new PortLeases({ limit: () => 100, range, onPressure }), index < 2 ? 4 : 3).map(({ port }) => port)
     })
     expect(slices.flat().sort()).toEqual(Array.from({ length: 11 }, (_, n) => 20_000 + n))
   })
 
   it('follow the limit when it changes, without touching what is held', () => {
     let limit = 3
-    const leases = new PortLeases({ limit: () => limit, range: DEFAULT_PORT_RANGE })
+    const leases = new PortLeases({ limit: () => limit, range: DEFAULT_PORT_RANGE, onPressure })
     const held = take(leases, 3)
     limit = 1
     expect(leases.lease(REQUEST)).toBeUndefined()
@@ -137,6 +143,6 @@ describe('port leases', () => {
   })
 
   it('refuse an empty range', () => {
-    expect(() => new PortLeases({ limit: () => 1, range: { first: 5, last: 4 } })).toThrow(RangeError)
+    expect(() => new PortLeases({ limit: () => 1, range: { first: 5, last: 4 }, onPressure })).toThrow(RangeError)
   })
 })

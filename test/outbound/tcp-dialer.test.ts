@@ -11,11 +11,17 @@ import { silentOrigin } from '../support/silent-origin.ts'
 import { listen, next, readToEnd } from '../support/tcp.ts'
 import { attempt, endpoint } from './attempt.ts'
 
+const BOUND_HERE = { exitOf: () => undefined, onAttempt: () => undefined }
+
 function dialer(options: { limit?: number; range?: PortRange; staggerMs?: number } = {}) {
-  const leases = new PortLeases({ limit: () => options.limit ?? 40_000, range: options.range ?? DEFAULT_PORT_RANGE })
+  const leases = new PortLeases({
+    limit: () => options.limit ?? 40_000,
+    range: options.range ?? DEFAULT_PORT_RANGE,
+    onPressure: () => undefined,
+  })
   const sources = new SourceRegistry()
   const clock = new DeadlineClock(10)
-  const dial = createTcpDialer({ leases, sources, clock, staggerMs: options.staggerMs ?? 20 })
+  const dial = createTcpDialer({ leases, sources, clock, ...BOUND_HERE, staggerMs: options.staggerMs ?? 20 })
   return {
     leases,
     sources,

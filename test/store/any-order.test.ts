@@ -9,7 +9,7 @@ import type { Draft } from '../../src/config/lab-state.ts'
 import { ChangeError } from '../../src/errors/change-error.ts'
 import { openJournal } from '../../src/store/sqlite-journal.ts'
 import { createStore, type Store } from '../../src/store/store.ts'
-import { AMER_VNET, CATCH_ALL_RULE, EMEA_RULE, EMEA_VNET, labConfig, TUNNEL } from './lab.ts'
+import { AMER_VNET, CATCH_ALL_RULE, EMEA_RULE, EMEA_VNET, labConfig, onNotice, TUNNEL } from './lab.ts'
 
 type Step = (store: Store) => void
 
@@ -59,12 +59,12 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.constant<Step>((store) => store.reload(labConfig())),
 )
 
-test('refused changes leave no trace, and a restart finds what there was', () => {
+test('refused changes leave no trace, and a restart finds what there was', { timeout: 60_000 }, () => {
   fc.assert(
     fc.property(fc.array(steps, { minLength: 1, maxLength: 15 }), (sequence) => {
       const place = mkdtempSync(join(folder, 'run-'))
       let machine = 1_700_000_000_000
-      const options = () => ({ journal: openJournal(place), machineTime: () => machine++ })
+      const options = () => ({ journal: openJournal(place, { onNotice }), onNotice, machineTime: () => machine++ })
       const store = createStore(labConfig(), options())
       for (const step of sequence) {
         const before = store.current()

@@ -83,7 +83,9 @@ describe.skipIf(!canMount)('a state folder', () => {
     }
   })
 
-  test('on a full disk: `egresslab start` exits 2 with one clear error, and nothing listens', async () => {
+  test('on a full disk: `egresslab start` exits 2 with one clear error, and nothing listens', {
+    timeout: 60_000,
+  }, async () => {
     const config = 'dedicated_ips: []\nlisteners: [{ name: main, port: 0 }]\napi: { port: 0 }\n'
     const file = join(tmpdir(), `egresslab-full-${process.pid}.yaml`)
     writeFileSync(file, config)

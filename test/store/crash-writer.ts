@@ -4,10 +4,10 @@
 import { writeSync } from 'node:fs'
 import { openJournal } from '../../src/store/sqlite-journal.ts'
 import { createStore } from '../../src/store/store.ts'
-import { labConfig } from './lab.ts'
+import { labConfig, onNotice } from './lab.ts'
 
 const [directory = '', round = '0'] = process.argv.slice(2)
-const store = createStore(labConfig(), { journal: openJournal(directory) })
+const store = createStore(labConfig(), { journal: openJournal(directory, { onNotice }), onNotice })
 for (let count = 0; ; count++) {
   const id = `r${round}-${count}`
   store.change((draft) => {

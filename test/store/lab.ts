@@ -1,6 +1,7 @@
 // A small lab configuration for tests of the store and the API, as the loader would hand it over.
 
 import type { ConfiguredRule, LabConfig } from '../../src/config/lab-config.ts'
+import type { Issue } from '../../src/errors/issue.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
 import type { DedicatedEgressIp } from '../../src/policy/account.ts'
@@ -110,4 +111,9 @@ export function labConfig(changes: Partial<LabConfig> = {}): LabConfig {
     log: { maxBytes: 1_000_000, keep: 1 },
     ...changes,
   }
+}
+
+/** For what has nothing to tell: a notice fails the test. */
+export function onNotice({ message }: Issue): never {
+  throw new Error(`an unexpected notice: ${message}`)
 }

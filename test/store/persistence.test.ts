@@ -14,7 +14,7 @@ import { ChangeError } from '../../src/errors/change-error.ts'
 import { InputError, type Issue } from '../../src/errors/issue.ts'
 import { openJournal, readJournal } from '../../src/store/sqlite-journal.ts'
 import { createStore, type Store } from '../../src/store/store.ts'
-import { AMER_VNET, configuredRule, EMEA_RULE, labConfig } from './lab.ts'
+import { AMER_VNET, configuredRule, EMEA_RULE, labConfig, onNotice } from './lab.ts'
 
 const folders: string[] = []
 const open: Store[] = []
@@ -211,7 +211,7 @@ describe('a state directory', () => {
   test('that another instance uses is refused with its process id (CF-06)', () => {
     const folder = stateFolder()
     start(folder)
-    const issue = issueOf(() => openJournal(folder))
+    const issue = issueOf(() => openJournal(folder, { onNotice }))
     expect(issue?.code).toBe('state.in_use')
     expect(issue?.message).toContain(`process ${process.pid}`)
   })
@@ -220,7 +220,7 @@ describe('a state directory', () => {
     const folder = stateFolder()
     const owner = start(folder)
     owner.setColoDown('LHR', true)
-    const reader = createStore(labConfig(), { journal: readJournal(folder) })
+    const reader = createStore(labConfig(), { journal: readJournal(folder, onNotice), onNotice })
     expect(reader.current().state).toEqual(owner.current().state)
     reader.setColoDown('LHR', false)
     owner.setColoDown('AMS', true)
@@ -229,7 +229,7 @@ describe('a state directory', () => {
 
   test('that does not exist yet reads as nothing, and is not made by reading', () => {
     const folder = join(stateFolder(), 'none')
-    expect(readJournal(folder).load()).toEqual([])
+    expect(readJournal(folder, onNotice).load()).toEqual([])
     expect(existsSync(folder)).toBe(false)
   })
 
@@ -240,7 +240,7 @@ describe('a state directory', () => {
     database.exec('PRAGMA user_version = 99')
     database.close()
     const before = readFileSync(join(folder, 'lab.db'))
-    expect(issueOf(() => openJournal(folder))?.code).toBe('state.newer')
+    expect(issueOf(() => openJournal(folder, { onNotice }))?.code).toBe('state.newer')
     expect(readFileSync(join(folder, 'lab.db')).equals(before)).toBe(true)
   })
 
@@ -249,13 +249,13 @@ describe('a state directory', () => {
     const database = new DatabaseSync(join(folder, 'lab.db'))
     database.exec('CREATE TABLE theirs (a)')
     database.close()
-    expect(issueOf(() => openJournal(folder))?.code).toBe('state.foreign')
+    expect(issueOf(() => openJournal(folder, { onNotice }))?.code).toBe('state.foreign')
   })
 
   test('that cannot be made is refused, saying why', () => {
     const folder = stateFolder()
     writeFileSync(join(folder, 'file'), '')
-    const issue = issueOf(() => openJournal(join(folder, 'file', 'state')))
+    const issue = issueOf(() => openJournal(join(folder, 'file', 'state'), { onNotice }))
     expect(issue).toMatchObject({ code: 'state.unusable' })
     expect(issue?.message).toContain('ENOTDIR')
   })
@@ -288,7 +288,7 @@ describe('a state directory', () => {
 
 test('a full disk refuses the change, changes nothing, and the next small change works', () => {
   const folder = stateFolder()
-  const store = createStore(labConfig(), { journal: openJournal(folder, { maxBytes: 64 * 1024 }) })
+  const store = createStore(labConfig(), { journal: openJournal(folder, { maxBytes: 64 * 1024, onNotice }), onNotice })
   open.push(store)
   const before = store.current()
   const huge = { id: 'huge', name: 'huge', type: 'IP', description: 'x'.repeat(1_000_000), items: [] }

@@ -8,7 +8,10 @@ import { labConfig } from './lab.ts'
 
 const [folder = ''] = process.argv.slice(2)
 try {
-  const store = openStore(labConfig(), { kept: { journal: openJournal(folder), folder }, onNotice: () => {} })
+  const store = openStore(labConfig(), {
+    kept: { journal: openJournal(folder, { onNotice: () => {} }), folder },
+    onNotice: () => {},
+  })
   let token: ReturnType<typeof openApiToken>
   try {
     token = openApiToken({ directory: folder })

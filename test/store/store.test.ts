@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { RuleDocument } from '../../src/config/lab-state.ts'
 import { ChangeError } from '../../src/errors/change-error.ts'
 import { createStore } from '../../src/store/store.ts'
-import { AMER_VNET, CATCH_ALL_RULE, DEFAULT_VNET, EMEA_RULE, EMEA_VNET, labConfig, TUNNEL } from './lab.ts'
+import { AMER_VNET, CATCH_ALL_RULE, DEFAULT_VNET, EMEA_RULE, EMEA_VNET, labConfig, onNotice, TUNNEL } from './lab.ts'
 
 const NEW_RULE: RuleDocument = {
   id: '00000000-0000-4000-8000-0000000000ff',
@@ -32,7 +32,7 @@ function codeOf(action: () => unknown): string | undefined {
 
 describe('a fresh store', () => {
   test('holds what the configuration declares, and its rules in order of precedence', () => {
-    const { account, ruleset, revision } = createStore(labConfig()).current()
+    const { account, ruleset, revision } = createStore(labConfig(), { onNotice }).current()
     expect(account.dedicatedIps.map(({ colo }) => colo)).toEqual(['AMS', 'LHR', 'IAD', 'LAX'])
     expect(account.virtualNetworks.map(({ name }) => name)).toEqual(['default', 'vnet-EMEA', 'vnet-AMER'])
     expect(account.colos.get('LHR')?.country).toBe('GB')
@@ -41,7 +41,7 @@ describe('a fresh store', () => {
   })
 
   test('hands out values nobody can alter', () => {
-    const { state, account } = createStore(labConfig()).current()
+    const { state, account } = createStore(labConfig(), { onNotice }).current()
     expect(Object.isFrozen(state.rule.get(EMEA_RULE)?.value)).toBe(true)
     expect(Object.isFrozen(state.rule.get(EMEA_RULE)?.value.egress)).toBe(true)
     expect(Object.isFrozen(account)).toBe(true)
@@ -50,7 +50,7 @@ describe('a fresh store', () => {
 
 describe('a change', () => {
   test('makes one revision, whatever number of documents it touches (CF-02)', () => {
-    const store = createStore(labConfig())
+    const store = createStore(labConfig(), { onNotice })
     const before = store.current()
     store.change((draft) => {
       draft.put('rule', NEW_RULE)
@@ -64,7 +64,7 @@ describe('a change', () => {
   })
 
   test('that fails half way changes nothing and tells nobody', () => {
-    const store = createStore(labConfig())
+    const store = createStore(labConfig(), { onNotice })
     const before = store.current()
     const heard: number[] = []
     store.subscribe((snapshot) => heard.push(snapshot.revision))
@@ -79,7 +79,7 @@ describe('a change', () => {
   })
 
   test('that changes nothing makes no revision', () => {
-    const store = createStore(labConfig())
+    const store = createStore(labConfig(), { onNotice })
     const { revision } = store.current()
     store.change((draft) => draft.remove('rule', 'nobody'))
     store.setColoDown('LHR', false)
@@ -88,7 +88,7 @@ describe('a change', () => {
 
   test('counts versions from 1, and times are of the lab clock', () => {
     let machine = 1_000_000
-    const store = createStore(labConfig(), { machineTime: () => machine })
+    const store = createStore(labConfig(), { onNotice, machineTime: () => machine })
     store.change((draft) => draft.put('rule', NEW_RULE))
     store.setClockOffset(60_000)
     machine += 1000
@@ -98,7 +98,7 @@ describe('a change', () => {
   })
 
   test('that was made on an older revision can be refused (AP-06)', () => {
-    const store = createStore(labConfig())
+    const store = createStore(labConfig(), { onNotice })
     const { revision } = store.current()
     store.setColoDown('LHR', true)
     const attempt = () => store.change((draft) => draft.remove('rule', EMEA_RULE), { expectRevision: revision })
@@ -106,7 +106,7 @@ describe('a change', () => {
   })
 
   test('of anything but rules, lists and settings keeps the compiled ruleset', () => {
-    const store = createStore(labConfig())
+    const store = createStore(labConfig(), { onNotice })
     const { ruleset } = store.current()
     store.setColoDown('LHR', true)
     store.chooseVirtualNetwork('alice@example.com', EMEA_VNET)
@@ -249,7 +249,7 @@ describe('a change is refused, and nothing of it happens, when', () => {
     ],
   ]
   test.each(cases)('%s', (_name, code, action) => {
-    const store = createStore(labConfig())
+    const store = createStore(labConfig(), { onNotice })
     const before = store.current()
     expect(codeOf(() => action(store))).toBe(code)
     expect(store.current()).toBe(before)
@@ -258,7 +258,7 @@ describe('a change is refused, and nothing of it happens, when', () => {
 
 describe("a person's choice of virtual network", () => {
   test('is found by email in any case, and forgotten with the virtual network', () => {
-    const store = createStore(labConfig())
+    const store = createStore(labConfig(), { onNotice })
     store.chooseVirtualNetwork('Bob@Example.com', AMER_VNET)
     expect(store.chosenVirtualNetwork('bob@example.com')).toBe(AMER_VNET)
     store.change((draft) => draft.remove('virtualNetwork', AMER_VNET))
@@ -266,7 +266,7 @@ describe("a person's choice of virtual network", () => {
   })
 
   test('can be taken back', () => {
-    const store = createStore(labConfig())
+    const store = createStore(labConfig(), { onNotice })
     store.chooseVirtualNetwork('bob@example.com', AMER_VNET)
     store.chooseVirtualNetwork('bob@example.com', null)
     expect(store.chosenVirtualNetwork('bob@example.com')).toBeUndefined()
@@ -274,7 +274,7 @@ describe("a person's choice of virtual network", () => {
 })
 
 test('a data center goes down and comes back', () => {
-  const store = createStore(labConfig({ colosDown: ['AMS'] }))
+  const store = createStore(labConfig({ colosDown: ['AMS'] }), { onNotice })
   store.setColoDown('LHR', true)
   expect([...store.current().account.colosDown].sort()).toEqual(['AMS', 'LHR'])
   store.setColoDown('AMS', false)
@@ -282,7 +282,7 @@ test('a data center goes down and comes back', () => {
 })
 
 test('what is back to the usual is no difference from the file any more', () => {
-  const store = createStore(labConfig({ colosDown: ['AMS'] }))
+  const store = createStore(labConfig({ colosDown: ['AMS'] }), { onNotice })
   store.setColoDown('LHR', true)
   store.chooseVirtualNetwork('bob@example.com', AMER_VNET)
   store.setClockOffset(1000)

@@ -96,14 +96,20 @@ export interface TestGateway {
 /** Starts a gateway on a free port; it is gone when the test ends. */
 export async function startGateway(options: GatewayOptions = {}): Promise<TestGateway> {
   const clock = new DeadlineClock(10)
-  const leases = new PortLeases({ limit: () => options.limit ?? 40_000, range: { first: 20_000, last: 60_000 } })
+  const leases = new PortLeases({
+    limit: () => options.limit ?? 40_000,
+    range: { first: 20_000, last: 60_000 },
+    onPressure: () => undefined,
+  })
   const sources = new SourceRegistry()
   const udpSources = new SourceRegistry()
   const transport = options.transport === undefined ? {} : { transport: options.transport }
   const exitOf = createExitTable(options.exits ?? [])
+  const onAttempt = () => undefined
   const identifier = createIdentifier({
     people: { users: USERS, groups: [], identityProviders: [], devices: [], sources: [] },
     placeOf: () => undefined,
+    chosenVirtualNetwork: () => undefined,
   })
   const ownListeners: Endpoint[] = []
   const records: SessionRecord[] = []
@@ -117,7 +123,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       resolve: options.resolve ?? tableResolver(ownListeners),
       placeOf: () => undefined,
       categoriesOf: () => ({ contentCategories: [], applications: [] }),
-      dial: options.dial ?? createTcpDialer({ leases, sources, clock, exitOf, staggerMs: 50, ...transport }),
+      dial: options.dial ?? createTcpDialer({ leases, sources, clock, exitOf, onAttempt, staggerMs: 50, ...transport }),
       record: (record) => {
         records.push(record)
         news.emit('record')
@@ -150,7 +156,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       : {
           udp: createUdpHandler({
             pipeline,
-            openOutlets: createUdpOutlets({ leases, sources: udpSources, exitOf }),
+            openOutlets: createUdpOutlets({ leases, sources: udpSources, exitOf, onAttempt }),
             limits: { ...UDP_LIMITS, ...options.udp },
           }),
         }),

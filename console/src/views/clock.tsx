@@ -85,7 +85,7 @@ function Time({ clock }: { readonly clock: Clock }): JSX.Element {
       <span class="muted">
         {off === 0
           ? 'the machine’s time'
-          : `${Math.abs(days) < 1 ? 'less than a day' : `${Math.abs(days)} days`} ${off > 0 ? 'ahead of' : 'behind'} the machine`}
+          : `${daysApart(Math.abs(days))} ${off > 0 ? 'ahead of' : 'behind'} the machine`}
       </span>
     </p>
   )
@@ -190,4 +190,9 @@ function nameOf({ city, country }: Geolocation['place']): string {
 
 function dayBefore(at: string): string {
   return new Date(Date.parse(at) - DAY_S * 1000).toISOString()
+}
+
+function daysApart(days: number): string {
+  if (days < 1) return 'less than a day'
+  return days === 1 ? '1 day' : `${days} days`
 }

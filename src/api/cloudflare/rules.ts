@@ -1,7 +1,7 @@
 // `/gateway/rules` (gateway-egress sections 3 and 10).
 
-import { randomInt } from 'node:crypto'
-import type { Draft, JsonObject, Stored } from '../../config/lab-state.ts'
+import type { JsonObject, Stored } from '../../config/lab-state.ts'
+import { nextPrecedence } from '../../policy/rule-check.ts'
 import { listOf, type Message, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
@@ -12,7 +12,6 @@ import { find, liveOf, newId, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/rules'
 const FILTERS = ['http', 'dns', 'l4', 'egress', 'dns_resolver'] as const
-const PRECEDENCE_STEP = 1000
 
 const EGRESS = {
   type: ['object', 'null'],
@@ -96,7 +95,7 @@ function create(call: Call) {
   const id = newId()
   const mode = modeOf(call)
   call.change((draft) => {
-    const precedence = precedenceOf(call.body) ?? nextPrecedence(draft)
+    const precedence = precedenceOf(call.body) ?? nextPrecedence(draft.all('rule'), Math.random())
     draft.put('rule', toRuleDocument(call.body, { id, precedence, mode }))
   })
   const stored = written(call, 'rule', id)
@@ -123,12 +122,6 @@ function remove(call: Call) {
   return ok({ id })
 }
 
-/** [R3]: 1000 for the first rule, else the largest so far + 1000 + a random 1…100. */
-function nextPrecedence(draft: Draft): number {
-  const taken = draft.all('rule').map(({ precedence }) => precedence)
-  return taken.length === 0 ? PRECEDENCE_STEP : Math.max(...taken) + PRECEDENCE_STEP + randomInt(1, 101)
-}
-
 function precedenceOf(body: JsonObject): number | undefined {
   return typeof body.precedence === 'number' ? body.precedence : undefined
 }
@@ -141,7 +134,7 @@ function neverEvaluated(call: Call, { value }: Stored<'rule'>): Message[] {
   if (type === 'egress' || told.has(type)) return []
   told.add(type)
   const message = `rules of type \`${type}\` are stored and returned as they are, and never evaluated by this lab`
-  call.ports.notice?.(message)
+  call.ports.notice(message)
   return [{ code: 20200, message }]
 }
 

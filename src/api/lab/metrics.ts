@@ -20,7 +20,7 @@ export const METRIC_ROUTES: readonly Route[] = [
 type Labels = Readonly<Record<string, string>>
 type Sample = readonly [labels: Labels, value: number]
 
-function metrics({ ports, tally }: Call): Answer {
+async function metrics({ ports, tally }: Call): Promise<Answer> {
   const { status, sessions, plane, traffic } = ports
   const counts = status.counts()
   const snapshot = plane.current()
@@ -30,8 +30,8 @@ function metrics({ ports, tally }: Call): Answer {
     family(
       'egresslab_sessions_total',
       'counter',
-      'finished sessions by outcome, rule and egress address',
-      sessionSamples(tally.sessions()),
+      'finished sessions by outcome, rule and egress address or range',
+      sessionSamples(tally, ports.plane),
     ),
     family('egresslab_sessions_open', 'gauge', 'sessions open now', [[{}, sessions.live().length]]),
     family(
@@ -53,7 +53,7 @@ function metrics({ ports, tally }: Call): Answer {
     family(
       'egresslab_ports_in_use',
       'gauge',
-      'source ports in use per egress address',
+      'source ports in use per egress address or range',
       status.portUse().map(({ egress, used }) => [{ egress }, used]),
     ),
     ...portLimitFamilies(status.portLimit()),
@@ -68,7 +68,9 @@ function metrics({ ports, tally }: Call): Answer {
     family('egresslab_workers', 'gauge', 'threads that carry connections and are up', [[{}, standing.workers]]),
     family('egresslab_rules', 'gauge', 'egress rules that can match', [[{}, snapshot.ruleset.active.length]]),
     family('egresslab_colos_down', 'gauge', 'data centers that are down', [[{}, snapshot.account.colosDown.size]]),
-    family('egresslab_troubles', 'gauge', 'things that are not as they should be', [[{}, status.troubles().length]]),
+    family('egresslab_troubles', 'gauge', 'things that are not as they should be', [
+      [{}, (await status.troubles()).length],
+    ]),
   ].join('')
   return { kind: 'text', status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', body }
 }
@@ -128,8 +130,19 @@ function datagramFamilies({ associations, sent, received, dropped }: DatagramCou
   ]
 }
 
-function sessionSamples(counts: ReturnType<Call['tally']['sessions']>): Sample[] {
-  return counts.map(({ outcome, rule, egressIp, sessions }) => [{ outcome, rule, egress: egressIp }, sessions])
+/** Rules by the name they have now, or had when they were last used. */
+function sessionSamples(tally: Call['tally'], plane: Call['ports']['plane']): Sample[] {
+  const { active, skipped } = plane.current().ruleset
+  const names = new Map([
+    ...tally.rules().map(({ rule, name }) => [rule, name] as const),
+    ...[...active, ...skipped].map(({ rule }) => [rule.id, rule.name] as const),
+  ])
+  return tally
+    .sessions()
+    .map(({ outcome, rule, egress, sessions }) => [
+      { outcome, rule, rule_name: names.get(rule) ?? '', egress },
+      sessions,
+    ])
 }
 
 function asSamples(label: string, entries: readonly (readonly [string, number])[]): Sample[] {

@@ -19,7 +19,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/health/ready',
-    summary: '200 when new connections are served and changes can be kept, else 503',
+    summary: '200 when connections are accepted and changes and sessions can be written, each of them tried; else 503',
     access: 'token',
     handle: ready,
   },
@@ -102,12 +102,8 @@ export const OPERATION_ROUTES: readonly Route[] = [
   },
 ]
 
-function ready(call: Call) {
-  const { status, plane } = call.ports
-  const reasons = [
-    ...(status.accepting() ? [] : ['not accepting connections']),
-    ...(plane.isWritable() ? [] : ['the state cannot be written']),
-  ]
+async function ready(call: Call) {
+  const reasons = await call.ports.status.unready()
   if (reasons.length === 0) return ok({ ready: true })
   throw new ApiError(
     503,
@@ -115,9 +111,9 @@ function ready(call: Call) {
   )
 }
 
-function health({ ports }: Call) {
+async function health({ ports }: Call) {
   const { status, plane } = ports
-  const troubles = status.troubles()
+  const troubles = await status.troubles()
   return ok({
     healthy: troubles.length === 0,
     troubles,

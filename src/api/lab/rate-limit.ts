@@ -1,6 +1,7 @@
 // A rate limit on request, for trying how clients of Cloudflare's API behave when they are told to slow down (AP-11).
 // Off until asked for; kept in memory, timed by the lab's clock.
 
+import { counted } from '../../errors/counted.ts'
 import { ok } from '../answer.ts'
 import { ApiError } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
@@ -32,7 +33,7 @@ export function createRateLimiter(): RateLimiter {
       taken++
       if (taken <= requests) return
       const wait = Math.ceil((windowStart + seconds * 1000 - now) / 1000)
-      const message = `Please wait and consider throttling your request speed: ${requests} requests per ${seconds} s are allowed`
+      const message = `Please wait and consider throttling your request speed: ${counted(requests, 'request')} per ${seconds} s ${requests === 1 ? 'is' : 'are'} allowed`
       throw new ApiError(429, [{ code: TOO_MANY, message }], { 'retry-after': String(wait), 'x-should-retry': 'true' })
     },
   }

@@ -1,5 +1,6 @@
-// What finished sessions add up to since the start: per rule, outcome, egress address and error. Names and addresses of
-// people and destinations stay out (LG-03); what is counted is bounded by the configuration.
+// What finished sessions add up to since the start: per rule, outcome, egress address or range, and error. Names and addresses
+// of people and destinations stay out (LG-03), and so does a person's own address in an IPv6 range; what is counted is bounded by
+// the configuration.
 
 import type { SessionRecord } from '../../proxy/record.ts'
 
@@ -17,7 +18,8 @@ export interface RuleCount {
 export interface SessionCount {
   readonly outcome: string
   readonly rule: string
-  readonly egressIp: string
+  /** the range where people have an address each; '' where nothing left the lab */
+  readonly egress: string
   readonly sessions: number
 }
 
@@ -31,7 +33,8 @@ export interface Tally {
   readonly decisions: { readonly buckets: readonly number[]; readonly count: number; readonly seconds: number }
 }
 
-export function createTally(): Tally {
+/** `egressOf`: what an egress address is counted as. */
+export function createTally(egressOf: (address: string) => string): Tally {
   const rules = new Map<string, RuleCount>()
   const sessions = new Map<string, SessionCount>()
   const errors = new Map<string, number>()
@@ -50,10 +53,11 @@ export function createTally(): Tally {
 
   return {
     add(record) {
-      const { EgressRuleID: rule, EgressRuleName: name, EgressIP: egressIp, Lab } = record
+      const { EgressRuleID: rule, EgressRuleName: name, EgressIP, Lab } = record
+      const egress = egressOf(EgressIP)
       const outcome = Lab.outcome ?? 'none'
-      const key = `${outcome} ${rule} ${egressIp}`
-      sessions.set(key, { outcome, rule, egressIp, sessions: (sessions.get(key)?.sessions ?? 0) + 1 })
+      const key = `${outcome} ${rule} ${egress}`
+      sessions.set(key, { outcome, rule, egress, sessions: (sessions.get(key)?.sessions ?? 0) + 1 })
       if (rule !== '') {
         const before = rules.get(rule)?.sessions ?? 0
         rules.set(rule, { rule, name, sessions: before + 1, lastUsed: record.SessionStartTime })

@@ -1,6 +1,7 @@
 // `bench decide`: load-tests rule evaluation and shows rate, percentiles and a histogram.
 
 import { type Command, Option } from 'commander'
+import { counted } from '../../errors/counted.ts'
 import { type Io, writeJson } from '../io.ts'
 import { paintFor } from '../paint.ts'
 import { createProgress } from '../progress.ts'
@@ -88,8 +89,8 @@ function report(io: Io, summary: DecideBenchSummary): void {
       `${count(summary.rules)}, compiled in ${round(summary.compileMs, 1)} ms, ${round(summary.rulesetBytes / 1e6, 1)} MB`,
     ],
     ['connections', `${count(summary.connections)}, ${round(summary.matched * 100, 1)} % matched by a rule`],
-    ['decisions', `${count(summary.decisions)} in ${summary.seconds} s on ${summary.threads} thread(s)`],
-    ['rate', paint.strong(`${count(Math.round(summary.decisionsPerSecond))} decisions per second`)],
+    ['decisions', `${count(summary.decisions)} in ${summary.seconds} s on ${counted(summary.threads, 'thread')}`],
+    ['rate', paint.strong(`${counted(Math.round(summary.decisionsPerSecond), 'decision')} per second`)],
     ['processor', `${round(summary.processorNs, 0)} ns of one thread per decision, on average`],
     ['memory', `${round(summary.rssBytes / 1e6, 1)} MB resident`],
     ['p50', duration(p50)],

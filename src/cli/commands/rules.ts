@@ -3,6 +3,7 @@
 
 import { type Command, Option } from 'commander'
 import type { PolicyChanges } from '../../config/portable-policy.ts'
+import { counted } from '../../errors/counted.ts'
 import { InputError } from '../../errors/issue.ts'
 import { drawChanges, drawOutcome, stepTitle } from '../draw-policy-changes.ts'
 import { drawReplay } from '../draw-replay.ts'
@@ -160,7 +161,7 @@ async function replaySides(
 /** Asked on a terminal only: a script has to say `--yes`. */
 async function agrees(io: Io, { steps, to }: PolicyChanges, { json }: PushOptions): Promise<boolean> {
   if (json || !io.stdout.isTerminal) {
-    const message = `${steps.length} changes at ${to} wait for a yes, and nobody can be asked here`
+    const message = `${counted(steps.length, 'change')} at ${to} ${steps.length === 1 ? 'waits' : 'wait'} for a yes, and nobody can be asked here`
     const hint = 'say `--yes` to make them, or `--dry-run` to see them only'
     throw new InputError([{ severity: 'error', code: 'rules.not_confirmed', message, hint }])
   }

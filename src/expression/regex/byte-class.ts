@@ -39,18 +39,6 @@ export function foldCase(set: ByteClass): ByteClass {
   return folded
 }
 
-/** Runs of bytes in order, as pairs of first and last. */
-export function toRanges(set: ByteClass): [number, number][] {
-  const ranges: [number, number][] = []
-  for (let byte = 0; byte < 256; byte++) {
-    if (set[byte] !== 1) continue
-    const last = ranges.at(-1)
-    if (last !== undefined && last[1] === byte - 1) last[1] = byte
-    else ranges.push([byte, byte])
-  }
-  return ranges
-}
-
 const DIGIT = [0x30, 0x39] as const
 const UPPER = [0x41, 0x5a] as const
 const LOWER = [0x61, 0x7a] as const

@@ -21,6 +21,7 @@ import { watchEgressHealth } from '../egress-health.ts'
 import { settled } from '../follow-config.ts'
 import { rangeOf } from '../gateway-dns.ts'
 import { joinSignIn } from '../sign-in.ts'
+import { tellIssue } from '../tell-issue.ts'
 import { createWorld, type World } from '../world.ts'
 import type { FromWorker, SharedConfig, ToWorker, WorkerReport, WorkerStart } from './messages.ts'
 import { PlaceholderAsker } from './placeholders.ts'
@@ -65,7 +66,7 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
     config,
     store: replica,
     ownListeners,
-    onNotice: (issue) => events.warn(issue.message),
+    onNotice: (issue) => tellIssue(events, issue),
     geoContents: start.geo,
     ...(gatewayDns === undefined
       ? {}
