@@ -19,9 +19,9 @@ export interface ApiPorts {
   /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
    *  InputError for a flow that cannot be. */
   readonly explain: (question: ExplainQuestion) => Promise<unknown>
-  /** Are these a configured user's proxy credentials? Answers the email as configured. `user` is the name without
-   *  parameters, `peer` the caller's address. Takes as long for unknown users as for known ones, and longer with every
-   *  wrong guess. */
+  /** Are these a configured user's proxy credentials? Answers the canonical email. `user` is the name as sent, choices and all;
+   *  `peer` the caller's address. Takes as long for unknown users as for known ones, and longer with every wrong guess. Throws
+   *  GatewayError `request.malformed` for choices that cannot be. */
   readonly checkUser: (user: string, password: string, peer: string) => Promise<string | undefined>
   readonly users: () => readonly ConfiguredPerson[]
   /** the doors that are open, with their real ports */

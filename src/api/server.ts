@@ -101,7 +101,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     if (page !== undefined) return answerPage(page, request.headers)
     const found = router(method, url.path)
     const access = found.kind === 'route' ? found.route.access : 'token'
-    const { user, password } = await admit(request, access, ports)
+    const caller = await admit(request, access, ports)
     if (url.path.startsWith('/client/v4/')) rateLimiter.take(ports.plane.now())
     checkSupported(url.path)
     if (found.kind === 'none') throw noRoute(method, url.path)
@@ -115,7 +115,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     validators.get(route)?.(body)
     const change = changeFor(request, ports)
     const baseUrl = `http://${request.headers.host}`
-    const asked = { params, query: url.query, body, bytes, peer, baseUrl, user, password }
+    const asked = { params, query: url.query, body, bytes, peer, baseUrl, ...caller }
     return handled(route, { ...asked, ports, tally, rateLimiter, change })
   }
 
@@ -142,10 +142,12 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
 
 interface Caller {
   readonly user: string
+  /** what stood behind the user name: choices for connections */
+  readonly choices: string
   readonly password: string
 }
 
-const NOBODY: Caller = { user: '', password: '' }
+const NOBODY: Caller = { user: '', choices: '', password: '' }
 
 /** Who calls, by email on routes for users. Throws the one refusal there is. */
 async function admit(request: IncomingMessage, access: Route['access'], ports: ApiPorts): Promise<Caller> {
@@ -157,7 +159,7 @@ async function admit(request: IncomingMessage, access: Route['access'], ports: A
   const { user, password } = basicCredentials(request.headers) ?? NOBODY
   const email = await ports.checkUser(user, password, request.socket.remoteAddress ?? '')
   if (email === undefined) throw requestError('authentication')
-  return { user: email, password }
+  return { user: email, choices: user.split(';').slice(1).join(';'), password }
 }
 
 function checkAccount(id: string, ports: ApiPorts): void {

@@ -66,7 +66,11 @@ async function signIn(form_: URLSearchParams, visitor: Visitor, desk: Desk): Pro
   const wanted = desk.signIn.read(state, peer)
   if (wanted === undefined) return page('Sign in', STALE, { status: 400 })
   const given = form_.get('email') ?? ''
-  const email = await desk.checkUser(given.split(';')[0] ?? '', form_.get('password') ?? '', peer)
+  if (given.includes(';')) {
+    const refused = '<p class="wrong" role="alert">No choices can be made here: give the mail address alone.</p>'
+    return page('Sign in', refused + form(state, wanted.url, given), { status: 400 })
+  }
+  const email = await desk.checkUser(given, form_.get('password') ?? '', peer)
   // a token may be somebody's who is not in the configuration, and a cookie says no more than a mail address
   if (email === undefined || !desk.users().some((user) => user.email === email)) {
     const wrong = '<p class="wrong" role="alert">The mail address or the password is wrong.</p>'

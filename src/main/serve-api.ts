@@ -141,7 +141,7 @@ async function checkUser(
   try {
     return (await identifier.identify(knock, store.current())).identity?.email
   } catch (thrown) {
-    if (thrown instanceof GatewayError) return undefined
+    if (thrown instanceof GatewayError && thrown.code.startsWith('identity.')) return undefined
     throw thrown
   }
 }

@@ -148,7 +148,7 @@ function resolverFacts({ destinations, tunnels, guard, geo }: LabConfig, { ownLi
 
 /** The person's choice made at run time; null: the default was chosen; undefined: none was made. */
 function choiceOf(store: Pick<Store, 'current'>, email: string): string | null | undefined {
-  const choice = store.current().state.choice.get(email.toLowerCase())
+  const choice = store.current().state.choice.get(email)
   return choice === undefined || choice.deletedAt !== null ? undefined : choice.value.virtualNetworkId
 }
 
