@@ -8,7 +8,6 @@ import { attributionOf } from '../geo/attribution.ts'
 import { type SiteView, siteViewOf } from '../geo/site-view.ts'
 import { createEventLog, type EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
-import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import { startOrigins } from '../origins/serve.ts'
 import { startUdpEcho } from '../origins/udp-echo.ts'
@@ -28,7 +27,7 @@ import { learnFrom, type OnOutage, watchEgressHealth } from './egress-health.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
 import { openStore } from './open-store.ts'
-import { endpointsAt } from './own-endpoints.ts'
+import { endpointsAt, type OpenedSockets } from './own-endpoints.ts'
 import { ownVersion } from './own-version.ts'
 import { type ReadOptions, readConfig } from './read-config.ts'
 import { serveApi } from './serve-api.ts'
@@ -88,12 +87,12 @@ export async function startLab(options: LabOptions): Promise<Lab> {
 
   const sessions = await openSessionLog(config, options, events)
   stack.defer(() => sessions.close(FLUSH_MS))
-  const ownListeners: Endpoint[] = []
+  const ownSockets: OpenedSockets = { services: [], origins: [] }
   const workers = workersFor(options, config)
   const world = await createWorld({
     config,
     store,
-    ownListeners,
+    ownSockets,
     onNotice: (issue) => events.warn(issue.message),
     ...(workers === 1 ? {} : { geoContents: 'shared' }),
   })
@@ -118,7 +117,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     memory,
     events,
     egress,
-    ownListeners,
+    ownSockets,
     doorCertificates,
     signIn,
   })
@@ -141,6 +140,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     publicSourceOf: publicSourceOf.udp,
   })
   stack.defer(() => udpEcho.close())
+  ownSockets.origins.push(...origins.doors.map(({ at }) => at), ...udpEcho.endpoints)
 
   const onTaken = () => plane.configTaken()
   const followed: FollowedConfig = followConfig({ config, load, store, world, events, onTaken })
@@ -181,12 +181,13 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   })
   stack.defer(() => api.close())
   apiPort = api.port
-  ownListeners.push(...endpointsAt(api.host, api.port))
+  ownSockets.services.push(...endpointsAt(api.host, api.port))
 
   if (world.gatewayDns !== undefined) {
     const dns = await openDns(config, world.gatewayDns, (message) => events.warn(message))
     stack.defer(() => dns.close())
     world.dnsEndpoints.splice(0, Number.POSITIVE_INFINITY, ...dns.endpoints)
+    ownSockets.services.push(...dns.endpoints)
   }
 
   stack.defer(() => plane.stop())

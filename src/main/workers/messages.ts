@@ -4,6 +4,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { LoadOptions } from '../../config/load.ts'
 import type { ReadFiles } from '../../config/source-document.ts'
+import type { OwnSockets } from '../../dns/guard.ts'
 import type { ConnectionErrorCode } from '../../errors/catalogue.ts'
 import type { Issue } from '../../errors/issue.ts'
 import type { Endpoint } from '../../net/endpoint.ts'
@@ -32,8 +33,8 @@ export interface WorkerStart extends SharedConfig {
   readonly of: number
   /** the ports the doors already have, in the order of the listeners; absent: this worker finds them */
   readonly ports?: readonly number[]
-  /** what else of the lab listens, for the guard */
-  readonly ownListeners: readonly Endpoint[]
+  /** what of the lab listens, for the guard */
+  readonly ownSockets: OwnSockets
   /** where Gateway DNS listens; absent: there is none, and nobody to ask for placeholders */
   readonly gatewayDns?: readonly Endpoint[]
   /** what was read of geo databases, by path */

@@ -27,7 +27,7 @@ const RESTART_PAUSES_MS = [0, 100, 1000, 5000] as const
 /** A worker that lived so long was not born sick. */
 const HEALTHY_AFTER_MS = 10_000
 
-export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'ownListeners' | 'room'> {
+export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'ownSockets' | 'room'> {
   readonly workers: number
   readonly store: Store
   readonly events: EventLog
@@ -180,14 +180,14 @@ export class WorkerPool implements Traffic {
   }
 
   #begin(index: number): WorkerMember {
-    const { workers, ownListeners, room, placeholderAt, gatewayDnsAt } = this.#options
+    const { workers, ownSockets, room, placeholderAt, gatewayDnsAt } = this.#options
     const signIn = this.#options.signIn()
     const start = {
       ...this.#sharedConfig(),
       filesAtStart: this.#options.load.files,
       index,
       of: workers,
-      ownListeners,
+      ownSockets,
       room,
       geo: this.#options.geo.contents(),
       ...(placeholderAt === undefined ? {} : { gatewayDns: gatewayDnsAt }),
