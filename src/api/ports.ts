@@ -7,6 +7,7 @@ import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
 import type { EgressFaultCount, EgressOutage } from '../proxy/egress-health.ts'
 import type { LiveSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/record.ts'
+import type { Voucher } from './client-address.ts'
 import type { InsightPort } from './insight.ts'
 
 export interface ApiPorts {
@@ -26,6 +27,8 @@ export interface ApiPorts {
   readonly users: () => readonly ConfiguredPerson[]
   /** the doors that are open, with their real ports */
   readonly doors: () => readonly Listener[]
+  /** how the lab's own proxy says for whom it asks; absent: it never does */
+  readonly voucher?: Voucher
   /** absent: no listener has a sign-in page */
   readonly signIn?: SignInPort
   readonly status: StatusPort

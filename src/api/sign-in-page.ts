@@ -36,11 +36,16 @@ interface Visitor {
   readonly cookieName: string
 }
 
-/** Answers GET and POST of {@link SIGN_IN_PATH}. Throws ApiError for other methods and other sites' forms. */
-export async function answerSignIn(request: IncomingMessage, query: URLSearchParams, desk: Desk): Promise<TextAnswer> {
+/** Answers GET and POST of {@link SIGN_IN_PATH}. `client`: the address of who asks. Throws ApiError for other methods and other sites' forms. */
+export async function answerSignIn(
+  request: IncomingMessage,
+  client: string,
+  query: URLSearchParams,
+  desk: Desk,
+): Promise<TextAnswer> {
   const { method = '', headers } = request
   if (!isNavigation(method, headers)) checkSite(method, headers)
-  const visitor = visitorOf(request)
+  const visitor = visitorOf(request, client)
   if (method === 'GET' || method === 'HEAD') return arrive(query.get('state') ?? '', visitor, desk)
   if (method !== 'POST') throw requestError('wrongMethod', undefined, { allow: 'GET, POST' })
   const form = new URLSearchParams((await readBytes(request, FORM)).toString('utf8'))
@@ -128,8 +133,8 @@ function setCookie(name: string, value: string, seconds: number): Readonly<Recor
 }
 
 /** Cookies know no ports, so that of another lab on this host has another name. */
-function visitorOf({ headers, socket }: IncomingMessage): Visitor {
-  const address = parseIp((socket.remoteAddress ?? '').replace(/%.*$/, ''))
+function visitorOf({ headers, socket }: IncomingMessage, client: string): Visitor {
+  const address = parseIp(client)
   const cookieName = `egresslab_page_${socket.localPort}`
   const found = (headers.cookie ?? '').split(';').find((pair) => pair.trim().startsWith(`${cookieName}=`))
   const cookie = found === undefined ? '' : found.slice(found.indexOf('=') + 1).trim()

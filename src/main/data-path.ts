@@ -95,7 +95,7 @@ function listeningPorts(config: LabConfig): number[] {
 }
 
 /** What doors have in common with those of other threads. */
-export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn'> &
+export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn' | 'ownPages'> &
   Partial<Pick<GatewaySettings, 'maxClients' | 'maxTurnedAway'>>
 
 /** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */

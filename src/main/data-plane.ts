@@ -5,6 +5,7 @@ import type { LabConfig } from '../config/lab-config.ts'
 import type { LoadOptions } from '../config/load.ts'
 import type { ReadFiles } from '../config/source-document.ts'
 import { InputError } from '../errors/issue.ts'
+import type { OwnPages } from '../inbound/own-pages.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { SourceRegistry } from '../outbound/source-registry.ts'
@@ -41,6 +42,8 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly doorCertificates: Pick<DoorCertificates, 'tlsFor'>
   /** absent: no listener has a sign-in page */
   readonly signIn: OpenedSignIn | undefined
+  /** once the API listens */
+  readonly ownPages: () => OwnPages
 }
 
 export interface DataPlane {
@@ -79,6 +82,7 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
         store,
         tlsFor: doorCertificates.tlsFor,
         ...roomOf(parts),
+        ownPages: parts.ownPages(),
         ...(signIn === undefined ? {} : { signIn: signIn.door }),
       })
       stop = () => gateway.stop()
@@ -107,6 +111,7 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     gatewayDnsAt: world.dnsEndpoints,
     geo: world.geo,
     signIn: () => parts.signIn?.shared(),
+    ownPages: parts.ownPages,
     inboxOver: (shelf) => new SessionInbox(sessions, memory, shelf),
   })
   const catchUp = () => pool.catchUpSources()

@@ -2,10 +2,12 @@
 // origins, API, doors. Nothing listens before the policy is valid and every address has been tried; a stage that fails
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
+import { randomBytes } from 'node:crypto'
 import type { RunningLab, StartOptions } from '../cli/services.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { attributionOf } from '../geo/attribution.ts'
 import { type SiteView, siteViewOf } from '../geo/site-view.ts'
+import { VOUCHER_FIELD } from '../inbound/own-pages.ts'
 import { createEventLog, type EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import type { Ip } from '../net/ip.ts'
@@ -27,7 +29,7 @@ import { learnFrom, type OnOutage, watchEgressHealth } from './egress-health.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
 import { openStore } from './open-store.ts'
-import { endpointsAt, type OpenedSockets } from './own-endpoints.ts'
+import { endpointsAt, type OpenedSockets, ownPagesOf } from './own-endpoints.ts'
 import { ownVersion } from './own-version.ts'
 import { type ReadOptions, readConfig } from './read-config.ts'
 import { serveApi } from './serve-api.ts'
@@ -105,6 +107,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const health = watchEgressHealth(() => store.now(), events, options.onOutage)
   const egress = { onAttempt: health.attempted, ...(options.isLost === undefined ? {} : { isLost: options.isLost }) }
   let apiPort = config.api.port
+  const secret = randomBytes(32).toString('base64url')
   const signIn = openSignIn(config, { apiPort: () => apiPort, now: () => store.now() })
   const plane: DataPlane = createDataPlane({
     config,
@@ -120,6 +123,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     ownSockets,
     doorCertificates,
     signIn,
+    ownPages: () => ownPagesOf(config, apiPort, secret),
   })
   if (plane.pool !== undefined) memory.subscribe((session) => learnFrom(session, health))
   const { publicSourceOf, traffic, pipeline } = plane
@@ -177,6 +181,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     doors: () => doors,
     placeOf: world.ports.placeOf,
     signIn: signIn?.page,
+    voucher: { field: VOUCHER_FIELD, secret },
     notice: (message) => events.warn(message),
   })
   stack.defer(() => api.close())

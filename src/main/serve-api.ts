@@ -39,6 +39,7 @@ export interface ApiParts {
   readonly doors: () => readonly Listener[]
   readonly placeOf: (address: Ip) => Place | undefined
   readonly signIn: ApiPorts['signIn'] | undefined
+  readonly voucher: NonNullable<ApiPorts['voucher']>
   readonly notice: (message: string) => void
 }
 
@@ -80,6 +81,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     page: readConsole(),
     doors: parts.doors,
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
+    voucher: parts.voucher,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),
     explain: (question) => answerQuestion(parts.desk, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),

@@ -1,12 +1,11 @@
 // Gateway DNS and the data path of one lab: names resolve to placeholders, connections to placeholders are decided by their names.
 
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Endpoint } from '../../src/net/endpoint.ts'
 import type { SessionRecord } from '../../src/proxy/record.ts'
-import { askDns, framed, queryFor, readAnswer } from '../support/ask-dns.ts'
+import { askDns, queryFor } from '../support/ask-dns.ts'
 import { curl } from '../support/curl.ts'
 import { installed } from '../support/installed.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'

@@ -7,6 +7,7 @@ import type { ReadFiles } from '../../config/source-document.ts'
 import type { OwnSockets } from '../../dns/guard.ts'
 import type { ConnectionErrorCode } from '../../errors/catalogue.ts'
 import type { Issue } from '../../errors/issue.ts'
+import type { OwnPages } from '../../inbound/own-pages.ts'
 import type { Endpoint } from '../../net/endpoint.ts'
 import type { Ip } from '../../net/ip.ts'
 import type { PortLeaseCounts } from '../../outbound/port-leases.ts'
@@ -44,6 +45,7 @@ export interface WorkerStart extends SharedConfig {
   readonly clients: SharedArrayBuffer
   /** absent: no listener has a sign-in page */
   readonly signIn?: SharedSignIn
+  readonly ownPages: OwnPages
   /** clients served at one time over all workers, and turned away by all of them */
   readonly room: { readonly maxClients: number; readonly maxTurnedAway: number }
   /** takes {@link SourceNews} */

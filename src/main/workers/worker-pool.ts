@@ -5,6 +5,7 @@ import type { LoadOptions } from '../../config/load.ts'
 import type { ReadFiles } from '../../config/source-document.ts'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import type { GeoDatabase } from '../../geo/database.ts'
+import type { OwnPages } from '../../inbound/own-pages.ts'
 import type { EventLog } from '../../log/event-log.ts'
 import type { Endpoint } from '../../net/endpoint.ts'
 import { SharedUseTable } from '../../outbound/shared-uses.ts'
@@ -42,6 +43,7 @@ export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'ownS
   readonly geo: GeoDatabase
   /** undefined: no listener has a sign-in page */
   readonly signIn: () => SharedSignIn | undefined
+  readonly ownPages: () => OwnPages
   readonly inboxOver: (shelf: PolicyShelf) => SessionInbox
 }
 
@@ -194,6 +196,7 @@ export class WorkerPool implements Traffic {
       uses: this.#uses.buffer,
       clients: this.#clients.buffer,
       ...(signIn === undefined ? {} : { signIn }),
+      ownPages: this.#options.ownPages(),
       ...(this.#ports === undefined ? {} : { ports: this.#ports }),
     }
     const events: MemberEvents = { heard: this.#heard, died: this.#died }

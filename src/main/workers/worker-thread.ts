@@ -90,6 +90,7 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
     ...start.room,
     clients,
     sharesPorts: true,
+    ownPages: start.ownPages,
     ...(start.signIn === undefined ? {} : { signIn: joinSignIn(start.signIn, () => replica.now()) }),
   })
   services.push(...gateway.doors.map(({ address }) => address))
