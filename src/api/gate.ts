@@ -71,14 +71,14 @@ export function sessionOf(token: string): string {
   return createHash('sha256').update(`egresslab session ${token}`).digest('base64url')
 }
 
-/** User name and password of Basic credentials (RFC 7617), the name without connection parameters. */
+/** User name and password of Basic credentials (RFC 7617), as sent: choices behind the name are whoever checks it's to judge. */
 export function basicCredentials(headers: IncomingHttpHeaders): { user: string; password: string } | undefined {
   const encoded = /^Basic +([\w+/=-]+) *$/i.exec(headers.authorization ?? '')?.[1]
   if (encoded === undefined) return undefined
   const text = Buffer.from(encoded, 'base64').toString('utf8')
   const colon = text.indexOf(':')
   if (colon < 0) return undefined
-  return { user: text.slice(0, colon).split(';')[0] ?? '', password: text.slice(colon + 1) }
+  return { user: text.slice(0, colon), password: text.slice(colon + 1) }
 }
 
 /** Constant time in the contents, whatever the lengths. */

@@ -7,6 +7,7 @@ import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
 import type { EgressFaultCount, EgressOutage } from '../proxy/egress-health.ts'
 import type { LiveSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/record.ts'
+import type { Voucher } from './client-address.ts'
 import type { InsightPort } from './insight.ts'
 
 export interface ApiPorts {
@@ -19,13 +20,15 @@ export interface ApiPorts {
   /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
    *  InputError for a flow that cannot be. */
   readonly explain: (question: ExplainQuestion) => Promise<unknown>
-  /** Are these a configured user's proxy credentials? Answers the email as configured. `user` is the name without
-   *  parameters, `peer` the caller's address. Takes as long for unknown users as for known ones, and longer with every
-   *  wrong guess. */
+  /** Are these a configured user's proxy credentials? Answers the canonical email. `user` is the name as sent, choices and all;
+   *  `peer` the caller's address. Takes as long for unknown users as for known ones, and longer with every wrong guess. Throws
+   *  GatewayError `request.malformed` for choices that cannot be. */
   readonly checkUser: (user: string, password: string, peer: string) => Promise<string | undefined>
   readonly users: () => readonly ConfiguredPerson[]
   /** the doors that are open, with their real ports */
   readonly doors: () => readonly Listener[]
+  /** how the lab's own proxy says for whom it asks; absent: it never does */
+  readonly voucher?: Voucher
   /** absent: no listener has a sign-in page */
   readonly signIn?: SignInPort
   readonly status: StatusPort

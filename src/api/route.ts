@@ -49,6 +49,8 @@ export interface Call {
   readonly baseUrl: string
   /** the email of whoever called, on routes for users; '' elsewhere */
   readonly user: string
+  /** what stood behind the user name they gave: choices for connections */
+  readonly choices: string
   /** the password they proved it with; '' elsewhere. Never to be shown or logged. */
   readonly password: string
   readonly ports: ApiPorts

@@ -6,10 +6,11 @@ import type { AddressInfo, Socket } from 'node:net'
 import { ChangeError } from '../errors/change-error.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
-import { inTurns } from '../proxy/request-turns.ts'
 import { countedEgress } from '../policy/egress-address.ts'
+import { inTurns } from '../proxy/request-turns.ts'
 import { type Answer, failure } from './answer.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
+import { type Client, clientOf } from './client-address.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { basicCredentials, checkHost, checkSingle, checkSite, hasToken } from './gate.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
@@ -111,17 +112,18 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
   const answer = async (request: IncomingMessage): Promise<Answer> => {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
     checkSingle(request.rawHeaders)
-    checkHost(request.headers, names)
+    const client = clientOf(request, ports.voucher)
+    if (!client.isProxied) checkHost(request.headers, names)
     const url = splitUrl(request.url ?? '/')
     if (url.path === SIGN_IN_PATH && ports.signIn !== undefined) {
-      return answerSignIn(request, url.query, { ...ports, signIn: ports.signIn })
+      return answerSignIn(request, client.address, url.query, { ...ports, signIn: ports.signIn })
     }
     const page = method === 'GET' ? ports.page?.(url.path) : undefined
     if (page === undefined || !isNavigation(method, request.headers)) checkSite(method, request.headers)
     if (page !== undefined) return answerPage(page, request.headers)
     const found = router(method, url.path)
     const access = found.kind === 'route' ? found.route.access : 'token'
-    const { user, password } = await admit(request, access, ports)
+    const caller = await admit(request, access, { ports, client })
     if (url.path.startsWith('/client/v4/')) rateLimiter.take(ports.plane.now())
     checkSupported(url.path)
     if (found.kind === 'none') throw noRoute(method, url.path)
@@ -131,11 +133,11 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     const isJson = route.method !== 'GET' && route.method !== 'DELETE' && route.takes === undefined
     const body = isJson ? await readJsonObject(request) : {}
     const bytes = route.takes === undefined ? Buffer.alloc(0) : await readBytes(request, route.takes)
-    const peer = request.socket.remoteAddress ?? ''
+    const peer = client.address
     validators.get(route)?.(body)
     const change = changeFor(request, ports)
     const baseUrl = `http://${request.headers.host}`
-    const asked = { params, query: url.query, body, bytes, peer, baseUrl, user, password }
+    const asked = { params, query: url.query, body, bytes, peer, baseUrl, ...caller }
     return handled(route, { ...asked, ports, tally, rateLimiter, change })
   }
 
@@ -166,22 +168,28 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
 
 interface Caller {
   readonly user: string
+  /** what stood behind the user name: choices for connections */
+  readonly choices: string
   readonly password: string
 }
 
-const NOBODY: Caller = { user: '', password: '' }
+const NOBODY: Caller = { user: '', choices: '', password: '' }
 
 /** Who calls, by email on routes for users. Throws the one refusal there is. */
-async function admit(request: IncomingMessage, access: Route['access'], ports: ApiPorts): Promise<Caller> {
+async function admit(
+  request: IncomingMessage,
+  access: Route['access'],
+  { ports, client }: { readonly ports: ApiPorts; readonly client: Client },
+): Promise<Caller> {
   if (access === 'open') return NOBODY
   if (access === 'token') {
     if (!hasToken(request.headers, ports.token)) throw requestError('authentication')
     return NOBODY
   }
   const { user, password } = basicCredentials(request.headers) ?? NOBODY
-  const email = await ports.checkUser(user, password, request.socket.remoteAddress ?? '')
+  const email = await ports.checkUser(user, password, client.address)
   if (email === undefined) throw requestError('authentication')
-  return { user: email, password }
+  return { user: email, choices: user.split(';').slice(1).join(';'), password }
 }
 
 function checkAccount(id: string, ports: ApiPorts): void {

@@ -36,11 +36,16 @@ interface Visitor {
   readonly cookieName: string
 }
 
-/** Answers GET and POST of {@link SIGN_IN_PATH}. Throws ApiError for other methods and other sites' forms. */
-export async function answerSignIn(request: IncomingMessage, query: URLSearchParams, desk: Desk): Promise<TextAnswer> {
+/** Answers GET and POST of {@link SIGN_IN_PATH}. `client`: the address of who asks. Throws ApiError for other methods and other sites' forms. */
+export async function answerSignIn(
+  request: IncomingMessage,
+  client: string,
+  query: URLSearchParams,
+  desk: Desk,
+): Promise<TextAnswer> {
   const { method = '', headers } = request
   if (!isNavigation(method, headers)) checkSite(method, headers)
-  const visitor = visitorOf(request)
+  const visitor = visitorOf(request, client)
   if (method === 'GET' || method === 'HEAD') return arrive(query.get('state') ?? '', visitor, desk)
   if (method !== 'POST') throw requestError('wrongMethod', undefined, { allow: 'GET, POST' })
   const form = new URLSearchParams((await readBytes(request, FORM)).toString('utf8'))
@@ -66,7 +71,11 @@ async function signIn(form_: URLSearchParams, visitor: Visitor, desk: Desk): Pro
   const wanted = desk.signIn.read(state, peer)
   if (wanted === undefined) return page('Sign in', STALE, { status: 400 })
   const given = form_.get('email') ?? ''
-  const email = await desk.checkUser(given.split(';')[0] ?? '', form_.get('password') ?? '', peer)
+  if (given.includes(';')) {
+    const refused = '<p class="wrong" role="alert">No choices can be made here: give the mail address alone.</p>'
+    return page('Sign in', refused + form(state, wanted.url, given), { status: 400 })
+  }
+  const email = await desk.checkUser(given, form_.get('password') ?? '', peer)
   // a token may be somebody's who is not in the configuration, and a cookie says no more than a mail address
   if (email === undefined || !desk.users().some((user) => user.email === email)) {
     const wrong = '<p class="wrong" role="alert">The mail address or the password is wrong.</p>'
@@ -124,8 +133,8 @@ function setCookie(name: string, value: string, seconds: number): Readonly<Recor
 }
 
 /** Cookies know no ports, so that of another lab on this host has another name. */
-function visitorOf({ headers, socket }: IncomingMessage): Visitor {
-  const address = parseIp((socket.remoteAddress ?? '').replace(/%.*$/, ''))
+function visitorOf({ headers, socket }: IncomingMessage, client: string): Visitor {
+  const address = parseIp(client)
   const cookieName = `egresslab_page_${socket.localPort}`
   const found = (headers.cookie ?? '').split(';').find((pair) => pair.trim().startsWith(`${cookieName}=`))
   const cookie = found === undefined ? '' : found.slice(found.indexOf('=') + 1).trim()

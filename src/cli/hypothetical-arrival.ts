@@ -6,6 +6,7 @@ import { InputError } from '../errors/issue.ts'
 import type { Target } from '../net/endpoint.ts'
 import { parseAuthority } from '../net/host.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
+import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 
 /** As given on the command line. */
@@ -52,8 +53,8 @@ function listenerFor(config: LabConfig, { endpoint, user }: FlowOptions): Listen
   if (door === undefined) throw bad('explain.no_listener', 'the configuration has no listener')
   if (user === undefined) return door.fixedUser === undefined ? { ...door, authentication: 'anonymous' } : door
   const known = config.users.map(({ identity }) => identity.email)
-  const email = known.find((each) => each.toLowerCase() === user.toLowerCase())
-  if (email === undefined)
+  const email = canonicalEmail(user)
+  if (!known.includes(email))
     throw bad('explain.unknown_user', `there is no user \`${user}\``, didYouMean(user, known, 'there are'))
   return { ...door, fixedUser: email }
 }

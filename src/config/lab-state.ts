@@ -90,7 +90,7 @@ export interface ColoDocument {
 
 /** A person's current choice of virtual network; null is the account's default. */
 export interface ChoiceDocument {
-  /** email, lower case */
+  /** canonical email */
   readonly id: string
   readonly virtualNetworkId: string | null
 }

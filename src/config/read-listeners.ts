@@ -3,6 +3,7 @@
 import { resolve } from 'node:path'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { ip } from '../net/ip.ts'
+import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { ClientCertificateRules, Listener, ListenerTls, ProxyEndpoint } from '../proxy/arrival.ts'
 import type { RawListener } from './raw-config.ts'
 import { checkNamed } from './read-networks.ts'
@@ -54,7 +55,7 @@ function readListener({ names, problems }: Reading, listener: RawListener, spot:
     host,
     port,
     authentication,
-    ...(user === undefined ? {} : { fixedUser: user }),
+    ...(user === undefined ? {} : { fixedUser: canonicalEmail(user) }),
     ...(network === undefined ? {} : { virtualNetwork: network }),
     ...(family === undefined ? {} : { family }),
     ...(endpoint === undefined ? {} : { endpoint: readEndpoint({ problems }, listener, endpoint, path) }),

@@ -2,6 +2,7 @@
 
 import { cidr } from '../net/cidr.ts'
 import { ip } from '../net/ip.ts'
+import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Device, Group, Identity } from '../policy/flow.ts'
 import type { ConfiguredDevice, ConfiguredPassword, ConfiguredSource, ConfiguredUser } from './lab-config.ts'
 import type { RawDevice, RawUser } from './raw-config.ts'
@@ -26,7 +27,11 @@ export function readGroups(reading: Reading): readonly Group[] {
   const { groups = [] } = reading.raw
   checkNamed(reading, 'groups', 'group', groups)
   return groups.map(({ id, name, email }) =>
-    Object.freeze({ id: id ?? stableUuid('group', name.toLowerCase()), name, email }),
+    Object.freeze({
+      id: id?.toLowerCase() ?? stableUuid('group', name.toLowerCase()),
+      name,
+      email: canonicalEmail(email),
+    }),
   )
 }
 
@@ -54,9 +59,10 @@ function readUser(reading: Reading, user: RawUser, at: number): ConfiguredUser {
 
 function identityOf(reading: Reading, user: RawUser, at: number): Identity {
   const attributes = Object.entries(user.saml_attributes).map(([name, values]) => [name, [values].flat()] as const)
+  const email = canonicalEmail(user.email)
   return Object.freeze({
-    id: user.id?.toLowerCase() ?? stableUuid('user', user.email.toLowerCase()),
-    email: user.email,
+    id: user.id?.toLowerCase() ?? stableUuid('user', email),
+    email,
     name: user.name ?? user.email.slice(0, user.email.indexOf('@')),
     groups: user.groups.map((name, index) => groupOf(reading, name, ['users', at, 'groups', index])),
     samlAttributes: new Map(attributes),
@@ -67,9 +73,9 @@ function groupOf({ raw, names, problems }: Reading, name: string, path: (string 
   if (raw.groups !== undefined) names.idOf('groups', name, path, problems)
   const declared = raw.groups?.find((group) => group.name.toLowerCase() === name.toLowerCase())
   return Object.freeze({
-    id: declared?.id ?? stableUuid('group', name.toLowerCase()),
+    id: declared?.id?.toLowerCase() ?? stableUuid('group', name.toLowerCase()),
     name: declared?.name ?? name,
-    email: declared?.email ?? '',
+    email: canonicalEmail(declared?.email ?? ''),
   })
 }
 
@@ -82,12 +88,12 @@ function passwordOf({ password, password_hash }: RawUser): ConfiguredPassword | 
 function deviceOf({ raw, names, problems }: Reading, user: RawUser, at: number): string | undefined {
   const path = ['users', at, 'device']
   if (user.device === undefined) {
-    const own = raw.devices.find((device) => device.user?.toLowerCase() === user.email.toLowerCase())
+    const own = raw.devices.find((device) => canonicalEmail(device.user ?? '') === canonicalEmail(user.email))
     return own === undefined ? undefined : names.ownId('devices', own)
   }
   const id = names.idOf('devices', user.device, path, problems)
   const owner = raw.devices.find((device) => names.ownId('devices', device) === id)?.user
-  if (owner !== undefined && owner.toLowerCase() !== user.email.toLowerCase()) {
+  if (owner !== undefined && canonicalEmail(owner) !== canonicalEmail(user.email)) {
     problems.add(path, 'config.conflict', `the device \`${user.device}\` belongs to \`${owner}\``)
   }
   return id
@@ -102,7 +108,7 @@ export function readDevices(reading: Reading): readonly ConfiguredDevice[] {
     const place = readPlace(device.place, ['devices', at, 'place'], problems)
     return Object.freeze({
       device: readDevice(reading, device, at),
-      ...(device.user === undefined ? {} : { user: device.user }),
+      ...(device.user === undefined ? {} : { user: canonicalEmail(device.user) }),
       ...(place === undefined ? {} : { place }),
     })
   })
@@ -153,7 +159,7 @@ export function readSources(reading: Reading): readonly ConfiguredSource[] {
     const virtualNetwork = reference('virtual_networks', 'virtual_network')
     return Object.freeze({
       network: cidr(source.network),
-      ...(user === undefined ? {} : { user }),
+      ...(user === undefined ? {} : { user: canonicalEmail(user) }),
       ...(device === undefined ? {} : { device }),
       ...(virtualNetwork === undefined ? {} : { virtualNetwork }),
     })

@@ -5,16 +5,25 @@ import type { GuardSettings } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
-import { equalIp, type Ip, unmapIp } from '../net/ip.ts'
+import { equalIp, type Family, type Ip, ip, unmapIp } from '../net/ip.ts'
 import { type AddressClass, classifyAddress, embeddedIpv4 } from './address-class.ts'
+
+/** Every socket the lab itself listens on, TCP and UDP alike; filled in as they come up. */
+export interface OwnSockets {
+  /** the proxy's doors, the API and Gateway DNS: nobody reaches them through the proxy */
+  readonly services: readonly Endpoint[]
+  /** the test origins, where they really listen: reached by their names and public addresses, which policy knows */
+  readonly origins: readonly Endpoint[]
+}
 
 export interface GuardFacts {
   readonly settings: GuardSettings
-  /** where the proxy and the API listen; origins of the lab are no part of it */
-  readonly ownListeners: readonly Endpoint[]
+  readonly ownSockets: OwnSockets
   /** is it one of this machine's interface addresses (loopback is known without asking) */
   readonly isLocal: (address: Ip) => boolean
 }
+
+const LOOPBACK: Readonly<Record<Family, Ip>> = { 4: ip('127.0.0.1'), 6: ip('::1') }
 
 export interface GuardedDestination {
   /** as policy sees it */
@@ -26,8 +35,8 @@ export interface GuardedDestination {
 }
 
 /** Why nobody, or not this client, may connect there; `undefined` when it is fine. In this order: the lab's own listeners
- *  (nothing opens those), `deny`, what the configuration maps, `allow`, forbidden kinds of addresses, and what is local:
- *  for clients on this machine only (profile `lab`) or for nobody (`strict`). */
+ *  (nothing opens those), `deny`, what the configuration maps, `allow`, test origins past their public addresses, forbidden kinds
+ *  of addresses, and what is local: for clients on this machine only (profile `lab`) or for nobody (`strict`). */
 export function refusalOf(target: GuardedDestination, client: Ip, facts: GuardFacts): GatewayError | undefined {
   const { settings } = facts
   if (reachesOwnListener(target, facts)) {
@@ -41,6 +50,11 @@ export function refusalOf(target: GuardedDestination, client: Ip, facts: GuardFa
     return refusal('guard.forbidden_destination', target, 'is in `guard.deny`')
   }
   if (target.configured || settings.allow.some((prefix) => containsIp(prefix, target.dial.ip))) return undefined
+
+  if (reachesOrigin(target, facts)) {
+    const advice = 'is where a test origin of the lab really listens; ask for its name or its public address'
+    return refusal('guard.own_listener', target, advice)
+  }
 
   const what = classifyAddress(target.dial.ip)
   switch (what.kind) {
@@ -73,8 +87,8 @@ function localRefusal(
 
 /** A literal local address with the port of an own listener counts even where nothing listens on exactly that address: which
  *  of them do is nobody's business outside. A configured stand-in is only refused where a listener really is. */
-function reachesOwnListener({ dial, configured }: GuardedDestination, { ownListeners, isLocal }: GuardFacts): boolean {
-  for (const listener of ownListeners) {
+function reachesOwnListener({ dial, configured }: GuardedDestination, { ownSockets, isLocal }: GuardFacts): boolean {
+  for (const listener of ownSockets.services) {
     if (listener.port !== dial.port) continue
     const dialled = unmapIp(dial.ip)
     if (equalIp(unmapIp(listener.ip), dialled)) return true
@@ -82,6 +96,14 @@ function reachesOwnListener({ dial, configured }: GuardedDestination, { ownListe
     if (local && (!configured || isUnspecified(listener.ip))) return true
   }
   return false
+}
+
+function reachesOrigin({ dial }: GuardedDestination, { ownSockets }: GuardFacts): boolean {
+  const dialled = unmapIp(dial.ip)
+  return ownSockets.origins.some(
+    (origin) =>
+      origin.port === dial.port && equalIp(origin.ip, isUnspecified(dialled) ? LOOPBACK[dialled.family] : dialled),
+  )
 }
 
 /** Loopback, or unspecified, which the kernel takes for loopback. */

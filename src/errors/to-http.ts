@@ -32,14 +32,20 @@ export interface HttpErrorAnswer {
   readonly body: string
 }
 
+export interface HttpErrorOptions {
+  /** The client waits for 100 (Continue): no body, because Java 17's own client waits for ever where a final answer has one of up to 1,024
+   *  bytes. What happened is in Proxy-Status all the same. */
+  readonly expectsContinue?: boolean
+  /** of the request, where it is known: the answer to a HEAD ends with its head (RFC 9110 section 9.3.2) */
+  readonly method?: string | undefined
+}
+
 /** The answer to a request that failed with this error (reliability reference section 15). */
-export function httpErrorAnswer(error: GatewayError): HttpErrorAnswer {
+export function httpErrorAnswer(error: GatewayError, options: HttpErrorOptions = {}): HttpErrorAnswer {
   const { http: status } = error.rendering
+  const body = options.expectsContinue === true ? '' : bodyOf(error)
   const fields = [
-    'Content-Type',
-    'text/plain; charset=utf-8',
-    'X-Content-Type-Options',
-    'nosniff',
+    ...(body === '' ? [] : ['Content-Type', 'text/plain; charset=utf-8', 'X-Content-Type-Options', 'nosniff']),
     'Cache-Control',
     'no-store',
     'Proxy-Status',
@@ -48,16 +54,19 @@ export function httpErrorAnswer(error: GatewayError): HttpErrorAnswer {
   if (status === 407) fields.push('Proxy-Authenticate', 'Basic realm="egresslab", charset="UTF-8"')
   if (status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH')
   if (error.code === 'guard.too_many_connections') fields.push('Retry-After', '1')
-  return { status, reason: REASONS[status] ?? 'Error', fields, body: bodyOf(error) }
+  return { status, reason: REASONS[status] ?? 'Error', fields, body }
 }
 
-/** The same as the bytes of one HTTP/1.1 response, for sockets that no HTTP server looks after. `method`: of the request, where it is
- *  known; the answer to a HEAD ends with its head (RFC 9110 section 9.3.2). */
-export function httpErrorText(error: GatewayError, connection: 'close' | 'keep-alive', method?: string): string {
-  const { status, reason, fields, body } = httpErrorAnswer(error)
+/** The same as the bytes of one HTTP/1.1 response, for sockets that no HTTP server looks after. */
+export function httpErrorText(
+  error: GatewayError,
+  connection: 'close' | 'keep-alive',
+  options: HttpErrorOptions = {},
+): string {
+  const { status, reason, fields, body } = httpErrorAnswer(error, options)
   let head = `HTTP/1.1 ${status} ${reason}\r\n`
   for (let at = 0; at < fields.length; at += 2) head += `${fields[at]}: ${fields[at + 1]}\r\n`
-  return `${head}Content-Length: ${body.length}\r\nConnection: ${connection}\r\n\r\n${method === 'HEAD' ? '' : body}`
+  return `${head}Content-Length: ${body.length}\r\nConnection: ${connection}\r\n\r\n${options.method === 'HEAD' ? '' : body}`
 }
 
 /** `egresslab; error=dns_error; code="name.not_found"; details="…"`: the RFC's token where it has one, our own code always. */

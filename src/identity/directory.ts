@@ -4,6 +4,7 @@
 import type { ConfiguredDevice, ConfiguredSource, ConfiguredUser, LabConfig } from '../config/lab-config.ts'
 import { containsIp } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
+import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Group } from '../policy/flow.ts'
 
 /** The part of the configuration that says who is who. */
@@ -11,7 +12,7 @@ export type People = Pick<LabConfig, 'users' | 'groups' | 'identityProviders' | 
 
 export interface Directory {
   readonly users: readonly ConfiguredUser[]
-  /** by email, letter case aside */
+  /** by canonical email */
   userOf(email: string): ConfiguredUser | undefined
   /** by name or id, letter case aside */
   deviceOf(nameOrId: string): ConfiguredDevice | undefined
@@ -23,7 +24,7 @@ export interface Directory {
 }
 
 export function createDirectory({ users, groups, devices, sources }: People): Directory {
-  const byEmail = new Map(users.map((user) => [user.identity.email.toLowerCase(), user]))
+  const byEmail = new Map(users.map((user) => [user.identity.email, user]))
   const allGroups = [...users.flatMap(({ identity }) => identity.groups), ...groups]
   const byGroup = new Map(allGroups.map((group) => [group.name.toLowerCase(), group]))
   const byName = new Map(
@@ -34,7 +35,7 @@ export function createDirectory({ users, groups, devices, sources }: People): Di
   )
   return {
     users,
-    userOf: (email) => byEmail.get(email.toLowerCase()),
+    userOf: (email) => byEmail.get(canonicalEmail(email)),
     deviceOf: (nameOrId) => byName.get(nameOrId.toLowerCase()),
     devices,
     groupOf: (name) => byGroup.get(name.toLowerCase()),

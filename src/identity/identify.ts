@@ -17,7 +17,7 @@ import { createBackOff } from './back-off.ts'
 import { createDirectory, type Directory, type People } from './directory.ts'
 import { createKeySet, keysFrom } from './key-set.ts'
 import { createTokenVerifier, type TokenVerifier } from './token-verifier.ts'
-import { type Choices, parseChoices, shown, splitUserName } from './user-name.ts'
+import { type Choices, type Login, parseChoices, readLogin, shown } from './user-name.ts'
 import { createVerifier, type Patience, type Verifier, waitUnreferenced } from './verifier.ts'
 import { wrongCredentials } from './wrong-credentials.ts'
 
@@ -42,6 +42,9 @@ export interface Identifier {
   replacePeople(people: People): void
 }
 
+const NO_PROOF =
+  'a SOCKS4 user id comes without a password, so it proves nobody; log in with SOCKS5 or HTTP, or leave the mail address out'
+const NO_LOGIN: Login = Object.freeze({ email: '', parameters: '', password: '' })
 const NO_TOKEN = 'the Bearer credentials are no token, or no identity provider is configured'
 
 interface Scene {
@@ -69,8 +72,9 @@ export function createIdentifier(options: IdentifierOptions): Identifier {
       const current = scene
       const peer = unmapIp(knock.peer.ip)
       const source = current.directory.sourceOf(peer)
-      const user = authenticate(current, knock, peer, source)
-      const visit = { knock, peer, source, snapshot }
+      const login = knock.credentials === undefined ? NO_LOGIN : readLogin(knock.credentials)
+      const user = authenticate(current, knock, login, { peer, source })
+      const visit = { knock, login, peer, source, snapshot }
       if (user instanceof Promise) return user.then((found) => personaOf(current, visit, found))
       return personaOf(current, visit, user)
     },
@@ -95,8 +99,8 @@ function keptKeySets(): (provider: IdentityProvider) => JWTVerifyGetKey {
 function authenticate(
   { directory, verifier, tokens }: Scene,
   { listener, credentials, signedInAs, tls }: Knock,
-  peer: Ip,
-  source: ConfiguredSource | undefined,
+  { email, password }: Login,
+  { peer, source }: Pick<Visit, 'peer' | 'source'>,
 ): ConfiguredUser | undefined | Promise<ConfiguredUser> {
   const { endpoint, fixedUser, authentication } = listener
   if (endpoint?.kind === 'ip') {
@@ -106,12 +110,14 @@ function authenticate(
   const mapped = source?.user === undefined ? undefined : directory.userOf(source.user)
   if (fixedUser !== undefined) return directory.userOf(fixedUser) ?? refuseGone(fixedUser)
   if (authentication === 'anonymous') return mapped
-  const { email } = splitUserName(credentials?.username ?? '')
   if (tls?.certificate !== undefined) return ownerOf(directory, tls.certificate, email)
-  if (credentials?.scheme === 'bearer' && !tokens.takes(credentials.password)) throw wrongCredentials(NO_TOKEN)
-  const isAttempt = credentials !== undefined && (email !== '' || authentication === 'required')
-  if (credentials !== undefined && tokens.takes(credentials.password)) return tokens.verify(credentials.password, email)
-  if (isAttempt) return verifier.verify({ email, password: credentials.password, source: peer.text })
+  if (credentials?.scheme === 'user-id') {
+    if (email !== '' && email !== mapped?.identity.email) throw new GatewayError('identity.required', NO_PROOF)
+  } else if (credentials !== undefined) {
+    if (credentials.scheme === 'bearer' && !tokens.takes(password)) throw wrongCredentials(NO_TOKEN)
+    if (tokens.takes(password)) return tokens.verify(password, email)
+    if (email !== '' || authentication === 'required') return verifier.verify({ email, password, source: peer.text })
+  }
   const known = signedInAs === undefined ? undefined : directory.userOf(signedInAs)
   if (known !== undefined) return known
   if (mapped !== undefined && endpoint === undefined) return mapped
@@ -130,7 +136,7 @@ function ownerOf(directory: Directory, certificate: ClientCertificate, named: st
     const message = `the client certificate names ${shown(certificate.email)}, who is no user here`
     throw new GatewayError('identity.certificate_refused', message)
   }
-  if (named !== '' && named.toLowerCase() !== certificate.email.toLowerCase()) {
+  if (named !== '' && named !== certificate.email) {
     throw new GatewayError('identity.rejected', 'the user name is not the one of the client certificate')
   }
   return user
@@ -138,6 +144,7 @@ function ownerOf(directory: Directory, certificate: ClientCertificate, named: st
 
 interface Visit {
   readonly knock: Knock
+  readonly login: Login
   readonly peer: Ip
   readonly source: ConfiguredSource | undefined
   readonly snapshot: Snapshot
@@ -145,8 +152,8 @@ interface Visit {
 
 /** Choices are looked at once it is known whose they are, so that strangers learn nothing from them. */
 function personaOf(scene: Scene, visit: Visit, user: ConfiguredUser | undefined): Persona {
-  const { knock, peer } = visit
-  const choices = parseChoices(splitUserName(knock.credentials?.username ?? '').parameters)
+  const { knock, login, peer } = visit
+  const choices = parseChoices(login.parameters)
   const entry = deviceFor(scene.directory, choices, visit.source, user)
   const sourceIp = choices.source ?? entry?.device.sourceIp ?? peer
   const userPlace = placeFor(scene, { choices, entry, user, sourceIp })
@@ -184,7 +191,7 @@ function deviceFor(
 }
 
 function isFreeFor(user: ConfiguredUser | undefined, { user: owner }: ConfiguredDevice): boolean {
-  return owner === undefined || owner.toLowerCase() === user?.identity.email.toLowerCase()
+  return owner === undefined || owner === user?.identity.email
 }
 
 /** A source address given with the connection says where the user is; without one, the configuration does, else the device's

@@ -36,8 +36,8 @@ export interface SiteVisit {
 
 export interface SignInOptions {
   readonly memory: SharedArrayBuffer
-  /** the page's URL */
-  readonly page: () => string
+  /** the page's URL, for a client at this address */
+  readonly page: (peer: string) => string
   /** lab time, epoch ms */
   readonly now: () => number
 }
@@ -90,7 +90,7 @@ export function createSignIn({ memory, page, now }: SignInOptions): SignIn {
   return {
     begin({ listener, peer, host, nonce }, url) {
       const note = { listener, peer, host, nonce, url: returnUrl(url), until: now() + STATE_MS }
-      return `${page()}?state=${sealer.seal('state', note)}`
+      return `${page(peer)}?state=${sealer.seal('state', note)}`
     },
     redeem(ticket, { listener, peer, host, nonce }) {
       const note = open('ticket', ticket, { listener, peer, host, nonce })

@@ -4,10 +4,12 @@
 import type { JWTPayload } from 'jose'
 import type { ConfiguredUser, IdentityProvider } from '../config/lab-config.ts'
 import { stableUuid } from '../config/stable-id.ts'
+import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Group } from '../policy/flow.ts'
 import type { Directory } from './directory.ts'
 
 const MOST_GROUPS = 1000
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const MAIL_ADDRESS = /^[^\s;:@]+@[^\s;:@]+$/
 
 /** Whose token this is; undefined where it has no mail address. */
@@ -16,17 +18,18 @@ export function userOfClaims(
   { claims: paths }: Pick<IdentityProvider, 'claims'>,
   directory: Directory,
 ): ConfiguredUser | undefined {
-  const email = textAt(claims, paths.email)
-  if (email === undefined || !MAIL_ADDRESS.test(email)) return undefined
+  const claimed = textAt(claims, paths.email)
+  if (claimed === undefined || !MAIL_ADDRESS.test(claimed)) return undefined
+  const email = canonicalEmail(claimed)
   const known = directory.userOf(email)
   const groups = valueAt(claims, paths.groups)
   const attributes = valueAt(claims, paths.samlAttributes)
   return {
     ...known,
     identity: {
-      id: textAt(claims, paths.id) ?? known?.identity.id ?? stableUuid('user', email.toLowerCase()),
+      id: canonicalId(textAt(claims, paths.id)) ?? known?.identity.id ?? stableUuid('user', email),
       email,
-      name: textAt(claims, paths.name) ?? known?.identity.name ?? email.slice(0, email.indexOf('@')),
+      name: textAt(claims, paths.name) ?? known?.identity.name ?? claimed.slice(0, claimed.indexOf('@')),
       groups: groups === undefined ? (known?.identity.groups ?? []) : groupsOf(groups, directory),
       samlAttributes: attributes === undefined ? (known?.identity.samlAttributes ?? new Map()) : mapOf(attributes),
     },
@@ -63,9 +66,14 @@ function groupsOf(value: unknown, directory: Directory): Group[] {
       const name = typeof entry === 'string' ? entry : (text('name') ?? text('id') ?? text('email'))
       if (name === undefined || name === '') return []
       const known = directory.groupOf(name)
-      const id = text('id') ?? known?.id ?? stableUuid('group', name.toLowerCase())
-      return [{ id, name: known?.name ?? name, email: text('email') ?? known?.email ?? '' }]
+      const id = canonicalId(text('id')) ?? known?.id ?? stableUuid('group', name.toLowerCase())
+      return [{ id, name: known?.name ?? name, email: canonicalEmail(text('email') ?? known?.email ?? '') }]
     })
+}
+
+/** UUIDs are one whatever the letter case, as in the configuration; what else providers give out is taken as it is. */
+function canonicalId(text: string | undefined): string | undefined {
+  return text !== undefined && UUID.test(text) ? text.toLowerCase() : text
 }
 
 function mapOf(value: unknown): ReadonlyMap<string, readonly string[]> {

@@ -74,7 +74,7 @@ function takesSize(token: string): boolean {
 
 /** A token is nobody else's, whatever the user name says. */
 function own(user: ConfiguredUser, email: string): ConfiguredUser {
-  if (email === '' || email.toLowerCase() === user.identity.email.toLowerCase()) return user
+  if (email === '' || email === user.identity.email) return user
   throw refused(`it is the token of ${shown(user.identity.email)} and not of ${shown(email)}`)
 }
 

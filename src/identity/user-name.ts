@@ -4,6 +4,8 @@
 import { didYouMean } from '../errors/closest.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { type Family, type Ip, parseIp } from '../net/ip.ts'
+import { canonicalEmail } from '../policy/canonical-email.ts'
+import type { Credentials } from '../proxy/arrival.ts'
 
 /** What a client chose with its user name. */
 export interface Choices {
@@ -18,14 +20,49 @@ export interface Choices {
 const NO_CHOICES: Choices = Object.freeze({})
 const MOST_CHARACTERS = 1024
 
-/** The email as given, and everything behind the first semicolon. The email is never percent-decoded. */
-export function splitUserName(text: string): { readonly email: string; readonly parameters: string } {
-  const end = text.indexOf(';')
-  return end < 0 ? { email: text, parameters: '' } : { email: text.slice(0, end), parameters: text.slice(end + 1) }
+/** What a client claims with its credentials. */
+export interface Login {
+  /** canonical; empty: nobody in particular */
+  readonly email: string
+  /** everything behind the first semicolon */
+  readonly parameters: string
+  readonly password: string
+}
+
+/** Some clients send what stands in a proxy's URL as it stands there: `bob%40example.com`. No mail address is written so. */
+const STILL_ENCODED = /^[^@;]*%40/
+
+/** Takes credentials apart. A user name that cannot be one, because its `@` is still percent-encoded, is decoded once, and so is the
+ *  password beside it: a client that does not decode the one does not decode the other. Any other is taken as it is. */
+export function readLogin({ username, password, scheme }: Credentials): Login {
+  if (scheme === 'user-id') return readUserId(username)
+  if (!STILL_ENCODED.test(username)) return split(username, password)
+  return split(decoded(username), decoded(password))
+}
+
+function split(username: string, password: string): Login {
+  const end = username.indexOf(';')
+  if (end < 0) return { email: canonicalEmail(username), parameters: '', password }
+  return { email: canonicalEmail(username.slice(0, end)), parameters: username.slice(end + 1), password }
+}
+
+/** A SOCKS4 user id is often the name of an account of the client's system, which claims nothing here. */
+function readUserId(text: string): Login {
+  const login = split(STILL_ENCODED.test(text) ? decoded(text) : text, '')
+  return login.email.includes('@') ? login : { ...login, email: '' }
+}
+
+/** As it is where it holds a percent sign that is no escape. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 /** Reads `key=value;key=value`. Values may be percent-encoded (`%3A` for the colon of an IPv6 address, which Basic
- *  credentials cannot hold in a user name; `%3B` for a semicolon). A closing semicolon is allowed.
+ *  credentials cannot hold in a user name). A closing semicolon is allowed.
  *  Throws `request.malformed` for unknown or repeated keys and values that do not parse. */
 export function parseChoices(parameters: string): Choices {
   if (parameters === '') return NO_CHOICES

@@ -11,6 +11,7 @@ import { decoyHash, hashPassword, type PasswordHash, parsePasswordHash, verifyPa
 import { wrongCredentials } from './wrong-credentials.ts'
 
 export interface Login {
+  /** canonical */
   readonly email: string
   readonly password: string
   /** the peer's address */
@@ -50,7 +51,7 @@ export function createVerifier(directory: Directory, { backOff, wait }: Patience
   const lines = new Map<string, { length: number; last: Promise<unknown> }>()
 
   async function attempt(login: Login, pair: string): Promise<ConfiguredUser> {
-    const name = login.email.toLowerCase()
+    const name = login.email
     await wait(backOff.delayMs(login.source, name))
     const known = directory.userOf(login.email)
     const isRight = !wrong.has(pair) && (await verifyPassword(login.password, await hashOf(login.email)))
@@ -66,7 +67,7 @@ export function createVerifier(directory: Directory, { backOff, wait }: Patience
 
   /** Attempts under one name from one source go one after the other, so that waiting slows down all of them. */
   function queue(login: Login, pair: string): Promise<ConfiguredUser> {
-    const name = `${login.source} ${login.email.toLowerCase()}`
+    const name = `${login.source} ${login.email}`
     const line = lines.get(name) ?? { length: 0, last: Promise.resolve() }
     if (line.length >= MOST_IN_LINE) return Promise.reject(wrongCredentials())
     const turn = line.last.then(
@@ -86,7 +87,7 @@ export function createVerifier(directory: Directory, { backOff, wait }: Patience
 
   return {
     verify(login) {
-      const pair = digest(`${login.email.toLowerCase()}\0${login.password}`)
+      const pair = digest(`${login.email}\0${login.password}`)
       const user = right.get(pair)
       if (user !== undefined) return user
       const same = underway.get(pair)
@@ -117,7 +118,7 @@ function createHashes(directory: Directory, key: Buffer): (email: string) => Pro
   return async (email) => {
     const user = directory.userOf(email)
     if (user?.password !== undefined) return realHash(user)
-    const number = createHmac('sha256', key).update(`decoy ${email.toLowerCase()}`).digest().readUInt32LE(0)
+    const number = createHmac('sha256', key).update(`decoy ${email}`).digest().readUInt32LE(0)
     const model = withPassword[number % Math.max(1, withPassword.length)]
     return decoyHash(model === undefined ? undefined : await realHash(model))
   }

@@ -14,6 +14,7 @@ import { understandConnect } from './http-connect/connect-head.ts'
 import { ConnectHandshake, openConnect } from './http-connect/connect-tunnel.ts'
 import { createForwardServer } from './http-forward/forward-server.ts'
 import { Http2Entrance } from './http2/http2-entrance.ts'
+import type { OwnPages } from './own-pages.ts'
 import { takeProxyHeader } from './proxy-protocol/header-handshake.ts'
 import type { SignInDoor } from './sign-in.ts'
 import { Socks4Handshake } from './socks4/socks4-handshake.ts'
@@ -53,6 +54,8 @@ export interface GatewaySettings {
   readonly udp?: UdpHandler
   /** for listeners with a sign-in page */
   readonly signIn?: SignInDoor
+  /** absent: there is no API whose pages could be asked for */
+  readonly ownPages?: OwnPages
 }
 
 export interface Gateway {
@@ -92,6 +95,7 @@ export async function openGateway(
     keepAliveMs: settings.keepAliveMs ?? 60_000,
     bodyIdleMs: settings.bodyIdleMs ?? 60_000,
     signIn: settings.signIn,
+    ownPages: settings.ownPages,
   }
   const forward = createForwardServer(lanes, laterConnect)
   const http2 = new Http2Entrance(lanes)
@@ -113,7 +117,7 @@ export async function openGateway(
 
   function laterConnect(visitor: Visitor, req: IncomingMessage, head: Buffer): void {
     try {
-      const request = understandConnect(req.url ?? '', req.rawHeaders, req.httpVersion === '1.1')
+      const request = understandConnect(req.url ?? '', req.rawHeaders)
       if (head.length > 0) visitor.wire.unread(head)
       openConnect(visitor, pipeline, request, { early: head.length > 0, askAgain })
     } catch (thrown) {
@@ -124,7 +128,7 @@ export async function openGateway(
   function refuseInHttp(visitor: Visitor, error: GatewayError): void {
     pipeline.refuse(visitor.knock('http-connect'), error)
     const { socket } = visitor
-    hangUp(socket, clock, httpErrorText(error, 'close', openingMethod(socket)))
+    hangUp(socket, clock, httpErrorText(error, 'close', { method: openingMethod(socket) }))
   }
 
   function refuseTls(visitor: Visitor): void {

@@ -5,6 +5,10 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { Credentials } from '../proxy/arrival.ts'
 
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/
+/** `;src=2001`, of `;src=2001:db8::7:password`: the first colon ends the user name (RFC 7617 section 2) */
+const CUT_ADDRESS = /;src=\[?[0-9a-f]{0,4}$/i
+const COLONS =
+  'the user name ends in the middle of an IPv6 address: write its colons `%3A`, and `%253A` where the client decodes once, as curl does'
 const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
 
 /** The user name and password in a Proxy-Authorization value, as UTF-8; the password may hold colons (AU-03). A Bearer token is
@@ -24,7 +28,9 @@ export function parseProxyCredentials(value: string): Credentials {
   const pair = decode(Buffer.from(text, 'base64'))
   const colon = pair.indexOf(':')
   if (colon < 0) throw rejected('the credentials have no colon between user name and password')
-  return { username: pair.slice(0, colon), password: pair.slice(colon + 1) }
+  const username = pair.slice(0, colon)
+  if (CUT_ADDRESS.test(username)) throw rejected(COLONS)
+  return { username, password: pair.slice(colon + 1) }
 }
 
 /** UTF-8, or Latin-1 where the bytes are not UTF-8 (older clients). */

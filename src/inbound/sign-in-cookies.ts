@@ -10,6 +10,8 @@ export const NONCE_COOKIE = 'egresslab_nonce'
 export interface SignInCookies {
   readonly user?: string
   readonly nonce?: string
+  /** all of the lab's cookies as one field, for the lab's own pages */
+  readonly lab?: string
 }
 
 const NONE: SignInCookies = Object.freeze({})
@@ -17,7 +19,7 @@ const PREFIX = 'egresslab_'
 
 /** Takes the lab's cookies out of a flat list of names and values, in place; answers what they were. */
 export function takeSignInCookies(fields: string[]): SignInCookies {
-  let found: { user?: string; nonce?: string } | undefined
+  let found: { user?: string; nonce?: string; lab?: string } | undefined
   for (let at = fields.length - 2; at >= 0; at -= 2) {
     const name = fields[at] ?? ''
     const value = fields[at + 1] ?? ''
@@ -29,7 +31,8 @@ export function takeSignInCookies(fields: string[]): SignInCookies {
       const key = pair.slice(0, equals).trim()
       if (key === USER_COOKIE) found.user = pair.slice(equals + 1).trim()
       else if (key === NONCE_COOKIE) found.nonce = pair.slice(equals + 1).trim()
-      else if (!key.startsWith(PREFIX)) kept.push(pair)
+      if (!key.startsWith(PREFIX)) kept.push(pair)
+      else found.lab = found.lab === undefined ? pair.trim() : `${found.lab}; ${pair.trim()}`
     }
     if (kept.length === 0) fields.splice(at, 2)
     else fields[at + 1] = kept.join(';').trimStart()

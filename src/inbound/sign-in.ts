@@ -8,6 +8,7 @@ import type { Arrival } from '../proxy/arrival.ts'
 import type { Answer } from './http-forward/answer.ts'
 import type { ForwardRequest } from './http-forward/forward-request.ts'
 import { valuesOf } from './http-forward/hop-by-hop.ts'
+import { isOwnHost, type OwnPages } from './own-pages.ts'
 import { NONCE_COOKIE, USER_COOKIE } from './sign-in-cookies.ts'
 
 interface Visit {
@@ -60,14 +61,21 @@ export function enterBySignIn(
   return { arrival: email === undefined ? arrival : { ...arrival, signedInAs: email } }
 }
 
+/** absent: no listener has a sign-in page; there is no API whose pages could be asked for */
+interface SignInSettings {
+  readonly signIn?: SignInDoor | undefined
+  readonly ownPages?: OwnPages | undefined
+}
+
 /** Where to send a browser that was refused because nobody knows who it is; undefined: it gets the refusal. */
 export function offerSignIn(
-  door: SignInDoor | undefined,
+  { signIn: door, ownPages }: SignInSettings,
   arrival: Arrival,
   request: ForwardRequest,
   error: GatewayError,
 ): SignInAnswer | undefined {
   if (door === undefined || error.code !== 'identity.required' || !hasPage(arrival)) return undefined
+  if (isOwnHost(ownPages, request.target)) return undefined
   if (request.method !== 'GET' || request.upgrade !== undefined || !wantsPage(request)) return undefined
   const { nonce: held = '' } = request.signIn
   const nonce = NONCE.test(held) ? held : randomBytes(16).toString('base64url')

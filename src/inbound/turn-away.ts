@@ -28,7 +28,8 @@ export function turningAway(pipeline: ConnectionPipeline): Greeters {
       partQuickly(socket, words(error, socket))
     }
   }
-  const inHttp = (error: GatewayError, socket: Socket) => httpErrorText(error, 'close', openingMethod(socket))
+  const inHttp = (error: GatewayError, socket: Socket) =>
+    httpErrorText(error, 'close', { method: openingMethod(socket) })
   return {
     socks4: sayNo('socks4', (error) => formatSocks4Reply(socks4Reply(error))),
     socks5: sayNo('socks5', () => SOCKS5_REFUSAL),

@@ -18,6 +18,7 @@ import { DeadlineClock } from '../proxy/deadline.ts'
 import type { Ports } from '../proxy/ports.ts'
 import type { Store } from '../store/store.ts'
 import type { DoorCertificates } from './door-certificates.ts'
+import { configuredSockets } from './own-endpoints.ts'
 import { createPressureWarning } from './port-pressure.ts'
 import type { World } from './world.ts'
 
@@ -87,13 +88,14 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
 }
 
 /** Connections do not leave from ports that the lab itself listens on, at whatever address. */
-function listeningPorts({ listeners, api, destinations }: LabConfig): number[] {
-  const origins = destinations.flatMap(({ addresses }) => addresses.flatMap(({ ports }) => [...ports.values()]))
-  return [...listeners.map(({ port }) => port), api.port, ...origins]
+function listeningPorts(config: LabConfig): number[] {
+  const { services, origins } = configuredSockets(config)
+  const mapped = config.destinations.flatMap(({ addresses }) => addresses.flatMap(({ ports }) => [...ports.values()]))
+  return [...[...services, ...origins].map(({ port }) => port), ...mapped]
 }
 
 /** What doors have in common with those of other threads. */
-export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn'> &
+export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn' | 'ownPages'> &
   Partial<Pick<GatewaySettings, 'maxClients' | 'maxTurnedAway'>>
 
 /** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */

@@ -6,9 +6,9 @@ import type { LoadOptions } from '../config/load.ts'
 import type { ReadFiles } from '../config/source-document.ts'
 import { counted } from '../errors/counted.ts'
 import { InputError } from '../errors/issue.ts'
+import type { OwnPages } from '../inbound/own-pages.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
-import type { Endpoint } from '../net/endpoint.ts'
 import { SourceRegistry } from '../outbound/source-registry.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
@@ -18,7 +18,7 @@ import type { Store } from '../store/store.ts'
 import { createDataPath, type DataPathParts, openDoors } from './data-path.ts'
 import { descriptorsOfThisProcess, roomFor } from './descriptors.ts'
 import type { DoorCertificates } from './door-certificates.ts'
-import { endpointsAt } from './own-endpoints.ts'
+import { endpointsAt, type OpenedSockets } from './own-endpoints.ts'
 import type { OpenedSignIn } from './sign-in.ts'
 import { localTraffic, type Traffic } from './traffic.ts'
 import { SessionInbox } from './workers/session-inbox.ts'
@@ -39,10 +39,12 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly memory: SessionMemory
   readonly events: EventLog
   /** filled in as doors open */
-  readonly ownListeners: Endpoint[]
+  readonly ownSockets: OpenedSockets
   readonly doorCertificates: Pick<DoorCertificates, 'tlsFor'>
   /** absent: no listener has a sign-in page */
   readonly signIn: OpenedSignIn | undefined
+  /** once the API listens */
+  readonly ownPages: () => OwnPages
 }
 
 export interface DataPlane {
@@ -67,7 +69,7 @@ export function createDataPlane(parts: DataPlaneParts): DataPlane {
 }
 
 function inThisThread(parts: DataPlaneParts): DataPlane {
-  const { config, store, ownListeners, doorCertificates, signIn } = parts
+  const { config, store, ownSockets, doorCertificates, signIn } = parts
   const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
   const road = roadOf(parts, registries)
   let stop = async () => {}
@@ -81,10 +83,11 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
         store,
         tlsFor: doorCertificates.tlsFor,
         ...roomOf(parts),
+        ownPages: parts.ownPages(),
         ...(signIn === undefined ? {} : { signIn: signIn.door }),
       })
       stop = () => gateway.stop()
-      ownListeners.push(...gateway.doors.map(({ address }) => address))
+      ownSockets.services.push(...gateway.doors.map(({ address }) => address))
       return gateway.doors.map(({ listener, address }) => ({ ...listener, port: address.port }))
     },
     stop: () => stop(),
@@ -92,7 +95,7 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
 }
 
 function inWorkers(parts: DataPlaneParts): DataPlane {
-  const { config, workers, load, store, world, sessions, memory, events, ownListeners } = parts
+  const { config, workers, load, store, world, sessions, memory, events, ownSockets } = parts
   refuseWhatNeedsOneThread(config)
   const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
   const pool = new WorkerPool({
@@ -102,13 +105,14 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     file: config.file,
     load,
     files: parts.files,
-    ownListeners,
+    ownSockets,
     room: roomOf(parts),
     registries,
     ...(world.ports.placeholderAt === undefined ? {} : { placeholderAt: world.ports.placeholderAt }),
     gatewayDnsAt: world.dnsEndpoints,
     geo: world.geo,
     signIn: () => parts.signIn?.shared(),
+    ownPages: parts.ownPages,
     inboxOver: (shelf) => new SessionInbox(sessions, memory, shelf),
   })
   const catchUp = () => pool.catchUpSources()
@@ -124,7 +128,7 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     async open() {
       const ports = await pool.start()
       const listeners = config.listeners.map((listener, at) => ({ ...listener, port: ports[at] ?? listener.port }))
-      ownListeners.push(...listeners.flatMap(({ host, port }) => endpointsAt(host, port)))
+      ownSockets.services.push(...listeners.flatMap(({ host, port }) => endpointsAt(host, port)))
       return listeners
     },
     stop: () => pool.stop(),

@@ -10,7 +10,7 @@ import { settleTarget } from '../proxy/settle-target.ts'
 import { readJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
 import { openStore } from './open-store.ts'
-import { configuredEndpoints } from './own-endpoints.ts'
+import { configuredSockets } from './own-endpoints.ts'
 import { readConfig } from './read-config.ts'
 import { createWorld, type World, type WorldOptions } from './world.ts'
 
@@ -24,7 +24,7 @@ export async function openDesk({ configFile, state }: DeskOptions, shared: Share
     onNotice,
     ...(state === undefined ? {} : { kept: { journal: readJournal(state, onNotice), folder: state } }),
   })
-  const world = await createWorld({ config, store, ownListeners: configuredEndpoints(config), onNotice, ...shared })
+  const world = await createWorld({ config, store, ownSockets: configuredSockets(config), onNotice, ...shared })
   return deskOver({ config, issues: notices, store, world, close: () => closeAll(world, store) })
 }
 

@@ -2,15 +2,16 @@
 // origins, API, doors. Nothing listens before the policy is valid and every address has been tried; a stage that fails
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
+import { randomBytes } from 'node:crypto'
 import type { RunningLab, StartOptions } from '../cli/services.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { counted } from '../errors/counted.ts'
 import type { Issue } from '../errors/issue.ts'
 import { attributionOf } from '../geo/attribution.ts'
 import { type SiteView, siteViewOf } from '../geo/site-view.ts'
+import { VOUCHER_FIELD } from '../inbound/own-pages.ts'
 import { createEventLog, type EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
-import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import { startOrigins } from '../origins/serve.ts'
 import { startUdpEcho } from '../origins/udp-echo.ts'
@@ -30,7 +31,7 @@ import { learnFrom, type OnOutage, watchEgressHealth } from './egress-health.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
 import { openStore } from './open-store.ts'
-import { endpointsAt } from './own-endpoints.ts'
+import { endpointsAt, type OpenedSockets, ownPagesOf } from './own-endpoints.ts'
 import { ownVersion } from './own-version.ts'
 import { type ReadOptions, readConfig } from './read-config.ts'
 import { createReadiness } from './readiness.ts'
@@ -100,12 +101,12 @@ export async function startLab(options: LabOptions): Promise<Lab> {
 
   const sessions = await openSessionLog(config, options, events)
   stack.defer(() => sessions.close(FLUSH_MS))
-  const ownListeners: Endpoint[] = []
+  const ownSockets: OpenedSockets = { services: [], origins: [] }
   const workers = workersFor(options, config)
   const world = await createWorld({
     config,
     store,
-    ownListeners,
+    ownSockets,
     onNotice,
     ...(workers === 1 ? {} : { geoContents: 'shared' }),
   })
@@ -118,6 +119,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const health = watchEgressHealth(() => store.now(), events, options.onOutage)
   const egress = { onAttempt: health.attempted, ...(options.isLost === undefined ? {} : { isLost: options.isLost }) }
   let apiPort = config.api.port
+  const secret = randomBytes(32).toString('base64url')
   const signIn = openSignIn(config, { apiPort: () => apiPort, now: () => store.now() })
   const plane: DataPlane = createDataPlane({
     config,
@@ -130,9 +132,10 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     memory,
     events,
     egress,
-    ownListeners,
+    ownSockets,
     doorCertificates,
     signIn,
+    ownPages: () => ownPagesOf(config, apiPort, secret),
   })
   if (plane.pool !== undefined) memory.subscribe((session) => learnFrom(session, health))
   const { publicSourceOf, traffic, pipeline } = plane
@@ -153,6 +156,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     publicSourceOf: publicSourceOf.udp,
   })
   stack.defer(() => udpEcho.close())
+  ownSockets.origins.push(...origins.doors.map(({ at }) => at), ...udpEcho.endpoints)
 
   const onTaken = () => plane.configTaken()
   const followed: FollowedConfig = followConfig({ config, load, store, world, events, onTaken })
@@ -200,16 +204,18 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     doors: () => doors,
     placeOf: world.ports.placeOf,
     signIn: signIn?.page,
+    voucher: { field: VOUCHER_FIELD, secret },
     notice: (message) => events.warn(message),
   })
   stack.defer(() => api.close())
   apiPort = api.port
-  ownListeners.push(...endpointsAt(api.host, api.port))
+  ownSockets.services.push(...endpointsAt(api.host, api.port))
 
   if (world.gatewayDns !== undefined) {
     const dns = await openDns(config, world.gatewayDns, (message) => events.warn(message))
     stack.defer(() => dns.close())
     world.dnsEndpoints.splice(0, Number.POSITIVE_INFINITY, ...dns.endpoints)
+    ownSockets.services.push(...dns.endpoints)
   }
 
   stack.defer(() => plane.stop())

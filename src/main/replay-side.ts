@@ -46,7 +46,7 @@ function candidates(config: LabConfig, placeOf: ReturnType<typeof openGeoDatabas
     hosts: new Map(),
     dns: createDnsClient(),
     placeOf,
-    guard: { settings: guard, ownListeners: [], isLocal: () => false },
+    guard: { settings: guard, ownSockets: { services: [], origins: [] }, isLocal: () => false },
     isProxiedByCloudflare: (address) => isProxiedByCloudflare(address, config.geo.proxiedByCloudflare),
   })
   const options = {

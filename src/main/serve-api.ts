@@ -41,6 +41,7 @@ export interface ApiParts {
   readonly doors: () => readonly Listener[]
   readonly placeOf: (address: Ip) => Place | undefined
   readonly signIn: ApiPorts['signIn'] | undefined
+  readonly voucher: NonNullable<ApiPorts['voucher']>
   readonly notice: (message: string) => void
 }
 
@@ -82,6 +83,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     page: readConsole(),
     doors: parts.doors,
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
+    voucher: parts.voucher,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),
     explain: (question) => answerQuestion(parts.desk, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
@@ -143,7 +145,7 @@ async function checkUser(
   try {
     return (await identifier.identify(knock, store.current())).identity?.email
   } catch (thrown) {
-    if (thrown instanceof GatewayError) return undefined
+    if (thrown instanceof GatewayError && thrown.code.startsWith('identity.')) return undefined
     throw thrown
   }
 }

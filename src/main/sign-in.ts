@@ -2,6 +2,7 @@
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { createSignIn, createSignInMemory, RETURN_PATH, SESSION_MS, type SignIn } from '../identity/sign-in.ts'
+import { OWN_NAME } from '../inbound/own-pages.ts'
 import type { SignInDoor } from '../inbound/sign-in.ts'
 import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
@@ -32,7 +33,7 @@ export function openSignIn(
   const host = reachableHost(api.host) === api.host ? api.host : (api.names?.[0] ?? reachableHost(api.host))
   const page = () =>
     `http://${formatTarget({ ...(parseHost(host) ?? { kind: 'name', name: host }), port: apiPort() })}/authorize`
-  const signIn = createSignIn({ memory, page, now })
+  const signIn = createSignIn({ memory, page: pageFor(page), now })
   return {
     door: doorOf(signIn),
     page: { ...signIn, seconds: SESSION_MS / 1000 },
@@ -42,7 +43,20 @@ export function openSignIn(
 
 /** The doors' end in another thread. */
 export function joinSignIn({ memory, page }: SharedSignIn, now: () => number): SignInDoor {
-  return doorOf(createSignIn({ memory, page: () => page, now }))
+  return doorOf(createSignIn({ memory, page: pageFor(() => page), now }))
+}
+
+/** A page at a loopback address is no use to a browser on another machine: it asks the proxy, by the name that only the proxy knows. */
+function pageFor(page: () => string): (peer: string) => string {
+  return (peer) => {
+    const at = page()
+    const isLocal = isLoopback(peer) || !isLoopback(new URL(at).hostname.replace(/^\[|\]$/g, ''))
+    return isLocal ? at : `http://${OWN_NAME}/authorize`
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
 function doorOf(signIn: SignIn): SignInDoor {

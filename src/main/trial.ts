@@ -7,11 +7,11 @@ import { InputError, type Issue } from '../errors/issue.ts'
 import type { Ip } from '../net/ip.ts'
 import { checkLocalAddresses, checkPortFree } from '../outbound/local-addresses.ts'
 import type { Account } from '../policy/account.ts'
-import { configuredEndpoints } from './own-endpoints.ts'
+import { configuredServices } from './own-endpoints.ts'
 
 /** Throws an InputError naming every address that cannot be bound and every port that is taken. */
 export async function checkAddressesAndPorts(config: LabConfig, account: Account): Promise<void> {
-  const ports = [...configuredEndpoints(config), ...(config.dns?.listen ?? [])].filter(({ port }) => port !== 0)
+  const ports = configuredServices(config).filter(({ port }) => port !== 0)
   const taken = Promise.all(ports.map(({ ip, port }) => checkPortFree(ip, port)))
   refuseAny(config, [...(await checkLocalAddresses(everyAddress(config, account))), ...(await taken)])
 }

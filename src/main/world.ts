@@ -5,6 +5,7 @@ import { createCategoryTable } from '../config/category-table.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { type AddressBook, createAddressBook } from '../dns/address-book.ts'
 import { createDnsClient, type DnsClient } from '../dns/dns-client.ts'
+import type { OwnSockets } from '../dns/guard.ts'
 import type { HostsFile } from '../dns/hosts-file.ts'
 import { readHostsFile } from '../dns/hosts-file.ts'
 import { createResolver } from '../dns/resolver.ts'
@@ -38,8 +39,8 @@ export interface World {
 export interface WorldOptions {
   readonly config: LabConfig
   readonly store: Pick<Store, 'current' | 'now'>
-  /** where the proxy and the API listen, filled in as they come up; the guard keeps connections away from there */
-  readonly ownListeners: readonly Endpoint[]
+  /** where the lab listens, filled in as it comes up; the guard keeps connections away from there */
+  readonly ownSockets: OwnSockets
   readonly onNotice: (notice: Issue) => void
   /** the bundled geo database, where somebody has it open already; stays open. Not used where the configuration has its own. */
   readonly bundledGeo?: GeoDatabase
@@ -51,7 +52,7 @@ export interface WorldOptions {
 
 /** Opens the geo database and puts the parts together. Throws an InputError for a missing database. */
 export async function createWorld(options: WorldOptions): Promise<World> {
-  const { config, store, ownListeners, onNotice, bundledGeo, remoteDns } = options
+  const { config, store, ownSockets, onNotice, bundledGeo, remoteDns } = options
   const hosts = await readHostsFile()
   const borrowed = config.geo.databases.length > 0 ? undefined : bundledGeo
   const geo = borrowed ?? openGeo(config, options)
@@ -69,7 +70,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   let book = bookFor(config)
   let tunnels = createTunnels(config.tunnels)
   const resolverFor = (current: LabConfig) =>
-    createResolver(resolverFacts(current, { hosts, book, dns, placeOf, ownListeners, gatewayDns: gatewayDnsAt }))
+    createResolver(resolverFacts(current, { hosts, book, dns, placeOf, ownSockets, gatewayDns: gatewayDnsAt }))
   let resolve = resolverFor(config)
   let categoriesOf = createCategoryTable(config.categories)
   let exitOf = createExitTable(config.exits, config.tunnels)
@@ -138,21 +139,21 @@ interface ResolverParts {
   readonly dns: DnsClient
   readonly gatewayDns: readonly Endpoint[]
   readonly placeOf: GeoDatabase['placeOf']
-  readonly ownListeners: readonly Endpoint[]
+  readonly ownSockets: OwnSockets
 }
 
-function resolverFacts({ destinations, tunnels, guard, geo }: LabConfig, { ownListeners, ...parts }: ResolverParts) {
+function resolverFacts({ destinations, tunnels, guard, geo }: LabConfig, { ownSockets, ...parts }: ResolverParts) {
   return {
     ...parts,
     destinations,
     tunnels,
-    guard: { settings: guard, ownListeners, isLocal: isInterfaceAddress },
+    guard: { settings: guard, ownSockets, isLocal: isInterfaceAddress },
     isProxiedByCloudflare: (address: Ip) => isProxiedByCloudflare(address, geo.proxiedByCloudflare),
   }
 }
 
 /** The person's choice made at run time; null: the default was chosen; undefined: none was made. */
 function choiceOf(store: Pick<Store, 'current'>, email: string): string | null | undefined {
-  const choice = store.current().state.choice.get(email.toLowerCase())
+  const choice = store.current().state.choice.get(email)
   return choice === undefined || choice.deletedAt !== null ? undefined : choice.value.virtualNetworkId
 }

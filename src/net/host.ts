@@ -56,6 +56,14 @@ export function parseAuthority(text: string, defaultPort?: number): Target | und
   return port === undefined ? undefined : parseTarget(host, port)
 }
 
+/** Parses the target of CONNECT (RFC 9110 section 9.3.6), where the port is never left out. So an IPv6 address is known for one without its
+ *  brackets, too, which some clients leave away (httpx): what is behind the last colon can only be the port. */
+export function parseConnectTarget(text: string): Target | undefined {
+  const colon = text.lastIndexOf(':')
+  const isBare = text.indexOf(':') < colon && !text.startsWith('[')
+  return parseAuthority(isBare ? `[${text.slice(0, colon)}]${text.slice(colon)}` : text)
+}
+
 /** A port as text: decimal digits without sign or leading zero, 1…65535. */
 export function parsePort(text: string): number | undefined {
   if (text.length > 5 || text.startsWith('0')) return undefined

@@ -58,6 +58,20 @@ function entrances(spec: WebSpec, destination: Destination) {
   )
 }
 
+/** Where all origins stand, UDP ones too; those without a destination are left out. */
+export function plannedEndpoints(specs: readonly OriginSpec[], destinations: readonly Destination[]): Endpoint[] {
+  return specs.flatMap((spec) => {
+    const destination = destinations.find(({ name }) => name === spec.name)
+    if (destination === undefined) return []
+    return isWeb(spec) ? entrances(spec, destination).map(({ at }) => at) : datagramEndpoints(destination)
+  })
+}
+
+/** Where a UDP origin stands: at the mapped ports alone. */
+export function datagramEndpoints({ addresses }: Destination): Endpoint[] {
+  return addresses.flatMap(({ standIn, ports }) => [...ports.values()].map((port) => ({ ip: standIn, port })))
+}
+
 /** An origin that no destination leads to. */
 export function homeless(spec: OriginSpec): Issue {
   const message = `the test origin \`${spec.name}\` has no destination of that name to stand at`

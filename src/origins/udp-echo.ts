@@ -8,7 +8,7 @@ import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { parseIp, unmapIp } from '../net/ip.ts'
 import { bindDatagramSocket } from '../proxy/datagram-socket.ts'
 import type { PublicSourceOf } from '../proxy/ports.ts'
-import { homeless } from './floor-plan.ts'
+import { datagramEndpoints, homeless } from './floor-plan.ts'
 
 export interface UdpEchoOptions {
   /** those of other kinds are passed over */
@@ -18,8 +18,14 @@ export interface UdpEchoOptions {
   readonly publicSourceOf: PublicSourceOf
 }
 
+export interface RunningUdpEcho {
+  /** what is bound */
+  readonly endpoints: readonly Endpoint[]
+  readonly close: () => void
+}
+
 /** Binds every one, or none. Rejects with an InputError naming each address that cannot be bound. */
-export async function startUdpEcho(options: UdpEchoOptions): Promise<{ readonly close: () => void }> {
+export async function startUdpEcho(options: UdpEchoOptions): Promise<RunningUdpEcho> {
   const places = options.specs
     .filter(({ kind }) => kind === 'udp-echo')
     .flatMap((spec) => endpointsOf(spec, options.destinations).map((at) => ({ spec, at })))
@@ -33,15 +39,13 @@ export async function startUdpEcho(options: UdpEchoOptions): Promise<{ readonly 
     close()
     throw new InputError(issues)
   }
-  return { close }
+  return { endpoints: places.map(({ at }) => at), close }
 }
 
 function endpointsOf(spec: OriginSpec, destinations: readonly Destination[]): Endpoint[] {
   const destination = destinations.find(({ name }) => name === spec.name)
   if (destination === undefined) throw new InputError([homeless(spec)])
-  return destination.addresses.flatMap(({ standIn, ports }) =>
-    [...ports.values()].map((port) => ({ ip: standIn, port })),
-  )
+  return datagramEndpoints(destination)
 }
 
 async function open(

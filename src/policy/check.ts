@@ -5,13 +5,14 @@ import type { Issue } from '../errors/issue.ts'
 import type { Access } from '../expression/index.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
 import { findDedicatedByIpv4, SHARED_FALLBACK } from './egress-address.ts'
+import { findCapitalTexts } from './letter-case.ts'
 import { distanceKm, type Place } from './place.ts'
 import type { Rule } from './rule.ts'
 import type { Ruleset } from './ruleset.ts'
 import { similarRules } from './similar-rules.ts'
 import { proveReach } from './unreachable.ts'
 
-/** `code` is `practice.P1` … `practice.P8`; `hint` says what to change. */
+/** `code` is `practice.P1` … `practice.P8`, `practice.letter_case`; `hint` says what to change. */
 export interface PracticeIssue extends Issue {
   readonly why: string
   readonly rule?: Rule
@@ -36,6 +37,7 @@ export function checkPractices(input: PracticeInput): readonly PracticeIssue[] {
     ...checkPinned(input),
     ...checkDistances(input),
     ...checkReach(input),
+    ...checkLetterCase(input),
     ...checkHostSelectors(input),
     ...checkNarrowRules(input),
   ]
@@ -167,6 +169,20 @@ function checkCatchAll(ruleset: Ruleset, catchAlls: readonly Rule[]): PracticeIs
   ]
 }
 
+function checkLetterCase({ account, ruleset }: PracticeInput): PracticeIssue[] {
+  return findCapitalTexts(ruleset, account.settings.expressions).map(({ rule, field, text }) => {
+    const message = `rule \`${rule.name}\` compares \`${field}\`, which is always in lower case, with \`${text}\``
+    return about(
+      rule,
+      'warning',
+      'letter_case',
+      message,
+      'no connection has that value',
+      `write \`${text.toLowerCase()}\``,
+    )
+  })
+}
+
 function checkHostSelectors({ ruleset }: PracticeInput): PracticeIssue[] {
   return ruleset.skipped
     .filter(({ why }) => why === 'host-selectors-off')
@@ -218,7 +234,7 @@ function names(rules: readonly DedicatedRule[]): string {
   return `${rules.length === 1 ? 'rule' : 'rules'} ${shown.join(', ')}${more}`
 }
 
-type Practice = 'P2' | 'P3' | 'P6' | 'P7' | 'P8'
+type Practice = 'P2' | 'P3' | 'P6' | 'P7' | 'P8' | 'letter_case'
 
 function about(
   rule: Rule,

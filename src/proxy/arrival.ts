@@ -73,8 +73,9 @@ export interface ProxyEndpoint {
 export interface Credentials {
   readonly username: string
   readonly password: string
-  /** `bearer`: a token alone (RFC 6750); it is the password, and there is no user name */
-  readonly scheme?: 'bearer'
+  /** `bearer`: a token alone (RFC 6750); it is the password, and there is no user name. `user-id`: the user name alone (SOCKS4),
+   *  which may carry choices and proves nothing */
+  readonly scheme?: 'bearer' | 'user-id'
 }
 
 /** The TLS connection between client and proxy. */

@@ -1,6 +1,8 @@
 // What a replay needs of a session record: the lab's own, or one of Cloudflare's Zero Trust network sessions, which has no
 // `Lab`. Everything else of a record is left alone.
 
+import { canonicalEmail } from '../policy/canonical-email.ts'
+
 /** Fields that are read, as paths into the record. The order gives their slots. */
 export const FIELDS = [
   'SessionID',
@@ -71,7 +73,7 @@ export function sessionOf(values: readonly FieldValue[]): RecordedSession | unde
   if (sessionId === undefined && protocol === undefined && values[10] === undefined) return undefined
   return {
     protocol: text(protocol),
-    email: text(email),
+    email: canonicalEmail(text(email)),
     userId: text(values[3]),
     deviceId: text(values[4]),
     deviceName: text(values[5]),

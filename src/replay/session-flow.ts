@@ -150,7 +150,7 @@ function createWhoReader(
   config: Pick<LabConfig, 'users' | 'devices' | 'virtualNetworks'>,
   ports: FlowPorts,
 ): (session: RecordedSession) => Who | undefined {
-  const users = new Map(config.users.map(({ identity }) => [identity.email.toLowerCase(), identity]))
+  const users = new Map(config.users.map(({ identity }) => [identity.email, identity]))
   const devices = new Map(
     config.devices.flatMap(({ device }) => [[device.name, device] as const, [device.id, device] as const]),
   )
@@ -163,7 +163,7 @@ function createWhoReader(
   return (session) => {
     const sourceIp = parseIp(session.sourceIp)
     if (sourceIp === undefined) return undefined
-    const known = users.get(session.email.toLowerCase())
+    const known = users.get(session.email)
     const recordedNetwork = session.virtualNetworkId.toLowerCase()
     const network = networks.get(recordedNetwork) ?? networks.get(session.virtualNetworkName.toLowerCase())
     const sourcePlace = ports.placeOf(sourceIp)
@@ -228,7 +228,7 @@ function deviceOf(
   { deviceId, deviceName }: RecordedSession,
   devices: ReadonlyMap<string, Device>,
 ): { device?: Device } {
-  const known = devices.get(deviceId) ?? devices.get(deviceName)
+  const known = devices.get(deviceId.toLowerCase()) ?? devices.get(deviceName)
   if (known !== undefined) return { device: known }
   if (deviceId === '' && deviceName === '') return {}
   return { device: { id: deviceId, name: deviceName, posture: { passed: [], failed: [] } } }

@@ -3,6 +3,7 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import { didYouMean } from '../errors/closest.ts'
 import { parseAuthority } from '../net/host.ts'
+import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Change, Complain, Scenario, Visit } from './scenario.ts'
 
 /** Complains of every name that the configuration does not have. */
@@ -66,7 +67,7 @@ function dedicatedAddresses({ dedicatedIps }: LabConfig): string[] {
 
 function checkUser(part: readonly string[], user: string, { users }: LabConfig, complain: Complain): void {
   const known = users.map(({ identity }) => identity.email)
-  const isKnown = known.some((email) => email.toLowerCase() === user.toLowerCase())
+  const isKnown = known.includes(canonicalEmail(user))
   complainUnless(isKnown, complain, part, 'user', user, known)
 }
 

@@ -50,7 +50,7 @@ export function seedsOf(config: LabConfig): Seeds {
     colo: byId(config.colosDown.map((id) => ({ id, down: true }))),
     choice: byId(
       config.users.flatMap(({ identity, virtualNetwork }) =>
-        virtualNetwork === undefined ? [] : [{ id: identity.email.toLowerCase(), virtualNetworkId: virtualNetwork }],
+        virtualNetwork === undefined ? [] : [{ id: identity.email, virtualNetworkId: virtualNetwork }],
       ),
     ),
     clock: new Map(),

@@ -15,6 +15,7 @@ import {
 } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import type { Issue } from '../errors/issue.ts'
+import { canonicalEmail } from '../policy/canonical-email.ts'
 import { COLOS } from '../policy/colos.ts'
 import { buildAccount } from './build-account.ts'
 import { compileRules } from './compile-rules.ts'
@@ -153,7 +154,7 @@ class LabStore implements Store {
   }
 
   chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void {
-    const id = email.toLowerCase()
+    const id = canonicalEmail(email)
     if ((this.chosenVirtualNetwork(id) ?? null) === virtualNetworkId) return
     this.change((draft) => {
       if (virtualNetworkId !== null && draft.get('virtualNetwork', virtualNetworkId) === undefined) {
@@ -165,7 +166,7 @@ class LabStore implements Store {
 
   chosenVirtualNetwork(email: string): string | undefined {
     const { choice, virtualNetwork } = this.#snapshot.state
-    const chosen = choice.get(email.toLowerCase())
+    const chosen = choice.get(canonicalEmail(email))
     if (chosen === undefined || chosen.deletedAt !== null || chosen.value.virtualNetworkId === null) return undefined
     const network = virtualNetwork.get(chosen.value.virtualNetworkId)
     return network === undefined || network.deletedAt !== null ? undefined : network.value.id

@@ -2,6 +2,7 @@
 // every handshake: a resumed session brings its old certificate along, and may have outlived it.
 
 import type { X509Certificate } from 'node:crypto'
+import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { ClientCertificate } from '../proxy/arrival.ts'
 
 export interface ClientCertificateFacts {
@@ -23,7 +24,7 @@ export function examineClientCertificate(
   if (problem !== undefined) return refused(`is not signed by the listener's authority (${problem})`)
   if (revoked.has(certificate.serialNumber.toUpperCase().replace(/^0+(?=.)/, ''))) return refused('is revoked')
   const email = emailOf(certificate)
-  return email === undefined ? refused('has no mail address') : { kind: 'trusted', email }
+  return email === undefined ? refused('has no mail address') : { kind: 'trusted', email: canonicalEmail(email) }
 }
 
 /** OpenSSL prints names of its own escaping in quotes; those are nobody's address. */

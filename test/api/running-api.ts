@@ -70,7 +70,7 @@ export async function runApi(
       return { asked: question.destination }
     },
     checkUser: async (user, password) =>
-      user.toLowerCase() === BOB.email && password === BOB.password ? BOB.email : undefined,
+      user.split(';')[0]?.toLowerCase() === BOB.email && password === BOB.password ? BOB.email : undefined,
     users: () => [{ email: BOB.email, name: 'Bob', groups: ['Sales'] }],
     status: {
       version: '1.2.3',

@@ -86,7 +86,6 @@ const PAYLOADS: Readonly<Record<string, string>> = {
   'CONNECT with a length': `${CONNECT}Content-Length: 5\r\n\r\nhello`,
   'CONNECT with two lengths of zero': `${CONNECT}Content-Length: 0\r\nContent-Length: 2\r\n\r\nab`,
   'CONNECT with chunked': `${CONNECT}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n${SMUGGLED}`,
-  'CONNECT without Host': 'CONNECT origin.test:PORT HTTP/1.1\r\n\r\n',
   'CONNECT with two Hosts': `${CONNECT}Host: other.test\r\n\r\n`,
   'CONNECT with a folded field': `${CONNECT}X: a\r\n b\r\n\r\n`,
   'CONNECT with a bare LF': `CONNECT origin.test:PORT HTTP/1.1\nHost: origin.test:PORT\n\n`,
@@ -105,7 +104,7 @@ const PAYLOADS: Readonly<Record<string, string>> = {
   'CONNECT to a URL': 'CONNECT http://origin.test:PORT/ HTTP/1.1\r\nHost: origin.test\r\n\r\n',
   'CONNECT to a path': 'CONNECT /origin.test:PORT HTTP/1.1\r\nHost: origin.test\r\n\r\n',
   'CONNECT with userinfo': 'CONNECT a@origin.test:PORT HTTP/1.1\r\nHost: origin.test\r\n\r\n',
-  'CONNECT to bare IPv6': 'CONNECT ::1:PORT HTTP/1.1\r\nHost: origin.test\r\n\r\n',
+  'CONNECT to bare IPv6 without a port': 'CONNECT ::1 HTTP/1.1\r\nHost: origin.test\r\n\r\n',
   'CONNECT with a percent escape': 'CONNECT origin%2etest:PORT HTTP/1.1\r\nHost: origin.test\r\n\r\n',
   'CONNECT with an empty host': 'CONNECT :PORT HTTP/1.1\r\nHost: origin.test\r\n\r\n',
 }

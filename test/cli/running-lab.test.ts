@@ -50,14 +50,9 @@ describe('explain', () => {
     })
   })
 
-  test('[E1] tells of a question to Gateway DNS that it is exempt', async () => {
-    const { code, stdout } = await run(['explain', '--protocol', 'udp', '--json', '127.0.0.1:8053'])
-    expect(code).toBe(0)
-    expect(JSON.parse(stdout).decision).toMatchObject({
-      outcome: 'exempt',
-      rule: null,
-      reason: expect.stringContaining('DNS queries are resolved by Gateway itself'),
-    })
+  test('SS-04: tells of a question to Gateway DNS that it does not go through the proxy', async () => {
+    const { code, stdout, stderr } = await run(['explain', '--protocol', 'udp', '--json', '127.0.0.1:8053'])
+    expect([code, stdout + stderr]).toEqual([1, expect.stringContaining('is a port of the lab itself')])
   })
 
   test('says so where it stands for nothing, and where no lab is running', async () => {

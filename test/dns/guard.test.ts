@@ -18,7 +18,7 @@ function facts(changes: Partial<GuardFacts['settings']> & Partial<Omit<GuardFact
   const { profile = 'lab', allow = [], deny = [], ...rest } = changes
   return {
     settings: { profile, allow, deny },
-    ownListeners: [at('127.0.0.1:8080'), at('127.0.0.1:8090')],
+    ownSockets: { services: [at('127.0.0.1:8080'), at('127.0.0.1:8090')], origins: [at('127.0.20.1:18080')] },
     isLocal: (address) => address.text === '192.0.2.2',
     ...rest,
   }
@@ -54,12 +54,25 @@ describe('the lab itself is out of reach (SS-04)', () => {
 
   it('also through a configured destination that really leads to it', () => {
     const through = (dial: string, ownListeners: readonly Endpoint[]): string | undefined =>
-      refusalOf({ destination: at('198.51.100.7:80'), dial: at(dial), configured: true }, HERE, facts({ ownListeners }))
-        ?.code
+      refusalOf(
+        { destination: at('198.51.100.7:80'), dial: at(dial), configured: true },
+        HERE,
+        facts({ ownSockets: { services: ownListeners, origins: [] } }),
+      )?.code
     expect(through('127.0.0.1:8080', [at('127.0.0.1:8080')])).toBe('guard.own_listener')
     expect(through('127.0.20.7:8080', [{ ip: ip('0.0.0.0'), port: 8080 }])).toBe('guard.own_listener')
     expect(through('127.0.20.7:8080', [{ ip: ip('::'), port: 8080 }])).toBe('guard.own_listener')
     expect(through('127.0.20.7:8080', [at('127.0.0.1:8080')])).toBeUndefined()
+  })
+
+  it('a test origin is reached by its name or public address, not where it really listens', () => {
+    const origin = at('127.0.20.1:18080')
+    const named = { destination: at('198.51.100.20:80'), dial: origin, configured: true }
+    expect(verdict('127.0.20.1:18080')).toBe('guard.own_listener')
+    expect(refusalOf(named, HERE, facts())).toBeUndefined()
+    expect(verdict('127.0.20.1:18080', HERE, facts({ allow: [cidr('127.0.20.0/24')] }))).toBeUndefined()
+    expect(verdict('127.0.20.2:18080')).toBeUndefined()
+    expect(verdict('127.0.0.1:18080')).toBeUndefined()
   })
 
   it('while any other port of this machine can be reached, and that port elsewhere', () => {

@@ -50,7 +50,11 @@ async function lab(script: Script = () => 'NXDOMAIN', changes: Partial<ResolverF
       '192.0.2.9 printer printer.office # the one upstairs\n::1 ip6-localhost\nfe80::1%eth0 zoned\n',
     ),
     dns,
-    guard: { settings: { profile: 'lab', allow: [], deny: [] }, ownListeners: [], isLocal: () => false },
+    guard: {
+      settings: { profile: 'lab', allow: [], deny: [] },
+      ownSockets: { services: [], origins: [] },
+      isLocal: () => false,
+    },
     placeOf: () => undefined,
     isProxiedByCloudflare: (address) => containsIp(cidr('104.16.0.0/13'), address),
     ...changes,
@@ -343,7 +347,7 @@ describe('what is behind a tunnel', () => {
   }
   const strict = {
     settings: { profile: 'strict' as const, allow: [], deny: [] },
-    ownListeners: [],
+    ownSockets: { services: [], origins: [] },
     isLocal: () => false,
   }
   const inside = { account, virtualNetworkId: 'v', peer: { ip: ip('192.0.2.7'), port: 1 } }

@@ -24,7 +24,11 @@ describe('what is left of a Cookie field', () => {
 
   test('they are told apart, over several fields and letter cases of the name', () => {
     const fields = ['COOKIE', 'egresslab_user=u=1', 'cookie', 'egresslab_nonce=n; c=3']
-    expect(takeSignInCookies(fields)).toEqual({ user: 'u=1', nonce: 'n' })
+    expect(takeSignInCookies(fields)).toEqual({
+      user: 'u=1',
+      nonce: 'n',
+      lab: 'egresslab_nonce=n; egresslab_user=u=1',
+    })
     expect(fields).toEqual(['cookie', 'c=3'])
   })
 })

@@ -1,12 +1,11 @@
 // Gateway DNS and the data path of one lab: names resolve to placeholders, connections to placeholders are decided by their names.
 
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Endpoint } from '../../src/net/endpoint.ts'
 import type { SessionRecord } from '../../src/proxy/record.ts'
-import { askDns, framed, queryFor, readAnswer } from '../support/ask-dns.ts'
+import { askDns, queryFor } from '../support/ask-dns.ts'
 import { curl } from '../support/curl.ts'
 import { installed } from '../support/installed.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
@@ -164,38 +163,29 @@ describe('a connection to a placeholder, by every protocol', () => {
 })
 
 describe('questions that go through the proxy', () => {
-  const EXEMPT = {
-    EgressRuleName: '',
-    Lab: { outcome: 'exempt', reason: expect.stringContaining('DNS') },
-  }
+  const REFUSED = { EgressIP: '', Lab: { error: { code: 'guard.own_listener' } } }
 
-  test('[E1] over TCP are exempt: no rule is consulted, and they leave from shared egress', async () => {
+  test('SS-04: over TCP are refused, as every port of the lab is', async () => {
     const record = await recorded(async () => {
       const client = await RawClient.connect(own.lab.listeners[0]?.port ?? 0)
       const login = Buffer.from('bob@example.com:lab-bob').toString('base64')
       client.send(`CONNECT 127.0.0.1:${dns.port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic ${login}\r\n\r\n`)
       const { received: head } = await client.text('\r\n\r\n')
-      expect(head).toContain(' 200 ')
-      client.send(framed(queryFor('espn.com', 'A')))
-      await client.bytes(head.length + 2 + 42)
-      const reply = Buffer.from(client.received.slice(head.length), 'latin1')
-      expect(readAnswer(reply.subarray(2)).data).toEqual(['198.51.100.40'])
-      client.socket.end()
-      await once(client.socket, 'close')
+      expect(head).toContain(' 403 ')
+      client.socket.destroy()
     })
-    expect(record).toMatchObject({ ...EXEMPT, Protocol: 'TCP', OriginPort: dns.port })
-    expect(record.EgressIP).toMatch(/^198\.18\./)
+    expect(record).toMatchObject({ ...REFUSED, Protocol: 'TCP' })
   })
 
-  test('[E1] over UDP are, too', async () => {
+  test('SS-04: over UDP are, too', async () => {
     const client = await UdpClient.associate(own.lab.listeners[0]?.port ?? 0, { login: ['bob@example.com', 'lab-bob'] })
-    client.sendRaw(
-      Buffer.concat([Buffer.of(0, 0, 0, 1, 127, 0, 0, 1, dns.port >> 8, dns.port & 255), queryFor('espn.com', 'A')]),
-    )
-    const [answer] = await client.answered(1)
-    expect(readAnswer(answer?.payload ?? Buffer.alloc(0)).data).toEqual(['198.51.100.40'])
-    const record = await recorded(async () => client.control.socket.end())
-    expect(record).toMatchObject({ ...EXEMPT, Protocol: 'UDP' })
+    const record = await recorded(async () => {
+      client.sendRaw(
+        Buffer.concat([Buffer.of(0, 0, 0, 1, 127, 0, 0, 1, dns.port >> 8, dns.port & 255), queryFor('espn.com', 'A')]),
+      )
+    })
+    expect(record).toMatchObject({ ...REFUSED, Protocol: 'UDP' })
+    client.control.socket.destroy()
   })
 })
 

@@ -247,7 +247,7 @@ describe('with a cookie jar', () => {
   })
 })
 
-test('several worker threads know one sign-in, and its end', async () => {
+test('several worker threads know one sign-in, and its end', { timeout: 60_000 }, async () => {
   const threads = await startPrivateLab({
     configFile: file('lab.yaml', CONFIGURATION),
     workers: 2,
@@ -264,7 +264,8 @@ test('several worker threads know one sign-in, and its end', async () => {
   const statuses = async () =>
     new Set(await Promise.all(Array.from({ length: 8 }, async () => (await peek(site)).status)))
   expect(await statuses()).toEqual(new Set([200]))
-  await page('-d', 'action=sign-out', `http://127.0.0.1:${port}/authorize`)
+  const proxied = ['-x', `http://127.0.0.1:${threads.lab.listeners[0]?.port}`]
+  await page(...proxied, '-d', 'action=sign-out', `http://127.0.0.1:${port}/authorize`)
   expect(await statuses()).toEqual(new Set([302]))
 })
 
@@ -292,6 +293,7 @@ test('an HTTP/2 client of the proxy is sent to the page and back as any other', 
   expect(seen.map(({ cookie }) => cookie)).toEqual(['own=1'])
   expect((await ask(site, { accept: 'image/png' })).status).toBe(407)
   expect((await ask(linkIn(welcome))).status).toBe(403)
+  expect((await ask(sent.location)).status).toBe(200)
 })
 
 test.skipIf(executable === undefined)('in Chromium: one form for all sites, and out again', async () => {

@@ -157,6 +157,18 @@ describe('[P6] rules that are never reached', () => {
     expect(messages('P6', [rule({ traffic: 'net.dst.port == 80 or net.dst.port == 443' })])).toEqual([])
   })
 
+  test('for capital letters that no mail address and no host name has', () => {
+    const shouted = rule({
+      name: 'shouted',
+      traffic: 'any(net.fqdn.domains[*] in {"Bank.saas.test" "ok.test"})',
+      identity: 'identity.email == "Erin@example.com" or identity.name == "Erin"',
+    })
+    expect(messages('letter_case', [shouted, rest])).toEqual([
+      'rule `shouted` compares `net.fqdn.domains`, which is always in lower case, with `Bank.saas.test`',
+      'rule `shouted` compares `identity.email`, which is always in lower case, with `Erin@example.com`',
+    ])
+  })
+
   test('rules that decided nothing in a recording, unless already proven', () => {
     const used = rule({ name: 'used', precedence: 1, traffic: 'net.dst.port == 1' })
     const idle = rule({ name: 'idle', precedence: 2, traffic: 'net.dst.port == 2' })

@@ -196,7 +196,7 @@ function person(who: Identity, place: keyof typeof PLACES, virtualNetwork?: stri
 }
 
 /** Names of the table are 198.51.100.1 at 127.0.0.1 on the port asked for, literals are themselves, nothing else exists. */
-function tableResolver(ownListeners: readonly Endpoint[]): Ports['resolve'] {
+function tableResolver(services: readonly Endpoint[]): Ports['resolve'] {
   return createResolver({
     destinations: NAMES.map((name) => ({
       name,
@@ -205,7 +205,11 @@ function tableResolver(ownListeners: readonly Endpoint[]): Ports['resolve'] {
     })),
     hosts: parseHostsFile(''),
     dns: { query: () => ({ kind: 'missing' }), secondsLeft: () => 0, counts: () => ({ cached: 0, underWay: 0 }) },
-    guard: { settings: { profile: 'lab', allow: [], deny: [] }, ownListeners, isLocal: () => false },
+    guard: {
+      settings: { profile: 'lab', allow: [], deny: [] },
+      ownSockets: { services, origins: [] },
+      isLocal: () => false,
+    },
     placeOf: () => undefined,
     isProxiedByCloudflare: () => false,
   })

@@ -1,5 +1,6 @@
 // Live sessions and their closing, the last finished ones, what they add up to per rule, and the stream of events.
 
+import { canonicalEmail } from '../../policy/canonical-email.ts'
 import type { LiveSession } from '../../proxy/live-sessions.ts'
 import { type Answer, listOf, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
@@ -17,7 +18,8 @@ export const SESSION_ROUTES: readonly Route[] = [
     looksAtTraffic: true,
     query: [{ name: 'user', schema: { type: 'string' }, description: 'only those of this email' }],
     handle: (call) => {
-      const user = textOf(call.query, 'user')?.toLowerCase()
+      const asked = textOf(call.query, 'user')
+      const user = asked === undefined ? undefined : canonicalEmail(asked)
       return listOf(
         call.ports.sessions
           .live()

@@ -2,6 +2,7 @@
 // their own proxy credentials. Open tunnels keep their address; the next connection takes the new one.
 
 import type { Json } from '../../config/lab-state.ts'
+import { canonicalEmail } from '../../policy/canonical-email.ts'
 import { listOf, ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
@@ -97,10 +98,10 @@ function idOf(call: Call, wanted: Json): string {
   throw invalidField('/virtual_network', `there is no virtual network \`${wanted}\`; there are ${names}`)
 }
 
-/** The email in the path, as configured. */
+/** The user whom the path names. */
 function known(call: Call): string {
-  const email = (call.params.email ?? '').toLowerCase()
-  const user = call.ports.users().find((candidate) => candidate.email.toLowerCase() === email)
+  const email = canonicalEmail(call.params.email ?? '')
+  const user = call.ports.users().find((candidate) => candidate.email === email)
   if (user === undefined) throw notFound(`there is no user \`${call.params.email}\``)
   return user.email
 }

@@ -1,6 +1,7 @@
 // The documented verification as a button, for the operator and for people themselves; the test origins with whom they let in;
 // and where other sites believe the account's addresses are.
 
+import { canonicalEmail } from '../../policy/canonical-email.ts'
 import { locationSeen } from '../../policy/geolocation.ts'
 import { listOf, ok } from '../answer.ts'
 import { invalidField } from '../api-error.ts'
@@ -74,13 +75,17 @@ async function verify(call: Call) {
 
 /** With the very credentials of this request. */
 async function verifyMe(call: Call) {
+  if (call.choices !== '') {
+    const message = `the verification asks with each address family and the network you are on: leave \`;${call.choices}\` out of the user name`
+    throw invalidField('/authorization', message)
+  }
   const answers = (await call.ports.insight.verify({ user: call.user, password: call.password })) ?? []
   return ok({ user: call.user, dedicated: answers.length > 0 && answers.every(({ dedicated }) => dedicated), answers })
 }
 
 function known(call: Call, email: string): string {
   const users = call.ports.users()
-  const user = users.find((candidate) => candidate.email.toLowerCase() === email.toLowerCase())
+  const user = users.find((candidate) => candidate.email === canonicalEmail(email))
   if (user !== undefined) return user.email
   throw invalidField('/user', `there is no user \`${email}\`; there are ${users.map((each) => each.email).join(', ')}`)
 }

@@ -77,9 +77,7 @@ async function networksOf(lab: LabClient): Promise<NetworkRow[]> {
     name,
     comment,
     isDefault,
-    chosenBy: users
-      .filter(({ virtual_network: { id: on, chosen } }) => chosen && on === id)
-      .map(({ email }) => email.toLowerCase()),
+    chosenBy: users.filter(({ virtual_network: { id: on, chosen } }) => chosen && on === id).map(({ email }) => email),
   }))
 }
 

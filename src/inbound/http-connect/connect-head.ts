@@ -3,7 +3,7 @@
 
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { Target } from '../../net/endpoint.ts'
-import { parseAuthority } from '../../net/host.ts'
+import { parseConnectTarget } from '../../net/host.ts'
 import { showAuthority } from '../show-authority.ts'
 
 /** A CONNECT request that was understood. `length` is the head's length in bytes, final empty line included. */
@@ -74,7 +74,7 @@ function understand(text: string, length: number): ConnectHead {
   if (!fits || major < 0 || minor < 0) throw malformed('the request line is not `CONNECT host:port HTTP/1.1`')
   checkVersion(major, minor)
   const fields = readFields(text, end + 2, length - 2)
-  const { target, authorization } = understandConnect(text.slice(METHOD.length, blank), fields, minor === 1)
+  const { target, authorization } = understandConnect(text.slice(METHOD.length, blank), fields)
   return authorization === undefined ? { target, length } : { target, authorization, length }
 }
 
@@ -112,12 +112,11 @@ function digitAt(text: string, at: number): number {
   return digit >= 0 && digit <= 9 ? digit : -1
 }
 
-/** What a CONNECT asks for, given its authority and its fields as a flat list of names and values. Also used for requests
- *  the HTTP server parsed. Throws `request.malformed`, `request.bad_authority`. */
+/** What a CONNECT asks for, given its authority and its fields as a flat list of names and values. The target alone decides: a Host field may
+ *  be missing or empty, as mitmproxy 8 sends it. Also used for requests the HTTP server parsed. Throws `request.malformed`, `request.bad_authority`. */
 export function understandConnect(
   authority: string,
   fields: readonly string[],
-  needsHost: boolean,
 ): { readonly target: Target; readonly authorization?: string } {
   let hosts = 0
   let authorization: string | undefined
@@ -126,7 +125,7 @@ export function understandConnect(
     switch (fields[at]?.toLowerCase()) {
       case 'host':
         hosts++
-        if (value === '' || /[\s@/\\,]/.test(value)) throw malformed('the Host field is not a host')
+        if (/[\s@/\\,]/.test(value)) throw malformed('the Host field is not a host')
         break
       case 'transfer-encoding':
         throw malformed('a CONNECT request has no body, so it takes no Transfer-Encoding')
@@ -139,8 +138,7 @@ export function understandConnect(
     }
   }
   if (hosts > 1) throw malformed('there are two Host fields')
-  if (hosts === 0 && needsHost) throw malformed('the Host field is missing')
-  const target = parseAuthority(authority)
+  const target = parseConnectTarget(authority)
   if (target === undefined) throw badAuthority(authority)
   return authorization === undefined ? { target } : { target, authorization }
 }

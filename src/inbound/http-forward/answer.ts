@@ -4,7 +4,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { GatewayError } from '../../errors/gateway-error.ts'
-import { httpErrorAnswer } from '../../errors/to-http.ts'
+import { type HttpErrorOptions, httpErrorAnswer } from '../../errors/to-http.ts'
 import type { Clock } from '../../proxy/deadline.ts'
 import { resetStream } from '../../proxy/wire/reset-stream.ts'
 
@@ -31,12 +31,12 @@ export interface Answer {
 const DRAIN_MS = 10_000
 
 /** Answers with the error and keeps the connection, or resets the connection when another answer has already begun. */
-export function answerError(res: Answer, error: GatewayError): void {
+export function answerError(res: Answer, error: GatewayError, options: HttpErrorOptions = {}): void {
   if (res.headersSent) {
     cut(res)
     return
   }
-  const { status, reason, fields, body } = httpErrorAnswer(error)
+  const { status, reason, fields, body } = httpErrorAnswer(error, options)
   res.writeHead(status, reason, [...fields, 'Content-Length', String(body.length)])
   res.end(body)
 }

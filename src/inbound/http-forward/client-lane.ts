@@ -10,6 +10,7 @@ import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import type { Deadline } from '../../proxy/deadline.ts'
 import { hangUp } from '../hang-up.ts'
 import { noCredentialsAgain } from '../no-credentials-again.ts'
+import { asksOwnPage, type OwnPages, serveOwnPage } from '../own-pages.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { answerSignIn, enterBySignIn, offerSignIn, type SignInAnswer, type SignInDoor } from '../sign-in.ts'
 import type { Visitor } from '../visitor.ts'
@@ -30,6 +31,8 @@ export interface LaneSettings extends HeadRules, LinkSettings {
   readonly bodyIdleMs: number
   /** absent: no listener has a sign-in page */
   readonly signIn?: SignInDoor | undefined
+  /** absent: there is no API whose pages could be asked for */
+  readonly ownPages?: OwnPages | undefined
 }
 
 export class ClientLane {
@@ -133,6 +136,13 @@ export class ClientLane {
         return
       }
       knock = { ...knock, target: request.target }
+      const { ownPages } = this.#settings
+      if (asksOwnPage(ownPages, request)) {
+        await serveOwnPage(ownPages, { request, peer: knock.peer, body: req, res })
+        drainRest(req, this.visitor.origin.clock)
+        done()
+        return
+      }
       const entry = enterBySignIn(
         this.#settings.signIn,
         withCredentials({ ...knock, target: request.target }, request),
@@ -145,7 +155,7 @@ export class ClientLane {
         return
       }
       const { arrival } = entry
-      offer = (error) => offerSignIn(this.#settings.signIn, arrival, request, error)
+      offer = (error) => offerSignIn(this.#settings, arrival, request, error)
       const found = this.#settings.pipeline.identify(arrival)
       const identified = found instanceof Promise ? await found : found
       if (this.#over) return
@@ -164,7 +174,7 @@ export class ClientLane {
       }
       this.#settings.pipeline.refuse(knock, error)
       const page = offer(error)
-      if (page === undefined) answerError(res, error)
+      if (page === undefined) answerError(res, error, expectation(req))
       else answerSignIn(res, page)
       drainRest(req, this.visitor.origin.clock)
       done()
@@ -179,7 +189,9 @@ export class ClientLane {
 
   #sayLast(error: GatewayError): void {
     this.#leave()
-    hangUp(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close', this.#current?.req.method))
+    const { req } = this.#current ?? {}
+    const options = req === undefined ? {} : { ...expectation(req), method: req.method }
+    hangUp(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close', options))
   }
 
   #watch(current: Current): void {
@@ -223,6 +235,11 @@ export class ClientLane {
 interface Current {
   readonly req: IncomingMessage
   readonly res: ServerResponse
+}
+
+/** Does the client wait for a word before it sends the body? As it was sent, whether it was understood or not. */
+function expectation({ headers }: IncomingMessage): { readonly expectsContinue: boolean } {
+  return { expectsContinue: headers.expect !== undefined }
 }
 
 /** After a request that was not understood nothing behind it can be trusted (FR-02). */

@@ -49,7 +49,9 @@ export interface HeadRules {
 
 const MAX_VIA_HOPS = 32
 const NOT_FORWARDED = new Set(['content-length', 'expect', 'host', 'via'])
-const ABSOLUTE = /^http:\/\/([^/?#]*)([/?][^#]*)?$/i
+/** `ws` is http that asks for an upgrade (RFC 6455 section 3); aiohttp sends it so */
+const ABSOLUTE = /^(?:http|ws):\/\/([^/?#]*)([/?][^#]*)?$/i
+const BARE_IPV6 = /^[0-9a-f.]*:[0-9a-f.:]*:[0-9a-f.:]*$/i
 const HOST_FIELD = /^[^\s@/\\?#,]+$/
 
 /** Throws GatewayError `request.*`, `guard.loop`. */
@@ -118,7 +120,14 @@ function readTarget({ url, method }: RequestHead): { target: Target; path: strin
   if (match === null) throw notAbsolute(url, method)
   const target = parseAuthority(match[1] ?? '', 80)
   if (target === undefined) {
-    throw new GatewayError('request.bad_authority', `\`${showAuthority(match[1] ?? '')}\` is not a host to connect to`)
+    const authority = match[1] ?? ''
+    const hint = BARE_IPV6.test(authority)
+      ? ': an IPv6 address in a URL goes in brackets, `http://[2001:db8::1]:80/`'
+      : ''
+    throw new GatewayError(
+      'request.bad_authority',
+      `\`${showAuthority(authority)}\` is not a host to connect to${hint}`,
+    )
   }
   return { target, path: match[2] ?? '' }
 }
@@ -130,15 +139,15 @@ function notAbsolute(url: string, method: string): GatewayError {
         '`curl -x http://127.0.0.1:8080 http://ipv4.icanhazip.com/`',
     )
   }
-  if (/^https:/i.test(url)) {
-    return new GatewayError(
-      'request.unsupported_scheme',
-      'https goes through CONNECT, not through an absolute-form request',
-    )
+  const secure = /^(?:https|wss):/i.exec(url)?.[0].toLowerCase()
+  if (secure !== undefined) {
+    const why = `${secure}// goes through CONNECT, so that the proxy cannot read it; let the client make a tunnel`
+    const how = '(urllib3: leave `use_forwarding_for_https` off; libwww-perl: give the proxy as `connect://`)'
+    return new GatewayError('request.unsupported_scheme', `${why} ${how}`)
   }
-  if (/^http:\/\/.*#/i.test(url)) return malformed('the request target holds a fragment')
+  if (/^(?:http|ws):\/\/.*#/i.test(url)) return malformed('the request target holds a fragment')
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(url)) {
-    return new GatewayError('request.unsupported_scheme', 'only the http scheme is forwarded')
+    return new GatewayError('request.unsupported_scheme', 'only http:// and ws:// are forwarded')
   }
   return malformed(`the target of this ${method} request is not an absolute http URL`)
 }

@@ -89,7 +89,7 @@ export class Forwarding {
       this.#exchangeOver(link, work, false)
     } catch (thrown) {
       if (this.#work !== work) return
-      if (!this.#gone) answerError(work.res, asGatewayError(thrown))
+      if (!this.#gone) answerError(work.res, asGatewayError(thrown), work.request)
       this.#finish()
     }
   }
@@ -122,7 +122,7 @@ export class Forwarding {
       void this.#connect(work)
       return
     }
-    if (!outcome.answered && !this.#gone) answerError(work.res, outcome.error)
+    if (!outcome.answered && !this.#gone) answerError(work.res, outcome.error, work.request)
     this.#finish()
   }
 

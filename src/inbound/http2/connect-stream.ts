@@ -38,7 +38,7 @@ export function openConnectStream(
     },
   }
   try {
-    const { target, authorization } = understandConnect(authority, fields, false)
+    const { target, authorization } = understandConnect(authority, fields)
     const credentials = authorization === undefined ? undefined : parseProxyCredentials(authorization)
     const arrival = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
     void openTunnel(pipeline, arrival, client)

@@ -9,6 +9,7 @@ import type { LaneSettings } from '../http-forward/client-lane.ts'
 import { type ForwardRequest, understandForward } from '../http-forward/forward-request.ts'
 import { Forwarding } from '../http-forward/forwarding.ts'
 import { valuesOf } from '../http-forward/hop-by-hop.ts'
+import { asksOwnPage, serveOwnPage } from '../own-pages.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { showAuthority } from '../show-authority.ts'
 import { answerSignIn, enterBySignIn, offerSignIn } from '../sign-in.ts'
@@ -63,6 +64,16 @@ export class ForwardStreams {
       stream.respond({ ':status': 200, allow: 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH' }, { endStream: true })
       return
     }
+    const { ownPages } = this.#settings
+    if (asksOwnPage(ownPages, request)) {
+      await serveOwnPage(ownPages, {
+        request,
+        peer: knock.peer,
+        body: stream,
+        res: new StreamAnswer(stream, request.method),
+      })
+      return
+    }
     const credentials = authorization === undefined ? undefined : parseProxyCredentials(authorization)
     const claimed = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
     const entry = enterBySignIn(this.#settings.signIn, claimed, request)
@@ -97,12 +108,12 @@ export class ForwardStreams {
     arrival: Arrival,
     request: ForwardRequest,
   ): Promise<Identified | undefined> {
-    const { pipeline, signIn } = this.#settings
+    const { pipeline } = this.#settings
     try {
       return await pipeline.identify(arrival)
     } catch (thrown) {
       const error = asGatewayError(thrown)
-      const page = offerSignIn(signIn, arrival, request, error)
+      const page = offerSignIn(this.#settings, arrival, request, error)
       if (page === undefined) throw error
       pipeline.refuse(arrival, error)
       answerSignIn(new StreamAnswer(stream, request.method), page)

@@ -1,5 +1,5 @@
-// SOCKS4 and 4a in, tunnel out. The user id may say who it is but proves nothing, so it is no credential: these clients get
-// in where the door asks for none.
+// SOCKS4 and 4a in, tunnel out. The user id may carry choices, as every user name, but proves nothing: these clients get in where the
+// door asks for no password.
 
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { socks4Reply } from '../../errors/to-socks.ts'
@@ -25,7 +25,10 @@ export class Socks4Handshake implements Handshake {
     if (request === undefined) return 0
     this.#visitor.release(request.length)
     const { wire } = this.#visitor
-    const arrival = { ...this.#visitor.knock('socks4'), target: request.target }
+    const { target, user } = request
+    const knock = this.#visitor.knock('socks4')
+    const credentials = { username: user, password: '', scheme: 'user-id' } as const
+    const arrival = user === '' ? { ...knock, target } : { ...knock, target, credentials }
     void openTunnel(this.#pipeline, arrival, {
       wire,
       accept: ({ announced }) => void wire.write(formatSocks4Reply(GRANTED, announced)),

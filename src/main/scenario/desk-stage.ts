@@ -19,7 +19,7 @@ import { type HeldFate, loginOf, type OnOutage, type Stage, type StageChange } f
 import type { Store } from '../../store/store.ts'
 import { deskOver } from '../desk.ts'
 import { openStore } from '../open-store.ts'
-import { configuredEndpoints } from '../own-endpoints.ts'
+import { configuredSockets } from '../own-endpoints.ts'
 import { allowlistsOf } from '../policy-tests.ts'
 import { createWorld, type World } from '../world.ts'
 import { changeLab } from './change-lab.ts'
@@ -34,7 +34,7 @@ export interface DeskStageOptions {
 export async function openDeskStage({ config, machineTime, onOutage }: DeskStageOptions): Promise<Stage> {
   const onNotice = () => undefined
   const store = openStore(config, { onNotice, machineTime })
-  const world = await createWorld({ config, store, ownListeners: configuredEndpoints(config), onNotice })
+  const world = await createWorld({ config, store, ownSockets: configuredSockets(config), onNotice })
   await world.geo.load()
   return new DeskStage(
     { config, store, world, desk: deskOver({ config, issues: [], store, world, close: onNotice }) },

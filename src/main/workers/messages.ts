@@ -4,8 +4,10 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { LoadOptions } from '../../config/load.ts'
 import type { ReadFiles } from '../../config/source-document.ts'
+import type { OwnSockets } from '../../dns/guard.ts'
 import type { ConnectionErrorCode } from '../../errors/catalogue.ts'
 import type { Issue } from '../../errors/issue.ts'
+import type { OwnPages } from '../../inbound/own-pages.ts'
 import type { Endpoint } from '../../net/endpoint.ts'
 import type { Ip } from '../../net/ip.ts'
 import type { PortLeaseCounts } from '../../outbound/port-leases.ts'
@@ -32,8 +34,8 @@ export interface WorkerStart extends SharedConfig {
   readonly of: number
   /** the ports the doors already have, in the order of the listeners; absent: this worker finds them */
   readonly ports?: readonly number[]
-  /** what else of the lab listens, for the guard */
-  readonly ownListeners: readonly Endpoint[]
+  /** what of the lab listens, for the guard */
+  readonly ownSockets: OwnSockets
   /** where Gateway DNS listens; absent: there is none, and nobody to ask for placeholders */
   readonly gatewayDns?: readonly Endpoint[]
   /** what was read of geo databases, by path */
@@ -43,6 +45,7 @@ export interface WorkerStart extends SharedConfig {
   readonly clients: SharedArrayBuffer
   /** absent: no listener has a sign-in page */
   readonly signIn?: SharedSignIn
+  readonly ownPages: OwnPages
   /** clients served at one time over all workers, and turned away by all of them */
   readonly room: { readonly maxClients: number; readonly maxTurnedAway: number }
   /** takes {@link SourceNews} */

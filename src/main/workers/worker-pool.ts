@@ -5,6 +5,7 @@ import type { LoadOptions } from '../../config/load.ts'
 import type { ReadFiles } from '../../config/source-document.ts'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import type { GeoDatabase } from '../../geo/database.ts'
+import type { OwnPages } from '../../inbound/own-pages.ts'
 import type { EventLog } from '../../log/event-log.ts'
 import type { Endpoint } from '../../net/endpoint.ts'
 import { SharedUseTable } from '../../outbound/shared-uses.ts'
@@ -27,7 +28,7 @@ const RESTART_PAUSES_MS = [0, 100, 1000, 5000] as const
 /** A worker that lived so long was not born sick. */
 const HEALTHY_AFTER_MS = 10_000
 
-export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'ownListeners' | 'room'> {
+export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'ownSockets' | 'room'> {
   readonly workers: number
   readonly store: Store
   readonly events: EventLog
@@ -42,6 +43,7 @@ export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'ownL
   readonly geo: GeoDatabase
   /** undefined: no listener has a sign-in page */
   readonly signIn: () => SharedSignIn | undefined
+  readonly ownPages: () => OwnPages
   readonly inboxOver: (shelf: PolicyShelf) => SessionInbox
 }
 
@@ -180,20 +182,21 @@ export class WorkerPool implements Traffic {
   }
 
   #begin(index: number): WorkerMember {
-    const { workers, ownListeners, room, placeholderAt, gatewayDnsAt } = this.#options
+    const { workers, ownSockets, room, placeholderAt, gatewayDnsAt } = this.#options
     const signIn = this.#options.signIn()
     const start = {
       ...this.#sharedConfig(),
       filesAtStart: this.#options.load.files,
       index,
       of: workers,
-      ownListeners,
+      ownSockets,
       room,
       geo: this.#options.geo.contents(),
       ...(placeholderAt === undefined ? {} : { gatewayDns: gatewayDnsAt }),
       uses: this.#uses.buffer,
       clients: this.#clients.buffer,
       ...(signIn === undefined ? {} : { signIn }),
+      ownPages: this.#options.ownPages(),
       ...(this.#ports === undefined ? {} : { ports: this.#ports }),
     }
     const events: MemberEvents = { heard: this.#heard, died: this.#died }

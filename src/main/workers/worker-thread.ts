@@ -9,7 +9,6 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import { InputError } from '../../errors/issue.ts'
 import type { Gateway } from '../../inbound/gateway.ts'
 import type { EventLog } from '../../log/event-log.ts'
-import type { Endpoint } from '../../net/endpoint.ts'
 import type { Ip } from '../../net/ip.ts'
 import { SharedUseTable } from '../../outbound/shared-uses.ts'
 import { SharedClients } from '../../proxy/client-count.ts'
@@ -60,12 +59,12 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
   const events = eventsTold(tell)
   const config = configOf(start, ports)
   const replica = new Replica(config, version)
-  const ownListeners: Endpoint[] = [...start.ownListeners]
+  const services = [...start.ownSockets.services]
   const placeholders = new PlaceholderAsker(tell, (family) => rangeOf(replica.current(), family))
   const world = await createWorld({
     config,
     store: replica,
-    ownListeners,
+    ownSockets: { services, origins: start.ownSockets.origins },
     onNotice: (issue) => tellIssue(events, issue),
     geoContents: start.geo,
     ...(gatewayDns === undefined
@@ -92,9 +91,10 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
     ...start.room,
     clients,
     sharesPorts: true,
+    ownPages: start.ownPages,
     ...(start.signIn === undefined ? {} : { signIn: joinSignIn(start.signIn, () => replica.now()) }),
   })
-  ownListeners.push(...gateway.doors.map(({ address }) => address))
+  services.push(...gateway.doors.map(({ address }) => address))
   return { replica, world, road, outbox, placeholders, gateway }
 }
 

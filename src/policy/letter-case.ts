@@ -1,0 +1,49 @@
+// Rules that compare a fact which is in lower case with a text that is not: mail addresses and host names are canonicalised before any rule
+// sees them, and `==` and `in {…}` mind letter case.
+
+import { type Condition, conditionOf } from './condition.ts'
+import type { Rule } from './rule.ts'
+import { RuleParser } from './rule-expressions.ts'
+import type { Ruleset } from './ruleset.ts'
+
+export interface CapitalText {
+  readonly rule: Rule
+  readonly field: string
+  readonly text: string
+}
+
+const LOWER_CASE: ReadonlySet<string> = new Set([
+  'identity.email',
+  'identity.groups.email',
+  'net.fqdn.host',
+  'net.fqdn.domains',
+])
+
+/** Each text of an active rule that its field never has, for its capital letters. */
+export function findCapitalTexts(ruleset: Ruleset, mode: ConstructorParameters<typeof RuleParser>[0]): CapitalText[] {
+  const parser = new RuleParser(mode)
+  return ruleset.active.flatMap(({ rule }) =>
+    parser
+      .parse(rule)
+      .expressions.flatMap(({ expression }) => capitalsIn(conditionOf(expression)))
+      .map((found) => ({ rule, ...found })),
+  )
+}
+
+function capitalsIn(condition: Condition): Omit<CapitalText, 'rule'>[] {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.items.flatMap(capitalsIn)
+    case 'any':
+    case 'all':
+      return capitalsIn(condition.item)
+    case 'opaque':
+      return []
+    case 'test': {
+      const { field, domain } = condition
+      if (domain?.kind !== 'texts' || !LOWER_CASE.has(field)) return []
+      return [...domain.texts].filter((text) => /[A-Z]/.test(text)).map((text) => ({ field, text }))
+    }
+  }
+}
