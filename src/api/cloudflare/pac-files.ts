@@ -12,7 +12,7 @@ import { find, liveOf, newId, seconds, textField, written } from './stored.ts'
 const PATH = '/client/v4/accounts/{account_id}/gateway/pacfiles'
 const MAX_CONTENTS = 256 * 1024
 const CONTENTS = { type: 'string', minLength: 1, maxLength: MAX_CONTENTS } as const
-const SLUG = { type: 'string', pattern: '^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$' } as const
+const SLUG = { type: 'string', pattern: '^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$' } as const
 
 export const PAC_FILE_ROUTES: readonly Route[] = [
   {

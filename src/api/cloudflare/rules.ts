@@ -1,7 +1,9 @@
 // `/gateway/rules` (gateway-egress sections 3 and 10).
 
-import { randomInt } from 'node:crypto'
-import type { Draft, JsonObject, Stored } from '../../config/lab-state.ts'
+import type { Draft, JsonObject, RuleDocument, Stored } from '../../config/lab-state.ts'
+import { precedenceOf } from '../../config/rule-document.ts'
+import type { Mode } from '../../expression/index.ts'
+import { nextPrecedence } from '../../policy/rule-check.ts'
 import { listOf, type Message, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
@@ -12,7 +14,6 @@ import { find, liveOf, newId, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/rules'
 const FILTERS = ['http', 'dns', 'l4', 'egress', 'dns_resolver'] as const
-const PRECEDENCE_STEP = 1000
 
 const EGRESS = {
   type: ['object', 'null'],
@@ -20,7 +21,8 @@ const EGRESS = {
   properties: { ipv4: TEXT, ipv4_fallback: TEXT, ipv6: TEXT },
 } as const
 
-const BODY = objectOf(
+/** What the body of a rule must be, for creating, replacing and previewing. */
+export const RULE_BODY = objectOf(
   {
     name: NAME,
     description: TEXT,
@@ -73,7 +75,7 @@ export const RULE_ROUTES: readonly Route[] = [
     query: SELECTION_PARAMETERS,
     handle: (call) => listOf(select(liveOf(call, 'rule'), call.query, SELECTION).map((rule) => present(call, rule))),
   },
-  { method: 'POST', path: PATH, summary: 'creates a rule', access: 'token', body: BODY, handle: create },
+  { method: 'POST', path: PATH, summary: 'creates a rule', access: 'token', body: RULE_BODY, handle: create },
   {
     method: 'GET',
     path: `${PATH}/{id}`,
@@ -86,7 +88,7 @@ export const RULE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'replaces a rule as a whole; what is left out returns to its default, precedence stays',
     access: 'token',
-    body: BODY,
+    body: RULE_BODY,
     handle: replace,
   },
   { method: 'DELETE', path: `${PATH}/{id}`, summary: 'deletes a rule', access: 'token', handle: remove },
@@ -95,10 +97,7 @@ export const RULE_ROUTES: readonly Route[] = [
 function create(call: Call) {
   const id = newId()
   const mode = modeOf(call)
-  call.change((draft) => {
-    const precedence = precedenceOf(call.body) ?? nextPrecedence(draft)
-    draft.put('rule', toRuleDocument(call.body, { id, precedence, mode }))
-  })
+  call.change((draft) => draft.put('rule', ruleOf(draft, id, call.body, mode)))
   const stored = written(call, 'rule', id)
   return ok(present(call, stored), { messages: neverEvaluated(call, stored) })
 }
@@ -107,10 +106,8 @@ function replace(call: Call) {
   const id = (call.params.id ?? '').toLowerCase()
   const mode = modeOf(call)
   call.change((draft) => {
-    const before = draft.get('rule', id)
-    if (before === undefined) throw notFound(`rule \`${id}\` not found`)
-    const precedence = precedenceOf(call.body) ?? before.precedence
-    draft.put('rule', toRuleDocument(call.body, { id, precedence, mode }))
+    if (draft.get('rule', id) === undefined) throw notFound(`rule \`${id}\` not found`)
+    draft.put('rule', ruleOf(draft, id, call.body, mode))
   })
   return ok(present(call, written(call, 'rule', id)))
 }
@@ -123,14 +120,13 @@ function remove(call: Call) {
   return ok({ id })
 }
 
-/** [R3]: 1000 for the first rule, else the largest so far + 1000 + a random 1…100. */
-function nextPrecedence(draft: Draft): number {
-  const taken = draft.all('rule').map(({ precedence }) => precedence)
-  return taken.length === 0 ? PRECEDENCE_STEP : Math.max(...taken) + PRECEDENCE_STEP + randomInt(1, 101)
-}
-
-function precedenceOf(body: JsonObject): number | undefined {
-  return typeof body.precedence === 'number' ? body.precedence : undefined
+/** The rule a body makes: at the precedence it asks for, else where it stands, else behind the others ([R3]). Throws as
+ *  {@link toRuleDocument}; the one way to create, replace and preview. */
+export function ruleOf(draft: Draft, id: string, body: JsonObject, mode: Mode): RuleDocument {
+  const before = draft.get('rule', id)
+  const behind = () => nextPrecedence(draft.all('rule'), Math.random())
+  const precedence = precedenceOf(body) ?? before?.precedence ?? behind()
+  return toRuleDocument(body, { id, precedence, mode })
 }
 
 /** [R9]: said once per type of rule and run of the lab. */
