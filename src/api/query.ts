@@ -8,16 +8,17 @@ import { invalidField } from './api-error.ts'
 import type { QueryParameter } from './route.ts'
 
 const MAX_PER_PAGE = 1000
+const MAX_PAGE = 1_000_000
 
 export const PAGING: readonly QueryParameter[] = [
-  { name: 'page', schema: { type: 'integer', minimum: 1 }, description: 'page, counted from 1' },
+  { name: 'page', schema: { type: 'integer', minimum: 1, maximum: MAX_PAGE }, description: 'page, counted from 1' },
   { name: 'per_page', schema: { type: 'integer', minimum: 1, maximum: MAX_PER_PAGE }, description: 'items per page' },
 ]
 
 /** `page` and `per_page`. */
 export function pagingOf(query: URLSearchParams, standard = 20): Paging {
   return {
-    page: integerOf(query, 'page', 1, 1_000_000) ?? 1,
+    page: integerOf(query, 'page', 1, MAX_PAGE) ?? 1,
     perPage: integerOf(query, 'per_page', 1, MAX_PER_PAGE) ?? standard,
   }
 }
@@ -51,6 +52,15 @@ export function cidrOf(query: URLSearchParams, name: string): Cidr | undefined {
   return network
 }
 
+/** A UUID with or without dashes, in lower case with them. */
+export function uuidOf(query: URLSearchParams, name: string): string | undefined {
+  const text = textOf(query, name)
+  if (text === undefined) return undefined
+  const parts = /^([\da-f]{8})-?([\da-f]{4})-?([\da-f]{4})-?([\da-f]{4})-?([\da-f]{12})$/i.exec(text)
+  if (parts === null) throw invalidField(name, `\`${text}\` is not a UUID`)
+  return parts.slice(1).join('-').toLowerCase()
+}
+
 /** An address that stands in the path. */
 export function ipParam(text: string): Ip {
   const address = parseIp(text)
@@ -62,8 +72,16 @@ export function ipParam(text: string): Ip {
 export function instantOf(query: URLSearchParams, name: string): number | undefined {
   const text = textOf(query, name)
   if (text === undefined) return undefined
-  const instant = Date.parse(text)
-  if (Number.isNaN(instant)) throw invalidField(name, `\`${text}\` is not a time in RFC 3339`)
+  return parseInstant(text, name)
+}
+
+/** RFC 3339's date-time, or its date alone. `Date.parse` takes much more: `1` is a year. */
+const INSTANT = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d))?$/
+
+/** Epoch ms of a time in RFC 3339, or of the beginning of a day in UTC. Throws ApiError that points to `pointer`. */
+export function parseInstant(text: string, pointer: string): number {
+  const instant = INSTANT.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(instant)) throw invalidField(pointer, `\`${text}\` is not a time in RFC 3339`)
   return instant
 }
 

@@ -26,6 +26,8 @@ export interface Route {
   /** `token`: the API token; `user`: a user's own proxy credentials; `open`: anybody who may reach the port */
   readonly access: 'token' | 'user' | 'open'
   readonly query?: readonly QueryParameter[]
+  /** what clients add of their own is let pass; on other routes of the lab's own it is refused */
+  readonly unknownQuery?: 'ignored'
   /** what the body must be; routes without take no body */
   readonly body?: Schema
   /** it tells of connections as they are at this moment */

@@ -8,6 +8,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import { type Answer, failure } from './answer.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
+import { checkQuery } from './check-query.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { basicCredentials, checkHost, checkSite, hasToken } from './gate.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
@@ -108,6 +109,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     if (found.kind === 'method') throw wrongMethod(method, url.path, found.allow)
     const { route, params } = found
     if (params.account_id !== undefined) checkAccount(params.account_id, ports)
+    checkQuery(route, url.query)
     const isJson = route.method !== 'GET' && route.method !== 'DELETE' && route.takes === undefined
     const body = isJson ? await readJsonObject(request) : {}
     const bytes = route.takes === undefined ? Buffer.alloc(0) : await readBytes(request, route.takes)

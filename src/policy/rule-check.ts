@@ -26,7 +26,7 @@ export const RULE_PROBLEMS = {
 export type RuleProblemCode = keyof typeof RULE_PROBLEMS
 
 /** Actions of Gateway rules of every kind. */
-const ACTIONS: ReadonlySet<string> = new Set([
+export const KNOWN_ACTIONS: readonly string[] = [
   'allow',
   'block',
   'egress',
@@ -43,7 +43,7 @@ const ACTIONS: ReadonlySet<string> = new Set([
   'safesearch',
   'scan',
   'ytrestricted',
-])
+]
 
 /** Everything wrong with a rule that is to be saved beside `others` (the account's rules without the one it replaces). Errors mean it
  *  must not be saved; warnings are shown with it. Rules of other kinds are checked for precedence and action only ([R9]). */
@@ -65,7 +65,7 @@ export function nextPrecedence(rules: readonly Pick<Rule, 'precedence'>[], rando
 
 /** Is this an action of any kind of Gateway rule? */
 export function isKnownAction(action: string): boolean {
-  return ACTIONS.has(action)
+  return KNOWN_ACTIONS.includes(action)
 }
 
 function checkAction(rule: Rule): RuleIssue[] {

@@ -8,7 +8,7 @@ import { listOf, ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import { PAGING, pagingOf, textOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
-import { idContains, nameContains, SELECTION_PARAMETERS, type Selection, select } from '../select.ts'
+import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { NAME, objectOf, TEXT } from './schemas.ts'
 import { find, liveOf, newId, seconds, sentOr, textField, written } from './stored.ts'
 
@@ -28,10 +28,10 @@ const SHARED = { name: NAME, description: TEXT, items: ITEMS, count: {}, type: {
 const SELECTION: Selection<Stored<'list'>> = {
   searchIn: ({ value }) => [value.name, value.description],
   filters: {
-    name: ({ value }, text) => nameContains(value.name, text),
-    id: ({ value }, text) => idContains(value.id, text),
-    type: ({ value }, text) => value.type === text,
-    item_count: ({ value }, text) => String(value.items.length) === text,
+    name: { fits: ({ value }, text) => nameContains(value.name, text) },
+    id: { fits: ({ value }, text) => idContains(value.id, text) },
+    type: { fits: ({ value }, text) => value.type === text, values: TYPES },
+    item_count: { fits: ({ value }, text) => value.items.length === Number(text), values: /^\d{1,9}$/ },
   },
   orders: {
     name: { by: ({ value }) => value.name.toLowerCase() },
@@ -48,7 +48,7 @@ export const LIST_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists lists, without their items',
     access: 'token',
-    query: [{ name: 'type', schema: { enum: TYPES }, description: 'type of list' }, ...SELECTION_PARAMETERS],
+    query: [{ name: 'type', schema: { enum: TYPES }, description: 'type of list' }, ...selectionParameters(SELECTION)],
     handle: (call) => {
       const type = textOf(call.query, 'type')
       const all = liveOf(call, 'list').filter(({ value }) => type === undefined || value.type === type)

@@ -63,7 +63,14 @@ export const PAC_FILE_ROUTES: readonly Route[] = [
       return ok({ id })
     },
   },
-  { method: 'GET', path: '/pac/{slug}', summary: 'the PAC file itself, for browsers', access: 'open', handle: serve },
+  {
+    method: 'GET',
+    path: '/pac/{slug}',
+    summary: 'the PAC file itself, for browsers',
+    access: 'open',
+    unknownQuery: 'ignored',
+    handle: serve,
+  },
 ]
 
 function create(call: Call) {

@@ -6,7 +6,7 @@ import type { Json, Stored } from '../../config/lab-state.ts'
 import { listOf, ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
-import { idContains, nameContains, SELECTION_PARAMETERS, type Selection, select } from '../select.ts'
+import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { NAME, objectOf, TEXT } from './schemas.ts'
 import { find, liveOf, newId, seconds, textField, written } from './stored.ts'
 
@@ -16,12 +16,9 @@ const IPS = { type: ['array', 'null'], maxItems: 1000, items: { type: 'string' }
 const SELECTION: Selection<Stored<'proxyEndpoint'>> = {
   searchIn: ({ value }) => [value.name],
   filters: {
-    name: ({ value }, text) => nameContains(value.name, text),
-    id: ({ value }, text) => idContains(value.id, text),
-    kind: ({ value }, text) => {
-      if (text !== 'ip' && text !== 'identity') throw invalidField('filter', '`kind` is `ip` or `identity`')
-      return value.kind === text
-    },
+    name: { fits: ({ value }, text) => nameContains(value.name, text) },
+    id: { fits: ({ value }, text) => idContains(value.id, text) },
+    kind: { fits: ({ value }, text) => value.kind === text, values: ['ip', 'identity'] },
   },
   orders: {
     name: { by: ({ value }) => value.name.toLowerCase() },
@@ -36,7 +33,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists proxy endpoints',
     access: 'token',
-    query: SELECTION_PARAMETERS,
+    query: selectionParameters(SELECTION),
     handle: (call) => listOf(select(liveOf(call, 'proxyEndpoint'), call.query, SELECTION).map(present)),
   },
   {

@@ -3,11 +3,11 @@
 import type { Draft, JsonObject, RuleDocument, Stored } from '../../config/lab-state.ts'
 import { precedenceOf } from '../../config/rule-document.ts'
 import type { Mode } from '../../expression/index.ts'
-import { nextPrecedence } from '../../policy/rule-check.ts'
+import { KNOWN_ACTIONS, nextPrecedence } from '../../policy/rule-check.ts'
 import { listOf, type Message, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
-import { idContains, nameContains, SELECTION_PARAMETERS, type Selection, select } from '../select.ts'
+import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { fromRuleDocument, toRuleDocument } from './rule-document.ts'
 import { ANY_OBJECT, FLAG, NAME, objectOf, TEXT } from './schemas.ts'
 import { find, liveOf, newId, written } from './stored.ts'
@@ -49,13 +49,15 @@ export const RULE_BODY = objectOf(
 const SELECTION: Selection<Stored<'rule'>> = {
   searchIn: ({ value }) => [value.name, value.description],
   filters: {
-    name: ({ value }, text) => nameContains(value.name, text),
-    id: ({ value }, text) => idContains(value.id, text),
-    action: ({ value }, text) => value.action === text,
-    enabled: ({ value }, text) => String(value.enabled) === text,
-    filters: ({ value }, text) => value.filters.includes(text),
-    is_shared: (_rule, text) => text === 'false',
-    expression: ({ value }, text) => nameContains(`${value.traffic}\n${value.identity}\n${value.devicePosture}`, text),
+    name: { fits: ({ value }, text) => nameContains(value.name, text) },
+    id: { fits: ({ value }, text) => idContains(value.id, text) },
+    action: { fits: ({ value }, text) => value.action === text, values: KNOWN_ACTIONS },
+    enabled: { fits: ({ value }, text) => String(value.enabled) === text, values: ['true', 'false'] },
+    filters: { fits: ({ value }, text) => value.filters.includes(text), values: FILTERS },
+    is_shared: { fits: (_rule, text) => text === 'false', values: ['true', 'false'] },
+    expression: {
+      fits: ({ value }, text) => nameContains(`${value.traffic}\n${value.identity}\n${value.devicePosture}`, text),
+    },
   },
   orders: {
     name: { by: ({ value }) => value.name.toLowerCase() },
@@ -72,7 +74,7 @@ export const RULE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists rules of every type by precedence',
     access: 'token',
-    query: SELECTION_PARAMETERS,
+    query: selectionParameters(SELECTION),
     handle: (call) => listOf(select(liveOf(call, 'rule'), call.query, SELECTION).map((rule) => present(call, rule))),
   },
   { method: 'POST', path: PATH, summary: 'creates a rule', access: 'token', body: RULE_BODY, handle: create },

@@ -4,7 +4,7 @@ import type { Draft, Stored } from '../../config/lab-state.ts'
 import { ChangeError } from '../../errors/change-error.ts'
 import { listOf, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
-import { booleanOf, textOf } from '../query.ts'
+import { booleanOf, textOf, uuidOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
 import { FLAG, NAME, objectOf, TEXT } from './schemas.ts'
 import { allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
@@ -19,7 +19,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
     summary: 'lists virtual networks, deleted ones too unless told otherwise',
     access: 'token',
     query: [
-      { name: 'id', schema: { type: 'string' }, description: 'only this one' },
+      { name: 'id', schema: { type: 'string', format: 'uuid' }, description: 'only this one' },
       { name: 'name', schema: { type: 'string' }, description: 'only the one of this name' },
       {
         name: 'is_default_network',
@@ -64,7 +64,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
 ]
 
 function list({ query, ...call }: Call) {
-  const [id, name] = [textOf(query, 'id')?.toLowerCase(), textOf(query, 'name')]
+  const [id, name] = [uuidOf(query, 'id'), textOf(query, 'name')]
   const isDefault = booleanOf(query, 'is_default_network') ?? booleanOf(query, 'is_default')
   const isDeleted = booleanOf(query, 'is_deleted')
   const found = allOf({ query, ...call }, 'virtualNetwork').filter(

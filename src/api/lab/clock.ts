@@ -2,6 +2,7 @@
 
 import { ok } from '../answer.ts'
 import { invalidField } from '../api-error.ts'
+import { parseInstant } from '../query.ts'
 import type { Call, Route } from '../route.ts'
 
 const PATH = '/lab/v1/clock'
@@ -22,8 +23,7 @@ export const CLOCK_ROUTES: readonly Route[] = [
     access: 'token',
     body: { type: 'object', additionalProperties: false, required: ['time'], properties: { time: { type: 'string' } } },
     handle: (call) => {
-      const wanted = Date.parse(String(call.body.time))
-      if (Number.isNaN(wanted)) throw invalidField('/time', `\`${call.body.time}\` is not a time in RFC 3339`)
+      const wanted = parseInstant(String(call.body.time), '/time')
       return shift(call, wanted - call.ports.plane.now())
     },
   },

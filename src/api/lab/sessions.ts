@@ -1,12 +1,29 @@
 // Live sessions and their closing, the last finished ones, what they add up to per rule, and the stream of events.
 
 import type { LiveSession } from '../../proxy/live-sessions.ts'
+import { FILTER_OUTCOMES, sessionFilter } from '../../proxy/session-filter.ts'
 import { type Answer, listOf, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
-import { integerOf, textOf } from '../query.ts'
-import type { Call, Route } from '../route.ts'
+import { integerOf, textOf, wordOf } from '../query.ts'
+import type { Call, QueryParameter, Route } from '../route.ts'
 
 const PATH = '/lab/v1/sessions'
+const MOST_RECENT = 1000
+const STANDARD_RECENT = 100
+const TEXT = { type: 'string' } as const
+
+const RECENT: readonly QueryParameter[] = [
+  { name: 'limit', schema: { type: 'integer', minimum: 1, maximum: MOST_RECENT }, description: 'at most so many' },
+  { name: 'user', schema: TEXT, description: 'only those of this email' },
+  { name: 'vnet', schema: TEXT, description: 'only those on this virtual network, by name or id' },
+  { name: 'rule', schema: TEXT, description: 'only those this rule decided, by name or id' },
+  {
+    name: 'egress_ip',
+    schema: { type: 'string', format: 'cidr' },
+    description: 'only those from this address or network',
+  },
+  { name: 'outcome', schema: { enum: FILTER_OUTCOMES }, description: 'only those of this outcome, or `failed`' },
+]
 
 export const SESSION_ROUTES: readonly Route[] = [
   {
@@ -21,7 +38,7 @@ export const SESSION_ROUTES: readonly Route[] = [
       return listOf(
         call.ports.sessions
           .live()
-          .filter(({ email }) => user === undefined || email === user)
+          .filter(({ email }) => user === undefined || email.toLowerCase() === user)
           .map(present),
       )
     },
@@ -44,8 +61,8 @@ export const SESSION_ROUTES: readonly Route[] = [
     summary: 'the last finished sessions as session records, oldest first',
     access: 'token',
     looksAtTraffic: true,
-    query: [{ name: 'limit', schema: { type: 'integer', minimum: 1, maximum: 1000 }, description: 'at most so many' }],
-    handle: (call) => listOf(call.ports.sessions.recent().slice(-(integerOf(call.query, 'limit', 1, 1000) ?? 100))),
+    query: RECENT,
+    handle: recent,
   },
   {
     method: 'GET',
@@ -63,6 +80,30 @@ export const SESSION_ROUTES: readonly Route[] = [
     handle: events,
   },
 ]
+
+/** The last of those that fit, oldest first. */
+function recent({ query, ports }: Call): Answer {
+  const text = (name: string) => textOf(query, name)
+  const [user, vnet, rule, egressIp] = [text('user'), text('vnet'), text('rule'), text('egress_ip')]
+  const fits = sessionFilter({
+    ...(user === undefined ? {} : { user }),
+    ...(vnet === undefined ? {} : { vnet }),
+    ...(rule === undefined ? {} : { rule }),
+    ...(egressIp === undefined ? {} : { egressIp }),
+    ...outcomeIn(query),
+  })
+  return listOf(
+    ports.sessions
+      .recent()
+      .filter(fits)
+      .slice(-(integerOf(query, 'limit', 1, MOST_RECENT) ?? STANDARD_RECENT)),
+  )
+}
+
+function outcomeIn(query: URLSearchParams) {
+  const outcome = wordOf(query, 'outcome', FILTER_OUTCOMES)
+  return outcome === undefined ? {} : { outcome }
+}
 
 function present(session: LiveSession) {
   const { startedAt, bytesReceived, bytesSent, policyRevision, ...rest } = session

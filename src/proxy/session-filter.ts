@@ -2,7 +2,7 @@
 
 import { containsIp, parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
-import type { SessionRecord } from '../proxy/record.ts'
+import type { SessionRecord } from './record.ts'
 
 export interface SessionFilter {
   /** email */
