@@ -1,5 +1,6 @@
 // Reading query strings: each parameter is what it claims to be, or the request is refused with its name.
 
+import { parseInstantMs } from '../config/quantities.ts'
 import { type Cidr, parseCidr } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
 import { parseIp } from '../net/ip.ts'
@@ -75,13 +76,10 @@ export function instantOf(query: URLSearchParams, name: string): number | undefi
   return parseInstant(text, name)
 }
 
-/** RFC 3339's date-time, or its date alone. `Date.parse` takes much more: `1` is a year. */
-const INSTANT = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d))?$/
-
 /** Epoch ms of a time in RFC 3339, or of the beginning of a day in UTC. Throws ApiError that points to `pointer`. */
 export function parseInstant(text: string, pointer: string): number {
-  const instant = INSTANT.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(instant)) throw invalidField(pointer, `\`${text}\` is not a time in RFC 3339`)
+  const instant = parseInstantMs(text)
+  if (instant === undefined) throw invalidField(pointer, `\`${text}\` is not a time in RFC 3339`)
   return instant
 }
 

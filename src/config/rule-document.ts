@@ -116,7 +116,7 @@ export function normalForm(slot: ExpressionSlot, text: string, mode: Mode): Norm
 }
 
 /** The rule's one filter; where it was left out, the one its action belongs to. */
-function filtersOf({ filters }: JsonObject, action: string): readonly string[] {
+export function filtersOf({ filters }: { readonly filters?: unknown }, action: string): readonly string[] {
   if (Array.isArray(filters) && filters.length > 0) return filters as string[]
   return action === 'egress' ? ['egress'] : []
 }
