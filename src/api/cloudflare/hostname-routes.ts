@@ -7,6 +7,7 @@ import { invalidField, notFound } from '../api-error.ts'
 import { booleanOf, instantOf, PAGING, pagingOf, textOf, uuidOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
 import { nameContains } from '../select.ts'
+import { HOSTNAME_ROUTE } from '../shapes/cloudflare.ts'
 import { NAME, objectOf, TEXT, UUID } from './schemas.ts'
 import { allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
 
@@ -21,6 +22,7 @@ export const HOSTNAME_ROUTE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists host name routes',
     access: 'token',
+    answers: { kind: 'list', schema: HOSTNAME_ROUTE },
     query: [
       { name: 'id', schema: uuid, description: 'only this one' },
       { name: 'hostname', schema: text, description: 'part of the host name, letter case aside' },
@@ -41,6 +43,7 @@ export const HOSTNAME_ROUTE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'routes a host name through a tunnel',
     access: 'token',
+    answers: { kind: 'result', schema: HOSTNAME_ROUTE },
     body: objectOf(FIELDS, ['hostname', 'tunnel_id']),
     handle: create,
   },
@@ -49,6 +52,7 @@ export const HOSTNAME_ROUTE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one host name route, also a deleted one',
     access: 'token',
+    answers: { kind: 'result', schema: HOSTNAME_ROUTE },
     handle: (call) => ok(present(call, findAny(call))),
   },
   {
@@ -56,10 +60,18 @@ export const HOSTNAME_ROUTE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'changes a host name route',
     access: 'token',
+    answers: { kind: 'result', schema: HOSTNAME_ROUTE },
     body: objectOf(FIELDS),
     handle: edit,
   },
-  { method: 'DELETE', path: `${PATH}/{id}`, summary: 'deletes a host name route', access: 'token', handle: remove },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{id}`,
+    summary: 'deletes a host name route',
+    access: 'token',
+    answers: { kind: 'result', schema: HOSTNAME_ROUTE },
+    handle: remove,
+  },
 ]
 
 function list(call: Call) {

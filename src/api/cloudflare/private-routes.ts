@@ -7,6 +7,7 @@ import { listOf, ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import { booleanOf, cidrOf, instantOf, ipParam, PAGING, pagingOf, textOf, uuidOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
+import { NAMED_PRIVATE_ROUTE, PRIVATE_ROUTE } from '../shapes/cloudflare.ts'
 import { objectOf, TEXT, UUID } from './schemas.ts'
 import { allOf, deletedMicros, liveOf, micros, newId, sentOr, textField, written } from './stored.ts'
 
@@ -33,6 +34,7 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists routes, deleted ones too unless told otherwise',
     access: 'token',
+    answers: { kind: 'list', schema: NAMED_PRIVATE_ROUTE },
     query: [
       { name: 'route_id', schema: uuid, description: 'only this one' },
       { name: 'comment', schema: text, description: 'only those with this comment' },
@@ -60,6 +62,7 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'routes a network through a tunnel',
     access: 'token',
+    answers: { kind: 'result', schema: PRIVATE_ROUTE },
     body: objectOf(FIELDS, ['network', 'tunnel_id']),
     handle: create,
   },
@@ -68,6 +71,7 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one route, also a deleted one',
     access: 'token',
+    answers: { kind: 'result', schema: PRIVATE_ROUTE },
     handle: (call) => ok(present(findAny(call))),
   },
   {
@@ -75,15 +79,24 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'changes a route',
     access: 'token',
+    answers: { kind: 'result', schema: PRIVATE_ROUTE },
     body: objectOf(FIELDS),
     handle: edit,
   },
-  { method: 'DELETE', path: `${PATH}/{id}`, summary: 'deletes a route', access: 'token', handle: remove },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{id}`,
+    summary: 'deletes a route',
+    access: 'token',
+    answers: { kind: 'result', schema: PRIVATE_ROUTE },
+    handle: remove,
+  },
   {
     method: 'GET',
     path: `${PATH}/ip/{ip}`,
     summary: 'the route an address takes, most specific first',
     access: 'token',
+    answers: { kind: 'result', schema: NAMED_PRIVATE_ROUTE },
     query: [
       { name: 'virtual_network_id', schema: uuid, description: 'in this virtual network; else in the default one' },
       {

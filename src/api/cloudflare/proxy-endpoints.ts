@@ -7,6 +7,7 @@ import { listOf, ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
+import { DELETED, PROXY_ENDPOINT } from '../shapes/cloudflare.ts'
 import { NAME, objectOf, TEXT } from './schemas.ts'
 import { find, liveOf, newId, seconds, textField, written } from './stored.ts'
 
@@ -33,6 +34,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists proxy endpoints',
     access: 'token',
+    answers: { kind: 'list', schema: PROXY_ENDPOINT },
     query: selectionParameters(SELECTION),
     handle: (call) => listOf(select(liveOf(call, 'proxyEndpoint'), call.query, SELECTION).map(present)),
   },
@@ -41,6 +43,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'creates a proxy endpoint of kind `ip` or `identity`',
     access: 'token',
+    answers: { kind: 'result', schema: PROXY_ENDPOINT },
     body: objectOf({ name: NAME, kind: { enum: ['ip', 'identity', null] }, ips: IPS, subdomain: TEXT }, ['name']),
     handle: create,
   },
@@ -49,6 +52,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one proxy endpoint',
     access: 'token',
+    answers: { kind: 'result', schema: PROXY_ENDPOINT },
     handle: (call) => ok(present(find(call, 'proxyEndpoint', call.params.id ?? '', 'proxy endpoint'))),
   },
   {
@@ -56,6 +60,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'changes name and networks; the kind is fixed',
     access: 'token',
+    answers: { kind: 'result', schema: PROXY_ENDPOINT },
     body: objectOf({ name: NAME, kind: { enum: ['ip', 'identity', null] }, ips: IPS, subdomain: TEXT }),
     handle: edit,
   },
@@ -64,6 +69,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'deletes a proxy endpoint',
     access: 'token',
+    answers: { kind: 'result', schema: DELETED },
     handle: (call) => {
       const id = (call.params.id ?? '').toLowerCase()
       call.change((draft) => {

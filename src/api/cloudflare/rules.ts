@@ -8,6 +8,7 @@ import { listOf, type Message, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
+import { DELETED, RULE } from '../shapes/cloudflare.ts'
 import { fromRuleDocument, toRuleDocument } from './rule-document.ts'
 import { ANY_OBJECT, FLAG, NAME, objectOf, TEXT } from './schemas.ts'
 import { find, liveOf, newId, written } from './stored.ts'
@@ -74,15 +75,25 @@ export const RULE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists rules of every type by precedence',
     access: 'token',
+    answers: { kind: 'list', schema: RULE },
     query: selectionParameters(SELECTION),
     handle: (call) => listOf(select(liveOf(call, 'rule'), call.query, SELECTION).map((rule) => present(call, rule))),
   },
-  { method: 'POST', path: PATH, summary: 'creates a rule', access: 'token', body: RULE_BODY, handle: create },
+  {
+    method: 'POST',
+    path: PATH,
+    summary: 'creates a rule',
+    access: 'token',
+    answers: { kind: 'result', schema: RULE },
+    body: RULE_BODY,
+    handle: create,
+  },
   {
     method: 'GET',
     path: `${PATH}/{id}`,
     summary: 'one rule',
     access: 'token',
+    answers: { kind: 'result', schema: RULE },
     handle: (call) => ok(present(call, find(call, 'rule', call.params.id ?? '', 'rule'))),
   },
   {
@@ -90,10 +101,18 @@ export const RULE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'replaces a rule as a whole; what is left out returns to its default, precedence stays',
     access: 'token',
+    answers: { kind: 'result', schema: RULE },
     body: RULE_BODY,
     handle: replace,
   },
-  { method: 'DELETE', path: `${PATH}/{id}`, summary: 'deletes a rule', access: 'token', handle: remove },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{id}`,
+    summary: 'deletes a rule',
+    access: 'token',
+    answers: { kind: 'result', schema: DELETED },
+    handle: remove,
+  },
 ]
 
 function create(call: Call) {

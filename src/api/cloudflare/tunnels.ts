@@ -5,6 +5,7 @@ import { listOf, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
 import { booleanOf, instantOf, PAGING, pagingOf, textOf, uuidOf, wordOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
+import { TUNNEL } from '../shapes/cloudflare.ts'
 import { NAME, objectOf } from './schemas.ts'
 import { allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
 
@@ -21,6 +22,7 @@ export const TUNNEL_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists tunnels, deleted ones too unless told otherwise',
     access: 'token',
+    answers: { kind: 'list', schema: TUNNEL },
     query: [
       { name: 'name', schema: { type: 'string' }, description: 'only the one of this name' },
       { name: 'uuid', schema: { type: 'string', format: 'uuid' }, description: 'only this one' },
@@ -42,6 +44,7 @@ export const TUNNEL_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'creates a tunnel',
     access: 'token',
+    answers: { kind: 'result', schema: TUNNEL },
     body: objectOf(FIELDS, ['name']),
     handle: create,
   },
@@ -50,6 +53,7 @@ export const TUNNEL_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one tunnel, also a deleted one',
     access: 'token',
+    answers: { kind: 'result', schema: TUNNEL },
     handle: (call) => ok(present(call, findAny(call))),
   },
   {
@@ -57,6 +61,7 @@ export const TUNNEL_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'renames a tunnel',
     access: 'token',
+    answers: { kind: 'result', schema: TUNNEL },
     body: objectOf(FIELDS),
     handle: edit,
   },
@@ -65,6 +70,7 @@ export const TUNNEL_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'deletes a tunnel and its routes',
     access: 'token',
+    answers: { kind: 'result', schema: TUNNEL },
     handle: remove,
   },
 ]

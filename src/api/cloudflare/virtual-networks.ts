@@ -6,6 +6,7 @@ import { listOf, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
 import { booleanOf, textOf, uuidOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
+import { VIRTUAL_NETWORK } from '../shapes/cloudflare.ts'
 import { FLAG, NAME, objectOf, TEXT } from './schemas.ts'
 import { allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
 
@@ -18,6 +19,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists virtual networks, deleted ones too unless told otherwise',
     access: 'token',
+    answers: { kind: 'list', schema: VIRTUAL_NETWORK },
     query: [
       { name: 'id', schema: { type: 'string', format: 'uuid' }, description: 'only this one' },
       { name: 'name', schema: { type: 'string' }, description: 'only the one of this name' },
@@ -36,6 +38,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'creates a virtual network',
     access: 'token',
+    answers: { kind: 'result', schema: VIRTUAL_NETWORK },
     body: objectOf(FIELDS, ['name']),
     handle: create,
   },
@@ -44,6 +47,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one virtual network, also a deleted one',
     access: 'token',
+    answers: { kind: 'result', schema: VIRTUAL_NETWORK },
     handle: (call) => ok(present(findAny(call))),
   },
   {
@@ -51,6 +55,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'changes name, comment, or which one is the default',
     access: 'token',
+    answers: { kind: 'result', schema: VIRTUAL_NETWORK },
     body: objectOf(FIELDS),
     handle: edit,
   },
@@ -59,6 +64,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'deletes a virtual network that is not the default and has no routes',
     access: 'token',
+    answers: { kind: 'result', schema: VIRTUAL_NETWORK },
     handle: remove,
   },
 ]

@@ -6,12 +6,15 @@ import type { DnsPort, StatusPort } from '../ports.ts'
 import type { Call, Route } from '../route.ts'
 import { DECISION_BUCKETS } from './tally.ts'
 
+const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+
 export const METRIC_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/metrics',
     summary: 'numbers for Prometheus',
     access: 'token',
+    answers: { kind: 'bytes', mediaType: METRICS_CONTENT_TYPE, description: 'the Prometheus text format' },
     looksAtTraffic: true,
     handle: metrics,
   },
@@ -70,7 +73,7 @@ function metrics({ ports, tally }: Call): Answer {
     family('egresslab_colos_down', 'gauge', 'data centers that are down', [[{}, snapshot.account.colosDown.size]]),
     family('egresslab_troubles', 'gauge', 'things that are not as they should be', [[{}, status.troubles().length]]),
   ].join('')
-  return { kind: 'text', status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', body }
+  return { kind: 'text', status: 200, contentType: METRICS_CONTENT_TYPE, body }
 }
 
 function portLimitFamilies({ refused, pressure }: ReturnType<StatusPort['portLimit']>): string[] {

@@ -16,6 +16,7 @@ import { ApiError, notFound } from '../api-error.ts'
 import { RULE_BODY, ruleOf } from '../cloudflare/rules.ts'
 import type { ControlPlane } from '../ports.ts'
 import type { Call, Route } from '../route.ts'
+import { PREVIEW } from '../shapes/lab.ts'
 import { compileSchema } from '../validate.ts'
 
 const MOST_SESSIONS = 5000
@@ -28,6 +29,7 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
     path: '/lab/v1/rules/preview',
     summary: 'what is wrong with a rule before it is saved, and what the last sessions would change to',
     access: 'token',
+    answers: { kind: 'result', schema: PREVIEW },
     looksAtTraffic: true,
     body: {
       type: 'object',

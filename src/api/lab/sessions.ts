@@ -6,6 +6,8 @@ import { type Answer, listOf, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
 import { integerOf, textOf, wordOf } from '../query.ts'
 import type { Call, QueryParameter, Route } from '../route.ts'
+import { DELETED } from '../shapes/cloudflare.ts'
+import { LIVE_SESSION, RULE_COUNT, SESSION_EVENTS, SESSION_RECORD } from '../shapes/sessions.ts'
 
 const PATH = '/lab/v1/sessions'
 const MOST_RECENT = 1000
@@ -31,6 +33,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'sessions open now, oldest first',
     access: 'token',
+    answers: { kind: 'list', schema: LIVE_SESSION },
     looksAtTraffic: true,
     query: [{ name: 'user', schema: { type: 'string' }, description: 'only those of this email' }],
     handle: (call) => {
@@ -48,6 +51,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'closes a session with a reset on both sides',
     access: 'token',
+    answers: { kind: 'result', schema: DELETED },
     looksAtTraffic: true,
     handle: (call) => {
       const id = call.params.id ?? ''
@@ -60,6 +64,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: `${PATH}/recent`,
     summary: 'the last finished sessions as session records, oldest first',
     access: 'token',
+    answers: { kind: 'list', schema: SESSION_RECORD },
     looksAtTraffic: true,
     query: RECENT,
     handle: recent,
@@ -69,6 +74,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: '/lab/v1/counters',
     summary: 'finished sessions per rule since the start; rules that decided none are there with 0',
     access: 'token',
+    answers: { kind: 'list', schema: RULE_COUNT },
     looksAtTraffic: true,
     handle: counters,
   },
@@ -77,6 +83,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: '/lab/v1/events',
     summary: 'event stream (SSE): `session` per finished session, `change` per change of the state',
     access: 'token',
+    answers: { kind: 'events', events: SESSION_EVENTS },
     handle: events,
   },
 ]

@@ -5,6 +5,7 @@ import type { OpenSession } from '../../proxy/live-sessions.ts'
 import type { RememberedSession } from '../../proxy/session-memory.ts'
 import { type Answer, ok } from '../answer.ts'
 import type { Call, Route } from '../route.ts'
+import { NOW, TRAFFIC_EVENTS } from '../shapes/sessions.ts'
 import { rowOfFinished, rowOfOpen, type SessionRow } from './session-row.ts'
 
 const PATH = '/lab/v1/traffic'
@@ -21,6 +22,7 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'event stream (SSE): `beat` with the sessions that opened and finished, thinned out under load',
     access: 'token',
+    answers: { kind: 'events', events: TRAFFIC_EVENTS },
     looksAtTraffic: true,
     handle: stream,
   },
@@ -29,6 +31,7 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
     path: `${PATH}/now`,
     summary: 'sessions open now and those that finished last, one short row each',
     access: 'token',
+    answers: { kind: 'result', schema: NOW },
     looksAtTraffic: true,
     handle: now,
   },
