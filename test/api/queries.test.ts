@@ -64,6 +64,10 @@ test.each([
   expect(await statusAndWords('GET', path)).toContain(words)
 })
 
+test('a parameter that may be repeated is taken more than once', async () => {
+  expect(await statusAndWords('GET', '/proxy.pac?direct=a.test&direct=b.test')).not.toContain('direct')
+})
+
 test('every parameter at fault is named at once', async () => {
   const { body } = await api.ask('GET', '/lab/v1/sessions/recent?colour=red&limit=no')
   expect(body.errors.map(({ source }) => source?.pointer)).toEqual(['colour', 'limit'])

@@ -16,7 +16,7 @@ import { ApiError, notFound } from '../api-error.ts'
 import { RULE_BODY, ruleOf } from '../cloudflare/rules.ts'
 import type { ControlPlane } from '../ports.ts'
 import type { Call, Route } from '../route.ts'
-import { PREVIEW } from '../shapes/lab.ts'
+import { PREVIEW, type RuleProblem } from '../shapes/lab.ts'
 import { compileSchema } from '../validate.ts'
 
 const MOST_SESSIONS = 5000
@@ -49,17 +49,6 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
   },
 ]
 
-interface Problem {
-  readonly severity: 'error' | 'warning' | 'advice'
-  readonly code: string
-  readonly message: string
-  readonly hint: string | null
-  /** Cloudflare's name of the expression, where it is about one */
-  readonly field: string | null
-  /** half-open, in characters of that expression */
-  readonly span: readonly [number, number] | null
-}
-
 /** Told by the very steps of creating and replacing, so that what it says is what a save would do. */
 function preview(call: Call): Answer {
   const { plane } = call.ports
@@ -82,7 +71,7 @@ function isThere({ state }: LabSnapshot, id: string): boolean {
 }
 
 /** Everything wrong with the body at once: its shape, else what it says. */
-function problemsOf({ account, ruleset, state }: LabSnapshot, id: string, body: JsonObject): Problem[] {
+function problemsOf({ account, ruleset, state }: LabSnapshot, id: string, body: JsonObject): RuleProblem[] {
   const misfits = shapeProblems(body)
   if (misfits.length > 0) return misfits
   const before = state.rule.get(id)
@@ -93,7 +82,7 @@ function problemsOf({ account, ruleset, state }: LabSnapshot, id: string, body: 
 
 const checkShape = compileSchema(RULE_BODY)
 
-function shapeProblems(body: JsonObject): Problem[] {
+function shapeProblems(body: JsonObject): RuleProblem[] {
   try {
     checkShape(body)
     return []
@@ -104,7 +93,7 @@ function shapeProblems(body: JsonObject): Problem[] {
 }
 
 /** The state with the rule in it (or without it), or the one reason why it cannot be. */
-function snapshotWith(plane: ControlPlane, id: string, body: JsonObject | undefined): LabSnapshot | Problem {
+function snapshotWith(plane: ControlPlane, id: string, body: JsonObject | undefined): LabSnapshot | RuleProblem {
   const mode = plane.current().account.settings.expressions
   try {
     return plane.preview((draft) => {
@@ -119,22 +108,22 @@ function snapshotWith(plane: ControlPlane, id: string, body: JsonObject | undefi
 }
 
 /** A missing fallback is both a problem of the rule and against good practice; it is said once. */
-export function isToldBy(problems: readonly Pick<Problem, 'code'>[], code: string): boolean {
+export function isToldBy(problems: readonly Pick<RuleProblem, 'code'>[], code: string): boolean {
   return code === 'practice.P2' && problems.some((problem) => problem.code === 'rule.no_fallback')
 }
 
-function asError(code: string, message: string): Problem {
+function asError(code: string, message: string): RuleProblem {
   return { severity: 'error', code, message, hint: null, field: null, span: null }
 }
 
-function adviceOn({ account, ruleset }: LabSnapshot, id: string): Problem[] {
+function adviceOn({ account, ruleset }: LabSnapshot, id: string): RuleProblem[] {
   const issues = checkPractices({ account, ruleset, users: [] }).filter(({ rule }) => rule?.id === id)
   return issues.map(({ severity, code, message, why, hint }) => {
     return { severity, code, message: `${message}: ${why}`, hint: hint ?? null, field: null, span: null }
   })
 }
 
-export function toProblem({ severity, code, message, hint, slot, span }: RuleIssue): Problem {
+export function toProblem({ severity, code, message, hint, slot, span }: RuleIssue): RuleProblem {
   return {
     severity,
     code,

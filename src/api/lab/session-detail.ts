@@ -7,7 +7,7 @@ import type { Decided } from '../../proxy/decided.ts'
 import { type Answer, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
-import { SESSION_DETAIL } from '../shapes/sessions.ts'
+import { SESSION_DETAIL, type SessionDetail } from '../shapes/sessions.ts'
 import { rowOfFinished, rowOfOpen } from './session-row.ts'
 
 export const SESSION_DETAIL_ROUTES: readonly Route[] = [
@@ -37,7 +37,9 @@ function detail(call: Call): Answer {
   return ok({ row: rowOfFinished(finished), record, ...storyOf(call, decided, record.Lab.target) })
 }
 
-function storyOf({ ports }: Call, decided: Decided | undefined, target: string) {
+type Story = Pick<SessionDetail, 'policy' | 'explanation' | 'policy_test'>
+
+function storyOf({ ports }: Call, decided: Decided | undefined, target: string): Story {
   if (decided === undefined) return { policy: null, explanation: null, policy_test: null }
   const { snapshot, flow } = decided
   const isCurrent = snapshot.revision === ports.plane.current().revision
