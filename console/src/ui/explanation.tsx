@@ -170,7 +170,7 @@ function Held({ value, note }: HeldProps): JSX.Element {
   return (
     <span class="muted">
       {value === null ? (
-        `has no value here${note === undefined ? '' : `: ${note}`}`
+        `has no value here${note === undefined ? '' : `: ${quoted(note)}`}`
       ) : (
         <>
           it is <code>{show(value)}</code>
