@@ -1,5 +1,6 @@
 // One route as a value: the same table serves requests, the OpenAPI document and the documentation's check.
 
+import type { TSchema } from 'typebox'
 import type { Draft, JsonObject } from '../config/lab-state.ts'
 import type { Answer } from './answer.ts'
 import type { RateLimiter } from './lab/rate-limit.ts'
@@ -17,6 +18,17 @@ export interface QueryParameter {
   readonly description: string
 }
 
+export type Answers =
+  /** the envelope around one result */
+  | { readonly kind: 'result'; readonly schema: TSchema }
+  /** the envelope around items, with their `result_info` */
+  | { readonly kind: 'list'; readonly schema: TSchema }
+  /** JSON without an envelope */
+  | { readonly kind: 'json'; readonly schema: Schema }
+  | { readonly kind: 'bytes'; readonly mediaType: string; readonly description: string }
+  /** an event stream (SSE): the data of each event by the event's name */
+  | { readonly kind: 'events'; readonly events: Readonly<Record<string, TSchema>> }
+
 export interface Route {
   readonly method: Method
   /** `{name}` stands for one path segment */
@@ -25,7 +37,11 @@ export interface Route {
   readonly summary: string
   /** `token`: the API token; `user`: a user's own proxy credentials; `open`: anybody who may reach the port */
   readonly access: 'token' | 'user' | 'open'
+  /** what it answers when all is well; refusals are alike everywhere */
+  readonly answers: Answers
   readonly query?: readonly QueryParameter[]
+  /** what clients add of their own is let pass; on other routes of the lab's own it is refused */
+  readonly unknownQuery?: 'ignored'
   /** what the body must be; routes without take no body */
   readonly body?: Schema
   /** it tells of connections as they are at this moment */

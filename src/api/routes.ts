@@ -35,6 +35,7 @@ const OPENAPI_ROUTE: Route = {
   path: '/lab/v1/openapi.json',
   summary: 'the OpenAPI document of everything served here',
   access: 'token',
+  answers: { kind: 'json', schema: { type: 'object', description: 'an OpenAPI 3.1 document' } },
   handle: ({ ports }) => ({ ...ok(null), body: openApiDocument(ROUTES, ports.status.version) }),
 }
 

@@ -9,19 +9,30 @@ export interface Selection<T> {
   /** what `search` looks through */
   readonly searchIn: (item: T) => readonly string[]
   /** field of `filter` → does the item fit this value? */
-  readonly filters: Readonly<Record<string, (item: T, value: string) => boolean>>
+  readonly filters: Readonly<Record<string, Filter<T>>>
   /** field of `order_by` → what to sort by, and whether it descends unless told otherwise */
   readonly orders: Readonly<Record<string, { readonly by: (item: T) => string | number; readonly descends?: boolean }>>
   /** order when `order_by` is absent */
   readonly standardOrder?: (item: T) => number
 }
 
-export const SELECTION_PARAMETERS: readonly QueryParameter[] = [
-  { name: 'search', schema: { type: 'string' }, description: 'part of a name or description, letter case aside' },
-  { name: 'filter', schema: { type: 'array', items: { type: 'string' } }, description: '`field:value`, repeatable' },
-  { name: 'order_by', schema: { type: 'string' }, description: 'field to sort by' },
-  { name: 'direction', schema: { enum: ['asc', 'desc'] }, description: 'sort direction' },
-]
+export interface Filter<T> {
+  readonly fits: (item: T, value: string) => boolean
+  /** the values there can be; any, where absent */
+  readonly values?: readonly string[] | RegExp
+}
+
+/** The parameters of such a list. */
+export function selectionParameters<T>({ filters, orders }: Selection<T>): readonly QueryParameter[] {
+  const fields = Object.keys(filters).join(', ')
+  const items = { type: 'string', pattern: `^(${Object.keys(filters).join('|')}):` }
+  return [
+    { name: 'search', schema: { type: 'string' }, description: 'part of a name or description, letter case aside' },
+    { name: 'filter', schema: { type: 'array', items }, description: `\`field:value\`, repeatable; fields: ${fields}` },
+    { name: 'order_by', schema: { enum: Object.keys(orders) }, description: 'field to sort by' },
+    { name: 'direction', schema: { enum: ['asc', 'desc'] }, description: 'sort direction' },
+  ]
+}
 
 /** The items a query asks for, in its order. Throws ApiError for fields that do not exist. */
 export function select<T>(items: readonly T[], query: URLSearchParams, selection: Selection<T>): T[] {
@@ -40,12 +51,19 @@ export function select<T>(items: readonly T[], query: URLSearchParams, selection
 function filterOf<T>(text: string, { filters }: Selection<T>): (item: T) => boolean {
   const colon = text.indexOf(':')
   const field = colon < 0 ? text : text.slice(0, colon)
-  const test = Object.hasOwn(filters, field) ? filters[field] : undefined
-  if (colon < 0 || test === undefined) {
+  const filter = Object.hasOwn(filters, field) ? filters[field] : undefined
+  if (colon < 0 || filter === undefined) {
     throw invalidField('filter', `\`${text}\` must be \`field:value\` with one of ${Object.keys(filters).join(', ')}`)
   }
   const value = text.slice(colon + 1)
-  return (item) => test(item, value)
+  const { fits, values } = filter
+  if (values instanceof RegExp && !values.test(value)) {
+    throw invalidField('filter', `\`${value}\` is no \`${field}\``)
+  }
+  if (Array.isArray(values) && !values.includes(value)) {
+    throw invalidField('filter', `\`${field}\` must be one of ${values.join(', ')}, not \`${value}\``)
+  }
+  return (item) => fits(item, value)
 }
 
 function sort<T>(items: T[], query: URLSearchParams, { orders, standardOrder }: Selection<T>): T[] {

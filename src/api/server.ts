@@ -10,6 +10,7 @@ import { countedEgress } from '../policy/egress-address.ts'
 import { inTurns } from '../proxy/request-turns.ts'
 import { type Answer, failure } from './answer.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
+import { checkQuery } from './check-query.ts'
 import { type Client, clientOf } from './client-address.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { basicCredentials, checkHost, checkSingle, checkSite, hasToken } from './gate.ts'
@@ -130,6 +131,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     if (found.kind === 'method') throw wrongMethod(method, url.path, found.allow)
     const { route, params } = found
     if (params.account_id !== undefined) checkAccount(params.account_id, ports)
+    checkQuery(route, url.query)
     const isJson = route.method !== 'GET' && route.method !== 'DELETE' && route.takes === undefined
     const body = isJson ? await readJsonObject(request) : {}
     const bytes = route.takes === undefined ? Buffer.alloc(0) : await readBytes(request, route.takes)

@@ -55,10 +55,14 @@ function ruleLines(rule: RuleTrace, paint: Paint): string[] {
   return [head, ...(parts.length === 0 ? [paint.dim('           no conditions: it matches everything')] : parts)]
 }
 
-function partLine(slot: string, { text, result, field, value }: PartTrace, paint: Paint): string {
+function partLine(slot: string, { text, result, field, value, note }: PartTrace, paint: Paint): string {
   const verdict = result ? paint.good('true ') : paint.bad('false')
   const seen =
-    field === null ? '' : paint.dim(`   ${field} ${value === null ? 'has no value' : `is ${JSON.stringify(value)}`}`)
+    field === null
+      ? ''
+      : paint.dim(
+          `   ${field} ${value === null ? `has no value${note === undefined ? '' : `: ${note}`}` : `is ${JSON.stringify(value)}`}`,
+        )
   return `           ${slot.padEnd(14)} ${verdict}  ${text}${seen}`
 }
 

@@ -32,3 +32,12 @@ function parseQuantity(text: string, units: Readonly<Record<string, number>>): n
   const value = Math.round(Number(match[1]) * unit)
   return value >= 1 && Number.isSafeInteger(value) ? value : undefined
 }
+
+/** RFC 3339's date-time, its seconds and zone optional, or its date alone. `Date.parse` takes much more: `1` is a year. */
+const INSTANT = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/
+
+/** Epoch ms of a time, or of the beginning of a day in UTC; undefined for anything else. */
+export function parseInstantMs(text: string): number | undefined {
+  const instant = INSTANT.test(text) ? Date.parse(text) : Number.NaN
+  return Number.isNaN(instant) ? undefined : instant
+}

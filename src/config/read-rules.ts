@@ -4,13 +4,12 @@ import { didYouMean } from '../errors/closest.ts'
 import { isBlank } from '../expression/index.ts'
 import { cidr, parseCidr } from '../net/cidr.ts'
 import { equalIp, ip, parseIp } from '../net/ip.ts'
-import type { EgressSettings } from '../policy/rule.ts'
 import type { ConfiguredRule, SourcePosition } from './lab-config.ts'
 import type { Problems } from './problems.ts'
 import type { RawRule } from './raw-config.ts'
 import type { Reading } from './reading.ts'
+import { fromRawRule, rangesOf, rawPrecedences, rawRuleId, readRule } from './rule-document.ts'
 import type { Path, SourceDocument } from './source-document.ts'
-import { stableUuid } from './stable-id.ts'
 
 /** Rules of one document, and where in it the list stands. */
 export interface RuleList {
@@ -43,40 +42,22 @@ export function readRules(reading: Reading, lists: readonly RuleList[]): readonl
   return entries.map((entry) => {
     const { rule, precedence } = entry
     checkKind(entry)
+    checkEgress(entry, owned)
+    const fields = fromRawRule(rule, precedence, owned.rangeOf)
+    const { rest: _, ...document } = readRule(fields, { id: rawRuleId(rule), precedence })
     return Object.freeze({
-      id: ruleId(rule),
-      name: rule.name,
-      description: rule.description,
-      enabled: rule.enabled,
-      precedence,
-      action: rule.action,
-      filters: Object.freeze([...rule.filters]),
-      traffic: expressionOf(rule.traffic),
-      identity: expressionOf(rule.identity),
-      devicePosture: expressionOf(rule.device_posture),
-      egress: readEgress(entry, owned),
+      ...document,
+      filters: Object.freeze(document.filters),
+      egress: Object.freeze(document.egress),
       ...positionsOf(entry, reading),
     })
   })
 }
 
 function entriesOf(lists: readonly RuleList[]): readonly Entry[] {
-  let largest = 0
-  return lists.flatMap((list) =>
-    list.rules.map((rule, at) => {
-      const precedence = rule.precedence ?? largest + 1000
-      largest = Math.max(largest, precedence)
-      return { list, path: [...list.path, at], rule, precedence }
-    }),
-  )
-}
-
-function ruleId({ id, name }: RawRule): string {
-  return id?.toLowerCase() ?? stableUuid('rule', name)
-}
-
-function expressionOf(text: string): string {
-  return isBlank(text) ? '' : text
+  const entries = lists.flatMap((list) => list.rules.map((rule, at) => ({ list, path: [...list.path, at], rule })))
+  const precedences = rawPrecedences(entries.map(({ rule }) => rule))
+  return entries.map((entry, at) => ({ ...entry, precedence: precedences[at] ?? 0 }))
 }
 
 function checkRepeated(entries: readonly Entry[]): void {
@@ -90,8 +71,8 @@ function checkRepeated(entries: readonly Entry[]): void {
       const message = `the precedence ${precedence} is taken by the rule \`${sooner.rule.name}\``
       list.problems.add([...path, 'precedence'], 'config.duplicate', message, { hint: otherLine(sooner) })
     }
-    const twin = ids.get(ruleId(rule))
-    if (twin === undefined) ids.set(ruleId(rule), entry)
+    const twin = ids.get(rawRuleId(rule))
+    if (twin === undefined) ids.set(rawRuleId(rule), entry)
     else if (rule.id === undefined) {
       const message = `two rules are called \`${rule.name}\`, so they would share an id`
       const hint = `${otherLine(twin)}; give one another name or an \`id\``
@@ -116,9 +97,9 @@ function checkKind({ list, path, rule }: Entry): void {
   })
 }
 
-function readEgress({ list: { problems }, path, rule }: Entry, owned: Owned): EgressSettings | null {
+function checkEgress({ list: { problems }, path, rule }: Entry, owned: Owned): void {
   const { egress } = rule
-  if (egress === null) return null
+  if (egress === null) return
   const at = [...path, 'egress']
   const address = ip(egress.ipv4).text
   if (!owned.ipv4.includes(address)) {
@@ -128,11 +109,7 @@ function readEgress({ list: { problems }, path, rule }: Entry, owned: Owned): Eg
     })
   }
   checkFallback(egress.ipv4_fallback, address, { path: [...at, 'ipv4_fallback'], problems, owned })
-  return Object.freeze({
-    ipv4: egress.ipv4,
-    ipv4Fallback: egress.ipv4_fallback,
-    ipv6: readRange(egress.ipv6, address, { path: at, problems, owned }),
-  })
+  checkRange(egress.ipv6, address, { path: at, problems, owned })
 }
 
 interface Check {
@@ -153,14 +130,13 @@ function checkFallback(fallback: string | null, primary: string, { path, problem
   }
 }
 
-function readRange(range: string | undefined, primary: string, { path, problems, owned }: Check): string {
+function checkRange(range: string | undefined, primary: string, { path, problems, owned }: Check): void {
   if (range === undefined) {
-    const derived = owned.rangeOf.get(primary)
-    if (derived === undefined && owned.ipv4.includes(primary)) {
+    if (!owned.rangeOf.has(primary) && owned.ipv4.includes(primary)) {
       const message = `the rule needs \`ipv6\`, because the dedicated IP \`${primary}\` has no range of its own`
       problems.add(path, 'config.missing_key', message, { hint: didYouMean('', owned.ipv6, 'ranges the account owns') })
     }
-    return derived ?? ''
+    return
   }
   if (!owned.ipv6.includes(cidr(range).text)) {
     const hint = didYouMean(cidr(range).text, owned.ipv6, 'it owns')
@@ -168,7 +144,6 @@ function readRange(range: string | undefined, primary: string, { path, problems,
       hint,
     })
   }
-  return range
 }
 
 function gatherOwned(raw: { readonly dedicated_ips: unknown }): Owned {
@@ -180,7 +155,7 @@ function gatherOwned(raw: { readonly dedicated_ips: unknown }): Owned {
   return {
     ipv4: pairs.flatMap(({ ipv4 }) => ipv4 ?? []),
     ipv6: pairs.flatMap(({ ipv6 }) => ipv6 ?? []),
-    rangeOf: new Map(pairs.flatMap(({ ipv4, ipv6 }) => (ipv4 && ipv6 ? [[ipv4, ipv6] as const] : []))),
+    rangeOf: rangesOf(raw.dedicated_ips),
   }
 }
 

@@ -13,6 +13,7 @@ export const CHANGE_ERRORS = {
   'change.not_found': { status: 404, cloudflareCode: 2000 },
   'change.invalid': { status: 400, cloudflareCode: 2001 },
   'change.expression': { status: 400, cloudflareCode: 2006 },
+  'change.not_schedulable': { status: 400, cloudflareCode: 2014 },
   'change.precedence_taken': { status: 409, cloudflareCode: 2011 },
   'change.address_not_owned': { status: 400, cloudflareCode: 2055 },
   'change.invalid_action': { status: 400, cloudflareCode: 2087 },

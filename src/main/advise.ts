@@ -21,12 +21,23 @@ export function adviseOn({ config, issues }: ReadConfig): readonly Issue[] {
   const { account, ruleset } = store.current()
   const users = config.users.map((user) => {
     const place = placeOfUser(user, config, geo.placeOf)
-    return { email: user.identity.email, ...(place === undefined ? {} : { place }) }
+    const isSourceKnown = addressesOf(user, config).some((address) => geo.placeOf(address)?.country !== undefined)
+    return { email: user.identity.email, isSourceKnown, ...(place === undefined ? {} : { place }) }
   })
   const advice = checkPractices({ account, ruleset, users }).map((issue) => inFile(issue, config))
   store.close()
   geo.close()
   return [...issues.filter(({ code }) => code !== 'rule.no_fallback'), ...advice]
+}
+
+/** Source addresses the configuration has for a user: those of their devices, and the networks they are known by. */
+function addressesOf({ identity, defaultDevice }: ConfiguredUser, { devices, sources }: LabConfig): Ip[] {
+  const email = identity.email.toLowerCase()
+  const theirs = devices.filter(({ device, user }) => device.id === defaultDevice || user?.toLowerCase() === email)
+  return [
+    ...theirs.flatMap(({ device }) => device.sourceIp ?? []),
+    ...sources.filter(({ user }) => user?.toLowerCase() === email).map(({ network }) => network.base),
+  ]
 }
 
 function placeOfUser(

@@ -41,6 +41,7 @@ async function openSubject(configFile: string, shared: SharedParts): Promise<Tes
   const allowlists = allowlistsOf(desk.config)
   return {
     ruleset: desk.snapshot.ruleset,
+    expressions: desk.snapshot.account.settings.expressions,
     files: filesOf(desk.config),
     close: desk.close,
     ask: async ({ destination, colosDown, ...options }: TestFlow): Promise<Answer<Asked>> => {

@@ -3,15 +3,19 @@
 
 import { didYouMean } from '../errors/closest.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
+import type { AccountSettings } from '../policy/account.ts'
 import { coverageOf } from '../policy/coverage.ts'
 import { type CaseResult, differencesOf, type TestRun, type Verdict } from '../policy/policy-test.ts'
 import type { Ruleset } from '../policy/ruleset.ts'
+import { proveReach } from '../policy/unreachable.ts'
 import { findTestFiles } from './find-test-files.ts'
 import { readTestFile, type TestCase, type TestFile, type TestFlow } from './read-test-file.ts'
 
 /** A configuration that can be asked what it decides. */
 export interface TestSubject<Asked> {
   readonly ruleset: Ruleset
+  /** the language its rules are in */
+  readonly expressions: AccountSettings['expressions']
   /** the files it was read from */
   readonly files: readonly string[]
   /** Throws an InputError for a flow that cannot be. */
@@ -54,9 +58,11 @@ export async function runTestFiles<Asked>(
     return {
       sources: [...files.map(({ file }) => file), ...subjects.all().flatMap(([, subject]) => subject.files)],
       files: ran.map(({ file, config: path, results }) => ({ file: file.file, config: path, cases: results })),
-      coverage: subjects.all().flatMap(([path, { ruleset }]) => {
+      coverage: subjects.all().flatMap(([path, { ruleset, expressions }]) => {
         const results = ran.filter((one) => one.config === path).flatMap((one) => one.results)
-        return results.length === 0 ? [] : [{ config: path, rules: coverageOf(ruleset, results.map(decidedBy)) }]
+        if (results.length === 0) return []
+        const { unreachable } = proveReach(ruleset, expressions)
+        return [{ config: path, rules: coverageOf(ruleset, results.map(decidedBy), unreachable) }]
       }),
     }
   } finally {

@@ -1,5 +1,6 @@
-// Which dedicated IP a connection leaves from when no rule matched (gateway-egress section 5). Pure geography and a hash: the
-// answer is the same in every process.
+// Which dedicated IP a connection leaves from when no rule matched (gateway-egress section 5). Pure geography and a hash: the answer is the
+// same in every process. Who is tied with whom is measured over all of the account's addresses, lost ones too, so that an outage moves
+// nobody but those who were on the lost address ([B4]).
 
 import type { Family } from '../net/ip.ts'
 import type { Account, AccountSettings, DedicatedEgressIp } from './account.ts'
@@ -36,26 +37,32 @@ interface Candidate {
   readonly at: { readonly latitude: number; readonly longitude: number }
   /** what the rendezvous hash is taken over; the same however the account is ordered */
   readonly key: string
+  /** its colo is up ([B1]) */
+  readonly up: boolean
 }
 
 /** Candidates about equally near a place, and what was made of them before. */
 interface Tie {
+  /** lost ones too */
+  readonly all: readonly Candidate[]
+  /** those that are up; none only where no candidate is */
   readonly candidates: readonly Candidate[]
+  /** of the nearest that is up */
   readonly distance: number | undefined
   readonly byDestination: WeakMap<Place, Tie>
   readonly answers: Balanced[]
 }
 
-/** Prepares an account's candidates: the dedicated IPs whose colo is up ([B1]). */
+/** Prepares an account's candidates: its dedicated IPs, of which those whose colo is up are chosen from ([B1]). */
 export function createBalancer(account: Account): Balancer {
   const tolerance = account.settings.balanceTolerance
-  const up: Record<Family, readonly Candidate[]> = { 4: candidatesOf(account, 4), 6: candidatesOf(account, 6) }
+  const candidates: Record<Family, readonly Candidate[]> = { 4: candidatesOf(account, 4), 6: candidatesOf(account, 6) }
   const known: Record<Family, WeakMap<Place, Tie>> = { 4: new WeakMap(), 6: new WeakMap() }
 
-  const unplaced: Record<Family, Tie> = { 4: tieOf(up[4], undefined), 6: tieOf(up[6], undefined) }
+  const unplaced: Record<Family, Tie> = { 4: tieOf(candidates[4], undefined), 6: tieOf(candidates[6], undefined) }
 
   function nearUser(family: Family, place: Place | undefined): Tie {
-    return place === undefined ? unplaced[family] : nearest(known[family], up[family], place, tolerance)
+    return place === undefined ? unplaced[family] : nearest(known[family], candidates[family], place, tolerance)
   }
 
   return {
@@ -63,9 +70,10 @@ export function createBalancer(account: Account): Balancer {
       const near = nearUser(family, user)
       const [first, second] = near.candidates
       if (first === undefined) return undefined
-      if (second === undefined) return answer(near, first, up[family].length === 1 ? 'only' : 'nearest-user')
+      if (second === undefined)
+        return answer(near, first, unplaced[family].candidates.length === 1 ? 'only' : 'nearest-user')
       const { candidates: tied } =
-        destination === undefined ? near : nearest(near.byDestination, near.candidates, destination, tolerance)
+        destination === undefined ? near : nearest(near.byDestination, near.all, destination, tolerance)
       const [settled] = tied
       if (tied.length === 1 && settled !== undefined) return answer(near, settled, 'nearest-destination')
       return answer(near, rendezvous(tied, first, userKey), 'user-hash')
@@ -81,20 +89,21 @@ function answer({ answers, distance }: Tie, { dedicated }: Candidate, by: Balanc
   return made
 }
 
-function tieOf(candidates: readonly Candidate[], distance: number | undefined): Tie {
-  return { candidates, distance, byDestination: new WeakMap(), answers: [] }
+function tieOf(all: readonly Candidate[], distance: number | undefined): Tie {
+  return { all, candidates: all.filter(({ up }) => up), distance, byDestination: new WeakMap(), answers: [] }
 }
 
 function candidatesOf(account: Account, family: Family): readonly Candidate[] {
   return account.dedicatedIps.flatMap((dedicated) => {
     const address = family === 4 ? dedicated.ipv4?.address.text : dedicated.ipv6?.range.text
     const colo = account.colos.get(dedicated.colo)
-    if (address === undefined || colo === undefined || account.colosDown.has(colo.code)) return []
-    return [{ dedicated, at: colo, key: address }]
+    if (address === undefined || colo === undefined) return []
+    return [{ dedicated, at: colo, key: address, up: !account.colosDown.has(colo.code) }]
   })
 }
 
-/** The candidates within the tolerance of the nearest to a place ([B2], [B3]), in their given order; measured once per place. */
+/** The candidates within the tolerance of the nearest to a place ([B2], [B3]), in their given order; where all of those are lost, the
+ *  same of the others. Measured once per place. */
 function nearest(
   known: WeakMap<Place, Tie>,
   candidates: readonly Candidate[],
@@ -103,11 +112,19 @@ function nearest(
 ): Tie {
   const before = known.get(place)
   if (before !== undefined) return before
-  const distances = candidates.map((candidate) => distanceKm(candidate.at, place))
-  const least = Math.min(...distances)
-  const limit = least + Math.max(least * tolerance.share, tolerance.km)
-  const within = candidates.filter((_, at) => (distances[at] ?? limit) <= limit)
-  const made = tieOf(within, least)
+  let rest = candidates.map((candidate) => ({ candidate, distance: distanceKm(candidate.at, place) }))
+  let made = tieOf([], undefined)
+  while (rest.length > 0 && made.candidates.length === 0) {
+    const least = Math.min(...rest.map(({ distance }) => distance))
+    const limit = least + Math.max(least * tolerance.share, tolerance.km)
+    const within = rest.filter(({ distance }) => distance <= limit)
+    const up = within.filter(({ candidate }) => candidate.up).map(({ distance }) => distance)
+    made = tieOf(
+      within.map(({ candidate }) => candidate),
+      Math.min(...up),
+    )
+    rest = rest.filter(({ distance }) => distance > limit)
+  }
   known.set(place, made)
   return made
 }

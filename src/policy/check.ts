@@ -8,9 +8,10 @@ import { findDedicatedByIpv4, SHARED_FALLBACK } from './egress-address.ts'
 import { findCapitalTexts } from './letter-case.ts'
 import { distanceKm, type Place } from './place.ts'
 import type { Rule } from './rule.ts'
+import { RuleParser } from './rule-expressions.ts'
 import type { Ruleset } from './ruleset.ts'
 import { similarRules } from './similar-rules.ts'
-import { proveReach } from './unreachable.ts'
+import { proveReach, whyUnreachable } from './unreachable.ts'
 
 /** `code` is `practice.P1` … `practice.P8`, `practice.letter_case`; `hint` says what to change. */
 export interface PracticeIssue extends Issue {
@@ -22,11 +23,18 @@ export interface PracticeInput {
   readonly account: Account
   readonly ruleset: Ruleset
   /** people and where they are ([P4]) */
-  readonly users: readonly { readonly email: string; readonly place?: Place }[]
+  readonly users: readonly PracticeUser[]
   /** ids of rules that decided something in a recording ([P6]); absent: there is no recording */
   readonly matchedRules?: ReadonlySet<string>
   /** kilometres from which on a dedicated IP is far ([P4]); 3,000 unless said otherwise */
   readonly farKm?: number
+}
+
+export interface PracticeUser {
+  readonly email: string
+  readonly place?: Place
+  /** the geo database knows a source address of theirs; absent: nobody has looked */
+  readonly isSourceKnown?: boolean
 }
 
 /** Everything the practices have to say, in their order. */
@@ -40,6 +48,7 @@ export function checkPractices(input: PracticeInput): readonly PracticeIssue[] {
     ...checkLetterCase(input),
     ...checkHostSelectors(input),
     ...checkNarrowRules(input),
+    ...checkSourceCountries(input),
   ]
 }
 
@@ -122,22 +131,14 @@ function checkDistances({ account, users, farKm = 3000 }: PracticeInput): Practi
 function checkReach({ account, ruleset, matchedRules }: PracticeInput): PracticeIssue[] {
   const { unreachable, catchAlls } = proveReach(ruleset, account.settings.expressions)
   const dead = new Set(unreachable.map(({ rule }) => rule))
-  const proven = unreachable.map(({ rule, coveredBy }) => {
-    const why = 'it decides nothing, although somebody wrote it to'
-    if (coveredBy === undefined) {
-      const message = `rule \`${rule.name}\` can never match: its conditions exclude each other`
-      return about(rule, 'warning', 'P6', message, why, 'correct its conditions, or delete it')
-    }
-    const cover = `rule \`${coveredBy.name}\` (precedence ${coveredBy.precedence})`
-    const message = `rule \`${rule.name}\` is never reached: ${cover} matches whenever it would`
-    return about(
-      rule,
-      'warning',
-      'P6',
-      message,
-      why,
-      `move it before \`${coveredBy.name}\`, narrow that one, or delete it`,
-    )
+  const proven = unreachable.map((proof) => {
+    const { rule, coveredBy } = proof
+    const message = `rule \`${rule.name}\` ${whyUnreachable(proof)}`
+    const hint =
+      coveredBy === undefined
+        ? 'correct its conditions, or delete it'
+        : `move it before \`${coveredBy.name}\`, narrow that one, or delete it`
+    return about(rule, 'warning', 'P6', message, 'it decides nothing, although somebody wrote it to', hint)
   })
   const idle = ruleset.active.filter(
     ({ rule }) => matchedRules !== undefined && !matchedRules.has(rule.id) && !dead.has(rule),
@@ -215,6 +216,33 @@ function adviseOneRule({ text, valueType }: Access): string {
   if (valueType === 'Int') return `make one rule with \`${text} in {…}\``
   return `make a list of the values and one rule with \`${text} in $list\``
 }
+
+/** `net.src.geo.*` is the database's word on the source address; a configured place says nothing of it (section 2). */
+function checkSourceCountries({ account, ruleset, users }: PracticeInput): PracticeIssue[] {
+  const nowhere = users.filter(({ place, isSourceKnown }) => place !== undefined && isSourceKnown === false)
+  if (nowhere.length === 0) return []
+  const shown = nowhere.slice(0, 3).map(({ email }) => `\`${email}\``)
+  const who = `${shown.join(', ')}${nowhere.length > shown.length ? ` and ${nowhere.length - shown.length} more` : ''}`
+  const parser = new RuleParser(account.settings.expressions)
+  return ruleset.active.flatMap(({ rule }): PracticeIssue[] => {
+    const { fields } = parser.parse(rule)
+    const [field] = SOURCE_GEO.filter((name) => fields.has(name))
+    if (field === undefined) return []
+    return [
+      {
+        severity: 'warning',
+        code: 'rule.source_unknown',
+        message: `rule \`${rule.name}\` asks for \`${field}\`, which has no value for ${who}`,
+        why: 'it is where the geo database puts the source address; a configured `place` decides ingress and balancing only',
+        hint: "give their device a `source_ip` that the database knows, or pass `src` in the user's name",
+        path: ['rules', rule.name],
+        rule,
+      },
+    ]
+  })
+}
+
+const SOURCE_GEO = ['net.src.geo.country', 'net.src.geo.continent'] as const
 
 interface DedicatedRule {
   readonly rule: Rule

@@ -2,6 +2,7 @@
 
 import type { Rule } from './rule.ts'
 import type { Ruleset } from './ruleset.ts'
+import { type Unreachable, whyUnreachable } from './unreachable.ts'
 
 export interface RuleCoverage {
   readonly id: string
@@ -9,16 +10,21 @@ export interface RuleCoverage {
   readonly precedence: number
   /** names of the cases it decided, in the order they ran */
   readonly decided: readonly string[]
-  /** why it can decide nothing (disabled, not an egress rule …); null for the rules that count */
+  /** why it can decide nothing (disabled, not an egress rule, never reached …); null for the rules that count */
   readonly skipped: string | null
 }
 
-/** Every rule by precedence. `cases`: each with the rule that decided it, null where none did. */
+/** Every rule by precedence. `cases`: each with the rule that decided it, null where none did; `unreachable`: rules that are proven to
+ *  decide nothing, whatever comes. */
 export function coverageOf(
   ruleset: Pick<Ruleset, 'rules' | 'skipped'>,
   cases: readonly { readonly name: string; readonly ruleId: string | null }[],
+  unreachable: readonly Unreachable[] = [],
 ): RuleCoverage[] {
-  const reasons = new Map<Rule, string>(ruleset.skipped.map(({ rule, reason }) => [rule, reason]))
+  const reasons = new Map<Rule, string>([
+    ...unreachable.map((proof) => [proof.rule, whyUnreachable(proof)] as const),
+    ...ruleset.skipped.map(({ rule, reason }) => [rule, reason] as const),
+  ])
   const decided = Map.groupBy(cases, ({ ruleId }) => ruleId)
   return ruleset.rules.map((rule) => ({
     id: rule.id,

@@ -62,7 +62,7 @@ function forUser(decision: Decision, lab: Surroundings, flow: Flow): Decision {
 }
 
 function decideWithoutRule({ account, lab, flow, ingress }: Scene): Decision {
-  const chosen = chooseWithoutRule(account, flow, ingress)
+  const chosen = chooseWithoutRule(account, flow)
   // where users have addresses of their own the reason names them
   const isShared = chosen === undefined || flow.destination.ip.family === 4
   const cause = chosen ?? account

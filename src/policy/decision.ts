@@ -5,7 +5,9 @@ import type { DedicatedEgressIp } from './account.ts'
 import type { Colo, Place } from './place.ts'
 import type { Rule } from './rule.ts'
 
-export type Outcome = 'dedicated' | 'dedicated-fallback' | 'balanced' | 'default' | 'exempt' | 'unroutable'
+/** [E1] */
+export const OUTCOMES = ['dedicated', 'dedicated-fallback', 'balanced', 'default', 'exempt', 'unroutable'] as const
+export type Outcome = (typeof OUTCOMES)[number]
 
 export type ExemptReason =
   | { readonly kind: 'private-route'; readonly routeId: string; readonly tunnelId: string }

@@ -6,6 +6,7 @@ import type { Balanced, BalanceStep } from './balance.ts'
 import type { Egress, Outcome } from './decision.ts'
 import { SHARED_FALLBACK, userKeyOf } from './egress-address.ts'
 import type { Flow } from './flow.ts'
+import { homeColo } from './ingress.ts'
 import type { Colo } from './place.ts'
 import type { EgressSettings, Rule } from './rule.ts'
 import { type Surroundings, surroundingsOf } from './surroundings.ts'
@@ -39,11 +40,12 @@ export function planForRule(account: Account, flow: Flow, rule: Rule, ingress: C
 }
 
 /** The dedicated IP a flow no rule matched leaves from; undefined where that is shared egress (section 5). */
-export function chooseWithoutRule(account: Account, flow: Flow, ingress: Colo): Balanced | undefined {
+export function chooseWithoutRule(account: Account, flow: Flow): Balanced | undefined {
   if (account.settings.noRuleMatched === 'default') return undefined
   return surroundingsOf(account).balancer.choose({
     family: flow.destination.ip.family,
-    user: flow.userPlace ?? flow.sourcePlace ?? ingress,
+    // never from the ingress colo: where that is lost, users would move who were on no lost address ([B4])
+    user: flow.userPlace ?? flow.sourcePlace ?? homeColo(account),
     destination: flow.destinationPlace,
     userKey: userKeyOf(flow),
   })
@@ -54,7 +56,7 @@ export function planWithoutRule(
   account: Account,
   flow: Flow,
   ingress: Colo,
-  chosen = chooseWithoutRule(account, flow, ingress),
+  chosen = chooseWithoutRule(account, flow),
 ): EgressPlan {
   const lab = surroundingsOf(account)
   const egress = chosen && lab.egressOf(chosen.dedicated, flow.destination.ip.family, userKeyOf(flow), false)

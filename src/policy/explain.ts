@@ -73,6 +73,8 @@ export interface PartTrace {
   readonly result: boolean
   readonly value: JsonValue
   readonly field: string | null
+  /** why the field has no value, where that surprises people */
+  readonly note?: string
   /** this part, with the others so marked, made the expression what it is */
   readonly decisive: boolean
 }
@@ -148,13 +150,14 @@ function traceRules({ account, ruleset }: Snapshot, flow: Flow, decision: Decisi
   const parser = new RuleParser(account.settings.expressions)
   const noSay = decision.exempt !== undefined || (decision.rule === null && decision.outcome === 'unroutable')
   let winner: Rule | undefined
+  const noteOn = (field: string | null) => noteOnMissing(field, flow)
   return ruleset.rules.map((rule) => {
     const reason = noSay ? 'no rule is consulted for this connection' : (skipped.get(rule) ?? afterWinner(winner))
-    if (reason !== undefined) return { rule, trace: ruleTrace(rule, false, reason, []), slots: [] }
+    if (reason !== undefined) return { rule, trace: ruleTrace(rule, false, reason, [], noteOn), slots: [] }
     const slots = traceSlots(parser, rule, values, ruleset.lists)
     const matched = slots.every(({ trace }) => trace.result)
     if (matched) winner = rule
-    return { rule, trace: ruleTrace(rule, matched, null, slots), slots }
+    return { rule, trace: ruleTrace(rule, matched, null, slots, noteOn), slots }
   })
 }
 
@@ -173,21 +176,41 @@ function traceSlots(
   })
 }
 
-function ruleTrace(rule: Rule, matched: boolean, skipped: string | null, slots: readonly SlotTrace[]): RuleTrace {
-  const expressions = slots.map(({ name, trace }) => [name, explainExpression(trace)] as const)
+type NoteOn = (field: string | null) => string | undefined
+
+function ruleTrace(
+  rule: Rule,
+  matched: boolean,
+  skipped: string | null,
+  slots: readonly SlotTrace[],
+  noteOn: NoteOn,
+): RuleTrace {
+  const expressions = slots.map(({ name, trace }) => [name, explainExpression(trace, noteOn)] as const)
   const { id, name, precedence } = rule
   return { id, rule: name, precedence, matched, skipped, expressions: Object.fromEntries(expressions) }
 }
 
-function explainExpression(trace: Trace): ExpressionTrace {
+function explainExpression(trace: Trace, noteOn: NoteOn): ExpressionTrace {
   const decisive = new Set(decisiveParts(trace))
   return {
     result: trace.result,
     parts: leavesOf(trace).map((part) => {
       const { text, span, result } = part
-      return { text, span, result, ...lookedAt(part), decisive: decisive.has(part) }
+      const { field, value } = lookedAt(part)
+      const note = value === null ? noteOn(field) : undefined
+      return { text, span, result, value, field, ...(note === undefined ? {} : { note }), decisive: decisive.has(part) }
     }),
   }
+}
+
+/** `net.src.geo.*` and `net.dst.geo.*` are the geo database's word on an address, whatever place is configured for its user. */
+function noteOnMissing(field: string | null, flow: Flow): string | undefined {
+  const unknown = (address: string) => `the geo database does not know ${address}`
+  if (field?.startsWith('net.dst.geo.')) return unknown(flow.destination.ip.text)
+  if (!field?.startsWith('net.src.geo.')) return undefined
+  const source = unknown(flow.source.ip.text)
+  if (flow.userPlace === undefined) return source
+  return `${source}, and the user's \`place\` decides ingress and balancing only`
 }
 
 function lookedAt(part: Trace): { readonly field: string | null; readonly value: JsonValue } {

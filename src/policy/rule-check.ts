@@ -26,7 +26,7 @@ export const RULE_PROBLEMS = {
 export type RuleProblemCode = keyof typeof RULE_PROBLEMS
 
 /** Actions of Gateway rules of every kind. */
-const ACTIONS: ReadonlySet<string> = new Set([
+export const KNOWN_ACTIONS: readonly string[] = [
   'allow',
   'block',
   'egress',
@@ -43,7 +43,7 @@ const ACTIONS: ReadonlySet<string> = new Set([
   'safesearch',
   'scan',
   'ytrestricted',
-])
+]
 
 /** Everything wrong with a rule that is to be saved beside `others` (the account's rules without the one it replaces). Errors mean it
  *  must not be saved; warnings are shown with it. Rules of other kinds are checked for precedence and action only ([R9]). */
@@ -63,8 +63,13 @@ export function nextPrecedence(rules: readonly Pick<Rule, 'precedence'>[], rando
   return largest + 1000 + 1 + Math.floor(random * 100)
 }
 
+/** Is this an action of any kind of Gateway rule? */
+export function isKnownAction(action: string): boolean {
+  return KNOWN_ACTIONS.includes(action)
+}
+
 function checkAction(rule: Rule): RuleIssue[] {
-  if (!ACTIONS.has(rule.action)) return [error(rule, 'rule.invalid_action', `invalid action "${rule.action}"`)]
+  if (!isKnownAction(rule.action)) return [error(rule, 'rule.invalid_action', `invalid action "${rule.action}"`)]
   if (rule.action !== 'egress' || isEgressRule(rule)) return []
   const message = `rule \`${rule.name}\` has the action \`egress\` but not the filter \`egress\``
   return [error(rule, 'rule.wrong_filter', message, 'write `filters: ["egress"]`')]
@@ -89,7 +94,19 @@ function checkPrecedence(rule: Rule, others: readonly Rule[]): RuleIssue[] {
   ]
 }
 
+/** Which address dedicated egress lacks, by Cloudflare's name of the field; undefined where none is missing. */
+export function missingAddress({
+  ipv4,
+  ipv6,
+}: EgressSettings): { field: 'ipv4' | 'ipv6'; message: string } | undefined {
+  if (ipv4 === '') return { field: 'ipv4', message: 'dedicated egress needs `ipv4`' }
+  if (ipv6 === '') return { field: 'ipv6', message: 'dedicated egress needs `ipv6`, the range of the same location' }
+  return undefined
+}
+
 function checkSettings(rule: Rule, settings: EgressSettings, account: Account): RuleIssue[] {
+  const missing = missingAddress(settings)
+  if (missing !== undefined) return [error(rule, 'rule.invalid_address', missing.message)]
   return [
     ...checkPrimary(rule, settings, account),
     ...checkFallback(rule, settings, account),

@@ -13,6 +13,13 @@ export interface Unreachable {
   readonly coveredBy: Rule | undefined
 }
 
+/** Why a rule decides nothing, to follow its name: `is never reached: …`. */
+export function whyUnreachable({ coveredBy }: Unreachable): string {
+  if (coveredBy === undefined) return 'can never match: its conditions exclude each other'
+  const { name, precedence } = coveredBy
+  return `is never reached: rule \`${name}\` (precedence ${precedence}) matches whenever it would`
+}
+
 export interface Reach {
   readonly unreachable: readonly Unreachable[]
   /** active rules that match every connection */

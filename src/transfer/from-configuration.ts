@@ -3,10 +3,10 @@
 
 import { dirname, join } from 'node:path'
 import { checkLabShape, checkRuleListShape } from '../config/check-shape.ts'
-import type { JsonObject } from '../config/lab-state.ts'
 import type { PortablePolicy, PortableRule } from '../config/portable-policy.ts'
 import { createProblems } from '../config/problems.ts'
 import type { RawConfig, RawRule } from '../config/raw-config.ts'
+import { fromRawRule, rangesOf, rawPrecedences, rawRuleId } from '../config/rule-document.ts'
 import { readSourceDocument, type SourceDocument } from '../config/source-document.ts'
 import { stableUuid } from '../config/stable-id.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
@@ -21,8 +21,7 @@ export function fromConfiguration(document: SourceDocument): PortablePolicy {
     sections.rules_file === undefined
       ? []
       : ruleListOf(readSourceDocument(join(dirname(document.file), sections.rules_file)))
-  const ranges = new Map(sections.dedicated_ips.map(({ ipv4, ipv6 }) => [ipv4, ipv6]))
-  const rules = portableRules([...sections.rules, ...further], ranges)
+  const rules = portableRules([...sections.rules, ...further], rangesOf(sections.dedicated_ips))
   checkRanges(document.file, rules)
   return {
     source: document.file,
@@ -62,25 +61,12 @@ function sectionsOf(document: SourceDocument): Sections {
   return data as RawConfig
 }
 
-/** A rule without precedence gets the largest so far and 1000, as in a configuration ([R3]). */
-function portableRules(
-  rules: readonly RawRule[],
-  ranges: ReadonlyMap<string | undefined, string | undefined>,
-): PortableRule[] {
-  let largest = 0
-  return rules.map((rule) => {
-    const { id: given, name, egress, precedence = largest + 1000, ...rest } = rule
-    largest = Math.max(largest, precedence)
-    const id = given?.toLowerCase() ?? stableUuid('rule', name)
-    const settings = egress === null ? null : { egress: egressFields(egress, ranges.get(egress.ipv4)) }
-    const fields: JsonObject = { ...rest, filters: [...rest.filters], name, precedence, rule_settings: settings }
-    return { id, name, precedence, fields }
+function portableRules(raw: readonly RawRule[], ranges: ReadonlyMap<string, string>): PortableRule[] {
+  const precedences = rawPrecedences(raw)
+  return raw.map((rule, at) => {
+    const precedence = precedences[at] ?? 0
+    return { id: rawRuleId(rule), name: rule.name, precedence, fields: fromRawRule(rule, precedence, ranges) }
   })
-}
-
-function egressFields(egress: NonNullable<RawRule['egress']>, range: string | undefined): JsonObject {
-  const { ipv4, ipv4_fallback: fallback, ipv6 = range } = egress
-  return { ipv4, ...(fallback === null ? {} : { ipv4_fallback: fallback }), ...(ipv6 === undefined ? {} : { ipv6 }) }
 }
 
 /** Away from its lab a rule has to name its range itself. */

@@ -3,9 +3,9 @@
 
 import type { Json, JsonObject } from '../config/lab-state.ts'
 import type { PolicyDifference, PortableRule } from '../config/portable-policy.ts'
-import { formatExpression, isBlank, parseExpression } from '../expression/index.ts'
-import { SLOT_NAMES, SLOT_SCHEMES } from '../policy/fields.ts'
-import { EXPRESSION_SLOTS, type ExpressionSlot } from '../policy/rule.ts'
+import { normalForm } from '../config/rule-document.ts'
+import { SLOT_NAMES } from '../policy/fields.ts'
+import { EXPRESSION_SLOTS } from '../policy/rule.ts'
 import { isEmpty, objectOf } from './json-values.ts'
 
 /** What the API takes of a rule. */
@@ -76,16 +76,12 @@ function normal(body: JsonObject): JsonObject {
   const { filters = ['egress'] } = body
   const expressions = EXPRESSION_SLOTS.map((slot) => {
     const text = body[SLOT_NAMES[slot]]
-    return [SLOT_NAMES[slot], normalForm(slot, typeof text === 'string' ? text : '')] as const
+    const written = typeof text === 'string' ? text : ''
+    const normal = normalForm(slot, written, 'lenient')
+    // as it is where it does not parse: the target will say so
+    return [SLOT_NAMES[slot], normal.ok ? normal.text : written] as const
   })
   return { ...body, filters, ...Object.fromEntries(expressions) }
-}
-
-/** As it is where it does not parse: the target will say so. */
-function normalForm(slot: ExpressionSlot, text: string): string {
-  if (isBlank(text)) return ''
-  const parsed = parseExpression(text, SLOT_SCHEMES[slot], { mode: 'lenient' })
-  return parsed.ok ? formatExpression(parsed.expression) : text
 }
 
 /** Every value that says something, by its dotted path. */

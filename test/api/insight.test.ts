@@ -79,7 +79,13 @@ interface Detail {
 }
 
 interface Previewed {
-  readonly problems: readonly { severity: string; code: string; field: string | null; span: number[] | null }[]
+  readonly problems: readonly {
+    severity: string
+    code: string
+    message: string
+    field: string | null
+    span: number[] | null
+  }[]
   readonly replay: {
     sessions: number
     changed: number
@@ -123,6 +129,65 @@ describe('a rule before it is saved', () => {
     await lab.send('bob;vnet=vnet-AMER', 'http://ipv4.icanhazip.com/')
     const { replay } = await preview({ id: AMER_RULE, rule: null })
     expect(replay?.changes[0]).toMatchObject({ before: { egress: '203.0.113.40' }, after: { egress: '203.0.113.10' } })
+  })
+
+  const rules = () => `/client/v4/accounts/${account}/gateway/rules`
+
+  test('[R3] without a precedence is tried where saving would put it: as a replacement it stays where it is', async () => {
+    const first = {
+      name: 'first',
+      action: 'egress',
+      enabled: true,
+      filters: ['egress'],
+      traffic: 'any(net.fqdn.domains[*] == "saas.test") or net.fqdn.host == "bank.saas.test"',
+      rule_settings: { egress: { ipv4: '203.0.113.40', ipv4_fallback: '0.0.0.0', ipv6: '2001:db8:40::/64' } },
+    }
+    const { id } = (await lab.ask('POST', rules(), { ...first, precedence: 5 })) as { id: string }
+    await lab.send('alice', 'http://bank.saas.test/')
+    expect((await preview({ id, rule: first })).replay).toMatchObject({ changed: 0, changes: [] })
+    expect((await preview({ rule: first })).replay?.changes).toEqual([])
+    const saved = (await lab.ask('PUT', `${rules()}/${id}`, first)) as { precedence: number }
+    expect(saved.precedence).toBe(5)
+    await lab.ask('DELETE', `${rules()}/${id}`)
+  })
+
+  test.each([
+    ['no range', { rule_settings: { egress: { ipv4: '203.0.113.50' } } }],
+    ['no primary', { rule_settings: { egress: { ipv6: '2001:db8:50::/64' } } }],
+    ['an unknown field', { trafic: 'net.dst.port == 443' }],
+    ['a name of the wrong type', { name: 7 }],
+    ['no action', { action: undefined }],
+    ['an action that is none', { action: 'explode' }],
+    ['a schedule', { schedule: { mon: '08:00-17:00' } }],
+  ])('with %s is refused in the words that saving it would be', async (_fault, change) => {
+    const body = { ...rule, precedence: 60, ...change }
+    const { problems, replay } = await preview({ rule: body })
+    const refusal = await lab.ask('POST', rules(), body).then(
+      () => 'saved',
+      (thrown: Error) => thrown.message,
+    )
+    const errors = problems.filter(({ severity }) => severity === 'error')
+    expect(errors.length).toBeGreaterThan(0)
+    for (const { message } of errors) expect(refusal).toContain(JSON.stringify(message))
+    expect(replay).toBeNull()
+  })
+
+  test('[R6] without a fallback says so once', async () => {
+    const egress = { ipv4: '203.0.113.50', ipv6: '2001:db8:50::/64' }
+    const { problems } = await preview({ rule: { ...rule, rule_settings: { egress } } })
+    expect(problems.filter(({ code }) => /no_fallback|P2/.test(code)).map(({ code }) => code)).toEqual([
+      'rule.no_fallback',
+    ])
+  })
+
+  test('[R9] of another type is kept and changes no session', async () => {
+    const dns = { name: 'dns', action: 'block', filters: ['dns'], enabled: true, traffic: 'dns.fqdn == "x.test"' }
+    const { problems, replay } = await preview({ rule: dns })
+    expect([problems, replay?.changed]).toEqual([[], 0])
+  })
+
+  test('that replaces one which is not there is 404, as saving it is', async () => {
+    await expect(preview({ id: '00000000-0000-4000-8000-000000000000', rule })).rejects.toThrow('not found')
   })
 
   test('with a precedence that is taken says by which rule', async () => {

@@ -47,6 +47,10 @@ test('AP-10 a PAC file is served without a token, as what it is, and not to othe
     contents: CONTENTS,
   })
   expect(JSON.parse(made.body).result.url).toBe(`${first.api}/pac/branch`)
+  // the slug of the Terraform provider's own example
+  const provider = { name: 'DevOps', slug: 'pac_devops', contents: CONTENTS }
+  expect((await create(first.api, first.lab.config.account.id, provider)).status).toBe(200)
+  expect((await curl(`${first.api}/pac/pac_devops`)).body).toBe(CONTENTS)
   await first.close()
 
   const second = await lab({ ephemeral: false, state })
@@ -82,7 +86,7 @@ test('AP-10 limits: 256 KiB of contents and no more, a slug once and in few lett
   expect(await attempt({ name: 'a', slug: 'bytes', contents: CONTENTS.padEnd(200 * 1024, 'é') })).toBe(400)
   expect(await attempt({ name: 'b', slug: 'full', contents: CONTENTS })).toBe(409)
   expect(await attempt({ name: 'b', contents: 'return "DIRECT"' })).toBe(400)
-  for (const slug of ['Upper', '../x', 'a/b', '-a', 'a-', 'a'.repeat(65), 'a b']) {
+  for (const slug of ['Upper', '../x', 'a/b', '-a', 'a-', '_a', 'a_', 'a'.repeat(65), 'a b']) {
     expect([slug, await attempt({ name: 'b', slug, contents: CONTENTS })]).toEqual([slug, 400])
   }
 })

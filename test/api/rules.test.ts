@@ -142,6 +142,7 @@ describe('egress settings', () => {
 
 test('an action an egress rule cannot have is 400 with code 2087', async () => {
   expect(failure(await post({ action: 'block' }))).toEqual([400, 2087, 'invalid action "block"'])
+  expect(failure(await post({ action: 'explode', filters: [] }))).toEqual([400, 2087, 'invalid action "explode"'])
 })
 
 describe('rules of other types', () => {
@@ -167,8 +168,46 @@ describe('rules of other types', () => {
     const first = await api.cloudflare('POST', '/gateway/rules', dns)
     expect(first.body.messages[0]?.message).toMatch(/type `dns` .* never evaluated/)
     expect((await api.cloudflare('POST', '/gateway/rules', dns)).body.messages).toEqual([])
-    expect((await api.cloudflare('POST', '/gateway/rules', { ...dns, filters: ['l4'] })).body.messages).toHaveLength(1)
+    const { schedule: _schedule, expiration: _expiration, ...l4 } = { ...dns, filters: ['l4'] }
+    expect((await api.cloudflare('POST', '/gateway/rules', l4)).body.messages).toHaveLength(1)
     expect(api.notices).toHaveLength(2)
+  })
+})
+
+describe('[R14] rules limited in time', () => {
+  const schedule = { mon: '08:00-17:00', time_zone: 'Europe/Berlin' }
+  const expiration = { expires_at: '2030-01-01T05:20:00Z', duration: 10 }
+
+  test.each([
+    ['a schedule', 'egress', { schedule }],
+    ['an expiration', 'egress', { expiration }],
+    ['a schedule', 'http', { schedule }],
+    ['an expiration', 'l4', { expiration }],
+    ['an expiration', 'dns_resolver', { expiration }],
+  ])(
+    '%s of an %s rule is 400 with code 2014, created or replaced, and nothing changes',
+    async (_what, type, timing) => {
+      const action = type === 'egress' ? 'egress' : type === 'dns_resolver' ? 'resolve' : 'block'
+      const { revision } = api.store.current()
+      const body = { action, filters: [type], ...timing }
+      const [field] = Object.keys(timing)
+      const told = [400, 2014, expect.stringContaining(`\`${field}\` may be set for rules of type`)]
+      expect(failure(await post(body))).toEqual(told)
+      const replaced = await api.cloudflare('PUT', `/gateway/rules/${EMEA_RULE}`, { name: 'EMEA', ...body })
+      expect(failure(replaced)).toEqual(told)
+      expect(api.store.current().revision).toBe(revision)
+    },
+  )
+
+  test.each([
+    ['dns', 'block', { schedule, expiration }],
+    ['dns_resolver', 'resolve', { schedule }],
+    ['egress', 'egress', { schedule: null, expiration: null }],
+    ['egress', 'egress', { schedule: {}, expiration: {} }],
+  ])('are taken where the type has them, or where nothing is said: %s', async (type, action, timing) => {
+    const { status, body } = await post({ action, filters: [type], ...timing })
+    expect(status).toBe(200)
+    expect(body.result).toMatchObject(timing)
   })
 })
 

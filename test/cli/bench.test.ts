@@ -9,6 +9,8 @@ test('bench decide --json has the fields that scripts rely on', async () => {
   const result = JSON.parse(stdout)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(result).toMatchObject({ rules: 50, connections: 500, threads: 1, seconds: 1 })
+  expect(result.ruleset_mb).toBeGreaterThanOrEqual(0)
+  expect(Object.is(result.ruleset_mb, -0)).toBe(false)
   expect(result.decisions).toBeGreaterThan(500)
   for (const field of ['decisions_per_second', 'compile_ms', 'rss_mb']) expect(result[field]).toBeGreaterThan(0)
   const { p50, p90, p99, p999, max } = result.latency_ns

@@ -2,6 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readPolicyFile } from '../../src/transfer/read-policy.ts'
+import { sampleRecord } from '../log/sample-record.ts'
 import { run } from './run.ts'
 
 let folder: string
@@ -44,6 +46,62 @@ test('prints every expression of the rules of a file in normal form, and leaves 
     ].join('\n'),
   })
   expect(readFileSync(path('untidy.yaml'), 'utf8')).toBe(before)
+})
+
+const OTHERS = [
+  'rules:',
+  '  - { name: names, action: block, filters: [dns], traffic: \'any(dns.domains[*] == "bad.test")   or  nothing\' }',
+  "  - { name: net, action: block, filters: [l4], traffic: 'any(net.sni.domains[*] == \"x\")', identity: 'identity.email  ==' }",
+  '  - { name: web, action: allow, filters: [http], device_posture: \'http.request.host == "x"\' }',
+  '  - { name: resolver, action: resolve, filters: [dns_resolver], traffic: \'dns.fqdn == "x"\' }',
+  '  - { name: ours, action: egress, filters: [egress], traffic: net.dst.port   == 443 }',
+  '  - { name: ours too, traffic: net.dst.port == 80 }',
+  '',
+].join('\n')
+
+test('[R9] rules of other types are left as written, and said so once; the rest of the file is printed', async () => {
+  writeFileSync(path('others.yaml'), OTHERS)
+  expect(await run(['fmt', path('others.yaml')])).toEqual({
+    code: 0,
+    stderr: `${path('others.yaml')}: 4 rules of other types than egress are left as written\n`,
+    stdout: '# ours\ntraffic: net.dst.port == 443\n\n# ours too\ntraffic: net.dst.port == 80\n',
+  })
+  const { code, stdout } = await run(['fmt', '--json', path('others.yaml')])
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout).map(({ rule }: { rule: string }) => rule)).toEqual(['ours', 'ours too'])
+})
+
+test('[R9] check, test, explain, replay and a push take a file with rules of other types, and never evaluate them', async () => {
+  const config = path('whole.yaml')
+  writeFileSync(
+    config,
+    `dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10, ipv6: "2001:db8:10::/64" }]\nusers: [{ email: alice@example.com, place: AMS }]\nlisteners: [{ name: main, port: 0 }]\n${OTHERS}`,
+  )
+  writeFileSync(
+    path('cases.yaml'),
+    'config: whole.yaml\ncases: [{ name: a, flow: { destination: "192.0.2.1:443", user: alice@example.com }, expect: { rule: ours } }]\n',
+  )
+  writeFileSync(path('list.yaml'), OTHERS.replace('rules:\n', ''))
+  writeFileSync(path('sessions.ndjson'), `${JSON.stringify(sampleRecord())}\n`)
+  for (const verb of [
+    ['check', '-c', config],
+    ['test', path('cases.yaml')],
+    ['explain', '192.0.2.1:443', '--user', 'alice@example.com', '-c', config],
+    ['replay', path('sessions.ndjson'), '-c', config, '--rules', path('list.yaml')],
+  ]) {
+    const { code, stderr } = await run(verb)
+    expect([verb[0], code, stderr]).toEqual([verb[0], 0, ''])
+  }
+  const policy = readPolicyFile(path('others.yaml'))
+  expect(policy.rules.map(({ fields }) => fields.filters)).toEqual([
+    ['dns'],
+    ['l4'],
+    ['http'],
+    ['dns_resolver'],
+    ['egress'],
+    ['egress'],
+  ])
+  expect(policy.rules[0]?.fields.traffic).toBe('any(dns.domains[*] == "bad.test")   or  nothing')
 })
 
 test('--check says what would change and where, and exits 1', async () => {

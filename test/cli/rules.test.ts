@@ -149,13 +149,12 @@ describe('push', () => {
       action: 'egress',
       precedence: 2000,
       rule_settings: { made_up: { kept: true } },
-      schedule: { mon: '08:00-17:00' },
     }
     await curl('-X', 'PUT', path, ...json(labs.lab, sent))
     expect((await rules('push', file('rules.yaml'), '--yes')).code).toBe(0)
     expect(named(labs.lab, 'vnet-AMER leaves from Los Angeles')).toMatchObject({
       egress: { ipv4: '203.0.113.40' },
-      rest: { rule_settings: { made_up: { kept: true } }, schedule: { mon: '08:00-17:00' } },
+      rest: { rule_settings: { made_up: { kept: true } } },
     })
   })
 

@@ -1,8 +1,11 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createBalancer } from '../../src/policy/balance.ts'
+import { COLOS } from '../../src/policy/colos.ts'
+import { decide } from '../../src/policy/decide.ts'
 import { createIngress } from '../../src/policy/ingress.ts'
 import type { Place } from '../../src/policy/place.ts'
-import { AMS, account, dedicated, EWR, IAD, LAX, LHR, PLACES } from './build.ts'
+import { AMS, account, dedicated, EWR, flow, IAD, identity, LAX, LHR, PLACES, snapshot } from './build.ts'
 
 const trio = account({ dedicatedIps: [AMS, LHR, IAD] })
 
@@ -105,6 +108,59 @@ describe('[B4] what is still tied is split between users', () => {
       const before = addressOf(all, user)
       if (before !== '203.0.113.10') expect(addressOf(without, user)).toBe(before)
     }
+  })
+})
+
+describe('[B4] an outage moves only those who were on a lost address', () => {
+  const places = fc.record({
+    latitude: fc.double({ min: -60, max: 70, noNaN: true }),
+    longitude: fc.double({ min: -180, max: 180, noNaN: true }),
+  })
+  const codes = [...COLOS.keys()]
+  const worlds = fc.record({
+    colos: fc.uniqueArray(fc.constantFrom(...codes), { minLength: 2, maxLength: 8 }),
+    home: fc.constantFrom(...codes),
+    lost: fc.uniqueArray(fc.constantFrom(...codes), { maxLength: 3 }),
+    lostToo: fc.array(fc.nat({ max: 7 }), { maxLength: 3 }),
+    losesHome: fc.boolean(),
+    share: fc.constantFrom(0, 0.1, 0.5, 1),
+    users: fc.array(fc.option(places, { nil: undefined }), { minLength: 1, maxLength: 6 }),
+    destination: fc.option(places, { nil: undefined }),
+    family: fc.constantFrom(4 as const, 6 as const),
+  })
+
+  test('whatever the account, the users, the destination, and what is lost', () => {
+    fc.assert(
+      fc.property(worlds, ({ colos, home, lost, lostToo, losesHome, share, users, destination, family }) => {
+        const down = new Set([...lost, ...lostToo.flatMap((at) => colos[at] ?? []), ...(losesHome ? [home] : [])])
+        const world = (colosDown: Set<string>) =>
+          snapshot(
+            account({
+              dedicatedIps: colos.map((code, at) => dedicated(code, at + 1)),
+              settings: { homeColo: home, balanceTolerance: { share, km: 50 } },
+              colosDown,
+            }),
+            [],
+          )
+        const [whole, hurt] = [world(new Set()), world(down)]
+        for (const [at, userPlace] of users.entries()) {
+          const asked = flow({
+            identity: identity(`user-${at}@example.com`),
+            to: family === 4 ? '198.51.100.9:443' : '[2001:db8:9::9]:443',
+            ...(userPlace === undefined ? {} : { userPlace }),
+            ...(destination === undefined ? {} : { destinationPlace: destination }),
+          })
+          const before = decide(whole, asked).egress
+          const after = decide(hurt, asked).egress
+          if (before?.dedicated !== undefined && !down.has(before.dedicated.colo)) {
+            expect(after?.address.text).toBe(before.address.text)
+          }
+          const anyUp = colos.some((code) => !down.has(code))
+          expect(after?.dedicated !== undefined && !down.has(after.dedicated.colo)).toBe(anyUp)
+        }
+      }),
+      { numRuns: 2000 },
+    )
   })
 })
 

@@ -150,7 +150,7 @@ function RuleTraceItem({ rule }: { readonly rule: RuleTrace }): JSX.Element {
                 <span class="hidden-label">{part.result ? 'true' : 'false'}</span>
               </span>
               <span>
-                <code>{part.text}</code> {part.field !== null && <Held value={part.value} />}
+                <code>{part.text}</code> {part.field !== null && <Held value={part.value} note={part.note} />}
               </span>
             </li>
           ))}
@@ -160,11 +160,17 @@ function RuleTraceItem({ rule }: { readonly rule: RuleTrace }): JSX.Element {
   )
 }
 
-function Held({ value }: { readonly value: Json }): JSX.Element {
+interface HeldProps {
+  readonly value: Json
+  /** why there is none */
+  readonly note: string | undefined
+}
+
+function Held({ value, note }: HeldProps): JSX.Element {
   return (
     <span class="muted">
       {value === null ? (
-        'has no value here'
+        `has no value here${note === undefined ? '' : `: ${quoted(note)}`}`
       ) : (
         <>
           it is <code>{show(value)}</code>

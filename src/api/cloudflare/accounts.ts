@@ -3,6 +3,7 @@
 import { listOf, ok } from '../answer.ts'
 import { PAGING, pagingOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
+import { ACCOUNT, VERIFIED_TOKEN } from '../shapes/cloudflare.ts'
 
 export const ACCOUNT_ROUTES: readonly Route[] = [
   {
@@ -10,6 +11,7 @@ export const ACCOUNT_ROUTES: readonly Route[] = [
     path: '/client/v4/accounts',
     summary: "the lab's one account",
     access: 'token',
+    answers: { kind: 'list', schema: ACCOUNT },
     query: PAGING,
     handle: (call) => listOf([account(call)], pagingOf(call.query)),
   },
@@ -18,6 +20,7 @@ export const ACCOUNT_ROUTES: readonly Route[] = [
     path: '/client/v4/accounts/{account_id}',
     summary: "the lab's one account",
     access: 'token',
+    answers: { kind: 'result', schema: ACCOUNT },
     handle: (call) => ok(account(call)),
   },
   {
@@ -25,6 +28,7 @@ export const ACCOUNT_ROUTES: readonly Route[] = [
     path: '/client/v4/user/tokens/verify',
     summary: 'says that the token is good',
     access: 'token',
+    answers: { kind: 'result', schema: VERIFIED_TOKEN },
     handle: () => ok({ id: '0'.repeat(32), status: 'active' }),
   },
 ]

@@ -5,6 +5,11 @@ import type { Draft, Json, JsonObject } from '../../config/lab-state.ts'
 import type { AccountSettings } from '../../policy/account.ts'
 import { ok } from '../answer.ts'
 import type { Call, Route } from '../route.ts'
+import {
+  CONFIGURATION as CONFIGURATION_SHAPE,
+  DEVICE_SETTINGS as DEVICE_SETTINGS_SHAPE,
+  LOGGING as LOGGING_SHAPE,
+} from '../shapes/cloudflare.ts'
 import { ANY_OBJECT, FLAG, objectOf } from './schemas.ts'
 import { seconds } from './stored.ts'
 
@@ -63,6 +68,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
     path: `${GATEWAY}/configuration`,
     summary: 'settings of the account; the lab acts on `host_selector`',
     access: 'token',
+    answers: { kind: 'result', schema: CONFIGURATION_SHAPE },
     handle: (call) => ok(configuration(call)),
   },
   {
@@ -70,6 +76,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
     path: `${GATEWAY}/configuration`,
     summary: 'replaces all settings; what is left out returns to its default',
     access: 'token',
+    answers: { kind: 'result', schema: CONFIGURATION_SHAPE },
     body: CONFIGURATION,
     handle: (call) => writeConfiguration(call, {}),
   },
@@ -78,6 +85,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
     path: `${GATEWAY}/configuration`,
     summary: 'replaces those settings that are given',
     access: 'token',
+    answers: { kind: 'result', schema: CONFIGURATION_SHAPE },
     body: CONFIGURATION,
     handle: (call) => writeConfiguration(call, { ...kept(call, 'configuration'), host_selector: hostSelector(call) }),
   },
@@ -86,6 +94,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
     path: `${GATEWAY}/logging`,
     summary: 'logging settings; kept, not acted on',
     access: 'token',
+    answers: { kind: 'result', schema: LOGGING_SHAPE },
     handle: (call) => ok(logging(call)),
   },
   {
@@ -93,6 +102,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
     path: `${GATEWAY}/logging`,
     summary: 'replaces the logging settings',
     access: 'token',
+    answers: { kind: 'result', schema: LOGGING_SHAPE },
     body: LOGGING,
     handle: (call) => {
       const { redact_pii = null, settings_by_rule_type = null } = call.body
@@ -105,6 +115,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
     path: DEVICES,
     summary: 'device settings; the lab acts on TCP and UDP proxying',
     access: 'token',
+    answers: { kind: 'result', schema: DEVICE_SETTINGS_SHAPE },
     handle: (call) => ok(deviceSettings(call)),
   },
   ...(['PUT', 'PATCH'] as const).map(
@@ -113,6 +124,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
       path: DEVICES,
       summary: 'turns TCP and UDP proxying on and off',
       access: 'token',
+      answers: { kind: 'result', schema: DEVICE_SETTINGS_SHAPE },
       body: DEVICE_SETTINGS,
       handle: (call) => writeDeviceSettings(call, method === 'PUT'),
     }),

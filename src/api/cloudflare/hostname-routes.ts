@@ -4,15 +4,17 @@ import type { Stored } from '../../config/lab-state.ts'
 import { parseHost } from '../../net/host.ts'
 import { listOf, ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import { booleanOf, instantOf, PAGING, pagingOf, textOf } from '../query.ts'
+import { booleanOf, instantOf, PAGING, pagingOf, textOf, uuidOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
 import { nameContains } from '../select.ts'
+import { HOSTNAME_ROUTE } from '../shapes/cloudflare.ts'
 import { NAME, objectOf, TEXT, UUID } from './schemas.ts'
 import { allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/zerotrust/routes/hostname'
 const FIELDS = { hostname: NAME, tunnel_id: UUID, comment: TEXT, tun_type: {}, tunnel_name: {} }
 const text = { type: 'string' } as const
+const uuid = { type: 'string', format: 'uuid' } as const
 
 export const HOSTNAME_ROUTE_ROUTES: readonly Route[] = [
   {
@@ -20,12 +22,17 @@ export const HOSTNAME_ROUTE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists host name routes',
     access: 'token',
+    answers: { kind: 'list', schema: HOSTNAME_ROUTE },
     query: [
-      { name: 'id', schema: text, description: 'only this one' },
+      { name: 'id', schema: uuid, description: 'only this one' },
       { name: 'hostname', schema: text, description: 'part of the host name, letter case aside' },
       { name: 'comment', schema: text, description: 'only those with this comment' },
-      { name: 'tunnel_id', schema: text, description: 'only those through this tunnel' },
-      { name: 'existed_at', schema: text, description: 'only those that were there at this time' },
+      { name: 'tunnel_id', schema: uuid, description: 'only those through this tunnel' },
+      {
+        name: 'existed_at',
+        schema: { type: 'string', format: 'date-time' },
+        description: 'only those that were there at this time',
+      },
       { name: 'is_deleted', schema: { type: 'boolean' }, description: 'only deleted ones; else only the others' },
       ...PAGING,
     ],
@@ -36,6 +43,7 @@ export const HOSTNAME_ROUTE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'routes a host name through a tunnel',
     access: 'token',
+    answers: { kind: 'result', schema: HOSTNAME_ROUTE },
     body: objectOf(FIELDS, ['hostname', 'tunnel_id']),
     handle: create,
   },
@@ -44,6 +52,7 @@ export const HOSTNAME_ROUTE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one host name route, also a deleted one',
     access: 'token',
+    answers: { kind: 'result', schema: HOSTNAME_ROUTE },
     handle: (call) => ok(present(call, findAny(call))),
   },
   {
@@ -51,10 +60,18 @@ export const HOSTNAME_ROUTE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'changes a host name route',
     access: 'token',
+    answers: { kind: 'result', schema: HOSTNAME_ROUTE },
     body: objectOf(FIELDS),
     handle: edit,
   },
-  { method: 'DELETE', path: `${PATH}/{id}`, summary: 'deletes a host name route', access: 'token', handle: remove },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{id}`,
+    summary: 'deletes a host name route',
+    access: 'token',
+    answers: { kind: 'result', schema: HOSTNAME_ROUTE },
+    handle: remove,
+  },
 ]
 
 function list(call: Call) {
@@ -62,12 +79,12 @@ function list(call: Call) {
   const isDeleted = booleanOf(query, 'is_deleted') ?? false
   const existedAt = instantOf(query, 'existed_at')
   const hostname = textOf(query, 'hostname')
-  const same = (name: string, value: string) => (textOf(query, name) ?? value) === value
+  const [id, tunnelId, comment] = [uuidOf(query, 'id'), uuidOf(query, 'tunnel_id'), textOf(query, 'comment')]
   const found = allOf(call, 'hostnameRoute').filter(
     ({ value, createdAt, deletedAt }) =>
-      same('id', value.id) &&
-      same('comment', value.comment) &&
-      same('tunnel_id', value.tunnelId) &&
+      (id === undefined || value.id === id) &&
+      (comment === undefined || value.comment === comment) &&
+      (tunnelId === undefined || value.tunnelId === tunnelId) &&
       (hostname === undefined || nameContains(value.hostname, hostname)) &&
       (existedAt === undefined
         ? (deletedAt !== null) === isDeleted

@@ -8,7 +8,8 @@ import { listOf, ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import { PAGING, pagingOf, textOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
-import { idContains, nameContains, SELECTION_PARAMETERS, type Selection, select } from '../select.ts'
+import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
+import { DELETED, LIST, LIST_ITEM, LIST_SUMMARY } from '../shapes/cloudflare.ts'
 import { NAME, objectOf, TEXT } from './schemas.ts'
 import { find, liveOf, newId, seconds, sentOr, textField, written } from './stored.ts'
 
@@ -28,10 +29,10 @@ const SHARED = { name: NAME, description: TEXT, items: ITEMS, count: {}, type: {
 const SELECTION: Selection<Stored<'list'>> = {
   searchIn: ({ value }) => [value.name, value.description],
   filters: {
-    name: ({ value }, text) => nameContains(value.name, text),
-    id: ({ value }, text) => idContains(value.id, text),
-    type: ({ value }, text) => value.type === text,
-    item_count: ({ value }, text) => String(value.items.length) === text,
+    name: { fits: ({ value }, text) => nameContains(value.name, text) },
+    id: { fits: ({ value }, text) => idContains(value.id, text) },
+    type: { fits: ({ value }, text) => value.type === text, values: TYPES },
+    item_count: { fits: ({ value }, text) => value.items.length === Number(text), values: /^\d{1,9}$/ },
   },
   orders: {
     name: { by: ({ value }) => value.name.toLowerCase() },
@@ -48,7 +49,8 @@ export const LIST_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists lists, without their items',
     access: 'token',
-    query: [{ name: 'type', schema: { enum: TYPES }, description: 'type of list' }, ...SELECTION_PARAMETERS],
+    answers: { kind: 'list', schema: LIST_SUMMARY },
+    query: [{ name: 'type', schema: { enum: TYPES }, description: 'type of list' }, ...selectionParameters(SELECTION)],
     handle: (call) => {
       const type = textOf(call.query, 'type')
       const all = liveOf(call, 'list').filter(({ value }) => type === undefined || value.type === type)
@@ -60,6 +62,7 @@ export const LIST_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'creates a list',
     access: 'token',
+    answers: { kind: 'result', schema: LIST },
     body: objectOf(SHARED, ['name', 'type']),
     handle: create,
   },
@@ -68,6 +71,7 @@ export const LIST_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one list with its items',
     access: 'token',
+    answers: { kind: 'result', schema: LIST },
     handle: (call) => ok(full(find(call, 'list', call.params.id ?? '', 'list'))),
   },
   {
@@ -75,6 +79,7 @@ export const LIST_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'replaces name and description, and the items where some are given',
     access: 'token',
+    answers: { kind: 'result', schema: LIST },
     body: objectOf(SHARED, ['name']),
     handle: replace,
   },
@@ -83,18 +88,27 @@ export const LIST_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'appends and removes items',
     access: 'token',
+    answers: { kind: 'result', schema: LIST },
     body: objectOf({
       append: ITEMS,
       remove: { type: ['array', 'null'], maxItems: MAX_ITEMS, items: { type: 'string' } },
     }),
     handle: edit,
   },
-  { method: 'DELETE', path: `${PATH}/{id}`, summary: 'deletes a list no rule uses', access: 'token', handle: remove },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{id}`,
+    summary: 'deletes a list no rule uses',
+    access: 'token',
+    answers: { kind: 'result', schema: DELETED },
+    handle: remove,
+  },
   {
     method: 'GET',
     path: `${PATH}/{id}/items`,
     summary: "pages through a list's items",
     access: 'token',
+    answers: { kind: 'list', schema: LIST_ITEM },
     query: PAGING,
     handle: (call) => {
       const stored = find(call, 'list', call.params.id ?? '', 'list')

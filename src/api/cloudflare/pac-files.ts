@@ -6,13 +6,14 @@ import { invalidField, notFound } from '../api-error.ts'
 import { PAC_CONTENT_TYPE } from '../lab/generated-pac.ts'
 import { PAGING, pagingOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
+import { DELETED, PAC_FILE, PAC_FILE_SUMMARY } from '../shapes/cloudflare.ts'
 import { NAME, objectOf, TEXT } from './schemas.ts'
 import { find, liveOf, newId, seconds, textField, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/pacfiles'
 const MAX_CONTENTS = 256 * 1024
 const CONTENTS = { type: 'string', minLength: 1, maxLength: MAX_CONTENTS } as const
-const SLUG = { type: 'string', pattern: '^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$' } as const
+const SLUG = { type: 'string', pattern: '^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$' } as const
 
 export const PAC_FILE_ROUTES: readonly Route[] = [
   {
@@ -20,6 +21,7 @@ export const PAC_FILE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists PAC files, without their contents',
     access: 'token',
+    answers: { kind: 'list', schema: PAC_FILE_SUMMARY },
     query: PAGING,
     handle: (call) =>
       listOf(
@@ -32,6 +34,7 @@ export const PAC_FILE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'creates a PAC file',
     access: 'token',
+    answers: { kind: 'result', schema: PAC_FILE },
     body: objectOf({ name: NAME, description: TEXT, contents: CONTENTS, slug: SLUG }, ['name', 'contents']),
     handle: create,
   },
@@ -40,6 +43,7 @@ export const PAC_FILE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one PAC file with its contents',
     access: 'token',
+    answers: { kind: 'result', schema: PAC_FILE },
     handle: (call) => ok(full(call, find(call, 'pacFile', call.params.id ?? '', 'PAC file'))),
   },
   {
@@ -47,6 +51,7 @@ export const PAC_FILE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'replaces name, description and contents; the slug stays',
     access: 'token',
+    answers: { kind: 'result', schema: PAC_FILE },
     body: objectOf({ name: NAME, description: TEXT, contents: CONTENTS, slug: {}, url: {} }, ['name', 'contents']),
     handle: replace,
   },
@@ -55,6 +60,7 @@ export const PAC_FILE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'deletes a PAC file',
     access: 'token',
+    answers: { kind: 'result', schema: DELETED },
     handle: (call) => {
       const id = (call.params.id ?? '').toLowerCase()
       call.change((draft) => {
@@ -63,7 +69,15 @@ export const PAC_FILE_ROUTES: readonly Route[] = [
       return ok({ id })
     },
   },
-  { method: 'GET', path: '/pac/{slug}', summary: 'the PAC file itself, for browsers', access: 'open', handle: serve },
+  {
+    method: 'GET',
+    path: '/pac/{slug}',
+    summary: 'the PAC file itself, for browsers',
+    access: 'open',
+    answers: { kind: 'bytes', mediaType: PAC_CONTENT_TYPE, description: 'a PAC file' },
+    unknownQuery: 'ignored',
+    handle: serve,
+  },
 ]
 
 function create(call: Call) {

@@ -7,6 +7,7 @@ import { containsIp, parseCidr } from '../../net/cidr.ts'
 import { ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
+import { SUBNET } from '../shapes/cloudflare.ts'
 import { objectOf, TEXT } from './schemas.ts'
 import { deletedMicros, micros, sentOr, written } from './stored.ts'
 
@@ -18,6 +19,7 @@ export const PLACEHOLDER_SUBNET_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'the range placeholders of a family (`v4`, `v6`) come from',
     access: 'token',
+    answers: { kind: 'result', schema: SUBNET },
     handle: (call) => ok(present(written(call, 'placeholderSubnet', familyOf(call)))),
   },
   {
@@ -25,6 +27,7 @@ export const PLACEHOLDER_SUBNET_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'changes that range',
     access: 'token',
+    answers: { kind: 'result', schema: SUBNET },
     body: objectOf({
       name: TEXT,
       comment: TEXT,

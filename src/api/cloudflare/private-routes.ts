@@ -5,8 +5,9 @@ import { type Cidr, containsIp, parseCidr } from '../../net/cidr.ts'
 import { parseIp } from '../../net/ip.ts'
 import { listOf, ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import { booleanOf, cidrOf, instantOf, ipParam, PAGING, pagingOf, textOf } from '../query.ts'
+import { booleanOf, cidrOf, instantOf, ipParam, PAGING, pagingOf, textOf, uuidOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
+import { NAMED_PRIVATE_ROUTE, PRIVATE_ROUTE } from '../shapes/cloudflare.ts'
 import { objectOf, TEXT, UUID } from './schemas.ts'
 import { allOf, deletedMicros, liveOf, micros, newId, sentOr, textField, written } from './stored.ts'
 
@@ -22,6 +23,10 @@ const FIELDS = {
   ...ECHOED_NAMES,
 }
 const text = { type: 'string' } as const
+const uuid = { type: 'string', format: 'uuid' } as const
+const network = { type: 'string', format: 'cidr' } as const
+/** Types of tunnels that Cloudflare has. */
+const TUNNEL_TYPES = ['cfd_tunnel', 'warp_connector', 'warp', 'magic', 'ip_sec', 'gre', 'cni'] as const
 
 export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
   {
@@ -29,19 +34,24 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists routes, deleted ones too unless told otherwise',
     access: 'token',
+    answers: { kind: 'list', schema: NAMED_PRIVATE_ROUTE },
     query: [
-      { name: 'route_id', schema: text, description: 'only this one' },
+      { name: 'route_id', schema: uuid, description: 'only this one' },
       { name: 'comment', schema: text, description: 'only those with this comment' },
-      { name: 'tunnel_id', schema: text, description: 'only those through this tunnel' },
-      { name: 'virtual_network_id', schema: text, description: 'only those of this virtual network' },
-      { name: 'network_subset', schema: text, description: 'only those inside this network' },
-      { name: 'network_superset', schema: text, description: 'only those that contain this network' },
-      { name: 'existed_at', schema: text, description: 'only those that were there at this time' },
+      { name: 'tunnel_id', schema: uuid, description: 'only those through this tunnel' },
+      { name: 'virtual_network_id', schema: uuid, description: 'only those of this virtual network' },
+      { name: 'network_subset', schema: network, description: 'only those inside this network' },
+      { name: 'network_superset', schema: network, description: 'only those that contain this network' },
+      {
+        name: 'existed_at',
+        schema: { type: 'string', format: 'date-time' },
+        description: 'only those that were there at this time',
+      },
       { name: 'is_deleted', schema: { type: 'boolean' }, description: 'only deleted ones, or only the others' },
       {
         name: 'tun_types',
-        schema: text,
-        description: 'types of tunnels, separated by commas; here all are `cfd_tunnel`',
+        schema: { type: 'array', items: { enum: TUNNEL_TYPES } },
+        description: 'types of tunnels, repeated or separated by commas; here all are `cfd_tunnel`',
       },
       ...PAGING,
     ],
@@ -52,6 +62,7 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'routes a network through a tunnel',
     access: 'token',
+    answers: { kind: 'result', schema: PRIVATE_ROUTE },
     body: objectOf(FIELDS, ['network', 'tunnel_id']),
     handle: create,
   },
@@ -60,6 +71,7 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one route, also a deleted one',
     access: 'token',
+    answers: { kind: 'result', schema: PRIVATE_ROUTE },
     handle: (call) => ok(present(findAny(call))),
   },
   {
@@ -67,17 +79,26 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'changes a route',
     access: 'token',
+    answers: { kind: 'result', schema: PRIVATE_ROUTE },
     body: objectOf(FIELDS),
     handle: edit,
   },
-  { method: 'DELETE', path: `${PATH}/{id}`, summary: 'deletes a route', access: 'token', handle: remove },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{id}`,
+    summary: 'deletes a route',
+    access: 'token',
+    answers: { kind: 'result', schema: PRIVATE_ROUTE },
+    handle: remove,
+  },
   {
     method: 'GET',
     path: `${PATH}/ip/{ip}`,
     summary: 'the route an address takes, most specific first',
     access: 'token',
+    answers: { kind: 'result', schema: NAMED_PRIVATE_ROUTE },
     query: [
-      { name: 'virtual_network_id', schema: text, description: 'in this virtual network; else in the default one' },
+      { name: 'virtual_network_id', schema: uuid, description: 'in this virtual network; else in the default one' },
       {
         name: 'default_virtual_network_fallback',
         schema: { type: 'boolean' },
@@ -97,14 +118,15 @@ function list(call: Call) {
     .getAll('tun_types')
     .flatMap((types) => types.split(','))
     .filter((type) => type !== '')
-  const same = (name: string, value: string) => (textOf(query, name) ?? value) === value
+  const [id, tunnelId] = [uuidOf(query, 'route_id'), uuidOf(query, 'tunnel_id')]
+  const [virtualNetworkId, comment] = [uuidOf(query, 'virtual_network_id'), textOf(query, 'comment')]
   const found = allOf(call, 'privateRoute').filter(({ value, createdAt, deletedAt }) => {
     const network = networkOf(value)
     return (
-      same('route_id', value.id) &&
-      same('comment', value.comment) &&
-      same('tunnel_id', value.tunnelId) &&
-      same('virtual_network_id', value.virtualNetworkId) &&
+      (id === undefined || value.id === id) &&
+      (comment === undefined || value.comment === comment) &&
+      (tunnelId === undefined || value.tunnelId === tunnelId) &&
+      (virtualNetworkId === undefined || value.virtualNetworkId === virtualNetworkId) &&
       (subset === undefined || isWithin(network, subset)) &&
       (superset === undefined || isWithin(superset, network)) &&
       (isDeleted === undefined || (deletedAt !== null) === isDeleted) &&
@@ -158,8 +180,7 @@ function remove(call: Call) {
 function lookUp(call: Call) {
   const address = ipParam(call.params.ip ?? '')
   const { virtualNetworks } = call.ports.plane.current().account
-  const wanted =
-    textOf(call.query, 'virtual_network_id')?.toLowerCase() ?? virtualNetworks.find(({ isDefault }) => isDefault)?.id
+  const wanted = uuidOf(call.query, 'virtual_network_id') ?? virtualNetworks.find(({ isDefault }) => isDefault)?.id
   const [best] = liveOf(call, 'privateRoute')
     .filter(({ value }) => value.virtualNetworkId === wanted && containsIp(networkOf(value), address))
     .sort((a, b) => networkOf(b.value).length - networkOf(a.value).length)

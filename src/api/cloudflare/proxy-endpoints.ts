@@ -6,7 +6,8 @@ import type { Json, Stored } from '../../config/lab-state.ts'
 import { listOf, ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
-import { idContains, nameContains, SELECTION_PARAMETERS, type Selection, select } from '../select.ts'
+import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
+import { DELETED, PROXY_ENDPOINT } from '../shapes/cloudflare.ts'
 import { NAME, objectOf, TEXT } from './schemas.ts'
 import { find, liveOf, newId, seconds, textField, written } from './stored.ts'
 
@@ -16,12 +17,9 @@ const IPS = { type: ['array', 'null'], maxItems: 1000, items: { type: 'string' }
 const SELECTION: Selection<Stored<'proxyEndpoint'>> = {
   searchIn: ({ value }) => [value.name],
   filters: {
-    name: ({ value }, text) => nameContains(value.name, text),
-    id: ({ value }, text) => idContains(value.id, text),
-    kind: ({ value }, text) => {
-      if (text !== 'ip' && text !== 'identity') throw invalidField('filter', '`kind` is `ip` or `identity`')
-      return value.kind === text
-    },
+    name: { fits: ({ value }, text) => nameContains(value.name, text) },
+    id: { fits: ({ value }, text) => idContains(value.id, text) },
+    kind: { fits: ({ value }, text) => value.kind === text, values: ['ip', 'identity'] },
   },
   orders: {
     name: { by: ({ value }) => value.name.toLowerCase() },
@@ -36,7 +34,8 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists proxy endpoints',
     access: 'token',
-    query: SELECTION_PARAMETERS,
+    answers: { kind: 'list', schema: PROXY_ENDPOINT },
+    query: selectionParameters(SELECTION),
     handle: (call) => listOf(select(liveOf(call, 'proxyEndpoint'), call.query, SELECTION).map(present)),
   },
   {
@@ -44,6 +43,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'creates a proxy endpoint of kind `ip` or `identity`',
     access: 'token',
+    answers: { kind: 'result', schema: PROXY_ENDPOINT },
     body: objectOf({ name: NAME, kind: { enum: ['ip', 'identity', null] }, ips: IPS, subdomain: TEXT }, ['name']),
     handle: create,
   },
@@ -52,6 +52,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one proxy endpoint',
     access: 'token',
+    answers: { kind: 'result', schema: PROXY_ENDPOINT },
     handle: (call) => ok(present(find(call, 'proxyEndpoint', call.params.id ?? '', 'proxy endpoint'))),
   },
   {
@@ -59,6 +60,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'changes name and networks; the kind is fixed',
     access: 'token',
+    answers: { kind: 'result', schema: PROXY_ENDPOINT },
     body: objectOf({ name: NAME, kind: { enum: ['ip', 'identity', null] }, ips: IPS, subdomain: TEXT }),
     handle: edit,
   },
@@ -67,6 +69,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'deletes a proxy endpoint',
     access: 'token',
+    answers: { kind: 'result', schema: DELETED },
     handle: (call) => {
       const id = (call.params.id ?? '').toLowerCase()
       call.change((draft) => {

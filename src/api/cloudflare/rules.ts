@@ -1,11 +1,14 @@
 // `/gateway/rules` (gateway-egress sections 3 and 10).
 
-import type { JsonObject, Stored } from '../../config/lab-state.ts'
-import { nextPrecedence } from '../../policy/rule-check.ts'
+import type { Draft, JsonObject, RuleDocument, Stored } from '../../config/lab-state.ts'
+import { precedenceOf } from '../../config/rule-document.ts'
+import type { Mode } from '../../expression/index.ts'
+import { KNOWN_ACTIONS, nextPrecedence } from '../../policy/rule-check.ts'
 import { listOf, type Message, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
-import { idContains, nameContains, SELECTION_PARAMETERS, type Selection, select } from '../select.ts'
+import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
+import { DELETED, RULE } from '../shapes/cloudflare.ts'
 import { fromRuleDocument, toRuleDocument } from './rule-document.ts'
 import { ANY_OBJECT, FLAG, NAME, objectOf, TEXT } from './schemas.ts'
 import { find, liveOf, newId, written } from './stored.ts'
@@ -19,7 +22,8 @@ const EGRESS = {
   properties: { ipv4: TEXT, ipv4_fallback: TEXT, ipv6: TEXT },
 } as const
 
-const BODY = objectOf(
+/** What the body of a rule must be, for creating, replacing and previewing. */
+export const RULE_BODY = objectOf(
   {
     name: NAME,
     description: TEXT,
@@ -46,13 +50,15 @@ const BODY = objectOf(
 const SELECTION: Selection<Stored<'rule'>> = {
   searchIn: ({ value }) => [value.name, value.description],
   filters: {
-    name: ({ value }, text) => nameContains(value.name, text),
-    id: ({ value }, text) => idContains(value.id, text),
-    action: ({ value }, text) => value.action === text,
-    enabled: ({ value }, text) => String(value.enabled) === text,
-    filters: ({ value }, text) => value.filters.includes(text),
-    is_shared: (_rule, text) => text === 'false',
-    expression: ({ value }, text) => nameContains(`${value.traffic}\n${value.identity}\n${value.devicePosture}`, text),
+    name: { fits: ({ value }, text) => nameContains(value.name, text) },
+    id: { fits: ({ value }, text) => idContains(value.id, text) },
+    action: { fits: ({ value }, text) => value.action === text, values: KNOWN_ACTIONS },
+    enabled: { fits: ({ value }, text) => String(value.enabled) === text, values: ['true', 'false'] },
+    filters: { fits: ({ value }, text) => value.filters.includes(text), values: FILTERS },
+    is_shared: { fits: (_rule, text) => text === 'false', values: ['true', 'false'] },
+    expression: {
+      fits: ({ value }, text) => nameContains(`${value.traffic}\n${value.identity}\n${value.devicePosture}`, text),
+    },
   },
   orders: {
     name: { by: ({ value }) => value.name.toLowerCase() },
@@ -69,15 +75,25 @@ export const RULE_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists rules of every type by precedence',
     access: 'token',
-    query: SELECTION_PARAMETERS,
+    answers: { kind: 'list', schema: RULE },
+    query: selectionParameters(SELECTION),
     handle: (call) => listOf(select(liveOf(call, 'rule'), call.query, SELECTION).map((rule) => present(call, rule))),
   },
-  { method: 'POST', path: PATH, summary: 'creates a rule', access: 'token', body: BODY, handle: create },
+  {
+    method: 'POST',
+    path: PATH,
+    summary: 'creates a rule',
+    access: 'token',
+    answers: { kind: 'result', schema: RULE },
+    body: RULE_BODY,
+    handle: create,
+  },
   {
     method: 'GET',
     path: `${PATH}/{id}`,
     summary: 'one rule',
     access: 'token',
+    answers: { kind: 'result', schema: RULE },
     handle: (call) => ok(present(call, find(call, 'rule', call.params.id ?? '', 'rule'))),
   },
   {
@@ -85,19 +101,24 @@ export const RULE_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'replaces a rule as a whole; what is left out returns to its default, precedence stays',
     access: 'token',
-    body: BODY,
+    answers: { kind: 'result', schema: RULE },
+    body: RULE_BODY,
     handle: replace,
   },
-  { method: 'DELETE', path: `${PATH}/{id}`, summary: 'deletes a rule', access: 'token', handle: remove },
+  {
+    method: 'DELETE',
+    path: `${PATH}/{id}`,
+    summary: 'deletes a rule',
+    access: 'token',
+    answers: { kind: 'result', schema: DELETED },
+    handle: remove,
+  },
 ]
 
 function create(call: Call) {
   const id = newId()
   const mode = modeOf(call)
-  call.change((draft) => {
-    const precedence = precedenceOf(call.body) ?? nextPrecedence(draft.all('rule'), Math.random())
-    draft.put('rule', toRuleDocument(call.body, { id, precedence, mode }))
-  })
+  call.change((draft) => draft.put('rule', ruleOf(draft, id, call.body, mode)))
   const stored = written(call, 'rule', id)
   return ok(present(call, stored), { messages: neverEvaluated(call, stored) })
 }
@@ -106,10 +127,8 @@ function replace(call: Call) {
   const id = (call.params.id ?? '').toLowerCase()
   const mode = modeOf(call)
   call.change((draft) => {
-    const before = draft.get('rule', id)
-    if (before === undefined) throw notFound(`rule \`${id}\` not found`)
-    const precedence = precedenceOf(call.body) ?? before.precedence
-    draft.put('rule', toRuleDocument(call.body, { id, precedence, mode }))
+    if (draft.get('rule', id) === undefined) throw notFound(`rule \`${id}\` not found`)
+    draft.put('rule', ruleOf(draft, id, call.body, mode))
   })
   return ok(present(call, written(call, 'rule', id)))
 }
@@ -122,8 +141,13 @@ function remove(call: Call) {
   return ok({ id })
 }
 
-function precedenceOf(body: JsonObject): number | undefined {
-  return typeof body.precedence === 'number' ? body.precedence : undefined
+/** The rule a body makes: at the precedence it asks for, else where it stands, else behind the others ([R3]). Throws as
+ *  {@link toRuleDocument}; the one way to create, replace and preview. */
+export function ruleOf(draft: Draft, id: string, body: JsonObject, mode: Mode): RuleDocument {
+  const before = draft.get('rule', id)
+  const behind = () => nextPrecedence(draft.all('rule'), Math.random())
+  const precedence = precedenceOf(body) ?? before?.precedence ?? behind()
+  return toRuleDocument(body, { id, precedence, mode })
 }
 
 /** [R9]: said once per type of rule and run of the lab. */

@@ -3,8 +3,9 @@
 import type { Stored } from '../../config/lab-state.ts'
 import { listOf, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
-import { booleanOf, instantOf, PAGING, pagingOf, textOf, wordOf } from '../query.ts'
+import { booleanOf, instantOf, PAGING, pagingOf, textOf, uuidOf, wordOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
+import { TUNNEL } from '../shapes/cloudflare.ts'
 import { NAME, objectOf } from './schemas.ts'
 import { allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
 
@@ -13,6 +14,7 @@ const SECRET = { type: 'string', description: 'checked for its form, never kept'
 const FIELDS = { name: NAME, config_src: { enum: ['local', 'cloudflare', null] }, tunnel_secret: SECRET }
 /** No connector ever runs in the lab. */
 const STATUS = 'inactive'
+const STATUSES = ['inactive', 'degraded', 'healthy', 'down'] as const
 
 export const TUNNEL_ROUTES: readonly Route[] = [
   {
@@ -20,14 +22,19 @@ export const TUNNEL_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists tunnels, deleted ones too unless told otherwise',
     access: 'token',
+    answers: { kind: 'list', schema: TUNNEL },
     query: [
       { name: 'name', schema: { type: 'string' }, description: 'only the one of this name' },
-      { name: 'uuid', schema: { type: 'string' }, description: 'only this one' },
+      { name: 'uuid', schema: { type: 'string', format: 'uuid' }, description: 'only this one' },
       { name: 'is_deleted', schema: { type: 'boolean' }, description: 'only deleted ones, or only the others' },
-      { name: 'existed_at', schema: { type: 'string' }, description: 'only those that were there at this time' },
+      {
+        name: 'existed_at',
+        schema: { type: 'string', format: 'date-time' },
+        description: 'only those that were there at this time',
+      },
       { name: 'include_prefix', schema: { type: 'string' }, description: 'only names that start so' },
       { name: 'exclude_prefix', schema: { type: 'string' }, description: 'no names that start so' },
-      { name: 'status', schema: { type: 'string' }, description: 'only this status; here all are `inactive`' },
+      { name: 'status', schema: { enum: STATUSES }, description: 'only this status; here all are `inactive`' },
       ...PAGING,
     ],
     handle: list,
@@ -37,6 +44,7 @@ export const TUNNEL_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'creates a tunnel',
     access: 'token',
+    answers: { kind: 'result', schema: TUNNEL },
     body: objectOf(FIELDS, ['name']),
     handle: create,
   },
@@ -45,6 +53,7 @@ export const TUNNEL_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one tunnel, also a deleted one',
     access: 'token',
+    answers: { kind: 'result', schema: TUNNEL },
     handle: (call) => ok(present(call, findAny(call))),
   },
   {
@@ -52,6 +61,7 @@ export const TUNNEL_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'renames a tunnel',
     access: 'token',
+    answers: { kind: 'result', schema: TUNNEL },
     body: objectOf(FIELDS),
     handle: edit,
   },
@@ -60,17 +70,18 @@ export const TUNNEL_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'deletes a tunnel and its routes',
     access: 'token',
+    answers: { kind: 'result', schema: TUNNEL },
     handle: remove,
   },
 ]
 
 function list(call: Call) {
   const { query } = call
-  const [name, id] = [textOf(query, 'name'), textOf(query, 'uuid')?.toLowerCase()]
+  const [name, id] = [textOf(query, 'name'), uuidOf(query, 'uuid')]
   const isDeleted = booleanOf(query, 'is_deleted')
   const existedAt = instantOf(query, 'existed_at')
   const [include, exclude] = [textOf(query, 'include_prefix'), textOf(query, 'exclude_prefix')]
-  const status = wordOf(query, 'status', ['inactive', 'degraded', 'healthy', 'down']) ?? STATUS
+  const status = wordOf(query, 'status', STATUSES) ?? STATUS
   const found = allOf(call, 'tunnel').filter(
     ({ value, createdAt, deletedAt }) =>
       (name === undefined || value.name === name) &&

@@ -4,8 +4,9 @@ import type { Draft, Stored } from '../../config/lab-state.ts'
 import { ChangeError } from '../../errors/change-error.ts'
 import { listOf, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
-import { booleanOf, textOf } from '../query.ts'
+import { booleanOf, textOf, uuidOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
+import { VIRTUAL_NETWORK } from '../shapes/cloudflare.ts'
 import { FLAG, NAME, objectOf, TEXT } from './schemas.ts'
 import { allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
 
@@ -18,8 +19,9 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lists virtual networks, deleted ones too unless told otherwise',
     access: 'token',
+    answers: { kind: 'list', schema: VIRTUAL_NETWORK },
     query: [
-      { name: 'id', schema: { type: 'string' }, description: 'only this one' },
+      { name: 'id', schema: { type: 'string', format: 'uuid' }, description: 'only this one' },
       { name: 'name', schema: { type: 'string' }, description: 'only the one of this name' },
       {
         name: 'is_default_network',
@@ -36,6 +38,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'creates a virtual network',
     access: 'token',
+    answers: { kind: 'result', schema: VIRTUAL_NETWORK },
     body: objectOf(FIELDS, ['name']),
     handle: create,
   },
@@ -44,6 +47,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'one virtual network, also a deleted one',
     access: 'token',
+    answers: { kind: 'result', schema: VIRTUAL_NETWORK },
     handle: (call) => ok(present(findAny(call))),
   },
   {
@@ -51,6 +55,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'changes name, comment, or which one is the default',
     access: 'token',
+    answers: { kind: 'result', schema: VIRTUAL_NETWORK },
     body: objectOf(FIELDS),
     handle: edit,
   },
@@ -59,12 +64,13 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'deletes a virtual network that is not the default and has no routes',
     access: 'token',
+    answers: { kind: 'result', schema: VIRTUAL_NETWORK },
     handle: remove,
   },
 ]
 
 function list({ query, ...call }: Call) {
-  const [id, name] = [textOf(query, 'id')?.toLowerCase(), textOf(query, 'name')]
+  const [id, name] = [uuidOf(query, 'id'), textOf(query, 'name')]
   const isDefault = booleanOf(query, 'is_default_network') ?? booleanOf(query, 'is_default')
   const isDeleted = booleanOf(query, 'is_deleted')
   const found = allOf({ query, ...call }, 'virtualNetwork').filter(

@@ -4,6 +4,7 @@ import { checkPractices } from '../../policy/check.ts'
 import { checkRule } from '../../policy/rule-check.ts'
 import { listOf } from '../answer.ts'
 import type { Call, Route } from '../route.ts'
+import { CHECK } from '../shapes/lab.ts'
 import { toProblem } from './rule-preview.ts'
 
 export const CHECK_ROUTES: readonly Route[] = [
@@ -12,6 +13,7 @@ export const CHECK_ROUTES: readonly Route[] = [
     path: '/lab/v1/checks',
     summary: 'problems of the rules in force and best-practice advice, each with the id of its rule',
     access: 'token',
+    answers: { kind: 'list', schema: CHECK },
     handle: checks,
   },
 ]

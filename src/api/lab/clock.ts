@@ -2,7 +2,9 @@
 
 import { ok } from '../answer.ts'
 import { invalidField } from '../api-error.ts'
+import { parseInstant } from '../query.ts'
 import type { Call, Route } from '../route.ts'
+import { CLOCK } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/clock'
 const MAX_OFFSET_MS = 100 * 365.25 * 24 * 3600 * 1000
@@ -13,6 +15,7 @@ export const CLOCK_ROUTES: readonly Route[] = [
     path: PATH,
     summary: "the lab's time and how far it is from the machine's",
     access: 'token',
+    answers: { kind: 'result', schema: CLOCK },
     handle: show,
   },
   {
@@ -20,10 +23,10 @@ export const CLOCK_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'sets the clock (`{"time": "2027-01-01T00:00:00Z"}`)',
     access: 'token',
+    answers: { kind: 'result', schema: CLOCK },
     body: { type: 'object', additionalProperties: false, required: ['time'], properties: { time: { type: 'string' } } },
     handle: (call) => {
-      const wanted = Date.parse(String(call.body.time))
-      if (Number.isNaN(wanted)) throw invalidField('/time', `\`${call.body.time}\` is not a time in RFC 3339`)
+      const wanted = parseInstant(String(call.body.time), '/time')
       return shift(call, wanted - call.ports.plane.now())
     },
   },
@@ -32,6 +35,7 @@ export const CLOCK_ROUTES: readonly Route[] = [
     path: `${PATH}/advance`,
     summary: 'puts the clock forward, or back (`{"seconds": 86400}`)',
     access: 'token',
+    answers: { kind: 'result', schema: CLOCK },
     body: {
       type: 'object',
       additionalProperties: false,
@@ -45,6 +49,7 @@ export const CLOCK_ROUTES: readonly Route[] = [
     path: PATH,
     summary: "goes back to the machine's time",
     access: 'token',
+    answers: { kind: 'result', schema: CLOCK },
     handle: (call) => {
       call.ports.plane.setClockOffset(0)
       return show(call)

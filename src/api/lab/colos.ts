@@ -4,6 +4,7 @@ import { listOf, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
 import { booleanOf } from '../query.ts'
 import type { Call, Route } from '../route.ts'
+import { CHANGED_COLO, COLO } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/colos'
 
@@ -13,6 +14,7 @@ export const COLO_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'data centers that are down or have dedicated egress IPs; all with `all=true`',
     access: 'token',
+    answers: { kind: 'list', schema: COLO },
     query: [{ name: 'all', schema: { type: 'boolean' }, description: 'every data center there is' }],
     handle: list,
   },
@@ -21,6 +23,7 @@ export const COLO_ROUTES: readonly Route[] = [
     path: `${PATH}/{code}`,
     summary: 'one data center',
     access: 'token',
+    answers: { kind: 'result', schema: COLO },
     handle: (call) => ok(present(call, codeOf(call))),
   },
   {
@@ -28,6 +31,7 @@ export const COLO_ROUTES: readonly Route[] = [
     path: `${PATH}/{code}`,
     summary: 'takes a data center out (`{"up": false}`; `"connections": "reset"` cuts open connections), or back',
     access: 'token',
+    answers: { kind: 'result', schema: CHANGED_COLO },
     body: {
       type: 'object',
       additionalProperties: false,

@@ -5,6 +5,7 @@ import { type Answer, ok } from '../answer.ts'
 import { requestError } from '../api-error.ts'
 import type { DnsPort } from '../ports.ts'
 import type { Call, Route } from '../route.ts'
+import { PLACEHOLDERS } from '../shapes/lab.ts'
 
 const MEDIA_TYPE = 'application/dns-message'
 const PATH = '/dns-query'
@@ -17,6 +18,8 @@ export const DNS_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'asks Gateway DNS (RFC 8484): `dns` is a DNS message in base64url',
     access: 'open',
+    answers: { kind: 'bytes', mediaType: MEDIA_TYPE, description: 'a DNS message' },
+    unknownQuery: 'ignored',
     query: [{ name: 'dns', schema: { type: 'string' }, description: 'a DNS message in base64url without padding' }],
     handle: (call) => answer(call, encodedMessage(call.query)),
   },
@@ -25,6 +28,8 @@ export const DNS_ROUTES: readonly Route[] = [
     path: PATH,
     summary: `asks Gateway DNS (RFC 8484): the body is a DNS message, \`${MEDIA_TYPE}\``,
     access: 'open',
+    answers: { kind: 'bytes', mediaType: MEDIA_TYPE, description: 'a DNS message' },
+    unknownQuery: 'ignored',
     takes: { mediaType: MEDIA_TYPE, maxBytes: 4_096 },
     handle: (call) => answer(call, call.bytes),
   },
@@ -33,6 +38,7 @@ export const DNS_ROUTES: readonly Route[] = [
     path: '/lab/v1/dns/placeholders',
     summary: 'addresses that Gateway DNS has given out, what each stands for, and the connections it has',
     access: 'token',
+    answers: { kind: 'result', schema: PLACEHOLDERS },
     handle: ({ ports }) => ok(portOf(ports.dns).placeholders()),
   },
 ]

@@ -4,6 +4,7 @@ import type { JsonObject } from '../../config/lab-state.ts'
 import { ok } from '../answer.ts'
 import type { ExplainQuestion } from '../ports.ts'
 import type { Route } from '../route.ts'
+import { EXPLANATION } from '../shapes/explanations.ts'
 
 const text = { type: 'string', minLength: 1, maxLength: 2048 } as const
 
@@ -13,6 +14,7 @@ export const EXPLAIN_ROUTES: readonly Route[] = [
     path: '/lab/v1/explain',
     summary: 'decides one hypothetical connection and says why, step by step; no traffic',
     access: 'token',
+    answers: { kind: 'result', schema: EXPLANATION },
     body: {
       type: 'object',
       additionalProperties: false,

@@ -16,10 +16,15 @@ export const GENERATED_PAC_ROUTES: readonly Route[] = [
     path: '/proxy.pac',
     summary: 'a PAC file for this lab, as `egresslab pac` prints it',
     access: 'open',
+    answers: { kind: 'bytes', mediaType: PAC_CONTENT_TYPE, description: 'a PAC file' },
     query: [
       { name: 'listener', schema: TEXT, description: 'name of the listener; default: the first' },
       { name: 'scheme', schema: { enum: PAC_SCHEMES }, description: 'how browsers speak to it' },
-      { name: 'direct', schema: TEXT, description: 'a host reached without the proxy; repeatable' },
+      {
+        name: 'direct',
+        schema: { type: 'array', items: TEXT },
+        description: 'hosts reached without the proxy, one each time it is given',
+      },
     ],
     handle: generate,
   },

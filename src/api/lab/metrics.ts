@@ -6,12 +6,15 @@ import type { DnsPort, StatusPort } from '../ports.ts'
 import type { Call, Route } from '../route.ts'
 import { DECISION_BUCKETS } from './tally.ts'
 
+const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+
 export const METRIC_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/metrics',
     summary: 'numbers for Prometheus',
     access: 'token',
+    answers: { kind: 'bytes', mediaType: METRICS_CONTENT_TYPE, description: 'the Prometheus text format' },
     looksAtTraffic: true,
     handle: metrics,
   },
@@ -72,7 +75,7 @@ async function metrics({ ports, tally }: Call): Promise<Answer> {
       [{}, (await status.troubles()).length],
     ]),
   ].join('')
-  return { kind: 'text', status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', body }
+  return { kind: 'text', status: 200, contentType: METRICS_CONTENT_TYPE, body }
 }
 
 function portLimitFamilies({ refused, pressure }: ReturnType<StatusPort['portLimit']>): string[] {

@@ -1,14 +1,20 @@
-// The OpenAPI 3.1 document of everything served here, made from the routes themselves, so that it cannot drift.
+// The OpenAPI 3.1 document of everything served here, made from the routes themselves: the schemas that answers are described by are those
+// the console's types come from, and a test holds real answers of every route to them.
 
 import type { JsonObject } from '../../config/lab-state.ts'
-import type { Route } from '../route.ts'
+import type { Answers, Route } from '../route.ts'
+import { FAILURE, listEnvelope, resultEnvelope } from '../shapes/envelope.ts'
 
-/** The document for these routes. */
+const JSON_TYPE = 'application/json'
+const EVENT_STREAM = 'text/event-stream'
+
+/** The document for these routes. Throws a RangeError where two schemas share a title. */
 export function openApiDocument(routes: readonly Route[], version: string): JsonObject {
+  const schemas = new Map<string, unknown>()
   const paths: Record<string, Record<string, unknown>> = {}
   for (const route of routes) {
     const path = paths[route.path] ?? {}
-    path[route.method.toLowerCase()] = operation(route)
+    path[route.method.toLowerCase()] = operation(route, schemas)
     paths[route.path] = path
   }
   const document = {
@@ -25,32 +31,16 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
         key: { type: 'apiKey', in: 'header', name: 'X-Auth-Key', description: 'the token, beside any `X-Auth-Email`' },
         user: { type: 'http', scheme: 'basic', description: "a user's own proxy credentials" },
       },
-      schemas: { Envelope: ENVELOPE },
+      schemas: Object.fromEntries([...schemas].sort(([a], [b]) => (a < b ? -1 : 1))),
     },
   }
   return document as unknown as JsonObject
 }
 
-const ENVELOPE = {
-  type: 'object',
-  required: ['result', 'success', 'errors', 'messages'],
-  properties: {
-    result: {},
-    success: { type: 'boolean' },
-    errors: { type: 'array', items: { $ref: '#/components/schemas/Envelope/$defs/entry' } },
-    messages: { type: 'array', items: { $ref: '#/components/schemas/Envelope/$defs/entry' } },
-    result_info: { type: 'object' },
-  },
-  $defs: {
-    entry: {
-      type: 'object',
-      required: ['code', 'message'],
-      properties: { code: { type: 'integer' }, message: { type: 'string' } },
-    },
-  },
-} as const
+type Schemas = Map<string, unknown>
 
-function operation({ summary, access, path, query, body, takes }: Route) {
+function operation(route: Route, schemas: Schemas) {
+  const { summary, access, path, query, answers } = route
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: 'path',
@@ -58,15 +48,76 @@ function operation({ summary, access, path, query, body, takes }: Route) {
     schema: { type: 'string' },
   }))
   const inQuery = (query ?? []).map(({ name, schema, description }) => ({ name, in: 'query', schema, description }))
-  const json = { content: { 'application/json': { schema: { $ref: '#/components/schemas/Envelope' } } } }
+  const refused = { description: 'refused', content: { [JSON_TYPE]: { schema: named(FAILURE, schemas) } } }
   return {
+    operationId: operationId(route),
     summary,
     parameters: [...inPath, ...inQuery],
     security: access === 'open' ? [] : access === 'user' ? [{ user: [] }] : [{ token: [] }, { key: [] }],
-    ...(body === undefined
-      ? {}
-      : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
-    ...(takes === undefined ? {} : { requestBody: { required: true, content: { [takes.mediaType]: {} } } }),
-    responses: { '2XX': { description: 'done', ...json }, '4XX': { description: 'refused', ...json } },
+    ...requestBody(route),
+    responses: {
+      '200': { description: 'done', content: contentOf(answers, schemas) },
+      '4XX': refused,
+      '5XX': refused,
+    },
   }
+}
+
+/** `getLabV1Colos`, `putLabV1ColosByCode`: the same for as long as the path is. */
+function operationId({ method, path }: Route): string {
+  const words = path
+    .split('/')
+    .filter((segment, at, all) => segment !== '' && (segment !== '{account_id}' || at === all.length - 1))
+    .map((segment) => segment.replace(/^\{(.*)\}$/, 'by_$1'))
+    .flatMap((segment) => segment.split(/[^a-zA-Z0-9]+/))
+  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
+}
+
+function requestBody({ body, takes }: Route) {
+  if (body !== undefined) return { requestBody: { required: true, content: { [JSON_TYPE]: { schema: body } } } }
+  if (takes !== undefined) return { requestBody: { required: true, content: { [takes.mediaType]: {} } } }
+  return {}
+}
+
+function contentOf(answers: Answers, schemas: Schemas): object {
+  switch (answers.kind) {
+    case 'result':
+      return { [JSON_TYPE]: { schema: named(resultEnvelope(answers.schema), schemas) } }
+    case 'list':
+      return { [JSON_TYPE]: { schema: named(listEnvelope(answers.schema), schemas) } }
+    case 'json':
+      return { [JSON_TYPE]: { schema: answers.schema } }
+    case 'bytes':
+      return { [essenceOf(answers.mediaType)]: { schema: { description: answers.description } } }
+    case 'events':
+      return { [EVENT_STREAM]: eventStream(answers.events, schemas) }
+  }
+}
+
+/** OpenAPI 3.1 has no words for events: what each carries is told by an extension. */
+function eventStream(events: Readonly<Record<string, unknown>>, schemas: Schemas): object {
+  const names = Object.keys(events).map((name) => `\`${name}\``)
+  return {
+    schema: { type: 'string', description: `events ${names.join(', ')}, the data of each as \`x-events\` says` },
+    'x-events': named(events, schemas),
+  }
+}
+
+function essenceOf(mediaType: string): string {
+  return mediaType.split(';')[0] ?? mediaType
+}
+
+/** The same schema with everything that has a title moved to the components, by reference. */
+function named(schema: unknown, schemas: Schemas): unknown {
+  if (Array.isArray(schema)) return schema.map((item) => named(item, schemas))
+  if (typeof schema !== 'object' || schema === null) return schema
+  const copy = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, named(value, schemas)]))
+  const { title } = copy
+  if (typeof title !== 'string') return copy
+  const before = schemas.get(title)
+  if (before !== undefined && JSON.stringify(before) !== JSON.stringify(copy)) {
+    throw new RangeError(`two schemas are called ${title}`)
+  }
+  schemas.set(title, copy)
+  return { $ref: `#/components/schemas/${title}` }
 }

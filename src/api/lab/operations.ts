@@ -5,6 +5,7 @@ import { listOf, ok } from '../answer.ts'
 import { ApiError, invalidField, REQUEST_ERRORS, requestError } from '../api-error.ts'
 import { equalSecrets, sessionCookieName, sessionOf } from '../gate.ts'
 import type { Call, Route } from '../route.ts'
+import { HEALTH, LAB_ACCOUNT, LIVE, LOGGED_IN, OVERRIDE, READY, REVERTED, REVERTED_ONE, TOKEN } from '../shapes/lab.ts'
 
 const EMPTY = { type: 'object', additionalProperties: false } as const
 
@@ -14,6 +15,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/health/live',
     summary: 'answers while the process lives; needs no token',
     access: 'open',
+    answers: { kind: 'result', schema: LIVE },
     handle: () => ok({ live: true }),
   },
   {
@@ -21,6 +23,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/health/ready',
     summary: '200 when connections are accepted and changes and sessions can be written, each of them tried; else 503',
     access: 'token',
+    answers: { kind: 'result', schema: READY },
     handle: ready,
   },
   {
@@ -28,6 +31,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/health',
     summary: 'version, revision, uptime, and whatever is not as it should be',
     access: 'token',
+    answers: { kind: 'result', schema: HEALTH },
     handle: health,
   },
   {
@@ -35,6 +39,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/account',
     summary: 'the account: dedicated egress IPs, settings, data centers that are down',
     access: 'token',
+    answers: { kind: 'result', schema: LAB_ACCOUNT },
     handle: account,
   },
   {
@@ -42,6 +47,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/overrides',
     summary: 'what was changed at run time and differs from the configuration file',
     access: 'token',
+    answers: { kind: 'list', schema: OVERRIDE },
     handle: (call) =>
       listOf(
         call.ports.plane
@@ -54,6 +60,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/overrides',
     summary: "takes the file's version of everything back",
     access: 'token',
+    answers: { kind: 'result', schema: REVERTED },
     handle: (call) => {
       const reverted = call.ports.plane.overrides().length
       call.ports.plane.revert('all')
@@ -65,6 +72,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/overrides/{kind}/{id}',
     summary: "takes the file's version of one thing back",
     access: 'token',
+    answers: { kind: 'result', schema: REVERTED_ONE },
     handle: (call) => {
       const [kind, id] = [kindOf(call.params.kind ?? ''), call.params.id ?? '']
       call.ports.plane.revert({ kind, id })
@@ -76,6 +84,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/token/rotate',
     summary: 'makes a new API token and shows it this once; the old one is refused from now on',
     access: 'token',
+    answers: { kind: 'result', schema: TOKEN },
     body: EMPTY,
     handle: (call) => ok({ token: call.ports.token.rotate() }),
   },
@@ -84,6 +93,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/login',
     summary: 'trades the token for a cookie that browsers keep from scripts and other sites',
     access: 'open',
+    answers: { kind: 'result', schema: LOGGED_IN },
     body: {
       type: 'object',
       additionalProperties: false,
@@ -97,6 +107,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/logout',
     summary: 'takes the cookie back',
     access: 'open',
+    answers: { kind: 'result', schema: LOGGED_IN },
     body: EMPTY,
     handle: (call) => ({ ...ok({ logged_in: false }), headers: { 'set-cookie': cookie(call, '', 0) } }),
   },

@@ -5,6 +5,7 @@ import { counted } from '../../errors/counted.ts'
 import { ok } from '../answer.ts'
 import { ApiError } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
+import { RATE_LIMIT } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/rate-limit'
 /** Cloudflare's number for too many requests. */
@@ -45,6 +46,7 @@ export const RATE_LIMIT_ROUTES: readonly Route[] = [
     path: PATH,
     summary: "the rate limit played for Cloudflare's API, null for none",
     access: 'token',
+    answers: { kind: 'result', schema: RATE_LIMIT },
     handle: show,
   },
   {
@@ -52,6 +54,7 @@ export const RATE_LIMIT_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'answers 429 on Cloudflare\'s API after so many requests (`{"requests": 5, "seconds": 60}`)',
     access: 'token',
+    answers: { kind: 'result', schema: RATE_LIMIT },
     body: {
       type: 'object',
       additionalProperties: false,
@@ -71,6 +74,7 @@ export const RATE_LIMIT_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'lifts the rate limit',
     access: 'token',
+    answers: { kind: 'result', schema: RATE_LIMIT },
     handle: (call) => {
       call.rateLimiter.limit = null
       return show(call)

@@ -2,19 +2,22 @@
 // is changed.
 
 import type { JsonObject, LabSnapshot } from '../../config/lab-state.ts'
+import { precedenceOf, readRule } from '../../config/rule-document.ts'
 import { ChangeError } from '../../errors/change-error.ts'
 import { checkPractices } from '../../policy/check.ts'
 import { decide } from '../../policy/decide.ts'
 import type { Decision } from '../../policy/decision.ts'
 import { SLOT_NAMES } from '../../policy/fields.ts'
-import type { Rule } from '../../policy/rule.ts'
-import { checkRule } from '../../policy/rule-check.ts'
+import { checkRule, nextPrecedence } from '../../policy/rule-check.ts'
 import type { RuleIssue } from '../../policy/rule-expressions.ts'
 import type { RememberedSession } from '../../proxy/session-memory.ts'
 import { type Answer, ok } from '../answer.ts'
-import { ApiError } from '../api-error.ts'
-import { toRuleDocument } from '../cloudflare/rule-document.ts'
+import { ApiError, notFound } from '../api-error.ts'
+import { RULE_BODY, ruleOf } from '../cloudflare/rules.ts'
+import type { ControlPlane } from '../ports.ts'
 import type { Call, Route } from '../route.ts'
+import { PREVIEW, type RuleProblem } from '../shapes/lab.ts'
+import { compileSchema } from '../validate.ts'
 
 const MOST_SESSIONS = 5000
 const MOST_SHOWN = 50
@@ -26,6 +29,7 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
     path: '/lab/v1/rules/preview',
     summary: 'what is wrong with a rule before it is saved, and what the last sessions would change to',
     access: 'token',
+    answers: { kind: 'result', schema: PREVIEW },
     looksAtTraffic: true,
     body: {
       type: 'object',
@@ -45,74 +49,56 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
   },
 ]
 
-interface Problem {
-  readonly severity: 'error' | 'warning' | 'advice'
-  readonly code: string
-  readonly message: string
-  readonly hint: string | null
-  /** Cloudflare's name of the expression, where it is about one */
-  readonly field: string | null
-  /** half-open, in characters of that expression */
-  readonly span: readonly [number, number] | null
-}
-
+/** Told by the very steps of creating and replacing, so that what it says is what a save would do. */
 function preview(call: Call): Answer {
-  const id = typeof call.body.id === 'string' ? call.body.id.toLowerCase() : NEW_RULE
-  const words = call.body.rule
-  const rule = words === null ? undefined : (words as JsonObject)
-  const problems = rule === undefined ? [] : problemsOf(call, id, rule)
+  const { plane } = call.ports
+  const now = plane.current()
+  const { id: replaced, rule: sent = null } = call.body
+  const id = typeof replaced === 'string' ? replaced.toLowerCase() : NEW_RULE
+  if (typeof replaced === 'string' && !isThere(now, id)) throw notFound(`rule \`${id}\` not found`)
+  const body = sent === null ? undefined : (sent as JsonObject)
+  const problems = body === undefined ? [] : problemsOf(now, id, body)
   if (problems.some(({ severity }) => severity === 'error')) return ok({ problems, replay: null })
-  const after = snapshotWith(call, id, rule)
+  const after = snapshotWith(plane, id, body)
   if (!('ruleset' in after)) return ok({ problems: [...problems, after], replay: null })
   const wanted = typeof call.body.sessions === 'number' ? call.body.sessions : MOST_SESSIONS
-  return ok({ problems: [...problems, ...adviceOn(after, id)], replay: replay(call, after, wanted) })
+  const advice = adviceOn(after, id).filter(({ code }) => !isToldBy(problems, code))
+  return ok({ problems: [...problems, ...advice], replay: replay(call, after, wanted) })
 }
 
-function problemsOf(call: Call, id: string, words: JsonObject): Problem[] {
-  const { account, ruleset } = call.ports.plane.current()
+function isThere({ state }: LabSnapshot, id: string): boolean {
+  return state.rule.get(id)?.deletedAt === null
+}
+
+/** Everything wrong with the body at once: its shape, else what it says. */
+function problemsOf({ account, ruleset, state }: LabSnapshot, id: string, body: JsonObject): RuleProblem[] {
+  const misfits = shapeProblems(body)
+  if (misfits.length > 0) return misfits
+  const before = state.rule.get(id)
   const others = ruleset.rules.filter((other) => other.id !== id)
-  return checkRule(asRule(call, id, words), account, others).map(toProblem)
+  const precedence = precedenceOf(body) ?? before?.value.precedence ?? nextPrecedence(others, 0)
+  return checkRule(readRule(body, { id, precedence }), account, others).map(toProblem)
 }
 
-/** The words as a rule, whatever they are worth. */
-function asRule(call: Call, id: string, words: JsonObject): Rule {
-  const text = (name: string) => (typeof words[name] === 'string' ? words[name] : '')
-  const settings = words.rule_settings as
-    | { egress?: { ipv4?: string; ipv4_fallback?: string; ipv6?: string } }
-    | null
-    | undefined
-  const { ipv4 = '', ipv4_fallback: fallback, ipv6 = '' } = settings?.egress ?? {}
-  return {
-    id,
-    name: text('name'),
-    description: text('description'),
-    enabled: words.enabled === true,
-    precedence: typeof words.precedence === 'number' ? words.precedence : freePrecedence(call),
-    action: 'egress',
-    filters: ['egress'],
-    traffic: text('traffic'),
-    identity: text('identity'),
-    devicePosture: text('device_posture'),
-    egress:
-      ipv4 === '' && ipv6 === ''
-        ? null
-        : { ipv4, ipv4Fallback: fallback === undefined || fallback === '' ? null : fallback, ipv6 },
+const checkShape = compileSchema(RULE_BODY)
+
+function shapeProblems(body: JsonObject): RuleProblem[] {
+  try {
+    checkShape(body)
+    return []
+  } catch (thrown) {
+    if (!(thrown instanceof ApiError)) throw thrown
+    return thrown.problems.map(({ message }) => asError('rule.invalid', message))
   }
 }
 
-function freePrecedence(call: Call): number {
-  return Math.max(0, ...call.ports.plane.current().ruleset.rules.map(({ precedence }) => precedence)) + 1000
-}
-
 /** The state with the rule in it (or without it), or the one reason why it cannot be. */
-function snapshotWith(call: Call, id: string, rule: JsonObject | undefined): LabSnapshot | Problem {
-  const { plane } = call.ports
+function snapshotWith(plane: ControlPlane, id: string, body: JsonObject | undefined): LabSnapshot | RuleProblem {
   const mode = plane.current().account.settings.expressions
-  const precedence = typeof rule?.precedence === 'number' ? rule.precedence : freePrecedence(call)
   try {
     return plane.preview((draft) => {
-      if (rule === undefined) draft.remove('rule', id)
-      else draft.put('rule', toRuleDocument({ ...rule, action: 'egress' }, { id, precedence, mode }))
+      if (body === undefined) draft.remove('rule', id)
+      else draft.put('rule', ruleOf(draft, id, body, mode))
     })
   } catch (thrown) {
     if (thrown instanceof ChangeError) return asError(thrown.code, thrown.message)
@@ -121,18 +107,23 @@ function snapshotWith(call: Call, id: string, rule: JsonObject | undefined): Lab
   }
 }
 
-function asError(code: string, message: string): Problem {
+/** A missing fallback is both a problem of the rule and against good practice; it is said once. */
+export function isToldBy(problems: readonly Pick<RuleProblem, 'code'>[], code: string): boolean {
+  return code === 'practice.P2' && problems.some((problem) => problem.code === 'rule.no_fallback')
+}
+
+function asError(code: string, message: string): RuleProblem {
   return { severity: 'error', code, message, hint: null, field: null, span: null }
 }
 
-function adviceOn({ account, ruleset }: LabSnapshot, id: string): Problem[] {
+function adviceOn({ account, ruleset }: LabSnapshot, id: string): RuleProblem[] {
   const issues = checkPractices({ account, ruleset, users: [] }).filter(({ rule }) => rule?.id === id)
   return issues.map(({ severity, code, message, why, hint }) => {
     return { severity, code, message: `${message}: ${why}`, hint: hint ?? null, field: null, span: null }
   })
 }
 
-export function toProblem({ severity, code, message, hint, slot, span }: RuleIssue): Problem {
+export function toProblem({ severity, code, message, hint, slot, span }: RuleIssue): RuleProblem {
   return {
     severity,
     code,

@@ -7,6 +7,7 @@ import type { Decided } from '../../proxy/decided.ts'
 import { type Answer, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
+import { SESSION_DETAIL, type SessionDetail } from '../shapes/sessions.ts'
 import { rowOfFinished, rowOfOpen } from './session-row.ts'
 
 export const SESSION_DETAIL_ROUTES: readonly Route[] = [
@@ -16,6 +17,7 @@ export const SESSION_DETAIL_ROUTES: readonly Route[] = [
     summary:
       'one session, open or among the last finished: its record, its decision explained, and a policy test of it',
     access: 'token',
+    answers: { kind: 'result', schema: SESSION_DETAIL },
     looksAtTraffic: true,
     handle: detail,
   },
@@ -35,7 +37,9 @@ function detail(call: Call): Answer {
   return ok({ row: rowOfFinished(finished), record, ...storyOf(call, decided, record.Lab.target) })
 }
 
-function storyOf({ ports }: Call, decided: Decided | undefined, target: string) {
+type Story = Pick<SessionDetail, 'policy' | 'explanation' | 'policy_test'>
+
+function storyOf({ ports }: Call, decided: Decided | undefined, target: string): Story {
   if (decided === undefined) return { policy: null, explanation: null, policy_test: null }
   const { snapshot, flow } = decided
   const isCurrent = snapshot.revision === ports.plane.current().revision

@@ -5,45 +5,7 @@ import type { Decided } from '../../proxy/decided.ts'
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import type { SessionRecord } from '../../proxy/record.ts'
 import type { RememberedSession } from '../../proxy/session-memory.ts'
-
-/** longitude, latitude: the order of GeoJSON */
-type Position = readonly [number, number]
-
-export interface SessionRow {
-  readonly id: string
-  readonly open: boolean
-  /** lab time it began, epoch ms */
-  readonly at: number
-  readonly user: string
-  readonly vnet: string
-  readonly listener: string
-  readonly protocol: string
-  /** as asked for, `host:port` */
-  readonly target: string
-  /** the public destination address; '' where none was found */
-  readonly origin: string
-  /** the public egress address; '' where there is none */
-  readonly egress: string
-  /** '' where it failed before a decision */
-  readonly outcome: string
-  readonly rule: string
-  readonly rule_id: string
-  readonly reason: string
-  readonly ingress: string
-  readonly physical: string
-  /** where geolocation databases have the egress address */
-  readonly logical: string
-  readonly logical_at: Position | null
-  readonly user_place: string
-  readonly user_at: Position | null
-  readonly destination_at: Position | null
-  readonly received: number
-  readonly sent: number
-  readonly ms: number
-  readonly close: string
-  /** code and words of what went wrong; null when nothing did */
-  readonly error: { readonly code: string; readonly message: string } | null
-}
+import type { Position, SessionRow } from '../shapes/sessions.ts'
 
 /** `now`: lab time, epoch ms. */
 export function rowOfOpen({ session, decided }: OpenSession, now: number): SessionRow {

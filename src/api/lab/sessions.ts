@@ -2,12 +2,31 @@
 
 import { canonicalEmail } from '../../policy/canonical-email.ts'
 import type { LiveSession } from '../../proxy/live-sessions.ts'
+import { FILTER_OUTCOMES, sessionFilter } from '../../proxy/session-filter.ts'
 import { type Answer, listOf, ok } from '../answer.ts'
 import { notFound } from '../api-error.ts'
-import { integerOf, textOf } from '../query.ts'
-import type { Call, Route } from '../route.ts'
+import { integerOf, textOf, wordOf } from '../query.ts'
+import type { Call, QueryParameter, Route } from '../route.ts'
+import { DELETED } from '../shapes/cloudflare.ts'
+import { LIVE_SESSION, RULE_COUNT, SESSION_EVENTS, SESSION_RECORD } from '../shapes/sessions.ts'
 
 const PATH = '/lab/v1/sessions'
+const MOST_RECENT = 1000
+const STANDARD_RECENT = 100
+const TEXT = { type: 'string' } as const
+
+const RECENT: readonly QueryParameter[] = [
+  { name: 'limit', schema: { type: 'integer', minimum: 1, maximum: MOST_RECENT }, description: 'at most so many' },
+  { name: 'user', schema: TEXT, description: 'only those of this email' },
+  { name: 'vnet', schema: TEXT, description: 'only those on this virtual network, by name or id' },
+  { name: 'rule', schema: TEXT, description: 'only those this rule decided, by name or id' },
+  {
+    name: 'egress_ip',
+    schema: { type: 'string', format: 'cidr' },
+    description: 'only those from this address or network',
+  },
+  { name: 'outcome', schema: { enum: FILTER_OUTCOMES }, description: 'only those of this outcome, or `failed`' },
+]
 
 export const SESSION_ROUTES: readonly Route[] = [
   {
@@ -15,6 +34,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'sessions open now, oldest first',
     access: 'token',
+    answers: { kind: 'list', schema: LIVE_SESSION },
     looksAtTraffic: true,
     query: [{ name: 'user', schema: { type: 'string' }, description: 'only those of this email' }],
     handle: (call) => {
@@ -23,7 +43,7 @@ export const SESSION_ROUTES: readonly Route[] = [
       return listOf(
         call.ports.sessions
           .live()
-          .filter(({ email }) => user === undefined || email === user)
+          .filter(({ email }) => user === undefined || email.toLowerCase() === user)
           .map(present),
       )
     },
@@ -33,6 +53,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'closes a session with a reset on both sides',
     access: 'token',
+    answers: { kind: 'result', schema: DELETED },
     looksAtTraffic: true,
     handle: (call) => {
       const id = call.params.id ?? ''
@@ -45,15 +66,17 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: `${PATH}/recent`,
     summary: 'the last finished sessions as session records, oldest first',
     access: 'token',
+    answers: { kind: 'list', schema: SESSION_RECORD },
     looksAtTraffic: true,
-    query: [{ name: 'limit', schema: { type: 'integer', minimum: 1, maximum: 1000 }, description: 'at most so many' }],
-    handle: (call) => listOf(call.ports.sessions.recent().slice(-(integerOf(call.query, 'limit', 1, 1000) ?? 100))),
+    query: RECENT,
+    handle: recent,
   },
   {
     method: 'GET',
     path: '/lab/v1/counters',
     summary: 'finished sessions per rule since the start; rules that decided none are there with 0',
     access: 'token',
+    answers: { kind: 'list', schema: RULE_COUNT },
     looksAtTraffic: true,
     handle: counters,
   },
@@ -62,9 +85,34 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: '/lab/v1/events',
     summary: 'event stream (SSE): `session` per finished session, `change` per change of the state',
     access: 'token',
+    answers: { kind: 'events', events: SESSION_EVENTS },
     handle: events,
   },
 ]
+
+/** The last of those that fit, oldest first. */
+function recent({ query, ports }: Call): Answer {
+  const text = (name: string) => textOf(query, name)
+  const [user, vnet, rule, egressIp] = [text('user'), text('vnet'), text('rule'), text('egress_ip')]
+  const fits = sessionFilter({
+    ...(user === undefined ? {} : { user }),
+    ...(vnet === undefined ? {} : { vnet }),
+    ...(rule === undefined ? {} : { rule }),
+    ...(egressIp === undefined ? {} : { egressIp }),
+    ...outcomeIn(query),
+  })
+  return listOf(
+    ports.sessions
+      .recent()
+      .filter(fits)
+      .slice(-(integerOf(query, 'limit', 1, MOST_RECENT) ?? STANDARD_RECENT)),
+  )
+}
+
+function outcomeIn(query: URLSearchParams) {
+  const outcome = wordOf(query, 'outcome', FILTER_OUTCOMES)
+  return outcome === undefined ? {} : { outcome }
+}
 
 function present(session: LiveSession) {
   const { startedAt, bytesReceived, bytesSent, policyRevision, ...rest } = session

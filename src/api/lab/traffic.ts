@@ -5,7 +5,8 @@ import type { OpenSession } from '../../proxy/live-sessions.ts'
 import type { RememberedSession } from '../../proxy/session-memory.ts'
 import { type Answer, ok } from '../answer.ts'
 import type { Call, Route } from '../route.ts'
-import { rowOfFinished, rowOfOpen, type SessionRow } from './session-row.ts'
+import { type Load, NOW, TRAFFIC_EVENTS, type TrafficBeat } from '../shapes/sessions.ts'
+import { rowOfFinished, rowOfOpen } from './session-row.ts'
 
 const PATH = '/lab/v1/traffic'
 const BEAT_MS = 200
@@ -21,6 +22,7 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'event stream (SSE): `beat` with the sessions that opened and finished, thinned out under load',
     access: 'token',
+    answers: { kind: 'events', events: TRAFFIC_EVENTS },
     looksAtTraffic: true,
     handle: stream,
   },
@@ -29,6 +31,7 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
     path: `${PATH}/now`,
     summary: 'sessions open now and those that finished last, one short row each',
     access: 'token',
+    answers: { kind: 'result', schema: NOW },
     looksAtTraffic: true,
     handle: now,
   },
@@ -94,15 +97,8 @@ function noteFinish(watcher: Watcher, session: RememberedSession): void {
   else watcher.skipped++
 }
 
-interface Beat {
-  readonly time: number
-  readonly opened: readonly SessionRow[]
-  readonly finished: readonly SessionRow[]
-  readonly skipped: number
-}
-
 /** What waits, and a fresh start; undefined when nothing does. A session that opened and finished in one beat is told once. */
-function take(watcher: Watcher, time: number): Beat | undefined {
+function take(watcher: Watcher, time: number): TrafficBeat | undefined {
   const { opened, finished, skipped } = watcher
   if (opened.length === 0 && finished.length === 0 && skipped === 0) return undefined
   const over = new Set(finished.map(({ record }) => record.SessionID))
@@ -130,7 +126,7 @@ function tellLoad(watcher: Watcher, send: (event: string, data: unknown) => bool
 }
 
 /** Open sessions, each of which holds one port of its egress address. */
-function loadOf(open: readonly OpenSession[]): { readonly open: number; readonly by_colo: Record<string, number> } {
+function loadOf(open: readonly OpenSession[]): Load {
   const byColo: Record<string, number> = {}
   for (const { decided } of open) {
     const colo = decided?.decision.egress?.dedicated?.colo ?? decided?.decision.physicalColo?.code

@@ -6,6 +6,7 @@ import { canonicalEmail } from '../../policy/canonical-email.ts'
 import { listOf, ok } from '../answer.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
+import { ATTACHED_NETWORK, ME, PERSON } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/users'
 const CHOICE = {
@@ -21,6 +22,7 @@ export const USER_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'configured users and the virtual networks they are on',
     access: 'token',
+    answers: { kind: 'list', schema: PERSON },
     handle: (call) =>
       listOf(call.ports.users().map((user) => ({ ...user, virtual_network: networkOf(call, user.email) }))),
   },
@@ -29,6 +31,7 @@ export const USER_ROUTES: readonly Route[] = [
     path: `${PATH}/{email}/virtual-network`,
     summary: 'the virtual network a user is on',
     access: 'token',
+    answers: { kind: 'result', schema: ATTACHED_NETWORK },
     handle: (call) => ok(networkOf(call, known(call))),
   },
   {
@@ -36,6 +39,7 @@ export const USER_ROUTES: readonly Route[] = [
     path: `${PATH}/{email}/virtual-network`,
     summary: 'attaches a user to a virtual network (`{"virtual_network": "vnet-EMEA"}`)',
     access: 'token',
+    answers: { kind: 'result', schema: ATTACHED_NETWORK },
     body: CHOICE,
     handle: (call) => choose(call, known(call)),
   },
@@ -44,6 +48,7 @@ export const USER_ROUTES: readonly Route[] = [
     path: `${PATH}/{email}/virtual-network`,
     summary: 'attaches a user to the default virtual network again',
     access: 'token',
+    answers: { kind: 'result', schema: ATTACHED_NETWORK },
     handle: (call) => {
       const email = known(call)
       call.ports.plane.chooseVirtualNetwork(email, null)
@@ -55,6 +60,7 @@ export const USER_ROUTES: readonly Route[] = [
     path: '/lab/v1/me',
     summary: 'who you are, the virtual network you are on and those you may choose',
     access: 'user',
+    answers: { kind: 'result', schema: ME },
     handle: me,
   },
   {
@@ -62,6 +68,7 @@ export const USER_ROUTES: readonly Route[] = [
     path: '/lab/v1/me/virtual-network',
     summary: 'chooses your virtual network',
     access: 'user',
+    answers: { kind: 'result', schema: ME },
     body: CHOICE,
     handle: (call) => {
       choose(call, call.user)

@@ -6,6 +6,7 @@ import { locationSeen } from '../../policy/geolocation.ts'
 import { listOf, ok } from '../answer.ts'
 import { invalidField } from '../api-error.ts'
 import type { Call, Route } from '../route.ts'
+import { GEOLOCATION, ORIGIN, VERIFICATION } from '../shapes/lab.ts'
 
 const text = { type: 'string', minLength: 1, maxLength: 256 } as const
 
@@ -15,6 +16,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/verify',
     summary: 'asks the echo origins through the proxy as a user and says whether they saw dedicated IPs',
     access: 'token',
+    answers: { kind: 'result', schema: VERIFICATION },
     body: {
       type: 'object',
       additionalProperties: false,
@@ -32,6 +34,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/me/verify',
     summary: 'asks the echo origins through the proxy as you',
     access: 'user',
+    answers: { kind: 'result', schema: VERIFICATION },
     body: { type: 'object', additionalProperties: false },
     handle: verifyMe,
   },
@@ -40,6 +43,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/origins',
     summary: 'test origins, their allowlists, and who would be let in as things are',
     access: 'token',
+    answers: { kind: 'list', schema: ORIGIN },
     handle: async ({ ports }) =>
       listOf(
         (await ports.insight.origins()).map(({ proxiedByCloudflare, allow, visitors, ...rest }) => ({
@@ -55,6 +59,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/geolocations',
     summary: "where other sites' databases have the dedicated egress IPs at the lab's time, and until when",
     access: 'token',
+    answers: { kind: 'list', schema: GEOLOCATION },
     handle: geolocations,
   },
 ]

@@ -86,7 +86,7 @@ function report(io: Io, summary: DecideBenchSummary): void {
   const rows = [
     [
       'rules',
-      `${count(summary.rules)}, compiled in ${round(summary.compileMs, 1)} ms, ${round(summary.rulesetBytes / 1e6, 1)} MB`,
+      `${count(summary.rules)}, compiled in ${round(summary.compileMs, 1)} ms, ${megabytes(summary.rulesetBytes)}`,
     ],
     ['connections', `${count(summary.connections)}, ${round(summary.matched * 100, 1)} % matched by a rule`],
     ['decisions', `${count(summary.decisions)} in ${summary.seconds} s on ${counted(summary.threads, 'thread')}`],
@@ -134,4 +134,9 @@ function count(value: number): string {
 
 function round(value: number, digits: number): number {
   return Number(value.toFixed(digits))
+}
+
+/** What cannot be told from the noise of a heap is not given a number. */
+function megabytes(bytes: number): string {
+  return bytes < 50_000 ? 'under 0.1 MB' : `${round(bytes / 1e6, 1)} MB`
 }

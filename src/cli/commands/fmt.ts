@@ -3,6 +3,7 @@
 
 import type { Command } from 'commander'
 import { advance } from '../../config/place-rule-issue.ts'
+import { filtersOf } from '../../config/rule-document.ts'
 import { readSourceDocument, type SourceDocument } from '../../config/source-document.ts'
 import { InputError, type Issue } from '../../errors/issue.ts'
 import {
@@ -51,7 +52,9 @@ export const registerFmt: RegisterVerb = (program, { io, action }) => {
         const all: Formatted[] = []
         for (const file of given.length === 0 ? [DEFAULT_CONFIG] : given) {
           all.push(
-            ...(file === '-' ? await formatLines(io, options.mode, issues) : formatFile(file, options.mode, issues)),
+            ...(file === '-'
+              ? await formatLines(io, options.mode, issues)
+              : formatFile(io, file, options.mode, issues)),
           )
         }
         if (issues.length > 0) throw new InputError(issues)
@@ -77,10 +80,13 @@ async function formatLines(io: Io, mode: Mode, issues: Issue[]): Promise<Formatt
   return formatted
 }
 
-function formatFile(file: string, mode: Mode, issues: Issue[]): Formatted[] {
+function formatFile(io: Io, file: string, mode: Mode, issues: Issue[]): Formatted[] {
   const document = readSourceDocument(file)
   issues.push(...document.issues)
-  return rulesIn(document).flatMap(({ rule, path }) =>
+  const rules = rulesIn(document)
+  const egress = rules.filter(({ rule }) => isEgress(rule))
+  tellOfOthers(io, file, rules.length - egress.length)
+  return egress.flatMap(({ rule, path }) =>
     EXPRESSION_SLOTS.flatMap((slot): Formatted[] => {
       const key = SLOT_NAMES[slot]
       const source: unknown = rule[key]
@@ -102,6 +108,19 @@ function rulesIn({ data }: SourceDocument): { rule: Record<string, unknown>; pat
   const [list, path] = Array.isArray(data) ? [data, []] : [Object(data).rules, ['rules']]
   const rules: unknown[] = Array.isArray(list) ? list : []
   return rules.map((rule, at) => ({ rule: Object(rule), path: [...path, at] }))
+}
+
+/** In a configuration action and filter are `egress` unless said otherwise. */
+function isEgress({ action, filters }: Readonly<Record<string, unknown>>): boolean {
+  return filtersOf({ filters }, typeof action === 'string' ? action : 'egress').includes('egress')
+}
+
+/** [R9]: expressions of other types speak another language, and stay as they are. */
+function tellOfOthers(io: Io, file: string, others: number): void {
+  if (others === 0) return
+  const rules =
+    others === 1 ? '1 rule of another type than egress is' : `${others} rules of other types than egress are`
+  io.stderr.write(`${file}: ${rules} left as written\n`)
 }
 
 interface Place {

@@ -3,9 +3,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseCidr } from '../../net/cidr.ts'
 import type { SessionRecord } from '../../proxy/record.ts'
+import { FILTER_OUTCOMES, type SessionFilter, sessionFilter } from '../../proxy/session-filter.ts'
 import type { Io } from '../io.ts'
 import { type LabClient, type LabOptions, withLab } from '../lab-client.ts'
-import { FILTER_OUTCOMES, type SessionFilter, sessionFilter } from '../session-filter.ts'
 import type { ExitCode, RegisterVerb, VerbContext } from '../verb.ts'
 
 interface TailOptions extends LabOptions, SessionFilter {

@@ -2,7 +2,8 @@
 
 import { containsIp, parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
-import type { SessionRecord } from '../proxy/record.ts'
+import { OUTCOMES } from '../policy/decision.ts'
+import type { SessionRecord } from './record.ts'
 
 export interface SessionFilter {
   /** email */
@@ -20,15 +21,7 @@ export interface SessionFilter {
 }
 
 /** The outcomes a filter may name (gateway-egress section 4), and `failed`. */
-export const FILTER_OUTCOMES = [
-  'dedicated',
-  'dedicated-fallback',
-  'balanced',
-  'default',
-  'exempt',
-  'unroutable',
-  'failed',
-] as const
+export const FILTER_OUTCOMES = [...OUTCOMES, 'failed'] as const
 
 /** A test of records. Throws a RangeError for an egress IP that is neither address nor network. */
 export function sessionFilter(filter: SessionFilter): (record: SessionRecord) => boolean {

@@ -1,0 +1,211 @@
+// The lab's own resources: data centers, the clock, people, origins, health, and rules before they are saved.
+
+import { Type } from 'typebox'
+import { KINDS } from '../../config/lab-state.ts'
+import { OUTCOME, SPAN } from './explanations.ts'
+import { REPLAY_OUTCOME } from './sessions.ts'
+import { COUNT, FAMILY, FLAG, NOTHING_OR_TEXT, nullable, object, type Shape, TEXT, TIME } from './shape.ts'
+
+const LATITUDE = Type.Number({ minimum: -90, maximum: 90 })
+const LONGITUDE = Type.Number({ minimum: -180, maximum: 180 })
+/** the rest of a data center where it stands for a place */
+const PLACE = object(
+  {
+    city: Type.Optional(TEXT),
+    country: Type.Optional(TEXT),
+    continent: Type.Optional(TEXT),
+    latitude: LATITUDE,
+    longitude: LONGITUDE,
+  },
+  'Place',
+)
+const ADDRESSES = { ipv4: NOTHING_OR_TEXT, ipv6: NOTHING_OR_TEXT }
+const CITY = object({ city: NOTHING_OR_TEXT, country: NOTHING_OR_TEXT })
+
+const COLO_MEMBERS = {
+  code: TEXT,
+  city: TEXT,
+  country: TEXT,
+  latitude: LATITUDE,
+  longitude: LONGITUDE,
+  up: FLAG,
+  dedicated_ips: Type.Array(object(ADDRESSES)),
+}
+export const COLO = object(COLO_MEMBERS, 'Colo')
+/** with what became of open connections, where it was taken out */
+export const CHANGED_COLO = object(
+  { ...COLO_MEMBERS, connections: Type.Optional(object({ kept: COUNT, reset: COUNT })) },
+  'ChangedColo',
+)
+
+export const CLOCK = object({ time: TIME, offset_seconds: Type.Number() }, 'Clock')
+
+export const LAB_ACCOUNT = object(
+  {
+    id: TEXT,
+    name: TEXT,
+    colos_down: Type.Array(TEXT),
+    dedicated_ips: Type.Array(
+      object({ colo: TEXT, ...ADDRESSES, geolocation: PLACE, geolocation_updated_at: nullable(TIME) }),
+    ),
+    settings: object({
+      tcp_proxying: FLAG,
+      udp_proxying: FLAG,
+      host_selector: FLAG,
+      no_rule_matched: Type.Enum(['balanced', 'default']),
+      expressions: Type.Enum(['default', 'lenient']),
+      max_connections_per_destination: COUNT,
+      home_country: TEXT,
+      home_colo: TEXT,
+    }),
+  },
+  'LabAccount',
+)
+
+/** `chosen`: somebody chose it, it is not the default's doing */
+export const ATTACHED_NETWORK = object({ id: TEXT, name: TEXT, chosen: FLAG }, 'AttachedNetwork')
+const OFFERED_NETWORK = object({ id: TEXT, name: TEXT, comment: TEXT, is_default: FLAG }, 'OfferedNetwork')
+
+export const PERSON = object(
+  {
+    email: TEXT,
+    name: TEXT,
+    groups: Type.Array(TEXT),
+    place: Type.Optional(PLACE),
+    virtual_network: ATTACHED_NETWORK,
+  },
+  'Person',
+)
+
+export const ME = object(
+  {
+    email: TEXT,
+    name: TEXT,
+    place: nullable(PLACE),
+    virtual_network: ATTACHED_NETWORK,
+    virtual_networks: Type.Array(OFFERED_NETWORK),
+  },
+  'Me',
+)
+
+export const HEALTH = object(
+  {
+    healthy: FLAG,
+    troubles: Type.Array(TEXT),
+    version: TEXT,
+    revision: COUNT,
+    time: TIME,
+    started_at: TIME,
+    rules_from: Type.Enum(['file', 'api']),
+  },
+  'Health',
+)
+
+export const OVERRIDE = object(
+  { kind: Type.Enum(KINDS), id: TEXT, change: Type.Enum(['added', 'changed', 'deleted']), file_moved_on: FLAG },
+  'Override',
+)
+export const REVERTED_ONE = object({ kind: Type.Enum(KINDS), id: TEXT })
+export const REVERTED = object({ reverted: COUNT })
+export const LIVE = object({ live: FLAG })
+export const READY = object({ ready: FLAG })
+export const TOKEN = object({ token: TEXT })
+export const LOGGED_IN = object({ logged_in: FLAG })
+export const RATE_LIMIT = nullable(object({ requests: COUNT, seconds: COUNT }, 'RateLimit'))
+
+const PROBLEM_MEMBERS = {
+  severity: Type.Enum(['error', 'warning', 'advice']),
+  code: TEXT,
+  message: TEXT,
+  hint: NOTHING_OR_TEXT,
+  field: nullable(Type.String({ description: "Cloudflare's name of the expression it is about" })),
+  span: nullable(SPAN),
+}
+export const PROBLEM = object(PROBLEM_MEMBERS, 'RuleProblem')
+export const CHECK = object({ ...PROBLEM_MEMBERS, rule: NOTHING_OR_TEXT, why: NOTHING_OR_TEXT }, 'Check')
+
+export const PREVIEW = object(
+  {
+    problems: Type.Array(PROBLEM),
+    replay: nullable(
+      object({
+        sessions: COUNT,
+        changed: COUNT,
+        changes: Type.Array(
+          object({ id: TEXT, user: TEXT, target: TEXT, before: REPLAY_OUTCOME, after: REPLAY_OUTCOME }),
+        ),
+      }),
+    ),
+  },
+  'RulePreview',
+)
+
+export const VERIFICATION = object(
+  {
+    user: TEXT,
+    dedicated: FLAG,
+    answers: Type.Array(
+      object({
+        family: FAMILY,
+        asked: TEXT,
+        seen: TEXT,
+        dedicated: FLAG,
+        colo: NOTHING_OR_TEXT,
+        problem: NOTHING_OR_TEXT,
+      }),
+    ),
+  },
+  'Verification',
+)
+
+export const ORIGIN = object(
+  {
+    name: TEXT,
+    kind: TEXT,
+    title: TEXT,
+    addresses: Type.Array(TEXT),
+    proxied_by_cloudflare: FLAG,
+    place: Type.Optional(PLACE),
+    allow: nullable(Type.Array(TEXT)),
+    visitors: Type.Array(
+      object({
+        user: TEXT,
+        vnet: TEXT,
+        outcome: Type.Union([OUTCOME, Type.Enum([''])]),
+        rule: NOTHING_OR_TEXT,
+        egress: NOTHING_OR_TEXT,
+        let_in: FLAG,
+        reason: TEXT,
+      }),
+    ),
+  },
+  'Origin',
+)
+
+export const GEOLOCATION = object(
+  { colo: TEXT, ...ADDRESSES, place: CITY, seen: CITY, caught_up: FLAG, updated_at: nullable(TIME) },
+  'Geolocation',
+)
+
+const PLACEHOLDER = object(
+  { placeholder: TEXT, name: TEXT, address: TEXT, connections: COUNT, unused_seconds: Type.Number({ minimum: 0 }) },
+  'Placeholder',
+)
+
+export const PLACEHOLDERS = Type.Array(PLACEHOLDER)
+
+export type Place = Shape<typeof PLACE>
+export type Colo = Shape<typeof COLO>
+export type Clock = Shape<typeof CLOCK>
+export type LabAccount = Shape<typeof LAB_ACCOUNT>
+export type AttachedNetwork = Shape<typeof ATTACHED_NETWORK>
+export type OfferedNetwork = Shape<typeof OFFERED_NETWORK>
+export type Person = Shape<typeof PERSON>
+export type Me = Shape<typeof ME>
+export type Health = Shape<typeof HEALTH>
+export type RuleProblem = Shape<typeof PROBLEM>
+export type Check = Shape<typeof CHECK>
+export type RulePreview = Shape<typeof PREVIEW>
+export type Verification = Shape<typeof VERIFICATION>
+export type Origin = Shape<typeof ORIGIN>
+export type Geolocation = Shape<typeof GEOLOCATION>

@@ -1,0 +1,156 @@
+// The one translation of a Gateway rule between three spellings: Cloudflare's JSON, configuration files, and ours. Creating, replacing,
+// previewing, transferring and configuring all go through here. Judges nothing: what a rule may say is policy/rule-check.ts's.
+
+import { type ExpressionProblem, formatExpression, isBlank, type Mode, parseExpression } from '../expression/index.ts'
+import { parseCidr } from '../net/cidr.ts'
+import { parseIp } from '../net/ip.ts'
+import { SLOT_NAMES, SLOT_SCHEMES } from '../policy/fields.ts'
+import type { EgressSettings, ExpressionSlot } from '../policy/rule.ts'
+import type { Json, JsonObject, RuleDocument } from './lab-state.ts'
+import type { RawRule } from './raw-config.ts'
+import { stableUuid } from './stable-id.ts'
+
+/** Members of Cloudflare's rule that are handed back exactly as they were sent. */
+const KEPT = ['rule_settings', 'schedule', 'expiration'] as const
+
+/** Cloudflare's rule as ours, expressions as written. Absent and null members have their default: whole replacement ([R1], [R4]).
+ *  Members of a wrong type count as absent; the API's schema refuses those before. */
+export function readRule(
+  fields: JsonObject,
+  known: { readonly id: string; readonly precedence: number },
+): RuleDocument {
+  const action = textOf(fields, 'action')
+  const filters = filtersOf(fields, action)
+  const isEgress = filters.includes('egress')
+  const expression = (slot: ExpressionSlot) => {
+    const text = textOf(fields, SLOT_NAMES[slot])
+    return isEgress && isBlank(text) ? '' : text
+  }
+  return {
+    id: known.id,
+    name: textOf(fields, 'name'),
+    description: textOf(fields, 'description'),
+    enabled: fields.enabled === true,
+    precedence: known.precedence,
+    action,
+    filters,
+    traffic: expression('traffic'),
+    identity: expression('identity'),
+    devicePosture: expression('devicePosture'),
+    egress: isEgress ? readEgress(fields.rule_settings) : null,
+    rest: Object.fromEntries(KEPT.flatMap((name) => (fields[name] === undefined ? [] : [[name, fields[name]]]))),
+  }
+}
+
+/** Our rule in Cloudflare's words, without what an API adds (version, times …). */
+export function writeRule(rule: RuleDocument) {
+  const { rest } = rule
+  return {
+    id: rule.id,
+    name: rule.name,
+    description: rule.description,
+    precedence: rule.precedence,
+    enabled: rule.enabled,
+    action: rule.action,
+    filters: rule.filters,
+    traffic: rule.traffic,
+    identity: rule.identity,
+    device_posture: rule.devicePosture,
+    rule_settings: rest.rule_settings === undefined ? settingsOf(rule.egress) : rest.rule_settings,
+    schedule: rest.schedule ?? null,
+    expiration: rest.expiration ?? null,
+  }
+}
+
+/** Canonical IPv4 address → canonical IPv6 range of the same dedicated IP, from data whose shape need not be right. */
+export function rangesOf(dedicatedIps: unknown): ReadonlyMap<string, string> {
+  const items: unknown[] = Array.isArray(dedicatedIps) ? dedicatedIps : []
+  return new Map(
+    items.flatMap((item) => {
+      const [ipv4, ipv6] = [parseIp(String(Object(item).ipv4))?.text, parseCidr(String(Object(item).ipv6))?.text]
+      return ipv4 === undefined || ipv6 === undefined ? [] : [[ipv4, ipv6] as const]
+    }),
+  )
+}
+
+/** A configuration file's rule in Cloudflare's words. `ranges`: {@link rangesOf} the account, for rules that name no range; where there
+ *  is none to be found either, `ipv6` is absent. */
+export function fromRawRule(raw: RawRule, precedence: number, ranges: ReadonlyMap<string, string>): JsonObject {
+  const { id: _id, egress, filters, ...rest } = raw
+  const range = egress === null ? undefined : (egress.ipv6 ?? ranges.get(parseIp(egress.ipv4)?.text ?? ''))
+  const settings =
+    egress === null ? null : settingsOf({ ipv4: egress.ipv4, ipv4Fallback: egress.ipv4_fallback, ipv6: range ?? '' })
+  return { ...rest, filters: [...filters], precedence, rule_settings: settings }
+}
+
+/** The id a configuration file's rule has: its own, or one made of its name. */
+export function rawRuleId({ id, name }: Pick<RawRule, 'id' | 'name'>): string {
+  return id?.toLowerCase() ?? stableUuid('rule', name)
+}
+
+/** Precedences of a configuration file's rules in the order written: where one is left out, the largest so far and 1000 ([R3], without
+ *  the random part, so that a start repeats). */
+export function rawPrecedences(rules: readonly Pick<RawRule, 'precedence'>[]): readonly number[] {
+  let largest = 0
+  return rules.map(({ precedence = largest + 1000 }) => {
+    largest = Math.max(largest, precedence)
+    return precedence
+  })
+}
+
+/** Precedence a body asks for; undefined where it leaves that to others. */
+export function precedenceOf(fields: JsonObject): number | undefined {
+  return typeof fields.precedence === 'number' ? fields.precedence : undefined
+}
+
+/** An expression printed again from its syntax tree, as the product stores it; white space alone is no expression. */
+export type NormalForm =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly problems: readonly ExpressionProblem[] }
+
+/** The normal form of an expression in this slot, or everything that keeps it from parsing. */
+export function normalForm(slot: ExpressionSlot, text: string, mode: Mode): NormalForm {
+  if (isBlank(text)) return { ok: true, text: '' }
+  const parsed = parseExpression(text, SLOT_SCHEMES[slot], { mode })
+  return parsed.ok ? { ok: true, text: formatExpression(parsed.expression) } : { ok: false, problems: parsed.problems }
+}
+
+/** The rule's one filter; where it was left out, the one its action belongs to. */
+export function filtersOf({ filters }: { readonly filters?: unknown }, action: string): readonly string[] {
+  if (Array.isArray(filters) && filters.length > 0) return filters as string[]
+  return action === 'egress' ? ['egress'] : []
+}
+
+/** [R4]: absent, null and empty settings are shared egress. An address that is missing beside others is ''. */
+function readEgress(settings: Json | undefined): EgressSettings | null {
+  const egress = memberOf(settings, 'egress')
+  const text = (name: string) => {
+    const value = memberOf(egress, name)
+    return typeof value === 'string' ? value.trim() : ''
+  }
+  const [ipv4, fallback, ipv6] = [text('ipv4'), text('ipv4_fallback'), text('ipv6')]
+  if (ipv4 === '' && ipv6 === '' && fallback === '') return null
+  return { ipv4, ipv4Fallback: fallback === '' ? null : fallback, ipv6 }
+}
+
+function settingsOf(egress: EgressSettings | null): JsonObject | null {
+  if (egress === null) return null
+  const { ipv4, ipv4Fallback, ipv6 } = egress
+  return {
+    egress: {
+      ipv4,
+      ...(ipv4Fallback === null ? {} : { ipv4_fallback: ipv4Fallback }),
+      ...(ipv6 === '' ? {} : { ipv6 }),
+    },
+  }
+}
+
+function textOf(fields: JsonObject, name: string): string {
+  const value = memberOf(fields, name)
+  return typeof value === 'string' ? value : ''
+}
+
+function memberOf(value: Json | undefined, name: string): Json | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  return Object.hasOwn(value, name) ? (value as JsonObject)[name] : undefined
+}
