@@ -7,7 +7,7 @@ import { httpErrorText } from '../errors/to-http.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { type ClientCount, localClients } from '../proxy/client-count.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
-import type { Transport } from '../proxy/wire/transport.ts'
+import type { Engine } from '../transport/engine.ts'
 import type { ClientConnection } from './client-connection.ts'
 import { hangUp } from './hang-up.ts'
 import { understandConnect } from './http-connect/connect-head.ts'
@@ -35,8 +35,8 @@ export interface GatewaySettings {
   readonly maxTurnedAway?: number
   /** the doors' ports are shared with other gateways (SO_REUSEPORT) */
   readonly sharesPorts?: boolean
-  /** how clients are accepted; default: the best there is */
-  readonly transport?: Transport
+  /** how clients are accepted */
+  readonly engine: Engine
   readonly maxHeadBytes: number
   /** our name in Via; must differ between proxies that may be chained */
   readonly pseudonym: string
@@ -107,14 +107,14 @@ export async function openGateway(
 
   /** After a 407 only HTTP goes on: what else comes was meant for the tunnel. */
   function askAgain(visitor: ClientConnection): void {
-    const strange = (other: ClientConnection) => other.wire.destroy()
+    const strange = (other: ClientConnection) => other.stream.destroy()
     greet(visitor, { ...inTheClear, socks4: strange, socks5: strange, tls: strange })
   }
 
   function laterConnect(visitor: ClientConnection, req: IncomingMessage, head: Buffer): void {
     try {
       const request = understandConnect(req.url ?? '', req.rawHeaders, req.httpVersion === '1.1')
-      if (head.length > 0) visitor.wire.unread(head)
+      if (head.length > 0) visitor.stream.unread(head)
       openConnect(visitor, pipeline, request, { early: head.length > 0, askAgain })
     } catch (thrown) {
       refuseInHttp(visitor, asGatewayError(thrown))
@@ -123,14 +123,14 @@ export async function openGateway(
 
   function refuseInHttp(visitor: ClientConnection, error: GatewayError): void {
     pipeline.refuse(visitor.knock('http-connect'), error)
-    hangUp(visitor.socket, clock, httpErrorText(error, 'close'))
+    hangUp(visitor.stream, clock, httpErrorText(error, 'close'))
   }
 
   function refuseTls(visitor: ClientConnection): void {
     visitor.release()
     const why = 'the client speaks TLS where the proxy does not; use http:// for the proxy itself'
     pipeline.refuse(visitor.knock('http-forward'), new GatewayError('request.malformed', why))
-    hangUp(visitor.socket, clock, TLS_REFUSAL)
+    hangUp(visitor.stream, clock, TLS_REFUSAL)
   }
 
   function refusePlain(visitor: ClientConnection): void {
@@ -176,7 +176,7 @@ export async function openGateway(
           turnAway: meeting(listener, strangers),
           cutOff: (visitor) => cutOff(pipeline, visitor),
           sharesPort: settings.sharesPorts ?? false,
-          ...(settings.transport === undefined ? {} : { transport: settings.transport }),
+          engine: settings.engine,
           clock,
           now: settings.now,
         }),

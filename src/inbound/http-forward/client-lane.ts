@@ -9,11 +9,10 @@ import type { Arrival, Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
 import type { ClientConnection } from '../client-connection.ts'
-import { hangUp } from '../hang-up.ts'
 import { noCredentialsAgain } from '../no-credentials-again.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { answerSignIn, enterBySignIn, offerSignIn, type SignInAnswer, type SignInDoor } from '../sign-in.ts'
-import { answerError, cut, drainRest } from './answer.ts'
+import { answerError, cut, drainRest, hangUpSocket } from './answer.ts'
 import { watchBody } from './body-watch.ts'
 import { type ForwardRequest, type HeadRules, understandForward } from './forward-request.ts'
 import { Forwarding, type Work } from './forwarding.ts'
@@ -77,7 +76,7 @@ export class ClientLane {
       const res = new ServerResponse(req)
       res.assignSocket(this.socket)
       res.shouldKeepAlive = false
-      res.once('finish', () => hangUp(this.socket, this.visitor.origin.clock, ''))
+      res.once('finish', () => hangUpSocket(this.socket, this.visitor.origin.clock, ''))
       void this.#serve(req, res, done, head)
     })
   }
@@ -177,7 +176,7 @@ export class ClientLane {
 
   #sayLast(error: GatewayError): void {
     this.#leave()
-    hangUp(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close'))
+    hangUpSocket(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close'))
   }
 
   #watch(current: Current): void {
