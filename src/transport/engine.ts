@@ -52,4 +52,7 @@ export interface Engine {
    *  TCP_NODELAY set and no handler. */
   listen(options: ListenOptions, onConnection: (stream: ByteStream) => void): Promise<ListeningSocket>
   dial(request: DialRequest, listener: DialListener): PendingDial
+  /** Nothing is told any more. Resolves once the engine has let go of Node's event loop: a worker that ends before that ends the whole
+   *  process (libuv aborts). The main thread need not close. */
+  close(): Promise<void>
 }
