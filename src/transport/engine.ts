@@ -52,7 +52,11 @@ export interface Engine {
    *  TCP_NODELAY set and no handler. */
   listen(options: ListenOptions, onConnection: (stream: ByteStream) => void): Promise<ListeningSocket>
   dial(request: DialRequest, listener: DialListener): PendingDial
-  /** Nothing is told any more. Resolves once the engine has let go of Node's event loop: a worker that ends before that ends the whole
-   *  process (libuv aborts). The main thread need not close. */
+  /** Closes everything that is open and lets go of Node's event loop. A thread that can should await this before it ends. */
   close(): Promise<void>
+  /** By which another thread names this engine to {@link reclaim}; absent: Node itself closes what an ended thread leaves. */
+  readonly descriptor?: number
+  /** Closes what the engine of a thread that ended without {@link close} has left: the system keeps its descriptors, and its listening
+   *  sockets would still be given connections. To be called once the thread is gone. */
+  reclaim?(descriptor: number): void
 }

@@ -1,8 +1,8 @@
-// One epoll descriptor as one handle of Node's event loop: tells each watcher what happens on its descriptor. Nothing a watcher throws
-// reaches native code or keeps another watcher from its event; promises a turn settles are told in the same turn.
+// One epoll descriptor among those Node's event loop waits for: whenever the loop wakes up, an immediate looks for events and tells each
+// watcher. No native code calls JavaScript. What a watcher throws keeps no other watcher from its event.
 
 import { systemError } from '../system-error.ts'
-import type { PollHandle, SystemCalls } from './system-calls.ts'
+import type { SystemCalls, WakeUp } from './system-calls.ts'
 
 /** Who is told what happens on a descriptor. */
 export interface Watcher {
@@ -10,6 +10,8 @@ export interface Watcher {
   onEvents(mask: number): void
   /** A turn after {@link EventLoop.carry} was asked for. */
   onCarried?(): void
+  /** The loop is about to be closed: gives the descriptor back. */
+  destroy(): void
 }
 
 /** A process that is out of descriptors tries again after so long. */
@@ -20,14 +22,15 @@ export class EventLoop {
   /** counts turns: what is shared per turn starts again with each */
   turn = 0
   readonly #epoll: number
-  readonly #poll: PollHandle
+  readonly #wakeUp: WakeUp
   /** by descriptor. The generation is in the event as well: an event for an earlier owner of the same number is not for this one. */
   readonly #watchers: (Watcher | undefined)[] = []
   readonly #generations: number[] = []
   #nextGeneration = 1
   #watched = 0
   #carried: Watcher[] = []
-  #afterTurn: NodeJS.Immediate | undefined
+  /** the next turn; unreferenced, it runs whenever the loop wakes up and keeps nothing awake */
+  #next: NodeJS.Immediate
   #isClosed = false
 
   /** Throws the system's error where there is no epoll descriptor or libuv refuses it. */
@@ -35,13 +38,19 @@ export class EventLoop {
     this.calls = calls
     this.#epoll = calls.epollCreate()
     if (this.#epoll < 0) throw systemError(this.#epoll, 'epoll_create1')
-    const poll = calls.openPoll(this.#epoll, this.#onReady)
-    if (poll === undefined) {
+    const wakeUp = calls.wakeFor(this.#epoll)
+    if (wakeUp === undefined) {
       calls.close(this.#epoll)
       throw new Error('libuv does not take an epoll descriptor')
     }
-    this.#poll = poll
-    poll.unref()
+    this.#wakeUp = wakeUp
+    wakeUp.unref()
+    this.#next = setImmediate(this.#runTurn).unref()
+  }
+
+  /** The epoll descriptor: `reclaim` closes what it watches when the thread that made it is gone. */
+  get descriptor(): number {
+    return this.#epoll
   }
 
   /** Descriptors being watched. The process stays alive while there are any. */
@@ -62,7 +71,7 @@ export class EventLoop {
     }
     this.#watchers[fd] = watcher
     this.#generations[fd] = generation
-    if (++this.#watched === 1) this.#poll.ref()
+    if (++this.#watched === 1) this.#wakeUp.ref()
     return 0
   }
 
@@ -79,7 +88,7 @@ export class EventLoop {
   forget(fd: number): void {
     if (this.#watchers[fd] === undefined) return
     this.#watchers[fd] = undefined
-    if (--this.#watched === 0 && !this.#isClosed) this.#poll.unref()
+    if (--this.#watched === 0) this.#wakeUp.unref()
   }
 
   /** Takes a descriptor out that stays open. */
@@ -92,48 +101,26 @@ export class EventLoop {
   /** Tells `watcher` in the next turn that it can go on. */
   carry(watcher: Watcher): void {
     this.#carried.push(watcher)
-    this.#afterTurn ??= setImmediate(this.#goOn)
+    this.#next.ref()
   }
 
-  /** Tells nobody any more. Resolves once Node's event loop has let go of it: before that, a thread must not end. */
+  /** Has every watcher give its descriptor back, and lets go of Node's event loop. */
   async close(): Promise<void> {
     if (this.#isClosed) return
+    for (const watcher of this.#watchers) watcher?.destroy()
     this.#isClosed = true
     this.#carried = []
-    clearImmediate(this.#afterTurn)
-    await this.#poll.close()
+    clearImmediate(this.#next)
+    await this.#wakeUp.close()
     this.calls.close(this.#epoll)
   }
 
-  /** Called from native code. Microtasks run only when Node itself calls something afterwards, hence the immediate. */
-  readonly #onReady = (): void => {
-    this.#afterTurn ??= setImmediate(this.#goOn)
-    try {
-      this.#dispatch()
-    } catch (thrown) {
-      rethrow(thrown)
-    }
-  }
-
-  readonly #goOn = (): void => {
-    this.#afterTurn = undefined
-    if (this.#carried.length === 0) return
+  readonly #runTurn = (): void => {
     this.turn++
-    const carried = this.#carried
-    this.#carried = []
-    for (const watcher of carried) {
-      try {
-        watcher.onCarried?.()
-      } catch (thrown) {
-        rethrow(thrown)
-      }
-    }
-  }
-
-  #dispatch(): void {
+    this.#next = setImmediate(this.#runTurn).unref()
+    if (this.#carried.length > 0) this.#goOn()
     const { calls } = this
-    this.turn++
-    const count = this.#isClosed ? 0 : calls.epollWait(this.#epoll)
+    const count = calls.epollWait(this.#epoll)
     for (let at = 0; at < count; at++) {
       const fd = calls.eventDescriptor(at)
       const watcher = this.#watchers[fd]
@@ -145,9 +132,21 @@ export class EventLoop {
       }
     }
   }
+
+  #goOn(): void {
+    const carried = this.#carried
+    this.#carried = []
+    for (const watcher of carried) {
+      try {
+        watcher.onCarried?.()
+      } catch (thrown) {
+        rethrow(thrown)
+      }
+    }
+  }
 }
 
-/** As an uncaught exception of the process, but not within a call from native code. */
+/** As an uncaught exception, once the others have had their events. */
 function rethrow(thrown: unknown): void {
   setImmediate(() => {
     throw thrown

@@ -42,6 +42,10 @@ export class LinuxDial implements PendingDial, Watcher {
     this.#loop.calls.close(fd)
   }
 
+  destroy(): void {
+    this.cancel()
+  }
+
   onEvents(mask: number): void {
     const fd = this.#fd
     if (fd < 0) return

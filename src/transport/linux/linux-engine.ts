@@ -6,6 +6,7 @@ import { EventLoop } from './event-loop.ts'
 import { LinuxDial } from './linux-dial.ts'
 import { listen } from './linux-listener.ts'
 import { loadFfi } from './load-ffi.ts'
+import { reclaim } from './reclaim.ts'
 import type { StreamOverSocket } from './socket-on.ts'
 import { SystemCalls } from './system-calls.ts'
 
@@ -26,6 +27,19 @@ export class LinuxEngine implements Engine {
   /** descriptors of listeners, dials and streams that are open */
   get open(): number {
     return this.#loop.watched
+  }
+
+  /** how often the loop has looked for events */
+  get turns(): number {
+    return this.#loop.turn
+  }
+
+  get descriptor(): number {
+    return this.#loop.descriptor
+  }
+
+  reclaim(descriptor: number): void {
+    reclaim(this.#loop.calls, descriptor)
   }
 
   listen(options: ListenOptions, onConnection: (stream: ByteStream) => void): Promise<ListeningSocket> {

@@ -75,6 +75,10 @@ class LinuxListener implements ListeningSocket, Watcher {
     this.#loop.calls.close(fd)
   }
 
+  destroy(): void {
+    void this.close()
+  }
+
   onEvents(): void {
     const { calls } = this.#loop
     for (let accepted = 0; accepted < ACCEPTS_PER_TURN && this.#fd >= 0; accepted++) {

@@ -31,6 +31,8 @@ const DEFINITIONS = {
   socket: { arguments: [int, int, int], return: int },
   socketpair: { arguments: [int, int, int, pointer], return: int },
   write: { arguments: [int, pointer, uint], return: int },
+  calloc: { arguments: ['uint64', 'uint64'], return: pointer },
+  free: { arguments: [pointer], return: 'void' },
   uv_handle_size: { arguments: [int], return: 'uint64' },
   uv_poll_init: { arguments: [pointer, pointer, int], return: int },
   uv_poll_start: { arguments: [pointer, int, pointer], return: int },
@@ -71,6 +73,12 @@ const MSG_PEEK = 2
 const SHUT_WR = 1
 const UV_POLL = 8
 const UV_READABLE = 1
+/** uv-common.h */
+const UV_HANDLE_REF = 0x8
+const UV_HANDLE_INTERNAL = 0x10
+/** What libuv calls when the descriptor is readable: a function of its own that does nothing. JavaScript is not called from native code:
+ *  an exception there, or a thread that is ending, would end the process. */
+const HARMLESS = 'uv_handle_get_type'
 
 /** Socket options as [level, name]. */
 export const OPTIONS = {
@@ -130,7 +138,6 @@ export class SystemCalls {
   readonly #lengthWords: Int32Array
   readonly #event: PinnedMemory
   readonly #eventWord: Int32Array
-  #callback: bigint | undefined
 
   /** Throws where a symbol is missing. */
   constructor(ffi: Ffi) {
@@ -302,26 +309,27 @@ export class SystemCalls {
     return this.#eventWords[at * EVENT_WORDS + EVENT_DATA + 1] ?? 0
   }
 
-  /** A handle of Node's event loop that calls `turn` whenever `fd` is readable. `turn` must not throw, and answers nothing: what it
-   *  throws, or a promise, ends the process. Undefined where libuv refuses. */
-  openPoll(fd: number, turn: () => void): PollHandle | undefined {
-    const memory = new PinnedMemory(this.#ffi, Number(this.#c.uv_handle_size(UV_POLL)))
-    if (this.#c.uv_poll_init(this.#ffi.getCurrentEventLoop(), memory.address, fd) !== 0) return undefined
-    this.#callback = this.#library.registerCallback({ arguments: [pointer, int, int], return: 'void' }, turn)
-    this.#c.uv_poll_start(memory.address, UV_READABLE, this.#callback)
-    let isOpen = true
+  /** Has Node's event loop wake up whenever `fd` is readable. Answers undefined where libuv refuses. */
+  wakeFor(fd: number): WakeUp | undefined {
+    const { calloc, free, uv_handle_size, uv_poll_init, uv_poll_start } = this.#c
+    const size = Number(uv_handle_size(UV_POLL))
+    const handle = calloc(1n, BigInt(size))
+    if (uv_poll_init(this.#ffi.getCurrentEventLoop(), handle, fd) !== 0) {
+      free(handle)
+      return undefined
+    }
+    markInternal(new Int32Array(this.#ffi.toArrayBuffer(handle, size, false)), () => this.#c.uv_unref(handle))
+    uv_poll_start(handle, UV_READABLE, this.#library.getSymbol(HARMLESS))
     const { uv_ref, uv_unref, uv_poll_stop, uv_close } = this.#c
     return {
-      ref: () => isOpen && uv_ref(memory.address),
-      unref: () => isOpen && uv_unref(memory.address),
+      ref: () => uv_ref(handle),
+      unref: () => uv_unref(handle),
       close: async () => {
-        if (!isOpen) return
-        isOpen = false
-        uv_poll_stop(memory.address)
-        uv_close(memory.address, 0n)
-        // libuv lets go of the handle's memory at the end of this turn of the loop
+        uv_poll_stop(handle)
+        uv_close(handle, 0n)
+        // libuv lets go of the handle at the end of this turn of the loop
         await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
-        memory.bytes.fill(0)
+        free(handle)
       },
     }
   }
@@ -361,12 +369,24 @@ export class SystemCalls {
   }
 }
 
-export interface PollHandle {
+/** Keeps a descriptor of ours among those Node's event loop waits for. */
+export interface WakeUp {
   /** Keeps the process alive; or no longer. */
   ref(): void
   unref(): void
-  /** Resolves once libuv has let go of it: a thread that ends before that takes the process with it. */
+  /** To be called once. Resolves when libuv has let go. */
   close(): Promise<void>
+}
+
+/** A thread that ends with a handle of ours open would end the whole process, unless libuv counts the handle among its own. The flags
+ *  have no address in libuv's interface: they are the word in which `unref` clears the bit for it. */
+function markInternal(words: Int32Array, unref: () => void): void {
+  const before = Int32Array.from(words)
+  unref()
+  const flags = words.findIndex((word, at) => word !== before[at])
+  if (flags >= 0 && ((before[flags] ?? 0) ^ (words[flags] ?? 0)) === UV_HANDLE_REF) {
+    words[flags] = (words[flags] ?? 0) | UV_HANDLE_INTERNAL
+  }
 }
 
 function functionsOf(library: DynamicLibrary) {
