@@ -29,6 +29,8 @@ export class EventLoop {
   #nextGeneration = 1
   #watched = 0
   #carried: Watcher[] = []
+  #isInTurn = false
+  #endings: (() => void)[] = []
   /** the next turn; unreferenced, it runs whenever the loop wakes up and keeps nothing awake */
   #next: NodeJS.Immediate
   #isClosed = false
@@ -104,6 +106,12 @@ export class EventLoop {
     this.#next.ref()
   }
 
+  /** Calls `act` when all events of this turn have been told; within no turn, when the microtasks of now have run. */
+  atEndOfTurn(act: () => void): void {
+    if (this.#isInTurn) this.#endings.push(act)
+    else queueMicrotask(act)
+  }
+
   /** Has every watcher give its descriptor back, and lets go of Node's event loop. */
   async close(): Promise<void> {
     if (this.#isClosed) return
@@ -118,7 +126,15 @@ export class EventLoop {
   readonly #runTurn = (): void => {
     this.turn++
     this.#next = setImmediate(this.#runTurn).unref()
+    this.#isInTurn = true
     if (this.#carried.length > 0) this.#goOn()
+    this.#tellEvents()
+    this.#isInTurn = false
+    if (this.#endings.length === 0) return
+    for (const act of this.#endings.splice(0)) act()
+  }
+
+  #tellEvents(): void {
     const { calls } = this
     const count = calls.epollWait(this.#epoll)
     for (let at = 0; at < count; at++) {

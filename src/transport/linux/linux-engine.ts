@@ -1,11 +1,15 @@
 // The engine `linux`: TCP by system calls of our own, in Node's event loop.
 
+import type { Endpoint } from '../../net/endpoint.ts'
 import type { ByteStream } from '../byte-stream.ts'
+import type { DatagramSocket } from '../datagrams.ts'
 import type { DialListener, DialRequest, Engine, ListeningSocket, ListenOptions, PendingDial } from '../engine.ts'
 import { EventLoop } from './event-loop.ts'
+import { DatagramDesk } from './linux-datagrams.ts'
 import { LinuxDial } from './linux-dial.ts'
 import { listen } from './linux-listener.ts'
 import { loadFfi } from './load-ffi.ts'
+import { openNative } from './native.ts'
 import { reclaim } from './reclaim.ts'
 import type { StreamOverSocket } from './socket-on.ts'
 import { SystemCalls } from './system-calls.ts'
@@ -18,6 +22,7 @@ export class LinuxEngine implements Engine {
   readonly sharesPorts = true
   readonly #loop: EventLoop
   readonly #overSocket: StreamOverSocket
+  #datagrams: DatagramDesk | undefined
 
   constructor(calls: SystemCalls, overSocket: StreamOverSocket) {
     this.#loop = new EventLoop(calls)
@@ -50,6 +55,13 @@ export class LinuxEngine implements Engine {
     return new LinuxDial(this.#loop, request, this.#overSocket, listener)
   }
 
+  async bindDatagrams(at: Endpoint): Promise<DatagramSocket> {
+    this.#datagrams ??= new DatagramDesk(this.#loop)
+    const socket = this.#datagrams.bind(at)
+    if (socket instanceof Error) throw socket
+    return socket
+  }
+
   close(): Promise<void> {
     return this.#loop.close()
   }
@@ -68,7 +80,7 @@ export function openLinuxEngine(overSocket: StreamOverSocket): LinuxEngine | str
   const ffi = loadFfi()
   if (typeof ffi === 'string') return ffi
   try {
-    const calls = new SystemCalls(ffi)
+    const calls = new SystemCalls(openNative(ffi))
     const wrong = calls.selfTest()
     return wrong === undefined ? new LinuxEngine(calls, overSocket) : `a test of system calls failed: ${wrong}`
   } catch (thrown) {

@@ -1,51 +1,9 @@
-// Every system call the engine makes, through `node:ffi`: signatures, struct layouts of x86-64 and arm64, errno. Nothing else in this
-// folder calls native code. Each call answers as the kernel does: a result, or a negative errno. No call blocks.
+// The system calls of TCP and epoll. Each answers as the kernel does: a result, or a negative errno. No call blocks.
 
-import type { DynamicLibrary, FunctionDefinitions } from 'node:ffi'
 import type { Endpoint } from '../../net/endpoint.ts'
 import type { TcpInfo } from '../byte-stream.ts'
-import type { Ffi } from './load-ffi.ts'
+import { type Native, PinnedMemory } from './native.ts'
 import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from './socket-address.ts'
-
-const int = 'int32'
-const uint = 'uint32'
-const pointer = 'pointer'
-
-const DEFINITIONS = {
-  __errno_location: { arguments: [], return: pointer },
-  accept4: { arguments: [int, pointer, pointer, int], return: int },
-  bind: { arguments: [int, pointer, uint], return: int },
-  close: { arguments: [int], return: int },
-  connect: { arguments: [int, pointer, uint], return: int },
-  epoll_create1: { arguments: [int], return: int },
-  epoll_ctl: { arguments: [int, int, int, pointer], return: int },
-  epoll_wait: { arguments: [int, pointer, int, int], return: int },
-  getpeername: { arguments: [int, pointer, pointer], return: int },
-  getsockname: { arguments: [int, pointer, pointer], return: int },
-  getsockopt: { arguments: [int, int, int, pointer, pointer], return: int },
-  listen: { arguments: [int, int], return: int },
-  read: { arguments: [int, pointer, uint], return: int },
-  recv: { arguments: [int, pointer, uint, int], return: int },
-  setsockopt: { arguments: [int, int, int, pointer, uint], return: int },
-  shutdown: { arguments: [int, int], return: int },
-  socket: { arguments: [int, int, int], return: int },
-  socketpair: { arguments: [int, int, int, pointer], return: int },
-  write: { arguments: [int, pointer, uint], return: int },
-  calloc: { arguments: ['uint64', 'uint64'], return: pointer },
-  free: { arguments: [pointer], return: 'void' },
-  uv_handle_size: { arguments: [int], return: 'uint64' },
-  uv_poll_init: { arguments: [pointer, pointer, int], return: int },
-  uv_poll_start: { arguments: [pointer, int, pointer], return: int },
-  uv_poll_stop: { arguments: [pointer], return: int },
-  uv_close: { arguments: [pointer, pointer], return: 'void' },
-  uv_ref: { arguments: [pointer], return: 'void' },
-  uv_unref: { arguments: [pointer], return: 'void' },
-} as const satisfies FunctionDefinitions
-
-/** A symbol has one signature per library object, so this one comes from a second. */
-const BUFFER_DEFINITIONS = {
-  write: { arguments: [int, 'buffer', uint], return: int },
-} as const satisfies FunctionDefinitions
 
 export const EAGAIN = -11
 export const EINTR = -4
@@ -107,25 +65,13 @@ export const READ_BYTES = 256 * 1024
 const SMALL_WRITE_BYTES = 4096
 const MAX_EVENTS = 256
 
-/** Memory that the kernel knows by its address. The two stay together, because an address alone keeps nothing alive. */
-class PinnedMemory {
-  readonly bytes: Buffer
-  readonly address: bigint
-
-  constructor(ffi: Ffi, length: number) {
-    this.bytes = Buffer.alloc(length)
-    this.address = ffi.getRawPointer(this.bytes)
-  }
-}
-
 /** The calls of one thread: errno and the buffers belong to it. */
 export class SystemCalls {
   /** where {@link read} puts what it reads */
   readonly readBuffer: Buffer
-  readonly #ffi: Ffi
-  readonly #library: DynamicLibrary
-  readonly #c: ReturnType<typeof functionsOf>
-  readonly #writeBuffer: (fd: number, bytes: Uint8Array, length: number) => number
+  readonly native: Native
+  readonly #c: Native['c']
+  readonly #writeBuffer: Native['writeBuffer']
   readonly #errno: Int32Array
   readonly #reading: PinnedMemory
   readonly #writing: PinnedMemory
@@ -139,24 +85,23 @@ export class SystemCalls {
   readonly #event: PinnedMemory
   readonly #eventWord: Int32Array
 
-  /** Throws where a symbol is missing. */
-  constructor(ffi: Ffi) {
-    this.#ffi = ffi
-    this.#library = new ffi.DynamicLibrary(null)
-    this.#c = functionsOf(this.#library)
-    this.#writeBuffer = new ffi.DynamicLibrary(null).getFunctions(BUFFER_DEFINITIONS).write
-    this.#errno = new Int32Array(ffi.toArrayBuffer(this.#c.__errno_location(), 4, false))
+  constructor(native: Native) {
+    const { ffi } = native
+    this.native = native
+    this.#c = native.c
+    this.#writeBuffer = native.writeBuffer
+    this.#errno = native.errno
     this.#reading = new PinnedMemory(ffi, READ_BYTES)
     this.readBuffer = this.#reading.bytes
     this.#writing = new PinnedMemory(ffi, SMALL_WRITE_BYTES)
     this.#events = new PinnedMemory(ffi, MAX_EVENTS * EVENT_WORDS * 4)
-    this.#eventWords = wordsOf(this.#events)
+    this.#eventWords = this.#events.words()
     this.#argument = new PinnedMemory(ffi, 256)
-    this.#argumentWords = wordsOf(this.#argument)
+    this.#argumentWords = this.#argument.words()
     this.#length = new PinnedMemory(ffi, 8)
-    this.#lengthWords = wordsOf(this.#length)
+    this.#lengthWords = this.#length.words()
     this.#event = new PinnedMemory(ffi, 16)
-    this.#eventWord = wordsOf(this.#event)
+    this.#eventWord = this.#event.words()
   }
 
   /** Reads into {@link readBuffer}, from its beginning. 0: end of the stream. */
@@ -314,12 +259,12 @@ export class SystemCalls {
     const { calloc, free, uv_handle_size, uv_poll_init, uv_poll_start } = this.#c
     const size = Number(uv_handle_size(UV_POLL))
     const handle = calloc(1n, BigInt(size))
-    if (uv_poll_init(this.#ffi.getCurrentEventLoop(), handle, fd) !== 0) {
+    if (uv_poll_init(this.native.ffi.getCurrentEventLoop(), handle, fd) !== 0) {
       free(handle)
       return undefined
     }
-    markInternal(new Int32Array(this.#ffi.toArrayBuffer(handle, size, false)), () => this.#c.uv_unref(handle))
-    uv_poll_start(handle, UV_READABLE, this.#library.getSymbol(HARMLESS))
+    markInternal(new Int32Array(this.native.ffi.toArrayBuffer(handle, size, false)), () => this.#c.uv_unref(handle))
+    uv_poll_start(handle, UV_READABLE, this.native.library.getSymbol(HARMLESS))
     const { uv_ref, uv_unref, uv_poll_stop, uv_close } = this.#c
     return {
       ref: () => uv_ref(handle),
@@ -387,12 +332,4 @@ function markInternal(words: Int32Array, unref: () => void): void {
   if (flags >= 0 && ((before[flags] ?? 0) ^ (words[flags] ?? 0)) === UV_HANDLE_REF) {
     words[flags] = (words[flags] ?? 0) | UV_HANDLE_INTERNAL
   }
-}
-
-function functionsOf(library: DynamicLibrary) {
-  return library.getFunctions(DEFINITIONS)
-}
-
-function wordsOf({ bytes }: PinnedMemory): Int32Array {
-  return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2)
 }
