@@ -21,7 +21,7 @@ export async function welcome(lab: RunningLab, paint: Paint): Promise<string> {
   const warnings = lab.issues.filter(({ severity }) => severity === 'warning').length
   const apiUrl = `http://${addressOf(api)}`
   const lines = [
-    `${paint.strong('egresslab')} runs ${config.file}`,
+    `${paint.strong('egresslab')} runs ${config.file} ${paint.dim(`(engine ${lab.engine})`)}`,
     ...listeners.map(
       (listener) =>
         `  proxy    ${addressOf(listener)}${everywhere(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${security(listener)}${about(listener)}`,

@@ -7,13 +7,14 @@ import { httpErrorText } from '../errors/to-http.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { type ClientCount, localClients } from '../proxy/client-count.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
-import type { Transport } from '../proxy/wire/transport.ts'
-import { type Door, type Greeters, greet, openDoor } from './door.ts'
+import type { Engine } from '../transport/engine.ts'
+import type { ClientConnection } from './client-connection.ts'
 import { hangUp, openingMethod } from './hang-up.ts'
 import { understandConnect } from './http-connect/connect-head.ts'
 import { ConnectHandshake, openConnect } from './http-connect/connect-tunnel.ts'
 import { createForwardServer } from './http-forward/forward-server.ts'
 import { Http2Entrance } from './http2/http2-entrance.ts'
+import { type Greeters, greet, type OpenListener, openListener } from './listener.ts'
 import type { OwnPages } from './own-pages.ts'
 import { takeProxyHeader } from './proxy-protocol/header-handshake.ts'
 import type { SignInDoor } from './sign-in.ts'
@@ -21,7 +22,6 @@ import { Socks4Handshake } from './socks4/socks4-handshake.ts'
 import { Socks5Handshake, type UdpHandler } from './socks5/socks5-handshake.ts'
 import { TlsEntrance, type TlsSource } from './tls/tls-entrance.ts'
 import { AcceptBrake, cutOff, turningAway } from './turn-away.ts'
-import type { Visitor } from './visitor.ts'
 
 export interface GatewaySettings {
   /** opening bytes: SOCKS negotiation, request head */
@@ -36,8 +36,8 @@ export interface GatewaySettings {
   readonly maxTurnedAway?: number
   /** the doors' ports are shared with other gateways (SO_REUSEPORT) */
   readonly sharesPorts?: boolean
-  /** how clients are accepted; default: the best there is */
-  readonly transport?: Transport
+  /** how clients are accepted */
+  readonly engine: Engine
   readonly maxHeadBytes: number
   /** our name in Via; must differ between proxies that may be chained */
   readonly pseudonym: string
@@ -59,7 +59,7 @@ export interface GatewaySettings {
 }
 
 export interface Gateway {
-  readonly doors: readonly Door[]
+  readonly doors: readonly OpenListener[]
   /** clients connected through all doors */
   readonly clients: number
   /** Stops accepting, lets sessions finish for `drainMs`, then resets what is left (LC-01). */
@@ -110,35 +110,35 @@ export async function openGateway(
   }
 
   /** After a 407 only HTTP goes on: what else comes was meant for the tunnel. */
-  function askAgain(visitor: Visitor): void {
-    const strange = (other: Visitor) => other.wire.destroy()
+  function askAgain(visitor: ClientConnection): void {
+    const strange = (other: ClientConnection) => other.stream.destroy()
     greet(visitor, { ...inTheClear, socks4: strange, socks5: strange, tls: strange })
   }
 
-  function laterConnect(visitor: Visitor, req: IncomingMessage, head: Buffer): void {
+  function laterConnect(visitor: ClientConnection, req: IncomingMessage, head: Buffer): void {
     try {
       const request = understandConnect(req.url ?? '', req.rawHeaders)
-      if (head.length > 0) visitor.wire.unread(head)
+      if (head.length > 0) visitor.stream.unread(head)
       openConnect(visitor, pipeline, request, { early: head.length > 0, askAgain })
     } catch (thrown) {
       refuseInHttp(visitor, asGatewayError(thrown))
     }
   }
 
-  function refuseInHttp(visitor: Visitor, error: GatewayError): void {
+  function refuseInHttp(visitor: ClientConnection, error: GatewayError): void {
     pipeline.refuse(visitor.knock('http-connect'), error)
-    const { socket } = visitor
-    hangUp(socket, clock, httpErrorText(error, 'close', { method: openingMethod(socket) }))
+    const { stream } = visitor
+    hangUp(stream, clock, httpErrorText(error, 'close', { method: openingMethod(stream) }))
   }
 
-  function refuseTls(visitor: Visitor): void {
+  function refuseTls(visitor: ClientConnection): void {
     visitor.release()
     const why = 'the client speaks TLS where the proxy does not; use http:// for the proxy itself'
     pipeline.refuse(visitor.knock('http-forward'), new GatewayError('request.malformed', why))
-    hangUp(visitor.socket, clock, TLS_REFUSAL)
+    hangUp(visitor.stream, clock, TLS_REFUSAL)
   }
 
-  function refusePlain(visitor: Visitor): void {
+  function refusePlain(visitor: ClientConnection): void {
     visitor.release()
     const why = 'this listener takes TLS only; use https:// for the proxy itself'
     refuseInHttp(visitor, new GatewayError('request.malformed', why))
@@ -155,12 +155,12 @@ export async function openGateway(
       onSecured: (visitor, protocol) => (protocol === 'h2' ? http2.receive(visitor) : greet(visitor, inTheClear)),
       onFailed: (visitor, error) => pipeline.refuse(visitor.knock('http-connect'), error),
     })
-    const tls = (visitor: Visitor) => entrance.receive(visitor)
+    const tls = (visitor: ClientConnection) => entrance.receive(visitor)
     if (listener.tls?.mode !== 'required') return { ...inTheClear, tls }
     return { ...inTheClear, socks4: refusePlain, socks5: refusePlain, connect: refusePlain, http: refusePlain, tls }
   }
 
-  function meeting({ proxyProtocol }: Listener, greeters: Greeters): (visitor: Visitor) => void {
+  function meeting({ proxyProtocol }: Listener, greeters: Greeters): (visitor: ClientConnection) => void {
     if (proxyProtocol === undefined) return (visitor) => greet(visitor, greeters)
     return (visitor) => takeProxyHeader(visitor, proxyProtocol, pipeline, (known) => greet(known, greeters))
   }
@@ -169,11 +169,11 @@ export async function openGateway(
   const turnedAway = localClients(settings.maxTurnedAway ?? MAX_TURNED_AWAY)
   const strangers = turningAway(pipeline)
   const brake = new AcceptBrake()
-  const doors: Door[] = []
+  const doors: OpenListener[] = []
   try {
     for (const listener of listeners) {
       doors.push(
-        await openDoor(listener, {
+        await openListener(listener, {
           meet: meeting(listener, greetersOf(listener)),
           limits: { timeoutMs: settings.handshakeTimeoutMs, maxBytes: settings.maxHeadBytes },
           clients,
@@ -182,7 +182,7 @@ export async function openGateway(
           turnAway: meeting(listener, strangers),
           cutOff: (visitor) => cutOff(pipeline, visitor),
           sharesPort: settings.sharesPorts ?? false,
-          ...(settings.transport === undefined ? {} : { transport: settings.transport }),
+          engine: settings.engine,
           clock,
           now: settings.now,
         }),

@@ -22,6 +22,7 @@ import { SessionMemory } from '../proxy/session-memory.ts'
 import { type ApiToken, openApiToken } from '../store/api-token.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
+import { chooseEngine } from '../transport/choose-engine.ts'
 import { certificatesFor } from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
 import { createDataPlane, type DataPlane } from './data-plane.ts'
@@ -103,6 +104,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   stack.defer(() => sessions.close(FLUSH_MS))
   const ownSockets: OpenedSockets = { services: [], origins: [] }
   const workers = workersFor(options, config)
+  const engine = chooseEngine(options.engine ?? config.engine ?? 'auto', (message) => events.warn(message))
   const world = await createWorld({
     config,
     store,
@@ -124,6 +126,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const plane: DataPlane = createDataPlane({
     config,
     workers,
+    engine,
     load,
     files: () => followed.files,
     store,
@@ -195,6 +198,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     desk,
     token,
     version: ownVersion(),
+    engine: engine.name,
     unready: readiness.unready,
     troubles: async () => [
       ...troublesOf(followed, harm, sessions),
@@ -231,6 +235,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     api: { host: api.host, port: api.port },
     dns: world.dnsEndpoints,
     apiToken: shownToken(token),
+    engine: engine.name,
     authorityFile: certificates.authorityFile,
     ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),
     desk,

@@ -17,6 +17,7 @@ import { settleOpenSessions } from '../proxy/colo-outage.ts'
 import type { EgressHealth, EgressOutage } from '../proxy/egress-health.ts'
 import type { SessionMemory } from '../proxy/session-memory.ts'
 import type { Store } from '../store/store.ts'
+import type { EngineName } from '../transport/engine.ts'
 import { readConsole } from './console-files.ts'
 import { createInsight } from './insight.ts'
 import type { Traffic } from './traffic.ts'
@@ -34,6 +35,7 @@ export interface ApiParts {
   readonly desk: Desk
   readonly token: ApiPorts['token']
   readonly version: string
+  readonly engine: EngineName
   readonly troubles: () => Promise<readonly string[]>
   readonly unready: () => Promise<readonly string[]>
   readonly health: EgressHealth
@@ -96,6 +98,7 @@ function portsOver(parts: ApiParts): ApiPorts {
       })),
     status: {
       version: parts.version,
+      engine: parts.engine,
       startedAt: Date.now(),
       counts: () => traffic.counts(),
       troubles: async () => [...(await parts.troubles()), ...parts.health.outages().map(inWords)],

@@ -29,7 +29,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/health',
-    summary: 'version, revision, uptime, and whatever is not as it should be',
+    summary: 'version, engine, revision, uptime, and whatever is not as it should be',
     access: 'token',
     answers: { kind: 'result', schema: HEALTH },
     handle: health,
@@ -129,6 +129,7 @@ async function health({ ports }: Call) {
     healthy: troubles.length === 0,
     troubles,
     version: status.version,
+    engine: status.engine,
     revision: plane.current().revision,
     time: new Date(plane.now()).toISOString(),
     started_at: new Date(status.startedAt).toISOString(),

@@ -5,8 +5,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { type HttpErrorOptions, httpErrorAnswer } from '../../errors/to-http.ts'
-import type { Clock } from '../../proxy/deadline.ts'
-import { resetStream } from '../../proxy/wire/reset-stream.ts'
+import { resetStream } from '../../transport/node/node-stream.ts'
+import type { Clock } from '../../transport/timer-wheel.ts'
 
 /** The answer to one request, as far as forwarding writes it: Node's ServerResponse, or a stream of HTTP/2. */
 export interface Answer {
@@ -54,4 +54,20 @@ export function drainRest(req: IncomingMessage, clock: Clock): void {
   const patience = clock.after(DRAIN_MS, () => req.socket.destroy())
   req.once('close', () => patience.cancel())
   req.resume()
+}
+
+const LINGER_MS = 2000
+
+/** The last word to a client whose socket Node's HTTP server has: as `hangUp` does it for a stream. */
+export function hangUpSocket(socket: Socket, clock: Clock, words: string): void {
+  if (socket.destroyed) return
+  if (socket.writable) socket.end(words)
+  if (socket.readableEnded) {
+    socket.destroySoon()
+    return
+  }
+  const patience = clock.after(LINGER_MS, () => socket.destroy())
+  socket.once('end', () => socket.destroySoon())
+  socket.once('close', () => patience.cancel())
+  socket.resume()
 }

@@ -7,14 +7,13 @@ import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorText } from '../../errors/to-http.ts'
 import type { Arrival, Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
-import type { Deadline } from '../../proxy/deadline.ts'
-import { hangUp } from '../hang-up.ts'
+import type { Timer } from '../../transport/timer-wheel.ts'
+import type { ClientConnection } from '../client-connection.ts'
 import { noCredentialsAgain } from '../no-credentials-again.ts'
 import { asksOwnPage, type OwnPages, serveOwnPage } from '../own-pages.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { answerSignIn, enterBySignIn, offerSignIn, type SignInAnswer, type SignInDoor } from '../sign-in.ts'
-import type { Visitor } from '../visitor.ts'
-import { answerError, cut, drainRest } from './answer.ts'
+import { answerError, cut, drainRest, hangUpSocket } from './answer.ts'
 import { watchBody } from './body-watch.ts'
 import { type ForwardRequest, type HeadRules, understandForward } from './forward-request.ts'
 import { Forwarding, type Work } from './forwarding.ts'
@@ -36,7 +35,7 @@ export interface LaneSettings extends HeadRules, LinkSettings {
 }
 
 export class ClientLane {
-  readonly visitor: Visitor
+  readonly visitor: ClientConnection
   readonly #settings: LaneSettings
   readonly #forwarding: Forwarding
   readonly #turns: TurnQueue
@@ -45,11 +44,11 @@ export class ClientLane {
   #draining = false
   #current: Current | undefined
   #parseError: GatewayError | undefined
-  #deadline: Deadline | undefined
+  #deadline: Timer | undefined
   #answered = false
   #readWhenAnswered = 0
 
-  constructor(visitor: Visitor, settings: LaneSettings) {
+  constructor(visitor: ClientConnection, settings: LaneSettings) {
     this.visitor = visitor
     this.#settings = settings
     this.#forwarding = new Forwarding(settings)
@@ -82,7 +81,7 @@ export class ClientLane {
       const res = new ServerResponse(req)
       res.assignSocket(this.socket)
       res.shouldKeepAlive = false
-      res.once('finish', () => hangUp(this.socket, this.visitor.origin.clock, ''))
+      res.once('finish', () => hangUpSocket(this.socket, this.visitor.origin.clock, ''))
       void this.#serve(req, res, done, head)
     })
   }
@@ -191,7 +190,7 @@ export class ClientLane {
     this.#leave()
     const { req } = this.#current ?? {}
     const options = req === undefined ? {} : { ...expectation(req), method: req.method }
-    hangUp(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close', options))
+    hangUpSocket(this.socket, this.visitor.origin.clock, httpErrorText(error, 'close', options))
   }
 
   #watch(current: Current): void {
@@ -218,7 +217,7 @@ export class ClientLane {
     if (this.#turns.isBusy || this.#over) return
     if (this.#answered && this.socket.bytesRead === this.#readWhenAnswered) {
       this.#over = true
-      hangUp(this.socket, this.visitor.origin.clock, '')
+      hangUpSocket(this.socket, this.visitor.origin.clock, '')
       return
     }
     this.broken(new GatewayError('request.timeout', 'the client did not complete a request in time'))

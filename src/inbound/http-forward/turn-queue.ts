@@ -2,7 +2,7 @@
 // the client is not read (FR-06, FR-07).
 
 import type { Socket } from 'node:net'
-import type { Clock } from '../../proxy/deadline.ts'
+import type { Clock } from '../../transport/timer-wheel.ts'
 
 /** A client that has this many requests waiting got them past the pause, which is worth no answer. One read cannot bring as many. */
 const MOST_WAITING = 8_192

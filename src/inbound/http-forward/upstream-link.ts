@@ -8,7 +8,7 @@ import type { Target } from '../../net/endpoint.ts'
 import type { Identified } from '../../proxy/connection.ts'
 import type { Persona } from '../../proxy/ports.ts'
 import type { Session } from '../../proxy/session.ts'
-import { resetStream } from '../../proxy/wire/reset-stream.ts'
+import { resetStream } from '../../transport/node/node-stream.ts'
 import { InterimFilter, type OnInterim } from './interim-filter.ts'
 
 export interface LinkSettings {
@@ -21,6 +21,7 @@ export interface LinkSettings {
 
 /** How long an idle connection to an origin is kept when the origin says nothing of it. */
 const KEEP_ALIVE_MS = 30_000
+const KEEP_ALIVE_S = 60
 const CLOSED_EARLY = 'the origin closed the connection before it answered'
 
 export class UpstreamLink {
@@ -42,7 +43,7 @@ export class UpstreamLink {
     this.#identified = identified
     this.#onError = onError
     this.socket = session.upstream.carrier.asSocket()
-    session.upstream.carrier.keepAlive()
+    session.upstream.carrier.keepAlive(KEEP_ALIVE_S)
     this.socket.on('error', this.#broken)
     this.socket.once('close', this.#closed)
   }

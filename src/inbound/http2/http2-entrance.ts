@@ -4,10 +4,10 @@
 import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
-import { Crowd } from '../../proxy/crowd.ts'
-import type { Deadline } from '../../proxy/deadline.ts'
+import { LinkedList } from '../../transport/linked-list.ts'
+import type { Timer } from '../../transport/timer-wheel.ts'
+import type { ClientConnection } from '../client-connection.ts'
 import type { LaneSettings } from '../http-forward/client-lane.ts'
-import type { Visitor } from '../visitor.ts'
 import { openConnectStream } from './connect-stream.ts'
 import { ForwardStreams } from './forward-stream.ts'
 
@@ -29,14 +29,14 @@ const GRACE_MS = 2_000
 
 export class Http2Entrance {
   readonly #settings: Http2Settings
-  readonly #connections = new Crowd<Connection>()
+  readonly #connections = new LinkedList<Connection>()
 
   constructor(settings: Http2Settings) {
     this.#settings = settings
   }
 
   /** Takes over a client that speaks HTTP/2 from its first byte. */
-  receive(visitor: Visitor): void {
+  receive(visitor: ClientConnection): void {
     const connection = new Connection(visitor, this.#settings, () => this.#connections.leave(place))
     const place = this.#connections.enter(connection)
   }
@@ -48,16 +48,16 @@ export class Http2Entrance {
 }
 
 class Connection {
-  readonly #visitor: Visitor
+  readonly #visitor: ClientConnection
   readonly #settings: Http2Settings
   readonly #session: ServerHttp2Session
   readonly #forwarding: ForwardStreams
   #open = 0
   /** the client said so itself, and why: nothing that we find out later */
   #isLeaving = false
-  #deadline: Deadline
+  #deadline: Timer
 
-  constructor(visitor: Visitor, settings: Http2Settings, onClose: () => void) {
+  constructor(visitor: ClientConnection, settings: Http2Settings, onClose: () => void) {
     this.#visitor = visitor
     this.#settings = settings
     this.#forwarding = new ForwardStreams(settings)
@@ -76,7 +76,7 @@ class Connection {
       this.#settle()
     })
     // HTTP/2 knows no half-closed connection: with the client's FIN, or its close_notify, every stream is over
-    visitor.socket.once('end', () => visitor.wire.destroy())
+    visitor.socket.once('end', () => visitor.stream.destroy())
     this.#session.once('close', () => {
       this.#deadline.cancel()
       this.#forwarding.close()
@@ -118,7 +118,7 @@ class Connection {
     })
   }
 
-  #closeIn(idleMs: number): Deadline {
+  #closeIn(idleMs: number): Timer {
     return this.#settings.pipeline.settings.clock.after(idleMs, () => {
       this.#session.close()
       this.#settle()
@@ -130,7 +130,7 @@ class Connection {
     const { closed, destroyed } = this.#session
     if (this.#open > 0 || !(closed || destroyed)) return
     this.#deadline.cancel()
-    this.#deadline = this.#settings.pipeline.settings.clock.after(GRACE_MS, () => this.#visitor.wire.destroy())
+    this.#deadline = this.#settings.pipeline.settings.clock.after(GRACE_MS, () => this.#visitor.stream.destroy())
   }
 
   /** A client that breaks the protocol, or asks and takes back without end, loses its connection. That it went away is no news. */

@@ -3,7 +3,7 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
-import type { Clock } from '../../proxy/deadline.ts'
+import type { Clock } from '../../transport/timer-wheel.ts'
 import { responseHeaders } from './response-headers.ts'
 
 /** A client that leaves no room for the answer, or for RST_STREAM, has so long to make some. */

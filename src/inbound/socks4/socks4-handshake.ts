@@ -5,17 +5,17 @@ import type { GatewayError } from '../../errors/gateway-error.ts'
 import { socks4Reply } from '../../errors/to-socks.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import { openTunnel } from '../../proxy/tunnel.ts'
+import type { ClientConnection, Handshake } from '../client-connection.ts'
 import { hangUp } from '../hang-up.ts'
-import type { Handshake, Visitor } from '../visitor.ts'
 import { formatSocks4Reply, readSocks4Request } from './messages.ts'
 
 const GRANTED = 0x5a
 
 export class Socks4Handshake implements Handshake {
-  readonly #visitor: Visitor
+  readonly #visitor: ClientConnection
   readonly #pipeline: ConnectionPipeline
 
-  constructor(visitor: Visitor, pipeline: ConnectionPipeline) {
+  constructor(visitor: ClientConnection, pipeline: ConnectionPipeline) {
     this.#visitor = visitor
     this.#pipeline = pipeline
   }
@@ -24,14 +24,14 @@ export class Socks4Handshake implements Handshake {
     const request = readSocks4Request(bytes)
     if (request === undefined) return 0
     this.#visitor.release(request.length)
-    const { wire } = this.#visitor
+    const { stream } = this.#visitor
     const { target, user } = request
     const knock = this.#visitor.knock('socks4')
     const credentials = { username: user, password: '', scheme: 'user-id' } as const
     const arrival = user === '' ? { ...knock, target } : { ...knock, target, credentials }
     void openTunnel(this.#pipeline, arrival, {
-      wire,
-      accept: ({ announced }) => void wire.write(formatSocks4Reply(GRANTED, announced)),
+      stream,
+      accept: ({ announced }) => void stream.write(formatSocks4Reply(GRANTED, announced)),
       refuse: (error) => this.#sayNo(error),
     })
     return 0
@@ -43,6 +43,6 @@ export class Socks4Handshake implements Handshake {
   }
 
   #sayNo(error: GatewayError): void {
-    hangUp(this.#visitor.socket, this.#visitor.origin.clock, formatSocks4Reply(socks4Reply(error)))
+    hangUp(this.#visitor.stream, this.#visitor.origin.clock, formatSocks4Reply(socks4Reply(error)))
   }
 }

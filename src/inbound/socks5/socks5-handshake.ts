@@ -6,14 +6,14 @@ import { socks5Reply } from '../../errors/to-socks.ts'
 import type { Arrival, Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline, Identified } from '../../proxy/connection.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
+import type { ClientConnection, Handshake } from '../client-connection.ts'
 import { hangUp } from '../hang-up.ts'
-import type { Handshake, Visitor } from '../visitor.ts'
 import * as socks5 from './messages.ts'
 
 /** Takes over a client that asked for UDP ASSOCIATE: it owns the control connection from then on and answers itself.
  *  `identified` is there when the client logged in. */
 export type UdpHandler = (
-  visitor: Visitor,
+  visitor: ClientConnection,
   knock: Knock,
   request: socks5.Request,
   identified: Identified | undefined,
@@ -34,16 +34,20 @@ const LOGGED_IN = Buffer.of(0x01, 0x00)
 type Step = 'greeting' | 'entering' | 'password' | 'identifying' | 'request'
 
 export class Socks5Handshake implements Handshake {
-  readonly #visitor: Visitor
+  readonly #visitor: ClientConnection
   readonly #settings: Socks5Settings
   #step: Step = 'greeting'
   #knock: Knock
   #identified: Identified | undefined
 
-  constructor(visitor: Visitor, settings: Socks5Settings) {
+  constructor(visitor: ClientConnection, settings: Socks5Settings) {
     this.#visitor = visitor
     this.#settings = settings
     this.#knock = visitor.knock('socks5')
+  }
+
+  get isWaiting(): boolean {
+    return this.#step === 'entering' || this.#step === 'identifying'
   }
 
   take(bytes: Buffer): number {
@@ -85,7 +89,7 @@ export class Socks5Handshake implements Handshake {
   }
 
   #proceed(method: keyof typeof METHOD_CHOSEN, step: Step): void {
-    this.#visitor.wire.write(METHOD_CHOSEN[method])
+    this.#visitor.stream.write(METHOD_CHOSEN[method])
     this.#step = step
   }
 
@@ -96,7 +100,7 @@ export class Socks5Handshake implements Handshake {
     this.#step = 'identifying'
     this.#identify((identified) => {
       this.#identified = identified
-      this.#visitor.wire.write(LOGGED_IN)
+      this.#visitor.stream.write(LOGGED_IN)
       this.#step = 'request'
     })
     return message.length
@@ -111,7 +115,7 @@ export class Socks5Handshake implements Handshake {
     }
     identified.then(
       (found) => {
-        if (this.#visitor.wire.destroyed) return
+        if (this.#visitor.stream.isClosed) return
         welcome(found)
         this.#visitor.offer()
       },
@@ -137,10 +141,10 @@ export class Socks5Handshake implements Handshake {
   }
 
   #open(arrival: Arrival): void {
-    const { wire } = this.#visitor
+    const { stream } = this.#visitor
     const client: TunnelClient = {
-      wire,
-      accept: ({ announced }) => void wire.write(socks5.formatReply(0x00, announced)),
+      stream,
+      accept: ({ announced }) => void stream.write(socks5.formatReply(0x00, announced)),
       refuse: (error) => this.#sayNo(error),
     }
     void openTunnel(this.#settings.pipeline, arrival, client, this.#identified)
@@ -148,8 +152,8 @@ export class Socks5Handshake implements Handshake {
 
   /** In the words that the protocol has for it at this point. */
   #sayNo(error: GatewayError): void {
-    const { socket, origin } = this.#visitor
-    hangUp(socket, origin.clock, refusal(this.#step, error))
+    const { stream, origin } = this.#visitor
+    hangUp(stream, origin.clock, refusal(this.#step, error))
   }
 }
 

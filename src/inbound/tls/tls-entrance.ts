@@ -6,8 +6,8 @@ import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { AlpnProtocol, ClientCertificate } from '../../proxy/arrival.ts'
-import { StreamWire } from '../../proxy/wire/stream-wire.ts'
-import { Visitor } from '../visitor.ts'
+import { NodeStream } from '../../transport/node/node-stream.ts'
+import { ClientConnection } from '../client-connection.ts'
 
 /** What a door presents, as PEM. */
 export interface TlsMaterial {
@@ -32,13 +32,13 @@ export interface TlsEntranceSettings {
   readonly alpn?: readonly AlpnProtocol[] | undefined
   readonly handshakeTimeoutMs: number
   /** The handshake is done; `protocol` is what both agreed on by ALPN, http/1.1 where the client offered nothing. */
-  readonly onSecured: (visitor: Visitor, protocol: AlpnProtocol) => void
+  readonly onSecured: (visitor: ClientConnection, protocol: AlpnProtocol) => void
   /** It failed; the connection is gone. */
-  readonly onFailed: (visitor: Visitor, error: GatewayError) => void
+  readonly onFailed: (visitor: ClientConnection, error: GatewayError) => void
 }
 
 interface Guest {
-  readonly visitor: Visitor
+  readonly visitor: ClientConnection
   readonly since: number
   failure?: GatewayError
 }
@@ -66,7 +66,7 @@ export class TlsEntrance {
   }
 
   /** Takes over a client; its bytes are still in its socket. */
-  receive(visitor: Visitor): void {
+  receive(visitor: ClientConnection): void {
     visitor.release()
     const { socket } = visitor
     const name = nameOf(socket)
@@ -102,9 +102,9 @@ export class TlsEntrance {
       handshakeMs: performance.now() - since,
       ...(certificate === undefined ? {} : { certificate }),
     }
-    const carrier = visitor.wire
-    const wire = new StreamWire(socket, { reset: () => carrier.reset() })
-    const secured = new Visitor(wire, { ...visitor.origin, tls })
+    const carrier = visitor.stream
+    const stream = new NodeStream(socket, { reset: () => carrier.reset() })
+    const secured = new ClientConnection(stream, { ...visitor.origin, tls })
     this.#settings.onSecured(secured, isHttp2 ? 'h2' : 'http/1.1')
   }
 

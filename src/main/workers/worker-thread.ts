@@ -13,6 +13,7 @@ import type { Ip } from '../../net/ip.ts'
 import { SharedUseTable } from '../../outbound/shared-uses.ts'
 import { SharedClients } from '../../proxy/client-count.ts'
 import { Replica } from '../../store/replica.ts'
+import { chooseEngine } from '../../transport/choose-engine.ts'
 import { certificatesFor } from '../certificates.ts'
 import { createDataPath, type DataPath, openDoors } from '../data-path.ts'
 import { openDoorCertificates } from '../door-certificates.ts'
@@ -74,7 +75,10 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
   const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
   const { tlsFor } = openDoorCertificates(config.listeners, certificates.leaf, events)
   const sources = createSourceTeller(start.sources, originAddresses(config))
+  const engine = chooseEngine(start.engine, (message) => events.warn(message))
+  if (engine.descriptor !== undefined) tell({ kind: 'engine', descriptor: engine.descriptor })
   const road = createDataPath(config, {
+    engine,
     store: replica,
     world,
     events,
@@ -126,8 +130,9 @@ function obey(message: ToWorker, parts: Parts, tell: (message: FromWorker) => vo
       placeholders.hear(message)
       break
     case 'stop':
-      void gateway.stop().then(() => {
+      void gateway.stop().then(async () => {
         outbox.flush()
+        await road.engine.close()
         tell({ kind: 'stopped' })
       })
   }
