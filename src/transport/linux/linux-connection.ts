@@ -5,7 +5,18 @@ import type { Endpoint } from '../../net/endpoint.ts'
 import type { ByteStream, TcpInfo } from '../byte-stream.ts'
 import type { EventLoop } from './event-loop.ts'
 import { setKeepAlive } from './keep-alive.ts'
+import type { StreamOverSocket } from './socket-on.ts'
 import { OPTIONS } from './system-calls.ts'
+
+export interface LinuxStreamOptions {
+  /** TCP_NODELAY is set already */
+  readonly isPrompt: boolean
+  /** events are asked for with {@link DIALLED_MASK} */
+  readonly watchesWrites: boolean
+  readonly local?: Endpoint | undefined
+  readonly remote?: Endpoint | undefined
+  readonly overSocket: StreamOverSocket
+}
 
 export abstract class LinuxConnection {
   protected readonly loop: EventLoop
@@ -17,11 +28,7 @@ export abstract class LinuxConnection {
   #remote: Endpoint | undefined
   #isKeptAlive = false
 
-  constructor(
-    loop: EventLoop,
-    fd: number,
-    { local, remote }: { readonly local?: Endpoint | undefined; readonly remote?: Endpoint | undefined },
-  ) {
+  constructor(loop: EventLoop, fd: number, { local, remote }: LinuxStreamOptions) {
     this.loop = loop
     this.fd = fd
     this.#local = local

@@ -2,12 +2,11 @@
 // system call. Reads go into one buffer that all streams share; a stream owns memory only while bytes are unsent or put back.
 
 import type { Socket } from 'node:net'
-import type { Endpoint } from '../../net/endpoint.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../byte-stream.ts'
 import { systemError } from '../system-error.ts'
 import type { EventLoop, Watcher } from './event-loop.ts'
 import { DIALLED_MASK, ENDING, GONE, READABLE, WRITABLE } from './event-masks.ts'
-import { LinuxConnection } from './linux-connection.ts'
+import { LinuxConnection, type LinuxStreamOptions } from './linux-connection.ts'
 import type { Loan, LoanReturn } from './loan.ts'
 import { type StreamOverSocket, socketOn } from './socket-on.ts'
 import { EAGAIN, EINTR, EPOLLERR, OPTIONS, READ_BYTES } from './system-calls.ts'
@@ -20,16 +19,6 @@ const ONE_SEGMENT = 512
 const EPIPE = -32
 /** the peer has gone without a word: ENETUNREACH, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH */
 const SILENT_ENDS = new Set([-101, -110, -112, -113])
-
-export interface LinuxStreamOptions {
-  /** TCP_NODELAY is set already */
-  readonly isPrompt: boolean
-  /** events are asked for with {@link DIALLED_MASK} */
-  readonly watchesWrites: boolean
-  readonly local?: Endpoint | undefined
-  readonly remote?: Endpoint | undefined
-  readonly overSocket: StreamOverSocket
-}
 
 export class LinuxStream extends LinuxConnection implements ByteStream, Watcher {
   readonly #overSocket: StreamOverSocket
@@ -276,13 +265,15 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
       this.#carry()
       return undefined
     }
-    let n = calls.read(this.fd)
-    while (n === EINTR) n = calls.read(this.fd)
+    const length = this.loop.readLength
+    let n = calls.read(this.fd, length)
+    while (n === EINTR) n = calls.read(this.fd, length)
     if (n > 0) {
       this.#bytesRead += n
-      this.#share += n
+      this.#share += length < READ_BYTES ? SHARE_BYTES : n
+      this.loop.spend(n)
       // what comes after a read that found less than it wanted raises another event
-      if (n < READ_BYTES && !this.#readsToEnd) this.#isReadable = false
+      if (n < length && !this.#readsToEnd) this.#isReadable = false
       return calls.readBuffer.subarray(0, n)
     }
     this.#isReadable = false

@@ -105,8 +105,8 @@ export class SystemCalls {
   }
 
   /** Reads into {@link readBuffer}, from its beginning. 0: end of the stream. */
-  read(fd: number): number {
-    const n = this.#c.read(fd, this.#reading.address, READ_BYTES)
+  read(fd: number, length = READ_BYTES): number {
+    const n = this.#c.read(fd, this.#reading.address, length)
     return n < 0 ? -(this.#errno[0] ?? 0) : n
   }
 
