@@ -1,8 +1,9 @@
 // One epoll descriptor among those Node's event loop waits for: whenever the loop wakes up, an immediate looks for events and tells each
 // watcher. No native code calls JavaScript. What a watcher throws keeps no other watcher from its event.
 
+import { clearImmediate, setImmediate } from 'node:timers'
 import { systemError } from '../system-error.ts'
-import type { SystemCalls, WakeUp } from './system-calls.ts'
+import { READ_BYTES, type SystemCalls, type WakeUp } from './system-calls.ts'
 
 /** Who is told what happens on a descriptor. */
 export interface Watcher {
@@ -13,6 +14,10 @@ export interface Watcher {
   /** The loop is about to be closed: gives the descriptor back. */
   destroy(): void
 }
+
+/** Bytes all streams together may read in a turn by large reads; then each gets {@link SMALL_READ_BYTES}, enough for whoever chats. */
+const TURN_BYTES = 2 * 1024 * 1024
+export const SMALL_READ_BYTES = 16 * 1024
 
 /** A process that is out of descriptors tries again after so long. */
 export const OUT_OF_DESCRIPTORS_PAUSE_MS = 50
@@ -30,6 +35,7 @@ export class EventLoop {
   #watched = 0
   #carried: Watcher[] = []
   #isInTurn = false
+  #bytesLeft = TURN_BYTES
   #endings: (() => void)[] = []
   /** the next turn; unreferenced, it runs whenever the loop wakes up and keeps nothing awake */
   #next: NodeJS.Immediate
@@ -106,6 +112,15 @@ export class EventLoop {
     this.#next.ref()
   }
 
+  /** How much a stream may ask for now. */
+  get readLength(): number {
+    return this.#bytesLeft > 0 ? READ_BYTES : SMALL_READ_BYTES
+  }
+
+  spend(bytes: number): void {
+    this.#bytesLeft -= bytes
+  }
+
   /** Calls `act` when all events of this turn have been told; within no turn, when the microtasks of now have run. */
   atEndOfTurn(act: () => void): void {
     if (this.#isInTurn) this.#endings.push(act)
@@ -125,6 +140,7 @@ export class EventLoop {
 
   readonly #runTurn = (): void => {
     this.turn++
+    this.#bytesLeft = TURN_BYTES
     this.#next = setImmediate(this.#runTurn).unref()
     this.#isInTurn = true
     if (this.#carried.length > 0) this.#goOn()

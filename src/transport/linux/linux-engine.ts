@@ -8,9 +8,11 @@ import { EventLoop } from './event-loop.ts'
 import { DatagramDesk } from './linux-datagrams.ts'
 import { LinuxDial } from './linux-dial.ts'
 import { listen } from './linux-listener.ts'
+import { LinuxStream } from './linux-stream.ts'
 import { loadFfi } from './load-ffi.ts'
 import { openNative } from './native.ts'
 import { reclaim } from './reclaim.ts'
+import { RelayThread } from './relay-thread.ts'
 import type { StreamOverSocket } from './socket-on.ts'
 import { SystemCalls } from './system-calls.ts'
 
@@ -23,6 +25,7 @@ export class LinuxEngine implements Engine {
   readonly #loop: EventLoop
   readonly #overSocket: StreamOverSocket
   #datagrams: DatagramDesk | undefined
+  #relay: RelayThread | undefined
 
   constructor(calls: SystemCalls, overSocket: StreamOverSocket) {
     this.#loop = new EventLoop(calls)
@@ -43,10 +46,6 @@ export class LinuxEngine implements Engine {
     return this.#loop.descriptor
   }
 
-  reclaim(descriptor: number): void {
-    reclaim(this.#loop.calls, descriptor)
-  }
-
   listen(options: ListenOptions, onConnection: (stream: ByteStream) => void): Promise<ListeningSocket> {
     return listen(this.#loop, options, this.#overSocket, onConnection)
   }
@@ -62,8 +61,19 @@ export class LinuxEngine implements Engine {
     return socket
   }
 
-  close(): Promise<void> {
-    return this.#loop.close()
+  passOn(one: ByteStream, other: ByteStream, onReturn: () => void): boolean {
+    if (!(one instanceof LinuxStream && other instanceof LinuxStream)) return false
+    this.#relay ??= new RelayThread(this.#loop)
+    return this.#relay.join(one, other, onReturn)
+  }
+
+  reclaim(descriptor: number): void {
+    reclaim(this.#loop.calls, descriptor)
+  }
+
+  async close(): Promise<void> {
+    await this.#relay?.close()
+    await this.#loop.close()
   }
 }
 

@@ -2,12 +2,12 @@
 // system call. Reads go into one buffer that all streams share; a stream owns memory only while bytes are unsent or put back.
 
 import type { Socket } from 'node:net'
-import type { Endpoint } from '../../net/endpoint.ts'
-import type { ByteStream, StreamEnd, StreamHandler, TcpInfo } from '../byte-stream.ts'
+import type { ByteStream, StreamEnd, StreamHandler } from '../byte-stream.ts'
 import { systemError } from '../system-error.ts'
 import type { EventLoop, Watcher } from './event-loop.ts'
 import { DIALLED_MASK, ENDING, GONE, READABLE, WRITABLE } from './event-masks.ts'
-import { setKeepAlive } from './keep-alive.ts'
+import { LinuxConnection, type LinuxStreamOptions } from './linux-connection.ts'
+import type { Loan, LoanReturn } from './loan.ts'
 import { type StreamOverSocket, socketOn } from './socket-on.ts'
 import { EAGAIN, EINTR, EPOLLERR, OPTIONS, READ_BYTES } from './system-calls.ts'
 import { UnsentQueue } from './unsent-queue.ts'
@@ -20,22 +20,8 @@ const EPIPE = -32
 /** the peer has gone without a word: ENETUNREACH, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH */
 const SILENT_ENDS = new Set([-101, -110, -112, -113])
 
-export interface LinuxStreamOptions {
-  /** TCP_NODELAY is set already */
-  readonly isPrompt: boolean
-  /** events are asked for with {@link DIALLED_MASK} */
-  readonly watchesWrites: boolean
-  readonly local?: Endpoint | undefined
-  readonly remote?: Endpoint | undefined
-  readonly overSocket: StreamOverSocket
-}
-
-export class LinuxStream implements ByteStream, Watcher {
-  readonly #loop: EventLoop
+export class LinuxStream extends LinuxConnection implements ByteStream, Watcher {
   readonly #overSocket: StreamOverSocket
-  /** -1 once it is closed, or belongs to a socket */
-  #fd: number
-  #promoted: { readonly socket: Socket; readonly stream: ByteStream } | undefined
   #handler: StreamHandler | undefined
   #closeListeners: (() => void)[] | undefined
   #end: StreamEnd | undefined
@@ -53,59 +39,55 @@ export class LinuxStream implements ByteStream, Watcher {
   #isShutDown = false
   #watchesWrites: boolean
   #isPrompt: boolean
-  #isKeptAlive = false
   #shareTurn = 0
   #share = 0
   #unread: Buffer[] | undefined
   #unsent: UnsentQueue | undefined
   /** writing has failed, as a negative errno; what can still be read is read */
   #writeError = 0
+  /** set while a relay thread moves the bytes */
+  #loan: Loan | undefined
   #bytesRead = 0
   #bytesWritten = 0
-  #local: Endpoint | undefined
-  #remote: Endpoint | undefined
 
   /** Owns the descriptor from here on; whoever makes it has it watched. */
   constructor(loop: EventLoop, fd: number, options: LinuxStreamOptions) {
-    this.#loop = loop
-    this.#fd = fd
+    super(loop, fd, options)
     this.#isPrompt = options.isPrompt
     this.#watchesWrites = options.watchesWrites
-    this.#local = options.local
-    this.#remote = options.remote
     this.#overSocket = options.overSocket
   }
 
   get isClosed(): boolean {
-    return this.#promoted === undefined ? this.#fd < 0 : this.#promoted.stream.isClosed
+    return this.promoted === undefined ? this.fd < 0 : this.promoted.stream.isClosed
   }
 
   get hasEnded(): boolean {
-    return this.#promoted === undefined ? this.#hasEnded && this.#unread === undefined : this.#promoted.stream.hasEnded
+    return this.promoted === undefined ? this.#hasEnded && this.#unread === undefined : this.promoted.stream.hasEnded
   }
 
   get buffered(): number {
-    if (this.#promoted !== undefined) return this.#promoted.stream.buffered
+    if (this.promoted !== undefined) return this.promoted.stream.buffered
     let bytes = 0
     if (this.#unread !== undefined) for (const chunk of this.#unread) bytes += chunk.length
     return bytes
   }
 
   get unsent(): number {
-    return this.#promoted?.stream.unsent ?? this.#unsent?.length ?? 0
+    return this.promoted?.stream.unsent ?? this.#unsent?.length ?? 0
   }
 
   get bytesRead(): number {
-    return this.#bytesRead + (this.#promoted?.stream.bytesRead ?? 0)
+    return this.#bytesRead + (this.promoted?.stream.bytesRead ?? this.#loan?.received() ?? 0)
   }
 
   get bytesWritten(): number {
-    return this.#bytesWritten + (this.#promoted?.stream.bytesWritten ?? 0)
+    return this.#bytesWritten + (this.promoted?.stream.bytesWritten ?? this.#loan?.sent() ?? 0)
   }
 
   setHandler(handler: StreamHandler | undefined): void {
-    if (this.#promoted !== undefined) {
-      this.#promoted.stream.setHandler(handler)
+    if (this.promoted !== undefined) {
+      this.promoted.stream.setHandler(handler)
       return
     }
     this.#handler = handler
@@ -118,13 +100,13 @@ export class LinuxStream implements ByteStream, Watcher {
   }
 
   read(): Buffer | undefined {
-    if (this.#promoted !== undefined) return this.#promoted.stream.read()
+    if (this.promoted !== undefined) return this.promoted.stream.read()
     if (this.#unread !== undefined) {
       const chunk = this.#unread.shift()
       if (this.#unread.length === 0) this.#unread = undefined
       return chunk
     }
-    if (!this.#isReadable || this.#fd < 0) {
+    if (!this.#isReadable || this.fd < 0) {
       this.#isTold = false
       return undefined
     }
@@ -132,19 +114,19 @@ export class LinuxStream implements ByteStream, Watcher {
   }
 
   unread(bytes: Buffer): void {
-    if (this.#promoted !== undefined) this.#promoted.stream.unread(bytes)
+    if (this.promoted !== undefined) this.promoted.stream.unread(bytes)
     else if (bytes.length === 0 || this.#end !== undefined) return
     else if (this.#unread === undefined) this.#unread = [this.#kept(bytes)]
     else this.#unread.unshift(this.#kept(bytes))
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.#promoted !== undefined) return this.#promoted.stream.write(bytes)
-    if (this.#fd < 0 || this.#ended || this.#writeError !== 0) return true
+    if (this.promoted !== undefined) return this.promoted.stream.write(bytes)
+    if (this.fd < 0 || this.#ended || this.#writeError !== 0 || this.#loan !== undefined) return true
     const { length } = bytes
     if (!this.#isPrompt && (this.#bytesWritten > 0 || length > ONE_SEGMENT)) {
       this.#isPrompt = true
-      this.#loop.calls.setOption(this.#fd, OPTIONS.noDelay, 1)
+      this.loop.calls.setOption(this.fd, OPTIONS.noDelay, 1)
     }
     this.#bytesWritten += length
     const n = this.#unsent === undefined ? this.#writeNow(bytes) : 0
@@ -154,80 +136,86 @@ export class LinuxStream implements ByteStream, Watcher {
   }
 
   end(): void {
-    if (this.#promoted !== undefined) {
-      this.#promoted.stream.end()
+    if (this.promoted !== undefined) {
+      this.promoted.stream.end()
       return
     }
-    if (this.#fd < 0 || this.#ended) return
+    if (this.fd < 0 || this.#ended || this.#loan !== undefined) return
     this.#ended = true
     this.#firstFin ??= 'us'
     if (this.#unsent === undefined) this.#sayFin()
   }
 
   destroy(): void {
-    if (this.#promoted !== undefined) this.#promoted.stream.destroy()
+    if (this.promoted !== undefined) this.promoted.stream.destroy()
     else this.#close({ by: 'us', how: 'destroyed' })
   }
 
   reset(): void {
-    if (this.#promoted !== undefined) this.#promoted.stream.reset()
-    else if (this.#fd >= 0) {
-      this.#loop.calls.lingerZero(this.#fd)
+    if (this.promoted !== undefined) this.promoted.stream.reset()
+    else if (this.fd >= 0) {
+      this.loop.calls.lingerZero(this.fd)
       this.#close({ by: 'us', how: 'reset' })
     }
   }
 
   onceClosed(listener: () => void): void {
-    if (this.#promoted !== undefined) this.#promoted.stream.onceClosed(listener)
+    if (this.promoted !== undefined) this.promoted.stream.onceClosed(listener)
     else if (this.#end !== undefined) listener()
     else if (this.#closeListeners === undefined) this.#closeListeners = [listener]
     else this.#closeListeners.push(listener)
   }
 
   offClose(listener: () => void): void {
-    this.#promoted?.stream.offClose(listener)
+    this.promoted?.stream.offClose(listener)
     const at = this.#closeListeners?.indexOf(listener) ?? -1
     if (at >= 0) this.#closeListeners?.splice(at, 1)
   }
 
-  localEndpoint(): Endpoint | undefined {
-    if (this.#promoted !== undefined) return this.#promoted.stream.localEndpoint()
-    if (this.#fd < 0) return undefined
-    this.#local ??= this.#loop.calls.localEndpoint(this.#fd)
-    return this.#local
-  }
-
-  remoteEndpoint(): Endpoint | undefined {
-    if (this.#promoted !== undefined) return this.#promoted.stream.remoteEndpoint()
-    if (this.#fd < 0) return undefined
-    this.#remote ??= this.#loop.calls.remoteEndpoint(this.#fd)
-    return this.#remote
-  }
-
-  keepAlive(seconds: number): void {
-    this.#promoted?.stream.keepAlive(seconds)
-    if (this.#fd < 0 || this.#isKeptAlive) return
-    this.#isKeptAlive = true
-    setKeepAlive(this.#loop.calls, this.#fd, seconds)
-  }
-
-  /** How long sent bytes may stay without an acknowledgement before the connection counts as dead (tcp(7), TCP_USER_TIMEOUT). */
-  userTimeout(milliseconds: number): void {
-    if (this.#fd >= 0) this.#loop.calls.setOption(this.#fd, OPTIONS.userTimeout, milliseconds)
-  }
-
-  tcpInfo(): TcpInfo | undefined {
-    return this.#fd < 0 ? undefined : this.#loop.calls.tcpInfo(this.#fd)
-  }
-
   asSocket(): Socket {
-    this.#promoted ??= this.#promote()
-    return this.#promoted.stream.asSocket()
+    this.promoted ??= this.#promote()
+    return this.promoted.stream.asSocket()
+  }
+
+  /** Lends the descriptor to a relay thread: until {@link takeBack} this stream is neither read nor written. Undefined where it cannot
+   *  be lent: it is closed or half closed, belongs to a socket, or bytes are still to be read or sent here. */
+  lend(loan: Loan): number | undefined {
+    const isPlain = this.fd >= 0 && this.promoted === undefined && this.#loan === undefined
+    const isEmpty = this.#unread === undefined && this.#unsent === undefined && this.#writeError === 0
+    if (!isPlain || !isEmpty || this.#ended || this.#hasEnded) return undefined
+    this.loop.remove(this.fd)
+    this.#loan = loan
+    this.#isReadable = false
+    return this.fd
+  }
+
+  /** The relay thread has let go of the descriptor. Tells nobody; {@link tellReturn} does. */
+  takeBack(fd: number, { received, sent, hasEnded, saidFin, firstFin }: LoanReturn): void {
+    this.#loan = undefined
+    this.#bytesRead += received
+    this.#bytesWritten += sent
+    if (this.fd < 0) {
+      this.loop.calls.close(fd)
+      return
+    }
+    this.#hasEnded = hasEnded
+    this.#ended = saidFin
+    this.#isShutDown = saidFin
+    this.#firstFin = firstFin
+    this.#isTold = false
+    this.#watchesWrites = true
+    this.#writeError = this.loop.add(fd, this, DIALLED_MASK)
+  }
+
+  tellReturn({ status }: LoanReturn): void {
+    if (status !== 0 || this.#writeError !== 0) this.#failed(status || this.#writeError, 'splice')
+    else if (this.#hasEnded && this.#isShutDown) this.#close({ by: this.#firstFin ?? 'us', how: 'fin' })
+    else if (this.#hasEnded) this.#tellReadable()
   }
 
   onEvents(mask: number): void {
     if (mask & WRITABLE && this.#unsent !== undefined) this.#flush(this.#unsent)
-    if (this.#fd < 0 || (mask & READABLE) === 0) return
+    if (this.fd < 0 || (mask & READABLE) === 0) return
     this.#isReadable = !this.#hasEnded
     if (mask & ENDING) this.#readsToEnd = true
     if (mask & GONE && this.#foundGone(mask)) return
@@ -238,7 +226,7 @@ export class LinuxStream implements ByteStream, Watcher {
     this.#isCarried = false
     if (this.#writeError !== 0 && (this.#hasEnded || this.#handler === undefined))
       this.#failed(this.#writeError, 'write')
-    else if (this.#fd >= 0) this.#tellReadable()
+    else if (this.fd >= 0) this.#tellReadable()
   }
 
   #tellReadable(): void {
@@ -250,26 +238,26 @@ export class LinuxStream implements ByteStream, Watcher {
   /** The connection has failed or both sides have ended. Closes where nobody can read any more what arrived before, or nothing did. */
   #foundGone(mask: number): boolean {
     if (this.#hasEnded) {
-      this.#writeError ||= this.#loop.calls.takeError(this.#fd) || EPIPE
+      this.#writeError ||= this.loop.calls.takeError(this.fd) || EPIPE
       if (this.#unread === undefined || this.#handler === undefined) this.#failed(this.#writeError, 'write')
       else this.#isReadable = true
       return true
     }
     if (this.#handler === undefined) {
-      const error = this.#writeError || this.#loop.calls.takeError(this.#fd)
+      const error = this.#writeError || this.loop.calls.takeError(this.fd)
       if (error !== 0) this.#failed(error, 'read')
       else if (this.#isShutDown) this.#close({ by: this.#firstFin ?? 'peer', how: 'fin' })
       return error !== 0 || this.#isShutDown
     }
     if ((mask & EPOLLERR) === 0 || this.#unread !== undefined) return false
-    const next = this.#loop.calls.peek(this.#fd)
+    const next = this.loop.calls.peek(this.fd)
     if (next >= 0 || next === EAGAIN) return false
     this.#failed(next, 'read')
     return true
   }
 
   #readNow(): Buffer | undefined {
-    const { calls, turn } = this.#loop
+    const { calls, turn } = this.loop
     if (this.#shareTurn !== turn) {
       this.#shareTurn = turn
       this.#share = 0
@@ -277,13 +265,15 @@ export class LinuxStream implements ByteStream, Watcher {
       this.#carry()
       return undefined
     }
-    let n = calls.read(this.#fd)
-    while (n === EINTR) n = calls.read(this.#fd)
+    const length = this.loop.readLength
+    let n = calls.read(this.fd, length)
+    while (n === EINTR) n = calls.read(this.fd, length)
     if (n > 0) {
       this.#bytesRead += n
-      this.#share += n
+      this.#share += length < READ_BYTES ? SHARE_BYTES : n
+      this.loop.spend(n)
       // what comes after a read that found less than it wanted raises another event
-      if (n < READ_BYTES && !this.#readsToEnd) this.#isReadable = false
+      if (n < length && !this.#readsToEnd) this.#isReadable = false
       return calls.readBuffer.subarray(0, n)
     }
     this.#isReadable = false
@@ -297,7 +287,7 @@ export class LinuxStream implements ByteStream, Watcher {
     this.#isTold = false
     if (this.#isCarried) return
     this.#isCarried = true
-    this.#loop.carry(this)
+    this.loop.carry(this)
   }
 
   #peerEnded(): void {
@@ -313,9 +303,9 @@ export class LinuxStream implements ByteStream, Watcher {
   }
 
   #writeNow(bytes: Uint8Array): number {
-    const { calls } = this.#loop
-    let n = calls.write(this.#fd, bytes)
-    while (n === EINTR) n = calls.write(this.#fd, bytes)
+    const { calls } = this.loop
+    let n = calls.write(this.fd, bytes)
+    while (n === EINTR) n = calls.write(this.fd, bytes)
     if (n >= 0) return n
     if (n === EAGAIN) return 0
     this.#writeError = n
@@ -333,12 +323,12 @@ export class LinuxStream implements ByteStream, Watcher {
     this.#unsent.add(bytes, from)
     if (this.#watchesWrites) return
     this.#watchesWrites = true
-    this.#loop.modify(this.#fd, DIALLED_MASK)
+    this.loop.modify(this.fd, DIALLED_MASK)
   }
 
   #flush(unsent: UnsentQueue): void {
     const status = unsent.flush((bytes) => this.#writeNow(bytes))
-    if (this.#fd < 0 || (status === 0 && unsent.length > 0)) return
+    if (this.fd < 0 || (status === 0 && unsent.length > 0)) return
     this.#unsent = undefined
     if (this.#ended) this.#sayFin()
     else this.#handler?.onWritable()
@@ -348,7 +338,7 @@ export class LinuxStream implements ByteStream, Watcher {
     this.#isShutDown = true
     // closing says FIN as well as a shutdown before it would, and costs a call less
     if (this.#hasEnded) this.#close({ by: this.#firstFin ?? 'us', how: 'fin' })
-    else if (this.#writeError === 0) this.#loop.calls.shutdown(this.#fd)
+    else if (this.#writeError === 0) this.loop.calls.shutdown(this.fd)
   }
 
   #failed(status: number, syscall: string): void {
@@ -357,14 +347,16 @@ export class LinuxStream implements ByteStream, Watcher {
   }
 
   #close(end: StreamEnd): void {
-    const fd = this.#fd
+    const fd = this.fd
     if (fd < 0) return
-    this.#fd = -1
+    this.fd = -1
     this.#end = end
     this.#unread = undefined
     this.#unsent = undefined
-    this.#loop.forget(fd)
-    this.#loop.calls.close(fd)
+    if (this.#loan === undefined) {
+      this.loop.forget(fd)
+      this.loop.calls.close(fd)
+    } else this.#loan.stop()
     const handler = this.#handler
     const closeListeners = this.#closeListeners
     this.#handler = undefined
@@ -375,15 +367,15 @@ export class LinuxStream implements ByteStream, Watcher {
 
   /** The shared buffer is written over by the next read of any stream. */
   #kept(bytes: Buffer): Buffer {
-    return bytes.buffer === this.#loop.calls.readBuffer.buffer ? Buffer.from(bytes) : bytes
+    return bytes.buffer === this.loop.calls.readBuffer.buffer ? Buffer.from(bytes) : bytes
   }
 
   #promote(): { readonly socket: Socket; readonly stream: ByteStream } {
-    const fd = this.#fd
-    this.#fd = -1
+    const fd = this.fd
+    this.fd = -1
     if (fd >= 0) {
-      this.#loop.remove(fd)
-      if (!this.#isPrompt) this.#loop.calls.setOption(fd, OPTIONS.noDelay, 1)
+      this.loop.remove(fd)
+      if (!this.#isPrompt) this.loop.calls.setOption(fd, OPTIONS.noDelay, 1)
     }
     const unsent = this.#unsent?.chunks() ?? []
     this.#bytesWritten -= this.#unsent?.length ?? 0

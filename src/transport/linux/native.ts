@@ -17,6 +17,8 @@ const DEFINITIONS = {
   epoll_create1: { arguments: [int], return: int },
   epoll_ctl: { arguments: [int, int, int, pointer], return: int },
   epoll_wait: { arguments: [int, pointer, int, int], return: int },
+  eventfd: { arguments: [uint, int], return: int },
+  fcntl: { arguments: [int, int, int], return: int },
   getpeername: { arguments: [int, pointer, pointer], return: int },
   getsockname: { arguments: [int, pointer, pointer], return: int },
   getsockopt: { arguments: [int, int, int, pointer, pointer], return: int },

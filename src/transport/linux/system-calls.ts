@@ -105,8 +105,8 @@ export class SystemCalls {
   }
 
   /** Reads into {@link readBuffer}, from its beginning. 0: end of the stream. */
-  read(fd: number): number {
-    const n = this.#c.read(fd, this.#reading.address, READ_BYTES)
+  read(fd: number, length = READ_BYTES): number {
+    const n = this.#c.read(fd, this.#reading.address, length)
     return n < 0 ? -(this.#errno[0] ?? 0) : n
   }
 
@@ -236,9 +236,9 @@ export class SystemCalls {
     return this.#epollControl(epoll, EPOLL_CTL_DEL, fd, 0, 0)
   }
 
-  /** How many events there are now; {@link eventMask} and its like read them. Never waits. */
-  epollWait(epoll: number): number {
-    const n = this.#c.epoll_wait(epoll, this.#events.address, MAX_EVENTS, 0)
+  /** How many events there are now, or within so long; {@link eventMask} and its like read them. */
+  epollWait(epoll: number, timeoutMs = 0): number {
+    const n = this.#c.epoll_wait(epoll, this.#events.address, MAX_EVENTS, timeoutMs)
     return n < 0 ? -(this.#errno[0] ?? 0) : n
   }
 

@@ -1,0 +1,67 @@
+// A TCP descriptor of ours and what the kernel knows of its connection.
+
+import type { Socket } from 'node:net'
+import type { Endpoint } from '../../net/endpoint.ts'
+import type { ByteStream, TcpInfo } from '../byte-stream.ts'
+import type { EventLoop } from './event-loop.ts'
+import { setKeepAlive } from './keep-alive.ts'
+import type { StreamOverSocket } from './socket-on.ts'
+import { OPTIONS } from './system-calls.ts'
+
+export interface LinuxStreamOptions {
+  /** TCP_NODELAY is set already */
+  readonly isPrompt: boolean
+  /** events are asked for with {@link DIALLED_MASK} */
+  readonly watchesWrites: boolean
+  readonly local?: Endpoint | undefined
+  readonly remote?: Endpoint | undefined
+  readonly overSocket: StreamOverSocket
+}
+
+export abstract class LinuxConnection {
+  protected readonly loop: EventLoop
+  /** -1 once it is closed, or belongs to a socket */
+  protected fd: number
+  /** the same connection over a socket of Node's, once somebody asked for one */
+  protected promoted: { readonly socket: Socket; readonly stream: ByteStream } | undefined
+  #local: Endpoint | undefined
+  #remote: Endpoint | undefined
+  #isKeptAlive = false
+
+  constructor(loop: EventLoop, fd: number, { local, remote }: LinuxStreamOptions) {
+    this.loop = loop
+    this.fd = fd
+    this.#local = local
+    this.#remote = remote
+  }
+
+  localEndpoint(): Endpoint | undefined {
+    if (this.promoted !== undefined) return this.promoted.stream.localEndpoint()
+    if (this.fd < 0) return undefined
+    this.#local ??= this.loop.calls.localEndpoint(this.fd)
+    return this.#local
+  }
+
+  remoteEndpoint(): Endpoint | undefined {
+    if (this.promoted !== undefined) return this.promoted.stream.remoteEndpoint()
+    if (this.fd < 0) return undefined
+    this.#remote ??= this.loop.calls.remoteEndpoint(this.fd)
+    return this.#remote
+  }
+
+  keepAlive(seconds: number): void {
+    this.promoted?.stream.keepAlive(seconds)
+    if (this.fd < 0 || this.#isKeptAlive) return
+    this.#isKeptAlive = true
+    setKeepAlive(this.loop.calls, this.fd, seconds)
+  }
+
+  /** How long sent bytes may stay without an acknowledgement before the connection counts as dead (tcp(7), TCP_USER_TIMEOUT). */
+  userTimeout(milliseconds: number): void {
+    if (this.fd >= 0) this.loop.calls.setOption(this.fd, OPTIONS.userTimeout, milliseconds)
+  }
+
+  tcpInfo(): TcpInfo | undefined {
+    return this.fd < 0 ? undefined : this.loop.calls.tcpInfo(this.fd)
+  }
+}

@@ -1,0 +1,149 @@
+// The relay thread as the main thread sees it: takes two streams that do nothing but pass bytes to each other, and gives them back when that
+// is over. Started with the first tunnel.
+
+import { Worker } from 'node:worker_threads'
+import type { EventLoop } from './event-loop.ts'
+import type { LinuxStream } from './linux-stream.ts'
+import { type FromRelay, type Loan, type LoanReturn, MAX_FLOWS, type SideEnd, type ToRelay } from './loan.ts'
+import { reclaim } from './reclaim.ts'
+
+const MODULE = new URL('./relay-worker.ts', import.meta.url)
+const RING = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
+
+interface Flow {
+  readonly one: LinuxStream
+  readonly other: LinuxStream
+  readonly descriptors: readonly [number, number]
+  readonly onReturn: () => void
+}
+
+export class RelayThread {
+  readonly #loop: EventLoop
+  readonly #memory = new SharedArrayBuffer(MAX_FLOWS * 2 * Float64Array.BYTES_PER_ELEMENT)
+  /** bytes moved, by slot: from `one` to `other`, and back */
+  readonly #counts = new Float64Array(this.#memory)
+  readonly #flows = new Map<number, Flow>()
+  readonly #freeSlots = Array.from({ length: MAX_FLOWS }, (_, at) => MAX_FLOWS - 1 - at)
+  readonly #worker: Worker
+  readonly #exited: Promise<void>
+  #descriptors: { readonly bell: number; readonly epoll: number } | undefined
+  #isUsable = true
+
+  constructor(loop: EventLoop) {
+    this.#loop = loop
+    this.#worker = new Worker(MODULE, { workerData: this.#memory })
+    this.#worker.on('message', this.#hear)
+    this.#worker.on('error', (error) => {
+      process.emitWarning(error instanceof Error ? error : String(error))
+      this.#died()
+    })
+    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()))
+    void this.#exited.then(this.#died)
+    this.#worker.unref()
+  }
+
+  get flows(): number {
+    return this.#flows.size
+  }
+
+  /** Passes the bytes of each stream to the other until both sides have ended, one has broken, or one stream is closed. Then both are
+   *  back, `onReturn` is called, and their handlers are told what became of them. False: they cannot be taken, and nothing has changed. */
+  join(one: LinuxStream, other: LinuxStream, onReturn: () => void): boolean {
+    const slot = this.#isUsable ? this.#freeSlots.pop() : undefined
+    if (slot === undefined) return false
+    const [there, back] = [slot * 2, slot * 2 + 1]
+    this.#counts.fill(0, there, back + 1)
+    const stop = () => this.#send({ kind: 'stop', slot })
+    const first = one.lend(this.#loan(there, back, stop))
+    const second = first === undefined ? undefined : other.lend(this.#loan(back, there, stop))
+    if (first === undefined || second === undefined) {
+      if (first !== undefined) one.takeBack(first, unchanged)
+      this.#freeSlots.push(slot)
+      return false
+    }
+    this.#flows.set(slot, { one, other, descriptors: [first, second], onReturn })
+    if (this.#flows.size === 1) this.#worker.ref()
+    this.#send({ kind: 'join', slot, one: first, other: second })
+    return true
+  }
+
+  /** Ends the thread; every stream is back before. */
+  async close(): Promise<void> {
+    this.#isUsable = false
+    this.#send({ kind: 'end' })
+    await this.#exited
+  }
+
+  #loan(received: number, sent: number, stop: () => void): Loan {
+    return { received: () => this.#counts[received] ?? 0, sent: () => this.#counts[sent] ?? 0, stop }
+  }
+
+  #send(message: ToRelay): void {
+    this.#worker.postMessage(message)
+    if (this.#descriptors !== undefined) this.#loop.calls.write(this.#descriptors.bell, RING)
+  }
+
+  readonly #hear = (message: FromRelay): void => {
+    switch (message.kind) {
+      case 'ready':
+        this.#descriptors = message
+        break
+      case 'failed':
+        this.#isUsable = false
+        this.#returnAll()
+        break
+      case 'over':
+        this.#return(message.slot, message.one, message.other)
+    }
+  }
+
+  /** What the thread has moved is in the table of counts, whatever it died of; bytes in its pipes are lost. */
+  readonly #died = (): void => {
+    this.#isUsable = false
+    const descriptors = this.#descriptors
+    this.#descriptors = undefined
+    if (descriptors !== undefined && this.#flows.size > 0) {
+      for (const { descriptors: lent } of this.#flows.values())
+        for (const fd of lent) this.#loop.calls.epollRemove(descriptors.epoll, fd)
+      reclaim(this.#loop.calls, descriptors.epoll)
+    }
+    this.#returnAll()
+  }
+
+  #returnAll(): void {
+    const broken: SideEnd = { hasEnded: false, saidFin: false, endedFirst: false, status: ECONNABORTED }
+    for (const slot of [...this.#flows.keys()]) this.#return(slot, broken, broken)
+  }
+
+  #return(slot: number, one: SideEnd, other: SideEnd): void {
+    const flow = this.#flows.get(slot)
+    if (flow === undefined) return
+    this.#flows.delete(slot)
+    this.#freeSlots.push(slot)
+    if (this.#flows.size === 0) this.#worker.unref()
+    const [there = 0, back = 0] = this.#counts.subarray(slot * 2, slot * 2 + 2)
+    const first = returned(one, other, there, back)
+    const second = returned(other, one, back, there)
+    flow.one.takeBack(flow.descriptors[0], first)
+    flow.other.takeBack(flow.descriptors[1], second)
+    flow.onReturn()
+    flow.one.tellReturn(first)
+    flow.other.tellReturn(second)
+  }
+}
+
+const ECONNABORTED = -103
+const unchanged: LoanReturn = {
+  received: 0,
+  sent: 0,
+  hasEnded: false,
+  saidFin: false,
+  firstFin: undefined,
+  status: 0,
+}
+
+function returned(side: SideEnd, opposite: SideEnd, received: number, sent: number): LoanReturn {
+  const { hasEnded, saidFin, status } = side
+  const firstFin = side.endedFirst ? 'peer' : opposite.endedFirst ? 'us' : undefined
+  return { received, sent, hasEnded, saidFin, firstFin, status }
+}

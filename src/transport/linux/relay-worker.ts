@@ -1,0 +1,142 @@
+// The relay thread: sleeps in epoll_wait and moves the bytes of bulky tunnels by splice. Owns its pipes, its epoll descriptor and its bell;
+// the descriptors of tunnels stay the main thread's.
+
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { DIALLED_MASK } from './event-masks.ts'
+import { loadFfi } from './load-ffi.ts'
+import type { FromRelay, ToRelay } from './loan.ts'
+import { openNative } from './native.ts'
+import { RelayFlow } from './relay-flow.ts'
+import { type Pipe, SpliceCalls } from './splice-calls.ts'
+import { EPOLLIN, SystemCalls } from './system-calls.ts'
+
+/** A thread that waits for ever cannot be terminated. */
+const LONGEST_WAIT_MS = 100
+const MAX_SPARE_PIPES = 64
+
+function run(port: MessagePort): void {
+  const tell = (message: FromRelay) => port.postMessage(message)
+  const ffi = loadFfi()
+  if (typeof ffi === 'string') tell({ kind: 'failed', reason: ffi })
+  else new RelayWorker(port, new SystemCalls(openNative(ffi)), tell).run()
+}
+
+class RelayWorker {
+  readonly #port: MessagePort
+  readonly #tell: (message: FromRelay) => void
+  readonly #calls: SystemCalls
+  readonly #splices: SpliceCalls
+  readonly #counts: Float64Array = new Float64Array(workerData)
+  readonly #flows = new Map<number, RelayFlow>()
+  /** by descriptor; numbers belong to one flow until this thread has let go of both of its own */
+  readonly #byDescriptor: (RelayFlow | undefined)[] = []
+  readonly #sparePipes: Pipe[] = []
+  readonly #epoll: number
+  readonly #bell: number
+  #ready = new Set<RelayFlow>()
+  #isEnding = false
+
+  constructor(port: MessagePort, calls: SystemCalls, tell: (message: FromRelay) => void) {
+    this.#port = port
+    this.#calls = calls
+    this.#tell = tell
+    this.#splices = new SpliceCalls(calls.native)
+    this.#epoll = calls.epollCreate()
+    this.#bell = this.#splices.openBell()
+    calls.epollAdd(this.#epoll, this.#bell, EPOLLIN, 0)
+  }
+
+  run(): void {
+    this.#tell({ kind: 'ready', bell: this.#bell, epoll: this.#epoll })
+    while (!this.#isEnding) this.#turn()
+    for (const flow of this.#flows.values()) this.#letGo(flow)
+    for (const pipe of this.#sparePipes) this.#closePipe(pipe)
+    this.#calls.close(this.#bell)
+    this.#calls.close(this.#epoll)
+    this.#port.close()
+  }
+
+  #turn(): void {
+    const calls = this.#calls
+    const count = calls.epollWait(this.#epoll, this.#ready.size > 0 ? 0 : LONGEST_WAIT_MS)
+    for (let at = 0; at < count; at++) {
+      const fd = calls.eventDescriptor(at)
+      const flow = this.#byDescriptor[fd]
+      if (fd === this.#bell) calls.read(fd)
+      else if (flow !== undefined) this.#ready.add(flow)
+    }
+    for (let news = receiveMessageOnPort(this.#port); news !== undefined; news = receiveMessageOnPort(this.#port)) {
+      this.#obey(news.message)
+    }
+    const ready = this.#ready
+    this.#ready = new Set()
+    for (const flow of ready) {
+      if (this.#flows.get(flow.slot) !== flow) continue
+      const more = flow.move()
+      if (flow.isOver) this.#letGo(flow)
+      else if (more) this.#ready.add(flow)
+    }
+  }
+
+  #obey(message: ToRelay): void {
+    switch (message.kind) {
+      case 'join':
+        this.#join(message)
+        break
+      case 'stop': {
+        const flow = this.#flows.get(message.slot)
+        if (flow !== undefined) this.#letGo(flow)
+        break
+      }
+      case 'end':
+        this.#isEnding = true
+    }
+  }
+
+  #join(join: { readonly slot: number; readonly one: number; readonly other: number }): void {
+    const pipes = [this.#takePipe(), this.#takePipe()] as const
+    const [there, back] = pipes
+    if (typeof there === 'number' || typeof back === 'number') {
+      for (const pipe of pipes) if (typeof pipe !== 'number') this.#giveBack(pipe, true)
+      const end = { hasEnded: false, saidFin: false, endedFirst: false, status: 0 }
+      this.#tell({ kind: 'over', slot: join.slot, one: end, other: end })
+      return
+    }
+    const shared = { calls: this.#calls, splices: this.#splices, counts: this.#counts }
+    const flow = new RelayFlow(shared, join, [there, back])
+    this.#flows.set(join.slot, flow)
+    for (const fd of [join.one, join.other]) {
+      this.#byDescriptor[fd] = flow
+      this.#calls.epollAdd(this.#epoll, fd, DIALLED_MASK, 0)
+    }
+    this.#ready.add(flow)
+  }
+
+  /** From here on the main thread may close the two descriptors. */
+  #letGo(flow: RelayFlow): void {
+    const { slot, one, other } = flow
+    this.#flows.delete(slot)
+    for (const fd of [one, other]) {
+      this.#byDescriptor[fd] = undefined
+      this.#calls.epollRemove(this.#epoll, fd)
+    }
+    for (const { pipe, isEmpty } of flow.pipes()) this.#giveBack(pipe, isEmpty)
+    this.#tell({ kind: 'over', slot, one: flow.endOf(one), other: flow.endOf(other) })
+  }
+
+  #takePipe(): Pipe | number {
+    return this.#sparePipes.pop() ?? this.#splices.openPipe()
+  }
+
+  #giveBack(pipe: Pipe, isEmpty: boolean): void {
+    if (isEmpty && this.#sparePipes.length < MAX_SPARE_PIPES) this.#sparePipes.push(pipe)
+    else this.#closePipe(pipe)
+  }
+
+  #closePipe({ readEnd, writeEnd }: Pipe): void {
+    this.#calls.close(readEnd)
+    this.#calls.close(writeEnd)
+  }
+}
+
+if (parentPort !== null) run(parentPort)
