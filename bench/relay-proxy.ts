@@ -3,13 +3,13 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { ip } from '../src/net/ip.ts'
 import { DEFAULT_PORT_RANGE, PortLeases } from '../src/outbound/port-leases.ts'
-import { DeadlineClock } from '../src/proxy/deadline.ts'
 import { relay } from '../src/proxy/relay.ts'
 import { socketTransport, transport } from '../src/proxy/wire/transport.ts'
 import type { Wire } from '../src/proxy/wire/wire.ts'
+import { TimerWheel } from '../src/transport/timer-wheel.ts'
 
 const [way = 'handles', originPort = '0'] = process.argv.slice(2)
-const clock = new DeadlineClock()
+const clock = new TimerWheel()
 const leases = new PortLeases({ limit: () => 40_000, range: DEFAULT_PORT_RANGE })
 const bind = ip('127.0.10.10')
 const dial = { ip: ip('127.0.0.1'), port: Number(originPort) }

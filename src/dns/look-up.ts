@@ -4,7 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Family, Ip } from '../net/ip.ts'
-import type { Cancellation } from '../proxy/departure.ts'
+import type { Cancellation } from '../transport/cancellation.ts'
 import type { Answer, DnsClient } from './dns-client.ts'
 
 /** Once one family has answered, the other has this long (RFC 8305 section 3, Resolution Delay). */

@@ -8,19 +8,19 @@ import type { Listener } from '../proxy/arrival.ts'
 import { type ClientCount, localClients } from '../proxy/client-count.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
 import type { Transport } from '../proxy/wire/transport.ts'
-import { type Door, type Greeters, greet, openDoor } from './door.ts'
+import type { ClientConnection } from './client-connection.ts'
 import { hangUp } from './hang-up.ts'
 import { understandConnect } from './http-connect/connect-head.ts'
 import { ConnectHandshake, openConnect } from './http-connect/connect-tunnel.ts'
 import { createForwardServer } from './http-forward/forward-server.ts'
 import { Http2Entrance } from './http2/http2-entrance.ts'
+import { type Greeters, greet, type OpenListener, openListener } from './listener.ts'
 import { takeProxyHeader } from './proxy-protocol/header-handshake.ts'
 import type { SignInDoor } from './sign-in.ts'
 import { Socks4Handshake } from './socks4/socks4-handshake.ts'
 import { Socks5Handshake, type UdpHandler } from './socks5/socks5-handshake.ts'
 import { TlsEntrance, type TlsSource } from './tls/tls-entrance.ts'
 import { AcceptBrake, cutOff, turningAway } from './turn-away.ts'
-import type { Visitor } from './visitor.ts'
 
 export interface GatewaySettings {
   /** opening bytes: SOCKS negotiation, request head */
@@ -56,7 +56,7 @@ export interface GatewaySettings {
 }
 
 export interface Gateway {
-  readonly doors: readonly Door[]
+  readonly doors: readonly OpenListener[]
   /** clients connected through all doors */
   readonly clients: number
   /** Stops accepting, lets sessions finish for `drainMs`, then resets what is left (LC-01). */
@@ -106,12 +106,12 @@ export async function openGateway(
   }
 
   /** After a 407 only HTTP goes on: what else comes was meant for the tunnel. */
-  function askAgain(visitor: Visitor): void {
-    const strange = (other: Visitor) => other.wire.destroy()
+  function askAgain(visitor: ClientConnection): void {
+    const strange = (other: ClientConnection) => other.wire.destroy()
     greet(visitor, { ...inTheClear, socks4: strange, socks5: strange, tls: strange })
   }
 
-  function laterConnect(visitor: Visitor, req: IncomingMessage, head: Buffer): void {
+  function laterConnect(visitor: ClientConnection, req: IncomingMessage, head: Buffer): void {
     try {
       const request = understandConnect(req.url ?? '', req.rawHeaders, req.httpVersion === '1.1')
       if (head.length > 0) visitor.wire.unread(head)
@@ -121,19 +121,19 @@ export async function openGateway(
     }
   }
 
-  function refuseInHttp(visitor: Visitor, error: GatewayError): void {
+  function refuseInHttp(visitor: ClientConnection, error: GatewayError): void {
     pipeline.refuse(visitor.knock('http-connect'), error)
     hangUp(visitor.socket, clock, httpErrorText(error, 'close'))
   }
 
-  function refuseTls(visitor: Visitor): void {
+  function refuseTls(visitor: ClientConnection): void {
     visitor.release()
     const why = 'the client speaks TLS where the proxy does not; use http:// for the proxy itself'
     pipeline.refuse(visitor.knock('http-forward'), new GatewayError('request.malformed', why))
     hangUp(visitor.socket, clock, TLS_REFUSAL)
   }
 
-  function refusePlain(visitor: Visitor): void {
+  function refusePlain(visitor: ClientConnection): void {
     visitor.release()
     const why = 'this listener takes TLS only; use https:// for the proxy itself'
     refuseInHttp(visitor, new GatewayError('request.malformed', why))
@@ -149,12 +149,12 @@ export async function openGateway(
       onSecured: (visitor, protocol) => (protocol === 'h2' ? http2.receive(visitor) : greet(visitor, inTheClear)),
       onFailed: (visitor, error) => pipeline.refuse(visitor.knock('http-connect'), error),
     })
-    const tls = (visitor: Visitor) => entrance.receive(visitor)
+    const tls = (visitor: ClientConnection) => entrance.receive(visitor)
     if (listener.tls?.mode !== 'required') return { ...inTheClear, tls }
     return { ...inTheClear, socks4: refusePlain, socks5: refusePlain, connect: refusePlain, http: refusePlain, tls }
   }
 
-  function meeting({ proxyProtocol }: Listener, greeters: Greeters): (visitor: Visitor) => void {
+  function meeting({ proxyProtocol }: Listener, greeters: Greeters): (visitor: ClientConnection) => void {
     if (proxyProtocol === undefined) return (visitor) => greet(visitor, greeters)
     return (visitor) => takeProxyHeader(visitor, proxyProtocol, pipeline, (known) => greet(known, greeters))
   }
@@ -163,11 +163,11 @@ export async function openGateway(
   const turnedAway = localClients(settings.maxTurnedAway ?? MAX_TURNED_AWAY)
   const strangers = turningAway(pipeline)
   const brake = new AcceptBrake()
-  const doors: Door[] = []
+  const doors: OpenListener[] = []
   try {
     for (const listener of listeners) {
       doors.push(
-        await openDoor(listener, {
+        await openListener(listener, {
           meet: meeting(listener, greetersOf(listener)),
           limits: { timeoutMs: settings.handshakeTimeoutMs, maxBytes: settings.maxHeadBytes },
           clients,

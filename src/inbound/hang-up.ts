@@ -1,7 +1,7 @@
 // The last word to a client: written, then the connection goes, whether the client listens or not.
 
 import type { Socket } from 'node:net'
-import type { Clock } from '../proxy/deadline.ts'
+import type { Clock } from '../transport/timer-wheel.ts'
 
 const LINGER_MS = 2000
 

@@ -1,4 +1,4 @@
-// The one error that CONNECT and forwarded HTTP share after a 407 (see Visitor.mustLogIn).
+// The one error that CONNECT and forwarded HTTP share after a 407 (see ClientConnection.mustLogIn).
 
 import { GatewayError } from '../errors/gateway-error.ts'
 

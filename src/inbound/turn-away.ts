@@ -7,9 +7,9 @@ import { httpErrorText } from '../errors/to-http.ts'
 import { socks4Reply } from '../errors/to-socks.ts'
 import type { InboundProtocol } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
-import type { Greeters } from './door.ts'
+import type { ClientConnection } from './client-connection.ts'
+import type { Greeters } from './listener.ts'
 import { formatSocks4Reply } from './socks4/messages.ts'
-import type { Visitor } from './visitor.ts'
 
 /** fatal alert, handshake_failure */
 const TLS_REFUSAL = Buffer.of(0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x28)
@@ -19,7 +19,7 @@ const SOCKS5_REFUSAL = Buffer.of(0x05, 0xff)
 /** Greets clients that cannot be served now; each refusal is recorded and counted. */
 export function turningAway(pipeline: ConnectionPipeline): Greeters {
   const sayNo = (protocol: InboundProtocol, words: (error: GatewayError) => string | Uint8Array) => {
-    return (visitor: Visitor) => {
+    return (visitor: ClientConnection) => {
       const error = tooMany()
       visitor.release()
       pipeline.refuse(visitor.knock(protocol), error)
@@ -71,7 +71,7 @@ const LONG_BRAKE_MS = 8
 const BRAKE_PERIOD_MS = 5_000
 
 /** Nobody is even left to listen to what they want: recorded and counted, and cut. */
-export function cutOff(pipeline: ConnectionPipeline, visitor: Visitor): void {
+export function cutOff(pipeline: ConnectionPipeline, visitor: ClientConnection): void {
   pipeline.refuse(visitor.knock('http-connect'), tooMany())
   visitor.wire.reset()
 }

@@ -14,9 +14,9 @@ import { createTcpDialer, type TcpDialerSettings } from '../outbound/tcp-dialer.
 import { createUdpOutlets } from '../outbound/udp-socket.ts'
 import type { UseCounts } from '../outbound/use-counts.ts'
 import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/connection.ts'
-import { DeadlineClock } from '../proxy/deadline.ts'
 import type { Ports } from '../proxy/ports.ts'
 import type { Store } from '../store/store.ts'
+import { TimerWheel } from '../transport/timer-wheel.ts'
 import type { DoorCertificates } from './door-certificates.ts'
 import { createPressureWarning } from './port-pressure.ts'
 import type { World } from './world.ts'
@@ -55,7 +55,7 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
   const { store, world, events, sources, shared, egress } = parts
   const { timeouts, udp, distance } = config
   const { exitOf } = world
-  const clock = new DeadlineClock()
+  const clock = new TimerWheel()
   const limit = () => store.current().account.settings.maxConnectionsPerDestination
   const leases = new PortLeases({
     limit,
@@ -71,8 +71,7 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
   const pipeline = createConnectionPipeline(
     {
       ...world.ports,
-      dial:
-        distance === undefined ? dial : delayByDistance(dial, { ...distance, clock: new DeadlineClock(FINE_TICK_MS) }),
+      dial: distance === undefined ? dial : delayByDistance(dial, { ...distance, clock: new TimerWheel(FINE_TICK_MS) }),
       record: parts.record,
       now: () => store.now(),
     },

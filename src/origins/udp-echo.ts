@@ -6,8 +6,8 @@ import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { parseIp, unmapIp } from '../net/ip.ts'
-import { bindDatagramSocket } from '../proxy/datagram-socket.ts'
 import type { PublicSourceOf } from '../proxy/ports.ts'
+import { bindDatagramSocket } from '../transport/datagram-socket.ts'
 import { homeless } from './floor-plan.ts'
 
 export interface UdpEchoOptions {

@@ -3,9 +3,9 @@
 
 import { GatewayError } from '../errors/gateway-error.ts'
 import { roundTripMs, totalKm, travelOf } from '../policy/travel.ts'
-import type { Clock } from '../proxy/deadline.ts'
-import type { Cancellation } from '../proxy/departure.ts'
 import type { Distance, Ports, Upstream } from '../proxy/ports.ts'
+import type { Cancellation } from '../transport/cancellation.ts'
+import type { Clock } from '../transport/timer-wheel.ts'
 
 export interface DistantDialSettings {
   /** one round trip over 1,000 km of great circle */

@@ -10,7 +10,7 @@ export interface Sources {
   add(bound: Endpoint, dialled: Endpoint, source: PublicSource): () => void
 }
 
-/** Emptied when it is taken back: a Map refers to what was in it for longer than it should (proxy/crowd.ts). */
+/** Emptied when it is taken back: a Map refers to what was in it for longer than it should (transport/linked-list.ts). */
 class Entry {
   source: PublicSource | undefined
 

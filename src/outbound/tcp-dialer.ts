@@ -3,9 +3,9 @@
 
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Egress } from '../policy/decision.ts'
-import type { Clock, Deadline } from '../proxy/deadline.ts'
-import type { Cancellation } from '../proxy/departure.ts'
 import type { DialAttempt, DialOptions, Ports, Upstream } from '../proxy/ports.ts'
+import type { Cancellation } from '../transport/cancellation.ts'
+import type { Clock, Timer } from '../transport/timer-wheel.ts'
 import { Attempt, type AttemptNeeds, type AttemptWatcher, pairOf, type Try } from './attempt.ts'
 import { bestOf } from './dial-errors.ts'
 import { dialError } from './errno.ts'
@@ -44,8 +44,8 @@ class Race implements AttemptWatcher {
   readonly #reject: (error: GatewayError) => void
   readonly #running = new Map<Try, DialAttempt>()
   readonly #errors: GatewayError[] = []
-  readonly #timeout: Deadline
-  #stagger: Deadline | undefined
+  readonly #timeout: Timer
+  #stagger: Timer | undefined
   #nextAttempt = 0
   #settled = false
 

@@ -2,8 +2,8 @@
 
 import type { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
+import { LinkedList } from '../transport/linked-list.ts'
 import type { InboundProtocol } from './arrival.ts'
-import { Crowd } from './crowd.ts'
 import { type Decided, decidedOf } from './decided.ts'
 import { formatInstant } from './instant.ts'
 import type { Outlet } from './ports.ts'
@@ -34,7 +34,7 @@ export interface OpenSession {
 
 export class LiveSessions {
   /** not by id: short sessions come and go by thousands, and hardly one is ever asked for */
-  readonly #open = new Crowd<Session<Outlet>>()
+  readonly #open = new LinkedList<Session<Outlet>>()
   readonly #listeners = new Set<(session: OpenSession) => void>()
 
   get size(): number {

@@ -7,7 +7,7 @@
 
 import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { Clock, Deadline } from './deadline.ts'
+import type { Clock, Timer } from '../transport/timer-wheel.ts'
 import type { Wire, WireListener } from './wire/wire.ts'
 
 /** A tunnel that lives for so long has its origin looked after (TU-10); short ones are spared the calls. */
@@ -56,7 +56,7 @@ class Tunnel implements Relay {
   #reason: CloseReason | undefined
   #error: GatewayError | undefined
   #lastActive: number
-  #deadline: Deadline
+  #deadline: Timer
 
   constructor(client: Wire, upstream: Wire, options: RelayOptions) {
     const { clock, idleMs, onFirstBytes } = options

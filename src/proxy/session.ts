@@ -3,7 +3,7 @@
 
 import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { Place } from './crowd.ts'
+import type { ListEntry } from '../transport/linked-list.ts'
 import type { Outlet, Persona, Upstream } from './ports.ts'
 import type { Progress } from './progress.ts'
 import { newSessionId } from './session-id.ts'
@@ -24,7 +24,7 @@ export class Session<Out extends Outlet = Upstream> {
   readonly persona: Persona
   readonly upstream: Out
   /** among the live sessions */
-  place: Place<Session<Outlet>> | undefined
+  place: ListEntry<Session<Outlet>> | undefined
   /** requests carried, for forwarded HTTP */
   requests = 0
   readonly #onEnd: (session: Session<Outlet>, end: SessionEnd) => void

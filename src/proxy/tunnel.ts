@@ -2,9 +2,9 @@
 // done. The same for CONNECT, SOCKS and upgraded HTTP; they differ only in how they say yes and no.
 
 import { asGatewayError, type GatewayError } from '../errors/gateway-error.ts'
+import { CancellationSource } from '../transport/cancellation.ts'
 import type { Arrival } from './arrival.ts'
 import type { ConnectionPipeline, Identified } from './connection.ts'
-import { Departure } from './departure.ts'
 import { understandFirstBytes } from './first-bytes.ts'
 import type { Upstream } from './ports.ts'
 import { relay } from './relay.ts'
@@ -27,7 +27,7 @@ export async function openTunnel(
   client: TunnelClient,
   identified?: Identified,
 ): Promise<void> {
-  const departure = new Departure()
+  const departure = new CancellationSource()
   client.wire.onceClosed(departure.abort)
   try {
     const session = await pipeline.open(arrival, {

@@ -3,9 +3,9 @@
 
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { type Endpoint, formatEndpoint, type Target } from '../net/endpoint.ts'
+import type { Timer } from '../transport/timer-wheel.ts'
 import type { Knock } from './arrival.ts'
 import type { ConnectionPipeline, Planned } from './connection.ts'
-import type { Deadline } from './deadline.ts'
 import type { DialAttempt, OpenUdpOutlets, Persona, UdpOutlets } from './ports.ts'
 import type { SessionEnd } from './session.ts'
 import { UdpRoute } from './udp-route.ts'
@@ -55,7 +55,7 @@ export class UdpFlows {
   readonly #routes = new Map<string, UdpRoute>()
   readonly #opening = new Map<string, Promise<UdpRoute>>()
   readonly #departure = new AbortController()
-  #sweeping: Deadline
+  #sweeping: Timer
 
   constructor(options: UdpFlowsOptions) {
     const { datagrams } = options.pipeline
@@ -158,7 +158,7 @@ export class UdpFlows {
     return route
   }
 
-  #sweepLater(): Deadline {
+  #sweepLater(): Timer {
     const { pipeline, limits } = this.#options
     return pipeline.settings.clock.after(Math.max(limits.idleMs / 4, 50), () => this.#sweep())
   }

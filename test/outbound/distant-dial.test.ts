@@ -9,9 +9,9 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { delayByDistance } from '../../src/outbound/distant-dial.ts'
-import type { Deadline } from '../../src/proxy/deadline.ts'
 import type { DialAttempt, Upstream } from '../../src/proxy/ports.ts'
 import { StreamWire } from '../../src/proxy/wire/stream-wire.ts'
+import type { Timer } from '../../src/transport/timer-wheel.ts'
 import { curl } from '../support/curl.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { startPrivateLab } from '../support/private-lab.ts'
@@ -51,7 +51,7 @@ function faraway(): DialAttempt {
 function handClock() {
   const asked: number[] = []
   const running = new Set<() => void>()
-  const after = (delayMs: number, expire: () => void): Deadline => {
+  const after = (delayMs: number, expire: () => void): Timer => {
     asked.push(delayMs)
     running.add(expire)
     return { cancel: () => void running.delete(expire) }

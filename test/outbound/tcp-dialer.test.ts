@@ -5,8 +5,8 @@ import { ip } from '../../src/net/ip.ts'
 import { DEFAULT_PORT_RANGE, PortLeases, type PortRange } from '../../src/outbound/port-leases.ts'
 import { SourceRegistry } from '../../src/outbound/source-registry.ts'
 import { createTcpDialer } from '../../src/outbound/tcp-dialer.ts'
-import { DeadlineClock } from '../../src/proxy/deadline.ts'
 import type { DialAttempt, Upstream } from '../../src/proxy/ports.ts'
+import { TimerWheel } from '../../src/transport/timer-wheel.ts'
 import { silentOrigin } from '../support/silent-origin.ts'
 import { listen, next, readToEnd } from '../support/tcp.ts'
 import { attempt, endpoint } from './attempt.ts'
@@ -14,7 +14,7 @@ import { attempt, endpoint } from './attempt.ts'
 function dialer(options: { limit?: number; range?: PortRange; staggerMs?: number } = {}) {
   const leases = new PortLeases({ limit: () => options.limit ?? 40_000, range: options.range ?? DEFAULT_PORT_RANGE })
   const sources = new SourceRegistry()
-  const clock = new DeadlineClock(10)
+  const clock = new TimerWheel(10)
   const dial = createTcpDialer({ leases, sources, clock, staggerMs: options.staggerMs ?? 20 })
   return {
     leases,

@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
-import { type Clock, DeadlineClock } from '../../src/proxy/deadline.ts'
 import { type Relay, type RelayOptions, relay } from '../../src/proxy/relay.ts'
 import { socketTransport, type Transport, transport } from '../../src/proxy/wire/transport.ts'
 import type { Wire } from '../../src/proxy/wire/wire.ts'
+import { type Clock, TimerWheel } from '../../src/transport/timer-wheel.ts'
 import { dialPlain, listen, next, readToEnd } from '../support/tcp.ts'
 import { acceptWire, dialWire, untilClosed, untilEnded } from '../support/wires.ts'
 
@@ -231,7 +231,7 @@ describe.each<[string, Kind]>([
   })
 
   it('leaves no deadline behind, however a tunnel ended (TU-12)', async () => {
-    const clock = new DeadlineClock()
+    const clock = new TimerWheel()
     for (const finish of ['end', 'resetAndDestroy', 'destroy'] as const) {
       const { client, origin, tunnel } = await openTunnel(kind, { clock })
       origin.on('end', () => origin.end()).resume()

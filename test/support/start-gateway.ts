@@ -22,11 +22,11 @@ import type { Identity } from '../../src/policy/flow.ts'
 import type { Snapshot } from '../../src/policy/snapshot.ts'
 import type { Listener } from '../../src/proxy/arrival.ts'
 import { type ConnectionPipeline, createConnectionPipeline } from '../../src/proxy/connection.ts'
-import { DeadlineClock } from '../../src/proxy/deadline.ts'
 import type { Candidate, Ports } from '../../src/proxy/ports.ts'
 import type { SessionRecord } from '../../src/proxy/record.ts'
 import type { UdpLimits } from '../../src/proxy/udp-flows.ts'
 import type { Transport } from '../../src/proxy/wire/transport.ts'
+import { TimerWheel } from '../../src/transport/timer-wheel.ts'
 import { account, identity, PLACES, rule, snapshot, VNETS, via } from '../policy/build.ts'
 
 export const PSEUDONYM = 'egresslab-under-test'
@@ -95,7 +95,7 @@ export interface TestGateway {
 
 /** Starts a gateway on a free port; it is gone when the test ends. */
 export async function startGateway(options: GatewayOptions = {}): Promise<TestGateway> {
-  const clock = new DeadlineClock(10)
+  const clock = new TimerWheel(10)
   const leases = new PortLeases({ limit: () => options.limit ?? 40_000, range: { first: 20_000, last: 60_000 } })
   const sources = new SourceRegistry()
   const udpSources = new SourceRegistry()

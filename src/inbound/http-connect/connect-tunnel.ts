@@ -7,10 +7,10 @@ import type { Target } from '../../net/endpoint.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
+import type { ClientConnection, Handshake } from '../client-connection.ts'
 import { hangUp } from '../hang-up.ts'
 import { noCredentialsAgain } from '../no-credentials-again.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
-import type { Handshake, Visitor } from '../visitor.ts'
 import { readConnectHead } from './connect-head.ts'
 
 const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n')
@@ -22,12 +22,12 @@ export interface ConnectRequest {
 }
 
 export class ConnectHandshake implements Handshake {
-  readonly #visitor: Visitor
+  readonly #visitor: ClientConnection
   readonly #pipeline: ConnectionPipeline
   /** what to do with a client that may ask again after a 407 */
-  readonly #askAgain: (visitor: Visitor) => void
+  readonly #askAgain: (visitor: ClientConnection) => void
 
-  constructor(visitor: Visitor, pipeline: ConnectionPipeline, askAgain: (visitor: Visitor) => void) {
+  constructor(visitor: ClientConnection, pipeline: ConnectionPipeline, askAgain: (visitor: ClientConnection) => void) {
     this.#visitor = visitor
     this.#pipeline = pipeline
     this.#askAgain = askAgain
@@ -50,10 +50,10 @@ export class ConnectHandshake implements Handshake {
 
 /** Opens the tunnel a CONNECT asked for. `early`: bytes followed the head, so a refusal closes without reading them. */
 export function openConnect(
-  visitor: Visitor,
+  visitor: ClientConnection,
   pipeline: ConnectionPipeline,
   request: ConnectRequest,
-  options: { readonly early: boolean; readonly askAgain: (visitor: Visitor) => void },
+  options: { readonly early: boolean; readonly askAgain: (visitor: ClientConnection) => void },
 ): void {
   const { wire } = visitor
   const knock = visitor.knock('http-connect')
@@ -84,6 +84,6 @@ export function openConnect(
   void openTunnel(pipeline, arrival, client)
 }
 
-function mayAskAgain({ wire }: Visitor): boolean {
+function mayAskAgain({ wire }: ClientConnection): boolean {
   return !wire.destroyed && !wire.hasEnded && wire.waiting === 0
 }

@@ -5,8 +5,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
-import type { Clock } from '../../proxy/deadline.ts'
 import { resetStream } from '../../proxy/wire/reset-stream.ts'
+import type { Clock } from '../../transport/timer-wheel.ts'
 
 /** The answer to one request, as far as forwarding writes it: Node's ServerResponse, or a stream of HTTP/2. */
 export interface Answer {

@@ -7,12 +7,12 @@ import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorText } from '../../errors/to-http.ts'
 import type { Arrival, Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
-import type { Deadline } from '../../proxy/deadline.ts'
+import type { Timer } from '../../transport/timer-wheel.ts'
+import type { ClientConnection } from '../client-connection.ts'
 import { hangUp } from '../hang-up.ts'
 import { noCredentialsAgain } from '../no-credentials-again.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { answerSignIn, enterBySignIn, offerSignIn, type SignInAnswer, type SignInDoor } from '../sign-in.ts'
-import type { Visitor } from '../visitor.ts'
 import { answerError, cut, drainRest } from './answer.ts'
 import { watchBody } from './body-watch.ts'
 import { type ForwardRequest, type HeadRules, understandForward } from './forward-request.ts'
@@ -33,7 +33,7 @@ export interface LaneSettings extends HeadRules, LinkSettings {
 }
 
 export class ClientLane {
-  readonly visitor: Visitor
+  readonly visitor: ClientConnection
   readonly #settings: LaneSettings
   readonly #forwarding: Forwarding
   readonly #turns: TurnQueue
@@ -42,11 +42,11 @@ export class ClientLane {
   #draining = false
   #current: Current | undefined
   #parseError: GatewayError | undefined
-  #deadline: Deadline | undefined
+  #deadline: Timer | undefined
   #answered = false
   #readWhenAnswered = 0
 
-  constructor(visitor: Visitor, settings: LaneSettings) {
+  constructor(visitor: ClientConnection, settings: LaneSettings) {
     this.visitor = visitor
     this.#settings = settings
     this.#forwarding = new Forwarding(settings)

@@ -3,23 +3,23 @@
 
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { GatewayError } from '../../errors/gateway-error.ts'
-import { Crowd, type Place } from '../../proxy/crowd.ts'
-import type { Visitor } from '../visitor.ts'
+import { LinkedList, type ListEntry } from '../../transport/linked-list.ts'
+import type { ClientConnection } from '../client-connection.ts'
 import { ClientLane, type LaneSettings } from './client-lane.ts'
 
 export interface ForwardServer {
   /** Takes over a client; its bytes are still in its socket. */
-  receive(visitor: Visitor): void
+  receive(visitor: ClientConnection): void
   /** answers carry `Connection: close` from here on, idle clients are let go (LC-01) */
   drain(): void
 }
 
 /** A CONNECT that came over a connection which had been used for forwarding before. */
-export type ConnectTurn = (visitor: Visitor, req: IncomingMessage, head: Buffer) => void
+export type ConnectTurn = (visitor: ClientConnection, req: IncomingMessage, head: Buffer) => void
 
 export function createForwardServer(settings: LaneSettings, onConnect: ConnectTurn): ForwardServer {
-  const lanes = new Crowd<ClientLane>()
-  const places = new WeakMap<object, Place<ClientLane>>()
+  const lanes = new LinkedList<ClientLane>()
+  const places = new WeakMap<object, ListEntry<ClientLane>>()
   const server = createHttpServer(settings)
 
   function laneOf(socket: object): ClientLane | undefined {

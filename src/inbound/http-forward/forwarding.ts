@@ -5,9 +5,9 @@ import { ServerResponse } from 'node:http'
 import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
 import type { Identified } from '../../proxy/connection.ts'
-import { Departure } from '../../proxy/departure.ts'
 import { carry } from '../../proxy/tunnel.ts'
 import { StreamWire } from '../../proxy/wire/stream-wire.ts'
+import { CancellationSource } from '../../transport/cancellation.ts'
 import { answerError } from './answer.ts'
 import type { LaneSettings } from './client-lane.ts'
 import { type ClientSide, Exchange, type Outcome } from './exchange.ts'
@@ -32,7 +32,7 @@ export class Forwarding {
   #work: Work | undefined
   #done: () => void = () => {}
   #gone = false
-  readonly #departure = new Departure()
+  readonly #departure = new CancellationSource()
 
   constructor(settings: LaneSettings) {
     this.#settings = settings

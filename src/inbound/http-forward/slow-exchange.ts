@@ -3,7 +3,7 @@
 
 import { type ClientRequest, type IncomingMessage, request as openRequest } from 'node:http'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import type { Clock, Deadline } from '../../proxy/deadline.ts'
+import type { Clock, Timer } from '../../transport/timer-wheel.ts'
 import { cut } from './answer.ts'
 import { type ClientSide, type Outcome, pairs, writeInformation } from './exchange.ts'
 import type { ForwardRequest } from './forward-request.ts'
@@ -22,7 +22,7 @@ export class SlowExchange {
   #outgoing: ClientRequest | undefined
   #body: RequestBody | undefined
   #over = false
-  #deadline: Deadline | undefined
+  #deadline: Timer | undefined
   readonly #clock: Clock
 
   constructor(

@@ -4,10 +4,10 @@
 import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
-import { Crowd } from '../../proxy/crowd.ts'
-import type { Deadline } from '../../proxy/deadline.ts'
+import { LinkedList } from '../../transport/linked-list.ts'
+import type { Timer } from '../../transport/timer-wheel.ts'
+import type { ClientConnection } from '../client-connection.ts'
 import type { LaneSettings } from '../http-forward/client-lane.ts'
-import type { Visitor } from '../visitor.ts'
 import { openConnectStream } from './connect-stream.ts'
 import { ForwardStreams } from './forward-stream.ts'
 
@@ -27,14 +27,14 @@ const MAX_SESSION_MB = 10
 
 export class Http2Entrance {
   readonly #settings: Http2Settings
-  readonly #connections = new Crowd<Connection>()
+  readonly #connections = new LinkedList<Connection>()
 
   constructor(settings: Http2Settings) {
     this.#settings = settings
   }
 
   /** Takes over a client that speaks HTTP/2 from its first byte. */
-  receive(visitor: Visitor): void {
+  receive(visitor: ClientConnection): void {
     const connection = new Connection(visitor, this.#settings, () => this.#connections.leave(place))
     const place = this.#connections.enter(connection)
   }
@@ -46,14 +46,14 @@ export class Http2Entrance {
 }
 
 class Connection {
-  readonly #visitor: Visitor
+  readonly #visitor: ClientConnection
   readonly #settings: Http2Settings
   readonly #session: ServerHttp2Session
   readonly #forwarding: ForwardStreams
   #open = 0
-  #deadline: Deadline
+  #deadline: Timer
 
-  constructor(visitor: Visitor, settings: Http2Settings, onClose: () => void) {
+  constructor(visitor: ClientConnection, settings: Http2Settings, onClose: () => void) {
     this.#visitor = visitor
     this.#settings = settings
     this.#forwarding = new ForwardStreams(settings)
@@ -106,7 +106,7 @@ class Connection {
     })
   }
 
-  #closeIn(idleMs: number): Deadline {
+  #closeIn(idleMs: number): Timer {
     return this.#settings.pipeline.settings.clock.after(idleMs, () => this.#session.close())
   }
 

@@ -5,15 +5,15 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import { containsIp } from '../../net/cidr.ts'
 import type { ProxyProtocolRules } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
-import { type Handshake, Visitor } from '../visitor.ts'
+import { ClientConnection, type Handshake } from '../client-connection.ts'
 import { readProxyHeader } from './read-header.ts'
 
 /** Meets the visitor under the address its header gives. */
 export function takeProxyHeader(
-  visitor: Visitor,
+  visitor: ClientConnection,
   { from }: ProxyProtocolRules,
   pipeline: ConnectionPipeline,
-  meet: (visitor: Visitor) => void,
+  meet: (visitor: ClientConnection) => void,
 ): void {
   const { ip } = visitor.origin.peer
   if (from.some((network) => containsIp(network, ip))) visitor.converse(new HeaderHandshake(visitor, pipeline, meet))
@@ -21,11 +21,11 @@ export function takeProxyHeader(
 }
 
 class HeaderHandshake implements Handshake {
-  readonly #visitor: Visitor
+  readonly #visitor: ClientConnection
   readonly #pipeline: ConnectionPipeline
-  readonly #meet: (visitor: Visitor) => void
+  readonly #meet: (visitor: ClientConnection) => void
 
-  constructor(visitor: Visitor, pipeline: ConnectionPipeline, meet: (visitor: Visitor) => void) {
+  constructor(visitor: ClientConnection, pipeline: ConnectionPipeline, meet: (visitor: ClientConnection) => void) {
     this.#visitor = visitor
     this.#pipeline = pipeline
     this.#meet = meet
@@ -36,7 +36,7 @@ class HeaderHandshake implements Handshake {
     if (header === undefined) return 0
     const { wire, origin } = this.#visitor
     this.#visitor.release(header.length)
-    this.#meet(new Visitor(wire, { ...origin, peer: header.source ?? origin.peer }))
+    this.#meet(new ClientConnection(wire, { ...origin, peer: header.source ?? origin.peer }))
     return 0
   }
 

@@ -5,17 +5,17 @@ import type { GatewayError } from '../../errors/gateway-error.ts'
 import { socks4Reply } from '../../errors/to-socks.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import { openTunnel } from '../../proxy/tunnel.ts'
+import type { ClientConnection, Handshake } from '../client-connection.ts'
 import { hangUp } from '../hang-up.ts'
-import type { Handshake, Visitor } from '../visitor.ts'
 import { formatSocks4Reply, readSocks4Request } from './messages.ts'
 
 const GRANTED = 0x5a
 
 export class Socks4Handshake implements Handshake {
-  readonly #visitor: Visitor
+  readonly #visitor: ClientConnection
   readonly #pipeline: ConnectionPipeline
 
-  constructor(visitor: Visitor, pipeline: ConnectionPipeline) {
+  constructor(visitor: ClientConnection, pipeline: ConnectionPipeline) {
     this.#visitor = visitor
     this.#pipeline = pipeline
   }

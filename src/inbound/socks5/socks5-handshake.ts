@@ -6,14 +6,14 @@ import { socks5Reply } from '../../errors/to-socks.ts'
 import type { Arrival, Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline, Identified } from '../../proxy/connection.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
+import type { ClientConnection, Handshake } from '../client-connection.ts'
 import { hangUp } from '../hang-up.ts'
-import type { Handshake, Visitor } from '../visitor.ts'
 import * as socks5 from './messages.ts'
 
 /** Takes over a client that asked for UDP ASSOCIATE: it owns the control connection from then on and answers itself.
  *  `identified` is there when the client logged in. */
 export type UdpHandler = (
-  visitor: Visitor,
+  visitor: ClientConnection,
   knock: Knock,
   request: socks5.Request,
   identified: Identified | undefined,
@@ -34,13 +34,13 @@ const LOGGED_IN = Buffer.of(0x01, 0x00)
 type Step = 'greeting' | 'entering' | 'password' | 'identifying' | 'request'
 
 export class Socks5Handshake implements Handshake {
-  readonly #visitor: Visitor
+  readonly #visitor: ClientConnection
   readonly #settings: Socks5Settings
   #step: Step = 'greeting'
   #knock: Knock
   #identified: Identified | undefined
 
-  constructor(visitor: Visitor, settings: Socks5Settings) {
+  constructor(visitor: ClientConnection, settings: Socks5Settings) {
     this.#visitor = visitor
     this.#settings = settings
     this.#knock = visitor.knock('socks5')

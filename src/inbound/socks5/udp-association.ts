@@ -9,14 +9,14 @@ import { type Endpoint, formatEndpoint, type Target } from '../../net/endpoint.t
 import type { Ip } from '../../net/ip.ts'
 import type { Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline, Identified } from '../../proxy/connection.ts'
-import { bindDatagramSocket } from '../../proxy/datagram-socket.ts'
-import type { Deadline } from '../../proxy/deadline.ts'
 import type { OpenUdpOutlets, Persona } from '../../proxy/ports.ts'
 import { RateLimit } from '../../proxy/rate-limit.ts'
 import type { SessionEnd } from '../../proxy/session.ts'
 import { UdpFlows, type UdpLimits } from '../../proxy/udp-flows.ts'
 import { resetStream } from '../../proxy/wire/reset-stream.ts'
 import type { Wire } from '../../proxy/wire/wire.ts'
+import { bindDatagramSocket } from '../../transport/datagram-socket.ts'
+import type { Timer } from '../../transport/timer-wheel.ts'
 import { hangUp } from '../hang-up.ts'
 import { formatReply } from './messages.ts'
 import type { UdpHandler } from './socks5-handshake.ts'
@@ -96,7 +96,7 @@ class Association {
   /** locked to the announced port, or to that of the first good datagram */
   #port: number | undefined
   #lastActive: number
-  #idle: Deadline
+  #idle: Timer
   #closed = false
 
   constructor(parts: AssociationParts) {

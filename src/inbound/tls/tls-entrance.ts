@@ -7,7 +7,7 @@ import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { ClientCertificate } from '../../proxy/arrival.ts'
 import { StreamWire } from '../../proxy/wire/stream-wire.ts'
-import { Visitor } from '../visitor.ts'
+import { ClientConnection } from '../client-connection.ts'
 
 /** What a door presents, as PEM. */
 export interface TlsMaterial {
@@ -30,13 +30,13 @@ export interface TlsEntranceSettings {
   readonly source: TlsSource
   readonly handshakeTimeoutMs: number
   /** The handshake is done; `protocol` is what both agreed on by ALPN, http/1.1 where the client offered nothing. */
-  readonly onSecured: (visitor: Visitor, protocol: 'h2' | 'http/1.1') => void
+  readonly onSecured: (visitor: ClientConnection, protocol: 'h2' | 'http/1.1') => void
   /** It failed; the connection is gone. */
-  readonly onFailed: (visitor: Visitor, error: GatewayError) => void
+  readonly onFailed: (visitor: ClientConnection, error: GatewayError) => void
 }
 
 interface Guest {
-  readonly visitor: Visitor
+  readonly visitor: ClientConnection
   readonly since: number
   failure?: GatewayError
 }
@@ -64,7 +64,7 @@ export class TlsEntrance {
   }
 
   /** Takes over a client; its bytes are still in its socket. */
-  receive(visitor: Visitor): void {
+  receive(visitor: ClientConnection): void {
     visitor.release()
     const { socket } = visitor
     const name = nameOf(socket)
@@ -97,7 +97,7 @@ export class TlsEntrance {
     }
     const carrier = visitor.wire
     const wire = new StreamWire(socket, { reset: () => carrier.reset() })
-    const secured = new Visitor(wire, { ...visitor.origin, tls })
+    const secured = new ClientConnection(wire, { ...visitor.origin, tls })
     this.#settings.onSecured(secured, socket.alpnProtocol === 'h2' ? 'h2' : 'http/1.1')
   }
 

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Crowd, type Place } from '../../src/proxy/crowd.ts'
+import { LinkedList, type ListEntry } from '../../src/transport/linked-list.ts'
 
 test('a crowd holds what entered and has not left, in the order of entering', () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 9 })), (steps) => {
-      const crowd = new Crowd<number>()
-      const places = new Map<number, Place<number>>()
+      const crowd = new LinkedList<number>()
+      const places = new Map<number, ListEntry<number>>()
       steps.forEach((step, at) => {
         const oldest = [...places.keys()][step]
         if (oldest === undefined) places.set(at, crowd.enter(at))
@@ -23,7 +23,7 @@ test('a crowd holds what entered and has not left, in the order of entering', ()
 })
 
 test('leaving twice takes nobody else out, and a place that was left refers to nothing', () => {
-  const crowd = new Crowd<string>()
+  const crowd = new LinkedList<string>()
   crowd.enter('first')
   const place = crowd.enter('second')
   crowd.enter('third')
@@ -35,7 +35,7 @@ test('leaving twice takes nobody else out, and a place that was left refers to n
 })
 
 test('an empty crowd says so to whoever waits, and one that is not yet empty does not', async () => {
-  const crowd = new Crowd<string>()
+  const crowd = new LinkedList<string>()
   await crowd.empty()
   const places = [crowd.enter('a'), crowd.enter('b')]
   let isEmpty = false

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { Departure } from '../../src/proxy/departure.ts'
+import { CancellationSource } from '../../src/transport/cancellation.ts'
 
 test('listeners hear of the departure once, in their order, and those that left do not', () => {
-  const departure = new Departure()
+  const departure = new CancellationSource()
   const heard: string[] = []
   const gone = () => heard.push('gone')
   departure.addEventListener('abort', () => heard.push('first'))

@@ -1,10 +1,10 @@
-// One coarse timer for all deadlines of all connections: thousands of idle tunnels cost one interval, not thousands of
+// One coarse interval for all deadlines of all connections: thousands of idle tunnels cost one interval, not thousands of
 // timers. Refuses precision: a deadline fires up to two ticks late, never early.
 
 const SLOTS = 512
 
 /** A running deadline. Cancelling twice, or after it fired, does nothing. */
-export interface Deadline {
+export interface Timer {
   cancel(): void
 }
 
@@ -13,12 +13,12 @@ export interface Clock {
   /** monotonic milliseconds as of the last tick; exact enough to say when a connection was last active */
   readonly now: number
   /** Calls `expire` once, `delayMs` from now at the earliest. */
-  after(delayMs: number, expire: () => void): Deadline
+  after(delayMs: number, expire: () => void): Timer
 }
 
 /** A hashed timing wheel (one list of deadlines per slot, each with its due tick). Scheduling and cancelling are O(1). The
  *  interval runs only while deadlines exist and never keeps the process alive. */
-export class DeadlineClock implements Clock {
+export class TimerWheel implements Clock {
   now = performance.now()
   #tick = 0
   #pending = 0
@@ -36,7 +36,7 @@ export class DeadlineClock implements Clock {
     return this.#pending
   }
 
-  after(delayMs: number, expire: () => void): Deadline {
+  after(delayMs: number, expire: () => void): Timer {
     if (this.#interval === undefined) this.#start()
     const dueTick = Math.max(this.#tick + 1, Math.ceil((performance.now() - this.#origin + delayMs) / this.#tickMs))
     const entry = new Entry(this, dueTick, expire)
@@ -82,7 +82,7 @@ export class DeadlineClock implements Clock {
     this.#slots[slot] = entry
   }
 
-  /** For {@link Deadline.cancel} only. */
+  /** For {@link Timer.cancel} only. */
   remove(entry: Entry): void {
     entry.active = false
     this.#pending--
@@ -94,15 +94,15 @@ export class DeadlineClock implements Clock {
   }
 }
 
-class Entry implements Deadline {
+class Entry implements Timer {
   active = true
   next: Entry | undefined
   previous: Entry | undefined
   readonly dueTick: number
   readonly expire: () => void
-  readonly #clock: DeadlineClock
+  readonly #clock: TimerWheel
 
-  constructor(clock: DeadlineClock, dueTick: number, expire: () => void) {
+  constructor(clock: TimerWheel, dueTick: number, expire: () => void) {
     this.#clock = clock
     this.dueTick = dueTick
     this.expire = expire

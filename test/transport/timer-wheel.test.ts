@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { DeadlineClock } from '../../src/proxy/deadline.ts'
+import { TimerWheel } from '../../src/transport/timer-wheel.ts'
 
 describe('the deadline clock', () => {
   beforeEach(() => {
@@ -10,7 +10,7 @@ describe('the deadline clock', () => {
   })
 
   it('fires each deadline once, never early and at most two ticks late', () => {
-    const clock = new DeadlineClock(50)
+    const clock = new TimerWheel(50)
     const start = performance.now()
     const fired = new Map<number, number>()
     const delays = [0, 1, 49, 50, 51, 120, 1_000, 25_600, 25_650, 60_000, 8 * 3_600_000]
@@ -24,7 +24,7 @@ describe('the deadline clock', () => {
   })
 
   it('never fires what was cancelled, also by a neighbour firing in the same tick', () => {
-    const clock = new DeadlineClock(50)
+    const clock = new TimerWheel(50)
     const seen: string[] = []
     const cancelled = clock.after(100, () => seen.push('cancelled'))
     const victims = [1, 2, 3].map((n) => clock.after(100, () => seen.push(`victim ${n}`)))
@@ -41,7 +41,7 @@ describe('the deadline clock', () => {
   })
 
   it('lets a deadline set another one while firing', () => {
-    const clock = new DeadlineClock(50)
+    const clock = new TimerWheel(50)
     let again = 0
     clock.after(100, () => clock.after(100, () => again++))
     vi.advanceTimersByTime(150)
@@ -51,7 +51,7 @@ describe('the deadline clock', () => {
   })
 
   it('runs no timer while nothing is pending, and starts again afterwards', () => {
-    const clock = new DeadlineClock(50)
+    const clock = new TimerWheel(50)
     clock.after(100, () => {})
     expect(vi.getTimerCount()).toBe(1)
     vi.advanceTimersByTime(200)
@@ -66,7 +66,7 @@ describe('the deadline clock', () => {
   })
 
   it('catches up after a pause longer than a turn of the wheel', () => {
-    const clock = new DeadlineClock(1)
+    const clock = new TimerWheel(1)
     const fired: number[] = []
     for (const delay of [10, 700, 1_500]) clock.after(delay, () => fired.push(delay))
     vi.setSystemTime(Date.now() + 10_000)

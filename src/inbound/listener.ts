@@ -7,39 +7,39 @@ import type { Endpoint } from '../net/endpoint.ts'
 import { parseIp } from '../net/ip.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ClientCount } from '../proxy/client-count.ts'
-import { Crowd } from '../proxy/crowd.ts'
-import type { Clock } from '../proxy/deadline.ts'
 import { type Transport, transport } from '../proxy/wire/transport.ts'
 import type { Wire } from '../proxy/wire/wire.ts'
+import { LinkedList } from '../transport/linked-list.ts'
+import type { Clock } from '../transport/timer-wheel.ts'
+import { ClientConnection, type Handshake, type HandshakeLimits } from './client-connection.ts'
 import { type Spoken, sniff } from './sniff.ts'
-import { type Handshake, type HandshakeLimits, Visitor } from './visitor.ts'
 
 /** A client that there is no room for has so long to say what it speaks. */
 const TURN_AWAY_MS = 2000
 
-/** Begins a protocol with a visitor whose first bytes are waiting: usually {@link Visitor.converse} with a handshake. */
-export type Greeter = (visitor: Visitor) => void
+/** Begins a protocol with a visitor whose first bytes are waiting: usually {@link ClientConnection.converse} with a handshake. */
+export type Greeter = (visitor: ClientConnection) => void
 
 export interface Greeters extends Readonly<Record<Spoken, Greeter>> {
   /** Refuses a client that left or fell silent before its first bytes said what it speaks: by then they could only have
    *  become a CONNECT request. */
-  readonly unclear: (visitor: Visitor, error: GatewayError) => void
+  readonly unclear: (visitor: ClientConnection, error: GatewayError) => void
 }
 
-export interface DoorSettings {
+export interface ListenerSettings {
   /** meets every client that was let in: usually {@link greet} */
-  readonly meet: (visitor: Visitor) => void
+  readonly meet: (visitor: ClientConnection) => void
   readonly limits: HandshakeLimits
   /** over all doors; whom it does not let in is turned away (RS-03) */
   readonly clients: ClientCount
   /** meets whom there is no room for */
-  readonly turnAway: (visitor: Visitor) => void
+  readonly turnAway: (visitor: ClientConnection) => void
   /** those being turned away */
   readonly turnedAway: ClientCount
   /** slows accepting down while there is no room */
   readonly brake: { hold(crowd: number): void }
   /** meets those there is not even room to turn away */
-  readonly cutOff: (visitor: Visitor) => void
+  readonly cutOff: (visitor: ClientConnection) => void
   /** others listen on the same port, and the system spreads connections over all of them (SO_REUSEPORT) */
   readonly sharesPort?: boolean
   /** default: the best there is */
@@ -48,7 +48,7 @@ export interface DoorSettings {
   readonly now: () => number
 }
 
-export interface Door {
+export interface OpenListener {
   readonly listener: Listener
   /** as really bound */
   readonly address: Endpoint
@@ -60,8 +60,8 @@ export interface Door {
 }
 
 /** Opens the port. Rejects with the system's error when it cannot be bound. */
-export async function openDoor(listener: Listener, settings: DoorSettings): Promise<Door> {
-  const clients = new Crowd<Wire>()
+export async function openListener(listener: Listener, settings: ListenerSettings): Promise<OpenListener> {
+  const clients = new LinkedList<Wire>()
   const server = createServer({ allowHalfOpen: true, noDelay: true })
   server.on('error', ignore)
   ;(settings.transport ?? transport).serve(server, (wire) => {
@@ -73,7 +73,7 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
     }
     const { clock, limits, now } = settings
     const admission = admit(settings)
-    const visitor = new Visitor(wire, {
+    const visitor = new ClientConnection(wire, {
       listener,
       peer,
       acceptedAt: now(),
@@ -109,22 +109,22 @@ export async function openDoor(listener: Listener, settings: DoorSettings): Prom
 }
 
 /** Who meets the next client, and where it is counted; undefined: there is no room for it at all. */
-function admit({ clients, turnedAway, meet, turnAway, brake }: DoorSettings) {
+function admit({ clients, turnedAway, meet, turnAway, brake }: ListenerSettings) {
   if (clients.enter()) return { count: clients, meet }
   brake.hold(turnedAway.share())
   return turnedAway.enter() ? { count: turnedAway, meet: turnAway } : undefined
 }
 
 /** Listens to a client's first bytes and hands it to the protocol they open. */
-export function greet(visitor: Visitor, greeters: Greeters): void {
+export function greet(visitor: ClientConnection, greeters: Greeters): void {
   visitor.converse(new Sniffing(visitor, greeters))
 }
 
 class Sniffing implements Handshake {
-  readonly #visitor: Visitor
+  readonly #visitor: ClientConnection
   readonly #greeters: Greeters
 
-  constructor(visitor: Visitor, greeters: Greeters) {
+  constructor(visitor: ClientConnection, greeters: Greeters) {
     this.#visitor = visitor
     this.#greeters = greeters
   }

@@ -2,21 +2,21 @@
 // which refers to the new one and to all that was in it, and once such a table is old each lives on until the next major collection
 // and with it every connection it ever held. Collections then take ten times as long.
 
-/** A place in a crowd, to be given back once. */
-export class Place<T> {
+/** Where an item is in the list: what {@link LinkedList.leave} takes. */
+export class ListEntry<T> {
   item: T | undefined
-  before: Place<T> | undefined
-  after: Place<T> | undefined
+  before: ListEntry<T> | undefined
+  after: ListEntry<T> | undefined
 
-  constructor(item: T, before: Place<T> | undefined) {
+  constructor(item: T, before: ListEntry<T> | undefined) {
     this.item = item
     this.before = before
   }
 }
 
-export class Crowd<T> {
-  #first: Place<T> | undefined
-  #last: Place<T> | undefined
+export class LinkedList<T> {
+  #first: ListEntry<T> | undefined
+  #last: ListEntry<T> | undefined
   #size = 0
   #whenEmpty: (() => void)[] = []
 
@@ -24,9 +24,9 @@ export class Crowd<T> {
     return this.#size
   }
 
-  /** Answers the place to {@link leave} from. */
-  enter(item: T): Place<T> {
-    const place = new Place(item, this.#last)
+  /** Adds an item at the end. */
+  enter(item: T): ListEntry<T> {
+    const place = new ListEntry(item, this.#last)
     if (this.#last === undefined) this.#first = place
     else this.#last.after = place
     this.#last = place
@@ -35,7 +35,7 @@ export class Crowd<T> {
   }
 
   /** Nothing refers to anything from this place any more; leaving twice does nothing. */
-  leave(place: Place<T>): void {
+  leave(place: ListEntry<T>): void {
     if (place.item === undefined) return
     const { before, after } = place
     if (before === undefined) this.#first = after

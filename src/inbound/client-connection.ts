@@ -5,13 +5,13 @@ import type { Socket } from 'node:net'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { ClientTls, InboundProtocol, Knock, Listener } from '../proxy/arrival.ts'
-import type { Clock, Deadline } from '../proxy/deadline.ts'
 import type { Wire, WireListener } from '../proxy/wire/wire.ts'
+import type { Clock, Timer } from '../transport/timer-wheel.ts'
 
 /** The opening bytes of one protocol. */
 export interface Handshake {
   /** Looks at everything that arrived and is not used up; answers how many bytes it used, 0 for "not enough yet". May start
-   *  the next step with {@link Visitor.converse}. Throws GatewayError for nonsense. */
+   *  the next step with {@link ClientConnection.converse}. Throws GatewayError for nonsense. */
   take(bytes: Buffer): number
   /** Says no in the protocol's own words and closes. Also called when the client is too slow, too long or gone too early. */
   refuse(error: GatewayError): void
@@ -22,7 +22,7 @@ export interface HandshakeLimits {
   readonly maxBytes: number
 }
 
-export interface VisitorOrigin {
+export interface ClientOrigin {
   readonly listener: Listener
   readonly peer: Endpoint
   /** lab time, epoch ms */
@@ -35,9 +35,9 @@ export interface VisitorOrigin {
 
 const INITIAL_BUFFER = 1024
 
-export class Visitor implements WireListener {
+export class ClientConnection implements WireListener {
   readonly wire: Wire
-  readonly origin: VisitorOrigin
+  readonly origin: ClientOrigin
   /** Set after a refused CONNECT whose connection stays open: what comes next may be what the client meant for the tunnel, so
    *  only a request with credentials is taken for its own (TU-04). */
   mustLogIn = false
@@ -46,12 +46,12 @@ export class Visitor implements WireListener {
   #length = 0
   /** is what is held the wire's own memory, good only until the call that told it is over */
   #isBorrowed = false
-  #deadline: Deadline | undefined
+  #deadline: Timer | undefined
   #taking = false
   /** has the client said anything in this conversation */
   #begun = false
 
-  constructor(wire: Wire, origin: VisitorOrigin) {
+  constructor(wire: Wire, origin: ClientOrigin) {
     this.wire = wire
     this.origin = origin
   }
