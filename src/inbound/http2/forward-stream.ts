@@ -3,17 +3,18 @@
 
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import type { Arrival, Knock } from '../../proxy/arrival.ts'
-import type { Identified } from '../../proxy/connection.ts'
-import type { LaneSettings } from '../http-forward/client-lane.ts'
+import { valuesOf } from '../../http1/fields.ts'
+import { CHUNKED } from '../../http1/framing.ts'
+import type { Knock } from '../../proxy/arrival.ts'
+import type { Session } from '../../proxy/session.ts'
+import { type ForwardSettings, forward } from '../http-forward/forward.ts'
 import { type ForwardRequest, understandForward } from '../http-forward/forward-request.ts'
+import type { AnswerHead } from '../http-forward/forward-response.ts'
 import { Forwarding } from '../http-forward/forwarding.ts'
-import { valuesOf } from '../http-forward/hop-by-hop.ts'
-import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { showAuthority } from '../show-authority.ts'
-import { answerSignIn, enterBySignIn, offerSignIn } from '../sign-in.ts'
+import { Http2RequestBody } from './http2-request-body.ts'
+import { Http2Responder } from './http2-responder.ts'
 import { refuseStream } from './refuse-stream.ts'
-import { StreamAnswer } from './stream-answer.ts'
 
 /** The head of a stream; `fields` are names and values without pseudo-header fields. */
 export interface StreamHead {
@@ -33,20 +34,22 @@ const AUTHORITY = /^[^\s@/\\?#,]+$/
 
 /** The forwarded requests of one client connection. */
 export class ForwardStreams {
-  readonly #settings: LaneSettings
+  readonly #settings: ForwardSettings
   readonly #idle: Forwarding[] = []
   #closed = false
 
-  constructor(settings: LaneSettings) {
+  constructor(settings: ForwardSettings) {
     this.#settings = settings
   }
 
   serve(knock: Knock, stream: ServerHttp2Stream, head: StreamHead): void {
-    void this.#serve(knock, stream, head).catch((thrown) => {
+    try {
+      this.#forward(knock, stream, understandStream(head, stream.endAfterHeaders, this.#settings))
+    } catch (thrown) {
       const error = asGatewayError(thrown)
       this.#settings.pipeline.refuse(knock, error)
       refuseStream(stream, error)
-    })
+    }
   }
 
   /** The client connection is gone. */
@@ -56,54 +59,43 @@ export class ForwardStreams {
     this.#idle.length = 0
   }
 
-  async #serve(knock: Knock, stream: ServerHttp2Stream, head: StreamHead): Promise<void> {
-    const request = understandStream(head, stream.endAfterHeaders, this.#settings)
-    const { target, authorization } = request
-    if (request.endsHere) {
-      stream.respond({ ':status': 200, allow: 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH' }, { endStream: true })
-      return
-    }
-    const credentials = authorization === undefined ? undefined : parseProxyCredentials(authorization)
-    const claimed = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
-    const entry = enterBySignIn(this.#settings.signIn, claimed, request)
-    if ('answer' in entry) {
-      answerSignIn(new StreamAnswer(stream), entry.answer)
-      return
-    }
-    const { arrival } = entry
-    const identified = await this.#identify(stream, arrival, request)
-    if (identified === undefined) return
-    if (stream.destroyed || stream.closed) return
+  #forward(knock: Knock, stream: ServerHttp2Stream, request: ForwardRequest): void {
     const forwarding = this.#idle.pop() ?? new Forwarding(this.#settings)
-    const leave = () => forwarding.leave()
+    let isOver = false
+    const leave = () => {
+      isOver = true
+      forwarding.leave()
+    }
     stream.once('close', leave)
-    if (request.body !== 'none') this.#watchUpload(stream, forwarding)
-    const work = { req: stream, res: new StreamAnswer(stream), request, arrival, identified }
-    await forwarding.run(work, () => {
-      stream.off('close', leave)
-      this.#drain(stream)
-      if (this.#closed || this.#idle.length >= MAX_IDLE) forwarding.leave()
-      else this.#idle.push(forwarding)
-    })
+    stream.on('drain', () => forwarding.resume())
+    const body = request.bodyLength === 0 ? undefined : this.#bodyOf(stream, forwarding)
+    const client = {
+      knock,
+      responder: new Http2Responder(stream),
+      body,
+      isOver: () => isOver || stream.destroyed || stream.closed,
+      done: () => {
+        stream.off('close', leave)
+        if (isOver) return
+        isOver = true
+        body?.stop()
+        this.#drain(stream)
+        if (this.#closed || this.#idle.length >= MAX_IDLE) forwarding.leave()
+        else this.#idle.push(forwarding)
+      },
+      // no stream asks for it (RFC 9113 section 8.6)
+      switched: (_head: AnswerHead, session: Session) => session.kill('a stream cannot switch protocols'),
+    }
+    forward(client, request, forwarding, this.#settings)
   }
 
-  /** Undefined: the browser was sent to the sign-in page. */
-  async #identify(
-    stream: ServerHttp2Stream,
-    arrival: Arrival,
-    request: ForwardRequest,
-  ): Promise<Identified | undefined> {
-    const { pipeline, signIn } = this.#settings
-    try {
-      return await pipeline.identify(arrival)
-    } catch (thrown) {
-      const error = asGatewayError(thrown)
-      const page = offerSignIn(signIn, arrival, request, error)
-      if (page === undefined) throw error
-      pipeline.refuse(arrival, error)
-      answerSignIn(new StreamAnswer(stream), page)
-      return undefined
+  #bodyOf(stream: ServerHttp2Stream, forwarding: Forwarding): Http2RequestBody {
+    const giveUp = (error: GatewayError) => {
+      forwarding.abandon(error)
+      refuseStream(stream, error)
     }
+    this.#watchUpload(stream, giveUp)
+    return new Http2RequestBody(stream, giveUp)
   }
 
   /** What the client still sends is thrown away for a while, so that the answer is not lost to a reset (FR-14). */
@@ -115,16 +107,14 @@ export class ForwardStreams {
   }
 
   /** A body that stands still although it is being read (RS-01); one that waits for the origin is not the client's fault. */
-  #watchUpload(stream: ServerHttp2Stream, forwarding: Forwarding): void {
+  #watchUpload(stream: ServerHttp2Stream, giveUp: (error: GatewayError) => void): void {
     const { bodyIdleMs } = this.#settings
     const check = () => {
       if (stream.isPaused()) {
         stream.setTimeout(bodyIdleMs, check)
         return
       }
-      const error = new GatewayError('request.timeout', 'the request body stands still')
-      forwarding.abandon(error)
-      refuseStream(stream, error)
+      giveUp(new GatewayError('request.timeout', 'the request body stands still'))
     }
     stream.setTimeout(bodyIdleMs, check)
     stream.once('end', () => stream.setTimeout(0))
@@ -133,7 +123,7 @@ export class ForwardStreams {
 
 /** Throws GatewayError `request.*`, `guard.loop`. nghttp2 has refused what RFC 9113 section 8.2 forbids by then: connection
  *  options, capitals in names, CR, LF and NUL in values, lengths that do not fit. */
-function understandStream({ pseudo, fields }: StreamHead, ended: boolean, rules: LaneSettings): ForwardRequest {
+function understandStream({ pseudo, fields }: StreamHead, ended: boolean, rules: ForwardSettings): ForwardRequest {
   const { ':method': method = '', ':scheme': scheme = '', ':path': path = '' } = pseudo
   const hosts = valuesOf(fields, 'host')
   const authority = pseudo[':authority'] ?? hosts[0] ?? ''
@@ -146,9 +136,9 @@ function understandStream({ pseudo, fields }: StreamHead, ended: boolean, rules:
   if (!path.startsWith('/') && path !== '*') throw new GatewayError('request.malformed', 'the :path is not a path')
   const url = `${scheme}://${authority}${path === '*' ? '' : path}`
   const request = understandForward({ method, url, version: '2', fields: asHttp1(fields, authority) }, rules)
-  return ended || request.body !== 'none' || request.contentLength !== undefined
+  return ended || request.bodyLength !== 0 || request.contentLength !== undefined
     ? request
-    : { ...request, body: 'chunked' }
+    : { ...request, bodyLength: CHUNKED }
 }
 
 /** Host from :authority, and cookies that were split for compression as one field again (RFC 9113 section 8.2.3). */

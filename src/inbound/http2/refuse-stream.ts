@@ -14,7 +14,13 @@ export function refuseStream(stream: ServerHttp2Stream, error: GatewayError): vo
     return
   }
   const { status, fields, body } = httpErrorAnswer(error)
-  stream.respond(responseHeaders(status, [...fields, 'Content-Length', String(body.length)]))
+  const headers = responseHeaders(status, [...fields, 'Content-Length', String(Buffer.byteLength(body))])
+  if (stream.writableEnded) {
+    // HEAD: Node has ended the stream ahead of the answer, and a reset in the same turn would take the head back
+    stream.respond(headers, { endStream: true })
+    return
+  }
+  stream.respond(headers)
   stream.end(body)
   stream.close(constants.NGHTTP2_NO_ERROR)
 }
