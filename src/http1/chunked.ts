@@ -45,11 +45,26 @@ export class ChunkedDecoder {
     this.#limits = limits
   }
 
+  /** The size of the next data is known, and none of it has been taken. */
+  get isAtData(): boolean {
+    return this.#next === DATA
+  }
+
   /** Takes framing and at most one run of data from `from` on; answers where it stopped. To be called until the bytes are used up or
    *  {@link isDone}. Throws {@link Defect}. */
   take(bytes: Buffer, from: number): number {
+    return this.#advance(bytes, from, false)
+  }
+
+  /** Takes framing only, up to the next data or the end. Throws {@link Defect}. */
+  takeFraming(bytes: Buffer, from: number): number {
+    return this.#advance(bytes, from, true)
+  }
+
+  #advance(bytes: Buffer, from: number, stopsAtData: boolean): number {
     let at = from
     while (at < bytes.length && !this.isDone) {
+      if (this.#next === DATA && stopsAtData) break
       if (this.#next === DATA) {
         const end = Math.min(bytes.length, at + this.#left)
         this.dataFrom = at
@@ -58,13 +73,13 @@ export class ChunkedDecoder {
         return end
       }
       if (this.#next === TRAILERS) at = this.#takeTrailers(bytes, at)
-      else this.#takeFraming(bytes[at++] ?? 0)
+      else this.#takeByte(bytes[at++] ?? 0)
     }
     this.dataFrom = at
     return at
   }
 
-  #takeFraming(byte: number): void {
+  #takeByte(byte: number): void {
     switch (this.#next) {
       case SIZE:
         this.#takeSize(byte)

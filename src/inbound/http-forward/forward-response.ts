@@ -36,7 +36,8 @@ export function forwardResponse(head: ResponseHead, framing: ResponseFraming, ps
 /** What of an interim response (1xx) goes on. */
 export function forwardInterim(head: ResponseHead, pseudonym: string): AnswerHead {
   const kept = endToEnd(head.fields, NEITHER_LENGTH).slice(0, 2 * MAX_INTERIM_FIELDS)
-  addVia(kept, head.fields, pseudonym)
+  // a bare 100 stays as bare as a client that waits for it expects it
+  if (head.status !== 100) addVia(kept, head.fields, pseudonym)
   return { status: head.status, reason: STATUS_CODES[head.status] ?? '', fields: kept, body: 0 }
 }
 

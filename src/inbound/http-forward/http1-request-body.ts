@@ -43,7 +43,21 @@ export class Http1RequestBody implements RequestBody {
   start(sink: BodySink): void {
     this.#sink = sink
     this.#isBlocked = false
-    this.pump()
+    if (this.isDone) sink.end()
+    else this.pump()
+  }
+
+  /** Reads the framing ahead of the first data; true once it is there, and sound. For a body without chunks at once. Throws Defect. */
+  prime(): boolean {
+    const decoder = this.#decoder
+    if (decoder === undefined) return true
+    while (!decoder.isAtData && !decoder.isDone) {
+      const bytes = this.#input.take()
+      if (bytes === undefined) return false
+      this.#input.keep(bytes.subarray(decoder.takeFraming(bytes, 0)))
+    }
+    this.isDone = decoder.isDone
+    return true
   }
 
   resume(): void {

@@ -13,7 +13,7 @@ import type { Session } from '../../proxy/session.ts'
 import { carry } from '../../proxy/tunnel.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
 import type { ClientConnection } from '../client-connection.ts'
-import { closeAfterReply } from '../close-after-reply.ts'
+import { hangUp } from '../hang-up.ts'
 import { noCredentialsAgain } from '../no-credentials-again.ts'
 import { requestError } from './defects.ts'
 import { type ForwardSettings, forward } from './forward.ts'
@@ -32,10 +32,13 @@ export type ConnectTurn = (client: ClientConnection, head: RequestHead) => void
 
 /** What a client still sends behind an early answer is thrown away for so long; then the connection goes (FR-14). */
 const DRAIN_MS = 10_000
+/** A chunked body's first size line is waited for so long: what is wrong with it then reaches no origin. A client that waits for the
+ *  answer first is served behind that. */
+const PRIME_MS = 1_000
 /** ` HTTP/1.1` and a method, beside the target in a request line */
 const MAX_LINE_BESIDE_TARGET = 64
 
-type State = 'reading' | 'serving' | 'draining' | 'over'
+type State = 'reading' | 'priming' | 'serving' | 'draining' | 'over'
 
 export class Http1Requests implements StreamHandler {
   readonly #client: ClientConnection
@@ -54,6 +57,7 @@ export class Http1Requests implements StreamHandler {
   /** of the request in progress */
   #body: Http1RequestBody | undefined
   #responder: Http1Responder | undefined
+  #beginForwarding: () => void = () => {}
 
   constructor(client: ClientConnection, settings: ForwardSettings, onConnect: ConnectTurn) {
     const { stream, origin } = client
@@ -87,6 +91,7 @@ export class Http1Requests implements StreamHandler {
 
   onReadable(): void {
     if (this.#state === 'reading') this.#readHeads()
+    else if (this.#state === 'priming') this.#prime()
     else if (this.#state === 'serving') this.#body?.pump()
     else if (this.#state === 'draining') this.#drain()
   }
@@ -198,12 +203,36 @@ export class Http1Requests implements StreamHandler {
       done: () => this.#answered(),
       switched: (answer: AnswerHead, session: Session) => this.#switch(answer, session),
     }
-    forward(client, request, this.#forwarding, this.#settings)
+    const begin = () => forward(client, request, this.#forwarding, this.#settings)
+    if (body === undefined || request.expectsContinue) {
+      begin()
+      return
+    }
+    this.#beginForwarding = begin
+    this.#state = 'priming'
+    this.#timer.set(PRIME_MS)
+    this.#prime()
+  }
+
+  #prime(): void {
+    try {
+      if (this.#body?.prime() === true) this.#endPriming()
+      else if (this.#input.hasEnded) this.#refuse(leftInTheMiddle())
+    } catch (thrown) {
+      this.#refuse(asGatewayError(requestError(thrown)))
+    }
+  }
+
+  #endPriming(): void {
+    const begin = this.#beginForwarding
+    this.#beginForwarding = () => {}
+    this.#state = 'serving'
+    this.#timer.set(this.#settings.bodyIdleMs)
+    begin()
   }
 
   #bodyOf(request: ForwardRequest): Http1RequestBody {
     const { bodyIdleMs } = this.#settings
-    this.#timer.set(bodyIdleMs)
     return new Http1RequestBody(this.#input, request.bodyLength, {
       onProgress: () => this.#timer.set(bodyIdleMs),
       onBlocked: () => this.#timer.clear(),
@@ -300,13 +329,14 @@ export class Http1Requests implements StreamHandler {
   #close(): void {
     this.#output.flush()
     this.#leave()
-    closeAfterReply(this.#stream, this.#client.origin.clock)
+    hangUp(this.#stream, this.#client.origin.clock, '')
   }
 
   /** A kept connection that fell silent just goes; half a request is told so. */
   readonly #expire = (): void => {
     const late = new GatewayError('request.timeout', 'the client did not complete a request in time')
-    if (this.#state === 'reading' && this.#reader.hasBegun) this.#refuse(late)
+    if (this.#state === 'priming') this.#endPriming()
+    else if (this.#state === 'reading' && this.#reader.hasBegun) this.#refuse(late)
     else if (this.#state === 'reading') this.#close()
     else if (this.#state === 'draining') this.#abort()
     else this.#giveUp(new GatewayError('request.timeout', 'the request body stands still'))

@@ -95,7 +95,7 @@ export class ForwardStreams {
       refuseStream(stream, error)
     }
     this.#watchUpload(stream, giveUp)
-    return new Http2RequestBody(stream, giveUp)
+    return new Http2RequestBody(stream, () => forwarding.leave())
   }
 
   /** What the client still sends is thrown away for a while, so that the answer is not lost to a reset (FR-14). */

@@ -1,18 +1,18 @@
 // The body of a request on a stream of HTTP/2, moved as far as the origin takes it.
 
 import type { ServerHttp2Stream } from 'node:http2'
-import { GatewayError } from '../../errors/gateway-error.ts'
-import type { BodySink, OnBodyFailure, RequestBody } from '../http-forward/request-body.ts'
+import type { BodySink, RequestBody } from '../http-forward/request-body.ts'
 
 export class Http2RequestBody implements RequestBody {
   isDone = false
   readonly #stream: ServerHttp2Stream
-  readonly #onFailure: OnBodyFailure
+  readonly #onCutOff: () => void
   #sink: BodySink | undefined
 
-  constructor(stream: ServerHttp2Stream, onFailure: OnBodyFailure) {
+  /** `onCutOff`: the client took the request back */
+  constructor(stream: ServerHttp2Stream, onCutOff: () => void) {
     this.#stream = stream
-    this.#onFailure = onFailure
+    this.#onCutOff = onCutOff
   }
 
   start(sink: BodySink): void {
@@ -65,6 +65,6 @@ export class Http2RequestBody implements RequestBody {
   #cutOff(): void {
     if (this.#sink === undefined) return
     this.stop()
-    this.#onFailure(new GatewayError('relay.client_reset', 'the client took the request back while sending'))
+    this.#onCutOff()
   }
 }
