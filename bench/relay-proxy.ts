@@ -1,28 +1,29 @@
 // The proxy under test of relay.ts: accepts, dials, relays, in one of several ways. Only those bytes count; no policy, no protocol.
 
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { ip } from '../src/net/ip.ts'
 import { DEFAULT_PORT_RANGE, PortLeases } from '../src/outbound/port-leases.ts'
 import { relay } from '../src/proxy/relay.ts'
-import { socketTransport, transport } from '../src/proxy/wire/transport.ts'
-import type { Wire } from '../src/proxy/wire/wire.ts'
+import type { ByteStream } from '../src/transport/byte-stream.ts'
+import { chooseEngine } from '../src/transport/choose-engine.ts'
+import { nodeEngine } from '../src/transport/node/node-engine.ts'
 import { TimerWheel } from '../src/transport/timer-wheel.ts'
 
-const [way = 'handles', originPort = '0'] = process.argv.slice(2)
+const [way = 'engine', originPort = '0'] = process.argv.slice(2)
 const clock = new TimerWheel()
 const leases = new PortLeases({ limit: () => 40_000, range: DEFAULT_PORT_RANGE })
 const bind = ip('127.0.10.10')
 const dial = { ip: ip('127.0.0.1'), port: Number(originPort) }
-const inbound = way === 'handles' ? transport : socketTransport
-const outbound = way === 'handles' || way === 'mixed' ? transport : socketTransport
+const engine = chooseEngine('auto', (message) => process.stderr.write(`${message}\n`))
+const inbound = way === 'engine' ? engine : nodeEngine
+const outbound = way === 'engine' || way === 'mixed' ? engine : nodeEngine
 let closedBytes = 0
-const upstreams = new Set<Wire>()
+const upstreams = new Set<ByteStream>()
 
-const server = createServer({ allowHalfOpen: true, noDelay: true })
-inbound.serve(server, (client) => {
+const listening = await inbound.listen({ host: '127.0.0.1', port: 0, backlog: 4_096 }, (client) => {
   const lease = leases.lease({ egress: bind, destination: dial, bind, dial })
   if (lease === undefined) throw new Error('no port left')
-  const onConnect = (upstream: Wire) => {
+  const onConnect = (upstream: ByteStream) => {
     upstreams.add(upstream)
     upstream.onceClosed(() => {
       lease.release()
@@ -51,4 +52,4 @@ process.on('message', () => {
   process.send?.({ bytes, cpuMicros: cpu.user + cpu.system, rss: process.memoryUsage.rss() })
 })
 
-server.listen(0, '127.0.0.1', 4_096, () => process.send?.({ port: (server.address() as AddressInfo).port }))
+process.send?.({ port: listening.address.port })

@@ -7,6 +7,7 @@ import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
 import type { EgressFaultCount, EgressOutage } from '../proxy/egress-health.ts'
 import type { LiveSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/record.ts'
+import type { EngineName } from '../transport/engine.ts'
 import type { InsightPort } from './insight.ts'
 
 export interface ApiPorts {
@@ -115,6 +116,8 @@ export interface TokenPort {
 /** Health and numbers of the running lab. */
 export interface StatusPort {
   readonly version: string
+  /** how connections enter and leave */
+  readonly engine: EngineName
   /** epoch ms of machine time */
   readonly startedAt: number
   counts(): ConnectionCounts

@@ -11,6 +11,8 @@ import type { ScenarioReport, TimedEntry } from '../policy/scenario-report.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 import type { Candidate } from '../proxy/ports.ts'
 import type { SessionRecord } from '../proxy/record.ts'
+import type { EngineChoice } from '../transport/choose-engine.ts'
+import type { EngineName } from '../transport/engine.ts'
 import type { AddressDesk } from './address-desk.ts'
 import type { Explained } from './explained.ts'
 import type { LabClient, LabOptions } from './lab-client.ts'
@@ -86,6 +88,8 @@ export interface StartOptions {
   readonly ephemeral: boolean
   /** threads that carry connections; default: as configured */
   readonly workers?: number
+  /** how connections enter and leave; default: as configured */
+  readonly engine?: EngineChoice
   /** where sessions go beside the file; absent: nowhere */
   readonly sessionsTo?: { readonly form: 'line' | 'ndjson'; readonly colour: boolean }
 }
@@ -102,6 +106,8 @@ export interface RunningLab {
   /** `file`: where it can be read; absent where it was given from outside or lives in memory. `made`: the token, where it was made
    *  just now, to be shown this once. */
   readonly apiToken: { readonly file?: string; readonly made?: string }
+  /** that carries the connections */
+  readonly engine: EngineName
   readonly authorityFile: string
   readonly sessionsFile?: string
   readonly desk: Desk

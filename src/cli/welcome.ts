@@ -19,7 +19,7 @@ export async function welcome(lab: RunningLab, paint: Paint): Promise<string> {
   const warnings = lab.issues.filter(({ severity }) => severity === 'warning').length
   const apiUrl = `http://${formatTarget({ kind: 'name', name: api.host, port: api.port })}`
   const lines = [
-    `${paint.strong('egresslab')} runs ${config.file}`,
+    `${paint.strong('egresslab')} runs ${config.file} ${paint.dim(`(engine ${lab.engine})`)}`,
     ...listeners.map(
       (listener) =>
         `  proxy    ${addressOf(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${security(listener)}${about(listener)}`,

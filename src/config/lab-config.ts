@@ -17,6 +17,7 @@ import type { Place } from '../policy/place.ts'
 import type { ExpressionSlot, Rule } from '../policy/rule.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { UdpLimits } from '../proxy/udp-flows.ts'
+import type { EngineChoice } from '../transport/choose-engine.ts'
 import type { Secret } from './secret.ts'
 
 export interface LabConfig {
@@ -79,6 +80,8 @@ export interface LabConfig {
   readonly udp: UdpLimits & { readonly enabled: boolean }
   /** threads that carry connections; absent: one, the lab's own */
   readonly workers?: number
+  /** absent: `auto` */
+  readonly engine?: EngineChoice
   readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
   /** `names`: host names beside loopback that clients may address the API by */
   readonly api: { readonly host: string; readonly port: number; readonly names?: readonly string[] }

@@ -237,6 +237,7 @@ function readOperation(raw: RawConfig, file: string) {
       bytesPerSecond: parseSizeBytes(raw.udp.bytes_per_second) ?? 0,
     }),
     workers: raw.workers,
+    engine: raw.engine,
     limits: Object.freeze({
       maxClients: raw.limits.max_clients,
       maxHeadBytes: parseSizeBytes(raw.limits.max_head_size) ?? 0,

@@ -52,6 +52,7 @@ export interface RawConfig {
     readonly bytes_per_second: string
   }
   readonly workers: number
+  readonly engine: 'auto' | 'linux' | 'node'
   readonly limits: { readonly max_clients: number; readonly max_head_size: string }
   readonly api: { readonly host: string; readonly port: number; readonly names: readonly string[] }
   readonly log: { readonly max_size: string; readonly keep: number }

@@ -1,15 +1,17 @@
-// One accepted client while it says what it wants: feeds its bytes to a handshake, however they are cut, within a
-// deadline and a size, and then lets go of the wire with everything not used still in it. Knows no protocol.
+// One accepted client while it says what it wants: reads its bytes for a handshake, however they are cut, within a deadline and a size,
+// and then lets go of the stream with everything not used still in it. Knows no protocol.
 
 import type { Socket } from 'node:net'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { ClientTls, InboundProtocol, Knock, Listener } from '../proxy/arrival.ts'
-import type { Wire, WireListener } from '../proxy/wire/wire.ts'
+import type { ByteStream, StreamHandler } from '../transport/byte-stream.ts'
 import type { Clock, Timer } from '../transport/timer-wheel.ts'
 
 /** The opening bytes of one protocol. */
 export interface Handshake {
+  /** it waits for something other than bytes, and the client is not read meanwhile; {@link ClientConnection.offer} goes on */
+  readonly isWaiting?: boolean
   /** Looks at everything that arrived and is not used up; answers how many bytes it used, 0 for "not enough yet". May start
    *  the next step with {@link ClientConnection.converse}. Throws GatewayError for nonsense. */
   take(bytes: Buffer): number
@@ -27,6 +29,8 @@ export interface ClientOrigin {
   readonly peer: Endpoint
   /** lab time, epoch ms */
   readonly acceptedAt: number
+  /** the round trip of the TCP handshake, ms; 0 where the system does not tell */
+  readonly tcpHandshakeMs: number
   readonly clock: Clock
   readonly limits: HandshakeLimits
   /** for a client that speaks TLS: the facts of its handshake */
@@ -35,8 +39,8 @@ export interface ClientOrigin {
 
 const INITIAL_BUFFER = 1024
 
-export class ClientConnection implements WireListener {
-  readonly wire: Wire
+export class ClientConnection implements StreamHandler {
+  readonly stream: ByteStream
   readonly origin: ClientOrigin
   /** Set after a refused CONNECT whose connection stays open: what comes next may be what the client meant for the tunnel, so
    *  only a request with credentials is taken for its own (TU-04). */
@@ -44,27 +48,27 @@ export class ClientConnection implements WireListener {
   #handshake: Handshake | undefined
   #held: Buffer | undefined
   #length = 0
-  /** is what is held the wire's own memory, good only until the call that told it is over */
+  /** is what is held the stream's own memory, good only until the next read */
   #isBorrowed = false
   #deadline: Timer | undefined
   #taking = false
   /** has the client said anything in this conversation */
   #begun = false
 
-  constructor(wire: Wire, origin: ClientOrigin) {
-    this.wire = wire
+  constructor(stream: ByteStream, origin: ClientOrigin) {
+    this.stream = stream
     this.origin = origin
   }
 
-  /** The client's connection for those who need a socket of Node's; to be asked for once the visitor is released. */
+  /** The client's connection for those who need a socket of Node's; to be asked for once it is released. */
   get socket(): Socket {
-    return this.wire.asSocket()
+    return this.stream.asSocket()
   }
 
   /** The knock of this visitor in a protocol. */
   knock(protocol: InboundProtocol): Knock {
-    const { listener, peer, acceptedAt, tls } = this.origin
-    const knock = { protocol, transport: 'tcp', listener, peer, acceptedAt } as const
+    const { listener, peer, acceptedAt, tcpHandshakeMs, tls } = this.origin
+    const knock = { protocol, transport: 'tcp', listener, peer, acceptedAt, tcpHandshakeMs } as const
     return tls === undefined ? knock : { ...knock, tls }
   }
 
@@ -75,49 +79,56 @@ export class ClientConnection implements WireListener {
     if (!starting) return
     this.#begun = false
     this.#deadline = this.origin.clock.after(this.origin.limits.timeoutMs, this.#expire)
-    this.wire.attend(this)
+    this.stream.setHandler(this)
   }
 
-  /** The handshake is complete with these many bytes: the deadline stops, nobody attends to the wire any more, and what was not used is back in
-   *  it, unread. Backed-up bytes stay bounded by the wire (TU-04). Answers how many bytes are waiting. */
+  /** The handshake is complete with these many bytes: the deadline stops, nobody handles the stream any more, and what was not used is
+   *  back in it, unread. Answers how many bytes are buffered there. */
   release(used = 0): number {
     this.#stop()
     this.#consume(used)
     this.#own()
     const rest = this.#rest()
     this.#forget()
-    if (rest.length > 0) this.wire.unread(rest)
-    return this.wire.waiting
+    if (rest.length > 0) this.stream.unread(rest)
+    return this.stream.buffered
   }
 
-  onBytes(chunk: Buffer): void {
-    this.#begun = true
-    this.#append(chunk)
-    this.offer()
-    this.#own()
+  /** Reads as long as the handshake wants bytes. */
+  onReadable(): void {
+    while (this.#handshake !== undefined && this.#handshake.isWaiting !== true) {
+      const chunk = this.stream.read()
+      if (chunk === undefined) {
+        if (this.stream.hasEnded) this.onClose()
+        return
+      }
+      this.#begun = true
+      this.#append(chunk)
+      this.#take()
+      this.#own()
+    }
   }
+
+  onWritable(): void {}
 
   /** Gone before the request was complete. */
-  onEnd(): void {
+  onClose(): void {
     this.#part(new GatewayError('request.malformed', 'the client left in the middle of its request'))
   }
-
-  onError(): void {}
-
-  onClose(): void {
-    this.onEnd()
-  }
-
-  onDrain(): void {}
 
   /** Says no on behalf of a handshake that found out later; nothing when the conversation is already over. */
   fail(error: GatewayError): void {
     this.#refuse(error)
   }
 
-  /** Offers what is held until nobody takes anything; `take` may release the visitor or change the handshake. For handshakes
-   *  that had to wait for something other than bytes. */
+  /** Goes on after a handshake has waited for something other than bytes. */
   offer(): void {
+    this.#take()
+    this.onReadable()
+  }
+
+  /** Offers what is held until nobody takes anything; `take` may release the client or change the handshake. */
+  #take(): void {
     if (this.#taking) return
     this.#taking = true
     try {
@@ -132,7 +143,7 @@ export class ClientConnection implements WireListener {
     } finally {
       this.#taking = false
     }
-    if (this.#length > this.origin.limits.maxBytes) {
+    if (this.#length > this.origin.limits.maxBytes && this.#handshake?.isWaiting !== true) {
       this.#refuse(new GatewayError('request.too_large', 'the opening bytes are longer than the proxy takes'))
     }
   }
@@ -186,7 +197,7 @@ export class ClientConnection implements WireListener {
       return
     }
     this.#stop()
-    this.wire.destroy()
+    this.stream.destroy()
   }
 
   #refuse(error: GatewayError): void {
@@ -200,6 +211,6 @@ export class ClientConnection implements WireListener {
     this.#handshake = undefined
     this.#deadline?.cancel()
     this.#deadline = undefined
-    this.wire.attend(undefined)
+    this.stream.setHandler(undefined)
   }
 }

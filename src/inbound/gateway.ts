@@ -1,13 +1,13 @@
 // All doors of the proxy and the protocols behind them, put together: opens them, counts, stops in order. Knows the protocols
 // by name and nothing of what they do.
 
-import type { IncomingMessage } from 'node:http'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { httpErrorText } from '../errors/to-http.ts'
+import type { RequestHead } from '../http1/request-head.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { type ClientCount, localClients } from '../proxy/client-count.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
-import type { Transport } from '../proxy/wire/transport.ts'
+import type { Engine } from '../transport/engine.ts'
 import type { ClientConnection } from './client-connection.ts'
 import { hangUp } from './hang-up.ts'
 import { understandConnect } from './http-connect/connect-head.ts'
@@ -35,8 +35,8 @@ export interface GatewaySettings {
   readonly maxTurnedAway?: number
   /** the doors' ports are shared with other gateways (SO_REUSEPORT) */
   readonly sharesPorts?: boolean
-  /** how clients are accepted; default: the best there is */
-  readonly transport?: Transport
+  /** how clients are accepted */
+  readonly engine: Engine
   readonly maxHeadBytes: number
   /** our name in Via; must differ between proxies that may be chained */
   readonly pseudonym: string
@@ -67,7 +67,6 @@ export interface Gateway {
 
 const MAX_FIELDS = 500
 const MAX_TARGET_BYTES = 16 * 1024
-const MAX_PIPELINED = 8
 const MAX_TURNED_AWAY = 256
 
 /** fatal alert, handshake_failure: what a TLS client understands as "no" */
@@ -86,7 +85,6 @@ export async function openGateway(
     maxFields: MAX_FIELDS,
     maxTargetBytes: MAX_TARGET_BYTES,
     maxHeadBytes: settings.maxHeadBytes,
-    maxPipelined: MAX_PIPELINED,
     responseTimeoutMs: settings.responseTimeoutMs ?? 300_000,
     idleTimeoutMs: pipeline.settings.idleTimeoutMs,
     keepAliveMs: settings.keepAliveMs ?? 60_000,
@@ -107,30 +105,30 @@ export async function openGateway(
 
   /** After a 407 only HTTP goes on: what else comes was meant for the tunnel. */
   function askAgain(visitor: ClientConnection): void {
-    const strange = (other: ClientConnection) => other.wire.destroy()
+    const strange = (other: ClientConnection) => other.stream.destroy()
     greet(visitor, { ...inTheClear, socks4: strange, socks5: strange, tls: strange })
   }
 
-  function laterConnect(visitor: ClientConnection, req: IncomingMessage, head: Buffer): void {
+  /** What followed the head is back in the stream. */
+  function laterConnect(client: ClientConnection, { target, fields, version }: RequestHead): void {
     try {
-      const request = understandConnect(req.url ?? '', req.rawHeaders, req.httpVersion === '1.1')
-      if (head.length > 0) visitor.wire.unread(head)
-      openConnect(visitor, pipeline, request, { early: head.length > 0, askAgain })
+      const request = understandConnect(target, fields, version === '1.1')
+      openConnect(client, pipeline, request, { early: client.stream.buffered > 0, askAgain })
     } catch (thrown) {
-      refuseInHttp(visitor, asGatewayError(thrown))
+      refuseInHttp(client, asGatewayError(thrown))
     }
   }
 
   function refuseInHttp(visitor: ClientConnection, error: GatewayError): void {
     pipeline.refuse(visitor.knock('http-connect'), error)
-    hangUp(visitor.socket, clock, httpErrorText(error, 'close'))
+    hangUp(visitor.stream, clock, httpErrorText(error, 'close'))
   }
 
   function refuseTls(visitor: ClientConnection): void {
     visitor.release()
     const why = 'the client speaks TLS where the proxy does not; use http:// for the proxy itself'
     pipeline.refuse(visitor.knock('http-forward'), new GatewayError('request.malformed', why))
-    hangUp(visitor.socket, clock, TLS_REFUSAL)
+    hangUp(visitor.stream, clock, TLS_REFUSAL)
   }
 
   function refusePlain(visitor: ClientConnection): void {
@@ -176,7 +174,7 @@ export async function openGateway(
           turnAway: meeting(listener, strangers),
           cutOff: (visitor) => cutOff(pipeline, visitor),
           sharesPort: settings.sharesPorts ?? false,
-          ...(settings.transport === undefined ? {} : { transport: settings.transport }),
+          engine: settings.engine,
           clock,
           now: settings.now,
         }),

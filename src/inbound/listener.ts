@@ -1,14 +1,12 @@
 // One listening port of the proxy: accepts, finds out by the first bytes
 // what is spoken, and hands over to that protocol. Decides nothing about destinations or identity.
 
-import { createServer, type Server } from 'node:net'
-import { GatewayError } from '../errors/gateway-error.ts'
+import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
-import { parseIp } from '../net/ip.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ClientCount } from '../proxy/client-count.ts'
-import { type Transport, transport } from '../proxy/wire/transport.ts'
-import type { Wire } from '../proxy/wire/wire.ts'
+import type { ByteStream } from '../transport/byte-stream.ts'
+import type { Engine } from '../transport/engine.ts'
 import { LinkedList } from '../transport/linked-list.ts'
 import type { Clock } from '../transport/timer-wheel.ts'
 import { ClientConnection, type Handshake, type HandshakeLimits } from './client-connection.ts'
@@ -42,8 +40,7 @@ export interface ListenerSettings {
   readonly cutOff: (visitor: ClientConnection) => void
   /** others listen on the same port, and the system spreads connections over all of them (SO_REUSEPORT) */
   readonly sharesPort?: boolean
-  /** default: the best there is */
-  readonly transport?: Transport
+  readonly engine: Engine
   readonly clock: Clock
   readonly now: () => number
 }
@@ -61,51 +58,60 @@ export interface OpenListener {
 
 /** Opens the port. Rejects with the system's error when it cannot be bound. */
 export async function openListener(listener: Listener, settings: ListenerSettings): Promise<OpenListener> {
-  const clients = new LinkedList<Wire>()
-  const server = createServer({ allowHalfOpen: true, noDelay: true })
-  server.on('error', ignore)
-  ;(settings.transport ?? transport).serve(server, (wire) => {
-    const peer = wire.remoteEndpoint()
-    // it may be gone before it is looked at
-    if (peer === undefined) {
-      wire.reset()
-      return
-    }
-    const { clock, limits, now } = settings
-    const admission = admit(settings)
-    const visitor = new ClientConnection(wire, {
-      listener,
-      peer,
-      acceptedAt: now(),
-      clock,
-      limits: admission?.meet === settings.meet ? limits : { ...limits, timeoutMs: TURN_AWAY_MS },
-    })
-    if (admission === undefined) {
-      settings.cutOff(visitor)
-      return
-    }
-    const place = clients.enter(wire)
-    wire.onceClosed(() => {
-      clients.leave(place)
-      admission.count.leave()
-    })
-    admission.meet(visitor)
-  })
-  await listen(server, listener, settings.sharesPort ?? false)
+  const clients = new LinkedList<ByteStream>()
+  const { host, port } = listener
+  const options = { host, port, backlog: BACKLOG, reusePort: settings.sharesPort ?? false }
+  const listening = await settings.engine.listen(options, (stream) => accept(stream, listener, settings, clients))
   return {
     listener,
-    address: addressOf(server),
+    address: listening.address,
     get clients() {
       return clients.size
     },
     close: async () => {
-      await new Promise((resolve) => server.close(resolve))
+      await listening.close()
       await clients.empty()
     },
     cutAll: () => {
-      for (const wire of clients.list()) wire.reset()
+      for (const stream of clients.list()) stream.reset()
     },
   }
+}
+
+const BACKLOG = 1024
+
+function accept(
+  stream: ByteStream,
+  listener: Listener,
+  settings: ListenerSettings,
+  clients: LinkedList<ByteStream>,
+): void {
+  const peer = stream.remoteEndpoint()
+  // it may be gone before it is looked at
+  if (peer === undefined) {
+    stream.reset()
+    return
+  }
+  const { clock, limits, now } = settings
+  const admission = admit(settings)
+  const visitor = new ClientConnection(stream, {
+    listener,
+    peer,
+    acceptedAt: now(),
+    tcpHandshakeMs: (stream.tcpInfo()?.rttUs ?? 0) / 1000,
+    clock,
+    limits: admission?.meet === settings.meet ? limits : { ...limits, timeoutMs: TURN_AWAY_MS },
+  })
+  if (admission === undefined) {
+    settings.cutOff(visitor)
+    return
+  }
+  const place = clients.enter(stream)
+  stream.onceClosed(() => {
+    clients.leave(place)
+    admission.count.leave()
+  })
+  admission.meet(visitor)
 }
 
 /** Who meets the next client, and where it is counted; undefined: there is no room for it at all. */
@@ -138,25 +144,4 @@ class Sniffing implements Handshake {
   refuse(error: GatewayError): void {
     this.#greeters.unclear(this.#visitor, error)
   }
-}
-
-function ignore(): void {}
-
-function addressOf(server: Server): Endpoint {
-  const address = server.address()
-  const ip = address === null || typeof address === 'string' ? undefined : parseIp(address.address)
-  if (ip === undefined || address === null || typeof address === 'string') {
-    throw new GatewayError('internal.invariant', 'the listening socket has no address')
-  }
-  return { ip, port: address.port }
-}
-
-function listen(server: Server, { host, port }: Listener, reusePort: boolean): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host, port, backlog: 1024, reusePort }, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
 }

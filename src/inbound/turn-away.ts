@@ -1,12 +1,12 @@
 // What clients are told that come when as many as can be served are there already: no, in their own protocol, and when to try again
 // (RS-03). A reset would tell them nothing, and many of them at once look like an outage.
 
-import type { Socket } from 'node:net'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { httpErrorText } from '../errors/to-http.ts'
 import { socks4Reply } from '../errors/to-socks.ts'
 import type { InboundProtocol } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
+import type { ByteStream, StreamHandler } from '../transport/byte-stream.ts'
 import type { ClientConnection } from './client-connection.ts'
 import type { Greeters } from './listener.ts'
 import { formatSocks4Reply } from './socks4/messages.ts'
@@ -23,7 +23,7 @@ export function turningAway(pipeline: ConnectionPipeline): Greeters {
       const error = tooMany()
       visitor.release()
       pipeline.refuse(visitor.knock(protocol), error)
-      partQuickly(visitor.socket, words(error))
+      partQuickly(visitor.stream, words(error))
     }
   }
   const inHttp = (error: GatewayError) => httpErrorText(error, 'close')
@@ -37,10 +37,32 @@ export function turningAway(pipeline: ConnectionPipeline): Greeters {
   }
 }
 
-/** What has arrived was read, and the words ask for no more: no lingering, the descriptor is needed. */
-function partQuickly(socket: Socket, words: string | Uint8Array): void {
-  socket.resume()
-  socket.end(words, () => socket.destroySoon())
+/** What has arrived is read, and the words ask for no more: no lingering, the descriptor is needed. */
+function partQuickly(stream: ByteStream, words: string | Uint8Array): void {
+  while (stream.read() !== undefined);
+  const isTaken = stream.write(typeof words === 'string' ? Buffer.from(words) : words)
+  stream.end()
+  if (isTaken) stream.destroy()
+  else stream.setHandler(new Parting(stream))
+}
+
+/** Closes as soon as the words are with the system. */
+class Parting implements StreamHandler {
+  readonly #stream: ByteStream
+
+  constructor(stream: ByteStream) {
+    this.#stream = stream
+  }
+
+  onReadable(): void {
+    while (this.#stream.read() !== undefined);
+  }
+
+  onWritable(): void {
+    this.#stream.destroy()
+  }
+
+  onClose(): void {}
 }
 
 /** Holds up accepting, and with it everything else in this thread, for a moment: until those who came have said what they want, they
@@ -73,7 +95,7 @@ const BRAKE_PERIOD_MS = 5_000
 /** Nobody is even left to listen to what they want: recorded and counted, and cut. */
 export function cutOff(pipeline: ConnectionPipeline, visitor: ClientConnection): void {
   pipeline.refuse(visitor.knock('http-connect'), tooMany())
-  visitor.wire.reset()
+  visitor.stream.reset()
 }
 
 function tooMany(): GatewayError {

@@ -16,12 +16,15 @@ import type { UseCounts } from '../outbound/use-counts.ts'
 import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/connection.ts'
 import type { Ports } from '../proxy/ports.ts'
 import type { Store } from '../store/store.ts'
+import type { Engine } from '../transport/engine.ts'
 import { TimerWheel } from '../transport/timer-wheel.ts'
 import type { DoorCertificates } from './door-certificates.ts'
 import { createPressureWarning } from './port-pressure.ts'
 import type { World } from './world.ts'
 
 export interface DataPathParts {
+  /** how connections enter and leave */
+  readonly engine: Engine
   readonly store: Pick<Store, 'current' | 'now'>
   readonly world: Pick<World, 'ports' | 'exitOf'>
   readonly record: Ports['record']
@@ -41,6 +44,7 @@ export interface PortShare {
 }
 
 export interface DataPath {
+  readonly engine: Engine
   readonly pipeline: ConnectionPipeline
   readonly leases: PortLeases
   /** takes UDP ASSOCIATE over; undefined: it is switched off */
@@ -52,7 +56,7 @@ const FINE_TICK_MS = 2
 
 /** The road without its doors. */
 export function createDataPath(config: LabConfig, parts: DataPathParts): DataPath {
-  const { store, world, events, sources, shared, egress } = parts
+  const { engine, store, world, events, sources, shared, egress } = parts
   const { timeouts, udp, distance } = config
   const { exitOf } = world
   const clock = new TimerWheel()
@@ -67,7 +71,7 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
     ...(shared === undefined ? {} : { uses: shared.uses }),
     onPressure: createPressureWarning((message) => events.warn(message)),
   })
-  const dial = createTcpDialer({ leases, sources: sources.tcp, clock, exitOf, ...egress })
+  const dial = createTcpDialer({ engine, leases, sources: sources.tcp, clock, exitOf, ...egress })
   const pipeline = createConnectionPipeline(
     {
       ...world.ports,
@@ -79,6 +83,7 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
   )
   const openOutlets = createUdpOutlets({ leases, sources: sources.udp, exitOf })
   return {
+    engine,
     pipeline,
     leases,
     udp: udp.enabled ? createUdpHandler({ pipeline, openOutlets, limits: udp }) : undefined,
@@ -98,7 +103,7 @@ export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 's
 /** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */
 export async function openDoors(
   config: LabConfig,
-  { pipeline, udp }: DataPath,
+  { engine, pipeline, udp }: DataPath,
   { store, tlsFor, ...together }: Pick<DataPathParts, 'store'> & Pick<DoorCertificates, 'tlsFor'> & DoorsTogether,
 ): Promise<Gateway> {
   const { timeouts, limits, listeners, file } = config
@@ -111,6 +116,7 @@ export async function openDoors(
       bodyIdleMs: timeouts.bodyIdleMs,
       ...limits,
       ...together,
+      engine,
       pseudonym: `egresslab-${process.pid}`,
       now: () => store.now(),
       tlsFor,

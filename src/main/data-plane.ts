@@ -14,6 +14,7 @@ import type { ConnectionPipeline } from '../proxy/connection.ts'
 import type { PublicSourceOf } from '../proxy/ports.ts'
 import type { SessionMemory } from '../proxy/session-memory.ts'
 import type { Store } from '../store/store.ts'
+import type { Engine } from '../transport/engine.ts'
 import { createDataPath, type DataPathParts, openDoors } from './data-path.ts'
 import { descriptorsOfThisProcess, roomFor } from './descriptors.ts'
 import type { DoorCertificates } from './door-certificates.ts'
@@ -28,6 +29,7 @@ import type { World } from './world.ts'
 export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly config: LabConfig
   readonly workers: number
+  readonly engine: Engine
   /** how the configuration was read, with its files */
   readonly load: LoadOptions & { readonly files: ReadFiles }
   /** the files of the configuration in force, which may have been read anew */
@@ -91,11 +93,12 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
 }
 
 function inWorkers(parts: DataPlaneParts): DataPlane {
-  const { config, workers, load, store, world, sessions, memory, events, ownListeners } = parts
+  const { config, workers, engine, load, store, world, sessions, memory, events, ownListeners } = parts
   refuseWhatNeedsOneThread(config)
   const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
   const pool = new WorkerPool({
     workers,
+    engine: engine.name,
     store,
     events,
     file: config.file,
@@ -131,10 +134,11 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
 }
 
 function roadOf(
-  { config, store, world, sessions, memory, events, egress }: DataPlaneParts,
+  { config, engine, store, world, sessions, memory, events, egress }: DataPlaneParts,
   sources: Readonly<Record<'tcp' | 'udp', SourceRegistry>>,
 ) {
   return createDataPath(config, {
+    engine,
     store,
     world,
     events,

@@ -19,6 +19,7 @@ import { SessionMemory } from '../proxy/session-memory.ts'
 import { type ApiToken, openApiToken } from '../store/api-token.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
+import { chooseEngine } from '../transport/choose-engine.ts'
 import { certificatesFor } from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
 import { createDataPlane, type DataPlane } from './data-plane.ts'
@@ -90,6 +91,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   stack.defer(() => sessions.close(FLUSH_MS))
   const ownListeners: Endpoint[] = []
   const workers = workersFor(options, config)
+  const engine = chooseEngine(options.engine ?? config.engine ?? 'auto', (message) => events.warn(message))
   const world = await createWorld({
     config,
     store,
@@ -110,6 +112,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const plane: DataPlane = createDataPlane({
     config,
     workers,
+    engine,
     load,
     files: () => followed.files,
     store,
@@ -172,6 +175,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     desk,
     token,
     version: ownVersion(),
+    engine: engine.name,
     troubles: () => [...troublesOf(followed, store, sessions), ...traffic.troubles()],
     accepting: () => accepting,
     doors: () => doors,
@@ -202,6 +206,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     api: { host: api.host, port: api.port },
     dns: world.dnsEndpoints,
     apiToken: shownToken(token),
+    engine: engine.name,
     authorityFile: certificates.authorityFile,
     ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),
     desk,

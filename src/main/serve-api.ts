@@ -15,6 +15,7 @@ import { settleOpenSessions } from '../proxy/colo-outage.ts'
 import type { EgressHealth, EgressOutage } from '../proxy/egress-health.ts'
 import type { SessionMemory } from '../proxy/session-memory.ts'
 import type { Store } from '../store/store.ts'
+import type { EngineName } from '../transport/engine.ts'
 import { readConsole } from './console-files.ts'
 import { createInsight } from './insight.ts'
 import type { Traffic } from './traffic.ts'
@@ -32,6 +33,7 @@ export interface ApiParts {
   readonly desk: Desk
   readonly token: ApiPorts['token']
   readonly version: string
+  readonly engine: EngineName
   readonly troubles: () => readonly string[]
   readonly health: EgressHealth
   readonly accepting: () => boolean
@@ -92,6 +94,7 @@ function portsOver(parts: ApiParts): ApiPorts {
       })),
     status: {
       version: parts.version,
+      engine: parts.engine,
       startedAt: Date.now(),
       counts: () => traffic.counts(),
       troubles: () => [...parts.troubles(), ...parts.health.outages().map(inWords)],

@@ -5,24 +5,26 @@ import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { equalIp, type Ip } from '../net/ip.ts'
 import type { Egress } from '../policy/decision.ts'
 import type { DialAttempt, Tunnel, Upstream } from '../proxy/ports.ts'
-import { type DialListener, type Dialling, type Transport, transport } from '../proxy/wire/transport.ts'
-import type { Wire } from '../proxy/wire/wire.ts'
+import type { ByteStream } from '../transport/byte-stream.ts'
+import type { DialListener, Engine, PendingDial } from '../transport/engine.ts'
 import { type DialledPair, describeDestination, dialError, isPortClash } from './errno.ts'
 import type { ExitOf } from './exit-table.ts'
-import type { PortLease, PortLeases } from './port-leases.ts'
+import type { PortLeases } from './port-leases.ts'
 import type { Sources } from './source-registry.ts'
 
 /** Ports tried for one attempt before it counts as failed (EG-04). A try costs a bind, and where others hold half of all ports
  *  (in TIME_WAIT, say) 8 tries failed once in 256 dials. */
 const MAX_PORTS_TRIED = 32
 
+/** What the system says of a connection that was reset before it could be looked at. */
+const CLOSED_AT_ONCE = Object.freeze({ code: 'ECONNRESET', syscall: 'connect' })
+
 export interface AttemptNeeds {
   readonly leases: PortLeases
   readonly sources: Sources
   /** the proxy elsewhere that an egress address is realised by; absent: every address is bound here */
   readonly exitOf?: ExitOf
-  /** default: the best there is */
-  readonly transport?: Transport
+  readonly engine: Engine
 }
 
 /** An attempt under way, whatever road it takes. */
@@ -49,7 +51,7 @@ export class Attempt implements Try, DialListener {
   readonly #race: AttemptWatcher
   #portsTried = 0
   #held: Held | undefined
-  #dialling: Dialling | undefined
+  #dialling: PendingDial | undefined
 
   constructor(needs: AttemptNeeds, attempt: DialAttempt, pair: DialledPair, race: AttemptWatcher) {
     this.pair = pair
@@ -60,19 +62,44 @@ export class Attempt implements Try, DialListener {
 
   /** False when no port could be had; the race knows already. */
   connect(): boolean {
+    const { engine } = this.#needs
+    const begun = engine.sharesPorts ? this.#connectFromAnyPort(engine) : this.#connectFromLease(engine)
+    if (begun) return true
+    this.#race.failed(this, exhausted(this.pair), this.#portsTried > 0)
+    return false
+  }
+
+  /** From the port of a lease. */
+  #connectFromLease(engine: Engine): boolean {
+    const { bind, dial } = this.pair
     const lease = this.#needs.leases.lease(this.pair)
-    if (lease === undefined) {
-      this.#race.failed(this, exhausted(this.pair), this.#portsTried > 0)
-      return false
-    }
+    if (lease === undefined) return false
     this.#portsTried++
-    const { bind, dial, egress } = this.pair
-    const endpoint = { ip: egress, port: lease.port }
-    const source = { endpoint, attempt: this.#attempt }
-    const from = { ip: bind, port: lease.port }
-    this.#held = new Held(lease, this.#needs.sources.add(from, dial, source))
-    this.#dialling = (this.#needs.transport ?? transport).dial({ to: dial, from }, this)
+    this.#held = new Held(() => lease.release())
+    this.#register(lease.port)
+    this.#dialling = engine.dial({ to: dial, from: { ip: bind, port: lease.port } }, this)
     return true
+  }
+
+  /** From a port of the system's choice, which is known as soon as the dial is under way, and before the origin can ask. */
+  #connectFromAnyPort(engine: Engine): boolean {
+    const { bind, dial } = this.pair
+    const leave = this.#needs.leases.leaseOfSystem(this.pair)
+    if (leave === undefined) return false
+    // another port cannot do better where the system has chosen
+    this.#portsTried = MAX_PORTS_TRIED
+    this.#held = new Held(leave)
+    this.#dialling = engine.dial({ to: dial, from: { ip: bind, port: 0 } }, this)
+    const { localPort } = this.#dialling
+    if (localPort !== undefined) this.#register(localPort)
+    return true
+  }
+
+  /** Lets origins find out who connects from this port. */
+  #register(port: number): void {
+    const { bind, dial, egress } = this.pair
+    const source = { endpoint: { ip: egress, port }, attempt: this.#attempt }
+    this.#held?.holdPort(port, this.#needs.sources.add({ ip: bind, port }, dial, source))
   }
 
   cancel(): void {
@@ -84,23 +111,28 @@ export class Attempt implements Try, DialListener {
     return new GatewayError('dial.timeout', `${describeDestination(this.pair)} did not answer within ${seconds} s`)
   }
 
-  onConnect(wire: Wire): void {
+  onConnect(stream: ByteStream): void {
     const held = this.#letGo()
     if (held === undefined) {
-      wire.destroy()
+      stream.destroy()
       return
     }
-    wire.onceClosed(held.giveBack)
+    stream.onceClosed(held.giveBack)
     const { bind, egress } = this.pair
-    const { port } = held.lease
-    const seen = wire.localEndpoint()
-    if (seen?.port !== port || !equalIp(seen.ip, bind)) {
-      wire.reset()
-      this.#race.failed(this, notBound(this.pair, seen?.ip.text), true)
+    const { port } = held
+    const seen = stream.localEndpoint()
+    if (seen === undefined || port === undefined) {
+      stream.reset()
+      this.#race.failed(this, dialError(CLOSED_AT_ONCE, this.pair), true)
+      return
+    }
+    if (seen.port !== port || !equalIp(seen.ip, bind)) {
+      stream.reset()
+      this.#race.failed(this, notBound(this.pair, seen.ip.text), true)
       return
     }
     this.#race.succeeded(this, {
-      carrier: wire,
+      carrier: stream,
       attempt: this.#attempt,
       local: { ip: bind, port },
       announced: { ip: egress, port },
@@ -122,17 +154,23 @@ export class Attempt implements Try, DialListener {
 
 /** What a connection holds as long as it lives: its port, and its entry among those that can be asked for. */
 class Held {
-  readonly lease: PortLease
-  readonly #forget: () => void
+  /** undefined: not known yet */
+  port: number | undefined
+  readonly #release: () => void
+  #forget: (() => void) | undefined
 
-  constructor(lease: PortLease, forget: () => void) {
-    this.lease = lease
+  constructor(release: () => void) {
+    this.#release = release
+  }
+
+  holdPort(port: number, forget: () => void): void {
+    this.port = port
     this.#forget = forget
   }
 
   readonly giveBack = (): void => {
-    this.lease.release()
-    this.#forget()
+    this.#release()
+    this.#forget?.()
   }
 }
 
@@ -158,10 +196,10 @@ function leadsNowhere({ name }: Tunnel, destination: Endpoint): GatewayError {
   )
 }
 
-function notBound({ bind, egress }: DialledPair, seen: string | undefined): GatewayError {
+function notBound({ bind, egress }: DialledPair, seen: string): GatewayError {
   return new GatewayError(
     'egress.not_bound',
-    `egress address \`${egress.text}\` was decided and \`${bind.text}\` bound, but the connection came up from \`${seen ?? 'nowhere'}\``,
+    `egress address \`${egress.text}\` was decided and \`${bind.text}\` bound, but the connection came up from \`${seen}\``,
   )
 }
 

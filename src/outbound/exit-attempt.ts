@@ -5,8 +5,8 @@ import type { Socket } from 'node:net'
 import type { ConfiguredExit } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { DialAttempt } from '../proxy/ports.ts'
-import { type DialListener, type Dialling, transport } from '../proxy/wire/transport.ts'
-import type { Wire } from '../proxy/wire/wire.ts'
+import type { ByteStream } from '../transport/byte-stream.ts'
+import type { DialListener, PendingDial } from '../transport/engine.ts'
 import { type AttemptNeeds, type AttemptWatcher, exhausted, type Try } from './attempt.ts'
 import { type DialledPair, describeDestination, errnoOf } from './errno.ts'
 import { enterHttp } from './http-exit.ts'
@@ -22,7 +22,7 @@ export class ExitAttempt implements Try, DialListener {
   readonly #race: AttemptWatcher
   /** takes back that this connection counts; the connection itself does once there is one */
   #leave: (() => void) | undefined
-  #dialling: Dialling | undefined
+  #dialling: PendingDial | undefined
   #socket: Socket | undefined
 
   constructor(
@@ -45,7 +45,7 @@ export class ExitAttempt implements Try, DialListener {
       return false
     }
     this.#leave = leave
-    this.#dialling = (this.#needs.transport ?? transport).dial({ to: this.#exit.at }, this)
+    this.#dialling = this.#needs.engine.dial({ to: this.#exit.at }, this)
     return true
   }
 
@@ -57,17 +57,17 @@ export class ExitAttempt implements Try, DialListener {
     this.#socket = undefined
   }
 
-  onConnect(wire: Wire): void {
+  onConnect(stream: ByteStream): void {
     if (this.#leave === undefined) {
-      wire.destroy()
+      stream.destroy()
       return
     }
-    wire.onceClosed(this.#leave)
+    stream.onceClosed(this.#leave)
     this.#leave = undefined
-    const socket = wire.asSocket()
+    const socket = stream.asSocket()
     this.#socket = socket
     socket.once('error', this.#failed)
-    void this.#enter(socket, wire)
+    void this.#enter(socket, stream)
   }
 
   onFailure(cause: Error): void {
@@ -81,7 +81,7 @@ export class ExitAttempt implements Try, DialListener {
     return new GatewayError('dial.timeout', `no connection to ${way} within ${seconds} s`)
   }
 
-  async #enter(socket: Socket, wire: Wire): Promise<void> {
+  async #enter(socket: Socket, stream: ByteStream): Promise<void> {
     try {
       await ENTER[this.#exit.kind](socket, this.#exit, this.#pair.dial, describeDestination(this.#pair))
     } catch (thrown) {
@@ -90,10 +90,10 @@ export class ExitAttempt implements Try, DialListener {
     }
     if (this.#socket !== socket) return
     socket.off('error', this.#failed)
-    const local = wire.localEndpoint()
+    const local = stream.localEndpoint()
     if (local === undefined) return this.#failed(new Error('it closed the connection'))
     this.#race.succeeded(this, {
-      carrier: wire,
+      carrier: stream,
       attempt: this.#attempt,
       local,
       announced: { ip: this.#pair.egress, port: local.port },

@@ -123,6 +123,19 @@ export class PortLeases {
     return new Lease(port, () => this.#returnPort(port, poolKey, pool))
   }
 
+  /** The same for a connection whose port the system chooses: counted for [E7] and among the active ones. `undefined` when the limit is
+   *  reached; else how to give it back, once. */
+  leaseOfSystem(request: Pick<LeaseRequest, 'egress' | 'destination'>): (() => void) | undefined {
+    const leave = this.admit(request, 'tcp')
+    if (leave === undefined) return undefined
+    this.#active++
+    this.#granted++
+    return () => {
+      this.#active--
+      leave()
+    }
+  }
+
   /** Counts for [E7] what needs no port of its own: a UDP flow, apart from TCP, or a connection by way of an exit. `undefined`
    *  when the limit is reached; else how to take it back, once. */
   admit(flow: Pick<LeaseRequest, 'egress' | 'destination'>, transport: 'tcp' | 'udp'): (() => void) | undefined {

@@ -17,17 +17,17 @@ const MAX_PORTS_TRIED = 8
 const MAX_QUEUED_BYTES = 1024 * 1024
 
 /** The `OpenUdpOutlets` of the lab. `sources` must not be the registry of TCP: the same two endpoints may exist there as well. */
-export function createUdpOutlets(needs: AttemptNeeds): OpenUdpOutlets {
+export function createUdpOutlets(needs: Omit<AttemptNeeds, 'engine'>): OpenUdpOutlets {
   return (onStray) => new Outlets(needs, onStray)
 }
 
 class Outlets implements UdpOutlets {
-  readonly #needs: AttemptNeeds
+  readonly #needs: Omit<AttemptNeeds, 'engine'>
   readonly #onStray: () => void
   /** by public egress address and bound address; those being bound included */
   readonly #sockets = new Map<string, { readonly ready: Promise<EgressSocket>; users: number }>()
 
-  constructor(needs: AttemptNeeds, onStray: () => void) {
+  constructor(needs: Omit<AttemptNeeds, 'engine'>, onStray: () => void) {
     this.#needs = needs
     this.#onStray = onStray
   }
@@ -141,7 +141,7 @@ class EgressSocket {
 class Path implements UdpPath {
   bytesRead = 0
   bytesWritten = 0
-  destroyed = false
+  isClosed = false
   readonly #socket: Socket
   readonly #pair: DialledPair
   readonly #listener: UdpListener
@@ -155,7 +155,7 @@ class Path implements UdpPath {
   }
 
   send(payload: Uint8Array): void {
-    if (this.destroyed) return
+    if (this.isClosed) return
     const { ip, port } = this.#pair.dial
     if (this.#socket.getSendQueueSize() > MAX_QUEUED_BYTES) this.#listener.dropped('congested')
     else {
@@ -170,8 +170,8 @@ class Path implements UdpPath {
   }
 
   destroy(): void {
-    if (this.destroyed) return
-    this.destroyed = true
+    if (this.isClosed) return
+    this.isClosed = true
     this.#onClose()
   }
 
@@ -181,7 +181,7 @@ class Path implements UdpPath {
   }
 
   readonly #sent = (error: Error | null): void => {
-    if (error === null || this.destroyed) return
+    if (error === null || this.isClosed) return
     const code = errnoOf(error)
     if (code === 'EMSGSIZE') this.#listener.dropped('too_large')
     else if (code === 'ENOBUFS' || code === 'EAGAIN') this.#listener.dropped('congested')

@@ -101,6 +101,8 @@ export interface Knock {
   readonly tls?: ClientTls
   /** epoch ms when the client's connection was accepted */
   readonly acceptedAt: number
+  /** the round trip of the TCP handshake with the client, ms; 0 or absent where the system does not tell */
+  readonly tcpHandshakeMs?: number
 }
 
 export interface Arrival extends Knock {

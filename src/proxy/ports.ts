@@ -8,11 +8,11 @@ import type { Decision } from '../policy/decision.ts'
 import type { Device, Flow, Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
 import type { Snapshot } from '../policy/snapshot.ts'
+import type { ByteStream } from '../transport/byte-stream.ts'
 import type { Cancellation } from '../transport/cancellation.ts'
 import type { Knock } from './arrival.ts'
 import type { Decided } from './decided.ts'
 import type { SessionRecord } from './record.ts'
-import type { Wire } from './wire/wire.ts'
 
 /** Who a connection belongs to and what was chosen with it; the answer of the identify stage. */
 export interface Persona {
@@ -72,7 +72,7 @@ export interface DialAttempt {
 export interface Carrier {
   readonly bytesRead: number
   readonly bytesWritten: number
-  readonly destroyed: boolean
+  readonly isClosed: boolean
   destroy(): void
   /** Closes so that the origin sees a reset, where the transport has one. */
   reset(): void
@@ -100,7 +100,7 @@ export interface Distance {
 
 /** An established upstream connection. */
 export interface Upstream extends Outlet {
-  readonly carrier: Wire
+  readonly carrier: ByteStream
 }
 
 /** Datagrams from one egress address to one destination; the other side answers to a {@link UdpListener}. */

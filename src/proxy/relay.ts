@@ -1,17 +1,24 @@
 // Carries the bytes of a tunnel between a client and its upstream until both are done:
 //
-//   client ──► upstream      FIN as FIN (half-close), reset as reset, back-pressure both ways,
-//   client ◄── upstream      one idle clock for both directions
+//   client ──► upstream      FIN as FIN (half-close), reset as reset, one idle clock for both directions;
+//   client ◄── upstream      a side is read only while the other has taken everything
 //
-// Looks at no byte, and shows the client's first ones to whoever asks. Everything that happens before (replies, policy) and after (the record) is somebody else's.
+// Looks at no byte, and shows the client's first ones to whoever asks. What happens before (replies, policy) and after (the record) is
+// done elsewhere.
 
 import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
+import type { ByteStream, StreamEnd, StreamHandler } from '../transport/byte-stream.ts'
 import type { Clock, Timer } from '../transport/timer-wheel.ts'
-import type { Wire, WireListener } from './wire/wire.ts'
 
-/** A tunnel that lives for so long has its origin looked after (TU-10); short ones are spared the calls. */
+/** A tunnel that lives for so long has its origin checked for life when it is silent (TU-10); short ones are spared the calls. */
 const KEEP_ALIVE_AFTER_MS = 30_000
+const KEEP_ALIVE_S = 60
+/** What was written so recently may still be on its way, and a reset discards it. */
+const RECENT_MS = 1_000
+/** How long the other side of one that was reset has for the last bytes: once the system has taken them, and before that. */
+const DELIVERY_MS = 500
+const MAX_DELIVERY_MS = 10_000
 
 export interface RelayOptions {
   /** both directions silent for so long: the tunnel is cut (TU-10) */
@@ -21,7 +28,7 @@ export interface RelayOptions {
   readonly onFirstBytes?: (bytes: Buffer) => void
 }
 
-/** How a tunnel ended. Byte counts are those of the upstream wire while it was relayed. */
+/** How a tunnel ended. Byte counts are those of the upstream while it was relayed. */
 export interface RelayEnd {
   readonly reason: CloseReason
   readonly error?: GatewayError
@@ -38,16 +45,16 @@ export interface Relay {
   kill(reason: GatewayError): void
 }
 
-/** Starts relaying. Nobody else may attend to these wires or close them from here on, except that destroying the upstream cuts the
+/** Starts relaying. Nobody else may read these streams or close them from here on, except that destroying the upstream cuts the
  *  tunnel. */
-export function relay(client: Wire, upstream: Wire, options: RelayOptions): Relay {
+export function relay(client: ByteStream, upstream: ByteStream, options: RelayOptions): Relay {
   return new Tunnel(client, upstream, options)
 }
 
 class Tunnel implements Relay {
   readonly closed: Promise<RelayEnd>
-  readonly #client: Wire
-  readonly #upstream: Wire
+  readonly #client: End
+  readonly #upstream: End
   readonly #options: RelayOptions
   readonly #readBefore: number
   readonly #writtenBefore: number
@@ -56,28 +63,33 @@ class Tunnel implements Relay {
   #reason: CloseReason | undefined
   #error: GatewayError | undefined
   #lastActive: number
-  #deadline: Timer
+  #timer: Timer
+  #delivery: Timer | undefined
 
-  constructor(client: Wire, upstream: Wire, options: RelayOptions) {
+  constructor(client: ByteStream, upstream: ByteStream, options: RelayOptions) {
     const { clock, idleMs, onFirstBytes } = options
-    this.#client = client
-    this.#upstream = upstream
     this.#options = options
     this.#readBefore = upstream.bytesRead
     this.#writtenBefore = upstream.bytesWritten
     this.#lastActive = clock.now
-    this.#deadline = clock.after(Math.min(idleMs, KEEP_ALIVE_AFTER_MS), this.#checkIdle)
+    this.#timer = clock.after(Math.min(idleMs, KEEP_ALIVE_AFTER_MS), this.#checkIdle)
     this.closed = new Promise((resolve) => {
       this.#resolve = resolve
     })
+    this.#client = new End(this, client, CLIENT, onFirstBytes)
+    this.#upstream = new End(this, upstream, ORIGIN)
     // a side that finished or went away while the tunnel was being set up says so at once
-    client.attend(new Direction(this, client, upstream, CLIENT, onFirstBytes))
-    upstream.attend(new Direction(this, upstream, client, ORIGIN))
+    client.setHandler(this.#client)
+    upstream.setHandler(this.#upstream)
+  }
+
+  get now(): number {
+    return this.#options.clock.now
   }
 
   kill(reason: GatewayError): void {
     this.#conclude(reason.rendering.close, reason)
-    this.#reset()
+    this.#resetBoth()
   }
 
   /** Bytes went through. */
@@ -85,32 +97,34 @@ class Tunnel implements Relay {
     this.#lastActive = this.#options.clock.now
   }
 
-  /** One side has said all it has to say. */
+  /** One side has said FIN. */
   ended(side: Side): void {
     this.#conclude(side.closeReason)
   }
 
-  failed(side: Side, cause: Error): void {
-    const error = new GatewayError(side.resetCode, side.resetMessage, { cause })
-    this.#conclude(error.rendering.close, error)
-    this.#reset()
-  }
-
-  /** A side that closes before both directions ended was reset or destroyed: the other side sees a reset (TU-07). */
-  closedOne(side: Side): void {
+  /** One side is gone. What the peer broke, the other side sees as a reset, behind what was still on its way to it. */
+  closedOne(gone: End, { by, how, cause }: StreamEnd): void {
+    const { side, stream } = gone
+    if (by === 'peer' && how !== 'fin' && !stream.hasEnded) {
+      const message = how === 'timeout' ? side.timeoutMessage : side.resetMessage
+      const error = new GatewayError(side.errorCode, message, { cause })
+      this.#conclude(error.rendering.close, error)
+    } else gone.passOnEnd()
     this.#conclude(side.closeReason)
     this.#open--
-    if (this.#open > 0) {
-      if (!this.#client.hasEnded || !this.#upstream.hasEnded) this.#reset()
-      return
-    }
-    this.#deadline.cancel()
-    const counts = {
-      bytesReceived: this.#upstream.bytesRead - this.#readBefore,
-      bytesSent: this.#upstream.bytesWritten - this.#writtenBefore,
-    }
-    const reason = this.#reason ?? side.closeReason
-    this.#resolve(this.#error === undefined ? { reason, ...counts } : { reason, error: this.#error, ...counts })
+    if (this.#open === 0) this.#settle(side)
+    else if (how !== 'fin') this.#resetAfterDelivery(this.otherOf(gone), by)
+  }
+
+  /** Everything written to this side has been taken. */
+  drained({ stream }: End): void {
+    if (this.#delivery === undefined) return
+    this.#delivery.cancel()
+    this.#delivery = this.#options.clock.after(DELIVERY_MS, () => stream.reset())
+  }
+
+  otherOf(end: End): End {
+    return end === this.#client ? this.#upstream : this.#client
   }
 
   /** The first thing that happened is why the tunnel ended. */
@@ -120,78 +134,115 @@ class Tunnel implements Relay {
     this.#error = error
   }
 
-  #reset(): void {
-    this.#upstream.reset()
-    this.#client.reset()
+  #resetAfterDelivery({ stream, lastWritten }: End, by: StreamEnd['by']): void {
+    const { clock } = this.#options
+    const isUnderWay = stream.unsent > 0 || (lastWritten !== undefined && clock.now - lastWritten < RECENT_MS)
+    if (by === 'us' || !isUnderWay) stream.reset()
+    else this.#delivery = clock.after(stream.unsent > 0 ? MAX_DELIVERY_MS : DELIVERY_MS, () => stream.reset())
   }
 
-  /** Activity only notes the time; the deadline is moved when it fires, not with every read. */
+  #resetBoth(): void {
+    this.#upstream.stream.reset()
+    this.#client.stream.reset()
+  }
+
+  #settle(side: Side): void {
+    this.#timer.cancel()
+    this.#delivery?.cancel()
+    const { stream } = this.#upstream
+    const counts = {
+      bytesReceived: stream.bytesRead - this.#readBefore,
+      bytesSent: stream.bytesWritten - this.#writtenBefore,
+    }
+    const reason = this.#reason ?? side.closeReason
+    this.#resolve(this.#error === undefined ? { reason, ...counts } : { reason, error: this.#error, ...counts })
+  }
+
+  /** Activity only notes the time; the timer is moved when it fires, not with every read. */
   readonly #checkIdle = (): void => {
     const { clock, idleMs } = this.#options
     const silentMs = clock.now - this.#lastActive
-    this.#upstream.keepAlive()
-    if (silentMs < idleMs) this.#deadline = clock.after(idleMs - silentMs, this.#checkIdle)
+    this.#upstream.stream.keepAlive(KEEP_ALIVE_S)
+    if (silentMs < idleMs) this.#timer = clock.after(idleMs - silentMs, this.#checkIdle)
     else this.kill(new GatewayError('relay.idle', `no byte in either direction for ${idleMs / 1000} s`))
   }
 }
 
 interface Side {
   readonly closeReason: CloseReason
-  readonly resetCode: 'relay.client_reset' | 'relay.origin_reset'
+  readonly errorCode: 'relay.client_reset' | 'relay.origin_reset'
   readonly resetMessage: string
+  readonly timeoutMessage: string
 }
 
 const CLIENT: Side = {
   closeReason: 'CLIENT_CLOSED',
-  resetCode: 'relay.client_reset',
+  errorCode: 'relay.client_reset',
   resetMessage: 'the client reset the connection',
+  timeoutMessage: 'the client does not answer any more',
 }
 const ORIGIN: Side = {
   closeReason: 'ORIGIN_CLOSED',
-  resetCode: 'relay.origin_reset',
+  errorCode: 'relay.origin_reset',
   resetMessage: 'the origin reset the connection',
+  timeoutMessage: 'the origin does not answer any more',
 }
 
-/** What comes in on one wire goes out on the other. */
-class Direction implements WireListener {
+/** One end of the tunnel: what comes in here goes out at the other one. */
+class End implements StreamHandler {
+  readonly stream: ByteStream
+  readonly side: Side
+  /** when bytes were last written here, by the clock; undefined: never */
+  lastWritten: number | undefined
   readonly #tunnel: Tunnel
-  readonly #source: Wire
-  readonly #sink: Wire
-  readonly #side: Side
   #onFirstBytes: ((bytes: Buffer) => void) | undefined
+  #isEndTold = false
 
-  constructor(tunnel: Tunnel, source: Wire, sink: Wire, side: Side, onFirstBytes?: (bytes: Buffer) => void) {
+  constructor(tunnel: Tunnel, stream: ByteStream, side: Side, onFirstBytes?: (bytes: Buffer) => void) {
     this.#tunnel = tunnel
-    this.#source = source
-    this.#sink = sink
-    this.#side = side
+    this.stream = stream
+    this.side = side
     this.#onFirstBytes = onFirstBytes
   }
 
-  onBytes(bytes: Buffer): void {
+  /** Reads while the other side takes what it is given, and passes FIN on behind the last byte. */
+  onReadable(): void {
+    const other = this.#tunnel.otherOf(this)
+    while (other.stream.unsent === 0) {
+      const bytes = this.stream.read()
+      if (bytes === undefined) {
+        this.passOnEnd()
+        return
+      }
+      this.#carry(bytes, other)
+    }
+  }
+
+  /** This side has taken everything: the other one may be read again. */
+  onWritable(): void {
+    this.#tunnel.drained(this)
+    this.#tunnel.otherOf(this).onReadable()
+  }
+
+  onClose(end: StreamEnd): void {
+    this.#tunnel.closedOne(this, end)
+  }
+
+  /** Nothing comes from this side any more, where that is so. */
+  passOnEnd(): void {
+    if (!this.stream.hasEnded || this.#isEndTold) return
+    this.#isEndTold = true
+    this.#tunnel.ended(this.side)
+    this.#tunnel.otherOf(this).stream.end()
+  }
+
+  #carry(bytes: Buffer, other: End): void {
     this.#tunnel.touch()
     if (this.#onFirstBytes !== undefined) {
       this.#onFirstBytes(bytes)
       this.#onFirstBytes = undefined
     }
-    if (!this.#sink.forward(bytes)) this.#source.pause()
-  }
-
-  onEnd(): void {
-    this.#tunnel.ended(this.#side)
-    this.#sink.end()
-  }
-
-  onError(cause: Error): void {
-    this.#tunnel.failed(this.#side, cause)
-  }
-
-  onClose(): void {
-    this.#tunnel.closedOne(this.#side)
-  }
-
-  /** The source has taken all that the other direction wrote to it: that one's source may go on. */
-  onDrain(): void {
-    this.#sink.resume()
+    other.lastWritten = this.#tunnel.now
+    other.stream.write(bytes)
   }
 }

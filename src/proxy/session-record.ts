@@ -32,7 +32,7 @@ export function makeSessionRecord(progress: Progress, facts: RecordFacts): Sessi
     AccountID: snapshot.account.id,
     BytesReceived: facts.end.bytesReceived,
     BytesSent: facts.end.bytesSent,
-    ClientTCPHandshakeDurationMs: 0,
+    ClientTCPHandshakeDurationMs: knock.tcpHandshakeMs ?? 0,
     ClientTLSCipher: knock.tls?.cipher ?? '',
     ClientTLSHandshakeDurationMs: knock.tls?.handshakeMs ?? 0,
     ClientTLSVersion: knock.tls?.version ?? '',

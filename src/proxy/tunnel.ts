@@ -2,6 +2,7 @@
 // done. The same for CONNECT, SOCKS and upgraded HTTP; they differ only in how they say yes and no.
 
 import { asGatewayError, type GatewayError } from '../errors/gateway-error.ts'
+import type { ByteStream } from '../transport/byte-stream.ts'
 import { CancellationSource } from '../transport/cancellation.ts'
 import type { Arrival } from './arrival.ts'
 import type { ConnectionPipeline, Identified } from './connection.ts'
@@ -9,14 +10,13 @@ import { understandFirstBytes } from './first-bytes.ts'
 import type { Upstream } from './ports.ts'
 import { relay } from './relay.ts'
 import type { Session } from './session.ts'
-import type { Wire } from './wire/wire.ts'
 
-/** The client's side of a tunnel to be. Nobody else may attend to its wire until {@link openTunnel} is done. */
+/** The client's side of a tunnel to be. Nobody else may handle its stream until {@link openTunnel} is done. */
 export interface TunnelClient {
-  readonly wire: Wire
+  readonly stream: ByteStream
   /** says yes; called once the origin's handshake has succeeded, never before ([E6]) */
   accept(upstream: Upstream): void
-  /** says no, and closes or keeps the wire as the protocol has it */
+  /** says no, and closes or keeps the connection as the protocol has it */
   refuse(error: GatewayError): void
 }
 
@@ -28,23 +28,23 @@ export async function openTunnel(
   identified?: Identified,
 ): Promise<void> {
   const departure = new CancellationSource()
-  client.wire.onceClosed(departure.abort)
+  client.stream.onceClosed(departure.abort)
   try {
     const session = await pipeline.open(arrival, {
       signal: departure,
       ...(identified === undefined ? {} : { identified }),
     })
-    client.wire.offClose(departure.abort)
-    if (!client.wire.destroyed) client.accept(session.upstream)
-    await carry(pipeline, session, client.wire)
+    client.stream.offClose(departure.abort)
+    if (!client.stream.isClosed) client.accept(session.upstream)
+    await carry(pipeline, session, client.stream)
   } catch (thrown) {
-    client.wire.offClose(departure.abort)
+    client.stream.offClose(departure.abort)
     client.refuse(asGatewayError(thrown))
   }
 }
 
 /** Relays an established session between the client and its upstream until it is over, and ends it. */
-export async function carry(pipeline: ConnectionPipeline, session: Session, client: Wire): Promise<void> {
+export async function carry(pipeline: ConnectionPipeline, session: Session, client: ByteStream): Promise<void> {
   const tunnel = relay(client, session.upstream.carrier, {
     idleMs: pipeline.settings.idleTimeoutMs,
     clock: pipeline.settings.clock,

@@ -171,6 +171,7 @@ describe('health', () => {
     expect((await get('/lab/v1/health/ready')).status).toBe(200)
     const status = {
       version: '1',
+      engine: 'node' as const,
       startedAt: 0,
       counts: () => ({ active: 0, opened: 0, closed: 0, refused: {}, bytesReceived: 0, bytesSent: 0 }),
       troubles: () => ['stale'],

@@ -74,6 +74,7 @@ export async function runApi(
     users: () => [{ email: BOB.email, name: 'Bob', groups: ['Sales'] }],
     status: {
       version: '1.2.3',
+      engine: 'node',
       startedAt: 0,
       counts: () => ({
         active: 1,

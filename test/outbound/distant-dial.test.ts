@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { delayByDistance } from '../../src/outbound/distant-dial.ts'
 import type { DialAttempt, Upstream } from '../../src/proxy/ports.ts'
-import { StreamWire } from '../../src/proxy/wire/stream-wire.ts'
+import { NodeStream } from '../../src/transport/node/node-stream.ts'
 import type { Timer } from '../../src/transport/timer-wheel.ts'
 import { curl } from '../support/curl.ts'
 import { ownNetwork } from '../support/own-network.ts'
@@ -68,7 +68,7 @@ async function dialOrigin([first]: readonly DialAttempt[]): Promise<Upstream> {
   socket.on('error', () => undefined)
   await Promise.all([once(socket, 'connect'), once(origin, 'accepted')])
   const local = endpoint('127.0.0.1', socket.localPort ?? 0)
-  return { carrier: new StreamWire(socket), attempt: first ?? faraway(), local, announced: local }
+  return { carrier: new NodeStream(socket), attempt: first ?? faraway(), local, announced: local }
 }
 
 const options = (signal = new AbortController().signal) => ({ signal, timeoutMs: 1000 })

@@ -7,6 +7,7 @@ import { SourceRegistry } from '../../src/outbound/source-registry.ts'
 import { createTcpDialer } from '../../src/outbound/tcp-dialer.ts'
 import type { DialAttempt, Upstream } from '../../src/proxy/ports.ts'
 import { TimerWheel } from '../../src/transport/timer-wheel.ts'
+import { engine } from '../support/engine.ts'
 import { silentOrigin } from '../support/silent-origin.ts'
 import { listen, next, readToEnd } from '../support/tcp.ts'
 import { attempt, endpoint } from './attempt.ts'
@@ -15,7 +16,7 @@ function dialer(options: { limit?: number; range?: PortRange; staggerMs?: number
   const leases = new PortLeases({ limit: () => options.limit ?? 40_000, range: options.range ?? DEFAULT_PORT_RANGE })
   const sources = new SourceRegistry()
   const clock = new TimerWheel(10)
-  const dial = createTcpDialer({ leases, sources, clock, staggerMs: options.staggerMs ?? 20 })
+  const dial = createTcpDialer({ engine, leases, sources, clock, staggerMs: options.staggerMs ?? 20 })
   return {
     leases,
     sources,

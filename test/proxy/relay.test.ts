@@ -4,11 +4,13 @@ import type { Socket } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { type Relay, type RelayOptions, relay } from '../../src/proxy/relay.ts'
-import { socketTransport, type Transport, transport } from '../../src/proxy/wire/transport.ts'
-import type { Wire } from '../../src/proxy/wire/wire.ts'
+import type { ByteStream } from '../../src/transport/byte-stream.ts'
+import type { Engine } from '../../src/transport/engine.ts'
+import { nodeEngine } from '../../src/transport/node/node-engine.ts'
 import { type Clock, TimerWheel } from '../../src/transport/timer-wheel.ts'
+import { engine } from '../support/engine.ts'
+import { acceptStream, dialStream, untilClosed, untilEnded } from '../support/streams.ts'
 import { dialPlain, listen, next, readToEnd } from '../support/tcp.ts'
-import { acceptWire, dialWire, untilClosed, untilEnded } from '../support/wires.ts'
 
 const TEN_MB = randomBytes(10 * 1024 * 1024)
 const STALL_LIMIT = 256 * 1024
@@ -34,9 +36,9 @@ class ManualClock implements Clock {
 }
 
 interface Kind {
-  readonly client: Transport
-  readonly upstream: Transport
-  /** the wires go on over sockets somebody asked for */
+  readonly client: Engine
+  readonly upstream: Engine
+  /** the streams go on over sockets somebody asked for */
   readonly isPromoted?: boolean
 }
 
@@ -44,8 +46,8 @@ interface Tunnel {
   /** the far ends */
   readonly client: Socket
   readonly origin: Socket
-  /** the proxy's own wires */
-  readonly near: { readonly client: Wire; readonly upstream: Wire }
+  /** the proxy's own streams */
+  readonly near: { readonly client: ByteStream; readonly upstream: ByteStream }
   readonly tunnel: Relay
 }
 
@@ -57,10 +59,10 @@ async function openTunnel(
 ): Promise<Tunnel> {
   const atOrigin = Promise.withResolvers<Socket>()
   const originListener = await listen(atOrigin.resolve)
-  const proxy = await acceptWire(kind.client)
+  const proxy = await acceptStream(kind.client)
   const client = await dialPlain(proxy.port)
-  const near = { client: await proxy.wire, upstream: await dialWire(kind.upstream, originListener.port) }
-  if (kind.isPromoted) for (const wire of [near.client, near.upstream]) wire.asSocket()
+  const near = { client: await proxy.stream, upstream: await dialStream(kind.upstream, originListener.port) }
+  if (kind.isPromoted) for (const stream of [near.client, near.upstream]) stream.asSocket()
   const ends = { client, origin: await atOrigin.promise, near }
   await beforeRelay(ends)
   const clock = options.clock ?? new ManualClock()
@@ -77,10 +79,10 @@ function ended(tunnel: Relay) {
 const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
 describe.each<[string, Kind]>([
-  ['handles on both sides', { client: transport, upstream: transport }],
-  ['a socket and a handle', { client: socketTransport, upstream: transport }],
-  ['sockets on both sides', { client: socketTransport, upstream: socketTransport }],
-  ['handles that became sockets', { client: transport, upstream: transport, isPromoted: true }],
+  [`${engine.name} on both sides`, { client: engine, upstream: engine }],
+  [`node and ${engine.name}`, { client: nodeEngine, upstream: engine }],
+  ['node on both sides', { client: nodeEngine, upstream: nodeEngine }],
+  ['streams that became sockets', { client: engine, upstream: engine, isPromoted: true }],
 ])('relaying between %s', (_name, kind) => {
   it('carries bytes both ways and counts them', async () => {
     const { client, origin, tunnel } = await openTunnel(kind)
@@ -145,7 +147,7 @@ describe.each<[string, Kind]>([
   it('keeps what the origin said before the relay began, in order (TU-05)', async () => {
     const { client, origin } = await openTunnel(kind, {}, async ({ origin, near }) => {
       origin.write('banner ')
-      await vi.waitFor(() => expect(near.upstream.waiting).toBeGreaterThan(0))
+      await vi.waitFor(() => expect(near.upstream.buffered).toBeGreaterThan(0))
     })
     origin.end('more')
     expect((await readToEnd(client)).toString()).toBe('banner more')
@@ -157,7 +159,7 @@ describe.each<[string, Kind]>([
     origin.end(TEN_MB)
     await untilStill(() => near.upstream.bytesRead)
     expect(near.upstream.bytesRead).toBeLessThan(TEN_MB.length)
-    expect(near.client.unsent + near.upstream.waiting).toBeLessThanOrEqual(STALL_LIMIT)
+    expect(near.client.unsent + near.upstream.buffered).toBeLessThanOrEqual(STALL_LIMIT)
     expect(digest(await readToEnd(client))).toBe(digest(TEN_MB))
   })
 
@@ -167,7 +169,7 @@ describe.each<[string, Kind]>([
     client.end(TEN_MB)
     await untilStill(() => near.client.bytesRead)
     expect(near.client.bytesRead).toBeLessThan(TEN_MB.length)
-    expect(near.upstream.unsent + near.client.waiting).toBeLessThanOrEqual(STALL_LIMIT)
+    expect(near.upstream.unsent + near.client.buffered).toBeLessThanOrEqual(STALL_LIMIT)
     expect(digest(await readToEnd(origin))).toBe(digest(TEN_MB))
   })
 
@@ -189,7 +191,7 @@ describe.each<[string, Kind]>([
       from.write('.')
       await next(to, 'data')
     }
-    expect(ends.near.client.destroyed || ends.near.upstream.destroyed).toBe(false)
+    expect(ends.near.client.isClosed || ends.near.upstream.isClosed).toBe(false)
     clock.advance(1_000)
     expect(await ended(ends.tunnel)).toMatchObject({ reason: 'CLIENT_IDLE_TIMEOUT' })
   })

@@ -25,9 +25,10 @@ import { type ConnectionPipeline, createConnectionPipeline } from '../../src/pro
 import type { Candidate, Ports } from '../../src/proxy/ports.ts'
 import type { SessionRecord } from '../../src/proxy/record.ts'
 import type { UdpLimits } from '../../src/proxy/udp-flows.ts'
-import type { Transport } from '../../src/proxy/wire/transport.ts'
+import type { Engine } from '../../src/transport/engine.ts'
 import { TimerWheel } from '../../src/transport/timer-wheel.ts'
 import { account, identity, PLACES, rule, snapshot, VNETS, via } from '../policy/build.ts'
+import { engine as testEngine } from './engine.ts'
 
 export const PSEUDONYM = 'egresslab-under-test'
 export const BOB = 'bob@example.com'
@@ -72,8 +73,8 @@ export interface GatewayOptions {
   /** [E7] */
   readonly limit?: number
   readonly exits?: readonly ConfiguredExit[]
-  /** what both sides run on; default: the best there is */
-  readonly transport?: Transport
+  /** what both sides run on; default: the one tests run on */
+  readonly engine?: Engine
   /** switches UDP ASSOCIATE on, with these limits in place of generous ones */
   readonly udp?: Partial<UdpLimits>
 }
@@ -99,7 +100,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   const leases = new PortLeases({ limit: () => options.limit ?? 40_000, range: { first: 20_000, last: 60_000 } })
   const sources = new SourceRegistry()
   const udpSources = new SourceRegistry()
-  const transport = options.transport === undefined ? {} : { transport: options.transport }
+  const engine = options.engine ?? testEngine
   const exitOf = createExitTable(options.exits ?? [])
   const identifier = createIdentifier({
     people: { users: USERS, groups: [], identityProviders: [], devices: [], sources: [] },
@@ -117,7 +118,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       resolve: options.resolve ?? tableResolver(ownListeners),
       placeOf: () => undefined,
       categoriesOf: () => ({ contentCategories: [], applications: [] }),
-      dial: options.dial ?? createTcpDialer({ leases, sources, clock, exitOf, staggerMs: 50, ...transport }),
+      dial: options.dial ?? createTcpDialer({ engine, leases, sources, clock, exitOf, staggerMs: 50 }),
       record: (record) => {
         records.push(record)
         news.emit('record')
@@ -144,7 +145,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     maxHeadBytes: 64 * 1024,
     pseudonym: PSEUDONYM,
     now,
-    ...transport,
+    engine,
     ...(options.udp === undefined
       ? {}
       : {

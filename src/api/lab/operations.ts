@@ -26,7 +26,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/health',
-    summary: 'version, revision, uptime, and whatever is not as it should be',
+    summary: 'version, engine, revision, uptime, and whatever is not as it should be',
     access: 'token',
     handle: health,
   },
@@ -122,6 +122,7 @@ function health({ ports }: Call) {
     healthy: troubles.length === 0,
     troubles,
     version: status.version,
+    engine: status.engine,
     revision: plane.current().revision,
     time: new Date(plane.now()).toISOString(),
     started_at: new Date(status.startedAt).toISOString(),

@@ -1,16 +1,21 @@
 // `start`: runs the lab until it is told to stop, and tells newcomers what to try.
 
+import { Option } from 'commander'
+import type { EngineChoice } from '../../transport/choose-engine.ts'
 import { paintFor } from '../paint.ts'
 import type { RegisterVerb } from '../verb.ts'
 import { DEFAULT_STATE, withConfig } from '../verb.ts'
 import { welcome } from '../welcome.ts'
 import { workerCount } from '../whole-number.ts'
 
+const ENGINES: readonly EngineChoice[] = ['auto', 'linux', 'node']
+
 interface Options {
   readonly config: string
   readonly state: string
   readonly ephemeral: boolean
   readonly workers?: number
+  readonly engine?: EngineChoice
 }
 
 export const registerStart: RegisterVerb = (program, { io, services, action }) => {
@@ -19,14 +24,21 @@ export const registerStart: RegisterVerb = (program, { io, services, action }) =
     .option('--state <dir>', 'folder for everything changed at run time, and the session log', DEFAULT_STATE)
     .option('--ephemeral', 'keep all of that in memory', false)
     .option('--workers <n>', 'threads that carry connections, in place of `workers` in the configuration', workerCount)
+    .addOption(
+      new Option(
+        '--engine <name>',
+        'how connections enter and leave, in place of `engine` in the configuration',
+      ).choices(ENGINES),
+    )
     .action(
-      action(async ({ config: configFile, state, ephemeral, workers }: Options) => {
+      action(async ({ config: configFile, state, ephemeral, workers, engine }: Options) => {
         const colour = io.stdout.isTerminal && (io.env.NO_COLOR ?? '') === ''
         const lab = await services.startLab({
           configFile,
           state,
           ephemeral,
           ...(workers === undefined ? {} : { workers }),
+          ...(engine === undefined ? {} : { engine }),
           sessionsTo: { form: io.stdout.isTerminal ? 'line' : 'ndjson', colour },
         })
         io.stderr.write(await welcome(lab, paintFor(io, io.stderr)))

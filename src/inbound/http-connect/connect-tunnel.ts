@@ -7,6 +7,7 @@ import type { Target } from '../../net/endpoint.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
+import type { ByteStream } from '../../transport/byte-stream.ts'
 import type { ClientConnection, Handshake } from '../client-connection.ts'
 import { hangUp } from '../hang-up.ts'
 import { noCredentialsAgain } from '../no-credentials-again.ts'
@@ -44,7 +45,7 @@ export class ConnectHandshake implements Handshake {
 
   refuse(error: GatewayError): void {
     this.#pipeline.refuse(this.#visitor.knock('http-connect'), error)
-    hangUp(this.#visitor.socket, this.#visitor.origin.clock, httpErrorText(error, 'close'))
+    hangUp(this.#visitor.stream, this.#visitor.origin.clock, httpErrorText(error, 'close'))
   }
 }
 
@@ -55,17 +56,17 @@ export function openConnect(
   request: ConnectRequest,
   options: { readonly early: boolean; readonly askAgain: (visitor: ClientConnection) => void },
 ): void {
-  const { wire } = visitor
+  const { stream } = visitor
   const knock = visitor.knock('http-connect')
   const client: TunnelClient = {
-    wire,
-    accept: () => void wire.write(ESTABLISHED),
+    stream,
+    accept: () => void stream.write(ESTABLISHED),
     refuse: (error) => {
-      if (error.rendering.http !== 407 || options.early || !mayAskAgain(visitor)) {
-        hangUp(visitor.socket, visitor.origin.clock, httpErrorText(error, 'close'))
+      if (error.rendering.http !== 407 || options.early || hasSaidMore(stream)) {
+        hangUp(stream, visitor.origin.clock, httpErrorText(error, 'close'))
         return
       }
-      wire.write(Buffer.from(httpErrorText(error, 'keep-alive')))
+      stream.write(Buffer.from(httpErrorText(error, 'keep-alive')))
       visitor.mustLogIn = true
       options.askAgain(visitor)
     },
@@ -84,6 +85,10 @@ export function openConnect(
   void openTunnel(pipeline, arrival, client)
 }
 
-function mayAskAgain({ wire }: ClientConnection): boolean {
-  return !wire.destroyed && !wire.hasEnded && wire.waiting === 0
+/** Has the client sent anything, or left, since its request? What it sent stays in the stream. */
+function hasSaidMore(stream: ByteStream): boolean {
+  const bytes = stream.read()
+  if (bytes === undefined) return stream.isClosed || stream.hasEnded
+  stream.unread(Buffer.from(bytes))
+  return true
 }

@@ -6,7 +6,7 @@ import { asGatewayError } from '../../errors/gateway-error.ts'
 import type { Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
-import { StreamWire } from '../../proxy/wire/stream-wire.ts'
+import { NodeStream } from '../../transport/node/node-stream.ts'
 import { understandConnect } from '../http-connect/connect-head.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { refuseStream } from './refuse-stream.ts'
@@ -24,7 +24,7 @@ export function openConnectStream(
     if (!isOurs) stream.destroy(new Error('the client reset the stream'))
   })
   const client: TunnelClient = {
-    wire: new StreamWire(stream, {
+    stream: new NodeStream(stream, {
       reset: () => {
         isOurs = true
         stream.close(constants.NGHTTP2_CONNECT_ERROR)

@@ -34,17 +34,17 @@ class HeaderHandshake implements Handshake {
   take(bytes: Buffer): number {
     const header = readProxyHeader(bytes)
     if (header === undefined) return 0
-    const { wire, origin } = this.#visitor
+    const { stream, origin } = this.#visitor
     this.#visitor.release(header.length)
-    this.#meet(new ClientConnection(wire, { ...origin, peer: header.source ?? origin.peer }))
+    this.#meet(new ClientConnection(stream, { ...origin, peer: header.source ?? origin.peer }))
     return 0
   }
 
   /** Without a word: whoever cannot say its header does not wait for one of ours. */
   refuse(error: GatewayError): void {
-    const { wire, origin } = this.#visitor
+    const { stream, origin } = this.#visitor
     const message = `${error.message}; the listener \`${origin.listener.name}\` requires one from ${origin.peer.ip.text}`
     this.#pipeline.refuse(this.#visitor.knock('http-connect'), new GatewayError(error.code, message, { cause: error }))
-    wire.destroy()
+    stream.destroy()
   }
 }

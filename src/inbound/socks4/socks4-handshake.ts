@@ -24,11 +24,11 @@ export class Socks4Handshake implements Handshake {
     const request = readSocks4Request(bytes)
     if (request === undefined) return 0
     this.#visitor.release(request.length)
-    const { wire } = this.#visitor
+    const { stream } = this.#visitor
     const arrival = { ...this.#visitor.knock('socks4'), target: request.target }
     void openTunnel(this.#pipeline, arrival, {
-      wire,
-      accept: ({ announced }) => void wire.write(formatSocks4Reply(GRANTED, announced)),
+      stream,
+      accept: ({ announced }) => void stream.write(formatSocks4Reply(GRANTED, announced)),
       refuse: (error) => this.#sayNo(error),
     })
     return 0
@@ -40,6 +40,6 @@ export class Socks4Handshake implements Handshake {
   }
 
   #sayNo(error: GatewayError): void {
-    hangUp(this.#visitor.socket, this.#visitor.origin.clock, formatSocks4Reply(socks4Reply(error)))
+    hangUp(this.#visitor.stream, this.#visitor.origin.clock, formatSocks4Reply(socks4Reply(error)))
   }
 }

@@ -46,6 +46,10 @@ export class Socks5Handshake implements Handshake {
     this.#knock = visitor.knock('socks5')
   }
 
+  get isWaiting(): boolean {
+    return this.#step === 'entering' || this.#step === 'identifying'
+  }
+
   take(bytes: Buffer): number {
     switch (this.#step) {
       case 'greeting':
@@ -85,7 +89,7 @@ export class Socks5Handshake implements Handshake {
   }
 
   #proceed(method: keyof typeof METHOD_CHOSEN, step: Step): void {
-    this.#visitor.wire.write(METHOD_CHOSEN[method])
+    this.#visitor.stream.write(METHOD_CHOSEN[method])
     this.#step = step
   }
 
@@ -96,7 +100,7 @@ export class Socks5Handshake implements Handshake {
     this.#step = 'identifying'
     this.#identify((identified) => {
       this.#identified = identified
-      this.#visitor.wire.write(LOGGED_IN)
+      this.#visitor.stream.write(LOGGED_IN)
       this.#step = 'request'
     })
     return message.length
@@ -111,7 +115,7 @@ export class Socks5Handshake implements Handshake {
     }
     identified.then(
       (found) => {
-        if (this.#visitor.wire.destroyed) return
+        if (this.#visitor.stream.isClosed) return
         welcome(found)
         this.#visitor.offer()
       },
@@ -137,10 +141,10 @@ export class Socks5Handshake implements Handshake {
   }
 
   #open(arrival: Arrival): void {
-    const { wire } = this.#visitor
+    const { stream } = this.#visitor
     const client: TunnelClient = {
-      wire,
-      accept: ({ announced }) => void wire.write(socks5.formatReply(0x00, announced)),
+      stream,
+      accept: ({ announced }) => void stream.write(socks5.formatReply(0x00, announced)),
       refuse: (error) => this.#sayNo(error),
     }
     void openTunnel(this.#settings.pipeline, arrival, client, this.#identified)
@@ -148,8 +152,8 @@ export class Socks5Handshake implements Handshake {
 
   /** In the words that the protocol has for it at this point. */
   #sayNo(error: GatewayError): void {
-    const { socket, origin } = this.#visitor
-    hangUp(socket, origin.clock, refusal(this.#step, error))
+    const { stream, origin } = this.#visitor
+    hangUp(stream, origin.clock, refusal(this.#step, error))
   }
 }
 

@@ -2,7 +2,6 @@
 // to the control connection (UD-02). Where datagrams go is decided in proxy/udp-flows.ts.
 
 import type { Socket } from 'node:dgram'
-import type { Socket as TcpSocket } from 'node:net'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { socks5Reply } from '../../errors/to-socks.ts'
 import { type Endpoint, formatEndpoint, type Target } from '../../net/endpoint.ts'
@@ -13,8 +12,7 @@ import type { OpenUdpOutlets, Persona } from '../../proxy/ports.ts'
 import { RateLimit } from '../../proxy/rate-limit.ts'
 import type { SessionEnd } from '../../proxy/session.ts'
 import { UdpFlows, type UdpLimits } from '../../proxy/udp-flows.ts'
-import { resetStream } from '../../proxy/wire/reset-stream.ts'
-import type { Wire } from '../../proxy/wire/wire.ts'
+import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
 import { bindDatagramSocket } from '../../transport/datagram-socket.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
 import { hangUp } from '../hang-up.ts'
@@ -35,17 +33,19 @@ const MAX_QUEUED_BYTES = 1024 * 1024
 export function createUdpHandler(settings: UdpHandlerSettings): UdpHandler {
   const relays = new Set<string>()
   return async (visitor, tcpKnock, { target }, identified) => {
-    const { socket: control, origin } = visitor
+    const { stream: control, origin } = visitor
     const knock: Knock = { ...tcpKnock, protocol: 'socks5-udp', transport: 'udp' }
     let relay: Socket | undefined
     try {
       const { persona } = identified ?? ((await settings.pipeline.identify(knock)) satisfies Identified)
-      const local = localAddress(visitor.wire)
+      const local = localAddress(control)
       relay = await bindRelay(local)
       const address = { ip: local, port: relay.address().port }
-      if (control.destroyed) return void relay.close()
-      new Association({ ...settings, control, relay, address, relays, knock, persona, claimed: claimedPort(target) })
+      if (control.isClosed) return void relay.close()
+      const claimed = claimedPort(target)
+      const association = new Association({ ...settings, control, relay, address, relays, knock, persona, claimed })
       control.write(formatReply(0x00, address))
+      control.setHandler(association)
     } catch (thrown) {
       relay?.close()
       const error = asGatewayError(thrown)
@@ -56,8 +56,8 @@ export function createUdpHandler(settings: UdpHandlerSettings): UdpHandler {
 }
 
 /** The address the client reached us at: the relay is bound there, never to a wildcard, and the client can reach it (UD-08). */
-function localAddress(wire: Wire): Ip {
-  const local = wire.localEndpoint()
+function localAddress(stream: ByteStream): Ip {
+  const local = stream.localEndpoint()
   if (local === undefined) throw new GatewayError('relay.client_reset', 'the client left before its UDP relay was open')
   return local.ip
 }
@@ -76,7 +76,7 @@ function claimedPort(target: Target | undefined): number | undefined {
 }
 
 interface AssociationParts extends UdpHandlerSettings {
-  readonly control: TcpSocket
+  readonly control: ByteStream
   readonly relay: Socket
   readonly address: Endpoint
   /** every relay of this proxy: no datagram may be sent to one */
@@ -86,7 +86,7 @@ interface AssociationParts extends UdpHandlerSettings {
   readonly claimed: number | undefined
 }
 
-class Association {
+class Association implements StreamHandler {
   readonly #parts: AssociationParts
   readonly #flows: UdpFlows
   readonly #client: string
@@ -100,7 +100,7 @@ class Association {
   #closed = false
 
   constructor(parts: AssociationParts) {
-    const { pipeline, relay, control, limits, knock, relays, address } = parts
+    const { pipeline, relay, limits, knock, relays, address } = parts
     const { clock } = pipeline.settings
     this.#parts = parts
     this.#client = knock.peer.ip.text
@@ -117,10 +117,21 @@ class Association {
     relays.add(formatEndpoint(address))
     pipeline.datagrams.associations++
     relay.on('message', (datagram, { address: ip, port }) => this.#take(datagram, ip, port))
-    control.once('end', () => this.#close({ reason: 'CLIENT_CLOSED' }))
-    control.once('close', () => this.#close({ reason: 'CLIENT_CLOSED' }))
-    control.once('error', (cause) => this.#fail('relay.client_reset', 'the client reset the control connection', cause))
-    control.once('data', () => this.#fail('request.malformed', 'the client went on talking after UDP ASSOCIATE'))
+  }
+
+  /** The client has said something, or has ended its control connection, and with it the association (UD-02). */
+  onReadable(): void {
+    const { control } = this.#parts
+    if (control.read() !== undefined) {
+      this.#fail('request.malformed', 'the client went on talking after UDP ASSOCIATE')
+    } else if (control.hasEnded) this.#close({ reason: 'CLIENT_CLOSED' })
+  }
+
+  onWritable(): void {}
+
+  onClose({ by, how, cause }: StreamEnd): void {
+    if (by === 'us' || how === 'fin') this.#close({ reason: 'CLIENT_CLOSED' })
+    else this.#fail('relay.client_reset', 'the client reset the control connection', cause)
   }
 
   #take(datagram: Buffer, ip: string, port: number): void {
@@ -176,7 +187,7 @@ class Association {
   #fail(code: 'relay.client_reset' | 'relay.idle' | 'request.malformed', message: string, cause?: Error): void {
     const error = new GatewayError(code, message, { cause })
     this.#close({ reason: error.rendering.close, error })
-    resetStream(this.#parts.control)
+    this.#parts.control.reset()
   }
 
   #close(how: Omit<SessionEnd, 'bytesReceived' | 'bytesSent'>): void {
@@ -188,6 +199,6 @@ class Association {
     relays.delete(formatEndpoint(address))
     relay.close()
     pipeline.datagrams.associations--
-    if (!control.destroyed) control.end()
+    control.end()
   }
 }

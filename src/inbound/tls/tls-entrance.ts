@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { ClientCertificate } from '../../proxy/arrival.ts'
-import { StreamWire } from '../../proxy/wire/stream-wire.ts'
+import { NodeStream } from '../../transport/node/node-stream.ts'
 import { ClientConnection } from '../client-connection.ts'
 
 /** What a door presents, as PEM. */
@@ -95,9 +95,9 @@ export class TlsEntrance {
       handshakeMs: performance.now() - since,
       ...(certificate === undefined ? {} : { certificate }),
     }
-    const carrier = visitor.wire
-    const wire = new StreamWire(socket, { reset: () => carrier.reset() })
-    const secured = new ClientConnection(wire, { ...visitor.origin, tls })
+    const carrier = visitor.stream
+    const stream = new NodeStream(socket, { reset: () => carrier.reset() })
+    const secured = new ClientConnection(stream, { ...visitor.origin, tls })
     this.#settings.onSecured(secured, socket.alpnProtocol === 'h2' ? 'h2' : 'http/1.1')
   }
 

@@ -14,6 +14,7 @@ import type { Decided } from '../../proxy/decided.ts'
 import type { LiveSession } from '../../proxy/live-sessions.ts'
 import type { Placeholder, PublicSource } from '../../proxy/ports.ts'
 import type { StateVersion } from '../../store/replica.ts'
+import type { EngineName } from '../../transport/engine.ts'
 import type { SharedSignIn } from '../sign-in.ts'
 
 /** A configuration as the main thread read it, and the state over it: the same bytes for everybody. */
@@ -30,6 +31,8 @@ export interface WorkerStart extends SharedConfig {
   /** 0-based, of so many */
   readonly index: number
   readonly of: number
+  /** the engine the main thread found to work */
+  readonly engine: EngineName
   /** the ports the doors already have, in the order of the listeners; absent: this worker finds them */
   readonly ports?: readonly number[]
   /** what else of the lab listens, for the guard */

@@ -27,7 +27,7 @@ const RESTART_PAUSES_MS = [0, 100, 1000, 5000] as const
 /** A worker that lived so long was not born sick. */
 const HEALTHY_AFTER_MS = 10_000
 
-export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'ownListeners' | 'room'> {
+export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'engine' | 'ownListeners' | 'room'> {
   readonly workers: number
   readonly store: Store
   readonly events: EventLog
@@ -180,13 +180,14 @@ export class WorkerPool implements Traffic {
   }
 
   #begin(index: number): WorkerMember {
-    const { workers, ownListeners, room, placeholderAt, gatewayDnsAt } = this.#options
+    const { workers, engine, ownListeners, room, placeholderAt, gatewayDnsAt } = this.#options
     const signIn = this.#options.signIn()
     const start = {
       ...this.#sharedConfig(),
       filesAtStart: this.#options.load.files,
       index,
       of: workers,
+      engine,
       ownListeners,
       room,
       geo: this.#options.geo.contents(),

@@ -14,6 +14,7 @@ import type { Ip } from '../../net/ip.ts'
 import { SharedUseTable } from '../../outbound/shared-uses.ts'
 import { SharedClients } from '../../proxy/client-count.ts'
 import { Replica } from '../../store/replica.ts'
+import { chooseEngine } from '../../transport/choose-engine.ts'
 import { certificatesFor } from '../certificates.ts'
 import { createDataPath, type DataPath, openDoors } from '../data-path.ts'
 import { openDoorCertificates } from '../door-certificates.ts'
@@ -75,6 +76,7 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
   const { tlsFor } = openDoorCertificates(config.listeners, certificates.leaf, events)
   const sources = createSourceTeller(start.sources, originAddresses(config))
   const road = createDataPath(config, {
+    engine: chooseEngine(start.engine, (message) => events.warn(message)),
     store: replica,
     world,
     events,

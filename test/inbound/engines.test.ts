@@ -1,9 +1,8 @@
-// What clients and origins see is the same on TCP handles and on sockets of Node's, which take over where the handles are not
-// as we know them.
+// What clients and origins see is the same on every engine.
 
 import { describe, expect, it, vi } from 'vitest'
-import { socketTransport, type Transport, transport } from '../../src/proxy/wire/transport.ts'
 import { curl } from '../support/curl.ts'
+import { ENGINES } from '../support/engine.ts'
 import { basic, RawClient } from '../support/raw-client.ts'
 import { BOB, EGRESS, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { tellMeOrigin } from '../support/tell-me-origin.ts'
@@ -11,10 +10,7 @@ import { testTls, tlsSource } from '../support/tls.ts'
 
 const LOGIN = ['-U', `${BOB}:${PASSWORD}`]
 
-describe.each<[string, Transport]>([
-  ['handles', transport],
-  ['sockets', socketTransport],
-])('on %s', (_name, by) => {
+describe.each(ENGINES)('on %s', (_name, engine) => {
   it.each([
     ['a forwarded request', 'http', []],
     ['CONNECT', 'http', ['-p']],
@@ -24,7 +20,7 @@ describe.each<[string, Transport]>([
     const origin = await tellMeOrigin()
     const source = await tlsSource()
     const { authorityFile } = await testTls()
-    const gateway = await startGateway({ transport: by, settings: { tlsFor: () => source } })
+    const gateway = await startGateway({ engine, settings: { tlsFor: () => source } })
     const proxy = ['-x', `${scheme}://127.0.0.1:${gateway.port}`, '--proxy-cacert', authorityFile]
     const answer = await curl(...proxy, ...LOGIN, ...options, `http://echo.test:${origin.port}/`)
     expect(answer.body).toBe(`${EGRESS[BOB]?.bound}\n`)
@@ -34,7 +30,7 @@ describe.each<[string, Transport]>([
   })
 
   it('a client asks again on its connection after a 407, and is told why a tunnel fails', async () => {
-    const gateway = await startGateway({ transport: by })
+    const gateway = await startGateway({ engine })
     const client = await RawClient.connect(gateway.port)
     client.send('CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: o\r\n\r\n')
     await client.until(({ received }) => received.includes('identity.required'))
