@@ -44,6 +44,11 @@ export class HeadReader {
     return this.#held.toString('latin1', 0, this.#startLine).replace(/\r?\n$/, '')
   }
 
+  /** The first bytes of an incomplete head, as far as they have come. */
+  beginning(length: number): string {
+    return this.#held?.toString('latin1', 0, Math.min(length, this.#length)) ?? ''
+  }
+
   /** Takes the bytes from `from` on. Answers where in them the head ends, or -1 when all were taken and it has not ended. Throws
    *  {@link Defect} `start-line-too-long`, `head-too-long`. */
   push(bytes: Buffer, from = 0): number {

@@ -3,7 +3,7 @@
 
 import { Defect } from './defect.ts'
 import { bareLf, parseFields } from './fields.ts'
-import { byteName, CR, endOf, TOKEN, VISIBLE } from './grammar.ts'
+import { byteName, CR, endOf, SPACE, TOKEN, VISIBLE } from './grammar.ts'
 
 export interface RequestHead {
   readonly method: string
@@ -41,6 +41,15 @@ export function parseRequestHead(text: string, maxFields: number): RequestHead {
     version: minor === 0x31 ? '1.1' : '1.0',
     fields: parseFields(text, lf + 1, 'request', maxFields),
   }
+}
+
+/** Throws {@link Defect} when the first bytes of a request line cannot be a method. */
+export function checkMethodBeginning(text: string): void {
+  const end = endOf(TOKEN, text, 0, text.length)
+  if (end === text.length || (end > 0 && text.charCodeAt(end) === SPACE)) return
+  // an empty line ahead of the request line, not yet complete
+  if (text === '\r') return
+  throw lineDefect(text)
 }
 
 /** Throws {@link Defect} for a request line, without its line end, that no fields behind it can make sound. */

@@ -6,7 +6,7 @@ import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { valuesOf } from '../../http1/fields.ts'
 import { tokensOf } from '../../http1/grammar.ts'
 import { HeadReader } from '../../http1/head-reader.ts'
-import { checkRequestLine, parseRequestHead, type RequestHead } from '../../http1/request-head.ts'
+import { checkMethodBeginning, checkRequestLine, parseRequestHead, type RequestHead } from '../../http1/request-head.ts'
 import { formatHead } from '../../http1/serialize.ts'
 import type { Target } from '../../net/endpoint.ts'
 import type { Session } from '../../proxy/session.ts'
@@ -37,6 +37,9 @@ const DRAIN_MS = 10_000
 const PRIME_MS = 1_000
 /** ` HTTP/1.1` and a method, beside the target in a request line */
 const MAX_LINE_BESIDE_TARGET = 64
+
+/** what of a request line is looked at before the line is complete */
+const MAX_METHOD_LENGTH = 32
 
 type State = 'reading' | 'priming' | 'serving' | 'draining' | 'over'
 
@@ -152,8 +155,12 @@ export class Http1Requests implements StreamHandler {
 
   /** A request line that nothing behind it can make sound is refused at its end. */
   #checkLine(): void {
-    const line = this.#isLineChecked ? undefined : this.#reader.startLine
-    if (line === undefined) return
+    if (this.#isLineChecked) return
+    const line = this.#reader.startLine
+    if (line === undefined) {
+      checkMethodBeginning(this.#reader.beginning(MAX_METHOD_LENGTH))
+      return
+    }
     this.#isLineChecked = true
     checkRequestLine(line)
   }
@@ -339,6 +346,13 @@ export class Http1Requests implements StreamHandler {
     else if (this.#state === 'reading' && this.#reader.hasBegun) this.#refuse(late)
     else if (this.#state === 'reading') this.#close()
     else if (this.#state === 'draining') this.#abort()
+    else setImmediate(this.#expireBody, this.#stream.bytesRead)
+  }
+
+  /** Behind a look at what came while nobody could look: a process that was held up has its timers fire first. */
+  readonly #expireBody = (bytesBefore: number): void => {
+    if (this.#state !== 'serving') return
+    if (this.#stream.bytesRead !== bytesBefore) this.#timer.set(this.#settings.bodyIdleMs)
     else this.#giveUp(new GatewayError('request.timeout', 'the request body stands still'))
   }
 
