@@ -47,6 +47,8 @@ export interface GatewaySettings {
   readonly keepAliveMs?: number | undefined
   /** a request body that stands still; default 60 s */
   readonly bodyIdleMs?: number | undefined
+  /** a connection to an origin without a request, before the proxy closes it; default 30 s */
+  readonly originKeepAliveMs?: number | undefined
   /** What a door presents to clients that speak TLS; absent or undefined: they are refused with an alert. */
   readonly tlsFor?: (listener: Listener) => TlsSource | undefined
   /** absent: UDP ASSOCIATE is answered "command not supported" */
@@ -88,6 +90,7 @@ export async function openGateway(
     responseTimeoutMs: settings.responseTimeoutMs ?? 300_000,
     idleTimeoutMs: pipeline.settings.idleTimeoutMs,
     keepAliveMs: settings.keepAliveMs ?? 60_000,
+    originKeepAliveMs: settings.originKeepAliveMs ?? 30_000,
     bodyIdleMs: settings.bodyIdleMs ?? 60_000,
     signIn: settings.signIn,
   }

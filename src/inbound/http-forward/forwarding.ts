@@ -8,7 +8,7 @@ import type { Session } from '../../proxy/session.ts'
 import { CancellationSource } from '../../transport/cancellation.ts'
 import type { ForwardRequest } from './forward-request.ts'
 import type { AnswerHead } from './forward-response.ts'
-import { OriginConnection, type OriginSettings, type Outcome } from './origin-connection.ts'
+import { type Departure, OriginConnection, type OriginSettings, type Outcome } from './origin-connection.ts'
 import type { RequestBody } from './request-body.ts'
 import { answerError, type Responder } from './responder.ts'
 
@@ -69,17 +69,17 @@ export class Forwarding {
     if (work === undefined) return false
     this.#work = undefined
     work.body?.stop()
-    this.#origin?.drop(error)
+    this.#origin?.drop({ reason: error.rendering.close, error })
     this.#origin = undefined
     this.#cancellation.abort(error)
     return true
   }
 
-  /** The client is gone (FR-15); `error`: not in order. */
-  leave(error?: GatewayError): void {
+  /** The client is gone (FR-15). An idle connection to an origin ends without an error, whatever became of the client. */
+  leave(why?: Departure): void {
     this.#isGone = true
-    this.#cancellation.abort(error)
-    this.#origin?.drop(this.#work === undefined ? undefined : error)
+    this.#cancellation.abort(why?.error)
+    this.#origin?.drop(this.#work === undefined && why?.error !== undefined ? undefined : why)
     this.#origin = undefined
     this.#work = undefined
   }

@@ -24,6 +24,7 @@ import { HeldInput } from './held-input.ts'
 import { Http1RequestBody } from './http1-request-body.ts'
 import { Http1Responder } from './http1-responder.ts'
 import { IdleTimer } from './idle-timer.ts'
+import type { Departure } from './origin-connection.ts'
 import { Output } from './output.ts'
 import { type Asked, answerError } from './responder.ts'
 
@@ -109,11 +110,7 @@ export class Http1Requests implements StreamHandler {
     if (this.#state === 'over') return
     const isMidHead = this.#state === 'reading' && this.#reader.hasBegun
     const isReset = end.by === 'peer' && end.how !== 'fin'
-    this.#leave(
-      isReset
-        ? new GatewayError('relay.client_reset', 'the client reset the connection', { cause: end.cause })
-        : undefined,
-    )
+    this.#leave(isReset ? resetByClient(end) : undefined)
     if (isMidHead) this.#settings.pipeline.refuse(this.#knock(), leftInTheMiddle())
   }
 
@@ -333,9 +330,9 @@ export class Http1Requests implements StreamHandler {
   }
 
   /** Behind what was said the connection goes. */
-  #close(): void {
+  #close(why?: Departure): void {
     this.#output.flush()
-    this.#leave()
+    this.#leave(why)
     hangUp(this.#stream, this.#client.origin.clock, '')
   }
 
@@ -344,7 +341,7 @@ export class Http1Requests implements StreamHandler {
     const late = new GatewayError('request.timeout', 'the client did not complete a request in time')
     if (this.#state === 'priming') this.#endPriming()
     else if (this.#state === 'reading' && this.#reader.hasBegun) this.#refuse(late)
-    else if (this.#state === 'reading') this.#close()
+    else if (this.#state === 'reading') this.#close({ reason: 'CLIENT_IDLE_TIMEOUT' })
     else if (this.#state === 'draining') this.#abort()
     else setImmediate(this.#expireBody, this.#stream.bytesRead)
   }
@@ -361,14 +358,14 @@ export class Http1Requests implements StreamHandler {
     this.#stream.destroy()
   }
 
-  #leave(error?: GatewayError): void {
+  #leave(why?: Departure): void {
     if (this.#state === 'over') return
     this.#state = 'over'
     this.#body?.stop()
     this.#body = undefined
     this.#responder = undefined
     this.#timer.close()
-    this.#forwarding.leave(error)
+    this.#forwarding.leave(why)
   }
 }
 
@@ -385,6 +382,11 @@ function asksToStay({ version, fields }: RequestHead): boolean {
   const options = values.flatMap(tokensOf)
   if (options.includes('close')) return false
   return version === '1.1' || options.includes('keep-alive')
+}
+
+function resetByClient({ cause }: StreamEnd): Departure {
+  const error = new GatewayError('relay.client_reset', 'the client reset the connection', { cause })
+  return { reason: error.rendering.close, error }
 }
 
 function leftInTheMiddle(): GatewayError {

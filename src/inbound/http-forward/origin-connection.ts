@@ -1,6 +1,7 @@
 // A connection to one origin that carries the requests of one client connection, one after the other, as HTTP/1.1. Kept between requests
 // only while everything that its choice rested on is the same (EG-02). Owns the session of that connection.
 
+import type { CloseReason } from '../../errors/catalogue.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { Target } from '../../net/endpoint.ts'
 import type { Identified } from '../../proxy/connection.ts'
@@ -22,6 +23,8 @@ export interface OriginSettings {
   readonly responseTimeoutMs: number
   /** silence inside a body */
   readonly idleTimeoutMs: number
+  /** a connection without a request; then the proxy closes it */
+  readonly originKeepAliveMs: number
   readonly maxHeadBytes: number
   readonly maxFields: number
   /** our name in Via */
@@ -35,6 +38,13 @@ export type Outcome =
   /** 101: the connection is a tunnel from here on, and the session somebody else's */
   | { readonly kind: 'switched'; readonly head: AnswerHead }
 
+/** Why a client needs no connection any more. */
+export interface Departure {
+  readonly reason: CloseReason
+  /** absent: nothing is wrong with it */
+  readonly error?: GatewayError
+}
+
 /** One request and where its answer goes. */
 export interface Exchange {
   readonly request: ForwardRequest
@@ -44,8 +54,6 @@ export interface Exchange {
   onOutcome(outcome: Outcome): void
 }
 
-/** How long a connection without a request is kept; then the proxy closes it. */
-export const ORIGIN_KEEP_ALIVE_MS = 30_000
 /** silence after which TCP asks whether the origin is still there (TU-10) */
 const KEEP_ALIVE_S = 60
 
@@ -119,10 +127,10 @@ export class OriginConnection implements StreamHandler, BodySink {
   }
 
   /** Ends the connection because the client is done with it; a request that is still on its way is reset (FR-15). */
-  drop(error?: GatewayError): void {
+  drop(why: Departure = { reason: 'CLIENT_CLOSED' }): void {
     const isMidway = this.#exchange !== undefined
     if (!this.#close()) return
-    this.session.end(error === undefined ? { reason: 'CLIENT_CLOSED' } : { reason: error.rendering.close, error })
+    this.session.end(why)
     if (isMidway) this.#stream.reset()
     else this.#stream.destroy()
   }
@@ -221,7 +229,7 @@ export class OriginConnection implements StreamHandler, BodySink {
     if (this.#isOver) return
     this.#exchange = undefined
     if (this.#answer.isReusable && this.#isSent && !this.#stream.hasEnded) {
-      this.#timer.set(ORIGIN_KEEP_ALIVE_MS)
+      this.#timer.set(this.#settings.originKeepAliveMs)
     } else {
       exchange.body?.stop()
       this.#close()
