@@ -7,7 +7,8 @@ import { BLANK, byteName, CR, KINDS, LF, TEXT } from './grammar.ts'
 import { HeadReader } from './head-reader.ts'
 
 export interface ChunkedLimits {
-  /** `request`: nothing beside the grammar; `response`: blanks behind a size are passed over */
+  /** `response`: blanks behind a size, which are an origin's padding or the RFC's BWS ahead of an extension, are passed over; of a request
+   *  they are refused, as nginx and Squid do */
   readonly reading: Exclude<Reading, 'interim'>
   /** all extensions of a message together */
   readonly maxExtensionBytes: number
@@ -122,11 +123,9 @@ export class ChunkedDecoder {
     if (byte === SEMICOLON) {
       this.#next = EXTENSION
       this.#countExtension()
-    } else if (byte === CR && (this.#digits > 0 || this.#limits.reading === 'response')) {
+    } else if (byte === CR) {
       this.#next = SIZE_LF
-    } else if (((KINDS[byte] ?? 0) & BLANK) !== 0) {
-      // blanks ahead of an extension are the RFC's (BWS); at the end of the line they are somebody's padding
-      this.#digits = 0
+    } else if (this.#limits.reading === 'response' && ((KINDS[byte] ?? 0) & BLANK) !== 0) {
       this.#countExtension()
     } else {
       throw badSize(byte)

@@ -97,14 +97,14 @@ function readLength(behind: string, length: number): Body {
 }
 
 function readChunks(behind: string, side: Side): Body {
-  // BWS ahead of an extension; at the end of the line only a response may be padded
+  // blanks behind a size (BWS, padding): of a response only
   const sound =
     side === 'request'
-      ? /^([0-9a-f]{1,16})((?:[ \t]*;[\t \x21-\x7e\x80-\xff]*)?)\r\n/i
+      ? /^([0-9a-f]{1,16})((?:;[\t \x21-\x7e\x80-\xff]*)?)\r\n/i
       : /^([0-9a-f]{1,16})((?:[ \t]*;[\t \x21-\x7e\x80-\xff]*|[ \t]*))\r\n/i
   const begun =
     side === 'request'
-      ? /^(?:[0-9a-f]{1,16}(?:[ \t]*(?:;[\t \x21-\x7e\x80-\xff]*)?)?)?$/i
+      ? /^(?:[0-9a-f]{1,16}(?:;[\t \x21-\x7e\x80-\xff]*)?)?$/i
       : /^(?:[0-9a-f]{1,16}(?:[ \t]*(?:;[\t \x21-\x7e\x80-\xff]*)?)?)?$/i
   let body = ''
   let extensions = 0

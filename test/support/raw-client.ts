@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 
-const PATIENCE_MS = 8_000
+const PATIENCE_MS = 18_000
 
 export class RawClient {
   readonly socket: Socket
