@@ -86,7 +86,9 @@ test(`what is forwarded of ${MESSAGES} requests means the same to everybody`, {
           const asRead = seen.map(([, line, length]) => (tellsLength ? `${line} ${length}` : line))
           // a server may refuse what it does not want: then it reads nothing behind it either
           const refuses = /HTTP\/1\.1 (?:4|5)\d\d/.test(answer)
-          const wanted = readings(stream, tellsLength).slice(0, refuses ? asRead.length : undefined)
+          // Python takes several slashes at the start of a target for one
+          const text = reader.name === 'Python' ? stream.replace(/^([A-Z]+ )\/+/gm, '$1/') : stream
+          const wanted = readings(text, tellsLength).slice(0, refuses ? asRead.length : undefined)
           const facts = { seed, reader: reader.name, request, stream }
           expect({ ...facts, asRead }).toEqual({ ...facts, asRead: wanted })
           if (!refuses) agreed++
@@ -126,7 +128,8 @@ describe.skipIf(nginx === undefined || squid === undefined)('beside nginx and Sq
       // Squid knows no name of the tests'
       const request = mutatedRequest(seed, origin.port).replaceAll('o.test', '127.0.0.1')
       const [theirs, others] = [await replay(18_460 + PLACE, request), await replay(reader?.port ?? 0, request)]
-      if (!isRefusal(theirs) || !isRefusal(others)) continue
+      // nginx and Squid take a tab for a character of the value where RFC 9110 section 5.5 has it for white space
+      if (!isRefusal(theirs) || !isRefusal(others) || request.includes('\t')) continue
       refused++
       const before = origin.streams.join('').length
       const ours = await replay(gateway.port, request)

@@ -302,3 +302,17 @@ test('a connection on which nothing is asked is let go with a GOAWAY', async () 
   const [code] = await once(session, 'goaway', { signal: AbortSignal.timeout(5_000) })
   expect(code).toBe(constants.NGHTTP2_NO_ERROR)
 })
+
+test.each([
+  ['407', 80, {}],
+  ['502', 1, authorization(AS_BOB)],
+  ['400', 80, { ...authorization(AS_BOB), ':path': '/caf\xc3\xa9' }],
+])('a HEAD that is refused with %s gets the head of that answer and a clean end', async (status, port, fields) => {
+  const { session } = await startH2()
+  const { 'proxy-authorization': _none, ...head } = get(port)
+  const stream = session.request({ ...head, ':method': 'HEAD', ...fields }, { endStream: true })
+  const [answer] = await once(stream, 'response', { signal: AbortSignal.timeout(18_000) })
+  let length = 0
+  for await (const chunk of stream) length += chunk.length
+  expect([answer[':status'], length, stream.rstCode]).toEqual([Number(status), 0, constants.NGHTTP2_NO_ERROR])
+})
