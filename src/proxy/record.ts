@@ -97,6 +97,8 @@ export interface LabRecord {
   readonly exit?: string | undefined
   /** the way from the user to the destination by its data centers, and the round trip that was added to connecting for it */
   readonly distance?: { readonly km: number; readonly addedMs: number } | undefined
+  /** the TCP connection to the origin: round trips and segments sent more than once; absent where the system does not tell */
+  readonly tcp?: { readonly rttMs: number; readonly minRttMs: number; readonly retransmits: number } | undefined
   readonly durationMs: number
   /** forwarded HTTP: requests carried by this connection */
   readonly requests?: number | undefined

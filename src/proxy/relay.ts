@@ -8,7 +8,7 @@
 
 import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { ByteStream, StreamEnd, StreamHandler } from '../transport/byte-stream.ts'
+import type { ByteStream, StreamEnd, StreamHandler, TcpInfo } from '../transport/byte-stream.ts'
 import type { Clock, Timer } from '../transport/timer-wheel.ts'
 
 /** A tunnel that lives for so long has its origin checked for life when it is silent (TU-10); short ones are spared the calls. */
@@ -36,6 +36,8 @@ export interface RelayEnd {
   readonly bytesReceived: number
   /** client → origin */
   readonly bytesSent: number
+  /** what the system knew of the connection to the origin towards its end, where it tells */
+  readonly tcp?: TcpInfo
 }
 
 export interface Relay {
@@ -62,6 +64,7 @@ class Tunnel implements Relay {
   #open = 2
   #reason: CloseReason | undefined
   #error: GatewayError | undefined
+  #tcp: TcpInfo | undefined
   #lastActive: number
   #timer: Timer
   #delivery: Timer | undefined
@@ -132,6 +135,7 @@ class Tunnel implements Relay {
     if (this.#reason !== undefined) return
     this.#reason = reason
     this.#error = error
+    this.#tcp = this.#upstream.stream.tcpInfo()
   }
 
   #resetAfterDelivery({ stream, lastWritten }: End, by: StreamEnd['by']): void {
@@ -150,12 +154,13 @@ class Tunnel implements Relay {
     this.#timer.cancel()
     this.#delivery?.cancel()
     const { stream } = this.#upstream
-    const counts = {
+    this.#resolve({
+      reason: this.#reason ?? side.closeReason,
       bytesReceived: stream.bytesRead - this.#readBefore,
       bytesSent: stream.bytesWritten - this.#writtenBefore,
-    }
-    const reason = this.#reason ?? side.closeReason
-    this.#resolve(this.#error === undefined ? { reason, ...counts } : { reason, error: this.#error, ...counts })
+      ...(this.#error === undefined ? {} : { error: this.#error }),
+      ...(this.#tcp === undefined ? {} : { tcp: this.#tcp }),
+    })
   }
 
   /** Activity only notes the time; the timer is moved when it fires, not with every read. */

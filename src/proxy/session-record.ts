@@ -100,8 +100,14 @@ function labRecord(progress: Progress, facts: RecordFacts, attempt: DialAttempt 
     dial: upstream === undefined ? undefined : formatEndpoint(upstream.attempt.candidate.dial),
     exit: upstream?.exit,
     distance: upstream?.distance,
+    tcp: tcpOf(facts.end),
     requests: isForwarding(knock) ? facts.requests : undefined,
   }
+}
+
+function tcpOf({ tcp }: SessionEnd): LabRecord['tcp'] {
+  if (tcp === undefined) return undefined
+  return { rttMs: tcp.rttUs / 1000, minRttMs: tcp.minRttUs / 1000, retransmits: tcp.retransmits }
 }
 
 /** The log may say more than the client was told. */

@@ -3,6 +3,7 @@
 
 import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
+import type { TcpInfo } from '../transport/byte-stream.ts'
 import type { ListEntry } from '../transport/linked-list.ts'
 import type { Outlet, Persona, Upstream } from './ports.ts'
 import type { Progress } from './progress.ts'
@@ -16,6 +17,8 @@ export interface SessionEnd {
   readonly bytesReceived: number
   /** client → origin */
   readonly bytesSent: number
+  /** of the connection to the origin, where the system tells */
+  readonly tcp?: TcpInfo
 }
 
 export class Session<Out extends Outlet = Upstream> {
@@ -59,6 +62,7 @@ export class Session<Out extends Outlet = Upstream> {
       bytesReceived: how.bytesReceived ?? carrier.bytesRead,
       bytesSent: how.bytesSent ?? carrier.bytesWritten,
       ...(error === undefined ? {} : { error }),
+      ...(how.tcp === undefined ? {} : { tcp: how.tcp }),
     })
   }
 

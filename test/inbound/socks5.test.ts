@@ -43,6 +43,7 @@ test('SK-06 BND is the true public egress address with the port the origin sees'
   await client.send(`\x05\x01\x02${LOGIN}${connectTo('o.test', origin.port)}`).bytes(14)
   const reply = Buffer.from(client.received.slice(4), 'latin1')
   expect([...reply.subarray(4, 8)].join('.')).toBe('203.0.113.10')
+  await expect.poll(() => origin.connections).toHaveLength(1)
   expect(reply.readUInt16BE(8)).toBe(origin.connections[0]?.port)
 })
 
@@ -56,6 +57,7 @@ test('SK-06 an IPv6 egress address is told as one', async () => {
   const reply = Buffer.from(client.received.slice(4), 'latin1')
   expect(reply[3]).toBe(4)
   expect(reply.subarray(4, 12).toString('hex')).toBe('20010db800100000')
+  await expect.poll(() => origin.connections).toHaveLength(1)
   expect(origin.connections[0]?.address).toBe('127.0.16.10')
 })
 

@@ -6,17 +6,25 @@ import { DEFAULT_PORT_RANGE, PortLeases, type PortRange } from '../../src/outbou
 import { SourceRegistry } from '../../src/outbound/source-registry.ts'
 import { createTcpDialer } from '../../src/outbound/tcp-dialer.ts'
 import type { DialAttempt, Upstream } from '../../src/proxy/ports.ts'
+import type { Engine } from '../../src/transport/engine.ts'
+import { nodeEngine } from '../../src/transport/node/node-engine.ts'
 import { TimerWheel } from '../../src/transport/timer-wheel.ts'
 import { engine } from '../support/engine.ts'
 import { silentOrigin } from '../support/silent-origin.ts'
 import { listen, next, readToEnd } from '../support/tcp.ts'
 import { attempt, endpoint } from './attempt.ts'
 
-function dialer(options: { limit?: number; range?: PortRange; staggerMs?: number } = {}) {
+function dialer(options: { limit?: number; range?: PortRange; staggerMs?: number; engine?: Engine } = {}) {
   const leases = new PortLeases({ limit: () => options.limit ?? 40_000, range: options.range ?? DEFAULT_PORT_RANGE })
   const sources = new SourceRegistry()
   const clock = new TimerWheel(10)
-  const dial = createTcpDialer({ engine, leases, sources, clock, staggerMs: options.staggerMs ?? 20 })
+  const dial = createTcpDialer({
+    engine: options.engine ?? engine,
+    leases,
+    sources,
+    clock,
+    staggerMs: options.staggerMs ?? 20,
+  })
   return {
     leases,
     sources,
@@ -126,7 +134,7 @@ describe('the dialer', () => {
     const squatter = await listen(() => {}, '127.0.10.10')
     const origin = await listen(() => {}, '127.0.20.7')
     const range = { first: squatter.port, last: squatter.port + 1 }
-    const taken = dialer({ range })
+    const taken = dialer({ range, engine: nodeEngine })
     const { local } = await taken.dial([attempt({ dial: endpoint('127.0.20.7', origin.port) })])
     expect(local.port).toBe(squatter.port + 1)
   })
@@ -134,7 +142,7 @@ describe('the dialer', () => {
   it('gives up after a bounded number of ports and says so (EG-04)', async () => {
     const squatter = await listen(() => {}, '127.0.10.10')
     const origin = await listen(() => {}, '127.0.20.7')
-    const kit = dialer({ range: { first: squatter.port, last: squatter.port } })
+    const kit = dialer({ range: { first: squatter.port, last: squatter.port }, engine: nodeEngine })
     const wanted = attempt({ dial: endpoint('127.0.20.7', origin.port) })
     await expect(kit.dial([wanted])).rejects.toMatchObject({ code: 'egress.ports_exhausted' })
     await kit.atRest()
@@ -142,7 +150,7 @@ describe('the dialer', () => {
 
   it('shares a port between destinations', async () => {
     const [one, two] = [await listen(() => {}, '127.0.20.7'), await listen(() => {}, '127.0.20.8')]
-    const kit = dialer({ range: { first: 33_333, last: 33_333 } })
+    const kit = dialer({ range: { first: 33_333, last: 33_333 }, engine: nodeEngine })
     const first = await kit.dial([attempt({ dial: endpoint('127.0.20.7', one.port) })])
     const second = await kit.dial([attempt({ dial: endpoint('127.0.20.8', two.port) })])
     expect([first.local.port, second.local.port]).toEqual([33_333, 33_333])
@@ -152,6 +160,67 @@ describe('the dialer', () => {
     const origin = await listen((socket) => socket.end('220 ready'), '127.0.20.7')
     const { carrier } = await dialer().dial([attempt({ dial: endpoint('127.0.20.7', origin.port) })])
     expect((await readToEnd(carrier.asSocket())).toString()).toBe('220 ready')
+  })
+})
+
+describe('over an engine that chooses the port itself', () => {
+  /** Sockets of Node's, and ports that are known as soon as a dial has begun. */
+  function choosing(ports: number[]): Engine {
+    return {
+      ...nodeEngine,
+      sharesPorts: true,
+      dial: (request, listener) => {
+        const { from } = request
+        expect(from?.port).toBe(0)
+        const port = ports.shift() ?? 0
+        return nodeEngine.dial(from === undefined ? request : { ...request, from: { ...from, port } }, listener)
+      },
+    }
+  }
+
+  it('the origin finds out who connects from the port really bound, as soon as it can ask', async () => {
+    const seen: (string | undefined)[] = []
+    const origin = await listen((socket) => {
+      const peer = endpoint(socket.remoteAddress ?? '', socket.remotePort ?? 0)
+      const found = kit.sources.publicSourceOf(peer, endpoint('127.0.20.7', socket.localPort ?? 0))
+      seen.push(found === undefined ? undefined : `${found.endpoint.ip.text}:${found.endpoint.port}`)
+    }, '127.0.20.7')
+    const kit = dialer({ engine: choosing([33_334]) })
+    const { announced, local, carrier } = await kit.dial([attempt({ dial: endpoint('127.0.20.7', origin.port) })])
+    await expect.poll(() => seen).toEqual(['203.0.113.10:33334'])
+    expect([announced.port, local.port, carrier.localEndpoint()?.port]).toEqual([33_334, 33_334, 33_334])
+    expect(kit.leases.counts()).toMatchObject({ active: 1, granted: 1 })
+    carrier.destroy()
+    await kit.atRest()
+  })
+
+  it('the limit of connections per destination holds all the same ([E7])', async () => {
+    const origin = await listen(() => {}, '127.0.20.7')
+    const kit = dialer({ limit: 2, engine: choosing([33_335, 33_336, 33_337]) })
+    const wanted = attempt({ dial: endpoint('127.0.20.7', origin.port) })
+    const [first] = [await kit.dial([wanted]), await kit.dial([wanted])]
+    await expect(kit.dial([wanted])).rejects.toMatchObject({ code: 'egress.ports_exhausted' })
+    first?.carrier.destroy()
+    await kit.dial([wanted])
+  })
+
+  it.each([
+    ['refused', { dial: () => closedPort('127.0.20.7') }, 'dial.refused'],
+    ['not bound', { dial: () => closedPort('127.0.20.7'), standIns: ['203.0.113.10'] }, 'egress.address_missing'],
+  ] as const)('a dial that is %s leaves nothing behind', async (_what, { dial, ...rest }, code) => {
+    const kit = dialer({ engine: choosing([33_338]) })
+    const wanted = attempt({ dial: endpoint('127.0.20.7', await dial()), ...rest })
+    await expect(kit.dial([wanted])).rejects.toMatchObject({ code })
+    await kit.atRest()
+  })
+
+  it('ports that are all taken are a failure with that name, not one more try', async () => {
+    const squatter = await listen(() => {}, '127.0.10.10')
+    const origin = await listen(() => {}, '127.0.20.7')
+    const kit = dialer({ engine: choosing([squatter.port, squatter.port]) })
+    const wanted = attempt({ dial: endpoint('127.0.20.7', origin.port) })
+    await expect(kit.dial([wanted])).rejects.toMatchObject({ code: 'egress.ports_exhausted' })
+    expect(kit.leases.counts()).toMatchObject({ granted: 1, active: 0 })
   })
 })
 

@@ -1,5 +1,6 @@
 // What a tunnel carries, by the first bytes of its client, and that it stands in the record.
 
+import { once } from 'node:events'
 import { connect as connectTls, createServer } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import { understandFirstBytes } from '../../src/proxy/first-bytes.ts'
@@ -59,6 +60,7 @@ describe('the first bytes of a client', () => {
 describe('the record of a tunnel', () => {
   test('has the protocol and the server name, and TU-11: neither changes where it goes', async () => {
     const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
     const gateway = await startGateway(OPEN)
     const address = server.address()
     const port = typeof address === 'object' && address !== null ? address.port : 0
