@@ -294,3 +294,43 @@ test('bytes right behind a 101, from both sides, are the tunnel’s', async () =
   client.send(`${request(port, 'Connection: Upgrade\r\nUpgrade: websocket\r\n')}early`)
   await client.text('\r\n\r\nhellobye')
 })
+
+test.each([
+  ['a length', (size: number) => `Content-Length: ${size}\r\n`, (body: string) => body],
+  [
+    'chunks',
+    () => 'Transfer-Encoding: chunked\r\n',
+    (body: string) => `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+  ],
+])(
+  'a large upload of %s and a large answer pass whole while neither side is read fast',
+  async (_framing, fields, frame) => {
+    const size = 12 * 1024 * 1024
+    const origin = await tellMeOrigin(async (req, res) => {
+      let length = 0
+      for await (const chunk of req) {
+        length += chunk.length
+        if (length % 5 === 0) await new Promise(setImmediate)
+      }
+      res.setHeader('x-got', String(length))
+      res.end(Buffer.alloc(size, 'x'))
+    })
+    const gateway = await startGateway(OPEN)
+    const client = await RawClient.connect(gateway.port)
+    client.send(request(origin.port, fields(size), 'POST')).send(frame('y'.repeat(size)))
+    client.socket.removeAllListeners('data').pause()
+    let received = ''
+    let length = 0
+    const whole = Promise.withResolvers<void>()
+    client.socket.on('data', (text: string) => {
+      if (length < 4096) received += text
+      length += text.length
+      client.socket.pause()
+      setImmediate(() => client.socket.resume())
+      if (length >= size + received.indexOf('\r\n\r\n') + 4) whole.resolve()
+    })
+    client.socket.resume()
+    await whole.promise
+    expect(received).toContain(`x-got: ${size}`)
+  },
+)

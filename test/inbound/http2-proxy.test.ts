@@ -316,3 +316,23 @@ test.each([
   for await (const chunk of stream) length += chunk.length
   expect([answer[':status'], length, stream.rstCode]).toEqual([Number(status), 0, constants.NGHTTP2_NO_ERROR])
 })
+
+test('a large answer comes whole to a client that takes it slowly, and a large upload to its origin', async () => {
+  const size = 8 * 1024 * 1024
+  const origin = await tellMeOrigin(async (req, res) => {
+    let length = 0
+    for await (const chunk of req) length += chunk.length
+    res.setHeader('x-got', String(length))
+    res.end(Buffer.alloc(size, 'x'))
+  })
+  const { session } = await startH2()
+  const stream = session.request(get(origin.port, { ':method': 'POST' }))
+  stream.end(Buffer.alloc(size, 'y'))
+  const [answer] = await once(stream, 'response', { signal: AbortSignal.timeout(18_000) })
+  let length = 0
+  for await (const chunk of stream) {
+    length += chunk.length
+    if (length % 7 === 0) await new Promise(setImmediate)
+  }
+  expect([answer['x-got'], length]).toEqual([String(size), size])
+})

@@ -108,7 +108,7 @@ export class Http1Requests implements StreamHandler {
 
   onClose(end: StreamEnd): void {
     if (this.#state === 'over') return
-    const isMidHead = this.#state === 'reading' && this.#reader.hasBegun
+    const isMidHead = this.#state === 'priming' || (this.#state === 'reading' && this.#reader.hasBegun)
     const isReset = end.by === 'peer' && end.how !== 'fin'
     this.#leave(isReset ? resetByClient(end) : undefined)
     if (isMidHead) this.#settings.pipeline.refuse(this.#knock(), leftInTheMiddle())

@@ -3,6 +3,9 @@
 
 import type { Clock, Timer } from '../../transport/timer-wheel.ts'
 
+/** the coarsest clock there is */
+const TICK_MS = 50
+
 export class IdleTimer {
   readonly #clock: Clock
   readonly #expire: () => void
@@ -17,7 +20,9 @@ export class IdleTimer {
 
   /** Fires once, `ms` from now, in place of what was set before. */
   set(ms: number): void {
-    this.#due = performance.now() + ms
+    // the clock's time is cheap and may be a tick old
+    const now = this.#timer === undefined ? performance.now() : this.#clock.now + TICK_MS
+    this.#due = now + ms
     if (this.#due < this.#armedFor) this.#arm(ms)
   }
 

@@ -8,13 +8,9 @@ import { responseHeaders } from './response-headers.ts'
 export class Http2Responder implements Responder {
   readonly #stream: ServerHttp2Stream
   #trailers: readonly string[] = []
-  #isBlocked = false
 
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream
-    stream.on('drain', () => {
-      this.#isBlocked = false
-    })
   }
 
   get hasBegun(): boolean {
@@ -43,8 +39,7 @@ export class Http2Responder implements Responder {
 
   body(bytes: Buffer): boolean {
     if (this.#isGone || !this.#stream.writable) return true
-    if (!this.#stream.write(Buffer.from(bytes))) this.#isBlocked = true
-    return !this.#isBlocked
+    return this.#stream.write(Buffer.from(bytes))
   }
 
   end(trailers: readonly string[]): void {
@@ -53,7 +48,7 @@ export class Http2Responder implements Responder {
   }
 
   flush(): boolean {
-    return !this.#isBlocked || this.#isGone
+    return this.#isGone || !this.#stream.writableNeedDrain
   }
 
   cut(): boolean {
