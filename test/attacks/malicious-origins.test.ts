@@ -63,6 +63,29 @@ test.each(Object.entries(UNSOUND))(
   },
 )
 
+test.each([
+  ['two lengths', UNSOUND['two lengths'], 'different Content-Lengths: 2 and 3'],
+  ['length and chunked', UNSOUND['length and chunked'], 'both Content-Length and Transfer-Encoding'],
+  ['an overflowing length', UNSOUND['an overflowing length'], 'the Content-Length is too large'],
+  ['a length with a leading zero', UNSOUND['a length with a leading zero'], 'the Content-Length field is not a number'],
+  ['a bad first chunk size', UNSOUND['a bad first chunk size'], 'a chunk has no size'],
+  [
+    'a chunk size over 64 bits',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000001\r\n',
+    'a chunk size is too large',
+  ],
+  ['HTTP/2.0', UNSOUND['HTTP/2.0'], 'it is in HTTP/2.0'],
+])('%s has one diagnosis on every road, whether the origin closes or not', async (_name, answer = '', words) => {
+  for (const close of [true, false]) {
+    for (const fields of ['', 'TE: trailers\r\nConnection: TE\r\n']) {
+      const { client, gateway } = await ask(answer, { close, fields })
+      await client.text('code: origin.malformed_response')
+      expect(client.received).toContain(words)
+      expect((await gateway.recorded(1))[0]?.Lab.error).toMatchObject({ code: 'origin.malformed_response' })
+    }
+  }
+})
+
 describe('FR-09 an answer that is cut short shows as broken', () => {
   test.each([
     ['a length not reached', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome'],

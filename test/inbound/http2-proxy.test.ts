@@ -336,3 +336,12 @@ test('a large answer comes whole to a client that takes it slowly, and a large u
   }
   expect([answer['x-got'], length]).toEqual([String(size), size])
 })
+
+test('an answer that HTTP/2 cannot say is a 502, and not a fault of the proxy', async () => {
+  const twice = OK.replace('\r\n\r\n', '\r\nContent-Type: text/html\r\nContent-Type: text/plain\r\n\r\n')
+  const origin = await byteLogOrigin((socket) => socket.write(twice))
+  const { gateway, session } = await startH2()
+  const { status } = await openStream(session, get(origin.port), true)
+  expect(status).toBe(502)
+  expect((await gateway.recorded(1))[0]?.Lab.error).toMatchObject({ code: 'origin.malformed_response' })
+})

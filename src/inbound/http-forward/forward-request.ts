@@ -4,7 +4,7 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { valuesOf } from '../../http1/fields.ts'
 import { CHUNKED, requestFraming } from '../../http1/framing.ts'
-import { byteName, endOf, trimBlanks, VISIBLE } from '../../http1/grammar.ts'
+import { byteName, endOf, TOKEN, trimBlanks, VISIBLE } from '../../http1/grammar.ts'
 import { formatTarget, type Target } from '../../net/endpoint.ts'
 import { parseAuthority } from '../../net/host.ts'
 import { showAuthority } from '../show-authority.ts'
@@ -116,6 +116,9 @@ function checkHead({ method, url, version, fields }: RequestHead, rules: HeadRul
     throw malformed(
       `the request target holds the byte ${byte}, which must be written as %${byte.slice(2).toUpperCase()}`,
     )
+  }
+  if (endOf(TOKEN, method, 0, method.length) < method.length || method === '') {
+    throw malformed('the request does not begin with a method')
   }
   if (MISSPELT.test(method) && method !== method.toUpperCase()) {
     throw new GatewayError('request.unsupported_method', `methods are written in capitals: ${method.toUpperCase()}`)

@@ -5,6 +5,7 @@ import { constants, type ServerHttp2Stream } from 'node:http2'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { valuesOf } from '../../http1/fields.ts'
 import { CHUNKED } from '../../http1/framing.ts'
+import { endOf, TEXT, TOKEN } from '../../http1/grammar.ts'
 import type { Knock } from '../../proxy/arrival.ts'
 import type { Session } from '../../proxy/session.ts'
 import { type ForwardSettings, forward } from '../http-forward/forward.ts'
@@ -133,12 +134,27 @@ function understandStream({ pseudo, fields }: StreamHead, ended: boolean, rules:
   if (!AUTHORITY.test(authority)) {
     throw new GatewayError('request.bad_authority', `\`${showAuthority(authority)}\` is not a host to connect to`)
   }
+  checkFields(fields)
   if (!path.startsWith('/') && path !== '*') throw new GatewayError('request.malformed', 'the :path is not a path')
   const url = `${scheme}://${authority}${path === '*' ? '' : path}`
   const request = understandForward({ method, url, version: '2', fields: asHttp1(fields, authority) }, rules)
   return ended || request.bodyLength !== 0 || request.contentLength !== undefined
     ? request
     : { ...request, bodyLength: CHUNKED }
+}
+
+/** What cannot be said in HTTP/1.1 goes no further, whatever let it through. */
+function checkFields(fields: readonly string[]): void {
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] ?? ''
+    const value = fields[at + 1] ?? ''
+    if (name === '' || endOf(TOKEN, name, 0, name.length) < name.length) {
+      throw new GatewayError('request.malformed', 'a header field has no valid name')
+    }
+    if (endOf(TEXT, value, 0, value.length) < value.length) {
+      throw new GatewayError('request.malformed', 'a header field holds a control character')
+    }
+  }
 }
 
 /** Host from :authority, and cookies that were split for compression as one field again (RFC 9113 section 8.2.3). */

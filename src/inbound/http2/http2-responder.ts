@@ -1,6 +1,12 @@
 // Answers on one stream of HTTP/2, for the forwarding that speaks HTTP/1.1 to origins (RFC 9113 section 8.3.2).
 
-import { constants, type ServerHttp2Stream } from 'node:http2'
+import {
+  constants,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+  type ServerStreamResponseOptions,
+} from 'node:http2'
+import { GatewayError } from '../../errors/gateway-error.ts'
 import type { AnswerHead } from '../http-forward/forward-response.ts'
 import type { Responder } from '../http-forward/responder.ts'
 import { responseHeaders } from './response-headers.ts'
@@ -28,13 +34,20 @@ export class Http2Responder implements Responder {
   /** The reason phrase is not sent: HTTP/2 has none. */
   head({ status, fields, body }: AnswerHead): void {
     if (this.#isGone) return
-    if (body === 0) {
-      this.#stream.respond(responseHeaders(status, fields), { endStream: true })
-      return
-    }
     // trailers or not: without waiting for them Node would end the stream cleanly ahead of a reset (FR-09)
-    this.#stream.respond(responseHeaders(status, fields), { waitForTrailers: true })
+    this.#respond(responseHeaders(status, fields), body === 0 ? { endStream: true } : { waitForTrailers: true })
+    if (body === 0) return
     this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(trailerFields(this.#trailers)))
+  }
+
+  /** Throws `origin.malformed_response` for what Node does not say in HTTP/2: several values of a field that has one. */
+  #respond(headers: OutgoingHttpHeaders, options: ServerStreamResponseOptions): void {
+    try {
+      this.#stream.respond(headers, options)
+    } catch (cause) {
+      const why = 'the response cannot be said in HTTP/2: a field that has one value comes several times'
+      throw new GatewayError('origin.malformed_response', why, { cause })
+    }
   }
 
   body(bytes: Buffer): boolean {
