@@ -99,6 +99,7 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
   const pool = new WorkerPool({
     workers,
     engine: engine.name,
+    reclaim: (descriptor) => engine.reclaim?.(descriptor),
     store,
     events,
     file: config.file,

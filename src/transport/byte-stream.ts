@@ -5,10 +5,10 @@
 import type { Socket } from 'node:net'
 import type { Endpoint } from '../net/endpoint.ts'
 
-/** How a stream ended. `by: 'us'`: destroyed or reset by this side, or after both sides said FIN in order. */
+/** How a stream ended, and who ended it. */
 export interface StreamEnd {
   readonly by: 'peer' | 'us'
-  /** `fin`: both directions ended in order; `reset`: RST; `timeout`: the peer is gone without a word (ETIMEDOUT, EHOSTUNREACH …) */
+  /** `fin`: both directions ended in order, `by` whoever said FIN first; `reset`: RST; `timeout`: the peer is gone without a word (ETIMEDOUT, EHOSTUNREACH …) */
   readonly how: 'fin' | 'reset' | 'timeout' | 'destroyed'
   /** the system's error with `code` and `syscall`, where there is one */
   readonly cause?: Error
@@ -36,7 +36,7 @@ export interface TcpInfo {
 export interface ByteStream {
   /** Closed or reset, by us or by the peer. Everything below does nothing then. */
   readonly isClosed: boolean
-  /** The peer's FIN has been read: all its bytes came out of {@link read} before. */
+  /** The peer's FIN has been read: all its bytes came out of {@link read} before, and none were put back. */
   readonly hasEnded: boolean
   /** bytes taken from the peer that {@link read} has not handed out yet (put back by {@link unread}, or read ahead by the engine) */
   readonly buffered: number
@@ -49,9 +49,10 @@ export interface ByteStream {
   setHandler(handler: StreamHandler | undefined): void
   /** The next bytes, valid until the next `read` of any stream of this thread; `undefined`: nothing now, or nothing any more (see
    *  {@link hasEnded}, {@link isClosed}). Also answers `undefined` when this stream has had its share of the turn; `onReadable` follows
-   *  in the next one. */
+   *  in the next one. Where this read finds the end of a stream that is over, `onClose` is told before it returns. */
   read(): Buffer | undefined
-  /** Puts bytes back in front of everything not read yet. The stream keeps them without copying. Does not call `onReadable`. */
+  /** Puts bytes back in front of everything not read yet. The stream keeps them (a copy of those that {@link read} just handed out, no
+   *  copy of others). Does not call `onReadable`. */
   unread(bytes: Buffer): void
 
   /** Writes all of `bytes`, which the caller may reuse afterwards (what the transport does not take at once is copied). False: not
@@ -75,6 +76,7 @@ export interface ByteStream {
   /** `undefined` where the transport cannot tell. */
   tcpInfo(): TcpInfo | undefined
   /** The same connection as a socket of Node's (TLS, HTTP/2, clients that want a socket), always the same one. What was put back or
-   *  read ahead is in it. This stream goes on over that socket; only one of the two may be read at a time. */
+   *  read ahead is in it. This stream has no handler then; with a new one it goes on over that socket, and only one of the two may be
+   *  read at a time. */
   asSocket(): Socket
 }

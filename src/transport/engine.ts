@@ -2,6 +2,7 @@
 
 import type { Endpoint } from '../net/endpoint.ts'
 import type { ByteStream } from './byte-stream.ts'
+import type { DatagramSocket } from './datagrams.ts'
 
 export type EngineName = 'linux' | 'node'
 
@@ -52,4 +53,13 @@ export interface Engine {
    *  TCP_NODELAY set and no handler. */
   listen(options: ListenOptions, onConnection: (stream: ByteStream) => void): Promise<ListeningSocket>
   dial(request: DialRequest, listener: DialListener): PendingDial
+  /** Binds a UDP socket to exactly this address; port 0 is any. Rejects with the system's error, and leaves no socket then. */
+  bindDatagrams(at: Endpoint): Promise<DatagramSocket>
+  /** Closes everything that is open and lets go of Node's event loop. A thread that can should await this before it ends. */
+  close(): Promise<void>
+  /** By which another thread names this engine to {@link reclaim}; absent: Node itself closes what an ended thread leaves. */
+  readonly descriptor?: number
+  /** Closes what the engine of a thread that ended without {@link close} has left: the system keeps its descriptors, and its listening
+   *  sockets would still be given connections. To be called once the thread is gone. */
+  reclaim?(descriptor: number): void
 }

@@ -187,6 +187,7 @@ describe('health', () => {
     expect((await draining.ask('GET', '/lab/v1/health')).body.result).toMatchObject({
       healthy: false,
       troubles: ['stale'],
+      engine: 'node',
     })
     await draining.close()
   })

@@ -69,6 +69,8 @@ export type ToWorker =
   | { readonly kind: 'stop' }
 
 export type FromWorker =
+  /** what the system keeps of the worker's engine if the worker ends without a word, for `Engine.reclaim` */
+  | { readonly kind: 'engine'; readonly descriptor: number }
   | { readonly kind: 'ready'; readonly ports: readonly number[] }
   | { readonly kind: 'failed'; readonly issues: readonly Issue[] }
   | { readonly kind: 'took'; readonly revision: number }

@@ -23,6 +23,8 @@ export interface MemberSurroundings {
   readonly registries: Readonly<Record<'tcp' | 'udp', SourceRegistry>>
   /** absent: there is no Gateway DNS */
   readonly placeholderAt?: Ports['placeholderAt']
+  /** closes what the engine of an ended worker has left */
+  readonly reclaim: (descriptor: number) => void
 }
 
 export class WorkerMember {
@@ -36,6 +38,9 @@ export class WorkerMember {
   readonly #worker: Worker
   readonly #placeholders: PlaceholderDesk | undefined
   readonly #events: MemberEvents
+  readonly #reclaim: (descriptor: number) => void
+  /** of its engine, until that is closed */
+  #descriptor: number | undefined
   readonly #ready = Promise.withResolvers<readonly number[]>()
   readonly #stopped = Promise.withResolvers<void>()
   readonly #reports = new Map<number, (report: WorkerReport | undefined) => void>()
@@ -49,12 +54,13 @@ export class WorkerMember {
 
   constructor(
     start: Omit<WorkerStart, 'sources'>,
-    { registries, placeholderAt }: MemberSurroundings,
+    { registries, placeholderAt, reclaim }: MemberSurroundings,
     events: MemberEvents,
   ) {
     const { port1, port2 } = new MessageChannel()
     this.index = start.index
     this.#events = events
+    this.#reclaim = reclaim
     this.#placeholders = placeholderAt === undefined ? undefined : new PlaceholderDesk(placeholderAt)
     this.revision = start.version.revision
     this.sources = new SourceListener(port1, registries)
@@ -120,7 +126,11 @@ export class WorkerMember {
       case 'letGo':
         void this.#placeholders?.hear(message, (answer) => this.tell(answer))
         break
+      case 'engine':
+        this.#descriptor = message.descriptor
+        break
       case 'stopped':
+        this.#descriptor = undefined
         this.#stopped.resolve()
         break
       default:
@@ -137,6 +147,7 @@ export class WorkerMember {
 
   readonly #exit = (): void => {
     this.#gone = true
+    if (this.#descriptor !== undefined) this.#reclaim(this.#descriptor)
     this.open = []
     this.sources.close()
     this.#placeholders?.close()

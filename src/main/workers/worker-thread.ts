@@ -75,8 +75,10 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
   const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
   const { tlsFor } = openDoorCertificates(config.listeners, certificates.leaf, events)
   const sources = createSourceTeller(start.sources, originAddresses(config))
+  const engine = chooseEngine(start.engine, (message) => events.warn(message))
+  if (engine.descriptor !== undefined) tell({ kind: 'engine', descriptor: engine.descriptor })
   const road = createDataPath(config, {
-    engine: chooseEngine(start.engine, (message) => events.warn(message)),
+    engine,
     store: replica,
     world,
     events,
@@ -127,8 +129,9 @@ function obey(message: ToWorker, parts: Parts, tell: (message: FromWorker) => vo
       placeholders.hear(message)
       break
     case 'stop':
-      void gateway.stop().then(() => {
+      void gateway.stop().then(async () => {
         outbox.flush()
+        await road.engine.close()
         tell({ kind: 'stopped' })
       })
   }

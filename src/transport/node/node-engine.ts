@@ -4,6 +4,7 @@ import { createServer, type Server, Socket } from 'node:net'
 import type { Endpoint } from '../../net/endpoint.ts'
 import type { ByteStream } from '../byte-stream.ts'
 import type { DialListener, DialRequest, Engine, ListeningSocket, ListenOptions, PendingDial } from '../engine.ts'
+import { bindNodeDatagrams } from './node-datagrams.ts'
 import { endpointOf, NodeStream } from './node-stream.ts'
 
 const DEFAULT_BACKLOG = 1024
@@ -13,6 +14,8 @@ export const nodeEngine: Engine = {
   sharesPorts: false,
   listen,
   dial: (request, listener) => new NodeDial(request, listener),
+  bindDatagrams: bindNodeDatagrams,
+  close: async () => {},
 }
 
 async function listen(

@@ -1,0 +1,89 @@
+// The engine `linux`: TCP by system calls of our own, in Node's event loop.
+
+import type { Endpoint } from '../../net/endpoint.ts'
+import type { ByteStream } from '../byte-stream.ts'
+import type { DatagramSocket } from '../datagrams.ts'
+import type { DialListener, DialRequest, Engine, ListeningSocket, ListenOptions, PendingDial } from '../engine.ts'
+import { EventLoop } from './event-loop.ts'
+import { DatagramDesk } from './linux-datagrams.ts'
+import { LinuxDial } from './linux-dial.ts'
+import { listen } from './linux-listener.ts'
+import { loadFfi } from './load-ffi.ts'
+import { openNative } from './native.ts'
+import { reclaim } from './reclaim.ts'
+import type { StreamOverSocket } from './socket-on.ts'
+import { SystemCalls } from './system-calls.ts'
+
+const OLDEST_NODE = [26, 1] as const
+const ARCHITECTURES = ['x64', 'arm64']
+
+export class LinuxEngine implements Engine {
+  readonly name = 'linux'
+  readonly sharesPorts = true
+  readonly #loop: EventLoop
+  readonly #overSocket: StreamOverSocket
+  #datagrams: DatagramDesk | undefined
+
+  constructor(calls: SystemCalls, overSocket: StreamOverSocket) {
+    this.#loop = new EventLoop(calls)
+    this.#overSocket = overSocket
+  }
+
+  /** descriptors of listeners, dials and streams that are open */
+  get open(): number {
+    return this.#loop.watched
+  }
+
+  /** how often the loop has looked for events */
+  get turns(): number {
+    return this.#loop.turn
+  }
+
+  get descriptor(): number {
+    return this.#loop.descriptor
+  }
+
+  reclaim(descriptor: number): void {
+    reclaim(this.#loop.calls, descriptor)
+  }
+
+  listen(options: ListenOptions, onConnection: (stream: ByteStream) => void): Promise<ListeningSocket> {
+    return listen(this.#loop, options, this.#overSocket, onConnection)
+  }
+
+  dial(request: DialRequest, listener: DialListener): PendingDial {
+    return new LinuxDial(this.#loop, request, this.#overSocket, listener)
+  }
+
+  async bindDatagrams(at: Endpoint): Promise<DatagramSocket> {
+    this.#datagrams ??= new DatagramDesk(this.#loop)
+    const socket = this.#datagrams.bind(at)
+    if (socket instanceof Error) throw socket
+    return socket
+  }
+
+  close(): Promise<void> {
+    return this.#loop.close()
+  }
+}
+
+/** The engine for this thread, or why there can be none here. */
+export function openLinuxEngine(overSocket: StreamOverSocket): LinuxEngine | string {
+  const { platform, arch, versions } = process
+  if (platform !== 'linux') return `the system is \`${platform}\``
+  if (!ARCHITECTURES.includes(arch)) return `the processor is \`${arch}\``
+  const [major = 0, minor = 0] = versions.node.split('.').map(Number)
+  const [oldestMajor, oldestMinor] = OLDEST_NODE
+  if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
+    return `Node ${versions.node} is older than ${OLDEST_NODE.join('.')}`
+  }
+  const ffi = loadFfi()
+  if (typeof ffi === 'string') return ffi
+  try {
+    const calls = new SystemCalls(openNative(ffi))
+    const wrong = calls.selfTest()
+    return wrong === undefined ? new LinuxEngine(calls, overSocket) : `a test of system calls failed: ${wrong}`
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown.message : String(thrown)
+  }
+}

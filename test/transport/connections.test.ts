@@ -1,0 +1,120 @@
+// Promises every engine keeps, on real sockets of loopback. One suite: nothing above an engine may be able to tell them apart.
+// Here: listening and dialling.
+
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { ip } from '../../src/net/ip.ts'
+import type { ByteStream } from '../../src/transport/byte-stream.ts'
+import { dialBy, Ear, enginesHere, freePort, listenBy, loopback, turns } from '../support/engine-streams.ts'
+import { listen } from '../support/tcp.ts'
+
+describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('engine %s', (_name, engine) => {
+  test('each end knows both endpoints, over IPv4, IPv6, and IPv4 on a socket for both', async () => {
+    for (const [host, from] of [
+      ['127.0.0.1', '127.0.0.1'],
+      ['::1', '::1'],
+      ['::', '127.0.0.1'],
+    ] as const) {
+      const accepted = Promise.withResolvers<ByteStream>()
+      const { port } = await listenBy(engine, accepted.resolve, { host })
+      const to = { ip: ip(from), port }
+      const one = await dialBy(engine, to, { ip: ip(from), port: 0 })
+      const other = await accepted.promise
+      expect(other.localEndpoint()).toEqual(to)
+      expect(one.remoteEndpoint()).toEqual(to)
+      expect(other.remoteEndpoint()).toEqual(one.localEndpoint())
+      one.destroy()
+      expect(one.localEndpoint()).toBe(undefined)
+    }
+  })
+
+  test('a host name is listened on as net.Server would', async () => {
+    const { ip: address } = await listenBy(engine, () => {}, { host: 'localhost' })
+    expect(['127.0.0.1', '::1']).toContain(address.text)
+  })
+
+  test('a port in use, a missing address and an unknown name are the errors of net.Server', async () => {
+    const { port } = await listenBy(engine, () => {})
+    const inUse = engine.listen({ host: '127.0.0.1', port }, () => {})
+    await expect(inUse).rejects.toMatchObject({ code: 'EADDRINUSE', syscall: 'listen', address: '127.0.0.1', port })
+    const missing = engine.listen({ host: '203.0.113.9', port: 0 }, () => {})
+    await expect(missing).rejects.toMatchObject({ code: 'EADDRNOTAVAIL', syscall: 'listen' })
+  })
+
+  test('several listen on one port when all say so', async () => {
+    const { port } = await listenBy(engine, () => {}, { reusePort: true })
+    await expect(listenBy(engine, () => {}, { reusePort: true, port })).resolves.toMatchObject({ port })
+  })
+
+  test('a closed listener gives its port back and leaves connections alone', async () => {
+    const accepted = Promise.withResolvers<ByteStream>()
+    const listening = await engine.listen({ host: '127.0.0.1', port: 0 }, accepted.resolve)
+    const { port } = listening.address
+    const one = await dialBy(engine, loopback(port))
+    const other = await accepted.promise
+    onTestFinished(() => other.destroy())
+    await listening.close()
+    await listenBy(engine, () => {}, { port })
+    const ear = new Ear(other)
+    one.write(Buffer.from('still here'))
+    await ear.until(({ text }) => text === 'still here')
+  })
+
+  test('a failed dial says what failed, never within the call', async () => {
+    const closedPort = await freePort()
+    const dials = [
+      [{ to: loopback(closedPort) }, 'ECONNREFUSED', 'connect'],
+      [{ to: loopback(closedPort), from: { ip: ip('203.0.113.9'), port: 0 } }, 'EADDRNOTAVAIL', 'bind'],
+      [{ to: { ip: ip('::1'), port: closedPort } }, 'ECONNREFUSED', 'connect'],
+    ] as const
+    for (const [request, code, syscall] of dials) {
+      let isWithin = true
+      const failure = new Promise<readonly [boolean, Error]>((resolve, reject) => {
+        engine.dial(request, {
+          onConnect: () => reject(new Error('connected')),
+          onFailure: (cause) => resolve([isWithin, cause]),
+        })
+      })
+      isWithin = false
+      const [within, cause] = await failure
+      expect(within).toBe(false)
+      expect(cause).toMatchObject({ code, syscall })
+    }
+  })
+
+  test('a dial from a decided address and port comes from there, and a port of its own is known at once where engines say so', async () => {
+    const accepted: ByteStream[] = []
+    const address = await listenBy(engine, (stream) => accepted.push(stream))
+    const from = { ip: ip('127.0.0.3'), port: await freePort('127.0.0.3') }
+    const one = await dialBy(engine, address, from)
+    expect(one.localEndpoint()).toEqual(from)
+    if (!engine.sharesPorts) return
+    const connected = Promise.withResolvers<ByteStream>()
+    const dial = engine.dial(
+      { to: address, from: { ip: ip('127.0.0.3'), port: 0 } },
+      { onConnect: connected.resolve, onFailure: connected.reject },
+    )
+    const { localPort } = dial
+    expect(localPort).toBeGreaterThan(0)
+    const stream = await connected.promise
+    onTestFinished(() => stream.destroy())
+    expect(stream.localEndpoint()?.port).toBe(localPort)
+  })
+
+  test('a cancelled dial tells nothing and leaves no connection', async () => {
+    const { port, server } = await listen((socket) => socket.resume().on('end', () => socket.end()))
+    const told: string[] = []
+    const hear = { onConnect: () => told.push('connected'), onFailure: () => told.push('failed') }
+    const dials = Array.from({ length: 20 }, () => engine.dial({ to: loopback(port) }, hear))
+    const failing = engine.dial({ to: loopback(await freePort()) }, hear)
+    for (const dial of [...dials, failing]) dial.cancel()
+    for (const dial of dials) dial.cancel()
+    const proof = await dialBy(engine, loopback(port))
+    proof.destroy()
+    await turns(20)
+    expect(told).toEqual([])
+    await new Promise<void>((resolve) => {
+      const look = () => server.getConnections((_, count) => (count <= 1 ? resolve() : setImmediate(look)))
+      look()
+    })
+  })
+})
