@@ -1,9 +1,9 @@
 // All doors of the proxy and the protocols behind them, put together: opens them, counts, stops in order. Knows the protocols
 // by name and nothing of what they do.
 
-import type { IncomingMessage } from 'node:http'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { httpErrorText } from '../errors/to-http.ts'
+import type { RequestHead } from '../http1/request-head.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { type ClientCount, localClients } from '../proxy/client-count.ts'
 import type { ConnectionPipeline } from '../proxy/connection.ts'
@@ -48,6 +48,8 @@ export interface GatewaySettings {
   readonly keepAliveMs?: number | undefined
   /** a request body that stands still; default 60 s */
   readonly bodyIdleMs?: number | undefined
+  /** a connection to an origin without a request, before the proxy closes it; default 30 s */
+  readonly originKeepAliveMs?: number | undefined
   /** What a door presents to clients that speak TLS; absent or undefined: they are refused with an alert. */
   readonly tlsFor?: (listener: Listener) => TlsSource | undefined
   /** absent: UDP ASSOCIATE is answered "command not supported" */
@@ -70,7 +72,6 @@ export interface Gateway {
 
 const MAX_FIELDS = 500
 const MAX_TARGET_BYTES = 16 * 1024
-const MAX_PIPELINED = 8
 const MAX_TURNED_AWAY = 256
 
 /** fatal alert, handshake_failure: what a TLS client understands as "no" */
@@ -89,10 +90,10 @@ export async function openGateway(
     maxFields: MAX_FIELDS,
     maxTargetBytes: MAX_TARGET_BYTES,
     maxHeadBytes: settings.maxHeadBytes,
-    maxPipelined: MAX_PIPELINED,
     responseTimeoutMs: settings.responseTimeoutMs ?? 300_000,
     idleTimeoutMs: pipeline.settings.idleTimeoutMs,
     keepAliveMs: settings.keepAliveMs ?? 60_000,
+    originKeepAliveMs: settings.originKeepAliveMs ?? 30_000,
     bodyIdleMs: settings.bodyIdleMs ?? 60_000,
     signIn: settings.signIn,
     ownPages: settings.ownPages,
@@ -115,13 +116,13 @@ export async function openGateway(
     greet(visitor, { ...inTheClear, socks4: strange, socks5: strange, tls: strange })
   }
 
-  function laterConnect(visitor: ClientConnection, req: IncomingMessage, head: Buffer): void {
+  /** What followed the head is back in the stream. */
+  function laterConnect(client: ClientConnection, { target, fields }: RequestHead): void {
     try {
-      const request = understandConnect(req.url ?? '', req.rawHeaders)
-      if (head.length > 0) visitor.stream.unread(head)
-      openConnect(visitor, pipeline, request, { early: head.length > 0, askAgain })
+      const request = understandConnect(target, fields)
+      openConnect(client, pipeline, request, { early: client.stream.buffered > 0, askAgain })
     } catch (thrown) {
-      refuseInHttp(visitor, asGatewayError(thrown))
+      refuseInHttp(client, asGatewayError(thrown))
     }
   }
 

@@ -2,14 +2,15 @@
 // machines, whose own loopback is not the lab's. Serves the sign-in page, /me and PAC files, and hands them on from the API with word of who
 // asked. Everything else of the API stays out of reach of the proxy (SS-04).
 
-import { request as askApi, type IncomingMessage } from 'node:http'
-import type { Readable } from 'node:stream'
+import { request as askApi, type ClientRequest, type IncomingMessage } from 'node:http'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { CHUNKED } from '../http1/framing.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
 import { unmapIp } from '../net/ip.ts'
-import type { Answer } from './http-forward/answer.ts'
 import type { ForwardRequest } from './http-forward/forward-request.ts'
 import { endToEnd } from './http-forward/hop-by-hop.ts'
+import type { BodySink, RequestBody } from './http-forward/request-body.ts'
+import type { Responder } from './http-forward/responder.ts'
 
 /** A name that only the lab's proxy knows itself by, at port 80, for clients that cannot use the API's address. */
 export const OWN_NAME = 'egresslab.test'
@@ -29,8 +30,8 @@ export interface OwnPages {
 interface Asked {
   readonly request: ForwardRequest
   readonly peer: Endpoint
-  readonly body: Readable
-  readonly res: Answer
+  readonly body: RequestBody | undefined
+  readonly responder: Responder
 }
 
 /** Sign-in, a person's own page with what it asks of the API, PAC files, and the files these pages are made of. */
@@ -55,16 +56,22 @@ export function asksOwnPage(pages: OwnPages | undefined, { target, upgrade, path
 
 /** Answers it. Throws a GatewayError where the API does not answer. */
 export async function serveOwnPage(pages: OwnPages, asked: Asked): Promise<void> {
-  const { request, res } = asked
-  if (request.expectsContinue) res.writeContinue()
+  const { request, responder } = asked
+  if (request.expectsContinue) {
+    responder.interim({ status: 100, reason: 'Continue', fields: [], body: 0 })
+    responder.flush()
+  }
   const { incoming, body } = await ask(pages, asked)
-  const fields = endToEnd(incoming.rawHeaders, LENGTH)
-  res.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? '', [
-    ...fields,
-    'Content-Length',
-    request.method === 'HEAD' ? (incoming.headers['content-length'] ?? '0') : String(body.length),
-  ])
-  res.end(request.method === 'HEAD' ? '' : body)
+  const isHead = request.method === 'HEAD'
+  const length = isHead ? (incoming.headers['content-length'] ?? '0') : String(body.length)
+  responder.head({
+    status: incoming.statusCode ?? 502,
+    reason: incoming.statusMessage ?? '',
+    fields: [...endToEnd(incoming.rawHeaders, LENGTH), 'Content-Length', length],
+    body: isHead ? 0 : body.length,
+  })
+  if (!isHead && body.length > 0) responder.body(body)
+  responder.end([])
 }
 
 const LENGTH = new Set(['content-length'])
@@ -85,7 +92,7 @@ function ask(
     'close',
   ]
   if (signIn.lab !== undefined) headers.push('Cookie', signIn.lab)
-  if (request.body === 'chunked') headers.push('Transfer-Encoding', 'chunked')
+  if (request.bodyLength === CHUNKED) headers.push('Transfer-Encoding', 'chunked')
   else if (contentLength !== undefined) headers.push('Content-Length', contentLength)
   return new Promise((resolve, reject) => {
     const fail = (cause: Error) => {
@@ -104,7 +111,17 @@ function ask(
     })
     outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in time')))
     outgoing.once('error', fail)
-    if (request.body === 'none') outgoing.end()
-    else body.pipe(outgoing)
+    if (body === undefined) outgoing.end()
+    else body.start(sinkOf(outgoing, body))
   })
+}
+
+function sinkOf(outgoing: ClientRequest, body: RequestBody): BodySink {
+  outgoing.on('drain', () => body.resume())
+  outgoing.once('close', () => body.stop())
+  return {
+    write: (bytes) => outgoing.write(Buffer.from(bytes)),
+    end: () => void outgoing.end(),
+    flush: () => outgoing.flushHeaders(),
+  }
 }

@@ -3,11 +3,11 @@
 
 import { randomBytes } from 'node:crypto'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { valuesOf } from '../http1/fields.ts'
 import { unmapIp } from '../net/ip.ts'
 import type { Arrival } from '../proxy/arrival.ts'
-import type { Answer } from './http-forward/answer.ts'
 import type { ForwardRequest } from './http-forward/forward-request.ts'
-import { valuesOf } from './http-forward/hop-by-hop.ts'
+import { answerEmpty, type Responder } from './http-forward/responder.ts'
 import { isOwnHost, type OwnPages } from './own-pages.ts'
 import { NONCE_COOKIE, USER_COOKIE } from './sign-in-cookies.ts'
 
@@ -83,7 +83,7 @@ export function offerSignIn(
   return { location, cookie: setCookie(NONCE_COOKIE, nonce, NONCE_SECONDS) }
 }
 
-export function answerSignIn(res: Answer, { location, cookie }: SignInAnswer): void {
+export function answerSignIn(responder: Responder, { location, cookie }: SignInAnswer): void {
   const fields = [
     'Location',
     location,
@@ -94,8 +94,7 @@ export function answerSignIn(res: Answer, { location, cookie }: SignInAnswer): v
     'Referrer-Policy',
     'no-referrer',
   ]
-  res.writeHead(302, 'Found', [...fields, 'Content-Length', '0'])
-  res.end()
+  answerEmpty(responder, 302, 'Found', fields)
 }
 
 function hasPage({ listener }: Arrival): boolean {

@@ -28,7 +28,6 @@ const UNSOUND: Readonly<Record<string, string>> = {
   'a length that is no number': 'HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nab',
   'gzip, chunked': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n',
   'a folded field': 'HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nab',
-  'a blank before the colon': 'HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nab',
   'NUL in a value': 'HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nab',
   'a bare CR in a value': 'HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: b\r\nContent-Length: 2\r\n\r\nab',
   'status 99': 'HTTP/1.1 99 Low\r\nContent-Length: 2\r\n\r\nab',
@@ -36,6 +35,12 @@ const UNSOUND: Readonly<Record<string, string>> = {
   'status 600': 'HTTP/1.1 600 Odd\r\nContent-Length: 2\r\n\r\nab',
   'no status': 'HTTP/1.1\r\nContent-Length: 2\r\n\r\nab',
   'no HTTP at all': '220 mail.example.com ESMTP\r\n',
+  'NUL in the reason phrase': 'HTTP/1.1 200 O\0K\r\nContent-Length: 2\r\n\r\nab',
+  'HTTP/2.0': 'HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nab',
+  'a length with a leading zero': 'HTTP/1.1 200 OK\r\nContent-Length: 02\r\n\r\nab',
+  'an overflowing length': 'HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551618\r\n\r\nab',
+  'chunked and U+00A0': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\xa0\r\n\r\n1\r\nZ\r\n0\r\n\r\n',
+  'a bad first chunk size': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5Z\r\nhello\r\n0\r\n\r\n',
   'a version of its own': 'HTTP/7.3 200 OK\r\nContent-Length: 2\r\n\r\nab',
   'HTTP/0.9': '<html>hello</html>',
   'a switch nobody asked for': 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
@@ -58,12 +63,34 @@ test.each(Object.entries(UNSOUND))(
   },
 )
 
+test.each([
+  ['two lengths', UNSOUND['two lengths'], 'different Content-Lengths: 2 and 3'],
+  ['length and chunked', UNSOUND['length and chunked'], 'both Content-Length and Transfer-Encoding'],
+  ['an overflowing length', UNSOUND['an overflowing length'], 'the Content-Length is too large'],
+  ['a length with a leading zero', UNSOUND['a length with a leading zero'], 'the Content-Length field is not a number'],
+  ['a bad first chunk size', UNSOUND['a bad first chunk size'], 'a chunk has no size'],
+  [
+    'a chunk size over 64 bits',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000001\r\n',
+    'a chunk size is too large',
+  ],
+  ['HTTP/2.0', UNSOUND['HTTP/2.0'], 'it is in HTTP/2.0'],
+])('%s has one diagnosis on every road, whether the origin closes or not', async (_name, answer = '', words) => {
+  for (const close of [true, false]) {
+    for (const fields of ['', 'TE: trailers\r\nConnection: TE\r\n']) {
+      const { client, gateway } = await ask(answer, { close, fields })
+      await client.text('code: origin.malformed_response')
+      expect(client.received).toContain(words)
+      expect((await gateway.recorded(1))[0]?.Lab.error).toMatchObject({ code: 'origin.malformed_response' })
+    }
+  }
+})
+
 describe('FR-09 an answer that is cut short shows as broken', () => {
   test.each([
     ['a length not reached', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome'],
     ['a chunk not finished', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nsome'],
     ['the last chunk missing', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n'],
-    ['a bad chunk size in the middle', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\nzz\r\n'],
   ])('%s', async (_name, answer) => {
     const { client, gateway } = await ask(answer)
 
@@ -74,6 +101,22 @@ describe('FR-09 an answer that is cut short shows as broken', () => {
     const [record] = await gateway.recorded(1)
     expect(record).toMatchObject({ ConnectionCloseReason: 'ORIGIN_ERROR' })
     expect(record?.Lab.error?.code).toMatch(/^origin\./)
+  })
+
+  test('a bad chunk size behind what was passed on', async () => {
+    let goOn = () => {}
+    const origin = await byteLogOrigin((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n')
+      goOn = () => socket.end('zz\r\n')
+    })
+    const gateway = await startGateway(OPEN)
+    const client = await RawClient.connect(gateway.port)
+    await client.send(`GET http://o.test:${origin.port}/ HTTP/1.1\r\nHost: o\r\n\r\n`).text('some')
+    goOn()
+    await client.end()
+    expect(client.ending).toBe('RST')
+    expect(client.received).not.toContain('\r\n0\r\n\r\n')
+    expect((await gateway.recorded(1))[0]?.Lab.error).toMatchObject({ code: 'origin.malformed_response' })
   })
 
   test('a reset in the middle of an answer that only the close would end', async () => {
@@ -90,6 +133,43 @@ describe('FR-09 an answer that is cut short shows as broken', () => {
     const { client } = await ask('HTTP/1.1 200 OK\r\n\r\nall of it')
     await client.text('\r\n0\r\n\r\n')
     expect(client.received).toContain('9\r\nall of it\r\n0\r\n\r\n')
+  })
+})
+
+describe('what RFC 9112 lets a recipient accept reaches the client in one sound form', () => {
+  test.each([
+    ['equal repeated lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2, 2\r\n\r\nab'],
+    ['LF alone', 'HTTP/1.1 200 OK\nContent-Length: 2\n\nab'],
+    ['a blank before the colon', 'HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nab'],
+    ['no reason phrase', 'HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nab'],
+  ])('%s', async (_name, answer) => {
+    const { client } = await ask(answer)
+    await client.text('\r\n\r\nab')
+    expect(client.received).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+    expect(client.received.match(/content-length.*/gi)).toEqual(['Content-Length: 2'])
+  })
+
+  test.each([
+    ['chunked and a tab', 'HTTP/1.1 200 OK\r\nTransfer-Encoding:chunked\t\r\n\r\n1\r\nZ\r\n0\r\n\r\n'],
+    ['chunked in HTTP/1.0', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nZ\r\n0\r\n\r\n'],
+    [
+      'a Content-Length among the trailers',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nZ\r\n0\r\nContent-Length: 9\r\n\r\n',
+    ],
+  ])('%s', async (_name, answer) => {
+    const { client, gateway } = await ask(answer, { fields: 'Connection: close, TE\r\nTE: trailers\r\n' })
+    await client.end()
+    expect(client.received.split('\r\n\r\n').slice(1).join('\r\n\r\n')).toBe('1\r\nZ\r\n0\r\n\r\n')
+    expect((await gateway.recorded(1))[0]?.Lab.error).toBeUndefined()
+  })
+
+  test('205 has no body, whatever it says, and nothing is taken for one', async () => {
+    const { client } = await ask('HTTP/1.1 205 Reset Content\r\nContent-Length: 4\r\n\r\nevil', {
+      fields: 'Connection: close\r\n',
+    })
+    await client.end()
+    expect(client.received).toMatch(/^HTTP\/1\.1 205 Reset Content\r\n.*\r\n\r\n$/s)
+    expect(client.received).toContain('Content-Length: 0')
   })
 })
 

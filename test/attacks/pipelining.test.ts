@@ -95,3 +95,51 @@ test('a CONNECT behind forwarded requests waits its turn and then gets its tunne
 
   expect(client.received.match(/<[^>]+>/g)).toEqual(['</1>', '</2>', '</inside>'])
 })
+
+test.each([
+  ['takes its answers', true],
+  ['takes no answer', false],
+])(
+  'a client that sends without end and %s is read no faster than it is answered, and others are served',
+  async (_what, reads) => {
+    let inProgress = 0
+    let most = 0
+    const origin = await tellMeOrigin((req, res) => {
+      most = Math.max(most, ++inProgress)
+      res.end(`<${req.url}>${'x'.repeat(req.url === '/flood' ? 2_000 : 0)}`)
+      inProgress--
+    })
+    const gateway = await startGateway(OPEN)
+    const flood = await RawClient.connect(gateway.port)
+    if (!reads) flood.socket.pause()
+    else flood.socket.removeAllListeners('data').resume()
+    const requests = get(origin.port, '/flood').repeat(300_000)
+    flood.send(requests)
+    const other = await RawClient.connect(gateway.port)
+    for (let at = 0; at < 50; at++) await other.send(get(origin.port, `/${at}`)).text(`</${at}>`)
+    // what the system has room for is with the system; the rest has not been taken
+    const floodRequests = origin.requests.filter(({ url }) => url === '/flood').length
+    const taken = flood.socket.bytesWritten - flood.socket.writableLength
+    expect(most).toBe(1)
+    expect(flood.socket.writableLength).toBeGreaterThan(requests.length / 4)
+    expect(taken - floodRequests * get(origin.port, '/flood').length).toBeLessThan(16 * 1024 * 1024)
+    flood.socket.resetAndDestroy()
+    await other.send(get(origin.port, '/last')).text('</last>')
+    // the connection to the origin, and perhaps the head that was cut off
+    expect((await gateway.recorded(1))[0]).toMatchObject({ ConnectionReuse: true, Lab: { error: expect.anything() } })
+  },
+)
+
+test('refusals are not given faster than the client takes them', async () => {
+  const gateway = await startGateway()
+  const flood = await RawClient.connect(gateway.port)
+  flood.socket.pause()
+  const requests = get(80, '/').repeat(300_000)
+  flood.send(requests)
+  const other = await RawClient.connect(gateway.port)
+  for (let at = 1; at <= 50; at++) {
+    other.send(get(80, '/'))
+    await other.until(({ received }) => (received.match(/code: identity.required/g) ?? []).length === at)
+  }
+  expect(flood.socket.writableLength).toBeGreaterThan(requests.length / 4)
+})

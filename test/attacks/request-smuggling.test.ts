@@ -57,7 +57,6 @@ const PAYLOADS: Readonly<Record<string, string>> = {
   'a Host with a path': 'GET http://origin.test:PORT/ HTTP/1.1\r\nHost: origin.test/x\r\n\r\n',
   'a list of Hosts': 'GET http://origin.test:PORT/ HTTP/1.1\r\nHost: origin.test, other.test\r\n\r\n',
   'userinfo in the target': 'GET http://user@origin.test:PORT/ HTTP/1.1\r\nHost: origin.test\r\n\r\n',
-  'a fragment in the target': 'GET http://origin.test:PORT/#x HTTP/1.1\r\nHost: origin.test\r\n\r\n',
   'an https target': 'GET https://origin.test:PORT/ HTTP/1.1\r\nHost: origin.test\r\n\r\n',
   'an ftp target': 'GET ftp://origin.test:PORT/ HTTP/1.1\r\nHost: origin.test\r\n\r\n',
   'a target without slashes': 'GET http:origin.test:PORT/ HTTP/1.1\r\nHost: origin.test\r\n\r\n',

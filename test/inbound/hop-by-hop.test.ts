@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { allowedTrailers, endToEnd, hasToken, valuesOf } from '../../src/inbound/http-forward/hop-by-hop.ts'
+import { valuesOf } from '../../src/http1/fields.ts'
+import { allowedTrailers, endToEnd, hasToken } from '../../src/inbound/http-forward/hop-by-hop.ts'
 
 const NONE: ReadonlySet<string> = new Set()
 const PROTECTED = ['authorization', 'content-length', 'host', 'via', 'www-authenticate']

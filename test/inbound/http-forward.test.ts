@@ -72,7 +72,7 @@ describe('what the origin gets', () => {
     const head = `GET http://Real.TEST.:${origin.port} HTTP/1.1\r\nHost: other.test\r\n\r\n`
     await client.send(head).text('ok')
 
-    expect(origin.received).toMatch(new RegExp(`^GET / HTTP/1\\.1\r\nhost: real\\.test:${origin.port}\r\n`))
+    expect(origin.received).toMatch(new RegExp(`^GET / HTTP/1\\.1\r\nHost: real\\.test:${origin.port}\r\n`))
     expect(origin.received).not.toContain('other')
     client.socket.destroy()
     expect(await gateway.recorded(1)).toMatchObject([{ ResolvedFQDN: 'real.test' }])

@@ -302,3 +302,46 @@ test('a connection on which nothing is asked is let go with a GOAWAY', async () 
   const [code] = await once(session, 'goaway', { signal: AbortSignal.timeout(5_000) })
   expect(code).toBe(constants.NGHTTP2_NO_ERROR)
 })
+
+test.each([
+  ['407', 80, {}],
+  ['502', 1, authorization(AS_BOB)],
+  ['400', 80, { ...authorization(AS_BOB), ':path': '/caf\xc3\xa9' }],
+])('a HEAD that is refused with %s gets the head of that answer and a clean end', async (status, port, fields) => {
+  const { session } = await startH2()
+  const { 'proxy-authorization': _none, ...head } = get(port)
+  const stream = session.request({ ...head, ':method': 'HEAD', ...fields }, { endStream: true })
+  const [answer] = await once(stream, 'response', { signal: AbortSignal.timeout(18_000) })
+  let length = 0
+  for await (const chunk of stream) length += chunk.length
+  expect([answer[':status'], length, stream.rstCode]).toEqual([Number(status), 0, constants.NGHTTP2_NO_ERROR])
+})
+
+test('a large answer comes whole to a client that takes it slowly, and a large upload to its origin', async () => {
+  const size = 8 * 1024 * 1024
+  const origin = await tellMeOrigin(async (req, res) => {
+    let length = 0
+    for await (const chunk of req) length += chunk.length
+    res.setHeader('x-got', String(length))
+    res.end(Buffer.alloc(size, 'x'))
+  })
+  const { session } = await startH2()
+  const stream = session.request(get(origin.port, { ':method': 'POST' }))
+  stream.end(Buffer.alloc(size, 'y'))
+  const [answer] = await once(stream, 'response', { signal: AbortSignal.timeout(18_000) })
+  let length = 0
+  for await (const chunk of stream) {
+    length += chunk.length
+    if (length % 7 === 0) await new Promise(setImmediate)
+  }
+  expect([answer['x-got'], length]).toEqual([String(size), size])
+})
+
+test('an answer that HTTP/2 cannot say is a 502, and not a fault of the proxy', async () => {
+  const twice = OK.replace('\r\n\r\n', '\r\nContent-Type: text/html\r\nContent-Type: text/plain\r\n\r\n')
+  const origin = await byteLogOrigin((socket) => socket.write(twice))
+  const { gateway, session } = await startH2()
+  const { status } = await openStream(session, get(origin.port), true)
+  expect(status).toBe(502)
+  expect((await gateway.recorded(1))[0]?.Lab.error).toMatchObject({ code: 'origin.malformed_response' })
+})

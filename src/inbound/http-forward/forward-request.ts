@@ -2,13 +2,17 @@
 // The target alone decides, never the Host field (HH-07). Knows no sockets.
 
 import { GatewayError } from '../../errors/gateway-error.ts'
+import { valuesOf } from '../../http1/fields.ts'
+import { CHUNKED, requestFraming } from '../../http1/framing.ts'
+import { byteName, endOf, TOKEN, trimBlanks, VISIBLE } from '../../http1/grammar.ts'
 import { formatTarget, type Target } from '../../net/endpoint.ts'
 import { parseAuthority } from '../../net/host.ts'
 import { showAuthority } from '../show-authority.ts'
 import { type SignInCookies, takeSignInCookies } from '../sign-in-cookies.ts'
-import { endToEnd, hasToken, valuesOf } from './hop-by-hop.ts'
+import { soundRequest } from './defects.ts'
+import { endToEnd, hasToken } from './hop-by-hop.ts'
 
-/** What the HTTP parser made of a request head; `fields` is the flat list of names and values as received. */
+/** A request head as its protocol's reader left it; `fields` is the flat list of names and values as received. */
 export interface RequestHead {
   readonly method: string
   readonly url: string
@@ -27,7 +31,9 @@ export interface ForwardRequest {
   /** what goes on, without Host, framing and hop-by-hop fields, our Via included */
   readonly fields: readonly string[]
   readonly authorization?: string
-  readonly body: 'none' | 'length' | 'chunked'
+  /** bytes of the body, or CHUNKED where its length is not known ahead; 0: it has none */
+  readonly bodyLength: number
+  /** the Content-Length the origin gets; absent: none */
   readonly contentLength?: string
   /** the client waits for 100 (Continue) */
   readonly expectsContinue: boolean
@@ -49,21 +55,23 @@ export interface HeadRules {
 
 const MAX_VIA_HOPS = 32
 const NOT_FORWARDED = new Set(['content-length', 'expect', 'host', 'via'])
-/** `ws` is http that asks for an upgrade (RFC 6455 section 3); aiohttp sends it so */
-const ABSOLUTE = /^(?:http|ws):\/\/([^/?#]*)([/?][^#]*)?$/i
+/** scheme, authority, path and query; a fragment is not sent (RFC 9110 section 7.1) and dropped */
+const ABSOLUTE = /^(http|ws):\/\/([^/?#]*)([/?][^#]*)?(?:#.*)?$/i
 const BARE_IPV6 = /^[0-9a-f.]*:[0-9a-f.:]*:[0-9a-f.:]*$/i
+/** Methods are case-sensitive (RFC 9110 section 9.1): what a client means by these is no method. */
+const MISSPELT = /^(?:get|head|post|put|delete|options|patch|trace)$/i
 const HOST_FIELD = /^[^\s@/\\?#,]+$/
 
 /** Throws GatewayError `request.*`, `guard.loop`. */
 export function understandForward(head: RequestHead, rules: HeadRules): ForwardRequest {
   const { method, fields } = head
   checkHead(head, rules)
-  const { target, path } = readTarget(head)
   const legacy = head.version === '1.0'
-  const body = readFraming(fields, legacy)
-  const expectsContinue = readExpect(fields, legacy)
   const upgrade = readUpgrade(fields, legacy)
-  if (upgrade !== undefined && body.body !== 'none')
+  const { target, path } = readTarget(head, upgrade)
+  const bodyLength = soundRequest(() => requestFraming(head.version, fields))
+  const expectsContinue = readExpect(fields, legacy)
+  if (upgrade !== undefined && bodyLength !== 0)
     throw malformed('a request that asks for an upgrade cannot have a body')
   const authorization = single(fields, 'proxy-authorization')
   const hops = single(fields, 'max-forwards')
@@ -77,7 +85,8 @@ export function understandForward(head: RequestHead, rules: HeadRules): ForwardR
     host: hostField(target),
     fields: kept,
     signIn,
-    ...body,
+    bodyLength,
+    ...contentLengthOf(bodyLength, fields),
     expectsContinue,
     takesTrailers: !legacy && hasToken(valuesOf(fields, 'te'), 'trailers'),
     endsHere: limited && Number(hops) === 0,
@@ -102,6 +111,19 @@ function checkHead({ method, url, version, fields }: RequestHead, rules: HeadRul
   if (fields.length / 2 > rules.maxFields) {
     throw new GatewayError('request.too_large', `the request has more than ${rules.maxFields} header fields`)
   }
+  const odd = endOf(VISIBLE, url, 0, url.length)
+  if (odd < url.length) {
+    const byte = byteName(url.charCodeAt(odd))
+    throw malformed(
+      `the request target holds the byte ${byte}, which must be written as %${byte.slice(2).toUpperCase()}`,
+    )
+  }
+  if (endOf(TOKEN, method, 0, method.length) < method.length || method === '') {
+    throw malformed('the request does not begin with a method')
+  }
+  if (MISSPELT.test(method) && method !== method.toUpperCase()) {
+    throw new GatewayError('request.unsupported_method', `methods are written in capitals: ${method.toUpperCase()}`)
+  }
   if (method === 'TRACE') {
     throw new GatewayError('request.unsupported_method', 'TRACE would show credentials on the way; it is refused')
   }
@@ -110,17 +132,24 @@ function checkHead({ method, url, version, fields }: RequestHead, rules: HeadRul
   if (hosts.length === 0 && version === '1.1') throw malformed('the Host field is missing')
   if (hosts[0] !== undefined && !HOST_FIELD.test(hosts[0])) throw malformed('the Host field is not a host')
   const via = valuesOf(fields, 'via').flatMap((value) => value.split(','))
-  if (via.length > MAX_VIA_HOPS || via.some((hop) => hop.trim().split(/[ \t]+/)[1] === rules.pseudonym)) {
+  if (via.length > MAX_VIA_HOPS || via.some((hop) => trimBlanks(hop).split(/[ \t]+/)[1] === rules.pseudonym)) {
     throw new GatewayError('guard.loop', 'the request has already been through this proxy')
   }
 }
 
-function readTarget({ url, method }: RequestHead): { target: Target; path: string } {
+function readTarget({ url, method }: RequestHead, upgrade?: string): { target: Target; path: string } {
   const match = ABSOLUTE.exec(url)
   if (match === null) throw notAbsolute(url, method)
-  const target = parseAuthority(match[1] ?? '', 80)
+  const [, scheme = '', authority = '', path = ''] = match
+  if (scheme.toLowerCase() === 'ws' && upgrade === undefined) {
+    throw new GatewayError(
+      'request.unsupported_scheme',
+      'a ws URL takes a request with `Connection: Upgrade` and `Upgrade: websocket`',
+    )
+  }
+  // an empty port is the scheme's own (RFC 3986 section 3.2.3)
+  const target = parseAuthority(authority.endsWith(':') ? authority.slice(0, -1) : authority, 80)
   if (target === undefined) {
-    const authority = match[1] ?? ''
     const hint = BARE_IPV6.test(authority)
       ? ': an IPv6 address in a URL goes in brackets, `http://[2001:db8::1]:80/`'
       : ''
@@ -129,7 +158,7 @@ function readTarget({ url, method }: RequestHead): { target: Target; path: strin
       `\`${showAuthority(authority)}\` is not a host to connect to${hint}`,
     )
   }
-  return { target, path: match[2] ?? '' }
+  return { target, path }
 }
 
 function notAbsolute(url: string, method: string): GatewayError {
@@ -145,36 +174,23 @@ function notAbsolute(url: string, method: string): GatewayError {
     const how = '(urllib3: leave `use_forwarding_for_https` off; libwww-perl: give the proxy as `connect://`)'
     return new GatewayError('request.unsupported_scheme', `${why} ${how}`)
   }
-  if (/^(?:http|ws):\/\/.*#/i.test(url)) return malformed('the request target holds a fragment')
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(url)) {
     return new GatewayError('request.unsupported_scheme', 'only http:// and ws:// are forwarded')
   }
   return malformed(`the target of this ${method} request is not an absolute http URL`)
 }
 
-/** One way to tell where the body ends, or none; on top of what the parser refuses (FR-01, FR-02). */
-function readFraming(
-  fields: readonly string[],
-  legacy: boolean,
-): { body: 'none' | 'length' | 'chunked'; contentLength?: string } {
-  const codings = valuesOf(fields, 'transfer-encoding')
-  const contentLength = single(fields, 'content-length')
-  if (codings.length > 0) {
-    if (legacy || contentLength !== undefined) throw malformed('Transfer-Encoding cannot be used in this request')
-    if (codings.length > 1 || codings[0]?.trim().toLowerCase() !== 'chunked') {
-      throw new GatewayError('request.unsupported_coding', 'no transfer coding but `chunked` is accepted')
-    }
-    return { body: 'chunked' }
-  }
-  if (contentLength === undefined) return { body: 'none' }
-  if (!/^\d{1,15}$/.test(contentLength)) throw malformed('the Content-Length field is not a number')
-  return { body: Number(contentLength) === 0 ? 'none' : 'length', contentLength }
+/** What the origin is told of the length: a length of 0 only where the client said so. */
+function contentLengthOf(bodyLength: number, fields: readonly string[]): { contentLength?: string } {
+  if (bodyLength === CHUNKED) return {}
+  if (bodyLength === 0 && valuesOf(fields, 'content-length').length === 0) return {}
+  return { contentLength: String(bodyLength) }
 }
 
 function readExpect(fields: readonly string[], legacy: boolean): boolean {
   const values = valuesOf(fields, 'expect')
   if (values.length === 0 || legacy) return false
-  if (values.length === 1 && values[0]?.trim().toLowerCase() === '100-continue') return true
+  if (values.length === 1 && trimBlanks(values[0] ?? '').toLowerCase() === '100-continue') return true
   throw new GatewayError('request.unsupported_expectation', 'no expectation but `100-continue` is known')
 }
 
@@ -182,7 +198,7 @@ function readExpect(fields: readonly string[], legacy: boolean): boolean {
 function readUpgrade(fields: readonly string[], legacy: boolean): 'websocket' | undefined {
   if (legacy || !hasToken(valuesOf(fields, 'connection'), 'upgrade')) return undefined
   const tokens = valuesOf(fields, 'upgrade')
-  return tokens.length === 1 && tokens[0]?.trim().toLowerCase() === 'websocket' ? 'websocket' : undefined
+  return tokens.length === 1 && trimBlanks(tokens[0] ?? '').toLowerCase() === 'websocket' ? 'websocket' : undefined
 }
 
 function onward(fields: readonly string[], pseudonym: string, version: string, maxForwards?: string): string[] {

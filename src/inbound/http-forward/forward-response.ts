@@ -1,43 +1,63 @@
-// An origin's response head, checked before a client sees any of it: what two readers could understand differently, or what
-// our own HTTP server could not say, becomes a 502 (FR-08, FR-10). Knows no sockets.
+// An origin's response as the client gets it: end-to-end fields in their order, one normalised length, our Via, the canonical reason
+// phrase. Knows no sockets.
 
 import { STATUS_CODES } from 'node:http'
-import { GatewayError } from '../../errors/gateway-error.ts'
-import { endToEnd, valuesOf } from './hop-by-hop.ts'
+import { valuesOf } from '../../http1/fields.ts'
+import type { ResponseFraming } from '../../http1/framing.ts'
+import { isNamed } from '../../http1/grammar.ts'
+import type { ResponseHead } from '../../http1/response-head.ts'
+import { endToEnd } from './hop-by-hop.ts'
 
-export interface ForwardResponse {
+/** The head of an answer, as a {@link Responder} takes it. */
+export interface AnswerHead {
   readonly status: number
-  /** the canonical phrase; the origin's own is dropped */
+  /** the canonical phrase; an origin's own is dropped */
   readonly reason: string
-  readonly fields: string[]
+  /** Content-Length among them where the length is told; no other framing */
+  readonly fields: readonly string[]
+  /** bytes of the body; CHUNKED or UNTIL_CLOSE where its length is not known ahead */
+  readonly body: number
 }
 
-export interface ResponseRules {
-  readonly pseudonym: string
-  readonly maxFields: number
-}
-
-const CONTROL = /[^\t\x20-\x7e\x80-\xff]/
 /** Via is rebuilt; Proxy-Status is ours to say, so an origin cannot speak in our name (HH-10). */
 const NOT_FORWARDED = new Set(['proxy-status', 'via'])
 const NEITHER_LENGTH = new Set([...NOT_FORWARDED, 'content-length'])
+const MAX_INTERIM_FIELDS = 32
 
-/** Throws `origin.malformed_response`. */
-export function understandResponse(status: number, fields: readonly string[], rules: ResponseRules): ForwardResponse {
-  if (!Number.isInteger(status) || status < 100 || status > 599) throw malformed(`its status is ${status}`)
-  if (fields.length / 2 > rules.maxFields) throw malformed(`it has more than ${rules.maxFields} header fields`)
-  for (let at = 1; at < fields.length; at += 2) {
-    if (CONTROL.test(fields[at] ?? '')) throw malformed('a header field holds a control character')
-  }
-  const codings = valuesOf(fields, 'transfer-encoding')
-  if (codings.length > 1 || (codings[0] !== undefined && codings[0].trim().toLowerCase() !== 'chunked')) {
-    throw malformed('it uses a transfer coding other than `chunked`')
-  }
-  const kept = endToEnd(fields, status === 204 || status < 200 ? NEITHER_LENGTH : NOT_FORWARDED)
-  kept.push('Via', [...valuesOf(fields, 'via'), `1.1 ${rules.pseudonym}`].join(', '))
-  return { status, reason: STATUS_CODES[status] ?? '', fields: kept }
+export function forwardResponse(head: ResponseHead, framing: ResponseFraming, pseudonym: string): AnswerHead {
+  const { status, fields } = head
+  const kept = endToEnd(fields, status === 204 || status === 205 ? NEITHER_LENGTH : NOT_FORWARDED)
+  if (framing.contentLength !== undefined) oneLength(kept, framing.contentLength)
+  if (status === 205) kept.push('Content-Length', '0')
+  addVia(kept, fields, pseudonym)
+  return { status, reason: STATUS_CODES[status] ?? '', fields: kept, body: framing.body }
 }
 
-function malformed(why: string): GatewayError {
-  return new GatewayError('origin.malformed_response', `the origin's response is not sound: ${why}`)
+/** What of an interim response (1xx) goes on. */
+export function forwardInterim(head: ResponseHead, pseudonym: string): AnswerHead {
+  const kept = endToEnd(head.fields, NEITHER_LENGTH).slice(0, 2 * MAX_INTERIM_FIELDS)
+  // a bare 100 stays as bare as a client that waits for it expects it
+  if (head.status !== 100) addVia(kept, head.fields, pseudonym)
+  return { status: head.status, reason: STATUS_CODES[head.status] ?? '', fields: kept, body: 0 }
+}
+
+function addVia(kept: string[], fields: readonly string[], pseudonym: string): void {
+  const before = valuesOf(fields, 'via')
+  const own = `1.1 ${pseudonym}`
+  kept.push('Via', before.length === 0 ? own : [...before, own].join(', '))
+}
+
+/** Equal lengths that came several times are said once. */
+function oneLength(kept: string[], length: number): void {
+  let isSaid = false
+  for (let at = 0; at < kept.length; at += 2) {
+    if (!isNamed(kept[at] ?? '', 'content-length')) continue
+    if (isSaid) {
+      kept.splice(at, 2)
+      at -= 2
+    } else {
+      kept[at + 1] = String(length)
+      isSaid = true
+    }
+  }
 }

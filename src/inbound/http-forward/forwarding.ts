@@ -1,168 +1,155 @@
-// Carries one client's requests to origins: keeps the connection that fits, opens one where none does, chooses the fast or
-// the slow road, and repeats a request once when a kept connection turned out to be gone.
+// Carries one client's requests to origins: keeps the connection that fits, opens one where none does, and repeats a request once when a
+// kept connection turned out to be gone.
 
-import { ServerResponse } from 'node:http'
 import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
-import type { Identified } from '../../proxy/connection.ts'
-import { carry } from '../../proxy/tunnel.ts'
+import type { ConnectionPipeline, Identified } from '../../proxy/connection.ts'
+import type { Session } from '../../proxy/session.ts'
 import { CancellationSource } from '../../transport/cancellation.ts'
-import { NodeStream } from '../../transport/node/node-stream.ts'
-import { answerError } from './answer.ts'
-import type { LaneSettings } from './client-lane.ts'
-import { type ClientSide, Exchange, type Outcome } from './exchange.ts'
 import type { ForwardRequest } from './forward-request.ts'
-import type { ForwardResponse } from './forward-response.ts'
-import { SlowExchange } from './slow-exchange.ts'
-import { UpstreamLink } from './upstream-link.ts'
+import type { AnswerHead } from './forward-response.ts'
+import { type Departure, OriginConnection, type OriginSettings, type Outcome } from './origin-connection.ts'
+import type { RequestBody } from './request-body.ts'
+import { answerError, type Responder } from './responder.ts'
 
-export interface Work extends ClientSide {
-  readonly arrival: Arrival
-  readonly identified: Identified
-  /** for a request to switch protocols: what came behind it */
-  readonly upgradeHead?: Buffer
+export interface ForwardingSettings extends OriginSettings {
+  readonly pipeline: ConnectionPipeline
 }
 
-const SAFE_TO_REPEAT = new Set(['GET', 'HEAD', 'OPTIONS'])
+/** One request on its way, and who is told of its end. */
+export interface Work {
+  readonly request: ForwardRequest
+  readonly arrival: Arrival
+  readonly identified: Identified
+  readonly body: RequestBody | undefined
+  readonly responder: Responder
+  /** The answer is complete, or the client was shown that it is not. */
+  done(): void
+  /** The origin switched protocols: the session is the client's to carry on as a tunnel. */
+  switched(head: AnswerHead, session: Session): void
+}
+
+/** Sending them again does what sending them once does (RFC 9110 section 9.2.2). */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY'])
 
 export class Forwarding {
-  readonly #settings: LaneSettings
-  #link: UpstreamLink | undefined
-  #exchange: Exchange | SlowExchange | undefined
+  readonly #settings: ForwardingSettings
+  #origin: OriginConnection | undefined
   #work: Work | undefined
-  #done: () => void = () => {}
-  #gone = false
-  readonly #departure = new CancellationSource()
+  #isGone = false
+  readonly #cancellation = new CancellationSource()
 
-  constructor(settings: LaneSettings) {
+  constructor(settings: ForwardingSettings) {
     this.#settings = settings
   }
 
-  /** Carries one request; `done` is called once, when its answer is complete or has failed. Not while another one runs. */
-  async run(work: Work, done: () => void): Promise<void> {
+  /** Carries one request; not while another one runs. One that could not be sent again gets a connection of its own making: a kept one
+   *  may be gone already, and only the answer that does not come would tell. */
+  run(work: Work): void {
     this.#work = work
-    this.#done = done
-    const link = this.#link
-    if (link !== undefined && !SlowExchange.needs(work.request) && link.serves(work.arrival.target, work.identified)) {
-      this.#exchangeOver(link, work, true)
+    const origin = this.#origin
+    if (origin !== undefined && isRepeatable(work.request) && origin.serves(work.arrival.target, work.identified)) {
+      this.#exchangeOver(origin, work, true)
       return
     }
-    this.#link = undefined
-    link?.drop(false)
-    await this.#connect(work)
+    this.#origin = undefined
+    origin?.drop()
+    this.#connect(work)
+  }
+
+  /** The client has room again for the answer. */
+  resume(): void {
+    this.#origin?.resume()
   }
 
   /** Gives the request in progress up because of what the client did: the origin sees a reset, the record says why. Answers
    *  nothing. False when nothing was in progress yet, so that there is no record either. */
   abandon(error: GatewayError): boolean {
-    if (this.#work === undefined) return false
+    const work = this.#work
+    if (work === undefined) return false
     this.#work = undefined
-    this.#exchange?.abandon()
-    this.#exchange = undefined
-    this.#link?.fail(error)
-    this.#link = undefined
-    this.#departure.abort(error)
+    work.body?.stop()
+    this.#origin?.drop({ reason: error.rendering.close, error })
+    this.#origin = undefined
+    this.#cancellation.abort(error)
     return true
   }
 
-  /** The client is gone (FR-15). */
-  leave(): void {
-    this.#gone = true
-    this.#departure.abort()
-    this.#exchange?.abandon()
-    this.#link?.drop(this.#exchange !== undefined)
-    this.#link = undefined
-  }
-
-  async #connect(work: Work): Promise<void> {
-    const { arrival, identified } = work
-    try {
-      const session = await this.#settings.pipeline.open(arrival, { signal: this.#departure, identified })
-      const link = new UpstreamLink(session, arrival.target, identified, (cause) => {
-        if (this.#link === link && this.#exchange instanceof Exchange) this.#exchange.originBroke(cause)
-      })
-      if (this.#gone || this.#work !== work) {
-        link.drop(true)
-        return
-      }
-      this.#link = link
-      this.#exchangeOver(link, work, false)
-    } catch (thrown) {
-      if (this.#work !== work) return
-      if (!this.#gone) answerError(work.res, asGatewayError(thrown), work.request)
-      this.#finish()
-    }
-  }
-
-  #exchangeOver(link: UpstreamLink, work: Work, kept: boolean): void {
-    link.session.requests++
-    const finish = (outcome: Outcome) => this.#settle(link, work, outcome, kept)
-    if (SlowExchange.needs(work.request)) {
-      const { clock } = this.#settings.pipeline.settings
-      const exchange = new SlowExchange(work, { ...this.#settings, clock }, finish)
-      this.#exchange = exchange
-      exchange.start(link, this.#settings, (response, head) => this.#switchProtocols(link, work, response, head))
-      return
-    }
-    const exchange = new Exchange(work, this.#settings, finish)
-    this.#exchange = exchange
-    exchange.start(link, this.#settings)
-  }
-
-  #settle(link: UpstreamLink, work: Work, outcome: Outcome, kept: boolean): void {
-    this.#exchange = undefined
-    if (outcome.kind === 'done') {
-      if (SlowExchange.needs(work.request)) this.#forget(link)
-      this.#finish()
-      return
-    }
-    this.#link = undefined
-    link.fail(outcome.error)
-    if (kept && outcome.silent && repeatable(work.request) && !this.#gone) {
-      void this.#connect(work)
-      return
-    }
-    if (!outcome.answered && !this.#gone) answerError(work.res, outcome.error, work.request)
-    this.#finish()
-  }
-
-  #forget(link: UpstreamLink): void {
-    this.#link = undefined
-    link.drop(false)
-  }
-
-  /** 101: from here on it is a tunnel with a tunnel's rules (HH-13). */
-  #switchProtocols(link: UpstreamLink, { res, upgradeHead }: Work, response: ForwardResponse, head: Buffer): void {
-    this.#exchange = undefined
-    this.#link = undefined
-    const client = res.socket
-    if (client === null || upgradeHead === undefined) {
-      link.drop(true)
-      return
-    }
-    if (res instanceof ServerResponse) res.detachSocket(client)
-    client.write(formatHead(response), 'latin1')
-    if (head.length > 0) link.socket.unshift(head)
-    if (upgradeHead.length > 0) client.unshift(upgradeHead)
-    void carry(this.#settings.pipeline, link.release(), new NodeStream(client))
-  }
-
-  #finish(): void {
-    const done = this.#done
+  /** The client is gone (FR-15). An idle connection to an origin ends without an error, whatever became of the client. */
+  leave(why?: Departure): void {
+    this.#isGone = true
+    this.#cancellation.abort(why?.error)
+    this.#origin?.drop(this.#work === undefined && why?.error !== undefined ? undefined : why)
+    this.#origin = undefined
     this.#work = undefined
-    this.#exchange = undefined
-    this.#done = () => {}
-    done()
+  }
+
+  #connect(work: Work): void {
+    const { arrival, identified } = work
+    const { pipeline } = this.#settings
+    pipeline.open(arrival, { signal: this.#cancellation, identified }).then(
+      (session) => this.#opened(session, work),
+      (thrown) => {
+        if (this.#work !== work) return
+        if (!this.#isGone) answerError(work.responder, asGatewayError(thrown), work.request)
+        this.#finish(work)
+      },
+    )
+  }
+
+  #opened(session: Session, work: Work): void {
+    const { pipeline } = this.#settings
+    const made = { target: work.arrival.target, identified: work.identified, clock: pipeline.settings.clock }
+    const origin = new OriginConnection(session, made, this.#settings)
+    if (this.#isGone || this.#work !== work) {
+      origin.drop()
+      return
+    }
+    this.#origin = origin
+    this.#exchangeOver(origin, work, false)
+  }
+
+  #exchangeOver(origin: OriginConnection, work: Work, isKept: boolean): void {
+    const { request, body, responder } = work
+    const onOutcome = (outcome: Outcome) => {
+      if (this.#work === work) this.#settle(origin, work, { outcome, isKept })
+    }
+    origin.start({ request, body, responder, onOutcome })
+  }
+
+  #settle(
+    origin: OriginConnection,
+    work: Work,
+    { outcome, isKept }: { readonly outcome: Outcome; readonly isKept: boolean },
+  ): void {
+    switch (outcome.kind) {
+      case 'done':
+        this.#finish(work)
+        return
+      case 'switched':
+        this.#origin = undefined
+        this.#work = undefined
+        work.switched(outcome.head, origin.release())
+        return
+      default:
+        this.#origin = undefined
+        if (isKept && outcome.silent && isRepeatable(work.request)) {
+          this.#connect(work)
+          return
+        }
+        answerError(work.responder, outcome.error, work.request)
+        this.#finish(work)
+    }
+  }
+
+  #finish(work: Work): void {
+    if (this.#work !== work) return
+    this.#work = undefined
+    work.done()
   }
 }
 
-/** May be sent again when a kept connection turns out to be gone (RFC 9110 section 9.2.2). */
-function repeatable(request: ForwardRequest): boolean {
-  return request.body === 'none' && SAFE_TO_REPEAT.has(request.method)
-}
-
-function formatHead({ status, reason, fields }: ForwardResponse): string {
-  let text = `HTTP/1.1 ${status} ${reason}\r\n`
-  for (let at = 0; at < fields.length; at += 2) text += `${fields[at]}: ${fields[at + 1]}\r\n`
-  return `${text}\r\n`
+/** May be sent again when a kept connection turns out to be gone. */
+function isRepeatable({ method, bodyLength, upgrade }: ForwardRequest): boolean {
+  return bodyLength === 0 && upgrade === undefined && IDEMPOTENT.has(method)
 }

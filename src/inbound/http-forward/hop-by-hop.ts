@@ -1,6 +1,9 @@
 // Which header fields end at this proxy (RFC 9110 section 7.6.1), on flat lists of names and values in their order and
 // spelling. Knows no sockets.
 
+import { valuesOf } from '../../http1/fields.ts'
+import { tokensOf } from '../../http1/grammar.ts'
+
 /** Fields of one connection, not of the message, in either direction (HH-01). */
 const HOP_BY_HOP = new Set([
   'connection',
@@ -57,19 +60,9 @@ export function allowedTrailers(fields: readonly string[]): string[] {
   return kept
 }
 
-/** Every value of a field, in order. `name` is lower case. */
-export function valuesOf(fields: readonly string[], name: string): string[] {
-  const values: string[] = []
-  for (let at = 0; at < fields.length; at += 2) {
-    const candidate = fields[at] ?? ''
-    if (candidate.length === name.length && candidate.toLowerCase() === name) values.push(fields[at + 1] ?? '')
-  }
-  return values
-}
-
 /** Does a comma-separated field hold this token? */
 export function hasToken(values: readonly string[], token: string): boolean {
-  return values.some((value) => value.split(',').some((part) => part.trim().toLowerCase() === token))
+  return values.some((value) => tokensOf(value).includes(token))
 }
 
 /** The names a Connection field nominates, without protected ones; undefined where there is nothing beside the usual. */
@@ -79,10 +72,7 @@ function connectionOptions(fields: readonly string[]): ReadonlySet<string> | und
     const plain = value.toLowerCase()
     if (plain === 'keep-alive' || plain === 'close') continue
     named ??= new Set()
-    for (const part of plain.split(',')) {
-      const name = part.trim()
-      if (name !== '' && !PROTECTED.has(name)) named.add(name)
-    }
+    for (const name of tokensOf(plain)) if (!PROTECTED.has(name)) named.add(name)
   }
   return named
 }

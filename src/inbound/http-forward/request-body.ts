@@ -1,49 +1,27 @@
-// A request's body as a stream of its own. Whoever gives up on sending it on destroys this stream, and the client's
-// connection stays whole, so that an early answer can still reach the client (FR-14).
+// The body of a request on its way to an origin, pulled: whoever has it moves bytes only as long as the origin takes them.
 
-import { Readable } from 'node:stream'
+import type { GatewayError } from '../../errors/gateway-error.ts'
 
-/** Where a body comes from. A stream of HTTP/2 that the client took back ends like a complete one, and says so in `aborted`. */
-export type BodySource = Readable & { readonly aborted?: boolean }
-
-export class RequestBody extends Readable {
-  readonly #source: BodySource
-
-  constructor(source: BodySource) {
-    super({ highWaterMark: 64 * 1024 })
-    this.#source = source
-    source.on('data', this.#onData)
-    source.on('end', this.#onEnd)
-    source.on('close', this.#onClose)
-    source.pause()
-  }
-
-  override _read(): void {
-    this.#source.resume()
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#source.off('data', this.#onData)
-    this.#source.off('end', this.#onEnd)
-    this.#source.off('close', this.#onClose)
-    done(error)
-  }
-
-  readonly #onData = (chunk: Buffer): void => {
-    if (!this.push(chunk)) this.#source.pause()
-  }
-
-  readonly #onEnd = (): void => {
-    if (this.#source.aborted) this.#cutOff()
-    else this.push(null)
-  }
-
-  readonly #onClose = (): void => {
-    if (!this.#source.readableEnded) this.#cutOff()
-  }
-
-  /** Gone before its end: the request must not look complete to the origin (FR-15). */
-  #cutOff(): void {
-    this.destroy(new Error('the client went away while sending'))
-  }
+/** Where a request body goes. */
+export interface BodySink {
+  /** `bytes` are valid during the call only. False: no more until {@link RequestBody.resume}. */
+  write(bytes: Buffer): boolean
+  /** The body is complete. */
+  end(): void
+  /** Sends what {@link write} gathered. */
+  flush(): void
 }
+
+export interface RequestBody {
+  /** everything has been taken from the client */
+  readonly isDone: boolean
+  /** Moves what has arrived to this sink, and everything behind it as it comes. */
+  start(sink: BodySink): void
+  /** The sink has room again. */
+  resume(): void
+  /** The sink takes no more; what is still to come is thrown away later. */
+  stop(): void
+}
+
+/** Why a request body cannot be completed. */
+export type OnBodyFailure = (error: GatewayError) => void

@@ -3,18 +3,19 @@
 
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import type { Arrival, Knock } from '../../proxy/arrival.ts'
-import type { Identified } from '../../proxy/connection.ts'
-import type { LaneSettings } from '../http-forward/client-lane.ts'
+import { valuesOf } from '../../http1/fields.ts'
+import { CHUNKED } from '../../http1/framing.ts'
+import { endOf, TEXT, TOKEN } from '../../http1/grammar.ts'
+import type { Knock } from '../../proxy/arrival.ts'
+import type { Session } from '../../proxy/session.ts'
+import { type ForwardSettings, forward } from '../http-forward/forward.ts'
 import { type ForwardRequest, understandForward } from '../http-forward/forward-request.ts'
+import type { AnswerHead } from '../http-forward/forward-response.ts'
 import { Forwarding } from '../http-forward/forwarding.ts'
-import { valuesOf } from '../http-forward/hop-by-hop.ts'
-import { asksOwnPage, serveOwnPage } from '../own-pages.ts'
-import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { showAuthority } from '../show-authority.ts'
-import { answerSignIn, enterBySignIn, offerSignIn } from '../sign-in.ts'
+import { Http2RequestBody } from './http2-request-body.ts'
+import { Http2Responder } from './http2-responder.ts'
 import { refuseStream } from './refuse-stream.ts'
-import { StreamAnswer } from './stream-answer.ts'
 
 /** The head of a stream; `fields` are names and values without pseudo-header fields. */
 export interface StreamHead {
@@ -34,20 +35,22 @@ const AUTHORITY = /^[^\s@/\\?#,]+$/
 
 /** The forwarded requests of one client connection. */
 export class ForwardStreams {
-  readonly #settings: LaneSettings
+  readonly #settings: ForwardSettings
   readonly #idle: Forwarding[] = []
   #closed = false
 
-  constructor(settings: LaneSettings) {
+  constructor(settings: ForwardSettings) {
     this.#settings = settings
   }
 
   serve(knock: Knock, stream: ServerHttp2Stream, head: StreamHead): void {
-    void this.#serve(knock, stream, head).catch((thrown) => {
+    try {
+      this.#forward(knock, stream, understandStream(head, stream.endAfterHeaders, this.#settings))
+    } catch (thrown) {
       const error = asGatewayError(thrown)
       this.#settings.pipeline.refuse(knock, error)
       refuseStream(stream, error, { clock: this.#settings.pipeline.settings.clock, method: head.pseudo[':method'] })
-    })
+    }
   }
 
   /** The client connection is gone. */
@@ -57,68 +60,37 @@ export class ForwardStreams {
     this.#idle.length = 0
   }
 
-  async #serve(knock: Knock, stream: ServerHttp2Stream, head: StreamHead): Promise<void> {
-    const request = understandStream(head, stream.endAfterHeaders, this.#settings)
-    const { target, authorization } = request
-    if (request.endsHere) {
-      stream.respond({ ':status': 200, allow: 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH' }, { endStream: true })
-      return
-    }
-    const { ownPages } = this.#settings
-    if (asksOwnPage(ownPages, request)) {
-      await serveOwnPage(ownPages, {
-        request,
-        peer: knock.peer,
-        body: stream,
-        res: new StreamAnswer(stream, request.method),
-      })
-      return
-    }
-    const credentials = authorization === undefined ? undefined : parseProxyCredentials(authorization)
-    const claimed = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
-    const entry = enterBySignIn(this.#settings.signIn, claimed, request)
-    if ('answer' in entry) {
-      answerSignIn(new StreamAnswer(stream, request.method), entry.answer)
-      return
-    }
-    const { arrival } = entry
-    const identified = await this.#identify(stream, arrival, request)
-    if (identified === undefined) return
-    if (stream.destroyed || stream.closed) return
+  #forward(knock: Knock, stream: ServerHttp2Stream, request: ForwardRequest): void {
     const forwarding = this.#idle.pop() ?? new Forwarding(this.#settings)
-    const leave = () => forwarding.leave()
-    stream.once('close', leave)
-    let isDone = false
-    this.#watch(stream, request, (error) => {
-      if (!isDone) forwarding.abandon(error)
-    })
-    const work = { req: stream, res: new StreamAnswer(stream, request.method), request, arrival, identified }
-    await forwarding.run(work, () => {
-      isDone = true
-      stream.off('close', leave)
-      this.#drain(stream)
-      if (this.#closed || this.#idle.length >= MAX_IDLE) forwarding.leave()
-      else this.#idle.push(forwarding)
-    })
-  }
-
-  /** Undefined: the browser was sent to the sign-in page. */
-  async #identify(
-    stream: ServerHttp2Stream,
-    arrival: Arrival,
-    request: ForwardRequest,
-  ): Promise<Identified | undefined> {
-    const { pipeline } = this.#settings
-    try {
-      return await pipeline.identify(arrival)
-    } catch (thrown) {
-      const error = asGatewayError(thrown)
-      const page = offerSignIn(this.#settings, arrival, request, error)
-      if (page === undefined) throw error
-      pipeline.refuse(arrival, error)
-      answerSignIn(new StreamAnswer(stream, request.method), page)
-      return undefined
+    let isOver = false
+    const leave = () => {
+      isOver = true
+      forwarding.leave()
     }
+    stream.once('close', leave)
+    stream.on('drain', () => forwarding.resume())
+    const body = request.bodyLength === 0 ? undefined : new Http2RequestBody(stream, () => forwarding.leave())
+    this.#watch(stream, request, (error) => {
+      if (!isOver) forwarding.abandon(error)
+    })
+    const client = {
+      knock,
+      responder: new Http2Responder(stream),
+      body,
+      isOver: () => isOver || stream.destroyed || stream.closed,
+      done: () => {
+        stream.off('close', leave)
+        if (isOver) return
+        isOver = true
+        body?.stop()
+        this.#drain(stream)
+        if (this.#closed || this.#idle.length >= MAX_IDLE) forwarding.leave()
+        else this.#idle.push(forwarding)
+      },
+      // no stream asks for it (RFC 9113 section 8.6)
+      switched: (_head: AnswerHead, session: Session) => session.kill('a stream cannot switch protocols'),
+    }
+    forward(client, request, forwarding, this.#settings)
   }
 
   /** What the client still sends is thrown away for a while, so that the answer is not lost to a reset (FR-14). */
@@ -137,10 +109,14 @@ export class ForwardStreams {
 
   /** Lets go of a client that neither sends what it announced nor takes its answer (RS-01); a body that waits for the origin, or an
    *  origin that thinks, is not the client's fault. */
-  #watch(stream: ServerHttp2Stream, { method, body }: ForwardRequest, abandon: (error: GatewayError) => void): void {
+  #watch(
+    stream: ServerHttp2Stream,
+    { method, bodyLength }: ForwardRequest,
+    abandon: (error: GatewayError) => void,
+  ): void {
     const { bodyIdleMs, pipeline } = this.#settings
     const check = () => {
-      const why = whatStands(stream, body !== 'none')
+      const why = whatStalls(stream, bodyLength !== 0)
       if (why === undefined) {
         stream.setTimeout(bodyIdleMs, check)
         return
@@ -154,14 +130,14 @@ export class ForwardStreams {
 }
 
 /** What the client does not go on with, after a time without a frame in either direction. */
-function whatStands(stream: ServerHttp2Stream, hasBody: boolean): string | undefined {
+function whatStalls(stream: ServerHttp2Stream, hasBody: boolean): string | undefined {
   if (stream.writableLength > 0) return 'the client stopped reading the answer'
   return !hasBody || stream.readableEnded || stream.isPaused() ? undefined : 'the request body stands still'
 }
 
 /** Throws GatewayError `request.*`, `guard.loop`. nghttp2 has refused connection options, capitals in names and lengths that do
  *  not fit by then (RFC 9113 section 8.2); fields with CR, LF, NUL or blanks where none may be it has left out. */
-function understandStream({ pseudo, fields }: StreamHead, ended: boolean, rules: LaneSettings): ForwardRequest {
+function understandStream({ pseudo, fields }: StreamHead, ended: boolean, rules: ForwardSettings): ForwardRequest {
   const { ':method': method = '', ':scheme': scheme = '', ':path': path = '' } = pseudo
   const hosts = valuesOf(fields, 'host')
   const authority = pseudo[':authority'] ?? hosts[0] ?? ''
@@ -171,12 +147,27 @@ function understandStream({ pseudo, fields }: StreamHead, ended: boolean, rules:
   if (!AUTHORITY.test(authority)) {
     throw new GatewayError('request.bad_authority', `\`${showAuthority(authority)}\` is not a host to connect to`)
   }
+  checkFields(fields)
   if (!path.startsWith('/') && path !== '*') throw new GatewayError('request.malformed', 'the :path is not a path')
   const url = `${scheme}://${authority}${path === '*' ? '' : path}`
   const request = understandForward({ method, url, version: '2', fields: asHttp1(fields, authority) }, rules)
-  return ended || request.body !== 'none' || request.contentLength !== undefined
+  return ended || request.bodyLength !== 0 || request.contentLength !== undefined
     ? request
-    : { ...request, body: 'chunked' }
+    : { ...request, bodyLength: CHUNKED }
+}
+
+/** What cannot be said in HTTP/1.1 goes no further, whatever let it through. */
+function checkFields(fields: readonly string[]): void {
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] ?? ''
+    const value = fields[at + 1] ?? ''
+    if (name === '' || endOf(TOKEN, name, 0, name.length) < name.length) {
+      throw new GatewayError('request.malformed', 'a header field has no valid name')
+    }
+    if (endOf(TEXT, value, 0, value.length) < value.length) {
+      throw new GatewayError('request.malformed', 'a header field holds a control character')
+    }
+  }
 }
 
 /** Host from :authority, and cookies that were split for compression as one field again (RFC 9113 section 8.2.3). */

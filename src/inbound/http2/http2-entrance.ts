@@ -7,11 +7,11 @@ import type { ConnectionPipeline } from '../../proxy/connection.ts'
 import { LinkedList } from '../../transport/linked-list.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
 import type { ClientConnection } from '../client-connection.ts'
-import type { LaneSettings } from '../http-forward/client-lane.ts'
+import type { ForwardSettings } from '../http-forward/forward.ts'
 import { openConnectStream } from './connect-stream.ts'
 import { ForwardStreams } from './forward-stream.ts'
 
-export interface Http2Settings extends LaneSettings {
+export interface Http2Settings extends ForwardSettings {
   readonly pipeline: ConnectionPipeline
   /** a connection without a stream */
   readonly keepAliveMs: number

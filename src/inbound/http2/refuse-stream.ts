@@ -24,8 +24,8 @@ export function refuseStream(
     return
   }
   const { status, fields, body } = httpErrorAnswer(error)
-  const headers = responseHeaders(status, [...fields, 'Content-Length', String(body.length)])
-  if (method === 'HEAD') {
+  const headers = responseHeaders(status, [...fields, 'Content-Length', String(Buffer.byteLength(body))])
+  if (method === 'HEAD' || stream.writableEnded) {
     stream.respond(headers, { endStream: true })
     // no reset: Node would send it ahead of a head that has no body
     stream.resume()

@@ -1,0 +1,16 @@
+// The head of a request as the origin gets it: framing and connection options made anew (FR-03), the rest as it came.
+
+import { CHUNKED } from '../../http1/framing.ts'
+import { formatHead } from '../../http1/serialize.ts'
+import type { ForwardRequest } from './forward-request.ts'
+
+export function formatRequestHead(request: ForwardRequest): string {
+  const fields = ['Host', request.host, ...request.fields]
+  if (request.bodyLength === CHUNKED) fields.push('Transfer-Encoding', 'chunked')
+  else if (request.contentLength !== undefined) fields.push('Content-Length', request.contentLength)
+  if (request.expectsContinue) fields.push('Expect', '100-continue')
+  if (request.takesTrailers) fields.push('TE', 'trailers')
+  if (request.upgrade !== undefined) fields.push('Connection', 'Upgrade', 'Upgrade', request.upgrade)
+  else if (request.takesTrailers) fields.push('Connection', 'TE')
+  return formatHead(`${request.method} ${request.path} HTTP/1.1`, fields)
+}

@@ -1,0 +1,135 @@
+// The body of a request of HTTP/1 as its client sends it: framing off, bytes on to the origin as far as it takes them.
+
+import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
+import { ChunkedDecoder } from '../../http1/chunked.ts'
+import { CHUNKED } from '../../http1/framing.ts'
+import { requestError } from './defects.ts'
+import type { HeldInput } from './held-input.ts'
+import type { BodySink, OnBodyFailure, RequestBody } from './request-body.ts'
+
+const LIMITS = {
+  reading: 'request',
+  maxExtensionBytes: 16 * 1024,
+  maxTrailerBytes: 16 * 1024,
+  maxTrailers: 500,
+} as const
+
+export interface BodyEvents {
+  /** bytes have come, or the client is waited for again */
+  onProgress(): void
+  /** the origin is waited for */
+  onBlocked(): void
+  readonly onFailure: OnBodyFailure
+}
+
+export class Http1RequestBody implements RequestBody {
+  isDone = false
+  readonly #input: HeldInput
+  readonly #events: BodyEvents
+  readonly #decoder: ChunkedDecoder | undefined
+  #left: number
+  #sink: BodySink | undefined
+  #isBlocked = false
+  #isPumping = false
+
+  /** `length`: bytes, or CHUNKED */
+  constructor(input: HeldInput, length: number, events: BodyEvents) {
+    this.#input = input
+    this.#events = events
+    this.#left = length
+    this.#decoder = length === CHUNKED ? new ChunkedDecoder(LIMITS) : undefined
+  }
+
+  start(sink: BodySink): void {
+    this.#sink = sink
+    this.#isBlocked = false
+    if (this.isDone) sink.end()
+    else this.pump()
+  }
+
+  /** Reads the framing ahead of the first data; true once it is there, and sound. For a body without chunks at once. Throws Defect. */
+  prime(): boolean {
+    const decoder = this.#decoder
+    if (decoder === undefined) return true
+    while (!decoder.isAtData && !decoder.isDone) {
+      const bytes = this.#input.take()
+      if (bytes === undefined) return false
+      this.#input.keep(bytes.subarray(decoder.takeFraming(bytes, 0)))
+    }
+    this.isDone = decoder.isDone
+    return true
+  }
+
+  resume(): void {
+    this.#isBlocked = false
+    this.pump()
+  }
+
+  stop(): void {
+    this.#sink = undefined
+  }
+
+  /** Moves what has arrived; to be called when the client's stream is readable. */
+  pump(): void {
+    const sink = this.#sink
+    if (sink === undefined || this.isDone || this.#isPumping) return
+    this.#isPumping = true
+    try {
+      while (!this.isDone && !this.#isBlocked && this.#sink === sink) {
+        const bytes = this.#input.take()
+        if (bytes === undefined) break
+        this.#events.onProgress()
+        this.#move(bytes, (data) => {
+          if (this.#sink === sink && !sink.write(data)) this.#isBlocked = true
+        })
+      }
+      if (this.isDone) sink.end()
+      else sink.flush()
+    } catch (thrown) {
+      this.#sink = undefined
+      this.#events.onFailure(asGatewayError(requestError(thrown)))
+      return
+    } finally {
+      this.#isPumping = false
+    }
+    if (this.isDone || this.#sink === undefined) return
+    if (this.#input.hasEnded) this.#cutOff()
+    else if (this.#isBlocked) this.#events.onBlocked()
+  }
+
+  /** Throws away what has arrived. Throws Defect. */
+  drain(): void {
+    while (!this.isDone) {
+      const bytes = this.#input.take()
+      if (bytes === undefined) return
+      this.#move(bytes, ignore)
+    }
+  }
+
+  #move(bytes: Buffer, onData: (data: Buffer) => void): void {
+    const decoder = this.#decoder
+    if (decoder === undefined) {
+      const size = Math.min(bytes.length, this.#left)
+      this.#left -= size
+      if (size < bytes.length) this.#input.keep(bytes.subarray(size))
+      if (this.#left === 0) this.isDone = true
+      onData(size < bytes.length ? bytes.subarray(0, size) : bytes)
+      return
+    }
+    let at = 0
+    while (at < bytes.length && !decoder.isDone) {
+      at = decoder.take(bytes, at)
+      if (decoder.dataFrom < at) onData(bytes.subarray(decoder.dataFrom, at))
+    }
+    if (!decoder.isDone) return
+    if (at < bytes.length) this.#input.keep(bytes.subarray(at))
+    this.isDone = true
+  }
+
+  #cutOff(): void {
+    this.#sink = undefined
+    this.#events.onFailure(new GatewayError('request.malformed', 'the client left in the middle of its request'))
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,106 @@
+// Answers on a client connection of HTTP/1: framed anew for what the client speaks, each head in one write with what follows at once.
+
+import { CHUNKED, UNTIL_CLOSE } from '../../http1/framing.ts'
+import { isNamed } from '../../http1/grammar.ts'
+import { formatHead, formatLastChunk } from '../../http1/serialize.ts'
+import type { ByteStream } from '../../transport/byte-stream.ts'
+import type { AnswerHead } from './forward-response.ts'
+import type { Output } from './output.ts'
+import type { Responder } from './responder.ts'
+
+/** What the request says about its answer. */
+export interface AnswerTo {
+  readonly method: string
+  readonly version: '1.0' | '1.1'
+  /** The client would go on with the same connection. */
+  readonly keepsAlive: boolean
+}
+
+export class Http1Responder implements Responder {
+  hasBegun = false
+  /** the connection goes on behind this answer */
+  keepsAlive: boolean
+  readonly #stream: ByteStream
+  readonly #output: Output
+  readonly #to: AnswerTo
+  #isChunked = false
+  #writesBefore = 0
+
+  constructor(stream: ByteStream, output: Output, to: AnswerTo) {
+    this.#stream = stream
+    this.#output = output
+    this.#to = to
+    this.keepsAlive = to.keepsAlive
+  }
+
+  interim({ status, reason, fields }: AnswerHead): void {
+    if (this.hasBegun || this.#to.version === '1.0') return
+    this.#output.text(formatHead(`HTTP/1.1 ${status} ${reason}`, fields))
+  }
+
+  head({ status, reason, fields, body }: AnswerHead): void {
+    const isLegacy = this.#to.version === '1.0'
+    const isOfUnknownLength = body === CHUNKED || body === UNTIL_CLOSE
+    this.#isChunked = isOfUnknownLength && !isLegacy
+    if (isOfUnknownLength && isLegacy) this.keepsAlive = false
+    let text = `HTTP/1.1 ${status} ${reason}\r\n`
+    let hasDate = false
+    for (let at = 0; at < fields.length; at += 2) {
+      const name = fields[at] ?? ''
+      if (name.length === 4 && isNamed(name, 'date')) hasDate = true
+      text += `${name}: ${fields[at + 1]}\r\n`
+    }
+    if (!hasDate) text += dateField()
+    if (this.#isChunked) text += 'Transfer-Encoding: chunked\r\n'
+    if (!this.keepsAlive) text += 'Connection: close\r\n'
+    else if (isLegacy) text += 'Connection: keep-alive\r\n'
+    this.hasBegun = true
+    this.#writesBefore = this.#output.writes
+    this.#output.text(`${text}\r\n`)
+  }
+
+  body(bytes: Buffer): boolean {
+    if (this.#isChunked) this.#output.chunk(bytes)
+    else this.#output.bytes(bytes)
+    return !this.#output.isBlocked
+  }
+
+  end(trailers: readonly string[]): void {
+    if (this.#isChunked) this.#output.text(formatLastChunk(trailers))
+    this.#output.flush()
+  }
+
+  flush(): boolean {
+    return this.#output.flush()
+  }
+
+  cut(): boolean {
+    if (this.hasBegun && this.#output.writes === this.#writesBefore && !this.#stream.isClosed) {
+      this.#output.discard()
+      this.hasBegun = false
+      this.#isChunked = false
+      return false
+    }
+    this.keepsAlive = false
+    this.#output.discard()
+    this.#stream.reset()
+    return true
+  }
+
+  closeAfter(): void {
+    this.keepsAlive = false
+  }
+}
+
+let dateSecond = 0
+let dateText = ''
+
+/** An answer without Date gets the time it passed here (RFC 9110 section 6.6.1). */
+function dateField(): string {
+  const second = Math.trunc(Date.now() / 1000)
+  if (second !== dateSecond) {
+    dateSecond = second
+    dateText = `Date: ${new Date(second * 1000).toUTCString()}\r\n`
+  }
+  return dateText
+}

@@ -1,0 +1,202 @@
+// An origin's answer while it comes in: interim heads, the final head, the body, each passed on at once. Knows bytes and the responder
+// they go to, no stream.
+
+import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
+import { ChunkedDecoder } from '../../http1/chunked.ts'
+import { valuesOf } from '../../http1/fields.ts'
+import { CHUNKED, responseFraming, UNTIL_CLOSE } from '../../http1/framing.ts'
+import { tokensOf, trimBlanks } from '../../http1/grammar.ts'
+import { HeadReader } from '../../http1/head-reader.ts'
+import { parseResponseHead, type ResponseHead } from '../../http1/response-head.ts'
+import { responseError } from './defects.ts'
+import type { ForwardRequest } from './forward-request.ts'
+import { type AnswerHead, forwardInterim, forwardResponse } from './forward-response.ts'
+import { allowedTrailers } from './hop-by-hop.ts'
+import type { Responder } from './responder.ts'
+
+export interface AnswerRules {
+  readonly maxHeadBytes: number
+  readonly maxFields: number
+  readonly pseudonym: string
+}
+
+/** Interim answers of one request that go on; more are dropped. */
+const MAX_INTERIM = 16
+const MAX_EXTENSION_BYTES = 16 * 1024
+
+export class OriginAnswer {
+  /** the origin has not said a byte */
+  isSilent = true
+  /** the final head has come */
+  hasHead = false
+  /** the final answer has come to its end */
+  isComplete = false
+  /** The connection can carry another exchange. */
+  isReusable = false
+  /** 101: what comes next is no HTTP */
+  switchHead: AnswerHead | undefined
+  readonly #rules: AnswerRules
+  readonly #reader: HeadReader
+  #request: ForwardRequest | undefined
+  #status = 0
+  #interims = 0
+  /** bytes of the body still to come, CHUNKED or UNTIL_CLOSE */
+  #left = 0
+  #decoder: ChunkedDecoder | undefined
+
+  constructor(rules: AnswerRules) {
+    this.#rules = rules
+    this.#reader = new HeadReader({
+      maxHeadBytes: rules.maxHeadBytes,
+      maxLineBytes: rules.maxHeadBytes,
+      skipsEmptyLines: false,
+    })
+  }
+
+  get isSwitch(): boolean {
+    return this.switchHead !== undefined
+  }
+
+  /** Only the end of the connection ends this answer. */
+  get endsWithConnection(): boolean {
+    return this.hasHead && this.#left === UNTIL_CLOSE
+  }
+
+  /** An error status whose text only the end of the connection ends. */
+  get isRefusalUntilClose(): boolean {
+    return this.endsWithConnection && this.#status >= 400
+  }
+
+  /** The answer to this request is next. */
+  expect(request: ForwardRequest): void {
+    this.#request = request
+    this.isSilent = true
+    this.hasHead = false
+    this.isComplete = false
+    this.isReusable = false
+    this.switchHead = undefined
+    this.#interims = 0
+    this.#left = 0
+    this.#decoder = undefined
+    this.#reader.reset()
+  }
+
+  /** Takes bytes of the answer and passes on what they hold; answers how many belong to it. Throws Defect and GatewayError. */
+  take(bytes: Buffer, responder: Responder): number {
+    this.isSilent = false
+    let at = 0
+    while (!this.hasHead) {
+      at = this.#reader.push(bytes, at)
+      if (at < 0) {
+        this.#checkBeginning()
+        return bytes.length
+      }
+      const head = parseResponseHead(this.#reader.text, this.#rules.maxFields)
+      this.#reader.reset()
+      this.#takeHead(head, responder)
+      if (this.isSwitch || this.isComplete) return at
+    }
+    return at < bytes.length ? this.#takeBody(bytes, at, responder) : at
+  }
+
+  /** Says the end of the answer. */
+  finish(responder: Responder): void {
+    const trailers = this.#decoder?.trailers ?? []
+    const takes = trailers.length > 0 && this.#request?.takesTrailers === true
+    responder.end(takes ? allowedTrailers(trailers) : [])
+  }
+
+  /** What is wrong with a head that the end of the connection cut off; undefined: nothing but that. */
+  unfinishedHead(): GatewayError | undefined {
+    const line = this.#reader.startLine
+    if (this.hasHead || line === undefined) return undefined
+    try {
+      parseResponseHead(`${line}\r\n\r\n`, 0)
+      return undefined
+    } catch (thrown) {
+      return this.errorOf(thrown)
+    }
+  }
+
+  errorOf(thrown: unknown): GatewayError {
+    return asGatewayError(responseError(thrown))
+  }
+
+  /** What does not begin as HTTP is not waited for. */
+  #checkBeginning(): void {
+    const error = this.unfinishedHead()
+    if (error !== undefined) throw error
+  }
+
+  #takeHead(head: ResponseHead, responder: Responder): void {
+    const request = this.#request
+    if (head.status === 101) {
+      this.#takeSwitch(head, request)
+      return
+    }
+    if (head.status < 200) {
+      if (this.#interims++ < MAX_INTERIM) responder.interim(forwardInterim(head, this.#rules.pseudonym))
+      return
+    }
+    const framing = responseFraming(request?.method ?? '', head)
+    this.hasHead = true
+    this.#status = head.status
+    this.isReusable = framing.isReusable && staysOpen(head)
+    this.#left = framing.body
+    this.#decoder = framing.body === CHUNKED ? new ChunkedDecoder(this.#chunkedLimits()) : undefined
+    this.isComplete = framing.body === 0
+    responder.head(forwardResponse(head, framing, this.#rules.pseudonym))
+  }
+
+  #takeSwitch(head: ResponseHead, request: ForwardRequest | undefined): void {
+    const accepted = valuesOf(head.fields, 'upgrade')
+    const protocol = request?.upgrade
+    if (protocol === undefined || accepted.length !== 1 || trimBlanks(accepted[0] ?? '').toLowerCase() !== protocol) {
+      throw new GatewayError('origin.malformed_response', 'the origin switched to a protocol nobody asked for')
+    }
+    const { status, reason, fields } = forwardInterim(head, this.#rules.pseudonym)
+    this.switchHead = { status, reason, fields: [...fields, 'Connection', 'Upgrade', 'Upgrade', protocol], body: 0 }
+  }
+
+  #takeBody(bytes: Buffer, from: number, responder: Responder): number {
+    if (this.#decoder !== undefined) return this.#takeChunks(this.#decoder, { bytes, from, responder })
+    const end = this.#left === UNTIL_CLOSE ? bytes.length : Math.min(bytes.length, from + this.#left)
+    if (this.#left !== UNTIL_CLOSE) {
+      this.#left -= end - from
+      this.isComplete = this.#left === 0
+    }
+    responder.body(from === 0 && end === bytes.length ? bytes : bytes.subarray(from, end))
+    return end
+  }
+
+  #takeChunks(
+    decoder: ChunkedDecoder,
+    { bytes, from, responder }: { readonly bytes: Buffer; readonly from: number; readonly responder: Responder },
+  ): number {
+    let at = from
+    while (at < bytes.length && !decoder.isDone) {
+      at = decoder.take(bytes, at)
+      if (decoder.dataFrom < at) responder.body(bytes.subarray(decoder.dataFrom, at))
+    }
+    this.isComplete = decoder.isDone
+    return at
+  }
+
+  #chunkedLimits() {
+    const { maxHeadBytes, maxFields } = this.#rules
+    return {
+      reading: 'response',
+      maxExtensionBytes: MAX_EXTENSION_BYTES,
+      maxTrailerBytes: maxHeadBytes,
+      maxTrailers: maxFields,
+    } as const
+  }
+}
+
+/** RFC 9112 section 9.3. */
+function staysOpen({ version, fields }: ResponseHead): boolean {
+  const options = valuesOf(fields, 'connection')
+  if (options.length === 0) return version === '1.1'
+  const tokens = options.flatMap(tokensOf)
+  return !tokens.includes('close') && (version === '1.1' || tokens.includes('keep-alive'))
+}

@@ -1,0 +1,79 @@
+// What is written to a stream within one turn, gathered so that heads, framing and small bodies leave in one write. One piece of memory
+// for all streams: whoever writes next sends what the one before left in it.
+
+import type { ByteStream } from '../../transport/byte-stream.ts'
+
+/** room for what an engine reads at once, framed as a chunk */
+const SIZE = 160 * 1024
+/** from here on a write of its own is cheaper than the copy */
+const MAX_JOINED = 16 * 1024
+
+const gathered = Buffer.allocUnsafeSlow(SIZE)
+let used = 0
+let owner: Output | undefined
+
+export class Output {
+  readonly #stream: ByteStream
+  /** The stream took less than it was given, and has not said since that there is room again. */
+  isBlocked = false
+  /** writes so far */
+  writes = 0
+
+  constructor(stream: ByteStream) {
+    this.#stream = stream
+  }
+
+  /** Latin-1 text. */
+  text(text: string): void {
+    this.#own()
+    if (text.length > SIZE - used) this.flush()
+    if (text.length > SIZE) this.#write(Buffer.from(text, 'latin1'))
+    else used += gathered.write(text, used, 'latin1')
+  }
+
+  /** `bytes` may be reused once this returns. */
+  bytes(bytes: Buffer): void {
+    this.#own()
+    if (bytes.length <= MAX_JOINED && bytes.length <= SIZE - used) {
+      used += bytes.copy(gathered, used)
+      return
+    }
+    this.flush()
+    this.#write(bytes)
+  }
+
+  /** The same as one chunk of the chunked coding; not for nothing at all. */
+  chunk(bytes: Buffer): void {
+    this.text(`${bytes.length.toString(16)}\r\n`)
+    if (bytes.length <= SIZE - used) used += bytes.copy(gathered, used)
+    else this.bytes(bytes)
+    this.text('\r\n')
+  }
+
+  /** Sends what was gathered; answers whether more may be written at once. */
+  flush(): boolean {
+    if (owner === this && used > 0) {
+      const length = used
+      used = 0
+      owner = undefined
+      this.#write(gathered.subarray(0, length))
+    }
+    return !this.isBlocked
+  }
+
+  /** Forgets what was gathered and not sent. */
+  discard(): void {
+    if (owner === this) used = 0
+  }
+
+  #own(): void {
+    if (owner === this) return
+    owner?.flush()
+    owner = this
+  }
+
+  #write(bytes: Buffer): void {
+    this.writes++
+    if (!this.#stream.write(bytes) && !this.#stream.isClosed) this.isBlocked = true
+  }
+}

@@ -1,0 +1,190 @@
+// Every way an exchange or a kept connection can end, and whom the record names for it: an orderly end is nobody's error.
+
+import type { Socket } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import type { SessionRecord } from '../../src/proxy/record.ts'
+import { authorization, connectH2 } from '../support/h2-client.ts'
+import { RawClient } from '../support/raw-client.ts'
+import { BOB, type GatewayOptions, PASSWORD, startGateway } from '../support/start-gateway.ts'
+import { listen } from '../support/tcp.ts'
+import { tlsSource } from '../support/tls.ts'
+
+const OPEN = { listener: { authentication: 'anonymous' as const } }
+const WHOLE = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+const PART = 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart'
+
+type End = readonly [reason: string, code: string | undefined]
+
+/** An origin that does this with each connection once a request's head has come. */
+function origin(act: (socket: Socket) => void) {
+  return listen((socket) => socket.on('data', (bytes) => bytes.includes('\r\n\r\n') && act(socket)))
+}
+
+function endOf(record: SessionRecord | undefined): End {
+  return [record?.ConnectionCloseReason ?? '', record?.Lab.error?.code]
+}
+
+/** Writes, and acts once the client has it. */
+function behind(text: string, act: (socket: Socket) => void) {
+  return (socket: Socket) => socket.write(text, () => setTimeout(() => act(socket), 20))
+}
+
+const fin = (socket: Socket) => socket.end()
+const reset = (socket: Socket) => socket.resetAndDestroy()
+const nothing = () => {}
+
+const BY_ORIGIN: readonly (readonly [what: string, act: (socket: Socket) => void, end: End])[] = [
+  ['FIN while idle', behind(WHOLE, fin), ['ORIGIN_CLOSED', undefined]],
+  ['RST while idle', behind(WHOLE, reset), ['ORIGIN_ERROR', 'relay.origin_reset']],
+  [
+    '408 and FIN while idle',
+    behind(WHOLE, (socket) => socket.end('HTTP/1.1 408 Late\r\n\r\n')),
+    ['ORIGIN_CLOSED', undefined],
+  ],
+  [
+    'an answer nobody asked for',
+    behind(WHOLE, (socket) => socket.write(WHOLE)),
+    ['ORIGIN_ERROR', 'origin.malformed_response'],
+  ],
+  ['FIN as the end of a body', behind('HTTP/1.1 200 OK\r\n\r\nall', fin), ['ORIGIN_CLOSED', undefined]],
+  [
+    'Connection: close, FIN',
+    behind(WHOLE.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'), fin),
+    ['ORIGIN_CLOSED', undefined],
+  ],
+  [
+    'FIN behind the last chunk',
+    behind('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n', fin),
+    ['ORIGIN_CLOSED', undefined],
+  ],
+  ['FIN inside a body', behind(PART, fin), ['ORIGIN_ERROR', 'origin.incomplete_response']],
+  ['RST inside a body', behind(PART, reset), ['ORIGIN_ERROR', 'origin.incomplete_response']],
+  ['FIN ahead of an answer', fin, ['ORIGIN_ERROR', 'origin.incomplete_response']],
+  ['RST ahead of an answer', reset, ['ORIGIN_ERROR', 'origin.incomplete_response']],
+  ['FIN inside a head', behind('HTTP/1.1 200 OK\r\nX', fin), ['ORIGIN_ERROR', 'origin.incomplete_response']],
+]
+
+const BY_US: readonly (readonly [
+  what: string,
+  act: (socket: Socket) => void,
+  end: End,
+  options: Partial<GatewayOptions>,
+])[] = [
+  [
+    'an idle connection',
+    behind(WHOLE, nothing),
+    ['CLIENT_IDLE_TIMEOUT', undefined],
+    { settings: { originKeepAliveMs: 50 } },
+  ],
+  ['no answer', nothing, ['ORIGIN_ERROR', 'origin.timeout'], { settings: { responseTimeoutMs: 50 } }],
+  ['silence inside a body', behind(PART, nothing), ['ORIGIN_ERROR', 'origin.timeout'], { idleTimeoutMs: 100 }],
+]
+
+describe.each(['HTTP/1', 'HTTP/2'])('%s', (road) => {
+  /** Sends a GET; the connection stays. */
+  async function ask(port: number, options: Partial<GatewayOptions> = {}) {
+    if (road === 'HTTP/1') {
+      const gateway = await startGateway({ ...OPEN, ...options })
+      const client = await RawClient.connect(gateway.port)
+      client.send(`GET http://o.test:${port}/ HTTP/1.1\r\nHost: o.test\r\n\r\n`)
+      return gateway
+    }
+    const source = await tlsSource()
+    const gateway = await startGateway({ ...options, settings: { ...options.settings, tlsFor: () => source } })
+    const session = await connectH2(gateway.port)
+    const stream = session.request({
+      ':method': 'GET',
+      ':scheme': 'http',
+      ':authority': `o.test:${port}`,
+      ':path': '/',
+      ...authorization({ email: BOB, password: PASSWORD }),
+    })
+    stream.on('error', nothing)
+    stream.resume()
+    return gateway
+  }
+
+  test.each(BY_ORIGIN)('the origin: %s', async (_what, act, end) => {
+    const gateway = await ask((await origin(act)).port)
+    expect((await gateway.recorded(1)).map(endOf)).toEqual([end])
+  })
+
+  test.each(BY_US)('the proxy: %s', async (_what, act, end, options) => {
+    const gateway = await ask((await origin(act)).port, options)
+    expect((await gateway.recorded(1)).map(endOf)).toEqual([end])
+  })
+
+  test('killed by an operator', async () => {
+    const gateway = await ask((await origin(behind(WHOLE, nothing))).port)
+    while (gateway.pipeline.sessions.size === 0) await new Promise(setImmediate)
+    gateway.pipeline.sessions.closeAll('no more')
+    expect((await gateway.recorded(1)).map(endOf)).toEqual([['UNKNOWN', 'relay.killed']])
+  })
+})
+
+describe('the client', () => {
+  const get = (port: number) => `GET http://o.test:${port}/ HTTP/1.1\r\nHost: o.test\r\n\r\n`
+  const post = (port: number) => `POST http://o.test:${port}/ HTTP/1.1\r\nHost: o.test\r\nContent-Length: 9\r\n\r\npart`
+
+  test.each<[string, (socket: Socket) => void]>([
+    ['FIN', fin],
+    ['RST', reset],
+  ])('%s while idle: one record, and no error', async (_what, leave) => {
+    const { port } = await origin((socket) => socket.write(WHOLE))
+    const gateway = await startGateway(OPEN)
+    const client = await RawClient.connect(gateway.port)
+    await client.send(get(port)).text('ok')
+    leave(client.socket)
+    expect((await gateway.recorded(1)).map(endOf)).toEqual([['CLIENT_CLOSED', undefined]])
+    // whoever comes next is served: by then a second record would be there
+    const next = await RawClient.connect(gateway.port)
+    await next.send(get(port)).text('ok')
+    expect(gateway.records).toHaveLength(1)
+  })
+
+  test('a client that the proxy let go for its silence: one record, and no error', async () => {
+    const { port } = await origin((socket) => socket.write(WHOLE))
+    const gateway = await startGateway({ ...OPEN, settings: { keepAliveMs: 50 } })
+    const client = await RawClient.connect(gateway.port)
+    await client.send(get(port)).end()
+    expect((await gateway.recorded(1)).map(endOf)).toEqual([['CLIENT_IDLE_TIMEOUT', undefined]])
+  })
+
+  test.each<[string, (socket: Socket) => void, End]>([
+    ['FIN', fin, ['CLIENT_ERROR', 'request.malformed']],
+    ['RST', reset, ['CLIENT_ERROR', 'relay.client_reset']],
+  ])('%s inside its body', async (_what, leave, end) => {
+    const arrived = Promise.withResolvers<Socket>()
+    const { port } = await listen((socket) =>
+      socket.on('data', (bytes) => bytes.includes('part') && arrived.resolve(socket)),
+    )
+    const gateway = await startGateway(OPEN)
+    const client = await RawClient.connect(gateway.port)
+    client.send(post(port))
+    const socket = await arrived.promise
+    leave(client.socket)
+    expect((await gateway.recorded(1)).map(endOf)).toEqual([end])
+    await new Promise((resolve) => (socket.closed ? resolve(undefined) : socket.once('close', resolve)))
+  })
+
+  test('RST while it waits for the answer', async () => {
+    const arrived = Promise.withResolvers<void>()
+    const { port } = await origin(() => arrived.resolve())
+    const gateway = await startGateway(OPEN)
+    const client = await RawClient.connect(gateway.port)
+    client.send(get(port))
+    await arrived.promise
+    reset(client.socket)
+    expect((await gateway.recorded(1)).map(endOf)).toEqual([['CLIENT_ERROR', 'relay.client_reset']])
+  })
+
+  test('FIN while it waits for the answer: it gets it', async () => {
+    const { port } = await origin(behind('', (socket) => socket.write(WHOLE)))
+    const gateway = await startGateway(OPEN)
+    const client = await RawClient.connect(gateway.port)
+    client.send(get(port)).socket.end()
+    await client.end()
+    expect(client.received).toMatch(/\r\n\r\nok$/)
+    expect((await gateway.recorded(1)).map(endOf)).toEqual([['CLIENT_CLOSED', undefined]])
+  })
+})
