@@ -1,11 +1,11 @@
 // `npm run bench -- decide`: our rule evaluation at four sizes, with and without its cache, and beside rivals on the same rules in the
 // same run, each shown to give the same answers. Figures go to bench/results/<tag>/decide.json.
 
-import { benchDecide } from '../../src/bench/decide-bench.ts'
-import { runDecideLoad } from '../../src/bench/decide-load.ts'
-import { createSyntheticFlows } from '../../src/bench/synthetic-flows.ts'
-import { createSyntheticSubject, subjectOf } from '../../src/bench/synthetic-subject.ts'
-import { createSyntheticWorld } from '../../src/bench/synthetic-world.ts'
+import { benchDecide } from '../../src/load-test/decide-bench.ts'
+import { runDecideLoad } from '../../src/load-test/decide-load.ts'
+import { createSyntheticFlows } from '../../src/load-test/synthetic-flows.ts'
+import { createSyntheticSubject, subjectOf } from '../../src/load-test/synthetic-subject.ts'
+import { createSyntheticWorld } from '../../src/load-test/synthetic-world.ts'
 import type { Flow } from '../../src/policy/flow.ts'
 import { compileRuleset, type Ruleset } from '../../src/policy/ruleset.ts'
 import { keepResults, table } from '../report.ts'

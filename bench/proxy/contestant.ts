@@ -1,6 +1,6 @@
 // A proxy that runs and is measured.
 
-import type { Subject } from '../../src/bench/load/operation.ts'
+import type { Subject } from '../../src/load-test/proxy/operation.ts'
 import { ip } from '../../src/net/ip.ts'
 import type { RivalProxy, RunningProxy } from './rivals.ts'
 

@@ -3,9 +3,9 @@
 // back and some had more than they needed.
 
 import type { Socket } from 'node:net'
-import { openTunnel, type Subject } from '../../src/bench/load/operation.ts'
-import { residentBytes } from '../../src/bench/load/processor-time.ts'
-import { runLoad } from '../../src/bench/load/run-load.ts'
+import { openTunnel, type Subject } from '../../src/load-test/proxy/operation.ts'
+import { residentBytes } from '../../src/load-test/proxy/processor-time.ts'
+import { runLoad } from '../../src/load-test/proxy/run-load.ts'
 import { table } from '../report.ts'
 import { type Contestant, subjectOf } from './contestant.ts'
 

@@ -1,8 +1,8 @@
 // One measured round: load against one proxy, with the processor time its processes used per operation.
 
-import type { Subject } from '../../src/bench/load/operation.ts'
-import { processorSeconds } from '../../src/bench/load/processor-time.ts'
-import { type LoadResult, type Mode, runLoad } from '../../src/bench/load/run-load.ts'
+import type { Subject } from '../../src/load-test/proxy/operation.ts'
+import { processorSeconds } from '../../src/load-test/proxy/processor-time.ts'
+import { type LoadResult, type Mode, runLoad } from '../../src/load-test/proxy/run-load.ts'
 import type { RunningProxy } from './rivals.ts'
 
 export interface Round {

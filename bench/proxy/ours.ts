@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { createSyntheticWorld } from '../../src/bench/synthetic-world.ts'
+import { createSyntheticWorld } from '../../src/load-test/synthetic-world.ts'
 import { type RivalProxy, runProxy } from './rivals.ts'
 
 const RULES = 1000

@@ -5,8 +5,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, chmodSync, constants, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
-import { CLIENT_ADDRESSES } from '../../src/bench/load/operation.ts'
-import type { Mode } from '../../src/bench/load/run-load.ts'
+import { CLIENT_ADDRESSES } from '../../src/load-test/proxy/operation.ts'
+import type { Mode } from '../../src/load-test/proxy/run-load.ts'
 
 export interface RunningProxy {
   /** every process that does its work */

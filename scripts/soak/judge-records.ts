@@ -3,7 +3,7 @@
 
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
-import type { SessionRecord } from '../../src/proxy/record.ts'
+import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { rightAddresses, type Situation } from './situation.ts'
 
 export interface Judgement {

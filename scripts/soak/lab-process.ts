@@ -2,7 +2,7 @@
 // Prints where it listens and its API token as one line, and drains and stops when its standard input ends.
 
 import { createEventLog } from '../../src/log/event-log.ts'
-import { startLab } from '../../src/main/lab.ts'
+import { startLab } from '../../src/lab/start-lab.ts'
 
 /** Stand-ins of its own, so that a running lab is not in the way. */
 const STAND_INS = '127.198.0.0/16'

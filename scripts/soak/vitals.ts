@@ -1,7 +1,7 @@
 // Memory and descriptors of a process, as Linux shows them.
 
 import { readdirSync } from 'node:fs'
-import { residentBytes } from '../../src/bench/load/processor-time.ts'
+import { residentBytes } from '../../src/load-test/proxy/processor-time.ts'
 
 export interface Vitals {
   readonly residentMb: number

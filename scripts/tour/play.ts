@@ -1,7 +1,7 @@
 // Plays the tour with real curl and real scenarios: what was seen, and why, in the lab's own words.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createScenarioDesk } from '../../src/main/scenario/run-scenarios.ts'
+import { createScenarioDesk } from '../../src/scenario/run-scenarios.ts'
 import { type CurlAnswer, curl } from '../../test/support/curl.ts'
 import { printed, startProgram } from '../../test/support/example-proof.ts'
 import { labelOf, onOneLine } from './example-scenes.ts'

@@ -1,9 +1,7 @@
 // The tour from the first scene to the verdict: opens each lab once, plays the steps one after the other, prints as it goes.
 
-import type { Io } from '../../src/cli/io.ts'
-import { type Paint, paintFor } from '../../src/cli/paint.ts'
-import { renderIssues } from '../../src/cli/render-issues.ts'
-import { renderTable } from '../../src/cli/table.ts'
+import { type Io, type Paint, paintFor, renderTable } from '../../src/cli/terminal.ts'
+import { renderIssues } from '../../src/cli/render/render-issues.ts'
 import { InputError } from '../../src/errors/issue.ts'
 import { play, playProof, playScenarioScene, type Row } from './play.ts'
 import type { Scene } from './scenes.ts'

@@ -1,10 +1,10 @@
 // A query string against what its route documents: every value is what its schema says, and on the lab's own routes every name is known.
 // Cloudflare ignores names it does not know, so its routes do here.
 
-import { closest } from '../errors/closest.ts'
+import { closest } from '../errors/did-you-mean.ts'
 import { ApiError, invalidField } from './api-error.ts'
-import { booleanOf, cidrOf, instantOf, integerOf, uuidOf, wordOf } from './query.ts'
-import type { QueryParameter, Route } from './route.ts'
+import { booleanOf, cidrOf, instantOf, integerOf, uuidOf, wordOf } from './select.ts'
+import type { QueryParameter, Route } from './router.ts'
 
 /** Throws ApiError with every parameter that does not fit. */
 export function checkQuery(route: Pick<Route, 'query' | 'path' | 'unknownQuery'>, query: URLSearchParams): void {

@@ -1,7 +1,7 @@
 // Who asks: the peer of the connection, or whom the lab's own proxy asks for when a client wants one of the lab's pages through it.
 
 import type { IncomingMessage } from 'node:http'
-import { equalSecrets } from './gate.ts'
+import { equalSecrets } from './authentication.ts'
 
 /** How the proxy says for whom it asks. */
 export interface Voucher {

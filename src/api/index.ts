@@ -1,6 +1,6 @@
 // The door of the API.
 
-export type { InsightPort, OriginView, VerifyQuestion, Visitor } from './insight.ts'
+export type { InsightPort, OriginView, VerifyQuestion, Visitor } from './ports.ts'
 export type {
   ApiPorts,
   ConfiguredPerson,

@@ -1,6 +1,6 @@
 // Every route there is.
 
-import { ok } from './answer.ts'
+import { ok } from './response.ts'
 import { ACCOUNT_ROUTES } from './cloudflare/accounts.ts'
 import { CONFIGURATION_ROUTES } from './cloudflare/configuration.ts'
 import { HOSTNAME_ROUTE_ROUTES } from './cloudflare/hostname-routes.ts'
@@ -28,7 +28,8 @@ import { SESSION_ROUTES } from './lab/sessions.ts'
 import { TRAFFIC_ROUTES } from './lab/traffic.ts'
 import { USER_ROUTES } from './lab/users.ts'
 import { VERIFICATION_ROUTES } from './lab/verification.ts'
-import type { Route } from './route.ts'
+import type { Route } from './router.ts'
+import { UNSUPPORTED } from './cloudflare/unsupported.ts'
 
 const OPENAPI_ROUTE: Route = {
   method: 'GET',
@@ -68,3 +69,23 @@ export const ROUTES: readonly Route[] = [
   ...METRIC_ROUTES,
   OPENAPI_ROUTE,
 ]
+
+const CLOUDFLARE = '/client/v4'
+const ACCESS: Readonly<Record<Route['access'], string>> = { token: 'token', user: "user's own", open: 'none' }
+
+/** Rows of the routes that are Cloudflare's, without `/client/v4`. */
+export function supportedRows(): readonly string[] {
+  const theirs = ROUTES.filter(({ path }) => path.startsWith(CLOUDFLARE))
+  return theirs.map(({ method, path, summary }) => `| ${method} | \`${path.slice(CLOUDFLARE.length)}\` | ${summary} |`)
+}
+
+/** Rows of the lab's own routes. */
+export function ownRows(): readonly string[] {
+  const own = ROUTES.filter(({ path }) => !path.startsWith(CLOUDFLARE))
+  return own.map(({ method, path, access, summary }) => `| ${method} | \`${path}\` | ${ACCESS[access]} | ${summary} |`)
+}
+
+/** Rows of what is known to be missing. */
+export function unsupportedRows(): readonly string[] {
+  return UNSUPPORTED.map(({ path, reason }) => `| \`${path}\` | ${reason} |`)
+}

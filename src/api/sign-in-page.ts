@@ -4,10 +4,9 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { parseIp, unmapIp } from '../net/ip.ts'
-import type { TextAnswer } from './answer.ts'
+import { type TextAnswer, isNavigation } from './response.ts'
 import { requestError } from './api-error.ts'
-import { checkSite } from './gate.ts'
-import { isNavigation } from './page.ts'
+import { checkSite } from './authentication.ts'
 import type { ApiPorts, SignInPort } from './ports.ts'
 import { readBytes } from './read-body.ts'
 

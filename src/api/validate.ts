@@ -2,9 +2,9 @@
 
 import { Ajv, type ErrorObject } from 'ajv'
 import type { JsonObject } from '../config/lab-state.ts'
-import { closest } from '../errors/closest.ts'
+import { closest } from '../errors/did-you-mean.ts'
 import { ApiError, type ApiProblem, REQUEST_ERRORS } from './api-error.ts'
-import type { Schema } from './route.ts'
+import type { Schema } from './router.ts'
 
 const MAX_PROBLEMS = 20
 const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, ownProperties: true })

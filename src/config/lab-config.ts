@@ -16,7 +16,7 @@ import type { Device, Group, Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
 import type { ExpressionSlot, Rule } from '../policy/rule.ts'
 import type { Listener } from '../proxy/arrival.ts'
-import type { UdpLimits } from '../proxy/udp-flows.ts'
+import type { UdpLimits } from '../proxy/udp-association-flows.ts'
 import type { EngineChoice } from '../transport/choose-engine.ts'
 import type { Secret } from './secret.ts'
 

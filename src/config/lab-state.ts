@@ -3,7 +3,7 @@
 
 import type { AccountSettings, HostnameRoute, VirtualNetwork } from '../policy/account.ts'
 import type { Rule } from '../policy/rule.ts'
-import type { Snapshot } from '../policy/snapshot.ts'
+import type { Snapshot } from '../policy/ruleset.ts'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 export type JsonObject = { readonly [key: string]: Json }

@@ -4,34 +4,28 @@
 import { networkInterfaces } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { InputError, type Issue } from '../errors/issue.ts'
-import { cidr } from '../net/cidr.ts'
+import { cidr, type Cidr, containsIp } from '../net/cidr.ts'
 import { checkLabShape, checkRuleListShape } from './check-shape.ts'
-import type { LabConfig } from './lab-config.ts'
+import type { LabConfig, DnsSettings } from './lab-config.ts'
 import { gatherNames } from './names.ts'
 import { isOwn, type OwnAddresses, readOwnAddresses } from './own-addresses.ts'
 import { createProblems, type Problems } from './problems.ts'
-import { parseDurationMs, parseSizeBytes } from './quantities.ts'
+import { parseDurationMs, parseSizeBytes } from './formats.ts'
 import type { RawConfig, RawRule } from './raw-config.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
-import { readDns } from './read-dns.ts'
-import { readExits } from './read-exits.ts'
+import { readExits, readTunnels } from './read-exits.ts'
 import { readIdentityProviders } from './read-identity-providers.ts'
 import { readListeners } from './read-listeners.ts'
 import { readHostnameRoutes, readLists, readPrivateRoutes, readVirtualNetworks } from './read-networks.ts'
 import { readDevices, readGroups, readSources, readUsers } from './read-people.ts'
 import { type RuleList, readRules } from './read-rules.ts'
-import { readTunnels } from './read-tunnels.ts'
 import type { Reading } from './reading.ts'
-import { soundParts } from './sound-parts.ts'
-import {
-  type Path,
-  parseSourceDocument,
-  type ReadFiles,
-  readSourceDocument,
-  type SourceDocument,
-} from './source-document.ts'
+import { soundParts } from './valid-sections.ts'
+import { type Path, parseSourceDocument, type ReadFiles, readSourceDocument, type SourceDocument } from './source-document.ts'
 import { createStandIns, type StandIns } from './stand-ins.ts'
+import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
+import { ip } from '../net/ip.ts'
 
 export interface LoadOptions {
   /** listeners and API take free ports, so that labs do not collide; origins keep their ports */
@@ -245,4 +239,42 @@ function readOperation(raw: RawConfig, file: string) {
     api: Object.freeze({ host: raw.api.host, port: raw.api.port, names: Object.freeze([...raw.api.names]) }),
     log: Object.freeze({ maxBytes: parseSizeBytes(raw.log.max_size) ?? 0, keep: raw.log.keep }),
   }
+}
+
+const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
+
+/** Undefined where the section is absent. */
+export function readDns({ raw, problems }: Reading): DnsSettings | undefined {
+  if (raw.dns === undefined) return undefined
+  const { upstream } = raw.dns
+  const listen = raw.dns.listen.map(endpointOf)
+  const clients = raw.dns.clients.map((text) => cidr(text))
+  for (const [at, endpoint] of listen.entries()) {
+    const shown = formatEndpoint(endpoint)
+    if (!LOOPBACK.some((network) => containsIp(network, endpoint.ip)) && clients.length === 0) {
+      const message = `\`${shown}\` can be reached from other machines, and nobody there is answered`
+      problems.add(['dns', 'listen', at], 'config.missing_key', message, {
+        hint: 'name the networks that may ask in `clients`, or listen on a loopback address',
+      })
+    }
+    const asked = (upstream ?? []).indexOf(shown)
+    if (asked >= 0) {
+      const message = `\`${shown}\` is Gateway DNS itself: its questions would come back to it`
+      problems.add(['dns', 'upstream', asked], 'config.conflict', message)
+    }
+    const taken = [raw.api, ...raw.listeners].find(
+      ({ host, port }) => port !== 0 && port === endpoint.port && ip(host).text === endpoint.ip.text,
+    )
+    if (taken !== undefined) {
+      const message = `port ${endpoint.port} of \`${endpoint.ip.text}\` is taken by the API or a listener`
+      problems.add(['dns', 'listen', at], 'config.duplicate', message, { hint: 'give Gateway DNS another port' })
+    }
+  }
+  return Object.freeze({ listen, clients, ...(upstream === undefined ? {} : { upstream }) })
+}
+
+/** Like `127.0.0.1:8053` or `[::1]:8053`; the schema has seen to it. */
+function endpointOf(text: string): Endpoint {
+  const colon = text.lastIndexOf(':')
+  return Object.freeze({ ip: ip(text.slice(0, colon).replace(/^\[|\]$/g, '')), port: Number(text.slice(colon + 1)) })
 }

@@ -1,7 +1,7 @@
 // What a configuration calls its things, gathered before anything is read, so that a reference can be judged even where
 // the section it points into has mistakes of its own.
 
-import { didYouMean } from '../errors/closest.ts'
+import { didYouMean } from '../errors/did-you-mean.ts'
 import type { Problems } from './problems.ts'
 import type { Path } from './source-document.ts'
 import { stableUuid } from './stable-id.ts'

@@ -1,7 +1,6 @@
 // Collects everything that is wrong with a configuration, so that all of it is said at once, each with its place.
 
-import { drawLine } from '../errors/draw-line.ts'
-import type { Issue } from '../errors/issue.ts'
+import { drawLine, type Issue } from '../errors/issue.ts'
 import type { Path, SourceDocument, Span } from './source-document.ts'
 
 export interface Remark {

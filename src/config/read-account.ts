@@ -3,7 +3,7 @@
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { type Family, type Ip, ip } from '../net/ip.ts'
 import type { AccountSettings, DedicatedEgressIp, SharedEgress } from '../policy/account.ts'
-import { COLOS } from '../policy/colos.ts'
+import { COLOS } from '../policy/place.ts'
 import type { Problems } from './problems.ts'
 import type { RawDedicatedIp } from './raw-config.ts'
 import { checkUnique, placeOfColo, type Reading, readColo, readPlace } from './reading.ts'

@@ -4,7 +4,7 @@
 import { resolve } from 'node:path'
 import { parseIp } from '../net/ip.ts'
 import type { IdentityProvider } from './lab-config.ts'
-import { parseDurationMs } from './quantities.ts'
+import { parseDurationMs } from './formats.ts'
 import type { RawIdentityProvider } from './raw-config.ts'
 import { checkNamed } from './read-networks.ts'
 import { readWholeFile } from './read-whole-file.ts'

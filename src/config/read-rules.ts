@@ -1,6 +1,6 @@
 // The rules: those of the file itself and those of rules_file. Expressions are kept as written and not parsed here.
 
-import { didYouMean } from '../errors/closest.ts'
+import { didYouMean } from '../errors/did-you-mean.ts'
 import { isBlank } from '../expression/index.ts'
 import { cidr, parseCidr } from '../net/cidr.ts'
 import { equalIp, ip, parseIp } from '../net/ip.ts'

@@ -1,10 +1,8 @@
 // What every section reader works with, and the checks that sections have in common.
 
-import { closest } from '../errors/closest.ts'
+import { closest } from '../errors/did-you-mean.ts'
 import { parseHost } from '../net/host.ts'
-import { COLOS } from '../policy/colos.ts'
-import { countryFacts } from '../policy/country-facts.ts'
-import type { Colo, Place } from '../policy/place.ts'
+import { COLOS, countryFacts, type Colo, type Place } from '../policy/place.ts'
 import type { Names } from './names.ts'
 import type { Problems } from './problems.ts'
 import type { RawConfig, RawPlace } from './raw-config.ts'

@@ -2,8 +2,9 @@
 // that are never asked for. One book for the proxy and for Gateway DNS, so that both give the same answer.
 
 import type { Destination, DestinationAddress } from '../config/lab-config.ts'
-import { type Ip, ip } from '../net/ip.ts'
-import type { HostsFile } from './hosts-file.ts'
+import { type Ip, ip, parseIp, unmapIp } from '../net/ip.ts'
+import { readFile } from 'node:fs/promises'
+import { parseHost } from '../net/host.ts'
 
 /** A public address, and what the configuration says about it. */
 export interface Found {
@@ -62,4 +63,26 @@ export function createAddressBook(destinations: readonly Destination[], hosts: H
  *  stays on this machine. */
 function isReserved(name: string): boolean {
   return RESERVED.has(name.slice(name.lastIndexOf('.') + 1))
+}
+
+export type HostsFile = ReadonlyMap<string, readonly Ip[]>
+
+/** Names (normalised) with all their addresses, in the order of the file. Lines with a zone id are passed over. */
+export function parseHostsFile(text: string): HostsFile {
+  const hosts = new Map<string, Ip[]>()
+  for (const line of text.split('\n')) {
+    const [address = '', ...names] = line.replace(/#.*/, '').trim().split(/\s+/)
+    const ip = parseIp(address)
+    if (ip === undefined) continue
+    for (const name of names) {
+      const host = parseHost(name)
+      if (host?.kind === 'name') hosts.set(host.name, [...(hosts.get(host.name) ?? []), unmapIp(ip)])
+    }
+  }
+  return hosts
+}
+
+/** The file at `path`; empty where there is none or it cannot be read. */
+export async function readHostsFile(path = '/etc/hosts'): Promise<HostsFile> {
+  return parseHostsFile(await readFile(path, 'utf8').catch(() => ''))
 }

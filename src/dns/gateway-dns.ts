@@ -4,16 +4,15 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Target } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
-import { type Family, type Ip, ip } from '../net/ip.ts'
-import { type HostFacts, ruleThatMinds } from '../policy/name-screen.ts'
-import type { Snapshot } from '../policy/snapshot.ts'
-import type { Placeholder, Ports } from '../proxy/ports.ts'
+import { type Family, type Ip, ip, parseIp } from '../net/ip.ts'
+import { type HostFacts, ruleThatMinds } from '../analysis/name-screen.ts'
+import type { Snapshot } from '../policy/ruleset.ts'
+import type { Placeholder, Ports } from '../proxy/stage-values.ts'
 import type { AddressBook } from './address-book.ts'
 import type { DnsClient } from './dns-client.ts'
 import type { Forward } from './forward.ts'
 import { type DnsQuery, type DnsReply, EDE, passOn, RCODE, readQuery, TYPE, writeReply } from './message.ts'
 import { PLACEHOLDER_TTL_S, type PlaceholderTable } from './placeholder-table.ts'
-import { addressInReverse } from './reverse-name.ts'
 import type { Tunnels } from './tunnels.ts'
 
 /** Names of the lab change with its configuration file only. */
@@ -212,4 +211,15 @@ function placeholderAt(table: PlaceholderTable, target: Target): Placeholder | u
   if (found !== 'unknown') return found
   const what = `\`${target.ip.text}\` is in the range of placeholders, and Gateway DNS has given it to no name, or too long ago`
   throw new GatewayError('name.unknown_placeholder', `${what}; resolve the name again`)
+}
+
+/** `1.0.80.100.in-addr.arpa` → 100.80.0.1; undefined for anything but the name of one whole address. */
+export function addressInReverse(name: string): Ip | undefined {
+  const lower = name.toLowerCase()
+  const [, octets] = /^((?:\d{1,3}\.){4})in-addr\.arpa$/.exec(lower) ?? []
+  if (octets !== undefined) return parseIp(octets.split('.').slice(0, 4).reverse().join('.'))
+  const [, nibbles] = /^((?:[0-9a-f]\.){32})ip6\.arpa$/.exec(lower) ?? []
+  if (nibbles === undefined) return undefined
+  const digits = nibbles.split('.').slice(0, 32).reverse().join('')
+  return parseIp(digits.replace(/(.{4})(?=.)/g, '$1:'))
 }

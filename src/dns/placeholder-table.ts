@@ -2,8 +2,7 @@
 // until nobody has used it for long; only a full range takes it back earlier, and never under a connection. Asks nobody anything.
 
 import { type Cidr, containsIp } from '../net/cidr.ts'
-import type { Family, Ip } from '../net/ip.ts'
-import { capacityOf, placeholderOf } from './placeholder-range.ts'
+import { type Family, type Ip, fromIpv4Number, fromIpv6Words } from '../net/ip.ts'
 
 /** How long clients may keep an answer, in seconds. */
 export const PLACEHOLDER_TTL_S = 30
@@ -181,4 +180,23 @@ export class PlaceholderTable {
 
 function newShelf(): Shelf {
   return { byAddress: new Map(), byName: new Map(), range: undefined, number: 0, taken: 0 }
+}
+
+/** More than this many are never kept at one time, however wide the range: a /16 of IPv4 has as many. */
+const MOST = 65_534
+
+/** How many placeholders the range holds. The first address of a range stands for the range, the last IPv4 one for broadcast;
+ *  ranges of one or two addresses use them all (RFC 3021). */
+export function capacityOf({ family, length }: Cidr): number {
+  const bits = (family === 4 ? 32 : 128) - length
+  if (bits <= 1) return bits + 1
+  return Math.min(2 ** bits - (family === 4 ? 2 : 1), MOST)
+}
+
+/** The placeholder of this number, from 1 to the capacity. */
+export function placeholderOf({ family, base, length }: Cidr, number: number): Ip {
+  const bits = (family === 4 ? 32 : 128) - length
+  const offset = bits <= 1 ? number - 1 : number
+  const words = base.words.with(-1, ((base.words.at(-1) ?? 0) + offset) >>> 0)
+  return family === 4 ? fromIpv4Number(words[0] ?? 0) : fromIpv6Words(words)
 }

@@ -6,8 +6,8 @@ import { type Cidr, containsIp } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { fromIpv4Number, fromIpv6Words, type Ip } from '../net/ip.ts'
 import type { Account } from '../policy/account.ts'
-import { surroundingsOf } from '../policy/surroundings.ts'
-import type { Tunnel } from '../proxy/ports.ts'
+import { surroundingsOf } from '../policy/account-tables.ts'
+import type { Tunnel } from '../proxy/stage-values.ts'
 
 /** A tunnel, and where bytes for one of its destinations really go. */
 export interface Way {

@@ -1,7 +1,7 @@
 // Hints: what to write instead. They never change which problem is reported or where ([R11]: a refused form is told its
 // right spelling).
 
-import { closest } from '../errors/closest.ts'
+import { closest } from '../errors/did-you-mean.ts'
 import { parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import type { Failure } from './lex/cursor.ts'

@@ -6,8 +6,9 @@ import { parseIp } from '../net/ip.ts'
 import { readAddressMember } from './lex/address.ts'
 import { Cursor, Failure } from './lex/cursor.ts'
 import type { Parser } from './parser.ts'
-import { readInner } from './quoted.ts'
 import type { Access, BytesLiteral, Comparison, Node, Span, Test } from './tree.ts'
+import { readQuotedRest } from './lex/bytes.ts'
+import { textOf } from './value.ts'
 
 /** The grammar's own way of reading what an access is tested for. */
 type ParseTest = (parser: Parser, access: Access) => Comparison
@@ -118,4 +119,30 @@ function matchHere(cursor: Cursor, sticky: RegExp): RegExpExecArray | undefined 
 
 function warn(parser: Parser, message: string, span: Span, hint: string): void {
   parser.warn(new Failure('expression.lenient_spelling', message, span, hint))
+}
+
+/** C1, C2: runs `read` on the text inside quotes, where there are quotes. */
+export function readUnquoted<T>(parser: Parser, read: (cursor: Cursor) => T): T {
+  const { cursor } = parser
+  if (!parser.isLenient || !cursor.sees('"')) return read(cursor)
+  const start = cursor.at
+  cursor.take('"')
+  const text = textOf(readQuotedRest(cursor))
+  const inner = new Cursor(text, false)
+  const value = readInner(inner, read, [start, cursor.at])
+  const message = 'a quoted number or address is not wirefilter'
+  parser.warn(new Failure('expression.lenient_spelling', message, [start, cursor.at], `write \`${text}\``))
+  return value
+}
+
+/** Runs `read` on all of a text that stands at `span` of the source; its failures are reported there. */
+export function readInner<T>(inner: Cursor, read: (cursor: Cursor) => T, span: Span): T {
+  try {
+    const value = read(inner)
+    if (inner.isAtEnd && inner.end === inner.text.length) return value
+    throw new Failure('expression.syntax', 'unrecognised input', span)
+  } catch (failure) {
+    if (!(failure instanceof Failure)) throw failure
+    throw new Failure(failure.code, failure.message, span, failure.hint)
+  }
 }

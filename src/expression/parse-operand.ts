@@ -6,7 +6,7 @@ import { readBytes } from './lex/bytes.ts'
 import { Failure } from './lex/cursor.ts'
 import { readInteger, readIntegerMember } from './lex/integer.ts'
 import type { Parser } from './parser.ts'
-import { readUnquoted } from './quoted.ts'
+import { readUnquoted } from './lenient.ts'
 import type { BytesLiteral, IntMember, IpMember, Literal, LiteralSet } from './tree.ts'
 
 type Comparable = 'Int' | 'Bytes' | 'Ip'

@@ -3,7 +3,7 @@
 
 import { combineRows } from './compile/compile-rows.ts'
 import { valueTestOf } from './compile/value-test.ts'
-import { readerOf, visitEach } from './compile/walk-access.ts'
+import { readerOf, visitEach } from './compile/compile-comparison.ts'
 import { formatNode } from './format.ts'
 import { type JsonValue, toJson } from './json.ts'
 import { characterSpan } from './problem.ts'

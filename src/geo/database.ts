@@ -6,10 +6,11 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { lru } from 'tiny-lru'
 import { InputError, type Issue } from '../errors/issue.ts'
-import type { Ip } from '../net/ip.ts'
+import type { Ip, Family } from '../net/ip.ts'
 import type { Place } from '../policy/place.ts'
 import { type GeoFileFacts, type GeoSource, MmdbFile } from './mmdb-file.ts'
 import { placeFromRecord } from './place-from-record.ts'
+import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 
 const CACHED_ANSWERS = 4096
 const NOWHERE = Symbol('no file knows this address')
@@ -148,4 +149,30 @@ function keptOld(issue: Issue): Issue {
 function notWatched(file: string): Issue {
   const message = `changes of the geo database \`${file}\` cannot be watched for`
   return { severity: 'warning', code: 'geo.not_watched', message, hint: 'restart the lab after replacing it', file }
+}
+
+export interface GeoAttribution {
+  readonly text: string
+  readonly href: string
+}
+
+const MAXMIND = { text: 'Includes GeoLite data created by MaxMind', href: 'https://www.maxmind.com/' }
+const DB_IP = { text: 'IP Geolocation by DB-IP', href: 'https://db-ip.com/' }
+
+/** By the type the first file read says it has; DB-IP, which comes along, for all but MaxMind's. */
+export function attributionOf([first]: readonly GeoFileFacts[]): GeoAttribution {
+  return /^Geo(?:Lite2?|IP2?)-/.test(first?.type ?? '') ? MAXMIND : DB_IP
+}
+
+import ranges from './cloudflare-ranges.json' with { type: 'json' }
+
+const published: Readonly<Record<Family, readonly Cidr[]>> = {
+  4: ranges.ipv4.map(cidr),
+  6: ranges.ipv6.map(cidr),
+}
+
+/** Is the address in Cloudflare's published ranges, or in one of `further` ([E5])? */
+export function isProxiedByCloudflare(address: Ip, further: readonly Cidr[] = []): boolean {
+  const holds = (range: Cidr) => containsIp(range, address)
+  return published[address.family].some(holds) || further.some(holds)
 }

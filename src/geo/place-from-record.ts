@@ -1,8 +1,7 @@
 // Reads one record of an MMDB file as a Place, whichever layout the file has: nested as GeoLite2, GeoIP2 and DB-IP's own
 // files are, or flat as the ip-location-db packages are. Trusts no field to be there or to be of its type.
 
-import { countryFacts } from '../policy/country-facts.ts'
-import type { Place } from '../policy/place.ts'
+import { countryFacts, type Place } from '../policy/place.ts'
 
 /** The place a record speaks of. A record without coordinates gets its country's middle; one without a country or
  *  coordinates (or with a country nobody knows and no coordinates) is no place: `undefined`. */

@@ -3,23 +3,21 @@
 
 import type { JWTVerifyGetKey } from 'jose'
 import type { ConfiguredDevice, ConfiguredSource, ConfiguredUser, IdentityProvider } from '../config/lab-config.ts'
-import { didYouMean } from '../errors/closest.ts'
+import { didYouMean } from '../errors/did-you-mean.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { containsIp } from '../net/cidr.ts'
 import { type Ip, unmapIp } from '../net/ip.ts'
 import type { VirtualNetwork } from '../policy/account.ts'
 import type { Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
-import type { Snapshot } from '../policy/snapshot.ts'
+import type { Snapshot } from '../policy/ruleset.ts'
 import type { ClientCertificate, Knock } from '../proxy/arrival.ts'
-import type { Persona } from '../proxy/ports.ts'
-import { createBackOff } from './back-off.ts'
+import type { Persona } from '../proxy/stage-values.ts'
+import { createBackOff, createVerifier, type Patience, type Verifier, waitUnreferenced, wrongCredentials } from './verifier.ts'
 import { createDirectory, type Directory, type People } from './directory.ts'
 import { createKeySet, keysFrom } from './key-set.ts'
 import { createTokenVerifier, type TokenVerifier } from './token-verifier.ts'
 import { type Choices, type Login, parseChoices, readLogin, shown } from './user-name.ts'
-import { createVerifier, type Patience, type Verifier, waitUnreferenced } from './verifier.ts'
-import { wrongCredentials } from './wrong-credentials.ts'
 
 export interface IdentifierOptions {
   readonly people: People

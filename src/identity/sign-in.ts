@@ -3,7 +3,7 @@
 // note is bound to the client's address and the listener, and ends. Checks no password and writes no page.
 
 import { createHash, randomBytes } from 'node:crypto'
-import { createSealer, KEY_BYTES } from './sealed.ts'
+import { createSealer, KEY_BYTES } from './sealed-cookie.ts'
 
 const STATE_MS = 10 * 60_000
 const TICKET_MS = 60_000

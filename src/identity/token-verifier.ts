@@ -9,7 +9,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { Directory } from './directory.ts'
 import { userOfClaims } from './token-claims.ts'
 import { shown } from './user-name.ts'
-import { wrongCredentials } from './wrong-credentials.ts'
+import { wrongCredentials } from './verifier.ts'
 
 const MOST_REMEMBERED = 10_000
 const MOST_CHARACTERS = 16 * 1024

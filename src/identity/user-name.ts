@@ -1,7 +1,7 @@
 // The proxy user name: an email, then choices behind semicolons (`alice@example.com;vnet=vnet-EMEA;family=4`). Reads the
 // text only; whether a choice exists or may be made is decided elsewhere.
 
-import { didYouMean } from '../errors/closest.ts'
+import { didYouMean } from '../errors/did-you-mean.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { type Family, type Ip, parseIp } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'

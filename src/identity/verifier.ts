@@ -5,10 +5,9 @@ import { createHmac, hash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { lru } from 'tiny-lru'
 import type { ConfiguredUser } from '../config/lab-config.ts'
-import type { BackOff } from './back-off.ts'
 import type { Directory } from './directory.ts'
 import { decoyHash, hashPassword, type PasswordHash, parsePasswordHash, verifyPassword } from './password.ts'
-import { wrongCredentials } from './wrong-credentials.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
 
 export interface Login {
   /** canonical */
@@ -127,4 +126,48 @@ function createHashes(directory: Directory, key: Buffer): (email: string) => Pro
 async function makeHash({ password }: ConfiguredUser): Promise<PasswordHash> {
   if (password === undefined) return decoyHash()
   return password.kind === 'hash' ? parsePasswordHash(password.hash) : hashPassword(password.text.reveal())
+}
+
+/** `logged`: what the log is told beside; free of secrets. */
+export function wrongCredentials(logged?: string): GatewayError {
+  return new GatewayError('identity.rejected', 'the user name or the password is wrong', { logged })
+}
+
+/** Wrong attempts that cost nothing, the first wait, the longest wait (ms). */
+const PER_NAME = { free: 3, firstMs: 100, mostMs: 3000 }
+const PER_SOURCE = { free: 20, firstMs: 25, mostMs: 250 }
+/** Without a wrong attempt for this long, all is forgotten. */
+const FORGET_MS = 5 * 60_000
+const MOST_ENTRIES = 10_000
+
+export interface BackOff {
+  /** how long the next attempt from this source under this name has to wait, in ms */
+  delayMs(source: string, name: string): number
+  failed(source: string, name: string): void
+  succeeded(source: string, name: string): void
+}
+
+/** `now`: monotonic milliseconds. */
+export function createBackOff(now: () => number): BackOff {
+  const entries = lru<{ failures: number; at: number }>(MOST_ENTRIES)
+  const failuresOf = (key: string) => {
+    const entry = entries.get(key)
+    return entry === undefined || now() - entry.at > FORGET_MS ? 0 : entry.failures
+  }
+  const pair = (source: string, name: string) => `${source} ${name}`
+  return {
+    delayMs(source, name) {
+      return Math.max(wait(failuresOf(pair(source, name)), PER_NAME), wait(failuresOf(source), PER_SOURCE))
+    },
+    failed(source, name) {
+      for (const key of [pair(source, name), source]) entries.set(key, { failures: failuresOf(key) + 1, at: now() })
+    },
+    succeeded(source, name) {
+      entries.delete(pair(source, name))
+    },
+  }
+}
+
+function wait(failures: number, { free, firstMs, mostMs }: typeof PER_NAME): number {
+  return failures < free ? 0 : Math.min(mostMs, firstMs * 2 ** Math.min(failures - free, 20))
 }

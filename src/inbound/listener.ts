@@ -4,13 +4,12 @@
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Listener } from '../proxy/arrival.ts'
-import type { ClientCount } from '../proxy/client-count.ts'
+import type { ClientCount } from './client-limit.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
 import type { Engine } from '../transport/engine.ts'
 import { LinkedList } from '../transport/linked-list.ts'
 import type { Clock } from '../transport/timer-wheel.ts'
 import { ClientConnection, type Handshake, type HandshakeLimits } from './client-connection.ts'
-import { type Spoken, sniff } from './sniff.ts'
 
 /** A client that there is no room for has so long to say what it speaks. */
 const TURN_AWAY_MS = 2000
@@ -144,4 +143,26 @@ class Sniffing implements Handshake {
   refuse(error: GatewayError): void {
     this.#greeters.unclear(this.#visitor, error)
   }
+}
+
+export type Spoken = 'socks4' | 'socks5' | 'tls' | 'connect' | 'http'
+
+const CONNECT = Buffer.from('CONNECT ')
+
+/** The protocol these first bytes open, or undefined while they could still be more than one. Anything that is not SOCKS, TLS
+ *  or a CONNECT request line is left to the HTTP server, which knows how to refuse it. */
+export function sniff(bytes: Buffer): Spoken | undefined {
+  switch (bytes[0]) {
+    case undefined:
+      return undefined
+    case 0x04:
+      return 'socks4'
+    case 0x05:
+      return 'socks5'
+    case 0x16:
+      return 'tls'
+  }
+  const compared = Math.min(bytes.length, CONNECT.length)
+  if (bytes.compare(CONNECT, 0, compared, 0, compared) !== 0) return 'http'
+  return compared < CONNECT.length ? undefined : 'connect'
 }

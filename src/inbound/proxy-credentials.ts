@@ -41,3 +41,16 @@ function decode(bytes: Buffer): string {
 function rejected(why: string): GatewayError {
   return new GatewayError('identity.rejected', `the proxy credentials were not understood: ${why}`)
 }
+
+/** Why the second request on a connection that a 407 left open is also the last. */
+export function noCredentialsAgain(): GatewayError {
+  return new GatewayError('identity.required', 'the request after a 407 has no credentials either')
+}
+
+const MAX_SHOWN = 120
+
+/** `user:password@host:80` as `***@host:80`; anything else as it is, cut to a length. */
+export function showAuthority(authority: string): string {
+  const at = authority.lastIndexOf('@')
+  return (at < 0 ? authority : `***${authority.slice(at)}`).slice(0, MAX_SHOWN)
+}

@@ -2,7 +2,8 @@
 // at a terminal, pino's JSON elsewhere. Sessions do not come here.
 
 import { pino } from 'pino'
-import { printable } from './printable.ts'
+import { printable } from './session-line.ts'
+import type { Issue } from '../errors/issue.ts'
 
 export type EventDetails = Readonly<Record<string, string | number | boolean>>
 
@@ -42,4 +43,12 @@ function lineLog(write: (text: string) => void): EventLog {
     warn: (message) => line('warning: ', message),
     error: (message, error) => line('error: ', error instanceof Error ? `${message}: ${error.message}` : message),
   }
+}
+
+/** One line, with what to do about it. */
+export function tellIssue(events: EventLog, { severity, message, hint }: Issue): void {
+  const text = hint === undefined ? message : `${message}; ${hint}`
+  if (severity === 'error') events.error(text)
+  else if (severity === 'warning') events.warn(text)
+  else events.info(text)
 }

@@ -1,8 +1,7 @@
 // One finished connection as one line for a person at a terminal: who, from which network, where to, which rule, from
 // which address, how it looks outside, how much and how long. Never more than one line, whatever a client sent (LG-01).
 
-import type { SessionRecord } from '../proxy/record.ts'
-import { printable } from './printable.ts'
+import type { SessionRecord } from '../proxy/session-record.ts'
 
 type Paint = (style: 'good' | 'bad' | 'dim' | 'plain', text: string) => string
 
@@ -67,4 +66,14 @@ function colourful(style: keyof typeof CODES, text: string): string {
 
 function plain(_style: string, text: string): string {
   return text
+}
+
+/** C0 and C1 controls, line separators, direction marks and overrides, zero-width and invisible formatting characters,
+ *  lone surrogates. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu
+
+/** The text with every unsafe character written as `\u{…}`, cut to `limit` characters with an ellipsis. */
+export function printable(text: string, limit = 80): string {
+  const cut = text.length > limit ? `${text.slice(0, limit - 1)}…` : text
+  return cut.replace(UNSAFE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
 }

@@ -1,9 +1,8 @@
 // Where finished sessions go: the file, the last few in memory, and standard output (a readable line each on a terminal,
 // NDJSON elsewhere). Taking a record never blocks and never throws; what had to be dropped is counted.
 
-import type { SessionRecord } from '../proxy/record.ts'
+import type { SessionRecord } from '../proxy/session-record.ts'
 import type { LineQueue } from './line-queue.ts'
-import { createRing } from './ring.ts'
 import type { SessionFile } from './session-file.ts'
 import { sessionLine } from './session-line.ts'
 
@@ -66,6 +65,33 @@ export function createSessionLog(options: SessionLogOptions): SessionLog {
     },
     async close(deadlineMs) {
       await Promise.all(sinks.map((sink) => sink.close(deadlineMs)))
+    },
+  }
+}
+
+export interface Ring<T> {
+  push(item: T): void
+  /** oldest first */
+  items(): T[]
+  /** how many were ever pushed */
+  readonly total: number
+}
+
+/** A ring of at most `capacity` items (at least 1). */
+export function createRing<T>(capacity: number): Ring<T> {
+  const slots: T[] = []
+  let total = 0
+  return {
+    push(item) {
+      slots[total % capacity] = item
+      total++
+    },
+    items() {
+      const start = total > capacity ? total % capacity : 0
+      return [...slots.slice(start), ...slots.slice(0, start)]
+    },
+    get total() {
+      return total
     },
   }
 }

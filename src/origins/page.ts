@@ -2,7 +2,7 @@
 // policy that lets it load nothing (CSP 3), so that a browser's developer tools show only the traffic under test.
 
 import { createHash } from 'node:crypto'
-import { html, type Markup } from './html.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
 export interface Page {
   readonly title: string
@@ -72,4 +72,78 @@ export function factList(facts: Readonly<Record<string, string | number | undefi
     value === undefined ? [] : [html`<dt>${name}</dt><dd>${value}</dd>\n`],
   )
   return html`<dl>\n${rows}</dl>`
+}
+
+/** Markup that is safe to send as it is. */
+export interface Markup {
+  readonly markup: string
+}
+
+type Part = Markup | readonly Markup[] | string | number
+
+/** html`<p>${text}</p>`: strings and numbers are escaped, markup is kept, lists are joined. */
+export function html(fixed: TemplateStringsArray, ...parts: readonly Part[]): Markup {
+  const markup = fixed.map((text, at) => text + render(parts[at] ?? '')).join('')
+  return { markup }
+}
+
+function render(part: Part): string {
+  if (typeof part === 'string' || typeof part === 'number') return escaped(String(part))
+  return 'markup' in part ? part.markup : part.map((item) => item.markup).join('')
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
+}
+
+export interface Answer {
+  readonly status: number
+  /** complete lines */
+  readonly text: string
+  readonly json: unknown
+  readonly page: Page
+  /** only this form, whatever the client would like */
+  readonly only?: 'json' | 'text'
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** Sends the form the client asks for (RFC 9110 section 12.5.1, by the types named, not by their weights). Answers differ
+ *  by who asks, so nothing may be stored. */
+export function send(
+  answer: Answer,
+  request: IncomingMessage,
+  response: ServerResponse,
+  attribution: Attribution,
+): void {
+  const form = answer.only ?? preferredForm(request.headers.accept ?? '')
+  const [headers, body] = {
+    html: () => [PAGE_HEADERS, renderPage(answer.page, attribution)] as const,
+    json: () => [JSON_HEADERS, `${JSON.stringify(answer.json, null, 2)}\n`] as const,
+    text: () => [TEXT_HEADERS, answer.text] as const,
+  }[form]()
+  const bytes = Buffer.from(body)
+  response.writeHead(answer.status, {
+    ...headers,
+    'cache-control': 'no-store',
+    vary: 'accept',
+    'content-length': bytes.length,
+    ...answer.headers,
+  })
+  response.end(request.method === 'HEAD' ? undefined : bytes)
+}
+
+const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8' }
+const TEXT_HEADERS = { 'content-type': 'text/plain; charset=utf-8' }
+
+function preferredForm(accept: string): 'html' | 'json' | 'text' {
+  if (/\btext\/html\b/i.test(accept)) return 'html'
+  return /\bapplication\/(?:[\w.-]+\+)?json\b/i.test(accept) ? 'json' : 'text'
 }

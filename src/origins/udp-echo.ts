@@ -6,9 +6,9 @@ import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { parseIp, unmapIp } from '../net/ip.ts'
-import type { PublicSourceOf } from '../proxy/ports.ts'
+import type { PublicSourceOf } from '../proxy/stage-values.ts'
 import { bindDatagramSocket } from '../transport/datagram-socket.ts'
-import { datagramEndpoints, homeless } from './floor-plan.ts'
+import { datagramEndpoints, homeless } from './listen-plan.ts'
 
 export interface UdpEchoOptions {
   /** those of other kinds are passed over */

@@ -3,7 +3,7 @@
 
 import { GatewayError } from '../errors/gateway-error.ts'
 import { roundTripMs, totalKm, travelOf } from '../policy/travel.ts'
-import type { Distance, Ports, Upstream } from '../proxy/ports.ts'
+import type { Distance, Ports, Upstream } from '../proxy/stage-values.ts'
 import type { Cancellation } from '../transport/cancellation.ts'
 import type { Clock } from '../transport/timer-wheel.ts'
 

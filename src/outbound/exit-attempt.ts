@@ -4,13 +4,12 @@
 import type { Socket } from 'node:net'
 import type { ConfiguredExit } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { DialAttempt } from '../proxy/ports.ts'
+import type { DialAttempt } from '../proxy/stage-values.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
 import type { DialListener, PendingDial } from '../transport/engine.ts'
 import { type AttemptNeeds, type AttemptWatcher, exhausted, type Try } from './attempt.ts'
 import { type DialledPair, describeDestination, errnoOf } from './errno.ts'
-import { enterHttp } from './http-exit.ts'
-import { enterSocks5 } from './socks5-exit.ts'
+import { enterHttp, enterSocks5 } from './upstream-proxy.ts'
 
 const ENTER = { socks5: enterSocks5, http: enterHttp }
 

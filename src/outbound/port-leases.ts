@@ -4,7 +4,6 @@
 
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
-import { LocalUses, type UseCounts } from './use-counts.ts'
 
 /** Above the ports that services of a developer's machine usually listen on, and 55,296 of them: more than the 40,000 of [E7],
  *  so that a port just closed (TIME_WAIT) need not be used again at once. */
@@ -243,4 +242,42 @@ function portsOf({ first, last, except = [], slice = { index: 0, of: 1 } }: Port
   for (let port = first + slice.index; port <= last; port += slice.of) if (!excluded.has(port)) ports.push(port)
   if (ports.length === 0) throw new RangeError(`no port is left between ${first} and ${last}`)
   return Uint16Array.from(ports)
+}
+
+/** Counts by key, together over everything that opens connections. */
+export interface UseCounts {
+  /** Counts one more and answers how many there are now; `undefined`, and nothing counted, when there are `limit` already. */
+  add(key: string, limit: number): number | undefined
+  /** Takes one back. */
+  remove(key: string): void
+  /** what this process or thread holds itself: keys with at least one, and the most of one key */
+  own(): { readonly keys: number; readonly most: number }
+}
+
+/** Counts of one thread that has them to itself. */
+export class LocalUses implements UseCounts {
+  readonly #counts = new Map<string, number>()
+
+  add(key: string, limit: number): number | undefined {
+    const used = (this.#counts.get(key) ?? 0) + 1
+    if (used > limit) return undefined
+    this.#counts.set(key, used)
+    return used
+  }
+
+  remove(key: string): void {
+    const left = (this.#counts.get(key) ?? 0) - 1
+    if (left > 0) this.#counts.set(key, left)
+    else this.#counts.delete(key)
+  }
+
+  has(key: string): boolean {
+    return this.#counts.has(key)
+  }
+
+  own(): { readonly keys: number; readonly most: number } {
+    let most = 0
+    for (const count of this.#counts.values()) most = Math.max(most, count)
+    return { keys: this.#counts.size, most }
+  }
 }

@@ -3,7 +3,7 @@
 // bucket under one lock, held for a few hundred nanoseconds.
 
 import { hash } from 'node:crypto'
-import { LocalUses, type UseCounts } from './use-counts.ts'
+import { LocalUses, type UseCounts } from './port-leases.ts'
 
 const BUCKETS = 8192
 /** Keys in one bucket at one time. With 20,000 destinations in use a bucket holds 2.4 on average; 16 is never seen. */

@@ -2,7 +2,7 @@
 // public egress address. Holds live connections only; knows no socket.
 
 import type { Endpoint } from '../net/endpoint.ts'
-import type { PublicSource, PublicSourceOf } from '../proxy/ports.ts'
+import type { PublicSource, PublicSourceOf } from '../proxy/stage-values.ts'
 
 /** Takes in who is behind an outgoing connection. */
 export interface Sources {

@@ -3,12 +3,11 @@
 
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Egress } from '../policy/decision.ts'
-import type { DialAttempt, DialOptions, Ports, Upstream } from '../proxy/ports.ts'
+import type { DialAttempt, DialOptions, Ports, Upstream } from '../proxy/stage-values.ts'
 import type { Cancellation } from '../transport/cancellation.ts'
 import type { Clock, Timer } from '../transport/timer-wheel.ts'
 import { Attempt, type AttemptNeeds, type AttemptWatcher, pairOf, type Try } from './attempt.ts'
-import { bestOf } from './dial-errors.ts'
-import { dialError } from './errno.ts'
+import { bestOf, dialError } from './errno.ts'
 import { ExitAttempt } from './exit-attempt.ts'
 import { formatProxyHeader } from './proxy-protocol.ts'
 

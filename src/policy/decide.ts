@@ -10,8 +10,8 @@ import { homeColo } from './ingress.ts'
 import type { Colo } from './place.ts'
 import { EVERY_COLO_DOWN, reasonForExemption, reasonForRule, reasonWithoutRule } from './reason.ts'
 import type { Rule } from './rule.ts'
-import type { Snapshot } from './snapshot.ts'
-import { type Surroundings, surroundingsOf } from './surroundings.ts'
+import type { Snapshot } from './ruleset.ts'
+import { type Surroundings, surroundingsOf } from './account-tables.ts'
 
 /** Decides one flow. Never throws for a valid snapshot. */
 export function decide(snapshot: Snapshot, flow: Flow): Decision {

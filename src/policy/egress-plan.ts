@@ -9,7 +9,7 @@ import type { Flow } from './flow.ts'
 import { homeColo } from './ingress.ts'
 import type { Colo } from './place.ts'
 import type { EgressSettings, Rule } from './rule.ts'
-import { type Surroundings, surroundingsOf } from './surroundings.ts'
+import { type Surroundings, surroundingsOf } from './account-tables.ts'
 
 /** Why a step was or was not the one. */
 export type StepVerdict = 'used' | 'colo-down' | 'not-owned' | 'not-set' | 'not-needed'

@@ -18,7 +18,7 @@ import { createFlowReader, namedFlowValues } from './flow-values.ts'
 import { comparisonOf, leavesOf, singleObstacles } from './near-miss.ts'
 import type { Rule } from './rule.ts'
 import { RuleParser } from './rule-expressions.ts'
-import type { Snapshot } from './snapshot.ts'
+import type { Snapshot } from './ruleset.ts'
 
 export interface Explanation {
   /** facts the connection has, by field name */

@@ -1,7 +1,7 @@
 // The fields an egress rule may speak of, and in which of its three expressions (gateway-egress section 2, [R12]).
 // Knows names and types only; where values come from is flow-values.ts.
 
-import { closest } from '../errors/closest.ts'
+import { closest } from '../errors/did-you-mean.ts'
 import { createScheme, type Scheme } from '../expression/scheme.ts'
 import type { ValueType } from '../expression/value.ts'
 import type { ExpressionSlot } from './rule.ts'

@@ -5,7 +5,7 @@ import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'
 import type { Ip } from '../net/ip.ts'
 import { type FieldName, GATEWAY_SCHEME, HOST_SELECTORS } from './fields.ts'
 import type { Flow, Group, Identity } from './flow.ts'
-import { type Familiar, type Familiars, unfamiliar } from './rule-index/index-trace.ts'
+import { type Familiar, type Familiars, unfamiliar } from './matcher/remembered-users.ts'
 
 /** Computes the values of a fixed set of fields, by slot. Remembers people, so a reader serves one index only. */
 export interface FlowReader {

@@ -1,5 +1,7 @@
 // Places on the globe: data centers and where people and addresses are.
 
+
+
 /** Somewhere on the globe. `country` is ISO 3166 alpha-2 in capitals, `continent` one of AF AN AS EU NA OC SA;
  *  degrees are WGS 84, north and east positive. */
 export interface Place {
@@ -32,4 +34,29 @@ export function distanceKm(a: Readonly<Point>, b: Readonly<Point>): number {
 interface Point {
   latitude: number
   longitude: number
+}
+
+import table from './colos.json' with { type: 'json' }
+/** Every colo by its code. */
+export const COLOS: ReadonlyMap<string, Colo> = new Map(
+  table.map(({ code, city, country, lat, lon }) => {
+    return [code, Object.freeze({ code, city, country, latitude: lat, longitude: lon })] as const
+  }),
+)
+
+import countries from './countries.json' with { type: 'json' }
+
+export interface CountryFacts {
+  /** AF AN AS EU NA OC SA */
+  readonly continent: string
+  /** degrees, about the middle of the country */
+  readonly latitude: number
+  readonly longitude: number
+}
+
+const facts: ReadonlyMap<string, CountryFacts> = new Map(Object.entries(countries))
+
+/** Facts by ISO 3166 alpha-2 code in capitals (and XK); `undefined` for any other text. */
+export function countryFacts(code: string): CountryFacts | undefined {
+  return facts.get(code)
 }

@@ -3,17 +3,17 @@
 
 import { compileExpression, type Predicate } from '../expression/index.ts'
 import type { FieldValues, Lists } from '../expression/value.ts'
-import type { AccountSettings, NamedList } from './account.ts'
+import type { AccountSettings, NamedList, Account } from './account.ts'
 import type { Flow } from './flow.ts'
 import { createFlowReader, type FlowReader } from './flow-values.ts'
 import { createLists, type KnownLists } from './named-lists.ts'
 import type { Rule } from './rule.ts'
 import { hostSelectorsOf, type ParsedRule, type RuleIssue, RuleParser } from './rule-expressions.ts'
-import { exclusionsOf, isExact } from './rule-index/exactness.ts'
-import type { Filed } from './rule-index/index-shelf.ts'
-import { type CacheCounts, MatchCache, UNKNOWN } from './rule-index/match-cache.ts'
-import { requirementsOf } from './rule-index/requirement.ts'
-import { type Matcher, RuleIndex } from './rule-index/rule-index.ts'
+import { exclusionsOf, isExact } from './matcher/exactness.ts'
+import type { Filed } from './matcher/index-build.ts'
+import { type CacheCounts, MatchCache, UNKNOWN } from './matcher/flow-cache.ts'
+import { requirementsOf } from './matcher/index-keys.ts'
+import { type Matcher, RuleIndex } from './matcher/rule-matcher.ts'
 
 /** A rule that can match. */
 export interface CompiledRule extends Matcher {
@@ -231,4 +231,11 @@ function unknownLists(users: readonly ParsedRule[], known: KnownLists): RuleIssu
         }),
       ),
   )
+}
+
+export interface Snapshot {
+  /** grows by one with every change, whatever changed */
+  readonly revision: number
+  readonly account: Account
+  readonly ruleset: Ruleset
 }

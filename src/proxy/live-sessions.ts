@@ -1,13 +1,13 @@
 // The sessions that are open right now: what the API lists and closes, and what a stop has to wait for.
 
-import type { GatewayError } from '../errors/gateway-error.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import { LinkedList } from '../transport/linked-list.ts'
 import type { InboundProtocol } from './arrival.ts'
-import { type Decided, decidedOf } from './decided.ts'
-import { formatInstant } from './instant.ts'
-import type { Outlet } from './ports.ts'
-import type { Session } from './session.ts'
+import { type Decided, decidedOf, type Session } from './session.ts'
+import { formatInstant } from './session-record.ts'
+import type { Outlet } from './stage-values.ts'
+import type { Decision } from '../policy/decision.ts'
 
 /** One open session, as data. Bytes are so far; `target` is as asked for. */
 export interface LiveSession {
@@ -123,4 +123,36 @@ function describe(session: Session<Outlet>): LiveSession {
     bytesSent: upstream.carrier.bytesWritten,
     policyRevision: progress.snapshot.revision,
   }
+}
+
+/** The open sessions an outage concerns, as they were; `reset` says whether they were cut. */
+export interface ConcernedSessions {
+  readonly reset: boolean
+  readonly sessions: readonly LiveSession[]
+}
+
+/** Does a connection depend on this data center: come in there, leave there, or leave by an IPv4 address that is there? An IPv6
+ *  range works from every data center ([E4]). */
+export function dependsOn({ ingressColo, physicalColo, egress }: Decision, code: string): boolean {
+  if (ingressColo.code === code || physicalColo?.code === code) return true
+  return egress?.family === 4 && egress.dedicated?.colo === code
+}
+
+/** Leaves the sessions that depend on a data center alone, or cuts them with a reset on both sides (TU-07); each then ends
+ *  with `relay.colo_down`. */
+export function settleOpenSessions(
+  open: Pick<LiveSessions, 'decided' | 'cut'>,
+  code: string,
+  reset: boolean,
+): ConcernedSessions {
+  const sessions = open
+    .decided()
+    .filter(({ decided }) => decided !== undefined && dependsOn(decided.decision, code))
+    .map(({ session }) => session)
+  if (reset) for (const { id, egress } of sessions) open.cut(id, coloWentDown(code, egress))
+  return { reset, sessions }
+}
+
+function coloWentDown(code: string, egress: string): GatewayError {
+  return new GatewayError('relay.colo_down', `data center ${code} went down, and the connection from ${egress} with it`)
 }

@@ -3,7 +3,7 @@
 import { containsIp, parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import { OUTCOMES } from '../policy/decision.ts'
-import type { SessionRecord } from './record.ts'
+import type { SessionRecord } from './session-record.ts'
 
 export interface SessionFilter {
   /** email */

@@ -3,14 +3,12 @@
 
 import type { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
-import type { Decision } from '../policy/decision.ts'
+import type { Decision, Outcome } from '../policy/decision.ts'
 import type { Place } from '../policy/place.ts'
-import type { Knock } from './arrival.ts'
-import { formatInstant } from './instant.ts'
-import type { DialAttempt } from './ports.ts'
-import type { Progress } from './progress.ts'
-import type { LabRecord, SessionRecord } from './record.ts'
-import type { SessionEnd } from './session.ts'
+import type { Knock, InboundProtocol } from './arrival.ts'
+import type { DialAttempt } from './stage-values.ts'
+import type { Progress, SessionEnd } from './session.ts'
+import type { CloseReason, ConnectionErrorCode } from '../errors/catalogue.ts'
 
 /** What the record says beside the progress itself. Times: lab epoch ms and monotonic ms. */
 export interface RecordFacts {
@@ -134,4 +132,131 @@ function userPlace(place: Place | undefined): LabRecord['userPlace'] {
   if (place === undefined) return undefined
   const { latitude, longitude, city, country } = place
   return { latitude, longitude, city, country }
+}
+
+/** Times are RFC 3339 with nanoseconds, durations milliseconds, bytes whole numbers. Text fields are '' and numbers 0 where
+ *  a connection has no value, as in Cloudflare's data set. */
+export interface SessionRecord {
+  readonly AccountID: string
+  /** origin → client */
+  readonly BytesReceived: number
+  /** client → origin */
+  readonly BytesSent: number
+  readonly ClientTCPHandshakeDurationMs: number
+  readonly ClientTLSCipher: string
+  readonly ClientTLSHandshakeDurationMs: number
+  readonly ClientTLSVersion: string
+  readonly ConnectionCloseReason: CloseReason
+  readonly ConnectionReuse: boolean
+  readonly DestinationTunnelID: string
+  /** by the client's first bytes: `http`, `http2`, `tls`, `ssh` */
+  readonly DetectedProtocol: string
+  readonly DeviceID: string
+  readonly DeviceName: string
+  readonly EgressColoName: string
+  readonly EgressIP: string
+  readonly EgressPort: number
+  readonly EgressRuleID: string
+  readonly EgressRuleName: string
+  readonly Email: string
+  readonly IngressColoName: string
+  readonly InitialOriginIP: string
+  readonly Offramp: 'INTERNET' | 'MAGIC' | 'CFD_TUNNEL' | 'DEVICE_CLIENT' | 'MESH'
+  readonly OriginIP: string
+  readonly OriginPort: number
+  readonly OriginTLSCertificateIssuer: string
+  readonly OriginTLSCertificateValidationResult: string
+  readonly OriginTLSCipher: string
+  readonly OriginTLSHandshakeDurationMs: number
+  readonly OriginTLSVersion: string
+  readonly Protocol: 'TCP' | 'UDP' | 'ICMP' | 'ICMPV6'
+  readonly RegistrationID: string
+  readonly ResolvedFQDN: string
+  readonly RuleEvaluationDurationMs: number
+  /** as the client of a tunnel names it in its first bytes */
+  readonly SNI: string
+  readonly SessionEndTime: string
+  readonly SessionID: string
+  readonly SessionStartTime: string
+  readonly SourceIP: string
+  readonly SourceInternalIP: string
+  readonly SourcePort: number
+  readonly TenantID: string
+  readonly UserID: string
+  readonly VirtualNetworkID: string
+  readonly Lab: LabRecord
+}
+
+/** What Cloudflare's record has no field for. `replay` decides a session anew from these and the fields above. */
+export interface LabRecord {
+  readonly inbound: InboundProtocol
+  readonly listener: string
+  /** absent where the connection failed before a decision */
+  readonly outcome?: Outcome | undefined
+  readonly reason: string
+  /** set when the connection failed or was cut */
+  readonly error?: { readonly code: ConnectionErrorCode; readonly message: string } | undefined
+  readonly rulePrecedence?: number | undefined
+  readonly policyRevision: number
+  readonly logical?:
+    | {
+        readonly colo: string
+        readonly city: string
+        readonly country: string
+        readonly latitude: number
+        readonly longitude: number
+      }
+    | undefined
+  readonly virtualNetworkName: string
+  readonly proxyEndpoint?: string | undefined
+  readonly userPlace?:
+    | {
+        readonly city?: string | undefined
+        readonly country?: string | undefined
+        readonly latitude: number
+        readonly longitude: number
+      }
+    | undefined
+  /** the destination as asked for, `host:port` */
+  readonly target: string
+  /** the local address really bound and the address really dialled, with ports */
+  readonly bind?: string | undefined
+  readonly dial?: string | undefined
+  /** the proxy elsewhere it left by */
+  readonly exit?: string | undefined
+  /** the way from the user to the destination by its data centers, and the round trip that was added to connecting for it */
+  readonly distance?: { readonly km: number; readonly addedMs: number } | undefined
+  /** the TCP connection to the origin: round trips and segments sent more than once; absent where the system does not tell */
+  readonly tcp?: { readonly rttMs: number; readonly minRttMs: number; readonly retransmits: number } | undefined
+  readonly durationMs: number
+  /** forwarded HTTP: requests carried by this connection */
+  readonly requests?: number | undefined
+}
+
+/** The second last written: sessions come thousands to a second, and Date takes 2 µs to spell one. */
+let lastSecond = { seconds: Number.NaN, text: '' }
+
+/** Instants spelled lately, by the last digits of their milliseconds: sessions that end together share one text, also in memory. */
+const latest = Array.from({ length: 128 }, () => ({ epochMs: Number.NaN, text: '' }))
+
+/** Epoch milliseconds (with fractions) as RFC 3339 in UTC with nine fractional digits. */
+export function formatInstant(epochMs: number): string {
+  const known = latest[Math.floor(epochMs) % latest.length]
+  if (known?.epochMs === epochMs) return known.text
+  const seconds = Math.floor(epochMs / 1000)
+  const nanos = Math.min(999_999_999, Math.round((epochMs - seconds * 1000) * 1e6))
+  // joined, so that it is text in one piece (net/flat-text.ts)
+  const text = [spellSecond(seconds), `${String(nanos).padStart(9, '0')}Z`].join('.')
+  if (known !== undefined) {
+    known.epochMs = epochMs
+    known.text = text
+  }
+  return text
+}
+
+function spellSecond(seconds: number): string {
+  if (seconds !== lastSecond.seconds) {
+    lastSecond = { seconds, text: new Date(seconds * 1000).toISOString().slice(0, 19) }
+  }
+  return lastSecond.text
 }

@@ -5,9 +5,13 @@ import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { TcpInfo } from '../transport/byte-stream.ts'
 import type { ListEntry } from '../transport/linked-list.ts'
-import type { Outlet, Persona, Upstream } from './ports.ts'
-import type { Progress } from './progress.ts'
-import { newSessionId } from './session-id.ts'
+import type { Outlet, Persona, Upstream, DialAttempt, Placeholder } from './stage-values.ts'
+import type { Snapshot } from '../policy/ruleset.ts'
+import type { Knock } from './arrival.ts'
+import type { FirstBytes } from './protocol-detection.ts'
+import type { Decision } from '../policy/decision.ts'
+import type { Flow } from '../policy/flow.ts'
+import { randomFillSync } from 'node:crypto'
 
 /** Why and how a connection is over. `error` is set when it failed or was cut. */
 export interface SessionEnd {
@@ -78,4 +82,65 @@ export class Session<Out extends Outlet = Upstream> {
     this.#killedBy ??= typeof why === 'string' ? new GatewayError('relay.killed', why) : why
     this.#cut(this.#killedBy)
   }
+}
+
+/** Every field is there from the beginning, so that all connections have one shape. */
+export interface Progress {
+  readonly knock: Knock
+  /** the destination as asked for, `host:port`; empty where the client never got to say one */
+  readonly target: string
+  readonly snapshot: Snapshot
+  /** lab time, epoch ms */
+  readonly startedAt: number
+  /** monotonic, ms (RS-09) */
+  readonly startedTick: number
+  persona: Persona | undefined
+  /** what the destination turned out to stand for */
+  placeholder: Placeholder | undefined
+  /** gives the placeholder back */
+  release: (() => void) | undefined
+  attempts: readonly DialAttempt[] | undefined
+  ruleEvaluationMs: number | undefined
+  upstream: Outlet | undefined
+  /** what the client of a tunnel began with */
+  firstBytes: FirstBytes | undefined
+}
+
+export interface Decided {
+  readonly flow: Flow
+  readonly decision: Decision
+  /** the policy in force then */
+  readonly snapshot: Snapshot
+}
+
+/** The decision of the address that was connected to, else of the first one tried; undefined where it never came to one. */
+export function decidedOf({ upstream, attempts, snapshot }: Progress): Decided | undefined {
+  const attempt = upstream?.attempt ?? attempts?.[0]
+  return attempt === undefined ? undefined : { flow: attempt.flow, decision: attempt.decision, snapshot }
+}
+
+const ID_BYTES = 16
+const drawn = new Uint8Array(256 * ID_BYTES)
+let used = drawn.length
+
+const HEX = Buffer.from('0123456789abcdef', 'latin1')
+const VARIANT = Buffer.from('89ab', 'latin1')
+const text = Buffer.from('xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx', 'latin1')
+/** Where the hexadecimal digits go; the one of the version is not drawn, the first of the fourth group only in part. */
+const DIGITS = Array.from(text.keys()).filter((at) => text[at] === 0x78)
+const VARIANT_AT = text.indexOf('y')
+
+/** A new id. */
+export function newSessionId(): string {
+  if (used === drawn.length) {
+    randomFillSync(drawn)
+    used = 0
+  }
+  for (let digit = 0; digit < DIGITS.length; digit++) {
+    const byte = drawn[used + (digit >> 1)] ?? 0
+    text[DIGITS[digit] ?? 0] = HEX[digit & 1 ? byte & 15 : byte >> 4] ?? 0
+  }
+  text[VARIANT_AT] = VARIANT[(drawn[used + ID_BYTES - 1] ?? 0) & 3] ?? 0
+  used += ID_BYTES
+  return text.toString('latin1')
 }

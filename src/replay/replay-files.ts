@@ -1,7 +1,7 @@
 // Replays whole recordings: pieces go to the workers, reports come back in order, so that lines have their numbers and the
 // changed records their order. Knows neither what the workers decide nor where the output goes.
 
-import { addSummary, emptySummary, type ReplaySummary } from '../policy/replay-summary.ts'
+import { addSummary, emptySummary, type ReplaySummary } from '../analysis/replay-summary.ts'
 import type { PieceReport } from './replayer.ts'
 import type { SessionSource } from './session-stream.ts'
 import type { WorkerPool } from './worker-pool.ts'

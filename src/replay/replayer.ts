@@ -6,7 +6,7 @@ import { type Allowlist, type Allowlists, letsIn } from '../policy/allowlist.ts'
 import { decide } from '../policy/decide.ts'
 import type { Outcome } from '../policy/decision.ts'
 import { dedicatedIpOf } from '../policy/geolocation.ts'
-import { answerOf, type Change, changesBetween, type EgressAnswer } from '../policy/replay-change.ts'
+import { answerOf, type Change, changesBetween, type EgressAnswer } from '../analysis/replay-change.ts'
 import {
   type AllowlistTally,
   count,
@@ -16,8 +16,8 @@ import {
   newAllowlistTally,
   newTally,
   type ReplaySummary,
-} from '../policy/replay-summary.ts'
-import type { Snapshot } from '../policy/snapshot.ts'
+} from '../analysis/replay-summary.ts'
+import type { Snapshot } from '../policy/ruleset.ts'
 import { type RecordedSession, sessionOf } from './recorded-session.ts'
 import type { FlowReader, RecordedFlow, Where, Who } from './session-flow.ts'
 import { detached, SessionReader } from './session-reader.ts'

@@ -5,6 +5,7 @@ import { createReadStream, statSync } from 'node:fs'
 import { createGunzip } from 'node:zlib'
 import { InputError } from '../errors/issue.ts'
 import { beginsWith, type Span, spansOf } from './span.ts'
+import type { LineProblem, PieceReport, Replayer } from './replayer.ts'
 
 /** Whole lines, UTF-8: themselves, or where they are. */
 export type Lines =
@@ -161,4 +162,36 @@ class LineCutter {
     this.#length -= length
     return taken
   }
+}
+
+const BITE_BYTES = 64 << 10
+const decoder = new TextDecoder()
+
+/** Replays whole lines of UTF-8; bytes that are none become U+FFFD, as in any text. */
+export function replayBytes(
+  replayer: Replayer,
+  bytes: Uint8Array,
+  options: { readonly keepChanged: boolean },
+): PieceReport {
+  const problems: LineProblem[] = []
+  const changed: string[] = []
+  let lines = 0
+  for (let from = 0; from < bytes.length; ) {
+    const to = endOfBite(bytes, from)
+    const report = replayer.replay(decoder.decode(bytes.subarray(from, to)), options)
+    problems.push(...report.problems.map(({ line, message }) => ({ line: lines + line, message })))
+    if (report.changed !== '') changed.push(report.changed)
+    lines += report.lines
+    from = to
+  }
+  return { lines, problems, changed: changed.join('') }
+}
+
+/** Behind the last line feed of the bite; a longer line is a bite of its own. */
+function endOfBite(bytes: Uint8Array, from: number): number {
+  if (from + BITE_BYTES >= bytes.length) return bytes.length
+  const last = bytes.lastIndexOf(NEWLINE, from + BITE_BYTES)
+  if (last >= from) return last + 1
+  const next = bytes.indexOf(NEWLINE, from + BITE_BYTES)
+  return next < 0 ? bytes.length : next + 1
 }

@@ -2,7 +2,7 @@
 // pieces at a time, so that memory stays the same however long the recording is.
 
 import { Worker } from 'node:worker_threads'
-import type { ReplaySummary } from '../policy/replay-summary.ts'
+import type { ReplaySummary } from '../analysis/replay-summary.ts'
 import type { PieceReport } from './replayer.ts'
 import type { Lines } from './session-stream.ts'
 

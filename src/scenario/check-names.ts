@@ -1,7 +1,7 @@
 // Whether everything a scenario names exists in its configuration, said at once and at its place, before anything is played.
 
 import type { LabConfig } from '../config/lab-config.ts'
-import { didYouMean } from '../errors/closest.ts'
+import { didYouMean } from '../errors/did-you-mean.ts'
 import { parseAuthority } from '../net/host.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Change, Complain, Scenario, Visit } from './scenario.ts'

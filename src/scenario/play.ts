@@ -1,10 +1,10 @@
 // Plays a scenario on a stage, moment by moment: changes first, then the traffic of that moment, then what is expected.
 // One thing at a time, so that a report of the same scenario is the same each time.
 
-import { ScenarioLedger, visitDifferences } from '../policy/scenario-ledger.ts'
-import type { ScenarioReport, TimedEntry } from '../policy/scenario-report.ts'
+import { ScenarioLedger, visitDifferences } from '../analysis/scenario-timeline.ts'
+import type { ScenarioReport, TimedEntry } from '../analysis/scenario-report.ts'
 import type { Change, ConnectionExpectation, Row, Scenario, Visit } from './scenario.ts'
-import type { OnOutage, Pace, Stage } from './stage.ts'
+import type { OnOutage, Pace, Stage } from './backend.ts'
 
 export interface PlayOptions {
   readonly pace: Pace

@@ -1,6 +1,6 @@
 // Keys of a scenario file as its schema has them, with the schema's defaults filled in.
 
-import type { VisitExpectation } from '../policy/scenario-ledger.ts'
+import type { VisitExpectation } from '../analysis/scenario-timeline.ts'
 
 export interface RawVisit {
   readonly destination?: string

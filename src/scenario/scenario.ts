@@ -2,7 +2,7 @@
 // from the beginning.
 
 import type { Issue } from '../errors/issue.ts'
-import type { VisitExpectation } from '../policy/scenario-ledger.ts'
+import type { VisitExpectation } from '../analysis/scenario-timeline.ts'
 
 /** Somebody's visit, in the terms of `explain`. */
 export interface Visit {

@@ -3,8 +3,7 @@
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { KINDS, type Kind, type LabSnapshot, type LabState, type Stored, type Touched } from '../config/lab-state.ts'
-import { buildAccount } from './build-account.ts'
-import { compileRules } from './compile-rules.ts'
+import { buildAccount, compileRules } from './compile-snapshot.ts'
 import type { RowChange } from './journal.ts'
 import { fromRow, toRow } from './overlay.ts'
 

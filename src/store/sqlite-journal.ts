@@ -8,8 +8,7 @@ import type { Kind } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Journal, memoryJournal, type Row, type RowChange } from './journal.ts'
-import { checkOrigin, databaseFile, EmptyError, isDamage, keepCopy, openSound, previousCopy } from './state-database.ts'
-import { takeOwnership } from './state-lock.ts'
+import { checkOrigin, databaseFile, EmptyError, isDamage, keepCopy, openSound, previousCopy, takeOwnership } from './state-database.ts'
 import { bothDamaged, readFromCopy, unusable } from './state-problems.ts'
 
 const UPSERT = `

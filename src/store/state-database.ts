@@ -1,12 +1,12 @@
 // The SQLite file itself: its layout, opening it with a check, and what to do about damage (CF-05, CF-08).
 
-import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type LayoutStep, migrate } from './migrate.ts'
 import { makePrivate } from './private-file.ts'
-import { bothDamaged, copyFailed, newer, refused, resultCode, unusable } from './state-problems.ts'
+import { bothDamaged, copyFailed, newer, refused, resultCode, unusable, inUse, isBusy } from './state-problems.ts'
 
 /** Layout of the tables; raised with every change of it. */
 const SCHEMA_VERSION = 1
@@ -184,4 +184,28 @@ export class EmptyError extends DamageError {}
 /** SQLITE_CORRUPT (11) and SQLITE_NOTADB (26), or what the check found. */
 export function isDamage(thrown: unknown): boolean {
   return thrown instanceof DamageError || [11, 26].includes(resultCode(thrown))
+}
+
+/** Makes this process the one owner of the directory; answers how to give it back. The lock is the operating system's
+ *  (SQLite's, on a file of its own), so that a killed owner leaves none behind; the process id beside it is for people. */
+export function takeOwnership(directory: string): () => void {
+  const owner = join(directory, 'owner')
+  let lock: DatabaseSync
+  try {
+    makePrivate(join(directory, 'lock'))
+    lock = new DatabaseSync(join(directory, 'lock'))
+  } catch (thrown) {
+    throw unusable(directory, thrown)
+  }
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+    writeFileSync(owner, `${process.pid}\n`, { mode: 0o600 })
+  } catch (thrown) {
+    lock.close()
+    throw isBusy(thrown) ? inUse(directory) : unusable(directory, thrown)
+  }
+  return () => {
+    rmSync(owner, { force: true })
+    lock.close()
+  }
 }

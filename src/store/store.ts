@@ -2,27 +2,16 @@
 // on disk before anyone sees it, or it never happened. Decides nothing about connections.
 
 import type { LabConfig } from '../config/lab-config.ts'
-import {
-  type Documents,
-  type Draft,
-  KINDS,
-  type Kind,
-  type LabSnapshot,
-  type LabState,
-  type Override,
-  type Stored,
-  type Touched,
-} from '../config/lab-state.ts'
+import { type Documents, type Draft, KINDS, type Kind, type LabSnapshot, type LabState, type Override, type Stored, type Touched } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import type { Issue } from '../errors/issue.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
-import { COLOS } from '../policy/colos.ts'
-import { buildAccount } from './build-account.ts'
-import { compileRules } from './compile-rules.ts'
+import { COLOS } from '../policy/place.ts'
+import { buildAccount, compileRules } from './compile-snapshot.ts'
 import { createDraft, type WorkingDraft } from './draft.ts'
 import { checkState } from './invariants.ts'
 import { type Journal, memoryJournal, type Row, type RowChange } from './journal.ts'
-import { listenerFailed, movedOn, rulesSetAside } from './notices.ts'
+import { listenerFailed, movedOn, rulesSetAside } from './state-problems.ts'
 import { overlay, overridesOf, toRow } from './overlay.ts'
 import { fingerprint, type Seeds, seedsOf } from './seed.ts'
 

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Route, Schema } from '../../src/api/route.ts'
+import type { Route, Schema } from '../../src/api/router.ts'
 import { ROUTES } from '../../src/api/routes.ts'
 import { ACCOUNT_ID, AMER_VNET, EMEA_RULE, TUNNEL } from '../store/lab.ts'
 import { type RunningApi, runApi } from './running-api.ts'

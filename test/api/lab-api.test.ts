@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ROUTES } from '../../src/api/routes.ts'
 import type { LiveSession } from '../../src/proxy/live-sessions.ts'
-import type { SessionRecord } from '../../src/proxy/record.ts'
+import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { AMER_VNET, CATCH_ALL_RULE, DEFAULT_VNET, EMEA_RULE, EMEA_VNET } from '../store/lab.ts'
 import { BOB, type RunningApi, runApi, TOKEN } from './running-api.ts'
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createEventLog } from '../../src/log/event-log.ts'
-import { type Lab, startLab } from '../../src/main/lab.ts'
+import { type Lab, startLab } from '../../src/lab/start-lab.ts'
 import type { Envelope } from './running-api.ts'
 
 const BOB = `Basic ${btoa('bob@example.com:lab-bob')}`

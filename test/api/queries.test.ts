@@ -3,7 +3,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ROUTES } from '../../src/api/routes.ts'
-import type { SessionRecord } from '../../src/proxy/record.ts'
+import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { sampleRecord as record } from '../log/sample-record.ts'
 import { ACCOUNT_ID, EMEA_RULE, EMEA_VNET } from '../store/lab.ts'
 import { BOB, type RunningApi, runApi, TOKEN } from './running-api.ts'

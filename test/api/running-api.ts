@@ -3,7 +3,7 @@
 import { type ApiPorts, type InsightPort, type Page, type SessionsPort, startApi } from '../../src/api/index.ts'
 import type { LabConfig } from '../../src/config/lab-config.ts'
 import type { LiveSession } from '../../src/proxy/live-sessions.ts'
-import type { SessionRecord } from '../../src/proxy/record.ts'
+import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { openApiToken } from '../../src/store/api-token.ts'
 import type { Journal } from '../../src/store/journal.ts'
 import { createStore, type Store } from '../../src/store/store.ts'

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readPolicyFile } from '../../src/transfer/read-policy.ts'
+import { readPolicyFile } from '../../src/rules-sync/read-policy.ts'
 import { sampleRecord } from '../log/sample-record.ts'
 import { run } from './run.ts'
 

@@ -8,7 +8,7 @@ import { text as readText } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startLab } from '../../src/main/lab.ts'
+import { startLab } from '../../src/lab/start-lab.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { run } from './run.ts'
 

@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { instantClock, runningClock } from '../../src/main/scenario/pace.ts'
+import { instantClock, runningClock } from '../../src/scenario/run-scenarios.ts'
 import { run } from './run.ts'
 
 const SHIPPED = readdirSync('scenarios').filter((name) => name.endsWith('.yaml'))

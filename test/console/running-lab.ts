@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { buildConsole } from '../../scripts/build-console.mjs'
-import { type Lab, startLab } from '../../src/main/lab.ts'
+import { type Lab, startLab } from '../../src/lab/start-lab.ts'
 import { curl } from '../support/curl.ts'
 import { ownNetwork } from '../support/own-network.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { classifyAddress } from '../../src/dns/address-class.ts'
+import { classifyAddress } from '../../src/dns/destination-guard.ts'
 import { ip } from '../../src/net/ip.ts'
 
 describe('an address is', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type GuardedDestination, type GuardFacts, refusalOf } from '../../src/dns/guard.ts'
+import { type GuardedDestination, type GuardFacts, refusalOf } from '../../src/dns/destination-guard.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import type { Endpoint } from '../../src/net/endpoint.ts'
 import { parseAuthority } from '../../src/net/host.ts'

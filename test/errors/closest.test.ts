@@ -1,7 +1,7 @@
 // "Did you mean": the nearest word, or none.
 
 import { describe, expect, test } from 'vitest'
-import { closest, didYouMean } from '../../src/errors/closest.ts'
+import { closest, didYouMean } from '../../src/errors/did-you-mean.ts'
 
 describe('the nearest word', () => {
   test.each([

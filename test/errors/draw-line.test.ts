@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { drawLine } from '../../src/errors/draw-line.ts'
+import { drawLine } from '../../src/errors/issue.ts'
 
 describe('a line with carets under a part of it', () => {
   it('shows a short line whole', () => {

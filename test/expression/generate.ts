@@ -3,8 +3,7 @@
 // tests use it too.
 
 import fc from 'fast-check'
-import type { Field, FieldValues, ListContents, Lists, Scheme, Value, ValueType } from '../../src/expression/index.ts'
-import { canonicalListName, fromJson, listOfJson } from '../../src/expression/index.ts'
+import { type Field, type FieldValues, type ListContents, type Lists, type Scheme, type Value, type ValueType, canonicalListName, fromJson, listOfJson } from '../../src/expression/index.ts'
 
 export interface GeneratorOptions {
   /** nesting of groups, negations and quantifiers */

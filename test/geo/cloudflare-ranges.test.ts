@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isProxiedByCloudflare } from '../../src/geo/cloudflare-ranges.ts'
+import { isProxiedByCloudflare } from '../../src/geo/database.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
 

@@ -7,7 +7,7 @@ import { checkConfigText } from '../../src/config/load.ts'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { createIdentifier } from '../../src/identity/identify.ts'
 import { createKeySet } from '../../src/identity/key-set.ts'
-import type { Persona } from '../../src/proxy/ports.ts'
+import type { Persona } from '../../src/proxy/stage-values.ts'
 import { AUDIENCE, ISSUER, makeKey, providerText, publishKeys } from '../support/token-issuer.ts'
 import { IMPATIENT, knock, knockAs, SNAPSHOT } from './world.ts'
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { checkConfigText } from '../../src/config/load.ts'
-import { createBackOff } from '../../src/identity/back-off.ts'
+import { createBackOff } from '../../src/identity/verifier.ts'
 import {
   decoyHash,
   formatPasswordHash,
@@ -10,7 +10,7 @@ import {
   parsePasswordHash,
   verifyPassword,
 } from '../../src/identity/password.ts'
-import type { Persona } from '../../src/proxy/ports.ts'
+import type { Persona } from '../../src/proxy/stage-values.ts'
 import { CONFIG, IMPATIENT, identifier, knockAs, personaOf, refusal, SNAPSHOT } from './world.ts'
 
 /** A back-off on a clock that stands still, and the waits asked for. */

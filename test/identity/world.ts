@@ -6,10 +6,9 @@ import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { InputError } from '../../src/errors/issue.ts'
 import { createIdentifier, type Identifier, type IdentifierOptions } from '../../src/identity/identify.ts'
 import { ip } from '../../src/net/ip.ts'
-import { compileRuleset } from '../../src/policy/ruleset.ts'
-import type { Snapshot } from '../../src/policy/snapshot.ts'
+import { compileRuleset, type Snapshot } from '../../src/policy/ruleset.ts'
 import type { Knock, Listener } from '../../src/proxy/arrival.ts'
-import type { Persona } from '../../src/proxy/ports.ts'
+import type { Persona } from '../../src/proxy/stage-values.ts'
 import { account } from '../policy/build.ts'
 
 const TEXT = `

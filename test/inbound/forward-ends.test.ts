@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import type { SessionRecord } from '../../src/proxy/record.ts'
+import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { authorization, connectH2 } from '../support/h2-client.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { BOB, type GatewayOptions, PASSWORD, startGateway } from '../support/start-gateway.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { sniff } from '../../src/inbound/sniff.ts'
+import { sniff } from '../../src/inbound/listener.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { startGateway } from '../support/start-gateway.ts'
 

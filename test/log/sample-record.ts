@@ -1,6 +1,6 @@
 // A session record with usual values, for tests to vary.
 
-import type { SessionRecord } from '../../src/proxy/record.ts'
+import type { SessionRecord } from '../../src/proxy/session-record.ts'
 
 /** Bob's request to an echo site, as the proxy would record it. */
 export function sampleRecord(

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { SessionRecord } from '../../src/proxy/record.ts'
+import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { run } from '../cli/run.ts'
 import { curl } from '../support/curl.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'

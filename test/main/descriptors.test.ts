@@ -7,7 +7,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { roomFor } from '../../src/main/descriptors.ts'
+import { roomFor } from '../../src/lab/preflight.ts'
 import { ownNetwork } from '../support/own-network.ts'
 
 const CONFIG = (network: string) => `

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { expect, test } from 'vitest'
-import { reserveLoopbackNetwork } from '../../src/main/own-loopback-network.ts'
+import { reserveLoopbackNetwork } from '../../src/lab/loopback-network.ts'
 
 test('two labs never get the same network, and one that is given back is free again', async () => {
   const first = await reserveLoopbackNetwork()
@@ -16,7 +16,7 @@ test('two labs never get the same network, and one that is given back is free ag
 
 test('nor do two processes', async () => {
   const own = await Promise.all(Array.from({ length: 5 }, () => reserveLoopbackNetwork()))
-  const program = `import { reserveLoopbackNetwork } from './src/main/own-loopback-network.ts'
+  const program = `import { reserveLoopbackNetwork } from './src/lab/loopback-network.ts'
 Object.defineProperty(process, 'pid', { value: ${process.pid} })
 process.stdout.write((await reserveLoopbackNetwork()).network)`
   const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' })

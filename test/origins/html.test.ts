@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { html } from '../../src/origins/html.ts'
+import { html } from '../../src/origins/page.ts'
 
 test('text and numbers are escaped, markup and lists of markup are kept', () => {
   const items = ['<b>', '"&\''].map((text) => html`<li>${text}</li>`)

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Lab, startLab } from '../../src/main/lab.ts'
+import { type Lab, startLab } from '../../src/lab/start-lab.ts'
 import { curl } from '../support/curl.ts'
 import { ownNetwork } from '../support/own-network.ts'
 

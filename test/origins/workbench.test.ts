@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import type { RunningOrigins } from '../../src/origins/serve.ts'
-import { TOOL_PATHS } from '../../src/origins/workbench.ts'
+import { TOOL_PATHS } from '../../src/origins/test-endpoints.ts'
 import { curl } from '../support/curl.ts'
 import { destination, HTTP_PORT, loopback, spec, startTestOrigins } from '../support/test-origins.ts'
 

@@ -2,7 +2,7 @@
 
 import type { Endpoint } from '../../src/net/endpoint.ts'
 import { ip } from '../../src/net/ip.ts'
-import type { DialAttempt } from '../../src/proxy/ports.ts'
+import type { DialAttempt } from '../../src/proxy/stage-values.ts'
 
 const COLO = { code: 'AMS', city: 'Amsterdam', country: 'NL', latitude: 52.3, longitude: 4.76 }
 

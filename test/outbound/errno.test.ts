@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ip } from '../../src/net/ip.ts'
-import { bestOf } from '../../src/outbound/dial-errors.ts'
-import { type DialledPair, dialError, isPortClash } from '../../src/outbound/errno.ts'
+import { bestOf, type DialledPair, dialError, isPortClash } from '../../src/outbound/errno.ts'
 import { endpoint } from './attempt.ts'
 
 const PAIR: DialledPair = {

@@ -8,10 +8,10 @@ import {
   userAddressIn,
   userKeyOf,
 } from '../../src/policy/egress-address.ts'
-import { hash32 } from '../../src/policy/hash.ts'
-import { prefixesOf } from '../../src/policy/rule-index/address-words.ts'
-import { PrefixTable } from '../../src/policy/rule-index/prefix-table.ts'
-import { SuffixTable } from '../../src/policy/rule-index/suffix-table.ts'
+import { hash32 } from '../../src/policy/balance.ts'
+import { prefixesOf } from '../../src/policy/matcher/ip-prefixes.ts'
+import { PrefixTable } from '../../src/policy/matcher/prefix-table.ts'
+import { SuffixTable } from '../../src/policy/matcher/domain-table.ts'
 import { account, flow, identity, LHR } from './build.ts'
 
 describe('[R5] [R7] dedicated addresses are found as rules write them', () => {

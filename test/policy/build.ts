@@ -4,12 +4,10 @@ import { InputError } from '../../src/errors/issue.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
 import type { Account, AccountSettings, DedicatedEgressIp } from '../../src/policy/account.ts'
-import { COLOS } from '../../src/policy/colos.ts'
+import { COLOS, type Colo, type Place } from '../../src/policy/place.ts'
 import type { Flow, Group, Identity } from '../../src/policy/flow.ts'
-import type { Colo, Place } from '../../src/policy/place.ts'
 import type { EgressSettings, Rule } from '../../src/policy/rule.ts'
-import { compileRuleset } from '../../src/policy/ruleset.ts'
-import type { Snapshot } from '../../src/policy/snapshot.ts'
+import { compileRuleset, type Snapshot } from '../../src/policy/ruleset.ts'
 
 export const PLACES = {
   netherlands: { city: 'Utrecht', country: 'NL', continent: 'EU', latitude: 52.09, longitude: 5.12 },

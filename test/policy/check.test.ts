@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { checkPractices, type PracticeInput } from '../../src/policy/check.ts'
+import { checkPractices, type PracticeInput } from '../../src/analysis/best-practices.ts'
 import type { Rule } from '../../src/policy/rule.ts'
 import { compileRuleset } from '../../src/policy/ruleset.ts'
 import { AMS, account, dedicated, LHR, PLACES, rule, via } from './build.ts'

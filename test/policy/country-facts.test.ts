@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import colos from '../../src/policy/colos.json' with { type: 'json' }
-import { countryFacts } from '../../src/policy/country-facts.ts'
+import { countryFacts } from '../../src/policy/place.ts'
 
 test.each([
   ['GB', 'EU'],

@@ -5,8 +5,8 @@ import { expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { cidr, parseCidr } from '../../src/net/cidr.ts'
 import { equalIp } from '../../src/net/ip.ts'
-import { countryFacts } from '../../src/policy/country-facts.ts'
-import { formatGeofeed } from '../../src/policy/geofeed.ts'
+import { countryFacts } from '../../src/policy/place.ts'
+import { formatGeofeed } from '../../src/analysis/geofeed.ts'
 import { AMS, account } from './build.ts'
 
 interface FeedEntry {

@@ -4,7 +4,7 @@ import { parseExpression } from '../../src/expression/index.ts'
 import { decide } from '../../src/policy/decide.ts'
 import { SLOT_SCHEMES } from '../../src/policy/fields.ts'
 import type { Flow } from '../../src/policy/flow.ts'
-import { type HostFacts, ruleThatMinds } from '../../src/policy/name-screen.ts'
+import { type HostFacts, ruleThatMinds } from '../../src/analysis/name-screen.ts'
 import { anyExpression } from '../expression/generate.ts'
 import { account, flow, rule, snapshot } from './build.ts'
 

@@ -1,9 +1,9 @@
 // Expectations of policy tests against decisions: what holds, what differs and in which words; and coverage of rules.
 
 import { describe, expect, test } from 'vitest'
-import { coverageOf, coveredPercent } from '../../src/policy/coverage.ts'
+import { coverageOf, coveredPercent } from '../../src/analysis/coverage.ts'
 import type { ExplainedDecision } from '../../src/policy/explain.ts'
-import { differencesOf, type Expectation, type Verdict } from '../../src/policy/policy-test.ts'
+import { differencesOf, type Expectation, type Verdict } from '../../src/analysis/policy-test.ts'
 import type { Rule } from '../../src/policy/rule.ts'
 import { compileRuleset } from '../../src/policy/ruleset.ts'
 

@@ -1,7 +1,7 @@
 // What counts as a change between two answers, and how counts of parts add up.
 
 import { describe, expect, test } from 'vitest'
-import { changesBetween, type EgressAnswer } from '../../src/policy/replay-change.ts'
+import { changesBetween, type EgressAnswer } from '../../src/analysis/replay-change.ts'
 import {
   addSummary,
   count,
@@ -11,7 +11,7 @@ import {
   MOST_NAMES,
   newTally,
   OTHERS,
-} from '../../src/policy/replay-summary.ts'
+} from '../../src/analysis/replay-summary.ts'
 
 const BASE: EgressAnswer = {
   egressIp: '203.0.113.20',

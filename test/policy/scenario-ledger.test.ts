@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ExplainedDecision } from '../../src/policy/explain.ts'
-import { ScenarioLedger, type Sighting, visitDifferences } from '../../src/policy/scenario-ledger.ts'
-import { entriesOf, passed, refusalsOf } from '../../src/policy/scenario-report.ts'
+import { ScenarioLedger, type Sighting, visitDifferences } from '../../src/analysis/scenario-timeline.ts'
+import { entriesOf, passed, refusalsOf } from '../../src/analysis/scenario-report.ts'
 
 const decided = (ipv4: string | null, reason = 'because'): ExplainedDecision => ({
   outcome: ipv4 === null ? 'unroutable' : 'balanced',

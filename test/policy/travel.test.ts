@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { COLOS } from '../../src/policy/colos.ts'
-import type { Colo } from '../../src/policy/place.ts'
+import { COLOS, type Colo } from '../../src/policy/place.ts'
 import { roundTripMs, totalKm, travelOf } from '../../src/policy/travel.ts'
 
 function colo(code: string): Colo {

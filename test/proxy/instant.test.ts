@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { formatInstant } from '../../src/proxy/instant.ts'
+import { formatInstant } from '../../src/proxy/session-record.ts'
 
 test.each([
   [0, '1970-01-01T00:00:00.000000000Z'],

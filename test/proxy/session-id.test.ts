@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { newSessionId } from '../../src/proxy/session-id.ts'
+import { newSessionId } from '../../src/proxy/session.ts'
 
 test('every id is a UUID of version 4, and none comes twice', () => {
   const ids = Array.from({ length: 5000 }, newSessionId)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { SessionMemory } from '../../src/proxy/session-memory.ts'
+import { SessionMemory } from '../../src/proxy/recent-sessions.ts'
 import { sampleRecord } from '../log/sample-record.ts'
 
 const session = (id: string) => ({ id, record: sampleRecord({ SessionID: id }) })

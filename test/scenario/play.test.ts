@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import type { Sighting } from '../../src/policy/scenario-ledger.ts'
-import { entriesOf } from '../../src/policy/scenario-report.ts'
+import type { Sighting } from '../../src/analysis/scenario-timeline.ts'
+import { entriesOf } from '../../src/analysis/scenario-report.ts'
 import { playScenario, scheduleOf } from '../../src/scenario/play.ts'
 import type { Row, Scenario, Step, Traffic, Visit } from '../../src/scenario/scenario.ts'
-import type { HeldFate, Stage } from '../../src/scenario/stage.ts'
+import type { HeldFate, Stage } from '../../src/scenario/backend.ts'
 
 const complain = () => undefined
 const bob: Visit = { user: 'bob', destination: 'o.test:80' }

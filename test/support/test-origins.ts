@@ -5,9 +5,9 @@ import type { Destination, OriginSpec } from '../../src/config/lab-config.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { type Ip, ip } from '../../src/net/ip.ts'
 import { type OriginsOptions, type RunningOrigins, startOrigins } from '../../src/origins/serve.ts'
-import type { SiteView } from '../../src/origins/visit.ts'
+import type { SiteView } from '../../src/origins/origin-request.ts'
 import type { Colo } from '../../src/policy/place.ts'
-import type { DialAttempt } from '../../src/proxy/ports.ts'
+import type { DialAttempt } from '../../src/proxy/stage-values.ts'
 import { issueAuthority, issueLeaf } from '../../src/tls/issue-certificates.ts'
 
 export const HTTP_PORT = 10080

@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { PolicyStep, PortableRule } from '../../src/config/portable-policy.ts'
-import { orderRules } from '../../src/transfer/order-rules.ts'
+import { orderRules } from '../../src/rules-sync/order-rules.ts'
 
 const rule = (id: string, precedence: number): PortableRule => ({ id, name: id, precedence, fields: { name: id } })
 const update = (id: string, precedence: number): PolicyStep => ({

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { InputError } from '../../src/errors/issue.ts'
-import { readPolicyFile } from '../../src/transfer/read-policy.ts'
+import { readPolicyFile } from '../../src/rules-sync/read-policy.ts'
 
 let folder: string
 beforeAll(() => {

@@ -3,8 +3,8 @@
 
 import { Environment } from '@marcbachmann/cel-js'
 import { evaluate, parse } from 'cel-js'
-import type { Condition } from '../../../src/bench/condition.ts'
-import type { SyntheticRule, SyntheticWorld } from '../../../src/bench/synthetic-world.ts'
+import type { Condition } from '../../../src/load-test/condition.ts'
+import type { SyntheticRule, SyntheticWorld } from '../../../src/load-test/synthetic-world.ts'
 import type { Flow } from '../../../src/policy/flow.ts'
 import { createPrefixTest, listMembership, type PlainFacts, plainFacts, type Rival } from './rival.ts'
 

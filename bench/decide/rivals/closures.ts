@@ -1,7 +1,7 @@
 // The same rules as JavaScript closures, tried one after another: what a careful programmer would write by hand.
 
-import type { Condition } from '../../../src/bench/condition.ts'
-import type { SyntheticWorld } from '../../../src/bench/synthetic-world.ts'
+import type { Condition } from '../../../src/load-test/condition.ts'
+import type { SyntheticWorld } from '../../../src/load-test/synthetic-world.ts'
 import { cidr, containsIp } from '../../../src/net/cidr.ts'
 import type { Flow } from '../../../src/policy/flow.ts'
 import { listMembership, type PlainFacts, plainFacts, type Rival } from './rival.ts'

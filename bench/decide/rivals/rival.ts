@@ -1,6 +1,6 @@
 // What every engine in the comparison must do: take the same rules, find the same first match.
 
-import type { SyntheticList, SyntheticWorld } from '../../../src/bench/synthetic-world.ts'
+import type { SyntheticList, SyntheticWorld } from '../../../src/load-test/synthetic-world.ts'
 import { cidr, containsIp } from '../../../src/net/cidr.ts'
 import type { Flow } from '../../../src/policy/flow.ts'
 

@@ -3,15 +3,10 @@
 
 import type { Draft, Json, JsonObject } from '../../config/lab-state.ts'
 import type { AccountSettings } from '../../policy/account.ts'
-import { ok } from '../answer.ts'
-import type { Call, Route } from '../route.ts'
-import {
-  CONFIGURATION as CONFIGURATION_SHAPE,
-  DEVICE_SETTINGS as DEVICE_SETTINGS_SHAPE,
-  LOGGING as LOGGING_SHAPE,
-} from '../shapes/cloudflare.ts'
-import { ANY_OBJECT, FLAG, objectOf } from './schemas.ts'
-import { seconds } from './stored.ts'
+import { ok } from '../response.ts'
+import type { Call, Route } from '../router.ts'
+import { CONFIGURATION as CONFIGURATION_SHAPE, DEVICE_SETTINGS as DEVICE_SETTINGS_SHAPE, LOGGING as LOGGING_SHAPE } from '../shapes/cloudflare.ts'
+import { ANY_OBJECT, FLAG, objectOf, seconds } from './stored.ts'
 
 const GATEWAY = '/client/v4/accounts/{account_id}/gateway'
 const DEVICES = '/client/v4/accounts/{account_id}/devices/settings'

@@ -2,14 +2,12 @@
 
 import type { Stored } from '../../config/lab-state.ts'
 import { parseHost } from '../../net/host.ts'
-import { listOf, ok } from '../answer.ts'
+import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import { booleanOf, instantOf, PAGING, pagingOf, textOf, uuidOf } from '../query.ts'
-import type { Call, Route } from '../route.ts'
-import { nameContains } from '../select.ts'
+import { booleanOf, instantOf, PAGING, pagingOf, textOf, uuidOf, nameContains } from '../select.ts'
+import type { Call, Route } from '../router.ts'
 import { HOSTNAME_ROUTE } from '../shapes/cloudflare.ts'
-import { NAME, objectOf, TEXT, UUID } from './schemas.ts'
-import { allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
+import { NAME, objectOf, TEXT, UUID, allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/zerotrust/routes/hostname'
 const FIELDS = { hostname: NAME, tunnel_id: UUID, comment: TEXT, tun_type: {}, tunnel_name: {} }

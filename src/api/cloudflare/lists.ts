@@ -4,14 +4,12 @@ import type { Json, JsonObject, ListItem, Stored } from '../../config/lab-state.
 import { ChangeError } from '../../errors/change-error.ts'
 import { canonicalListName } from '../../expression/list-name.ts'
 import { parseCidr } from '../../net/cidr.ts'
-import { listOf, ok } from '../answer.ts'
+import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import { PAGING, pagingOf, textOf } from '../query.ts'
-import type { Call, Route } from '../route.ts'
-import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
+import { PAGING, pagingOf, textOf, idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
+import type { Call, Route } from '../router.ts'
 import { DELETED, LIST, LIST_ITEM, LIST_SUMMARY } from '../shapes/cloudflare.ts'
-import { NAME, objectOf, TEXT } from './schemas.ts'
-import { find, liveOf, newId, seconds, sentOr, textField, written } from './stored.ts'
+import { NAME, objectOf, TEXT, find, liveOf, newId, seconds, sentOr, textField, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/lists'
 const TYPES = ['SERIAL', 'URL', 'DOMAIN', 'EMAIL', 'IP', 'CATEGORY', 'LOCATION', 'DEVICE', 'AAGUID'] as const

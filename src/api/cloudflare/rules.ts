@@ -4,14 +4,13 @@ import type { Draft, JsonObject, RuleDocument, Stored } from '../../config/lab-s
 import { precedenceOf } from '../../config/rule-document.ts'
 import type { Mode } from '../../expression/index.ts'
 import { KNOWN_ACTIONS, nextPrecedence } from '../../policy/rule-check.ts'
-import { listOf, type Message, ok } from '../answer.ts'
+import { listOf, type Message, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
-import type { Call, Route } from '../route.ts'
+import type { Call, Route } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { DELETED, RULE } from '../shapes/cloudflare.ts'
 import { fromRuleDocument, toRuleDocument } from './rule-document.ts'
-import { ANY_OBJECT, FLAG, NAME, objectOf, TEXT } from './schemas.ts'
-import { find, liveOf, newId, written } from './stored.ts'
+import { ANY_OBJECT, FLAG, NAME, objectOf, TEXT, find, liveOf, newId, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/rules'
 const FILTERS = ['http', 'dns', 'l4', 'egress', 'dns_resolver'] as const

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Kind, Stored } from '../../config/lab-state.ts'
 import { notFound } from '../api-error.ts'
-import type { Call } from '../route.ts'
+import type { Call, Schema } from '../router.ts'
 
 /** All documents of a kind, deleted ones too where they are kept, in the order they were made. */
 export function allOf<K extends Kind>(call: Call, kind: K): Stored<K>[] {
@@ -57,4 +57,28 @@ export function textField(body: { readonly [key: string]: unknown }, name: strin
 export function sentOr<T>(body: { readonly [key: string]: unknown }, name: string, before: T): T {
   const value = body[name]
   return value === undefined || value === null ? before : (value as T)
+}
+
+export const TEXT = { type: ['string', 'null'], maxLength: 4096 } as const
+export const NAME = { type: 'string', minLength: 1, maxLength: 256 } as const
+export const FLAG = { type: ['boolean', 'null'] } as const
+export const UUID = {
+  type: 'string',
+  pattern: '^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$',
+} as const
+/** Kept as it is, whatever is inside. */
+export const ANY_OBJECT = { type: ['object', 'null'] } as const
+
+/** What the API itself writes, and clients that read, change and send back hand in again: taken and ignored. */
+export const ECHOED = {
+  id: {},
+  account_id: {},
+  created_at: {},
+  updated_at: {},
+  deleted_at: {},
+} as const
+
+/** A body of these fields and no others. */
+export function objectOf(properties: Schema, required: readonly string[] = []): Schema {
+  return { type: 'object', additionalProperties: false, required, properties: { ...ECHOED, ...properties } }
 }

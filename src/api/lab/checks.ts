@@ -1,9 +1,9 @@
 // What `check` has to say about the rules in force, for showing beside them.
 
-import { checkPractices } from '../../policy/check.ts'
+import { checkPractices } from '../../analysis/best-practices.ts'
 import { checkRule } from '../../policy/rule-check.ts'
-import { listOf } from '../answer.ts'
-import type { Call, Route } from '../route.ts'
+import { listOf } from '../response.ts'
+import type { Call, Route } from '../router.ts'
 import { CHECK } from '../shapes/lab.ts'
 import { toProblem } from './rule-preview.ts'
 

@@ -1,9 +1,9 @@
 // The lab's clock: it runs at the machine's pace, from wherever it was set.
 
-import { ok } from '../answer.ts'
+import { ok } from '../response.ts'
 import { invalidField } from '../api-error.ts'
-import { parseInstant } from '../query.ts'
-import type { Call, Route } from '../route.ts'
+import { parseInstant } from '../select.ts'
+import type { Call, Route } from '../router.ts'
 import { CLOCK } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/clock'

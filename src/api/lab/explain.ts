@@ -1,9 +1,9 @@
 // Explain as a service: the very answer of `egresslab explain --json`.
 
 import type { JsonObject } from '../../config/lab-state.ts'
-import { ok } from '../answer.ts'
+import { ok } from '../response.ts'
 import type { ExplainQuestion } from '../ports.ts'
-import type { Route } from '../route.ts'
+import type { Route } from '../router.ts'
 import { EXPLANATION } from '../shapes/explanations.ts'
 
 const text = { type: 'string', minLength: 1, maxLength: 2048 } as const

@@ -1,10 +1,10 @@
 // `/metrics` in the Prometheus text format (version 0.0.4).
 
 import type { DatagramCounts } from '../../proxy/counters.ts'
-import type { Answer } from '../answer.ts'
+import type { Answer } from '../response.ts'
 import type { DnsPort, StatusPort } from '../ports.ts'
-import type { Call, Route } from '../route.ts'
-import { DECISION_BUCKETS } from './tally.ts'
+import type { Call, Route } from '../router.ts'
+import { DECISION_BUCKETS } from './session-totals.ts'
 
 const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 

@@ -2,7 +2,7 @@
 // the console's types come from, and a test holds real answers of every route to them.
 
 import type { JsonObject } from '../../config/lab-state.ts'
-import type { Answers, Route } from '../route.ts'
+import type { Answers, Route } from '../router.ts'
 import { FAILURE, listEnvelope, resultEnvelope } from '../shapes/envelope.ts'
 
 const JSON_TYPE = 'application/json'

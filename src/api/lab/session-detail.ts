@@ -3,10 +3,10 @@
 
 import type { JsonObject } from '../../config/lab-state.ts'
 import { explain } from '../../policy/explain.ts'
-import type { Decided } from '../../proxy/decided.ts'
-import { type Answer, ok } from '../answer.ts'
+import type { Decided } from '../../proxy/session.ts'
+import { type Answer, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
-import type { Call, Route } from '../route.ts'
+import type { Call, Route } from '../router.ts'
 import { SESSION_DETAIL, type SessionDetail } from '../shapes/sessions.ts'
 import { rowOfFinished, rowOfOpen } from './session-row.ts'
 

@@ -2,9 +2,9 @@
 // page can show. A lab under load costs its watchers no more than a quiet one; what is left out is counted.
 
 import type { OpenSession } from '../../proxy/live-sessions.ts'
-import type { RememberedSession } from '../../proxy/session-memory.ts'
-import { type Answer, ok } from '../answer.ts'
-import type { Call, Route } from '../route.ts'
+import type { RememberedSession } from '../../proxy/recent-sessions.ts'
+import { type Answer, ok } from '../response.ts'
+import type { Call, Route } from '../router.ts'
 import { type Load, NOW, TRAFFIC_EVENTS, type TrafficBeat } from '../shapes/sessions.ts'
 import { rowOfFinished, rowOfOpen } from './session-row.ts'
 

@@ -3,10 +3,8 @@
 
 import type { Command } from 'commander'
 import { InputError } from '../../errors/issue.ts'
-import type { AddressDesk, AddressRow, MachineChanges } from '../address-desk.ts'
-import { type Io, writeJson } from '../io.ts'
-import { paintFor } from '../paint.ts'
-import { renderTable } from '../table.ts'
+import type { AddressDesk, AddressRow, MachineChanges } from '../../host-addresses/host-addresses.ts'
+import { type Io, writeJson, paintFor, renderTable } from '../terminal.ts'
 import { DEFAULT_STATE, type RegisterVerb, type VerbContext, withConfig, withJson } from '../verb.ts'
 
 interface ConfigOption {

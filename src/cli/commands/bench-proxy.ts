@@ -1,13 +1,8 @@
 // `bench proxy`: load-tests the data path in a process of its own and shows what one operation costs it.
 
 import { type Command, Option } from 'commander'
-import { type Io, writeJson } from '../io.ts'
-import { paintFor } from '../paint.ts'
-import { createProgress } from '../progress.ts'
-import type { ProxyBenchSummary } from '../services.ts'
-import { renderTable } from '../table.ts'
-import { type VerbContext, withConfig, withJson } from '../verb.ts'
-import { wholeNumber, workerCount } from '../whole-number.ts'
+import { type Io, writeJson, paintFor, createProgress, renderTable } from '../terminal.ts'
+import { type ProxyBenchSummary, type VerbContext, withConfig, withJson, wholeNumber, workerCount } from '../verb.ts'
 
 const MODES = ['connect', 'http', 'socks5', 'relay', 'udp'] as const
 

@@ -2,13 +2,8 @@
 
 import { type Command, Option } from 'commander'
 import { counted } from '../../errors/counted.ts'
-import { type Io, writeJson } from '../io.ts'
-import { paintFor } from '../paint.ts'
-import { createProgress } from '../progress.ts'
-import type { DecideBenchSummary } from '../services.ts'
-import { renderTable } from '../table.ts'
-import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
-import { wholeNumber } from '../whole-number.ts'
+import { type Io, writeJson, paintFor, createProgress, renderTable } from '../terminal.ts'
+import { type DecideBenchSummary, type RegisterVerb, withConfig, withJson, wholeNumber } from '../verb.ts'
 import { registerBenchProxy } from './bench-proxy.ts'
 
 interface Options {

@@ -1,6 +1,6 @@
 // `ca`: the certificate of the development authority, for clients that are to trust the test origins.
 
-import { readConfigNoting } from '../read-config.ts'
+import { readConfigNoting } from '../ask-lab.ts'
 import { type RegisterVerb, withConfig } from '../verb.ts'
 
 interface Options {

@@ -2,11 +2,9 @@
 // warning and piece of advice at once.
 
 import { InputError, type Issue } from '../../errors/issue.ts'
-import { type Io, writeJson } from '../io.ts'
-import { paintFor } from '../paint.ts'
-import { renderIssues } from '../render-issues.ts'
-import type { Services } from '../services.ts'
-import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import { type Io, writeJson, paintFor } from '../terminal.ts'
+import { renderIssues } from '../render/render-issues.ts'
+import { type Services, type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options {
   readonly config: string

@@ -1,10 +1,9 @@
 // `clock show`, `set`, `advance`, `reset`: the running lab's clock. It runs at the machine's pace from wherever it was set.
 
-import { parsePeriodMs } from '../../config/quantities.ts'
+import { parsePeriodMs } from '../../config/formats.ts'
 import { InputError } from '../../errors/issue.ts'
-import { writeJson } from '../io.ts'
-import { type LabClient, type LabOptions, withLab } from '../lab-client.ts'
-import type { RegisterVerb, VerbContext } from '../verb.ts'
+import { writeJson } from '../terminal.ts'
+import { type LabClient, type LabOptions, withLab, type RegisterVerb, type VerbContext } from '../verb.ts'
 
 const PATH = '/lab/v1/clock'
 

@@ -3,12 +3,9 @@
 
 import type { Command } from 'commander'
 import type { LabSnapshot } from '../../config/lab-state.ts'
-import { type Io, writeJson } from '../io.ts'
-import { type LabOptions, withLab } from '../lab-client.ts'
-import { paintFor } from '../paint.ts'
-import { askOrDesk } from '../running-or-not.ts'
-import { renderTable } from '../table.ts'
-import type { RegisterVerb, VerbContext } from '../verb.ts'
+import { type Io, writeJson, paintFor, renderTable } from '../terminal.ts'
+import { type LabOptions, withLab, type RegisterVerb, type VerbContext } from '../verb.ts'
+import { askOrDesk } from '../ask-lab.ts'
 
 interface ListOptions extends LabOptions {
   readonly all: boolean

@@ -3,13 +3,11 @@
 import { Option } from 'commander'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { InputError } from '../../errors/issue.ts'
-import { behindPlaceholder } from '../behind-placeholder.ts'
-import { drawExplanation } from '../draw-explanation.ts'
-import { type Explained, type ExplainOptions, explainConnection, explanationJson } from '../explained.ts'
-import { type Io, writeJson } from '../io.ts'
-import { paintFor } from '../paint.ts'
-import type { Desk } from '../services.ts'
-import { DEFAULT_STATE, type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import { behindPlaceholder } from '../ask-lab.ts'
+import { drawExplanation } from '../render/render-explanation.ts'
+import { type Explained, type ExplainOptions, explainConnection, explanationJson } from '../../decider/explain-connection.ts'
+import { type Io, writeJson, paintFor } from '../terminal.ts'
+import { type Desk, DEFAULT_STATE, type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options extends ExplainOptions {
   readonly config: string

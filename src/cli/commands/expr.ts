@@ -2,9 +2,8 @@
 
 import { type EvaluateResult, evaluateOne, type Mode, parseRequest } from '../../expression/index.ts'
 import { GATEWAY_SCHEME } from '../../policy/fields.ts'
-import { linesOf } from '../io.ts'
-import { modeOption } from '../mode-option.ts'
-import type { RegisterVerb } from '../verb.ts'
+import { linesOf } from '../terminal.ts'
+import { modeOption, type RegisterVerb } from '../verb.ts'
 
 /** Output is handed over in pieces of about this many characters while input keeps coming. */
 const PIECE = 65_536

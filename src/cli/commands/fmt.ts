@@ -6,22 +6,11 @@ import { advance } from '../../config/place-rule-issue.ts'
 import { filtersOf } from '../../config/rule-document.ts'
 import { readSourceDocument, type SourceDocument } from '../../config/source-document.ts'
 import { InputError, type Issue } from '../../errors/issue.ts'
-import {
-  drawProblem,
-  type ExpressionProblem,
-  formatExpression,
-  isBlank,
-  type Mode,
-  parseExpression,
-  parseRequest,
-  type Scheme,
-} from '../../expression/index.ts'
+import { drawProblem, type ExpressionProblem, formatExpression, isBlank, type Mode, parseExpression, parseRequest, type Scheme } from '../../expression/index.ts'
 import { GATEWAY_SCHEME, SLOT_NAMES, SLOT_SCHEMES } from '../../policy/fields.ts'
 import { EXPRESSION_SLOTS } from '../../policy/rule.ts'
-import { type Io, linesOf, writeJson } from '../io.ts'
-import { modeOption } from '../mode-option.ts'
-import { paintFor } from '../paint.ts'
-import { DEFAULT_CONFIG, type RegisterVerb, withJson } from '../verb.ts'
+import { type Io, linesOf, writeJson, paintFor } from '../terminal.ts'
+import { modeOption, DEFAULT_CONFIG, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
   readonly check: boolean

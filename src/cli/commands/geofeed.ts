@@ -1,6 +1,6 @@
 // `geofeed`: the dedicated IPs and where they are, in the form geo databases take (RFC 8805).
 
-import { formatGeofeed } from '../../policy/geofeed.ts'
+import { formatGeofeed } from '../../analysis/geofeed.ts'
 import { type RegisterVerb, withConfig } from '../verb.ts'
 
 export const registerGeofeed: RegisterVerb = (program, { io, services, action }) => {

@@ -3,8 +3,8 @@
 import { writeFileSync } from 'node:fs'
 import { Option } from 'commander'
 import { InputError } from '../../errors/issue.ts'
-import { PAC_SCHEMES, type PacScheme, writePac } from '../../proxy/pac-script.ts'
-import { readConfigNoting } from '../read-config.ts'
+import { PAC_SCHEMES, type PacScheme, writePac } from '../../inbound/pac-script.ts'
+import { readConfigNoting } from '../ask-lab.ts'
 import { type RegisterVerb, withConfig } from '../verb.ts'
 
 interface Options {

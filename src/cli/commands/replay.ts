@@ -3,13 +3,10 @@
 import { availableParallelism } from 'node:os'
 import { InvalidArgumentError } from 'commander'
 import { InputError } from '../../errors/issue.ts'
-import type { ReplaySummary, Tally } from '../../policy/replay-summary.ts'
-import { drawReplay } from '../draw-replay.ts'
-import { type Io, writeJson } from '../io.ts'
-import { paintFor } from '../paint.ts'
-import { createProgress } from '../progress.ts'
-import type { ReplayOutcome } from '../services.ts'
-import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import type { ReplaySummary, Tally } from '../../analysis/replay-summary.ts'
+import { drawReplay } from '../render/render-replay.ts'
+import { type Io, writeJson, paintFor, createProgress } from '../terminal.ts'
+import { type ReplayOutcome, type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options {
   readonly config: string

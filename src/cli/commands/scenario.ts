@@ -2,12 +2,10 @@
 // allowlists refused, and whether everything came as expected.
 
 import { InvalidArgumentError } from 'commander'
-import { passed, type ScenarioReport } from '../../policy/scenario-report.ts'
-import { drawEntry, drawHead, drawSummary, scenarioDocument } from '../draw-scenario.ts'
-import { type Io, writeJson } from '../io.ts'
-import { paintFor } from '../paint.ts'
-import type { ScenarioDesk, ScenarioRequest, Services } from '../services.ts'
-import { type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
+import { passed, type ScenarioReport } from '../../analysis/scenario-report.ts'
+import { drawEntry, drawHead, drawSummary, scenarioDocument } from '../render/render-scenario.ts'
+import { type Io, writeJson, paintFor } from '../terminal.ts'
+import { type ScenarioDesk, type ScenarioRequest, type Services, type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
   readonly config?: string

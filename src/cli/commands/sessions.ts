@@ -2,11 +2,10 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseCidr } from '../../net/cidr.ts'
-import type { SessionRecord } from '../../proxy/record.ts'
+import type { SessionRecord } from '../../proxy/session-record.ts'
 import { FILTER_OUTCOMES, type SessionFilter, sessionFilter } from '../../proxy/session-filter.ts'
-import type { Io } from '../io.ts'
-import { type LabClient, type LabOptions, withLab } from '../lab-client.ts'
-import type { ExitCode, RegisterVerb, VerbContext } from '../verb.ts'
+import type { Io } from '../terminal.ts'
+import { type LabClient, type LabOptions, withLab, type ExitCode, type RegisterVerb, type VerbContext } from '../verb.ts'
 
 interface TailOptions extends LabOptions, SessionFilter {
   readonly recent: number

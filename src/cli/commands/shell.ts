@@ -1,8 +1,7 @@
 // `shell [-- COMMAND…]`: a shell, or one command, in a network of its own where the public egress addresses are real. Needs Linux
 // and no root.
 
-import type { RegisterVerb } from '../verb.ts'
-import { withConfig } from '../verb.ts'
+import { type RegisterVerb, withConfig } from '../verb.ts'
 
 interface Options {
   readonly config: string

@@ -2,11 +2,9 @@
 
 import { Option } from 'commander'
 import type { EngineChoice } from '../../transport/choose-engine.ts'
-import { paintFor } from '../paint.ts'
-import type { RegisterVerb } from '../verb.ts'
-import { DEFAULT_STATE, withConfig } from '../verb.ts'
-import { welcome } from '../welcome.ts'
-import { workerCount } from '../whole-number.ts'
+import { paintFor } from '../terminal.ts'
+import { type RegisterVerb, DEFAULT_STATE, withConfig, workerCount } from '../verb.ts'
+import { welcome } from '../render/startup-banner.ts'
 
 const ENGINES: readonly EngineChoice[] = ['auto', 'linux', 'node']
 

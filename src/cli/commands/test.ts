@@ -3,14 +3,12 @@
 
 import { InvalidArgumentError } from 'commander'
 import { InputError } from '../../errors/issue.ts'
-import { coveredPercent } from '../../policy/coverage.ts'
-import { drawCount, drawCoverage, drawTestRun, failureDetail, percentText } from '../draw-test-run.ts'
-import { explanationJson } from '../explained.ts'
-import { type Io, writeJson } from '../io.ts'
-import { paintFor } from '../paint.ts'
-import { renderIssues } from '../render-issues.ts'
-import type { PolicyTestCase, PolicyTester, PolicyTestRun } from '../services.ts'
-import { type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
+import { coveredPercent } from '../../analysis/coverage.ts'
+import { drawCount, drawCoverage, drawTestRun, failureDetail, percentText } from '../render/render-test-run.ts'
+import { explanationJson } from '../../decider/explain-connection.ts'
+import { type Io, writeJson, paintFor } from '../terminal.ts'
+import { renderIssues } from '../render/render-issues.ts'
+import { type PolicyTestCase, type PolicyTester, type PolicyTestRun, type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
   readonly config?: string

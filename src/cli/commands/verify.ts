@@ -3,13 +3,11 @@
 
 import { InvalidArgumentError } from 'commander'
 import type { LabConfig } from '../../config/lab-config.ts'
-import { type EchoOrigin, echoOrigins, type Verified, verifyOrigin } from '../../config/verification.ts'
+import { type EchoOrigin, echoOrigins, type Verified, verifyOrigin } from '../../decider/verify-egress.ts'
 import { InputError } from '../../errors/issue.ts'
 import type { Family } from '../../net/ip.ts'
-import { type Io, writeJson } from '../io.ts'
-import { type Paint, paintFor } from '../paint.ts'
-import { readConfigNoting } from '../read-config.ts'
-import { renderTable } from '../table.ts'
+import { type Io, writeJson, type Paint, paintFor, renderTable } from '../terminal.ts'
+import { readConfigNoting } from '../ask-lab.ts'
 import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options {

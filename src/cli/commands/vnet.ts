@@ -1,12 +1,9 @@
 // `vnet list`, `vnet use`: the virtual networks and who has chosen which; attaches a user to one on the running lab.
 
 import type { LabSnapshot } from '../../config/lab-state.ts'
-import { type Io, writeJson } from '../io.ts'
-import { type LabClient, type LabOptions, withLab } from '../lab-client.ts'
-import { paintFor } from '../paint.ts'
-import { askOrDesk } from '../running-or-not.ts'
-import { renderTable } from '../table.ts'
-import type { RegisterVerb } from '../verb.ts'
+import { type Io, writeJson, paintFor, renderTable } from '../terminal.ts'
+import { type LabClient, type LabOptions, withLab, type RegisterVerb } from '../verb.ts'
+import { askOrDesk } from '../ask-lab.ts'
 
 interface NetworkRow {
   readonly id: string

@@ -4,7 +4,7 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { Target } from '../../net/endpoint.ts'
 import { parseConnectTarget } from '../../net/host.ts'
-import { showAuthority } from '../show-authority.ts'
+import { showAuthority } from '../proxy-credentials.ts'
 
 /** A CONNECT request that was understood. `length` is the head's length in bytes, final empty line included. */
 export interface ConnectHead {

@@ -5,13 +5,12 @@ import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts
 import { httpErrorText } from '../../errors/to-http.ts'
 import type { Target } from '../../net/endpoint.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
-import type { ConnectionPipeline } from '../../proxy/connection.ts'
+import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
 import type { ByteStream } from '../../transport/byte-stream.ts'
 import type { ClientConnection, Handshake } from '../client-connection.ts'
-import { hangUp } from '../hang-up.ts'
-import { noCredentialsAgain } from '../no-credentials-again.ts'
-import { parseProxyCredentials } from '../proxy-credentials.ts'
+import { hangUp } from '../close-after-reply.ts'
+import { noCredentialsAgain, parseProxyCredentials } from '../proxy-credentials.ts'
 import { readConnectHead } from './connect-head.ts'
 
 const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n')

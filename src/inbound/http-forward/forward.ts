@@ -6,7 +6,7 @@
 
 import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
 import type { Arrival, Knock } from '../../proxy/arrival.ts'
-import type { Identified } from '../../proxy/connection.ts'
+import type { Identified } from '../../proxy/pipeline.ts'
 import type { Session } from '../../proxy/session.ts'
 import { asksOwnPage, type OwnPages, serveOwnPage } from '../own-pages.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'

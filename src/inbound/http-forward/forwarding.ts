@@ -3,7 +3,7 @@
 
 import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
-import type { ConnectionPipeline, Identified } from '../../proxy/connection.ts'
+import type { ConnectionPipeline, Identified } from '../../proxy/pipeline.ts'
 import type { Session } from '../../proxy/session.ts'
 import { CancellationSource } from '../../transport/cancellation.ts'
 import type { ForwardRequest } from './forward-request.ts'

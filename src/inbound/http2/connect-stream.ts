@@ -4,7 +4,7 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import { asGatewayError } from '../../errors/gateway-error.ts'
 import type { Knock } from '../../proxy/arrival.ts'
-import type { ConnectionPipeline } from '../../proxy/connection.ts'
+import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
 import { NodeStream } from '../../transport/node/node-stream.ts'
 import { understandConnect } from '../http-connect/connect-head.ts'

@@ -3,7 +3,7 @@
 
 import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { GatewayError } from '../../errors/gateway-error.ts'
-import type { ConnectionPipeline } from '../../proxy/connection.ts'
+import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { LinkedList } from '../../transport/linked-list.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
 import type { ClientConnection } from '../client-connection.ts'

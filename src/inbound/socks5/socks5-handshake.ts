@@ -2,12 +2,12 @@
 // cut (SK-01). The reply comes after the dial and names the true egress address ([E6], SK-06).
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import { socks5Reply } from '../../errors/to-socks.ts'
+import { socks5Reply } from '../../errors/to-http.ts'
 import type { Arrival, Knock } from '../../proxy/arrival.ts'
-import type { ConnectionPipeline, Identified } from '../../proxy/connection.ts'
+import type { ConnectionPipeline, Identified } from '../../proxy/pipeline.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
 import type { ClientConnection, Handshake } from '../client-connection.ts'
-import { hangUp } from '../hang-up.ts'
+import { hangUp } from '../close-after-reply.ts'
 import * as socks5 from './messages.ts'
 
 /** Takes over a client that asked for UDP ASSOCIATE: it owns the control connection from then on and answers itself.

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { ip } from '../../../src/net/ip.ts'
 import { GATEWAY_SCHEME } from '../../../src/policy/fields.ts'
-import { MatchCache, UNKNOWN } from '../../../src/policy/rule-index/match-cache.ts'
+import { MatchCache, UNKNOWN } from '../../../src/policy/matcher/flow-cache.ts'
 import { compileRuleset } from '../../../src/policy/ruleset.ts'
 import { flow, rule } from '../build.ts'
 import { compareCacheWithScan } from '../cache-agreement.ts'

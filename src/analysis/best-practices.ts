@@ -1,0 +1,276 @@
+// Cloudflare's best practices held against an account and its rules ([P1] to [P8]): what is amiss, why it matters, what to change.
+// Advice only: nothing here keeps a rule from working.
+
+import type { Issue } from '../errors/issue.ts'
+import type { Access } from '../expression/index.ts'
+import type { Account, DedicatedEgressIp } from '../policy/account.ts'
+import { findDedicatedByIpv4, SHARED_FALLBACK } from '../policy/egress-address.ts'
+import { findCapitalTexts } from '../policy/letter-case.ts'
+import { distanceKm, type Place } from '../policy/place.ts'
+import type { Rule } from '../policy/rule.ts'
+import { RuleParser } from '../policy/rule-expressions.ts'
+import type { Ruleset } from '../policy/ruleset.ts'
+import { similarRules } from './similar-rules.ts'
+import { proveReach, whyUnreachable } from './unreachable.ts'
+
+/** `code` is `practice.P1` … `practice.P8`, `practice.letter_case`; `hint` says what to change. */
+export interface PracticeIssue extends Issue {
+  readonly why: string
+  readonly rule?: Rule
+}
+
+export interface PracticeInput {
+  readonly account: Account
+  readonly ruleset: Ruleset
+  /** people and where they are ([P4]) */
+  readonly users: readonly PracticeUser[]
+  /** ids of rules that decided something in a recording ([P6]); absent: there is no recording */
+  readonly matchedRules?: ReadonlySet<string>
+  /** kilometres from which on a dedicated IP is far ([P4]); 3,000 unless said otherwise */
+  readonly farKm?: number
+}
+
+export interface PracticeUser {
+  readonly email: string
+  readonly place?: Place
+  /** the geo database knows a source address of theirs; absent: nobody has looked */
+  readonly isSourceKnown?: boolean
+}
+
+/** Everything the practices have to say, in their order. */
+export function checkPractices(input: PracticeInput): readonly PracticeIssue[] {
+  return [
+    ...checkSpread(input),
+    ...checkFallbacks(input),
+    ...checkPinned(input),
+    ...checkDistances(input),
+    ...checkReach(input),
+    ...checkLetterCase(input),
+    ...checkHostSelectors(input),
+    ...checkNarrowRules(input),
+    ...checkSourceCountries(input),
+  ]
+}
+
+function checkSpread({ account: { dedicatedIps } }: PracticeInput): PracticeIssue[] {
+  const cities = new Set(dedicatedIps.map(({ geolocation }) => `${geolocation.city}, ${geolocation.country}`))
+  if (dedicatedIps.length >= 2 && cities.size >= 2) return []
+  const [city = ''] = cities
+  const owned = dedicatedIps.length === 1 ? 'one dedicated IP' : 'no dedicated IPs'
+  return [
+    {
+      severity: 'warning',
+      code: 'practice.P1',
+      message:
+        dedicatedIps.length < 2
+          ? `the account has ${owned}`
+          : `all ${dedicatedIps.length} dedicated IPs are in ${city}`,
+      why: 'an outage of one data center or city takes every dedicated IP away at once',
+      hint: 'provision dedicated IPs in at least two cities',
+    },
+  ]
+}
+
+function checkFallbacks({ account, ruleset }: PracticeInput): PracticeIssue[] {
+  return dedicatedRules(ruleset).flatMap(({ rule, ipv4, fallback }): PracticeIssue[] => {
+    if (fallback === SHARED_FALLBACK) return []
+    const colo = findDedicatedByIpv4(account, ipv4)?.colo
+    const hint = `set its fallback to a dedicated IPv4 address in another city, or to \`${SHARED_FALLBACK}\` for shared egress`
+    if (fallback === '') {
+      const message = `rule \`${rule.name}\` has no fallback`
+      return [
+        about(rule, 'warning', 'P2', message, `while ${colo ?? 'its colo'} is down its connections are refused`, hint),
+      ]
+    }
+    if (colo === undefined || findDedicatedByIpv4(account, fallback)?.colo !== colo) return []
+    const message = `the fallback \`${fallback}\` of rule \`${rule.name}\` is in ${colo}, like its primary \`${ipv4}\``
+    return [
+      about(rule, 'warning', 'P2', message, `an outage of ${colo} takes both, and its connections are refused`, hint),
+    ]
+  })
+}
+
+/** Rules that send to a city with a single IP: one piece of advice per city. */
+function checkPinned({ account, ruleset }: PracticeInput): PracticeIssue[] {
+  const byCity = Map.groupBy(dedicatedRules(ruleset), ({ ipv4 }) => findDedicatedByIpv4(account, ipv4))
+  return [...byCity].flatMap(([dedicated, rules]): PracticeIssue[] => {
+    const [first] = rules
+    if (dedicated === undefined || first === undefined) return []
+    const { city = dedicated.colo } = dedicated.geolocation
+    if (account.dedicatedIps.some((other) => other !== dedicated && isSameCity(other, dedicated))) return []
+    const message = `${names(rules)} ${rules.length === 1 ? 'sends' : 'send'} to ${city}, where the account has one dedicated IP`
+    const why = `while ${dedicated.colo} is down nothing of theirs can leave from ${city}: sites that expect that location see another or nothing`
+    return [about(first.rule, 'advice', 'P3', message, why, `provision a second dedicated IP in or near ${city}`)]
+  })
+}
+
+function isSameCity(a: DedicatedEgressIp, b: DedicatedEgressIp): boolean {
+  return a.geolocation.city === b.geolocation.city && a.geolocation.country === b.geolocation.country
+}
+
+function checkDistances({ account, users, farKm = 3000 }: PracticeInput): PracticeIssue[] {
+  const sites = account.dedicatedIps.flatMap(({ colo }) => account.colos.get(colo) ?? [])
+  return users.flatMap(({ email, place }): PracticeIssue[] => {
+    if (place === undefined || sites.length === 0) return []
+    const [nearest] = sites.map((site) => ({ site, km: distanceKm(site, place) })).sort((a, b) => a.km - b.km)
+    if (nearest === undefined || nearest.km <= farKm) return []
+    const where = place.city === undefined ? '' : ` in ${place.city}`
+    const distance = `${Math.round(nearest.km).toLocaleString('en-US')} km`
+    return [
+      {
+        severity: 'advice',
+        code: 'practice.P4',
+        message: `\`${email}\`${where} is ${distance} from the nearest dedicated IP, at ${nearest.site.code}`,
+        why: 'every connection through a dedicated IP takes that way and back',
+        hint: `provision a dedicated IP nearer${where === '' ? '' : ` to ${place.city}`}, or let their rules use shared egress`,
+      },
+    ]
+  })
+}
+
+function checkReach({ account, ruleset, matchedRules }: PracticeInput): PracticeIssue[] {
+  const { unreachable, catchAlls } = proveReach(ruleset, account.settings.expressions)
+  const dead = new Set(unreachable.map(({ rule }) => rule))
+  const proven = unreachable.map((proof) => {
+    const { rule, coveredBy } = proof
+    const message = `rule \`${rule.name}\` ${whyUnreachable(proof)}`
+    const hint =
+      coveredBy === undefined
+        ? 'correct its conditions, or delete it'
+        : `move it before \`${coveredBy.name}\`, narrow that one, or delete it`
+    return about(rule, 'warning', 'P6', message, 'it decides nothing, although somebody wrote it to', hint)
+  })
+  const idle = ruleset.active.filter(
+    ({ rule }) => matchedRules !== undefined && !matchedRules.has(rule.id) && !dead.has(rule),
+  )
+  const never = idle.map(({ rule }) => {
+    const message = `rule \`${rule.name}\` decided no connection of the recording`
+    return about(
+      rule,
+      'advice',
+      'P6',
+      message,
+      'it may be out of date, or its conditions wrong',
+      'explain a connection it was meant for',
+    )
+  })
+  return [...checkCatchAll(ruleset, catchAlls), ...proven, ...never]
+}
+
+function checkCatchAll(ruleset: Ruleset, catchAlls: readonly Rule[]): PracticeIssue[] {
+  if (catchAlls.length > 0 || ruleset.active.length === 0) return []
+  return [
+    {
+      severity: 'advice',
+      code: 'practice.P5',
+      message: 'no rule matches every connection',
+      why: 'what no rule matches is balanced over the dedicated IPs, which is seldom what somebody decided',
+      hint: 'end with a rule `net.protocol in {"tcp" "udp"}` and the egress you want for the rest',
+    },
+  ]
+}
+
+function checkLetterCase({ account, ruleset }: PracticeInput): PracticeIssue[] {
+  return findCapitalTexts(ruleset, account.settings.expressions).map(({ rule, field, text }) => {
+    const message = `rule \`${rule.name}\` compares \`${field}\`, which is always in lower case, with \`${text}\``
+    return about(
+      rule,
+      'warning',
+      'letter_case',
+      message,
+      'no connection has that value',
+      `write \`${text.toLowerCase()}\``,
+    )
+  })
+}
+
+function checkHostSelectors({ ruleset }: PracticeInput): PracticeIssue[] {
+  return ruleset.skipped
+    .filter(({ why }) => why === 'host-selectors-off')
+    .map(({ rule, reason }) => {
+      const message = `rule \`${rule.name}\` never matches: it ${reason}`
+      return about(
+        rule,
+        'warning',
+        'P7',
+        message,
+        'names are not known to egress rules while it is off',
+        'switch host selectors on',
+      )
+    })
+}
+
+function checkNarrowRules({ account, ruleset }: PracticeInput): PracticeIssue[] {
+  return similarRules(ruleset, account.settings.expressions).flatMap(({ rules, access }): PracticeIssue[] => {
+    const [first] = rules
+    if (first === undefined) return []
+    const listed = rules.slice(0, 3).map(({ name }) => `\`${name}\``)
+    const message = `${rules.length} rules differ only in what they compare \`${access.text}\` with: ${listed.join(', ')}${rules.length > 3 ? ' …' : ''}`
+    const why = 'each new value takes another rule, and a mistake in one is easily overlooked'
+    return [about(first, 'advice', 'P8', message, why, adviseOneRule(access))]
+  })
+}
+
+/** Numbers have no lists ([R14]). */
+function adviseOneRule({ text, valueType }: Access): string {
+  if (valueType === 'Int') return `make one rule with \`${text} in {…}\``
+  return `make a list of the values and one rule with \`${text} in $list\``
+}
+
+/** `net.src.geo.*` is the database's word on the source address; a configured place says nothing of it (section 2). */
+function checkSourceCountries({ account, ruleset, users }: PracticeInput): PracticeIssue[] {
+  const nowhere = users.filter(({ place, isSourceKnown }) => place !== undefined && isSourceKnown === false)
+  if (nowhere.length === 0) return []
+  const shown = nowhere.slice(0, 3).map(({ email }) => `\`${email}\``)
+  const who = `${shown.join(', ')}${nowhere.length > shown.length ? ` and ${nowhere.length - shown.length} more` : ''}`
+  const parser = new RuleParser(account.settings.expressions)
+  return ruleset.active.flatMap(({ rule }): PracticeIssue[] => {
+    const { fields } = parser.parse(rule)
+    const [field] = SOURCE_GEO.filter((name) => fields.has(name))
+    if (field === undefined) return []
+    return [
+      {
+        severity: 'warning',
+        code: 'rule.source_unknown',
+        message: `rule \`${rule.name}\` asks for \`${field}\`, which has no value for ${who}`,
+        why: 'it is where the geo database puts the source address; a configured `place` decides ingress and balancing only',
+        hint: "give their device a `source_ip` that the database knows, or pass `src` in the user's name",
+        path: ['rules', rule.name],
+        rule,
+      },
+    ]
+  })
+}
+
+const SOURCE_GEO = ['net.src.geo.country', 'net.src.geo.continent'] as const
+
+interface DedicatedRule {
+  readonly rule: Rule
+  readonly ipv4: string
+  readonly fallback: string
+}
+
+function dedicatedRules(ruleset: Ruleset): DedicatedRule[] {
+  return ruleset.active.flatMap(({ rule }) => {
+    return rule.egress === null ? [] : [{ rule, ipv4: rule.egress.ipv4, fallback: rule.egress.ipv4Fallback ?? '' }]
+  })
+}
+
+function names(rules: readonly DedicatedRule[]): string {
+  const shown = rules.slice(0, 3).map(({ rule }) => `\`${rule.name}\``)
+  const more = rules.length > shown.length ? ` and ${rules.length - shown.length} more` : ''
+  return `${rules.length === 1 ? 'rule' : 'rules'} ${shown.join(', ')}${more}`
+}
+
+type Practice = 'P2' | 'P3' | 'P6' | 'P7' | 'P8' | 'letter_case'
+
+function about(
+  rule: Rule,
+  severity: Issue['severity'],
+  practice: Practice,
+  message: string,
+  why: string,
+  hint: string,
+): PracticeIssue {
+  return { severity, code: `practice.${practice}`, message, why, hint, path: ['rules', rule.name], rule }
+}

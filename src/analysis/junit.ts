@@ -1,0 +1,49 @@
+// A test run as a JUnit XML report, the form every continuous integration service reads. Takes any text: what XML cannot
+// hold is shown as U+FFFD.
+
+import type { CaseResult } from './policy-test.ts'
+
+/** What a report says of a case. */
+type ReportedCase = Pick<CaseResult<unknown>, 'name' | 'file' | 'line' | 'passed' | 'differences' | 'durationMs'>
+
+/** The report. `detailOf` gives what a reader of a failed case needs, in plain text. */
+export function junitReport<C extends ReportedCase>(
+  run: { readonly files: readonly { readonly file: string; readonly cases: readonly C[] }[] },
+  detailOf: (failed: C) => string,
+  name = 'egresslab test',
+): string {
+  const suites = run.files.map(({ file, cases }) => {
+    const body = cases.map((each) => testCase(each, file, detailOf))
+    return `  <testsuite name="${escaped(file)}" ${counts(cases)}>\n${body.join('')}  </testsuite>\n`
+  })
+  const all = run.files.flatMap(({ cases }) => cases)
+  const root = `<testsuites name="${name}" ${counts(all)}>\n${suites.join('')}</testsuites>\n`
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${root}`
+}
+
+function counts(cases: readonly ReportedCase[]): string {
+  const failures = cases.filter(({ passed }) => !passed).length
+  const seconds = cases.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1000
+  return `tests="${cases.length}" failures="${failures}" errors="0" skipped="0" time="${seconds.toFixed(6)}"`
+}
+
+function testCase<C extends ReportedCase>(result: C, file: string, detailOf: (failed: C) => string) {
+  const { name, line, passed, differences, durationMs } = result
+  const time = (durationMs / 1000).toFixed(6)
+  const place = `classname="${escaped(file)}" file="${escaped(file)}" line="${line}"`
+  const head = `    <testcase name="${escaped(name)}" ${place} time="${time}"`
+  if (passed) return `${head}/>\n`
+  const message = differences.map(({ what, expected, found }) => `${what}: expected ${expected}, found ${found}`)
+  const failure = `<failure type="difference" message="${escaped(message.join('; '))}">${escaped(detailOf(result))}</failure>`
+  return `${head}>\n      ${failure}\n    </testcase>\n`
+}
+
+const NAMES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
+
+/** Text for an attribute or an element. Characters outside of XML 1.0 (section 2.2) cannot be escaped, only replaced. */
+function escaped(text: string): string {
+  return text
+    .toWellFormed()
+    .replace(/[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu, '\u{FFFD}')
+    .replace(/[&<>"']/g, (character) => NAMES[character] ?? character)
+}

@@ -1,0 +1,75 @@
+// Does it matter to some rule by what name a destination is asked for? What Gateway DNS goes by when it hands out placeholders
+// (gateway-egress section 9). Errs towards yes: a needless placeholder changes no decision, a missing one may.
+
+import { compilePartial, type FieldValues, type PartialPredicate, type Value } from '../expression/index.ts'
+import type { AccountSettings } from '../policy/account.ts'
+import { GATEWAY_SCHEME, HOST_SELECTORS } from '../policy/fields.ts'
+import { withParents } from '../policy/flow-values.ts'
+import type { Rule } from '../policy/rule.ts'
+import { RuleParser } from '../policy/rule-expressions.ts'
+import type { Snapshot } from '../policy/ruleset.ts'
+
+/** What the host selectors of a rule see of one destination; without `host` it is known by its address only. */
+export interface HostFacts {
+  readonly host?: string
+  readonly contentCategories: readonly number[]
+  readonly applications: readonly number[]
+}
+
+/** The first rule that could match a connection under its name, or could match one that came by the bare address and would not
+ *  have matched under the name (`net.fqdn.host != "…"`); undefined where the name makes no difference to any. Everything but
+ *  the host selectors is taken for unknown. Nothing matters while host selectors are off ([F2]). */
+export function ruleThatMinds(
+  { account, ruleset }: Snapshot,
+  seen: { readonly named: HostFacts; readonly unnamed: HostFacts },
+): Rule | undefined {
+  const { hostSelector, expressions } = account.settings
+  if (!hostSelector || HOST_SELECTORS.isDisjointFrom(ruleset.fields)) return undefined
+  const [named, unnamed] = [valuesOf(seen.named), valuesOf(seen.unnamed)]
+  return ruleset.active.find(({ rule }) => {
+    const screens = screensOf(rule, expressions)
+    const couldMatch = (known: FieldValues) => screens.every((screen) => screen(known, ruleset.lists) !== false)
+    return screens.length > 0 && (couldMatch(named) || couldMatch(unnamed))
+  })?.rule
+}
+
+/** By rule: those that live on into the next version of the policy are not parsed again. */
+const known = new WeakMap<Rule, { readonly mode: AccountSettings['expressions']; screens: PartialPredicate[] }>()
+
+/** The expressions of a rule with host selectors; none for a rule without. */
+function screensOf(rule: Rule, mode: AccountSettings['expressions']): readonly PartialPredicate[] {
+  const before = known.get(rule)
+  if (before?.mode === mode) return before.screens
+  const screens = mentionsSelector(rule) ? compileScreens(rule, mode) : []
+  known.set(rule, { mode, screens })
+  return screens
+}
+
+/** Fields stand in expressions as they are, so a look at the text is enough to pass most rules over. */
+function mentionsSelector({ traffic }: Rule): boolean {
+  for (const field of HOST_SELECTORS) if (traffic.includes(field)) return true
+  return false
+}
+
+/** Host selectors belong in `traffic` alone ([R12]); the other two expressions are unknown as a whole. */
+function compileScreens(rule: Rule, mode: AccountSettings['expressions']): PartialPredicate[] {
+  const { expressions } = new RuleParser(mode).parse(rule)
+  return expressions
+    .filter(({ slot }) => slot === 'traffic')
+    .map(({ expression }) => compilePartial(expression, (field) => HOST_SELECTORS.has(field)))
+}
+
+function valuesOf({ host, contentCategories, applications }: HostFacts): FieldValues {
+  const values = new Array<Value | undefined>(GATEWAY_SCHEME.fields.size).fill(undefined)
+  const put = (name: string, value: Value) => {
+    const field = GATEWAY_SCHEME.fields.get(name)
+    if (field !== undefined) values[field.slot] = value
+  }
+  if (host !== undefined) {
+    put('net.fqdn.host', host)
+    put('net.fqdn.domains', withParents(host))
+  }
+  if (contentCategories.length > 0) put('net.fqdn.content_category', contentCategories)
+  if (applications.length > 0) put('app.ids', applications)
+  return values
+}

@@ -1,0 +1,130 @@
+// Tests of a policy as data: what a case expects of a decision, and how what was decided differs from it. Knows no files
+// and asks nothing itself. Keys of an expectation are those of a test file.
+
+import { containsIp, parseCidr } from '../net/cidr.ts'
+import { equalIp, parseIp } from '../net/ip.ts'
+import type { RuleCoverage } from './coverage.ts'
+import type { Outcome } from '../policy/decision.ts'
+import type { ExplainedDecision } from '../policy/explain.ts'
+
+/** Any part of a decision. `rule` is a name or an id, `egress_ip` an address or a network, `reason` text the reason has in it. */
+export interface Expectation {
+  readonly outcome?: Outcome
+  readonly rule?: string | null
+  readonly egress_ip?: string | null
+  readonly reason?: string
+  readonly ingress_colo?: string
+  readonly physical_colo?: string | null
+  readonly logical_colo?: string | null
+  readonly geolocation?: { readonly city?: string; readonly country?: string }
+  readonly fallback?: boolean
+  readonly bind?: string
+  readonly exempt?: string
+  /** the allowlist of the destination */
+  readonly let_in?: boolean
+  /** code of a failure before any decision */
+  readonly error?: string
+}
+
+/** What became of a case. `letIn` is null where the destination has no allowlist. */
+export type Verdict =
+  | { readonly kind: 'decided'; readonly decision: ExplainedDecision; readonly letIn: boolean | null }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string }
+
+/** `what` is the key of the expectation; both sides as text for people, `nothing` where there is no value. */
+export interface Difference {
+  readonly what: string
+  readonly expected: string
+  readonly found: string
+}
+
+/** One case after it was run. `asked` is what the caller wants to show of it. */
+export interface CaseResult<Asked> {
+  readonly name: string
+  readonly file: string
+  readonly line: number
+  readonly passed: boolean
+  readonly differences: readonly Difference[]
+  readonly verdict: Verdict
+  readonly asked: Asked
+  readonly durationMs: number
+}
+
+export interface FileResult<Asked> {
+  readonly file: string
+  readonly config: string
+  readonly cases: readonly CaseResult<Asked>[]
+}
+
+/** `coverage`: once per configuration, over all files that test it. `sources`: every file the run rests on. */
+export interface TestRun<Asked> {
+  readonly sources: readonly string[]
+  readonly files: readonly FileResult<Asked>[]
+  readonly coverage: readonly { readonly config: string; readonly rules: readonly RuleCoverage[] }[]
+}
+
+/** Everything an expectation asks for and a verdict does not have, in the order of {@link Expectation}; empty: it holds. */
+export function differencesOf(expected: Expectation, verdict: Verdict): Difference[] {
+  if (verdict.kind === 'failed') return differencesOfFailure(expected, verdict)
+  const { outcome, rule, reason, egress, exempt, logical, ...colos } = verdict.decision
+  const address = egress?.ipv4 ?? egress?.ipv6 ?? null
+  const { geolocation = {} } = expected
+  const letIn = verdict.letIn ?? 'nothing, because the destination has no allowlist'
+  return [
+    ...difference('outcome', expected.outcome, outcome),
+    ...difference('rule', expected.rule, rule?.name ?? null, (wanted) => sameRule(wanted, rule)),
+    ...difference('egress_ip', expected.egress_ip, address, isWithin),
+    ...difference('reason', expected.reason, reason, (wanted) => reason.includes(wanted)),
+    ...difference('ingress_colo', expected.ingress_colo, colos.ingress_colo),
+    ...difference('physical_colo', expected.physical_colo, colos.physical_colo),
+    ...difference('logical_colo', expected.logical_colo, logical?.colo ?? null),
+    ...difference('geolocation.city', geolocation.city, logical?.city ?? null),
+    ...difference('geolocation.country', geolocation.country, logical?.country ?? null),
+    ...difference('fallback', expected.fallback, egress?.fallback ?? null),
+    ...difference('bind', expected.bind, egress?.bind ?? null, isWithin),
+    ...difference('exempt', expected.exempt, exempt?.kind ?? null),
+    ...difference('let_in', expected.let_in, letIn),
+    ...difference('error', expected.error, `a decision, ${outcome}`),
+  ]
+}
+
+type Fact = string | boolean | null
+
+/** Nothing where nothing was expected, or what was expected holds. */
+function difference<W extends Fact, F extends Fact>(
+  what: string,
+  wanted: W | undefined,
+  found: F,
+  holds: (wanted: W, found: F) => boolean = (one, other) => Object.is(one, other),
+): Difference[] {
+  if (wanted === undefined || holds(wanted, found)) return []
+  return [{ what, expected: show(wanted), found: show(found) }]
+}
+
+function sameRule(wanted: string | null, rule: ExplainedDecision['rule']): boolean {
+  if (wanted === null || rule === null) return wanted === rule
+  return wanted === rule.name || wanted.toLowerCase() === rule.id
+}
+
+function isWithin(wanted: string | null, address: string | null): boolean {
+  if (wanted === null || address === null) return wanted === address
+  const [single, found, network] = [parseIp(wanted), parseIp(address), parseCidr(wanted)]
+  if (found === undefined) return false
+  if (single !== undefined) return equalIp(single, found)
+  return network !== undefined && containsIp(network, found)
+}
+
+function differencesOfFailure(expected: Expectation, { code, message }: Verdict & { kind: 'failed' }): Difference[] {
+  if (expected.error === undefined) {
+    return [{ what: 'error', expected: 'a decision', found: `${code}: ${message}` }]
+  }
+  const rest = Object.keys(expected).filter((key) => key !== 'error')
+  return [
+    ...(expected.error === code ? [] : [{ what: 'error', expected: expected.error, found: `${code}: ${message}` }]),
+    ...rest.map((what) => ({ what, expected: 'a decision', found: `nothing, for it failed with ${code}` })),
+  ]
+}
+
+function show(value: Fact): string {
+  return value === null ? 'nothing' : String(value)
+}

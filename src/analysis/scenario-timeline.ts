@@ -1,0 +1,165 @@
+// Keeps the time line of a scenario: is told everything that is seen and writes down what is news. Knows no clock; when
+// something happened is said by who tells it.
+
+import type { ExplainedDecision } from '../policy/explain.ts'
+import { type Difference, differencesOf, type Expectation } from './policy-test.ts'
+import type { Fate, ScenarioEntry, TimedEntry, Traveller } from './scenario-report.ts'
+
+/** One visit as it came out. */
+export interface Sighting extends Traveller {
+  /** absent where the connection failed before a decision */
+  readonly decision?: ExplainedDecision
+  readonly error?: { readonly code: string; readonly message: string }
+  /** the address the site saw; absent where none answered or nothing was connected to */
+  readonly sawFrom?: string
+  /** HTTP status the user got; 0: none */
+  readonly status: number
+  /** null where the destination has no allowlist */
+  readonly letIn: boolean | null
+  /** country the site takes the visitor to be in; null where it cannot say */
+  readonly seenIn: string | null
+}
+
+/** What a row of a table asks of a visit: parts of the decision, what the user gets, where the site sees them. */
+export interface VisitExpectation extends Expectation {
+  readonly status?: number
+  readonly seen_in?: string
+}
+
+export interface Moment {
+  readonly atMs: number
+  readonly time: number
+}
+
+export class ScenarioLedger {
+  readonly timeline: TimedEntry[] = []
+  visits = 0
+  /** held connections that are open, and those that were reset or lost so far */
+  readonly connections = { open: 0, reset: 0 }
+  readonly #onEntry: (entry: TimedEntry) => void
+  readonly #changes: string[] = []
+  readonly #last = new Map<string, { readonly sighting: Sighting; readonly changes: number }>()
+
+  constructor(onEntry: (entry: TimedEntry) => void = () => undefined) {
+    this.#onEntry = onEntry
+  }
+
+  /** A word of the author's; it changes nothing, so nothing comes of it. */
+  note(moment: Moment, what: string): void {
+    this.#write(moment, { kind: 'note', what })
+  }
+
+  change(moment: Moment, what: string): void {
+    this.#changes.push(what)
+    this.#write(moment, { kind: 'change', what })
+  }
+
+  /** Writes down what is new about this traveller. */
+  sighted(moment: Moment, sighting: Sighting): void {
+    this.visits++
+    const { login, destination } = sighting
+    const key = `${login} ${destination}`
+    const before = this.#last.get(key)
+    this.#last.set(key, { sighting, changes: this.#changes.length })
+    const who = { login, destination }
+    const after = before === undefined ? [] : this.#changes.slice(before.changes)
+    for (const entry of newsOf(sighting, before?.sighting)) {
+      this.#write(moment, entry.kind === 'move' ? { ...entry, ...who, after } : { ...entry, ...who })
+    }
+  }
+
+  connection(moment: Moment, who: Traveller, egress: string, fate: Fate, why: string): void {
+    if (fate === 'opened') this.connections.open++
+    if (fate === 'reset' || fate === 'lost') {
+      this.connections.open--
+      this.connections.reset++
+    }
+    const { login, destination } = who
+    this.#write(moment, { kind: 'connection', login, destination, egress, fate, why })
+  }
+
+  outage(moment: Moment, egress: string, error: { readonly code: string; readonly message: string } | undefined): void {
+    if (error === undefined) this.#write(moment, { kind: 'recovery', egress })
+    else this.#write(moment, { kind: 'outage', egress, code: error.code, message: error.message })
+  }
+
+  check(moment: Moment, name: string, line: number, differences: readonly Difference[]): void {
+    this.#write(moment, { kind: 'check', name, line, passed: differences.length === 0, differences })
+  }
+
+  #write({ atMs, time }: Moment, entry: ScenarioEntry): void {
+    const timed = { atMs, time, ...entry }
+    this.timeline.push(timed)
+    this.#onEntry(timed)
+  }
+}
+
+type News =
+  | { readonly kind: 'move'; readonly from?: string | null; readonly to: string | null; readonly why: string }
+  | { readonly kind: 'refused' | 'admitted'; readonly source: string }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string }
+  | { readonly kind: 'seen'; readonly source: string; readonly from: string; readonly to: string }
+
+function newsOf(now: Sighting, before: Sighting | undefined): News[] {
+  const news: News[] = []
+  const [from, to] = [before && addressOf(before), addressOf(now)]
+  const source = to ?? 'nowhere'
+  if (before === undefined || from !== to) {
+    news.push({ kind: 'move', ...(from === undefined ? {} : { from }), to, why: whyOf(now) })
+  }
+  if (now.error !== undefined && now.error.code !== 'egress.unroutable' && now.error.code !== before?.error?.code) {
+    news.push({ kind: 'failed', ...now.error })
+  }
+  if (now.letIn === false && before?.letIn !== false) news.push({ kind: 'refused', source })
+  if (now.letIn === true && before?.letIn === false) news.push({ kind: 'admitted', source })
+  if (before !== undefined && now.seenIn !== null && before.seenIn !== null && now.seenIn !== before.seenIn) {
+    news.push({ kind: 'seen', source, from: before.seenIn, to: now.seenIn })
+  }
+  return news
+}
+
+/** Where somebody leaves from by decision: that a connection then fails does not move them. */
+function addressOf({ decision, sawFrom }: Sighting): string | null {
+  return sawFrom ?? decision?.egress?.ipv4 ?? decision?.egress?.ipv6 ?? null
+}
+
+function whyOf({ decision, error }: Sighting): string {
+  return decision?.reason ?? error?.message ?? ''
+}
+
+/** Everything that was expected of a visit and did not come of it; empty: it holds. */
+export function visitDifferences({ status, seen_in, error, ...rest }: VisitExpectation, found: Sighting): Difference[] {
+  const decided: Difference[] =
+    found.decision === undefined
+      ? Object.keys(rest).map((what) => ({ what, expected: 'a decision', found: whyOf(found) }))
+      : differencesOf(rest, { kind: 'decided', decision: found.decision, letIn: found.letIn })
+  return [
+    ...decided,
+    ...addressDifference(found),
+    ...difference('status', status, found.status),
+    ...difference('seen_in', seen_in, found.seenIn ?? 'nothing'),
+    ...difference('error', error, found.error?.code ?? 'none'),
+    ...unexpectedFailure({ status, error, outcome: rest.outcome }, found),
+  ]
+}
+
+function difference<T extends string | number>(what: string, wanted: T | undefined, found: string | T): Difference[] {
+  return wanted === undefined || wanted === found ? [] : [{ what, expected: `${wanted}`, found: `${found}` }]
+}
+
+/** What was decided is what the site has to see. */
+function addressDifference({ decision, sawFrom }: Sighting): Difference[] {
+  const decided = decision?.egress?.ipv4 ?? decision?.egress?.ipv6
+  if (sawFrom === undefined || decided === undefined || sawFrom === decided) return []
+  return [{ what: 'address seen by the site', expected: decided, found: sawFrom }]
+}
+
+/** A connection that fails though nobody said it would. */
+function unexpectedFailure(
+  { status, error, outcome }: { [K in 'status' | 'error' | 'outcome']: VisitExpectation[K] | undefined },
+  found: Sighting,
+): Difference[] {
+  if (found.error === undefined || error !== undefined || status !== undefined) return []
+  if (outcome === 'unroutable' && found.decision?.outcome === 'unroutable') return []
+  return [{ what: 'error', expected: 'none', found: `${found.error.code}: ${found.error.message}` }]
+}

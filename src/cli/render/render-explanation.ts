@@ -1,0 +1,111 @@
+// An explanation for people: who goes where, each rule with the parts that decided it, the address and why, and what
+// nearly happened instead.
+
+import { formatEndpoint } from '../../net/endpoint.ts'
+import type { ExplainedDecision, Explanation, PartTrace, RuleTrace } from '../../policy/explain.ts'
+import type { Place } from '../../policy/place.ts'
+import type { Explained } from '../../decider/explain-connection.ts'
+import type { Paint } from '../terminal.ts'
+
+/** The drawing, ending in a line feed. `others`: further addresses of the destination, one line each. */
+export function drawExplanation(first: Explained, others: readonly Explained[], paint: Paint): string {
+  const { explanation } = first
+  return [
+    ...headLines(first, paint),
+    '',
+    ...explanation.trace.flatMap((rule) => ruleLines(rule, paint)),
+    ...(explanation.trace.length === 0 ? [paint.dim('  there are no rules')] : []),
+    '',
+    ...decisionLines(explanation.decision, paint),
+    ...tunnelLines(first, paint),
+    ...planLines(explanation),
+    ...nearMissLines(explanation, paint),
+    ...others.map((other) => otherLine(other, paint)),
+    '',
+  ].join('\n')
+}
+
+function headLines({ flow, candidate, virtualNetwork }: Explained, paint: Paint): string[] {
+  const { destination, host } = flow
+  const to = host === undefined ? '' : `${paint.strong(host)} at `
+  const cloud = candidate.proxiedByCloudflare ? ', proxied by Cloudflare' : ''
+  const who = flow.identity?.email ?? 'nobody in particular'
+  const device = flow.device === undefined ? '' : ` on ${flow.device.name}`
+  return [
+    `from  ${paint.strong(who)}${device}, ${flow.source.ip.text}${inPlace(flow.userPlace ?? flow.sourcePlace)}, virtual network ${virtualNetwork}`,
+    `to    ${to}${destination.ip.text} port ${destination.port}/${flow.transport}${inPlace(candidate.place)}${cloud}`,
+  ]
+}
+
+function inPlace(place: Place | undefined): string {
+  const named = [place?.city, place?.country].filter((part) => part !== undefined)
+  return named.length === 0 ? '' : ` in ${named.join(' ')}`
+}
+
+/** A rule that matched shows all its parts; one that did not, the parts that kept it from matching. */
+function ruleLines(rule: RuleTrace, paint: Paint): string[] {
+  const mark = rule.matched ? paint.good('✓') : rule.skipped === null ? paint.bad('✗') : paint.dim('·')
+  const name = rule.matched ? paint.strong(rule.rule) : rule.rule
+  const head = `${mark} ${String(rule.precedence).padStart(6)}  ${name}`
+  if (rule.skipped !== null) return [paint.dim(`${head}  (${rule.skipped})`)]
+  const shown = Object.entries(rule.expressions).filter(([, { result }]) => rule.matched || !result)
+  const parts = shown.flatMap(([slot, { parts: all }]) =>
+    all.filter(({ decisive }) => rule.matched || decisive).map((part) => partLine(slot, part, paint)),
+  )
+  return [head, ...(parts.length === 0 ? [paint.dim('           no conditions: it matches everything')] : parts)]
+}
+
+function partLine(slot: string, { text, result, field, value, note }: PartTrace, paint: Paint): string {
+  const verdict = result ? paint.good('true ') : paint.bad('false')
+  const seen =
+    field === null
+      ? ''
+      : paint.dim(
+          `   ${field} ${value === null ? `has no value${note === undefined ? '' : `: ${note}`}` : `is ${JSON.stringify(value)}`}`,
+        )
+  return `           ${slot.padEnd(14)} ${verdict}  ${text}${seen}`
+}
+
+function decisionLines(decision: ExplainedDecision, paint: Paint): string[] {
+  const { egress, physical_colo, logical, ingress_colo, outcome, reason } = decision
+  const address = egress?.ipv4 ?? egress?.ipv6
+  const outcomeText = egress === null ? paint.bad(outcome) : paint.good(outcome)
+  const where = logical === null ? '' : [logical.city, logical.country].filter((part) => part !== null).join(' ')
+  return [
+    `outcome  ${outcomeText}`,
+    ...(egress === null ? [] : [`egress   ${paint.good(address ?? '')}  ${paint.dim(`bound here as ${egress.bind}`)}`]),
+    `path     in at ${ingress_colo}${physical_colo === null ? '' : `, out at ${physical_colo}`}${where === '' ? '' : `, seen in ${where}`}`,
+    `why      ${reason}`,
+  ]
+}
+
+function tunnelLines({ candidate: { tunnel, dial } }: Explained, paint: Paint): string[] {
+  if (tunnel === undefined) return []
+  const ways = {
+    'stand-in': `really at ${formatEndpoint(dial)}`,
+    upstream: 'by the proxy on its other side',
+    nothing: paint.bad('which leads nowhere: the connection fails'),
+  }
+  return [`tunnel   ${tunnel.name}, ${ways[tunnel.by]}`]
+}
+
+function planLines({ plan }: Explanation): string[] {
+  if (plan.length < 2) return []
+  const steps = plan.map(({ from, written, colo, verdict }) => {
+    const at = colo === undefined ? '' : ` at ${colo}`
+    return `${from} ${written === '' ? '(none)' : written}${at}: ${verdict.replaceAll('-', ' ')}`
+  })
+  return [`plan     ${steps.join(' → ')}`]
+}
+
+function nearMissLines({ near_misses }: Explanation, paint: Paint): string[] {
+  return near_misses.map(({ rule, parts }) => {
+    const alternatives = parts.map(({ text }) => text).join(' or ')
+    return `${paint.warn('near')}     rule \`${rule}\` lacks only: ${alternatives}`
+  })
+}
+
+function otherLine({ flow, explanation: { decision } }: Explained, paint: Paint): string {
+  const address = decision.egress?.ipv4 ?? decision.egress?.ipv6 ?? 'nowhere'
+  return `${paint.dim('also')}     to ${flow.destination.ip.text}: ${decision.outcome}, ${address}`
+}

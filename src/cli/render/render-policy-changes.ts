@@ -1,0 +1,96 @@
+// Changes of a policy in words: one line per thing, under it what differs, then what stays.
+
+import type { Json } from '../../config/lab-state.ts'
+import type { PolicyChanges, PolicyDifference, PolicyOutcome, PolicyStep } from '../../config/portable-policy.ts'
+import type { Paint } from '../terminal.ts'
+
+const SIGNS = { create: '+', update: '~', park: '~', delete: '-' } as const
+/** A list can have thousands of items; as many are shown. */
+const SHOWN_ITEMS = 5
+
+/** The changes, ending in a line feed. */
+export function drawChanges(changes: PolicyChanges, paint: Paint): string {
+  const { from, to, steps, unchanged, leftAlone, notes } = changes
+  return [
+    `from  ${paint.strong(from)}`,
+    `to    ${paint.strong(to)}`,
+    '',
+    ...steps.flatMap((step) => stepLines(step, paint)),
+    ...(steps.length === 0 ? [paint.good('nothing would change')] : ['']),
+    paint.dim(`${unchanged} as ${unchanged === 1 ? 'it is' : 'they are'}`),
+    ...(leftAlone.length === 0
+      ? []
+      : [
+          paint.dim(`${leftAlone.length} only there, left alone: ${leftAlone.map((name) => `\`${name}\``).join(', ')}`),
+        ]),
+    ...notes.map((note) => paint.warn(note)),
+    '',
+  ].join('\n')
+}
+
+/** `~ rule 2000 vnet-AMER` as one line for progress and reports. */
+export function stepTitle({ action, thing, name, precedence }: PolicyStep, paint: Paint): string {
+  const colour = action === 'create' ? paint.good : action === 'delete' ? paint.bad : paint.warn
+  const at = thing === 'rule' && precedence !== undefined ? `${precedence} ` : ''
+  const aside = action === 'park' ? ' steps aside for a moment' : ''
+  return `${colour(SIGNS[action])} ${thing} ${at}\`${name}\`${aside}`
+}
+
+/** What became of the steps, ending in a line feed. */
+export function drawOutcome({ done, failed, notDone }: PolicyOutcome, paint: Paint): string {
+  if (failed === undefined) return `${paint.good(`${done.length} done`)}\n`
+  return [
+    paint.bad(`stopped at step ${done.length + 1} of ${done.length + 1 + notDone.length}: ${failed.message}`),
+    `done:     ${titles(done)}`,
+    `failed:   ${titles([failed.step])}`,
+    `not done: ${titles(notDone)}`,
+    'what was done stays; the same command goes on from here once the reason is gone',
+    '',
+  ].join('\n')
+}
+
+function titles(steps: readonly PolicyStep[]): string {
+  const all = steps.map(({ action, thing, name }) => `${action} ${thing} \`${name}\``)
+  return all.length === 0 ? 'nothing' : all.join(', ')
+}
+
+function stepLines(step: PolicyStep, paint: Paint): string[] {
+  return [stepTitle(step, paint), ...(step.action === 'delete' ? [] : differenceLines(step, paint))]
+}
+
+function differenceLines({ action, thing, differences }: PolicyStep, paint: Paint): string[] {
+  const items = differences.filter(({ field }) => field === 'items')
+  const others = differences.filter(({ field }) => field !== 'items' && !(action === 'create' && SAID.has(field)))
+  const width = Math.max(0, ...others.map(({ field }) => shortField(field).length))
+  return [
+    ...others.map((difference) => `    ${shortField(difference.field).padEnd(width)}  ${change(difference, paint)}`),
+    ...(thing === 'list' ? itemLines(items, paint) : []),
+  ]
+}
+
+/** Of a new thing the title says these already. */
+const SAID = new Set(['name', 'precedence', 'action', 'filters'])
+
+function shortField(field: string): string {
+  return field.replace(/^rule_settings\./, '').replaceAll('.', ' ')
+}
+
+function change({ before, after }: PolicyDifference, paint: Paint): string {
+  if (before === undefined) return paint.good(show(after))
+  return `${paint.bad(show(before))} → ${after === undefined ? 'nothing' : paint.good(show(after))}`
+}
+
+function itemLines(items: readonly PolicyDifference[], paint: Paint): string[] {
+  const of = (side: 'before' | 'after') =>
+    items.flatMap((item) => (item[side] === undefined ? [] : [item[side]].flat()))
+  const line = (word: string, values: readonly Json[], colour: (text: string) => string) => {
+    const shown = values.slice(0, SHOWN_ITEMS).map(show).join(', ')
+    const more = values.length > SHOWN_ITEMS ? ` and ${values.length - SHOWN_ITEMS} more` : ''
+    return values.length === 0 ? [] : [`    ${word}  ${colour(shown)}${more}`]
+  }
+  return [...line('with', of('after'), paint.good), ...line('without', of('before'), paint.bad)]
+}
+
+function show(value: Json | undefined): string {
+  return typeof value === 'string' ? value : JSON.stringify(value ?? null)
+}

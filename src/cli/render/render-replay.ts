@@ -1,0 +1,136 @@
+// What a replay came to, for people: how much changed, where, for whom, by which rules, and which services would refuse it.
+
+import { counted } from '../../errors/counted.ts'
+import type { ReplaySummary, Tally } from '../../analysis/replay-summary.ts'
+import { type Paint, renderTable } from '../terminal.ts'
+import type { ReplayOutcome } from '../verb.ts'
+
+/** Lines per table; the rest is counted. `--json` has them all. */
+const SHOWN = 10
+
+export interface ReplayTitles {
+  readonly before: string
+  readonly after: string
+}
+
+/** The whole text, ending in a line feed. */
+export function drawReplay(outcome: ReplayOutcome, { before, after }: ReplayTitles, paint: Paint): string {
+  const { summary } = outcome
+  const sections = [
+    headText(outcome, paint) + changesText(summary, paint),
+    tallyText('by destination', summary.destinations, paint),
+    tallyText('by user', summary.users, paint),
+    movesText('by rule', summary.ruleMoves, paint),
+    movesText('by egress IP', summary.egressMoves, paint),
+    movesText('by data center', summary.coloMoves, paint),
+    allowlistText(summary, paint),
+    unusedText(outcome, paint),
+    doubtsText(summary, paint),
+  ]
+  const title = `${paint.strong(after)} against ${paint.strong(before)}\n`
+  return title + sections.filter((section) => section !== '').join('\n')
+}
+
+function headText({ summary, seconds }: ReplayOutcome, paint: Paint): string {
+  const { records, decided, unreadable, undecided } = summary
+  const left = [
+    [undecided.no_destination, 'failed before a decision'],
+    [undecided.other_protocol, 'neither TCP nor UDP'],
+    [undecided.bad_address, 'without a readable address'],
+  ] as const
+  const notes = left.filter(([count]) => count > 0).map(([count, what]) => `${number(count)} ${what}`)
+  const rate = number(Math.round(records / Math.max(seconds, 1e-6)))
+  const time = `in ${seconds.toFixed(1)} s, ${rate} a second`
+  return [
+    `${counted(records, 'session')} ${paint.dim(time)}`,
+    `${number(decided)} decided anew${notes.length === 0 ? '' : `; not decided: ${notes.join(', ')}`}`,
+    ...(unreadable === 0
+      ? []
+      : [
+          paint.bad(
+            unreadable === 1 ? '1 line is no session record' : `${number(unreadable)} lines are no session records`,
+          ),
+        ]),
+    '',
+  ].join('\n')
+}
+
+function changesText({ changed, decided, changes }: ReplaySummary, paint: Paint): string {
+  if (changed === 0) return `${paint.good('nothing changes')}\n`
+  const parts = [
+    [changes.egress_ip, 'egress IP'],
+    [changes.rule, 'rule'],
+    [changes.colo, 'data center'],
+    [changes.outcome, 'outcome'],
+  ] as const
+  const shown = parts.filter(([count]) => count > 0).map(([count, what]) => `${what} ${number(count)}`)
+  return `${paint.warn(`${number(changed)} change`)} (${percent(changed, decided)}): ${shown.join(', ')}\n`
+}
+
+function tallyText(title: string, tallies: ReadonlyMap<string, Tally>, paint: Paint): string {
+  const changed = [...tallies].filter(([, tally]) => tally.changed > 0).sort(([, a], [, b]) => b.changed - a.changed)
+  const rows = changed.slice(0, SHOWN).map(([name, tally]) => {
+    return [
+      `  ${name}`,
+      `${number(tally.changed)} of ${number(tally.sessions)}`,
+      percent(tally.changed, tally.sessions),
+    ]
+  })
+  return section(title, rows, changed.length, paint)
+}
+
+function movesText(title: string, moves: ReadonlyMap<string, number>, paint: Paint): string {
+  const sorted = [...moves].sort(([, a], [, b]) => b - a)
+  const rows = sorted.slice(0, SHOWN).map(([move, count]) => [`  ${move}`, number(count)])
+  return section(title, rows, sorted.length, paint)
+}
+
+function section(title: string, rows: readonly (readonly string[])[], total: number, paint: Paint): string {
+  if (rows.length === 0) return ''
+  const more = total > rows.length ? paint.dim(`  and ${number(total - rows.length)} more\n`) : ''
+  return `${paint.strong(title)}\n${renderTable(rows)}${more}`
+}
+
+/** A service is told of when people went there, whether or not anything changes for them. */
+function allowlistText({ allowlists }: ReplaySummary, paint: Paint): string {
+  const rows = [...allowlists].map(([name, { sessions, refused, admitted, refusedUsers }]) => {
+    const users = [...refusedUsers.keys()]
+    const who = users.length === 0 ? '' : `: ${users.slice(0, 3).join(', ')}${users.length > 3 ? ', …' : ''}`
+    const bad = `refuses ${number(refused)} it let in${who}`
+    return [
+      `  ${name}`,
+      counted(sessions, 'session'),
+      refused === 0 ? paint.good('refuses none it let in') : paint.bad(bad),
+      admitted === 0 ? '' : `lets in ${number(admitted)} it refused`,
+    ]
+  })
+  return section('allowlists', rows, rows.length, paint)
+}
+
+function unusedText({ summary, rules }: ReplayOutcome, paint: Paint): string {
+  const unused = rules.filter(({ id }) => !summary.ruleUses.has(id))
+  const rows = unused.slice(0, SHOWN).map(({ precedence, name }) => [`  ${String(precedence).padStart(6)}`, name])
+  return section('rules that decide none of these sessions', rows, unused.length, paint)
+}
+
+/** What the configuration does not have is decided as well as it goes; that is worth knowing. */
+function doubtsText({ unknownUsers, unknownNetworks }: ReplaySummary, paint: Paint): string {
+  const about = (names: ReadonlyMap<string, number>, what: string) => {
+    if (names.size === 0) return []
+    const sessions = [...names.values()].reduce((sum, count) => sum + count, 0)
+    const shown = [...names.keys()].slice(0, 3).join(', ')
+    return [
+      `${paint.warn('note')}: ${counted(sessions, 'session')} of ${what} the configuration does not have: ${shown}${names.size > 3 ? ', …' : ''}\n`,
+    ]
+  }
+  return [...about(unknownUsers, 'users'), ...about(unknownNetworks, 'virtual networks')].join('')
+}
+
+function number(value: number): string {
+  return value.toLocaleString('en-US')
+}
+
+function percent(part: number, whole: number): string {
+  const value = whole === 0 ? 0 : (100 * part) / whole
+  return value > 0 && value < 0.1 ? '< 0.1 %' : `${value.toFixed(1)} %`
+}

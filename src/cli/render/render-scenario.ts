@@ -1,0 +1,177 @@
+// A scenario for people: its time line as it comes, then what it came to. And the same as one document.
+
+import { entriesOf, type Fate, passed, refusalsOf, type ScenarioReport, type TimedEntry, type Traveller } from '../../analysis/scenario-report.ts'
+import { type Paint, renderTable } from '../terminal.ts'
+
+export function drawHead({ name, file }: { readonly name: string; readonly file: string }, paint: Paint): string {
+  return `${paint.strong(name)}  ${paint.dim(file)}\n`
+}
+
+/** One entry of the time line, with its reason on a line below where it has one. */
+export function drawEntry(entry: TimedEntry, paint: Paint): string {
+  const [text, why = ''] = wordsOf(entry, paint)
+  const reason = why === '' ? '' : `${' '.repeat(11)}${paint.dim(why)}\n`
+  return `${paint.dim(timeOf(entry.atMs).padStart(8))}  ${text}\n${reason}`
+}
+
+function wordsOf(entry: TimedEntry, paint: Paint): readonly [text: string, why?: string] {
+  switch (entry.kind) {
+    case 'note':
+      return [`  ${paint.strong(entry.what)}`]
+    case 'change':
+      return [`${paint.warn('●')} ${paint.strong(entry.what)}`]
+    case 'move': {
+      const to = entry.to ?? 'nowhere'
+      const way = entry.from === undefined ? to : `${entry.from ?? 'nowhere'} → ${paint.strong(to)}`
+      return [`${entry.from === undefined ? ' ' : paint.accent('→')} ${whoOf(entry)}  ${way}`, entry.why]
+    }
+    case 'refused':
+      return [`${paint.bad('✗')} ${entry.destination} refuses ${entry.login} at ${entry.source}`]
+    case 'admitted':
+      return [`${paint.good('✓')} ${entry.destination} lets ${entry.login} in again from ${entry.source}`]
+    case 'failed':
+      return [`${paint.bad('✗')} ${whoOf(entry)}  fails with ${entry.code}`, entry.message]
+    case 'seen': {
+      const { from, to, source } = entry
+      return [`${paint.accent('→')} ${whoOf(entry)}  is seen in ${to} by ${source}, no longer in ${from}`]
+    }
+    case 'outage':
+      return [`${paint.bad('●')} outage of ${entry.egress} [${entry.code}]`, entry.message]
+    case 'recovery':
+      return [`${paint.good('●')} ${entry.egress} works again`]
+    case 'connection':
+      return [`${FATES[entry.fate](paint)} ${whoOf(entry)}  open connection from ${entry.egress} ${entry.fate}`]
+    case 'check':
+      return drawCheck(entry, paint)
+  }
+}
+
+const FATES: Readonly<Record<Fate, (paint: Paint) => string>> = {
+  opened: () => ' ',
+  kept: (paint) => paint.good('✓'),
+  reset: (paint) => paint.bad('✗'),
+  lost: (paint) => paint.bad('✗'),
+}
+
+function drawCheck({ name, passed, line, differences }: Extract<TimedEntry, { kind: 'check' }>, paint: Paint) {
+  if (passed) return [`${paint.good('✓')} ${name}`] as const
+  const rows = differences.map(({ what, expected, found }) => `${what}: expected ${expected}, found ${found}`)
+  return [
+    `${paint.bad('✗')} ${paint.strong(name)}  ${paint.dim(`line ${line}`)}\n${' '.repeat(12)}${rows.join(`\n${' '.repeat(12)}`)}`,
+  ] as const
+}
+
+/** What it came to: who moved, whom allowlists refused, what failed, connections, expectations. */
+export function drawSummary(report: ScenarioReport, paint: Paint): string {
+  const tables = [
+    ['moved', moveRows(report)],
+    ['refused by allowlists', refusalRows(report)],
+    ['failed', entriesOf(report, 'failed').map((one) => [timeOf(one.atMs), ...cellsOf(one), one.code])],
+    ['seen elsewhere', seenRows(report)],
+    ['outages', outageRows(report)],
+    ['open connections', connectionRows(report)],
+  ] as const
+  return `${tables.map(([title, rows]) => section(title, rows, paint)).join('')}\n${countLine(report, paint)}`
+}
+
+type Rows = readonly (readonly string[])[]
+
+function moveRows(report: ScenarioReport): Rows {
+  const moves = entriesOf(report, 'move').filter(({ from }) => from !== undefined)
+  return moves.map((move) => {
+    const way = `${move.from ?? 'nowhere'} → ${move.to ?? 'nowhere'}`
+    return [timeOf(move.atMs), ...cellsOf(move), way, move.after.join('; ')]
+  })
+}
+
+function refusalRows(report: ScenarioReport): Rows {
+  return refusalsOf(report).map((refusal) => {
+    const until = refusal.untilMs === undefined ? 'end' : timeOf(refusal.untilMs)
+    return [`${timeOf(refusal.fromMs)}–${until}`, ...cellsOf(refusal), refusal.source]
+  })
+}
+
+function seenRows(report: ScenarioReport): Rows {
+  return entriesOf(report, 'seen').map((seen) => {
+    return [timeOf(seen.atMs), ...cellsOf(seen), seen.source, `${seen.from} → ${seen.to}`]
+  })
+}
+
+function outageRows(report: ScenarioReport): Rows {
+  return entriesOf(report, 'outage', 'recovery').map((one) => {
+    return [timeOf(one.atMs), one.egress, one.kind === 'outage' ? one.code : 'works again']
+  })
+}
+
+function connectionRows(report: ScenarioReport): Rows {
+  const told = entriesOf(report, 'connection').filter(({ fate }) => fate !== 'opened')
+  return told.map((one) => [timeOf(one.atMs), ...cellsOf(one), one.egress, one.fate])
+}
+
+function section(title: string, rows: Rows, paint: Paint): string {
+  if (rows.length === 0) return ''
+  return `\n${paint.strong(title)}\n${renderTable(rows.map((row) => ['', ...row]))}`
+}
+
+function countLine(report: ScenarioReport, paint: Paint): string {
+  const checks = entriesOf(report, 'check')
+  const failed = checks.filter((check) => !check.passed).length
+  const how = report.mode === 'proxy' ? 'through the proxy' : 'decided only'
+  const visits = `${report.visits} visit${report.visits === 1 ? '' : 's'} ${how}`
+  const verdict = `${checks.length - failed} as expected, ${failed} not`
+  return `${failed === 0 ? paint.good(verdict) : paint.bad(verdict)}  ${paint.dim(visits)}\n`
+}
+
+function cellsOf({ login, destination }: Traveller): string[] {
+  return [login === '' ? 'nobody' : login, destination]
+}
+
+function whoOf(who: Traveller): string {
+  return cellsOf(who).join(' to ')
+}
+
+/** `0 s`, `1.5 s`, `2 min 5 s` from the beginning */
+function timeOf(atMs: number): string {
+  const minutes = Math.floor(atMs / 60_000)
+  const seconds = `${Number(((atMs % 60_000) / 1000).toFixed(3))} s`
+  if (minutes === 0) return seconds
+  return atMs % 60_000 === 0 ? `${minutes} min` : `${minutes} min ${seconds}`
+}
+
+/** One scenario as data: the time line, and what can be read off it. */
+export function scenarioDocument(report: ScenarioReport): unknown {
+  const { name, file, config, mode, visits, timeline } = report
+  const checks = entriesOf(report, 'check')
+  const at = ({ atMs, time, ...entry }: TimedEntry) => ({
+    at_s: atMs / 1000,
+    time: new Date(time).toISOString(),
+    ...entry,
+  })
+  return {
+    name,
+    file,
+    config,
+    mode,
+    passed: passed(report),
+    visits,
+    expectations: {
+      met: checks.filter((check) => check.passed).length,
+      failed: checks.filter((check) => !check.passed).length,
+    },
+    timeline: timeline.map(at),
+    moves: entriesOf(report, 'move')
+      .filter(({ from }) => from !== undefined)
+      .map(at),
+    refusals: refusalsOf(report).map(({ fromMs, untilMs, ...who }) => ({
+      ...who,
+      from_s: fromMs / 1000,
+      until_s: untilMs === undefined ? null : untilMs / 1000,
+    })),
+    outages: entriesOf(report, 'outage', 'recovery').map(at),
+    connections: {
+      kept: entriesOf(report, 'connection').filter(({ fate }) => fate === 'kept').length,
+      reset: entriesOf(report, 'connection').filter(({ fate }) => fate === 'reset').length,
+      lost: entriesOf(report, 'connection').filter(({ fate }) => fate === 'lost').length,
+    },
+  }
+}

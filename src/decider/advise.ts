@@ -1,0 +1,59 @@
+// Best-practice advice on a configuration ([P1] to [P8]): the policy's, with the places people are in.
+
+import type { ReadConfig } from '../cli/verb.ts'
+import type { ConfiguredUser, LabConfig } from '../config/lab-config.ts'
+import { placeRuleIssue } from '../config/place-rule-issue.ts'
+import type { Issue } from '../errors/issue.ts'
+import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
+import type { Ip } from '../net/ip.ts'
+import { checkPractices, type PracticeIssue } from '../analysis/best-practices.ts'
+import type { Place } from '../policy/place.ts'
+import { createStore } from '../store/store.ts'
+import { unexpectedNotice } from './read-config.ts'
+
+/** The issues there are already, then what could be done better, in the order of the practices ([P2] says in full what the
+ *  rule's own check notes in short). Throws an InputError for a geo database that is
+ *  not there. */
+export function adviseOn({ config, issues }: ReadConfig): readonly Issue[] {
+  const sources = config.geo.databases.map((path) => ({ path }))
+  const geo = openGeoDatabase(sources.length > 0 ? sources : bundledGeoSources(), { changes: 'ignored' })
+  const store = createStore(config, { onNotice: unexpectedNotice })
+  const { account, ruleset } = store.current()
+  const users = config.users.map((user) => {
+    const place = placeOfUser(user, config, geo.placeOf)
+    const isSourceKnown = addressesOf(user, config).some((address) => geo.placeOf(address)?.country !== undefined)
+    return { email: user.identity.email, isSourceKnown, ...(place === undefined ? {} : { place }) }
+  })
+  const advice = checkPractices({ account, ruleset, users }).map((issue) => inFile(issue, config))
+  store.close()
+  geo.close()
+  return [...issues.filter(({ code }) => code !== 'rule.no_fallback'), ...advice]
+}
+
+/** Source addresses the configuration has for a user: those of their devices, and the networks they are known by. */
+function addressesOf({ identity, defaultDevice }: ConfiguredUser, { devices, sources }: LabConfig): Ip[] {
+  const email = identity.email.toLowerCase()
+  const theirs = devices.filter(({ device, user }) => device.id === defaultDevice || user?.toLowerCase() === email)
+  return [
+    ...theirs.flatMap(({ device }) => device.sourceIp ?? []),
+    ...sources.filter(({ user }) => user?.toLowerCase() === email).map(({ network }) => network.base),
+  ]
+}
+
+function placeOfUser(
+  { place, defaultDevice }: ConfiguredUser,
+  { devices }: LabConfig,
+  placeOf: (address: Ip) => Place | undefined,
+): Place | undefined {
+  const device = devices.find((entry) => entry.device.id === defaultDevice)
+  const address = device?.device.sourceIp
+  return place ?? device?.place ?? (address === undefined ? undefined : placeOf(address))
+}
+
+function inFile({ rule, why, ...issue }: PracticeIssue, config: LabConfig): Issue {
+  const explained = { ...issue, message: `${issue.message}; ${why}` }
+  const configured = config.rules.find(({ id }) => id === rule?.id)
+  return configured === undefined
+    ? { ...explained, file: config.file }
+    : placeRuleIssue(explained, configured, config.file)
+}

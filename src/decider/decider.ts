@@ -1,0 +1,220 @@
+// What the running lab and a desk (`explain`) have in common: everything that turns a knock at a door into flows. No
+// listener, no outgoing socket.
+
+import { createCategoryTable } from '../config/category-table.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import { type AddressBook, createAddressBook, type HostsFile, readHostsFile } from '../dns/address-book.ts'
+import { createDnsClient, type DnsClient } from '../dns/dns-client.ts'
+import type { OwnSockets } from '../dns/destination-guard.ts'
+import { createResolver } from '../dns/resolver.ts'
+import { createTunnels } from '../dns/tunnels.ts'
+import type { Issue } from '../errors/issue.ts'
+import { isProxiedByCloudflare, bundledGeoSources, type GeoDatabase, openGeoDatabase } from '../geo/database.ts'
+import { createIdentifier, type Identifier } from '../identity/identify.ts'
+import type { Endpoint } from '../net/endpoint.ts'
+import type { Ip } from '../net/ip.ts'
+import { createExitTable, type ExitOf } from '../outbound/upstream-proxy.ts'
+import { isInterfaceAddress } from '../outbound/local-addresses.ts'
+import type { Ports } from '../proxy/stage-values.ts'
+import type { Store } from '../store/store.ts'
+import { createLabDns, type LabDns } from '../lab/gateway-dns.ts'
+import type { Desk, DeskOptions, HypotheticalFlow } from '../cli/verb.ts'
+import type { Arrival } from '../proxy/arrival.ts'
+import { flowsOf, resolveOptions, settleTarget } from '../proxy/pipeline.ts'
+import { readJournal } from '../store/sqlite-journal.ts'
+import { openStore } from './open-store.ts'
+import { configuredSockets } from '../lab/preflight.ts'
+import { readConfig } from './read-config.ts'
+
+export interface World {
+  readonly geo: GeoDatabase
+  readonly identifier: Identifier
+  readonly ports: Pick<Ports, 'snapshots' | 'identify' | 'resolve' | 'placeholderAt' | 'placeOf' | 'categoriesOf'>
+  readonly exitOf: ExitOf
+  /** absent where the configuration has no `dns` */
+  readonly gatewayDns?: LabDns
+  /** where it listens; with real ports once it does */
+  readonly dnsEndpoints: Endpoint[]
+  /** Takes a newly read configuration in: people, names, categories, exits. */
+  replaceConfig(config: LabConfig): void
+  close(): void
+}
+
+export interface WorldOptions {
+  readonly config: LabConfig
+  readonly store: Pick<Store, 'current' | 'now'>
+  /** where the lab listens, filled in as it comes up; the guard keeps connections away from there */
+  readonly ownSockets: OwnSockets
+  readonly onNotice: (notice: Issue) => void
+  /** the bundled geo database, where somebody has it open already; stays open. Not used where the configuration has its own. */
+  readonly bundledGeo?: GeoDatabase
+  /** `shared`: what is read of geo databases can be given to other threads; a map: another thread has read these */
+  readonly geoContents?: 'shared' | ReadonlyMap<string, SharedArrayBuffer>
+  /** Gateway DNS that runs elsewhere: where it listens, and what its placeholders stand for */
+  readonly remoteDns?: { readonly endpoints: readonly Endpoint[]; readonly placeholderAt: Ports['placeholderAt'] }
+}
+
+/** Opens the geo database and puts the parts together. Throws an InputError for a missing database. */
+export async function createWorld(options: WorldOptions): Promise<World> {
+  const { config, store, ownSockets, onNotice, bundledGeo, remoteDns } = options
+  const hosts = await readHostsFile()
+  const borrowed = config.geo.databases.length > 0 ? undefined : bundledGeo
+  const geo = borrowed ?? openGeo(config, options)
+  const { placeOf } = geo
+  const identifier = createIdentifier({
+    people: config,
+    placeOf,
+    now: () => store.now(),
+    chosenVirtualNetwork: ({ email }) => choiceOf(store, email),
+  })
+  const upstream = config.dns?.upstream
+  const dns = createDnsClient(upstream === undefined ? {} : { servers: upstream })
+  const gatewayDnsAt: Endpoint[] = [...(remoteDns?.endpoints ?? config.dns?.listen ?? [])]
+  const bookFor = (current: LabConfig) => createAddressBook(current.destinations, hosts)
+  let book = bookFor(config)
+  let tunnels = createTunnels(config.tunnels)
+  const resolverFor = (current: LabConfig) =>
+    createResolver(resolverFacts(current, { hosts, book, dns, placeOf, ownSockets, gatewayDns: gatewayDnsAt }))
+  let resolve = resolverFor(config)
+  let categoriesOf = createCategoryTable(config.categories)
+  let exitOf = createExitTable(config.exits, config.tunnels)
+  const gatewayDns =
+    config.dns === undefined || remoteDns !== undefined
+      ? undefined
+      : createLabDns({
+          store,
+          dns,
+          book: () => book,
+          tunnels: () => tunnels,
+          categoriesOf: (target, address) => categoriesOf(target, address),
+          upstream,
+          own: gatewayDnsAt,
+          onNotice,
+        })
+  const placeholderAt = remoteDns?.placeholderAt ?? gatewayDns?.placeholderAt
+  return {
+    geo,
+    identifier,
+    ports: {
+      snapshots: store,
+      identify: (knock, snapshot) => identifier.identify(knock, snapshot),
+      resolve: (target, options) => resolve(target, options),
+      placeOf,
+      categoriesOf: (target, address) => categoriesOf(target, address),
+      ...(placeholderAt === undefined ? {} : { placeholderAt }),
+    },
+    ...(gatewayDns === undefined ? {} : { gatewayDns }),
+    dnsEndpoints: gatewayDnsAt,
+    exitOf: (egress, tunnel) => exitOf(egress, tunnel),
+    replaceConfig(current) {
+      identifier.replacePeople(current)
+      book = bookFor(current)
+      tunnels = createTunnels(current.tunnels)
+      resolve = resolverFor(current)
+      categoriesOf = createCategoryTable(current.categories)
+      exitOf = createExitTable(current.exits, current.tunnels)
+    },
+    close: () => {
+      if (borrowed === undefined) geo.close()
+    },
+  }
+}
+
+function openGeo({ geo }: LabConfig, { geoContents, onNotice }: WorldOptions): GeoDatabase {
+  const sources = geo.databases.length > 0 ? geo.databases.map((path) => ({ path })) : bundledGeoSources()
+  const changes = { onReload: (path: string) => onNotice(readAnew(path)), onWarning: onNotice }
+  if (geoContents === undefined || geoContents === 'shared') {
+    return openGeoDatabase(sources, { changes, shared: geoContents === 'shared' })
+  }
+  const read = sources.map((source) => {
+    const contents = geoContents.get(source.path)
+    return contents === undefined ? source : { ...source, contents }
+  })
+  return openGeoDatabase(read, { changes })
+}
+
+function readAnew(file: string): Issue {
+  return { severity: 'advice', code: 'geo.reloaded', message: `took the geo database \`${file}\` in anew`, file }
+}
+
+interface ResolverParts {
+  readonly hosts: HostsFile
+  readonly book: AddressBook
+  readonly dns: DnsClient
+  readonly gatewayDns: readonly Endpoint[]
+  readonly placeOf: GeoDatabase['placeOf']
+  readonly ownSockets: OwnSockets
+}
+
+function resolverFacts({ destinations, tunnels, guard, geo }: LabConfig, { ownSockets, ...parts }: ResolverParts) {
+  return {
+    ...parts,
+    destinations,
+    tunnels,
+    guard: { settings: guard, ownSockets, isLocal: isInterfaceAddress },
+    isProxiedByCloudflare: (address: Ip) => isProxiedByCloudflare(address, geo.proxiedByCloudflare),
+  }
+}
+
+/** The person's choice made at run time; null: the default was chosen; undefined: none was made. */
+function choiceOf(store: Pick<Store, 'current'>, email: string): string | null | undefined {
+  const choice = store.current().state.choice.get(email)
+  return choice === undefined || choice.deletedAt !== null ? undefined : choice.value.virtualNetworkId
+}
+
+/** Opens a desk on a configuration and, where a folder is named, on what was changed at run time; both stay as they are.
+ *  Throws an InputError. */
+export async function openDesk({ configFile, state }: DeskOptions, shared: SharedParts = {}): Promise<Desk> {
+  const { config, issues } = readConfig(configFile)
+  const notices: Issue[] = [...issues]
+  const onNotice = (notice: Issue) => void notices.push(notice)
+  const store = openStore(config, {
+    onNotice,
+    ...(state === undefined ? {} : { kept: { journal: readJournal(state, onNotice), folder: state } }),
+  })
+  const world = await createWorld({ config, store, ownSockets: configuredSockets(config), onNotice, ...shared })
+  return deskOver({ config, issues: notices, store, world, close: () => closeAll(world, store) })
+}
+
+/** What desks side by side need not each have of their own. */
+export type SharedParts = Pick<WorldOptions, 'bundledGeo'>
+
+interface DeskParts {
+  /** asked anew each time: it may be reloaded */
+  readonly config: LabConfig
+  readonly issues: readonly Issue[]
+  readonly store: Store
+  readonly world: World
+  readonly close: () => void
+}
+
+/** A desk over parts that somebody else may be using too. */
+export function deskOver(parts: DeskParts): Desk {
+  const { issues, store, world, close } = parts
+  const { ports } = world
+  return {
+    get config() {
+      return parts.config
+    },
+    issues,
+    get snapshot() {
+      return store.current()
+    },
+    flowsOf: async (arrival) => hypotheticalFlows(arrival, store, ports),
+    close,
+  }
+}
+
+async function hypotheticalFlows(arrival: Arrival, store: Store, ports: World['ports']): Promise<HypotheticalFlow[]> {
+  const snapshot = store.current()
+  const persona = await ports.identify(arrival, snapshot)
+  const { target, placeholder } = await settleTarget(ports, arrival.target)
+  const signal = AbortSignal.timeout(10_000)
+  const candidates = await ports.resolve(target, resolveOptions(arrival, persona, { signal, placeholder, snapshot }))
+  return flowsOf(ports, { ...arrival, target }, persona, candidates)
+}
+
+function closeAll(world: World, store: Store): void {
+  world.close()
+  store.close()
+}

@@ -1,0 +1,316 @@
+// The API over the running lab: what it may see and do, wired to the parts that see and do it.
+
+import { type ApiPorts, type ApiServer, startApi, type InsightPort, type OriginView, type VerifyQuestion, type Visitor, type Page } from '../api/index.ts'
+import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
+import type { Desk } from '../cli/verb.ts'
+import type { ConfiguredUser, LabConfig, OriginSpec } from '../config/lab-config.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
+import { InputError } from '../errors/issue.ts'
+import type { Identifier } from '../identity/identify.ts'
+import type { SessionLog } from '../log/session-log.ts'
+import { type Ip, ip, parseIp } from '../net/ip.ts'
+import type { Account } from '../policy/account.ts'
+import { countedEgress } from '../policy/egress-address.ts'
+import type { Place } from '../policy/place.ts'
+import type { Listener } from '../proxy/arrival.ts'
+import { settleOpenSessions } from '../proxy/live-sessions.ts'
+import type { EgressHealth, EgressOutage } from '../outbound/egress-health.ts'
+import type { SessionMemory } from '../proxy/recent-sessions.ts'
+import type { Store } from '../store/store.ts'
+import type { EngineName } from '../transport/engine.ts'
+import type { Traffic } from './traffic.ts'
+import { echoOrigins, type Verified, verifyOrigin, askThroughProxy } from '../decider/verify-egress.ts'
+import type { Cidr } from '../net/cidr.ts'
+import { letsIn } from '../policy/allowlist.ts'
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { extname, join } from 'node:path'
+
+export interface ApiParts {
+  /** asked anew each time: it may be reloaded */
+  readonly config: LabConfig
+  readonly store: Store
+  readonly sessions: SessionLog
+  readonly memory: SessionMemory
+  readonly traffic: Traffic
+  readonly identifier: Identifier
+  /** absent: there is no Gateway DNS */
+  readonly dns: ApiPorts['dns']
+  readonly desk: Desk
+  readonly token: ApiPorts['token']
+  readonly version: string
+  readonly engine: EngineName
+  readonly troubles: () => Promise<readonly string[]>
+  readonly unready: () => Promise<readonly string[]>
+  readonly health: EgressHealth
+  /** the doors that are open, with their real ports */
+  readonly doors: () => readonly Listener[]
+  readonly placeOf: (address: Ip) => Place | undefined
+  readonly signIn: ApiPorts['signIn'] | undefined
+  readonly voucher: NonNullable<ApiPorts['voucher']>
+  readonly notice: (message: string) => void
+}
+
+/** Listens and serves. Throws an InputError when the address cannot be bound. */
+export async function serveApi(parts: ApiParts): Promise<ApiServer> {
+  const { api, file } = parts.config
+  try {
+    return await startApi(api, portsOver(parts))
+  } catch (thrown) {
+    const message = `the API cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`
+    throw new InputError([{ severity: 'error', code: 'listen.failed', message, file }])
+  }
+}
+
+function portsOver(parts: ApiParts): ApiPorts {
+  const { store, sessions, traffic, token, notice } = parts
+  return {
+    plane: store,
+    traffic,
+    token,
+    notice,
+    sessions: {
+      live: () => traffic.decided().map(({ session }) => session),
+      close: (id) => {
+        const found = traffic.find(id) !== undefined
+        if (found) traffic.cut(id, new GatewayError('relay.killed', 'closed on request of the operator'))
+        return found
+      },
+      settle: async (colo, reset) => {
+        await traffic.inForce()
+        await traffic.refresh()
+        const { sessions: concerned } = settleOpenSessions(traffic, colo, reset)
+        return { reset, count: concerned.length }
+      },
+      recent: () => sessions.recent(),
+      subscribe: (listener) => sessions.subscribe(listener),
+    },
+    insight: createInsight(parts),
+    page: readConsole(),
+    doors: parts.doors,
+    ...(parts.dns === undefined ? {} : { dns: parts.dns }),
+    voucher: parts.voucher,
+    ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),
+    explain: (question) => answerQuestion(parts.desk, question),
+    checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
+    users: () =>
+      parts.config.users.map((user) => ({
+        email: user.identity.email,
+        name: user.identity.name,
+        groups: user.identity.groups.map(({ name }) => name),
+        ...placeOf(parts, user),
+      })),
+    status: {
+      version: parts.version,
+      engine: parts.engine,
+      startedAt: Date.now(),
+      counts: () => traffic.counts(),
+      troubles: async () => [...(await parts.troubles()), ...parts.health.outages().map(inWords)],
+      egressHealth: () => ({ outages: parts.health.outages(), faults: parts.health.faults() }),
+      unready: parts.unready,
+      portUse: () => portUse(traffic, store.current().account),
+      portLimit: () => traffic.leases(),
+      datagrams: () => traffic.datagrams(),
+    },
+  }
+}
+
+/** Where a person is when nothing else is said: as configured, else where their device's address is. */
+function placeOf(
+  { config, placeOf: look }: ApiParts,
+  { place, defaultDevice }: Pick<ConfiguredUser, 'place' | 'defaultDevice'>,
+) {
+  const device = config.devices.find((entry) => entry.device.id === defaultDevice)
+  const address = device?.device.sourceIp
+  const found = place ?? device?.place ?? (address === undefined ? undefined : look(address))
+  return found === undefined ? {} : { place: found }
+}
+
+async function answerQuestion(desk: Desk, question: Parameters<ApiPorts['explain']>[0]): Promise<unknown> {
+  const { destination, protocol = 'tcp', family, colosDown = [], ...rest } = question
+  const given = family === undefined ? {} : { family: family === 4 ? ('4' as const) : ('6' as const) }
+  return explanationJson(
+    await explainConnection(desk, destination, { ...rest, ...given, protocol, coloDown: colosDown }),
+  )
+}
+
+/** Asks the identify stage itself, as a listener that wants credentials would. */
+async function checkUser(
+  { identifier, store }: ApiParts,
+  username: string,
+  password: string,
+  peer: string,
+): Promise<string | undefined> {
+  const knock = {
+    protocol: 'http-forward',
+    transport: 'tcp',
+    listener: { name: 'api', host: '127.0.0.1', port: 0, authentication: 'required' },
+    peer: { ip: parseIp(peer) ?? ip('127.0.0.1'), port: 0 },
+    credentials: { username, password },
+    acceptedAt: store.now(),
+  } as const
+  try {
+    return (await identifier.identify(knock, store.current())).identity?.email
+  } catch (thrown) {
+    if (thrown instanceof GatewayError && thrown.code.startsWith('identity.')) return undefined
+    throw thrown
+  }
+}
+
+function inWords({ egress, code, message }: EgressOutage): string {
+  return `connections from ${egress} fail [${code}]: ${message}`
+}
+
+/** Each open upstream connection holds one port of its egress address. */
+function portUse(traffic: Traffic, account: Account): { egress: string; used: number }[] {
+  const byEgress = Map.groupBy(traffic.decided(), ({ session: { egress } }) =>
+    countedEgress(account, egress.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')),
+  )
+  return [...byEgress].map(([egress, sessions]) => ({ egress, used: sessions.length }))
+}
+
+export interface InsightParts {
+  readonly config: LabConfig
+  readonly traffic: Traffic
+  readonly memory: SessionMemory
+  readonly desk: Desk
+  /** the doors that are open, with their real ports */
+  readonly doors: () => readonly Listener[]
+}
+
+/** People whose admission is worked out; a configuration may have thousands. */
+const MOST_VISITORS = 50
+
+export function createInsight(parts: InsightParts): InsightPort {
+  const { traffic, memory } = parts
+  return {
+    open: () => traffic.decided(),
+    findOpen: (id) => traffic.find(id),
+    finished: () => memory.list(),
+    findFinished: (id) => memory.find(id),
+    onOpen: (listener) => traffic.onOpen(listener),
+    onFinish: (listener) => memory.subscribe(listener),
+    verify: (question) => verify(parts, question),
+    origins: () => Promise.all(parts.config.origins.map((spec) => viewOf(parts, spec))),
+  }
+}
+
+async function verify(
+  { config, doors }: InsightParts,
+  { user, password, vnet }: VerifyQuestion,
+): Promise<readonly Verified[] | undefined> {
+  const configured = config.users.find(({ identity }) => identity.email === user)?.password
+  const secret = password ?? (configured?.kind === 'plain' ? configured.text.reveal() : undefined)
+  if (secret === undefined) return undefined
+  const door = doors().find(
+    ({ authentication, fixedUser }) => authentication !== 'anonymous' && fixedUser === undefined,
+  )
+  if (door === undefined) return []
+  const proxy = { host: door.host, port: door.port }
+  return Promise.all(
+    echoOrigins(config).map((origin) => {
+      const username = [user, ...(vnet === undefined ? [] : [`vnet=${vnet}`]), `family=${origin.family}`].join(';')
+      return verifyOrigin(origin, config.dedicatedIps, (url) =>
+        askThroughProxy({ proxy, url, username, password: secret }),
+      )
+    }),
+  )
+}
+
+async function viewOf(parts: InsightParts, spec: OriginSpec): Promise<OriginView> {
+  const { config } = parts
+  const destination = config.destinations.find(({ name }) => name === spec.name)
+  const users = spec.kind === 'saas' ? config.users.slice(0, MOST_VISITORS) : []
+  const visitors = await Promise.all(users.map(({ identity }) => visitorOf(parts, spec, identity.email)))
+  return {
+    name: spec.name,
+    kind: spec.kind,
+    title: spec.title,
+    addresses: destination?.addresses.map((address) => address.public.text) ?? [],
+    proxiedByCloudflare: destination?.proxiedByCloudflare ?? false,
+    ...(destination?.place === undefined ? {} : { place: destination.place }),
+    ...(spec.kind === 'saas' ? { allow: spec.allow.map(rangeText) } : {}),
+    visitors,
+  }
+}
+
+/** A single address is shown as such. */
+function rangeText(range: Cidr): string {
+  return range.length === (range.family === 4 ? 32 : 128) ? range.base.text : range.text
+}
+
+/** The decision the proxy would make for them, and what the allowlist would make of that. */
+async function visitorOf({ desk }: InsightParts, { name, allow }: OriginSpec, user: string): Promise<Visitor> {
+  try {
+    const options = { user, protocol: 'tcp', coloDown: [] } as const
+    const [{ explanation, virtualNetwork }] = await explainConnection(desk, `https://${name}/`, options)
+    const { outcome, rule, reason, egress } = explanation.decision
+    const address = egress?.ipv4 ?? egress?.ipv6
+    const source = address === undefined ? undefined : parseIp(address)
+    return {
+      user,
+      vnet: virtualNetwork,
+      outcome,
+      rule: rule?.name ?? null,
+      egress: address ?? null,
+      letIn: letsIn({ name, addresses: [], allow }, source),
+      reason,
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof GatewayError)) throw thrown
+    return { user, vnet: '', outcome: '', rule: null, egress: null, letIn: false, reason: thrown.message }
+  }
+}
+
+/** `console/dist` of the checkout */
+const FOLDER = join(import.meta.dirname, '..', '..', 'console', 'dist')
+
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json',
+  '.svg': 'image/svg+xml',
+}
+
+/** Addresses of the console's views: each is the one page, which shows the view by its address. */
+const VIEWS = ['/', '/sessions', '/rules', '/explain', '/verify', '/clock']
+
+/** Path → file. */
+export function readConsole(folder = FOLDER): (path: string) => Page | undefined {
+  const files = new Map(filesBelow(folder).map((path) => [`/${path}`, pageOf(join(folder, path))]))
+  const index = files.get('/index.html') ?? NOT_BUILT
+  for (const view of VIEWS) files.set(view, index)
+  files.set('/me', files.get('/me.html') ?? NOT_BUILT)
+  return (path) => files.get(path)
+}
+
+const NOT_BUILT: Page = {
+  contentType: 'text/html; charset=utf-8',
+  body: '<!doctype html><html lang="en"><title>egresslab</title><p>The console was not built: run <code>npm run build:console</code> and start again. The API works without it.',
+}
+
+function pageOf(file: string): Page {
+  const body = readFileSync(file)
+  return {
+    contentType: CONTENT_TYPES[extname(file)] ?? 'application/octet-stream',
+    body,
+    etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
+    immutable: /[/\\]assets[/\\]/.test(file),
+  }
+}
+
+function filesBelow(folder: string): string[] {
+  try {
+    const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+    return entries
+      .filter((entry) => entry.isFile() && extname(entry.name) in CONTENT_TYPES)
+      .map((entry) =>
+        join(entry.parentPath, entry.name)
+          .slice(folder.length + 1)
+          .replaceAll('\\', '/'),
+      )
+  } catch {
+    return []
+  }
+}

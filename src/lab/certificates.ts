@@ -1,0 +1,118 @@
+// What the doors present to clients that speak TLS: the development certificate, or files of the user's own, read anew when they
+// change. A change that is not good is told of and changes nothing (TL-01).
+
+import { InputError, type Issue } from '../errors/issue.ts'
+import type { TlsMaterial, TlsSource } from '../inbound/tls/tls-entrance.ts'
+import type { EventLog } from '../log/event-log.ts'
+import type { Listener } from '../proxy/arrival.ts'
+import { watchConfig } from '../store/watch-config.ts'
+import { examineClientCertificate } from '../tls/client-certificate.ts'
+import type { CertifiedKey } from '../tls/issue-certificates.ts'
+import { readAuthorities, readServerCertificate } from '../tls/server-certificate.ts'
+import { join } from 'node:path'
+import type { LabConfig } from '../config/lab-config.ts'
+import { type DevelopmentCertificates, ensureDevelopmentCertificates } from '../tls/development-certificates.ts'
+
+export interface DoorCertificates {
+  readonly tlsFor: (listener: Listener) => TlsSource | undefined
+  /** stops following the files */
+  close(): void
+}
+
+/** Reads what every listener names. Throws an InputError with everything that is wrong with any of it. */
+export function openDoorCertificates(
+  listeners: readonly Listener[],
+  development: CertifiedKey,
+  events: EventLog,
+): DoorCertificates {
+  const issues: Issue[] = []
+  const sources = new Map<Listener, FollowedSource>()
+  for (const listener of listeners) {
+    try {
+      sources.set(listener, new FollowedSource(listener, development, events))
+    } catch (thrown) {
+      if (!(thrown instanceof InputError)) throw thrown
+      issues.push(...thrown.issues)
+    }
+  }
+  const close = () => {
+    for (const source of sources.values()) source.close()
+  }
+  if (issues.length > 0) {
+    close()
+    throw new InputError(issues)
+  }
+  return { tlsFor: (listener) => sources.get(listener), close }
+}
+
+class FollowedSource implements TlsSource {
+  readonly examine?: NonNullable<TlsSource['examine']>
+  readonly close: () => void
+  readonly #listeners: ((material: TlsMaterial) => void)[] = []
+  #material: TlsMaterial
+
+  constructor(listener: Listener, development: CertifiedKey, events: EventLog) {
+    this.#material = readMaterial(listener, development)
+    const files = filesOf(listener)
+    const { clientCertificates } = listener
+    if (clientCertificates !== undefined) {
+      const revoked = new Set(clientCertificates.revoked)
+      this.examine = (certificate, problem) =>
+        examineClientCertificate(certificate, { problem, revoked, now: Date.now() })
+    }
+    const reload = () => {
+      try {
+        this.#material = readMaterial(listener, development)
+        for (const tell of this.#listeners) tell(this.#material)
+        events.info(`the listener \`${listener.name}\` presents its new certificate`)
+      } catch (thrown) {
+        if (!(thrown instanceof InputError)) throw thrown
+        events.warn(`the listener \`${listener.name}\` keeps its certificate: ${thrown.message}`)
+      }
+    }
+    this.close = files.length === 0 ? () => {} : watchOver(files, reload, (message) => events.warn(message))
+  }
+
+  current(): TlsMaterial {
+    return this.#material
+  }
+
+  onChange(listener: (material: TlsMaterial) => void): void {
+    this.#listeners.push(listener)
+  }
+}
+
+function watchOver(files: readonly string[], onChange: () => void, onProblem: (message: string) => void): () => void {
+  const watch = watchConfig({ filesNow: () => files, onChange, onProblem })
+  return () => watch.close()
+}
+
+function filesOf({ tls, clientCertificates }: Listener): string[] {
+  return [
+    ...(tls?.files === undefined ? [] : [tls.files.certificate, tls.files.key]),
+    ...(clientCertificates === undefined ? [] : [clientCertificates.authorityFile]),
+  ]
+}
+
+function readMaterial({ tls, clientCertificates }: Listener, development: CertifiedKey): TlsMaterial {
+  const pair = tls?.files === undefined ? development : readServerCertificate(tls.files, Date.now())
+  if (clientCertificates === undefined) return pair
+  return { ...pair, clientAuthority: readAuthorities(clientCertificates.authorityFile) }
+}
+
+/** `certs/` of the checkout */
+export const CERTIFICATES_FOLDER = join(import.meta.dirname, '..', '..', 'certs')
+
+/** Reads the certificates, making what is missing. Throws an InputError. */
+export function certificatesFor(config: LabConfig): Promise<DevelopmentCertificates> {
+  const origins = config.destinations.flatMap(({ name }) => (name === undefined ? [] : [name]))
+  const doors = config.listeners.map(({ host }) => host).filter((host) => host !== '0.0.0.0' && host !== '::')
+  const names = [...origins, ...doors]
+  return ensureDevelopmentCertificates({ folder: CERTIFICATES_FOLDER, names, now: Date.now() })
+}
+
+/** The authority that signed them. */
+export async function certificateAuthority(config: LabConfig): Promise<{ file: string; pem: string }> {
+  const { authorityFile, authority } = await certificatesFor(config)
+  return { file: authorityFile, pem: authority }
+}

@@ -1,0 +1,160 @@
+// The road of a connection, put together: dialler, pipeline, doors.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import { InputError } from '../errors/issue.ts'
+import { type Gateway, type GatewaySettings, openGateway } from '../inbound/proxy-server.ts'
+import type { UdpHandler } from '../inbound/socks5/socks5-handshake.ts'
+import { createUdpHandler } from '../inbound/socks5/udp-association.ts'
+import type { EventLog } from '../log/event-log.ts'
+import { formatTarget, reachableHost, formatEndpoint } from '../net/endpoint.ts'
+import { delayByDistance } from '../outbound/distant-dial.ts'
+import { DEFAULT_PORT_RANGE, PortLeases, type UseCounts, type PortPressure } from '../outbound/port-leases.ts'
+import type { Sources } from '../outbound/source-registry.ts'
+import { createTcpDialer, type TcpDialerSettings } from '../outbound/tcp-dialer.ts'
+import { createUdpOutlets } from '../outbound/udp-socket.ts'
+import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/pipeline.ts'
+import type { Ports } from '../proxy/stage-values.ts'
+import type { Store } from '../store/store.ts'
+import type { Engine } from '../transport/engine.ts'
+import { TimerWheel } from '../transport/timer-wheel.ts'
+import type { DoorCertificates } from './certificates.ts'
+import { configuredSockets } from './preflight.ts'
+import type { World } from '../decider/decider.ts'
+
+export interface DataPathParts {
+  /** how connections enter and leave */
+  readonly engine: Engine
+  readonly store: Pick<Store, 'current' | 'now'>
+  readonly world: Pick<World, 'ports' | 'exitOf'>
+  readonly record: Ports['record']
+  readonly events: Pick<EventLog, 'warn'>
+  /** who is behind outgoing connections, for test origins */
+  readonly sources: Readonly<Record<'tcp' | 'udp', Sources>>
+  /** hears how attempts from egress addresses went, and says which of them to take for lost */
+  readonly egress: Pick<TcpDialerSettings, 'onAttempt' | 'isLost'>
+  /** what [E7] is counted in; absent: this data path is the only one */
+  readonly shared?: PortShare
+}
+
+/** This data path's share of source ports, and the counts it has in common with the others (EG-04). */
+export interface PortShare {
+  readonly uses: UseCounts
+  readonly slice: { readonly index: number; readonly of: number }
+}
+
+export interface DataPath {
+  readonly engine: Engine
+  readonly pipeline: ConnectionPipeline
+  readonly leases: PortLeases
+  /** takes UDP ASSOCIATE over; undefined: it is switched off */
+  readonly udp: UdpHandler | undefined
+}
+
+/** Fine enough for data centers 1,000 km apart. */
+const FINE_TICK_MS = 2
+
+/** The road without its doors. */
+export function createDataPath(config: LabConfig, parts: DataPathParts): DataPath {
+  const { engine, store, world, events, sources, shared, egress } = parts
+  const { timeouts, udp, distance } = config
+  const { exitOf } = world
+  const clock = new TimerWheel()
+  const limit = () => store.current().account.settings.maxConnectionsPerDestination
+  const leases = new PortLeases({
+    limit,
+    range: {
+      ...DEFAULT_PORT_RANGE,
+      except: listeningPorts(config),
+      ...(shared === undefined ? {} : { slice: shared.slice }),
+    },
+    ...(shared === undefined ? {} : { uses: shared.uses }),
+    onPressure: createPressureWarning((message) => events.warn(message)),
+  })
+  const dial = createTcpDialer({ engine, leases, sources: sources.tcp, clock, exitOf, ...egress })
+  const pipeline = createConnectionPipeline(
+    {
+      ...world.ports,
+      dial: distance === undefined ? dial : delayByDistance(dial, { ...distance, clock: new TimerWheel(FINE_TICK_MS) }),
+      record: parts.record,
+      now: () => store.now(),
+    },
+    { connectTimeoutMs: timeouts.connectMs, idleTimeoutMs: timeouts.idleMs, clock },
+  )
+  const openOutlets = createUdpOutlets({ leases, sources: sources.udp, exitOf, onAttempt: egress.onAttempt })
+  return {
+    engine,
+    pipeline,
+    leases,
+    udp: udp.enabled ? createUdpHandler({ pipeline, openOutlets, limits: udp }) : undefined,
+  }
+}
+
+/** Connections do not leave from ports that the lab itself listens on, at whatever address. */
+function listeningPorts(config: LabConfig): number[] {
+  const { services, origins } = configuredSockets(config)
+  const mapped = config.destinations.flatMap(({ addresses }) => addresses.flatMap(({ ports }) => [...ports.values()]))
+  return [...[...services, ...origins].map(({ port }) => port), ...mapped]
+}
+
+/** What doors have in common with those of other threads. */
+export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn' | 'ownPages'> &
+  Partial<Pick<GatewaySettings, 'maxClients' | 'maxTurnedAway'>>
+
+/** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */
+export async function openDoors(
+  config: LabConfig,
+  { engine, pipeline, udp }: DataPath,
+  { store, tlsFor, ...together }: Pick<DataPathParts, 'store'> & Pick<DoorCertificates, 'tlsFor'> & DoorsTogether,
+): Promise<Gateway> {
+  const { timeouts, limits, listeners, file } = config
+  try {
+    return await openGateway(pipeline, listeners, {
+      handshakeTimeoutMs: timeouts.handshakeMs,
+      drainMs: timeouts.drainMs,
+      responseTimeoutMs: timeouts.responseMs,
+      keepAliveMs: timeouts.keepAliveMs,
+      bodyIdleMs: timeouts.bodyIdleMs,
+      ...limits,
+      ...together,
+      engine,
+      pseudonym: `egresslab-${process.pid}`,
+      now: () => store.now(),
+      tlsFor,
+      ...(udp === undefined ? {} : { udp }),
+    })
+  } catch (thrown) {
+    const message = `cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`
+    throw new InputError([{ severity: 'error', code: 'listen.failed', message, file }])
+  }
+}
+
+/** The first door as a URL. */
+export function proxyUrl({ listeners: [first] }: Pick<LabConfig, 'listeners'>): string {
+  const scheme = first?.tls?.mode === 'required' ? 'https' : 'http'
+  return `${scheme}://${formatTarget({ kind: 'name', name: reachableHost(first?.host ?? '127.0.0.1'), port: first?.port ?? 8080 })}`
+}
+
+/** How long the same mark of the same destination is not told of again. */
+const QUIET_MS = 60_000
+/** Marks remembered at one time; the oldest is forgotten first. */
+const MAX_REMEMBERED = 1_000
+
+/** Passes sentences to `warn`. `now`: monotonic ms. */
+export function createPressureWarning(
+  warn: (message: string) => void,
+  now: () => number = () => performance.now(),
+): (pressure: PortPressure) => void {
+  const told = new Map<string, number>()
+  return ({ egress, destination, percent, used, limit }) => {
+    const where = formatEndpoint(destination)
+    const key = `${egress.text} ${where} ${percent}`
+    const before = told.get(key)
+    if (before !== undefined && now() - before < QUIET_MS) return
+    told.delete(key)
+    told.set(key, now())
+    const [oldest] = told.keys()
+    if (told.size > MAX_REMEMBERED && oldest !== undefined) told.delete(oldest)
+    const next = percent === 100 ? '; the next one is refused with `egress.ports_exhausted`' : ''
+    warn(`${used} of ${limit} connections from \`${egress.text}\` to \`${where}\` are in use (${percent} %)${next}`)
+  }
+}

@@ -1,0 +1,191 @@
+// Everything that carries connections, in this thread or in workers: the choice is made here, once, and the rest of the lab does not
+// see the difference. With one worker, which is the default, nothing is started and nothing is sent anywhere.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import type { LoadOptions } from '../config/load.ts'
+import type { ReadFiles } from '../config/source-document.ts'
+import { counted } from '../errors/counted.ts'
+import { InputError } from '../errors/issue.ts'
+import type { OwnPages } from '../inbound/own-pages.ts'
+import type { EventLog } from '../log/event-log.ts'
+import type { SessionLog } from '../log/session-log.ts'
+import { SourceRegistry } from '../outbound/source-registry.ts'
+import type { Listener } from '../proxy/arrival.ts'
+import type { ConnectionPipeline } from '../proxy/pipeline.ts'
+import type { PublicSourceOf } from '../proxy/stage-values.ts'
+import type { SessionMemory } from '../proxy/recent-sessions.ts'
+import type { Store } from '../store/store.ts'
+import type { Engine } from '../transport/engine.ts'
+import { createDataPath, type DataPathParts, openDoors } from './data-path.ts'
+import { descriptorsOfThisProcess, roomFor, endpointsAt, type OpenedSockets } from './preflight.ts'
+import type { DoorCertificates } from './certificates.ts'
+import type { OpenedSignIn } from './sign-in.ts'
+import { localTraffic, type Traffic } from './traffic.ts'
+import { SessionInbox } from './workers/session-batches.ts'
+import { askedOf } from './workers/remote-sources.ts'
+import { WorkerPool } from './workers/worker-pool.ts'
+import type { World } from '../decider/decider.ts'
+
+export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
+  readonly config: LabConfig
+  readonly workers: number
+  readonly engine: Engine
+  /** how the configuration was read, with its files */
+  readonly load: LoadOptions & { readonly files: ReadFiles }
+  /** the files of the configuration in force, which may have been read anew */
+  readonly files: () => ReadFiles
+  readonly store: Store
+  readonly world: World
+  readonly sessions: SessionLog
+  readonly memory: SessionMemory
+  readonly events: EventLog
+  /** filled in as doors open */
+  readonly ownSockets: OpenedSockets
+  readonly doorCertificates: Pick<DoorCertificates, 'tlsFor'>
+  /** absent: no listener has a sign-in page */
+  readonly signIn: OpenedSignIn | undefined
+  /** once the API listens */
+  readonly ownPages: () => OwnPages
+}
+
+export interface DataPlane {
+  readonly traffic: Traffic
+  /** of this thread; carries nothing where there are workers */
+  readonly pipeline: ConnectionPipeline
+  /** absent: this thread carries the connections */
+  readonly pool?: WorkerPool
+  /** what test origins ask about who connects, by transport */
+  readonly publicSourceOf: Readonly<Record<'tcp' | 'udp', PublicSourceOf>>
+  /** A new configuration is in force in this thread; resolves when it is everywhere. */
+  configTaken(): Promise<void>
+  /** Opens every door or none; answers the listeners with their real ports. Throws an InputError. */
+  open(): Promise<readonly Listener[]>
+  /** Drains and closes them (LC-01). */
+  stop(): Promise<void>
+}
+
+/** Puts it together; no door is open yet. Throws an InputError for what does not go with workers. */
+export function createDataPlane(parts: DataPlaneParts): DataPlane {
+  return parts.workers === 1 ? inThisThread(parts) : inWorkers(parts)
+}
+
+function inThisThread(parts: DataPlaneParts): DataPlane {
+  const { config, store, ownSockets, doorCertificates, signIn } = parts
+  const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
+  const road = roadOf(parts, registries)
+  let stop = async () => {}
+  return {
+    traffic: localTraffic(road.pipeline, road.leases),
+    pipeline: road.pipeline,
+    publicSourceOf: { tcp: registries.tcp.publicSourceOf, udp: registries.udp.publicSourceOf },
+    configTaken: async () => {},
+    async open() {
+      const gateway = await openDoors(config, road, {
+        store,
+        tlsFor: doorCertificates.tlsFor,
+        ...roomOf(parts),
+        ownPages: parts.ownPages(),
+        ...(signIn === undefined ? {} : { signIn: signIn.door }),
+      })
+      stop = () => gateway.stop()
+      ownSockets.services.push(...gateway.doors.map(({ address }) => address))
+      return gateway.doors.map(({ listener, address }) => ({ ...listener, port: address.port }))
+    },
+    stop: () => stop(),
+  }
+}
+
+function inWorkers(parts: DataPlaneParts): DataPlane {
+  const { config, workers, engine, load, store, world, sessions, memory, events, ownSockets } = parts
+  refuseWhatNeedsOneThread(config)
+  const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
+  const pool = new WorkerPool({
+    workers,
+    engine: engine.name,
+    reclaim: (descriptor) => engine.reclaim?.(descriptor),
+    store,
+    events,
+    file: config.file,
+    load,
+    files: parts.files,
+    ownSockets,
+    room: roomOf(parts),
+    registries,
+    ...(world.ports.placeholderAt === undefined ? {} : { placeholderAt: world.ports.placeholderAt }),
+    gatewayDnsAt: world.dnsEndpoints,
+    geo: world.geo,
+    signIn: () => parts.signIn?.shared(),
+    ownPages: parts.ownPages,
+    inboxOver: (shelf) => new SessionInbox(sessions, memory, shelf),
+  })
+  const catchUp = () => pool.catchUpSources()
+  return {
+    traffic: pool,
+    pipeline: roadOf(parts, registries).pipeline,
+    pool,
+    publicSourceOf: { tcp: askedOf(registries.tcp, catchUp), udp: askedOf(registries.udp, catchUp) },
+    configTaken: () => {
+      pool.replaceConfig()
+      return pool.inForce()
+    },
+    async open() {
+      const ports = await pool.start()
+      const listeners = config.listeners.map((listener, at) => ({ ...listener, port: ports[at] ?? listener.port }))
+      ownSockets.services.push(...listeners.flatMap(({ host, port }) => endpointsAt(host, port)))
+      return listeners
+    },
+    stop: () => pool.stop(),
+  }
+}
+
+function roadOf(
+  { config, engine, store, world, sessions, memory, events, egress }: DataPlaneParts,
+  sources: Readonly<Record<'tcp' | 'udp', SourceRegistry>>,
+) {
+  return createDataPath(config, {
+    engine,
+    store,
+    world,
+    events,
+    sources,
+    egress,
+    record: (record, decided) => {
+      sessions.record(record)
+      const id = record.SessionID
+      memory.add(decided === undefined ? { id, record } : { id, record, decided })
+    },
+  })
+}
+
+/** As many clients as are configured, or as the limit of open files leaves room for. */
+function roomOf({ config, workers, events }: DataPlaneParts): { maxClients: number; maxTurnedAway: number } {
+  const { maxClients } = config.limits
+  const descriptors = descriptorsOfThisProcess()
+  if (descriptors === undefined) return { maxClients, maxTurnedAway: MOST_TURNED_AWAY }
+  const { clients, turnedAway } = roomFor({ ...descriptors, workers, ownOrigins: config.origins.length > 0 })
+  if (clients < Math.min(maxClients, FEW_CLIENTS)) {
+    const { limit } = descriptors
+    const advice = `raise it with \`ulimit -n\`, or lower \`limits.max_clients\``
+    events.warn(
+      `${counted(limit, 'open file')} ${limit === 1 ? 'leaves' : 'leave'} room for ${counted(clients, 'client')} at one time, not ${maxClients}: ${advice}`,
+    )
+  }
+  return { maxClients: Math.min(clients, maxClients), maxTurnedAway: Math.max(1, Math.floor(turnedAway / workers)) }
+}
+
+/** Room for fewer than these is worth a warning. */
+const FEW_CLIENTS = 1000
+
+/** Where the system does not say how many files may be open. */
+const MOST_TURNED_AWAY = 256
+
+/** Systems whose SO_REUSEPORT spreads connections; elsewhere the last socket bound gets all of them. */
+const SPREADING: ReadonlySet<string> = new Set(['linux', 'freebsd'])
+
+/** What would work by halves in several threads is refused. */
+function refuseWhatNeedsOneThread({ file }: LabConfig): void {
+  if (SPREADING.has(process.platform)) return
+  const message = `workers share a port by SO_REUSEPORT, and ${process.platform} does not spread connections over those who share`
+  const hint = 'start with one worker: without `--workers`, and `workers: 1` in the configuration'
+  throw new InputError([{ severity: 'error', code: 'workers.not_possible', message, hint, file }])
+}

@@ -1,0 +1,168 @@
+// Talks to a running lab over its own API, and turns every way that can fail into a sentence that says what to do.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Dispatcher, request } from 'undici'
+import type { LabClient, LabEvent, LabOptions } from '../cli/verb.ts'
+import { loadConfig } from '../config/load.ts'
+import { InputError } from '../errors/issue.ts'
+import { formatTarget } from '../net/endpoint.ts'
+
+const PATIENCE_MS = 15_000
+
+type Method = Parameters<LabClient['ask']>[0]
+
+export interface LabAccess {
+  readonly url: string
+  readonly token: string
+}
+
+/** Makes sure that a lab answers and that there is a token for it. Throws an InputError. */
+export async function connectLab(options: LabOptions, env: NodeJS.ProcessEnv = process.env): Promise<LabClient> {
+  const { url, token } = await accessLab(options, env)
+  const call = (method: Method, path: string, signal: AbortSignal, body?: unknown) =>
+    send(url, path, {
+      method,
+      signal,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+  return {
+    url,
+    async ask(method, path, body) {
+      const answer = await call(method, path, AbortSignal.timeout(PATIENCE_MS), body)
+      return resultOf(answer, url, options)
+    },
+    async *follow(path, signal): AsyncGenerator<LabEvent> {
+      const answer = await call('GET', path, signal)
+      if (answer.statusCode !== 200) throw await refusalOf(answer, url, options)
+      yield* readEvents(answer.body, signal)
+    },
+  }
+}
+
+/** Where the lab is and the token for it. Throws an InputError where nobody listens or no token can be found. */
+export async function accessLab(options: LabOptions, env: NodeJS.ProcessEnv = process.env): Promise<LabAccess> {
+  const url = options.api === undefined ? urlOf(loadConfig(options.config).api) : urlFrom(options.api)
+  const { headers, body } = await send(url, '/lab/v1/health/live', {
+    method: 'GET',
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  })
+  await body.dump()
+  if (headers['egresslab-revision'] === undefined) throw notALab(url)
+  return { url, token: tokenFrom(options.state, env) }
+}
+
+function urlOf({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `http://${formatTarget({ kind: 'name', name: host, port })}`
+}
+
+function urlFrom(text: string): string {
+  const authority = /^(?:http:\/\/)?(\[[\da-fA-F:.]+\]|[\w.-]+):(\d{1,5})\/?$/.exec(text)
+  if (authority !== null) return `http://${authority[1]}:${authority[2]}`
+  throw problem('lab.bad_address', `\`${text}\` is no address of an API`, 'write it as `127.0.0.1:8090`')
+}
+
+function tokenFrom(state: string, env: NodeJS.ProcessEnv): string {
+  const { EGRESSLAB_API_TOKEN: given = '' } = env
+  if (given !== '') return given
+  const file = join(state, 'api-token')
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (thrown) {
+    const reason = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : String(thrown)
+    const why = reason === 'ENOENT' ? 'is not there' : `cannot be read (${reason})`
+    const hint = 'name the folder the lab was started with by `--state DIR`, or set EGRESSLAB_API_TOKEN'
+    throw problem('lab.no_token', `no token for the API: EGRESSLAB_API_TOKEN is not set and \`${file}\` ${why}`, hint)
+  }
+}
+
+interface Sending {
+  readonly method: Method
+  readonly signal: AbortSignal
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+async function send(url: string, path: string, sending: Sending): Promise<Dispatcher.ResponseData> {
+  try {
+    return await request(url + path, { ...sending, bodyTimeout: 0 })
+  } catch (thrown) {
+    throw unreachable(url, thrown)
+  }
+}
+
+function unreachable(url: string, thrown: unknown): InputError {
+  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
+  if (code === 'ECONNREFUSED') {
+    const hint = 'start one with `npm start`, or say where it is with `--api HOST:PORT`'
+    return problem('lab.not_running', `no lab listens at ${url}`, hint)
+  }
+  if (thrown instanceof DOMException && thrown.name === 'TimeoutError')
+    return problem('lab.silent', `the lab at ${url} does not answer`)
+  const reason = thrown instanceof Error ? thrown.message : String(thrown)
+  return problem('lab.unreachable', `the lab at ${url} cannot be reached: ${reason}`)
+}
+
+async function resultOf(answer: Dispatcher.ResponseData, url: string, options: LabOptions): Promise<unknown> {
+  if (answer.statusCode >= 300) throw await refusalOf(answer, url, options)
+  const body: unknown = await answer.body.json().catch(() => undefined)
+  if (typeof body !== 'object' || body === null || !('result' in body)) throw notALab(url)
+  return body.result
+}
+
+/** The lab's own words where it has some. */
+async function refusalOf(answer: Dispatcher.ResponseData, url: string, { state }: LabOptions): Promise<InputError> {
+  const body: unknown = await answer.body.json().catch(() => undefined)
+  if (answer.statusCode === 401) {
+    const hint = `is its state folder another one than \`${state}\`? name it with \`--state DIR\`, or set EGRESSLAB_API_TOKEN`
+    return problem('lab.token_refused', `the lab at ${url} refuses this token`, hint)
+  }
+  const errors: unknown = Object(body).errors
+  if (!Array.isArray(errors) || errors.length === 0) return notALab(url)
+  return new InputError(
+    errors.map((error: unknown) => ({
+      severity: 'error' as const,
+      code: `lab.${answer.statusCode}`,
+      message: String(Object(error).message),
+    })),
+  )
+}
+
+function notALab(url: string): InputError {
+  return problem(
+    'lab.not_a_lab',
+    `what answers at ${url} is no egresslab`,
+    'say where the lab is with `--api HOST:PORT`',
+  )
+}
+
+function problem(code: string, message: string, hint?: string): InputError {
+  return new InputError([{ severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }])
+}
+
+/** The events until the stream ends, breaks off, or `signal` fires. */
+export async function* readEvents(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<LabEvent> {
+  let text = ''
+  const decoder = new TextDecoder()
+  try {
+    for await (const chunk of body) {
+      text += decoder.decode(chunk, { stream: true })
+      const blocks = text.split('\n\n')
+      text = blocks.pop() ?? ''
+      for (const block of blocks) yield* eventOf(block)
+    }
+  } catch (thrown) {
+    // a stream that breaks off has ended
+    const isCut = thrown instanceof Error && 'code' in thrown
+    if (!signal.aborted && !isCut) throw thrown
+  }
+}
+
+function* eventOf(block: string): Generator<LabEvent> {
+  const lines = block.split('\n')
+  const fieldOf = (field: string) =>
+    lines.filter((line) => line.startsWith(`${field}: `)).map((line) => line.slice(field.length + 2))
+  const data = fieldOf('data')
+  if (data.length > 0) yield { event: fieldOf('event')[0] ?? 'message', data: JSON.parse(data.join('\n')) }
+}

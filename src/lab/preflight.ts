@@ -1,0 +1,117 @@
+// The trial before anything listens: every stand-in is bound once and every port looked at, and all that does not work is
+// said at once (LC-03).
+
+import { neededAddresses } from './needed-addresses.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { type Ip, parseIp } from '../net/ip.ts'
+import { checkLocalAddresses, checkPortFree } from '../outbound/local-addresses.ts'
+import type { Account } from '../policy/account.ts'
+import type { OwnSockets } from '../dns/destination-guard.ts'
+import type { OwnPages } from '../inbound/own-pages.ts'
+import type { Endpoint } from '../net/endpoint.ts'
+import { parseHost } from '../net/host.ts'
+import { plannedEndpoints } from '../origins/listen-plan.ts'
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** Throws an InputError naming every address that cannot be bound and every port that is taken. */
+export async function checkAddressesAndPorts(config: LabConfig, account: Account): Promise<void> {
+  const ports = configuredServices(config).filter(({ port }) => port !== 0)
+  const taken = Promise.all(ports.map(({ ip, port }) => checkPortFree(ip, port)))
+  refuseAny(config, [...(await checkLocalAddresses(everyAddress(config, account))), ...(await taken)])
+}
+
+/** The same without the ports, for a configuration that is to replace one in force. */
+export async function checkAddresses(config: LabConfig, account: Account): Promise<void> {
+  refuseAny(config, await checkLocalAddresses(everyAddress(config, account)))
+}
+
+function refuseAny({ file }: LabConfig, found: readonly (Issue | undefined)[]): void {
+  const issues = found.filter((issue) => issue !== undefined)
+  if (issues.length > 0) throw new InputError(issues.map((issue) => ({ ...issue, file })))
+}
+
+function everyAddress(config: LabConfig, account: Account): Ip[] {
+  return neededAddresses(config, account).flatMap(({ addresses }) => addresses)
+}
+
+/** Those of a running lab, as they come up. */
+export interface OpenedSockets extends OwnSockets {
+  readonly services: Endpoint[]
+  readonly origins: Endpoint[]
+}
+
+/** Those a lab of this configuration would have. */
+export function configuredSockets(config: LabConfig): OwnSockets {
+  return { services: configuredServices(config), origins: plannedEndpoints(config.origins, config.destinations) }
+}
+
+/** The proxy's doors, the API and Gateway DNS as configured. Hosts are addresses; `localhost` is both loopback ones. */
+export function configuredServices({ listeners, api, dns }: Pick<LabConfig, 'listeners' | 'api' | 'dns'>): Endpoint[] {
+  return [...[...listeners, api].flatMap(({ host, port }) => endpointsAt(host, port)), ...(dns?.listen ?? [])]
+}
+
+/** Where the proxy finds the lab's own pages, and the hosts they go by. */
+export function ownPagesOf({ api }: Pick<LabConfig, 'api'>, port: number, secret: string): OwnPages {
+  const own = EVERYWHERE[api.host] ?? api.host
+  const hosts = [api.host, ...(api.names ?? [])].flatMap((text) => {
+    const host = parseHost(text)
+    return host === undefined ? [] : [host.kind === 'ip' ? host.ip.text : host.name]
+  })
+  return { api: { host: own, port }, hosts, secret }
+}
+
+const EVERYWHERE: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
+
+/** The endpoints behind a host that is an address or `localhost`. */
+export function endpointsAt(host: string, port: number): Endpoint[] {
+  const addresses = host === 'localhost' ? ['127.0.0.1', '::1'] : [host]
+  return addresses.flatMap((text) => {
+    const ip = parseIp(text)
+    return ip === undefined ? [] : [{ ip, port }]
+  })
+}
+
+/** What keeps a few descriptors free, as shares of all: for refusing clients, and for the API, logs, DNS and certificates. */
+const LANE_SHARE = 1 / 8
+const RESERVE_SHARE = 1 / 16
+const MOST_IN_LANE = 256
+const MOST_RESERVED = 512
+/** epoll, event and listening descriptors of one worker thread */
+const PER_WORKER = 16
+
+export interface DescriptorFacts {
+  /** open files this process may have */
+  readonly limit: number
+  /** and has, before its doors are open */
+  readonly inUse: number
+  readonly workers: number
+  /** connections end at test origins of the same process, which need one as well */
+  readonly ownOrigins: boolean
+}
+
+export interface ClientRoom {
+  /** clients that can be served at one time */
+  readonly clients: number
+  /** clients that can be told at one time that they cannot */
+  readonly turnedAway: number
+}
+
+/** The room there is; at least one client. */
+export function roomFor({ limit, inUse, workers, ownOrigins }: DescriptorFacts): ClientRoom {
+  const turnedAway = Math.max(8, Math.min(MOST_IN_LANE, Math.floor(limit * LANE_SHARE)))
+  const reserved = Math.max(8, Math.min(MOST_RESERVED, Math.floor(limit * RESERVE_SHARE)))
+  const own = inUse + (workers === 1 ? 0 : workers * PER_WORKER)
+  const left = limit - own - turnedAway - reserved
+  return { clients: Math.max(1, Math.floor(left / (ownOrigins ? 3 : 2))), turnedAway }
+}
+
+/** As the system says; undefined where it does not. */
+export function descriptorsOfThisProcess(): Pick<DescriptorFacts, 'limit' | 'inUse'> | undefined {
+  try {
+    const limit = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
+    return limit === undefined ? undefined : { limit: Number(limit), inUse: readdirSync('/proc/self/fd').length }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,304 @@
+// The lab, started in stages: configuration, state, compiled policy, trial of every address, certificates and geo data,
+// origins, API, doors. Nothing listens before the policy is valid and every address has been tried; a stage that fails
+// takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
+
+import { randomBytes } from 'node:crypto'
+import type { RunningLab, StartOptions } from '../cli/verb.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import { counted } from '../errors/counted.ts'
+import type { Issue } from '../errors/issue.ts'
+import { attributionOf } from '../geo/database.ts'
+import { type SiteView, siteViewOf } from '../geo/site-view.ts'
+import { VOUCHER_FIELD } from '../inbound/own-pages.ts'
+import { createEventLog, type EventLog, tellIssue } from '../log/event-log.ts'
+import { type SessionLog, createSessionLog } from '../log/session-log.ts'
+import type { Ip } from '../net/ip.ts'
+import { startOrigins } from '../origins/serve.ts'
+import { startUdpEcho } from '../origins/udp-echo.ts'
+import type { Egress } from '../policy/decision.ts'
+import type { Listener } from '../proxy/arrival.ts'
+import type { ConnectionPipeline } from '../proxy/pipeline.ts'
+import { SessionMemory } from '../proxy/recent-sessions.ts'
+import { type ApiToken, openApiToken } from '../store/api-token.ts'
+import { openJournal } from '../store/sqlite-journal.ts'
+import type { Store } from '../store/store.ts'
+import { chooseEngine } from '../transport/choose-engine.ts'
+import { certificatesFor, openDoorCertificates } from './certificates.ts'
+import { proxyUrl } from './data-path.ts'
+import { createDataPlane, type DataPlane } from './data-plane.ts'
+import { deskOver, createWorld } from '../decider/decider.ts'
+import { learnFrom, type OnOutage, watchEgressHealth } from '../outbound/egress-health.ts'
+import { type FollowedConfig, followConfig } from './follow-config.ts'
+import { dnsPort, openDns } from './gateway-dns.ts'
+import { openStore } from '../decider/open-store.ts'
+import { endpointsAt, type OpenedSockets, ownPagesOf, checkAddressesAndPorts } from './preflight.ts'
+import { type ReadOptions, readConfig } from '../decider/read-config.ts'
+import { createReadiness } from './readiness.ts'
+import { serveApi } from './api-ports.ts'
+import { openSignIn } from './sign-in.ts'
+import type { WorkerPool } from './workers/worker-pool.ts'
+import { join } from 'node:path'
+import { openSessionFile } from '../log/session-file.ts'
+import { openStandardOutput } from '../log/standard-output.ts'
+import { readFileSync } from 'node:fs'
+
+/** `portsFromZero`, `standInNetwork`: for labs beside other labs (tests, the tour). */
+export interface LabOptions extends StartOptions, ReadOptions {
+  /** epoch ms; default: the machine's */
+  readonly machineTime?: () => number
+  /** hears of egress addresses that fail by themselves, and that work again */
+  readonly onOutage?: OnOutage
+  /** egress addresses whose stand-ins are taken for lost, as a scenario plays it */
+  readonly isLost?: (egress: Egress) => boolean
+  /** where the lab speaks of itself; default: plain lines on standard error */
+  readonly events?: EventLog
+  /** the API's token, where it is given from outside */
+  readonly apiToken?: string
+}
+
+/** What tests and verbs of the same process may reach into. */
+export interface Lab extends RunningLab {
+  readonly store: Store
+  readonly pipeline: ConnectionPipeline
+  readonly sessions: SessionLog
+  /** where connections are carried by workers */
+  readonly pool?: WorkerPool
+  /** finished sessions with their decisions */
+  readonly memory: SessionMemory
+  /** where other sites see an address, at lab time */
+  readonly seenFrom: (address: Ip) => SiteView | undefined
+}
+
+/** How long waiting log lines get when stopping. */
+const FLUSH_MS = 2000
+
+/** Finished sessions kept with their decisions, for the console and for trying rules on. */
+const REMEMBERED_SESSIONS = 5000
+
+/** Starts everything or nothing. Throws an InputError with every problem. */
+export async function startLab(options: LabOptions): Promise<Lab> {
+  const events = options.events ?? createEventLog({ form: 'line', write: (text) => process.stderr.write(text) })
+  const load = { ...options, files: new Map<string, Uint8Array>() }
+  const { config, issues } = readConfig(options.configFile, load)
+  await using stack = new AsyncDisposableStack()
+
+  const onNotice = (issue: Issue) => tellIssue(events, issue)
+  const harm: Issue[] = []
+  const onStateNotice = (issue: Issue) => {
+    onNotice(issue)
+    if (issue.severity === 'error') harm.push(issue)
+  }
+  const store = openStore(config, {
+    ...(options.ephemeral
+      ? {}
+      : { kept: { journal: openJournal(options.state, { onNotice: onStateNotice }), folder: options.state } }),
+    onNotice,
+    ...(options.machineTime === undefined ? {} : { machineTime: options.machineTime }),
+  })
+  stack.defer(() => store.close())
+  await checkAddressesAndPorts(config, store.current().account)
+
+  const sessions = await openSessionLog(config, options, events)
+  stack.defer(() => sessions.close(FLUSH_MS))
+  const ownSockets: OpenedSockets = { services: [], origins: [] }
+  const workers = workersFor(options, config)
+  const engine = chooseEngine(options.engine ?? config.engine ?? 'auto', (message) => events.warn(message))
+  const world = await createWorld({
+    config,
+    store,
+    ownSockets,
+    onNotice,
+    ...(workers === 1 ? {} : { geoContents: 'shared' }),
+  })
+  stack.defer(() => world.close())
+  const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
+  const doorCertificates = openDoorCertificates(config.listeners, certificates.leaf, events)
+  stack.defer(() => doorCertificates.close())
+
+  const memory = new SessionMemory(REMEMBERED_SESSIONS)
+  const health = watchEgressHealth(() => store.now(), events, options.onOutage)
+  const egress = { onAttempt: health.attempted, ...(options.isLost === undefined ? {} : { isLost: options.isLost }) }
+  let apiPort = config.api.port
+  const secret = randomBytes(32).toString('base64url')
+  const signIn = openSignIn(config, { apiPort: () => apiPort, now: () => store.now() })
+  const plane: DataPlane = createDataPlane({
+    config,
+    workers,
+    engine,
+    load,
+    files: () => followed.files,
+    store,
+    world,
+    sessions,
+    memory,
+    events,
+    egress,
+    ownSockets,
+    doorCertificates,
+    signIn,
+    ownPages: () => ownPagesOf(config, apiPort, secret),
+  })
+  if (plane.pool !== undefined) memory.subscribe((session) => learnFrom(session, health))
+  const { publicSourceOf, traffic, pipeline } = plane
+  const origins = await startOrigins({
+    specs: config.origins,
+    destinations: config.destinations,
+    certificate: certificates.leaf,
+    proxy: proxyUrl(config),
+    publicSourceOf: publicSourceOf.tcp,
+    siteViewOf: (address, at) => siteViewOf(store.current().account, world.ports.placeOf, address, at),
+    now: () => store.now(),
+    attribution: attributionOf(world.geo.files()),
+  })
+  stack.defer(() => origins.close())
+  const udpEcho = await startUdpEcho({
+    specs: config.origins,
+    destinations: config.destinations,
+    publicSourceOf: publicSourceOf.udp,
+  })
+  stack.defer(() => udpEcho.close())
+  ownSockets.origins.push(...origins.doors.map(({ at }) => at), ...udpEcho.endpoints)
+
+  const onTaken = () => plane.configTaken()
+  const followed: FollowedConfig = followConfig({ config, load, store, world, events, onTaken })
+  stack.defer(() => followed.close())
+  const current = () => followed.config
+  const desk = deskOver({
+    get config() {
+      return current()
+    },
+    issues,
+    store,
+    world,
+    close: () => undefined,
+  })
+  const token = openToken(options)
+  let accepting = false
+  let doors: readonly Listener[] = []
+  const readiness = createReadiness({
+    store,
+    sessions,
+    traffic,
+    accepting: () => accepting,
+    listening: () => [...doors, ...world.dnsEndpoints.map(({ ip, port }) => ({ host: ip.text, port }))],
+  })
+  const api = await serveApi({
+    get config() {
+      return current()
+    },
+    store,
+    sessions,
+    memory,
+    health,
+    traffic,
+    identifier: world.identifier,
+    dns: world.gatewayDns === undefined ? undefined : dnsPort(world.gatewayDns, config.dns?.clients ?? []),
+    desk,
+    token,
+    version: ownVersion(),
+    engine: engine.name,
+    unready: readiness.unready,
+    troubles: async () => [
+      ...troublesOf(followed, harm, sessions),
+      ...traffic.troubles(),
+      ...(await readiness.unready()),
+    ],
+    doors: () => doors,
+    placeOf: world.ports.placeOf,
+    signIn: signIn?.page,
+    voucher: { field: VOUCHER_FIELD, secret },
+    notice: (message) => events.warn(message),
+  })
+  stack.defer(() => api.close())
+  apiPort = api.port
+  ownSockets.services.push(...endpointsAt(api.host, api.port))
+
+  if (world.gatewayDns !== undefined) {
+    const dns = await openDns(config, world.gatewayDns, (message) => events.warn(message))
+    stack.defer(() => dns.close())
+    world.dnsEndpoints.splice(0, Number.POSITIVE_INFINITY, ...dns.endpoints)
+    ownSockets.services.push(...dns.endpoints)
+  }
+
+  stack.defer(() => plane.stop())
+  doors = await plane.open()
+  accepting = true
+
+  const everything = stack.move()
+  return {
+    config,
+    issues,
+    snapshot: () => store.current(),
+    listeners: doors,
+    api: { host: api.host, port: api.port },
+    dns: world.dnsEndpoints,
+    apiToken: shownToken(token),
+    engine: engine.name,
+    authorityFile: certificates.authorityFile,
+    ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),
+    desk,
+    store,
+    pipeline,
+    sessions,
+    memory,
+    ...(plane.pool === undefined ? {} : { pool: plane.pool }),
+    seenFrom: (address) => siteViewOf(store.current().account, world.ports.placeOf, address, store.now()),
+    close: () => {
+      accepting = false
+      return everything.disposeAsync()
+    },
+  }
+}
+
+/** A lab that is steered from its own process, with a clock or outages of its own, carries its connections itself. */
+function workersFor({ workers, machineTime, isLost, onOutage, adjust }: LabOptions, config: LabConfig): number {
+  const steered = [machineTime, isLost, onOutage, adjust].some((given) => given !== undefined)
+  return steered ? 1 : (workers ?? config.workers ?? 1)
+}
+
+function openToken({ state, ephemeral, apiToken }: LabOptions) {
+  return openApiToken({
+    ...(ephemeral ? {} : { directory: state }),
+    ...(apiToken === undefined ? {} : { given: apiToken }),
+  })
+}
+
+/** The token itself is shown the one time it is made. */
+function shownToken({ isNew, file, current }: ApiToken): RunningLab['apiToken'] {
+  return { ...(file === undefined ? {} : { file }), ...(isNew ? { made: current() } : {}) }
+}
+
+function troublesOf(followed: FollowedConfig, harm: readonly Issue[], sessions: SessionLog): readonly string[] {
+  return [
+    ...(followed.stale === undefined ? [] : [`the configuration file is not in force: ${followed.stale}`]),
+    ...harm.map(({ message }) => message),
+    ...(sessions.dropped === 0
+      ? []
+      : [`${counted(sessions.dropped, 'line')} of the session log ${sessions.dropped === 1 ? 'was' : 'were'} lost`]),
+  ]
+}
+
+/** The session log of a state folder. */
+export function sessionsFile(state: string): string {
+  return join(state, 'sessions.ndjson')
+}
+
+/** Opens the sinks; `--ephemeral` writes no file. */
+export async function openSessionLog(
+  { log }: LabConfig,
+  { state, ephemeral, sessionsTo }: StartOptions,
+  events: EventLog,
+): Promise<SessionLog> {
+  const path = sessionsFile(state)
+  const onProblem = (error: unknown) => events.error(`the session log \`${path}\` cannot be written`, error)
+  const onGone = () => events.warn('nobody reads standard output any more')
+  return createSessionLog({
+    ...(ephemeral ? {} : { file: openSessionFile({ path, ...log, onProblem }) }),
+    ...(sessionsTo === undefined ? {} : { output: { ...sessionsTo, queue: await openStandardOutput(onGone) } }),
+  })
+}
+
+export function ownVersion(): string {
+  const file = join(import.meta.dirname, '..', '..', 'package.json')
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}

@@ -1,0 +1,71 @@
+// The registry of outgoing connections across threads: a worker tells the main thread of connections to test origins before it
+// connects, and an origin that asks reads what was told up to that very moment. Other destinations are nobody's business.
+
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import type { Endpoint } from '../../net/endpoint.ts'
+import type { Ip } from '../../net/ip.ts'
+import type { SourceRegistry, Sources } from '../../outbound/source-registry.ts'
+import type { PublicSource, PublicSourceOf } from '../../proxy/stage-values.ts'
+import type { SourceNews } from './messages.ts'
+
+const nothing = () => {}
+
+/** The worker's end, for connections to these addresses. */
+export function createSourceTeller(port: MessagePort, origins: readonly Ip[]): (transport: 'tcp' | 'udp') => Sources {
+  const watched = new Set(origins.map(({ text }) => text))
+  let next = 0
+  const tell = (news: SourceNews) => port.postMessage(news)
+  return (transport) => ({
+    add(bound: Endpoint, dialled: Endpoint, source: PublicSource) {
+      if (!watched.has(dialled.ip.text)) return nothing
+      const id = next++
+      tell({ kind: 'add', id, transport, bound, dialled, source })
+      return () => tell({ kind: 'remove', id })
+    },
+  })
+}
+
+/** The main thread's end of one worker. */
+export class SourceListener {
+  readonly #port: MessagePort
+  readonly #registries: Readonly<Record<'tcp' | 'udp', SourceRegistry>>
+  readonly #held = new Map<number, () => void>()
+
+  constructor(port: MessagePort, registries: Readonly<Record<'tcp' | 'udp', SourceRegistry>>) {
+    this.#port = port
+    this.#registries = registries
+    port.on('message', this.#take)
+    port.unref()
+  }
+
+  /** Takes in everything told so far, here and now. */
+  catchUp(): void {
+    for (let news = receiveMessageOnPort(this.#port); news !== undefined; news = receiveMessageOnPort(this.#port)) {
+      this.#take(news.message)
+    }
+  }
+
+  /** The worker is gone: forgets its connections. */
+  close(): void {
+    this.#port.close()
+    for (const forget of this.#held.values()) forget()
+    this.#held.clear()
+  }
+
+  readonly #take = (news: SourceNews): void => {
+    if (news.kind === 'add') {
+      this.#held.set(news.id, this.#registries[news.transport].add(news.bound, news.dialled, news.source))
+    } else {
+      this.#held.get(news.id)?.()
+      this.#held.delete(news.id)
+    }
+  }
+}
+
+/** The question origins ask, answered after catching up with every worker. */
+export function askedOf(registry: SourceRegistry, catchUp: () => void): PublicSourceOf {
+  return (peer, local) => {
+    catchUp()
+    return registry.publicSourceOf(peer, local)
+  }
+}

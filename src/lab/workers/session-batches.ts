@@ -1,0 +1,177 @@
+// Finished and opened sessions on their way from a worker to the main thread: gathered for a moment and sent together. Records go
+// as the JSON line the log keeps anyway; decisions stay here until somebody asks, because few are ever looked at.
+
+import type { Decided } from '../../proxy/session.ts'
+import type { LiveSessions, OpenSession } from '../../proxy/live-sessions.ts'
+import type { SessionRecord } from '../../proxy/session-record.ts'
+import type { SessionNews, ShippedDecision, ShippedOpen } from './messages.ts'
+import type { SessionLog } from '../../log/session-log.ts'
+import type { RememberedSession, SessionMemory } from '../../proxy/recent-sessions.ts'
+import type { LabSnapshot } from '../../config/lab-state.ts'
+import type { Store } from '../../store/store.ts'
+
+/** How long the first session of a batch waits for company, and how many make a batch at once. */
+const GATHER_MS = 20
+const MOST_TOGETHER = 512
+
+export interface OutboxSettings {
+  readonly send: (news: SessionNews) => void
+  readonly live: LiveSessions
+  /** finished sessions whose decisions are kept */
+  readonly remember: number
+}
+
+export class SessionOutbox {
+  readonly #settings: OutboxSettings
+  /** oldest first; cut back when there are twice as many as are kept: a Map that loses its oldest with every entry takes 4 µs each */
+  #untold: ShippedDecision[] = []
+  #ids: string[] = []
+  #lines: string[] = []
+  #opened: ShippedOpen[] = []
+  #timer: NodeJS.Timeout | undefined
+  #stopWatching: (() => void) | undefined
+
+  constructor(settings: OutboxSettings) {
+    this.#settings = settings
+  }
+
+  record(record: SessionRecord, decided: Decided | undefined): void {
+    this.#ids.push(record.SessionID)
+    this.#lines.push(JSON.stringify(record))
+    if (decided !== undefined) this.#keep(shipped(record.SessionID, decided))
+    if (this.#lines.length >= MOST_TOGETHER) this.flush()
+    else this.#timer ??= setTimeout(() => this.flush(), GATHER_MS)
+  }
+
+  /** From now on openings are told too, and decisions with their sessions; or no longer. */
+  watch(on: boolean): void {
+    this.#stopWatching?.()
+    this.#stopWatching = on ? this.#settings.live.subscribe((open) => this.#open(open)) : undefined
+  }
+
+  /** Sends what waits. */
+  flush(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#lines.length === 0 && this.#opened.length === 0) return
+    const decided = this.#stopWatching === undefined ? [] : this.untold()
+    const news = { kind: 'sessions', ids: this.#ids, lines: this.#lines, opened: this.#opened, decided } as const
+    this.#ids = []
+    this.#lines = []
+    this.#opened = []
+    this.#settings.send(news)
+  }
+
+  /** Decisions not told yet; they are now. */
+  untold(): ShippedDecision[] {
+    const decisions = this.#untold.slice(-this.#settings.remember)
+    this.#untold = []
+    return decisions
+  }
+
+  /** Every open session with its decision, as it can be sent. */
+  open(): ShippedOpen[] {
+    return this.#settings.live.decided().map(shippedOpen)
+  }
+
+  #open(session: OpenSession): void {
+    this.#opened.push(shippedOpen(session))
+    this.#timer ??= setTimeout(() => this.flush(), GATHER_MS)
+  }
+
+  #keep(decision: ShippedDecision): void {
+    this.#untold.push(decision)
+    const { remember } = this.#settings
+    if (this.#untold.length >= 2 * remember) this.#untold = this.#untold.slice(-remember)
+  }
+}
+
+function shippedOpen({ session, decided }: OpenSession): ShippedOpen {
+  return { session, decided: decided === undefined ? undefined : shipped(session.id, decided) }
+}
+
+function shipped(id: string, { flow, decision, snapshot }: Decided): ShippedDecision {
+  return { id, flow, decision, revision: snapshot.revision }
+}
+
+/** Its decision may come later than its record, which is read when somebody looks at it: of thousands a second few are ever looked at. */
+class ShippedSession implements RememberedSession {
+  readonly id: string
+  decided?: Decided
+  #line: string
+  #record: SessionRecord | undefined
+
+  constructor(id: string, line: string) {
+    this.id = id
+    this.#line = line
+  }
+
+  get record(): SessionRecord {
+    if (this.#record === undefined) {
+      this.#record = JSON.parse(this.#line) as SessionRecord
+      this.#line = ''
+    }
+    return this.#record
+  }
+}
+
+export class SessionInbox {
+  readonly #sessions: SessionLog
+  readonly #memory: SessionMemory
+  readonly #shelf: PolicyShelf
+
+  constructor(sessions: SessionLog, memory: SessionMemory, shelf: PolicyShelf) {
+    this.#sessions = sessions
+    this.#memory = memory
+    this.#shelf = shelf
+  }
+
+  /** Finished sessions, and decisions of these or earlier ones. */
+  take({ ids, lines, decided: decisions }: Pick<SessionNews, 'ids' | 'lines' | 'decided'>): void {
+    const here = new Map(decisions.map((decision) => [decision.id, decision]))
+    for (const [at, line] of lines.entries()) {
+      const session = new ShippedSession(ids[at] ?? '', line)
+      this.#attach(session, here.get(session.id))
+      here.delete(session.id)
+      this.#sessions.recordWritten(session, line)
+      this.#memory.add(session)
+    }
+    for (const decision of here.values()) {
+      const session = this.#memory.find(decision.id)
+      if (session instanceof ShippedSession) this.#attach(session, decision)
+    }
+  }
+
+  #attach(session: ShippedSession, shipped: ShippedDecision | undefined): void {
+    const decided = this.#shelf.decidedOf(shipped)
+    if (decided !== undefined) session.decided = decided
+  }
+}
+
+const REVISIONS_KEPT = 64
+
+export class PolicyShelf {
+  readonly #byRevision = new Map<number, LabSnapshot>()
+  readonly close: () => void
+
+  constructor(store: Pick<Store, 'current' | 'subscribe'>) {
+    this.#keep(store.current())
+    this.close = store.subscribe((snapshot) => this.#keep(snapshot))
+  }
+
+  decidedOf(shipped: ShippedDecision | undefined): Decided | undefined {
+    const snapshot = shipped === undefined ? undefined : this.#byRevision.get(shipped.revision)
+    if (shipped === undefined || snapshot === undefined) return undefined
+    return { flow: shipped.flow, decision: shipped.decision, snapshot }
+  }
+
+  openOf({ session, decided }: ShippedOpen): OpenSession {
+    return { session, decided: this.decidedOf(decided) }
+  }
+
+  #keep(snapshot: LabSnapshot): void {
+    this.#byRevision.set(snapshot.revision, snapshot)
+    const [oldest] = this.#byRevision.keys()
+    if (this.#byRevision.size > REVISIONS_KEPT && oldest !== undefined) this.#byRevision.delete(oldest)
+  }
+}

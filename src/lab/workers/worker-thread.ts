@@ -1,0 +1,179 @@
+// One worker: the data path of the lab in a thread of its own. Builds it from the main thread's configuration and state, opens the
+// doors beside the other workers' (SO_REUSEPORT), and takes every new version of the state before it says so. Has no API, no
+// store on disk, no test origins.
+
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import type { LabConfig } from '../../config/lab-config.ts'
+import { loadConfig } from '../../config/load.ts'
+import { GatewayError } from '../../errors/gateway-error.ts'
+import { InputError } from '../../errors/issue.ts'
+import type { Gateway } from '../../inbound/proxy-server.ts'
+import { type EventLog, tellIssue } from '../../log/event-log.ts'
+import type { Ip } from '../../net/ip.ts'
+import { SharedUseTable } from '../../outbound/shared-uses.ts'
+import { SharedClients } from '../../inbound/client-limit.ts'
+import { Replica } from '../../store/replica.ts'
+import { chooseEngine } from '../../transport/choose-engine.ts'
+import { certificatesFor, openDoorCertificates } from '../certificates.ts'
+import { createDataPath, type DataPath, openDoors } from '../data-path.ts'
+import { watchEgressHealth } from '../../outbound/egress-health.ts'
+import { settled } from '../follow-config.ts'
+import { rangeOf } from '../gateway-dns.ts'
+import { joinSignIn } from '../sign-in.ts'
+import { createWorld, type World } from '../../decider/decider.ts'
+import type { FromWorker, SharedConfig, ToWorker, WorkerReport, WorkerStart } from './messages.ts'
+import { PlaceholderAsker } from './remote-placeholders.ts'
+import { SessionOutbox } from './session-batches.ts'
+import { createSourceTeller } from './remote-sources.ts'
+
+/** Finished sessions of this worker whose decisions can still be asked for. */
+const REMEMBERED_DECISIONS = 5000
+
+const start: WorkerStart = workerData
+if (parentPort !== null) await serve(parentPort)
+
+interface Parts {
+  readonly replica: Replica
+  readonly world: World
+  readonly road: DataPath
+  readonly outbox: SessionOutbox
+  readonly placeholders: PlaceholderAsker
+  readonly gateway: Gateway
+}
+
+async function serve(port: MessagePort): Promise<void> {
+  const tell = (message: FromWorker) => port.postMessage(message)
+  try {
+    const parts = await build(tell)
+    port.on('message', (message: ToWorker) => obey(message, parts, tell))
+    tell({ kind: 'ready', ports: parts.gateway.doors.map(({ address }) => address.port) })
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown
+    tell({ kind: 'failed', issues: thrown.issues })
+  }
+}
+
+async function build(tell: (message: FromWorker) => void): Promise<Parts> {
+  const { index, of, version, ports, gatewayDns } = start
+  const events = eventsTold(tell)
+  const config = configOf(start, ports)
+  const replica = new Replica(config, version)
+  const services = [...start.ownSockets.services]
+  const placeholders = new PlaceholderAsker(tell, (family) => rangeOf(replica.current(), family))
+  const world = await createWorld({
+    config,
+    store: replica,
+    ownSockets: { services, origins: start.ownSockets.origins },
+    onNotice: (issue) => tellIssue(events, issue),
+    geoContents: start.geo,
+    ...(gatewayDns === undefined
+      ? {}
+      : { remoteDns: { endpoints: gatewayDns, placeholderAt: placeholders.placeholderAt } }),
+  })
+  const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
+  const { tlsFor } = openDoorCertificates(config.listeners, certificates.leaf, events)
+  const sources = createSourceTeller(start.sources, originAddresses(config))
+  const engine = chooseEngine(start.engine, (message) => events.warn(message))
+  if (engine.descriptor !== undefined) tell({ kind: 'engine', descriptor: engine.descriptor })
+  const road = createDataPath(config, {
+    engine,
+    store: replica,
+    world,
+    events,
+    record: (record, decided) => outbox.record(record, decided),
+    sources: { tcp: sources('tcp'), udp: sources('udp') },
+    egress: { onAttempt: watchEgressHealth(() => replica.now(), events).attempted },
+    shared: { uses: new SharedUseTable(of, start.uses).countsOf(index), slice: { index, of } },
+  })
+  const outbox = new SessionOutbox({ send: tell, live: road.pipeline.sessions, remember: REMEMBERED_DECISIONS })
+  const clients = new SharedClients(of, start.clients).countOf(index, start.room.maxClients)
+  const gateway = await openDoors(config, road, {
+    store: replica,
+    tlsFor,
+    ...start.room,
+    clients,
+    sharesPorts: true,
+    ownPages: start.ownPages,
+    ...(start.signIn === undefined ? {} : { signIn: joinSignIn(start.signIn, () => replica.now()) }),
+  })
+  services.push(...gateway.doors.map(({ address }) => address))
+  return { replica, world, road, outbox, placeholders, gateway }
+}
+
+function obey(message: ToWorker, parts: Parts, tell: (message: FromWorker) => void): void {
+  const { replica, world, road, outbox, placeholders, gateway } = parts
+  switch (message.kind) {
+    case 'version':
+      replica.take(message.version)
+      tell({ kind: 'took', revision: replica.current().revision })
+      break
+    case 'config': {
+      const config = configOf(message.config)
+      replica.take(message.config.version, config)
+      world.replaceConfig(config)
+      tell({ kind: 'took', revision: replica.current().revision })
+      break
+    }
+    case 'report':
+      outbox.flush()
+      tell({ kind: 'report', id: message.id, report: reportOf(parts) })
+      break
+    case 'watch':
+      outbox.watch(message.on)
+      break
+    case 'cut':
+      road.pipeline.sessions.cut(message.id, new GatewayError(message.code, message.message))
+      break
+    case 'placeholder':
+      placeholders.hear(message)
+      break
+    case 'stop':
+      void gateway.stop().then(async () => {
+        outbox.flush()
+        await road.engine.close()
+        tell({ kind: 'stopped' })
+      })
+  }
+}
+
+function reportOf({ road, outbox }: Parts): WorkerReport {
+  return {
+    numbers: {
+      counts: road.pipeline.counts(),
+      datagrams: road.pipeline.datagrams.read(),
+      leases: road.leases.counts(),
+    },
+    open: outbox.open(),
+    decided: outbox.untold(),
+  }
+}
+
+/** The configuration, with what was settled at the start, and its doors at the ports they already have. */
+function configOf({ file, load }: SharedConfig, ports?: readonly number[]): LabConfig {
+  const config = { ...loadConfig(file, load), ...settled(loadConfig(file, { ...load, files: start.filesAtStart })) }
+  if (ports === undefined) return config
+  return { ...config, listeners: config.listeners.map((one, at) => ({ ...one, port: ports[at] ?? one.port })) }
+}
+
+/** Where test origins listen: they want to know who comes. */
+function originAddresses({ origins, destinations }: LabConfig): Ip[] {
+  const names = new Set(origins.map(({ name }) => name))
+  return destinations
+    .filter(({ name }) => name !== undefined && names.has(name))
+    .flatMap(({ addresses }) => addresses.map(({ standIn }) => standIn))
+}
+
+function eventsTold(tell: (message: FromWorker) => void): EventLog {
+  const say = (text: string) => `worker ${start.index + 1}: ${text}`
+  return {
+    info: (message) => tell({ kind: 'event', level: 'info', message: say(message) }),
+    warn: (message) => tell({ kind: 'event', level: 'warn', message: say(message) }),
+    error: (message, error) =>
+      tell({
+        kind: 'event',
+        level: 'error',
+        message: say(message),
+        ...(error instanceof Error ? { cause: error } : {}),
+      }),
+  }
+}

@@ -1,0 +1,59 @@
+// What `bench proxy` measures: this project's own data path on a configuration, in a process of its own, between a load origin
+// in another and a load generator here.
+
+import { join } from 'node:path'
+import type { Subject } from './proxy/operation.ts'
+import { startLoadProcess, startOriginProcess } from './proxy/origin-process.ts'
+import { processorSeconds, residentBytes } from './proxy/processor-time.ts'
+import { runLoad } from './proxy/run-load.ts'
+import type { ProxyBenchRequest, ProxyBenchSummary } from '../cli/verb.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { ip } from '../net/ip.ts'
+import { readConfig } from '../decider/read-config.ts'
+
+const LOOPBACK = ip('127.0.0.1')
+
+/** Throws an InputError where the configuration is not good. */
+export async function benchProxyOn(request: ProxyBenchRequest): Promise<ProxyBenchSummary> {
+  const { config } = readConfig(request.configFile)
+  const credentials = credentialsIn(config)
+  const underTest = join(import.meta.dirname, 'proxy-under-test.ts')
+  await using stack = new AsyncDisposableStack()
+  const origin = await startOriginProcess(LOOPBACK.text)
+  stack.defer(() => origin.stop())
+  const proxy = await startLoadProcess(underTest, [request.configFile, String(request.workers)])
+  stack.defer(() => proxy.stop())
+  const subject: Subject = {
+    proxy: { ip: LOOPBACK, port: portIn(proxy.line) },
+    origin: { ip: LOOPBACK, port: origin.port },
+    ...(credentials === undefined ? {} : { credentials }),
+  }
+  const before = processorSeconds([proxy.pid])
+  const load = await runLoad(subject, request)
+  const used = processorSeconds([proxy.pid]) - before
+  return { ...load, concurrency: request.concurrency, processorSeconds: used, rssBytes: residentBytes(proxy.pid) }
+}
+
+function portIn(line: string): number {
+  const said: { port?: number; issues?: readonly Issue[] } = JSON.parse(line)
+  if (said.port === undefined) throw new InputError(said.issues ?? [])
+  return said.port
+}
+
+/** The first person with a password in the clear; nobody where the first door asks for none. */
+function credentialsIn({ users, listeners, file }: LabConfig): Subject['credentials'] {
+  if (listeners[0]?.authentication === 'anonymous' || listeners[0]?.fixedUser !== undefined) return undefined
+  for (const { identity, password } of users) {
+    if (password?.kind === 'plain') return { username: identity.email, password: password.text.reveal() }
+  }
+  throw new InputError([
+    {
+      severity: 'error',
+      code: 'bench.no_password',
+      message: 'no user of the configuration has a password in the clear to load the proxy with',
+      hint: 'give one user `password:`, or measure a configuration whose first listener asks for none',
+      file,
+    },
+  ])
+}

@@ -1,0 +1,116 @@
+// Keeps a number of operations going for a while and tells how long each took.
+
+import { createHistogram } from 'node:perf_hooks'
+import { Association } from '../../bench/load/datagrams.ts'
+import { openRequests, openTunnel, type Subject, type TunnelKind, tunnelOnce } from './operation.ts'
+import { BULK } from './origin.ts'
+
+export type Mode = TunnelKind | 'http' | 'relay' | 'udp'
+
+export interface LoadResult {
+  readonly mode: Mode
+  readonly seconds: number
+  readonly operations: number
+  readonly failures: number
+  /** first failure, in words */
+  readonly failure?: string
+  /** bytes received, relay only */
+  readonly bytes: number
+  /** nanoseconds; relay has none */
+  readonly latency: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number }
+}
+
+export interface LoadOptions {
+  readonly mode: Mode
+  readonly concurrency: number
+  readonly seconds: number
+  /** requests past the proxy, straight to the origin (`http` only) */
+  readonly straight?: boolean
+  readonly onProgress?: (share: number) => void
+}
+
+/** Runs load against a proxy. Failures of single operations are counted, not thrown. */
+export async function runLoad(subject: Subject, options: LoadOptions): Promise<LoadResult> {
+  const histogram = createHistogram()
+  const tally = { operations: 0, failures: 0, bytes: 0, failure: '' }
+  const start = performance.now()
+  const end = start + options.seconds * 1000
+  const ticker = setInterval(() => options.onProgress?.(Math.min(1, (performance.now() - start) / (end - start))), 200)
+  const work = WORKERS[options.mode]
+  const job = { subject, options, histogram, tally, end }
+  await Promise.all(Array.from({ length: options.concurrency }, () => work(job)))
+  clearInterval(ticker)
+  const { operations, failures, bytes, failure } = tally
+  return {
+    mode: options.mode,
+    seconds: (performance.now() - start) / 1000,
+    operations,
+    failures,
+    ...(failure === '' ? {} : { failure }),
+    bytes,
+    latency: {
+      p50: histogram.percentile(50),
+      p90: histogram.percentile(90),
+      p99: histogram.percentile(99),
+      max: operations === 0 ? 0 : histogram.max,
+    },
+  }
+}
+
+interface Job {
+  readonly subject: Subject
+  readonly options: LoadOptions
+  readonly histogram: ReturnType<typeof createHistogram>
+  readonly tally: { operations: number; failures: number; bytes: number; failure: string }
+  readonly end: number
+}
+
+const WORKERS: Readonly<Record<Mode, (job: Job) => Promise<void>>> = {
+  connect: (job) => repeat(job, () => tunnelOnce('connect', job.subject)),
+  socks5: (job) => repeat(job, () => tunnelOnce('socks5', job.subject)),
+  http: async (job) => {
+    let connection = await openRequests(job.subject, job.options.straight)
+    await repeat(job, async () => {
+      try {
+        await connection.request()
+      } catch (error) {
+        connection.close()
+        connection = await openRequests(job.subject, job.options.straight)
+        throw error
+      }
+    })
+    connection.close()
+  },
+  udp: async (job) => {
+    const association = await Association.open(job.subject)
+    await repeat(job, () => association.roundTrip())
+    association.close()
+  },
+  relay: async (job) => {
+    const socket = await openTunnel('connect', job.subject)
+    await new Promise<void>((resolve) => {
+      socket.on('data', (data: Buffer) => {
+        job.tally.bytes += data.length
+        if (performance.now() >= job.end) socket.destroy()
+      })
+      socket.once('close', () => resolve())
+      socket.write(BULK)
+    })
+    job.tally.operations++
+  },
+}
+
+async function repeat({ histogram, tally, end }: Job, operation: () => Promise<void>): Promise<void> {
+  while (performance.now() < end) {
+    const start = performance.now()
+    try {
+      await operation()
+      histogram.record(Math.max(1, Math.round((performance.now() - start) * 1e6)))
+      tally.operations++
+    } catch (error) {
+      tally.failures++
+      tally.failure ||= error instanceof Error ? error.message : String(error)
+      if (tally.failures > 1000 && tally.operations === 0) return
+    }
+  }
+}

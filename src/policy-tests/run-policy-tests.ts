@@ -1,0 +1,90 @@
+// Policy tests over the very parts that `explain` and the proxy decide with: a desk per configuration, without what was
+// changed at run time.
+
+import { writeFileSync } from 'node:fs'
+import { type Explained, explainConnection } from '../decider/explain-connection.ts'
+import type { PolicyTester } from '../cli/verb.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import { asGatewayError } from '../errors/gateway-error.ts'
+import { InputError } from '../errors/issue.ts'
+import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
+import { parseIp } from '../net/ip.ts'
+import { type Allowlists, createAllowlists, letsIn } from '../policy/allowlist.ts'
+import type { CaseResult, TestRun, Verdict } from '../analysis/policy-test.ts'
+import { junitReport } from '../analysis/junit.ts'
+import type { TestFlow } from './read-test-file.ts'
+import { type Answer, runTestFiles, type TestSubject } from './run-test-files.ts'
+import { createFileWatch } from './watch-files.ts'
+import { openDesk, type SharedParts } from '../decider/decider.ts'
+import { exitCodeOf, untilStopSignal } from '../lab/signals.ts'
+
+type Asked = readonly Explained[]
+
+/** What `egresslab test` works with. */
+export function createPolicyTester(): PolicyTester {
+  return {
+    run: async (paths, options) => {
+      const bundledGeo = openGeoDatabase(bundledGeoSources(), { changes: 'ignored' })
+      try {
+        return await runTestFiles<Asked>(paths, options, (configFile) => openSubject(configFile, { bundledGeo }))
+      } finally {
+        bundledGeo.close()
+      }
+    },
+    writeJunit,
+    watch: () => ({ ...createFileWatch(), stopped: untilStopSignal().then(exitCodeOf) }),
+  }
+}
+
+async function openSubject(configFile: string, shared: SharedParts): Promise<TestSubject<Asked>> {
+  const desk = await openDesk({ configFile }, shared)
+  const allowlists = allowlistsOf(desk.config)
+  return {
+    ruleset: desk.snapshot.ruleset,
+    expressions: desk.snapshot.account.settings.expressions,
+    files: filesOf(desk.config),
+    close: desk.close,
+    ask: async ({ destination, colosDown, ...options }: TestFlow): Promise<Answer<Asked>> => {
+      try {
+        const explained = await explainConnection(desk, destination, { ...options, coloDown: colosDown })
+        return { asked: explained, verdict: verdictOf(explained[0], allowlists) }
+      } catch (thrown) {
+        if (thrown instanceof InputError) throw thrown
+        const { code, message, cause } = asGatewayError(thrown)
+        if (code === 'internal.invariant') throw cause ?? thrown
+        return { asked: [], verdict: { kind: 'failed', code, message } }
+      }
+    },
+  }
+}
+
+function verdictOf({ flow, explanation: { decision } }: Explained, allowlists: Allowlists): Verdict {
+  const service = allowlists.find(flow.host, flow.destination.ip.text)
+  const source = parseIp(decision.egress?.ipv4 ?? decision.egress?.ipv6 ?? '')
+  return { kind: 'decided', decision, letIn: service === undefined ? null : letsIn(service, source) }
+}
+
+/** The test services of a configuration that have an allowlist. */
+export function allowlistsOf({ origins, destinations }: LabConfig): Allowlists {
+  const services = origins.filter(({ kind }) => kind === 'saas')
+  return createAllowlists(
+    services.map(({ name, allow }) => {
+      const own = destinations.filter((destination) => destination.name === name)
+      return { name, allow, addresses: own.flatMap(({ addresses }) => addresses.map((address) => address.public)) }
+    }),
+  )
+}
+
+function filesOf({ file, rules }: LabConfig): string[] {
+  return [...new Set([file, ...rules.flatMap(({ position }) => position.file ?? [])])]
+}
+
+function writeJunit(file: string, run: TestRun<Asked>, detailOf: (failed: CaseResult<Asked>) => string): void {
+  try {
+    writeFileSync(file, junitReport(run, detailOf))
+  } catch (thrown) {
+    const reason = thrown instanceof Error && 'code' in thrown ? ` (${String(thrown.code)})` : ''
+    const message = `the report cannot be written to \`${file}\`${reason}`
+    throw new InputError([{ severity: 'error', code: 'test.unwritable', message }])
+  }
+}

@@ -1,0 +1,233 @@
+// A cheap test in front of every rule: a few bit masks that say which virtual networks, countries, ports … the rule can match at all.
+// Lets rules through that do not match, never stops one that does; and knows of which requirements it decides exactly.
+
+import type { FieldValues, Value } from '../../expression/value.ts'
+import type { Filed } from './index-build.ts'
+import { originOf } from './field-origin.ts'
+import type { Key, Path, Requirement } from './index-keys.ts'
+import { positionOf, type Ticket } from './rule-ref.ts'
+
+/** Masks per rule; every rule has all of them, unused ones let everything through. */
+const MASKS = 4
+/** A ticket and its masks. */
+export const ROW = MASKS + 1
+/** The bit of values no rule names, and of a missing value: set in the masks of rules that do not care. */
+const OTHER = 1 << 31
+const BITS = 31
+const EVERYTHING = -1
+
+/** Fields with more values than this say little in 31 bits. */
+const MOST_VALUES = 2_000
+/** A field is worth a mask when at least this share of the rules requires something of it. */
+const LEAST_SHARE = 0.02
+
+export class GuardTable {
+  readonly #masks: Int32Array
+  readonly #dimensions: readonly Dimension[]
+  #a = EVERYTHING
+  #b = EVERYTHING
+  #c = EVERYTHING
+  #d = EVERYTHING
+
+  constructor(rules: readonly Filed[]) {
+    this.#dimensions = chooseDimensions(rules)
+    this.#masks = new Int32Array(rules.length * MASKS).fill(EVERYTHING)
+    for (const [position, { requirements, exclusions }] of rules.entries()) {
+      for (const requirement of requirements) this.#guard(position, requirement, (mask) => mask)
+      for (const exclusion of exclusions) {
+        if (this.excludes(exclusion)) this.#guard(position, exclusion, (mask) => ~mask)
+      }
+    }
+  }
+
+  #guard(position: number, requirement: Requirement, admitted: (mask: number) => number): void {
+    const slot = simplePathOf(requirement)?.slot
+    for (let number = 0; number < this.#dimensions.length; number++) {
+      const dimension = this.#dimensions[number]
+      if (dimension === undefined || dimension.slot !== slot) continue
+      const at = position * MASKS + number
+      this.#masks[at] = (this.#masks[at] ?? EVERYTHING) & admitted(dimension.maskOf(requirement))
+    }
+  }
+
+  /** Is a rule let through only by flows that meet this requirement of it? */
+  decides(requirement: Requirement): boolean {
+    const own = this.#dimensionsOf(requirement)
+    return own.length > 0 && own.every((dimension) => dimension.isExactFor(requirement))
+  }
+
+  /** Is a rule let through exactly by flows that do not meet this? Two masks, which must both agree, cannot say so. */
+  excludes(exclusion: Requirement): boolean {
+    const [dimension, another] = this.#dimensionsOf(exclusion)
+    return dimension !== undefined && another === undefined && dimension.isExactFor(exclusion)
+  }
+
+  #dimensionsOf(requirement: Requirement): readonly Dimension[] {
+    const slot = simplePathOf(requirement)?.slot
+    return slot === undefined ? [] : this.#dimensions.filter((dimension) => dimension.slot === slot)
+  }
+
+  /** Looks at a flow; {@link admits} then answers for it. */
+  aim(values: FieldValues): void {
+    this.#a = this.#bitsOf(0, values)
+    this.#b = this.#bitsOf(1, values)
+    this.#c = this.#bitsOf(2, values)
+    this.#d = this.#bitsOf(3, values)
+  }
+
+  /** Can the rule at this position match the flow? */
+  admits(position: number): boolean {
+    const masks = this.#masks
+    const at = position * MASKS
+    return (
+      ((masks[at] ?? 0) & this.#a) !== 0 &&
+      ((masks[at + 1] ?? 0) & this.#b) !== 0 &&
+      ((masks[at + 2] ?? 0) & this.#c) !== 0 &&
+      ((masks[at + 3] ?? 0) & this.#d) !== 0
+    )
+  }
+
+  /** Tickets in ascending order, each followed by the masks of its rule: for lists that are read often, so that nothing else need be. */
+  rowsOf(tickets: Iterable<Ticket>): Int32Array {
+    const sorted = Int32Array.from(tickets).sort()
+    const rows = new Int32Array(sorted.length * ROW)
+    for (const [at, ticket] of sorted.entries()) {
+      const position = positionOf(ticket)
+      rows[at * ROW] = ticket
+      rows.set(this.#masks.subarray(position * MASKS, (position + 1) * MASKS), at * ROW + 1)
+    }
+    return rows
+  }
+
+  /** Like {@link admits}, for the row that begins at `at`. */
+  admitsRow(rows: Int32Array, at: number): boolean {
+    return (
+      ((rows[at + 1] ?? 0) & this.#a) !== 0 &&
+      ((rows[at + 2] ?? 0) & this.#b) !== 0 &&
+      ((rows[at + 3] ?? 0) & this.#c) !== 0 &&
+      ((rows[at + 4] ?? 0) & this.#d) !== 0
+    )
+  }
+
+  #bitsOf(number: number, values: FieldValues): number {
+    const dimension = this.#dimensions[number]
+    return dimension === undefined ? EVERYTHING : dimension.bitOf(values[dimension.slot])
+  }
+}
+
+/** One mask of every rule. */
+interface Dimension {
+  readonly slot: number
+  bitOf(value: Value | undefined): number
+  maskOf(requirement: Requirement): number
+  /** do the masks of this slot let only flows through that meet the requirement? */
+  isExactFor(requirement: Requirement): boolean
+}
+
+/** The path of a requirement about one scalar text or integer field of the connection itself; undefined for any other. */
+function simplePathOf(requirement: Requirement): Path | undefined {
+  const path = requirement[0]?.path
+  if (path === undefined || path.isArray || path.type === 'Ip' || originOf(path.field) !== 'flow') return undefined
+  const isSimple = ({ kind }: Key) =>
+    kind === 'value' || (path.type === 'Int' && (kind === 'prefix' || kind === 'outside'))
+  return requirement.every((key) => key.path.slot === path.slot && isSimple(key)) ? path : undefined
+}
+
+function chooseDimensions(rules: readonly Filed[]): Dimension[] {
+  const users = new Map<number, { readonly path: Path; readonly requirements: Requirement[] }>()
+  for (const { requirements, exclusions } of rules) {
+    for (const requirement of [...requirements, ...exclusions]) {
+      const path = simplePathOf(requirement)
+      if (path === undefined) continue
+      const user = users.get(path.slot) ?? { path, requirements: [] }
+      users.set(path.slot, user)
+      user.requirements.push(requirement)
+    }
+  }
+  const chosen: Dimension[] = []
+  const byUse = [...users.values()]
+    .filter(({ requirements }) => requirements.length >= rules.length * LEAST_SHARE)
+    .sort((a, b) => b.requirements.length - a.requirements.length)
+  for (const { path, requirements } of byUse) {
+    const own = path.type === 'Int' ? integers(path, requirements) : texts(path, requirements)
+    // half of a pair would still keep most rules out, but decide nothing exactly
+    if (chosen.length + own.length <= MASKS) chosen.push(...own)
+  }
+  return chosen
+}
+
+/** Up to 31 texts have a bit each. More are told apart by two masks, as by the two digits of a number: each text on its own, while
+ *  several together let others through as well. */
+function texts({ slot }: Path, requirements: readonly Requirement[]): Dimension[] {
+  const numbers = new Map<Value, number>()
+  for (const key of requirements.flat()) {
+    if (key.kind === 'value' && !numbers.has(key.value)) numbers.set(key.value, numbers.size)
+  }
+  if (numbers.size > MOST_VALUES) return []
+  const isSmall = numbers.size <= BITS
+  const digit = (place: number): Dimension => {
+    const bits = new Map(
+      [...numbers].map(([text, number]) => [text, 1 << (Math.floor(number / place) % BITS)] as const),
+    )
+    return {
+      slot,
+      bitOf: (value) => (value === undefined ? OTHER : (bits.get(value) ?? OTHER)),
+      maskOf: (requirement) =>
+        requirement.reduce((mask, key) => mask | (key.kind === 'value' ? (bits.get(key.value) ?? 0) : 0), 0),
+      isExactFor: ({ length }) => isSmall || (length === 1 && numbers.size <= BITS * BITS),
+    }
+  }
+  return isSmall ? [digit(1)] : [digit(1), digit(BITS)]
+}
+
+/** Integers by the stretches between the bounds that rules name. Those outside 32 bits count as {@link OTHER}, and so does a rule that
+ *  wants them. */
+function integers({ slot }: Path, requirements: readonly Requirement[]): Dimension[] {
+  const bounds = new Set<number>([0])
+  for (const key of requirements.flat()) {
+    const range = rangeOf(key)
+    if (range === undefined) continue
+    bounds.add(range[0])
+    bounds.add(range[1] + 1)
+  }
+  if (bounds.size > MOST_VALUES) return []
+  const sorted = Float64Array.from(bounds).sort()
+  const bitAt = (stretch: number) => 1 << (stretch % BITS)
+  const dimension: Dimension = {
+    slot,
+    bitOf: (value) =>
+      typeof value === 'number' && value >= 0 && value <= 0xffffffff ? bitAt(stretchOf(sorted, value)) : OTHER,
+    maskOf: (requirement) => {
+      let mask = 0
+      for (const key of requirement) {
+        const range = rangeOf(key)
+        if (range === undefined) mask |= OTHER
+        else for (let at = stretchOf(sorted, range[0]); at <= stretchOf(sorted, range[1]); at++) mask |= bitAt(at)
+      }
+      return mask
+    },
+    isExactFor: (requirement) => bounds.size <= BITS && requirement.every((key) => rangeOf(key) !== undefined),
+  }
+  return [dimension]
+}
+
+function rangeOf(key: Key): readonly [number, number] | undefined {
+  if (key.kind === 'prefix') {
+    const first = key.prefix.words[0] ?? 0
+    return [first, first + 2 ** (32 - key.prefix.length) - 1]
+  }
+  if (key.kind !== 'value' || typeof key.value !== 'number') return undefined
+  return key.value >= 0 && key.value <= 0xffffffff ? [key.value, key.value] : undefined
+}
+
+/** Index of the last bound that is not greater. */
+function stretchOf(bounds: Float64Array, value: number): number {
+  let low = 0
+  let high = bounds.length - 1
+  while (low <= high) {
+    const middle = (low + high) >>> 1
+    if ((bounds[middle] ?? 0) <= value) low = middle + 1
+    else high = middle - 1
+  }
+  return high
+}

@@ -1,0 +1,177 @@
+// Which of the lists that rules ask contain a value, asked once for all of them. Kept as hashes in typed arrays, about twenty bytes
+// an item whatever the items are. May name a list too many (two values with one hash), never one too few: the rule itself is
+// evaluated afterwards.
+
+import type { KnownContents, Value } from '../../expression/index.ts'
+import { prefixesOf } from './ip-prefixes.ts'
+import type { Visitor } from './prefix-table.ts'
+
+/** A hash and a list's number share one exact float: 32 and 20 bits. */
+const LISTS = 2 ** 20
+
+/** Postings of at most a million lists, by their number in the given order, for values of one type. */
+export class ListPostings {
+  readonly #table: HashTable
+  /** prefix lengths that occur, by family */
+  readonly #lengths: Readonly<Record<4 | 6, readonly number[]>>
+  /** a bit for every /16 of IPv4 that has to do with any list: most addresses are in none, and are spared a hash per length */
+  readonly #sixteens = new Uint32Array(2048)
+
+  constructor(lists: readonly (KnownContents | undefined)[], type: 'Bytes' | 'Int' | 'Ip') {
+    const lengths = { 4: new Set<number>(), 6: new Set<number>() }
+    const entries: number[] = []
+    for (const [number, contents] of lists.entries()) {
+      if (contents === undefined) continue
+      if (type === 'Bytes') for (const text of contents.texts) entries.push(finished(hashOfText(text)) * LISTS + number)
+      if (type === 'Int') for (const integer of contents.integers) entries.push(hashOfInteger(integer) * LISTS + number)
+      if (type !== 'Ip') continue
+      for (const { first, last } of contents.ranges()) {
+        for (const { words, length } of prefixesOf({ first: first.words, last: last.words })) {
+          lengths[first.family].add(length)
+          if (first.family === 4) this.#markSixteens(words[0] ?? 0, length)
+          entries.push(hashOfNetwork(words, length) * LISTS + number)
+        }
+      }
+    }
+    this.#table = new HashTable(Float64Array.from(entries).sort())
+    this.#lengths = { 4: [...lengths[4]], 6: [...lengths[6]] }
+  }
+
+  #markSixteens(word: number, length: number): void {
+    const first = word >>> 16
+    const last = length >= 16 ? first : first + 2 ** (16 - length) - 1
+    for (let at = first; at <= last; at++) this.#sixteens[at >>> 5] = (this.#sixteens[at >>> 5] ?? 0) | (1 << (at & 31))
+  }
+
+  #isMarked(word: number): boolean {
+    return (((this.#sixteens[word >>> 21] ?? 0) >>> ((word >>> 16) & 31)) & 1) === 1
+  }
+
+  /** Like {@link visit}, for a text of which only the hash is known, as of hashOfText. */
+  visitHash<T>(hash: number, items: readonly T[], visitor: Visitor<T>): void {
+    this.#table.visit(finished(hash), items, visitor)
+  }
+
+  /** Shows the visitor `items[n]` for every list number n that may contain the value. */
+  visit<T>(value: Value, items: readonly T[], visitor: Visitor<T>): void {
+    if (typeof value === 'string') this.visitHash(hashOfText(value), items, visitor)
+    else if (typeof value === 'number' || typeof value === 'bigint')
+      this.#table.visit(hashOfInteger(value), items, visitor)
+    else if (typeof value === 'object' && 'words' in value) {
+      if (value.family === 4 && !this.#isMarked(value.words[0] ?? 0)) return
+      const lengths = this.#lengths[value.family]
+      for (let at = 0; at < lengths.length; at++) {
+        this.#table.visit(hashOfNetwork(value.words, lengths[at] ?? 0), items, visitor)
+      }
+    }
+  }
+}
+
+const EMPTY = -1
+
+/** From a hash to the lists stored under it: open addressing, at most three quarters full. */
+class HashTable {
+  /** eight bits an entry, one set: tells most hashes that are not there without a look at the table, which is eight times larger */
+  readonly #filter: Uint32Array
+  readonly #filterShift: number
+  readonly #mask: number
+  readonly #hashes: Uint32Array
+  /** where the lists of a hash begin in `#lists`; EMPTY for a free place */
+  readonly #starts: Int32Array
+  /** list numbers, those of one hash in a row; the last of a row is stored as its complement */
+  readonly #lists: Int32Array
+
+  constructor(sorted: Float64Array) {
+    const size = 2 ** Math.ceil(Math.log2(Math.max(1, sorted.length) / 0.75))
+    const filterBits = Math.max(5, Math.log2(size) + 3)
+    this.#filter = new Uint32Array(2 ** (filterBits - 5))
+    this.#filterShift = 32 - filterBits
+    this.#mask = size - 1
+    this.#hashes = new Uint32Array(size)
+    this.#starts = new Int32Array(size).fill(EMPTY)
+    this.#lists = new Int32Array(sorted.length)
+    for (let at = 0; at < sorted.length; at++) {
+      const hash = Math.floor((sorted[at] ?? 0) / LISTS)
+      const isFirst = at === 0 || Math.floor((sorted[at - 1] ?? 0) / LISTS) !== hash
+      const isLast = at === sorted.length - 1 || Math.floor((sorted[at + 1] ?? 0) / LISTS) !== hash
+      const list = (sorted[at] ?? 0) - hash * LISTS
+      this.#lists[at] = isLast ? ~list : list
+      if (isFirst) this.#claim(hash, at)
+    }
+  }
+
+  #claim(hash: number, start: number): void {
+    const bit = hash >>> this.#filterShift
+    this.#filter[bit >>> 5] = (this.#filter[bit >>> 5] ?? 0) | (1 << (bit & 31))
+    let place = hash & this.#mask
+    while (this.#starts[place] !== EMPTY) place = (place + 1) & this.#mask
+    this.#hashes[place] = hash
+    this.#starts[place] = start
+  }
+
+  visit<T>(hash: number, items: readonly T[], visitor: Visitor<T>): void {
+    const bit = hash >>> this.#filterShift
+    if ((((this.#filter[bit >>> 5] ?? 0) >>> (bit & 31)) & 1) === 0) return
+    for (let place = hash & this.#mask; ; place = (place + 1) & this.#mask) {
+      const start = this.#starts[place] ?? EMPTY
+      if (start === EMPTY) return
+      if (this.#hashes[place] === hash) {
+        this.#visitRow(start, items, visitor)
+        return
+      }
+    }
+  }
+
+  #visitRow<T>(start: number, items: readonly T[], visitor: Visitor<T>): void {
+    for (let at = start; at < this.#lists.length; at++) {
+      const stored = this.#lists[at] ?? EMPTY
+      const item = items[stored < 0 ? ~stored : stored]
+      if (item !== undefined) visitor.visit(item)
+      if (stored < 0) return
+    }
+  }
+}
+
+/** Without ASCII case, as some lists compare; for the others a list too many is no harm. */
+function finished(hash: number): number {
+  return mix(hash, 0)
+}
+
+function hashOfInteger(value: number | bigint): number {
+  return typeof value === 'bigint'
+    ? mix(Number(BigInt.asIntN(32, value)), 64)
+    : mix(value | 0, Math.floor(value / 2 ** 32))
+}
+
+/** Hash of the leading `length` bits. */
+function hashOfNetwork(words: readonly number[], length: number): number {
+  let hash = length
+  for (let at = 0; at * 32 < length; at++) {
+    const bits = Math.min(32, length - 32 * at)
+    const word = words[at] ?? 0
+    hash = mix(hash, bits === 32 ? word : word >>> (32 - bits))
+  }
+  return hash >>> 0
+}
+
+function mix(hash: number, word: number): number {
+  const product = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) ^ Math.imul(word ^ (word >>> 13), 0x297a2d39)
+  const mixed = Math.imul(product ^ (product >>> 12), 0x85ebca6b)
+  return (mixed ^ (mixed >>> 13)) >>> 0
+}
+
+/** Hash of no text. */
+export const START = 0
+
+/** Hash of a text that has one more code unit in front. */
+export function stepBack(hash: number, unit: number): number {
+  const folded = unit >= 0x41 && unit <= 0x5a ? unit | 0x20 : unit
+  return (Math.imul(hash ^ folded, 0x01000193) + 0x3c6ef372) | 0
+}
+
+/** Hash of a whole text. */
+export function hashOfText(text: string): number {
+  let hash = START
+  for (let at = text.length - 1; at >= 0; at--) hash = stepBack(hash, text.charCodeAt(at))
+  return hash
+}

@@ -1,0 +1,28 @@
+// One thread of a replay: loads the rules for itself, then answers each piece of a recording with a report.
+
+import { parentPort, workerData } from 'node:worker_threads'
+import { replayBytes } from './session-stream.ts'
+import { createReplayer } from './replayer.ts'
+import { SpanReader } from './span.ts'
+import type { FromWorker, ToWorker } from './worker-pool.ts'
+import { loadReplaySide, type RulesOrigin } from './load-policy.ts'
+
+const { after, before }: { after: RulesOrigin; before?: RulesOrigin } = workerData
+const replayer = createReplayer(loadReplaySide(after), before === undefined ? undefined : loadReplaySide(before))
+const spans = new SpanReader()
+
+function tell(message: FromWorker): void {
+  parentPort?.postMessage(message)
+}
+
+parentPort?.on('message', (message: ToWorker) => {
+  if (message.kind === 'finish') {
+    tell({ kind: 'summary', summary: replayer.summary })
+    parentPort?.close()
+  } else {
+    const { lines, keepChanged } = message
+    const bytes = lines.kind === 'bytes' ? lines.bytes : spans.read(lines.span)
+    tell({ kind: 'report', report: replayBytes(replayer, bytes, { keepChanged }) })
+  }
+})
+tell({ kind: 'ready' })

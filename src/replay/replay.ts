@@ -1,0 +1,77 @@
+// `replay`, put together: which rules, checked once before any thread starts; the recordings; the workers; the file of
+// changed records.
+
+import { once } from 'node:events'
+import { createWriteStream, type WriteStream } from 'node:fs'
+import { finished } from 'node:stream/promises'
+import type { ReplayOutcome, ReplayRequest } from '../cli/verb.ts'
+import { readSourceDocument } from '../config/source-document.ts'
+import { InputError } from '../errors/issue.ts'
+import { replayFiles } from './replay-files.ts'
+import { openSessions } from './session-stream.ts'
+import { startWorkerPool } from './worker-pool.ts'
+import { readConfig } from '../decider/read-config.ts'
+import type { RulesOrigin } from './load-policy.ts'
+
+/** Replays recordings. Throws an InputError for rules that are not good and recordings that cannot be read. */
+export async function replay(request: ReplayRequest): Promise<ReplayOutcome> {
+  const { sessions, configFile, threads, out } = request
+  const after = originOf(request.against ?? request.rules, configFile)
+  const before = request.against === undefined ? undefined : originOf(request.rules, configFile)
+  const rules = checkedRules([after, ...(before === undefined ? [] : [before])])
+  const sources = sessions.map((path) => openSessions(path, standardInput()))
+  const sink = out === undefined ? undefined : await openSink(out)
+  const workerData = before === undefined ? { after } : { after, before }
+  const module = new URL('./replay-worker.ts', import.meta.url)
+  const pool = await startWorkerPool(module, threads, { workerData, keepChanged: sink !== undefined })
+  try {
+    const changed = sink === undefined ? {} : { changed: (text: string) => writeTo(sink, text) }
+    const progress = request.onProgress === undefined ? {} : { onProgress: request.onProgress }
+    return { ...(await replayFiles(sources, pool, { ...progress, ...changed })), rules }
+  } finally {
+    await pool.close()
+    if (sink !== undefined) await finished(sink.end())
+  }
+}
+
+/** Standard input as bytes. Verbs have it as text; as Latin-1 text every byte is a character, and back again. */
+async function* standardInput(): AsyncGenerator<Uint8Array> {
+  process.stdin.setEncoding('latin1')
+  for await (const text of process.stdin) yield Buffer.from(String(text), 'latin1')
+}
+
+/** A list is rules alone, anything else a configuration. */
+function originOf(file: string | undefined, configFile: string): RulesOrigin {
+  if (file === undefined) return { configFile }
+  const document = readSourceDocument(file)
+  if (document.issues.length > 0) throw new InputError(document.issues)
+  return Array.isArray(document.data) ? { configFile, rulesFile: file } : { configFile: file }
+}
+
+/** The rules that decide in the end: the first of these. Throws with the problems of all. */
+function checkedRules(origins: readonly RulesOrigin[]): ReplayOutcome['rules'] {
+  const read = origins.map(({ configFile, rulesFile }) => {
+    return readConfig(configFile, rulesFile === undefined ? {} : { rulesFile }).config.rules
+  })
+  return (read[0] ?? [])
+    .filter(({ enabled, action }) => enabled && action === 'egress')
+    .toSorted((a, b) => a.precedence - b.precedence)
+    .map(({ id, name, precedence }) => ({ id, name, precedence }))
+}
+
+async function openSink(file: string): Promise<WriteStream> {
+  const sink = createWriteStream(file)
+  try {
+    await once(sink, 'open')
+    return sink
+  } catch (thrown) {
+    const reason = thrown instanceof Error && 'code' in thrown ? ` (${String(thrown.code)})` : ''
+    throw new InputError([
+      { severity: 'error', code: 'replay.unwritable', message: `cannot write \`${file}\`${reason}` },
+    ])
+  }
+}
+
+async function writeTo(sink: WriteStream, text: string): Promise<void> {
+  if (!sink.write(text)) await once(sink, 'drain')
+}

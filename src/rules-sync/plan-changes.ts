@@ -1,0 +1,256 @@
+// What would change in one policy to make it say what another says. Things are the same by id, else by name; nothing but rules is
+// ever deleted, and rules only when asked for. All that cannot work is said before anything is done.
+
+import type { Json } from '../config/lab-state.ts'
+import type { PolicyChanges, PolicyStep, PolicyThing, PortableList, PortableNetwork, PortablePolicy, PortableRule, PolicyOutcome } from '../config/portable-policy.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { orderRules } from './order-rules.ts'
+import { bodyFor, differencesOf, unknownFields, renameIds, renameIdsIn } from './rule-differences.ts'
+import { API_FIELDS } from './write-policy.ts'
+import type { CloudflareAccount } from './cloudflare-account.ts'
+import { listFrom, networkFrom, ruleFrom } from './from-export.ts'
+
+export interface PlanOptions {
+  /** delete egress rules that only the target has */
+  readonly prune: boolean
+}
+
+/** The changes. Throws an InputError for things that contradict each other. */
+export function planChanges(wanted: PortablePolicy, there: PortablePolicy, { prune }: PlanOptions): PolicyChanges {
+  const issues: Issue[] = []
+  const lists = pairUp('list', wanted.lists, there.lists, issues)
+  const networks = pairUp('virtual network', wanted.virtualNetworks, there.virtualNetworks, issues).map(
+    withDefault(there),
+  )
+  const known = new Map([...lists, ...networks].flatMap(([mine, theirs]) => idPair(mine, theirs)))
+  const rules = pairUp(
+    'rule',
+    wanted.rules.map((rule) => renameIds(rule, known)),
+    there.rules,
+    issues,
+  )
+  const matched = new Set(rules.map(([, theirs]) => theirs?.id))
+  const only = there.rules.filter(({ id }) => !matched.has(id))
+  const pruned = prune ? only.filter(({ fields }) => fields.action === 'egress') : []
+  const stays = only.filter((rule) => !pruned.includes(rule))
+  const steps = ruleSteps(rules, there.rules)
+  issues.push(...precedenceIssues(steps, stays, wanted.source))
+  if (issues.length > 0) throw new InputError(issues)
+  const all = [
+    ...networks.flatMap(([mine, theirs]) => networkStep(mine, theirs)),
+    ...lists.flatMap(([mine, theirs]) => listStep(mine, theirs)),
+    ...orderRules([...steps.filter(changes), ...pruned.map(deletion)], there.rules),
+  ]
+  const pairs = rules.length + lists.length + networks.length
+  return {
+    from: wanted.source,
+    to: there.source,
+    steps: all,
+    unchanged: pairs - all.filter(({ action }) => action === 'create' || action === 'update').length,
+    leftAlone: stays.map(({ name }) => name),
+    notes: [...wanted.notes, ...wanted.rules.flatMap(notSent)],
+  }
+}
+
+interface Named {
+  readonly id?: string
+  readonly name: string
+}
+
+type Pair<T> = readonly [T, T | undefined]
+
+function pairUp<T extends Named>(
+  thing: PolicyThing,
+  wanted: readonly T[],
+  there: readonly T[],
+  issues: Issue[],
+): Pair<T>[] {
+  const byId = new Map(there.map((one) => [one.id?.toLowerCase(), one]))
+  const taken = new Set<T>()
+  const first = wanted.map((mine): Pair<T> => {
+    const same = mine.id === undefined ? undefined : byId.get(mine.id.toLowerCase())
+    if (same !== undefined) taken.add(same)
+    return [mine, same]
+  })
+  return first.map(([mine, same]): Pair<T> => {
+    if (same !== undefined) return [mine, same]
+    const called = there.filter((one) => one.name === mine.name && !taken.has(one))
+    if (called.length > 1) {
+      const message = `${called.length} ${thing}s of the target are called \`${mine.name}\`, and none has its id`
+      issues.push({ severity: 'error', code: 'rules.ambiguous', message, hint: 'give the id of the one that is meant' })
+    }
+    const [only] = called
+    if (only !== undefined) taken.add(only)
+    return [mine, only]
+  })
+}
+
+/** Each account has its default network, whatever it is called. */
+function withDefault({ virtualNetworks }: PortablePolicy): (pair: Pair<PortableNetwork>) => Pair<PortableNetwork> {
+  const theirDefault = virtualNetworks.find(({ isDefault }) => isDefault)
+  return ([mine, theirs]) => [mine, theirs ?? (mine.isDefault ? theirDefault : undefined)]
+}
+
+function idPair(mine: Named, theirs: Named | undefined): [string, string][] {
+  return mine.id === undefined || theirs?.id === undefined ? [] : [[mine.id, theirs.id]]
+}
+
+function ruleSteps(pairs: readonly Pair<PortableRule>[], there: readonly PortableRule[]): PolicyStep[] {
+  const known = [...there, ...pairs.map(([mine]) => mine)].flatMap(({ precedence }) => precedence ?? [])
+  let largest = Math.max(0, ...known)
+  return pairs.map(([mine, theirs]) => {
+    const given = mine.precedence ?? theirs?.precedence
+    if (given === undefined) largest += 1000
+    const precedence = given ?? largest
+    const body = bodyFor(mine, theirs, precedence)
+    return {
+      action: theirs === undefined ? 'create' : 'update',
+      thing: 'rule',
+      name: mine.name,
+      precedence,
+      differences: differencesOf(body, theirs),
+      body,
+      ...(theirs?.id === undefined ? {} : { id: theirs.id }),
+      ...(mine.id === undefined ? {} : { sourceId: mine.id }),
+    }
+  })
+}
+
+function changes({ action, differences }: PolicyStep): boolean {
+  return action !== 'update' || differences.length > 0
+}
+
+/** A precedence that a rule has which stays as it is, or that two rules want. */
+function precedenceIssues(steps: readonly PolicyStep[], stays: readonly PortableRule[], file: string): Issue[] {
+  const holders = new Map(stays.map(({ precedence, name }) => [precedence, name]))
+  return steps.flatMap(({ precedence, name }): Issue[] => {
+    const other = holders.get(precedence)
+    holders.set(precedence, name)
+    if (other === undefined) return []
+    const message = `precedence ${precedence} of rule \`${name}\` is taken by rule \`${other}\``
+    const hint = 'give one another precedence, or delete what only the target has with `--prune`'
+    return [{ severity: 'error', code: 'rules.precedence_taken', message, hint, file }]
+  })
+}
+
+function deletion({ name, id = '', precedence, fields }: PortableRule): PolicyStep {
+  const at = precedence === undefined ? {} : { precedence }
+  return { action: 'delete', thing: 'rule', name, id, ...at, differences: [], body: fields }
+}
+
+function listStep(mine: PortableList, theirs: PortableList | undefined): PolicyStep[] {
+  const { name, type, description, items } = mine
+  const body = {
+    name,
+    type,
+    description: description === '' ? (theirs?.description ?? '') : description,
+    items: items.map((item) => ({
+      value: item.value,
+      ...(item.description === null ? {} : { description: item.description }),
+    })),
+  }
+  if (theirs === undefined)
+    return [step('create', 'list', mine, body, [{ field: 'items', after: items.map(itemValue) }])]
+  if (theirs.type !== type) {
+    const message = `the list \`${name}\` is of type ${theirs.type} there and of type ${type} here; a list's type is fixed`
+    throw new InputError([{ severity: 'error', code: 'rules.list_type', message, hint: 'give one another name' }])
+  }
+  const added = items.map(itemValue).filter((value) => !theirs.items.some((item) => item.value === value))
+  const removed = theirs.items.map(itemValue).filter((value) => !items.some((item) => item.value === value))
+  const differences = [
+    ...(name === theirs.name ? [] : [{ field: 'name', before: theirs.name, after: name }]),
+    ...(body.description === theirs.description
+      ? []
+      : [{ field: 'description', before: theirs.description, after: body.description }]),
+    ...added.map((after) => ({ field: 'items', after })),
+    ...removed.map((before) => ({ field: 'items', before })),
+  ]
+  return differences.length === 0 ? [] : [{ ...step('update', 'list', mine, body, differences), id: theirs.id ?? '' }]
+}
+
+function networkStep(mine: PortableNetwork, theirs: PortableNetwork | undefined): PolicyStep[] {
+  const body = { name: mine.name, comment: mine.comment }
+  if (theirs === undefined) {
+    return [
+      step('create', 'virtual network', mine, { ...body, is_default: false }, [
+        { field: 'comment', after: mine.comment },
+      ]),
+    ]
+  }
+  if (theirs.isDefault) return []
+  const differences = (['name', 'comment'] as const).flatMap((field) =>
+    mine[field] === theirs[field] || mine[field] === '' ? [] : [{ field, before: theirs[field], after: mine[field] }],
+  )
+  if (differences.length === 0) return []
+  return [{ ...step('update', 'virtual network', mine, body, differences), id: theirs.id ?? '' }]
+}
+
+function step(
+  action: PolicyStep['action'],
+  thing: PolicyThing,
+  { id, name }: Named,
+  body: { readonly [key: string]: Json },
+  differences: PolicyStep['differences'],
+): PolicyStep {
+  return { action, thing, name, ...(id === undefined ? {} : { sourceId: id }), differences, body }
+}
+
+function itemValue({ value }: { readonly value: string }): string {
+  return value
+}
+
+function notSent(rule: PortableRule): string[] {
+  const unknown = unknownFields(rule, API_FIELDS)
+  if (unknown.length === 0) return []
+  return [
+    `${unknown.map((name) => `\`${name}\``).join(', ')} of rule \`${rule.name}\` stays in the file: the API has no place for it`,
+  ]
+}
+
+/** Stops at the first step that fails; what was done stays done. */
+export async function applyChanges(
+  { steps }: PolicyChanges,
+  account: CloudflareAccount,
+  onDone: (step: PolicyStep) => void = () => {},
+): Promise<PolicyOutcome> {
+  const made = new Map<string, string>()
+  const done: PolicyStep[] = []
+  for (const [at, step] of steps.entries()) {
+    try {
+      const id = await account.carryOut({ ...step, body: renameIdsIn(step.body, made) })
+      if (step.action === 'create' && step.sourceId !== undefined) made.set(step.sourceId, id)
+    } catch (thrown) {
+      const message = account.reasonOf(thrown)
+      return { done, failed: { step, message }, notDone: steps.slice(at + 1) }
+    }
+    done.push(step)
+    onDone(step)
+  }
+  return { done, notDone: [] }
+}
+
+/** The target after the changes. Things that do not exist yet go by the ids their source knows them by. */
+export function resultingPolicy(there: PortablePolicy, { steps }: PolicyChanges): PortablePolicy {
+  return {
+    ...there,
+    rules: after('rule', there.rules, steps, ruleFrom),
+    lists: after('list', there.lists, steps, (fields) => listFrom(fields)),
+    virtualNetworks: after('virtual network', there.virtualNetworks, steps, networkFrom),
+  }
+}
+
+function after<T extends { readonly id?: string }>(
+  thing: PolicyThing,
+  there: readonly T[],
+  steps: readonly PolicyStep[],
+  read: (fields: PolicyStep['body']) => T,
+): T[] {
+  const own = steps.filter((step) => step.thing === thing)
+  const touched = new Set(own.map(({ id }) => id))
+  const last = new Map(own.map((step) => [step.id ?? step.sourceId ?? step.name, step]))
+  const written = [...last].filter(([, { action }]) => action !== 'delete')
+  return [
+    ...there.filter(({ id }) => id === undefined || !touched.has(id)),
+    ...written.map(([id, { body }]) => read({ ...body, id })),
+  ]
+}

@@ -1,0 +1,44 @@
+// What a scenario is played on: something that changes as it is told and says what became of a visit. A lab with its proxy is
+// one, the decision alone is another.
+
+import type { Sighting } from '../analysis/scenario-timeline.ts'
+import type { Fate, Traveller } from '../analysis/scenario-report.ts'
+import type { Change, Visit } from './scenario.ts'
+
+/** What a change meant for one held connection. */
+export interface HeldFate {
+  readonly visit: Visit
+  readonly who: Traveller
+  readonly egress: string
+  readonly fate: Fate
+  readonly why: string
+}
+
+/** A change that is one: a note changes nothing. */
+export type StageChange = Exclude<Change, { kind: 'note' }>
+
+export interface Stage {
+  readonly mode: 'proxy' | 'decide'
+  /** lab time, epoch ms */
+  now(): number
+  /** Makes a change; answers it as a clause, and what became of held connections that depend on it. */
+  apply(change: StageChange): Promise<{ readonly what: string; readonly held: readonly HeldFate[] }>
+  visit(visit: Visit): Promise<Sighting>
+  /** Opens a connection that stays; `held` is false where that did not work. */
+  hold(visit: Visit): Promise<{ readonly sighting: Sighting; readonly held: boolean }>
+  close(): Promise<void>
+}
+
+/** Egress addresses that fail by themselves and work again; `error` absent: it works. */
+export type OnOutage = (egress: string, error: { readonly code: string; readonly message: string } | undefined) => void
+
+/** How time passes: `until` resolves when the moment (ms from the beginning) has come. */
+export interface Pace {
+  until(atMs: number): Promise<void>
+}
+
+/** The proxy user name of a visit, with what is chosen by it. */
+export function loginOf({ user = '', vnet, sourceIp, device, family }: Visit): string {
+  const chosen = Object.entries({ vnet, src: sourceIp, device, family }).filter(([, value]) => value !== undefined)
+  return [user, ...chosen.map(([key, value]) => `${key}=${value}`)].join(';')
+}

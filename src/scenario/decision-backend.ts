@@ -1,0 +1,188 @@
+// A scenario by decisions alone: nothing is connected to, and what a site would answer is what its allowlist and its view of
+// the world say. Exits and stand-ins fail here as they do on a lab: what was decided is then not to be had.
+
+import { type Explained, explainConnection } from '../decider/explain-connection.ts'
+import type { Desk } from '../cli/verb.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
+import { siteViewOf } from '../geo/site-view.ts'
+import { letsIn } from '../policy/allowlist.ts'
+import { decide } from '../policy/decide.ts'
+import { type Decision, type Egress, nameOfEgress } from '../policy/decision.ts'
+import { explainDecision } from '../policy/explain.ts'
+import type { Sighting } from '../analysis/scenario-timeline.ts'
+import { dependsOn } from '../proxy/live-sessions.ts'
+import { EgressHealth } from '../outbound/egress-health.ts'
+import { destinationOf } from './check-names.ts'
+import type { Visit } from './scenario.ts'
+import { type HeldFate, loginOf, type OnOutage, type Stage, type StageChange } from './backend.ts'
+import type { Store } from '../store/store.ts'
+import { deskOver, createWorld, type World } from '../decider/decider.ts'
+import { openStore } from '../decider/open-store.ts'
+import { configuredSockets } from '../lab/preflight.ts'
+import { allowlistsOf } from '../policy-tests/run-policy-tests.ts'
+import { changeLab } from './apply-change.ts'
+
+export interface DeskStageOptions {
+  readonly config: LabConfig
+  readonly machineTime: () => number
+  readonly onOutage: OnOutage
+}
+
+/** Opens it. Throws an InputError. */
+export async function openDeskStage({ config, machineTime, onOutage }: DeskStageOptions): Promise<Stage> {
+  const onNotice = () => undefined
+  const store = openStore(config, { onNotice, machineTime })
+  const world = await createWorld({ config, store, ownSockets: configuredSockets(config), onNotice })
+  await world.geo.load()
+  return new DeskStage(
+    { config, store, world, desk: deskOver({ config, issues: [], store, world, close: onNotice }) },
+    onOutage,
+  )
+}
+
+interface Parts {
+  readonly config: LabConfig
+  readonly store: Store
+  readonly world: World
+  readonly desk: Desk
+}
+
+interface Decided {
+  readonly sighting: Sighting
+  readonly decision?: Decision
+}
+
+class DeskStage implements Stage {
+  readonly mode = 'decide'
+  readonly #parts: Parts
+  readonly #health: EgressHealth
+  readonly #down = new Set<string>()
+  readonly #held = new Map<Visit, Decided>()
+
+  constructor(parts: Parts, onOutage: OnOutage) {
+    this.#parts = parts
+    this.#health = new EgressHealth({
+      now: () => this.now(),
+      onBegin: ({ egress, code, message }) => onOutage(egress, { code, message }),
+      onEnd: ({ egress }) => onOutage(egress, undefined),
+    })
+  }
+
+  now(): number {
+    return this.#parts.store.now()
+  }
+
+  async apply(change: StageChange): Promise<{ what: string; held: HeldFate[] }> {
+    if (change.kind === 'exit' || change.kind === 'stand-in') return this.#setDown(change)
+    const what = changeLab(this.#parts.store, change)
+    if (change.kind !== 'colo' || change.up) return { what, held: [] }
+    const fate = change.reset ? 'reset' : 'kept'
+    return {
+      what,
+      held: this.#settle(({ decision }) => decision !== undefined && dependsOn(decision, change.code), fate),
+    }
+  }
+
+  async visit(visit: Visit): Promise<Sighting> {
+    return (await this.#decide(visit)).sighting
+  }
+
+  async hold(visit: Visit): Promise<{ sighting: Sighting; held: boolean }> {
+    const decided = await this.#decide(visit)
+    const held = decided.sighting.error === undefined
+    if (held) this.#held.set(visit, decided)
+    return { sighting: decided.sighting, held }
+  }
+
+  async close(): Promise<void> {
+    this.#parts.world.close()
+    this.#parts.store.close()
+  }
+
+  #setDown({ kind, address, up }: StageChange & { kind: 'exit' | 'stand-in' }) {
+    const what = kind === 'exit' ? `the exit of ${address}` : `the stand-in of ${address}`
+    if (up) this.#down.delete(address)
+    else this.#down.add(address)
+    // an address that is gone takes no open connection with it; a proxy that is gone does
+    const leftBy = ({ decision }: Decided) => decision?.egress != null && this.#isDown(decision.egress)
+    const held = up || kind === 'stand-in' ? [] : this.#settle(leftBy, 'lost')
+    return { what: `${what} ${up ? 'works again' : 'fails'}`, held }
+  }
+
+  #settle(isConcerned: (held: Decided) => boolean, fate: 'kept' | 'reset' | 'lost'): HeldFate[] {
+    const concerned = [...this.#held].filter(([, held]) => isConcerned(held))
+    if (fate !== 'kept') for (const [visit] of concerned) this.#held.delete(visit)
+    return concerned.map(([visit, { sighting, decision }]) => {
+      const egress = decision?.egress?.address.text ?? ''
+      return { visit, who: sighting, egress, fate, why: decision?.reason ?? '' }
+    })
+  }
+
+  async #decide(visit: Visit): Promise<Decided> {
+    const { desk } = this.#parts
+    const who = { login: loginOf(visit), destination: visit.destination }
+    try {
+      const { destination, ...options } = visit
+      const url = destinationOf(destination)?.href ?? destination
+      const explained = await explainConnection(desk, url, { ...options, protocol: 'tcp', coloDown: [] })
+      return this.#outcomeOf(who, explained)
+    } catch (thrown) {
+      const error = asGatewayError(thrown)
+      if (error.code === 'internal.invariant') throw error.cause ?? thrown
+      return { sighting: failed(who, error) }
+    }
+  }
+
+  /** The first address that can be left for, as the dialler would find. */
+  #outcomeOf(who: Pick<Sighting, 'login' | 'destination'>, explained: readonly Explained[]): Decided {
+    const decided = explained.map(({ flow }) => ({ flow, decision: decide(this.#parts.desk.snapshot, flow) }))
+    const [first] = decided
+    const usable = decided.filter(({ decision }) => decision.egress !== null)
+    const chosen = usable.find(({ decision: { egress } }) => egress !== null && this.#try(egress)) ?? usable[0] ?? first
+    if (chosen === undefined) throw new RangeError('an explanation has at least one address')
+    const { flow, decision } = chosen
+    const { egress } = decision
+    const explainedDecision = explainDecision(decision)
+    if (egress === null) {
+      const error = new GatewayError('egress.unroutable', `no egress address can be used: ${decision.reason}`)
+      return { sighting: { ...failed(who, error), decision: explainedDecision }, decision }
+    }
+    const fault = this.#faultOf(egress)
+    if (fault !== undefined) return { sighting: { ...failed(who, fault), decision: explainedDecision }, decision }
+    const { store, world, config } = this.#parts
+    const service = allowlistsOf(config).find(flow.host, flow.destination.ip.text)
+    const letIn = service === undefined ? null : letsIn(service, egress.address)
+    const view = siteViewOf(store.current().account, world.ports.placeOf, egress.address, store.now())
+    const status = letIn === false ? 403 : 200
+    return {
+      sighting: { ...who, decision: explainedDecision, status, letIn, seenIn: view?.place.country ?? null },
+      decision,
+    }
+  }
+
+  #try(egress: Egress): boolean {
+    const fault = this.#faultOf(egress)
+    this.#health.attempted(egress, fault)
+    return fault === undefined
+  }
+
+  #isDown(egress: Egress): boolean {
+    return this.#down.has(nameOfEgress(egress)) || (egress.dedicated === undefined && this.#down.has('shared'))
+  }
+
+  #faultOf(egress: Egress): GatewayError | undefined {
+    if (!this.#isDown(egress)) return undefined
+    const exit = this.#parts.world.exitOf(egress)
+    if (exit !== undefined) return new GatewayError('egress.exit_failed', `the exit ${exit.text} cannot be used`)
+    return new GatewayError(
+      'egress.address_missing',
+      `egress address \`${egress.address.text}\` cannot be used: its stand-in is gone`,
+    )
+  }
+}
+
+function failed(who: Pick<Sighting, 'login' | 'destination'>, error: GatewayError): Sighting {
+  const { code, message, rendering } = error
+  return { ...who, error: { code, message }, status: rendering.http, letIn: null, seenIn: null }
+}

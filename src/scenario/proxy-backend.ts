@@ -1,0 +1,290 @@
+// A scenario on a whole lab of its own: free ports, stand-ins apart from other labs', state in memory, and users who really
+// connect through its proxy. Everybody's password is one this stage knows.
+
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { LabConfig } from '../config/lab-config.ts'
+import { Secret } from '../config/secret.ts'
+import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
+import { createEventLog } from '../log/event-log.ts'
+import { parseIp } from '../net/ip.ts'
+import { createExitTable } from '../outbound/upstream-proxy.ts'
+import { type Allowlists, letsIn } from '../policy/allowlist.ts'
+import { type Egress, nameOfEgress } from '../policy/decision.ts'
+import { explainDecision } from '../policy/explain.ts'
+import type { Sighting } from '../analysis/scenario-timeline.ts'
+import type { Fate } from '../analysis/scenario-report.ts'
+import { settleOpenSessions } from '../proxy/live-sessions.ts'
+import type { RememberedSession } from '../proxy/recent-sessions.ts'
+import { destinationOf } from './check-names.ts'
+import type { Visit } from './scenario.ts'
+import { type HeldFate, loginOf, type OnOutage, type Stage, type StageChange } from './backend.ts'
+import { type Lab, startLab } from '../lab/start-lab.ts'
+import { type LoopbackNetwork, reserveLoopbackNetwork } from '../lab/loopback-network.ts'
+import { allowlistsOf } from '../policy-tests/run-policy-tests.ts'
+import { readConfig } from '../decider/read-config.ts'
+import { changeLab } from './apply-change.ts'
+import { type OwnExits, startOwnExits } from './local-exits.ts'
+import { type Access, get, openTunnel } from './proxy-client.ts'
+
+export interface ProxyStageOptions {
+  readonly configFile: string
+  readonly machineTime: () => number
+  readonly onOutage: OnOutage
+}
+
+const PATIENCE_MS = 15_000
+
+/** Starts the lab. Throws an InputError. */
+export async function openProxyStage(options: ProxyStageOptions): Promise<Stage> {
+  const { configFile, machineTime, onOutage } = options
+  const state = mkdtempSync(join(tmpdir(), 'egresslab-scenario-'))
+  const password = randomUUID()
+  const exits = await startOwnExits(readConfig(configFile).config.exits)
+  const standIns = await reserveLoopbackNetwork()
+  const lost = new Set<string>()
+  const adjust = (config: LabConfig): LabConfig => ({
+    ...config,
+    exits: exits.exits,
+    users: config.users.map((user) => ({ ...user, password: { kind: 'plain', text: new Secret(password) } })),
+  })
+  try {
+    const lab = await startLab({
+      configFile,
+      state,
+      ephemeral: true,
+      portsFromZero: true,
+      standInNetwork: standIns.network,
+      events: createEventLog({ form: 'line', write: () => undefined }),
+      machineTime,
+      adjust,
+      onOutage,
+      isLost: (egress) => lost.has(nameOfEgress(egress)),
+    })
+    return new ProxyStage({ lab, exits, lost, password, state, standIns })
+  } catch (thrown) {
+    await exits.close()
+    standIns.release()
+    rmSync(state, { recursive: true, force: true })
+    throw thrown
+  }
+}
+
+interface Parts {
+  readonly lab: Lab
+  readonly exits: OwnExits
+  /** names of egress addresses whose stand-ins are taken for lost */
+  readonly lost: Set<string>
+  readonly password: string
+  readonly state: string
+  readonly standIns: LoopbackNetwork
+}
+
+/** A tunnel that stays open. */
+interface Held {
+  readonly visit: Visit
+  readonly sighting: Sighting
+  readonly egress: Egress
+  readonly socket: Socket
+  readonly ended: Promise<RememberedSession>
+}
+
+class ProxyStage implements Stage {
+  readonly mode = 'proxy'
+  readonly #parts: Parts
+  readonly #authority: string
+  readonly #allowlists: Allowlists
+  readonly #held = new Map<string, Held>()
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+    this.#authority = readFileSync(parts.lab.authorityFile, 'utf8')
+    this.#allowlists = allowlistsOf(parts.lab.config)
+  }
+
+  now(): number {
+    return this.#parts.lab.store.now()
+  }
+
+  async apply(change: StageChange): Promise<{ what: string; held: HeldFate[] }> {
+    const { lab, exits, lost } = this.#parts
+    if (change.kind === 'exit') {
+      await exits.set(change.address, change.up)
+      const what = `the exit of ${change.address} ${change.up ? 'works again' : 'fails'}`
+      return { what, held: change.up ? [] : await this.#lose((egress) => this.#leavesBy(egress, change.address)) }
+    }
+    if (change.kind === 'stand-in') {
+      if (change.up) lost.delete(change.address)
+      else lost.add(change.address)
+      return { what: `the stand-in of ${change.address} ${change.up ? 'works again' : 'fails'}`, held: [] }
+    }
+    const what = changeLab(lab.store, change)
+    if (change.kind !== 'colo' || change.up) return { what, held: [] }
+    const { sessions } = settleOpenSessions(lab.pipeline.sessions, change.code, change.reset)
+    return {
+      what,
+      held: await this.#fates(
+        sessions.map(({ id }) => id),
+        change.reset ? 'reset' : 'kept',
+      ),
+    }
+  }
+
+  async visit(visit: Visit): Promise<Sighting> {
+    const url = urlOf(visit)
+    const ended = this.#nextEnd()
+    const { status, body } = await get(url, this.#accessOf(visit))
+    return this.#sightingOf(visit, await ended, { status, body })
+  }
+
+  async hold(visit: Visit): Promise<{ sighting: Sighting; held: boolean }> {
+    const { sessions } = this.#parts.lab.pipeline
+    const opened = Promise.withResolvers<string>()
+    const stop = sessions.subscribe(({ session }) => opened.resolve(session.id))
+    const failed = this.#nextEnd()
+    const { status, socket } = await openTunnel(urlOf(visit), this.#accessOf(visit))
+    stop()
+    if (status !== 200) {
+      socket.destroy()
+      return { sighting: this.#sightingOf(visit, await failed, { status, body: '' }), held: false }
+    }
+    failed.forget()
+    const id = await opened.promise
+    const decided = sessions.find(id)?.decided
+    const egress = decided?.decision.egress ?? null
+    if (decided === undefined || egress === null) throw new RangeError('an open session has an egress address')
+    const { decision, flow } = decided
+    const service = this.#allowlists.find(flow.host, flow.destination.ip.text)
+    const letIn = service === undefined ? null : letsIn(service, egress.address)
+    const sighting = { ...who(visit), decision: explainDecision(decision), status, letIn, seenIn: null }
+    const ended = this.#endOf(id)
+    this.#held.set(id, { visit, sighting, egress, socket, ended })
+    return { sighting, held: true }
+  }
+
+  async close(): Promise<void> {
+    const { lab, exits, state, standIns } = this.#parts
+    for (const { socket } of this.#held.values()) socket.destroy()
+    this.#held.clear()
+    await lab.pipeline.sessions.empty()
+    await lab.close()
+    await exits.close()
+    standIns.release()
+    rmSync(state, { recursive: true, force: true })
+  }
+
+  #accessOf({ endpoint, ...visit }: Visit): Access {
+    const { lab, password } = this.#parts
+    const named = lab.listeners.find(({ name, endpoint: own }) => [name, own?.name, own?.host].includes(endpoint))
+    const listener = (endpoint === undefined ? undefined : named) ?? lab.listeners[0]
+    if (listener === undefined) throw new RangeError('a lab has at least one listener')
+    const username = loginOf({ ...visit, destination: '' })
+    return { listener, authority: this.#authority, ...(username === '' ? {} : { login: { username, password } }) }
+  }
+
+  #sightingOf(
+    visit: Visit,
+    { record, decided }: RememberedSession,
+    { status, body }: { status: number; body: string },
+  ): Sighting {
+    const { error, exit } = record.Lab
+    const flow = decided?.flow
+    const service = flow === undefined ? undefined : this.#allowlists.find(flow.host, flow.destination.ip.text)
+    const facts = factsIn(body)
+    const failed = error !== undefined && record.BytesReceived === 0
+    return {
+      ...who(visit),
+      ...(decided === undefined ? {} : { decision: explainDecision(decided.decision) }),
+      ...(failed ? { error } : {}),
+      // behind an exit elsewhere a site sees that machine's address, which is its affair
+      ...(facts.address === undefined || exit !== undefined ? {} : { sawFrom: facts.address }),
+      status: status === 0 && error !== undefined ? CONNECTION_ERRORS[error.code].http : status,
+      letIn: service === undefined || failed ? null : letsIn(service, parseIp(record.EgressIP)),
+      seenIn: facts.country ?? null,
+    }
+  }
+
+  /** What became of held connections: those that were cut have ended before this answers. */
+  async #fates(ids: readonly string[], fate: Fate): Promise<HeldFate[]> {
+    const fates: HeldFate[] = []
+    for (const id of ids) {
+      const held = this.#held.get(id)
+      if (held === undefined) continue
+      const { visit, sighting, egress, ended } = held
+      const why = fate === 'kept' ? sighting.decision?.reason : (await ended).record.Lab.error?.message
+      if (fate !== 'kept') this.#held.delete(id)
+      fates.push({ visit, who: sighting, egress: egress.address.text, fate, why: why ?? 'the connection was closed' })
+    }
+    return fates
+  }
+
+  #lose(isConcerned: (egress: Egress) => boolean): Promise<HeldFate[]> {
+    const ids = [...this.#held].filter(([, { egress }]) => isConcerned(egress)).map(([id]) => id)
+    return this.#fates(ids, 'lost')
+  }
+
+  #leavesBy(egress: Egress, address: string): boolean {
+    return createExitTable(this.#parts.exits.exits)(egress)?.realises.includes(address) === true
+  }
+
+  /** The next session to end that is not a held one; the wait ends with an error when it takes too long, or is forgotten. */
+  #nextEnd(): Promise<RememberedSession> & { forget: () => void } {
+    const late = new AbortController()
+    const ended = this.#when(({ record }) => !this.#held.has(record.SessionID), late.signal)
+    const message = `no session has ended within ${PATIENCE_MS / 1000} s`
+    const timer = setTimeout(() => late.abort(new Error(message)), PATIENCE_MS)
+    const settled = ended.finally(() => clearTimeout(timer))
+    return Object.assign(settled, {
+      forget: () => {
+        settled.catch(() => undefined)
+        late.abort()
+      },
+    })
+  }
+
+  /** However long it stays open. */
+  #endOf(id: string): Promise<RememberedSession> {
+    return this.#when(({ record }) => record.SessionID === id)
+  }
+
+  #when(isIt: (session: RememberedSession) => boolean, signal?: AbortSignal): Promise<RememberedSession> {
+    const { promise, resolve, reject } = Promise.withResolvers<RememberedSession>()
+    const stop = this.#parts.lab.memory.subscribe((session) => {
+      if (!isIt(session)) return
+      stop()
+      resolve(session)
+    })
+    signal?.addEventListener('abort', () => {
+      stop()
+      reject(signal.reason)
+    })
+    return promise
+  }
+}
+
+function who(visit: Visit): Pick<Sighting, 'login' | 'destination'> {
+  return { login: loginOf(visit), destination: visit.destination }
+}
+
+function urlOf({ destination }: Visit): URL {
+  const url = destinationOf(destination)
+  if (url === undefined) throw new RangeError(`\`${destination}\` was checked to be a destination`)
+  return url
+}
+
+/** What test origins say in JSON of whom they see. */
+function factsIn(body: string): { readonly address?: string; readonly country?: string } {
+  try {
+    const { address, geolocation, country } = Object(JSON.parse(body))
+    const seen = country ?? Object(geolocation).country
+    return {
+      ...(typeof address === 'string' ? { address } : {}),
+      ...(typeof seen === 'string' ? { country: seen } : {}),
+    }
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,136 @@
+// What `egresslab scenario` works with: reads every file before anything is played, then plays one after the other.
+
+import { writeFileSync } from 'node:fs'
+import type { ScenarioDesk, ScenarioRequest } from '../cli/verb.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { entriesOf, type ScenarioReport } from '../analysis/scenario-report.ts'
+import { junitReport } from '../analysis/junit.ts'
+import { checkNames } from './check-names.ts'
+import { playScenario } from './play.ts'
+import { readScenario } from './read-scenario.ts'
+import type { Scenario } from './scenario.ts'
+import { readConfig } from '../decider/read-config.ts'
+import { openDeskStage } from './decision-backend.ts'
+import { openProxyStage } from './proxy-backend.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Pace } from './backend.ts'
+
+export function createScenarioDesk(): ScenarioDesk {
+  return { play, writeJunit }
+}
+
+async function play(request: ScenarioRequest): Promise<readonly ScenarioReport[]> {
+  const scenarios = request.files.map(readScenario)
+  const configs = new Map<string, ReturnType<typeof readConfig>['config']>()
+  const issues = scenarios.flatMap((scenario) => [...problemsOf(scenario, request.config, configs)])
+  if (issues.length > 0) throw new InputError(issues)
+  const reports: ScenarioReport[] = []
+  for (const scenario of scenarios) {
+    if (request.signal?.aborted) break
+    request.onBegin?.(scenario)
+    const report = await playOne(scenario, request)
+    reports.push(report)
+    request.onEnd?.(report)
+  }
+  return reports
+}
+
+function problemsOf(
+  scenario: Scenario,
+  configFile: string | undefined,
+  configs: Map<string, ReturnType<typeof readConfig>['config']>,
+): readonly Issue[] {
+  // without a right shape there are no names to look up
+  if (scenario.steps.length === 0) return scenario.issues
+  const path = configFile ?? scenario.config.path
+  try {
+    const config = configs.get(path) ?? readConfig(path).config
+    configs.set(path, config)
+    checkNames(scenario, config)
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown
+    const [issue] = thrown.issues
+    if (issue?.code !== 'config.unreadable' || configFile !== undefined) return thrown.issues
+    scenario.complainOfConfig(issue.code, issue.message)
+  }
+  return scenario.issues.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
+}
+
+function playOne(scenario: Scenario, request: ScenarioRequest): Promise<ScenarioReport> {
+  const { pace, mode, onEntry, signal } = request
+  const startAt = scenario.startAt ?? Date.now()
+  const clock = pace === 'instant' ? instantClock(startAt) : runningClock(startAt, pace, signal)
+  const configFile = request.config ?? scenario.config.path
+  const { machineTime } = clock
+  return playScenario(
+    { ...scenario, config: { ...scenario.config, path: configFile } },
+    {
+      pace: clock,
+      ...(onEntry === undefined ? {} : { onEntry }),
+      ...(signal === undefined ? {} : { signal }),
+      openStage: (onOutage) =>
+        mode === 'decide'
+          ? openDeskStage({ config: readConfig(configFile).config, machineTime, onOutage })
+          : openProxyStage({ configFile, machineTime, onOutage }),
+    },
+  )
+}
+
+function writeJunit(file: string, reports: readonly ScenarioReport[]): void {
+  const files = reports.map((report) => ({
+    file: report.file,
+    config: report.config,
+    cases: entriesOf(report, 'check').map(({ name, line, passed, differences, atMs }) => ({
+      name: `${atMs / 1000} s: ${name}`,
+      file: report.file,
+      line,
+      passed,
+      differences,
+      durationMs: 0,
+    })),
+  }))
+  const detail = () => 'the time line of `egresslab scenario` says what came before'
+  try {
+    writeFileSync(file, junitReport({ files }, detail, 'egresslab scenario'))
+  } catch (thrown) {
+    const reason = thrown instanceof Error && 'code' in thrown ? ` (${String(thrown.code)})` : ''
+    const message = `the report cannot be written to \`${file}\`${reason}`
+    throw new InputError([{ severity: 'error', code: 'scenario.unwritable', message }])
+  }
+}
+
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+export interface ScenarioClock extends Pace {
+  /** what the lab takes for the machine's time, epoch ms */
+  readonly machineTime: () => number
+}
+
+/** Each moment comes as soon as what was before it is done. */
+export function instantClock(startAt: number): ScenarioClock {
+  let now = startAt
+  return {
+    machineTime: () => now,
+    until: async (atMs) => {
+      now = Math.max(now, startAt + atMs)
+    },
+  }
+}
+
+/** Moments come when it is their time, `speed` times as fast as the machine's clock. Begins with the first moment. */
+export function runningClock(startAt: number, speed: number, signal?: AbortSignal): ScenarioClock {
+  let begun: number | undefined
+  const elapsed = () => (begun === undefined ? 0 : (performance.now() - begun) * speed)
+  return {
+    machineTime: () => startAt + elapsed(),
+    until: async (atMs) => {
+      begun ??= performance.now()
+      // timers may fire a little early, and hold 24 days at most
+      while (elapsed() < atMs && !signal?.aborted) {
+        const waitMs = Math.min((atMs - elapsed()) / speed, MAX_TIMER_MS)
+        // a stop is no failure: who plays asks the signal
+        await sleep(waitMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)
+      }
+    },
+  }
+}
