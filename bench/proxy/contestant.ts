@@ -1,6 +1,6 @@
 // A proxy that runs and is measured.
 
-import type { Subject } from '../../src/load-test/proxy/operation.ts'
+import type { ProxyUnderTest } from '../../src/load-test/proxy/operation.ts'
 import { ip } from '../../src/net/ip.ts'
 import type { RivalProxy, RunningProxy } from './rivals.ts'
 
@@ -30,7 +30,7 @@ export async function startContestant(
 }
 
 /** Load through it, logged in where it asks. */
-export function subjectOf({ rival, port }: Contestant, originPort: number): Subject {
+export function subjectOf({ rival, port }: Contestant, originPort: number): ProxyUnderTest {
   return {
     proxy: { ip: ip('127.0.0.1'), port },
     origin: { ip: ip('127.0.0.1'), port: originPort },

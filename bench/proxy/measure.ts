@@ -1,8 +1,8 @@
 // One measured round: load against one proxy, with the processor time its processes used per operation.
 
-import type { Subject } from '../../src/load-test/proxy/operation.ts'
+import type { ProxyUnderTest } from '../../src/load-test/proxy/operation.ts'
 import { processorSeconds } from '../../src/load-test/proxy/processor-time.ts'
-import { type LoadResult, type Mode, runLoad } from '../../src/load-test/proxy/run-load.ts'
+import { type LoadResult, type LoadMode, runLoad } from '../../src/load-test/proxy/run-load.ts'
 import type { RunningProxy } from './rivals.ts'
 
 export interface Round {
@@ -15,8 +15,8 @@ export interface Round {
  *  is not measured. */
 export async function measureRound(
   proxy: RunningProxy,
-  subject: Subject,
-  options: { readonly mode: Mode; readonly concurrency: number; readonly seconds: number; readonly straight?: boolean },
+  subject: ProxyUnderTest,
+  options: { readonly mode: LoadMode; readonly concurrency: number; readonly seconds: number; readonly straight?: boolean },
 ): Promise<Round> {
   const before = processorSeconds(proxy.pids())
   const load = await runLoad(subject, options)

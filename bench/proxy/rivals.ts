@@ -6,7 +6,7 @@ import { accessSync, chmodSync, constants, mkdirSync, readdirSync, readFileSync,
 import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { CLIENT_ADDRESSES } from '../../src/load-test/proxy/operation.ts'
-import type { Mode } from '../../src/load-test/proxy/run-load.ts'
+import type { LoadMode } from '../../src/load-test/proxy/run-load.ts'
 
 export interface RunningProxy {
   /** every process that does its work */
@@ -16,7 +16,7 @@ export interface RunningProxy {
 
 export interface RivalProxy {
   readonly name: string
-  readonly modes: readonly Mode[]
+  readonly modes: readonly LoadMode[]
   /** the program it needs, found on PATH or in the system's sbin folders; undefined when it comes with this project */
   readonly program?: string
   readonly debianPackage?: string

@@ -5,7 +5,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startOriginProcess } from '../../src/load-test/proxy/origin-process.ts'
-import { type Mode, runLoad } from '../../src/load-test/proxy/run-load.ts'
+import { type LoadMode, runLoad } from '../../src/load-test/proxy/run-load.ts'
 import { keepResults, table } from '../report.ts'
 import { compareLatency, renderLatency } from './added-latency.ts'
 import { type Contestant, startContestant, subjectOf } from './contestant.ts'
@@ -14,7 +14,7 @@ import { measureRound, median, type Round } from './measure.ts'
 import { OURS, OURS_BY_DOOR, OURS_ON_TWO } from './ours.ts'
 import { isInstalled, RIVALS } from './rivals.ts'
 
-const MODES: readonly Mode[] = ['connect', 'socks5', 'http', 'relay', 'udp']
+const MODES: readonly LoadMode[] = ['connect', 'socks5', 'http', 'relay', 'udp']
 /** not counted: programs that are compiled while they run take some seconds to be what they are for hours */
 const WARM_UPS = 1
 const ROUNDS = 5
@@ -65,7 +65,7 @@ export async function benchProxyAll(tag: string): Promise<void> {
   }
 }
 
-const TITLES: Readonly<Record<Mode, string>> = {
+const TITLES: Readonly<Record<LoadMode, string>> = {
   connect: 'CONNECT tunnel opened, one small exchange, closed; 50 at a time',
   socks5: 'SOCKS5 tunnel likewise',
   http: 'Absolute-form keep-alive GET; 50 connections',
@@ -83,7 +83,7 @@ interface Figure {
   readonly failure?: string
 }
 
-async function compare(mode: Mode, running: readonly Contestant[], originPort: number): Promise<Figure[]> {
+async function compare(mode: LoadMode, running: readonly Contestant[], originPort: number): Promise<Figure[]> {
   const contestants = running.filter(({ rival }) => rival.modes.includes(mode))
   const rounds = new Map<string, Round[]>()
   const failures = new Map<string, string>()
@@ -119,7 +119,7 @@ async function compare(mode: Mode, running: readonly Contestant[], originPort: n
   })
 }
 
-function render(mode: Mode, figures: readonly Figure[]): string {
+function render(mode: LoadMode, figures: readonly Figure[]): string {
   const ours = figures[0]?.cost ?? Number.NaN
   if (mode === 'relay') {
     return table(

@@ -1,6 +1,6 @@
 // The tour from the first scene to the verdict: opens each lab once, plays the steps one after the other, prints as it goes.
 
-import { type Io, type Paint, paintFor, renderTable } from '../../src/cli/terminal.ts'
+import { type Io, type TerminalPaint, paintFor, renderTable } from '../../src/cli/terminal.ts'
 import { renderIssues } from '../../src/cli/render/render-issues.ts'
 import { InputError } from '../../src/errors/issue.ts'
 import { play, playProof, playScenarioScene, type Row } from './play.ts'
@@ -52,7 +52,7 @@ async function perform(scene: Scene, stages: Map<string, Stage>, { alwaysPrivate
 }
 
 /** Title, where it plays, and each row with its reason on a line below. */
-function renderScene({ title, config }: Scene, rows: readonly Row[], place: string, paint: Paint): string {
+function renderScene({ title, config }: Scene, rows: readonly Row[], place: string, paint: TerminalPaint): string {
   const cells = rows.map(({ scenario, expected, seen, good }) => [
     good ? paint.good('ok') : paint.bad('NO'),
     scenario,
@@ -66,6 +66,6 @@ function renderScene({ title, config }: Scene, rows: readonly Row[], place: stri
   return `${paint.strong(title)}  ${paint.dim(where)}\n${head}\n${body.join('')}\n`
 }
 
-function verdict(all: number, differing: number, paint: Paint): string {
+function verdict(all: number, differing: number, paint: TerminalPaint): string {
   return differing === 0 ? paint.good(`all ${all} as expected\n`) : paint.bad(`${differing} of ${all} differ\n`)
 }

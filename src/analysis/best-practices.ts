@@ -262,12 +262,12 @@ function names(rules: readonly DedicatedRule[]): string {
   return `${rules.length === 1 ? 'rule' : 'rules'} ${shown.join(', ')}${more}`
 }
 
-type Practice = 'P2' | 'P3' | 'P6' | 'P7' | 'P8' | 'letter_case'
+type BestPractice = 'P2' | 'P3' | 'P6' | 'P7' | 'P8' | 'letter_case'
 
 function about(
   rule: Rule,
   severity: Issue['severity'],
-  practice: Practice,
+  practice: BestPractice,
   message: string,
   why: string,
   hint: string,

@@ -4,9 +4,9 @@
 import { type Access, type Comparison, type Expression, formatNode, type Node, type Test } from '../expression/index.ts'
 import { complement, type Domain, domainOf } from './value-domain.ts'
 
-export type Condition =
-  | { readonly kind: 'and' | 'or'; readonly items: readonly Condition[] }
-  | { readonly kind: 'any' | 'all'; readonly item: Condition; readonly accesses: ReadonlySet<string> }
+export type RuleCondition =
+  | { readonly kind: 'and' | 'or'; readonly items: readonly RuleCondition[] }
+  | { readonly kind: 'any' | 'all'; readonly item: RuleCondition; readonly accesses: ReadonlySet<string> }
   | TestCondition
   /** something nothing is known of but its text */
   | { readonly kind: 'opaque'; readonly text: string; readonly negated: boolean }
@@ -27,14 +27,14 @@ export interface TestCondition {
   readonly text: string
 }
 
-export const ALWAYS: Condition = { kind: 'and', items: [] }
+export const ALWAYS: RuleCondition = { kind: 'and', items: [] }
 
 /** The condition an expression states. */
-export function conditionOf(expression: Expression): Condition {
+export function conditionOf(expression: Expression): RuleCondition {
   return convert(expression.root, false, expression.scheme.missingNotEqual)
 }
 
-function convert(node: Node, negated: boolean, missingNotEqual: boolean): Condition {
+function convert(node: Node, negated: boolean, missingNotEqual: boolean): RuleCondition {
   switch (node.kind) {
     case 'group':
       return convert(node.item, negated, missingNotEqual)
@@ -55,7 +55,7 @@ function convert(node: Node, negated: boolean, missingNotEqual: boolean): Condit
   }
 }
 
-function convertComparison(node: Comparison, negated: boolean, missingNotEqual: boolean): Condition {
+function convertComparison(node: Comparison, negated: boolean, missingNotEqual: boolean): RuleCondition {
   const { access, test, type } = node
   const { valueType } = access
   const text = formatNode(node)

@@ -3,7 +3,7 @@
 
 import { type Test, valueTestOf } from '../expression/index.ts'
 import { ip } from '../net/ip.ts'
-import type { Condition, TestCondition } from './condition.ts'
+import type { RuleCondition, TestCondition } from './condition.ts'
 import { complement, type Domain, intersect, isEmpty, isWithin, pointOf, rangesOf, union } from './value-domain.ts'
 
 /** Steps one proof may take before it is given up. */
@@ -28,12 +28,12 @@ const ALWAYS_PRESENT: Readonly<Record<string, Domain>> = {
 }
 
 /** Is `then` true wherever `given` is? False also where it is not proven. */
-export function implies(given: Condition, then: Condition): boolean {
+export function implies(given: RuleCondition, then: RuleCondition): boolean {
   return new Prover().implies(given, then)
 }
 
 /** Is the condition true of no connection at all? */
-export function isImpossible(condition: Condition): boolean {
+export function isImpossible(condition: RuleCondition): boolean {
   if (condition.kind === 'or') return condition.items.every(isImpossible)
   if (condition.kind === 'and')
     return condition.items.some(isImpossible) || narrowed(condition.items).some(isImpossible)
@@ -45,7 +45,7 @@ export function isImpossible(condition: Condition): boolean {
 class Prover {
   #steps = 0
 
-  implies(given: Condition, then: Condition): boolean {
+  implies(given: RuleCondition, then: RuleCondition): boolean {
     if (++this.#steps > MOST_STEPS) return false
     if (then.kind === 'and') return then.items.every((item) => this.implies(given, item))
     if (given.kind === 'or') return given.items.every((item) => this.implies(item, then))
@@ -58,7 +58,7 @@ class Prover {
     return this.#impliesOne(given, then)
   }
 
-  #impliesOne(given: Condition, then: Condition): boolean {
+  #impliesOne(given: RuleCondition, then: RuleCondition): boolean {
     if (given.kind === 'test' && then.kind === 'test') return testImplies(given, then)
     if (given.kind === 'opaque' && then.kind === 'opaque')
       return given.text === then.text && given.negated === then.negated
@@ -74,17 +74,17 @@ class Prover {
 }
 
 /** Tests of one scalar access that must all hold, taken together: `port >= 80` and `port <= 90` accept 80 to 90. */
-function narrowed(items: readonly Condition[]): TestCondition[] {
+function narrowed(items: readonly RuleCondition[]): TestCondition[] {
   return merged(items, intersect, (tests) => tests.every(({ missing }) => missing))
 }
 
 /** Tests of one scalar access of which one must hold, taken together. */
-function widened(items: readonly Condition[]): TestCondition[] {
+function widened(items: readonly RuleCondition[]): TestCondition[] {
   return merged(items, union, (tests) => tests.some(({ missing }) => missing))
 }
 
 function merged(
-  items: readonly Condition[],
+  items: readonly RuleCondition[],
   merge: (a: Domain, b: Domain, type: TestCondition['type']) => Domain,
   missing: (tests: readonly TestCondition[]) => boolean,
 ): TestCondition[] {

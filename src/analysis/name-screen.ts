@@ -19,7 +19,7 @@ export interface HostFacts {
 /** The first rule that could match a connection under its name, or could match one that came by the bare address and would not
  *  have matched under the name (`net.fqdn.host != "…"`); undefined where the name makes no difference to any. Everything but
  *  the host selectors is taken for unknown. Nothing matters while host selectors are off ([F2]). */
-export function ruleThatMinds(
+export function ruleThatDependsOn(
   { account, ruleset }: Snapshot,
   seen: { readonly named: HostFacts; readonly unnamed: HostFacts },
 ): Rule | undefined {

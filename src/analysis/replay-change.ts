@@ -1,6 +1,6 @@
 // Two answers to the same connection, and what differs between them: what a replay tells. Pure comparison.
 
-import type { Decision, Outcome } from '../policy/decision.ts'
+import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 
 /** Where a connection left from, or would. */
 export interface EgressAnswer {
@@ -14,16 +14,16 @@ export interface EgressAnswer {
   /** data center it physically left from, '' for none */
   readonly colo: string
   /** undefined where a recording does not say */
-  readonly outcome: Outcome | undefined
+  readonly outcome: DecisionOutcome | undefined
   readonly reason: string
 }
 
 export const CHANGES = ['egress_ip', 'rule', 'colo', 'outcome'] as const
-export type Change = (typeof CHANGES)[number]
+export type ReplayChange = (typeof CHANGES)[number]
 
 /** What is different. A recording by another system knows its own shared addresses and no outcomes: then any shared address
  *  is like any other. Rules are the same by id or by name. */
-export function changesBetween(before: EgressAnswer, after: EgressAnswer): Change[] {
+export function changesBetween(before: EgressAnswer, after: EgressAnswer): ReplayChange[] {
   const foreign = before.outcome === undefined
   const sameIp = before.egressIp === after.egressIp || (foreign && before.shared && after.shared)
   const sameRule = before.ruleId === after.ruleId || (before.ruleName !== '' && before.ruleName === after.ruleName)
@@ -37,7 +37,7 @@ export function changesBetween(before: EgressAnswer, after: EgressAnswer): Chang
   ]
 }
 
-const NONE: Change[] = []
+const NONE: ReplayChange[] = []
 
 /** A decision as an answer. */
 export function answerOf({ outcome, rule, egress, physicalColo, reason }: Decision): EgressAnswer {

@@ -1,9 +1,9 @@
 // What a replay comes to, counted: how much changed, for whom, where to, by which rules, and which services would refuse
 // now what they let in before. Counting is bounded, however many different names a recording has; summaries of parts add up.
 
-import { CHANGES, type Change, type EgressAnswer } from './replay-change.ts'
+import { CHANGES, type ReplayChange, type EgressAnswer } from './replay-change.ts'
 
-export interface Tally {
+export interface ChangeTally {
   sessions: number
   changed: number
 }
@@ -26,9 +26,9 @@ export interface ReplaySummary {
   decided: number
   changed: number
   readonly undecided: Record<Undecided, number>
-  readonly changes: Record<Change, number>
-  readonly destinations: Map<string, Tally>
-  readonly users: Map<string, Tally>
+  readonly changes: Record<ReplayChange, number>
+  readonly destinations: Map<string, ChangeTally>
+  readonly users: Map<string, ChangeTally>
   /** `before → after` of changed sessions */
   readonly ruleMoves: Map<string, number>
   readonly coloMoves: Map<string, number>
@@ -80,7 +80,7 @@ export function count(entries: Map<string, number>, name: string, by = 1): void 
   entries.set(key, (entries.get(key) ?? 0) + by)
 }
 
-export const newTally = (): Tally => ({ sessions: 0, changed: 0 })
+export const newTally = (): ChangeTally => ({ sessions: 0, changed: 0 })
 export const newAllowlistTally = (): AllowlistTally => ({
   sessions: 0,
   refused: 0,
@@ -93,7 +93,7 @@ export function countChange(
   summary: ReplaySummary,
   before: EgressAnswer,
   after: EgressAnswer,
-  changes: readonly Change[],
+  changes: readonly ReplayChange[],
 ): void {
   summary.changed++
   for (const change of changes) summary.changes[change]++

@@ -4,14 +4,14 @@
 import type { Difference } from './policy-test.ts'
 
 /** Who goes where. `login` is the proxy user name with what was chosen: `bob@example.com;vnet=vnet-AMER`. */
-export interface Traveller {
+export interface ScenarioClient {
   readonly login: string
   /** as the scenario writes it */
   readonly destination: string
 }
 
 /** What became of a connection that was held open. */
-export type Fate = 'opened' | 'kept' | 'reset' | 'lost'
+export type ConnectionFate = 'opened' | 'kept' | 'reset' | 'lost'
 
 export type ScenarioEntry =
   | { readonly kind: 'note'; readonly what: string }
@@ -19,25 +19,25 @@ export type ScenarioEntry =
   | { readonly kind: 'change'; readonly what: string }
   /** somebody is first seen (`from` absent), or seen elsewhere. Addresses are text, null: nowhere. `after`: the changes since
    *  they were seen last. */
-  | ({ readonly kind: 'move'; readonly from?: string | null; readonly to: string | null } & Traveller & {
+  | ({ readonly kind: 'move'; readonly from?: string | null; readonly to: string | null } & ScenarioClient & {
         readonly why: string
         readonly after: readonly string[]
       })
   /** an allowlist refuses somebody it let in before or sees first, or lets them in again */
-  | ({ readonly kind: 'refused' | 'admitted'; readonly source: string } & Traveller)
+  | ({ readonly kind: 'refused' | 'admitted'; readonly source: string } & ScenarioClient)
   /** a connection failed where the last one had not, or failed otherwise */
-  | ({ readonly kind: 'failed'; readonly code: string; readonly message: string } & Traveller)
+  | ({ readonly kind: 'failed'; readonly code: string; readonly message: string } & ScenarioClient)
   /** the site takes the visitor to be in another country than before */
   | ({
       readonly kind: 'seen'
       readonly source: string
       readonly from: string | null
       readonly to: string | null
-    } & Traveller)
+    } & ScenarioClient)
   /** an egress address failed by itself, or works again */
   | { readonly kind: 'outage'; readonly egress: string; readonly code: string; readonly message: string }
   | { readonly kind: 'recovery'; readonly egress: string }
-  | ({ readonly kind: 'connection'; readonly fate: Fate; readonly egress: string; readonly why: string } & Traveller)
+  | ({ readonly kind: 'connection'; readonly fate: ConnectionFate; readonly egress: string; readonly why: string } & ScenarioClient)
   | {
       readonly kind: 'check'
       readonly name: string
@@ -76,7 +76,7 @@ export function passed(report: Pick<ScenarioReport, 'timeline'>): boolean {
 }
 
 /** A stretch of time in which an allowlist refused somebody; `untilMs` absent: to the end. */
-export interface Refusal extends Traveller {
+export interface Refusal extends ScenarioClient {
   readonly source: string
   readonly fromMs: number
   readonly untilMs?: number

@@ -3,10 +3,10 @@
 
 import type { ExplainedDecision } from '../policy/explain.ts'
 import { type Difference, differencesOf, type Expectation } from './policy-test.ts'
-import type { Fate, ScenarioEntry, TimedEntry, Traveller } from './scenario-report.ts'
+import type { ConnectionFate, ScenarioEntry, TimedEntry, ScenarioClient } from './scenario-report.ts'
 
 /** One visit as it came out. */
-export interface Sighting extends Traveller {
+export interface Observation extends ScenarioClient {
   /** absent where the connection failed before a decision */
   readonly decision?: ExplainedDecision
   readonly error?: { readonly code: string; readonly message: string }
@@ -21,7 +21,7 @@ export interface Sighting extends Traveller {
 }
 
 /** What a row of a table asks of a visit: parts of the decision, what the user gets, where the site sees them. */
-export interface VisitExpectation extends Expectation {
+export interface ObservationExpectation extends Expectation {
   readonly status?: number
   readonly seen_in?: string
 }
@@ -31,14 +31,14 @@ export interface Moment {
   readonly time: number
 }
 
-export class ScenarioLedger {
+export class ScenarioTimeline {
   readonly timeline: TimedEntry[] = []
   visits = 0
   /** held connections that are open, and those that were reset or lost so far */
   readonly connections = { open: 0, reset: 0 }
   readonly #onEntry: (entry: TimedEntry) => void
   readonly #changes: string[] = []
-  readonly #last = new Map<string, { readonly sighting: Sighting; readonly changes: number }>()
+  readonly #last = new Map<string, { readonly sighting: Observation; readonly changes: number }>()
 
   constructor(onEntry: (entry: TimedEntry) => void = () => undefined) {
     this.#onEntry = onEntry
@@ -55,7 +55,7 @@ export class ScenarioLedger {
   }
 
   /** Writes down what is new about this traveller. */
-  sighted(moment: Moment, sighting: Sighting): void {
+  sighted(moment: Moment, sighting: Observation): void {
     this.visits++
     const { login, destination } = sighting
     const key = `${login} ${destination}`
@@ -68,7 +68,7 @@ export class ScenarioLedger {
     }
   }
 
-  connection(moment: Moment, who: Traveller, egress: string, fate: Fate, why: string): void {
+  connection(moment: Moment, who: ScenarioClient, egress: string, fate: ConnectionFate, why: string): void {
     if (fate === 'opened') this.connections.open++
     if (fate === 'reset' || fate === 'lost') {
       this.connections.open--
@@ -100,7 +100,7 @@ type News =
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
   | { readonly kind: 'seen'; readonly source: string; readonly from: string; readonly to: string }
 
-function newsOf(now: Sighting, before: Sighting | undefined): News[] {
+function newsOf(now: Observation, before: Observation | undefined): News[] {
   const news: News[] = []
   const [from, to] = [before && addressOf(before), addressOf(now)]
   const source = to ?? 'nowhere'
@@ -119,16 +119,16 @@ function newsOf(now: Sighting, before: Sighting | undefined): News[] {
 }
 
 /** Where somebody leaves from by decision: that a connection then fails does not move them. */
-function addressOf({ decision, sawFrom }: Sighting): string | null {
+function addressOf({ decision, sawFrom }: Observation): string | null {
   return sawFrom ?? decision?.egress?.ipv4 ?? decision?.egress?.ipv6 ?? null
 }
 
-function whyOf({ decision, error }: Sighting): string {
+function whyOf({ decision, error }: Observation): string {
   return decision?.reason ?? error?.message ?? ''
 }
 
 /** Everything that was expected of a visit and did not come of it; empty: it holds. */
-export function visitDifferences({ status, seen_in, error, ...rest }: VisitExpectation, found: Sighting): Difference[] {
+export function observationDifferences({ status, seen_in, error, ...rest }: ObservationExpectation, found: Observation): Difference[] {
   const decided: Difference[] =
     found.decision === undefined
       ? Object.keys(rest).map((what) => ({ what, expected: 'a decision', found: whyOf(found) }))
@@ -148,7 +148,7 @@ function difference<T extends string | number>(what: string, wanted: T | undefin
 }
 
 /** What was decided is what the site has to see. */
-function addressDifference({ decision, sawFrom }: Sighting): Difference[] {
+function addressDifference({ decision, sawFrom }: Observation): Difference[] {
   const decided = decision?.egress?.ipv4 ?? decision?.egress?.ipv6
   if (sawFrom === undefined || decided === undefined || sawFrom === decided) return []
   return [{ what: 'address seen by the site', expected: decided, found: sawFrom }]
@@ -156,8 +156,8 @@ function addressDifference({ decision, sawFrom }: Sighting): Difference[] {
 
 /** A connection that fails though nobody said it would. */
 function unexpectedFailure(
-  { status, error, outcome }: { [K in 'status' | 'error' | 'outcome']: VisitExpectation[K] | undefined },
-  found: Sighting,
+  { status, error, outcome }: { [K in 'status' | 'error' | 'outcome']: ObservationExpectation[K] | undefined },
+  found: Observation,
 ): Difference[] {
   if (found.error === undefined || error !== undefined || status !== undefined) return []
   if (outcome === 'unroutable' && found.decision?.outcome === 'unroutable') return []

@@ -1,7 +1,7 @@
 // Rules that can never decide anything because an earlier rule matches whenever they would ([P6]), each with its proof: which rule
 // covers it. Nothing is guessed; what is not proven is left out.
 
-import { ALWAYS, type Condition, conditionOf } from './condition.ts'
+import { ALWAYS, type RuleCondition, conditionOf } from './condition.ts'
 import { implies, isImpossible } from './implication.ts'
 import type { Rule } from '../policy/rule.ts'
 import { RuleParser } from '../policy/rule-expressions.ts'
@@ -32,7 +32,7 @@ const MOST_PAIRS = 1_000_000
 interface Stated {
   readonly rule: Rule
   /** all that must hold, over the three expressions */
-  readonly condition: Condition
+  readonly condition: RuleCondition
   readonly fields: ReadonlySet<string>
   readonly needsNothing: boolean
 }
@@ -42,7 +42,7 @@ export function proveReach(ruleset: Ruleset, mode: ConstructorParameters<typeof 
   const parser = new RuleParser(mode)
   const stated = ruleset.active.map(({ rule }): Stated => {
     const { expressions, fields } = parser.parse(rule)
-    const condition: Condition = { kind: 'and', items: expressions.map(({ expression }) => conditionOf(expression)) }
+    const condition: RuleCondition = { kind: 'and', items: expressions.map(({ expression }) => conditionOf(expression)) }
     return { rule, condition, fields, needsNothing: implies(ALWAYS, condition) }
   })
   let pairs = 0

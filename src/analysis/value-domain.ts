@@ -6,10 +6,10 @@ import type { Ip } from '../net/ip.ts'
 
 /** Ranges are sorted, apart, and include both ends. */
 export type Domain =
-  | { readonly kind: 'ranges'; readonly ranges: readonly Range[] }
+  | { readonly kind: 'ranges'; readonly ranges: readonly ValueRange[] }
   | { readonly kind: 'texts'; readonly texts: ReadonlySet<string>; readonly excluded: boolean }
 
-export type Range = readonly [first: bigint, last: bigint]
+export type ValueRange = readonly [first: bigint, last: bigint]
 
 const LEAST_INT = -(2n ** 63n)
 const GREATEST_INT = 2n ** 63n - 1n
@@ -29,7 +29,7 @@ export function domainOf(test: Test): Domain | undefined {
 export function complement(domain: Domain, type: 'Int' | 'Ip' | 'Bytes'): Domain {
   if (domain.kind === 'texts') return { ...domain, excluded: !domain.excluded }
   const [least, greatest] = type === 'Ip' ? WHOLE.Ip : WHOLE.Int
-  const gaps: Range[] = []
+  const gaps: ValueRange[] = []
   let from = least
   for (const [first, last] of domain.ranges) {
     if (first > from) gaps.push([from, first - 1n])
@@ -44,8 +44,8 @@ export function intersect(a: Domain, b: Domain): Domain {
   if (a.kind === 'texts' && b.kind === 'texts') return intersectTexts(a, b)
   if (a.kind !== 'ranges' || b.kind !== 'ranges') return a
   const both = a.ranges.flatMap(([first, last]) =>
-    b.ranges.flatMap(([other, end]): Range[] => {
-      const range: Range = [first > other ? first : other, last < end ? last : end]
+    b.ranges.flatMap(([other, end]): ValueRange[] => {
+      const range: ValueRange = [first > other ? first : other, last < end ? last : end]
       return range[0] <= range[1] ? [range] : []
     }),
   )
@@ -96,7 +96,7 @@ function orderDomain(op: OrderOperator, literal: Literal): Domain | undefined {
   return { kind: 'ranges', ranges: nonEmpty(rangeOfOrder(op, at, least, greatest)) }
 }
 
-function rangeOfOrder(op: Exclude<OrderOperator, '!='>, at: bigint, least: bigint, greatest: bigint): Range {
+function rangeOfOrder(op: Exclude<OrderOperator, '!='>, at: bigint, least: bigint, greatest: bigint): ValueRange {
   switch (op) {
     case '==':
       return [at, at]
@@ -111,7 +111,7 @@ function rangeOfOrder(op: Exclude<OrderOperator, '!='>, at: bigint, least: bigin
   }
 }
 
-function nonEmpty(range: Range): readonly Range[] {
+function nonEmpty(range: ValueRange): readonly ValueRange[] {
   return range[0] <= range[1] ? [range] : []
 }
 
@@ -123,7 +123,7 @@ function setDomain(set: LiteralSet): Domain {
 }
 
 /** A domain of ranges given in any order, overlaps merged. */
-export function rangesOf(ranges: readonly Range[]): Domain {
+export function rangesOf(ranges: readonly ValueRange[]): Domain {
   const merged: [bigint, bigint][] = []
   for (const [first, last] of ranges.toSorted((a, b) => (a[0] < b[0] ? -1 : 1))) {
     const open = merged.at(-1)
@@ -139,6 +139,6 @@ export function pointOf({ family, words }: Ip): bigint {
   return family === 4 ? value : IPV6_START + value
 }
 
-function familyOf({ family }: Ip): Range {
+function familyOf({ family }: Ip): ValueRange {
   return family === 4 ? [0n, IPV6_START - 1n] : [IPV6_START, GREATEST_IP]
 }

@@ -62,12 +62,12 @@ export function hasToken(headers: IncomingHttpHeaders, token: TokenPort): boolea
   // all three are compared, whichever was sent, so that time tells nothing
   const byBearer = equalSecrets(bearer, expected)
   const byKey = equalSecrets(key, expected)
-  const byCookie = equalSecrets(cookie, sessionOf(expected))
+  const byCookie = equalSecrets(cookie, consoleSessionOf(expected))
   return byBearer || byKey || byCookie
 }
 
 /** What the session cookie holds for this token; a new token makes every old cookie worthless. */
-export function sessionOf(token: string): string {
+export function consoleSessionOf(token: string): string {
   return createHash('sha256').update(`egresslab session ${token}`).digest('base64url')
 }
 

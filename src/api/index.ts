@@ -1,12 +1,12 @@
 // The door of the API.
 
-export type { InsightPort, OriginView, VerifyQuestion, Visitor } from './ports.ts'
+export type { DiagnosticsPort, OriginView, VerifyQuestion, PortalUser } from './ports.ts'
 export type {
   ApiPorts,
   ConfiguredPerson,
   ControlPlane,
   ExplainQuestion,
-  Page,
+  SessionPage,
   SessionsPort,
   StatusPort,
   TokenPort,

@@ -9,7 +9,7 @@ import type { LiveSession, OpenSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { EngineName } from '../transport/engine.ts'
 import type { Voucher } from './client-address.ts'
-import type { Verified } from '../decider/verify-egress.ts'
+import type { EgressVerification } from '../decider/verify-egress.ts'
 import type { RememberedSession } from '../proxy/recent-sessions.ts'
 
 export interface ApiPorts {
@@ -17,7 +17,7 @@ export interface ApiPorts {
   /** absent: connections are carried here, by the state as it is, and what is known of them is always up to date */
   readonly traffic?: TrafficPort
   readonly sessions: SessionsPort
-  readonly insight: InsightPort
+  readonly insight: DiagnosticsPort
   readonly token: TokenPort
   /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
    *  InputError for a flow that cannot be. */
@@ -35,7 +35,7 @@ export interface ApiPorts {
   readonly signIn?: SignInPort
   readonly status: StatusPort
   /** Files of the console by path (`/`, `/app.js`); undefined where there is none. No secrets in them. */
-  readonly page?: (path: string) => Page | undefined
+  readonly page?: (path: string) => SessionPage | undefined
   /** absent: the lab has no Gateway DNS */
   readonly dns?: DnsPort
   /** Takes notices for the operator's log. */
@@ -45,7 +45,7 @@ export interface ApiPorts {
 /** The store, as far as the API goes. */
 export interface ControlPlane {
   current(): LabSnapshot
-  subscribe(listener: (snapshot: LabSnapshot, change: PlaneChange) => void): () => void
+  subscribe(listener: (snapshot: LabSnapshot, change: ControlPlaneChange) => void): () => void
   change<T>(edit: (draft: Draft) => T, options?: { readonly expectRevision?: number }): T
   /** What `edit` would make of the current state; nothing happens. Throws ChangeError as {@link change} does. */
   preview(edit: (draft: Draft) => void): LabSnapshot
@@ -59,7 +59,7 @@ export interface ControlPlane {
   readonly rulesFromFile: boolean
 }
 
-export interface PlaneChange {
+export interface ControlPlaneChange {
   readonly revision: number
   readonly at: number
   readonly touched: readonly Touched[]
@@ -176,7 +176,7 @@ export interface ExplainQuestion {
   readonly colosDown?: readonly string[]
 }
 
-export interface Page {
+export interface SessionPage {
   readonly contentType: string
   readonly body: string | Uint8Array
   /** a strong validator in quotes */
@@ -185,7 +185,7 @@ export interface Page {
   readonly immutable?: boolean
 }
 
-export interface InsightPort {
+export interface DiagnosticsPort {
   /** sessions open now, oldest first */
   open(): readonly OpenSession[]
   findOpen(id: string): OpenSession | undefined
@@ -197,7 +197,7 @@ export interface InsightPort {
   onFinish(listener: (session: RememberedSession) => void): () => void
   /** Asks the echo origins through the proxy as this user; `undefined` where the user's password is needed and not known.
    *  The password is the configuration's own where none is given and that is a plain one. */
-  verify(question: VerifyQuestion): Promise<readonly Verified[] | undefined>
+  verify(question: VerifyQuestion): Promise<readonly EgressVerification[] | undefined>
   /** The test origins, and for those with an allowlist who would be let in as things are. */
   origins(): Promise<readonly OriginView[]>
 }
@@ -218,11 +218,11 @@ export interface OriginView {
   readonly place?: Place
   /** undefined: lets in everybody */
   readonly allow?: readonly string[]
-  readonly visitors: readonly Visitor[]
+  readonly visitors: readonly PortalUser[]
 }
 
 /** What would become of a user's connection to the origin. */
-export interface Visitor {
+export interface PortalUser {
   readonly user: string
   readonly vnet: string
   readonly outcome: string

@@ -4,18 +4,18 @@
 import type { Json } from '../config/lab-state.ts'
 import type { ApiError } from './api-error.ts'
 import type { IncomingMessage, ServerResponse, IncomingHttpHeaders } from 'node:http'
-import type { Page } from './ports.ts'
+import type { SessionPage } from './ports.ts'
 
-export type Answer = JsonAnswer | TextAnswer | StreamAnswer
+export type ApiResponse = JsonResponse | TextResponse | StreamResponse
 
-export interface JsonAnswer {
+export interface JsonResponse {
   readonly kind: 'json'
   readonly status: number
   readonly body: unknown
   readonly headers?: Readonly<Record<string, string>>
 }
 
-export interface TextAnswer {
+export interface TextResponse {
   readonly kind: 'text'
   readonly status: number
   readonly contentType: string
@@ -24,18 +24,18 @@ export interface TextAnswer {
 }
 
 /** An event stream (SSE). `start` gets a writer and answers how to stop; the writer says whether the client keeps up. */
-export interface StreamAnswer {
+export interface StreamResponse {
   readonly kind: 'stream'
   readonly start: (send: (event: string, data: unknown) => boolean) => () => void
 }
 
-export interface Message {
+export interface ApiMessage {
   readonly code: number
   readonly message: string
 }
 
 /** `{result, success: true, …}` */
-export function ok(result: unknown, options: { status?: number; messages?: readonly Message[] } = {}): JsonAnswer {
+export function ok(result: unknown, options: { status?: number; messages?: readonly ApiMessage[] } = {}): JsonResponse {
   const body = { result, success: true, errors: [], messages: options.messages ?? [] }
   return { kind: 'json', status: options.status ?? 200, body }
 }
@@ -46,7 +46,7 @@ export interface Paging {
 }
 
 /** One page of a list with its `result_info`. Without paging everything is one page, as Cloudflare's Gateway lists are. */
-export function listOf(items: readonly unknown[], paging?: Paging): JsonAnswer {
+export function listOf(items: readonly unknown[], paging?: Paging): JsonResponse {
   const total = items.length
   const { page, perPage } = paging ?? { page: 1, perPage: Math.max(total, 1) }
   const result = items.slice((page - 1) * perPage, page * perPage)
@@ -62,7 +62,7 @@ export function listOf(items: readonly unknown[], paging?: Paging): JsonAnswer {
 }
 
 /** The refusal in the envelope. Clients are told that the same request will fail again, so that none retries. */
-export function failure(error: ApiError): JsonAnswer {
+export function failure(error: ApiError): JsonResponse {
   const errors = error.problems.map(({ code, message, pointer, details }) => ({
     code,
     message,
@@ -91,7 +91,7 @@ const MAX_WAITING_BYTES = 1024 * 1024
 const HEARTBEAT_MS = 15_000
 
 /** Sends the answer; `revision` is the state's, for `If-Match`. */
-export function send(request: IncomingMessage, response: ServerResponse, answer: Answer, revision: number): void {
+export function send(request: IncomingMessage, response: ServerResponse, answer: ApiResponse, revision: number): void {
   if (response.destroyed) return
   // what is left of a refused body is not read: the connection ends with the answer
   if (!request.complete) response.setHeader('connection', 'close')
@@ -114,7 +114,7 @@ export function send(request: IncomingMessage, response: ServerResponse, answer:
 function stream(
   request: IncomingMessage,
   response: ServerResponse,
-  answer: StreamAnswer,
+  answer: StreamResponse,
   common: Readonly<Record<string, string>>,
 ): void {
   response.writeHead(200, { ...common, 'content-type': 'text/event-stream' })
@@ -158,7 +158,7 @@ const CONTENT_SECURITY_POLICY = [
 ].join('; ')
 
 /** The file, or 304 where the browser has this very one (RFC 9110 section 13.1.2). Files whose names carry their hash stay for good. */
-export function answerPage(page: Page, headers: IncomingHttpHeaders): TextAnswer {
+export function sendPage(page: SessionPage, headers: IncomingHttpHeaders): TextResponse {
   const { contentType, body, etag, immutable = false } = page
   const known = etag !== undefined && (headers['if-none-match'] ?? '').split(/\s*,\s*/).includes(etag)
   return {

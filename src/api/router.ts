@@ -4,17 +4,17 @@
 import { requestError } from './api-error.ts'
 import type { TSchema } from 'typebox'
 import type { Draft, JsonObject } from '../config/lab-state.ts'
-import type { Answer } from './response.ts'
+import type { ApiResponse } from './response.ts'
 import type { RateLimiter } from './lab/rate-limit.ts'
-import type { Tally } from './lab/session-totals.ts'
+import type { SessionTotals } from './lab/session-totals.ts'
 import type { ApiPorts } from './ports.ts'
 
-export type Found =
+export type RouteMatch =
   | { readonly kind: 'route'; readonly route: Route; readonly params: Readonly<Record<string, string>> }
   | { readonly kind: 'method'; readonly allow: readonly Method[] }
   | { readonly kind: 'none' }
 
-export type Router = (method: string, path: string) => Found
+export type Router = (method: string, path: string) => RouteMatch
 
 interface Node {
   readonly literal: Map<string, Node>
@@ -88,11 +88,11 @@ function newNode(): Node {
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 /** JSON Schema (2020-12 as far as ajv's default dialect goes). */
-export type Schema = { readonly [key: string]: unknown }
+export type RouteSchema = { readonly [key: string]: unknown }
 
 export interface QueryParameter {
   readonly name: string
-  readonly schema: Schema
+  readonly schema: RouteSchema
   readonly description: string
 }
 
@@ -102,7 +102,7 @@ export type Answers =
   /** the envelope around items, with their `result_info` */
   | { readonly kind: 'list'; readonly schema: TSchema }
   /** JSON without an envelope */
-  | { readonly kind: 'json'; readonly schema: Schema }
+  | { readonly kind: 'json'; readonly schema: RouteSchema }
   | { readonly kind: 'bytes'; readonly mediaType: string; readonly description: string }
   /** an event stream (SSE): the data of each event by the event's name */
   | { readonly kind: 'events'; readonly events: Readonly<Record<string, TSchema>> }
@@ -121,16 +121,16 @@ export interface Route {
   /** what clients add of their own is let pass; on other routes of the lab's own it is refused */
   readonly unknownQuery?: 'ignored'
   /** what the body must be; routes without take no body */
-  readonly body?: Schema
+  readonly body?: RouteSchema
   /** it tells of connections as they are at this moment */
   readonly looksAtTraffic?: true
   /** the body is no JSON but bytes of this kind */
   readonly takes?: { readonly mediaType: string; readonly maxBytes: number }
-  readonly handle: (call: Call) => Answer | Promise<Answer>
+  readonly handle: (call: RouteCall) => ApiResponse | Promise<ApiResponse>
 }
 
 /** One request, checked against its route. */
-export interface Call {
+export interface RouteCall {
   readonly params: Readonly<Record<string, string>>
   readonly query: URLSearchParams
   /** validated; an empty object where the route takes none */
@@ -149,7 +149,7 @@ export interface Call {
   readonly password: string
   readonly ports: ApiPorts
   /** what finished sessions added up to since the server started */
-  readonly tally: Tally
+  readonly tally: SessionTotals
   readonly rateLimiter: RateLimiter
   /** The store's change, held to the request's `If-Match` revision where it has one (AP-06). */
   readonly change: <T>(edit: (draft: Draft) => T) => T

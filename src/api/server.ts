@@ -8,17 +8,17 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import { countedEgress } from '../policy/egress-address.ts'
 import { inTurns } from '../proxy/request-turns.ts'
-import { type Answer, failure, answerPage, isNavigation, send } from './response.ts'
+import { type ApiResponse, failure, sendPage, isNavigation, send } from './response.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
 import { checkQuery } from './check-query.ts'
 import { type Client, clientOf } from './client-address.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { basicCredentials, checkHost, checkSingle, checkSite, hasToken } from './authentication.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
-import { createTally } from './lab/session-totals.ts'
+import { createSessionTotals } from './lab/session-totals.ts'
 import type { ApiPorts } from './ports.ts'
 import { ClientLeft, readBytes, readJsonObject } from './read-body.ts'
-import { type Call, type Route, createRouter } from './router.ts'
+import { type RouteCall, type Route, createRouter } from './router.ts'
 import { ROUTES } from './routes.ts'
 import { answerSignIn, SIGN_IN_PATH } from './sign-in-page.ts'
 import { compileSchema, type Validate } from './validate.ts'
@@ -100,14 +100,14 @@ function close(server: Server): Promise<void> {
 
 function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
   const router = createRouter(ROUTES)
-  const tally = createTally((address) => countedEgress(ports.plane.current().account, address))
+  const tally = createSessionTotals((address) => countedEgress(ports.plane.current().account, address))
   const rateLimiter = createRateLimiter()
   ports.sessions.subscribe((record) => tally.add(record))
   const validators = new Map<Route, Validate>(
     ROUTES.flatMap((route) => (route.body === undefined ? [] : [[route, compileSchema(route.body)] as const])),
   )
 
-  const answer = async (request: IncomingMessage): Promise<Answer> => {
+  const answer = async (request: IncomingMessage): Promise<ApiResponse> => {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
     checkSingle(request.rawHeaders)
     const client = clientOf(request, ports.voucher)
@@ -118,7 +118,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     }
     const page = method === 'GET' ? ports.page?.(url.path) : undefined
     if (page === undefined || !isNavigation(method, request.headers)) checkSite(method, request.headers)
-    if (page !== undefined) return answerPage(page, request.headers)
+    if (page !== undefined) return sendPage(page, request.headers)
     const found = router(method, url.path)
     const access = found.kind === 'route' ? found.route.access : 'token'
     const caller = await admit(request, access, { ports, client })
@@ -141,7 +141,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
   }
 
   /** Whoever gets the answer of a change can count on it: the next connection is decided by it. */
-  const handled = async (route: Route, call: Call): Promise<Answer> => {
+  const handled = async (route: Route, call: RouteCall): Promise<ApiResponse> => {
     const { plane, traffic } = ports
     const { revision } = plane.current()
     if (route.looksAtTraffic) await traffic?.refresh()
@@ -151,7 +151,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
   }
 
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    let result: Answer
+    let result: ApiResponse
     try {
       result = await answer(request)
     } catch (thrown) {
@@ -214,7 +214,7 @@ function wrongMethod(method: string, path: string, allow: readonly string[]): Ap
 }
 
 /** `If-Match: "12"` holds a change to revision 12. */
-function changeFor(request: IncomingMessage, ports: ApiPorts): Call['change'] {
+function changeFor(request: IncomingMessage, ports: ApiPorts): RouteCall['change'] {
   const header = request.headers['if-match']
   if (header === undefined || header === '*') return (edit) => ports.plane.change(edit)
   const revision = /^"(\d{1,15})"$/.exec(header)?.[1]

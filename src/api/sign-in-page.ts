@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { parseIp, unmapIp } from '../net/ip.ts'
-import { type TextAnswer, isNavigation } from './response.ts'
+import { type TextResponse, isNavigation } from './response.ts'
 import { requestError } from './api-error.ts'
 import { checkSite } from './authentication.ts'
 import type { ApiPorts, SignInPort } from './ports.ts'
@@ -26,9 +26,9 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-type Desk = Pick<ApiPorts, 'checkUser' | 'users'> & { readonly signIn: SignInPort }
+type SignInAccess = Pick<ApiPorts, 'checkUser' | 'users'> & { readonly signIn: SignInPort }
 
-interface Visitor {
+interface SignInClient {
   readonly peer: string
   /** what the browser holds of an earlier sign-in; '' for nothing */
   readonly cookie: string
@@ -40,8 +40,8 @@ export async function answerSignIn(
   request: IncomingMessage,
   client: string,
   query: URLSearchParams,
-  desk: Desk,
-): Promise<TextAnswer> {
+  desk: SignInAccess,
+): Promise<TextResponse> {
   const { method = '', headers } = request
   if (!isNavigation(method, headers)) checkSite(method, headers)
   const visitor = visitorOf(request, client)
@@ -53,7 +53,7 @@ export async function answerSignIn(
 }
 
 /** Somebody known goes straight on; somebody unknown is asked. */
-function arrive(state: string, visitor: Visitor, { signIn }: Desk): TextAnswer {
+function arrive(state: string, visitor: SignInClient, { signIn }: SignInAccess): TextResponse {
   const { peer, cookie } = visitor
   const email = signIn.signedIn(cookie, peer)
   if (state === '') return email === undefined ? page('Not signed in', NOBODY) : page('Signed in', signedIn(email))
@@ -64,7 +64,7 @@ function arrive(state: string, visitor: Visitor, { signIn }: Desk): TextAnswer {
   return page('Signed in', '', { status: 302, headers: { location: onward } })
 }
 
-async function signIn(form_: URLSearchParams, visitor: Visitor, desk: Desk): Promise<TextAnswer> {
+async function signIn(form_: URLSearchParams, visitor: SignInClient, desk: SignInAccess): Promise<TextResponse> {
   const { peer, cookieName } = visitor
   const state = form_.get('state') ?? ''
   const wanted = desk.signIn.read(state, peer)
@@ -88,7 +88,7 @@ async function signIn(form_: URLSearchParams, visitor: Visitor, desk: Desk): Pro
   return page('Signed in', body, { headers: setCookie(cookieName, cookie, desk.signIn.seconds) })
 }
 
-function signOut({ peer, cookie, cookieName }: Visitor, { signIn }: Desk): TextAnswer {
+function signOut({ peer, cookie, cookieName }: SignInClient, { signIn }: SignInAccess): TextResponse {
   signIn.leave(cookie, peer)
   return page('Signed out', '<p>Signed out. Sites forget this browser, too.</p>', {
     headers: setCookie(cookieName, '', 0),
@@ -115,7 +115,7 @@ function page(
   title: string,
   body: string,
   { status = 200, headers = {} }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
-): TextAnswer {
+): TextResponse {
   return {
     kind: 'text',
     status,
@@ -132,7 +132,7 @@ function setCookie(name: string, value: string, seconds: number): Readonly<Recor
 }
 
 /** Cookies know no ports, so that of another lab on this host has another name. */
-function visitorOf({ headers, socket }: IncomingMessage, client: string): Visitor {
+function visitorOf({ headers, socket }: IncomingMessage, client: string): SignInClient {
   const address = parseIp(client)
   const cookieName = `egresslab_page_${socket.localPort}`
   const found = (headers.cookie ?? '').split(';').find((pair) => pair.trim().startsWith(`${cookieName}=`))

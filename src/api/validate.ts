@@ -4,7 +4,7 @@ import { Ajv, type ErrorObject } from 'ajv'
 import type { JsonObject } from '../config/lab-state.ts'
 import { closest } from '../errors/did-you-mean.ts'
 import { ApiError, type ApiProblem, REQUEST_ERRORS } from './api-error.ts'
-import type { Schema } from './router.ts'
+import type { RouteSchema } from './router.ts'
 
 const MAX_PROBLEMS = 20
 const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, ownProperties: true })
@@ -12,7 +12,7 @@ const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, ownP
 export type Validate = (body: JsonObject) => void
 
 /** A check of bodies against a schema; it throws an ApiError with every problem found. */
-export function compileSchema(schema: Schema): Validate {
+export function compileSchema(schema: RouteSchema): Validate {
   const check = ajv.compile(schema)
   return (body) => {
     if (check(body)) return
@@ -21,7 +21,7 @@ export function compileSchema(schema: Schema): Validate {
   }
 }
 
-function problemOf(error: ErrorObject, schema: Schema): ApiProblem {
+function problemOf(error: ErrorObject, schema: RouteSchema): ApiProblem {
   const { code } = REQUEST_ERRORS.invalidField
   const at = error.instancePath
   if (error.keyword === 'additionalProperties') {
@@ -40,7 +40,7 @@ function problemOf(error: ErrorObject, schema: Schema): ApiProblem {
 }
 
 /** Names of the properties at the place where an unknown one was found. */
-function knownFields(error: ErrorObject, schema: Schema): string[] {
+function knownFields(error: ErrorObject, schema: RouteSchema): string[] {
   const steps = error.schemaPath.split('/').slice(1, -1)
   let node: unknown = schema
   for (const step of steps) node = isRecord(node) ? node[step.replaceAll('~1', '/').replaceAll('~0', '~')] : undefined

@@ -2,7 +2,7 @@
 // state tell what a start would find, and standard error says that this is what was done.
 
 import { InputError } from '../errors/issue.ts'
-import type { LabClient, LabOptions, Desk, VerbContext, Services } from './verb.ts'
+import type { LabClient, LabAddressOptions, Decider, VerbContext, Services } from './verb.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { formatTarget } from '../net/endpoint.ts'
 import { parseAuthority } from '../net/host.ts'
@@ -12,10 +12,10 @@ import { type Io, paintFor } from './terminal.ts'
 import { countIssues } from './render/render-issues.ts'
 
 /** Throws an InputError when a lab was named with `--api` and does not answer, or answers and refuses. */
-export async function askOrDesk<T>(
+export async function askLabOrDecider<T>(
   { io, services }: VerbContext,
-  options: LabOptions,
-  { ask, look }: { readonly ask: (lab: LabClient) => Promise<T>; readonly look: (desk: Desk) => T },
+  options: LabAddressOptions,
+  { ask, look }: { readonly ask: (lab: LabClient) => Promise<T>; readonly look: (desk: Decider) => T },
 ): Promise<T> {
   let lab: LabClient
   try {
@@ -44,7 +44,7 @@ export interface Meant {
  *  does not answer. */
 export async function behindPlaceholder(
   { connectLab }: Pick<Services, 'connectLab'>,
-  options: LabOptions,
+  options: LabAddressOptions,
   destination: string,
 ): Promise<Meant> {
   const [, scheme = '', authority = destination] = /^(?:([a-z][a-z0-9+.-]*):\/\/)([^/?#]*)/i.exec(destination) ?? []
@@ -68,7 +68,7 @@ interface Known {
 
 async function placeholdersOf(
   connectLab: Services['connectLab'],
-  options: LabOptions,
+  options: LabAddressOptions,
   address: string,
 ): Promise<readonly Known[]> {
   try {

@@ -43,10 +43,10 @@ export async function* linesOf(stdin: AsyncIterable<string>): AsyncGenerator<{ l
 
 const CODES = { good: 32, bad: 31, warn: 33, accent: 36, strong: 1, dim: 2 } as const
 
-export type Paint = Readonly<Record<keyof typeof CODES, (text: string) => string>>
+export type TerminalPaint = Readonly<Record<keyof typeof CODES, (text: string) => string>>
 
 /** Paint for one of the two output streams. */
-export function paintFor(io: Io, output: Output): Paint {
+export function paintFor(io: Io, output: Output): TerminalPaint {
   const on = output.isTerminal && (io.env.NO_COLOR ?? '') === '' && io.env.TERM !== 'dumb'
   const entries = Object.entries(CODES).map(([name, code]) => [
     name,
@@ -69,7 +69,7 @@ function width(cell: string): number {
   return stripVTControlCharacters(cell).length
 }
 
-export interface Progress {
+export interface ProgressBar {
   /** `share` done, 0…1 */
   readonly show: (share: number) => void
   /** takes the bar away again */
@@ -79,7 +79,7 @@ export interface Progress {
 const WIDTH = 30
 
 /** A bar behind this text, with the time left once there is something to tell it from. */
-export function createProgress({ stderr }: Io, text: string): Progress {
+export function createProgressBar({ stderr }: Io, text: string): ProgressBar {
   if (!stderr.isTerminal) return { show: () => {}, clear: () => {} }
   const start = performance.now()
   return {

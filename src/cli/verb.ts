@@ -16,9 +16,9 @@ import type { Candidate } from '../proxy/stage-values.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { EngineChoice } from '../transport/choose-engine.ts'
 import type { EngineName } from '../transport/engine.ts'
-import type { AddressDesk } from '../host-addresses/host-addresses.ts'
+import type { HostAddresses } from '../host-addresses/host-addresses.ts'
 import type { Explained } from '../decider/explain-connection.ts'
-import type { RulesDesk } from '../rules-sync/rules-sync.ts'
+import type { RulesSync } from '../rules-sync/rules-sync.ts'
 
 /** 0: good. 1: the checked thing is not good. 2: bad input, usually thrown as InputError instead. 130, 143: signals. */
 export type ExitCode = 0 | 1 | 2 | 130 | 143
@@ -68,7 +68,7 @@ export interface LabEvent {
 }
 
 /** Options that say which lab is meant. */
-export interface LabOptions {
+export interface LabAddressOptions {
   readonly config: string
   readonly state: string
   readonly api?: string
@@ -113,7 +113,7 @@ export interface Services {
   /** The issues of a good configuration, with best-practice advice. Throws an InputError. */
   readonly adviseOn: (read: ReadConfig) => Promise<readonly Issue[]>
   /** The parts of the lab that decide, without a socket. Throws an InputError. */
-  readonly openDesk: (options: DeskOptions) => Promise<Desk>
+  readonly openDesk: (options: DeciderOptions) => Promise<Decider>
   /** Starts everything. Throws an InputError; then nothing listens. */
   readonly startLab: (options: StartOptions) => Promise<RunningLab>
   /** Waits for SIGINT or SIGTERM, stops the lab, answers 130 or 143. */
@@ -127,14 +127,14 @@ export interface Services {
   /** Load-tests the data path on a configuration, in a process of its own. Throws an InputError. */
   readonly benchProxy: (options: ProxyBenchRequest) => Promise<ProxyBenchSummary>
   readonly policyTester: () => Promise<PolicyTester>
-  readonly scenarioDesk: () => Promise<ScenarioDesk>
+  readonly scenarioDesk: () => Promise<ScenarioRunner>
   /** Decides recorded sessions anew. Throws an InputError. */
   readonly replay: (request: ReplayRequest) => Promise<ReplayOutcome>
   /** Reaches the running lab's own API. Throws an InputError where there is no lab, or no token for it. */
-  readonly connectLab: (options: LabOptions) => Promise<LabClient>
+  readonly connectLab: (options: LabAddressOptions) => Promise<LabClient>
   /** Addresses of this machine, seen from a configuration. Throws an InputError. */
-  readonly addressDesk: (configFile: string) => Promise<AddressDesk>
-  readonly rulesDesk: () => Promise<RulesDesk>
+  readonly addressDesk: (configFile: string) => Promise<HostAddresses>
+  readonly rulesDesk: () => Promise<RulesSync>
   /** How a finished session is drawn on one line. */
   readonly sessionLine: () => Promise<(record: SessionRecord, options: { readonly colour: boolean }) => string>
   /** The wish to stop, by SIGINT or SIGTERM, as an exit code; `forget` gives the signals back their usual meaning. */
@@ -147,14 +147,14 @@ export interface ReadConfig {
   readonly issues: readonly Issue[]
 }
 
-export interface DeskOptions {
+export interface DeciderOptions {
   readonly configFile: string
   /** folder of what was changed at run time; absent: the configuration alone */
   readonly state?: string
 }
 
 /** The lab at a desk: everything that decides, asked by hand. */
-export interface Desk {
+export interface Decider {
   readonly config: LabConfig
   readonly issues: readonly Issue[]
   readonly snapshot: LabSnapshot
@@ -198,7 +198,7 @@ export interface RunningLab {
   readonly engine: EngineName
   readonly authorityFile: string
   readonly sessionsFile?: string
-  readonly desk: Desk
+  readonly desk: Decider
   readonly close: () => Promise<void>
 }
 
@@ -285,7 +285,7 @@ export interface PolicyTestWatch {
   readonly close: () => void
 }
 
-export interface ScenarioDesk {
+export interface ScenarioRunner {
   /** Plays scenarios, one after the other. Throws an InputError with every problem of every file before any is played. */
   readonly play: (request: ScenarioRequest) => Promise<readonly ScenarioReport[]>
   /** Writes a JUnit report. Throws an InputError where that does not work. */

@@ -9,7 +9,7 @@ import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import { counted } from '../errors/counted.ts'
 import { FORMATS, type Format } from './formats.ts'
 import type { Problems } from './problems.ts'
-import type { Path } from './source-document.ts'
+import type { DocumentPath } from './source-document.ts'
 
 const ajv = new Ajv2020({
   allErrors: true,
@@ -61,7 +61,7 @@ function report(error: ErrorObject, written: unknown, problems: Problems): void 
 
 interface Case {
   readonly error: ErrorObject
-  readonly path: Path
+  readonly path: DocumentPath
   readonly value: unknown
   readonly problems: Problems
 }
@@ -156,7 +156,7 @@ function keysOf(parent: unknown): string[] {
 }
 
 /** A JSON pointer (RFC 6901) as a path: steps into lists become numbers. */
-function pathOf(pointer: string, data: unknown): Path {
+function pathOf(pointer: string, data: unknown): DocumentPath {
   let value = data
   return pointer
     .split('/')

@@ -12,7 +12,7 @@ import type {
   SharedEgress,
   VirtualNetwork,
 } from '../policy/account.ts'
-import type { Device, Group, Identity } from '../policy/flow.ts'
+import type { Device, UserGroup, Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
 import type { ExpressionSlot, Rule } from '../policy/rule.ts'
 import type { Listener } from '../proxy/arrival.ts'
@@ -42,7 +42,7 @@ export interface LabConfig {
   readonly policySource?: 'api' | 'file'
   readonly users: readonly ConfiguredUser[]
   /** as declared; users may have others where none are */
-  readonly groups: readonly Group[]
+  readonly groups: readonly UserGroup[]
   /** whose tokens count as a login */
   readonly identityProviders: readonly IdentityProvider[]
   readonly devices: readonly ConfiguredDevice[]

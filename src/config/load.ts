@@ -20,14 +20,14 @@ import { readListeners } from './read-listeners.ts'
 import { readHostnameRoutes, readLists, readPrivateRoutes, readVirtualNetworks } from './read-networks.ts'
 import { readDevices, readGroups, readSources, readUsers } from './read-people.ts'
 import { type RuleList, readRules } from './read-rules.ts'
-import type { Reading } from './reading.ts'
-import { soundParts } from './valid-sections.ts'
-import { type Path, parseSourceDocument, type ReadFiles, readSourceDocument, type SourceDocument } from './source-document.ts'
+import type { ReadingContext } from './reading.ts'
+import { validSections } from './valid-sections.ts'
+import { type DocumentPath, parseSourceDocument, type ReadFiles, readSourceDocument, type SourceDocument } from './source-document.ts'
 import { createStandIns, type StandIns } from './stand-ins.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { ip } from '../net/ip.ts'
 
-export interface LoadOptions {
+export interface LoadConfigOptions {
   /** listeners and API take free ports, so that labs do not collide; origins keep their ports */
   readonly portsFromZero?: boolean
   /** in place of `stand_ins.network`, so that two labs on one machine do not share stand-ins */
@@ -49,23 +49,23 @@ export interface CheckedConfig {
 }
 
 /** Loads a configuration file. Throws InputError with every error found (warnings beside them). */
-export function loadConfig(file: string, options: LoadOptions = {}): LabConfig {
+export function loadConfig(file: string, options: LoadConfigOptions = {}): LabConfig {
   const { config, issues } = checkConfig(file, options)
   if (config === undefined) throw new InputError(issues)
   return config
 }
 
 /** Reads and checks a configuration file; never throws for what is in it. Issues come in the order of the file. */
-export function checkConfig(file: string, options: LoadOptions = {}): CheckedConfig {
+export function checkConfig(file: string, options: LoadConfigOptions = {}): CheckedConfig {
   return checkDocument(readSourceDocument(file, options.files), options)
 }
 
 /** The same for text at hand; `file` names it in messages and is what relative paths start from. */
-export function checkConfigText(file: string, text: string, options: LoadOptions = {}): CheckedConfig {
+export function checkConfigText(file: string, text: string, options: LoadConfigOptions = {}): CheckedConfig {
   return checkDocument(parseSourceDocument(file, text), options)
 }
 
-function checkDocument(document: SourceDocument, options: LoadOptions): CheckedConfig {
+function checkDocument(document: SourceDocument, options: LoadConfigOptions): CheckedConfig {
   if (document.issues.length > 0) return { issues: document.issues }
   const all = createProblems(document)
   const { raw: written, problems } = checkedShape(document, all)
@@ -90,13 +90,13 @@ function inFileOrder(issues: readonly Issue[]): readonly Issue[] {
 function checkedShape(document: SourceDocument, problems: Problems): { raw: RawConfig; problems: Problems } {
   const data = structuredClone(document.data)
   checkLabShape(data, problems)
-  const { data: sound, originalPath } = soundParts(data, pathsOf(problems.issues))
+  const { data: sound, originalPath } = validSections(data, pathsOf(problems.issues))
   const whole: unknown = { dedicated_ips: [], ...sound }
   checkLabShape(whole, createProblems(document))
   return { raw: whole as RawConfig, problems: problems.at(originalPath) }
 }
 
-function pathsOf(issues: readonly Issue[]): readonly Path[] {
+function pathsOf(issues: readonly Issue[]): readonly DocumentPath[] {
   return issues.map(({ path = [] }) => path)
 }
 
@@ -116,7 +116,7 @@ function ruleLists(
   const before = theirs.issues.length
   checkRuleListShape(rules, theirs)
   const bad = pathsOf(theirs.issues.slice(before)).map((path) => ['rules', ...path])
-  const { data, originalPath } = soundParts({ rules }, bad)
+  const { data, originalPath } = validSections({ rules }, bad)
   const inFile = theirs.at((path) => originalPath(['rules', ...path]).slice(1))
   return [own, { document: other, problems: inFile, path: [], rules: (data.rules ?? []) as readonly RawRule[] }]
 }
@@ -125,7 +125,7 @@ function withRulesOf(rulesFile: string, raw: RawConfig, file: string): RawConfig
   return { ...raw, rules: [], rules_file: relative(dirname(file), rulesFile) }
 }
 
-function applyOptions(raw: RawConfig, { portsFromZero = false, standInNetwork }: LoadOptions): RawConfig {
+function applyOptions(raw: RawConfig, { portsFromZero = false, standInNetwork }: LoadConfigOptions): RawConfig {
   return {
     ...raw,
     ...(standInNetwork === undefined ? {} : { stand_ins: { network: standInNetwork } }),
@@ -149,7 +149,7 @@ function seesIpv6Loopback(): boolean {
   return addresses.some(({ address }) => address === '::1')
 }
 
-function standInsFor({ addresses, stand_ins }: RawConfig, { hasIpv6Loopback, own }: LoadOptions): StandIns {
+function standInsFor({ addresses, stand_ins }: RawConfig, { hasIpv6Loopback, own }: LoadConfigOptions): StandIns {
   let known = own
   return createStandIns({
     addresses,
@@ -162,13 +162,13 @@ function standInsFor({ addresses, stand_ins }: RawConfig, { hasIpv6Loopback, own
   })
 }
 
-interface Surroundings {
+interface LoadContext {
   readonly document: SourceDocument
   readonly lists: readonly RuleList[]
   readonly standIns: StandIns
 }
 
-function readLab(reading: Reading, { document: { file }, lists, standIns }: Surroundings): LabConfig {
+function readLab(reading: ReadingContext, { document: { file }, lists, standIns }: LoadContext): LabConfig {
   const { raw } = reading
   const virtualNetworks = readVirtualNetworks(reading)
   const dns = readDns(reading)
@@ -244,7 +244,7 @@ function readOperation(raw: RawConfig, file: string) {
 const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 
 /** Undefined where the section is absent. */
-export function readDns({ raw, problems }: Reading): DnsSettings | undefined {
+export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefined {
   if (raw.dns === undefined) return undefined
   const { upstream } = raw.dns
   const listen = raw.dns.listen.map(endpointOf)

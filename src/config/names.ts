@@ -3,7 +3,7 @@
 
 import { didYouMean } from '../errors/did-you-mean.ts'
 import type { Problems } from './problems.ts'
-import type { Path } from './source-document.ts'
+import type { DocumentPath } from './source-document.ts'
 import { stableUuid } from './stable-id.ts'
 
 /** The kinds of things that others refer to. `words` completes "there is no … `x`". */
@@ -20,7 +20,7 @@ export type ReferenceKind = keyof typeof KINDS
 
 export interface Names {
   /** The id of a thing by its name or id; notes a problem and answers `undefined` when there is none. */
-  idOf(kind: ReferenceKind, nameOrId: string, path: Path, problems: Problems): string | undefined
+  idOf(kind: ReferenceKind, nameOrId: string, path: DocumentPath, problems: Problems): string | undefined
   /** The id of a thing that is known to be there. */
   ownId(kind: ReferenceKind, thing: { readonly id?: string | undefined; readonly name: string }): string
   has(kind: ReferenceKind, nameOrId: string): boolean

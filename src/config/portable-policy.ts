@@ -40,13 +40,13 @@ export interface PortableNetwork {
   readonly fields: JsonObject
 }
 
-export type PolicyThing = 'rule' | 'list' | 'virtual network'
+export type PolicyObject = 'rule' | 'list' | 'virtual network'
 
 /** One request that would be made. */
 export interface PolicyStep {
   /** `park`: moves a rule to a precedence nobody has, because another rule needs its own before it has its new one */
   readonly action: 'create' | 'update' | 'park' | 'delete'
-  readonly thing: PolicyThing
+  readonly thing: PolicyObject
   readonly name: string
   /** in the target; absent for what is to be created */
   readonly id?: string

@@ -1,7 +1,7 @@
 // Collects everything that is wrong with a configuration, so that all of it is said at once, each with its place.
 
 import { drawLine, type Issue } from '../errors/issue.ts'
-import type { Path, SourceDocument, Span } from './source-document.ts'
+import type { DocumentPath, SourceDocument, DocumentSpan } from './source-document.ts'
 
 export interface Remark {
   readonly hint?: string | undefined
@@ -12,12 +12,12 @@ export interface Remark {
 
 export interface Problems {
   /** Notes a problem with what stands at a path of the document. */
-  add(path: Path, code: string, message: string, remark?: Remark): void
+  add(path: DocumentPath, code: string, message: string, remark?: Remark): void
   /** The same collection for another document, such as a rules file. */
   in(document: SourceDocument): Problems
   /** The same collection for data of which a part was set aside: `original` gives the paths of the document. */
-  at(original: (path: Path) => Path): Problems
-  locate(path: Path): Span
+  at(original: (path: DocumentPath) => DocumentPath): Problems
+  locate(path: DocumentPath): DocumentSpan
   readonly issues: Issue[]
 }
 
@@ -26,7 +26,7 @@ export function createProblems(document: SourceDocument): Problems {
   return collect(document, [], (path) => path)
 }
 
-function collect(document: SourceDocument, issues: Issue[], original: (path: Path) => Path): Problems {
+function collect(document: SourceDocument, issues: Issue[], original: (path: DocumentPath) => DocumentPath): Problems {
   return {
     issues,
     in: (other) => collect(other, issues, (path) => path),

@@ -6,17 +6,17 @@ import type { AccountSettings, DedicatedEgressIp, SharedEgress } from '../policy
 import { COLOS } from '../policy/place.ts'
 import type { Problems } from './problems.ts'
 import type { RawDedicatedIp } from './raw-config.ts'
-import { checkUnique, placeOfColo, type Reading, readColo, readPlace } from './reading.ts'
-import type { Path } from './source-document.ts'
+import { checkUnique, placeOfColo, type ReadingContext, readColo, readPlace } from './reading.ts'
+import type { DocumentPath } from './source-document.ts'
 import { stableAccountId } from './stable-id.ts'
 import { lastNumber, type StandIns, usedPart } from './stand-ins.ts'
 
-export function readAccount({ raw }: Reading): { readonly id: string; readonly name: string } {
+export function readAccount({ raw }: ReadingContext): { readonly id: string; readonly name: string } {
   const { id, name } = raw.account
   return Object.freeze({ id: id ?? stableAccountId(name), name })
 }
 
-export function readSettings({ raw, problems }: Reading): AccountSettings {
+export function readSettings({ raw, problems }: ReadingContext): AccountSettings {
   const { settings, account } = raw
   const homeColo = readColo(account.home_colo, ['account', 'home_colo'], problems)
   return Object.freeze({
@@ -35,13 +35,13 @@ export function readSettings({ raw, problems }: Reading): AccountSettings {
   })
 }
 
-export function readColosDown({ raw, problems }: Reading): readonly string[] {
+export function readColosDown({ raw, problems }: ReadingContext): readonly string[] {
   const codes = raw.colos_down.map((code, at) => readColo(code, ['colos_down', at], problems)?.code ?? code)
   return [...new Set(codes)]
 }
 
 /** Shared egress; a range that the machine owns stands in for itself. */
-export function readSharedEgress({ raw, problems }: Reading, standIns: StandIns): SharedEgress {
+export function readSharedEgress({ raw, problems }: ReadingContext, standIns: StandIns): SharedEgress {
   const read = (family: 'ipv4' | 'ipv6') => {
     const { range: written, stand_ins } = raw.shared_egress[family]
     const path = ['shared_egress', family]
@@ -60,7 +60,7 @@ export function readSharedEgress({ raw, problems }: Reading, standIns: StandIns)
   return Object.freeze({ ipv4: read('ipv4'), ipv6: read('ipv6') })
 }
 
-function checkRoom(range: Cidr, path: Path, problems: Problems): void {
+function checkRoom(range: Cidr, path: DocumentPath, problems: Problems): void {
   const bits = (range.family === 4 ? 32 : 128) - range.length
   if (2 ** bits > COLOS.size) return
   problems.add(path, 'config.not_allowed', `\`${range.text}\` has fewer addresses than there are data centers`, {
@@ -69,7 +69,7 @@ function checkRoom(range: Cidr, path: Path, problems: Problems): void {
 }
 
 /** Dedicated IPs; stand-ins that nobody wrote down are taken from `standIns`. */
-export function readDedicatedIps(reading: Reading, standIns: StandIns): readonly DedicatedEgressIp[] {
+export function readDedicatedIps(reading: ReadingContext, standIns: StandIns): readonly DedicatedEgressIp[] {
   const { raw, problems } = reading
   const items = raw.dedicated_ips
   for (const address of items.flatMap(writtenStandIns)) standIns.reserve(ip(address))
@@ -103,7 +103,7 @@ export function readDedicatedIps(reading: Reading, standIns: StandIns): readonly
 }
 
 interface AddressContext {
-  readonly path: Path
+  readonly path: DocumentPath
   readonly problems: Problems
   readonly standIns: StandIns
 }
@@ -136,7 +136,7 @@ function addressesOf(item: RawDedicatedIp, at: number, context: AddressContext) 
   }
 }
 
-function readStandIns(texts: readonly string[], path: Path, { problems }: AddressContext): readonly Ip[] {
+function readStandIns(texts: readonly string[], path: DocumentPath, { problems }: AddressContext): readonly Ip[] {
   const addresses = texts.map((text) => ip(text))
   const families = new Set<Family>(addresses.map(({ family }) => family))
   if (families.size < addresses.length) {
@@ -148,7 +148,7 @@ function readStandIns(texts: readonly string[], path: Path, { problems }: Addres
 }
 
 /** IPv4 stand-ins and ranges have to tell dedicated IPs apart; ::1 is shared, because there is only one. */
-function checkOverlaps({ raw, problems }: Reading): void {
+function checkOverlaps({ raw, problems }: ReadingContext): void {
   const owner = new Map<string, number>()
   const ranges: Cidr[] = []
   for (const [at, item] of raw.dedicated_ips.entries()) {

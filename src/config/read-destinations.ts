@@ -4,8 +4,8 @@ import { cidr } from '../net/cidr.ts'
 import { type Ip, ip } from '../net/ip.ts'
 import type { Category, Destination, DestinationAddress, OriginSpec } from './lab-config.ts'
 import type { RawDestination } from './raw-config.ts'
-import { checkUnique, type Reading, readHostName, readPlace } from './reading.ts'
-import type { Path } from './source-document.ts'
+import { checkUnique, type ReadingContext, readHostName, readPlace } from './reading.ts'
+import type { DocumentPath } from './source-document.ts'
 import { lastNumber, type StandIns } from './stand-ins.ts'
 
 /** Real ports of the lab's own origins, so that no root is needed. */
@@ -18,7 +18,7 @@ export interface Destinations {
 }
 
 /** Destinations and the origins among them; stand-ins that nobody wrote down are taken from `standIns`. */
-export function readDestinations(reading: Reading, standIns: StandIns): Destinations {
+export function readDestinations(reading: ReadingContext, standIns: StandIns): Destinations {
   const { raw } = reading
   checkUnique(reading, raw.destinations, {
     path: (at) => ['destinations', at, 'name'],
@@ -33,7 +33,7 @@ export function readDestinations(reading: Reading, standIns: StandIns): Destinat
   return { destinations, origins: raw.destinations.flatMap((item, at) => readOrigin(reading, item, at)) }
 }
 
-function readDestination({ problems }: Reading, item: RawDestination, at: number, map: AddressMap): Destination {
+function readDestination({ problems }: ReadingContext, item: RawDestination, at: number, map: AddressMap): Destination {
   const place = readPlace(item.place, ['destinations', at, 'place'], problems)
   return Object.freeze({
     ...(item.name === undefined ? {} : { name: readHostName(item.name) }),
@@ -46,7 +46,7 @@ function readDestination({ problems }: Reading, item: RawDestination, at: number
   })
 }
 
-function readOrigin({ problems }: Reading, { name, origin }: RawDestination, at: number): OriginSpec[] {
+function readOrigin({ problems }: ReadingContext, { name, origin }: RawDestination, at: number): OriginSpec[] {
   if (origin === undefined) return []
   const path = ['destinations', at, 'origin']
   if (name === undefined) {
@@ -72,20 +72,20 @@ function addressesOf({ addresses }: RawDestination): readonly RawAddress[] {
 }
 
 interface AddressMap {
-  read(item: RawDestination, address: RawAddress, path: Path): DestinationAddress[]
+  read(item: RawDestination, address: RawAddress, path: DocumentPath): DestinationAddress[]
 }
 
 interface Known {
   readonly address: DestinationAddress
-  readonly path: Path
+  readonly path: DocumentPath
   readonly hasOrigin: boolean
 }
 
 /** Keeps public addresses and what stands in for them apart: an address means one thing in the whole file, and one real port
  *  serves one test origin. */
-function createAddressMap({ problems }: Reading, standIns: StandIns): AddressMap {
+function createAddressMap({ problems }: ReadingContext, standIns: StandIns): AddressMap {
   const known: Known[] = []
-  const standInOf = (address: Ip, before: Known | undefined, path: Path): Ip | undefined => {
+  const standInOf = (address: Ip, before: Known | undefined, path: DocumentPath): Ip | undefined => {
     if (before !== undefined) return before.address.standIn
     const taken = standIns.take(address.family === 4 ? 'destinationIpv4' : 'destinationIpv6', lastNumber(address))
     if (taken === undefined) problems.add(path, 'config.conflict', 'all 256 stand-ins for destinations are taken')
@@ -132,7 +132,7 @@ function samePorts(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number
   return a.size === b.size && [...a].every(([from, to]) => b.get(from) === to)
 }
 
-export function readCategories({ raw, problems }: Reading): readonly Category[] {
+export function readCategories({ raw, problems }: ReadingContext): readonly Category[] {
   return raw.categories.map(({ host, network, content_categories, applications }, at) => {
     if ((host === undefined) === (network === undefined)) {
       problems.add(['categories', at], 'config.conflict', 'an entry is for a `host` or for a `network`, one of the two')

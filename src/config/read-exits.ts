@@ -6,14 +6,14 @@ import { parseAuthority } from '../net/host.ts'
 import { ip } from '../net/ip.ts'
 import type { ConfiguredExit, ConfiguredTunnel, TunnelNetwork } from './lab-config.ts'
 import type { RawExit, RawTunnel } from './raw-config.ts'
-import { type Reading, checkUnique, readHostName } from './reading.ts'
+import { type ReadingContext, checkUnique, readHostName } from './reading.ts'
 import { Secret } from './secret.ts'
-import type { Path } from './source-document.ts'
+import type { DocumentPath } from './source-document.ts'
 import type { Problems } from './problems.ts'
 import { checkNamed } from './read-networks.ts'
 
 /** Every exit; who finds its address among several takes the first. */
-export function readExits(reading: Reading): readonly ConfiguredExit[] {
+export function readExits(reading: ReadingContext): readonly ConfiguredExit[] {
   const { dedicated_ips, shared_egress } = reading.raw
   const dedicated = dedicated_ips.flatMap(({ ipv4, ipv6, exit }, at) => {
     const realises = [...(ipv4 === undefined ? [] : [ip(ipv4).text]), ...(ipv6 === undefined ? [] : [cidr(ipv6).text])]
@@ -24,10 +24,10 @@ export function readExits(reading: Reading): readonly ConfiguredExit[] {
 
 /** None or one; a mistake is noted. */
 export function readExit(
-  { raw, problems }: Reading,
+  { raw, problems }: ReadingContext,
   exit: RawExit | undefined,
   realises: readonly string[],
-  path: Path,
+  path: DocumentPath,
 ): ConfiguredExit[] {
   if (exit === undefined) return []
   const { socks5, http, username, password } = exit
@@ -51,7 +51,7 @@ export function readExit(
   return [Object.freeze({ realises, kind, at, text, ...(login === undefined ? {} : { login }) })]
 }
 
-export function readTunnels(reading: Reading): readonly ConfiguredTunnel[] {
+export function readTunnels(reading: ReadingContext): readonly ConfiguredTunnel[] {
   const { raw, names } = reading
   checkNamed(reading, 'tunnels', 'tunnel', raw.tunnels)
   return raw.tunnels.map((tunnel, at) => {
@@ -66,7 +66,7 @@ export function readTunnels(reading: Reading): readonly ConfiguredTunnel[] {
   })
 }
 
-function readNetworks(reading: Reading, { networks }: RawTunnel, path: Path): readonly TunnelNetwork[] {
+function readNetworks(reading: ReadingContext, { networks }: RawTunnel, path: DocumentPath): readonly TunnelNetwork[] {
   checkUnique(reading, networks, {
     path: (at) => [...path, at, 'network'],
     noun: 'network',
@@ -81,7 +81,7 @@ function readNetworks(reading: Reading, { networks }: RawTunnel, path: Path): re
 }
 
 /** Two private addresses must not share a stand-in; of an IPv6 network there may be more than IPv4 has, and its low bits count. */
-function checkRoom({ network, standIn }: { network: Cidr; standIn: Cidr }, path: Path, problems: Problems): void {
+function checkRoom({ network, standIn }: { network: Cidr; standIn: Cidr }, path: DocumentPath, problems: Problems): void {
   if (network.family !== standIn.family || hostBits(standIn) >= hostBits(network)) return
   problems.add(path, 'config.not_allowed', `\`${standIn.text}\` has fewer addresses than \`${network.text}\``, {
     hint: `take a network of length ${network.length} or less`,
@@ -92,7 +92,7 @@ function hostBits({ family, length }: Cidr): number {
   return (family === 4 ? 32 : 128) - length
 }
 
-function readHosts(reading: Reading, { hosts }: RawTunnel, path: Path): ConfiguredTunnel['hosts'] {
+function readHosts(reading: ReadingContext, { hosts }: RawTunnel, path: DocumentPath): ConfiguredTunnel['hosts'] {
   checkUnique(reading, hosts, {
     path: (at) => [...path, at, 'name'],
     noun: 'host name',

@@ -8,11 +8,11 @@ import { parseDurationMs } from './formats.ts'
 import type { RawIdentityProvider } from './raw-config.ts'
 import { checkNamed } from './read-networks.ts'
 import { readWholeFile } from './read-whole-file.ts'
-import type { Reading } from './reading.ts'
-import type { Path } from './source-document.ts'
+import type { ReadingContext } from './reading.ts'
+import type { DocumentPath } from './source-document.ts'
 
 /** `folder`: what relative paths of files start from. */
-export function readIdentityProviders(reading: Reading, folder: string): readonly IdentityProvider[] {
+export function readIdentityProviders(reading: ReadingContext, folder: string): readonly IdentityProvider[] {
   const { identity_providers: providers } = reading.raw
   checkNamed(reading, 'identity_providers', 'identity provider', providers)
   return providers.flatMap((provider, at) =>
@@ -20,12 +20,12 @@ export function readIdentityProviders(reading: Reading, folder: string): readonl
   )
 }
 
-interface Spot {
-  readonly path: Path
+interface ProviderPath {
+  readonly path: DocumentPath
   readonly folder: string
 }
 
-function readProvider(reading: Reading, provider: RawIdentityProvider, spot: Spot): IdentityProvider[] {
+function readProvider(reading: ReadingContext, provider: RawIdentityProvider, spot: ProviderPath): IdentityProvider[] {
   const keys = readKeys(reading, provider, spot)
   if (keys === undefined) return []
   const { name, issuer, audience, algorithms, clock_skew, claims } = provider
@@ -49,9 +49,9 @@ function readProvider(reading: Reading, provider: RawIdentityProvider, spot: Spo
 }
 
 function readKeys(
-  { problems }: Pick<Reading, 'problems'>,
+  { problems }: Pick<ReadingContext, 'problems'>,
   { name, jwks_url: url, jwks_file: file }: RawIdentityProvider,
-  { path, folder }: Spot,
+  { path, folder }: ProviderPath,
 ): IdentityProvider['keys'] | undefined {
   if ((url === undefined) === (file === undefined)) {
     problems.add(

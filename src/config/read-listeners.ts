@@ -7,14 +7,14 @@ import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { ClientCertificateRules, Listener, ListenerTls, ProxyEndpoint } from '../proxy/arrival.ts'
 import type { RawListener } from './raw-config.ts'
 import { checkNamed } from './read-networks.ts'
-import { checkUnique, type Reading } from './reading.ts'
-import type { Path } from './source-document.ts'
+import { checkUnique, type ReadingContext } from './reading.ts'
+import type { DocumentPath } from './source-document.ts'
 import { stableLabel } from './stable-id.ts'
 
 const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 
 /** `folder`: what relative paths of files start from. */
-export function readListeners(reading: Reading, folder: string): readonly Listener[] {
+export function readListeners(reading: ReadingContext, folder: string): readonly Listener[] {
   const { raw } = reading
   checkNamed(reading, 'listeners', 'listener', raw.listeners)
   checkPorts(reading)
@@ -26,12 +26,12 @@ export function readListeners(reading: Reading, folder: string): readonly Listen
   return raw.listeners.map((listener, at) => readListener(reading, listener, { path: ['listeners', at], folder }))
 }
 
-interface Spot {
-  readonly path: Path
+interface ListenerPath {
+  readonly path: DocumentPath
   readonly folder: string
 }
 
-function readListener({ names, problems }: Reading, listener: RawListener, spot: Spot): Listener {
+function readListener({ names, problems }: ReadingContext, listener: RawListener, spot: ListenerPath): Listener {
   const { path } = spot
   const { name, host, port, user, virtual_network, family, endpoint } = listener
   if (user !== undefined) names.idOf('users', user, [...path, 'user'], problems)
@@ -67,7 +67,7 @@ function readListener({ names, problems }: Reading, listener: RawListener, spot:
   })
 }
 
-function readTls({ tls }: RawListener, { folder }: Spot): ListenerTls | undefined {
+function readTls({ tls }: RawListener, { folder }: ListenerPath): ListenerTls | undefined {
   if (tls === undefined) return undefined
   if (tls === false) return { mode: 'refused' }
   if (tls === true) return { mode: 'required' }
@@ -78,9 +78,9 @@ function readTls({ tls }: RawListener, { folder }: Spot): ListenerTls | undefine
 }
 
 function readClientCertificates(
-  { problems }: Pick<Reading, 'problems'>,
+  { problems }: Pick<ReadingContext, 'problems'>,
   listener: RawListener,
-  { path, folder }: Spot,
+  { path, folder }: ListenerPath,
 ): ClientCertificateRules | undefined {
   const { client_ca, revoked_certificates: revoked, user, endpoint, authentication, tls } = listener
   if (client_ca === undefined) {
@@ -106,9 +106,9 @@ function canonicalSerial(text: string): string {
 }
 
 function authenticationOf(
-  { problems }: Pick<Reading, 'problems'>,
+  { problems }: Pick<ReadingContext, 'problems'>,
   { authentication, user, endpoint }: RawListener,
-  path: Path,
+  path: DocumentPath,
 ): Listener['authentication'] {
   const at = [...path, 'authentication']
   if (endpoint?.kind === 'identity') {
@@ -138,10 +138,10 @@ function authenticationOf(
 }
 
 function readEndpoint(
-  { problems }: Pick<Reading, 'problems'>,
+  { problems }: Pick<ReadingContext, 'problems'>,
   listener: RawListener,
   endpoint: NonNullable<RawListener['endpoint']>,
-  path: Path,
+  path: DocumentPath,
 ): ProxyEndpoint {
   const at = [...path, 'endpoint', 'networks']
   const networks = endpoint.networks.map((text) => cidr(text))
@@ -172,7 +172,7 @@ function readEndpoint(
 }
 
 /** Two doors cannot share an address and port; port 0 never clashes. The API's place is taken first. */
-function checkPorts({ raw, problems }: Reading): void {
+function checkPorts({ raw, problems }: ReadingContext): void {
   const doors = [{ name: 'the API', host: raw.api.host, port: raw.api.port }]
   for (const [at, { name, host, port }] of raw.listeners.entries()) {
     const other = doors.find((one) => one.port !== 0 && one.port === port && clash(one.host, host))

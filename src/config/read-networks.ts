@@ -5,13 +5,13 @@ import { parseIp } from '../net/ip.ts'
 import type { HostnameRoute, NamedList, PrivateRoute, VirtualNetwork } from '../policy/account.ts'
 import { FORMATS } from './formats.ts'
 import type { Problems } from './problems.ts'
-import { checkUnique, type Reading, readHostName } from './reading.ts'
-import type { Path } from './source-document.ts'
+import { checkUnique, type ReadingContext, readHostName } from './reading.ts'
+import type { DocumentPath } from './source-document.ts'
 import { stableUuid } from './stable-id.ts'
 
 /** Virtual networks, exactly one of them the default: the one marked so, else the one named `default`, which is added
  *  where nobody wrote it. */
-export function readVirtualNetworks(reading: Reading): readonly VirtualNetwork[] {
+export function readVirtualNetworks(reading: ReadingContext): readonly VirtualNetwork[] {
   const { raw, names, problems } = reading
   const written = raw.virtual_networks
   checkNamed(reading, 'virtual_networks', 'virtual network', written)
@@ -30,7 +30,7 @@ export function readVirtualNetworks(reading: Reading): readonly VirtualNetwork[]
   return [Object.freeze({ id: names.ownId('virtual_networks', added), ...added }), ...networks]
 }
 
-export function readPrivateRoutes(reading: Reading, networks: readonly VirtualNetwork[]): readonly PrivateRoute[] {
+export function readPrivateRoutes(reading: ReadingContext, networks: readonly VirtualNetwork[]): readonly PrivateRoute[] {
   const { raw, names, problems } = reading
   const ofDefault = networks.find(({ isDefault }) => isDefault)?.id ?? ''
   const routes = raw.private_routes.map((route, at): PrivateRoute => {
@@ -59,7 +59,7 @@ export function readPrivateRoutes(reading: Reading, networks: readonly VirtualNe
 }
 
 /** Bits behind the prefix are a mistake to be told of, as the API does. */
-function checkHostBits(text: string, path: Path, problems: Problems): void {
+function checkHostBits(text: string, path: DocumentPath, problems: Problems): void {
   const { base, text: network } = cidr(text)
   if (parseIp(text.split('/')[0] ?? '')?.text === base.text) return
   problems.add(path, 'config.malformed', `\`${text}\` has bits set behind its prefix`, {
@@ -67,7 +67,7 @@ function checkHostBits(text: string, path: Path, problems: Problems): void {
   })
 }
 
-export function readHostnameRoutes(reading: Reading): readonly HostnameRoute[] {
+export function readHostnameRoutes(reading: ReadingContext): readonly HostnameRoute[] {
   const { raw, names, problems } = reading
   checkUnique(reading, raw.hostname_routes, {
     path: (at) => ['hostname_routes', at, 'hostname'],
@@ -84,7 +84,7 @@ export function readHostnameRoutes(reading: Reading): readonly HostnameRoute[] {
   )
 }
 
-export function readLists(reading: Reading): readonly NamedList[] {
+export function readLists(reading: ReadingContext): readonly NamedList[] {
   const { raw, problems } = reading
   checkNamed(reading, 'lists', 'list', raw.lists)
   return raw.lists.map(({ id, name, type, items }, at) => {
@@ -107,7 +107,7 @@ const ITEM_FORMATS: Readonly<Record<string, string>> = {
 
 /** Names and ids of a section, each unique in it. */
 export function checkNamed(
-  reading: Reading,
+  reading: ReadingContext,
   section: string,
   noun: string,
   items: readonly { readonly name: string; readonly id?: string }[],

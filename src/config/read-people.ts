@@ -3,15 +3,15 @@
 import { cidr } from '../net/cidr.ts'
 import { ip } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
-import type { Device, Group, Identity } from '../policy/flow.ts'
+import type { Device, UserGroup, Identity } from '../policy/flow.ts'
 import type { ConfiguredDevice, ConfiguredPassword, ConfiguredSource, ConfiguredUser } from './lab-config.ts'
 import type { RawDevice, RawUser } from './raw-config.ts'
 import { checkNamed } from './read-networks.ts'
-import { checkUnique, type Reading, readPlace } from './reading.ts'
+import { checkUnique, type ReadingContext, readPlace } from './reading.ts'
 import { Secret } from './secret.ts'
 import { stableUuid } from './stable-id.ts'
 
-export function readUsers(reading: Reading): readonly ConfiguredUser[] {
+export function readUsers(reading: ReadingContext): readonly ConfiguredUser[] {
   const { raw } = reading
   checkUnique(reading, raw.users, {
     path: (at) => ['users', at, 'email'],
@@ -23,7 +23,7 @@ export function readUsers(reading: Reading): readonly ConfiguredUser[] {
 }
 
 /** Declared groups. */
-export function readGroups(reading: Reading): readonly Group[] {
+export function readGroups(reading: ReadingContext): readonly UserGroup[] {
   const { groups = [] } = reading.raw
   checkNamed(reading, 'groups', 'group', groups)
   return groups.map(({ id, name, email }) =>
@@ -35,7 +35,7 @@ export function readGroups(reading: Reading): readonly Group[] {
   )
 }
 
-function readUser(reading: Reading, user: RawUser, at: number): ConfiguredUser {
+function readUser(reading: ReadingContext, user: RawUser, at: number): ConfiguredUser {
   const { names, problems } = reading
   const path = ['users', at]
   if (user.password !== undefined && user.password_hash !== undefined) {
@@ -57,7 +57,7 @@ function readUser(reading: Reading, user: RawUser, at: number): ConfiguredUser {
   })
 }
 
-function identityOf(reading: Reading, user: RawUser, at: number): Identity {
+function identityOf(reading: ReadingContext, user: RawUser, at: number): Identity {
   const attributes = Object.entries(user.saml_attributes).map(([name, values]) => [name, [values].flat()] as const)
   const email = canonicalEmail(user.email)
   return Object.freeze({
@@ -69,7 +69,7 @@ function identityOf(reading: Reading, user: RawUser, at: number): Identity {
   })
 }
 
-function groupOf({ raw, names, problems }: Reading, name: string, path: (string | number)[]): Group {
+function groupOf({ raw, names, problems }: ReadingContext, name: string, path: (string | number)[]): UserGroup {
   if (raw.groups !== undefined) names.idOf('groups', name, path, problems)
   const declared = raw.groups?.find((group) => group.name.toLowerCase() === name.toLowerCase())
   return Object.freeze({
@@ -85,7 +85,7 @@ function passwordOf({ password, password_hash }: RawUser): ConfiguredPassword | 
 }
 
 /** The device named, which must not be somebody else's; else the first that is this user's. */
-function deviceOf({ raw, names, problems }: Reading, user: RawUser, at: number): string | undefined {
+function deviceOf({ raw, names, problems }: ReadingContext, user: RawUser, at: number): string | undefined {
   const path = ['users', at, 'device']
   if (user.device === undefined) {
     const own = raw.devices.find((device) => canonicalEmail(device.user ?? '') === canonicalEmail(user.email))
@@ -99,7 +99,7 @@ function deviceOf({ raw, names, problems }: Reading, user: RawUser, at: number):
   return id
 }
 
-export function readDevices(reading: Reading): readonly ConfiguredDevice[] {
+export function readDevices(reading: ReadingContext): readonly ConfiguredDevice[] {
   const { raw, names, problems } = reading
   checkNamed(reading, 'posture_checks', 'posture check', raw.posture_checks)
   checkNamed(reading, 'devices', 'device', raw.devices)
@@ -114,7 +114,7 @@ export function readDevices(reading: Reading): readonly ConfiguredDevice[] {
   })
 }
 
-function readDevice(reading: Reading, device: RawDevice, at: number): Device {
+function readDevice(reading: ReadingContext, device: RawDevice, at: number): Device {
   const { names, problems } = reading
   const passed = postureOf(reading, device.posture.passed, ['devices', at, 'posture', 'passed'])
   const failed = postureOf(reading, device.posture.failed, ['devices', at, 'posture', 'failed'])
@@ -134,7 +134,7 @@ function readDevice(reading: Reading, device: RawDevice, at: number): Device {
 }
 
 /** Ids of checks. A UUID nobody declared is taken as it is, as the product's API does. */
-function postureOf({ names, problems }: Reading, checks: readonly string[], path: (string | number)[]): string[] {
+function postureOf({ names, problems }: ReadingContext, checks: readonly string[], path: (string | number)[]): string[] {
   return checks.flatMap((check, at) => {
     if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(check)) return check.toLowerCase()
     return names.idOf('posture_checks', check, [...path, at], problems) ?? []
@@ -142,7 +142,7 @@ function postureOf({ names, problems }: Reading, checks: readonly string[], path
 }
 
 /** Sources, narrowest network first, so that the first that contains an address is the one that counts. */
-export function readSources(reading: Reading): readonly ConfiguredSource[] {
+export function readSources(reading: ReadingContext): readonly ConfiguredSource[] {
   const { raw, names, problems } = reading
   checkUnique(reading, raw.sources, {
     path: (at) => ['sources', at, 'network'],

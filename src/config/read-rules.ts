@@ -7,20 +7,20 @@ import { equalIp, ip, parseIp } from '../net/ip.ts'
 import type { ConfiguredRule, SourcePosition } from './lab-config.ts'
 import type { Problems } from './problems.ts'
 import type { RawRule } from './raw-config.ts'
-import type { Reading } from './reading.ts'
+import type { ReadingContext } from './reading.ts'
 import { fromRawRule, rangesOf, rawPrecedences, rawRuleId, readRule } from './rule-document.ts'
-import type { Path, SourceDocument } from './source-document.ts'
+import type { DocumentPath, SourceDocument } from './source-document.ts'
 
 /** Rules of one document, and where in it the list stands. */
 export interface RuleList {
   readonly document: SourceDocument
   readonly problems: Problems
-  readonly path: Path
+  readonly path: DocumentPath
   readonly rules: readonly RawRule[]
 }
 
 /** What the account owns, as text, gathered from data whose shape need not be right. */
-export interface Owned {
+export interface OwnedRules {
   readonly ipv4: readonly string[]
   readonly ipv6: readonly string[]
   /** range by IPv4 address of the same dedicated IP */
@@ -29,13 +29,13 @@ export interface Owned {
 
 interface Entry {
   readonly list: RuleList
-  readonly path: Path
+  readonly path: DocumentPath
   readonly rule: RawRule
   readonly precedence: number
 }
 
 /** All rules in the order written, precedences filled in ([R3]; without the random part, so that a start repeats). */
-export function readRules(reading: Reading, lists: readonly RuleList[]): readonly ConfiguredRule[] {
+export function readRules(reading: ReadingContext, lists: readonly RuleList[]): readonly ConfiguredRule[] {
   const owned = gatherOwned(reading.raw)
   const entries = entriesOf(lists)
   checkRepeated(entries)
@@ -97,7 +97,7 @@ function checkKind({ list, path, rule }: Entry): void {
   })
 }
 
-function checkEgress({ list: { problems }, path, rule }: Entry, owned: Owned): void {
+function checkEgress({ list: { problems }, path, rule }: Entry, owned: OwnedRules): void {
   const { egress } = rule
   if (egress === null) return
   const at = [...path, 'egress']
@@ -113,9 +113,9 @@ function checkEgress({ list: { problems }, path, rule }: Entry, owned: Owned): v
 }
 
 interface Check {
-  readonly path: Path
+  readonly path: DocumentPath
   readonly problems: Problems
-  readonly owned: Owned
+  readonly owned: OwnedRules
 }
 
 function checkFallback(fallback: string | null, primary: string, { path, problems, owned }: Check): void {
@@ -146,7 +146,7 @@ function checkRange(range: string | undefined, primary: string, { path, problems
   }
 }
 
-function gatherOwned(raw: { readonly dedicated_ips: unknown }): Owned {
+function gatherOwned(raw: { readonly dedicated_ips: unknown }): OwnedRules {
   const items: unknown[] = Array.isArray(raw.dedicated_ips) ? raw.dedicated_ips : []
   const pairs = items.map((item) => ({
     ipv4: parseIp(String(Object(item).ipv4))?.text,
@@ -159,7 +159,7 @@ function gatherOwned(raw: { readonly dedicated_ips: unknown }): Owned {
   }
 }
 
-function positionsOf({ list, path, rule }: Entry, { problems }: Reading) {
+function positionsOf({ list, path, rule }: Entry, { problems }: ReadingContext) {
   const file = list.problems === problems ? {} : { file: list.document.file }
   const start = ({ line, column }: SourcePosition): SourcePosition => Object.freeze({ ...file, line, column })
   const slot = (key: 'traffic' | 'identity' | 'device_posture') =>

@@ -6,9 +6,9 @@ import { COLOS, countryFacts, type Colo, type Place } from '../policy/place.ts'
 import type { Names } from './names.ts'
 import type { Problems } from './problems.ts'
 import type { RawConfig, RawPlace } from './raw-config.ts'
-import type { Path } from './source-document.ts'
+import type { DocumentPath } from './source-document.ts'
 
-export interface Reading {
+export interface ReadingContext {
   readonly raw: RawConfig
   readonly names: Names
   readonly problems: Problems
@@ -16,10 +16,10 @@ export interface Reading {
 
 /** Notes a problem at every item whose key an earlier item has. `undefined` keys are nobody's. */
 export function checkUnique<T>(
-  { problems }: Pick<Reading, 'problems'>,
+  { problems }: Pick<ReadingContext, 'problems'>,
   items: readonly T[],
   what: {
-    readonly path: (at: number) => Path
+    readonly path: (at: number) => DocumentPath
     readonly noun: string
     readonly key: (item: T) => string | undefined
     /** the key as people know it, where that is another text */
@@ -42,7 +42,7 @@ export function checkUnique<T>(
 }
 
 /** The data center with this code, in any letter case; notes a problem and answers `undefined` when there is none. */
-export function readColo(code: string, path: Path, problems: Problems): Colo | undefined {
+export function readColo(code: string, path: DocumentPath, problems: Problems): Colo | undefined {
   const colo = COLOS.get(code.toUpperCase())
   if (colo !== undefined) return colo
   problems.add(path, 'config.unknown_name', `there is no data center \`${code}\``, { hint: adviseColo(code) })
@@ -77,7 +77,7 @@ export function readHostName(text: string): string {
 }
 
 /** A place: a data center's, or the one written out. */
-export function readPlace(raw: RawPlace | undefined, path: Path, problems: Problems): Place | undefined {
+export function readPlace(raw: RawPlace | undefined, path: DocumentPath, problems: Problems): Place | undefined {
   if (raw === undefined) return undefined
   if (typeof raw === 'string') {
     const colo = readColo(raw, path, problems)

@@ -4,10 +4,10 @@ import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, LineCounter
 import { drawLine, type Issue } from '../errors/issue.ts'
 import { NotRegularError, readWholeFile } from './read-whole-file.ts'
 
-export type Path = readonly (string | number)[]
+export type DocumentPath = readonly (string | number)[]
 
 /** Where something stands: 1-based line and column, and how many characters of that line it takes. */
-export interface Span {
+export interface DocumentSpan {
   readonly line: number
   readonly column: number
   readonly length: number
@@ -20,9 +20,9 @@ export interface SourceDocument {
   /** what keeps the text from being read */
   readonly issues: readonly Issue[]
   /** The value (or, for `key`, the key) at a path; the nearest thing around it where the path is not written out. */
-  locate(path: Path, part?: 'value' | 'key'): Span
+  locate(path: DocumentPath, part?: 'value' | 'key'): DocumentSpan
   /** Like `locate`, but behind an opening quote, or at the first character of a block scalar's text. */
-  locateText(path: Path): Span
+  locateText(path: DocumentPath): DocumentSpan
   /** The text of one line, without its end. */
   lineText(line: number): string
 }
@@ -57,7 +57,7 @@ export function parseSourceDocument(file: string, text: string): SourceDocument 
   const parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true, strict: true })
   const source = text.split(/\r?\n/)
   const lineText = (line: number) => source[line - 1] ?? ''
-  const spanAt = (start: number, end: number): Span => {
+  const spanAt = (start: number, end: number): DocumentSpan => {
     const { line, col } = lines.linePos(start)
     const onLine = lineText(line).length - col + 1
     return { line, column: col, length: Math.max(1, Math.min(end - start, onLine)) }
@@ -103,15 +103,15 @@ function danglingAliases(document: Document): Alias[] {
   return found
 }
 
-type Range = readonly [number, number]
+type DocumentRange = readonly [number, number]
 
-function spanOf(range: Range, spanAt: (start: number, end: number) => Span): Span {
+function spanOf(range: DocumentRange, spanAt: (start: number, end: number) => DocumentSpan): DocumentSpan {
   return spanAt(range[0], range[1])
 }
 
-function rangeOf(document: Document, path: Path, part: 'value' | 'key'): Range {
+function rangeOf(document: Document, path: DocumentPath, part: 'value' | 'key'): DocumentRange {
   let node = document.contents as Node | null
-  let range: Range = [0, 1]
+  let range: DocumentRange = [0, 1]
   for (const [at, step] of path.entries()) {
     const found = stepInto(document, node, step)
     if (found === undefined) return range
@@ -122,7 +122,7 @@ function rangeOf(document: Document, path: Path, part: 'value' | 'key'): Range {
   return range
 }
 
-function textRangeOf(document: Document, path: Path, text: string): Range {
+function textRangeOf(document: Document, path: DocumentPath, text: string): DocumentRange {
   const range = rangeOf(document, path, 'value')
   const node = path.reduce<Node | null>(
     (inside, step) => stepInto(document, inside, step)?.value ?? null,
@@ -150,7 +150,7 @@ function stepInto(document: Document, node: Node | null, step: string | number) 
   return undefined
 }
 
-function rangeOfNode(node: Node | null): Range {
+function rangeOfNode(node: Node | null): DocumentRange {
   return node?.range === undefined || node.range === null ? [0, 1] : [node.range[0], node.range[1]]
 }
 

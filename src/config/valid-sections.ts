@@ -1,16 +1,16 @@
 // Sets aside the parts of a configuration whose shape is wrong, so that the rest can be checked on: one bad item of a
 // list does not hide what is wrong with its neighbours.
 
-import type { Path } from './source-document.ts'
+import type { DocumentPath } from './source-document.ts'
 
-export interface SoundParts {
+export interface ValidSections {
   readonly data: Readonly<Record<string, unknown>>
   /** Where in the file something of `data` stands: items behind one that was set aside have moved up. */
-  originalPath(path: Path): Path
+  originalPath(path: DocumentPath): DocumentPath
 }
 
 /** `bad` are paths of what is wrong. A list loses the items concerned, any other section goes as a whole. */
-export function soundParts(data: unknown, bad: readonly Path[]): SoundParts {
+export function validSections(data: unknown, bad: readonly DocumentPath[]): ValidSections {
   const kept = new Map<string | number, readonly number[]>()
   const sound: Record<string, unknown> = {}
   const isBlock = typeof data === 'object' && data !== null && !Array.isArray(data)

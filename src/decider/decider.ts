@@ -18,7 +18,7 @@ import { isInterfaceAddress } from '../outbound/local-addresses.ts'
 import type { Ports } from '../proxy/stage-values.ts'
 import type { Store } from '../store/store.ts'
 import { createLabDns, type LabDns } from '../lab/gateway-dns.ts'
-import type { Desk, DeskOptions, HypotheticalFlow } from '../cli/verb.ts'
+import type { Decider, DeciderOptions, HypotheticalFlow } from '../cli/verb.ts'
 import type { Arrival } from '../proxy/arrival.ts'
 import { flowsOf, resolveOptions, settleTarget } from '../proxy/pipeline.ts'
 import { readJournal } from '../store/sqlite-journal.ts'
@@ -26,7 +26,7 @@ import { openStore } from './open-store.ts'
 import { configuredSockets } from '../lab/preflight.ts'
 import { readConfig } from './read-config.ts'
 
-export interface World {
+export interface DecisionContext {
   readonly geo: GeoDatabase
   readonly identifier: Identifier
   readonly ports: Pick<Ports, 'snapshots' | 'identify' | 'resolve' | 'placeholderAt' | 'placeOf' | 'categoriesOf'>
@@ -40,7 +40,7 @@ export interface World {
   close(): void
 }
 
-export interface WorldOptions {
+export interface DecisionContextOptions {
   readonly config: LabConfig
   readonly store: Pick<Store, 'current' | 'now'>
   /** where the lab listens, filled in as it comes up; the guard keeps connections away from there */
@@ -55,7 +55,7 @@ export interface WorldOptions {
 }
 
 /** Opens the geo database and puts the parts together. Throws an InputError for a missing database. */
-export async function createWorld(options: WorldOptions): Promise<World> {
+export async function createDecisionContext(options: DecisionContextOptions): Promise<DecisionContext> {
   const { config, store, ownSockets, onNotice, bundledGeo, remoteDns } = options
   const hosts = await readHostsFile()
   const borrowed = config.geo.databases.length > 0 ? undefined : bundledGeo
@@ -120,7 +120,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   }
 }
 
-function openGeo({ geo }: LabConfig, { geoContents, onNotice }: WorldOptions): GeoDatabase {
+function openGeo({ geo }: LabConfig, { geoContents, onNotice }: DecisionContextOptions): GeoDatabase {
   const sources = geo.databases.length > 0 ? geo.databases.map((path) => ({ path })) : bundledGeoSources()
   const changes = { onReload: (path: string) => onNotice(readAnew(path)), onWarning: onNotice }
   if (geoContents === undefined || geoContents === 'shared') {
@@ -164,7 +164,7 @@ function choiceOf(store: Pick<Store, 'current'>, email: string): string | null |
 
 /** Opens a desk on a configuration and, where a folder is named, on what was changed at run time; both stay as they are.
  *  Throws an InputError. */
-export async function openDesk({ configFile, state }: DeskOptions, shared: SharedParts = {}): Promise<Desk> {
+export async function openDecider({ configFile, state }: DeciderOptions, shared: SharedParts = {}): Promise<Decider> {
   const { config, issues } = readConfig(configFile)
   const notices: Issue[] = [...issues]
   const onNotice = (notice: Issue) => void notices.push(notice)
@@ -172,24 +172,24 @@ export async function openDesk({ configFile, state }: DeskOptions, shared: Share
     onNotice,
     ...(state === undefined ? {} : { kept: { journal: readJournal(state, onNotice), folder: state } }),
   })
-  const world = await createWorld({ config, store, ownSockets: configuredSockets(config), onNotice, ...shared })
-  return deskOver({ config, issues: notices, store, world, close: () => closeAll(world, store) })
+  const world = await createDecisionContext({ config, store, ownSockets: configuredSockets(config), onNotice, ...shared })
+  return deciderOver({ config, issues: notices, store, world, close: () => closeAll(world, store) })
 }
 
 /** What desks side by side need not each have of their own. */
-export type SharedParts = Pick<WorldOptions, 'bundledGeo'>
+export type SharedParts = Pick<DecisionContextOptions, 'bundledGeo'>
 
-interface DeskParts {
+interface DeciderParts {
   /** asked anew each time: it may be reloaded */
   readonly config: LabConfig
   readonly issues: readonly Issue[]
   readonly store: Store
-  readonly world: World
+  readonly world: DecisionContext
   readonly close: () => void
 }
 
 /** A desk over parts that somebody else may be using too. */
-export function deskOver(parts: DeskParts): Desk {
+export function deciderOver(parts: DeciderParts): Decider {
   const { issues, store, world, close } = parts
   const { ports } = world
   return {
@@ -205,7 +205,7 @@ export function deskOver(parts: DeskParts): Desk {
   }
 }
 
-async function hypotheticalFlows(arrival: Arrival, store: Store, ports: World['ports']): Promise<HypotheticalFlow[]> {
+async function hypotheticalFlows(arrival: Arrival, store: Store, ports: DecisionContext['ports']): Promise<HypotheticalFlow[]> {
   const snapshot = store.current()
   const persona = await ports.identify(arrival, snapshot)
   const { target, placeholder } = await settleTarget(ports, arrival.target)
@@ -214,7 +214,7 @@ async function hypotheticalFlows(arrival: Arrival, store: Store, ports: World['p
   return flowsOf(ports, { ...arrival, target }, persona, candidates)
 }
 
-function closeAll(world: World, store: Store): void {
+function closeAll(world: DecisionContext, store: Store): void {
   world.close()
   store.close()
 }

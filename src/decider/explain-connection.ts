@@ -6,7 +6,7 @@ import { InputError } from '../errors/issue.ts'
 import { formatEndpoint, type Target } from '../net/endpoint.ts'
 import { type Explanation, explain } from '../policy/explain.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
-import type { Desk, HypotheticalFlow } from '../cli/verb.ts'
+import type { Decider, HypotheticalFlow } from '../cli/verb.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { parseAuthority } from '../net/host.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
@@ -28,7 +28,7 @@ export interface ExplainOptions extends FlowOptions {
 /** At least one. Throws an InputError for what cannot be asked, a GatewayError for a connection that fails before a
  *  decision. */
 export async function explainConnection(
-  desk: Desk,
+  desk: Decider,
   destination: string,
   options: ExplainOptions,
 ): Promise<readonly [Explained, ...Explained[]]> {

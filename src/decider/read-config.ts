@@ -2,14 +2,14 @@
 
 import type { ReadConfig } from '../cli/verb.ts'
 import type { LabConfig } from '../config/lab-config.ts'
-import { checkConfig, type LoadOptions } from '../config/load.ts'
+import { checkConfig, type LoadConfigOptions } from '../config/load.ts'
 import { placeRuleIssue } from '../config/place-rule-issue.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { Account } from '../policy/account.ts'
 import { checkRule } from '../policy/rule-check.ts'
 import { createStore } from '../store/store.ts'
 
-export interface ReadOptions extends LoadOptions {
+export interface ReadOptions extends LoadConfigOptions {
   /** makes of a good configuration the one that is run: a scenario gives everybody a password it knows */
   readonly adjust?: (config: LabConfig) => LabConfig
 }

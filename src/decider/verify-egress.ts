@@ -10,7 +10,7 @@ import type { ProxyAnswer, ProxyRequest } from '../cli/verb.ts'
 import { formatTarget } from '../net/endpoint.ts'
 
 /** What one echo origin saw; `problem` says why nothing is known. */
-export interface Verified {
+export interface EgressVerification {
   readonly family: Family
   readonly asked: string
   readonly seen: string
@@ -40,7 +40,7 @@ export async function verifyOrigin(
   { name, family }: EchoOrigin,
   dedicatedIps: readonly DedicatedEgressIp[],
   request: (url: string) => Promise<{ readonly status: number; readonly body: string }>,
-): Promise<Verified> {
+): Promise<EgressVerification> {
   const asked = `http://${name}/`
   const nothing = { family, asked, seen: '', dedicated: false, colo: null }
   try {

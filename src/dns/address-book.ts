@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { parseHost } from '../net/host.ts'
 
 /** A public address, and what the configuration says about it. */
-export interface Found {
+export interface AddressEntry {
   readonly ip: Ip
   readonly mapped?: Mapped
 }
@@ -19,9 +19,9 @@ export interface Mapped {
 
 export interface AddressBook {
   /** All addresses of a name; `never`: it has none, and DNS is not to be asked for it; undefined: ask DNS. */
-  addressesOf(name: string): readonly Found[] | 'never' | undefined
+  addressesOf(name: string): readonly AddressEntry[] | 'never' | undefined
   /** The address with what the configuration says about it. */
-  withMapping(address: Ip): Found
+  withMapping(address: Ip): AddressEntry
 }
 
 const LOOPBACK = Object.freeze([ip('::1'), ip('127.0.0.1')])
@@ -40,7 +40,7 @@ export function createAddressBook(destinations: readonly Destination[], hosts: H
       if (!byAddress.has(each.address.public.text)) byAddress.set(each.address.public.text, each)
   }
 
-  function withMapping(address: Ip): Found {
+  function withMapping(address: Ip): AddressEntry {
     const mapped = byAddress.get(address.text)
     return mapped === undefined ? { ip: address } : { ip: address, mapped }
   }

@@ -9,14 +9,14 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { Cancellation } from '../transport/cancellation.ts'
 
 /** `missing`: there is no such name; `empty`: the name is there but has no address of this family. */
-export type Answer =
+export type DnsAnswer =
   | { readonly kind: 'addresses'; readonly addresses: readonly Ip[] }
   | { readonly kind: 'missing' | 'empty' | 'timeout' }
   | { readonly kind: 'failed'; readonly why: string }
 
 export interface DnsClient {
   /** At once from the cache, or a promise that never rejects. `name` is normalised. */
-  query(name: string, family: Family): Answer | Promise<Answer>
+  query(name: string, family: Family): DnsAnswer | Promise<DnsAnswer>
   /** For how long the cached answer holds, in whole seconds; 0 where there is none. */
   secondsLeft(name: string, family: Family): number
   readonly counts: () => { readonly cached: number; readonly underWay: number }
@@ -45,10 +45,10 @@ export function createDnsClient(settings: DnsClientSettings = {}): DnsClient {
   const { maxUnderWay = 1_000, now = () => performance.now() } = settings
   const resolver = new Resolver({ timeout: settings.timeoutMs ?? 1_500, tries: settings.tries ?? 2 })
   if (settings.servers !== undefined) resolver.setServers(settings.servers)
-  const cache = lru<{ readonly answer: Answer; readonly until: number }>(settings.maxCached ?? 10_000)
-  const underWay = new Map<string, Promise<Answer>>()
+  const cache = lru<{ readonly answer: DnsAnswer; readonly until: number }>(settings.maxCached ?? 10_000)
+  const underWay = new Map<string, Promise<DnsAnswer>>()
 
-  async function ask(name: string, family: Family, key: string): Promise<Answer> {
+  async function ask(name: string, family: Family, key: string): Promise<DnsAnswer> {
     const { answer, ttl } = await askServers(resolver, name, family)
     cache.set(key, { answer, until: now() + ttl * 1_000 })
     underWay.delete(key)
@@ -80,7 +80,7 @@ async function askServers(
   resolver: Resolver,
   name: string,
   family: Family,
-): Promise<{ readonly answer: Answer; readonly ttl: number }> {
+): Promise<{ readonly answer: DnsAnswer; readonly ttl: number }> {
   try {
     const records = await (family === 4
       ? resolver.resolve4(name, { ttl: true })
@@ -144,7 +144,7 @@ export async function lookUpBoth(dns: DnsClient, name: string, signal: Cancellat
 }
 
 /** What could not be found out weighs more than what is known not to be there. */
-function failureOf(name: string, answers: readonly Answer[]): GatewayError {
+function failureOf(name: string, answers: readonly DnsAnswer[]): GatewayError {
   const failed = answers.find((answer) => answer.kind === 'failed')
   if (failed !== undefined) return new GatewayError('name.failed', `\`${name}\` could not be resolved: ${failed.why}`)
   if (answers.some(({ kind }) => kind === 'timeout')) {

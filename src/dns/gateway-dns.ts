@@ -5,7 +5,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { Target } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
 import { type Family, type Ip, ip, parseIp } from '../net/ip.ts'
-import { type HostFacts, ruleThatMinds } from '../analysis/name-screen.ts'
+import { type HostFacts, ruleThatDependsOn } from '../analysis/name-screen.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { Placeholder, Ports } from '../proxy/stage-values.ts'
 import type { AddressBook } from './address-book.ts'
@@ -48,7 +48,7 @@ export interface GatewayDnsCounts {
 }
 
 /** What was found under a name in one family. */
-type Found =
+type ReverseEntry =
   | { readonly kind: 'addresses'; readonly addresses: readonly [Ip, ...Ip[]]; readonly ttl: number }
   | { readonly kind: 'reply'; readonly reply: DnsReply }
 
@@ -97,7 +97,7 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
     return { rcode: RCODE.serverFailure, error: { code: EDE.other, text } }
   }
 
-  async function lookUp(name: string, family: Family): Promise<Found> {
+  async function lookUp(name: string, family: Family): Promise<ReverseEntry> {
     const known = knownAddresses(name)
     if (known === 'never') return said({ rcode: RCODE.missing })
     if (known !== undefined) {
@@ -136,7 +136,7 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
     return addresses.some((address) => {
       const named: HostFacts = { host: name, ...categoriesOf({ kind: 'name', name, port: 0 }, address) }
       const unnamed = categoriesOf({ kind: 'ip', ip: address, port: 0 }, address)
-      return ruleThatMinds(current, { named, unnamed }) !== undefined
+      return ruleThatDependsOn(current, { named, unnamed }) !== undefined
     })
   }
 
@@ -186,11 +186,11 @@ const NOWHERE = ip('0.0.0.0')
 /** RFC 8482 section 4.2. */
 const MINIMAL_ANY = Object.freeze({ cpu: 'RFC8482', os: '' })
 
-function said(reply: DnsReply): Found {
+function said(reply: DnsReply): ReverseEntry {
   return { kind: 'reply', reply }
 }
 
-function foundOf([first, ...others]: readonly Ip[], ttl: number): Found {
+function foundOf([first, ...others]: readonly Ip[], ttl: number): ReverseEntry {
   if (first === undefined) return said({ rcode: RCODE.noError })
   return { kind: 'addresses', addresses: [first, ...others], ttl }
 }

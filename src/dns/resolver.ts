@@ -7,7 +7,7 @@ import type { Endpoint, Target } from '../net/endpoint.ts'
 import { equalIp, type Family, type Ip } from '../net/ip.ts'
 import type { Place } from '../policy/place.ts'
 import type { Candidate, Ports, ResolveOptions } from '../proxy/stage-values.ts'
-import { type AddressBook, createAddressBook, type Found, type HostsFile } from './address-book.ts'
+import { type AddressBook, createAddressBook, type AddressEntry, type HostsFile } from './address-book.ts'
 import { type DnsClient, lookUpBoth, lookUpOne } from './dns-client.ts'
 import { type GuardFacts, refusalOf } from './destination-guard.ts'
 import { createTunnels } from './tunnels.ts'
@@ -34,7 +34,7 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
   const tunnels = createTunnels(facts.tunnels ?? [])
 
   /** What is known without asking anybody; `undefined`: ask DNS. */
-  function knownAddresses(target: Target, { settled, account }: ResolveOptions): readonly Found[] | undefined {
+  function knownAddresses(target: Target, { settled, account }: ResolveOptions): readonly AddressEntry[] | undefined {
     if (target.kind === 'ip') return [book.withMapping(target.ip)]
     const tunnelId = account === undefined ? undefined : tunnels.behindName(target.name, account)
     const inside = tunnelId === undefined ? undefined : tunnels.addressesOf(tunnelId, target.name)
@@ -47,7 +47,7 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
     return known
   }
 
-  function candidatesOf(target: Target, found: readonly Found[], options: ResolveOptions): readonly Candidate[] {
+  function candidatesOf(target: Target, found: readonly AddressEntry[], options: ResolveOptions): readonly Candidate[] {
     const { family } = options
     const fitting = family === undefined ? found : found.filter((each) => each.ip.family === family)
     if (fitting.length === 0) throw noSuchFamily(target, family)
@@ -68,7 +68,7 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
   /** A destination behind a tunnel is dialled where the tunnel says; where it says nothing, at the destination's own stand-in. */
   function followTunnel(
     candidate: Candidate,
-    { mapped }: Found,
+    { mapped }: AddressEntry,
     target: Target,
     { account, virtualNetworkId }: ResolveOptions,
   ): Candidate {
@@ -98,7 +98,7 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
   }
 }
 
-function candidateOf({ ip: address, mapped }: Found, port: number, facts: ResolverFacts): Candidate {
+function candidateOf({ ip: address, mapped }: AddressEntry, port: number, facts: ResolverFacts): Candidate {
   const destination = { ip: address, port }
   const place = mapped?.destination.place ?? facts.placeOf(address)
   const dial =
@@ -116,7 +116,7 @@ function isAmong(endpoints: readonly Endpoint[] | undefined, { ip, port }: Endpo
 }
 
 /** IPv6 first, then the families in turn, each in its own order (RFC 8305 section 4; [E3]). */
-function interleave(found: readonly Found[]): readonly Found[] {
+function interleave(found: readonly AddressEntry[]): readonly AddressEntry[] {
   if (found.length === 1) return found
   const six = found.filter((each) => each.ip.family === 6)
   const four = found.filter((each) => each.ip.family === 4)

@@ -6,11 +6,11 @@ import { type Cidr, containsIp } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { fromIpv4Number, fromIpv6Words, type Ip } from '../net/ip.ts'
 import type { Account } from '../policy/account.ts'
-import { surroundingsOf } from '../policy/account-tables.ts'
+import { accountTablesOf } from '../policy/account-tables.ts'
 import type { Tunnel } from '../proxy/stage-values.ts'
 
 /** A tunnel, and where bytes for one of its destinations really go. */
-export interface Way {
+export interface TunnelRoute {
   readonly tunnel: Tunnel
   readonly dial: Endpoint
 }
@@ -23,7 +23,7 @@ export interface Tunnels {
   nameOf(tunnelId: string): string
   /** What the tunnel knows a private name by; undefined: it does not. */
   addressesOf(tunnelId: string, name: string): readonly Ip[] | undefined
-  wayTo(tunnelId: string, destination: Endpoint): Way
+  wayTo(tunnelId: string, destination: Endpoint): TunnelRoute
 }
 
 /** Prepares tunnels for look-up. A tunnel that is not among them (made at the API) leads nowhere. */
@@ -32,9 +32,9 @@ export function createTunnels(tunnels: readonly ConfiguredTunnel[]): Tunnels {
   const nameOf = (id: string) => byId.get(id)?.name ?? id
   return {
     nameOf,
-    behindName: (name, account) => surroundingsOf(account).routes.hostnameRoute(name)?.tunnelId,
+    behindName: (name, account) => accountTablesOf(account).routes.hostnameRoute(name)?.tunnelId,
     behindAddress: (address, network, account) =>
-      surroundingsOf(account).routes.privateRoute(network, address)?.tunnelId,
+      accountTablesOf(account).routes.privateRoute(network, address)?.tunnelId,
     addressesOf: (id, name) => byId.get(id)?.hosts.find((host) => covers(host.name, name))?.addresses,
     wayTo(id, destination) {
       const known = { id, name: nameOf(id) }

@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process'
 import type { OwnAddresses } from '../config/own-addresses.ts'
 import { InputError } from '../errors/issue.ts'
 import type { ChangeRecord } from './change-record.ts'
-import { type Change, type CommandLine, changeOf, isMade, showCommand } from './system-commands.ts'
+import { type SystemChange, type CommandLine, changeOf, isMade, showCommand } from './system-commands.ts'
 
 export interface Machine {
   readonly system: NodeJS.Platform
@@ -15,7 +15,7 @@ export interface Machine {
 
 /** Runs and remembers. Throws an InputError at the first command that fails; what was done before it is remembered. */
 export async function makeChanges(
-  changes: readonly Change[],
+  changes: readonly SystemChange[],
   { run }: Pick<Machine, 'run'>,
   record: ChangeRecord,
   say: (line: string) => void,
@@ -28,7 +28,7 @@ export async function makeChanges(
 }
 
 /** What was added and is still there, last first. */
-export function changesToTakeBack({ own, system }: Omit<Machine, 'run'>, { added }: ChangeRecord): readonly Change[] {
+export function changesToTakeBack({ own, system }: Omit<Machine, 'run'>, { added }: ChangeRecord): readonly SystemChange[] {
   return added
     .filter((what) => isMade(what, own))
     .map((what) => changeOf(what, system))

@@ -5,7 +5,7 @@ import { changesToTakeBack, makeChanges, runCommand, takeBackChanges } from './c
 import { openChangeRecord } from './change-record.ts'
 import { type NeededAddresses, neededAddresses, wholeRange, wantedPrefixes } from '../lab/needed-addresses.ts'
 import { runInOwnNetwork } from './own-network.ts'
-import { type Changes, changesFor, showCommand } from './system-commands.ts'
+import { type SystemChanges, changesFor, showCommand } from './system-commands.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { type OwnAddresses, ownPrefixOf, readOwnAddresses } from '../config/own-addresses.ts'
 import { cidr, parseCidr } from '../net/cidr.ts'
@@ -16,12 +16,12 @@ import { createStore } from '../store/store.ts'
 import { readConfig, unexpectedNotice } from '../decider/read-config.ts'
 
 /** Reads the configuration. Throws an InputError. */
-export function openAddressDesk(configFile: string): AddressDesk {
+export function openHostAddresses(configFile: string): HostAddresses {
   const { config } = readConfig(configFile)
   const account = accountOf(config)
   const system = process.platform
   const machine = () => ({ system, own: readOwnAddresses(), run: runCommand })
-  const changes = async ({ shared }: UpOptions, own: OwnAddresses): Promise<Changes> => {
+  const changes = async ({ shared }: UpOptions, own: OwnAddresses): Promise<SystemChanges> => {
     const missing = await missingAddresses(config, account)
     return changesFor(wantedPrefixes(config, { shared, missing }), own, system)
   }
@@ -134,7 +134,7 @@ export interface UpOptions {
   readonly shared: boolean
 }
 
-export interface AddressDesk {
+export interface HostAddresses {
   /** Tries every address once: what the lab binds, then public dedicated addresses that have stand-ins. */
   readonly check: () => Promise<readonly AddressRow[]>
   /** Is this process allowed to change the machine? */

@@ -6,15 +6,15 @@ import { type Cidr, cidr } from '../net/cidr.ts'
 export type CommandLine = readonly [program: string, ...args: string[]]
 
 /** One change of the machine. */
-export interface Change {
+export interface SystemChange {
   /** names the change in the record of changes: the prefix, or the kernel's switch */
   readonly what: string
   readonly add: CommandLine
   readonly remove: CommandLine
 }
 
-export interface Changes {
-  readonly changes: readonly Change[]
+export interface SystemChanges {
+  readonly changes: readonly SystemChange[]
   /** prefixes this machine cannot answer for, with the reason */
   readonly impossible: readonly { readonly prefix: string; readonly why: string }[]
 }
@@ -23,7 +23,7 @@ export interface Changes {
 export const NONLOCAL_BIND = 'net.ipv6.ip_nonlocal_bind'
 
 /** What is missing for these prefixes to be the machine's own; nothing where they are. */
-export function changesFor(prefixes: readonly Cidr[], own: OwnAddresses, system: NodeJS.Platform): Changes {
+export function changesFor(prefixes: readonly Cidr[], own: OwnAddresses, system: NodeJS.Platform): SystemChanges {
   const missing = prefixes.filter((prefix) => !isOwn(own, prefix))
   const reasons = missing.map((prefix) => ({ prefix, why: whyNot(prefix, own, system) }))
   const possible = reasons.flatMap(({ prefix, why }) => (why === undefined ? [prefix] : []))
@@ -45,7 +45,7 @@ function whyNot({ family, length }: Cidr, own: OwnAddresses, system: NodeJS.Plat
 }
 
 /** The change of this name. */
-export function changeOf(what: string, system: NodeJS.Platform): Change {
+export function changeOf(what: string, system: NodeJS.Platform): SystemChange {
   if (what === NONLOCAL_BIND) {
     const set = (value: 0 | 1): CommandLine => ['sysctl', '-q', '-w', `${NONLOCAL_BIND}=${value}`]
     return { what, add: set(1), remove: set(0) }
@@ -65,13 +65,13 @@ export function showCommand(command: CommandLine): string {
   return command.join(' ')
 }
 
-function localRoute({ family, text }: Cidr): Change {
+function localRoute({ family, text }: Cidr): SystemChange {
   const route = (verb: 'add' | 'del'): CommandLine => ['ip', `-${family}`, 'route', verb, 'local', text, 'dev', 'lo']
   return { what: text, add: route('add'), remove: route('del') }
 }
 
 /** One address each: an IPv6 range is out of reach. */
-function loopbackAlias({ family, base: { text }, ...prefix }: Cidr): Change {
+function loopbackAlias({ family, base: { text }, ...prefix }: Cidr): SystemChange {
   const kind = family === 4 ? 'inet' : 'inet6'
   const mask = family === 4 ? (['netmask', '255.255.255.255'] as const) : (['prefixlen', '128'] as const)
   return {

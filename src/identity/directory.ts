@@ -5,7 +5,7 @@ import type { ConfiguredDevice, ConfiguredSource, ConfiguredUser, LabConfig } fr
 import { containsIp } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
-import type { Group } from '../policy/flow.ts'
+import type { UserGroup } from '../policy/flow.ts'
 
 /** The part of the configuration that says who is who. */
 export type People = Pick<LabConfig, 'users' | 'groups' | 'identityProviders' | 'devices' | 'sources'>
@@ -18,7 +18,7 @@ export interface Directory {
   deviceOf(nameOrId: string): ConfiguredDevice | undefined
   readonly devices: readonly ConfiguredDevice[]
   /** a group that is declared or that some user has, by name, letter case aside */
-  groupOf(name: string): Group | undefined
+  groupOf(name: string): UserGroup | undefined
   /** the narrowest source network that holds an address */
   sourceOf(peer: Ip): ConfiguredSource | undefined
 }

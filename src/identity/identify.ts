@@ -13,7 +13,7 @@ import type { Place } from '../policy/place.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { ClientCertificate, Knock } from '../proxy/arrival.ts'
 import type { Persona } from '../proxy/stage-values.ts'
-import { createBackOff, createVerifier, type Patience, type Verifier, waitUnreferenced, wrongCredentials } from './verifier.ts'
+import { createBackOff, createVerifier, type CredentialDelay, type Verifier, waitUnreferenced, wrongCredentials } from './verifier.ts'
 import { createDirectory, type Directory, type People } from './directory.ts'
 import { createKeySet, keysFrom } from './key-set.ts'
 import { createTokenVerifier, type TokenVerifier } from './token-verifier.ts'
@@ -27,7 +27,7 @@ export interface IdentifierOptions {
    *  configuration's word holds. */
   readonly chosenVirtualNetwork: (identity: Identity) => string | null | undefined
   /** time, where tests keep it */
-  readonly patience?: Patience
+  readonly patience?: CredentialDelay
   /** lab time, epoch ms; default: the machine's */
   readonly now?: () => number
 }
@@ -45,7 +45,7 @@ const NO_PROOF =
 const NO_LOGIN: Login = Object.freeze({ email: '', parameters: '', password: '' })
 const NO_TOKEN = 'the Bearer credentials are no token, or no identity provider is configured'
 
-interface Scene {
+interface IdentifyInputs {
   readonly directory: Directory
   readonly verifier: Verifier
   readonly tokens: TokenVerifier
@@ -59,7 +59,7 @@ export function createIdentifier(options: IdentifierOptions): Identifier {
   }
   const keysOf = keptKeySets()
   const now = options.now ?? Date.now
-  const sceneOf = (people: People): Scene => {
+  const sceneOf = (people: People): IdentifyInputs => {
     const directory = createDirectory(people)
     const tokens = createTokenVerifier({ providers: people.identityProviders, directory, keysOf, now })
     return { directory, verifier: createVerifier(directory, patience), tokens, options }
@@ -95,10 +95,10 @@ function keptKeySets(): (provider: IdentityProvider) => JWTVerifyGetKey {
 
 /** Whose connection this is; `undefined` for nobody's. */
 function authenticate(
-  { directory, verifier, tokens }: Scene,
+  { directory, verifier, tokens }: IdentifyInputs,
   { listener, credentials, signedInAs, tls }: Knock,
   { email, password }: Login,
-  { peer, source }: Pick<Visit, 'peer' | 'source'>,
+  { peer, source }: Pick<ClaimedClient, 'peer' | 'source'>,
 ): ConfiguredUser | undefined | Promise<ConfiguredUser> {
   const { endpoint, fixedUser, authentication } = listener
   if (endpoint?.kind === 'ip') {
@@ -140,7 +140,7 @@ function ownerOf(directory: Directory, certificate: ClientCertificate, named: st
   return user
 }
 
-interface Visit {
+interface ClaimedClient {
   readonly knock: Knock
   readonly login: Login
   readonly peer: Ip
@@ -149,7 +149,7 @@ interface Visit {
 }
 
 /** Choices are looked at once it is known whose they are, so that strangers learn nothing from them. */
-function personaOf(scene: Scene, visit: Visit, user: ConfiguredUser | undefined): Persona {
+function personaOf(scene: IdentifyInputs, visit: ClaimedClient, user: ConfiguredUser | undefined): Persona {
   const { knock, login, peer } = visit
   const choices = parseChoices(login.parameters)
   const entry = deviceFor(scene.directory, choices, visit.source, user)
@@ -195,7 +195,7 @@ function isFreeFor(user: ConfiguredUser | undefined, { user: owner }: Configured
 /** A source address given with the connection says where the user is; without one, the configuration does, else the device's
  *  public address. */
 function placeFor(
-  { options: { placeOf } }: Scene,
+  { options: { placeOf } }: IdentifyInputs,
   found: { choices: Choices; entry: ConfiguredDevice | undefined; user: ConfiguredUser | undefined; sourceIp: Ip },
 ): Place | undefined {
   const given = found.choices.source === undefined ? undefined : placeOf(found.choices.source)
@@ -205,8 +205,8 @@ function placeFor(
 /** The connection's own choice, the listener's, the source's, the user's current one, the default (command-line.md). A network that was
  *  chosen earlier and is gone since counts as not chosen; one named with the connection has to exist. */
 function virtualNetworkFor(
-  { options }: Scene,
-  { knock, source, snapshot }: Visit,
+  { options }: IdentifyInputs,
+  { knock, source, snapshot }: ClaimedClient,
   { virtualNetwork: named }: Choices,
   user: ConfiguredUser | undefined,
 ): string {

@@ -61,7 +61,7 @@ export interface SignIn {
   leave(cookie: string, peer: string): void
 }
 
-interface Session {
+interface SignInSession {
   readonly email: string
   readonly id: string
   readonly since: number
@@ -78,7 +78,7 @@ export function createSignIn({ memory, page, now }: SignInOptions): SignIn {
     return Object.entries(bound).every(([key, value]) => note[key] === value) ? note : undefined
   }
 
-  function sessionOf(note: Readonly<Record<string, unknown>> | undefined): Session | undefined {
+  function sessionOf(note: Readonly<Record<string, unknown>> | undefined): SignInSession | undefined {
     if (note === undefined) return undefined
     const { email, id, since } = note
     if (typeof email !== 'string' || typeof id !== 'string' || typeof since !== 'number') return undefined

@@ -5,7 +5,7 @@ import type { JWTPayload } from 'jose'
 import type { ConfiguredUser, IdentityProvider } from '../config/lab-config.ts'
 import { stableUuid } from '../config/stable-id.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
-import type { Group } from '../policy/flow.ts'
+import type { UserGroup } from '../policy/flow.ts'
 import type { Directory } from './directory.ts'
 
 const MOST_GROUPS = 1000
@@ -57,11 +57,11 @@ function textAt(claims: JWTPayload, paths: readonly string[]): string | undefine
 
 /** Names, or objects with `id`, `name` and `email` as Cloudflare Access tells them. A name that the configuration has a group for is
  *  that group. */
-function groupsOf(value: unknown, directory: Directory): Group[] {
+function groupsOf(value: unknown, directory: Directory): UserGroup[] {
   return [value]
     .flat()
     .slice(0, MOST_GROUPS)
-    .flatMap((entry: unknown): Group[] => {
+    .flatMap((entry: unknown): UserGroup[] => {
       const text = (key: string) => (typeof own(entry, key) === 'string' ? String(own(entry, key)) : undefined)
       const name = typeof entry === 'string' ? entry : (text('name') ?? text('id') ?? text('email'))
       if (name === undefined || name === '') return []

@@ -35,16 +35,16 @@ export interface TokenVerifierParts {
   readonly now: () => number
 }
 
-interface Verified {
+interface VerifiedToken {
   readonly user: ConfiguredUser
   readonly notBefore: number
   readonly expires: number
 }
 
 export function createTokenVerifier({ providers, directory, keysOf, now }: TokenVerifierParts): TokenVerifier {
-  const known = lru<Verified>(MOST_REMEMBERED)
+  const known = lru<VerifiedToken>(MOST_REMEMBERED)
 
-  async function check(token: string): Promise<Verified> {
+  async function check(token: string): Promise<VerifiedToken> {
     const provider = providerOf(token, providers)
     const claims = await verified(token, provider, keysOf(provider), now())
     const user = userOfClaims(claims, provider, directory)

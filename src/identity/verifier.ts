@@ -23,7 +23,7 @@ export interface Verifier {
 }
 
 /** Time for the back-off. `wait` resolves after so many milliseconds. */
-export interface Patience {
+export interface CredentialDelay {
   readonly backOff: BackOff
   readonly wait: (ms: number) => Promise<void>
 }
@@ -38,7 +38,7 @@ const MOST_REMEMBERED = 10_000
 const MOST_IN_LINE = 16
 
 /** A verifier for one directory; a new directory gets a new one, so nothing remembered outlives it. */
-export function createVerifier(directory: Directory, { backOff, wait }: Patience): Verifier {
+export function createVerifier(directory: Directory, { backOff, wait }: CredentialDelay): Verifier {
   const key = randomBytes(32)
   const prefix = key.toString('base64')
   // a look-up key that never leaves the process, made for every connection: hashing in one call costs 2 µs where an HMAC object costs 15

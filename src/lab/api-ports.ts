@@ -1,8 +1,8 @@
 // The API over the running lab: what it may see and do, wired to the parts that see and do it.
 
-import { type ApiPorts, type ApiServer, startApi, type InsightPort, type OriginView, type VerifyQuestion, type Visitor, type Page } from '../api/index.ts'
+import { type ApiPorts, type ApiServer, startApi, type DiagnosticsPort, type OriginView, type VerifyQuestion, type PortalUser, type SessionPage } from '../api/index.ts'
 import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
-import type { Desk } from '../cli/verb.ts'
+import type { Decider } from '../cli/verb.ts'
 import type { ConfiguredUser, LabConfig, OriginSpec } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
@@ -18,8 +18,8 @@ import type { EgressHealth, EgressOutage } from '../outbound/egress-health.ts'
 import type { SessionMemory } from '../proxy/recent-sessions.ts'
 import type { Store } from '../store/store.ts'
 import type { EngineName } from '../transport/engine.ts'
-import type { Traffic } from './traffic.ts'
-import { echoOrigins, type Verified, verifyOrigin, askThroughProxy } from '../decider/verify-egress.ts'
+import type { DataPlaneTraffic } from './traffic.ts'
+import { echoOrigins, type EgressVerification, verifyOrigin, askThroughProxy } from '../decider/verify-egress.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { letsIn } from '../policy/allowlist.ts'
 import { createHash } from 'node:crypto'
@@ -32,11 +32,11 @@ export interface ApiParts {
   readonly store: Store
   readonly sessions: SessionLog
   readonly memory: SessionMemory
-  readonly traffic: Traffic
+  readonly traffic: DataPlaneTraffic
   readonly identifier: Identifier
   /** absent: there is no Gateway DNS */
   readonly dns: ApiPorts['dns']
-  readonly desk: Desk
+  readonly desk: Decider
   readonly token: ApiPorts['token']
   readonly version: string
   readonly engine: EngineName
@@ -85,7 +85,7 @@ function portsOver(parts: ApiParts): ApiPorts {
       recent: () => sessions.recent(),
       subscribe: (listener) => sessions.subscribe(listener),
     },
-    insight: createInsight(parts),
+    insight: createDiagnostics(parts),
     page: readConsole(),
     doors: parts.doors,
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
@@ -126,7 +126,7 @@ function placeOf(
   return found === undefined ? {} : { place: found }
 }
 
-async function answerQuestion(desk: Desk, question: Parameters<ApiPorts['explain']>[0]): Promise<unknown> {
+async function answerQuestion(desk: Decider, question: Parameters<ApiPorts['explain']>[0]): Promise<unknown> {
   const { destination, protocol = 'tcp', family, colosDown = [], ...rest } = question
   const given = family === undefined ? {} : { family: family === 4 ? ('4' as const) : ('6' as const) }
   return explanationJson(
@@ -162,18 +162,18 @@ function inWords({ egress, code, message }: EgressOutage): string {
 }
 
 /** Each open upstream connection holds one port of its egress address. */
-function portUse(traffic: Traffic, account: Account): { egress: string; used: number }[] {
+function portUse(traffic: DataPlaneTraffic, account: Account): { egress: string; used: number }[] {
   const byEgress = Map.groupBy(traffic.decided(), ({ session: { egress } }) =>
     countedEgress(account, egress.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')),
   )
   return [...byEgress].map(([egress, sessions]) => ({ egress, used: sessions.length }))
 }
 
-export interface InsightParts {
+export interface DiagnosticsParts {
   readonly config: LabConfig
-  readonly traffic: Traffic
+  readonly traffic: DataPlaneTraffic
   readonly memory: SessionMemory
-  readonly desk: Desk
+  readonly desk: Decider
   /** the doors that are open, with their real ports */
   readonly doors: () => readonly Listener[]
 }
@@ -181,7 +181,7 @@ export interface InsightParts {
 /** People whose admission is worked out; a configuration may have thousands. */
 const MOST_VISITORS = 50
 
-export function createInsight(parts: InsightParts): InsightPort {
+export function createDiagnostics(parts: DiagnosticsParts): DiagnosticsPort {
   const { traffic, memory } = parts
   return {
     open: () => traffic.decided(),
@@ -196,9 +196,9 @@ export function createInsight(parts: InsightParts): InsightPort {
 }
 
 async function verify(
-  { config, doors }: InsightParts,
+  { config, doors }: DiagnosticsParts,
   { user, password, vnet }: VerifyQuestion,
-): Promise<readonly Verified[] | undefined> {
+): Promise<readonly EgressVerification[] | undefined> {
   const configured = config.users.find(({ identity }) => identity.email === user)?.password
   const secret = password ?? (configured?.kind === 'plain' ? configured.text.reveal() : undefined)
   if (secret === undefined) return undefined
@@ -217,7 +217,7 @@ async function verify(
   )
 }
 
-async function viewOf(parts: InsightParts, spec: OriginSpec): Promise<OriginView> {
+async function viewOf(parts: DiagnosticsParts, spec: OriginSpec): Promise<OriginView> {
   const { config } = parts
   const destination = config.destinations.find(({ name }) => name === spec.name)
   const users = spec.kind === 'saas' ? config.users.slice(0, MOST_VISITORS) : []
@@ -240,7 +240,7 @@ function rangeText(range: Cidr): string {
 }
 
 /** The decision the proxy would make for them, and what the allowlist would make of that. */
-async function visitorOf({ desk }: InsightParts, { name, allow }: OriginSpec, user: string): Promise<Visitor> {
+async function visitorOf({ desk }: DiagnosticsParts, { name, allow }: OriginSpec, user: string): Promise<PortalUser> {
   try {
     const options = { user, protocol: 'tcp', coloDown: [] } as const
     const [{ explanation, virtualNetwork }] = await explainConnection(desk, `https://${name}/`, options)
@@ -277,7 +277,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
 const VIEWS = ['/', '/sessions', '/rules', '/explain', '/verify', '/clock']
 
 /** Path → file. */
-export function readConsole(folder = FOLDER): (path: string) => Page | undefined {
+export function readConsole(folder = FOLDER): (path: string) => SessionPage | undefined {
   const files = new Map(filesBelow(folder).map((path) => [`/${path}`, pageOf(join(folder, path))]))
   const index = files.get('/index.html') ?? NOT_BUILT
   for (const view of VIEWS) files.set(view, index)
@@ -285,12 +285,12 @@ export function readConsole(folder = FOLDER): (path: string) => Page | undefined
   return (path) => files.get(path)
 }
 
-const NOT_BUILT: Page = {
+const NOT_BUILT: SessionPage = {
   contentType: 'text/html; charset=utf-8',
   body: '<!doctype html><html lang="en"><title>egresslab</title><p>The console was not built: run <code>npm run build:console</code> and start again. The API works without it.',
 }
 
-function pageOf(file: string): Page {
+function pageOf(file: string): SessionPage {
   const body = readFileSync(file)
   return {
     contentType: CONTENT_TYPES[extname(file)] ?? 'application/octet-stream',

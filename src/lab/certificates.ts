@@ -13,18 +13,18 @@ import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import { type DevelopmentCertificates, ensureDevelopmentCertificates } from '../tls/development-certificates.ts'
 
-export interface DoorCertificates {
+export interface ListenerCertificates {
   readonly tlsFor: (listener: Listener) => TlsSource | undefined
   /** stops following the files */
   close(): void
 }
 
 /** Reads what every listener names. Throws an InputError with everything that is wrong with any of it. */
-export function openDoorCertificates(
+export function openListenerCertificates(
   listeners: readonly Listener[],
   development: CertifiedKey,
   events: EventLog,
-): DoorCertificates {
+): ListenerCertificates {
   const issues: Issue[] = []
   const sources = new Map<Listener, FollowedSource>()
   for (const listener of listeners) {

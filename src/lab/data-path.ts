@@ -17,15 +17,15 @@ import type { Ports } from '../proxy/stage-values.ts'
 import type { Store } from '../store/store.ts'
 import type { Engine } from '../transport/engine.ts'
 import { TimerWheel } from '../transport/timer-wheel.ts'
-import type { DoorCertificates } from './certificates.ts'
+import type { ListenerCertificates } from './certificates.ts'
 import { configuredSockets } from './preflight.ts'
-import type { World } from '../decider/decider.ts'
+import type { DecisionContext } from '../decider/decider.ts'
 
 export interface DataPathParts {
   /** how connections enter and leave */
   readonly engine: Engine
   readonly store: Pick<Store, 'current' | 'now'>
-  readonly world: Pick<World, 'ports' | 'exitOf'>
+  readonly world: Pick<DecisionContext, 'ports' | 'exitOf'>
   readonly record: Ports['record']
   readonly events: Pick<EventLog, 'warn'>
   /** who is behind outgoing connections, for test origins */
@@ -97,14 +97,14 @@ function listeningPorts(config: LabConfig): number[] {
 }
 
 /** What doors have in common with those of other threads. */
-export type DoorsTogether = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn' | 'ownPages'> &
+export type ListenerGroup = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn' | 'ownPages'> &
   Partial<Pick<GatewaySettings, 'maxClients' | 'maxTurnedAway'>>
 
 /** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */
-export async function openDoors(
+export async function openListeners(
   config: LabConfig,
   { engine, pipeline, udp }: DataPath,
-  { store, tlsFor, ...together }: Pick<DataPathParts, 'store'> & Pick<DoorCertificates, 'tlsFor'> & DoorsTogether,
+  { store, tlsFor, ...together }: Pick<DataPathParts, 'store'> & Pick<ListenerCertificates, 'tlsFor'> & ListenerGroup,
 ): Promise<Gateway> {
   const { timeouts, limits, listeners, file } = config
   try {

@@ -2,7 +2,7 @@
 // see the difference. With one worker, which is the default, nothing is started and nothing is sent anywhere.
 
 import type { LabConfig } from '../config/lab-config.ts'
-import type { LoadOptions } from '../config/load.ts'
+import type { LoadConfigOptions } from '../config/load.ts'
 import type { ReadFiles } from '../config/source-document.ts'
 import { counted } from '../errors/counted.ts'
 import { InputError } from '../errors/issue.ts'
@@ -16,32 +16,32 @@ import type { PublicSourceOf } from '../proxy/stage-values.ts'
 import type { SessionMemory } from '../proxy/recent-sessions.ts'
 import type { Store } from '../store/store.ts'
 import type { Engine } from '../transport/engine.ts'
-import { createDataPath, type DataPathParts, openDoors } from './data-path.ts'
+import { createDataPath, type DataPathParts, openListeners } from './data-path.ts'
 import { descriptorsOfThisProcess, roomFor, endpointsAt, type OpenedSockets } from './preflight.ts'
-import type { DoorCertificates } from './certificates.ts'
+import type { ListenerCertificates } from './certificates.ts'
 import type { OpenedSignIn } from './sign-in.ts'
-import { localTraffic, type Traffic } from './traffic.ts'
-import { SessionInbox } from './workers/session-batches.ts'
+import { inProcessTraffic, type DataPlaneTraffic } from './traffic.ts'
+import { SessionBatchReceiver } from './workers/session-batches.ts'
 import { askedOf } from './workers/remote-sources.ts'
 import { WorkerPool } from './workers/worker-pool.ts'
-import type { World } from '../decider/decider.ts'
+import type { DecisionContext } from '../decider/decider.ts'
 
 export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly config: LabConfig
   readonly workers: number
   readonly engine: Engine
   /** how the configuration was read, with its files */
-  readonly load: LoadOptions & { readonly files: ReadFiles }
+  readonly load: LoadConfigOptions & { readonly files: ReadFiles }
   /** the files of the configuration in force, which may have been read anew */
   readonly files: () => ReadFiles
   readonly store: Store
-  readonly world: World
+  readonly world: DecisionContext
   readonly sessions: SessionLog
   readonly memory: SessionMemory
   readonly events: EventLog
   /** filled in as doors open */
   readonly ownSockets: OpenedSockets
-  readonly doorCertificates: Pick<DoorCertificates, 'tlsFor'>
+  readonly doorCertificates: Pick<ListenerCertificates, 'tlsFor'>
   /** absent: no listener has a sign-in page */
   readonly signIn: OpenedSignIn | undefined
   /** once the API listens */
@@ -49,7 +49,7 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
 }
 
 export interface DataPlane {
-  readonly traffic: Traffic
+  readonly traffic: DataPlaneTraffic
   /** of this thread; carries nothing where there are workers */
   readonly pipeline: ConnectionPipeline
   /** absent: this thread carries the connections */
@@ -75,12 +75,12 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
   const road = roadOf(parts, registries)
   let stop = async () => {}
   return {
-    traffic: localTraffic(road.pipeline, road.leases),
+    traffic: inProcessTraffic(road.pipeline, road.leases),
     pipeline: road.pipeline,
     publicSourceOf: { tcp: registries.tcp.publicSourceOf, udp: registries.udp.publicSourceOf },
     configTaken: async () => {},
     async open() {
-      const gateway = await openDoors(config, road, {
+      const gateway = await openListeners(config, road, {
         store,
         tlsFor: doorCertificates.tlsFor,
         ...roomOf(parts),
@@ -116,7 +116,7 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     geo: world.geo,
     signIn: () => parts.signIn?.shared(),
     ownPages: parts.ownPages,
-    inboxOver: (shelf) => new SessionInbox(sessions, memory, shelf),
+    inboxOver: (shelf) => new SessionBatchReceiver(sessions, memory, shelf),
   })
   const catchUp = () => pool.catchUpSources()
   return {

@@ -11,7 +11,7 @@ import type { Store } from '../store/store.ts'
 import { watchConfig } from '../store/watch-config.ts'
 import { type ReadOptions, readConfig } from '../decider/read-config.ts'
 import { checkAddresses } from './preflight.ts'
-import type { World } from '../decider/decider.ts'
+import type { DecisionContext } from '../decider/decider.ts'
 
 /** What is set up once: a change of these waits for the next start. */
 const AT_START = [
@@ -42,7 +42,7 @@ export interface FollowOptions {
   /** with the files that `config` was read from */
   readonly load: ReadOptions & { readonly files: ReadFiles }
   readonly store: Store
-  readonly world: World
+  readonly world: DecisionContext
   readonly events: EventLog
   /** told when a new version is in force here; it counts as taken when the promise resolves */
   readonly onTaken: () => Promise<void>

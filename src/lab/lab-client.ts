@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Dispatcher, request } from 'undici'
-import type { LabClient, LabEvent, LabOptions } from '../cli/verb.ts'
+import type { LabClient, LabEvent, LabAddressOptions } from '../cli/verb.ts'
 import { loadConfig } from '../config/load.ts'
 import { InputError } from '../errors/issue.ts'
 import { formatTarget } from '../net/endpoint.ts'
@@ -18,7 +18,7 @@ export interface LabAccess {
 }
 
 /** Makes sure that a lab answers and that there is a token for it. Throws an InputError. */
-export async function connectLab(options: LabOptions, env: NodeJS.ProcessEnv = process.env): Promise<LabClient> {
+export async function connectLab(options: LabAddressOptions, env: NodeJS.ProcessEnv = process.env): Promise<LabClient> {
   const { url, token } = await accessLab(options, env)
   const call = (method: Method, path: string, signal: AbortSignal, body?: unknown) =>
     send(url, path, {
@@ -42,7 +42,7 @@ export async function connectLab(options: LabOptions, env: NodeJS.ProcessEnv = p
 }
 
 /** Where the lab is and the token for it. Throws an InputError where nobody listens or no token can be found. */
-export async function accessLab(options: LabOptions, env: NodeJS.ProcessEnv = process.env): Promise<LabAccess> {
+export async function accessLab(options: LabAddressOptions, env: NodeJS.ProcessEnv = process.env): Promise<LabAccess> {
   const url = options.api === undefined ? urlOf(loadConfig(options.config).api) : urlFrom(options.api)
   const { headers, body } = await send(url, '/lab/v1/health/live', {
     method: 'GET',
@@ -104,7 +104,7 @@ function unreachable(url: string, thrown: unknown): InputError {
   return problem('lab.unreachable', `the lab at ${url} cannot be reached: ${reason}`)
 }
 
-async function resultOf(answer: Dispatcher.ResponseData, url: string, options: LabOptions): Promise<unknown> {
+async function resultOf(answer: Dispatcher.ResponseData, url: string, options: LabAddressOptions): Promise<unknown> {
   if (answer.statusCode >= 300) throw await refusalOf(answer, url, options)
   const body: unknown = await answer.body.json().catch(() => undefined)
   if (typeof body !== 'object' || body === null || !('result' in body)) throw notALab(url)
@@ -112,7 +112,7 @@ async function resultOf(answer: Dispatcher.ResponseData, url: string, options: L
 }
 
 /** The lab's own words where it has some. */
-async function refusalOf(answer: Dispatcher.ResponseData, url: string, { state }: LabOptions): Promise<InputError> {
+async function refusalOf(answer: Dispatcher.ResponseData, url: string, { state }: LabAddressOptions): Promise<InputError> {
   const body: unknown = await answer.body.json().catch(() => undefined)
   if (answer.statusCode === 401) {
     const hint = `is its state folder another one than \`${state}\`? name it with \`--state DIR\`, or set EGRESSLAB_API_TOKEN`

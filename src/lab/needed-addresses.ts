@@ -6,7 +6,7 @@ import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { type Ip, ip } from '../net/ip.ts'
 import type { Account } from '../policy/account.ts'
 import { userAddressIn } from '../policy/egress-address.ts'
-import { surroundingsOf } from '../policy/account-tables.ts'
+import { accountTablesOf } from '../policy/account-tables.ts'
 import { usedPart } from '../config/stand-ins.ts'
 import { COLOS } from '../policy/place.ts'
 
@@ -54,7 +54,7 @@ export function wholeRange(range: Cidr, where: string): NeededAddresses {
 }
 
 function shared(account: Account): NeededAddresses[] {
-  const { shared } = surroundingsOf(account)
+  const { shared } = accountTablesOf(account)
   return ([4, 6] as const).map((family) => {
     const addresses = [...account.colos.keys()].flatMap((code) => shared.egressOf(code, family).standIns)
     return {

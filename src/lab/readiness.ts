@@ -5,12 +5,12 @@ import { connect } from 'node:net'
 import type { SessionLog } from '../log/session-log.ts'
 import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import type { Store } from '../store/store.ts'
-import type { Traffic } from './traffic.ts'
+import type { DataPlaneTraffic } from './traffic.ts'
 
 export interface ReadinessParts {
   readonly store: Pick<Store, 'whyNotWritable'>
   readonly sessions: Pick<SessionLog, 'whyNotWritable'>
-  readonly traffic: Pick<Traffic, 'refresh'>
+  readonly traffic: Pick<DataPlaneTraffic, 'refresh'>
   /** Is the lab up, and not about to stop? */
   readonly accepting: () => boolean
   /** where it listens, with real ports */

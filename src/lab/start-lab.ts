@@ -23,10 +23,10 @@ import { type ApiToken, openApiToken } from '../store/api-token.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
 import { chooseEngine } from '../transport/choose-engine.ts'
-import { certificatesFor, openDoorCertificates } from './certificates.ts'
+import { certificatesFor, openListenerCertificates } from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
 import { createDataPlane, type DataPlane } from './data-plane.ts'
-import { deskOver, createWorld } from '../decider/decider.ts'
+import { deciderOver, createDecisionContext } from '../decider/decider.ts'
 import { learnFrom, type OnOutage, watchEgressHealth } from '../outbound/egress-health.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
@@ -103,7 +103,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const ownSockets: OpenedSockets = { services: [], origins: [] }
   const workers = workersFor(options, config)
   const engine = chooseEngine(options.engine ?? config.engine ?? 'auto', (message) => events.warn(message))
-  const world = await createWorld({
+  const world = await createDecisionContext({
     config,
     store,
     ownSockets,
@@ -112,7 +112,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   })
   stack.defer(() => world.close())
   const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
-  const doorCertificates = openDoorCertificates(config.listeners, certificates.leaf, events)
+  const doorCertificates = openListenerCertificates(config.listeners, certificates.leaf, events)
   stack.defer(() => doorCertificates.close())
 
   const memory = new SessionMemory(REMEMBERED_SESSIONS)
@@ -163,7 +163,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const followed: FollowedConfig = followConfig({ config, load, store, world, events, onTaken })
   stack.defer(() => followed.close())
   const current = () => followed.config
-  const desk = deskOver({
+  const desk = deciderOver({
     get config() {
       return current()
     },

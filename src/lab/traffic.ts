@@ -6,7 +6,7 @@ import type { ConnectionPipeline } from '../proxy/pipeline.ts'
 import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
 import type { OpenSession } from '../proxy/live-sessions.ts'
 
-export interface Traffic {
+export interface DataPlaneTraffic {
   /** Brings everything below up to date. */
   refresh(): Promise<void>
   /** Resolves when every new connection is decided by the state as it is now. */
@@ -28,7 +28,7 @@ export interface Traffic {
 }
 
 /** Traffic of this thread: always up to date, and every change is in force at once. */
-export function localTraffic({ sessions, ...pipeline }: ConnectionPipeline, leases: PortLeases): Traffic {
+export function inProcessTraffic({ sessions, ...pipeline }: ConnectionPipeline, leases: PortLeases): DataPlaneTraffic {
   return {
     refresh: async () => {},
     inForce: async () => {},

@@ -3,7 +3,7 @@
 
 import type { Histogram } from 'node:perf_hooks'
 import { benchDecide } from './decide-bench.ts'
-import type { DecideSubject } from './decide-worker.ts'
+import type { PolicyUnderTest } from './decide-worker.ts'
 import { createRandom, type Random } from './random.ts'
 import { createSyntheticSubject } from './synthetic-subject.ts'
 import type { DecideBenchRequest, DecideBenchSummary } from '../cli/verb.ts'
@@ -34,7 +34,7 @@ function percentilesOf(latency: Histogram): DecideBenchSummary['latencyNs'] {
   }
 }
 
-function configuredSubject(config: LabConfig, connections: number, seed: number): DecideSubject {
+function configuredSubject(config: LabConfig, connections: number, seed: number): PolicyUnderTest {
   if (config.rules.length === 0) {
     const hint = 'give `--rules N` for a synthetic rule set'
     throw new InputError([

@@ -2,7 +2,7 @@
 // in another and a load generator here.
 
 import { join } from 'node:path'
-import type { Subject } from './proxy/operation.ts'
+import type { ProxyUnderTest } from './proxy/operation.ts'
 import { startLoadProcess, startOriginProcess } from './proxy/origin-process.ts'
 import { processorSeconds, residentBytes } from './proxy/processor-time.ts'
 import { runLoad } from './proxy/run-load.ts'
@@ -24,7 +24,7 @@ export async function benchProxyOn(request: ProxyBenchRequest): Promise<ProxyBen
   stack.defer(() => origin.stop())
   const proxy = await startLoadProcess(underTest, [request.configFile, String(request.workers)])
   stack.defer(() => proxy.stop())
-  const subject: Subject = {
+  const subject: ProxyUnderTest = {
     proxy: { ip: LOOPBACK, port: portIn(proxy.line) },
     origin: { ip: LOOPBACK, port: origin.port },
     ...(credentials === undefined ? {} : { credentials }),
@@ -42,7 +42,7 @@ function portIn(line: string): number {
 }
 
 /** The first person with a password in the clear; nobody where the first door asks for none. */
-function credentialsIn({ users, listeners, file }: LabConfig): Subject['credentials'] {
+function credentialsIn({ users, listeners, file }: LabConfig): ProxyUnderTest['credentials'] {
   if (listeners[0]?.authentication === 'anonymous' || listeners[0]?.fixedUser !== undefined) return undefined
   for (const { identity, password } of users) {
     if (password?.kind === 'plain') return { username: identity.email, password: password.text.reveal() }

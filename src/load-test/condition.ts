@@ -2,7 +2,7 @@
 // the engines it is compared with.
 
 /** `negated` turns the whole condition around; a negated condition is true of a connection without the value. */
-export type Condition = { readonly negated: boolean } & (
+export type SyntheticCondition = { readonly negated: boolean } & (
   | { readonly kind: 'group'; readonly names: readonly string[] }
   | { readonly kind: 'email'; readonly emails: readonly string[] }
   | { readonly kind: 'vnet'; readonly id: string }
@@ -15,18 +15,18 @@ export type Condition = { readonly negated: boolean } & (
 )
 
 /** Fields of which slot the condition speaks. */
-export function slotOf(condition: Condition): 'traffic' | 'identity' {
+export function slotOf(condition: SyntheticCondition): 'traffic' | 'identity' {
   if (condition.kind === 'list') return condition.of === 'email' ? 'identity' : 'traffic'
   return condition.kind === 'group' || condition.kind === 'email' ? 'identity' : 'traffic'
 }
 
 /** The condition as a Gateway expression. */
-export function toExpression(condition: Condition): string {
+export function toExpression(condition: SyntheticCondition): string {
   const text = positive(condition)
   return condition.negated ? `not(${text})` : text
 }
 
-function positive(condition: Condition): string {
+function positive(condition: SyntheticCondition): string {
   switch (condition.kind) {
     case 'group':
       return `any(identity.groups.name[*] in {${quoted(condition.names)}})`

@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { compileRuleset } from '../policy/ruleset.ts'
-import type { DecideJob, DecideSubject } from './decide-worker.ts'
+import type { DecideJob, PolicyUnderTest } from './decide-worker.ts'
 import type { DecideLoad } from './decide-load.ts'
 import type { Order } from './random.ts'
 
@@ -44,7 +44,7 @@ export interface DecideBenchOptions {
 
 /** Compiles the rules once here for the figures of compiling, then decides on worker threads.
  *  Rejects when a thread dies. */
-export async function benchDecide(subject: DecideSubject, options: DecideBenchOptions): Promise<DecideBenchResult> {
+export async function benchDecide(subject: PolicyUnderTest, options: DecideBenchOptions): Promise<DecideBenchResult> {
   const { compileMs, rulesetBytes } = measureCompile(subject)
   const shares = new Map<number, number>()
   const reports = await Promise.all(
@@ -89,7 +89,7 @@ function latencyBuckets(reports: readonly DecideLoad[]): number[] {
 }
 
 /** Times the first compilation and weighs a second one, so that what only the first makes (code, caches) is not counted as rules. */
-function measureCompile({ rules, lists, settings }: DecideSubject): { compileMs: number; rulesetBytes: number } {
+function measureCompile({ rules, lists, settings }: PolicyUnderTest): { compileMs: number; rulesetBytes: number } {
   const start = performance.now()
   compileRuleset(rules, lists, settings)
   const compileMs = performance.now() - start

@@ -13,7 +13,7 @@ const { ruleset } = compileRuleset(subject.rules, subject.lists, subject.setting
 const onProgress = (share: number) => parentPort?.postMessage(share)
 parentPort?.postMessage(runDecideLoad(ruleset, subject.flows, { ...options, onProgress }))
 
-export interface DecideSubject {
+export interface PolicyUnderTest {
   readonly rules: readonly Rule[]
   readonly lists: readonly NamedList[]
   readonly settings: RulesetSettings
@@ -22,7 +22,7 @@ export interface DecideSubject {
 
 /** One thread's share. */
 export interface DecideJob {
-  readonly subject: DecideSubject
+  readonly subject: PolicyUnderTest
   readonly seconds: number
   readonly order: Order
   readonly cache: boolean

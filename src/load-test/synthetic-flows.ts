@@ -3,7 +3,7 @@
 import { parseCidr } from '../net/cidr.ts'
 import { fromIpv4Number, type Ip, ip, parseIp } from '../net/ip.ts'
 import type { Flow, Identity } from '../policy/flow.ts'
-import type { Condition } from './condition.ts'
+import type { SyntheticCondition } from './condition.ts'
 import { type Random, createRandom } from './random.ts'
 import type { SyntheticList, SyntheticPerson, SyntheticWorld } from './synthetic-world.ts'
 
@@ -13,7 +13,7 @@ const AIMED_SHARE = 0.7
 /** Who goes where. `zipf`, as real traffic is: people, destinations and the rules aimed at are chosen by Zipf's law with exponent
  *  1, so that a few make up most of the connections; noise stays uniform. `uniform`, the worst case for every cache: all of them
  *  equally often. */
-export type Traffic = 'zipf' | 'uniform'
+export type SyntheticTraffic = 'zipf' | 'uniform'
 
 /** What a connection says of itself, as far as synthetic conditions ask. */
 interface Sketch {
@@ -38,7 +38,7 @@ interface Scenery {
 export function createSyntheticFlows(
   world: SyntheticWorld,
   count: number,
-  { seed = 2, traffic = 'zipf' }: { readonly seed?: number; readonly traffic?: Traffic } = {},
+  { seed = 2, traffic = 'zipf' }: { readonly seed?: number; readonly traffic?: SyntheticTraffic } = {},
 ): Flow[] {
   const random = createRandom(seed)
   const scenery = createScenery(world, random, traffic)
@@ -66,7 +66,7 @@ export function createSyntheticFlows(
   })
 }
 
-function createScenery(world: SyntheticWorld, random: Random, traffic: Traffic): Scenery {
+function createScenery(world: SyntheticWorld, random: Random, traffic: SyntheticTraffic): Scenery {
   // popularity has nothing to do with the order of rules or names
   const people = random.shuffle(world.people)
   const shuffled = {
@@ -102,7 +102,7 @@ function sketch({ random, world }: Scenery, choose: Scenery['choose']): Sketch {
 }
 
 /** Changes the sketch so that this condition holds. */
-function aim({ random, choose, directory }: Scenery, sketch: Sketch, condition: Condition): void {
+function aim({ random, choose, directory }: Scenery, sketch: Sketch, condition: SyntheticCondition): void {
   if (condition.negated) return
   switch (condition.kind) {
     case 'group':

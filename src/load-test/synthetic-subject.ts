@@ -2,8 +2,8 @@
 
 import type { NamedList } from '../policy/account.ts'
 import type { Rule } from '../policy/rule.ts'
-import type { DecideSubject } from './decide-worker.ts'
-import { createSyntheticFlows, type Traffic } from './synthetic-flows.ts'
+import type { PolicyUnderTest } from './decide-worker.ts'
+import { createSyntheticFlows, type SyntheticTraffic } from './synthetic-flows.ts'
 import { createSyntheticWorld, type SyntheticWorld } from './synthetic-world.ts'
 
 const LIST_TYPES = { prefix: 'IP', email: 'EMAIL', domain: 'DOMAIN' } as const
@@ -12,14 +12,14 @@ const LIST_TYPES = { prefix: 'IP', email: 'EMAIL', domain: 'DOMAIN' } as const
 export function createSyntheticSubject(
   rules: number,
   connections: number,
-  { seed = 1, traffic = 'zipf' }: { readonly seed?: number; readonly traffic?: Traffic } = {},
-): DecideSubject {
+  { seed = 1, traffic = 'zipf' }: { readonly seed?: number; readonly traffic?: SyntheticTraffic } = {},
+): PolicyUnderTest {
   const world = createSyntheticWorld(rules, seed)
   return { ...subjectOf(world), flows: createSyntheticFlows(world, connections, { seed: seed + 1, traffic }) }
 }
 
 /** The rules and lists of a world; the rule at position n has precedence n. */
-export function subjectOf(world: SyntheticWorld): Omit<DecideSubject, 'flows'> {
+export function subjectOf(world: SyntheticWorld): Omit<PolicyUnderTest, 'flows'> {
   const rules = world.rules.map(
     ({ expressions }, at): Rule => ({
       id: `00000000-0000-4000-8000-${at.toString(16).padStart(12, '0')}`,

@@ -1,11 +1,11 @@
 // A realistic synthetic account of any size: people in groups, sites, networks, lists of 10,000 items, and rules of three
 // conditions over them. Kept apart from any engine, so that rivals can be given the very same rules.
 
-import { type Condition, slotOf, toExpression } from './condition.ts'
+import { type SyntheticCondition, slotOf, toExpression } from './condition.ts'
 import { createRandom, type Random } from './random.ts'
 
 export interface SyntheticRule {
-  readonly conditions: readonly Condition[]
+  readonly conditions: readonly SyntheticCondition[]
   readonly expressions: { readonly traffic: string; readonly identity: string }
 }
 
@@ -83,10 +83,10 @@ function listItem(of: SyntheticList['of'], list: number, item: number): string {
 }
 
 function createRule(random: Random, world: Omit<SyntheticWorld, 'rules'>, groups: readonly string[]): SyntheticRule {
-  const second: Condition = random.chance(REGEX_SHARE)
+  const second: SyntheticCondition = random.chance(REGEX_SHARE)
     ? { kind: 'regex', pattern: `^(www|api|cdn)[0-9]*\\.site-${random.below(world.domains.length)}\\.`, negated: false }
     : { kind: 'port', ranges: random.pick(PORTS), negated: random.chance(NEGATED_SHARE) }
-  const third: Condition = random.chance(0.5)
+  const third: SyntheticCondition = random.chance(0.5)
     ? { kind: 'country', countries: random.sample(COUNTRIES, 4), negated: random.chance(NEGATED_SHARE) }
     : { kind: 'vnet', id: random.pick(world.vnets), negated: random.chance(NEGATED_SHARE) }
   const conditions = [subject(random, world, groups), second, third]
@@ -99,7 +99,7 @@ function createRule(random: Random, world: Omit<SyntheticWorld, 'rules'>, groups
 }
 
 /** The condition that says whom or what the rule is about. */
-function subject(random: Random, world: Omit<SyntheticWorld, 'rules'>, groups: readonly string[]): Condition {
+function subject(random: Random, world: Omit<SyntheticWorld, 'rules'>, groups: readonly string[]): SyntheticCondition {
   const negated = false
   const dice = random.next()
   if (dice < 0.25) return { kind: 'group', names: random.sample(groups, 1 + random.below(2)), negated }

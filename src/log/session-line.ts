@@ -3,7 +3,7 @@
 
 import type { SessionRecord } from '../proxy/session-record.ts'
 
-type Paint = (style: 'good' | 'bad' | 'dim' | 'plain', text: string) => string
+type LinePaint = (style: 'good' | 'bad' | 'dim' | 'plain', text: string) => string
 
 /** The line without its line feed. Columns are padded to usual widths and grow where a value is longer. */
 export function sessionLine(record: SessionRecord, options: { readonly colour: boolean }): string {
@@ -22,7 +22,7 @@ export function sessionLine(record: SessionRecord, options: { readonly colour: b
   return columns.join('  ').trimEnd()
 }
 
-function egress(record: SessionRecord, paint: Paint): string[] {
+function egress(record: SessionRecord, paint: LinePaint): string[] {
   const { outcome, logical } = record.Lab
   const rule = record.EgressRuleName === '' ? `(${outcome ?? 'undecided'})` : record.EgressRuleName
   const seen = logical === undefined ? '' : `seen in ${logical.city} ${logical.country}`

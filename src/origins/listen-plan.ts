@@ -15,7 +15,7 @@ export function isWeb(spec: OriginSpec): spec is WebSpec {
 }
 
 /** One socket to listen on. */
-export interface Door {
+export interface OriginListener {
   readonly at: Endpoint
   readonly scheme: 'http' | 'https'
   /** by host name */
@@ -30,12 +30,12 @@ const USUAL_PORTS: ReadonlyMap<number, number> = new Map([
 
 /** The doors of all origins: each mapped port of each stand-in, TLS behind public ports 443 and 8443, HTTP behind others.
  *  Throws an InputError for origins without a destination and for one real port behind both kinds. */
-export function planDoors(specs: readonly WebSpec[], destinations: readonly Destination[]): readonly Door[] {
+export function planOriginListeners(specs: readonly WebSpec[], destinations: readonly Destination[]): readonly OriginListener[] {
   const doors = new Map<string, { at: Endpoint; scheme: 'http' | 'https'; sites: Map<string, Site> }>()
   const issues: Issue[] = []
   for (const spec of specs) {
     const destination = destinations.find((candidate) => candidate.name === spec.name)
-    if (destination === undefined) issues.push(homeless(spec))
+    if (destination === undefined) issues.push(originsWithoutAddress(spec))
     for (const { at, scheme, site } of destination === undefined ? [] : entrances(spec, destination)) {
       const key = formatEndpoint(at)
       const door = doors.get(key) ?? { at, scheme, sites: new Map() }
@@ -73,7 +73,7 @@ export function datagramEndpoints({ addresses }: Destination): Endpoint[] {
 }
 
 /** An origin that no destination leads to. */
-export function homeless(spec: OriginSpec): Issue {
+export function originsWithoutAddress(spec: OriginSpec): Issue {
   const message = `the test origin \`${spec.name}\` has no destination of that name to stand at`
   const hint = 'add a destination with this name, an address and its stand-in'
   return { severity: 'error', code: 'origins.no_destination', message, hint, path: ['origins'] }

@@ -9,7 +9,7 @@ import type { DialAttempt, PublicSourceOf } from '../proxy/stage-values.ts'
 import type { WebSpec } from './listen-plan.ts'
 
 /** What a site's geolocation database says of an address; it learns of moves later than the lab ([G2]). */
-export interface SiteView {
+export interface OriginSiteView {
   readonly place: Place
   /** epoch ms of lab time from which the site will say `comingPlace` */
   readonly changesAt?: number
@@ -17,10 +17,10 @@ export interface SiteView {
 }
 
 /** What origins ask of the rest of the lab. */
-export interface Surroundings {
+export interface OriginContext {
   readonly publicSourceOf: PublicSourceOf
   /** `at` is lab time, epoch ms */
-  readonly siteViewOf: (address: Ip, at: number) => SiteView | undefined
+  readonly siteViewOf: (address: Ip, at: number) => OriginSiteView | undefined
   /** lab time, epoch ms */
   readonly now: () => number
 }
@@ -32,7 +32,7 @@ export interface Site {
   readonly public: Endpoint
 }
 
-export interface Visit {
+export interface OriginRequest {
   readonly site: Site
   readonly scheme: 'http' | 'https'
   readonly method: string
@@ -42,19 +42,19 @@ export interface Visit {
   readonly peer: Endpoint
   readonly local: Endpoint
   /** absent when the visitor did not come through the lab */
-  readonly visitor?: Visitor
+  readonly visitor?: OriginClient
   /** lab time, epoch ms */
   readonly at: number
 }
 
-export interface Visitor {
+export interface OriginClient {
   readonly address: Ip
-  readonly view?: SiteView
+  readonly view?: OriginSiteView
   readonly attempt: DialAttempt
 }
 
 /** The visit a request is. The visitor is looked up at the request, not at the connection: by then the dialler knows. */
-export function visitOf(request: IncomingMessage, site: Site, around: Surroundings): Visit {
+export function originRequestOf(request: IncomingMessage, site: Site, around: OriginContext): OriginRequest {
   const { socket } = request
   const peer = endpoint(socket.remoteAddress, socket.remotePort)
   const local = endpoint(socket.localAddress, socket.localPort)
@@ -92,7 +92,7 @@ export function describePlace(place: Place): string {
 }
 
 /** The visitor's place in words, with the move that is about to be noticed where there is one. */
-export function describeView(view: SiteView | undefined): string {
+export function describeView(view: OriginSiteView | undefined): string {
   if (view === undefined) return 'unknown'
   const { changesAt, comingPlace, place } = view
   if (changesAt === undefined || comingPlace === undefined) return describePlace(place)
@@ -100,7 +100,7 @@ export function describeView(view: SiteView | undefined): string {
 }
 
 /** Everything known of a visit, for answers in JSON. */
-export function visitFacts(visit: Visit, visitor: Visitor) {
+export function requestFacts(visit: OriginRequest, visitor: OriginClient) {
   const { decision } = visitor.attempt
   return {
     address: visitor.address.text,
@@ -135,7 +135,7 @@ export function visitFacts(visit: Visit, visitor: Visitor) {
   }
 }
 
-function tlsFacts(visit: Visit) {
+function tlsFacts(visit: OriginRequest) {
   const { socket } = visit.request
   if (!(socket instanceof TLSSocket)) return null
   const name = socket.servername
@@ -146,7 +146,7 @@ function tlsFacts(visit: Visit) {
   }
 }
 
-function userAgent(visit: Visit): string | null {
+function userAgent(visit: OriginRequest): string | null {
   return visit.request.headers['user-agent'] ?? null
 }
 

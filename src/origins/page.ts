@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-export interface Page {
+export interface OriginPage {
   readonly title: string
   /** BCP 47; English unless said otherwise */
   readonly language?: string
@@ -46,7 +46,7 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
 }
 
 /** The page as the text of an HTML document. */
-export function renderPage(page: Page, attribution: Attribution): string {
+export function renderPage(page: OriginPage, attribution: Attribution): string {
   return html`<!doctype html>
 <html lang="${page.language ?? 'en'}">
 <head>
@@ -104,12 +104,12 @@ function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
 }
 
-export interface Answer {
+export interface OriginAnswer {
   readonly status: number
   /** complete lines */
   readonly text: string
   readonly json: unknown
-  readonly page: Page
+  readonly page: OriginPage
   /** only this form, whatever the client would like */
   readonly only?: 'json' | 'text'
   readonly headers?: Readonly<Record<string, string>>
@@ -118,7 +118,7 @@ export interface Answer {
 /** Sends the form the client asks for (RFC 9110 section 12.5.1, by the types named, not by their weights). Answers differ
  *  by who asks, so nothing may be stored. */
 export function send(
-  answer: Answer,
+  answer: OriginAnswer,
   request: IncomingMessage,
   response: ServerResponse,
   attribution: Attribution,

@@ -7,14 +7,14 @@ import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { inTurns } from '../proxy/request-turns.ts'
-import { type Answer, send, html, type Attribution } from './page.ts'
-import { directVisit, echo, saas, search, site } from './sites.ts'
-import { type Door, isWeb, planDoors, type WebKind } from './listen-plan.ts'
-import { type Site, type Surroundings, type Visit, type Visitor, visitOf } from './origin-request.ts'
+import { type OriginAnswer, send, html, type Attribution } from './page.ts'
+import { directRequest, echo, saas, search, site } from './sites.ts'
+import { type OriginListener, isWeb, planOriginListeners, type WebKind } from './listen-plan.ts'
+import { type Site, type OriginContext, type OriginRequest, type OriginClient, originRequestOf } from './origin-request.ts'
 import { createWebSocketEcho, type WebSocketEcho } from './web-socket-echo.ts'
 import { runTool } from './test-endpoints.ts'
 
-export interface OriginsOptions extends Surroundings {
+export interface OriginsOptions extends OriginContext {
   readonly specs: readonly OriginSpec[]
   readonly destinations: readonly Destination[]
   /** PEM; presented for every name */
@@ -41,7 +41,7 @@ const BACKLOG = 4096
 /** requests of one connection that wait behind the one in progress */
 const MAX_PIPELINED = 1024
 
-const KINDS: Readonly<Record<WebKind, (visit: Visit, visitor: Visitor) => Answer>> = {
+const KINDS: Readonly<Record<WebKind, (visit: OriginRequest, visitor: OriginClient) => OriginAnswer>> = {
   echo,
   saas,
   search,
@@ -51,7 +51,7 @@ const KINDS: Readonly<Record<WebKind, (visit: Visit, visitor: Visitor) => Answer
 /** Brings all test origins up; resolves when every one listens.
  *  Rejects with an InputError naming every address that cannot be listened on; nothing is left listening then. */
 export async function startOrigins(options: OriginsOptions): Promise<RunningOrigins> {
-  const doors = planDoors(options.specs.filter(isWeb), options.destinations)
+  const doors = planOriginListeners(options.specs.filter(isWeb), options.destinations)
   const sockets = createWebSocketEcho()
   const servers = doors.map((door) => createDoorServer(door, options, sockets))
   const close = async () => {
@@ -67,7 +67,7 @@ export async function startOrigins(options: OriginsOptions): Promise<RunningOrig
   return { doors: doors.map(({ at, scheme, sites }) => ({ at, scheme, names: [...sites.keys()] })), close }
 }
 
-function createDoorServer(door: Door, options: OriginsOptions, sockets: WebSocketEcho): Server {
+function createDoorServer(door: OriginListener, options: OriginsOptions, sockets: WebSocketEcho): Server {
   const handle = inTurns(
     (request, response) => void answer(door, options, request, response).catch(() => response.destroy()),
     MAX_PIPELINED,
@@ -84,20 +84,20 @@ function createDoorServer(door: Door, options: OriginsOptions, sockets: WebSocke
   return server
 }
 
-async function answer(door: Door, options: OriginsOptions, request: IncomingMessage, response: ServerResponse) {
+async function answer(door: OriginListener, options: OriginsOptions, request: IncomingMessage, response: ServerResponse) {
   const { attribution } = options
   if (hostFields(request) > 1) return send(TWO_HOSTS, request, response, attribution)
   const found = findSite(door, request)
   if (found === undefined) return send(misdirected(door, request), request, response, attribution)
-  const visit = visitOf(request, found, options)
+  const visit = originRequestOf(request, found, options)
   if (found.spec.kind === 'echo' && (await runTool(visit.path, request, response))) return
   const { visitor } = visit
-  const reply = visitor === undefined ? directVisit(visit, options.proxy) : KINDS[found.spec.kind](visit, visitor)
+  const reply = visitor === undefined ? directRequest(visit, options.proxy) : KINDS[found.spec.kind](visit, visitor)
   send(reply, request, response, attribution)
 }
 
 /** The site named by the Host field; an address names the site when it is the only one here. */
-function findSite(door: Door, request: IncomingMessage): Site | undefined {
+function findSite(door: OriginListener, request: IncomingMessage): Site | undefined {
   const name = hostName(request)
   const [first] = door.sites.values()
   const isAddress = /^[\d.]+$|^\[/.test(name)
@@ -113,7 +113,7 @@ function hostFields({ rawHeaders }: IncomingMessage): number {
 }
 
 /** RFC 9112 section 3.2. */
-const TWO_HOSTS: Answer = {
+const TWO_HOSTS: OriginAnswer = {
   status: 400,
   text: 'the field Host comes twice\n',
   json: { error: 'two_hosts' },
@@ -126,7 +126,7 @@ const TWO_HOSTS: Answer = {
 }
 
 /** 421 (RFC 9110 section 15.5.20) for a name that is not served here. */
-function misdirected(door: Door, request: IncomingMessage): Answer {
+function misdirected(door: OriginListener, request: IncomingMessage): OriginAnswer {
   const asked = hostName(request)
   const names = [...door.sites.keys()]
   const headline = `No test origin called “${asked}” is here`
@@ -143,7 +143,7 @@ function misdirected(door: Door, request: IncomingMessage): Answer {
   }
 }
 
-function listen(server: Server, door: Door | undefined): Promise<void> {
+function listen(server: Server, door: OriginListener | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     if (door === undefined) return resolve()
     server.on('error', (cause) => reject(new InputError([notBound(door, cause)])))
@@ -158,7 +158,7 @@ function shut(server: Server): Promise<void> {
   })
 }
 
-function notBound(door: Door, cause: Error): Issue {
+function notBound(door: OriginListener, cause: Error): Issue {
   const code = 'code' in cause ? String(cause.code) : 'unknown'
   const names = [...door.sites.keys()].join(', ')
   const message = `the test origin ${names} cannot listen on \`${formatEndpoint(door.at)}\` (${code})`

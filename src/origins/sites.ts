@@ -1,13 +1,13 @@
 // A plain site (espn.com, cloudflare.com) that shows the visitor's address and both of its locations ([E5]); behind
 // Cloudflare it also answers /cdn-cgi/trace as every proxied site does.
 
-import { type Answer, factList, html } from './page.ts'
-import { describePlace, describeView, type Visit, type Visitor, visitFacts } from './origin-request.ts'
+import { type OriginAnswer, factList, html } from './page.ts'
+import { describePlace, describeView, type OriginRequest, type OriginClient, requestFacts } from './origin-request.ts'
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 
 /** The page with the visitor's address, physical and logical location. */
-export function site(visit: Visit, visitor: Visitor): Answer {
+export function site(visit: OriginRequest, visitor: OriginClient): OriginAnswer {
   const { decision, candidate } = visitor.attempt
   if (visit.path === '/cdn-cgi/trace' && candidate.proxiedByCloudflare) return trace(visit, visitor)
   const facts = {
@@ -22,7 +22,7 @@ export function site(visit: Visit, visitor: Visitor): Answer {
   return {
     status: 200,
     text: `${[visit.site.spec.title, ...Object.entries(facts).map(([name, value]) => `${name}: ${value}`)].join('\n')}\n`,
-    json: { ...visitFacts(visit, visitor), proxied_by_cloudflare: candidate.proxiedByCloudflare },
+    json: { ...requestFacts(visit, visitor), proxied_by_cloudflare: candidate.proxiedByCloudflare },
     page: {
       title: visit.site.spec.title,
       headline: visitor.address.text,
@@ -39,7 +39,7 @@ export function site(visit: Visit, visitor: Visitor): Answer {
 }
 
 /** `key=value` lines under the names Cloudflare uses; `colo` is where the visitor's traffic reached its network. */
-function trace(visit: Visit, visitor: Visitor): Answer {
+function trace(visit: OriginRequest, visitor: OriginClient): OriginAnswer {
   const { decision } = visitor.attempt
   const facts = {
     h: visit.site.spec.name,
@@ -64,8 +64,8 @@ function trace(visit: Visit, visitor: Visitor): Answer {
 }
 
 /** The address in the form asked for; at `/json` always JSON, at `/ip` always plain. */
-export function echo(visit: Visit, visitor: Visitor): Answer {
-  const facts = visitFacts(visit, visitor)
+export function echo(visit: OriginRequest, visitor: OriginClient): OriginAnswer {
+  const facts = requestFacts(visit, visitor)
   const only = ONLY[visit.path]
   return {
     status: 200,
@@ -91,7 +91,7 @@ export function echo(visit: Visit, visitor: Visitor): Answer {
 const ONLY: Readonly<Record<string, 'json' | 'text'>> = { '/json': 'json', '/all.json': 'json', '/ip': 'text' }
 
 /** 200 for an address on the allowlist, 403 for any other. */
-export function saas(visit: Visit, visitor: Visitor): Answer {
+export function saas(visit: OriginRequest, visitor: OriginClient): OriginAnswer {
   const { allow, title } = visit.site.spec
   const entry = allow.find((range) => containsIp(range, visitor.address))
   const seen = visitor.address.text
@@ -105,7 +105,7 @@ export function saas(visit: Visit, visitor: Visitor): Answer {
       allowed: entry !== undefined,
       entry: entry === undefined ? null : entryText(entry),
       allowlist: allowed,
-      ...visitFacts(visit, visitor),
+      ...requestFacts(visit, visitor),
     },
     page: {
       title,
@@ -147,7 +147,7 @@ const SEARCH_WORDS: Readonly<Record<string, string>> = {
 }
 
 /** The landing page for the country the site's database sees; an unknown country gets the English one. */
-export function search(visit: Visit, visitor: Visitor): Answer {
+export function search(visit: OriginRequest, visitor: OriginClient): OriginAnswer {
   const country = visitor.view?.place.country
   const language = languageOf(country)
   const name = country === undefined ? 'International' : nameOf(country, language)
@@ -155,7 +155,7 @@ export function search(visit: Visit, visitor: Visitor): Answer {
     status: 200,
     headers: { 'content-language': language },
     text: `country: ${country ?? 'unknown'}\nlanguage: ${language}\nseen: ${visitor.address.text}\nfrom: ${describeView(visitor.view)}\n`,
-    json: { country: country ?? null, language, country_name: name, ...visitFacts(visit, visitor) },
+    json: { country: country ?? null, language, country_name: name, ...requestFacts(visit, visitor) },
     page: {
       title: `${visit.site.spec.title} · ${name}`,
       language,
@@ -179,7 +179,7 @@ function nameOf(country: string, language: string): string {
 }
 
 /** 403 with the curl line that works. `proxy` is the lab's proxy as a URL. */
-export function directVisit(visit: Visit, proxy: string): Answer {
+export function directRequest(visit: OriginRequest, proxy: string): OriginAnswer {
   const { name, title } = visit.site.spec
   const curl = `curl -x ${proxy} -U 'EMAIL:PASSWORD' ${visit.scheme}://${name}/`
   const said = `you came straight from ${formatEndpoint(visit.peer)}, not through the lab`

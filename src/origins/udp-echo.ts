@@ -8,7 +8,7 @@ import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { parseIp, unmapIp } from '../net/ip.ts'
 import type { PublicSourceOf } from '../proxy/stage-values.ts'
 import { bindDatagramSocket } from '../transport/datagram-socket.ts'
-import { datagramEndpoints, homeless } from './listen-plan.ts'
+import { datagramEndpoints, originsWithoutAddress } from './listen-plan.ts'
 
 export interface UdpEchoOptions {
   /** those of other kinds are passed over */
@@ -44,7 +44,7 @@ export async function startUdpEcho(options: UdpEchoOptions): Promise<RunningUdpE
 
 function endpointsOf(spec: OriginSpec, destinations: readonly Destination[]): Endpoint[] {
   const destination = destinations.find(({ name }) => name === spec.name)
-  if (destination === undefined) throw new InputError([homeless(spec)])
+  if (destination === undefined) throw new InputError([originsWithoutAddress(spec)])
   return datagramEndpoints(destination)
 }
 

@@ -13,9 +13,9 @@ import { type Allowlists, createAllowlists, letsIn } from '../policy/allowlist.t
 import type { CaseResult, TestRun, Verdict } from '../analysis/policy-test.ts'
 import { junitReport } from '../analysis/junit.ts'
 import type { TestFlow } from './read-test-file.ts'
-import { type Answer, runTestFiles, type TestSubject } from './run-test-files.ts'
+import { type TestAnswer, runTestFiles, type TestSubject } from './run-test-files.ts'
 import { createFileWatch } from './watch-files.ts'
-import { openDesk, type SharedParts } from '../decider/decider.ts'
+import { openDecider, type SharedParts } from '../decider/decider.ts'
 import { exitCodeOf, untilStopSignal } from '../lab/signals.ts'
 
 type Asked = readonly Explained[]
@@ -37,14 +37,14 @@ export function createPolicyTester(): PolicyTester {
 }
 
 async function openSubject(configFile: string, shared: SharedParts): Promise<TestSubject<Asked>> {
-  const desk = await openDesk({ configFile }, shared)
+  const desk = await openDecider({ configFile }, shared)
   const allowlists = allowlistsOf(desk.config)
   return {
     ruleset: desk.snapshot.ruleset,
     expressions: desk.snapshot.account.settings.expressions,
     files: filesOf(desk.config),
     close: desk.close,
-    ask: async ({ destination, colosDown, ...options }: TestFlow): Promise<Answer<Asked>> => {
+    ask: async ({ destination, colosDown, ...options }: TestFlow): Promise<TestAnswer<Asked>> => {
       try {
         const explained = await explainConnection(desk, destination, { ...options, coloDown: colosDown })
         return { asked: explained, verdict: verdictOf(explained[0], allowlists) }

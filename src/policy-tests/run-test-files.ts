@@ -19,11 +19,11 @@ export interface TestSubject<Asked> {
   /** the files it was read from */
   readonly files: readonly string[]
   /** Throws an InputError for a flow that cannot be. */
-  readonly ask: (flow: TestFlow) => Promise<Answer<Asked>>
+  readonly ask: (flow: TestFlow) => Promise<TestAnswer<Asked>>
   readonly close: () => void
 }
 
-export interface Answer<Asked> {
+export interface TestAnswer<Asked> {
   readonly verdict: Verdict
   readonly asked: Asked
 }
@@ -126,7 +126,7 @@ const OPTION_OF: Readonly<Record<string, string>> = {
   'explain.unknown_colo': 'colos_down',
 }
 
-async function answerOf<Asked>(test: TestCase, subject: TestSubject<Asked>): Promise<Answer<Asked> | undefined> {
+async function answerOf<Asked>(test: TestCase, subject: TestSubject<Asked>): Promise<TestAnswer<Asked> | undefined> {
   try {
     const answer = await subject.ask(test.flow)
     const { verdict } = answer

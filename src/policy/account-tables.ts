@@ -4,7 +4,7 @@ import type { Family } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
 import { type Balancer, createBalancer } from './balance.ts'
 import type { Egress } from './decision.ts'
-import { DecisionMemory } from './decision-cache.ts'
+import { DecisionCache } from './decision-cache.ts'
 import {
   createSharedAddresses,
   findDedicatedByIpv4,
@@ -15,22 +15,22 @@ import {
 import { createIngress, type Ingress } from './ingress.ts'
 import { createRouteTable, type RouteTable } from './routes.ts'
 
-export interface Surroundings {
+export interface AccountTables {
   readonly ingress: Ingress
   readonly balancer: Balancer
   readonly routes: RouteTable
   readonly shared: SharedAddresses
-  readonly decisions: DecisionMemory
+  readonly decisions: DecisionCache
   /** the dedicated IP a rule means by an address as written; undefined when the account does not own it */
   ownerOf(written: string, family: Family): DedicatedEgressIp | undefined
   /** Leaving from a dedicated IP. Undefined when it has no address of the family. */
   egressOf(dedicated: DedicatedEgressIp, family: Family, userKey: string, fallback: boolean): Egress | undefined
 }
 
-const known = new WeakMap<Account, Surroundings>()
+const known = new WeakMap<Account, AccountTables>()
 
 /** The surroundings of an account, made at the first question. */
-export function surroundingsOf(account: Account): Surroundings {
+export function accountTablesOf(account: Account): AccountTables {
   const before = known.get(account)
   if (before !== undefined) return before
   const made = createSurroundings(account)
@@ -41,7 +41,7 @@ export function surroundingsOf(account: Account): Surroundings {
 /** A user's address costs a few microseconds to spell, so the latest ones of each range are kept. */
 const REMEMBERED_USER_ADDRESSES = 10_000
 
-function createSurroundings(account: Account): Surroundings {
+function createSurroundings(account: Account): AccountTables {
   const owners: Record<Family, Map<string, DedicatedEgressIp | undefined>> = { 4: new Map(), 6: new Map() }
   const egresses = new Map<string, Map<string, Egress>>()
   return {
@@ -49,7 +49,7 @@ function createSurroundings(account: Account): Surroundings {
     balancer: createBalancer(account),
     routes: createRouteTable(account),
     shared: createSharedAddresses(account),
-    decisions: new DecisionMemory(),
+    decisions: new DecisionCache(),
     ownerOf(written, family) {
       const before = owners[family].get(written)
       if (before !== undefined) return before

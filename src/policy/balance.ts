@@ -31,7 +31,7 @@ export interface Balancer {
   choose(input: BalanceInput): Balanced | undefined
 }
 
-interface Candidate {
+interface BalanceCandidate {
   readonly dedicated: DedicatedEgressIp
   readonly at: { readonly latitude: number; readonly longitude: number }
   /** what the rendezvous hash is taken over; the same however the account is ordered */
@@ -43,9 +43,9 @@ interface Candidate {
 /** Candidates about equally near a place, and what was made of them before. */
 interface Tie {
   /** lost ones too */
-  readonly all: readonly Candidate[]
+  readonly all: readonly BalanceCandidate[]
   /** those that are up; none only where no candidate is */
-  readonly candidates: readonly Candidate[]
+  readonly candidates: readonly BalanceCandidate[]
   /** of the nearest that is up */
   readonly distance: number | undefined
   readonly byDestination: WeakMap<Place, Tie>
@@ -55,7 +55,7 @@ interface Tie {
 /** Prepares an account's candidates: its dedicated IPs, of which those whose colo is up are chosen from ([B1]). */
 export function createBalancer(account: Account): Balancer {
   const tolerance = account.settings.balanceTolerance
-  const candidates: Record<Family, readonly Candidate[]> = { 4: candidatesOf(account, 4), 6: candidatesOf(account, 6) }
+  const candidates: Record<Family, readonly BalanceCandidate[]> = { 4: candidatesOf(account, 4), 6: candidatesOf(account, 6) }
   const known: Record<Family, WeakMap<Place, Tie>> = { 4: new WeakMap(), 6: new WeakMap() }
 
   const unplaced: Record<Family, Tie> = { 4: tieOf(candidates[4], undefined), 6: tieOf(candidates[6], undefined) }
@@ -80,7 +80,7 @@ export function createBalancer(account: Account): Balancer {
   }
 }
 
-function answer({ answers, distance }: Tie, { dedicated }: Candidate, by: BalanceStep): Balanced {
+function answer({ answers, distance }: Tie, { dedicated }: BalanceCandidate, by: BalanceStep): Balanced {
   const before = answers.find((one) => one.dedicated === dedicated && one.by === by)
   if (before !== undefined) return before
   const made = Object.freeze({ dedicated, by, distance })
@@ -88,11 +88,11 @@ function answer({ answers, distance }: Tie, { dedicated }: Candidate, by: Balanc
   return made
 }
 
-function tieOf(all: readonly Candidate[], distance: number | undefined): Tie {
+function tieOf(all: readonly BalanceCandidate[], distance: number | undefined): Tie {
   return { all, candidates: all.filter(({ up }) => up), distance, byDestination: new WeakMap(), answers: [] }
 }
 
-function candidatesOf(account: Account, family: Family): readonly Candidate[] {
+function candidatesOf(account: Account, family: Family): readonly BalanceCandidate[] {
   return account.dedicatedIps.flatMap((dedicated) => {
     const address = family === 4 ? dedicated.ipv4?.address.text : dedicated.ipv6?.range.text
     const colo = account.colos.get(dedicated.colo)
@@ -105,7 +105,7 @@ function candidatesOf(account: Account, family: Family): readonly Candidate[] {
  *  same of the others. Measured once per place. */
 function nearest(
   known: WeakMap<Place, Tie>,
-  candidates: readonly Candidate[],
+  candidates: readonly BalanceCandidate[],
   place: Place,
   tolerance: AccountSettings['balanceTolerance'],
 ): Tie {
@@ -129,7 +129,7 @@ function nearest(
 }
 
 /** Highest random weight: losing an address moves only the users who were on it ([B4]). */
-function rendezvous(tied: readonly Candidate[], first: Candidate, userKey: string): Candidate {
+function rendezvous(tied: readonly BalanceCandidate[], first: BalanceCandidate, userKey: string): BalanceCandidate {
   const user = hash32(userKey)
   let best = first
   let weight = -1

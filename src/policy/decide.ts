@@ -11,7 +11,7 @@ import type { Colo } from './place.ts'
 import { EVERY_COLO_DOWN, reasonForExemption, reasonForRule, reasonWithoutRule } from './reason.ts'
 import type { Rule } from './rule.ts'
 import type { Snapshot } from './ruleset.ts'
-import { type Surroundings, surroundingsOf } from './account-tables.ts'
+import { type AccountTables, accountTablesOf } from './account-tables.ts'
 
 /** Decides one flow. Never throws for a valid snapshot. */
 export function decide(snapshot: Snapshot, flow: Flow): Decision {
@@ -25,7 +25,7 @@ export function decideBy(
   flow: Flow,
   find: (ruleset: Snapshot['ruleset']) => Rule | undefined,
 ): Decision {
-  const lab = surroundingsOf(account)
+  const lab = accountTablesOf(account)
   const ingress = lab.ingress.nearest(flow.userPlace ?? flow.sourcePlace)
   if (ingress === undefined) return stranded(account)
   const exempt = exemptionOf(account, flow)
@@ -38,14 +38,14 @@ export function decideBy(
   return rule === undefined ? decideWithoutRule(scene) : decideForRule(scene, rule)
 }
 
-interface Scene {
+interface DecisionInputs {
   readonly account: Account
-  readonly lab: Surroundings
+  readonly lab: AccountTables
   readonly flow: Flow
   readonly ingress: Colo
 }
 
-function decideForRule({ account, lab, flow, ingress }: Scene, rule: Rule): Decision {
+function decideForRule({ account, lab, flow, ingress }: DecisionInputs, rule: Rule): Decision {
   const known = lab.decisions.find(rule, flow, ingress)
   if (known !== undefined) return forUser(known, lab, flow)
   const plan = planForRule(account, flow, rule, ingress)
@@ -54,14 +54,14 @@ function decideForRule({ account, lab, flow, ingress }: Scene, rule: Rule): Deci
 }
 
 /** Leaving by a range differs between users in the address, and in nothing else ([E4]). */
-function forUser(decision: Decision, lab: Surroundings, flow: Flow): Decision {
+function forUser(decision: Decision, lab: AccountTables, flow: Flow): Decision {
   const { egress } = decision
   if (egress === null || egress.family === 4 || egress.dedicated === undefined) return decision
   const own = lab.egressOf(egress.dedicated, 6, userKeyOf(flow), false)
   return own === undefined || own === egress ? decision : { ...decision, egress: own }
 }
 
-function decideWithoutRule({ account, lab, flow, ingress }: Scene): Decision {
+function decideWithoutRule({ account, lab, flow, ingress }: DecisionInputs): Decision {
   const chosen = chooseWithoutRule(account, flow)
   // where users have addresses of their own the reason names them
   const isShared = chosen === undefined || flow.destination.ip.family === 4
@@ -78,7 +78,7 @@ function decideWithoutRule({ account, lab, flow, ingress }: Scene): Decision {
 /** Why no rule has a say in this flow, or undefined when rules decide it ([E1] `exempt`). */
 export function exemptionOf(account: Account, flow: Flow): ExemptReason | undefined {
   if (flow.gatewayDns === true) return { kind: 'gateway-dns' }
-  const { routes } = surroundingsOf(account)
+  const { routes } = accountTablesOf(account)
   const byName = routes.hostnameRoute(flow.host)
   if (byName !== undefined) return { kind: 'hostname-route', routeId: byName.id, tunnelId: byName.tunnelId }
   const byAddress = routes.privateRoute(flow.virtualNetworkId, flow.destination.ip)

@@ -7,7 +7,7 @@ import type { Flow } from './flow.ts'
 import type { Colo } from './place.ts'
 
 /** Decisions by what caused them, compared as an object and forgotten with it. */
-export class DecisionMemory {
+export class DecisionCache {
   readonly #known = new WeakMap<object, readonly Map<Colo, Decision>[]>()
 
   find(cause: object, flow: Flow, ingress: Colo): Decision | undefined {

@@ -7,7 +7,7 @@ import type { Rule } from './rule.ts'
 
 /** [E1] */
 export const OUTCOMES = ['dedicated', 'dedicated-fallback', 'balanced', 'default', 'exempt', 'unroutable'] as const
-export type Outcome = (typeof OUTCOMES)[number]
+export type DecisionOutcome = (typeof OUTCOMES)[number]
 
 export type ExemptReason =
   | { readonly kind: 'private-route'; readonly routeId: string; readonly tunnelId: string }
@@ -27,7 +27,7 @@ export interface Egress {
 }
 
 export interface Decision {
-  readonly outcome: Outcome
+  readonly outcome: DecisionOutcome
   /** the rule that decided; null where none did */
   readonly rule: Rule | null
   readonly reason: string

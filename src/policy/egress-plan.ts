@@ -3,13 +3,13 @@
 
 import type { Account, DedicatedEgressIp } from './account.ts'
 import type { Balanced, BalanceStep } from './balance.ts'
-import type { Egress, Outcome } from './decision.ts'
+import type { Egress, DecisionOutcome } from './decision.ts'
 import { SHARED_FALLBACK, userKeyOf } from './egress-address.ts'
 import type { Flow } from './flow.ts'
 import { homeColo } from './ingress.ts'
 import type { Colo } from './place.ts'
 import type { EgressSettings, Rule } from './rule.ts'
-import { type Surroundings, surroundingsOf } from './account-tables.ts'
+import { type AccountTables, accountTablesOf } from './account-tables.ts'
 
 /** Why a step was or was not the one. */
 export type StepVerdict = 'used' | 'colo-down' | 'not-owned' | 'not-set' | 'not-needed'
@@ -25,7 +25,7 @@ export interface PlanStep {
 }
 
 export interface EgressPlan {
-  readonly outcome: Outcome
+  readonly outcome: DecisionOutcome
   readonly egress: Egress | null
   readonly steps: readonly PlanStep[]
   /** only for `balanced` */
@@ -34,15 +34,15 @@ export interface EgressPlan {
 
 /** Plans for a rule that matched. */
 export function planForRule(account: Account, flow: Flow, rule: Rule, ingress: Colo): EgressPlan {
-  if (rule.egress === null) return shared(surroundingsOf(account), flow, ingress, [])
-  const scene: Scene = { account, lab: surroundingsOf(account), flow, ingress }
+  if (rule.egress === null) return shared(accountTablesOf(account), flow, ingress, [])
+  const scene: PlanInputs = { account, lab: accountTablesOf(account), flow, ingress }
   return flow.destination.ip.family === 6 ? planRange(scene, rule.egress) : planIpv4(scene, rule.egress)
 }
 
 /** The dedicated IP a flow no rule matched leaves from; undefined where that is shared egress (section 5). */
 export function chooseWithoutRule(account: Account, flow: Flow): Balanced | undefined {
   if (account.settings.noRuleMatched === 'default') return undefined
-  return surroundingsOf(account).balancer.choose({
+  return accountTablesOf(account).balancer.choose({
     family: flow.destination.ip.family,
     // never from the ingress colo: where that is lost, users would move who were on no lost address ([B4])
     user: flow.userPlace ?? flow.sourcePlace ?? homeColo(account),
@@ -58,7 +58,7 @@ export function planWithoutRule(
   ingress: Colo,
   chosen = chooseWithoutRule(account, flow),
 ): EgressPlan {
-  const lab = surroundingsOf(account)
+  const lab = accountTablesOf(account)
   const egress = chosen && lab.egressOf(chosen.dedicated, flow.destination.ip.family, userKeyOf(flow), false)
   if (chosen === undefined || egress === undefined) return shared(lab, flow, ingress, [])
   const steps = [step('balanced', egress.address.text, 'used', chosen.dedicated.colo)]
@@ -67,18 +67,18 @@ export function planWithoutRule(
 
 /** Plans for exempt traffic: shared egress, whatever the rules say. */
 export function planExempt(account: Account, flow: Flow, ingress: Colo): EgressPlan {
-  return { ...shared(surroundingsOf(account), flow, ingress, []), outcome: 'exempt' }
+  return { ...shared(accountTablesOf(account), flow, ingress, []), outcome: 'exempt' }
 }
 
-interface Scene {
+interface PlanInputs {
   readonly account: Account
-  readonly lab: Surroundings
+  readonly lab: AccountTables
   readonly flow: Flow
   readonly ingress: Colo
 }
 
 /** [E4]: the range works from every colo, so there is nothing to fall back from. */
-function planRange({ lab, flow }: Scene, settings: EgressSettings): EgressPlan {
+function planRange({ lab, flow }: PlanInputs, settings: EgressSettings): EgressPlan {
   const owner = lab.ownerOf(settings.ipv6, 6)
   const egress = owner && lab.egressOf(owner, 6, userKeyOf(flow), false)
   if (owner === undefined || egress === undefined) {
@@ -87,7 +87,7 @@ function planRange({ lab, flow }: Scene, settings: EgressSettings): EgressPlan {
   return { outcome: 'dedicated', egress, steps: [step('range', settings.ipv6, 'used', owner.colo)] }
 }
 
-function planIpv4(scene: Scene, settings: EgressSettings): EgressPlan {
+function planIpv4(scene: PlanInputs, settings: EgressSettings): EgressPlan {
   const { account, lab } = scene
   const primary = lab.ownerOf(settings.ipv4, 4)
   const verdict = verdictOn(account, primary, settings.ipv4)
@@ -99,7 +99,7 @@ function planIpv4(scene: Scene, settings: EgressSettings): EgressPlan {
   return planFallback(scene, settings.ipv4Fallback, first)
 }
 
-function planFallback({ account, lab, flow, ingress }: Scene, fallback: string | null, first: PlanStep): EgressPlan {
+function planFallback({ account, lab, flow, ingress }: PlanInputs, fallback: string | null, first: PlanStep): EgressPlan {
   if (first.verdict !== 'colo-down') return refused([first])
   if (fallback === null || fallback === '') return refused([first, step('fallback', '', 'not-set')])
   if (fallback === SHARED_FALLBACK) return shared(lab, flow, ingress, [first])
@@ -117,13 +117,13 @@ function verdictOn(account: Account, owner: DedicatedEgressIp | undefined, writt
 }
 
 /** The fallback of a rule whose primary works: shown, never used. */
-function unneeded(lab: Surroundings, fallback: string | null): readonly PlanStep[] {
+function unneeded(lab: AccountTables, fallback: string | null): readonly PlanStep[] {
   if (fallback === null || fallback === '') return []
   if (fallback === SHARED_FALLBACK) return [step('shared', fallback, 'not-needed')]
   return [step('fallback', fallback, 'not-needed', lab.ownerOf(fallback, 4)?.colo)]
 }
 
-function shared(lab: Surroundings, flow: Flow, ingress: Colo, before: readonly PlanStep[]): EgressPlan {
+function shared(lab: AccountTables, flow: Flow, ingress: Colo, before: readonly PlanStep[]): EgressPlan {
   const egress = lab.shared.egressOf(ingress.code, flow.destination.ip.family)
   const steps = [...before, step('shared', egress.address.text, 'used', ingress.code)]
   return { outcome: 'default', egress, steps }

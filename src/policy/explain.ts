@@ -10,7 +10,7 @@ import {
   traceExpression,
 } from '../expression/index.ts'
 import { decide } from './decide.ts'
-import type { Decision, Egress, ExemptReason, Outcome } from './decision.ts'
+import type { Decision, Egress, ExemptReason, DecisionOutcome } from './decision.ts'
 import { type PlanStep, planExempt, planForRule, planWithoutRule } from './egress-plan.ts'
 import { GATEWAY_SCHEME, SLOT_NAMES } from './fields.ts'
 import type { Flow } from './flow.ts'
@@ -32,7 +32,7 @@ export interface Explanation {
 }
 
 export interface ExplainedDecision {
-  readonly outcome: Outcome
+  readonly outcome: DecisionOutcome
   readonly rule: { readonly id: string; readonly name: string; readonly precedence: number } | null
   readonly reason: string
   readonly egress: ExplainedEgress | null

@@ -4,18 +4,18 @@
 import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'
 import type { Ip } from '../net/ip.ts'
 import { type FieldName, GATEWAY_SCHEME, HOST_SELECTORS } from './fields.ts'
-import type { Flow, Group, Identity } from './flow.ts'
-import { type Familiar, type Familiars, unfamiliar } from './matcher/remembered-users.ts'
+import type { Flow, UserGroup, Identity } from './flow.ts'
+import { type RememberedUser, type RememberedUsers, unknownUser } from './matcher/remembered-users.ts'
 
 /** Computes the values of a fixed set of fields, by slot. Remembers people, so a reader serves one index only. */
 export interface FlowReader {
   read(flow: Flow): FieldValues
   /** Like `read`, into a reading that is used again for every flow: whoever calls must be done with it before the next call. */
-  readAgain(flow: Flow): Reading
+  readAgain(flow: Flow): FlowValues
 }
 
-/** The values of the connection itself; those of person and host once {@link Familiars.complete} was called. */
-export interface Reading extends Familiars {
+/** The values of the connection itself; those of person and host once {@link RememberedUsers.complete} was called. */
+export interface FlowValues extends RememberedUsers {
   readonly values: FieldValues
   /** of the person, 0 for nobody; no other person of the reader has it */
   readonly number: number
@@ -49,7 +49,7 @@ interface FieldReader<Source> {
   readonly read: Read<Source>
 }
 
-interface Remembered extends Familiar {
+interface Remembered extends RememberedUser {
   /** counted from 1 */
   readonly number: number
   /** in the order of the readers */
@@ -81,7 +81,7 @@ class Reader implements FlowReader {
     return reading.values
   }
 
-  readAgain(flow: Flow): Reading {
+  readAgain(flow: Flow): FlowValues {
     return this.#readInto(this.#again, flow)
   }
 
@@ -108,13 +108,13 @@ class Reader implements FlowReader {
     const known = this.#people.get(identity)
     if (known !== undefined) return known
     const values = this.#fromIdentity.map(({ read }) => read(identity))
-    const person = { ...unfamiliar(), number: ++this.#met, values }
+    const person = { ...unknownUser(), number: ++this.#met, values }
     this.#people.set(identity, person)
     return person
   }
 }
 
-class FlowReading implements Reading {
+class FlowReading implements FlowValues {
   readonly values = new Array<Value | undefined>(GATEWAY_SCHEME.fields.size).fill(undefined)
   person: Remembered | undefined
   host: string | undefined
@@ -213,7 +213,7 @@ function bytesOfAll(items: readonly string[] | undefined): readonly string[] | u
   return bytes
 }
 
-function membersOf(groups: Identity['groups'], member: keyof Group): readonly string[] | undefined {
+function membersOf(groups: Identity['groups'], member: keyof UserGroup): readonly string[] | undefined {
   return present(groups.map((group) => bytesOf(group[member])))
 }
 

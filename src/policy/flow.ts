@@ -4,7 +4,7 @@ import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import type { Place } from './place.ts'
 
-export interface Group {
+export interface UserGroup {
   readonly id: string
   readonly name: string
   readonly email: string
@@ -15,7 +15,7 @@ export interface Identity {
   readonly id: string
   readonly email: string
   readonly name: string
-  readonly groups: readonly Group[]
+  readonly groups: readonly UserGroup[]
   readonly samlAttributes: ReadonlyMap<string, readonly string[]>
 }
 

@@ -5,7 +5,7 @@ import { containsIp } from '../net/cidr.ts'
 import { equalIp, type Ip } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
 import type { Colo, Place } from './place.ts'
-import { surroundingsOf } from './account-tables.ts'
+import { accountTablesOf } from './account-tables.ts'
 
 /** What a site's database says of an address. `known` is false while it still shows where the address was before. */
 export interface SeenLocation {
@@ -42,7 +42,7 @@ export function dedicatedIpOf(account: Account, address: Ip): DedicatedEgressIp 
 function sharedColoOf(account: Account, address: Ip): Colo | undefined {
   const { range } = address.family === 4 ? account.sharedEgress.ipv4 : account.sharedEgress.ipv6
   if (!containsIp(range, address)) return undefined
-  const { shared } = surroundingsOf(account)
+  const { shared } = accountTablesOf(account)
   return [...account.colos.values()].find(({ code }) => equalIp(shared.egressOf(code, address.family).address, address))
 }
 

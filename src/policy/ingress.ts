@@ -38,7 +38,7 @@ export function homeColo(account: Account): Colo {
 }
 
 /** On the unit sphere the nearest point is the one with the greatest dot product; ties go to the earlier colo. */
-function search(colos: readonly Colo[], vectors: Float64Array, place: Point): Colo | undefined {
+function search(colos: readonly Colo[], vectors: Float64Array, place: ColoPosition): Colo | undefined {
   const [x, y, z] = toUnitVector(place)
   let best: Colo | undefined
   let closeness = Number.NEGATIVE_INFINITY
@@ -53,12 +53,12 @@ function search(colos: readonly Colo[], vectors: Float64Array, place: Point): Co
   return best
 }
 
-interface Point {
+interface ColoPosition {
   readonly latitude: number
   readonly longitude: number
 }
 
-function toUnitVector({ latitude, longitude }: Point): [number, number, number] {
+function toUnitVector({ latitude, longitude }: ColoPosition): [number, number, number] {
   const phi = (latitude * Math.PI) / 180
   const lambda = (longitude * Math.PI) / 180
   return [Math.cos(phi) * Math.cos(lambda), Math.cos(phi) * Math.sin(lambda), Math.sin(phi)]

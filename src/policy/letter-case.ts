@@ -1,7 +1,7 @@
 // Rules that compare a fact which is in lower case with a text that is not: mail addresses and host names are canonicalised before any rule
 // sees them, and `==` and `in {…}` mind letter case.
 
-import { type Condition, conditionOf } from '../analysis/condition.ts'
+import { type RuleCondition, conditionOf } from '../analysis/condition.ts'
 import type { Rule } from './rule.ts'
 import { RuleParser } from './rule-expressions.ts'
 import type { Ruleset } from './ruleset.ts'
@@ -30,7 +30,7 @@ export function findCapitalTexts(ruleset: Ruleset, mode: ConstructorParameters<t
   )
 }
 
-function capitalsIn(condition: Condition): Omit<CapitalText, 'rule'>[] {
+function capitalsIn(condition: RuleCondition): Omit<CapitalText, 'rule'>[] {
   switch (condition.kind) {
     case 'and':
     case 'or':

@@ -24,14 +24,14 @@ export interface Colo {
 const EARTH_RADIUS_KM = 6371.0088
 
 /** Great-circle distance in kilometres (haversine on the mean earth radius). */
-export function distanceKm(a: Readonly<Point>, b: Readonly<Point>): number {
+export function distanceKm(a: Readonly<Coordinates>, b: Readonly<Coordinates>): number {
   const half = (degrees: number) => Math.sin((degrees * Math.PI) / 360) ** 2
   const cos = (degrees: number) => Math.cos((degrees * Math.PI) / 180)
   const chord = half(b.latitude - a.latitude) + cos(a.latitude) * cos(b.latitude) * half(b.longitude - a.longitude)
   return 2 * EARTH_RADIUS_KM * Math.asin(Math.min(1, Math.sqrt(chord)))
 }
 
-interface Point {
+interface Coordinates {
   latitude: number
   longitude: number
 }

@@ -10,10 +10,10 @@ import { createLists, type KnownLists } from './named-lists.ts'
 import type { Rule } from './rule.ts'
 import { hostSelectorsOf, type ParsedRule, type RuleIssue, RuleParser } from './rule-expressions.ts'
 import { exclusionsOf, isExact } from './matcher/exactness.ts'
-import type { Filed } from './matcher/index-build.ts'
-import { type CacheCounts, MatchCache, UNKNOWN } from './matcher/flow-cache.ts'
+import type { IndexedRule } from './matcher/index-build.ts'
+import { type CacheCounts, FlowCache, UNKNOWN } from './matcher/flow-cache.ts'
 import { requirementsOf } from './matcher/index-keys.ts'
-import { type Matcher, RuleIndex } from './matcher/rule-matcher.ts'
+import { type Matcher, RuleMatcher } from './matcher/rule-matcher.ts'
 
 /** A rule that can match. */
 export interface CompiledRule extends Matcher {
@@ -68,7 +68,7 @@ export function compileRuleset(
   const known = createLists(lists)
   const problems = [...compiler.problems, ...unknownLists(compiler.listUsers, known), ...otherKinds(ordered)]
   const { active, skipped, fields } = compiler
-  const index = RuleIndex.build(active, compiler.filed, known)
+  const index = RuleMatcher.build(active, compiler.filed, known)
   const createReader = () => createFlowReader(fields, settings.hostSelector)
   return { ruleset: createRuleset({ rules: ordered, active, skipped, fields, createReader }, index, known), problems }
 }
@@ -82,10 +82,10 @@ interface Parts {
   readonly createReader: () => FlowReader
 }
 
-function createRuleset(parts: Parts, index: RuleIndex, lists: KnownLists): Ruleset {
+function createRuleset(parts: Parts, index: RuleMatcher, lists: KnownLists): Ruleset {
   const { rules, active, skipped, fields } = parts
   const reader = parts.createReader()
-  const cache = new MatchCache(parts.fields)
+  const cache = new FlowCache(parts.fields)
   const ruleAt = (position: number) => (position < 0 ? undefined : active[position])
   return Object.freeze({
     rules,
@@ -125,7 +125,7 @@ function createRuleset(parts: Parts, index: RuleIndex, lists: KnownLists): Rules
 /** Collects what a set of rules comes to. */
 class Compiler {
   readonly active: CompiledRule[] = []
-  readonly filed: Filed[] = []
+  readonly filed: IndexedRule[] = []
   readonly skipped: SkippedRule[] = []
   readonly problems: RuleIssue[] = []
   readonly fields = new Set<string>()

@@ -3,7 +3,7 @@
 
 import type { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
-import type { Decision, Outcome } from '../policy/decision.ts'
+import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 import type { Place } from '../policy/place.ts'
 import type { Knock, InboundProtocol } from './arrival.ts'
 import type { DialAttempt } from './stage-values.ts'
@@ -192,7 +192,7 @@ export interface LabRecord {
   readonly inbound: InboundProtocol
   readonly listener: string
   /** absent where the connection failed before a decision */
-  readonly outcome?: Outcome | undefined
+  readonly outcome?: DecisionOutcome | undefined
   readonly reason: string
   /** set when the connection failed or was cut */
   readonly error?: { readonly code: ConnectionErrorCode; readonly message: string } | undefined

@@ -10,7 +10,7 @@ import { cidr } from '../net/cidr.ts'
 import { type Ip, ip } from '../net/ip.ts'
 import type { Candidate } from '../proxy/stage-values.ts'
 import type { ReplaySide } from './replayer.ts'
-import { createFlowReader } from './session-flow.ts'
+import { createRecordedFlowReader } from './session-flow.ts'
 import { createStore } from '../store/store.ts'
 import { allowlistsOf } from '../policy-tests/run-policy-tests.ts'
 import { unexpectedNotice } from '../decider/read-config.ts'
@@ -32,7 +32,7 @@ function replaySideOf(config: LabConfig): ReplaySide {
   const geo = openGeoDatabase(sources.length > 0 ? sources : bundledGeoSources(), { changes: 'ignored' })
   const categories = createCategoryTable(config.categories)
   const ports = { placeOf: geo.placeOf, categoriesOf: categories, candidateOf: candidates(config, geo.placeOf) }
-  return { snapshot: store.current(), flowOf: createFlowReader(config, ports), allowlists: allowlistsOf(config) }
+  return { snapshot: store.current(), flowOf: createRecordedFlowReader(config, ports), allowlists: allowlistsOf(config) }
 }
 
 const LOOPBACK = { ip: ip('127.0.0.1'), port: 0 }

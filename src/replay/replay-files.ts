@@ -4,7 +4,7 @@
 import { addSummary, emptySummary, type ReplaySummary } from '../analysis/replay-summary.ts'
 import type { PieceReport } from './replayer.ts'
 import type { SessionSource } from './session-stream.ts'
-import type { WorkerPool } from './worker-pool.ts'
+import type { ReplayWorkerPool } from './worker-pool.ts'
 
 export interface UnreadableLine {
   readonly file: string
@@ -32,7 +32,7 @@ const MOST_UNREADABLE = 5
 /** Replays the sources one after the other. Throws an InputError for a source that breaks off. */
 export async function replayFiles(
   sources: readonly SessionSource[],
-  pool: WorkerPool,
+  pool: ReplayWorkerPool,
   { onProgress, changed }: ReplaySinks,
 ): Promise<ReplayResult> {
   const start = performance.now()

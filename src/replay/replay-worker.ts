@@ -4,18 +4,18 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { replayBytes } from './session-stream.ts'
 import { createReplayer } from './replayer.ts'
 import { SpanReader } from './span.ts'
-import type { FromWorker, ToWorker } from './worker-pool.ts'
+import type { ReplayTaskResult, ReplayTask } from './worker-pool.ts'
 import { loadReplaySide, type RulesOrigin } from './load-policy.ts'
 
 const { after, before }: { after: RulesOrigin; before?: RulesOrigin } = workerData
 const replayer = createReplayer(loadReplaySide(after), before === undefined ? undefined : loadReplaySide(before))
 const spans = new SpanReader()
 
-function tell(message: FromWorker): void {
+function tell(message: ReplayTaskResult): void {
   parentPort?.postMessage(message)
 }
 
-parentPort?.on('message', (message: ToWorker) => {
+parentPort?.on('message', (message: ReplayTask) => {
   if (message.kind === 'finish') {
     tell({ kind: 'summary', summary: replayer.summary })
     parentPort?.close()

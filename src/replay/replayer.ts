@@ -4,9 +4,9 @@ import { parseIp } from '../net/ip.ts'
 import type { Account } from '../policy/account.ts'
 import { type Allowlist, type Allowlists, letsIn } from '../policy/allowlist.ts'
 import { decide } from '../policy/decide.ts'
-import type { Outcome } from '../policy/decision.ts'
+import type { DecisionOutcome } from '../policy/decision.ts'
 import { dedicatedIpOf } from '../policy/geolocation.ts'
-import { answerOf, type Change, changesBetween, type EgressAnswer } from '../analysis/replay-change.ts'
+import { answerOf, type ReplayChange, changesBetween, type EgressAnswer } from '../analysis/replay-change.ts'
 import {
   type AllowlistTally,
   count,
@@ -19,13 +19,13 @@ import {
 } from '../analysis/replay-summary.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import { type RecordedSession, sessionOf } from './recorded-session.ts'
-import type { FlowReader, RecordedFlow, Where, Who } from './session-flow.ts'
+import type { RecordedFlowReader, RecordedFlow, RecordedDestination, RecordedClient } from './session-flow.ts'
 import { detached, SessionReader } from './session-reader.ts'
 
 /** One set of rules with the world it is for. */
 export interface ReplaySide {
   readonly snapshot: Snapshot
-  readonly flowOf: FlowReader
+  readonly flowOf: RecordedFlowReader
   readonly allowlists: Allowlists
 }
 
@@ -65,7 +65,7 @@ interface Service {
 export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer {
   const summary = emptySummary()
   const reader = new SessionReader()
-  const services = new WeakMap<Where, Service | undefined>()
+  const services = new WeakMap<RecordedDestination, Service | undefined>()
   const recorded = new RecordedAnswers(after.snapshot.account)
 
   /** The session, or what is wrong with the line. */
@@ -117,7 +117,7 @@ export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer
     if (service !== undefined) countAdmission(service, was, is, who)
   }
 
-  function serviceOf(where: Where, { originIp }: RecordedSession): Service | undefined {
+  function serviceOf(where: RecordedDestination, { originIp }: RecordedSession): Service | undefined {
     if (services.has(where)) return services.get(where)
     const { target } = where.arrival
     const host = target.kind === 'name' ? target.name : undefined
@@ -132,7 +132,7 @@ export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer
     return service
   }
 
-  function countAdmission(service: Service, was: EgressAnswer, is: EgressAnswer, { name }: Who): void {
+  function countAdmission(service: Service, was: EgressAnswer, is: EgressAnswer, { name }: RecordedClient): void {
     const { tally } = service
     const admitted = letsIn(service.before, parseIp(was.egressIp))
     const admits = letsIn(service.after, parseIp(is.egressIp))
@@ -175,7 +175,7 @@ export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer
 interface Changed {
   readonly before: EgressAnswer
   readonly after: EgressAnswer
-  readonly changes: readonly Change[]
+  readonly changes: readonly ReplayChange[]
 }
 
 const MOST_ADDRESSES = 50_000
@@ -197,7 +197,7 @@ class RecordedAnswers {
       ruleId: session.ruleId,
       ruleName: session.ruleName,
       colo: session.egressColo,
-      outcome: session.fromLab && session.outcome !== '' ? (session.outcome as Outcome) : undefined,
+      outcome: session.fromLab && session.outcome !== '' ? (session.outcome as DecisionOutcome) : undefined,
       reason: session.reason,
     }
   }

@@ -19,7 +19,7 @@ export interface FlowPorts extends Pick<Ports, 'placeOf' | 'categoriesOf'> {
 }
 
 /** Who a session belongs to. The same value for all sessions that agree in it, as far as memory is kept. */
-export interface Who {
+export interface RecordedClient {
   /** mail address, for counting */
   readonly name: string
   readonly persona: Omit<Persona, 'source'>
@@ -34,7 +34,7 @@ export interface Who {
 }
 
 /** Where a session went, remembered likewise. */
-export interface Where {
+export interface RecordedDestination {
   /** `host:port`, for counting */
   readonly name: string
   readonly arrival: Omit<Arrival, 'transport'>
@@ -44,24 +44,24 @@ export interface Where {
 
 export interface RecordedFlow {
   readonly flow: Flow
-  readonly who: Who
-  readonly where: Where
+  readonly who: RecordedClient
+  readonly where: RecordedDestination
 }
 
-export type FlowReader = (session: RecordedSession) => RecordedFlow | Undecided
+export type RecordedFlowReader = (session: RecordedSession) => RecordedFlow | Undecided
 
 /** People and destinations come again and again; so many of each are remembered. */
 const MOST_REMEMBERED = 50_000
 
 /** A reader for one configuration. */
-export function createFlowReader(
+export function createRecordedFlowReader(
   config: Pick<LabConfig, 'users' | 'devices' | 'virtualNetworks' | 'listeners'>,
   ports: FlowPorts,
-): FlowReader {
+): RecordedFlowReader {
   const lookUpWho = createWhoReader(config, ports)
   const lookUpWhere = createWhereReader(config, ports)
-  const people = new Map<string, Who | undefined>()
-  const destinations = new Map<string, Where | undefined>()
+  const people = new Map<string, RecordedClient | undefined>()
+  const destinations = new Map<string, RecordedDestination | undefined>()
 
   return (session) => {
     const { protocol } = session
@@ -81,10 +81,10 @@ export function createFlowReader(
 
 /** The person of a session. A place is compared as numbers: to write it into the key would cost as much as to decide. */
 function rememberedWho(
-  memory: Map<string, Who | undefined>,
+  memory: Map<string, RecordedClient | undefined>,
   session: RecordedSession,
-  lookUp: (session: RecordedSession) => Who | undefined,
-): Who | undefined {
+  lookUp: (session: RecordedSession) => RecordedClient | undefined,
+): RecordedClient | undefined {
   const key = whoKey(session)
   const known = memory.get(key)
   if (known !== undefined && known.latitude === session.latitude && known.longitude === session.longitude) return known
@@ -92,10 +92,10 @@ function rememberedWho(
 }
 
 function rememberedWhere(
-  memory: Map<string, Where | undefined>,
+  memory: Map<string, RecordedDestination | undefined>,
   session: RecordedSession,
-  lookUp: (session: RecordedSession) => Where | undefined,
-): Where | undefined {
+  lookUp: (session: RecordedSession) => RecordedDestination | undefined,
+): RecordedDestination | undefined {
   const key = whereKey(session)
   const known = memory.get(key)
   if (known !== undefined || memory.has(key)) return known
@@ -148,7 +148,7 @@ function whereKey({ originIp, originPort, host, proxyEndpoint }: RecordedSession
 function createWhoReader(
   config: Pick<LabConfig, 'users' | 'devices' | 'virtualNetworks'>,
   ports: FlowPorts,
-): (session: RecordedSession) => Who | undefined {
+): (session: RecordedSession) => RecordedClient | undefined {
   const users = new Map(config.users.map(({ identity }) => [identity.email, identity]))
   const devices = new Map(
     config.devices.flatMap(({ device }) => [[device.name, device] as const, [device.id, device] as const]),
@@ -189,7 +189,7 @@ function createWhoReader(
 function createWhereReader(
   { listeners: [listener] }: Pick<LabConfig, 'listeners'>,
   ports: FlowPorts,
-): (session: RecordedSession) => Where | undefined {
+): (session: RecordedSession) => RecordedDestination | undefined {
   return ({ originIp, originPort: port = 0, host, proxyEndpoint }) => {
     const address = parseIp(originIp)
     if (address === undefined || listener === undefined) return undefined

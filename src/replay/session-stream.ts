@@ -4,13 +4,13 @@
 import { createReadStream, statSync } from 'node:fs'
 import { createGunzip } from 'node:zlib'
 import { InputError } from '../errors/issue.ts'
-import { beginsWith, type Span, spansOf } from './span.ts'
+import { beginsWith, type ByteSpan, spansOf } from './span.ts'
 import type { LineProblem, PieceReport, Replayer } from './replayer.ts'
 
 /** Whole lines, UTF-8: themselves, or where they are. */
 export type Lines =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly kind: 'span'; readonly span: Span }
+  | { readonly kind: 'span'; readonly span: ByteSpan }
 
 /** `done`: bytes of the input consumed so far, packed ones for gzip. */
 export interface Piece {

@@ -5,7 +5,7 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 
 /** Bytes `from` up to, not including, `to` of a file. */
-export interface Span {
+export interface ByteSpan {
   readonly path: string
   readonly from: number
   readonly to: number
@@ -23,7 +23,7 @@ const NEWLINE = 10
 const GLANCE_BYTES = 4 << 10
 
 /** The first `size` bytes of a file as spans. Throws what the limit says. */
-export async function* spansOf(path: string, size: number, limit: LineLimit): AsyncGenerator<Span> {
+export async function* spansOf(path: string, size: number, limit: LineLimit): AsyncGenerator<ByteSpan> {
   const file = await open(path)
   try {
     for (let from = 0; from < size; ) {
@@ -69,7 +69,7 @@ export class SpanReader {
   #descriptor = -1
 
   /** The bytes of a span, good until the next call; fewer where the file has become shorter. Throws what opening and reading throw. */
-  read({ path, from, to }: Span): Uint8Array {
+  read({ path, from, to }: ByteSpan): Uint8Array {
     if (path !== this.#path) {
       this.close()
       this.#descriptor = openSync(path, 'r')

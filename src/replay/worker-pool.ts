@@ -6,11 +6,11 @@ import type { ReplaySummary } from '../analysis/replay-summary.ts'
 import type { PieceReport } from './replayer.ts'
 import type { Lines } from './session-stream.ts'
 
-export type ToWorker =
+export type ReplayTask =
   | { readonly kind: 'piece'; readonly lines: Lines; readonly keepChanged: boolean }
   | { readonly kind: 'finish' }
 
-export type FromWorker =
+export type ReplayTaskResult =
   | { readonly kind: 'ready' }
   | { readonly kind: 'report'; readonly report: PieceReport }
   | { readonly kind: 'summary'; readonly summary: ReplaySummary }
@@ -20,10 +20,10 @@ const PIECES_EACH = 2
 
 interface Member {
   readonly worker: Worker
-  readonly waiting: ((message: FromWorker) => void)[]
+  readonly waiting: ((message: ReplayTaskResult) => void)[]
 }
 
-export interface WorkerPool {
+export interface ReplayWorkerPool {
   /** Resolves as soon as there is room for the piece; `report` once it has been replayed. */
   submit(lines: Lines): Promise<{ readonly report: Promise<PieceReport> }>
   /** The summaries of all workers, once all pieces are done. */
@@ -36,21 +36,21 @@ export async function startWorkerPool(
   module: URL,
   threads: number,
   { workerData, keepChanged }: { readonly workerData: unknown; readonly keepChanged: boolean },
-): Promise<WorkerPool> {
+): Promise<ReplayWorkerPool> {
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => {})
   const members = Array.from({ length: threads }, (): Member => {
     const member: Member = { worker: new Worker(module, { workerData }), waiting: [] }
-    member.worker.on('message', (message: FromWorker) => member.waiting.shift()?.(message))
+    member.worker.on('message', (message: ReplayTaskResult) => member.waiting.shift()?.(message))
     member.worker.on('error', (error) => failure.reject(error))
     return member
   })
   const answer = (member: Member) => {
-    const { promise, resolve } = Promise.withResolvers<FromWorker>()
+    const { promise, resolve } = Promise.withResolvers<ReplayTaskResult>()
     member.waiting.push(resolve)
     return Promise.race([promise, failure.promise])
   }
-  const ask = (member: Member, message: ToWorker, transfer: ArrayBuffer[] = []) => {
+  const ask = (member: Member, message: ReplayTask, transfer: ArrayBuffer[] = []) => {
     const answered = answer(member)
     member.worker.postMessage(message, transfer)
     return answered

@@ -2,7 +2,7 @@
 // ever deleted, and rules only when asked for. All that cannot work is said before anything is done.
 
 import type { Json } from '../config/lab-state.ts'
-import type { PolicyChanges, PolicyStep, PolicyThing, PortableList, PortableNetwork, PortablePolicy, PortableRule, PolicyOutcome } from '../config/portable-policy.ts'
+import type { PolicyChanges, PolicyStep, PolicyObject, PortableList, PortableNetwork, PortablePolicy, PortableRule, PolicyOutcome } from '../config/portable-policy.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { orderRules } from './order-rules.ts'
 import { bodyFor, differencesOf, unknownFields, renameIds, renameIdsIn } from './rule-differences.ts'
@@ -60,7 +60,7 @@ interface Named {
 type Pair<T> = readonly [T, T | undefined]
 
 function pairUp<T extends Named>(
-  thing: PolicyThing,
+  thing: PolicyObject,
   wanted: readonly T[],
   there: readonly T[],
   issues: Issue[],
@@ -187,7 +187,7 @@ function networkStep(mine: PortableNetwork, theirs: PortableNetwork | undefined)
 
 function step(
   action: PolicyStep['action'],
-  thing: PolicyThing,
+  thing: PolicyObject,
   { id, name }: Named,
   body: { readonly [key: string]: Json },
   differences: PolicyStep['differences'],
@@ -240,7 +240,7 @@ export function resultingPolicy(there: PortablePolicy, { steps }: PolicyChanges)
 }
 
 function after<T extends { readonly id?: string }>(
-  thing: PolicyThing,
+  thing: PolicyObject,
   there: readonly T[],
   steps: readonly PolicyStep[],
   read: (fields: PolicyStep['body']) => T,

@@ -14,18 +14,18 @@ import { accessLab } from '../lab/lab-client.ts'
 import { parse, stringify } from 'yaml'
 import { loadConfig } from '../config/load.ts'
 import { readSourceDocument } from '../config/source-document.ts'
-import type { LabOptions } from '../cli/verb.ts'
+import type { LabAddressOptions } from '../cli/verb.ts'
 
 const CLOUDFLARE = 'https://api.cloudflare.com/client/v4'
 
-export function createRulesDesk(env: NodeJS.ProcessEnv = process.env): RulesDesk {
+export function createRulesSync(env: NodeJS.ProcessEnv = process.env): RulesSync {
   const accounts = new Map<string, Promise<CloudflareAccount>>()
-  const accountAt = (place: string, options: PlaceOptions) => {
+  const accountAt = (place: string, options: RulesTargetOptions) => {
     const open = accounts.get(place) ?? accessTo(place, options, env).then(openAccount)
     accounts.set(place, open)
     return open
   }
-  const read = async (place: string, options: PlaceOptions): Promise<PortablePolicy> =>
+  const read = async (place: string, options: RulesTargetOptions): Promise<PortablePolicy> =>
     isApi(place) ? (await accountAt(place, options)).read() : readPolicyFile(place)
   return {
     read: async (place, options) => onlySpokenOf(await read(place, options)),
@@ -57,7 +57,7 @@ function isApi(place: string): boolean {
   return place === 'lab' || place === 'cloudflare' || /^https?:\/\//.test(place)
 }
 
-async function accessTo(place: string, options: PlaceOptions, env: NodeJS.ProcessEnv): Promise<AccountAccess> {
+async function accessTo(place: string, options: RulesTargetOptions, env: NodeJS.ProcessEnv): Promise<AccountAccess> {
   if (place === 'lab') {
     const { url, token } = await accessLab(options, env)
     return { called: `the lab at ${url}`, baseUrl: `${url}/client/v4`, credentials: { token } }
@@ -154,20 +154,20 @@ function merged(own: unknown, theirs: unknown): readonly unknown[] {
 }
 
 /** Where things are: a file, `lab`, `cloudflare`, or the base address of an API. */
-export interface PlaceOptions extends LabOptions {
+export interface RulesTargetOptions extends LabAddressOptions {
   /** id of the account at Cloudflare */
   readonly account?: string
 }
 
-export interface RulesDesk {
+export interface RulesSync {
   /** Rules, and the lists and virtual networks they speak of. Throws an InputError. */
-  readonly read: (place: string, options: PlaceOptions) => Promise<PortablePolicy>
+  readonly read: (place: string, options: RulesTargetOptions) => Promise<PortablePolicy>
   /** What would change at `to`, if it were to say what `from` says. Throws an InputError for what cannot work. */
-  readonly plan: (request: PlanRequest, options: PlaceOptions) => Promise<PolicyChanges>
+  readonly plan: (request: PlanRequest, options: RulesTargetOptions) => Promise<PolicyChanges>
   readonly apply: (
     changes: PolicyChanges,
     to: string,
-    options: PlaceOptions,
+    options: RulesTargetOptions,
     onDone: (step: PolicyStep) => void,
   ) => Promise<PolicyOutcome>
   readonly isApi: (place: string) => boolean
@@ -176,7 +176,7 @@ export interface RulesDesk {
   /** Throws an InputError. */
   readonly save: (file: string, text: string) => void
   /** Writes the target before and after into a folder, as configurations that differ in nothing else. Throws an InputError. */
-  readonly writeSides: (request: PlanRequest, folder: string, options: PlaceOptions) => Promise<SideBySide>
+  readonly writeSides: (request: PlanRequest, folder: string, options: RulesTargetOptions) => Promise<SideBySide>
   /** A folder that is gone once the work is done. */
   readonly inScratch: <T>(work: (folder: string) => Promise<T>) => Promise<T>
 }

@@ -1,12 +1,12 @@
 // The changes of a scenario that are changes of the lab's state, made as the API would make them, each told in a clause.
 
-import type { StageChange } from './backend.ts'
+import type { BackendChange } from './backend.ts'
 import type { Store } from '../store/store.ts'
 
-type StateChange = Exclude<StageChange, { kind: 'exit' | 'stand-in' }>
+type StateChange = Exclude<BackendChange, { kind: 'exit' | 'stand-in' }>
 
 /** Makes the change; answers it in words. */
-export function changeLab(store: Store, change: StateChange): string {
+export function applyChange(store: Store, change: StateChange): string {
   switch (change.kind) {
     case 'colo': {
       store.setColoDown(change.code, !change.up)

@@ -1,31 +1,31 @@
 // What a scenario is played on: something that changes as it is told and says what became of a visit. A lab with its proxy is
 // one, the decision alone is another.
 
-import type { Sighting } from '../analysis/scenario-timeline.ts'
-import type { Fate, Traveller } from '../analysis/scenario-report.ts'
-import type { Change, Visit } from './scenario.ts'
+import type { Observation } from '../analysis/scenario-timeline.ts'
+import type { ConnectionFate, ScenarioClient } from '../analysis/scenario-report.ts'
+import type { ScenarioChange, ScenarioRequest } from './scenario.ts'
 
 /** What a change meant for one held connection. */
-export interface HeldFate {
-  readonly visit: Visit
-  readonly who: Traveller
+export interface HeldConnectionFate {
+  readonly visit: ScenarioRequest
+  readonly who: ScenarioClient
   readonly egress: string
-  readonly fate: Fate
+  readonly fate: ConnectionFate
   readonly why: string
 }
 
 /** A change that is one: a note changes nothing. */
-export type StageChange = Exclude<Change, { kind: 'note' }>
+export type BackendChange = Exclude<ScenarioChange, { kind: 'note' }>
 
-export interface Stage {
+export interface ScenarioBackend {
   readonly mode: 'proxy' | 'decide'
   /** lab time, epoch ms */
   now(): number
   /** Makes a change; answers it as a clause, and what became of held connections that depend on it. */
-  apply(change: StageChange): Promise<{ readonly what: string; readonly held: readonly HeldFate[] }>
-  visit(visit: Visit): Promise<Sighting>
+  apply(change: BackendChange): Promise<{ readonly what: string; readonly held: readonly HeldConnectionFate[] }>
+  visit(visit: ScenarioRequest): Promise<Observation>
   /** Opens a connection that stays; `held` is false where that did not work. */
-  hold(visit: Visit): Promise<{ readonly sighting: Sighting; readonly held: boolean }>
+  hold(visit: ScenarioRequest): Promise<{ readonly sighting: Observation; readonly held: boolean }>
   close(): Promise<void>
 }
 
@@ -38,7 +38,7 @@ export interface Pace {
 }
 
 /** The proxy user name of a visit, with what is chosen by it. */
-export function loginOf({ user = '', vnet, sourceIp, device, family }: Visit): string {
+export function loginOf({ user = '', vnet, sourceIp, device, family }: ScenarioRequest): string {
   const chosen = Object.entries({ vnet, src: sourceIp, device, family }).filter(([, value]) => value !== undefined)
   return [user, ...chosen.map(([key, value]) => `${key}=${value}`)].join(';')
 }

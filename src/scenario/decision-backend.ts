@@ -2,7 +2,7 @@
 // the world say. Exits and stand-ins fail here as they do on a lab: what was decided is then not to be had.
 
 import { type Explained, explainConnection } from '../decider/explain-connection.ts'
-import type { Desk } from '../cli/verb.ts'
+import type { Decider } from '../cli/verb.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { siteViewOf } from '../geo/site-view.ts'
@@ -10,33 +10,33 @@ import { letsIn } from '../policy/allowlist.ts'
 import { decide } from '../policy/decide.ts'
 import { type Decision, type Egress, nameOfEgress } from '../policy/decision.ts'
 import { explainDecision } from '../policy/explain.ts'
-import type { Sighting } from '../analysis/scenario-timeline.ts'
+import type { Observation } from '../analysis/scenario-timeline.ts'
 import { dependsOn } from '../proxy/live-sessions.ts'
 import { EgressHealth } from '../outbound/egress-health.ts'
 import { destinationOf } from './check-names.ts'
-import type { Visit } from './scenario.ts'
-import { type HeldFate, loginOf, type OnOutage, type Stage, type StageChange } from './backend.ts'
+import type { ScenarioRequest } from './scenario.ts'
+import { type HeldConnectionFate, loginOf, type OnOutage, type ScenarioBackend, type BackendChange } from './backend.ts'
 import type { Store } from '../store/store.ts'
-import { deskOver, createWorld, type World } from '../decider/decider.ts'
+import { deciderOver, createDecisionContext, type DecisionContext } from '../decider/decider.ts'
 import { openStore } from '../decider/open-store.ts'
 import { configuredSockets } from '../lab/preflight.ts'
 import { allowlistsOf } from '../policy-tests/run-policy-tests.ts'
-import { changeLab } from './apply-change.ts'
+import { applyChange } from './apply-change.ts'
 
-export interface DeskStageOptions {
+export interface DecisionBackendOptions {
   readonly config: LabConfig
   readonly machineTime: () => number
   readonly onOutage: OnOutage
 }
 
 /** Opens it. Throws an InputError. */
-export async function openDeskStage({ config, machineTime, onOutage }: DeskStageOptions): Promise<Stage> {
+export async function openDecisionBackend({ config, machineTime, onOutage }: DecisionBackendOptions): Promise<ScenarioBackend> {
   const onNotice = () => undefined
   const store = openStore(config, { onNotice, machineTime })
-  const world = await createWorld({ config, store, ownSockets: configuredSockets(config), onNotice })
+  const world = await createDecisionContext({ config, store, ownSockets: configuredSockets(config), onNotice })
   await world.geo.load()
-  return new DeskStage(
-    { config, store, world, desk: deskOver({ config, issues: [], store, world, close: onNotice }) },
+  return new DecisionBackend(
+    { config, store, world, desk: deciderOver({ config, issues: [], store, world, close: onNotice }) },
     onOutage,
   )
 }
@@ -44,21 +44,21 @@ export async function openDeskStage({ config, machineTime, onOutage }: DeskStage
 interface Parts {
   readonly config: LabConfig
   readonly store: Store
-  readonly world: World
-  readonly desk: Desk
+  readonly world: DecisionContext
+  readonly desk: Decider
 }
 
-interface Decided {
-  readonly sighting: Sighting
+interface DecidedConnection {
+  readonly sighting: Observation
   readonly decision?: Decision
 }
 
-class DeskStage implements Stage {
+class DecisionBackend implements ScenarioBackend {
   readonly mode = 'decide'
   readonly #parts: Parts
   readonly #health: EgressHealth
   readonly #down = new Set<string>()
-  readonly #held = new Map<Visit, Decided>()
+  readonly #held = new Map<ScenarioRequest, DecidedConnection>()
 
   constructor(parts: Parts, onOutage: OnOutage) {
     this.#parts = parts
@@ -73,9 +73,9 @@ class DeskStage implements Stage {
     return this.#parts.store.now()
   }
 
-  async apply(change: StageChange): Promise<{ what: string; held: HeldFate[] }> {
+  async apply(change: BackendChange): Promise<{ what: string; held: HeldConnectionFate[] }> {
     if (change.kind === 'exit' || change.kind === 'stand-in') return this.#setDown(change)
-    const what = changeLab(this.#parts.store, change)
+    const what = applyChange(this.#parts.store, change)
     if (change.kind !== 'colo' || change.up) return { what, held: [] }
     const fate = change.reset ? 'reset' : 'kept'
     return {
@@ -84,11 +84,11 @@ class DeskStage implements Stage {
     }
   }
 
-  async visit(visit: Visit): Promise<Sighting> {
+  async visit(visit: ScenarioRequest): Promise<Observation> {
     return (await this.#decide(visit)).sighting
   }
 
-  async hold(visit: Visit): Promise<{ sighting: Sighting; held: boolean }> {
+  async hold(visit: ScenarioRequest): Promise<{ sighting: Observation; held: boolean }> {
     const decided = await this.#decide(visit)
     const held = decided.sighting.error === undefined
     if (held) this.#held.set(visit, decided)
@@ -100,17 +100,17 @@ class DeskStage implements Stage {
     this.#parts.store.close()
   }
 
-  #setDown({ kind, address, up }: StageChange & { kind: 'exit' | 'stand-in' }) {
+  #setDown({ kind, address, up }: BackendChange & { kind: 'exit' | 'stand-in' }) {
     const what = kind === 'exit' ? `the exit of ${address}` : `the stand-in of ${address}`
     if (up) this.#down.delete(address)
     else this.#down.add(address)
     // an address that is gone takes no open connection with it; a proxy that is gone does
-    const leftBy = ({ decision }: Decided) => decision?.egress != null && this.#isDown(decision.egress)
+    const leftBy = ({ decision }: DecidedConnection) => decision?.egress != null && this.#isDown(decision.egress)
     const held = up || kind === 'stand-in' ? [] : this.#settle(leftBy, 'lost')
     return { what: `${what} ${up ? 'works again' : 'fails'}`, held }
   }
 
-  #settle(isConcerned: (held: Decided) => boolean, fate: 'kept' | 'reset' | 'lost'): HeldFate[] {
+  #settle(isConcerned: (held: DecidedConnection) => boolean, fate: 'kept' | 'reset' | 'lost'): HeldConnectionFate[] {
     const concerned = [...this.#held].filter(([, held]) => isConcerned(held))
     if (fate !== 'kept') for (const [visit] of concerned) this.#held.delete(visit)
     return concerned.map(([visit, { sighting, decision }]) => {
@@ -119,7 +119,7 @@ class DeskStage implements Stage {
     })
   }
 
-  async #decide(visit: Visit): Promise<Decided> {
+  async #decide(visit: ScenarioRequest): Promise<DecidedConnection> {
     const { desk } = this.#parts
     const who = { login: loginOf(visit), destination: visit.destination }
     try {
@@ -135,7 +135,7 @@ class DeskStage implements Stage {
   }
 
   /** The first address that can be left for, as the dialler would find. */
-  #outcomeOf(who: Pick<Sighting, 'login' | 'destination'>, explained: readonly Explained[]): Decided {
+  #outcomeOf(who: Pick<Observation, 'login' | 'destination'>, explained: readonly Explained[]): DecidedConnection {
     const decided = explained.map(({ flow }) => ({ flow, decision: decide(this.#parts.desk.snapshot, flow) }))
     const [first] = decided
     const usable = decided.filter(({ decision }) => decision.egress !== null)
@@ -182,7 +182,7 @@ class DeskStage implements Stage {
   }
 }
 
-function failed(who: Pick<Sighting, 'login' | 'destination'>, error: GatewayError): Sighting {
+function failed(who: Pick<Observation, 'login' | 'destination'>, error: GatewayError): Observation {
   const { code, message, rendering } = error
   return { ...who, error: { code, message }, status: rendering.http, letIn: null, seenIn: null }
 }

@@ -9,7 +9,7 @@ import type { ConfiguredExit } from '../config/lab-config.ts'
 import { parseAuthority } from '../net/host.ts'
 import { ip } from '../net/ip.ts'
 
-export interface OwnExits {
+export interface LocalExits {
   /** the same exits, at where they really are; messages still name them as configured */
   readonly exits: readonly ConfiguredExit[]
   /** Lets the exit of an address fail, connections and all, or work again. */
@@ -18,7 +18,7 @@ export interface OwnExits {
 }
 
 /** Starts one for each. */
-export async function startOwnExits(configured: readonly ConfiguredExit[]): Promise<OwnExits> {
+export async function startLocalExits(configured: readonly ConfiguredExit[]): Promise<LocalExits> {
   const running = await Promise.all(configured.map(async (exit) => ({ exit, own: await OwnExit.start() })))
   return {
     exits: running.map(({ exit: { realises, text }, own }) => {

@@ -1,10 +1,10 @@
 // Plays a scenario on a stage, moment by moment: changes first, then the traffic of that moment, then what is expected.
 // One thing at a time, so that a report of the same scenario is the same each time.
 
-import { ScenarioLedger, visitDifferences } from '../analysis/scenario-timeline.ts'
+import { ScenarioTimeline, observationDifferences } from '../analysis/scenario-timeline.ts'
 import type { ScenarioReport, TimedEntry } from '../analysis/scenario-report.ts'
-import type { Change, ConnectionExpectation, Row, Scenario, Visit } from './scenario.ts'
-import type { OnOutage, Pace, Stage } from './backend.ts'
+import type { ScenarioChange, ConnectionExpectation, ScenarioRow, Scenario, ScenarioRequest } from './scenario.ts'
+import type { OnOutage, Pace, ScenarioBackend } from './backend.ts'
 
 export interface PlayOptions {
   readonly pace: Pace
@@ -12,13 +12,13 @@ export interface PlayOptions {
   /** ends it before its time */
   readonly signal?: AbortSignal
   /** Opens what it is played on; `onOutage` is to be told of egress addresses that fail. */
-  readonly openStage: (onOutage: OnOutage) => Promise<Stage>
+  readonly openStage: (onOutage: OnOutage) => Promise<ScenarioBackend>
 }
 
 type Act =
-  | { readonly kind: 'change'; readonly change: Change }
-  | { readonly kind: 'hold' | 'visit'; readonly visit: Visit }
-  | { readonly kind: 'check'; readonly row: Row }
+  | { readonly kind: 'change'; readonly change: ScenarioChange }
+  | { readonly kind: 'hold' | 'visit'; readonly visit: ScenarioRequest }
+  | { readonly kind: 'check'; readonly row: ScenarioRow }
   | { readonly kind: 'count'; readonly expected: ConnectionExpectation }
 
 export type TimedAct = Act & { readonly atMs: number }
@@ -43,7 +43,7 @@ export function scheduleOf({ steps, traffic }: Pick<Scenario, 'steps' | 'traffic
 /** Plays all of it and answers the report; after the signal, of what was played until then. */
 export async function playScenario(scenario: Scenario, options: PlayOptions): Promise<ScenarioReport> {
   const { pace, signal } = options
-  const ledger = new ScenarioLedger(options.onEntry)
+  const ledger = new ScenarioTimeline(options.onEntry)
   let atMs = 0
   let now = () => scenario.startAt ?? 0
   const moment = () => ({ atMs, time: now() })
@@ -65,8 +65,8 @@ export async function playScenario(scenario: Scenario, options: PlayOptions): Pr
 
 async function perform(
   act: Act,
-  stage: Stage,
-  ledger: ScenarioLedger,
+  stage: ScenarioBackend,
+  ledger: ScenarioTimeline,
   moment: () => { atMs: number; time: number },
 ): Promise<void> {
   switch (act.kind) {
@@ -86,7 +86,7 @@ async function perform(
       const { visit, expect, name, line } = act.row
       const sighting = await stage.visit(visit)
       ledger.sighted(moment(), sighting)
-      return ledger.check(moment(), name, line, visitDifferences(expect, sighting))
+      return ledger.check(moment(), name, line, observationDifferences(expect, sighting))
     }
     case 'count': {
       const { open, reset, line } = act.expected
@@ -101,9 +101,9 @@ async function perform(
 
 /** Opens a connection that stays, at the beginning or after it was cut. */
 async function hold(
-  visit: Visit,
-  stage: Stage,
-  ledger: ScenarioLedger,
+  visit: ScenarioRequest,
+  stage: ScenarioBackend,
+  ledger: ScenarioTimeline,
   moment: () => { atMs: number; time: number },
 ): Promise<void> {
   const { sighting, held } = await stage.hold(visit)

@@ -15,22 +15,22 @@ import { createExitTable } from '../outbound/upstream-proxy.ts'
 import { type Allowlists, letsIn } from '../policy/allowlist.ts'
 import { type Egress, nameOfEgress } from '../policy/decision.ts'
 import { explainDecision } from '../policy/explain.ts'
-import type { Sighting } from '../analysis/scenario-timeline.ts'
-import type { Fate } from '../analysis/scenario-report.ts'
+import type { Observation } from '../analysis/scenario-timeline.ts'
+import type { ConnectionFate } from '../analysis/scenario-report.ts'
 import { settleOpenSessions } from '../proxy/live-sessions.ts'
 import type { RememberedSession } from '../proxy/recent-sessions.ts'
 import { destinationOf } from './check-names.ts'
-import type { Visit } from './scenario.ts'
-import { type HeldFate, loginOf, type OnOutage, type Stage, type StageChange } from './backend.ts'
+import type { ScenarioRequest } from './scenario.ts'
+import { type HeldConnectionFate, loginOf, type OnOutage, type ScenarioBackend, type BackendChange } from './backend.ts'
 import { type Lab, startLab } from '../lab/start-lab.ts'
 import { type LoopbackNetwork, reserveLoopbackNetwork } from '../lab/loopback-network.ts'
 import { allowlistsOf } from '../policy-tests/run-policy-tests.ts'
 import { readConfig } from '../decider/read-config.ts'
-import { changeLab } from './apply-change.ts'
-import { type OwnExits, startOwnExits } from './local-exits.ts'
-import { type Access, get, openTunnel } from './proxy-client.ts'
+import { applyChange } from './apply-change.ts'
+import { type LocalExits, startLocalExits } from './local-exits.ts'
+import { type ProxyAccess, get, openTunnel } from './proxy-client.ts'
 
-export interface ProxyStageOptions {
+export interface ProxyBackendOptions {
   readonly configFile: string
   readonly machineTime: () => number
   readonly onOutage: OnOutage
@@ -39,11 +39,11 @@ export interface ProxyStageOptions {
 const PATIENCE_MS = 15_000
 
 /** Starts the lab. Throws an InputError. */
-export async function openProxyStage(options: ProxyStageOptions): Promise<Stage> {
+export async function openProxyBackend(options: ProxyBackendOptions): Promise<ScenarioBackend> {
   const { configFile, machineTime, onOutage } = options
   const state = mkdtempSync(join(tmpdir(), 'egresslab-scenario-'))
   const password = randomUUID()
-  const exits = await startOwnExits(readConfig(configFile).config.exits)
+  const exits = await startLocalExits(readConfig(configFile).config.exits)
   const standIns = await reserveLoopbackNetwork()
   const lost = new Set<string>()
   const adjust = (config: LabConfig): LabConfig => ({
@@ -64,7 +64,7 @@ export async function openProxyStage(options: ProxyStageOptions): Promise<Stage>
       onOutage,
       isLost: (egress) => lost.has(nameOfEgress(egress)),
     })
-    return new ProxyStage({ lab, exits, lost, password, state, standIns })
+    return new ProxyBackend({ lab, exits, lost, password, state, standIns })
   } catch (thrown) {
     await exits.close()
     standIns.release()
@@ -75,7 +75,7 @@ export async function openProxyStage(options: ProxyStageOptions): Promise<Stage>
 
 interface Parts {
   readonly lab: Lab
-  readonly exits: OwnExits
+  readonly exits: LocalExits
   /** names of egress addresses whose stand-ins are taken for lost */
   readonly lost: Set<string>
   readonly password: string
@@ -85,14 +85,14 @@ interface Parts {
 
 /** A tunnel that stays open. */
 interface Held {
-  readonly visit: Visit
-  readonly sighting: Sighting
+  readonly visit: ScenarioRequest
+  readonly sighting: Observation
   readonly egress: Egress
   readonly socket: Socket
   readonly ended: Promise<RememberedSession>
 }
 
-class ProxyStage implements Stage {
+class ProxyBackend implements ScenarioBackend {
   readonly mode = 'proxy'
   readonly #parts: Parts
   readonly #authority: string
@@ -109,7 +109,7 @@ class ProxyStage implements Stage {
     return this.#parts.lab.store.now()
   }
 
-  async apply(change: StageChange): Promise<{ what: string; held: HeldFate[] }> {
+  async apply(change: BackendChange): Promise<{ what: string; held: HeldConnectionFate[] }> {
     const { lab, exits, lost } = this.#parts
     if (change.kind === 'exit') {
       await exits.set(change.address, change.up)
@@ -121,7 +121,7 @@ class ProxyStage implements Stage {
       else lost.add(change.address)
       return { what: `the stand-in of ${change.address} ${change.up ? 'works again' : 'fails'}`, held: [] }
     }
-    const what = changeLab(lab.store, change)
+    const what = applyChange(lab.store, change)
     if (change.kind !== 'colo' || change.up) return { what, held: [] }
     const { sessions } = settleOpenSessions(lab.pipeline.sessions, change.code, change.reset)
     return {
@@ -133,14 +133,14 @@ class ProxyStage implements Stage {
     }
   }
 
-  async visit(visit: Visit): Promise<Sighting> {
+  async visit(visit: ScenarioRequest): Promise<Observation> {
     const url = urlOf(visit)
     const ended = this.#nextEnd()
     const { status, body } = await get(url, this.#accessOf(visit))
     return this.#sightingOf(visit, await ended, { status, body })
   }
 
-  async hold(visit: Visit): Promise<{ sighting: Sighting; held: boolean }> {
+  async hold(visit: ScenarioRequest): Promise<{ sighting: Observation; held: boolean }> {
     const { sessions } = this.#parts.lab.pipeline
     const opened = Promise.withResolvers<string>()
     const stop = sessions.subscribe(({ session }) => opened.resolve(session.id))
@@ -176,7 +176,7 @@ class ProxyStage implements Stage {
     rmSync(state, { recursive: true, force: true })
   }
 
-  #accessOf({ endpoint, ...visit }: Visit): Access {
+  #accessOf({ endpoint, ...visit }: ScenarioRequest): ProxyAccess {
     const { lab, password } = this.#parts
     const named = lab.listeners.find(({ name, endpoint: own }) => [name, own?.name, own?.host].includes(endpoint))
     const listener = (endpoint === undefined ? undefined : named) ?? lab.listeners[0]
@@ -186,10 +186,10 @@ class ProxyStage implements Stage {
   }
 
   #sightingOf(
-    visit: Visit,
+    visit: ScenarioRequest,
     { record, decided }: RememberedSession,
     { status, body }: { status: number; body: string },
-  ): Sighting {
+  ): Observation {
     const { error, exit } = record.Lab
     const flow = decided?.flow
     const service = flow === undefined ? undefined : this.#allowlists.find(flow.host, flow.destination.ip.text)
@@ -208,8 +208,8 @@ class ProxyStage implements Stage {
   }
 
   /** What became of held connections: those that were cut have ended before this answers. */
-  async #fates(ids: readonly string[], fate: Fate): Promise<HeldFate[]> {
-    const fates: HeldFate[] = []
+  async #fates(ids: readonly string[], fate: ConnectionFate): Promise<HeldConnectionFate[]> {
+    const fates: HeldConnectionFate[] = []
     for (const id of ids) {
       const held = this.#held.get(id)
       if (held === undefined) continue
@@ -221,7 +221,7 @@ class ProxyStage implements Stage {
     return fates
   }
 
-  #lose(isConcerned: (egress: Egress) => boolean): Promise<HeldFate[]> {
+  #lose(isConcerned: (egress: Egress) => boolean): Promise<HeldConnectionFate[]> {
     const ids = [...this.#held].filter(([, { egress }]) => isConcerned(egress)).map(([id]) => id)
     return this.#fates(ids, 'lost')
   }
@@ -265,11 +265,11 @@ class ProxyStage implements Stage {
   }
 }
 
-function who(visit: Visit): Pick<Sighting, 'login' | 'destination'> {
+function who(visit: ScenarioRequest): Pick<Observation, 'login' | 'destination'> {
   return { login: loginOf(visit), destination: visit.destination }
 }
 
-function urlOf({ destination }: Visit): URL {
+function urlOf({ destination }: ScenarioRequest): URL {
   const url = destinationOf(destination)
   if (url === undefined) throw new RangeError(`\`${destination}\` was checked to be a destination`)
   return url

@@ -10,7 +10,7 @@ import type { Listener } from '../proxy/arrival.ts'
 
 const PATIENCE_MS = 15_000
 
-export interface Access {
+export interface ProxyAccess {
   readonly listener: Listener
   /** absent: nobody in particular */
   readonly login?: { readonly username: string; readonly password: string }
@@ -18,14 +18,14 @@ export interface Access {
   readonly authority: string
 }
 
-export interface Answer {
+export interface ProxyResponse {
   /** 0: none */
   readonly status: number
   readonly body: string
 }
 
 /** One GET, as JSON where the site has that. Never rejects for what the proxy or the site do. */
-export async function get(url: URL, access: Access): Promise<Answer> {
+export async function get(url: URL, access: ProxyAccess): Promise<ProxyResponse> {
   const dispatcher = url.protocol === 'https:' ? tunnelled(access) : new Client(proxyOf(access), trust(access))
   const signal = AbortSignal.timeout(PATIENCE_MS)
   const headers = { accept: 'application/json' }
@@ -51,7 +51,7 @@ export async function get(url: URL, access: Access): Promise<Answer> {
 /** A tunnel that stays open, and the status CONNECT was answered with. */
 export async function openTunnel(
   url: URL,
-  access: Access,
+  access: ProxyAccess,
 ): Promise<{ readonly status: number; readonly socket: Socket }> {
   const { host, port } = access.listener
   const socket =
@@ -69,7 +69,7 @@ export async function openTunnel(
   return { status: Number(/^HTTP\/1\.[01] (\d{3})/.exec(String(head))?.[1] ?? 0), socket }
 }
 
-function tunnelled(access: Access): ProxyAgent {
+function tunnelled(access: ProxyAccess): ProxyAgent {
   const token = credentials(access)['proxy-authorization']
   return new ProxyAgent({
     uri: proxyOf(access),
@@ -79,18 +79,18 @@ function tunnelled(access: Access): ProxyAgent {
   })
 }
 
-function credentials({ login }: Access): { 'proxy-authorization'?: string } {
+function credentials({ login }: ProxyAccess): { 'proxy-authorization'?: string } {
   if (login === undefined) return {}
   const text = `${login.username}:${login.password}`
   return { 'proxy-authorization': `Basic ${Buffer.from(text).toString('base64')}` }
 }
 
-function proxyOf({ listener: { host, port, tls } }: Access): string {
+function proxyOf({ listener: { host, port, tls } }: ProxyAccess): string {
   const target = parseHost(host)?.kind === 'name' ? { kind: 'name' as const, name: host, port } : undefined
   const authority = target === undefined && host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
   return `${tls?.mode === 'required' ? 'https' : 'http'}://${target === undefined ? authority : formatTarget(target)}`
 }
 
-function trust({ authority }: Access) {
+function trust({ authority }: ProxyAccess) {
   return { connect: { ca: authority } }
 }

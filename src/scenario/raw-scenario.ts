@@ -1,6 +1,6 @@
 // Keys of a scenario file as its schema has them, with the schema's defaults filled in.
 
-import type { VisitExpectation } from '../analysis/scenario-timeline.ts'
+import type { ObservationExpectation } from '../analysis/scenario-timeline.ts'
 
 export interface RawVisit {
   readonly destination?: string
@@ -19,7 +19,7 @@ export interface RawTraffic extends RawVisit {
   readonly until?: string
 }
 
-export interface RawRow extends RawVisit, VisitExpectation {
+export interface RawRow extends RawVisit, ObservationExpectation {
   readonly name?: string
 }
 

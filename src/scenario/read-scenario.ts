@@ -5,13 +5,13 @@ import { dirname, isAbsolute, join } from 'node:path'
 import { checkScenarioShape } from '../config/check-shape.ts'
 import { createProblems, type Problems } from '../config/problems.ts'
 import { parseMomentMs, parsePeriodMs } from '../config/formats.ts'
-import { type Path, readSourceDocument } from '../config/source-document.ts'
+import { type DocumentPath, readSourceDocument } from '../config/source-document.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import { COLOS } from '../policy/place.ts'
-import type { VisitExpectation } from '../analysis/scenario-timeline.ts'
+import type { ObservationExpectation } from '../analysis/scenario-timeline.ts'
 import type { RawRow, RawScenario, RawStep, RawTraffic, RawVisit } from './raw-scenario.ts'
-import type { Change, Complain, Row, Scenario, Step, Traffic, Visit } from './scenario.ts'
+import type { ScenarioChange, Complain, ScenarioRow, Scenario, Step, ScenarioTraffic, ScenarioRequest } from './scenario.ts'
 
 /** More than a machine plays in minutes. */
 const MAX_VISITS = 100_000
@@ -54,7 +54,7 @@ function readTraffic(
   raw: RawTraffic,
   at: number,
   { defaults, durationMs, problems }: { defaults: RawVisit; durationMs: number; problems: Problems },
-): Traffic {
+): ScenarioTraffic {
   const { every, hold, from, until, ...visit } = raw
   const complain = complainAt(problems, ['traffic', at], visit, defaults)
   if ((every === undefined) === (hold === undefined)) {
@@ -86,8 +86,8 @@ function readStep(raw: RawStep, at: number, defaults: RawVisit, problems: Proble
 /** In the order in which a step's changes are made. */
 function changesOf(raw: RawStep, complain: Complain): Step['changes'] {
   const { note, colo_down: down, colo_up: up, clock, vnet_use: choice, rule } = raw
-  const found: { key: string; change: Change }[] = []
-  const add = (key: string, change: Change) => found.push({ key, change })
+  const found: { key: string; change: ScenarioChange }[] = []
+  const add = (key: string, change: ScenarioChange) => found.push({ key, change })
   if (note !== undefined) add('note', { kind: 'note', text: note })
   if (down !== undefined) {
     const { colo, connections = 'keep' } = typeof down === 'string' ? { colo: down } : down
@@ -118,7 +118,7 @@ function changesOf(raw: RawStep, complain: Complain): Step['changes'] {
   return found
 }
 
-function readRow(raw: RawRow, path: Path, defaults: RawVisit, problems: Problems): Row {
+function readRow(raw: RawRow, path: DocumentPath, defaults: RawVisit, problems: Problems): ScenarioRow {
   const { destination, user, vnet, source_ip, device, endpoint, family, name, ...expect } = raw
   const own = Object.fromEntries(
     Object.entries({ destination, user, vnet, source_ip, device, endpoint, family }).filter(
@@ -144,7 +144,7 @@ function readRow(raw: RawRow, path: Path, defaults: RawVisit, problems: Problems
   }
 }
 
-function checked(expect: VisitExpectation, complain: Complain): VisitExpectation {
+function checked(expect: ObservationExpectation, complain: Complain): ObservationExpectation {
   const upper = (['ingress_colo', 'physical_colo', 'logical_colo'] as const).flatMap((key) => {
     const code = expect[key]
     return typeof code === 'string' ? [[key, coloOf(code, [key], complain)] as const] : []
@@ -156,7 +156,7 @@ function checked(expect: VisitExpectation, complain: Complain): VisitExpectation
   return { ...expect, ...Object.fromEntries(upper) }
 }
 
-function readVisit(own: RawVisit, defaults: RawVisit, complain: Complain): Visit {
+function readVisit(own: RawVisit, defaults: RawVisit, complain: Complain): ScenarioRequest {
   const { destination = '', source_ip, family, ...rest } = { ...defaults, ...own }
   if (destination === '') {
     complain([], 'config.missing_key', 'the key `destination` is missing, here and in `defaults`')
@@ -170,7 +170,7 @@ function readVisit(own: RawVisit, defaults: RawVisit, complain: Complain): Visit
 }
 
 /** Complains of a part where it stands: of what comes from `defaults` there. */
-function complainAt(problems: Problems, path: Path, own: object, defaults: object): Complain {
+function complainAt(problems: Problems, path: DocumentPath, own: object, defaults: object): Complain {
   return (part, code, message, hint) => {
     const [key = ''] = part
     const inherited = Object.hasOwn(defaults, key) && !Object.hasOwn(own, key)
@@ -193,7 +193,7 @@ function momentOf(text: string): number {
 }
 
 /** `bob@example.com in vnet-AMER → http://bank.saas.test/` */
-function describe({ user = 'nobody', vnet, device, destination }: Visit): string {
+function describe({ user = 'nobody', vnet, device, destination }: ScenarioRequest): string {
   const network = vnet === undefined ? '' : ` in ${vnet}`
   return `${user}${device === undefined ? '' : ` on ${device}`}${network} → ${destination}`
 }

@@ -1,7 +1,7 @@
 // What `egresslab scenario` works with: reads every file before anything is played, then plays one after the other.
 
 import { writeFileSync } from 'node:fs'
-import type { ScenarioDesk, ScenarioRequest } from '../cli/verb.ts'
+import type { ScenarioRunner, ScenarioRequest } from '../cli/verb.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { entriesOf, type ScenarioReport } from '../analysis/scenario-report.ts'
 import { junitReport } from '../analysis/junit.ts'
@@ -10,12 +10,12 @@ import { playScenario } from './play.ts'
 import { readScenario } from './read-scenario.ts'
 import type { Scenario } from './scenario.ts'
 import { readConfig } from '../decider/read-config.ts'
-import { openDeskStage } from './decision-backend.ts'
-import { openProxyStage } from './proxy-backend.ts'
+import { openDecisionBackend } from './decision-backend.ts'
+import { openProxyBackend } from './proxy-backend.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pace } from './backend.ts'
 
-export function createScenarioDesk(): ScenarioDesk {
+export function createScenarioRunner(): ScenarioRunner {
   return { play, writeJunit }
 }
 
@@ -70,8 +70,8 @@ function playOne(scenario: Scenario, request: ScenarioRequest): Promise<Scenario
       ...(signal === undefined ? {} : { signal }),
       openStage: (onOutage) =>
         mode === 'decide'
-          ? openDeskStage({ config: readConfig(configFile).config, machineTime, onOutage })
-          : openProxyStage({ configFile, machineTime, onOutage }),
+          ? openDecisionBackend({ config: readConfig(configFile).config, machineTime, onOutage })
+          : openProxyBackend({ configFile, machineTime, onOutage }),
     },
   )
 }

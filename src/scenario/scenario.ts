@@ -2,10 +2,10 @@
 // from the beginning.
 
 import type { Issue } from '../errors/issue.ts'
-import type { VisitExpectation } from '../analysis/scenario-timeline.ts'
+import type { ObservationExpectation } from '../analysis/scenario-timeline.ts'
 
 /** Somebody's visit, in the terms of `explain`. */
-export interface Visit {
+export interface ScenarioRequest {
   readonly destination: string
   readonly user?: string
   readonly vnet?: string
@@ -15,7 +15,7 @@ export interface Visit {
   readonly family?: '4' | '6'
 }
 
-export type Change =
+export type ScenarioChange =
   | { readonly kind: 'note'; readonly text: string }
   | { readonly kind: 'colo'; readonly code: string; readonly up: boolean; readonly reset: boolean }
   | { readonly kind: 'clock-advance'; readonly ms: number; readonly written: string }
@@ -29,8 +29,8 @@ export type Change =
 export type Complain = (part: readonly string[], code: string, message: string, hint?: string) => void
 
 /** Visits again and again, or one connection that stays open. */
-export interface Traffic {
-  readonly visit: Visit
+export interface ScenarioTraffic {
+  readonly visit: ScenarioRequest
   /** absent: held open */
   readonly everyMs?: number
   readonly fromMs: number
@@ -40,11 +40,11 @@ export interface Traffic {
 }
 
 /** A row of a table of expectations. */
-export interface Row {
+export interface ScenarioRow {
   readonly name: string
   readonly line: number
-  readonly visit: Visit
-  readonly expect: VisitExpectation
+  readonly visit: ScenarioRequest
+  readonly expect: ObservationExpectation
   readonly complain: Complain
 }
 
@@ -58,8 +58,8 @@ export interface ConnectionExpectation {
 export interface Step {
   readonly atMs: number
   /** with the key of the file each stands under */
-  readonly changes: readonly { readonly key: string; readonly change: Change }[]
-  readonly rows: readonly Row[]
+  readonly changes: readonly { readonly key: string; readonly change: ScenarioChange }[]
+  readonly rows: readonly ScenarioRow[]
   readonly connections?: ConnectionExpectation
   readonly complain: Complain
 }
@@ -72,7 +72,7 @@ export interface Scenario {
   /** lab time at the beginning, epoch ms; absent: the machine's */
   readonly startAt?: number
   readonly durationMs: number
-  readonly traffic: readonly Traffic[]
+  readonly traffic: readonly ScenarioTraffic[]
   readonly steps: readonly Step[]
   readonly complainOfConfig: (code: string, message: string) => void
   /** everything noted so far */

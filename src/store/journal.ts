@@ -4,7 +4,7 @@
 import type { Kind } from '../config/lab-state.ts'
 
 /** One document as written to disk; `body` is its value as JSON. */
-export interface Row {
+export interface JournalRow {
   readonly kind: Kind
   readonly id: string
   readonly body: string
@@ -16,13 +16,13 @@ export interface Row {
   readonly seed: string | null
 }
 
-export type RowChange = { readonly write: Row } | { readonly erase: { readonly kind: Kind; readonly id: string } }
+export type RowChange = { readonly write: JournalRow } | { readonly erase: { readonly kind: Kind; readonly id: string } }
 
 export interface Journal {
   /** The last revision committed; 0 on a fresh state. */
   readonly revision: number
   /** Every row in the order the documents were first written. */
-  load(): readonly Row[]
+  load(): readonly JournalRow[]
   /** Throws ChangeError `change.disk`; then nothing was written. */
   commit(changes: readonly RowChange[], revision: number): void
   /** Tries a commit that changes nothing: why it failed, undefined where it did not. Writes to the disk and waits for it. */

@@ -2,7 +2,7 @@
 // run time owns it until it is reverted; everything else follows the file. Nothing is dropped silently.
 
 import { type Documents, KINDS, type Kind, type LabState, type Override, type Stored } from '../config/lab-state.ts'
-import type { Row, RowChange } from './journal.ts'
+import type { JournalRow, RowChange } from './journal.ts'
 import { fingerprint, type Seeds } from './seed.ts'
 
 export interface Overlaid {
@@ -13,7 +13,7 @@ export interface Overlaid {
 
 /** One state from the file's documents and the rows kept from before. `fileOnly` kinds take the file's word alone;
  *  what the API once said of them stays on disk, set aside. */
-export function overlay(seeds: Seeds, rows: readonly Row[], now: number, fileOnly: ReadonlySet<Kind>): Overlaid {
+export function overlay(seeds: Seeds, rows: readonly JournalRow[], now: number, fileOnly: ReadonlySet<Kind>): Overlaid {
   const changes: RowChange[] = []
   const mergeKind = <K extends Kind>(kind: K): ReadonlyMap<string, Stored<K>> => {
     const mine = rows.filter((row) => row.kind === kind)
@@ -30,7 +30,7 @@ export function overlay(seeds: Seeds, rows: readonly Row[], now: number, fileOnl
   return { state: Object.freeze(state), changes }
 }
 
-function merge<K extends Kind>(kind: K, seeds: Seeds[K], rows: readonly Row[], now: number) {
+function merge<K extends Kind>(kind: K, seeds: Seeds[K], rows: readonly JournalRow[], now: number) {
   const documents = new Map<string, Stored<K>>()
   const changes: RowChange[] = []
   const byId = new Map(rows.map((row) => [row.id, row]))
@@ -57,7 +57,7 @@ export const KEEPS_DELETED: ReadonlySet<Kind> = new Set<Kind>([
   'tunnel',
 ])
 
-function followFile<K extends Kind>(value: Documents[K], row: Row | undefined, now: number): Stored<K> {
+function followFile<K extends Kind>(value: Documents[K], row: JournalRow | undefined, now: number): Stored<K> {
   const seed = fingerprint(value)
   const history =
     row === undefined
@@ -68,13 +68,13 @@ function followFile<K extends Kind>(value: Documents[K], row: Row | undefined, n
   return Object.freeze({ value: deepFreeze(value), ...history, deletedAt: null, source: 'file' as const, seed })
 }
 
-export function fromRow<K extends Kind>(row: Row): Stored<K> {
+export function fromRow<K extends Kind>(row: JournalRow): Stored<K> {
   const { version, createdAt, updatedAt, deletedAt, source, seed } = row
   const value = deepFreeze(JSON.parse(row.body) as Documents[K])
   return Object.freeze({ value, version, createdAt, updatedAt, deletedAt, source, seed })
 }
 
-export function toRow<K extends Kind>(kind: K, stored: Stored<K>): Row {
+export function toRow<K extends Kind>(kind: K, stored: Stored<K>): JournalRow {
   const { value, version, createdAt, updatedAt, deletedAt, source, seed } = stored
   return { kind, id: value.id, body: JSON.stringify(value), version, createdAt, updatedAt, deletedAt, source, seed }
 }

@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Kind } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
-import { type Journal, memoryJournal, type Row, type RowChange } from './journal.ts'
+import { type Journal, memoryJournal, type JournalRow, type RowChange } from './journal.ts'
 import { checkOrigin, databaseFile, EmptyError, isDamage, keepCopy, openSound, previousCopy, takeOwnership } from './state-database.ts'
 import { bothDamaged, readFromCopy, unusable } from './state-problems.ts'
 
@@ -124,7 +124,7 @@ class SqliteJournal implements Journal {
     this.revision = (database.prepare('SELECT value FROM revision').get() as { value: number }).value
   }
 
-  load(): readonly Row[] {
+  load(): readonly JournalRow[] {
     return readRows(this.#database)
   }
 
@@ -183,7 +183,7 @@ function sizeOf(changes: readonly RowChange[]): number {
   return changes.reduce((sum, change) => sum + ('write' in change ? Buffer.byteLength(change.write.body) : 0), 0)
 }
 
-function readRows(database: DatabaseSync): readonly Row[] {
+function readRows(database: DatabaseSync): readonly JournalRow[] {
   const rows = database.prepare('SELECT * FROM documents ORDER BY seq').all()
   return rows.map((row) => ({
     kind: row.kind as Kind,

@@ -10,7 +10,7 @@ import { COLOS } from '../policy/place.ts'
 import { buildAccount, compileRules } from './compile-snapshot.ts'
 import { createDraft, type WorkingDraft } from './draft.ts'
 import { checkState } from './invariants.ts'
-import { type Journal, memoryJournal, type Row, type RowChange } from './journal.ts'
+import { type Journal, memoryJournal, type JournalRow, type RowChange } from './journal.ts'
 import { listenerFailed, movedOn, rulesSetAside } from './state-problems.ts'
 import { overlay, overridesOf, toRow } from './overlay.ts'
 import { fingerprint, type Seeds, seedsOf } from './seed.ts'
@@ -25,7 +25,7 @@ export interface StoreOptions {
 }
 
 /** What one revision changed. */
-export interface Change {
+export interface StateChange {
   readonly revision: number
   /** lab time, epoch ms */
   readonly at: number
@@ -35,7 +35,7 @@ export interface Change {
 export interface Store {
   current(): LabSnapshot
   /** Called after every change, in order; a listener that throws harms nobody else. Answers the way to stop. */
-  subscribe(listener: (snapshot: LabSnapshot, change: Change) => void): () => void
+  subscribe(listener: (snapshot: LabSnapshot, change: StateChange) => void): () => void
   /** Runs `edit` on a draft and makes its result the current state, atomically. Throws ChangeError (and whatever
    *  `edit` throws); then nothing happened. `expectRevision`: refuse if anything changed since (AP-06). */
   change<T>(edit: (draft: Draft) => T, options?: { readonly expectRevision?: number }): T
@@ -74,10 +74,10 @@ class LabStore implements Store {
   readonly #journal: Journal
   readonly #machineTime: () => number
   readonly #onNotice: (notice: Issue) => void
-  readonly #listeners = new Set<(snapshot: LabSnapshot, change: Change) => void>()
+  readonly #listeners = new Set<(snapshot: LabSnapshot, change: StateChange) => void>()
   #config: LabConfig
   #seeds: Seeds
-  #setAside: readonly Row[] = []
+  #setAside: readonly JournalRow[] = []
   #snapshot: LabSnapshot
 
   constructor(config: LabConfig, options: StoreOptions) {
@@ -100,7 +100,7 @@ class LabStore implements Store {
     return this.#snapshot
   }
 
-  subscribe(listener: (snapshot: LabSnapshot, change: Change) => void): () => void {
+  subscribe(listener: (snapshot: LabSnapshot, change: StateChange) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -263,14 +263,14 @@ class LabStore implements Store {
   }
 }
 
-function rowsOf(state: LabState): Row[] {
+function rowsOf(state: LabState): JournalRow[] {
   return KINDS.flatMap((kind) =>
     [...(state[kind] as ReadonlyMap<string, Stored>).values()].map((it) => toRow(kind, it)),
   )
 }
 
 /** The clock's offset among rows that are not a state yet. */
-function offsetIn(rows: readonly Row[]): number {
+function offsetIn(rows: readonly JournalRow[]): number {
   const row = rows.find(({ kind }) => kind === 'clock')
   return row === undefined ? 0 : (JSON.parse(row.body) as { offsetMs: number }).offsetMs
 }

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Route, Schema } from '../../src/api/router.ts'
+import type { Route, RouteSchema } from '../../src/api/router.ts'
 import { ROUTES } from '../../src/api/routes.ts'
 import { ACCOUNT_ID, AMER_VNET, EMEA_RULE, TUNNEL } from '../store/lab.ts'
 import { type RunningApi, runApi } from './running-api.ts'
@@ -46,7 +46,7 @@ const anyValue = fc.oneof(
 
 /** Bodies of the route's own fields, holding anything; now and then one it does not know. */
 function bodies({ body }: Route): fc.Arbitrary<unknown> {
-  const known = Object.keys((body as { properties?: Schema } | undefined)?.properties ?? {})
+  const known = Object.keys((body as { properties?: RouteSchema } | undefined)?.properties ?? {})
   const field = fc.oneof(
     { weight: 8, arbitrary: fc.constantFrom(...known, 'name') },
     { weight: 1, arbitrary: fc.string() },

@@ -1,6 +1,6 @@
 // A running API on a real port over a real store, for tests. What belongs to the data path is held in plain arrays.
 
-import { type ApiPorts, type InsightPort, type Page, type SessionsPort, startApi } from '../../src/api/index.ts'
+import { type ApiPorts, type DiagnosticsPort, type SessionPage, type SessionsPort, startApi } from '../../src/api/index.ts'
 import type { LabConfig } from '../../src/config/lab-config.ts'
 import type { LiveSession } from '../../src/proxy/live-sessions.ts'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'
@@ -122,12 +122,12 @@ export async function runApi(
 }
 
 /** What stands in for the built console. */
-const PAGES: Readonly<Record<string, Page>> = {
+const PAGES: Readonly<Record<string, SessionPage>> = {
   '/me': { contentType: 'text/html; charset=utf-8', body: '<!doctype html><title>me</title>', etag: '"1"' },
   '/assets/me-1.js': { contentType: 'text/javascript; charset=utf-8', body: 'me()', etag: '"2"', immutable: true },
 }
 
-const NOTHING_SEEN: InsightPort = {
+const NOTHING_SEEN: DiagnosticsPort = {
   open: () => [],
   findOpen: () => undefined,
   finished: () => [],

@@ -5,7 +5,7 @@ import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
 import type { Account, AccountSettings, DedicatedEgressIp } from '../../src/policy/account.ts'
 import { COLOS, type Colo, type Place } from '../../src/policy/place.ts'
-import type { Flow, Group, Identity } from '../../src/policy/flow.ts'
+import type { Flow, UserGroup, Identity } from '../../src/policy/flow.ts'
 import type { EgressSettings, Rule } from '../../src/policy/rule.ts'
 import { compileRuleset, type Snapshot } from '../../src/policy/ruleset.ts'
 
@@ -123,7 +123,7 @@ export function via(octet: number, fallback: number | '0.0.0.0' | null = null): 
   }
 }
 
-export function group(name: string): Group {
+export function group(name: string): UserGroup {
   return { id: `id-${name.toLowerCase()}`, name, email: `${name.toLowerCase()}@example.com` }
 }
 

@@ -12,10 +12,10 @@ import {
 import { GATEWAY_SCHEME } from '../../src/policy/fields.ts'
 import type { KnownLists } from '../../src/policy/named-lists.ts'
 import { exclusionsOf, isExact } from '../../src/policy/matcher/exactness.ts'
-import { type Familiar, type Familiars, unfamiliar } from '../../src/policy/matcher/remembered-users.ts'
-import { originOf } from '../../src/policy/matcher/field-origin.ts'
+import { type RememberedUser, type RememberedUsers, unknownUser } from '../../src/policy/matcher/remembered-users.ts'
+import { fieldOriginOf } from '../../src/policy/matcher/field-origin.ts'
 import { requirementsOf } from '../../src/policy/matcher/index-keys.ts'
-import { RuleIndex } from '../../src/policy/matcher/rule-matcher.ts'
+import { RuleMatcher } from '../../src/policy/matcher/rule-matcher.ts'
 import { anyExpression, anyValues } from '../expression/generate.ts'
 import { scheme as languageScheme } from '../expression/support.ts'
 import { pick, type Random, randomOf } from './random-of.ts'
@@ -88,7 +88,7 @@ function createPool(scheme: Scheme, seed: number) {
     return [{ source, matches: compileExpression(expression), ...filed }]
   })
   if (rules.length < RULES_IN_POOL / 2) throw new Error('the generator makes expressions the parser refuses')
-  const origins = [...scheme.fields.values()].map(({ name }) => originOf(name))
+  const origins = [...scheme.fields.values()].map(({ name }) => fieldOriginOf(name))
   const values = fc.sample(anyValues(scheme), { seed, numRuns: VALUES_IN_POOL })
   return { rules, scheme, origins, values: scheme === GATEWAY_SCHEME ? values.map(withDomains) : values }
 }
@@ -101,8 +101,8 @@ function compareSet(
   const rules = Array.from({ length: 1 + random(40) }, () => pick(pool.rules, random))
   const crowd = pick([1, 4, 64], random)
   let lists = randomLists(random)
-  let memory = new Map<FieldValues, Familiar>()
-  let index = RuleIndex.build(rules, rules, lists, crowd)
+  let memory = new Map<FieldValues, RememberedUser>()
+  let index = RuleMatcher.build(rules, rules, lists, crowd)
   for (let at = 0; at < FLOWS_PER_SET; at++) {
     if (at === FLOWS_PER_SET / 2) {
       lists = randomLists(random)
@@ -111,7 +111,7 @@ function compareSet(
     }
     const values = pick(pool.values, random)
     const expected = rules.findIndex((rule) => rule.matches(values, lists))
-    const known = memory.get(values) ?? unfamiliar()
+    const known = memory.get(values) ?? unknownUser()
     memory.set(values, known)
     const remembering = findRemembering(index, pool, values, known, pick(pool.values, random))
     const found = index.first(values)
@@ -146,15 +146,15 @@ function withDomains(values: FieldValues, number: number): FieldValues {
 
 /** As for a connection of a known person to a host: their values are stale ones until they are asked for. */
 function findRemembering(
-  index: RuleIndex,
+  index: RuleMatcher,
   { origins, scheme }: Pool,
   values: FieldValues,
-  person: Familiar,
+  person: RememberedUser,
   stale: FieldValues,
 ): number {
   if (scheme !== GATEWAY_SCHEME) return index.first(values)
   const partial = values.map((value, slot) => (origins[slot] === 'flow' ? value : stale[slot]))
-  const familiars: Familiars = {
+  const familiars: RememberedUsers = {
     person,
     host: hostOf(values),
     complete: () => {

@@ -4,7 +4,7 @@ import { parseExpression } from '../../src/expression/index.ts'
 import { decide } from '../../src/policy/decide.ts'
 import { SLOT_SCHEMES } from '../../src/policy/fields.ts'
 import type { Flow } from '../../src/policy/flow.ts'
-import { type HostFacts, ruleThatMinds } from '../../src/analysis/name-screen.ts'
+import { type HostFacts, ruleThatDependsOn } from '../../src/analysis/name-screen.ts'
 import { anyExpression } from '../expression/generate.ts'
 import { account, flow, rule, snapshot } from './build.ts'
 
@@ -12,7 +12,7 @@ import { account, flow, rule, snapshot } from './build.ts'
 function minding(traffic: string, host: string, facts: Partial<HostFacts> = {}, settings = {}): string | undefined {
   const policy = snapshot(account({ settings }), [rule({ name: 'it', traffic })])
   const bare = { contentCategories: [], applications: [], ...facts }
-  return ruleThatMinds(policy, { named: { ...bare, host }, unnamed: bare })?.name
+  return ruleThatDependsOn(policy, { named: { ...bare, host }, unnamed: bare })?.name
 }
 
 describe('a name that a host selector could match', () => {
@@ -59,7 +59,7 @@ test('[F2] nothing is minded while host selectors are off, by a disabled rule, o
   const traffic = 'net.fqdn.host == "bank.test"'
   const seen = { contentCategories: [], applications: [] }
   const minds = (changes: object, settings = {}) =>
-    ruleThatMinds(snapshot(account({ settings }), [rule({ traffic, ...changes })]), {
+    ruleThatDependsOn(snapshot(account({ settings }), [rule({ traffic, ...changes })]), {
       named: { host: 'bank.test', ...seen },
       unnamed: seen,
     })
@@ -101,7 +101,7 @@ test('a name that is not minded makes no difference to any decision, whatever th
       .map((traffic, at) => rule({ name: `r${at}`, precedence: at, traffic }))
     const policy = snapshot(account(), rules)
     const bare = { contentCategories: [], applications: [] }
-    const minded = ruleThatMinds(policy, { named: { host, contentCategories, applications: [] }, unnamed: bare })
+    const minded = ruleThatDependsOn(policy, { named: { host, contentCategories, applications: [] }, unnamed: bare })
     if (minded !== undefined) return
     unminded++
     const plain: Flow = { ...flow(), transport, destination: { ...flow().destination, port }, ...bare }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ExplainedDecision } from '../../src/policy/explain.ts'
-import { ScenarioLedger, type Sighting, visitDifferences } from '../../src/analysis/scenario-timeline.ts'
+import { ScenarioTimeline, type Observation, observationDifferences } from '../../src/analysis/scenario-timeline.ts'
 import { entriesOf, passed, refusalsOf } from '../../src/analysis/scenario-report.ts'
 
 const decided = (ipv4: string | null, reason = 'because'): ExplainedDecision => ({
@@ -13,7 +13,7 @@ const decided = (ipv4: string | null, reason = 'because'): ExplainedDecision => 
   logical: null,
 })
 
-const seen = (ipv4: string | null, more: Partial<Sighting> = {}): Sighting => ({
+const seen = (ipv4: string | null, more: Partial<Observation> = {}): Observation => ({
   login: 'bob',
   destination: 'bank:443',
   decision: decided(ipv4),
@@ -27,7 +27,7 @@ const at = (atMs: number) => ({ atMs, time: 1_000_000 + atMs })
 
 describe('the time line', () => {
   test('has a traveller once, and again when they leave from elsewhere, with what was changed in between', () => {
-    const ledger = new ScenarioLedger()
+    const ledger = new ScenarioTimeline()
     ledger.sighted(at(0), seen('203.0.113.1'))
     ledger.change(at(1), 'before anybody looked again')
     ledger.sighted(at(2), seen('203.0.113.1'))
@@ -44,7 +44,7 @@ describe('the time line', () => {
   })
 
   test('keeps travellers apart by login and by destination', () => {
-    const ledger = new ScenarioLedger()
+    const ledger = new ScenarioTimeline()
     ledger.sighted(at(0), seen('203.0.113.1'))
     ledger.sighted(at(0), seen('203.0.113.2', { login: 'bob;vnet=x' }))
     ledger.sighted(at(0), seen('203.0.113.3', { destination: 'other:80' }))
@@ -52,7 +52,7 @@ describe('the time line', () => {
   })
 
   test('says from when until when an allowlist refused somebody', () => {
-    const ledger = new ScenarioLedger()
+    const ledger = new ScenarioTimeline()
     for (const [time, letIn] of [true, false, false, true, false].entries()) {
       ledger.sighted(at(time), seen('203.0.113.1', { letIn }))
     }
@@ -63,7 +63,7 @@ describe('the time line', () => {
   })
 
   test('has a failure once while it lasts, and says nothing of an unroutable one twice', () => {
-    const ledger = new ScenarioLedger()
+    const ledger = new ScenarioTimeline()
     const error = { code: 'egress.exit_failed', message: 'no' }
     for (let time = 0; time < 3; time++) ledger.sighted(at(time), seen('203.0.113.1', { error, status: 503 }))
     ledger.sighted(at(3), seen(null, { error: { code: 'egress.unroutable', message: 'no' }, status: 503 }))
@@ -71,14 +71,14 @@ describe('the time line', () => {
   })
 
   test('says when a site takes the same address to be elsewhere', () => {
-    const ledger = new ScenarioLedger()
+    const ledger = new ScenarioTimeline()
     ledger.sighted(at(0), seen('203.0.113.1', { seenIn: 'US' }))
     ledger.sighted(at(9), seen('203.0.113.1', { seenIn: 'IN' }))
     expect(entriesOf(ledger, 'seen')).toMatchObject([{ atMs: 9, from: 'US', to: 'IN', source: '203.0.113.1' }])
   })
 
   test('counts connections: kept ones stay open, reset and lost ones do not', () => {
-    const ledger = new ScenarioLedger()
+    const ledger = new ScenarioTimeline()
     const who = seen('203.0.113.1')
     for (const fate of ['opened', 'opened', 'kept', 'reset', 'lost'] as const) {
       ledger.connection(at(0), who, '203.0.113.1', fate, '')
@@ -87,7 +87,7 @@ describe('the time line', () => {
   })
 
   test('fails as a whole with one expectation that fails', () => {
-    const ledger = new ScenarioLedger()
+    const ledger = new ScenarioTimeline()
     ledger.check(at(0), 'good', 1, [])
     expect(passed(ledger)).toBe(true)
     ledger.check(at(0), 'bad', 2, [{ what: 'status', expected: '200', found: '403' }])
@@ -96,7 +96,7 @@ describe('the time line', () => {
 })
 
 describe('an expectation', () => {
-  const what = (...args: Parameters<typeof visitDifferences>) => visitDifferences(...args).map((one) => one.what)
+  const what = (...args: Parameters<typeof observationDifferences>) => observationDifferences(...args).map((one) => one.what)
 
   test('looks at any part of the decision, at the status and at where the site sees the visitor', () => {
     const visit = seen('203.0.113.1', { seenIn: 'NL' })
@@ -130,7 +130,7 @@ describe('an expectation', () => {
 
   test('of a decision does not hold where there was none', () => {
     const { decision: _, ...refused } = seen(null, { error: { code: 'name.not_found', message: 'no such name' } })
-    expect(visitDifferences({ outcome: 'balanced' }, refused)[0]).toEqual({
+    expect(observationDifferences({ outcome: 'balanced' }, refused)[0]).toEqual({
       what: 'outcome',
       expected: 'a decision',
       found: 'no such name',

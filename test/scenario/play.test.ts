@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import type { Sighting } from '../../src/analysis/scenario-timeline.ts'
+import type { Observation } from '../../src/analysis/scenario-timeline.ts'
 import { entriesOf } from '../../src/analysis/scenario-report.ts'
 import { playScenario, scheduleOf } from '../../src/scenario/play.ts'
-import type { Row, Scenario, Step, Traffic, Visit } from '../../src/scenario/scenario.ts'
-import type { HeldFate, Stage } from '../../src/scenario/backend.ts'
+import type { ScenarioRow, Scenario, Step, ScenarioTraffic, ScenarioRequest } from '../../src/scenario/scenario.ts'
+import type { HeldConnectionFate, ScenarioBackend } from '../../src/scenario/backend.ts'
 
 const complain = () => undefined
-const bob: Visit = { user: 'bob', destination: 'o.test:80' }
-const row = (name: string): Row => ({ name, line: 1, visit: bob, expect: {}, complain })
+const bob: ScenarioRequest = { user: 'bob', destination: 'o.test:80' }
+const row = (name: string): ScenarioRow => ({ name, line: 1, visit: bob, expect: {}, complain })
 const step = (atMs: number, more: Partial<Step> = {}): Step => ({ atMs, changes: [], rows: [], complain, ...more })
 const down = { key: 'colo_down', change: { kind: 'colo', code: 'LAX', up: false, reset: true } } as const
-const every = (everyMs: number, fromMs: number, untilMs: number): Traffic => ({
+const every = (everyMs: number, fromMs: number, untilMs: number): ScenarioTraffic => ({
   visit: bob,
   everyMs,
   fromMs,
@@ -30,12 +30,12 @@ const scenario = (more: Partial<Scenario>): Scenario => ({
   ...more,
 })
 
-const sighting: Sighting = { login: 'bob', destination: 'o.test:80', status: 200, letIn: null, seenIn: null }
+const sighting: Observation = { login: 'bob', destination: 'o.test:80', status: 200, letIn: null, seenIn: null }
 
 /** A stage that writes down what is done to it. */
-function recorder(held: readonly HeldFate[] = []) {
+function recorder(held: readonly HeldConnectionFate[] = []) {
   const done: string[] = []
-  const stage: Stage = {
+  const stage: ScenarioBackend = {
     mode: 'decide',
     now: () => 0,
     apply: async ({ kind }) => {
@@ -88,7 +88,7 @@ describe('playing', () => {
   })
 
   test('a held connection that is reset is opened again at once; one that is kept is not', async () => {
-    const fate = (of: HeldFate['fate']): HeldFate => ({ visit: bob, who: sighting, egress: 'a', fate: of, why: '' })
+    const fate = (of: HeldConnectionFate['fate']): HeldConnectionFate => ({ visit: bob, who: sighting, egress: 'a', fate: of, why: '' })
     const { done, stage } = recorder([fate('reset'), fate('kept')])
     const report = await playScenario(scenario({ steps: [step(0, { changes: [down] })] }), {
       pace: { until: async () => {} },
@@ -112,7 +112,7 @@ describe('playing', () => {
 
   test('closes the stage when something breaks', async () => {
     const { done, stage } = recorder()
-    const broken: Stage = { ...stage, visit: () => Promise.reject(new Error('broken')) }
+    const broken: ScenarioBackend = { ...stage, visit: () => Promise.reject(new Error('broken')) }
     const playing = playScenario(scenario({ traffic: [every(1, 0, 2)] }), {
       pace: { until: async () => {} },
       openStage: async () => broken,

@@ -5,7 +5,7 @@ import type { Destination, OriginSpec } from '../../src/config/lab-config.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { type Ip, ip } from '../../src/net/ip.ts'
 import { type OriginsOptions, type RunningOrigins, startOrigins } from '../../src/origins/serve.ts'
-import type { SiteView } from '../../src/origins/origin-request.ts'
+import type { OriginSiteView } from '../../src/origins/origin-request.ts'
 import type { Colo } from '../../src/policy/place.ts'
 import type { DialAttempt } from '../../src/proxy/stage-values.ts'
 import { issueAuthority, issueLeaf } from '../../src/tls/issue-certificates.ts'
@@ -77,7 +77,7 @@ export async function startTestOrigins(
   return { ...origins, authority: authority.certificate }
 }
 
-function viewOf(address: Ip): SiteView | undefined {
+function viewOf(address: Ip): OriginSiteView | undefined {
   if (address.text === '203.0.113.40') return undefined
   return { place: { city: 'London', country: 'GB', continent: 'EU', latitude: 51.47, longitude: -0.45 } }
 }

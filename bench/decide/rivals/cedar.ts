@@ -3,7 +3,7 @@
 // over in the context, untimed effort saved for Cedar rather than against it.
 
 import { type Context, preparsePolicySet, statefulIsAuthorized } from '@cedar-policy/cedar-wasm/nodejs'
-import type { Condition } from '../../../src/load-test/condition.ts'
+import type { SyntheticCondition } from '../../../src/load-test/condition.ts'
 import type { SyntheticRule } from '../../../src/load-test/synthetic-world.ts'
 import { listMembership, plainFacts, type Rival } from './rival.ts'
 
@@ -53,7 +53,7 @@ function toCedar(rule: SyntheticRule): string {
   return `permit(principal, action, resource) when { ${tests.join(' && ')} };`
 }
 
-function positive(condition: Condition): string {
+function positive(condition: SyntheticCondition): string {
   switch (condition.kind) {
     case 'group':
       return `context.groups.containsAny(${set(condition.names)})`

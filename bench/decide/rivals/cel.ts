@@ -3,7 +3,7 @@
 
 import { Environment } from '@marcbachmann/cel-js'
 import { evaluate, parse } from 'cel-js'
-import type { Condition } from '../../../src/load-test/condition.ts'
+import type { SyntheticCondition } from '../../../src/load-test/condition.ts'
 import type { SyntheticRule, SyntheticWorld } from '../../../src/load-test/synthetic-world.ts'
 import type { Flow } from '../../../src/policy/flow.ts'
 import { createPrefixTest, listMembership, type PlainFacts, plainFacts, type Rival } from './rival.ts'
@@ -77,7 +77,7 @@ function toCel(rule: SyntheticRule): string {
     .join(' && ')
 }
 
-function positive(condition: Condition): string {
+function positive(condition: SyntheticCondition): string {
   switch (condition.kind) {
     case 'group':
       return condition.names.map((name) => `"${name}" in groups`).join(' || ')

@@ -1,6 +1,6 @@
 // The same rules as JavaScript closures, tried one after another: what a careful programmer would write by hand.
 
-import type { Condition } from '../../../src/load-test/condition.ts'
+import type { SyntheticCondition } from '../../../src/load-test/condition.ts'
 import type { SyntheticWorld } from '../../../src/load-test/synthetic-world.ts'
 import { cidr, containsIp } from '../../../src/net/cidr.ts'
 import type { Flow } from '../../../src/policy/flow.ts'
@@ -29,12 +29,12 @@ export function closureTests({ rules, lists }: SyntheticWorld): Test[] {
   })
 }
 
-function toTest(condition: Condition, inList: (id: string, facts: PlainFacts) => boolean): Test {
+function toTest(condition: SyntheticCondition, inList: (id: string, facts: PlainFacts) => boolean): Test {
   const test = positive(condition, inList)
   return condition.negated ? (facts, flow) => !test(facts, flow) : test
 }
 
-function positive(condition: Condition, inList: (id: string, facts: PlainFacts) => boolean): Test {
+function positive(condition: SyntheticCondition, inList: (id: string, facts: PlainFacts) => boolean): Test {
   switch (condition.kind) {
     case 'group': {
       const names = new Set(condition.names)

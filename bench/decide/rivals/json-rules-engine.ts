@@ -2,7 +2,7 @@
 // the earliest event is the first match.
 
 import { Engine } from 'json-rules-engine'
-import type { Condition } from '../../../src/load-test/condition.ts'
+import type { SyntheticCondition } from '../../../src/load-test/condition.ts'
 import type { Flow } from '../../../src/policy/flow.ts'
 import { createPrefixTest, listMembership, type PlainFacts, plainFacts, type Rival } from './rival.ts'
 
@@ -46,7 +46,7 @@ export const jsonRulesEngine: Rival = {
   },
 }
 
-function toCondition(condition: Condition) {
+function toCondition(condition: SyntheticCondition) {
   switch (condition.kind) {
     case 'group':
       return { fact: 'groups', operator: 'shares', value: condition.names }

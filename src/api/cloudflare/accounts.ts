@@ -2,7 +2,7 @@
 
 import { listOf, ok } from '../response.ts'
 import { PAGING, pagingOf } from '../select.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { ACCOUNT, VERIFIED_TOKEN } from '../shapes/cloudflare.ts'
 
 export const ACCOUNT_ROUTES: readonly Route[] = [
@@ -33,7 +33,7 @@ export const ACCOUNT_ROUTES: readonly Route[] = [
   },
 ]
 
-function account(call: Call) {
+function account(call: RouteCall) {
   const { id, name } = call.ports.plane.current().account
   const settings = { enforce_twofactor: false, abuse_contact_email: null }
   return { id, name, type: 'standard', settings, created_on: '2024-01-01T00:00:00.000000Z' }

@@ -4,7 +4,7 @@
 import type { Draft, Json, JsonObject } from '../../config/lab-state.ts'
 import type { AccountSettings } from '../../policy/account.ts'
 import { ok } from '../response.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { CONFIGURATION as CONFIGURATION_SHAPE, DEVICE_SETTINGS as DEVICE_SETTINGS_SHAPE, LOGGING as LOGGING_SHAPE } from '../shapes/cloudflare.ts'
 import { ANY_OBJECT, FLAG, objectOf, seconds } from './stored.ts'
 
@@ -126,7 +126,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
   ),
 ]
 
-function configuration(call: Call) {
+function configuration(call: RouteCall) {
   const { keptSettings, setting } = call.ports.plane.current().state
   const parts = [keptSettings.get('configuration'), setting.get('hostSelector')].filter((part) => part !== undefined)
   const createdAt = Math.min(...parts.map((part) => part.createdAt))
@@ -136,7 +136,7 @@ function configuration(call: Call) {
 }
 
 /** Settings as `base` with what the request brings laid over it, one whole setting at a time. */
-function writeConfiguration(call: Call, base: JsonObject) {
+function writeConfiguration(call: RouteCall, base: JsonObject) {
   const sent = call.body.settings
   const given = typeof sent === 'object' && sent !== null ? (sent as JsonObject) : {}
   const { host_selector: selector, ...rest } = { ...base, ...given }
@@ -147,7 +147,7 @@ function writeConfiguration(call: Call, base: JsonObject) {
   return ok(configuration(call))
 }
 
-function deviceSettings(call: Call) {
+function deviceSettings(call: RouteCall) {
   const { tcpProxying, udpProxying } = call.ports.plane.current().account.settings
   return {
     gateway_proxy_enabled: tcpProxying,
@@ -158,7 +158,7 @@ function deviceSettings(call: Call) {
   }
 }
 
-function writeDeviceSettings(call: Call, isWhole: boolean) {
+function writeDeviceSettings(call: RouteCall, isWhole: boolean) {
   call.change((draft) => {
     for (const [theirs, ours] of Object.entries(SWITCHES)) {
       const value = call.body[theirs]
@@ -173,17 +173,17 @@ function putSetting(draft: Draft, id: keyof AccountSettings, value: Json): void 
   if (draft.get('setting', id)?.value !== value) draft.put('setting', { id, value })
 }
 
-function logging(call: Call) {
+function logging(call: RouteCall) {
   const rules = { log_all: false, log_blocks: false }
   const standard = { redact_pii: false, settings_by_rule_type: { dns: rules, http: rules, l4: rules } }
   return { ...standard, ...kept(call, 'logging') }
 }
 
-function kept(call: Call, id: 'configuration' | 'logging'): JsonObject {
+function kept(call: RouteCall, id: 'configuration' | 'logging'): JsonObject {
   return call.ports.plane.current().state.keptSettings.get(id)?.value.value ?? {}
 }
 
-function hostSelector(call: Call): JsonObject {
+function hostSelector(call: RouteCall): JsonObject {
   return { enabled: call.ports.plane.current().account.settings.hostSelector }
 }
 

@@ -5,7 +5,7 @@ import { parseHost } from '../../net/host.ts'
 import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import { booleanOf, instantOf, PAGING, pagingOf, textOf, uuidOf, nameContains } from '../select.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { HOSTNAME_ROUTE } from '../shapes/cloudflare.ts'
 import { NAME, objectOf, TEXT, UUID, allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
 
@@ -72,7 +72,7 @@ export const HOSTNAME_ROUTE_ROUTES: readonly Route[] = [
   },
 ]
 
-function list(call: Call) {
+function list(call: RouteCall) {
   const { query } = call
   const isDeleted = booleanOf(query, 'is_deleted') ?? false
   const existedAt = instantOf(query, 'existed_at')
@@ -94,7 +94,7 @@ function list(call: Call) {
   )
 }
 
-function create(call: Call) {
+function create(call: RouteCall) {
   const id = newId()
   const { body } = call
   const hostname = readHostname(textField(body, 'hostname'))
@@ -103,7 +103,7 @@ function create(call: Call) {
   return ok(present(call, written(call, 'hostnameRoute', id)))
 }
 
-function edit(call: Call) {
+function edit(call: RouteCall) {
   const id = idOf(call)
   const { body } = call
   call.change((draft) => {
@@ -119,7 +119,7 @@ function edit(call: Call) {
   return ok(present(call, written(call, 'hostnameRoute', id)))
 }
 
-function remove(call: Call) {
+function remove(call: RouteCall) {
   const id = idOf(call)
   call.change((draft) => {
     if (!draft.remove('hostnameRoute', id)) throw notFound(`host name route \`${id}\` not found`)
@@ -135,17 +135,17 @@ function readHostname(sent: string): string {
   return sent
 }
 
-function findAny(call: Call): Stored<'hostnameRoute'> {
+function findAny(call: RouteCall): Stored<'hostnameRoute'> {
   const stored = call.ports.plane.current().state.hostnameRoute.get(idOf(call))
   if (stored === undefined) throw notFound(`host name route \`${idOf(call)}\` not found`)
   return stored
 }
 
-function idOf(call: Call): string {
+function idOf(call: RouteCall): string {
   return (call.params.id ?? '').toLowerCase()
 }
 
-function present(call: Call, stored: Stored<'hostnameRoute'>) {
+function present(call: RouteCall, stored: Stored<'hostnameRoute'>) {
   const { id, hostname, tunnelId, comment } = stored.value
   return {
     id,

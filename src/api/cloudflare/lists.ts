@@ -7,7 +7,7 @@ import { parseCidr } from '../../net/cidr.ts'
 import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import { PAGING, pagingOf, textOf, idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { DELETED, LIST, LIST_ITEM, LIST_SUMMARY } from '../shapes/cloudflare.ts'
 import { NAME, objectOf, TEXT, find, liveOf, newId, seconds, sentOr, textField, written } from './stored.ts'
 
@@ -115,7 +115,7 @@ export const LIST_ROUTES: readonly Route[] = [
   },
 ]
 
-function create(call: Call) {
+function create(call: RouteCall) {
   const id = newId()
   const { body } = call
   const type = textField(body, 'type')
@@ -126,7 +126,7 @@ function create(call: Call) {
   return ok(full(written(call, 'list', id)))
 }
 
-function replace(call: Call) {
+function replace(call: RouteCall) {
   const { body } = call
   return alter(call, (before, now) => {
     if (sentOr(body, 'type', before.type) !== before.type) throw invalidField('/type', 'the type of a list is fixed')
@@ -136,7 +136,7 @@ function replace(call: Call) {
   })
 }
 
-function edit(call: Call) {
+function edit(call: RouteCall) {
   const { body } = call
   return alter(call, (before, now) => {
     const gone = new Set(Array.isArray(body.remove) ? (body.remove as string[]) : [])
@@ -148,7 +148,7 @@ function edit(call: Call) {
   })
 }
 
-function alter(call: Call, change: (before: Stored<'list'>['value'], now: number) => Stored<'list'>['value']) {
+function alter(call: RouteCall, change: (before: Stored<'list'>['value'], now: number) => Stored<'list'>['value']) {
   const id = (call.params.id ?? '').toLowerCase()
   call.change((draft) => {
     const before = draft.get('list', id)
@@ -158,7 +158,7 @@ function alter(call: Call, change: (before: Stored<'list'>['value'], now: number
   return ok(full(written(call, 'list', id)))
 }
 
-function remove(call: Call) {
+function remove(call: RouteCall) {
   const id = (call.params.id ?? '').toLowerCase()
   call.change((draft) => {
     const user = draft

@@ -1,11 +1,11 @@
 // `/gateway/pacfiles`, and serving them: a PAC file is public by nature, so there is nothing but its text (AP-10).
 
 import type { Stored } from '../../config/lab-state.ts'
-import { type Answer, listOf, ok } from '../response.ts'
+import { type ApiResponse, listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import { PAC_CONTENT_TYPE } from '../lab/generated-pac.ts'
 import { PAGING, pagingOf } from '../select.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { DELETED, PAC_FILE, PAC_FILE_SUMMARY } from '../shapes/cloudflare.ts'
 import { NAME, objectOf, TEXT, find, liveOf, newId, seconds, textField, written } from './stored.ts'
 
@@ -79,7 +79,7 @@ export const PAC_FILE_ROUTES: readonly Route[] = [
   },
 ]
 
-function create(call: Call) {
+function create(call: RouteCall) {
   const id = newId()
   const { body } = call
   const contents = contentsOf(call)
@@ -92,7 +92,7 @@ function create(call: Call) {
   return ok(full(call, written(call, 'pacFile', id)))
 }
 
-function replace(call: Call) {
+function replace(call: RouteCall) {
   const id = (call.params.id ?? '').toLowerCase()
   const { body } = call
   const contents = contentsOf(call)
@@ -105,7 +105,7 @@ function replace(call: Call) {
   return ok(full(call, written(call, 'pacFile', id)))
 }
 
-function contentsOf({ body }: Call): string {
+function contentsOf({ body }: RouteCall): string {
   const contents = textField(body, 'contents')
   if (Buffer.byteLength(contents) > MAX_CONTENTS) throw invalidField('/contents', `more than ${MAX_CONTENTS} bytes`)
   if (!/\bFindProxyForURL\b/.test(contents)) throw invalidField('/contents', 'a PAC file defines `FindProxyForURL`')
@@ -121,18 +121,18 @@ function freeSlug(name: string, taken: ReadonlySet<string>): string {
   }
 }
 
-function serve(call: Call): Answer {
+function serve(call: RouteCall): ApiResponse {
   const file = liveOf(call, 'pacFile').find(({ value }) => value.slug === call.params.slug)
   if (file === undefined) throw notFound('there is no such PAC file')
   return { kind: 'text', status: 200, contentType: PAC_CONTENT_TYPE, body: file.value.contents }
 }
 
-function summary(call: Call, { value, createdAt, updatedAt }: Stored<'pacFile'>) {
+function summary(call: RouteCall, { value, createdAt, updatedAt }: Stored<'pacFile'>) {
   const { id, name, slug, description } = value
   const times = { created_at: seconds(createdAt), updated_at: seconds(updatedAt) }
   return { id, name, slug, description, url: `${call.baseUrl}/pac/${slug}`, ...times }
 }
 
-function full(call: Call, stored: Stored<'pacFile'>) {
+function full(call: RouteCall, stored: Stored<'pacFile'>) {
   return { ...summary(call, stored), contents: stored.value.contents }
 }

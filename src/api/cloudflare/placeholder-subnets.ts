@@ -6,7 +6,7 @@ import { ChangeError } from '../../errors/change-error.ts'
 import { containsIp, parseCidr } from '../../net/cidr.ts'
 import { ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { SUBNET } from '../shapes/cloudflare.ts'
 import { objectOf, TEXT, deletedMicros, micros, sentOr, written } from './stored.ts'
 
@@ -39,7 +39,7 @@ export const PLACEHOLDER_SUBNET_ROUTES: readonly Route[] = [
   },
 ]
 
-function replace(call: Call) {
+function replace(call: RouteCall) {
   const id = familyOf(call)
   const { body } = call
   call.change((draft) => {
@@ -60,7 +60,7 @@ function replace(call: Call) {
   return ok(present(written(call, 'placeholderSubnet', id)))
 }
 
-function familyOf(call: Call): 'v4' | 'v6' {
+function familyOf(call: RouteCall): 'v4' | 'v6' {
   const family = call.params.address_family
   if (family !== 'v4' && family !== 'v6') throw notFound('the address family is `v4` or `v6`')
   return family

@@ -6,7 +6,7 @@ import { parseIp } from '../../net/ip.ts'
 import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import { booleanOf, cidrOf, instantOf, ipParam, PAGING, pagingOf, textOf, uuidOf } from '../select.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { NAMED_PRIVATE_ROUTE, PRIVATE_ROUTE } from '../shapes/cloudflare.ts'
 import { objectOf, TEXT, UUID, allOf, deletedMicros, liveOf, micros, newId, sentOr, textField, written } from './stored.ts'
 
@@ -108,7 +108,7 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
   },
 ]
 
-function list(call: Call) {
+function list(call: RouteCall) {
   const { query } = call
   const [subset, superset] = [cidrOf(query, 'network_subset'), cidrOf(query, 'network_superset')]
   const isDeleted = booleanOf(query, 'is_deleted')
@@ -139,7 +139,7 @@ function list(call: Call) {
   )
 }
 
-function create(call: Call) {
+function create(call: RouteCall) {
   const id = newId()
   const { body } = call
   const network = readNetwork(textField(body, 'network'))
@@ -151,7 +151,7 @@ function create(call: Call) {
   return ok(present(written(call, 'privateRoute', id)))
 }
 
-function edit(call: Call) {
+function edit(call: RouteCall) {
   const id = idOf(call)
   const { body } = call
   call.change((draft) => {
@@ -168,7 +168,7 @@ function edit(call: Call) {
   return ok(present(written(call, 'privateRoute', id)))
 }
 
-function remove(call: Call) {
+function remove(call: RouteCall) {
   const id = idOf(call)
   call.change((draft) => {
     if (!draft.remove('privateRoute', id)) throw notRouted(id)
@@ -176,7 +176,7 @@ function remove(call: Call) {
   return ok(present(written(call, 'privateRoute', id)))
 }
 
-function lookUp(call: Call) {
+function lookUp(call: RouteCall) {
   const address = ipParam(call.params.ip ?? '')
   const { virtualNetworks } = call.ports.plane.current().account
   const wanted = uuidOf(call.query, 'virtual_network_id') ?? virtualNetworks.find(({ isDefault }) => isDefault)?.id
@@ -212,7 +212,7 @@ function defaultNetwork(draft: Draft): string {
   return draft.all('virtualNetwork').find(({ isDefault }) => isDefault)?.id ?? ''
 }
 
-function findAny(call: Call): Stored<'privateRoute'> {
+function findAny(call: RouteCall): Stored<'privateRoute'> {
   const stored = call.ports.plane.current().state.privateRoute.get(idOf(call))
   if (stored === undefined) throw notRouted(idOf(call))
   return stored
@@ -222,7 +222,7 @@ function notRouted(id: string) {
   return notFound(`route \`${id}\` not found: add the network before modifying it`, NOT_ROUTED)
 }
 
-function idOf(call: Call): string {
+function idOf(call: RouteCall): string {
   return (call.params.id ?? '').toLowerCase()
 }
 
@@ -232,7 +232,7 @@ function present(stored: Stored<'privateRoute'>) {
   return { id, network, tunnel_id: tunnelId, virtual_network_id: virtualNetworkId, comment, ...times }
 }
 
-function presentWithNames(call: Call, stored: Stored<'privateRoute'>) {
+function presentWithNames(call: RouteCall, stored: Stored<'privateRoute'>) {
   const { tunnel, virtualNetwork } = call.ports.plane.current().state
   return {
     ...present(stored),

@@ -5,7 +5,7 @@ import { randomInt } from 'node:crypto'
 import type { Json, Stored } from '../../config/lab-state.ts'
 import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { DELETED, PROXY_ENDPOINT } from '../shapes/cloudflare.ts'
 import { NAME, objectOf, TEXT, find, liveOf, newId, seconds, textField, written } from './stored.ts'
@@ -85,7 +85,7 @@ const NO_DOOR = {
     'kept and returned, and no door opens for it: the doors of this lab are the listeners of its configuration file',
 }
 
-function create(call: Call) {
+function create(call: RouteCall) {
   const id = newId()
   const { body } = call
   const kind = body.kind === 'identity' ? 'identity' : 'ip'
@@ -97,7 +97,7 @@ function create(call: Call) {
   return ok(present(written(call, 'proxyEndpoint', id)), { messages: [NO_DOOR] })
 }
 
-function edit(call: Call) {
+function edit(call: RouteCall) {
   const id = (call.params.id ?? '').toLowerCase()
   const { body } = call
   call.change((draft) => {

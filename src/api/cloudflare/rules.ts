@@ -4,9 +4,9 @@ import type { Draft, JsonObject, RuleDocument, Stored } from '../../config/lab-s
 import { precedenceOf } from '../../config/rule-document.ts'
 import type { Mode } from '../../expression/index.ts'
 import { KNOWN_ACTIONS, nextPrecedence } from '../../policy/rule-check.ts'
-import { listOf, type Message, ok } from '../response.ts'
+import { listOf, type ApiMessage, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { DELETED, RULE } from '../shapes/cloudflare.ts'
 import { fromRuleDocument, toRuleDocument } from './rule-document.ts'
@@ -114,7 +114,7 @@ export const RULE_ROUTES: readonly Route[] = [
   },
 ]
 
-function create(call: Call) {
+function create(call: RouteCall) {
   const id = newId()
   const mode = modeOf(call)
   call.change((draft) => draft.put('rule', ruleOf(draft, id, call.body, mode)))
@@ -122,7 +122,7 @@ function create(call: Call) {
   return ok(present(call, stored), { messages: neverEvaluated(call, stored) })
 }
 
-function replace(call: Call) {
+function replace(call: RouteCall) {
   const id = (call.params.id ?? '').toLowerCase()
   const mode = modeOf(call)
   call.change((draft) => {
@@ -132,7 +132,7 @@ function replace(call: Call) {
   return ok(present(call, written(call, 'rule', id)))
 }
 
-function remove(call: Call) {
+function remove(call: RouteCall) {
   const id = (call.params.id ?? '').toLowerCase()
   call.change((draft) => {
     if (!draft.remove('rule', id)) throw notFound(`rule \`${id}\` not found`)
@@ -150,7 +150,7 @@ export function ruleOf(draft: Draft, id: string, body: JsonObject, mode: Mode): 
 }
 
 /** [R9]: said once per type of rule and run of the lab. */
-function neverEvaluated(call: Call, { value }: Stored<'rule'>): Message[] {
+function neverEvaluated(call: RouteCall, { value }: Stored<'rule'>): ApiMessage[] {
   const type = value.filters[0] ?? 'none'
   const told = toldOf.get(call.ports) ?? new Set<string>()
   toldOf.set(call.ports, told)
@@ -163,12 +163,12 @@ function neverEvaluated(call: Call, { value }: Stored<'rule'>): Message[] {
 
 const toldOf = new WeakMap<object, Set<string>>()
 
-function present(call: Call, stored: Stored<'rule'>) {
+function present(call: RouteCall, stored: Stored<'rule'>) {
   const { plane } = call.ports
   const { id: accountId } = plane.current().account
   return fromRuleDocument(stored, { accountId, readOnly: plane.rulesFromFile, mode: modeOf(call) })
 }
 
-function modeOf(call: Call) {
+function modeOf(call: RouteCall) {
   return call.ports.plane.current().account.settings.expressions
 }

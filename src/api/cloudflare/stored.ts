@@ -3,27 +3,27 @@
 import { randomUUID } from 'node:crypto'
 import type { Kind, Stored } from '../../config/lab-state.ts'
 import { notFound } from '../api-error.ts'
-import type { Call, Schema } from '../router.ts'
+import type { RouteCall, RouteSchema } from '../router.ts'
 
 /** All documents of a kind, deleted ones too where they are kept, in the order they were made. */
-export function allOf<K extends Kind>(call: Call, kind: K): Stored<K>[] {
+export function allOf<K extends Kind>(call: RouteCall, kind: K): Stored<K>[] {
   return [...call.ports.plane.current().state[kind].values()] as Stored<K>[]
 }
 
 /** Those that are not deleted. */
-export function liveOf<K extends Kind>(call: Call, kind: K): Stored<K>[] {
+export function liveOf<K extends Kind>(call: RouteCall, kind: K): Stored<K>[] {
   return allOf(call, kind).filter(({ deletedAt }) => deletedAt === null)
 }
 
 /** A document by id. Throws ApiError 404 in the words of `what`, also for deleted ones. */
-export function find<K extends Kind>(call: Call, kind: K, id: string, what: string): Stored<K> {
+export function find<K extends Kind>(call: RouteCall, kind: K, id: string, what: string): Stored<K> {
   const stored = call.ports.plane.current().state[kind].get(id.toLowerCase()) as Stored<K> | undefined
   if (stored === undefined || stored.deletedAt !== null) throw notFound(`${what} \`${id}\` not found`)
   return stored
 }
 
 /** The document just written; it must be there. */
-export function written<K extends Kind>(call: Call, kind: K, id: string): Stored<K> {
+export function written<K extends Kind>(call: RouteCall, kind: K, id: string): Stored<K> {
   const stored = call.ports.plane.current().state[kind].get(id) as Stored<K> | undefined
   if (stored === undefined) throw new Error(`${kind} ${id} was written and is gone`)
   return stored
@@ -79,6 +79,6 @@ export const ECHOED = {
 } as const
 
 /** A body of these fields and no others. */
-export function objectOf(properties: Schema, required: readonly string[] = []): Schema {
+export function objectOf(properties: RouteSchema, required: readonly string[] = []): RouteSchema {
   return { type: 'object', additionalProperties: false, required, properties: { ...ECHOED, ...properties } }
 }

@@ -4,7 +4,7 @@ import type { Stored } from '../../config/lab-state.ts'
 import { listOf, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
 import { booleanOf, instantOf, PAGING, pagingOf, textOf, uuidOf, wordOf } from '../select.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { TUNNEL } from '../shapes/cloudflare.ts'
 import { NAME, objectOf, allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
 
@@ -74,7 +74,7 @@ export const TUNNEL_ROUTES: readonly Route[] = [
   },
 ]
 
-function list(call: Call) {
+function list(call: RouteCall) {
   const { query } = call
   const [name, id] = [textOf(query, 'name'), uuidOf(query, 'uuid')]
   const isDeleted = booleanOf(query, 'is_deleted')
@@ -97,7 +97,7 @@ function list(call: Call) {
   )
 }
 
-function create(call: Call) {
+function create(call: RouteCall) {
   const id = newId()
   const { body } = call
   // a remotely managed tunnel is what Cloudflare's own default is not
@@ -106,7 +106,7 @@ function create(call: Call) {
   return ok(present(call, written(call, 'tunnel', id)))
 }
 
-function edit(call: Call) {
+function edit(call: RouteCall) {
   const id = idOf(call)
   call.change((draft) => {
     const before = draft.get('tunnel', id)
@@ -116,7 +116,7 @@ function edit(call: Call) {
   return ok(present(call, written(call, 'tunnel', id)))
 }
 
-function remove(call: Call) {
+function remove(call: RouteCall) {
   const id = idOf(call)
   call.change((draft) => {
     for (const kind of ['privateRoute', 'hostnameRoute'] as const) {
@@ -127,17 +127,17 @@ function remove(call: Call) {
   return ok(present(call, written(call, 'tunnel', id)))
 }
 
-function findAny(call: Call): Stored<'tunnel'> {
+function findAny(call: RouteCall): Stored<'tunnel'> {
   const stored = call.ports.plane.current().state.tunnel.get(idOf(call))
   if (stored === undefined) throw notFound(`tunnel \`${idOf(call)}\` not found`)
   return stored
 }
 
-function idOf(call: Call): string {
+function idOf(call: RouteCall): string {
   return (call.params.id ?? '').toLowerCase()
 }
 
-function present(call: Call, stored: Stored<'tunnel'>) {
+function present(call: RouteCall, stored: Stored<'tunnel'>) {
   const { id, name, configSource } = stored.value
   return {
     id,

@@ -5,7 +5,7 @@ import { ChangeError } from '../../errors/change-error.ts'
 import { listOf, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
 import { booleanOf, textOf, uuidOf } from '../select.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { VIRTUAL_NETWORK } from '../shapes/cloudflare.ts'
 import { FLAG, NAME, objectOf, TEXT, allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
 
@@ -68,7 +68,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
   },
 ]
 
-function list({ query, ...call }: Call) {
+function list({ query, ...call }: RouteCall) {
   const [id, name] = [uuidOf(query, 'id'), textOf(query, 'name')]
   const isDefault = booleanOf(query, 'is_default_network') ?? booleanOf(query, 'is_default')
   const isDeleted = booleanOf(query, 'is_deleted')
@@ -82,7 +82,7 @@ function list({ query, ...call }: Call) {
   return listOf(found.map(present))
 }
 
-function create(call: Call) {
+function create(call: RouteCall) {
   const id = newId()
   const { body } = call
   call.change((draft) => {
@@ -93,7 +93,7 @@ function create(call: Call) {
   return ok(present(written(call, 'virtualNetwork', id)))
 }
 
-function edit(call: Call) {
+function edit(call: RouteCall) {
   const id = idOf(call)
   const { body } = call
   call.change((draft) => {
@@ -110,7 +110,7 @@ function edit(call: Call) {
   return ok(present(written(call, 'virtualNetwork', id)))
 }
 
-function remove(call: Call) {
+function remove(call: RouteCall) {
   const id = idOf(call)
   call.change((draft) => {
     const before = draft.get('virtualNetwork', id)
@@ -128,7 +128,7 @@ function remove(call: Call) {
   return ok(present(written(call, 'virtualNetwork', id)))
 }
 
-function wantsDefault({ body }: Call): boolean | undefined {
+function wantsDefault({ body }: RouteCall): boolean | undefined {
   const wish = body.is_default_network ?? body.is_default
   return typeof wish === 'boolean' ? wish : undefined
 }
@@ -138,13 +138,13 @@ function unsetDefault(draft: Draft): void {
   if (before !== undefined) draft.put('virtualNetwork', { ...before, isDefault: false })
 }
 
-function findAny(call: Call): Stored<'virtualNetwork'> {
+function findAny(call: RouteCall): Stored<'virtualNetwork'> {
   const stored = call.ports.plane.current().state.virtualNetwork.get(idOf(call))
   if (stored === undefined) throw notFound(`virtual network \`${idOf(call)}\` not found`)
   return stored
 }
 
-function idOf(call: Call): string {
+function idOf(call: RouteCall): string {
   return (call.params.id ?? '').toLowerCase()
 }
 

@@ -3,7 +3,7 @@
 import { checkPractices } from '../../analysis/best-practices.ts'
 import { checkRule } from '../../policy/rule-check.ts'
 import { listOf } from '../response.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { CHECK } from '../shapes/lab.ts'
 import { toProblem } from './rule-preview.ts'
 
@@ -18,7 +18,7 @@ export const CHECK_ROUTES: readonly Route[] = [
   },
 ]
 
-function checks({ ports }: Call) {
+function checks({ ports }: RouteCall) {
   const { account, ruleset } = ports.plane.current()
   const ofRules = ruleset.rules.flatMap((rule) => {
     const others = ruleset.rules.filter((other) => other !== rule)

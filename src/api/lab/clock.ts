@@ -3,7 +3,7 @@
 import { ok } from '../response.ts'
 import { invalidField } from '../api-error.ts'
 import { parseInstant } from '../select.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { CLOCK } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/clock'
@@ -57,18 +57,18 @@ export const CLOCK_ROUTES: readonly Route[] = [
   },
 ]
 
-function shift(call: Call, byMs: number) {
+function shift(call: RouteCall, byMs: number) {
   const offset = offsetOf(call) + byMs
   if (!(Math.abs(offset) <= MAX_OFFSET_MS)) throw invalidField('', 'the clock may be at most a hundred years off')
   call.ports.plane.setClockOffset(offset)
   return show(call)
 }
 
-function show(call: Call) {
+function show(call: RouteCall) {
   const time = new Date(call.ports.plane.now()).toISOString()
   return ok({ time, offset_seconds: offsetOf(call) / 1000 })
 }
 
-function offsetOf(call: Call): number {
+function offsetOf(call: RouteCall): number {
   return call.ports.plane.current().state.clock.get('lab')?.value.offsetMs ?? 0
 }

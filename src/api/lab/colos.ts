@@ -3,7 +3,7 @@
 import { listOf, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
 import { booleanOf } from '../select.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { CHANGED_COLO, COLO } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/colos'
@@ -42,14 +42,14 @@ export const COLO_ROUTES: readonly Route[] = [
   },
 ]
 
-function list(call: Call) {
+function list(call: RouteCall) {
   const all = booleanOf(call.query, 'all') ?? false
   const rows = [...call.ports.plane.current().account.colos.keys()].map((code) => present(call, code))
   return listOf(rows.filter(({ up, dedicated_ips }) => all || !up || dedicated_ips.length > 0))
 }
 
 /** A data center that comes back concerns nobody's open connection. */
-async function change(call: Call) {
+async function change(call: RouteCall) {
   const { body, ports } = call
   const code = codeOf(call)
   const up = body.up === true
@@ -60,13 +60,13 @@ async function change(call: Call) {
   return ok({ ...row, connections: { kept: reset ? 0 : count, reset: reset ? count : 0 } })
 }
 
-function codeOf(call: Call): string {
+function codeOf(call: RouteCall): string {
   const code = (call.params.code ?? '').toUpperCase()
   if (!call.ports.plane.current().account.colos.has(code)) throw notFound(`there is no data center \`${code}\``)
   return code
 }
 
-function present(call: Call, code: string) {
+function present(call: RouteCall, code: string) {
   const { colos, colosDown, dedicatedIps } = call.ports.plane.current().account
   const colo = colos.get(code)
   return {

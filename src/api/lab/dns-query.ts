@@ -1,10 +1,10 @@
 // DNS over HTTPS's way of asking (RFC 8484), without the S: on the API's port, for anybody who may reach it and is no other site.
 // And what Gateway DNS has given out.
 
-import { type Answer, ok } from '../response.ts'
+import { type ApiResponse, ok } from '../response.ts'
 import { requestError } from '../api-error.ts'
 import type { DnsPort } from '../ports.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { PLACEHOLDERS } from '../shapes/lab.ts'
 
 const MEDIA_TYPE = 'application/dns-message'
@@ -43,7 +43,7 @@ export const DNS_ROUTES: readonly Route[] = [
   },
 ]
 
-async function answer({ ports, peer }: Call, message: Buffer): Promise<Answer> {
+async function answer({ ports, peer }: RouteCall, message: Buffer): Promise<ApiResponse> {
   const reply = await portOf(ports.dns).answer(message, peer)
   if (reply.kind === 'stranger') throw requestError('foreignClient')
   if (reply.kind === 'silence') throw requestError('invalidField', 'this is no DNS query')

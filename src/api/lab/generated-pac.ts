@@ -1,10 +1,10 @@
 // A PAC file for this very lab. Public by nature, as every PAC file: it names the proxy and holds no secret (AP-10).
 
 import { PAC_SCHEMES, writePac } from '../../inbound/pac-script.ts'
-import type { Answer } from '../response.ts'
+import type { ApiResponse } from '../response.ts'
 import { invalidField } from '../api-error.ts'
 import { textOf } from '../select.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 
 export const PAC_CONTENT_TYPE = 'application/x-ns-proxy-autoconfig'
 
@@ -30,7 +30,7 @@ export const GENERATED_PAC_ROUTES: readonly Route[] = [
   },
 ]
 
-function generate({ query, baseUrl, ports }: Call): Answer {
+function generate({ query, baseUrl, ports }: RouteCall): ApiResponse {
   const wanted = textOf(query, 'scheme')
   const scheme = PAC_SCHEMES.find((one) => one === wanted)
   if (wanted !== undefined && scheme === undefined) {

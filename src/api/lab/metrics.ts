@@ -1,9 +1,9 @@
 // `/metrics` in the Prometheus text format (version 0.0.4).
 
 import type { DatagramCounts } from '../../proxy/counters.ts'
-import type { Answer } from '../response.ts'
+import type { ApiResponse } from '../response.ts'
 import type { DnsPort, StatusPort } from '../ports.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { DECISION_BUCKETS } from './session-totals.ts'
 
 const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
@@ -23,7 +23,7 @@ export const METRIC_ROUTES: readonly Route[] = [
 type Labels = Readonly<Record<string, string>>
 type Sample = readonly [labels: Labels, value: number]
 
-async function metrics({ ports, tally }: Call): Promise<Answer> {
+async function metrics({ ports, tally }: RouteCall): Promise<ApiResponse> {
   const { status, sessions, plane, traffic } = ports
   const counts = status.counts()
   const snapshot = plane.current()
@@ -134,7 +134,7 @@ function datagramFamilies({ associations, sent, received, dropped }: DatagramCou
 }
 
 /** Rules by the name they have now, or had when they were last used. */
-function sessionSamples(tally: Call['tally'], plane: Call['ports']['plane']): Sample[] {
+function sessionSamples(tally: RouteCall['tally'], plane: RouteCall['ports']['plane']): Sample[] {
   const { active, skipped } = plane.current().ruleset
   const names = new Map([
     ...tally.rules().map(({ rule, name }) => [rule, name] as const),
@@ -157,7 +157,7 @@ function family(name: string, type: string, help: string, samples: readonly Samp
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
 }
 
-function decisionHistogram({ buckets, count, seconds }: Call['tally']['decisions']): string {
+function decisionHistogram({ buckets, count, seconds }: RouteCall['tally']['decisions']): string {
   const name = 'egresslab_decision_seconds'
   let sum = 0
   const lines = DECISION_BUCKETS.map((bound, at) => {

@@ -3,8 +3,8 @@
 import { KINDS, type Kind } from '../../config/lab-state.ts'
 import { listOf, ok } from '../response.ts'
 import { ApiError, invalidField, REQUEST_ERRORS, requestError } from '../api-error.ts'
-import { equalSecrets, sessionCookieName, sessionOf } from '../authentication.ts'
-import type { Call, Route } from '../router.ts'
+import { equalSecrets, sessionCookieName, consoleSessionOf } from '../authentication.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { HEALTH, LAB_ACCOUNT, LIVE, LOGGED_IN, OVERRIDE, READY, REVERTED, REVERTED_ONE, TOKEN } from '../shapes/lab.ts'
 
 const EMPTY = { type: 'object', additionalProperties: false } as const
@@ -113,7 +113,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   },
 ]
 
-async function ready(call: Call) {
+async function ready(call: RouteCall) {
   const reasons = await call.ports.status.unready()
   if (reasons.length === 0) return ok({ ready: true })
   throw new ApiError(
@@ -122,7 +122,7 @@ async function ready(call: Call) {
   )
 }
 
-async function health({ ports }: Call) {
+async function health({ ports }: RouteCall) {
   const { status, plane } = ports
   const troubles = await status.troubles()
   return ok({
@@ -137,7 +137,7 @@ async function health({ ports }: Call) {
   })
 }
 
-function account({ ports }: Call) {
+function account({ ports }: RouteCall) {
   const { account: of } = ports.plane.current()
   const { settings } = of
   return ok({
@@ -164,13 +164,13 @@ function account({ ports }: Call) {
   })
 }
 
-function logIn(call: Call) {
+function logIn(call: RouteCall) {
   const token = call.ports.token.current()
   if (!equalSecrets(String(call.body.token), token)) throw requestError('authentication')
-  return { ...ok({ logged_in: true }), headers: { 'set-cookie': cookie(call, sessionOf(token)) } }
+  return { ...ok({ logged_in: true }), headers: { 'set-cookie': cookie(call, consoleSessionOf(token)) } }
 }
 
-function cookie({ baseUrl }: Call, value: string, maxAge?: number): string {
+function cookie({ baseUrl }: RouteCall, value: string, maxAge?: number): string {
   const age = maxAge === undefined ? '' : `; Max-Age=${maxAge}`
   return `${sessionCookieName(baseUrl)}=${value}; HttpOnly; SameSite=Strict; Path=/${age}`
 }

@@ -4,7 +4,7 @@
 import { counted } from '../../errors/counted.ts'
 import { ok } from '../response.ts'
 import { ApiError } from '../api-error.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { RATE_LIMIT } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/rate-limit'
@@ -82,6 +82,6 @@ export const RATE_LIMIT_ROUTES: readonly Route[] = [
   },
 ]
 
-function show({ rateLimiter }: Call) {
+function show({ rateLimiter }: RouteCall) {
   return ok(rateLimiter.limit)
 }

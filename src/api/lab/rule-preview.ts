@@ -11,11 +11,11 @@ import { SLOT_NAMES } from '../../policy/fields.ts'
 import { checkRule, nextPrecedence } from '../../policy/rule-check.ts'
 import type { RuleIssue } from '../../policy/rule-expressions.ts'
 import type { RememberedSession } from '../../proxy/recent-sessions.ts'
-import { type Answer, ok } from '../response.ts'
+import { type ApiResponse, ok } from '../response.ts'
 import { ApiError, notFound } from '../api-error.ts'
 import { RULE_BODY, ruleOf } from '../cloudflare/rules.ts'
 import type { ControlPlane } from '../ports.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { PREVIEW, type RuleProblem } from '../shapes/lab.ts'
 import { compileSchema } from '../validate.ts'
 
@@ -50,7 +50,7 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
 ]
 
 /** Told by the very steps of creating and replacing, so that what it says is what a save would do. */
-function preview(call: Call): Answer {
+function preview(call: RouteCall): ApiResponse {
   const { plane } = call.ports
   const now = plane.current()
   const { id: replaced, rule: sent = null } = call.body
@@ -134,7 +134,7 @@ export function toProblem({ severity, code, message, hint, slot, span }: RuleIss
   }
 }
 
-function replay(call: Call, after: LabSnapshot, wanted: number) {
+function replay(call: RouteCall, after: LabSnapshot, wanted: number) {
   const now = call.ports.plane.current()
   const sessions = call.ports.insight.finished().slice(-wanted)
   const changes = sessions.flatMap((session) => changeOf(session, now, after))

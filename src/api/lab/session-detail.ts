@@ -4,9 +4,9 @@
 import type { JsonObject } from '../../config/lab-state.ts'
 import { explain } from '../../policy/explain.ts'
 import type { Decided } from '../../proxy/session.ts'
-import { type Answer, ok } from '../response.ts'
+import { type ApiResponse, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { SESSION_DETAIL, type SessionDetail } from '../shapes/sessions.ts'
 import { rowOfFinished, rowOfOpen } from './session-row.ts'
 
@@ -23,7 +23,7 @@ export const SESSION_DETAIL_ROUTES: readonly Route[] = [
   },
 ]
 
-function detail(call: Call): Answer {
+function detail(call: RouteCall): ApiResponse {
   const { insight, plane } = call.ports
   const id = call.params.id ?? ''
   const open = insight.findOpen(id)
@@ -39,7 +39,7 @@ function detail(call: Call): Answer {
 
 type Story = Pick<SessionDetail, 'policy' | 'explanation' | 'policy_test'>
 
-function storyOf({ ports }: Call, decided: Decided | undefined, target: string): Story {
+function storyOf({ ports }: RouteCall, decided: Decided | undefined, target: string): Story {
   if (decided === undefined) return { policy: null, explanation: null, policy_test: null }
   const { snapshot, flow } = decided
   const isCurrent = snapshot.revision === ports.plane.current().revision

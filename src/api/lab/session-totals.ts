@@ -23,7 +23,7 @@ export interface SessionCount {
   readonly sessions: number
 }
 
-export interface Tally {
+export interface SessionTotals {
   add(record: SessionRecord): void
   rules(): readonly RuleCount[]
   sessions(): readonly SessionCount[]
@@ -34,7 +34,7 @@ export interface Tally {
 }
 
 /** `egressOf`: what an egress address is counted as. */
-export function createTally(egressOf: (address: string) => string): Tally {
+export function createSessionTotals(egressOf: (address: string) => string): SessionTotals {
   const rules = new Map<string, RuleCount>()
   const sessions = new Map<string, SessionCount>()
   const errors = new Map<string, number>()

@@ -3,10 +3,10 @@
 import { canonicalEmail } from '../../policy/canonical-email.ts'
 import type { LiveSession } from '../../proxy/live-sessions.ts'
 import { FILTER_OUTCOMES, sessionFilter } from '../../proxy/session-filter.ts'
-import { type Answer, listOf, ok } from '../response.ts'
+import { type ApiResponse, listOf, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
 import { integerOf, textOf, wordOf } from '../select.ts'
-import type { Call, QueryParameter, Route } from '../router.ts'
+import type { RouteCall, QueryParameter, Route } from '../router.ts'
 import { DELETED } from '../shapes/cloudflare.ts'
 import { LIVE_SESSION, RULE_COUNT, SESSION_EVENTS, SESSION_RECORD } from '../shapes/sessions.ts'
 
@@ -91,7 +91,7 @@ export const SESSION_ROUTES: readonly Route[] = [
 ]
 
 /** The last of those that fit, oldest first. */
-function recent({ query, ports }: Call): Answer {
+function recent({ query, ports }: RouteCall): ApiResponse {
   const text = (name: string) => textOf(query, name)
   const [user, vnet, rule, egressIp] = [text('user'), text('vnet'), text('rule'), text('egress_ip')]
   const fits = sessionFilter({
@@ -120,7 +120,7 @@ function present(session: LiveSession) {
   return { ...rest, started_at: startedAt, ...numbers }
 }
 
-function counters({ ports, tally }: Call) {
+function counters({ ports, tally }: RouteCall) {
   const counted = new Map(tally.rules().map((count) => [count.rule, count]))
   const { active, skipped } = ports.plane.current().ruleset
   const rules = [...active, ...skipped].map(({ rule }) => rule).sort((a, b) => a.precedence - b.precedence)
@@ -132,7 +132,7 @@ function counters({ ports, tally }: Call) {
   )
 }
 
-function events({ ports }: Call): Answer {
+function events({ ports }: RouteCall): ApiResponse {
   return {
     kind: 'stream',
     start: (send) => {

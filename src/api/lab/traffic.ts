@@ -3,8 +3,8 @@
 
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import type { RememberedSession } from '../../proxy/recent-sessions.ts'
-import { type Answer, ok } from '../response.ts'
-import type { Call, Route } from '../router.ts'
+import { type ApiResponse, ok } from '../response.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { type Load, NOW, TRAFFIC_EVENTS, type TrafficBeat } from '../shapes/sessions.ts'
 import { rowOfFinished, rowOfOpen } from './session-row.ts'
 
@@ -37,7 +37,7 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
   },
 ]
 
-function now({ ports }: Call): Answer {
+function now({ ports }: RouteCall): ApiResponse {
   const time = ports.plane.now()
   const open = ports.insight.open().map((session) => rowOfOpen(session, time))
   const finished = ports.insight.finished().slice(-MOST_FINISHED).map(rowOfFinished)
@@ -55,7 +55,7 @@ interface Watcher {
   owesLoad: boolean
 }
 
-function stream({ ports }: Call): Answer {
+function stream({ ports }: RouteCall): ApiResponse {
   return {
     kind: 'stream',
     start: (send) => {
@@ -114,7 +114,7 @@ function take(watcher: Watcher, time: number): TrafficBeat | undefined {
 }
 
 /** Counting costs a walk over every open session: once a second is enough. */
-function tellLoad(watcher: Watcher, send: (event: string, data: unknown) => boolean, ports: Call['ports']): void {
+function tellLoad(watcher: Watcher, send: (event: string, data: unknown) => boolean, ports: RouteCall['ports']): void {
   watcher.owesLoad = true
   watcher.sinceLoad++
   if (watcher.sinceLoad < BEATS_PER_LOAD) return

@@ -5,7 +5,7 @@ import type { Json } from '../../config/lab-state.ts'
 import { canonicalEmail } from '../../policy/canonical-email.ts'
 import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { ATTACHED_NETWORK, ME, PERSON } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/users'
@@ -77,7 +77,7 @@ export const USER_ROUTES: readonly Route[] = [
   },
 ]
 
-function me(call: Call) {
+function me(call: RouteCall) {
   const { virtualNetworks } = call.ports.plane.current().account
   const choices = virtualNetworks.map(({ id, name, comment, isDefault }) => ({
     id,
@@ -90,14 +90,14 @@ function me(call: Call) {
   return ok({ ...who, virtual_network: networkOf(call, call.user), virtual_networks: choices })
 }
 
-function choose(call: Call, email: string) {
+function choose(call: RouteCall, email: string) {
   const wanted = call.body.virtual_network ?? null
   call.ports.plane.chooseVirtualNetwork(email, wanted === null ? null : idOf(call, wanted))
   return ok(networkOf(call, email))
 }
 
 /** The id of a virtual network given by name or id. */
-function idOf(call: Call, wanted: Json): string {
+function idOf(call: RouteCall, wanted: Json): string {
   const { virtualNetworks } = call.ports.plane.current().account
   const found = virtualNetworks.find(({ id, name }) => name === wanted || id === String(wanted).toLowerCase())
   if (found !== undefined) return found.id
@@ -106,14 +106,14 @@ function idOf(call: Call, wanted: Json): string {
 }
 
 /** The user whom the path names. */
-function known(call: Call): string {
+function known(call: RouteCall): string {
   const email = canonicalEmail(call.params.email ?? '')
   const user = call.ports.users().find((candidate) => candidate.email === email)
   if (user === undefined) throw notFound(`there is no user \`${call.params.email}\``)
   return user.email
 }
 
-function networkOf(call: Call, email: string) {
+function networkOf(call: RouteCall, email: string) {
   const { plane } = call.ports
   const chosen = plane.chosenVirtualNetwork(email)
   const { virtualNetworks } = plane.current().account

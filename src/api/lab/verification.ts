@@ -5,7 +5,7 @@ import { canonicalEmail } from '../../policy/canonical-email.ts'
 import { locationSeen } from '../../policy/geolocation.ts'
 import { listOf, ok } from '../response.ts'
 import { invalidField } from '../api-error.ts'
-import type { Call, Route } from '../router.ts'
+import type { RouteCall, Route } from '../router.ts'
 import { GEOLOCATION, ORIGIN, VERIFICATION } from '../shapes/lab.ts'
 
 const text = { type: 'string', minLength: 1, maxLength: 256 } as const
@@ -64,7 +64,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
   },
 ]
 
-async function verify(call: Call) {
+async function verify(call: RouteCall) {
   const user = known(call, String(call.body.user))
   const { password, vnet } = call.body
   const answers = await call.ports.insight.verify({
@@ -79,7 +79,7 @@ async function verify(call: Call) {
 }
 
 /** With the very credentials of this request. */
-async function verifyMe(call: Call) {
+async function verifyMe(call: RouteCall) {
   if (call.choices !== '') {
     const message = `the verification asks with each address family and the network you are on: leave \`;${call.choices}\` out of the user name`
     throw invalidField('/authorization', message)
@@ -88,14 +88,14 @@ async function verifyMe(call: Call) {
   return ok({ user: call.user, dedicated: answers.length > 0 && answers.every(({ dedicated }) => dedicated), answers })
 }
 
-function known(call: Call, email: string): string {
+function known(call: RouteCall, email: string): string {
   const users = call.ports.users()
   const user = users.find((candidate) => candidate.email === canonicalEmail(email))
   if (user !== undefined) return user.email
   throw invalidField('/user', `there is no user \`${email}\`; there are ${users.map((each) => each.email).join(', ')}`)
 }
 
-function geolocations({ ports }: Call) {
+function geolocations({ ports }: RouteCall) {
   const { account } = ports.plane.current()
   const now = ports.plane.now()
   return listOf(

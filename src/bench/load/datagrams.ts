@@ -3,7 +3,7 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { associate, type Subject } from '../../load-test/proxy/operation.ts'
+import { associate, type ProxyUnderTest } from '../../load-test/proxy/operation.ts'
 
 const PAYLOAD = Buffer.alloc(64, 0x2e)
 /** Loopback loses datagrams only where a buffer is full. */
@@ -23,7 +23,7 @@ export class Association {
   }
 
   /** Logs in, associates, and connects a socket to the relay. */
-  static async open(subject: Subject): Promise<Association> {
+  static async open(subject: ProxyUnderTest): Promise<Association> {
     const { control, relay } = await associate(subject)
     const socket = createSocket('udp4')
     socket.bind(0, control.localAddress)

@@ -3,7 +3,7 @@
 
 import type { Command } from 'commander'
 import { InputError } from '../../errors/issue.ts'
-import type { AddressDesk, AddressRow, MachineChanges } from '../../host-addresses/host-addresses.ts'
+import type { HostAddresses, AddressRow, MachineChanges } from '../../host-addresses/host-addresses.ts'
 import { type Io, writeJson, paintFor, renderTable } from '../terminal.ts'
 import { DEFAULT_STATE, type RegisterVerb, type VerbContext, withConfig, withJson } from '../verb.ts'
 
@@ -56,7 +56,7 @@ function registerUp(addresses: Command, { io, services, action }: VerbContext): 
 }
 
 async function change(
-  desk: AddressDesk,
+  desk: HostAddresses,
   { changes }: MachineChanges,
   options: { readonly state: string; readonly shared: boolean },
   io: Io,

@@ -1,7 +1,7 @@
 // `bench proxy`: load-tests the data path in a process of its own and shows what one operation costs it.
 
 import { type Command, Option } from 'commander'
-import { type Io, writeJson, paintFor, createProgress, renderTable } from '../terminal.ts'
+import { type Io, writeJson, paintFor, createProgressBar, renderTable } from '../terminal.ts'
 import { type ProxyBenchSummary, type VerbContext, withConfig, withJson, wholeNumber, workerCount } from '../verb.ts'
 
 const MODES = ['connect', 'http', 'socks5', 'relay', 'udp'] as const
@@ -25,7 +25,7 @@ export function registerBenchProxy(bench: Command, { io, services, action }: Ver
     .option('--workers <n>', 'threads of the proxy that carry connections', workerCount, 1)
     .action(
       action(async ({ config, mode, seconds, workers, concurrency = mode === 'relay' ? 4 : 50, json }: Options) => {
-        const progress = createProgress(io, `${mode}, ${concurrency} at a time, ${seconds} s`)
+        const progress = createProgressBar(io, `${mode}, ${concurrency} at a time, ${seconds} s`)
         const summary = await services
           .benchProxy({ configFile: config, mode, concurrency, seconds, workers, onProgress: progress.show })
           .finally(progress.clear)

@@ -2,7 +2,7 @@
 
 import { type Command, Option } from 'commander'
 import { counted } from '../../errors/counted.ts'
-import { type Io, writeJson, paintFor, createProgress, renderTable } from '../terminal.ts'
+import { type Io, writeJson, paintFor, createProgressBar, renderTable } from '../terminal.ts'
 import { type DecideBenchSummary, type RegisterVerb, withConfig, withJson, wholeNumber } from '../verb.ts'
 import { registerBenchProxy } from './bench-proxy.ts'
 
@@ -43,7 +43,7 @@ const registerDecide = (bench: Command, { io, services, action }: Parameters<Reg
     .option('--seed <n>', 'another synthetic rule set of the same size', wholeNumber, 1)
     .action(
       action(async ({ config, rules, json, ...options }: Options) => {
-        const progress = createProgress(io, `deciding for ${options.seconds} s on ${options.threads} thread(s)`)
+        const progress = createProgressBar(io, `deciding for ${options.seconds} s on ${options.threads} thread(s)`)
         const summary = await services
           .benchDecide({ ...options, rules: rules ?? { configFile: config }, onProgress: progress.show })
           .finally(progress.clear)

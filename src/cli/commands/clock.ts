@@ -3,7 +3,7 @@
 import { parsePeriodMs } from '../../config/formats.ts'
 import { InputError } from '../../errors/issue.ts'
 import { writeJson } from '../terminal.ts'
-import { type LabClient, type LabOptions, withLab, type RegisterVerb, type VerbContext } from '../verb.ts'
+import { type LabClient, type LabAddressOptions, withLab, type RegisterVerb, type VerbContext } from '../verb.ts'
 
 const PATH = '/lab/v1/clock'
 
@@ -17,28 +17,28 @@ export const registerClock: RegisterVerb = (program, context) => {
   const clock = program.command('clock').description("the lab's clock")
   withLab(clock.command('show'))
     .description("prints the lab's time and how far it is from the machine's")
-    .action(action((options: LabOptions) => turn(context, options, (lab) => lab.ask('GET', PATH))))
+    .action(action((options: LabAddressOptions) => turn(context, options, (lab) => lab.ask('GET', PATH))))
   withLab(clock.command('set <time>'))
     .description('sets the clock (RFC 3339: `2027-01-01T00:00:00Z`, or a date)')
     .action(
-      action((time: string, options: LabOptions) => turn(context, options, (lab) => lab.ask('PUT', PATH, { time }))),
+      action((time: string, options: LabAddressOptions) => turn(context, options, (lab) => lab.ask('PUT', PATH, { time }))),
     )
   withLab(clock.command('advance <duration>'))
     .description('puts the clock forward (`90s`, `15m`, `8h`, `7d`, `6w`), or back (`-- -8h`)')
     .action(
-      action((duration: string, options: LabOptions) => {
+      action((duration: string, options: LabAddressOptions) => {
         const seconds = secondsOf(duration)
         return turn(context, options, (lab) => lab.ask('POST', `${PATH}/advance`, { seconds }))
       }),
     )
   withLab(clock.command('reset'))
     .description("goes back to the machine's time")
-    .action(action((options: LabOptions) => turn(context, options, (lab) => lab.ask('DELETE', PATH))))
+    .action(action((options: LabAddressOptions) => turn(context, options, (lab) => lab.ask('DELETE', PATH))))
 }
 
 async function turn(
   { io, services }: VerbContext,
-  options: LabOptions,
+  options: LabAddressOptions,
   act: (lab: LabClient) => Promise<unknown>,
 ): Promise<0> {
   const shown = (await act(await services.connectLab(options))) as ClockTime

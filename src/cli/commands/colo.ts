@@ -4,10 +4,10 @@
 import type { Command } from 'commander'
 import type { LabSnapshot } from '../../config/lab-state.ts'
 import { type Io, writeJson, paintFor, renderTable } from '../terminal.ts'
-import { type LabOptions, withLab, type RegisterVerb, type VerbContext } from '../verb.ts'
-import { askOrDesk } from '../ask-lab.ts'
+import { type LabAddressOptions, withLab, type RegisterVerb, type VerbContext } from '../verb.ts'
+import { askLabOrDecider } from '../ask-lab.ts'
 
-interface ListOptions extends LabOptions {
+interface ListOptions extends LabAddressOptions {
   readonly all: boolean
 }
 
@@ -28,7 +28,7 @@ export const registerColo: RegisterVerb = (program, context) => {
     .option('--all', 'also those without a dedicated IP', false)
     .action(
       action(async (options: ListOptions) => {
-        const rows = await askOrDesk(context, options, {
+        const rows = await askLabOrDecider(context, options, {
           ask: async (lab) => rowsFrom(await lab.ask('GET', `/lab/v1/colos?all=${options.all}`)),
           look: ({ snapshot }) => coloRows(snapshot, options.all),
         })
@@ -41,7 +41,7 @@ export const registerColo: RegisterVerb = (program, context) => {
   registerSwitch(colo, context, 'up', 'puts a data center back')
 }
 
-interface SwitchOptions extends LabOptions {
+interface SwitchOptions extends LabAddressOptions {
   readonly reset?: true
 }
 

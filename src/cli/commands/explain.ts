@@ -4,10 +4,10 @@ import { Option } from 'commander'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { InputError } from '../../errors/issue.ts'
 import { behindPlaceholder } from '../ask-lab.ts'
-import { drawExplanation } from '../render/render-explanation.ts'
+import { renderExplanation } from '../render/render-explanation.ts'
 import { type Explained, type ExplainOptions, explainConnection, explanationJson } from '../../decider/explain-connection.ts'
 import { type Io, writeJson, paintFor } from '../terminal.ts'
-import { type Desk, DEFAULT_STATE, type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import { type Decider, DEFAULT_STATE, type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options extends ExplainOptions {
   readonly config: string
@@ -45,7 +45,7 @@ export const registerExplain: RegisterVerb = (program, { io, services, action })
     )
 
   /** A placeholder is what the running lab gave it out for. */
-  async function explained(desk: Desk, destination: string, options: Options) {
+  async function explained(desk: Decider, destination: string, options: Options) {
     try {
       return await explainConnection(desk, destination, options)
     } catch (thrown) {
@@ -60,7 +60,7 @@ export const registerExplain: RegisterVerb = (program, { io, services, action })
 function show(io: Io, { json }: Options, explained: readonly [Explained, ...Explained[]]): ExitCode {
   const [first, ...others] = explained
   if (json) writeJson(io, explanationJson(explained))
-  else io.stdout.write(drawExplanation(first, others, paintFor(io, io.stdout)))
+  else io.stdout.write(renderExplanation(first, others, paintFor(io, io.stdout)))
   return 0
 }
 

@@ -112,20 +112,20 @@ function tellOfOthers(io: Io, file: string, others: number): void {
   io.stderr.write(`${file}: ${rules} left as written\n`)
 }
 
-interface Place {
+interface ExpressionPlace {
   readonly file: string
   readonly line: number
   readonly column: number
 }
 
-function normalOf(source: string, scheme: Scheme, mode: Mode, place: Place, issues: Issue[]): string | undefined {
+function normalOf(source: string, scheme: Scheme, mode: Mode, place: ExpressionPlace, issues: Issue[]): string | undefined {
   const parsed = parseExpression(source, scheme, { mode })
   if (parsed.ok) return formatExpression(parsed.expression)
   issues.push(...parsed.problems.map((problem) => toIssue(problem, source, place)))
   return undefined
 }
 
-function toIssue(problem: ExpressionProblem, source: string, place: Place): Issue {
+function toIssue(problem: ExpressionProblem, source: string, place: ExpressionPlace): Issue {
   const { code, message, span } = problem
   return {
     severity: 'error',

@@ -3,9 +3,9 @@
 import { availableParallelism } from 'node:os'
 import { InvalidArgumentError } from 'commander'
 import { InputError } from '../../errors/issue.ts'
-import type { ReplaySummary, Tally } from '../../analysis/replay-summary.ts'
-import { drawReplay } from '../render/render-replay.ts'
-import { type Io, writeJson, paintFor, createProgress } from '../terminal.ts'
+import type { ReplaySummary, ChangeTally } from '../../analysis/replay-summary.ts'
+import { renderReplay } from '../render/render-replay.ts'
+import { type Io, writeJson, paintFor, createProgressBar } from '../terminal.ts'
 import { type ReplayOutcome, type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options {
@@ -32,7 +32,7 @@ export const registerReplay: RegisterVerb = (program, { io, services, action }) 
     .option('--threads <n>', 'worker threads', threadCount, Math.min(availableParallelism(), 16))
     .action(
       action(async (sessions: readonly string[], { config: configFile, json, failOnChange, ...options }: Options) => {
-        const progress = createProgress(io, 'replaying')
+        const progress = createProgressBar(io, 'replaying')
         const outcome = await services
           .replay({ sessions, configFile, ...options, onProgress: progress.show })
           .finally(progress.clear)
@@ -78,7 +78,7 @@ function report(io: Io, outcome: ReplayOutcome, { config, rules, against }: Omit
     against === undefined
       ? { before: 'what was recorded', after: rules ?? config }
       : { before: rules ?? config, after: against }
-  io.stdout.write(drawReplay(outcome, titles, paintFor(io, io.stdout)))
+  io.stdout.write(renderReplay(outcome, titles, paintFor(io, io.stdout)))
 }
 
 /** What `--json` prints. */
@@ -111,7 +111,7 @@ export function replayDocument({ summary, unreadable, seconds, rules }: ReplayOu
   }
 }
 
-function tallies(entries: ReadonlyMap<string, Tally>, key: string) {
+function tallies(entries: ReadonlyMap<string, ChangeTally>, key: string) {
   return [...entries].map(([name, tally]) => ({ [key]: name, ...tally })).sort((a, b) => b.changed - a.changed)
 }
 

@@ -5,26 +5,26 @@ import { type Command, Option } from 'commander'
 import type { PolicyChanges } from '../../config/portable-policy.ts'
 import { counted } from '../../errors/counted.ts'
 import { InputError } from '../../errors/issue.ts'
-import { drawChanges, drawOutcome, stepTitle } from '../render/render-policy-changes.ts'
-import { drawReplay } from '../render/render-replay.ts'
+import { renderChanges, renderOutcome, stepTitle } from '../render/render-policy-changes.ts'
+import { renderReplay } from '../render/render-replay.ts'
 import { type Io, linesOf, writeJson, paintFor } from '../terminal.ts'
 import { withLab, type ReplayOutcome, type Services, type ExitCode, type RegisterVerb, type VerbContext } from '../verb.ts'
-import type { PlaceOptions, PlanRequest, RulesDesk } from '../../rules-sync/rules-sync.ts'
+import type { RulesTargetOptions, PlanRequest, RulesSync } from '../../rules-sync/rules-sync.ts'
 import { replayDocument } from './replay.ts'
 
-interface PullOptions extends PlaceOptions {
+interface PullOptions extends RulesTargetOptions {
   readonly from: string
   readonly format?: 'yaml' | 'json'
 }
 
-interface PushOptions extends PlaceOptions {
+interface PushOptions extends RulesTargetOptions {
   readonly to: string
   readonly prune: boolean
   readonly dryRun?: true
   readonly yes?: true
 }
 
-interface DiffOptions extends PlaceOptions {
+interface DiffOptions extends RulesTargetOptions {
   readonly against: string
   readonly prune: boolean
   readonly sides?: string
@@ -97,7 +97,7 @@ async function push({ io, services }: VerbContext, file: string, options: PushOp
   if (!desk.isApi(options.to)) throw notAnApi(options.to)
   const paint = paintFor(io, io.stdout)
   const changes = await desk.plan({ from: file, to: options.to, prune: options.prune }, options)
-  if (!options.json) io.stdout.write(drawChanges(changes, paint))
+  if (!options.json) io.stdout.write(renderChanges(changes, paint))
   if (options.dryRun || changes.steps.length === 0) {
     if (options.json) writeJson(io, { ...changes, done: [], failed: null, not_done: changes.steps })
     return 0
@@ -111,8 +111,8 @@ async function push({ io, services }: VerbContext, file: string, options: PushOp
   })
   const { done, failed, notDone } = outcome
   if (options.json) writeJson(io, { ...changes, done, failed: failed ?? null, not_done: notDone })
-  else if (failed === undefined) io.stdout.write(drawOutcome(outcome, paint))
-  if (failed !== undefined) io.stderr.write(drawOutcome(outcome, paintFor(io, io.stderr)))
+  else if (failed === undefined) io.stdout.write(renderOutcome(outcome, paint))
+  if (failed !== undefined) io.stderr.write(renderOutcome(outcome, paintFor(io, io.stderr)))
   return failed === undefined ? 0 : 1
 }
 
@@ -129,12 +129,12 @@ async function diff({ io, services }: VerbContext, file: string, options: DiffOp
       ...(replayed === undefined ? {} : { replay: replayDocument(replayed) }),
     })
   } else {
-    io.stdout.write(drawChanges(changes, paintFor(io, io.stdout)))
+    io.stdout.write(renderChanges(changes, paintFor(io, io.stdout)))
     if (sides !== undefined)
       io.stdout.write(`egresslab replay SESSIONS --rules ${sides.before} --against ${sides.after}\n`)
     if (replayed !== undefined) {
       const titles = { before: changes.to, after: `${changes.to}, changed` }
-      io.stdout.write(`\n${drawReplay(replayed, titles, paintFor(io, io.stdout))}`)
+      io.stdout.write(`\n${renderReplay(replayed, titles, paintFor(io, io.stdout))}`)
     }
   }
   return options.failOnChange && changes.steps.length > 0 ? 1 : 0
@@ -142,7 +142,7 @@ async function diff({ io, services }: VerbContext, file: string, options: DiffOp
 
 /** Both sides decide the same sessions, in a folder that is gone afterwards. */
 async function replaySides(
-  desk: RulesDesk,
+  desk: RulesSync,
   services: Services,
   request: PlanRequest,
   options: DiffOptions,

@@ -3,9 +3,9 @@
 
 import { InvalidArgumentError } from 'commander'
 import { passed, type ScenarioReport } from '../../analysis/scenario-report.ts'
-import { drawEntry, drawHead, drawSummary, scenarioDocument } from '../render/render-scenario.ts'
+import { renderScenarioEntry, renderScenarioHead, renderScenarioSummary, scenarioDocument } from '../render/render-scenario.ts'
 import { type Io, writeJson, paintFor } from '../terminal.ts'
-import { type ScenarioDesk, type ScenarioRequest, type Services, type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
+import { type ScenarioRunner, type ScenarioRequest, type Services, type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
   readonly config?: string
@@ -46,7 +46,7 @@ function requestOf(files: readonly string[], { config, speed, instant, decide }:
 
 /** One that takes its time ends with a signal, too. */
 async function playUntilStopped(
-  desk: ScenarioDesk,
+  desk: ScenarioRunner,
   services: Services,
   files: readonly string[],
   options: Options,
@@ -66,7 +66,7 @@ async function playUntilStopped(
   }
 }
 
-async function playAll(desk: ScenarioDesk, request: ScenarioRequest, options: Options, io: Io): Promise<ExitCode> {
+async function playAll(desk: ScenarioRunner, request: ScenarioRequest, options: Options, io: Io): Promise<ExitCode> {
   const paint = paintFor(io, io.stdout)
   let isFirst = true
   const draws: Partial<ScenarioRequest> =
@@ -74,11 +74,11 @@ async function playAll(desk: ScenarioDesk, request: ScenarioRequest, options: Op
       ? {}
       : {
           onBegin: (scenario) => {
-            io.stdout.write(`${isFirst ? '' : '\n'}${drawHead(scenario, paint)}`)
+            io.stdout.write(`${isFirst ? '' : '\n'}${renderScenarioHead(scenario, paint)}`)
             isFirst = false
           },
-          onEntry: (entry) => io.stdout.write(drawEntry(entry, paint)),
-          onEnd: (report) => io.stdout.write(drawSummary(report, paint)),
+          onEntry: (entry) => io.stdout.write(renderScenarioEntry(entry, paint)),
+          onEnd: (report) => io.stdout.write(renderScenarioSummary(report, paint)),
         }
   const reports = await desk.play({ ...request, ...draws })
   if (options.junit !== undefined) desk.writeJunit(options.junit, reports)

@@ -5,9 +5,9 @@ import { parseCidr } from '../../net/cidr.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
 import { FILTER_OUTCOMES, type SessionFilter, sessionFilter } from '../../proxy/session-filter.ts'
 import type { Io } from '../terminal.ts'
-import { type LabClient, type LabOptions, withLab, type ExitCode, type RegisterVerb, type VerbContext } from '../verb.ts'
+import { type LabClient, type LabAddressOptions, withLab, type ExitCode, type RegisterVerb, type VerbContext } from '../verb.ts'
 
-interface TailOptions extends LabOptions, SessionFilter {
+interface TailOptions extends LabAddressOptions, SessionFilter {
   readonly recent: number
   readonly limit?: number
 }

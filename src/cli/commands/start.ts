@@ -4,7 +4,7 @@ import { Option } from 'commander'
 import type { EngineChoice } from '../../transport/choose-engine.ts'
 import { paintFor } from '../terminal.ts'
 import { type RegisterVerb, DEFAULT_STATE, withConfig, workerCount } from '../verb.ts'
-import { welcome } from '../render/startup-banner.ts'
+import { startupBanner } from '../render/startup-banner.ts'
 
 const ENGINES: readonly EngineChoice[] = ['auto', 'linux', 'node']
 
@@ -39,7 +39,7 @@ export const registerStart: RegisterVerb = (program, { io, services, action }) =
           ...(engine === undefined ? {} : { engine }),
           sessionsTo: { form: io.stdout.isTerminal ? 'line' : 'ndjson', colour },
         })
-        io.stderr.write(await welcome(lab, paintFor(io, io.stderr)))
+        io.stderr.write(await startupBanner(lab, paintFor(io, io.stderr)))
         return services.runUntilSignal(lab)
       }),
     )

@@ -4,7 +4,7 @@
 import { InvalidArgumentError } from 'commander'
 import { InputError } from '../../errors/issue.ts'
 import { coveredPercent } from '../../analysis/coverage.ts'
-import { drawCount, drawCoverage, drawTestRun, failureDetail, percentText } from '../render/render-test-run.ts'
+import { renderCount, renderCoverage, renderTestRun, failureDetail, percentText } from '../render/render-test-run.ts'
 import { explanationJson } from '../../decider/explain-connection.ts'
 import { type Io, writeJson, paintFor } from '../terminal.ts'
 import { renderIssues } from '../render/render-issues.ts'
@@ -88,11 +88,11 @@ function report(run: PolicyTestRun, tester: PolicyTester, options: Options, io: 
   if (options.json) writeJson(io, asDocument(run))
   else {
     const paint = paintFor(io, io.stdout)
-    io.stdout.write(`${drawTestRun(run, paint)}\n`)
+    io.stdout.write(`${renderTestRun(run, paint)}\n`)
     if (options.coverage || threshold !== undefined) {
-      for (const { config, rules } of run.coverage) io.stdout.write(`${drawCoverage(config, rules, paint)}\n`)
+      for (const { config, rules } of run.coverage) io.stdout.write(`${renderCoverage(config, rules, paint)}\n`)
     }
-    io.stdout.write(drawCount(run, paint))
+    io.stdout.write(renderCount(run, paint))
   }
   for (const { config, rules } of below) {
     const percent = percentText(coveredPercent(rules))

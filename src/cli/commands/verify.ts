@@ -3,10 +3,10 @@
 
 import { InvalidArgumentError } from 'commander'
 import type { LabConfig } from '../../config/lab-config.ts'
-import { type EchoOrigin, echoOrigins, type Verified, verifyOrigin } from '../../decider/verify-egress.ts'
+import { type EchoOrigin, echoOrigins, type EgressVerification, verifyOrigin } from '../../decider/verify-egress.ts'
 import { InputError } from '../../errors/issue.ts'
 import type { Family } from '../../net/ip.ts'
-import { type Io, writeJson, type Paint, paintFor, renderTable } from '../terminal.ts'
+import { type Io, writeJson, type TerminalPaint, paintFor, renderTable } from '../terminal.ts'
 import { readConfigNoting } from '../ask-lab.ts'
 import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
@@ -30,7 +30,7 @@ export const registerVerify: RegisterVerb = (program, { io, services, action }) 
       action(async (options: Options) => {
         const { config } = await readConfigNoting(options.config, io, services)
         const user = options.user ?? config.users[0]?.identity.email
-        const answers: Verified[] = []
+        const answers: EgressVerification[] = []
         for (const origin of originsToAsk(config)) {
           const credentials = user === undefined ? {} : credentialsFor(user, origin.family, options, io)
           const proxy = options.proxy ?? proxyOf(config)
@@ -59,7 +59,7 @@ function credentialsFor(user: string, family: Family, { vnet, password }: Option
   return { username: parameters.join(';'), password: password ?? io.env.EGRESSLAB_PASSWORD ?? documented }
 }
 
-function renderAnswers(answers: readonly Verified[], user: string | undefined, paint: Paint): string {
+function renderAnswers(answers: readonly EgressVerification[], user: string | undefined, paint: TerminalPaint): string {
   const rows = answers.map(({ family, asked, seen, dedicated, colo, problem }) => [
     `IPv${family}`,
     asked,

@@ -2,8 +2,8 @@
 
 import type { LabSnapshot } from '../../config/lab-state.ts'
 import { type Io, writeJson, paintFor, renderTable } from '../terminal.ts'
-import { type LabClient, type LabOptions, withLab, type RegisterVerb } from '../verb.ts'
-import { askOrDesk } from '../ask-lab.ts'
+import { type LabClient, type LabAddressOptions, withLab, type RegisterVerb } from '../verb.ts'
+import { askLabOrDecider } from '../ask-lab.ts'
 
 interface NetworkRow {
   readonly id: string
@@ -20,8 +20,8 @@ export const registerVnet: RegisterVerb = (program, context) => {
   withLab(vnet.command('list'))
     .description('lists virtual networks and who has chosen them')
     .action(
-      action(async (options: LabOptions) => {
-        const rows = await askOrDesk(context, options, {
+      action(async (options: LabAddressOptions) => {
+        const rows = await askLabOrDecider(context, options, {
           ask: networksOf,
           look: ({ snapshot }) => networkRows(snapshot),
         })
@@ -34,7 +34,7 @@ export const registerVnet: RegisterVerb = (program, context) => {
     .description('attaches a user to a virtual network; open connections keep their address, new ones get the new one')
     .requiredOption('--user <email>', 'whose choice this is')
     .action(
-      action(async (wanted: string, options: LabOptions & { readonly user: string }) => {
+      action(async (wanted: string, options: LabAddressOptions & { readonly user: string }) => {
         const lab = await services.connectLab(options)
         const path = `/lab/v1/users/${encodeURIComponent(options.user)}/virtual-network`
         const { id, name } = (await lab.ask('PUT', path, { virtual_network: wanted })) as { id: string; name: string }

@@ -5,10 +5,10 @@ import { formatEndpoint } from '../../net/endpoint.ts'
 import type { ExplainedDecision, Explanation, PartTrace, RuleTrace } from '../../policy/explain.ts'
 import type { Place } from '../../policy/place.ts'
 import type { Explained } from '../../decider/explain-connection.ts'
-import type { Paint } from '../terminal.ts'
+import type { TerminalPaint } from '../terminal.ts'
 
 /** The drawing, ending in a line feed. `others`: further addresses of the destination, one line each. */
-export function drawExplanation(first: Explained, others: readonly Explained[], paint: Paint): string {
+export function renderExplanation(first: Explained, others: readonly Explained[], paint: TerminalPaint): string {
   const { explanation } = first
   return [
     ...headLines(first, paint),
@@ -25,7 +25,7 @@ export function drawExplanation(first: Explained, others: readonly Explained[], 
   ].join('\n')
 }
 
-function headLines({ flow, candidate, virtualNetwork }: Explained, paint: Paint): string[] {
+function headLines({ flow, candidate, virtualNetwork }: Explained, paint: TerminalPaint): string[] {
   const { destination, host } = flow
   const to = host === undefined ? '' : `${paint.strong(host)} at `
   const cloud = candidate.proxiedByCloudflare ? ', proxied by Cloudflare' : ''
@@ -43,7 +43,7 @@ function inPlace(place: Place | undefined): string {
 }
 
 /** A rule that matched shows all its parts; one that did not, the parts that kept it from matching. */
-function ruleLines(rule: RuleTrace, paint: Paint): string[] {
+function ruleLines(rule: RuleTrace, paint: TerminalPaint): string[] {
   const mark = rule.matched ? paint.good('✓') : rule.skipped === null ? paint.bad('✗') : paint.dim('·')
   const name = rule.matched ? paint.strong(rule.rule) : rule.rule
   const head = `${mark} ${String(rule.precedence).padStart(6)}  ${name}`
@@ -55,7 +55,7 @@ function ruleLines(rule: RuleTrace, paint: Paint): string[] {
   return [head, ...(parts.length === 0 ? [paint.dim('           no conditions: it matches everything')] : parts)]
 }
 
-function partLine(slot: string, { text, result, field, value, note }: PartTrace, paint: Paint): string {
+function partLine(slot: string, { text, result, field, value, note }: PartTrace, paint: TerminalPaint): string {
   const verdict = result ? paint.good('true ') : paint.bad('false')
   const seen =
     field === null
@@ -66,7 +66,7 @@ function partLine(slot: string, { text, result, field, value, note }: PartTrace,
   return `           ${slot.padEnd(14)} ${verdict}  ${text}${seen}`
 }
 
-function decisionLines(decision: ExplainedDecision, paint: Paint): string[] {
+function decisionLines(decision: ExplainedDecision, paint: TerminalPaint): string[] {
   const { egress, physical_colo, logical, ingress_colo, outcome, reason } = decision
   const address = egress?.ipv4 ?? egress?.ipv6
   const outcomeText = egress === null ? paint.bad(outcome) : paint.good(outcome)
@@ -79,7 +79,7 @@ function decisionLines(decision: ExplainedDecision, paint: Paint): string[] {
   ]
 }
 
-function tunnelLines({ candidate: { tunnel, dial } }: Explained, paint: Paint): string[] {
+function tunnelLines({ candidate: { tunnel, dial } }: Explained, paint: TerminalPaint): string[] {
   if (tunnel === undefined) return []
   const ways = {
     'stand-in': `really at ${formatEndpoint(dial)}`,
@@ -98,14 +98,14 @@ function planLines({ plan }: Explanation): string[] {
   return [`plan     ${steps.join(' → ')}`]
 }
 
-function nearMissLines({ near_misses }: Explanation, paint: Paint): string[] {
+function nearMissLines({ near_misses }: Explanation, paint: TerminalPaint): string[] {
   return near_misses.map(({ rule, parts }) => {
     const alternatives = parts.map(({ text }) => text).join(' or ')
     return `${paint.warn('near')}     rule \`${rule}\` lacks only: ${alternatives}`
   })
 }
 
-function otherLine({ flow, explanation: { decision } }: Explained, paint: Paint): string {
+function otherLine({ flow, explanation: { decision } }: Explained, paint: TerminalPaint): string {
   const address = decision.egress?.ipv4 ?? decision.egress?.ipv6 ?? 'nowhere'
   return `${paint.dim('also')}     to ${flow.destination.ip.text}: ${decision.outcome}, ${address}`
 }

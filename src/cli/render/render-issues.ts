@@ -1,10 +1,10 @@
 // Problems in what people wrote, drawn for people: where, what, the line with a caret, what to do.
 
 import type { Issue } from '../../errors/issue.ts'
-import type { Paint } from '../terminal.ts'
+import type { TerminalPaint } from '../terminal.ts'
 
 /** Every issue in the order given, then a line that counts them. The text ends in a line feed; it is '' for no issues. */
-export function renderIssues(issues: readonly Issue[], paint: Paint): string {
+export function renderIssues(issues: readonly Issue[], paint: TerminalPaint): string {
   if (issues.length === 0) return ''
   return `${issues.map((issue) => renderIssue(issue, paint)).join('\n')}\n${countIssues(issues)}\n`
 }
@@ -19,7 +19,7 @@ export function countIssues(issues: readonly Issue[]): string {
   return counts.flat().join(', ')
 }
 
-function renderIssue(issue: Issue, paint: Paint): string {
+function renderIssue(issue: Issue, paint: TerminalPaint): string {
   const colour = { error: paint.bad, warning: paint.warn, advice: paint.accent }[issue.severity]
   const where = location(issue)
   const head = `${where === '' ? '' : `${paint.strong(where)}: `}${colour(issue.severity)}: ${issue.message} ${paint.dim(`[${issue.code}]`)}`

@@ -2,14 +2,14 @@
 
 import type { Json } from '../../config/lab-state.ts'
 import type { PolicyChanges, PolicyDifference, PolicyOutcome, PolicyStep } from '../../config/portable-policy.ts'
-import type { Paint } from '../terminal.ts'
+import type { TerminalPaint } from '../terminal.ts'
 
 const SIGNS = { create: '+', update: '~', park: '~', delete: '-' } as const
 /** A list can have thousands of items; as many are shown. */
 const SHOWN_ITEMS = 5
 
 /** The changes, ending in a line feed. */
-export function drawChanges(changes: PolicyChanges, paint: Paint): string {
+export function renderChanges(changes: PolicyChanges, paint: TerminalPaint): string {
   const { from, to, steps, unchanged, leftAlone, notes } = changes
   return [
     `from  ${paint.strong(from)}`,
@@ -29,7 +29,7 @@ export function drawChanges(changes: PolicyChanges, paint: Paint): string {
 }
 
 /** `~ rule 2000 vnet-AMER` as one line for progress and reports. */
-export function stepTitle({ action, thing, name, precedence }: PolicyStep, paint: Paint): string {
+export function stepTitle({ action, thing, name, precedence }: PolicyStep, paint: TerminalPaint): string {
   const colour = action === 'create' ? paint.good : action === 'delete' ? paint.bad : paint.warn
   const at = thing === 'rule' && precedence !== undefined ? `${precedence} ` : ''
   const aside = action === 'park' ? ' steps aside for a moment' : ''
@@ -37,7 +37,7 @@ export function stepTitle({ action, thing, name, precedence }: PolicyStep, paint
 }
 
 /** What became of the steps, ending in a line feed. */
-export function drawOutcome({ done, failed, notDone }: PolicyOutcome, paint: Paint): string {
+export function renderOutcome({ done, failed, notDone }: PolicyOutcome, paint: TerminalPaint): string {
   if (failed === undefined) return `${paint.good(`${done.length} done`)}\n`
   return [
     paint.bad(`stopped at step ${done.length + 1} of ${done.length + 1 + notDone.length}: ${failed.message}`),
@@ -54,11 +54,11 @@ function titles(steps: readonly PolicyStep[]): string {
   return all.length === 0 ? 'nothing' : all.join(', ')
 }
 
-function stepLines(step: PolicyStep, paint: Paint): string[] {
+function stepLines(step: PolicyStep, paint: TerminalPaint): string[] {
   return [stepTitle(step, paint), ...(step.action === 'delete' ? [] : differenceLines(step, paint))]
 }
 
-function differenceLines({ action, thing, differences }: PolicyStep, paint: Paint): string[] {
+function differenceLines({ action, thing, differences }: PolicyStep, paint: TerminalPaint): string[] {
   const items = differences.filter(({ field }) => field === 'items')
   const others = differences.filter(({ field }) => field !== 'items' && !(action === 'create' && SAID.has(field)))
   const width = Math.max(0, ...others.map(({ field }) => shortField(field).length))
@@ -75,12 +75,12 @@ function shortField(field: string): string {
   return field.replace(/^rule_settings\./, '').replaceAll('.', ' ')
 }
 
-function change({ before, after }: PolicyDifference, paint: Paint): string {
+function change({ before, after }: PolicyDifference, paint: TerminalPaint): string {
   if (before === undefined) return paint.good(show(after))
   return `${paint.bad(show(before))} → ${after === undefined ? 'nothing' : paint.good(show(after))}`
 }
 
-function itemLines(items: readonly PolicyDifference[], paint: Paint): string[] {
+function itemLines(items: readonly PolicyDifference[], paint: TerminalPaint): string[] {
   const of = (side: 'before' | 'after') =>
     items.flatMap((item) => (item[side] === undefined ? [] : [item[side]].flat()))
   const line = (word: string, values: readonly Json[], colour: (text: string) => string) => {

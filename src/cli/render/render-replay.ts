@@ -1,8 +1,8 @@
 // What a replay came to, for people: how much changed, where, for whom, by which rules, and which services would refuse it.
 
 import { counted } from '../../errors/counted.ts'
-import type { ReplaySummary, Tally } from '../../analysis/replay-summary.ts'
-import { type Paint, renderTable } from '../terminal.ts'
+import type { ReplaySummary, ChangeTally } from '../../analysis/replay-summary.ts'
+import { type TerminalPaint, renderTable } from '../terminal.ts'
 import type { ReplayOutcome } from '../verb.ts'
 
 /** Lines per table; the rest is counted. `--json` has them all. */
@@ -14,7 +14,7 @@ export interface ReplayTitles {
 }
 
 /** The whole text, ending in a line feed. */
-export function drawReplay(outcome: ReplayOutcome, { before, after }: ReplayTitles, paint: Paint): string {
+export function renderReplay(outcome: ReplayOutcome, { before, after }: ReplayTitles, paint: TerminalPaint): string {
   const { summary } = outcome
   const sections = [
     headText(outcome, paint) + changesText(summary, paint),
@@ -31,7 +31,7 @@ export function drawReplay(outcome: ReplayOutcome, { before, after }: ReplayTitl
   return title + sections.filter((section) => section !== '').join('\n')
 }
 
-function headText({ summary, seconds }: ReplayOutcome, paint: Paint): string {
+function headText({ summary, seconds }: ReplayOutcome, paint: TerminalPaint): string {
   const { records, decided, unreadable, undecided } = summary
   const left = [
     [undecided.no_destination, 'failed before a decision'],
@@ -55,7 +55,7 @@ function headText({ summary, seconds }: ReplayOutcome, paint: Paint): string {
   ].join('\n')
 }
 
-function changesText({ changed, decided, changes }: ReplaySummary, paint: Paint): string {
+function changesText({ changed, decided, changes }: ReplaySummary, paint: TerminalPaint): string {
   if (changed === 0) return `${paint.good('nothing changes')}\n`
   const parts = [
     [changes.egress_ip, 'egress IP'],
@@ -67,7 +67,7 @@ function changesText({ changed, decided, changes }: ReplaySummary, paint: Paint)
   return `${paint.warn(`${number(changed)} change`)} (${percent(changed, decided)}): ${shown.join(', ')}\n`
 }
 
-function tallyText(title: string, tallies: ReadonlyMap<string, Tally>, paint: Paint): string {
+function tallyText(title: string, tallies: ReadonlyMap<string, ChangeTally>, paint: TerminalPaint): string {
   const changed = [...tallies].filter(([, tally]) => tally.changed > 0).sort(([, a], [, b]) => b.changed - a.changed)
   const rows = changed.slice(0, SHOWN).map(([name, tally]) => {
     return [
@@ -79,20 +79,20 @@ function tallyText(title: string, tallies: ReadonlyMap<string, Tally>, paint: Pa
   return section(title, rows, changed.length, paint)
 }
 
-function movesText(title: string, moves: ReadonlyMap<string, number>, paint: Paint): string {
+function movesText(title: string, moves: ReadonlyMap<string, number>, paint: TerminalPaint): string {
   const sorted = [...moves].sort(([, a], [, b]) => b - a)
   const rows = sorted.slice(0, SHOWN).map(([move, count]) => [`  ${move}`, number(count)])
   return section(title, rows, sorted.length, paint)
 }
 
-function section(title: string, rows: readonly (readonly string[])[], total: number, paint: Paint): string {
+function section(title: string, rows: readonly (readonly string[])[], total: number, paint: TerminalPaint): string {
   if (rows.length === 0) return ''
   const more = total > rows.length ? paint.dim(`  and ${number(total - rows.length)} more\n`) : ''
   return `${paint.strong(title)}\n${renderTable(rows)}${more}`
 }
 
 /** A service is told of when people went there, whether or not anything changes for them. */
-function allowlistText({ allowlists }: ReplaySummary, paint: Paint): string {
+function allowlistText({ allowlists }: ReplaySummary, paint: TerminalPaint): string {
   const rows = [...allowlists].map(([name, { sessions, refused, admitted, refusedUsers }]) => {
     const users = [...refusedUsers.keys()]
     const who = users.length === 0 ? '' : `: ${users.slice(0, 3).join(', ')}${users.length > 3 ? ', …' : ''}`
@@ -107,14 +107,14 @@ function allowlistText({ allowlists }: ReplaySummary, paint: Paint): string {
   return section('allowlists', rows, rows.length, paint)
 }
 
-function unusedText({ summary, rules }: ReplayOutcome, paint: Paint): string {
+function unusedText({ summary, rules }: ReplayOutcome, paint: TerminalPaint): string {
   const unused = rules.filter(({ id }) => !summary.ruleUses.has(id))
   const rows = unused.slice(0, SHOWN).map(({ precedence, name }) => [`  ${String(precedence).padStart(6)}`, name])
   return section('rules that decide none of these sessions', rows, unused.length, paint)
 }
 
 /** What the configuration does not have is decided as well as it goes; that is worth knowing. */
-function doubtsText({ unknownUsers, unknownNetworks }: ReplaySummary, paint: Paint): string {
+function doubtsText({ unknownUsers, unknownNetworks }: ReplaySummary, paint: TerminalPaint): string {
   const about = (names: ReadonlyMap<string, number>, what: string) => {
     if (names.size === 0) return []
     const sessions = [...names.values()].reduce((sum, count) => sum + count, 0)

@@ -1,20 +1,20 @@
 // A scenario for people: its time line as it comes, then what it came to. And the same as one document.
 
-import { entriesOf, type Fate, passed, refusalsOf, type ScenarioReport, type TimedEntry, type Traveller } from '../../analysis/scenario-report.ts'
-import { type Paint, renderTable } from '../terminal.ts'
+import { entriesOf, type ConnectionFate, passed, refusalsOf, type ScenarioReport, type TimedEntry, type ScenarioClient } from '../../analysis/scenario-report.ts'
+import { type TerminalPaint, renderTable } from '../terminal.ts'
 
-export function drawHead({ name, file }: { readonly name: string; readonly file: string }, paint: Paint): string {
+export function renderScenarioHead({ name, file }: { readonly name: string; readonly file: string }, paint: TerminalPaint): string {
   return `${paint.strong(name)}  ${paint.dim(file)}\n`
 }
 
 /** One entry of the time line, with its reason on a line below where it has one. */
-export function drawEntry(entry: TimedEntry, paint: Paint): string {
+export function renderScenarioEntry(entry: TimedEntry, paint: TerminalPaint): string {
   const [text, why = ''] = wordsOf(entry, paint)
   const reason = why === '' ? '' : `${' '.repeat(11)}${paint.dim(why)}\n`
   return `${paint.dim(timeOf(entry.atMs).padStart(8))}  ${text}\n${reason}`
 }
 
-function wordsOf(entry: TimedEntry, paint: Paint): readonly [text: string, why?: string] {
+function wordsOf(entry: TimedEntry, paint: TerminalPaint): readonly [text: string, why?: string] {
   switch (entry.kind) {
     case 'note':
       return [`  ${paint.strong(entry.what)}`]
@@ -46,14 +46,14 @@ function wordsOf(entry: TimedEntry, paint: Paint): readonly [text: string, why?:
   }
 }
 
-const FATES: Readonly<Record<Fate, (paint: Paint) => string>> = {
+const FATES: Readonly<Record<ConnectionFate, (paint: TerminalPaint) => string>> = {
   opened: () => ' ',
   kept: (paint) => paint.good('✓'),
   reset: (paint) => paint.bad('✗'),
   lost: (paint) => paint.bad('✗'),
 }
 
-function drawCheck({ name, passed, line, differences }: Extract<TimedEntry, { kind: 'check' }>, paint: Paint) {
+function drawCheck({ name, passed, line, differences }: Extract<TimedEntry, { kind: 'check' }>, paint: TerminalPaint) {
   if (passed) return [`${paint.good('✓')} ${name}`] as const
   const rows = differences.map(({ what, expected, found }) => `${what}: expected ${expected}, found ${found}`)
   return [
@@ -62,7 +62,7 @@ function drawCheck({ name, passed, line, differences }: Extract<TimedEntry, { ki
 }
 
 /** What it came to: who moved, whom allowlists refused, what failed, connections, expectations. */
-export function drawSummary(report: ScenarioReport, paint: Paint): string {
+export function renderScenarioSummary(report: ScenarioReport, paint: TerminalPaint): string {
   const tables = [
     ['moved', moveRows(report)],
     ['refused by allowlists', refusalRows(report)],
@@ -108,12 +108,12 @@ function connectionRows(report: ScenarioReport): Rows {
   return told.map((one) => [timeOf(one.atMs), ...cellsOf(one), one.egress, one.fate])
 }
 
-function section(title: string, rows: Rows, paint: Paint): string {
+function section(title: string, rows: Rows, paint: TerminalPaint): string {
   if (rows.length === 0) return ''
   return `\n${paint.strong(title)}\n${renderTable(rows.map((row) => ['', ...row]))}`
 }
 
-function countLine(report: ScenarioReport, paint: Paint): string {
+function countLine(report: ScenarioReport, paint: TerminalPaint): string {
   const checks = entriesOf(report, 'check')
   const failed = checks.filter((check) => !check.passed).length
   const how = report.mode === 'proxy' ? 'through the proxy' : 'decided only'
@@ -122,11 +122,11 @@ function countLine(report: ScenarioReport, paint: Paint): string {
   return `${failed === 0 ? paint.good(verdict) : paint.bad(verdict)}  ${paint.dim(visits)}\n`
 }
 
-function cellsOf({ login, destination }: Traveller): string[] {
+function cellsOf({ login, destination }: ScenarioClient): string[] {
   return [login === '' ? 'nobody' : login, destination]
 }
 
-function whoOf(who: Traveller): string {
+function whoOf(who: ScenarioClient): string {
   return cellsOf(who).join(' to ')
 }
 

@@ -2,11 +2,11 @@
 // then the coverage of rules and the count.
 
 import { coveredPercent, type RuleCoverage } from '../../analysis/coverage.ts'
-import { drawExplanation } from './render-explanation.ts'
-import { type Paint, renderTable } from '../terminal.ts'
+import { renderExplanation } from './render-explanation.ts'
+import { type TerminalPaint, renderTable } from '../terminal.ts'
 import type { PolicyTestCase, PolicyTestRun } from '../verb.ts'
 
-const PLAIN: Paint = {
+const PLAIN: TerminalPaint = {
   good: String,
   bad: String,
   warn: String,
@@ -16,7 +16,7 @@ const PLAIN: Paint = {
 }
 
 /** All files with their cases, ending in a line feed. Files without a case (none fits the filter) are left out. */
-export function drawTestRun(run: PolicyTestRun, paint: Paint): string {
+export function renderTestRun(run: PolicyTestRun, paint: TerminalPaint): string {
   const files = run.files.filter(({ cases }) => cases.length > 0)
   return files
     .map(({ file, config, cases }) => {
@@ -26,7 +26,7 @@ export function drawTestRun(run: PolicyTestRun, paint: Paint): string {
     .join('\n')
 }
 
-function drawCase(result: PolicyTestCase, paint: Paint): string {
+function drawCase(result: PolicyTestCase, paint: TerminalPaint): string {
   const { name, file, line, passed } = result
   if (passed) return `  ${paint.good('✓')} ${name}\n`
   return `  ${paint.bad('✗')} ${paint.strong(name)}  ${paint.dim(`${file}:${line}`)}\n${indent(detail(result, paint))}`
@@ -37,12 +37,12 @@ export function failureDetail(result: PolicyTestCase): string {
   return detail(result, PLAIN)
 }
 
-function detail({ differences, asked: [first, ...others] }: PolicyTestCase, paint: Paint): string {
+function detail({ differences, asked: [first, ...others] }: PolicyTestCase, paint: TerminalPaint): string {
   const rows = differences.flatMap(({ what, expected, found }) => [
     [what, 'expected', paint.good(expected)],
     ['', 'found', paint.bad(found)],
   ])
-  const trace = first === undefined ? '' : `\n${drawExplanation(first, others, paint)}`
+  const trace = first === undefined ? '' : `\n${renderExplanation(first, others, paint)}`
   return renderTable(rows) + trace
 }
 
@@ -51,7 +51,7 @@ function indent(text: string): string {
 }
 
 /** The rules of one configuration with the cases they decided. */
-export function drawCoverage(config: string, rules: readonly RuleCoverage[], paint: Paint): string {
+export function renderCoverage(config: string, rules: readonly RuleCoverage[], paint: TerminalPaint): string {
   const percent = coveredPercent(rules)
   const head = `${paint.strong('coverage')} of ${config}: ${percentText(percent)} of the rules that can match decided a case\n`
   if (rules.length === 0) return `${paint.strong('coverage')} of ${config}: it has no rules\n`
@@ -77,7 +77,7 @@ export function percentText(percent: number): string {
 }
 
 /** `12 passed, 1 failed` */
-export function drawCount({ files }: PolicyTestRun, paint: Paint): string {
+export function renderCount({ files }: PolicyTestRun, paint: TerminalPaint): string {
   const cases = files.flatMap((file) => file.cases)
   const failed = cases.filter(({ passed }) => !passed).length
   const good = `${cases.length - failed} passed`

@@ -8,7 +8,7 @@ import { formatTarget, reachableHost, type Target } from '../../net/endpoint.ts'
 import { type Ip, ip } from '../../net/ip.ts'
 import { decide } from '../../policy/decide.ts'
 import type { Arrival, Listener } from '../../proxy/arrival.ts'
-import type { Paint } from '../terminal.ts'
+import type { TerminalPaint } from '../terminal.ts'
 import type { RunningLab } from '../verb.ts'
 import { quoted, shellWord } from '../shell-word.ts'
 
@@ -16,7 +16,7 @@ import { quoted, shellWord } from '../shell-word.ts'
 const SHOWN_USERS = 4
 
 /** The text, ending in a line feed. */
-export async function welcome(lab: RunningLab, paint: Paint): Promise<string> {
+export async function startupBanner(lab: RunningLab, paint: TerminalPaint): Promise<string> {
   const { config, listeners, api, apiToken } = lab
   const warnings = lab.issues.filter(({ severity }) => severity === 'warning').length
   const apiUrl = `http://${addressOf(api)}`
@@ -83,7 +83,7 @@ function about({ name, fixedUser, authentication, endpoint }: Listener): string 
 }
 
 /** Echo lines for the first users; for the first service with an allowlist, one user it lets in and one it refuses. */
-async function tries(lab: RunningLab, paint: Paint): Promise<string[]> {
+async function tries(lab: RunningLab, paint: TerminalPaint): Promise<string[]> {
   const door = lab.listeners.find(
     (listener) => listener.authentication !== 'anonymous' && listener.fixedUser === undefined,
   )

@@ -2,7 +2,7 @@
 // true after everything sent before it.
 
 import type { MessagePort } from 'node:worker_threads'
-import type { LoadOptions } from '../../config/load.ts'
+import type { LoadConfigOptions } from '../../config/load.ts'
 import type { ReadFiles } from '../../config/source-document.ts'
 import type { OwnSockets } from '../../dns/destination-guard.ts'
 import type { ConnectionErrorCode } from '../../errors/catalogue.ts'
@@ -23,7 +23,7 @@ import type { SharedSignIn } from '../sign-in.ts'
 export interface SharedConfig {
   readonly file: string
   /** with the contents of every file that was read */
-  readonly load: LoadOptions
+  readonly load: LoadConfigOptions
   readonly version: StateVersion
 }
 
@@ -51,11 +51,11 @@ export interface WorkerStart extends SharedConfig {
   readonly ownPages: OwnPages
   /** clients served at one time over all workers, and turned away by all of them */
   readonly room: { readonly maxClients: number; readonly maxTurnedAway: number }
-  /** takes {@link SourceNews} */
+  /** takes {@link SourceMessage} */
   readonly sources: MessagePort
 }
 
-export type ToWorker =
+export type MessageToWorker =
   | { readonly kind: 'version'; readonly version: StateVersion }
   | { readonly kind: 'config'; readonly config: SharedConfig }
   | { readonly kind: 'report'; readonly id: number }
@@ -71,13 +71,13 @@ export type ToWorker =
     }
   | { readonly kind: 'stop' }
 
-export type FromWorker =
+export type MessageFromWorker =
   /** what the system keeps of the worker's engine if the worker ends without a word, for `Engine.reclaim` */
   | { readonly kind: 'engine'; readonly descriptor: number }
   | { readonly kind: 'ready'; readonly ports: readonly number[] }
   | { readonly kind: 'failed'; readonly issues: readonly Issue[] }
   | { readonly kind: 'took'; readonly revision: number }
-  | SessionNews
+  | SessionMessage
   | { readonly kind: 'report'; readonly id: number; readonly report: WorkerReport }
   | {
       readonly kind: 'event'
@@ -94,23 +94,23 @@ export type FromWorker =
   | { readonly kind: 'stopped' }
 
 /** Sessions since the last news: their ids, and their records as JSON. */
-export interface SessionNews {
+export interface SessionMessage {
   readonly kind: 'sessions'
   readonly ids: readonly string[]
   readonly lines: readonly string[]
-  readonly opened: readonly ShippedOpen[]
-  readonly decided: readonly ShippedDecision[]
+  readonly opened: readonly OpenSessionMessage[]
+  readonly decided: readonly DecisionMessage[]
 }
 
 /** A decision without the policy it was made by, which the main thread has under that revision. */
-export interface ShippedDecision extends Omit<Decided, 'snapshot'> {
+export interface DecisionMessage extends Omit<Decided, 'snapshot'> {
   readonly id: string
   readonly revision: number
 }
 
-export interface ShippedOpen {
+export interface OpenSessionMessage {
   readonly session: LiveSession
-  readonly decided: ShippedDecision | undefined
+  readonly decided: DecisionMessage | undefined
 }
 
 export interface WorkerNumbers {
@@ -121,13 +121,13 @@ export interface WorkerNumbers {
 
 export interface WorkerReport {
   readonly numbers: WorkerNumbers
-  readonly open: readonly ShippedOpen[]
+  readonly open: readonly OpenSessionMessage[]
   /** decisions of finished sessions that were not told before */
-  readonly decided: readonly ShippedDecision[]
+  readonly decided: readonly DecisionMessage[]
 }
 
 /** Who stands behind an outgoing connection to a test origin. */
-export type SourceNews =
+export type SourceMessage =
   | {
       readonly kind: 'add'
       readonly id: number

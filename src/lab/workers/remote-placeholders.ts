@@ -5,15 +5,15 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import { type Cidr, containsIp } from '../../net/cidr.ts'
 import type { Family, Ip } from '../../net/ip.ts'
 import type { Placeholder, Ports } from '../../proxy/stage-values.ts'
-import type { FromWorker, ToWorker } from './messages.ts'
+import type { MessageFromWorker, MessageToWorker } from './messages.ts'
 
-export type PlaceholderQuestion = Extract<FromWorker, { kind: 'placeholder' | 'hold' | 'letGo' }>
-export type PlaceholderAnswer = Extract<ToWorker, { kind: 'placeholder' }>
+export type PlaceholderQuestion = Extract<MessageFromWorker, { kind: 'placeholder' | 'hold' | 'letGo' }>
+export type PlaceholderAnswer = Extract<MessageToWorker, { kind: 'placeholder' }>
 
 type AskPlaceholder = NonNullable<Ports['placeholderAt']>
 
 /** The worker's end. */
-export class PlaceholderAsker {
+export class PlaceholderClient {
   readonly #tell: (question: PlaceholderQuestion) => void
   readonly #rangeOf: (family: Family) => Cidr
   /** ranges this worker has seen in force: what was given out before a range was moved stays good */
@@ -60,7 +60,7 @@ export class PlaceholderAsker {
 }
 
 /** The main thread's end of one worker. */
-export class PlaceholderDesk {
+export class PlaceholderServer {
   readonly #placeholderAt: AskPlaceholder
   readonly #held = new Map<number, () => void>()
 

@@ -6,15 +6,15 @@ import type { Endpoint } from '../../net/endpoint.ts'
 import type { Ip } from '../../net/ip.ts'
 import type { SourceRegistry, Sources } from '../../outbound/source-registry.ts'
 import type { PublicSource, PublicSourceOf } from '../../proxy/stage-values.ts'
-import type { SourceNews } from './messages.ts'
+import type { SourceMessage } from './messages.ts'
 
 const nothing = () => {}
 
 /** The worker's end, for connections to these addresses. */
-export function createSourceTeller(port: MessagePort, origins: readonly Ip[]): (transport: 'tcp' | 'udp') => Sources {
+export function createSourceSender(port: MessagePort, origins: readonly Ip[]): (transport: 'tcp' | 'udp') => Sources {
   const watched = new Set(origins.map(({ text }) => text))
   let next = 0
-  const tell = (news: SourceNews) => port.postMessage(news)
+  const tell = (news: SourceMessage) => port.postMessage(news)
   return (transport) => ({
     add(bound: Endpoint, dialled: Endpoint, source: PublicSource) {
       if (!watched.has(dialled.ip.text)) return nothing
@@ -52,7 +52,7 @@ export class SourceListener {
     this.#held.clear()
   }
 
-  readonly #take = (news: SourceNews): void => {
+  readonly #take = (news: SourceMessage): void => {
     if (news.kind === 'add') {
       this.#held.set(news.id, this.#registries[news.transport].add(news.bound, news.dialled, news.source))
     } else {

@@ -4,7 +4,7 @@
 import type { Decided } from '../../proxy/session.ts'
 import type { LiveSessions, OpenSession } from '../../proxy/live-sessions.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
-import type { SessionNews, ShippedDecision, ShippedOpen } from './messages.ts'
+import type { SessionMessage, DecisionMessage, OpenSessionMessage } from './messages.ts'
 import type { SessionLog } from '../../log/session-log.ts'
 import type { RememberedSession, SessionMemory } from '../../proxy/recent-sessions.ts'
 import type { LabSnapshot } from '../../config/lab-state.ts'
@@ -14,24 +14,24 @@ import type { Store } from '../../store/store.ts'
 const GATHER_MS = 20
 const MOST_TOGETHER = 512
 
-export interface OutboxSettings {
-  readonly send: (news: SessionNews) => void
+export interface BatchSettings {
+  readonly send: (news: SessionMessage) => void
   readonly live: LiveSessions
   /** finished sessions whose decisions are kept */
   readonly remember: number
 }
 
-export class SessionOutbox {
-  readonly #settings: OutboxSettings
+export class SessionBatchSender {
+  readonly #settings: BatchSettings
   /** oldest first; cut back when there are twice as many as are kept: a Map that loses its oldest with every entry takes 4 µs each */
-  #untold: ShippedDecision[] = []
+  #untold: DecisionMessage[] = []
   #ids: string[] = []
   #lines: string[] = []
-  #opened: ShippedOpen[] = []
+  #opened: OpenSessionMessage[] = []
   #timer: NodeJS.Timeout | undefined
   #stopWatching: (() => void) | undefined
 
-  constructor(settings: OutboxSettings) {
+  constructor(settings: BatchSettings) {
     this.#settings = settings
   }
 
@@ -63,14 +63,14 @@ export class SessionOutbox {
   }
 
   /** Decisions not told yet; they are now. */
-  untold(): ShippedDecision[] {
+  untold(): DecisionMessage[] {
     const decisions = this.#untold.slice(-this.#settings.remember)
     this.#untold = []
     return decisions
   }
 
   /** Every open session with its decision, as it can be sent. */
-  open(): ShippedOpen[] {
+  open(): OpenSessionMessage[] {
     return this.#settings.live.decided().map(shippedOpen)
   }
 
@@ -79,23 +79,23 @@ export class SessionOutbox {
     this.#timer ??= setTimeout(() => this.flush(), GATHER_MS)
   }
 
-  #keep(decision: ShippedDecision): void {
+  #keep(decision: DecisionMessage): void {
     this.#untold.push(decision)
     const { remember } = this.#settings
     if (this.#untold.length >= 2 * remember) this.#untold = this.#untold.slice(-remember)
   }
 }
 
-function shippedOpen({ session, decided }: OpenSession): ShippedOpen {
+function shippedOpen({ session, decided }: OpenSession): OpenSessionMessage {
   return { session, decided: decided === undefined ? undefined : shipped(session.id, decided) }
 }
 
-function shipped(id: string, { flow, decision, snapshot }: Decided): ShippedDecision {
+function shipped(id: string, { flow, decision, snapshot }: Decided): DecisionMessage {
   return { id, flow, decision, revision: snapshot.revision }
 }
 
 /** Its decision may come later than its record, which is read when somebody looks at it: of thousands a second few are ever looked at. */
-class ShippedSession implements RememberedSession {
+class SessionRecordMessage implements RememberedSession {
   readonly id: string
   decided?: Decided
   #line: string
@@ -115,22 +115,22 @@ class ShippedSession implements RememberedSession {
   }
 }
 
-export class SessionInbox {
+export class SessionBatchReceiver {
   readonly #sessions: SessionLog
   readonly #memory: SessionMemory
-  readonly #shelf: PolicyShelf
+  readonly #shelf: RecentRevisions
 
-  constructor(sessions: SessionLog, memory: SessionMemory, shelf: PolicyShelf) {
+  constructor(sessions: SessionLog, memory: SessionMemory, shelf: RecentRevisions) {
     this.#sessions = sessions
     this.#memory = memory
     this.#shelf = shelf
   }
 
   /** Finished sessions, and decisions of these or earlier ones. */
-  take({ ids, lines, decided: decisions }: Pick<SessionNews, 'ids' | 'lines' | 'decided'>): void {
+  take({ ids, lines, decided: decisions }: Pick<SessionMessage, 'ids' | 'lines' | 'decided'>): void {
     const here = new Map(decisions.map((decision) => [decision.id, decision]))
     for (const [at, line] of lines.entries()) {
-      const session = new ShippedSession(ids[at] ?? '', line)
+      const session = new SessionRecordMessage(ids[at] ?? '', line)
       this.#attach(session, here.get(session.id))
       here.delete(session.id)
       this.#sessions.recordWritten(session, line)
@@ -138,11 +138,11 @@ export class SessionInbox {
     }
     for (const decision of here.values()) {
       const session = this.#memory.find(decision.id)
-      if (session instanceof ShippedSession) this.#attach(session, decision)
+      if (session instanceof SessionRecordMessage) this.#attach(session, decision)
     }
   }
 
-  #attach(session: ShippedSession, shipped: ShippedDecision | undefined): void {
+  #attach(session: SessionRecordMessage, shipped: DecisionMessage | undefined): void {
     const decided = this.#shelf.decidedOf(shipped)
     if (decided !== undefined) session.decided = decided
   }
@@ -150,7 +150,7 @@ export class SessionInbox {
 
 const REVISIONS_KEPT = 64
 
-export class PolicyShelf {
+export class RecentRevisions {
   readonly #byRevision = new Map<number, LabSnapshot>()
   readonly close: () => void
 
@@ -159,13 +159,13 @@ export class PolicyShelf {
     this.close = store.subscribe((snapshot) => this.#keep(snapshot))
   }
 
-  decidedOf(shipped: ShippedDecision | undefined): Decided | undefined {
+  decidedOf(shipped: DecisionMessage | undefined): Decided | undefined {
     const snapshot = shipped === undefined ? undefined : this.#byRevision.get(shipped.revision)
     if (shipped === undefined || snapshot === undefined) return undefined
     return { flow: shipped.flow, decision: shipped.decision, snapshot }
   }
 
-  openOf({ session, decided }: ShippedOpen): OpenSession {
+  openOf({ session, decided }: OpenSessionMessage): OpenSession {
     return { session, decided: this.decidedOf(decided) }
   }
 

@@ -5,21 +5,21 @@ import { MessageChannel, Worker } from 'node:worker_threads'
 import { InputError } from '../../errors/issue.ts'
 import type { SourceRegistry } from '../../outbound/source-registry.ts'
 import type { Ports } from '../../proxy/stage-values.ts'
-import type { FromWorker, ShippedOpen, ToWorker, WorkerNumbers, WorkerReport, WorkerStart } from './messages.ts'
-import { PlaceholderDesk } from './remote-placeholders.ts'
+import type { MessageFromWorker, OpenSessionMessage, MessageToWorker, WorkerNumbers, WorkerReport, WorkerStart } from './messages.ts'
+import { PlaceholderServer } from './remote-placeholders.ts'
 import { SourceListener } from './remote-sources.ts'
 
 const MODULE = new URL('./worker-thread.ts', import.meta.url)
 
-export interface MemberEvents {
+export interface WorkerEvents {
   /** everything the member does not answer itself */
-  readonly heard: (message: Extract<FromWorker, { kind: 'sessions' | 'event' }>) => void
+  readonly heard: (message: Extract<MessageFromWorker, { kind: 'sessions' | 'event' }>) => void
   /** it is gone, with the error it died of where there is one */
-  readonly died: (member: WorkerMember, error: Error | undefined) => void
+  readonly died: (member: WorkerHandle, error: Error | undefined) => void
 }
 
 /** What its connections need of the main thread. */
-export interface MemberSurroundings {
+export interface WorkerContext {
   readonly registries: Readonly<Record<'tcp' | 'udp', SourceRegistry>>
   /** absent: there is no Gateway DNS */
   readonly placeholderAt?: Ports['placeholderAt']
@@ -27,17 +27,17 @@ export interface MemberSurroundings {
   readonly reclaim: (descriptor: number) => void
 }
 
-export class WorkerMember {
+export class WorkerHandle {
   readonly index: number
   readonly sources: SourceListener
   /** the ports its doors are at; rejects with an InputError where it cannot begin, or with what it died of */
   readonly ready: Promise<readonly number[]>
   /** open sessions as last reported */
-  open: readonly ShippedOpen[] = []
+  open: readonly OpenSessionMessage[] = []
   numbers: WorkerNumbers | undefined
   readonly #worker: Worker
-  readonly #placeholders: PlaceholderDesk | undefined
-  readonly #events: MemberEvents
+  readonly #placeholders: PlaceholderServer | undefined
+  readonly #events: WorkerEvents
   readonly #reclaim: (descriptor: number) => void
   /** of its engine, until that is closed */
   #descriptor: number | undefined
@@ -54,14 +54,14 @@ export class WorkerMember {
 
   constructor(
     start: Omit<WorkerStart, 'sources'>,
-    { registries, placeholderAt, reclaim }: MemberSurroundings,
-    events: MemberEvents,
+    { registries, placeholderAt, reclaim }: WorkerContext,
+    events: WorkerEvents,
   ) {
     const { port1, port2 } = new MessageChannel()
     this.index = start.index
     this.#events = events
     this.#reclaim = reclaim
-    this.#placeholders = placeholderAt === undefined ? undefined : new PlaceholderDesk(placeholderAt)
+    this.#placeholders = placeholderAt === undefined ? undefined : new PlaceholderServer(placeholderAt)
     this.revision = start.version.revision
     this.sources = new SourceListener(port1, registries)
     this.ready = this.#ready.promise
@@ -75,7 +75,7 @@ export class WorkerMember {
     this.#worker.once('exit', this.#exit)
   }
 
-  tell(message: ToWorker): void {
+  tell(message: MessageToWorker): void {
     this.#worker.postMessage(message)
   }
 
@@ -105,7 +105,7 @@ export class WorkerMember {
     await this.#worker.terminate()
   }
 
-  readonly #hear = (message: FromWorker): void => {
+  readonly #hear = (message: MessageFromWorker): void => {
     switch (message.kind) {
       case 'ready':
         this.isReady = true

@@ -1,7 +1,7 @@
 // The data path in several threads: starts the workers, gives each every version of the state, gathers what they did, replaces
 // one that dies, and drains them all. Nothing here touches a connection.
 
-import type { LoadOptions } from '../../config/load.ts'
+import type { LoadConfigOptions } from '../../config/load.ts'
 import type { ReadFiles } from '../../config/source-document.ts'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import type { GeoDatabase } from '../../geo/database.ts'
@@ -14,10 +14,10 @@ import type { OpenSession } from '../../proxy/live-sessions.ts'
 import { versionAfter, wholeVersion } from '../../store/replica.ts'
 import type { Store } from '../../store/store.ts'
 import type { SharedSignIn } from '../sign-in.ts'
-import type { Traffic } from '../traffic.ts'
-import type { FromWorker, SharedConfig, ToWorker, WorkerNumbers, WorkerReport, WorkerStart } from './messages.ts'
-import { PolicyShelf, type SessionInbox } from './session-batches.ts'
-import { type MemberEvents, type MemberSurroundings, WorkerMember } from './worker-handle.ts'
+import type { DataPlaneTraffic } from '../traffic.ts'
+import type { MessageFromWorker, SharedConfig, MessageToWorker, WorkerNumbers, WorkerReport, WorkerStart } from './messages.ts'
+import { RecentRevisions, type SessionBatchReceiver } from './session-batches.ts'
+import { type WorkerEvents, type WorkerContext, WorkerHandle } from './worker-handle.ts'
 import type { PortLeaseCounts } from '../../outbound/port-leases.ts'
 import type { ConnectionCounts, DatagramCounts } from '../../proxy/counters.ts'
 
@@ -28,13 +28,13 @@ const RESTART_PAUSES_MS = [0, 100, 1000, 5000] as const
 /** A worker that lived so long was not born sick. */
 const HEALTHY_AFTER_MS = 10_000
 
-export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'engine' | 'ownSockets' | 'room'> {
+export interface PoolOptions extends WorkerContext, Pick<WorkerStart, 'engine' | 'ownSockets' | 'room'> {
   readonly workers: number
   readonly store: Store
   readonly events: EventLog
   readonly file: string
   /** how the configuration was read at the start */
-  readonly load: LoadOptions & { readonly files: ReadFiles }
+  readonly load: LoadConfigOptions & { readonly files: ReadFiles }
   /** what the configuration in force was read from */
   readonly files: () => ReadFiles
   /** where Gateway DNS listens, filled in as it comes up */
@@ -44,16 +44,16 @@ export interface PoolOptions extends MemberSurroundings, Pick<WorkerStart, 'engi
   /** undefined: no listener has a sign-in page */
   readonly signIn: () => SharedSignIn | undefined
   readonly ownPages: () => OwnPages
-  readonly inboxOver: (shelf: PolicyShelf) => SessionInbox
+  readonly inboxOver: (shelf: RecentRevisions) => SessionBatchReceiver
 }
 
-export class WorkerPool implements Traffic {
+export class WorkerPool implements DataPlaneTraffic {
   readonly #options: PoolOptions
-  readonly #shelf: PolicyShelf
-  readonly #inbox: SessionInbox
+  readonly #shelf: RecentRevisions
+  readonly #inbox: SessionBatchReceiver
   readonly #uses: SharedUseTable
   readonly #clients: SharedClients
-  readonly #members: (WorkerMember | undefined)[] = []
+  readonly #members: (WorkerHandle | undefined)[] = []
   readonly #bornAt: number[] = []
   readonly #sickness: number[] = []
   /** of workers that are gone */
@@ -66,7 +66,7 @@ export class WorkerPool implements Traffic {
 
   constructor(options: PoolOptions) {
     this.#options = options
-    this.#shelf = new PolicyShelf(options.store)
+    this.#shelf = new RecentRevisions(options.store)
     this.#inbox = options.inboxOver(this.#shelf)
     this.#uses = new SharedUseTable(options.workers)
     this.#clients = new SharedClients(options.workers)
@@ -181,7 +181,7 @@ export class WorkerPool implements Traffic {
     await Promise.all(this.#alive().map((member) => member.end()))
   }
 
-  #begin(index: number): WorkerMember {
+  #begin(index: number): WorkerHandle {
     const { workers, engine, ownSockets, room, placeholderAt, gatewayDnsAt } = this.#options
     const signIn = this.#options.signIn()
     const start = {
@@ -200,15 +200,15 @@ export class WorkerPool implements Traffic {
       ownPages: this.#options.ownPages(),
       ...(this.#ports === undefined ? {} : { ports: this.#ports }),
     }
-    const events: MemberEvents = { heard: this.#heard, died: this.#died }
-    const member = new WorkerMember(start, this.#options, events)
+    const events: WorkerEvents = { heard: this.#heard, died: this.#died }
+    const member = new WorkerHandle(start, this.#options, events)
     this.#members[index] = member
     this.#bornAt[index] = performance.now()
     if (this.#watchers.size > 0) member.tell({ kind: 'watch', on: true })
     return member
   }
 
-  readonly #heard = (message: Extract<FromWorker, { kind: 'sessions' | 'event' }>): void => {
+  readonly #heard = (message: Extract<MessageFromWorker, { kind: 'sessions' | 'event' }>): void => {
     if (message.kind === 'sessions') {
       for (const opened of message.opened) {
         for (const watcher of this.#watchers) watcher(this.#shelf.openOf(opened))
@@ -219,7 +219,7 @@ export class WorkerPool implements Traffic {
   }
 
   /** Its connections went with it; what it had counted is given back before another takes its place. */
-  readonly #died = (member: WorkerMember, error: Error | undefined): void => {
+  readonly #died = (member: WorkerHandle, error: Error | undefined): void => {
     const { index, numbers } = member
     this.#members[index] = undefined
     if (numbers !== undefined) this.#remains.push(remainsOf(numbers))
@@ -246,7 +246,7 @@ export class WorkerPool implements Traffic {
     )
   }
 
-  async #untilAt(member: WorkerMember, revision: number): Promise<void> {
+  async #untilAt(member: WorkerHandle, revision: number): Promise<void> {
     const late = setTimeout(() => {
       this.#options.events.warn(`worker ${member.index + 1} does not take the new state; it is ended`)
       void member.end()
@@ -263,11 +263,11 @@ export class WorkerPool implements Traffic {
     return [...this.#remains, ...this.#alive().flatMap(({ numbers }) => numbers ?? [])]
   }
 
-  #alive(): WorkerMember[] {
+  #alive(): WorkerHandle[] {
     return this.#members.filter((member) => member !== undefined)
   }
 
-  #tellAll(message: ToWorker): void {
+  #tellAll(message: MessageToWorker): void {
     for (const member of this.#alive()) member.tell(message)
   }
 

@@ -14,17 +14,17 @@ import { SharedUseTable } from '../../outbound/shared-uses.ts'
 import { SharedClients } from '../../inbound/client-limit.ts'
 import { Replica } from '../../store/replica.ts'
 import { chooseEngine } from '../../transport/choose-engine.ts'
-import { certificatesFor, openDoorCertificates } from '../certificates.ts'
-import { createDataPath, type DataPath, openDoors } from '../data-path.ts'
+import { certificatesFor, openListenerCertificates } from '../certificates.ts'
+import { createDataPath, type DataPath, openListeners } from '../data-path.ts'
 import { watchEgressHealth } from '../../outbound/egress-health.ts'
 import { settled } from '../follow-config.ts'
 import { rangeOf } from '../gateway-dns.ts'
 import { joinSignIn } from '../sign-in.ts'
-import { createWorld, type World } from '../../decider/decider.ts'
-import type { FromWorker, SharedConfig, ToWorker, WorkerReport, WorkerStart } from './messages.ts'
-import { PlaceholderAsker } from './remote-placeholders.ts'
-import { SessionOutbox } from './session-batches.ts'
-import { createSourceTeller } from './remote-sources.ts'
+import { createDecisionContext, type DecisionContext } from '../../decider/decider.ts'
+import type { MessageFromWorker, SharedConfig, MessageToWorker, WorkerReport, WorkerStart } from './messages.ts'
+import { PlaceholderClient } from './remote-placeholders.ts'
+import { SessionBatchSender } from './session-batches.ts'
+import { createSourceSender } from './remote-sources.ts'
 
 /** Finished sessions of this worker whose decisions can still be asked for. */
 const REMEMBERED_DECISIONS = 5000
@@ -34,18 +34,18 @@ if (parentPort !== null) await serve(parentPort)
 
 interface Parts {
   readonly replica: Replica
-  readonly world: World
+  readonly world: DecisionContext
   readonly road: DataPath
-  readonly outbox: SessionOutbox
-  readonly placeholders: PlaceholderAsker
+  readonly outbox: SessionBatchSender
+  readonly placeholders: PlaceholderClient
   readonly gateway: Gateway
 }
 
 async function serve(port: MessagePort): Promise<void> {
-  const tell = (message: FromWorker) => port.postMessage(message)
+  const tell = (message: MessageFromWorker) => port.postMessage(message)
   try {
     const parts = await build(tell)
-    port.on('message', (message: ToWorker) => obey(message, parts, tell))
+    port.on('message', (message: MessageToWorker) => obey(message, parts, tell))
     tell({ kind: 'ready', ports: parts.gateway.doors.map(({ address }) => address.port) })
   } catch (thrown) {
     if (!(thrown instanceof InputError)) throw thrown
@@ -53,14 +53,14 @@ async function serve(port: MessagePort): Promise<void> {
   }
 }
 
-async function build(tell: (message: FromWorker) => void): Promise<Parts> {
+async function build(tell: (message: MessageFromWorker) => void): Promise<Parts> {
   const { index, of, version, ports, gatewayDns } = start
   const events = eventsTold(tell)
   const config = configOf(start, ports)
   const replica = new Replica(config, version)
   const services = [...start.ownSockets.services]
-  const placeholders = new PlaceholderAsker(tell, (family) => rangeOf(replica.current(), family))
-  const world = await createWorld({
+  const placeholders = new PlaceholderClient(tell, (family) => rangeOf(replica.current(), family))
+  const world = await createDecisionContext({
     config,
     store: replica,
     ownSockets: { services, origins: start.ownSockets.origins },
@@ -71,8 +71,8 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
       : { remoteDns: { endpoints: gatewayDns, placeholderAt: placeholders.placeholderAt } }),
   })
   const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
-  const { tlsFor } = openDoorCertificates(config.listeners, certificates.leaf, events)
-  const sources = createSourceTeller(start.sources, originAddresses(config))
+  const { tlsFor } = openListenerCertificates(config.listeners, certificates.leaf, events)
+  const sources = createSourceSender(start.sources, originAddresses(config))
   const engine = chooseEngine(start.engine, (message) => events.warn(message))
   if (engine.descriptor !== undefined) tell({ kind: 'engine', descriptor: engine.descriptor })
   const road = createDataPath(config, {
@@ -85,9 +85,9 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
     egress: { onAttempt: watchEgressHealth(() => replica.now(), events).attempted },
     shared: { uses: new SharedUseTable(of, start.uses).countsOf(index), slice: { index, of } },
   })
-  const outbox = new SessionOutbox({ send: tell, live: road.pipeline.sessions, remember: REMEMBERED_DECISIONS })
+  const outbox = new SessionBatchSender({ send: tell, live: road.pipeline.sessions, remember: REMEMBERED_DECISIONS })
   const clients = new SharedClients(of, start.clients).countOf(index, start.room.maxClients)
-  const gateway = await openDoors(config, road, {
+  const gateway = await openListeners(config, road, {
     store: replica,
     tlsFor,
     ...start.room,
@@ -100,7 +100,7 @@ async function build(tell: (message: FromWorker) => void): Promise<Parts> {
   return { replica, world, road, outbox, placeholders, gateway }
 }
 
-function obey(message: ToWorker, parts: Parts, tell: (message: FromWorker) => void): void {
+function obey(message: MessageToWorker, parts: Parts, tell: (message: MessageFromWorker) => void): void {
   const { replica, world, road, outbox, placeholders, gateway } = parts
   switch (message.kind) {
     case 'version':
@@ -163,7 +163,7 @@ function originAddresses({ origins, destinations }: LabConfig): Ip[] {
     .flatMap(({ addresses }) => addresses.map(({ standIn }) => standIn))
 }
 
-function eventsTold(tell: (message: FromWorker) => void): EventLog {
+function eventsTold(tell: (message: MessageFromWorker) => void): EventLog {
   const say = (text: string) => `worker ${start.index + 1}: ${text}`
   return {
     info: (message) => tell({ kind: 'event', level: 'info', message: say(message) }),

@@ -6,7 +6,7 @@ import { type Endpoint, formatEndpoint } from '../../net/endpoint.ts'
 import { fromIpv4Number } from '../../net/ip.ts'
 import { ANSWER_BYTES } from './origin.ts'
 
-export interface Subject {
+export interface ProxyUnderTest {
   readonly proxy: Endpoint
   readonly origin: Endpoint
   /** absent: no credentials are sent */
@@ -18,7 +18,7 @@ export type TunnelKind = 'connect' | 'socks5'
 const REQUEST = 'GET / HTTP/1.1\r\nHost: origin.test\r\n\r\n'
 
 /** Opens a tunnel; resolves with the socket once the proxy said it is open. */
-export async function openTunnel(kind: TunnelKind, subject: Subject): Promise<Socket> {
+export async function openTunnel(kind: TunnelKind, subject: ProxyUnderTest): Promise<Socket> {
   const socket = await dial(subject.proxy)
   try {
     await (kind === 'connect' ? connectThrough(socket, subject) : socksThrough(socket, subject))
@@ -30,7 +30,7 @@ export async function openTunnel(kind: TunnelKind, subject: Subject): Promise<So
 }
 
 /** A tunnel opened, one request answered, closed. */
-export async function tunnelOnce(kind: TunnelKind, subject: Subject): Promise<void> {
+export async function tunnelOnce(kind: TunnelKind, subject: ProxyUnderTest): Promise<void> {
   const socket = await openTunnel(kind, subject)
   socket.write(REQUEST)
   await receive(socket, (bytes) => bytes.length >= ANSWER_BYTES)
@@ -46,7 +46,7 @@ export interface RequestConnection {
 }
 
 /** Connects for absolute-form requests through the proxy, or for origin-form requests straight to the origin. */
-export async function openRequests(subject: Subject, straight = false): Promise<RequestConnection> {
+export async function openRequests(subject: ProxyUnderTest, straight = false): Promise<RequestConnection> {
   const socket = await dial(straight ? subject.origin : subject.proxy)
   const authority = formatEndpoint(subject.origin)
   const head = straight
@@ -72,7 +72,7 @@ function isWholeAnswer(text: string): boolean {
     : text.length >= end + 4 + Number(length)
 }
 
-async function connectThrough(socket: Socket, subject: Subject): Promise<void> {
+async function connectThrough(socket: Socket, subject: ProxyUnderTest): Promise<void> {
   const authority = formatEndpoint(subject.origin)
   socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization(subject)}\r\n`)
   const answer = await receive(socket, (text) => text.includes('\r\n\r\n'))
@@ -80,7 +80,7 @@ async function connectThrough(socket: Socket, subject: Subject): Promise<void> {
 }
 
 /** Opens a SOCKS5 UDP association; it lasts as long as the control connection. */
-export async function associate(subject: Subject): Promise<{ readonly control: Socket; readonly relay: Endpoint }> {
+export async function associate(subject: ProxyUnderTest): Promise<{ readonly control: Socket; readonly relay: Endpoint }> {
   const control = await dial(subject.proxy)
   try {
     await greetSocks(control, subject)
@@ -93,7 +93,7 @@ export async function associate(subject: Subject): Promise<{ readonly control: S
   }
 }
 
-async function socksThrough(socket: Socket, subject: Subject): Promise<void> {
+async function socksThrough(socket: Socket, subject: ProxyUnderTest): Promise<void> {
   await greetSocks(socket, subject)
   const { origin } = subject
   const [address] = origin.ip.words
@@ -104,7 +104,7 @@ async function socksThrough(socket: Socket, subject: Subject): Promise<void> {
   await expectReply(socket, 10, (reply) => reply.charCodeAt(1) === 0)
 }
 
-async function greetSocks(socket: Socket, { credentials }: Subject): Promise<void> {
+async function greetSocks(socket: Socket, { credentials }: ProxyUnderTest): Promise<void> {
   socket.write(Buffer.from([5, 1, credentials === undefined ? 0 : 2]))
   await expectReply(socket, 2, (reply) => reply.charCodeAt(1) !== 0xff)
   if (credentials !== undefined) {
@@ -121,7 +121,7 @@ async function expectReply(socket: Socket, length: number, good: (reply: string)
   return reply
 }
 
-function authorization({ credentials }: Subject): string {
+function authorization({ credentials }: ProxyUnderTest): string {
   if (credentials === undefined) return ''
   const token = Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')
   return `Proxy-Authorization: Basic ${token}\r\n`

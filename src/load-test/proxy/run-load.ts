@@ -2,13 +2,13 @@
 
 import { createHistogram } from 'node:perf_hooks'
 import { Association } from '../../bench/load/datagrams.ts'
-import { openRequests, openTunnel, type Subject, type TunnelKind, tunnelOnce } from './operation.ts'
+import { openRequests, openTunnel, type ProxyUnderTest, type TunnelKind, tunnelOnce } from './operation.ts'
 import { BULK } from './origin.ts'
 
-export type Mode = TunnelKind | 'http' | 'relay' | 'udp'
+export type LoadMode = TunnelKind | 'http' | 'relay' | 'udp'
 
 export interface LoadResult {
-  readonly mode: Mode
+  readonly mode: LoadMode
   readonly seconds: number
   readonly operations: number
   readonly failures: number
@@ -21,7 +21,7 @@ export interface LoadResult {
 }
 
 export interface LoadOptions {
-  readonly mode: Mode
+  readonly mode: LoadMode
   readonly concurrency: number
   readonly seconds: number
   /** requests past the proxy, straight to the origin (`http` only) */
@@ -30,7 +30,7 @@ export interface LoadOptions {
 }
 
 /** Runs load against a proxy. Failures of single operations are counted, not thrown. */
-export async function runLoad(subject: Subject, options: LoadOptions): Promise<LoadResult> {
+export async function runLoad(subject: ProxyUnderTest, options: LoadOptions): Promise<LoadResult> {
   const histogram = createHistogram()
   const tally = { operations: 0, failures: 0, bytes: 0, failure: '' }
   const start = performance.now()
@@ -58,14 +58,14 @@ export async function runLoad(subject: Subject, options: LoadOptions): Promise<L
 }
 
 interface Job {
-  readonly subject: Subject
+  readonly subject: ProxyUnderTest
   readonly options: LoadOptions
   readonly histogram: ReturnType<typeof createHistogram>
   readonly tally: { operations: number; failures: number; bytes: number; failure: string }
   readonly end: number
 }
 
-const WORKERS: Readonly<Record<Mode, (job: Job) => Promise<void>>> = {
+const WORKERS: Readonly<Record<LoadMode, (job: Job) => Promise<void>>> = {
   connect: (job) => repeat(job, () => tunnelOnce('connect', job.subject)),
   socks5: (job) => repeat(job, () => tunnelOnce('socks5', job.subject)),
   http: async (job) => {

@@ -2,10 +2,10 @@
 // Lets rules through that do not match, never stops one that does; and knows of which requirements it decides exactly.
 
 import type { FieldValues, Value } from '../../expression/value.ts'
-import type { Filed } from './index-build.ts'
-import { originOf } from './field-origin.ts'
-import type { Key, Path, Requirement } from './index-keys.ts'
-import { positionOf, type Ticket } from './rule-ref.ts'
+import type { IndexedRule } from './index-build.ts'
+import { fieldOriginOf } from './field-origin.ts'
+import type { IndexKey, FieldPathKey, Requirement } from './index-keys.ts'
+import { positionOf, type RuleRef } from './rule-ref.ts'
 
 /** Masks per rule; every rule has all of them, unused ones let everything through. */
 const MASKS = 4
@@ -21,7 +21,7 @@ const MOST_VALUES = 2_000
 /** A field is worth a mask when at least this share of the rules requires something of it. */
 const LEAST_SHARE = 0.02
 
-export class GuardTable {
+export class BitmaskPrefilter {
   readonly #masks: Int32Array
   readonly #dimensions: readonly Dimension[]
   #a = EVERYTHING
@@ -29,7 +29,7 @@ export class GuardTable {
   #c = EVERYTHING
   #d = EVERYTHING
 
-  constructor(rules: readonly Filed[]) {
+  constructor(rules: readonly IndexedRule[]) {
     this.#dimensions = chooseDimensions(rules)
     this.#masks = new Int32Array(rules.length * MASKS).fill(EVERYTHING)
     for (const [position, { requirements, exclusions }] of rules.entries()) {
@@ -88,7 +88,7 @@ export class GuardTable {
   }
 
   /** Tickets in ascending order, each followed by the masks of its rule: for lists that are read often, so that nothing else need be. */
-  rowsOf(tickets: Iterable<Ticket>): Int32Array {
+  rowsOf(tickets: Iterable<RuleRef>): Int32Array {
     const sorted = Int32Array.from(tickets).sort()
     const rows = new Int32Array(sorted.length * ROW)
     for (const [at, ticket] of sorted.entries()) {
@@ -125,16 +125,16 @@ interface Dimension {
 }
 
 /** The path of a requirement about one scalar text or integer field of the connection itself; undefined for any other. */
-function simplePathOf(requirement: Requirement): Path | undefined {
+function simplePathOf(requirement: Requirement): FieldPathKey | undefined {
   const path = requirement[0]?.path
-  if (path === undefined || path.isArray || path.type === 'Ip' || originOf(path.field) !== 'flow') return undefined
-  const isSimple = ({ kind }: Key) =>
+  if (path === undefined || path.isArray || path.type === 'Ip' || fieldOriginOf(path.field) !== 'flow') return undefined
+  const isSimple = ({ kind }: IndexKey) =>
     kind === 'value' || (path.type === 'Int' && (kind === 'prefix' || kind === 'outside'))
   return requirement.every((key) => key.path.slot === path.slot && isSimple(key)) ? path : undefined
 }
 
-function chooseDimensions(rules: readonly Filed[]): Dimension[] {
-  const users = new Map<number, { readonly path: Path; readonly requirements: Requirement[] }>()
+function chooseDimensions(rules: readonly IndexedRule[]): Dimension[] {
+  const users = new Map<number, { readonly path: FieldPathKey; readonly requirements: Requirement[] }>()
   for (const { requirements, exclusions } of rules) {
     for (const requirement of [...requirements, ...exclusions]) {
       const path = simplePathOf(requirement)
@@ -158,7 +158,7 @@ function chooseDimensions(rules: readonly Filed[]): Dimension[] {
 
 /** Up to 31 texts have a bit each. More are told apart by two masks, as by the two digits of a number: each text on its own, while
  *  several together let others through as well. */
-function texts({ slot }: Path, requirements: readonly Requirement[]): Dimension[] {
+function texts({ slot }: FieldPathKey, requirements: readonly Requirement[]): Dimension[] {
   const numbers = new Map<Value, number>()
   for (const key of requirements.flat()) {
     if (key.kind === 'value' && !numbers.has(key.value)) numbers.set(key.value, numbers.size)
@@ -182,7 +182,7 @@ function texts({ slot }: Path, requirements: readonly Requirement[]): Dimension[
 
 /** Integers by the stretches between the bounds that rules name. Those outside 32 bits count as {@link OTHER}, and so does a rule that
  *  wants them. */
-function integers({ slot }: Path, requirements: readonly Requirement[]): Dimension[] {
+function integers({ slot }: FieldPathKey, requirements: readonly Requirement[]): Dimension[] {
   const bounds = new Set<number>([0])
   for (const key of requirements.flat()) {
     const range = rangeOf(key)
@@ -211,7 +211,7 @@ function integers({ slot }: Path, requirements: readonly Requirement[]): Dimensi
   return [dimension]
 }
 
-function rangeOf(key: Key): readonly [number, number] | undefined {
+function rangeOf(key: IndexKey): readonly [number, number] | undefined {
   if (key.kind === 'prefix') {
     const first = key.prefix.words[0] ?? 0
     return [first, first + 2 ** (32 - key.prefix.length) - 1]

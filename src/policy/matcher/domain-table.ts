@@ -1,13 +1,13 @@
 // Finds what is stored under a host name and its parent domains. Walks the name once from its end, so no parent is cut out of it and
 // nothing is kept per host: with many hosts remembering what each led to was slower, since here a miss touches one cache line.
 
-import type { Visitor } from './prefix-table.ts'
+import type { PrefixCallback } from './prefix-table.ts'
 import { hashOfText, START, stepBack } from './list-postings.ts'
 
 const DOT = 0x2e
 
 /** Is told hashes as of hashOfText. */
-export interface HashVisitor {
+export interface HashCallback {
   visitHash(hash: number): void
 }
 
@@ -37,12 +37,12 @@ export class DomainTable<T extends number | object> {
   }
 
   /** Shows the visitor what is stored under a text. */
-  visit(text: string, visitor: Visitor<T>): void {
+  visit(text: string, visitor: PrefixCallback<T>): void {
     this.#visitAt(text, 0, hashOfText(text), visitor)
   }
 
   /** Shows the visitor what is stored under a name and each of its parents, the shortest first; `onHash` is told the hash of each. */
-  visitParents(name: string, visitor: Visitor<T>, onHash?: HashVisitor): void {
+  visitParents(name: string, visitor: PrefixCallback<T>, onHash?: HashCallback): void {
     let hash = START
     for (let at = name.length - 1; at >= 0; at--) {
       const unit = name.charCodeAt(at)
@@ -56,7 +56,7 @@ export class DomainTable<T extends number | object> {
     onHash?.visitHash(hash)
   }
 
-  #visitAt(name: string, start: number, hash: number, visitor: Visitor<T>): void {
+  #visitAt(name: string, start: number, hash: number, visitor: PrefixCallback<T>): void {
     const stored = markOf(hash)
     for (let place = stored & this.#mask; this.#hashes[place] !== 0; place = (place + 1) & this.#mask) {
       if (this.#hashes[place] !== stored) continue
@@ -91,7 +91,7 @@ export class SuffixTable<T> {
   }
 
   /** Shows the visitor what is stored under every ending of the text, the shortest first. */
-  visit(text: string, visitor: Visitor<T>): void {
+  visit(text: string, visitor: PrefixCallback<T>): void {
     let hash = START
     for (let at = text.length - 1; at >= 0; at--) {
       const unit = text.charCodeAt(at)

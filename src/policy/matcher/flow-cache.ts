@@ -4,7 +4,7 @@
 import type { FieldValues } from '../../expression/value.ts'
 import { flatText } from '../../net/flat-text.ts'
 import { GATEWAY_SCHEME } from '../fields.ts'
-import { originOf } from './field-origin.ts'
+import { fieldOriginOf } from './field-origin.ts'
 
 /** Position as of RuleIndex.first, -1 for no rule; or that the connection is not known. */
 export const UNKNOWN = -2
@@ -45,7 +45,7 @@ interface KeySlots {
 }
 
 /** Known connections: sets of four entries, of which one not asked for again makes room. Not re-entrant: {@link find}, then {@link keep}. */
-export class MatchCache {
+export class FlowCache {
   readonly #slots: KeySlots
   readonly #width: number
   readonly #references: number
@@ -219,7 +219,7 @@ function slotsOf(fields: ReadonlySet<string>): KeySlots {
     number[]
   >
   for (const { name, slot, type } of GATEWAY_SCHEME.fields.values()) {
-    if (!fields.has(name) || originOf(name) !== 'flow') continue
+    if (!fields.has(name) || fieldOriginOf(name) !== 'flow') continue
     if (type === 'Int') slots.integers.push(slot)
     else if (type === 'Ip') slots.addresses.push(slot)
     else if (type === 'Bytes') slots.texts.push(slot)

@@ -2,12 +2,12 @@
 // that crowd under one key are filed again by what else they require. Built once per rule set, never changed.
 
 import { isFoundExactly } from './exactness.ts'
-import type { GuardTable } from './bitmask-prefilter.ts'
-import { type Key, likelihood, type Path, type Requirement } from './index-keys.ts'
-import { type Ticket, ticketOf } from './rule-ref.ts'
+import type { BitmaskPrefilter } from './bitmask-prefilter.ts'
+import { type IndexKey, likelihood, type FieldPathKey, type Requirement } from './index-keys.ts'
+import { type RuleRef, ruleRefOf } from './rule-ref.ts'
 
 /** A rule by what must hold for it: all of the requirements. */
-export interface Filed {
+export interface IndexedRule {
   readonly requirements: readonly Requirement[]
   /** none of these must hold */
   readonly exclusions: readonly Requirement[]
@@ -16,17 +16,17 @@ export interface Filed {
 }
 
 /** What stands under a key: one rule's ticket, several in ascending order, or a shelf of its own. */
-export type Place = Ticket | Int32Array | Shelf
+export type IndexSlot = RuleRef | Int32Array | IndexBucket
 
 /** Rules to look at whatever the flow, and compartments by where in the flow a key is found. */
-export interface Shelf {
+export interface IndexBucket {
   readonly always: Int32Array
-  readonly compartments: readonly Compartment[]
+  readonly compartments: readonly IndexPartition[]
 }
 
-export interface Compartment {
-  readonly path: Path
-  readonly entries: readonly { readonly key: Key; readonly place: Place }[]
+export interface IndexPartition {
+  readonly path: FieldPathKey
+  readonly entries: readonly { readonly key: IndexKey; readonly place: IndexSlot }[]
 }
 
 /** Fewer rules than this are looked at one by one sooner than filed again. */
@@ -37,7 +37,7 @@ const MOST_KEYS_BELOW = 16
 /** Not worth a look-up: nearly every flow has it. */
 const TOO_COMMON = 0.6
 
-interface Item extends Filed {
+interface Item extends IndexedRule {
   readonly position: number
   /** those not yet known to hold where the item is filed */
   readonly requirements: readonly Requirement[]
@@ -46,30 +46,30 @@ interface Item extends Filed {
 /** How crowded a key may be before its rules are filed again, and which requirements need no look since the guards decide them. */
 interface Filing {
   readonly crowd: number
-  readonly guards: Pick<GuardTable, 'decides' | 'excludes'>
+  readonly guards: Pick<BitmaskPrefilter, 'decides' | 'excludes'>
 }
 
 /** Files rules given in order of precedence. `crowd`: how many rules may stand under one key before they are filed again. */
-export function buildShelf(rules: readonly Filed[], guards: Filing['guards'], crowd = CROWD): Shelf {
+export function buildIndexBucket(rules: readonly IndexedRule[], guards: Filing['guards'], crowd = CROWD): IndexBucket {
   const items = rules.map(({ requirements, exclusions, isExact }, position) => {
     return { position, requirements, exclusions, isExact }
   })
   return fileItems(items, 0, { crowd, guards })
 }
 
-function ticketFor({ position, requirements, exclusions, isExact }: Item, { guards }: Filing): Ticket {
+function ticketFor({ position, requirements, exclusions, isExact }: Item, { guards }: Filing): RuleRef {
   const isDecided =
     isExact &&
     requirements.every((requirement) => guards.decides(requirement)) &&
     exclusions.every((exclusion) => guards.excludes(exclusion))
-  return ticketOf(position, isDecided)
+  return ruleRefOf(position, isDecided)
 }
 
-function fileItems(items: readonly Item[], depth: number, filing: Filing): Shelf {
+function fileItems(items: readonly Item[], depth: number, filing: Filing): IndexBucket {
   const rarity = new Rarity(items)
   const always: number[] = []
-  const compartments = new Map<string, Map<string, { key: Key; items: Item[] }>>()
-  const paths = new Map<string, Path>()
+  const compartments = new Map<string, Map<string, { key: IndexKey; items: Item[] }>>()
+  const paths = new Map<string, FieldPathKey>()
   for (const item of items) {
     const best = rarity.rarest(item, depth === 0 ? Number.POSITIVE_INFINITY : MOST_KEYS_BELOW)
     if (best === undefined) {
@@ -80,7 +80,7 @@ function fileItems(items: readonly Item[], depth: number, filing: Filing): Shelf
     for (const key of best) {
       const pathId = key.path.id
       paths.set(pathId, key.path)
-      const entries = compartments.get(pathId) ?? new Map<string, { key: Key; items: Item[] }>()
+      const entries = compartments.get(pathId) ?? new Map<string, { key: IndexKey; items: Item[] }>()
       compartments.set(pathId, entries)
       const entry = entries.get(key.id) ?? { key, items: [] }
       entries.set(key.id, entry)
@@ -107,7 +107,7 @@ function withoutRequirement(item: Item, met: Requirement): Item {
   return { ...item, requirements, isExact: item.isExact && isFoundExactly(met) }
 }
 
-function placeFor(items: readonly Item[], depth: number, filing: Filing): Place {
+function placeFor(items: readonly Item[], depth: number, filing: Filing): IndexSlot {
   const [only] = items
   if (items.length === 1 && only !== undefined) return ticketFor(only, filing)
   if (items.length > filing.crowd && depth < MOST_SHELVES_DEEP) {
@@ -128,7 +128,7 @@ class Rarity {
     }
   }
 
-  #count(key: Key): void {
+  #count(key: IndexKey): void {
     this.#counts.set(key.id, (this.#counts.get(key.id) ?? 0) + 1)
     this.#totals.set(key.path.id, (this.#totals.get(key.path.id) ?? 0) + 1)
   }
@@ -150,7 +150,7 @@ class Rarity {
   }
 
   /** The geometric mean of the guess and of the share of rules that name the key. */
-  #shareOf(key: Key): number {
+  #shareOf(key: IndexKey): number {
     const count = this.#counts.get(key.id) ?? 1
     return Math.sqrt((likelihood(key) * count) / (this.#totals.get(key.path.id) ?? 1))
   }

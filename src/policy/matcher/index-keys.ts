@@ -7,7 +7,7 @@ import { type Prefix, prefixesOf } from './ip-prefixes.ts'
 import { keysOfRegex, keysOfWildcard, type TextKey } from './pattern-keys.ts'
 
 /** Where in a flow's values a key is looked for: a field, or one key of a map. Arrays are searched for any element. */
-export interface Path {
+export interface FieldPathKey {
   readonly slot: number
   readonly mapKey: string | undefined
   readonly field: string
@@ -20,22 +20,22 @@ export interface Path {
 }
 
 /** One thing a flow may have. */
-export type Key = KeyTest & {
+export type IndexKey = KeyTest & {
   /** equal exactly for equal keys, whatever their paths */
   readonly id: string
 }
 
 type KeyTest =
-  | { readonly kind: 'value'; readonly path: Path; readonly value: string | number | bigint }
-  | { readonly kind: 'prefix'; readonly path: Path; readonly of: 'Int' | 'IPv4' | 'IPv6'; readonly prefix: Prefix }
+  | { readonly kind: 'value'; readonly path: FieldPathKey; readonly value: string | number | bigint }
+  | { readonly kind: 'prefix'; readonly path: FieldPathKey; readonly of: 'Int' | 'IPv4' | 'IPv6'; readonly prefix: Prefix }
   /** an integer outside 0 … 2^32-1 */
-  | { readonly kind: 'outside'; readonly path: Path }
-  | { readonly kind: 'list'; readonly path: Path; readonly name: string }
+  | { readonly kind: 'outside'; readonly path: FieldPathKey }
+  | { readonly kind: 'list'; readonly path: FieldPathKey; readonly name: string }
   /** text that ends so, compared without ASCII case; starts with `.` or `@` */
-  | { readonly kind: 'suffix'; readonly path: Path; readonly suffix: string }
+  | { readonly kind: 'suffix'; readonly path: FieldPathKey; readonly suffix: string }
 
 /** At least one of the keys must be there. */
-export type Requirement = readonly Key[]
+export type Requirement = readonly IndexKey[]
 
 /** More keys than this are not worth looking up one by one. */
 const MOST_KEYS = 20_000
@@ -72,7 +72,7 @@ function walk(node: Node, negated: boolean, missingNotEqual: boolean): Requireme
 
 /** One arm must be true: the union of the best requirement of each, if every arm has one. */
 function either(arms: readonly Requirement[][]): Requirement[] {
-  const union: Key[] = []
+  const union: IndexKey[] = []
   for (const arm of arms) {
     const best = arm.reduce<Requirement | undefined>(
       (a, b) => (a === undefined || weight(b) < weight(a) ? b : a),
@@ -123,7 +123,7 @@ function fromComparison({ access, test, type }: Comparison, negated: boolean, mi
   }
 }
 
-function pathOf({ field, indexes, valueType }: Access): Path | undefined {
+function pathOf({ field, indexes, valueType }: Access): FieldPathKey | undefined {
   if (valueType !== 'Bytes' && valueType !== 'Int' && valueType !== 'Ip') return undefined
   const shape = typeof field.type === 'string' ? 'scalar' : 'array' in field.type ? 'array' : 'map'
   const [first, ...rest] = indexes
@@ -145,7 +145,7 @@ function isElement(index: Access['indexes'][number] | undefined): boolean {
   return index?.kind === 'each' || index?.kind === 'element'
 }
 
-function fromOrder(path: Path, op: OrderOperator, value: string | number | bigint | Ip): Requirement[] {
+function fromOrder(path: FieldPathKey, op: OrderOperator, value: string | number | bigint | Ip): Requirement[] {
   if (op === '!=') return []
   if (typeof value === 'string') return op === '==' ? [[...valueKey(path, value)]] : []
   if (typeof value === 'object') return capped(memberKeys(path, addressRange(op, value)))
@@ -153,7 +153,7 @@ function fromOrder(path: Path, op: OrderOperator, value: string | number | bigin
   return capped(intKeys(path, integerRange(op, value)))
 }
 
-function withId(test: KeyTest): Key {
+function withId(test: KeyTest): IndexKey {
   return { ...test, id: test.path.id + idOf(test) }
 }
 
@@ -172,11 +172,11 @@ function idOf(test: KeyTest): string {
   }
 }
 
-function valueKey(path: Path, value: string | number | bigint): readonly Key[] {
+function valueKey(path: FieldPathKey, value: string | number | bigint): readonly IndexKey[] {
   return [withId({ kind: 'value', path, value })]
 }
 
-function memberKeys(path: Path, member: IntMember | Pick<IpMember, 'first' | 'last'>): readonly Key[] {
+function memberKeys(path: FieldPathKey, member: IntMember | Pick<IpMember, 'first' | 'last'>): readonly IndexKey[] {
   const { first, last } = member
   if (typeof first === 'object' && typeof last === 'object') {
     const of = first.family === 4 ? 'IPv4' : 'IPv6'
@@ -203,10 +203,10 @@ function integerRange(op: OrderOperator, value: number | bigint): [number | bigi
   return op === '<' || op === '<=' ? [-BEYOND, value] : [value, BEYOND]
 }
 
-function intKeys(path: Path, [first, last]: readonly [number | bigint, number | bigint]): readonly Key[] {
+function intKeys(path: FieldPathKey, [first, last]: readonly [number | bigint, number | bigint]): readonly IndexKey[] {
   const low = Number(first < 0 ? 0 : first)
   const high = Number(last > WORD ? WORD : last)
-  const keys: Key[] = []
+  const keys: IndexKey[] = []
   if (low <= high && low <= WORD) {
     for (const prefix of prefixesOf({ first: [low], last: [high] }))
       keys.push(withId({ kind: 'prefix', path, of: 'Int', prefix }))
@@ -215,7 +215,7 @@ function intKeys(path: Path, [first, last]: readonly [number | bigint, number | 
   return keys
 }
 
-function textKeys(path: Path, keys: readonly TextKey[] | undefined): Requirement[] {
+function textKeys(path: FieldPathKey, keys: readonly TextKey[] | undefined): Requirement[] {
   if (keys === undefined) return []
   return [
     keys.map((key) => {
@@ -225,12 +225,12 @@ function textKeys(path: Path, keys: readonly TextKey[] | undefined): Requirement
   ]
 }
 
-function capped(keys: readonly Key[]): Requirement[] {
+function capped(keys: readonly IndexKey[]): Requirement[] {
   return keys.length > MOST_KEYS ? [] : [keys]
 }
 
 /** How likely a flow of a typical office has such a key, from 0 to 1: a first guess, refined by how often rules name it. */
-export function likelihood(key: Key): number {
+export function likelihood(key: IndexKey): number {
   switch (key.kind) {
     case 'value':
       return LIKELIHOODS[key.path.field] ?? 0.1

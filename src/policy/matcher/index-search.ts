@@ -3,37 +3,37 @@
 
 import type { FieldValues, Value } from '../../expression/value.ts'
 import type { KnownLists } from '../named-lists.ts'
-import { DomainTable, type HashVisitor, SuffixTable } from './domain-table.ts'
-import { type GuardTable, ROW } from './bitmask-prefilter.ts'
-import type { Compartment, Shelf, Place as Shelved } from './index-build.ts'
-import { type Familiar, type Familiars, RowStore } from './remembered-users.ts'
+import { DomainTable, type HashCallback, SuffixTable } from './domain-table.ts'
+import { type BitmaskPrefilter, ROW } from './bitmask-prefilter.ts'
+import type { IndexPartition, IndexBucket, IndexSlot as Shelved } from './index-build.ts'
+import { type RememberedUser, type RememberedUsers, FlatTable } from './remembered-users.ts'
 import { ListPostings } from './list-postings.ts'
-import { type Origin, originOf } from './field-origin.ts'
-import { PrefixTable, type Visitor } from './prefix-table.ts'
-import type { Key, Path } from './index-keys.ts'
-import type { Ticket } from './rule-ref.ts'
+import { type FieldOrigin, fieldOriginOf } from './field-origin.ts'
+import { PrefixTable, type PrefixCallback } from './prefix-table.ts'
+import type { IndexKey, FieldPathKey } from './index-keys.ts'
+import type { RuleRef } from './rule-ref.ts'
 
-/** What stands under a key, ready to be looked up in: a ticket, several as rows of {@link GuardTable.rowsOf}, or a shelf. */
-type Place = Ticket | Int32Array | ShelfLookup
+/** What stands under a key, ready to be looked up in: a ticket, several as rows of {@link BitmaskPrefilter.rowsOf}, or a shelf. */
+type Place = RuleRef | Int32Array | BucketLookup
 
 /** A compartment's lists, to be bound. */
-interface Drawer {
-  readonly path: Path
+interface PartitionSearch {
+  readonly path: FieldPathKey
   readonly names: readonly string[]
 }
 
 const LARGEST_WORD = 0xffffffff
-const NO_SHELVES: readonly ShelfLookup[] = []
+const NO_SHELVES: readonly BucketLookup[] = []
 
 /** Is asked about every rule that stands under a key of the flow; many at a time are in ascending order. */
 export interface Candidates {
-  one(ticket: Ticket): void
-  /** rules as rows of {@link GuardTable.rowsOf} */
+  one(ticket: RuleRef): void
+  /** rules as rows of {@link BitmaskPrefilter.rowsOf} */
   rows(rows: Int32Array, start: number, end: number): void
 }
 
 /** Is shown what stands under the keys of a value. */
-interface Finder extends Visitor<Place> {
+interface SlotSearch extends PrefixCallback<Place> {
   readonly values: FieldValues
   visitLists(drawer: number, value: Value, places: readonly Place[]): void
   visitListsOfHash(drawer: number, hash: number, places: readonly Place[]): void
@@ -43,16 +43,16 @@ interface Finder extends Visitor<Place> {
  *
  *  A person's fields come the same with every connection, so what they lead to is remembered as a whole: one stretch of
  *  candidates, instead of half a dozen look-ups by mail address, groups and lists. */
-export class Search implements Finder {
-  readonly #lookup: ShelfLookup
-  readonly #guards: GuardTable
+export class Search implements SlotSearch {
+  readonly #lookup: BucketLookup
+  readonly #guards: BitmaskPrefilter
   readonly #lists: readonly ListPostings[]
-  readonly #store = new RowStore()
+  readonly #store = new FlatTable()
   readonly #candidates: Candidates
   #values: FieldValues = []
-  #familiars: Familiars | undefined
+  #familiars: RememberedUsers | undefined
 
-  constructor({ lookup, drawers }: IndexLookup, guards: GuardTable, lists: KnownLists, candidates: Candidates) {
+  constructor({ lookup, drawers }: IndexLookup, guards: BitmaskPrefilter, lists: KnownLists, candidates: Candidates) {
     this.#lookup = lookup
     this.#guards = guards
     this.#candidates = candidates
@@ -63,7 +63,7 @@ export class Search implements Finder {
   }
 
   /** Shows the candidates every rule that may match. */
-  run(values: FieldValues, familiars: Familiars | undefined): void {
+  run(values: FieldValues, familiars: RememberedUsers | undefined): void {
     this.#values = values
     this.#familiars = familiars
     const lookup = this.#lookup
@@ -96,7 +96,7 @@ export class Search implements Finder {
     this.#lists[drawer]?.visitHash(hash, places, this)
   }
 
-  #follow(familiar: Familiar): void {
+  #follow(familiar: RememberedUser): void {
     if (familiar.epoch !== this.#store.epoch) this.#meet(familiar)
     const { start, end, shelves } = familiar
     if (start < end) this.#candidates.rows(this.#store.rows, start, end)
@@ -106,14 +106,14 @@ export class Search implements Finder {
     }
   }
 
-  #visitShelf(shelf: ShelfLookup): void {
+  #visitShelf(shelf: BucketLookup): void {
     this.#familiars?.complete()
     shelf.searchAll(this)
   }
 
-  #meet(familiar: Familiar): void {
+  #meet(familiar: RememberedUser): void {
     this.#familiars?.complete()
-    const gatherer = new Gatherer(this.#values, this.#lists)
+    const gatherer = new CandidateCollector(this.#values, this.#lists)
     this.#lookup.search('person', gatherer)
     const rows = this.#guards.rowsOf(gatherer.tickets)
     familiar.start = this.#store.add(rows)
@@ -124,10 +124,10 @@ export class Search implements Finder {
 }
 
 /** Writes down what it is shown. */
-class Gatherer implements Finder {
+class CandidateCollector implements SlotSearch {
   readonly values: FieldValues
-  readonly tickets = new Set<Ticket>()
-  readonly shelves = new Set<ShelfLookup>()
+  readonly tickets = new Set<RuleRef>()
+  readonly shelves = new Set<BucketLookup>()
   readonly #lists: readonly ListPostings[]
 
   constructor(values: FieldValues, lists: readonly ListPostings[]) {
@@ -153,52 +153,52 @@ class Gatherer implements Finder {
 
 /** A shelf's tables, without the contents of lists. */
 export interface IndexLookup {
-  readonly lookup: ShelfLookup
+  readonly lookup: BucketLookup
   /** the lists a {@link Search} has to bind */
-  readonly drawers: readonly Drawer[]
+  readonly drawers: readonly PartitionSearch[]
 }
 
 /** Makes the tables of a shelf. */
-export function createLookup(shelf: Shelf, guards: GuardTable): IndexLookup {
+export function createLookup(shelf: IndexBucket, guards: BitmaskPrefilter): IndexLookup {
   const workshop = { drawers: [], guards }
-  return { lookup: new ShelfLookup(shelf, workshop), drawers: workshop.drawers }
+  return { lookup: new BucketLookup(shelf, workshop), drawers: workshop.drawers }
 }
 
 /** What is needed to make tables, and the drawers that come of it. */
-interface Workshop {
-  readonly drawers: Drawer[]
-  readonly guards: GuardTable
+interface SearchBuilder {
+  readonly drawers: PartitionSearch[]
+  readonly guards: BitmaskPrefilter
 }
 
-export class ShelfLookup {
+export class BucketLookup {
   readonly #always: Int32Array
-  readonly #compartments: Readonly<Record<Origin, readonly CompartmentLookup[]>>
+  readonly #compartments: Readonly<Record<FieldOrigin, readonly PartitionLookup[]>>
 
-  constructor(shelf: Shelf, workshop: Workshop) {
+  constructor(shelf: IndexBucket, workshop: SearchBuilder) {
     this.#always = workshop.guards.rowsOf(shelf.always)
-    const made: Record<Origin, CompartmentLookup[]> = { person: [], host: [], flow: [] }
+    const made: Record<FieldOrigin, PartitionLookup[]> = { person: [], host: [], flow: [] }
     for (const compartment of shelf.compartments) {
-      made[originOf(compartment.path.field)].push(new CompartmentLookup(compartment, workshop))
+      made[fieldOriginOf(compartment.path.field)].push(new PartitionLookup(compartment, workshop))
     }
     this.#compartments = made
   }
 
-  search(origin: Origin, finder: Finder): void {
+  search(origin: FieldOrigin, finder: SlotSearch): void {
     const compartments = this.#compartments[origin]
     for (let at = 0; at < compartments.length; at++) compartments[at]?.search(finder)
   }
 
   /** Like searching the host's compartments, with nothing but the name. */
-  searchName(name: string, finder: Finder): void {
+  searchName(name: string, finder: SlotSearch): void {
     const compartments = this.#compartments.host
     for (let at = 0; at < compartments.length; at++) compartments[at]?.searchName(name, finder)
   }
 
-  searchAlways(finder: Finder): void {
+  searchAlways(finder: SlotSearch): void {
     if (this.#always.length > 0) finder.visit(this.#always)
   }
 
-  searchAll(finder: Finder): void {
+  searchAll(finder: SlotSearch): void {
     this.search('person', finder)
     this.search('host', finder)
     this.search('flow', finder)
@@ -208,22 +208,22 @@ export class ShelfLookup {
 }
 
 interface FiledPlace {
-  readonly key: Key
+  readonly key: IndexKey
   readonly place: Place
 }
 
 /** Asks the lists of a compartment for hashes, without a closure per flow. */
-class ListHashes implements HashVisitor {
+class ListHashes implements HashCallback {
   readonly #drawer: number
   readonly #places: readonly Place[]
-  #finder: Finder | undefined
+  #finder: SlotSearch | undefined
 
   constructor(drawer: number, places: readonly Place[]) {
     this.#drawer = drawer
     this.#places = places
   }
 
-  aim(finder: Finder): void {
+  aim(finder: SlotSearch): void {
     this.#finder = finder
   }
 
@@ -232,7 +232,7 @@ class ListHashes implements HashVisitor {
   }
 }
 
-class CompartmentLookup {
+class PartitionLookup {
   readonly #slot: number
   readonly #mapKey: string | undefined
   readonly #equal = new Map<string | number | bigint, Place>()
@@ -247,7 +247,7 @@ class CompartmentLookup {
   readonly #drawer: number
   readonly #hashes: ListHashes
 
-  constructor({ path, entries }: Compartment, workshop: Workshop) {
+  constructor({ path, entries }: IndexPartition, workshop: SearchBuilder) {
     this.#slot = path.slot
     this.#mapKey = path.mapKey
     const filed = entries.map(({ key, place }) => ({ key, place: lookupPlace(place, workshop) }))
@@ -267,7 +267,7 @@ class CompartmentLookup {
     this.#hashes = new ListHashes(this.#drawer, this.#listPlaces)
   }
 
-  search(finder: Finder): void {
+  search(finder: SlotSearch): void {
     let value = finder.values[this.#slot]
     if (value === undefined) return
     if (this.#mapKey !== undefined) value = isMap(value) ? value.get(this.#mapKey) : undefined
@@ -277,7 +277,7 @@ class CompartmentLookup {
   }
 
   /** Shows the finder what stands under one value. */
-  #look(value: Value | undefined, search: Finder): void {
+  #look(value: Value | undefined, search: SlotSearch): void {
     if (value === undefined) return
     if (typeof value === 'string') {
       this.#lookText(value, search)
@@ -289,7 +289,7 @@ class CompartmentLookup {
     if (this.#drawer >= 0) search.visitLists(this.#drawer, value, this.#listPlaces)
   }
 
-  #lookText(value: string, search: Finder): void {
+  #lookText(value: string, search: SlotSearch): void {
     if (this.#domains === undefined) {
       const place = this.#equal.get(value)
       if (place !== undefined) search.visit(place)
@@ -298,7 +298,7 @@ class CompartmentLookup {
   }
 
   /** For fields of the host: the name stands for their values. */
-  searchName(name: string, finder: Finder): void {
+  searchName(name: string, finder: SlotSearch): void {
     if (this.#domains === undefined) {
       this.#look(name, finder)
       return
@@ -309,7 +309,7 @@ class CompartmentLookup {
     this.#suffixes?.visit(name, finder)
   }
 
-  #lookNumber(value: number | bigint, search: Finder): void {
+  #lookNumber(value: number | bigint, search: SlotSearch): void {
     const place = this.#equal.get(value)
     if (place !== undefined) search.visit(place)
     if (typeof value === 'number' && value >= 0 && value <= LARGEST_WORD) this.#integers?.visitNumber(value, search)
@@ -318,9 +318,9 @@ class CompartmentLookup {
 }
 
 /** Masks stand beside their tickets: to look them up in the table of all rules is a wait for memory each. */
-function lookupPlace(place: Shelved, workshop: Workshop): Place {
+function lookupPlace(place: Shelved, workshop: SearchBuilder): Place {
   if (typeof place === 'number') return place
-  return place instanceof Int32Array ? workshop.guards.rowsOf(place) : new ShelfLookup(place, workshop)
+  return place instanceof Int32Array ? workshop.guards.rowsOf(place) : new BucketLookup(place, workshop)
 }
 
 function prefixTable(filed: readonly FiledPlace[], of: 'Int' | 'IPv4' | 'IPv6'): PrefixTable<Place> | undefined {

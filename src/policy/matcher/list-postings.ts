@@ -4,7 +4,7 @@
 
 import type { KnownContents, Value } from '../../expression/index.ts'
 import { prefixesOf } from './ip-prefixes.ts'
-import type { Visitor } from './prefix-table.ts'
+import type { PrefixCallback } from './prefix-table.ts'
 
 /** A hash and a list's number share one exact float: 32 and 20 bits. */
 const LISTS = 2 ** 20
@@ -48,12 +48,12 @@ export class ListPostings {
   }
 
   /** Like {@link visit}, for a text of which only the hash is known, as of hashOfText. */
-  visitHash<T>(hash: number, items: readonly T[], visitor: Visitor<T>): void {
+  visitHash<T>(hash: number, items: readonly T[], visitor: PrefixCallback<T>): void {
     this.#table.visit(finished(hash), items, visitor)
   }
 
   /** Shows the visitor `items[n]` for every list number n that may contain the value. */
-  visit<T>(value: Value, items: readonly T[], visitor: Visitor<T>): void {
+  visit<T>(value: Value, items: readonly T[], visitor: PrefixCallback<T>): void {
     if (typeof value === 'string') this.visitHash(hashOfText(value), items, visitor)
     else if (typeof value === 'number' || typeof value === 'bigint')
       this.#table.visit(hashOfInteger(value), items, visitor)
@@ -109,7 +109,7 @@ class HashTable {
     this.#starts[place] = start
   }
 
-  visit<T>(hash: number, items: readonly T[], visitor: Visitor<T>): void {
+  visit<T>(hash: number, items: readonly T[], visitor: PrefixCallback<T>): void {
     const bit = hash >>> this.#filterShift
     if ((((this.#filter[bit >>> 5] ?? 0) >>> (bit & 31)) & 1) === 0) return
     for (let place = hash & this.#mask; ; place = (place + 1) & this.#mask) {
@@ -122,7 +122,7 @@ class HashTable {
     }
   }
 
-  #visitRow<T>(start: number, items: readonly T[], visitor: Visitor<T>): void {
+  #visitRow<T>(start: number, items: readonly T[], visitor: PrefixCallback<T>): void {
     for (let at = start; at < this.#lists.length; at++) {
       const stored = this.#lists[at] ?? EMPTY
       const item = items[stored < 0 ? ~stored : stored]

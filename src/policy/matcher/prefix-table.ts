@@ -4,7 +4,7 @@
 import { compareWords, lastWords, nextWords, type Prefix } from './ip-prefixes.ts'
 
 /** Is shown what was found, one by one: a call without an allocation. */
-export interface Visitor<T> {
+export interface PrefixCallback<T> {
   visit(item: T): void
 }
 
@@ -40,13 +40,13 @@ export class PrefixTable<T> {
   }
 
   /** Shows the visitor what is stored under every prefix that covers a 32-bit number, the innermost first. */
-  visitNumber(value: number, visitor: Visitor<T>): void {
+  visitNumber(value: number, visitor: PrefixCallback<T>): void {
     const from = Math.max(0, lastUpTo(this.#coarse, value, 0, this.#coarse.length - 1)) * COARSE
     this.#visitFrom(lastUpTo(this.#starts, value, from, Math.min(from + COARSE, this.#size) - 1), visitor)
   }
 
   /** Like {@link visitNumber}, for numbers of several words. */
-  visitWords(words: readonly number[], visitor: Visitor<T>): void {
+  visitWords(words: readonly number[], visitor: PrefixCallback<T>): void {
     let low = 0
     let high = this.#size - 1
     while (low <= high) {
@@ -57,7 +57,7 @@ export class PrefixTable<T> {
     this.#visitFrom(high, visitor)
   }
 
-  #visitFrom(stretch: number, visitor: Visitor<T>): void {
+  #visitFrom(stretch: number, visitor: PrefixCallback<T>): void {
     if (stretch < 0) return
     for (let prefix = this.#innermost[stretch] ?? -1; prefix >= 0; prefix = this.#parents[prefix] ?? -1) {
       const item = this.#items[prefix]

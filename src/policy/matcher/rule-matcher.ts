@@ -3,11 +3,11 @@
 
 import type { FieldValues, Lists } from '../../expression/value.ts'
 import type { KnownLists } from '../named-lists.ts'
-import { GuardTable, ROW } from './bitmask-prefilter.ts'
+import { BitmaskPrefilter, ROW } from './bitmask-prefilter.ts'
 import { type Candidates, createLookup, type IndexLookup, Search } from './index-search.ts'
-import { buildShelf, type Filed } from './index-build.ts'
-import type { Familiars } from './remembered-users.ts'
-import { isProof, positionOf, type Ticket } from './rule-ref.ts'
+import { buildIndexBucket, type IndexedRule } from './index-build.ts'
+import type { RememberedUsers } from './remembered-users.ts'
+import { isProof, positionOf, type RuleRef } from './rule-ref.ts'
 
 /** The part of a rule that is evaluated. */
 export interface Matcher {
@@ -18,18 +18,18 @@ export interface Matcher {
 interface Prepared {
   readonly rules: readonly Matcher[]
   readonly lookup: IndexLookup
-  readonly guards: GuardTable
+  readonly guards: BitmaskPrefilter
 }
 
 const NONE = 0x7fffffff
 
 /** First match over a fixed set of rules, by an index built once. */
-export class RuleIndex implements Candidates {
+export class RuleMatcher implements Candidates {
   readonly #prepared: Prepared
   readonly #lists: KnownLists
   readonly #search: Search
   #values: FieldValues = []
-  #familiars: Familiars | undefined
+  #familiars: RememberedUsers | undefined
   /** the least position known to match; later ones need no look */
   #best = NONE
   #evaluated = 0
@@ -40,20 +40,20 @@ export class RuleIndex implements Candidates {
     this.#search = new Search(prepared.lookup, prepared.guards, lists, this)
   }
 
-  /** Indexes rules given in order of precedence; `filed` is read and not kept. `crowd` as in {@link buildShelf}. */
-  static build(rules: readonly Matcher[], filed: readonly Filed[], lists: KnownLists, crowd?: number): RuleIndex {
-    const guards = new GuardTable(filed)
-    return new RuleIndex({ rules, lookup: createLookup(buildShelf(filed, guards, crowd), guards), guards }, lists)
+  /** Indexes rules given in order of precedence; `filed` is read and not kept. `crowd` as in {@link buildIndexBucket}. */
+  static build(rules: readonly Matcher[], filed: readonly IndexedRule[], lists: KnownLists, crowd?: number): RuleMatcher {
+    const guards = new BitmaskPrefilter(filed)
+    return new RuleMatcher({ rules, lookup: createLookup(buildIndexBucket(filed, guards, crowd), guards), guards }, lists)
   }
 
   /** The same rules with other lists. The index itself is shared; nothing is compiled. */
-  withLists(lists: KnownLists): RuleIndex {
-    return new RuleIndex(this.#prepared, lists)
+  withLists(lists: KnownLists): RuleMatcher {
+    return new RuleMatcher(this.#prepared, lists)
   }
 
   /** Position of the first rule that matches, or -1. Where `familiars` are given, only the values of the connection itself need be
    *  there: the others are asked for when they are needed. Allocates nothing; not re-entrant. */
-  first(values: FieldValues, familiars?: Familiars): number {
+  first(values: FieldValues, familiars?: RememberedUsers): number {
     this.#values = values
     this.#familiars = familiars
     this.#best = NONE
@@ -68,7 +68,7 @@ export class RuleIndex implements Candidates {
     return this.#evaluated
   }
 
-  one(ticket: Ticket): void {
+  one(ticket: RuleRef): void {
     const position = positionOf(ticket)
     if (position >= this.#best || !this.#prepared.guards.admits(position)) return
     if (isProof(ticket) || this.#evaluate(position)) this.#best = position

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { ip } from '../../../src/net/ip.ts'
 import { GATEWAY_SCHEME } from '../../../src/policy/fields.ts'
-import { MatchCache, UNKNOWN } from '../../../src/policy/matcher/flow-cache.ts'
+import { FlowCache, UNKNOWN } from '../../../src/policy/matcher/flow-cache.ts'
 import { compileRuleset } from '../../../src/policy/ruleset.ts'
 import { flow, rule } from '../build.ts'
 import { compareCacheWithScan } from '../cache-agreement.ts'
@@ -28,7 +28,7 @@ function valuesOf(facts: Readonly<Record<number, unknown>>) {
 }
 
 test('a full cache forgets, and never mistakes one connection for another', () => {
-  const cache = new MatchCache(new Set(['net.dst.ip', 'net.dst.port']))
+  const cache = new FlowCache(new Set(['net.dst.ip', 'net.dst.port']))
   const random = randomOf(seed)
   const answers = new Map<string, number>()
   for (let at = 0; at < 200_000; at++) {
@@ -48,7 +48,7 @@ test('a full cache forgets, and never mistakes one connection for another', () =
 })
 
 test('a number that does not fit an entry is not kept', () => {
-  const cache = new MatchCache(new Set(['net.dst.port']))
+  const cache = new FlowCache(new Set(['net.dst.port']))
   for (const port of [2 ** 32 + 443, 443.5, -(2 ** 31) - 1, 443n]) {
     expect(cache.find(valuesOf({ [PORT]: port }), 0, undefined)).toBe(UNKNOWN)
     cache.keep(1)
@@ -58,7 +58,7 @@ test('a number that does not fit an entry is not kept', () => {
 })
 
 test('a cache that knows next to nothing is left out for a while, and asked again later', () => {
-  const cache = new MatchCache(new Set(['net.dst.port']))
+  const cache = new FlowCache(new Set(['net.dst.port']))
   const findAndKeep = (port: number) => {
     const known = cache.find(valuesOf({ [PORT]: port }), 0, undefined)
     if (known === UNKNOWN) cache.keep(port)
