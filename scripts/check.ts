@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { arrowViolations } from './check-arrow.ts'
 import { errorViolations } from './check-errors.ts'
 import { fileViolations } from './check-files.ts'
+import { nameViolations } from './check-names.ts'
 import { ROOT, sourceFiles } from './source-files.ts'
 
 const TOOLS = [
@@ -26,6 +27,7 @@ const files = sourceFiles()
 report('arrow', arrowViolations(files))
 report('errors', errorViolations(files))
 report('files', fileViolations(files))
+report('names', nameViolations(files))
 process.exitCode = good ? 0 : 1
 
 function report(name: string, violations: readonly string[]): void {

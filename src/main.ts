@@ -1,13 +1,13 @@
 // Where the process begins: gives the command line its streams and the parts of the lab, and the process its exit code.
 // The composition root is this file and src/main/; nothing else knows every concrete class.
 
-import { runCli } from './cli/program.ts'
-import type { Services } from './cli/verb.ts'
-import { ownVersion } from './lab/start-lab.ts'
-import { watchStopSignal } from './lab/signals.ts'
 import { once } from 'node:events'
 import type { WriteStream } from 'node:tty'
+import { runCli } from './cli/program.ts'
 import type { Io, Output } from './cli/terminal.ts'
+import type { Services } from './cli/verb.ts'
+import { watchStopSignal } from './lab/signals.ts'
+import { ownVersion } from './lab/start-lab.ts'
 
 dieOfSurprises()
 const exitCode = await runCli(process.argv.slice(2), processIo(), createServices())
@@ -29,7 +29,8 @@ export function createServices(): Services {
     policyTester: async () => (await import('./policy-tests/run-policy-tests.ts')).createPolicyTester(),
     scenarioDesk: async () => (await import('./scenario/run-scenarios.ts')).createScenarioRunner(),
     connectLab: async (options) => (await import('./lab/lab-client.ts')).connectLab(options),
-    addressDesk: async (configFile) => (await import('./host-addresses/host-addresses.ts')).openHostAddresses(configFile),
+    addressDesk: async (configFile) =>
+      (await import('./host-addresses/host-addresses.ts')).openHostAddresses(configFile),
     rulesDesk: async () => (await import('./rules-sync/rules-sync.ts')).createRulesSync(),
     sessionLine: async () => (await import('./log/session-line.ts')).sessionLine,
     stopSignal: watchStopSignal,

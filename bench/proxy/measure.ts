@@ -2,7 +2,7 @@
 
 import type { ProxyUnderTest } from '../../src/load-test/proxy/operation.ts'
 import { processorSeconds } from '../../src/load-test/proxy/processor-time.ts'
-import { type LoadResult, type LoadMode, runLoad } from '../../src/load-test/proxy/run-load.ts'
+import { type LoadMode, type LoadResult, runLoad } from '../../src/load-test/proxy/run-load.ts'
 import type { RunningProxy } from './rivals.ts'
 
 export interface Round {
@@ -16,7 +16,12 @@ export interface Round {
 export async function measureRound(
   proxy: RunningProxy,
   subject: ProxyUnderTest,
-  options: { readonly mode: LoadMode; readonly concurrency: number; readonly seconds: number; readonly straight?: boolean },
+  options: {
+    readonly mode: LoadMode
+    readonly concurrency: number
+    readonly seconds: number
+    readonly straight?: boolean
+  },
 ): Promise<Round> {
   const before = processorSeconds(proxy.pids())
   const load = await runLoad(subject, options)

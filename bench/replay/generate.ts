@@ -6,11 +6,11 @@ import { createWriteStream, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { createRandom, type Random } from '../../src/load-test/random.ts'
-import { loadReplaySide } from '../../src/replay/load-policy.ts'
-import { COLOS } from '../../src/policy/place.ts'
 import { decide } from '../../src/policy/decide.ts'
 import type { Decision } from '../../src/policy/decision.ts'
 import type { Flow } from '../../src/policy/flow.ts'
+import { COLOS } from '../../src/policy/place.ts'
+import { loadReplaySide } from '../../src/replay/load-policy.ts'
 import { type RecordedSession, sessionOf, valuesOfJson } from '../../src/replay/recorded-session.ts'
 
 export interface Recording {

@@ -1,8 +1,8 @@
 // The lab that is soaked, as a process of its own so that its memory and descriptors are its own: `node lab-process.ts STATE`.
 // Prints where it listens and its API token as one line, and drains and stops when its standard input ends.
 
-import { createEventLog } from '../../src/log/event-log.ts'
 import { startLab } from '../../src/lab/start-lab.ts'
+import { createEventLog } from '../../src/log/event-log.ts'
 
 /** Stand-ins of its own, so that a running lab is not in the way. */
 const STAND_INS = '127.198.0.0/16'

@@ -1,7 +1,7 @@
 // The tour from the first scene to the verdict: opens each lab once, plays the steps one after the other, prints as it goes.
 
-import { type Io, type TerminalPaint, paintFor, renderTable } from '../../src/cli/terminal.ts'
 import { renderIssues } from '../../src/cli/render/render-issues.ts'
+import { type Io, paintFor, renderTable, type TerminalPaint } from '../../src/cli/terminal.ts'
 import { InputError } from '../../src/errors/issue.ts'
 import { play, playProof, playScenarioScene, type Row } from './play.ts'
 import type { Scene } from './scenes.ts'

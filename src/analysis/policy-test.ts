@@ -3,9 +3,9 @@
 
 import { containsIp, parseCidr } from '../net/cidr.ts'
 import { equalIp, parseIp } from '../net/ip.ts'
-import type { RuleCoverage } from './coverage.ts'
 import type { DecisionOutcome } from '../policy/decision.ts'
 import type { ExplainedDecision } from '../policy/explain.ts'
+import type { RuleCoverage } from './coverage.ts'
 
 /** Any part of a decision. `rule` is a name or an id, `egress_ip` an address or a network, `reason` text the reason has in it. */
 export interface Expectation {

@@ -1,7 +1,7 @@
 // What a replay comes to, counted: how much changed, for whom, where to, by which rules, and which services would refuse
 // now what they let in before. Counting is bounded, however many different names a recording has; summaries of parts add up.
 
-import { CHANGES, type ReplayChange, type EgressAnswer } from './replay-change.ts'
+import { CHANGES, type EgressAnswer, type ReplayChange } from './replay-change.ts'
 
 export interface ChangeTally {
   sessions: number

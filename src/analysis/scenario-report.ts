@@ -37,7 +37,12 @@ export type ScenarioEntry =
   /** an egress address failed by itself, or works again */
   | { readonly kind: 'outage'; readonly egress: string; readonly code: string; readonly message: string }
   | { readonly kind: 'recovery'; readonly egress: string }
-  | ({ readonly kind: 'connection'; readonly fate: ConnectionFate; readonly egress: string; readonly why: string } & ScenarioClient)
+  | ({
+      readonly kind: 'connection'
+      readonly fate: ConnectionFate
+      readonly egress: string
+      readonly why: string
+    } & ScenarioClient)
   | {
       readonly kind: 'check'
       readonly name: string

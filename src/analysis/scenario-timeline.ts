@@ -3,7 +3,7 @@
 
 import type { ExplainedDecision } from '../policy/explain.ts'
 import { type Difference, differencesOf, type Expectation } from './policy-test.ts'
-import type { ConnectionFate, ScenarioEntry, TimedEntry, ScenarioClient } from './scenario-report.ts'
+import type { ConnectionFate, ScenarioClient, ScenarioEntry, TimedEntry } from './scenario-report.ts'
 
 /** One visit as it came out. */
 export interface Observation extends ScenarioClient {
@@ -128,7 +128,10 @@ function whyOf({ decision, error }: Observation): string {
 }
 
 /** Everything that was expected of a visit and did not come of it; empty: it holds. */
-export function observationDifferences({ status, seen_in, error, ...rest }: ObservationExpectation, found: Observation): Difference[] {
+export function observationDifferences(
+  { status, seen_in, error, ...rest }: ObservationExpectation,
+  found: Observation,
+): Difference[] {
   const decided: Difference[] =
     found.decision === undefined
       ? Object.keys(rest).map((what) => ({ what, expected: 'a decision', found: whyOf(found) }))

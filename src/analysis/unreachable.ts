@@ -1,11 +1,11 @@
 // Rules that can never decide anything because an earlier rule matches whenever they would ([P6]), each with its proof: which rule
 // covers it. Nothing is guessed; what is not proven is left out.
 
-import { ALWAYS, type RuleCondition, conditionOf } from './condition.ts'
-import { implies, isImpossible } from './implication.ts'
 import type { Rule } from '../policy/rule.ts'
 import { RuleParser } from '../policy/rule-expressions.ts'
 import type { Ruleset } from '../policy/ruleset.ts'
+import { ALWAYS, conditionOf, type RuleCondition } from './condition.ts'
+import { implies, isImpossible } from './implication.ts'
 
 export interface Unreachable {
   readonly rule: Rule
@@ -42,7 +42,10 @@ export function proveReach(ruleset: Ruleset, mode: ConstructorParameters<typeof 
   const parser = new RuleParser(mode)
   const stated = ruleset.active.map(({ rule }): Stated => {
     const { expressions, fields } = parser.parse(rule)
-    const condition: RuleCondition = { kind: 'and', items: expressions.map(({ expression }) => conditionOf(expression)) }
+    const condition: RuleCondition = {
+      kind: 'and',
+      items: expressions.map(({ expression }) => conditionOf(expression)),
+    }
     return { rule, condition, fields, needsNothing: implies(ALWAYS, condition) }
   })
   let pairs = 0

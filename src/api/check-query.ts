@@ -3,8 +3,8 @@
 
 import { closest } from '../errors/did-you-mean.ts'
 import { ApiError, invalidField } from './api-error.ts'
-import { booleanOf, cidrOf, instantOf, integerOf, uuidOf, wordOf } from './select.ts'
 import type { QueryParameter, Route } from './router.ts'
+import { booleanOf, cidrOf, instantOf, integerOf, uuidOf, wordOf } from './select.ts'
 
 /** Throws ApiError with every parameter that does not fit. */
 export function checkQuery(route: Pick<Route, 'query' | 'path' | 'unknownQuery'>, query: URLSearchParams): void {

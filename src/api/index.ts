@@ -1,14 +1,17 @@
 // The door of the API.
 
-export type { DiagnosticsPort, OriginView, VerifyQuestion, PortalUser } from './ports.ts'
 export type {
   ApiPorts,
   ConfiguredPerson,
   ControlPlane,
+  DiagnosticsPort,
   ExplainQuestion,
+  OriginView,
+  PortalUser,
   SessionPage,
   SessionsPort,
   StatusPort,
   TokenPort,
+  VerifyQuestion,
 } from './ports.ts'
 export { type ApiServer, startApi } from './server.ts'

@@ -1,16 +1,16 @@
 // What the API needs of the rest of the lab; the composition root wires it. The API never imports a sibling.
 
 import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
+import type { EgressVerification } from '../decider/verify-egress.ts'
+import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
-import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { LiveSession, OpenSession } from '../proxy/live-sessions.ts'
+import type { RememberedSession } from '../proxy/recent-sessions.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { EngineName } from '../transport/engine.ts'
 import type { Voucher } from './client-address.ts'
-import type { EgressVerification } from '../decider/verify-egress.ts'
-import type { RememberedSession } from '../proxy/recent-sessions.ts'
 
 export interface ApiPorts {
   readonly plane: ControlPlane

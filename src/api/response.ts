@@ -1,9 +1,9 @@
 // What a handler hands back. JSON answers wear Cloudflare's envelope, also those of the lab's own API, so that one
 // client reads both.
 
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { Json } from '../config/lab-state.ts'
 import type { ApiError } from './api-error.ts'
-import type { IncomingMessage, ServerResponse, IncomingHttpHeaders } from 'node:http'
 import type { SessionPage } from './ports.ts'
 
 export type ApiResponse = JsonResponse | TextResponse | StreamResponse

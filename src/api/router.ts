@@ -1,13 +1,13 @@
 // Finds the route of a path. Own code: routes are a table anyway, and what is needed is one exact match per segment,
 // `405` with `Allow`, and no guessing about slashes, dots or encodings (AP-05).
 
-import { requestError } from './api-error.ts'
 import type { TSchema } from 'typebox'
 import type { Draft, JsonObject } from '../config/lab-state.ts'
-import type { ApiResponse } from './response.ts'
+import { requestError } from './api-error.ts'
 import type { RateLimiter } from './lab/rate-limit.ts'
 import type { SessionTotals } from './lab/session-totals.ts'
 import type { ApiPorts } from './ports.ts'
+import type { ApiResponse } from './response.ts'
 
 export type RouteMatch =
   | { readonly kind: 'route'; readonly route: Route; readonly params: Readonly<Record<string, string>> }

@@ -1,6 +1,5 @@
 // Every route there is.
 
-import { ok } from './response.ts'
 import { ACCOUNT_ROUTES } from './cloudflare/accounts.ts'
 import { CONFIGURATION_ROUTES } from './cloudflare/configuration.ts'
 import { HOSTNAME_ROUTE_ROUTES } from './cloudflare/hostname-routes.ts'
@@ -11,6 +10,7 @@ import { PRIVATE_ROUTE_ROUTES } from './cloudflare/private-routes.ts'
 import { PROXY_ENDPOINT_ROUTES } from './cloudflare/proxy-endpoints.ts'
 import { RULE_ROUTES } from './cloudflare/rules.ts'
 import { TUNNEL_ROUTES } from './cloudflare/tunnels.ts'
+import { UNSUPPORTED } from './cloudflare/unsupported.ts'
 import { VIRTUAL_NETWORK_ROUTES } from './cloudflare/virtual-networks.ts'
 import { CHECK_ROUTES } from './lab/checks.ts'
 import { CLOCK_ROUTES } from './lab/clock.ts'
@@ -28,8 +28,8 @@ import { SESSION_ROUTES } from './lab/sessions.ts'
 import { TRAFFIC_ROUTES } from './lab/traffic.ts'
 import { USER_ROUTES } from './lab/users.ts'
 import { VERIFICATION_ROUTES } from './lab/verification.ts'
+import { ok } from './response.ts'
 import type { Route } from './router.ts'
-import { UNSUPPORTED } from './cloudflare/unsupported.ts'
 
 const OPENAPI_ROUTE: Route = {
   method: 'GET',

@@ -1,12 +1,12 @@
 // Filtering and sorting of Cloudflare's Gateway lists (`filter=field:value`, `search`, `order_by`, `direction`), the
 // same for every resource that has them.
 
-import { invalidField } from './api-error.ts'
-import type { QueryParameter } from './router.ts'
 import { parseInstantMs } from '../config/formats.ts'
 import { type Cidr, parseCidr } from '../net/cidr.ts'
 import { type Ip, parseIp } from '../net/ip.ts'
+import { invalidField } from './api-error.ts'
 import type { Paging } from './response.ts'
+import type { QueryParameter } from './router.ts'
 
 export interface Selection<T> {
   /** what `search` looks through */

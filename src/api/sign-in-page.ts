@@ -4,11 +4,11 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { parseIp, unmapIp } from '../net/ip.ts'
-import { type TextResponse, isNavigation } from './response.ts'
 import { requestError } from './api-error.ts'
 import { checkSite } from './authentication.ts'
 import type { ApiPorts, SignInPort } from './ports.ts'
 import { readBytes } from './read-body.ts'
+import { isNavigation, type TextResponse } from './response.ts'
 
 export const SIGN_IN_PATH = '/authorize'
 

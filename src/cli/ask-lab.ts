@@ -1,15 +1,17 @@
 // Lists that make sense with a lab running and without: the running lab is asked where there is one; else configuration and
 // state tell what a start would find, and standard error says that this is what was done.
 
-import { InputError } from '../errors/issue.ts'
-import type { LabClient, LabAddressOptions, Decider, VerbContext, Services } from './verb.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import type { Decider } from '../decider/decider.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { InputError } from '../errors/issue.ts'
+import type { LabAddressOptions, LabClient } from '../lab/lab-client.ts'
 import { formatTarget } from '../net/endpoint.ts'
 import { parseAuthority } from '../net/host.ts'
 import { ip } from '../net/ip.ts'
-import type { LabConfig } from '../config/lab-config.ts'
-import { type Io, paintFor } from './terminal.ts'
 import { countIssues } from './render/render-issues.ts'
+import { type Io, paintFor } from './terminal.ts'
+import type { Services, VerbContext } from './verb.ts'
 
 /** Throws an InputError when a lab was named with `--api` and does not answer, or answers and refuses. */
 export async function askLabOrDecider<T>(

@@ -3,8 +3,8 @@
 import { Command, CommanderError } from 'commander'
 import { InputError } from '../errors/issue.ts'
 import { VERBS } from './commands/index.ts'
-import { type Io, paintFor } from './terminal.ts'
 import { renderIssues } from './render/render-issues.ts'
+import { type Io, paintFor } from './terminal.ts'
 import type { Services, VerbContext } from './verb.ts'
 
 /** Runs one command line (without the program's name) to its end. Answers the exit code: 0 good, 1 the checked thing is not

@@ -1,6 +1,5 @@
 // What a verb may touch of the outside: its streams and environment. Passed in, so that tests see whole outputs.
 
-
 import { stripVTControlCharacters } from 'node:util'
 
 export interface Output {

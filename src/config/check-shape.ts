@@ -5,8 +5,8 @@ import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js'
 import labSchema from '../../config/lab.schema.json' with { type: 'json' }
 import testSchema from '../../config/policy-test.schema.json' with { type: 'json' }
 import scenarioSchema from '../../scenarios/scenario.schema.json' with { type: 'json' }
-import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import { counted } from '../errors/counted.ts'
+import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import { FORMATS, type Format } from './formats.ts'
 import type { Problems } from './problems.ts'
 import type { DocumentPath } from './source-document.ts'

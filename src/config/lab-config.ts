@@ -12,7 +12,7 @@ import type {
   SharedEgress,
   VirtualNetwork,
 } from '../policy/account.ts'
-import type { Device, UserGroup, Identity } from '../policy/flow.ts'
+import type { Device, Identity, UserGroup } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
 import type { ExpressionSlot, Rule } from '../policy/rule.ts'
 import type { Listener } from '../proxy/arrival.ts'

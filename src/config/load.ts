@@ -4,13 +4,15 @@
 import { networkInterfaces } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { InputError, type Issue } from '../errors/issue.ts'
-import { cidr, type Cidr, containsIp } from '../net/cidr.ts'
+import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
+import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
+import { ip } from '../net/ip.ts'
 import { checkLabShape, checkRuleListShape } from './check-shape.ts'
-import type { LabConfig, DnsSettings } from './lab-config.ts'
+import { parseDurationMs, parseSizeBytes } from './formats.ts'
+import type { DnsSettings, LabConfig } from './lab-config.ts'
 import { gatherNames } from './names.ts'
 import { isOwn, type OwnAddresses, readOwnAddresses } from './own-addresses.ts'
 import { createProblems, type Problems } from './problems.ts'
-import { parseDurationMs, parseSizeBytes } from './formats.ts'
 import type { RawConfig, RawRule } from './raw-config.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
@@ -21,11 +23,15 @@ import { readHostnameRoutes, readLists, readPrivateRoutes, readVirtualNetworks }
 import { readDevices, readGroups, readSources, readUsers } from './read-people.ts'
 import { type RuleList, readRules } from './read-rules.ts'
 import type { ReadingContext } from './reading.ts'
-import { validSections } from './valid-sections.ts'
-import { type DocumentPath, parseSourceDocument, type ReadFiles, readSourceDocument, type SourceDocument } from './source-document.ts'
+import {
+  type DocumentPath,
+  parseSourceDocument,
+  type ReadFiles,
+  readSourceDocument,
+  type SourceDocument,
+} from './source-document.ts'
 import { createStandIns, type StandIns } from './stand-ins.ts'
-import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
-import { ip } from '../net/ip.ts'
+import { validSections } from './valid-sections.ts'
 
 export interface LoadConfigOptions {
   /** listeners and API take free ports, so that labs do not collide; origins keep their ports */

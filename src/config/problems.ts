@@ -1,7 +1,7 @@
 // Collects everything that is wrong with a configuration, so that all of it is said at once, each with its place.
 
 import { drawLine, type Issue } from '../errors/issue.ts'
-import type { DocumentPath, SourceDocument, DocumentSpan } from './source-document.ts'
+import type { DocumentPath, DocumentSpan, SourceDocument } from './source-document.ts'
 
 export interface Remark {
   readonly hint?: string | undefined

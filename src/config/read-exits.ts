@@ -1,16 +1,16 @@
 // Exits elsewhere: proxies that realise egress addresses, out of the sections dedicated_ips and shared_egress.
 
-import { cidr, type Cidr } from '../net/cidr.ts'
+import { type Cidr, cidr } from '../net/cidr.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import { parseAuthority } from '../net/host.ts'
 import { ip } from '../net/ip.ts'
 import type { ConfiguredExit, ConfiguredTunnel, TunnelNetwork } from './lab-config.ts'
+import type { Problems } from './problems.ts'
 import type { RawExit, RawTunnel } from './raw-config.ts'
-import { type ReadingContext, checkUnique, readHostName } from './reading.ts'
+import { checkNamed } from './read-networks.ts'
+import { checkUnique, type ReadingContext, readHostName } from './reading.ts'
 import { Secret } from './secret.ts'
 import type { DocumentPath } from './source-document.ts'
-import type { Problems } from './problems.ts'
-import { checkNamed } from './read-networks.ts'
 
 /** Every exit; who finds its address among several takes the first. */
 export function readExits(reading: ReadingContext): readonly ConfiguredExit[] {
@@ -81,7 +81,11 @@ function readNetworks(reading: ReadingContext, { networks }: RawTunnel, path: Do
 }
 
 /** Two private addresses must not share a stand-in; of an IPv6 network there may be more than IPv4 has, and its low bits count. */
-function checkRoom({ network, standIn }: { network: Cidr; standIn: Cidr }, path: DocumentPath, problems: Problems): void {
+function checkRoom(
+  { network, standIn }: { network: Cidr; standIn: Cidr },
+  path: DocumentPath,
+  problems: Problems,
+): void {
   if (network.family !== standIn.family || hostBits(standIn) >= hostBits(network)) return
   problems.add(path, 'config.not_allowed', `\`${standIn.text}\` has fewer addresses than \`${network.text}\``, {
     hint: `take a network of length ${network.length} or less`,

@@ -3,8 +3,8 @@
 
 import { resolve } from 'node:path'
 import { parseIp } from '../net/ip.ts'
-import type { IdentityProvider } from './lab-config.ts'
 import { parseDurationMs } from './formats.ts'
+import type { IdentityProvider } from './lab-config.ts'
 import type { RawIdentityProvider } from './raw-config.ts'
 import { checkNamed } from './read-networks.ts'
 import { readWholeFile } from './read-whole-file.ts'

@@ -30,7 +30,10 @@ export function readVirtualNetworks(reading: ReadingContext): readonly VirtualNe
   return [Object.freeze({ id: names.ownId('virtual_networks', added), ...added }), ...networks]
 }
 
-export function readPrivateRoutes(reading: ReadingContext, networks: readonly VirtualNetwork[]): readonly PrivateRoute[] {
+export function readPrivateRoutes(
+  reading: ReadingContext,
+  networks: readonly VirtualNetwork[],
+): readonly PrivateRoute[] {
   const { raw, names, problems } = reading
   const ofDefault = networks.find(({ isDefault }) => isDefault)?.id ?? ''
   const routes = raw.private_routes.map((route, at): PrivateRoute => {

@@ -3,7 +3,7 @@
 import { cidr } from '../net/cidr.ts'
 import { ip } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
-import type { Device, UserGroup, Identity } from '../policy/flow.ts'
+import type { Device, Identity, UserGroup } from '../policy/flow.ts'
 import type { ConfiguredDevice, ConfiguredPassword, ConfiguredSource, ConfiguredUser } from './lab-config.ts'
 import type { RawDevice, RawUser } from './raw-config.ts'
 import { checkNamed } from './read-networks.ts'
@@ -134,7 +134,11 @@ function readDevice(reading: ReadingContext, device: RawDevice, at: number): Dev
 }
 
 /** Ids of checks. A UUID nobody declared is taken as it is, as the product's API does. */
-function postureOf({ names, problems }: ReadingContext, checks: readonly string[], path: (string | number)[]): string[] {
+function postureOf(
+  { names, problems }: ReadingContext,
+  checks: readonly string[],
+  path: (string | number)[],
+): string[] {
   return checks.flatMap((check, at) => {
     if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(check)) return check.toLowerCase()
     return names.idOf('posture_checks', check, [...path, at], problems) ?? []

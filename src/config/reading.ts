@@ -2,7 +2,7 @@
 
 import { closest } from '../errors/did-you-mean.ts'
 import { parseHost } from '../net/host.ts'
-import { COLOS, countryFacts, type Colo, type Place } from '../policy/place.ts'
+import { COLOS, type Colo, countryFacts, type Place } from '../policy/place.ts'
 import type { Names } from './names.ts'
 import type { Problems } from './problems.ts'
 import type { RawConfig, RawPlace } from './raw-config.ts'

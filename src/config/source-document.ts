@@ -1,6 +1,18 @@
 // A YAML (or JSON) file as data that remembers where everything stands. Knows nothing of what the data means.
 
-import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, Scalar, visit } from 'yaml'
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  Scalar,
+  visit,
+} from 'yaml'
 import { drawLine, type Issue } from '../errors/issue.ts'
 import { NotRegularError, readWholeFile } from './read-whole-file.ts'
 

@@ -1,14 +1,14 @@
 // Best-practice advice on a configuration ([P1] to [P8]): the policy's, with the places people are in.
 
-import type { ReadConfig } from '../cli/verb.ts'
+import { checkPractices, type PracticeIssue } from '../analysis/best-practices.ts'
 import type { ConfiguredUser, LabConfig } from '../config/lab-config.ts'
 import { placeRuleIssue } from '../config/place-rule-issue.ts'
 import type { Issue } from '../errors/issue.ts'
 import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
 import type { Ip } from '../net/ip.ts'
-import { checkPractices, type PracticeIssue } from '../analysis/best-practices.ts'
 import type { Place } from '../policy/place.ts'
 import { createStore } from '../store/store.ts'
+import type { ReadConfig } from './read-config.ts'
 import { unexpectedNotice } from './read-config.ts'
 
 /** The issues there are already, then what could be done better, in the order of the practices ([P2] says in full what the

@@ -3,27 +3,28 @@
 
 import { createCategoryTable } from '../config/category-table.ts'
 import type { LabConfig } from '../config/lab-config.ts'
+import type { LabSnapshot } from '../config/lab-state.ts'
 import { type AddressBook, createAddressBook, type HostsFile, readHostsFile } from '../dns/address-book.ts'
-import { createDnsClient, type DnsClient } from '../dns/dns-client.ts'
 import type { OwnSockets } from '../dns/destination-guard.ts'
+import { createDnsClient, type DnsClient } from '../dns/dns-client.ts'
 import { createResolver } from '../dns/resolver.ts'
 import { createTunnels } from '../dns/tunnels.ts'
 import type { Issue } from '../errors/issue.ts'
-import { isProxiedByCloudflare, bundledGeoSources, type GeoDatabase, openGeoDatabase } from '../geo/database.ts'
+import { bundledGeoSources, type GeoDatabase, isProxiedByCloudflare, openGeoDatabase } from '../geo/database.ts'
 import { createIdentifier, type Identifier } from '../identity/identify.ts'
+import { createLabDns, type LabDns } from '../lab/gateway-dns.ts'
+import { configuredSockets } from '../lab/preflight.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
-import { createExitTable, type ExitOf } from '../outbound/upstream-proxy.ts'
 import { isInterfaceAddress } from '../outbound/local-addresses.ts'
-import type { Ports } from '../proxy/stage-values.ts'
-import type { Store } from '../store/store.ts'
-import { createLabDns, type LabDns } from '../lab/gateway-dns.ts'
-import type { Decider, DeciderOptions, HypotheticalFlow } from '../cli/verb.ts'
+import { createExitTable, type ExitOf } from '../outbound/upstream-proxy.ts'
+import type { Flow } from '../policy/flow.ts'
 import type { Arrival } from '../proxy/arrival.ts'
 import { flowsOf, resolveOptions, settleTarget } from '../proxy/pipeline.ts'
+import type { Candidate, Ports } from '../proxy/stage-values.ts'
 import { readJournal } from '../store/sqlite-journal.ts'
+import type { Store } from '../store/store.ts'
 import { openStore } from './open-store.ts'
-import { configuredSockets } from '../lab/preflight.ts'
 import { readConfig } from './read-config.ts'
 
 export interface DecisionContext {
@@ -172,7 +173,13 @@ export async function openDecider({ configFile, state }: DeciderOptions, shared:
     onNotice,
     ...(state === undefined ? {} : { kept: { journal: readJournal(state, onNotice), folder: state } }),
   })
-  const world = await createDecisionContext({ config, store, ownSockets: configuredSockets(config), onNotice, ...shared })
+  const world = await createDecisionContext({
+    config,
+    store,
+    ownSockets: configuredSockets(config),
+    onNotice,
+    ...shared,
+  })
   return deciderOver({ config, issues: notices, store, world, close: () => closeAll(world, store) })
 }
 
@@ -205,7 +212,11 @@ export function deciderOver(parts: DeciderParts): Decider {
   }
 }
 
-async function hypotheticalFlows(arrival: Arrival, store: Store, ports: DecisionContext['ports']): Promise<HypotheticalFlow[]> {
+async function hypotheticalFlows(
+  arrival: Arrival,
+  store: Store,
+  ports: DecisionContext['ports'],
+): Promise<HypotheticalFlow[]> {
   const snapshot = store.current()
   const persona = await ports.identify(arrival, snapshot)
   const { target, placeholder } = await settleTarget(ports, arrival.target)
@@ -217,4 +228,26 @@ async function hypotheticalFlows(arrival: Arrival, store: Store, ports: Decision
 function closeAll(world: DecisionContext, store: Store): void {
   world.close()
   store.close()
+}
+/** What would be decided on, and the address bytes would really go to. */
+
+export interface HypotheticalFlow {
+  readonly flow: Flow
+  readonly candidate: Candidate
+}
+export interface DeciderOptions {
+  readonly configFile: string
+  /** folder of what was changed at run time; absent: the configuration alone */
+  readonly state?: string
+}
+/** The lab at a desk: everything that decides, asked by hand. */
+
+export interface Decider {
+  readonly config: LabConfig
+  readonly issues: readonly Issue[]
+  readonly snapshot: LabSnapshot
+  /** What the proxy would make of this arrival, were its password right: one flow per address, in dial order.
+   *  Throws GatewayError as the proxy would. */
+  readonly flowsOf: (arrival: Arrival) => Promise<readonly HypotheticalFlow[]>
+  readonly close: () => void
 }

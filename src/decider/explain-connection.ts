@@ -1,17 +1,17 @@
 // Explaining a hypothetical connection: one explanation per address of its destination, in the order they would be tried.
 
+import type { LabConfig } from '../config/lab-config.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import { formatEndpoint, type Target } from '../net/endpoint.ts'
-import { type Explanation, explain } from '../policy/explain.ts'
-import type { Snapshot } from '../policy/ruleset.ts'
-import type { Decider, HypotheticalFlow } from '../cli/verb.ts'
-import type { LabConfig } from '../config/lab-config.ts'
 import { parseAuthority } from '../net/host.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
+import { type Explanation, explain } from '../policy/explain.ts'
+import type { Snapshot } from '../policy/ruleset.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
+import type { Decider, HypotheticalFlow } from './decider.ts'
 
 /** One address of the destination and what is decided for it. */
 export interface Explained extends HypotheticalFlow {

@@ -1,6 +1,5 @@
 // A configuration file as the lab will run it: read, its rules compiled, everything wrong with either said at once.
 
-import type { ReadConfig } from '../cli/verb.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { checkConfig, type LoadConfigOptions } from '../config/load.ts'
 import { placeRuleIssue } from '../config/place-rule-issue.ts'
@@ -47,4 +46,9 @@ function inFileOrder(issues: readonly Issue[]): Issue[] {
 /** Throws what it is told. */
 export function unexpectedNotice({ message }: Issue): never {
   throw new Error(`nobody was listening for this notice: ${message}`)
+}
+export interface ReadConfig {
+  readonly config: LabConfig
+  /** warnings and advice */
+  readonly issues: readonly Issue[]
 }

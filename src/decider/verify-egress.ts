@@ -1,13 +1,12 @@
 // The documented verification of dedicated egress: ask an echo site of each address family, and see whether what it saw is one
 // of the account's dedicated IPs. Knows whom to ask and what answers mean; the asking is the caller's.
 
+import { Client, errors } from 'undici'
+import type { Destination, LabConfig } from '../config/lab-config.ts'
 import { containsIp } from '../net/cidr.ts'
+import { formatTarget } from '../net/endpoint.ts'
 import { equalIp, type Family, type Ip, parseIp } from '../net/ip.ts'
 import type { DedicatedEgressIp } from '../policy/account.ts'
-import type { Destination, LabConfig } from '../config/lab-config.ts'
-import { Client, errors } from 'undici'
-import type { ProxyAnswer, ProxyRequest } from '../cli/verb.ts'
-import { formatTarget } from '../net/endpoint.ts'
 
 /** What one echo origin saw; `problem` says why nothing is known. */
 export interface EgressVerification {
@@ -102,4 +101,18 @@ function failure(thrown: unknown, at: string): string {
   if (thrown instanceof DOMException && thrown.name === 'TimeoutError') return `no answer from ${at} within 10 s`
   if (thrown instanceof errors.UndiciError) return `${at} broke off: ${thrown.message}`
   return `cannot ask ${at}: ${thrown instanceof Error ? thrown.message : String(thrown)}`
+}
+
+export interface ProxyRequest {
+  readonly proxy: { readonly host: string; readonly port: number }
+  readonly username?: string
+  readonly password?: string
+  /** `http://…` */
+  readonly url: string
+}
+export interface ProxyAnswer {
+  readonly status: number
+  readonly body: string
+  /** RFC 9209, as the proxy sent it */
+  readonly proxyStatus?: string
 }

@@ -1,10 +1,10 @@
 // The names the lab knows without asking anybody: destinations of the configuration, localhost, the machine's hosts file; and those
 // that are never asked for. One book for the proxy and for Gateway DNS, so that both give the same answer.
 
-import type { Destination, DestinationAddress } from '../config/lab-config.ts'
-import { type Ip, ip, parseIp, unmapIp } from '../net/ip.ts'
 import { readFile } from 'node:fs/promises'
+import type { Destination, DestinationAddress } from '../config/lab-config.ts'
 import { parseHost } from '../net/host.ts'
+import { type Ip, ip, parseIp, unmapIp } from '../net/ip.ts'
 
 /** A public address, and what the configuration says about it. */
 export interface AddressEntry {

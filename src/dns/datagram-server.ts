@@ -10,7 +10,7 @@ import { MAX_QUERY_BYTES } from './message.ts'
 /** Questions under way at one time; what comes beyond is dropped, as by a full network. */
 const MAX_UNDER_WAY = 1_000
 
-export interface DatagramServer {
+export interface DnsDatagramServer {
   readonly port: number
   close(): Promise<void>
 }
@@ -21,7 +21,7 @@ export async function serveDatagrams(
   { ip, port }: Endpoint,
   { answer }: Pick<GatewayDns, 'answer'>,
   isClient: (address: Ip) => boolean,
-): Promise<DatagramServer> {
+): Promise<DnsDatagramServer> {
   const socket = createSocket(ip.family === 4 ? 'udp4' : 'udp6')
   let underWay = 0
   socket.on('message', (message, peer) => {

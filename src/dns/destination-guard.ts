@@ -3,9 +3,9 @@
 
 import type { GuardSettings } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { type Cidr, containsIp, cidr } from '../net/cidr.ts'
+import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
-import { equalIp, type Family, type Ip, ip, unmapIp, fromIpv4Number } from '../net/ip.ts'
+import { equalIp, type Family, fromIpv4Number, type Ip, ip, unmapIp } from '../net/ip.ts'
 
 /** Every socket the lab itself listens on, TCP and UDP alike; filled in as they come up. */
 export interface OwnSockets {

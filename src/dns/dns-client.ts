@@ -2,10 +2,10 @@
 // (EG-09). Caches good and bad answers, asks once for many who wait, and bounds what is under way. Knows nothing of policy.
 
 import { Resolver } from 'node:dns/promises'
-import { lru } from 'tiny-lru'
-import { type Family, type Ip, parseIp, unmapIp } from '../net/ip.ts'
 import { setTimeout as delay } from 'node:timers/promises'
+import { lru } from 'tiny-lru'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { type Family, type Ip, parseIp, unmapIp } from '../net/ip.ts'
 import type { Cancellation } from '../transport/cancellation.ts'
 
 /** `missing`: there is no such name; `empty`: the name is there but has no address of this family. */

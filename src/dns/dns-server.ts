@@ -3,9 +3,9 @@
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { type Ip, unmapIp } from '../net/ip.ts'
+import { serveDatagrams } from './datagram-server.ts'
 import { classifyAddress } from './destination-guard.ts'
 import type { GatewayDns } from './gateway-dns.ts'
-import { serveDatagrams } from './datagram-server.ts'
 import { type StreamLimits, serveStreams } from './stream-server.ts'
 
 /** Free ports are taken for TCP first; the same one may be taken for UDP. */

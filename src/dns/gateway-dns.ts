@@ -1,11 +1,11 @@
 // What Gateway DNS answers: placeholders for names that some egress rule minds, real addresses for the rest (gateway-egress section 9).
 // Looks names up as the proxy does; knows no socket.
 
+import { type HostFacts, ruleThatDependsOn } from '../analysis/name-screen.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Target } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
 import { type Family, type Ip, ip, parseIp } from '../net/ip.ts'
-import { type HostFacts, ruleThatDependsOn } from '../analysis/name-screen.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { Placeholder, Ports } from '../proxy/stage-values.ts'
 import type { AddressBook } from './address-book.ts'

@@ -2,7 +2,7 @@
 // until nobody has used it for long; only a full range takes it back earlier, and never under a connection. Asks nobody anything.
 
 import { type Cidr, containsIp } from '../net/cidr.ts'
-import { type Family, type Ip, fromIpv4Number, fromIpv6Words } from '../net/ip.ts'
+import { type Family, fromIpv4Number, fromIpv6Words, type Ip } from '../net/ip.ts'
 
 /** How long clients may keep an answer, in seconds. */
 export const PLACEHOLDER_TTL_S = 30

@@ -7,9 +7,9 @@ import type { Endpoint, Target } from '../net/endpoint.ts'
 import { equalIp, type Family, type Ip } from '../net/ip.ts'
 import type { Place } from '../policy/place.ts'
 import type { Candidate, Ports, ResolveOptions } from '../proxy/stage-values.ts'
-import { type AddressBook, createAddressBook, type AddressEntry, type HostsFile } from './address-book.ts'
-import { type DnsClient, lookUpBoth, lookUpOne } from './dns-client.ts'
+import { type AddressBook, type AddressEntry, createAddressBook, type HostsFile } from './address-book.ts'
 import { type GuardFacts, refusalOf } from './destination-guard.ts'
+import { type DnsClient, lookUpBoth, lookUpOne } from './dns-client.ts'
 import { createTunnels } from './tunnels.ts'
 
 export interface ResolverFacts {

@@ -9,7 +9,7 @@ import { type Ip, parseIp, unmapIp } from '../net/ip.ts'
 import type { GatewayDns } from './gateway-dns.ts'
 import { MAX_QUERY_BYTES, STREAM_LIMIT } from './message.ts'
 
-export interface StreamServer {
+export interface DnsStreamServer {
   readonly port: number
   close(): Promise<void>
 }
@@ -28,7 +28,7 @@ export async function serveStreams(
   { ip, port }: Endpoint,
   gatewayDns: Pick<GatewayDns, 'answer'>,
   { isClient, limits = STREAM_LIMITS }: { readonly isClient: (address: Ip) => boolean; readonly limits?: StreamLimits },
-): Promise<StreamServer> {
+): Promise<DnsStreamServer> {
   const open = new Set<Socket>()
   const server = createServer((socket) => {
     const from = parseIp((socket.remoteAddress ?? '').replace(/%.*$/, ''))

@@ -1,7 +1,6 @@
 // A problem in something a person wrote (configuration, rule, policy test, recording): data, rendered elsewhere.
 // All problems of one input are reported at once.
 
-
 /** Where: `file` as given by the user, 1-based `line` and `column`, `path` as keys and indexes into the document. */
 export interface Issue {
   readonly severity: 'error' | 'warning' | 'advice'

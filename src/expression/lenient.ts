@@ -4,10 +4,10 @@
 import { parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import { readAddressMember } from './lex/address.ts'
+import { readQuotedRest } from './lex/bytes.ts'
 import { Cursor, Failure } from './lex/cursor.ts'
 import type { Parser } from './parser.ts'
 import type { Access, BytesLiteral, Comparison, Node, Span, Test } from './tree.ts'
-import { readQuotedRest } from './lex/bytes.ts'
 import { textOf } from './value.ts'
 
 /** The grammar's own way of reading what an access is tested for. */

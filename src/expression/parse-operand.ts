@@ -1,12 +1,12 @@
 // Right-hand sides: one literal, or a set of members in braces, of the type the left-hand side has (wirefilter
 // sections 3 and 11). In lenient mode also quoted integers and addresses, and commas (C1, C2, C9).
 
+import { readUnquoted } from './lenient.ts'
 import { readAddress, readAddressMember } from './lex/address.ts'
 import { readBytes } from './lex/bytes.ts'
 import { Failure } from './lex/cursor.ts'
 import { readInteger, readIntegerMember } from './lex/integer.ts'
 import type { Parser } from './parser.ts'
-import { readUnquoted } from './lenient.ts'
 import type { BytesLiteral, IntMember, IpMember, Literal, LiteralSet } from './tree.ts'
 
 type Comparable = 'Int' | 'Bytes' | 'Ip'

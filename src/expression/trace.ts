@@ -1,9 +1,9 @@
 // The second way to run an expression: slower, and it tells. Every part is evaluated, none is skipped, so that a reader
 // sees what each would have said; the result is the fast mode's.
 
+import { readerOf, visitEach } from './compile/compile-comparison.ts'
 import { combineRows } from './compile/compile-rows.ts'
 import { valueTestOf } from './compile/value-test.ts'
-import { readerOf, visitEach } from './compile/compile-comparison.ts'
 import { formatNode } from './format.ts'
 import { type JsonValue, toJson } from './json.ts'
 import { characterSpan } from './problem.ts'

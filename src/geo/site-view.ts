@@ -3,8 +3,8 @@
 
 import type { Ip } from '../net/ip.ts'
 import type { Account } from '../policy/account.ts'
-import { countryFacts, type Place } from '../policy/place.ts'
 import { dedicatedIpOf, locationSeen } from '../policy/geolocation.ts'
+import { countryFacts, type Place } from '../policy/place.ts'
 
 /** A place, and where the address will be seen from `changesAt` on (epoch ms of lab time) when it has moved. */
 export interface SiteView {

@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process'
 import type { OwnAddresses } from '../config/own-addresses.ts'
 import { InputError } from '../errors/issue.ts'
 import type { ChangeRecord } from './change-record.ts'
-import { type SystemChange, type CommandLine, changeOf, isMade, showCommand } from './system-commands.ts'
+import { type CommandLine, changeOf, isMade, type SystemChange, showCommand } from './system-commands.ts'
 
 export interface Machine {
   readonly system: NodeJS.Platform
@@ -28,7 +28,10 @@ export async function makeChanges(
 }
 
 /** What was added and is still there, last first. */
-export function changesToTakeBack({ own, system }: Omit<Machine, 'run'>, { added }: ChangeRecord): readonly SystemChange[] {
+export function changesToTakeBack(
+  { own, system }: Omit<Machine, 'run'>,
+  { added }: ChangeRecord,
+): readonly SystemChange[] {
   return added
     .filter((what) => isMade(what, own))
     .map((what) => changeOf(what, system))

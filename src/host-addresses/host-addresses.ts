@@ -1,19 +1,19 @@
 // Addresses of this machine, put together for verbs: the configuration says which, a trial bind whether they are here, and the
 // system's own programs add and remove them.
 
-import { changesToTakeBack, makeChanges, runCommand, takeBackChanges } from './change-machine.ts'
-import { openChangeRecord } from './change-record.ts'
-import { type NeededAddresses, neededAddresses, wholeRange, wantedPrefixes } from '../lab/needed-addresses.ts'
-import { runInOwnNetwork } from './own-network.ts'
-import { type SystemChanges, changesFor, showCommand } from './system-commands.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { type OwnAddresses, ownPrefixOf, readOwnAddresses } from '../config/own-addresses.ts'
+import { readConfig, unexpectedNotice } from '../decider/read-config.ts'
+import { type NeededAddresses, neededAddresses, wantedPrefixes, wholeRange } from '../lab/needed-addresses.ts'
 import { cidr, parseCidr } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
 import { checkLocalAddresses } from '../outbound/local-addresses.ts'
 import type { Account } from '../policy/account.ts'
 import { createStore } from '../store/store.ts'
-import { readConfig, unexpectedNotice } from '../decider/read-config.ts'
+import { changesToTakeBack, makeChanges, runCommand, takeBackChanges } from './change-machine.ts'
+import { openChangeRecord } from './change-record.ts'
+import { runInOwnNetwork } from './own-network.ts'
+import { changesFor, type SystemChanges, showCommand } from './system-commands.ts'
 
 /** Reads the configuration. Throws an InputError. */
 export function openHostAddresses(configFile: string): HostAddresses {

@@ -13,11 +13,18 @@ import type { Place } from '../policy/place.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { ClientCertificate, Knock } from '../proxy/arrival.ts'
 import type { Persona } from '../proxy/stage-values.ts'
-import { createBackOff, createVerifier, type CredentialDelay, type Verifier, waitUnreferenced, wrongCredentials } from './verifier.ts'
 import { createDirectory, type Directory, type People } from './directory.ts'
 import { createKeySet, keysFrom } from './key-set.ts'
 import { createTokenVerifier, type TokenVerifier } from './token-verifier.ts'
 import { type Choices, type Login, parseChoices, readLogin, shown } from './user-name.ts'
+import {
+  type CredentialDelay,
+  createBackOff,
+  createVerifier,
+  type Verifier,
+  waitUnreferenced,
+  wrongCredentials,
+} from './verifier.ts'
 
 export interface IdentifierOptions {
   readonly people: People

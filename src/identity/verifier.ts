@@ -5,9 +5,9 @@ import { createHmac, hash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { lru } from 'tiny-lru'
 import type { ConfiguredUser } from '../config/lab-config.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
 import type { Directory } from './directory.ts'
 import { decoyHash, hashPassword, type PasswordHash, parsePasswordHash, verifyPassword } from './password.ts'
-import { GatewayError } from '../errors/gateway-error.ts'
 
 export interface Login {
   /** canonical */

@@ -4,12 +4,12 @@
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Listener } from '../proxy/arrival.ts'
-import type { ClientCount } from './client-limit.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
 import type { Engine } from '../transport/engine.ts'
 import { LinkedList } from '../transport/linked-list.ts'
 import type { Clock } from '../transport/timer-wheel.ts'
 import { ClientConnection, type Handshake, type HandshakeLimits } from './client-connection.ts'
+import type { ClientCount } from './client-limit.ts'
 
 /** A client that there is no room for has so long to say what it speaks. */
 const TURN_AWAY_MS = 2000

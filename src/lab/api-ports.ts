@@ -1,30 +1,39 @@
 // The API over the running lab: what it may see and do, wired to the parts that see and do it.
 
-import { type ApiPorts, type ApiServer, startApi, type DiagnosticsPort, type OriginView, type VerifyQuestion, type PortalUser, type SessionPage } from '../api/index.ts'
-import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
-import type { Decider } from '../cli/verb.ts'
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { extname, join } from 'node:path'
+import {
+  type ApiPorts,
+  type ApiServer,
+  type DiagnosticsPort,
+  type OriginView,
+  type PortalUser,
+  type SessionPage,
+  startApi,
+  type VerifyQuestion,
+} from '../api/index.ts'
 import type { ConfiguredUser, LabConfig, OriginSpec } from '../config/lab-config.ts'
+import type { Decider } from '../decider/decider.ts'
+import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
+import { askThroughProxy, type EgressVerification, echoOrigins, verifyOrigin } from '../decider/verify-egress.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import type { Identifier } from '../identity/identify.ts'
 import type { SessionLog } from '../log/session-log.ts'
+import type { Cidr } from '../net/cidr.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
+import type { EgressHealth, EgressOutage } from '../outbound/egress-health.ts'
 import type { Account } from '../policy/account.ts'
+import { letsIn } from '../policy/allowlist.ts'
 import { countedEgress } from '../policy/egress-address.ts'
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { settleOpenSessions } from '../proxy/live-sessions.ts'
-import type { EgressHealth, EgressOutage } from '../outbound/egress-health.ts'
 import type { SessionMemory } from '../proxy/recent-sessions.ts'
 import type { Store } from '../store/store.ts'
 import type { EngineName } from '../transport/engine.ts'
 import type { DataPlaneTraffic } from './traffic.ts'
-import { echoOrigins, type EgressVerification, verifyOrigin, askThroughProxy } from '../decider/verify-egress.ts'
-import type { Cidr } from '../net/cidr.ts'
-import { letsIn } from '../policy/allowlist.ts'
-import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
-import { extname, join } from 'node:path'
 
 export interface ApiParts {
   /** asked anew each time: it may be reloaded */

@@ -1,14 +1,15 @@
 // The road of a connection, put together: dialler, pipeline, doors.
 
 import type { LabConfig } from '../config/lab-config.ts'
+import type { DecisionContext } from '../decider/decider.ts'
 import { InputError } from '../errors/issue.ts'
 import { type Gateway, type GatewaySettings, openGateway } from '../inbound/proxy-server.ts'
 import type { UdpHandler } from '../inbound/socks5/socks5-handshake.ts'
 import { createUdpHandler } from '../inbound/socks5/udp-association.ts'
 import type { EventLog } from '../log/event-log.ts'
-import { formatTarget, reachableHost, formatEndpoint } from '../net/endpoint.ts'
+import { formatEndpoint, formatTarget, reachableHost } from '../net/endpoint.ts'
 import { delayByDistance } from '../outbound/distant-dial.ts'
-import { DEFAULT_PORT_RANGE, PortLeases, type UseCounts, type PortPressure } from '../outbound/port-leases.ts'
+import { DEFAULT_PORT_RANGE, PortLeases, type PortPressure, type UseCounts } from '../outbound/port-leases.ts'
 import type { Sources } from '../outbound/source-registry.ts'
 import { createTcpDialer, type TcpDialerSettings } from '../outbound/tcp-dialer.ts'
 import { createUdpOutlets } from '../outbound/udp-socket.ts'
@@ -19,7 +20,6 @@ import type { Engine } from '../transport/engine.ts'
 import { TimerWheel } from '../transport/timer-wheel.ts'
 import type { ListenerCertificates } from './certificates.ts'
 import { configuredSockets } from './preflight.ts'
-import type { DecisionContext } from '../decider/decider.ts'
 
 export interface DataPathParts {
   /** how connections enter and leave */

@@ -4,14 +4,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { ReadFiles } from '../config/source-document.ts'
+import type { DecisionContext } from '../decider/decider.ts'
+import { type ReadOptions, readConfig } from '../decider/read-config.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError } from '../errors/issue.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { Store } from '../store/store.ts'
 import { watchConfig } from '../store/watch-config.ts'
-import { type ReadOptions, readConfig } from '../decider/read-config.ts'
 import { checkAddresses } from './preflight.ts'
-import type { DecisionContext } from '../decider/decider.ts'
 
 /** What is set up once: a change of these waits for the next start. */
 const AT_START = [

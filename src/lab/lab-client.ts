@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Dispatcher, request } from 'undici'
-import type { LabClient, LabEvent, LabAddressOptions } from '../cli/verb.ts'
 import { loadConfig } from '../config/load.ts'
 import { InputError } from '../errors/issue.ts'
 import { formatTarget } from '../net/endpoint.ts'
@@ -112,7 +111,11 @@ async function resultOf(answer: Dispatcher.ResponseData, url: string, options: L
 }
 
 /** The lab's own words where it has some. */
-async function refusalOf(answer: Dispatcher.ResponseData, url: string, { state }: LabAddressOptions): Promise<InputError> {
+async function refusalOf(
+  answer: Dispatcher.ResponseData,
+  url: string,
+  { state }: LabAddressOptions,
+): Promise<InputError> {
   const body: unknown = await answer.body.json().catch(() => undefined)
   if (answer.statusCode === 401) {
     const hint = `is its state folder another one than \`${state}\`? name it with \`--state DIR\`, or set EGRESSLAB_API_TOKEN`
@@ -165,4 +168,25 @@ function* eventOf(block: string): Generator<LabEvent> {
     lines.filter((line) => line.startsWith(`${field}: `)).map((line) => line.slice(field.length + 2))
   const data = fieldOf('data')
   if (data.length > 0) yield { event: fieldOf('event')[0] ?? 'message', data: JSON.parse(data.join('\n')) }
+}
+export interface LabClient {
+  /** `http://127.0.0.1:8090` */
+  readonly url: string
+  /** One request; answers the `result` of the envelope. Throws an InputError saying what is wrong: nobody listens, the token is
+   *  refused, or the lab's own words. */
+  readonly ask: (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown) => Promise<unknown>
+  /** Follows an event stream until the lab ends it or `signal` fires. Throws an InputError like `ask`. */
+  readonly follow: (path: string, signal: AbortSignal) => AsyncIterable<LabEvent>
+}
+export interface LabEvent {
+  readonly event: string
+  readonly data: unknown
+}
+/** Options that say which lab is meant. */
+
+export interface LabAddressOptions {
+  readonly config: string
+  readonly state: string
+  readonly api?: string
+  readonly json?: true
 }

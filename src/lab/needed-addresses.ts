@@ -2,12 +2,12 @@
 // list. Binds nothing.
 
 import type { LabConfig } from '../config/lab-config.ts'
+import { usedPart } from '../config/stand-ins.ts'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { type Ip, ip } from '../net/ip.ts'
 import type { Account } from '../policy/account.ts'
-import { userAddressIn } from '../policy/egress-address.ts'
 import { accountTablesOf } from '../policy/account-tables.ts'
-import { usedPart } from '../config/stand-ins.ts'
+import { userAddressIn } from '../policy/egress-address.ts'
 import { COLOS } from '../policy/place.ts'
 
 /** Addresses of one purpose; those of shared egress come together, one for each data center. */
@@ -81,7 +81,7 @@ function origins({ destinations, origins: specs }: LabConfig): NeededAddresses[]
   })
 }
 
-export interface Wish {
+export interface WantedPrefix {
   /** shared egress, too */
   readonly shared: boolean
   /** addresses the lab cannot do without and does not have */
@@ -89,7 +89,10 @@ export interface Wish {
 }
 
 /** Each once, none inside another. Addresses realised by an exit elsewhere are not bound here. */
-export function wantedPrefixes({ dedicatedIps, exits, sharedEgress }: LabConfig, { shared, missing }: Wish): Cidr[] {
+export function wantedPrefixes(
+  { dedicatedIps, exits, sharedEgress }: LabConfig,
+  { shared, missing }: WantedPrefix,
+): Cidr[] {
   const elsewhere = new Set(exits.flatMap(({ realises }) => realises))
   const dedicated = dedicatedIps.flatMap(({ ipv4, ipv6 }) => [
     ...(ipv4 === undefined || elsewhere.has(ipv4.address.text) ? [] : [cidr(ipv4.address.text)]),

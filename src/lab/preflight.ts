@@ -1,18 +1,18 @@
 // The trial before anything listens: every stand-in is bound once and every port looked at, and all that does not work is
 // said at once (LC-03).
 
-import { neededAddresses } from './needed-addresses.ts'
+import { readdirSync, readFileSync } from 'node:fs'
 import type { LabConfig } from '../config/lab-config.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
-import { type Ip, parseIp } from '../net/ip.ts'
-import { checkLocalAddresses, checkPortFree } from '../outbound/local-addresses.ts'
-import type { Account } from '../policy/account.ts'
 import type { OwnSockets } from '../dns/destination-guard.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
 import type { OwnPages } from '../inbound/own-pages.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
+import { type Ip, parseIp } from '../net/ip.ts'
 import { plannedEndpoints } from '../origins/listen-plan.ts'
-import { readdirSync, readFileSync } from 'node:fs'
+import { checkLocalAddresses, checkPortFree } from '../outbound/local-addresses.ts'
+import type { Account } from '../policy/account.ts'
+import { neededAddresses } from './needed-addresses.ts'
 
 /** Throws an InputError naming every address that cannot be bound and every port that is taken. */
 export async function checkAddressesAndPorts(config: LabConfig, account: Account): Promise<void> {

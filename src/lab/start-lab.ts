@@ -3,18 +3,27 @@
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
 import { randomBytes } from 'node:crypto'
-import type { RunningLab, StartOptions } from '../cli/verb.ts'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
+import type { LabSnapshot } from '../config/lab-state.ts'
+import { createDecisionContext, type Decider, deciderOver } from '../decider/decider.ts'
+import { openStore } from '../decider/open-store.ts'
+import { type ReadOptions, readConfig } from '../decider/read-config.ts'
 import { counted } from '../errors/counted.ts'
 import type { Issue } from '../errors/issue.ts'
 import { attributionOf } from '../geo/database.ts'
 import { type SiteView, siteViewOf } from '../geo/site-view.ts'
 import { VOUCHER_FIELD } from '../inbound/own-pages.ts'
 import { createEventLog, type EventLog, tellIssue } from '../log/event-log.ts'
-import { type SessionLog, createSessionLog } from '../log/session-log.ts'
+import { openSessionFile } from '../log/session-file.ts'
+import { createSessionLog, type SessionLog } from '../log/session-log.ts'
+import { openStandardOutput } from '../log/standard-output.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import { startOrigins } from '../origins/serve.ts'
 import { startUdpEcho } from '../origins/udp-echo.ts'
+import { learnFrom, type OnOutage, watchEgressHealth } from '../outbound/egress-health.ts'
 import type { Egress } from '../policy/decision.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
@@ -22,25 +31,18 @@ import { SessionMemory } from '../proxy/recent-sessions.ts'
 import { type ApiToken, openApiToken } from '../store/api-token.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
-import { chooseEngine } from '../transport/choose-engine.ts'
+import { chooseEngine, type EngineChoice } from '../transport/choose-engine.ts'
+import type { EngineName } from '../transport/engine.ts'
+import { serveApi } from './api-ports.ts'
 import { certificatesFor, openListenerCertificates } from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
 import { createDataPlane, type DataPlane } from './data-plane.ts'
-import { deciderOver, createDecisionContext } from '../decider/decider.ts'
-import { learnFrom, type OnOutage, watchEgressHealth } from '../outbound/egress-health.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
-import { openStore } from '../decider/open-store.ts'
-import { endpointsAt, type OpenedSockets, ownPagesOf, checkAddressesAndPorts } from './preflight.ts'
-import { type ReadOptions, readConfig } from '../decider/read-config.ts'
+import { checkAddressesAndPorts, endpointsAt, type OpenedSockets, ownPagesOf } from './preflight.ts'
 import { createReadiness } from './readiness.ts'
-import { serveApi } from './api-ports.ts'
 import { openSignIn } from './sign-in.ts'
 import type { WorkerPool } from './workers/worker-pool.ts'
-import { join } from 'node:path'
-import { openSessionFile } from '../log/session-file.ts'
-import { openStandardOutput } from '../log/standard-output.ts'
-import { readFileSync } from 'node:fs'
 
 /** `portsFromZero`, `standInNetwork`: for labs beside other labs (tests, the tour). */
 export interface LabOptions extends StartOptions, ReadOptions {
@@ -301,4 +303,34 @@ export async function openSessionLog(
 export function ownVersion(): string {
   const file = join(import.meta.dirname, '..', '..', 'package.json')
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}
+export interface RunningLab {
+  readonly config: LabConfig
+  readonly issues: readonly Issue[]
+  readonly snapshot: () => LabSnapshot
+  /** with the ports really listening */
+  readonly listeners: readonly Listener[]
+  readonly api: { readonly host: string; readonly port: number }
+  /** where Gateway DNS listens, UDP and TCP; empty: there is none */
+  readonly dns: readonly Endpoint[]
+  /** `file`: where it can be read; absent where it was given from outside or lives in memory. `made`: the token, where it was made
+   *  just now, to be shown this once. */
+  readonly apiToken: { readonly file?: string; readonly made?: string }
+  /** that carries the connections */
+  readonly engine: EngineName
+  readonly authorityFile: string
+  readonly sessionsFile?: string
+  readonly desk: Decider
+  readonly close: () => Promise<void>
+}
+export interface StartOptions {
+  readonly configFile: string
+  readonly state: string
+  readonly ephemeral: boolean
+  /** threads that carry connections; default: as configured */
+  readonly workers?: number
+  /** how connections enter and leave; default: as configured */
+  readonly engine?: EngineChoice
+  /** where sessions go beside the file; absent: nowhere */
+  readonly sessionsTo?: { readonly form: 'line' | 'ndjson'; readonly colour: boolean }
 }

@@ -2,9 +2,9 @@
 
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { PortLeaseCounts, PortLeases } from '../outbound/port-leases.ts'
-import type { ConnectionPipeline } from '../proxy/pipeline.ts'
 import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
 import type { OpenSession } from '../proxy/live-sessions.ts'
+import type { ConnectionPipeline } from '../proxy/pipeline.ts'
 
 export interface DataPlaneTraffic {
   /** Brings everything below up to date. */

@@ -2,16 +2,15 @@
 // virtual networks and destinations.
 
 import type { Histogram } from 'node:perf_hooks'
+import type { LabConfig } from '../config/lab-config.ts'
+import { readConfig } from '../decider/read-config.ts'
+import { InputError } from '../errors/issue.ts'
+import { fromIpv4Number, ip } from '../net/ip.ts'
+import type { Flow } from '../policy/flow.ts'
 import { benchDecide } from './decide-bench.ts'
 import type { PolicyUnderTest } from './decide-worker.ts'
 import { createRandom, type Random } from './random.ts'
 import { createSyntheticSubject } from './synthetic-subject.ts'
-import type { DecideBenchRequest, DecideBenchSummary } from '../cli/verb.ts'
-import type { LabConfig } from '../config/lab-config.ts'
-import { InputError } from '../errors/issue.ts'
-import { fromIpv4Number, ip } from '../net/ip.ts'
-import type { Flow } from '../policy/flow.ts'
-import { readConfig } from '../decider/read-config.ts'
 
 export async function benchDecideOn(request: DecideBenchRequest): Promise<DecideBenchSummary> {
   const { rules, connections, seed, traffic } = request
@@ -66,4 +65,41 @@ function anyFlow({ users, devices, virtualNetworks, destinations }: LabConfig, r
     contentCategories: [],
     applications: [],
   }
+}
+export type Percentiles = Readonly<Record<'p50' | 'p90' | 'p99' | 'p999' | 'max', number>>
+export interface DecideBenchRequest {
+  /** a synthetic rule set of this size, or the rules of a configuration file */
+  readonly rules: number | { readonly configFile: string }
+  readonly connections: number
+  /** how connections are spread: a few of them, and of their people and sites, come most of the time, or all equally often */
+  readonly traffic: 'zipf' | 'uniform'
+  /** decide what came before from the cache */
+  readonly cache: boolean
+  readonly threads: number
+  readonly seconds: number
+  readonly seed: number
+  /** share done, 0…1 */
+  readonly onProgress?: (share: number) => void
+}
+export interface DecideBenchSummary {
+  readonly rules: number
+  readonly connections: number
+  readonly threads: number
+  readonly seconds: number
+  readonly decisions: number
+  readonly decisionsPerSecond: number
+  /** mean processor time of one decision */
+  readonly processorNs: number
+  /** share of connections some rule matched, 0…1 */
+  readonly matched: number
+  /** share of decisions that came from the cache, 0…1 */
+  readonly known: number
+  readonly latencyNs: Percentiles
+  /** of those that did not come from the cache; null where all did */
+  readonly unknownNs: Percentiles | null
+  /** single decisions by duration: the count at n took at least 2^n and less than 2^(n+1) nanoseconds */
+  readonly buckets: readonly number[]
+  readonly compileMs: number
+  readonly rulesetBytes: number
+  readonly rssBytes: number
 }

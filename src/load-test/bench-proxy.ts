@@ -2,15 +2,14 @@
 // in another and a load generator here.
 
 import { join } from 'node:path'
+import type { LabConfig } from '../config/lab-config.ts'
+import { readConfig } from '../decider/read-config.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { ip } from '../net/ip.ts'
 import type { ProxyUnderTest } from './proxy/operation.ts'
 import { startLoadProcess, startOriginProcess } from './proxy/origin-process.ts'
 import { processorSeconds, residentBytes } from './proxy/processor-time.ts'
 import { runLoad } from './proxy/run-load.ts'
-import type { ProxyBenchRequest, ProxyBenchSummary } from '../cli/verb.ts'
-import type { LabConfig } from '../config/lab-config.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
-import { ip } from '../net/ip.ts'
-import { readConfig } from '../decider/read-config.ts'
 
 const LOOPBACK = ip('127.0.0.1')
 
@@ -56,4 +55,30 @@ function credentialsIn({ users, listeners, file }: LabConfig): ProxyUnderTest['c
       file,
     },
   ])
+}
+export interface ProxyBenchRequest {
+  readonly configFile: string
+  readonly mode: 'connect' | 'http' | 'socks5' | 'relay' | 'udp'
+  /** threads of the proxy that carry connections */
+  readonly workers: number
+  readonly concurrency: number
+  readonly seconds: number
+  /** share done, 0…1 */
+  readonly onProgress?: (share: number) => void
+}
+export interface ProxyBenchSummary {
+  readonly mode: ProxyBenchRequest['mode']
+  readonly concurrency: number
+  readonly seconds: number
+  readonly operations: number
+  readonly failures: number
+  /** the first failure, in words */
+  readonly failure?: string
+  /** received through the proxy, relay only */
+  readonly bytes: number
+  /** nanoseconds of single operations; relay has none */
+  readonly latency: Readonly<Record<'p50' | 'p90' | 'p99' | 'max', number>>
+  /** of the proxy's process, all its threads */
+  readonly processorSeconds: number
+  readonly rssBytes: number
 }

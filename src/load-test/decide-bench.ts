@@ -5,8 +5,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { compileRuleset } from '../policy/ruleset.ts'
-import type { DecideJob, PolicyUnderTest } from './decide-worker.ts'
 import type { DecideLoad } from './decide-load.ts'
+import type { DecideJob, PolicyUnderTest } from './decide-worker.ts'
 import type { Order } from './random.ts'
 
 export interface DecideBenchResult {

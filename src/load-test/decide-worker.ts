@@ -1,11 +1,11 @@
 // One thread of a decide load: compiles its own copy of the rules, decides, reports.
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { compileRuleset, type RulesetSettings } from '../policy/ruleset.ts'
-import { runDecideLoad } from './decide-load.ts'
 import type { NamedList } from '../policy/account.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Rule } from '../policy/rule.ts'
+import { compileRuleset, type RulesetSettings } from '../policy/ruleset.ts'
+import { runDecideLoad } from './decide-load.ts'
 import type { Order } from './random.ts'
 
 const { subject, ...options }: DecideJob = workerData

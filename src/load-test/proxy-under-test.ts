@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { InputError } from '../errors/issue.ts'
-import { createEventLog } from '../log/event-log.ts'
 import { startLab } from '../lab/start-lab.ts'
+import { createEventLog } from '../log/event-log.ts'
 
 /** Stand-ins of its own, so that a running lab is not in the way. */
 const STAND_INS = '127.199.0.0/16'

@@ -1,6 +1,5 @@
 // Repeatable randomness for synthetic load: the same seed gives the same rules and connections on every machine.
 
-
 export interface Random {
   /** in [0, 1) */
   next(): number

@@ -2,8 +2,8 @@
 // at a terminal, pino's JSON elsewhere. Sessions do not come here.
 
 import { pino } from 'pino'
-import { printable } from './session-line.ts'
 import type { Issue } from '../errors/issue.ts'
+import { printable } from './session-line.ts'
 
 export type EventDetails = Readonly<Record<string, string | number | boolean>>
 

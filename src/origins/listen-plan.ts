@@ -30,7 +30,10 @@ const USUAL_PORTS: ReadonlyMap<number, number> = new Map([
 
 /** The doors of all origins: each mapped port of each stand-in, TLS behind public ports 443 and 8443, HTTP behind others.
  *  Throws an InputError for origins without a destination and for one real port behind both kinds. */
-export function planOriginListeners(specs: readonly WebSpec[], destinations: readonly Destination[]): readonly OriginListener[] {
+export function planOriginListeners(
+  specs: readonly WebSpec[],
+  destinations: readonly Destination[],
+): readonly OriginListener[] {
   const doors = new Map<string, { at: Endpoint; scheme: 'http' | 'https'; sites: Map<string, Site> }>()
   const issues: Issue[] = []
   for (const spec of specs) {

@@ -7,12 +7,18 @@ import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { inTurns } from '../proxy/request-turns.ts'
-import { type OriginAnswer, send, html, type Attribution } from './page.ts'
+import { isWeb, type OriginListener, planOriginListeners, type WebKind } from './listen-plan.ts'
+import {
+  type OriginClient,
+  type OriginContext,
+  type OriginRequest,
+  originRequestOf,
+  type Site,
+} from './origin-request.ts'
+import { type Attribution, html, type OriginAnswer, send } from './page.ts'
 import { directRequest, echo, saas, search, site } from './sites.ts'
-import { type OriginListener, isWeb, planOriginListeners, type WebKind } from './listen-plan.ts'
-import { type Site, type OriginContext, type OriginRequest, type OriginClient, originRequestOf } from './origin-request.ts'
-import { createWebSocketEcho, type WebSocketEcho } from './web-socket-echo.ts'
 import { runTool } from './test-endpoints.ts'
+import { createWebSocketEcho, type WebSocketEcho } from './web-socket-echo.ts'
 
 export interface OriginsOptions extends OriginContext {
   readonly specs: readonly OriginSpec[]
@@ -84,7 +90,12 @@ function createDoorServer(door: OriginListener, options: OriginsOptions, sockets
   return server
 }
 
-async function answer(door: OriginListener, options: OriginsOptions, request: IncomingMessage, response: ServerResponse) {
+async function answer(
+  door: OriginListener,
+  options: OriginsOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+) {
   const { attribution } = options
   if (hostFields(request) > 1) return send(TWO_HOSTS, request, response, attribution)
   const found = findSite(door, request)

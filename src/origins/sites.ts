@@ -1,10 +1,10 @@
 // A plain site (espn.com, cloudflare.com) that shows the visitor's address and both of its locations ([E5]); behind
 // Cloudflare it also answers /cdn-cgi/trace as every proxied site does.
 
-import { type OriginAnswer, factList, html } from './page.ts'
-import { describePlace, describeView, type OriginRequest, type OriginClient, requestFacts } from './origin-request.ts'
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
+import { describePlace, describeView, type OriginClient, type OriginRequest, requestFacts } from './origin-request.ts'
+import { factList, html, type OriginAnswer } from './page.ts'
 
 /** The page with the visitor's address, physical and logical location. */
 export function site(visit: OriginRequest, visitor: OriginClient): OriginAnswer {

@@ -8,9 +8,9 @@ import type { DialAttempt, Tunnel, Upstream } from '../proxy/stage-values.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
 import type { DialListener, Engine, PendingDial } from '../transport/engine.ts'
 import { type DialledPair, describeDestination, dialError, isPortClash } from './errno.ts'
-import type { ExitOf } from './upstream-proxy.ts'
 import type { PortLeases } from './port-leases.ts'
 import type { Sources } from './source-registry.ts'
+import type { ExitOf } from './upstream-proxy.ts'
 
 /** Ports tried for one attempt before it counts as failed (EG-04). A try costs a bind, and where others hold half of all ports
  *  (in TIME_WAIT, say) 8 tries failed once in 256 dials. */

@@ -3,8 +3,8 @@
 
 import type { ConnectionErrorCode } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { type Egress, nameOfEgress } from '../policy/decision.ts'
 import type { EventLog } from '../log/event-log.ts'
+import { type Egress, nameOfEgress } from '../policy/decision.ts'
 import type { RememberedSession } from '../proxy/recent-sessions.ts'
 
 /** What is wrong with the egress address itself, not with the destination or with how busy it is. */

@@ -1,9 +1,9 @@
 // The one place where system error codes are read. Message text is never matched.
 
+import type { ConnectionErrorCode } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
-import type { ConnectionErrorCode } from '../errors/catalogue.ts'
 
 export interface DialledPair {
   readonly bind: Ip

@@ -2,10 +2,10 @@
 // because the reply code has to be known, and bytes that come right behind the reply must not be lost.
 
 import type { Socket } from 'node:net'
+import { Client, errors } from 'undici'
 import type { ConfiguredExit, ConfiguredTunnel } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
-import { Client, errors } from 'undici'
 import type { Egress } from '../policy/decision.ts'
 import type { Tunnel } from '../proxy/stage-values.ts'
 

@@ -2,6 +2,7 @@
 // asking the configuration.
 
 import { dirname, isAbsolute, join } from 'node:path'
+import type { Expectation } from '../analysis/policy-test.ts'
 import { checkPolicyTestShape } from '../config/check-shape.ts'
 import { createProblems, type Problems } from '../config/problems.ts'
 import { readSourceDocument } from '../config/source-document.ts'
@@ -9,7 +10,6 @@ import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import type { Issue } from '../errors/issue.ts'
 import { COLOS } from '../policy/place.ts'
-import type { Expectation } from '../analysis/policy-test.ts'
 
 /** A hypothetical connection, in the terms of `explain`. */
 export interface TestFlow {

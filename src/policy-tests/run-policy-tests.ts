@@ -2,21 +2,20 @@
 // changed at run time.
 
 import { writeFileSync } from 'node:fs'
-import { type Explained, explainConnection } from '../decider/explain-connection.ts'
-import type { PolicyTester } from '../cli/verb.ts'
+import { junitReport } from '../analysis/junit.ts'
+import type { CaseResult, TestRun, Verdict } from '../analysis/policy-test.ts'
 import type { LabConfig } from '../config/lab-config.ts'
+import { openDecider, type SharedParts } from '../decider/decider.ts'
+import { type Explained, explainConnection } from '../decider/explain-connection.ts'
 import { asGatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
+import { exitCodeOf, untilStopSignal } from '../lab/signals.ts'
 import { parseIp } from '../net/ip.ts'
 import { type Allowlists, createAllowlists, letsIn } from '../policy/allowlist.ts'
-import type { CaseResult, TestRun, Verdict } from '../analysis/policy-test.ts'
-import { junitReport } from '../analysis/junit.ts'
 import type { TestFlow } from './read-test-file.ts'
-import { type TestAnswer, runTestFiles, type TestSubject } from './run-test-files.ts'
+import { runTestFiles, type TestAnswer, type TestSubject } from './run-test-files.ts'
 import { createFileWatch } from './watch-files.ts'
-import { openDecider, type SharedParts } from '../decider/decider.ts'
-import { exitCodeOf, untilStopSignal } from '../lab/signals.ts'
 
 type Asked = readonly Explained[]
 
@@ -87,4 +86,29 @@ function writeJunit(file: string, run: TestRun<Asked>, detailOf: (failed: CaseRe
     const message = `the report cannot be written to \`${file}\`${reason}`
     throw new InputError([{ severity: 'error', code: 'test.unwritable', message }])
   }
+}
+export interface PolicyTestWatch {
+  readonly add: (paths: readonly string[]) => void
+  /** resolves once something has changed since the last time */
+  readonly change: () => Promise<void>
+  /** resolves when the user wants no more */
+  readonly stopped: Promise<130 | 143>
+  readonly close: () => void
+}
+export type PolicyTestCase = CaseResult<readonly Explained[]>
+/** `asked`: an explanation per address of the destination; none for a connection that failed before a decision. */
+
+export type PolicyTestRun = TestRun<readonly Explained[]>
+export interface PolicyTestOptions {
+  /** in place of the configuration that each test file names */
+  readonly config?: string
+  /** only cases whose name has this in it */
+  readonly filter?: string
+}
+export interface PolicyTester {
+  /** Runs the cases of every test file at these paths. Throws an InputError with every problem of every file. */
+  readonly run: (paths: readonly string[], options: PolicyTestOptions) => Promise<PolicyTestRun>
+  /** Writes a JUnit report. Throws an InputError where that does not work. */
+  readonly writeJunit: (file: string, run: PolicyTestRun, detailOf: (failed: PolicyTestCase) => string) => void
+  readonly watch: () => PolicyTestWatch
 }

@@ -1,13 +1,13 @@
 // Runs policy tests: reads every file, asks the configurations, compares. Whatever cannot be asked at all is said at once,
 // for all files; a case that was asked passes or fails. Shows nothing.
 
+import { coverageOf } from '../analysis/coverage.ts'
+import { type CaseResult, differencesOf, type TestRun, type Verdict } from '../analysis/policy-test.ts'
+import { proveReach } from '../analysis/unreachable.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { AccountSettings } from '../policy/account.ts'
-import { coverageOf } from '../analysis/coverage.ts'
-import { type CaseResult, differencesOf, type TestRun, type Verdict } from '../analysis/policy-test.ts'
 import type { Ruleset } from '../policy/ruleset.ts'
-import { proveReach } from '../analysis/unreachable.ts'
 import { findTestFiles } from './find-test-files.ts'
 import { readTestFile, type TestCase, type TestFile, type TestFlow } from './read-test-file.ts'
 

@@ -55,7 +55,10 @@ interface Tie {
 /** Prepares an account's candidates: its dedicated IPs, of which those whose colo is up are chosen from ([B1]). */
 export function createBalancer(account: Account): Balancer {
   const tolerance = account.settings.balanceTolerance
-  const candidates: Record<Family, readonly BalanceCandidate[]> = { 4: candidatesOf(account, 4), 6: candidatesOf(account, 6) }
+  const candidates: Record<Family, readonly BalanceCandidate[]> = {
+    4: candidatesOf(account, 4),
+    6: candidatesOf(account, 6),
+  }
   const known: Record<Family, WeakMap<Place, Tie>> = { 4: new WeakMap(), 6: new WeakMap() }
 
   const unplaced: Record<Family, Tie> = { 4: tieOf(candidates[4], undefined), 6: tieOf(candidates[6], undefined) }

@@ -2,6 +2,7 @@
 // state but what is prepared per version of the account and the rules.
 
 import type { Account } from './account.ts'
+import { type AccountTables, accountTablesOf } from './account-tables.ts'
 import type { Decision, ExemptReason } from './decision.ts'
 import { userKeyOf } from './egress-address.ts'
 import { chooseWithoutRule, type EgressPlan, planExempt, planForRule, planWithoutRule } from './egress-plan.ts'
@@ -11,7 +12,6 @@ import type { Colo } from './place.ts'
 import { EVERY_COLO_DOWN, reasonForExemption, reasonForRule, reasonWithoutRule } from './reason.ts'
 import type { Rule } from './rule.ts'
 import type { Snapshot } from './ruleset.ts'
-import { type AccountTables, accountTablesOf } from './account-tables.ts'
 
 /** Decides one flow. Never throws for a valid snapshot. */
 export function decide(snapshot: Snapshot, flow: Flow): Decision {

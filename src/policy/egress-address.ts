@@ -4,9 +4,9 @@
 import { type Cidr, containsIp, parseCidr } from '../net/cidr.ts'
 import { type Family, fromIpv4Number, fromIpv6Words, type Ip, parseIp } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
+import { hash32 } from './balance.ts'
 import type { Egress } from './decision.ts'
 import type { Flow } from './flow.ts'
-import { hash32 } from './balance.ts'
 
 /** The word of [R6] for shared egress at the colo nearest the user. */
 export const SHARED_FALLBACK = '0.0.0.0'

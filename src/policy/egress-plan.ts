@@ -2,14 +2,14 @@
 // were considered, in order, as data. Words are added by reason.ts.
 
 import type { Account, DedicatedEgressIp } from './account.ts'
+import { type AccountTables, accountTablesOf } from './account-tables.ts'
 import type { Balanced, BalanceStep } from './balance.ts'
-import type { Egress, DecisionOutcome } from './decision.ts'
+import type { DecisionOutcome, Egress } from './decision.ts'
 import { SHARED_FALLBACK, userKeyOf } from './egress-address.ts'
 import type { Flow } from './flow.ts'
 import { homeColo } from './ingress.ts'
 import type { Colo } from './place.ts'
 import type { EgressSettings, Rule } from './rule.ts'
-import { type AccountTables, accountTablesOf } from './account-tables.ts'
 
 /** Why a step was or was not the one. */
 export type StepVerdict = 'used' | 'colo-down' | 'not-owned' | 'not-set' | 'not-needed'
@@ -99,7 +99,11 @@ function planIpv4(scene: PlanInputs, settings: EgressSettings): EgressPlan {
   return planFallback(scene, settings.ipv4Fallback, first)
 }
 
-function planFallback({ account, lab, flow, ingress }: PlanInputs, fallback: string | null, first: PlanStep): EgressPlan {
+function planFallback(
+  { account, lab, flow, ingress }: PlanInputs,
+  fallback: string | null,
+  first: PlanStep,
+): EgressPlan {
   if (first.verdict !== 'colo-down') return refused([first])
   if (fallback === null || fallback === '') return refused([first, step('fallback', '', 'not-set')])
   if (fallback === SHARED_FALLBACK) return shared(lab, flow, ingress, [first])

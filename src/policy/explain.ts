@@ -10,7 +10,7 @@ import {
   traceExpression,
 } from '../expression/index.ts'
 import { decide } from './decide.ts'
-import type { Decision, Egress, ExemptReason, DecisionOutcome } from './decision.ts'
+import type { Decision, DecisionOutcome, Egress, ExemptReason } from './decision.ts'
 import { type PlanStep, planExempt, planForRule, planWithoutRule } from './egress-plan.ts'
 import { GATEWAY_SCHEME, SLOT_NAMES } from './fields.ts'
 import type { Flow } from './flow.ts'

@@ -4,7 +4,7 @@
 import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'
 import type { Ip } from '../net/ip.ts'
 import { type FieldName, GATEWAY_SCHEME, HOST_SELECTORS } from './fields.ts'
-import type { Flow, UserGroup, Identity } from './flow.ts'
+import type { Flow, Identity, UserGroup } from './flow.ts'
 import { type RememberedUser, type RememberedUsers, unknownUser } from './matcher/remembered-users.ts'
 
 /** Computes the values of a fixed set of fields, by slot. Remembers people, so a reader serves one index only. */

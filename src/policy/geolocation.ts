@@ -4,8 +4,8 @@
 import { containsIp } from '../net/cidr.ts'
 import { equalIp, type Ip } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
-import type { Colo, Place } from './place.ts'
 import { accountTablesOf } from './account-tables.ts'
+import type { Colo, Place } from './place.ts'
 
 /** What a site's database says of an address. `known` is false while it still shows where the address was before. */
 export interface SeenLocation {

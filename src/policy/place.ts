@@ -1,7 +1,5 @@
 // Places on the globe: data centers and where people and addresses are.
 
-
-
 /** Somewhere on the globe. `country` is ISO 3166 alpha-2 in capitals, `continent` one of AF AN AS EU NA OC SA;
  *  degrees are WGS 84, north and east positive. */
 export interface Place {

@@ -2,12 +2,12 @@
 
 import { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
+import type { Decision } from '../policy/decision.ts'
 import { LinkedList } from '../transport/linked-list.ts'
 import type { InboundProtocol } from './arrival.ts'
 import { type Decided, decidedOf, type Session } from './session.ts'
 import { formatInstant } from './session-record.ts'
 import type { Outlet } from './stage-values.ts'
-import type { Decision } from '../policy/decision.ts'
 
 /** One open session, as data. Bytes are so far; `target` is as asked for. */
 export interface LiveSession {

@@ -14,10 +14,10 @@ import type { Cancellation } from '../transport/cancellation.ts'
 import type { Clock } from '../transport/timer-wheel.ts'
 import type { Arrival, Knock } from './arrival.ts'
 import { ConnectionCounters, type ConnectionCounts, DatagramCounters } from './counters.ts'
-import { decidedOf, type Progress, Session, type SessionEnd, newSessionId } from './session.ts'
 import { LiveSessions } from './live-sessions.ts'
-import type { Candidate, DialAttempt, Outlet, Persona, Placeholder, Ports, ResolveOptions } from './stage-values.ts'
+import { decidedOf, newSessionId, type Progress, Session, type SessionEnd } from './session.ts'
 import { makeSessionRecord } from './session-record.ts'
+import type { Candidate, DialAttempt, Outlet, Persona, Placeholder, Ports, ResolveOptions } from './stage-values.ts'
 
 export interface PipelineSettings {
   /** from the first attempt to the established connection, all addresses included */

@@ -1,14 +1,14 @@
 // From what a connection has come to, the one flat line that is kept of it (gateway-egress section 8). Pure apart from
 // reading its arguments; decides nothing.
 
+import type { CloseReason, ConnectionErrorCode } from '../errors/catalogue.ts'
 import type { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 import type { Place } from '../policy/place.ts'
-import type { Knock, InboundProtocol } from './arrival.ts'
-import type { DialAttempt } from './stage-values.ts'
+import type { InboundProtocol, Knock } from './arrival.ts'
 import type { Progress, SessionEnd } from './session.ts'
-import type { CloseReason, ConnectionErrorCode } from '../errors/catalogue.ts'
+import type { DialAttempt } from './stage-values.ts'
 
 /** What the record says beside the progress itself. Times: lab epoch ms and monotonic ms. */
 export interface RecordFacts {

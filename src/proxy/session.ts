@@ -1,17 +1,17 @@
 // One connection that got through: its upstream is established and counted until somebody ends it, once.
 // Knows no protocol; whoever carries the bytes says how it ended.
 
+import { randomFillSync } from 'node:crypto'
 import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { TcpInfo } from '../transport/byte-stream.ts'
-import type { ListEntry } from '../transport/linked-list.ts'
-import type { Outlet, Persona, Upstream, DialAttempt, Placeholder } from './stage-values.ts'
-import type { Snapshot } from '../policy/ruleset.ts'
-import type { Knock } from './arrival.ts'
-import type { FirstBytes } from './protocol-detection.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Flow } from '../policy/flow.ts'
-import { randomFillSync } from 'node:crypto'
+import type { Snapshot } from '../policy/ruleset.ts'
+import type { TcpInfo } from '../transport/byte-stream.ts'
+import type { ListEntry } from '../transport/linked-list.ts'
+import type { Knock } from './arrival.ts'
+import type { FirstBytes } from './protocol-detection.ts'
+import type { DialAttempt, Outlet, Persona, Placeholder, Upstream } from './stage-values.ts'
 
 /** Why and how a connection is over. `error` is set when it failed or was cut. */
 export interface SessionEnd {

@@ -7,9 +7,9 @@ import { CancellationSource } from '../transport/cancellation.ts'
 import type { Arrival } from './arrival.ts'
 import type { ConnectionPipeline, Identified } from './pipeline.ts'
 import { understandFirstBytes } from './protocol-detection.ts'
-import type { Upstream } from './stage-values.ts'
 import { relay } from './relay.ts'
 import type { Session } from './session.ts'
+import type { Upstream } from './stage-values.ts'
 
 /** The client's side of a tunnel to be. Nobody else may handle its stream until {@link openTunnel} is done. */
 export interface TunnelClient {

@@ -6,8 +6,8 @@ import { type Endpoint, formatEndpoint, type Target } from '../net/endpoint.ts'
 import type { Timer } from '../transport/timer-wheel.ts'
 import type { Knock } from './arrival.ts'
 import type { ConnectionPipeline, Planned } from './pipeline.ts'
-import type { DialAttempt, OpenUdpOutlets, Persona, UdpOutlets } from './stage-values.ts'
 import type { SessionEnd } from './session.ts'
+import type { DialAttempt, OpenUdpOutlets, Persona, UdpOutlets } from './stage-values.ts'
 import { UdpRoute } from './udp-route.ts'
 
 export interface UdpLimits {

@@ -5,8 +5,8 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Clock } from '../transport/timer-wheel.ts'
 import type { DatagramCounters } from './counters.ts'
-import type { DialAttempt, UdpListener, UdpOutlet } from './stage-values.ts'
 import type { Session } from './session.ts'
+import type { DialAttempt, UdpListener, UdpOutlet } from './stage-values.ts'
 
 export interface UdpRouteOptions {
   readonly clock: Clock

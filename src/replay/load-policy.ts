@@ -3,17 +3,17 @@
 import { createCategoryTable } from '../config/category-table.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { loadConfig } from '../config/load.ts'
+import { unexpectedNotice } from '../decider/read-config.ts'
 import { createDnsClient } from '../dns/dns-client.ts'
 import { createResolver } from '../dns/resolver.ts'
-import { isProxiedByCloudflare, bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
+import { bundledGeoSources, isProxiedByCloudflare, openGeoDatabase } from '../geo/database.ts'
 import { cidr } from '../net/cidr.ts'
 import { type Ip, ip } from '../net/ip.ts'
+import { allowlistsOf } from '../policy-tests/run-policy-tests.ts'
 import type { Candidate } from '../proxy/stage-values.ts'
+import { createStore } from '../store/store.ts'
 import type { ReplaySide } from './replayer.ts'
 import { createRecordedFlowReader } from './session-flow.ts'
-import { createStore } from '../store/store.ts'
-import { allowlistsOf } from '../policy-tests/run-policy-tests.ts'
-import { unexpectedNotice } from '../decider/read-config.ts'
 
 /** Where rules come from. `rulesFile`: in place of the configuration's own. */
 export interface RulesOrigin {
@@ -32,7 +32,11 @@ function replaySideOf(config: LabConfig): ReplaySide {
   const geo = openGeoDatabase(sources.length > 0 ? sources : bundledGeoSources(), { changes: 'ignored' })
   const categories = createCategoryTable(config.categories)
   const ports = { placeOf: geo.placeOf, categoriesOf: categories, candidateOf: candidates(config, geo.placeOf) }
-  return { snapshot: store.current(), flowOf: createRecordedFlowReader(config, ports), allowlists: allowlistsOf(config) }
+  return {
+    snapshot: store.current(),
+    flowOf: createRecordedFlowReader(config, ports),
+    allowlists: allowlistsOf(config),
+  }
 }
 
 const LOOPBACK = { ip: ip('127.0.0.1'), port: 0 }

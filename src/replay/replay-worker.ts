@@ -1,11 +1,11 @@
 // One thread of a replay: loads the rules for itself, then answers each piece of a recording with a report.
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { replayBytes } from './session-stream.ts'
-import { createReplayer } from './replayer.ts'
-import { SpanReader } from './span.ts'
-import type { ReplayTaskResult, ReplayTask } from './worker-pool.ts'
 import { loadReplaySide, type RulesOrigin } from './load-policy.ts'
+import { createReplayer } from './replayer.ts'
+import { replayBytes } from './session-stream.ts'
+import { SpanReader } from './span.ts'
+import type { ReplayTask, ReplayTaskResult } from './worker-pool.ts'
 
 const { after, before }: { after: RulesOrigin; before?: RulesOrigin } = workerData
 const replayer = createReplayer(loadReplaySide(after), before === undefined ? undefined : loadReplaySide(before))

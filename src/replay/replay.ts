@@ -4,14 +4,14 @@
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
-import type { ReplayOutcome, ReplayRequest } from '../cli/verb.ts'
+import type { ReplaySummary } from '../analysis/replay-summary.ts'
 import { readSourceDocument } from '../config/source-document.ts'
+import { readConfig } from '../decider/read-config.ts'
 import { InputError } from '../errors/issue.ts'
+import type { RulesOrigin } from './load-policy.ts'
 import { replayFiles } from './replay-files.ts'
 import { openSessions } from './session-stream.ts'
 import { startWorkerPool } from './worker-pool.ts'
-import { readConfig } from '../decider/read-config.ts'
-import type { RulesOrigin } from './load-policy.ts'
 
 /** Replays recordings. Throws an InputError for rules that are not good and recordings that cannot be read. */
 export async function replay(request: ReplayRequest): Promise<ReplayOutcome> {
@@ -74,4 +74,27 @@ async function openSink(file: string): Promise<WriteStream> {
 
 async function writeTo(sink: WriteStream, text: string): Promise<void> {
   if (!sink.write(text)) await once(sink, 'drain')
+}
+export interface ReplayRequest {
+  /** paths; `-` is standard input */
+  readonly sessions: readonly string[]
+  /** for rules in a file of their own, and where no rules are named */
+  readonly configFile: string
+  /** configuration or list of rules */
+  readonly rules?: string
+  /** compare these with `rules`, in place of `rules` with what was recorded */
+  readonly against?: string
+  readonly threads: number
+  /** where changed records go */
+  readonly out?: string
+  /** share done, 0…1 */
+  readonly onProgress?: (share: number) => void
+}
+export interface ReplayOutcome {
+  readonly summary: ReplaySummary
+  /** the first few lines that are no session record */
+  readonly unreadable: readonly { readonly file: string; readonly line: number; readonly message: string }[]
+  readonly seconds: number
+  /** the rules sessions were decided by in the end, by precedence; those that can decide */
+  readonly rules: readonly { readonly id: string; readonly name: string; readonly precedence: number }[]
 }

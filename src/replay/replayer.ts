@@ -1,12 +1,6 @@
 // Decides recorded sessions anew and counts what changes, piece by piece of a recording. Knows no files and no threads.
 
-import { parseIp } from '../net/ip.ts'
-import type { Account } from '../policy/account.ts'
-import { type Allowlist, type Allowlists, letsIn } from '../policy/allowlist.ts'
-import { decide } from '../policy/decide.ts'
-import type { DecisionOutcome } from '../policy/decision.ts'
-import { dedicatedIpOf } from '../policy/geolocation.ts'
-import { answerOf, type ReplayChange, changesBetween, type EgressAnswer } from '../analysis/replay-change.ts'
+import { answerOf, changesBetween, type EgressAnswer, type ReplayChange } from '../analysis/replay-change.ts'
 import {
   type AllowlistTally,
   count,
@@ -17,9 +11,15 @@ import {
   newTally,
   type ReplaySummary,
 } from '../analysis/replay-summary.ts'
+import { parseIp } from '../net/ip.ts'
+import type { Account } from '../policy/account.ts'
+import { type Allowlist, type Allowlists, letsIn } from '../policy/allowlist.ts'
+import { decide } from '../policy/decide.ts'
+import type { DecisionOutcome } from '../policy/decision.ts'
+import { dedicatedIpOf } from '../policy/geolocation.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import { type RecordedSession, sessionOf } from './recorded-session.ts'
-import type { RecordedFlowReader, RecordedFlow, RecordedDestination, RecordedClient } from './session-flow.ts'
+import type { RecordedClient, RecordedDestination, RecordedFlow, RecordedFlowReader } from './session-flow.ts'
 import { detached, SessionReader } from './session-reader.ts'
 
 /** One set of rules with the world it is for. */

@@ -1,12 +1,12 @@
 // A recorded session as the flow it was decided on, in the configuration at hand: people, devices and virtual networks are
 // looked up there, the rest is the record's word. Builds flows with the very code of the proxy.
 
+import type { Undecided } from '../analysis/replay-summary.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { formatTarget } from '../net/endpoint.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
-import { COLOS, type Place } from '../policy/place.ts'
 import type { Device, Flow, Identity } from '../policy/flow.ts'
-import type { Undecided } from '../analysis/replay-summary.ts'
+import { COLOS, type Place } from '../policy/place.ts'
 import type { Arrival } from '../proxy/arrival.ts'
 import { flowsOf } from '../proxy/pipeline.ts'
 import type { Candidate, Persona, Ports } from '../proxy/stage-values.ts'

@@ -4,8 +4,8 @@
 import { createReadStream, statSync } from 'node:fs'
 import { createGunzip } from 'node:zlib'
 import { InputError } from '../errors/issue.ts'
-import { beginsWith, type ByteSpan, spansOf } from './span.ts'
 import type { LineProblem, PieceReport, Replayer } from './replayer.ts'
+import { type ByteSpan, beginsWith, spansOf } from './span.ts'
 
 /** Whole lines, UTF-8: themselves, or where they are. */
 export type Lines =

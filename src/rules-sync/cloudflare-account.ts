@@ -5,11 +5,14 @@ import type Cloudflare from 'cloudflare'
 import type { APIError } from 'cloudflare'
 import type { ListCreateParams, ListUpdateParams } from 'cloudflare/resources/zero-trust/gateway/lists/lists.js'
 import type { RuleCreateParams, RuleUpdateParams } from 'cloudflare/resources/zero-trust/gateway/rules.js'
-import type { VirtualNetworkCreateParams, VirtualNetworkEditParams } from 'cloudflare/resources/zero-trust/networks/virtual-networks.js'
+import type {
+  VirtualNetworkCreateParams,
+  VirtualNetworkEditParams,
+} from 'cloudflare/resources/zero-trust/networks/virtual-networks.js'
 import type { JsonObject } from '../config/lab-state.ts'
 import type { PolicyStep, PortablePolicy } from '../config/portable-policy.ts'
 import { InputError } from '../errors/issue.ts'
-import { listFrom, networkFrom, ruleFrom, objectsIn } from './from-export.ts'
+import { listFrom, networkFrom, objectsIn, ruleFrom } from './from-export.ts'
 
 export interface AccountAccess {
   /** for messages: `the lab at http://127.0.0.1:8090` */

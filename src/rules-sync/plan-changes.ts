@@ -2,13 +2,22 @@
 // ever deleted, and rules only when asked for. All that cannot work is said before anything is done.
 
 import type { Json } from '../config/lab-state.ts'
-import type { PolicyChanges, PolicyStep, PolicyObject, PortableList, PortableNetwork, PortablePolicy, PortableRule, PolicyOutcome } from '../config/portable-policy.ts'
+import type {
+  PolicyChanges,
+  PolicyObject,
+  PolicyOutcome,
+  PolicyStep,
+  PortableList,
+  PortableNetwork,
+  PortablePolicy,
+  PortableRule,
+} from '../config/portable-policy.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
-import { orderRules } from './order-rules.ts'
-import { bodyFor, differencesOf, unknownFields, renameIds, renameIdsIn } from './rule-differences.ts'
-import { API_FIELDS } from './write-policy.ts'
 import type { CloudflareAccount } from './cloudflare-account.ts'
 import { listFrom, networkFrom, ruleFrom } from './from-export.ts'
+import { orderRules } from './order-rules.ts'
+import { bodyFor, differencesOf, renameIds, renameIdsIn, unknownFields } from './rule-differences.ts'
+import { API_FIELDS } from './write-policy.ts'
 
 export interface PlanOptions {
   /** delete egress rules that only the target has */

@@ -2,7 +2,7 @@
 // changes. Expressions are compared in normal form, and what says nothing equals what is not there.
 
 import type { Json, JsonObject } from '../config/lab-state.ts'
-import type { PolicyDifference, PortableRule, PortablePolicy } from '../config/portable-policy.ts'
+import type { PolicyDifference, PortablePolicy, PortableRule } from '../config/portable-policy.ts'
 import { normalForm } from '../config/rule-document.ts'
 import { SLOT_NAMES } from '../policy/fields.ts'
 import { EXPRESSION_SLOTS } from '../policy/rule.ts'

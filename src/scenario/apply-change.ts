@@ -1,7 +1,7 @@
 // The changes of a scenario that are changes of the lab's state, made as the API would make them, each told in a clause.
 
-import type { BackendChange } from './backend.ts'
 import type { Store } from '../store/store.ts'
+import type { BackendChange } from './backend.ts'
 
 type StateChange = Exclude<BackendChange, { kind: 'exit' | 'stand-in' }>
 

@@ -1,8 +1,8 @@
 // What a scenario is played on: something that changes as it is told and says what became of a visit. A lab with its proxy is
 // one, the decision alone is another.
 
-import type { Observation } from '../analysis/scenario-timeline.ts'
 import type { ConnectionFate, ScenarioClient } from '../analysis/scenario-report.ts'
+import type { Observation } from '../analysis/scenario-timeline.ts'
 import type { ScenarioChange, ScenarioRequest } from './scenario.ts'
 
 /** What a change meant for one held connection. */

@@ -4,7 +4,7 @@ import type { LabConfig } from '../config/lab-config.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { parseAuthority } from '../net/host.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
-import type { ScenarioChange, Complain, Scenario, ScenarioRequest } from './scenario.ts'
+import type { Complain, Scenario, ScenarioChange, ScenarioRequest } from './scenario.ts'
 
 /** Complains of every name that the configuration does not have. */
 export function checkNames({ traffic, steps }: Scenario, config: LabConfig): void {

@@ -1,27 +1,27 @@
 // A scenario by decisions alone: nothing is connected to, and what a site would answer is what its allowlist and its view of
 // the world say. Exits and stand-ins fail here as they do on a lab: what was decided is then not to be had.
 
-import { type Explained, explainConnection } from '../decider/explain-connection.ts'
-import type { Decider } from '../cli/verb.ts'
+import type { Observation } from '../analysis/scenario-timeline.ts'
 import type { LabConfig } from '../config/lab-config.ts'
+import type { Decider } from '../decider/decider.ts'
+import { createDecisionContext, type DecisionContext, deciderOver } from '../decider/decider.ts'
+import { type Explained, explainConnection } from '../decider/explain-connection.ts'
+import { openStore } from '../decider/open-store.ts'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { siteViewOf } from '../geo/site-view.ts'
+import { configuredSockets } from '../lab/preflight.ts'
+import { EgressHealth } from '../outbound/egress-health.ts'
 import { letsIn } from '../policy/allowlist.ts'
 import { decide } from '../policy/decide.ts'
 import { type Decision, type Egress, nameOfEgress } from '../policy/decision.ts'
 import { explainDecision } from '../policy/explain.ts'
-import type { Observation } from '../analysis/scenario-timeline.ts'
+import { allowlistsOf } from '../policy-tests/run-policy-tests.ts'
 import { dependsOn } from '../proxy/live-sessions.ts'
-import { EgressHealth } from '../outbound/egress-health.ts'
+import type { Store } from '../store/store.ts'
+import { applyChange } from './apply-change.ts'
+import { type BackendChange, type HeldConnectionFate, loginOf, type OnOutage, type ScenarioBackend } from './backend.ts'
 import { destinationOf } from './check-names.ts'
 import type { ScenarioRequest } from './scenario.ts'
-import { type HeldConnectionFate, loginOf, type OnOutage, type ScenarioBackend, type BackendChange } from './backend.ts'
-import type { Store } from '../store/store.ts'
-import { deciderOver, createDecisionContext, type DecisionContext } from '../decider/decider.ts'
-import { openStore } from '../decider/open-store.ts'
-import { configuredSockets } from '../lab/preflight.ts'
-import { allowlistsOf } from '../policy-tests/run-policy-tests.ts'
-import { applyChange } from './apply-change.ts'
 
 export interface DecisionBackendOptions {
   readonly config: LabConfig
@@ -30,7 +30,11 @@ export interface DecisionBackendOptions {
 }
 
 /** Opens it. Throws an InputError. */
-export async function openDecisionBackend({ config, machineTime, onOutage }: DecisionBackendOptions): Promise<ScenarioBackend> {
+export async function openDecisionBackend({
+  config,
+  machineTime,
+  onOutage,
+}: DecisionBackendOptions): Promise<ScenarioBackend> {
   const onNotice = () => undefined
   const store = openStore(config, { onNotice, machineTime })
   const world = await createDecisionContext({ config, store, ownSockets: configuredSockets(config), onNotice })

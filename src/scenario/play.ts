@@ -1,10 +1,10 @@
 // Plays a scenario on a stage, moment by moment: changes first, then the traffic of that moment, then what is expected.
 // One thing at a time, so that a report of the same scenario is the same each time.
 
-import { ScenarioTimeline, observationDifferences } from '../analysis/scenario-timeline.ts'
 import type { ScenarioReport, TimedEntry } from '../analysis/scenario-report.ts'
-import type { ScenarioChange, ConnectionExpectation, ScenarioRow, Scenario, ScenarioRequest } from './scenario.ts'
+import { observationDifferences, ScenarioTimeline } from '../analysis/scenario-timeline.ts'
 import type { OnOutage, Pace, ScenarioBackend } from './backend.ts'
+import type { ConnectionExpectation, Scenario, ScenarioChange, ScenarioRequest, ScenarioRow } from './scenario.ts'
 
 export interface PlayOptions {
   readonly pace: Pace

@@ -2,16 +2,24 @@
 // configuration; whether users, rules and networks exist is found out by check-names.ts.
 
 import { dirname, isAbsolute, join } from 'node:path'
+import type { ObservationExpectation } from '../analysis/scenario-timeline.ts'
 import { checkScenarioShape } from '../config/check-shape.ts'
-import { createProblems, type Problems } from '../config/problems.ts'
 import { parseMomentMs, parsePeriodMs } from '../config/formats.ts'
+import { createProblems, type Problems } from '../config/problems.ts'
 import { type DocumentPath, readSourceDocument } from '../config/source-document.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import { COLOS } from '../policy/place.ts'
-import type { ObservationExpectation } from '../analysis/scenario-timeline.ts'
 import type { RawRow, RawScenario, RawStep, RawTraffic, RawVisit } from './raw-scenario.ts'
-import type { ScenarioChange, Complain, ScenarioRow, Scenario, Step, ScenarioTraffic, ScenarioRequest } from './scenario.ts'
+import type {
+  Complain,
+  Scenario,
+  ScenarioChange,
+  ScenarioRequest,
+  ScenarioRow,
+  ScenarioTraffic,
+  Step,
+} from './scenario.ts'
 
 /** More than a machine plays in minutes. */
 const MAX_VISITS = 100_000

@@ -1,19 +1,18 @@
 // What `egresslab scenario` works with: reads every file before anything is played, then plays one after the other.
 
 import { writeFileSync } from 'node:fs'
-import type { ScenarioRunner, ScenarioRequest } from '../cli/verb.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
-import { entriesOf, type ScenarioReport } from '../analysis/scenario-report.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { junitReport } from '../analysis/junit.ts'
+import { entriesOf, type ScenarioReport, type TimedEntry } from '../analysis/scenario-report.ts'
+import { readConfig } from '../decider/read-config.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import type { Pace } from './backend.ts'
 import { checkNames } from './check-names.ts'
+import { openDecisionBackend } from './decision-backend.ts'
 import { playScenario } from './play.ts'
+import { openProxyBackend } from './proxy-backend.ts'
 import { readScenario } from './read-scenario.ts'
 import type { Scenario } from './scenario.ts'
-import { readConfig } from '../decider/read-config.ts'
-import { openDecisionBackend } from './decision-backend.ts'
-import { openProxyBackend } from './proxy-backend.ts'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { Pace } from './backend.ts'
 
 export function createScenarioRunner(): ScenarioRunner {
   return { play, writeJunit }
@@ -133,4 +132,24 @@ export function runningClock(startAt: number, speed: number, signal?: AbortSigna
       }
     },
   }
+}
+export interface ScenarioRequest {
+  readonly files: readonly string[]
+  /** in place of the configuration that each file names */
+  readonly config?: string
+  /** through the proxy of a lab, or by deciding alone */
+  readonly mode: 'proxy' | 'decide'
+  /** how many times as fast as the machine's clock */
+  readonly pace: 'instant' | number
+  readonly onBegin?: (scenario: { readonly name: string; readonly file: string; readonly durationMs: number }) => void
+  readonly onEntry?: (entry: TimedEntry) => void
+  readonly onEnd?: (report: ScenarioReport) => void
+  /** ends it before its time */
+  readonly signal?: AbortSignal
+}
+export interface ScenarioRunner {
+  /** Plays scenarios, one after the other. Throws an InputError with every problem of every file before any is played. */
+  readonly play: (request: ScenarioRequest) => Promise<readonly ScenarioReport[]>
+  /** Writes a JUnit report. Throws an InputError where that does not work. */
+  readonly writeJunit: (file: string, reports: readonly ScenarioReport[]) => void
 }

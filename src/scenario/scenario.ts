@@ -1,8 +1,8 @@
 // A scenario as read from its file: what happens when, who goes where meanwhile, and what must come of it. Times are milliseconds
 // from the beginning.
 
-import type { Issue } from '../errors/issue.ts'
 import type { ObservationExpectation } from '../analysis/scenario-timeline.ts'
+import type { Issue } from '../errors/issue.ts'
 
 /** Somebody's visit, in the terms of `explain`. */
 export interface ScenarioRequest {

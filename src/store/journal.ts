@@ -16,7 +16,9 @@ export interface JournalRow {
   readonly seed: string | null
 }
 
-export type RowChange = { readonly write: JournalRow } | { readonly erase: { readonly kind: Kind; readonly id: string } }
+export type RowChange =
+  | { readonly write: JournalRow }
+  | { readonly erase: { readonly kind: Kind; readonly id: string } }
 
 export interface Journal {
   /** The last revision committed; 0 on a fresh state. */

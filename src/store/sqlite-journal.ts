@@ -7,8 +7,17 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Kind } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
-import { type Journal, memoryJournal, type JournalRow, type RowChange } from './journal.ts'
-import { checkOrigin, databaseFile, EmptyError, isDamage, keepCopy, openSound, previousCopy, takeOwnership } from './state-database.ts'
+import { type Journal, type JournalRow, memoryJournal, type RowChange } from './journal.ts'
+import {
+  checkOrigin,
+  databaseFile,
+  EmptyError,
+  isDamage,
+  keepCopy,
+  openSound,
+  previousCopy,
+  takeOwnership,
+} from './state-database.ts'
 import { bothDamaged, readFromCopy, unusable } from './state-problems.ts'
 
 const UPSERT = `

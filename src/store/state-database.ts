@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type LayoutStep, migrate } from './migrate.ts'
 import { makePrivate } from './private-file.ts'
-import { bothDamaged, copyFailed, newer, refused, resultCode, unusable, inUse, isBusy } from './state-problems.ts'
+import { bothDamaged, copyFailed, inUse, isBusy, newer, refused, resultCode, unusable } from './state-problems.ts'
 
 /** Layout of the tables; raised with every change of it. */
 const SCHEMA_VERSION = 1

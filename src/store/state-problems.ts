@@ -2,8 +2,8 @@
 
 import { readFileSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
-import { InputError, type Issue } from '../errors/issue.ts'
 import type { Kind } from '../config/lab-state.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
 
 /** Somebody else owns it (CF-06). */
 export function inUse(directory: string): InputError {

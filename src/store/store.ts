@@ -2,7 +2,17 @@
 // on disk before anyone sees it, or it never happened. Decides nothing about connections.
 
 import type { LabConfig } from '../config/lab-config.ts'
-import { type Documents, type Draft, KINDS, type Kind, type LabSnapshot, type LabState, type Override, type Stored, type Touched } from '../config/lab-state.ts'
+import {
+  type Documents,
+  type Draft,
+  KINDS,
+  type Kind,
+  type LabSnapshot,
+  type LabState,
+  type Override,
+  type Stored,
+  type Touched,
+} from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import type { Issue } from '../errors/issue.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
@@ -10,10 +20,10 @@ import { COLOS } from '../policy/place.ts'
 import { buildAccount, compileRules } from './compile-snapshot.ts'
 import { createDraft, type WorkingDraft } from './draft.ts'
 import { checkState } from './invariants.ts'
-import { type Journal, memoryJournal, type JournalRow, type RowChange } from './journal.ts'
-import { listenerFailed, movedOn, rulesSetAside } from './state-problems.ts'
+import { type Journal, type JournalRow, memoryJournal, type RowChange } from './journal.ts'
 import { overlay, overridesOf, toRow } from './overlay.ts'
 import { fingerprint, type Seeds, seedsOf } from './seed.ts'
+import { listenerFailed, movedOn, rulesSetAside } from './state-problems.ts'
 
 export interface StoreOptions {
   /** where changes are kept; absent: in memory only */

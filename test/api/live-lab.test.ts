@@ -6,8 +6,8 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createEventLog } from '../../src/log/event-log.ts'
 import { type Lab, startLab } from '../../src/lab/start-lab.ts'
+import { createEventLog } from '../../src/log/event-log.ts'
 import type { Envelope } from './running-api.ts'
 
 const BOB = `Basic ${btoa('bob@example.com:lab-bob')}`

@@ -1,6 +1,12 @@
 // A running API on a real port over a real store, for tests. What belongs to the data path is held in plain arrays.
 
-import { type ApiPorts, type DiagnosticsPort, type SessionPage, type SessionsPort, startApi } from '../../src/api/index.ts'
+import {
+  type ApiPorts,
+  type DiagnosticsPort,
+  type SessionPage,
+  type SessionsPort,
+  startApi,
+} from '../../src/api/index.ts'
 import type { LabConfig } from '../../src/config/lab-config.ts'
 import type { LiveSession } from '../../src/proxy/live-sessions.ts'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { capacityOf, placeholderOf, PlaceholderTable } from '../../src/dns/placeholder-table.ts'
+import { capacityOf, PlaceholderTable, placeholderOf } from '../../src/dns/placeholder-table.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
 

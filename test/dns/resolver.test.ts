@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ConfiguredTunnel, Destination } from '../../src/config/lab-config.ts'
-import { createDnsClient } from '../../src/dns/dns-client.ts'
 import { parseHostsFile } from '../../src/dns/address-book.ts'
+import { createDnsClient } from '../../src/dns/dns-client.ts'
 import { createResolver, type ResolverFacts } from '../../src/dns/resolver.ts'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { cidr, containsIp } from '../../src/net/cidr.ts'

@@ -3,7 +3,18 @@
 // tests use it too.
 
 import fc from 'fast-check'
-import { type Field, type FieldValues, type ListContents, type Lists, type Scheme, type Value, type ValueType, canonicalListName, fromJson, listOfJson } from '../../src/expression/index.ts'
+import {
+  canonicalListName,
+  type Field,
+  type FieldValues,
+  fromJson,
+  type ListContents,
+  type Lists,
+  listOfJson,
+  type Scheme,
+  type Value,
+  type ValueType,
+} from '../../src/expression/index.ts'
 
 export interface GeneratorOptions {
   /** nesting of groups, negations and quantifiers */

@@ -4,7 +4,13 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { InputError, type Issue } from '../../src/errors/issue.ts'
-import { attributionOf, bundledGeoSources, type GeoChanges, type GeoDatabase, openGeoDatabase } from '../../src/geo/database.ts'
+import {
+  attributionOf,
+  bundledGeoSources,
+  type GeoChanges,
+  type GeoDatabase,
+  openGeoDatabase,
+} from '../../src/geo/database.ts'
 import type { GeoSource } from '../../src/geo/mmdb-file.ts'
 import { ip } from '../../src/net/ip.ts'
 import { type MmdbContents, mmdb } from '../support/mmdb.ts'

@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { createServices } from '../../src/main.ts'
 import { coveredPercent } from '../../src/analysis/coverage.ts'
+import { createServices } from '../../src/main.ts'
 
 const yamlIn = (folder: string) => readdirSync(folder).filter((name) => name.endsWith('.yaml'))
 const CONFIGURATIONS = [

@@ -2,7 +2,6 @@
 
 import { describe, expect, test } from 'vitest'
 import { checkConfigText } from '../../src/config/load.ts'
-import { createBackOff } from '../../src/identity/verifier.ts'
 import {
   decoyHash,
   formatPasswordHash,
@@ -10,6 +9,7 @@ import {
   parsePasswordHash,
   verifyPassword,
 } from '../../src/identity/password.ts'
+import { createBackOff } from '../../src/identity/verifier.ts'
 import type { Persona } from '../../src/proxy/stage-values.ts'
 import { CONFIG, IMPATIENT, identifier, knockAs, personaOf, refusal, SNAPSHOT } from './world.ts'
 

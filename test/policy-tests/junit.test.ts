@@ -1,8 +1,8 @@
 // The report is XML that any reader takes, whatever names and texts have in them.
 
 import { expect, test } from 'vitest'
-import type { CaseResult, TestRun } from '../../src/analysis/policy-test.ts'
 import { junitReport } from '../../src/analysis/junit.ts'
+import type { CaseResult, TestRun } from '../../src/analysis/policy-test.ts'
 
 function result(name: string, passed: boolean): CaseResult<null> {
   return {

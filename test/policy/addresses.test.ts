@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { cidr, containsIp } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
+import { hash32 } from '../../src/policy/balance.ts'
 import {
   createSharedAddresses,
   findDedicatedByIpv4,
@@ -8,10 +9,9 @@ import {
   userAddressIn,
   userKeyOf,
 } from '../../src/policy/egress-address.ts'
-import { hash32 } from '../../src/policy/balance.ts'
+import { SuffixTable } from '../../src/policy/matcher/domain-table.ts'
 import { prefixesOf } from '../../src/policy/matcher/ip-prefixes.ts'
 import { PrefixTable } from '../../src/policy/matcher/prefix-table.ts'
-import { SuffixTable } from '../../src/policy/matcher/domain-table.ts'
 import { account, flow, identity, LHR } from './build.ts'
 
 describe('[R5] [R7] dedicated addresses are found as rules write them', () => {

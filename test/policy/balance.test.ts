@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createBalancer } from '../../src/policy/balance.ts'
-import { COLOS, type Place } from '../../src/policy/place.ts'
 import { decide } from '../../src/policy/decide.ts'
 import { createIngress } from '../../src/policy/ingress.ts'
+import { COLOS, type Place } from '../../src/policy/place.ts'
 import { AMS, account, dedicated, EWR, flow, IAD, identity, LAX, LHR, PLACES, snapshot } from './build.ts'
 
 const trio = account({ dedicatedIps: [AMS, LHR, IAD] })

@@ -2,11 +2,11 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { formatGeofeed } from '../../src/analysis/geofeed.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { cidr, parseCidr } from '../../src/net/cidr.ts'
 import { equalIp } from '../../src/net/ip.ts'
 import { countryFacts } from '../../src/policy/place.ts'
-import { formatGeofeed } from '../../src/analysis/geofeed.ts'
 import { AMS, account } from './build.ts'
 
 interface FeedEntry {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { ip } from '../../src/net/ip.ts'
 import { formatGeofeed } from '../../src/analysis/geofeed.ts'
+import { ip } from '../../src/net/ip.ts'
 import { locationSeen } from '../../src/policy/geolocation.ts'
 import { AMS, account, LAX } from './build.ts'
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { compileExpression, type Expression, parseExpression } from '../../src/expression/index.ts'
 import { conditionOf } from '../../src/analysis/condition.ts'
 import { implies, isImpossible } from '../../src/analysis/implication.ts'
+import { compileExpression, type Expression, parseExpression } from '../../src/expression/index.ts'
 import { anyExpression, anyLists, anyValues } from '../expression/generate.ts'
 import { scheme } from '../expression/support.ts'
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { type HostFacts, ruleThatDependsOn } from '../../src/analysis/name-screen.ts'
 import { parseExpression } from '../../src/expression/index.ts'
 import { decide } from '../../src/policy/decide.ts'
 import { SLOT_SCHEMES } from '../../src/policy/fields.ts'
 import type { Flow } from '../../src/policy/flow.ts'
-import { type HostFacts, ruleThatDependsOn } from '../../src/analysis/name-screen.ts'
 import { anyExpression } from '../expression/generate.ts'
 import { account, flow, rule, snapshot } from './build.ts'
 

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { coverageOf, coveredPercent } from '../../src/analysis/coverage.ts'
-import type { ExplainedDecision } from '../../src/policy/explain.ts'
 import { differencesOf, type Expectation, type Verdict } from '../../src/analysis/policy-test.ts'
+import type { ExplainedDecision } from '../../src/policy/explain.ts'
 import type { Rule } from '../../src/policy/rule.ts'
 import { compileRuleset } from '../../src/policy/ruleset.ts'
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { ExplainedDecision } from '../../src/policy/explain.ts'
-import { ScenarioTimeline, type Observation, observationDifferences } from '../../src/analysis/scenario-timeline.ts'
 import { entriesOf, passed, refusalsOf } from '../../src/analysis/scenario-report.ts'
+import { type Observation, observationDifferences, ScenarioTimeline } from '../../src/analysis/scenario-timeline.ts'
+import type { ExplainedDecision } from '../../src/policy/explain.ts'
 
 const decided = (ipv4: string | null, reason = 'because'): ExplainedDecision => ({
   outcome: ipv4 === null ? 'unroutable' : 'balanced',
@@ -96,7 +96,8 @@ describe('the time line', () => {
 })
 
 describe('an expectation', () => {
-  const what = (...args: Parameters<typeof observationDifferences>) => observationDifferences(...args).map((one) => one.what)
+  const what = (...args: Parameters<typeof observationDifferences>) =>
+    observationDifferences(...args).map((one) => one.what)
 
   test('looks at any part of the decision, at the status and at where the site sees the visitor', () => {
     const visit = seen('203.0.113.1', { seenIn: 'NL' })

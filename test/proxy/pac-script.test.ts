@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { InputError } from '../../src/errors/issue.ts'
-import type { Listener } from '../../src/proxy/arrival.ts'
 import { writePac } from '../../src/inbound/pac-script.ts'
+import type { Listener } from '../../src/proxy/arrival.ts'
 import { evaluatePac } from '../support/evaluate-pac.ts'
 
 const MAIN: Listener = { name: 'main', host: '127.0.0.1', port: 8080, authentication: 'required' }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import type { Observation } from '../../src/analysis/scenario-timeline.ts'
 import { entriesOf } from '../../src/analysis/scenario-report.ts'
-import { playScenario, scheduleOf } from '../../src/scenario/play.ts'
-import type { ScenarioRow, Scenario, Step, ScenarioTraffic, ScenarioRequest } from '../../src/scenario/scenario.ts'
+import type { Observation } from '../../src/analysis/scenario-timeline.ts'
 import type { HeldConnectionFate, ScenarioBackend } from '../../src/scenario/backend.ts'
+import { playScenario, scheduleOf } from '../../src/scenario/play.ts'
+import type { Scenario, ScenarioRequest, ScenarioRow, ScenarioTraffic, Step } from '../../src/scenario/scenario.ts'
 
 const complain = () => undefined
 const bob: ScenarioRequest = { user: 'bob', destination: 'o.test:80' }
@@ -88,7 +88,13 @@ describe('playing', () => {
   })
 
   test('a held connection that is reset is opened again at once; one that is kept is not', async () => {
-    const fate = (of: HeldConnectionFate['fate']): HeldConnectionFate => ({ visit: bob, who: sighting, egress: 'a', fate: of, why: '' })
+    const fate = (of: HeldConnectionFate['fate']): HeldConnectionFate => ({
+      visit: bob,
+      who: sighting,
+      egress: 'a',
+      fate: of,
+      why: '',
+    })
     const { done, stage } = recorder([fate('reset'), fate('kept')])
     const report = await playScenario(scenario({ steps: [step(0, { changes: [down] })] }), {
       pace: { until: async () => {} },

@@ -1,7 +1,7 @@
 // Opens state and token in a folder, as a start does, and prints what came of it: one line of JSON. Run inside a mount namespace.
 
-import { InputError } from '../../src/errors/issue.ts'
 import { openStore } from '../../src/decider/open-store.ts'
+import { InputError } from '../../src/errors/issue.ts'
 import { openApiToken } from '../../src/store/api-token.ts'
 import { openJournal } from '../../src/store/sqlite-journal.ts'
 import { labConfig } from './lab.ts'

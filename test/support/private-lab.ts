@@ -3,8 +3,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createEventLog, type EventLog } from '../../src/log/event-log.ts'
 import { type Lab, type LabOptions, startLab } from '../../src/lab/start-lab.ts'
+import { createEventLog, type EventLog } from '../../src/log/event-log.ts'
 import { ownNetwork } from './own-network.ts'
 
 export interface PrivateLab {

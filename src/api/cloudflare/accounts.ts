@@ -1,8 +1,8 @@
 // `/accounts` and what clients ask before anything else: the lab has one account, and the token is good.
 
 import { listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { PAGING, pagingOf } from '../select.ts'
-import type { RouteCall, Route } from '../router.ts'
 import { ACCOUNT, VERIFIED_TOKEN } from '../shapes/cloudflare.ts'
 
 export const ACCOUNT_ROUTES: readonly Route[] = [

@@ -4,8 +4,12 @@
 import type { Draft, Json, JsonObject } from '../../config/lab-state.ts'
 import type { AccountSettings } from '../../policy/account.ts'
 import { ok } from '../response.ts'
-import type { RouteCall, Route } from '../router.ts'
-import { CONFIGURATION as CONFIGURATION_SHAPE, DEVICE_SETTINGS as DEVICE_SETTINGS_SHAPE, LOGGING as LOGGING_SHAPE } from '../shapes/cloudflare.ts'
+import type { Route, RouteCall } from '../router.ts'
+import {
+  CONFIGURATION as CONFIGURATION_SHAPE,
+  DEVICE_SETTINGS as DEVICE_SETTINGS_SHAPE,
+  LOGGING as LOGGING_SHAPE,
+} from '../shapes/cloudflare.ts'
 import { ANY_OBJECT, FLAG, objectOf, seconds } from './stored.ts'
 
 const GATEWAY = '/client/v4/accounts/{account_id}/gateway'

@@ -2,12 +2,24 @@
 
 import type { Stored } from '../../config/lab-state.ts'
 import { parseHost } from '../../net/host.ts'
-import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import { booleanOf, instantOf, PAGING, pagingOf, textOf, uuidOf, nameContains } from '../select.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
+import { booleanOf, instantOf, nameContains, PAGING, pagingOf, textOf, uuidOf } from '../select.ts'
 import { HOSTNAME_ROUTE } from '../shapes/cloudflare.ts'
-import { NAME, objectOf, TEXT, UUID, allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
+import {
+  allOf,
+  deletedMicros,
+  micros,
+  NAME,
+  newId,
+  objectOf,
+  sentOr,
+  TEXT,
+  textField,
+  UUID,
+  written,
+} from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/zerotrust/routes/hostname'
 const FIELDS = { hostname: NAME, tunnel_id: UUID, comment: TEXT, tun_type: {}, tunnel_name: {} }

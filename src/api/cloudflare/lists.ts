@@ -4,12 +4,21 @@ import type { Json, JsonObject, ListItem, Stored } from '../../config/lab-state.
 import { ChangeError } from '../../errors/change-error.ts'
 import { canonicalListName } from '../../expression/list-name.ts'
 import { parseCidr } from '../../net/cidr.ts'
-import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import { PAGING, pagingOf, textOf, idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
+import {
+  idContains,
+  nameContains,
+  PAGING,
+  pagingOf,
+  type Selection,
+  select,
+  selectionParameters,
+  textOf,
+} from '../select.ts'
 import { DELETED, LIST, LIST_ITEM, LIST_SUMMARY } from '../shapes/cloudflare.ts'
-import { NAME, objectOf, TEXT, find, liveOf, newId, seconds, sentOr, textField, written } from './stored.ts'
+import { find, liveOf, NAME, newId, objectOf, seconds, sentOr, TEXT, textField, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/lists'
 const TYPES = ['SERIAL', 'URL', 'DOMAIN', 'EMAIL', 'IP', 'CATEGORY', 'LOCATION', 'DEVICE', 'AAGUID'] as const

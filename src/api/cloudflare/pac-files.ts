@@ -1,13 +1,13 @@
 // `/gateway/pacfiles`, and serving them: a PAC file is public by nature, so there is nothing but its text (AP-10).
 
 import type { Stored } from '../../config/lab-state.ts'
-import { type ApiResponse, listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import { PAC_CONTENT_TYPE } from '../lab/generated-pac.ts'
+import { type ApiResponse, listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { PAGING, pagingOf } from '../select.ts'
-import type { RouteCall, Route } from '../router.ts'
 import { DELETED, PAC_FILE, PAC_FILE_SUMMARY } from '../shapes/cloudflare.ts'
-import { NAME, objectOf, TEXT, find, liveOf, newId, seconds, textField, written } from './stored.ts'
+import { find, liveOf, NAME, newId, objectOf, seconds, TEXT, textField, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/pacfiles'
 const MAX_CONTENTS = 256 * 1024

@@ -4,11 +4,11 @@
 import type { Stored } from '../../config/lab-state.ts'
 import { ChangeError } from '../../errors/change-error.ts'
 import { containsIp, parseCidr } from '../../net/cidr.ts'
-import { ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { SUBNET } from '../shapes/cloudflare.ts'
-import { objectOf, TEXT, deletedMicros, micros, sentOr, written } from './stored.ts'
+import { deletedMicros, micros, objectOf, sentOr, TEXT, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/zerotrust/subnets/initial_resolved_ip/{address_family}'
 

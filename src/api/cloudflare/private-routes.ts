@@ -3,12 +3,24 @@
 import type { Draft, PrivateRouteDocument, Stored } from '../../config/lab-state.ts'
 import { type Cidr, containsIp, parseCidr } from '../../net/cidr.ts'
 import { parseIp } from '../../net/ip.ts'
-import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
+import { listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { booleanOf, cidrOf, instantOf, ipParam, PAGING, pagingOf, textOf, uuidOf } from '../select.ts'
-import type { RouteCall, Route } from '../router.ts'
 import { NAMED_PRIVATE_ROUTE, PRIVATE_ROUTE } from '../shapes/cloudflare.ts'
-import { objectOf, TEXT, UUID, allOf, deletedMicros, liveOf, micros, newId, sentOr, textField, written } from './stored.ts'
+import {
+  allOf,
+  deletedMicros,
+  liveOf,
+  micros,
+  newId,
+  objectOf,
+  sentOr,
+  TEXT,
+  textField,
+  UUID,
+  written,
+} from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/teamnet/routes'
 const NOT_ROUTED = 1015

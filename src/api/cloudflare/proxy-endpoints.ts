@@ -3,12 +3,12 @@
 
 import { randomInt } from 'node:crypto'
 import type { Json, Stored } from '../../config/lab-state.ts'
-import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { DELETED, PROXY_ENDPOINT } from '../shapes/cloudflare.ts'
-import { NAME, objectOf, TEXT, find, liveOf, newId, seconds, textField, written } from './stored.ts'
+import { find, liveOf, NAME, newId, objectOf, seconds, TEXT, textField, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/proxy_endpoints'
 const IPS = { type: ['array', 'null'], maxItems: 1000, items: { type: 'string' } } as const

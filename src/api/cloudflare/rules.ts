@@ -4,13 +4,13 @@ import type { Draft, JsonObject, RuleDocument, Stored } from '../../config/lab-s
 import { precedenceOf } from '../../config/rule-document.ts'
 import type { Mode } from '../../expression/index.ts'
 import { KNOWN_ACTIONS, nextPrecedence } from '../../policy/rule-check.ts'
-import { listOf, type ApiMessage, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { type ApiMessage, listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { DELETED, RULE } from '../shapes/cloudflare.ts'
 import { fromRuleDocument, toRuleDocument } from './rule-document.ts'
-import { ANY_OBJECT, FLAG, NAME, objectOf, TEXT, find, liveOf, newId, written } from './stored.ts'
+import { ANY_OBJECT, FLAG, find, liveOf, NAME, newId, objectOf, TEXT, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/rules'
 const FILTERS = ['http', 'dns', 'l4', 'egress', 'dns_resolver'] as const

@@ -1,12 +1,12 @@
 // `/cfd_tunnel`, as far as routes need one: a name with an id. No tunnel carries anything here.
 
 import type { Stored } from '../../config/lab-state.ts'
-import { listOf, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
+import { listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { booleanOf, instantOf, PAGING, pagingOf, textOf, uuidOf, wordOf } from '../select.ts'
-import type { RouteCall, Route } from '../router.ts'
 import { TUNNEL } from '../shapes/cloudflare.ts'
-import { NAME, objectOf, allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
+import { allOf, deletedMicros, micros, NAME, newId, objectOf, sentOr, textField, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/cfd_tunnel'
 const SECRET = { type: 'string', description: 'checked for its form, never kept' } as const

@@ -2,12 +2,24 @@
 
 import type { Draft, Stored } from '../../config/lab-state.ts'
 import { ChangeError } from '../../errors/change-error.ts'
-import { listOf, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
+import { listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { booleanOf, textOf, uuidOf } from '../select.ts'
-import type { RouteCall, Route } from '../router.ts'
 import { VIRTUAL_NETWORK } from '../shapes/cloudflare.ts'
-import { FLAG, NAME, objectOf, TEXT, allOf, deletedMicros, micros, newId, sentOr, textField, written } from './stored.ts'
+import {
+  allOf,
+  deletedMicros,
+  FLAG,
+  micros,
+  NAME,
+  newId,
+  objectOf,
+  sentOr,
+  TEXT,
+  textField,
+  written,
+} from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/teamnet/virtual_networks'
 const FIELDS = { name: NAME, comment: TEXT, is_default: FLAG, is_default_network: FLAG }

@@ -3,7 +3,7 @@
 import { checkPractices } from '../../analysis/best-practices.ts'
 import { checkRule } from '../../policy/rule-check.ts'
 import { listOf } from '../response.ts'
-import type { RouteCall, Route } from '../router.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { CHECK } from '../shapes/lab.ts'
 import { toProblem } from './rule-preview.ts'
 

@@ -1,9 +1,9 @@
 // The lab's clock: it runs at the machine's pace, from wherever it was set.
 
-import { ok } from '../response.ts'
 import { invalidField } from '../api-error.ts'
+import { ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { parseInstant } from '../select.ts'
-import type { RouteCall, Route } from '../router.ts'
 import { CLOCK } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/clock'

@@ -1,9 +1,9 @@
 // Data centers: what there is, and taking one out.
 
-import { listOf, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
+import { listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { booleanOf } from '../select.ts'
-import type { RouteCall, Route } from '../router.ts'
 import { CHANGED_COLO, COLO } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/colos'

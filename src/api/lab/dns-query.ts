@@ -1,10 +1,10 @@
 // DNS over HTTPS's way of asking (RFC 8484), without the S: on the API's port, for anybody who may reach it and is no other site.
 // And what Gateway DNS has given out.
 
-import { type ApiResponse, ok } from '../response.ts'
 import { requestError } from '../api-error.ts'
 import type { DnsPort } from '../ports.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { type ApiResponse, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { PLACEHOLDERS } from '../shapes/lab.ts'
 
 const MEDIA_TYPE = 'application/dns-message'

@@ -1,8 +1,8 @@
 // Explain as a service: the very answer of `egresslab explain --json`.
 
 import type { JsonObject } from '../../config/lab-state.ts'
-import { ok } from '../response.ts'
 import type { ExplainQuestion } from '../ports.ts'
+import { ok } from '../response.ts'
 import type { Route } from '../router.ts'
 import { EXPLANATION } from '../shapes/explanations.ts'
 

@@ -1,10 +1,10 @@
 // A PAC file for this very lab. Public by nature, as every PAC file: it names the proxy and holds no secret (AP-10).
 
 import { PAC_SCHEMES, writePac } from '../../inbound/pac-script.ts'
-import type { ApiResponse } from '../response.ts'
 import { invalidField } from '../api-error.ts'
+import type { ApiResponse } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { textOf } from '../select.ts'
-import type { RouteCall, Route } from '../router.ts'
 
 export const PAC_CONTENT_TYPE = 'application/x-ns-proxy-autoconfig'
 

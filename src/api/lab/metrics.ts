@@ -1,9 +1,9 @@
 // `/metrics` in the Prometheus text format (version 0.0.4).
 
 import type { DatagramCounts } from '../../proxy/counters.ts'
-import type { ApiResponse } from '../response.ts'
 import type { DnsPort, StatusPort } from '../ports.ts'
-import type { RouteCall, Route } from '../router.ts'
+import type { ApiResponse } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { DECISION_BUCKETS } from './session-totals.ts'
 
 const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'

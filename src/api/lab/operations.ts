@@ -1,10 +1,10 @@
 // Running the lab: is it alive, is it ready, what differs from the file, and the token.
 
 import { KINDS, type Kind } from '../../config/lab-state.ts'
-import { listOf, ok } from '../response.ts'
 import { ApiError, invalidField, REQUEST_ERRORS, requestError } from '../api-error.ts'
-import { equalSecrets, sessionCookieName, consoleSessionOf } from '../authentication.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { consoleSessionOf, equalSecrets, sessionCookieName } from '../authentication.ts'
+import { listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { HEALTH, LAB_ACCOUNT, LIVE, LOGGED_IN, OVERRIDE, READY, REVERTED, REVERTED_ONE, TOKEN } from '../shapes/lab.ts'
 
 const EMPTY = { type: 'object', additionalProperties: false } as const

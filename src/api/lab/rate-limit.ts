@@ -2,9 +2,9 @@
 // Off until asked for; kept in memory, timed by the lab's clock.
 
 import { counted } from '../../errors/counted.ts'
-import { ok } from '../response.ts'
 import { ApiError } from '../api-error.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { RATE_LIMIT } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/rate-limit'

@@ -1,21 +1,21 @@
 // A rule before it is saved: everything wrong with it, where exactly, and what the last sessions would have become. Nothing
 // is changed.
 
+import { checkPractices } from '../../analysis/best-practices.ts'
 import type { JsonObject, LabSnapshot } from '../../config/lab-state.ts'
 import { precedenceOf, readRule } from '../../config/rule-document.ts'
 import { ChangeError } from '../../errors/change-error.ts'
-import { checkPractices } from '../../analysis/best-practices.ts'
 import { decide } from '../../policy/decide.ts'
 import type { Decision } from '../../policy/decision.ts'
 import { SLOT_NAMES } from '../../policy/fields.ts'
 import { checkRule, nextPrecedence } from '../../policy/rule-check.ts'
 import type { RuleIssue } from '../../policy/rule-expressions.ts'
 import type { RememberedSession } from '../../proxy/recent-sessions.ts'
-import { type ApiResponse, ok } from '../response.ts'
 import { ApiError, notFound } from '../api-error.ts'
 import { RULE_BODY, ruleOf } from '../cloudflare/rules.ts'
 import type { ControlPlane } from '../ports.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { type ApiResponse, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { PREVIEW, type RuleProblem } from '../shapes/lab.ts'
 import { compileSchema } from '../validate.ts'
 

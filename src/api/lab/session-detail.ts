@@ -4,9 +4,9 @@
 import type { JsonObject } from '../../config/lab-state.ts'
 import { explain } from '../../policy/explain.ts'
 import type { Decided } from '../../proxy/session.ts'
-import { type ApiResponse, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { type ApiResponse, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { SESSION_DETAIL, type SessionDetail } from '../shapes/sessions.ts'
 import { rowOfFinished, rowOfOpen } from './session-row.ts'
 

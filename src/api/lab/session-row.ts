@@ -1,10 +1,10 @@
 // A session as one short line for tables and maps: where its user is, where it went in and out, and what the other end
 // sees. The whole story is behind `/lab/v1/sessions/{id}`.
 
-import type { Decided } from '../../proxy/session.ts'
 import type { OpenSession } from '../../proxy/live-sessions.ts'
-import type { SessionRecord } from '../../proxy/session-record.ts'
 import type { RememberedSession } from '../../proxy/recent-sessions.ts'
+import type { Decided } from '../../proxy/session.ts'
+import type { SessionRecord } from '../../proxy/session-record.ts'
 import type { Position, SessionRow } from '../shapes/sessions.ts'
 
 /** `now`: lab time, epoch ms. */

@@ -3,10 +3,10 @@
 import { canonicalEmail } from '../../policy/canonical-email.ts'
 import type { LiveSession } from '../../proxy/live-sessions.ts'
 import { FILTER_OUTCOMES, sessionFilter } from '../../proxy/session-filter.ts'
-import { type ApiResponse, listOf, ok } from '../response.ts'
 import { notFound } from '../api-error.ts'
+import { type ApiResponse, listOf, ok } from '../response.ts'
+import type { QueryParameter, Route, RouteCall } from '../router.ts'
 import { integerOf, textOf, wordOf } from '../select.ts'
-import type { RouteCall, QueryParameter, Route } from '../router.ts'
 import { DELETED } from '../shapes/cloudflare.ts'
 import { LIVE_SESSION, RULE_COUNT, SESSION_EVENTS, SESSION_RECORD } from '../shapes/sessions.ts'
 

@@ -4,7 +4,7 @@
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import type { RememberedSession } from '../../proxy/recent-sessions.ts'
 import { type ApiResponse, ok } from '../response.ts'
-import type { RouteCall, Route } from '../router.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { type Load, NOW, TRAFFIC_EVENTS, type TrafficBeat } from '../shapes/sessions.ts'
 import { rowOfFinished, rowOfOpen } from './session-row.ts'
 

@@ -3,9 +3,9 @@
 
 import type { Json } from '../../config/lab-state.ts'
 import { canonicalEmail } from '../../policy/canonical-email.ts'
-import { listOf, ok } from '../response.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { ATTACHED_NETWORK, ME, PERSON } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/users'

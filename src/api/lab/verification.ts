@@ -3,9 +3,9 @@
 
 import { canonicalEmail } from '../../policy/canonical-email.ts'
 import { locationSeen } from '../../policy/geolocation.ts'
-import { listOf, ok } from '../response.ts'
 import { invalidField } from '../api-error.ts'
-import type { RouteCall, Route } from '../router.ts'
+import { listOf, ok } from '../response.ts'
+import type { Route, RouteCall } from '../router.ts'
 import { GEOLOCATION, ORIGIN, VERIFICATION } from '../shapes/lab.ts'
 
 const text = { type: 'string', minLength: 1, maxLength: 256 } as const

@@ -3,8 +3,8 @@
 
 import type { Command } from 'commander'
 import { InputError } from '../../errors/issue.ts'
-import type { HostAddresses, AddressRow, MachineChanges } from '../../host-addresses/host-addresses.ts'
-import { type Io, writeJson, paintFor, renderTable } from '../terminal.ts'
+import type { AddressRow, HostAddresses, MachineChanges } from '../../host-addresses/host-addresses.ts'
+import { type Io, paintFor, renderTable, writeJson } from '../terminal.ts'
 import { DEFAULT_STATE, type RegisterVerb, type VerbContext, withConfig, withJson } from '../verb.ts'
 
 interface ConfigOption {

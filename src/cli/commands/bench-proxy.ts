@@ -1,8 +1,9 @@
 // `bench proxy`: load-tests the data path in a process of its own and shows what one operation costs it.
 
 import { type Command, Option } from 'commander'
-import { type Io, writeJson, paintFor, createProgressBar, renderTable } from '../terminal.ts'
-import { type ProxyBenchSummary, type VerbContext, withConfig, withJson, wholeNumber, workerCount } from '../verb.ts'
+import type { ProxyBenchSummary } from '../../load-test/bench-proxy.ts'
+import { createProgressBar, type Io, paintFor, renderTable, writeJson } from '../terminal.ts'
+import { type VerbContext, wholeNumber, withConfig, withJson, workerCount } from '../verb.ts'
 
 const MODES = ['connect', 'http', 'socks5', 'relay', 'udp'] as const
 

@@ -2,8 +2,9 @@
 
 import { type Command, Option } from 'commander'
 import { counted } from '../../errors/counted.ts'
-import { type Io, writeJson, paintFor, createProgressBar, renderTable } from '../terminal.ts'
-import { type DecideBenchSummary, type RegisterVerb, withConfig, withJson, wholeNumber } from '../verb.ts'
+import type { DecideBenchSummary } from '../../load-test/bench-decide.ts'
+import { createProgressBar, type Io, paintFor, renderTable, writeJson } from '../terminal.ts'
+import { type RegisterVerb, wholeNumber, withConfig, withJson } from '../verb.ts'
 import { registerBenchProxy } from './bench-proxy.ts'
 
 interface Options {

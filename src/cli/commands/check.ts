@@ -2,9 +2,9 @@
 // warning and piece of advice at once.
 
 import { InputError, type Issue } from '../../errors/issue.ts'
-import { type Io, writeJson, paintFor } from '../terminal.ts'
 import { renderIssues } from '../render/render-issues.ts'
-import { type Services, type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import { type Io, paintFor, writeJson } from '../terminal.ts'
+import { type RegisterVerb, type Services, withConfig, withJson } from '../verb.ts'
 
 interface Options {
   readonly config: string

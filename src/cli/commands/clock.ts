@@ -2,8 +2,9 @@
 
 import { parsePeriodMs } from '../../config/formats.ts'
 import { InputError } from '../../errors/issue.ts'
+import type { LabAddressOptions, LabClient } from '../../lab/lab-client.ts'
 import { writeJson } from '../terminal.ts'
-import { type LabClient, type LabAddressOptions, withLab, type RegisterVerb, type VerbContext } from '../verb.ts'
+import { type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 
 const PATH = '/lab/v1/clock'
 
@@ -21,7 +22,9 @@ export const registerClock: RegisterVerb = (program, context) => {
   withLab(clock.command('set <time>'))
     .description('sets the clock (RFC 3339: `2027-01-01T00:00:00Z`, or a date)')
     .action(
-      action((time: string, options: LabAddressOptions) => turn(context, options, (lab) => lab.ask('PUT', PATH, { time }))),
+      action((time: string, options: LabAddressOptions) =>
+        turn(context, options, (lab) => lab.ask('PUT', PATH, { time })),
+      ),
     )
   withLab(clock.command('advance <duration>'))
     .description('puts the clock forward (`90s`, `15m`, `8h`, `7d`, `6w`), or back (`-- -8h`)')

@@ -3,9 +3,10 @@
 
 import type { Command } from 'commander'
 import type { LabSnapshot } from '../../config/lab-state.ts'
-import { type Io, writeJson, paintFor, renderTable } from '../terminal.ts'
-import { type LabAddressOptions, withLab, type RegisterVerb, type VerbContext } from '../verb.ts'
+import type { LabAddressOptions } from '../../lab/lab-client.ts'
 import { askLabOrDecider } from '../ask-lab.ts'
+import { type Io, paintFor, renderTable, writeJson } from '../terminal.ts'
+import { type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 
 interface ListOptions extends LabAddressOptions {
   readonly all: boolean

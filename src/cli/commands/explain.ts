@@ -1,13 +1,19 @@
 // `explain`: decides one hypothetical connection, without traffic, and shows everything that led to the decision.
 
 import { Option } from 'commander'
+import type { Decider } from '../../decider/decider.ts'
+import {
+  type Explained,
+  type ExplainOptions,
+  explainConnection,
+  explanationJson,
+} from '../../decider/explain-connection.ts'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { InputError } from '../../errors/issue.ts'
 import { behindPlaceholder } from '../ask-lab.ts'
 import { renderExplanation } from '../render/render-explanation.ts'
-import { type Explained, type ExplainOptions, explainConnection, explanationJson } from '../../decider/explain-connection.ts'
-import { type Io, writeJson, paintFor } from '../terminal.ts'
-import { type Decider, DEFAULT_STATE, type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import { type Io, paintFor, writeJson } from '../terminal.ts'
+import { DEFAULT_STATE, type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options extends ExplainOptions {
   readonly config: string

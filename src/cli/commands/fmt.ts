@@ -6,11 +6,20 @@ import { advance } from '../../config/place-rule-issue.ts'
 import { filtersOf } from '../../config/rule-document.ts'
 import { readSourceDocument, type SourceDocument } from '../../config/source-document.ts'
 import { InputError, type Issue } from '../../errors/issue.ts'
-import { drawProblem, type ExpressionProblem, formatExpression, isBlank, type Mode, parseExpression, parseRequest, type Scheme } from '../../expression/index.ts'
+import {
+  drawProblem,
+  type ExpressionProblem,
+  formatExpression,
+  isBlank,
+  type Mode,
+  parseExpression,
+  parseRequest,
+  type Scheme,
+} from '../../expression/index.ts'
 import { GATEWAY_SCHEME, SLOT_NAMES, SLOT_SCHEMES } from '../../policy/fields.ts'
 import { EXPRESSION_SLOTS } from '../../policy/rule.ts'
-import { type Io, linesOf, writeJson, paintFor } from '../terminal.ts'
-import { modeOption, DEFAULT_CONFIG, type RegisterVerb, withJson } from '../verb.ts'
+import { type Io, linesOf, paintFor, writeJson } from '../terminal.ts'
+import { DEFAULT_CONFIG, modeOption, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
   readonly check: boolean
@@ -118,7 +127,13 @@ interface ExpressionPlace {
   readonly column: number
 }
 
-function normalOf(source: string, scheme: Scheme, mode: Mode, place: ExpressionPlace, issues: Issue[]): string | undefined {
+function normalOf(
+  source: string,
+  scheme: Scheme,
+  mode: Mode,
+  place: ExpressionPlace,
+  issues: Issue[],
+): string | undefined {
   const parsed = parseExpression(source, scheme, { mode })
   if (parsed.ok) return formatExpression(parsed.expression)
   issues.push(...parsed.problems.map((problem) => toIssue(problem, source, place)))

@@ -2,11 +2,12 @@
 
 import { availableParallelism } from 'node:os'
 import { InvalidArgumentError } from 'commander'
+import type { ChangeTally, ReplaySummary } from '../../analysis/replay-summary.ts'
 import { InputError } from '../../errors/issue.ts'
-import type { ReplaySummary, ChangeTally } from '../../analysis/replay-summary.ts'
+import type { ReplayOutcome } from '../../replay/replay.ts'
 import { renderReplay } from '../render/render-replay.ts'
-import { type Io, writeJson, paintFor, createProgressBar } from '../terminal.ts'
-import { type ReplayOutcome, type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import { createProgressBar, type Io, paintFor, writeJson } from '../terminal.ts'
+import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options {
   readonly config: string

@@ -3,9 +3,15 @@
 
 import { InvalidArgumentError } from 'commander'
 import { passed, type ScenarioReport } from '../../analysis/scenario-report.ts'
-import { renderScenarioEntry, renderScenarioHead, renderScenarioSummary, scenarioDocument } from '../render/render-scenario.ts'
-import { type Io, writeJson, paintFor } from '../terminal.ts'
-import { type ScenarioRunner, type ScenarioRequest, type Services, type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
+import type { ScenarioRequest, ScenarioRunner } from '../../scenario/run-scenarios.ts'
+import {
+  renderScenarioEntry,
+  renderScenarioHead,
+  renderScenarioSummary,
+  scenarioDocument,
+} from '../render/render-scenario.ts'
+import { type Io, paintFor, writeJson } from '../terminal.ts'
+import { type ExitCode, type RegisterVerb, type Services, withJson } from '../verb.ts'
 
 interface Options {
   readonly config?: string

@@ -1,11 +1,12 @@
 // `sessions tail`: follows the running lab's sessions as they finish, those that fit the filters, as lines or as NDJSON.
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { LabAddressOptions, LabClient } from '../../lab/lab-client.ts'
 import { parseCidr } from '../../net/cidr.ts'
-import type { SessionRecord } from '../../proxy/session-record.ts'
 import { FILTER_OUTCOMES, type SessionFilter, sessionFilter } from '../../proxy/session-filter.ts'
+import type { SessionRecord } from '../../proxy/session-record.ts'
 import type { Io } from '../terminal.ts'
-import { type LabClient, type LabAddressOptions, withLab, type ExitCode, type RegisterVerb, type VerbContext } from '../verb.ts'
+import { type ExitCode, type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 
 interface TailOptions extends LabAddressOptions, SessionFilter {
   readonly recent: number

@@ -2,9 +2,9 @@
 
 import { Option } from 'commander'
 import type { EngineChoice } from '../../transport/choose-engine.ts'
-import { paintFor } from '../terminal.ts'
-import { type RegisterVerb, DEFAULT_STATE, withConfig, workerCount } from '../verb.ts'
 import { startupBanner } from '../render/startup-banner.ts'
+import { paintFor } from '../terminal.ts'
+import { DEFAULT_STATE, type RegisterVerb, withConfig, workerCount } from '../verb.ts'
 
 const ENGINES: readonly EngineChoice[] = ['auto', 'linux', 'node']
 

@@ -2,13 +2,14 @@
 // that do not were decided otherwise, and which rules no case speaks of.
 
 import { InvalidArgumentError } from 'commander'
-import { InputError } from '../../errors/issue.ts'
 import { coveredPercent } from '../../analysis/coverage.ts'
-import { renderCount, renderCoverage, renderTestRun, failureDetail, percentText } from '../render/render-test-run.ts'
 import { explanationJson } from '../../decider/explain-connection.ts'
-import { type Io, writeJson, paintFor } from '../terminal.ts'
+import { InputError } from '../../errors/issue.ts'
+import type { PolicyTestCase, PolicyTester, PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'
 import { renderIssues } from '../render/render-issues.ts'
-import { type PolicyTestCase, type PolicyTester, type PolicyTestRun, type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
+import { failureDetail, percentText, renderCount, renderCoverage, renderTestRun } from '../render/render-test-run.ts'
+import { type Io, paintFor, writeJson } from '../terminal.ts'
+import { type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
   readonly config?: string

@@ -3,11 +3,11 @@
 
 import { InvalidArgumentError } from 'commander'
 import type { LabConfig } from '../../config/lab-config.ts'
-import { type EchoOrigin, echoOrigins, type EgressVerification, verifyOrigin } from '../../decider/verify-egress.ts'
+import { type EchoOrigin, type EgressVerification, echoOrigins, verifyOrigin } from '../../decider/verify-egress.ts'
 import { InputError } from '../../errors/issue.ts'
 import type { Family } from '../../net/ip.ts'
-import { type Io, writeJson, type TerminalPaint, paintFor, renderTable } from '../terminal.ts'
 import { readConfigNoting } from '../ask-lab.ts'
+import { type Io, paintFor, renderTable, type TerminalPaint, writeJson } from '../terminal.ts'
 import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options {

@@ -1,9 +1,10 @@
 // `vnet list`, `vnet use`: the virtual networks and who has chosen which; attaches a user to one on the running lab.
 
 import type { LabSnapshot } from '../../config/lab-state.ts'
-import { type Io, writeJson, paintFor, renderTable } from '../terminal.ts'
-import { type LabClient, type LabAddressOptions, withLab, type RegisterVerb } from '../verb.ts'
+import type { LabAddressOptions, LabClient } from '../../lab/lab-client.ts'
 import { askLabOrDecider } from '../ask-lab.ts'
+import { type Io, paintFor, renderTable, writeJson } from '../terminal.ts'
+import { type RegisterVerb, withLab } from '../verb.ts'
 
 interface NetworkRow {
   readonly id: string

@@ -1,10 +1,10 @@
 // An explanation for people: who goes where, each rule with the parts that decided it, the address and why, and what
 // nearly happened instead.
 
+import type { Explained } from '../../decider/explain-connection.ts'
 import { formatEndpoint } from '../../net/endpoint.ts'
 import type { ExplainedDecision, Explanation, PartTrace, RuleTrace } from '../../policy/explain.ts'
 import type { Place } from '../../policy/place.ts'
-import type { Explained } from '../../decider/explain-connection.ts'
 import type { TerminalPaint } from '../terminal.ts'
 
 /** The drawing, ending in a line feed. `others`: further addresses of the destination, one line each. */

@@ -1,9 +1,9 @@
 // What a replay came to, for people: how much changed, where, for whom, by which rules, and which services would refuse it.
 
+import type { ChangeTally, ReplaySummary } from '../../analysis/replay-summary.ts'
 import { counted } from '../../errors/counted.ts'
-import type { ReplaySummary, ChangeTally } from '../../analysis/replay-summary.ts'
-import { type TerminalPaint, renderTable } from '../terminal.ts'
-import type { ReplayOutcome } from '../verb.ts'
+import type { ReplayOutcome } from '../../replay/replay.ts'
+import { renderTable, type TerminalPaint } from '../terminal.ts'
 
 /** Lines per table; the rest is counted. `--json` has them all. */
 const SHOWN = 10

@@ -1,9 +1,20 @@
 // A scenario for people: its time line as it comes, then what it came to. And the same as one document.
 
-import { entriesOf, type ConnectionFate, passed, refusalsOf, type ScenarioReport, type TimedEntry, type ScenarioClient } from '../../analysis/scenario-report.ts'
-import { type TerminalPaint, renderTable } from '../terminal.ts'
+import {
+  type ConnectionFate,
+  entriesOf,
+  passed,
+  refusalsOf,
+  type ScenarioClient,
+  type ScenarioReport,
+  type TimedEntry,
+} from '../../analysis/scenario-report.ts'
+import { renderTable, type TerminalPaint } from '../terminal.ts'
 
-export function renderScenarioHead({ name, file }: { readonly name: string; readonly file: string }, paint: TerminalPaint): string {
+export function renderScenarioHead(
+  { name, file }: { readonly name: string; readonly file: string },
+  paint: TerminalPaint,
+): string {
   return `${paint.strong(name)}  ${paint.dim(file)}\n`
 }
 

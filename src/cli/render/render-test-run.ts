@@ -2,9 +2,9 @@
 // then the coverage of rules and the count.
 
 import { coveredPercent, type RuleCoverage } from '../../analysis/coverage.ts'
+import type { PolicyTestCase, PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'
+import { renderTable, type TerminalPaint } from '../terminal.ts'
 import { renderExplanation } from './render-explanation.ts'
-import { type TerminalPaint, renderTable } from '../terminal.ts'
-import type { PolicyTestCase, PolicyTestRun } from '../verb.ts'
 
 const PLAIN: TerminalPaint = {
   good: String,

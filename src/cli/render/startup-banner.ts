@@ -3,14 +3,14 @@
 
 import type { ConfiguredUser, OriginSpec } from '../../config/lab-config.ts'
 import { counted } from '../../errors/counted.ts'
+import type { RunningLab } from '../../lab/start-lab.ts'
 import { containsIp } from '../../net/cidr.ts'
 import { formatTarget, reachableHost, type Target } from '../../net/endpoint.ts'
 import { type Ip, ip } from '../../net/ip.ts'
 import { decide } from '../../policy/decide.ts'
 import type { Arrival, Listener } from '../../proxy/arrival.ts'
-import type { TerminalPaint } from '../terminal.ts'
-import type { RunningLab } from '../verb.ts'
 import { quoted, shellWord } from '../shell-word.ts'
+import type { TerminalPaint } from '../terminal.ts'
 
 /** At most so many users are shown. */
 const SHOWN_USERS = 4

@@ -3,10 +3,10 @@
 
 import type { Ip } from '../../net/ip.ts'
 import { createIpSet } from '../../net/ip-set.ts'
-import type { Comparison, Test, Access, Index } from '../tree.ts'
+import type { Access, Comparison, Index, Test } from '../tree.ts'
+import type { FieldValues, Value } from '../value.ts'
 import type { Predicate } from './compile.ts'
 import { valueTestOf } from './value-test.ts'
-import type { FieldValues, Value } from '../value.ts'
 
 /** Compiles a comparison of type Bool. A missing value passes nothing but `!=`, and that only by the scheme's switch. */
 export function compileComparison(node: Comparison, missingNotEqual: boolean): Predicate {

@@ -1,11 +1,11 @@
 // Array(Bool): comparisons under `[*]`, and what logical operators make of them (wirefilter sections 6 to 8). Position by
 // position, as long as the shortest operand.
 
-import type { Comparison, Node, Chain } from '../tree.ts'
+import type { Chain, Comparison, Node } from '../tree.ts'
 import type { FieldValues, Lists, Value } from '../value.ts'
 import type { Predicate } from './compile.ts'
-import { valueTestOf } from './value-test.ts'
 import { readerOf, visitEach } from './compile-comparison.ts'
+import { valueTestOf } from './value-test.ts'
 
 /** One boolean per position. */
 export type Rows = (values: FieldValues, lists: Lists) => readonly boolean[]

@@ -3,8 +3,8 @@
 
 import type { Chain, Expression, Node, Quantifier } from '../tree.ts'
 import type { FieldValues, Lists } from '../value.ts'
-import { compileColumn, compileEach, rowsOf } from './compile-rows.ts'
 import { compileComparison } from './compile-comparison.ts'
+import { compileColumn, compileEach, rowsOf } from './compile-rows.ts'
 
 /** Does a connection with these values, under these lists, match? */
 export type Predicate = (values: FieldValues, lists: Lists) => boolean

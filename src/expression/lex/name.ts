@@ -1,9 +1,9 @@
 // Identifiers (wirefilter section 3.3): segments of ASCII letters, digits and underscores joined by single dots.
 
-import type { Cursor } from './cursor.ts'
-import { adviseInvisible } from './white-space.ts'
 import { canonicalListName } from '../list-name.ts'
 import type { ListName, Mode } from '../tree.ts'
+import type { Cursor } from './cursor.ts'
+import { adviseInvisible } from './white-space.ts'
 
 const SEGMENT = /[A-Za-z0-9_]+/y
 

@@ -2,9 +2,9 @@
 // when there are too many. One table look-up per byte once warm, and never more than the program's size per byte:
 // linear whatever the pattern and the value. Held to RE2JS and to the platform's engine by test/expression.
 
-import { ASSERT, FORK, type Program, TAKE } from './program.ts'
 import { type ByteClass, PERL_CLASSES } from './byte-class.ts'
 import type { Assertion } from './pattern.ts'
+import { ASSERT, FORK, type Program, TAKE } from './program.ts'
 
 /** Entries of a row: nothing known yet, no match possible any more, a match. Everything else is where a row begins. */
 const UNKNOWN = 0

@@ -2,9 +2,9 @@
 // readers could understand differently is refused. Knows no sockets.
 
 import { GatewayError } from '../../errors/gateway-error.ts'
+import { containsIp } from '../../net/cidr.ts'
 import type { Endpoint } from '../../net/endpoint.ts'
 import { fromIpv4Number, fromIpv6Words, type Ip, parseIp, unmapIp } from '../../net/ip.ts'
-import { containsIp } from '../../net/cidr.ts'
 import type { ProxyProtocolRules } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { ClientConnection, type Handshake } from '../client-connection.ts'

@@ -3,13 +3,13 @@
 
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { socks4Reply } from '../../errors/to-http.ts'
+import type { Endpoint, Target } from '../../net/endpoint.ts'
+import { parseTarget } from '../../net/host.ts'
+import { fromIpv4Number } from '../../net/ip.ts'
 import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { openTunnel } from '../../proxy/tunnel.ts'
 import type { ClientConnection, Handshake } from '../client-connection.ts'
 import { hangUp } from '../close-after-reply.ts'
-import type { Endpoint, Target } from '../../net/endpoint.ts'
-import { parseTarget } from '../../net/host.ts'
-import { fromIpv4Number } from '../../net/ip.ts'
 
 const GRANTED = 0x5a
 

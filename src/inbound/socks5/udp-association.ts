@@ -8,9 +8,8 @@ import { type Endpoint, formatEndpoint, type Target } from '../../net/endpoint.t
 import type { Ip } from '../../net/ip.ts'
 import type { Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline, Identified } from '../../proxy/pipeline.ts'
-import type { OpenUdpOutlets, Persona } from '../../proxy/stage-values.ts'
-import { RateLimit } from './token-bucket.ts'
 import type { SessionEnd } from '../../proxy/session.ts'
+import type { OpenUdpOutlets, Persona } from '../../proxy/stage-values.ts'
 import { UdpFlows, type UdpLimits } from '../../proxy/udp-association-flows.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
 import { bindDatagramSocket } from '../../transport/datagram-socket.ts'
@@ -18,6 +17,7 @@ import type { Timer } from '../../transport/timer-wheel.ts'
 import { hangUp } from '../close-after-reply.ts'
 import { formatReply } from './messages.ts'
 import type { UdpHandler } from './socks5-handshake.ts'
+import { RateLimit } from './token-bucket.ts'
 import { formatUdpHeader, readUdpHeader, readUdpTarget } from './udp-header.ts'
 
 export interface UdpHandlerSettings {

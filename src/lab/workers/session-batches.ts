@@ -1,14 +1,14 @@
 // Finished and opened sessions on their way from a worker to the main thread: gathered for a moment and sent together. Records go
 // as the JSON line the log keeps anyway; decisions stay here until somebody asks, because few are ever looked at.
 
-import type { Decided } from '../../proxy/session.ts'
-import type { LiveSessions, OpenSession } from '../../proxy/live-sessions.ts'
-import type { SessionRecord } from '../../proxy/session-record.ts'
-import type { SessionMessage, DecisionMessage, OpenSessionMessage } from './messages.ts'
-import type { SessionLog } from '../../log/session-log.ts'
-import type { RememberedSession, SessionMemory } from '../../proxy/recent-sessions.ts'
 import type { LabSnapshot } from '../../config/lab-state.ts'
+import type { SessionLog } from '../../log/session-log.ts'
+import type { LiveSessions, OpenSession } from '../../proxy/live-sessions.ts'
+import type { RememberedSession, SessionMemory } from '../../proxy/recent-sessions.ts'
+import type { Decided } from '../../proxy/session.ts'
+import type { SessionRecord } from '../../proxy/session-record.ts'
 import type { Store } from '../../store/store.ts'
+import type { DecisionMessage, OpenSessionMessage, SessionMessage } from './messages.ts'
 
 /** How long the first session of a batch waits for company, and how many make a batch at once. */
 const GATHER_MS = 20

@@ -5,7 +5,14 @@ import { MessageChannel, Worker } from 'node:worker_threads'
 import { InputError } from '../../errors/issue.ts'
 import type { SourceRegistry } from '../../outbound/source-registry.ts'
 import type { Ports } from '../../proxy/stage-values.ts'
-import type { MessageFromWorker, OpenSessionMessage, MessageToWorker, WorkerNumbers, WorkerReport, WorkerStart } from './messages.ts'
+import type {
+  MessageFromWorker,
+  MessageToWorker,
+  OpenSessionMessage,
+  WorkerNumbers,
+  WorkerReport,
+  WorkerStart,
+} from './messages.ts'
 import { PlaceholderServer } from './remote-placeholders.ts'
 import { SourceListener } from './remote-sources.ts'
 

@@ -5,21 +5,28 @@ import type { LoadConfigOptions } from '../../config/load.ts'
 import type { ReadFiles } from '../../config/source-document.ts'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import type { GeoDatabase } from '../../geo/database.ts'
+import { SharedClients } from '../../inbound/client-limit.ts'
 import type { OwnPages } from '../../inbound/own-pages.ts'
 import type { EventLog } from '../../log/event-log.ts'
 import type { Endpoint } from '../../net/endpoint.ts'
+import type { PortLeaseCounts } from '../../outbound/port-leases.ts'
 import { SharedUseTable } from '../../outbound/shared-uses.ts'
-import { SharedClients } from '../../inbound/client-limit.ts'
+import type { ConnectionCounts, DatagramCounts } from '../../proxy/counters.ts'
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import { versionAfter, wholeVersion } from '../../store/replica.ts'
 import type { Store } from '../../store/store.ts'
 import type { SharedSignIn } from '../sign-in.ts'
 import type { DataPlaneTraffic } from '../traffic.ts'
-import type { MessageFromWorker, SharedConfig, MessageToWorker, WorkerNumbers, WorkerReport, WorkerStart } from './messages.ts'
+import type {
+  MessageFromWorker,
+  MessageToWorker,
+  SharedConfig,
+  WorkerNumbers,
+  WorkerReport,
+  WorkerStart,
+} from './messages.ts'
 import { RecentRevisions, type SessionBatchReceiver } from './session-batches.ts'
-import { type WorkerEvents, type WorkerContext, WorkerHandle } from './worker-handle.ts'
-import type { PortLeaseCounts } from '../../outbound/port-leases.ts'
-import type { ConnectionCounts, DatagramCounts } from '../../proxy/counters.ts'
+import { type WorkerContext, type WorkerEvents, WorkerHandle } from './worker-handle.ts'
 
 /** A worker that has not taken a new state by then is replaced by one that has. */
 const TAKES_AT_MOST_MS = 10_000

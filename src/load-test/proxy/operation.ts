@@ -80,7 +80,9 @@ async function connectThrough(socket: Socket, subject: ProxyUnderTest): Promise<
 }
 
 /** Opens a SOCKS5 UDP association; it lasts as long as the control connection. */
-export async function associate(subject: ProxyUnderTest): Promise<{ readonly control: Socket; readonly relay: Endpoint }> {
+export async function associate(
+  subject: ProxyUnderTest,
+): Promise<{ readonly control: Socket; readonly relay: Endpoint }> {
   const control = await dial(subject.proxy)
   try {
     await greetSocks(control, subject)

@@ -2,9 +2,9 @@
 // Lets rules through that do not match, never stops one that does; and knows of which requirements it decides exactly.
 
 import type { FieldValues, Value } from '../../expression/value.ts'
-import type { IndexedRule } from './index-build.ts'
 import { fieldOriginOf } from './field-origin.ts'
-import type { IndexKey, FieldPathKey, Requirement } from './index-keys.ts'
+import type { IndexedRule } from './index-build.ts'
+import type { FieldPathKey, IndexKey, Requirement } from './index-keys.ts'
 import { positionOf, type RuleRef } from './rule-ref.ts'
 
 /** Masks per rule; every rule has all of them, unused ones let everything through. */

@@ -1,8 +1,8 @@
 // Finds what is stored under a host name and its parent domains. Walks the name once from its end, so no parent is cut out of it and
 // nothing is kept per host: with many hosts remembering what each led to was slower, since here a miss touches one cache line.
 
-import type { PrefixCallback } from './prefix-table.ts'
 import { hashOfText, START, stepBack } from './list-postings.ts'
+import type { PrefixCallback } from './prefix-table.ts'
 
 const DOT = 0x2e
 

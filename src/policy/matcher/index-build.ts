@@ -1,9 +1,9 @@
 // Files rules under the keys a flow must have for them to match: for each rule the requirement that the fewest flows meet. Rules
 // that crowd under one key are filed again by what else they require. Built once per rule set, never changed.
 
-import { isFoundExactly } from './exactness.ts'
 import type { BitmaskPrefilter } from './bitmask-prefilter.ts'
-import { type IndexKey, likelihood, type FieldPathKey, type Requirement } from './index-keys.ts'
+import { isFoundExactly } from './exactness.ts'
+import { type FieldPathKey, type IndexKey, likelihood, type Requirement } from './index-keys.ts'
 import { type RuleRef, ruleRefOf } from './rule-ref.ts'
 
 /** A rule by what must hold for it: all of the requirements. */

@@ -27,7 +27,12 @@ export type IndexKey = KeyTest & {
 
 type KeyTest =
   | { readonly kind: 'value'; readonly path: FieldPathKey; readonly value: string | number | bigint }
-  | { readonly kind: 'prefix'; readonly path: FieldPathKey; readonly of: 'Int' | 'IPv4' | 'IPv6'; readonly prefix: Prefix }
+  | {
+      readonly kind: 'prefix'
+      readonly path: FieldPathKey
+      readonly of: 'Int' | 'IPv4' | 'IPv6'
+      readonly prefix: Prefix
+    }
   /** an integer outside 0 … 2^32-1 */
   | { readonly kind: 'outside'; readonly path: FieldPathKey }
   | { readonly kind: 'list'; readonly path: FieldPathKey; readonly name: string }

@@ -3,14 +3,14 @@
 
 import type { FieldValues, Value } from '../../expression/value.ts'
 import type { KnownLists } from '../named-lists.ts'
-import { DomainTable, type HashCallback, SuffixTable } from './domain-table.ts'
 import { type BitmaskPrefilter, ROW } from './bitmask-prefilter.ts'
-import type { IndexPartition, IndexBucket, IndexSlot as Shelved } from './index-build.ts'
-import { type RememberedUser, type RememberedUsers, FlatTable } from './remembered-users.ts'
-import { ListPostings } from './list-postings.ts'
+import { DomainTable, type HashCallback, SuffixTable } from './domain-table.ts'
 import { type FieldOrigin, fieldOriginOf } from './field-origin.ts'
-import { PrefixTable, type PrefixCallback } from './prefix-table.ts'
-import type { IndexKey, FieldPathKey } from './index-keys.ts'
+import type { IndexBucket, IndexPartition, IndexSlot as Shelved } from './index-build.ts'
+import type { FieldPathKey, IndexKey } from './index-keys.ts'
+import { ListPostings } from './list-postings.ts'
+import { type PrefixCallback, PrefixTable } from './prefix-table.ts'
+import { FlatTable, type RememberedUser, type RememberedUsers } from './remembered-users.ts'
 import type { RuleRef } from './rule-ref.ts'
 
 /** What stands under a key, ready to be looked up in: a ticket, several as rows of {@link BitmaskPrefilter.rowsOf}, or a shelf. */

@@ -4,8 +4,8 @@
 import type { FieldValues, Lists } from '../../expression/value.ts'
 import type { KnownLists } from '../named-lists.ts'
 import { BitmaskPrefilter, ROW } from './bitmask-prefilter.ts'
-import { type Candidates, createLookup, type IndexLookup, Search } from './index-search.ts'
 import { buildIndexBucket, type IndexedRule } from './index-build.ts'
+import { type Candidates, createLookup, type IndexLookup, Search } from './index-search.ts'
 import type { RememberedUsers } from './remembered-users.ts'
 import { isProof, positionOf, type RuleRef } from './rule-ref.ts'
 
@@ -41,9 +41,17 @@ export class RuleMatcher implements Candidates {
   }
 
   /** Indexes rules given in order of precedence; `filed` is read and not kept. `crowd` as in {@link buildIndexBucket}. */
-  static build(rules: readonly Matcher[], filed: readonly IndexedRule[], lists: KnownLists, crowd?: number): RuleMatcher {
+  static build(
+    rules: readonly Matcher[],
+    filed: readonly IndexedRule[],
+    lists: KnownLists,
+    crowd?: number,
+  ): RuleMatcher {
     const guards = new BitmaskPrefilter(filed)
-    return new RuleMatcher({ rules, lookup: createLookup(buildIndexBucket(filed, guards, crowd), guards), guards }, lists)
+    return new RuleMatcher(
+      { rules, lookup: createLookup(buildIndexBucket(filed, guards, crowd), guards), guards },
+      lists,
+    )
   }
 
   /** The same rules with other lists. The index itself is shared; nothing is compiled. */
