@@ -95,6 +95,10 @@ export class LinuxStream implements ByteStream, Watcher {
     return this.#promoted?.stream.unsent ?? this.#unsent?.length ?? 0
   }
 
+  get hasWriteFailed(): boolean {
+    return this.#promoted?.stream.hasWriteFailed ?? this.#writeError !== 0
+  }
+
   get bytesRead(): number {
     return this.#bytesRead + (this.#promoted?.stream.bytesRead ?? 0)
   }
