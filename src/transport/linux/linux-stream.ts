@@ -9,16 +9,13 @@ import type { EventLoop, Watcher } from './event-loop.ts'
 import { DIALLED_MASK, ENDING, GONE, READABLE, WRITABLE } from './event-masks.ts'
 import { setKeepAlive } from './keep-alive.ts'
 import { type StreamOverSocket, socketOn } from './socket-on.ts'
-import { EAGAIN, EINTR, EPOLLERR, OPTIONS, READ_BYTES } from './system-calls.ts'
+import { EAGAIN, EINTR, EPIPE, EPOLLERR, OPTIONS, READ_BYTES, SILENT_ENDS } from './system-calls.ts'
 import { UnsentQueue } from './unsent-queue.ts'
 
 /** Bytes one stream may read in a turn of the loop: one read at most of a stream that has more. */
 const SHARE_BYTES = READ_BYTES
 /** A first write of less goes out at once whatever Nagle's algorithm has to say (RFC 9293 section 3.7.4). */
 const ONE_SEGMENT = 512
-const EPIPE = -32
-/** the peer has gone without a word: ENETUNREACH, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH */
-const SILENT_ENDS = new Set([-101, -110, -112, -113])
 
 export interface LinuxStreamOptions {
   /** TCP_NODELAY is set already */
