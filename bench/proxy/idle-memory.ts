@@ -5,9 +5,9 @@
 import type { Socket } from 'node:net'
 import { openTunnel, type Subject } from '../../src/bench/load/operation.ts'
 import { residentBytes } from '../../src/bench/load/processor-time.ts'
-import { runLoad } from '../../src/bench/load/run-load.ts'
 import { table } from '../report.ts'
 import { type Contestant, subjectOf } from './contestant.ts'
+import { load } from './load.ts'
 
 const TUNNELS = 9000
 const OPENED_AT_ONCE = 50
@@ -39,7 +39,7 @@ export async function compareIdle(running: readonly Contestant[], originPort: nu
 
 async function idle(contestant: Contestant, subject: Subject): Promise<Pick<IdleFigure, 'memory' | 'failure'>> {
   const tunnels: Socket[] = []
-  await runLoad(subject, { mode: 'connect', concurrency: OPENED_AT_ONCE, seconds: 1 })
+  await load(subject, { mode: 'connect', concurrency: OPENED_AT_ONCE, seconds: 1 })
   const before = await resident(contestant)
   const open = async () => {
     while (tunnels.length < TUNNELS) tunnels.push(await openTunnel('connect', subject))
