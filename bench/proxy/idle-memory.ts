@@ -3,11 +3,11 @@
 // back and some had more than they needed.
 
 import type { Socket } from 'node:net'
-import { openTunnel, type ProxyUnderTest } from '../../src/load-test/proxy/operation.ts'
+import { openTunnel, type Subject } from '../../src/load-test/proxy/operation.ts'
 import { residentBytes } from '../../src/load-test/proxy/processor-time.ts'
-import { runLoad } from '../../src/load-test/proxy/run-load.ts'
 import { table } from '../report.ts'
 import { type Contestant, subjectOf } from './contestant.ts'
+import { load } from './load.ts'
 
 const TUNNELS = 9000
 const OPENED_AT_ONCE = 50
@@ -37,9 +37,9 @@ export async function compareIdle(running: readonly Contestant[], originPort: nu
   return figures
 }
 
-async function idle(contestant: Contestant, subject: ProxyUnderTest): Promise<Pick<IdleFigure, 'memory' | 'failure'>> {
+async function idle(contestant: Contestant, subject: Subject): Promise<Pick<IdleFigure, 'memory' | 'failure'>> {
   const tunnels: Socket[] = []
-  await runLoad(subject, { mode: 'connect', concurrency: OPENED_AT_ONCE, seconds: 1 })
+  await load(subject, { mode: 'connect', concurrency: OPENED_AT_ONCE, seconds: 1 })
   const before = await resident(contestant)
   const open = async () => {
     while (tunnels.length < TUNNELS) tunnels.push(await openTunnel('connect', subject))

@@ -1,35 +1,38 @@
 // One measured round: load against one proxy, with the processor time its processes used per operation.
 
-import type { ProxyUnderTest } from '../../src/load-test/proxy/operation.ts'
+import type { Subject } from '../../src/load-test/proxy/operation.ts'
 import { processorSeconds } from '../../src/load-test/proxy/processor-time.ts'
-import { type LoadMode, type LoadResult, runLoad } from '../../src/load-test/proxy/run-load.ts'
+import { type LoadReport, type LoadRequest, load } from './load.ts'
 import type { RunningProxy } from './rivals.ts'
 
 export interface Round {
-  readonly load: LoadResult
-  /** processor microseconds per operation; for relay: bytes per processor second */
+  readonly load: LoadReport
+  /** processor microseconds per operation; for relay: processor milliseconds per GB */
   readonly cost: number
 }
 
 /** Runs load for a while and accounts the proxy's processor time. Throws when anything failed: a proxy that answers wrongly
  *  is not measured. */
-export async function measureRound(
-  proxy: RunningProxy,
-  subject: ProxyUnderTest,
-  options: {
-    readonly mode: LoadMode
-    readonly concurrency: number
-    readonly seconds: number
-    readonly straight?: boolean
-  },
-): Promise<Round> {
+export async function measureRound(proxy: RunningProxy, subject: Subject, request: LoadRequest): Promise<Round> {
   const before = processorSeconds(proxy.pids())
-  const load = await runLoad(subject, options)
+  const report = await load(subject, request)
   const used = processorSeconds(proxy.pids()) - before
-  if (load.failures > 0 || load.operations === 0) {
-    throw new Error(`${load.failures} of ${load.failures + load.operations} operations failed: ${load.failure}`)
+  if (report.failures > 0 || report.operations === 0) {
+    throw new Error(`${report.failures} of ${report.failures + report.operations} operations failed: ${report.failure}`)
   }
-  return { load, cost: options.mode === 'relay' ? load.bytes / used : (used * 1e6) / load.operations }
+  const cost = request.mode === 'relay' ? (used * 1e3) / (report.bytes / 1e9) : (used * 1e6) / report.operations
+  return { load: report, cost }
+}
+
+/** Median, minimum and maximum of one figure over rounds. */
+export interface Spread {
+  readonly median: number
+  readonly min: number
+  readonly max: number
+}
+
+export function spreadOf(values: readonly number[]): Spread {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) }
 }
 
 export function median(values: readonly number[]): number {

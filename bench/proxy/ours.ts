@@ -11,7 +11,12 @@ export const BENCH_USER = { username: 'bench@example.com', password: 'bench' }
 
 const COLLECT = join(import.meta.dirname, 'collect-on-signal.ts')
 
-export const OURS = ours('egresslab', ['connect', 'socks5', 'http', 'relay', 'udp'], { credentials: BENCH_USER })
+const ALL_MODES: RivalProxy['modes'] = ['connect', 'socks5', 'http', 'relay', 'udp']
+
+export const OURS = ours('egresslab', ALL_MODES, { credentials: BENCH_USER })
+
+/** On plain sockets, as on other systems and older versions of Node. */
+export const OURS_ON_NODE = ours('egresslab, engine node', ALL_MODES, { credentials: BENCH_USER, engine: 'node' })
 
 /** Knows its user by the door instead of a password: what rivals are to be compared with that ask for none. */
 export const OURS_BY_DOOR = ours('egresslab, user by the door', ['socks5'], {})
@@ -22,7 +27,15 @@ export const OURS_ON_TWO = ours('egresslab, 2 workers', ['connect', 'http'], { c
 function ours(
   name: string,
   modes: RivalProxy['modes'],
-  { credentials, workers = 1 }: { readonly credentials?: RivalProxy['credentials']; readonly workers?: number },
+  {
+    credentials,
+    workers = 1,
+    engine = 'auto',
+  }: {
+    readonly credentials?: RivalProxy['credentials']
+    readonly workers?: number
+    readonly engine?: 'auto' | 'node'
+  },
 ): RivalProxy {
   return {
     name,
@@ -34,7 +47,7 @@ function ours(
       const config = join(folder, 'lab.yaml')
       writeFileSync(
         config,
-        JSON.stringify({ ...configuration(port, source, credentials !== undefined), workers }, null, 1),
+        JSON.stringify({ ...configuration(port, source, credentials !== undefined), workers, engine }, null, 1),
       )
       const main = join(import.meta.dirname, '../../src/main.ts')
       const args = ['--import', COLLECT, main, 'start', '-c', config, '--state', join(folder, 'state')]

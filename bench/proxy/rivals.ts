@@ -1,4 +1,5 @@
-// The proxies ours is measured beside: Debian's Squid, Tinyproxy, Dante and microsocks, and http-proxy from npm. Each is
+// The proxies ours is measured beside: Debian's Squid, Tinyproxy, Dante and microsocks,
+// sing-box and mihomo where Go built them, and http-proxy from npm. Each is
 // started on loopback with the least it needs to do the same work, and asked once whether it answers rightly.
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -20,6 +21,8 @@ export interface RivalProxy {
   /** the program it needs, found on PATH or in the system's sbin folders; undefined when it comes with this project */
   readonly program?: string
   readonly debianPackage?: string
+  /** what `go install` takes, where Debian has no package */
+  readonly goPackage?: string
   /** whom it wants its clients to log in as; absent: it asks for nothing */
   readonly credentials?: { readonly username: string; readonly password: string } | undefined
   /** has its process give back memory that it does not need; absent: it needs no telling */
@@ -27,40 +30,13 @@ export interface RivalProxy {
   start(options: { readonly port: number; readonly source: string; readonly folder: string }): Promise<RunningProxy>
 }
 
+/** rules in force at those that have rules */
+const RULES = 1000
 const MICROSOCKS_USER = { username: 'bench@example.com', password: 'bench' }
 
 export const RIVALS: readonly RivalProxy[] = [
-  {
-    name: 'Squid',
-    modes: ['connect', 'http', 'relay'],
-    program: 'squid',
-    debianPackage: 'squid',
-    start: ({ port, source, folder }) => {
-      const config = write(folder, 'squid.conf', [
-        `http_port 127.0.0.1:${port}`,
-        'http_access allow all',
-        'acl lab src 127.0.0.0/8',
-        `tcp_outgoing_address ${source} lab`,
-        'cache deny all',
-        'cache_mem 0 MB',
-        'workers 1',
-        `access_log stdio:${join(folder, 'access.log')}`,
-        `cache_log ${join(folder, 'cache.log')}`,
-        `pid_filename ${join(folder, 'squid.pid')}`,
-        `coredump_dir ${folder}`,
-        'shutdown_lifetime 0 seconds',
-        'max_filedescriptors 20000',
-        'pinger_enable off',
-        // Squid asks DNS for the name of every new client address; unanswered questions pile up in a list that it walks
-        `hosts_file ${write(
-          folder,
-          'hosts',
-          CLIENT_ADDRESSES.map((address, at) => `${address} client-${at}.test`),
-        )}`,
-      ])
-      return runProxy('squid', ['-N', '-f', config], port)
-    },
-  },
+  squid('Squid', false),
+  squid('Squid, with its log', true),
   {
     // not for keep-alive requests: it closes the client's connection after every answer
     name: 'Tinyproxy',
@@ -121,12 +97,88 @@ export const RIVALS: readonly RivalProxy[] = [
     },
   },
   {
+    name: 'sing-box',
+    modes: ['connect', 'socks5', 'http', 'relay'],
+    program: 'sing-box',
+    goPackage: 'github.com/sagernet/sing-box/cmd/sing-box',
+    start: ({ port, source, folder }) => {
+      const rules = Array.from({ length: RULES }, (_, at) => ({
+        domain_suffix: [`rule-${at}.test`],
+        port: [443],
+        outbound: 'direct',
+      }))
+      const config = write(folder, 'sing-box.json', [
+        JSON.stringify({
+          log: { disabled: true },
+          inbounds: [{ type: 'mixed', listen: '127.0.0.1', listen_port: port }],
+          outbounds: [{ type: 'direct', tag: 'direct', inet4_bind_address: source }],
+          route: { rules, final: 'direct' },
+        }),
+      ])
+      return runProxy('sing-box', ['run', '-c', config], port)
+    },
+  },
+  {
+    name: 'mihomo',
+    modes: ['connect', 'socks5', 'http', 'relay'],
+    program: 'mihomo',
+    goPackage: 'github.com/metacubex/mihomo',
+    start: ({ port, folder }) => {
+      const config = write(folder, 'config.yaml', [
+        JSON.stringify({
+          'mixed-port': port,
+          'bind-address': '127.0.0.1',
+          mode: 'rule',
+          'log-level': 'silent',
+          'geo-auto-update': false,
+          rules: [...Array.from({ length: RULES }, (_, at) => `DOMAIN-SUFFIX,rule-${at}.test,DIRECT`), 'MATCH,DIRECT'],
+        }),
+      ])
+      return runProxy('mihomo', ['-d', folder, '-f', config], port)
+    },
+  },
+  {
     name: 'http-proxy',
     modes: ['http'],
     start: ({ port, source }) =>
       runProxy(process.execPath, [join(import.meta.dirname, 'http-proxy-server.ts'), String(port), source], port),
   },
 ]
+
+/** One worker, no cache. `logs`: an access log as ours writes session records. */
+function squid(name: string, logs: boolean): RivalProxy {
+  return {
+    name,
+    modes: logs ? ['connect', 'http'] : ['connect', 'http', 'relay'],
+    program: 'squid',
+    debianPackage: 'squid',
+    start: ({ port, source, folder }) => {
+      const config = write(folder, 'squid.conf', [
+        `http_port 127.0.0.1:${port}`,
+        'http_access allow all',
+        'acl lab src 127.0.0.0/8',
+        `tcp_outgoing_address ${source} lab`,
+        'cache deny all',
+        'cache_mem 0 MB',
+        'workers 1',
+        logs ? `access_log stdio:${join(folder, 'access.log')}` : 'access_log none',
+        `cache_log ${join(folder, 'cache.log')}`,
+        `pid_filename ${join(folder, 'squid.pid')}`,
+        `coredump_dir ${folder}`,
+        'shutdown_lifetime 0 seconds',
+        'max_filedescriptors 20000',
+        'pinger_enable off',
+        // Squid asks DNS for the name of every new client address; unanswered questions pile up in a list that it walks
+        `hosts_file ${write(
+          folder,
+          'hosts',
+          CLIENT_ADDRESSES.map((address, at) => `${address} client-${at}.test`),
+        )}`,
+      ])
+      return runProxy('squid', ['-N', '-f', config], port)
+    },
+  }
+}
 
 /** Is the rival's program on this machine? */
 export function isInstalled({ program }: RivalProxy): boolean {

@@ -42,6 +42,9 @@ export interface ByteStream {
   readonly buffered: number
   /** bytes written that the transport has not taken yet; 0 whenever {@link write} answered true */
   readonly unsent: number
+  /** A write has failed, and what is written from then on goes nowhere; the end itself is told behind what is left to be read. For those
+   *  who do not read for now. */
+  readonly hasWriteFailed: boolean
   readonly bytesRead: number
   readonly bytesWritten: number
 

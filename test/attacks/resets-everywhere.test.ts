@@ -92,19 +92,23 @@ test('FR-15 a client that leaves in the middle of an upload: the origin sees a r
   await settled(gateway)
 })
 
-test('FR-15 a client that leaves in the middle of a download: the origin sees a reset', async () => {
+test.each([
+  ['', 0],
+  [', with 2 MB of requests behind the one in progress', 20_000],
+])('FR-15 a client that leaves in the middle of a download%s: the origin sees a reset', async (_what, more) => {
   const gone = Promise.withResolvers<string>()
   const { port } = await listen((socket) => {
     socket.on('error', (error) => gone.resolve(String('code' in error ? error.code : error)))
     socket.once('data', () => {
       socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
-      const more = () => socket.writable && socket.write(`4000\r\n${'x'.repeat(0x4000)}\r\n`, () => setImmediate(more))
-      more()
+      const go = () => socket.writable && socket.write(`4000\r\n${'x'.repeat(0x4000)}\r\n`, () => setImmediate(go))
+      go()
     })
   })
   const gateway = await startGateway()
   const client = await RawClient.connect(gateway.port)
   client.send(`GET http://o.test:${port}/ HTTP/1.1\r\nHost: o\r\n${login}\r\n`)
+  client.send(`GET http://o.test:${port}/ HTTP/1.1\r\nHost: o\r\n${login}\r\n`.repeat(more))
   await client.bytes(100_000)
   client.socket.resetAndDestroy()
 

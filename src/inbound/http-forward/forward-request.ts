@@ -30,16 +30,16 @@ export interface ForwardRequest {
   readonly host: string
   /** what goes on, without Host, framing and hop-by-hop fields, our Via included */
   readonly fields: readonly string[]
-  readonly authorization?: string
+  readonly authorization: string | undefined
   /** bytes of the body, or CHUNKED where its length is not known ahead; 0: it has none */
   readonly bodyLength: number
   /** the Content-Length the origin gets; absent: none */
-  readonly contentLength?: string
+  readonly contentLength: string | undefined
   /** the client waits for 100 (Continue) */
   readonly expectsContinue: boolean
   /** the client takes trailers */
   readonly takesTrailers: boolean
-  readonly upgrade?: 'websocket'
+  readonly upgrade: 'websocket' | undefined
   /** the proxy's own cookies, which do not go on */
   readonly signIn: SignInCookies
   /** OPTIONS that may go no further: to be answered here */
@@ -86,12 +86,12 @@ export function understandForward(head: RequestHead, rules: HeadRules): ForwardR
     fields: kept,
     signIn,
     bodyLength,
-    ...contentLengthOf(bodyLength, fields),
+    contentLength: contentLengthOf(bodyLength, fields),
     expectsContinue,
     takesTrailers: !legacy && hasToken(valuesOf(fields, 'te'), 'trailers'),
     endsHere: limited && Number(hops) === 0,
-    ...(authorization === undefined ? {} : { authorization }),
-    ...(upgrade === undefined ? {} : { upgrade }),
+    authorization,
+    upgrade,
   }
 }
 
@@ -181,10 +181,10 @@ function notAbsolute(url: string, method: string): GatewayError {
 }
 
 /** What the origin is told of the length: a length of 0 only where the client said so. */
-function contentLengthOf(bodyLength: number, fields: readonly string[]): { contentLength?: string } {
-  if (bodyLength === CHUNKED) return {}
-  if (bodyLength === 0 && valuesOf(fields, 'content-length').length === 0) return {}
-  return { contentLength: String(bodyLength) }
+function contentLengthOf(bodyLength: number, fields: readonly string[]): string | undefined {
+  if (bodyLength === CHUNKED) return undefined
+  if (bodyLength === 0 && valuesOf(fields, 'content-length').length === 0) return undefined
+  return String(bodyLength)
 }
 
 function readExpect(fields: readonly string[], legacy: boolean): boolean {

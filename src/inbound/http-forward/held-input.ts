@@ -18,8 +18,15 @@ export class HeldInput {
     return this.#held === undefined && this.#stream.hasEnded
   }
 
-  get isEmpty(): boolean {
-    return this.#held === undefined
+  /** Takes what the stream has into memory of its own, up to about `limit` bytes in all: whoever reads learns how the stream ended. */
+  readAhead(limit: number): void {
+    let held = this.#held ?? Buffer.alloc(0)
+    while (held.length < limit) {
+      const bytes = this.#stream.read()
+      if (bytes === undefined) break
+      held = Buffer.concat([held, bytes])
+      this.#held = held
+    }
   }
 
   /** The next bytes, valid until the next call for any stream; undefined: none for now. */

@@ -4,8 +4,8 @@
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { valuesOf } from '../../http1/fields.ts'
-import { tokensOf } from '../../http1/grammar.ts'
 import { HeadReader } from '../../http1/head-reader.ts'
+import { keepsConnection } from '../../http1/persistence.ts'
 import { checkMethodBeginning, checkRequestLine, parseRequestHead, type RequestHead } from '../../http1/request-head.ts'
 import { formatHead } from '../../http1/serialize.ts'
 import type { Target } from '../../net/endpoint.ts'
@@ -36,6 +36,8 @@ const DRAIN_MS = 10_000
 /** A chunked body's first size line is waited for so long: what is wrong with it then reaches no origin. A client that waits for the
  *  answer first is served behind that. */
 const PRIME_MS = 1_000
+/** What is taken of requests behind the one in progress, for the sake of learning that the client is gone. */
+const READ_AHEAD_BYTES = 64 * 1024
 /** ` HTTP/1.1` and a method, beside the target in a request line */
 const MAX_LINE_BESIDE_TARGET = 64
 
@@ -70,7 +72,7 @@ export class Http1Requests implements StreamHandler {
     this.#settings = settings
     this.#onConnect = onConnect
     this.#input = new HeldInput(stream)
-    this.#output = new Output(stream)
+    this.#output = new Output(stream, this.#writeFailed)
     this.#reader = new HeadReader({
       maxHeadBytes: settings.maxHeadBytes,
       maxLineBytes: Math.min(settings.maxTargetBytes + MAX_LINE_BESIDE_TARGET, settings.maxHeadBytes),
@@ -96,8 +98,13 @@ export class Http1Requests implements StreamHandler {
   onReadable(): void {
     if (this.#state === 'reading') this.#readHeads()
     else if (this.#state === 'priming') this.#prime()
-    else if (this.#state === 'serving') this.#body?.pump()
+    else if (this.#state === 'serving') this.#readWhileServing()
     else if (this.#state === 'draining') this.#drain()
+  }
+
+  #readWhileServing(): void {
+    if (this.#body === undefined || this.#body.isDone) this.#input.readAhead(READ_AHEAD_BYTES)
+    else this.#body.pump()
   }
 
   onWritable(): void {
@@ -194,7 +201,7 @@ export class Http1Requests implements StreamHandler {
 
   #serve(head: RequestHead, request: ForwardRequest): void {
     const { version, method } = head
-    const keepsAlive = !this.#isStopping && request.upgrade === undefined && asksToStay(head)
+    const keepsAlive = !this.#isStopping && request.upgrade === undefined && keepsConnection(version, head.fields)
     const responder = new Http1Responder(this.#stream, this.#output, { method, version, keepsAlive })
     this.#responder = responder
     const body = request.bodyLength === 0 ? undefined : this.#bodyOf(request)
@@ -358,6 +365,13 @@ export class Http1Requests implements StreamHandler {
     this.#stream.destroy()
   }
 
+  /** Nobody takes the answer any more. */
+  readonly #writeFailed = (): void => {
+    if (this.#state === 'over') return
+    this.#leave(resetByClient({ by: 'peer', how: 'reset' }))
+    this.#stream.destroy()
+  }
+
   #leave(why?: Departure): void {
     if (this.#state === 'over') return
     this.#state = 'over'
@@ -373,15 +387,6 @@ const NOTHING_ASKED: Asked = { method: '', expectsContinue: false }
 
 function askedBy({ method, fields }: RequestHead): Asked {
   return { method, expectsContinue: valuesOf(fields, 'expect').length > 0 }
-}
-
-/** RFC 9112 section 9.3: HTTP/1.1 stays unless it says otherwise, HTTP/1.0 goes unless it asks. */
-function asksToStay({ version, fields }: RequestHead): boolean {
-  const values = valuesOf(fields, 'connection')
-  if (values.length === 0) return version === '1.1'
-  const options = values.flatMap(tokensOf)
-  if (options.includes('close')) return false
-  return version === '1.1' || options.includes('keep-alive')
 }
 
 function resetByClient({ cause }: StreamEnd): Departure {

@@ -5,8 +5,9 @@ import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { ChunkedDecoder } from '../../http1/chunked.ts'
 import { valuesOf } from '../../http1/fields.ts'
 import { CHUNKED, responseFraming, UNTIL_CLOSE } from '../../http1/framing.ts'
-import { tokensOf, trimBlanks } from '../../http1/grammar.ts'
+import { trimBlanks } from '../../http1/grammar.ts'
 import { HeadReader } from '../../http1/head-reader.ts'
+import { keepsConnection } from '../../http1/persistence.ts'
 import { parseResponseHead, type ResponseHead } from '../../http1/response-head.ts'
 import { responseError } from './defects.ts'
 import type { ForwardRequest } from './forward-request.ts'
@@ -141,7 +142,7 @@ export class OriginAnswer {
     const framing = responseFraming(request?.method ?? '', head)
     this.hasHead = true
     this.#status = head.status
-    this.isReusable = framing.isReusable && staysOpen(head)
+    this.isReusable = framing.isReusable && keepsConnection(head.version, head.fields)
     this.#left = framing.body
     this.#decoder = framing.body === CHUNKED ? new ChunkedDecoder(this.#chunkedLimits()) : undefined
     this.isComplete = framing.body === 0
@@ -191,12 +192,4 @@ export class OriginAnswer {
       maxTrailers: maxFields,
     } as const
   }
-}
-
-/** RFC 9112 section 9.3. */
-function staysOpen({ version, fields }: ResponseHead): boolean {
-  const options = valuesOf(fields, 'connection')
-  if (options.length === 0) return version === '1.1'
-  const tokens = options.flatMap(tokensOf)
-  return !tokens.includes('close') && (version === '1.1' || tokens.includes('keep-alive'))
 }

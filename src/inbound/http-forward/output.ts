@@ -14,13 +14,16 @@ let owner: Output | undefined
 
 export class Output {
   readonly #stream: ByteStream
+  readonly #onFailure: (() => void) | undefined
   /** The stream took less than it was given, and has not said since that there is room again. */
   isBlocked = false
   /** writes so far */
   writes = 0
 
-  constructor(stream: ByteStream) {
+  /** `onFailure`: a write has failed; told within it, perhaps several times */
+  constructor(stream: ByteStream, onFailure?: () => void) {
     this.#stream = stream
+    this.#onFailure = onFailure
   }
 
   /** Latin-1 text. */
@@ -75,5 +78,6 @@ export class Output {
   #write(bytes: Buffer): void {
     this.writes++
     if (!this.#stream.write(bytes) && !this.#stream.isClosed) this.isBlocked = true
+    if (this.#stream.hasWriteFailed) this.#onFailure?.()
   }
 }

@@ -9,16 +9,13 @@ import { DIALLED_MASK, ENDING, GONE, READABLE, WRITABLE } from './event-masks.ts
 import { LinuxConnection, type LinuxStreamOptions } from './linux-connection.ts'
 import type { Loan, LoanReturn } from './loan.ts'
 import { type StreamOverSocket, socketOn } from './socket-on.ts'
-import { EAGAIN, EINTR, EPOLLERR, OPTIONS, READ_BYTES } from './system-calls.ts'
+import { EAGAIN, EINTR, EPIPE, EPOLLERR, OPTIONS, READ_BYTES, SILENT_ENDS } from './system-calls.ts'
 import { UnsentQueue } from './unsent-queue.ts'
 
 /** Bytes one stream may read in a turn of the loop: one read at most of a stream that has more. */
 const SHARE_BYTES = READ_BYTES
 /** A first write of less goes out at once whatever Nagle's algorithm has to say (RFC 9293 section 3.7.4). */
 const ONE_SEGMENT = 512
-const EPIPE = -32
-/** the peer has gone without a word: ENETUNREACH, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH */
-const SILENT_ENDS = new Set([-101, -110, -112, -113])
 
 export class LinuxStream extends LinuxConnection implements ByteStream, Watcher {
   readonly #overSocket: StreamOverSocket
@@ -75,6 +72,10 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
 
   get unsent(): number {
     return this.promoted?.stream.unsent ?? this.#unsent?.length ?? 0
+  }
+
+  get hasWriteFailed(): boolean {
+    return this.#promoted?.stream.hasWriteFailed ?? this.#writeError !== 0
   }
 
   get bytesRead(): number {

@@ -7,6 +7,9 @@ import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from './s
 
 export const EAGAIN = -11
 export const EINTR = -4
+export const EPIPE = -32
+/** the peer has gone without a word: ENETUNREACH, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH */
+export const SILENT_ENDS: ReadonlySet<number> = new Set([-101, -110, -112, -113])
 const EBADF = -9
 export const EINPROGRESS = -115
 const EPOLL_CTL_ADD = 1

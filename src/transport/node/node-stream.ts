@@ -80,6 +80,10 @@ export class NodeStream implements ByteStream {
     return this.#end === undefined ? this.#stream.writableLength : 0
   }
 
+  get hasWriteFailed(): boolean {
+    return this.#writeError !== undefined
+  }
+
   get bytesRead(): number {
     return this.#stream instanceof Socket ? this.#stream.bytesRead : this.#handedOut
   }
