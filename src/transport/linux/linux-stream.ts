@@ -75,7 +75,7 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
   }
 
   get hasWriteFailed(): boolean {
-    return this.#promoted?.stream.hasWriteFailed ?? this.#writeError !== 0
+    return this.promoted?.stream.hasWriteFailed ?? this.#writeError !== 0
   }
 
   get bytesRead(): number {
