@@ -4,7 +4,7 @@
 import { once } from 'node:events'
 import type { WriteStream } from 'node:tty'
 import { runCli } from './cli/program.ts'
-import type { Io, Output } from './cli/terminal.ts'
+import type { Io, TerminalOutput } from './cli/terminal.ts'
 import type { Services } from './cli/verb.ts'
 import { watchStopSignal } from './lab/signals.ts'
 import { ownVersion } from './lab/start-lab.ts'
@@ -56,7 +56,7 @@ export function processIo(): Io {
   }
 }
 
-function output(stream: WriteStream): Output {
+function output(stream: WriteStream): TerminalOutput {
   let isGone = false
   const gone = new Promise<void>((resolve) => {
     stream.on('error', () => {

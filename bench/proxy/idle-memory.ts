@@ -3,7 +3,7 @@
 // back and some had more than they needed.
 
 import type { Socket } from 'node:net'
-import { openTunnel, type Subject } from '../../src/load-test/proxy/operation.ts'
+import { openTunnel, type ProxyUnderTest } from '../../src/load-test/proxy/operation.ts'
 import { residentBytes } from '../../src/load-test/proxy/processor-time.ts'
 import { table } from '../report.ts'
 import { type Contestant, subjectOf } from './contestant.ts'
@@ -37,7 +37,7 @@ export async function compareIdle(running: readonly Contestant[], originPort: nu
   return figures
 }
 
-async function idle(contestant: Contestant, subject: Subject): Promise<Pick<IdleFigure, 'memory' | 'failure'>> {
+async function idle(contestant: Contestant, subject: ProxyUnderTest): Promise<Pick<IdleFigure, 'memory' | 'failure'>> {
   const tunnels: Socket[] = []
   await load(subject, { mode: 'connect', concurrency: OPENED_AT_ONCE, seconds: 1 })
   const before = await resident(contestant)

@@ -5,9 +5,9 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
-import type { Subject } from '../../src/load-test/proxy/operation.ts'
+import type { ProxyUnderTest } from '../../src/load-test/proxy/operation.ts'
 import { startOriginProcess } from '../../src/load-test/proxy/origin-process.ts'
-import { type Mode, runLoad } from '../../src/load-test/proxy/run-load.ts'
+import { type LoadMode, runLoad } from '../../src/load-test/proxy/run-load.ts'
 import { formatEndpoint } from '../../src/net/endpoint.ts'
 import { compileLoad } from '../native/compile.ts'
 
@@ -17,7 +17,7 @@ if (program === undefined) {
 }
 
 export interface LoadRequest {
-  readonly mode: Mode
+  readonly mode: LoadMode
   readonly concurrency: number
   readonly seconds: number
   /** operations a second, begun by the clock; latency then counts from when each was due. Absent: as many as the proxy takes */
@@ -61,7 +61,7 @@ export async function startOrigin(): Promise<Origin> {
 }
 
 /** Runs load for a while. Failures of single operations are counted, not thrown. */
-export async function load(subject: Subject, request: LoadRequest): Promise<LoadReport> {
+export async function load(subject: ProxyUnderTest, request: LoadRequest): Promise<LoadReport> {
   if (program === undefined) return runLoad(subject, request)
   const { mode, concurrency, seconds, rate } = request
   const { proxy, origin, credentials } = subject

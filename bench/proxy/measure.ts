@@ -1,6 +1,6 @@
 // One measured round: load against one proxy, with the processor time its processes used per operation.
 
-import type { Subject } from '../../src/load-test/proxy/operation.ts'
+import type { ProxyUnderTest } from '../../src/load-test/proxy/operation.ts'
 import { processorSeconds } from '../../src/load-test/proxy/processor-time.ts'
 import { type LoadReport, type LoadRequest, load } from './load.ts'
 import type { RunningProxy } from './rivals.ts'
@@ -13,7 +13,7 @@ export interface Round {
 
 /** Runs load for a while and accounts the proxy's processor time. Throws when anything failed: a proxy that answers wrongly
  *  is not measured. */
-export async function measureRound(proxy: RunningProxy, subject: Subject, request: LoadRequest): Promise<Round> {
+export async function measureRound(proxy: RunningProxy, subject: ProxyUnderTest, request: LoadRequest): Promise<Round> {
   const before = processorSeconds(proxy.pids())
   const report = await load(subject, request)
   const used = processorSeconds(proxy.pids()) - before

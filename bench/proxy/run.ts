@@ -4,7 +4,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Mode } from '../../src/load-test/proxy/run-load.ts'
+import type { LoadMode } from '../../src/load-test/proxy/run-load.ts'
 import { keepResults, table } from '../report.ts'
 import { compareLatency, renderLatency } from './added-latency.ts'
 import { type Contestant, startContestant, subjectOf } from './contestant.ts'
@@ -20,7 +20,7 @@ export interface BenchOptions {
   readonly quick: boolean
   /** these proxies only, by a part of their names */
   readonly only: readonly string[]
-  readonly modes: readonly Mode[]
+  readonly modes: readonly LoadMode[]
 }
 
 interface Pace {
@@ -43,7 +43,7 @@ const AT_RATES = ['egresslab', 'Squid', 'microsocks, password', 'sing-box', 'mih
 
 /** One row of the report: what is done, and how many at once. */
 interface Discipline {
-  readonly mode: Mode
+  readonly mode: LoadMode
   readonly concurrency: number
   readonly title: string
 }
@@ -213,7 +213,7 @@ async function compareAtRate(
   return { rate, rows: await inTurns(`${mode} at ${rate}/s`, contestants, originPort, pace, () => request) }
 }
 
-function render(mode: Mode, figures: readonly Figure[]): string {
+function render(mode: LoadMode, figures: readonly Figure[]): string {
   const ours = figures[0]?.cost?.median ?? Number.NaN
   const head =
     mode === 'relay'

@@ -2,13 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import { equalSecrets } from './authentication.ts'
-
-/** How the proxy says for whom it asks. */
-export interface Voucher {
-  /** name of the header field, lower case */
-  readonly field: string
-  readonly secret: string
-}
+import type { Voucher } from './ports.ts'
 
 export interface Client {
   /** an address */

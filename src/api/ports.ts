@@ -10,7 +10,6 @@ import type { LiveSession, OpenSession } from '../proxy/live-sessions.ts'
 import type { RememberedSession } from '../proxy/recent-sessions.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { EngineName } from '../transport/engine.ts'
-import type { Voucher } from './client-address.ts'
 
 export interface ApiPorts {
   readonly plane: ControlPlane
@@ -230,4 +229,10 @@ export interface PortalUser {
   readonly egress: string | null
   readonly letIn: boolean
   readonly reason: string
+}
+/** How the proxy says for whom it asks. */
+export interface Voucher {
+  /** name of the header field, lower case */
+  readonly field: string
+  readonly secret: string
 }

@@ -4,7 +4,6 @@
 import type { TSchema } from 'typebox'
 import type { Draft, JsonObject } from '../config/lab-state.ts'
 import { requestError } from './api-error.ts'
-import type { RateLimiter } from './lab/rate-limit.ts'
 import type { SessionTotals } from './lab/session-totals.ts'
 import type { ApiPorts } from './ports.ts'
 import type { ApiResponse } from './response.ts'
@@ -153,4 +152,16 @@ export interface RouteCall {
   readonly rateLimiter: RateLimiter
   /** The store's change, held to the request's `If-Match` revision where it has one (AP-06). */
   readonly change: <T>(edit: (draft: Draft) => T) => T
+}
+
+/** So many requests in so many seconds. */
+export interface RateLimit {
+  readonly requests: number
+  readonly seconds: number
+}
+
+export interface RateLimiter {
+  limit: RateLimit | null
+  /** Counts one request at this lab time (epoch ms). Throws ApiError 429 when it is one too many. */
+  take(now: number): void
 }

@@ -2,7 +2,7 @@
 
 import { stripVTControlCharacters } from 'node:util'
 
-export interface Output {
+export interface TerminalOutput {
   readonly write: (text: string) => void
   /** resolves once the reader has taken most of what was written */
   readonly drained: () => Promise<void>
@@ -16,8 +16,8 @@ export interface Output {
 export interface Io {
   /** UTF-8 text in pieces of any size */
   readonly stdin: AsyncIterable<string>
-  readonly stdout: Output
-  readonly stderr: Output
+  readonly stdout: TerminalOutput
+  readonly stderr: TerminalOutput
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
@@ -45,7 +45,7 @@ const CODES = { good: 32, bad: 31, warn: 33, accent: 36, strong: 1, dim: 2 } as 
 export type TerminalPaint = Readonly<Record<keyof typeof CODES, (text: string) => string>>
 
 /** Paint for one of the two output streams. */
-export function paintFor(io: Io, output: Output): TerminalPaint {
+export function paintFor(io: Io, output: TerminalOutput): TerminalPaint {
   const on = output.isTerminal && (io.env.NO_COLOR ?? '') === '' && io.env.TERM !== 'dumb'
   const entries = Object.entries(CODES).map(([name, code]) => [
     name,

@@ -8,8 +8,7 @@ import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
 import type { Ip } from '../net/ip.ts'
 import type { Place } from '../policy/place.ts'
 import { createStore } from '../store/store.ts'
-import type { ReadConfig } from './read-config.ts'
-import { unexpectedNotice } from './read-config.ts'
+import { type ReadConfig, unexpectedNotice } from './read-config.ts'
 
 /** The issues there are already, then what could be done better, in the order of the practices ([P2] says in full what the
  *  rule's own check notes in short). Throws an InputError for a geo database that is

@@ -12,8 +12,6 @@ import { createTunnels } from '../dns/tunnels.ts'
 import type { Issue } from '../errors/issue.ts'
 import { bundledGeoSources, type GeoDatabase, isProxiedByCloudflare, openGeoDatabase } from '../geo/database.ts'
 import { createIdentifier, type Identifier } from '../identity/identify.ts'
-import { createLabDns, type LabDns } from '../lab/gateway-dns.ts'
-import { configuredSockets } from '../lab/preflight.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import { isInterfaceAddress } from '../outbound/local-addresses.ts'
@@ -24,6 +22,8 @@ import { flowsOf, resolveOptions, settleTarget } from '../proxy/pipeline.ts'
 import type { Candidate, Ports } from '../proxy/stage-values.ts'
 import { readJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
+import { configuredSockets } from './configured-sockets.ts'
+import { createLabDns, type LabDns } from './lab-dns.ts'
 import { openStore } from './open-store.ts'
 import { readConfig } from './read-config.ts'
 
@@ -230,7 +230,6 @@ function closeAll(world: DecisionContext, store: Store): void {
   store.close()
 }
 /** What would be decided on, and the address bytes would really go to. */
-
 export interface HypotheticalFlow {
   readonly flow: Flow
   readonly candidate: Candidate
@@ -241,7 +240,6 @@ export interface DeciderOptions {
   readonly state?: string
 }
 /** The lab at a desk: everything that decides, asked by hand. */
-
 export interface Decider {
   readonly config: LabConfig
   readonly issues: readonly Issue[]

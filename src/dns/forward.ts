@@ -20,9 +20,9 @@ export function isOwnNameServer(own: readonly Endpoint[]): boolean {
 }
 
 /** The reply, or undefined where no server gave one in time. Never rejects. */
-export type Forward = (query: DnsQuery) => Promise<Buffer | undefined>
+export type DnsForwarder = (query: DnsQuery) => Promise<Buffer | undefined>
 
-export interface ForwardSettings {
+export interface DnsForwardSettings {
   /** `address` or `address:port`; the system's own where absent */
   readonly servers?: readonly string[]
   /** where the lab itself answers, filled in as it comes up: nothing is passed on to there */
@@ -32,7 +32,7 @@ export interface ForwardSettings {
   readonly maxUnderWay?: number
 }
 
-export function createForward(settings: ForwardSettings = {}): Forward {
+export function createForward(settings: DnsForwardSettings = {}): DnsForwarder {
   const { own = [], timeoutMs = 1_500, maxUnderWay = 100 } = settings
   let underWay = 0
   const isOwn = ({ ip, port }: Endpoint) => own.some((other) => other.port === port && equalIp(other.ip, ip))

@@ -10,7 +10,7 @@ import type { Snapshot } from '../policy/ruleset.ts'
 import type { Placeholder, Ports } from '../proxy/stage-values.ts'
 import type { AddressBook } from './address-book.ts'
 import type { DnsClient } from './dns-client.ts'
-import type { Forward } from './forward.ts'
+import type { DnsForwarder } from './forward.ts'
 import { type DnsQuery, type DnsReply, EDE, passOn, RCODE, readQuery, TYPE, writeReply } from './message.ts'
 import { PLACEHOLDER_TTL_S, type PlaceholderTable } from './placeholder-table.ts'
 import type { Tunnels } from './tunnels.ts'
@@ -27,7 +27,7 @@ export interface GatewayDnsParts {
   /** private names, and which names are behind a tunnel; asked anew each time */
   readonly tunnels: () => Pick<Tunnels, 'behindName' | 'addressesOf'>
   readonly dns: DnsClient
-  readonly forward: Forward
+  readonly forward: DnsForwarder
   readonly table: PlaceholderTable
   readonly categoriesOf: Ports['categoriesOf']
   /** takes news for the operator: a range is used up */

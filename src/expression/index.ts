@@ -1,6 +1,7 @@
 // The door of the expression language: everything other layers may use.
 
-export { compileExpression, compileNode, type Predicate } from './compile/compile.ts'
+export { compileExpression, compileNode } from './compile/compile.ts'
+export type { Predicate } from './compile/predicate.ts'
 export { type ValueTest, valueTestOf } from './compile/value-test.ts'
 export { type EvaluateRequest, type EvaluateResult, evaluateOne, parseRequest } from './evaluate-one.ts'
 export { formatExpression, formatNode } from './format.ts'
@@ -20,7 +21,7 @@ export {
   positionOf,
 } from './problem.ts'
 export type { Regex } from './regex/regex.ts'
-export type { Shape } from './regex/shape.ts'
+export type { RegexShape } from './regex/shape.ts'
 export { createScheme, type Field, type Scheme, type SchemeOptions } from './scheme.ts'
 export { decisiveParts, type Trace, traceExpression } from './trace.ts'
 export type * from './tree.ts'

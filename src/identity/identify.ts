@@ -16,7 +16,7 @@ import type { Persona } from '../proxy/stage-values.ts'
 import { createDirectory, type Directory, type People } from './directory.ts'
 import { createKeySet, keysFrom } from './key-set.ts'
 import { createTokenVerifier, type TokenVerifier } from './token-verifier.ts'
-import { type Choices, type Login, parseChoices, readLogin, shown } from './user-name.ts'
+import { type Choices, type ParsedLogin, parseChoices, readLogin, shown } from './user-name.ts'
 import {
   type CredentialDelay,
   createBackOff,
@@ -49,7 +49,7 @@ export interface Identifier {
 
 const NO_PROOF =
   'a SOCKS4 user id comes without a password, so it proves nobody; log in with SOCKS5 or HTTP, or leave the mail address out'
-const NO_LOGIN: Login = Object.freeze({ email: '', parameters: '', password: '' })
+const NO_LOGIN: ParsedLogin = Object.freeze({ email: '', parameters: '', password: '' })
 const NO_TOKEN = 'the Bearer credentials are no token, or no identity provider is configured'
 
 interface IdentifyInputs {
@@ -104,7 +104,7 @@ function keptKeySets(): (provider: IdentityProvider) => JWTVerifyGetKey {
 function authenticate(
   { directory, verifier, tokens }: IdentifyInputs,
   { listener, credentials, signedInAs, tls }: Knock,
-  { email, password }: Login,
+  { email, password }: ParsedLogin,
   { peer, source }: Pick<ClaimedClient, 'peer' | 'source'>,
 ): ConfiguredUser | undefined | Promise<ConfiguredUser> {
   const { endpoint, fixedUser, authentication } = listener
@@ -149,7 +149,7 @@ function ownerOf(directory: Directory, certificate: ClientCertificate, named: st
 
 interface ClaimedClient {
   readonly knock: Knock
-  readonly login: Login
+  readonly login: ParsedLogin
   readonly peer: Ip
   readonly source: ConfiguredSource | undefined
   readonly snapshot: Snapshot

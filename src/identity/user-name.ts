@@ -21,7 +21,7 @@ const NO_CHOICES: Choices = Object.freeze({})
 const MOST_CHARACTERS = 1024
 
 /** What a client claims with its credentials. */
-export interface Login {
+export interface ParsedLogin {
   /** canonical; empty: nobody in particular */
   readonly email: string
   /** everything behind the first semicolon */
@@ -34,20 +34,20 @@ const STILL_ENCODED = /^[^@;]*%40/
 
 /** Takes credentials apart. A user name that cannot be one, because its `@` is still percent-encoded, is decoded once, and so is the
  *  password beside it: a client that does not decode the one does not decode the other. Any other is taken as it is. */
-export function readLogin({ username, password, scheme }: Credentials): Login {
+export function readLogin({ username, password, scheme }: Credentials): ParsedLogin {
   if (scheme === 'user-id') return readUserId(username)
   if (!STILL_ENCODED.test(username)) return split(username, password)
   return split(decoded(username), decoded(password))
 }
 
-function split(username: string, password: string): Login {
+function split(username: string, password: string): ParsedLogin {
   const end = username.indexOf(';')
   if (end < 0) return { email: canonicalEmail(username), parameters: '', password }
   return { email: canonicalEmail(username.slice(0, end)), parameters: username.slice(end + 1), password }
 }
 
 /** A SOCKS4 user id is often the name of an account of the client's system, which claims nothing here. */
-function readUserId(text: string): Login {
+function readUserId(text: string): ParsedLogin {
   const login = split(STILL_ENCODED.test(text) ? decoded(text) : text, '')
   return login.email.includes('@') ? login : { ...login, email: '' }
 }

@@ -1,6 +1,7 @@
 // The road of a connection, put together: dialler, pipeline, doors.
 
 import type { LabConfig } from '../config/lab-config.ts'
+import { configuredSockets } from '../decider/configured-sockets.ts'
 import type { DecisionContext } from '../decider/decider.ts'
 import { InputError } from '../errors/issue.ts'
 import { type Gateway, type GatewaySettings, openGateway } from '../inbound/proxy-server.ts'
@@ -19,7 +20,6 @@ import type { Store } from '../store/store.ts'
 import type { Engine } from '../transport/engine.ts'
 import { TimerWheel } from '../transport/timer-wheel.ts'
 import type { ListenerCertificates } from './certificates.ts'
-import { configuredSockets } from './preflight.ts'
 
 export interface DataPathParts {
   /** how connections enter and leave */

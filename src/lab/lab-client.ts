@@ -183,7 +183,6 @@ export interface LabEvent {
   readonly data: unknown
 }
 /** Options that say which lab is meant. */
-
 export interface LabAddressOptions {
   readonly config: string
   readonly state: string

@@ -3,13 +3,11 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import type { LabConfig } from '../config/lab-config.ts'
-import type { OwnSockets } from '../dns/destination-guard.ts'
+import { configuredServices } from '../decider/configured-sockets.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { OwnPages } from '../inbound/own-pages.ts'
-import type { Endpoint } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
-import { type Ip, parseIp } from '../net/ip.ts'
-import { plannedEndpoints } from '../origins/listen-plan.ts'
+import type { Ip } from '../net/ip.ts'
 import { checkLocalAddresses, checkPortFree } from '../outbound/local-addresses.ts'
 import type { Account } from '../policy/account.ts'
 import { neededAddresses } from './needed-addresses.ts'
@@ -35,22 +33,6 @@ function everyAddress(config: LabConfig, account: Account): Ip[] {
   return neededAddresses(config, account).flatMap(({ addresses }) => addresses)
 }
 
-/** Those of a running lab, as they come up. */
-export interface OpenedSockets extends OwnSockets {
-  readonly services: Endpoint[]
-  readonly origins: Endpoint[]
-}
-
-/** Those a lab of this configuration would have. */
-export function configuredSockets(config: LabConfig): OwnSockets {
-  return { services: configuredServices(config), origins: plannedEndpoints(config.origins, config.destinations) }
-}
-
-/** The proxy's doors, the API and Gateway DNS as configured. Hosts are addresses; `localhost` is both loopback ones. */
-export function configuredServices({ listeners, api, dns }: Pick<LabConfig, 'listeners' | 'api' | 'dns'>): Endpoint[] {
-  return [...[...listeners, api].flatMap(({ host, port }) => endpointsAt(host, port)), ...(dns?.listen ?? [])]
-}
-
 /** Where the proxy finds the lab's own pages, and the hosts they go by. */
 export function ownPagesOf({ api }: Pick<LabConfig, 'api'>, port: number, secret: string): OwnPages {
   const own = EVERYWHERE[api.host] ?? api.host
@@ -62,15 +44,6 @@ export function ownPagesOf({ api }: Pick<LabConfig, 'api'>, port: number, secret
 }
 
 const EVERYWHERE: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
-
-/** The endpoints behind a host that is an address or `localhost`. */
-export function endpointsAt(host: string, port: number): Endpoint[] {
-  const addresses = host === 'localhost' ? ['127.0.0.1', '::1'] : [host]
-  return addresses.flatMap((text) => {
-    const ip = parseIp(text)
-    return ip === undefined ? [] : [{ ip, port }]
-  })
-}
 
 /** What keeps a few descriptors free, as shares of all: for refusing clients, and for the API, logs, DNS and certificates. */
 const LANE_SHARE = 1 / 8

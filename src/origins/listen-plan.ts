@@ -4,7 +4,6 @@
 import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
-import type { Site } from './origin-request.ts'
 
 /** What speaks HTTP. */
 export type WebKind = Exclude<OriginSpec['kind'], 'udp-echo'>
@@ -86,4 +85,10 @@ function bothKinds(spec: OriginSpec, where: string): Issue {
   const message = `the test origin \`${spec.name}\` would speak both HTTP and HTTPS at \`${where}\``
   const hint = 'map ports 80 and 443 to different real ports'
   return { severity: 'error', code: 'origins.port_conflict', message, hint, path: ['destinations'] }
+}
+/** A site at one of its addresses. */
+export interface Site {
+  readonly spec: WebSpec
+  /** where the world thinks it is */
+  readonly public: Endpoint
 }

@@ -6,7 +6,7 @@ import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { type Ip, parseIp, unmapIp } from '../net/ip.ts'
 import type { Place } from '../policy/place.ts'
 import type { DialAttempt, PublicSourceOf } from '../proxy/stage-values.ts'
-import type { WebSpec } from './listen-plan.ts'
+import type { Site } from './listen-plan.ts'
 
 /** What a site's geolocation database says of an address; it learns of moves later than the lab ([G2]). */
 export interface OriginSiteView {
@@ -23,13 +23,6 @@ export interface OriginContext {
   readonly siteViewOf: (address: Ip, at: number) => OriginSiteView | undefined
   /** lab time, epoch ms */
   readonly now: () => number
-}
-
-/** A site at one of its addresses. */
-export interface Site {
-  readonly spec: WebSpec
-  /** where the world thinks it is */
-  readonly public: Endpoint
 }
 
 export interface OriginRequest {

@@ -7,14 +7,8 @@ import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { inTurns } from '../proxy/request-turns.ts'
-import { isWeb, type OriginListener, planOriginListeners, type WebKind } from './listen-plan.ts'
-import {
-  type OriginClient,
-  type OriginContext,
-  type OriginRequest,
-  originRequestOf,
-  type Site,
-} from './origin-request.ts'
+import { isWeb, type OriginListener, planOriginListeners, type Site, type WebKind } from './listen-plan.ts'
+import { type OriginClient, type OriginContext, type OriginRequest, originRequestOf } from './origin-request.ts'
 import { type Attribution, html, type OriginAnswer, send } from './page.ts'
 import { directRequest, echo, saas, search, site } from './sites.ts'
 import { runTool } from './test-endpoints.ts'

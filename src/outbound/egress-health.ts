@@ -3,7 +3,6 @@
 
 import type { ConnectionErrorCode } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { EventLog } from '../log/event-log.ts'
 import { type Egress, nameOfEgress } from '../policy/decision.ts'
 import type { RememberedSession } from '../proxy/recent-sessions.ts'
 
@@ -86,7 +85,7 @@ export type OnOutage = (egress: string, error: { readonly code: string; readonly
 
 export function watchEgressHealth(
   now: () => number,
-  events: Pick<EventLog, 'warn' | 'info'>,
+  events: { warn(message: string): void; info(message: string): void },
   onOutage: OnOutage = () => undefined,
 ): EgressHealth {
   return new EgressHealth({

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { junitReport } from '../analysis/junit.ts'
 import type { CaseResult, TestRun, Verdict } from '../analysis/policy-test.ts'
 import type { LabConfig } from '../config/lab-config.ts'
+import { allowlistsOf } from '../decider/allowlists.ts'
 import { openDecider, type SharedParts } from '../decider/decider.ts'
 import { type Explained, explainConnection } from '../decider/explain-connection.ts'
 import { asGatewayError } from '../errors/gateway-error.ts'
@@ -12,7 +13,7 @@ import { InputError } from '../errors/issue.ts'
 import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
 import { exitCodeOf, untilStopSignal } from '../lab/signals.ts'
 import { parseIp } from '../net/ip.ts'
-import { type Allowlists, createAllowlists, letsIn } from '../policy/allowlist.ts'
+import { type Allowlists, letsIn } from '../policy/allowlist.ts'
 import type { TestFlow } from './read-test-file.ts'
 import { runTestFiles, type TestAnswer, type TestSubject } from './run-test-files.ts'
 import { createFileWatch } from './watch-files.ts'
@@ -63,17 +64,6 @@ function verdictOf({ flow, explanation: { decision } }: Explained, allowlists: A
   return { kind: 'decided', decision, letIn: service === undefined ? null : letsIn(service, source) }
 }
 
-/** The test services of a configuration that have an allowlist. */
-export function allowlistsOf({ origins, destinations }: LabConfig): Allowlists {
-  const services = origins.filter(({ kind }) => kind === 'saas')
-  return createAllowlists(
-    services.map(({ name, allow }) => {
-      const own = destinations.filter((destination) => destination.name === name)
-      return { name, allow, addresses: own.flatMap(({ addresses }) => addresses.map((address) => address.public)) }
-    }),
-  )
-}
-
 function filesOf({ file, rules }: LabConfig): string[] {
   return [...new Set([file, ...rules.flatMap(({ position }) => position.file ?? [])])]
 }
@@ -97,7 +87,6 @@ export interface PolicyTestWatch {
 }
 export type PolicyTestCase = CaseResult<readonly Explained[]>
 /** `asked`: an explanation per address of the destination; none for a connection that failed before a decision. */
-
 export type PolicyTestRun = TestRun<readonly Explained[]>
 export interface PolicyTestOptions {
   /** in place of the configuration that each test file names */

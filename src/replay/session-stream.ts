@@ -13,7 +13,7 @@ export type Lines =
   | { readonly kind: 'span'; readonly span: ByteSpan }
 
 /** `done`: bytes of the input consumed so far, packed ones for gzip. */
-export interface Piece {
+export interface SessionPiece {
   readonly lines: Lines
   readonly done: number
 }
@@ -22,7 +22,7 @@ export interface SessionSource {
   readonly name: string
   /** bytes; undefined where nobody knows, as for standard input */
   readonly size: number | undefined
-  readonly pieces: () => AsyncGenerator<Piece>
+  readonly pieces: () => AsyncGenerator<SessionPiece>
 }
 
 const PIECE_BYTES = 1 << 20
@@ -40,7 +40,7 @@ export function openSessions(path: string, stdin: AsyncIterable<Uint8Array>): Se
   return { name: path, size, pieces: () => piecesOfFile(path, size) }
 }
 
-async function* piecesOfFile(path: string, size: number | undefined): AsyncGenerator<Piece> {
+async function* piecesOfFile(path: string, size: number | undefined): AsyncGenerator<SessionPiece> {
   if (size === undefined || (await beginsWith(path, GZIP))) {
     yield* piecesOf(path, createReadStream(path, { highWaterMark: PIECE_BYTES }))
     return
@@ -59,7 +59,7 @@ function unreadable(file: string, reason: string): InputError {
   ])
 }
 
-async function* piecesOf(name: string, input: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
+async function* piecesOf(name: string, input: AsyncIterable<Uint8Array>): AsyncGenerator<SessionPiece> {
   const progress = { done: 0 }
   const cutter = new LineCutter(name)
   try {

@@ -3,11 +3,11 @@
 
 import type { ConnectionFate, ScenarioClient } from '../analysis/scenario-report.ts'
 import type { Observation } from '../analysis/scenario-timeline.ts'
-import type { ScenarioChange, ScenarioRequest } from './scenario.ts'
+import type { ScenarioChange, ScenarioRequestStep } from './scenario.ts'
 
 /** What a change meant for one held connection. */
 export interface HeldConnectionFate {
-  readonly visit: ScenarioRequest
+  readonly visit: ScenarioRequestStep
   readonly who: ScenarioClient
   readonly egress: string
   readonly fate: ConnectionFate
@@ -23,14 +23,17 @@ export interface ScenarioBackend {
   now(): number
   /** Makes a change; answers it as a clause, and what became of held connections that depend on it. */
   apply(change: BackendChange): Promise<{ readonly what: string; readonly held: readonly HeldConnectionFate[] }>
-  visit(visit: ScenarioRequest): Promise<Observation>
+  visit(visit: ScenarioRequestStep): Promise<Observation>
   /** Opens a connection that stays; `held` is false where that did not work. */
-  hold(visit: ScenarioRequest): Promise<{ readonly sighting: Observation; readonly held: boolean }>
+  hold(visit: ScenarioRequestStep): Promise<{ readonly sighting: Observation; readonly held: boolean }>
   close(): Promise<void>
 }
 
 /** Egress addresses that fail by themselves and work again; `error` absent: it works. */
-export type OnOutage = (egress: string, error: { readonly code: string; readonly message: string } | undefined) => void
+export type OutageOfEgress = (
+  egress: string,
+  error: { readonly code: string; readonly message: string } | undefined,
+) => void
 
 /** How time passes: `until` resolves when the moment (ms from the beginning) has come. */
 export interface Pace {
@@ -38,7 +41,7 @@ export interface Pace {
 }
 
 /** The proxy user name of a visit, with what is chosen by it. */
-export function loginOf({ user = '', vnet, sourceIp, device, family }: ScenarioRequest): string {
+export function loginOf({ user = '', vnet, sourceIp, device, family }: ScenarioRequestStep): string {
   const chosen = Object.entries({ vnet, src: sourceIp, device, family }).filter(([, value]) => value !== undefined)
   return [user, ...chosen.map(([key, value]) => `${key}=${value}`)].join(';')
 }

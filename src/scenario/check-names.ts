@@ -4,7 +4,7 @@ import type { LabConfig } from '../config/lab-config.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { parseAuthority } from '../net/host.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
-import type { Complain, Scenario, ScenarioChange, ScenarioRequest } from './scenario.ts'
+import type { Complain, Scenario, ScenarioChange, ScenarioRequestStep } from './scenario.ts'
 
 /** Complains of every name that the configuration does not have. */
 export function checkNames({ traffic, steps }: Scenario, config: LabConfig): void {
@@ -19,7 +19,7 @@ export function checkNames({ traffic, steps }: Scenario, config: LabConfig): voi
   }
 }
 
-function checkVisit(visit: ScenarioRequest, config: LabConfig, complain: Complain): void {
+function checkVisit(visit: ScenarioRequestStep, config: LabConfig, complain: Complain): void {
   const { destination, user, vnet, device, endpoint } = visit
   if (destination !== '' && destinationOf(destination) === undefined) {
     const hint = 'write an `http://` or `https://` URL, or `host:port`'

@@ -3,30 +3,35 @@
 
 import type { Observation } from '../analysis/scenario-timeline.ts'
 import type { LabConfig } from '../config/lab-config.ts'
-import type { Decider } from '../decider/decider.ts'
-import { createDecisionContext, type DecisionContext, deciderOver } from '../decider/decider.ts'
+import { allowlistsOf } from '../decider/allowlists.ts'
+import { configuredSockets } from '../decider/configured-sockets.ts'
+import { createDecisionContext, type Decider, type DecisionContext, deciderOver } from '../decider/decider.ts'
 import { type Explained, explainConnection } from '../decider/explain-connection.ts'
 import { openStore } from '../decider/open-store.ts'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { siteViewOf } from '../geo/site-view.ts'
-import { configuredSockets } from '../lab/preflight.ts'
 import { EgressHealth } from '../outbound/egress-health.ts'
 import { letsIn } from '../policy/allowlist.ts'
 import { decide } from '../policy/decide.ts'
 import { type Decision, type Egress, nameOfEgress } from '../policy/decision.ts'
 import { explainDecision } from '../policy/explain.ts'
-import { allowlistsOf } from '../policy-tests/run-policy-tests.ts'
 import { dependsOn } from '../proxy/live-sessions.ts'
 import type { Store } from '../store/store.ts'
 import { applyChange } from './apply-change.ts'
-import { type BackendChange, type HeldConnectionFate, loginOf, type OnOutage, type ScenarioBackend } from './backend.ts'
+import {
+  type BackendChange,
+  type HeldConnectionFate,
+  loginOf,
+  type OutageOfEgress,
+  type ScenarioBackend,
+} from './backend.ts'
 import { destinationOf } from './check-names.ts'
-import type { ScenarioRequest } from './scenario.ts'
+import type { ScenarioRequestStep } from './scenario.ts'
 
 export interface DecisionBackendOptions {
   readonly config: LabConfig
   readonly machineTime: () => number
-  readonly onOutage: OnOutage
+  readonly onOutage: OutageOfEgress
 }
 
 /** Opens it. Throws an InputError. */
@@ -62,9 +67,9 @@ class DecisionBackend implements ScenarioBackend {
   readonly #parts: Parts
   readonly #health: EgressHealth
   readonly #down = new Set<string>()
-  readonly #held = new Map<ScenarioRequest, DecidedConnection>()
+  readonly #held = new Map<ScenarioRequestStep, DecidedConnection>()
 
-  constructor(parts: Parts, onOutage: OnOutage) {
+  constructor(parts: Parts, onOutage: OutageOfEgress) {
     this.#parts = parts
     this.#health = new EgressHealth({
       now: () => this.now(),
@@ -88,11 +93,11 @@ class DecisionBackend implements ScenarioBackend {
     }
   }
 
-  async visit(visit: ScenarioRequest): Promise<Observation> {
+  async visit(visit: ScenarioRequestStep): Promise<Observation> {
     return (await this.#decide(visit)).sighting
   }
 
-  async hold(visit: ScenarioRequest): Promise<{ sighting: Observation; held: boolean }> {
+  async hold(visit: ScenarioRequestStep): Promise<{ sighting: Observation; held: boolean }> {
     const decided = await this.#decide(visit)
     const held = decided.sighting.error === undefined
     if (held) this.#held.set(visit, decided)
@@ -123,7 +128,7 @@ class DecisionBackend implements ScenarioBackend {
     })
   }
 
-  async #decide(visit: ScenarioRequest): Promise<DecidedConnection> {
+  async #decide(visit: ScenarioRequestStep): Promise<DecidedConnection> {
     const { desk } = this.#parts
     const who = { login: loginOf(visit), destination: visit.destination }
     try {

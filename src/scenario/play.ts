@@ -3,8 +3,8 @@
 
 import type { ScenarioReport, TimedEntry } from '../analysis/scenario-report.ts'
 import { observationDifferences, ScenarioTimeline } from '../analysis/scenario-timeline.ts'
-import type { OnOutage, Pace, ScenarioBackend } from './backend.ts'
-import type { ConnectionExpectation, Scenario, ScenarioChange, ScenarioRequest, ScenarioRow } from './scenario.ts'
+import type { OutageOfEgress, Pace, ScenarioBackend } from './backend.ts'
+import type { ConnectionExpectation, Scenario, ScenarioChange, ScenarioRequestStep, ScenarioRow } from './scenario.ts'
 
 export interface PlayOptions {
   readonly pace: Pace
@@ -12,12 +12,12 @@ export interface PlayOptions {
   /** ends it before its time */
   readonly signal?: AbortSignal
   /** Opens what it is played on; `onOutage` is to be told of egress addresses that fail. */
-  readonly openStage: (onOutage: OnOutage) => Promise<ScenarioBackend>
+  readonly openStage: (onOutage: OutageOfEgress) => Promise<ScenarioBackend>
 }
 
 type Act =
   | { readonly kind: 'change'; readonly change: ScenarioChange }
-  | { readonly kind: 'hold' | 'visit'; readonly visit: ScenarioRequest }
+  | { readonly kind: 'hold' | 'visit'; readonly visit: ScenarioRequestStep }
   | { readonly kind: 'check'; readonly row: ScenarioRow }
   | { readonly kind: 'count'; readonly expected: ConnectionExpectation }
 
@@ -101,7 +101,7 @@ async function perform(
 
 /** Opens a connection that stays, at the beginning or after it was cut. */
 async function hold(
-  visit: ScenarioRequest,
+  visit: ScenarioRequestStep,
   stage: ScenarioBackend,
   ledger: ScenarioTimeline,
   moment: () => { atMs: number; time: number },

@@ -10,6 +10,7 @@ import type { ConnectionFate } from '../analysis/scenario-report.ts'
 import type { Observation } from '../analysis/scenario-timeline.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { Secret } from '../config/secret.ts'
+import { allowlistsOf } from '../decider/allowlists.ts'
 import { readConfig } from '../decider/read-config.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { type LoopbackNetwork, reserveLoopbackNetwork } from '../lab/loopback-network.ts'
@@ -20,20 +21,25 @@ import { createExitTable } from '../outbound/upstream-proxy.ts'
 import { type Allowlists, letsIn } from '../policy/allowlist.ts'
 import { type Egress, nameOfEgress } from '../policy/decision.ts'
 import { explainDecision } from '../policy/explain.ts'
-import { allowlistsOf } from '../policy-tests/run-policy-tests.ts'
 import { settleOpenSessions } from '../proxy/live-sessions.ts'
 import type { RememberedSession } from '../proxy/recent-sessions.ts'
 import { applyChange } from './apply-change.ts'
-import { type BackendChange, type HeldConnectionFate, loginOf, type OnOutage, type ScenarioBackend } from './backend.ts'
+import {
+  type BackendChange,
+  type HeldConnectionFate,
+  loginOf,
+  type OutageOfEgress,
+  type ScenarioBackend,
+} from './backend.ts'
 import { destinationOf } from './check-names.ts'
 import { type LocalExits, startLocalExits } from './local-exits.ts'
 import { get, openTunnel, type ProxyAccess } from './proxy-client.ts'
-import type { ScenarioRequest } from './scenario.ts'
+import type { ScenarioRequestStep } from './scenario.ts'
 
 export interface ProxyBackendOptions {
   readonly configFile: string
   readonly machineTime: () => number
-  readonly onOutage: OnOutage
+  readonly onOutage: OutageOfEgress
 }
 
 const PATIENCE_MS = 15_000
@@ -85,7 +91,7 @@ interface Parts {
 
 /** A tunnel that stays open. */
 interface Held {
-  readonly visit: ScenarioRequest
+  readonly visit: ScenarioRequestStep
   readonly sighting: Observation
   readonly egress: Egress
   readonly socket: Socket
@@ -133,14 +139,14 @@ class ProxyBackend implements ScenarioBackend {
     }
   }
 
-  async visit(visit: ScenarioRequest): Promise<Observation> {
+  async visit(visit: ScenarioRequestStep): Promise<Observation> {
     const url = urlOf(visit)
     const ended = this.#nextEnd()
     const { status, body } = await get(url, this.#accessOf(visit))
     return this.#sightingOf(visit, await ended, { status, body })
   }
 
-  async hold(visit: ScenarioRequest): Promise<{ sighting: Observation; held: boolean }> {
+  async hold(visit: ScenarioRequestStep): Promise<{ sighting: Observation; held: boolean }> {
     const { sessions } = this.#parts.lab.pipeline
     const opened = Promise.withResolvers<string>()
     const stop = sessions.subscribe(({ session }) => opened.resolve(session.id))
@@ -176,7 +182,7 @@ class ProxyBackend implements ScenarioBackend {
     rmSync(state, { recursive: true, force: true })
   }
 
-  #accessOf({ endpoint, ...visit }: ScenarioRequest): ProxyAccess {
+  #accessOf({ endpoint, ...visit }: ScenarioRequestStep): ProxyAccess {
     const { lab, password } = this.#parts
     const named = lab.listeners.find(({ name, endpoint: own }) => [name, own?.name, own?.host].includes(endpoint))
     const listener = (endpoint === undefined ? undefined : named) ?? lab.listeners[0]
@@ -186,7 +192,7 @@ class ProxyBackend implements ScenarioBackend {
   }
 
   #sightingOf(
-    visit: ScenarioRequest,
+    visit: ScenarioRequestStep,
     { record, decided }: RememberedSession,
     { status, body }: { status: number; body: string },
   ): Observation {
@@ -265,11 +271,11 @@ class ProxyBackend implements ScenarioBackend {
   }
 }
 
-function who(visit: ScenarioRequest): Pick<Observation, 'login' | 'destination'> {
+function who(visit: ScenarioRequestStep): Pick<Observation, 'login' | 'destination'> {
   return { login: loginOf(visit), destination: visit.destination }
 }
 
-function urlOf({ destination }: ScenarioRequest): URL {
+function urlOf({ destination }: ScenarioRequestStep): URL {
   const url = destinationOf(destination)
   if (url === undefined) throw new RangeError(`\`${destination}\` was checked to be a destination`)
   return url

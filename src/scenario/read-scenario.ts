@@ -15,7 +15,7 @@ import type {
   Complain,
   Scenario,
   ScenarioChange,
-  ScenarioRequest,
+  ScenarioRequestStep,
   ScenarioRow,
   ScenarioTraffic,
   Step,
@@ -164,7 +164,7 @@ function checked(expect: ObservationExpectation, complain: Complain): Observatio
   return { ...expect, ...Object.fromEntries(upper) }
 }
 
-function readVisit(own: RawVisit, defaults: RawVisit, complain: Complain): ScenarioRequest {
+function readVisit(own: RawVisit, defaults: RawVisit, complain: Complain): ScenarioRequestStep {
   const { destination = '', source_ip, family, ...rest } = { ...defaults, ...own }
   if (destination === '') {
     complain([], 'config.missing_key', 'the key `destination` is missing, here and in `defaults`')
@@ -201,7 +201,7 @@ function momentOf(text: string): number {
 }
 
 /** `bob@example.com in vnet-AMER → http://bank.saas.test/` */
-function describe({ user = 'nobody', vnet, device, destination }: ScenarioRequest): string {
+function describe({ user = 'nobody', vnet, device, destination }: ScenarioRequestStep): string {
   const network = vnet === undefined ? '' : ` in ${vnet}`
   return `${user}${device === undefined ? '' : ` on ${device}`}${network} → ${destination}`
 }

@@ -3,10 +3,10 @@ import { entriesOf } from '../../src/analysis/scenario-report.ts'
 import type { Observation } from '../../src/analysis/scenario-timeline.ts'
 import type { HeldConnectionFate, ScenarioBackend } from '../../src/scenario/backend.ts'
 import { playScenario, scheduleOf } from '../../src/scenario/play.ts'
-import type { Scenario, ScenarioRequest, ScenarioRow, ScenarioTraffic, Step } from '../../src/scenario/scenario.ts'
+import type { Scenario, ScenarioRequestStep, ScenarioRow, ScenarioTraffic, Step } from '../../src/scenario/scenario.ts'
 
 const complain = () => undefined
-const bob: ScenarioRequest = { user: 'bob', destination: 'o.test:80' }
+const bob: ScenarioRequestStep = { user: 'bob', destination: 'o.test:80' }
 const row = (name: string): ScenarioRow => ({ name, line: 1, visit: bob, expect: {}, complain })
 const step = (atMs: number, more: Partial<Step> = {}): Step => ({ atMs, changes: [], rows: [], complain, ...more })
 const down = { key: 'colo_down', change: { kind: 'colo', code: 'LAX', up: false, reset: true } } as const

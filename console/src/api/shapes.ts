@@ -1,34 +1,40 @@
 // What the lab's APIs answer, under the console's names. The shapes are the API's own: one source describes answers, the OpenAPI document
 // and these types.
 
-import type { SessionRow, TrafficBeat, TrafficNow } from '../../../src/api/shapes/sessions.ts'
+import type { SessionRow, TrafficBeat, TrafficNow } from '../../../src/api/shapes/session-shapes.ts'
 
-export type { Rule, RuleEgress as EgressSettings } from '../../../src/api/shapes/cloudflare.ts'
+export type { RuleEgress as EgressSettings, RuleShape as Rule } from '../../../src/api/shapes/cloudflare.ts'
 export type {
-  ExplainedDecision,
-  Explanation,
-  PartTrace,
-  PlanStep,
-  RuleTrace,
+  ExplainedDecisionShape as ExplainedDecision,
+  ExplanationShape as Explanation,
+  PartTraceShape as PartTrace,
+  PlanStepShape as PlanStep,
+  RuleTraceShape as RuleTrace,
 } from '../../../src/api/shapes/explanations.ts'
 export type {
   Check,
-  Clock,
-  Colo,
+  ClockShape as Clock,
+  ColoShape as Colo,
   Geolocation,
   Health,
   LabAccount as Account,
   Me,
   Origin,
   Person,
-  Place,
+  PlaceShape as Place,
   RulePreview as Preview,
   RuleProblem as Problem,
   Verification,
 } from '../../../src/api/shapes/lab.ts'
-export type { Load, Position, ReplayOutcome, RuleCount, SessionDetail } from '../../../src/api/shapes/sessions.ts'
+export type {
+  Load,
+  Position,
+  PreviewOutcomeShape as ReplayOutcome,
+  RuleCount,
+  SessionDetail,
+} from '../../../src/api/shapes/session-shapes.ts'
 export type { Json } from '../../../src/config/lab-state.ts'
-export type { Outcome } from '../../../src/policy/decision.ts'
+export type { DecisionOutcome as Outcome } from '../../../src/policy/decision.ts'
 
 /** A row that closes before the reader's eyes. */
 export type Row = Omit<SessionRow, 'open'> & { open: boolean }

@@ -4,23 +4,12 @@
 import { counted } from '../../errors/counted.ts'
 import { ApiError } from '../api-error.ts'
 import { ok } from '../response.ts'
-import type { Route, RouteCall } from '../router.ts'
+import type { RateLimit, RateLimiter, Route, RouteCall } from '../router.ts'
 import { RATE_LIMIT } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/rate-limit'
 /** Cloudflare's number for too many requests. */
 const TOO_MANY = 971
-
-interface Limit {
-  readonly requests: number
-  readonly seconds: number
-}
-
-export interface RateLimiter {
-  limit: Limit | null
-  /** Counts one request at this lab time (epoch ms). Throws ApiError 429 when it is one too many. */
-  take(now: number): void
-}
 
 export function createRateLimiter(): RateLimiter {
   let windowStart = 0

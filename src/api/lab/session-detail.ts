@@ -7,7 +7,7 @@ import type { Decided } from '../../proxy/session.ts'
 import { notFound } from '../api-error.ts'
 import { type ApiResponse, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
-import { SESSION_DETAIL, type SessionDetail } from '../shapes/sessions.ts'
+import { SESSION_DETAIL, type SessionDetail } from '../shapes/session-shapes.ts'
 import { rowOfFinished, rowOfOpen } from './session-row.ts'
 
 export const SESSION_DETAIL_ROUTES: readonly Route[] = [

@@ -5,7 +5,7 @@ import type { OpenSession } from '../../proxy/live-sessions.ts'
 import type { RememberedSession } from '../../proxy/recent-sessions.ts'
 import type { Decided } from '../../proxy/session.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
-import type { Position, SessionRow } from '../shapes/sessions.ts'
+import type { Position, SessionRow } from '../shapes/session-shapes.ts'
 
 /** `now`: lab time, epoch ms. */
 export function rowOfOpen({ session, decided }: OpenSession, now: number): SessionRow {

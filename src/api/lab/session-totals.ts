@@ -7,7 +7,7 @@ import type { SessionRecord } from '../../proxy/session-record.ts'
 /** Upper bounds of the decision-time histogram, in seconds. */
 export const DECISION_BUCKETS = [1e-6, 5e-6, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 1e-2] as const
 
-export interface RuleCount {
+export interface RuleSessionCount {
   readonly rule: string
   readonly name: string
   readonly sessions: number
@@ -25,7 +25,7 @@ export interface SessionCount {
 
 export interface SessionTotals {
   add(record: SessionRecord): void
-  rules(): readonly RuleCount[]
+  rules(): readonly RuleSessionCount[]
   sessions(): readonly SessionCount[]
   errors(): ReadonlyMap<string, number>
   readonly bytes: { readonly received: number; readonly sent: number }
@@ -35,7 +35,7 @@ export interface SessionTotals {
 
 /** `egressOf`: what an egress address is counted as. */
 export function createSessionTotals(egressOf: (address: string) => string): SessionTotals {
-  const rules = new Map<string, RuleCount>()
+  const rules = new Map<string, RuleSessionCount>()
   const sessions = new Map<string, SessionCount>()
   const errors = new Map<string, number>()
   const buckets = new Array<number>(DECISION_BUCKETS.length + 1).fill(0)

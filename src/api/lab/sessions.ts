@@ -8,7 +8,7 @@ import { type ApiResponse, listOf, ok } from '../response.ts'
 import type { QueryParameter, Route, RouteCall } from '../router.ts'
 import { integerOf, textOf, wordOf } from '../select.ts'
 import { DELETED } from '../shapes/cloudflare.ts'
-import { LIVE_SESSION, RULE_COUNT, SESSION_EVENTS, SESSION_RECORD } from '../shapes/sessions.ts'
+import { LIVE_SESSION, RULE_COUNT, SESSION_EVENTS, SESSION_RECORD } from '../shapes/session-shapes.ts'
 
 const PATH = '/lab/v1/sessions'
 const MOST_RECENT = 1000

@@ -5,7 +5,7 @@ import type { OpenSession } from '../../proxy/live-sessions.ts'
 import type { RememberedSession } from '../../proxy/recent-sessions.ts'
 import { type ApiResponse, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
-import { type Load, NOW, TRAFFIC_EVENTS, type TrafficBeat } from '../shapes/sessions.ts'
+import { type Load, NOW, TRAFFIC_EVENTS, type TrafficBeat } from '../shapes/session-shapes.ts'
 import { rowOfFinished, rowOfOpen } from './session-row.ts'
 
 const PATH = '/lab/v1/traffic'

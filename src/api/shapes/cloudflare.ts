@@ -133,6 +133,6 @@ export const TUNNEL = object(
   'Tunnel',
 )
 
-export type Rule = Shape<typeof RULE>
+export type RuleShape = Shape<typeof RULE>
 export type RuleEgress = Shape<typeof EGRESS>
-export type VirtualNetwork = Shape<typeof VIRTUAL_NETWORK>
+export type VirtualNetworkShape = Shape<typeof VIRTUAL_NETWORK>

@@ -98,8 +98,8 @@ export const EXPLANATION = object(
   'Explanation',
 )
 
-export type PartTrace = Shape<typeof PART_TRACE>
-export type RuleTrace = Shape<typeof RULE_TRACE>
-export type PlanStep = Shape<typeof PLAN_STEP>
-export type ExplainedDecision = Shape<typeof DECISION>
-export type Explanation = Shape<typeof EXPLANATION>
+export type PartTraceShape = Shape<typeof PART_TRACE>
+export type RuleTraceShape = Shape<typeof RULE_TRACE>
+export type PlanStepShape = Shape<typeof PLAN_STEP>
+export type ExplainedDecisionShape = Shape<typeof DECISION>
+export type ExplanationShape = Shape<typeof EXPLANATION>

@@ -3,7 +3,7 @@
 import { Type } from 'typebox'
 import { KINDS } from '../../config/lab-state.ts'
 import { OUTCOME, SPAN } from './explanations.ts'
-import { REPLAY_OUTCOME } from './sessions.ts'
+import { REPLAY_OUTCOME } from './session-shapes.ts'
 import { COUNT, FAMILY, FLAG, NOTHING_OR_TEXT, nullable, object, type Shape, TEXT, TIME } from './shape.ts'
 
 const LATITUDE = Type.Number({ minimum: -90, maximum: 90 })
@@ -194,9 +194,9 @@ const PLACEHOLDER = object(
 
 export const PLACEHOLDERS = Type.Array(PLACEHOLDER)
 
-export type Place = Shape<typeof PLACE>
-export type Colo = Shape<typeof COLO>
-export type Clock = Shape<typeof CLOCK>
+export type PlaceShape = Shape<typeof PLACE>
+export type ColoShape = Shape<typeof COLO>
+export type ClockShape = Shape<typeof CLOCK>
 export type LabAccount = Shape<typeof LAB_ACCOUNT>
 export type AttachedNetwork = Shape<typeof ATTACHED_NETWORK>
 export type OfferedNetwork = Shape<typeof OFFERED_NETWORK>

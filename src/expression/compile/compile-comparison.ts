@@ -5,7 +5,7 @@ import type { Ip } from '../../net/ip.ts'
 import { createIpSet } from '../../net/ip-set.ts'
 import type { Access, Comparison, Index, Test } from '../tree.ts'
 import type { FieldValues, Value } from '../value.ts'
-import type { Predicate } from './compile.ts'
+import type { Predicate } from './predicate.ts'
 import { valueTestOf } from './value-test.ts'
 
 /** Compiles a comparison of type Bool. A missing value passes nothing but `!=`, and that only by the scheme's switch. */

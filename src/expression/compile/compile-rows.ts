@@ -3,8 +3,8 @@
 
 import type { Chain, Comparison, Node } from '../tree.ts'
 import type { FieldValues, Lists, Value } from '../value.ts'
-import type { Predicate } from './compile.ts'
 import { readerOf, visitEach } from './compile-comparison.ts'
+import type { Predicate } from './predicate.ts'
 import { valueTestOf } from './value-test.ts'
 
 /** One boolean per position. */

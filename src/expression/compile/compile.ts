@@ -2,12 +2,9 @@
 // on the way of a plain comparison, or know about tracing.
 
 import type { Chain, Expression, Node, Quantifier } from '../tree.ts'
-import type { FieldValues, Lists } from '../value.ts'
 import { compileComparison } from './compile-comparison.ts'
 import { compileColumn, compileEach, rowsOf } from './compile-rows.ts'
-
-/** Does a connection with these values, under these lists, match? */
-export type Predicate = (values: FieldValues, lists: Lists) => boolean
+import type { Predicate } from './predicate.ts'
 
 /** Compiles a filter. Values are by the slots of the expression's scheme. */
 export function compileExpression(expression: Expression): Predicate {

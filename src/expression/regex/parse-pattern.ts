@@ -15,13 +15,13 @@ import {
   groupPiece,
   literalPiece,
   NOTHING,
-  type Piece,
+  type RegexPiece,
   repetition,
 } from './piece.ts'
 import { type Flags, type PatternProblem, PatternReader } from './reader.ts'
 
 /** Throws a PatternProblem. */
-export function parsePattern(text: string): Piece {
+export function parsePattern(text: string): RegexPiece {
   const reader = new PatternReader(text)
   const pattern = readChoice(reader, new GroupNames(), 0)
   if (!reader.isAtEnd) throw reader.problem('unopened group', reader.at)
@@ -29,7 +29,7 @@ export function parsePattern(text: string): Piece {
 }
 
 /** `groups`: groups around it. */
-function readChoice(reader: PatternReader, names: GroupNames, groups: number): Piece {
+function readChoice(reader: PatternReader, names: GroupNames, groups: number): RegexPiece {
   const start = reader.at
   const items = [readConcatenation(reader, names, groups)]
   while (reader.take('|')) items.push(readConcatenation(reader, names, groups))
@@ -39,11 +39,11 @@ function readChoice(reader: PatternReader, names: GroupNames, groups: number): P
   return piece
 }
 
-function readConcatenation(reader: PatternReader, names: GroupNames, groups: number): Piece {
-  const pieces: Piece[] = []
+function readConcatenation(reader: PatternReader, names: GroupNames, groups: number): RegexPiece {
+  const pieces: RegexPiece[] = []
   let count = 0
   /** undefined behind a flag directive, which nothing can repeat */
-  let last: Piece | undefined
+  let last: RegexPiece | undefined
   for (;;) {
     reader.skipIgnored()
     const start = reader.at
@@ -64,7 +64,7 @@ function missingOperand(reader: PatternReader): PatternProblem {
   return reader.problem('repetition operator missing expression', reader.at)
 }
 
-function readRepetition(reader: PatternReader, item: Piece, start: number): Piece {
+function readRepetition(reader: PatternReader, item: RegexPiece, start: number): RegexPiece {
   const [min, max] = readCounts(reader)
   const piece = repetition(item, min, max)
   reader.nested(piece.depth, start)
@@ -72,7 +72,7 @@ function readRepetition(reader: PatternReader, item: Piece, start: number): Piec
 }
 
 /** One operand, or undefined for a flag directive such as `(?i)`. */
-function readAtom(reader: PatternReader, names: GroupNames, groups: number): Piece | undefined {
+function readAtom(reader: PatternReader, names: GroupNames, groups: number): RegexPiece | undefined {
   if (reader.sees('(')) return readGroup(reader, names, groups)
   if (reader.sees('[')) {
     const { set, depth } = readClass(reader)
@@ -90,13 +90,13 @@ function readAtom(reader: PatternReader, names: GroupNames, groups: number): Pie
   )
 }
 
-function readEscaped(reader: PatternReader): Piece {
+function readEscaped(reader: PatternReader): RegexPiece {
   const read = readEscape(reader)
   if (read.kind === 'assert') return assertionPiece(read)
   return read.kind === 'perl' ? classPiece(perlClass(read.name), 0) : literal(reader, read.bytes)
 }
 
-function readGroup(reader: PatternReader, names: GroupNames, groups: number): Piece | undefined {
+function readGroup(reader: PatternReader, names: GroupNames, groups: number): RegexPiece | undefined {
   const start = reader.at
   reader.nested(groups + 1, start)
   const outer = reader.flags
@@ -109,7 +109,7 @@ function readGroup(reader: PatternReader, names: GroupNames, groups: number): Pi
   return groupPiece(inner, head.kind === 'capture')
 }
 
-function anchor({ flags }: PatternReader, side: 'start' | 'end'): Piece {
+function anchor({ flags }: PatternReader, side: 'start' | 'end'): RegexPiece {
   const what = !flags.m ? side : flags.R ? (`crlf-line-${side}` as const) : (`line-${side}` as const)
   return assertionPiece({ kind: 'assert', what })
 }
@@ -120,7 +120,7 @@ function dotClass(flags: Flags): Uint8Array {
 }
 
 /** The bytes of one character; several bytes stay together under a repetition. */
-function literal(reader: PatternReader, bytes: readonly number[]): Piece {
+function literal(reader: PatternReader, bytes: readonly number[]): RegexPiece {
   const [byte] = bytes
   const isLetter = byte !== undefined && /[A-Za-z]/.test(String.fromCharCode(byte))
   if (!reader.flags.i || !isLetter) return literalPiece(bytes)

@@ -4,7 +4,7 @@
 import type { ByteClass } from './byte-class.ts'
 import { EMPTY, type Pattern, repeat, sequence, takesNothing } from './pattern.ts'
 
-export interface Piece {
+export interface RegexPiece {
   readonly pattern: Pattern
   /** groups, brackets, alternations, concatenations, repetitions and class operators inside each other */
   readonly depth: number
@@ -18,23 +18,23 @@ const RANGE = 8
 const BRANCH = 4
 const PLACE = 2 * STATE + BRANCH
 
-export const NOTHING: Piece = { pattern: EMPTY, depth: 0, bytes: STATE }
+export const NOTHING: RegexPiece = { pattern: EMPTY, depth: 0, bytes: STATE }
 
-export function literalPiece(bytes: readonly number[]): Piece {
+export function literalPiece(bytes: readonly number[]): RegexPiece {
   const pattern = sequence(bytes.map((byte): Pattern => ({ kind: 'byte', byte })))
   return { pattern, depth: 0, bytes: STATE * bytes.length }
 }
 
-export function classPiece(set: ByteClass, depth: number): Piece {
+export function classPiece(set: ByteClass, depth: number): RegexPiece {
   return { pattern: { kind: 'class', set }, depth, bytes: bytesOfClass(set) }
 }
 
-export function assertionPiece(pattern: Pattern & { kind: 'assert' }): Piece {
+export function assertionPiece(pattern: Pattern & { kind: 'assert' }): RegexPiece {
   return { pattern, depth: 0, bytes: STATE }
 }
 
 /** `count`: items of the text, flag directives among them. */
-export function concatenation(pieces: readonly Piece[], count: number): Piece {
+export function concatenation(pieces: readonly RegexPiece[], count: number): RegexPiece {
   const [only] = pieces
   if (count === 1 && only !== undefined) return only
   const taking = pieces.filter(({ pattern }) => pattern.kind !== 'empty')
@@ -45,22 +45,22 @@ export function concatenation(pieces: readonly Piece[], count: number): Piece {
   }
 }
 
-export function alternation(pieces: readonly Piece[]): Piece {
+export function alternation(pieces: readonly RegexPiece[]): RegexPiece {
   const items = pieces.map(({ pattern }) => pattern)
   return { pattern: { kind: 'choice', items }, depth: deepest(pieces) + 1, bytes: bytesOfChoice(pieces, items) }
 }
 
-export function groupPiece(inner: Piece, captures: boolean): Piece {
+export function groupPiece(inner: RegexPiece, captures: boolean): RegexPiece {
   return { ...inner, depth: inner.depth + 1, bytes: captures ? inner.bytes + 2 * STATE : inner.bytes }
 }
 
 /** `max` may be Infinity. */
-export function repetition(item: Piece, min: number, max: number): Piece {
+export function repetition(item: RegexPiece, min: number, max: number): RegexPiece {
   const pattern = repeat(item.pattern, min, max)
   return { pattern, depth: item.depth + 1, bytes: bytesOfRepetition(item, pattern) }
 }
 
-function bytesOfRepetition({ pattern: inner, bytes }: Piece, pattern: Pattern): number {
+function bytesOfRepetition({ pattern: inner, bytes }: RegexPiece, pattern: Pattern): number {
   if (pattern.kind === 'empty') return STATE
   if (pattern === inner || pattern.kind !== 'repeat') return bytes
   const { min, max } = pattern
@@ -75,7 +75,7 @@ function bytesOfRepetition({ pattern: inner, bytes }: Piece, pattern: Pattern): 
 }
 
 /** Single bytes come to one class, texts to a tree of their beginnings, anything else to a branch each. */
-function bytesOfChoice(pieces: readonly Piece[], items: readonly Pattern[]): number {
+function bytesOfChoice(pieces: readonly RegexPiece[], items: readonly Pattern[]): number {
   const merged = mergedClass(pieces)
   if (merged !== undefined) return bytesOfClass(merged)
   const texts = items.map((item) => literalText(item))
@@ -85,7 +85,7 @@ function bytesOfChoice(pieces: readonly Piece[], items: readonly Pattern[]): num
   return sum(pieces) + 2 * STATE + BRANCH * pieces.length
 }
 
-function mergedClass(pieces: readonly Piece[]): ByteClass | undefined {
+function mergedClass(pieces: readonly RegexPiece[]): ByteClass | undefined {
   const all = new Uint8Array(256)
   for (const { pattern, bytes } of pieces) {
     if (pattern.kind === 'byte' && bytes === STATE) all[pattern.byte] = 1
@@ -167,10 +167,10 @@ function mayTakeNothing(pattern: Pattern): boolean {
   }
 }
 
-function deepest(pieces: readonly Piece[]): number {
+function deepest(pieces: readonly RegexPiece[]): number {
   return pieces.reduce((most, { depth }) => Math.max(most, depth), 0)
 }
 
-function sum(pieces: readonly Piece[]): number {
+function sum(pieces: readonly RegexPiece[]): number {
   return pieces.reduce((all, { bytes }) => all + bytes, 0)
 }

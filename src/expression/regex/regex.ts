@@ -4,16 +4,16 @@
 import { createAutomaton } from './automaton.ts'
 import { parsePattern } from './parse-pattern.ts'
 import type { Pattern } from './pattern.ts'
-import type { Piece } from './piece.ts'
+import type { RegexPiece } from './piece.ts'
 import { createProgram } from './program.ts'
 import { PatternProblem } from './reader.ts'
-import { type Shape, shapeOf } from './shape.ts'
+import { type RegexShape, shapeOf } from './shape.ts'
 
 export interface Regex {
   /** the pattern as written between the quotes */
   readonly pattern: string
   /** what the pattern comes down to; `automaton` where nothing simpler is known */
-  readonly shape: Shape
+  readonly shape: RegexShape
   /** Does the pattern match anywhere in the value (one code unit per byte)? */
   matches(value: string): boolean
 }
@@ -31,7 +31,7 @@ export type RegexResult =
 
 /** Compiles a pattern. `sizeLimit` in bytes of compiled pattern, as the engine's setting. */
 export function createRegex(pattern: string, sizeLimit: number): RegexResult {
-  let piece: Piece
+  let piece: RegexPiece
   try {
     piece = parsePattern(pattern)
   } catch (problem) {
@@ -47,7 +47,7 @@ export function createRegex(pattern: string, sizeLimit: number): RegexResult {
   return { ok: true, regex: Object.freeze({ pattern, shape, matches: matcherOf(shape, piece.pattern) }) }
 }
 
-function matcherOf(shape: Shape, tree: Pattern): (value: string) => boolean {
+function matcherOf(shape: RegexShape, tree: Pattern): (value: string) => boolean {
   switch (shape.kind) {
     case 'always':
       return () => true
@@ -81,7 +81,7 @@ function matcherOf(shape: Shape, tree: Pattern): (value: string) => boolean {
 }
 
 /** The automaton behind a cheap test for text the pattern cannot do without. */
-function automatonOf(shape: Shape & { kind: 'automaton' }, tree: Pattern): (value: string) => boolean {
+function automatonOf(shape: RegexShape & { kind: 'automaton' }, tree: Pattern): (value: string) => boolean {
   const test = createAutomaton(createProgram(tree))
   const { prefix, suffix, inner } = shape
   if (suffix !== '') {

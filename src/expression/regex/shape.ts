@@ -5,7 +5,7 @@ import type { Pattern } from './pattern.ts'
 
 /** All text is bytes. `domain`: `text` itself or anything ending in `dotted` (which is `.` + `text`).
  *  `oneLine`: only where no line feed stands before the text. `automaton`: not simpler; a matching value must start with `prefix`, end with `suffix` and hold `inner` (each may be empty). */
-export type Shape =
+export type RegexShape =
   | { readonly kind: 'always' }
   | { readonly kind: 'equals'; readonly texts: readonly string[] }
   | { readonly kind: 'starts'; readonly text: string }
@@ -17,7 +17,7 @@ export type Shape =
 /** Choices that would spell out more texts than this stay automata. */
 const TEXT_LIMIT = 64
 
-export function shapeOf(pattern: Pattern): Shape {
+export function shapeOf(pattern: Pattern): RegexShape {
   const items = pattern.kind === 'sequence' ? [...pattern.items] : [pattern]
   const anchoredStart = dropWhile(items, isStart, 'front')
   const anchoredEnd = dropWhile(items, isEnd, 'back')
@@ -32,7 +32,7 @@ export function shapeOf(pattern: Pattern): Shape {
   return special ?? automaton(items, anchoredStart, anchoredEnd)
 }
 
-function anchored(texts: readonly string[], start: boolean, end: boolean): Shape | undefined {
+function anchored(texts: readonly string[], start: boolean, end: boolean): RegexShape | undefined {
   if (start && end) return { kind: 'equals', texts }
   const [text, ...others] = texts
   if (text === undefined || others.length > 0) return undefined
@@ -41,7 +41,7 @@ function anchored(texts: readonly string[], start: boolean, end: boolean): Shape
   return end ? { kind: 'ends', text, oneLine: false } : { kind: 'contains', text }
 }
 
-function automaton(items: readonly Pattern[], start: boolean, end: boolean): Shape {
+function automaton(items: readonly Pattern[], start: boolean, end: boolean): RegexShape {
   const runs = literalRuns(items)
   const [first] = runs
   const last = runs.at(-1)
@@ -72,7 +72,7 @@ function literalRuns(items: readonly Pattern[]): Run[] {
 }
 
 /** `(^|\.)text$`, `^(.*\.)?text$`: the domain and everything under it. */
-function domainOf(items: readonly Pattern[], anchoredStart: boolean): Shape | undefined {
+function domainOf(items: readonly Pattern[], anchoredStart: boolean): RegexShape | undefined {
   const [head, ...rest] = items
   const text = singleText(rest)
   if (head === undefined || text === undefined) return undefined
@@ -86,7 +86,7 @@ function domainOf(items: readonly Pattern[], anchoredStart: boolean): Shape | un
 }
 
 /** `^.*text$` */
-function suffixOf(items: readonly Pattern[]): Shape | undefined {
+function suffixOf(items: readonly Pattern[]): RegexShape | undefined {
   const [run, ...rest] = items
   const text = singleText(rest)
   const taken = run === undefined ? undefined : anyRun(run)

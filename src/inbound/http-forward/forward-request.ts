@@ -13,7 +13,7 @@ import { soundRequest } from './defects.ts'
 import { endToEnd, hasToken } from './hop-by-hop.ts'
 
 /** A request head as its protocol's reader left it; `fields` is the flat list of names and values as received. */
-export interface RequestHead {
+export interface ForwardHead {
   readonly method: string
   readonly url: string
   /** `1.0`, `1.1`, or `2` where a stream of HTTP/2 was put into these words */
@@ -63,7 +63,7 @@ const MISSPELT = /^(?:get|head|post|put|delete|options|patch|trace)$/i
 const HOST_FIELD = /^[^\s@/\\?#,]+$/
 
 /** Throws GatewayError `request.*`, `guard.loop`. */
-export function understandForward(head: RequestHead, rules: HeadRules): ForwardRequest {
+export function understandForward(head: ForwardHead, rules: HeadRules): ForwardRequest {
   const { method, fields } = head
   checkHead(head, rules)
   const legacy = head.version === '1.0'
@@ -101,7 +101,7 @@ export function hostField(target: Target): string {
   return target.port === 80 ? text.slice(0, -':80'.length) : text
 }
 
-function checkHead({ method, url, version, fields }: RequestHead, rules: HeadRules): void {
+function checkHead({ method, url, version, fields }: ForwardHead, rules: HeadRules): void {
   if (version !== '1.1' && version !== '1.0' && version !== '2') {
     throw new GatewayError('request.version_not_supported', `the proxy does not speak HTTP/${version} here`)
   }
@@ -137,7 +137,7 @@ function checkHead({ method, url, version, fields }: RequestHead, rules: HeadRul
   }
 }
 
-function readTarget({ url, method }: RequestHead, upgrade?: string): { target: Target; path: string } {
+function readTarget({ url, method }: ForwardHead, upgrade?: string): { target: Target; path: string } {
   const match = ABSOLUTE.exec(url)
   if (match === null) throw notAbsolute(url, method)
   const [, scheme = '', authority = '', path = ''] = match

@@ -25,7 +25,7 @@ import { Http1RequestBody } from './http1-request-body.ts'
 import { Http1Responder } from './http1-responder.ts'
 import { IdleTimer } from './idle-timer.ts'
 import type { Departure } from './origin-connection.ts'
-import { Output } from './output.ts'
+import { ResponseOutput } from './output.ts'
 import { type Asked, answerError } from './responder.ts'
 
 /** A CONNECT that came over a connection which had been used for forwarding before. What followed it is back in the stream. */
@@ -52,7 +52,7 @@ export class Http1Requests implements StreamHandler {
   readonly #settings: ForwardSettings
   readonly #onConnect: ConnectTurn
   readonly #input: HeldInput
-  readonly #output: Output
+  readonly #output: ResponseOutput
   readonly #reader: HeadReader
   readonly #forwarding: Forwarding
   readonly #timer: IdleTimer
@@ -72,7 +72,7 @@ export class Http1Requests implements StreamHandler {
     this.#settings = settings
     this.#onConnect = onConnect
     this.#input = new HeldInput(stream)
-    this.#output = new Output(stream, this.#writeFailed)
+    this.#output = new ResponseOutput(stream, this.#writeFailed)
     this.#reader = new HeadReader({
       maxHeadBytes: settings.maxHeadBytes,
       maxLineBytes: Math.min(settings.maxTargetBytes + MAX_LINE_BESIDE_TARGET, settings.maxHeadBytes),

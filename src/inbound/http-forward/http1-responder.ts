@@ -5,7 +5,7 @@ import { isNamed } from '../../http1/grammar.ts'
 import { formatHead, formatLastChunk } from '../../http1/serialize.ts'
 import type { ByteStream } from '../../transport/byte-stream.ts'
 import type { AnswerHead } from './forward-response.ts'
-import type { Output } from './output.ts'
+import type { ResponseOutput } from './output.ts'
 import type { Responder } from './responder.ts'
 
 /** What the request says about its answer. */
@@ -21,12 +21,12 @@ export class Http1Responder implements Responder {
   /** the connection goes on behind this answer */
   keepsAlive: boolean
   readonly #stream: ByteStream
-  readonly #output: Output
+  readonly #output: ResponseOutput
   readonly #to: AnswerTo
   #isChunked = false
   #writesBefore = 0
 
-  constructor(stream: ByteStream, output: Output, to: AnswerTo) {
+  constructor(stream: ByteStream, output: ResponseOutput, to: AnswerTo) {
     this.#stream = stream
     this.#output = output
     this.#to = to

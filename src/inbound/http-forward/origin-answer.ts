@@ -25,7 +25,7 @@ export interface AnswerRules {
 const MAX_INTERIM = 16
 const MAX_EXTENSION_BYTES = 16 * 1024
 
-export class OriginAnswer {
+export class OriginResponse {
   /** the origin has not said a byte */
   isSilent = true
   /** the final head has come */

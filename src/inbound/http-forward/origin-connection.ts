@@ -13,8 +13,8 @@ import { formatRequestHead } from './format-request.ts'
 import type { ForwardRequest } from './forward-request.ts'
 import type { AnswerHead } from './forward-response.ts'
 import { IdleTimer } from './idle-timer.ts'
-import { OriginAnswer } from './origin-answer.ts'
-import { Output } from './output.ts'
+import { OriginResponse } from './origin-answer.ts'
+import { ResponseOutput } from './output.ts'
 import type { BodySink, RequestBody } from './request-body.ts'
 import type { Responder } from './responder.ts'
 
@@ -63,9 +63,9 @@ export class OriginConnection implements StreamHandler, BodySink {
   readonly #target: Target
   readonly #identified: Identified
   readonly #settings: OriginSettings
-  readonly #output: Output
+  readonly #output: ResponseOutput
   readonly #timer: IdleTimer
-  readonly #answer: OriginAnswer
+  readonly #answer: OriginResponse
   #exchange: Exchange | undefined
   /** the request has been written to its end */
   #isSent = true
@@ -84,9 +84,9 @@ export class OriginConnection implements StreamHandler, BodySink {
     this.#target = made.target
     this.#identified = made.identified
     this.#settings = settings
-    this.#output = new Output(this.#stream)
+    this.#output = new ResponseOutput(this.#stream)
     this.#timer = new IdleTimer(made.clock, this.#expire)
-    this.#answer = new OriginAnswer(settings)
+    this.#answer = new OriginResponse(settings)
     this.#stream.keepAlive(KEEP_ALIVE_S)
     session.cutBy((error) => this.#killed(error))
     this.#stream.setHandler(this)

@@ -10,9 +10,9 @@ const MAX_JOINED = 16 * 1024
 
 const gathered = Buffer.allocUnsafeSlow(SIZE)
 let used = 0
-let owner: Output | undefined
+let owner: ResponseOutput | undefined
 
-export class Output {
+export class ResponseOutput {
   readonly #stream: ByteStream
   readonly #onFailure: (() => void) | undefined
   /** The stream took less than it was given, and has not said since that there is room again. */

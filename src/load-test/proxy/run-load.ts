@@ -1,7 +1,7 @@
 // Keeps a number of operations going for a while and tells how long each took.
 
 import { createHistogram } from 'node:perf_hooks'
-import { Association } from '../../bench/load/datagrams.ts'
+import { Association } from './datagrams.ts'
 import { openRequests, openTunnel, type ProxyUnderTest, type TunnelKind, tunnelOnce } from './operation.ts'
 import { BULK } from './origin.ts'
 

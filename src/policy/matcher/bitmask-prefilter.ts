@@ -3,8 +3,7 @@
 
 import type { FieldValues, Value } from '../../expression/value.ts'
 import { fieldOriginOf } from './field-origin.ts'
-import type { IndexedRule } from './index-build.ts'
-import type { FieldPathKey, IndexKey, Requirement } from './index-keys.ts'
+import type { FieldPathKey, IndexedRule, IndexKey, Requirement } from './index-keys.ts'
 import { positionOf, type RuleRef } from './rule-ref.ts'
 
 /** Masks per rule; every rule has all of them, unused ones let everything through. */

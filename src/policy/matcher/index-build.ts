@@ -3,17 +3,8 @@
 
 import type { BitmaskPrefilter } from './bitmask-prefilter.ts'
 import { isFoundExactly } from './exactness.ts'
-import { type FieldPathKey, type IndexKey, likelihood, type Requirement } from './index-keys.ts'
+import { type FieldPathKey, type IndexedRule, type IndexKey, likelihood, type Requirement } from './index-keys.ts'
 import { type RuleRef, ruleRefOf } from './rule-ref.ts'
-
-/** A rule by what must hold for it: all of the requirements. */
-export interface IndexedRule {
-  readonly requirements: readonly Requirement[]
-  /** none of these must hold */
-  readonly exclusions: readonly Requirement[]
-  /** the rule matches whenever that is so */
-  readonly isExact: boolean
-}
 
 /** What stands under a key: one rule's ticket, several in ascending order, or a shelf of its own. */
 export type IndexSlot = RuleRef | Int32Array | IndexBucket

@@ -273,3 +273,11 @@ function weight(requirement: Requirement): number {
   for (const key of requirement) sum += likelihood(key)
   return sum
 }
+/** A rule by what must hold for it: all of the requirements. */
+export interface IndexedRule {
+  readonly requirements: readonly Requirement[]
+  /** none of these must hold */
+  readonly exclusions: readonly Requirement[]
+  /** the rule matches whenever that is so */
+  readonly isExact: boolean
+}

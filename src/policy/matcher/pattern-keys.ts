@@ -1,7 +1,7 @@
 // What text must look like for a wildcard or a regular expression to match it, as keys of the rule index: whole texts, and endings
 // that start with `.` or `@`. Answers undefined where a pattern asks for nothing of the kind.
 
-import type { Shape } from '../../expression/regex/shape.ts'
+import type { RegexShape } from '../../expression/regex/shape.ts'
 import type { Wildcard } from '../../expression/wildcard.ts'
 
 /** At least one of these holds for every text that matches. Endings are compared without ASCII case. */
@@ -15,7 +15,7 @@ export function keysOfWildcard({ parts, strict }: Pick<Wildcard, 'parts' | 'stri
 }
 
 /** `^(.*\.)?corp\.test$` is `corp.test` or ends with `.corp.test`. */
-export function keysOfRegex(shape: Shape): readonly TextKey[] | undefined {
+export function keysOfRegex(shape: RegexShape): readonly TextKey[] | undefined {
   switch (shape.kind) {
     case 'equals':
       return shape.texts.map((whole) => ({ whole }))

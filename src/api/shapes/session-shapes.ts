@@ -217,4 +217,4 @@ export type TrafficNow = Shape<typeof NOW>
 export type TrafficBeat = Shape<typeof BEAT>
 export type RuleCount = Shape<typeof RULE_COUNT>
 export type SessionDetail = Shape<typeof SESSION_DETAIL>
-export type ReplayOutcome = Shape<typeof REPLAY_OUTCOME>
+export type PreviewOutcomeShape = Shape<typeof REPLAY_OUTCOME>

@@ -3,7 +3,7 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { associate, type ProxyUnderTest } from '../../load-test/proxy/operation.ts'
+import { associate, type ProxyUnderTest } from './operation.ts'
 
 const PAYLOAD = Buffer.alloc(64, 0x2e)
 /** Loopback loses datagrams only where a buffer is full. */

@@ -1,10 +1,10 @@
 // Rules that compare a fact which is in lower case with a text that is not: mail addresses and host names are canonicalised before any rule
 // sees them, and `==` and `in {…}` mind letter case.
 
-import { conditionOf, type RuleCondition } from '../analysis/condition.ts'
-import type { Rule } from './rule.ts'
-import { RuleParser } from './rule-expressions.ts'
-import type { Ruleset } from './ruleset.ts'
+import type { Rule } from '../policy/rule.ts'
+import { RuleParser } from '../policy/rule-expressions.ts'
+import type { Ruleset } from '../policy/ruleset.ts'
+import { conditionOf, type RuleCondition } from './condition.ts'
 
 export interface CapitalText {
   readonly rule: Rule
