@@ -155,13 +155,13 @@ export interface RouteCall {
 }
 
 /** So many requests in so many seconds. */
-export interface RateLimit {
+export interface ApiRateLimit {
   readonly requests: number
   readonly seconds: number
 }
 
 export interface RateLimiter {
-  limit: RateLimit | null
+  limit: ApiRateLimit | null
   /** Counts one request at this lab time (epoch ms). Throws ApiError 429 when it is one too many. */
   take(now: number): void
 }

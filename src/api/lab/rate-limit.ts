@@ -4,7 +4,7 @@
 import { counted } from '../../errors/counted.ts'
 import { ApiError } from '../api-error.ts'
 import { ok } from '../response.ts'
-import type { RateLimit, RateLimiter, Route, RouteCall } from '../router.ts'
+import type { RateLimiter, Route, RouteCall } from '../router.ts'
 import { RATE_LIMIT } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/rate-limit'
