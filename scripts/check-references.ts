@@ -65,9 +65,9 @@ function elsewhereViolations(path: string, text: string): string[] {
   return found === null ? [] : [`${path}: cites \`${found[0]}\`, which no reader has; cite an id of ${REFERENCE}`]
 }
 
-/** Paths of sources, tests and scripts that a document or a comment names. */
+/** Paths of sources, tests, scripts and pages that a document or a comment names. */
 function pathViolations(path: string, text: string, exists: (path: string) => boolean): string[] {
-  const named = [...text.matchAll(/(?<![\w/.-])(?:src|test|scripts)\/[\w./-]*\w/g)].map(([named]) => named)
+  const named = [...text.matchAll(/(?<![\w/.-])(?:src|test|scripts|docs)\/[\w./-]*\w/g)].map(([named]) => named)
   return [...new Set(named)]
     .filter((name) => !exists(name))
     .map((name) => `${path}: names \`${name}\`, which does not exist`)
