@@ -217,7 +217,7 @@ function adviseOneRule({ text, valueType }: Access): string {
   return `make a list of the values and one rule with \`${text} in $list\``
 }
 
-/** `net.src.geo.*` is the database's word on the source address; a configured place says nothing of it (section 2). */
+/** `net.src.geo.*` is the database's word on the source address; a configured place says nothing of it ([F3]). */
 function checkSourceCountries({ account, ruleset, users }: PracticeInput): PracticeIssue[] {
   const nowhere = users.filter(({ place, isSourceKnown }) => place !== undefined && isSourceKnown === false)
   if (nowhere.length === 0) return []

@@ -1,5 +1,5 @@
 // Does it matter to some rule by what name a destination is asked for? What Gateway DNS goes by when it hands out placeholders
-// (gateway-egress section 9). Errs towards yes: a needless placeholder changes no decision, a missing one may.
+// ([D1]). Errs towards yes: a needless placeholder changes no decision, a missing one may.
 
 import { compilePartial, type FieldValues, type PartialPredicate, type Value } from '../expression/index.ts'
 import type { AccountSettings } from '../policy/account.ts'

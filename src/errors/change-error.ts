@@ -1,5 +1,5 @@
 // The one error class of changes to the lab's state: every way a change can be refused, with the HTTP status and
-// Cloudflare's numeric code its API answers with (gateway-egress section 10). Where Cloudflare's number is not known
+// Cloudflare's numeric code its API answers with ([A2]). Where Cloudflare's number is not known
 // from public material, the lab uses numbers of its own from 20000 upward.
 
 /** HTTP status and Cloudflare error code of one kind of refusal. */

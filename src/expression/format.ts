@@ -1,4 +1,4 @@
-// The normal form: the tree printed again (gateway-egress section 10). Single spaces, one spelling per operator, values in
+// The normal form: the tree printed again ([A4]). Single spaces, one spelling per operator, values in
 // their canonical text; nothing is sorted or simplified, and parentheses stay.
 
 import type { Expression, LiteralSet, Node, Test } from './tree.ts'

@@ -1,4 +1,4 @@
-// Spellings that documentation and published rules contain and the engine refuses (wirefilter section 19). `default` mode
+// Spellings that documentation and published rules contain and the engine refuses ([L19]). `default` mode
 // takes the two SAML forms ([R13]); `lenient` mode takes the rest with a warning and rewrites it ([R11]).
 
 import { parseCidr } from '../net/cidr.ts'
@@ -21,7 +21,7 @@ export function testAsGateway(parser: Parser, access: Access, parseTest: ParseTe
   return parseTest(parser, impliedEach(parser, access) ?? access)
 }
 
-/** C6, first shape: in a quantifier, `map["key"] in {…}` means each element of the array under the key. */
+/** [C6], first shape: in a quantifier, `map["key"] in {…}` means each element of the array under the key. */
 function impliedEach(parser: Parser, access: Access): Access | undefined {
   const { valueType } = access
   if (parser.quantifiers === 0 || access.mapped || access.indexes.at(-1)?.kind !== 'key') return undefined
@@ -29,7 +29,7 @@ function impliedEach(parser: Parser, access: Access): Access | undefined {
   return { ...access, indexes: [...access.indexes, { kind: 'each' }], valueType: valueType.array, mapped: true }
 }
 
-/** A map of arrays of Bytes, without an index or with `[*]`: what can be seen as `key=value` texts (C6). */
+/** A map of arrays of Bytes, without an index or with `[*]`: what can be seen as `key=value` texts ([C6]). */
 function isPairs({ field: { type }, indexes }: Access): boolean {
   const isSaml = typeof type !== 'string' && 'map' in type && typeof type.map !== 'string' && 'array' in type.map
   if (!isSaml || type.map.array !== 'Bytes' || indexes.length > 1) return false
@@ -48,7 +48,7 @@ export function lenientComparison(parser: Parser, access: Access, parseTest: Par
   return node ?? readBareEach(parser, access, parseTest)
 }
 
-/** C2: `ip == "10.0.0.0/8"` is membership in that network, `!=` its negation. */
+/** [C2]: `ip == "10.0.0.0/8"` is membership in that network, `!=` its negation. */
 function readQuotedNetwork(parser: Parser, access: Access): Node | undefined {
   const { cursor } = parser
   if (access.valueType !== 'Ip') return undefined
@@ -71,12 +71,12 @@ function readQuotedNetwork(parser: Parser, access: Access): Node | undefined {
   return isNegated ? { kind: 'not', item, type: item.type, span } : item
 }
 
-/** C5: a bare `ip[*] in {…}` outside a quantifier is an `any`. */
+/** [C5]: a bare `ip[*] in {…}` outside a quantifier is an `any`. */
 function readBareEach(parser: Parser, access: Access, parseTest: ParseTest): Node | undefined {
   return access.field.type === 'Ip' && access.mapped ? wrapEach(parser, parseTest(parser, access)) : undefined
 }
 
-/** C6, second and third shape outside a quantifier, or without `[*]`: an `any` over the `key=value` texts. */
+/** [C6], second and third shape outside a quantifier, or without `[*]`: an `any` over the `key=value` texts. */
 function readPairs(parser: Parser, access: Access, parseTest: ParseTest): Node | undefined {
   if (!isPairs(access) || (access.mapped && parser.quantifiers > 0)) return undefined
   if (
@@ -121,7 +121,7 @@ function warn(parser: Parser, message: string, span: Span, hint: string): void {
   parser.warn(new Failure('expression.lenient_spelling', message, span, hint))
 }
 
-/** C1, C2: runs `read` on the text inside quotes, where there are quotes. */
+/** [C1], [C2]: runs `read` on the text inside quotes, where there are quotes. */
 export function readUnquoted<T>(parser: Parser, read: (cursor: Cursor) => T): T {
   const { cursor } = parser
   if (!parser.isLenient || !cursor.sees('"')) return read(cursor)

@@ -1,5 +1,5 @@
-// Right-hand sides: one literal, or a set of members in braces, of the type the left-hand side has (wirefilter
-// sections 3 and 11). In lenient mode also quoted integers and addresses, and commas (C1, C2, C9).
+// Right-hand sides: one literal, or a set of members in braces, of the type the left-hand side has
+// ([L3], [L11]). In lenient mode also quoted integers and addresses, and commas ([C1], [C2], [C9]).
 
 import { readUnquoted } from './lenient.ts'
 import { readAddress, readAddressMember } from './lex/address.ts'

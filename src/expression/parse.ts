@@ -1,5 +1,5 @@
 // The parser's upper half: operators, groups, quantifiers, and going on after a problem. Types are checked on the way, at
-// the very places the engine checks them (wirefilter sections 4, 6 and 8), so the first problem is the engine's.
+// the very places the engine checks them ([L4], [L6] and [L8]), so the first problem is the engine's.
 
 import { Cursor, Failure } from './lex/cursor.ts'
 import { adviseInvisible } from './lex/white-space.ts'

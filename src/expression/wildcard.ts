@@ -1,4 +1,4 @@
-// Wildcard patterns (wirefilter section 14): `*` is any run of bytes, everything else is itself, and the whole value must
+// Wildcard patterns ([L14]): `*` is any run of bytes, everything else is itself, and the whole value must
 // match. Works on byte strings; never touches a regular expression.
 
 export interface Wildcard {

@@ -1,4 +1,4 @@
-// Which dedicated IP a connection leaves from when no rule matched (gateway-egress section 5). Pure geography and a hash: the answer is the
+// Which dedicated IP a connection leaves from when no rule matched ([B1] to [B5]). Pure geography and a hash: the answer is the
 // same in every process. Who is tied with whom is measured over all of the account's addresses, lost ones too, so that an outage moves
 // nobody but those who were on the lost address ([B4]).
 

@@ -1,4 +1,4 @@
-// One flow in, one decision out: which rule, which address, from where, and why (gateway-egress section 4). Pure: no clock, no
+// One flow in, one decision out: which rule, which address, from where, and why ([E1]). Pure: no clock, no
 // state but what is prepared per version of the account and the rules.
 
 import type { Account } from './account.ts'

@@ -1,4 +1,4 @@
-// What was decided for one flow, with the reason in words (gateway-egress section 4, [E1], [E5]).
+// What was decided for one flow, with the reason in words ([E1], [E5]).
 
 import type { Family, Ip } from '../net/ip.ts'
 import type { DedicatedEgressIp } from './account.ts'

@@ -39,7 +39,7 @@ export function planForRule(account: Account, flow: Flow, rule: Rule, ingress: C
   return flow.destination.ip.family === 6 ? planRange(scene, rule.egress) : planIpv4(scene, rule.egress)
 }
 
-/** The dedicated IP a flow no rule matched leaves from; undefined where that is shared egress (section 5). */
+/** The dedicated IP a flow no rule matched leaves from; undefined where that is shared egress ([B1]). */
 export function chooseWithoutRule(account: Account, flow: Flow): Balanced | undefined {
   if (account.settings.noRuleMatched === 'default') return undefined
   return accountTablesOf(account).balancer.choose({
@@ -51,7 +51,7 @@ export function chooseWithoutRule(account: Account, flow: Flow): Balanced | unde
   })
 }
 
-/** Plans for a flow no rule matched ([E2], section 5). */
+/** Plans for a flow no rule matched ([E2], [B1]). */
 export function planWithoutRule(
   account: Account,
   flow: Flow,

@@ -1,4 +1,4 @@
-// The fields an egress rule may speak of, and in which of its three expressions (gateway-egress section 2, [R12]).
+// The fields an egress rule may speak of, and in which of its three expressions ([F3], [R12]).
 // Knows names and types only; where values come from is flow-values.ts.
 
 import { closest } from '../errors/did-you-mean.ts'

@@ -1,4 +1,4 @@
-// From a flow to the values its expressions ask for (gateway-egress section 2). Computes only the fields some rule uses; a
+// From a flow to the values its expressions ask for ([F3]). Computes only the fields some rule uses; a
 // field without a value for this flow is missing ([F1]).
 
 import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'

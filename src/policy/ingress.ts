@@ -1,4 +1,4 @@
-// The data center a user's device is connected to: the nearest that is up (gateway-egress section 1). Also the one place that
+// The data center a user's device is connected to: the nearest that is up ([T4]). Also the one place that
 // prepares an account's geography, so that a decision measures no distance twice.
 
 import type { Account } from './account.ts'

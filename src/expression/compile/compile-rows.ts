@@ -1,4 +1,4 @@
-// Array(Bool): comparisons under `[*]`, and what logical operators make of them (wirefilter sections 6 to 8). Position by
+// Array(Bool): comparisons under `[*]`, and what logical operators make of them ([L6] to [L8]). Position by
 // position, as long as the shortest operand.
 
 import type { Chain, Comparison, Node } from '../tree.ts'

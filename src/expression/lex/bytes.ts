@@ -1,4 +1,4 @@
-// Byte literals (wirefilter section 3.6): quoted strings with four escapes, raw strings with hashes, and lists of hex
+// Byte literals ([L3.6]): quoted strings with four escapes, raw strings with hashes, and lists of hex
 // bytes. The value is a string of which every unit is one byte.
 
 import type { BytesLiteral } from '../tree.ts'

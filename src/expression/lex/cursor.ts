@@ -1,5 +1,5 @@
 // A place in the source that moves forward, and the way to fail there. There are no tokens: whoever expects something
-// matches the text at hand (wirefilter section 3).
+// matches the text at hand ([L3]).
 
 import type { ExpressionProblemCode } from '../problem.ts'
 import type { Span } from '../tree.ts'

@@ -1,4 +1,4 @@
-// Identifiers (wirefilter section 3.3): segments of ASCII letters, digits and underscores joined by single dots.
+// Identifiers ([L3.3]): segments of ASCII letters, digits and underscores joined by single dots.
 
 import { canonicalListName } from '../list-name.ts'
 import type { ListName, Mode } from '../tree.ts'

@@ -1,4 +1,4 @@
-// Regex literals (wirefilter section 3.9): a quoted pattern with its own scanning rules, or a raw string. Says where the
+// Regex literals ([L3.9]): a quoted pattern with its own scanning rules, or a raw string. Says where the
 // pattern ends; what it means is regex/'s matter.
 
 import type { Span } from '../tree.ts'

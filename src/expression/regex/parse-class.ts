@@ -1,4 +1,4 @@
-// Bracketed classes of the Rust dialect: nesting, set operators, POSIX names (wirefilter section 15). Over bytes, so a
+// Bracketed classes of the Rust dialect: nesting, set operators, POSIX names ([L15]). Over bytes, so a
 // character beyond ASCII in a class is refused, as the engine refuses it while Unicode mode is off.
 
 import {

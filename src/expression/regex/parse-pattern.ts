@@ -1,4 +1,4 @@
-// Reads a pattern of the Rust regex dialect, Unicode mode off, into a tree over bytes (wirefilter section 15). Refuses
+// Reads a pattern of the Rust regex dialect, Unicode mode off, into a tree over bytes ([L15]). Refuses
 // what the dialect refuses, and Unicode mode, which has no place over bytes.
 
 import { bytesOf } from '../value.ts'
