@@ -9,10 +9,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { curl } from '../support/curl.ts'
-import { ownNetwork } from '../support/own-network.ts'
+import { loopback, ownNetwork } from '../support/own-network.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 
 const TOKEN = 'a-token-for-this-test'
+/** Nobody else takes its port while the exit is away. */
+const HOST = loopback(1)
 let exit: Server
 let exitPort: number
 let running: PrivateLab
@@ -35,7 +37,7 @@ beforeAll(async () => {
   writeFileSync(
     configFile,
     `dedicated_ips:
-  - { colo: LHR, ipv4: 203.0.113.20, exit: { http: "127.0.0.1:${exitPort}" } }
+  - { colo: LHR, ipv4: 203.0.113.20, exit: { http: "${HOST}:${exitPort}" } }
   - { colo: AMS, ipv4: 203.0.113.10, ipv6: "2001:db8:10::/64" }
 users:
   - { email: alice@example.com, password: lab, place: LHR }
@@ -57,7 +59,7 @@ afterAll(async () => {
 })
 
 async function listen(port: number): Promise<void> {
-  exit.listen(port, '127.0.0.1')
+  exit.listen(port, HOST)
   await once(exit, 'listening')
 }
 

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { curl } from '../support/curl.ts'
-import { ownNetwork } from '../support/own-network.ts'
+import { loopback, ownNetwork } from '../support/own-network.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { dialPlain } from '../support/tcp.ts'
 
 let folder: string
@@ -22,7 +23,7 @@ beforeAll(() => {
   const network = ownNetwork(5)
   writeFileSync(
     config,
-    `${shipped.replace('port: 8080', 'port: 0').replace('port: 8090', 'port: 0')}\nstand_ins: { network: ${network} }\n`,
+    `${shipped.replace(/port: 80[89]0/g, 'port: 0').replace('127.0.0.1:8053', `${loopback(53)}:8053`)}\nstand_ins: { network: ${network} }\n`,
   )
 })
 afterEach(() => child?.kill('SIGKILL'))
@@ -36,12 +37,13 @@ async function start(command: string, args: readonly string[]): Promise<number> 
   written = { stdout: '', stderr: '' }
   started.stdout.setEncoding('utf8').on('data', (text: string) => (written.stdout += text))
   started.stderr.setEncoding('utf8').on('data', (text: string) => (written.stderr += text))
-  await expect.poll(() => written.stderr, { timeout: 30_000 }).toContain('says why.')
+  await expect.poll(() => written.stderr).toContain('says why.')
   return Number(/proxy +127\.0\.0\.1:(\d+)/.exec(written.stderr)?.[1])
 }
 
 const lab = (...args: readonly string[]) => start(process.execPath, ['scripts/egresslab.mjs', 'start', ...args])
-const exit = async () => (await once(child ?? expect.unreachable(), 'exit', { signal: AbortSignal.timeout(20_000) }))[0]
+const exit = async () =>
+  (await once(child ?? expect.unreachable(), 'exit', { signal: AbortSignal.timeout(PATIENCE_MS) }))[0]
 
 test('prints the addresses, and curl lines that give what they say', async () => {
   await lab()
@@ -56,7 +58,7 @@ test('prints the addresses, and curl lines that give what they say', async () =>
 test('writes nothing but session records to a pipe, one per line', async () => {
   const port = await lab()
   await curl('-x', `http://127.0.0.1:${port}`, '-U', 'bob@example.com:lab-bob', 'http://ipv4.icanhazip.com/')
-  await expect.poll(() => written.stdout, { timeout: 10_000 }).toContain('\n')
+  await expect.poll(() => written.stdout).toContain('\n')
   expect(JSON.parse(written.stdout)).toMatchObject({ Email: 'bob@example.com', EgressIP: '203.0.113.10' })
 })
 
@@ -97,13 +99,11 @@ test('LC-01: an open tunnel gets the drain time; a second signal does not wait f
   expect(String(answer)).toMatch(/^HTTP\/1\.1 200 /)
   child?.kill('SIGTERM')
   await expect
-    .poll(
-      () =>
-        dialPlain(port).then(
-          () => 'open',
-          () => 'refused',
-        ),
-      { timeout: 5_000 },
+    .poll(() =>
+      dialPlain(port).then(
+        () => 'open',
+        () => 'refused',
+      ),
     )
     .toBe('refused')
   tunnel.write('GET / HTTP/1.1\r\nHost: ipv4.icanhazip.com\r\n\r\n')
@@ -135,13 +135,11 @@ test('stops when npm that started it is ended by a signal', async () => {
   const port = await start('npm', ['start', '--silent', '--'])
   child?.kill('SIGTERM')
   await expect
-    .poll(
-      () =>
-        dialPlain(port).then(
-          () => 'open',
-          () => 'refused',
-        ),
-      { timeout: 10_000 },
+    .poll(() =>
+      dialPlain(port).then(
+        () => 'open',
+        () => 'refused',
+      ),
     )
     .toBe('refused')
 })

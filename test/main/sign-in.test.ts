@@ -247,7 +247,7 @@ describe('with a cookie jar', () => {
   })
 })
 
-test('several worker threads know one sign-in, and its end', { timeout: 60_000 }, async () => {
+test('several worker threads know one sign-in, and its end', async () => {
   const threads = await startPrivateLab({
     configFile: file('lab.yaml', CONFIGURATION),
     workers: 2,

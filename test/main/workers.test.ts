@@ -109,7 +109,7 @@ test('CF-02: what the API has answered holds for every connection after it, whic
     expect(new Set(await seenBy(BOB_AMER, 8))).toEqual(new Set([address]))
   }
   // a session is over when its worker has noticed that the client is gone
-  await expect.poll(finished, { timeout: 10_000 }).toBe(32)
+  await expect.poll(finished).toBe(32)
   const last = lab.sessions.recent().slice(-8)
   expect(new Set(last.map(({ Lab }) => Lab.policyRevision))).toEqual(new Set([lab.snapshot().revision]))
 })
@@ -125,7 +125,7 @@ test('the lab clock and a person’s virtual network reach every worker with the
   expect(new Set(await seenBy(BOB, 8))).toEqual(new Set(['203.0.113.40\n']))
   expect(await api('PUT', '/lab/v1/clock', { time: '2031-01-01T00:00:00Z' })).toMatchObject({ status: 200 })
   await seenBy(BOB, 6)
-  await expect.poll(finished, { timeout: 10_000 }).toBe(14)
+  await expect.poll(finished).toBe(14)
   const years = running?.lab.sessions
     .recent()
     .slice(-6)
@@ -143,7 +143,7 @@ test('CF-01: a new configuration file is in force everywhere before the lab says
   const { said } = await start({ configFile: file })
   expect(new Set(await seenBy('bob@example.com:before', 6))).toEqual(new Set(['203.0.113.10\n']))
   writeFileSync(file, readFileSync(file, 'utf8').replace('password: before', 'password: after'))
-  await expect.poll(said, { timeout: 10_000 }).toContain('in anew')
+  await expect.poll(said).toContain('in anew')
   expect(new Set(await seenBy('bob@example.com:after', 8))).toEqual(new Set(['203.0.113.10\n']))
 })
 
@@ -218,7 +218,7 @@ test('a worker that dies is replaced, its connections count no more, and totals 
   await openTunnels(6)
   const before = await openedByWorker()
   await lab.pool?.crash(0)
-  await expect.poll(said, { timeout: 15_000 }).toContain('worker 1 of 2 is back')
+  await expect.poll(said).toContain('worker 1 of 2 is back')
   expect(said()).toContain(`worker 1 died, and ${before[0]} client connections with it; it is replaced`)
   await expect.poll(async () => (await openedByWorker()).length).toBe(2)
   expect(lab.pool?.counts()).toMatchObject({ active: before[1], opened: 6 })
@@ -230,7 +230,7 @@ test('a worker that comes back decides by the state of now', async () => {
   const { lab, said } = await start()
   expect(await api('PUT', '/lab/v1/colos/LAX', { up: false })).toMatchObject({ status: 200 })
   await lab.pool?.crash(1)
-  await expect.poll(said, { timeout: 15_000 }).toContain('worker 2 of 2 is back')
+  await expect.poll(said).toContain('worker 2 of 2 is back')
   expect(new Set(await seenBy(BOB_AMER, 10))).toEqual(new Set(['203.0.113.50\n']))
 })
 
@@ -247,7 +247,7 @@ test('Gateway DNS: a placeholder is understood by every worker', async () => {
   const answers = await Promise.all(Array.from({ length: 8 }, ask))
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
   // a session is over when its worker has noticed that the client is gone
-  await expect.poll(finished, { timeout: 10_000 }).toBe(8)
+  await expect.poll(finished).toBe(8)
   const last = lab.sessions.recent().slice(-8)
   expect(new Set(last.map(({ InitialOriginIP }) => InitialOriginIP))).toEqual(new Set([data[0]]))
 })
