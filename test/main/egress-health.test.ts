@@ -64,7 +64,10 @@ async function listen(port: number): Promise<void> {
 }
 
 const ask = (login: string) => curl('-x', running.proxy, '-U', login, 'http://both.test/')
-const lastRecord = () => running.lab.sessions.recent().at(-1)
+async function lastRecord() {
+  await running.lab.pipeline.sessions.empty()
+  return running.lab.sessions.recent().at(-1)
+}
 
 async function api(path: string): Promise<string> {
   const { host, port } = running.lab.api
@@ -84,7 +87,7 @@ describe('an exit that fails', () => {
     expect(refused.status).toBe(503)
     expect(refused.headers.get('proxy-status')).toContain('egress.exit_failed')
     await ask('alice@example.com;family=4:lab')
-    expect(lastRecord()).toMatchObject({
+    expect(await lastRecord()).toMatchObject({
       ConnectionCloseReason: 'ORIGIN_UNROUTABLE',
       EgressIP: '203.0.113.20',
       Lab: { error: { code: 'egress.exit_failed', message: expect.stringContaining('ECONNREFUSED') } },
@@ -111,7 +114,7 @@ describe('a stand-in that is lost', () => {
   test('is a named failure, no other address is used, and it is over when the stand-in is back', async () => {
     lost.add(4)
     expect((await ask('bob@example.com;family=4:lab')).headers.get('proxy-status')).toContain('egress.address_missing')
-    expect(lastRecord()).toMatchObject({
+    expect(await lastRecord()).toMatchObject({
       EgressIP: '203.0.113.10',
       Lab: { outcome: 'balanced', error: { code: 'egress.address_missing' } },
     })
