@@ -66,6 +66,7 @@ async function tunnel(host = 'ipv4.icanhazip.com'): Promise<{ address(): Promise
 }
 
 test('a person switches: open tunnels keep their address, the next connection has the new one', async () => {
+  await lab.pipeline.sessions.empty()
   const before = await tunnel()
   expect(await before.address()).toBe('203.0.113.10')
   await ask('PUT', '/lab/v1/me/virtual-network', BOB, { virtual_network: 'vnet-AMER' })
@@ -84,6 +85,7 @@ test('a person switches: open tunnels keep their address, the next connection ha
 })
 
 test('LG-03 ports in use are counted by range where people have an address each', async () => {
+  await lab.pipeline.sessions.empty()
   const open = await tunnel('ipv6.icanhazip.com')
   const sessions: { egress: string }[] = (await ask('GET', '/lab/v1/sessions', token())).result
   const egress = sessions.find((session) => session.egress.startsWith('['))?.egress ?? ''
@@ -97,6 +99,7 @@ test('LG-03 ports in use are counted by range where people have an address each'
 })
 
 test('the operator closes a session, and its tunnel is cut', async () => {
+  await lab.pipeline.sessions.empty()
   const open = await tunnel()
   const cut = once(open.socket, 'error', { signal: AbortSignal.timeout(PATIENCE_MS) })
   const [session] = (await ask('GET', '/lab/v1/sessions?user=bob@example.com', token())).result

@@ -30,8 +30,8 @@ afterEach(() => child?.kill('SIGKILL'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** Starts a program and waits until the lab has said where it listens. Answers the proxy's port. */
-async function start(command: string, args: readonly string[]): Promise<number> {
-  const all = [...args, '--config', config, '--state', join(folder, 'state')]
+async function start(command: string, args: readonly string[], file = config): Promise<number> {
+  const all = [...args, '--config', file, '--state', join(folder, 'state')]
   const started = spawn(command, all, { stdio: ['ignore', 'pipe', 'pipe'] })
   child = started
   written = { stdout: '', stderr: '' }
@@ -42,8 +42,9 @@ async function start(command: string, args: readonly string[]): Promise<number> 
 }
 
 const lab = (...args: readonly string[]) => start(process.execPath, ['scripts/egresslab.mjs', 'start', ...args])
-const exit = async () =>
-  (await once(child ?? expect.unreachable(), 'exit', { signal: AbortSignal.timeout(PATIENCE_MS) }))[0]
+/** The exit code once it has ended; `close`: once everything it wrote is here, too. */
+const exit = async (event: 'exit' | 'close' = 'exit') =>
+  (await once(child ?? expect.unreachable(), event, { signal: AbortSignal.timeout(PATIENCE_MS) }))[0]
 
 test('prints the addresses, and curl lines that give what they say', async () => {
   await lab()
@@ -69,7 +70,7 @@ test.each([
   const port = await lab()
   await curl('-x', `http://127.0.0.1:${port}`, '-U', 'bob@example.com:lab-bob', 'http://ipv4.icanhazip.com/')
   child?.kill(signal)
-  expect(await exit()).toBe(code)
+  expect(await exit('close')).toBe(code)
   await expect(dialPlain(port)).rejects.toThrow('ECONNREFUSED')
   expect(written.stdout.trimEnd().split('\n')).toHaveLength(1)
   const kept = readFileSync(join(folder, 'state', 'sessions.ndjson'), 'utf8')
@@ -84,13 +85,17 @@ test('LC-01: SIGTERM drains workers too, and keeps what they recorded', async ()
     await curl('-x', `http://127.0.0.1:${port}`, '-U', 'bob@example.com:lab-bob', 'http://ipv4.icanhazip.com/')
   }
   child?.kill('SIGTERM')
-  expect(await exit()).toBe(143)
+  expect(await exit('close')).toBe(143)
   await expect(dialPlain(port)).rejects.toThrow('ECONNREFUSED')
   expect(written.stdout.trimEnd().split('\n')).toHaveLength(4)
 })
 
 test('LC-01: an open tunnel gets the drain time; a second signal does not wait for it', async () => {
-  const port = await lab()
+  const patient = join(folder, 'patient.yaml')
+  const text = readFileSync(config, 'utf8').replace('drain: 5s', 'drain: 600s')
+  expect(text).toContain('drain: 600s')
+  writeFileSync(patient, text)
+  const port = await start(process.execPath, ['scripts/egresslab.mjs', 'start'], patient)
   const tunnel = await dialPlain(port)
   tunnel.on('error', () => {})
   const credentials = Buffer.from('bob@example.com:lab-bob').toString('base64')
