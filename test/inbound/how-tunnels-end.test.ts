@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/transport/engine.ts'
 import { ENGINES } from '../support/engine.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { basic, RawClient } from '../support/raw-client.ts'
 import { silentOrigin } from '../support/silent-origin.ts'
 import { BOB, type GatewayOptions, PASSWORD, startGateway, type TestGateway } from '../support/start-gateway.ts'
@@ -184,7 +185,7 @@ const ENDINGS: readonly Ending[] = [
   },
   {
     name: 'nobody says anything for the idle time',
-    options: { idleTimeoutMs: 200 },
+    options: { idleTimeoutMs: 1_000 },
     act: async ({ client, originEnded }) => {
       await Promise.all([client.end(), originEnded])
     },
@@ -247,7 +248,7 @@ describe.each(ENGINES)('on the engine %s', (_name, engine) => {
     })
 
     it('the client does not say what it wants in time: CLIENT_IDLE_TIMEOUT', async () => {
-      const gateway = await startGateway({ engine, settings: { handshakeTimeoutMs: 200 } })
+      const gateway = await startGateway({ engine, settings: { handshakeTimeoutMs: 1_000 } })
       const client = await RawClient.connect(gateway.port)
       client.send(opening(road, 1).slice(0, 10))
       await client.end()
@@ -285,7 +286,7 @@ function opening(road: Road, port: number): string {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const signal = AbortSignal.timeout(20_000)
+  const signal = AbortSignal.timeout(PATIENCE_MS)
   while (!condition()) {
     signal.throwIfAborted()
     await new Promise((resolve) => setImmediate(resolve))

@@ -9,6 +9,7 @@ import type { Engine } from '../../src/transport/engine.ts'
 import { nodeEngine } from '../../src/transport/node/node-engine.ts'
 import { type Clock, TimerWheel } from '../../src/transport/timer-wheel.ts'
 import { engine } from '../support/engine.ts'
+import { PATIENCE_MS, PATIENT } from '../support/patience.ts'
 import { acceptStream, dialStream, untilClosed, untilEnded } from '../support/streams.ts'
 import { dialPlain, listen, next, readToEnd } from '../support/tcp.ts'
 
@@ -72,7 +73,7 @@ async function openTunnel(
 function ended(tunnel: Relay) {
   return Promise.race([
     tunnel.closed,
-    once(AbortSignal.timeout(10_000), 'abort').then(() => Promise.reject(new Error('the tunnel never ended'))),
+    once(AbortSignal.timeout(PATIENCE_MS), 'abort').then(() => Promise.reject(new Error('the tunnel never ended'))),
   ])
 }
 
@@ -133,7 +134,7 @@ describe.each<[string, Kind]>([
   it('passes a reset on even while the other side does not read', async () => {
     const { client, origin, near, tunnel } = await openTunnel(kind)
     origin.write(TEN_MB)
-    await vi.waitFor(() => expect(near.client.unsent).toBeGreaterThan(0))
+    await vi.waitFor(() => expect(near.client.unsent).toBeGreaterThan(0), PATIENT)
     client.resetAndDestroy()
     const error = new Promise((resolve) => origin.on('error', resolve))
     expect(await error).toMatchObject({ code: expect.stringMatching(/ECONNRESET|EPIPE/) })
@@ -153,7 +154,7 @@ describe.each<[string, Kind]>([
         const bytes = near.upstream.read()
         if (bytes !== undefined) near.upstream.unread(Buffer.from(bytes))
         expect(bytes?.toString()).toBe('banner ')
-      })
+      }, PATIENT)
     })
     origin.end('more')
     expect((await readToEnd(client)).toString()).toBe('banner more')
@@ -260,6 +261,6 @@ async function untilStill(read: () => number): Promise<void> {
       expect(last).toBe(before)
       expect(last).toBeGreaterThan(0)
     },
-    { timeout: 10_000, interval: 60 },
+    { ...PATIENT, interval: 60 },
   )
 }

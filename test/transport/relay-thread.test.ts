@@ -44,7 +44,7 @@ describe.runIf(engine.passOn !== undefined)('the relay thread', () => {
         expect([outer.stream.bytesRead, outer.stream.bytesWritten]).toEqual([back.length, there.length])
       }),
     )
-  }, 60_000)
+  })
 
   test('a reset is told for the side it came from, behind its last bytes; the other side is back and can be reset', async () => {
     const { client, origin, inner, outer, returned } = await tunnel()
