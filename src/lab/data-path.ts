@@ -78,7 +78,12 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
       record: parts.record,
       now: () => store.now(),
     },
-    { connectTimeoutMs: timeouts.connectMs, idleTimeoutMs: timeouts.idleMs, clock },
+    {
+      connectTimeoutMs: timeouts.connectMs,
+      idleTimeoutMs: timeouts.idleMs,
+      clock,
+      passOn: engine.passOn?.bind(engine),
+    },
   )
   const openOutlets = createUdpOutlets({ leases, sources: sources.udp, exitOf, onAttempt: egress.onAttempt })
   return {

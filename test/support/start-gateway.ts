@@ -135,6 +135,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
       idleTimeoutMs: options.idleTimeoutMs ?? 60_000,
       clock,
+      passOn: engine.passOn?.bind(engine),
     },
   )
   const listener: Listener = {
