@@ -85,12 +85,12 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
       passOn: engine.passOn?.bind(engine),
     },
   )
-  const openOutlets = createUdpOutlets({ leases, sources: sources.udp, exitOf, onAttempt: egress.onAttempt })
+  const openOutlets = createUdpOutlets({ engine, leases, sources: sources.udp, exitOf, onAttempt: egress.onAttempt })
   return {
     engine,
     pipeline,
     leases,
-    udp: udp.enabled ? createUdpHandler({ pipeline, openOutlets, limits: udp }) : undefined,
+    udp: udp.enabled ? createUdpHandler({ engine, pipeline, openOutlets, limits: udp }) : undefined,
   }
 }
 

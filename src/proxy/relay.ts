@@ -20,8 +20,8 @@ const RECENT_MS = 1_000
 /** How long the other side of one that was reset has for the last bytes: once the system has taken them, and before that. */
 const DELIVERY_MS = 500
 const MAX_DELIVERY_MS = 10_000
-/** So much within so long, both directions together, makes a tunnel bulky (docs/decisions/0013-system-calls-by-ffi.md). */
-const BULKY_BYTES = 4 * 1024 * 1024
+/** So much within so long, both directions together, makes a tunnel bulky (docs/decisions/0013-system-calls-on-linux.md). */
+const BULKY_BYTES = 2 * 1024 * 1024
 const BULKY_WITHIN_MS = 1_000
 
 export interface RelayOptions {

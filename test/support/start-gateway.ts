@@ -157,8 +157,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       ? {}
       : {
           udp: createUdpHandler({
+            engine,
             pipeline,
-            openOutlets: createUdpOutlets({ leases, sources: udpSources, exitOf, onAttempt }),
+            openOutlets: createUdpOutlets({ engine, leases, sources: udpSources, exitOf, onAttempt }),
             limits: { ...UDP_LIMITS, ...options.udp },
           }),
         }),
