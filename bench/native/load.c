@@ -91,7 +91,7 @@ static void origin_read(int epoll, int fd) {
     if (is_bulk) {
       bulk[fd] = 1;
       send(fd, BULK, sizeof BULK - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-      watch(epoll, fd, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT | EPOLLET, fd);
+      watch(epoll, fd, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT, fd);
       origin_pour(fd);
       return;
     }

@@ -136,6 +136,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       connectTimeoutMs: options.connectTimeoutMs ?? PATIENCE_MS,
       idleTimeoutMs: options.idleTimeoutMs ?? PATIENCE_MS,
       clock,
+      passOn: engine.passOn?.bind(engine),
     },
   )
   const listener: Listener = {
@@ -157,8 +158,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       ? {}
       : {
           udp: createUdpHandler({
+            engine,
             pipeline,
-            openOutlets: createUdpOutlets({ leases, sources: udpSources, exitOf, onAttempt }),
+            openOutlets: createUdpOutlets({ engine, leases, sources: udpSources, exitOf, onAttempt }),
             limits: { ...UDP_LIMITS, ...options.udp },
           }),
         }),
