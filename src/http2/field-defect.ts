@@ -12,7 +12,7 @@ export type Http2DefectName =
   | 'lengths'
   | 'pseudo-field'
 
-/** Why a request is malformed. `message` is one lower-case clause without any text of the sender's; `field` is a sound name. */
+/** Why a request is malformed. `message` is one lower-case clause; of the sender's text it holds at most a name that is sound. */
 export interface Http2Defect {
   readonly defect: Http2DefectName
   readonly message: string
@@ -26,6 +26,7 @@ const CAPITAL = /[A-Z]/
 /** visible characters, space, tab, bytes above 127; none of the control characters, CR, LF and NUL first of all */
 const TEXT = /^[\t\x20-\x7e\x80-\xff]*$/
 const BLANK_AROUND = /^[ \t]|[ \t]$/
+const MAX_SHOWN = 64
 const DIGITS = /^\d+$/
 
 /** What is wrong with one field by itself, undefined for nothing. Name and value are Latin-1. */
@@ -33,16 +34,24 @@ export function fieldDefect(name: string, value: string): Http2Defect | undefine
   const wrongName = name.startsWith(':') ? pseudoDefect(name) : nameDefect(name)
   if (wrongName !== undefined) return wrongName
   if (!TEXT.test(value)) {
-    return { defect: 'control-character', field: name, message: 'the value of a field holds a control character' }
+    return {
+      defect: 'control-character',
+      field: name,
+      message: `the value of ${shown(name)} holds a control character`,
+    }
   }
   if (BLANK_AROUND.test(value)) {
-    return { defect: 'blank-around-value', field: name, message: 'the value of a field begins or ends with a blank' }
+    return {
+      defect: 'blank-around-value',
+      field: name,
+      message: `the value of ${shown(name)} begins or ends with a blank`,
+    }
   }
   if (CONNECTION_FIELDS.has(name) || (name === 'te' && value.toLowerCase() !== 'trailers')) {
-    return { defect: 'connection-field', field: name, message: 'a field belongs to connections of HTTP/1.1' }
+    return { defect: 'connection-field', field: name, message: `${shown(name)} belongs to HTTP/1.1` }
   }
   if (name === 'content-length' && !DIGITS.test(value)) {
-    return { defect: 'length', field: name, message: 'the content length is no number' }
+    return { defect: 'length', field: name, message: '`content-length` is not a number' }
   }
   return undefined
 }
@@ -56,4 +65,8 @@ function nameDefect(name: string): Http2Defect | undefined {
 function pseudoDefect(name: string): Http2Defect | undefined {
   if (PSEUDO_FIELDS.has(name)) return undefined
   return { defect: 'pseudo-field', message: 'a pseudo-header field is none of a request' }
+}
+
+function shown(name: string): string {
+  return `\`${name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}…` : name}\``
 }

@@ -257,12 +257,12 @@ export class RequestInspector {
   }
 }
 
-const TOO_LONG: Http2Defect = { defect: 'body-too-long', message: 'the body is longer than its content-length' }
-const CUT_SHORT: Http2Defect = { defect: 'body-cut-short', message: 'the body is shorter than its content-length' }
+const TOO_LONG: Http2Defect = { defect: 'body-too-long', message: 'the body is longer than its `content-length`' }
+const CUT_SHORT: Http2Defect = { defect: 'body-cut-short', message: 'the body is shorter than its `content-length`' }
 const LENGTHS: Http2Defect = {
   defect: 'lengths',
   field: 'content-length',
-  message: 'there is more than one content length',
+  message: 'there is more than one `content-length`',
 }
 
 /** What matters of a header block. The first defect counts. */
