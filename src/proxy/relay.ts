@@ -145,7 +145,8 @@ class Tunnel implements Relay {
     const { side, stream } = gone
     if (by === 'peer' && how !== 'fin' && !stream.hasEnded) {
       const message = how === 'timeout' ? side.timeoutMessage : side.resetMessage
-      const error = new GatewayError(side.errorCode, message, { cause })
+      // whoever carries the stream may know better what became of it
+      const error = cause instanceof GatewayError ? cause : new GatewayError(side.errorCode, message, { cause })
       this.#conclude(error.rendering.close, error)
     } else gone.passOnEnd()
     this.#conclude(side.closeReason)
