@@ -21,7 +21,7 @@ import type { SoakSummary } from './summary.ts'
 import { holdTunnel, KINDS, kindFor, travellerFor } from './traffic.ts'
 import { Trips } from './trips.ts'
 import { Upheaval } from './upheaval.ts'
-import { descriptorsByKind, moreOf, type Vitals, vitalsOf } from './vitals.ts'
+import { descriptorsOf, moreOf, type Vitals, vitalsOf } from './vitals.ts'
 
 export interface SoakRequest {
   readonly seconds: number
@@ -65,7 +65,7 @@ export async function runSoak(request: SoakRequest, tell: (line: string) => void
 
 interface Rest {
   readonly vitals: Vitals
-  readonly descriptors: ReadonlyMap<string, number>
+  readonly descriptors: ReadonlyMap<string, string>
   readonly memory: LabMemory
   readonly gauges: Gauges
 }
@@ -89,6 +89,8 @@ class Soak {
   #before: Rest | undefined
   #highest: Vitals = { residentMb: 0, descriptors: 0 }
   #after: Rest | undefined
+  /** descriptors that came and did not go */
+  #left = ''
 
   constructor(request: SoakRequest, child: LabChild, origin: FaultyOrigin, tell: (line: string) => void) {
     this.#request = request
@@ -123,6 +125,8 @@ class Soak {
     await Promise.all(held)
     await this.#upheaval.settle()
     this.#after = await this.#rest()
+    // asked while the lab lives
+    this.#left = moreOf(this.#before.descriptors, this.#after.descriptors, this.#child.pid)
     this.#tell(`at rest after the soak: ${describe(this.#after)}`)
   }
 
@@ -155,7 +159,7 @@ class Soak {
       ...(records.judged === 0 ? ['no record has an egress address'] : []),
       ...(records.exact === 0 ? ['no record could be compared to the byte'] : []),
       ...wantsOf(this.#starvation, this.#request.seconds),
-      ...leaks(before, after),
+      ...leaks(before, after, this.#left),
     ]
     return {
       good: complaints.length === 0,
@@ -313,7 +317,7 @@ class Soak {
       last = descriptors
     }
     const memory = await this.#child.memory()
-    return { vitals: vitalsOf(this.#child.pid), descriptors: descriptorsByKind(this.#child.pid), memory, gauges }
+    return { vitals: vitalsOf(this.#child.pid), descriptors: descriptorsOf(this.#child.pid), memory, gauges }
   }
 
   #takeVitals(): void {
@@ -350,14 +354,13 @@ function wantsOf({ crowds, refused, shortages }: Starvation, seconds: number): r
   ]
 }
 
-function leaks(before: Rest, after: Rest): readonly string[] {
-  const more = moreOf(before.descriptors, after.descriptors)
+function leaks(before: Rest, after: Rest, left: string): readonly string[] {
   const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`
   const grew = (what: string, from: number, to: number, most: number) =>
     to > from * most ? [`${what} is ${mb(to)}, ${mb(from)} after the warm-up: more than ${most} times as much`] : []
   const { sessionsOpen, portsInUse, udpAssociations } = after.gauges
   return [
-    ...(more === '' ? [] : [`descriptors are left: ${more}`]),
+    ...(left === '' ? [] : [`descriptors are left: ${left}`]),
     ...(sessionsOpen === 0 ? [] : [`${sessionsOpen} sessions are still open`]),
     ...(portsInUse === 0 ? [] : [`${portsInUse} ports are still leased`]),
     ...(udpAssociations === 0 ? [] : [`${udpAssociations} UDP associations are still open`]),
