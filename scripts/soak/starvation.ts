@@ -9,9 +9,9 @@ import { FAULTS } from './soaked-config.ts'
 import { vitalsOf } from './vitals.ts'
 
 /** Descriptors the lab starts with room for; `scripts/soak.ts` sets it. */
-export const LAB_DESCRIPTORS = 1500
+export const LAB_DESCRIPTORS = 2000
 
-const CROWD = 900
+const CROWD = 1200
 const CROWD_MS = 3000
 const SHORTAGE_MS = 4000
 const RECOVERY_MS = 20_000
