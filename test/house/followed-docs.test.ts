@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ROOT } from '../../scripts/source-files.ts'
+import { ownNetwork } from '../support/own-network.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type PrivateLab, STAND_INS, startPrivateLab } from '../support/private-lab.ts'
 
 const TOKEN = 'a-token-of-the-account-at-cloudflare'
@@ -62,7 +64,7 @@ async function begin(): Promise<void> {
   account = await startPrivateLab({
     configFile: join(folder, 'account.yaml'),
     apiToken: TOKEN,
-    standInNetwork: '127.91.0.0/16',
+    standInNetwork: ownNetwork(1),
   })
 }
 
@@ -96,7 +98,7 @@ function asWritten(text: string): string {
 function shell(script: string): Promise<{ code: number; output: string }> {
   const env = { PATH: process.env.PATH ?? '', HOME: '/nonexistent', CLOUDFLARE_API_TOKEN: TOKEN }
   return new Promise((resolve) => {
-    execFile('sh', ['-c', script], { cwd: folder, env, timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile('sh', ['-c', script], { cwd: folder, env, timeout: PATIENCE_MS }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
     })
   })

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ROOT } from '../../scripts/source-files.ts'
 import { run } from '../cli/run.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
@@ -35,7 +36,7 @@ function here(command: string): string {
 function printed(file: string, args: readonly string[]): Promise<string> {
   const env = { PATH: process.env.PATH ?? '', HOME: '/nonexistent' }
   return new Promise((resolve) => {
-    execFile(file, args, { cwd: ROOT, env, timeout: 60_000 }, (_error, stdout, stderr) => resolve(stdout + stderr))
+    execFile(file, args, { cwd: ROOT, env, timeout: PATIENCE_MS }, (_error, stdout, stderr) => resolve(stdout + stderr))
   })
 }
 
