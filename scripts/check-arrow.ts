@@ -2,7 +2,7 @@
 // and the pure folders touch neither Node nor any library but the named ones.
 
 /** Left to right; the names of one line are siblings. */
-const LAYERS: readonly (readonly string[])[] = [
+export const LAYERS: readonly (readonly string[])[] = [
   ['net'],
   ['errors'],
   ['http1', 'http2', 'transport'],

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { arrowViolations } from '../../scripts/check-arrow.ts'
+import { arrowViolations, LAYERS } from '../../scripts/check-arrow.ts'
 import { sourceFiles } from '../../scripts/source-files.ts'
 
 const files = sourceFiles()
@@ -26,4 +26,16 @@ test.each([
 test('the composition root may import everything', () => {
   const text = "import { a } from './cli/program.ts'\nimport { b } from 'node:net'\nimport { c } from './net/ip.ts'"
   expect(arrowViolations(new Map([['src/main.ts', text]]))).toEqual([])
+})
+
+test.each(['CONTRIBUTING.md', 'docs/decisions/0015-rooms.md'])('%s draws the arrow that is checked', (file) => {
+  const drawing = /^```\n(net → [\s\S]*?)^```$/m.exec(files.get(file) ?? '')?.[1] ?? ''
+  const drawn = drawing.split('→').map((rooms) =>
+    rooms
+      .replaceAll(/[{}\n]|\.ts/g, ' ')
+      .trim()
+      .split(/ +/)
+      .sort(),
+  )
+  expect(drawn).toEqual(LAYERS.map((rooms) => [...rooms].sort()))
 })
