@@ -40,6 +40,7 @@ function readListener({ names, problems }: ReadingContext, listener: RawListener
       ? undefined
       : names.idOf('virtual_networks', virtual_network, [...path, 'virtual_network'], problems)
   const authentication = authenticationOf({ problems }, listener, path)
+  refuseOpenProxy({ problems }, listener, { authentication, path })
   const tls = readTls(listener, spot)
   const clientCertificates = readClientCertificates({ problems }, listener, spot)
   const inTheClear = tls?.mode !== 'required' && authentication !== 'anonymous'
@@ -64,6 +65,20 @@ function readListener({ names, problems }: ReadingContext, listener: RawListener
     ...(listener.proxy_protocol === undefined
       ? {}
       : { proxyProtocol: { from: listener.proxy_protocol.from.map((text) => cidr(text)) } }),
+  })
+}
+
+/** Nobody else on the network may use the proxy without a login or a list of addresses that may (SS-06). */
+function refuseOpenProxy(
+  { problems }: Pick<ReadingContext, 'problems'>,
+  { host, endpoint }: RawListener,
+  { authentication, path }: { readonly authentication: Listener['authentication']; readonly path: DocumentPath },
+): void {
+  if (authentication === 'required' || endpoint?.kind === 'ip') return
+  if (LOOPBACK.some((prefix) => containsIp(prefix, ip(host)))) return
+  const message = `everybody who reaches \`${host}\` could use this proxy without a login`
+  problems.add([...path, 'host'], 'config.open_proxy', message, {
+    hint: 'listen on 127.0.0.1, set `authentication: required`, or allow source addresses with an endpoint of kind ip',
   })
 }
 

@@ -80,6 +80,25 @@ describe('the file', () => {
     expect(issues).toMatchObject([{ severity: 'warning', code: 'config.insecure', line: 2, column: 30 }])
   })
 
+  test.each([
+    '{ name: a, host: 0.0.0.0, authentication: anonymous }',
+    "{ name: a, host: '::', authentication: optional }",
+    '{ name: a, host: 192.0.2.1, user: a@b.test }',
+  ])('SS-06: a listener that anybody on the network could use is refused: %s', (listener) => {
+    const people = 'users: [{ email: a@b.test, place: AMS }]\n'
+    const { config, issues } = checkConfigText('lab.yaml', `${IPS}${people}listeners: [${listener}]\n`)
+    expect(config).toBeUndefined()
+    expect(issues.filter(({ severity }) => severity === 'error')).toMatchObject([{ code: 'config.open_proxy' }])
+  })
+
+  test.each([
+    '{ name: a, host: 127.0.0.1, authentication: anonymous }',
+    '{ name: a, host: 192.0.2.1, tls: true }',
+    "{ name: a, host: 192.0.2.1, endpoint: { kind: ip, networks: ['192.0.2.0/24'] } }",
+  ])('SS-06: one on loopback, with a login or with a list of sources is not: %s', (listener) => {
+    expect(load(`${IPS}listeners: [${listener}]\n`).listeners).toHaveLength(1)
+  })
+
   test('the smallest file is one dedicated IP; a bare account is a lab, too', () => {
     expect(load('dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10 }]').listeners).toHaveLength(1)
     expect(load('dedicated_ips: []').dedicatedIps).toEqual([])
