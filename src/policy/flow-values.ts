@@ -5,19 +5,19 @@ import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'
 import type { Ip } from '../net/ip.ts'
 import { type FieldName, GATEWAY_SCHEME, HOST_SELECTORS } from './fields.ts'
 import type { Flow, Identity, UserGroup } from './flow.ts'
-import { type RememberedUser, type RememberedUsers, unknownUser } from './matcher/remembered-users.ts'
+import { type LazyFlow, type RememberedUser, unknownUser } from './matcher/remembered-users.ts'
 
 /** Computes the values of a fixed set of fields, by slot. Remembers people, so a reader serves one index only. */
 export interface FlowReader {
   read(flow: Flow): FieldValues
-  /** Like `read`, into a reading that is used again for every flow: whoever calls must be done with it before the next call. */
+  /** Like `read`, into a reading that is used reuse for every flow: whoever calls must be done with it before the next call. */
   readAgain(flow: Flow): FlowValues
 }
 
-/** The values of the connection itself; those of person and host once {@link RememberedUsers.complete} was called. */
-export interface FlowValues extends RememberedUsers {
+/** The values of the connection itself; those of user and host once {@link LazyFlow.complete} was called. */
+export interface FlowValues extends LazyFlow {
   readonly values: FieldValues
-  /** of the person, 0 for nobody; no other person of the reader has it */
+  /** of the user, 0 for nobody; no other user of the reader has it */
   readonly number: number
 }
 
@@ -49,7 +49,7 @@ interface FieldReader<Source> {
   readonly read: Read<Source>
 }
 
-interface Remembered extends RememberedUser {
+interface ReaderUser extends RememberedUser {
   /** counted from 1 */
   readonly number: number
   /** in the order of the readers */
@@ -60,9 +60,9 @@ class Reader implements FlowReader {
   readonly #fromFlow: readonly FieldReader<Flow>[]
   readonly #fromIdentity: readonly FieldReader<Identity>[]
   readonly #fromHost: readonly FieldReader<string>[]
-  readonly #people = new WeakMap<Identity, Remembered>()
-  readonly #again: FlowReading
-  #met = 0
+  readonly #users = new WeakMap<Identity, ReaderUser>()
+  readonly #reused: FlowReading
+  #count = 0
 
   constructor(
     fromFlow: readonly FieldReader<Flow>[],
@@ -72,7 +72,7 @@ class Reader implements FlowReader {
     this.#fromFlow = fromFlow
     this.#fromIdentity = fromIdentity
     this.#fromHost = fromHost
-    this.#again = this.#createReading()
+    this.#reused = this.#createReading()
   }
 
   read(flow: Flow): FieldValues {
@@ -82,7 +82,7 @@ class Reader implements FlowReader {
   }
 
   readAgain(flow: Flow): FlowValues {
-    return this.#readInto(this.#again, flow)
+    return this.#readInto(this.#reused, flow)
   }
 
   #createReading(): FlowReading {
@@ -99,40 +99,40 @@ class Reader implements FlowReader {
       const field = fromFlow[at]
       if (field !== undefined) values[field.slot] = field.read(flow)
     }
-    reading.begin(this.#personOf(flow.identity), this.#fromHost.length === 0 ? undefined : flow.host)
+    reading.begin(this.#userOf(flow.identity), this.#fromHost.length === 0 ? undefined : flow.host)
     return reading
   }
 
-  #personOf(identity: Identity | undefined): Remembered | undefined {
+  #userOf(identity: Identity | undefined): ReaderUser | undefined {
     if (identity === undefined || this.#fromIdentity.length === 0) return undefined
-    const known = this.#people.get(identity)
+    const known = this.#users.get(identity)
     if (known !== undefined) return known
     const values = this.#fromIdentity.map(({ read }) => read(identity))
-    const person = { ...unknownUser(), number: ++this.#met, values }
-    this.#people.set(identity, person)
-    return person
+    const user = { ...unknownUser(), number: ++this.#count, values }
+    this.#users.set(identity, user)
+    return user
   }
 }
 
 class FlowReading implements FlowValues {
   readonly values = new Array<Value | undefined>(GATEWAY_SCHEME.fields.size).fill(undefined)
-  person: Remembered | undefined
+  user: ReaderUser | undefined
   host: string | undefined
   #isComplete = false
-  readonly #personSlots: readonly number[]
+  readonly #userSlots: readonly number[]
   readonly #fromHost: readonly FieldReader<string>[]
 
-  constructor(personSlots: readonly number[], fromHost: readonly FieldReader<string>[]) {
-    this.#personSlots = personSlots
+  constructor(userSlots: readonly number[], fromHost: readonly FieldReader<string>[]) {
+    this.#userSlots = userSlots
     this.#fromHost = fromHost
   }
 
   get number(): number {
-    return this.person === undefined ? 0 : this.person.number
+    return this.user === undefined ? 0 : this.user.number
   }
 
-  begin(person: Remembered | undefined, host: string | undefined): void {
-    this.person = person
+  begin(user: ReaderUser | undefined, host: string | undefined): void {
+    this.user = user
     this.host = host
     this.#isComplete = false
   }
@@ -140,9 +140,9 @@ class FlowReading implements FlowValues {
   complete(): void {
     if (this.#isComplete) return
     this.#isComplete = true
-    const { person, host, values } = this
-    const slots = this.#personSlots
-    for (let at = 0; at < slots.length; at++) values[slots[at] ?? 0] = person?.values[at]
+    const { user, host, values } = this
+    const slots = this.#userSlots
+    for (let at = 0; at < slots.length; at++) values[slots[at] ?? 0] = user?.values[at]
     for (const { slot, read } of this.#fromHost) values[slot] = host === undefined ? undefined : read(host)
   }
 }
