@@ -1,4 +1,4 @@
-// Everything about an account that decisions look up, prepared once per version of the account and kept as long as it.
+// The tables of one account version that decisions look up, prepared once per version and kept with it.
 
 import type { Family } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
@@ -21,15 +21,16 @@ export interface AccountTables {
   readonly routes: RouteTable
   readonly shared: SharedAddresses
   readonly decisions: DecisionCache
-  /** the dedicated IP a rule means by an address as written; undefined when the account does not own it */
+  /** the dedicated IP that a rule means by an address as written ([R5], [R7]); undefined when the account does not
+   *  own it */
   ownerOf(written: string, family: Family): DedicatedEgressIp | undefined
-  /** Leaving from a dedicated IP. Undefined when it has no address of the family. */
+  /** Egress from a dedicated IP. Undefined when it has no address of the family. */
   egressOf(dedicated: DedicatedEgressIp, family: Family, userKey: string, fallback: boolean): Egress | undefined
 }
 
 const known = new WeakMap<Account, AccountTables>()
 
-/** The surroundings of an account, made at the first question. */
+/** The tables of an account version, built on first use. */
 export function accountTablesOf(account: Account): AccountTables {
   const before = known.get(account)
   if (before !== undefined) return before
@@ -38,7 +39,7 @@ export function accountTablesOf(account: Account): AccountTables {
   return made
 }
 
-/** A user's address costs a few microseconds to spell, so the latest ones of each range are kept. */
+/** Formatting a user's address takes a few microseconds, so the latest ones of each range are cached. */
 const REMEMBERED_USER_ADDRESSES = 10_000
 
 function createSurroundings(account: Account): AccountTables {

@@ -1,5 +1,5 @@
-// One flow in, one decision out: which rule, which address, from where, and why (gateway-egress section 4). Pure: no clock, no
-// state but what is prepared per version of the account and the rules.
+// One flow in, one decision out: which rule, which address, from where, and why (gateway-egress section 4). Pure: no
+// clock, and no state but tables prepared per version of the account and the rules.
 
 import type { Account } from './account.ts'
 import { type AccountTables, accountTablesOf } from './account-tables.ts'
@@ -13,13 +13,13 @@ import { EVERY_COLO_DOWN, reasonForExemption, reasonForRule, reasonWithoutRule }
 import type { Rule } from './rule.ts'
 import type { Snapshot } from './ruleset.ts'
 
-/** Decides one flow. Never throws for a valid snapshot. */
+/** Decides one flow (gateway-egress section 4). Never throws for a valid snapshot. */
 export function decide(snapshot: Snapshot, flow: Flow): Decision {
   return decideBy(snapshot, flow, (ruleset) => ruleset.firstMatch(flow)?.rule)
 }
 
-/** Decides with another way of finding the rule; {@link decide} and explain() share everything else. The finder is asked only
- *  where rules have a say. */
+/** Decides with another way of finding the rule; {@link decide} and explain() share everything else. `find` is
+ *  called only for flows that rules apply to. */
 export function decideBy(
   { account, ruleset }: Snapshot,
   flow: Flow,
@@ -27,15 +27,15 @@ export function decideBy(
 ): Decision {
   const lab = accountTablesOf(account)
   const ingress = lab.ingress.nearest(flow.userPlace ?? flow.sourcePlace)
-  if (ingress === undefined) return stranded(account)
+  if (ingress === undefined) return noIngress(account)
   const exempt = exemptionOf(account, flow)
   if (exempt !== undefined) {
     const plan = planExempt(account, flow, ingress)
     return { ...settle(account, flow, ingress, plan, null, reasonForExemption(exempt, flow, ingress)), exempt }
   }
-  const scene = { account, lab, flow, ingress }
+  const inputs = { account, lab, flow, ingress }
   const rule = find(ruleset)
-  return rule === undefined ? decideWithoutRule(scene) : decideForRule(scene, rule)
+  return rule === undefined ? decideWithoutRule(inputs) : decideForRule(inputs, rule)
 }
 
 interface DecisionInputs {
@@ -53,7 +53,7 @@ function decideForRule({ account, lab, flow, ingress }: DecisionInputs, rule: Ru
   return lab.decisions.keep(rule, flow, ingress, decision)
 }
 
-/** Leaving by a range differs between users in the address, and in nothing else ([E4]). */
+/** Decisions on an IPv6 range differ between users only in the address ([E4]). */
 function forUser(decision: Decision, lab: AccountTables, flow: Flow): Decision {
   const { egress } = decision
   if (egress === null || egress.family === 4 || egress.dedicated === undefined) return decision
@@ -63,7 +63,7 @@ function forUser(decision: Decision, lab: AccountTables, flow: Flow): Decision {
 
 function decideWithoutRule({ account, lab, flow, ingress }: DecisionInputs): Decision {
   const chosen = chooseWithoutRule(account, flow)
-  // where users have addresses of their own the reason names them
+  // users with addresses of their own have them in the reason, so such a decision is not shared
   const isShared = chosen === undefined || flow.destination.ip.family === 4
   const cause = chosen ?? account
   const known = isShared ? lab.decisions.find(cause, flow, ingress) : undefined
@@ -75,7 +75,7 @@ function decideWithoutRule({ account, lab, flow, ingress }: DecisionInputs): Dec
   return isShared ? lab.decisions.keep(cause, flow, ingress, decision) : decision
 }
 
-/** Why no rule has a say in this flow, or undefined when rules decide it ([E1] `exempt`). */
+/** Why egress rules do not apply to this flow, or undefined when they do ([E1] `exempt`). */
 export function exemptionOf(account: Account, flow: Flow): ExemptReason | undefined {
   if (flow.gatewayDns === true) return { kind: 'gateway-dns' }
   const { routes } = accountTablesOf(account)
@@ -88,7 +88,7 @@ export function exemptionOf(account: Account, flow: Flow): ExemptReason | undefi
   return proxied ? undefined : { kind: 'proxying-off', transport: flow.transport }
 }
 
-/** Adds where it physically and logically leaves from ([E5]). */
+/** Adds the colo it physically and logically leaves from ([E5]). */
 function settle(
   account: Account,
   flow: Flow,
@@ -110,7 +110,7 @@ function settle(
   return { outcome, rule, reason, egress, ingressColo, physicalColo: fromOwnColo ? own : ingressColo, logical }
 }
 
-function stranded(account: Account): Decision {
+function noIngress(account: Account): Decision {
   const ingressColo = homeColo(account)
   const nothing = { egress: null, physicalColo: null, logical: null }
   return { outcome: 'unroutable', rule: null, reason: EVERY_COLO_DOWN, ingressColo, ...nothing }

@@ -1,5 +1,5 @@
-// Where a connection leaves from once it is known which rule decided, or that none did ([E1], [E4], [R4], [R6]): the steps that
-// were considered, in order, as data. Words are added by reason.ts.
+// Where a connection leaves from, given the rule that decided or that none did ([E1], [E4], [R4], [R6]): the steps
+// considered, in order, as data. reason.ts puts them into words.
 
 import type { Account, DedicatedEgressIp } from './account.ts'
 import { type AccountTables, accountTablesOf } from './account-tables.ts'
@@ -11,10 +11,10 @@ import { homeColo } from './ingress.ts'
 import type { Colo } from './place.ts'
 import type { EgressSettings, Rule } from './rule.ts'
 
-/** Why a step was or was not the one. */
+/** Why a step was used or was not. */
 export type StepVerdict = 'used' | 'colo-down' | 'not-owned' | 'not-set' | 'not-needed'
 
-/** One place a connection could have left from. */
+/** One egress address that was considered. */
 export interface PlanStep {
   readonly from: 'primary' | 'fallback' | 'range' | 'balanced' | 'shared'
   /** the address or range as the rule writes it, or the address chosen */
@@ -32,26 +32,27 @@ export interface EgressPlan {
   readonly balanced?: { readonly by: BalanceStep; readonly distance: number | undefined }
 }
 
-/** Plans for a rule that matched. */
+/** The plan for a flow that a rule matched ([E4], [R4], [R6]). Refused plans have the outcome `unroutable`. */
 export function planForRule(account: Account, flow: Flow, rule: Rule, ingress: Colo): EgressPlan {
   if (rule.egress === null) return shared(accountTablesOf(account), flow, ingress, [])
-  const scene: PlanInputs = { account, lab: accountTablesOf(account), flow, ingress }
-  return flow.destination.ip.family === 6 ? planRange(scene, rule.egress) : planIpv4(scene, rule.egress)
+  const inputs: PlanInputs = { account, lab: accountTablesOf(account), flow, ingress }
+  return flow.destination.ip.family === 6 ? planRange(inputs, rule.egress) : planIpv4(inputs, rule.egress)
 }
 
-/** The dedicated IP a flow no rule matched leaves from; undefined where that is shared egress (section 5). */
+/** The dedicated IP for a flow that no rule matched; undefined where shared egress is used (gateway-egress section
+ *  5). */
 export function chooseWithoutRule(account: Account, flow: Flow): Balanced | undefined {
   if (account.settings.noRuleMatched === 'default') return undefined
   return accountTablesOf(account).balancer.choose({
     family: flow.destination.ip.family,
-    // never from the ingress colo: where that is lost, users would move who were on no lost address ([B4])
+    // not from the ingress colo: its outage would move users of addresses that are up ([B4])
     user: flow.userPlace ?? flow.sourcePlace ?? homeColo(account),
     destination: flow.destinationPlace,
     userKey: userKeyOf(flow),
   })
 }
 
-/** Plans for a flow no rule matched ([E2], section 5). */
+/** The plan for a flow that no rule matched ([E2], gateway-egress section 5). */
 export function planWithoutRule(
   account: Account,
   flow: Flow,
@@ -65,7 +66,7 @@ export function planWithoutRule(
   return { outcome: 'balanced', egress, steps, balanced: { by: chosen.by, distance: chosen.distance } }
 }
 
-/** Plans for exempt traffic: shared egress, whatever the rules say. */
+/** The plan for exempt traffic ([E1]): shared egress, whatever the rules say. */
 export function planExempt(account: Account, flow: Flow, ingress: Colo): EgressPlan {
   return { ...shared(accountTablesOf(account), flow, ingress, []), outcome: 'exempt' }
 }
@@ -77,7 +78,7 @@ interface PlanInputs {
   readonly ingress: Colo
 }
 
-/** [E4]: the range works from every colo, so there is nothing to fall back from. */
+/** [E4]: a range works from every colo, so it needs no fallback. */
 function planRange({ lab, flow }: PlanInputs, settings: EgressSettings): EgressPlan {
   const owner = lab.ownerOf(settings.ipv6, 6)
   const egress = owner && lab.egressOf(owner, 6, userKeyOf(flow), false)
@@ -87,8 +88,8 @@ function planRange({ lab, flow }: PlanInputs, settings: EgressSettings): EgressP
   return { outcome: 'dedicated', egress, steps: [step('range', settings.ipv6, 'used', owner.colo)] }
 }
 
-function planIpv4(scene: PlanInputs, settings: EgressSettings): EgressPlan {
-  const { account, lab } = scene
+function planIpv4(inputs: PlanInputs, settings: EgressSettings): EgressPlan {
+  const { account, lab } = inputs
   const primary = lab.ownerOf(settings.ipv4, 4)
   const verdict = verdictOn(account, primary, settings.ipv4)
   const first = step('primary', settings.ipv4, verdict, primary?.colo)
@@ -96,7 +97,7 @@ function planIpv4(scene: PlanInputs, settings: EgressSettings): EgressPlan {
   if (egress !== undefined) {
     return { outcome: 'dedicated', egress, steps: [first, ...unneeded(lab, settings.ipv4Fallback)] }
   }
-  return planFallback(scene, settings.ipv4Fallback, first)
+  return planFallback(inputs, settings.ipv4Fallback, first)
 }
 
 function planFallback(
@@ -120,7 +121,7 @@ function verdictOn(account: Account, owner: DedicatedEgressIp | undefined, writt
   return account.colosDown.has(owner.colo) ? 'colo-down' : 'used'
 }
 
-/** The fallback of a rule whose primary works: shown, never used. */
+/** The fallback of a rule whose primary works: listed, never used. */
 function unneeded(lab: AccountTables, fallback: string | null): readonly PlanStep[] {
   if (fallback === null || fallback === '') return []
   if (fallback === SHARED_FALLBACK) return [step('shared', fallback, 'not-needed')]

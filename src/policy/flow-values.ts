@@ -1,4 +1,4 @@
-// From a flow to the values its expressions ask for (gateway-egress section 2). Computes only the fields some rule uses; a
+// Computes the values of a flow that expressions use (gateway-egress section 2): only fields that some rule uses. A
 // field without a value for this flow is missing ([F1]).
 
 import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'
@@ -7,21 +7,23 @@ import { type FieldName, GATEWAY_SCHEME, HOST_SELECTORS } from './fields.ts'
 import type { Flow, Identity, UserGroup } from './flow.ts'
 import { type LazyFlow, type RememberedUser, unknownUser } from './matcher/remembered-users.ts'
 
-/** Computes the values of a fixed set of fields, by slot. Remembers people, so a reader serves one index only. */
+/** Computes the values of a fixed set of fields, by slot. Caches values per user for the index, so each index has
+ *  its own reader. */
 export interface FlowReader {
   read(flow: Flow): FieldValues
-  /** Like `read`, into a reading that is used reuse for every flow: whoever calls must be done with it before the next call. */
+  /** Like `read`, but into one object that is reused for every flow: its result is valid until the next call. */
   readAgain(flow: Flow): FlowValues
 }
 
-/** The values of the connection itself; those of user and host once {@link LazyFlow.complete} was called. */
+/** The values of the connection itself; those of user and host after a call of {@link LazyFlow.complete}. */
 export interface FlowValues extends LazyFlow {
   readonly values: FieldValues
-  /** of the user, 0 for nobody; no other user of the reader has it */
+  /** of the user, unique within the reader; 0 without a user */
   readonly number: number
 }
 
-/** A reader of the named fields. While `hostSelector` is off the four host-selector fields stay missing ([F2]). */
+/** Creates a reader of the named fields. While `hostSelector` is off the four host-selector fields stay missing
+ *  ([F2]). */
 export function createFlowReader(used: ReadonlySet<string>, hostSelector: boolean): FlowReader {
   const isWanted = (name: string) => used.has(name) && (hostSelector || !HOST_SELECTORS.has(name))
   return new Reader(
@@ -31,7 +33,7 @@ export function createFlowReader(used: ReadonlySet<string>, hostSelector: boolea
   )
 }
 
-/** All values of a flow, by field name, in the order of the scheme; missing ones left out. */
+/** All values of a flow by field name, in the order of the scheme; missing ones are omitted. */
 export function namedFlowValues(flow: Flow, hostSelector: boolean): ReadonlyMap<string, Value> {
   const all = createFlowReader(new Set(GATEWAY_SCHEME.fields.keys()), hostSelector).read(flow)
   const named = new Map<string, Value>()
@@ -190,7 +192,7 @@ const FROM_IDENTITY = {
   'identity.saml_attributes': ({ samlAttributes }) => attributesOf(samlAttributes),
 } as const satisfies Partial<Record<FieldName, Read<Identity>>>
 
-/** A name and every parent domain: `a.b.test` → `a.b.test`, `b.test`, `test`. */
+/** A name and each of its parent domains: `a.b.test` → `a.b.test`, `b.test`, `test`. */
 export function withParents(host: string): readonly string[] {
   const domains = [host]
   for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) domains.push(host.slice(dot + 1))
@@ -201,7 +203,7 @@ function present<T extends Value>(items: readonly T[] | undefined): readonly T[]
   return items === undefined || items.length === 0 ? undefined : items
 }
 
-/** Devices are few: their check ids are turned into bytes once. */
+/** Devices are few: their check ids are converted to bytes once. */
 const knownBytes = new WeakMap<readonly string[], readonly string[]>()
 
 function bytesOfAll(items: readonly string[] | undefined): readonly string[] | undefined {
@@ -217,7 +219,7 @@ function membersOf(groups: Identity['groups'], member: keyof UserGroup): readonl
   return present(groups.map((group) => bytesOf(group[member])))
 }
 
-/** Keys in byte order, as the language iterates maps. */
+/** Keys in byte order, in which the language iterates maps. */
 function attributesOf(given: Identity['samlAttributes']): ReadonlyMap<string, readonly string[]> | undefined {
   if (given.size === 0) return undefined
   const attributes = [...given].map(([key, items]) => [bytesOf(key), items.map(bytesOf)] as const)

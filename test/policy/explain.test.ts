@@ -172,7 +172,9 @@ test('an outage is told step by step', () => {
 test('an exempt connection says that no rule is consulted, and why', () => {
   const { decision, trace } = explain(given, { ...its, gatewayDns: true })
   expect(decision).toMatchObject({ outcome: 'exempt', exempt: { kind: 'gateway-dns' }, rule: null })
-  expect(new Set(trace.map(({ skipped }) => skipped))).toEqual(new Set(['no rule is consulted for this connection']))
+  expect(new Set(trace.map(({ skipped }) => skipped))).toEqual(
+    new Set(['egress rules do not apply to this connection']),
+  )
 })
 
 test('the traced evaluation finds the rule that deciding finds, and the explained decision is the decision', () => {
