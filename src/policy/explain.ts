@@ -126,10 +126,10 @@ function explainEgress({ family, address, standIns, fallback }: Egress): Explain
 }
 
 /** The places considered for a decision already made. */
-export function planOf({ account }: Snapshot, flow: Flow, decision: Decision): readonly PlanStep[] {
-  if (decision.exempt !== undefined) return planExempt(account, flow, decision.ingressColo).steps
-  if (decision.rule !== null) return planForRule(account, flow, decision.rule, decision.ingressColo).steps
-  return decision.outcome === 'unroutable' ? [] : planWithoutRule(account, flow, decision.ingressColo).steps
+export function planOf({ tables }: Snapshot, flow: Flow, decision: Decision): readonly PlanStep[] {
+  if (decision.exempt !== undefined) return planExempt(tables, flow, decision.ingressColo).steps
+  if (decision.rule !== null) return planForRule(tables, flow, decision.rule, decision.ingressColo).steps
+  return decision.outcome === 'unroutable' ? [] : planWithoutRule(tables, flow, decision.ingressColo).steps
 }
 
 interface SlotTrace {

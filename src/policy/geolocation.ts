@@ -4,7 +4,7 @@
 import { containsIp } from '../net/cidr.ts'
 import { equalIp, type Ip } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
-import { accountTablesOf } from './account-tables.ts'
+import type { AccountTables } from './account-tables.ts'
 import type { Colo, Place } from './place.ts'
 
 /** What a site's database says of an address. `known` is false while it still shows where the address was before. */
@@ -18,7 +18,8 @@ export interface SeenLocation {
 /** What a site sees of one of the account's egress addresses at an instant (epoch ms). Before a dedicated IP's
  *  `geolocationUpdatedAt` that is the account's home country; from that instant on, its geolocation. Undefined for
  *  addresses that are not the account's. */
-export function locationSeen(account: Account, address: Ip, at: number): SeenLocation | undefined {
+export function locationSeen(tables: AccountTables, address: Ip, at: number): SeenLocation | undefined {
+  const { account } = tables
   const dedicated = dedicatedIpOf(account, address)
   if (dedicated !== undefined) {
     if (at < (dedicated.geolocationUpdatedAt ?? Number.NEGATIVE_INFINITY)) {
@@ -26,7 +27,7 @@ export function locationSeen(account: Account, address: Ip, at: number): SeenLoc
     }
     return seenAt(dedicated.geolocation)
   }
-  const colo = sharedColoOf(account, address)
+  const colo = sharedColoOf(tables, address)
   return colo === undefined ? undefined : seenAt(colo)
 }
 
@@ -39,10 +40,9 @@ export function dedicatedIpOf(account: Account, address: Ip): DedicatedEgressIp 
 }
 
 /** The colo whose shared egress this is. */
-function sharedColoOf(account: Account, address: Ip): Colo | undefined {
+function sharedColoOf({ account, shared }: AccountTables, address: Ip): Colo | undefined {
   const { range } = address.family === 4 ? account.sharedEgress.ipv4 : account.sharedEgress.ipv6
   if (!containsIp(range, address)) return undefined
-  const { shared } = accountTablesOf(account)
   return [...account.colos.values()].find(({ code }) => equalIp(shared.egressOf(code, address.family).address, address))
 }
 
