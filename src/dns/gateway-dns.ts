@@ -123,7 +123,7 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
 
   /** What the other side of the name's tunnel knows, else the lab's own book. */
   function knownAddresses(name: string): readonly { readonly ip: Ip }[] | 'never' | undefined {
-    const tunnel = parts.tunnels().behindName(name, snapshot().account)
+    const tunnel = parts.tunnels().behindName(name, snapshot().tables.routes)
     const addresses = tunnel === undefined ? undefined : parts.tunnels().addressesOf(tunnel, name)
     return addresses?.map((address) => ({ ip: address })) ?? parts.book().addressesOf(name)
   }
@@ -132,7 +132,7 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
    *  addresses: categories may go by address. */
   function needsName(name: string, addresses: readonly Ip[]): boolean {
     const current = snapshot()
-    if (parts.tunnels().behindName(name, current.account) !== undefined) return true
+    if (parts.tunnels().behindName(name, current.tables.routes) !== undefined) return true
     return addresses.some((address) => {
       const named: HostFacts = { host: name, ...categoriesOf({ kind: 'name', name, port: 0 }, address) }
       const unnamed = categoriesOf({ kind: 'ip', ip: address, port: 0 }, address)

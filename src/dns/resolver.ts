@@ -34,9 +34,9 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
   const tunnels = createTunnels(facts.tunnels ?? [])
 
   /** What is known without asking anybody; `undefined`: ask DNS. */
-  function knownAddresses(target: Target, { settled, account }: ResolveOptions): readonly AddressEntry[] | undefined {
+  function knownAddresses(target: Target, { settled, routes }: ResolveOptions): readonly AddressEntry[] | undefined {
     if (target.kind === 'ip') return [book.withMapping(target.ip)]
-    const tunnelId = account === undefined ? undefined : tunnels.behindName(target.name, account)
+    const tunnelId = routes === undefined ? undefined : tunnels.behindName(target.name, routes)
     const inside = tunnelId === undefined ? undefined : tunnels.addressesOf(tunnelId, target.name)
     const known = inside?.map((address) => ({ ip: address })) ?? book.addressesOf(target.name)
     if (settled !== undefined) {
@@ -70,12 +70,12 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
     candidate: Candidate,
     { mapped }: AddressEntry,
     target: Target,
-    { account, virtualNetworkId }: ResolveOptions,
+    { routes, virtualNetworkId }: ResolveOptions,
   ): Candidate {
-    if (account === undefined) return candidate
+    if (routes === undefined) return candidate
     const { destination } = candidate
-    const byName = target.kind === 'name' ? tunnels.behindName(target.name, account) : undefined
-    const id = byName ?? tunnels.behindAddress(destination.ip, virtualNetworkId, account)
+    const byName = target.kind === 'name' ? tunnels.behindName(target.name, routes) : undefined
+    const id = byName ?? tunnels.behindAddress(destination.ip, virtualNetworkId, routes)
     if (id === undefined) return candidate
     const { tunnel, dial } = tunnels.wayTo(id, destination)
     if (tunnel.by === 'nothing' && mapped !== undefined) return { ...candidate, tunnel: { ...tunnel, by: 'stand-in' } }

@@ -5,8 +5,7 @@ import type { ConfiguredTunnel } from '../config/lab-config.ts'
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { fromIpv4Number, fromIpv6Words, type Ip } from '../net/ip.ts'
-import type { Account } from '../policy/account.ts'
-import { accountTablesOf } from '../policy/account-tables.ts'
+import type { RouteTable } from '../policy/routes.ts'
 import type { Tunnel } from '../proxy/stage-values.ts'
 
 /** A tunnel, and where bytes for one of its destinations really go. */
@@ -16,10 +15,10 @@ export interface TunnelRoute {
 }
 
 export interface Tunnels {
-  /** The tunnel a host name is behind, by the routes of this account. */
-  behindName(name: string, account: Account): string | undefined
-  /** The tunnel an address is behind in a virtual network. */
-  behindAddress(address: Ip, virtualNetworkId: string, account: Account): string | undefined
+  /** The id of the tunnel a host name is behind, by these routes. */
+  behindName(name: string, routes: RouteTable): string | undefined
+  /** The id of the tunnel an address is behind in a virtual network. */
+  behindAddress(address: Ip, virtualNetworkId: string, routes: RouteTable): string | undefined
   nameOf(tunnelId: string): string
   /** What the tunnel knows a private name by; undefined: it does not. */
   addressesOf(tunnelId: string, name: string): readonly Ip[] | undefined
@@ -32,9 +31,8 @@ export function createTunnels(tunnels: readonly ConfiguredTunnel[]): Tunnels {
   const nameOf = (id: string) => byId.get(id)?.name ?? id
   return {
     nameOf,
-    behindName: (name, account) => accountTablesOf(account).routes.hostnameRoute(name)?.tunnelId,
-    behindAddress: (address, network, account) =>
-      accountTablesOf(account).routes.privateRoute(network, address)?.tunnelId,
+    behindName: (name, routes) => routes.hostnameRoute(name)?.tunnelId,
+    behindAddress: (address, network, routes) => routes.privateRoute(network, address)?.tunnelId,
     addressesOf: (id, name) => byId.get(id)?.hosts.find((host) => covers(host.name, name))?.addresses,
     wayTo(id, destination) {
       const known = { id, name: nameOf(id) }

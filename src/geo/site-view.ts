@@ -2,7 +2,7 @@
 // knows, with its delay; of all others what the geo database knows.
 
 import type { Ip } from '../net/ip.ts'
-import type { Account } from '../policy/account.ts'
+import type { AccountTables } from '../policy/account-tables.ts'
 import { dedicatedIpOf, locationSeen } from '../policy/geolocation.ts'
 import { countryFacts, type Place } from '../policy/place.ts'
 
@@ -15,19 +15,19 @@ export interface SiteView {
 
 /** The site's view at an instant (epoch ms of lab time). `placeOf` is the geo database. */
 export function siteViewOf(
-  account: Account,
+  tables: AccountTables,
   placeOf: (address: Ip) => Place | undefined,
   address: Ip,
   at: number,
 ): SiteView | undefined {
-  const seen = locationSeen(account, address, at)
+  const seen = locationSeen(tables, address, at)
   if (seen === undefined) {
     const place = placeOf(address)
     return place === undefined ? undefined : { place }
   }
   const place = seen.place ?? middleOf(seen.country)
   if (place === undefined) return undefined
-  const moved = seen.known ? undefined : dedicatedIpOf(account, address)
+  const moved = seen.known ? undefined : dedicatedIpOf(tables.account, address)
   if (moved?.geolocationUpdatedAt === undefined) return { place: withContinent(place) }
   return {
     place: withContinent(place),

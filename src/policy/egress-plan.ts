@@ -1,8 +1,8 @@
 // Where a connection leaves from, given the rule that decided or that none did ([E1], [E4], [R4], [R6]): the steps
 // considered, in order, as data. reason.ts puts them into words.
 
-import type { Account, DedicatedEgressIp } from './account.ts'
-import { type AccountTables, accountTablesOf } from './account-tables.ts'
+import type { DedicatedEgressIp } from './account.ts'
+import type { AccountTables } from './account-tables.ts'
 import type { Balanced, BalanceStep } from './balance.ts'
 import type { DecisionOutcome, Egress } from './decision.ts'
 import { SHARED_FALLBACK, userKeyOf } from './egress-address.ts'
@@ -33,17 +33,17 @@ export interface EgressPlan {
 }
 
 /** The plan for a flow that a rule matched ([E4], [R4], [R6]). Refused plans have the outcome `unroutable`. */
-export function planForRule(account: Account, flow: Flow, rule: Rule, ingress: Colo): EgressPlan {
-  if (rule.egress === null) return shared(accountTablesOf(account), flow, ingress, [])
-  const inputs: PlanInputs = { account, lab: accountTablesOf(account), flow, ingress }
+export function planForRule(tables: AccountTables, flow: Flow, rule: Rule, ingress: Colo): EgressPlan {
+  if (rule.egress === null) return shared(tables, flow, ingress, [])
+  const inputs: PlanInputs = { tables, flow, ingress }
   return flow.destination.ip.family === 6 ? planRange(inputs, rule.egress) : planIpv4(inputs, rule.egress)
 }
 
 /** The dedicated IP for a flow that no rule matched; undefined where shared egress is used (gateway-egress section
  *  5). */
-export function chooseWithoutRule(account: Account, flow: Flow): Balanced | undefined {
+export function chooseWithoutRule({ account, balancer }: AccountTables, flow: Flow): Balanced | undefined {
   if (account.settings.noRuleMatched === 'default') return undefined
-  return accountTablesOf(account).balancer.choose({
+  return balancer.choose({
     family: flow.destination.ip.family,
     // not from the ingress colo: its outage would move users of addresses that are up ([B4])
     user: flow.userPlace ?? flow.sourcePlace ?? homeColo(account),
@@ -54,34 +54,32 @@ export function chooseWithoutRule(account: Account, flow: Flow): Balanced | unde
 
 /** The plan for a flow that no rule matched ([E2], gateway-egress section 5). */
 export function planWithoutRule(
-  account: Account,
+  tables: AccountTables,
   flow: Flow,
   ingress: Colo,
-  chosen = chooseWithoutRule(account, flow),
+  chosen = chooseWithoutRule(tables, flow),
 ): EgressPlan {
-  const lab = accountTablesOf(account)
-  const egress = chosen && lab.egressOf(chosen.dedicated, flow.destination.ip.family, userKeyOf(flow), false)
-  if (chosen === undefined || egress === undefined) return shared(lab, flow, ingress, [])
+  const egress = chosen && tables.egressOf(chosen.dedicated, flow.destination.ip.family, userKeyOf(flow), false)
+  if (chosen === undefined || egress === undefined) return shared(tables, flow, ingress, [])
   const steps = [step('balanced', egress.address.text, 'used', chosen.dedicated.colo)]
   return { outcome: 'balanced', egress, steps, balanced: { by: chosen.by, distance: chosen.distance } }
 }
 
 /** The plan for exempt traffic ([E1]): shared egress, whatever the rules say. */
-export function planExempt(account: Account, flow: Flow, ingress: Colo): EgressPlan {
-  return { ...shared(accountTablesOf(account), flow, ingress, []), outcome: 'exempt' }
+export function planExempt(tables: AccountTables, flow: Flow, ingress: Colo): EgressPlan {
+  return { ...shared(tables, flow, ingress, []), outcome: 'exempt' }
 }
 
 interface PlanInputs {
-  readonly account: Account
-  readonly lab: AccountTables
+  readonly tables: AccountTables
   readonly flow: Flow
   readonly ingress: Colo
 }
 
 /** [E4]: a range works from every colo, so it needs no fallback. */
-function planRange({ lab, flow }: PlanInputs, settings: EgressSettings): EgressPlan {
-  const owner = lab.ownerOf(settings.ipv6, 6)
-  const egress = owner && lab.egressOf(owner, 6, userKeyOf(flow), false)
+function planRange({ tables, flow }: PlanInputs, settings: EgressSettings): EgressPlan {
+  const owner = tables.ownerOf(settings.ipv6, 6)
+  const egress = owner && tables.egressOf(owner, 6, userKeyOf(flow), false)
   if (owner === undefined || egress === undefined) {
     return refused([step('range', settings.ipv6, settings.ipv6 === '' ? 'not-set' : 'not-owned')])
   }
@@ -89,47 +87,43 @@ function planRange({ lab, flow }: PlanInputs, settings: EgressSettings): EgressP
 }
 
 function planIpv4(inputs: PlanInputs, settings: EgressSettings): EgressPlan {
-  const { account, lab } = inputs
-  const primary = lab.ownerOf(settings.ipv4, 4)
-  const verdict = verdictOn(account, primary, settings.ipv4)
+  const { tables } = inputs
+  const primary = tables.ownerOf(settings.ipv4, 4)
+  const verdict = verdictOn(tables, primary, settings.ipv4)
   const first = step('primary', settings.ipv4, verdict, primary?.colo)
-  const egress = verdict === 'used' && primary !== undefined ? lab.egressOf(primary, 4, '', false) : undefined
+  const egress = verdict === 'used' && primary !== undefined ? tables.egressOf(primary, 4, '', false) : undefined
   if (egress !== undefined) {
-    return { outcome: 'dedicated', egress, steps: [first, ...unneeded(lab, settings.ipv4Fallback)] }
+    return { outcome: 'dedicated', egress, steps: [first, ...unneeded(tables, settings.ipv4Fallback)] }
   }
   return planFallback(inputs, settings.ipv4Fallback, first)
 }
 
-function planFallback(
-  { account, lab, flow, ingress }: PlanInputs,
-  fallback: string | null,
-  first: PlanStep,
-): EgressPlan {
+function planFallback({ tables, flow, ingress }: PlanInputs, fallback: string | null, first: PlanStep): EgressPlan {
   if (first.verdict !== 'colo-down') return refused([first])
   if (fallback === null || fallback === '') return refused([first, step('fallback', '', 'not-set')])
-  if (fallback === SHARED_FALLBACK) return shared(lab, flow, ingress, [first])
-  const owner = lab.ownerOf(fallback, 4)
-  const verdict = verdictOn(account, owner, fallback)
+  if (fallback === SHARED_FALLBACK) return shared(tables, flow, ingress, [first])
+  const owner = tables.ownerOf(fallback, 4)
+  const verdict = verdictOn(tables, owner, fallback)
   const second = step('fallback', fallback, verdict, owner?.colo)
-  const egress = verdict === 'used' && owner !== undefined ? lab.egressOf(owner, 4, '', true) : undefined
+  const egress = verdict === 'used' && owner !== undefined ? tables.egressOf(owner, 4, '', true) : undefined
   if (egress === undefined) return refused([first, second])
   return { outcome: 'dedicated-fallback', egress, steps: [first, second] }
 }
 
-function verdictOn(account: Account, owner: DedicatedEgressIp | undefined, written: string): StepVerdict {
+function verdictOn({ account }: AccountTables, owner: DedicatedEgressIp | undefined, written: string): StepVerdict {
   if (owner === undefined) return written === '' ? 'not-set' : 'not-owned'
   return account.colosDown.has(owner.colo) ? 'colo-down' : 'used'
 }
 
 /** The fallback of a rule whose primary works: listed, never used. */
-function unneeded(lab: AccountTables, fallback: string | null): readonly PlanStep[] {
+function unneeded(tables: AccountTables, fallback: string | null): readonly PlanStep[] {
   if (fallback === null || fallback === '') return []
   if (fallback === SHARED_FALLBACK) return [step('shared', fallback, 'not-needed')]
-  return [step('fallback', fallback, 'not-needed', lab.ownerOf(fallback, 4)?.colo)]
+  return [step('fallback', fallback, 'not-needed', tables.ownerOf(fallback, 4)?.colo)]
 }
 
-function shared(lab: AccountTables, flow: Flow, ingress: Colo, before: readonly PlanStep[]): EgressPlan {
-  const egress = lab.shared.egressOf(ingress.code, flow.destination.ip.family)
+function shared(tables: AccountTables, flow: Flow, ingress: Colo, before: readonly PlanStep[]): EgressPlan {
+  const egress = tables.shared.egressOf(ingress.code, flow.destination.ip.family)
   const steps = [...before, step('shared', egress.address.text, 'used', ingress.code)]
   return { outcome: 'default', egress, steps }
 }

@@ -126,10 +126,10 @@ function explainEgress({ family, address, standIns, fallback }: Egress): Explain
 }
 
 /** The steps considered for a decision already made. */
-export function planOf({ account }: Snapshot, flow: Flow, decision: Decision): readonly PlanStep[] {
-  if (decision.exempt !== undefined) return planExempt(account, flow, decision.ingressColo).steps
-  if (decision.rule !== null) return planForRule(account, flow, decision.rule, decision.ingressColo).steps
-  return decision.outcome === 'unroutable' ? [] : planWithoutRule(account, flow, decision.ingressColo).steps
+export function planOf({ tables }: Snapshot, flow: Flow, decision: Decision): readonly PlanStep[] {
+  if (decision.exempt !== undefined) return planExempt(tables, flow, decision.ingressColo).steps
+  if (decision.rule !== null) return planForRule(tables, flow, decision.rule, decision.ingressColo).steps
+  return decision.outcome === 'unroutable' ? [] : planWithoutRule(tables, flow, decision.ingressColo).steps
 }
 
 interface SlotTrace {
@@ -148,13 +148,11 @@ function traceRules({ account, ruleset }: Snapshot, flow: Flow, decision: Decisi
   const skipped = new Map(ruleset.skipped.map(({ rule, reason }) => [rule, reason] as const))
   const values = createFlowReader(new Set(GATEWAY_SCHEME.fields.keys()), account.settings.hostSelector).read(flow)
   const parser = new RuleParser(account.settings.expressions)
-  const isExempt = decision.exempt !== undefined || (decision.rule === null && decision.outcome === 'unroutable')
+  const skipsRules = decision.exempt !== undefined || (decision.rule === null && decision.outcome === 'unroutable')
   let winner: Rule | undefined
   const noteOn = (field: string | null) => noteOnMissing(field, flow)
   return ruleset.rules.map((rule) => {
-    const reason = isExempt
-      ? 'egress rules do not apply to this connection'
-      : (skipped.get(rule) ?? afterWinner(winner))
+    const reason = skipsRules ? 'no rule is evaluated for this connection' : (skipped.get(rule) ?? afterWinner(winner))
     if (reason !== undefined) return { rule, trace: ruleTrace(rule, false, reason, [], noteOn), slots: [] }
     const slots = traceSlots(parser, rule, values, ruleset.lists)
     const matched = slots.every(({ trace }) => trace.result)

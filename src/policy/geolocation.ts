@@ -4,7 +4,7 @@
 import { containsIp } from '../net/cidr.ts'
 import { equalIp, type Ip } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
-import { accountTablesOf } from './account-tables.ts'
+import type { AccountTables } from './account-tables.ts'
 import type { Colo, Place } from './place.ts'
 
 /** A site's view of an address. `known` is false while its database still has the previous place. */
@@ -18,7 +18,8 @@ export interface SeenLocation {
 /** Where a site places one of the account's egress addresses at an instant (epoch ms): before a dedicated IP's
  *  `geolocationUpdatedAt` in the account's home country, from then on at its geolocation. Undefined for addresses
  *  the account does not have. */
-export function locationSeen(account: Account, address: Ip, at: number): SeenLocation | undefined {
+export function locationSeen(tables: AccountTables, address: Ip, at: number): SeenLocation | undefined {
+  const { account } = tables
   const dedicated = dedicatedIpOf(account, address)
   if (dedicated !== undefined) {
     if (at < (dedicated.geolocationUpdatedAt ?? Number.NEGATIVE_INFINITY)) {
@@ -26,7 +27,7 @@ export function locationSeen(account: Account, address: Ip, at: number): SeenLoc
     }
     return seenAt(dedicated.geolocation)
   }
-  const colo = sharedColoOf(account, address)
+  const colo = sharedColoOf(tables, address)
   return colo === undefined ? undefined : seenAt(colo)
 }
 
@@ -39,10 +40,9 @@ export function dedicatedIpOf(account: Account, address: Ip): DedicatedEgressIp 
 }
 
 /** The colo with this shared egress address. */
-function sharedColoOf(account: Account, address: Ip): Colo | undefined {
+function sharedColoOf({ account, shared }: AccountTables, address: Ip): Colo | undefined {
   const { range } = address.family === 4 ? account.sharedEgress.ipv4 : account.sharedEgress.ipv6
   if (!containsIp(range, address)) return undefined
-  const { shared } = accountTablesOf(account)
   return [...account.colos.values()].find(({ code }) => equalIp(shared.egressOf(code, address.family).address, address))
 }
 

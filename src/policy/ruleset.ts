@@ -4,6 +4,7 @@
 import { compileExpression, type Predicate } from '../expression/index.ts'
 import type { FieldValues, Lists } from '../expression/value.ts'
 import type { Account, AccountSettings, NamedList } from './account.ts'
+import { type AccountTables, createAccountTables } from './account-tables.ts'
 import type { Flow } from './flow.ts'
 import { createFlowReader, type FlowReader } from './flow-values.ts'
 import { exclusionsOf, isExact } from './matcher/exactness.ts'
@@ -234,9 +235,17 @@ function unknownLists(users: readonly ParsedRule[], known: KnownLists): RuleIssu
   )
 }
 
+/** One version of everything that decisions rest on. Never changes; a change makes the next one. */
 export interface Snapshot {
   /** grows by one with every change of anything */
   readonly revision: number
   readonly account: Account
+  /** compiled from `account` */
+  readonly tables: AccountTables
   readonly ruleset: Ruleset
+}
+
+/** The snapshot of an account and its compiled rules. Throws a RangeError for an account without a data center. */
+export function createSnapshot(revision: number, account: Account, ruleset: Ruleset): Snapshot {
+  return Object.freeze({ revision, account, tables: createAccountTables(account), ruleset })
 }

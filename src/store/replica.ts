@@ -3,6 +3,7 @@
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { KINDS, type Kind, type LabSnapshot, type LabState, type Stored, type Touched } from '../config/lab-state.ts'
+import { createSnapshot } from '../policy/ruleset.ts'
 import { buildAccount, compileRules } from './compile-snapshot.ts'
 import type { RowChange } from './journal.ts'
 import { fromRow, toRow } from './overlay.ts'
@@ -64,7 +65,7 @@ export class Replica {
 
 function compile(config: LabConfig, state: LabState, revision: number, before?: LabSnapshot): LabSnapshot {
   const account = buildAccount(config, state)
-  return Object.freeze({ revision, account, ruleset: compileRules(state, account, before), state })
+  return Object.freeze({ ...createSnapshot(revision, account, compileRules(state, account, before)), state })
 }
 
 /** Kinds without a change keep their very map: that is how compiling knows what it can take over. */

@@ -17,6 +17,7 @@ import { ChangeError } from '../errors/change-error.ts'
 import type { Issue } from '../errors/issue.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import { COLOS } from '../policy/place.ts'
+import { createSnapshot } from '../policy/ruleset.ts'
 import { buildAccount, compileRules } from './compile-snapshot.ts'
 import { createDraft, type WorkingDraft } from './draft.ts'
 import { checkState } from './invariants.ts'
@@ -246,7 +247,7 @@ class LabStore implements Store {
     const account = buildAccount(config, state)
     const before = this.#snapshot as LabSnapshot | undefined
     const ruleset = compileRules(state, account, config === this.#config ? before : undefined)
-    return Object.freeze({ revision, account, ruleset, state })
+    return Object.freeze({ ...createSnapshot(revision, account, ruleset), state })
   }
 
   #publish(snapshot: LabSnapshot, touched: readonly Touched[]): void {

@@ -173,7 +173,7 @@ test('an exempt connection says that no rule is consulted, and why', () => {
   const { decision, trace } = explain(given, { ...its, gatewayDns: true })
   expect(decision).toMatchObject({ outcome: 'exempt', exempt: { kind: 'gateway-dns' }, rule: null })
   expect(new Set(trace.map(({ skipped }) => skipped))).toEqual(
-    new Set(['egress rules do not apply to this connection']),
+    new Set(['no rule is evaluated for this connection']),
   )
 })
 
