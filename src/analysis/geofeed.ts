@@ -1,5 +1,5 @@
-// The account's dedicated IPs as a geofeed for operators of geolocation databases ([G3], RFC 8805). Shared addresses are not the
-// account's to announce.
+// The account's dedicated IPs as a geofeed for operators of geolocation databases ([G3], RFC 8805). Shared addresses
+// are not the account's to announce.
 
 import { compareIp, type Ip } from '../net/ip.ts'
 import type { Account } from '../policy/account.ts'

@@ -11,16 +11,16 @@ export type ValueType = ScalarType | { readonly array: ValueType } | { readonly 
  *  Array: in order. Map: keys are byte strings, iterated in key-byte order. */
 export type Value = boolean | number | bigint | string | Ip | readonly Value[] | ReadonlyMap<string, Value>
 
-/** What one connection's fields hold, by the scheme's field slot; `undefined` is missing. */
+/** The values of one connection by the scheme's field slots; `undefined` is missing. */
 export type FieldValues = readonly (Value | undefined)[]
 
-/** The contents of one named list, asked at evaluation time, so that contents may change without recompiling. */
+/** The contents of one named list. Read at evaluation time, so contents may change without recompilation. */
 export interface ListContents {
   has(value: Value): boolean
 }
 
-/** Named lists in force for one evaluation, by canonical list name (lower case, without hyphens for UUIDs). A name that
- *  is absent contains nothing. */
+/** The named lists of one evaluation by canonical list name (lower case, without hyphens for UUIDs). An absent name
+ *  contains nothing. */
 export type Lists = ReadonlyMap<string, ListContents>
 
 /** UTF-8 bytes of text, one code unit per byte; plain ASCII comes back as it is. */
@@ -29,7 +29,7 @@ export function bytesOf(text: string): string {
   return text
 }
 
-/** The text these bytes spell in UTF-8, with U+FFFD for what does not decode. */
+/** The text that these bytes encode in UTF-8, with U+FFFD for invalid bytes. */
 export function textOf(bytes: string): string {
   return new TextDecoder().decode(Uint8Array.from(bytes, (unit) => unit.charCodeAt(0)))
 }

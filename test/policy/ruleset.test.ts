@@ -169,7 +169,7 @@ describe('[R12] fields and where they belong', () => {
     [{ traffic: 'al (net.fqdn.domains[*] == "a")' }, 'did you mean `all`?'],
     [
       { traffic: 'lowr(net.fqdn.host) == "a"' },
-      'there is no function `lower`: case is ignored by `wildcard "…"` and by `matches "(?i)…"`',
+      'there is no function `lower`: `wildcard "…"` and `matches "(?i)…"` ignore case',
     ],
     [
       { traffic: 'starts_wiht(net.fqdn.host, "a")' },
