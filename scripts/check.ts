@@ -7,6 +7,7 @@ import { arrowViolations } from './check-arrow.ts'
 import { errorViolations } from './check-errors.ts'
 import { fileViolations } from './check-files.ts'
 import { nameViolations } from './check-names.ts'
+import { referenceViolations } from './check-references.ts'
 import { ROOT, sourceFiles } from './source-files.ts'
 
 const TOOLS = [
@@ -28,6 +29,7 @@ report('arrow', arrowViolations(files))
 report('errors', errorViolations(files))
 report('files', fileViolations(files))
 report('names', nameViolations(files))
+report('references', referenceViolations(files))
 process.exitCode = good ? 0 : 1
 
 function report(name: string, violations: readonly string[]): void {

@@ -1,5 +1,5 @@
 // Where the process begins: gives the command line its streams and the parts of the lab, and the process its exit code.
-// The composition root is this file and src/main/; nothing else knows every concrete class.
+// The composition root is this file and src/lab/start-lab.ts; nothing else knows every concrete class.
 
 import { once } from 'node:events'
 import type { WriteStream } from 'node:tty'

@@ -232,7 +232,7 @@ function adviseOneRule({ text, valueType }: Access): string {
 }
 
 /** `net.src.geo.*` is the geo database's result for the source address; a configured place does not affect it
- *  (gateway-egress section 2). */
+ *  ([F3]). */
 function checkSourceCountries({ account, ruleset, users }: PracticeInput): PracticeIssue[] {
   const nowhere = users.filter(({ place, isSourceKnown }) => place !== undefined && isSourceKnown === false)
   if (nowhere.length === 0) return []

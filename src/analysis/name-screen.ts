@@ -1,5 +1,5 @@
 // Whether some rule depends on the name a destination is requested by: the reason for Gateway DNS to hand out a
-// placeholder (gateway-egress section 9). Errs on the side of yes: a needless placeholder changes no decision, a
+// placeholder ([D1]). Errs on the side of yes: a needless placeholder changes no decision, a
 // missing one may.
 
 import { compilePartial, type FieldValues, type PartialPredicate, type Value } from '../expression/index.ts'

@@ -88,7 +88,7 @@ export interface LabConfig {
   readonly log: { readonly maxBytes: number; readonly keep: number }
 }
 
-/** Gateway DNS (gateway-egress section 9). */
+/** Gateway DNS ([D1]). */
 export interface DnsSettings {
   /** UDP and TCP alike; port 0 takes a free one */
   readonly listen: readonly Endpoint[]

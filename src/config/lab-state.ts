@@ -61,7 +61,7 @@ export interface PacFileDocument {
   readonly contents: string
 }
 
-/** The range initial resolved IPs are taken from, one per family (gateway-egress section 9). */
+/** The range initial resolved IPs are taken from, one per family ([D1]). */
 export interface PlaceholderSubnetDocument {
   readonly id: 'v4' | 'v6'
   readonly uuid: string

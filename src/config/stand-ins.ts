@@ -4,7 +4,7 @@
 import { type Cidr, cidr } from '../net/cidr.ts'
 import { fromIpv4Number, type Ip, ip } from '../net/ip.ts'
 
-/** The third number of the address, by what it stands in for (gateway-egress section 1, lab.yaml). */
+/** The third number of the address, by what it stands in for ([T11], config/lab.yaml). */
 const THIRD = { dedicatedIpv4: 10, dedicatedIpv6: 16, destinationIpv4: 20, destinationIpv6: 26 } as const
 
 export type StandInUse = keyof typeof THIRD

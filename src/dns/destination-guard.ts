@@ -143,7 +143,7 @@ const SPECIAL: readonly SpecialRange[] = [
   special('10.0.0.0/8', 'private', 'a private address'),
   special('172.16.0.0/12', 'private', 'a private address'),
   special('192.168.0.0/16', 'private', 'a private address'),
-  // initial resolved addresses: what is behind one is known by name only (gateway-egress section 9)
+  // initial resolved addresses: what is behind one is known by name only ([D1])
   special('100.80.0.0/16', 'forbidden', 'a placeholder that Gateway DNS gave out'),
   special('2606:4700:cf1:4000::/64', 'forbidden', 'a placeholder that Gateway DNS gave out'),
   special('100.64.0.0/10', 'private', 'a carrier-grade NAT address'),

@@ -1,4 +1,4 @@
-// What Gateway DNS answers: placeholders for names that some egress rule minds, real addresses for the rest (gateway-egress section 9).
+// What Gateway DNS answers: placeholders for names that some egress rule minds, real addresses for the rest ([D1]).
 // Looks names up as the proxy does; knows no socket.
 
 import { type HostFacts, ruleThatDependsOn } from '../analysis/name-screen.ts'
@@ -200,7 +200,7 @@ function familyOf(type: number): Family | undefined {
   return type === TYPE.AAAA ? 6 : undefined
 }
 
-/** HTTPS and SVCB records carry addresses of their own (gateway-egress section 9). */
+/** HTTPS and SVCB records carry addresses of their own ([D1]). */
 function isServiceBinding(type: number): boolean {
   return type === TYPE.HTTPS || type === TYPE.SVCB
 }

@@ -1,4 +1,4 @@
-// Which address was given out for which name, and what it really was then (gateway-egress section 9). An address belongs to one name
+// Which address was given out for which name, and what it really was then ([D1], [D3]). An address belongs to one name
 // until nobody has used it for long; only a full range takes it back earlier, and never under a connection. Asks nobody anything.
 
 import { type Cidr, containsIp } from '../net/cidr.ts'

@@ -1,7 +1,7 @@
 // Every way a connection, a rule, a configuration or an API call can fail, each with one stable code and all of its
-// renderings (reliability reference section 15, RFC 9209 for the Proxy-Status token, RFC 1928 section 6 for SOCKS).
+// renderings (docs/reference/reliability.md#status, RFC 9209 for the Proxy-Status token, RFC 1928 section 6 for SOCKS).
 
-/** Cloudflare's ConnectionCloseReason, as written to session records (gateway-egress section 8). */
+/** Cloudflare's ConnectionCloseReason, as written to session records ([S2]). */
 export type CloseReason =
   | 'CLIENT_CLOSED'
   | 'CLIENT_IDLE_TIMEOUT'

@@ -1,5 +1,5 @@
 // The error class of changes to the lab's state: every reason to refuse one, with the HTTP status and Cloudflare's
-// numeric code of the API's response (gateway-egress section 10). Where Cloudflare's number is not public, the lab uses
+// numeric code of the API's response ([A2]). Where Cloudflare's number is not public, the lab uses
 // its own from 20000 upward.
 
 /** HTTP status and numeric error code of one kind of refusal. */

@@ -40,7 +40,7 @@ export interface HttpErrorOptions {
   readonly method?: string | undefined
 }
 
-/** The answer to a request that failed with this error (reliability reference section 15). */
+/** The answer to a request that failed with this error (docs/reference/reliability.md#status). */
 export function httpErrorAnswer(error: GatewayError, options: HttpErrorOptions = {}): HttpErrorAnswer {
   const { http: status } = error.rendering
   const body = options.expectsContinue === true ? '' : bodyOf(error)

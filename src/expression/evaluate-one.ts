@@ -19,7 +19,7 @@ export interface EvaluateRequest {
   readonly lists?: Readonly<Record<string, readonly unknown[]>>
 }
 
-/** The output line that command-line.md specifies. `errors` holds every problem, `error` the first. */
+/** The line `egresslab expr` prints (docs/expressions.md). `errors` holds every problem, `error` the first. */
 export type EvaluateResult =
   | {
       readonly id?: unknown

@@ -1,4 +1,4 @@
-// The normal form: the tree printed as text (gateway-egress section 10). Single spaces, one spelling per operator,
+// The normal form: the tree printed as text ([A4]). Single spaces, one spelling per operator,
 // values in canonical form; nothing is sorted or simplified, and parentheses are kept.
 
 import type { Expression, LiteralSet, Node, Test } from './tree.ts'

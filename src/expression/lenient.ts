@@ -1,4 +1,4 @@
-// Spellings that occur in documentation and published rules but that the engine refuses (wirefilter section 19).
+// Spellings that occur in documentation and published rules but that the engine refuses ([L19]).
 // `default` mode accepts the two SAML forms ([R13]); `lenient` mode accepts the others, rewrites them and warns
 // ([R11]).
 
@@ -22,7 +22,7 @@ export function testAsGateway(parser: Parser, access: Access, parseTest: ParseTe
   return parseTest(parser, impliedEach(parser, access) ?? access)
 }
 
-/** C6, first shape: in a quantifier, `map["key"] in {…}` means each element of the array under the key. */
+/** [C6], first shape: in a quantifier, `map["key"] in {…}` means each element of the array under the key. */
 function impliedEach(parser: Parser, access: Access): Access | undefined {
   const { valueType } = access
   if (parser.quantifiers === 0 || access.mapped || access.indexes.at(-1)?.kind !== 'key') return undefined
@@ -30,7 +30,7 @@ function impliedEach(parser: Parser, access: Access): Access | undefined {
   return { ...access, indexes: [...access.indexes, { kind: 'each' }], valueType: valueType.array, mapped: true }
 }
 
-/** A map of arrays of Bytes, without an index or with `[*]`: what can be viewed as `key=value` texts (C6). */
+/** A map of arrays of Bytes, without an index or with `[*]`: what can be viewed as `key=value` texts ([C6]). */
 function isPairs({ field: { type }, indexes }: Access): boolean {
   const isSaml = typeof type !== 'string' && 'map' in type && typeof type.map !== 'string' && 'array' in type.map
   if (!isSaml || type.map.array !== 'Bytes' || indexes.length > 1) return false
@@ -49,7 +49,7 @@ export function lenientComparison(parser: Parser, access: Access, parseTest: Par
   return node ?? readBareEach(parser, access, parseTest)
 }
 
-/** C2: `ip == "10.0.0.0/8"` is membership in that network, `!=` its negation. */
+/** [C2]: `ip == "10.0.0.0/8"` is membership in that network, `!=` its negation. */
 function readQuotedNetwork(parser: Parser, access: Access): Node | undefined {
   const { cursor } = parser
   if (access.valueType !== 'Ip') return undefined
@@ -72,12 +72,12 @@ function readQuotedNetwork(parser: Parser, access: Access): Node | undefined {
   return isNegated ? { kind: 'not', item, type: item.type, span } : item
 }
 
-/** C5: a bare `ip[*] in {…}` outside a quantifier is an `any`. */
+/** [C5]: a bare `ip[*] in {…}` outside a quantifier is an `any`. */
 function readBareEach(parser: Parser, access: Access, parseTest: ParseTest): Node | undefined {
   return access.field.type === 'Ip' && access.mapped ? wrapEach(parser, parseTest(parser, access)) : undefined
 }
 
-/** C6, second and third shape outside a quantifier, or without `[*]`: an `any` over the `key=value` texts. */
+/** [C6], second and third shape outside a quantifier, or without `[*]`: an `any` over the `key=value` texts. */
 function readPairs(parser: Parser, access: Access, parseTest: ParseTest): Node | undefined {
   if (!isPairs(access) || (access.mapped && parser.quantifiers > 0)) return undefined
   if (
@@ -122,7 +122,7 @@ function warn(parser: Parser, message: string, span: Span, hint: string): void {
   parser.warn(new Failure('expression.lenient_spelling', message, span, hint))
 }
 
-/** C1, C2: runs `read` on the text inside quotes, if there are quotes. */
+/** [C1], [C2]: runs `read` on the text inside quotes, if there are quotes. */
 export function readUnquoted<T>(parser: Parser, read: (cursor: Cursor) => T): T {
   const { cursor } = parser
   if (!parser.isLenient || !cursor.sees('"')) return read(cursor)

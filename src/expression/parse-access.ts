@@ -1,5 +1,5 @@
-// Accesses: a field and its indexes (wirefilter section 7), and Gateway's other spelling for arrays of objects
-// (compatibility note C4).
+// Accesses: a field and its indexes ([L7]), and Gateway's other spelling for arrays of objects
+// (compatibility note [C4]).
 
 import { adviseUnknownName } from './advice.ts'
 import { readQuotedRest } from './lex/bytes.ts'
@@ -123,7 +123,7 @@ function elementType(type: ValueType, index: Index): ValueType | undefined {
   return index.kind === 'element' ? undefined : type.map
 }
 
-/** Lenient C5: `[*]` on an address visits the one address. */
+/** Lenient [C5]: `[*]` on an address visits the one address. */
 function lenientElementType(parser: Parser, type: ValueType, index: Index, bracket: number): ValueType | undefined {
   if (!parser.isLenient || type !== 'Ip' || index.kind !== 'each') return undefined
   const span = [bracket, parser.cursor.at] as const

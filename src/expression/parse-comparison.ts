@@ -1,5 +1,5 @@
-// One comparison: an access, an operator that fits its type, and a right-hand side read by that type (wirefilter
-// section 5). Mapped or not, the operator sees the type after all indexes.
+// One comparison: an access, an operator that fits its type, and a right-hand side read by that type
+// ([L5]). Mapped or not, the operator sees the type after all indexes.
 
 import { adviseOperand, adviseOperator, adviseType } from './advice.ts'
 import { lenientComparison, testAsGateway } from './lenient.ts'

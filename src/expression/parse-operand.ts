@@ -1,5 +1,5 @@
-// Right-hand sides: one literal, or a set of members in braces, of the left-hand side's type (wirefilter sections 3 and
-// 11). Lenient mode also accepts quoted integers and addresses, and commas (C1, C2, C9).
+// Right-hand sides: one literal, or a set of members in braces, of the left-hand side's type ([L3] and
+// 11). Lenient mode also accepts quoted integers and addresses, and commas ([C1], [C2], [C9]).
 
 import { readUnquoted } from './lenient.ts'
 import { readAddress, readAddressMember } from './lex/address.ts'

@@ -1,4 +1,4 @@
-// `any( … )` and `all( … )`: how far the argument extends depends on how it begins (wirefilter section 8).
+// `any( … )` and `all( … )`: how far the argument extends depends on how it begins ([L8]).
 
 import { adviseArgument } from './advice.ts'
 import { lenientComparison, testAsGateway } from './lenient.ts'

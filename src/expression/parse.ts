@@ -1,5 +1,5 @@
 // The upper half of the parser: operators, groups, quantifiers, and recovery after a problem. Types are checked at the
-// very places where the engine checks them (wirefilter sections 4, 6 and 8), so the first problem is the engine's.
+// very places where the engine checks them ([L4], [L6] and [L8]), so the first problem is the engine's.
 
 import { Cursor, Failure } from './lex/cursor.ts'
 import { adviseInvisible } from './lex/white-space.ts'

@@ -5,7 +5,7 @@ import { characterSpan, type ExpressionProblem } from './problem.ts'
 import type { Scheme } from './scheme.ts'
 import type { Mode } from './tree.ts'
 
-/** Limits beyond which an expression is refused (wirefilter section 16). */
+/** Limits beyond which an expression is refused ([L16]). */
 export interface ExpressionLimits {
   /** nesting depth of groups, negations and quantifiers */
   readonly nesting: number

@@ -13,9 +13,9 @@ export interface Scheme {
   readonly fields: ReadonlyMap<string, Field>
   /** value types for which `in $name` is allowed */
   readonly listTypes: ReadonlySet<'Int' | 'Bytes' | 'Ip'>
-  /** result of `!=` on a missing value (wirefilter section 10; default true) */
+  /** result of `!=` on a missing value ([L10]; default true) */
   readonly missingNotEqual: boolean
-  /** other spellings of `field[*]` (compatibility note C4): `identity.groups[*].name` → `identity.groups.name` */
+  /** other spellings of `field[*]` (compatibility note [C4]): `identity.groups[*].name` → `identity.groups.name` */
   readonly objectArrays: ReadonlyMap<string, ReadonlyMap<string, string>>
   /** for unknown names: a hint of one clause where the name belongs or what to write instead; undefined for none */
   readonly adviseUnknown?: (name: string) => string | undefined

@@ -82,7 +82,7 @@ export interface Access {
   readonly span: Span
 }
 
-/** `each` on a scalar (lenient C5) visits that one value; `pairs` (C6) views a map of arrays as `key=value`. */
+/** `each` on a scalar (lenient [C5]) visits that one value; `pairs` ([C6]) views a map of arrays as `key=value`. */
 export type Index =
   | { readonly kind: 'element'; readonly at: number }
   | { readonly kind: 'key'; readonly key: string }

@@ -1,4 +1,4 @@
-// The types and run-time values of the expression language (wirefilter sections 2 and 20).
+// The types and run-time values of the expression language ([L2] and [L20]).
 
 import type { Ip } from '../net/ip.ts'
 

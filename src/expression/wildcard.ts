@@ -1,4 +1,4 @@
-// Wildcard patterns (wirefilter section 14): `*` is any run of bytes, everything else is literal, and the whole value
+// Wildcard patterns ([L14]): `*` is any run of bytes, everything else is literal, and the whole value
 // must match. Works on byte strings, without a regular expression.
 
 export interface Wildcard {

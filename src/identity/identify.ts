@@ -209,7 +209,7 @@ function placeFor(
   return given ?? found.entry?.place ?? found.user?.place ?? placeOf(found.sourceIp)
 }
 
-/** The connection's own choice, the listener's, the source's, the user's current one, the default (command-line.md). A network that was
+/** The connection's own choice, the listener's, the source's, the user's current one, the default (docs/identity.md). A network that was
  *  chosen earlier and is gone since counts as not chosen; one named with the connection has to exist. */
 function virtualNetworkFor(
   { options }: IdentifyInputs,

@@ -1,5 +1,5 @@
 // A set of addresses as sorted, merged ranges, one table per family, searched by bisection. Families are never mixed:
-// an IPv4-mapped IPv6 address is an IPv6 address (wirefilter section 5.2).
+// an IPv4-mapped IPv6 address is an IPv6 address ([L5.2]).
 
 import { type Cidr, maskIp } from './cidr.ts'
 import { compareIp, type Family, fromIpv4Number, fromIpv6Words, type Ip } from './ip.ts'

@@ -1,4 +1,4 @@
-// Chooses the dedicated IP a connection leaves from when no rule matched (gateway-egress section 5). Pure geography and
+// Chooses the dedicated IP a connection leaves from when no rule matched ([B1] to [B5]). Pure geography and
 // a hash, so the result is the same in every process. Ties are computed over all of the account's addresses, including
 // those at colos that are down, so that an outage moves only users of the lost address ([B4]).
 

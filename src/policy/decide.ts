@@ -1,4 +1,4 @@
-// One flow in, one decision out: which rule, which address, from where, and why (gateway-egress section 4). Pure: no
+// One flow in, one decision out: which rule, which address, from where, and why ([E1]). Pure: no
 // clock, and no state but tables prepared per version of the account and the rules.
 
 import type { AccountTables } from './account-tables.ts'
@@ -12,7 +12,7 @@ import { EVERY_COLO_DOWN, reasonForExemption, reasonForRule, reasonWithoutRule }
 import type { Rule } from './rule.ts'
 import type { Snapshot } from './ruleset.ts'
 
-/** Decides one flow (gateway-egress section 4). Never throws for a valid snapshot. */
+/** Decides one flow ([E1]). Never throws for a valid snapshot. */
 export function decide(snapshot: Snapshot, flow: Flow): Decision {
   return decideBy(snapshot, flow, (ruleset) => ruleset.firstMatch(flow)?.rule)
 }

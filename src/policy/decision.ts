@@ -1,4 +1,4 @@
-// The decision on one flow, with its reason in words (gateway-egress section 4, [E1], [E5]).
+// The decision on one flow, with its reason in words ([E1], [E5]).
 
 import type { Family, Ip } from '../net/ip.ts'
 import type { DedicatedEgressIp } from './account.ts'

@@ -39,8 +39,7 @@ export function planForRule(tables: AccountTables, flow: Flow, rule: Rule, ingre
   return flow.destination.ip.family === 6 ? planRange(inputs, rule.egress) : planIpv4(inputs, rule.egress)
 }
 
-/** The dedicated IP for a flow that no rule matched; undefined where shared egress is used (gateway-egress section
- *  5). */
+/** The dedicated IP for a flow that no rule matched; undefined where shared egress is used ([B1]). */
 export function chooseWithoutRule({ account, balancer }: AccountTables, flow: Flow): Balanced | undefined {
   if (account.settings.noRuleMatched === 'default') return undefined
   return balancer.choose({
@@ -52,7 +51,7 @@ export function chooseWithoutRule({ account, balancer }: AccountTables, flow: Fl
   })
 }
 
-/** The plan for a flow that no rule matched ([E2], gateway-egress section 5). */
+/** The plan for a flow that no rule matched ([E2], [B1]). */
 export function planWithoutRule(
   tables: AccountTables,
   flow: Flow,

@@ -1,4 +1,4 @@
-// The fields an egress rule may use, and in which of its three expressions (gateway-egress section 2, [R12]). Names and
+// The fields an egress rule may use, and in which of its three expressions ([F3], [R12]). Names and
 // types only; flow-values.ts computes the values.
 
 import { closest } from '../errors/did-you-mean.ts'

@@ -1,4 +1,4 @@
-// Computes the values of a flow that expressions use (gateway-egress section 2): only fields that some rule uses. A
+// Computes the values of a flow that expressions use ([F3]): only fields that some rule uses. A
 // field without a value for this flow is missing ([F1]).
 
 import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'

@@ -1,4 +1,4 @@
-// What is known of one connection to ONE destination address before the decision (gateway-egress section 2).
+// What is known of one connection to ONE destination address before the decision ([F3]).
 
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'

@@ -1,4 +1,4 @@
-// The data center a user's device connects to: the nearest that is up (gateway-egress section 1). The only place that
+// The data center a user's device connects to: the nearest that is up ([T4]). The only place that
 // prepares an account's geography, so that a distance is computed once.
 
 import type { Account } from './account.ts'

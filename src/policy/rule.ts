@@ -1,4 +1,4 @@
-// A Gateway rule as its author wrote it (gateway-egress section 3), with our names; api/ translates Cloudflare's.
+// A Gateway rule as its author wrote it ([R1]), with our names; api/ translates Cloudflare's.
 
 /** Egress settings of a rule: addresses as written ([R7]). `null` settings on a rule mean default shared egress
  *  ([R4]). */

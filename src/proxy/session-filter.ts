@@ -20,7 +20,7 @@ export interface SessionFilter {
   readonly text?: string
 }
 
-/** The outcomes a filter may name (gateway-egress section 4), and `failed`. */
+/** The outcomes a filter may name ([E1]), and `failed`. */
 export const FILTER_OUTCOMES = [...OUTCOMES, 'failed'] as const
 
 /** A test of records. Throws a RangeError for an egress IP that is neither address nor network. */

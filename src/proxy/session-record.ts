@@ -1,4 +1,4 @@
-// From what a connection has come to, the one flat line that is kept of it (gateway-egress section 8). Pure apart from
+// From what a connection has come to, the one flat line that is kept of it ([S1]). Pure apart from
 // reading its arguments; decides nothing.
 
 import type { CloseReason, ConnectionErrorCode } from '../errors/catalogue.ts'

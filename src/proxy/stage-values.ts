@@ -50,7 +50,7 @@ export interface Tunnel {
   readonly by: 'stand-in' | 'upstream' | 'nothing'
 }
 
-/** What is behind an address that Gateway DNS gave out in place of a real one (gateway-egress section 9). */
+/** What is behind an address that Gateway DNS gave out in place of a real one ([D1]). */
 export interface Placeholder {
   /** the address given out: what the client connects to */
   readonly initial: Ip

@@ -1,4 +1,4 @@
-// What must hold of every state, whoever changed it (gateway-egress section 3 and 10). Checked on the whole result of
+// What must hold of every state, whoever changed it ([R1] to [R14], [A2]). Checked on the whole result of
 // a change, so that no order of edits can slip past; the first violation refuses the change.
 
 import type { LabConfig } from '../config/lab-config.ts'
@@ -124,7 +124,7 @@ function checkHostnameRoutes(routes: readonly Documents['hostnameRoute'][], tunn
   unique(routes, ({ hostname }) => hostname.toLowerCase(), 'change.route_exists', message)
 }
 
-/** Source networks of an endpoint are at most /8 or /32 wide (gateway-egress section 1). */
+/** Source networks of an endpoint are at most /8 or /32 wide ([T7]). */
 function checkProxyEndpoints(endpoints: readonly Documents['proxyEndpoint'][]): void {
   for (const { name, networks } of endpoints) {
     for (const text of networks) {

@@ -9,7 +9,7 @@ import type { Rule } from '../policy/rule.ts'
 
 export type Seeds = { readonly [K in Kind]: ReadonlyMap<string, Documents[K]> }
 
-/** Placeholder ranges of a fresh account (gateway-egress section 9). */
+/** Placeholder ranges of a fresh account ([D1]). */
 const PLACEHOLDERS = [
   { id: 'v4', name: 'initial-resolved-ipv4', network: '100.80.0.0/16' },
   { id: 'v6', name: 'initial-resolved-ipv6', network: '2606:4700:0cf1:4000::/64' },

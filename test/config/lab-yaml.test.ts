@@ -1,4 +1,4 @@
-// What scripts rely on of the shipped configuration (command-line.md): pinned here, value by value.
+// What scripts rely on of the shipped configuration (config/lab.yaml): pinned here, value by value.
 
 import { expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'

@@ -1,4 +1,4 @@
-// Wirefilter sections 6 to 8: indexes, `[*]`, elementwise logic, quantifiers.
+// [L6] to [L8]: indexes, `[*]`, elementwise logic, quantifiers.
 
 import { describe, expect, test } from 'vitest'
 import { marked, remarked, verdict } from './support.ts'

@@ -1,4 +1,4 @@
-// Wirefilter section 19 and [R11]: what each mode does with the spellings real rules contain.
+// [L19] and [R11]: what each mode does with the spellings real rules contain.
 
 import { describe, expect, test } from 'vitest'
 import { parseExpression } from '../../src/expression/index.ts'

@@ -1,4 +1,4 @@
-// gateway-egress section 10: the tree printed again.
+// [A4]: the tree printed again.
 
 import { expect, test } from 'vitest'
 import { normal } from './support.ts'

@@ -1,4 +1,4 @@
-// Wirefilter section 3.1 to 3.3: trimming, white space, no word boundaries, identifiers.
+// [L3.1] to [L3.3]: trimming, white space, no word boundaries, identifiers.
 
 import { describe, expect, test } from 'vitest'
 import { marked, remarked, verdict } from './support.ts'

@@ -1,4 +1,4 @@
-// Wirefilter sections 3.4 to 3.11: integers, bytes, addresses, patterns' notations, names of lists.
+// [L3.4] to [L3.11]: integers, bytes, addresses, patterns' notations, names of lists.
 
 import { describe, expect, test } from 'vitest'
 import { bytesOf, marked, parsed, remarked, verdict } from './support.ts'

@@ -1,4 +1,4 @@
-// Wirefilter sections 5, 6, 10 and 11: which operator fits which type, what each means, precedence, missing values, sets.
+// [L5], [L6], [L10] and [L11]: which operator fits which type, what each means, precedence, missing values, sets.
 
 import { describe, expect, test } from 'vitest'
 import { createScheme } from '../../src/expression/index.ts'

@@ -1,4 +1,4 @@
-// Wirefilter sections 14 and 15: wildcards and regular expressions over bytes.
+// [L14] and [L15]: wildcards and regular expressions over bytes.
 
 import fc from 'fast-check'
 import { RE2JS } from 're2js'

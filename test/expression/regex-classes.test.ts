@@ -1,4 +1,4 @@
-// Bracketed classes of any build, against a model of what the Rust dialect makes of them (wirefilter section 15).
+// Bracketed classes of any build, against a model of what the Rust dialect makes of them ([L15]).
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-// What the engine itself says of patterns (wirefilter section 15), recorded from Rust's regex-automata 0.4 with the
+// What the engine itself says of patterns ([L15]), recorded from Rust's regex-automata 0.4 with the
 // engine's settings: refused, or whether the value matches.
 
 import { readFileSync } from 'node:fs'

@@ -1,5 +1,4 @@
-// `/zerotrust/subnets/initial_resolved_ip`: where placeholders for host selectors are taken from (gateway-egress
-// section 9).
+// `/zerotrust/subnets/initial_resolved_ip`: where placeholders for host selectors are taken from ([D1]).
 
 import type { Stored } from '../../config/lab-state.ts'
 import { ChangeError } from '../../errors/change-error.ts'

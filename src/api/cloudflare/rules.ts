@@ -1,4 +1,4 @@
-// `/gateway/rules` (gateway-egress sections 3 and 10).
+// `/gateway/rules` ([R1] to [R14], [A3]).
 
 import type { Draft, JsonObject, RuleDocument, Stored } from '../../config/lab-state.ts'
 import { precedenceOf } from '../../config/rule-document.ts'

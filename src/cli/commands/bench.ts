@@ -55,7 +55,7 @@ const registerDecide = (bench: Command, { io, services, action }: Parameters<Reg
     )
 }
 
-/** The shape command-line.md fixes, and what is worth adding. */
+/** The shape scripts rely on, and what is worth adding. */
 function asDocument(summary: DecideBenchSummary) {
   return {
     rules: summary.rules,

@@ -1,5 +1,5 @@
 // Array(Bool): comparisons under `[*]`, combined position by position by logical operators, up to the length of the
-// shortest operand (wirefilter sections 6 to 8).
+// shortest operand ([L6] to [L8]).
 
 import type { Chain, Comparison, Node } from '../tree.ts'
 import type { FieldValues, Lists, Value } from '../value.ts'

@@ -12,7 +12,7 @@ export type ValueTest = (value: Value, lists: Lists) => boolean
 /** Sets of at least this many members are hashed instead of compared one by one. */
 const HASH_FROM = 5
 
-/** Prepares the test of a comparison (wirefilter section 5). */
+/** Prepares the test of a comparison ([L5]). */
 export function valueTestOf(test: Test): ValueTest {
   switch (test.kind) {
     case 'truth':

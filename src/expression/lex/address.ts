@@ -1,4 +1,4 @@
-// Address literals (wirefilter sections 3.7 and 3.8): outside sets one strict address, inside them addresses, networks
+// Address literals ([L3.7] and [L3.8]): outside sets one strict address, inside them addresses, networks
 // and explicit ranges. IPv4 networks are read as leniently as by the engine's library.
 
 import { type Cidr, parseCidr } from '../../net/cidr.ts'

@@ -1,4 +1,4 @@
-// Byte literals (wirefilter section 3.6): quoted strings with four escapes, raw strings with hashes, and lists of hex
+// Byte literals ([L3.6]): quoted strings with four escapes, raw strings with hashes, and lists of hex
 // bytes. The value is a string with one byte per UTF-16 unit.
 
 import type { BytesLiteral } from '../tree.ts'

@@ -1,5 +1,5 @@
 // A position in the source that moves forward, and failures at it. There are no tokens: each reader matches the text at
-// the cursor (wirefilter section 3).
+// the cursor ([L3]).
 
 import type { ExpressionProblemCode } from '../problem.ts'
 import type { Span } from '../tree.ts'

@@ -1,4 +1,4 @@
-// Integer literals and their ranges (wirefilter section 3.4): `0x` hexadecimal, leading `0` octal, else decimal. Each
+// Integer literals and their ranges ([L3.4]): `0x` hexadecimal, leading `0` octal, else decimal. Each
 // reads a run of hex digits greedily, so that bad digits are reported as one token.
 
 import type { IntLiteral, IntMember } from '../tree.ts'

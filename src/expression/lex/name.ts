@@ -1,4 +1,4 @@
-// Identifiers (wirefilter section 3.3): segments of ASCII letters, digits and underscores joined by single dots. Names
+// Identifiers ([L3.3]): segments of ASCII letters, digits and underscores joined by single dots. Names
 // of lists: `$name` in an expression, ids in the API.
 
 import type { ListName, Mode } from '../tree.ts'

@@ -1,4 +1,4 @@
-// Regex literals (wirefilter section 3.9): a quoted pattern with its own scanning rules, or a raw string. Finds the end
+// Regex literals ([L3.9]): a quoted pattern with its own scanning rules, or a raw string. Finds the end
 // of the pattern; regex/ interprets it.
 
 import type { Span } from '../tree.ts'

@@ -1,4 +1,4 @@
-// Bracketed classes of the Rust dialect: nesting, set operators, POSIX names (wirefilter section 15). Over bytes: a
+// Bracketed classes of the Rust dialect: nesting, set operators, POSIX names ([L15]). Over bytes: a
 // non-ASCII character in a class is refused, as by the engine without Unicode mode.
 
 import {

@@ -1,4 +1,4 @@
-// Escapes of the Rust dialect, the same inside and outside brackets (wirefilter section 15).
+// Escapes of the Rust dialect, the same inside and outside brackets ([L15]).
 
 import { bytesOf } from '../value.ts'
 import type { Assertion } from './pattern.ts'

@@ -1,4 +1,4 @@
-// Parses a pattern of the Rust regex dialect with Unicode mode off into a tree over bytes (wirefilter section 15).
+// Parses a pattern of the Rust regex dialect with Unicode mode off into a tree over bytes ([L15]).
 // Refuses what the dialect refuses, and Unicode mode, which does not apply to bytes.
 
 import { bytesOf } from '../value.ts'

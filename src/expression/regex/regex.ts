@@ -29,7 +29,7 @@ export type RegexResult =
       readonly tooLarge: boolean
     }
 
-/** Compiles a pattern. `sizeLimit`: bytes of the engine's compiled form (wirefilter section 16). Never throws. */
+/** Compiles a pattern. `sizeLimit`: bytes of the engine's compiled form ([L16]). Never throws. */
 export function createRegex(pattern: string, sizeLimit: number): RegexResult {
   let piece: RegexPiece
   try {
