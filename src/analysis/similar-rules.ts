@@ -14,7 +14,8 @@ export interface SimilarRules {
 /** Fewer rules than this do not justify a list. */
 const LEAST_RULES = 5
 
-/** Groups of rules with equal egress that differ in one `==` or `in {…}` only; a rule is in one group at most, the largest. */
+/** Groups of rules with equal egress that differ in one `==` or `in {…}` only; a rule is in one group at most, the
+ *  largest. */
 export function similarRules(
   ruleset: Ruleset,
   mode: ConstructorParameters<typeof RuleParser>[0],

@@ -5,10 +5,9 @@ import type { Ip } from '../net/ip.ts'
 export type ScalarType = 'Bool' | 'Int' | 'Bytes' | 'Ip'
 export type ValueType = ScalarType | { readonly array: ValueType } | { readonly map: ValueType }
 
-/** A run-time value.
- *  Int: a `number` where it is a safe integer, else a `bigint`, so that equal integers are always `===`.
- *  Bytes: a string of which every code unit is one byte (UTF-8 of text), so that `===`, `<` and `includes` are byte-wise.
- *  Array: in order. Map: keys are byte strings, iterated in key-byte order. */
+/** A run-time value. Int: a `number` where it is a safe integer, else a `bigint`, so that equal integers are always
+ *  `===`. Bytes: a string of which every code unit is one byte (UTF-8 of text), so that `===`, `<` and `includes`
+ *  are byte-wise. Array: in order. Map: keys are byte strings, iterated in key-byte order. */
 export type Value = boolean | number | bigint | string | Ip | readonly Value[] | ReadonlyMap<string, Value>
 
 /** The values of one connection by the scheme's field slots; `undefined` is missing. */

@@ -160,7 +160,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     publicSourceOf: publicSourceOf.udp,
   })
   stack.defer(() => udpEcho.close())
-  ownSockets.origins.push(...origins.doors.map(({ at }) => at), ...udpEcho.endpoints)
+  ownSockets.origins.push(...origins.listeners.map(({ at }) => at), ...udpEcho.endpoints)
 
   const onTaken = () => plane.configTaken()
   const followed: FollowedConfig = followConfig({ config, load, store, world, events, onTaken })

@@ -143,7 +143,7 @@ describe('names that no server is asked for', () => {
       const { candidates, server } = await lab(({ name: asked }) => [a(asked, '93.184.216.1')])
       await expect(candidates(`${name}:1`)).rejects.toMatchObject({
         code: 'name.not_found',
-        message: `there is no host \`${name}\` in the configuration and the hosts file, and DNS is not asked for such names`,
+        message: `there is no host \`${name}\` in the configuration or the hosts file, and such names are never sent to DNS`,
       })
       expect(server.asked).toEqual([])
     },
@@ -284,7 +284,7 @@ describe('names from DNS', () => {
     const server = await startDns(() => 'silence')
     const dns = createDnsClient({ servers: [server.address], timeoutMs: 100, tries: 1, maxUnderWay: 2 })
     const waiting = [dns.query('one.example.org', 4), dns.query('two.example.org', 4)]
-    expect(dns.query('three.example.org', 4)).toEqual({ kind: 'failed', why: '2 names are being looked up already' })
+    expect(dns.query('three.example.org', 4)).toEqual({ kind: 'failed', why: '2 names are already being resolved' })
     expect(await Promise.all(waiting)).toEqual([{ kind: 'timeout' }, { kind: 'timeout' }])
   })
 

@@ -125,8 +125,8 @@ describe('what is refused, with one answer to the client and the reason in the l
     ['without an audience', { aud: undefined }, /no claim `aud`/],
     ['of another issuer', { iss: 'https://evil.test' }, /issuer, `https:\/\/evil\.test`, is no identity provider/],
     ['of an issuer spelt a little differently', { iss: `${ISSUER}/` }, /is no identity provider/],
-    ['without a mail address', { email: undefined }, /no mail address in `email`/],
-    ['with a mail address that is none', { email: 'a;vnet=x@y' }, /no mail address/],
+    ['without a mail address', { email: undefined }, /no email in `email`/],
+    ['with a mail address that is none', { email: 'a;vnet=x@y' }, /no email/],
     ['of somebody else', { email: 'bob@example.com' }, /token of `bob@example\.com` and not of `alice@example\.com`/],
   ])('a token %s', async (_what, claims: Readonly<Record<string, unknown>>, reason) => {
     const key = await makeKey('k1')
@@ -287,7 +287,7 @@ describe('time and keys', () => {
     const error = await refusal(at, 'alice@example.com', await key.sign({}, NOW))
     expect([error.code, error.message]).toEqual([
       'identity.keys_unavailable',
-      'the keys that tokens are verified with cannot be had at the moment',
+      'the keys for verifying tokens are unavailable at the moment',
     ])
     expect(error.logged).toContain('answers 503')
   })

@@ -237,7 +237,7 @@ describe('starting', () => {
 
   test('refuses an origin that has no destination', async () => {
     await expect(startTestOrigins([spec('nowhere.test', 'echo')], [])).rejects.toThrow(
-      'the test origin `nowhere.test` has no destination of that name to stand at',
+      'the test origin `nowhere.test` has no destination of that name',
     )
   })
 })

@@ -1,5 +1,5 @@
-// The lookup tables of an index: from the values a flow has to the rules stored under them. Built once per ruleset; only
-// the contents of lists are bound later, by a search, so that a change of a list rebuilds nothing here.
+// The lookup tables of an index: from the values a flow has to the rules stored under them. Built once per ruleset;
+// only the contents of lists are bound later, by a search, so that a change of a list rebuilds nothing here.
 
 import type { FieldValues, Value } from '../../expression/value.ts'
 import type { BitmaskPrefilter } from './bitmask-prefilter.ts'

@@ -1,5 +1,5 @@
-// Arithmetic on addresses and other numbers as unsigned 32-bit words, most significant first: one word for IPv4 addresses and
-// ports, four for IPv6 addresses.
+// Arithmetic on addresses and other numbers as unsigned 32-bit words, most significant first: one word for IPv4
+// addresses and ports, four for IPv6 addresses.
 
 /** A range of numbers of one width, both ends included. */
 export interface WordRange {
