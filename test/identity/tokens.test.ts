@@ -123,8 +123,8 @@ describe('what is refused, with one answer to the client and the reason in the l
     ['without an end', { exp: undefined }, /no claim `exp`/],
     ['for another audience', { aud: 'another' }, /audience, `another`, is not/],
     ['without an audience', { aud: undefined }, /no claim `aud`/],
-    ['of another issuer', { iss: 'https://evil.test' }, /issuer, `https:\/\/evil\.test`, is no identity provider/],
-    ['of an issuer spelt a little differently', { iss: `${ISSUER}/` }, /is no identity provider/],
+    ['of another issuer', { iss: 'https://evil.test' }, /issuer, `https:\/\/evil\.test`, is not a configured identity provider/],
+    ['of an issuer spelt a little differently', { iss: `${ISSUER}/` }, /is not a configured identity provider/],
     ['without a mail address', { email: undefined }, /no email in `email`/],
     ['with a mail address that is none', { email: 'a;vnet=x@y' }, /no email/],
     ['of somebody else', { email: 'bob@example.com' }, /token of `bob@example\.com` and not of `alice@example\.com`/],
@@ -294,7 +294,7 @@ describe('time and keys', () => {
 
   test.each([
     ['not JSON', '<html>', 'JSON'],
-    ['no JWK Set', '{"key":[]}', 'no JWK Set'],
+    ['no JWK Set', '{"key":[]}', 'not a JWK Set'],
     ['longer than a mebibyte', 'x'.repeat(1024 * 1024 + 1), 'more than 1048576 bytes'],
   ])('keys that are %s sign nobody in, and the process lives on', async (_what, body, reason) => {
     const key = await makeKey('k1')
