@@ -15,8 +15,10 @@ const leases = new PortLeases({ limit: () => 40_000, range: DEFAULT_PORT_RANGE, 
 const bind = ip('127.0.10.10')
 const dial = { ip: ip('127.0.0.1'), port: Number(originPort) }
 const engine = chooseEngine('auto', (message) => process.stderr.write(`${message}\n`))
-const inbound = way === 'engine' ? engine : nodeEngine
-const outbound = way === 'engine' || way === 'mixed' ? engine : nodeEngine
+const isOurs = way === 'engine' || way === 'thread'
+const inbound = isOurs ? engine : nodeEngine
+const outbound = isOurs || way === 'mixed' ? engine : nodeEngine
+const passOn = engine.passOn?.bind(engine)
 let closedBytes = 0
 const upstreams = new Set<ByteStream>()
 
@@ -31,7 +33,7 @@ const listening = await inbound.listen({ host: '127.0.0.1', port: 0, backlog: 4_
       closedBytes += upstream.bytesRead + upstream.bytesWritten
     })
     if (way === 'pipe') pipe(client.asSocket(), upstream.asSocket())
-    else relay(client, upstream, { idleMs: 8 * 3_600_000, clock })
+    else relay(client, upstream, { idleMs: 8 * 3_600_000, clock, ...(way === 'thread' ? { passOn } : {}) })
   }
   const onFailure = () => {
     lease.release()

@@ -9,7 +9,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 
-const WAYS = ['pipe', 'node', 'mixed', 'engine'] as const
+const WAYS = ['pipe', 'node', 'mixed', 'engine', 'thread'] as const
 const DIRECTIONS = ['down', 'up'] as const
 const BULK_TUNNELS = 4
 const BLOCK = Buffer.alloc(256 * 1024, 'x')

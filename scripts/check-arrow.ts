@@ -5,7 +5,7 @@
 const LAYERS: readonly (readonly string[])[] = [
   ['net'],
   ['errors'],
-  ['http1', 'transport'],
+  ['http1', 'http2', 'transport'],
   ['expression'],
   ['policy'],
   ['analysis'],
@@ -19,7 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cli'],
   ['main'],
 ]
-const PURE = new Set(['net', 'errors', 'http1', 'expression', 'policy'])
+const PURE = new Set(['net', 'errors', 'http1', 'http2', 'expression', 'policy'])
 const PURE_LIBRARIES = new Set(['ipaddr.js'])
 /** What would make a pure module depend on when or where it runs. */
 const IMPURE =

@@ -8,7 +8,10 @@ import { ROOT } from './source-files.ts'
 const REFERENCE = 'docs/reference/'
 const CITING = /^(src|test|scripts|bench|console|docs|config|scenarios)\/|^(README|CONTRIBUTING|CHANGELOG)\.md$/
 /** Files that hold made-up references to try this check with. */
-const FIXTURES = /^test\/house\/references\.test\.ts$/
+const FIXTURES = /^(?:test\/house\/references\.test|scripts\/check-references)\.ts$/
+/** Names under which documents outside of the repository were cited. */
+const ELSEWHERE =
+  /gateway-egress|wirefilter(?:-language)?(?:\.md)?,? sections?|reliability(?:\.md| reference)|command-line\.md/i
 const NUMBERED = /\[([A-Z]\d{1,2}(?:\.\d{1,2})?)\]|\b([A-Z]{2}-\d{2})\b|\bpractice\.(P\d+)\b/g
 /** Bare C ids are the notes on compatibility, in the places that speak of spellings. */
 const COMPATIBILITY = /^(?:src|test)\/expression\/|^docs\/(?:expressions|reference\/language)\.md$/
@@ -23,6 +26,7 @@ export function referenceViolations(
   const documents = citing.filter(([path]) => path.endsWith('.md'))
   return [
     ...idViolations(files, citing),
+    ...citing.flatMap(([path, text]) => elsewhereViolations(path, text)),
     ...citing
       .filter(([path]) => path.endsWith('.md') || path.startsWith('src/'))
       .flatMap(([path, text]) => pathViolations(path, text, exists)),
@@ -54,6 +58,11 @@ function idViolations(
       .map((id) => `${path}: cites ${id}, which ${REFERENCE} does not define`),
   )
   return [...twice.map((id) => `${REFERENCE}: defines ${id} twice`), ...unknown]
+}
+
+function elsewhereViolations(path: string, text: string): string[] {
+  const found = ELSEWHERE.exec(text.replaceAll(/reference\/reliability\.md|\(reliability\.md/g, ''))
+  return found === null ? [] : [`${path}: cites \`${found[0]}\`, which no reader has; cite an id of ${REFERENCE}`]
 }
 
 /** Paths of sources, tests and scripts that a document or a comment names. */

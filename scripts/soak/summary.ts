@@ -1,22 +1,39 @@
 // What a soak came to.
 
 import type { Judgement } from './judge-records.ts'
+import type { Gauges } from './lab-api.ts'
+import type { LabMemory } from './lab-process.ts'
+import type { Starvation } from './starvation.ts'
 import type { Vitals } from './vitals.ts'
 
 export interface SoakSummary {
   readonly good: boolean
+  readonly engine: string
   readonly seed: number
   readonly seconds: number
   /** by kind, those that went as they should */
   readonly operations: Readonly<Record<string, number>>
   readonly changes: number
-  readonly tunnelsHeld: number
+  /** client connections */
+  readonly connections: number
+  readonly starvation: Pick<Starvation, 'crowds' | 'served' | 'refused' | 'shortages'>
+  /** operations that failed while descriptors ran out, as they may */
+  readonly starved: number
   /** operations and tunnels that did not, the first of them */
   readonly failed: readonly string[]
   readonly failedCount: number
   readonly records: Judgement
-  /** after the warm-up, at the highest, and when all was quiet again */
-  readonly vitals: { readonly before: Vitals; readonly highest: Vitals; readonly after: Vitals }
+  /** as it started, after the warm-up, at the highest, and when all was quiet again */
+  readonly vitals: {
+    readonly start: Vitals
+    readonly before: Vitals
+    readonly highest: Vitals
+    readonly after: Vitals
+  }
+  /** after the warm-up and at the end, both after garbage collection */
+  readonly memory: { readonly before: LabMemory; readonly after: LabMemory }
+  /** at the end */
+  readonly gauges: Gauges
   readonly complaints: readonly string[]
 }
 
@@ -28,22 +45,33 @@ export function drawSummary(summary: SoakSummary): string {
       .toSorted(([, a], [, b]) => b - a)
       .map(([name, count]) => `  ${String(count).padStart(9)}  ${name}`)
   const vital = ({ residentMb, descriptors }: Vitals) => `${residentMb.toFixed(0)} MB, ${descriptors} descriptors`
+  const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`
+  const memory = ({ residentBytes, heapBytes, externalBytes }: LabMemory) =>
+    `${mb(residentBytes)} resident, ${mb(heapBytes)} in the heap, ${mb(externalBytes)} outside it`
+  const { crowds, served, refused, shortages } = summary.starvation
+  const { sessionsOpen, portsInUse } = summary.gauges
   const lines = [
-    `soak of ${summary.seconds} s, seed ${summary.seed}, ${summary.changes} changes of rules and data centers`,
+    `soak of ${summary.seconds} s on the engine ${summary.engine}, seed ${summary.seed}, ${summary.changes} changes of rules and data centers`,
     'operations',
     ...table(summary.operations),
-    `  ${String(summary.tunnelsHeld).padStart(9)}  tunnels held from beginning to end`,
+    `  ${String(summary.starved).padStart(9)}  failed while descriptors ran out, as they may`,
     `  ${String(summary.failedCount).padStart(9)}  failed`,
     ...summary.failed.map((text) => `             ${text}`),
+    `descriptors ran out: ${crowds} crowds (${served} clients served, ${refused} refused), ${shortages} times a limit below what was open`,
     'records',
-    `  ${String(records.judged).padStart(9)}  with an egress address, ${records.wrongCount} of them wrong, of ${records.records}`,
+    `  ${String(records.records).padStart(9)}  of ${summary.connections} client connections`,
+    `  ${String(records.judged).padStart(9)}  with an egress address`,
+    `  ${String(records.compared).padStart(9)}  compared with what the origin saw, ${records.exact} of them to the byte`,
+    `  ${String(records.wrongCount).padStart(9)}  wrong`,
     ...records.wrong.map((text) => `             ${text}`),
     ...table(records.closeReasons),
     ...table(records.errors),
     'the process',
-    `  before     ${vital(vitals.before)}`,
+    `  started    ${vital(vitals.start)}`,
+    `  warm       ${vital(vitals.before)}; ${memory(summary.memory.before)} after garbage collection`,
     `  highest    ${vital(vitals.highest)}`,
-    `  after      ${vital(vitals.after)}`,
+    `  after      ${vital(vitals.after)}; ${memory(summary.memory.after)} after garbage collection`,
+    `  left       ${sessionsOpen} sessions, ${portsInUse} ports`,
     ...summary.complaints.map((text) => `wrong: ${text}`),
     summary.good ? 'all is as it should be' : 'something is wrong',
   ]

@@ -1,71 +1,90 @@
-// The traffic of a soak: a mix of kinds, each an operation that checks its own answer and throws what is wrong with it.
+// The traffic of a soak that should go well, on every road: each kind an operation that checks its own answer and throws what is wrong
+// with it. The faults are in faults.ts.
 
-import { once } from 'node:events'
-import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { askByDatagram, askThrough, forward, HOST, openConnect, openForward, openSocks } from './roads.ts'
+import { FAULT_KINDS } from './faults.ts'
+import { HTTP2_KINDS } from './http2.ts'
+import type { Kind, Road } from './road.ts'
+import {
+  askByDatagram,
+  askThrough,
+  dial,
+  forward,
+  forwardHead,
+  openConnect,
+  openForward,
+  openSocks4,
+  openSocks5,
+  readAnswer,
+} from './roads.ts'
 import { TRAVELLERS, type Traveller } from './situation.ts'
-
-export interface Road {
-  readonly port: number
-  readonly who: Traveller
-  /** throws unless this is an address that was right at some moment since the operation began */
-  readonly holdRight: (address: string, host: string) => void
-}
-
-export interface Kind {
-  readonly name: string
-  /** how often, beside the others */
-  readonly weight: number
-  /** how many records it leaves */
-  readonly sessions: number
-  readonly run: (road: Road) => Promise<void>
-}
+import { FAULTS, OPEN_USER } from './soaked-config.ts'
 
 const ECHO = 'ipv4.icanhazip.com'
 const BANK = 'bank.saas.test'
 const UDP_ECHO = 'udp-echo.test'
-const BROKEN = ['/reset', '/cut', '/close']
+const MALLORY: Traveller = { email: 'mallory@example.com', password: 'nothing' }
+const PIPELINED = 30
 
-export const KINDS: readonly Kind[] = [
+const WELL: readonly Kind[] = [
   {
     name: 'absolute-form GET',
-    weight: 30,
-    sessions: 1,
-    run: async ({ port, who, holdRight }) => holdRight((await forward(port, who, `http://${ECHO}/`)).body.trim(), ECHO),
+    weight: 20,
+    sessions: [1, 1],
+    codes: [],
+    run: async (road) => {
+      const { status, body } = await forward(road, `http://${ECHO}/`)
+      if (status !== 200) throw new Error(`was answered ${status}: ${body.split('\n', 1)[0]}`)
+      road.holdRight(body.trim(), ECHO)
+    },
   },
   {
     name: 'CONNECT',
-    weight: 25,
-    sessions: 1,
-    run: (road) => echoThrough(road, openConnect(road.port, road.who, `${ECHO}:80`), false),
+    weight: 15,
+    sessions: [1, 1],
+    codes: [],
+    run: async (road) => echoThrough(road, await openConnect(road, `${ECHO}:80`)),
   },
   {
-    name: 'CONNECT, half-closed',
+    name: 'CONNECT, half-closed by the client',
     weight: 8,
-    sessions: 1,
-    run: (road) => echoThrough(road, openConnect(road.port, road.who, `${ECHO}:80`), true),
+    sessions: [1, 1],
+    codes: [],
+    run: async (road) => echoThrough(road, await openConnect(road, `${ECHO}:80`), true),
   },
   {
     name: 'SOCKS5',
-    weight: 20,
-    sessions: 1,
-    run: (road) => echoThrough(road, openSocks(road.port, road.who, ECHO), false),
+    weight: 12,
+    sessions: [1, 1],
+    codes: [],
+    run: async (road) => echoThrough(road, await openSocks5(road, ECHO)),
+  },
+  {
+    name: 'SOCKS4a',
+    weight: 8,
+    sessions: [1, 1],
+    codes: [],
+    as: { email: OPEN_USER, password: '' },
+    run: async (road) => echoThrough(road, await openSocks4(road, ECHO)),
   },
   {
     name: 'UDP ASSOCIATE',
     weight: 5,
-    sessions: 1,
-    run: async ({ port, who, holdRight }) => holdRight((await askByDatagram(port, who, UDP_ECHO)).trim(), UDP_ECHO),
+    sessions: [1, 1],
+    codes: [],
+    run: async (road) => road.holdRight((await askByDatagram(road, UDP_ECHO)).trim(), UDP_ECHO),
   },
-  { name: 'the bank', weight: 8, sessions: 1, run: visitBank },
-  { name: 'download of 1 MB', weight: 4, sessions: 1, run: download },
-  { name: 'upload of 300 KB', weight: 3, sessions: 1, run: upload },
-  { name: 'reader that stalls', weight: 1, sessions: 1, run: stall },
-  { name: 'client resets', weight: 5, sessions: 1, run: resetByClient },
-  { name: 'origin resets, cuts, closes', weight: 5, sessions: BROKEN.length, run: brokenByOrigin },
-  { name: 'wrong password', weight: 2, sessions: 1, run: wrongPassword },
+  { name: 'the bank', weight: 8, sessions: [1, 1], codes: [], run: visitBank },
+  { name: 'download of 1 MB', weight: 3, sessions: [1, 1], codes: [], run: download },
+  { name: 'client does not read a response', weight: 1, sessions: [1, 1], codes: [], run: stall },
+  { name: 'upload of 300 KB', weight: 3, sessions: [1, 1], codes: [], run: upload },
+  { name: 'tunnel to the soak’s own origin', weight: 8, sessions: [1, 1], codes: [], run: exact },
+  { name: 'requests on a kept connection', weight: 4, sessions: [1, 4], codes: [], run: keepConnection },
+  { name: 'pipelined requests', weight: 3, sessions: [1, PIPELINED], codes: [], run: pipeline },
+  { name: 'wrong password', weight: 2, sessions: [1, 1], codes: ['identity.rejected'], run: wrongPassword },
 ]
+
+export const KINDS: readonly Kind[] = [...WELL, ...HTTP2_KINDS, ...FAULT_KINDS]
 
 const TOTAL_WEIGHT = KINDS.reduce((sum, { weight }) => sum + weight, 0)
 
@@ -79,75 +98,94 @@ export function kindFor(choice: number): Kind {
   throw new Error(`${choice} is not below 1`)
 }
 
-async function echoThrough({ holdRight }: Road, opening: Promise<Socket>, halfClose: boolean): Promise<void> {
-  holdRight((await askThrough(await opening, ECHO, '/', halfClose)).trim(), ECHO)
+async function echoThrough(
+  { holdRight }: Road,
+  socket: Parameters<typeof askThrough>[0],
+  halfClose = false,
+): Promise<void> {
+  holdRight((await askThrough(socket, ECHO, '/', halfClose)).trim(), ECHO)
 }
 
 /** Finance is let in from wherever its rule sends it; nobody else's address is on the allowlist unless it happens to be. */
-async function visitBank({ port, who, holdRight }: Road): Promise<void> {
-  const { status, body } = await forward(port, who, `http://${BANK}/`)
+async function visitBank(road: Road): Promise<void> {
+  const { status, body } = await forward(road, `http://${BANK}/`)
+  if (status >= 500) throw new Error(`was answered ${status}`)
   const address = /\b203\.0\.113\.\d+/.exec(body)?.[0] ?? ''
-  holdRight(address, BANK)
+  road.holdRight(address, BANK)
   const letIn = ['203.0.113.20', '203.0.113.30'].includes(address)
   if (status !== (letIn ? 200 : 403)) throw new Error(`the bank answered ${status} to ${address}`)
 }
 
-async function download({ port, who }: Road): Promise<void> {
-  const { body } = await forward(port, who, `http://${ECHO}/bytes/1000000`)
-  if (body.length !== 1_000_000) throw new Error(`a download of 1,000,000 bytes came with ${body.length}`)
+async function download(road: Road): Promise<void> {
+  const { status, body } = await forward(road, `http://${ECHO}/bytes/1000000`)
+  if (body.length !== 1_000_000) throw new Error(`a download of 1,000,000 bytes came as ${status} with ${body.length}`)
 }
 
-async function upload({ port, who }: Road): Promise<void> {
-  const { body } = await forward(port, who, `http://${ECHO}/upload`, {
-    method: 'POST',
-    body: Buffer.alloc(300_000, 'u'),
-  })
+async function upload(road: Road): Promise<void> {
+  const ask = { method: 'POST', body: Buffer.alloc(300_000, 'u') }
+  const { status, body } = await forward(road, `http://${ECHO}/upload`, ask)
+  if (status !== 200) throw new Error(`an upload was answered ${status}`)
   if (JSON.parse(body).bytes !== 300_000) throw new Error(`an upload of 300,000 bytes arrived as ${body}`)
 }
 
+async function exact(road: Road): Promise<void> {
+  const open = road.random.pick([
+    openConnect.bind(undefined, road, `${FAULTS}:80`),
+    openSocks5.bind(undefined, road, FAULTS),
+  ])
+  const size = road.random.below(200_000)
+  const body = await askThrough(await open(), FAULTS, `/ok/${size}`, true)
+  if (body.length !== size) throw new Error(`${size} bytes came as ${body.length}`)
+}
+
+/** Four requests, one after the other, with a moment between them. */
+async function keepConnection(road: Road): Promise<void> {
+  const socket = await dial(road)
+  for (let request = 0; request < 4; request++) {
+    socket.write(forwardHead(road, 'GET', `http://${FAULTS}/ok/${request + 1}`))
+    const { status, body } = await readAnswer(socket)
+    if (status !== 200 || body.length !== request + 1) throw new Error(`request ${request} was answered ${status}`)
+    await pause(road.random.below(50))
+  }
+  socket.end()
+}
+
+/** All of them at once; the answers come in order. */
+async function pipeline(road: Road): Promise<void> {
+  const socket = await dial(road)
+  const heads = Array.from({ length: PIPELINED }, (_, at) => forwardHead(road, 'GET', `http://${FAULTS}/ok/${at + 1}`))
+  socket.write(heads.join(''))
+  for (let at = 0; at < PIPELINED; at++) {
+    const { status, body } = await readAnswer(socket)
+    if (status !== 200 || body.length !== at + 1)
+      throw new Error(`request ${at} was answered ${status}, ${body.length}`)
+  }
+  socket.end()
+}
+
+async function wrongPassword(road: Road): Promise<void> {
+  const { status } = await forward(road, `http://${ECHO}/`, { who: MALLORY })
+  if (status !== 407 && status !== 429) throw new Error(`a stranger was answered ${status}`)
+}
+
+/** A tunnel that stays open through everything, a line every second, and must end whole. */
+export async function holdTunnel(road: Road, seconds: number): Promise<void> {
+  const socket = await openConnect(road, `${ECHO}:80`)
+  const answer = await askThrough(socket, ECHO, `/slow/${seconds}/1000`)
+  const lines = answer.split(`of ${seconds}\n`).length - 1
+  if (lines !== seconds) throw new Error(`a tunnel carried ${lines} of ${seconds} lines`)
+}
+
+export function travellerFor(choice: number): Traveller {
+  return TRAVELLERS[Math.floor(choice * TRAVELLERS.length)] as Traveller
+}
+
 /** Stops reading for a while in the middle of a download, which then must be whole. */
-async function stall({ port, who }: Road): Promise<void> {
-  const response = await openForward(port, who, `http://${ECHO}/bytes/20000000`)
+async function stall(road: Road): Promise<void> {
+  const response = await openForward(road, `http://${ECHO}/bytes/20000000`)
   response.pause()
   await pause(3000)
   let size = 0
   for await (const chunk of response) size += chunk.length
   if (size !== 20_000_000) throw new Error(`a stalled download of 20,000,000 bytes came with ${size}`)
-}
-
-async function resetByClient({ port, who }: Road): Promise<void> {
-  const socket = await openConnect(port, who, `${ECHO}:80`)
-  socket.on('error', () => undefined)
-  socket.write(`GET /bytes/5000000 HTTP/1.1\r\nHost: ${ECHO}\r\n\r\n`)
-  await once(socket, 'data')
-  socket.resetAndDestroy()
-}
-
-/** What an origin breaks off must not look whole. */
-async function brokenByOrigin({ port, who }: Road): Promise<void> {
-  for (const path of BROKEN) {
-    const outcome = await forward(port, who, `http://${ECHO}${path}`).then(
-      ({ status }) => status,
-      () => 'broken off' as const,
-    )
-    const expected = path === '/close' ? 502 : 'broken off'
-    if (outcome !== expected) throw new Error(`${path} came out as ${outcome}, not ${expected}`)
-  }
-}
-
-async function wrongPassword({ port }: Road): Promise<void> {
-  const nobody: Traveller = { email: 'mallory@example.com', password: 'nothing' }
-  const { status } = await forward(port, nobody, `http://${ECHO}/`)
-  if (status !== 407 && status !== 429) throw new Error(`a stranger was answered ${status}`)
-}
-
-/** Tunnels that stay open through everything, a line every second; each must end whole. */
-export function holdTunnels(port: number, count: number, seconds: number): readonly Promise<void>[] {
-  return Array.from({ length: count }, async (_, at) => {
-    const who = TRAVELLERS[at % TRAVELLERS.length] as Traveller
-    const socket = await openConnect(port, who, `${ECHO}:80`)
-    const answer = await askThrough(socket, ECHO, `/slow/${seconds}/1000`, false)
-    const lines = answer.split(`of ${seconds}\n`).length - 1
-    if (lines !== seconds) throw new Error(`a tunnel through ${HOST}:${port} carried ${lines} of ${seconds} lines`)
-  })
 }

@@ -78,14 +78,19 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
       record: parts.record,
       now: () => store.now(),
     },
-    { connectTimeoutMs: timeouts.connectMs, idleTimeoutMs: timeouts.idleMs, clock },
+    {
+      connectTimeoutMs: timeouts.connectMs,
+      idleTimeoutMs: timeouts.idleMs,
+      clock,
+      passOn: engine.passOn?.bind(engine),
+    },
   )
-  const openOutlets = createUdpOutlets({ leases, sources: sources.udp, exitOf, onAttempt: egress.onAttempt })
+  const openOutlets = createUdpOutlets({ engine, leases, sources: sources.udp, exitOf, onAttempt: egress.onAttempt })
   return {
     engine,
     pipeline,
     leases,
-    udp: udp.enabled ? createUdpHandler({ pipeline, openOutlets, limits: udp }) : undefined,
+    udp: udp.enabled ? createUdpHandler({ engine, pipeline, openOutlets, limits: udp }) : undefined,
   }
 }
 

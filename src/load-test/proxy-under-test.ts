@@ -5,23 +5,23 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { InputError } from '../errors/issue.ts'
+import { reserveLoopbackNetwork } from '../lab/loopback-network.ts'
 import { startLab } from '../lab/start-lab.ts'
 import { createEventLog } from '../log/event-log.ts'
-
-/** Stand-ins of its own, so that a running lab is not in the way. */
-const STAND_INS = '127.199.0.0/16'
 
 const [configFile = '', workers = '1'] = process.argv.slice(2)
 const state = mkdtempSync(join(tmpdir(), 'egresslab-bench-'))
 const events = createEventLog({ form: 'line', write: (text) => process.stderr.write(text) })
 try {
+  // held until this process ends, so that neither a running lab nor another measurement is in the way
+  const standIns = await reserveLoopbackNetwork()
   const lab = await startLab({
     configFile,
     state,
     ephemeral: true,
     workers: Number(workers),
     portsFromZero: true,
-    standInNetwork: STAND_INS,
+    standInNetwork: standIns.network,
     events,
   })
   process.stdout.write(`${JSON.stringify({ port: lab.listeners[0]?.port })}\n`)

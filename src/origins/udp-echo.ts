@@ -1,13 +1,12 @@
 // The UDP echo origins: they reply to every datagram with its public source address and a line feed. Listen on stand-in
 // addresses only.
 
-import type { Socket } from 'node:dgram'
 import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
-import { parseIp, unmapIp } from '../net/ip.ts'
 import type { PublicSourceOf } from '../proxy/stage-values.ts'
-import { bindDatagramSocket } from '../transport/datagram-socket.ts'
+import type { DatagramSocket } from '../transport/datagrams.ts'
+import { bindNodeDatagrams } from '../transport/node/node-datagrams.ts'
 import { datagramEndpoints, originsWithoutAddress } from './listen-plan.ts'
 
 export interface UdpEchoOptions {
@@ -52,14 +51,17 @@ async function open(
   spec: OriginSpec,
   at: Endpoint,
   publicSourceOf: PublicSourceOf,
-): Promise<{ readonly socket: Socket } | { readonly issue: Issue }> {
+): Promise<{ readonly socket: DatagramSocket } | { readonly issue: Issue }> {
   try {
-    const socket = await bindDatagramSocket(at)
-    socket.on('message', (_payload, { address, port }) => {
-      const ip = parseIp(address)
-      if (ip === undefined) return
-      const source = publicSourceOf({ ip: unmapIp(ip), port }, at)
-      socket.send(`${source?.endpoint.ip.text ?? `not through the lab: ${address}`}\n`, port, address)
+    const socket = await bindNodeDatagrams(at)
+    socket.setHandler({
+      onDatagram: (_payload, from) => {
+        const source = publicSourceOf(from, at)
+        const seen = source?.endpoint.ip.text ?? `not through the lab: ${from.ip.text}`
+        socket.send(from, Buffer.from(`${seen}\n`))
+      },
+      // whoever asked has gone, or the network takes no more: no answer, as UDP has it
+      onFailure: () => undefined,
     })
     return { socket }
   } catch (thrown) {

@@ -1,30 +1,30 @@
 // Outgoing UDP: one socket per association and egress address, bound to exactly that address on a port of our own choosing
 // (UD-05), shared by all destinations reached from there. Lets in only what those destinations send (UD-06).
 
-import type { Socket } from 'node:dgram'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { equalIp, type Ip, parseIp } from '../net/ip.ts'
+import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
+import { equalIp } from '../net/ip.ts'
 import type { DialAttempt, OpenUdpOutlets, UdpListener, UdpOutlet, UdpOutlets, UdpPath } from '../proxy/stage-values.ts'
-import { bindDatagramSocket } from '../transport/datagram-socket.ts'
+import type { DatagramHandler, DatagramSocket } from '../transport/datagrams.ts'
 import { type AttemptNeeds, exhausted, MAX_PORTS_TRIED, pairOf } from './attempt.ts'
 import { bestOf, type DialledPair, dialError, errnoOf, isPortClash } from './errno.ts'
-import type { PortLease, PortLeases } from './port-leases.ts'
+import type { PortLease } from './port-leases.ts'
 
-/** What may wait in this process when the system takes no more; beyond it datagrams are dropped, as routers do. */
-const MAX_QUEUED_BYTES = 1024 * 1024
+/** The call that reads what ICMP said of earlier datagrams. */
+const FROM_ICMP = 'recvmsg'
 
 /** The `OpenUdpOutlets` of the lab. `sources` must not be the registry of TCP: the same two endpoints may exist there as well. */
-export function createUdpOutlets(needs: Omit<AttemptNeeds, 'engine'>): OpenUdpOutlets {
+export function createUdpOutlets(needs: AttemptNeeds): OpenUdpOutlets {
   return (onStray) => new Outlets(needs, onStray)
 }
 
 class Outlets implements UdpOutlets {
-  readonly #needs: Omit<AttemptNeeds, 'engine'>
+  readonly #needs: AttemptNeeds
   readonly #onStray: () => void
   /** by public egress address and bound address; those being bound included */
   readonly #sockets = new Map<string, { readonly ready: Promise<EgressSocket>; users: number }>()
 
-  constructor(needs: Omit<AttemptNeeds, 'engine'>, onStray: () => void) {
+  constructor(needs: AttemptNeeds, onStray: () => void) {
     this.#needs = needs
     this.#onStray = onStray
   }
@@ -61,7 +61,7 @@ class Outlets implements UdpOutlets {
     const leave = this.#needs.leases.admit(pair, 'udp')
     if (leave === undefined) throw exhausted(pair)
     const key = `${pair.egress.text} ${pair.bind.text}`
-    const shared = this.#sockets.get(key) ?? { ready: bindSocket(pair, this.#needs.leases, this.#onStray), users: 0 }
+    const shared = this.#sockets.get(key) ?? { ready: bindSocket(pair, this.#needs, this.#onStray), users: 0 }
     this.#sockets.set(key, shared)
     shared.users++
     const release = () => {
@@ -89,17 +89,21 @@ class Outlets implements UdpOutlets {
 }
 
 /** Binds on the first leased port that is free. */
-async function bindSocket(pair: DialledPair, leases: PortLeases, onStray: () => void): Promise<EgressSocket> {
+async function bindSocket(
+  pair: DialledPair,
+  { leases, engine }: Pick<AttemptNeeds, 'leases' | 'engine'>,
+  onStray: () => void,
+): Promise<EgressSocket> {
   let clash: unknown
   for (let tried = 0; tried < MAX_PORTS_TRIED; tried++) {
     const lease = leases.leaseForAll(pair)
     if (lease === undefined) throw exhausted(pair)
     try {
-      const socket = await bindDatagramSocket({ ip: pair.bind, port: lease.port })
-      const { address, port } = socket.address()
-      if (isSame(address, pair.bind) && port === lease.port) return new EgressSocket(socket, lease, onStray)
+      const socket = await engine.bindDatagrams({ ip: pair.bind, port: lease.port })
+      const { ip, port } = socket.address
+      if (equalIp(ip, pair.bind) && port === lease.port) return new EgressSocket(socket, lease, onStray)
       socket.close()
-      throw notBound(pair, address)
+      throw notBound(pair, formatEndpoint(socket.address))
     } catch (thrown) {
       lease.release()
       if (thrown instanceof GatewayError) throw thrown
@@ -110,30 +114,51 @@ async function bindSocket(pair: DialledPair, leases: PortLeases, onStray: () => 
   throw dialError(clash, pair)
 }
 
-class EgressSocket {
+class EgressSocket implements DatagramHandler {
   readonly port: number
-  readonly #socket: Socket
+  readonly #socket: DatagramSocket
   readonly #lease: PortLease
+  readonly #onStray: () => void
   readonly #paths = new Map<string, Path>()
+  /** who sent the last datagram: most often the next one, too */
+  #lastFrom: Endpoint | undefined
+  #lastPath: Path | undefined
 
-  constructor(socket: Socket, lease: PortLease, onStray: () => void) {
+  constructor(socket: DatagramSocket, lease: PortLease, onStray: () => void) {
     this.#socket = socket
     this.#lease = lease
+    this.#onStray = onStray
     this.port = lease.port
-    socket.on('message', (payload, { address, port }) => {
-      const path = this.#paths.get(`${address} ${port}`)
-      if (path === undefined) onStray()
-      else path.receive(payload)
-    })
+    socket.setHandler(this)
+  }
+
+  onDatagram(payload: Buffer, from: Endpoint): void {
+    const path = this.#pathOf(from)
+    if (path === undefined) this.#onStray()
+    else path.receive(payload)
+  }
+
+  onFailure(cause: NodeJS.ErrnoException, to: Endpoint): void {
+    this.#pathOf(to)?.notSent(cause)
+  }
+
+  #pathOf(endpoint: Endpoint): Path | undefined {
+    const last = this.#lastFrom
+    const isKnown = last !== undefined && last.port === endpoint.port && last.ip === endpoint.ip
+    if (isKnown && this.#lastPath?.isClosed === false) return this.#lastPath
+    this.#lastPath = this.#paths.get(keyOf(endpoint))
+    this.#lastFrom = endpoint
+    return this.#lastPath
   }
 
   open(pair: DialledPair, listener: UdpListener, onClose: () => void): UdpPath {
-    const key = `${pair.dial.ip.text} ${pair.dial.port}`
+    const key = keyOf(pair.dial)
     const path = new Path(this.#socket, pair, listener, () => {
       if (this.#paths.get(key) === path) this.#paths.delete(key)
       onClose()
     })
     this.#paths.set(key, path)
+    this.#lastFrom = undefined
     return path
   }
 
@@ -147,12 +172,12 @@ class Path implements UdpPath {
   bytesRead = 0
   bytesWritten = 0
   isClosed = false
-  readonly #socket: Socket
+  readonly #socket: DatagramSocket
   readonly #pair: DialledPair
   readonly #listener: UdpListener
   readonly #onClose: () => void
 
-  constructor(socket: Socket, pair: DialledPair, listener: UdpListener, onClose: () => void) {
+  constructor(socket: DatagramSocket, pair: DialledPair, listener: UdpListener, onClose: () => void) {
     this.#socket = socket
     this.#pair = pair
     this.#listener = listener
@@ -161,12 +186,8 @@ class Path implements UdpPath {
 
   send(payload: Uint8Array): void {
     if (this.isClosed) return
-    const { ip, port } = this.#pair.dial
-    if (this.#socket.getSendQueueSize() > MAX_QUEUED_BYTES) this.#listener.dropped('congested')
-    else {
-      this.bytesWritten += payload.length
-      this.#socket.send(payload, port, ip.text, this.#sent)
-    }
+    this.bytesWritten += payload.length
+    this.#socket.send(this.#pair.dial, payload)
   }
 
   receive(payload: Buffer): void {
@@ -185,18 +206,17 @@ class Path implements UdpPath {
     this.destroy()
   }
 
-  readonly #sent = (error: Error | null): void => {
-    if (error === null || this.isClosed) return
-    const code = errnoOf(error)
+  notSent(cause: NodeJS.ErrnoException): void {
+    const code = errnoOf(cause)
     if (code === 'EMSGSIZE') this.#listener.dropped('too_large')
     else if (code === 'ENOBUFS' || code === 'EAGAIN') this.#listener.dropped('congested')
-    else this.#listener.failed(dialError(error, this.#pair))
+    else if (cause.syscall === FROM_ICMP) this.#listener.unreachable(dialError(cause, this.#pair))
+    else this.#listener.failed(dialError(cause, this.#pair))
   }
 }
 
-function isSame(text: string, ip: Ip): boolean {
-  const address = parseIp(text)
-  return address !== undefined && equalIp(address, ip)
+function keyOf({ ip, port }: Endpoint): string {
+  return `${ip.text} ${port}`
 }
 
 function notBound({ bind, egress }: DialledPair, seen: string): GatewayError {

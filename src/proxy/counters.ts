@@ -16,7 +16,7 @@ export interface ConnectionCounts {
 
 /** Why a datagram went no further. From the client's side: `stranger` (not the client's address or port), `malformed`, `fragment`,
  *  `too_fast`, `too_many_destinations`, `queue_full` (while its destination is being decided), `unrouted` (refused or
- *  undecidable), `too_large`, `congested`; from the other: `unsolicited` (a host nobody wrote to), `too_fast`. */
+ *  undecidable), `too_large`, `congested`, `unreachable` (ICMP said so, where the engine hears of it); from the other: `unsolicited` (a host nobody wrote to), `too_fast`. */
 export type DatagramDrop =
   | 'stranger'
   | 'malformed'
@@ -27,6 +27,7 @@ export type DatagramDrop =
   | 'unrouted'
   | 'too_large'
   | 'congested'
+  | 'unreachable'
   | 'unsolicited'
 
 export interface DatagramCounts {

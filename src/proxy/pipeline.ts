@@ -11,6 +11,7 @@ import { decide } from '../policy/decide.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { Cancellation } from '../transport/cancellation.ts'
+import type { Engine } from '../transport/engine.ts'
 import type { Clock } from '../transport/timer-wheel.ts'
 import type { Arrival, Knock } from './arrival.ts'
 import { ConnectionCounters, type ConnectionCounts, DatagramCounters } from './counters.ts'
@@ -26,6 +27,8 @@ export interface PipelineSettings {
   readonly idleTimeoutMs: number
   /** the one coarse timer of all deadlines */
   readonly clock: Clock
+  /** takes bulky tunnels over; absent: all stay in this thread */
+  readonly passOn?: Engine['passOn']
 }
 
 /** Who knocked, and the one version of the policy this connection is decided by. */

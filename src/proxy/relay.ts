@@ -3,12 +3,13 @@
 //   client ──► upstream      FIN as FIN (half-close), reset as reset, one idle clock for both directions;
 //   client ◄── upstream      a side is read only while the other has taken everything
 //
-// Looks at no byte, and shows the client's first ones to whoever asks. What happens before (replies, policy) and after (the record) is
+// Bytes that are many go through a thread of their own where the engine has one, and the tunnel comes back for its end. Looks at no byte, and shows the client's first ones to whoever asks. What happens before (replies, policy) and after (the record) is
 // done elsewhere.
 
 import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { ByteStream, StreamEnd, StreamHandler, TcpInfo } from '../transport/byte-stream.ts'
+import type { Engine } from '../transport/engine.ts'
 import type { Clock, Timer } from '../transport/timer-wheel.ts'
 
 /** A tunnel that lives for so long has its origin checked for life when it is silent (TU-10); short ones are spared the calls. */
@@ -19,6 +20,9 @@ const RECENT_MS = 1_000
 /** How long the other side of one that was reset has for the last bytes: once the system has taken them, and before that. */
 const DELIVERY_MS = 500
 const MAX_DELIVERY_MS = 10_000
+/** So much within so long, both directions together, makes a tunnel bulky (docs/decisions/0013-system-calls-on-linux.md). */
+const BULKY_BYTES = 2 * 1024 * 1024
+const BULKY_WITHIN_MS = 1_000
 
 export interface RelayOptions {
   /** both directions silent for so long: the tunnel is cut (TU-10) */
@@ -26,6 +30,8 @@ export interface RelayOptions {
   readonly clock: Clock
   /** is shown the first bytes of the client, once; they are valid during the call only */
   readonly onFirstBytes?: (bytes: Buffer) => void
+  /** takes bulky tunnels over; absent: all stay in this thread */
+  readonly passOn?: Engine['passOn']
 }
 
 /** How a tunnel ended. Byte counts are those of the upstream while it was relayed. */
@@ -68,6 +74,14 @@ class Tunnel implements Relay {
   #lastActive: number
   #timer: Timer
   #delivery: Timer | undefined
+  /** bytes carried since {@link #burstSince} */
+  #burst = 0
+  #burstSince: number
+  /** set while another thread carries the bytes: looks from time to time at what it has moved */
+  #watch: Timer | undefined
+  /** what it had moved at the last look, from each end */
+  #seenFromClient = 0
+  #seenFromUpstream = 0
 
   constructor(client: ByteStream, upstream: ByteStream, options: RelayOptions) {
     const { clock, idleMs, onFirstBytes } = options
@@ -75,6 +89,7 @@ class Tunnel implements Relay {
     this.#readBefore = upstream.bytesRead
     this.#writtenBefore = upstream.bytesWritten
     this.#lastActive = clock.now
+    this.#burstSince = clock.now
     this.#timer = clock.after(Math.min(idleMs, KEEP_ALIVE_AFTER_MS), this.#checkIdle)
     this.closed = new Promise((resolve) => {
       this.#resolve = resolve
@@ -95,9 +110,29 @@ class Tunnel implements Relay {
     this.#resetBoth()
   }
 
-  /** Bytes went through. */
-  touch(): void {
-    this.#lastActive = this.#options.clock.now
+  /** So many bytes went through. */
+  touch(bytes: number): void {
+    const { now } = this.#options.clock
+    this.#lastActive = now
+    if (now - this.#burstSince > BULKY_WITHIN_MS) {
+      this.#burstSince = now
+      this.#burst = 0
+    }
+    this.#burst += bytes
+  }
+
+  /** Hands a bulky tunnel over to the thread for such. True: neither side is to be read here for now. */
+  passOnBulk(): boolean {
+    if (this.#burst < BULKY_BYTES) return false
+    const { passOn, clock } = this.#options
+    this.#burst = 0
+    if (passOn === undefined || !this.#client.hasShown || this.#open < 2 || this.#reason !== undefined) return false
+    const [client, upstream] = [this.#client.stream, this.#upstream.stream]
+    if (!passOn(client, upstream, this.#takeBack)) return false
+    this.#seenFromClient = client.bytesRead
+    this.#seenFromUpstream = upstream.bytesRead
+    this.#watch = clock.after(RECENT_MS, this.#lookAfterBulk)
+    return true
   }
 
   /** One side has said FIN. */
@@ -110,7 +145,8 @@ class Tunnel implements Relay {
     const { side, stream } = gone
     if (by === 'peer' && how !== 'fin' && !stream.hasEnded) {
       const message = how === 'timeout' ? side.timeoutMessage : side.resetMessage
-      const error = new GatewayError(side.errorCode, message, { cause })
+      // whoever carries the stream may know better what became of it
+      const error = cause instanceof GatewayError ? cause : new GatewayError(side.errorCode, message, { cause })
       this.#conclude(error.rendering.close, error)
     } else gone.passOnEnd()
     this.#conclude(side.closeReason)
@@ -150,7 +186,35 @@ class Tunnel implements Relay {
     this.#client.stream.reset()
   }
 
+  readonly #lookAfterBulk = (): void => {
+    this.#noteMoved()
+    this.#watch = this.#options.clock.after(RECENT_MS, this.#lookAfterBulk)
+  }
+
+  /** What another thread has moved since the last look counts as moved now. */
+  #noteMoved(): void {
+    if (this.#watch === undefined) return
+    const { now } = this.#options.clock
+    const [fromClient, fromUpstream] = [this.#client.stream.bytesRead, this.#upstream.stream.bytesRead]
+    if (fromClient > this.#seenFromClient) this.#lastActive = this.#upstream.lastWritten = now
+    if (fromUpstream > this.#seenFromUpstream) this.#lastActive = this.#client.lastWritten = now
+    this.#seenFromClient = fromClient
+    this.#seenFromUpstream = fromUpstream
+  }
+
+  /** The other thread has let go; what became of each side is told behind this. */
+  readonly #takeBack = (endedFirst: ByteStream | undefined): void => {
+    this.#noteMoved()
+    this.#watch?.cancel()
+    this.#watch = undefined
+    if (endedFirst === this.#client.stream) this.#conclude(CLIENT.closeReason)
+    else if (endedFirst !== undefined) this.#conclude(ORIGIN.closeReason)
+    if (this.#open === 0) this.#settle(ORIGIN)
+  }
+
   #settle(side: Side): void {
+    // the counts are final once the other thread has let go
+    if (this.#watch !== undefined) return
     this.#timer.cancel()
     this.#delivery?.cancel()
     const { stream } = this.#upstream
@@ -166,6 +230,7 @@ class Tunnel implements Relay {
   /** Activity only notes the time; the timer is moved when it fires, not with every read. */
   readonly #checkIdle = (): void => {
     const { clock, idleMs } = this.#options
+    this.#noteMoved()
     const silentMs = clock.now - this.#lastActive
     this.#upstream.stream.keepAlive(KEEP_ALIVE_S)
     if (silentMs < idleMs) this.#timer = clock.after(idleMs - silentMs, this.#checkIdle)
@@ -210,10 +275,15 @@ class End implements StreamHandler {
     this.#onFirstBytes = onFirstBytes
   }
 
+  /** The first bytes of this side have been shown to whoever asked for them. */
+  get hasShown(): boolean {
+    return this.#onFirstBytes === undefined
+  }
+
   /** Reads while the other side takes what it is given, and passes FIN on behind the last byte. */
   onReadable(): void {
     const other = this.#tunnel.otherOf(this)
-    while (other.stream.unsent === 0) {
+    while (other.stream.unsent === 0 && !this.#tunnel.passOnBulk()) {
       const bytes = this.stream.read()
       if (bytes === undefined) {
         this.passOnEnd()
@@ -242,7 +312,7 @@ class End implements StreamHandler {
   }
 
   #carry(bytes: Buffer, other: End): void {
-    this.#tunnel.touch()
+    this.#tunnel.touch(bytes.length)
     if (this.#onFirstBytes !== undefined) {
       this.#onFirstBytes(bytes)
       this.#onFirstBytes = undefined

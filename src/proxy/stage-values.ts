@@ -105,7 +105,7 @@ export interface Upstream extends Outlet {
 
 /** Datagrams from one egress address to one destination; the other side answers to a {@link UdpListener}. */
 export interface UdpPath extends Carrier {
-  /** What cannot be sent is told to the listener; nothing is queued beyond what the system takes. */
+  /** What cannot be sent is told to the listener; nothing is queued beyond what the system takes. The bytes may be reused afterwards. */
   send(payload: Uint8Array): void
 }
 
@@ -115,10 +115,12 @@ export interface UdpOutlet extends Outlet {
 
 /** Hears what comes back on a path. */
 export interface UdpListener {
-  /** a datagram of exactly that destination; the bytes are the listener's */
+  /** a datagram of exactly that destination; the bytes are valid during the call only */
   received(payload: Buffer): void
   /** a datagram was not sent; the path goes on */
   dropped(reason: 'too_large' | 'congested'): void
+  /** an ICMP message says that a datagram did not arrive; the path goes on, for the next one may */
+  unreachable(error: GatewayError): void
   /** nothing can be sent on this path; it is closed */
   failed(error: GatewayError): void
 }

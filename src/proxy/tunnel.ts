@@ -51,6 +51,7 @@ export async function carry(pipeline: ConnectionPipeline, session: Session, clie
     onFirstBytes: (bytes) => {
       session.progress.firstBytes = understandFirstBytes(bytes)
     },
+    passOn: pipeline.settings.passOn,
   })
   session.cutBy((error) => tunnel.kill(error))
   session.end(await tunnel.closed)

@@ -29,7 +29,7 @@ export interface UdpFlowsOptions {
   readonly persona: Persona
   /** is this one of the relay's own sockets */
   readonly isOwnRelay: (dial: Endpoint) => boolean
-  /** a datagram for the client, from the public address of its sender */
+  /** a datagram for the client, from the public address of its sender; the bytes are valid during the call only */
   readonly deliver: (from: Endpoint, payload: Buffer) => void
 }
 
@@ -64,7 +64,7 @@ export class UdpFlows {
     this.#sweeping = this.#sweepLater()
   }
 
-  /** Sends a datagram on its way. `key` names the destination as the client spells it; `targetOf` reads it, where it has to be
+  /** Sends a datagram on its way; `payload` may be reused afterwards. `key` names the destination as the client spells it; `targetOf` reads it, where it has to be
    *  decided. False when that is no destination; what else becomes of the datagram is counted. */
   send(key: string, targetOf: () => Target | undefined, payload: Buffer): boolean {
     const { pipeline, limits } = this.#options
@@ -84,7 +84,7 @@ export class UdpFlows {
     if (target === undefined) return false
     const way: Way = known ?? { revision: undefined, refusedUntil: 0, waiting: [] }
     way.revision = undefined
-    way.waiting.push(payload)
+    way.waiting.push(Buffer.from(payload))
     this.#ways.set(key, way)
     void this.#decide(way, target)
     return true
@@ -100,7 +100,7 @@ export class UdpFlows {
   }
 
   #hold(way: Way, payload: Buffer): void {
-    if (way.waiting.length < MAX_WAITING) way.waiting.push(payload)
+    if (way.waiting.length < MAX_WAITING) way.waiting.push(Buffer.from(payload))
     else this.#options.pipeline.datagrams.dropped('queue_full')
   }
 

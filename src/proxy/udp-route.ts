@@ -20,6 +20,8 @@ export class UdpRoute implements UdpListener {
   #session: Session<UdpOutlet> | undefined
   #from: Endpoint | undefined
   #lastActive: number
+  /** what ICMP said, where nothing has come back since */
+  #unreachable: GatewayError | undefined
 
   constructor(options: UdpRouteOptions) {
     this.#options = options
@@ -54,6 +56,7 @@ export class UdpRoute implements UdpListener {
 
   received(payload: Buffer): void {
     if (this.#from === undefined) return
+    this.#unreachable = undefined
     this.#lastActive = this.#options.clock.now
     this.#options.deliver(this.#from, payload)
   }
@@ -62,14 +65,20 @@ export class UdpRoute implements UdpListener {
     this.#options.counters.dropped(reason)
   }
 
+  unreachable(error: GatewayError): void {
+    this.#unreachable = error
+    this.#options.counters.dropped('unreachable')
+  }
+
   failed(error: GatewayError): void {
     this.close({ reason: error.rendering.close, error })
   }
 
-  /** Ends a flow that was silent in both directions for so long. */
+  /** Ends a flow that was silent in both directions for so long; its record says if the destination could not be reached. */
   endIfIdle(idleMs: number): void {
     if (this.ended || this.#options.clock.now - this.#lastActive < idleMs) return
-    this.failed(new GatewayError('relay.idle', `no datagram in either direction for ${idleMs / 1000} s`))
+    const message = `no datagram in either direction for ${idleMs / 1000} s`
+    this.failed(this.#unreachable ?? new GatewayError('relay.idle', message))
   }
 
   /** Ends the session, then gives the path back. */

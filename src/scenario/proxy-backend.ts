@@ -42,7 +42,8 @@ export interface ProxyBackendOptions {
   readonly onOutage: OutageOfEgress
 }
 
-const PATIENCE_MS = 15_000
+/** A bound for what would otherwise hang, not a measure of the proxy: a busy machine may take its time. */
+const PATIENCE_MS = 60_000
 
 /** Starts the lab. Throws an InputError. */
 export async function openProxyBackend(options: ProxyBackendOptions): Promise<ScenarioBackend> {

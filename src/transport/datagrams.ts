@@ -6,7 +6,8 @@ export interface DatagramHandler {
   /** `payload` is valid during the call only. Datagrams come in the order in which the system got them. */
   onDatagram(payload: Buffer, from: Endpoint): void
   /** A datagram for `to` was not sent or is known not to have arrived, with the system's error: EMSGSIZE where it is too large, EAGAIN
-   *  where the system takes no more now, ECONNREFUSED and its like where an ICMP message says so (engine `linux` only). */
+   *  where the system takes no more now. What an ICMP message says (engine `linux` only) has `syscall: 'recvmsg'`: ECONNREFUSED and its
+   *  like. */
   onFailure(cause: NodeJS.ErrnoException, to: Endpoint): void
 }
 

@@ -57,9 +57,9 @@ export interface Engine {
   bindDatagrams(at: Endpoint): Promise<DatagramSocket>
   /** Has a thread of its own pass the bytes of two streams to each other, for tunnels that move much: until `onReturn`, neither is read or
    *  written here; their byte counts go on. It returns them when both sides have ended, one has broken (all it sent delivered) or one is
-   *  closed here; their handlers are told then. False: these two cannot be passed on (half closed, bytes unread or unsent, not plain
+   *  closed here; their handlers are told then, after `onReturn`, which is told who said FIN first, if anybody has. False: these two cannot be passed on (half closed, bytes unread or unsent, not plain
    *  TCP), and nothing has changed. Absent: this engine has no such thread. */
-  passOn?(one: ByteStream, other: ByteStream, onReturn: () => void): boolean
+  passOn?(one: ByteStream, other: ByteStream, onReturn: (endedFirst: ByteStream | undefined) => void): boolean
   /** Closes everything that is open and lets go of Node's event loop. A thread that can should await this before it ends. */
   close(): Promise<void>
   /** By which another thread names this engine to {@link reclaim}; absent: Node itself closes what an ended thread leaves. */

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { run } from '../cli/run.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import type { Envelope } from './running-api.ts'
 
@@ -124,7 +125,7 @@ async function documented(command: string, values: Readonly<Record<string, strin
 function shell(command: string): Promise<string> {
   return new Promise((resolve) => {
     const env = { PATH: process.env.PATH ?? '', HOME: '/nonexistent' }
-    execFile('sh', ['-c', command], { env, timeout: 20_000 }, (_error, stdout) => resolve(stdout))
+    execFile('sh', ['-c', command], { env, timeout: PATIENCE_MS }, (_error, stdout) => resolve(stdout))
   })
 }
 

@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Lab, startLab } from '../../src/lab/start-lab.ts'
 import { createEventLog } from '../../src/log/event-log.ts'
+import { ownNetwork } from '../support/own-network.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import type { Envelope } from './running-api.ts'
 
 const BOB = `Basic ${btoa('bob@example.com:lab-bob')}`
@@ -21,7 +23,7 @@ beforeAll(async () => {
     state: folder,
     ephemeral: false,
     portsFromZero: true,
-    standInNetwork: '127.93.0.0/16',
+    standInNetwork: ownNetwork(),
     events: createEventLog({ form: 'line', write: () => undefined }),
   })
 })
@@ -45,7 +47,7 @@ const token = () => `Bearer ${readFileSync(join(folder, 'api-token'), 'utf8').tr
 async function readUntil(socket: Socket, end: string): Promise<string> {
   let text = ''
   while (!text.endsWith(end)) {
-    const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(5000) })) as [Buffer]
+    const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(PATIENCE_MS) })) as [Buffer]
     text += chunk.toString()
   }
   return text
@@ -64,6 +66,7 @@ async function tunnel(host = 'ipv4.icanhazip.com'): Promise<{ address(): Promise
 }
 
 test('a person switches: open tunnels keep their address, the next connection has the new one', async () => {
+  await lab.pipeline.sessions.empty()
   const before = await tunnel()
   expect(await before.address()).toBe('203.0.113.10')
   await ask('PUT', '/lab/v1/me/virtual-network', BOB, { virtual_network: 'vnet-AMER' })
@@ -82,6 +85,7 @@ test('a person switches: open tunnels keep their address, the next connection ha
 })
 
 test('LG-03 ports in use are counted by range where people have an address each', async () => {
+  await lab.pipeline.sessions.empty()
   const open = await tunnel('ipv6.icanhazip.com')
   const sessions: { egress: string }[] = (await ask('GET', '/lab/v1/sessions', token())).result
   const egress = sessions.find((session) => session.egress.startsWith('['))?.egress ?? ''
@@ -95,8 +99,9 @@ test('LG-03 ports in use are counted by range where people have an address each'
 })
 
 test('the operator closes a session, and its tunnel is cut', async () => {
+  await lab.pipeline.sessions.empty()
   const open = await tunnel()
-  const cut = once(open.socket, 'error', { signal: AbortSignal.timeout(5000) })
+  const cut = once(open.socket, 'error', { signal: AbortSignal.timeout(PATIENCE_MS) })
   const [session] = (await ask('GET', '/lab/v1/sessions?user=bob@example.com', token())).result
   expect((await ask('DELETE', `/lab/v1/sessions/${session.id}`, token())).success).toBe(true)
   expect(await cut).toMatchObject([{ code: 'ECONNRESET' }])
@@ -113,7 +118,7 @@ test('explain over the API is what the next connection meets', async () => {
 test('SS-04 the proxy does not reach the API, whoever asks', async () => {
   const socket = connect(lab.listeners[0]?.port ?? 0, '127.0.0.1')
   socket.write(`CONNECT 127.0.0.1:${lab.api?.port} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: ${BOB}\r\n\r\n`)
-  const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(5000) })) as [Buffer]
+  const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(PATIENCE_MS) })) as [Buffer]
   expect(chunk.toString()).toMatch(/^HTTP\/1\.1 403 /)
   socket.destroy()
 })

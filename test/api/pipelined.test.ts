@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, expect, onTestFinished, test } from 'vitest'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type RunningApi, runApi, TOKEN } from './running-api.ts'
 
 let api: RunningApi
@@ -36,7 +37,7 @@ test('requests that come at once are worked off one by one, in order', async () 
     heard += text
   })
   socket.write(EXPLAIN.repeat(40))
-  await expect.poll(() => heard.match(/"number":\d+/g)?.length, { timeout: 15_000 }).toBe(40)
+  await expect.poll(() => heard.match(/"number":\d+/g)?.length).toBe(40)
   expect(heard.match(/"number":\d+/g)).toEqual(Array.from({ length: 40 }, (_, at) => `"number":${at + 1}`))
   expect(most).toBe(1)
 })
@@ -51,7 +52,7 @@ test('a connection with more than can wait is cut, and nothing of it is begun an
   const socket = await open()
   socket.resume()
   socket.write(EXPLAIN.repeat(200))
-  if (!socket.closed) await once(socket, 'close', { signal: AbortSignal.timeout(15_000) })
+  if (!socket.closed) await once(socket, 'close', { signal: AbortSignal.timeout(PATIENCE_MS) })
   expect(begun).toBe(1)
   expect((await api.ask('GET', '/lab/v1/users')).status).toBe(200)
 })

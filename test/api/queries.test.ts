@@ -6,6 +6,7 @@ import { ROUTES } from '../../src/api/routes.ts'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { sampleRecord as record } from '../log/sample-record.ts'
 import { ACCOUNT_ID, EMEA_RULE, EMEA_VNET } from '../store/lab.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { BOB, type RunningApi, runApi, TOKEN } from './running-api.ts'
 
 let api: RunningApi
@@ -18,7 +19,7 @@ async function statusAndWords(method: string, path: string, authorization = `Bea
   const answer = await fetch(api.url + path, {
     method,
     headers: { authorization, 'content-type': 'application/json' },
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout(PATIENCE_MS),
   })
   if (answer.headers.get('content-type') === 'text/event-stream') {
     await answer.body?.cancel()

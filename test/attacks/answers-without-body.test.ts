@@ -11,7 +11,6 @@ import { listen } from '../support/tcp.ts'
 import { tellMeOrigin } from '../support/tell-me-origin.ts'
 import { tlsSource } from '../support/tls.ts'
 
-const PATIENCE = { timeout: 15_000 }
 const LOGIN = basic(BOB, PASSWORD)
 const AS_BOB = authorization({ email: BOB, password: PASSWORD })
 
@@ -83,7 +82,7 @@ describe('HTTP/2: the head of the answer ends the stream', () => {
     for (const [id, end] of [[1, END_STREAM] as const, [3, 0] as const]) {
       socket.write(frame(HEADERS, END_HEADERS | end, id, block))
       const ours = () => frames.filter(({ stream }) => stream === id)
-      await expect.poll(() => ours().length, PATIENCE).toBeGreaterThan(0)
+      await expect.poll(() => ours().length).toBeGreaterThan(0)
       expect(ours()[0]).toMatchObject({ type: HEADERS, flags: END_HEADERS | END_STREAM })
       expect(ours().some(({ type }) => type === DATA)).toBe(false)
     }
@@ -113,7 +112,7 @@ test.each(['204 No Content', '304 Not Modified'])(
       ...AS_BOB,
     })
     socket.write(frame(HEADERS, END_HEADERS | END_STREAM, 1, block))
-    await expect.poll(() => frames.some(({ type }) => type === HEADERS), PATIENCE).toBe(true)
+    await expect.poll(() => frames.some(({ type }) => type === HEADERS)).toBe(true)
     expect(frames.find(({ type }) => type === HEADERS)?.flags).toBe(END_HEADERS | END_STREAM)
   },
 )

@@ -152,7 +152,7 @@ describe.skipIf(squid === undefined)('beside Squid', () => {
       source: `127.0.98.${place + 1}`,
       folder,
     })
-  }, 20_000)
+  })
   afterAll(async () => {
     await running?.stop()
     rmSync(folder, { recursive: true, force: true })

@@ -47,7 +47,7 @@ beforeAll(async () => {
   const token = readFileSync(join(lab.folder, 'api-token'), 'utf8').trim()
   const login = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ token }) }
   expect(await page.evaluate(`fetch('/lab/v1/login', ${JSON.stringify(login)}).then(({ status }) => status)`)).toBe(200)
-}, 60_000)
+})
 afterAll(async () => {
   await browser?.close()
   evil?.close()
@@ -124,7 +124,7 @@ describe.skipIf(executable === undefined)('a person logged in to the lab opens a
     ['on another port of the same host, where the cookie goes along', () => `http://127.0.0.1:${evilPort}/page`, false],
     ['on localhost', () => `http://localhost:${evilPort}/page`, false],
     ['in a sandbox, without an origin', () => `http://127.0.0.1:${evilPort}/sandbox`, true],
-  ] as const)('%s: nothing is read, nothing changes', { timeout: 120_000 }, async (_name, url, inner) => {
+  ] as const)('%s: nothing is read, nothing changes', async (_name, url, inner) => {
     const before = stateOfTheLab()
     await browser.page.goto(url())
     const { loot, attempts, statuses } = await attack(inner)
@@ -135,7 +135,7 @@ describe.skipIf(executable === undefined)('a person logged in to the lab opens a
     expect(stateOfTheLab()).toEqual(before)
   })
 
-  test('under a name that has come to mean this machine: every request is 421', { timeout: 120_000 }, async () => {
+  test('under a name that has come to mean this machine: every request is 421', async () => {
     const before = stateOfTheLab()
     const { page } = browser
     const home = `http://rebound.example:${lab.lab.api.port}`

@@ -120,12 +120,16 @@ describe('FR-09 an answer that is cut short shows as broken', () => {
   })
 
   test('a reset in the middle of an answer that only the close would end', async () => {
+    let reset = () => {}
     const origin = await byteLogOrigin((socket) => {
-      socket.write('HTTP/1.1 200 OK\r\n\r\nsome', () => setTimeout(() => socket.resetAndDestroy(), 30))
+      socket.write('HTTP/1.1 200 OK\r\n\r\nsome')
+      reset = () => socket.resetAndDestroy()
     })
     const gateway = await startGateway(OPEN)
     const client = await RawClient.connect(gateway.port)
-    await client.send(`GET http://o.test:${origin.port}/ HTTP/1.1\r\nHost: o\r\n\r\n`).end()
+    await client.send(`GET http://o.test:${origin.port}/ HTTP/1.1\r\nHost: o\r\n\r\n`).text('some')
+    reset()
+    await client.end()
     expect(client.ending).toBe('RST')
   })
 

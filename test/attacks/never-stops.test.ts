@@ -9,13 +9,12 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { curl } from '../support/curl.ts'
 import { DATA, END_HEADERS, END_STREAM, frame, HEADERS, headerBlock, PREFACE, SETTINGS } from '../support/h2-frames.ts'
 import { ownNetwork } from '../support/own-network.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { basic } from '../support/raw-client.ts'
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 })
 
 const NAME = 'ipv4.icanhazip.com'
 const BOB = ['bob@example.com', 'lab-bob'] as const
@@ -46,7 +45,7 @@ beforeAll(async () => {
   lab.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said += text
   })
-  const signal = AbortSignal.timeout(50_000)
+  const signal = AbortSignal.timeout(PATIENCE_MS)
   while (!said.includes('says why.')) await once(lab.stderr ?? expect.unreachable(), 'data', { signal })
   const port = (line: RegExp) => Number(line.exec(said)?.[1])
   ports = {
@@ -83,7 +82,7 @@ async function talk(socket: Socket, bytes: readonly number[] | string, answer: n
   socket.write(Buffer.from(bytes as string))
   let heard = Buffer.alloc(0)
   while (heard.length < answer) {
-    const [chunk] = await once(socket, 'data', { signal: AbortSignal.timeout(30_000) })
+    const [chunk] = await once(socket, 'data', { signal: AbortSignal.timeout(PATIENCE_MS) })
     heard = Buffer.concat([heard, chunk])
   }
   socket.pause()

@@ -1,12 +1,10 @@
 // Story: a client sends requests faster than they can be answered, or spoils the line behind a slow one, hoping that answers
 // get mixed up or that the proxy piles up work (FR-06, FR-07).
 
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { RawClient } from '../support/raw-client.ts'
 import { startGateway } from '../support/start-gateway.ts'
 import { tellMeOrigin } from '../support/tell-me-origin.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const OPEN = { listener: { authentication: 'anonymous' as const } }
 

@@ -26,14 +26,13 @@ function openings(port: number): Readonly<Record<string, string>> {
 
 /** Everything is over and nothing is left. */
 async function settled(gateway: TestGateway): Promise<void> {
-  const deadline = Date.now() + 8_000
-  const busy = () => gateway.pipeline.sessions.size + gateway.leases.counts().active + gateway.gateway.clients
-  while (busy() > 0 && Date.now() < deadline) await new Promise((resolve) => setImmediate(resolve))
-  expect({
-    sessions: gateway.pipeline.sessions.size,
-    leases: gateway.leases.counts().active,
-    clients: gateway.gateway.clients,
-  }).toEqual({ sessions: 0, leases: 0, clients: 0 })
+  await expect
+    .poll(() => ({
+      sessions: gateway.pipeline.sessions.size,
+      leases: gateway.leases.counts().active,
+      clients: gateway.gateway.clients,
+    }))
+    .toEqual({ sessions: 0, leases: 0, clients: 0 })
 }
 
 test.each(Object.keys(openings(0)))('TU-08 %s: the client resets after every byte of its opening', async (kind) => {

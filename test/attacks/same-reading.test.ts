@@ -11,6 +11,7 @@ import { Dice, mutatedMessage } from '../http1/mutated-messages.ts'
 import { readByRfc } from '../http1/rfc-reading.ts'
 import { type HttpReader, nginxReader, nodeReader, pythonReader, replay } from '../support/http-readers.ts'
 import { installed } from '../support/installed.ts'
+import { TEST_LIMIT_MS } from '../support/patience.ts'
 import { startGateway } from '../support/start-gateway.ts'
 import { listen } from '../support/tcp.ts'
 
@@ -64,7 +65,7 @@ function mutatedRequest(seed: number, port: number): string {
 }
 
 test(`what is forwarded of ${MESSAGES} requests means the same to everybody`, {
-  timeout: 60_000 + 100 * MESSAGES,
+  timeout: TEST_LIMIT_MS + 100 * MESSAGES,
 }, async () => {
   const origin = await recordingOrigin()
   const gateway = await startGateway({ listener: { authentication: 'anonymous' } })
@@ -113,14 +114,14 @@ describe.skipIf(nginx === undefined || squid === undefined)('beside nginx and Sq
       folder,
     })
     reader = await nginxReader(nginx ?? '', 18_560 + PLACE)
-  }, 30_000)
+  })
   afterAll(async () => {
     await running?.stop()
     await reader?.stop()
     rmSync(folder, { recursive: true, force: true })
   })
 
-  test('what both refuse is not forwarded', { timeout: 60_000 + 100 * MESSAGES }, async () => {
+  test('what both refuse is not forwarded', { timeout: TEST_LIMIT_MS + 100 * MESSAGES }, async () => {
     const origin = await recordingOrigin()
     const gateway = await startGateway({ listener: { authentication: 'anonymous' } })
     let refused = 0

@@ -108,7 +108,7 @@ test('cut at every byte the header is the same; left at every byte it hurts nobo
 })
 
 test('slow: a header that trickles is cut at the deadline (RS-01)', async () => {
-  const gateway = await start('127.0.0.0/8', { settings: { handshakeTimeoutMs: 100 } })
+  const gateway = await start('127.0.0.0/8', { settings: { handshakeTimeoutMs: 1_000 } })
   const client = await RawClient.connect(gateway.port)
   await client.send('PROXY TCP4 198.').end()
   expect(await gateway.recorded(1)).toMatchObject([{ Lab: { error: { code: 'request.timeout' } } }])

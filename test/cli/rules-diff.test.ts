@@ -58,9 +58,7 @@ describe('diff --replay', () => {
     await curl('-x', labs.lab.proxy, '-U', 'bob@example.com;vnet=vnet-AMER:lab-bob', 'http://ipv4.icanhazip.com/')
     await curl('-x', labs.lab.proxy, '-U', 'bob@example.com:lab-bob', 'http://ipv4.icanhazip.com/')
     const log = join(labs.lab.folder, 'sessions.ndjson')
-    await expect
-      .poll(() => existsSync(log) && readFileSync(log, 'utf8').trim().split('\n').length, { timeout: 10_000 })
-      .toBe(2)
+    await expect.poll(() => existsSync(log) && readFileSync(log, 'utf8').trim().split('\n').length).toBe(2)
     await rules('pull', file('rules.yaml'))
     const text = readFileSync(file('rules.yaml'), 'utf8')
     writeFileSync(file('rules.yaml'), text.replace('ipv4: 203.0.113.40', 'ipv4: 203.0.113.10'))

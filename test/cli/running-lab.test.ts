@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { askDns } from '../support/ask-dns.ts'
 import { curl } from '../support/curl.ts'
+import { ownNetwork } from '../support/own-network.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { type Ran, run } from './run.ts'
 
@@ -240,7 +241,7 @@ describe('sessions tail', () => {
     while (code === undefined) await seenFrom('dave@example.com:lab-dave')
     expect(code).toBe(0)
 
-    const other = await startPrivateLab({ ephemeral: false, standInNetwork: '127.95.0.0/16' })
+    const other = await startPrivateLab({ ephemeral: false, standInNetwork: ownNetwork(1) })
     await curl('-x', other.proxy, '-U', 'bob@example.com:lab-bob', 'http://ipv4.icanhazip.com/')
     const left = start(['--api', `127.0.0.1:${other.lab.api.port}`, '--state', other.folder])
     let said = ''

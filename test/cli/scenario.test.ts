@@ -9,6 +9,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { instantClock, runningClock } from '../../src/scenario/run-scenarios.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { run } from './run.ts'
 
 const SHIPPED = readdirSync('scenarios').filter((name) => name.endsWith('.yaml'))
@@ -30,21 +31,17 @@ const withoutMessages = (_key: string, value: unknown) =>
     ? Object.fromEntries(Object.entries(value).filter(([key]) => !['message', 'why', 'time', 'mode'].includes(key)))
     : value
 
-test.each(SHIPPED)(
-  'scenarios/%s holds through a real proxy, and decided only it comes to the same',
-  { timeout: 60_000 },
-  async (name) => {
-    const file = `scenarios/${name}`
-    const played = await run(['scenario', file, '--instant', '--json'])
-    expect({ ...played, stdout: '' }).toEqual({ code: 0, stdout: '', stderr: '' })
-    const [first] = JSON.parse(played.stdout).scenarios
-    expect(first).toMatchObject({ file, mode: 'proxy', passed: true, expectations: { failed: 0 } })
-    expect(first.expectations.met).toBeGreaterThan(3)
-    const decided = await run(['scenario', file, '--decide', '--json'])
-    const same = (text: string) => JSON.parse(JSON.stringify(JSON.parse(text).scenarios[0], withoutMessages))
-    expect(same(decided.stdout)).toEqual(same(played.stdout))
-  },
-)
+test.each(SHIPPED)('scenarios/%s holds through a real proxy, and decided only it comes to the same', async (name) => {
+  const file = `scenarios/${name}`
+  const played = await run(['scenario', file, '--instant', '--json'])
+  expect({ ...played, stdout: '' }).toEqual({ code: 0, stdout: '', stderr: '' })
+  const [first] = JSON.parse(played.stdout).scenarios
+  expect(first).toMatchObject({ file, mode: 'proxy', passed: true, expectations: { failed: 0 } })
+  expect(first.expectations.met).toBeGreaterThan(3)
+  const decided = await run(['scenario', file, '--decide', '--json'])
+  const same = (text: string) => JSON.parse(JSON.stringify(JSON.parse(text).scenarios[0], withoutMessages))
+  expect(same(decided.stdout)).toEqual(same(played.stdout))
+})
 
 test('every shipped scenario names the schema for editors, fits it, and says how to play it', () => {
   const schema = JSON.parse(readFileSync('scenarios/scenario.schema.json', 'utf8'))
@@ -223,7 +220,7 @@ describe('time', () => {
       // once: a second signal would end it at once
       if (!before && told.includes('✓ Amsterdam')) child.kill('SIGINT')
     })
-    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(18_000) })
+    const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(PATIENCE_MS) })
     expect(code).toBe(130)
     expect(told).toContain('1 as expected, 0 not')
     expect(told).not.toContain('Los Angeles')

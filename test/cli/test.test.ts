@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { run } from './run.ts'
 
 let folder: string
@@ -286,7 +287,7 @@ test('--watch runs again when a test or its configuration changes, waits out mis
       seen += text
     })
     const until = async (text: string) => {
-      const deadline = AbortSignal.timeout(15_000)
+      const deadline = AbortSignal.timeout(PATIENCE_MS)
       while (!seen.includes(text) || !seen.includes('waiting for changes')) {
         await Promise.race([
           once(child.stdout, 'data', { signal: deadline }),

@@ -1,7 +1,8 @@
 // A line between browser and lab that a test can cut and mend: a TCP forwarder on a port of its own.
 
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
+import { ownPort } from '../support/own-network.ts'
 
 export interface Line {
   readonly url: string
@@ -30,8 +31,8 @@ export async function layLine(port: number): Promise<Line> {
     server.listen(at, '127.0.0.1')
     await once(server, 'listening')
   }
-  await listen(0)
-  const own = (server.address() as AddressInfo).port
+  const own = ownPort(34)
+  await listen(own)
   return {
     url: `http://127.0.0.1:${own}`,
     cut: async () => {

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { PATIENCE_MS } from '../support/patience.ts'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
 
@@ -56,6 +57,7 @@ export async function openBrowser(options: BrowserOptions): Promise<Browser> {
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: executable,
     headless: true,
+    timeout: PATIENCE_MS,
     args: [...SWITCHES, ...(options.switches ?? [])],
     viewport: { width, height },
     colorScheme,
@@ -64,7 +66,7 @@ export async function openBrowser(options: BrowserOptions): Promise<Browser> {
   })
   const complaints: string[] = []
   const watch = (page: Page) => {
-    page.setDefaultTimeout(15_000)
+    page.setDefaultTimeout(PATIENCE_MS)
     page.on('pageerror', (error) => complaints.push(error.message))
     page.on('console', (message) => {
       if (/Content Security Policy|Refused to|TrustedType/i.test(message.text())) complaints.push(message.text())

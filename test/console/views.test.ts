@@ -113,7 +113,7 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
     await page.getByRole('switch', { name: 'Finance to the bank enabled' }).click()
     await page.getByRole('button', { name: 'Ask Finance to the bank later' }).click()
     await expect
-      .poll(() => page.locator('.rules h2').allTextContents(), { timeout: 10_000 })
+      .poll(() => page.locator('.rules h2').allTextContents())
       .toEqual([
         'vnet-AMER leaves from Los Angeles',
         'Finance to the bank',

@@ -180,9 +180,7 @@ describe('whatever bytes come', () => {
     { weight: 3, arbitrary: mutated },
   )
 
-  test('what comes back is well-formed, no longer than it may be, and to that very message', {
-    timeout: 60_000,
-  }, async () => {
+  test('what comes back is well-formed, no longer than it may be, and to that very message', async () => {
     let answered = 0
     const property = fc.asyncProperty(anything, async (message) => {
       const said = await localReply(message)
@@ -196,7 +194,7 @@ describe('whatever bytes come', () => {
     expect(answered).toBeGreaterThan(10_000)
   })
 
-  test('the sockets live through it', { timeout: 60_000 }, async () => {
+  test('the sockets live through it', async () => {
     const server = await listening(gatewayDns)
     for (const message of fc.sample(anything, { numRuns: 300, seed: 8053 })) {
       void sendStream(server, message, 1_000).catch(() => undefined)
@@ -206,6 +204,6 @@ describe('whatever bytes come', () => {
   })
 
   /** Names that a mutation has made foreign would be looked up elsewhere; here nobody is. */
-  const local = scriptedGatewayDns({ upstream: '127.0.0.1:1' }).gatewayDns
+  const local = scriptedGatewayDns({ upstream: '127.0.0.1:1', timeoutMs: 300 }).gatewayDns
   const localReply = (message: Buffer) => local.answer(message, ({ udpLimit }) => udpLimit)
 })

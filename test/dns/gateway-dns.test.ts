@@ -11,6 +11,7 @@ import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
 import { type AskedType, type DnsAnswer, queryFor, readAnswer, withOpt } from '../support/ask-dns.ts'
 import { a, aaaa, startDns } from '../support/dns-server.ts'
+import { loopback } from '../support/own-network.ts'
 import { type ScriptedOptions, scriptedGatewayDns } from '../support/scripted-gateway-dns.ts'
 
 async function ask(options: ScriptedOptions, name: string, type: AskedType = 'A'): Promise<DnsAnswer> {
@@ -172,7 +173,7 @@ describe('passing on what is no address', () => {
       const answers = truncated ? [] : [{ type: 'TXT', name: questions[0]?.name ?? '', ttl: 60, data: text } as const]
       return encode({ type: 'response', id, flags: truncated ? 0x0380 : 0x0180, questions, answers })
     }
-    const datagrams = createSocket('udp4').bind(0, '127.0.0.1')
+    const datagrams = createSocket('udp4').bind(0, loopback(53))
     await once(datagrams, 'listening')
     const { port } = datagrams.address()
     datagrams.on('message', (query, peer) => datagrams.send(reply(query, !fits), peer.port, peer.address))
@@ -184,13 +185,13 @@ describe('passing on what is no address', () => {
         length.writeUInt16BE(whole.length)
         socket.end(Buffer.concat([length, whole]))
       })
-    }).listen(port, '127.0.0.1')
+    }).listen(port, loopback(53))
     await once(streams, 'listening')
     onTestFinished(() => {
       datagrams.close()
       streams.close()
     })
-    return `127.0.0.1:${port}`
+    return `${loopback(53)}:${port}`
   }
 
   test('brings back what the name server says, under the client’s own id', async () => {

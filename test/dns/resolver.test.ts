@@ -40,7 +40,7 @@ async function lab(script: Script = () => 'NXDOMAIN', changes: Partial<ResolverF
   let now = 0
   const dns = createDnsClient({
     servers: [server.address],
-    timeoutMs: 100,
+    timeoutMs: 1_000,
     tries: 1,
     maxUnderWay: 1_000,
     now: () => now,

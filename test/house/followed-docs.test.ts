@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ROOT } from '../../scripts/source-files.ts'
+import { ownNetwork } from '../support/own-network.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type PrivateLab, STAND_INS, startPrivateLab } from '../support/private-lab.ts'
 
 const TOKEN = 'a-token-of-the-account-at-cloudflare'
@@ -62,7 +64,7 @@ async function begin(): Promise<void> {
   account = await startPrivateLab({
     configFile: join(folder, 'account.yaml'),
     apiToken: TOKEN,
-    standInNetwork: '127.91.0.0/16',
+    standInNetwork: ownNetwork(1),
   })
 }
 
@@ -96,7 +98,7 @@ function asWritten(text: string): string {
 function shell(script: string): Promise<{ code: number; output: string }> {
   const env = { PATH: process.env.PATH ?? '', HOME: '/nonexistent', CLOUDFLARE_API_TOKEN: TOKEN }
   return new Promise((resolve) => {
-    execFile('sh', ['-c', script], { cwd: folder, env, timeout: 30_000 }, (error, stdout, stderr) => {
+    execFile('sh', ['-c', script], { cwd: folder, env, timeout: PATIENCE_MS }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
     })
   })
@@ -119,7 +121,7 @@ describe('docs/bring-your-rules.md', () => {
 
   test('has commands', () => expect(commands.length).toBeGreaterThan(9))
 
-  test.each(commands)('%s', async (command, output) => {
+  test.each(commands)('%s', { timeout: 60_000 }, async (command, output) => {
     expect(asWritten((await shell(here(command))).output)).toBe(output)
   })
 })
@@ -128,7 +130,7 @@ describe.each(['docs/operating.md', 'docs/api.md'])('%s', (file) => {
   beforeAll(begin)
   afterAll(end)
 
-  test('every `sh` block does what it says, one after the other', async () => {
+  test('every `sh` block does what it says, one after the other', { timeout: 120_000 }, async () => {
     const scripts = blocks(file, 'sh')
     expect(scripts.length).toBeGreaterThan(1)
     let before = ''
@@ -151,7 +153,7 @@ describe('docs/api.md', () => {
   beforeAll(begin)
   afterAll(end)
 
-  test('the program with the SDK lists the rules', async () => {
+  test('the program with the SDK lists the rules', { timeout: 60_000 }, async () => {
     const [program = ''] = blocks('docs/api.md', 'ts')
     const token = readFileSync(join(folder, '.egresslab/api-token'), 'utf8').trim()
     const around = `import Cloudflare from 'cloudflare'\nconst token = '${token}', account_id = '${lab.lab.config.account.id}'\nconst show = (name) => process.stdout.write(name + '\\n')\n`

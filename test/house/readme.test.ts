@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ROOT } from '../../scripts/source-files.ts'
 import { run } from '../cli/run.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
@@ -35,7 +36,7 @@ function here(command: string): string {
 function printed(file: string, args: readonly string[]): Promise<string> {
   const env = { PATH: process.env.PATH ?? '', HOME: '/nonexistent' }
   return new Promise((resolve) => {
-    execFile(file, args, { cwd: ROOT, env, timeout: 20_000 }, (_error, stdout, stderr) => resolve(stdout + stderr))
+    execFile(file, args, { cwd: ROOT, env, timeout: PATIENCE_MS }, (_error, stdout, stderr) => resolve(stdout + stderr))
   })
 }
 
@@ -53,7 +54,7 @@ describe.each([
 
   test('there are commands', () => expect(commands).toHaveLength(count))
 
-  test.each(commands)('%s', async (command, output) => {
+  test.each(commands)('%s', { timeout: 60_000 }, async (command, output) => {
     expect(await printed('sh', ['-c', here(command)])).toBe(output)
   })
 })
@@ -63,7 +64,7 @@ describe('every program prints what its comment says', () => {
 
   test('there are programs', () => expect(programs.map(([library]) => library)).toEqual(['undici', 'socks']))
 
-  test.each(programs)('%s', async (_library, text) => {
+  test.each(programs)('%s', { timeout: 60_000 }, async (_library, text) => {
     const promised = /\/\/ ([\d.]+)$/m.exec(text)?.[1]
     expect(await printed(process.execPath, ['--input-type=module', '-e', here(text)])).toBe(`${promised}\n`)
   })

@@ -23,6 +23,8 @@ test.each([
   ['src/analysis/best-practices.ts', "const code = 'practice.P99'\n", 'cites P99'],
   ['src/expression/lenient.ts', '/** C99: quoted. */\n', 'cites C99'],
   ['docs/udp.md', 'As [E99] says.\n', 'cites E99'],
+  ['src/policy/decide.ts', '// Decides (gateway-egress section 4).\n', 'which no reader has'],
+  ['src/expression/parse.ts', '// Reads (wirefilter sections 4 and 6).\n', 'which no reader has'],
   ['docs/udp.md', '`src/nowhere/udp.ts`\n', 'names `src/nowhere/udp.ts`'],
   ['docs/udp.md', '[gone](gone.md)\n', 'links to `gone.md`'],
   ['docs/udp.md', '# UDP\n[gone](#tcp)\n', 'a heading that is not there'],

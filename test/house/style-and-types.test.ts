@@ -11,10 +11,10 @@ function tool(script: string, args: readonly string[]) {
   return { status, complaints: status === 0 ? '' : stdout + stderr }
 }
 
-test('biome finds nothing to mend', () => {
+test('biome finds nothing to mend', { timeout: 120_000 }, () => {
   expect(tool('@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.'])).toEqual({ status: 0, complaints: '' })
 })
 
-test.each(['.', 'console'])('the types of %s hold', { timeout: 120_000 }, (project) => {
+test.each(['.', 'console'])('the types of %s hold', (project) => {
   expect(tool('typescript/bin/tsc', ['--noEmit', '-p', project])).toEqual({ status: 0, complaints: '' })
 })

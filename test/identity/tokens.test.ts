@@ -123,7 +123,11 @@ describe('what is refused, with one answer to the client and the reason in the l
     ['without an end', { exp: undefined }, /no claim `exp`/],
     ['for another audience', { aud: 'another' }, /audience, `another`, is not/],
     ['without an audience', { aud: undefined }, /no claim `aud`/],
-    ['of another issuer', { iss: 'https://evil.test' }, /issuer, `https:\/\/evil\.test`, is not a configured identity provider/],
+    [
+      'of another issuer',
+      { iss: 'https://evil.test' },
+      /issuer, `https:\/\/evil\.test`, is not a configured identity provider/,
+    ],
     ['of an issuer spelt a little differently', { iss: `${ISSUER}/` }, /is not a configured identity provider/],
     ['without a mail address', { email: undefined }, /no email in `email`/],
     ['with a mail address that is none', { email: 'a;vnet=x@y' }, /no email/],

@@ -35,5 +35,5 @@ test.skipIf(executable === undefined)('TL-03 Chromium speaks HTTP/2 to the proxy
   await browser.context.close()
 
   const inbounds = () => new Set(lab.sessions.recent().map(({ Lab }) => Lab.inbound))
-  await expect.poll(inbounds, { timeout: 5_000 }).toEqual(new Set(['h2-forward', 'h2-connect']))
+  await expect.poll(inbounds).toEqual(new Set(['h2-forward', 'h2-connect']))
 })

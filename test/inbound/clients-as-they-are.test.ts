@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { installed } from '../support/installed.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { BOB, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { listen } from '../support/tcp.ts'
@@ -140,18 +141,14 @@ describe('a refusal of a request that expects 100 (Continue) has no body', () =>
   })
 
   const java = installed('java', 'openjdk-17-jre-headless')
-  test.skipIf(java === undefined)(
-    'Java 17 hears a 407 with an expectation, and does not wait for ever',
-    { timeout: 90_000 },
-    async () => {
-      const gateway = await startGateway()
-      const folder = mkdtempSync(join(tmpdir(), 'java-expect-'))
-      const source = join(folder, 'Ask.java')
-      writeFileSync(source, JAVA)
-      const { stdout } = await promisify(execFile)('java', [source, String(gateway.port)], { timeout: 80_000 })
-      expect(stdout.trim()).toBe('407')
-    },
-  )
+  test.skipIf(java === undefined)('Java 17 hears a 407 with an expectation, and does not wait for ever', async () => {
+    const gateway = await startGateway()
+    const folder = mkdtempSync(join(tmpdir(), 'java-expect-'))
+    const source = join(folder, 'Ask.java')
+    writeFileSync(source, JAVA)
+    const { stdout } = await promisify(execFile)('java', [source, String(gateway.port)], { timeout: PATIENCE_MS })
+    expect(stdout.trim()).toBe('407')
+  })
 })
 
 const JAVA = `

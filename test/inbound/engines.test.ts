@@ -3,6 +3,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { curl } from '../support/curl.ts'
 import { ENGINES } from '../support/engine.ts'
+import { PATIENT } from '../support/patience.ts'
 import { basic, RawClient } from '../support/raw-client.ts'
 import { BOB, EGRESS, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { tellMeOrigin } from '../support/tell-me-origin.ts'
@@ -26,7 +27,7 @@ describe.each(ENGINES)('on %s', (_name, engine) => {
     expect(answer.body).toBe(`${EGRESS[BOB]?.bound}\n`)
     const [record] = await gateway.recorded(1)
     expect(record).toMatchObject({ ConnectionCloseReason: 'CLIENT_CLOSED', OriginPort: origin.port })
-    await vi.waitFor(() => expect([gateway.leases.counts().active, gateway.gateway.clients]).toEqual([0, 0]))
+    await vi.waitFor(() => expect([gateway.leases.counts().active, gateway.gateway.clients]).toEqual([0, 0]), PATIENT)
   })
 
   it('a client asks again on its connection after a 407, and is told why a tunnel fails', async () => {

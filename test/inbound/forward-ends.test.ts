@@ -15,79 +15,86 @@ const PART = 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart'
 
 type End = readonly [reason: string, code: string | undefined]
 
-/** An origin that does this with each connection once a request's head has come. */
-function origin(act: (socket: Socket) => void) {
-  return listen((socket) => socket.on('data', (bytes) => bytes.includes('\r\n\r\n') && act(socket)))
+/** An origin that says this once a request's head has come; `asked` is its connection then. */
+async function origin(text: string) {
+  const asked = Promise.withResolvers<Socket>()
+  const { port } = await listen((socket) =>
+    socket.on('data', (bytes) => {
+      if (!bytes.includes('\r\n\r\n')) return
+      if (text !== '') socket.write(text)
+      asked.resolve(socket)
+    }),
+  )
+  return { port, asked: asked.promise }
 }
 
 function endOf(record: SessionRecord | undefined): End {
   return [record?.ConnectionCloseReason ?? '', record?.Lab.error?.code]
 }
 
-/** Writes, and acts once the client has it. */
-function behind(text: string, act: (socket: Socket) => void) {
-  return (socket: Socket) => socket.write(text, () => setTimeout(() => act(socket), 20))
-}
-
 const fin = (socket: Socket) => socket.end()
 const reset = (socket: Socket) => socket.resetAndDestroy()
 const nothing = () => {}
 
-const BY_ORIGIN: readonly (readonly [what: string, act: (socket: Socket) => void, end: End])[] = [
-  ['FIN while idle', behind(WHOLE, fin), ['ORIGIN_CLOSED', undefined]],
-  ['RST while idle', behind(WHOLE, reset), ['ORIGIN_ERROR', 'relay.origin_reset']],
+type Act = (socket: Socket) => void
+
+/** What an origin says, what the client hears of it, and what the origin does once the client has heard that. */
+const BY_ORIGIN: readonly (readonly [what: string, text: string, heard: string, act: Act, end: End])[] = [
+  ['FIN while idle', WHOLE, 'ok', fin, ['ORIGIN_CLOSED', undefined]],
+  ['RST while idle', WHOLE, 'ok', reset, ['ORIGIN_ERROR', 'relay.origin_reset']],
   [
     '408 and FIN while idle',
-    behind(WHOLE, (socket) => socket.end('HTTP/1.1 408 Late\r\n\r\n')),
+    WHOLE,
+    'ok',
+    (socket) => socket.end('HTTP/1.1 408 Late\r\n\r\n'),
     ['ORIGIN_CLOSED', undefined],
   ],
   [
     'an answer nobody asked for',
-    behind(WHOLE, (socket) => socket.write(WHOLE)),
+    WHOLE,
+    'ok',
+    (socket) => socket.write(WHOLE),
     ['ORIGIN_ERROR', 'origin.malformed_response'],
   ],
-  ['FIN as the end of a body', behind('HTTP/1.1 200 OK\r\n\r\nall', fin), ['ORIGIN_CLOSED', undefined]],
+  ['FIN as the end of a body', 'HTTP/1.1 200 OK\r\n\r\nall', 'all', fin, ['ORIGIN_CLOSED', undefined]],
   [
     'Connection: close, FIN',
-    behind(WHOLE.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'), fin),
+    WHOLE.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'),
+    'ok',
+    fin,
     ['ORIGIN_CLOSED', undefined],
   ],
   [
     'FIN behind the last chunk',
-    behind('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n', fin),
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n',
+    'a',
+    fin,
     ['ORIGIN_CLOSED', undefined],
   ],
-  ['FIN inside a body', behind(PART, fin), ['ORIGIN_ERROR', 'origin.incomplete_response']],
-  ['RST inside a body', behind(PART, reset), ['ORIGIN_ERROR', 'origin.incomplete_response']],
-  ['FIN ahead of an answer', fin, ['ORIGIN_ERROR', 'origin.incomplete_response']],
-  ['RST ahead of an answer', reset, ['ORIGIN_ERROR', 'origin.incomplete_response']],
-  ['FIN inside a head', behind('HTTP/1.1 200 OK\r\nX', fin), ['ORIGIN_ERROR', 'origin.incomplete_response']],
+  ['FIN inside a body', PART, 'part', fin, ['ORIGIN_ERROR', 'origin.incomplete_response']],
+  ['RST inside a body', PART, 'part', reset, ['ORIGIN_ERROR', 'origin.incomplete_response']],
+  ['FIN ahead of an answer', '', '', fin, ['ORIGIN_ERROR', 'origin.incomplete_response']],
+  ['RST ahead of an answer', '', '', reset, ['ORIGIN_ERROR', 'origin.incomplete_response']],
+  ['FIN inside a head', 'HTTP/1.1 200 OK\r\nX', '', fin, ['ORIGIN_ERROR', 'origin.incomplete_response']],
 ]
 
-const BY_US: readonly (readonly [
-  what: string,
-  act: (socket: Socket) => void,
-  end: End,
-  options: Partial<GatewayOptions>,
-])[] = [
-  [
-    'an idle connection',
-    behind(WHOLE, nothing),
-    ['CLIENT_IDLE_TIMEOUT', undefined],
-    { settings: { originKeepAliveMs: 50 } },
-  ],
-  ['no answer', nothing, ['ORIGIN_ERROR', 'origin.timeout'], { settings: { responseTimeoutMs: 50 } }],
-  ['silence inside a body', behind(PART, nothing), ['ORIGIN_ERROR', 'origin.timeout'], { idleTimeoutMs: 100 }],
+const BY_US: readonly (readonly [what: string, text: string, end: End, options: Partial<GatewayOptions>])[] = [
+  ['an idle connection', WHOLE, ['CLIENT_IDLE_TIMEOUT', undefined], { settings: { originKeepAliveMs: 50 } }],
+  ['no answer', '', ['ORIGIN_ERROR', 'origin.timeout'], { settings: { responseTimeoutMs: 50 } }],
+  ['silence inside a body', PART, ['ORIGIN_ERROR', 'origin.timeout'], { idleTimeoutMs: 100 }],
 ]
 
 describe.each(['HTTP/1', 'HTTP/2'])('%s', (road) => {
-  /** Sends a GET; the connection stays. */
+  /** Sends a GET; the connection stays. `heard` resolves once this much of the answer's body is there. */
   async function ask(port: number, options: Partial<GatewayOptions> = {}) {
     if (road === 'HTTP/1') {
       const gateway = await startGateway({ ...OPEN, ...options })
       const client = await RawClient.connect(gateway.port)
       client.send(`GET http://o.test:${port}/ HTTP/1.1\r\nHost: o.test\r\n\r\n`)
-      return gateway
+      const heard = async (body: string) => {
+        if (body !== '') await client.until(({ received }) => received.split('\r\n\r\n')[1]?.includes(body) === true)
+      }
+      return { gateway, heard }
     }
     const source = await tlsSource()
     const gateway = await startGateway({ ...options, settings: { ...options.settings, tlsFor: () => source } })
@@ -100,23 +107,28 @@ describe.each(['HTTP/1', 'HTTP/2'])('%s', (road) => {
       ...authorization({ email: BOB, password: PASSWORD }),
     })
     stream.on('error', nothing)
-    stream.resume()
-    return gateway
+    let received = ''
+    stream.setEncoding('latin1').on('data', (text: string) => (received += text))
+    return { gateway, heard: (body: string) => expect.poll(() => received).toContain(body) }
   }
 
-  test.each(BY_ORIGIN)('the origin: %s', async (_what, act, end) => {
-    const gateway = await ask((await origin(act)).port)
+  test.each(BY_ORIGIN)('the origin: %s', async (_what, text, body, act, end) => {
+    const { port, asked } = await origin(text)
+    const { gateway, heard } = await ask(port)
+    const socket = await asked
+    await heard(body)
+    act(socket)
     expect((await gateway.recorded(1)).map(endOf)).toEqual([end])
   })
 
-  test.each(BY_US)('the proxy: %s', async (_what, act, end, options) => {
-    const gateway = await ask((await origin(act)).port, options)
+  test.each(BY_US)('the proxy: %s', async (_what, text, end, options) => {
+    const { gateway } = await ask((await origin(text)).port, options)
     expect((await gateway.recorded(1)).map(endOf)).toEqual([end])
   })
 
   test('killed by an operator', async () => {
-    const gateway = await ask((await origin(behind(WHOLE, nothing))).port)
-    while (gateway.pipeline.sessions.size === 0) await new Promise(setImmediate)
+    const { gateway, heard } = await ask((await origin(WHOLE)).port)
+    await heard('ok')
     gateway.pipeline.sessions.closeAll('no more')
     expect((await gateway.recorded(1)).map(endOf)).toEqual([['UNKNOWN', 'relay.killed']])
   })
@@ -130,7 +142,7 @@ describe('the client', () => {
     ['FIN', fin],
     ['RST', reset],
   ])('%s while idle: one record, and no error', async (_what, leave) => {
-    const { port } = await origin((socket) => socket.write(WHOLE))
+    const { port } = await origin(WHOLE)
     const gateway = await startGateway(OPEN)
     const client = await RawClient.connect(gateway.port)
     await client.send(get(port)).text('ok')
@@ -143,7 +155,7 @@ describe('the client', () => {
   })
 
   test('a client that the proxy let go for its silence: one record, and no error', async () => {
-    const { port } = await origin((socket) => socket.write(WHOLE))
+    const { port } = await origin(WHOLE)
     const gateway = await startGateway({ ...OPEN, settings: { keepAliveMs: 50 } })
     const client = await RawClient.connect(gateway.port)
     await client.send(get(port)).end()
@@ -168,21 +180,24 @@ describe('the client', () => {
   })
 
   test('RST while it waits for the answer', async () => {
-    const arrived = Promise.withResolvers<void>()
-    const { port } = await origin(() => arrived.resolve())
+    const { port, asked } = await origin('')
     const gateway = await startGateway(OPEN)
     const client = await RawClient.connect(gateway.port)
     client.send(get(port))
-    await arrived.promise
+    await asked
     reset(client.socket)
     expect((await gateway.recorded(1)).map(endOf)).toEqual([['CLIENT_ERROR', 'relay.client_reset']])
   })
 
   test('FIN while it waits for the answer: it gets it', async () => {
-    const { port } = await origin(behind('', (socket) => socket.write(WHOLE)))
+    const { port, asked } = await origin('')
     const gateway = await startGateway(OPEN)
     const client = await RawClient.connect(gateway.port)
-    client.send(get(port)).socket.end()
+    await new Promise<void>((sent) => client.send(get(port)).socket.end(sent))
+    const socket = await asked
+    // the FIN has been sent: some turns later the proxy has read it
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+    socket.write(WHOLE)
     await client.end()
     expect(client.received).toMatch(/\r\n\r\nok$/)
     expect((await gateway.recorded(1)).map(endOf)).toEqual([['CLIENT_CLOSED', undefined]])

@@ -3,9 +3,10 @@
 
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Engine } from '../../src/transport/engine.ts'
 import { ENGINES } from '../support/engine.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { basic, RawClient } from '../support/raw-client.ts'
 import { silentOrigin } from '../support/silent-origin.ts'
 import { BOB, type GatewayOptions, PASSWORD, startGateway, type TestGateway } from '../support/start-gateway.ts'
@@ -22,6 +23,7 @@ interface Tunnel {
   readonly originEnded: Promise<'FIN' | 'RST'>
 }
 
+const MEGABYTE = 1024 * 1024
 const REQUEST = 'POST / HTTP/1.1\r\nHost: o\r\nContent-Length: 100\r\n\r\nhalf of it'
 const HALF_AN_ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf'
 
@@ -153,7 +155,7 @@ const ENDINGS: readonly Ending[] = [
       }
       origin.on('drain', more)
       more()
-      await client.bytes(100_000)
+      await client.bytes(client.received.length + 100_000)
       client.socket.destroy()
       await originEnded
     },
@@ -184,7 +186,7 @@ const ENDINGS: readonly Ending[] = [
   },
   {
     name: 'nobody says anything for the idle time',
-    options: { idleTimeoutMs: 200 },
+    options: { idleTimeoutMs: 1_000 },
     act: async ({ client, originEnded }) => {
       await Promise.all([client.end(), originEnded])
     },
@@ -207,16 +209,12 @@ const ENDINGS: readonly Ending[] = [
 ]
 
 describe.each(ENGINES)('on the engine %s', (_name, engine) => {
+  describe.runIf(engine.passOn !== undefined)('a tunnel that a thread of its own carries', () => {
+    it.each(ENDINGS)('$name: $reason', (ending) => check(ending, { road: 'CONNECT', engine, isBulky: true }), 60_000)
+  })
+
   describe.each<Road>(['CONNECT', 'SOCKS5'])('a tunnel by %s', (road) => {
-    it.each(ENDINGS)('$name: $reason', async (ending) => {
-      const tunnel = await openTunnel(road, engine, ending.options)
-      await ending.act(tunnel)
-      const [record] = await tunnel.gateway.recorded(1)
-      expect([record?.ConnectionCloseReason, record?.Lab.error?.code]).toEqual([ending.reason, ending.error])
-      if (ending.seenByClient !== undefined) expect(tunnel.client.ending).toBe(ending.seenByClient)
-      if (ending.seenByOrigin !== undefined) expect(await tunnel.originEnded).toBe(ending.seenByOrigin)
-      expect(tunnel.gateway.records).toHaveLength(1)
-    })
+    it.each(ENDINGS)('$name: $reason', (ending) => check(ending, { road, engine }))
 
     it('the client resets while its origin does not answer: CLIENT_ERROR', async () => {
       const gateway = await startGateway({ engine })
@@ -247,7 +245,7 @@ describe.each(ENGINES)('on the engine %s', (_name, engine) => {
     })
 
     it('the client does not say what it wants in time: CLIENT_IDLE_TIMEOUT', async () => {
-      const gateway = await startGateway({ engine, settings: { handshakeTimeoutMs: 200 } })
+      const gateway = await startGateway({ engine, settings: { handshakeTimeoutMs: 1_000 } })
       const client = await RawClient.connect(gateway.port)
       client.send(opening(road, 1).slice(0, 10))
       await client.end()
@@ -261,9 +259,28 @@ describe.each(ENGINES)('on the engine %s', (_name, engine) => {
   })
 })
 
-async function openTunnel(road: Road, engine: Engine, options: GatewayOptions = {}): Promise<Tunnel> {
+async function check(ending: Ending, way: Way): Promise<void> {
+  const tunnel = await openTunnel(way, ending.options)
+  await ending.act(tunnel)
+  const [record] = await tunnel.gateway.recorded(1)
+  expect([record?.ConnectionCloseReason, record?.Lab.error?.code]).toEqual([ending.reason, ending.error])
+  if (ending.seenByClient !== undefined) expect(tunnel.client.ending).toBe(ending.seenByClient)
+  if (ending.seenByOrigin !== undefined) expect(await tunnel.originEnded).toBe(ending.seenByOrigin)
+  expect(tunnel.gateway.records).toHaveLength(1)
+}
+
+interface Way {
+  readonly road: Road
+  readonly engine: Engine
+  /** so much has gone through before that another thread carries it */
+  readonly isBulky?: boolean
+}
+
+async function openTunnel({ road, engine, isBulky }: Way, options: GatewayOptions = {}): Promise<Tunnel> {
   const accepted = Promise.withResolvers<Socket>()
   const { port } = await listen(accepted.resolve)
+  const passOn = isBulky === true ? vi.spyOn(engine, 'passOn') : undefined
+  onTestFinished(() => passOn?.mockRestore())
   const gateway = await startGateway({ engine, ...options })
   const client = await RawClient.connect(gateway.port)
   client.send(opening(road, port))
@@ -273,9 +290,24 @@ async function openTunnel(road: Road, engine: Engine, options: GatewayOptions = 
     origin.once('error', () => resolve('RST'))
   })
   origin.resume()
+  if (passOn !== undefined) {
+    await makeBulky(client, origin, () => passOn.mock.results.some(({ value }) => value === true))
+  }
   origin.write('banner')
   await client.text('banner')
   return { gateway, client, origin, originEnded }
+}
+
+/** Moves megabytes until the engine has been given the tunnel. */
+async function makeBulky(client: RawClient, origin: Socket, isPassedOn: () => boolean): Promise<void> {
+  client.send('first bytes')
+  await once(origin, 'data')
+  for (let sent = 0; !isPassedOn() && sent < 40; sent++) {
+    const before = client.received.length
+    origin.write(Buffer.alloc(MEGABYTE, 'x'))
+    await client.bytes(before + MEGABYTE)
+  }
+  expect(isPassedOn()).toBe(true)
 }
 
 function opening(road: Road, port: number): string {
@@ -285,7 +317,7 @@ function opening(road: Road, port: number): string {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const signal = AbortSignal.timeout(20_000)
+  const signal = AbortSignal.timeout(PATIENCE_MS)
   while (!condition()) {
     signal.throwIfAborted()
     await new Promise((resolve) => setImmediate(resolve))

@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { byteLogOrigin, OK } from '../support/byte-log-origin.ts'
 import { authorization, connectH2, openStream, openTunnel } from '../support/h2-client.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { ALICE, BOB, EGRESS, type GatewayOptions, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { listen } from '../support/tcp.ts'
 import { tellMeOrigin } from '../support/tell-me-origin.ts'
@@ -286,7 +287,7 @@ test('HEAD, 204, interim answers and trailers come through as they are', async (
 
 test('LC-01 a stop tells HTTP/2 clients, lets streams finish, and leaves nothing open', async () => {
   const origin = await tellMeOrigin()
-  const { gateway, session } = await startH2({ settings: { drainMs: 5_000 } })
+  const { gateway, session } = await startH2({ settings: { drainMs: PATIENCE_MS } })
   const { stream } = await openTunnel(session, `o.test:${origin.port}`, AS_BOB)
   const told = once(session, 'goaway')
   const stopped = gateway.gateway.stop()
@@ -298,8 +299,8 @@ test('LC-01 a stop tells HTTP/2 clients, lets streams finish, and leaves nothing
 })
 
 test('a connection on which nothing is asked is let go with a GOAWAY', async () => {
-  const { session } = await startH2({ settings: { handshakeTimeoutMs: 200 } })
-  const [code] = await once(session, 'goaway', { signal: AbortSignal.timeout(5_000) })
+  const { session } = await startH2({ settings: { handshakeTimeoutMs: 2_000 } })
+  const [code] = await once(session, 'goaway', { signal: AbortSignal.timeout(PATIENCE_MS) })
   expect(code).toBe(constants.NGHTTP2_NO_ERROR)
 })
 
@@ -311,7 +312,7 @@ test.each([
   const { session } = await startH2()
   const { 'proxy-authorization': _none, ...head } = get(port)
   const stream = session.request({ ...head, ':method': 'HEAD', ...fields }, { endStream: true })
-  const [answer] = await once(stream, 'response', { signal: AbortSignal.timeout(18_000) })
+  const [answer] = await once(stream, 'response', { signal: AbortSignal.timeout(PATIENCE_MS) })
   let length = 0
   for await (const chunk of stream) length += chunk.length
   expect([answer[':status'], length, stream.rstCode]).toEqual([Number(status), 0, constants.NGHTTP2_NO_ERROR])
@@ -328,7 +329,7 @@ test('a large answer comes whole to a client that takes it slowly, and a large u
   const { session } = await startH2()
   const stream = session.request(get(origin.port, { ':method': 'POST' }))
   stream.end(Buffer.alloc(size, 'y'))
-  const [answer] = await once(stream, 'response', { signal: AbortSignal.timeout(18_000) })
+  const [answer] = await once(stream, 'response', { signal: AbortSignal.timeout(PATIENCE_MS) })
   let length = 0
   for await (const chunk of stream) {
     length += chunk.length

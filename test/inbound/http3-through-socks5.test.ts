@@ -12,8 +12,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import { ip } from '../../src/net/ip.ts'
 import { issueAuthority, issueLeaf } from '../../src/tls/issue-certificates.ts'
 import { installed } from '../support/installed.ts'
+import { loopback } from '../support/own-network.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { BOB, candidate, EGRESS, PASSWORD, startGateway } from '../support/start-gateway.ts'
-import { loopback } from '../support/test-origins.ts'
 import { UdpClient } from '../support/udp.ts'
 import { udpShim } from '../support/udp-shim.ts'
 
@@ -68,7 +69,7 @@ test.skipIf(client === undefined || server === undefined)(
 
     const options = ['-q', '--exit-on-all-streams-close', `--download=${join(folder, 'got')}`]
     const at = ['127.0.0.1', String(shim), `https://o.test:${origin.port}/body.bin`]
-    await promisify(execFile)(client ?? '', [...options, ...at], { timeout: 15_000 })
+    await promisify(execFile)(client ?? '', [...options, ...at], { timeout: PATIENCE_MS })
 
     expect(readFileSync(join(folder, 'got', 'body.bin')).equals(body)).toBe(true)
     expect(origin.log()).toContain(`remote=[${EGRESS[BOB]?.bound}]`)

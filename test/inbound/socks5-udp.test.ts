@@ -179,7 +179,7 @@ describe('how long it lives', () => {
 
   test('UD-02 a silent flow ends, its socket with it, and the next datagram begins another; the association stays', async () => {
     const origin = await udpOrigin()
-    const gateway = await startGateway({ udp: { idleMs: 200 } })
+    const gateway = await startGateway({ udp: { idleMs: 1_000 } })
     const client = await UdpClient.associate(gateway.port, BOBS)
     await client.ask('o.test', origin.port, 'x')
     expect(await gateway.recorded(1)).toMatchObject([{ ConnectionCloseReason: 'CLIENT_IDLE_TIMEOUT' }])

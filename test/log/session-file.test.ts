@@ -99,7 +99,7 @@ test('RS-08: a folder that cannot be made is reported and costs no exception', a
 test('a log that is moved away is begun anew, readable by its owner only', async () => {
   const file = open()
   file.push('{"n":1}')
-  await expect.poll(() => existsSync(path()) && readFileSync(path(), 'utf8'), { timeout: 20_000 }).toBe('{"n":1}\n')
+  await expect.poll(() => existsSync(path()) && readFileSync(path(), 'utf8')).toBe('{"n":1}\n')
   renameSync(path(), join(folder, 'kept'))
   file.push('{"n":2}')
   await file.close(20_000)

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { run } from '../cli/run.ts'
 import { curl } from '../support/curl.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 
 let running: PrivateLab
@@ -58,7 +59,7 @@ function nextRecord(): Promise<SessionRecord> {
 
 const stillAnswers = async ({ socket }: Tunnel): Promise<string> => {
   socket.write('GET / HTTP/1.1\r\nHost: espn.com\r\n\r\n')
-  const [data] = await once(socket, 'data', { signal: AbortSignal.timeout(8_000) })
+  const [data] = await once(socket, 'data', { signal: AbortSignal.timeout(PATIENCE_MS) })
   return String(data).slice(0, 15)
 }
 

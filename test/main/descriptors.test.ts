@@ -44,7 +44,7 @@ async function startWith(limit: number, ...more: readonly string[]): Promise<Sma
   started.stderr.setEncoding('utf8').on('data', (text: string) => {
     said += text
   })
-  await expect.poll(() => said, { timeout: 30_000 }).toMatch(/console/)
+  await expect.poll(() => said).toMatch(/console/)
   const portAt = (pattern: RegExp) => Number(pattern.exec(said)?.[1])
   return {
     proxy: portAt(/proxy +127\.0\.0\.1:(\d+)/),
@@ -97,14 +97,13 @@ test.each([[[]], [['--workers', '2']]] as const)(
     )
 
     for (const { socket } of clients) socket.destroy()
-    await expect.poll(() => metric(api, 'egresslab_sessions_open'), { timeout: 10_000 }).toBe(0)
+    await expect.poll(() => metric(api, 'egresslab_sessions_open')).toBe(0)
     const again = await Promise.all(Array.from({ length: 30 }, () => client(proxy, port)))
     expect(new Set(again.map(({ outcome }) => outcome))).toEqual(new Set(['200']))
     for (const { socket } of again) socket.destroy()
     for (const socket of held) socket.destroy()
     origin.close()
   },
-  60_000,
 )
 
 describe('room for clients', () => {

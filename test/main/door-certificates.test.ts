@@ -26,11 +26,11 @@ test('new files are presented without a restart, bad ones change nothing, and cl
   const other = await issueAuthority(Date.now())
   const next = await issueLeaf(other, NAMES, Date.now())
   writeFileSync(certificate, next.certificate)
-  await expect.poll(said, { timeout: 8_000 }).toContain('the listener `own` keeps its certificate: the key')
+  await expect.poll(said).toContain('the listener `own` keeps its certificate: the key')
   expect((await connectTls(port)).authorized).toBe(true)
 
   writeFileSync(key, next.key)
-  await expect.poll(said, { timeout: 8_000 }).toContain('the listener `own` presents its new certificate')
+  await expect.poll(said).toContain('the listener `own` presents its new certificate')
   expect((await connectTls(port, { ca: other.certificate })).authorized).toBe(true)
   expect(before.destroyed).toBe(false)
 })

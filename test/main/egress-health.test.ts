@@ -9,10 +9,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { curl } from '../support/curl.ts'
-import { ownNetwork } from '../support/own-network.ts'
+import { loopback, ownNetwork } from '../support/own-network.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 
 const TOKEN = 'a-token-for-this-test'
+/** Nobody else takes its port while the exit is away. */
+const HOST = loopback(1)
 let exit: Server
 let exitPort: number
 let running: PrivateLab
@@ -35,7 +37,7 @@ beforeAll(async () => {
   writeFileSync(
     configFile,
     `dedicated_ips:
-  - { colo: LHR, ipv4: 203.0.113.20, exit: { http: "127.0.0.1:${exitPort}" } }
+  - { colo: LHR, ipv4: 203.0.113.20, exit: { http: "${HOST}:${exitPort}" } }
   - { colo: AMS, ipv4: 203.0.113.10, ipv6: "2001:db8:10::/64" }
 users:
   - { email: alice@example.com, password: lab, place: LHR }
@@ -57,12 +59,15 @@ afterAll(async () => {
 })
 
 async function listen(port: number): Promise<void> {
-  exit.listen(port, '127.0.0.1')
+  exit.listen(port, HOST)
   await once(exit, 'listening')
 }
 
 const ask = (login: string) => curl('-x', running.proxy, '-U', login, 'http://both.test/')
-const lastRecord = () => running.lab.sessions.recent().at(-1)
+async function lastRecord() {
+  await running.lab.pipeline.sessions.empty()
+  return running.lab.sessions.recent().at(-1)
+}
 
 async function api(path: string): Promise<string> {
   const { host, port } = running.lab.api
@@ -82,7 +87,7 @@ describe('an exit that fails', () => {
     expect(refused.status).toBe(503)
     expect(refused.headers.get('proxy-status')).toContain('egress.exit_failed')
     await ask('alice@example.com;family=4:lab')
-    expect(lastRecord()).toMatchObject({
+    expect(await lastRecord()).toMatchObject({
       ConnectionCloseReason: 'ORIGIN_UNROUTABLE',
       EgressIP: '203.0.113.20',
       Lab: { error: { code: 'egress.exit_failed', message: expect.stringContaining('ECONNREFUSED') } },
@@ -109,7 +114,7 @@ describe('a stand-in that is lost', () => {
   test('is a named failure, no other address is used, and it is over when the stand-in is back', async () => {
     lost.add(4)
     expect((await ask('bob@example.com;family=4:lab')).headers.get('proxy-status')).toContain('egress.address_missing')
-    expect(lastRecord()).toMatchObject({
+    expect(await lastRecord()).toMatchObject({
       EgressIP: '203.0.113.10',
       Lab: { outcome: 'balanced', error: { code: 'egress.address_missing' } },
     })

@@ -13,6 +13,8 @@ import { startupBanner } from '../../src/cli/render/startup-banner.ts'
 import { paintFor } from '../../src/cli/terminal.ts'
 import { InputError, type Issue } from '../../src/errors/issue.ts'
 import type { Envelope } from '../api/running-api.ts'
+import { loopback } from '../support/own-network.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { udpSocket } from '../support/udp.ts'
 
@@ -28,7 +30,7 @@ afterEach(async () => {
 })
 
 async function start(options: Parameters<typeof startPrivateLab>[0]): Promise<PrivateLab> {
-  const lab = await startPrivateLab({ standInNetwork: '127.92.0.0/16', ...options })
+  const lab = await startPrivateLab(options)
   open.push(lab)
   return lab
 }
@@ -72,7 +74,7 @@ test('every address it shows can be used, also where it listens everywhere, and 
   const bob = lines.filter(([, line = '']) => line.includes('bob@example.com'))
   expect(bob.length).toBeGreaterThan(0)
   for (const [, line = '', expected = ''] of bob) {
-    const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`], { timeout: 30_000 })
+    const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`], { timeout: PATIENCE_MS })
     expect(stdout.trim()).toContain(expected.replace(/^\d+, it sees /, ''))
   }
 })
@@ -109,7 +111,7 @@ test('a file that contradicts what was changed at run time keeps the lab from st
   await first.close()
   open.pop()
   writeFileSync(configFile, text(7))
-  const again = () => startPrivateLab({ configFile, state, ephemeral: false, standInNetwork: '127.92.0.0/16' })
+  const again = () => startPrivateLab({ configFile, state, ephemeral: false })
   const refused = await again().catch((thrown: unknown) => thrown)
   expect(refused).toBeInstanceOf(InputError)
   expect(refused).toMatchObject({
@@ -139,7 +141,7 @@ test('a reload shows at the API: new people are listed and explained, listeners 
   const emails = async () => (await ask('/users')).result.map(({ email }: { email: string }) => email)
   expect(await emails()).toEqual(['bob@example.com'])
   writeFileSync(configFile, text('  - { email: eve@example.com, password: lab-eve, place: AMS }\n'))
-  await expect.poll(emails, { timeout: 10_000 }).toEqual(['eve@example.com'])
+  await expect.poll(emails).toEqual(['eve@example.com'])
   const explained = await ask('/explain', { destination: '198.51.100.7:443', user: 'eve@example.com' })
   expect(explained.result.decision.egress.ipv4).toBe('203.0.113.10')
 })
@@ -161,16 +163,17 @@ test('Gateway DNS is shown with its real port, and, while host selectors are off
 
 test('a port of Gateway DNS that somebody else has keeps the lab from starting, whichever transport has it', async () => {
   const configFile = join(folder, 'taken.yaml')
-  const text = readFileSync('config/lab.yaml', 'utf8')
+  const host = loopback(53)
+  const text = readFileSync('config/lab.yaml', 'utf8').replace(/port: 80[89]0/g, 'port: 0')
   const attempt = (port: number) => {
-    writeFileSync(configFile, text.replace('127.0.0.1:8053', `127.0.0.1:${port}`))
-    return startPrivateLab({ standInNetwork: '127.92.0.0/16', configFile, portsFromZero: false })
+    writeFileSync(configFile, text.replace('127.0.0.1:8053', `${host}:${port}`))
+    return startPrivateLab({ configFile, portsFromZero: false })
   }
-  const overTcp = createServer().listen(0, '127.0.0.1')
+  const overTcp = createServer().listen(0, host)
   await once(overTcp, 'listening')
   const { port } = overTcp.address() as AddressInfo
-  await expect(attempt(port)).rejects.toThrow(`\`127.0.0.1:${port}\` is taken by another process`)
-  const overUdp = await udpSocket()
+  await expect(attempt(port)).rejects.toThrow(`\`${host}:${port}\` is taken by another process`)
+  const overUdp = await udpSocket(host)
   await expect(attempt(overUdp.port)).rejects.toThrow(/Gateway DNS cannot listen: .*EADDRINUSE/)
   overTcp.close()
 })

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { installed } from '../support/installed.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 
 const DIG = installed('dig', 'bind9-dnsutils')
@@ -30,7 +31,7 @@ function here(command: string): string {
 }
 
 function printed(command: string): Promise<string> {
-  const options = { env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent' }, timeout: 20_000 }
+  const options = { env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent' }, timeout: PATIENCE_MS }
   return new Promise((resolve) => {
     execFile('sh', ['-c', here(command)], options, (_error, stdout, stderr) => resolve(stdout + stderr))
   })

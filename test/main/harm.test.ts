@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ownNetwork } from '../support/own-network.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 
 let folder: string
 let config: string
@@ -44,7 +45,6 @@ listeners: [{ name: main, port: 0 }]
 api: { port: 0 }
 stand_ins: { network: ${ownNetwork()} }
 `
-const PATIENT = { timeout: 60_000 }
 
 function run(command: string, ...args: readonly string[]): ChildProcess {
   const started = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -61,7 +61,7 @@ const startArguments = () => ['src/main.ts', 'start', '-c', config, '--state', s
 /** Resolves once the lab has said where it listens. */
 async function start(command = process.execPath, before: readonly string[] = []): Promise<void> {
   const started = run(command, ...before, ...startArguments())
-  await expect.poll(() => started.exitCode !== null || stderr.includes('  console '), PATIENT).toBe(true)
+  await expect.poll(() => started.exitCode !== null || stderr.includes('  console ')).toBe(true)
   expect(stderr).toContain('  console ')
 }
 
@@ -77,7 +77,7 @@ async function end(signal: NodeJS.Signals): Promise<void> {
 /** A start that is expected to fail, to its end. */
 async function failedStart(): Promise<{ readonly code: number; readonly stderr: string }> {
   const [code] = await once(run(process.execPath, ...startArguments()), 'close', {
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(PATIENCE_MS),
   })
   return { code, stderr }
 }
@@ -117,7 +117,7 @@ describe('CF-05 a state that is found', () => {
     ['damaged', 'was damaged and is now', () => writeFileSync(file('lab.db'), Buffer.alloc(16_384, 'no database '))],
     ['without its tables', 'was damaged and is now', () => damage('DROP TABLE documents')],
     ['with a document that is no JSON', 'was damaged and is now', () => damage("UPDATE documents SET body = '{'")],
-  ])('%s goes on from its copy, and log and health say so', PATIENT, async (_, words, harm) => {
+  ])('%s goes on from its copy, and log and health say so', async (_, words, harm) => {
     const isThere = await stateWithChange()
     harm()
     await start()
@@ -130,7 +130,7 @@ describe('CF-05 a state that is found', () => {
     expect([await isThere(), await troubles()]).toEqual([true, []])
   })
 
-  test('damaged together with its copy is refused with exit code 2, and left as it is', PATIENT, async () => {
+  test('damaged together with its copy is refused with exit code 2, and left as it is', async () => {
     await stateWithChange()
     for (const name of ['lab.db', 'lab.previous.db']) writeFileSync(file(name), `garbage of ${name}`)
     const before = readdirSync(state).sort()
@@ -145,13 +145,13 @@ describe('CF-05 a state that is found', () => {
       expect(readFileSync(file(name), 'utf8')).toBe(`garbage of ${name}`)
   })
 
-  test('readable by others is its owner’s alone from then on', PATIENT, async () => {
+  test('readable by others is its owner’s alone from then on', async () => {
     await stateWithChange()
     for (const name of readdirSync(state)) spawnSync('chmod', ['a+rw', file(name)])
     writeFileSync(file('sessions.ndjson'), '{}\n', { mode: 0o666 })
     await start()
     await fetch(`http://${/proxy +(\S+)/.exec(stderr)?.[1]}/`)
-    await expect.poll(() => statSync(file('sessions.ndjson')).size, PATIENT).toBeGreaterThan(3)
+    await expect.poll(() => statSync(file('sessions.ndjson')).size).toBeGreaterThan(3)
     const modes = Object.fromEntries(
       readdirSync(state).map((name) => [name, (statSync(file(name)).mode & 0o777).toString(8)]),
     )
@@ -185,24 +185,24 @@ describe('CF-01 CF-07 a configuration that is', () => {
     ['a FIFO', 'it is not a regular file', () => void spawnSync('mkfifo', [config])],
     ['a directory', 'it is a directory', () => void spawnSync('mkdir', [config])],
     ['a socket’s place', 'it is not a regular file', () => symlinkSync('/dev/tty', config)],
-  ])('%s while the lab runs: health says so, and no longer once it is back', PATIENT, async (_, reason, harm) => {
+  ])('%s while the lab runs: health says so, and no longer once it is back', async (_, reason, harm) => {
     await start()
     expect(await troubles()).toEqual([])
     renameSync(config, beside())
     harm()
     await expect
-      .poll(troubles, PATIENT)
+      .poll(troubles)
       .toEqual([`the configuration file is not in force: cannot read \`${config}\`: ${reason}`])
     expect((await ask('/health/ready')).status).toBe(200)
     rmSync(config, { recursive: true, force: true })
     renameSync(beside(), config)
-    await expect.poll(troubles, PATIENT).toEqual([])
+    await expect.poll(troubles).toEqual([])
   })
 
   test.each([
     ['/dev/zero', () => symlinkSync('/dev/zero', config)],
     ['a FIFO', () => void spawnSync('mkfifo', [config])],
-  ])('%s at the start is refused with exit code 2', PATIENT, async (_, make) => {
+  ])('%s at the start is refused with exit code 2', async (_, make) => {
     rmSync(config)
     make()
     const { code, stderr: said } = await failedStart()
@@ -211,31 +211,30 @@ describe('CF-01 CF-07 a configuration that is', () => {
 })
 
 describe('ready means', () => {
-  test('that the state is the one on disk: not where it was removed meanwhile', PATIENT, async () => {
+  test('that the state is the one on disk: not where it was removed meanwhile', async () => {
     await start()
     expect((await ask('/health/ready')).status).toBe(200)
     rmSync(file('lab.db'))
     await expect
-      .poll(async () => (await ask('/health/ready')).messages, PATIENT)
+      .poll(async () => (await ask('/health/ready')).messages)
       .toEqual([`the state cannot be written: \`${file('lab.db')}\` was removed or replaced while it was in use`])
     expect(await troubles()).toEqual([expect.stringContaining('was removed or replaced')])
   })
 
   test.skipIf(spawnSync('prlimit', ['--version']).status !== 0)(
     'that files can grow: not at the limit of `ulimit -f`, and again beyond it; the lab goes on',
-    PATIENT,
     async () => {
       await start()
       const limit = (bytes: string) => spawnSync('prlimit', ['--pid', String(child?.pid), `--fsize=${bytes}`]).status
       expect(limit('1:unlimited')).toBe(0)
-      await expect.poll(async () => (await ask('/health/ready')).status, PATIENT).toBe(503)
+      await expect.poll(async () => (await ask('/health/ready')).status).toBe(503)
       expect((await ask('/health/ready')).messages).toEqual([
         expect.stringContaining('the state cannot be written: '),
         expect.stringContaining('the session log cannot be written: EFBIG'),
       ])
       expect((await setDown('AMS')).status).toBe(507)
       expect(limit('unlimited:unlimited')).toBe(0)
-      await expect.poll(async () => (await ask('/health/ready')).status, PATIENT).toBe(200)
+      await expect.poll(async () => (await ask('/health/ready')).status).toBe(200)
       expect((await setDown('AMS')).status).toBe(200)
     },
   )
@@ -244,7 +243,7 @@ describe('ready means', () => {
     spawnSync('unshare', ['-m', 'sh', '-c', 'mount -t tmpfs none /mnt'], { stdio: 'ignore' }).status === 0
   if (!canMount) process.stderr.write('SKIPPED: no mounts of our own here (not root), so full disks are not tried\n')
 
-  test.skipIf(!canMount)('that there is room on the disk', PATIENT, async () => {
+  test.skipIf(!canMount)('that there is room on the disk', async () => {
     const mounted = `mkdir -p "${state}" && mount -t tmpfs -o size=4m,mode=700 none "${state}" && exec "$@"`
     await start('unshare', ['-m', 'sh', '-c', mounted, 'sh', process.execPath])
     // the lab's own view of its folder: the mount is not here
@@ -252,7 +251,7 @@ describe('ready means', () => {
     expect(existsSync(join(inside, 'lab.db'))).toBe(true)
     expect((await ask('/health/ready')).status).toBe(200)
     fill(join(inside, 'fill'))
-    await expect.poll(async () => (await ask('/health/ready')).status, PATIENT).toBe(503)
+    await expect.poll(async () => (await ask('/health/ready')).status).toBe(503)
     const { messages } = await ask('/health/ready')
     expect(messages).toContainEqual(expect.stringMatching(/^the session log cannot be written: ENOSPC/))
     expect(await troubles()).toEqual(expect.arrayContaining([...messages]))
@@ -262,10 +261,10 @@ describe('ready means', () => {
     expect(new Set(statuses.slice(0, -1))).not.toContain(507)
     expect(statuses.at(-1)).toBe(507)
     await expect
-      .poll(async () => (await ask('/health/ready')).messages, PATIENT)
+      .poll(async () => (await ask('/health/ready')).messages)
       .toContainEqual(expect.stringMatching(/^the state cannot be written: /))
     rmSync(join(inside, 'fill'))
-    await expect.poll(async () => (await ask('/health/ready')).status, PATIENT).toBe(200)
+    await expect.poll(async () => (await ask('/health/ready')).status).toBe(200)
     expect(await addList(account.id, statuses.length)).toBe(200)
   })
 

@@ -9,6 +9,7 @@ import { afterEach, expect, test } from 'vitest'
 import { InputError } from '../../src/errors/issue.ts'
 import { startLab } from '../../src/lab/start-lab.ts'
 import { curl } from '../support/curl.ts'
+import { loopback, ownNetwork } from '../support/own-network.ts'
 import { type PrivateLab, STAND_INS, startPrivateLab } from '../support/private-lab.ts'
 import { dialPlain } from '../support/tcp.ts'
 
@@ -118,7 +119,7 @@ test('CF-01: a good new configuration takes effect as a whole, a bad one changes
   expect(await curl('-x', running.proxy, '-U', 'bob@example.com:changed', ECHO)).toMatchObject({ status: 200 })
 
   writeFileSync(file, original.replace('ipv4: 203.0.113.20, ipv4_fallback', 'ipv4: 203.0.113.99, ipv4_fallback'))
-  await expect.poll(running.said, { timeout: 10_000 }).toContain('is not in force: line ')
+  await expect.poll(running.said).toContain('is not in force: line ')
   expect(await curl('-x', running.proxy, '-U', 'bob@example.com:changed', ECHO)).toMatchObject({ status: 200 })
 })
 
@@ -131,6 +132,7 @@ test('LC-03: what is wrong is said all at once, and nothing listens', async () =
     text
       .replace('port: 8080', `port: ${port}`)
       .replace('port: 8090', 'port: 0')
+      .replace('127.0.0.1:8053', `${loopback(53)}:53`)
       .replace('ipv4: 203.0.113.10,', 'ipv4: 203.0.113.10, stand_ins: { ipv4: 192.0.2.1 },'),
   )
   const issues = await issuesOf(
@@ -163,7 +165,7 @@ test('CF-06: a second lab on the same state is told of the first', async () => {
     state: running.folder,
     ephemeral: false,
     portsFromZero: true,
-    standInNetwork: '127.99.0.0/16',
+    standInNetwork: ownNetwork(1),
   })
   const [issue] = await issuesOf(second)
   expect(issue?.code).toMatch(/^state\./)

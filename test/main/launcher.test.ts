@@ -5,6 +5,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { PATIENCE_MS } from '../support/patience.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 
@@ -17,7 +18,7 @@ interface Ran {
 function ran(command: string, args: readonly string[], cwd = ROOT): Promise<Ran> {
   const env = { PATH: process.env.PATH ?? '', HOME: tmpdir(), npm_config_update_notifier: 'false' }
   return new Promise((resolve) => {
-    execFile(command, args, { cwd, env, timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile(command, args, { cwd, env, timeout: PATIENCE_MS }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr })
     })
   })

@@ -82,7 +82,7 @@ describe('one person is one identity, whatever the letter case of their mail add
 
   test.each(ways)('%s', async (_what, egress) => {
     expect(await egress()).toBe(LONDON)
-    expect(running.lab.sessions.recent().at(-1)).toMatchObject({ Email: ERIN, DeviceName: 'erins' })
+    await expect.poll(() => running.lab.sessions.recent().at(-1)).toMatchObject({ Email: ERIN, DeviceName: 'erins' })
   })
 
   test('somebody the configuration does not know has one spelling and one IPv6 address, too', async () => {
@@ -90,7 +90,7 @@ describe('one person is one identity, whatever the letter case of their mail add
     const seen: string[] = []
     for (const token of tokens) {
       seen.push((await curl(...at(0), '-U', `;family=6:${token}`, 'http://ipv6.icanhazip.com/')).body.trim())
-      expect(running.lab.sessions.recent().at(-1)).toMatchObject({ Email: 'guest@example.com' })
+      await expect.poll(() => running.lab.sessions.recent().at(-1)).toMatchObject({ Email: 'guest@example.com' })
     }
     expect(seen[0]).toMatch(/^2001:db8:/)
     expect(seen[1]).toBe(seen[0])
@@ -140,6 +140,7 @@ describe('one person is one identity, whatever the letter case of their mail add
     )
     expect((await run(['test', tests])).code).toBe(0)
 
+    await running.lab.pipeline.sessions.empty()
     const recorded = running.lab.sessions.recent().find(({ Email, EgressIP }) => Email === ERIN && EgressIP === LONDON)
     const sessions = join(folder, 'sessions.ndjson')
     writeFileSync(sessions, `${JSON.stringify({ ...recorded, Email: SHOUTED })}\n`)
@@ -174,14 +175,18 @@ describe('choices behind a user name count in every protocol that carries one, a
 
   test('the record of a SOCKS4 client says what was wrong with its choice', async () => {
     await curl(...at(fixed, 'socks4a'), '-U', ';nonsense=1:', ECHO)
-    expect(running.lab.sessions.recent().at(-1)?.Lab.error?.message).toContain('no user-name parameter `nonsense`')
+    await expect
+      .poll(() => running.lab.sessions.recent().at(-1)?.Lab.error?.message)
+      .toContain('no user-name parameter `nonsense`')
   })
 
   test('a SOCKS4 user id proves nobody: it is refused where it names somebody, and counts for nothing where it is a word', async () => {
     const open = 3
     expect(await egressOf(...at(open, 'socks4a'), '-U', 'root:')).toBe('203.0.113.10')
     expect(await egressOf(...at(open, 'socks4a'), '-U', `${ERIN}:`)).toBe('')
-    expect(running.lab.sessions.recent().at(-1)?.Lab.error).toMatchObject({ code: 'identity.required' })
+    await expect
+      .poll(() => running.lab.sessions.recent().at(-1)?.Lab.error)
+      .toMatchObject({ code: 'identity.required' })
     expect(await egressOf('--interface', '127.0.9.7', ...at(open, 'socks4a'), '-U', `${SHOUTED}:`)).toBe(LONDON)
   })
 })
@@ -224,9 +229,9 @@ describe('a user name that a client did not decode', () => {
     expect(await egressOf('-x', `http://${proxies[0]}`, '-U', `${ERIN};src=2001%253Adb8%253A%253A7:lab-erin`)).toBe(
       LONDON,
     )
-    expect(running.lab.sessions.recent().at(-1)).toMatchObject({ SourceIP: '2001:db8::7' })
+    await expect.poll(() => running.lab.sessions.recent().at(-1)).toMatchObject({ SourceIP: '2001:db8::7' })
     expect(await egressOf(...at(0, 'socks5h'), '-U', `${ERIN};src=2001%253Adb8%253A%253A7:lab-erin`)).toBe(LONDON)
     expect(await egressOf(...at(0, 'socks5h'), '-U', `${ERIN};src=2001%3Adb8%3A%3A7:lab-erin`)).toBe(LONDON)
-    expect(running.lab.sessions.recent().at(-1)).toMatchObject({ SourceIP: '2001:db8::7' })
+    await expect.poll(() => running.lab.sessions.recent().at(-1)).toMatchObject({ SourceIP: '2001:db8::7' })
   })
 })

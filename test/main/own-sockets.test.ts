@@ -2,14 +2,12 @@
 // system, for a whole lab in a process of its own: a socket somebody adds is tried as well.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { type CurlAnswer, curl } from '../support/curl.ts'
-import { ownNetwork } from '../support/own-network.ts'
+import { ownNetwork, ownPort } from '../support/own-network.ts'
 import { UdpClient } from '../support/udp.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'own-sockets-'))
@@ -40,7 +38,7 @@ async function start(...args: readonly string[]): Promise<Started> {
   const text = shipped
     .replace('port: 8080', 'port: 0')
     .replace('port: 8090', 'port: 0')
-    .replace('"127.0.0.1:8053"', `"127.0.0.1:${await freePort('127.0.0.1')}", "[::1]:${await freePort('::1')}"`)
+    .replace('"127.0.0.1:8053"', `"127.0.0.1:${ownPort(53)}", "[::1]:${ownPort(53)}"`)
   expect(text).toContain('[::1]:')
   writeFileSync(config, `${text}\nstand_ins: { network: ${ownNetwork(6)} }\n`)
   const state = mkdtempSync(join(folder, 'state-'))
@@ -49,7 +47,7 @@ async function start(...args: readonly string[]): Promise<Started> {
   child = started
   let said = ''
   started.stderr.setEncoding('utf8').on('data', (more: string) => (said += more))
-  await expect.poll(() => (started.exitCode === null ? said : 'says why.'), { timeout: 40_000 }).toContain('says why.')
+  await expect.poll(() => (started.exitCode === null ? said : 'says why.')).toContain('says why.')
   expect(said).toContain('says why.')
   return {
     pid: started.pid ?? expect.unreachable(),
@@ -57,15 +55,6 @@ async function start(...args: readonly string[]): Promise<Started> {
     api: /http:\/\/127\.0\.0\.1:\d+/.exec(said.slice(said.search(/API|console/i)))?.[0] ?? '',
     token: readFileSync(join(state, 'api-token'), 'utf8').trim(),
   }
-}
-
-/** One that TCP can listen on just now, and UDP most likely. */
-async function freePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host)
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
 }
 
 /** Every listening TCP socket and every bound UDP socket of a process, from /proc. */
@@ -122,7 +111,7 @@ async function refusalsOf(socket: OwnSocket, { proxy, api, token }: Started): Pr
     const { result } = (await answer.json()) as { result: { Protocol: string; Lab: Record<string, never> }[] }
     return result.find(({ Protocol, Lab }) => Protocol === 'UDP' && Lab.target === authority)?.Lab.error
   }
-  await expect.poll(refused, { timeout: 30_000 }).toBeDefined()
+  await expect.poll(refused).toBeDefined()
   client.control.socket.destroy()
   return [forwarded, tunnelled, socks, ((await refused()) as { code: string } | undefined)?.code]
 }
@@ -130,7 +119,7 @@ async function refusalsOf(socket: OwnSocket, { proxy, api, token }: Started): Pr
 test.skipIf(!isLinux).each([
   ['one thread', []],
   ['workers', ['--workers', '2']],
-])('SS-04: no socket of a running lab can be reached through it: %s', { timeout: 120_000 }, async (_what, args) => {
+])('SS-04: no socket of a running lab can be reached through it: %s', async (_what, args) => {
   const lab = await start(...args)
   const sockets = socketsOf(lab.pid)
   // doors, API, Gateway DNS on two addresses and two transports, test origins on TCP and UDP

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { curl } from '../support/curl.ts'
-import { ownNetwork } from '../support/own-network.ts'
+import { loopback, ownNetwork } from '../support/own-network.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { dialPlain } from '../support/tcp.ts'
 
 let folder: string
@@ -22,26 +23,28 @@ beforeAll(() => {
   const network = ownNetwork(5)
   writeFileSync(
     config,
-    `${shipped.replace('port: 8080', 'port: 0').replace('port: 8090', 'port: 0')}\nstand_ins: { network: ${network} }\n`,
+    `${shipped.replace(/port: 80[89]0/g, 'port: 0').replace('127.0.0.1:8053', `${loopback(53)}:8053`)}\nstand_ins: { network: ${network} }\n`,
   )
 })
 afterEach(() => child?.kill('SIGKILL'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** Starts a program and waits until the lab has said where it listens. Answers the proxy's port. */
-async function start(command: string, args: readonly string[]): Promise<number> {
-  const all = [...args, '--config', config, '--state', join(folder, 'state')]
+async function start(command: string, args: readonly string[], file = config): Promise<number> {
+  const all = [...args, '--config', file, '--state', join(folder, 'state')]
   const started = spawn(command, all, { stdio: ['ignore', 'pipe', 'pipe'] })
   child = started
   written = { stdout: '', stderr: '' }
   started.stdout.setEncoding('utf8').on('data', (text: string) => (written.stdout += text))
   started.stderr.setEncoding('utf8').on('data', (text: string) => (written.stderr += text))
-  await expect.poll(() => written.stderr, { timeout: 30_000 }).toContain('says why.')
+  await expect.poll(() => written.stderr).toContain('says why.')
   return Number(/proxy +127\.0\.0\.1:(\d+)/.exec(written.stderr)?.[1])
 }
 
 const lab = (...args: readonly string[]) => start(process.execPath, ['scripts/egresslab.mjs', 'start', ...args])
-const exit = async () => (await once(child ?? expect.unreachable(), 'exit', { signal: AbortSignal.timeout(20_000) }))[0]
+/** The exit code once it has ended; `close`: once everything it wrote is here, too. */
+const exit = async (event: 'exit' | 'close' = 'exit') =>
+  (await once(child ?? expect.unreachable(), event, { signal: AbortSignal.timeout(PATIENCE_MS) }))[0]
 
 test('prints the addresses, and curl lines that give what they say', async () => {
   await lab()
@@ -56,7 +59,7 @@ test('prints the addresses, and curl lines that give what they say', async () =>
 test('writes nothing but session records to a pipe, one per line', async () => {
   const port = await lab()
   await curl('-x', `http://127.0.0.1:${port}`, '-U', 'bob@example.com:lab-bob', 'http://ipv4.icanhazip.com/')
-  await expect.poll(() => written.stdout, { timeout: 10_000 }).toContain('\n')
+  await expect.poll(() => written.stdout).toContain('\n')
   expect(JSON.parse(written.stdout)).toMatchObject({ Email: 'bob@example.com', EgressIP: '203.0.113.10' })
 })
 
@@ -67,7 +70,7 @@ test.each([
   const port = await lab()
   await curl('-x', `http://127.0.0.1:${port}`, '-U', 'bob@example.com:lab-bob', 'http://ipv4.icanhazip.com/')
   child?.kill(signal)
-  expect(await exit()).toBe(code)
+  expect(await exit('close')).toBe(code)
   await expect(dialPlain(port)).rejects.toThrow('ECONNREFUSED')
   expect(written.stdout.trimEnd().split('\n')).toHaveLength(1)
   const kept = readFileSync(join(folder, 'state', 'sessions.ndjson'), 'utf8')
@@ -82,13 +85,17 @@ test('LC-01: SIGTERM drains workers too, and keeps what they recorded', async ()
     await curl('-x', `http://127.0.0.1:${port}`, '-U', 'bob@example.com:lab-bob', 'http://ipv4.icanhazip.com/')
   }
   child?.kill('SIGTERM')
-  expect(await exit()).toBe(143)
+  expect(await exit('close')).toBe(143)
   await expect(dialPlain(port)).rejects.toThrow('ECONNREFUSED')
   expect(written.stdout.trimEnd().split('\n')).toHaveLength(4)
 })
 
 test('LC-01: an open tunnel gets the drain time; a second signal does not wait for it', async () => {
-  const port = await lab()
+  const patient = join(folder, 'patient.yaml')
+  const text = readFileSync(config, 'utf8').replace('drain: 5s', 'drain: 600s')
+  expect(text).toContain('drain: 600s')
+  writeFileSync(patient, text)
+  const port = await start(process.execPath, ['scripts/egresslab.mjs', 'start'], patient)
   const tunnel = await dialPlain(port)
   tunnel.on('error', () => {})
   const credentials = Buffer.from('bob@example.com:lab-bob').toString('base64')
@@ -97,13 +104,11 @@ test('LC-01: an open tunnel gets the drain time; a second signal does not wait f
   expect(String(answer)).toMatch(/^HTTP\/1\.1 200 /)
   child?.kill('SIGTERM')
   await expect
-    .poll(
-      () =>
-        dialPlain(port).then(
-          () => 'open',
-          () => 'refused',
-        ),
-      { timeout: 5_000 },
+    .poll(() =>
+      dialPlain(port).then(
+        () => 'open',
+        () => 'refused',
+      ),
     )
     .toBe('refused')
   tunnel.write('GET / HTTP/1.1\r\nHost: ipv4.icanhazip.com\r\n\r\n')
@@ -135,13 +140,11 @@ test('stops when npm that started it is ended by a signal', async () => {
   const port = await start('npm', ['start', '--silent', '--'])
   child?.kill('SIGTERM')
   await expect
-    .poll(
-      () =>
-        dialPlain(port).then(
-          () => 'open',
-          () => 'refused',
-        ),
-      { timeout: 10_000 },
+    .poll(() =>
+      dialPlain(port).then(
+        () => 'open',
+        () => 'refused',
+      ),
     )
     .toBe('refused')
 })

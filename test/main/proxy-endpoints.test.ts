@@ -50,6 +50,7 @@ describe('kind ip', () => {
     '%s: a client of its networks comes in without identity, whatever else would say who it is',
     async (way) => {
       expect((await ask(0, way, ...INSIDE)).body.trim()).toBe('203.0.113.20')
+      await running.lab.pipeline.sessions.empty()
       const { Email, Lab, EgressRuleName } = running.lab.sessions.recent().at(-1) ?? {}
       expect([Email, Lab?.proxyEndpoint, EgressRuleName]).toEqual([
         '',
@@ -61,7 +62,7 @@ describe('kind ip', () => {
 
   test.each(['http', 'connect', 'socks5h'] as const)('%s: credentials make nobody of a client there', async (way) => {
     expect((await ask(0, way, ...INSIDE, '-U', 'alice@example.com:lab-alice')).body.trim()).toBe('203.0.113.20')
-    expect(running.lab.sessions.recent().at(-1)?.Email).toBe('')
+    await expect.poll(() => running.lab.sessions.recent().at(-1)?.Email).toBe('')
   })
 
   test.each(ways)('%s: a client of any other network is refused, with credentials too', async (way) => {
@@ -69,7 +70,7 @@ describe('kind ip', () => {
     for (const args of [[], login]) {
       const answer = await ask(0, way, ...OUTSIDE, ...args)
       expect(answer.body).not.toContain('203.0.113')
-      expect(running.lab.sessions.recent().at(-1)?.Lab.error?.code).toBe('identity.source_not_allowed')
+      await expect.poll(() => running.lab.sessions.recent().at(-1)?.Lab.error?.code).toBe('identity.source_not_allowed')
     }
   })
 })
@@ -79,17 +80,19 @@ describe('kind identity', () => {
     '%s: users log in, and rules know endpoint and user',
     async (way) => {
       expect((await ask(1, way, '-U', 'bob@example.com:lab-bob')).body.trim()).toBe('203.0.113.10')
-      expect(running.lab.sessions.recent().at(-1)).toMatchObject({
-        Email: 'bob@example.com',
-        EgressRuleName: 'people',
-        Lab: { proxyEndpoint: 'people0001.proxy.cloudflare-gateway.com' },
-      })
+      await expect
+        .poll(() => running.lab.sessions.recent().at(-1))
+        .toMatchObject({
+          Email: 'bob@example.com',
+          EgressRuleName: 'people',
+          Lab: { proxyEndpoint: 'people0001.proxy.cloudflare-gateway.com' },
+        })
       expect((await ask(1, way, '-U', 'alice@example.com:lab-alice')).body.trim()).toBe('203.0.113.40')
     },
   )
 
   test.each(ways)('%s: nobody comes in without a login, from a network that is somebody neither', async (way) => {
     expect((await ask(1, way, ...INSIDE)).body).not.toContain('203.0.113')
-    expect(running.lab.sessions.recent().at(-1)?.Lab.error?.code).toBe('identity.required')
+    await expect.poll(() => running.lab.sessions.recent().at(-1)?.Lab.error?.code).toBe('identity.required')
   })
 })

@@ -115,7 +115,9 @@ describe('with a cookie jar', () => {
     expect([arrived.status, arrived.body]).toEqual([200, 'the site'])
     await visit(site)
     expect(seen.map(({ cookie }) => cookie)).toEqual([undefined, 'own=1'])
-    expect(running.lab.sessions.recent().at(-1)).toMatchObject({ Email: 'alice@example.com', EgressRuleName: 'alice' })
+    await expect
+      .poll(() => running.lab.sessions.recent().at(-1))
+      .toMatchObject({ Email: 'alice@example.com', EgressRuleName: 'alice' })
   })
 
   test('the next site needs no password again', async () => {
@@ -247,7 +249,7 @@ describe('with a cookie jar', () => {
   })
 })
 
-test('several worker threads know one sign-in, and its end', { timeout: 60_000 }, async () => {
+test('several worker threads know one sign-in, and its end', async () => {
   const threads = await startPrivateLab({
     configFile: file('lab.yaml', CONFIGURATION),
     workers: 2,

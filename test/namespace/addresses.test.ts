@@ -7,9 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { canHaveInternet, createInternet, type Internet } from '../support/internet.ts'
 
 // each step is a process of its own, which takes its time on a busy machine
-const PATIENCE = { timeout: 60_000 }
 
-describe.skipIf(!canHaveInternet())('on a machine of its own', PATIENCE, () => {
+describe.skipIf(!canHaveInternet())('on a machine of its own', () => {
   let internet: Internet
   let folder: string
   let config: string

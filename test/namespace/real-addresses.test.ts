@@ -6,13 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { canHaveInternet, createInternet, type Internet, ORIGIN_HOST } from '../support/internet.ts'
+import { PATIENCE_MS, PATIENT } from '../support/patience.ts'
 
 const DEDICATED = ['203.0.113.0/24', '2001:db8:10::/64', '2001:db8:20::/64', '2001:db8:30::/64']
 const CONFIG = join(import.meta.dirname, 'lab.yaml')
 const IPV4_URL = `http://${ORIGIN_HOST.ipv4}/`
 const IPV6_URL = `http://[${ORIGIN_HOST.ipv6}]/`
 
-describe.skipIf(!canHaveInternet())('a lab that owns its dedicated addresses', { timeout: 60_000 }, () => {
+describe.skipIf(!canHaveInternet())('a lab that owns its dedicated addresses', () => {
   let internet: Internet
   let state: string
   const egresslab = (...args: readonly string[]) => internet.lab.run(process.execPath, 'src/main.ts', ...args)
@@ -22,7 +23,7 @@ describe.skipIf(!canHaveInternet())('a lab that owns its dedicated addresses', {
     internet = await createInternet(DEDICATED)
     const origin = internet.origin.start(process.execPath, [join(import.meta.dirname, 'origin.mjs')])
     await Promise.all([
-      once(origin.stdout ?? expect.unreachable(), 'data', { signal: AbortSignal.timeout(10_000) }),
+      once(origin.stdout ?? expect.unreachable(), 'data', { signal: AbortSignal.timeout(PATIENCE_MS) }),
       egresslab('addresses', 'up', '--config', CONFIG, '--state', state).then(({ stderr }) => expect(stderr).toBe('')),
     ])
     await startLab()
@@ -36,7 +37,7 @@ describe.skipIf(!canHaveInternet())('a lab that owns its dedicated addresses', {
     const lab = internet.lab.start(process.execPath, ['src/main.ts', 'start', '--config', CONFIG, '--state', state])
     let said = ''
     lab.stderr?.setEncoding('utf8').on('data', (text: string) => (said += text))
-    await vi.waitUntil(() => said.includes('says why.') || lab.exitCode !== null, { timeout: 15_000, interval: 20 })
+    await vi.waitUntil(() => said.includes('says why.') || lab.exitCode !== null, { ...PATIENT, interval: 20 })
     expect(said).toContain('says why.')
   }
 

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { InputError } from '../../src/errors/issue.ts'
 import type { RunningOrigins } from '../../src/origins/serve.ts'
 import { curl } from '../support/curl.ts'
-import { destination, HTTP_PORT, HTTPS_PORT, loopback, PROXY, spec, startTestOrigins } from '../support/test-origins.ts'
+import { loopback } from '../support/own-network.ts'
+import { destination, HTTP_PORT, HTTPS_PORT, PROXY, spec, startTestOrigins } from '../support/test-origins.ts'
 
 const ECHO = loopback(1)
 const SAAS = loopback(2)

@@ -6,7 +6,8 @@ import { WebSocket } from 'ws'
 import type { RunningOrigins } from '../../src/origins/serve.ts'
 import { TOOL_PATHS } from '../../src/origins/test-endpoints.ts'
 import { curl } from '../support/curl.ts'
-import { destination, HTTP_PORT, loopback, spec, startTestOrigins } from '../support/test-origins.ts'
+import { loopback } from '../support/own-network.ts'
+import { destination, HTTP_PORT, spec, startTestOrigins } from '../support/test-origins.ts'
 
 const ECHO = loopback(11)
 const BASE = `http://${ECHO}:${HTTP_PORT}`

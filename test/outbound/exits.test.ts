@@ -11,11 +11,11 @@ import { ip } from '../../src/net/ip.ts'
 import { byteLogOrigin } from '../support/byte-log-origin.ts'
 import { curl } from '../support/curl.ts'
 import { installed } from '../support/installed.ts'
+import { loopback } from '../support/own-network.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { BOB, EGRESS, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { listen } from '../support/tcp.ts'
 import { tellMeOrigin } from '../support/tell-me-origin.ts'
-import { loopback } from '../support/test-origins.ts'
 import { UdpClient, udpOrigin } from '../support/udp.ts'
 
 const CAROL = 'carol@example.com'
@@ -122,7 +122,7 @@ async function listening(host: string, port: number): Promise<void> {
         socket.destroy()
         return accepted
       },
-      { timeout: 8_000, interval: 20 },
+      { interval: 20 },
     )
     .toBe(true)
 }

@@ -13,10 +13,10 @@ import type { Candidate } from '../../src/proxy/stage-values.ts'
 import { byteLogOrigin } from '../support/byte-log-origin.ts'
 import { curl } from '../support/curl.ts'
 import { installed } from '../support/installed.ts'
+import { loopback } from '../support/own-network.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { ALICE, BOB, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { listen } from '../support/tcp.ts'
-import { loopback } from '../support/test-origins.ts'
 
 /** A public address whose origin on loopback wants the header. */
 function wantsHeader(address: string, port: number, host = '127.0.0.1'): Candidate {

@@ -10,8 +10,10 @@ import type { Engine } from '../../src/transport/engine.ts'
 import { nodeEngine } from '../../src/transport/node/node-engine.ts'
 import { TimerWheel } from '../../src/transport/timer-wheel.ts'
 import { engine } from '../support/engine.ts'
+import { ownPort } from '../support/own-network.ts'
+import { PATIENCE_MS, PATIENT } from '../support/patience.ts'
 import { silentOrigin } from '../support/silent-origin.ts'
-import { listen, next, readToEnd } from '../support/tcp.ts'
+import { listen, readToEnd } from '../support/tcp.ts'
 import { attempt, endpoint } from './attempt.ts'
 
 const BOUND_HERE = { exitOf: () => undefined, onAttempt: () => undefined }
@@ -36,7 +38,7 @@ function dialer(options: { limit?: number; range?: PortRange; staggerMs?: number
     leases,
     sources,
     clock,
-    dial: async (attempts: readonly DialAttempt[], timeoutMs = 5_000, signal = new AbortController().signal) => {
+    dial: async (attempts: readonly DialAttempt[], timeoutMs = PATIENCE_MS, signal = new AbortController().signal) => {
       const upstream = await dial(attempts, { signal, timeoutMs })
       onTestFinished(() => {
         upstream.carrier.destroy()
@@ -44,17 +46,9 @@ function dialer(options: { limit?: number; range?: PortRange; staggerMs?: number
       return upstream
     },
     async atRest(): Promise<void> {
-      await vi.waitFor(() => expect([leases.counts().active, sources.size, clock.pending]).toEqual([0, 0, 0]))
+      await vi.waitFor(() => expect([leases.counts().active, sources.size, clock.pending]).toEqual([0, 0, 0]), PATIENT)
     },
   }
-}
-
-/** A port on the address that nobody listens on. */
-async function closedPort(host: string): Promise<number> {
-  const { server, port } = await listen(() => {}, host)
-  server.close()
-  await next(server, 'close')
-  return port
 }
 
 describe('the dialer', () => {
@@ -101,13 +95,13 @@ describe('the dialer', () => {
     const refused = results.filter((result) => result.status === 'rejected').map(({ reason }) => reason)
     expect([opened.length, refused.length]).toEqual([40, 5])
     expect(new Set(refused.map((error: GatewayError) => error.code))).toEqual(new Set(['egress.ports_exhausted']))
-    await vi.waitFor(() => expect(accepted.length).toBe(40))
+    await vi.waitFor(() => expect(accepted.length).toBe(40), PATIENT)
 
     const elsewhere = await listen(() => {}, '127.0.20.8')
     await kit.dial([attempt({ dial: endpoint('127.0.20.8', elsewhere.port) })])
 
     opened[0]?.carrier.destroy()
-    await vi.waitFor(() => expect(kit.leases.counts().active).toBe(40))
+    await vi.waitFor(() => expect(kit.leases.counts().active).toBe(40), PATIENT)
     await kit.dial([wanted])
     await expect(kit.dial([wanted])).rejects.toMatchObject({ code: 'egress.ports_exhausted' })
   })
@@ -125,7 +119,7 @@ describe('the dialer', () => {
     }, '127.0.20.7')
     const kit = dialer()
     const wanted = attempt({ dial: endpoint('127.0.20.7', origin.port) })
-    const nobody = attempt({ dial: endpoint('127.0.20.9', await closedPort('127.0.20.9')) })
+    const nobody = attempt({ dial: endpoint('127.0.20.9', ownPort(0)) })
     for (let round = 0; round < 10; round++) {
       const opened = await Promise.allSettled(
         Array.from({ length: 20 }, () => kit.dial([round % 5 === 4 ? nobody : wanted])),
@@ -212,11 +206,11 @@ describe('over an engine that chooses the port itself', () => {
   })
 
   it.each([
-    ['refused', { dial: () => closedPort('127.0.20.7') }, 'dial.refused'],
-    ['not bound', { dial: () => closedPort('127.0.20.7'), standIns: ['203.0.113.10'] }, 'egress.address_missing'],
-  ] as const)('a dial that is %s leaves nothing behind', async (_what, { dial, ...rest }, code) => {
+    ['refused', {}, 'dial.refused'],
+    ['not bound', { standIns: ['203.0.113.10'] }, 'egress.address_missing'],
+  ] as const)('a dial that is %s leaves nothing behind', async (_what, rest, code) => {
     const kit = dialer({ engine: choosing([33_338]) })
-    const wanted = attempt({ dial: endpoint('127.0.20.7', await dial()), ...rest })
+    const wanted = attempt({ dial: endpoint('127.0.20.7', ownPort(0)), ...rest })
     await expect(kit.dial([wanted])).rejects.toMatchObject({ code })
     await kit.atRest()
   })
@@ -244,7 +238,7 @@ describe('a dial that fails names the reason', () => {
   }
 
   it('refused (EG-08)', async () => {
-    const port = await closedPort('127.0.20.7')
+    const port = ownPort(0)
     const error = await failure([
       attempt({ dial: endpoint('127.0.20.7', port), destination: endpoint('198.51.100.7', 443) }),
     ])
@@ -270,7 +264,7 @@ describe('a dial that fails names the reason', () => {
   })
 
   it('several failures as one, the most telling first and all in its cause', async () => {
-    const port = await closedPort('127.0.20.7')
+    const port = ownPort(0)
     const error = await failure([
       attempt({ dial: endpoint('::1', port), standIns: ['127.0.10.10'] }),
       attempt({ dial: endpoint('127.0.20.7', port) }),
@@ -313,7 +307,7 @@ describe('Happy Eyeballs (EG-05, EG-06)', () => {
     const origin = await listen(() => {}, '127.0.20.7')
     const kit = dialer({ staggerMs: 60_000 })
     const upstream = await kit.dial([
-      attempt({ dial: endpoint('127.0.20.7', await closedPort('127.0.20.7')) }),
+      attempt({ dial: endpoint('127.0.20.7', ownPort(0)) }),
       attempt({ dial: endpoint('127.0.20.7', origin.port) }),
     ])
     expect(upstream.attempt.candidate.dial.port).toBe(origin.port)
@@ -328,7 +322,7 @@ describe('Happy Eyeballs (EG-05, EG-06)', () => {
       attempt({ dial: endpoint('127.0.20.7', origin.port) }),
     ])
     expect(upstream.announced.ip.text).toBe('203.0.113.10')
-    await vi.waitFor(() => expect(kit.leases.counts().active).toBe(1))
+    await vi.waitFor(() => expect(kit.leases.counts().active).toBe(1), PATIENT)
     expect(kit.sources.size).toBe(1)
     expect(accepted.length).toBe(1)
     upstream.carrier.destroy()
@@ -348,7 +342,7 @@ describe('Happy Eyeballs (EG-05, EG-06)', () => {
         ]),
       )
     }
-    await vi.waitFor(() => expect(kit.leases.counts().active).toBe(20))
+    await vi.waitFor(() => expect(kit.leases.counts().active).toBe(20), PATIENT)
     for (const { carrier, attempt: won, local } of upstreams) {
       expect(local.ip.family).toBe(won.candidate.dial.ip.family)
       carrier.destroy()

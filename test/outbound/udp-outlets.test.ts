@@ -5,9 +5,15 @@ import type { ConfiguredExit } from '../../src/config/lab-config.ts'
 import { DEFAULT_PORT_RANGE, PortLeases } from '../../src/outbound/port-leases.ts'
 import { SourceRegistry } from '../../src/outbound/source-registry.ts'
 import { createUdpOutlets } from '../../src/outbound/udp-socket.ts'
+import { engine } from '../support/engine.ts'
 import { attempt, endpoint } from './attempt.ts'
 
-const LISTENER = { received: () => undefined, dropped: () => undefined, failed: () => undefined }
+const LISTENER = {
+  received: () => undefined,
+  dropped: () => undefined,
+  unreachable: () => undefined,
+  failed: () => undefined,
+}
 const EXIT: ConfiguredExit = {
   text: 'http://192.0.2.9:8080',
   kind: 'http',
@@ -19,6 +25,7 @@ const EXIT: ConfiguredExit = {
 async function toldOf(standIn: string, exit?: ConfiguredExit): Promise<readonly string[]> {
   const told: string[] = []
   const outlets = createUdpOutlets({
+    engine,
     leases: new PortLeases({ limit: () => 10, range: DEFAULT_PORT_RANGE, onPressure: () => undefined }),
     sources: new SourceRegistry(),
     exitOf: () => exit,

@@ -1,7 +1,9 @@
+import type { Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { ip } from '../../src/net/ip.ts'
 import { account, rule, snapshot, via } from '../policy/build.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { basic, RawClient } from '../support/raw-client.ts'
 import { BOB, candidate, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { listen } from '../support/tcp.ts'
@@ -94,10 +96,12 @@ describe('failures', () => {
 
   test('a client that leaves while its name is being resolved: the signal says so, nothing is dialled, one record', async () => {
     const aborted = Promise.withResolvers<void>()
+    const resolving = Promise.withResolvers<void>()
     const gateway = await startGateway({
       ...OPEN,
       resolve: (_target, { signal }) =>
         new Promise((_resolve, reject) => {
+          resolving.resolve()
           signal.addEventListener('abort', () => {
             aborted.resolve()
             reject(new GatewayError('relay.client_reset', 'the client went away'))
@@ -106,7 +110,7 @@ describe('failures', () => {
     })
     const client = await RawClient.connect(gateway.port)
     client.send(connectTo(443))
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    await resolving.promise
     client.socket.resetAndDestroy()
     await aborted.promise
     expect(await gateway.recorded(1)).toHaveLength(1)
@@ -116,17 +120,19 @@ describe('failures', () => {
   test('a policy change during the dial does not touch the connection: it keeps its snapshot (CF-02)', async () => {
     const { port } = await listen((socket) => socket.end(`${socket.remoteAddress}`))
     const release = Promise.withResolvers<void>()
+    const resolving = Promise.withResolvers<void>()
     const gateway = await startGateway({
       ...OPEN,
       snapshot: snapshot(account(), [rule({ egress: via(30) })]),
       resolve: async () => {
+        resolving.resolve()
         await release.promise
         return [candidate({ ip: ip('198.51.100.1'), port }, '127.0.0.1')]
       },
     })
     const client = await RawClient.connect(gateway.port)
     client.send(connectTo(port))
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    await resolving.promise
     gateway.publish({ ...snapshot(account(), [rule({ egress: via(50) })]), revision: 2 })
     release.resolve()
     await client.text('127.0.10.30')
@@ -194,7 +200,7 @@ describe('live sessions', () => {
 describe('LC-01 stopping', () => {
   test('nothing new is accepted, an open tunnel may finish, and then it is over', async () => {
     const { port } = await listen((socket) => socket.on('data', () => socket.end('bye')))
-    const gateway = await startGateway({ ...OPEN, settings: { drainMs: 5_000 } })
+    const gateway = await startGateway({ ...OPEN, settings: { drainMs: PATIENCE_MS } })
     const client = await RawClient.connect(gateway.port)
     await client.send(connectTo(port)).text('200 Connection established')
 
@@ -223,25 +229,28 @@ describe('LC-01 stopping', () => {
   })
 
   test('a kept HTTP connection without a request does not hold it up, one with a request is answered first', async () => {
+    const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+    const askedAgain = Promise.withResolvers<Socket>()
     const { port } = await listen((socket) => {
-      let asked = 0
-      socket.on('data', () => {
-        const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
-        setTimeout(() => socket.write(answer), asked++ * 100)
+      socket.once('data', () => {
+        socket.write(answer)
+        socket.once('data', () => askedAgain.resolve(socket))
       })
     })
-    const gateway = await startGateway({ ...OPEN, settings: { drainMs: 5_000 } })
+    const gateway = await startGateway({ ...OPEN, settings: { drainMs: PATIENCE_MS } })
     const get = `GET http://o.test:${port}/ HTTP/1.1\r\nHost: o\r\n\r\n`
     const idle = await RawClient.connect(gateway.port)
     await idle.send(get).text('\r\n\r\nok')
     const busy = await RawClient.connect(gateway.port)
     await busy.send(get).text('\r\n\r\nok')
     busy.send(get)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    const origin = await askedAgain.promise
 
-    await gateway.gateway.stop()
-
+    const stopped = gateway.gateway.stop()
     await idle.end()
+    origin.write(answer)
+    await stopped
+
     await busy.end()
     expect(idle.ending).toBe('FIN')
     expect(busy.received.match(/\r\n\r\nok/g)).toHaveLength(2)

@@ -59,7 +59,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.constant<Step>((store) => store.reload(labConfig())),
 )
 
-test('refused changes leave no trace, and a restart finds what there was', { timeout: 60_000 }, () => {
+test('refused changes leave no trace, and a restart finds what there was', () => {
   fc.assert(
     fc.property(fc.array(steps, { minLength: 1, maxLength: 15 }), (sequence) => {
       const place = mkdtempSync(join(folder, 'run-'))

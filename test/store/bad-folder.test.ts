@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { PATIENCE_MS } from '../support/patience.ts'
 
 const canMount = spawnSync('unshare', ['-m', 'sh', '-c', 'mount -t tmpfs none /mnt'], { stdio: 'ignore' }).status === 0
 if (!canMount)
@@ -21,7 +22,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 function inNamespace(script: string): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
     const env = { ...process.env, D: folder, NODE: process.execPath }
-    execFile('unshare', ['-m', 'sh', '-c', script], { env, timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile('unshare', ['-m', 'sh', '-c', script], { env, timeout: PATIENCE_MS }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr })
     })
   })
@@ -37,7 +38,6 @@ const outcomes = (stdout: string) =>
 describe.skipIf(!canMount)('a state folder', () => {
   test.each([4, 20, 32, 48, 64, 80, 96, 128])(
     'with %d KiB of room: starts, or says that the disk is full; with room again it starts whole',
-    { timeout: 60_000 },
     async (kib) => {
       const { code, stdout, stderr } = await inNamespace(
         `mount -t tmpfs -o size=${kib}k none "$D" && ${START_ON} && mount -o remount,size=4m "$D" && ${START_ON} && ls "$D/state"`,
@@ -83,9 +83,7 @@ describe.skipIf(!canMount)('a state folder', () => {
     }
   })
 
-  test('on a full disk: `egresslab start` exits 2 with one clear error, and nothing listens', {
-    timeout: 60_000,
-  }, async () => {
+  test('on a full disk: `egresslab start` exits 2 with one clear error, and nothing listens', async () => {
     const config = 'dedicated_ips: []\nlisteners: [{ name: main, port: 0 }]\napi: { port: 0 }\n'
     const file = join(tmpdir(), `egresslab-full-${process.pid}.yaml`)
     writeFileSync(file, config)

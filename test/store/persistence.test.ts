@@ -298,9 +298,7 @@ test('a full disk refuses the change, changes nothing, and the next small change
   expect(store.current().account.colosDown.has('LHR')).toBe(true)
 })
 
-test('killed at any moment, no acknowledged write is lost and every start works (CF-05)', {
-  timeout: 60_000,
-}, async () => {
+test('killed at any moment, no acknowledged write is lost and every start works (CF-05)', async () => {
   const folder = stateFolder()
   const acknowledged: string[] = []
   for (let round = 0; round < 8; round++) {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type ConfigWatch, watchConfig } from '../../src/store/watch-config.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 
 let folder: string
 let file: string
@@ -41,7 +42,7 @@ function start(): void {
 
 function nextChange(action: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const deadline = setTimeout(() => reject(new Error('no change was noticed')), 20_000)
+    const deadline = setTimeout(() => reject(new Error('no change was noticed')), PATIENCE_MS)
     heard = () => {
       clearTimeout(deadline)
       resolve()

@@ -13,8 +13,7 @@ import {
   type RecordType,
 } from 'dns-packet'
 import { type Endpoint, formatEndpoint } from '../../src/net/endpoint.ts'
-
-const DEADLINE_MS = 8_000
+import { PATIENCE_MS } from './patience.ts'
 
 /** Types that the library has no name for. */
 export type AskedType = RecordType | 'ANY' | 'UNKNOWN_64' | 'UNKNOWN_65'
@@ -55,7 +54,7 @@ export function readAnswer(message: Buffer): DnsAnswer {
 export async function sendDatagram({ ip, port }: Endpoint, message: Buffer): Promise<Buffer> {
   const socket = createSocket(ip.family === 4 ? 'udp4' : 'udp6')
   try {
-    const answered = once(socket, 'message', { signal: AbortSignal.timeout(DEADLINE_MS) })
+    const answered = once(socket, 'message', { signal: AbortSignal.timeout(PATIENCE_MS) })
     socket.send(message, port, ip.text)
     const [reply] = (await answered) as [Buffer]
     return reply
@@ -68,7 +67,7 @@ export async function sendDatagram({ ip, port }: Endpoint, message: Buffer): Pro
 export async function sendStream(server: Endpoint, bytes: Buffer, count = 1): Promise<Buffer[]> {
   const socket = connect(server.port, server.ip.text)
   socket.on('error', () => undefined)
-  socket.setTimeout(DEADLINE_MS, () => socket.destroy(new Error(`${formatEndpoint(server)} says nothing`)))
+  socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error(`${formatEndpoint(server)} says nothing`)))
   socket.write(bytes)
   const messages: Buffer[] = []
   let unread = Buffer.alloc(0)

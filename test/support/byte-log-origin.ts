@@ -1,6 +1,7 @@
 // An origin that keeps every byte it gets and answers as it is told, without any HTTP of its own in between.
 
 import type { Socket } from 'node:net'
+import { PATIENCE_MS } from './patience.ts'
 import { listen } from './tcp.ts'
 
 export interface ByteLogOrigin {
@@ -43,7 +44,7 @@ export async function byteLogOrigin(
       return received
     },
     async text(expected) {
-      const deadline = AbortSignal.timeout(8_000)
+      const deadline = AbortSignal.timeout(PATIENCE_MS)
       while (!received.includes(expected)) {
         await new Promise<void>((resolve, reject) => {
           wake = resolve

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PATIENCE_MS } from './patience.ts'
 
 export interface CurlAnswer {
   /** curl's exit code; 0 is good */
@@ -18,12 +19,10 @@ export interface CurlAnswer {
   readonly complaint: string
 }
 
-const DEADLINE_S = 15
-
 /** Runs curl with these arguments; never rejects for what curl says. */
 export async function curl(...args: readonly string[]): Promise<CurlAnswer> {
   const head = join(tmpdir(), `curl-${randomUUID()}`)
-  const all = ['-q', '-sS', '-m', String(DEADLINE_S), '-D', head, ...args]
+  const all = ['-q', '-sS', '-m', String(PATIENCE_MS / 1_000), '-D', head, ...args]
   const env = { PATH: process.env.PATH ?? '', HOME: '/nonexistent', NO_PROXY: '' }
   const { exit, stdout, stderr } = await new Promise<{ exit: number; stdout: string; stderr: string }>((resolve) => {
     execFile('curl', all, { env, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {

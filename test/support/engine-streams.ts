@@ -1,6 +1,5 @@
 // Streams of an engine for tests: pairs on loopback, and an ear that hears everything.
 
-import { createServer } from 'node:net'
 import { onTestFinished } from 'vitest'
 import type { Endpoint } from '../../src/net/endpoint.ts'
 import { ip } from '../../src/net/ip.ts'
@@ -8,7 +7,6 @@ import type { ByteStream, StreamEnd, StreamHandler } from '../../src/transport/b
 import { chooseEngine } from '../../src/transport/choose-engine.ts'
 import type { Engine, ListenOptions } from '../../src/transport/engine.ts'
 import { nodeEngine } from '../../src/transport/node/node-engine.ts'
-import { next } from './tcp.ts'
 
 /** Every engine that works here. */
 export function enginesHere(): readonly Engine[] {
@@ -156,13 +154,4 @@ export function randomBytes(random: () => number, length: number): Buffer {
 
 export async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
-}
-
-export async function freePort(host = '127.0.0.1'): Promise<number> {
-  const server = createServer().listen(0, host)
-  await next(server, 'listening')
-  const address = server.address()
-  server.close()
-  await next(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
 }

@@ -3,6 +3,7 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { PATIENCE_MS } from './patience.ts'
 
 export interface Proof {
   readonly programs: readonly string[]
@@ -28,7 +29,7 @@ const ENVIRONMENT = { PATH: process.env.PATH ?? '', HOME: '/nonexistent' }
 /** What a command prints on standard output, run by sh; `rewrite` puts the real ports in. Gives up after 20 seconds. */
 export function printed(command: string, rewrite: (command: string) => string): Promise<string> {
   return new Promise((resolve) => {
-    const options = { env: ENVIRONMENT, timeout: 20_000 }
+    const options = { env: ENVIRONMENT, timeout: PATIENCE_MS }
     execFile('sh', ['-c', rewrite(command)], options, (_error, stdout) => resolve(stdout))
   })
 }
@@ -36,7 +37,7 @@ export function printed(command: string, rewrite: (command: string) => string): 
 /** Starts a program and waits for its first line. */
 export async function startProgram(command: string): Promise<ChildProcess> {
   const child = spawn('sh', ['-c', `exec ${command}`], { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'inherit'] })
-  await once(child.stdout, 'data', { signal: AbortSignal.timeout(20_000) })
+  await once(child.stdout, 'data', { signal: AbortSignal.timeout(PATIENCE_MS) })
   return child
 }
 

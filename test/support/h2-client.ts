@@ -5,9 +5,8 @@ import { request } from 'node:http'
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from 'node:http2'
 import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
+import { PATIENCE_MS } from './patience.ts'
 import { testTls } from './tls.ts'
-
-const PATIENCE_MS = 8_000
 
 export interface Login {
   readonly email: string

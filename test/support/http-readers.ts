@@ -7,6 +7,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { PATIENCE_MS } from './patience.ts'
 
 export interface HttpReader {
   readonly name: string
@@ -116,7 +117,7 @@ export function replay(port: number, bytes: string): Promise<string> {
     })
     socket.on('end', done)
     socket.on('error', done)
-    socket.setTimeout(15_000, done)
+    socket.setTimeout(PATIENCE_MS, done)
     socket.end(Buffer.from(bytes, 'latin1'))
   })
 }

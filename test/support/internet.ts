@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { installed } from './installed.ts'
+import { PATIENCE_MS } from './patience.ts'
 
 /** Programs of the hosts share what Node has compiled before: they start in half the time. */
 const ENVIRONMENT = {
@@ -106,7 +107,7 @@ export async function createInternet(routed: readonly string[]): Promise<Interne
 async function keep(started: ChildProcess[], program: string, args: readonly string[]): Promise<number> {
   const child = spawn(program, [...args, 'sh', '-c', 'echo $$; exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] })
   started.push(child)
-  const [text] = await once(child.stdout, 'data', { signal: AbortSignal.timeout(30_000) })
+  const [text] = await once(child.stdout, 'data', { signal: AbortSignal.timeout(PATIENCE_MS) })
   return Number(String(text))
 }
 
@@ -114,7 +115,7 @@ async function keep(started: ChildProcess[], program: string, args: readonly str
 function host(into: readonly string[], started: ChildProcess[]): Host {
   const run: Host['run'] = (program, ...args) =>
     new Promise((resolve) => {
-      const options = { env: ENVIRONMENT, timeout: 30_000, encoding: 'utf8' } as const
+      const options = { env: ENVIRONMENT, timeout: PATIENCE_MS, encoding: 'utf8' } as const
       execFile('nsenter', [...into, program, ...args], options, (error, stdout, stderr) => {
         resolve({ exit: error === null ? 0 : Number(error.code ?? -1), stdout, stderr })
       })

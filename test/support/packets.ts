@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { onTestFinished } from 'vitest'
 import { installed } from './installed.ts'
+import { PATIENCE_MS } from './patience.ts'
 
 export interface Packet {
   /** `address.port`, as tcpdump writes it */
@@ -18,11 +19,10 @@ export interface Packet {
 export interface Capture {
   /** so far, in order */
   readonly packets: readonly Packet[]
-  /** resolves with the first packet, past or future, that is wanted; rejects after ten seconds with all there were */
+  /** resolves with the first packet, past or future, that is wanted; rejects in the end with all there were */
   seen(wanted: (packet: Packet) => boolean): Promise<Packet>
 }
 
-const PATIENCE_MS = 10_000
 const LINE = /^IP (\S+) > (\S+): Flags \[([^\]]+)\].* length (\d+)/
 
 /** tcpdump's path, or undefined after a loud word: it is not here, or this user may not capture. */

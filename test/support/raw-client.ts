@@ -3,8 +3,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
-
-const PATIENCE_MS = 40_000
+import { PATIENCE_MS } from './patience.ts'
 
 export class RawClient {
   readonly socket: Socket

@@ -15,6 +15,8 @@ import { ip } from '../../src/net/ip.ts'
 import { account, rule, snapshot } from '../policy/build.ts'
 
 export interface ScriptedOptions {
+  /** for which the name server may be silent */
+  readonly timeoutMs?: number
   /** `traffic` of the one rule there is */
   readonly traffic?: string
   readonly hostSelector?: boolean
@@ -46,7 +48,12 @@ const TUNNEL: ConfiguredTunnel = {
 
 /** `bank.lab.test` and `other.lab.test` are configured; `minded.example.net` is minded too, unless said otherwise. */
 export function scriptedGatewayDns(options: ScriptedOptions = {}): ScriptedGatewayDns {
-  const { traffic = 'net.fqdn.host in {"bank.lab.test" "minded.example.net"}', upstream, hostSelector = true } = options
+  const {
+    traffic = 'net.fqdn.host in {"bank.lab.test" "minded.example.net"}',
+    upstream,
+    hostSelector = true,
+    timeoutMs = 2_000,
+  } = options
   const hostnameRoutes = [{ id: 'r', hostname: '*.inside.test', tunnelId: TUNNEL.id, comment: '' }]
   const policy = snapshot(account({ settings: { hostSelector }, hostnameRoutes }), [rule({ traffic })])
   const book = createAddressBook(
@@ -64,8 +71,8 @@ export function scriptedGatewayDns(options: ScriptedOptions = {}): ScriptedGatew
     snapshot: () => policy,
     book: () => book,
     tunnels: () => tunnels,
-    dns: createDnsClient({ servers, timeoutMs: 300, tries: 1 }),
-    forward: createForward({ servers, timeoutMs: 300 }),
+    dns: createDnsClient({ servers, timeoutMs, tries: 1 }),
+    forward: createForward({ servers, timeoutMs }),
     table,
     categoriesOf: () => ({ contentCategories: [], applications: [] }),
     onExhausted: (message) => notices.push(message),

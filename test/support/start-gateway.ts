@@ -29,6 +29,7 @@ import type { Engine } from '../../src/transport/engine.ts'
 import { TimerWheel } from '../../src/transport/timer-wheel.ts'
 import { account, identity, PLACES, rule, snapshot, VNETS, via } from '../policy/build.ts'
 import { engine as testEngine } from './engine.ts'
+import { PATIENCE_MS } from './patience.ts'
 
 export const PSEUDONYM = 'egresslab-under-test'
 export const BOB = 'bob@example.com'
@@ -58,7 +59,7 @@ const RULES = [
   rule({ name: 'AMER leaves from Los Angeles', traffic: `net.vnet_id == "${VNETS.amer}"`, egress: via(40) }),
 ]
 
-const UDP_LIMITS = { idleMs: 60_000, maxDestinations: 100, packetsPerSecond: 1e6, bytesPerSecond: 1e9 }
+const UDP_LIMITS = { idleMs: PATIENCE_MS, maxDestinations: 100, packetsPerSecond: 1e6, bytesPerSecond: 1e9 }
 
 export interface GatewayOptions {
   readonly listener?: Partial<Listener>
@@ -132,9 +133,10 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       now,
     },
     {
-      connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
-      idleTimeoutMs: options.idleTimeoutMs ?? 60_000,
+      connectTimeoutMs: options.connectTimeoutMs ?? PATIENCE_MS,
+      idleTimeoutMs: options.idleTimeoutMs ?? PATIENCE_MS,
       clock,
+      passOn: engine.passOn?.bind(engine),
     },
   )
   const listener: Listener = {
@@ -145,7 +147,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     ...options.listener,
   }
   const gateway = await openGateway(pipeline, [listener], {
-    handshakeTimeoutMs: 5_000,
+    handshakeTimeoutMs: PATIENCE_MS,
     drainMs: 1_000,
     maxClients: 10_000,
     maxHeadBytes: 64 * 1024,
@@ -156,8 +158,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
       ? {}
       : {
           udp: createUdpHandler({
+            engine,
             pipeline,
-            openOutlets: createUdpOutlets({ leases, sources: udpSources, exitOf, onAttempt }),
+            openOutlets: createUdpOutlets({ engine, leases, sources: udpSources, exitOf, onAttempt }),
             limits: { ...UDP_LIMITS, ...options.udp },
           }),
         }),
@@ -174,7 +177,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     udpSources,
     records,
     async recorded(count) {
-      const signal = AbortSignal.timeout(8_000)
+      const signal = AbortSignal.timeout(PATIENCE_MS)
       while (records.length < count) await once(news, 'record', { signal })
       return records
     },

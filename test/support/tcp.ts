@@ -3,10 +3,9 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket, type TcpNetConnectOpts } from 'node:net'
 import { onTestFinished } from 'vitest'
+import { PATIENCE_MS } from './patience.ts'
 
-const PATIENCE_MS = 10_000
-
-/** The arguments of an emitter's next event. Rejects after ten seconds, or on `error` when another event is awaited. */
+/** The arguments of an emitter's next event. Rejects when patience ends, or on `error` when another event is awaited. */
 export function next(emitter: Socket | Server, event: string): Promise<unknown[]> {
   return once(emitter, event, { signal: AbortSignal.timeout(PATIENCE_MS) })
 }

@@ -25,11 +25,6 @@ export const SOURCES: Readonly<Record<string, string>> = {
   '127.0.16.20': '2001:db8:20::a11c:e',
 }
 
-/** An address of this test process's own, with this last octet. */
-export function loopback(octet: number): string {
-  return `127.${64 + (process.pid % 128)}.${(process.pid >> 7) & 255}.${octet}`
-}
-
 export function spec(name: string, kind: OriginSpec['kind'], allow: readonly string[] = []): OriginSpec {
   return { name, kind, title: name, allow: allow.map((text) => cidr(text)) }
 }

@@ -3,10 +3,9 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { EventEmitter, once } from 'node:events'
 import { expect, onTestFinished } from 'vitest'
+import { PATIENCE_MS } from './patience.ts'
 import { RawClient } from './raw-client.ts'
 import type { TestGateway } from './start-gateway.ts'
-
-const PATIENCE_MS = 8_000
 
 /** A bound socket that is gone when the test ends. */
 export async function udpSocket(host = '127.0.0.1', port = 0): Promise<Socket & { readonly port: number }> {
@@ -140,7 +139,6 @@ export class UdpClient {
 export async function dropped(gateway: Pick<TestGateway, 'pipeline'>, reason: string, count: number): Promise<void> {
   await expect
     .poll(() => Object.entries(gateway.pipeline.datagrams.read().dropped).find(([name]) => name === reason)?.[1], {
-      timeout: 8_000,
       interval: 10,
     })
     .toBe(count)

@@ -7,7 +7,7 @@ import { SCENES } from '../../scripts/tour/scenes.ts'
 import { openStage } from '../../scripts/tour/stages.ts'
 
 describe('npm run tour', () => {
-  test('every documented scenario is seen as expected, each with its reason', { timeout: 60_000 }, async () => {
+  test('every documented scenario is seen as expected, each with its reason', async () => {
     const { io, written } = recorder()
     const code = await runTour(SCENES, { io, alwaysPrivate: true, json: true })
     const rows = JSON.parse(written()).scenes.flatMap((scene: { rows: unknown[] }) => scene.rows)
@@ -27,7 +27,7 @@ describe('npm run tour', () => {
     expect(scenes.filter((scene) => scene.kind === 'proof' && scene.proof.commands.length === 0)).toEqual([])
   })
 
-  test('rows read off files are seen as promised, with their reasons', { timeout: 60_000 }, async () => {
+  test('rows read off files are seen as promised, with their reasons', async () => {
     const scenes = [...proofScenes(), ...scenarioScenes()].filter(({ config }) =>
       [
         'config/examples/virtual-networks.yaml',

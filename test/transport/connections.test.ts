@@ -4,7 +4,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { ip } from '../../src/net/ip.ts'
 import type { ByteStream } from '../../src/transport/byte-stream.ts'
-import { dialBy, Ear, enginesHere, freePort, listenBy, loopback, turns } from '../support/engine-streams.ts'
+import { dialBy, Ear, enginesHere, listenBy, loopback, turns } from '../support/engine-streams.ts'
+import { ownPort } from '../support/own-network.ts'
 import { listen } from '../support/tcp.ts'
 
 describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('engine %s', (_name, engine) => {
@@ -60,7 +61,7 @@ describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('en
   })
 
   test('a failed dial says what failed, never within the call', async () => {
-    const closedPort = await freePort()
+    const closedPort = ownPort(0)
     const dials = [
       [{ to: loopback(closedPort) }, 'ECONNREFUSED', 'connect'],
       [{ to: loopback(closedPort), from: { ip: ip('203.0.113.9'), port: 0 } }, 'EADDRNOTAVAIL', 'bind'],
@@ -84,7 +85,7 @@ describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('en
   test('a dial from a decided address and port comes from there, and a port of its own is known at once where engines say so', async () => {
     const accepted: ByteStream[] = []
     const address = await listenBy(engine, (stream) => accepted.push(stream))
-    const from = { ip: ip('127.0.0.3'), port: await freePort('127.0.0.3') }
+    const from = { ip: ip('127.0.0.3'), port: ownPort(1) }
     const one = await dialBy(engine, address, from)
     expect(one.localEndpoint()).toEqual(from)
     if (!engine.sharesPorts) return
@@ -105,7 +106,7 @@ describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('en
     const told: string[] = []
     const hear = { onConnect: () => told.push('connected'), onFailure: () => told.push('failed') }
     const dials = Array.from({ length: 20 }, () => engine.dial({ to: loopback(port) }, hear))
-    const failing = engine.dial({ to: loopback(await freePort()) }, hear)
+    const failing = engine.dial({ to: loopback(ownPort(0)) }, hear)
     for (const dial of [...dials, failing]) dial.cancel()
     for (const dial of dials) dial.cancel()
     const proof = await dialBy(engine, loopback(port))

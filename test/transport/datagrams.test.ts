@@ -5,7 +5,8 @@ import type { Endpoint } from '../../src/net/endpoint.ts'
 import { ip } from '../../src/net/ip.ts'
 import type { DatagramHandler, DatagramSocket } from '../../src/transport/datagrams.ts'
 import type { Engine } from '../../src/transport/engine.ts'
-import { enginesHere, freePort, generator, randomBytes } from '../support/engine-streams.ts'
+import { enginesHere, generator, randomBytes } from '../support/engine-streams.ts'
+import { ownPort } from '../support/own-network.ts'
 
 describe.each(enginesHere().map((engine) => [engine.name, engine] as const))(
   'datagrams of engine %s',
@@ -86,7 +87,7 @@ describe.each(enginesHere().map((engine) => [engine.name, engine] as const))(
         const [one, other] = [await bind(engine), await bind(engine)]
         const ear = new DatagramEar(other)
         const failures = new DatagramEar(one)
-        const closed = { ip: ip('127.0.0.1'), port: await freePort() }
+        const closed = { ip: ip('127.0.0.1'), port: ownPort(0) }
         for (let round = 0; round < 20; round++) {
           one.send(closed, Buffer.from('nobody'))
           one.send(other.address, Buffer.from('somebody'))

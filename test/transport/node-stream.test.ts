@@ -15,6 +15,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { ByteStream } from '../../src/transport/byte-stream.ts'
 import { nodeEngine } from '../../src/transport/node/node-engine.ts'
 import { NodeStream } from '../../src/transport/node/node-stream.ts'
+import { PATIENT } from '../support/patience.ts'
 import { acceptStream, Reader, untilClosed, untilEnded } from '../support/streams.ts'
 import { dialPlain, readToEnd } from '../support/tcp.ts'
 import { testTls } from '../support/tls.ts'
@@ -189,7 +190,7 @@ describe('a stream over a socket', () => {
       })
     })
     client.write('last words')
-    await vi.waitFor(() => expect(stream.buffered).toBe(10))
+    await vi.waitFor(() => expect(stream.buffered).toBe(10), PATIENT)
     client.resetAndDestroy()
     await once(client, 'close')
     isReady = true
@@ -197,7 +198,7 @@ describe('a stream over a socket', () => {
       const bytes = stream.read()
       if (bytes !== undefined) told.push(bytes.toString())
       expect(stream.isClosed).toBe(true)
-    })
+    }, PATIENT)
     await closed
     expect(told).toEqual(['last words', 'peer reset'])
   })
@@ -245,7 +246,7 @@ describe('a stream over a socket', () => {
     const { client, stream } = await pair()
     const closed = untilClosed(stream)
     client.write('unread, ')
-    await vi.waitFor(() => expect(stream.buffered).toBeGreaterThan(0))
+    await vi.waitFor(() => expect(stream.buffered).toBeGreaterThan(0), PATIENT)
     stream.unread(Buffer.from('put back, '))
     const socket = stream.asSocket()
     expect(stream.asSocket()).toBe(socket)
@@ -361,6 +362,6 @@ async function untilStill(read: () => number): Promise<void> {
       expect(last).toBe(before)
       expect(last).toBeGreaterThan(0)
     },
-    { timeout: 20_000, interval: 60 },
+    { ...PATIENT, interval: 60 },
   )
 }

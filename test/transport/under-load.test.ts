@@ -16,6 +16,7 @@ import {
   pairBy,
   randomBytes,
 } from '../support/engine-streams.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { dialPlain, readToEnd } from '../support/tcp.ts'
 import { testTls } from '../support/tls.ts'
 
@@ -83,7 +84,7 @@ describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('en
         }),
       )
     }
-  }, 60_000)
+  })
 
   test('thousands of connections that end in every way: none sees a byte of another, none is left', async () => {
     const before = openDescriptors()
@@ -115,7 +116,7 @@ describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('en
     expect(whole).toBeGreaterThan(1000)
     await listening.close()
     await until(() => openDescriptors() <= before)
-  }, 120_000)
+  })
 
   test('promises and timers keep running while others send without end', async () => {
     const flood = await listenBy(engine, (stream) => {
@@ -136,7 +137,7 @@ describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('en
       await new Promise((resolve) => setTimeout(resolve, 1))
     }
     for (const { length } of ears) expect(length).toBeGreaterThan(MEGABYTE)
-  }, 60_000)
+  })
 
   test('what a handler throws is an uncaught exception, and no other stream misses its events', async () => {
     const [one, other] = await pairBy(engine)
@@ -160,7 +161,7 @@ describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('en
   test('a promise that an event settles is told in the same turn, not with the next timer', async () => {
     const [one, other] = await pairBy(engine)
     const order: string[] = []
-    const far = setTimeout(() => order.push('timer'), 15_000)
+    const far = setTimeout(() => order.push('timer'), PATIENCE_MS)
     const told = new Promise<void>((resolve) => {
       one.setHandler({ onReadable: () => resolve(), onWritable() {}, onClose() {} })
     })

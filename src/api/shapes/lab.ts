@@ -93,6 +93,7 @@ export const HEALTH = object(
     healthy: FLAG,
     troubles: Type.Array(TEXT),
     version: TEXT,
+    engine: Type.Enum(['linux', 'node']),
     revision: COUNT,
     time: TIME,
     started_at: TIME,

@@ -2,7 +2,7 @@
 // CONNECT_ERROR for a reset. What is wrong with one stream is said on that stream alone (TL-04).
 
 import { constants, type ServerHttp2Stream } from 'node:http2'
-import { asGatewayError } from '../../errors/gateway-error.ts'
+import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
 import type { Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
@@ -11,13 +11,14 @@ import { understandConnect } from '../http-connect/connect-head.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { refuseStream } from './refuse-stream.ts'
 
-/** Opens the tunnel a stream asks for. `fields`: names and values without pseudo-header fields. */
+/** Opens the tunnel a stream asks for. `fields`: names and values without pseudo-header fields. Answers how to give the stream up as
+ *  malformed. */
 export function openConnectStream(
   pipeline: ConnectionPipeline,
   knock: Knock,
   stream: ServerHttp2Stream,
   { authority, fields }: { readonly authority: string; readonly fields: readonly string[] },
-): void {
+): (error: GatewayError) => void {
   let isOurs = false
   // Node lets a stream that the client took back end like one that is complete, but says this first
   stream.once('aborted', () => {
@@ -46,5 +47,10 @@ export function openConnectStream(
     const error = asGatewayError(thrown)
     pipeline.refuse(knock, error)
     client.refuse(error)
+  }
+  return (error) => {
+    isOurs = true
+    stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
+    stream.destroy(error)
   }
 }

@@ -43,13 +43,15 @@ export class ForwardStreams {
     this.#settings = settings
   }
 
-  serve(knock: Knock, stream: ServerHttp2Stream, head: StreamHead): void {
+  /** Answers how to give the stream up as malformed. */
+  serve(knock: Knock, stream: ServerHttp2Stream, head: StreamHead): (error: GatewayError) => void {
     try {
-      this.#forward(knock, stream, understandStream(head, stream.endAfterHeaders, this.#settings))
+      return this.#forward(knock, stream, understandStream(head, stream.endAfterHeaders, this.#settings))
     } catch (thrown) {
       const error = asGatewayError(thrown)
       this.#settings.pipeline.refuse(knock, error)
       refuseStream(stream, error, { clock: this.#settings.pipeline.settings.clock, method: head.pseudo[':method'] })
+      return () => stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
     }
   }
 
@@ -60,7 +62,7 @@ export class ForwardStreams {
     this.#idle.length = 0
   }
 
-  #forward(knock: Knock, stream: ServerHttp2Stream, request: ForwardRequest): void {
+  #forward(knock: Knock, stream: ServerHttp2Stream, request: ForwardRequest): (error: GatewayError) => void {
     const forwarding = this.#idle.pop() ?? new Forwarding(this.#settings)
     let isOver = false
     const leave = () => {
@@ -91,6 +93,10 @@ export class ForwardStreams {
       switched: (_head: AnswerHead, session: Session) => session.kill('a stream cannot switch protocols'),
     }
     forward(client, request, forwarding, this.#settings)
+    return (error) => {
+      if (!isOver) forwarding.abandon(error)
+      stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
+    }
   }
 
   /** What the client still sends is thrown away for a while, so that the answer is not lost to a reset (FR-14). */

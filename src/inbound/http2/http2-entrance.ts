@@ -3,6 +3,8 @@
 
 import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { GatewayError } from '../../errors/gateway-error.ts'
+import type { MalformedStream } from '../../http2/request-inspector.ts'
+import type { Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { LinkedList } from '../../transport/linked-list.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
@@ -10,6 +12,7 @@ import type { ClientConnection } from '../client-connection.ts'
 import type { ForwardSettings } from '../http-forward/forward.ts'
 import { openConnectStream } from './connect-stream.ts'
 import { ForwardStreams } from './forward-stream.ts'
+import { InspectedSocket } from './inspected-socket.ts'
 
 export interface Http2Settings extends ForwardSettings {
   readonly pipeline: ConnectionPipeline
@@ -18,6 +21,8 @@ export interface Http2Settings extends ForwardSettings {
 }
 
 const MAX_STREAMS = 100
+/** RFC 9113 section 6.5.2, the initial values: said again, because the inspector of frames goes by them. */
+const SIZES = { headerTableSize: 4096, maxFrameSize: 16_384 }
 /** Streams a client may take back at once, and per second after that, before its connection goes (CVE-2023-44487). A browser
  *  that leaves a page takes back all it has open. */
 const RESET_BURST = 3 * MAX_STREAMS
@@ -50,8 +55,13 @@ export class Http2Entrance {
 class Connection {
   readonly #visitor: ClientConnection
   readonly #settings: Http2Settings
+  readonly #inspected: InspectedSocket
   readonly #session: ServerHttp2Session
   readonly #forwarding: ForwardStreams
+  /** how to give up a stream, by its identifier */
+  readonly #streams = new Map<number, (error: GatewayError) => void>()
+  /** found malformed before Node has told of them */
+  readonly #condemned = new Map<number, GatewayError>()
   #open = 0
   /** the client said so itself, and why: nothing that we find out later */
   #isLeaving = false
@@ -61,12 +71,16 @@ class Connection {
     this.#visitor = visitor
     this.#settings = settings
     this.#forwarding = new ForwardStreams(settings)
-    this.#session = performServerHandshake(visitor.socket, {
+    this.#inspected = new InspectedSocket(visitor.socket, SIZES, {
+      onMalformed: this.#malformed,
+      onBroken: () => this.#cutSoon(),
+    })
+    this.#session = performServerHandshake(this.#inspected, {
       maxSessionMemory: MAX_SESSION_MB,
       maxHeaderListPairs: settings.maxFields,
       streamResetBurst: RESET_BURST,
       streamResetRate: RESETS_PER_SECOND,
-      settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: settings.maxHeadBytes },
+      settings: { ...SIZES, maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: settings.maxHeadBytes },
     })
     this.#deadline = this.#closeIn(visitor.origin.limits.timeoutMs)
     this.#session.on('stream', this.#serve)
@@ -100,22 +114,56 @@ class Connection {
     this.#opened(stream)
     const { pipeline } = this.#settings
     const isConnect = pseudo[':method'] === 'CONNECT'
-    const knock = { ...this.#visitor.knock(isConnect ? 'h2-connect' : 'h2-forward'), acceptedAt: pipeline.now() }
-    if (isConnect) {
-      openConnectStream(pipeline, knock, stream, { authority: pseudo[':authority'] ?? '', fields: plain(fields) })
-    } else {
-      this.#forwarding.serve(knock, stream, { pseudo, fields: plain(fields) })
+    const knock = this.#knock(isConnect)
+    const condemned = this.#condemned.get(stream.id ?? 0)
+    if (condemned !== undefined) {
+      pipeline.refuse(knock, condemned)
+      return
     }
+    const giveUp = isConnect
+      ? openConnectStream(pipeline, knock, stream, { authority: pseudo[':authority'] ?? '', fields: plain(fields) })
+      : this.#forwarding.serve(knock, stream, { pseudo, fields: plain(fields) })
+    this.#streams.set(stream.id ?? 0, giveUp)
+  }
+
+  #knock(isConnect: boolean): Knock {
+    const knock = this.#visitor.knock(isConnect ? 'h2-connect' : 'h2-forward')
+    return { ...knock, acceptedAt: this.#settings.pipeline.now() }
   }
 
   #opened(stream: ServerHttp2Stream): void {
+    const id = stream.id ?? 0
     this.#open++
     this.#deadline.cancel()
     stream.once('close', () => {
+      this.#inspected.forget(id)
+      this.#streams.delete(id)
+      this.#condemned.delete(id)
       this.#open--
       if (this.#open === 0) this.#deadline = this.#closeIn(this.#settings.keepAliveMs)
       this.#settle()
     })
+  }
+
+  /** The client hears of it by RST_STREAM with PROTOCOL_ERROR, whatever is done here. */
+  readonly #malformed = ({ streamId, isNew, isConnect, defect }: MalformedStream): void => {
+    const { message, defect: name, field } = defect
+    const error = new GatewayError('request.malformed', `the request is malformed: ${message}`, {
+      details: { defect: name, ...(field === undefined ? {} : { field }) },
+    })
+    const giveUp = this.#streams.get(streamId)
+    if (isNew) this.#settings.pipeline.refuse(this.#knock(isConnect), error)
+    else if (giveUp !== undefined) giveUp(error)
+    else this.#condemn(streamId, error)
+  }
+
+  /** Nobody may ever hear of the stream, nghttp2 having refused it for another reason: the newest few are kept. */
+  #condemn(streamId: number, error: GatewayError): void {
+    for (const oldest of this.#condemned.keys()) {
+      if (this.#condemned.size < MAX_STREAMS) break
+      this.#condemned.delete(oldest)
+    }
+    this.#condemned.set(streamId, error)
   }
 
   #closeIn(idleMs: number): Timer {
@@ -129,12 +177,20 @@ class Connection {
   readonly #settle = (): void => {
     const { closed, destroyed } = this.#session
     if (this.#open > 0 || !(closed || destroyed)) return
+    this.#cutSoon()
+  }
+
+  #cutSoon(): void {
     this.#deadline.cancel()
     this.#deadline = this.#settings.pipeline.settings.clock.after(GRACE_MS, () => this.#visitor.stream.destroy())
   }
 
   /** A client that breaks the protocol, or asks and takes back without end, loses its connection. That it went away is no news. */
   readonly #broken = (cause: Error): void => {
+    if (cause instanceof GatewayError) {
+      this.#settings.pipeline.refuse(this.#visitor.knock('h2-connect'), cause)
+      return
+    }
     const code = 'code' in cause ? String(cause.code) : ''
     if (this.#isLeaving || !code.startsWith('ERR_HTTP2_')) return
     const why = isOtherProtocol(cause) ? SPEAKS_SOMETHING_ELSE : 'the client broke the rules of HTTP/2'

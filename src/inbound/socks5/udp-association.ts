@@ -1,18 +1,18 @@
 // UDP ASSOCIATE, the client's side: a relay socket that only this client may use (UD-01), the datagram header, and a life tied
 // to the control connection (UD-02). Where datagrams go is decided in proxy/udp-flows.ts.
 
-import type { Socket } from 'node:dgram'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { socks5Reply } from '../../errors/to-http.ts'
 import { type Endpoint, formatEndpoint, type Target } from '../../net/endpoint.ts'
-import type { Ip } from '../../net/ip.ts'
+import { equalIp, type Ip } from '../../net/ip.ts'
 import type { Knock } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline, Identified } from '../../proxy/pipeline.ts'
 import type { SessionEnd } from '../../proxy/session.ts'
 import type { OpenUdpOutlets, Persona } from '../../proxy/stage-values.ts'
 import { UdpFlows, type UdpLimits } from '../../proxy/udp-association-flows.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
-import { bindDatagramSocket } from '../../transport/datagram-socket.ts'
+import type { DatagramHandler, DatagramSocket } from '../../transport/datagrams.ts'
+import type { Engine } from '../../transport/engine.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
 import { hangUp } from '../close-after-reply.ts'
 import { formatReply } from './messages.ts'
@@ -24,10 +24,8 @@ export interface UdpHandlerSettings {
   readonly pipeline: ConnectionPipeline
   readonly openOutlets: OpenUdpOutlets
   readonly limits: UdpLimits
+  readonly engine: Pick<Engine, 'bindDatagrams'>
 }
-
-/** What waits for a client that does not read is bounded as everything else. */
-const MAX_QUEUED_BYTES = 1024 * 1024
 
 /** Takes clients that asked for UDP ASSOCIATE over from the handshake. */
 export function createUdpHandler(settings: UdpHandlerSettings): UdpHandler {
@@ -35,12 +33,12 @@ export function createUdpHandler(settings: UdpHandlerSettings): UdpHandler {
   return async (visitor, tcpKnock, { target }, identified) => {
     const { stream: control, origin } = visitor
     const knock: Knock = { ...tcpKnock, protocol: 'socks5-udp', transport: 'udp' }
-    let relay: Socket | undefined
+    let relay: DatagramSocket | undefined
     try {
       const { persona } = identified ?? ((await settings.pipeline.identify(knock)) satisfies Identified)
       const local = localAddress(control)
-      relay = await bindRelay(local)
-      const address = { ip: local, port: relay.address().port }
+      relay = await bindRelay(settings.engine, local)
+      const { address } = relay
       if (control.isClosed) return void relay.close()
       const claimed = claimedPort(target)
       const association = new Association({ ...settings, control, relay, address, relays, knock, persona, claimed })
@@ -62,9 +60,9 @@ function localAddress(stream: ByteStream): Ip {
   return local.ip
 }
 
-async function bindRelay(ip: Ip): Promise<Socket> {
+async function bindRelay(engine: UdpHandlerSettings['engine'], ip: Ip): Promise<DatagramSocket> {
   try {
-    return await bindDatagramSocket({ ip, port: 0 })
+    return await engine.bindDatagrams({ ip, port: 0 })
   } catch (cause) {
     throw new GatewayError('guard.too_many_connections', 'no UDP port can be opened for this client', { cause })
   }
@@ -77,7 +75,7 @@ function claimedPort(target: Target | undefined): number | undefined {
 
 interface AssociationParts extends UdpHandlerSettings {
   readonly control: ByteStream
-  readonly relay: Socket
+  readonly relay: DatagramSocket
   readonly address: Endpoint
   /** every relay of this proxy: no datagram may be sent to one */
   readonly relays: Set<string>
@@ -86,15 +84,15 @@ interface AssociationParts extends UdpHandlerSettings {
   readonly claimed: number | undefined
 }
 
-class Association implements StreamHandler {
+class Association implements StreamHandler, DatagramHandler {
   readonly #parts: AssociationParts
   readonly #flows: UdpFlows
-  readonly #client: string
+  readonly #client: Ip
+  /** where datagrams come from and answers go: the announced port, or that of the first good datagram */
+  #answerTo: Endpoint | undefined
   readonly #outward: RateLimit
   readonly #inward: RateLimit
   readonly #headers = new WeakMap<Endpoint, Buffer>()
-  /** locked to the announced port, or to that of the first good datagram */
-  #port: number | undefined
   #lastActive: number
   #idle: Timer
   #closed = false
@@ -103,8 +101,8 @@ class Association implements StreamHandler {
     const { pipeline, relay, limits, knock, relays, address } = parts
     const { clock } = pipeline.settings
     this.#parts = parts
-    this.#client = knock.peer.ip.text
-    this.#port = parts.claimed
+    this.#client = knock.peer.ip
+    if (parts.claimed !== undefined) this.#lockTo(parts.claimed)
     this.#outward = new RateLimit(limits, clock.now)
     this.#inward = new RateLimit(limits, clock.now)
     this.#lastActive = clock.now
@@ -116,7 +114,7 @@ class Association implements StreamHandler {
     })
     relays.add(formatEndpoint(address))
     pipeline.datagrams.associations++
-    relay.on('message', (datagram, { address: ip, port }) => this.#take(datagram, ip, port))
+    relay.setHandler(this)
   }
 
   /** The client has said something, or has ended its control connection, and with it the association (UD-02). */
@@ -134,18 +132,29 @@ class Association implements StreamHandler {
     else this.#fail('relay.client_reset', 'the client reset the control connection', cause)
   }
 
-  #take(datagram: Buffer, ip: string, port: number): void {
+  onDatagram(datagram: Buffer, from: Endpoint): void {
     const { datagrams, settings } = this.#parts.pipeline
-    const fate = this.#fateOf(datagram, ip, port)
+    const fate = this.#fateOf(datagram, from)
     if (fate !== 'sent') datagrams.dropped(fate)
     else {
-      this.#port = port
+      this.#lockTo(from.port)
       this.#lastActive = settings.clock.now
     }
   }
 
-  #fateOf(datagram: Buffer, ip: string, port: number): 'sent' | 'stranger' | 'malformed' | 'fragment' | 'too_fast' {
-    if (ip !== this.#client || (this.#port !== undefined && port !== this.#port)) return 'stranger'
+  /** What a client does not take is lost to it, as UDP has it. */
+  onFailure({ code }: NodeJS.ErrnoException): void {
+    const { datagrams } = this.#parts.pipeline
+    if (code === 'EMSGSIZE') datagrams.dropped('too_large')
+    else datagrams.dropped(code === 'ENOBUFS' || code === 'EAGAIN' ? 'congested' : 'unreachable')
+  }
+
+  #lockTo(port: number): void {
+    this.#answerTo ??= { ip: this.#client, port }
+  }
+
+  #fateOf(datagram: Buffer, { ip, port }: Endpoint): 'sent' | 'stranger' | 'malformed' | 'fragment' | 'too_fast' {
+    if (!equalIp(ip, this.#client) || (this.#answerTo !== undefined && port !== this.#answerTo.port)) return 'stranger'
     const header = readUdpHeader(datagram)
     if (header.kind !== 'whole') return header.kind
     const { key, length } = header
@@ -158,13 +167,12 @@ class Association implements StreamHandler {
     const { pipeline, relay } = this.#parts
     const { datagrams } = pipeline
     const { now } = pipeline.settings.clock
-    if (this.#closed || this.#port === undefined) return
+    if (this.#closed || this.#answerTo === undefined) return
     if (!this.#inward.admits(payload.length, now)) datagrams.dropped('too_fast')
-    else if (relay.getSendQueueSize() > MAX_QUEUED_BYTES) datagrams.dropped('congested')
     else {
       this.#lastActive = now
       datagrams.received++
-      relay.send([this.#headerOf(from), payload], this.#port, this.#client)
+      relay.send(this.#answerTo, payload, this.#headerOf(from))
     }
   }
 

@@ -30,7 +30,7 @@ export class DatagramDesk {
     const fd = calls.udpSocket(at.ip.family)
     if (fd < 0) return systemError(fd, 'socket')
     const bound = loop.calls.bind(fd, at)
-    const address = { ip: at.ip, port: loop.calls.localEndpoint(fd)?.port ?? at.port }
+    const address = loop.calls.localEndpoint(fd) ?? at
     const socket = new LinuxDatagrams(this, fd, address)
     const watched = bound === 0 ? loop.add(fd, socket, 0) : 0
     if (bound === 0 && watched === 0) return socket

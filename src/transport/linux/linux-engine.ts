@@ -61,8 +61,9 @@ export class LinuxEngine implements Engine {
     return socket
   }
 
-  passOn(one: ByteStream, other: ByteStream, onReturn: () => void): boolean {
+  passOn(one: ByteStream, other: ByteStream, onReturn: (endedFirst: ByteStream | undefined) => void): boolean {
     if (!(one instanceof LinuxStream && other instanceof LinuxStream)) return false
+    if (!one.canBeLent || !other.canBeLent) return false
     this.#relay ??= new RelayThread(this.#loop)
     return this.#relay.join(one, other, onReturn)
   }

@@ -178,12 +178,16 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
     return this.promoted.stream.asSocket()
   }
 
+  get canBeLent(): boolean {
+    const isPlain = this.fd >= 0 && this.promoted === undefined && this.#loan === undefined
+    const isEmpty = this.#unread === undefined && this.#unsent === undefined && this.#writeError === 0
+    return isPlain && isEmpty && !this.#ended && !this.#hasEnded
+  }
+
   /** Lends the descriptor to a relay thread: until {@link takeBack} this stream is neither read nor written. Undefined where it cannot
    *  be lent: it is closed or half closed, belongs to a socket, or bytes are still to be read or sent here. */
   lend(loan: Loan): number | undefined {
-    const isPlain = this.fd >= 0 && this.promoted === undefined && this.#loan === undefined
-    const isEmpty = this.#unread === undefined && this.#unsent === undefined && this.#writeError === 0
-    if (!isPlain || !isEmpty || this.#ended || this.#hasEnded) return undefined
+    if (!this.canBeLent) return undefined
     this.loop.remove(this.fd)
     this.#loan = loan
     this.#isReadable = false

@@ -14,7 +14,7 @@ interface Flow {
   readonly one: LinuxStream
   readonly other: LinuxStream
   readonly descriptors: readonly [number, number]
-  readonly onReturn: () => void
+  readonly onReturn: (endedFirst: LinuxStream | undefined) => void
 }
 
 export class RelayThread {
@@ -48,7 +48,7 @@ export class RelayThread {
 
   /** Passes the bytes of each stream to the other until both sides have ended, one has broken, or one stream is closed. Then both are
    *  back, `onReturn` is called, and their handlers are told what became of them. False: they cannot be taken, and nothing has changed. */
-  join(one: LinuxStream, other: LinuxStream, onReturn: () => void): boolean {
+  join(one: LinuxStream, other: LinuxStream, onReturn: Flow['onReturn']): boolean {
     const slot = this.#isUsable ? this.#freeSlots.pop() : undefined
     if (slot === undefined) return false
     const [there, back] = [slot * 2, slot * 2 + 1]
@@ -126,7 +126,7 @@ export class RelayThread {
     const second = returned(other, one, back, there)
     flow.one.takeBack(flow.descriptors[0], first)
     flow.other.takeBack(flow.descriptors[1], second)
-    flow.onReturn()
+    flow.onReturn(one.endedFirst ? flow.one : other.endedFirst ? flow.other : undefined)
     flow.one.tellReturn(first)
     flow.other.tellReturn(second)
   }

@@ -22,7 +22,8 @@ export async function bindNodeDatagrams({ ip, port }: Endpoint): Promise<Datagra
     socket.close()
     throw thrown
   }
-  return new NodeDatagrams(socket, { ip, port: socket.address().port })
+  const bound = socket.address()
+  return new NodeDatagrams(socket, endpointOf(bound.address, bound.port) ?? { ip, port: bound.port })
 }
 
 class NodeDatagrams implements DatagramSocket {

@@ -3,6 +3,7 @@ import { ip } from '../../../src/net/ip.ts'
 import { GATEWAY_SCHEME } from '../../../src/policy/fields.ts'
 import { FlowCache, UNKNOWN } from '../../../src/policy/matcher/flow-cache.ts'
 import { compileRuleset } from '../../../src/policy/ruleset.ts'
+import { TEST_LIMIT_MS } from '../../support/patience.ts'
 import { flow, rule } from '../build.ts'
 import { compareCacheWithScan } from '../cache-agreement.ts'
 import { randomOf } from '../random-of.ts'
@@ -11,7 +12,7 @@ const seed = Number(process.env.SEED ?? 20_261_122)
 const comparisons = Number(process.env.COMPARISONS ?? 20_000)
 
 test(`[R2] the cache answers what trying every rule in order answers (seed ${seed})`, {
-  timeout: 60_000 + comparisons,
+  timeout: TEST_LIMIT_MS + comparisons,
 }, () => {
   const agreement = compareCacheWithScan({ seed, comparisons })
   expect(agreement.disagreements).toEqual([])

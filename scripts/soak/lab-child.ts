@@ -1,0 +1,93 @@
+// The soaked lab as the soak's parent process sees it: started with few descriptors, asked for its memory, its log kept.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface, type Interface } from 'node:readline'
+import type { LabMemory, SoakedLab } from './lab-process.ts'
+
+export interface LabOptions {
+  readonly state: string
+  readonly configFile: string
+  readonly engine: string
+  /** its limit of open files */
+  readonly descriptors: number
+}
+
+export class LabChild {
+  readonly lab: SoakedLab
+  readonly pid: number
+  /** lines of its log that speak of errors, the first of them */
+  readonly errors: string[] = []
+  errorCount = 0
+  readonly #child: ChildProcess
+  readonly #output: Interface
+
+  private constructor(child: ChildProcess, output: Interface, lab: SoakedLab) {
+    this.#child = child
+    this.#output = output
+    this.lab = lab
+    this.pid = child.pid ?? 0
+  }
+
+  /** Rejects where it does not start. */
+  static async start({ state, configFile, engine, descriptors }: LabOptions): Promise<LabChild> {
+    const lab = [
+      process.execPath,
+      '--expose-gc',
+      join(import.meta.dirname, 'lab-process.ts'),
+      state,
+      configFile,
+      engine,
+    ]
+    const child = spawn('prlimit', [`--nofile=${descriptors}:${descriptors}`, ...lab], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
+    if (child.stdout === null || child.stderr === null) throw new Error('the lab has no output')
+    const output = createInterface({ input: child.stdout })
+    const log = createInterface({ input: child.stderr })
+    const lines: string[] = []
+    const early = (line: string) => lines.push(line)
+    log.on('line', early)
+    const first = await Promise.race([once(output, 'line'), once(child, 'exit')])
+    if (typeof first[0] !== 'string') throw new Error(`the lab ended before it listened: ${lines.join('\n')}`)
+    const started = new LabChild(child, output, JSON.parse(first[0]))
+    log.off('line', early)
+    for (const line of lines) started.#hear(line)
+    log.on('line', (line) => started.#hear(line))
+    return started
+  }
+
+  get isAlive(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** After garbage collection. */
+  async memory(): Promise<LabMemory> {
+    this.#child.stdin?.write('gc\n')
+    const [line] = (await once(this.#output, 'line', { signal: AbortSignal.timeout(60_000) })) as [string]
+    return JSON.parse(line)
+  }
+
+  /** Lets it drain and stop; its exit code. */
+  async stop(): Promise<number | null> {
+    if (this.isAlive) {
+      const exited = once(this.#child, 'exit')
+      this.#child.stdin?.end()
+      await exited
+    }
+    return this.#child.exitCode
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+
+  #hear(line: string): void {
+    if (!/error|uncaught|unhandled|warning: .*Warning|^\s+at /i.test(line)) return
+    this.errorCount++
+    if (this.errors.length < SHOWN) this.errors.push(line)
+  }
+}
+
+const SHOWN = 20

@@ -1,0 +1,72 @@
+// A client's connection as Node's HTTP/2 gets it: every byte the client sends is seen by the inspector of frames first. What is
+// sent to the client goes through as it is.
+
+import type { Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { asGatewayError } from '../../errors/gateway-error.ts'
+import { type AnnouncedSizes, type InspectorEvents, RequestInspector } from '../../http2/request-inspector.ts'
+
+type Done = (cause?: Error | null) => void
+
+export class InspectedSocket extends Duplex {
+  readonly #socket: Socket
+  readonly #inspector: RequestInspector
+
+  /** Takes the socket over: it ends, breaks and closes together with this stream. */
+  constructor(socket: Socket, sizes: AnnouncedSizes, events: InspectorEvents) {
+    super({ allowHalfOpen: false })
+    this.#socket = socket
+    this.#inspector = new RequestInspector(sizes, events)
+    socket.setNoDelay(true)
+    // the HTTP/2 session tells of it, as long as there is one
+    this.on('error', ignore)
+    socket.on('data', this.#received)
+    socket.once('end', () => this.push(null))
+    socket.once('error', (cause) => this.destroy(cause))
+    socket.once('close', () => this.destroy())
+  }
+
+  /** The stream is closed: nothing of it is counted any more. */
+  forget(streamId: number): void {
+    this.#inspector.forget(streamId)
+  }
+
+  override _read(): void {
+    this.#socket.resume()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
+    this.#socket.write(chunk, done)
+  }
+
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: Done): void {
+    this.#socket.cork()
+    for (const [at, { chunk }] of chunks.entries()) {
+      if (at < chunks.length - 1) this.#socket.write(chunk)
+      else this.#socket.write(chunk, done)
+    }
+    this.#socket.uncork()
+  }
+
+  override _final(done: Done): void {
+    this.#socket.end(done)
+  }
+
+  override _destroy(cause: Error | null, done: Done): void {
+    this.#socket.destroy()
+    done(cause)
+  }
+
+  readonly #received = (chunk: Buffer): void => {
+    let hasRoom = true
+    try {
+      for (const bytes of this.#inspector.inspect(chunk)) hasRoom = this.push(bytes)
+    } catch (thrown) {
+      this.destroy(asGatewayError(thrown))
+      return
+    }
+    if (!hasRoom) this.#socket.pause()
+  }
+}
+
+function ignore(): void {}
