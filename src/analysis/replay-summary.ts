@@ -82,7 +82,9 @@ export function count(entries: Map<string, number>, name: string, by = 1): void 
   entries.set(key, (entries.get(key) ?? 0) + by)
 }
 
+/** A tally of no sessions. */
 export const newTally = (): ChangeTally => ({ sessions: 0, changed: 0 })
+/** An allowlist tally of no sessions. */
 export const newAllowlistTally = (): AllowlistTally => ({
   sessions: 0,
   refused: 0,

@@ -31,6 +31,7 @@ export interface Moment {
   readonly time: number
 }
 
+/** See the head of this file. */
 export class ScenarioTimeline {
   readonly timeline: TimedEntry[] = []
   visits = 0

@@ -11,11 +11,13 @@ import type { DocumentPath } from './source-document.ts'
 import { stableAccountId } from './stable-id.ts'
 import { lastNumber, type StandIns, usedPart } from './stand-ins.ts'
 
+/** The account's id and name; an absent id is derived from the name. */
 export function readAccount({ raw }: ReadingContext): { readonly id: string; readonly name: string } {
   const { id, name } = raw.account
   return Object.freeze({ id: id ?? stableAccountId(name), name })
 }
 
+/** The account's settings with their defaults. Problems are recorded. */
 export function readSettings({ raw, problems }: ReadingContext): AccountSettings {
   const { settings, account } = raw
   const homeColo = readColo(account.home_colo, ['account', 'home_colo'], problems)
@@ -35,6 +37,7 @@ export function readSettings({ raw, problems }: ReadingContext): AccountSettings
   })
 }
 
+/** Codes of the colos that are down. Unknown ones are recorded as problems and omitted. */
 export function readColosDown({ raw, problems }: ReadingContext): readonly string[] {
   const codes = raw.colos_down.map((code, at) => readColo(code, ['colos_down', at], problems)?.code ?? code)
   return [...new Set(codes)]

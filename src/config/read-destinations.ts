@@ -133,6 +133,7 @@ function samePorts(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number
   return a.size === b.size && [...a].every(([from, to]) => b.get(from) === to)
 }
 
+/** The entries of the table of categories. Problems are recorded. */
 export function readCategories({ raw, problems }: ReadingContext): readonly Category[] {
   return raw.categories.map(({ host, network, content_categories, applications }, at) => {
     if ((host === undefined) === (network === undefined)) {

@@ -52,6 +52,7 @@ export function readExit(
   return [Object.freeze({ realises, kind, at, text, ...(login === undefined ? {} : { login }) })]
 }
 
+/** The tunnels with their networks and private names, narrowest and most exact first. Problems are recorded. */
 export function readTunnels(reading: ReadingContext): readonly ConfiguredTunnel[] {
   const { raw, names } = reading
   checkNamed(reading, 'tunnels', 'tunnel', raw.tunnels)

@@ -30,6 +30,7 @@ export function readVirtualNetworks(reading: ReadingContext): readonly VirtualNe
   return [Object.freeze({ id: names.ownId('virtual_networks', added), ...added }), ...networks]
 }
 
+/** Private routes, each unique within its virtual network. Problems are recorded. */
 export function readPrivateRoutes(
   reading: ReadingContext,
   networks: readonly VirtualNetwork[],
@@ -70,6 +71,7 @@ function checkHostBits(text: string, path: DocumentPath, problems: Problems): vo
   })
 }
 
+/** Host name routes, each host name once. Problems are recorded. */
 export function readHostnameRoutes(reading: ReadingContext): readonly HostnameRoute[] {
   const { raw, names, problems } = reading
   checkUnique(reading, raw.hostname_routes, {
@@ -87,6 +89,7 @@ export function readHostnameRoutes(reading: ReadingContext): readonly HostnameRo
   )
 }
 
+/** Named lists with the items that fit their type; others are recorded as problems. */
 export function readLists(reading: ReadingContext): readonly NamedList[] {
   const { raw, problems } = reading
   checkNamed(reading, 'lists', 'list', raw.lists)

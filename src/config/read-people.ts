@@ -11,6 +11,7 @@ import { checkUnique, type ReadingContext, readPlace } from './reading.ts'
 import { Secret } from './secret.ts'
 import { stableUuid } from './stable-id.ts'
 
+/** Users with canonical emails, each email once. Problems are recorded. */
 export function readUsers(reading: ReadingContext): readonly ConfiguredUser[] {
   const { raw } = reading
   checkUnique(reading, raw.users, {
@@ -99,6 +100,7 @@ function deviceOf({ raw, names, problems }: ReadingContext, user: RawUser, at: n
   return id
 }
 
+/** Devices with owner, addresses and posture. Problems are recorded. */
 export function readDevices(reading: ReadingContext): readonly ConfiguredDevice[] {
   const { raw, names, problems } = reading
   checkNamed(reading, 'posture_checks', 'posture check', raw.posture_checks)

@@ -42,6 +42,7 @@ const TTL = Object.freeze({ least: 5, most: 3_600, missing: 30, failed: 2 })
 const MISSING_CODES = new Set(['ENOTFOUND', 'EBADNAME'])
 const TIMEOUT_CODES = new Set(['ETIMEOUT', 'ECANCELLED'])
 
+/** Creates a client with a cache of its own. See the head of this file. */
 export function createDnsClient(settings: DnsClientSettings = {}): DnsClient {
   const { maxUnderWay = 1_000, now = () => performance.now() } = settings
   const resolver = new Resolver({ timeout: settings.timeoutMs ?? 1_500, tries: settings.tries ?? 2 })

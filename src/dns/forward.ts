@@ -32,6 +32,7 @@ export interface DnsForwardSettings {
   readonly maxUnderWay?: number
 }
 
+/** Creates a forwarder to the given name servers, which are tried in order, three at most. */
 export function createForward(settings: DnsForwardSettings = {}): DnsForwarder {
   const { own = [], timeoutMs = 1_500, maxUnderWay = 100 } = settings
   let underWay = 0

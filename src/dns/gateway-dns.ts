@@ -52,6 +52,7 @@ type ReverseEntry =
   | { readonly kind: 'addresses'; readonly addresses: readonly [Ip, ...Ip[]]; readonly ttl: number }
   | { readonly kind: 'reply'; readonly reply: DnsReply }
 
+/** Creates Gateway DNS without listeners ([D1] to [D3]). See the head of this file. */
 export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
   const { table, snapshot, categoriesOf } = parts
   const counts = { queries: 0, placeholders: 0, exhausted: 0 }

@@ -1,6 +1,5 @@
-// Which address was given out for which name, and what it really was then ([D1], [D3]). An address belongs to one name
-// until nobody has used it for long; only a full range takes it back earlier, and never under a connection. Asks nobody
-// anything.
+// Which placeholder address was given out for which name, and the real address behind it ([D1], [D3]). An address keeps
+// its name until it has been unused for long; only a full range reclaims it earlier, and never during a connection.
 
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import { type Family, fromIpv4Number, fromIpv6Words, type Ip } from '../net/ip.ts'

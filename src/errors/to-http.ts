@@ -34,8 +34,8 @@ export interface HttpErrorAnswer {
 }
 
 export interface HttpErrorOptions {
-  /** The client waits for 100 (Continue): no body, because Java 17's own client waits for ever where a final answer
-   *  has one of up to 1,024 bytes. What happened is in Proxy-Status all the same. */
+  /** The client waits for 100 (Continue): no body, because Java 17's own client waits for ever if a final response
+   *  has one of up to 1,024 bytes. The error is in Proxy-Status as well. */
   readonly expectsContinue?: boolean
   /** of the request, where it is known: the answer to a HEAD ends with its head (RFC 9110 section 9.3.2) */
   readonly method?: string | undefined

@@ -30,6 +30,7 @@ const MOST_PROBLEMS = 100
 /** Thrown when what follows a problem cannot be parsed independently of it; the problem has been reported. */
 export const STOP = Symbol('stop')
 
+/** The state of one parse. */
 export class Parser {
   readonly cursor: Cursor
   readonly scheme: Scheme

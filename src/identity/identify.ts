@@ -59,6 +59,7 @@ interface IdentifyInputs {
   readonly options: IdentifierOptions
 }
 
+/** Creates the identify stage (docs/identity.md) for the given users, devices and sources. */
 export function createIdentifier(options: IdentifierOptions): Identifier {
   const patience = options.patience ?? {
     backOff: createBackOff(() => performance.now()),

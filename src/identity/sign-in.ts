@@ -70,6 +70,7 @@ interface SignInSession {
   readonly since: number
 }
 
+/** Creates the sign-in of one thread; threads that share `memory` accept each other's notes. */
 export function createSignIn({ memory, page, now }: SignInOptions): SignIn {
   const sealer = createSealer(Buffer.from(new Uint8Array(memory, 0, KEY_BYTES)))
   const signedOut = new Float64Array(memory, KEY_BYTES, BUCKETS)

@@ -42,6 +42,7 @@ interface VerifiedToken {
   readonly expires: number
 }
 
+/** Creates the verifier of tokens (JWT, RFC 7519) of these providers. */
 export function createTokenVerifier({ providers, directory, keysOf, now }: TokenVerifierParts): TokenVerifier {
   const known = lru<VerifiedToken>(MOST_REMEMBERED)
 

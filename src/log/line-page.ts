@@ -5,6 +5,7 @@ const LINE_FEED = 0x0a
 /** Most UTF-8 bytes for one UTF-16 unit. */
 const MOST_BYTES = 3
 
+/** A buffer of log lines as UTF-8. */
 export class LinePage {
   readonly #bytes: Buffer
   #length = 0

@@ -9,6 +9,7 @@ import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 export type WebKind = Exclude<OriginSpec['kind'], 'udp-echo'>
 export type WebSpec = OriginSpec & { readonly kind: WebKind }
 
+/** Whether the origin serves HTTP. */
 export function isWeb(spec: OriginSpec): spec is WebSpec {
   return spec.kind !== 'udp-echo'
 }

@@ -60,7 +60,7 @@ async function open(
         const seen = source?.endpoint.ip.text ?? `not through the lab: ${from.ip.text}`
         socket.send(from, Buffer.from(`${seen}\n`))
       },
-      // whoever asked has gone, or the network takes no more: no answer, as UDP has it
+      // the client has gone, or the network accepts no more: no reply, as usual with UDP
       onFailure: () => undefined,
     })
     return { socket }

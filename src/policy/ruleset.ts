@@ -70,7 +70,7 @@ export function compileRuleset(
   const known = createLists(lists)
   const problems = [...compiler.problems, ...unknownLists(compiler.listUsers, known), ...otherKinds(ordered)]
   const { active, skipped, fields } = compiler
-  const index = RuleMatcher.build(active, compiler.filed, known)
+  const index = RuleMatcher.build(active, compiler.indexed, known)
   const createReader = () => createFlowReader(fields, settings.hostSelector)
   return { ruleset: createRuleset({ rules: ordered, active, skipped, fields, createReader }, index, known), problems }
 }
@@ -127,7 +127,7 @@ function createRuleset(parts: Parts, index: RuleMatcher, lists: KnownLists): Rul
 /** Collects the compiled rules, the skipped ones and their problems. */
 class Compiler {
   readonly active: CompiledRule[] = []
-  readonly filed: IndexedRule[] = []
+  readonly indexed: IndexedRule[] = []
   readonly skipped: SkippedRule[] = []
   readonly problems: RuleIssue[] = []
   readonly fields = new Set<string>()
@@ -166,7 +166,7 @@ class Compiler {
   #activate({ rule, expressions, fields }: ParsedRule): void {
     const predicates = expressions.map(({ expression }) => this.#predicateOf(expression))
     this.active.push(Object.freeze({ rule, matches: allOf(predicates) }))
-    this.filed.push({
+    this.indexed.push({
       requirements: expressions.flatMap(({ expression }) => requirementsOf(expression)),
       exclusions: expressions.flatMap(({ expression }) => exclusionsOf(expression)),
       isExact: expressions.every(({ expression }) => isExact(expression)),

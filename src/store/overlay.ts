@@ -68,12 +68,14 @@ function followFile<K extends Kind>(value: Documents[K], row: JournalRow | undef
   return Object.freeze({ value: deepFreeze(value), ...history, deletedAt: null, source: 'file' as const, seed })
 }
 
+/** Parses a row of the journal. Throws SyntaxError for a body that is not JSON. */
 export function fromRow<K extends Kind>(row: JournalRow): Stored<K> {
   const { version, createdAt, updatedAt, deletedAt, source, seed } = row
   const value = deepFreeze(JSON.parse(row.body) as Documents[K])
   return Object.freeze({ value, version, createdAt, updatedAt, deletedAt, source, seed })
 }
 
+/** The row of the journal for a document. */
 export function toRow<K extends Kind>(kind: K, stored: Stored<K>): JournalRow {
   const { value, version, createdAt, updatedAt, deletedAt, source, seed } = stored
   return { kind, id: value.id, body: JSON.stringify(value), version, createdAt, updatedAt, deletedAt, source, seed }

@@ -35,6 +35,7 @@ function documentsOf(state: LabState, kind: Kind): ReadonlyMap<string, Stored> {
   return state[kind]
 }
 
+/** See the head of this file. */
 export class Replica {
   #config: LabConfig
   #snapshot: LabSnapshot

@@ -101,6 +101,8 @@ export interface Column {
   readonly at: (values: FieldValues, lists: Lists, index: number) => boolean
 }
 
+/** A comparison or logical operator read position by position, without building arrays; undefined for nodes that
+ *  need one. */
 export function compileColumn(node: Node): Column | undefined {
   if (node.kind === 'group') return compileColumn(node.item)
   if (node.kind === 'chain') return compileChain(node)

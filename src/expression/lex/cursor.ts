@@ -21,6 +21,7 @@ export class Failure {
   }
 }
 
+/** A position in one source text. Offsets are UTF-16 code units. */
 export class Cursor {
   readonly text: string
   /** where the trimmed source ends */

@@ -29,6 +29,7 @@ export interface Flags {
 /** Greatest nesting depth of groups, brackets, alternations, concatenations, repetitions and class operators. */
 const NESTING_LIMIT = 250
 
+/** A position in one pattern. Offsets are UTF-16 code units. */
 export class PatternReader {
   readonly text: string
   at = 0
