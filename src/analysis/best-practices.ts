@@ -1,5 +1,5 @@
-// Cloudflare's best practices held against an account and its rules ([P1] to [P8]): what is amiss, why it matters, what to change.
-// Advice only: nothing here keeps a rule from working.
+// Checks an account and its rules against Cloudflare's best practices ([P1] to [P8]): the finding, why it matters, what
+// to change. Advice only: nothing here stops a rule from working.
 
 import type { Issue } from '../errors/issue.ts'
 import type { Access } from '../expression/index.ts'
@@ -13,7 +13,7 @@ import { findCapitalTexts } from './letter-case.ts'
 import { similarRules } from './similar-rules.ts'
 import { proveReach, whyUnreachable } from './unreachable.ts'
 
-/** `code` is `practice.P1` … `practice.P8`, `practice.letter_case`; `hint` says what to change. */
+/** `code` is `practice.P1` … `practice.P8` or `practice.letter_case`; `hint` says what to change. */
 export interface PracticeIssue extends Issue {
   readonly why: string
   readonly rule?: Rule
@@ -22,22 +22,22 @@ export interface PracticeIssue extends Issue {
 export interface PracticeInput {
   readonly account: Account
   readonly ruleset: Ruleset
-  /** people and where they are ([P4]) */
+  /** users and their places ([P4]) */
   readonly users: readonly PracticeUser[]
-  /** ids of rules that decided something in a recording ([P6]); absent: there is no recording */
+  /** ids of rules that decided a session of a recording ([P6]); absent without a recording */
   readonly matchedRules?: ReadonlySet<string>
-  /** kilometres from which on a dedicated IP is far ([P4]); 3,000 unless said otherwise */
+  /** kilometres from which a dedicated IP counts as far ([P4]); default 3,000 */
   readonly farKm?: number
 }
 
 export interface PracticeUser {
   readonly email: string
   readonly place?: Place
-  /** the geo database knows a source address of theirs; absent: nobody has looked */
+  /** whether the geo database knows a source address of theirs; absent: not looked up */
   readonly isSourceKnown?: boolean
 }
 
-/** Everything the practices have to say, in their order. */
+/** All findings, in the order of the practices. Throws nothing. */
 export function checkPractices(input: PracticeInput): readonly PracticeIssue[] {
   return [
     ...checkSpread(input),
@@ -65,7 +65,7 @@ function checkSpread({ account: { dedicatedIps } }: PracticeInput): PracticeIssu
         dedicatedIps.length < 2
           ? `the account has ${owned}`
           : `all ${dedicatedIps.length} dedicated IPs are in ${city}`,
-      why: 'an outage of one data center or city takes every dedicated IP away at once',
+      why: 'an outage of one data center or city takes down every dedicated IP at once',
       hint: 'provision dedicated IPs in at least two cities',
     },
   ]
@@ -79,18 +79,32 @@ function checkFallbacks({ account, ruleset }: PracticeInput): PracticeIssue[] {
     if (fallback === '') {
       const message = `rule \`${rule.name}\` has no fallback`
       return [
-        about(rule, 'warning', 'P2', message, `while ${colo ?? 'its colo'} is down its connections are refused`, hint),
+        about(
+          rule,
+          'warning',
+          'P2',
+          message,
+          `while ${colo ?? 'its colo'} is down, the rule's connections are refused`,
+          hint,
+        ),
       ]
     }
     if (colo === undefined || findDedicatedByIpv4(account, fallback)?.colo !== colo) return []
     const message = `the fallback \`${fallback}\` of rule \`${rule.name}\` is in ${colo}, like its primary \`${ipv4}\``
     return [
-      about(rule, 'warning', 'P2', message, `an outage of ${colo} takes both, and its connections are refused`, hint),
+      about(
+        rule,
+        'warning',
+        'P2',
+        message,
+        `an outage of ${colo} takes down both, and the rule's connections are refused`,
+        hint,
+      ),
     ]
   })
 }
 
-/** Rules that send to a city with a single IP: one piece of advice per city. */
+/** Rules that send traffic to a city with a single IP: one finding per city. */
 function checkPinned({ account, ruleset }: PracticeInput): PracticeIssue[] {
   const byCity = Map.groupBy(dedicatedRules(ruleset), ({ ipv4 }) => findDedicatedByIpv4(account, ipv4))
   return [...byCity].flatMap(([dedicated, rules]): PracticeIssue[] => {
@@ -99,7 +113,7 @@ function checkPinned({ account, ruleset }: PracticeInput): PracticeIssue[] {
     const { city = dedicated.colo } = dedicated.geolocation
     if (account.dedicatedIps.some((other) => other !== dedicated && isSameCity(other, dedicated))) return []
     const message = `${names(rules)} ${rules.length === 1 ? 'sends' : 'send'} to ${city}, where the account has one dedicated IP`
-    const why = `while ${dedicated.colo} is down nothing of theirs can leave from ${city}: sites that expect that location see another or nothing`
+    const why = `while ${dedicated.colo} is down none of their connections can leave from ${city}: sites that expect that location see another one or no connection`
     return [about(first.rule, 'advice', 'P3', message, why, `provision a second dedicated IP in or near ${city}`)]
   })
 }
@@ -121,7 +135,7 @@ function checkDistances({ account, users, farKm = 3000 }: PracticeInput): Practi
         severity: 'advice',
         code: 'practice.P4',
         message: `\`${email}\`${where} is ${distance} from the nearest dedicated IP, at ${nearest.site.code}`,
-        why: 'every connection through a dedicated IP takes that way and back',
+        why: 'every connection through a dedicated IP travels that distance and back',
         hint: `provision a dedicated IP nearer${where === '' ? '' : ` to ${place.city}`}, or let their rules use shared egress`,
       },
     ]
@@ -138,7 +152,7 @@ function checkReach({ account, ruleset, matchedRules }: PracticeInput): Practice
       coveredBy === undefined
         ? 'correct its conditions, or delete it'
         : `move it before \`${coveredBy.name}\`, narrow that one, or delete it`
-    return about(rule, 'warning', 'P6', message, 'it decides nothing, although somebody wrote it to', hint)
+    return about(rule, 'warning', 'P6', message, 'the rule has no effect, which is hardly intended', hint)
   })
   const idle = ruleset.active.filter(
     ({ rule }) => matchedRules !== undefined && !matchedRules.has(rule.id) && !dead.has(rule),
@@ -150,8 +164,8 @@ function checkReach({ account, ruleset, matchedRules }: PracticeInput): Practice
       'advice',
       'P6',
       message,
-      'it may be out of date, or its conditions wrong',
-      'explain a connection it was meant for',
+      'it may be out of date, or its conditions may be wrong',
+      'run `egresslab explain` for a connection it is meant for',
     )
   })
   return [...checkCatchAll(ruleset, catchAlls), ...proven, ...never]
@@ -164,8 +178,8 @@ function checkCatchAll(ruleset: Ruleset, catchAlls: readonly Rule[]): PracticeIs
       severity: 'advice',
       code: 'practice.P5',
       message: 'no rule matches every connection',
-      why: 'what no rule matches is balanced over the dedicated IPs, which is seldom what somebody decided',
-      hint: 'end with a rule `net.protocol in {"tcp" "udp"}` and the egress you want for the rest',
+      why: 'connections that no rule matches are balanced over the dedicated IPs, which is rarely intended',
+      hint: 'end with a rule `net.protocol in {"tcp" "udp"}` and the egress you want for all other connections',
     },
   ]
 }
@@ -194,7 +208,7 @@ function checkHostSelectors({ ruleset }: PracticeInput): PracticeIssue[] {
         'warning',
         'P7',
         message,
-        'names are not known to egress rules while it is off',
+        'egress rules cannot see host names while it is off',
         'switch host selectors on',
       )
     })
@@ -205,19 +219,20 @@ function checkNarrowRules({ account, ruleset }: PracticeInput): PracticeIssue[] 
     const [first] = rules
     if (first === undefined) return []
     const listed = rules.slice(0, 3).map(({ name }) => `\`${name}\``)
-    const message = `${rules.length} rules differ only in what they compare \`${access.text}\` with: ${listed.join(', ')}${rules.length > 3 ? ' …' : ''}`
-    const why = 'each new value takes another rule, and a mistake in one is easily overlooked'
+    const message = `${rules.length} rules differ only in the values they compare \`${access.text}\` with: ${listed.join(', ')}${rules.length > 3 ? ' …' : ''}`
+    const why = 'each new value needs another rule, and a mistake in one of them is easily overlooked'
     return [about(first, 'advice', 'P8', message, why, adviseOneRule(access))]
   })
 }
 
-/** Numbers have no lists ([R14]). */
+/** There are no lists of numbers ([R14]). */
 function adviseOneRule({ text, valueType }: Access): string {
   if (valueType === 'Int') return `make one rule with \`${text} in {…}\``
   return `make a list of the values and one rule with \`${text} in $list\``
 }
 
-/** `net.src.geo.*` is the database's word on the source address; a configured place says nothing of it ([F3]). */
+/** `net.src.geo.*` is the geo database's result for the source address; a configured place does not affect it
+ *  ([F3]). */
 function checkSourceCountries({ account, ruleset, users }: PracticeInput): PracticeIssue[] {
   const nowhere = users.filter(({ place, isSourceKnown }) => place !== undefined && isSourceKnown === false)
   if (nowhere.length === 0) return []
@@ -232,8 +247,8 @@ function checkSourceCountries({ account, ruleset, users }: PracticeInput): Pract
       {
         severity: 'warning',
         code: 'rule.source_unknown',
-        message: `rule \`${rule.name}\` asks for \`${field}\`, which has no value for ${who}`,
-        why: 'it is where the geo database puts the source address; a configured `place` decides ingress and balancing only',
+        message: `rule \`${rule.name}\` tests \`${field}\`, which has no value for ${who}`,
+        why: 'the field comes from the geo database; a configured `place` affects ingress and balancing only',
         hint: "give their device a `source_ip` that the database knows, or pass `src` in the user's name",
         path: ['rules', rule.name],
         rule,

@@ -1,5 +1,5 @@
-// Expressions as conditions that can be reasoned about: negations pushed down to single tests, groups gone, tests as sets of values
-// where they are. Only for proofs; nothing is evaluated from it.
+// Expressions as conditions for proofs: negations pushed down to single tests, groups removed, tests as sets of values
+// where possible. Never evaluated.
 
 import { type Access, type Comparison, type Expression, formatNode, type Node, type Test } from '../expression/index.ts'
 import { complement, type Domain, domainOf } from './value-domain.ts'
@@ -8,28 +8,29 @@ export type RuleCondition =
   | { readonly kind: 'and' | 'or'; readonly items: readonly RuleCondition[] }
   | { readonly kind: 'any' | 'all'; readonly item: RuleCondition; readonly accesses: ReadonlySet<string> }
   | TestCondition
-  /** something nothing is known of but its text */
+  /** a part of which only the text is known */
   | { readonly kind: 'opaque'; readonly text: string; readonly negated: boolean }
 
-/** One test of what an access finds. */
+/** One test of the values an access finds. */
 export interface TestCondition {
   readonly kind: 'test'
   readonly field: string
-  /** field and indexes, the same for every spelling */
+  /** field and indexes, equal for every spelling */
   readonly access: string
   readonly type: 'Int' | 'Ip' | 'Bytes'
-  /** is the condition true where the value is missing? Never asked inside quantifiers */
+  /** whether the condition is true for a missing value; not used inside quantifiers */
   readonly missing: boolean
-  /** accepted values; undefined where they are no plain set */
+  /** accepted values; undefined if they are not a plain set */
   readonly domain: Domain | undefined
   readonly test: Test
   readonly negated: boolean
   readonly text: string
 }
 
+/** The condition that every connection meets. */
 export const ALWAYS: RuleCondition = { kind: 'and', items: [] }
 
-/** The condition an expression states. */
+/** The condition that an expression states. */
 export function conditionOf(expression: Expression): RuleCondition {
   return convert(expression.root, false, expression.scheme.missingNotEqual)
 }

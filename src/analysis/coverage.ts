@@ -1,4 +1,4 @@
-// Which rules the cases of policy tests were decided by, and which by none: what the tests do not speak of.
+// Which rules decided the cases of policy tests, and which rules no case covers.
 
 import type { Rule } from '../policy/rule.ts'
 import type { Ruleset } from '../policy/ruleset.ts'
@@ -10,12 +10,12 @@ export interface RuleCoverage {
   readonly precedence: number
   /** names of the cases it decided, in the order they ran */
   readonly decided: readonly string[]
-  /** why it can decide nothing (disabled, not an egress rule, never reached …); null for the rules that count */
+  /** why it cannot decide anything (disabled, not an egress rule, never reached …); null for rules that count */
   readonly skipped: string | null
 }
 
-/** Every rule by precedence. `cases`: each with the rule that decided it, null where none did; `unreachable`: rules that are proven to
- *  decide nothing, whatever comes. */
+/** The coverage of every rule, by precedence. `cases`: each with the rule that decided it, null if none did;
+ *  `unreachable`: rules proven to decide nothing. */
 export function coverageOf(
   ruleset: Pick<Ruleset, 'rules' | 'skipped'>,
   cases: readonly { readonly name: string; readonly ruleId: string | null }[],
@@ -35,7 +35,7 @@ export function coverageOf(
   }))
 }
 
-/** Per cent of the rules that can decide at all which decided a case; 100 where there is no such rule. */
+/** The share of rules able to decide a case that did, in per cent, 0 … 100; 100 if there are no such rules. */
 export function coveredPercent(rules: readonly RuleCoverage[]): number {
   const counting = rules.filter(({ skipped }) => skipped === null)
   const covered = counting.filter(({ decided }) => decided.length > 0)

@@ -1,23 +1,23 @@
-// Proofs that one condition can only be true where another is. Sound and incomplete: "no" means "not proven". What every connection
-// has (a transport, a destination …) counts as known.
+// Proofs that one condition can only be true where another is. Sound and incomplete: "no" means "not proven".
+// Properties of every connection (a transport, a destination …) are assumed.
 
 import { type Test, valueTestOf } from '../expression/index.ts'
 import { ip } from '../net/ip.ts'
 import type { RuleCondition, TestCondition } from './condition.ts'
 import { complement, type Domain, intersect, isEmpty, isWithin, pointOf, rangesOf, union } from './value-domain.ts'
 
-/** Steps one proof may take before it is given up. */
+/** Most steps of one proof. */
 const MOST_STEPS = 5_000
 
-/** Text of tests that no one wrote: two of them are not the same for it. */
+/** Text of tests that have none; two such tests are never considered equal. */
 const MERGED = ''
 const MAPPED = /\[(\*|pairs)\]/
 
 const NOWHERE = pointOf(ip('0.0.0.0'))
 const PORTS = rangesOf([[0n, 65_535n]])
 
-/** Fields that every flow has, with all the values they can hold. 0.0.0.0 is nobody's address (RFC 1122 section 3.2.1.3), which makes the
- *  older catch-all of [R10] one. */
+/** Fields that every flow has, with all their possible values. No connection has the address 0.0.0.0 (RFC 1122
+ *  section 3.2.1.3), which makes the older catch-all of [R10] one. */
 const ALWAYS_PRESENT: Readonly<Record<string, Domain>> = {
   'net.protocol': { kind: 'texts', texts: new Set(['tcp', 'udp']), excluded: false },
   'net.vnet_id': { kind: 'texts', texts: new Set(), excluded: true },
@@ -27,12 +27,12 @@ const ALWAYS_PRESENT: Readonly<Record<string, Domain>> = {
   'net.src.port': PORTS,
 }
 
-/** Is `then` true wherever `given` is? False also where it is not proven. */
+/** Whether `then` is true wherever `given` is. False also if that is not proven. */
 export function implies(given: RuleCondition, then: RuleCondition): boolean {
   return new Prover().implies(given, then)
 }
 
-/** Is the condition true of no connection at all? */
+/** Whether the condition is proven to be true for no connection. */
 export function isImpossible(condition: RuleCondition): boolean {
   if (condition.kind === 'or') return condition.items.every(isImpossible)
   if (condition.kind === 'and')
@@ -73,12 +73,12 @@ class Prover {
   }
 }
 
-/** Tests of one scalar access that must all hold, taken together: `port >= 80` and `port <= 90` accept 80 to 90. */
+/** Combines tests of one scalar access that must all hold: `port >= 80` and `port <= 90` accept 80 to 90. */
 function narrowed(items: readonly RuleCondition[]): TestCondition[] {
   return merged(items, intersect, (tests) => tests.every(({ missing }) => missing))
 }
 
-/** Tests of one scalar access of which one must hold, taken together. */
+/** Combines tests of one scalar access of which one must hold. */
 function widened(items: readonly RuleCondition[]): TestCondition[] {
   return merged(items, union, (tests) => tests.some(({ missing }) => missing))
 }
@@ -112,7 +112,7 @@ function testImplies(given: TestCondition, then: TestCondition): boolean {
   return passesAll(values, then)
 }
 
-/** True of every value the field can have, and never missing or true of a missing one. */
+/** True for every value the field can have, and the field is never missing or the test true without it. */
 function isCertain(then: TestCondition): boolean {
   const known = knownOf(then)
   return known !== undefined && then.domain !== undefined && isWithin(known, then.domain)
@@ -122,7 +122,7 @@ function knownOf({ field, access }: TestCondition): Domain | undefined {
   return field === access ? ALWAYS_PRESENT[field] : undefined
 }
 
-/** Do these texts, if they are few and known, all pass a pattern? Lists change, so nothing is proven from them. */
+/** Whether these texts, if they are few and known, all pass a pattern. Lists change, so nothing is proven from them. */
 function passesAll(values: Domain, { test, negated }: TestCondition): boolean {
   if (values.kind !== 'texts' || values.excluded || !isPattern(test)) return false
   const passes = valueTestOf(test)

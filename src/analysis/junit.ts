@@ -1,12 +1,12 @@
-// A test run as a JUnit XML report, the form every continuous integration service reads. Takes any text: what XML cannot
-// hold is shown as U+FFFD.
+// A test run as a JUnit XML report, which CI services read. Accepts any text: characters that XML cannot represent
+// become U+FFFD.
 
 import type { CaseResult } from './policy-test.ts'
 
-/** What a report says of a case. */
+/** The parts of a case that a report shows. */
 type ReportedCase = Pick<CaseResult<unknown>, 'name' | 'file' | 'line' | 'passed' | 'differences' | 'durationMs'>
 
-/** The report. `detailOf` gives what a reader of a failed case needs, in plain text. */
+/** The report as XML text. `detailOf` returns plain text for the reader of a failed case. */
 export function junitReport<C extends ReportedCase>(
   run: { readonly files: readonly { readonly file: string; readonly cases: readonly C[] }[] },
   detailOf: (failed: C) => string,
@@ -40,7 +40,8 @@ function testCase<C extends ReportedCase>(result: C, file: string, detailOf: (fa
 
 const NAMES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
 
-/** Text for an attribute or an element. Characters outside of XML 1.0 (section 2.2) cannot be escaped, only replaced. */
+/** Text escaped for an attribute or an element. Characters outside XML 1.0 (section 2.2) cannot be escaped, so they
+ *  are replaced. */
 function escaped(text: string): string {
   return text
     .toWellFormed()

@@ -1,5 +1,5 @@
-// Rules that compare a fact which is in lower case with a text that is not: mail addresses and host names are canonicalised before any rule
-// sees them, and `==` and `in {…}` mind letter case.
+// Finds rules that compare a field that is always in lower case with a text that is not: email addresses and host names
+// are canonicalised before rules are evaluated, and `==` and `in {…}` are case-sensitive.
 
 import type { Rule } from '../policy/rule.ts'
 import { RuleParser } from '../policy/rule-expressions.ts'
@@ -19,7 +19,7 @@ const LOWER_CASE: ReadonlySet<string> = new Set([
   'net.fqdn.domains',
 ])
 
-/** Each text of an active rule that its field never has, for its capital letters. */
+/** Each text in an active rule that its field can never equal because of its capital letters. */
 export function findCapitalTexts(ruleset: Ruleset, mode: ConstructorParameters<typeof RuleParser>[0]): CapitalText[] {
   const parser = new RuleParser(mode)
   return ruleset.active.flatMap(({ rule }) =>

@@ -1,5 +1,6 @@
-// Does it matter to some rule by what name a destination is asked for? What Gateway DNS goes by when it hands out placeholders
-// ([D1]). Errs towards yes: a needless placeholder changes no decision, a missing one may.
+// Whether some rule depends on the name a destination is requested by: the reason for Gateway DNS to hand out a
+// placeholder ([D1]). Errs on the side of yes: a needless placeholder changes no decision, a
+// missing one may.
 
 import { compilePartial, type FieldValues, type PartialPredicate, type Value } from '../expression/index.ts'
 import type { AccountSettings } from '../policy/account.ts'
@@ -9,16 +10,16 @@ import type { Rule } from '../policy/rule.ts'
 import { RuleParser } from '../policy/rule-expressions.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 
-/** What the host selectors of a rule see of one destination; without `host` it is known by its address only. */
+/** The host-selector values of one destination; without `host` it is known by its address only. */
 export interface HostFacts {
   readonly host?: string
   readonly contentCategories: readonly number[]
   readonly applications: readonly number[]
 }
 
-/** The first rule that could match a connection under its name, or could match one that came by the bare address and would not
- *  have matched under the name (`net.fqdn.host != "…"`); undefined where the name makes no difference to any. Everything but
- *  the host selectors is taken for unknown. Nothing matters while host selectors are off ([F2]). */
+/** The first rule that could match a connection by its name, or could match one to the bare address but would not
+ *  match by the name (`net.fqdn.host != "…"`); undefined if no rule depends on the name. Every field but the host
+ *  selectors counts as unknown. Undefined while host selectors are off ([F2]). */
 export function ruleThatDependsOn(
   { account, ruleset }: Snapshot,
   seen: { readonly named: HostFacts; readonly unnamed: HostFacts },
@@ -33,10 +34,10 @@ export function ruleThatDependsOn(
   })?.rule
 }
 
-/** By rule: those that live on into the next version of the policy are not parsed again. */
+/** By rule: rules kept by the next version of the policy are not parsed again. */
 const known = new WeakMap<Rule, { readonly mode: AccountSettings['expressions']; screens: PartialPredicate[] }>()
 
-/** The expressions of a rule with host selectors; none for a rule without. */
+/** The expressions of a rule with host selectors; empty for a rule without. */
 function screensOf(rule: Rule, mode: AccountSettings['expressions']): readonly PartialPredicate[] {
   const before = known.get(rule)
   if (before?.mode === mode) return before.screens
@@ -45,13 +46,13 @@ function screensOf(rule: Rule, mode: AccountSettings['expressions']): readonly P
   return screens
 }
 
-/** Fields stand in expressions as they are, so a look at the text is enough to pass most rules over. */
+/** Field names appear verbatim in expressions, so searching the text excludes most rules. */
 function mentionsSelector({ traffic }: Rule): boolean {
   for (const field of HOST_SELECTORS) if (traffic.includes(field)) return true
   return false
 }
 
-/** Host selectors belong in `traffic` alone ([R12]); the other two expressions are unknown as a whole. */
+/** Host selectors occur in `traffic` only ([R12]); the other two expressions are unknown as a whole. */
 function compileScreens(rule: Rule, mode: AccountSettings['expressions']): PartialPredicate[] {
   const { expressions } = new RuleParser(mode).parse(rule)
   return expressions

@@ -1,5 +1,5 @@
-// Tests of a policy as data: what a case expects of a decision, and how what was decided differs from it. Knows no files
-// and asks nothing itself. Keys of an expectation are those of a test file.
+// Policy tests as data: the decision a case expects, and how the actual one differs. Reads no files and decides nothing
+// itself. Keys of an expectation are those of a test file.
 
 import { containsIp, parseCidr } from '../net/cidr.ts'
 import { equalIp, parseIp } from '../net/ip.ts'
@@ -7,7 +7,8 @@ import type { DecisionOutcome } from '../policy/decision.ts'
 import type { ExplainedDecision } from '../policy/explain.ts'
 import type { RuleCoverage } from './coverage.ts'
 
-/** Any part of a decision. `rule` is a name or an id, `egress_ip` an address or a network, `reason` text the reason has in it. */
+/** Any part of a decision. `rule` is a name or an id, `egress_ip` an address or a network, `reason` text that the
+ *  reason contains. */
 export interface Expectation {
   readonly outcome?: DecisionOutcome
   readonly rule?: string | null
@@ -22,23 +23,23 @@ export interface Expectation {
   readonly exempt?: string
   /** the allowlist of the destination */
   readonly let_in?: boolean
-  /** code of a failure before any decision */
+  /** code of a failure before a decision */
   readonly error?: string
 }
 
-/** What became of a case. `letIn` is null where the destination has no allowlist. */
+/** The result of a case. `letIn` is null if the destination has no allowlist. */
 export type Verdict =
   | { readonly kind: 'decided'; readonly decision: ExplainedDecision; readonly letIn: boolean | null }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
 
-/** `what` is the key of the expectation; both sides as text for people, `nothing` where there is no value. */
+/** `what` is the key of the expectation; both sides as text for people, `nothing` for no value. */
 export interface Difference {
   readonly what: string
   readonly expected: string
   readonly found: string
 }
 
-/** One case after it was run. `asked` is what the caller wants to show of it. */
+/** One case after its run. `asked` is what the caller wants to show of it. */
 export interface CaseResult<Asked> {
   readonly name: string
   readonly file: string
@@ -56,14 +57,14 @@ export interface FileResult<Asked> {
   readonly cases: readonly CaseResult<Asked>[]
 }
 
-/** `coverage`: once per configuration, over all files that test it. `sources`: every file the run rests on. */
+/** `coverage`: one per configuration, over all files that test it. `sources`: every file that was read. */
 export interface TestRun<Asked> {
   readonly sources: readonly string[]
   readonly files: readonly FileResult<Asked>[]
   readonly coverage: readonly { readonly config: string; readonly rules: readonly RuleCoverage[] }[]
 }
 
-/** Everything an expectation asks for and a verdict does not have, in the order of {@link Expectation}; empty: it holds. */
+/** All unmet parts of an expectation, in the order of {@link Expectation}; empty if it holds. */
 export function differencesOf(expected: Expectation, verdict: Verdict): Difference[] {
   if (verdict.kind === 'failed') return differencesOfFailure(expected, verdict)
   const { outcome, rule, reason, egress, exempt, logical, ...colos } = verdict.decision
@@ -90,7 +91,7 @@ export function differencesOf(expected: Expectation, verdict: Verdict): Differen
 
 type Fact = string | boolean | null
 
-/** Nothing where nothing was expected, or what was expected holds. */
+/** Empty if nothing was expected or the expectation holds. */
 function difference<W extends Fact, F extends Fact>(
   what: string,
   wanted: W | undefined,

@@ -1,19 +1,19 @@
-// Two answers to the same connection, and what differs between them: what a replay tells. Pure comparison.
+// Compares two results for the same connection: the basis of a replay. Pure.
 
 import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 
-/** Where a connection left from, or would. */
+/** Where a connection left from, or would leave from. */
 export interface EgressAnswer {
-  /** canonical address; '' where it did not leave */
+  /** canonical address; '' if it did not leave */
   readonly egressIp: string
-  /** leaves from an address that is not the account's own */
+  /** whether it left from an address that is not the account's own */
   readonly shared: boolean
-  /** empty id and name where no rule decided */
+  /** id and name are empty if no rule decided */
   readonly ruleId: string
   readonly ruleName: string
-  /** data center it physically left from, '' for none */
+  /** data center it physically left from, '' if none */
   readonly colo: string
-  /** undefined where a recording does not say */
+  /** undefined if a recording does not have it */
   readonly outcome: DecisionOutcome | undefined
   readonly reason: string
 }
@@ -21,8 +21,8 @@ export interface EgressAnswer {
 export const CHANGES = ['egress_ip', 'rule', 'colo', 'outcome'] as const
 export type ReplayChange = (typeof CHANGES)[number]
 
-/** What is different. A recording by another system knows its own shared addresses and no outcomes: then any shared address
- *  is like any other. Rules are the same by id or by name. */
+/** The differences. A recording of another system has other shared addresses and no outcomes: then all shared
+ *  addresses are considered equal. Rules are equal by id or by name. */
 export function changesBetween(before: EgressAnswer, after: EgressAnswer): ReplayChange[] {
   const foreign = before.outcome === undefined
   const sameIp = before.egressIp === after.egressIp || (foreign && before.shared && after.shared)
@@ -39,7 +39,7 @@ export function changesBetween(before: EgressAnswer, after: EgressAnswer): Repla
 
 const NONE: ReplayChange[] = []
 
-/** A decision as an answer. */
+/** The decision in the form compared here. */
 export function answerOf({ outcome, rule, egress, physicalColo, reason }: Decision): EgressAnswer {
   return {
     egressIp: egress?.address.text ?? '',

@@ -1,5 +1,5 @@
-// What a replay comes to, counted: how much changed, for whom, where to, by which rules, and which services would refuse
-// now what they let in before. Counting is bounded, however many different names a recording has; summaries of parts add up.
+// Totals of a replay: how much changed, for whom, where to, by which rules, and which services would now refuse
+// sessions they admitted before. Memory is bounded for any number of distinct names; summaries of parts can be added.
 
 import { CHANGES, type EgressAnswer, type ReplayChange } from './replay-change.ts'
 
@@ -8,7 +8,7 @@ export interface ChangeTally {
   changed: number
 }
 
-/** A service with an allowlist: sessions it let in before and would refuse, and the reverse, by user. */
+/** For a service with an allowlist: sessions it admitted before and would refuse, and the reverse, by user. */
 export interface AllowlistTally {
   sessions: number
   refused: number
@@ -16,11 +16,11 @@ export interface AllowlistTally {
   readonly refusedUsers: Map<string, number>
 }
 
-/** Why a session was read and not decided. */
+/** Why a session was read but not decided. */
 export type Undecided = 'no_destination' | 'other_protocol' | 'bad_address'
 
 export interface ReplaySummary {
-  /** lines that are not empty; those that are no session record */
+  /** lines that are not empty; those that are not session records */
   records: number
   unreadable: number
   decided: number
@@ -36,15 +36,16 @@ export interface ReplaySummary {
   readonly allowlists: Map<string, AllowlistTally>
   /** sessions by the id of the rule that decides them now */
   readonly ruleUses: Map<string, number>
-  /** sessions of people and in virtual networks that the configuration does not have */
+  /** sessions of users and in virtual networks that the configuration does not have */
   readonly unknownUsers: Map<string, number>
   readonly unknownNetworks: Map<string, number>
 }
 
-/** Different names counted one by one; what is beyond counts together as {@link OTHERS}. */
+/** Most distinct names counted separately; all others count together as {@link OTHERS}. */
 export const MOST_NAMES = 10_000
 export const OTHERS = '(others)'
 
+/** A summary of no sessions. */
 export function emptySummary(): ReplaySummary {
   return {
     records: 0,
@@ -65,7 +66,7 @@ export function emptySummary(): ReplaySummary {
   }
 }
 
-/** The entry of a name, made where there is none; the common one where there are too many. */
+/** The entry of a name, created if missing; the common entry if there are too many names. */
 export function entryOf<T>(entries: Map<string, T>, name: string, make: () => T): T {
   const found = entries.get(name)
   if (found !== undefined) return found
@@ -75,12 +76,15 @@ export function entryOf<T>(entries: Map<string, T>, name: string, make: () => T)
   return entry
 }
 
+/** Adds `by` to the count of a name, bounded as {@link entryOf}. */
 export function count(entries: Map<string, number>, name: string, by = 1): void {
   const key = entries.has(name) || entries.size < MOST_NAMES ? name : OTHERS
   entries.set(key, (entries.get(key) ?? 0) + by)
 }
 
+/** A tally of no sessions. */
 export const newTally = (): ChangeTally => ({ sessions: 0, changed: 0 })
+/** An allowlist tally of no sessions. */
 export const newAllowlistTally = (): AllowlistTally => ({
   sessions: 0,
   refused: 0,
@@ -88,7 +92,7 @@ export const newAllowlistTally = (): AllowlistTally => ({
   refusedUsers: new Map(),
 })
 
-/** Counts what changed of one session. */
+/** Counts the changes of one session. */
 export function countChange(
   summary: ReplaySummary,
   before: EgressAnswer,
@@ -110,7 +114,7 @@ function ruleText({ ruleName, ruleId }: EgressAnswer): string {
   return ruleName === '' ? ruleId : ruleName
 }
 
-/** Adds a part's summary to the whole. */
+/** Adds the summary of a part to the whole. */
 export function addSummary(whole: ReplaySummary, part: ReplaySummary): void {
   whole.records += part.records
   whole.unreadable += part.unreadable

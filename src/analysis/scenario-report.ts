@@ -1,33 +1,33 @@
-// What a scenario came to, as data: one time line of entries, each saying when, who and why. Everything a report shows
-// (who moved, whom allowlists refused, which connections were reset) is read off the time line.
+// The result of a scenario as data: one timeline of entries, each saying when, who and why. Everything a report shows
+// (who moved, whom allowlists refused, which connections were reset) is derived from the timeline.
 
 import type { Difference } from './policy-test.ts'
 
-/** Who goes where. `login` is the proxy user name with what was chosen: `bob@example.com;vnet=vnet-AMER`. */
+/** A client and its destination. `login` is the proxy user name with its options: `bob@example.com;vnet=vnet-AMER`. */
 export interface ScenarioClient {
   readonly login: string
   /** as the scenario writes it */
   readonly destination: string
 }
 
-/** What became of a connection that was held open. */
+/** What happened to a connection that was held open. */
 export type ConnectionFate = 'opened' | 'kept' | 'reset' | 'lost'
 
 export type ScenarioEntry =
   | { readonly kind: 'note'; readonly what: string }
   /** something was changed; `what` is a clause: `LAX (Los Angeles) goes down` */
   | { readonly kind: 'change'; readonly what: string }
-  /** somebody is first seen (`from` absent), or seen elsewhere. Addresses are text, null: nowhere. `after`: the changes since
-   *  they were seen last. */
+  /** a client is first seen (`from` absent), or seen at another address. Addresses are text; null: refused. `after`:
+   *  the changes since it was last seen */
   | ({ readonly kind: 'move'; readonly from?: string | null; readonly to: string | null } & ScenarioClient & {
         readonly why: string
         readonly after: readonly string[]
       })
-  /** an allowlist refuses somebody it let in before or sees first, or lets them in again */
+  /** an allowlist refuses a client it admitted before or sees for the first time, or admits it again */
   | ({ readonly kind: 'refused' | 'admitted'; readonly source: string } & ScenarioClient)
-  /** a connection failed where the last one had not, or failed otherwise */
+  /** a connection failed where the last one had not, or failed differently */
   | ({ readonly kind: 'failed'; readonly code: string; readonly message: string } & ScenarioClient)
-  /** the site takes the visitor to be in another country than before */
+  /** the site locates the client in another country than before */
   | ({
       readonly kind: 'seen'
       readonly source: string
@@ -51,7 +51,7 @@ export type ScenarioEntry =
       readonly differences: readonly Difference[]
     }
 
-/** `atMs`: from the beginning. `time`: of the lab's clock, epoch ms. */
+/** `atMs`: since the start. `time`: by the lab's clock, epoch ms. */
 export type TimedEntry = ScenarioEntry & { readonly atMs: number; readonly time: number }
 
 export type EntryOf<K extends ScenarioEntry['kind']> = Extract<TimedEntry, { readonly kind: K }>
@@ -60,7 +60,7 @@ export interface ScenarioReport {
   readonly name: string
   readonly file: string
   readonly config: string
-  /** through the proxy of a lab, or by deciding alone */
+  /** through the proxy of a lab, or by decisions only */
   readonly mode: 'proxy' | 'decide'
   readonly visits: number
   readonly timeline: readonly TimedEntry[]
@@ -80,7 +80,7 @@ export function passed(report: Pick<ScenarioReport, 'timeline'>): boolean {
   return entriesOf(report, 'check').every((check) => check.passed)
 }
 
-/** A stretch of time in which an allowlist refused somebody; `untilMs` absent: to the end. */
+/** A period in which an allowlist refused a client; `untilMs` is absent if it lasted to the end. */
 export interface Refusal extends ScenarioClient {
   readonly source: string
   readonly fromMs: number

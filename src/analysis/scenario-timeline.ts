@@ -1,26 +1,26 @@
-// Keeps the time line of a scenario: is told everything that is seen and writes down what is news. Knows no clock; when
-// something happened is said by who tells it.
+// Builds the timeline of a scenario: receives every observation and records what is new. Has no clock; the caller
+// passes the times.
 
 import type { ExplainedDecision } from '../policy/explain.ts'
 import { type Difference, differencesOf, type Expectation } from './policy-test.ts'
 import type { ConnectionFate, ScenarioClient, ScenarioEntry, TimedEntry } from './scenario-report.ts'
 
-/** One visit as it came out. */
+/** One visit and its result. */
 export interface Observation extends ScenarioClient {
-  /** absent where the connection failed before a decision */
+  /** absent if the connection failed before a decision */
   readonly decision?: ExplainedDecision
   readonly error?: { readonly code: string; readonly message: string }
-  /** the address the site saw; absent where none answered or nothing was connected to */
+  /** the address the site saw; absent if there was no response or no connection */
   readonly sawFrom?: string
-  /** HTTP status the user got; 0: none */
+  /** HTTP status the client received; 0: none */
   readonly status: number
-  /** null where the destination has no allowlist */
+  /** null if the destination has no allowlist */
   readonly letIn: boolean | null
-  /** country the site takes the visitor to be in; null where it cannot say */
+  /** country in which the site locates the client; null if it has no location */
   readonly seenIn: string | null
 }
 
-/** What a row of a table asks of a visit: parts of the decision, what the user gets, where the site sees them. */
+/** The expectation of a row for a visit: parts of the decision, the client's result, the location the site sees. */
 export interface ObservationExpectation extends Expectation {
   readonly status?: number
   readonly seen_in?: string
@@ -31,20 +31,21 @@ export interface Moment {
   readonly time: number
 }
 
+/** See the head of this file. */
 export class ScenarioTimeline {
   readonly timeline: TimedEntry[] = []
   visits = 0
-  /** held connections that are open, and those that were reset or lost so far */
+  /** open held connections, and those reset or lost so far */
   readonly connections = { open: 0, reset: 0 }
   readonly #onEntry: (entry: TimedEntry) => void
   readonly #changes: string[] = []
-  readonly #last = new Map<string, { readonly sighting: Observation; readonly changes: number }>()
+  readonly #last = new Map<string, { readonly observation: Observation; readonly changes: number }>()
 
   constructor(onEntry: (entry: TimedEntry) => void = () => undefined) {
     this.#onEntry = onEntry
   }
 
-  /** A word of the author's; it changes nothing, so nothing comes of it. */
+  /** A note by the author; it changes nothing, so no movement is attributed to it. */
   note(moment: Moment, what: string): void {
     this.#write(moment, { kind: 'note', what })
   }
@@ -54,16 +55,16 @@ export class ScenarioTimeline {
     this.#write(moment, { kind: 'change', what })
   }
 
-  /** Writes down what is new about this traveller. */
-  sighted(moment: Moment, sighting: Observation): void {
+  /** Records what is new about this client. */
+  sighted(moment: Moment, observation: Observation): void {
     this.visits++
-    const { login, destination } = sighting
+    const { login, destination } = observation
     const key = `${login} ${destination}`
     const before = this.#last.get(key)
-    this.#last.set(key, { sighting, changes: this.#changes.length })
+    this.#last.set(key, { observation, changes: this.#changes.length })
     const who = { login, destination }
     const after = before === undefined ? [] : this.#changes.slice(before.changes)
-    for (const entry of newsOf(sighting, before?.sighting)) {
+    for (const entry of newsOf(observation, before?.observation)) {
       this.#write(moment, entry.kind === 'move' ? { ...entry, ...who, after } : { ...entry, ...who })
     }
   }
@@ -118,7 +119,8 @@ function newsOf(now: Observation, before: Observation | undefined): News[] {
   return news
 }
 
-/** Where somebody leaves from by decision: that a connection then fails does not move them. */
+/** The address a client leaves from according to the decision: a connection that fails after it does not move the
+ *  client. */
 function addressOf({ decision, sawFrom }: Observation): string | null {
   return sawFrom ?? decision?.egress?.ipv4 ?? decision?.egress?.ipv6 ?? null
 }
@@ -127,7 +129,7 @@ function whyOf({ decision, error }: Observation): string {
   return decision?.reason ?? error?.message ?? ''
 }
 
-/** Everything that was expected of a visit and did not come of it; empty: it holds. */
+/** All unmet expectations of a visit; empty if it holds. */
 export function observationDifferences(
   { status, seen_in, error, ...rest }: ObservationExpectation,
   found: Observation,
@@ -150,14 +152,14 @@ function difference<T extends string | number>(what: string, wanted: T | undefin
   return wanted === undefined || wanted === found ? [] : [{ what, expected: `${wanted}`, found: `${found}` }]
 }
 
-/** What was decided is what the site has to see. */
+/** The site must see the address that was decided. */
 function addressDifference({ decision, sawFrom }: Observation): Difference[] {
   const decided = decision?.egress?.ipv4 ?? decision?.egress?.ipv6
   if (sawFrom === undefined || decided === undefined || sawFrom === decided) return []
   return [{ what: 'address seen by the site', expected: decided, found: sawFrom }]
 }
 
-/** A connection that fails though nobody said it would. */
+/** A connection that fails although that was not expected. */
 function unexpectedFailure(
   { status, error, outcome }: { [K in 'status' | 'error' | 'outcome']: ObservationExpectation[K] | undefined },
   found: Observation,

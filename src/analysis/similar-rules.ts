@@ -1,4 +1,4 @@
-// Rules that say the same but for the value of one comparison ([P8]): one rule with a list or a set would do for all of them.
+// Rules that are equal except for the value of one comparison ([P8]): one rule with a list or a set could replace them.
 
 import { type Access, type Comparison, partsOf } from '../expression/index.ts'
 import { EXPRESSION_SLOTS, type Rule } from '../policy/rule.ts'
@@ -11,10 +11,11 @@ export interface SimilarRules {
   readonly access: Access
 }
 
-/** Fewer rules than this are not worth a list. */
+/** Fewer rules than this do not justify a list. */
 const LEAST_RULES = 5
 
-/** Groups of rules with equal egress that differ in one `==` or `in {…}` only; a rule is in one group at most, the largest. */
+/** Groups of rules with equal egress that differ in one `==` or `in {…}` only; a rule is in one group at most, the
+ *  largest. */
 export function similarRules(
   ruleset: Ruleset,
   mode: ConstructorParameters<typeof RuleParser>[0],

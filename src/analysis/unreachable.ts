@@ -1,5 +1,5 @@
-// Rules that can never decide anything because an earlier rule matches whenever they would ([P6]), each with its proof: which rule
-// covers it. Nothing is guessed; what is not proven is left out.
+// Rules that can never decide anything because an earlier rule matches whenever they would ([P6]), each with its proof:
+// the rule that covers it. Only proven cases are reported.
 
 import type { Rule } from '../policy/rule.ts'
 import { RuleParser } from '../policy/rule-expressions.ts'
@@ -9,11 +9,11 @@ import { implies, isImpossible } from './implication.ts'
 
 export interface Unreachable {
   readonly rule: Rule
-  /** the earlier rule that takes everything; undefined where the rule contradicts itself */
+  /** the earlier rule that covers this one; undefined if the rule contradicts itself */
   readonly coveredBy: Rule | undefined
 }
 
-/** Why a rule decides nothing, to follow its name: `is never reached: …`. */
+/** Why a rule decides nothing, as a predicate to follow its name: `is never reached: …`. */
 export function whyUnreachable({ coveredBy }: Unreachable): string {
   if (coveredBy === undefined) return 'can never match: its conditions exclude each other'
   const { name, precedence } = coveredBy
@@ -26,7 +26,7 @@ export interface Reach {
   readonly catchAlls: readonly Rule[]
 }
 
-/** Pairs of rules compared at most; enough for all pairs of some 1,400 rules. */
+/** Most pairs of rules compared; enough for all pairs of some 1,400 rules. */
 const MOST_PAIRS = 1_000_000
 
 interface Stated {
@@ -37,7 +37,7 @@ interface Stated {
   readonly needsNothing: boolean
 }
 
-/** Looks for rules among the active ones that are never reached, and for those that match everything. */
+/** Finds active rules that are never reached, and active rules that match every connection. */
 export function proveReach(ruleset: Ruleset, mode: ConstructorParameters<typeof RuleParser>[0]): Reach {
   const parser = new RuleParser(mode)
   const stated = ruleset.active.map(({ rule }): Stated => {
@@ -67,7 +67,8 @@ function covers(earlier: Stated, later: Stated): boolean {
   return implies(later.condition, earlier.condition)
 }
 
-/** A condition on a field the other rule does not speak of rarely follows from it: only where every connection meets it. */
+/** A condition on a field that the other rule does not test rarely follows from it: only if every connection meets
+ *  it. */
 function mayFollow(earlier: ReadonlySet<string>, later: ReadonlySet<string>): boolean {
   for (const field of earlier) if (!later.has(field) && !COMMON.has(field)) return false
   return true

@@ -1,10 +1,10 @@
-// Sets of values a comparison accepts, exact enough to say that one lies within another. Integers and addresses as ranges on one
-// line, texts as a finite set or as everything but one.
+// The sets of values that comparisons accept, exact enough to prove that one contains another. Integers and addresses
+// are ranges on one line, texts a finite set or the complement of one.
 
 import type { Literal, LiteralSet, OrderOperator, Test } from '../expression/index.ts'
 import type { Ip } from '../net/ip.ts'
 
-/** Ranges are sorted, apart, and include both ends. */
+/** Ranges are sorted and disjoint, and include both ends. */
 export type Domain =
   | { readonly kind: 'ranges'; readonly ranges: readonly ValueRange[] }
   | { readonly kind: 'texts'; readonly texts: ReadonlySet<string>; readonly excluded: boolean }
@@ -13,19 +13,19 @@ export type ValueRange = readonly [first: bigint, last: bigint]
 
 const LEAST_INT = -(2n ** 63n)
 const GREATEST_INT = 2n ** 63n - 1n
-/** IPv6 addresses lie behind the IPv4 ones. */
+/** IPv6 addresses follow the IPv4 ones. */
 const IPV6_START = 2n ** 32n
 const GREATEST_IP = IPV6_START + 2n ** 128n - 1n
 
 const WHOLE = { Int: [LEAST_INT, GREATEST_INT], Ip: [0n, GREATEST_IP] } as const
 
-/** What a test accepts of a value that is there; undefined for tests that are no plain set of values. */
+/** The present values a test accepts; undefined if they are not a plain set. */
 export function domainOf(test: Test): Domain | undefined {
   if (test.kind === 'order') return orderDomain(test.op, test.literal)
   return test.kind === 'in-set' ? setDomain(test.set) : undefined
 }
 
-/** Everything of the type that is not in the domain. */
+/** All values of the type outside the domain. */
 export function complement(domain: Domain, type: 'Int' | 'Ip' | 'Bytes'): Domain {
   if (domain.kind === 'texts') return { ...domain, excluded: !domain.excluded }
   const [least, greatest] = type === 'Ip' ? WHOLE.Ip : WHOLE.Int
@@ -39,7 +39,7 @@ export function complement(domain: Domain, type: 'Int' | 'Ip' | 'Bytes'): Domain
   return { kind: 'ranges', ranges: gaps }
 }
 
-/** What is in both. Domains are of one type. */
+/** The values in both. Both domains must be of one type. */
 export function intersect(a: Domain, b: Domain): Domain {
   if (a.kind === 'texts' && b.kind === 'texts') return intersectTexts(a, b)
   if (a.kind !== 'ranges' || b.kind !== 'ranges') return a
@@ -52,18 +52,19 @@ export function intersect(a: Domain, b: Domain): Domain {
   return { kind: 'ranges', ranges: both }
 }
 
-/** What is in either. Domains are of this type. */
+/** The values in either. Both domains must be of this type. */
 export function union(a: Domain, b: Domain, type: 'Int' | 'Ip' | 'Bytes'): Domain {
   return complement(intersect(complement(a, type), complement(b, type)), type)
 }
 
-/** Is all of `a` in `b`? Domains are of one type. */
+/** Whether `b` contains all of `a`. Both domains must be of one type. */
 export function isWithin(a: Domain, b: Domain): boolean {
   if (a.kind === 'texts' && b.kind === 'texts') return textsWithin(a, b)
   if (a.kind !== 'ranges' || b.kind !== 'ranges') return false
   return a.ranges.every(([first, last]) => b.ranges.some(([from, to]) => from <= first && last <= to))
 }
 
+/** Whether the domain contains no value. */
 export function isEmpty(domain: Domain): boolean {
   return domain.kind === 'ranges' ? domain.ranges.length === 0 : !domain.excluded && domain.texts.size === 0
 }
@@ -122,7 +123,7 @@ function setDomain(set: LiteralSet): Domain {
   return rangesOf(set.members.map(({ first, last }) => [pointOf(first), pointOf(last)]))
 }
 
-/** A domain of ranges given in any order, overlaps merged. */
+/** The domain of ranges given in any order; overlaps are merged. */
 export function rangesOf(ranges: readonly ValueRange[]): Domain {
   const merged: [bigint, bigint][] = []
   for (const [first, last] of ranges.toSorted((a, b) => (a[0] < b[0] ? -1 : 1))) {

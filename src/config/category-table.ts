@@ -1,5 +1,5 @@
-// Which content categories and applications a destination has, by the configuration's table: by its name, any parent
-// domain of it, or its address.
+// The content categories and applications of a destination in the configuration's table: by its name, a parent domain
+// or its address.
 
 import { containsIp } from '../net/cidr.ts'
 import type { Target } from '../net/endpoint.ts'
@@ -13,7 +13,7 @@ export interface Categories {
 
 const NONE: Categories = Object.freeze({ contentCategories: [], applications: [] })
 
-/** A look-up over the table; every entry that fits counts, each number once. */
+/** Prepares the table for lookup; all matching entries count, each number once. */
 export function createCategoryTable(entries: readonly Category[]): (target: Target, address: Ip) => Categories {
   if (entries.length === 0) return () => NONE
   const byHost = Map.groupBy(

@@ -1,5 +1,5 @@
-// Checks the shape of a configuration, of policy tests or of a scenario against its schema, fills in the schema's defaults, and
-// says what is wrong in words of its own. What names refer to is not looked at here.
+// Checks a configuration, policy tests or a scenario against its schema, fills in the schema's defaults, and reports
+// problems in its own words. Does not resolve references between names.
 
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js'
 import labSchema from '../../config/lab.schema.json' with { type: 'json' }
@@ -26,7 +26,7 @@ export function checkLabShape(data: unknown, problems: Problems): void {
   check(labSchema.$id, data, problems)
 }
 
-/** Checks a list of rules on its own, as in a rules file. */
+/** Checks a list of rules alone, as in a rules file. */
 export function checkRuleListShape(data: unknown, problems: Problems): void {
   check(`${labSchema.$id}#/$defs/rules`, data, problems)
 }
@@ -66,7 +66,7 @@ interface Case {
   readonly problems: Problems
 }
 
-/** Of keys that are always needed, and of those that others need beside them. */
+/** For keys that are always required, and keys required by others. */
 function missingKey({ error, path, problems }: Case): void {
   const key = String(error.params.missingProperty)
   const what: unknown = error.parentSchema?.properties?.[key]?.description
@@ -140,14 +140,14 @@ function show(value: unknown): string {
   return `\`${text.length > 60 ? `${text.slice(0, 60)}…` : text}\``
 }
 
-/** Quotes are forgotten around text that YAML takes for a number, and put around numbers. */
+/** People forget the quotes around text that YAML reads as a number, and add them around numbers. */
 function adviseQuotes(value: unknown, types: readonly string[], format: Format | undefined): string | undefined {
   const isBare = typeof value === 'number' || typeof value === 'boolean'
   if (isBare && types.includes('string') && (format?.test(String(value)) ?? true)) {
     return `put it in quotes: "${String(value)}"`
   }
   const isNumber = typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value)
-  return isNumber && types.some((type) => type === 'integer' || type === 'number') ? 'leave the quotes out' : undefined
+  return isNumber && types.some((type) => type === 'integer' || type === 'number') ? 'remove the quotes' : undefined
 }
 
 function keysOf(parent: unknown): string[] {

@@ -1,4 +1,4 @@
-// The formats that config/lab.schema.json names: how each is tested, and what to call it in a message.
+// The formats that config/lab.schema.json names: the test of each, and its description in messages.
 
 import { parseCidr } from '../net/cidr.ts'
 import { parseAuthority, parseHost } from '../net/host.ts'
@@ -17,7 +17,7 @@ const SERIAL = /^(?=.{1,59}$)[0-9a-f]+(?::[0-9a-f]+)*$/i
 const HASH =
   /^scrypt\$(1024|2048|4096|8192|16384|32768|65536|131072)\$\d{1,2}\$\d{1,2}\$[A-Za-z0-9+/]{11,}={0,2}\$[A-Za-z0-9+/]{22,}={0,2}$/
 
-/** Format name → test and words. */
+/** Format name → test and description. */
 export const FORMATS: Readonly<Record<string, Format>> = {
   ipv4: format('an IPv4 address such as `203.0.113.10`', (text) => parseIp(text)?.family === 4),
   'ip-address': format('an IP address', (text) => parseIp(text) !== undefined),
@@ -42,7 +42,7 @@ export const FORMATS: Readonly<Record<string, Format>> = {
     (text) => parseHost(text.replace(/^\*\./, ''))?.kind === 'name',
   ),
   'dns-label': format('a host label of letters, digits and hyphens', (text) => LABEL.test(text)),
-  'user-email': format('a mail address such as `alice@example.com`', (text) => /^[^\s;:@]+@[^\s;:@]+$/.test(text)),
+  'user-email': format('an email address such as `alice@example.com`', (text) => /^[^\s;:@]+@[^\s;:@]+$/.test(text)),
   'choice-name': format('a name without spaces, commas or semicolons', (text) => /^[^\s;,=]+$/.test(text)),
   'colo-code': format('a data center code such as `AMS`', (text) => text !== ''),
   'country-code': format('a country of two capitals such as `GB`', (text) => /^[A-Z]{2}$/.test(text)),
@@ -52,7 +52,7 @@ export const FORMATS: Readonly<Record<string, Format>> = {
   'date-time': format('a time such as `2026-11-01T00:00:00Z`', (text) => parseInstantMs(text) !== undefined),
   duration: format('a duration such as `15s`, `250ms` or `8h`', (text) => parseDurationMs(text) !== undefined),
   period: format('a duration such as `90s`, `8h` or `14d`', (text) => parsePeriodMs(text) !== undefined),
-  moment: format('a time from the beginning such as `0s`, `5s` or `1.5m`', (text) => parseMomentMs(text) !== undefined),
+  moment: format('a time since the start such as `0s`, `5s` or `1.5m`', (text) => parseMomentMs(text) !== undefined),
   size: format('a size such as `64KiB` or `64MiB`', (text) => parseSizeBytes(text) !== undefined),
   'password-hash': format('a password hash of the form scrypt$N$r$p$salt$hash', (text) => HASH.test(text)),
   'origin-kind': format('one of `echo`, `saas`, `search`, `site`, `udp-echo`', (text) =>
@@ -74,17 +74,17 @@ export function parseDurationMs(text: string): number | undefined {
   return value === undefined || value > 2 ** 31 - 1 ? undefined : value
 }
 
-/** The same with `7d` and `6w`, as long as anybody likes: for clocks, not for timers. */
+/** The same with `7d` and `6w` and without an upper limit: for clocks, not for timers. */
 export function parsePeriodMs(text: string): number | undefined {
   return parseQuantity(text, PERIOD_UNITS)
 }
 
-/** A time counted from some beginning, in milliseconds: a period, or none at all (`0s`). */
+/** A time since some start, in milliseconds: a period, or `0s`. */
 export function parseMomentMs(text: string): number | undefined {
   return /^0(ms|[smhdw])?$/.test(text) ? 0 : parsePeriodMs(text)
 }
 
-/** `512B`, `64KiB`, `1.5MiB`, `1GiB` in bytes, at least 1; `undefined` for anything else. */
+/** `512B`, `64KiB`, `1.5MiB`, `1GiB` in bytes, at least 1; `undefined` for other text. */
 export function parseSizeBytes(text: string): number | undefined {
   return parseQuantity(text, SIZE_UNITS)
 }
@@ -97,10 +97,11 @@ function parseQuantity(text: string, units: Readonly<Record<string, number>>): n
   return value >= 1 && Number.isSafeInteger(value) ? value : undefined
 }
 
-/** RFC 3339's date-time, its seconds and zone optional, or its date alone. `Date.parse` takes much more: `1` is a year. */
+/** RFC 3339's date-time, its seconds and zone optional, or its date alone. `Date.parse` accepts much more: `1` is a
+ *  year. */
 const INSTANT = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/
 
-/** Epoch ms of a time, or of the beginning of a day in UTC; undefined for anything else. */
+/** Epoch ms of a time, or of the start of a day in UTC; undefined for other text. */
 export function parseInstantMs(text: string): number | undefined {
   const instant = INSTANT.test(text) ? Date.parse(text) : Number.NaN
   return Number.isNaN(instant) ? undefined : instant

@@ -1,4 +1,4 @@
-// The lab as configured: the one validated shape that the loader makes and the adapters read. No I/O here.
+// The configuration of the lab: the validated value that the loader produces and all rooms read. No I/O here.
 
 import type { Cidr } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
@@ -28,7 +28,7 @@ export interface LabConfig {
   readonly colosDown: readonly string[]
   readonly dedicatedIps: readonly DedicatedEgressIp[]
   readonly sharedEgress: SharedEgress
-  /** egress addresses that are realised by a proxy elsewhere */
+  /** egress addresses realised by a proxy elsewhere */
   readonly exits: readonly ConfiguredExit[]
   readonly virtualNetworks: readonly VirtualNetwork[]
   readonly privateRoutes: readonly PrivateRoute[]
@@ -36,14 +36,14 @@ export interface LabConfig {
   readonly tunnels: readonly ConfiguredTunnel[]
   readonly lists: readonly NamedList[]
   readonly rules: readonly ConfiguredRule[]
-  /** the file further rules come from, found from where the lab was started */
+  /** the file of further rules, relative to where the lab was started */
   readonly rulesFile?: string
   /** `policy.source`: rules may be changed at the API (`api`, the default), or the file alone owns them (`file`) */
   readonly policySource?: 'api' | 'file'
   readonly users: readonly ConfiguredUser[]
-  /** as declared; users may have others where none are */
+  /** as declared; users may have others too */
   readonly groups: readonly UserGroup[]
-  /** whose tokens count as a login */
+  /** the issuers whose tokens count as a login */
   readonly identityProviders: readonly IdentityProvider[]
   readonly devices: readonly ConfiguredDevice[]
   /** narrowest network first */
@@ -55,13 +55,13 @@ export interface LabConfig {
   readonly geo: {
     /** paths of MMDB files (City or Country); empty: the DB-IP City Lite package */
     readonly databases: readonly string[]
-    /** destinations proxied by Cloudflare beside its published ranges ([E5]) */
+    /** destinations proxied by Cloudflare in addition to its published ranges ([E5]) */
     readonly proxiedByCloudflare: readonly Cidr[]
   }
   readonly guard: GuardSettings
   readonly timeouts: {
     readonly connectMs: number
-    /** both directions silent ([RFC] none; product default 8 h) */
+    /** timeout while both directions are silent (no RFC; product default 8 h) */
     readonly idleMs: number
     /** first byte, request head, SOCKS negotiation */
     readonly handshakeMs: number
@@ -70,12 +70,12 @@ export interface LabConfig {
     readonly responseMs?: number
     /** a kept client connection without a request */
     readonly keepAliveMs?: number
-    /** a request body that stands still */
+    /** a stalled request body */
     readonly bodyIdleMs?: number
   }
-  /** absent: there is no Gateway DNS */
+  /** absent: no Gateway DNS */
   readonly dns?: DnsSettings
-  /** distance is made to be felt by one round trip when connecting; absent: it is not */
+  /** connecting takes one round trip over the simulated distance; absent: no delay */
   readonly distance?: { readonly msPer1000Km: number }
   readonly udp: UdpLimits & { readonly enabled: boolean }
   /** threads that carry connections; absent: one, the lab's own */
@@ -83,22 +83,22 @@ export interface LabConfig {
   /** absent: `auto` */
   readonly engine?: EngineChoice
   readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
-  /** `names`: host names beside loopback that clients may address the API by */
+  /** `names`: host names besides loopback by which clients may address the API */
   readonly api: { readonly host: string; readonly port: number; readonly names?: readonly string[] }
   readonly log: { readonly maxBytes: number; readonly keep: number }
 }
 
 /** Gateway DNS ([D1]). */
 export interface DnsSettings {
-  /** UDP and TCP alike; port 0 takes a free one */
+  /** for UDP and TCP; port 0 takes a free one */
   readonly listen: readonly Endpoint[]
-  /** networks that are answered beside loopback */
+  /** networks of clients that are answered, besides loopback */
   readonly clients: readonly Cidr[]
-  /** name servers, `address` or `address:port`; the system's own where absent */
+  /** name servers, `address` or `address:port`; default: the system's own */
   readonly upstream?: readonly string[]
 }
 
-/** A proxy on a machine that owns an egress address: connections leave by it instead of from a stand-in. */
+/** A proxy on a machine that owns an egress address: connections leave through it instead of from a stand-in. */
 export interface ConfiguredExit {
   /** the dedicated IPv4 addresses and IPv6 ranges it realises, as text; `shared`: shared egress */
   readonly realises: readonly string[]
@@ -109,28 +109,29 @@ export interface ConfiguredExit {
   readonly login?: { readonly username: string; readonly password: Secret }
 }
 
-/** A tunnel that routes lead to, and how the lab reaches what is behind it: a stand-in where a network has one, else the proxy on
- *  the other side. */
+/** A tunnel that routes name, and how the lab reaches what is behind it: a stand-in if a network has one, else the
+ *  proxy at its other end. */
 export interface ConfiguredTunnel {
   readonly id: string
   readonly name: string
   /** narrowest first; an address keeps its low bits */
   readonly networks: readonly TunnelNetwork[]
-  /** what private names (`*.` at the front: every subdomain) are known by on the other side; exact ones first, then longest first */
+  /** the other side's name or address for private names (a leading `*.`: every subdomain); exact ones first, then
+   *  longest first */
   readonly hosts: readonly { readonly name: string; readonly addresses: readonly Ip[] }[]
   readonly upstream?: ConfiguredExit
 }
 
 export interface TunnelNetwork {
   readonly network: Cidr
-  /** what answers in its place on this machine, or the network itself where this machine can reach it */
+  /** the local address that stands in for it, or the network itself if this machine can reach it */
   readonly standIn: Cidr
-  /** private port → real port; a port that is absent is dialled as it is */
+  /** private port → real port; an absent port is dialled unchanged */
   readonly ports: ReadonlyMap<number, number>
 }
 
-/** Where a rule stands in the file, for messages: line and column are 1-based and those of the expression's first
- *  character where the YAML scalar is plain, quoted or a block. */
+/** The place of a rule in the file, for messages: 1-based line and column, those of the expression's first character
+ *  if the YAML scalar is plain, quoted or a block. */
 export interface SourcePosition {
   /** absent: the configuration file itself */
   readonly file?: string
@@ -145,18 +146,18 @@ export interface ConfiguredRule extends Rule {
 
 export interface ConfiguredUser {
   readonly identity: Identity
-  /** absent: nobody can log in as this user; listeners and sources still can be them */
+  /** absent: this user cannot log in; listeners and sources can still name it */
   readonly password?: ConfiguredPassword
-  /** where the person is; overrides the geo database */
+  /** where the user is; overrides the geo database */
   readonly place?: Place
-  /** id of the device a connection is taken to come from when it names none */
+  /** id of the device assumed for a connection that names none */
   readonly defaultDevice?: string
-  /** the person's current choice of virtual network, by id */
+  /** the user's current choice of virtual network, by id */
   readonly virtualNetwork?: string
 }
 
-/** As written in the file. A plain one is hashed by identity/, once and in the background, so that reading a file with
- *  thousands of users stays cheap. `hash` has the form `scrypt$N$r$p$<salt base64>$<hash base64>`. */
+/** As written in the file. A plain password is hashed by identity/, once and in the background, so that reading a
+ *  file with thousands of users stays fast. `hash` has the form `scrypt$N$r$p$<salt base64>$<hash base64>`. */
 export type ConfiguredPassword =
   | { readonly kind: 'plain'; readonly text: Secret }
   | { readonly kind: 'hash'; readonly hash: string }
@@ -166,24 +167,24 @@ export interface IdentityProvider {
   readonly name: string
   /** `iss` */
   readonly issuer: string
-  /** one of these is among `aud` */
+  /** one of these must be in `aud` */
   readonly audiences: readonly string[]
   readonly keys: { readonly kind: 'file'; readonly path: string } | { readonly kind: 'url'; readonly url: string }
-  /** asymmetric ones only */
+  /** asymmetric algorithms only */
   readonly algorithms: readonly string[]
   readonly clockSkewMs: number
-  /** paths into the claims, the first that is there counts */
+  /** paths into the claims; the first present one counts */
   readonly claims: Readonly<Record<'email' | 'id' | 'name' | 'groups' | 'samlAttributes', readonly string[]>>
 }
 
 export interface ConfiguredDevice {
   readonly device: Device
-  /** email of its owner; nobody else can use it */
+  /** email of its owner, the only user who can use it */
   readonly user?: string
   readonly place?: Place
 }
 
-/** Connections from this network are this user (email) on this device (id) and/or virtual network (id). */
+/** Connections from this network have this user (email), device (id) and/or virtual network (id). */
 export interface ConfiguredSource {
   readonly network: Cidr
   readonly user?: string
@@ -191,34 +192,34 @@ export interface ConfiguredSource {
   readonly virtualNetwork?: string
 }
 
-/** A name the lab answers for, and where its public addresses really are. A destination without a name maps an address. */
+/** A name the lab resolves, and where its public addresses really are. A destination without a name maps an address. */
 export interface Destination {
   readonly name?: string
   readonly addresses: readonly DestinationAddress[]
   readonly place?: Place
   readonly proxiedByCloudflare: boolean
-  /** what it is told about who connects */
+  /** the client information it receives */
   readonly proxyProtocol?: 'v2'
 }
 
 export interface DestinationAddress {
   readonly public: Ip
-  /** the local address that stands in; the public one itself where the machine owns it */
+  /** the local address that stands in; the public one itself if the machine owns it */
   readonly standIn: Ip
-  /** public port → real port; a port that is absent is dialled as it is */
+  /** public port → real port; an absent port is dialled unchanged */
   readonly ports: ReadonlyMap<number, number>
 }
 
-/** A test origin the lab runs itself, on its destination's stand-ins. */
+/** A test origin the lab runs on its destination's stand-ins. */
 export interface OriginSpec {
   readonly name: string
   readonly kind: 'echo' | 'saas' | 'search' | 'site' | 'udp-echo'
-  /** `saas`: addresses let in */
+  /** `saas`: addresses it admits */
   readonly allow: readonly Cidr[]
   readonly title: string
 }
 
-/** Which hosts or networks belong to which content categories and applications (`net.fqdn.content_category`, `app.ids`). */
+/** The content categories and applications of hosts or networks (`net.fqdn.content_category`, `app.ids`). */
 export interface Category {
   readonly host?: string
   readonly network?: Cidr

@@ -1,5 +1,5 @@
-// The lab as it stands at run time: the documents the store keeps and the API shows. Plain JSON values under our own
-// names, so that they can be written to disk as they are; addresses stay the text their author wrote. No I/O here.
+// The state of the lab at run time: the documents the store keeps and the API shows. Plain JSON values under our own
+// names, written to disk as they are; addresses keep their author's spelling. No I/O here.
 
 import type { AccountSettings, HostnameRoute, VirtualNetwork } from '../policy/account.ts'
 import type { Rule } from '../policy/rule.ts'
@@ -8,8 +8,8 @@ import type { Snapshot } from '../policy/ruleset.ts'
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 export type JsonObject = { readonly [key: string]: Json }
 
-/** A rule with everything its author sent that the policy does not read: settings of other rule types, schedule,
- *  expiration. `rest` is handed back untouched ([R9]). */
+/** A rule with the members that the policy does not read: settings of other rule types, schedule, expiration. `rest`
+ *  is returned unchanged ([R9]). */
 export interface RuleDocument extends Rule {
   readonly rest: JsonObject
 }
@@ -22,7 +22,7 @@ export interface ListDocument {
   readonly items: readonly ListItem[]
 }
 
-/** `description` is null where its author sent none, which is not the same as an empty one to declarative clients;
+/** `description` is null if its author sent none, which declarative clients distinguish from an empty one;
  *  `createdAt` in epoch ms, 0: as old as its list. */
 export interface ListItem {
   readonly value: string
@@ -61,7 +61,7 @@ export interface PacFileDocument {
   readonly contents: string
 }
 
-/** The range initial resolved IPs are taken from, one per family ([D1]). */
+/** The range of initial resolved IPs, one per family ([D1]). */
 export interface PlaceholderSubnetDocument {
   readonly id: 'v4' | 'v6'
   readonly uuid: string
@@ -70,13 +70,13 @@ export interface PlaceholderSubnetDocument {
   readonly network: string
 }
 
-/** One of the account's settings; each is its own document so that the file and the API may own different ones. */
+/** One setting of the account; each is a document of its own, so that the file and the API may own different ones. */
 export interface SettingDocument {
   readonly id: keyof AccountSettings
   readonly value: Json
 }
 
-/** Parts of Cloudflare's Gateway configuration and logging settings that the lab keeps and never acts on. */
+/** The parts of Cloudflare's Gateway configuration and logging settings that the lab stores but does not act on. */
 export interface KeptSettingsDocument {
   readonly id: 'configuration' | 'logging'
   readonly value: JsonObject
@@ -88,14 +88,14 @@ export interface ColoDocument {
   readonly down: boolean
 }
 
-/** A person's current choice of virtual network; null is the account's default. */
+/** A user's current choice of virtual network; null is the account's default. */
 export interface ChoiceDocument {
   /** canonical email */
   readonly id: string
   readonly virtualNetworkId: string | null
 }
 
-/** Lab time is machine time plus this. */
+/** Lab time is machine time plus this (ms). */
 export interface ClockDocument {
   readonly id: 'lab'
   readonly offsetMs: number
@@ -145,11 +145,11 @@ export interface Stored<K extends Kind = Kind> {
   readonly version: number
   readonly createdAt: number
   readonly updatedAt: number
-  /** set: gone for everybody, kept for listings of deleted things and so that the file does not bring it back */
+  /** when it was deleted; it stays in listings of deleted objects, and the file does not bring it back */
   readonly deletedAt: number | null
-  /** whose word holds: the configuration file's, or a change made at run time */
+  /** where its current version comes from: the configuration file, or a change made at run time */
   readonly source: 'file' | 'api'
-  /** fingerprint of the file's version this one is, or was made from; null where the file never had one */
+  /** fingerprint of the file's version that this one is or was made from; null if the file never had one */
   readonly seed: string | null
 }
 
@@ -160,17 +160,17 @@ export interface LabSnapshot extends Snapshot {
   readonly state: LabState
 }
 
-/** What a change works on: reads see its own writes; nothing happens unless the whole change is accepted. */
+/** The object a change works on: reads see its own writes; nothing takes effect unless the whole change is accepted. */
 export interface Draft {
   /** lab time, epoch ms */
   readonly now: number
   /** The live document, or undefined. */
   get<K extends Kind>(kind: K, id: string): Documents[K] | undefined
-  /** All live documents of a kind in the order they were made. */
+  /** All live documents of a kind in the order of creation. */
   all<K extends Kind>(kind: K): Documents[K][]
-  /** Creates or replaces. */
+  /** Creates or replaces a document. */
   put<K extends Kind>(kind: K, value: Documents[K]): void
-  /** Removes; false where there was nothing. */
+  /** Removes a document; false if there is none. */
   remove(kind: Kind, id: string): boolean
 }
 
@@ -181,11 +181,11 @@ export interface Touched {
   readonly action: 'created' | 'updated' | 'deleted'
 }
 
-/** Something that differs from the configuration file because it was changed at run time. */
+/** A document that differs from the configuration file because it was changed at run time. */
 export interface Override {
   readonly kind: Kind
   readonly id: string
   readonly change: 'added' | 'changed' | 'deleted'
-  /** the file's version is no longer the one that was changed */
+  /** whether the file's version has changed since */
   readonly fileMovedOn: boolean
 }

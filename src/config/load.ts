@@ -1,5 +1,5 @@
-// Configuration files in, one validated LabConfig out, or every problem at once with file, line and column. Parses no
-// expressions (the policy compiles them, at the positions kept here) and binds no address.
+// Configuration files in, one validated LabConfig out, or every problem at once with file, line and column. Does not
+// parse expressions (the policy compiles them, at the positions recorded here) and binds no address.
 
 import { networkInterfaces } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
@@ -34,39 +34,39 @@ import { createStandIns, type StandIns } from './stand-ins.ts'
 import { validSections } from './valid-sections.ts'
 
 export interface LoadConfigOptions {
-  /** listeners and API take free ports, so that labs do not collide; origins keep their ports */
+  /** listeners and API take free ports, so that several labs can run; origins keep their ports */
   readonly portsFromZero?: boolean
-  /** in place of `stand_ins.network`, so that two labs on one machine do not share stand-ins */
+  /** instead of `stand_ins.network`, so that two labs on one machine do not share stand-ins */
   readonly standInNetwork?: string
-  /** whether this machine has ::1, which then stands in for IPv6 ranges, too; default: what its interfaces say */
+  /** whether this machine has ::1, which then stands in for IPv6 ranges too; default: read from its interfaces */
   readonly hasIpv6Loopback?: boolean
-  /** what this machine answers for, for `addresses: auto`; default: what its kernel says */
+  /** the addresses this machine owns, for `addresses: auto`; default: read from its kernel */
   readonly own?: OwnAddresses
-  /** rules from this file, seen from the working directory, in place of all that the configuration has */
+  /** rules from this file, relative to the working directory, instead of all rules of the configuration */
   readonly rulesFile?: string
-  /** what was read of these files before; whatever else is read is added */
+  /** contents of files read before; further files that are read are added */
   readonly files?: ReadFiles
 }
 
-/** A configuration read as far as it goes. `config` is there exactly when no issue is an error. */
+/** A configuration, read as far as possible. `config` is present exactly when no issue is an error. */
 export interface CheckedConfig {
   readonly config?: LabConfig
   readonly issues: readonly Issue[]
 }
 
-/** Loads a configuration file. Throws InputError with every error found (warnings beside them). */
+/** Loads a configuration file. Throws InputError with all errors and warnings. */
 export function loadConfig(file: string, options: LoadConfigOptions = {}): LabConfig {
   const { config, issues } = checkConfig(file, options)
   if (config === undefined) throw new InputError(issues)
   return config
 }
 
-/** Reads and checks a configuration file; never throws for what is in it. Issues come in the order of the file. */
+/** Reads and checks a configuration file; never throws for its contents. Issues are in the order of the file. */
 export function checkConfig(file: string, options: LoadConfigOptions = {}): CheckedConfig {
   return checkDocument(readSourceDocument(file, options.files), options)
 }
 
-/** The same for text at hand; `file` names it in messages and is what relative paths start from. */
+/** The same for given text; `file` names it in messages, and relative paths start from it. */
 export function checkConfigText(file: string, text: string, options: LoadConfigOptions = {}): CheckedConfig {
   return checkDocument(parseSourceDocument(file, text), options)
 }
@@ -91,8 +91,8 @@ function inFileOrder(issues: readonly Issue[]): readonly Issue[] {
   )
 }
 
-/** The data with defaults. What has a wrong shape is read as if it were absent: its mistakes are noted already, and what
- *  refers to it goes by names gathered from the data as it stands. */
+/** The data with defaults. Parts of the wrong shape are read as absent: their errors are recorded already, and
+ *  references to them use names collected from the raw data. */
 function checkedShape(document: SourceDocument, problems: Problems): { raw: RawConfig; problems: Problems } {
   const data = structuredClone(document.data)
   checkLabShape(data, problems)
@@ -249,7 +249,7 @@ function readOperation(raw: RawConfig, file: string) {
 
 const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 
-/** Undefined where the section is absent. */
+/** Undefined if the section is absent. */
 export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefined {
   if (raw.dns === undefined) return undefined
   const { upstream } = raw.dns
@@ -258,14 +258,14 @@ export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefi
   for (const [at, endpoint] of listen.entries()) {
     const shown = formatEndpoint(endpoint)
     if (!LOOPBACK.some((network) => containsIp(network, endpoint.ip)) && clients.length === 0) {
-      const message = `\`${shown}\` can be reached from other machines, and nobody there is answered`
+      const message = `\`${shown}\` can be reached from other machines, but no client there would be answered`
       problems.add(['dns', 'listen', at], 'config.missing_key', message, {
         hint: 'name the networks that may ask in `clients`, or listen on a loopback address',
       })
     }
     const asked = (upstream ?? []).indexOf(shown)
     if (asked >= 0) {
-      const message = `\`${shown}\` is Gateway DNS itself: its questions would come back to it`
+      const message = `\`${shown}\` is Gateway DNS itself; its queries would loop`
       problems.add(['dns', 'upstream', asked], 'config.conflict', message)
     }
     const taken = [raw.api, ...raw.listeners].find(
@@ -279,7 +279,7 @@ export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefi
   return Object.freeze({ listen, clients, ...(upstream === undefined ? {} : { upstream }) })
 }
 
-/** Like `127.0.0.1:8053` or `[::1]:8053`; the schema has seen to it. */
+/** Parses `127.0.0.1:8053` or `[::1]:8053`, which the schema has checked. */
 function endpointOf(text: string): Endpoint {
   const colon = text.lastIndexOf(':')
   return Object.freeze({ ip: ip(text.slice(0, colon).replace(/^\[|\]$/g, '')), port: Number(text.slice(colon + 1)) })

@@ -1,12 +1,12 @@
-// What a configuration calls its things, gathered before anything is read, so that a reference can be judged even where
-// the section it points into has mistakes of its own.
+// The names that a configuration defines, collected before anything is read, so that a reference can be checked even if
+// the section it points into has errors of its own.
 
 import { didYouMean } from '../errors/did-you-mean.ts'
 import type { Problems } from './problems.ts'
 import type { DocumentPath } from './source-document.ts'
 import { stableUuid } from './stable-id.ts'
 
-/** The kinds of things that others refer to. `words` completes "there is no … `x`". */
+/** The kinds of things that references name. `words` completes "there is no … `x`". */
 const KINDS = {
   users: { words: 'user', key: 'email', kind: 'user' },
   devices: { words: 'device', key: 'name', kind: 'device' },
@@ -19,14 +19,14 @@ const KINDS = {
 export type ReferenceKind = keyof typeof KINDS
 
 export interface Names {
-  /** The id of a thing by its name or id; notes a problem and answers `undefined` when there is none. */
+  /** The id of a thing by its name or id; records a problem and returns `undefined` if there is none. */
   idOf(kind: ReferenceKind, nameOrId: string, path: DocumentPath, problems: Problems): string | undefined
-  /** The id of a thing that is known to be there. */
+  /** The id of a thing that is known to exist. */
   ownId(kind: ReferenceKind, thing: { readonly id?: string | undefined; readonly name: string }): string
   has(kind: ReferenceKind, nameOrId: string): boolean
 }
 
-/** Gathers names from data whose shape need not be right. Names are compared without regard to letter case. */
+/** Collects names from data that may not have the right shape. Names are compared ignoring letter case. */
 export function gatherNames(data: unknown): Names {
   const tables = new Map<ReferenceKind, { ids: Map<string, string>; shown: string[] }>()
   for (const section of Object.keys(KINDS) as ReferenceKind[]) tables.set(section, tableOf(section, data))

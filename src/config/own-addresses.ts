@@ -1,5 +1,5 @@
-// Which addresses this machine answers for, as its kernel says: the interfaces', and on Linux the local routes, which make whole
-// prefixes local (`ip route add local …`). Reads; binds nothing and changes nothing.
+// The addresses this machine owns according to its kernel: those of interfaces, and on Linux local routes, which make
+// whole prefixes local (`ip route add local …`). Reads only; binds and changes nothing.
 
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
@@ -7,21 +7,22 @@ import { type Cidr, containsIp, parseCidr } from '../net/cidr.ts'
 
 export interface OwnPrefix {
   readonly prefix: Cidr
-  /** where the kernel names one */
+  /** if the kernel names one */
   readonly interface?: string
-  /** by which the machine answers for it */
+  /** why the prefix is local */
   readonly by: 'address' | 'route'
 }
 
 export interface OwnAddresses {
   readonly prefixes: readonly OwnPrefix[]
-  /** `net.ipv6.ip_nonlocal_bind`: without it Linux binds single IPv6 addresses only, whatever its routes; undefined: no such switch */
+  /** `net.ipv6.ip_nonlocal_bind`: without it Linux binds only single IPv6 addresses, whatever its routes; undefined:
+   *  the system has no such switch */
   readonly ipv6NonlocalBind: boolean | undefined
 }
 
 const NONLOCAL_BIND = '/proc/sys/net/ipv6/ip_nonlocal_bind'
 
-/** What the machine answers for at this moment. */
+/** The prefixes this machine owns now. */
 export function readOwnAddresses(): OwnAddresses {
   const nonlocal = textOf(NONLOCAL_BIND)
   return {
@@ -34,7 +35,7 @@ export function readOwnAddresses(): OwnAddresses {
   }
 }
 
-/** The most specific prefix of the machine's own that all of this one is in. Interface addresses before routes. */
+/** The most specific prefix of this machine that contains this one. Interface addresses before routes. */
 export function ownPrefixOf({ prefixes }: OwnAddresses, wanted: Cidr): OwnPrefix | undefined {
   return prefixes
     .filter(({ prefix }) => prefix.length <= wanted.length && containsIp(prefix, wanted.base))
@@ -44,7 +45,7 @@ export function ownPrefixOf({ prefixes }: OwnAddresses, wanted: Cidr): OwnPrefix
     )
 }
 
-/** Can every address of the prefix be bound as it is? */
+/** Whether every address of the prefix can be bound. */
 export function isOwn(own: OwnAddresses, wanted: Cidr): boolean {
   const found = ownPrefixOf(own, wanted)
   if (found === undefined) return false
@@ -60,7 +61,7 @@ function interfaceAddresses(): OwnPrefix[] {
   )
 }
 
-/** Leaves of the kernel's routing trie that are local: an address on a line of its own, its lengths and scopes below it. */
+/** Local leaves of the kernel's routing trie: an address on one line, its lengths and scopes below it. */
 function localIpv4Routes(trie: string): OwnPrefix[] {
   const found = new Map<string, OwnPrefix>()
   let leaf = ''

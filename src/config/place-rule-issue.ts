@@ -1,5 +1,5 @@
-// Where in the file a problem of a rule stands: the policy knows an offset in an expression, the loader knows where the
-// expression begins.
+// Finds the place in the file of a problem in a rule: the policy knows an offset in an expression, the loader the start
+// of the expression.
 
 import type { Issue } from '../errors/issue.ts'
 import { positionOf, type Span } from '../expression/index.ts'
@@ -11,8 +11,8 @@ interface PlacelessIssue extends Issue {
   readonly span?: Span
 }
 
-/** The same issue with file, line and column: those of the span where the expression's beginning is known, else those of
- *  the rule. `file` is the configuration's; rules of another file know theirs. */
+/** The same issue with file, line and column: of the span if the expression's start is known, else of the rule.
+ *  `file` is the configuration's; rules of another file name theirs. */
 export function placeRuleIssue(issue: PlacelessIssue, rule: ConfiguredRule, file: string): Issue {
   const { slot, span, ...bare } = issue
   const start = slot === undefined ? undefined : rule.expressionPositions[slot]
@@ -20,7 +20,7 @@ export function placeRuleIssue(issue: PlacelessIssue, rule: ConfiguredRule, file
   return { ...bare, ...at(advance(start, rule[slot], span[0]), file) }
 }
 
-/** The position `offset` characters behind the beginning of a text. Further lines of a block scalar keep its indentation. */
+/** The position `offset` characters after the start of a text. Further lines of a block scalar keep its indentation. */
 export function advance(start: SourcePosition, text: string, offset: number): SourcePosition {
   const { line, column } = positionOf(text, offset)
   return { ...start, line: start.line + line - 1, column: start.column + column - 1 }

@@ -1,5 +1,5 @@
-// A policy on its way between files and APIs: rules, lists and virtual networks as Cloudflare's API spells them, with whatever
-// else their source said of them; and what would change where one takes another's place. Values only.
+// A policy in transfer between files and APIs: rules, lists and virtual networks as Cloudflare's API spells them, with
+// all other members of their source; and the changes from one policy to another. Values only.
 
 import type { Json, JsonObject } from './lab-state.ts'
 
@@ -9,17 +9,17 @@ export interface PortablePolicy {
   readonly rules: readonly PortableRule[]
   readonly lists: readonly PortableList[]
   readonly virtualNetworks: readonly PortableNetwork[]
-  /** what people should know about the reading, one clause each */
+  /** notices about the reading, one clause each */
   readonly notes: readonly string[]
 }
 
 export interface PortableRule {
-  /** absent where the source has none */
+  /** absent if the source has none */
   readonly id?: string
   readonly name: string
-  /** absent: whoever takes the rule decides */
+  /** absent: assigned by the target */
   readonly precedence?: number
-  /** the whole object, names as in Cloudflare's API, fields nobody knows here included */
+  /** the whole object with the names of Cloudflare's API, including unknown members */
   readonly fields: JsonObject
 }
 
@@ -42,27 +42,27 @@ export interface PortableNetwork {
 
 export type PolicyObject = 'rule' | 'list' | 'virtual network'
 
-/** One request that would be made. */
+/** One request to be made. */
 export interface PolicyStep {
-  /** `park`: moves a rule to a precedence nobody has, because another rule needs its own before it has its new one */
+  /** `park`: moves a rule to an unused precedence, because another rule needs its own before it gets its new one */
   readonly action: 'create' | 'update' | 'park' | 'delete'
   readonly thing: PolicyObject
   readonly name: string
-  /** in the target; absent for what is to be created */
+  /** in the target; absent for an object to be created */
   readonly id?: string
-  /** the id its source knows it by, which rules of the source speak of */
+  /** its id in the source, used by the source's rules */
   readonly sourceId?: string
-  /** of a rule once the step is done */
+  /** of a rule after the step */
   readonly precedence?: number
   readonly differences: readonly PolicyDifference[]
-  /** what would be sent */
+  /** the request body */
   readonly body: JsonObject
 }
 
 export interface PolicyDifference {
   /** `traffic`, `rule_settings.egress.ipv4`, `items` … */
   readonly field: string
-  /** absent: not there */
+  /** absent: not present */
   readonly before?: Json
   readonly after?: Json
 }
@@ -70,19 +70,19 @@ export interface PolicyDifference {
 export interface PolicyChanges {
   readonly from: string
   readonly to: string
-  /** in the order they are safe in */
+  /** in a safe order */
   readonly steps: readonly PolicyStep[]
-  /** things that are as they should be */
+  /** objects that are already as they should be */
   readonly unchanged: number
-  /** rules that only the target has and that stay */
+  /** rules that only the target has and keeps */
   readonly leftAlone: readonly string[]
   readonly notes: readonly string[]
 }
 
-/** What became of carrying changes out. */
+/** The result of applying changes. */
 export interface PolicyOutcome {
   readonly done: readonly PolicyStep[]
-  /** the step that failed, where one did; those behind it were not tried */
+  /** the step that failed, if any; later ones were not tried */
   readonly failed?: { readonly step: PolicyStep; readonly message: string }
   readonly notDone: readonly PolicyStep[]
 }

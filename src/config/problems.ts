@@ -1,21 +1,21 @@
-// Collects everything that is wrong with a configuration, so that all of it is said at once, each with its place.
+// Collects all problems of a configuration, so that they are reported together, each with its place.
 
 import { drawLine, type Issue } from '../errors/issue.ts'
 import type { DocumentPath, DocumentSpan, SourceDocument } from './source-document.ts'
 
 export interface Remark {
   readonly hint?: string | undefined
-  /** where to point: at the value (default) or at the key */
+  /** whether to point at the value (default) or at the key */
   readonly at?: 'value' | 'key'
   readonly severity?: Issue['severity']
 }
 
 export interface Problems {
-  /** Notes a problem with what stands at a path of the document. */
+  /** Records a problem with the value at a path of the document. */
   add(path: DocumentPath, code: string, message: string, remark?: Remark): void
   /** The same collection for another document, such as a rules file. */
   in(document: SourceDocument): Problems
-  /** The same collection for data of which a part was set aside: `original` gives the paths of the document. */
+  /** The same collection for data of which parts were removed: `original` maps paths to those of the document. */
   at(original: (path: DocumentPath) => DocumentPath): Problems
   locate(path: DocumentPath): DocumentSpan
   readonly issues: Issue[]

@@ -1,5 +1,5 @@
-// The configuration as written, once its shape is checked and defaults are filled in (config/lab.schema.json). Keys are
-// the file's own; nothing beyond config/ sees them.
+// The configuration as written, after its shape was checked and defaults were filled in (config/lab.schema.json). Keys
+// are the file's own; used in config/ only.
 
 export interface RawConfig {
   readonly account: {
@@ -79,7 +79,7 @@ export interface RawSettings {
   readonly max_connections_per_destination: number
 }
 
-/** A data center's code, or a spot on the globe. */
+/** A data center's code, or coordinates. */
 export type RawPlace =
   | string
   | {
@@ -198,7 +198,7 @@ export interface RawListener {
     readonly networks: readonly string[]
     readonly sign_in?: 'page'
   }
-  /** certificate and key are both there, or neither is */
+  /** certificate and key are given together or not at all */
   readonly tls?:
     | boolean
     | { readonly certificate?: string; readonly key?: string; readonly alpn?: readonly ('h2' | 'http/1.1')[] }

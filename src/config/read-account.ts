@@ -11,11 +11,13 @@ import type { DocumentPath } from './source-document.ts'
 import { stableAccountId } from './stable-id.ts'
 import { lastNumber, type StandIns, usedPart } from './stand-ins.ts'
 
+/** The account's id and name; an absent id is derived from the name. */
 export function readAccount({ raw }: ReadingContext): { readonly id: string; readonly name: string } {
   const { id, name } = raw.account
   return Object.freeze({ id: id ?? stableAccountId(name), name })
 }
 
+/** The account's settings with their defaults. Problems are recorded. */
 export function readSettings({ raw, problems }: ReadingContext): AccountSettings {
   const { settings, account } = raw
   const homeColo = readColo(account.home_colo, ['account', 'home_colo'], problems)
@@ -35,12 +37,13 @@ export function readSettings({ raw, problems }: ReadingContext): AccountSettings
   })
 }
 
+/** Codes of the colos that are down. Unknown ones are recorded as problems and omitted. */
 export function readColosDown({ raw, problems }: ReadingContext): readonly string[] {
   const codes = raw.colos_down.map((code, at) => readColo(code, ['colos_down', at], problems)?.code ?? code)
   return [...new Set(codes)]
 }
 
-/** Shared egress; a range that the machine owns stands in for itself. */
+/** Shared egress; a range that the machine owns is its own stand-in. */
 export function readSharedEgress({ raw, problems }: ReadingContext, standIns: StandIns): SharedEgress {
   const read = (family: 'ipv4' | 'ipv6') => {
     const { range: written, stand_ins } = raw.shared_egress[family]
@@ -64,11 +67,11 @@ function checkRoom(range: Cidr, path: DocumentPath, problems: Problems): void {
   const bits = (range.family === 4 ? 32 : 128) - range.length
   if (2 ** bits > COLOS.size) return
   problems.add(path, 'config.not_allowed', `\`${range.text}\` has fewer addresses than there are data centers`, {
-    hint: `there are ${COLOS.size} data centers, so take /${(range.family === 4 ? 32 : 128) - 9} or wider`,
+    hint: `there are ${COLOS.size} data centers, so use /${(range.family === 4 ? 32 : 128) - 9} or wider`,
   })
 }
 
-/** Dedicated IPs; stand-ins that nobody wrote down are taken from `standIns`. */
+/** Dedicated IPs; stand-ins that are not configured are taken from `standIns`. */
 export function readDedicatedIps(reading: ReadingContext, standIns: StandIns): readonly DedicatedEgressIp[] {
   const { raw, problems } = reading
   const items = raw.dedicated_ips
@@ -141,13 +144,13 @@ function readStandIns(texts: readonly string[], path: DocumentPath, { problems }
   const families = new Set<Family>(addresses.map(({ family }) => family))
   if (families.size < addresses.length) {
     problems.add(path, 'config.conflict', 'there can be one stand-in of each family at most', {
-      hint: 'the one of the family really dialled is bound',
+      hint: 'the stand-in of the family that is dialled is bound',
     })
   }
   return addresses
 }
 
-/** IPv4 stand-ins and ranges have to tell dedicated IPs apart; ::1 is shared, because there is only one. */
+/** IPv4 stand-ins and ranges must distinguish dedicated IPs; ::1 is shared, since there is only one. */
 function checkOverlaps({ raw, problems }: ReadingContext): void {
   const owner = new Map<string, number>()
   const ranges: Cidr[] = []
@@ -155,7 +158,7 @@ function checkOverlaps({ raw, problems }: ReadingContext): void {
     for (const text of new Set(writtenStandIns(item))) {
       const before = owner.get(text)
       if (before !== undefined && text !== '::1') {
-        const message = `the stand-in \`${text}\` is that of another dedicated IP already`
+        const message = `the stand-in \`${text}\` is already used by another dedicated IP`
         problems.add(['dedicated_ips', at, 'stand_ins'], 'config.conflict', message)
       }
       owner.set(text, at)

@@ -1,4 +1,5 @@
-// Sections destinations and categories: what the proxy can reach by name, where it really is, and what serves it.
+// Sections destinations and categories: the hosts the proxy reaches by name, their real addresses, and the origins that
+// serve them.
 
 import { cidr } from '../net/cidr.ts'
 import { type Ip, ip } from '../net/ip.ts'
@@ -8,7 +9,7 @@ import { checkUnique, type ReadingContext, readHostName, readPlace } from './rea
 import type { DocumentPath } from './source-document.ts'
 import { lastNumber, type StandIns } from './stand-ins.ts'
 
-/** Real ports of the lab's own origins, so that no root is needed. */
+/** Unprivileged real ports of the lab's own origins. */
 const WEB_PORTS: Readonly<Record<string, number>> = { 80: 10_080, 443: 10_443 }
 const UDP_ECHO_PORTS: Readonly<Record<string, number>> = { 7: 10_007 }
 
@@ -17,7 +18,7 @@ export interface Destinations {
   readonly origins: readonly OriginSpec[]
 }
 
-/** Destinations and the origins among them; stand-ins that nobody wrote down are taken from `standIns`. */
+/** Destinations and the origins among them; stand-ins that are not configured are taken from `standIns`. */
 export function readDestinations(reading: ReadingContext, standIns: StandIns): Destinations {
   const { raw } = reading
   checkUnique(reading, raw.destinations, {
@@ -81,8 +82,8 @@ interface Known {
   readonly hasOrigin: boolean
 }
 
-/** Keeps public addresses and what stands in for them apart: an address means one thing in the whole file, and one real port
- *  serves one test origin. */
+/** Checks that public addresses and stand-ins are unambiguous: an address has one meaning in the whole file, and one
+ *  real port serves one test origin. */
 function createAddressMap({ problems }: ReadingContext, standIns: StandIns): AddressMap {
   const known: Known[] = []
   const standInOf = (address: Ip, before: Known | undefined, path: DocumentPath): Ip | undefined => {
@@ -125,17 +126,18 @@ function clashOf(one: Known, other: Known): string | undefined {
   if (!(one.hasOrigin && other.hasOrigin) || a.standIn.text !== b.standIn.text) return undefined
   const shared = [...b.ports.values()].find((port) => [...a.ports.values()].includes(port))
   if (shared === undefined) return undefined
-  return `port ${shared} of the stand-in \`${b.standIn.text}\` serves another test origin already`
+  return `port ${shared} of the stand-in \`${b.standIn.text}\` already serves another test origin`
 }
 
 function samePorts(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number>): boolean {
   return a.size === b.size && [...a].every(([from, to]) => b.get(from) === to)
 }
 
+/** The entries of the table of categories. Problems are recorded. */
 export function readCategories({ raw, problems }: ReadingContext): readonly Category[] {
   return raw.categories.map(({ host, network, content_categories, applications }, at) => {
     if ((host === undefined) === (network === undefined)) {
-      problems.add(['categories', at], 'config.conflict', 'an entry is for a `host` or for a `network`, one of the two')
+      problems.add(['categories', at], 'config.conflict', 'an entry needs either a `host` or a `network`')
     }
     return Object.freeze({
       ...(host === undefined ? {} : { host: readHostName(host) }),

@@ -1,4 +1,5 @@
-// Exits elsewhere: proxies that realise egress addresses, out of the sections dedicated_ips and shared_egress.
+// Exits: proxies elsewhere that realise egress addresses, from the sections dedicated_ips and shared_egress; and
+// tunnels.
 
 import { type Cidr, cidr } from '../net/cidr.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
@@ -12,7 +13,7 @@ import { checkUnique, type ReadingContext, readHostName } from './reading.ts'
 import { Secret } from './secret.ts'
 import type { DocumentPath } from './source-document.ts'
 
-/** Every exit; who finds its address among several takes the first. */
+/** All exits. If several list an address, the first counts. */
 export function readExits(reading: ReadingContext): readonly ConfiguredExit[] {
   const { dedicated_ips, shared_egress } = reading.raw
   const dedicated = dedicated_ips.flatMap(({ ipv4, ipv6, exit }, at) => {
@@ -22,7 +23,7 @@ export function readExits(reading: ReadingContext): readonly ConfiguredExit[] {
   return [...dedicated, ...readExit(reading, shared_egress.exit, ['shared'], ['shared_egress', 'exit'])]
 }
 
-/** None or one; a mistake is noted. */
+/** At most one; a mistake is recorded. */
 export function readExit(
   { raw, problems }: ReadingContext,
   exit: RawExit | undefined,
@@ -34,23 +35,24 @@ export function readExit(
   const kind = socks5 === undefined ? 'http' : 'socks5'
   const target = parseAuthority(socks5 ?? http ?? '')
   if ((socks5 === undefined) === (http === undefined) || target?.kind !== 'ip') {
-    problems.add(path, 'config.conflict', 'an exit is a `socks5` or an `http` proxy, one of the two')
+    problems.add(path, 'config.conflict', 'an exit needs either `socks5` or `http`')
     return []
   }
   const at = { ip: target.ip, port: target.port }
   const own = [raw.api, ...raw.listeners].find(({ host, port }) => port === at.port && ip(host).text === at.ip.text)
   if (own !== undefined) {
-    const message = `\`${formatEndpoint(at)}\` is where this lab listens itself: its connections would come back to it for ever`
+    const message = `\`${formatEndpoint(at)}\` is a listener of this lab; its connections would loop for ever`
     problems.add([...path, kind], 'config.conflict', message)
   }
   if (password !== undefined && username === undefined) {
-    problems.add([...path, 'password'], 'config.conflict', 'a password without a `username` is of no use')
+    problems.add([...path, 'password'], 'config.conflict', 'a password needs a `username`')
   }
   const login = username === undefined ? undefined : { username, password: new Secret(password ?? '') }
   const text = `${kind}://${formatEndpoint(at)}`
   return [Object.freeze({ realises, kind, at, text, ...(login === undefined ? {} : { login }) })]
 }
 
+/** The tunnels with their networks and private names, narrowest and most exact first. Problems are recorded. */
 export function readTunnels(reading: ReadingContext): readonly ConfiguredTunnel[] {
   const { raw, names } = reading
   checkNamed(reading, 'tunnels', 'tunnel', raw.tunnels)
@@ -80,7 +82,8 @@ function readNetworks(reading: ReadingContext, { networks }: RawTunnel, path: Do
   return read.toSorted((a, b) => b.network.length - a.network.length)
 }
 
-/** Two private addresses must not share a stand-in; of an IPv6 network there may be more than IPv4 has, and its low bits count. */
+/** Two private addresses must not share a stand-in; an IPv6 network may have more addresses than IPv4 offers, and
+ *  its low bits count. */
 function checkRoom(
   { network, standIn }: { network: Cidr; standIn: Cidr },
   path: DocumentPath,
@@ -88,7 +91,7 @@ function checkRoom(
 ): void {
   if (network.family !== standIn.family || hostBits(standIn) >= hostBits(network)) return
   problems.add(path, 'config.not_allowed', `\`${standIn.text}\` has fewer addresses than \`${network.text}\``, {
-    hint: `take a network of length ${network.length} or less`,
+    hint: `use a network of length ${network.length} or less`,
   })
 }
 

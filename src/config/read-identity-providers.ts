@@ -1,5 +1,5 @@
-// Section identity_providers: whose tokens count as a login. Looks at a file of keys at once, so that a wrong one is told of
-// before anything listens; never asks a URL.
+// Section identity_providers: the issuers whose tokens count as a login. Checks a file of keys at once, so that an
+// invalid one is reported before anything listens; never requests a URL.
 
 import { resolve } from 'node:path'
 import { parseIp } from '../net/ip.ts'
@@ -11,7 +11,7 @@ import { readWholeFile } from './read-whole-file.ts'
 import type { ReadingContext } from './reading.ts'
 import type { DocumentPath } from './source-document.ts'
 
-/** `folder`: what relative paths of files start from. */
+/** `folder`: the base of relative file paths. */
 export function readIdentityProviders(reading: ReadingContext, folder: string): readonly IdentityProvider[] {
   const { identity_providers: providers } = reading.raw
   checkNamed(reading, 'identity_providers', 'identity provider', providers)
@@ -54,11 +54,7 @@ function readKeys(
   { path, folder }: ProviderPath,
 ): IdentityProvider['keys'] | undefined {
   if ((url === undefined) === (file === undefined)) {
-    problems.add(
-      path,
-      'config.conflict',
-      `\`${name}\` needs its keys from \`jwks_url\` or \`jwks_file\`, one of the two`,
-    )
+    problems.add(path, 'config.conflict', `\`${name}\` needs either \`jwks_url\` or \`jwks_file\``)
     return undefined
   }
   if (file !== undefined) {
@@ -68,7 +64,7 @@ function readKeys(
     return { kind: 'file', path: found }
   }
   if (url !== undefined && crossesNetworkInTheClear(url)) {
-    const message = `whoever is on the way to \`${URL.parse(url)?.host}\` can put keys of their own in`
+    const message = `keys from \`${URL.parse(url)?.host}\` over plain http can be replaced on the way`
     const hint = 'fetch keys over https, or from this machine'
     problems.add([...path, 'jwks_url'], 'config.insecure', message, { severity: 'warning', hint })
   }
@@ -78,9 +74,9 @@ function readKeys(
 function whatIsWrongWith(file: string): string | undefined {
   try {
     const { keys } = Object(JSON.parse(readWholeFile(file).toString('utf8')))
-    return Array.isArray(keys) && keys.length > 0 ? undefined : 'is no JWK Set: it has no `keys`'
+    return Array.isArray(keys) && keys.length > 0 ? undefined : 'is not a JWK Set: it has no `keys`'
   } catch (thrown) {
-    if (thrown instanceof SyntaxError) return 'is no JSON'
+    if (thrown instanceof SyntaxError) return 'is not JSON'
     return `cannot be read (${thrown instanceof Error && 'code' in thrown ? String(thrown.code) : String(thrown)})`
   }
 }

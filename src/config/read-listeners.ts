@@ -1,4 +1,4 @@
-// Section listeners: the proxy's doors and the API's place among them.
+// Section listeners: the proxy's listeners; the API's endpoint is checked with them.
 
 import { resolve } from 'node:path'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
@@ -13,7 +13,7 @@ import { stableLabel } from './stable-id.ts'
 
 const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 
-/** `folder`: what relative paths of files start from. */
+/** `folder`: the base of relative file paths. */
 export function readListeners(reading: ReadingContext, folder: string): readonly Listener[] {
   const { raw } = reading
   checkNamed(reading, 'listeners', 'listener', raw.listeners)
@@ -48,7 +48,7 @@ function readListener({ names, problems }: ReadingContext, listener: RawListener
     const message = `passwords will cross the network in the clear on \`${host}\``
     problems.add([...path, 'host'], 'config.insecure', message, {
       severity: 'warning',
-      hint: 'take TLS only with `tls: true`, or listen on 127.0.0.1',
+      hint: 'require TLS with `tls: true`, or listen on 127.0.0.1',
     })
   }
   return Object.freeze({
@@ -107,12 +107,16 @@ function readClientCertificates(
   const at = [...path, 'client_ca']
   if (tls === false) problems.add(at, 'config.conflict', 'there are no client certificates without TLS')
   if (user !== undefined || endpoint?.kind === 'ip' || authentication === 'anonymous') {
-    problems.add(at, 'config.conflict', 'this listener never asks who clients are, so it takes no certificates either')
+    problems.add(
+      at,
+      'config.conflict',
+      'this listener does not authenticate clients, so it cannot require certificates',
+    )
   }
   return { authorityFile: resolve(folder, client_ca), revoked: revoked.map(canonicalSerial) }
 }
 
-/** `0a:1B` as `A1B`, the way certificates are read. */
+/** `0a:1B` as `A1B`, the form in certificates. */
 function canonicalSerial(text: string): string {
   return text
     .replaceAll(':', '')
@@ -141,12 +145,12 @@ function authenticationOf(
       problems.add([...path, 'user'], 'config.conflict', 'an endpoint of kind ip has no identity, so no `user` either')
     }
     if (authentication !== undefined && authentication !== 'anonymous') {
-      problems.add(at, 'config.conflict', 'an endpoint of kind ip never asks for authentication')
+      problems.add(at, 'config.conflict', 'an endpoint of kind ip does not authenticate clients')
     }
     return 'anonymous'
   }
   if (user !== undefined && authentication !== undefined && authentication !== 'anonymous') {
-    const message = 'everybody at this listener is `user`, so it cannot ask for authentication'
+    const message = 'every client of this listener is `user`, so it cannot require authentication'
     problems.add(at, 'config.conflict', message)
   }
   return authentication ?? (user === undefined ? 'required' : 'anonymous')
@@ -169,15 +173,15 @@ function readEndpoint(
     problems.add(
       [...path, 'endpoint'],
       'config.missing_key',
-      'an endpoint of kind ip lets nobody in without `networks`',
+      'an endpoint of kind ip admits no client without `networks`',
     )
   }
   if (endpoint.kind === 'identity' && networks.length > 0) {
-    problems.add(at, 'config.conflict', '`networks` are for endpoints of kind ip; this one asks who users are')
+    problems.add(at, 'config.conflict', '`networks` are for endpoints of kind ip; this one authenticates users')
   }
   const { sign_in: signIn } = endpoint
   if (signIn !== undefined && endpoint.kind === 'ip') {
-    const message = 'an endpoint of kind ip never asks who clients are, so it has no sign-in page'
+    const message = 'an endpoint of kind ip does not authenticate clients, so it has no sign-in page'
     problems.add([...path, 'endpoint', 'sign_in'], 'config.conflict', message)
   }
   const name = endpoint.name ?? listener.name
@@ -186,18 +190,18 @@ function readEndpoint(
   return Object.freeze({ kind: endpoint.kind, name, host, networks, ...(signIn === undefined ? {} : { signIn }) })
 }
 
-/** Two doors cannot share an address and port; port 0 never clashes. The API's place is taken first. */
+/** Two listeners cannot share an address and port; port 0 never clashes. The API's endpoint is reserved first. */
 function checkPorts({ raw, problems }: ReadingContext): void {
-  const doors = [{ name: 'the API', host: raw.api.host, port: raw.api.port }]
+  const taken = [{ name: 'the API', host: raw.api.host, port: raw.api.port }]
   for (const [at, { name, host, port }] of raw.listeners.entries()) {
-    const other = doors.find((one) => one.port !== 0 && one.port === port && clash(one.host, host))
+    const other = taken.find((one) => one.port !== 0 && one.port === port && clash(one.host, host))
     if (other !== undefined) {
       const message = `port ${port} of \`${host}\` is taken by ${other.name}`
       problems.add(['listeners', at, 'port'], 'config.duplicate', message, {
         hint: 'give this listener another `port`',
       })
     }
-    doors.push({ name: `the listener \`${name}\``, host, port })
+    taken.push({ name: `the listener \`${name}\``, host, port })
   }
 }
 

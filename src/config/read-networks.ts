@@ -9,8 +9,8 @@ import { checkUnique, type ReadingContext, readHostName } from './reading.ts'
 import type { DocumentPath } from './source-document.ts'
 import { stableUuid } from './stable-id.ts'
 
-/** Virtual networks, exactly one of them the default: the one marked so, else the one named `default`, which is added
- *  where nobody wrote it. */
+/** Virtual networks, exactly one of them the default: the one marked so, else the one named `default`, which is
+ *  added if it is missing. */
 export function readVirtualNetworks(reading: ReadingContext): readonly VirtualNetwork[] {
   const { raw, names, problems } = reading
   const written = raw.virtual_networks
@@ -18,7 +18,7 @@ export function readVirtualNetworks(reading: ReadingContext): readonly VirtualNe
   const marked = written.findIndex((network) => network.default)
   for (const [at, network] of written.entries()) {
     if (!network.default || at === marked) continue
-    const message = `\`${written[marked]?.name}\` is the default virtual network already; there is only one`
+    const message = `\`${written[marked]?.name}\` is already the default virtual network; only one can be`
     problems.add(['virtual_networks', at, 'default'], 'config.conflict', message)
   }
   const chosen = marked >= 0 ? marked : written.findIndex(({ name }) => name === 'default')
@@ -30,6 +30,7 @@ export function readVirtualNetworks(reading: ReadingContext): readonly VirtualNe
   return [Object.freeze({ id: names.ownId('virtual_networks', added), ...added }), ...networks]
 }
 
+/** Private routes, each unique within its virtual network. Problems are recorded. */
 export function readPrivateRoutes(
   reading: ReadingContext,
   networks: readonly VirtualNetwork[],
@@ -61,15 +62,16 @@ export function readPrivateRoutes(
   return routes
 }
 
-/** Bits behind the prefix are a mistake to be told of, as the API does. */
+/** Bits after the prefix are reported as an error, as by the API. */
 function checkHostBits(text: string, path: DocumentPath, problems: Problems): void {
   const { base, text: network } = cidr(text)
   if (parseIp(text.split('/')[0] ?? '')?.text === base.text) return
-  problems.add(path, 'config.malformed', `\`${text}\` has bits set behind its prefix`, {
+  problems.add(path, 'config.malformed', `\`${text}\` has bits set after its prefix`, {
     hint: `the network is \`${network}\``,
   })
 }
 
+/** Host name routes, each host name once. Problems are recorded. */
 export function readHostnameRoutes(reading: ReadingContext): readonly HostnameRoute[] {
   const { raw, names, problems } = reading
   checkUnique(reading, raw.hostname_routes, {
@@ -87,6 +89,7 @@ export function readHostnameRoutes(reading: ReadingContext): readonly HostnameRo
   )
 }
 
+/** Named lists with the items that fit their type; others are recorded as problems. */
 export function readLists(reading: ReadingContext): readonly NamedList[] {
   const { raw, problems } = reading
   checkNamed(reading, 'lists', 'list', raw.lists)
@@ -108,7 +111,7 @@ const ITEM_FORMATS: Readonly<Record<string, string>> = {
   EMAIL: 'user-email',
 }
 
-/** Names and ids of a section, each unique in it. */
+/** Checks that names and ids are unique within a section. */
 export function checkNamed(
   reading: ReadingContext,
   section: string,

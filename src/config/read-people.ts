@@ -11,6 +11,7 @@ import { checkUnique, type ReadingContext, readPlace } from './reading.ts'
 import { Secret } from './secret.ts'
 import { stableUuid } from './stable-id.ts'
 
+/** Users with canonical emails, each email once. Problems are recorded. */
 export function readUsers(reading: ReadingContext): readonly ConfiguredUser[] {
   const { raw } = reading
   checkUnique(reading, raw.users, {
@@ -84,7 +85,7 @@ function passwordOf({ password, password_hash }: RawUser): ConfiguredPassword | 
   return password === undefined ? undefined : Object.freeze({ kind: 'plain', text: new Secret(password) })
 }
 
-/** The device named, which must not be somebody else's; else the first that is this user's. */
+/** The named device, which must not belong to another user; else the user's first one. */
 function deviceOf({ raw, names, problems }: ReadingContext, user: RawUser, at: number): string | undefined {
   const path = ['users', at, 'device']
   if (user.device === undefined) {
@@ -99,6 +100,7 @@ function deviceOf({ raw, names, problems }: ReadingContext, user: RawUser, at: n
   return id
 }
 
+/** Devices with owner, addresses and posture. Problems are recorded. */
 export function readDevices(reading: ReadingContext): readonly ConfiguredDevice[] {
   const { raw, names, problems } = reading
   checkNamed(reading, 'posture_checks', 'posture check', raw.posture_checks)
@@ -120,7 +122,7 @@ function readDevice(reading: ReadingContext, device: RawDevice, at: number): Dev
   const failed = postureOf(reading, device.posture.failed, ['devices', at, 'posture', 'failed'])
   for (const [index, id] of failed.entries()) {
     if (!passed.includes(id)) continue
-    const message = `the check \`${device.posture.failed[index]}\` is passed and failed at once`
+    const message = `the check \`${device.posture.failed[index]}\` is listed as both passed and failed`
     problems.add(['devices', at, 'posture', 'failed', index], 'config.conflict', message)
   }
   const { source_ip, internal_source_ip } = device
@@ -133,7 +135,7 @@ function readDevice(reading: ReadingContext, device: RawDevice, at: number): Dev
   })
 }
 
-/** Ids of checks. A UUID nobody declared is taken as it is, as the product's API does. */
+/** Ids of checks. An undeclared UUID is accepted unchanged, as by the product's API. */
 function postureOf(
   { names, problems }: ReadingContext,
   checks: readonly string[],
@@ -145,7 +147,7 @@ function postureOf(
   })
 }
 
-/** Sources, narrowest network first, so that the first that contains an address is the one that counts. */
+/** Sources, narrowest network first, so that the first match counts. */
 export function readSources(reading: ReadingContext): readonly ConfiguredSource[] {
   const { raw, names, problems } = reading
   checkUnique(reading, raw.sources, {

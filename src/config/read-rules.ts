@@ -1,4 +1,4 @@
-// The rules: those of the file itself and those of rules_file. Expressions are kept as written and not parsed here.
+// The rules of the file itself and of rules_file. Expressions are kept as written and not parsed here.
 
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { isBlank } from '../expression/index.ts'
@@ -11,7 +11,7 @@ import type { ReadingContext } from './reading.ts'
 import { fromRawRule, rangesOf, rawPrecedences, rawRuleId, readRule } from './rule-document.ts'
 import type { DocumentPath, SourceDocument } from './source-document.ts'
 
-/** Rules of one document, and where in it the list stands. */
+/** The rules of one document, and the path of the list in it. */
 export interface RuleList {
   readonly document: SourceDocument
   readonly problems: Problems
@@ -19,7 +19,7 @@ export interface RuleList {
   readonly rules: readonly RawRule[]
 }
 
-/** What the account owns, as text, gathered from data whose shape need not be right. */
+/** The addresses the account owns, as text, collected from data that may not have the right shape. */
 export interface OwnedRules {
   readonly ipv4: readonly string[]
   readonly ipv6: readonly string[]
@@ -34,7 +34,8 @@ interface Entry {
   readonly precedence: number
 }
 
-/** All rules in the order written, precedences filled in ([R3]; without the random part, so that a start repeats). */
+/** All rules in the order written, with precedences filled in ([R3]; without the random part, so that every start
+ *  gives the same). */
 export function readRules(reading: ReadingContext, lists: readonly RuleList[]): readonly ConfiguredRule[] {
   const owned = gatherOwned(reading.raw)
   const entries = entriesOf(lists)
@@ -68,17 +69,17 @@ function checkRepeated(entries: readonly Entry[]): void {
     const sooner = precedences.get(precedence)
     if (sooner === undefined) precedences.set(precedence, entry)
     else {
-      const message = `the precedence ${precedence} is taken by the rule \`${sooner.rule.name}\``
+      const message = `the precedence ${precedence} is already taken by the rule \`${sooner.rule.name}\``
       list.problems.add([...path, 'precedence'], 'config.duplicate', message, { hint: otherLine(sooner) })
     }
     const twin = ids.get(rawRuleId(rule))
     if (twin === undefined) ids.set(rawRuleId(rule), entry)
     else if (rule.id === undefined) {
       const message = `two rules are called \`${rule.name}\`, so they would share an id`
-      const hint = `${otherLine(twin)}; give one another name or an \`id\``
+      const hint = `${otherLine(twin)}; rename one or give it an \`id\``
       list.problems.add([...path, 'name'], 'config.duplicate', message, { hint })
     } else {
-      const message = `the id \`${rule.id}\` is taken by the rule \`${twin.rule.name}\``
+      const message = `the id \`${rule.id}\` is already taken by the rule \`${twin.rule.name}\``
       list.problems.add([...path, 'id'], 'config.duplicate', message, { hint: otherLine(twin) })
     }
   }
@@ -122,7 +123,7 @@ function checkFallback(fallback: string | null, primary: string, { path, problem
   if (fallback === null || fallback === '0.0.0.0') return
   if (equalIp(ip(fallback), ip(primary))) {
     problems.add(path, 'config.conflict', 'the fallback is the primary address itself', {
-      hint: 'take a dedicated IP at another data center, or 0.0.0.0 for shared egress',
+      hint: 'use a dedicated IP at another data center, or 0.0.0.0 for shared egress',
     })
   } else if (!owned.ipv4.includes(fallback)) {
     const hint = didYouMean(fallback, [...owned.ipv4, '0.0.0.0'], 'it owns')

@@ -1,12 +1,12 @@
-// Reading a file that somebody named, whatever is behind the name: a FIFO nobody writes to or a device without end must not
-// hold up the process.
+// Reads a file named by the user, whatever it is: a FIFO without a writer or an endless device must not block the
+// process.
 
 import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs'
 
-/** Where a shell hands a file over through a pipe: `-c /dev/stdin`, `-c <(…)`. They end. */
+/** Where a shell passes a file through a pipe: `-c /dev/stdin`, `-c <(…)`. These end. */
 const HANDED_OVER = /^(\/dev\/stdin|\/dev\/fd\/\d+|\/proc\/self\/fd\/\d+)$/
 
-/** Thrown for what is no file with contents and an end; `code` is in words. */
+/** Thrown for anything that is not a regular file; `code` is in words. */
 export class NotRegularError extends Error {
   override readonly name = 'NotRegularError'
   readonly code = 'it is not a regular file'
@@ -16,7 +16,8 @@ export class NotRegularError extends Error {
   }
 }
 
-/** The whole of a regular file, as bytes. Throws {@link NotRegularError} for anything else but a directory, and the system's error. */
+/** The contents of a regular file, as bytes. Throws {@link NotRegularError} for anything else but a directory, and
+ *  the system's error. */
 export function readWholeFile(path: string): Buffer {
   if (HANDED_OVER.test(path)) return readFileSync(path)
   requireRegular(path)
@@ -30,8 +31,8 @@ export function readWholeFile(path: string): Buffer {
   }
 }
 
-/** Looks before anything is opened, as opening alone may wait or do something. Throws as {@link readWholeFile} does; a directory is left
- *  to whoever reads it. */
+/** Checks the file before it is opened, since opening alone may block or have effects. Throws as {@link
+ *  readWholeFile}; a directory is left to the caller. */
 export function requireRegular(path: string): void {
   const found = statSync(path)
   if (!found.isFile() && !found.isDirectory()) throw new NotRegularError(path)

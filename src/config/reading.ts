@@ -1,4 +1,4 @@
-// What every section reader works with, and the checks that sections have in common.
+// The context of the section readers, and checks that sections share.
 
 import { closest } from '../errors/did-you-mean.ts'
 import { parseHost } from '../net/host.ts'
@@ -14,7 +14,7 @@ export interface ReadingContext {
   readonly problems: Problems
 }
 
-/** Notes a problem at every item whose key an earlier item has. `undefined` keys are nobody's. */
+/** Records a problem at every item whose key an earlier item has. Items with an `undefined` key are skipped. */
 export function checkUnique<T>(
   { problems }: Pick<ReadingContext, 'problems'>,
   items: readonly T[],
@@ -22,7 +22,7 @@ export function checkUnique<T>(
     readonly path: (at: number) => DocumentPath
     readonly noun: string
     readonly key: (item: T) => string | undefined
-    /** the key as people know it, where that is another text */
+    /** the key as users know it, if it is another text */
     readonly shown?: (item: T) => string
   },
 ): void {
@@ -41,7 +41,7 @@ export function checkUnique<T>(
   }
 }
 
-/** The data center with this code, in any letter case; notes a problem and answers `undefined` when there is none. */
+/** The data center with this code, in any letter case; records a problem and returns `undefined` if there is none. */
 export function readColo(code: string, path: DocumentPath, problems: Problems): Colo | undefined {
   const colo = COLOS.get(code.toUpperCase())
   if (colo !== undefined) return colo
@@ -49,7 +49,8 @@ export function readColo(code: string, path: DocumentPath, problems: Problems): 
   return undefined
 }
 
-/** Data centers of a city spelt like that, else those whose codes have the same letters, else two of them in place. */
+/** Data centers of a city with that name, else those whose codes have the same letters, else with two of them in
+ *  place. */
 function adviseColo(typed: string): string {
   const all = [...COLOS.values()]
   const city = closest(
@@ -63,20 +64,20 @@ function adviseColo(typed: string): string {
   const byCode = letters.length === 3 ? [all.filter(swapped), all.filter(alike)] : []
   const found = [inCity, ...byCode].find((some) => some.length > 0)
   if (found === undefined) {
-    return 'data centers go by codes such as `AMS`; `egresslab colo list` prints them all'
+    return 'data centers are named by codes such as `AMS`; `egresslab colo list` prints them all'
   }
   const shown = found.slice(0, 8).map((colo) => `\`${colo.code}\` (${colo.city})`)
   return `did you mean ${shown.join(', ')}?`
 }
 
-/** A host name in the form everything else goes by (net/host.ts); a leading `*.` stays. */
+/** A host name in canonical form (net/host.ts); a leading `*.` is kept. */
 export function readHostName(text: string): string {
   const wildcard = text.startsWith('*.') ? '*.' : ''
   const host = parseHost(text.slice(wildcard.length))
   return host?.kind === 'name' ? wildcard + host.name : text
 }
 
-/** A place: a data center's, or the one written out. */
+/** A place: a data center's, or the coordinates given. */
 export function readPlace(raw: RawPlace | undefined, path: DocumentPath, problems: Problems): Place | undefined {
   if (raw === undefined) return undefined
   if (typeof raw === 'string') {
@@ -91,7 +92,7 @@ export function placeOfColo({ city, country, latitude, longitude }: Colo): Place
   return withContinent({ city, country, latitude, longitude })
 }
 
-/** A country says which continent it is on; one that is written out stands. */
+/** The continent of a country, unless one is given. */
 function withContinent(place: Place): Place {
   const continent =
     place.continent ?? (place.country === undefined ? undefined : countryFacts(place.country)?.continent)

@@ -1,5 +1,6 @@
-// The one translation of a Gateway rule between three spellings: Cloudflare's JSON, configuration files, and ours. Creating, replacing,
-// previewing, transferring and configuring all go through here. Judges nothing: what a rule may say is policy/rule-check.ts's.
+// The only translation of Gateway rules between three forms: Cloudflare's JSON, configuration files, and ours.
+// Creating, replacing, previewing, transferring and configuring rules all use it. Does not validate rules:
+// policy/rule-check.ts does.
 
 import { type ExpressionProblem, formatExpression, isBlank, type Mode, parseExpression } from '../expression/index.ts'
 import { parseCidr } from '../net/cidr.ts'
@@ -10,11 +11,11 @@ import type { Json, JsonObject, RuleDocument } from './lab-state.ts'
 import type { RawRule } from './raw-config.ts'
 import { stableUuid } from './stable-id.ts'
 
-/** Members of Cloudflare's rule that are handed back exactly as they were sent. */
+/** Members of Cloudflare's rule that are returned exactly as they were sent. */
 const KEPT = ['rule_settings', 'schedule', 'expiration'] as const
 
-/** Cloudflare's rule as ours, expressions as written. Absent and null members have their default: whole replacement ([R1], [R4]).
- *  Members of a wrong type count as absent; the API's schema refuses those before. */
+/** Converts Cloudflare's rule to ours, expressions as written. Absent and null members get their default: whole
+ *  replacement ([R1], [R4]). Members of a wrong type count as absent; the API's schema refuses them before. */
 export function readRule(
   fields: JsonObject,
   known: { readonly id: string; readonly precedence: number },
@@ -42,7 +43,7 @@ export function readRule(
   }
 }
 
-/** Our rule in Cloudflare's words, without what an API adds (version, times …). */
+/** Converts our rule to Cloudflare's form, without members that an API adds (version, times …). */
 export function writeRule(rule: RuleDocument) {
   const { rest } = rule
   return {
@@ -62,7 +63,8 @@ export function writeRule(rule: RuleDocument) {
   }
 }
 
-/** Canonical IPv4 address → canonical IPv6 range of the same dedicated IP, from data whose shape need not be right. */
+/** Canonical IPv4 address → canonical IPv6 range of the same dedicated IP, from data that may not have the right
+ *  shape. */
 export function rangesOf(dedicatedIps: unknown): ReadonlyMap<string, string> {
   const items: unknown[] = Array.isArray(dedicatedIps) ? dedicatedIps : []
   return new Map(
@@ -73,8 +75,8 @@ export function rangesOf(dedicatedIps: unknown): ReadonlyMap<string, string> {
   )
 }
 
-/** A configuration file's rule in Cloudflare's words. `ranges`: {@link rangesOf} the account, for rules that name no range; where there
- *  is none to be found either, `ipv6` is absent. */
+/** Converts a configuration file's rule to Cloudflare's form. `ranges`: {@link rangesOf} the account, for rules that
+ *  name no range; `ipv6` is absent if there is none. */
 export function fromRawRule(raw: RawRule, precedence: number, ranges: ReadonlyMap<string, string>): JsonObject {
   const { id: _id, egress, filters, ...rest } = raw
   const range = egress === null ? undefined : (egress.ipv6 ?? ranges.get(parseIp(egress.ipv4)?.text ?? ''))
@@ -83,13 +85,13 @@ export function fromRawRule(raw: RawRule, precedence: number, ranges: ReadonlyMa
   return { ...rest, filters: [...filters], precedence, rule_settings: settings }
 }
 
-/** The id a configuration file's rule has: its own, or one made of its name. */
+/** The id of a configuration file's rule: its own, or one derived from its name. */
 export function rawRuleId({ id, name }: Pick<RawRule, 'id' | 'name'>): string {
   return id?.toLowerCase() ?? stableUuid('rule', name)
 }
 
-/** Precedences of a configuration file's rules in the order written: where one is left out, the largest so far and 1000 ([R3], without
- *  the random part, so that a start repeats). */
+/** Precedences of a configuration file's rules in the order written: an absent one is the largest so far plus 1000
+ *  ([R3], without the random part, so that every start gives the same). */
 export function rawPrecedences(rules: readonly Pick<RawRule, 'precedence'>[]): readonly number[] {
   let largest = 0
   return rules.map(({ precedence = largest + 1000 }) => {
@@ -98,30 +100,30 @@ export function rawPrecedences(rules: readonly Pick<RawRule, 'precedence'>[]): r
   })
 }
 
-/** Precedence a body asks for; undefined where it leaves that to others. */
+/** The precedence in a request body; undefined if it is absent. */
 export function precedenceOf(fields: JsonObject): number | undefined {
   return typeof fields.precedence === 'number' ? fields.precedence : undefined
 }
 
-/** An expression printed again from its syntax tree, as the product stores it; white space alone is no expression. */
+/** An expression in normal form, as the product stores it; white space alone is the empty expression. */
 export type NormalForm =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly problems: readonly ExpressionProblem[] }
 
-/** The normal form of an expression in this slot, or everything that keeps it from parsing. */
+/** The normal form of an expression in this slot, or every problem that prevents parsing. */
 export function normalForm(slot: ExpressionSlot, text: string, mode: Mode): NormalForm {
   if (isBlank(text)) return { ok: true, text: '' }
   const parsed = parseExpression(text, SLOT_SCHEMES[slot], { mode })
   return parsed.ok ? { ok: true, text: formatExpression(parsed.expression) } : { ok: false, problems: parsed.problems }
 }
 
-/** The rule's one filter; where it was left out, the one its action belongs to. */
+/** The rule's filter; if absent, the one its action belongs to. */
 export function filtersOf({ filters }: { readonly filters?: unknown }, action: string): readonly string[] {
   if (Array.isArray(filters) && filters.length > 0) return filters as string[]
   return action === 'egress' ? ['egress'] : []
 }
 
-/** [R4]: absent, null and empty settings are shared egress. An address that is missing beside others is ''. */
+/** [R4]: absent, null and empty settings mean shared egress. An address missing beside others is ''. */
 function readEgress(settings: Json | undefined): EgressSettings | null {
   const egress = memberOf(settings, 'egress')
   const text = (name: string) => {

@@ -1,8 +1,8 @@
-// A text that must not turn up in logs, dumps or answers by accident: it prints as a placeholder wherever it goes.
+// A text that must not appear in logs, dumps or responses by accident: it prints as a placeholder everywhere.
 
 import { inspect } from 'node:util'
 
-/** Holds one secret text; only `reveal` gives it back. */
+/** Holds one secret text, which only `reveal` returns. */
 export class Secret {
   readonly #text: string
 

@@ -1,4 +1,4 @@
-// A YAML (or JSON) file as data that remembers where everything stands. Knows nothing of what the data means.
+// Reads a YAML (or JSON) file as data with source positions. Does not interpret the data.
 
 import {
   type Alias,
@@ -18,7 +18,7 @@ import { NotRegularError, readWholeFile } from './read-whole-file.ts'
 
 export type DocumentPath = readonly (string | number)[]
 
-/** Where something stands: 1-based line and column, and how many characters of that line it takes. */
+/** The position of a value: 1-based line and column, and its length in characters on that line. */
 export interface DocumentSpan {
   readonly line: number
   readonly column: number
@@ -29,11 +29,12 @@ export interface SourceDocument {
   readonly file: string
   /** plain values; `undefined` when the text could not be read */
   readonly data: unknown
-  /** what keeps the text from being read */
+  /** why the text could not be read */
   readonly issues: readonly Issue[]
-  /** The value (or, for `key`, the key) at a path; the nearest thing around it where the path is not written out. */
+  /** The span of the value (or, for `key`, of the key) at a path; the nearest enclosing one if the path is not in
+   *  the text. */
   locate(path: DocumentPath, part?: 'value' | 'key'): DocumentSpan
-  /** Like `locate`, but behind an opening quote, or at the first character of a block scalar's text. */
+  /** Like `locate`, but after an opening quote, or at the first character of a block scalar's text. */
   locateText(path: DocumentPath): DocumentSpan
   /** The text of one line, without its end. */
   lineText(line: number): string
@@ -41,16 +42,16 @@ export interface SourceDocument {
 
 const SYNTAX_WORDS: Readonly<Record<string, string>> = {
   DUPLICATE_KEY: 'this key is given twice',
-  TAB_AS_INDENT: 'a tab stands where YAML wants spaces',
-  BAD_INDENT: 'the indentation fits nothing above it',
+  TAB_AS_INDENT: 'a tab is used where YAML requires spaces',
+  BAD_INDENT: 'the indentation matches no line above it',
   MISSING_CHAR: 'a character is missing here, such as a closing quote or bracket, or a space after a colon',
   BLOCK_AS_IMPLICIT_KEY: 'a second colon on this line makes it unreadable; text with a colon and a space needs quotes',
 }
 
-/** Contents of files by path. What is in it is not read again, so that everybody who is given it reads the same. */
+/** Contents of files by path. A file in the map is not read again, so that all who share it see the same contents. */
 export type ReadFiles = Map<string, Uint8Array>
 
-/** Reads a file. Never throws: a file that is absent, not text or not YAML comes back with issues and no data. */
+/** Reads a file. Never throws: for a file that is missing, not text or not YAML, returns issues and no data. */
 export function readSourceDocument(file: string, files?: ReadFiles): SourceDocument {
   try {
     const contents = files?.get(file) ?? readWholeFile(file)
@@ -63,7 +64,7 @@ export function readSourceDocument(file: string, files?: ReadFiles): SourceDocum
   }
 }
 
-/** The same for text at hand; `file` only names it in messages. */
+/** The same for given text; `file` only names it in messages. */
 export function parseSourceDocument(file: string, text: string): SourceDocument {
   const lines = new LineCounter()
   const parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true, strict: true })
@@ -85,15 +86,20 @@ export function parseSourceDocument(file: string, text: string): SourceDocument 
       return complain(pos[0], pos[1], words)
     }),
     ...danglingAliases(parsed).map(({ source, range }) =>
-      complain(range?.[0] ?? 0, range?.[1] ?? 1, `the alias \`*${source}\` names an anchor nobody set before it`),
+      complain(
+        range?.[0] ?? 0,
+        range?.[1] ?? 1,
+        `the alias \`*${source}\` names an anchor that is not defined before it`,
+      ),
     ),
   ].filter((issue, at, all) => all.findIndex(({ line }) => line === issue.line) === at)
   let data: unknown
   try {
-    // cloned, its texts are no longer cuttings of the file's (net/flat-text.ts): names and ids are logged with every connection
+    // cloned, so that texts are not slices of the file's (net/flat-text.ts): names and ids are logged with every
+    // connection
     data = issues.length === 0 ? structuredClone(parsed.toJS({ maxAliasCount: 1000 })) : undefined
   } catch {
-    issues.push(complain(0, 1, 'the aliases of this file multiply beyond reason'))
+    issues.push(complain(0, 1, 'the aliases of this file expand too far'))
   }
   return {
     file,
@@ -184,7 +190,7 @@ function readFailure(error: unknown): string {
   if (code === 'EISDIR') return 'it is a directory'
   if (code === 'EACCES') return 'permission is denied'
   if (error instanceof NotRegularError) return error.code
-  return `the system says ${String(code)}`
+  return `system error ${String(code)}`
 }
 
 function lowerFirst(text: string): string {

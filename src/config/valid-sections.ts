@@ -1,15 +1,15 @@
-// Sets aside the parts of a configuration whose shape is wrong, so that the rest can be checked on: one bad item of a
-// list does not hide what is wrong with its neighbours.
+// Removes the parts of a configuration that have the wrong shape, so that the rest can be checked: one invalid item of
+// a list does not hide errors in its neighbours.
 
 import type { DocumentPath } from './source-document.ts'
 
 export interface ValidSections {
   readonly data: Readonly<Record<string, unknown>>
-  /** Where in the file something of `data` stands: items behind one that was set aside have moved up. */
+  /** The path in the file of a value in `data`: items after a removed one have moved up. */
   originalPath(path: DocumentPath): DocumentPath
 }
 
-/** `bad` are paths of what is wrong. A list loses the items concerned, any other section goes as a whole. */
+/** `bad` are the paths of errors. A list loses the items concerned; any other section is removed as a whole. */
 export function validSections(data: unknown, bad: readonly DocumentPath[]): ValidSections {
   const kept = new Map<string | number, readonly number[]>()
   const sound: Record<string, unknown> = {}

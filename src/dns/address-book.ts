@@ -1,12 +1,12 @@
-// The names the lab knows without asking anybody: destinations of the configuration, localhost, the machine's hosts file; and those
-// that are never asked for. One book for the proxy and for Gateway DNS, so that both give the same answer.
+// Names that resolve without DNS: destinations of the configuration, localhost, the machine's hosts file; and names
+// that are never sent to DNS. The proxy and Gateway DNS share one book, so that both give the same answer.
 
 import { readFile } from 'node:fs/promises'
 import type { Destination, DestinationAddress } from '../config/lab-config.ts'
 import { parseHost } from '../net/host.ts'
 import { type Ip, ip, parseIp, unmapIp } from '../net/ip.ts'
 
-/** A public address, and what the configuration says about it. */
+/** A public address with its entry in the configuration. */
 export interface AddressEntry {
   readonly ip: Ip
   readonly mapped?: Mapped
@@ -18,9 +18,9 @@ export interface Mapped {
 }
 
 export interface AddressBook {
-  /** All addresses of a name; `never`: it has none, and DNS is not to be asked for it; undefined: ask DNS. */
+  /** All addresses of a name; `never`: it has none and must not be sent to DNS; undefined: ask DNS. */
   addressesOf(name: string): readonly AddressEntry[] | 'never' | undefined
-  /** The address with what the configuration says about it. */
+  /** The address with its entry in the configuration. */
   withMapping(address: Ip): AddressEntry
 }
 
@@ -29,7 +29,7 @@ const LOOPBACK = Object.freeze([ip('::1'), ip('127.0.0.1')])
 /** RFC 6761 sections 6.2, 6.4 and 6.5; RFC 7686. */
 const RESERVED: ReadonlySet<string> = new Set(['test', 'invalid', 'example', 'onion'])
 
-/** A book over these destinations and this hosts file. */
+/** Creates a book of these destinations and this hosts file. */
 export function createAddressBook(destinations: readonly Destination[], hosts: HostsFile): AddressBook {
   const byName = new Map<string, readonly Mapped[]>()
   const byAddress = new Map<string, Mapped>()
@@ -59,15 +59,15 @@ export function createAddressBook(destinations: readonly Destination[], hosts: H
   }
 }
 
-/** Top-level names that no public server knows and none is to be asked for: a mistyped name of the lab fails at once and
- *  stays on this machine. */
+/** Top-level names that exist on no public server and are never sent to one: a mistyped name of the lab fails at
+ *  once and stays on this machine. */
 function isReserved(name: string): boolean {
   return RESERVED.has(name.slice(name.lastIndexOf('.') + 1))
 }
 
 export type HostsFile = ReadonlyMap<string, readonly Ip[]>
 
-/** Names (normalised) with all their addresses, in the order of the file. Lines with a zone id are passed over. */
+/** Names (normalised) with all their addresses, in the order of the file. Lines with a zone id are skipped. */
 export function parseHostsFile(text: string): HostsFile {
   const hosts = new Map<string, Ip[]>()
   for (const line of text.split('\n')) {
@@ -82,7 +82,7 @@ export function parseHostsFile(text: string): HostsFile {
   return hosts
 }
 
-/** The file at `path`; empty where there is none or it cannot be read. */
+/** Reads the file at `path`; empty if it does not exist or cannot be read. */
 export async function readHostsFile(path = '/etc/hosts'): Promise<HostsFile> {
   return parseHostsFile(await readFile(path, 'utf8').catch(() => ''))
 }

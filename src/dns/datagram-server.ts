@@ -1,4 +1,4 @@
-// Gateway DNS over UDP: a datagram in, a datagram out (RFC 1035 section 4.2.1). Answers only those it is meant for.
+// Gateway DNS over UDP: one datagram in, one out (RFC 1035 section 4.2.1). Answers allowed clients only.
 
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
@@ -7,7 +7,7 @@ import { type Ip, parseIp } from '../net/ip.ts'
 import type { GatewayDns } from './gateway-dns.ts'
 import { MAX_QUERY_BYTES } from './message.ts'
 
-/** Questions under way at one time; what comes beyond is dropped, as by a full network. */
+/** Most queries in progress; further ones are dropped, as by a congested network. */
 const MAX_UNDER_WAY = 1_000
 
 export interface DnsDatagramServer {
@@ -15,8 +15,8 @@ export interface DnsDatagramServer {
   close(): Promise<void>
 }
 
-/** Listens. Rejects with the system's error. `isClient`: who is answered; nobody else hears anything, so that no forged
- *  source address is answered to. */
+/** Listens. Rejects with the system's error. `isClient`: who is answered; all others get no reply, so that a forged
+ *  source address receives nothing. */
 export async function serveDatagrams(
   { ip, port }: Endpoint,
   { answer }: Pick<GatewayDns, 'answer'>,
@@ -49,9 +49,9 @@ export async function serveDatagrams(
 
 function sendTo(socket: Socket, reply: Buffer, peer: { readonly port: number; readonly address: string }): void {
   try {
-    // whoever asked may be gone; nobody is to be told
+    // the client may be gone; there is nobody to report to
     socket.send(reply, peer.port, peer.address, () => undefined)
   } catch {
-    // the server was closed in the meantime
+    // the server was closed meanwhile
   }
 }

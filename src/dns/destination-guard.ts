@@ -1,5 +1,5 @@
-// May a connection go to this address? Keeps the proxy from being used against the lab itself, against the machine it runs on
-// and against the network around it (SS-01 … SS-05). Decides on addresses only, after resolution; egress rules never block.
+// Whether a connection to an address is allowed. Protects the lab itself, its machine and the network around it from
+// use through the proxy (SS-01 … SS-05). Checks addresses only, after resolution; egress rules never block.
 
 import type { GuardSettings } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -7,42 +7,43 @@ import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { equalIp, type Family, fromIpv4Number, type Ip, ip, unmapIp } from '../net/ip.ts'
 
-/** Every socket the lab itself listens on, TCP and UDP alike; filled in as they come up. */
+/** Every socket the lab itself listens on, TCP and UDP alike; filled in as they are opened. */
 export interface OwnSockets {
-  /** the proxy's doors, the API and Gateway DNS: nobody reaches them through the proxy */
+  /** the proxy's listeners, the API and Gateway DNS: unreachable through the proxy */
   readonly services: readonly Endpoint[]
-  /** the test origins, where they really listen: reached by their names and public addresses, which policy knows */
+  /** the test origins' real addresses: reached by their names and public addresses, which policy knows */
   readonly origins: readonly Endpoint[]
 }
 
 export interface GuardFacts {
   readonly settings: GuardSettings
   readonly ownSockets: OwnSockets
-  /** is it one of this machine's interface addresses (loopback is known without asking) */
+  /** whether it is one of this machine's interface addresses; not called for loopback */
   readonly isLocal: (address: Ip) => boolean
 }
 
 const LOOPBACK: Readonly<Record<Family, Ip>> = { 4: ip('127.0.0.1'), 6: ip('::1') }
 
 export interface GuardedDestination {
-  /** as policy sees it */
+  /** the address that policy sees */
   readonly destination: Endpoint
-  /** as it would be dialled */
+  /** the address that would be dialled */
   readonly dial: Endpoint
-  /** the configuration maps it: the stand-in may be local, that is what it is for */
+  /** whether the configuration maps it: a stand-in may be local, which is its purpose */
   readonly configured: boolean
 }
 
-/** Why nobody, or not this client, may connect there; `undefined` when it is fine. In this order: the lab's own listeners
- *  (nothing opens those), `deny`, what the configuration maps, `allow`, test origins past their public addresses, forbidden kinds
- *  of addresses, and what is local: for clients on this machine only (profile `lab`) or for nobody (`strict`). */
+/** Why the connection is not allowed, for everybody or for this client; `undefined` if it is. Checked in this order:
+ *  the lab's own listeners (always refused), `deny`, mapped destinations, `allow`, test origins other than by their
+ *  public addresses, forbidden kinds of addresses, and local addresses: for clients on this machine only (profile
+ *  `lab`) or for nobody (`strict`). */
 export function refusalOf(target: GuardedDestination, client: Ip, facts: GuardFacts): GatewayError | undefined {
   const { settings } = facts
   if (reachesOwnListener(target, facts)) {
     return refusal(
       'guard.own_listener',
       target,
-      'is a port of the lab itself, which cannot be reached through the proxy',
+      'is a listener of the lab itself, which cannot be reached through the proxy',
     )
   }
   if (settings.deny.length > 0 && isDenied(target, settings.deny)) {
@@ -51,7 +52,7 @@ export function refusalOf(target: GuardedDestination, client: Ip, facts: GuardFa
   if (target.configured || settings.allow.some((prefix) => containsIp(prefix, target.dial.ip))) return undefined
 
   if (reachesOrigin(target, facts)) {
-    const advice = 'is where a test origin of the lab really listens; ask for its name or its public address'
+    const advice = 'is the real address of a test origin of the lab; use its name or its public address'
     return refusal('guard.own_listener', target, advice)
   }
 
@@ -84,8 +85,9 @@ function localRefusal(
   return refusal('guard.forbidden_destination', target, `is ${what}, which only clients on this machine may reach`)
 }
 
-/** A literal local address with the port of an own listener counts even where nothing listens on exactly that address: which
- *  of them do is nobody's business outside. A configured stand-in is only refused where a listener really is. */
+/** A literal local address with the port of an own listener is refused even if that listener is on another local
+ *  address: which ones listen must not be revealed. A configured stand-in is refused only where a listener really
+ *  is. */
 function reachesOwnListener({ dial, configured }: GuardedDestination, { ownSockets, isLocal }: GuardFacts): boolean {
   for (const listener of ownSockets.services) {
     if (listener.port !== dial.port) continue
@@ -105,7 +107,7 @@ function reachesOrigin({ dial }: GuardedDestination, { ownSockets }: GuardFacts)
   )
 }
 
-/** Loopback, or unspecified, which the kernel takes for loopback. */
+/** Loopback, or unspecified, which the kernel treats as loopback. */
 function isThisHost(address: Ip): boolean {
   return classifyAddress(address).kind === 'loopback' || isUnspecified(address)
 }
@@ -128,7 +130,7 @@ function refusal(
 export type AddressClass =
   | { readonly kind: 'public' }
   | { readonly kind: 'loopback' | 'private'; readonly what: string }
-  /** no connection may ever go there, whoever asks, unless the operator allows it by name */
+  /** never allowed for anybody, unless the operator lists it in `guard.allow` */
   | { readonly kind: 'forbidden'; readonly what: string }
 
 interface SpecialRange {
@@ -159,8 +161,8 @@ const SPECIAL: readonly SpecialRange[] = [
   special('fe80::/10', 'forbidden', 'a link-local address'),
   special('fec0::/10', 'forbidden', 'a site-local address'),
   special('ff00::/8', 'forbidden', 'a multicast address'),
-  special('100::/64', 'forbidden', 'an address that discards'),
-  special('64:ff9b:1::/48', 'forbidden', 'an address for local translation'),
+  special('100::/64', 'forbidden', 'an address of the discard prefix'),
+  special('64:ff9b:1::/48', 'forbidden', 'an address of the local translation prefix'),
 ]
 
 const PUBLIC: AddressClass = Object.freeze({ kind: 'public' })
@@ -169,7 +171,7 @@ const METADATA: AddressClass = Object.freeze({
   what: "the address of a cloud's metadata service",
 })
 
-/** IPv6 forms that carry an IPv4 address, and where it is. */
+/** IPv6 forms that embed an IPv4 address, and where it is. */
 const EMBEDDING: readonly (readonly [prefix: Cidr, name: string, embedded: (words: readonly number[]) => number])[] = [
   [cidr('::ffff:0:0/96'), 'an IPv4-mapped address', (words) => words[3] ?? 0],
   [cidr('::/96'), 'an IPv4-compatible address', (words) => words[3] ?? 0],
@@ -179,8 +181,9 @@ const EMBEDDING: readonly (readonly [prefix: Cidr, name: string, embedded: (word
   [cidr('2001::/32'), 'a Teredo address', (words) => ~(words[3] ?? 0) >>> 0],
 ]
 
-/** The class of an address. IPv6 forms with an IPv4 address inside (RFC 4291, 6052, 3056, 4380; ISATAP, RFC 5214) are public
- *  only when the one inside is, and forbidden otherwise: nobody needs to spell a local address like that. */
+/** The class of an address. An IPv6 form with an embedded IPv4 address (RFC 4291, 6052, 3056, 4380; ISATAP, RFC
+ *  5214) is public if the embedded address is, and forbidden otherwise: no client needs that form for a local
+ *  address. */
 export function classifyAddress(address: Ip): AddressClass {
   const unmapped = unmapIp(address)
   for (const service of METADATA_SERVICES) if (equalIp(service, unmapped)) return METADATA
@@ -192,7 +195,7 @@ export function classifyAddress(address: Ip): AddressClass {
   return inner.kind === 'public' ? PUBLIC : { kind: 'forbidden', what: `${form.name} around \`${form.inner.text}\`` }
 }
 
-/** The IPv4 address inside an IPv6 one, where its form carries one. */
+/** The IPv4 address embedded in an IPv6 one, if its form has one. */
 export function embeddedIpv4(address: Ip): Ip | undefined {
   return address.family === 4 ? undefined : embeddedIn(address)?.inner
 }

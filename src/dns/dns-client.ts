@@ -1,5 +1,6 @@
-// Asks DNS servers for addresses without ever blocking: c-ares instead of getaddrinfo, whose threads one slow name can use up
-// (EG-09). Caches good and bad answers, asks once for many who wait, and bounds what is under way. Knows nothing of policy.
+// Resolves addresses with DNS without blocking: by c-ares rather than getaddrinfo, whose threads one slow name can use
+// up (EG-09). Caches positive and negative answers, shares a query among concurrent callers, and bounds those in
+// progress. Independent of policy.
 
 import { Resolver } from 'node:dns/promises'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -8,24 +9,24 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { type Family, type Ip, parseIp, unmapIp } from '../net/ip.ts'
 import type { Cancellation } from '../transport/cancellation.ts'
 
-/** `missing`: there is no such name; `empty`: the name is there but has no address of this family. */
+/** `missing`: the name does not exist; `empty`: it exists but has no address of this family. */
 export type DnsAnswer =
   | { readonly kind: 'addresses'; readonly addresses: readonly Ip[] }
   | { readonly kind: 'missing' | 'empty' | 'timeout' }
   | { readonly kind: 'failed'; readonly why: string }
 
 export interface DnsClient {
-  /** At once from the cache, or a promise that never rejects. `name` is normalised. */
+  /** The cached answer, or a promise that never rejects. `name` must be normalised. */
   query(name: string, family: Family): DnsAnswer | Promise<DnsAnswer>
-  /** For how long the cached answer holds, in whole seconds; 0 where there is none. */
+  /** The remaining lifetime of the cached answer in whole seconds; 0 if there is none. */
   secondsLeft(name: string, family: Family): number
   readonly counts: () => { readonly cached: number; readonly underWay: number }
 }
 
 export interface DnsClientSettings {
-  /** `address:port`; the system's own where absent */
+  /** `address:port`; default: the system's name servers */
   readonly servers?: readonly string[]
-  /** first try; the second takes as long again, doubled */
+  /** timeout of the first try; the second takes twice as long */
   readonly timeoutMs?: number
   readonly tries?: number
   readonly maxCached?: number
@@ -34,13 +35,14 @@ export interface DnsClientSettings {
   readonly now?: () => number
 }
 
-/** How long answers are kept, in seconds: what servers say, within limits; bad answers by our own measure (RFC 2308 section 5
- *  allows up to three hours for names that do not exist, and five minutes for failures in section 7). */
+/** Lifetimes of cached answers in seconds: what servers say, within limits; for negative answers our own (RFC 2308
+ *  allows up to three hours for names that do not exist in section 5, and five minutes for failures in section 7). */
 const TTL = Object.freeze({ least: 5, most: 3_600, missing: 30, failed: 2 })
 
 const MISSING_CODES = new Set(['ENOTFOUND', 'EBADNAME'])
 const TIMEOUT_CODES = new Set(['ETIMEOUT', 'ECANCELLED'])
 
+/** Creates a client with a cache of its own. See the head of this file. */
 export function createDnsClient(settings: DnsClientSettings = {}): DnsClient {
   const { maxUnderWay = 1_000, now = () => performance.now() } = settings
   const resolver = new Resolver({ timeout: settings.timeoutMs ?? 1_500, tries: settings.tries ?? 2 })
@@ -60,10 +62,10 @@ export function createDnsClient(settings: DnsClientSettings = {}): DnsClient {
       const key = `${name} ${family}`
       const cached = cache.get(key)
       if (cached !== undefined && cached.until > now()) return cached.answer
-      const asked = underWay.get(key)
-      if (asked !== undefined) return asked
+      const pending = underWay.get(key)
+      if (pending !== undefined) return pending
       if (underWay.size >= maxUnderWay)
-        return { kind: 'failed', why: `${maxUnderWay} names are being looked up already` }
+        return { kind: 'failed', why: `${maxUnderWay} names are already being resolved` }
       const asking = ask(name, family, key)
       underWay.set(key, asking)
       return asking
@@ -102,21 +104,22 @@ function describeFailure(code: string): string {
     case 'ESERVFAIL':
       return 'the name server failed (SERVFAIL)'
     case 'EREFUSED':
-      return 'the name server refused the question'
+      return 'the name server refused the query'
     case 'ECONNREFUSED':
-      return 'no name server is listening where this machine looks for one'
+      return 'no name server is listening at the address this machine is configured to use'
     case 'EBADRESP':
     case 'EFORMERR':
-      return 'the name server answered with something that is not DNS'
+      return 'the response of the name server is not a DNS message'
     default:
-      return `the look-up failed (${code || 'unknown reason'})`
+      return `the lookup failed (${code || 'unknown reason'})`
   }
 }
 
-/** Once one family has answered, the other has this long (RFC 8305 section 3, Resolution Delay). */
+/** Once one family has answered, how long to wait for the other (RFC 8305 section 3, Resolution Delay). */
 const RESOLUTION_DELAY_MS = 50
 
-/** Throws GatewayError `name.*`, or `egress.no_matching_family` when the name has addresses of the other family only. */
+/** The addresses of one family. Throws GatewayError `name.*`, or `egress.no_matching_family` if the name has only
+ *  addresses of the other family. */
 export async function lookUpOne(
   dns: DnsClient,
   name: string,
@@ -126,11 +129,11 @@ export async function lookUpOne(
   const answer = await unlessAborted(dns.query(name, family), signal)
   if (answer.kind === 'addresses') return answer.addresses
   if (answer.kind !== 'empty') throw failureOf(name, [answer])
-  const message = `\`${name}\` has no IPv${family} address, and the connection is to use IPv${family} only`
+  const message = `\`${name}\` has no IPv${family} address, and this connection must use IPv${family} only`
   throw new GatewayError('egress.no_matching_family', message)
 }
 
-/** IPv6 before IPv4. Throws GatewayError `name.*`. */
+/** The addresses of both families, IPv6 first. Throws GatewayError `name.*`. */
 export async function lookUpBoth(dns: DnsClient, name: string, signal: Cancellation): Promise<readonly Ip[]> {
   const six = Promise.resolve(dns.query(name, 6))
   const four = Promise.resolve(dns.query(name, 4))
@@ -143,7 +146,7 @@ export async function lookUpBoth(dns: DnsClient, name: string, signal: Cancellat
   return addresses
 }
 
-/** What could not be found out weighs more than what is known not to be there. */
+/** A failed query takes precedence over a definite negative answer. */
 function failureOf(name: string, answers: readonly DnsAnswer[]): GatewayError {
   const failed = answers.find((answer) => answer.kind === 'failed')
   if (failed !== undefined) return new GatewayError('name.failed', `\`${name}\` could not be resolved: ${failed.why}`)
@@ -155,7 +158,7 @@ function failureOf(name: string, answers: readonly DnsAnswer[]): GatewayError {
     : new GatewayError('name.not_found', `there is no host \`${name}\``)
 }
 
-/** The value, unless the signal is aborted first: look-ups are shared, so one client going away cancels none. */
+/** The value, unless the signal is aborted first. Queries are shared, so a client that disconnects cancels none. */
 async function unlessAborted<Value>(value: Value | Promise<Value>, signal: Cancellation): Promise<Value> {
   if (!(value instanceof Promise)) return value
   const { promise: aborted, reject } = Promise.withResolvers<never>()
@@ -171,5 +174,7 @@ async function unlessAborted<Value>(value: Value | Promise<Value>, signal: Cance
 
 function abortReason(signal: Cancellation): GatewayError {
   if (signal.reason instanceof GatewayError) return signal.reason
-  return new GatewayError('relay.client_reset', 'the client went away during name resolution', { cause: signal.reason })
+  return new GatewayError('relay.client_reset', 'the client disconnected during name resolution', {
+    cause: signal.reason,
+  })
 }

@@ -1,4 +1,4 @@
-// Gateway DNS listening: UDP and TCP on the same ports, all of them or none.
+// The listeners of Gateway DNS: UDP and TCP on the same ports, all of them or none.
 
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
@@ -8,11 +8,11 @@ import { classifyAddress } from './destination-guard.ts'
 import type { GatewayDns } from './gateway-dns.ts'
 import { type StreamLimits, serveStreams } from './stream-server.ts'
 
-/** Free ports are taken for TCP first; the same one may be taken for UDP. */
+/** With port 0, TCP takes a free port first; UDP may not get the same one, so the pair is tried again. */
 const TRIES = 10
 
 export interface DnsServer {
-  /** with the ports really listening */
+  /** the endpoints with their actual ports */
   readonly endpoints: readonly Endpoint[]
   close(): Promise<void>
 }
@@ -20,12 +20,12 @@ export interface DnsServer {
 export interface DnsServerSettings {
   /** port 0 takes a free one */
   readonly listen: readonly Endpoint[]
-  /** networks that are answered beside loopback */
+  /** networks of clients that are answered, besides loopback */
   readonly clients: readonly Cidr[]
   readonly limits?: StreamLimits
 }
 
-/** Rejects with the system's error where an endpoint cannot be listened on; then none is. */
+/** Listens on all endpoints. Rejects with the system's error if one fails; then none is left open. */
 export async function serveDns(
   { listen, clients, limits }: DnsServerSettings,
   gatewayDns: Pick<GatewayDns, 'answer'>,
@@ -42,7 +42,7 @@ export async function serveDns(
   return { endpoints, close: () => all.disposeAsync() }
 }
 
-/** Who is answered: this machine, and the networks it is told of. Never an open resolver. */
+/** Whether a client is answered: this machine, and the configured networks. Never an open resolver. */
 export function isAnswered(clients: readonly Cidr[]): (address: Ip) => boolean {
   return (address) => {
     const own = unmapIp(address)

@@ -1,5 +1,5 @@
-// Passes a question on to the name servers this machine uses, as it came but for its id, and brings back the first reply to it. For what
-// is no address: those are looked up (dns-client.ts). Judges no reply.
+// Forwards a query to the name servers of this machine, unchanged but for its id, and returns the first reply to it.
+// Used for records other than addresses, which dns-client.ts resolves. Does not inspect replies.
 
 import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
@@ -11,7 +11,7 @@ import { parseAuthority, parseHost } from '../net/host.ts'
 import { equalIp } from '../net/ip.ts'
 import { type DnsQuery, isTruncated, passOn, STREAM_LIMIT } from './message.ts'
 
-/** Is the lab itself among the name servers of this machine? Then names would be asked for in a circle. */
+/** Whether the lab itself is among the name servers of this machine, so that queries would loop. */
 export function isOwnNameServer(own: readonly Endpoint[]): boolean {
   return getServers().some((text) => {
     const server = serverAt(text)
@@ -19,19 +19,20 @@ export function isOwnNameServer(own: readonly Endpoint[]): boolean {
   })
 }
 
-/** The reply, or undefined where no server gave one in time. Never rejects. */
+/** The reply, or undefined if no server sent one in time. Never rejects. */
 export type DnsForwarder = (query: DnsQuery) => Promise<Buffer | undefined>
 
 export interface DnsForwardSettings {
-  /** `address` or `address:port`; the system's own where absent */
+  /** `address` or `address:port`; default: the system's name servers */
   readonly servers?: readonly string[]
-  /** where the lab itself answers, filled in as it comes up: nothing is passed on to there */
+  /** endpoints of the lab's own DNS, filled in as they are opened: never forwarded to */
   readonly own?: readonly Endpoint[]
   /** for each server */
   readonly timeoutMs?: number
   readonly maxUnderWay?: number
 }
 
+/** Creates a forwarder to the given name servers, which are tried in order, three at most. */
 export function createForward(settings: DnsForwardSettings = {}): DnsForwarder {
   const { own = [], timeoutMs = 1_500, maxUnderWay = 100 } = settings
   let underWay = 0
@@ -61,17 +62,17 @@ function serverAt(text: string): Endpoint | undefined {
 }
 
 async function askOne(server: Endpoint, query: DnsQuery, timeoutMs: number): Promise<Buffer | undefined> {
-  const asked: DnsQuery = { ...query, message: withNewId(query.message) }
+  const forwarded: DnsQuery = { ...query, message: withNewId(query.message) }
   const signal = AbortSignal.timeout(timeoutMs)
   try {
-    const reply = await askByDatagram(server, asked, signal)
-    return isTruncated(reply) ? await askByStream(server, asked, signal) : reply
+    const reply = await askByDatagram(server, forwarded, signal)
+    return isTruncated(reply) ? await askByStream(server, forwarded, signal) : reply
   } catch {
     return undefined
   }
 }
 
-/** A guessed id must not be enough to get an answer in: the port is random, too, and the peer is checked by the kernel. */
+/** A guessed id must not suffice to inject an answer: the port is random too, and the kernel checks the peer. */
 function withNewId(message: Buffer): Buffer {
   const copy = Buffer.from(message)
   copy.writeUInt16BE(randomInt(0x1_0000), 0)

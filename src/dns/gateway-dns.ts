@@ -1,5 +1,5 @@
-// What Gateway DNS answers: placeholders for names that some egress rule minds, real addresses for the rest ([D1]).
-// Looks names up as the proxy does; knows no socket.
+// The answers of Gateway DNS: placeholders for names that some egress rule depends on, real addresses for the rest
+// ([D1]). Resolves names as the proxy does; opens no socket.
 
 import { type HostFacts, ruleThatDependsOn } from '../analysis/name-screen.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -15,27 +15,27 @@ import { type DnsQuery, type DnsReply, EDE, passOn, RCODE, readQuery, TYPE, writ
 import { PLACEHOLDER_TTL_S, type PlaceholderTable } from './placeholder-table.ts'
 import type { Tunnels } from './tunnels.ts'
 
-/** Names of the lab change with its configuration file only. */
+/** Names of the lab change only with its configuration file. */
 const KNOWN_TTL_S = 30
-/** Addresses of one name that are told; more would not fit a datagram. */
+/** Most addresses of one name in an answer; more would not fit a datagram. */
 const MOST_ADDRESSES = 16
 
 export interface GatewayDnsParts {
   readonly snapshot: () => Snapshot
-  /** asked anew each time: the configuration may be reloaded */
+  /** called for each query: the configuration may be reloaded */
   readonly book: () => AddressBook
-  /** private names, and which names are behind a tunnel; asked anew each time */
+  /** private names, and which names are behind a tunnel; called for each query */
   readonly tunnels: () => Pick<Tunnels, 'behindName' | 'addressesOf'>
   readonly dns: DnsClient
   readonly forward: DnsForwarder
   readonly table: PlaceholderTable
   readonly categoriesOf: Ports['categoriesOf']
-  /** takes news for the operator: a range is used up */
+  /** receives notices for the operator: a range is used up */
   readonly onExhausted: (message: string) => void
 }
 
 export interface GatewayDns {
-  /** The reply to one message in at most `limit(query)` bytes; undefined: nothing is to be said. Never rejects. */
+  /** The reply to one message in at most `limit(query)` bytes; undefined: send none. Never rejects. */
   answer(message: Buffer, limit: (query: DnsQuery) => number): Promise<Buffer | undefined>
   readonly placeholderAt: (target: Target) => Placeholder | undefined
   readonly counts: () => GatewayDnsCounts
@@ -47,11 +47,12 @@ export interface GatewayDnsCounts {
   readonly exhausted: number
 }
 
-/** What was found under a name in one family. */
+/** The addresses of a name in one family. */
 type ReverseEntry =
   | { readonly kind: 'addresses'; readonly addresses: readonly [Ip, ...Ip[]]; readonly ttl: number }
   | { readonly kind: 'reply'; readonly reply: DnsReply }
 
+/** Creates Gateway DNS without listeners ([D1] to [D3]). See the head of this file. */
 export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
   const { table, snapshot, categoriesOf } = parts
   const counts = { queries: 0, placeholders: 0, exhausted: 0 }
@@ -92,14 +93,14 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
     counts.exhausted++
     const text = `every placeholder for IPv${family} is in use`
     parts.onExhausted(
-      `no placeholder is left for \`${name}\`: ${text}; widen the range at the API (docs/gateway-dns.md)`,
+      `no placeholder is left for \`${name}\`: ${text}; widen the range through the API (docs/gateway-dns.md)`,
     )
     return { rcode: RCODE.serverFailure, error: { code: EDE.other, text } }
   }
 
   async function lookUp(name: string, family: Family): Promise<ReverseEntry> {
     const known = knownAddresses(name)
-    if (known === 'never') return said({ rcode: RCODE.missing })
+    if (known === 'never') return replyWith({ rcode: RCODE.missing })
     if (known !== undefined) {
       const addresses = known.map((found) => found.ip).filter((address) => address.family === family)
       return foundOf(addresses, KNOWN_TTL_S)
@@ -109,30 +110,30 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
       case 'addresses':
         return foundOf(answer.addresses, parts.dns.secondsLeft(name, family))
       case 'missing':
-        return said({ rcode: RCODE.missing })
+        return replyWith({ rcode: RCODE.missing })
       case 'empty':
-        return said({ rcode: RCODE.noError })
+        return replyWith({ rcode: RCODE.noError })
       case 'timeout': {
         const error = { code: EDE.noReachableAuthority, text: 'no name server answered in time' }
-        return said({ rcode: RCODE.serverFailure, error })
+        return replyWith({ rcode: RCODE.serverFailure, error })
       }
       case 'failed':
-        return said({ rcode: RCODE.serverFailure, error: { code: EDE.networkError, text: answer.why } })
+        return replyWith({ rcode: RCODE.serverFailure, error: { code: EDE.networkError, text: answer.why } })
     }
   }
 
-  /** What the other side of the name's tunnel knows, else the lab's own book. */
+  /** The address known to the name's tunnel, else the one in the lab's address book. */
   function knownAddresses(name: string): readonly { readonly ip: Ip }[] | 'never' | undefined {
-    const tunnel = parts.tunnels().behindName(name, snapshot().account)
+    const tunnel = parts.tunnels().behindName(name, snapshot().tables.routes)
     const addresses = tunnel === undefined ? undefined : parts.tunnels().addressesOf(tunnel, name)
     return addresses?.map((address) => ({ ip: address })) ?? parts.book().addressesOf(name)
   }
 
-  /** Does a connection have to be known by this name? For a host name route, or for a rule that minds the name at any of its
-   *  addresses: categories may go by address. */
+  /** Whether connections must be identifiable by this name: for a host name route, or for a rule that depends on the
+   *  name at any of its addresses (categories may depend on the address). */
   function needsName(name: string, addresses: readonly Ip[]): boolean {
     const current = snapshot()
-    if (parts.tunnels().behindName(name, current.account) !== undefined) return true
+    if (parts.tunnels().behindName(name, current.tables.routes) !== undefined) return true
     return addresses.some((address) => {
       const named: HostFacts = { host: name, ...categoriesOf({ kind: 'name', name, port: 0 }, address) }
       const unnamed = categoriesOf({ kind: 'ip', ip: address, port: 0 }, address)
@@ -140,8 +141,9 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
     })
   }
 
-  /** What is said in place of records that carry addresses past every placeholder: nothing, where an address of the name would be
-   *  one; that it is not known, where that cannot be found out. Undefined: the records may be told. */
+  /** The reply in place of records that would reveal addresses and bypass placeholders: an empty answer if an
+   *  address of the name gets a placeholder, an error if that cannot be determined. Undefined: the records may be
+   *  sent. */
   async function withheld(name: string): Promise<DnsReply | undefined> {
     const both = await Promise.all([lookUp(name, 4), lookUp(name, 6)])
     const addresses = both.flatMap((found) => (found.kind === 'addresses' ? found.addresses : []))
@@ -152,7 +154,7 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
   async function passedOn(query: DnsQuery, limit: number): Promise<Buffer> {
     const reply = await parts.forward(query)
     const passed = reply === undefined ? undefined : passOn(query, reply, limit)
-    const error = { code: EDE.noReachableAuthority, text: 'no name server gave an answer to this' }
+    const error = { code: EDE.noReachableAuthority, text: 'no name server answered this query' }
     return passed ?? writeReply(query, { rcode: RCODE.serverFailure, error }, limit)
   }
 
@@ -180,18 +182,18 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
   }
 }
 
-/** In no network anybody has put into a category: stands for a name that has no address. */
+/** In no categorised network: stands for a name without an address. */
 const NOWHERE = ip('0.0.0.0')
 
 /** RFC 8482 section 4.2. */
 const MINIMAL_ANY = Object.freeze({ cpu: 'RFC8482', os: '' })
 
-function said(reply: DnsReply): ReverseEntry {
+function replyWith(reply: DnsReply): ReverseEntry {
   return { kind: 'reply', reply }
 }
 
 function foundOf([first, ...others]: readonly Ip[], ttl: number): ReverseEntry {
-  if (first === undefined) return said({ rcode: RCODE.noError })
+  if (first === undefined) return replyWith({ rcode: RCODE.noError })
   return { kind: 'addresses', addresses: [first, ...others], ttl }
 }
 
@@ -200,7 +202,7 @@ function familyOf(type: number): Family | undefined {
   return type === TYPE.AAAA ? 6 : undefined
 }
 
-/** HTTPS and SVCB records carry addresses of their own ([D1]). */
+/** HTTPS and SVCB records contain addresses themselves ([D1]). */
 function isServiceBinding(type: number): boolean {
   return type === TYPE.HTTPS || type === TYPE.SVCB
 }
@@ -209,7 +211,7 @@ function placeholderAt(table: PlaceholderTable, target: Target): Placeholder | u
   if (target.kind === 'name') return undefined
   const found = table.at(target.ip)
   if (found !== 'unknown') return found
-  const what = `\`${target.ip.text}\` is in the range of placeholders, and Gateway DNS has given it to no name, or too long ago`
+  const what = `\`${target.ip.text}\` is in the placeholder range, but Gateway DNS gave it to no name, or too long ago`
   throw new GatewayError('name.unknown_placeholder', `${what}; resolve the name again`)
 }
 

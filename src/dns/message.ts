@@ -1,5 +1,5 @@
-// DNS messages at the edge of Gateway DNS: which bytes are a question it takes, and its replies as bytes (RFC 1035, 6891, 8914).
-// dns-packet reads and writes the records; header and question are echoed byte for byte. Decides nothing about names.
+// DNS messages of Gateway DNS: parses queries and writes replies (RFC 1035, 6891, 8914). dns-packet encodes the
+// records; header and question are echoed byte for byte. Decides nothing about names.
 
 import { type Answer, decode, encode, type PacketOpt } from 'dns-packet'
 import type { Ip } from '../net/ip.ts'
@@ -15,7 +15,7 @@ export const RCODE = Object.freeze({
   badVersion: 16,
 })
 
-/** Types (IANA) that are treated in some way of their own. */
+/** Record types (IANA) that are handled specially. */
 export const TYPE = Object.freeze({ A: 1, PTR: 12, AAAA: 28, SVCB: 64, HTTPS: 65, IXFR: 251, AXFR: 252, ANY: 255 })
 
 /** RFC 8914 section 4. */
@@ -27,11 +27,11 @@ export const EDE = Object.freeze({
   networkError: 23,
 })
 
-/** Queries have one question and a few options; nothing else needs more. */
+/** A query has one question and a few options; anything longer is refused. */
 export const MAX_QUERY_BYTES = 4_096
 const HEADER_BYTES = 12
 const CLASS_IN = 1
-/** Datagrams of this size pass everywhere unfragmented (RFC 9715 section 3.1). */
+/** The largest datagram that passes everywhere unfragmented (RFC 9715 section 3.1). */
 const UDP_PAYLOAD = 1_232
 /** Without EDNS (RFC 1035 section 4.2.1). */
 const PLAIN_UDP_PAYLOAD = 512
@@ -39,23 +39,24 @@ export const STREAM_LIMIT = 65_535
 
 export interface DnsQuery {
   readonly message: Buffer
-  /** as the client spelled it, without the trailing dot; '' where that cannot be told: dots or other bytes inside labels */
+  /** as the client spelled it, without the trailing dot; '' if labels contain dots or other bytes that text cannot
+   *  show */
   readonly name: string
   readonly type: number
   /** name, type and class as sent */
   readonly question: Buffer
   readonly edns: boolean
-  /** the largest reply its sender takes in one datagram, bytes */
+  /** the largest reply the client accepts in one datagram, bytes */
   readonly udpLimit: number
 }
 
 export type ReadQuery =
   | { readonly kind: 'query'; readonly query: DnsQuery }
   | { readonly kind: 'reply'; readonly message: Buffer }
-  /** no message of DNS, or an answer: nothing is said, so that two servers never talk to each other for ever */
+  /** not a DNS message, or a response: no reply, so that two servers never answer each other for ever */
   | { readonly kind: 'silence' }
 
-/** What is said to a query. `addresses` and `names` (for PTR) are the answer section. */
+/** The contents of a reply. `addresses` and `names` (for PTR) form the answer section. */
 export interface DnsReply {
   readonly rcode: number
   readonly addresses?: readonly Ip[]
@@ -67,7 +68,7 @@ export interface DnsReply {
   readonly truncated?: boolean
 }
 
-/** Takes a message apart, or answers it where it cannot be one that gets looked up. */
+/** Parses a message; returns a reply instead if the query is one that is never resolved. */
 export function readQuery(message: Buffer): ReadQuery {
   if (message.length < HEADER_BYTES || isResponse(message)) return { kind: 'silence' }
   const refuse = (rcode: number, question = Buffer.alloc(0)): ReadQuery => ({
@@ -90,18 +91,19 @@ export function readQuery(message: Buffer): ReadQuery {
     edns: edns !== undefined,
     udpLimit: Math.min(Math.max(size, PLAIN_UDP_PAYLOAD), UDP_PAYLOAD),
   }
-  if (edns !== undefined && edns.version !== 0) return said(query, RCODE.badVersion)
-  if (klass !== CLASS_IN) return said(query, RCODE.refused, 'only class IN is answered here')
-  if (type === TYPE.AXFR || type === TYPE.IXFR) return said(query, RCODE.refused, 'there are no zones to transfer')
+  if (edns !== undefined && edns.version !== 0) return replyWith(query, RCODE.badVersion)
+  if (klass !== CLASS_IN) return replyWith(query, RCODE.refused, 'only class IN is supported')
+  if (type === TYPE.AXFR || type === TYPE.IXFR)
+    return replyWith(query, RCODE.refused, 'zone transfers are not supported')
   return { kind: 'query', query }
 }
 
-function said(query: DnsQuery, rcode: number, text?: string): ReadQuery {
+function replyWith(query: DnsQuery, rcode: number, text?: string): ReadQuery {
   const error = text === undefined ? {} : { error: { code: EDE.notSupported, text } }
   return { kind: 'reply', message: writeReply(query, { rcode, ...error }, query.udpLimit) }
 }
 
-/** The reply as bytes, at most `limit` of them: an answer that does not fit is left out and the TC bit set. */
+/** The reply as bytes, at most `limit` of them: an answer that does not fit is omitted and the TC bit set. */
 export function writeReply(query: DnsQuery, reply: DnsReply, limit: number): Buffer {
   const { message, question } = query
   const { rcode, truncated = false } = reply
@@ -116,7 +118,7 @@ export function writeReply(query: DnsQuery, reply: DnsReply, limit: number): Buf
   return whole.length <= limit || truncated ? whole : writeReply(query, { ...reply, truncated: true }, limit)
 }
 
-/** Another server's reply with the id of the client's query; undefined where it does not answer that question. */
+/** Another server's reply with the id of the client's query; undefined if it does not answer that question. */
 export function passOn(query: DnsQuery, reply: Buffer, limit: number): Buffer | undefined {
   if (reply.length < HEADER_BYTES || !isResponse(reply)) return undefined
   const question = questionOf(reply)
@@ -127,7 +129,7 @@ export function passOn(query: DnsQuery, reply: Buffer, limit: number): Buffer | 
   return own
 }
 
-/** For how long a reply may be kept as a whole, in seconds (RFC 8484 section 5.1); 0 where it has no records. */
+/** How long a reply may be cached as a whole, in seconds (RFC 8484 section 5.1); 0 without records. */
 export function lowestTtl(reply: Buffer): number {
   try {
     const ttls = (decode(reply).answers ?? []).flatMap((record) => ('ttl' in record ? [record.ttl ?? 0] : []))
@@ -137,7 +139,7 @@ export function lowestTtl(reply: Buffer): number {
   }
 }
 
-/** Is there more than fitted into the datagram? */
+/** Whether a reply was truncated to fit the datagram. */
 export function isTruncated(reply: Buffer): boolean {
   return ((reply[2] ?? 0) & 0x02) !== 0
 }
@@ -156,7 +158,7 @@ function hasQueryCounts(message: Buffer): boolean {
   return questions === 1 && answers === 0 && authorities === 0 && (additionals ?? 0) <= 4
 }
 
-/** The bytes of the first question. Nothing stands before it that its name could point to. */
+/** The bytes of the first question. Its name cannot be compressed, since nothing precedes it. */
 function questionOf(message: Buffer): Buffer | undefined {
   let at = HEADER_BYTES
   for (let length = message[at]; length !== 0; length = message[at]) {
@@ -172,7 +174,7 @@ interface Options {
   readonly edns: { readonly payload: number; readonly version: number } | undefined
 }
 
-/** Undefined for a message that is not well-formed to its end. */
+/** Undefined for a message that is malformed anywhere. */
 function optionsOf(message: Buffer): Options | undefined {
   try {
     const { questions = [], additionals = [] } = decode(message)
@@ -188,7 +190,8 @@ function optionsOf(message: Buffer): Options | undefined {
   }
 }
 
-/** Is the name all there is to say of the question's labels? Records about any other name could not be written. */
+/** Whether the name as text represents the question's labels exactly. Records of any other name could not be
+ *  written. */
 function isSpelledSo(name: string, message: Buffer): boolean {
   const labels = encode({ questions: [{ name, type: 'A' }] }).subarray(HEADER_BYTES, -4)
   return message.subarray(HEADER_BYTES, HEADER_BYTES + labels.length).equals(labels)
@@ -218,13 +221,13 @@ function optOf({ rcode, error }: DnsReply): Answer {
   }
 }
 
-/** RFC 8914 section 2. The library writes options it has no name for as they are; its types know only those with one. */
+/** RFC 8914 section 2. The library writes options it does not know unchanged; its types list only those it knows. */
 function extendedError({ code, text }: { readonly code: number; readonly text: string }): PacketOpt {
   const data = Buffer.concat([Buffer.from([code >> 8, code & 0xff]), Buffer.from(text, 'utf8')])
   return { code: 15, data } as unknown as PacketOpt
 }
 
-/** A header alone, and the question where it could be read. */
+/** Only a header, and the question if it could be read. */
 function bareReply(message: Buffer, rcode: number, question: Buffer): Buffer {
   const reply = Buffer.concat([Buffer.alloc(HEADER_BYTES), question])
   writeHeader(reply, message, { rcode, truncated: false })
@@ -235,8 +238,8 @@ function bareReply(message: Buffer, rcode: number, question: Buffer): Buffer {
 /** Id, opcode and RD of the query; QR and RA set; never authoritative. */
 function writeHeader(reply: Buffer, query: Buffer, { rcode, truncated }: { rcode: number; truncated: boolean }): void {
   query.copy(reply, 0, 0, 2)
-  const [asked = 0, flags = 0] = [query[2], query[3]]
-  reply[2] = 0x80 | (asked & 0x79) | (truncated ? 0x02 : 0)
+  const [queryFlags = 0, flags = 0] = [query[2], query[3]]
+  reply[2] = 0x80 | (queryFlags & 0x79) | (truncated ? 0x02 : 0)
   reply[3] = 0x80 | (flags & 0x10) | (rcode & 0xf)
 }
 

@@ -1,19 +1,19 @@
-// Which address was given out for which name, and what it really was then ([D1], [D3]). An address belongs to one name
-// until nobody has used it for long; only a full range takes it back earlier, and never under a connection. Asks nobody anything.
+// Which placeholder address was given out for which name, and the real address behind it ([D1], [D3]). An address keeps
+// its name until it has been unused for long; only a full range reclaims it earlier, and never during a connection.
 
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import { type Family, fromIpv4Number, fromIpv6Words, type Ip } from '../net/ip.ts'
 
-/** How long clients may keep an answer, in seconds. */
+/** How long clients may cache an answer, in seconds. */
 export const PLACEHOLDER_TTL_S = 30
 
-/** Unused for so long, a placeholder is forgotten. */
+/** A placeholder that is unused for this long is dropped. */
 const IDLE_MS = 3_600_000
-/** A full range takes back what was unused for so long: clients have let go of it by then. */
+/** A full range reuses placeholders that were unused for this long: clients have dropped them by then. */
 const REUSE_MS = 2 * PLACEHOLDER_TTL_S * 1_000
 
 export interface PlaceholderTableOptions {
-  /** the ranges in force, asked anew each time */
+  /** the ranges in force; called for each name */
   readonly rangeOf: (family: Family) => Cidr
   /** monotonic, ms */
   readonly now: () => number
@@ -26,9 +26,9 @@ export interface GivenPlaceholder {
   readonly initial: Ip
   readonly name: string
   readonly address: Ip
-  /** open connections to it */
+  /** number of open connections to it */
   readonly connections: number
-  /** since an answer or a connection last had it, ms; 0 while a connection has it */
+  /** when an answer or a connection last used it, ms; 0 while a connection uses it */
   readonly unusedMs: number
 }
 
@@ -40,63 +40,64 @@ interface Entry {
   lastUsed: number
 }
 
-/** The entries of one family, the one unused the longest first. */
-interface Shelf {
+/** The entries of one family, least recently used first. */
+interface FamilyTable {
   readonly byAddress: Map<string, Entry>
-  /** the newest of each name */
+  /** the newest entry of each name */
   readonly byName: Map<string, Entry>
-  /** the one `number` and `taken` speak of */
+  /** the range that `number` and `taken` refer to */
   range: Cidr | undefined
-  /** of the address given out last */
+  /** number of the last address given out */
   number: number
   /** how many addresses of the range are given out */
   taken: number
 }
 
+/** See the head of this file. */
 export class PlaceholderTable {
   readonly #options: Required<PlaceholderTableOptions>
-  readonly #shelves: Readonly<Record<Family, Shelf>> = { 4: newShelf(), 6: newShelf() }
+  readonly #tables: Readonly<Record<Family, FamilyTable>> = { 4: newTable(), 6: newTable() }
 
   constructor(options: PlaceholderTableOptions) {
     this.#options = { idleMs: IDLE_MS, reuseMs: REUSE_MS, ...options }
   }
 
-  /** The placeholder of a name for one of these real addresses (of one family, at least one), a new one for the first address where
-   *  the name has none for any. Undefined: the range is used up. */
+  /** The placeholder of a name for one of these real addresses (of one family, at least one); a new one for the
+   *  first address if the name has none. Undefined if the range is used up. */
   give(name: string, addresses: readonly [Ip, ...Ip[]]): Ip | undefined {
     const [address] = addresses
-    const shelf = this.#shelves[address.family]
-    this.#forgetIdle(shelf)
-    const before = shelf.byName.get(name)
+    const table = this.#tables[address.family]
+    this.#dropIdle(table)
+    const before = table.byName.get(name)
     if (before !== undefined && addresses.some(({ text }) => text === before.address.text)) {
-      this.#touch(shelf, before)
+      this.#touch(table, before)
       return before.initial
     }
-    const initial = this.#freeAddress(shelf, this.#options.rangeOf(address.family))
+    const initial = this.#freeAddress(table, this.#options.rangeOf(address.family))
     if (initial === undefined) return undefined
     const entry: Entry = { initial, name, address, connections: 0, lastUsed: this.#options.now() }
-    shelf.byAddress.set(initial.text, entry)
-    shelf.byName.set(name, entry)
-    shelf.taken++
+    table.byAddress.set(initial.text, entry)
+    table.byName.set(name, entry)
+    table.taken++
     return initial
   }
 
-  /** What an address stands for; `unknown`: it is in a range that placeholders come from, and nobody's; undefined: it is no
+  /** What an address stands for; `unknown`: it is in a placeholder range but not in use; undefined: it is not a
    *  placeholder. */
   at(address: Ip): (GivenPlaceholder & { hold(): () => void }) | 'unknown' | undefined {
-    const shelf = this.#shelves[address.family]
-    this.#forgetIdle(shelf)
-    const entry = shelf.byAddress.get(address.text)
+    const table = this.#tables[address.family]
+    this.#dropIdle(table)
+    const entry = table.byAddress.get(address.text)
     if (entry === undefined) return containsIp(this.#options.rangeOf(address.family), address) ? 'unknown' : undefined
-    this.#touch(shelf, entry)
-    return { ...this.#describe(entry), hold: () => this.#hold(shelf, entry) }
+    this.#touch(table, entry)
+    return { ...this.#describe(entry), hold: () => this.#hold(table, entry) }
   }
 
-  /** All of them, the one unused the longest first, IPv4 before IPv6. */
+  /** All of them, least recently used first, IPv4 before IPv6. */
   list(): GivenPlaceholder[] {
     return ([4, 6] as const).flatMap((family) => {
-      this.#forgetIdle(this.#shelves[family])
-      return Array.from(this.#shelves[family].byAddress.values(), (entry) => this.#describe(entry))
+      this.#dropIdle(this.#tables[family])
+      return Array.from(this.#tables[family].byAddress.values(), (entry) => this.#describe(entry))
     })
   }
 
@@ -105,88 +106,88 @@ export class PlaceholderTable {
     return { initial, name, address, connections, unusedMs }
   }
 
-  #hold(shelf: Shelf, entry: Entry): () => void {
+  #hold(table: FamilyTable, entry: Entry): () => void {
     entry.connections++
     let held = true
     return () => {
       if (!held) return
       held = false
       entry.connections--
-      this.#touch(shelf, entry)
+      this.#touch(table, entry)
     }
   }
 
-  #touch({ byAddress }: Shelf, entry: Entry): void {
+  #touch({ byAddress }: FamilyTable, entry: Entry): void {
     entry.lastUsed = this.#options.now()
     if (byAddress.get(entry.initial.text) !== entry) return
     byAddress.delete(entry.initial.text)
     byAddress.set(entry.initial.text, entry)
   }
 
-  #forgetIdle(shelf: Shelf): void {
+  #dropIdle(table: FamilyTable): void {
     for (;;) {
-      const entry = this.#longestUnused(shelf)
+      const entry = this.#longestUnused(table)
       if (entry === undefined || this.#options.now() - entry.lastUsed < this.#options.idleMs) return
-      this.#forget(shelf, entry)
+      this.#drop(table, entry)
     }
   }
 
-  /** The first without a connection; those with one on the way there count as used now. */
-  #longestUnused(shelf: Shelf): Entry | undefined {
-    const { size } = shelf.byAddress
+  /** The first without a connection; entries with one that are passed over count as used now. */
+  #longestUnused(table: FamilyTable): Entry | undefined {
+    const { size } = table.byAddress
     let seen = 0
-    for (const entry of shelf.byAddress.values()) {
+    for (const entry of table.byAddress.values()) {
       if (entry.connections === 0) return entry
       if (++seen > size) return undefined
-      this.#touch(shelf, entry)
+      this.#touch(table, entry)
     }
     return undefined
   }
 
-  #freeAddress(shelf: Shelf, range: Cidr): Ip | undefined {
-    if (shelf.range?.text !== range.text) {
-      shelf.range = range
-      shelf.number = 0
-      shelf.taken = [...shelf.byAddress.values()].filter(({ initial }) => containsIp(range, initial)).length
+  #freeAddress(table: FamilyTable, range: Cidr): Ip | undefined {
+    if (table.range?.text !== range.text) {
+      table.range = range
+      table.number = 0
+      table.taken = [...table.byAddress.values()].filter(({ initial }) => containsIp(range, initial)).length
     }
     const capacity = capacityOf(range)
-    while (shelf.taken < capacity) {
-      shelf.number = (shelf.number % capacity) + 1
-      const address = placeholderOf(range, shelf.number)
-      if (!shelf.byAddress.has(address.text)) return address
+    while (table.taken < capacity) {
+      table.number = (table.number % capacity) + 1
+      const address = placeholderOf(range, table.number)
+      if (!table.byAddress.has(address.text)) return address
     }
-    return this.#takeBack(shelf, range)
+    return this.#reclaim(table, range)
   }
 
-  /** Of this very range: what was given out before it was moved is no help. */
-  #takeBack(shelf: Shelf, range: Cidr): Ip | undefined {
+  /** Entries of this range only: those of an earlier range cannot be reused. */
+  #reclaim(table: FamilyTable, range: Cidr): Ip | undefined {
     const latest = this.#options.now() - this.#options.reuseMs
-    for (const entry of shelf.byAddress.values()) {
+    for (const entry of table.byAddress.values()) {
       if (entry.connections > 0 || !containsIp(range, entry.initial)) continue
       if (entry.lastUsed > latest) return undefined
-      this.#forget(shelf, entry)
+      this.#drop(table, entry)
       return entry.initial
     }
     return undefined
   }
 
-  #forget(shelf: Shelf, entry: Entry): void {
-    const { byAddress, byName } = shelf
+  #drop(table: FamilyTable, entry: Entry): void {
+    const { byAddress, byName } = table
     byAddress.delete(entry.initial.text)
     if (byName.get(entry.name) === entry) byName.delete(entry.name)
-    if (shelf.range !== undefined && containsIp(shelf.range, entry.initial)) shelf.taken--
+    if (table.range !== undefined && containsIp(table.range, entry.initial)) table.taken--
   }
 }
 
-function newShelf(): Shelf {
+function newTable(): FamilyTable {
   return { byAddress: new Map(), byName: new Map(), range: undefined, number: 0, taken: 0 }
 }
 
-/** More than this many are never kept at one time, however wide the range: a /16 of IPv4 has as many. */
+/** Most placeholders at one time, however wide the range: as many as in an IPv4 /16. */
 const MOST = 65_534
 
-/** How many placeholders the range holds. The first address of a range stands for the range, the last IPv4 one for broadcast;
- *  ranges of one or two addresses use them all (RFC 3021). */
+/** How many placeholders the range holds. The first address of a range identifies the range, the last IPv4 one is
+ *  its broadcast address; ranges of one or two addresses use them all (RFC 3021). */
 export function capacityOf({ family, length }: Cidr): number {
   const bits = (family === 4 ? 32 : 128) - length
   if (bits <= 1) return bits + 1

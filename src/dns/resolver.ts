@@ -1,5 +1,5 @@
-// Target in, candidate addresses out, in the order to try them: what the configuration maps, the machine's hosts file, then DNS.
-// Each address is checked by the guard, and what is answered here is what gets dialled: nothing resolves twice (SS-03).
+// Target in, candidate addresses out, in the order to try them: from the configuration, the machine's hosts file, then
+// DNS. The guard checks each address, and exactly these addresses are dialled: nothing resolves twice (SS-03).
 
 import type { ConfiguredTunnel, Destination } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -16,27 +16,27 @@ export interface ResolverFacts {
   readonly destinations: readonly Destination[]
   readonly hosts: HostsFile
   readonly tunnels?: readonly ConfiguredTunnel[]
-  /** in place of one made of destinations and hosts */
+  /** instead of one made from destinations and hosts */
   readonly book?: AddressBook
   readonly dns: DnsClient
   readonly guard: GuardFacts
   readonly placeOf: (address: Ip) => Place | undefined
-  /** is the address in Cloudflare's published ranges ([E5]) */
+  /** whether the address is in Cloudflare's published ranges ([E5]) */
   readonly isProxiedByCloudflare: (address: Ip) => boolean
-  /** where Gateway DNS listens, filled in as it comes up ([E1] `exempt`) */
+  /** where Gateway DNS listens, filled in as it is opened ([E1] `exempt`) */
   readonly gatewayDns?: readonly Endpoint[]
 }
 
-/** The `resolve` of the pipeline. Answers at once unless DNS has to be asked. Throws GatewayError `name.not_found`, `.failed`,
- *  `.timeout`, `guard.*`, `egress.no_matching_family`, or the reason of the signal. */
+/** The `resolve` stage of the pipeline. Synchronous unless DNS is needed. Throws GatewayError `name.not_found`,
+ *  `.failed`, `.timeout`, `guard.*`, `egress.no_matching_family`, or the reason of the signal. */
 export function createResolver(facts: ResolverFacts): Ports['resolve'] {
   const book = facts.book ?? createAddressBook(facts.destinations, facts.hosts)
   const tunnels = createTunnels(facts.tunnels ?? [])
 
-  /** What is known without asking anybody; `undefined`: ask DNS. */
-  function knownAddresses(target: Target, { settled, account }: ResolveOptions): readonly AddressEntry[] | undefined {
+  /** What is known without DNS; `undefined`: ask DNS. */
+  function knownAddresses(target: Target, { settled, routes }: ResolveOptions): readonly AddressEntry[] | undefined {
     if (target.kind === 'ip') return [book.withMapping(target.ip)]
-    const tunnelId = account === undefined ? undefined : tunnels.behindName(target.name, account)
+    const tunnelId = routes === undefined ? undefined : tunnels.behindName(target.name, routes)
     const inside = tunnelId === undefined ? undefined : tunnels.addressesOf(tunnelId, target.name)
     const known = inside?.map((address) => ({ ip: address })) ?? book.addressesOf(target.name)
     if (settled !== undefined) {
@@ -65,17 +65,18 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
     return candidates
   }
 
-  /** A destination behind a tunnel is dialled where the tunnel says; where it says nothing, at the destination's own stand-in. */
+  /** A destination behind a tunnel is dialled where the tunnel routes it, or at its own stand-in if the tunnel
+   *  routes it nowhere. */
   function followTunnel(
     candidate: Candidate,
     { mapped }: AddressEntry,
     target: Target,
-    { account, virtualNetworkId }: ResolveOptions,
+    { routes, virtualNetworkId }: ResolveOptions,
   ): Candidate {
-    if (account === undefined) return candidate
+    if (routes === undefined) return candidate
     const { destination } = candidate
-    const byName = target.kind === 'name' ? tunnels.behindName(target.name, account) : undefined
-    const id = byName ?? tunnels.behindAddress(destination.ip, virtualNetworkId, account)
+    const byName = target.kind === 'name' ? tunnels.behindName(target.name, routes) : undefined
+    const id = byName ?? tunnels.behindAddress(destination.ip, virtualNetworkId, routes)
     if (id === undefined) return candidate
     const { tunnel, dial } = tunnels.wayTo(id, destination)
     if (tunnel.by === 'nothing' && mapped !== undefined) return { ...candidate, tunnel: { ...tunnel, by: 'stand-in' } }
@@ -115,7 +116,7 @@ function isAmong(endpoints: readonly Endpoint[] | undefined, { ip, port }: Endpo
   return endpoints?.some((endpoint) => endpoint.port === port && equalIp(endpoint.ip, ip)) ?? false
 }
 
-/** IPv6 first, then the families in turn, each in its own order (RFC 8305 section 4; [E3]). */
+/** IPv6 first, then alternating families, each in its own order (RFC 8305 section 4; [E3]). */
 function interleave(found: readonly AddressEntry[]): readonly AddressEntry[] {
   if (found.length === 1) return found
   const six = found.filter((each) => each.ip.family === 6)
@@ -129,14 +130,14 @@ function interleave(found: readonly AddressEntry[]): readonly AddressEntry[] {
 function notFound(name: string, tunnel: string | undefined): GatewayError {
   const where =
     tunnel === undefined
-      ? 'the configuration and the hosts file, and DNS is not asked for such names'
-      : `the \`hosts\` of tunnel \`${tunnel}\`, which it is behind, and DNS is not asked for such names`
+      ? 'the configuration or the hosts file, and such names are never sent to DNS'
+      : `the \`hosts\` of tunnel \`${tunnel}\`, which it is behind, and such names are never sent to DNS`
   return new GatewayError('name.not_found', `there is no host \`${name}\` in ${where}`)
 }
 
 function noSuchFamily(target: Target, family: Family | undefined): GatewayError {
   const host = target.kind === 'ip' ? target.ip.text : target.name
   const what =
-    family === undefined ? 'no address' : `no IPv${family} address, and the connection is to use IPv${family} only`
+    family === undefined ? 'no address' : `no IPv${family} address, and this connection must use IPv${family} only`
   return new GatewayError('egress.no_matching_family', `\`${host}\` has ${what}`)
 }

@@ -1,5 +1,5 @@
-// Gateway DNS over TCP: messages with their length before them, one after the other (RFC 1035 section 4.2.2, RFC 7766). A client that is
-// slow, silent or greedy loses its connection, nobody else does.
+// Gateway DNS over TCP: length-prefixed messages, one after the other (RFC 1035 section 4.2.2, RFC 7766). A slow,
+// silent or greedy client loses its own connection and affects no other.
 
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
@@ -16,14 +16,14 @@ export interface DnsStreamServer {
 
 export interface StreamLimits {
   readonly maxConnections: number
-  /** without a byte in either direction, ms */
+  /** time without a byte in either direction, ms */
   readonly idleMs: number
 }
 
-/** RFC 7766 section 6.2.3 wants seconds, not minutes. */
+/** RFC 7766 section 6.2.3 asks for seconds, not minutes. */
 export const STREAM_LIMITS: StreamLimits = Object.freeze({ maxConnections: 100, idleMs: 10_000 })
 
-/** Listens. Rejects with the system's error. `isClient`: who is answered; others are hung up on. */
+/** Listens. Rejects with the system's error. `isClient`: who is answered; connections of others are closed. */
 export async function serveStreams(
   { ip, port }: Endpoint,
   gatewayDns: Pick<GatewayDns, 'answer'>,
@@ -60,8 +60,8 @@ export async function serveStreams(
   }
 }
 
-/** One question at a time, in the order they came: whoever pipelines waits, is read no further meanwhile, and lets everybody else be served
- *  in between. A question that has begun has to be complete in time, however its bytes trickle in. */
+/** One query at a time, in order: while a pipelined query waits, nothing more is read, and other clients are served
+ *  in between. A query that has begun must be complete in time, however its bytes arrive. */
 async function converse(socket: Socket, { answer }: Pick<GatewayDns, 'answer'>, idleMs: number): Promise<void> {
   let unread: Buffer = Buffer.alloc(0)
   let deadline: NodeJS.Timeout | undefined

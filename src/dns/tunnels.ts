@@ -1,40 +1,39 @@
-// What is behind the tunnels of a configuration and how it is reached: a local stand-in of a private network, or a proxy on its
-// other side. Routes say which tunnel a destination is behind; here it is followed. Resolves private names, dials nothing.
+// The tunnels of a configuration and how destinations behind them are reached: a local stand-in of a private network,
+// or a proxy at its other end. Routes name the tunnel of a destination; this resolves private names and finds the
+// endpoint. Dials nothing.
 
 import type { ConfiguredTunnel } from '../config/lab-config.ts'
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { fromIpv4Number, fromIpv6Words, type Ip } from '../net/ip.ts'
-import type { Account } from '../policy/account.ts'
-import { accountTablesOf } from '../policy/account-tables.ts'
+import type { RouteTable } from '../policy/routes.ts'
 import type { Tunnel } from '../proxy/stage-values.ts'
 
-/** A tunnel, and where bytes for one of its destinations really go. */
+/** A tunnel, and the endpoint that is dialled for one of its destinations. */
 export interface TunnelRoute {
   readonly tunnel: Tunnel
   readonly dial: Endpoint
 }
 
 export interface Tunnels {
-  /** The tunnel a host name is behind, by the routes of this account. */
-  behindName(name: string, account: Account): string | undefined
-  /** The tunnel an address is behind in a virtual network. */
-  behindAddress(address: Ip, virtualNetworkId: string, account: Account): string | undefined
+  /** The id of the tunnel that these routes name for a host name. */
+  behindName(name: string, routes: RouteTable): string | undefined
+  /** The id of the tunnel for an address in a virtual network. */
+  behindAddress(address: Ip, virtualNetworkId: string, routes: RouteTable): string | undefined
   nameOf(tunnelId: string): string
-  /** What the tunnel knows a private name by; undefined: it does not. */
+  /** The tunnel's address or name for a private name; undefined if it has none. */
   addressesOf(tunnelId: string, name: string): readonly Ip[] | undefined
   wayTo(tunnelId: string, destination: Endpoint): TunnelRoute
 }
 
-/** Prepares tunnels for look-up. A tunnel that is not among them (made at the API) leads nowhere. */
+/** Prepares tunnels for lookup. A tunnel that is not among them (created through the API) reaches nothing. */
 export function createTunnels(tunnels: readonly ConfiguredTunnel[]): Tunnels {
   const byId = new Map(tunnels.map((tunnel) => [tunnel.id, tunnel]))
   const nameOf = (id: string) => byId.get(id)?.name ?? id
   return {
     nameOf,
-    behindName: (name, account) => accountTablesOf(account).routes.hostnameRoute(name)?.tunnelId,
-    behindAddress: (address, network, account) =>
-      accountTablesOf(account).routes.privateRoute(network, address)?.tunnelId,
+    behindName: (name, routes) => routes.hostnameRoute(name)?.tunnelId,
+    behindAddress: (address, network, routes) => routes.privateRoute(network, address)?.tunnelId,
     addressesOf: (id, name) => byId.get(id)?.hosts.find((host) => covers(host.name, name))?.addresses,
     wayTo(id, destination) {
       const known = { id, name: nameOf(id) }
@@ -56,7 +55,7 @@ function covers(pattern: string, name: string): boolean {
   return pattern.startsWith('*.') ? name.endsWith(pattern.slice(1)) : pattern === name
 }
 
-/** The same host in another network: the low bits of the address behind the prefix of the network. */
+/** The same host in another network: keeps the bits of the address after the network's prefix. */
 function counterpartOf({ words }: Ip, { family, base, length }: Cidr): Ip {
   const size = family === 4 ? 1 : 4
   const low = Array.from({ length: size }, (_, at) => words[words.length - size + at] ?? 0)

@@ -20,8 +20,8 @@ export type CloseReason =
   | 'TOO_MANY_NEW_SESSIONS_FOR_USER'
   | 'UNKNOWN'
 
-/** How one failure looks to each kind of client. `socks` is the SOCKS5 reply code; `proxyStatus` the RFC 9209 error
- *  token (null where the RFC has none that fits). */
+/** How one failure appears to each kind of client. `socks` is the SOCKS5 reply code; `proxyStatus` the RFC 9209
+ *  error token (null where no token of the RFC fits). */
 export interface Rendering {
   readonly http: number
   readonly socks: number

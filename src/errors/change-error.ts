@@ -1,14 +1,14 @@
-// The one error class of changes to the lab's state: every way a change can be refused, with the HTTP status and
-// Cloudflare's numeric code its API answers with ([A2]). Where Cloudflare's number is not known
-// from public material, the lab uses numbers of its own from 20000 upward.
+// The error class of changes to the lab's state: every reason to refuse one, with the HTTP status and Cloudflare's
+// numeric code of the API's response ([A2]). Where Cloudflare's number is not public, the lab uses
+// its own from 20000 upward.
 
-/** HTTP status and Cloudflare error code of one kind of refusal. */
+/** HTTP status and numeric error code of one kind of refusal. */
 export interface ChangeRendering {
   readonly status: number
   readonly cloudflareCode: number
 }
 
-/** Code → rendering. The keys are the complete list of reasons a change can be refused for. */
+/** Code → rendering. The keys are the complete list of reasons to refuse a change. */
 export const CHANGE_ERRORS = {
   'change.not_found': { status: 404, cloudflareCode: 2000 },
   'change.invalid': { status: 400, cloudflareCode: 2001 },
@@ -27,8 +27,8 @@ export const CHANGE_ERRORS = {
 
 export type ChangeErrorCode = keyof typeof CHANGE_ERRORS
 
-/** A change that was refused; nothing of it happened. `message` is for people, `code` for programs; `details` are
- *  facts an API answer may carry, free of secrets (an expression's span, the object in the way …). */
+/** A refused change; the state is as it was before. `message` is for people, `code` for programs; `details` are
+ *  facts an API response may carry, without secrets (an expression's span, the conflicting object …). */
 export class ChangeError extends Error {
   override readonly name = 'ChangeError'
   readonly code: ChangeErrorCode

@@ -1,6 +1,6 @@
-// How many of what, in words: one is never "1 sessions".
+// Numbers of things in words, singular or plural.
 
-/** `1 session`, `1,204 sessions`. `many`: where an s does not do it. */
+/** `1 session`, `1,204 sessions`. `many`: the plural where it is not formed with an s. */
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString('en-US')} ${count === 1 ? one : many}`
 }

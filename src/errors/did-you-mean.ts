@@ -1,11 +1,11 @@
-// "Did you mean": the known word nearest to what somebody typed. Says nothing rather than something far-fetched. The only
-// place that measures how far two words are apart.
+// "Did you mean": the known word closest to what was typed, or nothing if none is close. The only edit distance of the
+// project.
 
-/** A word longer than this is no slip of the keyboard, and comparing it with every candidate would take long. */
+/** Longer words are not typing errors, and comparing them with every candidate would take long. */
 const LONGEST = 64
 
-/** The candidate with the fewest edits from `typed` (letter case aside), where that is at most one edit in `lettersPerEdit`
- *  letters; `undefined` when none is that near. Ties go to the first. */
+/** The candidate with the fewest edits from `typed`, ignoring letter case, if that is at most one edit per
+ *  `lettersPerEdit` letters; `undefined` if none is that close. Ties go to the first. */
 export function closest(typed: string, candidates: Iterable<string>, lettersPerEdit = 3): string | undefined {
   if (typed.length > LONGEST) return undefined
   const wanted = typed.toLowerCase()
@@ -19,7 +19,8 @@ export function closest(typed: string, candidates: Iterable<string>, lettersPerE
   return best
 }
 
-/** `did you mean \`x\`?`, or what there is to choose from, or nothing when there is neither. */
+/** `did you mean \`x\`?`, else a list of the candidates, else undefined when there are none. `noun` names the
+ *  candidates. */
 export function didYouMean(typed: string, candidates: readonly string[], noun = 'known'): string | undefined {
   const guess = closest(typed, candidates)
   if (guess !== undefined) return `did you mean \`${guess}\`?`
@@ -29,7 +30,7 @@ export function didYouMean(typed: string, candidates: readonly string[], noun = 
   return `${noun}: ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */
+/** Insertions, deletions, replacements and swaps of adjacent letters (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   let before: number[] = []
   let previous = Array.from({ length: b.length + 1 }, (_, at) => at)

@@ -3,12 +3,12 @@
 import { CONNECTION_ERRORS, type ConnectionErrorCode, type Rendering } from './catalogue.ts'
 
 /** A named failure of one connection. `message` is one lower-case clause with the user's own text in backticks;
- *  `details` are facts a log line or an API answer may carry, free of secrets. */
+ *  `details` are facts a log line or an API response may carry, without secrets. */
 export class GatewayError extends Error {
   override readonly name = 'GatewayError'
   readonly code: ConnectionErrorCode
   readonly details: Readonly<Record<string, string | number | boolean>>
-  /** what the log says in place of `message`, where the client is not to learn it; free of secrets */
+  /** logged instead of `message` where the client must not see the cause; without secrets */
   readonly logged: string | undefined
 
   constructor(
@@ -31,7 +31,7 @@ export class GatewayError extends Error {
   }
 }
 
-/** Any thrown thing as a GatewayError: itself, or `internal.invariant` with it as the cause. */
+/** Any thrown value as a GatewayError: itself, or `internal.invariant` with it as the cause. */
 export function asGatewayError(thrown: unknown): GatewayError {
   if (thrown instanceof GatewayError) return thrown
   return new GatewayError('internal.invariant', 'an unexpected error inside the proxy', { cause: thrown })

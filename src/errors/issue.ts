@@ -1,14 +1,15 @@
-// A problem in something a person wrote (configuration, rule, policy test, recording): data, rendered elsewhere.
-// All problems of one input are reported at once.
+// A problem in input written by a person (configuration, rule, policy test, recording): data that is rendered
+// elsewhere. All problems of one input are reported together.
 
-/** Where: `file` as given by the user, 1-based `line` and `column`, `path` as keys and indexes into the document. */
+/** The place: `file` as given by the user, 1-based `line` and `column`, `path` as keys and indexes into the
+ *  document. */
 export interface Issue {
   readonly severity: 'error' | 'warning' | 'advice'
   /** stable, dotted: `config.unknown_key`, `expression.unknown_field`, `practice.P2` … */
   readonly code: string
-  /** one lower-case clause saying what is wrong, user's text in backticks */
+  /** one lower-case clause that says what is wrong, the user's text in backticks */
   readonly message: string
-  /** what to do about it, one sentence, where there is something to say */
+  /** what to do about it, one sentence, if there is a suggestion */
   readonly hint?: string
   readonly file?: string
   readonly line?: number
@@ -18,7 +19,7 @@ export interface Issue {
   readonly drawing?: string
 }
 
-/** Thrown when input written by a person is not good; carries every issue found. The command line exits 2 with them. */
+/** Thrown for invalid input; carries every issue found. The command line prints them and exits with 2. */
 export class InputError extends Error {
   override readonly name = 'InputError'
   readonly issues: readonly Issue[]
@@ -29,12 +30,13 @@ export class InputError extends Error {
   }
 }
 
-/** Most characters of a line that are shown. */
+/** Lines longer than this are cut. */
 const WIDTH = 160
-/** Characters shown before the part when the line is cut. */
+/** Characters shown before the span when the line is cut. */
 const LEAD = 40
 
-/** Two lines: the text, and `^` under `length` characters from the 1-based `column`. Tabs keep their place. */
+/** Two lines: the text, and `^` under `length` characters from the 1-based `column`. Tabs are kept, so that the
+ *  carets align. */
 export function drawLine(text: string, column: number, length: number): string {
   const start = text.length <= WIDTH ? 0 : Math.max(0, Math.min(column - 1 - LEAD, text.length - WIDTH))
   const end = start + WIDTH

@@ -1,5 +1,6 @@
-// How a failed connection looks to an HTTP client: status, Proxy-Status (RFC 9209), and a few lines of text that say what
-// happened and which rule and address were involved. Never repeats raw client bytes, never a secret (LG-02, HH-03).
+// How a failed connection looks to an HTTP client: status, Proxy-Status (RFC 9209), and a few lines of text that say
+// what happened and which rule and address were involved. Never repeats raw client bytes, never a secret (LG-02,
+// HH-03).
 
 import type { GatewayError } from './gateway-error.ts'
 
@@ -33,8 +34,8 @@ export interface HttpErrorAnswer {
 }
 
 export interface HttpErrorOptions {
-  /** The client waits for 100 (Continue): no body, because Java 17's own client waits for ever where a final answer has one of up to 1,024
-   *  bytes. What happened is in Proxy-Status all the same. */
+  /** The client waits for 100 (Continue): no body, because Java 17's own client waits for ever if a final response
+   *  has one of up to 1,024 bytes. The error is in Proxy-Status as well. */
   readonly expectsContinue?: boolean
   /** of the request, where it is known: the answer to a HEAD ends with its head (RFC 9110 section 9.3.2) */
   readonly method?: string | undefined
@@ -69,7 +70,8 @@ export function httpErrorText(
   return `${head}Content-Length: ${body.length}\r\nConnection: ${connection}\r\n\r\n${options.method === 'HEAD' ? '' : body}`
 }
 
-/** `egresslab; error=dns_error; code="name.not_found"; details="…"`: the RFC's token where it has one, our own code always. */
+/** `egresslab; error=dns_error; code="name.not_found"; details="…"`: the RFC's token where it has one, our own code
+ *  always. */
 function proxyStatus(error: GatewayError): string {
   const token = error.rendering.proxyStatus
   return [

@@ -1,5 +1,5 @@
-// Hints: what to write instead. They never change which problem is reported or where ([R11]: a refused form is told its
-// right spelling).
+// Hints: what to write instead. They never change which problem is reported or where; a refused spelling gets a hint
+// with the right one ([R11]).
 
 import { closest } from '../errors/did-you-mean.ts'
 import { parseCidr } from '../net/cidr.ts'
@@ -10,21 +10,21 @@ import type { Parser } from './parser.ts'
 import type { Access, Span } from './tree.ts'
 import type { ValueType } from './value.ts'
 
-/** Words people call as functions, and what does the same here. */
+/** Words that people call as functions, with an equivalent in this language. */
 const FUNCTIONS: Readonly<Record<string, string>> = {
-  lower: 'case is ignored by `wildcard "…"` and by `matches "(?i)…"`',
-  upper: 'case is ignored by `wildcard "…"` and by `matches "(?i)…"`',
+  lower: '`wildcard "…"` and `matches "(?i)…"` ignore case',
+  upper: '`wildcard "…"` and `matches "(?i)…"` ignore case',
   starts_with: 'write `matches "^…"` or `wildcard "…*"`',
   ends_with: 'write `matches "…$"` or `wildcard "*…"`',
   contains: 'write `field contains "…"`',
   matches: 'write `field matches "…"`',
-  len: 'the length is tested by `matches "^.{3,5}$"`',
+  len: 'test the length with `matches "^.{3,5}$"`',
 }
 
-/** Field names are long and alike: fewer edits than in an ordinary word make another one of them. */
+/** Field names are long and alike, so fewer edits than in ordinary words lead to another one. */
 const LETTERS_PER_EDIT = 5
 
-/** Where a name is no field, behind the name. */
+/** For a name that is not a field; the cursor is behind it. */
 export function adviseUnknownName({ cursor, scheme }: Parser, name: string): string | undefined {
   if (/^[ \r\n]*\(/.test(cursor.text.slice(cursor.at, cursor.end))) return adviseFunction(name)
   const advice = scheme.adviseUnknown?.(name)
@@ -41,16 +41,16 @@ function adviseFunction(name: string): string {
   return `there is no function \`${known}\`: ${FUNCTIONS[known]}`
 }
 
-/** Where a right-hand side is not what the type wants. */
+/** For a right-hand side of the wrong type. */
 export function adviseOperand(parser: Parser, access: Access, operator: string, failure: Failure): string | undefined {
   const { cursor } = parser
   const at = failure.span[0]
   const rest = cursor.text.slice(at, cursor.end)
   if (rest.startsWith(',')) return 'separate the members of a set with spaces, not commas'
   if (failure.hint !== undefined) return failure.hint
-  if (rest.startsWith('$') && operator === 'in') return 'a list stands outside braces: `in $name`'
+  if (rest.startsWith('$') && operator === 'in') return 'write a list without braces: `in $name`'
   if (/^[a-z]/.test(rest) && parser.scheme.fields.has(/^[\w.]*/.exec(rest)?.[0] ?? '')) {
-    return 'the right-hand side is always a literal; two fields cannot be compared'
+    return 'the right-hand side must be a literal; two fields cannot be compared'
   }
   const quoted = /^"([^"\\]*)"/.exec(rest)?.[1]
   if (quoted === undefined || failure.code !== 'expression.syntax') return undefined
@@ -71,7 +71,7 @@ function adviseQuotedAddress(quoted: string, operator: string): string {
     : `write \`in {${network.text}}\` for a network`
 }
 
-/** Where an operator was expected. */
+/** For text where an operator was expected. */
 export function adviseOperator(parser: Parser): string | undefined {
   const rest = parser.cursor.text.slice(parser.cursor.at, parser.cursor.end)
   if (/^(!|not\b)\s*(in|matches|contains|wildcard)/.test(rest)) return 'negate the whole comparison: `not field in {…}`'
@@ -85,11 +85,11 @@ export function adviseOperator(parser: Parser): string | undefined {
   return adviseInvisible(rest)
 }
 
-/** Where an operator does not fit the type but would fit what the type is made of. */
+/** For an operator that does not fit the type but would fit its elements. */
 export function adviseType(parser: Parser, access: Access, span: Span): string | undefined {
   const { valueType, text, field, indexes } = access
   const operator = parser.cursor.text.slice(...span)
-  if (valueType === 'Bool') return 'a true-or-false field stands alone, or behind `not`'
+  if (valueType === 'Bool') return 'write a boolean field alone, or after `not`'
   if (typeof valueType === 'string') return undefined
   if ('map' in valueType) return adviseMap(parser, valueType, text, operator)
   const ofMap = typeof field.type !== 'string' && 'map' in field.type && indexes[0]?.kind === 'each'
@@ -102,10 +102,10 @@ function adviseMap(parser: Parser, type: ValueType & { map: ValueType }, text: s
   if (typeof type.map === 'string') return `choose a key: \`${text}["key"] ${operator} …\``
   const byKey = `choose a key: \`any(${text}["key"][*] ${operator} …)\``
   if (parser.mode === 'engine') return byKey
-  return `${byKey}, or compare the texts \`key=value\`: \`any(${text}[*] ${operator} …)\``
+  return `${byKey}, or compare \`key=value\` texts: \`any(${text}[*] ${operator} …)\``
 }
 
-/** Where the closing bracket of a quantifier was expected. */
+/** For text where the closing bracket of a quantifier was expected. */
 export function adviseArgument(parser: Parser, op: 'any' | 'all'): string | undefined {
   const rest = parser.cursor.text.slice(parser.cursor.at, parser.cursor.end)
   const operator = /^(and|or|xor|&&|\|\||\^\^)/.exec(rest)?.[0]

@@ -1,17 +1,17 @@
-// One request of the `expr` verb: an expression, facts and lists in, a verdict and the normal form out. Data in, data out.
+// One request of the `expr` command: an expression, facts and lists in, a verdict and the normal form out. Pure.
 
 import { compileExpression } from './compile/compile.ts'
 import { formatExpression } from './format.ts'
 import { fromJson } from './json.ts'
+import { canonicalListName } from './lex/name.ts'
 import { listOfJson } from './list-contents.ts'
-import { canonicalListName } from './list-name.ts'
 import { type ParseOptions, parseExpression } from './parse.ts'
 import type { ExpressionProblem } from './problem.ts'
 import type { Scheme } from './scheme.ts'
 import type { ListContents, Value } from './value.ts'
 
-/** `facts`: field name → JSON value, a field left out (or null) is missing; an array of objects may be given as one.
- *  `lists`: name → items. */
+/** `facts`: field name → JSON value; a field that is absent or null is missing; an array of objects may be given as
+ *  one. `lists`: name → items. */
 export interface EvaluateRequest {
   readonly id?: unknown
   readonly expr: string
@@ -35,8 +35,8 @@ export type EvaluateResult =
       readonly errors: readonly EvaluateError[]
     }
 
-/** A problem of the expression; or of the request (`request.malformed`, `request.bad_fact`, `request.bad_list`), without a
- *  span. */
+/** A problem of the expression, or of the request (`request.malformed`, `request.bad_fact`, `request.bad_list`)
+ *  without a span. */
 export interface EvaluateError {
   readonly code: string
   readonly message: string
@@ -44,7 +44,7 @@ export interface EvaluateError {
   readonly hint?: string
 }
 
-/** Parses, type-checks and runs one request. Never throws for anything a person wrote. */
+/** Parses, type-checks and evaluates one request. Bad input is returned as errors; nothing is thrown for it. */
 export function evaluateOne(request: EvaluateRequest, scheme: Scheme, options: ParseOptions = {}): EvaluateResult {
   const id = request.id === undefined ? {} : { id: request.id }
   const parsed = parseExpression(request.expr, scheme, options)
@@ -58,7 +58,7 @@ export function evaluateOne(request: EvaluateRequest, scheme: Scheme, options: P
   return { ...id, valid: true, match, normal: formatExpression(parsed.expression), ...warnings }
 }
 
-/** Reads one line of JSON; integers beyond 2^53 come as bigints. Answers undefined for what is no request. */
+/** Reads one line of JSON; integers beyond 2^53 become bigints. Returns undefined for text that is not a request. */
 export function parseRequest(line: string): EvaluateRequest | undefined {
   try {
     const json: unknown = JSON.parse(line, keepBigIntegers as (key: string, value: unknown) => unknown)
@@ -72,7 +72,7 @@ function isRequest(json: unknown): json is EvaluateRequest {
   return typeof json === 'object' && json !== null && 'expr' in json && typeof json.expr === 'string'
 }
 
-/** A reviver: newer platforms hand over the source text of a number. */
+/** A reviver: newer platforms pass it the source text of a number. */
 function keepBigIntegers(_key: string, value: unknown, context?: { source?: string }): unknown {
   const isInexact = typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)
   return isInexact && /^-?\d+$/.test(context?.source ?? '') ? BigInt(context?.source ?? 0) : value
@@ -87,7 +87,7 @@ function readFacts(facts: Readonly<Record<string, unknown>>, scheme: Scheme): (V
   const values: (Value | undefined)[] = new Array(scheme.fields.size).fill(undefined)
   for (const [name, json] of Object.entries(facts).flatMap((fact) => splitObjects(fact, scheme))) {
     const field = scheme.fields.get(name)
-    if (field === undefined) return { code: 'request.bad_fact', message: `\`${name}\` is no field` }
+    if (field === undefined) return { code: 'request.bad_fact', message: `unknown field \`${name}\`` }
     if (json === null || json === undefined) continue
     const read = fromJson(field.type, json)
     if (!read.ok) {
@@ -99,7 +99,7 @@ function readFacts(facts: Readonly<Record<string, unknown>>, scheme: Scheme): (V
   return values
 }
 
-/** `identity.groups` given as objects is `identity.groups.name`, `.id` and `.email` given as arrays. */
+/** `identity.groups` given as objects is split into `identity.groups.name`, `.id` and `.email` as arrays. */
 function splitObjects([name, json]: readonly [string, unknown], scheme: Scheme): [string, unknown][] {
   const members = scheme.objectArrays.get(name)
   if (members === undefined || !Array.isArray(json)) return [[name, json]]

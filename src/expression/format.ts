@@ -1,15 +1,15 @@
-// The normal form: the tree printed again ([A4]). Single spaces, one spelling per operator, values in
-// their canonical text; nothing is sorted or simplified, and parentheses stay.
+// The normal form: the tree printed as text ([A4]). Single spaces, one spelling per operator,
+// values in canonical form; nothing is sorted or simplified, and parentheses are kept.
 
 import type { Expression, LiteralSet, Node, Test } from './tree.ts'
 
-/** Prints an expression. Parsing the result in the same mode gives an expression of the same meaning, and printing that
- *  gives the same text. */
+/** Prints an expression in normal form. Parsing the result in the same mode gives an expression of the same meaning,
+ *  whose normal form is the same text. */
 export function formatExpression(expression: Expression): string {
   return formatNode(expression.root)
 }
 
-/** Prints one node. */
+/** Prints one node in normal form. */
 export function formatNode(node: Node): string {
   switch (node.kind) {
     case 'chain':

@@ -1,14 +1,14 @@
-// The door of the expression language: everything other layers may use.
+// The public interface of the expression language: everything other rooms may use.
 
 export { compileExpression, compileNode } from './compile/compile.ts'
-export type { Predicate } from './compile/predicate.ts'
+export type { Predicate } from './compile/compile-comparison.ts'
 export { type ValueTest, valueTestOf } from './compile/value-test.ts'
 export { type EvaluateRequest, type EvaluateResult, evaluateOne, parseRequest } from './evaluate-one.ts'
 export { formatExpression, formatNode } from './format.ts'
 export { type FromJsonResult, fromJson, type JsonValue, toJson } from './json.ts'
+export { canonicalListName } from './lex/name.ts'
 export { isBlank } from './lex/white-space.ts'
 export { type KnownContents, listContents, listOfJson } from './list-contents.ts'
-export { canonicalListName } from './list-name.ts'
 export { type ParseOptions, type ParseResult, parseExpression } from './parse.ts'
 export { DEFAULT_LIMITS, type ExpressionLimits } from './parser.ts'
 export { compilePartial, type PartialPredicate } from './partial.ts'

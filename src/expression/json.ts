@@ -1,12 +1,12 @@
-// Facts as JSON and as run-time values. Typed by the field: the same string is text for one field and an address for
-// another.
+// Converts facts between JSON and run-time values, by the field's type: the same string is text for one field and an
+// address for another.
 
 import { type Ip, parseIp } from '../net/ip.ts'
 import { bytesOf, formatType, intOf, textOf, type Value, type ValueType } from './value.ts'
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
 
-/** `message` is one clause; `path` leads to the bad part inside the value. */
+/** `message` is one clause; `path` leads to the invalid part inside the value. */
 export type FromJsonResult =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly message: string; readonly path: readonly (string | number)[] }
@@ -14,8 +14,8 @@ export type FromJsonResult =
 const MAX = 2n ** 63n - 1n
 const MIN = -(2n ** 63n)
 
-/** Reads a value of this type. Integers may be numbers (exact ones), bigints, or decimal strings; text becomes its UTF-8
- *  bytes; maps are ordered by key bytes. */
+/** Reads a value of this type. Integers may be exact numbers, bigints or decimal strings; text becomes its UTF-8
+ *  bytes; maps are ordered by key bytes. Never throws. */
 export function fromJson(type: ValueType, json: unknown): FromJsonResult {
   try {
     return { ok: true, value: read(type, json, []) }
@@ -72,7 +72,7 @@ function readMap(type: ValueType, json: object, path: readonly (string | number)
 function readInt(json: unknown, path: readonly (string | number)[]): Value {
   if (typeof json === 'number' && Number.isInteger(json)) {
     if (Number.isSafeInteger(json)) return json
-    throw new JsonProblem('the integer is beyond 2^53 and was not read exactly, write it as a string', path)
+    throw new JsonProblem('the integer is beyond 2^53 and loses precision as a JSON number; write it as a string', path)
   }
   const isText = typeof json === 'string' && /^-?\d+$/.test(json)
   if (!isText && typeof json !== 'bigint') throw new JsonProblem(`expected an integer but got ${shown(json)}`, path)

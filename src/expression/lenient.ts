@@ -1,5 +1,6 @@
-// Spellings that documentation and published rules contain and the engine refuses ([L19]). `default` mode
-// takes the two SAML forms ([R13]); `lenient` mode takes the rest with a warning and rewrites it ([R11]).
+// Spellings that occur in documentation and published rules but that the engine refuses ([L19]).
+// `default` mode accepts the two SAML forms ([R13]); `lenient` mode accepts the others, rewrites them and warns
+// ([R11]).
 
 import { parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
@@ -10,10 +11,10 @@ import type { Parser } from './parser.ts'
 import type { Access, BytesLiteral, Comparison, Node, Span, Test } from './tree.ts'
 import { textOf } from './value.ts'
 
-/** The grammar's own way of reading what an access is tested for. */
+/** How the grammar reads the test of an access. */
 type ParseTest = (parser: Parser, access: Access) => Comparison
 
-/** Reads what an access is tested for, a map of arrays seen as Gateway sees it ([R13]), however deep it stands. */
+/** Reads the test of an access, with maps of arrays treated as Gateway treats them ([R13]), at any depth. */
 export function testAsGateway(parser: Parser, access: Access, parseTest: ParseTest): Comparison {
   if (parser.mode === 'engine') return parseTest(parser, access)
   const pairs = isPairs(access) && access.mapped ? pairsOf(access) : undefined
@@ -29,7 +30,7 @@ function impliedEach(parser: Parser, access: Access): Access | undefined {
   return { ...access, indexes: [...access.indexes, { kind: 'each' }], valueType: valueType.array, mapped: true }
 }
 
-/** A map of arrays of Bytes, without an index or with `[*]`: what can be seen as `key=value` texts ([C6]). */
+/** A map of arrays of Bytes, without an index or with `[*]`: what can be viewed as `key=value` texts ([C6]). */
 function isPairs({ field: { type }, indexes }: Access): boolean {
   const isSaml = typeof type !== 'string' && 'map' in type && typeof type.map !== 'string' && 'array' in type.map
   if (!isSaml || type.map.array !== 'Bytes' || indexes.length > 1) return false
@@ -41,7 +42,7 @@ function pairsOf(access: Access): Access {
   return { ...access, indexes: [{ kind: 'pairs' }], valueType: 'Bytes', mapped: true, text }
 }
 
-/** Reads what follows the access if it is one of the lenient spellings; takes nothing otherwise. */
+/** Reads what follows the access if it is one of the lenient spellings; otherwise consumes nothing. */
 export function lenientComparison(parser: Parser, access: Access, parseTest: ParseTest): Node | undefined {
   if (!parser.isLenient) return undefined
   const node = readPairs(parser, access, parseTest) ?? readQuotedNetwork(parser, access)
@@ -62,7 +63,7 @@ function readQuotedNetwork(parser: Parser, access: Access): Node | undefined {
   const isNegated = operator === '!=' || operator === 'ne'
   warn(
     parser,
-    'a quoted network is not wirefilter',
+    'wirefilter does not accept a quoted network',
     [start, cursor.at],
     `write \`${isNegated ? 'not … ' : ''}in {${quoted}}\``,
   )
@@ -85,11 +86,11 @@ function readPairs(parser: Parser, access: Access, parseTest: ParseTest): Node |
     return undefined
   const { name } = access.field
   const hint = `write \`any(${name}[*] == "key=value")\``
-  warn(parser, 'a map compared without `any( … )` and `[*]` is not what Gateway takes', access.span, hint)
+  warn(parser, 'Gateway does not accept a map compared without `any( … )` and `[*]`', access.span, hint)
   return wrapEach(parser, stripInnerQuotes(parseTest(parser, pairsOf(access))))
 }
 
-/** The documentation over-escapes the texts: `"\"key=v\""`. */
+/** The documentation escapes the texts twice: `"\"key=v\""`. */
 function stripInnerQuotes(comparison: Comparison): Comparison {
   const { test } = comparison
   if (test.kind === 'order' && test.literal.type === 'Bytes') {
@@ -121,7 +122,7 @@ function warn(parser: Parser, message: string, span: Span, hint: string): void {
   parser.warn(new Failure('expression.lenient_spelling', message, span, hint))
 }
 
-/** [C1], [C2]: runs `read` on the text inside quotes, where there are quotes. */
+/** [C1], [C2]: runs `read` on the text inside quotes, if there are quotes. */
 export function readUnquoted<T>(parser: Parser, read: (cursor: Cursor) => T): T {
   const { cursor } = parser
   if (!parser.isLenient || !cursor.sees('"')) return read(cursor)
@@ -130,12 +131,12 @@ export function readUnquoted<T>(parser: Parser, read: (cursor: Cursor) => T): T 
   const text = textOf(readQuotedRest(cursor))
   const inner = new Cursor(text, false)
   const value = readInner(inner, read, [start, cursor.at])
-  const message = 'a quoted number or address is not wirefilter'
+  const message = 'wirefilter does not accept a quoted number or address'
   parser.warn(new Failure('expression.lenient_spelling', message, [start, cursor.at], `write \`${text}\``))
   return value
 }
 
-/** Runs `read` on all of a text that stands at `span` of the source; its failures are reported there. */
+/** Runs `read` on a whole text that is at `span` of the source, where its failures are reported. */
 export function readInner<T>(inner: Cursor, read: (cursor: Cursor) => T, span: Span): T {
   try {
     const value = read(inner)

@@ -1,5 +1,5 @@
-// What a named list contains, by Cloudflare's list types. Asked at evaluation time and replaced as a whole when it
-// changes, so rules need no recompiling.
+// The contents of a named list, by Cloudflare's list types. Read at evaluation time and replaced as a whole on a
+// change, so rules need no recompilation.
 
 import { parseCidr } from '../net/cidr.ts'
 import { compareIp, type Ip, parseIp } from '../net/ip.ts'
@@ -7,17 +7,17 @@ import { createIpSet, type IpRange, IpSetBuilder, rangeOfCidr } from '../net/ip-
 import { bytesOf, intOf, type ListContents, type Value } from './value.ts'
 import { foldAscii } from './wildcard.ts'
 
-/** Contents that can also be looked through, for an index over many lists. */
+/** Contents that can also be enumerated, for an index over many lists. */
 export interface KnownContents extends ListContents {
-  /** texts as they are compared: in lower case where the list ignores case */
+  /** texts as they are compared: in lower case if the list ignores case */
   readonly texts: Iterable<string>
   readonly integers: Iterable<number | bigint>
   ranges(): readonly IpRange[]
 }
 
-/** Contents of a list of Cloudflare's `type` (`IP`, `DOMAIN`, `EMAIL`, `URL`, `SERIAL`, …, any letter case). Addresses and
- *  networks become ranges; names and e-mail addresses compare without ASCII case; anything else compares byte for byte.
- *  Items that do not read as the type are left out: who takes items in says so. */
+/** Contents of a list of Cloudflare's `type` (`IP`, `DOMAIN`, `EMAIL`, `URL`, `SERIAL`, …, in any letter case).
+ *  Addresses and networks become ranges; names and email addresses compare without ASCII case; all else compares
+ *  byte for byte ([R14]). Items that do not fit the type are omitted: whoever accepts items must report them. */
 export function listContents(type: string, items: Iterable<string>): KnownContents {
   const kind = type.toUpperCase()
   if (kind === 'IP') return addressList(items)
@@ -27,7 +27,7 @@ export function listContents(type: string, items: Iterable<string>): KnownConten
   return plainList(items)
 }
 
-/** Contents given as JSON, where only the value asked for tells the type: strings are text and, where they read so,
+/** Contents given as JSON, where only the compared value tells the type: strings are text and, if they parse so,
  *  addresses, networks or ranges; numbers are integers. */
 export function listOfJson(items: readonly unknown[]): ListContents {
   const texts = items.filter((item) => typeof item === 'string')
@@ -55,8 +55,8 @@ function addressList(items: Iterable<string>): KnownContents {
 
 const QUAD = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:\/(\d{1,2}))?$/
 
-/** The common item, `a.b.c.d` or `a.b.c.d/n`, without making addresses of it: lists are long. Anything else is left
- *  to the careful way. */
+/** The common items `a.b.c.d` and `a.b.c.d/n`, without creating addresses: lists are long. Any other item takes the
+ *  general path. */
 function addIpv4(builder: IpSetBuilder, item: string): boolean {
   const found = QUAD.exec(item)
   if (found === null) return false

@@ -1,4 +1,4 @@
-// Accesses: a field and its indexes ([L7]), and Gateway's other spelling of arrays of objects
+// Accesses: a field and its indexes ([L7]), and Gateway's other spelling for arrays of objects
 // (compatibility note [C4]).
 
 import { adviseUnknownName } from './advice.ts'
@@ -128,7 +128,12 @@ function lenientElementType(parser: Parser, type: ValueType, index: Index, brack
   if (!parser.isLenient || type !== 'Ip' || index.kind !== 'each') return undefined
   const span = [bracket, parser.cursor.at] as const
   parser.warn(
-    new Failure('expression.lenient_spelling', '`[*]` on a single address is not wirefilter', span, 'leave it out'),
+    new Failure(
+      'expression.lenient_spelling',
+      'wirefilter does not accept `[*]` on a single address',
+      span,
+      'remove it',
+    ),
   )
   return type
 }
@@ -140,7 +145,7 @@ function misfit(index: Index, type: ValueType, span: readonly [number, number]):
 }
 
 function misfitHint(index: Index, type: ValueType): string | undefined {
-  if (typeof type === 'string') return index.kind === 'each' ? 'it holds one value, leave out `[*]`' : undefined
+  if (typeof type === 'string') return index.kind === 'each' ? 'it holds one value; remove `[*]`' : undefined
   return 'array' in type ? 'an array takes a position or `[*]`' : 'a map takes a key in double quotes or `[*]`'
 }
 

@@ -22,7 +22,7 @@ type Operator =
 
 const order = (op: OrderOperator): Operator => ({ kind: 'order', op })
 
-/** In the order the engine tries them: the first prefix wins. */
+/** In the order in which the engine tries them: the first prefix wins. */
 const OPERATORS: readonly (readonly [string, Operator])[] = [
   ['in', { kind: 'in' }],
   ['eq', order('==')],
@@ -59,7 +59,7 @@ export function parseComparison(parser: Parser): Node {
   return lenientComparison(parser, access, parseTest) ?? testAsGateway(parser, access, parseTest)
 }
 
-/** Is an operator at hand, behind optional white space? Takes nothing. */
+/** Whether an operator follows, after optional white space. Consumes nothing. */
 export function seesOperator(parser: Parser): boolean {
   const before = parser.cursor.at
   parser.cursor.skipSpace()
@@ -68,7 +68,7 @@ export function seesOperator(parser: Parser): boolean {
   return found
 }
 
-/** Reads what an access is tested for. */
+/** Reads the test of an access: operator and right-hand side. */
 export function parseTest(parser: Parser, access: Access): Comparison {
   const { cursor } = parser
   if (access.valueType === 'Bool') return comparison(parser, access, { kind: 'truth' })
@@ -102,12 +102,13 @@ export function parseTest(parser: Parser, access: Access): Comparison {
   }
 }
 
-/** What is left of a type when everything in it is indexed. */
+/** The type that remains when everything in it is indexed. */
 function elementOf(type: ValueType): ScalarType {
   if (typeof type === 'string') return type
   return elementOf('array' in type ? type.array : type.map)
 }
 
+/** Whether the access is a bare Array(Bool), which only a quantifier may contain. */
 export function isArrayOfBool(access: Access): boolean {
   return typeof access.valueType !== 'string' && 'array' in access.valueType && access.valueType.array === 'Bool'
 }
@@ -149,7 +150,7 @@ function readInList(parser: Parser, access: Access, type: 'Int' | 'Bytes' | 'Ip'
   const list = readListName(parser.cursor, parser.mode)
   if (parser.scheme.listTypes.has(type)) return { kind: 'in-list', list }
   const message = `cannot perform this operation on type ${type}`
-  const hint = `there are no lists of type ${type}; write the values out: \`${access.text} in {…}\``
+  const hint = `there are no lists of type ${type}; list the values: \`${access.text} in {…}\``
   throw new Failure('expression.type_mismatch', message, [start, parser.cursor.at], hint)
 }
 
@@ -170,7 +171,7 @@ function readMatches(parser: Parser): Test {
 function warnOfDoubledBackslash(parser: Parser, pattern: string, span: readonly [number, number]): void {
   const at = pattern.indexOf('\\\\.')
   if (at < 0) return
-  const message = '`\\\\.` in a pattern is a literal backslash and then any byte'
+  const message = '`\\\\.` in a pattern matches a backslash followed by any byte'
   const hint = 'write `\\.` for a dot; a doubled backslash usually comes from JSON or HCL escaping'
   const found = parser.cursor.text.indexOf('\\\\.', span[0])
   parser.warn(new Failure('expression.doubled_backslash', message, [found, found + 3], hint))

@@ -1,5 +1,5 @@
-// Right-hand sides: one literal, or a set of members in braces, of the type the left-hand side has
-// ([L3], [L11]). In lenient mode also quoted integers and addresses, and commas ([C1], [C2], [C9]).
+// Right-hand sides: one literal, or a set of members in braces, of the left-hand side's type ([L3] and
+// 11). Lenient mode also accepts quoted integers and addresses, and commas ([C1], [C2], [C9]).
 
 import { readUnquoted } from './lenient.ts'
 import { readAddress, readAddressMember } from './lex/address.ts'
@@ -17,7 +17,7 @@ export function readLiteral(parser: Parser, type: Comparable): Literal {
   return readUnquoted(parser, (cursor) => (type === 'Int' ? readInteger(cursor) : readAddress(cursor)))
 }
 
-/** Reads `{ member … }`; no members are fine. */
+/** Reads `{ member … }`; a set may be empty. */
 export function readSet(parser: Parser, type: Comparable): LiteralSet {
   if (type === 'Bytes') return { type, members: readMembers<BytesLiteral>(parser, () => readBytes(parser.cursor)) }
   if (type === 'Int')
@@ -27,7 +27,7 @@ export function readSet(parser: Parser, type: Comparable): LiteralSet {
 
 function readMembers<T>(parser: Parser, readMember: () => T): T[] {
   const { cursor } = parser
-  cursor.expect('{', 'a set is written in braces: `in {…}`, a list as `in $…`')
+  cursor.expect('{', 'write a set in braces: `in {…}`, or a list: `in $…`')
   const members: T[] = []
   for (;;) {
     cursor.skipSpace()
@@ -35,7 +35,12 @@ function readMembers<T>(parser: Parser, readMember: () => T): T[] {
     if (members.length > 0 && parser.isLenient && cursor.sees(',')) {
       const span = [cursor.at, cursor.at + 1] as const
       parser.warn(
-        new Failure('expression.lenient_spelling', 'commas in a set are not wirefilter', span, 'separate with spaces'),
+        new Failure(
+          'expression.lenient_spelling',
+          'wirefilter does not accept commas in a set',
+          span,
+          'separate with spaces',
+        ),
       )
       cursor.take(',')
       continue

@@ -1,4 +1,4 @@
-// `any( … )` and `all( … )`: how far the argument reaches depends on how it begins ([L8]).
+// `any( … )` and `all( … )`: how far the argument extends depends on how it begins ([L8]).
 
 import { adviseArgument } from './advice.ts'
 import { lenientComparison, testAsGateway } from './lenient.ts'
@@ -13,7 +13,7 @@ import { findBoundary } from './recover.ts'
 import type { Access, Node, Quantifier } from './tree.ts'
 import { formatType } from './value.ts'
 
-/** Does the operand at hand begin with `any` or `all` and then `(`? */
+/** Whether `any` or `all` and then `(` follow. */
 export function seesQuantifier(cursor: Cursor): boolean {
   if (!cursor.sees('any') && !cursor.sees('all')) return false
   const before = cursor.at
@@ -24,7 +24,7 @@ export function seesQuantifier(cursor: Cursor): boolean {
   return found
 }
 
-/** Reads a quantifier. `parseLogical` is the way back into the grammar's upper half. */
+/** Reads a quantifier. `parseLogical` reads a nested logical expression. */
 export function parseQuantified(
   parser: Parser,
   parseLogical: (parser: Parser) => Node | undefined,
@@ -47,7 +47,7 @@ export function parseQuantified(
   return item && { kind: 'quantifier', op, item, type: 'Bool', implied: false, span: [start, cursor.at] }
 }
 
-/** After a problem inside the brackets: on to the closing one. */
+/** After a problem inside the brackets, moves to the closing one. */
 function skipToClose(cursor: Cursor): void {
   while (!cursor.sees(')')) {
     cursor.at = findBoundary(cursor.text, cursor.at, cursor.at, cursor.end)
@@ -69,7 +69,7 @@ function readArgument(parser: Parser, parseLogical: (parser: Parser) => Node | u
   return readOne(parser, parseAccess(parser))
 }
 
-/** Something that may be a name or a literal: tried in the engine's order, and reported as nothing in particular. */
+/** Text that may be a name or a literal: tried in the engine's order; fails without saying which was meant. */
 function readAmbiguous(parser: Parser): Node | undefined {
   const { cursor } = parser
   const start = cursor.at
@@ -112,13 +112,11 @@ function checked(parser: Parser, item: Node | undefined, start: number): Node | 
   return item?.type === 'Bool' ? wrongType(parser, start, 'Bool') : item
 }
 
-/** Reports the argument as of the wrong type and goes on behind it. */
+/** Reports the argument's wrong type and continues after it. */
 function wrongType(parser: Parser, start: number, actual: string): undefined {
   const message = `expected value of type Array(Bool), but got ${actual}`
   const hint =
-    actual === 'Bool'
-      ? 'nothing here has `[*]`; leave out the quantifier'
-      : 'compare each element: `any(field[*] == …)`'
+    actual === 'Bool' ? 'nothing here has `[*]`; remove the quantifier' : 'compare each element: `any(field[*] == …)`'
   parser.report(new Failure('expression.type_mismatch', message, [start, parser.cursor.at], hint))
   return undefined
 }

@@ -1,5 +1,5 @@
-// The parser's upper half: operators, groups, quantifiers, and going on after a problem. Types are checked on the way, at
-// the very places the engine checks them ([L4], [L6] and [L8]), so the first problem is the engine's.
+// The upper half of the parser: operators, groups, quantifiers, and recovery after a problem. Types are checked at the
+// very places where the engine checks them ([L4], [L6] and [L8]), so the first problem is the engine's.
 
 import { Cursor, Failure } from './lex/cursor.ts'
 import { adviseInvisible } from './lex/white-space.ts'
@@ -12,7 +12,7 @@ import type { Scheme } from './scheme.ts'
 import type { Expression, LogicalOperator, Mode, Node, Span } from './tree.ts'
 
 export interface ParseOptions {
-  /** `default` unless said otherwise */
+  /** defaults to `default` */
   readonly mode?: Mode
   readonly limits?: Partial<ExpressionLimits>
 }
@@ -25,11 +25,11 @@ export type ParseResult =
       readonly warnings: readonly ExpressionProblem[]
     }
 
-/** A node, or nothing where a problem was reported in its place. */
+/** A node, or undefined where a problem was reported instead. */
 export type Parsed<T = Node> = T | undefined
 
-/** Parses and type-checks a filter. The first problem is the one the engine would stop at; the others are independent of
- *  it. An empty source is a problem here: an empty slot of a rule is the caller's matter. */
+/** Parses and type-checks a filter. The first problem is the one the engine would stop at; the others are
+ *  independent of it. An empty source is a problem here: callers handle a rule's empty expression ([R1]). */
 export function parseExpression(source: string, scheme: Scheme, options: ParseOptions = {}): ParseResult {
   const mode = options.mode ?? 'default'
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
@@ -76,7 +76,7 @@ function checkIsBool(parser: Parser, root: Parsed): void {
   parser.report(parser.cursor.failure('expression.type_mismatch', message, hint))
 }
 
-/** Whatever is left is a problem; behind its next operator there may be further ones. */
+/** Any remaining text is a problem; after its next operator there may be others. */
 function readLeftOver(parser: Parser): void {
   const { cursor } = parser
   while (!cursor.isAtEnd) {
@@ -99,10 +99,10 @@ function leftOverHint(parser: Parser): string | undefined {
   const lower = WORDS[word.toUpperCase()]
   if (lower !== undefined && word !== lower) return `operators are lower case: \`${lower}\``
   if (rest.startsWith('#') || rest.startsWith('//')) return 'there are no comments'
-  if (rest.startsWith(')')) return 'this closing bracket has no opening one'
+  if (rest.startsWith(')')) return 'this closing bracket has no opening bracket'
   if (rest.startsWith('\t') || parser.cursor.text.charAt(parser.cursor.at) === '\t')
     return 'only spaces and line breaks separate words'
-  if (rest.startsWith('-')) return 'names of lists have no hyphens here'
+  if (rest.startsWith('-')) return 'list names cannot contain hyphens here'
   return adviseInvisible(parser.cursor.text.slice(parser.cursor.at, parser.cursor.end))
 }
 
@@ -116,13 +116,13 @@ const SPELLINGS: readonly (readonly [string, LogicalOperator])[] = [
   ['&&', 'and'],
 ]
 
-/** Parses a complete logical expression. Stops behind the last operand, before any white space that follows. */
+/** Parses a complete logical expression. Stops after the last operand, before any white space. */
 export function parseLogical(parser: Parser): Parsed {
   const left = parseOperand(parser)
   return parseChain(parser, left, 0)
 }
 
-/** Takes operators that bind more tightly than `least`, as long as there are any. */
+/** Consumes operators that bind more tightly than `least`. */
 function parseChain(parser: Parser, first: Parsed, least: number): Parsed {
   const { cursor } = parser
   let left = first
@@ -138,7 +138,7 @@ function parseChain(parser: Parser, first: Parsed, least: number): Parsed {
   }
 }
 
-/** Takes the operator behind optional white space, and the white space behind it; else takes nothing. */
+/** Consumes an operator with the white space around it, or nothing. */
 function takeOperator(parser: Parser): LogicalOperator | undefined {
   const { cursor } = parser
   const before = cursor.at
@@ -172,7 +172,7 @@ function combine(parser: Parser, op: LogicalOperator, left: Parsed, right: Parse
   return { ...left, span }
 }
 
-/** Parses one operand; after a problem in it, goes on where the next operator or closing bracket is. */
+/** Parses one operand; after a problem in it, continues at the next operator or closing bracket. */
 export function parseOperand(parser: Parser): Parsed {
   const { cursor, depth, quantifiers } = parser
   const start = cursor.at

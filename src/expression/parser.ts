@@ -1,4 +1,4 @@
-// The state one parse shares: where it is, what it may use, what has gone wrong so far.
+// The state of one parse: position, scheme and limits, problems so far.
 
 import { type Cursor, Failure } from './lex/cursor.ts'
 import { characterSpan, type ExpressionProblem } from './problem.ts'
@@ -7,13 +7,13 @@ import type { Mode } from './tree.ts'
 
 /** Limits beyond which an expression is refused ([L16]). */
 export interface ExpressionLimits {
-  /** groups, negations and quantifiers inside each other */
+  /** nesting depth of groups, negations and quantifiers */
   readonly nesting: number
-  /** bytes one compiled regular expression may take */
+  /** bytes of one compiled regular expression */
   readonly regexBytes: number
   /** stars in one wildcard */
   readonly wildcardStars: number
-  /** characters of source (UTF-16 units) */
+  /** length of the source in UTF-16 code units */
   readonly sourceLength: number
 }
 
@@ -24,20 +24,21 @@ export const DEFAULT_LIMITS: ExpressionLimits = Object.freeze({
   sourceLength: 4 * 2 ** 20,
 })
 
-/** After this many problems nobody reads on; nor after this many warnings. */
+/** Parsing stops after this many problems, and drops warnings after this many. */
 const MOST_PROBLEMS = 100
 
-/** Thrown when nothing after a problem can be told apart from it; the problem has been reported. */
+/** Thrown when what follows a problem cannot be parsed independently of it; the problem has been reported. */
 export const STOP = Symbol('stop')
 
+/** The state of one parse. */
 export class Parser {
   readonly cursor: Cursor
   readonly scheme: Scheme
   readonly mode: Mode
   readonly limits: ExpressionLimits
-  /** constructs open around the cursor */
+  /** open constructs around the cursor */
   depth = 0
-  /** quantifiers among them */
+  /** open quantifiers among them */
   quantifiers = 0
   readonly problems: ExpressionProblem[] = []
   readonly warnings: ExpressionProblem[] = []
@@ -53,18 +54,18 @@ export class Parser {
     return this.mode === 'lenient'
   }
 
-  /** Notes a problem and goes on, unless there are too many: then throws STOP. */
+  /** Records a problem and continues; throws STOP if there are too many. */
   report(failure: Failure): void {
     if (this.problems.length < MOST_PROBLEMS) this.problems.push(this.#describe(failure))
     if (this.problems.length >= MOST_PROBLEMS) throw STOP
   }
 
-  /** Notes something that was taken and perhaps should not have been written. */
+  /** Records a warning about text that was accepted. */
   warn(failure: Failure): void {
     if (this.warnings.length < MOST_PROBLEMS) this.warnings.push(this.#describe(failure))
   }
 
-  /** Opens one more level of nesting; `from` is where the problem would be, if it is one too many. */
+  /** Opens one more level of nesting. Fails with `expression.limit_exceeded` at `from` if it is one too many. */
   enter(from: number): void {
     if (this.depth >= this.limits.nesting) {
       const message = `nesting limit exceeded, the maximum is ${this.limits.nesting}`

@@ -1,14 +1,15 @@
-// What an expression can still come to when only some fields are known: three-valued, `undefined` meaning that it depends on the
-// rest. Sound and incomplete: a definite answer holds for every value of the unknown fields.
+// Evaluates an expression when only some fields are known: three-valued, `undefined` meaning that it depends on the
+// others. Sound and incomplete: a definite result holds for every value of the unknown fields.
 
 import { compileNode } from './compile/compile.ts'
 import type { Expression, Node } from './tree.ts'
 import type { FieldValues, Lists } from './value.ts'
 
-/** True or false whatever the unknown fields hold; undefined where that decides. */
+/** True or false if that holds for all values of the unknown fields; undefined if it depends on them, or may. */
 export type PartialPredicate = (known: FieldValues, lists: Lists) => boolean | undefined
 
-/** Compiles a filter for evaluation over the fields that `isKnown` names. A known field without a value is missing. */
+/** Compiles a filter for evaluation with only the fields `isKnown` accepts. A known field without a value is
+ *  missing. */
 export function compilePartial({ root, scheme }: Expression, isKnown: (field: string) => boolean): PartialPredicate {
   return partialOf(root, scheme.missingNotEqual, isKnown)
 }
@@ -28,7 +29,7 @@ function partialOf(node: Node, missingNotEqual: boolean, isKnown: (field: string
       const settling = node.op === 'or'
       return (known, lists) => settled(items, settling, known, lists)
     }
-    // what an unknown array holds at which position is anybody's guess
+    // nothing is known of the positions of an unknown array
     case 'quantifier':
     case 'comparison':
       return () => undefined
@@ -45,7 +46,7 @@ function negation(value: boolean | undefined): boolean | undefined {
   return value === undefined ? undefined : !value
 }
 
-/** One `true` settles an `or`, one `false` an `and`; else one unknown leaves it open. */
+/** One `true` decides an `or`, one `false` an `and`; otherwise one unknown leaves it open. */
 function settled(
   items: readonly PartialPredicate[],
   settling: boolean,

@@ -1,23 +1,23 @@
-// What can be wrong with an expression: a closed set of codes, a message in the engine's wording, an exact span and a
-// drawing. Problems are data; who shows them decides how.
+// Problems of an expression: a closed set of codes, a message in the engine's wording, an exact span and a drawing.
+// Problems are data; callers render them.
 
 import type { Span } from './tree.ts'
 
-/** Code → what it stands for. The keys are the complete list (docs/expressions.md prints it). */
+/** Code → meaning. The keys are the complete list (docs/expressions.md prints it). */
 export const EXPRESSION_PROBLEMS = {
-  'expression.syntax': 'something else was expected at this place, or text is left over',
-  'expression.unknown_field': 'the name is no field here',
+  'expression.syntax': 'unexpected text, or text left over at the end',
+  'expression.unknown_field': 'the name is not a field of this expression',
   'expression.type_mismatch': 'operator, index, quantifier or list does not fit the type',
   'expression.invalid_integer': 'bad digit for the radix, or outside 64 bits',
   'expression.invalid_address': 'not an address, or not a network with zero host bits',
   'expression.invalid_range': 'the bounds are reversed or of two families',
   'expression.invalid_string': 'bad escape, bad byte, or no closing quote',
-  'expression.invalid_regex': 'the regular expression is malformed or uses what is not supported',
+  'expression.invalid_regex': 'the regular expression is malformed or uses an unsupported feature',
   'expression.invalid_wildcard': 'the wildcard pattern is malformed',
-  'expression.invalid_list_name': 'what follows the `$` is no list name',
-  'expression.invalid_index': 'what stands in the brackets is no index',
+  'expression.invalid_list_name': 'the text after the `$` is not a list name',
+  'expression.invalid_index': 'the text in the brackets is not an index',
   'expression.limit_exceeded': 'nesting, size, hashes or stars beyond the limit',
-  'expression.lenient_spelling': 'warning only: taken, although the engine refuses it',
+  'expression.lenient_spelling': 'warning only: accepted here, refused by the engine',
   'expression.doubled_backslash': 'warning only: `\\\\.` in a regular expression means a literal backslash',
 } as const
 
@@ -28,12 +28,12 @@ export interface ExpressionProblem {
   readonly code: ExpressionProblemCode
   readonly message: string
   readonly span: Span
-  /** what to write instead, where there is something to say */
+  /** what to write instead, if there is a suggestion */
   readonly hint?: string
 }
 
-/** The source line with carets under the span and the message behind them, headed by 1-based line and column, as the
- *  engine draws it: one line, the span clipped to it, one caret for an empty span. */
+/** Draws a problem as the engine does: a header with 1-based line and column, the source line, and carets under the
+ *  span (clipped to the line, one caret for an empty span) followed by the message. */
 export function drawProblem(source: string, problem: ExpressionProblem): string {
   const { line, column } = positionOf(source, problem.span[0])
   const characters = Array.from(source.split('\n')[line - 1] ?? '')
@@ -62,7 +62,7 @@ export function positionOf(source: string, offset: number): { line: number; colu
   return { line, column: offset - lineStart + 1 }
 }
 
-/** A span of UTF-16 code units as one of characters. The same numbers unless the source has astral characters. */
+/** A span of UTF-16 code units as one of characters (code points). */
 export function characterSpan(source: string, span: Span): Span {
   if (!/[\ud800-\udfff]/.test(source)) return span
   const count = (end: number) => Array.from(source.slice(0, end)).length

@@ -1,10 +1,11 @@
-// Where parsing can go on after a problem: the next logical operator or closing bracket of the same level. Only guesses
-// at structure (quotes and brackets); reports nothing itself.
+// Finds where parsing can continue after a problem: the next logical operator or closing bracket of the same level.
+// Looks only at quotes and brackets; reports nothing.
 
 const OPERATOR = /(?:and|or|xor|AND|OR|XOR)(?=[\s(!])/y
 const RAW_STRING = /r(#*)"/y
 
-/** The first boundary at or behind `after`, for an operand that starts at `from`; `end` when there is none. */
+/** The first boundary at or after `after`, for an operand that starts at `from`; `end` if there is none. All UTF-16
+ *  offsets. */
 export function findBoundary(text: string, from: number, after: number, end: number): number {
   let depth = 0
   for (let at = from; at < end; at++) {
@@ -26,7 +27,7 @@ function isBoundary(text: string, at: number): boolean {
   return OPERATOR.test(text)
 }
 
-/** The index of a string's last quote, when one begins here; else `at`. */
+/** The index of a string's closing quote, if a string begins here; else `at`. */
 function skipString(text: string, at: number, end: number): number {
   RAW_STRING.lastIndex = at
   const raw = /[A-Za-z0-9_]/.test(text.charAt(at - 1)) ? null : RAW_STRING.exec(text)

@@ -1,4 +1,4 @@
-// What an expression may speak of: fields with types and slots. The language knows no field of its own.
+// What an expression may refer to: fields with types and slots. The language defines no field itself.
 
 import type { ValueType } from './value.ts'
 
@@ -17,7 +17,7 @@ export interface Scheme {
   readonly missingNotEqual: boolean
   /** other spellings of `field[*]` (compatibility note [C4]): `identity.groups[*].name` → `identity.groups.name` */
   readonly objectArrays: ReadonlyMap<string, ReadonlyMap<string, string>>
-  /** for unknown names: says where the name belongs or what to write instead, one clause; undefined when it knows nothing */
+  /** for unknown names: a hint of one clause where the name belongs or what to write instead; undefined for none */
   readonly adviseUnknown?: (name: string) => string | undefined
 }
 
@@ -28,8 +28,8 @@ export interface SchemeOptions {
   readonly adviseUnknown?: (name: string) => string | undefined
 }
 
-/** A scheme over these fields; slots are given in the order of the entries.
- *  Throws a RangeError for a name that the grammar could never reference. */
+/** Creates a scheme of these fields; slots follow the order of the entries. Throws RangeError for a name the grammar
+ *  cannot express. */
 export function createScheme(fields: Readonly<Record<string, ValueType>>, options: SchemeOptions = {}): Scheme {
   const entries = Object.entries(fields).map(([name, type], slot) => {
     if (!/^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$/.test(name) || name.startsWith('not')) {

@@ -1,5 +1,5 @@
-// The second way to run an expression: slower, and it tells. Every part is evaluated, none is skipped, so that a reader
-// sees what each would have said; the result is the fast mode's.
+// Evaluates an expression with a trace. Slower than the compiled form: every part is evaluated, so that readers see
+// each part's result. The overall result is the same.
 
 import { readerOf, visitEach } from './compile/compile-comparison.ts'
 import { combineRows } from './compile/compile-rows.ts'
@@ -10,18 +10,18 @@ import { characterSpan } from './problem.ts'
 import type { Access, Chain, Comparison, Expression, Node, Quantifier, Span } from './tree.ts'
 import type { FieldValues, Lists, Value } from './value.ts'
 
-/** What one part of an expression said. */
+/** The result of one part of an expression. */
 export interface Trace {
   readonly kind: Node['kind']
   /** the part as written */
   readonly text: string
   /** half-open, in characters of the source */
   readonly span: Span
-  /** for a part of type Array(Bool): what its quantifier makes of it alone */
+  /** for a part of type Array(Bool): the result of the quantifier applied to this part alone */
   readonly result: boolean
   /** for a part of type Array(Bool): one boolean per position */
   readonly positions?: readonly boolean[]
-  /** for a comparison: the field, and what it held (`undefined`: missing) */
+  /** for a comparison: the field and its value (`undefined`: missing) */
   readonly field?: string
   readonly value?: JsonValue | undefined
   /** for a chain: `and`, `or`, `xor`; for a quantifier: `any`, `all` */
@@ -29,14 +29,14 @@ export interface Trace {
   readonly children: readonly Trace[]
 }
 
-/** Compiles the telling mode. */
+/** Compiles an expression for evaluation with a trace. */
 export function traceExpression(expression: Expression): (values: FieldValues, lists: Lists) => Trace {
   const tracer = compileTracer(expression, expression.root, 'any')
   return (values, lists) => tracer(values, lists)
 }
 
-/** The smallest parts that decided the result: for a false `and` its false items, for a true `or` its true ones, and so
- *  on down to comparisons and quantifiers. */
+/** The smallest parts that determined the result: the false items of a false `and`, the true ones of a true `or`,
+ *  and so on down to comparisons and quantifiers. */
 export function decisiveParts(trace: Trace): readonly Trace[] {
   if (trace.kind === 'comparison' || trace.kind === 'quantifier') return [trace]
   const decides = (child: Trace) => trace.kind !== 'chain' || trace.op === 'xor' || child.result === trace.result

@@ -1,5 +1,5 @@
-// The syntax tree of an expression: what the parser makes and everything else reads. Plain frozen-by-type data; spans
-// are half-open offsets in UTF-16 code units of the source, so that `source.slice(...span)` is the text.
+// The syntax tree of an expression, made by the parser and read by everything else. Immutable data; spans are half-open
+// offsets in UTF-16 code units of the source, so that `source.slice(...span)` is the text.
 
 import type { Ip } from '../net/ip.ts'
 import type { Regex } from './regex/regex.ts'
@@ -9,8 +9,8 @@ import type { Wildcard } from './wildcard.ts'
 
 export type Span = readonly [start: number, end: number]
 
-/** How strictly wirefilter's grammar is taken: `engine` to the letter, `default` with what Gateway is known to take,
- *  `lenient` with every documented spelling ([R11]). */
+/** How strictly wirefilter's grammar is applied: `engine` to the letter, `default` with what Gateway is known to
+ *  accept, `lenient` with every documented spelling ([R11]). */
 export type Mode = 'engine' | 'default' | 'lenient'
 
 /** A valid filter: it has type Bool. */
@@ -44,7 +44,7 @@ export interface Negation {
   readonly span: Span
 }
 
-/** Parentheses as written: they mean nothing and stay in the normal form. */
+/** Parentheses as written: without effect, kept in the normal form. */
 export interface Group {
   readonly kind: 'group'
   readonly item: Node
@@ -52,7 +52,7 @@ export interface Group {
   readonly span: Span
 }
 
-/** `any( … )` or `all( … )` over an item of type Bools. `implied`: read into a lenient spelling that has none. */
+/** `any( … )` or `all( … )` over an item of type Bools. `implied`: supplied for a lenient spelling without one. */
 export interface Quantifier {
   readonly kind: 'quantifier'
   readonly op: 'any' | 'all'
@@ -62,7 +62,7 @@ export interface Quantifier {
   readonly span: Span
 }
 
-/** One access and what it is tested for. `Bools` when the access maps or is an Array(Bool). */
+/** One access and its test. `Bools` when the access maps or is an Array(Bool). */
 export interface Comparison {
   readonly kind: 'comparison'
   readonly access: Access
@@ -91,7 +91,7 @@ export type Index =
 
 export type OrderOperator = '==' | '!=' | '<' | '<=' | '>' | '>='
 
-/** What a comparison asks of a value. Bytes are one code unit per byte. */
+/** The test of a comparison. Bytes are one code unit per byte. */
 export type Test =
   | { readonly kind: 'truth' }
   | { readonly kind: 'order'; readonly op: OrderOperator; readonly literal: Literal }
@@ -143,7 +143,7 @@ export type LiteralSet =
   | { readonly type: 'Ip'; readonly members: readonly IpMember[] }
   | { readonly type: 'Bytes'; readonly members: readonly BytesLiteral[] }
 
-/** `name` is the canonical key of {@link Lists}, `text` what was written after the `$`. */
+/** `name` is the canonical key of {@link Lists}, `text` the name as written after the `$`. */
 export interface ListName {
   readonly name: string
   readonly text: string

@@ -5,22 +5,21 @@ import type { Ip } from '../net/ip.ts'
 export type ScalarType = 'Bool' | 'Int' | 'Bytes' | 'Ip'
 export type ValueType = ScalarType | { readonly array: ValueType } | { readonly map: ValueType }
 
-/** A run-time value.
- *  Int: a `number` where it is a safe integer, else a `bigint`, so that equal integers are always `===`.
- *  Bytes: a string of which every code unit is one byte (UTF-8 of text), so that `===`, `<` and `includes` are byte-wise.
- *  Array: in order. Map: keys are byte strings, iterated in key-byte order. */
+/** A run-time value. Int: a `number` where it is a safe integer, else a `bigint`, so that equal integers are always
+ *  `===`. Bytes: a string of which every code unit is one byte (UTF-8 of text), so that `===`, `<` and `includes`
+ *  are byte-wise. Array: in order. Map: keys are byte strings, iterated in key-byte order. */
 export type Value = boolean | number | bigint | string | Ip | readonly Value[] | ReadonlyMap<string, Value>
 
-/** What one connection's fields hold, by the scheme's field slot; `undefined` is missing. */
+/** The values of one connection by the scheme's field slots; `undefined` is missing. */
 export type FieldValues = readonly (Value | undefined)[]
 
-/** The contents of one named list, asked at evaluation time, so that contents may change without recompiling. */
+/** The contents of one named list. Read at evaluation time, so contents may change without recompilation. */
 export interface ListContents {
   has(value: Value): boolean
 }
 
-/** Named lists in force for one evaluation, by canonical list name (lower case, without hyphens for UUIDs). A name that
- *  is absent contains nothing. */
+/** The named lists of one evaluation by canonical list name (lower case, without hyphens for UUIDs). An absent name
+ *  contains nothing. */
 export type Lists = ReadonlyMap<string, ListContents>
 
 /** UTF-8 bytes of text, one code unit per byte; plain ASCII comes back as it is. */
@@ -29,7 +28,7 @@ export function bytesOf(text: string): string {
   return text
 }
 
-/** The text these bytes spell in UTF-8, with U+FFFD for what does not decode. */
+/** The text that these bytes encode in UTF-8, with U+FFFD for invalid bytes. */
 export function textOf(bytes: string): string {
   return new TextDecoder().decode(Uint8Array.from(bytes, (unit) => unit.charCodeAt(0)))
 }

@@ -1,5 +1,5 @@
-// What an expression is made of: the fields it reads, the lists it asks, the patterns it runs. A caller learns from it
-// which facts are worth fetching and what the best-practice checks may say.
+// The fields, lists and patterns of an expression, for callers that must know which facts to fetch or which advice
+// applies.
 
 import { characterSpan } from './problem.ts'
 import type { Regex } from './regex/regex.ts'
@@ -10,7 +10,7 @@ export interface ExpressionParts {
   readonly fields: readonly string[]
   /** canonical names of lists, in order of first use */
   readonly lists: readonly string[]
-  /** patterns with where they stand (characters, between the quotes) */
+  /** patterns with their positions (characters, between the quotes) */
   readonly regexes: readonly { readonly regex: Regex; readonly field: string; readonly span: Span }[]
   readonly quantifiers: readonly Quantifier[]
   readonly comparisons: readonly Comparison[]
@@ -45,7 +45,7 @@ export function partsOf(expression: Expression): ExpressionParts {
   }
 }
 
-/** Does the expression read this field, or one whose name begins with this and a dot? */
+/** Whether the expression reads this field, or one whose name begins with it and a dot. */
 export function usesField(expression: Expression, name: string): boolean {
   const isOne = ({ field }: Access) => field.name === name || field.name.startsWith(`${name}.`)
   return partsOf(expression).comparisons.some(({ access }) => isOne(access))

@@ -1,8 +1,8 @@
-// Wildcard patterns ([L14]): `*` is any run of bytes, everything else is itself, and the whole value must
-// match. Works on byte strings; never touches a regular expression.
+// Wildcard patterns ([L14]): `*` is any run of bytes, everything else is literal, and the whole value
+// must match. Works on byte strings, without a regular expression.
 
 export interface Wildcard {
-  /** what must stand between the stars, in order; one entry more than there are stars */
+  /** the literal parts between the stars, in order; one more than there are stars */
   readonly parts: readonly string[]
   readonly strict: boolean
   matches(value: string): boolean
@@ -12,7 +12,8 @@ export type WildcardResult =
   | { readonly ok: true; readonly wildcard: Wildcard }
   | { readonly ok: false; readonly message: string; readonly tooManyStars: boolean }
 
-/** Compiles a pattern given as bytes. `strict` compares exactly, else ASCII letters match in either case. */
+/** Compiles a pattern given as bytes. `strict` compares exactly; otherwise ASCII letters match in either case.
+ *  `starLimit`: most stars. Never throws. */
 export function createWildcard(pattern: string, strict: boolean, starLimit: number): WildcardResult {
   const parts = split(pattern)
   if (!parts.ok) return { ok: false, message: `invalid wildcard: ${parts.message}`, tooManyStars: false }

@@ -1,5 +1,5 @@
-// Where addresses are: one answer from any number of MMDB files, asked in order, with recent answers kept, because the
-// path of every connection asks. Starts without waiting for the files; refuses to guess when no file knows an address.
+// Locates addresses: queries any number of MMDB files in order and caches recent results, because every connection
+// needs them. Starts without waiting for the files, and returns nothing for an address that no file knows.
 
 import { accessSync, constants } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -16,28 +16,29 @@ const CACHED_ANSWERS = 4096
 const NOWHERE = Symbol('no file knows this address')
 
 export interface GeoDatabase {
-  /** Where an address is, as far as the files know. Synchronous; the very first answers read what has not been read yet. */
+  /** The place of an address according to the files. Synchronous; reads files that have not been read yet. Throws
+   *  InputError for an unreadable file. */
   readonly placeOf: (address: Ip) => Place | undefined
-  /** Reads all files ahead of use. Rejects with an InputError naming every file that is not readable. */
+  /** Reads all files in advance. Rejects with an InputError that names every unreadable file. */
   readonly load: () => Promise<void>
   /** The files read so far. */
   readonly files: () => readonly GeoFileFacts[]
-  /** What was read, by path, for databases of other threads; empty unless it is `shared`. */
+  /** The files' contents by path, for databases of other threads; empty unless `shared`. */
   readonly contents: () => ReadonlyMap<string, SharedArrayBuffer>
   readonly close: () => void
 }
 
 export interface GeoDatabaseOptions {
-  /** what is read can be given to other threads */
+  /** whether the contents can be handed to other threads */
   readonly shared?: boolean
-  /** who hears of files that change later; `ignored`: nothing is watched, for what is open for a moment only */
+  /** receives later changes of files; `ignored`: files are not watched, for short-lived databases */
   readonly changes: GeoChanges | 'ignored'
 }
 
 export interface GeoChanges {
-  /** a file was read anew */
+  /** a file was read again */
   onReload(path: string): void
-  /** a changed file was left aside because it cannot be read, or changes cannot be watched for */
+  /** a changed file was rejected because it cannot be read, or changes cannot be watched */
   onWarning(issue: Issue): void
 }
 
@@ -50,8 +51,8 @@ export function bundledGeoSources(): readonly GeoSource[] {
   ]
 }
 
-/** A database over these files; the first file that knows an address answers. Files are read at first use or by `load`, and
- *  again when they change. Throws an InputError naming every file that is missing. */
+/** Opens a database of these files; the first file that knows an address answers. Files are read on first use or by
+ *  `load`, and again when they change. Throws InputError that names every missing file. */
 export function openGeoDatabase(sources: readonly GeoSource[], options: GeoDatabaseOptions): GeoDatabase {
   refuseMissing(sources)
   const files = sources.map((source) => new MmdbFile(source, options.shared))
@@ -98,7 +99,7 @@ export function openGeoDatabase(sources: readonly GeoSource[], options: GeoDatab
   }
 }
 
-/** Reads a file anew whenever it changes; answers how to stop. */
+/** Reads a file again whenever it changes; returns the function that stops this. */
 function follow(
   file: MmdbFile,
   { path, changes, onNew }: { readonly path: string; readonly changes: GeoChanges; readonly onNew: () => void },
@@ -127,27 +128,27 @@ function refuseMissing(sources: readonly GeoSource[]): void {
       accessSync(path, constants.R_OK)
       return []
     } catch {
-      const message = `the geo database \`${path}\` does not exist or may not be read`
+      const message = `the geo database \`${path}\` does not exist or is not readable`
       const hint =
-        'give the path of a City or Country database in MMDB format, or leave the setting out for DB-IP City Lite'
+        'give the path of a City or Country database in MMDB format, or remove the setting to use DB-IP City Lite'
       return [{ severity: 'error', code: 'geo.database_missing', message, hint, file: path }]
     }
   })
   if (issues.length > 0) throw new InputError(issues)
 }
 
-/** An error that is not about what somebody wrote is ours, and goes on. */
+/** Only an error about the user's input is reported; any other is a bug and is thrown. */
 function issuesOf(error: unknown): readonly Issue[] {
   if (error instanceof InputError) return error.issues
   throw error
 }
 
 function keptOld(issue: Issue): Issue {
-  return { ...issue, severity: 'warning', message: `${issue.message}; what was read before stays in use` }
+  return { ...issue, severity: 'warning', message: `${issue.message}; the contents read before stay in use` }
 }
 
 function notWatched(file: string): Issue {
-  const message = `changes of the geo database \`${file}\` cannot be watched for`
+  const message = `the geo database \`${file}\` cannot be watched for changes`
   return { severity: 'warning', code: 'geo.not_watched', message, hint: 'restart the lab after replacing it', file }
 }
 
@@ -159,7 +160,7 @@ export interface GeoAttribution {
 const MAXMIND = { text: 'Includes GeoLite data created by MaxMind', href: 'https://www.maxmind.com/' }
 const DB_IP = { text: 'IP Geolocation by DB-IP', href: 'https://db-ip.com/' }
 
-/** By the type the first file read says it has; DB-IP, which comes along, for all but MaxMind's. */
+/** By the database type of the first file read; DB-IP, which is included, for all types but MaxMind's. */
 export function attributionOf([first]: readonly GeoFileFacts[]): GeoAttribution {
   return /^Geo(?:Lite2?|IP2?)-/.test(first?.type ?? '') ? MAXMIND : DB_IP
 }
@@ -171,7 +172,7 @@ const published: Readonly<Record<Family, readonly Cidr[]>> = {
   6: ranges.ipv6.map(cidr),
 }
 
-/** Is the address in Cloudflare's published ranges, or in one of `further` ([E5])? */
+/** Whether the address is in Cloudflare's published ranges or in one of `further` ([E5]). */
 export function isProxiedByCloudflare(address: Ip, further: readonly Cidr[] = []): boolean {
   const holds = (range: Cidr) => containsIp(range, address)
   return published[address.family].some(holds) || further.some(holds)

@@ -1,5 +1,5 @@
-// One MMDB file in memory: read at first use or ahead of it, replaced as a whole when the file changes. A file that
-// cannot be read never takes the place of one that could.
+// One MMDB file in memory: read on first use or in advance, and replaced as a whole when the file changes. An
+// unreadable file never replaces a readable one.
 
 import { watch } from 'node:fs'
 import { open as openFile, readFile } from 'node:fs/promises'
@@ -9,15 +9,15 @@ import { readWholeFile, requireRegular } from '../config/read-whole-file.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { Family, Ip } from '../net/ip.ts'
 
-/** A database to use. `family` spares the reading of a file that is known to hold only one family. */
+/** A database to use. `family`: set if the file is known to hold one family only, to spare reading it. */
 export interface GeoSource {
   readonly path: string
   readonly family?: Family
-  /** the file as another thread has read it */
+  /** the contents as read by another thread */
   readonly contents?: SharedArrayBuffer
 }
 
-/** What a loaded file says of itself. */
+/** Metadata of a loaded file. */
 export interface GeoFileFacts {
   readonly path: string
   /** such as `GeoLite2-City` */
@@ -26,26 +26,26 @@ export interface GeoFileFacts {
   readonly builtAt: number
 }
 
-/** Changes come in bursts (write, rename, touch); the file is read once it has been quiet this long. */
+/** Changes come in bursts (write, rename, touch); the file is read once it has been unchanged for this long, ms. */
 const QUIET_MS = 250
 
 /** One database file; create it with a path that exists. */
 export class MmdbFile {
   readonly #source: GeoSource
   #reader: Reader<Response> | undefined
-  /** what the reader reads, where other threads may read it too */
+  /** the reader's bytes, if other threads may share them */
   contents: SharedArrayBuffer | undefined
   readonly #shared: boolean
   #loading: Promise<void> | undefined
   #reloads = 0
 
-  /** `shared`: what is read is kept so that other threads can be given it. */
+  /** `shared`: keeps the contents so that they can be handed to other threads. */
   constructor(source: GeoSource, shared = false) {
     this.#source = source
     this.#shared = shared
   }
 
-  /** Reads the file ahead of its first use. Rejects with an InputError when it is not a readable MMDB file. */
+  /** Reads the file before its first use. Rejects with InputError if it is not a readable MMDB file. */
   load(): Promise<void> {
     if (this.#reader !== undefined) return Promise.resolve()
     const { path, contents } = this.#source
@@ -59,7 +59,8 @@ export class MmdbFile {
     return this.#loading
   }
 
-  /** Reads the file anew and swaps it in; on an InputError the old contents stay in use. Of overlapping calls the last wins. */
+  /** Reads the file again and replaces the contents; on an InputError the old ones stay in use. Of overlapping calls
+   *  the last wins. */
   async reload(): Promise<void> {
     const turn = ++this.#reloads
     const { path } = this.#source
@@ -70,8 +71,9 @@ export class MmdbFile {
     this.contents = bytes.buffer instanceof SharedArrayBuffer ? bytes.buffer : undefined
   }
 
-  /** The raw record that covers an address, or null. A file not read yet is read here and now, so that the first lookup has
-   *  its answer too. A record that does not decode counts as absent. Throws an InputError when the file cannot be read. */
+  /** The raw record that covers an address, or null. Reads the file if it has not been read, so that the first
+   *  lookup succeeds too. A record that cannot be decoded counts as absent. Throws InputError if the file cannot be
+   *  read. */
   record(address: Ip): unknown {
     if (this.#source.family !== undefined && this.#source.family !== address.family) return null
     this.#reader ??= openNow(this.#source.path)
@@ -90,9 +92,9 @@ export class MmdbFile {
     return { path: this.#source.path, type: metadata.databaseType, builtAt: metadata.buildEpoch.getTime() }
   }
 
-  /** Calls back each time the file has changed and been quiet for a moment. The directory is watched, because updaters put
-   *  a new file in the place of the old one. `lost`: the system watches no longer. Never keeps the process alive; answers how to
-   *  stop. */
+  /** Calls back each time the file has changed and then been unchanged for a moment. Watches the directory, because
+   *  updaters replace the file. `lost`: the system stopped watching. Never keeps the process alive; returns the
+   *  function that stops watching. */
   onChange(changed: () => void, lost: () => void): () => void {
     const name = basename(this.#source.path)
     let timer: NodeJS.Timeout | undefined
@@ -146,7 +148,7 @@ function openNow(path: string): Reader<Response> {
   return open(path, bytes)
 }
 
-/** A reader over complete contents: the search tree and its data must really be there, not only the metadata. */
+/** A reader of complete contents: checks that the search tree and its data are present, not only the metadata. */
 function open(path: string, bytes: Buffer): Reader<Response> {
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
     throw broken(path, `\`${path}\` is compressed`, 'unpack it first: the lab reads .mmdb files, not .gz or .tar.gz')

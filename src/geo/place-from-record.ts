@@ -1,10 +1,10 @@
-// Reads one record of an MMDB file as a Place, whichever layout the file has: nested as GeoLite2, GeoIP2 and DB-IP's own
-// files are, or flat as the ip-location-db packages are. Trusts no field to be there or to be of its type.
+// Reads one record of an MMDB file as a Place, in either layout: nested as in GeoLite2, GeoIP2 and DB-IP's own files,
+// or flat as in the ip-location-db packages. Any field may be missing or of the wrong type.
 
 import { countryFacts, type Place } from '../policy/place.ts'
 
-/** The place a record speaks of. A record without coordinates gets its country's middle; one without a country or
- *  coordinates (or with a country nobody knows and no coordinates) is no place: `undefined`. */
+/** The place in a record. A record without coordinates gets the middle of its country; `undefined` for one without
+ *  coordinates and without a known country. */
 export function placeFromRecord(record: unknown): Place | undefined {
   const fields = isObject(record) ? readFields(record) : {}
   const country = /^[A-Za-z]{2}$/.test(fields.country ?? '') ? fields.country?.toUpperCase() : undefined

@@ -1,12 +1,12 @@
-// What the geolocation database of some other site says of an address ([G2]): of the account's own addresses what the policy
-// knows, with its delay; of all others what the geo database knows.
+// Where another site's geolocation database places an address ([G2]): for the account's own addresses from the policy,
+// with the configured delay; for all others from the geo database.
 
 import type { Ip } from '../net/ip.ts'
-import type { Account } from '../policy/account.ts'
+import type { AccountTables } from '../policy/account-tables.ts'
 import { dedicatedIpOf, locationSeen } from '../policy/geolocation.ts'
 import { countryFacts, type Place } from '../policy/place.ts'
 
-/** A place, and where the address will be seen from `changesAt` on (epoch ms of lab time) when it has moved. */
+/** A place, and for an address that has moved its next place, from `changesAt` on (epoch ms of lab time). */
 export interface SiteView {
   readonly place: Place
   readonly changesAt?: number
@@ -15,19 +15,19 @@ export interface SiteView {
 
 /** The site's view at an instant (epoch ms of lab time). `placeOf` is the geo database. */
 export function siteViewOf(
-  account: Account,
+  tables: AccountTables,
   placeOf: (address: Ip) => Place | undefined,
   address: Ip,
   at: number,
 ): SiteView | undefined {
-  const seen = locationSeen(account, address, at)
+  const seen = locationSeen(tables, address, at)
   if (seen === undefined) {
     const place = placeOf(address)
     return place === undefined ? undefined : { place }
   }
   const place = seen.place ?? middleOf(seen.country)
   if (place === undefined) return undefined
-  const moved = seen.known ? undefined : dedicatedIpOf(account, address)
+  const moved = seen.known ? undefined : dedicatedIpOf(tables.account, address)
   if (moved?.geolocationUpdatedAt === undefined) return { place: withContinent(place) }
   return {
     place: withContinent(place),
@@ -41,7 +41,7 @@ function middleOf(country: string | undefined): Place | undefined {
   return country === undefined || facts === undefined ? undefined : { country, ...facts }
 }
 
-/** Exactly the facts of a place, whatever else the value carries (a data center's code, say). */
+/** Only the fields of a place, whatever else the value has (a data center's code, say). */
 function withContinent({ city, country, continent, latitude, longitude }: Place): Place {
   const known = continent ?? countryFacts(country ?? '')?.continent
   return {

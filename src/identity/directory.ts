@@ -1,5 +1,5 @@
-// People, devices and sources as the configuration has them, arranged for looking up. A reload makes a new directory and swaps
-// it in whole; nothing here changes.
+// Users, devices and sources of the configuration, prepared for lookup. Immutable; a reload makes a new directory and
+// replaces the old one.
 
 import type { ConfiguredDevice, ConfiguredSource, ConfiguredUser, LabConfig } from '../config/lab-config.ts'
 import { containsIp } from '../net/cidr.ts'
@@ -7,22 +7,23 @@ import type { Ip } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { UserGroup } from '../policy/flow.ts'
 
-/** The part of the configuration that says who is who. */
+/** The sections of the configuration that identify clients. */
 export type People = Pick<LabConfig, 'users' | 'groups' | 'identityProviders' | 'devices' | 'sources'>
 
 export interface Directory {
   readonly users: readonly ConfiguredUser[]
   /** by canonical email */
   userOf(email: string): ConfiguredUser | undefined
-  /** by name or id, letter case aside */
+  /** by name or id, ignoring letter case */
   deviceOf(nameOrId: string): ConfiguredDevice | undefined
   readonly devices: readonly ConfiguredDevice[]
-  /** a group that is declared or that some user has, by name, letter case aside */
+  /** a group that is declared or that some user has, by name, ignoring letter case */
   groupOf(name: string): UserGroup | undefined
-  /** the narrowest source network that holds an address */
+  /** the narrowest source network that contains an address */
   sourceOf(peer: Ip): ConfiguredSource | undefined
 }
 
+/** Prepares the users, devices and sources of a configuration. */
 export function createDirectory({ users, groups, devices, sources }: People): Directory {
   const byEmail = new Map(users.map((user) => [user.identity.email, user]))
   const allGroups = [...users.flatMap(({ identity }) => identity.groups), ...groups]

@@ -1,5 +1,5 @@
-// The identify stage: a knock at a door in, a persona out. Decides who somebody is and which device and virtual network
-// are theirs for this connection; what they may reach is none of its business.
+// The identify stage: who the client of a new connection is, and which device and virtual network it uses. Does not
+// decide what it may reach.
 
 import type { JWTVerifyGetKey } from 'jose'
 import type { ConfiguredDevice, ConfiguredSource, ConfiguredUser, IdentityProvider } from '../config/lab-config.ts'
@@ -28,29 +28,29 @@ import {
 
 export interface IdentifierOptions {
   readonly people: People
-  /** where an address is, through the geo database */
+  /** the place of an address according to the geo database */
   readonly placeOf: (address: Ip) => Place | undefined
-  /** A person's current choice of virtual network by id; null: the account's default was chosen; undefined: nothing was, so the
-   *  configuration's word holds. */
+  /** The id of the virtual network a user chose; null: the account's default; undefined: no choice, so the
+   *  configuration's network applies. */
   readonly chosenVirtualNetwork: (identity: Identity) => string | null | undefined
-  /** time, where tests keep it */
+  /** time, which tests control */
   readonly patience?: CredentialDelay
   /** lab time, epoch ms; default: the machine's */
   readonly now?: () => number
 }
 
 export interface Identifier {
-  /** Answers at once for credentials that were right before. Throws or rejects with `identity.*`, or `request.malformed` for choices
-   *  that cannot be. */
+  /** Synchronous for credentials that were verified before. Throws or rejects with `identity.*`, or
+   *  `request.malformed` for invalid choices. */
   identify(knock: Knock, snapshot: Snapshot): Persona | Promise<Persona>
-  /** Replaces people, devices and sources in one step; whatever was remembered of credentials is forgotten. */
+  /** Replaces users, devices and sources in one step, and forgets all verified credentials. */
   replacePeople(people: People): void
 }
 
 const NO_PROOF =
-  'a SOCKS4 user id comes without a password, so it proves nobody; log in with SOCKS5 or HTTP, or leave the mail address out'
+  'a SOCKS4 user id has no password and proves no identity; log in with SOCKS5 or HTTP, or remove the email address'
 const NO_LOGIN: ParsedLogin = Object.freeze({ email: '', parameters: '', password: '' })
-const NO_TOKEN = 'the Bearer credentials are no token, or no identity provider is configured'
+const NO_TOKEN = 'the Bearer credentials are not a token, or no identity provider is configured'
 
 interface IdentifyInputs {
   readonly directory: Directory
@@ -59,6 +59,7 @@ interface IdentifyInputs {
   readonly options: IdentifierOptions
 }
 
+/** Creates the identify stage (docs/identity.md) for the given users, devices and sources. */
 export function createIdentifier(options: IdentifierOptions): Identifier {
   const patience = options.patience ?? {
     backOff: createBackOff(() => performance.now()),
@@ -66,15 +67,15 @@ export function createIdentifier(options: IdentifierOptions): Identifier {
   }
   const keysOf = keptKeySets()
   const now = options.now ?? Date.now
-  const sceneOf = (people: People): IdentifyInputs => {
+  const inputsOf = (people: People): IdentifyInputs => {
     const directory = createDirectory(people)
     const tokens = createTokenVerifier({ providers: people.identityProviders, directory, keysOf, now })
     return { directory, verifier: createVerifier(directory, patience), tokens, options }
   }
-  let scene = sceneOf(options.people)
+  let inputs = inputsOf(options.people)
   return {
     identify(knock, snapshot) {
-      const current = scene
+      const current = inputs
       const peer = unmapIp(knock.peer.ip)
       const source = current.directory.sourceOf(peer)
       const login = knock.credentials === undefined ? NO_LOGIN : readLogin(knock.credentials)
@@ -84,12 +85,12 @@ export function createIdentifier(options: IdentifierOptions): Identifier {
       return personaOf(current, visit, user)
     },
     replacePeople(people) {
-      scene = sceneOf(people)
+      inputs = inputsOf(people)
     },
   }
 }
 
-/** Keys outlive a reload of the configuration, as long as they come from the same place. */
+/** Keys outlive a reload of the configuration if their source is the same. */
 function keptKeySets(): (provider: IdentityProvider) => JWTVerifyGetKey {
   const sets = new Map<string, JWTVerifyGetKey>()
   return ({ name, keys }) => {
@@ -100,7 +101,7 @@ function keptKeySets(): (provider: IdentityProvider) => JWTVerifyGetKey {
   }
 }
 
-/** Whose connection this is; `undefined` for nobody's. */
+/** The user of a connection; `undefined` if it has none. */
 function authenticate(
   { directory, verifier, tokens }: IdentifyInputs,
   { listener, credentials, signedInAs, tls }: Knock,
@@ -127,22 +128,22 @@ function authenticate(
   if (known !== undefined) return known
   if (mapped !== undefined && endpoint === undefined) return mapped
   if (authentication === 'optional') return undefined
-  throw new GatewayError('identity.required', 'this listener asks for a user name and a password')
+  throw new GatewayError('identity.required', 'this listener requires a user name and a password')
 }
 
-/** A certificate is a login of its own: no password is looked at. A user name beside it may carry choices, and may not be
- *  somebody else's (TL-06). */
+/** A certificate is a login of its own, so no password is checked. A user name beside it may carry choices, but must
+ *  not name another user (TL-06). */
 function ownerOf(directory: Directory, certificate: ClientCertificate, named: string): ConfiguredUser {
   if (certificate.kind === 'refused') {
     throw new GatewayError('identity.certificate_refused', `the client certificate ${certificate.problem}`)
   }
   const user = directory.userOf(certificate.email)
   if (user === undefined) {
-    const message = `the client certificate names ${shown(certificate.email)}, who is no user here`
+    const message = `the client certificate names ${shown(certificate.email)}, who is not a user of this lab`
     throw new GatewayError('identity.certificate_refused', message)
   }
   if (named !== '' && named !== certificate.email) {
-    throw new GatewayError('identity.rejected', 'the user name is not the one of the client certificate')
+    throw new GatewayError('identity.rejected', 'the user name does not match the client certificate')
   }
   return user
 }
@@ -155,16 +156,16 @@ interface ClaimedClient {
   readonly snapshot: Snapshot
 }
 
-/** Choices are looked at once it is known whose they are, so that strangers learn nothing from them. */
-function personaOf(scene: IdentifyInputs, visit: ClaimedClient, user: ConfiguredUser | undefined): Persona {
+/** Choices are parsed once the user is known, so that unauthenticated clients learn nothing from them. */
+function personaOf(inputs: IdentifyInputs, visit: ClaimedClient, user: ConfiguredUser | undefined): Persona {
   const { knock, login, peer } = visit
   const choices = parseChoices(login.parameters)
-  const entry = deviceFor(scene.directory, choices, visit.source, user)
+  const entry = deviceFor(inputs.directory, choices, visit.source, user)
   const sourceIp = choices.source ?? entry?.device.sourceIp ?? peer
-  const userPlace = placeFor(scene, { choices, entry, user, sourceIp })
+  const userPlace = placeFor(inputs, { choices, entry, user, sourceIp })
   const family = choices.family ?? knock.listener.family
   const internal = entry?.device.internalSourceIp
-  const virtualNetworkId = virtualNetworkFor(scene, visit, choices, user)
+  const virtualNetworkId = virtualNetworkFor(inputs, visit, choices, user)
   const source = { ip: sourceIp, port: knock.peer.port }
   const persona: { -readonly [Name in keyof Persona]: Persona[Name] } =
     user === undefined ? { virtualNetworkId, source } : { identity: user.identity, virtualNetworkId, source }
@@ -175,7 +176,7 @@ function personaOf(scene: IdentifyInputs, visit: ClaimedClient, user: Configured
   return persona
 }
 
-/** The device named with the connection, the source's, the user's own; never one that belongs to somebody else. */
+/** The device named by the connection, else the source's, else the user's own; never another user's. */
 function deviceFor(
   directory: Directory,
   { device: named }: Choices,
@@ -199,7 +200,7 @@ function isFreeFor(user: ConfiguredUser | undefined, { user: owner }: Configured
   return owner === undefined || owner === user?.identity.email
 }
 
-/** A source address given with the connection says where the user is; without one, the configuration does, else the device's
+/** The user's place: of a source address given with the connection; without one, as configured, else of the device's
  *  public address. */
 function placeFor(
   { options: { placeOf } }: IdentifyInputs,
@@ -209,8 +210,8 @@ function placeFor(
   return given ?? found.entry?.place ?? found.user?.place ?? placeOf(found.sourceIp)
 }
 
-/** The connection's own choice, the listener's, the source's, the user's current one, the default (docs/identity.md). A network that was
- *  chosen earlier and is gone since counts as not chosen; one named with the connection has to exist. */
+/** The virtual network named by the connection, else the listener's, the source's, the user's choice, the default
+ *  (docs/identity.md). One chosen earlier that no longer exists is ignored; one named by the connection must exist. */
 function virtualNetworkFor(
   { options }: IdentifyInputs,
   { knock, source, snapshot }: ClaimedClient,
@@ -250,7 +251,7 @@ function refuseGone(email: string): never {
 }
 
 function sourceNotAllowed(peer: Ip, endpoint: string): GatewayError {
-  const message = `the proxy endpoint \`${endpoint}\` does not let in ${peer.text}`
+  const message = `the proxy endpoint \`${endpoint}\` does not admit ${peer.text}`
   return new GatewayError('identity.source_not_allowed', message, { details: { source: peer.text } })
 }
 

@@ -1,5 +1,5 @@
-// The public keys of one identity provider: fetched when first needed, renewed in the background, asked for again when a token names
-// a key that is not there (rotation), and kept in use for a day when their source is gone. Verifies nothing itself.
+// The public keys of one identity provider: fetched on first use, renewed in the background, fetched again when a token
+// names an unknown key (rotation), and used for up to a day while their source is unavailable. Verifies nothing itself.
 
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 import { request } from 'undici'
@@ -7,22 +7,22 @@ import type { IdentityProvider } from '../config/lab-config.ts'
 import { readWholeFile } from '../config/read-whole-file.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 
-/** Keys this old are renewed, while they go on being used. */
+/** Keys this old (ms) are renewed while they stay in use. */
 const RENEW_MS = 10 * 60_000
-/** Keys this old are of no use any more. */
+/** Keys this old (ms) are no longer used. */
 const KEEP_MS = 24 * 60 * 60_000
-/** The source is asked no more often than this, whatever tokens say (forged ones would make it a flood). */
+/** The source is queried at most this often (ms), whatever tokens name: forged ones would cause a flood. */
 const COOL_DOWN_MS = 15_000
 const TIMEOUT_MS = 5_000
 const MAX_BYTES = 1024 * 1024
 
 export type LoadKeys = () => Promise<JSONWebKeySet>
 
-/** Finds the key of a token. Rejects with `identity.keys_unavailable`, or with jose's error where no key fits.
- *  `tick`: monotonic ms. */
+/** Creates a function that finds the key of a token. It rejects with `identity.keys_unavailable`, or with jose's
+ *  error if no key fits. `tick`: monotonic ms. */
 export function createKeySet(name: string, load: LoadKeys, tick: () => number): JWTVerifyGetKey {
   let known: { readonly find: JWTVerifyGetKey; readonly at: number } | undefined
-  let trouble = 'they were not asked for yet'
+  let lastError = 'they have not been requested yet'
   let askedAt = Number.NEGATIVE_INFINITY
   let underway: Promise<void> | undefined
 
@@ -31,13 +31,13 @@ export function createKeySet(name: string, load: LoadKeys, tick: () => number): 
     try {
       known = { find: createLocalJWKSet(await load()), at: tick() }
     } catch (thrown) {
-      trouble = thrown instanceof Error ? thrown.message : String(thrown)
+      lastError = thrown instanceof Error ? thrown.message : String(thrown)
     } finally {
       underway = undefined
     }
   }
 
-  /** Joins a request under way; starts one unless the last was a moment ago. False: nothing was asked. */
+  /** Joins a request in progress, or starts one unless the last was a moment ago. False: no request was made. */
   async function ask(): Promise<boolean> {
     if (underway === undefined && tick() - askedAt < COOL_DOWN_MS) return false
     underway ??= renew()
@@ -50,8 +50,8 @@ export function createKeySet(name: string, load: LoadKeys, tick: () => number): 
   }
 
   function unavailable(): GatewayError {
-    const logged = `the keys of the identity provider \`${name}\` cannot be had: ${trouble}`
-    const message = 'the keys that tokens are verified with cannot be had at the moment'
+    const logged = `the keys of the identity provider \`${name}\` are unavailable: ${lastError}`
+    const message = 'the keys for verifying tokens are unavailable at the moment'
     return new GatewayError('identity.keys_unavailable', message, { logged })
   }
 
@@ -69,8 +69,8 @@ export function createKeySet(name: string, load: LoadKeys, tick: () => number): 
   }
 }
 
-/** Reads the keys from where the configuration has them. A URL is asked directly: neither through the proxy nor through its guard, no
- *  redirect is followed, and more than 1 MiB or 5 seconds is too much. */
+/** Loads keys from their configured source. A URL is requested directly, not through the proxy or its guard;
+ *  redirects are not followed, and responses over 1 MiB or 5 seconds fail. */
 export function keysFrom(keys: IdentityProvider['keys']): LoadKeys {
   return async () =>
     parseKeys(keys.kind === 'file' ? readWholeFile(keys.path).toString('utf8') : await fetchText(keys.url))
@@ -81,7 +81,7 @@ async function fetchText(url: string): Promise<string> {
     headers: { accept: 'application/json' },
     signal: AbortSignal.timeout(TIMEOUT_MS),
   })
-  // a body that is given up says so once more, when nobody listens
+  // an abandoned body reports its error again, when nobody listens
   body.on('error', () => undefined)
   if (statusCode !== 200) {
     body.destroy()
@@ -99,6 +99,6 @@ async function fetchText(url: string): Promise<string> {
 
 function parseKeys(text: string): JSONWebKeySet {
   const set: unknown = JSON.parse(text)
-  if (!Array.isArray(Object(set).keys)) throw new Error('what is there is no JWK Set')
+  if (!Array.isArray(Object(set).keys)) throw new Error('the response is not a JWK Set')
   return set as JSONWebKeySet
 }

@@ -1,43 +1,44 @@
-// Passwords as scrypt hashes (RFC 7914), hashed off the main thread and compared in constant time. Text is brought to
-// Unicode form C first (RFC 8265 section 4.2), so that one password typed on two keyboards is one password.
+// Passwords as scrypt hashes (RFC 7914), computed off the main thread and compared in constant time. Text is normalised
+// to Unicode form C first (RFC 8265 section 4.2), so that a password is the same on every keyboard.
 
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto'
 
-/** Parameters of new hashes: about 10 ms and 4 MiB each, enough to slow down guessing a lab's passwords. */
+/** Parameters of new hashes: about 10 ms and 4 MiB each, enough to slow down guessing the passwords of a lab. */
 const COST = { N: 4096, r: 8, p: 1 }
 const SALT_BYTES = 16
 const HASH_BYTES = 32
 
-/** One hash with what it was made with. */
+/** One hash with its parameters. */
 export interface PasswordHash {
   readonly cost: { readonly N: number; readonly r: number; readonly p: number }
   readonly salt: Buffer
   readonly hash: Buffer
 }
 
-/** Hashes a password with a fresh salt. */
+/** Hashes a password with a new salt. */
 export async function hashPassword(password: string): Promise<PasswordHash> {
   const salt = randomBytes(SALT_BYTES)
   return { cost: COST, salt, hash: await derive(password, salt, COST, HASH_BYTES) }
 }
 
-/** Whether this is the password. Takes as long either way. */
+/** Whether the password matches. Takes equally long either way. */
 export async function verifyPassword(password: string, { cost, salt, hash }: PasswordHash): Promise<boolean> {
   return timingSafeEqual(await derive(password, salt, cost, hash.length), hash)
 }
 
-/** A hash no password has, that costs as much to check as `model` (or a new hash). */
+/** A hash that matches no password and costs as much to check as `model` (or a new hash). */
 export function decoyHash(model?: PasswordHash): PasswordHash {
   const { cost, hash } = model ?? { cost: COST, hash: { length: HASH_BYTES } }
   return { cost, salt: randomBytes(SALT_BYTES), hash: randomBytes(hash.length) }
 }
 
-/** `scrypt$N$r$p$salt$hash`, as a configuration file holds it. */
+/** `scrypt$N$r$p$salt$hash`, as in a configuration file. */
 export function formatPasswordHash({ cost: { N, r, p }, salt, hash }: PasswordHash): string {
   return ['scrypt', N, r, p, salt.toString('base64'), hash.toString('base64')].join('$')
 }
 
-/** Reads what {@link formatPasswordHash} writes. Throws a RangeError for anything else (the loader refused it before). */
+/** Parses the output of {@link formatPasswordHash}. Throws RangeError for any other text (the loader has refused it
+ *  before). */
 export function parsePasswordHash(text: string): PasswordHash {
   const [scheme, N, r, p, salt, hash] = text.split('$')
   if (scheme !== 'scrypt' || salt === undefined || hash === undefined) throw new RangeError('not a password hash')
@@ -45,7 +46,7 @@ export function parsePasswordHash(text: string): PasswordHash {
   return { cost, salt: Buffer.from(salt, 'base64'), hash: Buffer.from(hash, 'base64') }
 }
 
-/** Two at a time: file and name look-ups share Node's thread pool and must not stand in line behind logins. */
+/** Two at a time: file and name lookups share Node's thread pool and must not queue behind logins. */
 const MOST_AT_ONCE = 2
 const waiting: (() => void)[] = []
 let running = 0

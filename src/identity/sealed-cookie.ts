@@ -1,5 +1,5 @@
-// Small notes to oneself that travel through a browser: nobody else can read, change or make one (AES-256-GCM), and one made for one
-// purpose is of no use for another. Says nothing about how long a note is good.
+// Sealed values that travel through a browser: only this process can read, change or create one (AES-256-GCM), and one
+// sealed for one purpose is invalid for another. Does not limit how long a value is valid.
 
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 
@@ -11,10 +11,11 @@ const MOST_CHARACTERS = 8192
 export interface Sealer {
   /** as base64url */
   seal(purpose: string, note: Readonly<Record<string, string | number>>): string
-  /** The note; undefined for anything that was not sealed for this purpose with this key. */
+  /** The value; undefined for anything not sealed for this purpose with this key. */
   open(purpose: string, text: string): Readonly<Record<string, unknown>> | undefined
 }
 
+/** A sealer with this key of {@link KEY_BYTES} bytes. */
 export function createSealer(key: Uint8Array): Sealer {
   return {
     seal(purpose, note) {

@@ -1,6 +1,7 @@
-// Signing in by a page, for browsers at an identity endpoint. The proxy sends a browser to the page with a sealed note of where it wanted
-// to go; the page, once it knows who it is, sends it back with a ticket; the proxy takes the ticket for a cookie of that one site. Every
-// note is bound to the client's address and the listener, and ends. Checks no password and writes no page.
+// Sign-in by a page, for browsers at an identity endpoint. The proxy redirects a browser to the page with a sealed note
+// of its destination; once the user is known, the page redirects it back with a ticket; the proxy exchanges the ticket
+// for a cookie for that site. Every note is bound to the client's address and the listener, and expires. Checks no
+// password and renders no page.
 
 import { createHash, randomBytes } from 'node:crypto'
 import { createSealer, KEY_BYTES } from './sealed-cookie.ts'
@@ -9,20 +10,21 @@ const STATE_MS = 10 * 60_000
 const TICKET_MS = 60_000
 /** how long a browser stays signed in */
 export const SESSION_MS = 8 * 3_600_000
-/** sign-outs are remembered per bucket of sessions; who shares one signs in again */
+/** sign-outs are recorded per bucket of sessions; other sessions in the bucket must sign in again */
 const BUCKETS = 4096
 const MOST_URL = 2048
-/** Where a browser comes back with its ticket, on the site it wanted; the proxy answers there and the site never hears of it. */
+/** The path to which a browser returns with its ticket, on the site it requested; the proxy answers there, and the
+ *  site is not involved. */
 export const RETURN_PATH = '/.well-known/egresslab-sign-in'
 
-/** What all threads of a lab share: the key, and when sessions were signed out. */
+/** Memory shared by all threads of a lab: the key, and when sessions were signed out. */
 export function createSignInMemory(): SharedArrayBuffer {
   const memory = new SharedArrayBuffer(KEY_BYTES + BUCKETS * Float64Array.BYTES_PER_ELEMENT)
   new Uint8Array(memory, 0, KEY_BYTES).set(randomBytes(KEY_BYTES))
   return memory
 }
 
-/** A client at a door, on its way to a site. */
+/** A client of a listener with the site it requests. */
 export interface SiteVisit {
   /** name of the listener */
   readonly listener: string
@@ -30,7 +32,7 @@ export interface SiteVisit {
   readonly peer: string
   /** the site's host, without port */
   readonly host: string
-  /** what the browser holds to show that it is the one that was sent to the page */
+  /** the browser's proof that it is the one that was redirected to the page */
   readonly nonce: string
 }
 
@@ -43,21 +45,22 @@ export interface SignInOptions {
 }
 
 export interface SignIn {
-  /** The address of the page, for a browser that wanted `url`. */
+  /** The URL of the page, for a browser that requested `url`. */
   begin(visit: SiteVisit, url: string): string
-  /** A ticket for the site's cookie and the way back; undefined: not this browser's, or too late. */
+  /** Exchanges a ticket for the site's cookie and the URL to return to; undefined: issued to another browser, or
+   *  expired. */
   redeem(ticket: string, visit: SiteVisit): { readonly cookie: string; readonly url: string } | undefined
-  /** Whose cookie this is: a mail address. */
+  /** The email of a cookie's user. */
   whose(cookie: string, visit: Omit<SiteVisit, 'nonce'>): string | undefined
-  /** What the page is asked for: where the browser wanted to go. */
+  /** The destination in the page's request. */
   read(state: string, peer: string): { readonly url: string } | undefined
-  /** The page's own cookie for somebody who proved who they are. */
+  /** The page's own cookie for an authenticated user. */
   enter(email: string, peer: string): string
-  /** Who is signed in at the page. */
+  /** The user signed in at the page. */
   signedIn(cookie: string, peer: string): string | undefined
-  /** The way back to the site, with a ticket; undefined: `state` or `cookie` is not good. */
+  /** The redirect back to the site, with a ticket; undefined if `state` or `cookie` is invalid. */
   onward(state: string, cookie: string, peer: string): string | undefined
-  /** Signs out: every cookie of this session is worth nothing from now on. */
+  /** Signs out: invalidates every cookie of this session. */
   leave(cookie: string, peer: string): void
 }
 
@@ -67,11 +70,12 @@ interface SignInSession {
   readonly since: number
 }
 
+/** Creates the sign-in of one thread; threads that share `memory` accept each other's notes. */
 export function createSignIn({ memory, page, now }: SignInOptions): SignIn {
   const sealer = createSealer(Buffer.from(new Uint8Array(memory, 0, KEY_BYTES)))
   const signedOut = new Float64Array(memory, KEY_BYTES, BUCKETS)
 
-  /** A note that is still good and this client's. */
+  /** A note that has not expired and belongs to this client. */
   function open(purpose: string, text: string, bound: Readonly<Record<string, string>>) {
     const note = sealer.open(purpose, text)
     if (note === undefined || typeof note.until !== 'number' || now() >= note.until) return undefined
@@ -130,7 +134,7 @@ function bucketOf(id: string): number {
   return createHash('sha256').update(id).digest().readUInt16LE(0) % BUCKETS
 }
 
-/** The page wanted, or the site's first page where its address is too long to carry. */
+/** The requested page, or the site's first page if its URL is too long to carry. */
 function returnUrl(url: string): string {
   const { href, origin } = new URL(url)
   return href.length > MOST_URL ? `${origin}/` : href

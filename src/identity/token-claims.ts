@@ -1,5 +1,5 @@
-// From the claims of a verified token to a user of the lab. What the token says counts; what it does not say is taken from the
-// configured user with the same mail address, where there is one. Trusts its input to be verified.
+// Converts the claims of a verified token into a user of the lab. The token takes precedence; what it lacks comes from
+// the configured user with the same email, if there is one. The token must have been verified.
 
 import type { JWTPayload } from 'jose'
 import type { ConfiguredUser, IdentityProvider } from '../config/lab-config.ts'
@@ -12,7 +12,7 @@ const MOST_GROUPS = 1000
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const MAIL_ADDRESS = /^[^\s;:@]+@[^\s;:@]+$/
 
-/** Whose token this is; undefined where it has no mail address. */
+/** The user of a token; undefined if it has no email. */
 export function userOfClaims(
   claims: JWTPayload,
   { claims: paths }: Pick<IdentityProvider, 'claims'>,
@@ -38,7 +38,7 @@ export function userOfClaims(
 
 function valueAt(claims: JWTPayload, paths: readonly string[]): unknown {
   for (const path of paths) {
-    // a claim may have a dot in its own name, as those that are URLs do
+    // a claim's name may itself contain dots, as a URL does
     const whole = own(claims, path)
     const value = whole ?? path.split('.').reduce<unknown>((inside, step) => own(inside, step), claims)
     if (value !== undefined && value !== null) return value
@@ -55,8 +55,8 @@ function textAt(claims: JWTPayload, paths: readonly string[]): string | undefine
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-/** Names, or objects with `id`, `name` and `email` as Cloudflare Access tells them. A name that the configuration has a group for is
- *  that group. */
+/** Names, or objects with `id`, `name` and `email` as Cloudflare Access sends them. A name of a configured group
+ *  means that group. */
 function groupsOf(value: unknown, directory: Directory): UserGroup[] {
   return [value]
     .flat()
@@ -71,7 +71,7 @@ function groupsOf(value: unknown, directory: Directory): UserGroup[] {
     })
 }
 
-/** UUIDs are one whatever the letter case, as in the configuration; what else providers give out is taken as it is. */
+/** UUIDs are compared without letter case, as in the configuration; other ids are kept unchanged. */
 function canonicalId(text: string | undefined): string | undefined {
   return text !== undefined && UUID.test(text) ? text.toLowerCase() : text
 }

@@ -1,5 +1,6 @@
-// A token (JWT, RFC 7519) in, its user out. Signature, issuer, audience and time are the library's work; which provider's keys and rules
-// count is decided here, by the issuer the token names. A client hears the one answer there is for wrong credentials; why, only the log does.
+// A token (JWT, RFC 7519) in, its user out. The library checks signature, issuer, audience and time; this selects the
+// provider, with its keys and rules, by the issuer that the token names. A client only learns that the credentials are
+// wrong; the reason is logged.
 
 import { createHash } from 'node:crypto'
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
@@ -15,14 +16,14 @@ const MOST_REMEMBERED = 10_000
 const MOST_CHARACTERS = 16 * 1024
 /** Longest password of SOCKS5 (RFC 1929). */
 const SOCKS_PASSWORD = 255
-/** JSON that begins with `{"`, in base64url, and two more parts or the beginning of them. */
+/** JSON that begins with `{"`, in base64url, followed by two more parts or the beginning of them. */
 const TOKEN = /^eyJ[\w-]*(\.[\w-]*)*$/
 
 export interface TokenVerifier {
-  /** Is this a token, and not a password? Never where no provider is configured. */
+  /** Whether this is a token rather than a password. Never without a configured provider. */
   takes(password: string): boolean
-  /** Whose token this is; at once where it was verified before and its time is not over. `email`: whom the client claims to be; empty
-   *  for nobody in particular. Throws or rejects with `identity.rejected`, `identity.keys_unavailable`. */
+  /** The user of a token; synchronous if it was verified before and has not expired. `email`: the user the client
+   *  claims to be; empty for none. Throws or rejects with `identity.rejected` or `identity.keys_unavailable`. */
   verify(token: string, email: string): ConfiguredUser | Promise<ConfiguredUser>
 }
 
@@ -41,6 +42,7 @@ interface VerifiedToken {
   readonly expires: number
 }
 
+/** Creates the verifier of tokens (JWT, RFC 7519) of these providers. */
 export function createTokenVerifier({ providers, directory, keysOf, now }: TokenVerifierParts): TokenVerifier {
   const known = lru<VerifiedToken>(MOST_REMEMBERED)
 
@@ -48,7 +50,7 @@ export function createTokenVerifier({ providers, directory, keysOf, now }: Token
     const provider = providerOf(token, providers)
     const claims = await verified(token, provider, keysOf(provider), now())
     const user = userOfClaims(claims, provider, directory)
-    if (user === undefined) throw refused(`it has no mail address in \`${provider.claims.email.join('`, `')}\``)
+    if (user === undefined) throw refused(`it has no email in \`${provider.claims.email.join('`, `')}\``)
     const { nbf = 0, exp = 0 } = claims
     return { user, notBefore: nbf * 1000 - provider.clockSkewMs, expires: exp * 1000 + provider.clockSkewMs }
   }
@@ -72,19 +74,20 @@ function takesSize(token: string): boolean {
   return token.length <= MOST_CHARACTERS
 }
 
-/** A token is nobody else's, whatever the user name says. */
+/** A token is valid for its own user only, whatever the user name says. */
 function own(user: ConfiguredUser, email: string): ConfiguredUser {
   if (email === '' || email === user.identity.email) return user
   throw refused(`it is the token of ${shown(user.identity.email)} and not of ${shown(email)}`)
 }
 
-/** By issuer; of several with one issuer, the one whose audience the token names. Nothing is believed yet. */
+/** By issuer; among several with one issuer, the one whose audience the token names. Nothing in the token is
+ *  verified yet. */
 function providerOf(token: string, providers: readonly IdentityProvider[]): IdentityProvider {
   const { iss, aud } = claimed(token)
   const sameIssuer = providers.filter(({ issuer }) => issuer === iss)
   const named: unknown[] = [aud].flat()
   const found = sameIssuer.find(({ audiences }) => audiences.some((one) => named.includes(one))) ?? sameIssuer[0]
-  if (found === undefined) throw refused(`its issuer, ${shown(String(iss))}, is no identity provider here`)
+  if (found === undefined) throw refused(`its issuer, ${shown(String(iss))}, is not a configured identity provider`)
   return found
 }
 
@@ -129,14 +132,14 @@ function reasonOf(thrown: unknown, token: string): string {
     if (reason === 'missing') return `it has no claim \`${claim}\``
     if (claim === 'aud') return `its audience, ${shown(String(payload.aud))}, is not that of the identity provider`
     if (claim === 'nbf') return `it is not valid before ${instant(payload.nbf)}`
-    return `its claim \`${claim}\` is not good`
+    return `its claim \`${claim}\` is invalid`
   }
   if (thrown instanceof errors.JOSEAlgNotAllowed) return `its algorithm, ${shown(header(token, 'alg'))}, is not allowed`
   if (thrown instanceof errors.JWSSignatureVerificationFailed) return 'its signature does not verify'
   if (thrown instanceof errors.JWKSNoMatchingKey) {
     return `the identity provider has no key ${shown(header(token, 'kid'))} for ${shown(header(token, 'alg'))}`
   }
-  if (thrown instanceof errors.JWKSMultipleMatchingKeys) return 'it names no `kid` and several keys fit'
+  if (thrown instanceof errors.JWKSMultipleMatchingKeys) return 'it has no `kid`, and several keys fit'
   return `it cannot be verified (${thrown instanceof errors.JOSEError ? thrown.code : 'the key cannot be used'})`
 }
 

@@ -1,5 +1,5 @@
-// The proxy user name: an email, then choices behind semicolons (`alice@example.com;vnet=vnet-EMEA;family=4`). Reads the
-// text only; whether a choice exists or may be made is decided elsewhere.
+// The proxy user name: an email, then choices after semicolons (`alice@example.com;vnet=vnet-EMEA;family=4`). Parses
+// the text only; others decide whether a choice exists or is allowed.
 
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -7,7 +7,7 @@ import { type Family, type Ip, parseIp } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Credentials } from '../proxy/arrival.ts'
 
-/** What a client chose with its user name. */
+/** The choices in a user name. */
 export interface Choices {
   /** name or id, as given */
   readonly virtualNetwork?: string
@@ -20,20 +20,20 @@ export interface Choices {
 const NO_CHOICES: Choices = Object.freeze({})
 const MOST_CHARACTERS = 1024
 
-/** What a client claims with its credentials. */
+/** The claims of a client's credentials. */
 export interface ParsedLogin {
-  /** canonical; empty: nobody in particular */
+  /** canonical; empty for no user */
   readonly email: string
-  /** everything behind the first semicolon */
+  /** the text after the first semicolon */
   readonly parameters: string
   readonly password: string
 }
 
-/** Some clients send what stands in a proxy's URL as it stands there: `bob%40example.com`. No mail address is written so. */
+/** Some clients send the user name as it is written in a proxy URL: `bob%40example.com`. No email looks like that. */
 const STILL_ENCODED = /^[^@;]*%40/
 
-/** Takes credentials apart. A user name that cannot be one, because its `@` is still percent-encoded, is decoded once, and so is the
- *  password beside it: a client that does not decode the one does not decode the other. Any other is taken as it is. */
+/** Parses credentials. A user name that cannot be one, because its `@` is percent-encoded, is decoded once, and the
+ *  password with it: a client that does not decode one does not decode the other. Any other is used as it is. */
 export function readLogin({ username, password, scheme }: Credentials): ParsedLogin {
   if (scheme === 'user-id') return readUserId(username)
   if (!STILL_ENCODED.test(username)) return split(username, password)
@@ -46,13 +46,13 @@ function split(username: string, password: string): ParsedLogin {
   return { email: canonicalEmail(username.slice(0, end)), parameters: username.slice(end + 1), password }
 }
 
-/** A SOCKS4 user id is often the name of an account of the client's system, which claims nothing here. */
+/** A SOCKS4 user id is often the account name of the client's system, which is no claim. */
 function readUserId(text: string): ParsedLogin {
   const login = split(STILL_ENCODED.test(text) ? decoded(text) : text, '')
   return login.email.includes('@') ? login : { ...login, email: '' }
 }
 
-/** As it is where it holds a percent sign that is no escape. */
+/** Unchanged if a percent sign in it is not an escape. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
@@ -61,9 +61,9 @@ function decoded(text: string): string {
   }
 }
 
-/** Reads `key=value;key=value`. Values may be percent-encoded (`%3A` for the colon of an IPv6 address, which Basic
- *  credentials cannot hold in a user name). A closing semicolon is allowed.
- *  Throws `request.malformed` for unknown or repeated keys and values that do not parse. */
+/** Parses `key=value;key=value`. Values may be percent-encoded (`%3A` for the colon of an IPv6 address, which Basic
+ *  credentials cannot hold in a user name). A closing semicolon is allowed. Throws `request.malformed` for unknown
+ *  or repeated keys and invalid values. */
 export function parseChoices(parameters: string): Choices {
   if (parameters === '') return NO_CHOICES
   if (parameters.length > MOST_CHARACTERS) throw malformed('the parameters of the user name are too long')
@@ -85,7 +85,7 @@ export function parseChoices(parameters: string): Choices {
   })
 }
 
-/** User text fit for a message: at most 64 characters, control characters as U+FFFD. */
+/** User text for a message: at most 64 characters, control characters as U+FFFD. */
 export function shown(text: string): string {
   const short = text.length > 64 ? `${text.slice(0, 64)}…` : text
   return `\`${short.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '\ufffd')}\``
@@ -102,7 +102,7 @@ function decode(key: Key, text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    throw malformed(`the user-name parameter \`${key}\` holds a percent sign that is no escape; write it \`%25\``)
+    throw malformed(`the user-name parameter \`${key}\` has a percent sign that is not an escape; write it as \`%25\``)
   }
 }
 

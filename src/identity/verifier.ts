@@ -1,5 +1,5 @@
-// Email and password in, the user out. Each distinct pair pays for scrypt once: what proved right is remembered, under a
-// keyed hash. What proved wrong answers alike, whether there is such a user or not (AU-01), ever later (AU-02).
+// Email and password in, the user out. Each distinct pair costs one scrypt hash: successful ones are cached under a
+// keyed hash. Failures look the same whether the user exists or not (AU-01), and take increasingly long (AU-02).
 
 import { createHmac, hash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -18,11 +18,11 @@ export interface Login {
 }
 
 export interface Verifier {
-  /** The user; at once where these credentials were right before. Throws or rejects with `identity.rejected`. */
+  /** The user; synchronous if these credentials were verified before. Throws or rejects with `identity.rejected`. */
   verify(login: Login): ConfiguredUser | Promise<ConfiguredUser>
 }
 
-/** Time for the back-off. `wait` resolves after so many milliseconds. */
+/** Time for the back-off. `wait` resolves after that many milliseconds. */
 export interface CredentialDelay {
   readonly backOff: BackOff
   readonly wait: (ms: number) => Promise<void>
@@ -34,14 +34,15 @@ export async function waitUnreferenced(ms: number): Promise<void> {
 }
 
 const MOST_REMEMBERED = 10_000
-/** Attempts under one name from one source that may wait in line; further ones are wrong without being looked at. */
+/** Most queued attempts under one name from one source; further ones fail unchecked. */
 const MOST_IN_LINE = 16
 
-/** A verifier for one directory; a new directory gets a new one, so nothing remembered outlives it. */
+/** Creates the verifier of one directory. A new directory gets a new one, so cached results do not outlive it. */
 export function createVerifier(directory: Directory, { backOff, wait }: CredentialDelay): Verifier {
   const key = randomBytes(32)
   const prefix = key.toString('base64')
-  // a look-up key that never leaves the process, made for every connection: hashing in one call costs 2 µs where an HMAC object costs 15
+  // a lookup key that never leaves the process, computed for every connection: a one-shot hash costs 2 µs, an HMAC
+  // object 15
   const digest = (text: string) => hash('sha256', `${prefix}${text}`, 'latin1')
   const hashOf = createHashes(directory, key)
   const right = lru<ConfiguredUser>(MOST_REMEMBERED)
@@ -64,7 +65,7 @@ export function createVerifier(directory: Directory, { backOff, wait }: Credenti
     throw wrongCredentials()
   }
 
-  /** Attempts under one name from one source go one after the other, so that waiting slows down all of them. */
+  /** Attempts under one name from one source are sequential, so that waiting slows all of them. */
   function queue(login: Login, pair: string): Promise<ConfiguredUser> {
     const name = `${login.source} ${login.email}`
     const line = lines.get(name) ?? { length: 0, last: Promise.resolve() }
@@ -100,8 +101,9 @@ export function createVerifier(directory: Directory, { backOff, wait }: Credenti
   }
 }
 
-/** The hash to check a name against. Plain passwords are hashed one after the other in the background, or when first asked
- *  for, and whoever asks hears of a failure; a name nobody has gets a decoy that costs what some real user's hash costs, always the same for one name. */
+/** The hash to check for a name. Plain passwords are hashed one after the other in the background, or on first use,
+ *  which reports a failure. An unknown name gets a decoy that costs as much as some real user's hash, always the
+ *  same one for a name. */
 function createHashes(directory: Directory, key: Buffer): (email: string) => Promise<PasswordHash> {
   const withPassword = directory.users.filter(({ password }) => password !== undefined)
   const hashes = new Map<ConfiguredUser, Promise<PasswordHash>>()
@@ -128,26 +130,26 @@ async function makeHash({ password }: ConfiguredUser): Promise<PasswordHash> {
   return password.kind === 'hash' ? parsePasswordHash(password.hash) : hashPassword(password.text.reveal())
 }
 
-/** `logged`: what the log is told beside; free of secrets. */
+/** `logged`: detail for the log only; without secrets. */
 export function wrongCredentials(logged?: string): GatewayError {
   return new GatewayError('identity.rejected', 'the user name or the password is wrong', { logged })
 }
 
-/** Wrong attempts that cost nothing, the first wait, the longest wait (ms). */
+/** Failed attempts without delay, the first delay and the longest delay (ms). */
 const PER_NAME = { free: 3, firstMs: 100, mostMs: 3000 }
 const PER_SOURCE = { free: 20, firstMs: 25, mostMs: 250 }
-/** Without a wrong attempt for this long, all is forgotten. */
+/** Failures are forgotten after this long without another one (ms). */
 const FORGET_MS = 5 * 60_000
 const MOST_ENTRIES = 10_000
 
 export interface BackOff {
-  /** how long the next attempt from this source under this name has to wait, in ms */
+  /** how long the next attempt under this name from this source must wait, ms */
   delayMs(source: string, name: string): number
   failed(source: string, name: string): void
   succeeded(source: string, name: string): void
 }
 
-/** `now`: monotonic milliseconds. */
+/** Creates the record of failed attempts. `now`: monotonic ms. */
 export function createBackOff(now: () => number): BackOff {
   const entries = lru<{ failures: number; at: number }>(MOST_ENTRIES)
   const failuresOf = (key: string) => {

@@ -6,8 +6,7 @@ import { usedPart } from '../config/stand-ins.ts'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { type Ip, ip } from '../net/ip.ts'
 import type { Account } from '../policy/account.ts'
-import { accountTablesOf } from '../policy/account-tables.ts'
-import { userAddressIn } from '../policy/egress-address.ts'
+import { createSharedAddresses, userAddressIn } from '../policy/egress-address.ts'
 import { COLOS } from '../policy/place.ts'
 
 /** Addresses of one purpose; those of shared egress come together, one for each data center. */
@@ -54,7 +53,7 @@ export function wholeRange(range: Cidr, where: string): NeededAddresses {
 }
 
 function shared(account: Account): NeededAddresses[] {
-  const { shared } = accountTablesOf(account)
+  const shared = createSharedAddresses(account)
   return ([4, 6] as const).map((family) => {
     const addresses = [...account.colos.keys()].flatMap((code) => shared.egressOf(code, family).standIns)
     return {

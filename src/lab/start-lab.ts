@@ -149,7 +149,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     certificate: certificates.leaf,
     proxy: proxyUrl(config),
     publicSourceOf: publicSourceOf.tcp,
-    siteViewOf: (address, at) => siteViewOf(store.current().account, world.ports.placeOf, address, at),
+    siteViewOf: (address, at) => siteViewOf(store.current().tables, world.ports.placeOf, address, at),
     now: () => store.now(),
     attribution: attributionOf(world.geo.files()),
   })
@@ -160,7 +160,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     publicSourceOf: publicSourceOf.udp,
   })
   stack.defer(() => udpEcho.close())
-  ownSockets.origins.push(...origins.doors.map(({ at }) => at), ...udpEcho.endpoints)
+  ownSockets.origins.push(...origins.listeners.map(({ at }) => at), ...udpEcho.endpoints)
 
   const onTaken = () => plane.configTaken()
   const followed: FollowedConfig = followConfig({ config, load, store, world, events, onTaken })
@@ -245,7 +245,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     sessions,
     memory,
     ...(plane.pool === undefined ? {} : { pool: plane.pool }),
-    seenFrom: (address) => siteViewOf(store.current().account, world.ports.placeOf, address, store.now()),
+    seenFrom: (address) => siteViewOf(store.current().tables, world.ports.placeOf, address, store.now()),
     close: () => {
       accepting = false
       return everything.disposeAsync()

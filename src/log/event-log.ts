@@ -1,5 +1,5 @@
-// What the lab says of itself (started, certificate made, log file full …), on standard error: a plain line for a person
-// at a terminal, pino's JSON elsewhere. Sessions do not come here.
+// Events of the lab itself (started, certificate created, log file full …), on standard error: plain lines on a
+// terminal, pino's JSON elsewhere. Sessions are logged separately.
 
 import { pino } from 'pino'
 import type { Issue } from '../errors/issue.ts'
@@ -10,7 +10,7 @@ export type EventDetails = Readonly<Record<string, string | number | boolean>>
 export interface EventLog {
   info(message: string, details?: EventDetails): void
   warn(message: string, details?: EventDetails): void
-  /** `error` with its stack goes to JSON; a terminal gets its message */
+  /** `error` is written with its stack to JSON; a terminal gets its message */
   error(message: string, error?: unknown, details?: EventDetails): void
 }
 
@@ -19,7 +19,7 @@ export interface EventLogOptions {
   readonly form: 'line' | 'ndjson'
 }
 
-/** An event log that writes whole lines. Values under the usual names of secrets are blacked out. */
+/** Creates an event log that writes whole lines. Values under common names of secrets are redacted. */
 export function createEventLog({ write, form }: EventLogOptions): EventLog {
   return form === 'line' ? lineLog(write) : jsonLog(write)
 }
@@ -45,7 +45,7 @@ function lineLog(write: (text: string) => void): EventLog {
   }
 }
 
-/** One line, with what to do about it. */
+/** Logs an issue as one line, with its hint. */
 export function tellIssue(events: EventLog, { severity, message, hint }: Issue): void {
   const text = hint === undefined ? message : `${message}; ${hint}`
   if (severity === 'error') events.error(text)

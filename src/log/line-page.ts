@@ -1,21 +1,22 @@
-// Lines of a log as the bytes they will be written as. A line is turned into bytes when it comes: as text it would wait for its batch
-// on the heap of V8, be copied by the collections of that time, and once more into a batch and its bytes.
+// Log lines as the bytes they are written as. A line is encoded when it arrives: as text it would stay on V8's heap
+// until its batch is written, be copied by garbage collections meanwhile, and again into the batch and its bytes.
 
 const LINE_FEED = 0x0a
-/** UTF-8 takes at most so many bytes for one UTF-16 unit. */
+/** Most UTF-8 bytes for one UTF-16 unit. */
 const MOST_BYTES = 3
 
+/** A buffer of log lines as UTF-8. */
 export class LinePage {
   readonly #bytes: Buffer
   #length = 0
   #lines = 0
 
-  /** A page of so many bytes. */
+  /** A page of this many bytes. */
   constructor(size: number) {
     this.#bytes = Buffer.allocUnsafeSlow(size)
   }
 
-  /** in bytes, line feeds included */
+  /** in bytes, including line feeds */
   get length(): number {
     return this.#length
   }
@@ -28,7 +29,7 @@ export class LinePage {
     return this.#bytes.length
   }
 
-  /** Takes a line and adds its line feed; false, and nothing taken, where it does not fit. */
+  /** Appends a line and its line feed; returns false, without appending, if it does not fit. */
   add(line: string): boolean {
     const room = this.#bytes.length - this.#length - 1
     if (line.length * MOST_BYTES > room && Buffer.byteLength(line) > room) return false
@@ -39,12 +40,12 @@ export class LinePage {
     return true
   }
 
-  /** What was taken so far; the same memory, until {@link clear}. */
+  /** The contents; a view of the same memory, valid until {@link clear}. */
   contents(): Buffer {
     return this.#bytes.subarray(0, this.#length)
   }
 
-  /** Empties the page, to be filled anew. */
+  /** Empties the page for reuse. */
   clear(): void {
     this.#length = 0
     this.#lines = 0

@@ -1,48 +1,49 @@
-// A queue of log lines between the data path and something slow. The data path only ever appends to memory; whole lines
-// are handed on in batches, one batch at a time. Memory is bounded: what does not fit is dropped and counted (RS-08).
+// A queue of log lines between the data path and a slow sink. The data path only appends to memory; whole lines are
+// written in batches, one batch at a time. Memory is bounded: lines that do not fit are dropped and counted (RS-08).
 
 import { LinePage } from './line-page.ts'
 
 export interface LineQueue {
-  /** Takes a line (without its line feed). Never blocks, never throws. */
+  /** Appends a line (without its line feed). Never blocks, never throws. */
   push(line: string): void
-  /** lines given up, because the queue was full or its end could not be written */
+  /** lines dropped because the queue was full or the sink could not be written */
   readonly dropped: number
-  /** Waits until everything pushed so far is written, or `deadlineMs` have passed; then nothing is taken any more. */
+  /** Waits until everything pushed so far is written, or `deadlineMs` have passed; then accepts nothing more. */
   close(deadlineMs: number): Promise<void>
 }
 
 export interface LineQueueOptions {
-  /** Writes whole lines, each ending in a line feed; the bytes are its own until it is done. A rejection is reported and the batch is
-   *  tried again. */
+  /** Writes whole lines, each ending in a line feed; owns the bytes until done. A rejection is reported and the
+   *  batch is retried. */
   readonly write: (batch: Buffer) => Promise<void>
-  /** told once per run of failures */
+  /** called once per series of failures */
   readonly onProblem: (error: unknown) => void
-  /** bytes kept in memory (default 8 Mi) and handed on at once (default 256 Ki) */
+  /** bytes kept in memory (default 8 Mi) and written at once (default 256 Ki) */
   readonly capacity?: number
   readonly batch?: number
   /** pause after a failure (default 1000) */
   readonly retryMs?: number
-  /** Lines of so many ms go together, from the first one on (default 0: of one turn of the event loop). A write for every line
-   *  costs 13 µs of each short connection's 200. */
+  /** Lines that arrive within this many ms of the first are written together (default 0: of one turn of the event
+   *  loop). A write for every line costs 13 µs of each short connection's 200. */
   readonly gatherMs?: number
 }
 
-/** For sinks that people and programs follow: nobody sees a difference, and thousands of lines a second make fifty writes. */
+/** For sinks that people and programs follow: the delay is invisible, and thousands of lines a second become fifty
+ *  writes. */
 export const GATHER_MS = 20
 
-/** A queue that starts writing with the first line. */
+/** Creates a queue that starts writing with the first line. */
 export function createLineQueue(options: LineQueueOptions): LineQueue {
   return new BatchedQueue(options)
 }
 
 class BatchedQueue implements LineQueue {
   readonly #options: Required<LineQueueOptions>
-  /** the first is the next to be written, the last is being filled */
+  /** the first is written next, the last is being filled */
   #pages: LinePage[] = []
-  /** the one that is being written: nothing is added to it */
+  /** the page being written: nothing is appended to it */
   #leaving: LinePage | undefined
-  /** one that was written, to be filled again */
+  /** a written page, for reuse */
   #spare: LinePage | undefined
   #size = 0
   #dropped = 0
@@ -79,7 +80,7 @@ class BatchedQueue implements LineQueue {
     this.#pages = []
   }
 
-  /** Answers how many bytes the line takes. */
+  /** Returns the number of bytes of the line. */
   #beginPage(line: string): number {
     const { batch } = this.#options
     const needed = Buffer.byteLength(line) + 1
@@ -130,7 +131,7 @@ class BatchedQueue implements LineQueue {
     }
   }
 
-  /** Resolves when the queue is closed, at the latest after so many ms. */
+  /** Resolves when the queue is closed, or after this many ms. */
   async #wokenOrAfter(ms: number): Promise<void> {
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve
@@ -140,7 +141,7 @@ class BatchedQueue implements LineQueue {
   }
 }
 
-/** A pause that keeps no process alive. */
+/** A pause that does not keep the process alive. */
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms).unref())
 }

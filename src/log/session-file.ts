@@ -1,5 +1,5 @@
-// The session log on disk: NDJSON, appended in batches, rotated by size (`sessions.ndjson`, then `.1`, `.2` …). Rotation
-// happens between whole lines; every file can be read on its own.
+// The session log on disk: NDJSON, appended in batches, rotated by size (`sessions.ndjson`, then `.1`, `.2` …). Files
+// rotate between whole lines; each can be read on its own.
 
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -10,15 +10,16 @@ const OTHERS = 0o077
 
 export interface SessionFileOptions {
   readonly path: string
-  /** rotate before a file grows beyond this many bytes */
+  /** rotate before a file exceeds this many bytes */
   readonly maxBytes: number
-  /** rotated files kept beside the current one */
+  /** rotated files kept besides the current one */
   readonly keep: number
   readonly onProblem: (error: unknown) => void
 }
 
 export interface SessionFile extends LineQueue {
-  /** Why a line could not be kept now: what the last write said, or else a write tried beside the file. Undefined: it could. */
+  /** Why a line could not be stored now: the last write's error, else that of a test write beside the file.
+   *  Undefined if it could. */
   whyNotWritable(): Promise<string | undefined>
 }
 
@@ -30,8 +31,8 @@ interface OpenFile {
   readonly size: number
 }
 
-/** Opens (or makes) the log at its end, readable by its owner only. The folder is made where missing; failures are reported, never
- *  thrown. A file that somebody moves away is begun anew. */
+/** Opens (or creates) the log at its end, readable by its owner only. Creates the folder if missing; failures are
+ *  reported, never thrown. A file that is moved away is replaced by a new one. */
 export function openSessionFile(options: SessionFileOptions): SessionFile {
   const { path, maxBytes, keep, onProblem } = options
   let file: OpenFile | undefined
@@ -82,7 +83,8 @@ export function openSessionFile(options: SessionFileOptions): SessionFile {
 /** As much as a few sessions take. */
 const PROBE_BYTES = 4096
 
-/** Writes as far into a file beside the log as the log's next line would come, so that a limit on the size of files counts too. */
+/** Writes to a file beside the log, at the offset of the log's next line, so that a limit on file sizes is noticed
+ *  too. */
 async function tryWriting(path: string, at: number): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const log = await open(path, 'a', OWNER_ONLY)
@@ -91,7 +93,7 @@ async function tryWriting(path: string, at: number): Promise<void> {
   const probe = await open(beside, 'w', OWNER_ONLY)
   try {
     const bytes = Buffer.alloc(PROBE_BYTES, 0x20)
-    // a write may be cut short, and then only the next one says why
+    // a write may be partial, and only the next one reports why
     for (let done = 0; done < PROBE_BYTES; ) {
       const { bytesWritten } = await probe.write(bytes, done, PROBE_BYTES - done, at + done)
       done += bytesWritten
@@ -107,7 +109,7 @@ function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)
 }
 
-/** Appends all of the batch or nothing: a disk that fills up in the middle of a line leaves no torn line behind. */
+/** Appends the whole batch or nothing: a disk that fills up in the middle leaves no partial line. */
 async function appendWhole(file: OpenFile, bytes: Buffer): Promise<number> {
   try {
     await file.handle.appendFile(bytes)
@@ -118,7 +120,7 @@ async function appendWhole(file: OpenFile, bytes: Buffer): Promise<number> {
   }
 }
 
-/** A line torn by a crash is ended, so that the next one can be read. */
+/** Ends a line cut off by a crash, so that the next one can be read. */
 async function openAtEnd(path: string): Promise<OpenFile> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const handle = await open(path, 'a+', OWNER_ONLY)
@@ -143,7 +145,7 @@ async function exists(path: string): Promise<boolean> {
   return (await inodeOf(path)) !== undefined
 }
 
-/** Undefined where there is no such file. */
+/** Undefined if there is no such file. */
 function inodeOf(path: string): Promise<number | undefined> {
   return stat(path).then(
     ({ ino }) => ino,

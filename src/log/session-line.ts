@@ -1,11 +1,11 @@
-// One finished connection as one line for a person at a terminal: who, from which network, where to, which rule, from
-// which address, how it looks outside, how much and how long. Never more than one line, whatever a client sent (LG-01).
+// One finished session as one line for a terminal: who, from which network, where to, which rule, from which address,
+// its location to others, bytes and duration. Always one line, whatever the client sent (LG-01).
 
 import type { SessionRecord } from '../proxy/session-record.ts'
 
 type LinePaint = (style: 'good' | 'bad' | 'dim' | 'plain', text: string) => string
 
-/** The line without its line feed. Columns are padded to usual widths and grow where a value is longer. */
+/** The line without a line feed. Columns are padded to usual widths and grow with longer values. */
 export function sessionLine(record: SessionRecord, options: { readonly colour: boolean }): string {
   const paint = options.colour ? colourful : plain
   const failed = record.Lab.error !== undefined
@@ -43,7 +43,7 @@ function traffic(record: SessionRecord): string {
   return `↑ ${bytes(record.BytesSent)} ↓ ${bytes(record.BytesReceived)}`
 }
 
-/** `312 B`, `4.1 kB`, `2.0 GB`: decimal units, as network people count. */
+/** `312 B`, `4.1 kB`, `2.0 GB`: decimal units, as usual in networking. */
 function bytes(count: number): string {
   if (count < 1000) return `${count} B`
   const units = ['kB', 'MB', 'GB', 'TB']
@@ -51,7 +51,7 @@ function bytes(count: number): string {
   return `${(count / 1000 ** step).toFixed(1)} ${units[step - 1]}`
 }
 
-/** Local time of day; the records themselves carry the full UTC time. */
+/** Local time of day; the records themselves have the full UTC time. */
 function clock(instant: string): string {
   const date = new Date(instant)
   if (Number.isNaN(date.getTime())) return '--:--:--'
@@ -72,7 +72,7 @@ function plain(_style: string, text: string): string {
  *  lone surrogates. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu
 
-/** The text with every unsafe character written as `\u{…}`, cut to `limit` characters with an ellipsis. */
+/** The text with every unsafe character as `\u{…}`, cut to `limit` characters with an ellipsis. */
 export function printable(text: string, limit = 80): string {
   const cut = text.length > limit ? `${text.slice(0, limit - 1)}…` : text
   return cut.replace(UNSAFE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)

@@ -1,30 +1,31 @@
-// Where finished sessions go: the file, the last few in memory, and standard output (a readable line each on a terminal,
-// NDJSON elsewhere). Taking a record never blocks and never throws; what had to be dropped is counted.
+// The sinks of finished sessions: the file, the last few in memory, and standard output (a readable line each on a
+// terminal, NDJSON elsewhere). Recording never blocks and never throws; dropped lines are counted.
 
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { LineQueue } from './line-queue.ts'
 import type { SessionFile } from './session-file.ts'
 import { sessionLine } from './session-line.ts'
 
-/** A finished session. Its record may be made when it is first looked at. */
+/** A finished session. Its record may be computed on first access. */
 export interface LoggedSession {
   readonly record: SessionRecord
 }
 
 export interface SessionLog {
   record(record: SessionRecord): void
-  /** The same of a session whose record somebody has as JSON: nobody may ever look at the record itself. */
+  /** The same for a session whose record is already JSON; the record itself may never be accessed. */
   recordWritten(session: LoggedSession, json: string): void
   /** the last sessions, oldest first */
   recent(): readonly SessionRecord[]
-  /** sessions recorded so far, and log lines lost */
+  /** sessions recorded and log lines lost so far */
   readonly total: number
   readonly dropped: number
-  /** Why a session could not be written to the file now, by trying; undefined: it could, or there is none. */
+  /** Why a session could not be written to the file now, found by trying; undefined if it could, or there is no
+   *  file. */
   whyNotWritable(): Promise<string | undefined>
-  /** Tells every new session; the answer stops it. */
+  /** Calls back for every new session; returns the function that unsubscribes. */
   subscribe(listener: (record: SessionRecord) => void): () => void
-  /** Writes what is waiting, for at most `deadlineMs`. */
+  /** Writes pending lines, for at most `deadlineMs`. */
   close(deadlineMs: number): Promise<void>
 }
 
@@ -35,7 +36,7 @@ export interface SessionLogOptions {
   readonly remember?: number
 }
 
-/** A log over these sinks; any of them may be absent. */
+/** Creates a log with these sinks; each may be absent. */
 export function createSessionLog(options: SessionLogOptions): SessionLog {
   const { file, output } = options
   const ring = createRing<LoggedSession>(options.remember ?? 1000)
@@ -73,7 +74,7 @@ export interface Ring<T> {
   push(item: T): void
   /** oldest first */
   items(): T[]
-  /** how many were ever pushed */
+  /** number of items ever pushed */
   readonly total: number
 }
 

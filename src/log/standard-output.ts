@@ -1,5 +1,5 @@
 // Session lines on standard output. A pipe is written by the event loop, a file by a worker thread, so that neither a
-// stopped reader nor a slow disk holds up traffic; a reader that went away ends the output, not the process (RS-08).
+// stopped reader nor a slow disk delays traffic; when a reader goes away, the output ends, not the process (RS-08).
 
 import { fstat, write } from 'node:fs'
 import { promisify } from 'node:util'
@@ -7,7 +7,7 @@ import { createLineQueue, GATHER_MS, type LineQueue } from './line-queue.ts'
 
 const STDOUT = 1
 
-/** The process's standard output as a queue of lines. `onProblem` is told when the reader has gone. */
+/** The process's standard output as a queue of lines. `onProblem` is called when the reader has gone. */
 export async function openStandardOutput(onProblem: (error: unknown) => void): Promise<LineQueue> {
   const { isFile } = await promisify(fstat)(STDOUT).then(
     (stats) => ({ isFile: stats.isFile() }),

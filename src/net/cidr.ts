@@ -10,8 +10,8 @@ export interface Cidr {
   readonly text: string
 }
 
-/** Parses `address/length`, or a bare address as a host prefix. Host bits may be set and are cleared in `base`
- *  ([R7] keeps the text as written elsewhere). Answers `undefined` for anything else. */
+/** Parses `address/length`, or a bare address as a host prefix. Host bits may be set; they are cleared in `base`
+ *  (rules keep the text as written, [R7]). Returns `undefined` for any other text. */
 export function parseCidr(text: string): Cidr | undefined {
   const slash = text.lastIndexOf('/')
   const address = parseIp(slash < 0 ? text : text.slice(0, slash))
@@ -25,14 +25,14 @@ export function parseCidr(text: string): Cidr | undefined {
   return Object.freeze({ family: address.family, base, length, text: `${base.text}/${length}` })
 }
 
-/** Like {@link parseCidr}, for text that is known to be a prefix. Throws a RangeError otherwise. */
+/** Like {@link parseCidr}, for text known to be a prefix. Throws RangeError for any other. */
 export function cidr(text: string): Cidr {
   const parsed = parseCidr(text)
   if (parsed === undefined) throw new RangeError(`\`${text}\` is not an address prefix`)
   return parsed
 }
 
-/** Is the address inside the prefix? An address of the other family never is. */
+/** Whether the prefix contains the address. Never for an address of the other family. */
 export function containsIp(prefix: Cidr, address: Ip): boolean {
   if (prefix.family !== address.family) return false
   for (let at = 0; at < prefix.base.words.length; at++) {
@@ -42,7 +42,7 @@ export function containsIp(prefix: Cidr, address: Ip): boolean {
   return true
 }
 
-/** The address with all bits behind the first `length` cleared. */
+/** The address with all bits after the first `length` cleared. */
 export function maskIp(address: Ip, length: number): Ip {
   const words = address.words.map((word, at) => (word & wordMask(length - 32 * at)) >>> 0)
   return address.family === 4 ? fromIpv4Number(words[0] ?? 0) : fromIpv6Words(words)

@@ -8,8 +8,8 @@ export interface Endpoint {
   readonly port: number
 }
 
-/** What a client asked for, already normalised: a canonical address, or a host name in lower-case A-label form
- *  without a trailing dot. Port 1…65535. */
+/** The requested destination, normalised: a canonical address, or a host name in lower-case A-label form without a
+ *  trailing dot. Port 1…65535. */
 export type Target =
   | { readonly kind: 'ip'; readonly ip: Ip; readonly port: number }
   | { readonly kind: 'name'; readonly name: string; readonly port: number }
@@ -24,13 +24,14 @@ export function formatTarget(target: Target): string {
   return formatHostPort(target.kind === 'ip' ? target.ip.text : target.name, target.port)
 }
 
-/** Where one connects to what listens at `host`: a listener on every address has none that can be dialled everywhere. */
+/** The address at which to reach a listener on `host`: for a listener on every address, the loopback address. */
 export function reachableHost(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   return host === '::' ? '::1' : host
 }
 
-/** Joined, so that it is text in one piece (flat-text.ts): records of every connection hold three of these. */
+/** Joined rather than concatenated, so that it is one flat string (flat-text.ts): the record of every connection
+ *  holds three. */
 function formatHostPort(host: string, port: number): string {
   return [host.includes(':') ? `[${host}]` : host, port].join(':')
 }

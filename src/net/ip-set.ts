@@ -1,4 +1,4 @@
-// A set of addresses as sorted, merged ranges, one table per family, searched by halving. It never mixes families:
+// A set of addresses as sorted, merged ranges, one table per family, searched by bisection. Families are never mixed:
 // an IPv4-mapped IPv6 address is an IPv6 address ([L5.2]).
 
 import { type Cidr, maskIp } from './cidr.ts'
@@ -12,7 +12,7 @@ export interface IpRange {
 
 /** An immutable set of addresses. */
 export interface IpSet {
-  /** ranges left after merging, over both families */
+  /** number of ranges after merging, over both families */
   readonly size: number
   has(address: Ip): boolean
   /** merged ranges in order, IPv4 before IPv6 */
@@ -35,7 +35,7 @@ export function createIpSet(ranges: Iterable<IpRange>): IpSet {
   return builder.build()
 }
 
-/** Collects ranges; for large sets of IPv4, numbers can be given without making addresses of them. */
+/** Collects ranges. IPv4 ranges can be added as numbers, without creating addresses, for large sets. */
 export class IpSetBuilder {
   readonly #firsts: number[] = []
   readonly #lasts: number[] = []
@@ -105,7 +105,7 @@ function merge(ranges: IpRange[]): IpRange[] {
   return merged
 }
 
-/** Is there a gap of at least one address between `last` and `first`? */
+/** Whether at least one address lies between `last` and `first`. */
 function isBeyond(first: Ip, last: Ip): boolean {
   if (compareIp(first, last) <= 0) return false
   let carry = 1
@@ -117,7 +117,7 @@ function isBeyond(first: Ip, last: Ip): boolean {
   return false
 }
 
-/** Eight words per range: four of first, four of last. */
+/** Eight words per range: four of the first address, four of the last. */
 function packIpv6(ranges: readonly IpRange[]): Uint32Array {
   return Uint32Array.from(ranges.flatMap((range) => [...range.first.words, ...range.last.words]))
 }

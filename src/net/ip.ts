@@ -1,5 +1,5 @@
-// An IP address as a value: parsed once, compared as numbers. Refuses every spelling that is not a plain literal;
-// disguises (decimal, octal, short forms, embedded IPv4) are the business of host.ts and of the destination guard.
+// An IP address as a value: parsed once, compared as numbers. Accepts plain literals only; host.ts and the destination
+// guard handle other spellings (decimal, octal, short forms, embedded IPv4).
 
 import ipaddr from 'ipaddr.js'
 import { flatText } from './flat-text.ts'
@@ -10,8 +10,8 @@ const DOT = 0x2e
 const ZERO = 0x30
 const NINE = 0x39
 
-/** One address. `words` holds one (IPv4) or four (IPv6) unsigned 32-bit integers, most significant first;
- *  `text` is the canonical spelling (RFC 5952 for IPv6), in one piece. Values are frozen and may be shared. */
+/** One address. `words` holds one (IPv4) or four (IPv6) unsigned 32-bit integers, most significant first; `text` is
+ *  the canonical spelling (RFC 5952 for IPv6), a flat string. Values are frozen and may be shared. */
 export interface Ip {
   readonly family: Family
   readonly words: readonly number[]
@@ -19,7 +19,7 @@ export interface Ip {
 }
 
 /** Parses a dotted quad (four decimal octets, no leading zeros) or an IPv6 literal without brackets or zone.
- *  IPv4-mapped IPv6 stays IPv6. Answers `undefined` for anything else. */
+ *  IPv4-mapped IPv6 stays IPv6. Returns `undefined` for any other text. */
 export function parseIp(text: string): Ip | undefined {
   const quad = parseQuad(text)
   if (quad !== undefined) return fromIpv4Number(quad)
@@ -31,15 +31,15 @@ export function parseIp(text: string): Ip | undefined {
   return fromIpv6Words(words)
 }
 
-/** Like {@link parseIp}, for text that is known to be an address. Throws a RangeError otherwise. */
+/** Like {@link parseIp}, for text known to be an address. Throws RangeError for any other. */
 export function ip(text: string): Ip {
   const parsed = parseIp(text)
   if (parsed === undefined) throw new RangeError(`\`${text}\` is not an IP address`)
   return parsed
 }
 
-/** IPv4 addresses made lately, each in the place its value hashes to: the same few come with every connection, and freezing one
- *  and spelling it costs ten times the look-up. */
+/** A cache of recent IPv4 addresses, each in the slot its value hashes to: most connections repeat a few, and
+ *  creating one costs ten times the lookup. */
 const made: (Ip | undefined)[] = new Array<Ip | undefined>(1024).fill(undefined)
 
 /** The IPv4 address with this unsigned 32-bit value. */
@@ -76,14 +76,14 @@ export function compareIp(a: Ip, b: Ip): number {
   return 0
 }
 
-/** `::ffff:a.b.c.d` as the IPv4 address it stands for; every other address unchanged (RFC 4291 section 2.5.5.2). */
+/** The IPv4 address of `::ffff:a.b.c.d`; every other address unchanged (RFC 4291 section 2.5.5.2). */
 export function unmapIp(address: Ip): Ip {
   if (address.family === 4) return address
   const [a, b, c, d] = address.words
   return a === 0 && b === 0 && c === 0xffff ? fromIpv4Number(d ?? 0) : address
 }
 
-/** `::1.2.3.4` as `::102:304`; the library would make an IPv4-mapped address of it. */
+/** `::1.2.3.4` as `::102:304`; the library would turn it into an IPv4-mapped address. */
 function withoutDots(text: string): string | undefined {
   const from = text.lastIndexOf(':') + 1
   const quad = parseQuad(text.slice(from))
@@ -92,7 +92,8 @@ function withoutDots(text: string): string | undefined {
     : `${text.slice(0, from)}${(quad >>> 16).toString(16)}:${(quad & 0xffff).toString(16)}`
 }
 
-/** Character by character: every connection has addresses to read, and a regular expression takes four times as long. */
+/** Character by character: every connection has addresses to parse, and a regular expression takes four times as
+ *  long. */
 function parseQuad(text: string): number | undefined {
   let value = 0
   let octet = -1
@@ -105,7 +106,7 @@ function parseQuad(text: string): number | undefined {
       octet = -1
       octets++
     } else {
-      // a second digit behind a leading zero is refused, as is anything above 255
+      // a second digit after a leading zero is rejected, as is anything above 255
       if (code < ZERO || code > NINE || octet === 0) return undefined
       octet = (octet < 0 ? 0 : octet * 10) + (code - ZERO)
       if (octet > 255) return undefined

@@ -1,14 +1,15 @@
-// Which site stands where: from the configured origins and destinations to the sockets that have to listen, each with the
-// sites it serves by host name. Pure.
+// Computes where the test origins listen: from the configured origins and destinations to sockets, each with the sites
+// it serves by host name. Pure.
 
 import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 
-/** What speaks HTTP. */
+/** An origin that serves HTTP. */
 export type WebKind = Exclude<OriginSpec['kind'], 'udp-echo'>
 export type WebSpec = OriginSpec & { readonly kind: WebKind }
 
+/** Whether the origin serves HTTP. */
 export function isWeb(spec: OriginSpec): spec is WebSpec {
   return spec.kind !== 'udp-echo'
 }
@@ -27,27 +28,28 @@ const USUAL_PORTS: ReadonlyMap<number, number> = new Map([
   [443, 443],
 ])
 
-/** The doors of all origins: each mapped port of each stand-in, TLS behind public ports 443 and 8443, HTTP behind others.
- *  Throws an InputError for origins without a destination and for one real port behind both kinds. */
+/** The listeners of all HTTP origins: one per mapped port of each stand-in, with TLS for public ports 443 and 8443
+ *  and HTTP for others. Throws InputError for an origin without a destination, and for a real port that would serve
+ *  both HTTP and HTTPS. */
 export function planOriginListeners(
   specs: readonly WebSpec[],
   destinations: readonly Destination[],
 ): readonly OriginListener[] {
-  const doors = new Map<string, { at: Endpoint; scheme: 'http' | 'https'; sites: Map<string, Site> }>()
+  const listeners = new Map<string, { at: Endpoint; scheme: 'http' | 'https'; sites: Map<string, Site> }>()
   const issues: Issue[] = []
   for (const spec of specs) {
     const destination = destinations.find((candidate) => candidate.name === spec.name)
     if (destination === undefined) issues.push(originsWithoutAddress(spec))
     for (const { at, scheme, site } of destination === undefined ? [] : entrances(spec, destination)) {
       const key = formatEndpoint(at)
-      const door = doors.get(key) ?? { at, scheme, sites: new Map() }
-      if (door.scheme !== scheme) issues.push(bothKinds(spec, key))
-      door.sites.set(spec.name, site)
-      doors.set(key, door)
+      const listener = listeners.get(key) ?? { at, scheme, sites: new Map() }
+      if (listener.scheme !== scheme) issues.push(bothKinds(spec, key))
+      listener.sites.set(spec.name, site)
+      listeners.set(key, listener)
     }
   }
   if (issues.length > 0) throw new InputError(issues)
-  return [...doors.values()]
+  return [...listeners.values()]
 }
 
 function entrances(spec: WebSpec, destination: Destination) {
@@ -60,7 +62,7 @@ function entrances(spec: WebSpec, destination: Destination) {
   )
 }
 
-/** Where all origins stand, UDP ones too; those without a destination are left out. */
+/** The endpoints of all origins, including UDP; origins without a destination are omitted. */
 export function plannedEndpoints(specs: readonly OriginSpec[], destinations: readonly Destination[]): Endpoint[] {
   return specs.flatMap((spec) => {
     const destination = destinations.find(({ name }) => name === spec.name)
@@ -69,14 +71,14 @@ export function plannedEndpoints(specs: readonly OriginSpec[], destinations: rea
   })
 }
 
-/** Where a UDP origin stands: at the mapped ports alone. */
+/** The endpoints of a UDP origin: its mapped ports only. */
 export function datagramEndpoints({ addresses }: Destination): Endpoint[] {
   return addresses.flatMap(({ standIn, ports }) => [...ports.values()].map((port) => ({ ip: standIn, port })))
 }
 
-/** An origin that no destination leads to. */
+/** The issue of an origin without a destination. */
 export function originsWithoutAddress(spec: OriginSpec): Issue {
-  const message = `the test origin \`${spec.name}\` has no destination of that name to stand at`
+  const message = `the test origin \`${spec.name}\` has no destination of that name`
   const hint = 'add a destination with this name, an address and its stand-in'
   return { severity: 'error', code: 'origins.no_destination', message, hint, path: ['origins'] }
 }
@@ -89,6 +91,6 @@ function bothKinds(spec: OriginSpec, where: string): Issue {
 /** A site at one of its addresses. */
 export interface Site {
   readonly spec: WebSpec
-  /** where the world thinks it is */
+  /** where geo databases place it */
   readonly public: Endpoint
 }

@@ -1,4 +1,4 @@
-// One request as a test origin sees it: who seems to have come, from where, and what the lab knows behind that.
+// One request as a test origin sees it: the client, its apparent location, and what the lab knows about its egress.
 
 import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
@@ -8,15 +8,15 @@ import type { Place } from '../policy/place.ts'
 import type { DialAttempt, PublicSourceOf } from '../proxy/stage-values.ts'
 import type { Site } from './listen-plan.ts'
 
-/** What a site's geolocation database says of an address; it learns of moves later than the lab ([G2]). */
+/** A site's view of an address in its geolocation database, which learns of moves later than the lab ([G2]). */
 export interface OriginSiteView {
   readonly place: Place
-  /** epoch ms of lab time from which the site will say `comingPlace` */
+  /** epoch ms of lab time from which the site reports `comingPlace` */
   readonly changesAt?: number
   readonly comingPlace?: Place
 }
 
-/** What origins ask of the rest of the lab. */
+/** What origins need from the rest of the lab. */
 export interface OriginContext {
   readonly publicSourceOf: PublicSourceOf
   /** `at` is lab time, epoch ms */
@@ -31,11 +31,11 @@ export interface OriginRequest {
   readonly method: string
   readonly path: string
   readonly request: IncomingMessage
-  /** the two ends of the connection as they really are */
+  /** the two ends of the connection as the kernel sees them */
   readonly peer: Endpoint
   readonly local: Endpoint
-  /** absent when the visitor did not come through the lab */
-  readonly visitor?: OriginClient
+  /** absent if the client did not come through the lab */
+  readonly client?: OriginClient
   /** lab time, epoch ms */
   readonly at: number
 }
@@ -46,7 +46,8 @@ export interface OriginClient {
   readonly attempt: DialAttempt
 }
 
-/** The visit a request is. The visitor is looked up at the request, not at the connection: by then the dialler knows. */
+/** Interprets an HTTP request to a site. The client's egress is looked up per request, not per connection: by then
+ *  the dialler has registered it. */
 export function originRequestOf(request: IncomingMessage, site: Site, around: OriginContext): OriginRequest {
   const { socket } = request
   const peer = endpoint(socket.remoteAddress, socket.remotePort)
@@ -54,7 +55,7 @@ export function originRequestOf(request: IncomingMessage, site: Site, around: Or
   const at = around.now()
   const source = around.publicSourceOf(peer, local)
   const view = source === undefined ? undefined : around.siteViewOf(source.endpoint.ip, at)
-  const visitor = source && {
+  const client = source && {
     address: source.endpoint.ip,
     attempt: source.attempt,
     ...(view === undefined ? {} : { view }),
@@ -67,7 +68,7 @@ export function originRequestOf(request: IncomingMessage, site: Site, around: Or
     request,
     peer,
     local,
-    ...(visitor === undefined ? {} : { visitor }),
+    ...(client === undefined ? {} : { client }),
     at,
   }
 }
@@ -84,7 +85,7 @@ export function describePlace(place: Place): string {
   return named.length > 0 ? named.join(', ') : `${place.latitude}, ${place.longitude}`
 }
 
-/** The visitor's place in words, with the move that is about to be noticed where there is one. */
+/** The client's place in words, with the next one if a move is not visible yet. */
 export function describeView(view: OriginSiteView | undefined): string {
   if (view === undefined) return 'unknown'
   const { changesAt, comingPlace, place } = view
@@ -92,29 +93,29 @@ export function describeView(view: OriginSiteView | undefined): string {
   return `${describePlace(place)} (from ${new Date(changesAt).toISOString().slice(0, 10)}: ${describePlace(comingPlace)})`
 }
 
-/** Everything known of a visit, for answers in JSON. */
-export function requestFacts(visit: OriginRequest, visitor: OriginClient) {
-  const { decision } = visitor.attempt
+/** Everything known about a request, for responses in JSON. */
+export function requestFacts(request: OriginRequest, client: OriginClient) {
+  const { decision } = client.attempt
   return {
-    address: visitor.address.text,
-    family: visitor.address.family,
-    geolocation: visitor.view?.place ?? null,
+    address: client.address.text,
+    family: client.address.family,
+    geolocation: client.view?.place ?? null,
     geolocation_changes:
-      visitor.view?.changesAt === undefined
+      client.view?.changesAt === undefined
         ? null
-        : { at: new Date(visitor.view.changesAt).toISOString(), to: visitor.view.comingPlace ?? null },
+        : { at: new Date(client.view.changesAt).toISOString(), to: client.view.comingPlace ?? null },
     site: {
-      name: visit.site.spec.name,
-      address: formatEndpoint(visit.site.public),
-      time: new Date(visit.at).toISOString(),
+      name: request.site.spec.name,
+      address: formatEndpoint(request.site.public),
+      time: new Date(request.at).toISOString(),
     },
     http: {
-      version: visit.request.httpVersion,
-      method: visit.method,
-      scheme: visit.scheme,
-      user_agent: userAgent(visit),
+      version: request.request.httpVersion,
+      method: request.method,
+      scheme: request.scheme,
+      user_agent: userAgent(request),
     },
-    tls: tlsFacts(visit),
+    tls: tlsFacts(request),
     lab: {
       outcome: decision.outcome,
       reason: decision.reason,
@@ -122,14 +123,14 @@ export function requestFacts(visit: OriginRequest, visitor: OriginClient) {
       ingress_colo: decision.ingressColo.code,
       physical_colo: decision.physicalColo?.code ?? null,
       logical_colo: decision.logical?.colo.code ?? null,
-      bound: formatEndpoint(visit.peer),
-      dialled: formatEndpoint(visit.local),
+      bound: formatEndpoint(request.peer),
+      dialled: formatEndpoint(request.local),
     },
   }
 }
 
-function tlsFacts(visit: OriginRequest) {
-  const { socket } = visit.request
+function tlsFacts(request: OriginRequest) {
+  const { socket } = request.request
   if (!(socket instanceof TLSSocket)) return null
   const name = socket.servername
   return {
@@ -139,8 +140,8 @@ function tlsFacts(visit: OriginRequest) {
   }
 }
 
-function userAgent(visit: OriginRequest): string | null {
-  return visit.request.headers['user-agent'] ?? null
+function userAgent(request: OriginRequest): string | null {
+  return request.request.headers['user-agent'] ?? null
 }
 
 function endpoint(address: string | undefined, port: number | undefined): Endpoint {
@@ -148,5 +149,5 @@ function endpoint(address: string | undefined, port: number | undefined): Endpoi
   return { ip: unmapIp(ip), port: port ?? 0 }
 }
 
-/** what a socket says of itself once it is gone */
+/** what a closed socket reports */
 const UNSPECIFIED: Ip = { family: 4, words: [0], text: '0.0.0.0' }

@@ -1,20 +1,20 @@
-// The one look of all test origins: a small page that needs nothing but itself, readable without style sheets, with a
-// policy that lets it load nothing (CSP 3), so that a browser's developer tools show only the traffic under test.
+// The common layout of all test origins: a small page without external resources, readable without style sheets, whose
+// policy forbids loading anything (CSP 3), so that a browser's developer tools show only the traffic under test.
 
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 export interface OriginPage {
   readonly title: string
-  /** BCP 47; English unless said otherwise */
+  /** BCP 47; default English */
   readonly language?: string
-  /** what the visitor came for, big */
+  /** the main result, in large type */
   readonly headline: string
   readonly tone: 'plain' | 'good' | 'bad'
   readonly body: Markup
 }
 
-/** Whom to thank for geolocation, as the data's licence asks. */
+/** The attribution that the geolocation data's licence requires. */
 export interface Attribution {
   readonly text: string
   readonly href: string
@@ -37,7 +37,7 @@ footer{color:var(--dim);font-size:.875rem;border-top:1px solid var(--line);paddi
 
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64')
 
-/** Headers every page goes out with. */
+/** Headers of every page. */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'content-type': 'text/html; charset=utf-8',
   'content-security-policy': `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
@@ -66,7 +66,7 @@ ${page.body}
 `.markup
 }
 
-/** A list of facts; those without a value are left out. */
+/** A list of facts; those without a value are omitted. */
 export function factList(facts: Readonly<Record<string, string | number | undefined>>): Markup {
   const rows = Object.entries(facts).flatMap(([name, value]) =>
     value === undefined ? [] : [html`<dt>${name}</dt><dd>${value}</dd>\n`],
@@ -74,7 +74,7 @@ export function factList(facts: Readonly<Record<string, string | number | undefi
   return html`<dl>\n${rows}</dl>`
 }
 
-/** Markup that is safe to send as it is. */
+/** Markup that needs no escaping. */
 export interface Markup {
   readonly markup: string
 }
@@ -110,13 +110,13 @@ export interface OriginAnswer {
   readonly text: string
   readonly json: unknown
   readonly page: OriginPage
-  /** only this form, whatever the client would like */
+  /** only this form, whatever the client accepts */
   readonly only?: 'json' | 'text'
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Sends the form the client asks for (RFC 9110 section 12.5.1, by the types named, not by their weights). Answers differ
- *  by who asks, so nothing may be stored. */
+/** Sends the form that the client accepts (RFC 9110 section 12.5.1, by the types named, ignoring their weights).
+ *  Responses depend on the client, so they must not be cached. */
 export function send(
   answer: OriginAnswer,
   request: IncomingMessage,

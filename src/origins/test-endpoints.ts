@@ -1,5 +1,5 @@
-// Well-behaved and ill-behaved answers on request, for tests and load: sizes, delays, statuses, uploads, and the ways an
-// origin can break off. Open to anyone, also past the lab, because no answer depends on who asks.
+// Endpoints for tests and load: responses of a given size, delay or status, uploads, and the ways an origin can break
+// off. Open to clients that bypass the lab too, because no response depends on the client.
 
 import { createHash } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
@@ -13,7 +13,7 @@ const MAX_BYTES = 2 ** 30
 const MAX_PAUSE_MS = 60_000
 const BLOCK = Buffer.alloc(64 * 1024, '0123456789abcdef')
 
-/** Path → tool; capitals stand for whole numbers. */
+/** Path → handler; capitals stand for whole numbers. */
 const TOOLS: Readonly<Record<string, Tool>> = {
   '/bytes/N': bytes,
   '/status/N': status,
@@ -36,7 +36,8 @@ const PATTERNS = Object.entries(TOOLS).map(([path, run]) => ({
   run,
 }))
 
-/** Runs the tool a path names; false when it names none. Never rejects: a client that goes away ends its tool. */
+/** Runs the endpoint that a path names; false if it names none. Never rejects: a client that disconnects ends its
+ *  request. */
 export async function runTool(path: string, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
   for (const { pattern, run } of PATTERNS) {
     const match = pattern.exec(path)
@@ -51,7 +52,7 @@ export async function runTool(path: string, request: IncomingMessage, response: 
   return false
 }
 
-/** `/bytes/N`: N bytes (at most 1 GiB) of a repeating pattern, with their length said. */
+/** `/bytes/N`: N bytes (at most 1 GiB) of a repeating pattern, with Content-Length. */
 async function bytes(request: IncomingMessage, response: ServerResponse, [size = 0]: readonly number[]): Promise<void> {
   if (size > MAX_BYTES) return plain(response, 400, `at most ${MAX_BYTES} bytes\n`)
   response.writeHead(200, {
@@ -67,20 +68,20 @@ function* blocks(size: number): Generator<Buffer> {
   for (let left = size; left > 0; left -= BLOCK.length) yield left >= BLOCK.length ? BLOCK : BLOCK.subarray(0, left)
 }
 
-/** `/status/N`: an answer with status N, 200 to 599. */
+/** `/status/N`: a response with status N, 200 to 599. */
 function status(_request: IncomingMessage, response: ServerResponse, [code = 0]: readonly number[]): void {
   if (code < 200 || code > 599) plain(response, 400, 'a final status is between 200 and 599\n')
   else if (code === 204 || code === 304) response.writeHead(code).end()
   else plain(response, code, `${code} ${STATUS_CODES[code] ?? ''}`.trimEnd().concat('\n'))
 }
 
-/** `/delay/MS`: answers after MS milliseconds, at most a minute. */
+/** `/delay/MS`: responds after MS milliseconds, at most a minute. */
 async function delay(_request: IncomingMessage, response: ServerResponse, [ms = 0]: readonly number[]): Promise<void> {
   await pause(Math.min(ms, MAX_PAUSE_MS), undefined, { signal: whileOpen(response) })
   plain(response, 200, `${ms} ms later\n`)
 }
 
-/** `/slow/N/MS` (or `/slow`: 10 times 200): N lines, one every MS milliseconds, each sent as it comes. */
+/** `/slow/N/MS` (or `/slow`: 10 times 200): N lines, one every MS milliseconds, each sent at once. */
 async function slow(
   _request: IncomingMessage,
   response: ServerResponse,
@@ -95,14 +96,14 @@ async function slow(
   response.end()
 }
 
-/** `/headers`: the request head as it arrived, for seeing what a proxy adds and removes. */
+/** `/headers`: the request head as received, to show what a proxy adds and removes. */
 function headers(request: IncomingMessage, response: ServerResponse): void {
   const { rawHeaders } = request
   const fields = rawHeaders.flatMap((name, at) => (at % 2 === 0 ? [[name, rawHeaders[at + 1] ?? '']] : []))
   json(response, { method: request.method, target: request.url, version: request.httpVersion, fields })
 }
 
-/** `/upload`: reads the body and says how long it was and what its SHA-256 is. */
+/** `/upload`: reads the body and returns its length and SHA-256. */
 async function upload(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const hash = createHash('sha256')
   let size = 0
@@ -113,12 +114,12 @@ async function upload(request: IncomingMessage, response: ServerResponse): Promi
   json(response, { bytes: size, sha256: hash.digest('hex') })
 }
 
-/** `/reset`: resets the connection (RST) in the middle of the answer. */
+/** `/reset`: resets the connection (RST) in the middle of the response. */
 function reset(request: IncomingMessage, response: ServerResponse): void {
   promise1000Bytes(response, () => request.socket.resetAndDestroy())
 }
 
-/** `/cut`: ends the connection (FIN) in the middle of the answer. */
+/** `/cut`: closes the connection (FIN) in the middle of the response. */
 function cut(request: IncomingMessage, response: ServerResponse): void {
   promise1000Bytes(response, () => request.socket.end())
 }

@@ -1,5 +1,5 @@
-// The UDP echo origins: whatever datagram comes, the answer is the address it came from as the world sees it, and a line
-// feed. Listen on stand-in addresses only.
+// The UDP echo origins: they reply to every datagram with its public source address and a line feed. Listen on stand-in
+// addresses only.
 
 import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
@@ -10,7 +10,7 @@ import { bindNodeDatagrams } from '../transport/node/node-datagrams.ts'
 import { datagramEndpoints, originsWithoutAddress } from './listen-plan.ts'
 
 export interface UdpEchoOptions {
-  /** those of other kinds are passed over */
+  /** origins of other kinds are ignored */
   readonly specs: readonly OriginSpec[]
   readonly destinations: readonly Destination[]
   /** of UDP */
@@ -18,12 +18,12 @@ export interface UdpEchoOptions {
 }
 
 export interface RunningUdpEcho {
-  /** what is bound */
+  /** the bound endpoints */
   readonly endpoints: readonly Endpoint[]
   readonly close: () => void
 }
 
-/** Binds every one, or none. Rejects with an InputError naming each address that cannot be bound. */
+/** Binds all endpoints or none. Rejects with an InputError that names each address that cannot be bound. */
 export async function startUdpEcho(options: UdpEchoOptions): Promise<RunningUdpEcho> {
   const places = options.specs
     .filter(({ kind }) => kind === 'udp-echo')
@@ -60,7 +60,7 @@ async function open(
         const seen = source?.endpoint.ip.text ?? `not through the lab: ${from.ip.text}`
         socket.send(from, Buffer.from(`${seen}\n`))
       },
-      // whoever asked has gone, or the network takes no more: no answer, as UDP has it
+      // the client has gone, or the network accepts no more: no reply, as usual with UDP
       onFailure: () => undefined,
     })
     return { socket }

@@ -1,5 +1,5 @@
-// WebSocket (RFC 6455) for the echo sites: every message comes back as it was sent. Any other upgrade is not taken up, so
-// that the request is answered as if it had not asked for one (RFC 9110 section 7.8).
+// WebSocket (RFC 6455) for the echo sites: every message is returned unchanged. Any other upgrade is ignored, and the
+// request answered as if it had not asked for one (RFC 9110 section 7.8).
 
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -8,7 +8,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
 export interface WebSocketEcho {
-  /** is this request one to hand to `accept`? */
+  /** whether this request is one for `accept` */
   readonly wants: (request: IncomingMessage) => boolean
   readonly accept: (request: IncomingMessage, socket: Duplex, early: Buffer) => void
   readonly close: () => void

@@ -1,4 +1,4 @@
-// Everything about an account that decisions look up, prepared once per version of the account and kept as long as it.
+// The tables of one account version that decisions look up, prepared once per version and kept with it.
 
 import type { Family } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
@@ -16,35 +16,29 @@ import { createIngress, type Ingress } from './ingress.ts'
 import { createRouteTable, type RouteTable } from './routes.ts'
 
 export interface AccountTables {
+  /** the account these tables were made from */
+  readonly account: Account
   readonly ingress: Ingress
   readonly balancer: Balancer
   readonly routes: RouteTable
   readonly shared: SharedAddresses
   readonly decisions: DecisionCache
-  /** the dedicated IP a rule means by an address as written; undefined when the account does not own it */
+  /** The dedicated IP a rule names by this address as written; undefined when the account does not own it. */
   ownerOf(written: string, family: Family): DedicatedEgressIp | undefined
-  /** Leaving from a dedicated IP. Undefined when it has no address of the family. */
+  /** The egress for a dedicated IP. Undefined when it has no address of the family. `userKey` as in {@link
+   *  userKeyOf}; only IPv6 depends on it. */
   egressOf(dedicated: DedicatedEgressIp, family: Family, userKey: string, fallback: boolean): Egress | undefined
-}
-
-const known = new WeakMap<Account, AccountTables>()
-
-/** The surroundings of an account, made at the first question. */
-export function accountTablesOf(account: Account): AccountTables {
-  const before = known.get(account)
-  if (before !== undefined) return before
-  const made = createSurroundings(account)
-  known.set(account, made)
-  return made
 }
 
 /** A user's address costs a few microseconds to spell, so the latest ones of each range are kept. */
 const REMEMBERED_USER_ADDRESSES = 10_000
 
-function createSurroundings(account: Account): AccountTables {
+/** Compiles the tables of an account. Throws a RangeError for an account without a data center. */
+export function createAccountTables(account: Account): AccountTables {
   const owners: Record<Family, Map<string, DedicatedEgressIp | undefined>> = { 4: new Map(), 6: new Map() }
   const egresses = new Map<string, Map<string, Egress>>()
   return {
+    account,
     ingress: createIngress(account),
     balancer: createBalancer(account),
     routes: createRouteTable(account),

@@ -1,25 +1,25 @@
-// The account a policy is decided in: what it owns, where things are, what is switched on. A frozen value; a change
-// makes a new one.
+// The account a policy is decided in: what it owns, where that is, and its settings. Frozen; a change makes a new
+// value.
 
 import type { Cidr } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
 import type { Colo, Place } from './place.ts'
 
-/** One dedicated egress IP: an IPv4 address and/or an IPv6 range at one colo. `standIns` are local addresses that really get
- *  bound, at most one per family; the one of the family actually dialled is used. */
+/** One dedicated egress IP: an IPv4 address, an IPv6 range or both, at one colo. `standIns` are the local addresses
+ *  that are actually bound, used for the family that is dialled. */
 export interface DedicatedEgressIp {
   readonly colo: string
   readonly ipv4?: { readonly address: Ip; readonly standIns: readonly Ip[] }
-  /** `isItself`: addresses inside the range are bound as they are wherever an IPv6 destination is really dialled */
+  /** `isItself`: where IPv6 destinations are really dialled, addresses inside the range are bound themselves */
   readonly ipv6?: { readonly range: Cidr; readonly standIns: readonly Ip[]; readonly isItself?: boolean }
-  /** where the databases say it is; the colo's city unless configured otherwise (BYOIP) */
+  /** where geo databases place it; the colo's city unless configured otherwise (BYOIP) */
   readonly geolocation: Place
   /** from this instant (epoch ms) other sites' databases know `geolocation` ([G2]); absent: they always did */
   readonly geolocationUpdatedAt?: number
 }
 
-/** Shared egress addresses: a range per family, one address per colo counted from the start of the range in the order of
- *  the account's colos, and the range of stand-ins counted alike. */
+/** Shared egress addresses: one range per family, with one address per colo, counted from the start of the range in
+ *  the order of the account's colos; the range of stand-ins is counted alike. */
 export interface SharedEgress {
   readonly ipv4: { readonly range: Cidr; readonly standIns: Cidr }
   readonly ipv6: { readonly range: Cidr; readonly standIns: Cidr }
@@ -42,7 +42,7 @@ export interface PrivateRoute {
   readonly comment: string
 }
 
-/** A host name behind a tunnel; `*.` at the front covers every subdomain. */
+/** A host name behind a tunnel; a leading `*.` covers every subdomain. */
 export interface HostnameRoute {
   readonly id: string
   readonly hostname: string
@@ -54,12 +54,12 @@ export interface NamedList {
   /** UUID */
   readonly id: string
   readonly name: string
-  /** IP, DOMAIN, EMAIL, URL, SERIAL, … as Cloudflare's */
+  /** IP, DOMAIN, EMAIL, URL, SERIAL, … as Cloudflare names them */
   readonly type: string
   readonly items: readonly string[]
 }
 
-/** How the account behaves where the product leaves a choice; every one has a documented default. */
+/** How the account behaves where the product leaves a choice; each setting has a documented default. */
 export interface AccountSettings {
   readonly tcpProxying: boolean
   readonly udpProxying: boolean
@@ -74,7 +74,7 @@ export interface AccountSettings {
   readonly maxConnectionsPerDestination: number
   /** [G2] where an IP seemed to be before its geolocation was updated */
   readonly homeCountry: string
-  /** colo for users whose place nobody knows */
+  /** colo for users whose place is unknown */
   readonly homeColo: string
 }
 

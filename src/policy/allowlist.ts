@@ -1,10 +1,10 @@
-// Services that let in certain source addresses only, the reason people want dedicated egress IPs: would this one let that
-// address in?
+// Services that admit only certain source addresses, the reason people want dedicated egress IPs: whether one would
+// admit a given address.
 
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
 
-/** A service with an allowlist, by its name and the addresses it is reached at. */
+/** A service with an allowlist: its name and the addresses it is reached at. */
 export interface Allowlist {
   readonly name: string
   readonly addresses: readonly Ip[]
@@ -12,11 +12,12 @@ export interface Allowlist {
 }
 
 export interface Allowlists {
-  /** The service a connection goes to: by the name asked for, else by the address. Undefined: one without an allowlist. */
+  /** The service a connection goes to: by the requested name, else by the address. Undefined for a service without
+   *  an allowlist. */
   find(host: string | undefined, address: string): Allowlist | undefined
 }
 
-/** Looks services up. Of two at one address the first counts. */
+/** Prepares services for lookup. Of two at one address the first counts. */
 export function createAllowlists(services: readonly Allowlist[]): Allowlists {
   const byName = new Map(services.map((service) => [service.name, service]))
   const byAddress = new Map(
@@ -28,7 +29,7 @@ export function createAllowlists(services: readonly Allowlist[]): Allowlists {
   }
 }
 
-/** Whether a connection from this address gets in; one that does not leave at all gets in nowhere. */
+/** Whether a connection from this address is admitted; undefined, for a connection that is refused, never is. */
 export function letsIn({ allow }: Allowlist, source: Ip | undefined): boolean {
   return source !== undefined && allow.some((network) => containsIp(network, source))
 }

@@ -1,6 +1,6 @@
-// Which dedicated IP a connection leaves from when no rule matched ([B1] to [B5]). Pure geography and a hash: the answer is the
-// same in every process. Who is tied with whom is measured over all of the account's addresses, lost ones too, so that an outage moves
-// nobody but those who were on the lost address ([B4]).
+// Chooses the dedicated IP a connection leaves from when no rule matched ([B1] to [B5]). Pure geography and
+// a hash, so the result is the same in every process. Ties are computed over all of the account's addresses, including
+// those at colos that are down, so that an outage moves only users of the lost address ([B4]).
 
 import type { Family } from '../net/ip.ts'
 import type { Account, AccountSettings, DedicatedEgressIp } from './account.ts'
@@ -26,33 +26,33 @@ export interface BalanceInput {
 }
 
 export interface Balancer {
-  /** Undefined when no dedicated IP of the family is at a colo that is up. The same answer is the same object, as far as the place it
-   *  was found for is. */
+  /** Undefined when no dedicated IP of the family is at a colo that is up. Equal results for one place are the same
+   *  object. */
   choose(input: BalanceInput): Balanced | undefined
 }
 
 interface BalanceCandidate {
   readonly dedicated: DedicatedEgressIp
   readonly at: { readonly latitude: number; readonly longitude: number }
-  /** what the rendezvous hash is taken over; the same however the account is ordered */
+  /** what the rendezvous hash is taken over; independent of the order of the account's IPs */
   readonly key: string
   /** its colo is up ([B1]) */
   readonly up: boolean
 }
 
-/** Candidates about equally near a place, and what was made of them before. */
+/** Candidates about equally near a place, with results computed before. */
 interface Tie {
-  /** lost ones too */
+  /** including those at colos that are down */
   readonly all: readonly BalanceCandidate[]
-  /** those that are up; none only where no candidate is */
+  /** those that are up; empty only where no candidate is up */
   readonly candidates: readonly BalanceCandidate[]
-  /** of the nearest that is up */
+  /** kilometres to the nearest that is up */
   readonly distance: number | undefined
   readonly byDestination: WeakMap<Place, Tie>
   readonly answers: Balanced[]
 }
 
-/** Prepares an account's candidates: its dedicated IPs, of which those whose colo is up are chosen from ([B1]). */
+/** Prepares an account's candidates: its dedicated IPs, of which only those at a colo that is up are chosen ([B1]). */
 export function createBalancer(account: Account): Balancer {
   const tolerance = account.settings.balanceTolerance
   const candidates: Record<Family, readonly BalanceCandidate[]> = {
@@ -104,8 +104,8 @@ function candidatesOf(account: Account, family: Family): readonly BalanceCandida
   })
 }
 
-/** The candidates within the tolerance of the nearest to a place ([B2], [B3]), in their given order; where all of those are lost, the
- *  same of the others. Measured once per place. */
+/** The candidates within the tolerance of the nearest to a place ([B2], [B3]), in their given order; where all of
+ *  those are down, the same among the rest. Computed once per place. */
 function nearest(
   known: WeakMap<Place, Tie>,
   candidates: readonly BalanceCandidate[],
@@ -131,7 +131,7 @@ function nearest(
   return made
 }
 
-/** Highest random weight: losing an address moves only the users who were on it ([B4]). */
+/** Highest random weight (rendezvous hashing): losing an address moves only the users who were on it ([B4]). */
 function rendezvous(tied: readonly BalanceCandidate[], first: BalanceCandidate, userKey: string): BalanceCandidate {
   const user = hash32(userKey)
   let best = first
@@ -146,8 +146,8 @@ function rendezvous(tied: readonly BalanceCandidate[], first: BalanceCandidate, 
   return best
 }
 
-/** Unsigned 32-bit hash of text: FNV-1a over its UTF-16 units from `seed`, then murmur3's finaliser, so that texts that
- *  differ in one character give unrelated numbers. */
+/** Unsigned 32-bit hash of text: FNV-1a over its UTF-16 units from `seed`, then murmur3's finaliser, so that texts
+ *  that differ in one character give unrelated numbers. */
 export function hash32(text: string, seed = 0): number {
   let hash = (0x811c9dc5 ^ seed) >>> 0
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)

@@ -1,8 +1,7 @@
-// One flow in, one decision out: which rule, which address, from where, and why ([E1]). Pure: no clock, no
-// state but what is prepared per version of the account and the rules.
+// One flow in, one decision out: which rule, which address, from where, and why ([E1]). Pure: no
+// clock, and no state but tables prepared per version of the account and the rules.
 
-import type { Account } from './account.ts'
-import { type AccountTables, accountTablesOf } from './account-tables.ts'
+import type { AccountTables } from './account-tables.ts'
 import type { Decision, ExemptReason } from './decision.ts'
 import { userKeyOf } from './egress-address.ts'
 import { chooseWithoutRule, type EgressPlan, planExempt, planForRule, planWithoutRule } from './egress-plan.ts'
@@ -13,72 +12,70 @@ import { EVERY_COLO_DOWN, reasonForExemption, reasonForRule, reasonWithoutRule }
 import type { Rule } from './rule.ts'
 import type { Snapshot } from './ruleset.ts'
 
-/** Decides one flow. Never throws for a valid snapshot. */
+/** Decides one flow ([E1]). Never throws for a valid snapshot. */
 export function decide(snapshot: Snapshot, flow: Flow): Decision {
   return decideBy(snapshot, flow, (ruleset) => ruleset.firstMatch(flow)?.rule)
 }
 
-/** Decides with another way of finding the rule; {@link decide} and explain() share everything else. The finder is asked only
- *  where rules have a say. */
+/** Decides with another way of finding the rule; {@link decide} and explain() share everything else. `find` is
+ *  called only for flows that rules apply to. */
 export function decideBy(
-  { account, ruleset }: Snapshot,
+  { tables, ruleset }: Snapshot,
   flow: Flow,
   find: (ruleset: Snapshot['ruleset']) => Rule | undefined,
 ): Decision {
-  const lab = accountTablesOf(account)
-  const ingress = lab.ingress.nearest(flow.userPlace ?? flow.sourcePlace)
-  if (ingress === undefined) return stranded(account)
-  const exempt = exemptionOf(account, flow)
+  const ingress = tables.ingress.nearest(flow.userPlace ?? flow.sourcePlace)
+  if (ingress === undefined) return noIngress(tables)
+  const exempt = exemptionOf(tables, flow)
   if (exempt !== undefined) {
-    const plan = planExempt(account, flow, ingress)
-    return { ...settle(account, flow, ingress, plan, null, reasonForExemption(exempt, flow, ingress)), exempt }
+    const plan = planExempt(tables, flow, ingress)
+    return { ...settle(tables, flow, ingress, plan, null, reasonForExemption(exempt, flow, ingress)), exempt }
   }
-  const scene = { account, lab, flow, ingress }
+  const inputs = { tables, flow, ingress }
   const rule = find(ruleset)
-  return rule === undefined ? decideWithoutRule(scene) : decideForRule(scene, rule)
+  return rule === undefined ? decideWithoutRule(inputs) : decideForRule(inputs, rule)
 }
 
 interface DecisionInputs {
-  readonly account: Account
-  readonly lab: AccountTables
+  readonly tables: AccountTables
   readonly flow: Flow
   readonly ingress: Colo
 }
 
-function decideForRule({ account, lab, flow, ingress }: DecisionInputs, rule: Rule): Decision {
-  const known = lab.decisions.find(rule, flow, ingress)
-  if (known !== undefined) return forUser(known, lab, flow)
-  const plan = planForRule(account, flow, rule, ingress)
-  const decision = settle(account, flow, ingress, plan, rule, reasonForRule(rule, plan, flow, ingress))
-  return lab.decisions.keep(rule, flow, ingress, decision)
+function decideForRule({ tables, flow, ingress }: DecisionInputs, rule: Rule): Decision {
+  const known = tables.decisions.find(rule, flow, ingress)
+  if (known !== undefined) return forUser(known, tables, flow)
+  const plan = planForRule(tables, flow, rule, ingress)
+  const decision = settle(tables, flow, ingress, plan, rule, reasonForRule(rule, plan, flow, ingress))
+  return tables.decisions.keep(rule, flow, ingress, decision)
 }
 
-/** Leaving by a range differs between users in the address, and in nothing else ([E4]). */
-function forUser(decision: Decision, lab: AccountTables, flow: Flow): Decision {
+/** Decisions on an IPv6 range differ between users only in the address ([E4]). */
+function forUser(decision: Decision, tables: AccountTables, flow: Flow): Decision {
   const { egress } = decision
   if (egress === null || egress.family === 4 || egress.dedicated === undefined) return decision
-  const own = lab.egressOf(egress.dedicated, 6, userKeyOf(flow), false)
+  const own = tables.egressOf(egress.dedicated, 6, userKeyOf(flow), false)
   return own === undefined || own === egress ? decision : { ...decision, egress: own }
 }
 
-function decideWithoutRule({ account, lab, flow, ingress }: DecisionInputs): Decision {
-  const chosen = chooseWithoutRule(account, flow)
-  // where users have addresses of their own the reason names them
+function decideWithoutRule({ tables, flow, ingress }: DecisionInputs): Decision {
+  const { account } = tables
+  const chosen = chooseWithoutRule(tables, flow)
+  // users with addresses of their own have them in the reason, so such a decision is not shared
   const isShared = chosen === undefined || flow.destination.ip.family === 4
   const cause = chosen ?? account
-  const known = isShared ? lab.decisions.find(cause, flow, ingress) : undefined
+  const known = isShared ? tables.decisions.find(cause, flow, ingress) : undefined
   if (known !== undefined) return known
-  const plan = planWithoutRule(account, flow, ingress, chosen)
+  const plan = planWithoutRule(tables, flow, ingress, chosen)
   const owns = account.dedicatedIps.length > 0
   const reason = reasonWithoutRule(plan, owns, account.settings.noRuleMatched, ingress)
-  const decision = settle(account, flow, ingress, plan, null, reason)
-  return isShared ? lab.decisions.keep(cause, flow, ingress, decision) : decision
+  const decision = settle(tables, flow, ingress, plan, null, reason)
+  return isShared ? tables.decisions.keep(cause, flow, ingress, decision) : decision
 }
 
-/** Why no rule has a say in this flow, or undefined when rules decide it ([E1] `exempt`). */
-export function exemptionOf(account: Account, flow: Flow): ExemptReason | undefined {
+/** Why egress rules do not apply to this flow, or undefined when they do ([E1] `exempt`). */
+export function exemptionOf({ account, routes }: AccountTables, flow: Flow): ExemptReason | undefined {
   if (flow.gatewayDns === true) return { kind: 'gateway-dns' }
-  const { routes } = accountTablesOf(account)
   const byName = routes.hostnameRoute(flow.host)
   if (byName !== undefined) return { kind: 'hostname-route', routeId: byName.id, tunnelId: byName.tunnelId }
   const byAddress = routes.privateRoute(flow.virtualNetworkId, flow.destination.ip)
@@ -88,9 +85,9 @@ export function exemptionOf(account: Account, flow: Flow): ExemptReason | undefi
   return proxied ? undefined : { kind: 'proxying-off', transport: flow.transport }
 }
 
-/** Adds where it physically and logically leaves from ([E5]). */
+/** Adds the colo it physically and logically leaves from ([E5]). */
 function settle(
-  account: Account,
+  { account }: AccountTables,
   flow: Flow,
   ingressColo: Colo,
   { outcome, egress }: EgressPlan,
@@ -110,7 +107,7 @@ function settle(
   return { outcome, rule, reason, egress, ingressColo, physicalColo: fromOwnColo ? own : ingressColo, logical }
 }
 
-function stranded(account: Account): Decision {
+function noIngress({ account }: AccountTables): Decision {
   const ingressColo = homeColo(account)
   const nothing = { egress: null, physicalColo: null, logical: null }
   return { outcome: 'unroutable', rule: null, reason: EVERY_COLO_DOWN, ingressColo, ...nothing }

@@ -1,5 +1,5 @@
-// Addresses connections leave from: the account's dedicated ones, looked up as rules write them, and the shared ones of
-// each colo with their stand-ins.
+// The addresses connections leave from: the account's dedicated ones, looked up as rules write them, and the shared
+// ones of each colo with their stand-ins.
 
 import { type Cidr, containsIp, parseCidr } from '../net/cidr.ts'
 import { type Family, fromIpv4Number, fromIpv6Words, type Ip, parseIp } from '../net/ip.ts'
@@ -8,30 +8,34 @@ import { hash32 } from './balance.ts'
 import type { Egress } from './decision.ts'
 import type { Flow } from './flow.ts'
 
-/** The word of [R6] for shared egress at the colo nearest the user. */
+/** The fallback that stands for shared egress at the colo nearest the user ([R6]). */
 export const SHARED_FALLBACK = '0.0.0.0'
 
-/** What connections of one user are known by, in every process: the email, else the id, else the device, else the source address. */
+/** A stable name of the flow's user ([B4]), the same in every process: the email, else the id, else the device id,
+ *  else the source address. */
 export function userKeyOf(flow: Flow): string {
   return flow.identity?.email || flow.identity?.id || flow.device?.id || flow.source.ip.text
 }
 
-/** The dedicated IP that owns this IPv4 address, whatever its spelling ([R5]). */
+/** The dedicated IP that owns this IPv4 address, in any spelling ([R5]); undefined for other addresses and for text
+ *  that is none. */
 export function findDedicatedByIpv4(account: Account, text: string): DedicatedEgressIp | undefined {
   const wanted = parseIp(text)?.text
   if (wanted === undefined) return undefined
   return account.dedicatedIps.find((dedicated) => dedicated.ipv4?.address.text === wanted)
 }
 
-/** The dedicated IP that owns this IPv6 range, compared as a prefix: letter case and host bits do not matter ([R7]). */
+/** The dedicated IP that owns this IPv6 range, compared as a prefix: letter case and host bits do not matter ([R7]).
+ *  Undefined when the account does not own it. */
 export function findDedicatedByIpv6(account: Account, text: string): DedicatedEgressIp | undefined {
   const wanted = parseCidr(text)?.text
   if (wanted === undefined) return undefined
   return account.dedicatedIps.find((dedicated) => dedicated.ipv6?.range.text === wanted)
 }
 
-/** A name for an egress address that many people share, for counting: the dedicated IPv4 address, the dedicated IPv6 range, the
- *  shared address of a colo; `other` for one the account does not have, or no longer. `nameOfEgress` for an address alone. */
+/** The label under which an egress address is counted, few enough for a metric: the dedicated IPv4 address, the
+ *  dedicated IPv6 range, the colo's shared address, or `other` for one the account does not have (any more). For a
+ *  single address use {@link nameOfEgress}. */
 export function countedEgress({ dedicatedIps, sharedEgress }: Account, text: string): string {
   const address = parseIp(text)
   if (address === undefined) return text
@@ -44,8 +48,8 @@ export function countedEgress({ dedicatedIps, sharedEgress }: Account, text: str
   return isOwn || containsIp(sharedEgress.ipv4.range, address) ? address.text : 'other'
 }
 
-/** The address inside a range that is this user's, the same in every process ([E4]): the host bits are a hash of the user,
- *  never all zero (that one is the subnet-router anycast address, RFC 4291 section 2.6.1). */
+/** This user's address inside a range, the same in every process ([E4]): the host bits are a hash of the user key,
+ *  never all zero (the subnet-router anycast address, RFC 4291 section 2.6.1). */
 export function userAddressIn(range: Cidr, userKey: string): Ip {
   const words = range.base.words.map((word, at) => {
     const free = Math.min(32, Math.max(0, 32 * (at + 1) - range.length))
@@ -58,13 +62,13 @@ export function userAddressIn(range: Cidr, userKey: string): Ip {
   return fromIpv6Words(words)
 }
 
-/** Shared egress of every colo, in the order of the account's colo table. */
+/** Shared egress of each colo, in the order of the account's colo table. */
 export interface SharedAddresses {
   egressOf(coloCode: string, family: Family): Egress
 }
 
-/** Prepares the shared addresses of an account: address and stand-in number n for colo number n, counted from the first host of
- *  each range (`.1`, `::1`). A colo beyond the end of a range, or unknown, shares the range's first address. */
+/** Prepares the shared addresses of an account: colo number n gets address n and stand-in n, counted from the first
+ *  host of each range (`.1`, `::1`). A colo beyond the end of a range, or unknown, gets the range's first address. */
 export function createSharedAddresses(account: Account): SharedAddresses {
   const numbers = new Map([...account.colos.keys()].map((code, at) => [code, at + 1] as const))
   const known = new Map<string, Egress>()
@@ -82,7 +86,7 @@ export function createSharedAddresses(account: Account): SharedAddresses {
   }
 }
 
-/** Host number n of a range; the first one where the range has fewer. */
+/** Host number n of a range; the first host if the range has fewer. */
 function hostOf(range: Cidr, number: number): Ip {
   const bits = (range.family === 4 ? 32 : 128) - range.length
   const host = bits >= 31 || number < 2 ** bits ? number : 1

@@ -1,8 +1,8 @@
-// Where a connection leaves from once it is known which rule decided, or that none did ([E1], [E4], [R4], [R6]): the steps that
-// were considered, in order, as data. Words are added by reason.ts.
+// Where a connection leaves from, given the rule that decided or that none did ([E1], [E4], [R4], [R6]): the steps
+// considered, in order, as data. reason.ts puts them into words.
 
-import type { Account, DedicatedEgressIp } from './account.ts'
-import { type AccountTables, accountTablesOf } from './account-tables.ts'
+import type { DedicatedEgressIp } from './account.ts'
+import type { AccountTables } from './account-tables.ts'
 import type { Balanced, BalanceStep } from './balance.ts'
 import type { DecisionOutcome, Egress } from './decision.ts'
 import { SHARED_FALLBACK, userKeyOf } from './egress-address.ts'
@@ -11,10 +11,10 @@ import { homeColo } from './ingress.ts'
 import type { Colo } from './place.ts'
 import type { EgressSettings, Rule } from './rule.ts'
 
-/** Why a step was or was not the one. */
+/** Why a step was used or was not. */
 export type StepVerdict = 'used' | 'colo-down' | 'not-owned' | 'not-set' | 'not-needed'
 
-/** One place a connection could have left from. */
+/** One egress address that was considered. */
 export interface PlanStep {
   readonly from: 'primary' | 'fallback' | 'range' | 'balanced' | 'shared'
   /** the address or range as the rule writes it, or the address chosen */
@@ -32,103 +32,97 @@ export interface EgressPlan {
   readonly balanced?: { readonly by: BalanceStep; readonly distance: number | undefined }
 }
 
-/** Plans for a rule that matched. */
-export function planForRule(account: Account, flow: Flow, rule: Rule, ingress: Colo): EgressPlan {
-  if (rule.egress === null) return shared(accountTablesOf(account), flow, ingress, [])
-  const scene: PlanInputs = { account, lab: accountTablesOf(account), flow, ingress }
-  return flow.destination.ip.family === 6 ? planRange(scene, rule.egress) : planIpv4(scene, rule.egress)
+/** The plan for a flow that a rule matched ([E4], [R4], [R6]). Refused plans have the outcome `unroutable`. */
+export function planForRule(tables: AccountTables, flow: Flow, rule: Rule, ingress: Colo): EgressPlan {
+  if (rule.egress === null) return shared(tables, flow, ingress, [])
+  const inputs: PlanInputs = { tables, flow, ingress }
+  return flow.destination.ip.family === 6 ? planRange(inputs, rule.egress) : planIpv4(inputs, rule.egress)
 }
 
-/** The dedicated IP a flow no rule matched leaves from; undefined where that is shared egress ([B1]). */
-export function chooseWithoutRule(account: Account, flow: Flow): Balanced | undefined {
+/** The dedicated IP for a flow that no rule matched; undefined where shared egress is used ([B1]). */
+export function chooseWithoutRule({ account, balancer }: AccountTables, flow: Flow): Balanced | undefined {
   if (account.settings.noRuleMatched === 'default') return undefined
-  return accountTablesOf(account).balancer.choose({
+  return balancer.choose({
     family: flow.destination.ip.family,
-    // never from the ingress colo: where that is lost, users would move who were on no lost address ([B4])
+    // not from the ingress colo: its outage would move users of addresses that are up ([B4])
     user: flow.userPlace ?? flow.sourcePlace ?? homeColo(account),
     destination: flow.destinationPlace,
     userKey: userKeyOf(flow),
   })
 }
 
-/** Plans for a flow no rule matched ([E2], [B1]). */
+/** The plan for a flow that no rule matched ([E2], [B1]). */
 export function planWithoutRule(
-  account: Account,
+  tables: AccountTables,
   flow: Flow,
   ingress: Colo,
-  chosen = chooseWithoutRule(account, flow),
+  chosen = chooseWithoutRule(tables, flow),
 ): EgressPlan {
-  const lab = accountTablesOf(account)
-  const egress = chosen && lab.egressOf(chosen.dedicated, flow.destination.ip.family, userKeyOf(flow), false)
-  if (chosen === undefined || egress === undefined) return shared(lab, flow, ingress, [])
+  const egress = chosen && tables.egressOf(chosen.dedicated, flow.destination.ip.family, userKeyOf(flow), false)
+  if (chosen === undefined || egress === undefined) return shared(tables, flow, ingress, [])
   const steps = [step('balanced', egress.address.text, 'used', chosen.dedicated.colo)]
   return { outcome: 'balanced', egress, steps, balanced: { by: chosen.by, distance: chosen.distance } }
 }
 
-/** Plans for exempt traffic: shared egress, whatever the rules say. */
-export function planExempt(account: Account, flow: Flow, ingress: Colo): EgressPlan {
-  return { ...shared(accountTablesOf(account), flow, ingress, []), outcome: 'exempt' }
+/** The plan for exempt traffic ([E1]): shared egress, whatever the rules say. */
+export function planExempt(tables: AccountTables, flow: Flow, ingress: Colo): EgressPlan {
+  return { ...shared(tables, flow, ingress, []), outcome: 'exempt' }
 }
 
 interface PlanInputs {
-  readonly account: Account
-  readonly lab: AccountTables
+  readonly tables: AccountTables
   readonly flow: Flow
   readonly ingress: Colo
 }
 
-/** [E4]: the range works from every colo, so there is nothing to fall back from. */
-function planRange({ lab, flow }: PlanInputs, settings: EgressSettings): EgressPlan {
-  const owner = lab.ownerOf(settings.ipv6, 6)
-  const egress = owner && lab.egressOf(owner, 6, userKeyOf(flow), false)
+/** [E4]: a range works from every colo, so it needs no fallback. */
+function planRange({ tables, flow }: PlanInputs, settings: EgressSettings): EgressPlan {
+  const owner = tables.ownerOf(settings.ipv6, 6)
+  const egress = owner && tables.egressOf(owner, 6, userKeyOf(flow), false)
   if (owner === undefined || egress === undefined) {
     return refused([step('range', settings.ipv6, settings.ipv6 === '' ? 'not-set' : 'not-owned')])
   }
   return { outcome: 'dedicated', egress, steps: [step('range', settings.ipv6, 'used', owner.colo)] }
 }
 
-function planIpv4(scene: PlanInputs, settings: EgressSettings): EgressPlan {
-  const { account, lab } = scene
-  const primary = lab.ownerOf(settings.ipv4, 4)
-  const verdict = verdictOn(account, primary, settings.ipv4)
+function planIpv4(inputs: PlanInputs, settings: EgressSettings): EgressPlan {
+  const { tables } = inputs
+  const primary = tables.ownerOf(settings.ipv4, 4)
+  const verdict = verdictOn(tables, primary, settings.ipv4)
   const first = step('primary', settings.ipv4, verdict, primary?.colo)
-  const egress = verdict === 'used' && primary !== undefined ? lab.egressOf(primary, 4, '', false) : undefined
+  const egress = verdict === 'used' && primary !== undefined ? tables.egressOf(primary, 4, '', false) : undefined
   if (egress !== undefined) {
-    return { outcome: 'dedicated', egress, steps: [first, ...unneeded(lab, settings.ipv4Fallback)] }
+    return { outcome: 'dedicated', egress, steps: [first, ...unneeded(tables, settings.ipv4Fallback)] }
   }
-  return planFallback(scene, settings.ipv4Fallback, first)
+  return planFallback(inputs, settings.ipv4Fallback, first)
 }
 
-function planFallback(
-  { account, lab, flow, ingress }: PlanInputs,
-  fallback: string | null,
-  first: PlanStep,
-): EgressPlan {
+function planFallback({ tables, flow, ingress }: PlanInputs, fallback: string | null, first: PlanStep): EgressPlan {
   if (first.verdict !== 'colo-down') return refused([first])
   if (fallback === null || fallback === '') return refused([first, step('fallback', '', 'not-set')])
-  if (fallback === SHARED_FALLBACK) return shared(lab, flow, ingress, [first])
-  const owner = lab.ownerOf(fallback, 4)
-  const verdict = verdictOn(account, owner, fallback)
+  if (fallback === SHARED_FALLBACK) return shared(tables, flow, ingress, [first])
+  const owner = tables.ownerOf(fallback, 4)
+  const verdict = verdictOn(tables, owner, fallback)
   const second = step('fallback', fallback, verdict, owner?.colo)
-  const egress = verdict === 'used' && owner !== undefined ? lab.egressOf(owner, 4, '', true) : undefined
+  const egress = verdict === 'used' && owner !== undefined ? tables.egressOf(owner, 4, '', true) : undefined
   if (egress === undefined) return refused([first, second])
   return { outcome: 'dedicated-fallback', egress, steps: [first, second] }
 }
 
-function verdictOn(account: Account, owner: DedicatedEgressIp | undefined, written: string): StepVerdict {
+function verdictOn({ account }: AccountTables, owner: DedicatedEgressIp | undefined, written: string): StepVerdict {
   if (owner === undefined) return written === '' ? 'not-set' : 'not-owned'
   return account.colosDown.has(owner.colo) ? 'colo-down' : 'used'
 }
 
-/** The fallback of a rule whose primary works: shown, never used. */
-function unneeded(lab: AccountTables, fallback: string | null): readonly PlanStep[] {
+/** The fallback of a rule whose primary works: listed, never used. */
+function unneeded(tables: AccountTables, fallback: string | null): readonly PlanStep[] {
   if (fallback === null || fallback === '') return []
   if (fallback === SHARED_FALLBACK) return [step('shared', fallback, 'not-needed')]
-  return [step('fallback', fallback, 'not-needed', lab.ownerOf(fallback, 4)?.colo)]
+  return [step('fallback', fallback, 'not-needed', tables.ownerOf(fallback, 4)?.colo)]
 }
 
-function shared(lab: AccountTables, flow: Flow, ingress: Colo, before: readonly PlanStep[]): EgressPlan {
-  const egress = lab.shared.egressOf(ingress.code, flow.destination.ip.family)
+function shared(tables: AccountTables, flow: Flow, ingress: Colo, before: readonly PlanStep[]): EgressPlan {
+  const egress = tables.shared.egressOf(ingress.code, flow.destination.ip.family)
   const steps = [...before, step('shared', egress.address.text, 'used', ingress.code)]
   return { outcome: 'default', egress, steps }
 }

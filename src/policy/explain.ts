@@ -1,5 +1,5 @@
-// One decision with everything that led to it, as data: the facts, each rule in order with the parts that decided it, the near
-// misses, and the steps of the egress plan. The decision is decide()'s own; keys are those of the command line's JSON.
+// Explains one decision as data: the facts, each rule in order with the parts that decided it, the near misses, and the
+// steps of the egress plan. The decision comes from decide(); keys are those of the command line's JSON.
 
 import {
   decisiveParts,
@@ -21,13 +21,13 @@ import { RuleParser } from './rule-expressions.ts'
 import type { Snapshot } from './ruleset.ts'
 
 export interface Explanation {
-  /** facts the connection has, by field name */
+  /** the flow's values by field name */
   readonly flow: Readonly<Record<string, JsonValue>>
   readonly decision: ExplainedDecision
   /** every rule, by precedence */
   readonly trace: readonly RuleTrace[]
   readonly near_misses: readonly NearMiss[]
-  /** places it could have left from, in the order they were considered */
+  /** the addresses considered, in order */
   readonly plan: readonly PlanStep[]
 }
 
@@ -42,7 +42,7 @@ export interface ExplainedDecision {
   readonly logical: { readonly colo: string; readonly city: string | null; readonly country: string | null } | null
 }
 
-/** `bind`: the local address the family of the public one is bound as */
+/** `bind`: the local address that is bound for the family of the public one */
 export interface ExplainedEgress {
   readonly ipv4?: string
   readonly ipv6?: string
@@ -57,7 +57,7 @@ export interface RuleTrace {
   readonly matched: boolean
   /** why it was not evaluated; null when it was */
   readonly skipped: string | null
-  /** by Cloudflare's names of the expressions; empty expressions are left out */
+  /** by Cloudflare's names of the expressions; empty expressions are omitted */
   readonly expressions: Readonly<Record<string, ExpressionTrace>>
 }
 
@@ -66,20 +66,20 @@ export interface ExpressionTrace {
   readonly parts: readonly PartTrace[]
 }
 
-/** `span` is half-open, in characters of the expression; `value` is null where it is missing. */
+/** `span` is half-open, in characters of the expression; `value` is null for a missing field. */
 export interface PartTrace {
   readonly text: string
   readonly span: readonly [number, number]
   readonly result: boolean
   readonly value: JsonValue
   readonly field: string | null
-  /** why the field has no value, where that surprises people */
+  /** why the field has no value, where the reason is not obvious */
   readonly note?: string
-  /** this part, with the others so marked, made the expression what it is */
+  /** this part, together with the others marked so, determined the expression's result */
   readonly decisive: boolean
 }
 
-/** A rule that would have matched if any one of `parts` had been the other way round. */
+/** A rule that would have matched if any single one of `parts` had had the other result. */
 export interface NearMiss {
   readonly id: string
   readonly rule: string
@@ -88,7 +88,7 @@ export interface NearMiss {
   readonly parts: readonly { readonly text: string; readonly field: string | null; readonly value: JsonValue }[]
 }
 
-/** Explains what {@link decide} does with the flow. Costs milliseconds where deciding costs microseconds. */
+/** Explains what {@link decide} does with the flow. Takes milliseconds, where deciding takes microseconds. */
 export function explain(snapshot: Snapshot, flow: Flow): Explanation {
   const decision = decide(snapshot, flow)
   const evaluated = traceRules(snapshot, flow, decision)
@@ -102,7 +102,7 @@ export function explain(snapshot: Snapshot, flow: Flow): Explanation {
   }
 }
 
-/** A decision in the command line's JSON. */
+/** A decision in the form of the command line's JSON. */
 export function explainDecision(decision: Decision): ExplainedDecision {
   const { outcome, rule, reason, egress, exempt, ingressColo, physicalColo, logical } = decision
   return {
@@ -125,11 +125,11 @@ function explainEgress({ family, address, standIns, fallback }: Egress): Explain
   return family === 4 ? { ipv4: address.text, fallback, bind } : { ipv6: address.text, fallback, bind }
 }
 
-/** The places considered for a decision already made. */
-export function planOf({ account }: Snapshot, flow: Flow, decision: Decision): readonly PlanStep[] {
-  if (decision.exempt !== undefined) return planExempt(account, flow, decision.ingressColo).steps
-  if (decision.rule !== null) return planForRule(account, flow, decision.rule, decision.ingressColo).steps
-  return decision.outcome === 'unroutable' ? [] : planWithoutRule(account, flow, decision.ingressColo).steps
+/** The steps considered for a decision already made. */
+export function planOf({ tables }: Snapshot, flow: Flow, decision: Decision): readonly PlanStep[] {
+  if (decision.exempt !== undefined) return planExempt(tables, flow, decision.ingressColo).steps
+  if (decision.rule !== null) return planForRule(tables, flow, decision.rule, decision.ingressColo).steps
+  return decision.outcome === 'unroutable' ? [] : planWithoutRule(tables, flow, decision.ingressColo).steps
 }
 
 interface SlotTrace {
@@ -143,16 +143,16 @@ interface Evaluated {
   readonly slots: readonly SlotTrace[]
 }
 
-/** Every rule in order, evaluated up to the first match; the others with why they were not. */
+/** Every rule in order, evaluated up to the first match; the rest with the reason why it was not evaluated. */
 function traceRules({ account, ruleset }: Snapshot, flow: Flow, decision: Decision): Evaluated[] {
   const skipped = new Map(ruleset.skipped.map(({ rule, reason }) => [rule, reason] as const))
   const values = createFlowReader(new Set(GATEWAY_SCHEME.fields.keys()), account.settings.hostSelector).read(flow)
   const parser = new RuleParser(account.settings.expressions)
-  const noSay = decision.exempt !== undefined || (decision.rule === null && decision.outcome === 'unroutable')
+  const skipsRules = decision.exempt !== undefined || (decision.rule === null && decision.outcome === 'unroutable')
   let winner: Rule | undefined
   const noteOn = (field: string | null) => noteOnMissing(field, flow)
   return ruleset.rules.map((rule) => {
-    const reason = noSay ? 'no rule is consulted for this connection' : (skipped.get(rule) ?? afterWinner(winner))
+    const reason = skipsRules ? 'no rule is evaluated for this connection' : (skipped.get(rule) ?? afterWinner(winner))
     if (reason !== undefined) return { rule, trace: ruleTrace(rule, false, reason, [], noteOn), slots: [] }
     const slots = traceSlots(parser, rule, values, ruleset.lists)
     const matched = slots.every(({ trace }) => trace.result)
@@ -203,7 +203,7 @@ function explainExpression(trace: Trace, noteOn: NoteOn): ExpressionTrace {
   }
 }
 
-/** `net.src.geo.*` and `net.dst.geo.*` are the geo database's word on an address, whatever place is configured for its user. */
+/** `net.src.geo.*` and `net.dst.geo.*` come from the geo database, whatever place is configured for the user. */
 function noteOnMissing(field: string | null, flow: Flow): string | undefined {
   const unknown = (address: string) => `the geo database does not know ${address}`
   if (field?.startsWith('net.dst.geo.')) return unknown(flow.destination.ip.text)
@@ -218,7 +218,7 @@ function lookedAt(part: Trace): { readonly field: string | null; readonly value:
   return { field: comparison?.field ?? null, value: comparison?.value ?? null }
 }
 
-/** A rule counts when one part alone stood in its way and another part did hold: else every rule of one part would. */
+/** Counts only when one part alone failed and another part held: otherwise every rule of one part would count. */
 function nearMiss(rule: Rule, slots: readonly SlotTrace[]): NearMiss[] {
   const [failed, ...others] = slots.filter(({ trace }) => !trace.result)
   if (failed === undefined || others.length > 0) return []

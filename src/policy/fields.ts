@@ -1,5 +1,5 @@
-// The fields an egress rule may speak of, and in which of its three expressions ([F3], [R12]).
-// Knows names and types only; where values come from is flow-values.ts.
+// The fields an egress rule may use, and in which of its three expressions ([F3], [R12]). Names and
+// types only; flow-values.ts computes the values.
 
 import { closest } from '../errors/did-you-mean.ts'
 import { createScheme, type Scheme } from '../expression/scheme.ts'
@@ -38,7 +38,7 @@ const FIELDS = {
 
 export type FieldName = keyof typeof FIELDS
 
-/** [F2] These have values only while the account's host-selector setting is on. */
+/** [F2] Fields that have values only while the account's host-selector setting is on. */
 export const HOST_SELECTORS: ReadonlySet<string> = new Set<FieldName>([
   'net.fqdn.host',
   'net.fqdn.domains',
@@ -46,14 +46,14 @@ export const HOST_SELECTORS: ReadonlySet<string> = new Set<FieldName>([
   'app.ids',
 ])
 
-/** Cloudflare's name of each of a rule's expressions, for messages. */
+/** Cloudflare's names of a rule's expressions, for messages. */
 export const SLOT_NAMES: Readonly<Record<ExpressionSlot, string>> = {
   traffic: 'traffic',
   identity: 'identity',
   devicePosture: 'device_posture',
 }
 
-/** The expression a field belongs in. */
+/** The expression a field belongs in ([R12]). */
 export function slotOf(field: string): ExpressionSlot {
   if (field.startsWith('identity.')) return 'identity'
   return field.startsWith('device_posture.') ? 'devicePosture' : 'traffic'
@@ -63,7 +63,7 @@ const GROUP_MEMBERS = {
   'identity.groups': { id: 'identity.groups.id', name: 'identity.groups.name', email: 'identity.groups.email' },
 }
 
-/** All fields together, for expressions that stand in no rule (`egresslab expr`). */
+/** All fields together, for expressions outside a rule (`egresslab expr`). */
 export const GATEWAY_SCHEME: Scheme = createScheme(FIELDS, {
   // there are no lists of ports, applications or categories ([R14])
   listTypes: ['Bytes', 'Ip'],
@@ -71,8 +71,8 @@ export const GATEWAY_SCHEME: Scheme = createScheme(FIELDS, {
   adviseUnknown: adviseForeign,
 })
 
-/** The fields of one of a rule's expressions; slots of values are those of {@link GATEWAY_SCHEME}. A field that belongs in
- *  another expression is unknown here, and the advice says where it goes ([R12]). */
+/** The fields of each of a rule's expressions; value slots are those of {@link GATEWAY_SCHEME}. A field of another
+ *  expression is unknown here, and the hint names the expression it belongs in ([R12]). */
 export const SLOT_SCHEMES: Readonly<Record<ExpressionSlot, Scheme>> = {
   traffic: schemeOf('traffic'),
   identity: schemeOf('identity'),
@@ -97,13 +97,13 @@ function adviseMisplaced(name: string, slot: ExpressionSlot): string | undefined
   return `\`${name}\` belongs in the rule's \`${SLOT_NAMES[home]}\` expression, not in \`${SLOT_NAMES[slot]}\``
 }
 
-/** A slip of the keyboard in a name that belongs in another expression. */
+/** The hint for a misspelt name that belongs in another expression. */
 function adviseNearElsewhere(name: string, slot: ExpressionSlot): string | undefined {
   const near = closest(name, GATEWAY_SCHEME.fields.keys(), 5)
   return near === undefined ? undefined : adviseMisplaced(near, slot)
 }
 
-/** Spellings seen in the wild for which the right one is known. */
+/** Common wrong names with the right one. */
 const RIGHT_NAMES: Readonly<Record<string, FieldName>> = {
   'identity.groups': 'identity.groups.name',
   'identity.group': 'identity.groups.name',

@@ -1,27 +1,29 @@
-// From a flow to the values its expressions ask for ([F3]). Computes only the fields some rule uses; a
+// Computes the values of a flow that expressions use ([F3]): only fields that some rule uses. A
 // field without a value for this flow is missing ([F1]).
 
 import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'
 import type { Ip } from '../net/ip.ts'
 import { type FieldName, GATEWAY_SCHEME, HOST_SELECTORS } from './fields.ts'
 import type { Flow, Identity, UserGroup } from './flow.ts'
-import { type RememberedUser, type RememberedUsers, unknownUser } from './matcher/remembered-users.ts'
+import { type LazyFlow, type RememberedUser, unknownUser } from './matcher/remembered-users.ts'
 
-/** Computes the values of a fixed set of fields, by slot. Remembers people, so a reader serves one index only. */
+/** Computes the values of a fixed set of fields, by slot. Caches values per user for the index, so each index has
+ *  its own reader. */
 export interface FlowReader {
   read(flow: Flow): FieldValues
-  /** Like `read`, into a reading that is used again for every flow: whoever calls must be done with it before the next call. */
+  /** Like `read`, but into one object that is reused for every flow: its result is valid until the next call. */
   readAgain(flow: Flow): FlowValues
 }
 
-/** The values of the connection itself; those of person and host once {@link RememberedUsers.complete} was called. */
-export interface FlowValues extends RememberedUsers {
+/** The values of the connection itself; those of user and host after a call of {@link LazyFlow.complete}. */
+export interface FlowValues extends LazyFlow {
   readonly values: FieldValues
-  /** of the person, 0 for nobody; no other person of the reader has it */
+  /** of the user, unique within the reader; 0 without a user */
   readonly number: number
 }
 
-/** A reader of the named fields. While `hostSelector` is off the four host-selector fields stay missing ([F2]). */
+/** Creates a reader of the named fields. While `hostSelector` is off the four host-selector fields stay missing
+ *  ([F2]). */
 export function createFlowReader(used: ReadonlySet<string>, hostSelector: boolean): FlowReader {
   const isWanted = (name: string) => used.has(name) && (hostSelector || !HOST_SELECTORS.has(name))
   return new Reader(
@@ -31,7 +33,7 @@ export function createFlowReader(used: ReadonlySet<string>, hostSelector: boolea
   )
 }
 
-/** All values of a flow, by field name, in the order of the scheme; missing ones left out. */
+/** All values of a flow by field name, in the order of the scheme; missing ones are omitted. */
 export function namedFlowValues(flow: Flow, hostSelector: boolean): ReadonlyMap<string, Value> {
   const all = createFlowReader(new Set(GATEWAY_SCHEME.fields.keys()), hostSelector).read(flow)
   const named = new Map<string, Value>()
@@ -49,7 +51,7 @@ interface FieldReader<Source> {
   readonly read: Read<Source>
 }
 
-interface Remembered extends RememberedUser {
+interface ReaderUser extends RememberedUser {
   /** counted from 1 */
   readonly number: number
   /** in the order of the readers */
@@ -60,9 +62,9 @@ class Reader implements FlowReader {
   readonly #fromFlow: readonly FieldReader<Flow>[]
   readonly #fromIdentity: readonly FieldReader<Identity>[]
   readonly #fromHost: readonly FieldReader<string>[]
-  readonly #people = new WeakMap<Identity, Remembered>()
-  readonly #again: FlowReading
-  #met = 0
+  readonly #users = new WeakMap<Identity, ReaderUser>()
+  readonly #reused: FlowReading
+  #count = 0
 
   constructor(
     fromFlow: readonly FieldReader<Flow>[],
@@ -72,7 +74,7 @@ class Reader implements FlowReader {
     this.#fromFlow = fromFlow
     this.#fromIdentity = fromIdentity
     this.#fromHost = fromHost
-    this.#again = this.#createReading()
+    this.#reused = this.#createReading()
   }
 
   read(flow: Flow): FieldValues {
@@ -82,7 +84,7 @@ class Reader implements FlowReader {
   }
 
   readAgain(flow: Flow): FlowValues {
-    return this.#readInto(this.#again, flow)
+    return this.#readInto(this.#reused, flow)
   }
 
   #createReading(): FlowReading {
@@ -99,40 +101,40 @@ class Reader implements FlowReader {
       const field = fromFlow[at]
       if (field !== undefined) values[field.slot] = field.read(flow)
     }
-    reading.begin(this.#personOf(flow.identity), this.#fromHost.length === 0 ? undefined : flow.host)
+    reading.begin(this.#userOf(flow.identity), this.#fromHost.length === 0 ? undefined : flow.host)
     return reading
   }
 
-  #personOf(identity: Identity | undefined): Remembered | undefined {
+  #userOf(identity: Identity | undefined): ReaderUser | undefined {
     if (identity === undefined || this.#fromIdentity.length === 0) return undefined
-    const known = this.#people.get(identity)
+    const known = this.#users.get(identity)
     if (known !== undefined) return known
     const values = this.#fromIdentity.map(({ read }) => read(identity))
-    const person = { ...unknownUser(), number: ++this.#met, values }
-    this.#people.set(identity, person)
-    return person
+    const user = { ...unknownUser(), number: ++this.#count, values }
+    this.#users.set(identity, user)
+    return user
   }
 }
 
 class FlowReading implements FlowValues {
   readonly values = new Array<Value | undefined>(GATEWAY_SCHEME.fields.size).fill(undefined)
-  person: Remembered | undefined
+  user: ReaderUser | undefined
   host: string | undefined
   #isComplete = false
-  readonly #personSlots: readonly number[]
+  readonly #userSlots: readonly number[]
   readonly #fromHost: readonly FieldReader<string>[]
 
-  constructor(personSlots: readonly number[], fromHost: readonly FieldReader<string>[]) {
-    this.#personSlots = personSlots
+  constructor(userSlots: readonly number[], fromHost: readonly FieldReader<string>[]) {
+    this.#userSlots = userSlots
     this.#fromHost = fromHost
   }
 
   get number(): number {
-    return this.person === undefined ? 0 : this.person.number
+    return this.user === undefined ? 0 : this.user.number
   }
 
-  begin(person: Remembered | undefined, host: string | undefined): void {
-    this.person = person
+  begin(user: ReaderUser | undefined, host: string | undefined): void {
+    this.user = user
     this.host = host
     this.#isComplete = false
   }
@@ -140,9 +142,9 @@ class FlowReading implements FlowValues {
   complete(): void {
     if (this.#isComplete) return
     this.#isComplete = true
-    const { person, host, values } = this
-    const slots = this.#personSlots
-    for (let at = 0; at < slots.length; at++) values[slots[at] ?? 0] = person?.values[at]
+    const { user, host, values } = this
+    const slots = this.#userSlots
+    for (let at = 0; at < slots.length; at++) values[slots[at] ?? 0] = user?.values[at]
     for (const { slot, read } of this.#fromHost) values[slot] = host === undefined ? undefined : read(host)
   }
 }
@@ -190,7 +192,7 @@ const FROM_IDENTITY = {
   'identity.saml_attributes': ({ samlAttributes }) => attributesOf(samlAttributes),
 } as const satisfies Partial<Record<FieldName, Read<Identity>>>
 
-/** A name and every parent domain: `a.b.test` → `a.b.test`, `b.test`, `test`. */
+/** A name and each of its parent domains: `a.b.test` → `a.b.test`, `b.test`, `test`. */
 export function withParents(host: string): readonly string[] {
   const domains = [host]
   for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) domains.push(host.slice(dot + 1))
@@ -201,7 +203,7 @@ function present<T extends Value>(items: readonly T[] | undefined): readonly T[]
   return items === undefined || items.length === 0 ? undefined : items
 }
 
-/** Devices are few: their check ids are turned into bytes once. */
+/** Devices are few: their check ids are converted to bytes once. */
 const knownBytes = new WeakMap<readonly string[], readonly string[]>()
 
 function bytesOfAll(items: readonly string[] | undefined): readonly string[] | undefined {
@@ -217,7 +219,7 @@ function membersOf(groups: Identity['groups'], member: keyof UserGroup): readonl
   return present(groups.map((group) => bytesOf(group[member])))
 }
 
-/** Keys in byte order, as the language iterates maps. */
+/** Keys in byte order, in which the language iterates maps. */
 function attributesOf(given: Identity['samlAttributes']): ReadonlyMap<string, readonly string[]> | undefined {
   if (given.size === 0) return undefined
   const attributes = [...given].map(([key, items]) => [bytesOf(key), items.map(bytesOf)] as const)

@@ -1,4 +1,4 @@
-// What is known of one connection to ONE destination address, before anything is decided ([F3]).
+// What is known of one connection to ONE destination address before the decision ([F3]).
 
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
@@ -10,7 +10,7 @@ export interface UserGroup {
   readonly email: string
 }
 
-/** The authenticated person. */
+/** The authenticated user. */
 export interface Identity {
   readonly id: string
   readonly email: string
@@ -35,9 +35,9 @@ export interface Flow {
   readonly internalSource?: Ip | undefined
   readonly identity?: Identity | undefined
   readonly device?: Device | undefined
-  /** where the user is: decides ingress colo and balancing */
+  /** where the user is: determines ingress colo and balancing */
   readonly userPlace?: Place | undefined
-  /** geo database on the source address */
+  /** the source address's place according to the geo database */
   readonly sourcePlace?: Place | undefined
   readonly virtualNetworkId: string
   /** the requested name (lower case, A-labels, no trailing dot); absent for a literal address */
@@ -49,8 +49,8 @@ export interface Flow {
   readonly proxiedByCloudflare: boolean
   readonly contentCategories: readonly number[]
   readonly applications: readonly number[]
-  /** host name of the proxy endpoint the client came through */
+  /** host name of the proxy endpoint the client used */
   readonly proxyEndpoint?: string | undefined
-  /** set by whoever knows: DNS queries resolved by Gateway itself are exempt ([E1]) */
+  /** DNS queries resolved by Gateway itself, which are exempt ([E1]) */
   readonly gatewayDns?: boolean | undefined
 }

@@ -1,13 +1,13 @@
-// Where other sites believe the account's addresses are, at a given time ([G1], [G2]): their databases lag behind. Pure; the clock is
-// the caller's.
+// Where other sites place the account's addresses at a given time ([G1], [G2]): their databases lag behind. Pure: the
+// caller passes the time.
 
 import { containsIp } from '../net/cidr.ts'
 import { equalIp, type Ip } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
-import { accountTablesOf } from './account-tables.ts'
+import type { AccountTables } from './account-tables.ts'
 import type { Colo, Place } from './place.ts'
 
-/** What a site's database says of an address. `known` is false while it still shows where the address was before. */
+/** A site's view of an address. `known` is false while its database still has the previous place. */
 export interface SeenLocation {
   readonly country?: string
   readonly city?: string
@@ -15,10 +15,11 @@ export interface SeenLocation {
   readonly known: boolean
 }
 
-/** What a site sees of one of the account's egress addresses at an instant (epoch ms). Before a dedicated IP's
- *  `geolocationUpdatedAt` that is the account's home country; from that instant on, its geolocation. Undefined for
- *  addresses that are not the account's. */
-export function locationSeen(account: Account, address: Ip, at: number): SeenLocation | undefined {
+/** Where a site places one of the account's egress addresses at an instant (epoch ms): before a dedicated IP's
+ *  `geolocationUpdatedAt` in the account's home country, from then on at its geolocation. Undefined for addresses
+ *  the account does not have. */
+export function locationSeen(tables: AccountTables, address: Ip, at: number): SeenLocation | undefined {
+  const { account } = tables
   const dedicated = dedicatedIpOf(account, address)
   if (dedicated !== undefined) {
     if (at < (dedicated.geolocationUpdatedAt ?? Number.NEGATIVE_INFINITY)) {
@@ -26,11 +27,11 @@ export function locationSeen(account: Account, address: Ip, at: number): SeenLoc
     }
     return seenAt(dedicated.geolocation)
   }
-  const colo = sharedColoOf(account, address)
+  const colo = sharedColoOf(tables, address)
   return colo === undefined ? undefined : seenAt(colo)
 }
 
-/** The dedicated IP whose IPv4 address this is, or whose IPv6 range it lies in. */
+/** The dedicated IP with this IPv4 address, or whose IPv6 range contains it. */
 export function dedicatedIpOf(account: Account, address: Ip): DedicatedEgressIp | undefined {
   return account.dedicatedIps.find(({ ipv4, ipv6 }) => {
     if (address.family === 4) return ipv4 !== undefined && equalIp(ipv4.address, address)
@@ -38,11 +39,10 @@ export function dedicatedIpOf(account: Account, address: Ip): DedicatedEgressIp 
   })
 }
 
-/** The colo whose shared egress this is. */
-function sharedColoOf(account: Account, address: Ip): Colo | undefined {
+/** The colo with this shared egress address. */
+function sharedColoOf({ account, shared }: AccountTables, address: Ip): Colo | undefined {
   const { range } = address.family === 4 ? account.sharedEgress.ipv4 : account.sharedEgress.ipv6
   if (!containsIp(range, address)) return undefined
-  const { shared } = accountTablesOf(account)
   return [...account.colos.values()].find(({ code }) => equalIp(shared.egressOf(code, address.family).address, address))
 }
 

@@ -1,17 +1,17 @@
-// The data center a user's device is connected to: the nearest that is up ([T4]). Also the one place that
-// prepares an account's geography, so that a decision measures no distance twice.
+// The data center a user's device connects to: the nearest that is up ([T4]). The only place that
+// prepares an account's geography, so that a distance is computed once.
 
 import type { Account } from './account.ts'
 import type { Colo, Place } from './place.ts'
 
-/** Answers the nearest colo that is up, for places seen before without measuring again. */
+/** Finds the nearest colo that is up; caches the result per place. */
 export interface Ingress {
-  /** The nearest colo that is up. Without a place: the account's home colo, or the nearest up to that. Undefined when every
-   *  colo is down. */
+  /** The nearest colo that is up. Without a place: the account's home colo, or the nearest to it that is up.
+   *  Undefined when every colo is down. */
   nearest(place: Place | undefined): Colo | undefined
 }
 
-/** Prepares the colos of an account. Throws a RangeError where the account has no colo at all. */
+/** Prepares the colos of an account. Throws RangeError for an account without colos. */
 export function createIngress(account: Account): Ingress {
   const up = [...account.colos.values()].filter((colo) => !account.colosDown.has(colo.code))
   const vectors = new Float64Array(up.flatMap(toUnitVector))
@@ -30,7 +30,7 @@ export function createIngress(account: Account): Ingress {
   }
 }
 
-/** The colo of users whose place nobody knows, up or down. Throws a RangeError for an account without colos. */
+/** The colo of users whose place is unknown, up or down. Throws RangeError for an account without colos. */
 export function homeColo(account: Account): Colo {
   const home = account.colos.get(account.settings.homeColo) ?? account.colos.values().next().value
   if (home === undefined) throw new RangeError('an account needs at least one colo')

@@ -1,7 +1,7 @@
-// Places on the globe: data centers and where people and addresses are.
+// Places on the globe: data centers, and where users and addresses are.
 
-/** Somewhere on the globe. `country` is ISO 3166 alpha-2 in capitals, `continent` one of AF AN AS EU NA OC SA;
- *  degrees are WGS 84, north and east positive. */
+/** A place on the globe. `country` is ISO 3166 alpha-2 in capitals, `continent` one of AF AN AS EU NA OC SA; degrees
+ *  are WGS 84, north and east positive. */
 export interface Place {
   readonly city?: string
   readonly country?: string
@@ -10,7 +10,7 @@ export interface Place {
   readonly longitude: number
 }
 
-/** A data center, by its IATA-like code. */
+/** A data center. `code` is its IATA-like code; degrees as in {@link Place}. */
 export interface Colo {
   readonly code: string
   readonly city: string

@@ -1,4 +1,4 @@
-// The reason of a decision in words a person understands. Reads the plan; decides nothing.
+// Puts the reason for a decision into words. Reads the plan; decides nothing.
 
 import type { ExemptReason } from './decision.ts'
 import type { EgressPlan, PlanStep } from './egress-plan.ts'
@@ -6,12 +6,12 @@ import type { Flow } from './flow.ts'
 import type { Colo } from './place.ts'
 import type { Rule } from './rule.ts'
 
-/** Why a rule's connection leaves from where it does, or cannot. */
+/** Why a connection matched by a rule leaves from where it does, or is refused. */
 export function reasonForRule(rule: Rule, plan: EgressPlan, flow: Flow, ingress: Colo): string {
   const who = `rule \`${rule.name}\` (precedence ${rule.precedence})`
   const [first, second] = plan.steps
   if (rule.egress === null) {
-    return `${who} asks for shared egress, which leaves from ${ingress.code}, the data center nearest the user`
+    return `${who} uses shared egress, which leaves from ${ingress.code}, the data center nearest the user`
   }
   if (first === undefined) return who
   const wish = `${who} sends this to ${first.written}`
@@ -35,7 +35,7 @@ function afterOutage(plan: EgressPlan, second: PlanStep | undefined, ingress: Co
   return `, and so is ${second.colo}, the colo of its fallback ${second.written}`
 }
 
-/** Why a connection no rule matched leaves from where it does. */
+/** Why a connection that no rule matched leaves from where it does. */
 export function reasonWithoutRule(plan: EgressPlan, ownsDedicated: boolean, setting: string, ingress: Colo): string {
   if (plan.balanced !== undefined && plan.egress !== null) {
     const chosen = `${plan.egress.address.text} at ${plan.egress.dedicated?.colo}`
@@ -43,7 +43,7 @@ export function reasonWithoutRule(plan: EgressPlan, ownsDedicated: boolean, sett
   }
   const shared = `so shared egress at ${ingress.code} is used`
   if (!ownsDedicated) return `no rule matched and the account has no dedicated IPs, ${shared}`
-  if (setting === 'default') return `no rule matched and the account is set to shared egress then, ${shared}`
+  if (setting === 'default') return `no rule matched and the account uses shared egress in that case, ${shared}`
   return `no rule matched and no dedicated IP of this family is at a data center that is up, ${shared}`
 }
 
@@ -51,11 +51,12 @@ function choice({ by, distance }: NonNullable<EgressPlan['balanced']>): string {
   const far = distance === undefined ? '' : ` (${Math.round(distance)} km)`
   if (by === 'only') return 'is the only one that is up'
   if (by === 'nearest-user') return `is nearest the user${far}`
-  if (by === 'nearest-destination') return `is nearest the destination of those about equally near the user${far}`
-  return `is this user's of those about equally near${far}`
+  if (by === 'nearest-destination')
+    return `is the one nearest the destination among those about equally near the user${far}`
+  return `is the one assigned to this user among those about equally near${far}`
 }
 
-/** Why no rule was asked. */
+/** Why no rule was evaluated ([E1]). */
 export function reasonForExemption(exempt: ExemptReason, flow: Flow, ingress: Colo): string {
   const shared = `egress rules do not apply; shared egress at ${ingress.code}`
   switch (exempt.kind) {
@@ -70,5 +71,5 @@ export function reasonForExemption(exempt: ExemptReason, flow: Flow, ingress: Co
   }
 }
 
-/** Why nothing can leave at all. */
-export const EVERY_COLO_DOWN = 'every data center is down, so there is nowhere to leave from'
+/** Why a connection is refused when no colo is up. */
+export const EVERY_COLO_DOWN = 'every data center is down, so no connection can leave'

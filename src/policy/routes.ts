@@ -1,4 +1,4 @@
-// Destinations behind a tunnel: host name routes first, then private networks of the virtual network in force, the most
+// Destinations behind a tunnel: host name routes first, then private networks of the flow's virtual network, the most
 // specific first. Traffic to them is exempt from egress policy ([E1]).
 
 import type { Family, Ip } from '../net/ip.ts'
@@ -15,7 +15,7 @@ interface Lengths {
   readonly byNetwork: Map<string, PrivateRoute>
 }
 
-/** Prepares the routes of an account for look-up by name and by address. */
+/** Prepares the routes of an account for lookup by name and by address. */
 export function createRouteTable(account: Account): RouteTable {
   const exact = new Map<string, HostnameRoute>()
   const wildcard = new Map<string, HostnameRoute>()

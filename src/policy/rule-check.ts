@@ -1,5 +1,5 @@
-// Is a rule fit to be saved in this account ([R1], [R3], [R5] to [R7], [R11], [R12])? The API and the configuration ask the same
-// questions here; how an answer looks on the wire is theirs.
+// Whether a rule may be saved in this account ([R1], [R3], [R5] to [R7], [R11], [R12]). The API and the configuration
+// share these checks; each renders the result in its own format.
 
 import type { Issue } from '../errors/issue.ts'
 import { parseCidr } from '../net/cidr.ts'
@@ -10,7 +10,7 @@ import type { EgressSettings, Rule } from './rule.ts'
 import { type RuleIssue, RuleParser } from './rule-expressions.ts'
 import { isEgressRule } from './ruleset.ts'
 
-/** Problem → how Cloudflare's API answers it: HTTP status and its error code, where one is known. */
+/** Problem → the HTTP status and error code of Cloudflare's API, where one is known. */
 export const RULE_PROBLEMS = {
   'rule.invalid_action': { status: 400, apiCode: 2087 },
   'rule.wrong_filter': { status: 400, apiCode: undefined },
@@ -25,7 +25,7 @@ export const RULE_PROBLEMS = {
 
 export type RuleProblemCode = keyof typeof RULE_PROBLEMS
 
-/** Actions of Gateway rules of every kind. */
+/** Actions of Gateway rules of all kinds. */
 export const KNOWN_ACTIONS: readonly string[] = [
   'allow',
   'block',
@@ -45,8 +45,9 @@ export const KNOWN_ACTIONS: readonly string[] = [
   'ytrestricted',
 ]
 
-/** Everything wrong with a rule that is to be saved beside `others` (the account's rules without the one it replaces). Errors mean it
- *  must not be saved; warnings are shown with it. Rules of other kinds are checked for precedence and action only ([R9]). */
+/** All problems of a rule to be saved beside `others` (the account's rules without the one it replaces). A rule with
+ *  errors must not be saved; warnings are shown with it. Rules of other kinds are checked for precedence and action
+ *  only ([R9]). */
 export function checkRule(rule: Rule, account: Account, others: readonly Rule[]): readonly RuleIssue[] {
   const issues = [...checkAction(rule), ...checkPrecedence(rule, others)]
   if (rule.action !== 'egress') return issues
@@ -56,14 +57,14 @@ export function checkRule(rule: Rule, account: Account, others: readonly Rule[])
   return issues
 }
 
-/** [R3]: the precedence of a rule that comes without one. `random` is in [0, 1). */
+/** The precedence of a rule created without one ([R3]). `random` is in [0, 1). */
 export function nextPrecedence(rules: readonly Pick<Rule, 'precedence'>[], random: number): number {
   if (rules.length === 0) return 1000
   const largest = rules.reduce((most, { precedence }) => Math.max(most, precedence), 0)
   return largest + 1000 + 1 + Math.floor(random * 100)
 }
 
-/** Is this an action of any kind of Gateway rule? */
+/** Whether this is an action of any kind of Gateway rule. */
 export function isKnownAction(action: string): boolean {
   return KNOWN_ACTIONS.includes(action)
 }
@@ -78,23 +79,18 @@ function checkAction(rule: Rule): RuleIssue[] {
 function checkPrecedence(rule: Rule, others: readonly Rule[]): RuleIssue[] {
   const { precedence, name } = rule
   if (!Number.isSafeInteger(precedence) || precedence < 0) {
-    const message = `rule \`${name}\` has the precedence \`${precedence}\`, which is not a whole number from 0 up`
+    const message = `rule \`${name}\` has the precedence \`${precedence}\`; write a whole number, 0 or greater`
     return [error(rule, 'rule.invalid_precedence', message)]
   }
   const holder = others.find((other) => other.precedence === precedence && other.id !== rule.id)
   if (holder === undefined) return []
   const message = `rule \`${name}\` has the precedence ${precedence}, which rule \`${holder.name}\` already has`
   return [
-    error(
-      rule,
-      'rule.precedence_taken',
-      message,
-      'precedence is unique over all rules of the account, whatever their kind',
-    ),
+    error(rule, 'rule.precedence_taken', message, 'precedence is unique among all rules of the account, of every kind'),
   ]
 }
 
-/** Which address dedicated egress lacks, by Cloudflare's name of the field; undefined where none is missing. */
+/** The address that dedicated egress lacks, by Cloudflare's field name; undefined if none is missing. */
 export function missingAddress({
   ipv4,
   ipv6,

@@ -1,4 +1,5 @@
-// A rule's three expressions, parsed against the fields each may use, with every problem found in them. Evaluates nothing.
+// Parses a rule's three expressions against the fields each may use and reports every problem in them. Evaluates
+// nothing.
 
 import type { Issue } from '../errors/issue.ts'
 import {
@@ -29,12 +30,12 @@ export interface SlotExpression {
 
 export interface ParsedRule {
   readonly rule: Rule
-  /** in the order of the slots; an empty expression is true and left out ([R1]) */
+  /** in the order of the slots; an empty expression is true and omitted ([R1]) */
   readonly expressions: readonly SlotExpression[]
-  /** errors and warnings; with an error among them the rule cannot be evaluated */
+  /** errors and warnings; a rule with an error cannot be evaluated */
   readonly issues: readonly RuleIssue[]
   readonly fields: ReadonlySet<string>
-  /** canonical names of the lists it asks */
+  /** canonical names of the lists it uses */
   readonly lists: ReadonlySet<string>
 }
 

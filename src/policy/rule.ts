@@ -1,6 +1,7 @@
-// A Gateway rule as its author wrote it ([R1]), in our names; api/ translates Cloudflare's.
+// A Gateway rule as its author wrote it ([R1]), with our names; api/ translates Cloudflare's.
 
-/** Egress settings of a rule: addresses as written ([R7]). `null` settings on a rule mean default shared egress ([R4]). */
+/** Egress settings of a rule: addresses as written ([R7]). `null` settings on a rule mean default shared egress
+ *  ([R4]). */
 export interface EgressSettings {
   readonly ipv4: string
   /** another dedicated IPv4, `0.0.0.0` for shared egress, or null for none ([R6]) */

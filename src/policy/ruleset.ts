@@ -1,9 +1,10 @@
-// All rules of an account, compiled: the first match of a flow in constant-like time, and why the rest has no say. A frozen value;
-// a change makes a new one ([R1], [R2], [R9], [F2]).
+// All rules of an account, compiled: finds the first match of a flow in near-constant time, and says why each other
+// rule cannot match. Frozen; a change makes a new value ([R1], [R2], [R9], [F2]).
 
 import { compileExpression, type Predicate } from '../expression/index.ts'
 import type { FieldValues, Lists } from '../expression/value.ts'
 import type { Account, AccountSettings, NamedList } from './account.ts'
+import { type AccountTables, createAccountTables } from './account-tables.ts'
 import type { Flow } from './flow.ts'
 import { createFlowReader, type FlowReader } from './flow-values.ts'
 import { exclusionsOf, isExact } from './matcher/exactness.ts'
@@ -20,7 +21,7 @@ export interface CompiledRule extends Matcher {
   readonly rule: Rule
 }
 
-/** A rule that cannot, and why in words. */
+/** A rule that cannot match, with the reason in words. */
 export interface SkippedRule {
   readonly rule: Rule
   readonly why: 'disabled' | 'not-egress' | 'invalid' | 'host-selectors-off'
@@ -37,26 +38,27 @@ export interface Ruleset {
   /** names of the fields the active rules use */
   readonly fields: ReadonlySet<string>
   readonly lists: Lists
-  /** The values the active rules ask for, by slot. */
+  /** The values the active rules read, by slot. */
   read(flow: Flow): FieldValues
-  /** The first rule that matches, by the index. */
+  /** The first rule that matches, found by the index. */
   first(values: FieldValues): CompiledRule | undefined
-  /** The same answer by trying every rule in order: for tests, and for measuring the index against. */
+  /** The same by trying every rule in order: for tests, and as the baseline of the index's benchmark. */
   firstByScan(values: FieldValues): CompiledRule | undefined
-  /** The first rule that matches a flow; for connections seen lately from the cache. */
+  /** The first rule that matches a flow; from the cache for flows seen lately. */
   firstMatch(flow: Flow): CompiledRule | undefined
-  /** The same without the cache: for measuring what it is worth. */
+  /** The same without the cache, to measure its worth. */
   firstMatchAnew(flow: Flow): CompiledRule | undefined
   readonly cacheCounts: CacheCounts
-  /** How many rules are evaluated in full to find the first: what the index leaves to do. */
+  /** How many rules are evaluated in full to find the first: the work the index leaves. */
   countEvaluated(values: FieldValues): number
-  /** The same rules over other lists; nothing is compiled. */
+  /** The same rules with other lists; compiles nothing. */
   withLists(lists: readonly NamedList[]): Ruleset
 }
 
 export type RulesetSettings = Pick<AccountSettings, 'hostSelector' | 'expressions'>
 
-/** Compiles all rules, in any order. Rules with errors are left out and reported, every problem of each; the rest works. */
+/** Compiles all rules, given in any order. A rule with errors is left out and every problem of it reported; the rest
+ *  works. */
 export function compileRuleset(
   rules: readonly Rule[],
   lists: readonly NamedList[],
@@ -68,7 +70,7 @@ export function compileRuleset(
   const known = createLists(lists)
   const problems = [...compiler.problems, ...unknownLists(compiler.listUsers, known), ...otherKinds(ordered)]
   const { active, skipped, fields } = compiler
-  const index = RuleMatcher.build(active, compiler.filed, known)
+  const index = RuleMatcher.build(active, compiler.indexed, known)
   const createReader = () => createFlowReader(fields, settings.hostSelector)
   return { ruleset: createRuleset({ rules: ordered, active, skipped, fields, createReader }, index, known), problems }
 }
@@ -78,7 +80,7 @@ interface Parts {
   readonly active: readonly CompiledRule[]
   readonly skipped: readonly SkippedRule[]
   readonly fields: ReadonlySet<string>
-  /** A reader of the index's own: it keeps what the index finds for people and hosts, which other lists would make wrong. */
+  /** Creates a reader for one index: it caches what the index finds per user, which is wrong for other lists. */
   readonly createReader: () => FlowReader
 }
 
@@ -122,10 +124,10 @@ function createRuleset(parts: Parts, index: RuleMatcher, lists: KnownLists): Rul
   })
 }
 
-/** Collects what a set of rules comes to. */
+/** Collects the compiled rules, the skipped ones and their problems. */
 class Compiler {
   readonly active: CompiledRule[] = []
-  readonly filed: IndexedRule[] = []
+  readonly indexed: IndexedRule[] = []
   readonly skipped: SkippedRule[] = []
   readonly problems: RuleIssue[] = []
   readonly fields = new Set<string>()
@@ -164,7 +166,7 @@ class Compiler {
   #activate({ rule, expressions, fields }: ParsedRule): void {
     const predicates = expressions.map(({ expression }) => this.#predicateOf(expression))
     this.active.push(Object.freeze({ rule, matches: allOf(predicates) }))
-    this.filed.push({
+    this.indexed.push({
       requirements: expressions.flatMap(({ expression }) => requirementsOf(expression)),
       exclusions: expressions.flatMap(({ expression }) => exclusionsOf(expression)),
       isExact: expressions.every(({ expression }) => isExact(expression)),
@@ -185,7 +187,7 @@ class Compiler {
   }
 }
 
-/** [R9]: everything else is kept and never evaluated. */
+/** Whether this project evaluates the rule; all others are kept and never evaluated ([R9]). */
 export function isEgressRule(rule: Rule): boolean {
   return rule.action === 'egress' && rule.filters.includes('egress')
 }
@@ -203,7 +205,7 @@ function allOf(predicates: readonly Predicate[]): Predicate {
   return (values, lists) => a(values, lists) && b(values, lists) && c(values, lists)
 }
 
-/** [R9]: said once, however many there are. */
+/** [R9]: one advice for all of them. */
 function otherKinds(rules: readonly Rule[]): RuleIssue[] {
   const others = rules.filter((rule) => !isEgressRule(rule))
   const [first] = others
@@ -224,7 +226,7 @@ function unknownLists(users: readonly ParsedRule[], known: KnownLists): RuleIssu
         (name): RuleIssue => ({
           severity: 'warning',
           code: 'rule.unknown_list',
-          message: `rule \`${rule.name}\` asks the list \`$${name}\`, which does not exist, so nothing is in it`,
+          message: `rule \`${rule.name}\` uses the list \`$${name}\`, which does not exist and counts as empty`,
           hint: 'lists are named by their id; create the list or correct the id',
           path: ['rules', rule.name],
           rule,
@@ -233,9 +235,17 @@ function unknownLists(users: readonly ParsedRule[], known: KnownLists): RuleIssu
   )
 }
 
+/** One version of everything that decisions rest on. Never changes; a change makes the next one. */
 export interface Snapshot {
-  /** grows by one with every change, whatever changed */
+  /** grows by one with every change of anything */
   readonly revision: number
   readonly account: Account
+  /** compiled from `account` */
+  readonly tables: AccountTables
   readonly ruleset: Ruleset
+}
+
+/** The snapshot of an account and its compiled rules. Throws a RangeError for an account without a data center. */
+export function createSnapshot(revision: number, account: Account, ruleset: Ruleset): Snapshot {
+  return Object.freeze({ revision, account, tables: createAccountTables(account), ruleset })
 }

@@ -1,18 +1,18 @@
-// How far a connection travels, and how long light in a fibre would take: from the user to the data center they come in at, on
-// to the one it leaves from, and on to the destination. Decides nothing; a lab may add the time to what it really takes.
+// The distance a connection travels, and the time light in fibre takes for it: from the user to the ingress data
+// center, to the egress data center, to the destination. Decides nothing; a lab may add the time as delay.
 
 import type { Decision } from './decision.ts'
 import type { Flow } from './flow.ts'
 import { distanceKm, type Place } from './place.ts'
 
-/** Great-circle kilometres of each leg; one whose end nobody knows counts as 0. */
+/** Great-circle kilometres of each leg; a leg with an unknown end counts as 0. */
 export interface Travel {
   readonly toIngressKm: number
   readonly toEgressKm: number
   readonly toOriginKm: number
 }
 
-/** The legs of a connection that was decided so. */
+/** The legs of a connection decided so. */
 export function travelOf(
   { userPlace, sourcePlace, destinationPlace }: Pick<Flow, 'userPlace' | 'sourcePlace' | 'destinationPlace'>,
   { ingressColo, physicalColo }: Pick<Decision, 'ingressColo' | 'physicalColo'>,
@@ -25,12 +25,13 @@ export function travelOf(
   }
 }
 
+/** The sum of the legs, in kilometres. */
 export function totalKm({ toIngressKm, toEgressKm, toOriginKm }: Travel): number {
   return toIngressKm + toEgressKm + toOriginKm
 }
 
-/** Milliseconds of one round trip. Light in fibre takes 5 µs per kilometre, there and back 10 ms for 1,000 km; cables are longer
- *  than the great circle, by half as a rule, so 15 ms is near what people measure. */
+/** Milliseconds of one round trip. Light in fibre takes 5 µs per kilometre, so 10 ms there and back for 1,000 km;
+ *  cables are typically half as long again as the great circle, so 15 ms is close to what is measured. */
 export function roundTripMs(travel: Travel, msPer1000Km: number): number {
   return (totalKm(travel) / 1000) * msPer1000Km
 }

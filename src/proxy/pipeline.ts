@@ -222,7 +222,7 @@ export function resolveOptions(
     transport: arrival.transport,
     peer: arrival.peer,
     virtualNetworkId: persona.virtualNetworkId,
-    account: snapshot.account,
+    routes: snapshot.tables.routes,
     signal,
   }
   if (persona.family !== undefined) options.family = persona.family

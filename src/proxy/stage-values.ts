@@ -3,10 +3,10 @@
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
 import type { Family, Ip } from '../net/ip.ts'
-import type { Account } from '../policy/account.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Device, Flow, Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
+import type { RouteTable } from '../policy/routes.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
 import type { Cancellation } from '../transport/cancellation.ts'
@@ -182,8 +182,8 @@ export interface ResolveOptions {
   readonly transport: 'tcp' | 'udp'
   readonly peer: Endpoint
   readonly virtualNetworkId: string
-  /** whose routes say what is behind a tunnel; absent: nothing is */
-  readonly account?: Account
+  /** say which destinations are behind a tunnel; absent: none is */
+  readonly routes?: RouteTable
   readonly signal: Cancellation
 }
 

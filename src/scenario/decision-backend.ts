@@ -162,7 +162,7 @@ class DecisionBackend implements ScenarioBackend {
     const { store, world, config } = this.#parts
     const service = allowlistsOf(config).find(flow.host, flow.destination.ip.text)
     const letIn = service === undefined ? null : letsIn(service, egress.address)
-    const view = siteViewOf(store.current().account, world.ports.placeOf, egress.address, store.now())
+    const view = siteViewOf(store.current().tables, world.ports.placeOf, egress.address, store.now())
     const status = letIn === false ? 403 : 200
     return {
       sighting: { ...who, decision: explainedDecision, status, letIn, seenIn: view?.place.country ?? null },

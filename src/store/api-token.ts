@@ -1,4 +1,4 @@
-// The API's token: made once, readable by its owner only, never part of a message or a log (AP-07).
+// The API's token: created once, readable by its owner only, never in a message or a log (AP-07).
 
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
@@ -9,22 +9,23 @@ import { keepPrivate } from './private-file.ts'
 
 export interface ApiToken {
   current(): string
-  /** made just now, so that it can be shown this once */
+  /** whether it was just created, and may be shown this once */
   readonly isNew: boolean
-  /** where it can be read: a file, or undefined where it was given or lives in memory only */
+  /** the file that holds it; undefined if it was given or is in memory only */
   readonly file: string | undefined
-  /** Replaces it; the old one is refused from then on. Throws ChangeError where it was given from outside. */
+  /** Replaces it; the old one is refused from then on. Throws ChangeError if it was given from outside. */
   rotate(): string
 }
 
 export interface ApiTokenOptions {
   /** the state directory; absent: in memory only */
   readonly directory?: string
-  /** value of EGRESSLAB_API_TOKEN, where set */
+  /** value of EGRESSLAB_API_TOKEN, if set */
   readonly given?: string
 }
 
-/** The token in force. Throws InputError for a given token that is too weak or a file that cannot be read or written. */
+/** The current token. Throws InputError for a given token that is too weak, or a file that cannot be read or
+ *  written. */
 export function openApiToken(options: ApiTokenOptions): ApiToken {
   const { directory, given } = options
   if (given !== undefined && given !== '') return givenToken(given)
@@ -71,7 +72,7 @@ function read(file: string): string | undefined {
   }
 }
 
-/** Whole or not at all: a file beside it, on disk, then renamed. */
+/** Atomically: to a file beside it, synced, then renamed. */
 function write(file: string, token: string): void {
   const beside = `${file}.new`
   try {

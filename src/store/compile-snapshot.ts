@@ -9,7 +9,7 @@ import { COLOS } from '../policy/place.ts'
 import type { Rule } from '../policy/rule.ts'
 import { compileRuleset, type Ruleset } from '../policy/ruleset.ts'
 
-/** The account of a state whose invariants hold. Throws ChangeError `change.invalid` for a colo nobody knows. */
+/** The account of a state whose invariants hold. Throws ChangeError `change.invalid` for an unknown colo. */
 export function buildAccount(config: LabConfig, state: LabState): Account {
   const down = live(state.colo).filter((colo) => colo.down)
   for (const { id } of down) {
@@ -41,7 +41,7 @@ function privateRoute(route: PrivateRouteDocument): PrivateRoute {
   return Object.freeze({ ...route, network })
 }
 
-/** The same list document is always the same value, so that what is derived from a list's contents can be kept. */
+/** The same list document always gives the same value, so that what is derived from its contents can be kept. */
 function namedList(document: ListDocument): NamedList {
   const known = namedLists.get(document)
   if (known !== undefined) return known
@@ -53,14 +53,14 @@ function namedList(document: ListDocument): NamedList {
 
 const namedLists = new WeakMap<ListDocument, NamedList>()
 
-/** The live rules in the order they are looked at ([R2]). */
+/** The live rules in the order of evaluation ([R2]). */
 export function liveRules(state: LabState): readonly Rule[] {
   const live = [...state.rule.values()].filter(({ deletedAt }) => deletedAt === null).map(({ value }) => value)
   return live.sort((a, b) => a.precedence - b.precedence)
 }
 
-/** The ruleset of a state; `before` is taken over as far as it goes. Throws ChangeError `change.expression`, with the
- *  language's own drawing, for a rule that does not compile. */
+/** The ruleset of a state; reuses `before` as far as possible. Throws ChangeError `change.expression`, with the
+ *  language's drawing, for a rule that does not compile. */
 export function compileRules(state: LabState, account: Account, before?: CompiledFrom): Ruleset {
   if (before !== undefined && before.state.rule === state.rule && before.state.setting === state.setting) {
     return before.state.list === state.list ? before.ruleset : before.ruleset.withLists(account.lists)

@@ -1,19 +1,19 @@
-// One change in the making: copies only the kinds it touches, and remembers what it did. Checks nothing; the store
-// checks the whole result.
+// One change in progress: copies only the kinds it touches, and records what it did. Checks nothing; the store checks
+// the result.
 
 import type { Documents, Draft, Kind, LabState, Stored, Touched } from '../config/lab-state.ts'
 import type { RowChange } from './journal.ts'
 import { deepFreeze, KEEPS_DELETED, toRow } from './overlay.ts'
 
 export interface WorkingDraft extends Draft {
-  /** Takes the file's document back, or removes the document where the file has none. */
+  /** Restores the file's document, or removes the document if the file has none. */
   restore<K extends Kind>(kind: K, id: string, declared: { value: Documents[K]; seed: string } | undefined): void
   result(): { readonly state: LabState; readonly touched: readonly Touched[]; readonly changes: readonly RowChange[] }
 }
 
 type Maps = { [K in Kind]: ReadonlyMap<string, Stored<K>> }
 
-/** A draft on top of a state; the state itself is never altered. */
+/** A draft based on a state, which is never altered. `now`: lab time, epoch ms. */
 export function createDraft(before: LabState, now: number): WorkingDraft {
   const after: Maps = { ...before }
   const touched = new Map<string, { kind: Kind; id: string }>()

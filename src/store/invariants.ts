@@ -10,7 +10,7 @@ import type { DedicatedEgressIp } from '../policy/account.ts'
 
 type Owned = LabConfig['dedicatedIps']
 
-/** Throws ChangeError naming the first thing that does not hold. */
+/** Throws ChangeError for the first violation. */
 export function checkState(state: LabState, owned: Owned): void {
   const live = <K extends Kind>(kind: K): Documents[K][] => {
     const all = [...(state[kind] as LabState[K]).values()]
@@ -97,7 +97,7 @@ function checkVirtualNetworks(networks: readonly Documents['virtualNetwork'][]):
     (name) => `a virtual network named \`${name}\` exists already`,
   )
   const defaults = networks.filter(({ isDefault }) => isDefault)
-  if (defaults.length !== 1) throw invalid(`exactly one virtual network must be the default, not ${defaults.length}`)
+  if (defaults.length !== 1) throw invalid(`exactly one virtual network must be the default, found ${defaults.length}`)
 }
 
 type Named = ReadonlyMap<string, { readonly name: string }>

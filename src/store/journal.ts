@@ -1,5 +1,5 @@
-// What the store needs of a disk, and the journal that has none (`--ephemeral`). A commit is all or nothing, and
-// what it acknowledged is found again by the next start.
+// What the store requires of a disk, and the journal without one (`--ephemeral`). A commit is atomic, and an
+// acknowledged one is found by the next start.
 
 import type { Kind } from '../config/lab-state.ts'
 
@@ -21,18 +21,18 @@ export type RowChange =
   | { readonly erase: { readonly kind: Kind; readonly id: string } }
 
 export interface Journal {
-  /** The last revision committed; 0 on a fresh state. */
+  /** The last revision committed; 0 for a new state. */
   readonly revision: number
-  /** Every row in the order the documents were first written. */
+  /** Every row, in the order the documents were first written. */
   load(): readonly JournalRow[]
   /** Throws ChangeError `change.disk`; then nothing was written. */
   commit(changes: readonly RowChange[], revision: number): void
-  /** Tries a commit that changes nothing: why it failed, undefined where it did not. Writes to the disk and waits for it. */
+  /** Attempts a commit that changes nothing: why it failed, or undefined. Writes to the disk and waits for it. */
   whyNotWritable(): string | undefined
   close(): void
 }
 
-/** Keeps nothing. */
+/** A journal that stores nothing. */
 export function memoryJournal(): Journal {
   return {
     revision: 0,

@@ -1,5 +1,5 @@
-// Brings a state file of an earlier layout up to this one's: one way, all steps or none, with a whole copy of the file as it was
-// kept beside it. A layout that is newer, or that no step starts from, is refused by whoever opens the file.
+// Brings a state file of an earlier layout up to this one's: one way, all steps or none, with a whole copy of the file
+// as it was kept beside it. A layout that is newer, or that no step starts from, is refused by whoever opens the file.
 
 import { renameSync, rmSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
@@ -9,7 +9,7 @@ import { makePrivate } from './private-file.ts'
 export interface LayoutStep {
   /** the layout it starts from; it ends at the next number */
   readonly from: number
-  /** statements without a transaction of their own */
+  /** statements, without a transaction of their own */
   readonly sql: string
 }
 
@@ -21,7 +21,7 @@ export interface MigrationOptions {
   readonly onNotice: (notice: Issue) => void
 }
 
-/** Takes the steps there are. Throws SQLite's error where one fails; then the file is as it was. */
+/** Runs the steps there are. Throws SQLite's error if one fails; then the file is unchanged. */
 export function migrate(database: DatabaseSync, { file, layout, steps, onNotice }: MigrationOptions): void {
   const { user_version: found } = database.prepare('PRAGMA user_version').get() as { user_version: number }
   const due = steps.filter(({ from }) => from >= found && from < layout).toSorted((a, b) => a.from - b.from)
@@ -45,7 +45,7 @@ export function migrate(database: DatabaseSync, { file, layout, steps, onNotice 
   })
 }
 
-/** Written apart and put in place in one step, so that a copy is never half a copy. */
+/** Written to a file beside it and renamed, so that a copy is never partial. */
 function keepWhole(database: DatabaseSync, copy: string): void {
   const fresh = `${copy}.new`
   rmSync(fresh, { force: true })

@@ -1,5 +1,5 @@
-// Lays what was changed at run time over what the file declares. The rule: whoever changed a document last by hand at
-// run time owns it until it is reverted; everything else follows the file. Nothing is dropped silently.
+// Overlays runtime changes on what the file declares. The rule: a document that was changed at run time belongs to that
+// change until it is reverted; all else follows the file. Nothing is dropped silently.
 
 import { type Documents, KINDS, type Kind, type LabState, type Override, type Stored } from '../config/lab-state.ts'
 import type { JournalRow, RowChange } from './journal.ts'
@@ -7,12 +7,12 @@ import { fingerprint, type Seeds } from './seed.ts'
 
 export interface Overlaid {
   readonly state: LabState
-  /** rows the next commit has to write so that disk and state agree */
+  /** rows that the next commit must write so that disk and state agree */
   readonly changes: readonly RowChange[]
 }
 
-/** One state from the file's documents and the rows kept from before. `fileOnly` kinds take the file's word alone;
- *  what the API once said of them stays on disk, set aside. */
+/** One state from the file's documents and the stored rows. `fileOnly` kinds follow the file alone; their API
+ *  changes stay on disk, set aside. `now`: lab time, epoch ms. */
 export function overlay(seeds: Seeds, rows: readonly JournalRow[], now: number, fileOnly: ReadonlySet<Kind>): Overlaid {
   const changes: RowChange[] = []
   const mergeKind = <K extends Kind>(kind: K): ReadonlyMap<string, Stored<K>> => {
@@ -68,18 +68,20 @@ function followFile<K extends Kind>(value: Documents[K], row: JournalRow | undef
   return Object.freeze({ value: deepFreeze(value), ...history, deletedAt: null, source: 'file' as const, seed })
 }
 
+/** Parses a row of the journal. Throws SyntaxError for a body that is not JSON. */
 export function fromRow<K extends Kind>(row: JournalRow): Stored<K> {
   const { version, createdAt, updatedAt, deletedAt, source, seed } = row
   const value = deepFreeze(JSON.parse(row.body) as Documents[K])
   return Object.freeze({ value, version, createdAt, updatedAt, deletedAt, source, seed })
 }
 
+/** The row of the journal for a document. */
 export function toRow<K extends Kind>(kind: K, stored: Stored<K>): JournalRow {
   const { value, version, createdAt, updatedAt, deletedAt, source, seed } = stored
   return { kind, id: value.id, body: JSON.stringify(value), version, createdAt, updatedAt, deletedAt, source, seed }
 }
 
-/** What differs from the file because it was changed at run time. */
+/** The documents that differ from the file because they were changed at run time. */
 export function overridesOf(state: LabState, seeds: Seeds): readonly Override[] {
   const found: Override[] = []
   for (const kind of KINDS) {
@@ -94,7 +96,7 @@ export function overridesOf(state: LabState, seeds: Seeds): readonly Override[] 
   return found
 }
 
-/** The value itself, frozen through and through. */
+/** The value itself, deeply frozen. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value)

@@ -1,26 +1,27 @@
-// A copy of the store's state somewhere else, another thread say: takes over what changed, compiles it itself, and is at the same
-// revision then. Checks nothing, since the store did, and changes nothing on its own.
+// A copy of the store's state elsewhere, such as in another thread: applies what changed, compiles it itself, and is
+// then at the same revision. Checks nothing, since the store did, and changes nothing of its own.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { KINDS, type Kind, type LabSnapshot, type LabState, type Stored, type Touched } from '../config/lab-state.ts'
+import { createSnapshot } from '../policy/ruleset.ts'
 import { buildAccount, compileRules } from './compile-snapshot.ts'
 import type { RowChange } from './journal.ts'
 import { fromRow, toRow } from './overlay.ts'
 
-/** One revision as plain data, to be sent: everything, or what differs from the revision before. */
+/** One revision as plain data to send: everything, or the difference from the revision before. */
 export interface StateVersion {
   readonly revision: number
   readonly whole: boolean
   readonly changes: readonly RowChange[]
 }
 
-/** Everything there is. */
+/** The whole state. */
 export function wholeVersion({ revision, state }: LabSnapshot): StateVersion {
   const changes = KINDS.flatMap((kind) => [...documentsOf(state, kind).keys()].map((id) => changeOf(state, kind, id)))
   return { revision, whole: true, changes }
 }
 
-/** What one change touched. */
+/** The difference made by one change. */
 export function versionAfter({ revision, state }: LabSnapshot, touched: readonly Touched[]): StateVersion {
   return { revision, whole: false, changes: touched.map(({ kind, id }) => changeOf(state, kind, id)) }
 }
@@ -34,11 +35,12 @@ function documentsOf(state: LabState, kind: Kind): ReadonlyMap<string, Stored> {
   return state[kind]
 }
 
+/** See the head of this file. */
 export class Replica {
   #config: LabConfig
   #snapshot: LabSnapshot
 
-  /** Begins with a whole version. */
+  /** Starts from a whole version. */
   constructor(config: LabConfig, version: StateVersion) {
     this.#config = config
     this.#snapshot = compile(config, stateAfter(undefined, version), version.revision)
@@ -53,7 +55,7 @@ export class Replica {
     return Date.now() + (this.#snapshot.state.clock.get('lab')?.value.offsetMs ?? 0)
   }
 
-  /** Is at this version from now on. A new configuration comes with a whole version. */
+  /** Moves to this version. A new configuration requires a whole version. */
   take(version: StateVersion, config = this.#config): void {
     const before = this.#snapshot
     const state = stateAfter(version.whole ? undefined : before.state, version)
@@ -64,10 +66,10 @@ export class Replica {
 
 function compile(config: LabConfig, state: LabState, revision: number, before?: LabSnapshot): LabSnapshot {
   const account = buildAccount(config, state)
-  return Object.freeze({ revision, account, ruleset: compileRules(state, account, before), state })
+  return Object.freeze({ ...createSnapshot(revision, account, compileRules(state, account, before)), state })
 }
 
-/** Kinds without a change keep their very map: that is how compiling knows what it can take over. */
+/** Unchanged kinds keep the identical map, by which compiling recognises what it can reuse. */
 function stateAfter(before: LabState | undefined, { changes }: StateVersion): LabState {
   const maps = new Map<Kind, Map<string, Stored>>()
   const mapOf = (kind: Kind) => {

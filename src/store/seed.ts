@@ -1,4 +1,4 @@
-// What the configuration file declares, as documents. Pure: the same file gives the same documents and fingerprints.
+// The documents that the configuration file declares. Pure: the same file gives the same documents and fingerprints.
 
 import { createHash } from 'node:crypto'
 import type { LabConfig } from '../config/lab-config.ts'
@@ -57,7 +57,7 @@ export function seedsOf(config: LabConfig): Seeds {
   }
 }
 
-/** A short fingerprint of a document, to tell whether the file's version changed. */
+/** A short fingerprint of a document, to detect a change of the file's version. */
 export function fingerprint(document: unknown): string {
   return createHash('sha256').update(JSON.stringify(document)).digest('base64url').slice(0, 22)
 }

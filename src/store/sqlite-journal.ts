@@ -1,6 +1,6 @@
-// The journal on disk: one SQLite file under the state directory, write-ahead logged and fully synchronous, so that
-// what was acknowledged survives kill -9 and power loss (CF-05). Refuses a second owner (CF-06), a file from a newer
-// version (CF-08) and, loudly, damage: then the copy of the last good start takes over.
+// The journal on disk: one SQLite file in the state directory, with a write-ahead log and full synchronisation, so that
+// acknowledged changes survive kill -9 and power loss (CF-05). Refuses a second owner (CF-06) and a file of a newer
+// version (CF-08). On damage it reports it and continues from the copy of the last good start.
 
 import { existsSync, mkdirSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
@@ -28,17 +28,17 @@ const UPSERT = `
     source = excluded.source, seed = excluded.seed
 `
 
-/** As much as a rule or a list of ordinary size takes. */
+/** As much as an ordinary rule or list takes. */
 const PROBE_BYTES = 4096
 
 export interface JournalOptions {
-  /** hears what people have to know of the state that was found: that it was damaged, above all */
+  /** receives notices about the state that was found, above all that it was damaged */
   readonly onNotice: (notice: Issue) => void
-  /** the file never grows beyond this; default: as far as the disk goes */
+  /** most bytes of the file; default: no limit */
   readonly maxBytes?: number
 }
 
-/** Opens, or makes, the state in `directory`, as its one owner. Throws InputError `state.*` where it cannot be used. */
+/** Opens or creates the state in `directory` as its only owner. Throws InputError `state.*` if it cannot be used. */
 export function openJournal(directory: string, options: JournalOptions): Journal {
   const file = databaseFile(directory)
   makeFolder(directory)
@@ -62,7 +62,8 @@ export function openJournal(directory: string, options: JournalOptions): Journal
   }
 }
 
-/** Made with its parents. A recursive mkdir says ENOENT where a file system is read-only; a plain one says why. */
+/** Creates the directory with its parents. On a read-only file system a recursive mkdir reports ENOENT; a plain one
+ *  reports the reason. */
 function makeFolder(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -79,8 +80,9 @@ function isMissing(thrown: unknown): boolean {
   return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT'
 }
 
-/** What was changed at run time, read beside its owner and never written: commits are taken and forgotten. Nothing at all where there
- *  is no state yet; where the state is damaged, empty or missing, what its copy says, and a notice. Throws InputError `state.*`. */
+/** The runtime changes, read while another process may own the state, and never written: commits are accepted and
+ *  discarded. Empty if there is no state yet; if it is damaged, empty or missing, its copy is read, with a notice.
+ *  Throws InputError `state.*`. */
 export function readJournal(directory: string, onNotice: (notice: Issue) => void): Journal {
   const file = databaseFile(directory)
   const copy = previousCopy(directory)
@@ -100,7 +102,7 @@ export function readJournal(directory: string, onNotice: (notice: Issue) => void
 }
 
 function readFile(file: string): Journal {
-  if (statSync(file).size === 0) throw new EmptyError('there is nothing in it')
+  if (statSync(file).size === 0) throw new EmptyError('the file is empty')
   const database = new DatabaseSync(file, { readOnly: true, timeout: 500 })
   try {
     checkOrigin(database, file)
@@ -122,7 +124,7 @@ class SqliteJournal implements Journal {
   readonly #file: string
   readonly #inode: number
   readonly #close: () => void
-  /** what a probe has to find room for: as much as the change that found none */
+  /** the room a probe must find: as much as the change that failed needed */
   #needed = PROBE_BYTES
 
   constructor(database: DatabaseSync, file: string, close: () => void) {
@@ -183,7 +185,7 @@ class SqliteJournal implements Journal {
   }
 }
 
-/** Undefined where there is no such file. */
+/** Undefined if there is no such file. */
 function inodeOf(file: string): number | undefined {
   return statSync(file, { throwIfNoEntry: false })?.ino
 }

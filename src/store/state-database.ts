@@ -1,4 +1,4 @@
-// The SQLite file itself: its layout, opening it with a check, and what to do about damage (CF-05, CF-08).
+// The SQLite file itself: its layout, opening it with a check, and recovery from damage (CF-05, CF-08).
 
 import { copyFileSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,9 +8,9 @@ import { type LayoutStep, migrate } from './migrate.ts'
 import { makePrivate } from './private-file.ts'
 import { bothDamaged, copyFailed, inUse, isBusy, newer, refused, resultCode, unusable } from './state-problems.ts'
 
-/** Layout of the tables; raised with every change of it. */
+/** Layout of the tables; increases with every change of it. */
 const SCHEMA_VERSION = 1
-/** From each earlier layout to the next; 1 is the first there was. */
+/** From each earlier layout to the next; 1 is the first. */
 const STEPS: readonly LayoutStep[] = []
 /** Marks the file as ours: `eglb` in ASCII. */
 const APPLICATION_ID = 0x65676c62
@@ -37,10 +37,10 @@ const SCHEMA = `
 
 const TABLES = ['documents', 'revision'] as const
 
-/** Where a probe of the disk writes; of no meaning to any version. */
+/** Where a probe of the disk writes; not read by any version. */
 const PROBE_SCHEMA = 'CREATE TABLE IF NOT EXISTS probe (only INTEGER PRIMARY KEY CHECK (only = 1), body BLOB) STRICT'
 
-/** Where the state lies in its directory. */
+/** The database file of a state directory. */
 export function databaseFile(directory: string): string {
   return join(directory, 'lab.db')
 }
@@ -50,8 +50,9 @@ export function previousCopy(directory: string): string {
   return join(directory, 'lab.previous.db')
 }
 
-/** The database, checked. A damaged one is put aside, and for one that is damaged, empty or missing the copy of the last good start
- *  takes its place (CF-05). Throws InputError `state.damaged` where the copy is no better; then every file is as it was. */
+/** Opens and checks the database. A damaged one is set aside; if it is damaged, empty or missing, the copy of the
+ *  last good start replaces it (CF-05). Throws InputError `state.damaged` if the copy is no better; then every file
+ *  is unchanged. */
 export function openSound(directory: string, file: string, onNotice: (notice: Issue) => void): DatabaseSync {
   const hasCopy = existsSync(previousCopy(directory))
   const fault = hasCopy && !existsSync(file) ? 'missing' : undefined
@@ -85,15 +86,15 @@ function replaceDamaged(directory: string, file: string, { fault, hasCopy, onNot
     message: [
       fault === 'missing' ? `\`${file}\` was missing` : `\`${file}\` was ${fault} and is now \`${aside}\``,
       restored === undefined
-        ? 'there was no earlier copy, so what was changed at run time is lost'
-        : 'going on from the copy of the last good start',
+        ? 'there was no earlier copy, so changes made at run time are lost'
+        : 'continuing from the copy of the last good start',
     ].join(': '),
-    hint: 'compare with what you expect, and import what is missing',
+    hint: 'compare the state with what you expect, and import what is missing',
     file,
   })
 }
 
-/** The earlier copy, checked, under a name of its own. Throws InputError `state.damaged` where it cannot be used either. */
+/** Checks the earlier copy under a name of its own. Throws InputError `state.damaged` if it cannot be used either. */
 function restoredCopy(
   directory: string,
   file: string,
@@ -115,7 +116,7 @@ function restoredCopy(
 
 interface Opening {
   readonly onNotice: (notice: Issue) => void
-  /** a file without anything in it becomes a new state; false: that is damage */
+  /** whether an empty file becomes a new state rather than counting as damage */
   readonly mayBeNew: boolean
 }
 
@@ -139,7 +140,7 @@ function openChecked(file: string, { onNotice, mayBeNew }: Opening): DatabaseSyn
   }
 }
 
-/** Are the pages sound, are the tables there, and does every document read as JSON? */
+/** Checks that the pages are intact, the tables exist, and every document is valid JSON. */
 function checkContents(database: DatabaseSync): void {
   const { quick_check: verdict } = database.prepare('PRAGMA quick_check(1)').get() as { quick_check: string }
   if (verdict !== 'ok') throw new DamageError(verdict)
@@ -153,7 +154,7 @@ function checkContents(database: DatabaseSync): void {
   if (revisions !== 1 || broken > 0) throw new DamageError('the documents cannot be read')
 }
 
-/** Is it ours, and of a layout we know? */
+/** Checks that the file is ours and of a known layout. Throws InputError `state.*` otherwise. */
 export function checkOrigin(database: DatabaseSync, file: string): void {
   const { application_id: mark } = database.prepare('PRAGMA application_id').get() as { application_id: number }
   const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
@@ -161,7 +162,7 @@ export function checkOrigin(database: DatabaseSync, file: string): void {
   if (version > SCHEMA_VERSION) throw newer(file, version, SCHEMA_VERSION)
 }
 
-/** A complete copy beside the database, replaced in one step. */
+/** Replaces the copy beside the database, in one step. */
 export function keepCopy(database: DatabaseSync, directory: string, onNotice: (notice: Issue) => void): void {
   const fresh = `${previousCopy(directory)}.new`
   try {
@@ -170,7 +171,7 @@ export function keepCopy(database: DatabaseSync, directory: string, onNotice: (n
     database.prepare('VACUUM INTO ?').run(fresh)
     renameSync(fresh, previousCopy(directory))
   } catch (thrown) {
-    // a full disk must not keep the lab from starting or stopping: the copy of before stays
+    // a full disk must not stop the lab from starting or stopping: the earlier copy stays
     rmSync(fresh, { force: true })
     onNotice(copyFailed(previousCopy(directory), thrown))
   }
@@ -178,16 +179,17 @@ export function keepCopy(database: DatabaseSync, directory: string, onNotice: (n
 
 class DamageError extends Error {}
 
-/** There is a file, and nothing in it. */
+/** The file exists and is empty. */
 export class EmptyError extends DamageError {}
 
-/** SQLITE_CORRUPT (11) and SQLITE_NOTADB (26), or what the check found. */
+/** SQLITE_CORRUPT (11), SQLITE_NOTADB (26), or damage found by the check. */
 export function isDamage(thrown: unknown): boolean {
   return thrown instanceof DamageError || [11, 26].includes(resultCode(thrown))
 }
 
-/** Makes this process the one owner of the directory; answers how to give it back. The lock is the operating system's
- *  (SQLite's, on a file of its own), so that a killed owner leaves none behind; the process id beside it is for people. */
+/** Makes this process the only owner of the directory; returns the function that releases it. The lock is the
+ *  operating system's (SQLite's, on a file of its own), so that a killed owner leaves none behind; the process id
+ *  beside it is for people. Throws InputError `state.in_use` or `state.unusable`. */
 export function takeOwnership(directory: string): () => void {
   const owner = join(directory, 'owner')
   let lock: DatabaseSync

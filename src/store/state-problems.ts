@@ -1,26 +1,26 @@
-// Why a state directory cannot be used, each in words a person can act on; and how SQLite says the same.
+// Why a state directory cannot be used, each with a remedy; and SQLite's codes for the same.
 
 import { readFileSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Kind } from '../config/lab-state.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 
-/** Somebody else owns it (CF-06). */
+/** Another process owns it (CF-06). */
 export function inUse(directory: string): InputError {
   let owner = ''
   try {
     owner = ` (process ${readFileSync(join(directory, 'owner'), 'utf8').trim()})`
   } catch {
-    // the owner is only said where it is known
+    // the owner is named only if it is known
   }
   return refused(
     'state.in_use',
     `the state directory \`${directory}\` is in use by another egresslab${owner}`,
-    'stop that one, or give this one its own with `--state DIR` or `--ephemeral`',
+    'stop that process, or start this one with `--state DIR` or `--ephemeral`',
   )
 }
 
-/** Written by a version that knows more (CF-08). */
+/** Written by a newer version (CF-08). */
 export function newer(file: string, version: number, known: number): InputError {
   return refused(
     'state.newer',
@@ -36,37 +36,37 @@ export function bothDamaged(
 ): InputError {
   return refused(
     'state.damaged',
-    `\`${file}\` is ${fault} and its copy \`${previous}\` is damaged: both are left as they are`,
-    'put a good copy in the place of one of them, or move both away to start with an empty state',
+    `\`${file}\` is ${fault} and its copy \`${previous}\` is damaged; both are left unchanged`,
+    'replace one of them with a good copy, or move both away to start with an empty state',
   )
 }
 
-/** A look at a state that only its copy can still be read of. */
+/** The state can only be read from its copy. */
 export function readFromCopy(file: string, copy: string): Issue {
   return {
     severity: 'warning',
     code: 'state.damaged',
-    message: `\`${file}\` cannot be read: this is what its copy \`${copy}\` says`,
+    message: `\`${file}\` cannot be read; this was read from its copy \`${copy}\``,
     file,
   }
 }
 
-/** The copy that a later start would go on from was not made; the one of before stays. */
+/** The copy for a later start could not be renewed; the earlier one stays. */
 export function copyFailed(previous: string, thrown: unknown): Issue {
-  const said = thrown instanceof Error ? thrown.message : String(thrown)
+  const reason = thrown instanceof Error ? thrown.message : String(thrown)
   return {
     severity: 'warning',
     code: 'state.no_copy',
-    message: `the copy of the state \`${previous}\` could not be renewed: ${said}`,
+    message: `the copy of the state \`${previous}\` could not be renewed: ${reason}`,
     file: previous,
   }
 }
 
-/** The file system says no. */
+/** The file system refuses. */
 export function unusable(directory: string, thrown: unknown): InputError {
-  const said = thrown instanceof Error ? thrown.message : String(thrown)
+  const found = thrown instanceof Error ? thrown.message : String(thrown)
   const full = isFull(directory, thrown)
-  const reason = full && !/full/.test(said) ? `${said}; the disk is full` : said
+  const reason = full && !/full/.test(found) ? `${found}; the disk is full` : found
   return refused(
     'state.unusable',
     `the state directory \`${directory}\` cannot be used: ${reason}`,
@@ -74,7 +74,7 @@ export function unusable(directory: string, thrown: unknown): InputError {
   )
 }
 
-/** SQLITE_FULL (13), ENOSPC, EDQUOT; or SQLITE_IOERR (10), as it says for files it maps, on a disk without room. */
+/** SQLITE_FULL (13), ENOSPC, EDQUOT; or SQLITE_IOERR (10), which SQLite returns for mapped files on a full disk. */
 function isFull(directory: string, thrown: unknown): boolean {
   const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
   if (resultCode(thrown) === 13 || code === 'ENOSPC' || code === 'EDQUOT') return true
@@ -92,7 +92,7 @@ function freeBytes(directory: string): number {
   }
 }
 
-/** One problem that keeps the state from being used. */
+/** An InputError with one problem that prevents use of the state. */
 export function refused(code: string, message: string, hint?: string): InputError {
   return new InputError([{ severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }])
 }
@@ -108,29 +108,29 @@ export function resultCode(thrown: unknown): number {
   return typeof code === 'number' ? code & 0xff : 0
 }
 
-/** The file's version of something changed at run time is a new one; the run-time change still holds. */
+/** The file has a new version of something changed at run time; the runtime change still applies. */
 export function movedOn(kind: Kind, id: string, file: string): Issue {
   return Object.freeze({
     severity: 'warning',
     code: 'state.file_moved_on',
-    message: `\`${kind}/${id}\` was changed at run time, and \`${file}\` has a newer version of it: the run-time change stays in force`,
+    message: `\`${kind}/${id}\` was changed at run time, and \`${file}\` has a newer version of it; the change made at run time still applies`,
     hint: `to take the file's version: DELETE /lab/v1/overrides/${kind}/${id}`,
     file,
   })
 }
 
-/** `policy.source` is `file`, and the API had changed rules before. */
+/** `policy.source` is `file`, and rules were changed through the API before. */
 export function rulesSetAside(count: number, file: string): Issue {
   return Object.freeze({
     severity: 'warning',
     code: 'state.rules_set_aside',
-    message: `${count} rule${count === 1 ? '' : 's'} changed at run time set aside: rules come from \`${file}\` alone`,
-    hint: 'set policy.source to `api` to have them back',
+    message: `${count} rule${count === 1 ? '' : 's'} changed at run time set aside; rules come only from \`${file}\` alone`,
+    hint: 'set policy.source to `api` to restore them',
     file,
   })
 }
 
-/** Someone who listens for changes failed; the change itself stands. */
+/** A listener for changes threw; the change itself stands. */
 export function listenerFailed(thrown: unknown): Issue {
   const reason = thrown instanceof Error ? thrown.message : String(thrown)
   return Object.freeze({

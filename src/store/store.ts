@@ -1,5 +1,5 @@
-// The only place state lives. Hands out frozen snapshots, one revision per change; a change is checked, compiled and
-// on disk before anyone sees it, or it never happened. Decides nothing about connections.
+// The only owner of the lab's state. Provides frozen snapshots, one revision per change; a change is checked, compiled
+// and on disk before anyone sees it, or it has no effect. Decides nothing about connections.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import {
@@ -17,6 +17,7 @@ import { ChangeError } from '../errors/change-error.ts'
 import type { Issue } from '../errors/issue.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import { COLOS } from '../policy/place.ts'
+import { createSnapshot } from '../policy/ruleset.ts'
 import { buildAccount, compileRules } from './compile-snapshot.ts'
 import { createDraft, type WorkingDraft } from './draft.ts'
 import { checkState } from './invariants.ts'
@@ -26,15 +27,15 @@ import { fingerprint, type Seeds, seedsOf } from './seed.ts'
 import { listenerFailed, movedOn, rulesSetAside } from './state-problems.ts'
 
 export interface StoreOptions {
-  /** where changes are kept; absent: in memory only */
+  /** where changes are stored; absent: in memory only */
   readonly journal?: Journal
   /** machine time, epoch ms; default Date.now */
   readonly machineTime?: () => number
-  /** takes notices people should see at start and reload: overrides whose file version moved on … */
+  /** receives notices at start and reload: documents changed at run time of which the file has a new version … */
   readonly onNotice: (notice: Issue) => void
 }
 
-/** What one revision changed. */
+/** What changed in one revision. */
 export interface StateChange {
   readonly revision: number
   /** lab time, epoch ms */
@@ -44,37 +45,38 @@ export interface StateChange {
 
 export interface Store {
   current(): LabSnapshot
-  /** Called after every change, in order; a listener that throws harms nobody else. Answers the way to stop. */
+  /** Calls `listener` after every change, in order; one that throws affects no other. Returns the function that
+   *  unsubscribes. */
   subscribe(listener: (snapshot: LabSnapshot, change: StateChange) => void): () => void
-  /** Runs `edit` on a draft and makes its result the current state, atomically. Throws ChangeError (and whatever
-   *  `edit` throws); then nothing happened. `expectRevision`: refuse if anything changed since (AP-06). */
+  /** Runs `edit` on a draft and makes the result the current state, atomically. Throws ChangeError (and whatever
+   *  `edit` throws); then nothing has changed. `expectRevision`: refuse if anything changed since (AP-06). */
   change<T>(edit: (draft: Draft) => T, options?: { readonly expectRevision?: number }): T
-  /** What `edit` would make of the current state, checked and compiled; nothing happens. Throws as {@link change} does. */
+  /** The state `edit` would produce, checked and compiled, without changing anything. Throws as {@link change} does. */
   preview(edit: (draft: Draft) => void): LabSnapshot
-  /** Takes a newly read configuration file in. Throws ChangeError; then the old one stays in force (CF-01). */
+  /** Applies a newly read configuration file. Throws ChangeError; then the old one stays in force (CF-01). */
   reload(config: LabConfig): void
   setColoDown(code: string, down: boolean): void
-  /** A person's choice by email; null goes back to the account's default. */
+  /** Sets a user's virtual network, by email; null returns to the account's default. */
   chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void
-  /** The id of a person's current choice, where they made one that still exists. */
+  /** The id of the virtual network a user chose, if it still exists. */
   chosenVirtualNetwork(email: string): string | undefined
   /** Lab time, epoch ms with fractions. */
   now(): number
-  /** Lab time will be machine time plus this. */
+  /** Sets lab time to machine time plus this (ms). */
   setClockOffset(offsetMs: number): void
-  /** What was changed at run time and differs from the file. */
+  /** The documents that were changed at run time and differ from the file. */
   overrides(): readonly Override[]
-  /** Takes the file's version back for one document, or for all. Throws ChangeError `change.not_found`. */
+  /** Restores the file's version of one document, or of all. Throws ChangeError `change.not_found`. */
   revert(which: 'all' | { readonly kind: Kind; readonly id: string }): void
-  /** Are rules read-only because the file owns them? */
+  /** whether rules are read-only because they come from the file */
   readonly rulesFromFile: boolean
-  /** Why a change could not be kept now, by trying; undefined: it could, or the state is in memory. */
+  /** Why a change could not be stored now, found by trying; undefined if it could, or the state is in memory. */
   whyNotWritable(): string | undefined
   close(): void
 }
 
-/** A store on this configuration, with what a journal kept from before laid over it. Throws ChangeError when the two
- *  contradict each other. */
+/** A store for this configuration, with a journal's changes applied to it. Throws ChangeError if the two contradict
+ *  each other. */
 export function createStore(config: LabConfig, options: StoreOptions): Store {
   return new LabStore(config, options)
 }
@@ -100,7 +102,7 @@ class LabStore implements Store {
     const rows = this.#journal.load()
     this.#setAside = this.rulesFromFile ? rows.filter(({ kind, source }) => kind === 'rule' && source === 'api') : []
     const merged = overlay(this.#seeds, rows, this.#machineTime() + offsetIn(rows), this.#fileOnly())
-    // a start is a revision of its own: what the file says of addresses and places may have changed in between
+    // a start is a revision of its own: the file's addresses and places may have changed in between
     this.#snapshot = this.#compile(merged.state, this.#journal.revision + 1)
     this.#journal.commit(merged.changes, this.#snapshot.revision)
     this.#announceOverrides()
@@ -129,7 +131,7 @@ class LabStore implements Store {
     if ((config.policySource === 'file') !== this.rulesFromFile) {
       throw new ChangeError(
         'change.invalid',
-        'who owns the rules (`policy.source`) is settled at the start: restart the lab',
+        'a change of `policy.source` takes effect at the next start; restart the lab',
       )
     }
     const seeds = seedsOf(config)
@@ -188,7 +190,10 @@ class LabStore implements Store {
     const all = this.overrides()
     const chosen = which === 'all' ? all : all.filter(({ kind, id }) => kind === which.kind && id === which.id)
     if (which !== 'all' && chosen.length === 0) {
-      throw new ChangeError('change.not_found', `\`${which.kind}/${which.id}\` is as the configuration file has it`)
+      throw new ChangeError(
+        'change.not_found',
+        `\`${which.kind}/${which.id}\` does not differ from the configuration file`,
+      )
     }
     if (chosen.length === 0) return
     const edit = (draft: WorkingDraft) => {
@@ -210,7 +215,7 @@ class LabStore implements Store {
     return this.#snapshot.state.clock.get('lab')?.value.offsetMs ?? 0
   }
 
-  /** Writes a document, or forgets it where it says what holds without it and the file says nothing. */
+  /** Writes a document, or removes it if it equals the default and the file does not declare it. */
   #settle<K extends Kind>(draft: Draft, kind: K, value: Documents[K], isUsual: boolean): void {
     if (isUsual && !this.#seeds[kind].has(value.id)) draft.remove(kind, value.id)
     else draft.put(kind, value)
@@ -224,7 +229,7 @@ class LabStore implements Store {
   #apply<T>(edit: (draft: WorkingDraft) => T, options: { expectRevision?: number; guarded: boolean }): T {
     const before = this.#snapshot
     if (options.expectRevision !== undefined && options.expectRevision !== before.revision) {
-      const message = `the state is at revision ${before.revision}, no longer at ${options.expectRevision}`
+      const message = `the state is at revision ${before.revision}, not ${options.expectRevision}`
       throw new ChangeError('change.revision_differs', message, { details: { revision: before.revision } })
     }
     const draft = createDraft(before.state, this.now())
@@ -232,7 +237,7 @@ class LabStore implements Store {
     const { state, touched, changes } = draft.result()
     if (changes.length === 0) return answer
     if (options.guarded && this.rulesFromFile && touched.some(({ kind }) => kind === 'rule')) {
-      const message = `rules are read-only here: they come from \`${this.#config.file}\`; change them there`
+      const message = `rules are read-only: they come from \`${this.#config.file}\`; change them there`
       throw new ChangeError('change.rules_read_only', message)
     }
     const snapshot = this.#compile(state, before.revision + 1)
@@ -246,7 +251,7 @@ class LabStore implements Store {
     const account = buildAccount(config, state)
     const before = this.#snapshot as LabSnapshot | undefined
     const ruleset = compileRules(state, account, config === this.#config ? before : undefined)
-    return Object.freeze({ revision, account, ruleset, state })
+    return Object.freeze({ ...createSnapshot(revision, account, ruleset), state })
   }
 
   #publish(snapshot: LabSnapshot, touched: readonly Touched[]): void {
@@ -279,7 +284,7 @@ function rowsOf(state: LabState): JournalRow[] {
   )
 }
 
-/** The clock's offset among rows that are not a state yet. */
+/** The clock's offset from rows that are not a state yet. */
 function offsetIn(rows: readonly JournalRow[]): number {
   const row = rows.find(({ kind }) => kind === 'clock')
   return row === undefined ? 0 : (JSON.parse(row.body) as { offsetMs: number }).offsetMs

@@ -1,5 +1,5 @@
-// Watches the files of the configuration and says when their content is new, however the editor saves them: in place, by
-// rename, behind a symlink (CF-07); and when it cannot be read any more. Knows nothing of what is inside.
+// Watches the configuration files and reports new contents however an editor saves them (in place, by rename, behind a
+// symlink; CF-07), and when they become unreadable. Does not interpret the contents.
 
 import { createHash } from 'node:crypto'
 import { type FSWatcher, realpathSync, watch } from 'node:fs'
@@ -7,28 +7,28 @@ import { basename, dirname } from 'node:path'
 import { readWholeFile } from '../config/read-whole-file.ts'
 
 export interface ConfigWatch {
-  /** Looks now instead of waiting for the file system to say something. */
+  /** Checks now instead of waiting for an event of the file system. */
   check(): void
   close(): void
 }
 
 export interface ConfigWatchOptions {
-  /** asked anew after every event, as one file may name another */
+  /** called after every event, since one file may name another */
   readonly filesNow: () => readonly string[]
-  /** the content differs from what it was, or cannot be read and stays so, or can be read again */
+  /** called when the contents differ from before, become unreadable for some time, or are readable again */
   readonly onChange: () => void
-  /** told once per run of failures: the system does not watch, so files are looked at every so often instead */
+  /** called once per series of failures: the system cannot watch, so files are polled instead */
   readonly onProblem: (message: string) => void
-  /** how long the files must be left alone first (default 50) */
+  /** how long the files must be unchanged first (default 50) */
   readonly quietMs?: number
-  /** when files that cannot be read, or not be watched, are looked at again (default 500) */
+  /** how often unreadable or unwatchable files are checked again (default 500) */
   readonly retryMs?: number
 }
 
-/** Content as its hash, or why there is none. */
+/** Contents as a hash, or the reason why there are none. */
 type Seen = { readonly hash: string } | { readonly unreadable: string }
 
-/** Follows the files until it is closed. Never keeps the process alive. */
+/** Follows the files until closed. Never keeps the process alive. */
 export function watchConfig(options: ConfigWatchOptions): ConfigWatch {
   return new Watching(options)
 }
@@ -68,7 +68,7 @@ class Watching implements ConfigWatch {
     this.#pending.unref()
   }
 
-  /** False while the files cannot be read: half a save is no content, so only what stays unreadable is told. */
+  /** False while the files cannot be read: a partial save is no content, so only lasting unreadability is reported. */
   #look(): boolean {
     const found = contentOf(this.#options.filesNow())
     const isReadable = 'hash' in found
@@ -82,8 +82,8 @@ class Watching implements ConfigWatch {
     return isReadable
   }
 
-  /** Directories are watched, not files: a rename puts a new inode under the same name. Behind symlinks the directory of
-   *  every hop counts, and hops change, so watches are renewed after each event. */
+  /** Watches directories, not files, since a rename puts a new inode under the same name. Behind symlinks the
+   *  directory of every hop counts, and hops change, so watches are renewed after each event. */
   #watch(): boolean {
     for (const watcher of this.#watchers) watcher.close()
     const settle = () => this.#lookIn(this.#options.quietMs)
@@ -93,7 +93,7 @@ class Watching implements ConfigWatch {
       try {
         watchers.push(watch(folder, { persistent: false }, settle).on('error', settle))
       } catch (thrown) {
-        failures.push(`\`${folder}\` cannot be watched for changes: ${reasonOf(thrown)}; it is looked at instead`)
+        failures.push(`\`${folder}\` cannot be watched for changes: ${reasonOf(thrown)}; it is polled instead`)
       }
     }
     this.#watchers = watchers
@@ -111,7 +111,7 @@ function foldersOf(files: readonly string[]): ReadonlySet<string> {
       folders.add(dirname(realpathSync(file)))
       folders.add(realpathSync(dirname(file)))
     } catch {
-      // between a delete and a rename the file is not there; its folder still is
+      // between a delete and a rename the file is missing; its directory exists
     }
   }
   return folders

@@ -1,5 +1,5 @@
-// The certificates test origins speak TLS with: an authority of this checkout's own and one leaf for every name. Made at
-// the first start, kept in files, made anew when they run out or names are added. Never put into any trust store by us.
+// The TLS certificates of test origins: an authority of this checkout and one leaf for all names. Created at the first
+// start, stored in files, and renewed when they expire or names are added. Never added to a trust store.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs'
@@ -17,13 +17,13 @@ export interface DevelopmentCertificates {
   readonly authority: string
   /** what servers present: PEM certificate and key */
   readonly leaf: CertifiedKey
-  /** what this call had to make */
+  /** what this call created */
   readonly made: 'authority and leaf' | 'leaf' | 'nothing'
 }
 
 export interface CertificateRequest {
   readonly folder: string
-  /** host names and addresses beside localhost, 127.0.0.1 and ::1 */
+  /** host names and addresses besides localhost, 127.0.0.1 and ::1 */
   readonly names: readonly string[]
   /** epoch ms, by the real clock: clients check with theirs */
   readonly now: number
@@ -33,15 +33,16 @@ const AUTHORITY = 'ca'
 const LEAF = 'origins'
 const ALWAYS = ['localhost', '127.0.0.1', '::1']
 const DAY_MS = 86_400_000
-/** a certificate with less than this left is made anew */
+/** a certificate valid for less than this (ms) is renewed */
 const RENEW_BEFORE_MS = 30 * DAY_MS
-/** of names nobody asked for any more */
+/** how long names that are no longer requested are kept */
 const MOST_NAMES_KEPT = 100
 const LOCK_STALE_MS = 20_000
 const LOCK_PATIENCE_MS = 30_000
 
-/** Reads the certificates, making first what is missing, runs out within 30 days or lacks a name. Safe to call from
- *  several processes at once. Throws an InputError when a key is open to others or the folder cannot be written. */
+/** Reads the certificates, and first creates any that is missing, expires within 30 days or lacks a name. Safe to
+ *  call from several processes at once. Throws InputError if a key is readable by others or the folder cannot be
+ *  written. */
 export async function ensureDevelopmentCertificates(request: CertificateRequest): Promise<DevelopmentCertificates> {
   const names = [...new Set([...ALWAYS, ...request.names])]
   const ready = readGood(request.folder, names, request.now)
@@ -72,9 +73,9 @@ function describe(
 
 interface Found {
   readonly authority?: CertifiedKey
-  /** absent where it cannot be used, or lacks a name */
+  /** absent if it is unusable or lacks a name */
   readonly leaf?: CertifiedKey
-  /** what the present leaf is for, so that labs with different names do not take turns in making new ones */
+  /** the names of the present leaf, so that labs with different names do not replace it in turn */
   readonly names?: readonly string[]
 }
 
@@ -94,7 +95,7 @@ function hostNamesOf({ subjectAltName = '' }: X509Certificate): readonly string[
   return [...subjectAltName.matchAll(/(?:^|, )DNS:([\w.-]+)/g)].flatMap(([, name]) => name ?? [])
 }
 
-/** The parsed certificate when it belongs to its key and is valid for a while; `undefined` otherwise, also for garbage. */
+/** The parsed certificate if it matches its key and is valid for a while; `undefined` otherwise, also for garbage. */
 function goodCertificate(pair: CertifiedKey, now: number): X509Certificate | undefined {
   try {
     const certificate = new X509Certificate(pair.certificate)
@@ -110,7 +111,7 @@ function covers(certificate: X509Certificate, name: string): boolean {
   return (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) !== undefined
 }
 
-/** Runs `make` while no other process does; the lock of a process that died is taken over. */
+/** Runs `make` while no other process does; takes over the lock of a process that died. */
 async function withLock<T>(folder: string, make: () => Promise<T>): Promise<T> {
   const lock = join(folder, '.lock')
   const giveUpAt = Date.now() + LOCK_PATIENCE_MS
@@ -148,7 +149,7 @@ function takeLock(lock: string): boolean {
 
 function unwritable(path: string, why: string): InputError {
   const message = `certificates cannot be made in \`${path}\`: ${why}`
-  const hint = 'make the folder writable for this user, or delete a lock left behind by a process that is gone'
+  const hint = 'make the folder writable for this user, or delete a lock left by a process that has ended'
   return new InputError([{ severity: 'error', code: 'tls.folder_unwritable', message, hint, file: path }])
 }
 

@@ -1,5 +1,5 @@
-// Makes certificates: a development authority and the one leaf all test origins share (RFC 5280). Touches no file; only
-// loaded when something has to be made, so that a usual start does not pay for it.
+// Issues certificates: a development authority and the leaf that all test origins share (RFC 5280). Touches no file;
+// loaded only when something is issued, so that an ordinary start does not pay for it.
 
 import { webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
@@ -14,14 +14,14 @@ export interface CertifiedKey {
 
 const DAY_MS = 86_400_000
 const AUTHORITY_DAYS = 3650
-/** browsers refuse leaves that live longer than 398 days */
+/** browsers refuse leaves that are valid for more than 398 days */
 const LEAF_DAYS = 365
-/** how far clocks may differ */
+/** tolerated difference of clocks */
 const SKEW_DAYS = 1
 
 const KEY = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 
-/** A self-signed authority that may sign leaves and nothing below them. `now` is epoch ms. */
+/** A self-signed authority that may sign leaves only. `now` is epoch ms. */
 export async function issueAuthority(now: number): Promise<CertifiedKey> {
   const keys = await newKeys()
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
@@ -47,7 +47,7 @@ export function issueLeaf(authority: CertifiedKey, names: readonly string[], now
   return issue(authority, { subject: 'egresslab test origins', purpose: 'serverAuth', alternatives, now })
 }
 
-/** A certificate by which a client is the person with this mail address, signed by the authority. `now` is epoch ms. */
+/** A client certificate for the user with this email, signed by the authority. `now` is epoch ms. */
 export function issueClientCertificate(authority: CertifiedKey, email: string, now: number): Promise<CertifiedKey> {
   const alternatives = [{ type: 'email' as const, value: email }]
   return issue(authority, { subject: 'egresslab client', purpose: 'clientAuth', alternatives, now })

@@ -1,5 +1,5 @@
-// A certificate and its private key as two files of one folder. A private key is written for its owner alone and refused
-// when others could have read it.
+// A certificate and its private key as two files of one folder. A private key is written for its owner only, and
+// refused if others could have read it.
 
 import { chmodSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,8 +19,8 @@ export function keyFile(folder: string, name: string): string {
   return join(folder, `${name}-key.pem`)
 }
 
-/** The pair of this name, or `undefined` unless both files are there.
- *  Throws an InputError when a file cannot be read, or when anyone but its owner may read the key. */
+/** The pair of this name, or `undefined` unless both files exist. Throws InputError if a file cannot be read, or if
+ *  anyone but its owner may read the key. */
 export function readKeyPair(folder: string, name: string): CertifiedKey | undefined {
   const certificate = readIfThere(certificateFile(folder, name))
   const key = readIfThere(keyFile(folder, name))
@@ -29,7 +29,7 @@ export function readKeyPair(folder: string, name: string): CertifiedKey | undefi
   return { certificate, key }
 }
 
-/** Writes the pair, key first, each file complete or not at all. */
+/** Writes the pair, key first, each file atomically. */
 export function writeKeyPair(folder: string, name: string, pair: CertifiedKey): void {
   writeWhole(keyFile(folder, name), pair.key, 0o600)
   writeWhole(certificateFile(folder, name), pair.certificate, 0o644)
@@ -49,16 +49,16 @@ function readIfThere(path: string): string | undefined {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     const message = `the certificate file \`${path}\` cannot be read (${code})`
-    const hint = 'make it readable for this user, or delete it to have a new one made'
+    const hint = 'make it readable for this user, or delete it to create a new one'
     throw new InputError([{ severity: 'error', code: 'tls.file_unreadable', message, hint, file: path }])
   }
 }
 
-/** Windows keeps no such modes, so nothing can be said there. */
+/** Windows has no such modes, so this cannot be checked there. */
 function refuseLoose(path: string): void {
   const mode = statSync(path).mode & 0o777
   if (process.platform === 'win32' || (mode & GROUP_AND_OTHERS) === 0) return
   const message = `the private key \`${path}\` is open to other users (mode ${mode.toString(8)})`
-  const hint = `run \`chmod 600 ${path}\`, or delete the file to have a new key made if somebody else may have read it`
+  const hint = `run \`chmod 600 ${path}\`, or delete the file to create a new key if somebody else may have read it`
   throw new InputError([{ severity: 'error', code: 'tls.key_exposed', message, hint, file: path }])
 }

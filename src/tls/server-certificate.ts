@@ -1,5 +1,5 @@
-// A certificate and key that somebody else made, read from their files and looked at before anything is served with them
-// (TL-01). Says what is wrong with all of them at once.
+// Reads and checks a certificate and key provided by the user, before anything is served with them (TL-01). Reports all
+// problems at once.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { statSync } from 'node:fs'
@@ -15,8 +15,9 @@ export interface CertificateFiles {
 const OTHERS = 0o007
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
-/** Reads the pair. `now`: epoch ms, by the real clock. Throws an InputError when a file cannot be read or is not PEM, when the key
- *  is another certificate's or open to everybody, or when the certificate is not in its time. */
+/** Reads the pair. `now`: epoch ms, by the real clock. Throws InputError if a file cannot be read or is not PEM, if
+ *  the key belongs to another certificate or is readable by everybody, or if the certificate is not valid at the
+ *  time. */
 export function readServerCertificate(files: CertificateFiles, now: number): CertifiedKey {
   const issues: Issue[] = []
   const certificate = readText(files.certificate, issues)
@@ -31,12 +32,12 @@ export function readServerCertificate(files: CertificateFiles, now: number): Cer
   return { certificate, key }
 }
 
-/** The authorities in a PEM file, as text. Throws an InputError when it cannot be read or holds none. */
+/** The authorities in a PEM file, as text. Throws InputError if it cannot be read or contains none. */
 export function readAuthorities(file: string): string {
   const issues: Issue[] = []
   const text = readText(file, issues)
   if (text !== undefined && parseFirst(text, file, issues)?.ca === false) {
-    issues.push(problem('tls.no_authority', file, `\`${file}\` is not the certificate of an authority`))
+    issues.push(problem('tls.no_authority', file, `\`${file}\` is not the certificate of a certificate authority`))
   }
   if (text === undefined || issues.length > 0) throw new InputError(issues)
   return text
@@ -59,9 +60,9 @@ function parseFirst(text: string, file: string, issues: Issue[]): X509Certificat
     const [first] = found.map((pem) => new X509Certificate(pem))
     if (first !== undefined) return first
   } catch {
-    // what it says is the same for a block that does not decode and for no block at all
+    // the error is the same for a block that cannot be decoded and for no block at all
   }
-  issues.push(problem('tls.no_certificate', file, `\`${file}\` holds no certificate in PEM form`))
+  issues.push(problem('tls.no_certificate', file, `\`${file}\` contains no certificate in PEM form`))
   return undefined
 }
 
@@ -74,7 +75,7 @@ function parseKey(text: string, file: string, issues: Issue[]): KeyObject | unde
   try {
     return createPrivateKey(text)
   } catch {
-    issues.push(problem('tls.no_key', file, `\`${file}\` holds no private key in PEM form without a passphrase`))
+    issues.push(problem('tls.no_key', file, `\`${file}\` contains no private key in PEM form without a passphrase`))
     return undefined
   }
 }
@@ -82,7 +83,7 @@ function parseKey(text: string, file: string, issues: Issue[]): KeyObject | unde
 function checkTime(certificate: X509Certificate, file: string, now: number, issues: Issue[]): void {
   const { validFromDate, validToDate } = certificate
   if (now > validToDate.getTime()) {
-    issues.push(problem('tls.expired', file, `the certificate \`${file}\` ran out on ${day(validToDate)}`))
+    issues.push(problem('tls.expired', file, `the certificate \`${file}\` expired on ${day(validToDate)}`))
   } else if (now < validFromDate.getTime()) {
     issues.push(
       problem('tls.not_yet_valid', file, `the certificate \`${file}\` is not valid before ${day(validFromDate)}`),

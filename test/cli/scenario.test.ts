@@ -177,7 +177,7 @@ steps:
     const { code, stderr } = await run(['scenario', file, '--decide'])
     expect(code).toBe(2)
     expect(stderr).toContain('unknown key `step`')
-    expect(stderr).toContain('`soon` is not a time from the beginning such as `0s`, `5s` or `1.5m`')
+    expect(stderr).toContain('`soon` is not a time since the start such as `0s`, `5s` or `1.5m`')
   })
 
   test('whose configuration is not there says so at `config`; a file that is not there, too', async () => {

@@ -227,7 +227,7 @@ describe('everything that cannot be asked is said at once, in place, with exit c
       'b.test.yaml:2:43: error: `5` is not one of `4`, `6` [config.not_allowed]',
       'b.test.yaml:2:69: error: `1.2.3` is not an IP address or a network such as `203.0.113.0/24` [config.malformed]',
       'b.test.yaml:2:85: error: `dedicate` is not one of `dedicated`, `dedicated-fallback`, `balanced`, `default`, `exempt`, `unroutable` [config.not_allowed]',
-      'c.test.yaml:3:1: error: the indentation fits nothing above it [config.syntax]',
+      'c.test.yaml:3:1: error: the indentation matches no line above it [config.syntax]',
     ])
   })
 

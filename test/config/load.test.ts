@@ -70,7 +70,7 @@ describe('the file', () => {
   test('aliases that multiply are stopped', () => {
     const levels = Array.from({ length: 9 }, (_, at) => `x-${at + 1}: &a${at + 1} [${`*a${at}, `.repeat(9)}*a${at}]`)
     expect(checkConfigText('lab.yaml', `x-0: &a0 [lol]\n${levels.join('\n')}\n${IPS}`).issues).toMatchObject([
-      { code: 'config.syntax', message: 'the aliases of this file multiply beyond reason' },
+      { code: 'config.syntax', message: 'the aliases of this file expand too far' },
     ])
   })
 
@@ -151,7 +151,7 @@ describe('rules', () => {
     expect(issues.map(({ file, line, column, message }) => [file, line, column, message])).toEqual([
       [join(path, 'more.yaml'), 1, 3, 'the key `name` is missing'],
       [join(path, 'more.yaml'), 1, 5, 'unknown key `nam`'],
-      [join(path, 'more.yaml'), 2, 31, 'the precedence 7 is taken by the rule `first`'],
+      [join(path, 'more.yaml'), 2, 31, 'the precedence 7 is already taken by the rule `first`'],
     ])
   })
 

@@ -235,7 +235,7 @@ describe('placeholders', () => {
     expect(at('100.80.0.1')).toMatchObject({ name: 'bank.lab.test', address: ip('198.51.100.20') })
     expect(at('198.51.100.20')).toBeUndefined()
     expect(() => at('100.80.0.2')).toThrow(GatewayError)
-    expect(() => at('100.80.0.2')).toThrow('`100.80.0.2` is in the range of placeholders')
+    expect(() => at('100.80.0.2')).toThrow('`100.80.0.2` is in the placeholder range')
   })
 })
 

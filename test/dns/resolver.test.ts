@@ -8,6 +8,7 @@ import { cidr, containsIp } from '../../src/net/cidr.ts'
 import { formatEndpoint } from '../../src/net/endpoint.ts'
 import { parseAuthority } from '../../src/net/host.ts'
 import { ip } from '../../src/net/ip.ts'
+import { createRouteTable } from '../../src/policy/routes.ts'
 import type { ResolveOptions } from '../../src/proxy/stage-values.ts'
 import { account as accountWith } from '../policy/build.ts'
 import { a, aaaa, type Script, startDns } from '../support/dns-server.ts'
@@ -142,7 +143,7 @@ describe('names that no server is asked for', () => {
       const { candidates, server } = await lab(({ name: asked }) => [a(asked, '93.184.216.1')])
       await expect(candidates(`${name}:1`)).rejects.toMatchObject({
         code: 'name.not_found',
-        message: `there is no host \`${name}\` in the configuration and the hosts file, and DNS is not asked for such names`,
+        message: `there is no host \`${name}\` in the configuration or the hosts file, and such names are never sent to DNS`,
       })
       expect(server.asked).toEqual([])
     },
@@ -283,7 +284,7 @@ describe('names from DNS', () => {
     const server = await startDns(() => 'silence')
     const dns = createDnsClient({ servers: [server.address], timeoutMs: 100, tries: 1, maxUnderWay: 2 })
     const waiting = [dns.query('one.example.org', 4), dns.query('two.example.org', 4)]
-    expect(dns.query('three.example.org', 4)).toEqual({ kind: 'failed', why: '2 names are being looked up already' })
+    expect(dns.query('three.example.org', 4)).toEqual({ kind: 'failed', why: '2 names are already being resolved' })
     expect(await Promise.all(waiting)).toEqual([{ kind: 'timeout' }, { kind: 'timeout' }])
   })
 
@@ -338,7 +339,7 @@ describe('the guard sees every address (SS-03)', () => {
 describe('what is behind a tunnel', () => {
   const routes = [{ id: 'r', network: cidr('10.10.0.0/16'), virtualNetworkId: 'v', tunnelId: 't', comment: '' }]
   const names = [{ id: 'h', hostname: 'wiki.internal.test', tunnelId: 't', comment: '' }]
-  const account = accountWith({ privateRoutes: routes, hostnameRoutes: names })
+  const table = createRouteTable(accountWith({ privateRoutes: routes, hostnameRoutes: names }))
   const office: ConfiguredTunnel = {
     id: 't',
     name: 'office',
@@ -350,7 +351,7 @@ describe('what is behind a tunnel', () => {
     ownSockets: { services: [], origins: [] },
     isLocal: () => false,
   }
-  const inside = { account, virtualNetworkId: 'v', peer: { ip: ip('192.0.2.7'), port: 1 } }
+  const inside = { routes: table, virtualNetworkId: 'v', peer: { ip: ip('192.0.2.7'), port: 1 } }
 
   it('is dialled at its stand-in, also for clients elsewhere under a strict guard', async () => {
     const { candidates } = await lab(undefined, { tunnels: [office], guard: strict })

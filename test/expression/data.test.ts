@@ -51,7 +51,7 @@ describe('facts from JSON', () => {
     ['Bool', 1, ': expected true or false but got `1`'],
     ['Int', 1.5, ': expected an integer but got `1.5`'],
     ['Int', '0x1', ': expected an integer but got `0x1`'],
-    ['Int', 2 ** 60, ': the integer is beyond 2^53 and was not read exactly, write it as a string'],
+    ['Int', 2 ** 60, ': the integer is beyond 2^53 and loses precision as a JSON number; write it as a string'],
     ['Int', '9223372036854775808', ': `9223372036854775808` does not fit 64 bits'],
     ['Bytes', 1, ': expected a string but got `1`'],
     ['Ip', '10.0.0.0/8', ': expected an IP address but got `10.0.0.0/8`'],
@@ -141,7 +141,7 @@ describe('one request of the expr verb', () => {
     })
   })
   test.each([
-    [{ facts: { zzz: 1 } }, 'request.bad_fact', '`zzz` is no field'],
+    [{ facts: { zzz: 1 } }, 'request.bad_fact', 'unknown field `zzz`'],
     [{ facts: { i: 'x' } }, 'request.bad_fact', 'fact `i`: expected an integer but got `x`'],
     [{ facts: { mm: { k: [1] } } }, 'request.bad_fact', 'fact `mm.k.0`: expected a string but got `1`'],
     [{ lists: { a: 'x' as never } }, 'request.bad_list', 'list `a` is not an array of items'],

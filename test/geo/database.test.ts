@@ -141,7 +141,7 @@ describe('a file that changes', () => {
 
     const warning = await warned.promise
     expect(warning.severity).toBe('warning')
-    expect(warning.message).toContain('what was read before stays in use')
+    expect(warning.message).toContain('the contents read before stay in use')
     expect(database.placeOf(ip('203.0.113.2'))?.country).toBe('NL')
   })
 })

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { siteViewOf } from '../../src/geo/site-view.ts'
 import { ip } from '../../src/net/ip.ts'
+import { createAccountTables } from '../../src/policy/account-tables.ts'
 import { AMS, account, LHR } from '../policy/build.ts'
 
 const MOVE = Date.parse('2026-12-15T00:00:00Z')
@@ -8,7 +9,7 @@ const nowhere = () => undefined
 const london = { city: 'London', country: 'GB', continent: 'EU' }
 
 describe("another site's view of an address", () => {
-  const moving = account({ dedicatedIps: [AMS, { ...LHR, geolocationUpdatedAt: MOVE }] })
+  const moving = createAccountTables(account({ dedicatedIps: [AMS, { ...LHR, geolocationUpdatedAt: MOVE }] }))
 
   test('[G2] until its geolocation is updated, a dedicated IP is seen in the home country, and its move is foreseen', () => {
     expect(siteViewOf(moving, nowhere, ip('203.0.113.20'), MOVE - 1)).toEqual({

@@ -42,7 +42,7 @@ describe('credentials', () => {
 
   test('no credentials at all are asked for', async () => {
     expect(await refusal(identifier(), knock())).toBe(
-      'identity.required: this listener asks for a user name and a password',
+      'identity.required: this listener requires a user name and a password',
     )
   })
 
@@ -90,7 +90,7 @@ describe('listeners', () => {
     )
     expect(inside.identity).toBeUndefined()
     expect(await refusal(identifier(), knock({ listener, peerIp: '127.0.6.9' }))).toBe(
-      'identity.source_not_allowed: the proxy endpoint `branch` does not let in 127.0.6.9',
+      'identity.source_not_allowed: the proxy endpoint `branch` does not admit 127.0.6.9',
     )
   })
 
@@ -222,7 +222,7 @@ test.each([
   ['src=198.51.100', 'the user-name parameter `src`, `198.51.100`, is not an IP address'],
   ['src=localhost', 'the user-name parameter `src`, `localhost`, is not an IP address'],
   ['family=5', 'the user-name parameter `family`, `5`, is neither 4 nor 6'],
-  ['vnet=100%', 'the user-name parameter `vnet` holds a percent sign that is no escape; write it `%25`'],
+  ['vnet=100%', 'the user-name parameter `vnet` has a percent sign that is not an escape; write it as `%25`'],
   ['vnet=%0d%0aX', 'there is no virtual network `\ufffd\ufffdX`; there are: `home`, `vnet-AMER`, `vnet-EMEA`'],
   [`vnet=${'x'.repeat(2000)}`, 'the parameters of the user name are too long'],
 ])('a choice that cannot be is refused with the reason: ;%s', async (parameters, message) => {

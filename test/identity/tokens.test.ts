@@ -123,10 +123,14 @@ describe('what is refused, with one answer to the client and the reason in the l
     ['without an end', { exp: undefined }, /no claim `exp`/],
     ['for another audience', { aud: 'another' }, /audience, `another`, is not/],
     ['without an audience', { aud: undefined }, /no claim `aud`/],
-    ['of another issuer', { iss: 'https://evil.test' }, /issuer, `https:\/\/evil\.test`, is no identity provider/],
-    ['of an issuer spelt a little differently', { iss: `${ISSUER}/` }, /is no identity provider/],
-    ['without a mail address', { email: undefined }, /no mail address in `email`/],
-    ['with a mail address that is none', { email: 'a;vnet=x@y' }, /no mail address/],
+    [
+      'of another issuer',
+      { iss: 'https://evil.test' },
+      /issuer, `https:\/\/evil\.test`, is not a configured identity provider/,
+    ],
+    ['of an issuer spelt a little differently', { iss: `${ISSUER}/` }, /is not a configured identity provider/],
+    ['without a mail address', { email: undefined }, /no email in `email`/],
+    ['with a mail address that is none', { email: 'a;vnet=x@y' }, /no email/],
     ['of somebody else', { email: 'bob@example.com' }, /token of `bob@example\.com` and not of `alice@example\.com`/],
   ])('a token %s', async (_what, claims: Readonly<Record<string, unknown>>, reason) => {
     const key = await makeKey('k1')
@@ -287,14 +291,14 @@ describe('time and keys', () => {
     const error = await refusal(at, 'alice@example.com', await key.sign({}, NOW))
     expect([error.code, error.message]).toEqual([
       'identity.keys_unavailable',
-      'the keys that tokens are verified with cannot be had at the moment',
+      'the keys for verifying tokens are unavailable at the moment',
     ])
     expect(error.logged).toContain('answers 503')
   })
 
   test.each([
     ['not JSON', '<html>', 'JSON'],
-    ['no JWK Set', '{"key":[]}', 'no JWK Set'],
+    ['no JWK Set', '{"key":[]}', 'not a JWK Set'],
     ['longer than a mebibyte', 'x'.repeat(1024 * 1024 + 1), 'more than 1048576 bytes'],
   ])('keys that are %s sign nobody in, and the process lives on', async (_what, body, reason) => {
     const key = await makeKey('k1')

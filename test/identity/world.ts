@@ -6,7 +6,7 @@ import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { InputError } from '../../src/errors/issue.ts'
 import { createIdentifier, type Identifier, type IdentifierOptions } from '../../src/identity/identify.ts'
 import { ip } from '../../src/net/ip.ts'
-import { compileRuleset, type Snapshot } from '../../src/policy/ruleset.ts'
+import { compileRuleset, createSnapshot, type Snapshot } from '../../src/policy/ruleset.ts'
 import type { Knock, Listener } from '../../src/proxy/arrival.ts'
 import type { Persona } from '../../src/proxy/stage-values.ts'
 import { account } from '../policy/build.ts'
@@ -43,11 +43,11 @@ export function network(name: string): string {
   return found.id
 }
 
-export const SNAPSHOT: Snapshot = {
-  revision: 1,
-  account: account({ virtualNetworks: CONFIG.virtualNetworks }),
-  ruleset: compileRuleset([], [], { hostSelector: true, expressions: 'default' }).ruleset,
-}
+export const SNAPSHOT: Snapshot = createSnapshot(
+  1,
+  account({ virtualNetworks: CONFIG.virtualNetworks }),
+  compileRuleset([], [], { hostSelector: true, expressions: 'default' }).ruleset,
+)
 
 export const MAIN: Listener = { name: 'main', host: '127.0.0.1', port: 8080, authentication: 'required' }
 

@@ -185,7 +185,7 @@ test('TL-06 revoked, expired, foreign and nameless certificates are refused in w
   for (const [certificate, why] of [
     [good, 'is revoked'],
     [foreign, "is not signed by the listener's authority"],
-    [stranger, 'names `mallory@example.com`, who is no user here'],
+    [stranger, 'names `mallory@example.com`, who is not a user of this lab'],
   ] as const) {
     const answer = await curl(
       ...https(gateway.port),

@@ -137,7 +137,7 @@ describe('CF-05 a state that is found', () => {
     const { code, stderr: said } = await failedStart()
     expect(code).toBe(2)
     expect(said).toContain(
-      `error: \`${file('lab.db')}\` is damaged and its copy \`${file('lab.previous.db')}\` is damaged: both are left as they are`,
+      `error: \`${file('lab.db')}\` is damaged and its copy \`${file('lab.previous.db')}\` is damaged; both are left unchanged`,
     )
     expect(said).not.toMatch(/^ +at /m)
     expect(readdirSync(state).sort()).toEqual(before)

@@ -195,7 +195,7 @@ describe('who comes another way', () => {
   test.each(['/', '/json'])('past the lab is told so and shown no address at %s', async (path) => {
     const answer = await visit('127.0.0.1', 'ipv4.icanhazip.com', ECHO, path)
     expect(answer.status).toBe(403)
-    expect(answer.body).toContain('you came straight from 127.0.0.1:')
+    expect(answer.body).toContain('you came directly from 127.0.0.1:')
     expect(answer.body).toContain(`try: curl -x ${PROXY} -U 'EMAIL:PASSWORD' http://ipv4.icanhazip.com/\n`)
   })
 
@@ -238,7 +238,7 @@ describe('starting', () => {
 
   test('refuses an origin that has no destination', async () => {
     await expect(startTestOrigins([spec('nowhere.test', 'echo')], [])).rejects.toThrow(
-      'the test origin `nowhere.test` has no destination of that name to stand at',
+      'the test origin `nowhere.test` has no destination of that name',
     )
   })
 })

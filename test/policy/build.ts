@@ -7,7 +7,7 @@ import type { Account, AccountSettings, DedicatedEgressIp } from '../../src/poli
 import type { Flow, Identity, UserGroup } from '../../src/policy/flow.ts'
 import { COLOS, type Colo, type Place } from '../../src/policy/place.ts'
 import type { EgressSettings, Rule } from '../../src/policy/rule.ts'
-import { compileRuleset, type Snapshot } from '../../src/policy/ruleset.ts'
+import { compileRuleset, createSnapshot, type Snapshot } from '../../src/policy/ruleset.ts'
 
 export const PLACES = {
   netherlands: { city: 'Utrecht', country: 'NL', continent: 'EU', latitude: 52.09, longitude: 5.12 },
@@ -168,5 +168,5 @@ export function snapshot(given: Account, rules: readonly Rule[]): Snapshot {
   const { ruleset, problems } = compileRuleset(rules, given.lists, given.settings)
   const errors = problems.filter(({ severity }) => severity === 'error')
   if (errors.length > 0) throw new InputError(errors)
-  return { revision: 1, account: given, ruleset }
+  return createSnapshot(1, given, ruleset)
 }

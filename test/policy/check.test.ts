@@ -200,7 +200,7 @@ describe('[P8] many narrow rules', () => {
     )
   test('that differ in one value', () => {
     const [only, ...others] = advice('P8', narrow(6))
-    expect(only?.message).toBe('6 rules differ only in what they compare `net.dst.ip` with: `n0`, `n1`, `n2` …')
+    expect(only?.message).toBe('6 rules differ only in the values they compare `net.dst.ip` with: `n0`, `n1`, `n2` …')
     expect(only?.hint).toBe('make a list of the values and one rule with `net.dst.ip in $list`')
     expect(others).toEqual([])
   })

@@ -107,7 +107,7 @@ describe('[E1] each outcome with its rule, address and reason', () => {
       outcome: 'default',
       rule: 'Finance to the bank',
       reason:
-        'rule `Finance to the bank` (precedence 1000) asks for shared egress, which leaves from LHR, the data center nearest the user',
+        'rule `Finance to the bank` (precedence 1000) uses shared egress, which leaves from LHR, the data center nearest the user',
       physical: 'LHR',
     })
   })
@@ -130,7 +130,7 @@ describe('[E1] each outcome with its rule, address and reason', () => {
     expect(decided(given, [], flow({ userPlace: PLACES.netherlands }))).toMatchObject({
       outcome: 'default',
       rule: null,
-      reason: 'no rule matched and the account is set to shared egress then, so shared egress at AMS is used',
+      reason: 'no rule matched and the account uses shared egress in that case, so shared egress at AMS is used',
     })
   })
 
@@ -156,7 +156,7 @@ describe('[E1] each outcome with its rule, address and reason', () => {
     const dark = { ...given, colosDown: new Set(given.colos.keys()) }
     expect(decided(dark, [toBank], bankFlow)).toMatchObject({
       outcome: 'unroutable',
-      reason: 'every data center is down, so there is nowhere to leave from',
+      reason: 'every data center is down, so no connection can leave',
       ingress: 'SFO',
     })
   })

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { ip } from '../../src/net/ip.ts'
 import { decide } from '../../src/policy/decide.ts'
-import { compileRuleset } from '../../src/policy/ruleset.ts'
+import { compileRuleset, createSnapshot } from '../../src/policy/ruleset.ts'
 import { AMS, account, flow, IAD, identity, LAX, PLACES, rule, via } from './build.ts'
 import { pick, randomOf } from './random-of.ts'
 
@@ -15,14 +15,14 @@ const rules = [
   rule({ traffic: 'net.dst.port == 5', egress: via(99) }),
 ]
 const { ruleset } = compileRuleset(rules, [], { hostSelector: true, expressions: 'default' })
-const accounts = [
+const snapshots = [
   account(),
   account({ colosDown: new Set(['LHR', 'LAX']) }),
   account({ settings: { noRuleMatched: 'default' } }),
   account({ settings: { balanceTolerance: { share: 10, km: 20_000 } } }),
   account({ dedicatedIps: [AMS, LAX, IAD] }),
   account({ dedicatedIps: [] }),
-]
+].map((each) => createSnapshot(1, each, ruleset))
 const places = [undefined, ...Object.values(PLACES)]
 const people = [undefined, ...['a', 'b', 'c', 'd'].map((name) => identity(`${name}@example.com`))]
 const addresses = ['198.51.100.7', '203.0.113.9', '2001:db8:f00::1', '2001:db8:f00::2']
@@ -30,7 +30,7 @@ const addresses = ['198.51.100.7', '203.0.113.9', '2001:db8:f00::1', '2001:db8:f
 test('[E4] [E5] [B4] a decision given out again is the one that was made for the very same circumstances', () => {
   const random = randomOf(20_261_122)
   for (let at = 0; at < 3000; at++) {
-    const own = pick(accounts, random)
+    const own = pick(snapshots, random)
     const [userPlace, destinationPlace, person] = [pick(places, random), pick(places, random), pick(people, random)]
     const connection = {
       ...flow({ proxiedByCloudflare: random(3) === 0 }),
@@ -39,8 +39,8 @@ test('[E4] [E5] [B4] a decision given out again is the one that was made for the
       ...(destinationPlace === undefined ? {} : { destinationPlace }),
       ...(person === undefined ? {} : { identity: person }),
     }
-    const given = decide({ revision: 1, account: own, ruleset }, connection)
-    const anew = decide({ revision: 1, account: { ...own }, ruleset }, connection)
+    const given = decide(own, connection)
+    const anew = decide(createSnapshot(1, own.account, ruleset), connection)
     expect(given).toEqual(anew)
   }
 })

@@ -172,7 +172,7 @@ test('an outage is told step by step', () => {
 test('an exempt connection says that no rule is consulted, and why', () => {
   const { decision, trace } = explain(given, { ...its, gatewayDns: true })
   expect(decision).toMatchObject({ outcome: 'exempt', exempt: { kind: 'gateway-dns' }, rule: null })
-  expect(new Set(trace.map(({ skipped }) => skipped))).toEqual(new Set(['no rule is consulted for this connection']))
+  expect(new Set(trace.map(({ skipped }) => skipped))).toEqual(new Set(['no rule is evaluated for this connection']))
 })
 
 test('the traced evaluation finds the rule that deciding finds, and the explained decision is the decision', () => {

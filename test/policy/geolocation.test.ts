@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { formatGeofeed } from '../../src/analysis/geofeed.ts'
 import { ip } from '../../src/net/ip.ts'
+import { createAccountTables } from '../../src/policy/account-tables.ts'
 import { locationSeen } from '../../src/policy/geolocation.ts'
 import { AMS, account, LAX } from './build.ts'
 
@@ -9,32 +10,37 @@ const moved = account({
   dedicatedIps: [AMS, { ...LAX, geolocationUpdatedAt: UPDATED }],
   settings: { homeCountry: 'GB' },
 })
+const tables = createAccountTables(moved)
 
 describe('[G2] other sites learn of a location late', () => {
   test.each(['203.0.113.40', '2001:db8:40::1234'])(
     'until the day they see the account’s home country: %s',
     (address) => {
-      expect(locationSeen(moved, ip(address), UPDATED - 1)).toEqual({ country: 'GB', known: false })
+      expect(locationSeen(tables, ip(address), UPDATED - 1)).toEqual({ country: 'GB', known: false })
     },
   )
   test.each(['203.0.113.40', '2001:db8:40::1234'])('from that day on the new one: %s', (address) => {
-    expect(locationSeen(moved, ip(address), UPDATED)).toMatchObject({ country: 'US', city: 'Los Angeles', known: true })
+    expect(locationSeen(tables, ip(address), UPDATED)).toMatchObject({
+      country: 'US',
+      city: 'Los Angeles',
+      known: true,
+    })
   })
 })
 
 test('[G1] an address without such a date is where its colo is', () => {
-  expect(locationSeen(moved, ip('203.0.113.10'), 0)).toMatchObject({ country: 'NL', city: 'Amsterdam', known: true })
+  expect(locationSeen(tables, ip('203.0.113.10'), 0)).toMatchObject({ country: 'NL', city: 'Amsterdam', known: true })
 })
 
 test('shared egress is where its colo is', () => {
   const [first] = moved.colos.values()
-  expect(locationSeen(moved, ip('198.18.0.1'), 0)).toMatchObject({ city: first?.city, country: first?.country })
-  expect(locationSeen(moved, ip('2001:db8:5a::1'), 0)).toMatchObject({ city: first?.city })
+  expect(locationSeen(tables, ip('198.18.0.1'), 0)).toMatchObject({ city: first?.city, country: first?.country })
+  expect(locationSeen(tables, ip('2001:db8:5a::1'), 0)).toMatchObject({ city: first?.city })
 })
 
 test('addresses that are not the account’s are nowhere', () => {
   for (const address of ['198.51.100.1', '198.18.255.1', '2001:db8:99::1']) {
-    expect(locationSeen(moved, ip(address), UPDATED)).toBeUndefined()
+    expect(locationSeen(tables, ip(address), UPDATED)).toBeUndefined()
   }
 })
 

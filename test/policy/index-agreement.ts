@@ -13,7 +13,7 @@ import { GATEWAY_SCHEME } from '../../src/policy/fields.ts'
 import { exclusionsOf, isExact } from '../../src/policy/matcher/exactness.ts'
 import { fieldOriginOf } from '../../src/policy/matcher/field-origin.ts'
 import { requirementsOf } from '../../src/policy/matcher/index-keys.ts'
-import { type RememberedUser, type RememberedUsers, unknownUser } from '../../src/policy/matcher/remembered-users.ts'
+import { type LazyFlow, type RememberedUser, unknownUser } from '../../src/policy/matcher/remembered-users.ts'
 import { RuleMatcher } from '../../src/policy/matcher/rule-matcher.ts'
 import type { KnownLists } from '../../src/policy/named-lists.ts'
 import { anyExpression, anyValues } from '../expression/generate.ts'
@@ -80,12 +80,12 @@ function createPool(scheme: Scheme, seed: number) {
     const parsed = parseExpression(source, scheme)
     if (!parsed.ok) return []
     const { expression } = parsed
-    const filed = {
+    const indexed = {
       requirements: requirementsOf(expression),
       exclusions: exclusionsOf(expression),
       isExact: isExact(expression),
     }
-    return [{ source, matches: compileExpression(expression), ...filed }]
+    return [{ source, matches: compileExpression(expression), ...indexed }]
   })
   if (rules.length < RULES_IN_POOL / 2) throw new Error('the generator makes expressions the parser refuses')
   const origins = [...scheme.fields.values()].map(({ name }) => fieldOriginOf(name))
@@ -99,10 +99,10 @@ function compareSet(
   total: { -readonly [key in keyof Omit<Agreement, 'disagreements'>]: number },
 ) {
   const rules = Array.from({ length: 1 + random(40) }, () => pick(pool.rules, random))
-  const crowd = pick([1, 4, 64], random)
+  const maxPerKey = pick([1, 4, 64], random)
   let lists = randomLists(random)
   let memory = new Map<FieldValues, RememberedUser>()
-  let index = RuleMatcher.build(rules, rules, lists, crowd)
+  let index = RuleMatcher.build(rules, rules, lists, maxPerKey)
   for (let at = 0; at < FLOWS_PER_SET; at++) {
     if (at === FLOWS_PER_SET / 2) {
       lists = randomLists(random)
@@ -144,24 +144,24 @@ function withDomains(values: FieldValues, number: number): FieldValues {
   return values.map((value, slot) => (slot === HOST ? host : slot === DOMAINS ? domains : value))
 }
 
-/** As for a connection of a known person to a host: their values are stale ones until they are asked for. */
+/** As for a connection of a known user to a host: their values are stale ones until they are asked for. */
 function findRemembering(
   index: RuleMatcher,
   { origins, scheme }: Pool,
   values: FieldValues,
-  person: RememberedUser,
+  user: RememberedUser,
   stale: FieldValues,
 ): number {
   if (scheme !== GATEWAY_SCHEME) return index.first(values)
   const partial = values.map((value, slot) => (origins[slot] === 'flow' ? value : stale[slot]))
-  const familiars: RememberedUsers = {
-    person,
+  const flow: LazyFlow = {
+    user,
     host: hostOf(values),
     complete: () => {
       for (const [slot, value] of values.entries()) partial[slot] = value
     },
   }
-  return index.first(partial, familiars)
+  return index.first(partial, flow)
 }
 
 function describe(expected: string | undefined, found: string | undefined, values: FieldValues): string {

@@ -169,7 +169,7 @@ describe('[R12] fields and where they belong', () => {
     [{ traffic: 'al (net.fqdn.domains[*] == "a")' }, 'did you mean `all`?'],
     [
       { traffic: 'lowr(net.fqdn.host) == "a"' },
-      'there is no function `lower`: case is ignored by `wildcard "…"` and by `matches "(?i)…"`',
+      'there is no function `lower`: `wildcard "…"` and `matches "(?i)…"` ignore case',
     ],
     [
       { traffic: 'starts_wiht(net.fqdn.host, "a")' },
@@ -288,10 +288,10 @@ describe('lists', () => {
 
   // [R14]: of ports, applications and categories there are none
   test.each([
-    ['net.dst.port in $ports', 'write the values out: `net.dst.port in {…}`'],
-    ['net.src.port in $ports', 'write the values out: `net.src.port in {…}`'],
-    ['any(app.ids[*] in $apps)', 'write the values out: `app.ids[*] in {…}`'],
-    ['any(net.fqdn.content_category[*] in $c)', 'write the values out: `net.fqdn.content_category[*] in {…}`'],
+    ['net.dst.port in $ports', 'list the values: `net.dst.port in {…}`'],
+    ['net.src.port in $ports', 'list the values: `net.src.port in {…}`'],
+    ['any(app.ids[*] in $apps)', 'list the values: `app.ids[*] in {…}`'],
+    ['any(net.fqdn.content_category[*] in $c)', 'list the values: `net.fqdn.content_category[*] in {…}`'],
   ])('%s is refused, as there are no lists of numbers', (traffic, hint) => {
     for (const expressions of ['default', 'lenient'] as const) {
       const { problems } = compileRuleset([rule({ traffic })], [], { ...settings(), expressions })

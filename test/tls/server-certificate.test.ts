@@ -48,7 +48,7 @@ test.each([
 
 test('one that has run out, or is not valid yet, is refused with the day', () => {
   const files = pair()
-  expect(() => readServerCertificate(files, NOW + 400 * DAY_MS)).toThrow(/ran out on \d{4}-\d\d-\d\d/)
+  expect(() => readServerCertificate(files, NOW + 400 * DAY_MS)).toThrow(/expired on \d{4}-\d\d-\d\d/)
   expect(() => readServerCertificate(files, NOW - 10 * DAY_MS)).toThrow(/is not valid before \d{4}-\d\d-\d\d/)
 })
 

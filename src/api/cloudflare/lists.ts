@@ -2,7 +2,7 @@
 
 import type { Json, JsonObject, ListItem, Stored } from '../../config/lab-state.ts'
 import { ChangeError } from '../../errors/change-error.ts'
-import { canonicalListName } from '../../expression/list-name.ts'
+import { canonicalListName } from '../../expression/lex/name.ts'
 import { parseCidr } from '../../net/cidr.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import { listOf, ok } from '../response.ts'

@@ -205,7 +205,7 @@ function readNetwork(sent: string): string {
   if (network === undefined) throw invalidField('/network', `\`${sent}\` is not a network in CIDR notation`)
   const written = parseIp(sent.split('/')[0] ?? '')
   if (written?.text !== network.base.text) {
-    throw invalidField('/network', `\`${sent}\` has bits set behind its prefix; the network is \`${network.text}\``)
+    throw invalidField('/network', `\`${sent}\` has bits set after its prefix; the network is \`${network.text}\``)
   }
   return network.text
 }

@@ -96,12 +96,12 @@ function known(call: RouteCall, email: string): string {
 }
 
 function geolocations({ ports }: RouteCall) {
-  const { account } = ports.plane.current()
+  const { account, tables } = ports.plane.current()
   const now = ports.plane.now()
   return listOf(
     account.dedicatedIps.flatMap(({ colo, ipv4, ipv6, geolocation, geolocationUpdatedAt }) => {
       const address = ipv4?.address ?? ipv6?.range.base
-      const seen = address === undefined ? undefined : locationSeen(account, address, now)
+      const seen = address === undefined ? undefined : locationSeen(tables, address, now)
       if (address === undefined || seen === undefined) return []
       const place = { city: geolocation.city ?? null, country: geolocation.country ?? null }
       return [

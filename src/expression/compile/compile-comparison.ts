@@ -1,14 +1,16 @@
-// Comparisons without `[*]`: one value, found or missing. The forms rules are made of get closures of their own, so that
-// the common comparison is one load and one test.
+// Comparisons without `[*]`: one value, found or missing. The forms that rules consist of get closures of their own, so
+// that the common comparison is one load and one test.
 
 import type { Ip } from '../../net/ip.ts'
 import { createIpSet } from '../../net/ip-set.ts'
 import type { Access, Comparison, Index, Test } from '../tree.ts'
-import type { FieldValues, Value } from '../value.ts'
-import type { Predicate } from './predicate.ts'
+import type { FieldValues, Lists, Value } from '../value.ts'
 import { valueTestOf } from './value-test.ts'
 
-/** Compiles a comparison of type Bool. A missing value passes nothing but `!=`, and that only by the scheme's switch. */
+/** A compiled expression: whether a connection with these values matches, given these lists. */
+export type Predicate = (values: FieldValues, lists: Lists) => boolean
+
+/** Compiles a comparison of type Bool. A missing value is false for every operator; for `!=` the scheme decides. */
 export function compileComparison(node: Comparison, missingNotEqual: boolean): Predicate {
   const { access, test } = node
   const direct = access.indexes.length === 0 ? compileDirect(access.field.slot, test) : undefined
@@ -50,7 +52,7 @@ function compileDirect(slot: number, test: Test): Predicate | undefined {
   return (values) => values[slot] === a || values[slot] === b
 }
 
-/** The value an access without `[*]` names; undefined is missing. */
+/** Reads the value of an access without `[*]`; undefined is missing. */
 export function readerOf(access: Access): (values: FieldValues) => Value | undefined {
   const { slot } = access.field
   const { indexes } = access
@@ -64,8 +66,8 @@ export function readerOf(access: Access): (values: FieldValues) => Value | undef
   }
 }
 
-/** Calls `visit` with every value a mapped access reaches, in order; stops early when `visit` answers true. What does
- *  not exist below a `[*]` is skipped. Answers whether it stopped. */
+/** Calls `visit` with every value a mapped access reaches, in order, and stops when `visit` returns true. What does
+ *  not exist below a `[*]` is skipped. Returns whether it stopped. */
 export function visitEach(access: Access, values: FieldValues, visit: (value: Value) => boolean): boolean {
   return descend(values[access.field.slot], access.indexes, 0, visit)
 }

@@ -1,10 +1,10 @@
-// Array(Bool): comparisons under `[*]`, and what logical operators make of them ([L6] to [L8]). Position by
-// position, as long as the shortest operand.
+// Array(Bool): comparisons under `[*]`, combined position by position by logical operators, up to the length of the
+// shortest operand ([L6] to [L8]).
 
 import type { Chain, Comparison, Node } from '../tree.ts'
 import type { FieldValues, Lists, Value } from '../value.ts'
+import type { Predicate } from './compile-comparison.ts'
 import { readerOf, visitEach } from './compile-comparison.ts'
-import type { Predicate } from './predicate.ts'
 import { valueTestOf } from './value-test.ts'
 
 /** One boolean per position. */
@@ -29,7 +29,7 @@ export function compileEach(op: 'any' | 'all', node: Comparison): Predicate {
   return (values, lists) => visitEach(access, values, (value) => passes(value, lists) === wanted) === wanted
 }
 
-/** A bare Array(Bool): when it is missing, neither quantifier holds. */
+/** A bare Array(Bool): when it is missing, both quantifiers are false. */
 function compileBare(wanted: boolean, node: Comparison): Predicate {
   const read = readerOf(node.access)
   return (values) => {
@@ -38,7 +38,7 @@ function compileBare(wanted: boolean, node: Comparison): Predicate {
   }
 }
 
-/** Is the field itself an array, so that its first `[*]` visits array elements? */
+/** Whether the field itself is an array, so that its first `[*]` visits array elements. */
 export function isArrayField(node: Comparison): boolean {
   const { type } = node.access.field
   return typeof type !== 'string' && 'array' in type
@@ -68,7 +68,7 @@ export function rowsOf(node: Node): Rows {
   }
 }
 
-/** Elementwise, truncated to the shortest. */
+/** Elementwise, truncated to the shortest operand. */
 export function combineRows(op: 'or' | 'xor' | 'and', rows: readonly (readonly boolean[])[]): readonly boolean[] {
   const length = Math.min(...rows.map((row) => row.length))
   return Array.from({ length }, (_, at) => {
@@ -95,12 +95,14 @@ function comparisonRows(node: Comparison): Rows {
 }
 
 export interface Column {
-  /** how many positions there are */
+  /** the number of positions */
   readonly length: (values: FieldValues) => number
   /** the boolean at a position below that length */
   readonly at: (values: FieldValues, lists: Lists, index: number) => boolean
 }
 
+/** A comparison or logical operator read position by position, without building arrays; undefined for nodes that
+ *  need one. */
 export function compileColumn(node: Node): Column | undefined {
   if (node.kind === 'group') return compileColumn(node.item)
   if (node.kind === 'chain') return compileChain(node)

@@ -1,17 +1,17 @@
-// Turns an expression into closures, one per node, specialised by operator and constant. Nothing here can fail, allocate
-// on the way of a plain comparison, or know about tracing.
+// Compiles an expression into closures, one per node, specialised by operator and constant. Evaluation cannot fail,
+// does not allocate for plain comparisons, and does no tracing.
 
 import type { Chain, Expression, Node, Quantifier } from '../tree.ts'
+import type { Predicate } from './compile-comparison.ts'
 import { compileComparison } from './compile-comparison.ts'
 import { compileColumn, compileEach, rowsOf } from './compile-rows.ts'
-import type { Predicate } from './predicate.ts'
 
-/** Compiles a filter. Values are by the slots of the expression's scheme. */
+/** Compiles a filter. Its values are indexed by the slots of the expression's scheme. */
 export function compileExpression(expression: Expression): Predicate {
   return compileNode(expression.root, expression.scheme.missingNotEqual)
 }
 
-/** Compiles one node of type Bool: what an index over rules uses for the parts it could not look up. */
+/** Compiles one node of type Bool, as for the parts of a rule that an index could not look up. */
 export function compileNode(node: Node, missingNotEqual: boolean): Predicate {
   switch (node.kind) {
     case 'group':

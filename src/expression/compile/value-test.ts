@@ -1,4 +1,4 @@
-// What a comparison asks, as a function of one present value. Constants are prepared here once; the functions allocate
+// The test of a comparison as a function of one present value. Constants are prepared here once; the functions allocate
 // nothing.
 
 import { equalIp, type Ip } from '../../net/ip.ts'
@@ -6,12 +6,13 @@ import { createIpSet } from '../../net/ip-set.ts'
 import type { IntLiteral, IntMember, Literal, LiteralSet, OrderOperator, Test } from '../tree.ts'
 import type { Lists, Value } from '../value.ts'
 
-/** Does this value pass? The value has the type the comparison was checked for. */
+/** Whether a value passes. The value must have the type the comparison was checked for. */
 export type ValueTest = (value: Value, lists: Lists) => boolean
 
-/** From this many members on a set of values is hashed instead of compared one by one. */
+/** Sets of at least this many members are hashed instead of compared one by one. */
 const HASH_FROM = 5
 
+/** Prepares the test of a comparison ([L5]). */
 export function valueTestOf(test: Test): ValueTest {
   switch (test.kind) {
     case 'truth':
@@ -63,7 +64,7 @@ function orderTest(op: OrderOperator, literal: Literal): ValueTest {
   }
 }
 
-/** Addresses of different families are unequal and in no order. */
+/** Addresses of different families are unequal and unordered. */
 function ipOrderTest(op: OrderOperator, constant: Ip): ValueTest {
   const { family } = constant
   const compare = (value: Value) => compareWords((value as Ip).words, constant.words)
@@ -112,7 +113,7 @@ function oneOfTest(values: readonly (string | number | bigint)[]): ValueTest {
   return (value) => all.has(value)
 }
 
-/** Sorted, merged ranges of integers, searched by halving. */
+/** Sorted, merged ranges of integers, searched by bisection. */
 function rangesTest(members: readonly IntMember[]): ValueTest {
   const firsts: (number | bigint)[] = []
   const lasts: (number | bigint)[] = []
@@ -141,7 +142,7 @@ function rangesTest(members: readonly IntMember[]): ValueTest {
   }
 }
 
-/** 64-bit two's complement. The low 31 bits of any exact number can be tested with the machine's own operator. */
+/** 64-bit two's complement. The low 31 bits of any exact number can be tested with JavaScript's own operator. */
 function bitsTest(literal: IntLiteral): ValueTest {
   const mask = BigInt(literal.value)
   const low = Number(mask)

@@ -1,5 +1,5 @@
 // Address literals ([L3.7] and [L3.8]): outside sets one strict address, inside them addresses, networks
-// and explicit ranges. IPv4 networks are read as leniently as the engine's library reads them.
+// and explicit ranges. IPv4 networks are read as leniently as by the engine's library.
 
 import { type Cidr, parseCidr } from '../../net/cidr.ts'
 import { compareIp, equalIp, type Ip, parseIp } from '../../net/ip.ts'
@@ -10,7 +10,7 @@ import { type Cursor, Failure } from './cursor.ts'
 const ADDRESS_RUN = /[0-9a-fA-F:./]+/y
 const BAD_ADDRESS = "couldn't parse address in network: invalid IP address syntax"
 
-/** Reads one address, as after `==`. */
+/** Reads one address, as after `==`. Fails with `expression.invalid_address` or `expression.syntax`. */
 export function readAddress(cursor: Cursor): IpLiteral {
   const start = cursor.at
   const token = readToken(cursor)
@@ -18,7 +18,7 @@ export function readAddress(cursor: Cursor): IpLiteral {
   return { type: 'Ip', value, text: value.text }
 }
 
-/** Reads one member of a set. */
+/** Reads one member of a set: an address, a network or a range. Also fails with `expression.invalid_range`. */
 export function readAddressMember(cursor: Cursor): IpMember {
   const start = cursor.at
   const token = readToken(cursor)
@@ -84,7 +84,7 @@ function prefixLength(digits: string, start: number, end: number): number {
   throw new Failure('expression.invalid_address', `couldn't parse length in network: ${problem}`, [start, end])
 }
 
-/** `10` and `010.1` as the engine's library reads them: decimal octets, zeros for what is missing. */
+/** `10` and `010.1` as the engine's library reads them: decimal octets, zeros for the absent ones. */
 function completeQuad(text: string): string {
   if (!/^\d+(\.\d+){0,3}$/.test(text)) return ''
   const octets = text.split('.').map((digits) => String(Number(digits)))

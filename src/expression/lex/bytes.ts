@@ -1,11 +1,11 @@
 // Byte literals ([L3.6]): quoted strings with four escapes, raw strings with hashes, and lists of hex
-// bytes. The value is a string of which every unit is one byte.
+// bytes. The value is a string with one byte per UTF-16 unit.
 
 import type { BytesLiteral } from '../tree.ts'
 import { bytesOf } from '../value.ts'
 import { type Cursor, Failure } from './cursor.ts'
 
-/** Hashes of a raw string: this many are taken, one more is refused. */
+/** Most hashes of a raw string. */
 export const RAW_HASH_LIMIT = 255
 
 /** Reads any of the three notations. */
@@ -29,7 +29,7 @@ export function readString(cursor: Cursor): BytesLiteral {
   throw cursor.failure('expression.syntax', 'expected " or r', 'write the text in double quotes')
 }
 
-/** Reads a quoted string behind its opening quote; answers its bytes. */
+/** Reads a quoted string after its opening quote; returns its bytes. Fails with `expression.invalid_string`. */
 export function readQuotedRest(cursor: Cursor): string {
   const start = cursor.at
   const missingQuote = () =>
@@ -45,7 +45,8 @@ export function readQuotedRest(cursor: Cursor): string {
   }
 }
 
-/** Reads a raw string behind its `r`; answers its text as it stands. */
+/** Reads a raw string after its `r`; returns its text unchanged. Fails with `expression.syntax` or
+ *  `expression.invalid_string`. */
 export function readRawRest(cursor: Cursor): string {
   const start = cursor.at
   const hashes = cursor.takeRun(/#+/y)
@@ -104,7 +105,7 @@ function takeSeparator(cursor: Cursor): void {
   throw new Failure('expression.invalid_string', 'expected byte separator', [cursor.at, end], QUOTE_HINT)
 }
 
-/** Exactly this many characters in this radix, as one byte. A `+` may stand first, as the engine's parser has it. */
+/** Exactly this many characters in this radix, as one byte. A leading `+` is allowed, as in the engine's parser. */
 function readByte(cursor: Cursor, count: number, radix: 8 | 16): string {
   const text = characters(cursor, count).join('')
   const span = [cursor.at, cursor.at + text.length] as const
@@ -123,9 +124,9 @@ function readByte(cursor: Cursor, count: number, radix: 8 | 16): string {
   return String.fromCharCode(value)
 }
 
-const QUOTE_HINT = 'write text in double quotes; without them only bytes such as `0a:1b` are read'
+const QUOTE_HINT = 'write text in double quotes; without quotes only bytes such as `0a:1b` are allowed'
 
-/** The next characters (code points), or a failure over what is left when there are fewer. */
+/** The next characters (code points); fails with the rest of the source if there are fewer. */
 function characters(cursor: Cursor, count: number): string[] {
   const found = Array.from(cursor.text.slice(cursor.at, Math.min(cursor.end, cursor.at + 2 * count))).slice(0, count)
   if (found.length === count) return found

@@ -1,12 +1,12 @@
-// A place in the source that moves forward, and the way to fail there. There are no tokens: whoever expects something
-// matches the text at hand ([L3]).
+// A position in the source that moves forward, and failures at it. There are no tokens: each reader matches the text at
+// the cursor ([L3]).
 
 import type { ExpressionProblemCode } from '../problem.ts'
 import type { Span } from '../tree.ts'
 import { isBlank, isWhiteSpace, leadingWhiteSpace } from './white-space.ts'
 
-/** Thrown by everything that reads source, caught by the parser's recovery; never leaves this layer.
- *  `span` is in UTF-16 code units. */
+/** Thrown by everything that reads source and caught by the parser's recovery; never leaves this room. `span` is in
+ *  UTF-16 code units. */
 export class Failure {
   readonly code: ExpressionProblemCode
   readonly message: string
@@ -21,6 +21,7 @@ export class Failure {
   }
 }
 
+/** A position in one source text. Offsets are UTF-16 code units. */
 export class Cursor {
   readonly text: string
   /** where the trimmed source ends */
@@ -29,7 +30,7 @@ export class Cursor {
   at: number
   readonly #tabs: boolean
 
-  /** `tabs`: does a tab separate tokens? */
+  /** `tabs`: whether a tab separates words */
   constructor(text: string, tabs: boolean) {
     const blank = isBlank(text)
     let end = blank ? 0 : text.length
@@ -50,24 +51,24 @@ export class Cursor {
     return at < this.end ? this.text.charAt(at) : ''
   }
 
-  /** Is this the text at hand? */
+  /** Whether the text is next. */
   sees(text: string): boolean {
     return this.at + text.length <= this.end && this.text.startsWith(text, this.at)
   }
 
-  /** Takes the text if it is at hand. */
+  /** Consumes the text if it is next. */
   take(text: string): boolean {
     if (!this.sees(text)) return false
     this.at += text.length
     return true
   }
 
-  /** Takes the text, or fails with the engine's wording for a missing literal. */
+  /** Consumes the text, or fails with the engine's wording for a missing literal. */
   expect(text: string, hint?: string): void {
     if (!this.take(text)) throw this.failure('expression.syntax', `expected literal ${JSON.stringify(text)}`, hint)
   }
 
-  /** Takes the longest run of characters of the class (a sticky expression that never matches nothing). */
+  /** Consumes the longest run of characters of the class (a sticky expression that never matches the empty text). */
   takeRun(run: RegExp): string {
     run.lastIndex = this.at
     const found = run.exec(this.text)?.[0] ?? ''

@@ -1,5 +1,5 @@
-// Integer literals and their ranges ([L3.4]): `0x` hexadecimal, leading `0` octal, else decimal, each
-// reading a run of hex digits greedily so that bad digits are reported as one token.
+// Integer literals and their ranges ([L3.4]): `0x` hexadecimal, leading `0` octal, else decimal. Each
+// reads a run of hex digits greedily, so that bad digits are reported as one token.
 
 import type { IntLiteral, IntMember } from '../tree.ts'
 import { intOf } from '../value.ts'
@@ -15,7 +15,7 @@ export function readInteger(cursor: Cursor): IntLiteral {
   return { type: 'Int', value, text: String(value) }
 }
 
-/** Reads `first` or `first..last`, both ends included. */
+/** Reads `first` or `first..last`, both ends included. Also fails with `expression.invalid_range`. */
 export function readIntegerMember(cursor: Cursor): IntMember {
   const start = cursor.at
   const first = readInteger(cursor)

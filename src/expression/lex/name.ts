@@ -1,6 +1,6 @@
-// Identifiers ([L3.3]): segments of ASCII letters, digits and underscores joined by single dots.
+// Identifiers ([L3.3]): segments of ASCII letters, digits and underscores joined by single dots. Names
+// of lists: `$name` in an expression, ids in the API.
 
-import { canonicalListName } from '../list-name.ts'
 import type { ListName, Mode } from '../tree.ts'
 import type { Cursor } from './cursor.ts'
 import { adviseInvisible } from './white-space.ts'
@@ -22,7 +22,7 @@ export function readName(cursor: Cursor): string {
 const ENGINE_RUN = /[a-z0-9_.]+/y
 const GATEWAY_RUN = /[a-zA-F0-9_.-]+/y
 
-/** Reads the name behind the `$`. Fails with `expression.invalid_list_name`. */
+/** Reads the list name after the `$`. Fails with `expression.invalid_list_name`. */
 export function readListName(cursor: Cursor, mode: Mode): ListName {
   cursor.expect('$')
   const start = cursor.at
@@ -32,4 +32,11 @@ export function readListName(cursor: Cursor, mode: Mode): ListName {
   const shown = text === '' ? String.fromCodePoint(cursor.text.codePointAt(start) ?? 0) : text
   const message = `invalid list name ${JSON.stringify(cursor.isAtEnd ? '' : shown)}`
   throw cursor.failure('expression.invalid_list_name', message)
+}
+
+/** The key of a list, the same for every spelling: lower case, and for a UUID without hyphens. */
+export function canonicalListName(name: string): string {
+  const lower = name.toLowerCase()
+  const bare = lower.replaceAll('-', '')
+  return /^[0-9a-f]{32}$/.test(bare) ? bare : lower
 }

@@ -1,5 +1,5 @@
-// Regex literals ([L3.9]): a quoted pattern with its own scanning rules, or a raw string. Says where the
-// pattern ends; what it means is regex/'s matter.
+// Regex literals ([L3.9]): a quoted pattern with its own scanning rules, or a raw string. Finds the end
+// of the pattern; regex/ interprets it.
 
 import type { Span } from '../tree.ts'
 import { readRawRest } from './bytes.ts'

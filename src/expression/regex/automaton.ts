@@ -1,26 +1,27 @@
-// Runs a program over byte strings as a deterministic automaton whose states are made when first needed and forgotten
-// when there are too many. One table look-up per byte once warm, and never more than the program's size per byte:
-// linear whatever the pattern and the value. Held to RE2JS and to the platform's engine by test/expression.
+// Runs a program over byte strings as a deterministic automaton whose states are built when first needed and dropped
+// when there are too many. One table lookup per byte once warm, and at most the program's size per byte: linear for
+// every pattern and value. test/expression compares it with RE2JS and with the platform's engine.
 
 import { type ByteClass, PERL_CLASSES } from './byte-class.ts'
 import type { Assertion } from './pattern.ts'
 import { ASSERT, FORK, type Program, TAKE } from './program.ts'
 
-/** Entries of a row: nothing known yet, no match possible any more, a match. Everything else is where a row begins. */
+/** Entries of a row: not yet computed, no match possible, a match. Any other number is where a row begins. */
 const UNKNOWN = 0
 const DEAD = 1
 const ACCEPT = 2
 
-/** Table entries and waiting threads after which all states are forgotten (4 and 8 bytes each). */
+/** Numbers of table entries and stored threads at which all states are dropped (4 and 8 bytes each). */
 const TABLE_LIMIT = 2 ** 18
 
-/** Answers whether the pattern matches anywhere in a value (one code unit per byte). */
+/** Returns a function that tells whether the pattern matches anywhere in a value (one code unit per byte).
+ *  `tableLimit`: as TABLE_LIMIT, in entries. */
 export function createAutomaton(program: Program, tableLimit = TABLE_LIMIT): (value: string) => boolean {
   const automaton = new Automaton(program, tableLimit)
   return (value) => automaton.matches(value)
 }
 
-/** Threads waiting at a place, and the kind of byte before it. */
+/** The threads at one position, and the kind of the byte before it. */
 interface State {
   readonly threads: readonly number[]
   readonly before: number
@@ -31,11 +32,11 @@ class Automaton {
   readonly #tableLimit: number
   /** kind of each byte for assertions */
   readonly #kinds: Uint8Array
-  /** column of each byte: bytes nothing tells apart share one */
+  /** column of each byte: bytes that the pattern does not distinguish share one */
   readonly #columns: Uint16Array
   /** one byte of each column */
   readonly #samples: readonly number[]
-  /** columns and one more for the end of the value */
+  /** the number of columns, with one more for the end of the value */
   readonly #width: number
   readonly #marks: Uint32Array
   #generation = 0
@@ -43,7 +44,7 @@ class Automaton {
   #states: State[] = []
   #rows = new Map<string, number>()
   #first = 0
-  /** threads of all states: with a large pattern they, not the table, take the memory */
+  /** threads of all states: for a large pattern they take the memory, not the table */
   #threadCount = 0
 
   constructor(program: Program, tableLimit: number) {
@@ -80,7 +81,7 @@ class Automaton {
     return (last === UNKNOWN ? this.#step(row, end) : last) === ACCEPT
   }
 
-  /** Finds out where a column leads from a row, and remembers it. */
+  /** Computes the transition from a row by a column, and stores it. */
   #step(row: number, column: number): number {
     const state = this.#states[row / this.#width] as State
     const atEnd = column === this.#width - 1
@@ -105,7 +106,7 @@ class Automaton {
     return next
   }
 
-  /** The threads behind a byte (-1: the end of the value), or ACCEPT. */
+  /** The threads after a byte (-1: the end of the value), or ACCEPT. */
   #advance(state: State, byte: number, kind: number): readonly number[] | typeof ACCEPT {
     const { ops, left, right, classes, assertions, start } = this.#program
     const reached: number[] = []
@@ -126,7 +127,7 @@ class Automaton {
     return [...new Set(reached)].sort((a, b) => a - b)
   }
 
-  /** A pattern that begins with the start of the value is not tried again behind it. */
+  /** A pattern anchored to the start of the value is not tried again after it. */
   #mayBeginLater(): boolean {
     const { ops, right, assertions, start } = this.#program
     return ops[start] !== ASSERT || assertions[right[start] as number] !== 'start'
@@ -147,7 +148,7 @@ class Automaton {
     return row
   }
 
-  /** Starts over with the first state alone. Rows 0 to 2 stay unused: their numbers mean something else. */
+  /** Starts over with only the initial state. Rows 0 to 2 stay unused, since their numbers are the special entries. */
   #forget(): void {
     const none: State = { threads: [], before: EDGE }
     this.#states = [none, none, none]
@@ -158,7 +159,7 @@ class Automaton {
   }
 }
 
-/** Bytes that every class and every assertion treats alike, numbered. */
+/** Groups bytes that every class and every assertion treats alike, and numbers the groups. */
 function columnsOf(program: Program, kinds: Uint8Array): { columns: Uint16Array; samples: number[] } {
   const columns = Uint16Array.from(kinds)
   let samples = renumber(columns)
@@ -169,7 +170,8 @@ function columnsOf(program: Program, kinds: Uint8Array): { columns: Uint16Array;
   return { columns, samples }
 }
 
-/** Numbers the distinct entries from 0 in order of appearance; answers where each appears first. */
+/** Numbers the distinct entries from 0 in order of appearance; also returns the index of each one's first
+ *  appearance. */
 function renumber(columns: Uint16Array): number[] {
   const known = new Int16Array(512).fill(-1)
   const samples: number[] = []
@@ -181,7 +183,7 @@ function renumber(columns: Uint16Array): number[] {
   return samples
 }
 
-/** EDGE is the start (looking back) or the end (looking ahead) of the value. */
+/** EDGE is the start of the value (looking back) or its end (looking ahead). */
 export const EDGE = 0
 export const OTHER = 1
 export const LINE_FEED = 2
@@ -190,7 +192,7 @@ export const WORD = 4
 
 const WORD_BYTES = PERL_CLASSES.w as ByteClass
 
-/** The kind of every byte, for these assertions: differences none of them can see are not made. */
+/** The kind of every byte for these assertions; kinds that none of them distinguishes are merged. */
 export function kindsOfBytes(assertions: readonly Assertion[]): Uint8Array {
   const kinds = new Uint8Array(256).fill(OTHER)
   if (assertions.some((what) => what.includes('word'))) {
@@ -201,7 +203,7 @@ export function kindsOfBytes(assertions: readonly Assertion[]): Uint8Array {
   return kinds
 }
 
-/** Does the assertion hold between a byte of kind `before` and one of kind `after`? */
+/** Whether the assertion holds between a byte of kind `before` and one of kind `after`. */
 export function holds(what: Assertion, before: number, after: number): boolean {
   switch (what) {
     case 'start':

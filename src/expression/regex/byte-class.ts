@@ -1,8 +1,9 @@
-// Sets of single bytes: what one position of a pattern may be. Plain tables of 256 flags, made once per pattern.
+// Sets of single bytes, as matched by one position of a pattern: tables of 256 flags, built once per pattern.
 
-/** `set[byte]` is 1 where the byte belongs. */
+/** `set[byte]` is 1 for a byte in the set. */
 export type ByteClass = Uint8Array
 
+/** The empty set. */
 export function emptyClass(): ByteClass {
   return new Uint8Array(256)
 }
@@ -14,10 +15,12 @@ export function rangesClass(...pairs: readonly (readonly [number, number])[]): B
   return set
 }
 
+/** All bytes that are not in the set. */
 export function negate(set: ByteClass): ByteClass {
   return set.map((flag) => 1 - flag)
 }
 
+/** The bytes in either set. */
 export function union(a: ByteClass, b: ByteClass): ByteClass {
   return a.map((flag, byte) => flag | (b[byte] ?? 0))
 }
@@ -28,7 +31,7 @@ export const CLASS_OPERATORS = {
   '~~': (a: ByteClass, b: ByteClass): ByteClass => a.map((flag, byte) => flag ^ (b[byte] ?? 0)),
 } as const
 
-/** With the other case of every ASCII letter in it. */
+/** The set with both cases of each of its ASCII letters. */
 export function foldCase(set: ByteClass): ByteClass {
   const folded = set.slice()
   for (let upper = 0x41; upper <= 0x5a; upper++) {

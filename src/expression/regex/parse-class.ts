@@ -1,5 +1,5 @@
-// Bracketed classes of the Rust dialect: nesting, set operators, POSIX names ([L15]). Over bytes, so a
-// character beyond ASCII in a class is refused, as the engine refuses it while Unicode mode is off.
+// Bracketed classes of the Rust dialect: nesting, set operators, POSIX names ([L15]). Over bytes: a
+// non-ASCII character in a class is refused, as by the engine without Unicode mode.
 
 import {
   type ByteClass,
@@ -13,7 +13,7 @@ import {
 import { type Escape, readEscape } from './parse-escape.ts'
 import type { PatternReader } from './reader.ts'
 
-/** A class and how deep brackets, unions and operators stand inside each other in it. */
+/** A class and the nesting depth of the brackets, unions and operators in it. */
 export interface ClassPiece {
   readonly set: ByteClass
   readonly depth: number
@@ -25,7 +25,7 @@ type Operator = keyof typeof CLASS_OPERATORS
 
 const OPERATORS = ['&&', '--', '~~'] as const satisfies readonly Operator[]
 
-/** Reads a class whose `[` is here. `outer`: brackets around it. */
+/** Reads a class from its `[`. `outer`: number of brackets around it. Throws PatternProblem. */
 export function readClass(reader: PatternReader, outer = 0): ClassPiece {
   const start = reader.at
   reader.nested(outer + 1, start)
@@ -53,7 +53,7 @@ export function readClass(reader: PatternReader, outer = 0): ClassPiece {
   return { set: isNegated ? negate(set) : set, depth: reader.nested(left.depth + 1, start) }
 }
 
-/** What stands between two operators. */
+/** The items between two operators. */
 class Members {
   readonly #set = emptyClass()
   #depth = 0
@@ -80,7 +80,7 @@ class Members {
   }
 }
 
-/** `-`s right after the bracket, and a `]` before anything else, are themselves. */
+/** A `-` right after the bracket, and a `]` before anything else, are literal. */
 function readLeadingLiterals(reader: PatternReader): Members {
   const members = new Members()
   while (takePastIgnored(reader, '-')) members.addRange([0x2d, 0x2d])
@@ -115,7 +115,7 @@ function readItem(reader: PatternReader, members: Members, start: number, outer:
   members.add(posix === undefined ? readClass(reader, outer + 1) : { set: posix, depth: 0 })
 }
 
-/** `[:name:]` and `[:^name:]`; anything else in a bracket is a class of its own. */
+/** `[:name:]` and `[:^name:]`; any other bracket in a bracket is a nested class. */
 function readPosix(reader: PatternReader): ByteClass | undefined {
   const sticky = /\[:(\^?)([a-z]+):\]/y
   sticky.lastIndex = reader.at
@@ -123,7 +123,7 @@ function readPosix(reader: PatternReader): ByteClass | undefined {
   const named = Object.hasOwn(POSIX_CLASSES, name) ? POSIX_CLASSES[name] : undefined
   if (named === undefined) return undefined
   reader.at += text.length
-  // case is folded first: with it ignored, "not lower" has no letters at all
+  // case is folded first: with case ignored, "not lower" contains no letters
   return caret === '^' ? negate(fold(reader, named)) : named
 }
 
@@ -144,7 +144,7 @@ function readRange(reader: PatternReader, members: Members, start: number): void
   if (reader.isAtEnd) throw reader.problem('unclosed character class', start)
   const last = readMember(reader)
   if (first.kind !== 'bytes' || last.kind !== 'bytes') {
-    const hint = 'a `-` that is no range goes first or last, or is written `\\-`'
+    const hint = 'put a literal `-` first or last, or write `\\-`'
     throw reader.problem('invalid range boundary, must be a literal', from, hint)
   }
   const range = [byteOf(reader, first, from), byteOf(reader, last, from)] as const
@@ -154,14 +154,14 @@ function readRange(reader: PatternReader, members: Members, start: number): void
   members.addRange(range)
 }
 
-/** A `-` at the end of a class or before another one is itself. */
+/** A `-` at the end of a class or before another one is literal. */
 function seesRange(reader: PatternReader): boolean {
   if (!reader.sees('-')) return false
   const next = reader.peekPastIgnored()
   return next !== ']' && next !== '-'
 }
 
-/** One character or escape, whatever it is. */
+/** One character or escape of any kind. */
 function readMember(reader: PatternReader): Escape {
   if (reader.sees('\\')) return readEscape(reader)
   const start = reader.at

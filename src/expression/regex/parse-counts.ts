@@ -1,11 +1,12 @@
-// How often something is repeated: `*`, `+`, `?`, `{m}`, `{m,}`, `{m,n}`, each lazy or not, which changes no answer here.
+// Repetition: `*`, `+`, `?`, `{m}`, `{m,}`, `{m,n}`, each greedy or lazy, which does not affect whether a pattern
+// matches.
 
 import { isWhiteSpace } from '../lex/white-space.ts'
 import type { PatternReader } from './reader.ts'
 
 const LARGEST = 0xffffffff
 
-/** Reads the operator here; answers least and most, which may be Infinity. */
+/** Reads the operator; returns the least and the greatest count, which may be Infinity. Throws PatternProblem. */
 export function readCounts(reader: PatternReader): readonly [number, number] {
   const counts = readPlain(reader) ?? readBraces(reader)
   reader.take('?')
@@ -29,12 +30,12 @@ function readBraces(reader: PatternReader): readonly [number, number] {
   }
   if (!reader.sees('}')) throw reader.problem('unclosed counted repetition', start)
   if (max < min) throw reader.problem('invalid repetition count range, the start must be <= the end', start)
-  // a space before the mark that makes it lazy counts in verbose mode only, and behind a brace only
+  // white space before the `?` of a lazy operator is skipped in verbose mode only, and only after a brace
   reader.bumpPastIgnored()
   return [min, max]
 }
 
-/** Behind the comma only a bare `}` stands for "or more": a blank before it asks for digits. */
+/** After the comma only an immediate `}` means "or more": a blank before it requires digits. */
 function readMost(reader: PatternReader, start: number): number | undefined {
   reader.bumpPastIgnored()
   return reader.sees('}') ? Number.POSITIVE_INFINITY : readDecimal(reader, start)

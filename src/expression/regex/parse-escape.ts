@@ -25,7 +25,7 @@ const BOUNDARIES: Readonly<Record<string, Assertion>> = {
   'end-half': 'word-end-half',
 }
 
-/** Reads an escape whose backslash is here. */
+/** Reads an escape from its backslash. Throws PatternProblem. */
 export function readEscape(reader: PatternReader): Escape {
   const start = reader.at
   reader.bump()
@@ -45,7 +45,7 @@ export function readEscape(reader: PatternReader): Escape {
   return { kind: 'bytes', bytes: [character.charCodeAt(0)] }
 }
 
-/** `\b`, or `\b{start}` and its kin; a brace without a word in it is a count. */
+/** `\b`, `\b{start}` and the like; a brace without a word in it is a count. */
 function readBoundary(reader: PatternReader, start: number): Assertion {
   if (reader.character !== '{') return 'word-boundary'
   const brace = reader.at

@@ -1,19 +1,19 @@
-// What stands between a group's bracket and its content: a name, flags, or nothing.
+// Reads what may follow a group's bracket: a name, flags, or nothing.
 
 import type { Flags, PatternReader } from './reader.ts'
 
 /** `flags`: a directive such as `(?i)`, complete with its closing bracket. */
 export interface GroupHead {
   readonly kind: 'capture' | 'group' | 'flags'
-  /** in force from here on */
+  /** the flags that apply from here on */
   readonly flags: Flags
 }
 
-/** Names of groups; each may be given once in a pattern. */
+/** Names of groups; each may occur once in a pattern. */
 export class GroupNames {
   readonly #names = new Set<string>()
 
-  /** Reads a name behind its `<`. */
+  /** Reads a name after its `<`. Throws PatternProblem. */
   read(reader: PatternReader): void {
     const start = reader.at
     while (!reader.isAtEnd && !reader.sees('>')) {
@@ -32,7 +32,7 @@ export class GroupNames {
 const FIRST_OF_NAME = /^[_\p{Alphabetic}]$/u
 const REST_OF_NAME = /^[_.[\]\p{Alphabetic}\p{N}]$/u
 
-/** Reads a group's head from its `(`. */
+/** Reads a group's head from its `(`. Throws PatternProblem. */
 export function readGroupHead(reader: PatternReader, names: GroupNames): GroupHead {
   const start = reader.at
   reader.bumpPastIgnored()
@@ -79,7 +79,7 @@ function readFlags(reader: PatternReader, start: number): Flags {
   return flags
 }
 
-/** Swapped greed and the absence of Unicode mode change no answer. */
+/** Swapped greed and the absence of Unicode mode do not affect whether a pattern matches. */
 function isKept(flag: string): flag is keyof Flags {
   return flag !== 'u' && flag !== 'U'
 }

@@ -1,5 +1,5 @@
-// Reads a pattern of the Rust regex dialect, Unicode mode off, into a tree over bytes ([L15]). Refuses
-// what the dialect refuses, and Unicode mode, which has no place over bytes.
+// Parses a pattern of the Rust regex dialect with Unicode mode off into a tree over bytes ([L15]).
+// Refuses what the dialect refuses, and Unicode mode, which does not apply to bytes.
 
 import { bytesOf } from '../value.ts'
 import { foldCase, negate, rangesClass } from './byte-class.ts'
@@ -20,7 +20,7 @@ import {
 } from './piece.ts'
 import { type Flags, type PatternProblem, PatternReader } from './reader.ts'
 
-/** Throws a PatternProblem. */
+/** Parses a whole pattern. Throws PatternProblem. */
 export function parsePattern(text: string): RegexPiece {
   const reader = new PatternReader(text)
   const pattern = readChoice(reader, new GroupNames(), 0)
@@ -28,7 +28,7 @@ export function parsePattern(text: string): RegexPiece {
   return pattern
 }
 
-/** `groups`: groups around it. */
+/** `groups`: number of groups around it. */
 function readChoice(reader: PatternReader, names: GroupNames, groups: number): RegexPiece {
   const start = reader.at
   const items = [readConcatenation(reader, names, groups)]
@@ -42,7 +42,7 @@ function readChoice(reader: PatternReader, names: GroupNames, groups: number): R
 function readConcatenation(reader: PatternReader, names: GroupNames, groups: number): RegexPiece {
   const pieces: RegexPiece[] = []
   let count = 0
-  /** undefined behind a flag directive, which nothing can repeat */
+  /** undefined after a flag directive, which cannot be repeated */
   let last: RegexPiece | undefined
   for (;;) {
     reader.skipIgnored()

@@ -1,5 +1,5 @@
-// A regular expression as a tree over bytes: what is left of a pattern once flags, escapes, classes and names are
-// resolved. Whether a repetition is greedy is gone too, because only "does it match" is ever asked.
+// A regular expression as a tree over bytes, with flags, escapes, classes and names resolved. Does not record greed:
+// only whether a value matches is ever needed.
 
 import type { ByteClass } from './byte-class.ts'
 
@@ -13,7 +13,8 @@ export type Pattern =
   | { readonly kind: 'repeat'; readonly item: Pattern; readonly min: number; readonly max: number }
   | { readonly kind: 'assert'; readonly what: Assertion }
 
-/** Places that take no byte; `crlf-` ones also know `\r` and `\r\n` as line ends. */
+/** Zero-width positions; `crlf-` ones also accept `\r` and `\r
+ *  ` as line ends. */
 export type Assertion =
   | 'start'
   | 'end'
@@ -30,7 +31,7 @@ export type Assertion =
 
 export const EMPTY: Pattern = { kind: 'empty' }
 
-/** The items one after the other, flat, without empty ones. */
+/** The items in sequence, flattened, without empty ones. */
 export function sequence(items: readonly Pattern[]): Pattern {
   const flat = items.flatMap((item) => (item.kind === 'sequence' ? item.items : item.kind === 'empty' ? [] : [item]))
   const [only] = flat
@@ -38,7 +39,7 @@ export function sequence(items: readonly Pattern[]): Pattern {
   return flat.length === 1 ? only : { kind: 'sequence', items: flat }
 }
 
-/** `max` may be Infinity. What takes no byte is the same however often it stands there, and none of anything is nothing. */
+/** `max` may be Infinity. A zero-width item is never repeated, and zero repetitions are empty. */
 export function repeat(item: Pattern, min: number, max: number): Pattern {
   const most = takesNothing(item) ? 1 : Number.POSITIVE_INFINITY
   const [low, high] = [Math.min(min, most), Math.min(max, most)]
@@ -46,7 +47,7 @@ export function repeat(item: Pattern, min: number, max: number): Pattern {
   return low === 1 && high === 1 ? item : { kind: 'repeat', item, min: low, max: high }
 }
 
-/** Can it only ever match no byte at all? */
+/** Whether it can only match the empty text. */
 export function takesNothing(pattern: Pattern): boolean {
   switch (pattern.kind) {
     case 'empty':

@@ -1,14 +1,14 @@
-// What a stretch of a pattern's text was read as: its tree, how deep its syntax is nested, and what it would take in the
-// engine's compiled form. Nesting and size are facts of the text, so they are gone from the tree itself.
+// A parsed part of a pattern: its tree, its nesting depth, and its size in the engine's compiled form. Depth and size
+// depend on the text as written, so the tree alone does not have them.
 
 import type { ByteClass } from './byte-class.ts'
 import { EMPTY, type Pattern, repeat, sequence, takesNothing } from './pattern.ts'
 
 export interface RegexPiece {
   readonly pattern: Pattern
-  /** groups, brackets, alternations, concatenations, repetitions and class operators inside each other */
+  /** nesting depth of groups, brackets, alternations, concatenations, repetitions and class operators */
   readonly depth: number
-  /** bytes of the engine's compiled form, in which every repetition is written out */
+  /** bytes of the engine's compiled form, in which every repetition is expanded */
   readonly bytes: number
 }
 
@@ -20,20 +20,23 @@ const PLACE = 2 * STATE + BRANCH
 
 export const NOTHING: RegexPiece = { pattern: EMPTY, depth: 0, bytes: STATE }
 
+/** Bytes to match one after the other. */
 export function literalPiece(bytes: readonly number[]): RegexPiece {
   const pattern = sequence(bytes.map((byte): Pattern => ({ kind: 'byte', byte })))
   return { pattern, depth: 0, bytes: STATE * bytes.length }
 }
 
+/** One byte of a set. */
 export function classPiece(set: ByteClass, depth: number): RegexPiece {
   return { pattern: { kind: 'class', set }, depth, bytes: bytesOfClass(set) }
 }
 
+/** A zero-width assertion. */
 export function assertionPiece(pattern: Pattern & { kind: 'assert' }): RegexPiece {
   return { pattern, depth: 0, bytes: STATE }
 }
 
-/** `count`: items of the text, flag directives among them. */
+/** Pieces in sequence. `count`: items of the text, including flag directives. */
 export function concatenation(pieces: readonly RegexPiece[], count: number): RegexPiece {
   const [only] = pieces
   if (count === 1 && only !== undefined) return only
@@ -45,11 +48,13 @@ export function concatenation(pieces: readonly RegexPiece[], count: number): Reg
   }
 }
 
+/** One of several pieces. */
 export function alternation(pieces: readonly RegexPiece[]): RegexPiece {
   const items = pieces.map(({ pattern }) => pattern)
   return { pattern: { kind: 'choice', items }, depth: deepest(pieces) + 1, bytes: bytesOfChoice(pieces, items) }
 }
 
+/** A piece in a group; `captures`: whether it is a capturing one. */
 export function groupPiece(inner: RegexPiece, captures: boolean): RegexPiece {
   return { ...inner, depth: inner.depth + 1, bytes: captures ? inner.bytes + 2 * STATE : inner.bytes }
 }
@@ -74,7 +79,7 @@ function bytesOfRepetition({ pattern: inner, bytes }: RegexPiece, pattern: Patte
   return (min === 0 ? STATE : min * bytes) + STATE + (max - min) * (fork + bytes)
 }
 
-/** Single bytes come to one class, texts to a tree of their beginnings, anything else to a branch each. */
+/** Single bytes become one class, texts a prefix tree, anything else one branch each. */
 function bytesOfChoice(pieces: readonly RegexPiece[], items: readonly Pattern[]): number {
   const merged = mergedClass(pieces)
   if (merged !== undefined) return bytesOfClass(merged)
@@ -96,15 +101,15 @@ function mergedClass(pieces: readonly RegexPiece[]): ByteClass | undefined {
   return all
 }
 
-/** The engine reads a value from either end, and so keeps two trees; the larger one counts. */
+/** The engine matches a value from either end and so keeps two trees; the larger one counts. */
 function bytesOfTexts(texts: readonly string[]): number {
   return STATE + Math.max(bytesOfTree(texts, 'forward'), bytesOfTree(texts, 'backward'))
 }
 
-/** Places of a tree that are told apart; texts that need more count as if they shared nothing any more. */
+/** Nodes of a tree that are told apart; texts that need more are counted as if they shared no prefix. */
 const MOST_PLACES = 2 ** 20
 
-/** The tree of the texts' beginnings: a branch and a class of next bytes at every place that goes on. */
+/** The prefix tree of the texts: a branch and a class of next bytes at every node that continues. */
 function bytesOfTree(texts: readonly string[], direction: 'forward' | 'backward'): number {
   const next = new Map<number, number>()
   const branches = [0]

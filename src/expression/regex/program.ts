@@ -1,5 +1,5 @@
-// A byte pattern as a small program for a set of threads (Thompson's construction): take a byte, go two ways, look around
-// without taking, or match. Repetitions are written out; what that may cost is limited before it comes here.
+// A byte pattern as a small program for a set of threads (Thompson's construction): consume a byte, fork, assert, or
+// match. Repetitions are expanded; their cost is limited before this point.
 
 import { type ByteClass, rangesClass } from './byte-class.ts'
 import type { Assertion, Pattern } from './pattern.ts'
@@ -9,8 +9,8 @@ export const TAKE = 1
 export const FORK = 2
 export const ASSERT = 3
 
-/** Instruction `pc` is `ops[pc]`. TAKE: a byte of class `right[pc]`, then `left[pc]`. FORK: `left[pc]` and `right[pc]`.
- *  ASSERT: if assertion `right[pc]` holds, `left[pc]`. MATCH: done; it is instruction 0. */
+/** Instruction `pc` is `ops[pc]`. TAKE: a byte of class `right[pc]`, then `left[pc]`. FORK: `left[pc]` and
+ *  `right[pc]`. ASSERT: if assertion `right[pc]` holds, `left[pc]`. MATCH: the pattern matches; it is instruction 0. */
 export interface Program {
   readonly ops: readonly number[]
   readonly left: readonly number[]
@@ -20,6 +20,7 @@ export interface Program {
   readonly start: number
 }
 
+/** Compiles a pattern. Its size must have been limited before. */
 export function createProgram(pattern: Pattern): Program {
   const writer = new Writer()
   const start = writer.write(pattern, 0)
@@ -36,7 +37,7 @@ class Writer {
   readonly #bytes = new Map<number, number>()
   readonly #sets = new Map<ByteClass, number>()
 
-  /** Writes a pattern that goes on at `next`; answers where it begins. */
+  /** Emits a pattern that continues at `next`; returns its first instruction. */
   write(pattern: Pattern, next: number): number {
     switch (pattern.kind) {
       case 'empty':
@@ -84,7 +85,7 @@ class Writer {
     return known
   }
 
-  /** One entry per class of the pattern, however often a repetition writes it out. */
+  /** One entry per class of the pattern, even if a repetition emits it several times. */
   #classOf(set: ByteClass): number {
     const known = this.#sets.get(set) ?? this.classes.push(set) - 1
     this.#sets.set(set, known)

@@ -1,9 +1,9 @@
-// A place in a pattern's text and the flags in force there. Moves as the dialect's own parser does, because where white
-// space and comments count in verbose mode depends on how each step is taken.
+// A position in a pattern's text with the flags in force there. Advances as the dialect's own parser does, since where
+// white space and comments count in verbose mode depends on how each step is taken.
 
 import { isWhiteSpace } from '../lex/white-space.ts'
 
-/** Thrown inside this folder only; `at` is a UTF-16 offset into the pattern, `hint` what to write instead. */
+/** Thrown inside this folder only. `at` is a UTF-16 offset into the pattern, `hint` what to write instead. */
 export class PatternProblem {
   readonly message: string
   readonly at: number
@@ -16,7 +16,8 @@ export class PatternProblem {
   }
 }
 
-/** Flags in force: case, multi-line, dot takes line feeds, verbose, CRLF. Swapped greed changes no answer. */
+/** Flags: case, multi-line, dot matches line feeds, verbose, CRLF. Swapped greed is not recorded, as it does not
+ *  affect whether a pattern matches. */
 export interface Flags {
   readonly i: boolean
   readonly m: boolean
@@ -25,9 +26,10 @@ export interface Flags {
   readonly R: boolean
 }
 
-/** Groups, brackets, alternations, concatenations, repetitions and class operators may stand inside each other this deep. */
+/** Greatest nesting depth of groups, brackets, alternations, concatenations, repetitions and class operators. */
 const NESTING_LIMIT = 250
 
+/** A position in one pattern. Offsets are UTF-16 code units. */
 export class PatternReader {
   readonly text: string
   at = 0
@@ -41,7 +43,7 @@ export class PatternReader {
     return this.at >= this.text.length
   }
 
-  /** The character here (a code point), empty at the end. */
+  /** The current character (a code point); empty at the end. */
   get character(): string {
     return this.#characterAt(this.at)
   }
@@ -56,18 +58,18 @@ export class PatternReader {
     return true
   }
 
-  /** Moves over one character. */
+  /** Advances by one character. */
   bump(): void {
     this.at += this.character.length
   }
 
-  /** Moves over one character and what verbose mode ignores behind it. */
+  /** Advances by one character and the text that verbose mode ignores after it. */
   bumpPastIgnored(): void {
     this.bump()
     this.skipIgnored()
   }
 
-  /** In verbose mode, passes over white space and comments. */
+  /** In verbose mode, skips white space and comments. */
   skipIgnored(): void {
     if (!this.flags.x) return
     for (;;) {
@@ -80,8 +82,8 @@ export class PatternReader {
     }
   }
 
-  /** The character behind the one here. In verbose mode, behind white space and one `#` too: the dialect's look ahead
-   *  takes the first character of a comment for pattern text. */
+  /** The next character. In verbose mode, skips white space and one `#`: the dialect's lookahead treats the first
+   *  character of a comment as pattern text. */
   peekPastIgnored(): string {
     const from = this.at + this.character.length
     if (!this.flags.x) return this.#characterAt(from)
@@ -99,7 +101,7 @@ export class PatternReader {
     return new PatternProblem(message, at, hint)
   }
 
-  /** The depth of something that stands `depth` deep; refuses what is deeper than the dialect allows. */
+  /** Returns the depth; refuses what is nested deeper than the dialect allows. */
   nested(depth: number, at: number): number {
     if (depth > NESTING_LIMIT) throw this.problem(`exceeds the nesting limit of ${NESTING_LIMIT}`, at)
     return depth

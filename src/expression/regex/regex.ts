@@ -1,5 +1,5 @@
-// A compiled regular expression over byte strings: linear time whatever the pattern, and a string operation instead of
-// an automaton wherever the pattern allows it. Never uses the platform's backtracking engine.
+// A compiled regular expression over byte strings: linear time for every pattern, and a string operation instead of an
+// automaton where the pattern allows it. Never uses the platform's backtracking engine.
 
 import { createAutomaton } from './automaton.ts'
 import { parsePattern } from './parse-pattern.ts'
@@ -12,9 +12,9 @@ import { type RegexShape, shapeOf } from './shape.ts'
 export interface Regex {
   /** the pattern as written between the quotes */
   readonly pattern: string
-  /** what the pattern comes down to; `automaton` where nothing simpler is known */
+  /** what the pattern is equivalent to; `automaton` if nothing simpler is known */
   readonly shape: RegexShape
-  /** Does the pattern match anywhere in the value (one code unit per byte)? */
+  /** Whether the pattern matches anywhere in the value (one code unit per byte). */
   matches(value: string): boolean
 }
 
@@ -29,7 +29,7 @@ export type RegexResult =
       readonly tooLarge: boolean
     }
 
-/** Compiles a pattern. `sizeLimit` in bytes of compiled pattern, as the engine's setting. */
+/** Compiles a pattern. `sizeLimit`: bytes of the engine's compiled form ([L16]). Never throws. */
 export function createRegex(pattern: string, sizeLimit: number): RegexResult {
   let piece: RegexPiece
   try {
@@ -80,7 +80,7 @@ function matcherOf(shape: RegexShape, tree: Pattern): (value: string) => boolean
   }
 }
 
-/** The automaton behind a cheap test for text the pattern cannot do without. */
+/** The automaton, after a cheap test for text that every match must contain. */
 function automatonOf(shape: RegexShape & { kind: 'automaton' }, tree: Pattern): (value: string) => boolean {
   const test = createAutomaton(createProgram(tree))
   const { prefix, suffix, inner } = shape

@@ -1,10 +1,11 @@
-// Patterns that are really something simpler: fixed text, a prefix, a suffix, a handful of words, a domain with its
-// subdomains. Tells what a pattern comes down to; the index over rules asks too.
+// Recognises patterns that are equivalent to something simpler: fixed text, a prefix, a suffix, a few words, a domain
+// with its subdomains. The rule index uses the result too.
 
 import type { Pattern } from './pattern.ts'
 
-/** All text is bytes. `domain`: `text` itself or anything ending in `dotted` (which is `.` + `text`).
- *  `oneLine`: only where no line feed stands before the text. `automaton`: not simpler; a matching value must start with `prefix`, end with `suffix` and hold `inner` (each may be empty). */
+/** All text is bytes. `domain`: `text` itself or anything that ends in `dotted` (which is `.` + `text`). `oneLine`:
+ *  only if no line feed precedes the text. `automaton`: nothing simpler; a match must start with `prefix`, end with
+ *  `suffix` and contain `inner` (each may be empty). */
 export type RegexShape =
   | { readonly kind: 'always' }
   | { readonly kind: 'equals'; readonly texts: readonly string[] }
@@ -14,9 +15,10 @@ export type RegexShape =
   | { readonly kind: 'domain'; readonly text: string; readonly dotted: string; readonly oneLine: boolean }
   | { readonly kind: 'automaton'; readonly prefix: string; readonly suffix: string; readonly inner: string }
 
-/** Choices that would spell out more texts than this stay automata. */
+/** Alternatives that amount to more texts than this stay automata. */
 const TEXT_LIMIT = 64
 
+/** The simplest equivalent of a pattern. */
 export function shapeOf(pattern: Pattern): RegexShape {
   const items = pattern.kind === 'sequence' ? [...pattern.items] : [pattern]
   const anchoredStart = dropWhile(items, isStart, 'front')
@@ -58,7 +60,7 @@ interface Run {
   readonly text: string
 }
 
-/** Neighbouring single bytes, as texts every match must hold. */
+/** Adjacent single bytes, as texts that every match must contain. */
 function literalRuns(items: readonly Pattern[]): Run[] {
   const runs: Run[] = []
   for (const [at, item] of items.entries()) {
@@ -71,7 +73,7 @@ function literalRuns(items: readonly Pattern[]): Run[] {
   return runs
 }
 
-/** `(^|\.)text$`, `^(.*\.)?text$`: the domain and everything under it. */
+/** `(^|\.)text$`, `^(.*\.)?text$`: the domain and its subdomains. */
 function domainOf(items: readonly Pattern[], anchoredStart: boolean): RegexShape | undefined {
   const [head, ...rest] = items
   const text = singleText(rest)
@@ -93,7 +95,7 @@ function suffixOf(items: readonly Pattern[]): RegexShape | undefined {
   return taken === undefined || text === undefined ? undefined : { kind: 'ends', text, oneLine: taken === 'one-line' }
 }
 
-/** The one text without line feeds that the items match. */
+/** The only text without line feeds that the items match. */
 function singleText(items: readonly Pattern[]): string | undefined {
   const texts = textsOf(items)
   const [text] = texts ?? []
@@ -105,7 +107,7 @@ function isStartOrDot(pattern: Pattern): boolean {
   return pattern.items.some(isStart) && pattern.items.some(isDot)
 }
 
-/** `.*`, with or without line feeds in it. */
+/** `.*`, with or without line feeds. */
 function anyRun(pattern: Pattern): 'any' | 'one-line' | undefined {
   if (pattern.kind !== 'repeat' || pattern.min !== 0 || pattern.max !== Number.POSITIVE_INFINITY) return undefined
   if (pattern.item.kind !== 'class') return undefined
@@ -126,7 +128,7 @@ function isEnd(pattern: Pattern): boolean {
   return pattern.kind === 'assert' && pattern.what === 'end'
 }
 
-/** Something that may match nothing at the edge of an unanchored search, and so asks for nothing. */
+/** Something that can match the empty text at the edge of an unanchored search, and so requires nothing. */
 function isOptionalRun(pattern: Pattern): boolean {
   return pattern.kind === 'repeat' && pattern.min === 0
 }
@@ -164,7 +166,7 @@ function textsOfOne(pattern: Pattern): readonly string[] | undefined {
   }
 }
 
-/** Removes matching items from one end; says whether there were any. */
+/** Removes matching items from one end; returns whether there were any. */
 function dropWhile(items: Pattern[], test: (item: Pattern) => boolean, end: 'front' | 'back'): boolean {
   let dropped = false
   for (;;) {

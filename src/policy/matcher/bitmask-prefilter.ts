@@ -1,25 +1,27 @@
-// A cheap test in front of every rule: a few bit masks that say which virtual networks, countries, ports … the rule can match at all.
-// Lets rules through that do not match, never stops one that does; and knows of which requirements it decides exactly.
+// A cheap test before a rule is evaluated: per rule a few bit masks of the virtual networks, countries, ports and so on
+// that it can match. It may admit a rule that does not match, never the reverse, and it knows for which requirements
+// its answer is exact.
 
 import type { FieldValues, Value } from '../../expression/value.ts'
 import { fieldOriginOf } from './field-origin.ts'
 import type { FieldPathKey, IndexedRule, IndexKey, Requirement } from './index-keys.ts'
 import { positionOf, type RuleRef } from './rule-ref.ts'
 
-/** Masks per rule; every rule has all of them, unused ones let everything through. */
+/** Masks per rule. Every rule has all of them; an unused mask admits every flow. */
 const MASKS = 4
-/** A ticket and its masks. */
+/** Length of a row: a rule reference and the masks of its rule. */
 export const ROW = MASKS + 1
-/** The bit of values no rule names, and of a missing value: set in the masks of rules that do not care. */
+/** The bit of a missing value and of values no rule names: set in the masks of rules that do not test the field. */
 const OTHER = 1 << 31
 const BITS = 31
 const EVERYTHING = -1
 
-/** Fields with more values than this say little in 31 bits. */
+/** A field with more values than this gets no mask: 31 bits would hardly separate them. */
 const MOST_VALUES = 2_000
-/** A field is worth a mask when at least this share of the rules requires something of it. */
+/** A field gets a mask when at least this share of the rules tests it. */
 const LEAST_SHARE = 0.02
 
+/** See the head of this file. Immutable but for the bits of the current flow. */
 export class BitmaskPrefilter {
   readonly #masks: Int32Array
   readonly #dimensions: readonly Dimension[]
@@ -32,14 +34,14 @@ export class BitmaskPrefilter {
     this.#dimensions = chooseDimensions(rules)
     this.#masks = new Int32Array(rules.length * MASKS).fill(EVERYTHING)
     for (const [position, { requirements, exclusions }] of rules.entries()) {
-      for (const requirement of requirements) this.#guard(position, requirement, (mask) => mask)
+      for (const requirement of requirements) this.#restrict(position, requirement, (mask) => mask)
       for (const exclusion of exclusions) {
-        if (this.excludes(exclusion)) this.#guard(position, exclusion, (mask) => ~mask)
+        if (this.excludes(exclusion)) this.#restrict(position, exclusion, (mask) => ~mask)
       }
     }
   }
 
-  #guard(position: number, requirement: Requirement, admitted: (mask: number) => number): void {
+  #restrict(position: number, requirement: Requirement, admitted: (mask: number) => number): void {
     const slot = simplePathOf(requirement)?.slot
     for (let number = 0; number < this.#dimensions.length; number++) {
       const dimension = this.#dimensions[number]
@@ -49,13 +51,14 @@ export class BitmaskPrefilter {
     }
   }
 
-  /** Is a rule let through only by flows that meet this requirement of it? */
+  /** Whether a rule is admitted only for flows that meet this requirement of it. */
   decides(requirement: Requirement): boolean {
     const own = this.#dimensionsOf(requirement)
     return own.length > 0 && own.every((dimension) => dimension.isExactFor(requirement))
   }
 
-  /** Is a rule let through exactly by flows that do not meet this? Two masks, which must both agree, cannot say so. */
+  /** Whether a rule is admitted exactly for flows that do not meet this. False for a field with two masks: it is met
+   *  when both agree, and the negation of that is no mask. */
   excludes(exclusion: Requirement): boolean {
     const [dimension, another] = this.#dimensionsOf(exclusion)
     return dimension !== undefined && another === undefined && dimension.isExactFor(exclusion)
@@ -66,15 +69,15 @@ export class BitmaskPrefilter {
     return slot === undefined ? [] : this.#dimensions.filter((dimension) => dimension.slot === slot)
   }
 
-  /** Looks at a flow; {@link admits} then answers for it. */
-  aim(values: FieldValues): void {
+  /** Computes the bits of a flow, for the calls of {@link admits} and {@link admitsRow} that follow. */
+  load(values: FieldValues): void {
     this.#a = this.#bitsOf(0, values)
     this.#b = this.#bitsOf(1, values)
     this.#c = this.#bitsOf(2, values)
     this.#d = this.#bitsOf(3, values)
   }
 
-  /** Can the rule at this position match the flow? */
+  /** Whether the rule at this position can match the flow. */
   admits(position: number): boolean {
     const masks = this.#masks
     const at = position * MASKS
@@ -86,13 +89,14 @@ export class BitmaskPrefilter {
     )
   }
 
-  /** Tickets in ascending order, each followed by the masks of its rule: for lists that are read often, so that nothing else need be. */
-  rowsOf(tickets: Iterable<RuleRef>): Int32Array {
-    const sorted = Int32Array.from(tickets).sort()
+  /** Rules in ascending order as rows: the reference of each followed by its masks, so that a list that is read
+   *  often needs no other memory. */
+  rowsOf(refs: Iterable<RuleRef>): Int32Array {
+    const sorted = Int32Array.from(refs).sort()
     const rows = new Int32Array(sorted.length * ROW)
-    for (const [at, ticket] of sorted.entries()) {
-      const position = positionOf(ticket)
-      rows[at * ROW] = ticket
+    for (const [at, ref] of sorted.entries()) {
+      const position = positionOf(ref)
+      rows[at * ROW] = ref
       rows.set(this.#masks.subarray(position * MASKS, (position + 1) * MASKS), at * ROW + 1)
     }
     return rows
@@ -119,11 +123,11 @@ interface Dimension {
   readonly slot: number
   bitOf(value: Value | undefined): number
   maskOf(requirement: Requirement): number
-  /** do the masks of this slot let only flows through that meet the requirement? */
+  /** whether the masks of this slot admit only flows that meet the requirement */
   isExactFor(requirement: Requirement): boolean
 }
 
-/** The path of a requirement about one scalar text or integer field of the connection itself; undefined for any other. */
+/** The path of a requirement on one scalar text or integer field of the connection itself; undefined for any other. */
 function simplePathOf(requirement: Requirement): FieldPathKey | undefined {
   const path = requirement[0]?.path
   if (path === undefined || path.isArray || path.type === 'Ip' || fieldOriginOf(path.field) !== 'flow') return undefined
@@ -133,30 +137,30 @@ function simplePathOf(requirement: Requirement): FieldPathKey | undefined {
 }
 
 function chooseDimensions(rules: readonly IndexedRule[]): Dimension[] {
-  const users = new Map<number, { readonly path: FieldPathKey; readonly requirements: Requirement[] }>()
+  const tested = new Map<number, { readonly path: FieldPathKey; readonly requirements: Requirement[] }>()
   for (const { requirements, exclusions } of rules) {
     for (const requirement of [...requirements, ...exclusions]) {
       const path = simplePathOf(requirement)
       if (path === undefined) continue
-      const user = users.get(path.slot) ?? { path, requirements: [] }
-      users.set(path.slot, user)
-      user.requirements.push(requirement)
+      const field = tested.get(path.slot) ?? { path, requirements: [] }
+      tested.set(path.slot, field)
+      field.requirements.push(requirement)
     }
   }
   const chosen: Dimension[] = []
-  const byUse = [...users.values()]
+  const byUse = [...tested.values()]
     .filter(({ requirements }) => requirements.length >= rules.length * LEAST_SHARE)
     .sort((a, b) => b.requirements.length - a.requirements.length)
   for (const { path, requirements } of byUse) {
     const own = path.type === 'Int' ? integers(path, requirements) : texts(path, requirements)
-    // half of a pair would still keep most rules out, but decide nothing exactly
+    // one mask of a pair would exclude most rules but decide nothing exactly
     if (chosen.length + own.length <= MASKS) chosen.push(...own)
   }
   return chosen
 }
 
-/** Up to 31 texts have a bit each. More are told apart by two masks, as by the two digits of a number: each text on its own, while
- *  several together let others through as well. */
+/** Up to 31 texts get one bit each. More get two masks, as two digits of a number: exact for one text, while a
+ *  requirement of several also admits other combinations of their digits. */
 function texts({ slot }: FieldPathKey, requirements: readonly Requirement[]): Dimension[] {
   const numbers = new Map<Value, number>()
   for (const key of requirements.flat()) {
@@ -179,8 +183,8 @@ function texts({ slot }: FieldPathKey, requirements: readonly Requirement[]): Di
   return isSmall ? [digit(1)] : [digit(1), digit(BITS)]
 }
 
-/** Integers by the stretches between the bounds that rules name. Those outside 32 bits count as {@link OTHER}, and so does a rule that
- *  wants them. */
+/** Integers by the intervals between the bounds that rules name. Values outside 32 bits, and rules that want them,
+ *  count as {@link OTHER}. */
 function integers({ slot }: FieldPathKey, requirements: readonly Requirement[]): Dimension[] {
   const bounds = new Set<number>([0])
   for (const key of requirements.flat()) {
@@ -191,17 +195,17 @@ function integers({ slot }: FieldPathKey, requirements: readonly Requirement[]):
   }
   if (bounds.size > MOST_VALUES) return []
   const sorted = Float64Array.from(bounds).sort()
-  const bitAt = (stretch: number) => 1 << (stretch % BITS)
+  const bitAt = (interval: number) => 1 << (interval % BITS)
   const dimension: Dimension = {
     slot,
     bitOf: (value) =>
-      typeof value === 'number' && value >= 0 && value <= 0xffffffff ? bitAt(stretchOf(sorted, value)) : OTHER,
+      typeof value === 'number' && value >= 0 && value <= 0xffffffff ? bitAt(intervalOf(sorted, value)) : OTHER,
     maskOf: (requirement) => {
       let mask = 0
       for (const key of requirement) {
         const range = rangeOf(key)
         if (range === undefined) mask |= OTHER
-        else for (let at = stretchOf(sorted, range[0]); at <= stretchOf(sorted, range[1]); at++) mask |= bitAt(at)
+        else for (let at = intervalOf(sorted, range[0]); at <= intervalOf(sorted, range[1]); at++) mask |= bitAt(at)
       }
       return mask
     },
@@ -219,8 +223,8 @@ function rangeOf(key: IndexKey): readonly [number, number] | undefined {
   return key.value >= 0 && key.value <= 0xffffffff ? [key.value, key.value] : undefined
 }
 
-/** Index of the last bound that is not greater. */
-function stretchOf(bounds: Float64Array, value: number): number {
+/** Index of the last bound that is not greater than the value. */
+function intervalOf(bounds: Float64Array, value: number): number {
   let low = 0
   let high = bounds.length - 1
   while (low <= high) {

@@ -1,15 +1,15 @@
-// Is an expression true exactly when its requirements are met, and its exclusions are not? Then a flow of which that holds matches, and the
-// expression itself need not be evaluated. Says no wherever it is not sure.
+// Whether an expression is true exactly when its requirements are met and its exclusions are not. If so, a flow for
+// which that holds matches, and the expression need not be evaluated. Answers no when unsure.
 
 import type { Access, Comparison, Expression, Node } from '../../expression/tree.ts'
 import { type Requirement, requirementsOfNode } from './index-keys.ts'
 
-/** Are the requirements and exclusions of this expression, taken together, the same as the expression? */
+/** Whether the requirements and exclusions of this expression, taken together, are equivalent to it. */
 export function isExact({ root, scheme }: Expression): boolean {
   return isExactNode(root, scheme.missingNotEqual)
 }
 
-/** What must not be met for the expression to be true: the tests of plain fields that it negates, as requirements. */
+/** What must not be met for the expression to be true: its negated tests of plain fields, as requirements. */
 export function exclusionsOf({ root, scheme }: Expression): Requirement[] {
   return excluded(root, scheme.missingNotEqual)
 }
@@ -22,12 +22,13 @@ function excluded(node: Node, missingNotEqual: boolean): Requirement[] {
   return isExactTest(item, missingNotEqual) ? requirementsOfNode(item, missingNotEqual) : []
 }
 
-/** Is the node a test that is false without a value and otherwise the same as its one requirement? */
+/** Whether the node is a test that is false for a missing value and otherwise equivalent to its one requirement. */
 function isExactTest(node: Node, missingNotEqual: boolean): boolean {
   return node.kind === 'comparison' && isExactComparison(node, 'scalar', missingNotEqual)
 }
 
-/** Is a requirement the same as finding one of its keys in a table? Lists and endings are found by hashes, which may be wrong. */
+/** Whether finding one of its keys in a table is equivalent to the requirement. Lists and endings are found by
+ *  hashes, which may collide. */
 export function isFoundExactly(requirement: Requirement): boolean {
   return requirement.every(({ kind }) => kind === 'value' || kind === 'prefix')
 }
@@ -39,7 +40,7 @@ function isExactNode(node: Node, missingNotEqual: boolean): boolean {
     case 'chain':
       return node.op === 'and' && node.items.every((item) => isExactNode(item, missingNotEqual))
     case 'quantifier': {
-      // two comparisons in one `any` must hold at one position; only a single one is the same as its keys
+      // two comparisons in one `any` must hold at one position; only a single one is equivalent to its keys
       const item = ungrouped(node.item)
       return node.op === 'any' && item.kind === 'comparison' && isExactComparison(item, 'each', missingNotEqual)
     }

@@ -1,119 +1,128 @@
-// Files rules under the keys a flow must have for them to match: for each rule the requirement that the fewest flows meet. Rules
-// that crowd under one key are filed again by what else they require. Built once per rule set, never changed.
+// Builds the index: puts each rule under the keys of one of its requirements, the one that the fewest flows meet. Where
+// many rules share a key they get a nested bucket by what else they require. Built once per ruleset, then immutable.
 
 import type { BitmaskPrefilter } from './bitmask-prefilter.ts'
 import { isFoundExactly } from './exactness.ts'
 import { type FieldPathKey, type IndexedRule, type IndexKey, likelihood, type Requirement } from './index-keys.ts'
 import { type RuleRef, ruleRefOf } from './rule-ref.ts'
 
-/** What stands under a key: one rule's ticket, several in ascending order, or a shelf of its own. */
-export type IndexSlot = RuleRef | Int32Array | IndexBucket
+/** What a key leads to: one rule, several in ascending order, or a nested bucket. */
+export type IndexEntry = RuleRef | Int32Array | IndexBucket
 
-/** Rules to look at whatever the flow, and compartments by where in the flow a key is found. */
+/** Rules to try for every flow, and a partition for each path whose values are looked up. */
 export interface IndexBucket {
   readonly always: Int32Array
-  readonly compartments: readonly IndexPartition[]
+  readonly partitions: readonly IndexPartition[]
 }
 
 export interface IndexPartition {
   readonly path: FieldPathKey
-  readonly entries: readonly { readonly key: IndexKey; readonly place: IndexSlot }[]
+  readonly entries: readonly { readonly key: IndexKey; readonly entry: IndexEntry }[]
 }
 
-/** Fewer rules than this are looked at one by one sooner than filed again. */
-const CROWD = 64
-const MOST_SHELVES_DEEP = 4
-/** Below the first shelf a rule with more keys than this would be repeated too often. */
-const MOST_KEYS_BELOW = 16
-/** Not worth a look-up: nearly every flow has it. */
+/** Up to this many rules under one key are tried one by one rather than indexed again. */
+const MAX_PER_KEY = 64
+const MAX_DEPTH = 4
+/** In a nested bucket a rule with more keys than this stays out of the partitions: it would be repeated too often. */
+const MAX_NESTED_KEYS = 16
+/** A requirement that more than this share of flows meets is not worth a lookup. */
 const TOO_COMMON = 0.6
 
-interface Item extends IndexedRule {
+interface PendingRule extends IndexedRule {
   readonly position: number
-  /** those not yet known to hold where the item is filed */
+  /** those not yet known to hold where the rule is indexed */
   readonly requirements: readonly Requirement[]
 }
 
-/** How crowded a key may be before its rules are filed again, and which requirements need no look since the guards decide them. */
-interface Filing {
-  readonly crowd: number
-  readonly guards: Pick<BitmaskPrefilter, 'decides' | 'excludes'>
+/** How many rules a key may hold before they get a nested bucket, and which requirements the prefilter decides
+ *  exactly. */
+interface BuildOptions {
+  readonly maxPerKey: number
+  readonly prefilter: Pick<BitmaskPrefilter, 'decides' | 'excludes'>
 }
 
-/** Files rules given in order of precedence. `crowd`: how many rules may stand under one key before they are filed again. */
-export function buildIndexBucket(rules: readonly IndexedRule[], guards: Filing['guards'], crowd = CROWD): IndexBucket {
+/** Indexes rules given in order of precedence. `maxPerKey`: how many rules one key may hold before they get a nested
+ *  bucket. */
+export function buildIndexBucket(
+  rules: readonly IndexedRule[],
+  prefilter: BuildOptions['prefilter'],
+  maxPerKey = MAX_PER_KEY,
+): IndexBucket {
   const items = rules.map(({ requirements, exclusions, isExact }, position) => {
     return { position, requirements, exclusions, isExact }
   })
-  return fileItems(items, 0, { crowd, guards })
+  return buildBucket(items, 0, { maxPerKey, prefilter })
 }
 
-function ticketFor({ position, requirements, exclusions, isExact }: Item, { guards }: Filing): RuleRef {
+function ruleRefFor(
+  { position, requirements, exclusions, isExact }: PendingRule,
+  { prefilter }: BuildOptions,
+): RuleRef {
   const isDecided =
     isExact &&
-    requirements.every((requirement) => guards.decides(requirement)) &&
-    exclusions.every((exclusion) => guards.excludes(exclusion))
+    requirements.every((requirement) => prefilter.decides(requirement)) &&
+    exclusions.every((exclusion) => prefilter.excludes(exclusion))
   return ruleRefOf(position, isDecided)
 }
 
-function fileItems(items: readonly Item[], depth: number, filing: Filing): IndexBucket {
+function buildBucket(items: readonly PendingRule[], depth: number, options: BuildOptions): IndexBucket {
   const rarity = new Rarity(items)
   const always: number[] = []
-  const compartments = new Map<string, Map<string, { key: IndexKey; items: Item[] }>>()
+  const partitions = new Map<string, Map<string, { key: IndexKey; items: PendingRule[] }>>()
   const paths = new Map<string, FieldPathKey>()
   for (const item of items) {
-    const best = rarity.rarest(item, depth === 0 ? Number.POSITIVE_INFINITY : MOST_KEYS_BELOW)
+    const best = rarity.rarest(item, depth === 0 ? Number.POSITIVE_INFINITY : MAX_NESTED_KEYS)
     if (best === undefined) {
-      always.push(ticketFor(item, filing))
+      always.push(ruleRefFor(item, options))
       continue
     }
     const rest = withoutRequirement(item, best)
     for (const key of best) {
       const pathId = key.path.id
       paths.set(pathId, key.path)
-      const entries = compartments.get(pathId) ?? new Map<string, { key: IndexKey; items: Item[] }>()
-      compartments.set(pathId, entries)
-      const entry = entries.get(key.id) ?? { key, items: [] }
-      entries.set(key.id, entry)
-      if (entry.items.at(-1)?.position !== item.position) entry.items.push(rest)
+      const entries = partitions.get(pathId) ?? new Map<string, { key: IndexKey; items: PendingRule[] }>()
+      partitions.set(pathId, entries)
+      const rulesOfKey = entries.get(key.id) ?? { key, items: [] }
+      entries.set(key.id, rulesOfKey)
+      if (rulesOfKey.items.at(-1)?.position !== item.position) rulesOfKey.items.push(rest)
     }
   }
   return {
     always: Int32Array.from(always),
-    compartments: [...compartments].flatMap(([pathId, entries]) => {
+    partitions: [...partitions].flatMap(([pathId, entries]) => {
       const path = paths.get(pathId)
       if (path === undefined) return []
       return [
         {
           path,
-          entries: [...entries.values()].map(({ key, items }) => ({ key, place: placeFor(items, depth + 1, filing) })),
+          entries: [...entries.values()].map(({ key, items }) => ({ key, entry: entryFor(items, depth + 1, options) })),
         },
       ]
     }),
   }
 }
 
-function withoutRequirement(item: Item, met: Requirement): Item {
+function withoutRequirement(item: PendingRule, met: Requirement): PendingRule {
   const requirements = item.requirements.filter((other) => other !== met)
   return { ...item, requirements, isExact: item.isExact && isFoundExactly(met) }
 }
 
-function placeFor(items: readonly Item[], depth: number, filing: Filing): IndexSlot {
+function entryFor(items: readonly PendingRule[], depth: number, options: BuildOptions): IndexEntry {
   const [only] = items
-  if (items.length === 1 && only !== undefined) return ticketFor(only, filing)
-  if (items.length > filing.crowd && depth < MOST_SHELVES_DEEP) {
-    const shelf = fileItems(items, depth, filing)
-    if (shelf.compartments.length > 0 && shelf.always.length <= items.length * TOO_COMMON) return shelf
+  if (items.length === 1 && only !== undefined) return ruleRefFor(only, options)
+  if (items.length > options.maxPerKey && depth < MAX_DEPTH) {
+    const bucket = buildBucket(items, depth, options)
+    if (bucket.partitions.length > 0 && bucket.always.length <= items.length * TOO_COMMON) return bucket
   }
-  return Int32Array.from(items, (item) => ticketFor(item, filing))
+  return Int32Array.from(items, (item) => ruleRefFor(item, options))
 }
 
-/** How rare keys are among these rules: what many rules name, many flows are taken to have. */
+/** How rare keys are among these rules: a key that many rules name is assumed to occur in many flows. */
 class Rarity {
   readonly #counts = new Map<string, number>()
   readonly #totals = new Map<string, number>()
 
-  constructor(items: readonly Item[]) {
+  constructor(items: readonly PendingRule[]) {
     for (const { requirements } of items) {
       for (const requirement of requirements) for (const key of requirement) this.#count(key)
     }
@@ -124,8 +133,8 @@ class Rarity {
     this.#totals.set(key.path.id, (this.#totals.get(key.path.id) ?? 0) + 1)
   }
 
-  /** The requirement the smallest share of flows meets; undefined when none is worth a look-up. */
-  rarest(item: Item, mostKeys: number): Requirement | undefined {
+  /** The requirement the smallest share of flows meets; undefined when none is worth a lookup. */
+  rarest(item: PendingRule, mostKeys: number): Requirement | undefined {
     let best: Requirement | undefined
     let least = TOO_COMMON
     for (const requirement of item.requirements) {
@@ -140,7 +149,7 @@ class Rarity {
     return best
   }
 
-  /** The geometric mean of the guess and of the share of rules that name the key. */
+  /** The geometric mean of the estimate and the share of rules that name the key. */
   #shareOf(key: IndexKey): number {
     const count = this.#counts.get(key.id) ?? 1
     return Math.sqrt((likelihood(key) * count) / (this.#totals.get(key.path.id) ?? 1))

@@ -1,19 +1,19 @@
-// What must hold of a flow for an expression to be able to be true, read off its tree: the raw material of the rule index and of
-// the proofs of unreachable rules. Sound, not complete: what it cannot put into keys it leaves out.
+// What a flow must have for an expression to be able to be true, derived from its tree: the input of the rule index and
+// of the proofs that a rule is unreachable. Sound but incomplete: what cannot be expressed as keys is left out.
 
 import type { Access, Comparison, Expression, IntMember, IpMember, Node, OrderOperator } from '../../expression/tree.ts'
 import type { Ip } from '../../net/ip.ts'
 import { type Prefix, prefixesOf } from './ip-prefixes.ts'
 import { keysOfRegex, keysOfWildcard, type TextKey } from './pattern-keys.ts'
 
-/** Where in a flow's values a key is looked for: a field, or one key of a map. Arrays are searched for any element. */
+/** Where in a flow's values a key is looked up: a field, or one key of a map. In arrays any element counts. */
 export interface FieldPathKey {
   readonly slot: number
   readonly mapKey: string | undefined
   readonly field: string
   /** type of the values found there */
   readonly type: 'Bytes' | 'Int' | 'Ip'
-  /** several values may be found there */
+  /** whether several values may be found there */
   readonly isArray: boolean
   /** equal exactly for equal paths */
   readonly id: string
@@ -21,7 +21,7 @@ export interface FieldPathKey {
 
 /** One thing a flow may have. */
 export type IndexKey = KeyTest & {
-  /** equal exactly for equal keys, whatever their paths */
+  /** equal exactly for equal keys of equal paths */
   readonly id: string
 }
 
@@ -36,13 +36,13 @@ type KeyTest =
   /** an integer outside 0 … 2^32-1 */
   | { readonly kind: 'outside'; readonly path: FieldPathKey }
   | { readonly kind: 'list'; readonly path: FieldPathKey; readonly name: string }
-  /** text that ends so, compared without ASCII case; starts with `.` or `@` */
+  /** text with this ending, compared without ASCII case; the ending starts with `.` or `@` */
   | { readonly kind: 'suffix'; readonly path: FieldPathKey; readonly suffix: string }
 
-/** At least one of the keys must be there. */
+/** A flow meets it when it has at least one of the keys. */
 export type Requirement = readonly IndexKey[]
 
-/** More keys than this are not worth looking up one by one. */
+/** A requirement with more keys than this is dropped: it is not worth a lookup each. */
 const MOST_KEYS = 20_000
 
 /** Requirements that must all be met for the expression to be true. */
@@ -55,7 +55,7 @@ export function requirementsOfNode(node: Node, missingNotEqual: boolean): Requir
   return walk(node, false, missingNotEqual)
 }
 
-/** Requirements for the node to be true, or false where `negated`; inside quantifiers: for one position at least. */
+/** Requirements for the node to be true, or false where `negated`; inside quantifiers: at one position at least. */
 function walk(node: Node, negated: boolean, missingNotEqual: boolean): Requirement[] {
   switch (node.kind) {
     case 'group':
@@ -63,7 +63,7 @@ function walk(node: Node, negated: boolean, missingNotEqual: boolean): Requireme
     case 'not':
       return walk(node.item, !negated, missingNotEqual)
     case 'quantifier':
-      // a false `any` and a true `all` also happen to empty arrays: nothing is required then
+      // a false `any` and a true `all` also hold for empty arrays, so nothing is required then
       return (node.op === 'all') === negated ? walk(node.item, negated, missingNotEqual) : []
     case 'comparison':
       return negated ? fromComparison(node, true, missingNotEqual) : fromPositive(node, missingNotEqual)
@@ -89,7 +89,7 @@ function either(arms: readonly Requirement[][]): Requirement[] {
   return union.length > MOST_KEYS ? [] : [union]
 }
 
-/** Asked for twice: for the index, and to see whether they are all there is. Negated comparisons are rare. */
+/** Computed twice: for the index, and to see whether they are exact. Negated comparisons are rare and not cached. */
 const known = new WeakMap<Comparison, Requirement[]>()
 
 function fromPositive(comparison: Comparison, missingNotEqual: boolean): Requirement[] {
@@ -203,7 +203,7 @@ function addressRange(op: OrderOperator, value: Ip): { first: Ip; last: Ip } {
 const BEYOND = 2n ** 63n
 const WORD = 0xffffffff
 
-/** One end more than `<` and `>` mean: a key too many costs a look, a key too few would be wrong. */
+/** One end more than `<` and `>` mean: a key too many costs a lookup, a key too few would be wrong. */
 function integerRange(op: OrderOperator, value: number | bigint): [number | bigint, number | bigint] {
   return op === '<' || op === '<=' ? [-BEYOND, value] : [value, BEYOND]
 }
@@ -234,7 +234,8 @@ function capped(keys: readonly IndexKey[]): Requirement[] {
   return keys.length > MOST_KEYS ? [] : [keys]
 }
 
-/** How likely a flow of a typical office has such a key, from 0 to 1: a first guess, refined by how often rules name it. */
+/** How likely a flow of a typical office has such a key, from 0 to 1: a first estimate, refined by how often rules
+ *  name it. */
 export function likelihood(key: IndexKey): number {
   switch (key.kind) {
     case 'value':
@@ -246,7 +247,7 @@ export function likelihood(key: IndexKey): number {
     case 'outside':
       return 0.001
     case 'list':
-      // all lists are asked at once, behind a filter: where the value is in none, it costs nothing to be filed there
+      // all lists are searched at once, behind a filter: a value that is in none of them costs nothing
       return 0.002
     case 'suffix':
       return 0.02
@@ -267,17 +268,18 @@ const LIKELIHOODS: Readonly<Record<string, number>> = {
   'identity.name': 0.0005,
 }
 
-/** Sum over the keys: about the share of flows that meet the requirement. */
+/** Sum over the keys: roughly the share of flows that meet the requirement. */
 function weight(requirement: Requirement): number {
   let sum = 0
   for (const key of requirement) sum += likelihood(key)
   return sum
 }
-/** A rule by what must hold for it: all of the requirements. */
+
+/** A rule as the index sees it. It can match only flows that meet all of the requirements. */
 export interface IndexedRule {
   readonly requirements: readonly Requirement[]
-  /** none of these must hold */
+  /** the rule cannot match a flow that meets any of these */
   readonly exclusions: readonly Requirement[]
-  /** the rule matches whenever that is so */
+  /** the rule matches every flow that meets all requirements and no exclusion */
   readonly isExact: boolean
 }

@@ -1,5 +1,5 @@
-// Arithmetic on addresses and other numbers as unsigned 32-bit words, most significant first: one word for IPv4 addresses and
-// ports, four for IPv6 addresses.
+// Arithmetic on addresses and other numbers as unsigned 32-bit words, most significant first: one word for IPv4
+// addresses and ports, four for IPv6 addresses.
 
 /** A range of numbers of one width, both ends included. */
 export interface WordRange {
@@ -38,7 +38,7 @@ export function lastWords(words: readonly number[], length: number): readonly nu
   })
 }
 
-/** A prefix: bits of `words` behind `length` are zero. */
+/** A prefix. The bits of `words` after the first `length` are zero. */
 export interface Prefix {
   readonly words: readonly number[]
   readonly length: number
@@ -53,11 +53,11 @@ export function prefixesOf(range: WordRange): Prefix[] {
     : prefixesOfWords(range)
 }
 
-/** Ports and IPv4 addresses are most of what there is. */
+/** The common case: ports and IPv4 addresses. */
 function prefixesOfWord(first: number, last: number): Prefix[] {
   const prefixes: Prefix[] = []
   for (let word = first; word <= last; ) {
-    // as many numbers as the low zero bits allow and as are left
+    // as large as the low zero bits and the rest of the range allow
     let length = word === 0 ? 0 : Math.clz32(word & -word) + 1
     let size = 2 ** (32 - length)
     while (word + size - 1 > last) {

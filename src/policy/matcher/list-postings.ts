@@ -1,20 +1,22 @@
-// Which of the lists that rules ask contain a value, asked once for all of them. Kept as hashes in typed arrays, about twenty bytes
-// an item whatever the items are. May name a list too many (two values with one hash), never one too few: the rule itself is
-// evaluated afterwards.
+// Which of the lists that rules name contain a value, found for all lists in one lookup. Stores hashes in typed arrays,
+// about twenty bytes per item of any type. May return a list too many (two values with one hash), never one too few:
+// the rule itself is evaluated afterwards.
 
 import type { KnownContents, Value } from '../../expression/index.ts'
 import { prefixesOf } from './ip-prefixes.ts'
 import type { PrefixCallback } from './prefix-table.ts'
 
-/** A hash and a list's number share one exact float: 32 and 20 bits. */
+/** A hash (32 bits) and a list's number (20 bits) share one exact float. */
 const LISTS = 2 ** 20
 
-/** Postings of at most a million lists, by their number in the given order, for values of one type. */
+/** An index from values of one type to the lists that may contain them; lists are identified by their position in
+ *  the given order. At most a million lists. */
 export class ListPostings {
   readonly #table: HashTable
-  /** prefix lengths that occur, by family */
+  /** the prefix lengths that occur, by family */
   readonly #lengths: Readonly<Record<4 | 6, readonly number[]>>
-  /** a bit for every /16 of IPv4 that has to do with any list: most addresses are in none, and are spared a hash per length */
+  /** one bit per IPv4 /16 that some list covers in part: most addresses are in none, and skip a lookup per prefix
+   *  length */
   readonly #sixteens = new Uint32Array(2048)
 
   constructor(lists: readonly (KnownContents | undefined)[], type: 'Bytes' | 'Int' | 'Ip') {
@@ -22,7 +24,8 @@ export class ListPostings {
     const entries: number[] = []
     for (const [number, contents] of lists.entries()) {
       if (contents === undefined) continue
-      if (type === 'Bytes') for (const text of contents.texts) entries.push(finished(hashOfText(text)) * LISTS + number)
+      if (type === 'Bytes')
+        for (const text of contents.texts) entries.push(finishTextHash(hashOfText(text)) * LISTS + number)
       if (type === 'Int') for (const integer of contents.integers) entries.push(hashOfInteger(integer) * LISTS + number)
       if (type !== 'Ip') continue
       for (const { first, last } of contents.ranges()) {
@@ -47,21 +50,21 @@ export class ListPostings {
     return (((this.#sixteens[word >>> 21] ?? 0) >>> ((word >>> 16) & 31)) & 1) === 1
   }
 
-  /** Like {@link visit}, for a text of which only the hash is known, as of hashOfText. */
-  visitHash<T>(hash: number, items: readonly T[], visitor: PrefixCallback<T>): void {
-    this.#table.visit(finished(hash), items, visitor)
+  /** Like {@link visit}, for a text given by its hash as of {@link hashOfText}. */
+  visitHash<T>(hash: number, items: readonly T[], callback: PrefixCallback<T>): void {
+    this.#table.visit(finishTextHash(hash), items, callback)
   }
 
-  /** Shows the visitor `items[n]` for every list number n that may contain the value. */
-  visit<T>(value: Value, items: readonly T[], visitor: PrefixCallback<T>): void {
-    if (typeof value === 'string') this.visitHash(hashOfText(value), items, visitor)
+  /** Passes `items[n]` to the callback for every list n that may contain the value. */
+  visit<T>(value: Value, items: readonly T[], callback: PrefixCallback<T>): void {
+    if (typeof value === 'string') this.visitHash(hashOfText(value), items, callback)
     else if (typeof value === 'number' || typeof value === 'bigint')
-      this.#table.visit(hashOfInteger(value), items, visitor)
+      this.#table.visit(hashOfInteger(value), items, callback)
     else if (typeof value === 'object' && 'words' in value) {
       if (value.family === 4 && !this.#isMarked(value.words[0] ?? 0)) return
       const lengths = this.#lengths[value.family]
       for (let at = 0; at < lengths.length; at++) {
-        this.#table.visit(hashOfNetwork(value.words, lengths[at] ?? 0), items, visitor)
+        this.#table.visit(hashOfNetwork(value.words, lengths[at] ?? 0), items, callback)
       }
     }
   }
@@ -71,14 +74,15 @@ const EMPTY = -1
 
 /** From a hash to the lists stored under it: open addressing, at most three quarters full. */
 class HashTable {
-  /** eight bits an entry, one set: tells most hashes that are not there without a look at the table, which is eight times larger */
+  /** a filter of eight bits per entry, one of them set: rejects most absent hashes without reading the table, which
+   *  is eight times larger */
   readonly #filter: Uint32Array
   readonly #filterShift: number
   readonly #mask: number
   readonly #hashes: Uint32Array
-  /** where the lists of a hash begin in `#lists`; EMPTY for a free place */
+  /** where the lists of a hash begin in `#lists`; EMPTY for a free slot */
   readonly #starts: Int32Array
-  /** list numbers, those of one hash in a row; the last of a row is stored as its complement */
+  /** list numbers, those of one hash in sequence; the last of a sequence is stored as its complement */
   readonly #lists: Int32Array
 
   constructor(sorted: Float64Array) {
@@ -103,37 +107,37 @@ class HashTable {
   #claim(hash: number, start: number): void {
     const bit = hash >>> this.#filterShift
     this.#filter[bit >>> 5] = (this.#filter[bit >>> 5] ?? 0) | (1 << (bit & 31))
-    let place = hash & this.#mask
-    while (this.#starts[place] !== EMPTY) place = (place + 1) & this.#mask
-    this.#hashes[place] = hash
-    this.#starts[place] = start
+    let slot = hash & this.#mask
+    while (this.#starts[slot] !== EMPTY) slot = (slot + 1) & this.#mask
+    this.#hashes[slot] = hash
+    this.#starts[slot] = start
   }
 
-  visit<T>(hash: number, items: readonly T[], visitor: PrefixCallback<T>): void {
+  visit<T>(hash: number, items: readonly T[], callback: PrefixCallback<T>): void {
     const bit = hash >>> this.#filterShift
     if ((((this.#filter[bit >>> 5] ?? 0) >>> (bit & 31)) & 1) === 0) return
-    for (let place = hash & this.#mask; ; place = (place + 1) & this.#mask) {
-      const start = this.#starts[place] ?? EMPTY
+    for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
+      const start = this.#starts[slot] ?? EMPTY
       if (start === EMPTY) return
-      if (this.#hashes[place] === hash) {
-        this.#visitRow(start, items, visitor)
+      if (this.#hashes[slot] === hash) {
+        this.#visitRow(start, items, callback)
         return
       }
     }
   }
 
-  #visitRow<T>(start: number, items: readonly T[], visitor: PrefixCallback<T>): void {
+  #visitRow<T>(start: number, items: readonly T[], callback: PrefixCallback<T>): void {
     for (let at = start; at < this.#lists.length; at++) {
       const stored = this.#lists[at] ?? EMPTY
       const item = items[stored < 0 ? ~stored : stored]
-      if (item !== undefined) visitor.visit(item)
+      if (item !== undefined) callback.visit(item)
       if (stored < 0) return
     }
   }
 }
 
-/** Without ASCII case, as some lists compare; for the others a list too many is no harm. */
-function finished(hash: number): number {
+/** Hashes texts without ASCII case, as some lists compare them; for the others a list too many does no harm. */
+function finishTextHash(hash: number): number {
   return mix(hash, 0)
 }
 
@@ -160,18 +164,18 @@ function mix(hash: number, word: number): number {
   return (mixed ^ (mixed >>> 13)) >>> 0
 }
 
-/** Hash of no text. */
+/** Hash of the empty text. */
 export const START = 0
 
-/** Hash of a text that has one more code unit in front. */
-export function stepBack(hash: number, unit: number): number {
+/** Hash of a text with one more UTF-16 code unit in front, without ASCII case. */
+export function hashPrepending(hash: number, unit: number): number {
   const folded = unit >= 0x41 && unit <= 0x5a ? unit | 0x20 : unit
   return (Math.imul(hash ^ folded, 0x01000193) + 0x3c6ef372) | 0
 }
 
-/** Hash of a whole text. */
+/** Hash of a whole text, 32 bits, without ASCII case. */
 export function hashOfText(text: string): number {
   let hash = START
-  for (let at = text.length - 1; at >= 0; at--) hash = stepBack(hash, text.charCodeAt(at))
+  for (let at = text.length - 1; at >= 0; at--) hash = hashPrepending(hash, text.charCodeAt(at))
   return hash
 }

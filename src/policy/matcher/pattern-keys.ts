@@ -1,5 +1,5 @@
-// What text must look like for a wildcard or a regular expression to match it, as keys of the rule index: whole texts, and endings
-// that start with `.` or `@`. Answers undefined where a pattern asks for nothing of the kind.
+// What every text matched by a wildcard or a regular expression looks like, as keys of the rule index: whole texts, and
+// endings that start with `.` or `@`. Undefined for a pattern that implies neither.
 
 import type { RegexShape } from '../../expression/regex/shape.ts'
 import type { Wildcard } from '../../expression/wildcard.ts'

@@ -1,35 +1,35 @@
-// Finds every prefix that covers a number: addresses, ports and other integers alike. Prefixes nest or are apart, never overlap
-// in part, so one search finds the innermost and its parents are the rest.
+// Finds every prefix that covers a number: addresses, ports and other integers. Prefixes nest or are disjoint, never
+// overlap in part, so one search finds the innermost, and the others are its parents.
 
 import { compareWords, lastWords, nextWords, type Prefix } from './ip-prefixes.ts'
 
-/** Is shown what was found, one by one: a call without an allocation. */
+/** Receives what was found, item by item: an object rather than a closure, so that a lookup allocates nothing. */
 export interface PrefixCallback<T> {
   visit(item: T): void
 }
 
 const COARSE = 16
 
-/** What is stored under prefixes of one width, packed for searching. */
+/** Items stored under prefixes of one width, packed for searching. */
 export class PrefixTable<T> {
   readonly #width: number
   readonly #size: number
-  /** sorted starts of the stretches in which the innermost prefix does not change */
+  /** sorted starts of the intervals over which the innermost prefix is the same */
   readonly #starts: Uint32Array
-  /** every so many of them, for numbers of one word: small enough to stay in the processor's cache */
+  /** every 16th of them, for numbers of one word: small enough to stay in the processor's cache */
   readonly #coarse: Uint32Array
-  /** per stretch the number of its innermost prefix, or -1 */
+  /** per interval the number of its innermost prefix, or -1 */
   readonly #innermost: Int32Array
   /** per prefix the number of the next one around it, or -1 */
   readonly #parents: Int32Array
   readonly #items: readonly T[]
 
-  /** Every prefix at most once. */
+  /** `width`: words per number, 1 or 4. The prefixes must be distinct. */
   constructor(width: number, entries: readonly { readonly prefix: Prefix; readonly item: T }[]) {
     const sorted = [...entries].sort(
       (a, b) => compareWords(a.prefix.words, b.prefix.words) || a.prefix.length - b.prefix.length,
     )
-    const { starts, innermost, parents } = stretchesOf(sorted.map(({ prefix }) => prefix))
+    const { starts, innermost, parents } = intervalsOf(sorted.map(({ prefix }) => prefix))
     this.#width = width
     this.#size = starts.length
     this.#starts = Uint32Array.from(starts.flat())
@@ -39,14 +39,14 @@ export class PrefixTable<T> {
     this.#items = sorted.map(({ item }) => item)
   }
 
-  /** Shows the visitor what is stored under every prefix that covers a 32-bit number, the innermost first. */
-  visitNumber(value: number, visitor: PrefixCallback<T>): void {
+  /** Passes the items of all prefixes that cover a 32-bit number to the callback, the innermost first. */
+  visitNumber(value: number, callback: PrefixCallback<T>): void {
     const from = Math.max(0, lastUpTo(this.#coarse, value, 0, this.#coarse.length - 1)) * COARSE
-    this.#visitFrom(lastUpTo(this.#starts, value, from, Math.min(from + COARSE, this.#size) - 1), visitor)
+    this.#visitFrom(lastUpTo(this.#starts, value, from, Math.min(from + COARSE, this.#size) - 1), callback)
   }
 
   /** Like {@link visitNumber}, for numbers of several words. */
-  visitWords(words: readonly number[], visitor: PrefixCallback<T>): void {
+  visitWords(words: readonly number[], callback: PrefixCallback<T>): void {
     let low = 0
     let high = this.#size - 1
     while (low <= high) {
@@ -54,19 +54,19 @@ export class PrefixTable<T> {
       if (this.#isBefore(words, middle)) high = middle - 1
       else low = middle + 1
     }
-    this.#visitFrom(high, visitor)
+    this.#visitFrom(high, callback)
   }
 
-  #visitFrom(stretch: number, visitor: PrefixCallback<T>): void {
-    if (stretch < 0) return
-    for (let prefix = this.#innermost[stretch] ?? -1; prefix >= 0; prefix = this.#parents[prefix] ?? -1) {
+  #visitFrom(interval: number, callback: PrefixCallback<T>): void {
+    if (interval < 0) return
+    for (let prefix = this.#innermost[interval] ?? -1; prefix >= 0; prefix = this.#parents[prefix] ?? -1) {
       const item = this.#items[prefix]
-      if (item !== undefined) visitor.visit(item)
+      if (item !== undefined) callback.visit(item)
     }
   }
 
-  #isBefore(words: readonly number[], stretch: number): boolean {
-    const from = stretch * this.#width
+  #isBefore(words: readonly number[], interval: number): boolean {
+    const from = interval * this.#width
     for (let at = 0; at < this.#width; at++) {
       const a = words[at] ?? 0
       const b = this.#starts[from + at] ?? 0
@@ -76,7 +76,7 @@ export class PrefixTable<T> {
   }
 }
 
-/** Index of the last number between two places that is not greater; the place before them where all are. */
+/** Index of the last number in `from … to` that is not greater than the value; `from - 1` if all are. */
 function lastUpTo(sorted: Uint32Array, value: number, from: number, to: number): number {
   let low = from
   let high = to
@@ -88,15 +88,15 @@ function lastUpTo(sorted: Uint32Array, value: number, from: number, to: number):
   return high
 }
 
-interface Stretches {
+interface Intervals {
   readonly starts: (readonly number[])[]
   readonly innermost: number[]
   readonly parents: number[]
 }
 
-/** Sweeps over sorted prefixes with a stack of the ones that are open. */
-function stretchesOf(prefixes: readonly Prefix[]): Stretches {
-  const made: Stretches = { starts: [], innermost: [], parents: [] }
+/** Sweeps over sorted prefixes with a stack of the open ones. */
+function intervalsOf(prefixes: readonly Prefix[]): Intervals {
+  const made: Intervals = { starts: [], innermost: [], parents: [] }
   const open: { readonly number: number; readonly last: readonly number[] }[] = []
   const begin = (start: readonly number[], innermost: number) => {
     const previous = made.starts.at(-1)

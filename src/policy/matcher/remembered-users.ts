@@ -1,36 +1,37 @@
-// What the index remembers of people between flows, and what it asks of whoever keeps them. A trace is good for one index over one
-// version of the lists; it dies with the reader that keeps the familiars.
+// What the index remembers of users between flows, and the form in which it reads a flow. A {@link RememberedUser} is
+// valid for one index over one version of the lists, and is dropped with the reader of flows that holds it.
 
-import type { BucketLookup } from './index-search.ts'
+import type { BucketLookup } from './index-tables.ts'
 
-/** A person: the same one always has the same values. What they lead to in the first shelf is left here by the index. */
+/** What the values of one user lead to in the tables. Created by the reader of flows, filled in by the index. */
 export interface RememberedUser {
-  /** of the row store the rows are in; 0 before the first flow */
+  /** epoch of the row table that holds the rows; 0 before the first flow */
   epoch: number
-  /** rows of candidates, see GuardTable.rowsOf: from here on, and up to there */
+  /** the candidates' rows in the row table, see BitmaskPrefilter.rowsOf: from here, up to `end` exclusive */
   start: number
   end: number
-  shelves: readonly BucketLookup[]
+  buckets: readonly BucketLookup[]
 }
 
-/** Somebody the index has not met. */
+/** A user the index has not seen. */
 export function unknownUser(): RememberedUser {
-  return { epoch: 0, start: 0, end: 0, shelves: [] }
+  return { epoch: 0, start: 0, end: 0, buckets: [] }
 }
 
-/** Whom one flow is of, and to where. */
-export interface RememberedUsers {
-  readonly person: RememberedUser | undefined
-  /** name asked for; undefined where there is none or no rule may see it */
+/** A flow whose values of user and host are computed on demand. */
+export interface LazyFlow {
+  readonly user: RememberedUser | undefined
+  /** the requested name; undefined where there is none or rules may not see it */
   readonly host: string | undefined
-  /** Fills in the values of person and host, which most flows are decided without. */
+  /** Fills in the values of user and host. Most flows are decided without them. */
   complete(): void
 }
 
 const FIRST_SIZE = 4096
-/** 16 MB: some 200,000 people with four candidates each */
+/** in words: 16 MB, some 200,000 users with four candidates each */
 const LARGEST_SIZE = 4_194_304
 
+/** Rows of all remembered users in one array; emptied as a whole when full. */
 export class FlatTable {
   #rows = new Int32Array(FIRST_SIZE)
   #length = 0
@@ -40,12 +41,12 @@ export class FlatTable {
     return this.#rows
   }
 
-  /** What was stored in an earlier epoch is gone. Never 0. */
+  /** Never 0. Rows stored in an earlier epoch are gone. */
   get epoch(): number {
     return this.#epoch
   }
 
-  /** Answers where they begin. May begin a new epoch. */
+  /** Copies rows in and returns where they start. Begins a new epoch when the table is full. */
   add(rows: Int32Array): number {
     if (this.#length + rows.length > LARGEST_SIZE) {
       this.#length = 0

@@ -1,13 +1,14 @@
-// Finds the first matching rule without looking at every rule: rules are filed under something a flow must have for them to
-// match, and only those filed under what the flow has are evaluated. What cannot be filed is always looked at.
+// Finds the first matching rule without trying every rule: a rule is indexed under something a flow must have to match
+// it, and only rules indexed under what the flow has are evaluated. Rules that cannot be indexed are always tried.
 
 import type { FieldValues, Lists } from '../../expression/value.ts'
 import type { KnownLists } from '../named-lists.ts'
 import { BitmaskPrefilter, ROW } from './bitmask-prefilter.ts'
 import { buildIndexBucket } from './index-build.ts'
 import type { IndexedRule } from './index-keys.ts'
-import { type Candidates, createLookup, type IndexLookup, Search } from './index-search.ts'
-import type { RememberedUsers } from './remembered-users.ts'
+import { type Candidates, Search } from './index-search.ts'
+import { createLookup, type IndexLookup } from './index-tables.ts'
+import type { LazyFlow } from './remembered-users.ts'
 import { isProof, positionOf, type RuleRef } from './rule-ref.ts'
 
 /** The part of a rule that is evaluated. */
@@ -15,11 +16,11 @@ export interface Matcher {
   matches(values: FieldValues, lists: Lists): boolean
 }
 
-/** What is made of the rules alone, whatever the lists contain. */
+/** Prepared from the rules alone, independent of the lists' contents. */
 interface Prepared {
   readonly rules: readonly Matcher[]
   readonly lookup: IndexLookup
-  readonly guards: BitmaskPrefilter
+  readonly prefilter: BitmaskPrefilter
 }
 
 const NONE = 0x7fffffff
@@ -30,45 +31,46 @@ export class RuleMatcher implements Candidates {
   readonly #lists: KnownLists
   readonly #search: Search
   #values: FieldValues = []
-  #familiars: RememberedUsers | undefined
-  /** the least position known to match; later ones need no look */
+  #flow: LazyFlow | undefined
+  /** the lowest position known to match; later rules are skipped */
   #best = NONE
   #evaluated = 0
 
   private constructor(prepared: Prepared, lists: KnownLists) {
     this.#prepared = prepared
     this.#lists = lists
-    this.#search = new Search(prepared.lookup, prepared.guards, lists, this)
+    this.#search = new Search(prepared.lookup, prepared.prefilter, lists, this)
   }
 
-  /** Indexes rules given in order of precedence; `filed` is read and not kept. `crowd` as in {@link buildIndexBucket}. */
+  /** Indexes rules given in order of precedence; `indexed[n]` describes `rules[n]` and is not kept. `maxPerKey` as
+   *  in {@link buildIndexBucket}. */
   static build(
     rules: readonly Matcher[],
-    filed: readonly IndexedRule[],
+    indexed: readonly IndexedRule[],
     lists: KnownLists,
-    crowd?: number,
+    maxPerKey?: number,
   ): RuleMatcher {
-    const guards = new BitmaskPrefilter(filed)
+    const prefilter = new BitmaskPrefilter(indexed)
     return new RuleMatcher(
-      { rules, lookup: createLookup(buildIndexBucket(filed, guards, crowd), guards), guards },
+      { rules, lookup: createLookup(buildIndexBucket(indexed, prefilter, maxPerKey), prefilter), prefilter },
       lists,
     )
   }
 
-  /** The same rules with other lists. The index itself is shared; nothing is compiled. */
+  /** The same rules with other lists. Shares the index; compiles nothing. */
   withLists(lists: KnownLists): RuleMatcher {
     return new RuleMatcher(this.#prepared, lists)
   }
 
-  /** Position of the first rule that matches, or -1. Where `familiars` are given, only the values of the connection itself need be
-   *  there: the others are asked for when they are needed. Allocates nothing; not re-entrant. */
-  first(values: FieldValues, familiars?: RememberedUsers): number {
+  /** Position of the first rule that matches, or -1. With `flow` given, only the values of the connection itself
+   *  need be in `values`: the others are requested when needed. Allocates nothing; not re-entrant. */
+  first(values: FieldValues, flow?: LazyFlow): number {
     this.#values = values
-    this.#familiars = familiars
+    this.#flow = flow
     this.#best = NONE
     this.#evaluated = 0
-    this.#prepared.guards.aim(values)
-    this.#search.run(values, familiars)
+    this.#prepared.prefilter.load(values)
+    this.#search.run(values, flow)
     return this.#best === NONE ? -1 : this.#best
   }
 
@@ -77,19 +79,19 @@ export class RuleMatcher implements Candidates {
     return this.#evaluated
   }
 
-  one(ticket: RuleRef): void {
-    const position = positionOf(ticket)
-    if (position >= this.#best || !this.#prepared.guards.admits(position)) return
-    if (isProof(ticket) || this.#evaluate(position)) this.#best = position
+  visitRule(ref: RuleRef): void {
+    const position = positionOf(ref)
+    if (position >= this.#best || !this.#prepared.prefilter.admits(position)) return
+    if (isProof(ref) || this.#evaluate(position)) this.#best = position
   }
 
-  rows(rows: Int32Array, start: number, end: number): void {
-    const { guards } = this.#prepared
+  visitRows(rows: Int32Array, start: number, end: number): void {
+    const { prefilter } = this.#prepared
     for (let at = start; at < end; at += ROW) {
-      const ticket = rows[at] ?? 0
-      if (positionOf(ticket) >= this.#best) return
-      if (guards.admitsRow(rows, at) && (isProof(ticket) || this.#evaluate(positionOf(ticket)))) {
-        this.#best = positionOf(ticket)
+      const ref = rows[at] ?? 0
+      if (positionOf(ref) >= this.#best) return
+      if (prefilter.admitsRow(rows, at) && (isProof(ref) || this.#evaluate(positionOf(ref)))) {
+        this.#best = positionOf(ref)
         return
       }
     }
@@ -97,7 +99,7 @@ export class RuleMatcher implements Candidates {
 
   #evaluate(position: number): boolean {
     this.#evaluated++
-    this.#familiars?.complete()
+    this.#flow?.complete()
     return this.#prepared.rules[position]?.matches(this.#values, this.#lists) === true
   }
 }
