@@ -23,6 +23,10 @@ export interface Http2Settings extends ForwardSettings {
 const MAX_STREAMS = 100
 /** RFC 9113 section 6.5.2, the initial values: said again, because the inspector of frames goes by them. */
 const SIZES = { headerTableSize: 4096, maxFrameSize: 16_384 }
+/** What a client may send ahead, bytes: on a stream whose origin does not take it, and of what Node has not read yet. Twice the initial
+ *  64 KB, since every WINDOW_UPDATE is a write that reading waits for. */
+const STREAM_WINDOW = 128 * 1024
+const CONNECTION_WINDOW = 1024 * 1024
 /** Streams a client may take back at once, and per second after that, before its connection goes (CVE-2023-44487). A browser
  *  that leaves a page takes back all it has open. */
 const RESET_BURST = 3 * MAX_STREAMS
@@ -82,8 +86,14 @@ class Http2Connection {
       maxHeaderListPairs: settings.maxFields,
       streamResetBurst: RESET_BURST,
       streamResetRate: RESETS_PER_SECOND,
-      settings: { ...SIZES, maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: settings.maxHeadBytes },
+      settings: {
+        ...SIZES,
+        initialWindowSize: STREAM_WINDOW,
+        maxConcurrentStreams: MAX_STREAMS,
+        maxHeaderListSize: settings.maxHeadBytes,
+      },
     })
+    if (!this.#session.destroyed) this.#session.setLocalWindowSize(CONNECTION_WINDOW)
     this.#deadline = this.#closeIn(client.origin.limits.timeoutMs)
     this.#session.on('stream', this.#serve)
     this.#session.on('error', this.#broken)
