@@ -13,7 +13,7 @@ import { hangUp, openingMethod } from './close-after-reply.ts'
 import { understandConnect } from './http-connect/connect-head.ts'
 import { ConnectHandshake, openConnect } from './http-connect/connect-tunnel.ts'
 import { createForwardServer } from './http-forward/forward-server.ts'
-import { Http2Entrance } from './http2/http2-entrance.ts'
+import { Http2Connections } from './http2/http2-connections.ts'
 import { type Greeters, greet, type OpenListener, openListener } from './listener.ts'
 import { AcceptBrake, cutOff, turningAway } from './overload.ts'
 import type { OwnPages } from './own-pages.ts'
@@ -99,7 +99,7 @@ export async function openGateway(
     ownPages: settings.ownPages,
   }
   const forward = createForwardServer(lanes, laterConnect)
-  const http2 = new Http2Entrance(lanes)
+  const http2 = new Http2Connections(lanes)
   const socks5 = { pipeline, ...(settings.udp === undefined ? {} : { udp: settings.udp }) }
   const inTheClear: Greeters = {
     socks4: (visitor) => visitor.converse(new Socks4Handshake(visitor, pipeline)),

@@ -9,7 +9,7 @@ import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
 import { NodeStream } from '../../transport/node/node-stream.ts'
 import { understandConnect } from '../http-connect/connect-head.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
-import { refuseStream } from './refuse-stream.ts'
+import { refuseStream } from './stream-answer.ts'
 
 /** Opens the tunnel a stream asks for. `fields`: names and values without pseudo-header fields. Answers how to give the stream up as
  *  malformed. */

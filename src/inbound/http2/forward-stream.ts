@@ -15,7 +15,7 @@ import { Forwarding } from '../http-forward/forwarding.ts'
 import { showAuthority } from '../proxy-credentials.ts'
 import { Http2RequestBody } from './http2-request-body.ts'
 import { Http2Responder } from './http2-responder.ts'
-import { refuseStream } from './refuse-stream.ts'
+import { refuseStream } from './stream-answer.ts'
 
 /** The head of a stream; `fields` are names and values without pseudo-header fields. */
 export interface StreamHead {
@@ -141,8 +141,7 @@ function whatStalls(stream: ServerHttp2Stream, hasBody: boolean): string | undef
   return !hasBody || stream.readableEnded || stream.isPaused() ? undefined : 'the request body stands still'
 }
 
-/** Throws GatewayError `request.*`, `guard.loop`. nghttp2 has refused connection options, capitals in names and lengths that do
- *  not fit by then (RFC 9113 section 8.2); fields with CR, LF, NUL or blanks where none may be it has left out. */
+/** Throws GatewayError `request.*`, `guard.loop`. What RFC 9113 section 8.2 calls malformed has been refused by then. */
 function understandStream({ pseudo, fields }: StreamHead, ended: boolean, rules: ForwardSettings): ForwardRequest {
   const { ':method': method = '', ':scheme': scheme = '', ':path': path = '' } = pseudo
   const hosts = valuesOf(fields, 'host')

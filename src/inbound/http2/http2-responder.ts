@@ -9,7 +9,7 @@ import {
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { AnswerHead } from '../http-forward/forward-response.ts'
 import type { Responder } from '../http-forward/responder.ts'
-import { responseHeaders } from './response-headers.ts'
+import { responseHeaders } from './stream-answer.ts'
 
 export class Http2Responder implements Responder {
   readonly #stream: ServerHttp2Stream

@@ -23,6 +23,10 @@ export interface Http2Settings extends ForwardSettings {
 const MAX_STREAMS = 100
 /** RFC 9113 section 6.5.2, the initial values: said again, because the inspector of frames goes by them. */
 const SIZES = { headerTableSize: 4096, maxFrameSize: 16_384 }
+/** What a client may send ahead, bytes: on a stream whose origin does not take it, and of what Node has not read yet. Twice the initial
+ *  64 KB, since every WINDOW_UPDATE is a write that reading waits for. */
+const STREAM_WINDOW = 128 * 1024
+const CONNECTION_WINDOW = 1024 * 1024
 /** Streams a client may take back at once, and per second after that, before its connection goes (CVE-2023-44487). A browser
  *  that leaves a page takes back all it has open. */
 const RESET_BURST = 3 * MAX_STREAMS
@@ -32,17 +36,17 @@ const MAX_SESSION_MB = 10
 /** A client that was told to go has so long to close its side. */
 const GRACE_MS = 2_000
 
-export class Http2Entrance {
+export class Http2Connections {
   readonly #settings: Http2Settings
-  readonly #connections = new LinkedList<Connection>()
+  readonly #connections = new LinkedList<Http2Connection>()
 
   constructor(settings: Http2Settings) {
     this.#settings = settings
   }
 
   /** Takes over a client that speaks HTTP/2 from its first byte. */
-  receive(visitor: ClientConnection): void {
-    const connection = new Connection(visitor, this.#settings, () => this.#connections.leave(place))
+  receive(client: ClientConnection): void {
+    const connection = new Http2Connection(client, this.#settings, () => this.#connections.leave(place))
     const place = this.#connections.enter(connection)
   }
 
@@ -52,8 +56,8 @@ export class Http2Entrance {
   }
 }
 
-class Connection {
-  readonly #visitor: ClientConnection
+class Http2Connection {
+  readonly #client: ClientConnection
   readonly #settings: Http2Settings
   readonly #inspected: InspectedSocket
   readonly #session: ServerHttp2Session
@@ -66,12 +70,14 @@ class Connection {
   /** the client said so itself, and why: nothing that we find out later */
   #isLeaving = false
   #deadline: Timer
+  #cut: Timer | undefined
 
-  constructor(visitor: ClientConnection, settings: Http2Settings, onClose: () => void) {
-    this.#visitor = visitor
+  constructor(client: ClientConnection, settings: Http2Settings, onClose: () => void) {
+    this.#client = client
     this.#settings = settings
     this.#forwarding = new ForwardStreams(settings)
-    this.#inspected = new InspectedSocket(visitor.socket, SIZES, {
+    const { socket } = client
+    this.#inspected = new InspectedSocket(socket, SIZES, {
       onMalformed: this.#malformed,
       onBroken: () => this.#cutSoon(),
     })
@@ -80,9 +86,15 @@ class Connection {
       maxHeaderListPairs: settings.maxFields,
       streamResetBurst: RESET_BURST,
       streamResetRate: RESETS_PER_SECOND,
-      settings: { ...SIZES, maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: settings.maxHeadBytes },
+      settings: {
+        ...SIZES,
+        initialWindowSize: STREAM_WINDOW,
+        maxConcurrentStreams: MAX_STREAMS,
+        maxHeaderListSize: settings.maxHeadBytes,
+      },
     })
-    this.#deadline = this.#closeIn(visitor.origin.limits.timeoutMs)
+    if (!this.#session.destroyed) this.#session.setLocalWindowSize(CONNECTION_WINDOW)
+    this.#deadline = this.#closeIn(client.origin.limits.timeoutMs)
     this.#session.on('stream', this.#serve)
     this.#session.on('error', this.#broken)
     this.#session.once('goaway', () => {
@@ -90,9 +102,10 @@ class Connection {
       this.#settle()
     })
     // HTTP/2 knows no half-closed connection: with the client's FIN, or its close_notify, every stream is over
-    visitor.socket.once('end', () => visitor.stream.destroy())
+    socket.once('end', () => client.stream.destroy())
     this.#session.once('close', () => {
       this.#deadline.cancel()
+      this.#cut?.cancel()
       this.#forwarding.close()
       onClose()
     })
@@ -127,7 +140,7 @@ class Connection {
   }
 
   #knock(isConnect: boolean): Knock {
-    const knock = this.#visitor.knock(isConnect ? 'h2-connect' : 'h2-forward')
+    const knock = this.#client.knock(isConnect ? 'h2-connect' : 'h2-forward')
     return { ...knock, acceptedAt: this.#settings.pipeline.now() }
   }
 
@@ -180,22 +193,22 @@ class Connection {
     this.#cutSoon()
   }
 
+  /** Whatever Node and the client make of it: after a grace the connection is gone. */
   #cutSoon(): void {
-    this.#deadline.cancel()
-    this.#deadline = this.#settings.pipeline.settings.clock.after(GRACE_MS, () => this.#visitor.stream.destroy())
+    this.#cut ??= this.#settings.pipeline.settings.clock.after(GRACE_MS, () => this.#client.stream.destroy())
   }
 
   /** A client that breaks the protocol, or asks and takes back without end, loses its connection. That it went away is no news. */
   readonly #broken = (cause: Error): void => {
     if (cause instanceof GatewayError) {
-      this.#settings.pipeline.refuse(this.#visitor.knock('h2-connect'), cause)
+      this.#settings.pipeline.refuse(this.#client.knock('h2-connect'), cause)
       return
     }
     const code = 'code' in cause ? String(cause.code) : ''
     if (this.#isLeaving || !code.startsWith('ERR_HTTP2_')) return
     const why = isOtherProtocol(cause) ? SPEAKS_SOMETHING_ELSE : 'the client broke the rules of HTTP/2'
     const error = new GatewayError('request.malformed', why, { cause })
-    this.#settings.pipeline.refuse(this.#visitor.knock('h2-connect'), error)
+    this.#settings.pipeline.refuse(this.#client.knock('h2-connect'), error)
   }
 }
 

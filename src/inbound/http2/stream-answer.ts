@@ -1,10 +1,9 @@
-// The answer to one stream that gets nothing else.
+// How a stream of HTTP/2 is answered: heads as Node takes them, and the answer to one stream that gets nothing else.
 
-import { constants, type ServerHttp2Stream } from 'node:http2'
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
 import type { Clock } from '../../transport/timer-wheel.ts'
-import { responseHeaders } from './response-headers.ts'
 
 /** A client that leaves no room for the answer, or for RST_STREAM, has so long to make some. */
 const LINGER_MS = 2_000
@@ -34,4 +33,18 @@ export function refuseStream(
   stream.respond(headers)
   stream.end(body)
   stream.close(constants.NGHTTP2_NO_ERROR)
+}
+
+/** Names in lower case (RFC 9113 section 8.2.1); a name that comes several times keeps all its values, in order. */
+export function responseHeaders(status: number, fields: readonly string[]): OutgoingHttpHeaders {
+  const headers: Record<string, string | string[] | number> = Object.create(null)
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = (fields[at] ?? '').toLowerCase()
+    const value = fields[at + 1] ?? ''
+    const before = headers[name]
+    if (before === undefined) headers[name] = value
+    else headers[name] = Array.isArray(before) ? [...before, value] : [String(before), value]
+  }
+  headers[':status'] = status
+  return headers
 }
