@@ -8,7 +8,7 @@ import { formatTarget } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
 import type { Listener } from '../proxy/arrival.ts'
 
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 60_000
 
 export interface ProxyAccess {
   readonly listener: Listener

@@ -24,7 +24,7 @@ test('UD-05: a datagram leaves from the decided address, for each virtual networ
   }
 })
 
-test('UD-05: the UDP echo origin shows the public address, and the one it was past the lab', async () => {
+test('UD-05 SS-04: the UDP echo origin shows the public address, its stand-in is refused, and past the lab it says so', async () => {
   const running = await startPrivateLab()
   try {
     const { listeners, config } = running.lab
@@ -32,7 +32,10 @@ test('UD-05: the UDP echo origin shows the public address, and the one it was pa
     const client = await UdpClient.associate(listeners[0]?.port ?? 0, { login })
     expect(await client.ask('udp-echo.test', 7, 'anything')).toBe('203.0.113.40\n')
     const standIn = config.destinations.find(({ name }) => name === 'udp-echo.test')?.addresses[0]?.standIn.text
-    expect(await client.ask(standIn ?? '', 10_007, 'anything')).toBe('203.0.113.40\n')
+    client.send(standIn ?? '', 10_007, 'a stand-in is no destination of its own')
+    await expect
+      .poll(() => running.lab.sessions.recent().map(({ Lab }) => Lab.error?.code))
+      .toContain('guard.own_listener')
     const past = await udpSocket()
     const answer = once(past, 'message')
     past.send('hello', 10_007, standIn)
