@@ -82,7 +82,12 @@ test('a record of the right address, bound to its stand-in and seen there, is ri
 
 test.each<[string, readonly Line[], Evidence, string]>([
   ['a record is missing', [RIGHT], evidence([2, 2], SEEN), '1 records, not 2'],
-  ['there is a record too many', [RIGHT, { ...RIGHT, bind: OTHER }], evidence([1, 1], { ...SEEN, [OTHER]: {} }), '2 records, not 1'],
+  [
+    'there is a record too many',
+    [RIGHT, { ...RIGHT, bind: OTHER }],
+    evidence([1, 1], { ...SEEN, [OTHER]: {} }),
+    '2 records, not 1',
+  ],
   ['nobody connected', [{ ...RIGHT, port: 6000 }], evidence([0, 0], SEEN), 'no client connection of the soak'],
   ['the origin saw another address', [RIGHT], evidence([1, 1], {}), 'from where the origin saw nobody'],
   [
