@@ -1,9 +1,11 @@
 // `npm run soak`: mixed traffic through a real lab while clients and origins misbehave, rules change, data centers go and come back
 // and descriptors run out; then a judgement: every outcome is what its fault allows, no record is lost or wrong, memory and
 // descriptors are back where they were. `--minutes N`, `--rate N` (operations a second), `--seed N`, `--engine linux|node`,
-// `--json`. Exit 1 when anything is wrong.
+// `--json`. Exit 1 when anything is wrong. `--fairness [--tunnels N]` measures instead what others wait for beside clients that
+// take all they can get.
 
 import { parseArgs } from 'node:util'
+import { drawFairness, measureFairness } from './soak/fairness.ts'
 import { runSoak } from './soak/run-soak.ts'
 import { readEngineChoice } from './soak/soaked-config.ts'
 import { drawSummary } from './soak/summary.ts'
@@ -15,6 +17,8 @@ const { values } = parseArgs({
     engine: { type: 'string', default: 'auto' },
     seed: { type: 'string', default: String(1 + (Date.now() % 1_000_000)) },
     'warm-up': { type: 'string', default: '6000' },
+    fairness: { type: 'boolean', default: false },
+    tunnels: { type: 'string', default: '10000' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -27,9 +31,14 @@ if (minutes === undefined || rate === undefined || seed === undefined || ![minut
   process.exit(2)
 }
 const engine = readEngineChoice(values.engine)
-const summary = await runSoak(
-  { seconds: Math.ceil(minutes * 60), rate, seed, engine, warmUp: Number(values['warm-up']) },
-  (line) => process.stderr.write(`${line}\n`),
-)
-process.stdout.write(values.json ? `${JSON.stringify(summary, null, 2)}\n` : drawSummary(summary))
-process.exitCode = summary.good ? 0 : 1
+const tell = (line: string) => void process.stderr.write(`${line}\n`)
+if (values.fairness) {
+  const fairness = await measureFairness({ tunnels: Number(values.tunnels), engine, seed }, tell)
+  process.stdout.write(values.json ? `${JSON.stringify(fairness, null, 2)}\n` : drawFairness(fairness))
+  process.exitCode = fairness.alive === fairness.tunnels ? 0 : 1
+} else {
+  const request = { seconds: Math.ceil(minutes * 60), rate, seed, engine, warmUp: Number(values['warm-up']) }
+  const summary = await runSoak(request, tell)
+  process.stdout.write(values.json ? `${JSON.stringify(summary, null, 2)}\n` : drawSummary(summary))
+  process.exitCode = summary.good ? 0 : 1
+}

@@ -3,12 +3,10 @@
 // input collects garbage and is answered by a line of its memory; the lab drains and stops when its standard input ends.
 
 import { createInterface } from 'node:readline'
+import { reserveLoopbackNetwork } from '../../src/lab/loopback-network.ts'
 import { startLab } from '../../src/lab/start-lab.ts'
 import { createEventLog } from '../../src/log/event-log.ts'
 import { readEngineChoice } from './soaked-config.ts'
-
-/** Stand-ins of its own, so that a running lab is not in the way. */
-const STAND_INS = '127.198.0.0/16'
 
 /** What the parent reads. */
 export interface SoakedLab {
@@ -31,13 +29,15 @@ export interface LabMemory {
 }
 
 const [state = '', configFile = '', engine = 'auto'] = process.argv.slice(2)
+/** stand-ins of its own, so that a running lab is not in the way */
+const { network } = await reserveLoopbackNetwork()
 const events = createEventLog({ form: 'line', write: (text) => process.stderr.write(text) })
 const lab = await startLab({
   configFile,
   state,
   ephemeral: false,
   portsFromZero: true,
-  standInNetwork: STAND_INS,
+  standInNetwork: network,
   engine: readEngineChoice(engine),
   events,
 })
