@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { Target } from '../../src/net/endpoint.ts'
 import { ip } from '../../src/net/ip.ts'
 import { account, rule, snapshot, VNETS, via } from '../policy/build.ts'
+import { engine } from '../support/engine.ts'
 import { ALICE, BOB, candidate, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { dropped, UdpClient, udpOrigin, udpSocket } from '../support/udp.ts'
 
@@ -185,6 +186,17 @@ describe('how long it lives', () => {
     expect(await gateway.recorded(1)).toMatchObject([{ ConnectionCloseReason: 'CLIENT_IDLE_TIMEOUT' }])
     expect(gateway.leases.counts().active).toBe(0)
     expect(await client.ask('o.test', origin.port, 'y')).toBe('127.0.10.10 y')
+  })
+
+  test.runIf(engine.name === 'linux')('a flow that only ICMP answers says so in its record', async () => {
+    const gateway = await startGateway({ udp: { idleMs: 200 } })
+    const client = await UdpClient.associate(gateway.port, BOBS)
+    const { socket, port } = await udpOrigin()
+    socket.removeAllListeners('message')
+    await new Promise<void>((resolve) => socket.close(resolve))
+    client.send('o.test', port, 'x').send('o.test', port, 'y')
+    expect(await gateway.recorded(1)).toMatchObject([{ BytesSent: 2, Lab: { error: { code: 'dial.refused' } } }])
+    expect(gateway.pipeline.datagrams.read().dropped).toMatchObject({ unreachable: expect.any(Number) })
   })
 
   test('UD-02 an association without any datagram ends on the idle clock of tunnels', async () => {

@@ -32,6 +32,8 @@ const SOL_SOCKET = 1
 const SO_ERROR = 4
 const IPPROTO_TCP = 6
 const TCP_INFO = 11
+/** struct tcp_info up to and with tcpi_min_rtt (Linux 4.6) */
+const TCP_INFO_BYTES = 152
 const MSG_PEEK = 2
 const SHUT_WR = 1
 const UV_POLL = 8
@@ -214,13 +216,16 @@ export class SystemCalls {
   }
 
   tcpInfo(fd: number): TcpInfo | undefined {
-    this.#lengthWords[0] = 256
-    this.#argument.bytes.fill(0)
+    this.#lengthWords[0] = TCP_INFO_BYTES
     const n = this.#c.getsockopt(fd, IPPROTO_TCP, TCP_INFO, this.#argument.address, this.#length.address)
-    if (n < 0) return undefined
+    if (n < 0 || (this.#lengthWords[0] ?? 0) < TCP_INFO_BYTES) return undefined
     // struct tcp_info (linux/tcp.h): tcpi_rtt at 68, tcpi_total_retrans at 100, tcpi_min_rtt at 148, the same on both architectures
-    const at = (byte: number) => (this.#argumentWords[byte / 4] ?? 0) >>> 0
-    return { rttUs: at(68), minRttUs: at(148), retransmits: at(100) }
+    const words = this.#argumentWords
+    return {
+      rttUs: (words[68 / 4] ?? 0) >>> 0,
+      minRttUs: (words[148 / 4] ?? 0) >>> 0,
+      retransmits: (words[100 / 4] ?? 0) >>> 0,
+    }
   }
 
   epollCreate(): number {
