@@ -3,7 +3,7 @@
 // (operations a second), `--seed N`, `--json`. Exit 1 when anything is wrong.
 
 import { parseArgs } from 'node:util'
-import { processIo } from '../src/main.ts'
+import { processIo } from '../src/cli/process-io.ts'
 import { runSoak } from './soak/run-soak.ts'
 import { drawSummary } from './soak/summary.ts'
 

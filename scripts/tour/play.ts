@@ -1,7 +1,7 @@
 // Plays the tour with real curl and real scenarios: what was seen, and why, in the lab's own words.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createScenarioRunner } from '../../src/scenario/run-scenarios.ts'
+import { runScenarios } from '../../src/scenario/run-scenarios.ts'
 import { type CurlAnswer, curl } from '../../test/support/curl.ts'
 import { printed, startProgram } from '../../test/support/example-proof.ts'
 import { labelOf, onOneLine } from './example-scenes.ts'
@@ -73,7 +73,7 @@ export async function playProof({ config, proof }: ProofScene): Promise<Row[]> {
 
 /** Every expectation of a scenario, through the proxy of a lab of its own, in no time. Throws an InputError. */
 export async function playScenarioScene({ config }: ScenarioScene): Promise<Row[]> {
-  const [report] = await createScenarioRunner().play({ files: [config], mode: 'proxy', pace: 'instant' })
+  const [report] = await runScenarios({ files: [config], mode: 'proxy', pace: 'instant' })
   if (report === undefined) throw new RangeError('a scenario has a report')
   let why = ''
   return report.timeline.flatMap((entry) => {

@@ -1,7 +1,7 @@
 // The tour from the first scene to the verdict: opens each lab once, plays the steps one after the other, prints as it goes.
 
 import { renderIssues } from '../../src/cli/render/render-issues.ts'
-import { type Io, paintFor, renderTable, type TerminalPaint } from '../../src/cli/terminal.ts'
+import { type Io, renderTable, stylesFor, type TextStyles } from '../../src/cli/terminal.ts'
 import { InputError } from '../../src/errors/issue.ts'
 import { play, playProof, playScenarioScene, type Row } from './play.ts'
 import type { Scene } from './scenes.ts'
@@ -24,17 +24,17 @@ export async function runTour(scenes: readonly Scene[], options: TourOptions): P
     for (const scene of scenes) {
       const { title, config } = scene
       const { rows, where } = await perform(scene, stages, options)
-      if (!options.json) io.stdout.write(renderScene(scene, rows, where, paintFor(io, io.stdout)))
+      if (!options.json) io.stdout.write(renderScene(scene, rows, where, stylesFor(io, io.stdout)))
       played.push({ title, config, rows })
     }
     const rows = played.flatMap((scene) => scene.rows)
     const differing = rows.filter(({ good }) => !good).length
     if (options.json) io.stdout.write(`${JSON.stringify({ good: differing === 0, scenes: played }, null, 2)}\n`)
-    else io.stdout.write(verdict(rows.length, differing, paintFor(io, io.stdout)))
+    else io.stdout.write(verdict(rows.length, differing, stylesFor(io, io.stdout)))
     return differing === 0 ? 0 : 1
   } catch (error) {
     if (!(error instanceof InputError)) throw error
-    io.stderr.write(renderIssues(error.issues, paintFor(io, io.stderr)))
+    io.stderr.write(renderIssues(error.issues, stylesFor(io, io.stderr)))
     return 2
   } finally {
     for (const stage of stages.values()) await stage.close()
@@ -52,20 +52,20 @@ async function perform(scene: Scene, stages: Map<string, Stage>, { alwaysPrivate
 }
 
 /** Title, where it plays, and each row with its reason on a line below. */
-function renderScene({ title, config }: Scene, rows: readonly Row[], place: string, paint: TerminalPaint): string {
+function renderScene({ title, config }: Scene, rows: readonly Row[], place: string, style: TextStyles): string {
   const cells = rows.map(({ scenario, expected, seen, good }) => [
-    good ? paint.good('ok') : paint.bad('NO'),
+    good ? style.good('ok') : style.bad('NO'),
     scenario,
     expected,
-    good ? seen : paint.bad(seen),
+    good ? seen : style.bad(seen),
   ])
-  const table = renderTable([['', 'SCENARIO', 'EXPECTED', 'SEEN'].map(paint.dim), ...cells])
+  const table = renderTable([['', 'SCENARIO', 'EXPECTED', 'SEEN'].map(style.dim), ...cells])
   const [head = '', ...lines] = table.split('\n')
   const where = `${config}, ${place}`
-  const body = rows.map(({ why }, at) => `${lines[at]}\n${paint.dim(`    ${why}`)}\n`)
-  return `${paint.strong(title)}  ${paint.dim(where)}\n${head}\n${body.join('')}\n`
+  const body = rows.map(({ why }, at) => `${lines[at]}\n${style.dim(`    ${why}`)}\n`)
+  return `${style.strong(title)}  ${style.dim(where)}\n${head}\n${body.join('')}\n`
 }
 
-function verdict(all: number, differing: number, paint: TerminalPaint): string {
-  return differing === 0 ? paint.good(`all ${all} as expected\n`) : paint.bad(`${differing} of ${all} differ\n`)
+function verdict(all: number, differing: number, style: TextStyles): string {
+  return differing === 0 ? style.good(`all ${all} as expected\n`) : style.bad(`${differing} of ${all} differ\n`)
 }

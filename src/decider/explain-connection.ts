@@ -3,7 +3,7 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { InputError } from '../errors/issue.ts'
+import { InputError, inputError } from '../errors/issue.ts'
 import { formatEndpoint, type Target } from '../net/endpoint.ts'
 import { parseAuthority } from '../net/host.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
@@ -148,5 +148,5 @@ function userName({ user = '', vnet, sourceIp, device, family }: FlowOptions): s
 }
 
 function bad(code: string, message: string, hint?: string): InputError {
-  return new InputError([{ severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }])
+  return inputError(code, message, { hint })
 }

@@ -29,6 +29,17 @@ export class InputError extends Error {
   }
 }
 
+/** Everything an issue can say besides its severity, code and message; `undefined` says nothing. */
+export type IssueDetails = {
+  readonly [Key in keyof Omit<Issue, 'severity' | 'code' | 'message'>]?: Issue[Key] | undefined
+}
+
+/** An InputError with a single error. */
+export function inputError(code: string, message: string, details: IssueDetails = {}): InputError {
+  const given = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined))
+  return new InputError([{ severity: 'error', code, message, ...given }])
+}
+
 /** Most characters of a line that are shown. */
 const WIDTH = 160
 /** Characters shown before the part when the line is cut. */

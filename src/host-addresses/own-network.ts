@@ -5,7 +5,7 @@ import { execFile, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { OwnAddresses } from '../config/own-addresses.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { changesFor, showCommand } from './system-commands.ts'
 
@@ -32,7 +32,7 @@ function tryOnce(setUp: string): Promise<void> {
       const why = isMissing ? 'there is no `unshare` here' : stderr.trim().replaceAll('\n', '; ') || error.message
       const message = `no network of its own can be had: ${why}`
       const hint = isMissing ? 'It comes with util-linux; other systems than Linux have nothing like it.' : advice()
-      reject(new InputError([{ severity: 'error', code: 'address.no_namespace', message, hint }]))
+      reject(inputError('address.no_namespace', message, { hint }))
     })
   })
 }

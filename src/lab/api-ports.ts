@@ -16,9 +16,11 @@ import {
 import type { ConfiguredUser, LabConfig, OriginSpec } from '../config/lab-config.ts'
 import type { Decider } from '../decider/decider.ts'
 import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
-import { askThroughProxy, type EgressVerification, echoOrigins, verifyOrigin } from '../decider/verify-egress.ts'
+import { getThroughProxy } from '../decider/proxy-client.ts'
+import { type EgressVerification, echoOrigins, VERIFY_TIMEOUT_MS, verifyOrigin } from '../decider/verify-egress.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import type { Identifier } from '../identity/identify.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import type { Cidr } from '../net/cidr.ts'
@@ -66,8 +68,8 @@ export async function serveApi(parts: ApiParts): Promise<ApiServer> {
   try {
     return await startApi(api, portsOver(parts))
   } catch (thrown) {
-    const message = `the API cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`
-    throw new InputError([{ severity: 'error', code: 'listen.failed', message, file }])
+    const message = `the API cannot listen: ${messageOf(thrown)}`
+    throw inputError('listen.failed', message, { file })
   }
 }
 
@@ -220,7 +222,11 @@ async function verify(
     echoOrigins(config).map((origin) => {
       const username = [user, ...(vnet === undefined ? [] : [`vnet=${vnet}`]), `family=${origin.family}`].join(';')
       return verifyOrigin(origin, config.dedicatedIps, (url) =>
-        askThroughProxy({ proxy, url, username, password: secret }),
+        getThroughProxy(
+          new URL(url),
+          { proxy, credentials: { username, password: secret } },
+          { timeoutMs: VERIFY_TIMEOUT_MS },
+        ),
       )
     }),
   )

@@ -3,7 +3,8 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import { configuredSockets } from '../decider/configured-sockets.ts'
 import type { DecisionContext } from '../decider/decider.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import { type Gateway, type GatewaySettings, openGateway } from '../inbound/proxy-server.ts'
 import type { UdpHandler } from '../inbound/socks5/socks5-handshake.ts'
 import { createUdpHandler } from '../inbound/socks5/udp-association.ts'
@@ -123,8 +124,8 @@ export async function openListeners(
       ...(udp === undefined ? {} : { udp }),
     })
   } catch (thrown) {
-    const message = `cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`
-    throw new InputError([{ severity: 'error', code: 'listen.failed', message, file }])
+    const message = `cannot listen: ${messageOf(thrown)}`
+    throw inputError('listen.failed', message, { file })
   }
 }
 

@@ -7,7 +7,7 @@ import type { ReadFiles } from '../config/source-document.ts'
 import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.ts'
 import type { DecisionContext } from '../decider/decider.ts'
 import { counted } from '../errors/counted.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
 import type { OwnPages } from '../inbound/own-pages.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
@@ -188,5 +188,5 @@ function refuseWhatNeedsOneThread({ file }: LabConfig): void {
   if (SPREADING.has(process.platform)) return
   const message = `workers share a port by SO_REUSEPORT, and ${process.platform} does not spread connections over those who share`
   const hint = 'start with one worker: without `--workers`, and `workers: 1` in the configuration'
-  throw new InputError([{ severity: 'error', code: 'workers.not_possible', message, hint, file }])
+  throw inputError('workers.not_possible', message, { hint, file })
 }

@@ -7,7 +7,8 @@ import { type DnsServer, isAnswered, serveDns } from '../dns/dns-server.ts'
 import { isOwnNameServer } from '../dns/forward.ts'
 import type { GatewayDns } from '../dns/gateway-dns.ts'
 import { lowestTtl, STREAM_LIMIT } from '../dns/message.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 
@@ -47,8 +48,8 @@ export async function openDns(
     if (dns?.upstream === undefined && isOwnNameServer(server.endpoints)) notice(ASKS_ITSELF)
     return server
   } catch (thrown) {
-    const message = `Gateway DNS cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`
+    const message = `Gateway DNS cannot listen: ${messageOf(thrown)}`
     const hint = 'give `dns.listen` another address or port'
-    throw new InputError([{ severity: 'error', code: 'listen.failed', message, hint, file }])
+    throw inputError('listen.failed', message, { hint, file })
   }
 }

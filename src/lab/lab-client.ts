@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Dispatcher, request } from 'undici'
 import { loadConfig } from '../config/load.ts'
-import { InputError } from '../errors/issue.ts'
+import { InputError, inputError } from '../errors/issue.ts'
+import { errnoOf, messageOf } from '../errors/thrown.ts'
 import { formatTarget } from '../net/endpoint.ts'
 
 const PATIENCE_MS = 15_000
@@ -69,7 +70,7 @@ function tokenFrom(state: string, env: NodeJS.ProcessEnv): string {
   try {
     return readFileSync(file, 'utf8').trim()
   } catch (thrown) {
-    const reason = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : String(thrown)
+    const reason = errnoOf(thrown) || messageOf(thrown)
     const why = reason === 'ENOENT' ? 'is not there' : `cannot be read (${reason})`
     const hint = 'name the folder the lab was started with by `--state DIR`, or set EGRESSLAB_API_TOKEN'
     throw problem('lab.no_token', `no token for the API: EGRESSLAB_API_TOKEN is not set and \`${file}\` ${why}`, hint)
@@ -92,14 +93,14 @@ async function send(url: string, path: string, sending: Sending): Promise<Dispat
 }
 
 function unreachable(url: string, thrown: unknown): InputError {
-  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
+  const code = errnoOf(thrown)
   if (code === 'ECONNREFUSED') {
     const hint = 'start one with `npm start`, or say where it is with `--api HOST:PORT`'
     return problem('lab.not_running', `no lab listens at ${url}`, hint)
   }
   if (thrown instanceof DOMException && thrown.name === 'TimeoutError')
     return problem('lab.silent', `the lab at ${url} does not answer`)
-  const reason = thrown instanceof Error ? thrown.message : String(thrown)
+  const reason = messageOf(thrown)
   return problem('lab.unreachable', `the lab at ${url} cannot be reached: ${reason}`)
 }
 
@@ -141,7 +142,7 @@ function notALab(url: string): InputError {
 }
 
 function problem(code: string, message: string, hint?: string): InputError {
-  return new InputError([{ severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }])
+  return inputError(code, message, { hint })
 }
 
 /** The events until the stream ends, breaks off, or `signal` fires. */

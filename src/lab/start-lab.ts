@@ -3,10 +3,10 @@
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
+import { ownVersion } from '../config/own-version.ts'
 import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.ts'
 import { createDecisionContext, type Decider, deciderOver } from '../decider/decider.ts'
 import { openStore } from '../decider/open-store.ts'
@@ -301,10 +301,6 @@ export async function openSessionLog(
   })
 }
 
-export function ownVersion(): string {
-  const file = join(import.meta.dirname, '..', '..', 'package.json')
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
-}
 export interface RunningLab {
   readonly config: LabConfig
   readonly issues: readonly Issue[]

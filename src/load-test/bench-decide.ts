@@ -4,7 +4,7 @@
 import type { Histogram } from 'node:perf_hooks'
 import type { LabConfig } from '../config/lab-config.ts'
 import { readConfig } from '../decider/read-config.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
 import { fromIpv4Number, ip } from '../net/ip.ts'
 import type { Flow } from '../policy/flow.ts'
 import { benchDecide } from './decide-bench.ts'
@@ -36,9 +36,7 @@ function percentilesOf(latency: Histogram): DecideBenchSummary['latencyNs'] {
 function configuredSubject(config: LabConfig, connections: number, seed: number): PolicyUnderTest {
   if (config.rules.length === 0) {
     const hint = 'give `--rules N` for a synthetic rule set'
-    throw new InputError([
-      { severity: 'error', code: 'bench.no_rules', message: 'the configuration has no rules', file: config.file, hint },
-    ])
+    throw inputError('bench.no_rules', 'the configuration has no rules', { file: config.file, hint })
   }
   const random = createRandom(seed)
   const { rules, lists, settings } = config

@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import { readConfig } from '../decider/read-config.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
+import { InputError, type Issue, inputError } from '../errors/issue.ts'
 import { ip } from '../net/ip.ts'
 import type { ProxyUnderTest } from './proxy/operation.ts'
 import { startLoadProcess, startOriginProcess } from './proxy/origin-process.ts'
@@ -46,15 +46,11 @@ function credentialsIn({ users, listeners, file }: LabConfig): ProxyUnderTest['c
   for (const { identity, password } of users) {
     if (password?.kind === 'plain') return { username: identity.email, password: password.text.reveal() }
   }
-  throw new InputError([
-    {
-      severity: 'error',
-      code: 'bench.no_password',
-      message: 'no user of the configuration has a password in the clear to load the proxy with',
-      hint: 'give one user `password:`, or measure a configuration whose first listener asks for none',
-      file,
-    },
-  ])
+  throw inputError(
+    'bench.no_password',
+    'no user of the configuration has a password in the clear to load the proxy with',
+    { hint: 'give one user `password:`, or measure a configuration whose first listener asks for none', file },
+  )
 }
 export interface ProxyBenchRequest {
   readonly configFile: string

@@ -3,11 +3,12 @@
 
 import type { Socket } from 'node:dgram'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { errnoOf } from '../errors/thrown.ts'
 import { equalIp, type Ip, parseIp } from '../net/ip.ts'
 import type { DialAttempt, OpenUdpOutlets, UdpListener, UdpOutlet, UdpOutlets, UdpPath } from '../proxy/stage-values.ts'
 import { bindDatagramSocket } from '../transport/datagram-socket.ts'
 import { type AttemptNeeds, exhausted, MAX_PORTS_TRIED, pairOf } from './attempt.ts'
-import { bestOf, type DialledPair, dialError, errnoOf, isPortClash } from './errno.ts'
+import { bestOf, type DialledPair, dialError, isPortClash } from './errno.ts'
 import type { PortLease, PortLeases } from './port-leases.ts'
 
 /** What may wait in this process when the system takes no more; beyond it datagrams are dropped, as routers do. */

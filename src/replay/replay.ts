@@ -6,6 +6,7 @@ import { createWriteStream, type WriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
 import type { ReplaySummary } from '../analysis/replay-summary.ts'
 import { readSourceDocument } from '../config/source-document.ts'
+import { cannotWrite } from '../config/write-output.ts'
 import { readConfig } from '../decider/read-config.ts'
 import { InputError } from '../errors/issue.ts'
 import type { RulesOrigin } from './load-policy.ts'
@@ -65,10 +66,7 @@ async function openSink(file: string): Promise<WriteStream> {
     await once(sink, 'open')
     return sink
   } catch (thrown) {
-    const reason = thrown instanceof Error && 'code' in thrown ? ` (${String(thrown.code)})` : ''
-    throw new InputError([
-      { severity: 'error', code: 'replay.unwritable', message: `cannot write \`${file}\`${reason}` },
-    ])
+    throw cannotWrite(file, thrown, 'replay.unwritable')
   }
 }
 

@@ -11,7 +11,8 @@ import type {
 } from 'cloudflare/resources/zero-trust/networks/virtual-networks.js'
 import type { JsonObject } from '../config/lab-state.ts'
 import type { PolicyStep, PortablePolicy } from '../config/portable-policy.ts'
-import { InputError } from '../errors/issue.ts'
+import { InputError, inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import { listFrom, networkFrom, objectsIn, ruleFrom } from './from-export.ts'
 
 export interface AccountAccess {
@@ -148,7 +149,7 @@ function params<T>(body: JsonObject, account_id: string): T {
 
 /** The API's own words and numbers; else what kept it from answering. */
 function reason(thrown: unknown, ApiErrorClass: typeof APIError): string {
-  if (!(thrown instanceof ApiErrorClass)) return thrown instanceof Error ? thrown.message : String(thrown)
+  if (!(thrown instanceof ApiErrorClass)) return messageOf(thrown)
   const told = thrown.errors.map(({ code, message }) => `${message} (${code})`).join('; ')
   if (told !== '') return `${thrown.status}: ${told}`
   const cause: unknown = thrown.cause
@@ -157,5 +158,5 @@ function reason(thrown: unknown, ApiErrorClass: typeof APIError): string {
 }
 
 function problem(code: string, message: string, more: { readonly hint?: string } = {}): InputError {
-  return new InputError([{ severity: 'error', code, message, ...more }])
+  return inputError(code, message, { ...more })
 }

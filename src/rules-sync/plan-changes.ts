@@ -12,7 +12,7 @@ import type {
   PortablePolicy,
   PortableRule,
 } from '../config/portable-policy.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
+import { InputError, type Issue, inputError } from '../errors/issue.ts'
 import type { CloudflareAccount } from './cloudflare-account.ts'
 import { listFrom, networkFrom, ruleFrom } from './from-export.ts'
 import { orderRules } from './order-rules.ts'
@@ -162,7 +162,7 @@ function listStep(mine: PortableList, theirs: PortableList | undefined): PolicyS
     return [step('create', 'list', mine, body, [{ field: 'items', after: items.map(itemValue) }])]
   if (theirs.type !== type) {
     const message = `the list \`${name}\` is of type ${theirs.type} there and of type ${type} here; a list's type is fixed`
-    throw new InputError([{ severity: 'error', code: 'rules.list_type', message, hint: 'give one another name' }])
+    throw inputError('rules.list_type', message, { hint: 'give one another name' })
   }
   const added = items.map(itemValue).filter((value) => !theirs.items.some((item) => item.value === value))
   const removed = theirs.items.map(itemValue).filter((value) => !items.some((item) => item.value === value))

@@ -11,6 +11,7 @@ import type { Observation } from '../analysis/scenario-timeline.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { Secret } from '../config/secret.ts'
 import { allowlistsOf } from '../decider/allowlists.ts'
+import { getThroughProxy, openTunnel, type ProxyAccess } from '../decider/proxy-client.ts'
 import { readConfig } from '../decider/read-config.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { type LoopbackNetwork, reserveLoopbackNetwork } from '../lab/loopback-network.ts'
@@ -33,7 +34,6 @@ import {
 } from './backend.ts'
 import { destinationOf } from './check-names.ts'
 import { type LocalExits, startLocalExits } from './local-exits.ts'
-import { get, openTunnel, type ProxyAccess } from './proxy-client.ts'
 import type { ScenarioRequestStep } from './scenario.ts'
 
 export interface ProxyBackendOptions {
@@ -43,6 +43,8 @@ export interface ProxyBackendOptions {
 }
 
 const PATIENCE_MS = 15_000
+
+const NO_ANSWER = { status: 0, body: '' }
 
 /** Starts the lab. Throws an InputError. */
 export async function openProxyBackend(options: ProxyBackendOptions): Promise<ScenarioBackend> {
@@ -142,8 +144,10 @@ class ProxyBackend implements ScenarioBackend {
   async visit(visit: ScenarioRequestStep): Promise<Observation> {
     const url = urlOf(visit)
     const ended = this.#nextEnd()
-    const { status, body } = await get(url, this.#accessOf(visit))
-    return this.#sightingOf(visit, await ended, { status, body })
+    const options = { headers: { accept: 'application/json' }, timeoutMs: PATIENCE_MS }
+    // the session record says why there is no answer
+    const answer = await getThroughProxy(url, this.#accessOf(visit), options).catch(() => NO_ANSWER)
+    return this.#sightingOf(visit, await ended, answer)
   }
 
   async hold(visit: ScenarioRequestStep): Promise<{ sighting: Observation; held: boolean }> {
@@ -151,7 +155,7 @@ class ProxyBackend implements ScenarioBackend {
     const opened = Promise.withResolvers<string>()
     const stop = sessions.subscribe(({ session }) => opened.resolve(session.id))
     const failed = this.#nextEnd()
-    const { status, socket } = await openTunnel(urlOf(visit), this.#accessOf(visit))
+    const { status, socket } = await openTunnel(urlOf(visit), this.#accessOf(visit), PATIENCE_MS)
     stop()
     if (status !== 200) {
       socket.destroy()
@@ -188,7 +192,12 @@ class ProxyBackend implements ScenarioBackend {
     const listener = (endpoint === undefined ? undefined : named) ?? lab.listeners[0]
     if (listener === undefined) throw new RangeError('a lab has at least one listener')
     const username = loginOf({ ...visit, destination: '' })
-    return { listener, authority: this.#authority, ...(username === '' ? {} : { login: { username, password } }) }
+    const { host, port, tls } = listener
+    return {
+      proxy: { host, port, tls: tls?.mode === 'required' },
+      authority: this.#authority,
+      ...(username === '' ? {} : { credentials: { username, password } }),
+    }
   }
 
   #sightingOf(

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { startupBanner } from '../../src/cli/render/startup-banner.ts'
-import { paintFor } from '../../src/cli/terminal.ts'
+import { stylesFor } from '../../src/cli/terminal.ts'
 import { InputError, type Issue } from '../../src/errors/issue.ts'
 import type { Envelope } from '../api/running-api.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
@@ -36,7 +36,7 @@ async function start(options: Parameters<typeof startPrivateLab>[0]): Promise<Pr
 async function greeting({ lab }: PrivateLab): Promise<string> {
   const output = { write: () => {}, drained: async () => {}, isTerminal: false, columns: 80 }
   const io = { stdin: (async function* () {})(), stdout: output, stderr: output, env: {} }
-  return startupBanner(lab, paintFor(io, output))
+  return startupBanner(lab, stylesFor(io, output))
 }
 
 test('the first start shows the token this once and where it is kept; the next one only where', async () => {

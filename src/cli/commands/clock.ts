@@ -1,8 +1,9 @@
 // `clock show`, `set`, `advance`, `reset`: the running lab's clock. It runs at the machine's pace from wherever it was set.
 
 import { parsePeriodMs } from '../../config/formats.ts'
-import { InputError } from '../../errors/issue.ts'
+import { inputError } from '../../errors/issue.ts'
 import type { LabAddressOptions, LabClient } from '../../lab/lab-client.ts'
+import { connectLab } from '../lazy-imports.ts'
 import { writeJson } from '../terminal.ts'
 import { type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 
@@ -40,11 +41,11 @@ export const registerClock: RegisterVerb = (program, context) => {
 }
 
 async function turn(
-  { io, services }: VerbContext,
+  { io }: VerbContext,
   options: LabAddressOptions,
   act: (lab: LabClient) => Promise<unknown>,
 ): Promise<0> {
-  const shown = (await act(await services.connectLab(options))) as ClockTime
+  const shown = (await act(await connectLab(options))) as ClockTime
   if (options.json) writeJson(io, shown)
   else io.stdout.write(`${shown.time}  ${distance(shown.offset_seconds)}\n`)
   return 0
@@ -56,7 +57,7 @@ function secondsOf(duration: string): number {
   if (milliseconds !== undefined) return ((back ? -1 : 1) * milliseconds) / 1000
   const message = `\`${duration}\` is no duration`
   const hint = 'write a number and a unit: `90s`, `15m`, `8h`, `7d`, `6w`'
-  throw new InputError([{ severity: 'error', code: 'clock.bad_duration', message, hint }])
+  throw inputError('clock.bad_duration', message, { hint })
 }
 
 /** How far from the machine's clock, in its two largest units. */

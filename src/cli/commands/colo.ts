@@ -5,7 +5,8 @@ import type { Command } from 'commander'
 import type { LabSnapshot } from '../../config/lab-state.ts'
 import type { LabAddressOptions } from '../../lab/lab-client.ts'
 import { askLabOrDecider } from '../ask-lab.ts'
-import { type Io, paintFor, renderTable, writeJson } from '../terminal.ts'
+import { connectLab } from '../lazy-imports.ts'
+import { type Io, renderTable, stylesFor, writeJson } from '../terminal.ts'
 import { type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 
 interface ListOptions extends LabAddressOptions {
@@ -52,12 +53,12 @@ interface Connections {
   readonly reset: number
 }
 
-function registerSwitch(colo: Command, { io, services, action }: VerbContext, word: 'down' | 'up', what: string): void {
+function registerSwitch(colo: Command, { io, action }: VerbContext, word: 'down' | 'up', what: string): void {
   const command = withLab(colo.command(`${word} <code>`)).description(what)
   if (word === 'down') command.option('--reset', 'cut open connections that depend on it; without this they go on')
   command.action(
     action(async (code: string, options: SwitchOptions) => {
-      const lab = await services.connectLab(options)
+      const lab = await connectLab(options)
       const path = `/lab/v1/colos/${encodeURIComponent(code)}`
       const wish = options.reset === true ? { connections: 'reset' } : {}
       const answer = await lab.ask('PUT', path, { up: word === 'up', ...wish })
@@ -78,12 +79,12 @@ function inWords({ kept, reset }: Connections = { kept: 0, reset: 0 }): string {
 }
 
 function renderRows(rows: readonly ColoRow[], io: Io): string {
-  const paint = paintFor(io, io.stdout)
+  const style = stylesFor(io, io.stdout)
   const cells = rows.map(({ code, city, country, up, dedicated }) => {
-    const state = up ? paint.good('up') : paint.bad('down')
+    const state = up ? style.good('up') : style.bad('down')
     return [code, state, `${city}, ${country}`, dedicated.map(({ ipv4, ipv6 }) => `${ipv4} ${ipv6}`).join('; ')]
   })
-  return renderTable([['COLO', 'STATE', 'CITY', 'DEDICATED IPS'].map(paint.dim), ...cells])
+  return renderTable([['COLO', 'STATE', 'CITY', 'DEDICATED IPS'].map(style.dim), ...cells])
 }
 
 /** Rows of the API under the names this verb has always had. */

@@ -18,7 +18,7 @@ import {
 } from '../../expression/index.ts'
 import { GATEWAY_SCHEME, SLOT_NAMES, SLOT_SCHEMES } from '../../policy/fields.ts'
 import { EXPRESSION_SLOTS } from '../../policy/rule.ts'
-import { type Io, linesOf, paintFor, writeJson } from '../terminal.ts'
+import { type Io, linesOf, stylesFor, writeJson } from '../terminal.ts'
 import { DEFAULT_CONFIG, modeOption, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
@@ -157,14 +157,14 @@ function show(io: Io, formatted: readonly Formatted[], { check, json }: Options)
     writeJson(io, formatted)
     return
   }
-  const paint = paintFor(io, io.stdout)
+  const style = stylesFor(io, io.stdout)
   let rule: string | undefined
   for (const one of formatted) {
     if (one.rule === undefined && !check) io.stdout.write(`${one.normal}\n`)
     else if (check)
-      io.stdout.write(`${one.at}\n${paint.bad(`- ${one.source.trimEnd()}`)}\n${paint.good(`+ ${one.normal}`)}\n`)
+      io.stdout.write(`${one.at}\n${style.bad(`- ${one.source.trimEnd()}`)}\n${style.good(`+ ${one.normal}`)}\n`)
     else {
-      if (one.rule !== rule) io.stdout.write(`${rule === undefined ? '' : '\n'}${paint.dim(`# ${one.rule}`)}\n`)
+      if (one.rule !== rule) io.stdout.write(`${rule === undefined ? '' : '\n'}${style.dim(`# ${one.rule}`)}\n`)
       io.stdout.write(`${one.expression}: ${one.normal}\n`)
       rule = one.rule
     }

@@ -3,14 +3,16 @@
 
 import { type Command, Option } from 'commander'
 import type { PolicyChanges } from '../../config/portable-policy.ts'
+import { replaceOutput } from '../../config/write-output.ts'
 import { counted } from '../../errors/counted.ts'
-import { InputError } from '../../errors/issue.ts'
+import { type InputError, inputError } from '../../errors/issue.ts'
 import type { ReplayOutcome } from '../../replay/replay.ts'
 import type { PlanRequest, RulesSync, RulesTargetOptions } from '../../rules-sync/rules-sync.ts'
+import { replay } from '../lazy-imports.ts'
 import { renderChanges, renderOutcome, stepTitle } from '../render/render-policy-changes.ts'
 import { renderReplay } from '../render/render-replay.ts'
-import { type Io, linesOf, paintFor, writeJson } from '../terminal.ts'
-import { type ExitCode, type RegisterVerb, type Services, type VerbContext, withLab } from '../verb.ts'
+import { type Io, linesOf, stylesFor, writeJson } from '../terminal.ts'
+import { type ExitCode, type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 import { replayDocument } from './replay.ts'
 
 interface PullOptions extends RulesTargetOptions {
@@ -69,18 +71,24 @@ function withPrune(command: Command): Command {
   return command.option('--prune', 'delete egress rules that the file does not have', false)
 }
 
-async function pull({ io, services }: VerbContext, file: string | undefined, options: PullOptions): Promise<ExitCode> {
-  const desk = await services.rulesDesk()
-  const policy = await desk.read(options.from, options)
+async function openSync(options: RulesTargetOptions): Promise<RulesSync> {
+  const { RulesSync: Sync } = await import('../../rules-sync/rules-sync.ts')
+  return new Sync(options)
+}
+
+async function pull({ io }: VerbContext, file: string | undefined, options: PullOptions): Promise<ExitCode> {
+  const sync = await openSync(options)
+  const policy = await sync.read(options.from)
   const form = options.format ?? (options.json || file?.endsWith('.json') ? 'json' : 'yaml')
-  const { text, notes } = desk.write(policy, form)
-  const paint = paintFor(io, io.stderr)
-  for (const note of [...policy.notes, ...notes]) io.stderr.write(`${paint.warn(note)}\n`)
+  const { writeJsonPolicy, writeYamlPolicy } = await import('../../rules-sync/write-policy.ts')
+  const { text, notes } = form === 'json' ? writeJsonPolicy(policy) : writeYamlPolicy(policy)
+  const style = stylesFor(io, io.stderr)
+  for (const note of [...policy.notes, ...notes]) io.stderr.write(`${style.warn(note)}\n`)
   if (file === undefined || file === '-') {
     io.stdout.write(text)
     return 0
   }
-  desk.save(file, text)
+  replaceOutput(file, text, 'rules.unwritable')
   const { rules, lists, virtualNetworks } = policy
   const counted = `${many(rules, 'rule')}, ${many(lists, 'list')}, ${many(virtualNetworks, 'virtual network')}`
   if (options.json)
@@ -93,12 +101,13 @@ function many({ length }: readonly unknown[], what: string): string {
   return `${length} ${what}${length === 1 ? '' : 's'}`
 }
 
-async function push({ io, services }: VerbContext, file: string, options: PushOptions): Promise<ExitCode> {
-  const desk = await services.rulesDesk()
-  if (!desk.isApi(options.to)) throw notAnApi(options.to)
-  const paint = paintFor(io, io.stdout)
-  const changes = await desk.plan({ from: file, to: options.to, prune: options.prune }, options)
-  if (!options.json) io.stdout.write(renderChanges(changes, paint))
+async function push({ io }: VerbContext, file: string, options: PushOptions): Promise<ExitCode> {
+  const sync = await openSync(options)
+  const { isApi } = await import('../../rules-sync/rules-sync.ts')
+  if (!isApi(options.to)) throw notAnApi(options.to)
+  const style = stylesFor(io, io.stdout)
+  const changes = await sync.plan({ from: file, to: options.to, prune: options.prune })
+  if (!options.json) io.stdout.write(renderChanges(changes, style))
   if (options.dryRun || changes.steps.length === 0) {
     if (options.json) writeJson(io, { ...changes, done: [], failed: null, not_done: changes.steps })
     return 0
@@ -107,22 +116,22 @@ async function push({ io, services }: VerbContext, file: string, options: PushOp
     io.stderr.write('nothing was changed\n')
     return 1
   }
-  const outcome = await desk.apply(changes, options.to, options, (step) => {
-    if (!options.json) io.stdout.write(`${paint.good('done')}  ${stepTitle(step, paint)}\n`)
+  const outcome = await sync.apply(changes, options.to, (step) => {
+    if (!options.json) io.stdout.write(`${style.good('done')}  ${stepTitle(step, style)}\n`)
   })
   const { done, failed, notDone } = outcome
   if (options.json) writeJson(io, { ...changes, done, failed: failed ?? null, not_done: notDone })
-  else if (failed === undefined) io.stdout.write(renderOutcome(outcome, paint))
-  if (failed !== undefined) io.stderr.write(renderOutcome(outcome, paintFor(io, io.stderr)))
+  else if (failed === undefined) io.stdout.write(renderOutcome(outcome, style))
+  if (failed !== undefined) io.stderr.write(renderOutcome(outcome, stylesFor(io, io.stderr)))
   return failed === undefined ? 0 : 1
 }
 
-async function diff({ io, services }: VerbContext, file: string, options: DiffOptions): Promise<ExitCode> {
-  const desk = await services.rulesDesk()
+async function diff({ io }: VerbContext, file: string, options: DiffOptions): Promise<ExitCode> {
+  const sync = await openSync(options)
   const request: PlanRequest = { from: file, to: options.against, prune: options.prune }
-  const changes = await desk.plan(request, options)
-  const sides = options.sides === undefined ? undefined : await desk.writeSides(request, options.sides, options)
-  const replayed = await replaySides(desk, services, request, options)
+  const changes = await sync.plan(request)
+  const sides = options.sides === undefined ? undefined : await sync.writeSides(request, options.sides)
+  const replayed = await replaySides(sync, request, options)
   if (options.json) {
     writeJson(io, {
       ...changes,
@@ -130,12 +139,12 @@ async function diff({ io, services }: VerbContext, file: string, options: DiffOp
       ...(replayed === undefined ? {} : { replay: replayDocument(replayed) }),
     })
   } else {
-    io.stdout.write(renderChanges(changes, paintFor(io, io.stdout)))
+    io.stdout.write(renderChanges(changes, stylesFor(io, io.stdout)))
     if (sides !== undefined)
       io.stdout.write(`egresslab replay SESSIONS --rules ${sides.before} --against ${sides.after}\n`)
     if (replayed !== undefined) {
       const titles = { before: changes.to, after: `${changes.to}, changed` }
-      io.stdout.write(`\n${renderReplay(replayed, titles, paintFor(io, io.stdout))}`)
+      io.stdout.write(`\n${renderReplay(replayed, titles, stylesFor(io, io.stdout))}`)
     }
   }
   return options.failOnChange && changes.steps.length > 0 ? 1 : 0
@@ -143,16 +152,16 @@ async function diff({ io, services }: VerbContext, file: string, options: DiffOp
 
 /** Both sides decide the same sessions, in a folder that is gone afterwards. */
 async function replaySides(
-  desk: RulesSync,
-  services: Services,
+  sync: RulesSync,
   request: PlanRequest,
   options: DiffOptions,
 ): Promise<ReplayOutcome | undefined> {
   const { replay: sessions, config: configFile } = options
   if (sessions === undefined) return undefined
-  return desk.inScratch(async (folder) => {
-    const { before: rules, after: against } = await desk.writeSides(request, folder, options)
-    return services.replay({ sessions, configFile, rules, against, threads: 1 })
+  const { inScratch } = await import('../../rules-sync/rules-sync.ts')
+  return inScratch(async (folder) => {
+    const { before: rules, after: against } = await sync.writeSides(request, folder)
+    return replay({ sessions, configFile, rules, against, threads: 1 })
   })
 }
 
@@ -161,7 +170,7 @@ async function agrees(io: Io, { steps, to }: PolicyChanges, { json }: PushOption
   if (json || !io.stdout.isTerminal) {
     const message = `${counted(steps.length, 'change')} at ${to} ${steps.length === 1 ? 'waits' : 'wait'} for a yes, and nobody can be asked here`
     const hint = 'say `--yes` to make them, or `--dry-run` to see them only'
-    throw new InputError([{ severity: 'error', code: 'rules.not_confirmed', message, hint }])
+    throw inputError('rules.not_confirmed', message, { hint })
   }
   io.stdout.write(`Make ${steps.length === 1 ? 'this change' : `these ${steps.length} changes`} at ${to}? [y/N] `)
   for await (const { line } of linesOf(io.stdin)) return /^y(es)?$/i.test(line.trim())
@@ -172,5 +181,5 @@ function notAnApi(to: string): InputError {
   const message = `\`${to}\` is no place to push to`
   const hint =
     '`--to` is `lab`, `cloudflare` or an address such as `http://127.0.0.1:8090/client/v4`; `rules pull` writes files'
-  return new InputError([{ severity: 'error', code: 'rules.not_an_api', message, hint }])
+  return inputError('rules.not_an_api', message, { hint })
 }

@@ -2,10 +2,13 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { LabAddressOptions, LabClient } from '../../lab/lab-client.ts'
+import { watchStopSignal } from '../../lab/signals.ts'
+import { sessionLine } from '../../log/session-line.ts'
 import { parseCidr } from '../../net/cidr.ts'
 import { FILTER_OUTCOMES, type SessionFilter, sessionFilter } from '../../proxy/session-filter.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
-import type { Io } from '../terminal.ts'
+import { connectLab } from '../lazy-imports.ts'
+import { takesColour } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 
 interface TailOptions extends LabAddressOptions, SessionFilter {
@@ -32,12 +35,12 @@ function withFilters(command: Command): Command {
     .option('--text <text>', 'only those that have this anywhere in their record')
 }
 
-async function tail({ io, services }: VerbContext, options: TailOptions): Promise<ExitCode> {
+async function tail({ io }: VerbContext, options: TailOptions): Promise<ExitCode> {
   const fits = sessionFilter(options)
   const line = options.json
     ? (record: SessionRecord) => JSON.stringify(record)
-    : await lineFor(io, services.sessionLine)
-  const lab = await services.connectLab(options)
+    : (record: SessionRecord) => sessionLine(record, { colour: takesColour(io, io.stdout) })
+  const lab = await connectLab(options)
   const stop = new AbortController()
   let left = options.limit ?? Number.POSITIVE_INFINITY
   const show = (record: SessionRecord): boolean => {
@@ -48,7 +51,7 @@ async function tail({ io, services }: VerbContext, options: TailOptions): Promis
     return left <= 0
   }
   let code: ExitCode = 0
-  const signal = services.stopSignal()
+  const signal = watchStopSignal()
   void signal.promise.then((exitCode) => {
     code = exitCode
     stop.abort()
@@ -92,15 +95,6 @@ async function follow(lab: LabClient, { stop, recent, show }: Following): Promis
     if (stop.aborted) return false
     throw thrown
   }
-}
-
-async function lineFor(
-  io: Io,
-  load: VerbContext['services']['sessionLine'],
-): Promise<(record: SessionRecord) => string> {
-  const colour = io.stdout.isTerminal && (io.env.NO_COLOR ?? '') === ''
-  const draw = await load()
-  return (record) => draw(record, { colour })
 }
 
 function count(text: string): number {

@@ -10,35 +10,35 @@ import { type Ip, ip } from '../../net/ip.ts'
 import { decide } from '../../policy/decide.ts'
 import type { Arrival, Listener } from '../../proxy/arrival.ts'
 import { quoted, shellWord } from '../shell-word.ts'
-import type { TerminalPaint } from '../terminal.ts'
+import type { TextStyles } from '../terminal.ts'
 
 /** At most so many users are shown. */
 const SHOWN_USERS = 4
 
 /** The text, ending in a line feed. */
-export async function startupBanner(lab: RunningLab, paint: TerminalPaint): Promise<string> {
+export async function startupBanner(lab: RunningLab, style: TextStyles): Promise<string> {
   const { config, listeners, api, apiToken } = lab
   const warnings = lab.issues.filter(({ severity }) => severity === 'warning').length
   const apiUrl = `http://${addressOf(api)}`
   const lines = [
-    `${paint.strong('egresslab')} runs ${config.file} ${paint.dim(`(engine ${lab.engine})`)}`,
+    `${style.strong('egresslab')} runs ${config.file} ${style.dim(`(engine ${lab.engine})`)}`,
     ...listeners.map(
       (listener) =>
         `  proxy    ${addressOf(listener)}${everywhere(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${security(listener)}${about(listener)}`,
     ),
     `  API      ${apiUrl}${everywhere(api)}  ${tokenText(lab)}`,
-    ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${paint.dim('shown this once')}`]),
+    ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${style.dim('shown this once')}`]),
     ...dnsLine(lab, apiUrl),
     `  console  ${apiUrl}/, and ${apiUrl}/me to choose a virtual network`,
     ...(lab.sessionsFile === undefined ? [] : [`  sessions ${lab.sessionsFile}`]),
     ...(warnings === 0
       ? []
       : [
-          paint.warn(
+          style.warn(
             `  ${counted(warnings, 'warning')}; \`npx egresslab check\` shows ${warnings === 1 ? 'it' : 'them'}`,
           ),
         ]),
-    ...(await tries(lab, paint)),
+    ...(await tries(lab, style)),
     '',
   ]
   return lines.join('\n')
@@ -83,7 +83,7 @@ function about({ name, fixedUser, authentication, endpoint }: Listener): string 
 }
 
 /** Echo lines for the first users; for the first service with an allowlist, one user it lets in and one it refuses. */
-async function tries(lab: RunningLab, paint: TerminalPaint): Promise<string[]> {
+async function tries(lab: RunningLab, style: TextStyles): Promise<string[]> {
   const door = lab.listeners.find(
     (listener) => listener.authentication !== 'anonymous' && listener.fixedUser === undefined,
   )
@@ -100,8 +100,8 @@ async function tries(lab: RunningLab, paint: TerminalPaint): Promise<string[]> {
   const rows = [...echoed, ...decisive]
   if (rows.length === 0) return []
   const width = Math.max(...rows.map(({ line }) => line.length))
-  const shown = rows.map(({ line, expected }) => `  ${line.padEnd(width)}  ${paint.dim('#')} ${paint.good(expected)}`)
-  return ['', 'Try, and expect:', ...shown, paint.dim('  npx egresslab explain --user EMAIL URL says why.')]
+  const shown = rows.map(({ line, expected }) => `  ${line.padEnd(width)}  ${style.dim('#')} ${style.good(expected)}`)
+  return ['', 'Try, and expect:', ...shown, style.dim('  npx egresslab explain --user EMAIL URL says why.')]
 }
 
 function hasOnlyIpv4({ config }: RunningLab, name: string): boolean {
