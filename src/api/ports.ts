@@ -16,7 +16,7 @@ export interface ApiPorts {
   /** absent: connections are carried here, by the state as it is, and what is known of them is always up to date */
   readonly traffic?: TrafficPort
   readonly sessions: SessionsPort
-  readonly insight: DiagnosticsPort
+  readonly diagnostics: DiagnosticsPort
   readonly token: TokenPort
   /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
    *  InputError for a flow that cannot be. */
@@ -26,8 +26,8 @@ export interface ApiPorts {
    *  GatewayError `request.malformed` for choices that cannot be. */
   readonly checkUser: (user: string, password: string, peer: string) => Promise<string | undefined>
   readonly users: () => readonly ConfiguredPerson[]
-  /** the doors that are open, with their real ports */
-  readonly doors: () => readonly Listener[]
+  /** the listeners that are open, with their real ports */
+  readonly listeners: () => readonly Listener[]
   /** how the lab's own proxy says for whom it asks; absent: it never does */
   readonly voucher?: Voucher
   /** absent: no listener has a sign-in page */

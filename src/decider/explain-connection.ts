@@ -28,12 +28,12 @@ export interface ExplainOptions extends FlowOptions {
 /** At least one. Throws an InputError for what cannot be asked, a GatewayError for a connection that fails before a
  *  decision. */
 export async function explainConnection(
-  desk: Decider,
+  decider: Decider,
   destination: string,
   options: ExplainOptions,
 ): Promise<readonly [Explained, ...Explained[]]> {
-  const snapshot = withColosDown(desk.snapshot, options.coloDown)
-  const flows = await desk.flowsOf(hypotheticalArrival(desk.config, destination, options))
+  const snapshot = withColosDown(decider.snapshot, options.coloDown)
+  const flows = await decider.flowsOf(hypotheticalArrival(decider.config, destination, options))
   const [first, ...others] = flows.map((one): Explained => {
     const { virtualNetworkId } = one.flow
     const network = snapshot.account.virtualNetworks.find(({ id }) => id === virtualNetworkId)
@@ -113,19 +113,20 @@ function parseDestination(text: string): Target {
   throw bad('explain.bad_destination', `\`${text}\` is no destination`, hint)
 }
 
-/** The door they would come through, opened for this person without a password. */
+/** The listener they would come through, opened for this person without a password. */
 function listenerFor(config: LabConfig, { endpoint, user }: FlowOptions): Listener {
-  const door = endpoint === undefined ? config.listeners[0] : doorNamed(config, endpoint)
-  if (door === undefined) throw bad('explain.no_listener', 'the configuration has no listener')
-  if (user === undefined) return door.fixedUser === undefined ? { ...door, authentication: 'anonymous' } : door
+  const listener = endpoint === undefined ? config.listeners[0] : listenerNamed(config, endpoint)
+  if (listener === undefined) throw bad('explain.no_listener', 'the configuration has no listener')
+  if (user === undefined)
+    return listener.fixedUser === undefined ? { ...listener, authentication: 'anonymous' } : listener
   const known = config.users.map(({ identity }) => identity.email)
   const email = canonicalEmail(user)
   if (!known.includes(email))
     throw bad('explain.unknown_user', `there is no user \`${user}\``, didYouMean(user, known, 'there are'))
-  return { ...door, fixedUser: email }
+  return { ...listener, fixedUser: email }
 }
 
-function doorNamed({ listeners }: LabConfig, name: string): Listener {
+function listenerNamed({ listeners }: LabConfig, name: string): Listener {
   const names = ({ name: own, endpoint }: Listener) =>
     [own, endpoint?.name, endpoint?.host].filter((each) => each !== undefined)
   const found = listeners.find((listener) => names(listener).includes(name))

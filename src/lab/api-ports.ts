@@ -47,15 +47,15 @@ export interface ApiParts {
   readonly identifier: Identifier
   /** absent: there is no Gateway DNS */
   readonly dns: ApiPorts['dns']
-  readonly desk: Decider
+  readonly decider: Decider
   readonly token: ApiPorts['token']
   readonly version: string
   readonly engine: EngineName
   readonly troubles: () => Promise<readonly string[]>
   readonly unready: () => Promise<readonly string[]>
   readonly health: EgressHealth
-  /** the doors that are open, with their real ports */
-  readonly doors: () => readonly Listener[]
+  /** the listeners that are open, with their real ports */
+  readonly listeners: () => readonly Listener[]
   readonly placeOf: (address: Ip) => Place | undefined
   readonly signIn: ApiPorts['signIn'] | undefined
   readonly voucher: NonNullable<ApiPorts['voucher']>
@@ -96,13 +96,13 @@ function portsOver(parts: ApiParts): ApiPorts {
       recent: () => sessions.recent(),
       subscribe: (listener) => sessions.subscribe(listener),
     },
-    insight: createDiagnostics(parts),
+    diagnostics: createDiagnostics(parts),
     page: readConsole(),
-    doors: parts.doors,
+    listeners: parts.listeners,
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
     voucher: parts.voucher,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),
-    explain: (question) => answerQuestion(parts.desk, question),
+    explain: (question) => answerQuestion(parts.decider, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
     users: () =>
       parts.config.users.map((user) => ({
@@ -137,11 +137,11 @@ function placeOf(
   return found === undefined ? {} : { place: found }
 }
 
-async function answerQuestion(desk: Decider, question: Parameters<ApiPorts['explain']>[0]): Promise<unknown> {
+async function answerQuestion(decider: Decider, question: Parameters<ApiPorts['explain']>[0]): Promise<unknown> {
   const { destination, protocol = 'tcp', family, colosDown = [], ...rest } = question
   const given = family === undefined ? {} : { family: family === 4 ? ('4' as const) : ('6' as const) }
   return explanationJson(
-    await explainConnection(desk, destination, { ...rest, ...given, protocol, coloDown: colosDown }),
+    await explainConnection(decider, destination, { ...rest, ...given, protocol, coloDown: colosDown }),
   )
 }
 
@@ -152,7 +152,7 @@ async function checkUser(
   password: string,
   peer: string,
 ): Promise<string | undefined> {
-  const knock = {
+  const client = {
     protocol: 'http-forward',
     transport: 'tcp',
     listener: { name: 'api', host: '127.0.0.1', port: 0, authentication: 'required' },
@@ -161,7 +161,7 @@ async function checkUser(
     acceptedAt: store.now(),
   } as const
   try {
-    return (await identifier.identify(knock, store.current())).identity?.email
+    return (await identifier.identify(client, store.current())).identity?.email
   } catch (thrown) {
     if (thrown instanceof GatewayError && thrown.code.startsWith('identity.')) return undefined
     throw thrown
@@ -184,9 +184,9 @@ export interface DiagnosticsParts {
   readonly config: LabConfig
   readonly traffic: DataPlaneTraffic
   readonly memory: SessionMemory
-  readonly desk: Decider
-  /** the doors that are open, with their real ports */
-  readonly doors: () => readonly Listener[]
+  readonly decider: Decider
+  /** the listeners that are open, with their real ports */
+  readonly listeners: () => readonly Listener[]
 }
 
 /** People whose admission is worked out; a configuration may have thousands. */
@@ -207,17 +207,17 @@ export function createDiagnostics(parts: DiagnosticsParts): DiagnosticsPort {
 }
 
 async function verify(
-  { config, doors }: DiagnosticsParts,
+  { config, listeners }: DiagnosticsParts,
   { user, password, vnet }: VerifyQuestion,
 ): Promise<readonly EgressVerification[] | undefined> {
   const configured = config.users.find(({ identity }) => identity.email === user)?.password
   const secret = password ?? (configured?.kind === 'plain' ? configured.text.reveal() : undefined)
   if (secret === undefined) return undefined
-  const door = doors().find(
+  const listener = listeners().find(
     ({ authentication, fixedUser }) => authentication !== 'anonymous' && fixedUser === undefined,
   )
-  if (door === undefined) return []
-  const proxy = { host: door.host, port: door.port }
+  if (listener === undefined) return []
+  const proxy = { host: listener.host, port: listener.port }
   return Promise.all(
     echoOrigins(config).map((origin) => {
       const username = [user, ...(vnet === undefined ? [] : [`vnet=${vnet}`]), `family=${origin.family}`].join(';')
@@ -255,10 +255,14 @@ function rangeText(range: Cidr): string {
 }
 
 /** The decision the proxy would make for them, and what the allowlist would make of that. */
-async function visitorOf({ desk }: DiagnosticsParts, { name, allow }: OriginSpec, user: string): Promise<PortalUser> {
+async function visitorOf(
+  { decider }: DiagnosticsParts,
+  { name, allow }: OriginSpec,
+  user: string,
+): Promise<PortalUser> {
   try {
     const options = { user, protocol: 'tcp', coloDown: [] } as const
-    const [{ explanation, virtualNetwork }] = await explainConnection(desk, `https://${name}/`, options)
+    const [{ explanation, virtualNetwork }] = await explainConnection(decider, `https://${name}/`, options)
     const { outcome, rule, reason, egress } = explanation.decision
     const address = egress?.ipv4 ?? egress?.ipv6
     const source = address === undefined ? undefined : parseIp(address)

@@ -26,7 +26,7 @@ export interface DataPathParts {
   /** how connections enter and leave */
   readonly engine: Engine
   readonly store: Pick<Store, 'current' | 'now'>
-  readonly world: Pick<DecisionContext, 'ports' | 'exitOf'>
+  readonly context: Pick<DecisionContext, 'ports' | 'exitOf'>
   readonly record: Ports['record']
   readonly events: Pick<EventLog, 'warn'>
   /** who is behind outgoing connections, for test origins */
@@ -56,9 +56,9 @@ const FINE_TICK_MS = 2
 
 /** The road without its doors. */
 export function createDataPath(config: LabConfig, parts: DataPathParts): DataPath {
-  const { engine, store, world, events, sources, shared, egress } = parts
+  const { engine, store, context, events, sources, shared, egress } = parts
   const { timeouts, udp, distance } = config
-  const { exitOf } = world
+  const { exitOf } = context
   const clock = new TimerWheel()
   const limit = () => store.current().account.settings.maxConnectionsPerDestination
   const leases = new PortLeases({
@@ -74,7 +74,7 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
   const dial = createTcpDialer({ engine, leases, sources: sources.tcp, clock, exitOf, ...egress })
   const pipeline = createConnectionPipeline(
     {
-      ...world.ports,
+      ...context.ports,
       dial: distance === undefined ? dial : delayByDistance(dial, { ...distance, clock: new TimerWheel(FINE_TICK_MS) }),
       record: parts.record,
       now: () => store.now(),

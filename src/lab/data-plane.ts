@@ -36,13 +36,13 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   /** the files of the configuration in force, which may have been read anew */
   readonly files: () => ReadFiles
   readonly store: Store
-  readonly world: DecisionContext
+  readonly context: DecisionContext
   readonly sessions: SessionLog
   readonly memory: SessionMemory
   readonly events: EventLog
   /** filled in as doors open */
   readonly ownSockets: OpenedSockets
-  readonly doorCertificates: Pick<ListenerCertificates, 'tlsFor'>
+  readonly listenerCertificates: Pick<ListenerCertificates, 'tlsFor'>
   /** absent: no listener has a sign-in page */
   readonly signIn: OpenedSignIn | undefined
   /** once the API listens */
@@ -71,22 +71,22 @@ export function createDataPlane(parts: DataPlaneParts): DataPlane {
 }
 
 function inThisThread(parts: DataPlaneParts): DataPlane {
-  const { config, store, ownSockets, doorCertificates, signIn } = parts
+  const { config, store, ownSockets, listenerCertificates, signIn } = parts
   const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
-  const road = roadOf(parts, registries)
+  const dataPath = recordingDataPath(parts, registries)
   let stop = async () => {}
   return {
-    traffic: inProcessTraffic(road.pipeline, road.leases),
-    pipeline: road.pipeline,
+    traffic: inProcessTraffic(dataPath.pipeline, dataPath.leases),
+    pipeline: dataPath.pipeline,
     publicSourceOf: { tcp: registries.tcp.publicSourceOf, udp: registries.udp.publicSourceOf },
     configTaken: async () => {},
     async open() {
-      const gateway = await openListeners(config, road, {
+      const gateway = await openListeners(config, dataPath, {
         store,
-        tlsFor: doorCertificates.tlsFor,
+        tlsFor: listenerCertificates.tlsFor,
         ...roomOf(parts),
         ownPages: parts.ownPages(),
-        ...(signIn === undefined ? {} : { signIn: signIn.door }),
+        ...(signIn === undefined ? {} : { signIn: signIn.proxy }),
       })
       stop = () => gateway.stop()
       ownSockets.services.push(...gateway.doors.map(({ address }) => address))
@@ -97,7 +97,7 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
 }
 
 function inWorkers(parts: DataPlaneParts): DataPlane {
-  const { config, workers, engine, load, store, world, sessions, memory, events, ownSockets } = parts
+  const { config, workers, engine, load, store, context, sessions, memory, events, ownSockets } = parts
   refuseWhatNeedsOneThread(config)
   const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
   const pool = new WorkerPool({
@@ -112,17 +112,17 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     ownSockets,
     room: roomOf(parts),
     registries,
-    ...(world.ports.placeholderAt === undefined ? {} : { placeholderAt: world.ports.placeholderAt }),
-    gatewayDnsAt: world.dnsEndpoints,
-    geo: world.geo,
+    ...(context.ports.placeholderAt === undefined ? {} : { placeholderAt: context.ports.placeholderAt }),
+    gatewayDnsAt: context.dnsEndpoints,
+    geo: context.geo,
     signIn: () => parts.signIn?.shared(),
     ownPages: parts.ownPages,
-    inboxOver: (shelf) => new SessionBatchReceiver(sessions, memory, shelf),
+    receiverFor: (revisions) => new SessionBatchReceiver(sessions, memory, revisions),
   })
   const catchUp = () => pool.catchUpSources()
   return {
     traffic: pool,
-    pipeline: roadOf(parts, registries).pipeline,
+    pipeline: recordingDataPath(parts, registries).pipeline,
     pool,
     publicSourceOf: { tcp: askedOf(registries.tcp, catchUp), udp: askedOf(registries.udp, catchUp) },
     configTaken: () => {
@@ -139,14 +139,14 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
   }
 }
 
-function roadOf(
-  { config, engine, store, world, sessions, memory, events, egress }: DataPlaneParts,
+function recordingDataPath(
+  { config, engine, store, context, sessions, memory, events, egress }: DataPlaneParts,
   sources: Readonly<Record<'tcp' | 'udp', SourceRegistry>>,
 ) {
   return createDataPath(config, {
     engine,
     store,
-    world,
+    context,
     events,
     sources,
     egress,

@@ -42,14 +42,14 @@ export interface FollowOptions {
   /** with the files that `config` was read from */
   readonly load: ReadOptions & { readonly files: ReadFiles }
   readonly store: Store
-  readonly world: DecisionContext
+  readonly context: DecisionContext
   readonly events: EventLog
   /** told when a new version is in force here; it counts as taken when the promise resolves */
   readonly onTaken: () => Promise<void>
 }
 
 /** Starts following. */
-export function followConfig({ config, load, store, world, events, onTaken }: FollowOptions): FollowedConfig {
+export function followConfig({ config, load, store, context, events, onTaken }: FollowOptions): FollowedConfig {
   let stale: string | undefined
   let inForce = config
   let { files } = load
@@ -64,7 +64,7 @@ export function followConfig({ config, load, store, world, events, onTaken }: Fo
       files = before
       throw thrown
     }
-    world.replaceConfig(read)
+    context.replaceConfig(read)
   }
   const reload = async () => {
     try {

@@ -106,17 +106,17 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const ownSockets: OpenedSockets = { services: [], origins: [] }
   const workers = workersFor(options, config)
   const engine = chooseEngine(options.engine ?? config.engine ?? 'auto', (message) => events.warn(message))
-  const world = await createDecisionContext({
+  const context = await createDecisionContext({
     config,
     store,
     ownSockets,
     onNotice,
     ...(workers === 1 ? {} : { geoContents: 'shared' }),
   })
-  stack.defer(() => world.close())
-  const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
-  const doorCertificates = openListenerCertificates(config.listeners, certificates.leaf, events)
-  stack.defer(() => doorCertificates.close())
+  stack.defer(() => context.close())
+  const [certificates] = await Promise.all([certificatesFor(config), context.geo.load()])
+  const listenerCertificates = openListenerCertificates(config.listeners, certificates.leaf, events)
+  stack.defer(() => listenerCertificates.close())
 
   const memory = new SessionMemory(REMEMBERED_SESSIONS)
   const health = watchEgressHealth(() => store.now(), events, options.onOutage)
@@ -131,13 +131,13 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     load,
     files: () => followed.files,
     store,
-    world,
+    context,
     sessions,
     memory,
     events,
     egress,
     ownSockets,
-    doorCertificates,
+    listenerCertificates,
     signIn,
     ownPages: () => ownPagesOf(config, apiPort, secret),
   })
@@ -149,9 +149,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     certificate: certificates.leaf,
     proxy: proxyUrl(config),
     publicSourceOf: publicSourceOf.tcp,
-    siteViewOf: (address, at) => siteViewOf(store.current().account, world.ports.placeOf, address, at),
+    siteViewOf: (address, at) => siteViewOf(store.current().account, context.ports.placeOf, address, at),
     now: () => store.now(),
-    attribution: attributionOf(world.geo.files()),
+    attribution: attributionOf(context.geo.files()),
   })
   stack.defer(() => origins.close())
   const udpEcho = await startUdpEcho({
@@ -163,27 +163,27 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   ownSockets.origins.push(...origins.doors.map(({ at }) => at), ...udpEcho.endpoints)
 
   const onTaken = () => plane.configTaken()
-  const followed: FollowedConfig = followConfig({ config, load, store, world, events, onTaken })
+  const followed: FollowedConfig = followConfig({ config, load, store, context, events, onTaken })
   stack.defer(() => followed.close())
   const current = () => followed.config
-  const desk = deciderOver({
+  const decider = deciderOver({
     get config() {
       return current()
     },
     issues,
     store,
-    world,
+    context,
     close: () => undefined,
   })
   const token = openToken(options)
   let accepting = false
-  let doors: readonly Listener[] = []
+  let listeners: readonly Listener[] = []
   const readiness = createReadiness({
     store,
     sessions,
     traffic,
     accepting: () => accepting,
-    listening: () => [...doors, ...world.dnsEndpoints.map(({ ip, port }) => ({ host: ip.text, port }))],
+    listening: () => [...listeners, ...context.dnsEndpoints.map(({ ip, port }) => ({ host: ip.text, port }))],
   })
   const api = await serveApi({
     get config() {
@@ -194,9 +194,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     memory,
     health,
     traffic,
-    identifier: world.identifier,
-    dns: world.gatewayDns === undefined ? undefined : dnsPort(world.gatewayDns, config.dns?.clients ?? []),
-    desk,
+    identifier: context.identifier,
+    dns: context.gatewayDns === undefined ? undefined : dnsPort(context.gatewayDns, config.dns?.clients ?? []),
+    decider,
     token,
     version: ownVersion(),
     engine: engine.name,
@@ -206,8 +206,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
       ...traffic.troubles(),
       ...(await readiness.unready()),
     ],
-    doors: () => doors,
-    placeOf: world.ports.placeOf,
+    listeners: () => listeners,
+    placeOf: context.ports.placeOf,
     signIn: signIn?.page,
     voucher: { field: VOUCHER_FIELD, secret },
     notice: (message) => events.warn(message),
@@ -216,15 +216,15 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   apiPort = api.port
   ownSockets.services.push(...endpointsAt(api.host, api.port))
 
-  if (world.gatewayDns !== undefined) {
-    const dns = await openDns(config, world.gatewayDns, (message) => events.warn(message))
+  if (context.gatewayDns !== undefined) {
+    const dns = await openDns(config, context.gatewayDns, (message) => events.warn(message))
     stack.defer(() => dns.close())
-    world.dnsEndpoints.splice(0, Number.POSITIVE_INFINITY, ...dns.endpoints)
+    context.dnsEndpoints.splice(0, Number.POSITIVE_INFINITY, ...dns.endpoints)
     ownSockets.services.push(...dns.endpoints)
   }
 
   stack.defer(() => plane.stop())
-  doors = await plane.open()
+  listeners = await plane.open()
   accepting = true
 
   const everything = stack.move()
@@ -232,20 +232,20 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     config,
     issues,
     snapshot: () => store.current(),
-    listeners: doors,
+    listeners,
     api: { host: api.host, port: api.port },
-    dns: world.dnsEndpoints,
+    dns: context.dnsEndpoints,
     apiToken: shownToken(token),
     engine: engine.name,
     authorityFile: certificates.authorityFile,
     ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),
-    desk,
+    decider,
     store,
     pipeline,
     sessions,
     memory,
     ...(plane.pool === undefined ? {} : { pool: plane.pool }),
-    seenFrom: (address) => siteViewOf(store.current().account, world.ports.placeOf, address, store.now()),
+    seenFrom: (address) => siteViewOf(store.current().account, context.ports.placeOf, address, store.now()),
     close: () => {
       accepting = false
       return everything.disposeAsync()
@@ -317,7 +317,7 @@ export interface RunningLab {
   readonly engine: EngineName
   readonly authorityFile: string
   readonly sessionsFile?: string
-  readonly desk: Decider
+  readonly decider: Decider
   readonly close: () => Promise<void>
 }
 export interface StartOptions {

@@ -1,5 +1,5 @@
 // A scenario on a whole lab of its own: free ports, stand-ins apart from other labs', state in memory, and users who really
-// connect through its proxy. Everybody's password is one this stage knows.
+// connect through its proxy. Everybody's password is one this backend knows.
 
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -93,8 +93,8 @@ interface Parts {
 
 /** A tunnel that stays open. */
 interface Held {
-  readonly visit: ScenarioRequestStep
-  readonly sighting: Observation
+  readonly request: ScenarioRequestStep
+  readonly observation: Observation
   readonly egress: Egress
   readonly socket: Socket
   readonly ended: Promise<RememberedSession>
@@ -141,25 +141,25 @@ class ProxyBackend implements ScenarioBackend {
     }
   }
 
-  async visit(visit: ScenarioRequestStep): Promise<Observation> {
-    const url = urlOf(visit)
+  async send(request: ScenarioRequestStep): Promise<Observation> {
+    const url = urlOf(request)
     const ended = this.#nextEnd()
     const options = { headers: { accept: 'application/json' }, timeoutMs: PATIENCE_MS }
     // the session record says why there is no answer
-    const answer = await getThroughProxy(url, this.#accessOf(visit), options).catch(() => NO_ANSWER)
-    return this.#sightingOf(visit, await ended, answer)
+    const answer = await getThroughProxy(url, this.#accessOf(request), options).catch(() => NO_ANSWER)
+    return this.#observationOf(request, await ended, answer)
   }
 
-  async hold(visit: ScenarioRequestStep): Promise<{ sighting: Observation; held: boolean }> {
+  async hold(request: ScenarioRequestStep): Promise<{ observation: Observation; held: boolean }> {
     const { sessions } = this.#parts.lab.pipeline
     const opened = Promise.withResolvers<string>()
     const stop = sessions.subscribe(({ session }) => opened.resolve(session.id))
     const failed = this.#nextEnd()
-    const { status, socket } = await openTunnel(urlOf(visit), this.#accessOf(visit), PATIENCE_MS)
+    const { status, socket } = await openTunnel(urlOf(request), this.#accessOf(request), PATIENCE_MS)
     stop()
     if (status !== 200) {
       socket.destroy()
-      return { sighting: this.#sightingOf(visit, await failed, { status, body: '' }), held: false }
+      return { observation: this.#observationOf(request, await failed, { status, body: '' }), held: false }
     }
     failed.forget()
     const id = await opened.promise
@@ -169,10 +169,10 @@ class ProxyBackend implements ScenarioBackend {
     const { decision, flow } = decided
     const service = this.#allowlists.find(flow.host, flow.destination.ip.text)
     const letIn = service === undefined ? null : letsIn(service, egress.address)
-    const sighting = { ...who(visit), decision: explainDecision(decision), status, letIn, seenIn: null }
+    const observation = { ...who(request), decision: explainDecision(decision), status, letIn, seenIn: null }
     const ended = this.#endOf(id)
-    this.#held.set(id, { visit, sighting, egress, socket, ended })
-    return { sighting, held: true }
+    this.#held.set(id, { request, observation, egress, socket, ended })
+    return { observation, held: true }
   }
 
   async close(): Promise<void> {
@@ -186,12 +186,12 @@ class ProxyBackend implements ScenarioBackend {
     rmSync(state, { recursive: true, force: true })
   }
 
-  #accessOf({ endpoint, ...visit }: ScenarioRequestStep): ProxyAccess {
+  #accessOf({ endpoint, ...request }: ScenarioRequestStep): ProxyAccess {
     const { lab, password } = this.#parts
     const named = lab.listeners.find(({ name, endpoint: own }) => [name, own?.name, own?.host].includes(endpoint))
     const listener = (endpoint === undefined ? undefined : named) ?? lab.listeners[0]
     if (listener === undefined) throw new RangeError('a lab has at least one listener')
-    const username = loginOf({ ...visit, destination: '' })
+    const username = loginOf({ ...request, destination: '' })
     const { host, port, tls } = listener
     return {
       proxy: { host, port, tls: tls?.mode === 'required' },
@@ -200,8 +200,8 @@ class ProxyBackend implements ScenarioBackend {
     }
   }
 
-  #sightingOf(
-    visit: ScenarioRequestStep,
+  #observationOf(
+    request: ScenarioRequestStep,
     { record, decided }: RememberedSession,
     { status, body }: { status: number; body: string },
   ): Observation {
@@ -211,7 +211,7 @@ class ProxyBackend implements ScenarioBackend {
     const facts = factsIn(body)
     const failed = error !== undefined && record.BytesReceived === 0
     return {
-      ...who(visit),
+      ...who(request),
       ...(decided === undefined ? {} : { decision: explainDecision(decided.decision) }),
       ...(failed ? { error } : {}),
       // behind an exit elsewhere a site sees that machine's address, which is its affair
@@ -228,10 +228,16 @@ class ProxyBackend implements ScenarioBackend {
     for (const id of ids) {
       const held = this.#held.get(id)
       if (held === undefined) continue
-      const { visit, sighting, egress, ended } = held
-      const why = fate === 'kept' ? sighting.decision?.reason : (await ended).record.Lab.error?.message
+      const { request, observation, egress, ended } = held
+      const why = fate === 'kept' ? observation.decision?.reason : (await ended).record.Lab.error?.message
       if (fate !== 'kept') this.#held.delete(id)
-      fates.push({ visit, who: sighting, egress: egress.address.text, fate, why: why ?? 'the connection was closed' })
+      fates.push({
+        request,
+        who: observation,
+        egress: egress.address.text,
+        fate,
+        why: why ?? 'the connection was closed',
+      })
     }
     return fates
   }
@@ -280,8 +286,8 @@ class ProxyBackend implements ScenarioBackend {
   }
 }
 
-function who(visit: ScenarioRequestStep): Pick<Observation, 'login' | 'destination'> {
-  return { login: loginOf(visit), destination: visit.destination }
+function who(request: ScenarioRequestStep): Pick<Observation, 'login' | 'destination'> {
+  return { login: loginOf(request), destination: request.destination }
 }
 
 function urlOf({ destination }: ScenarioRequestStep): URL {

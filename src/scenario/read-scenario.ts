@@ -22,7 +22,7 @@ import type {
 } from './scenario.ts'
 
 /** More than a machine plays in minutes. */
-const MAX_VISITS = 100_000
+const MAX_REQUESTS = 100_000
 
 /** Reads a file. Never throws for what is in it: without a right shape there are issues and no steps. */
 export function readScenario(file: string): Scenario {
@@ -50,8 +50,8 @@ function readParts(raw: RawScenario, problems: Problems) {
       problems.add(['steps', at, 'at'], 'scenario.too_late', 'this is after the scenario has ended')
   }
   const visits = read.reduce((sum, { everyMs, fromMs, untilMs }) => sum + (untilMs - fromMs) / (everyMs ?? Infinity), 0)
-  if (visits > MAX_VISITS) {
-    const message = `these are ${Math.round(visits)} visits; a scenario has ${MAX_VISITS} at most`
+  if (visits > MAX_REQUESTS) {
+    const message = `these are ${Math.round(visits)} visits; a scenario has ${MAX_REQUESTS} at most`
     problems.add(['traffic'], 'scenario.too_long', message)
   }
   const startAt = raw.start === undefined ? {} : { startAt: Date.parse(raw.start) }
@@ -63,8 +63,8 @@ function readTraffic(
   at: number,
   { defaults, durationMs, problems }: { defaults: RawVisit; durationMs: number; problems: Problems },
 ): ScenarioTraffic {
-  const { every, hold, from, until, ...visit } = raw
-  const complain = complainAt(problems, ['traffic', at], visit, defaults)
+  const { every, hold, from, until, ...request } = raw
+  const complain = complainAt(problems, ['traffic', at], request, defaults)
   if ((every === undefined) === (hold === undefined)) {
     complain([], 'scenario.bad_traffic', 'traffic has either `every` or `hold`', '`every: 5s`, or `hold: true`')
   }
@@ -72,7 +72,7 @@ function readTraffic(
   const untilMs = until === undefined ? Math.max(durationMs, fromMs) : momentOf(until)
   if (untilMs < fromMs) complain(['until'], 'scenario.bad_traffic', 'it ends before it begins')
   const everyMs = every === undefined ? {} : { everyMs: parsePeriodMs(every) ?? 1 }
-  return { visit: readVisit(visit, defaults, complain), ...everyMs, fromMs, untilMs, complain }
+  return { request: readRequest(request, defaults, complain), ...everyMs, fromMs, untilMs, complain }
 }
 
 function readStep(raw: RawStep, at: number, defaults: RawVisit, problems: Problems): Step {
@@ -134,7 +134,7 @@ function readRow(raw: RawRow, path: DocumentPath, defaults: RawVisit, problems: 
     ),
   ) as RawVisit
   const complain = complainAt(problems, path, own, defaults)
-  const visit = readVisit(own, defaults, complain)
+  const request = readRequest(own, defaults, complain)
   if (Object.keys(expect).length === 0) {
     complain(
       [],
@@ -144,9 +144,9 @@ function readRow(raw: RawRow, path: DocumentPath, defaults: RawVisit, problems: 
     )
   }
   return {
-    name: name ?? describe(visit),
+    name: name ?? describe(request),
     line: problems.locate(path).line,
-    visit,
+    request,
     expect: checked(expect, complain),
     complain,
   }
@@ -164,7 +164,7 @@ function checked(expect: ObservationExpectation, complain: Complain): Observatio
   return { ...expect, ...Object.fromEntries(upper) }
 }
 
-function readVisit(own: RawVisit, defaults: RawVisit, complain: Complain): ScenarioRequestStep {
+function readRequest(own: RawVisit, defaults: RawVisit, complain: Complain): ScenarioRequestStep {
   const { destination = '', source_ip, family, ...rest } = { ...defaults, ...own }
   if (destination === '') {
     complain([], 'config.missing_key', 'the key `destination` is missing, here and in `defaults`')

@@ -63,7 +63,7 @@ function playOne(scenario: Scenario, request: ScenarioRequest): Promise<Scenario
       pace: clock,
       ...(onEntry === undefined ? {} : { onEntry }),
       ...(signal === undefined ? {} : { signal }),
-      openStage: (onOutage) =>
+      openBackend: (onOutage) =>
         mode === 'decide'
           ? openDecisionBackend({ config: readConfig(configFile).config, machineTime, onOutage })
           : openProxyBackend({ configFile, machineTime, onOutage }),

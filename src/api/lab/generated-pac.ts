@@ -38,7 +38,7 @@ function generate({ query, baseUrl, ports }: RouteCall): ApiResponse {
   }
   const { hostname, port } = new URL(baseUrl)
   const body = writePac({
-    listeners: ports.doors(),
+    listeners: ports.listeners(),
     api: { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80), names: ['127.0.0.1'] },
     machine: hostname.replace(/^\[|\]$/g, ''),
     listener: textOf(query, 'listener'),

@@ -136,7 +136,7 @@ export function toProblem({ severity, code, message, hint, slot, span }: RuleIss
 
 function replay(call: RouteCall, after: LabSnapshot, wanted: number) {
   const now = call.ports.plane.current()
-  const sessions = call.ports.insight.finished().slice(-wanted)
+  const sessions = call.ports.diagnostics.finished().slice(-wanted)
   const changes = sessions.flatMap((session) => changeOf(session, now, after))
   const decided = sessions.filter((session) => session.decided !== undefined).length
   return { sessions: decided, changed: changes.length, changes: changes.slice(-MOST_SHOWN).toReversed() }

@@ -24,13 +24,13 @@ export const SESSION_DETAIL_ROUTES: readonly Route[] = [
 ]
 
 function detail(call: RouteCall): ApiResponse {
-  const { insight, plane } = call.ports
+  const { diagnostics, plane } = call.ports
   const id = call.params.id ?? ''
-  const open = insight.findOpen(id)
+  const open = diagnostics.findOpen(id)
   if (open !== undefined) {
     return ok({ row: rowOfOpen(open, plane.now()), record: null, ...storyOf(call, open.decided, open.session.target) })
   }
-  const finished = insight.findFinished(id)
+  const finished = diagnostics.findFinished(id)
   if (finished === undefined)
     throw notFound(`session \`${id}\` is neither open nor among the last; the session log has it`)
   const { record, decided } = finished

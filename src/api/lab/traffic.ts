@@ -39,9 +39,9 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
 
 function now({ ports }: RouteCall): ApiResponse {
   const time = ports.plane.now()
-  const open = ports.insight.open().map((session) => rowOfOpen(session, time))
-  const finished = ports.insight.finished().slice(-MOST_FINISHED).map(rowOfFinished)
-  return ok({ time, open, finished, load: loadOf(ports.insight.open()) })
+  const open = ports.diagnostics.open().map((session) => rowOfOpen(session, time))
+  const finished = ports.diagnostics.finished().slice(-MOST_FINISHED).map(rowOfFinished)
+  return ok({ time, open, finished, load: loadOf(ports.diagnostics.open()) })
 }
 
 /** What one watcher has been told, and what waits for the next beat. */
@@ -60,10 +60,10 @@ function stream({ ports }: RouteCall): ApiResponse {
     kind: 'stream',
     start: (send) => {
       const watcher: Watcher = { opened: [], finished: [], skipped: 0, shown: new Set(), sinceLoad: 0, owesLoad: true }
-      for (const { session } of ports.insight.open()) watcher.shown.add(session.id)
+      for (const { session } of ports.diagnostics.open()) watcher.shown.add(session.id)
       const stops = [
-        ports.insight.onOpen((session) => noteOpen(watcher, session)),
-        ports.insight.onFinish((session) => noteFinish(watcher, session)),
+        ports.diagnostics.onOpen((session) => noteOpen(watcher, session)),
+        ports.diagnostics.onFinish((session) => noteFinish(watcher, session)),
         ports.plane.subscribe((_snapshot, { revision, touched }) => void send('change', { revision, touched })),
       ]
       send('hello', { revision: ports.plane.current().revision, time: ports.plane.now() })
@@ -120,7 +120,7 @@ function tellLoad(watcher: Watcher, send: (event: string, data: unknown) => bool
   if (watcher.sinceLoad < BEATS_PER_LOAD) return
   watcher.sinceLoad = 0
   watcher.owesLoad = false
-  const tell = () => void send('load', loadOf(ports.insight.open()))
+  const tell = () => void send('load', loadOf(ports.diagnostics.open()))
   if (ports.traffic === undefined) tell()
   else void ports.traffic.refresh().then(tell)
 }

@@ -46,7 +46,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
     answers: { kind: 'list', schema: ORIGIN },
     handle: async ({ ports }) =>
       listOf(
-        (await ports.insight.origins()).map(({ proxiedByCloudflare, allow, visitors, ...rest }) => ({
+        (await ports.diagnostics.origins()).map(({ proxiedByCloudflare, allow, visitors, ...rest }) => ({
           ...rest,
           proxied_by_cloudflare: proxiedByCloudflare,
           allow: allow ?? null,
@@ -67,7 +67,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
 async function verify(call: RouteCall) {
   const user = known(call, String(call.body.user))
   const { password, vnet } = call.body
-  const answers = await call.ports.insight.verify({
+  const answers = await call.ports.diagnostics.verify({
     user,
     ...(typeof password === 'string' ? { password } : {}),
     ...(typeof vnet === 'string' ? { vnet } : {}),
@@ -84,7 +84,7 @@ async function verifyMe(call: RouteCall) {
     const message = `the verification asks with each address family and the network you are on: leave \`;${call.choices}\` out of the user name`
     throw invalidField('/authorization', message)
   }
-  const answers = (await call.ports.insight.verify({ user: call.user, password: call.password })) ?? []
+  const answers = (await call.ports.diagnostics.verify({ user: call.user, password: call.password })) ?? []
   return ok({ user: call.user, dedicated: answers.length > 0 && answers.every(({ dedicated }) => dedicated), answers })
 }
 

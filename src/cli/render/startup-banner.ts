@@ -84,14 +84,14 @@ function about({ name, fixedUser, authentication, endpoint }: Listener): string 
 
 /** Echo lines for the first users; for the first service with an allowlist, one user it lets in and one it refuses. */
 async function tries(lab: RunningLab, style: TextStyles): Promise<string[]> {
-  const door = lab.listeners.find(
+  const listener = lab.listeners.find(
     (listener) => listener.authentication !== 'anonymous' && listener.fixedUser === undefined,
   )
-  if (door === undefined) return []
+  if (listener === undefined) return []
   const users = lab.config.users.slice(0, SHOWN_USERS)
   const echo = lab.config.origins.find(({ kind, name }) => kind === 'echo' && hasOnlyIpv4(lab, name))
   const saas = lab.config.origins.find(({ kind, name }) => kind === 'saas' && hasOnlyIpv4(lab, name))
-  const attempt = (origin: OriginSpec) => Promise.all(users.map((user) => tryLine(lab, door, user, origin)))
+  const attempt = (origin: OriginSpec) => Promise.all(users.map((user) => tryLine(lab, listener, user, origin)))
   const echoed = echo === undefined ? [] : await attempt(echo)
   const asked = saas === undefined ? [] : await attempt(saas)
   const decisive = (['200', '403'] as const).flatMap(
@@ -109,13 +109,13 @@ function hasOnlyIpv4({ config }: RunningLab, name: string): boolean {
   return addresses?.every((address) => address.public.family === 4) === true
 }
 
-async function tryLine(lab: RunningLab, door: Listener, user: ConfiguredUser, { name, kind, allow }: OriginSpec) {
+async function tryLine(lab: RunningLab, listener: Listener, user: ConfiguredUser, { name, kind, allow }: OriginSpec) {
   const { email } = user.identity
   const secret = user.password?.kind === 'plain' ? `:${user.password.text.reveal()}` : ''
-  const trust = door.tls?.files === undefined ? ` --proxy-cacert ${shellWord(lab.authorityFile)}` : ''
-  const proxy = door.tls?.mode === 'required' ? `${trust} -x https` : ' -x http'
-  const line = `curl${proxy}://${addressOf(door)} -U ${quoted(email + secret)} http://${name}/`
-  const egress = await egressFor(lab, { ...door, fixedUser: email }, { kind: 'name', name, port: 80 })
+  const trust = listener.tls?.files === undefined ? ` --proxy-cacert ${shellWord(lab.authorityFile)}` : ''
+  const proxy = listener.tls?.mode === 'required' ? `${trust} -x https` : ' -x http'
+  const line = `curl${proxy}://${addressOf(listener)} -U ${quoted(email + secret)} http://${name}/`
+  const egress = await egressFor(lab, { ...listener, fixedUser: email }, { kind: 'name', name, port: 80 })
   if (egress === undefined) return { line, expected: '503, unroutable' }
   if (kind === 'echo') return { line, expected: egress.text }
   const isAllowed = allow.some((network) => containsIp(network, egress))
@@ -131,6 +131,6 @@ async function egressFor(lab: RunningLab, listener: Listener, target: Target): P
     target,
     acceptedAt: 0,
   }
-  const [first] = await lab.desk.flowsOf(arrival)
+  const [first] = await lab.decider.flowsOf(arrival)
   return first === undefined ? undefined : decide(lab.snapshot(), first.flow).egress?.address
 }

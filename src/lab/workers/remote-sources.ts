@@ -14,7 +14,7 @@ const nothing = () => {}
 export function createSourceSender(port: MessagePort, origins: readonly Ip[]): (transport: 'tcp' | 'udp') => Sources {
   const watched = new Set(origins.map(({ text }) => text))
   let next = 0
-  const tell = (news: SourceMessage) => port.postMessage(news)
+  const tell = (message: SourceMessage) => port.postMessage(message)
   return (transport) => ({
     add(bound: Endpoint, dialled: Endpoint, source: PublicSource) {
       if (!watched.has(dialled.ip.text)) return nothing
@@ -40,8 +40,12 @@ export class SourceListener {
 
   /** Takes in everything told so far, here and now. */
   catchUp(): void {
-    for (let news = receiveMessageOnPort(this.#port); news !== undefined; news = receiveMessageOnPort(this.#port)) {
-      this.#take(news.message)
+    for (
+      let message = receiveMessageOnPort(this.#port);
+      message !== undefined;
+      message = receiveMessageOnPort(this.#port)
+    ) {
+      this.#take(message.message)
     }
   }
 
@@ -52,12 +56,15 @@ export class SourceListener {
     this.#held.clear()
   }
 
-  readonly #take = (news: SourceMessage): void => {
-    if (news.kind === 'add') {
-      this.#held.set(news.id, this.#registries[news.transport].add(news.bound, news.dialled, news.source))
+  readonly #take = (message: SourceMessage): void => {
+    if (message.kind === 'add') {
+      this.#held.set(
+        message.id,
+        this.#registries[message.transport].add(message.bound, message.dialled, message.source),
+      )
     } else {
-      this.#held.get(news.id)?.()
-      this.#held.delete(news.id)
+      this.#held.get(message.id)?.()
+      this.#held.delete(message.id)
     }
   }
 }

@@ -51,13 +51,13 @@ export interface PoolOptions extends WorkerContext, Pick<WorkerStart, 'engine' |
   /** undefined: no listener has a sign-in page */
   readonly signIn: () => SharedSignIn | undefined
   readonly ownPages: () => OwnPages
-  readonly inboxOver: (shelf: RecentRevisions) => SessionBatchReceiver
+  readonly receiverFor: (revisions: RecentRevisions) => SessionBatchReceiver
 }
 
 export class WorkerPool implements DataPlaneTraffic {
   readonly #options: PoolOptions
-  readonly #shelf: RecentRevisions
-  readonly #inbox: SessionBatchReceiver
+  readonly #revisions: RecentRevisions
+  readonly #receiver: SessionBatchReceiver
   readonly #uses: SharedUseTable
   readonly #clients: SharedClients
   readonly #members: (WorkerHandle | undefined)[] = []
@@ -73,8 +73,8 @@ export class WorkerPool implements DataPlaneTraffic {
 
   constructor(options: PoolOptions) {
     this.#options = options
-    this.#shelf = new RecentRevisions(options.store)
-    this.#inbox = options.inboxOver(this.#shelf)
+    this.#revisions = new RecentRevisions(options.store)
+    this.#receiver = options.receiverFor(this.#revisions)
     this.#uses = new SharedUseTable(options.workers)
     this.#clients = new SharedClients(options.workers)
     this.#files = options.load.files
@@ -123,7 +123,7 @@ export class WorkerPool implements DataPlaneTraffic {
   }
 
   decided(): readonly OpenSession[] {
-    return this.#alive().flatMap(({ open }) => open.map((one) => this.#shelf.openOf(one)))
+    return this.#alive().flatMap(({ open }) => open.map((one) => this.#revisions.openOf(one)))
   }
 
   find(id: string): OpenSession | undefined {
@@ -177,14 +177,14 @@ export class WorkerPool implements DataPlaneTraffic {
     this.#stopping = true
     this.#unsubscribe()
     await Promise.all(this.#alive().map((member) => member.stop()))
-    this.#shelf.close()
+    this.#revisions.close()
   }
 
   /** Ends every worker at once. */
   async end(): Promise<void> {
     this.#stopping = true
     this.#unsubscribe()
-    this.#shelf.close()
+    this.#revisions.close()
     await Promise.all(this.#alive().map((member) => member.end()))
   }
 
@@ -218,9 +218,9 @@ export class WorkerPool implements DataPlaneTraffic {
   readonly #heard = (message: Extract<MessageFromWorker, { kind: 'sessions' | 'event' }>): void => {
     if (message.kind === 'sessions') {
       for (const opened of message.opened) {
-        for (const watcher of this.#watchers) watcher(this.#shelf.openOf(opened))
+        for (const watcher of this.#watchers) watcher(this.#revisions.openOf(opened))
       }
-      this.#inbox.take(message)
+      this.#receiver.take(message)
     } else if (message.level === 'error') this.#options.events.error(message.message, message.cause)
     else this.#options.events[message.level](message.message)
   }
@@ -263,7 +263,7 @@ export class WorkerPool implements DataPlaneTraffic {
   }
 
   #takeReport({ decided }: WorkerReport): void {
-    this.#inbox.take({ ids: [], lines: [], decided })
+    this.#receiver.take({ ids: [], lines: [], decided })
   }
 
   #numbers(): WorkerNumbers[] {
