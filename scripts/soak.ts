@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util'
 import { processIo } from '../src/cli/process-io.ts'
 import { runSoak } from './soak/run-soak.ts'
-import { drawSummary } from './soak/summary.ts'
+import { renderSummary } from './soak/summary.ts'
 
 const { values } = parseArgs({
   options: {
@@ -25,5 +25,5 @@ if (minutes === undefined || rate === undefined || seed === undefined || ![minut
   process.exit(2)
 }
 const summary = await runSoak({ seconds: Math.ceil(minutes * 60), rate, seed }, (line) => io.stderr.write(`${line}\n`))
-io.stdout.write(values.json ? `${JSON.stringify(summary, null, 2)}\n` : drawSummary(summary))
+io.stdout.write(values.json ? `${JSON.stringify(summary, null, 2)}\n` : renderSummary(summary))
 process.exitCode = summary.good ? 0 : 1

@@ -1,10 +1,10 @@
-// Reads the session log of a soak and holds every record against the situation of its policy revision: the egress address is
+// Reads the session log of a soak and holds every record against the state of its policy revision: the egress address is
 // one that is right, and the socket was bound to that address's stand-in.
 
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'
-import { rightAddresses, type Situation } from './situation.ts'
+import { type LabState, rightAddresses } from './state.ts'
 
 export interface Judgement {
   readonly records: number
@@ -24,7 +24,7 @@ const SHOWN = 20
 /** Reads the files in order, oldest first. */
 export async function judgeRecords(
   files: readonly string[],
-  situationAt: (revision: number) => Situation | undefined,
+  stateAt: (revision: number) => LabState | undefined,
 ): Promise<Judgement> {
   const closeReasons: Record<string, number> = {}
   const errors: Record<string, number> = {}
@@ -41,7 +41,7 @@ export async function judgeRecords(
       if (code !== undefined) errors[code] = (errors[code] ?? 0) + 1
       if (record.EgressIP === '') continue
       judged++
-      const problem = whatIsWrong(record, situationAt(record.Lab.policyRevision))
+      const problem = whatIsWrong(record, stateAt(record.Lab.policyRevision))
       if (problem === undefined) continue
       wrongCount++
       if (wrong.length < SHOWN) wrong.push(`session ${record.SessionID}: ${problem}`)
@@ -50,10 +50,10 @@ export async function judgeRecords(
   return { records, judged, closeReasons, errors, wrong, wrongCount }
 }
 
-function whatIsWrong({ Email, EgressIP, Lab }: SessionRecord, situation: Situation | undefined): string | undefined {
-  if (situation === undefined) return `nobody knows policy revision ${Lab.policyRevision}`
+function whatIsWrong({ Email, EgressIP, Lab }: SessionRecord, state: LabState | undefined): string | undefined {
+  if (state === undefined) return `nobody knows policy revision ${Lab.policyRevision}`
   const host = Lab.target.replace(/:\d+$/, '')
-  const right = rightAddresses(Email, Lab.virtualNetworkName, host, situation)
+  const right = rightAddresses(Email, Lab.virtualNetworkName, host, state)
   const who = `${Email} on ${Lab.virtualNetworkName} to ${Lab.target}`
   if (!right.includes(EgressIP)) return `${who} left from ${EgressIP}, not from ${right.join(' or ')}`
   const octet = EgressIP.split('.').at(-1)

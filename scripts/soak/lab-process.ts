@@ -25,13 +25,13 @@ const lab = await startLab({
   standInNetwork: STAND_INS,
   events,
 })
-const said: SoakedLab = {
+const addresses: SoakedLab = {
   proxyPort: lab.listeners[0]?.port ?? 0,
   apiPort: lab.api.port,
   token: lab.apiToken.made ?? '',
   sessionsFile: lab.sessionsFile ?? '',
 }
-process.stdout.write(`${JSON.stringify(said)}\n`)
+process.stdout.write(`${JSON.stringify(addresses)}\n`)
 process.stdin.resume()
 process.stdin.once('end', async () => {
   await lab.close()

@@ -1,7 +1,7 @@
-// What a soak came to.
+// The result of a soak.
 
 import type { Judgement } from './judge-records.ts'
-import type { Vitals } from './vitals.ts'
+import type { ProcessMetrics } from './process-metrics.ts'
 
 export interface SoakSummary {
   readonly good: boolean
@@ -16,18 +16,23 @@ export interface SoakSummary {
   readonly failedCount: number
   readonly records: Judgement
   /** after the warm-up, at the highest, and when all was quiet again */
-  readonly vitals: { readonly before: Vitals; readonly highest: Vitals; readonly after: Vitals }
+  readonly metrics: {
+    readonly before: ProcessMetrics
+    readonly highest: ProcessMetrics
+    readonly after: ProcessMetrics
+  }
   readonly complaints: readonly string[]
 }
 
 /** Lines for a terminal. */
-export function drawSummary(summary: SoakSummary): string {
-  const { records, vitals } = summary
+export function renderSummary(summary: SoakSummary): string {
+  const { records, metrics } = summary
   const table = (of: Readonly<Record<string, number>>) =>
     Object.entries(of)
       .toSorted(([, a], [, b]) => b - a)
       .map(([name, count]) => `  ${String(count).padStart(9)}  ${name}`)
-  const vital = ({ residentMb, descriptors }: Vitals) => `${residentMb.toFixed(0)} MB, ${descriptors} descriptors`
+  const metricsText = ({ residentMb, descriptors }: ProcessMetrics) =>
+    `${residentMb.toFixed(0)} MB, ${descriptors} descriptors`
   const lines = [
     `soak of ${summary.seconds} s, seed ${summary.seed}, ${summary.changes} changes of rules and data centers`,
     'operations',
@@ -41,11 +46,11 @@ export function drawSummary(summary: SoakSummary): string {
     ...table(records.closeReasons),
     ...table(records.errors),
     'the process',
-    `  before     ${vital(vitals.before)}`,
-    `  highest    ${vital(vitals.highest)}`,
-    `  after      ${vital(vitals.after)}`,
-    ...summary.complaints.map((text) => `wrong: ${text}`),
-    summary.good ? 'all is as it should be' : 'something is wrong',
+    `  before     ${metricsText(metrics.before)}`,
+    `  highest    ${metricsText(metrics.highest)}`,
+    `  after      ${metricsText(metrics.after)}`,
+    ...summary.complaints.map((text) => `failed: ${text}`),
+    summary.good ? 'passed' : 'failed',
   ]
   return `${lines.join('\n')}\n`
 }

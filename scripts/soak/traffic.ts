@@ -3,12 +3,12 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { askByDatagram, askThrough, forward, HOST, openConnect, openForward, openSocks } from './roads.ts'
-import { TRAVELLERS, type Traveller } from './situation.ts'
+import { askByDatagram, askThrough, forward, HOST, openConnect, openForward, openSocks } from './protocols.ts'
+import { CLIENTS, type Client } from './state.ts'
 
-export interface Road {
+export interface OperationContext {
   readonly port: number
-  readonly who: Traveller
+  readonly who: Client
   /** throws unless this is an address that was right at some moment since the operation began */
   readonly holdRight: (address: string, host: string) => void
 }
@@ -19,7 +19,7 @@ export interface Kind {
   readonly weight: number
   /** how many records it leaves */
   readonly sessions: number
-  readonly run: (road: Road) => Promise<void>
+  readonly run: (context: OperationContext) => Promise<void>
 }
 
 const ECHO = 'ipv4.icanhazip.com'
@@ -38,19 +38,19 @@ export const KINDS: readonly Kind[] = [
     name: 'CONNECT',
     weight: 25,
     sessions: 1,
-    run: (road) => echoThrough(road, openConnect(road.port, road.who, `${ECHO}:80`), false),
+    run: (context) => echoThrough(context, openConnect(context.port, context.who, `${ECHO}:80`), false),
   },
   {
     name: 'CONNECT, half-closed',
     weight: 8,
     sessions: 1,
-    run: (road) => echoThrough(road, openConnect(road.port, road.who, `${ECHO}:80`), true),
+    run: (context) => echoThrough(context, openConnect(context.port, context.who, `${ECHO}:80`), true),
   },
   {
     name: 'SOCKS5',
     weight: 20,
     sessions: 1,
-    run: (road) => echoThrough(road, openSocks(road.port, road.who, ECHO), false),
+    run: (context) => echoThrough(context, openSocks(context.port, context.who, ECHO), false),
   },
   {
     name: 'UDP ASSOCIATE',
@@ -58,7 +58,7 @@ export const KINDS: readonly Kind[] = [
     sessions: 1,
     run: async ({ port, who, holdRight }) => holdRight((await askByDatagram(port, who, UDP_ECHO)).trim(), UDP_ECHO),
   },
-  { name: 'the bank', weight: 8, sessions: 1, run: visitBank },
+  { name: 'the bank', weight: 8, sessions: 1, run: requestBank },
   { name: 'download of 1 MB', weight: 4, sessions: 1, run: download },
   { name: 'upload of 300 KB', weight: 3, sessions: 1, run: upload },
   { name: 'reader that stalls', weight: 1, sessions: 1, run: stall },
@@ -79,12 +79,16 @@ export function kindFor(choice: number): Kind {
   throw new Error(`${choice} is not below 1`)
 }
 
-async function echoThrough({ holdRight }: Road, opening: Promise<Socket>, halfClose: boolean): Promise<void> {
+async function echoThrough(
+  { holdRight }: OperationContext,
+  opening: Promise<Socket>,
+  halfClose: boolean,
+): Promise<void> {
   holdRight((await askThrough(await opening, ECHO, '/', halfClose)).trim(), ECHO)
 }
 
 /** Finance is let in from wherever its rule sends it; nobody else's address is on the allowlist unless it happens to be. */
-async function visitBank({ port, who, holdRight }: Road): Promise<void> {
+async function requestBank({ port, who, holdRight }: OperationContext): Promise<void> {
   const { status, body } = await forward(port, who, `http://${BANK}/`)
   const address = /\b203\.0\.113\.\d+/.exec(body)?.[0] ?? ''
   holdRight(address, BANK)
@@ -92,12 +96,12 @@ async function visitBank({ port, who, holdRight }: Road): Promise<void> {
   if (status !== (letIn ? 200 : 403)) throw new Error(`the bank answered ${status} to ${address}`)
 }
 
-async function download({ port, who }: Road): Promise<void> {
+async function download({ port, who }: OperationContext): Promise<void> {
   const { body } = await forward(port, who, `http://${ECHO}/bytes/1000000`)
   if (body.length !== 1_000_000) throw new Error(`a download of 1,000,000 bytes came with ${body.length}`)
 }
 
-async function upload({ port, who }: Road): Promise<void> {
+async function upload({ port, who }: OperationContext): Promise<void> {
   const { body } = await forward(port, who, `http://${ECHO}/upload`, {
     method: 'POST',
     body: Buffer.alloc(300_000, 'u'),
@@ -106,7 +110,7 @@ async function upload({ port, who }: Road): Promise<void> {
 }
 
 /** Stops reading for a while in the middle of a download, which then must be whole. */
-async function stall({ port, who }: Road): Promise<void> {
+async function stall({ port, who }: OperationContext): Promise<void> {
   const response = await openForward(port, who, `http://${ECHO}/bytes/20000000`)
   response.pause()
   await pause(3000)
@@ -115,7 +119,7 @@ async function stall({ port, who }: Road): Promise<void> {
   if (size !== 20_000_000) throw new Error(`a stalled download of 20,000,000 bytes came with ${size}`)
 }
 
-async function resetByClient({ port, who }: Road): Promise<void> {
+async function resetByClient({ port, who }: OperationContext): Promise<void> {
   const socket = await openConnect(port, who, `${ECHO}:80`)
   socket.on('error', () => undefined)
   socket.write(`GET /bytes/5000000 HTTP/1.1\r\nHost: ${ECHO}\r\n\r\n`)
@@ -124,7 +128,7 @@ async function resetByClient({ port, who }: Road): Promise<void> {
 }
 
 /** What an origin breaks off must not look whole. */
-async function brokenByOrigin({ port, who }: Road): Promise<void> {
+async function brokenByOrigin({ port, who }: OperationContext): Promise<void> {
   for (const path of BROKEN) {
     const outcome = await forward(port, who, `http://${ECHO}${path}`).then(
       ({ status }) => status,
@@ -135,8 +139,8 @@ async function brokenByOrigin({ port, who }: Road): Promise<void> {
   }
 }
 
-async function wrongPassword({ port }: Road): Promise<void> {
-  const nobody: Traveller = { email: 'mallory@example.com', password: 'nothing' }
+async function wrongPassword({ port }: OperationContext): Promise<void> {
+  const nobody: Client = { email: 'mallory@example.com', password: 'nothing' }
   const { status } = await forward(port, nobody, `http://${ECHO}/`)
   if (status !== 407 && status !== 429) throw new Error(`a stranger was answered ${status}`)
 }
@@ -144,7 +148,7 @@ async function wrongPassword({ port }: Road): Promise<void> {
 /** Tunnels that stay open through everything, a line every second; each must end whole. */
 export function holdTunnels(port: number, count: number, seconds: number): readonly Promise<void>[] {
   return Array.from({ length: count }, async (_, at) => {
-    const who = TRAVELLERS[at % TRAVELLERS.length] as Traveller
+    const who = CLIENTS[at % CLIENTS.length] as Client
     const socket = await openConnect(port, who, `${ECHO}:80`)
     const answer = await askThrough(socket, ECHO, `/slow/${seconds}/1000`, false)
     const lines = answer.split(`of ${seconds}\n`).length - 1

@@ -3,9 +3,9 @@
 import { renderIssues } from '../../src/cli/render/render-issues.ts'
 import { type Io, renderTable, stylesFor, type TextStyles } from '../../src/cli/terminal.ts'
 import { InputError } from '../../src/errors/issue.ts'
+import { openTourLab, type TourLab } from './labs.ts'
 import { play, playProof, playScenarioScene, type Row } from './play.ts'
 import type { Scene } from './scenes.ts'
-import { openStage, type Stage } from './stages.ts'
 
 export interface TourOptions {
   readonly io: Io
@@ -18,12 +18,12 @@ export interface TourOptions {
 /** Plays the scenes. Answers the exit code: 0 when every row is as expected, 1 when one differs, 2 when a lab cannot start. */
 export async function runTour(scenes: readonly Scene[], options: TourOptions): Promise<0 | 1 | 2> {
   const { io } = options
-  const stages = new Map<string, Stage>()
+  const labs = new Map<string, TourLab>()
   try {
     const played: { title: string; config: string; rows: Row[] }[] = []
     for (const scene of scenes) {
       const { title, config } = scene
-      const { rows, where } = await perform(scene, stages, options)
+      const { rows, where } = await perform(scene, labs, options)
       if (!options.json) io.stdout.write(renderScene(scene, rows, where, stylesFor(io, io.stdout)))
       played.push({ title, config, rows })
     }
@@ -37,18 +37,18 @@ export async function runTour(scenes: readonly Scene[], options: TourOptions): P
     io.stderr.write(renderIssues(error.issues, stylesFor(io, io.stderr)))
     return 2
   } finally {
-    for (const stage of stages.values()) await stage.close()
+    for (const tourLab of labs.values()) await tourLab.close()
   }
 }
 
-async function perform(scene: Scene, stages: Map<string, Stage>, { alwaysPrivate }: TourOptions) {
+async function perform(scene: Scene, labs: Map<string, TourLab>, { alwaysPrivate }: TourOptions) {
   if (scene.kind === 'proof') return { rows: await playProof(scene), where: 'a private lab' }
   if (scene.kind === 'scenario') return { rows: await playScenarioScene(scene), where: 'a private lab' }
-  const stage = stages.get(scene.config) ?? (await openStage(scene.config, alwaysPrivate))
-  stages.set(scene.config, stage)
+  const tourLab = labs.get(scene.config) ?? (await openTourLab(scene.config, alwaysPrivate))
+  labs.set(scene.config, tourLab)
   const rows: Row[] = []
-  for (const step of scene.steps) rows.push(await play(step, stage.proxy))
-  return { rows, where: stage.isPrivate ? 'a private lab' : `the lab at ${stage.proxy}` }
+  for (const step of scene.steps) rows.push(await play(step, tourLab.proxy))
+  return { rows, where: tourLab.isPrivate ? 'a private lab' : `the lab at ${tourLab.proxy}` }
 }
 
 /** Title, where it plays, and each row with its reason on a line below. */
@@ -67,5 +67,9 @@ function renderScene({ title, config }: Scene, rows: readonly Row[], place: stri
 }
 
 function verdict(all: number, differing: number, style: TextStyles): string {
-  return differing === 0 ? style.good(`all ${all} as expected\n`) : style.bad(`${differing} of ${all} differ\n`)
+  return differing === 0
+    ? style.good(`all ${all} rows are as expected
+`)
+    : style.bad(`${differing} of ${all} rows differ
+`)
 }

@@ -68,7 +68,7 @@ export interface ControlPlaneChange {
 export interface TrafficPort {
   /** Resolves when every new connection is decided by the state as it is now. */
   inForce(): Promise<void>
-  /** threads that carry connections and are up, and the oldest revision one of them decides by */
+  /** worker threads that are up, and the oldest revision one of them decides by */
   standing(): { readonly workers: number; readonly revision: number }
   /** Brings what is known of connections up to date. */
   refresh(): Promise<void>
@@ -134,7 +134,7 @@ export interface StatusPort {
   /** connections per egress IP and destination ([E7]): how many were refused, and how often a share of the limit was reached */
   portLimit(): { readonly refused: number; readonly pressure: Readonly<Record<string, number>> }
   datagrams(): DatagramCounts
-  /** egress addresses that fail by themselves now, and attempts that failed for it so far */
+  /** egress addresses that are failing now, and attempts that failed for it so far */
   egressHealth(): { readonly outages: readonly EgressOutage[]; readonly faults: readonly EgressFaultCount[] }
 }
 

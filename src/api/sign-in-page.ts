@@ -71,32 +71,32 @@ async function signIn(form_: URLSearchParams, client: SignInClient, access: Sign
   if (wanted === undefined) return page('Sign in', STALE, { status: 400 })
   const given = form_.get('email') ?? ''
   if (given.includes(';')) {
-    const refused = '<p class="wrong" role="alert">No choices can be made here: give the mail address alone.</p>'
+    const refused = '<p class="wrong" role="alert">Enter only the email address, without parameters.</p>'
     return page('Sign in', refused + form(state, wanted.url, given), { status: 400 })
   }
   const email = await access.checkUser(given, form_.get('password') ?? '', peer)
   // a token may be somebody's who is not in the configuration, and a cookie says no more than a mail address
   if (email === undefined || !access.users().some((user) => user.email === email)) {
-    const wrong = '<p class="wrong" role="alert">The mail address or the password is wrong.</p>'
+    const wrong = '<p class="wrong" role="alert">The email address or the password is wrong.</p>'
     return page('Sign in', wrong + form(state, wanted.url, given), { status: 403 })
   }
   const cookie = access.signIn.enter(email, peer)
   const onward = access.signIn.onward(state, cookie, peer) ?? wanted.url
   // by a page and not by a redirect: what a form may lead to would have to allow every site the next one redirects to
   const body = `<meta http-equiv="refresh" content="0;url=${escaped(onward)}"><p>Signed in as ${escaped(email)}.</p>
-<p><a href="${escaped(onward)}">Go on to ${escaped(siteOf(wanted.url))}</a></p>`
+<p><a href="${escaped(onward)}">Continue to ${escaped(siteOf(wanted.url))}</a></p>`
   return page('Signed in', body, { headers: setCookie(cookieName, cookie, access.signIn.seconds) })
 }
 
 function signOut({ peer, cookie, cookieName }: SignInClient, { signIn }: SignInAccess): TextResponse {
   signIn.leave(cookie, peer)
-  return page('Signed out', '<p>Signed out. Sites forget this browser, too.</p>', {
+  return page('Signed out', '<p>Signed out. Sites no longer recognize this browser.</p>', {
     headers: setCookie(cookieName, '', 0),
   })
 }
 
 const NOBODY = '<p>Nobody is signed in. Open a page through the proxy to sign in.</p>'
-const STALE = '<p>This sign-in is not good any more, or not this browser’s. Open the page you wanted again.</p>'
+const STALE = '<p>This sign-in has expired or belongs to another browser. Open the page again.</p>'
 
 function signedIn(email: string): string {
   return `<p>Signed in as ${escaped(email)}.</p>
@@ -104,9 +104,9 @@ function signedIn(email: string): string {
 }
 
 function form(state: string, url: string, email = ''): string {
-  return `<p>To go on to <strong>${escaped(siteOf(url))}</strong> through the lab’s proxy.</p>
+  return `<p>To continue to <strong>${escaped(siteOf(url))}</strong> through the lab’s proxy.</p>
 <form method="post" action="${SIGN_IN_PATH}"><input type="hidden" name="state" value="${escaped(state)}">
-<label>Mail address <input name="email" type="email" autocomplete="username" required value="${escaped(email)}"></label>
+<label>Email address <input name="email" type="email" autocomplete="username" required value="${escaped(email)}"></label>
 <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
 <button>Sign in</button></form>`
 }

@@ -1,5 +1,5 @@
-// Lists that make sense with a lab running and without: the running lab is asked where there is one; else configuration and
-// state tell what a start would find, and standard error says that this is what was done.
+// Commands that work with and without a running lab: they ask the lab if there is one, else they read the configuration and
+// the state, and say so on standard error.
 
 import type { Decider } from '../decider/decider.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -26,7 +26,7 @@ export async function askLabOrDecider<T>(
     const decider = await openDecider({ configFile: options.config, state: options.state })
     const found = look(decider)
     decider.close()
-    io.stderr.write('no lab is running; this is what the next start finds\n')
+    io.stderr.write('no lab is running; showing what the next start will use\n')
     return found
   }
   return ask(lab)
@@ -36,19 +36,20 @@ export async function askLabOrDecider<T>(
 export interface Meant {
   readonly destination: string
   readonly family: '4' | '6'
-  /** for people: what was found out */
+  /** for people: what the placeholder stands for */
   readonly note: string
 }
 
-/** Throws a GatewayError that says so where no lab runs, or where it has given the address to nobody; an InputError where a lab runs and
- *  does not answer. */
+/** The destination behind a placeholder of the running lab. Throws a GatewayError if no lab is running or the placeholder is
+ *  not in use; an InputError if the lab does not answer. */
 export async function behindPlaceholder(options: LabAddressOptions, destination: string): Promise<Meant> {
   const [, scheme = '', authority = destination] = /^(?:([a-z][a-z0-9+.-]*):\/\/)([^/?#]*)/i.exec(destination) ?? []
   const target = parseAuthority(authority, scheme.toLowerCase() === 'http' ? 80 : 443)
   const address = target?.kind === 'ip' ? target.ip.text : ''
   const known = await placeholdersOf(options, address)
   const found = known.find(({ placeholder }) => placeholder === address)
-  if (found === undefined || target === undefined) throw unknown(address, 'the running lab has given it to no name')
+  if (found === undefined || target === undefined)
+    throw unknown(address, 'the running lab has not given it to any name')
   return {
     destination: formatTarget({ kind: 'name', name: found.name, port: target.port }),
     family: ip(found.address).family === 4 ? '4' : '6',
@@ -69,11 +70,11 @@ async function placeholdersOf(options: LabAddressOptions, address: string): Prom
   } catch (thrown) {
     const nobody = thrown instanceof InputError && thrown.issues.some(({ code }) => code === 'lab.not_running')
     if (!nobody) throw thrown
-    throw unknown(address, 'no lab is running that could say what it stands for')
+    throw unknown(address, 'no lab is running that could resolve it')
   }
 }
 
 function unknown(address: string, why: string): GatewayError {
-  const message = `\`${address}\` is in the range of placeholders of Gateway DNS, and ${why}; name the host instead`
+  const message = `\`${address}\` is in the placeholder range of Gateway DNS, and ${why}; use the host name instead`
   return new GatewayError('name.unknown_placeholder', message)
 }

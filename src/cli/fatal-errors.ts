@@ -12,5 +12,5 @@ function ignore(): void {}
 
 function exitWith(thrown: unknown): void {
   const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
-  process.stderr.write(`egresslab: an unexpected error ends this process\n${text}\n`, () => process.exit(1))
+  process.stderr.write(`egresslab: exiting after an unexpected error\n${text}\n`, () => process.exit(1))
 }

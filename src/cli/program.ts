@@ -1,4 +1,4 @@
-// The command line: parses arguments, runs one verb, and turns every way it can end into output and an exit code.
+// The command line: parses arguments, runs one command, and turns its outcome into output and an exit code.
 
 import { Command, CommanderError } from 'commander'
 import { ownVersion } from '../config/own-version.ts'
@@ -35,10 +35,10 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
 function createProgram(context: VerbContext): Command {
   const { io } = context
   const program = new Command('egresslab')
-    .description('Dedicated egress IPs and egress policies on your own machine: decides, binds, explains.')
+    .description('Try dedicated egress IPs and egress policies on your own machine.')
     .version(ownVersion(), '--version')
     .exitOverride()
-    .showHelpAfterError('(egresslab --help lists the verbs)')
+    .showHelpAfterError('(run egresslab --help to list the commands)')
     .configureOutput({
       writeOut: io.stdout.write,
       writeErr: io.stderr.write,

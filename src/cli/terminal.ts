@@ -1,4 +1,4 @@
-// What a verb may touch of the outside: its streams and environment. Passed in, so that tests see whole outputs.
+// A command's streams and environment, passed in so that tests see whole outputs.
 
 import { stripVTControlCharacters, styleText } from 'node:util'
 
@@ -6,7 +6,7 @@ export interface TerminalOutput {
   readonly write: (text: string) => void
   /** resolves once the reader has taken most of what was written */
   readonly drained: () => Promise<void>
-  /** resolves when nobody reads any more */
+  /** resolves when the reader is gone */
   readonly gone?: Promise<void>
   readonly isTerminal: boolean
   /** width of the terminal; 80 elsewhere */
@@ -94,7 +94,7 @@ export interface ProgressBar {
 
 const WIDTH = 30
 
-/** A bar behind this text, with the time left once there is something to tell it from. */
+/** A progress bar after this text, with the time left once it can be estimated. */
 export function createProgressBar({ stderr }: Io, text: string): ProgressBar {
   if (!stderr.isTerminal) return { show: () => {}, clear: () => {} }
   const start = performance.now()

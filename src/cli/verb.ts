@@ -1,5 +1,5 @@
-// The shape every verb has: a file in commands/ exports a function that adds one command to the program. A verb reads
-// its options, asks the services for facts, writes to the streams it was given, and answers an exit code.
+// The shape of every command: a file in commands/ exports a function that adds it to the program. A command reads its options,
+// imports its use case when it runs, writes to the given streams, and returns an exit code.
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Io } from './terminal.ts'
@@ -7,14 +7,14 @@ import type { Io } from './terminal.ts'
 /** 0: good. 1: the checked thing is not good. 2: bad input, usually thrown as InputError instead. 130, 143: signals. */
 export type ExitCode = 0 | 1 | 2 | 130 | 143
 
-/** The exit code of a program that a verb ran for the user: the verb's own, whatever it is. */
+/** The exit code of a program that a command ran for the user; it becomes the command's own. */
 export interface ProgramExit {
   readonly passedOn: number
 }
 
 export interface VerbContext {
   readonly io: Io
-  /** Wraps a verb's body for commander: what it answers becomes the exit code of the process. */
+  /** Wraps a command's body for commander: what it returns becomes the exit code of the process. */
   readonly action: <A extends unknown[]>(
     body: (...args: A) => Promise<ExitCode | ProgramExit>,
   ) => (...args: A) => Promise<void>
@@ -25,21 +25,21 @@ export type RegisterVerb = (program: Command, context: VerbContext) => void
 export const DEFAULT_CONFIG = 'config/lab.yaml'
 export const DEFAULT_STATE = '.egresslab'
 
-/** Adds `-c, --config FILE`, which every verb on a configuration has. */
+/** Adds `-c, --config FILE`, which every command on a configuration has. */
 export function withConfig(command: Command): Command {
   return command.option('-c, --config <file>', 'configuration file', DEFAULT_CONFIG)
 }
 
 /** Adds `--json`. */
 export function withJson(command: Command): Command {
-  return command.option('--json', 'one JSON document on standard output')
+  return command.option('--json', 'print one JSON document to standard output')
 }
 
-/** Adds what every verb on the running lab has. */
+/** Adds the options of every command on the running lab. */
 export function withLab(command: Command): Command {
   return withJson(withConfig(command))
-    .option('--state <dir>', 'state folder of the lab, where its API token is', DEFAULT_STATE)
-    .option('--api <host:port>', "where the lab's API is (default: as configured)")
+    .option('--state <dir>', "the lab's state folder, which has its API token", DEFAULT_STATE)
+    .option('--api <host:port>', "address of the lab's API (default: from the configuration)")
 }
 
 /** Reads a whole number from 1 to 10,000,000; anything else is a usage error. */
@@ -51,7 +51,7 @@ export function wholeNumber(text: string): number {
   return value
 }
 
-/** As many as the configuration may name. */
+/** The configuration allows the same number. */
 const MOST_WORKERS = 64
 
 /** Reads a number of worker threads. */
@@ -61,7 +61,7 @@ export function workerCount(text: string): number {
   return number
 }
 
-/** `default` takes what the product takes, `lenient` also what only its documentation has, `engine` nothing beyond wirefilter. */
+/** `default` accepts what the product accepts, `lenient` also what only its documentation has, `engine` only wirefilter. */
 export function modeOption(): Option {
-  return new Option('--mode <mode>', 'spellings taken').choices(['engine', 'default', 'lenient']).default('default')
+  return new Option('--mode <mode>', 'syntax to accept').choices(['engine', 'default', 'lenient']).default('default')
 }

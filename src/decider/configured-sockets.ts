@@ -15,7 +15,7 @@ export function endpointsAt(host: string, port: number): Endpoint[] {
     return ip === undefined ? [] : [{ ip, port }]
   })
 }
-/** The proxy's doors, the API and Gateway DNS as configured. Hosts are addresses; `localhost` is both loopback ones. */
+/** The proxy's listeners, the API and Gateway DNS as configured. Hosts are addresses; `localhost` is both loopback ones. */
 
 export function configuredServices({ listeners, api, dns }: Pick<LabConfig, 'listeners' | 'api' | 'dns'>): Endpoint[] {
   return [...[...listeners, api].flatMap(({ host, port }) => endpointsAt(host, port)), ...(dns?.listen ?? [])]

@@ -66,11 +66,11 @@ function withColosDown(snapshot: Snapshot, codes: readonly string[]): Snapshot {
 }
 
 function unknownColo(code: string, known: readonly string[]) {
-  const hint = didYouMean(code, known) ?? '`egresslab colo list --all` prints them all'
+  const hint = didYouMean(code, known) ?? 'run `egresslab colo list --all` to list them'
   return {
     severity: 'error',
     code: 'explain.unknown_colo',
-    message: `there is no data center \`${code}\``,
+    message: `unknown data center \`${code}\``,
     hint,
   } as const
 }
@@ -110,7 +110,7 @@ function parseDestination(text: string): Target {
   const target = parseAuthority(authority, scheme === undefined ? undefined : DEFAULT_PORTS[scheme.toLowerCase()])
   if (target !== undefined) return target
   const hint = 'write a URL, `host:port`, `ip:port` or `[ipv6]:port`'
-  throw bad('explain.bad_destination', `\`${text}\` is no destination`, hint)
+  throw bad('explain.bad_destination', `invalid destination \`${text}\``, hint)
 }
 
 /** The listener they would come through, opened for this person without a password. */
@@ -121,8 +121,7 @@ function listenerFor(config: LabConfig, { endpoint, user }: FlowOptions): Listen
     return listener.fixedUser === undefined ? { ...listener, authentication: 'anonymous' } : listener
   const known = config.users.map(({ identity }) => identity.email)
   const email = canonicalEmail(user)
-  if (!known.includes(email))
-    throw bad('explain.unknown_user', `there is no user \`${user}\``, didYouMean(user, known, 'there are'))
+  if (!known.includes(email)) throw bad('explain.unknown_user', `unknown user \`${user}\``, didYouMean(user, known))
   return { ...listener, fixedUser: email }
 }
 
@@ -131,11 +130,11 @@ function listenerNamed({ listeners }: LabConfig, name: string): Listener {
     [own, endpoint?.name, endpoint?.host].filter((each) => each !== undefined)
   const found = listeners.find((listener) => names(listener).includes(name))
   if (found !== undefined) return found
-  const hint = didYouMean(name, listeners.flatMap(names), 'there are')
-  throw bad('explain.unknown_endpoint', `there is no proxy endpoint or listener \`${name}\``, hint)
+  const hint = didYouMean(name, listeners.flatMap(names))
+  throw bad('explain.unknown_endpoint', `unknown proxy endpoint or listener \`${name}\``, hint)
 }
 
-/** Proxy endpoints of kind `ip` go by the network a connection comes from. */
+/** Proxy endpoints of kind `ip` identify a connection by the network it comes from. */
 function peerFor({ endpoint }: Listener, { sourceIp }: FlowOptions): Ip {
   const given = sourceIp === undefined ? undefined : parseIp(sourceIp)
   if (endpoint?.kind !== 'ip') return LOOPBACK

@@ -24,8 +24,8 @@ export interface LabDnsParts extends Pick<GatewayDnsParts, 'book' | 'tunnels'> {
   readonly own: readonly Endpoint[]
   readonly onNotice: (notice: Issue) => void
 }
-/** A used-up range is told of once in so many milliseconds. */
-const NEWS_MS = 60000
+/** An exhausted range is reported at most once in this many milliseconds. */
+const REPORT_EVERY_MS = 60000
 /** Gateway DNS without its sockets. */
 
 export function createLabDns(parts: LabDnsParts): LabDns {
@@ -34,7 +34,7 @@ export function createLabDns(parts: LabDnsParts): LabDns {
     rangeOf: (family) => rangeOf(store.current(), family),
     now: () => performance.now(),
   })
-  let toldAt = Number.NEGATIVE_INFINITY
+  let reportedAt = Number.NEGATIVE_INFINITY
   const gatewayDns = createGatewayDns({
     snapshot: () => store.current(),
     book,
@@ -44,8 +44,8 @@ export function createLabDns(parts: LabDnsParts): LabDns {
     table,
     categoriesOf,
     onExhausted: (message) => {
-      if (performance.now() - toldAt < NEWS_MS) return
-      toldAt = performance.now()
+      if (performance.now() - reportedAt < REPORT_EVERY_MS) return
+      reportedAt = performance.now()
       onNotice({ severity: 'warning', code: 'dns.placeholders_exhausted', message })
     },
   })

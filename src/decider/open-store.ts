@@ -1,4 +1,4 @@
-// The store of a lab that starts: what keeps it from opening is a problem in what people have, said like any other.
+// Opens the store of a lab that starts; a store that cannot be opened is an InputError like any other.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { ChangeError } from '../errors/change-error.ts'
@@ -34,7 +34,7 @@ function contradiction({ file }: LabConfig, { message }: ChangeError, kept: Open
   if (kept === undefined) return inputError('state.contradiction', message, { file })
   return inputError(
     'state.contradiction',
-    `\`${file}\` and what was changed at run time (\`${kept.folder}\`) contradict each other: ${message}`,
-    { hint: 'change one of them in the file, or start with `--ephemeral` or another `--state DIR`', file },
+    `\`${file}\` and the run-time changes in \`${kept.folder}\` contradict each other: ${message}`,
+    { hint: 'change the file, or start with `--ephemeral` or another `--state DIR`', file },
   )
 }

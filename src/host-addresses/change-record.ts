@@ -46,9 +46,8 @@ function read(file: string): readonly string[] {
   }
   const added: unknown = Object(parsed(text)).added
   if (Array.isArray(added) && added.every(isName)) return added
-  const message = 'this is no record of added addresses'
-  const hint =
-    'The routes of this machine are listed by `ip route show table local`; delete the file when nothing of it is left.'
+  const message = 'this is not a record of added addresses'
+  const hint = '`ip route show table local` lists the routes of this machine; delete the file once none of it is left'
   throw inputError('address.bad_record', message, { hint, file })
 }
 

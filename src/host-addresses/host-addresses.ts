@@ -1,5 +1,5 @@
-// Addresses of this machine, put together for verbs: the configuration says which, a trial bind whether they are here, and the
-// system's own programs add and remove them.
+// The addresses of this machine that a configuration needs: binds each to see whether it is here, and adds and removes them
+// with the system's own programs.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { type OwnAddresses, ownPrefixOf, readOwnAddresses } from '../config/own-addresses.ts'
@@ -139,7 +139,7 @@ function byOf({ binds, addresses: [address] }: NeededAddresses, own: OwnAddresse
 /** An address, a prefix, or several of one purpose. */
 export interface AddressRow {
   readonly use: 'dedicated' | 'shared' | 'origin'
-  /** what the world is told */
+  /** the public address or range */
   readonly public: string
   /** code of the colo, or host name of the origin; '' for shared egress */
   readonly where: string

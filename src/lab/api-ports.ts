@@ -38,7 +38,7 @@ import type { EngineName } from '../transport/engine.ts'
 import type { DataPlaneTraffic } from './traffic.ts'
 
 export interface ApiParts {
-  /** asked anew each time: it may be reloaded */
+  /** read on every use: it may be reloaded */
   readonly config: LabConfig
   readonly store: Store
   readonly sessions: SessionLog
@@ -84,7 +84,7 @@ function portsOver(parts: ApiParts): ApiPorts {
       live: () => traffic.decided().map(({ session }) => session),
       close: (id) => {
         const found = traffic.find(id) !== undefined
-        if (found) traffic.cut(id, new GatewayError('relay.killed', 'closed on request of the operator'))
+        if (found) traffic.cut(id, new GatewayError('relay.killed', 'closed by the operator'))
         return found
       },
       settle: async (colo, reset) => {
@@ -126,7 +126,7 @@ function portsOver(parts: ApiParts): ApiPorts {
   }
 }
 
-/** Where a person is when nothing else is said: as configured, else where their device's address is. */
+/** The default location of a user: as configured, else that of their device's address. */
 function placeOf(
   { config, placeOf: look }: ApiParts,
   { place, defaultDevice }: Pick<ConfiguredUser, 'place' | 'defaultDevice'>,
@@ -145,7 +145,7 @@ async function answerQuestion(decider: Decider, question: Parameters<ApiPorts['e
   )
 }
 
-/** Asks the identify stage itself, as a listener that wants credentials would. */
+/** Runs the pipeline's identify stage, as a listener that needs credentials would. */
 async function checkUser(
   { identifier, store }: ApiParts,
   username: string,
@@ -189,7 +189,7 @@ export interface DiagnosticsParts {
   readonly listeners: () => readonly Listener[]
 }
 
-/** People whose admission is worked out; a configuration may have thousands. */
+/** Users whose admission is computed at most; a configuration may have thousands. */
 const MOST_VISITORS = 50
 
 export function createDiagnostics(parts: DiagnosticsParts): DiagnosticsPort {
@@ -306,7 +306,7 @@ export function readConsole(folder = FOLDER): (path: string) => SessionPage | un
 
 const NOT_BUILT: SessionPage = {
   contentType: 'text/html; charset=utf-8',
-  body: '<!doctype html><html lang="en"><title>egresslab</title><p>The console was not built: run <code>npm run build:console</code> and start again. The API works without it.',
+  body: '<!doctype html><html lang="en"><title>egresslab</title><p>The console is not built: run <code>npm run build:console</code> and restart. The API works without it.',
 }
 
 function pageOf(file: string): SessionPage {

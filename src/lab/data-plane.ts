@@ -33,14 +33,14 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly engine: Engine
   /** how the configuration was read, with its files */
   readonly load: LoadConfigOptions & { readonly files: ReadFiles }
-  /** the files of the configuration in force, which may have been read anew */
+  /** the files of the configuration in force, which may have been reloaded */
   readonly files: () => ReadFiles
   readonly store: Store
   readonly context: DecisionContext
   readonly sessions: SessionLog
   readonly memory: SessionMemory
   readonly events: EventLog
-  /** filled in as doors open */
+  /** filled in as listeners open */
   readonly ownSockets: OpenedSockets
   readonly listenerCertificates: Pick<ListenerCertificates, 'tlsFor'>
   /** absent: no listener has a sign-in page */
@@ -59,13 +59,13 @@ export interface DataPlane {
   readonly publicSourceOf: Readonly<Record<'tcp' | 'udp', PublicSourceOf>>
   /** A new configuration is in force in this thread; resolves when it is everywhere. */
   configTaken(): Promise<void>
-  /** Opens every door or none; answers the listeners with their real ports. Throws an InputError. */
+  /** Opens every listener or none; resolves to them with their real ports. Throws an InputError. */
   open(): Promise<readonly Listener[]>
   /** Drains and closes them (LC-01). */
   stop(): Promise<void>
 }
 
-/** Puts it together; no door is open yet. Throws an InputError for what does not go with workers. */
+/** Builds the data plane; no listener is open yet. Throws an InputError for what does not work with workers. */
 export function createDataPlane(parts: DataPlaneParts): DataPlane {
   return parts.workers === 1 ? inThisThread(parts) : inWorkers(parts)
 }
@@ -168,7 +168,7 @@ function roomOf({ config, workers, events }: DataPlaneParts): { maxClients: numb
     const { limit } = descriptors
     const advice = `raise it with \`ulimit -n\`, or lower \`limits.max_clients\``
     events.warn(
-      `${counted(limit, 'open file')} ${limit === 1 ? 'leaves' : 'leave'} room for ${counted(clients, 'client')} at one time, not ${maxClients}: ${advice}`,
+      `${counted(limit, 'open file')} ${limit === 1 ? 'leaves' : 'leave'} room for ${counted(clients, 'client')} at a time, not ${maxClients}: ${advice}`,
     )
   }
   return { maxClients: Math.min(clients, maxClients), maxTurnedAway: Math.max(1, Math.floor(turnedAway / workers)) }
@@ -186,7 +186,7 @@ const SPREADING: ReadonlySet<string> = new Set(['linux', 'freebsd'])
 /** What would work by halves in several threads is refused. */
 function refuseWhatNeedsOneThread({ file }: LabConfig): void {
   if (SPREADING.has(process.platform)) return
-  const message = `workers share a port by SO_REUSEPORT, and ${process.platform} does not spread connections over those who share`
-  const hint = 'start with one worker: without `--workers`, and `workers: 1` in the configuration'
+  const message = `workers share a port with SO_REUSEPORT, and ${process.platform} does not distribute connections among them`
+  const hint = 'use one worker: remove `--workers`, and set `workers: 1` in the configuration'
   throw inputError('workers.not_possible', message, { hint, file })
 }

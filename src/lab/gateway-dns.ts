@@ -1,4 +1,4 @@
-// Gateway DNS of the running lab, put together: what it answers from, and the sockets it answers on.
+// Gateway DNS of the running lab: its answers at the API's port and its own sockets.
 
 import type { ApiPorts } from '../api/index.ts'
 import type { LabConfig } from '../config/lab-config.ts'
@@ -35,7 +35,7 @@ export function dnsPort({ answer, table, counts }: LabDns, clients: readonly Cid
 }
 
 const ASKS_ITSELF =
-  'this machine asks Gateway DNS for names, and Gateway DNS asks this machine: name another server in `dns.upstream`'
+  "Gateway DNS is this machine's own name server and would query itself: set another server in `dns.upstream`"
 
 /** Listens. Throws an InputError where an address cannot be listened on. */
 export async function openDns(
@@ -49,7 +49,7 @@ export async function openDns(
     return server
   } catch (thrown) {
     const message = `Gateway DNS cannot listen: ${messageOf(thrown)}`
-    const hint = 'give `dns.listen` another address or port'
+    const hint = 'choose another address or port for `dns.listen`'
     throw inputError('listen.failed', message, { hint, file })
   }
 }

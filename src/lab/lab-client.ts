@@ -60,7 +60,7 @@ function urlOf({ host, port }: { readonly host: string; readonly port: number })
 function urlFrom(text: string): string {
   const authority = /^(?:http:\/\/)?(\[[\da-fA-F:.]+\]|[\w.-]+):(\d{1,5})\/?$/.exec(text)
   if (authority !== null) return `http://${authority[1]}:${authority[2]}`
-  throw problem('lab.bad_address', `\`${text}\` is no address of an API`, 'write it as `127.0.0.1:8090`')
+  throw problem('lab.bad_address', `invalid API address \`${text}\``, 'write it as `127.0.0.1:8090`')
 }
 
 function tokenFrom(state: string, env: NodeJS.ProcessEnv): string {
@@ -71,8 +71,8 @@ function tokenFrom(state: string, env: NodeJS.ProcessEnv): string {
     return readFileSync(file, 'utf8').trim()
   } catch (thrown) {
     const reason = errnoOf(thrown) || messageOf(thrown)
-    const why = reason === 'ENOENT' ? 'is not there' : `cannot be read (${reason})`
-    const hint = 'name the folder the lab was started with by `--state DIR`, or set EGRESSLAB_API_TOKEN'
+    const why = reason === 'ENOENT' ? 'does not exist' : `cannot be read (${reason})`
+    const hint = "pass the lab's state folder with `--state DIR`, or set EGRESSLAB_API_TOKEN"
     throw problem('lab.no_token', `no token for the API: EGRESSLAB_API_TOKEN is not set and \`${file}\` ${why}`, hint)
   }
 }
@@ -95,13 +95,13 @@ async function send(url: string, path: string, sending: Sending): Promise<Dispat
 function unreachable(url: string, thrown: unknown): InputError {
   const code = errnoOf(thrown)
   if (code === 'ECONNREFUSED') {
-    const hint = 'start one with `npm start`, or say where it is with `--api HOST:PORT`'
-    return problem('lab.not_running', `no lab listens at ${url}`, hint)
+    const hint = 'start one with `npm start`, or pass its address with `--api HOST:PORT`'
+    return problem('lab.not_running', `no lab is running at ${url}`, hint)
   }
   if (thrown instanceof DOMException && thrown.name === 'TimeoutError')
     return problem('lab.silent', `the lab at ${url} does not answer`)
   const reason = messageOf(thrown)
-  return problem('lab.unreachable', `the lab at ${url} cannot be reached: ${reason}`)
+  return problem('lab.unreachable', `cannot reach the lab at ${url}: ${reason}`)
 }
 
 async function resultOf(answer: Dispatcher.ResponseData, url: string, options: LabAddressOptions): Promise<unknown> {
@@ -119,8 +119,8 @@ async function refusalOf(
 ): Promise<InputError> {
   const body: unknown = await answer.body.json().catch(() => undefined)
   if (answer.statusCode === 401) {
-    const hint = `is its state folder another one than \`${state}\`? name it with \`--state DIR\`, or set EGRESSLAB_API_TOKEN`
-    return problem('lab.token_refused', `the lab at ${url} refuses this token`, hint)
+    const hint = `\`${state}\` may not be its state folder: pass the right one with \`--state DIR\`, or set EGRESSLAB_API_TOKEN`
+    return problem('lab.token_refused', `the lab at ${url} rejects this token`, hint)
   }
   const errors: unknown = Object(body).errors
   if (!Array.isArray(errors) || errors.length === 0) return notALab(url)
@@ -136,8 +136,8 @@ async function refusalOf(
 function notALab(url: string): InputError {
   return problem(
     'lab.not_a_lab',
-    `what answers at ${url} is no egresslab`,
-    'say where the lab is with `--api HOST:PORT`',
+    `no egresslab is running at ${url} (something else answered)`,
+    "pass the lab's address with `--api HOST:PORT`",
   )
 }
 

@@ -25,8 +25,8 @@ export async function reserveLoopbackNetwork(): Promise<LoopbackNetwork> {
     const reservation = await reserve(`127.${octet}.255.254`)
     if (reservation !== undefined) return { network: `127.${octet}.0.0/16`, release: reservation }
   }
-  const message = `all ${COUNT} loopback networks for labs beside other labs are taken`
-  throw inputError('scenario.no_network', message, { hint: 'end some of those labs' })
+  const message = `all ${COUNT} loopback networks for parallel labs are in use`
+  throw inputError('scenario.no_network', message, { hint: 'stop one of those labs' })
 }
 
 /** The way to give it back; undefined where somebody else has it. */

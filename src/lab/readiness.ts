@@ -24,7 +24,7 @@ interface ListeningAt {
 }
 
 export interface Readiness {
-  /** What does not work, one clause each. Askers within a second share one trial. */
+  /** What does not work, one clause each. Calls within a second share one check. */
   unready(): Promise<readonly string[]>
 }
 
@@ -52,9 +52,9 @@ async function tryAll({ store, sessions, traffic, accepting, listening }: Readin
   ])
   const state = store.whyNotWritable()
   return [
-    ...(state === undefined ? [] : [`the state cannot be written: ${state}`]),
-    ...(log === undefined ? [] : [`the session log cannot be written: ${log}`]),
-    ...(threads ? [] : ['a thread that carries connections does not answer']),
+    ...(state === undefined ? [] : [`cannot write the state: ${state}`]),
+    ...(log === undefined ? [] : [`cannot write the session log: ${log}`]),
+    ...(threads ? [] : ['a worker thread does not answer']),
     ...doors.filter((problem) => problem !== undefined),
   ]
 }

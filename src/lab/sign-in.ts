@@ -1,4 +1,4 @@
-// Signing in by a page, wired: the proxy's end at the doors of every thread, the page's end at the API, one memory between them.
+// Wires signing in by a page: the proxy's side at the listeners of every thread, the page's side at the API, one shared memory.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { createSignIn, createSignInMemory, RETURN_PATH, SESSION_MS, type SignIn } from '../identity/sign-in.ts'
@@ -15,7 +15,7 @@ export interface SharedSignIn {
 }
 
 export interface OpenedSignIn {
-  /** for this thread's doors */
+  /** for this thread's listeners */
   readonly proxy: SignInDoor
   /** for the page at the API */
   readonly page: SignIn & { readonly seconds: number }
@@ -41,7 +41,7 @@ export function openSignIn(
   }
 }
 
-/** The doors' end in another thread. */
+/** The proxy's side in another thread. */
 export function joinSignIn({ memory, page }: SharedSignIn, now: () => number): SignInDoor {
   return proxySideOf(createSignIn({ memory, page: pageFor(() => page), now }))
 }

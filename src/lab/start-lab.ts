@@ -1,5 +1,5 @@
-// The lab, started in stages: configuration, state, compiled policy, trial of every address, certificates and geo data,
-// origins, API, doors. Nothing listens before the policy is valid and every address has been tried; a stage that fails
+// The lab, started in stages: configuration, state, compiled policy, preflight of every address, certificates and geo data,
+// origins, API, listeners. Nothing listens before the policy is valid and every address has been tried; a stage that fails
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
 import { randomBytes } from 'node:crypto'
@@ -49,17 +49,17 @@ import type { WorkerPool } from './workers/worker-pool.ts'
 export interface LabOptions extends StartOptions, ReadOptions {
   /** epoch ms; default: the machine's */
   readonly machineTime?: () => number
-  /** hears of egress addresses that fail by themselves, and that work again */
+  /** called when an egress address fails by itself, and when it works again */
   readonly onOutage?: OnOutage
   /** egress addresses whose stand-ins are taken for lost, as a scenario plays it */
   readonly isLost?: (egress: Egress) => boolean
-  /** where the lab speaks of itself; default: plain lines on standard error */
+  /** the lab's own log; default: plain lines on standard error */
   readonly events?: EventLog
   /** the API's token, where it is given from outside */
   readonly apiToken?: string
 }
 
-/** What tests and verbs of the same process may reach into. */
+/** What tests and commands in the same process may use besides. */
 export interface Lab extends RunningLab {
   readonly store: Store
   readonly pipeline: ConnectionPipeline
@@ -293,8 +293,8 @@ export async function openSessionLog(
   events: EventLog,
 ): Promise<SessionLog> {
   const path = sessionsFile(state)
-  const onProblem = (error: unknown) => events.error(`the session log \`${path}\` cannot be written`, error)
-  const onGone = () => events.warn('nobody reads standard output any more')
+  const onProblem = (error: unknown) => events.error(`cannot write the session log \`${path}\``, error)
+  const onGone = () => events.warn('standard output is closed; sessions are no longer written to it')
   return createSessionLog({
     ...(ephemeral ? {} : { file: openSessionFile({ path, ...log, onProblem }) }),
     ...(sessionsTo === undefined ? {} : { output: { ...sessionsTo, queue: await openStandardOutput(onGone) } }),

@@ -12,6 +12,7 @@ import type { PolicyUnderTest } from './decide-worker.ts'
 import { createRandom, type Random } from './random.ts'
 import { createSyntheticSubject } from './synthetic-subject.ts'
 
+/** Runs the load test. Throws an InputError for a configuration that is not valid or has no rules. */
 export async function benchDecideOn(request: DecideBenchRequest): Promise<DecideBenchSummary> {
   const { rules, connections, seed, traffic } = request
   const subject =
@@ -35,7 +36,7 @@ function percentilesOf(latency: Histogram): DecideBenchSummary['latencyNs'] {
 
 function configuredSubject(config: LabConfig, connections: number, seed: number): PolicyUnderTest {
   if (config.rules.length === 0) {
-    const hint = 'give `--rules N` for a synthetic rule set'
+    const hint = 'pass `--rules N` for synthetic rules'
     throw inputError('bench.no_rules', 'the configuration has no rules', { file: config.file, hint })
   }
   const random = createRandom(seed)

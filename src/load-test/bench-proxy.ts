@@ -40,17 +40,16 @@ function portIn(line: string): number {
   return said.port
 }
 
-/** The first person with a password in the clear; nobody where the first door asks for none. */
+/** The first user with a plain-text password; undefined if the first listener needs none. */
 function credentialsIn({ users, listeners, file }: LabConfig): ProxyUnderTest['credentials'] {
   if (listeners[0]?.authentication === 'anonymous' || listeners[0]?.fixedUser !== undefined) return undefined
   for (const { identity, password } of users) {
     if (password?.kind === 'plain') return { username: identity.email, password: password.text.reveal() }
   }
-  throw inputError(
-    'bench.no_password',
-    'no user of the configuration has a password in the clear to load the proxy with',
-    { hint: 'give one user `password:`, or measure a configuration whose first listener asks for none', file },
-  )
+  throw inputError('bench.no_password', 'no user of the configuration has a plain-text password for the load test', {
+    hint: 'give a user a `password:`, or use a configuration whose first listener needs none',
+    file,
+  })
 }
 export interface ProxyBenchRequest {
   readonly configFile: string

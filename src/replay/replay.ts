@@ -1,4 +1,4 @@
-// `replay`, put together: which rules, checked once before any thread starts; the recordings; the workers; the file of
+// Runs a replay: which rules, checked once before any thread starts; the recordings; the workers; the file of
 // changed records.
 
 import { once } from 'node:events'

@@ -51,7 +51,7 @@ async function* piecesOfFile(path: string, size: number | undefined): AsyncGener
 }
 
 function lineTooLong(name: string): InputError {
-  return unreadable(name, `it has a line of more than ${MOST_LINE_BYTES >> 20} MiB, so it is no NDJSON`)
+  return unreadable(name, `a line is longer than ${MOST_LINE_BYTES >> 20} MiB, so this is not NDJSON`)
 }
 
 function unreadable(file: string, reason: string): InputError {

@@ -1,4 +1,4 @@
-// An account behind an API that speaks Cloudflare's, the lab's or the real one, by the official SDK. The SDK is loaded when an
+// An account behind Cloudflare's API, the real one or the lab's, through the official SDK. The SDK is loaded when an
 // account is opened and not before.
 
 import type Cloudflare from 'cloudflare'
@@ -34,7 +34,7 @@ export interface CloudflareAccount {
   reasonOf(thrown: unknown): string
 }
 
-/** Logs in. Throws an InputError where nobody answers, the credentials are refused, or the account is not clear. */
+/** Opens the account. Throws an InputError if the API does not answer, rejects the credentials, or has several accounts. */
 export async function openAccount(access: AccountAccess): Promise<CloudflareAccount> {
   const sdk = await import('cloudflare')
   const { credentials, baseUrl, called } = access
@@ -68,15 +68,15 @@ async function onlyAccount(client: Cloudflare, called: string): Promise<string> 
   for await (const { id, name } of client.accounts.list()) {
     seen.push(id)
     if (seen.length > 1) {
-      throw problem('rules.which_account', `${called} shows more than one account: ${seen.join(', ')} (\`${name}\`)`, {
-        hint: 'name one with `--account ID` or CLOUDFLARE_ACCOUNT_ID',
+      throw problem('rules.which_account', `${called} has more than one account: ${seen.join(', ')} (\`${name}\`)`, {
+        hint: 'choose one with `--account ID` or CLOUDFLARE_ACCOUNT_ID',
       })
     }
   }
   const [only] = seen
   if (only !== undefined) return only
-  throw problem('rules.which_account', `${called} shows these credentials no account`, {
-    hint: 'name one with `--account ID` or CLOUDFLARE_ACCOUNT_ID',
+  throw problem('rules.which_account', `${called} has no account for these credentials`, {
+    hint: 'choose one with `--account ID` or CLOUDFLARE_ACCOUNT_ID',
   })
 }
 

@@ -101,7 +101,7 @@ function credentialsFrom(env: NodeJS.ProcessEnv, called: string): AccountAccess[
   if (email !== '' && key !== '') return { email, key }
   const message = `no credentials for ${called}: CLOUDFLARE_API_TOKEN is not set`
   const hint =
-    'set it, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY; options never carry secrets, as other people can see them'
+    'set it, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY; secrets are not taken from options, which other users can see'
   throw inputError('rules.no_credentials', message, { hint })
 }
 

@@ -1,4 +1,4 @@
-// What a scenario is played on: something that changes as it is told and says what became of a request. A lab with its proxy is
+// What a scenario runs on: it applies changes and reports the outcome of requests. A lab with its proxy is
 // one, the decision alone is another.
 
 import type { ConnectionFate, ScenarioClient } from '../analysis/scenario-report.ts'
@@ -21,7 +21,7 @@ export interface ScenarioBackend {
   readonly mode: 'proxy' | 'decide'
   /** lab time, epoch ms */
   now(): number
-  /** Makes a change; answers it as a clause, and what became of held connections that depend on it. */
+  /** Applies a change; resolves to its description, a clause, and the fates of held connections that depend on it. */
   apply(change: BackendChange): Promise<{ readonly what: string; readonly held: readonly HeldConnectionFate[] }>
   send(request: ScenarioRequestStep): Promise<Observation>
   /** Opens a connection that stays; `held` is false where that did not work. */

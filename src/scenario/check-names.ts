@@ -1,4 +1,4 @@
-// Whether everything a scenario names exists in its configuration, said at once and at its place, before anything is played.
+// Checks that everything a scenario names exists in its configuration, before it runs; reports all problems with their places.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
@@ -23,7 +23,7 @@ function checkRequest(request: ScenarioRequestStep, config: LabConfig, complain:
   const { destination, user, vnet, device, endpoint } = request
   if (destination !== '' && destinationOf(destination) === undefined) {
     const hint = 'write an `http://` or `https://` URL, or `host:port`'
-    complain(['destination'], 'scenario.bad_destination', `\`${destination}\` is no destination`, hint)
+    complain(['destination'], 'scenario.bad_destination', `invalid destination \`${destination}\``, hint)
   }
   if (user !== undefined) checkUser(['user'], user, config, complain)
   if (vnet !== undefined) checkVnet(['vnet'], vnet, config, complain)

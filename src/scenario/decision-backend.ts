@@ -186,7 +186,7 @@ class DecisionBackend implements ScenarioBackend {
     if (exit !== undefined) return new GatewayError('egress.exit_failed', `the exit ${exit.text} cannot be used`)
     return new GatewayError(
       'egress.address_missing',
-      `egress address \`${egress.address.text}\` cannot be used: its stand-in is gone`,
+      `egress address \`${egress.address.text}\` cannot be used: its stand-in is missing`,
     )
   }
 }

@@ -1,4 +1,4 @@
-// Plays a scenario on a backend, moment by moment: changes first, then the traffic of that moment, then what is expected.
+// Runs a scenario on a backend, moment by moment: changes first, then the traffic of that moment, then what is expected.
 // One thing at a time, so that a report of the same scenario is the same each time.
 
 import type { ScenarioReport, TimedEntry } from '../analysis/scenario-report.ts'
@@ -11,7 +11,7 @@ export interface PlayOptions {
   readonly onEntry?: (entry: TimedEntry) => void
   /** ends it before its time */
   readonly signal?: AbortSignal
-  /** Opens what it is played on; `onOutage` is to be told of egress addresses that fail. */
+  /** Opens the backend; it calls `onOutage` for egress addresses that fail. */
   readonly openBackend: (onOutage: OutageOfEgress) => Promise<ScenarioBackend>
 }
 

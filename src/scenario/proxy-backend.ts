@@ -1,5 +1,5 @@
 // A scenario on a whole lab of its own: free ports, stand-ins apart from other labs', state in memory, and users who really
-// connect through its proxy. Everybody's password is one this backend knows.
+// connect through its proxy. The backend gives every user a password it knows.
 
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -222,7 +222,7 @@ class ProxyBackend implements ScenarioBackend {
     }
   }
 
-  /** What became of held connections: those that were cut have ended before this answers. */
+  /** The fates of held connections: those that were reset have ended before this resolves. */
   async #fates(ids: readonly string[], fate: ConnectionFate): Promise<HeldConnectionFate[]> {
     const fates: HeldConnectionFate[] = []
     for (const id of ids) {
@@ -255,7 +255,7 @@ class ProxyBackend implements ScenarioBackend {
   #nextEnd(): Promise<RememberedSession> & { forget: () => void } {
     const late = new AbortController()
     const ended = this.#when(({ record }) => !this.#held.has(record.SessionID), late.signal)
-    const message = `no session has ended within ${PATIENCE_MS / 1000} s`
+    const message = `no session ended within ${PATIENCE_MS / 1000} s`
     const timer = setTimeout(() => late.abort(new Error(message)), PATIENCE_MS)
     const settled = ended.finally(() => clearTimeout(timer))
     return Object.assign(settled, {

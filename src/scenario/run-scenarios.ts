@@ -1,4 +1,4 @@
-// What `egresslab scenario` works with: reads every file before anything is played, then plays one after the other.
+// Runs scenarios for `egresslab scenario`: reads and checks every file first, then runs one after the other.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { junitReport } from '../analysis/junit.ts'
@@ -117,7 +117,7 @@ export function runningClock(startAt: number, speed: number, signal?: AbortSigna
       // timers may fire a little early, and hold 24 days at most
       while (elapsed() < atMs && !signal?.aborted) {
         const waitMs = Math.min((atMs - elapsed()) / speed, MAX_TIMER_MS)
-        // a stop is no failure: who plays asks the signal
+        // a stop is not a failure: the caller checks the signal
         await sleep(waitMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)
       }
     },

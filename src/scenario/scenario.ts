@@ -28,7 +28,7 @@ export type ScenarioChange =
 /** Notes a problem with a part of what it belongs to, such as `['colo_down', 'colo']`. */
 export type Complain = (part: readonly string[], code: string, message: string, hint?: string) => void
 
-/** Visits again and again, or one connection that stays open. */
+/** Repeated requests, or one connection that stays open. */
 export interface ScenarioTraffic {
   readonly request: ScenarioRequestStep
   /** absent: held open */

@@ -21,7 +21,7 @@ describe('pull', () => {
   test('writes rules and what they speak of as YAML; pushing that back changes nothing', async () => {
     const pulled = await rules('pull', file('rules.yaml'))
     expect(pulled).toMatchObject({ code: 0, stderr: '' })
-    expect(pulled.stdout).toMatch(/^6 rules, 1 list, 2 virtual networks of the lab at .* are in .*rules\.yaml\n$/)
+    expect(pulled.stdout).toMatch(/^wrote 6 rules, 1 list, 2 virtual networks of the lab at .* to .*rules\.yaml\n$/)
     const document = parse(readFileSync(file('rules.yaml'), 'utf8'))
     expect(Object.keys(document)).toEqual(['virtual_networks', 'lists', 'rules'])
     expect(document.rules[0]).toEqual({
@@ -36,7 +36,7 @@ describe('pull', () => {
     const { revision } = labs.lab.lab.store.current()
     const pushed = await rules('push', file('rules.yaml'), '--yes')
     expect(pushed).toMatchObject({ code: 0, stderr: '' })
-    expect(pushed.stdout).toContain('nothing would change\n9 as they are\n')
+    expect(pushed.stdout).toContain('nothing would change\n9 unchanged\n')
     expect(labs.lab.lab.store.current().revision).toBe(revision)
   })
 
@@ -263,8 +263,8 @@ describe('what cannot work says so:', () => {
     )
     process.env.CLOUDFLARE_API_TOKEN = TOKEN
     expect((await rules('diff', file('x.yaml'), '--against', 'http://127.0.0.1:9/client/v4')).code).toBe(2)
-    expect((await rules('push', file('x.yaml'), '--to', file('y.yaml'))).stderr).toContain('is no place to push to')
-    expect((await rules('pull', file('no/such/folder.yaml'))).stderr).toContain('cannot be written (ENOENT)')
+    expect((await rules('push', file('x.yaml'), '--to', file('y.yaml'))).stderr).toContain('error: cannot push to `')
+    expect((await rules('pull', file('no/such/folder.yaml'))).stderr).toContain('folder.yaml` (ENOENT)')
   })
 
   test('files: every mistake with its place', async () => {
@@ -299,7 +299,7 @@ describe('with the account at Cloudflare', () => {
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
     const { stderr } = await run(['rules', 'pull', '--from', `http://127.0.0.1:${port}/client/v4`])
-    expect(stderr).toContain('shows more than one account: one, two')
+    expect(stderr).toContain('has more than one account: one, two')
     server.close()
   })
 })

@@ -116,7 +116,7 @@ test('--coverage-threshold asks for more than was covered, and exits 1', async (
   const { code, stderr } = await run(['test', folder, '--coverage-threshold', '51'])
   expect({ code, stderr }).toEqual({
     code: 1,
-    stderr: `the tests of ${path('lab.yaml')} cover 50 % of its rules, less than the 51 % asked for\n`,
+    stderr: `the tests of ${path('lab.yaml')} cover 50 % of its rules, less than the 51 % required\n`,
   })
   expect((await run(['test', folder, '--coverage-threshold', '101'])).code).toBe(2)
 })
@@ -199,7 +199,7 @@ test('--junit writes the report beside the usual output', async () => {
   )
   const unwritable = await run(['test', folder, '--junit', join(folder, 'no', 'report.xml')])
   expect(unwritable.code).toBe(2)
-  expect(unwritable.stderr).toContain('the report cannot be written to')
+  expect(unwritable.stderr).toContain('error: cannot write `')
 })
 
 describe('everything that cannot be asked is said at once, in place, with exit code 2:', () => {
@@ -249,12 +249,12 @@ describe('everything that cannot be asked is said at once, in place, with exit c
     const { code, stderr } = await run(['test', path('names.test.yaml')])
     expect(code).toBe(2)
     expect(place(stderr)).toEqual([
-      'names.test.yaml:2:19: error: there is no user `alise@example.com` [explain.unknown_user]',
-      'names.test.yaml:5:51: error: `nonsense` is no destination [explain.bad_destination]',
-      'names.test.yaml:6:73: error: there is no proxy endpoint or listener `side` [explain.unknown_endpoint]',
+      'names.test.yaml:2:19: error: unknown user `alise@example.com` [explain.unknown_user]',
+      'names.test.yaml:5:51: error: invalid destination `nonsense` [explain.bad_destination]',
+      'names.test.yaml:6:73: error: unknown proxy endpoint or listener `side` [explain.unknown_endpoint]',
       'names.test.yaml:7:13: error: there is no virtual network `mars`; there are: `default` [request.malformed]',
-      'names.test.yaml:8:75: error: there is no data center `LRH` [explain.unknown_colo]',
-      'names.test.yaml:8:101: error: no connection fails with `name.found` [test.unknown_error]',
+      'names.test.yaml:8:75: error: unknown data center `LRH` [explain.unknown_colo]',
+      'names.test.yaml:8:101: error: unknown error code `name.found` [test.unknown_error]',
       'names.test.yaml:9:68: error: the configuration has no rule `Finance to bank` [test.unknown_rule]',
     ])
     expect(stderr).toContain('hint: did you mean `Finance to the bank`?')

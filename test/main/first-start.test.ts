@@ -45,7 +45,7 @@ test('the first start shows the token this once and where it is kept; the next o
   const token = readFileSync(join(state, 'api-token'), 'utf8').trim()
   const said = await greeting(first)
   expect(said).toContain(`  API      http://127.0.0.1:${first.lab.api.port}  token in ${state}/api-token\n`)
-  expect(said).toContain(`  token    ${token}  shown this once\n`)
+  expect(said).toContain(`  token    ${token}  shown only once\n`)
   await first.close()
   open.pop()
   const second = await start({ state, ephemeral: false })
@@ -66,7 +66,7 @@ test('every address it shows can be used, also where it listens everywhere, and 
   const said = await greeting({ lab } as PrivateLab)
   expect(said).not.toContain('0.0.0.0')
   const port = lab.listeners[0]?.port
-  expect(said).toContain(`  proxy    127.0.0.1:${port} and at every other address of this machine  `)
+  expect(said).toContain(`  proxy    127.0.0.1:${port} and on all other addresses of this machine  `)
   const lines = [...said.matchAll(/^ {2}(curl .+?) +# (.+)$/gm)]
   expect(lines.length).toBeGreaterThan(3)
   const bob = lines.filter(([, line = '']) => line.includes('bob@example.com'))
@@ -89,12 +89,12 @@ test.each([
 
 test('a token in memory is shown, as nobody could read it elsewhere; one that was given is not', async () => {
   const ephemeral = await start({ ephemeral: true })
-  expect(await greeting(ephemeral)).toMatch(/ {2}token in memory only\n {2}token {4}[\w-]{43} {2}shown this once\n/)
+  expect(await greeting(ephemeral)).toMatch(/ {2}token in memory only\n {2}token {4}[\w-]{43} {2}shown only once\n/)
   await ephemeral.close()
   open.pop()
   const given = await start({ ephemeral: true, apiToken: 'a-token-given-from-outside' })
   const said = await greeting(given)
-  expect(said).toContain('token as given in EGRESSLAB_API_TOKEN\n')
+  expect(said).toContain('token from EGRESSLAB_API_TOKEN\n')
   expect(said).not.toContain('a-token-given')
 })
 

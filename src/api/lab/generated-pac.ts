@@ -18,12 +18,12 @@ export const GENERATED_PAC_ROUTES: readonly Route[] = [
     access: 'open',
     answers: { kind: 'bytes', mediaType: PAC_CONTENT_TYPE, description: 'a PAC file' },
     query: [
-      { name: 'listener', schema: TEXT, description: 'name of the listener; default: the first' },
-      { name: 'scheme', schema: { enum: PAC_SCHEMES }, description: 'how browsers speak to it' },
+      { name: 'listener', schema: TEXT, description: 'listener that browsers connect to (default: the first)' },
+      { name: 'scheme', schema: { enum: PAC_SCHEMES }, description: 'protocol between browser and proxy' },
       {
         name: 'direct',
         schema: { type: 'array', items: TEXT },
-        description: 'hosts reached without the proxy, one each time it is given',
+        description: 'host to reach without the proxy (repeatable)',
       },
     ],
     handle: generate,

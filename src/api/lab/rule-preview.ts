@@ -27,7 +27,7 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/lab/v1/rules/preview',
-    summary: 'what is wrong with a rule before it is saved, and what the last sessions would change to',
+    summary: 'checks a rule before it is saved and shows how it would change recent sessions',
     access: 'token',
     answers: { kind: 'result', schema: PREVIEW },
     looksAtTraffic: true,
@@ -42,7 +42,12 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
           description: 'the rule to replace or delete; null for a new one',
         },
         rule: { type: ['object', 'null'] },
-        sessions: { type: 'integer', minimum: 0, maximum: MOST_SESSIONS, description: 'how many to try it on' },
+        sessions: {
+          type: 'integer',
+          minimum: 0,
+          maximum: MOST_SESSIONS,
+          description: 'number of recent sessions to try',
+        },
       },
     },
     handle: preview,

@@ -20,7 +20,7 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: PATH,
-    summary: 'event stream (SSE): `beat` with the sessions that opened and finished, thinned out under load',
+    summary: 'event stream (SSE): `beat` with the sessions that opened and finished, sampled under load',
     access: 'token',
     answers: { kind: 'events', events: TRAFFIC_EVENTS },
     looksAtTraffic: true,
@@ -29,7 +29,7 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: `${PATH}/now`,
-    summary: 'sessions open now and those that finished last, one short row each',
+    summary: 'open and recently finished sessions, one short row each',
     access: 'token',
     answers: { kind: 'result', schema: NOW },
     looksAtTraffic: true,
@@ -44,7 +44,7 @@ function now({ ports }: RouteCall): ApiResponse {
   return ok({ time, open, finished, load: loadOf(ports.diagnostics.open()) })
 }
 
-/** What one watcher has been told, and what waits for the next beat. */
+/** What one subscriber has been sent, and what waits for the next beat. */
 interface Watcher {
   opened: OpenSession[]
   finished: RememberedSession[]

@@ -91,6 +91,7 @@ export const ME = object(
 export const HEALTH = object(
   {
     healthy: FLAG,
+    engine: Type.Enum(['linux', 'node']),
     troubles: Type.Array(TEXT),
     version: TEXT,
     revision: COUNT,
@@ -118,7 +119,7 @@ const PROBLEM_MEMBERS = {
   code: TEXT,
   message: TEXT,
   hint: NOTHING_OR_TEXT,
-  field: nullable(Type.String({ description: "Cloudflare's name of the expression it is about" })),
+  field: nullable(Type.String({ description: "Cloudflare's name of the expression" })),
   span: nullable(SPAN),
 }
 export const PROBLEM = object(PROBLEM_MEMBERS, 'RuleProblem')

@@ -23,9 +23,11 @@ interface UpOptions extends ChangeOptions {
 
 export const registerAddresses: RegisterVerb = (program, context) => {
   const { io, action } = context
-  const addresses = program.command('addresses').description('the local addresses the lab binds')
+  const addresses = program
+    .command('addresses')
+    .description('checks, adds and removes the local addresses that the lab binds')
   withJson(withConfig(addresses.command('check')))
-    .description('tries to bind every address: those the lab needs, and the public dedicated ones')
+    .description('tries to bind every address: those the lab needs and the public dedicated IPs')
     .action(
       action(async ({ config, json }: ConfigOption & { readonly json?: true }) => {
         const rows = await (await openHostAddresses(config)).check()
@@ -41,8 +43,8 @@ export const registerAddresses: RegisterVerb = (program, context) => {
 
 function registerUp(addresses: Command, { io, action }: VerbContext): void {
   withChanges(addresses.command('up'))
-    .description('makes the dedicated IPv4 addresses and IPv6 ranges this machine’s own (root), and says each command')
-    .option('--shared', 'the addresses of shared egress, too', false)
+    .description('adds the dedicated IPv4 addresses and IPv6 ranges to this machine (root); prints each command')
+    .option('--shared', 'also the addresses of shared egress', false)
     .action(
       action(async ({ config, state, shared, dryRun }: UpOptions) => {
         const host = await openHostAddresses(config)
@@ -63,22 +65,22 @@ async function change(
   io: Io,
 ): Promise<void> {
   const commands = changes.map(({ command }) => command)
-  if (!host.isRoot) throw needsRoot('adds addresses', commands)
+  if (!host.isRoot) throw needsRoot('add addresses', commands)
   await host.up(options, (command) => io.stdout.write(`${command}\n`))
-  io.stdout.write('done; a lab started from now on binds them. `egresslab addresses down` takes them away again\n')
+  io.stdout.write('done; labs started from now on bind them. `egresslab addresses down` removes them\n')
 }
 
 function registerDown(addresses: Command, { io, action }: VerbContext): void {
   withChanges(addresses.command('down'))
-    .description('takes away what `addresses up` added, and nothing else (root)')
+    .description('removes what `addresses up` added, and nothing else (root)')
     .action(
       action(async ({ config, state, dryRun }: ChangeOptions) => {
         const host = await openHostAddresses(config)
         const commands = host.planDown(state)
         if (dryRun) io.stdout.write(lines(commands))
-        else if (commands.length > 0 && !host.isRoot) throw needsRoot('takes addresses away', commands)
+        else if (commands.length > 0 && !host.isRoot) throw needsRoot('remove addresses', commands)
         else await host.down(state, (command) => io.stdout.write(`${command}\n`))
-        if (commands.length === 0) io.stdout.write('nothing that `addresses up` added is here\n')
+        if (commands.length === 0) io.stdout.write('nothing to remove: no address that `addresses up` added is left\n')
         return 0
       }),
     )
@@ -86,14 +88,14 @@ function registerDown(addresses: Command, { io, action }: VerbContext): void {
 
 function withChanges(command: Command): Command {
   return withConfig(command)
-    .option('--state <dir>', 'folder that remembers what was added', DEFAULT_STATE)
-    .option('--dry-run', 'print the commands and run none', false)
+    .option('--state <dir>', 'folder that records what was added', DEFAULT_STATE)
+    .option('--dry-run', 'print the commands without running them', false)
 }
 
 function needsRoot(what: string, commands: readonly string[]): InputError {
-  const message = `only root ${what}: run this with sudo, or run ${commands.length === 1 ? 'this' : 'these'}`
+  const message = `only root can ${what}: run this with sudo, or run ${commands.length === 1 ? 'this' : 'these'}`
   const drawing = commands.map((command) => `sudo ${command}`).join('\n')
-  const hint = '`egresslab shell` needs no root: it has the addresses in a network of its own.'
+  const hint = '`egresslab shell` needs no root: it runs in a network namespace that has the addresses.'
   return inputError('address.needs_root', message, { drawing, hint })
 }
 
@@ -119,9 +121,9 @@ function verdict(rows: readonly AddressRow[]): string {
   const lacking = rows.filter(({ needed, bindable }) => needed && !bindable)
   if (lacking.length > 0) {
     const problems = lacking.map(({ problem }) => `- ${problem}\n`).join('')
-    return `the lab cannot start here:\n${problems}\`egresslab addresses up\` (root) adds what is missing; \`--dry-run\` shows how`
+    return `the lab cannot start on this machine:\n${problems}\`egresslab addresses up\` (root) adds what is missing; \`--dry-run\` shows how`
   }
   const real = rows.filter(({ use, needed, bindable }) => use === 'dedicated' && !needed && !bindable)
-  if (real.length === 0) return 'everything the lab binds is here'
-  return 'everything the lab binds is here; `egresslab addresses up` (root) or `egresslab shell` makes the public addresses real'
+  if (real.length === 0) return 'this machine has every address the lab binds'
+  return 'this machine has every address the lab binds; to use the public addresses themselves, run `egresslab addresses up` (root) or `egresslab shell`'
 }

@@ -19,11 +19,11 @@ interface Options {
 /** Adds `proxy` to the command `bench`. */
 export function registerBenchProxy(bench: Command, { io, action }: VerbContext): void {
   withJson(withConfig(bench.command('proxy')))
-    .description('load-tests the data path against an origin of its own, and accounts the proxy’s processor time')
-    .addOption(new Option('--mode <mode>', 'what an operation is').choices(MODES).default('connect'))
-    .option('--concurrency <n>', 'operations under way at once (default: 50; relay: 4)', wholeNumber)
-    .option('--seconds <n>', 'how long', wholeNumber, 10)
-    .option('--workers <n>', 'threads of the proxy that carry connections', workerCount, 1)
+    .description('load-tests the proxy against a built-in origin and measures the proxy’s processor time')
+    .addOption(new Option('--mode <mode>', 'kind of operation').choices(MODES).default('connect'))
+    .option('--concurrency <n>', 'concurrent operations (default: 50; relay: 4)', wholeNumber)
+    .option('--seconds <n>', 'duration', wholeNumber, 10)
+    .option('--workers <n>', 'worker threads of the proxy', workerCount, 1)
     .action(
       action(async ({ config, mode, seconds, workers, concurrency = mode === 'relay' ? 4 : 50, json }: Options) => {
         const progress = createProgressBar(io, `${mode}, ${concurrency} at a time, ${seconds} s`)
@@ -74,9 +74,9 @@ function report(io: Io, summary: ProxyBenchSummary): void {
   ]
   if (mode === 'relay') rows.push(['relayed', `${round(bytes / 1e9, 2)} GB, ${round(bytes / seconds / 1e9, 2)} GB/s`])
   else for (const at of ['p50', 'p90', 'p99', 'max'] as const) rows.push([at, `${round(latency[at] / 1e6, 2)} ms`])
-  if (failures > 0) rows.push([style.bad('failed'), `${failures}; the first because ${failure}`])
+  if (failures > 0) rows.push([style.bad('failed'), `${failures}; the first: ${failure}`])
   io.stdout.write(renderTable(rows))
-  if (processorSeconds === 0) io.stdout.write('too short to account processor time: give more --seconds\n')
+  if (processorSeconds === 0) io.stdout.write('too short to measure processor time: increase --seconds\n')
 }
 
 function costText(summary: ProxyBenchSummary): string {

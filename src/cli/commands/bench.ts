@@ -20,7 +20,7 @@ interface Options {
 }
 
 export const registerBench: RegisterVerb = (program, context) => {
-  const bench = program.command('bench').description('load tests; --help lists them')
+  const bench = program.command('bench').description('runs load tests')
   registerDecide(bench, context)
   registerBenchProxy(bench, context)
 }
@@ -28,20 +28,20 @@ export const registerBench: RegisterVerb = (program, context) => {
 const registerDecide = (bench: Command, { io, action }: Parameters<RegisterVerb>[1]) => {
   withJson(withConfig(bench.command('decide')))
     .description('load-tests rule evaluation: a synthetic rule set, or the configuration’s rules')
-    .option('--rules <n>', 'this many synthetic rules (default: the rules of the configuration)', wholeNumber)
-    .option('--connections <n>', 'different connections to draw from', wholeNumber, 50_000)
+    .option('--rules <n>', 'number of synthetic rules (default: use the rules of the configuration)', wholeNumber)
+    .option('--connections <n>', 'number of distinct connections', wholeNumber, 50_000)
     .addOption(
       new Option(
         '--traffic <kind>',
-        'connections drawn as real ones come, a few most of the time, or all equally often (worst case)',
+        'traffic distribution: `zipf` (few hot flows, realistic) or `uniform` (worst case)',
       )
         .choices(['zipf', 'uniform'])
         .default('zipf'),
     )
-    .option('--no-cache', 'decides every connection as if it came for the first time')
+    .option('--no-cache', 'decide every connection without the cache')
     .option('--threads <n>', 'worker threads', wholeNumber, 1)
-    .option('--seconds <n>', 'how long', wholeNumber, 10)
-    .option('--seed <n>', 'another synthetic rule set of the same size', wholeNumber, 1)
+    .option('--seconds <n>', 'duration', wholeNumber, 10)
+    .option('--seed <n>', 'seed of the synthetic rules', wholeNumber, 1)
     .action(
       action(async ({ config, rules, json, ...options }: Options) => {
         const progress = createProgressBar(io, `deciding for ${options.seconds} s on ${options.threads} thread(s)`)
@@ -101,7 +101,7 @@ function report(io: Io, summary: DecideBenchSummary): void {
   if (known > 0) {
     const others =
       unknownNs === null ? '' : `; the others p50 ${duration(unknownNs.p50)}, p99 ${duration(unknownNs.p99)}`
-    rows.push(['cache', `knew ${round(known * 100, 1)} %${others}`])
+    rows.push(['cache', `answered ${round(known * 100, 1)} %${others}`])
   }
   io.stdout.write(renderTable(rows))
   io.stdout.write(`\n${histogram(summary.buckets, style.accent)}`)
@@ -135,7 +135,7 @@ function round(value: number, digits: number): number {
   return Number(value.toFixed(digits))
 }
 
-/** What cannot be told from the noise of a heap is not given a number. */
+/** Too little to distinguish from heap noise is not given a number. */
 function megabytes(bytes: number): string {
   return bytes < 50_000 ? 'under 0.1 MB' : `${round(bytes / 1e6, 1)} MB`
 }

@@ -10,7 +10,7 @@ interface Options {
 
 export const registerCa: RegisterVerb = (program, { io, action }) => {
   withConfig(program.command('ca'))
-    .description("prints the development certificate authority's certificate (PEM), making it first where missing")
+    .description('prints the certificate (PEM) of the development certificate authority; creates it if it is missing')
     .option('--path', 'print the path of its file instead', false)
     .action(
       action(async (options: Options) => {

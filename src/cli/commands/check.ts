@@ -14,7 +14,7 @@ interface Options {
 
 export const registerCheck: RegisterVerb = (program, { io, action }) => {
   withJson(withConfig(program.command('check')))
-    .description('checks configuration and rules; lists problems, warnings and best-practice advice')
+    .description('checks the configuration and its rules; lists errors, warnings and best-practice advice')
     .action(
       action(async (options: Options) => {
         const issues = await issuesIn(options.config)
@@ -40,6 +40,6 @@ async function issuesIn(file: string): Promise<readonly Issue[]> {
 
 function report(io: Io, file: string, issues: readonly Issue[]): void {
   const style = stylesFor(io, io.stdout)
-  const verdict = issues.length === 0 ? ', with nothing to advise' : ''
+  const verdict = issues.length === 0 ? ', no advice' : ''
   io.stdout.write(`${renderIssues(issues, style)}${style.good('good')}: ${file}${verdict}\n`)
 }

@@ -16,9 +16,9 @@ interface ClockTime {
 
 export const registerClock: RegisterVerb = (program, context) => {
   const { action } = context
-  const clock = program.command('clock').description("the lab's clock")
+  const clock = program.command('clock').description("shows and sets the lab's clock")
   withLab(clock.command('show'))
-    .description("prints the lab's time and how far it is from the machine's")
+    .description("prints the lab's time and its offset from the machine's")
     .action(action((options: LabAddressOptions) => turn(context, options, (lab) => lab.ask('GET', PATH))))
   withLab(clock.command('set <time>'))
     .description('sets the clock (RFC 3339: `2027-01-01T00:00:00Z`, or a date)')
@@ -28,7 +28,7 @@ export const registerClock: RegisterVerb = (program, context) => {
       ),
     )
   withLab(clock.command('advance <duration>'))
-    .description('puts the clock forward (`90s`, `15m`, `8h`, `7d`, `6w`), or back (`-- -8h`)')
+    .description('moves the clock forward (`90s`, `15m`, `8h`, `7d`, `6w`) or back (`-- -8h`)')
     .action(
       action((duration: string, options: LabAddressOptions) => {
         const seconds = secondsOf(duration)
@@ -36,7 +36,7 @@ export const registerClock: RegisterVerb = (program, context) => {
       }),
     )
   withLab(clock.command('reset'))
-    .description("goes back to the machine's time")
+    .description("returns to the machine's time")
     .action(action((options: LabAddressOptions) => turn(context, options, (lab) => lab.ask('DELETE', PATH))))
 }
 
@@ -55,7 +55,7 @@ function secondsOf(duration: string): number {
   const back = duration.startsWith('-')
   const milliseconds = parsePeriodMs(back ? duration.slice(1) : duration)
   if (milliseconds !== undefined) return ((back ? -1 : 1) * milliseconds) / 1000
-  const message = `\`${duration}\` is no duration`
+  const message = `invalid duration \`${duration}\``
   const hint = 'write a number and a unit: `90s`, `15m`, `8h`, `7d`, `6w`'
   throw inputError('clock.bad_duration', message, { hint })
 }

@@ -25,18 +25,21 @@ interface Options extends ExplainOptions {
 
 export const registerExplain: RegisterVerb = (program, { io, action }) => {
   withJson(withConfig(program.command('explain <destination>')))
-    .description('decides one hypothetical connection and says why; no traffic')
+    .description('decides a hypothetical connection and explains the decision; sends no traffic')
     .addHelpText('after', '\nDESTINATION is a URL, host:port or ip:port.')
-    .option('--user <email>', 'who connects (default: nobody in particular)')
-    .option('--vnet <name or id>', 'virtual network chosen with the connection')
+    .option('--user <email>', 'user who connects (default: no user)')
+    .option('--vnet <name or id>', 'virtual network of this connection')
     .option('--source-ip <ip>', "the device's public address")
     .option('--device <name or id>', 'the device')
     .addOption(new Option('--protocol <protocol>', 'transport').choices(['tcp', 'udp']).default('tcp'))
-    .option('--endpoint <name>', 'proxy endpoint, or listener, the connection comes through')
+    .option('--endpoint <name>', 'proxy endpoint or listener that accepts the connection')
     .addOption(new Option('--family <family>', 'address family to use').choices(['4', '6']))
-    .option('--colo-down <code>', 'take a data center for down (repeatable)', collect, [])
-    .option('--state <dir>', 'folder of what was changed at run time', DEFAULT_STATE)
-    .option('--api <host:port>', "where the running lab's API is, for placeholders (default: as configured)")
+    .option('--colo-down <code>', 'assume that this data center is down (repeatable)', collect, [])
+    .option('--state <dir>', 'folder with run-time changes', DEFAULT_STATE)
+    .option(
+      '--api <host:port>',
+      "address of the running lab's API, which knows placeholders (default: from the configuration)",
+    )
     .action(
       action(async (destination: string, options: Options) => {
         const decider = await openDecider({ configFile: options.config, state: options.state })

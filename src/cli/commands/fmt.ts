@@ -41,8 +41,8 @@ interface Formatted {
 export const registerFmt: RegisterVerb = (program, { io, action }) => {
   withJson(program.command('fmt [files...]'))
     .description('prints the expressions of rules in normal form')
-    .addHelpText('after', `\nFILES are YAML files with rules (default ${DEFAULT_CONFIG}); - is standard input.`)
-    .option('--check', 'print only what would change, and exit 1 if anything would', false)
+    .addHelpText('after', `\nFILES are YAML files with rules (default ${DEFAULT_CONFIG}); - reads standard input.`)
+    .option('--check', 'print only what would change; exit 1 if anything would', false)
     .addOption(modeOption())
     .action(
       action(async (given: readonly string[], options: Options, _command: Command) => {
@@ -83,7 +83,7 @@ function formatFile(io: Io, file: string, mode: Mode, issues: Issue[]): Formatte
   issues.push(...document.issues)
   const rules = rulesIn(document)
   const egress = rules.filter(({ rule }) => isEgress(rule))
-  tellOfOthers(io, file, rules.length - egress.length)
+  reportOthers(io, file, rules.length - egress.length)
   return egress.flatMap(({ rule, path }) =>
     EXPRESSION_SLOTS.flatMap((slot): Formatted[] => {
       const key = SLOT_NAMES[slot]
@@ -113,8 +113,8 @@ function isEgress({ action, filters }: Readonly<Record<string, unknown>>): boole
   return filtersOf({ filters }, typeof action === 'string' ? action : 'egress').includes('egress')
 }
 
-/** [R9]: expressions of other types speak another language, and stay as they are. */
-function tellOfOthers(io: Io, file: string, others: number): void {
+/** [R9]: expressions of other rule types are another language, and stay unchanged. */
+function reportOthers(io: Io, file: string, others: number): void {
   if (others === 0) return
   const rules =
     others === 1 ? '1 rule of another type than egress is' : `${others} rules of other types than egress are`

@@ -17,10 +17,10 @@ interface Options {
 export const registerPac: RegisterVerb = (program, { io, action }) => {
   withConfig(program.command('pac'))
     .description('prints a proxy auto-configuration file (PAC) for browsers; the running lab serves it at /proxy.pac')
-    .option('--listener <name>', 'the listener it sends browsers to (default: the first)')
-    .addOption(new Option('--scheme <scheme>', 'how browsers speak to it').choices(PAC_SCHEMES))
+    .option('--listener <name>', 'listener that browsers connect to (default: the first)')
+    .addOption(new Option('--scheme <scheme>', 'protocol between browser and proxy').choices(PAC_SCHEMES))
     .option('--direct <name>', 'a host reached without the proxy, such as *.internal.test (repeatable)', collect, [])
-    .option('--output <file>', 'write it there')
+    .option('--output <file>', 'write to this file')
     .action(
       action(async ({ config: file, listener, scheme, direct, output }: Options) => {
         const config = await readConfigWithWarnings(file, io)

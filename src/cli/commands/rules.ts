@@ -1,5 +1,5 @@
-// `rules pull`, `push`, `diff`: rules between files, the lab, and any other API that speaks Cloudflare's. Shows what would change
-// before anything does, and never leaves off halfway without saying so.
+// `rules pull`, `push`, `diff`: copies rules between files, the lab and any API like Cloudflare's. Shows the changes before they
+// are applied, and reports exactly what was done when a step fails.
 
 import { type Command, Option } from 'commander'
 import type { PolicyChanges } from '../../config/portable-policy.ts'
@@ -41,34 +41,39 @@ FILE is a configuration, a list of rules, what \`rules pull\` wrote, an answer o
 speaks Cloudflare's; for these two CLOUDFLARE_API_TOKEN (or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY) logs in.`
 
 export const registerRules: RegisterVerb = (program, context) => {
-  const rules = program.command('rules').description('rules from and to files, the lab and Cloudflare')
+  const rules = program.command('rules').description('copies and compares rules between files, the lab and Cloudflare')
   const verb = (text: string, description: string) =>
     withLab(rules.command(text))
       .description(description)
-      .option('--account <id>', 'account at Cloudflare (default: CLOUDFLARE_ACCOUNT_ID, or the only one there is)')
+      .option('--account <id>', 'Cloudflare account (default: CLOUDFLARE_ACCOUNT_ID, else the only account)')
       .addHelpText('after', PLACES)
-  verb('pull [file]', 'writes rules, and the lists and virtual networks they speak of, to a file or standard output')
-    .option('--from <where>', 'where they are', 'lab')
-    .addOption(new Option('--format <format>', 'default: by the name of the file, else yaml').choices(['yaml', 'json']))
+  verb('pull [file]', 'writes rules, with the lists and virtual networks they use, to a file or standard output')
+    .option('--from <where>', 'source: `lab`, `cloudflare`, an API URL or a file', 'lab')
+    .addOption(
+      new Option('--format <format>', 'output format (default: from the file name, else yaml)').choices([
+        'yaml',
+        'json',
+      ]),
+    )
     .action(context.action((file: string | undefined, options: PullOptions) => pull(context, file, options)))
-  withPrune(verb('push <file>', 'makes a place say what a file says; shows the changes and asks first'))
-    .option('--to <where>', 'where to', 'lab')
-    .option('--dry-run', 'show what would change, and stop')
-    .option('--yes', 'do not ask')
+  withPrune(verb('push <file>', 'applies a file’s rules to a target; shows the changes and asks before applying'))
+    .option('--to <where>', 'target: `lab`, `cloudflare` or an API URL', 'lab')
+    .option('--dry-run', 'show the changes without applying them')
+    .option('--yes', 'apply without asking')
     .action(context.action((file: string, options: PushOptions) => push(context, file, options)))
-  withPrune(verb('diff <file>', 'shows in words what `push` would change'))
-    .option('--against <where>', 'what it is compared with', 'lab')
-    .option('--sides <dir>', 'write both sides there as configurations, for `replay --rules … --against …`')
+  withPrune(verb('diff <file>', 'shows what `push` would change'))
+    .option('--against <where>', 'target to compare with: `lab`, `cloudflare`, an API URL or a file', 'lab')
+    .option('--sides <dir>', 'write the target before and after into this folder, for `replay --rules … --against …`')
     .option(
       '--replay <sessions...>',
-      'decide these recorded sessions before and after, and tell what would change for them',
+      'decide these recorded sessions before and after the change and report the difference',
     )
-    .option('--fail-on-change', 'exit 1 when anything would change')
+    .option('--fail-on-change', 'exit 1 if anything would change')
     .action(context.action((file: string, options: DiffOptions) => diff(context, file, options)))
 }
 
 function withPrune(command: Command): Command {
-  return command.option('--prune', 'delete egress rules that the file does not have', false)
+  return command.option('--prune', 'also delete egress rules that are not in the file', false)
 }
 
 async function openSync(options: RulesTargetOptions): Promise<RulesSync> {
@@ -93,7 +98,7 @@ async function pull({ io }: VerbContext, file: string | undefined, options: Pull
   const counted = `${many(rules, 'rule')}, ${many(lists, 'list')}, ${many(virtualNetworks, 'virtual network')}`
   if (options.json)
     writeJson(io, { file, rules: rules.length, lists: lists.length, virtual_networks: virtualNetworks.length })
-  else io.stdout.write(`${counted} of ${policy.source} are in ${file}\n`)
+  else io.stdout.write(`wrote ${counted} of ${policy.source} to ${file}\n`)
   return 0
 }
 
@@ -168,18 +173,18 @@ async function replaySides(
 /** Asked on a terminal only: a script has to say `--yes`. */
 async function agrees(io: Io, { steps, to }: PolicyChanges, { json }: PushOptions): Promise<boolean> {
   if (json || !io.stdout.isTerminal) {
-    const message = `${counted(steps.length, 'change')} at ${to} ${steps.length === 1 ? 'waits' : 'wait'} for a yes, and nobody can be asked here`
-    const hint = 'say `--yes` to make them, or `--dry-run` to see them only'
+    const message = `${counted(steps.length, 'change')} to ${to} ${steps.length === 1 ? 'needs' : 'need'} confirmation, but there is no terminal`
+    const hint = 'pass `--yes` to apply them, or `--dry-run` to only show them'
     throw inputError('rules.not_confirmed', message, { hint })
   }
-  io.stdout.write(`Make ${steps.length === 1 ? 'this change' : `these ${steps.length} changes`} at ${to}? [y/N] `)
+  io.stdout.write(`Apply ${steps.length === 1 ? 'this change' : `these ${steps.length} changes`} to ${to}? [y/N] `)
   for await (const { line } of linesOf(io.stdin)) return /^y(es)?$/i.test(line.trim())
   return false
 }
 
 function notAnApi(to: string): InputError {
-  const message = `\`${to}\` is no place to push to`
+  const message = `cannot push to \`${to}\``
   const hint =
-    '`--to` is `lab`, `cloudflare` or an address such as `http://127.0.0.1:8090/client/v4`; `rules pull` writes files'
+    '`--to` takes `lab`, `cloudflare` or an API URL such as `http://127.0.0.1:8090/client/v4`; use `rules pull` to write files'
   return inputError('rules.not_an_api', message, { hint })
 }

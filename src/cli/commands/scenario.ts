@@ -1,5 +1,5 @@
-// `scenario`: plays outages, the passing of time and changes of rules on a lab of its own, and reports who moved where, whom
-// allowlists refused, and whether everything came as expected.
+// `scenario`: runs timed outages, rule changes and client traffic on a private lab, and reports which clients moved, which were
+// refused by allowlists, and which expectations failed.
 
 import { InvalidArgumentError } from 'commander'
 import { passed, type ScenarioReport } from '../../analysis/scenario-report.ts'
@@ -26,12 +26,12 @@ interface Options {
 
 export const registerScenario: RegisterVerb = (program, { io, action }) => {
   withJson(program.command('scenario <files...>'))
-    .description('plays scenarios: outages, time, changes of rules, and who goes where meanwhile')
-    .option('-c, --config <file>', 'configuration in place of the one each scenario names')
-    .option('--speed <factor>', "how many times as fast as the machine's clock (default: 1)", factor)
-    .option('--instant', 'do not wait: the next moment comes as soon as the one before is done')
-    .option('--decide', 'decide only; nothing is connected to')
-    .option('--junit <file>', 'write a JUnit report')
+    .description('runs scenarios: timed outages, rule changes and client traffic, with expectations')
+    .option('-c, --config <file>', 'use this configuration instead of the one each scenario names')
+    .option('--speed <factor>', 'speed relative to real time (default: 1)', factor)
+    .option('--instant', 'do not wait between the steps')
+    .option('--decide', 'only decide; open no connections')
+    .option('--junit <file>', 'write a JUnit report to this file')
     .action(
       action(async (files: readonly string[], options: Options) => {
         return options.instant === true || options.decide === true

@@ -17,22 +17,22 @@ interface TailOptions extends LabAddressOptions, SessionFilter {
 }
 
 export const registerSessions: RegisterVerb = (program, context) => {
-  const sessions = program.command('sessions').description('finished sessions')
+  const sessions = program.command('sessions').description('shows finished sessions')
   withFilters(withLab(sessions.command('tail')))
     .description('follows the running lab’s sessions as they finish; with --json one record per line')
-    .option('--recent <count>', 'begin with so many of those that finished before', count, 0)
-    .option('--limit <count>', 'end after so many', positive)
+    .option('--recent <count>', 'print the last N finished sessions first', count, 0)
+    .option('--limit <count>', 'stop after N sessions', positive)
     .action(context.action((options: TailOptions) => tail(context, options)))
 }
 
 function withFilters(command: Command): Command {
   return command
-    .option('--user <email>', 'only sessions of this person')
-    .option('--vnet <name or id>', 'only those of this virtual network')
-    .option('--rule <name or id>', 'only those this rule decided')
-    .option('--egress-ip <ip or network>', 'only those that left from there', network)
-    .addOption(new Option('--outcome <outcome>', 'only those with this outcome').choices(FILTER_OUTCOMES))
-    .option('--text <text>', 'only those that have this anywhere in their record')
+    .option('--user <email>', 'only sessions of this user')
+    .option('--vnet <name or id>', 'only sessions on this virtual network')
+    .option('--rule <name or id>', 'only sessions this rule decided')
+    .option('--egress-ip <ip or network>', 'only sessions with this egress IP', network)
+    .addOption(new Option('--outcome <outcome>', 'only sessions with this outcome').choices(FILTER_OUTCOMES))
+    .option('--text <text>', 'only sessions whose record contains this text')
 }
 
 async function tail({ io }: VerbContext, options: TailOptions): Promise<ExitCode> {
@@ -59,7 +59,7 @@ async function tail({ io }: VerbContext, options: TailOptions): Promise<ExitCode
   void io.stdout.gone?.then(() => stop.abort())
   try {
     const ended = await follow(lab, { stop: stop.signal, recent: options.recent, show })
-    if (!ended && !stop.signal.aborted) io.stderr.write(`the lab at ${lab.url} has ended the stream\n`)
+    if (!ended && !stop.signal.aborted) io.stderr.write(`the lab at ${lab.url} ended the stream\n`)
     return code
   } finally {
     stop.abort()

@@ -1,4 +1,4 @@
-// `start`: runs the lab until it is told to stop, and tells newcomers what to try.
+// `start`: runs the lab until a signal stops it, and shows newcomers what to try.
 
 import { Option } from 'commander'
 import { runUntilSignal } from '../../lab/signals.ts'
@@ -20,14 +20,11 @@ interface Options {
 export const registerStart: RegisterVerb = (program, { io, action }) => {
   withConfig(program.command('start'))
     .description('runs the lab: proxy listeners, test origins, Gateway DNS, API and console')
-    .option('--state <dir>', 'folder for everything changed at run time, and the session log', DEFAULT_STATE)
-    .option('--ephemeral', 'keep all of that in memory', false)
-    .option('--workers <n>', 'threads that carry connections, in place of `workers` in the configuration', workerCount)
+    .option('--state <dir>', 'folder for run-time changes and the session log', DEFAULT_STATE)
+    .option('--ephemeral', 'keep them in memory instead', false)
+    .option('--workers <n>', 'worker threads (default: `workers` of the configuration)', workerCount)
     .addOption(
-      new Option(
-        '--engine <name>',
-        'how connections enter and leave, in place of `engine` in the configuration',
-      ).choices(ENGINES),
+      new Option('--engine <name>', 'how sockets are driven (default: `engine` of the configuration)').choices(ENGINES),
     )
     .action(
       action(async ({ config: configFile, state, ephemeral, workers, engine }: Options) => {

@@ -1,5 +1,5 @@
-// `test`: runs policy tests, tables of connections and what has to be decided for each. Says which cases hold, why those
-// that do not were decided otherwise, and which rules no case speaks of.
+// `test`: runs policy tests, tables of connections and the decision expected for each. Shows which cases pass, why the others
+// fail, and which rules no case covers.
 
 import { InvalidArgumentError } from 'commander'
 import { coveredPercent } from '../../analysis/coverage.ts'
@@ -27,14 +27,18 @@ interface Options {
 
 export const registerTest: RegisterVerb = (program, { io, action }) => {
   withJson(program.command('test <paths...>'))
-    .description('runs policy tests: tables of connections and what has to be decided for each')
+    .description('runs policy tests: tables of connections and the decision expected for each')
     .addHelpText('after', '\nPATHS are test files, or folders with files named *.test.yaml.')
-    .option('-c, --config <file>', 'configuration in place of the one each test file names')
-    .option('--filter <text>', 'only cases whose name has this text in it')
-    .option('--coverage', 'say which rules decided which cases, and which none')
-    .option('--coverage-threshold <percent>', 'exit 1 when less of the rules decided a case', percentage)
-    .option('--junit <file>', 'write a JUnit report')
-    .option('--watch', 'run again when tests or configurations change')
+    .option('-c, --config <file>', 'use this configuration instead of the one each test file names')
+    .option('--filter <text>', 'run only cases whose name contains this text')
+    .option('--coverage', 'report which cases each rule decided, and which rules decided none')
+    .option(
+      '--coverage-threshold <percent>',
+      'fail (exit 1) if fewer than N % of the rules decided any case',
+      percentage,
+    )
+    .option('--junit <file>', 'write a JUnit report to this file')
+    .option('--watch', 'run again whenever tests or configurations change')
     .action(
       action(async (paths: readonly string[], options: Options) => {
         return options.watch ? keepTesting(paths, options, io) : testOnce(paths, options, io)
@@ -98,7 +102,7 @@ function report(run: PolicyTestRun, options: Options, io: Io): ExitCode {
   }
   for (const { config, rules } of below) {
     const percent = percentText(coveredPercent(rules))
-    io.stderr.write(`the tests of ${config} cover ${percent} of its rules, less than the ${threshold} % asked for\n`)
+    io.stderr.write(`the tests of ${config} cover ${percent} of its rules, less than the required ${threshold} %\n`)
   }
   return cases.every(({ passed }) => passed) && below.length === 0 ? 0 : 1
 }
@@ -136,7 +140,7 @@ function caseDocument({
 }
 
 function noCases(filter: string | undefined): InputError {
-  const message = filter === undefined ? 'there is no case to run' : `no case has \`${filter}\` in its name`
+  const message = filter === undefined ? 'no cases to run' : `no case name contains \`${filter}\``
   return inputError('test.no_tests', message)
 }
 

@@ -27,11 +27,11 @@ interface Options {
 
 export const registerVerify: RegisterVerb = (program, { io, action }) => {
   withJson(withConfig(program.command('verify')))
-    .description('asks the echo origins through the running proxy and says whether they saw dedicated IPs')
-    .option('--user <email>', 'as whom (default: the first user of the configuration)')
-    .option('--password <password>', 'default: EGRESSLAB_PASSWORD, else `lab-` and the name before the @')
+    .description('requests the echo origins through the running proxy and checks that they saw a dedicated IP')
+    .option('--user <email>', 'user to connect as (default: the first user of the configuration)')
+    .option('--password <password>', 'password (default: EGRESSLAB_PASSWORD, else `lab-` and the part before the @)')
     .option('--vnet <name or id>', 'virtual network for these connections')
-    .option('--proxy <host:port>', 'the proxy to ask (default: the first listener)', parseProxy)
+    .option('--proxy <host:port>', 'proxy to use (default: the first listener)', parseProxy)
     .action(
       action(async (options: Options) => {
         const { getThroughProxy } = await import('../../decider/proxy-client.ts')
@@ -57,8 +57,8 @@ export const registerVerify: RegisterVerb = (program, { io, action }) => {
 function originsToAsk(config: LabConfig): readonly EchoOrigin[] {
   const found = echoOrigins(config)
   if (found.length > 0) return found
-  const hint = 'give a destination an `origin: echo`, as `ipv4.icanhazip.com` has in the shipped configuration'
-  const message = 'the configuration has no echo origin to ask'
+  const hint = 'add a destination with `origin: echo`, such as `ipv4.icanhazip.com` in the shipped configuration'
+  const message = 'the configuration has no echo origin'
   throw inputError('verify.no_echo_origin', message, { hint, file: config.file })
 }
 
@@ -76,7 +76,7 @@ function renderAnswers(answers: readonly EgressVerification[], user: string | un
     dedicated ? style.good(`dedicated, ${colo}`) : style.bad(problem ?? 'not a dedicated IP'),
   ])
   const head = ['FAMILY', 'ASKED', 'SAW', 'WHICH IS'].map(style.dim)
-  return `as ${user ?? 'nobody in particular'}\n${renderTable([head, ...rows])}`
+  return `${user === undefined ? 'without a user' : `as ${user}`}\n${renderTable([head, ...rows])}`
 }
 
 function proxyOf(config: LabConfig): { host: string; port: number } {

@@ -18,7 +18,7 @@ interface NetworkRow {
 
 export const registerVnet: RegisterVerb = (program, context) => {
   const { io, action } = context
-  const vnet = program.command('vnet').description('virtual networks')
+  const vnet = program.command('vnet').description('lists virtual networks and chooses one for a user')
   withLab(vnet.command('list'))
     .description('lists virtual networks and who has chosen them')
     .action(
@@ -33,15 +33,15 @@ export const registerVnet: RegisterVerb = (program, context) => {
       }),
     )
   withLab(vnet.command('use <name-or-id>'))
-    .description('attaches a user to a virtual network; open connections keep their address, new ones get the new one')
-    .requiredOption('--user <email>', 'whose choice this is')
+    .description('moves a user to a virtual network; open connections keep their egress IP')
+    .requiredOption('--user <email>', 'the user who chooses')
     .action(
       action(async (wanted: string, options: LabAddressOptions & { readonly user: string }) => {
         const lab = await connectLab(options)
         const path = `/lab/v1/users/${encodeURIComponent(options.user)}/virtual-network`
         const { id, name } = (await lab.ask('PUT', path, { virtual_network: wanted })) as { id: string; name: string }
         if (options.json) writeJson(io, { user: options.user, virtual_network: { id, name } })
-        else io.stdout.write(`${options.user} is on ${name} (${id}) from the next connection on\n`)
+        else io.stdout.write(`new connections of ${options.user} use ${name} (${id})\n`)
         return 0
       }),
     )

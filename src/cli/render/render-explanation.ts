@@ -1,4 +1,4 @@
-// An explanation for people: who goes where, each rule with the parts that decided it, the address and why, and what
+// Renders an explanation for people: who connects where, each rule with the parts that decided it, the address and why, and what
 // nearly happened instead.
 
 import type { Explained } from '../../decider/explain-connection.ts'
@@ -14,7 +14,7 @@ export function renderExplanation(first: Explained, others: readonly Explained[]
     ...headLines(first, style),
     '',
     ...explanation.trace.flatMap((rule) => ruleLines(rule, style)),
-    ...(explanation.trace.length === 0 ? [style.dim('  there are no rules')] : []),
+    ...(explanation.trace.length === 0 ? [style.dim('  no rules')] : []),
     '',
     ...decisionLines(explanation.decision, style),
     ...tunnelLines(first, style),
@@ -29,7 +29,7 @@ function headLines({ flow, candidate, virtualNetwork }: Explained, style: TextSt
   const { destination, host } = flow
   const to = host === undefined ? '' : `${style.strong(host)} at `
   const cloud = candidate.proxiedByCloudflare ? ', proxied by Cloudflare' : ''
-  const who = flow.identity?.email ?? 'nobody in particular'
+  const who = flow.identity?.email ?? 'no user'
   const device = flow.device === undefined ? '' : ` on ${flow.device.name}`
   return [
     `from  ${style.strong(who)}${device}, ${flow.source.ip.text}${inPlace(flow.userPlace ?? flow.sourcePlace)}, virtual network ${virtualNetwork}`,
@@ -52,7 +52,7 @@ function ruleLines(rule: RuleTrace, style: TextStyles): string[] {
   const parts = shown.flatMap(([slot, { parts: all }]) =>
     all.filter(({ decisive }) => rule.matched || decisive).map((part) => partLine(slot, part, style)),
   )
-  return [head, ...(parts.length === 0 ? [style.dim('           no conditions: it matches everything')] : parts)]
+  return [head, ...(parts.length === 0 ? [style.dim('           no conditions: matches everything')] : parts)]
 }
 
 function partLine(slot: string, { text, result, field, value, note }: PartTrace, style: TextStyles): string {
@@ -81,12 +81,12 @@ function decisionLines(decision: ExplainedDecision, style: TextStyles): string[]
 
 function tunnelLines({ candidate: { tunnel, dial } }: Explained, style: TextStyles): string[] {
   if (tunnel === undefined) return []
-  const ways = {
-    'stand-in': `really at ${formatEndpoint(dial)}`,
-    upstream: 'by the proxy on its other side',
-    nothing: style.bad('which leads nowhere: the connection fails'),
+  const reached = {
+    'stand-in': `dialled at ${formatEndpoint(dial)}`,
+    upstream: 'through its upstream proxy',
+    nothing: style.bad('without an upstream: the connection fails'),
   }
-  return [`tunnel   ${tunnel.name}, ${ways[tunnel.by]}`]
+  return [`tunnel   ${tunnel.name}, ${reached[tunnel.by]}`]
 }
 
 function planLines({ plan }: Explanation): string[] {

@@ -1,4 +1,4 @@
-// Problems in what people wrote, drawn for people: where, what, the line with a caret, what to do.
+// Renders problems in user input for people: where, what, the line with a caret, what to do.
 
 import type { Issue } from '../../errors/issue.ts'
 import type { TextStyles } from '../terminal.ts'

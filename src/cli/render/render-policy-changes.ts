@@ -17,11 +17,13 @@ export function renderChanges(changes: PolicyChanges, style: TextStyles): string
     '',
     ...steps.flatMap((step) => stepLines(step, style)),
     ...(steps.length === 0 ? [style.good('nothing would change')] : ['']),
-    style.dim(`${unchanged} as ${unchanged === 1 ? 'it is' : 'they are'}`),
+    style.dim(`${unchanged} unchanged`),
     ...(leftAlone.length === 0
       ? []
       : [
-          style.dim(`${leftAlone.length} only there, left alone: ${leftAlone.map((name) => `\`${name}\``).join(', ')}`),
+          style.dim(
+            `${leftAlone.length} only in the target, left alone: ${leftAlone.map((name) => `\`${name}\``).join(', ')}`,
+          ),
         ]),
     ...notes.map((note) => style.warn(note)),
     '',
@@ -32,11 +34,11 @@ export function renderChanges(changes: PolicyChanges, style: TextStyles): string
 export function stepTitle({ action, thing, name, precedence }: PolicyStep, style: TextStyles): string {
   const colour = action === 'create' ? style.good : action === 'delete' ? style.bad : style.warn
   const at = thing === 'rule' && precedence !== undefined ? `${precedence} ` : ''
-  const aside = action === 'park' ? ' steps aside for a moment' : ''
+  const aside = action === 'park' ? ' (moved aside temporarily)' : ''
   return `${colour(SIGNS[action])} ${thing} ${at}\`${name}\`${aside}`
 }
 
-/** What became of the steps, ending in a line feed. */
+/** The outcome of each step, ending in a line feed. */
 export function renderOutcome({ done, failed, notDone }: PolicyOutcome, style: TextStyles): string {
   if (failed === undefined) return `${style.good(`${done.length} done`)}\n`
   return [
@@ -44,7 +46,7 @@ export function renderOutcome({ done, failed, notDone }: PolicyOutcome, style: T
     `done:     ${titles(done)}`,
     `failed:   ${titles([failed.step])}`,
     `not done: ${titles(notDone)}`,
-    'what was done stays; the same command goes on from here once the reason is gone',
+    'completed steps stay applied; fix the cause and run the same command again to continue',
     '',
   ].join('\n')
 }
@@ -88,7 +90,7 @@ function itemLines(items: readonly PolicyDifference[], style: TextStyles): strin
     const more = values.length > SHOWN_ITEMS ? ` and ${values.length - SHOWN_ITEMS} more` : ''
     return values.length === 0 ? [] : [`    ${word}  ${colour(shown)}${more}`]
   }
-  return [...line('with', of('after'), style.good), ...line('without', of('before'), style.bad)]
+  return [...line('added  ', of('after'), style.good), ...line('removed', of('before'), style.bad)]
 }
 
 function show(value: Json | undefined): string {

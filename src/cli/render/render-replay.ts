@@ -1,4 +1,4 @@
-// What a replay came to, for people: how much changed, where, for whom, by which rules, and which services would refuse it.
+// Renders the result of a replay for people: how much changed, where, for whom, by which rules, and which services would refuse it.
 
 import type { ChangeTally, ReplaySummary } from '../../analysis/replay-summary.ts'
 import { counted } from '../../errors/counted.ts'
@@ -36,19 +36,19 @@ function headText({ summary, seconds }: ReplayOutcome, style: TextStyles): strin
   const left = [
     [undecided.no_destination, 'failed before a decision'],
     [undecided.other_protocol, 'neither TCP nor UDP'],
-    [undecided.bad_address, 'without a readable address'],
+    [undecided.bad_address, 'with an invalid address'],
   ] as const
   const notes = left.filter(([count]) => count > 0).map(([count, what]) => `${number(count)} ${what}`)
   const rate = number(Math.round(records / Math.max(seconds, 1e-6)))
   const time = `in ${seconds.toFixed(1)} s, ${rate} a second`
   return [
     `${counted(records, 'session')} ${style.dim(time)}`,
-    `${number(decided)} decided anew${notes.length === 0 ? '' : `; not decided: ${notes.join(', ')}`}`,
+    `${number(decided)} decided again${notes.length === 0 ? '' : `; not decided: ${notes.join(', ')}`}`,
     ...(unreadable === 0
       ? []
       : [
           style.bad(
-            unreadable === 1 ? '1 line is no session record' : `${number(unreadable)} lines are no session records`,
+            unreadable === 1 ? '1 line is not a session record' : `${number(unreadable)} lines are not session records`,
           ),
         ]),
     '',
@@ -91,17 +91,17 @@ function section(title: string, rows: readonly (readonly string[])[], total: num
   return `${style.strong(title)}\n${renderTable(rows)}${more}`
 }
 
-/** A service is told of when people went there, whether or not anything changes for them. */
+/** A service is listed if it has sessions, whether or not they change. */
 function allowlistText({ allowlists }: ReplaySummary, style: TextStyles): string {
   const rows = [...allowlists].map(([name, { sessions, refused, admitted, refusedUsers }]) => {
     const users = [...refusedUsers.keys()]
     const who = users.length === 0 ? '' : `: ${users.slice(0, 3).join(', ')}${users.length > 3 ? ', …' : ''}`
-    const bad = `refuses ${number(refused)} it let in${who}`
+    const bad = `newly refuses ${number(refused)}${who}`
     return [
       `  ${name}`,
       counted(sessions, 'session'),
-      refused === 0 ? style.good('refuses none it let in') : style.bad(bad),
-      admitted === 0 ? '' : `lets in ${number(admitted)} it refused`,
+      refused === 0 ? style.good('no new refusals') : style.bad(bad),
+      admitted === 0 ? '' : `newly admits ${number(admitted)}`,
     ]
   })
   return section('allowlists', rows, rows.length, style)

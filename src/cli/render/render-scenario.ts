@@ -1,4 +1,4 @@
-// A scenario for people: its time line as it comes, then what it came to. And the same as one document.
+// Renders a scenario for people: its timeline as it runs, then the summary. And the same as one JSON document.
 
 import {
   type ConnectionFate,
@@ -9,6 +9,7 @@ import {
   type ScenarioReport,
   type TimedEntry,
 } from '../../analysis/scenario-report.ts'
+import { counted } from '../../errors/counted.ts'
 import { renderTable, type TextStyles } from '../terminal.ts'
 
 export function renderScenarioHead(
@@ -72,7 +73,7 @@ function drawCheck({ name, passed, line, differences }: Extract<TimedEntry, { ki
   ] as const
 }
 
-/** What it came to: who moved, whom allowlists refused, what failed, connections, expectations. */
+/** The summary: who moved, whom allowlists refused, what failed, connections, expectations. */
 export function renderScenarioSummary(report: ScenarioReport, style: TextStyles): string {
   const tables = [
     ['moved', moveRows(report)],
@@ -128,8 +129,8 @@ function countLine(report: ScenarioReport, style: TextStyles): string {
   const checks = entriesOf(report, 'check')
   const failed = checks.filter((check) => !check.passed).length
   const how = report.mode === 'proxy' ? 'through the proxy' : 'decided only'
-  const visits = `${report.visits} visit${report.visits === 1 ? '' : 's'} ${how}`
-  const verdict = `${checks.length - failed} as expected, ${failed} not`
+  const visits = `${counted(report.visits, 'request')} ${how}`
+  const verdict = `${checks.length - failed} passed, ${failed} failed`
   return `${failed === 0 ? style.good(verdict) : style.bad(verdict)}  ${style.dim(visits)}\n`
 }
 

@@ -1,4 +1,4 @@
-// What `start` says once everything listens: the addresses, and curl lines with the egress IP each will show, computed by the
+// What `start` prints once everything listens: the addresses, and curl lines with the egress IP each will show, computed by the
 // same decision the proxy will make.
 
 import type { ConfiguredUser, OriginSpec } from '../../config/lab-config.ts'
@@ -27,7 +27,7 @@ export async function startupBanner(lab: RunningLab, style: TextStyles): Promise
         `  proxy    ${addressOf(listener)}${everywhere(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${security(listener)}${about(listener)}`,
     ),
     `  API      ${apiUrl}${everywhere(api)}  ${tokenText(lab)}`,
-    ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${style.dim('shown this once')}`]),
+    ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${style.dim('shown only once')}`]),
     ...dnsLine(lab, apiUrl),
     `  console  ${apiUrl}/, and ${apiUrl}/me to choose a virtual network`,
     ...(lab.sessionsFile === undefined ? [] : [`  sessions ${lab.sessionsFile}`]),
@@ -44,12 +44,12 @@ export async function startupBanner(lab: RunningLab, style: TextStyles): Promise
   return lines.join('\n')
 }
 
-/** Placeholders need host selectors: a rule that waits for one is told of here, where people look first. */
+/** Placeholders need host selectors: rules that are inactive without them are reported here, where people look first. */
 function dnsLine({ dns, snapshot }: RunningLab, apiUrl: string): string[] {
   if (dns.length === 0) return []
   const idle = snapshot().ruleset.skipped.filter(({ why }) => why === 'host-selectors-off').length
   const rules = idle === 1 ? '1 rule waits' : `${idle} rules wait`
-  const note = idle === 0 ? '' : `; host selectors are off: no placeholders, and ${rules} for them`
+  const note = idle === 0 ? '' : `; host selectors are off: no placeholders are given out, and ${rules} for them`
   return [
     `  DNS      ${dns.map(({ ip, port }) => addressOf({ host: ip.text, port })).join(', ')} over UDP and TCP, ${apiUrl}/dns-query${note}`,
   ]
@@ -57,7 +57,7 @@ function dnsLine({ dns, snapshot }: RunningLab, apiUrl: string): string[] {
 
 function tokenText({ apiToken: { file, made } }: RunningLab): string {
   if (file !== undefined) return `token in ${file}`
-  return made === undefined ? 'token as given in EGRESSLAB_API_TOKEN' : 'token in memory only'
+  return made === undefined ? 'token from EGRESSLAB_API_TOKEN' : 'token in memory only'
 }
 
 type At = Pick<Listener, 'host' | 'port'>
@@ -68,17 +68,17 @@ function addressOf({ host, port }: At): string {
 }
 
 function everywhere({ host }: At): string {
-  return host === reachableHost(host) ? '' : ' and at every other address of this machine'
+  return host === reachableHost(host) ? '' : ' and on all other addresses of this machine'
 }
 
 function security({ tls }: Listener): string {
   if (tls === undefined) return ''
-  return tls.mode === 'required' ? ', all of it in TLS' : ', no TLS'
+  return tls.mode === 'required' ? ', TLS only' : ', no TLS'
 }
 
 function about({ name, fixedUser, authentication, endpoint }: Listener): string {
   if (endpoint !== undefined) return `, proxy endpoint ${endpoint.host}`
-  if (fixedUser !== undefined) return `, everyone is ${fixedUser}`
+  if (fixedUser !== undefined) return `, every client is ${fixedUser}`
   return authentication === 'anonymous' ? `, without identity (${name})` : ''
 }
 
@@ -101,7 +101,7 @@ async function tries(lab: RunningLab, style: TextStyles): Promise<string[]> {
   if (rows.length === 0) return []
   const width = Math.max(...rows.map(({ line }) => line.length))
   const shown = rows.map(({ line, expected }) => `  ${line.padEnd(width)}  ${style.dim('#')} ${style.good(expected)}`)
-  return ['', 'Try, and expect:', ...shown, style.dim('  npx egresslab explain --user EMAIL URL says why.')]
+  return ['', 'Try these:', ...shown, style.dim('  npx egresslab explain --user EMAIL URL explains why.')]
 }
 
 function hasOnlyIpv4({ config }: RunningLab, name: string): boolean {
@@ -119,7 +119,7 @@ async function tryLine(lab: RunningLab, listener: Listener, user: ConfiguredUser
   if (egress === undefined) return { line, expected: '503, unroutable' }
   if (kind === 'echo') return { line, expected: egress.text }
   const isAllowed = allow.some((network) => containsIp(network, egress))
-  return { line, expected: `${isAllowed ? '200' : '403'}, it sees ${egress.text}` }
+  return { line, expected: `${isAllowed ? '200' : '403'}, sees ${egress.text}` }
 }
 
 async function egressFor(lab: RunningLab, listener: Listener, target: Target): Promise<Ip | undefined> {

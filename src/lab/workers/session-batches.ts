@@ -43,13 +43,13 @@ export class SessionBatchSender {
     else this.#timer ??= setTimeout(() => this.flush(), GATHER_MS)
   }
 
-  /** From now on openings are told too, and decisions with their sessions; or no longer. */
+  /** Turns reports of opened sessions, and of decisions with their sessions, on or off. */
   watch(on: boolean): void {
     this.#stopWatching?.()
     this.#stopWatching = on ? this.#settings.live.subscribe((open) => this.#open(open)) : undefined
   }
 
-  /** Sends what waits. */
+  /** Sends what is waiting. */
   flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -62,7 +62,7 @@ export class SessionBatchSender {
     this.#settings.send(message)
   }
 
-  /** Decisions not told yet; they are now. */
+  /** The decisions not sent yet; they count as sent from now on. */
   unsent(): DecisionMessage[] {
     const decisions = this.#unsent.slice(-this.#settings.remember)
     this.#unsent = []

@@ -85,7 +85,7 @@ export class WorkerPool implements DataPlaneTraffic {
     })
   }
 
-  /** Starts every worker; answers the ports of the doors. Throws an InputError where one cannot begin; then none runs. */
+  /** Starts every worker; resolves to the ports of the listeners. Throws an InputError if one cannot start; then none runs. */
   async start(): Promise<readonly number[]> {
     try {
       this.#ports = await this.#begin(0).ready
@@ -237,10 +237,7 @@ export class WorkerPool implements DataPlaneTraffic {
     const sickness = young ? (this.#sickness[index] ?? 0) : 0
     this.#sickness[index] = sickness + 1
     const pause = RESTART_PAUSES_MS[Math.min(sickness, RESTART_PAUSES_MS.length - 1)] ?? 0
-    this.#options.events.error(
-      `worker ${index + 1} died, and ${clients} client connections with it; it is replaced`,
-      error,
-    )
+    this.#options.events.error(`worker ${index + 1} died with ${clients} client connections; starting a new one`, error)
     setTimeout(() => this.#replace(index), pause).unref()
   }
 
@@ -255,7 +252,7 @@ export class WorkerPool implements DataPlaneTraffic {
 
   async #untilAt(member: WorkerHandle, revision: number): Promise<void> {
     const late = setTimeout(() => {
-      this.#options.events.warn(`worker ${member.index + 1} does not take the new state; it is ended`)
+      this.#options.events.warn(`worker ${member.index + 1} does not apply the new state; ending it`)
       void member.end()
     }, TAKES_AT_MOST_MS)
     await member.untilAt(revision)

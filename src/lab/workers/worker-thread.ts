@@ -1,5 +1,5 @@
 // One worker: the data path of the lab in a thread of its own. Builds it from the main thread's configuration and state, opens the
-// doors beside the other workers' (SO_REUSEPORT), and takes every new version of the state before it says so. Has no API, no
+// listeners beside the other workers' (SO_REUSEPORT), and takes every new version of the state before it says so. Has no API, no
 // store on disk, no test origins.
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
@@ -152,7 +152,7 @@ function reportOf({ dataPath, batches }: Parts): WorkerReport {
   }
 }
 
-/** The configuration, with what was settled at the start, and its doors at the ports they already have. */
+/** The configuration, with what was settled at the start, and its listeners at the ports they already have. */
 function configOf({ file, load }: SharedConfig, ports?: readonly number[]): LabConfig {
   const config = { ...loadConfig(file, load), ...settled(loadConfig(file, { ...load, files: start.filesAtStart })) }
   if (ports === undefined) return config

@@ -1,4 +1,4 @@
-// Keeps a number of operations going for a while and tells how long each took.
+// Keeps a number of operations running for a while and measures how long each takes.
 
 import { createHistogram } from 'node:perf_hooks'
 import { messageOf } from '../../errors/thrown.ts'

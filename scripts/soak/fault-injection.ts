@@ -1,15 +1,15 @@
 // What happens to the lab while it is soaked: a rule's address changes, data centers go and come back, through its own API.
-// Keeps which situation each revision of the state stood for, so that every record can be judged afterwards.
+// Keeps which state each revision of the state stood for, so that every record can be judged afterwards.
 
-import { AT_START, COLOS, type Situation } from './situation.ts'
+import { AT_START, COLOS, type LabState } from './state.ts'
 
 const AMER_RULE = '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d02'
 
-export class Upheaval {
+export class FaultInjection {
   readonly #api: string
   readonly #token: string
-  readonly #byRevision: { readonly revision: number; readonly situation: Situation }[] = []
-  #situation = AT_START
+  readonly #byRevision: { readonly revision: number; readonly state: LabState }[] = []
+  #state = AT_START
   #changes = 0
 
   constructor(port: number, token: string) {
@@ -26,9 +26,9 @@ export class Upheaval {
     await this.#ask('GET', '/lab/v1/account')
   }
 
-  /** One change of the situation; `choice` in [0, 1) says which. Resolves when it is in force. */
+  /** One change of the state; `choice` in [0, 1) says which. Resolves when it is in force. */
   async change(choice: number): Promise<void> {
-    const { amerPrimary, down } = this.#situation
+    const { amerPrimary, down } = this.#state
     this.#changes++
     if (choice < 0.4) {
       const next = amerPrimary === '203.0.113.40' ? '203.0.113.50' : '203.0.113.40'
@@ -36,23 +36,23 @@ export class Upheaval {
       const rule = await this.#ask('GET', path)
       const { name, precedence, traffic, filters, action } = rule as Record<string, unknown>
       const egress = { ipv4: next, ipv4_fallback: amerPrimary, ipv6: '2001:db8:40::/64' }
-      this.#situation = { amerPrimary: next, down }
+      this.#state = { amerPrimary: next, down }
       const body = { name, precedence, traffic, filters, action, enabled: true, rule_settings: { egress } }
       await this.#ask('PUT', path, body)
     } else if (down === null) {
       const colo = COLOS[Math.floor(((choice - 0.4) / 0.6) * COLOS.length)] ?? COLOS[0]
-      this.#situation = { amerPrimary, down: colo }
+      this.#state = { amerPrimary, down: colo }
       await this.#ask('PUT', `/lab/v1/colos/${colo}`, { up: false })
     } else {
-      this.#situation = { amerPrimary, down: null }
+      this.#state = { amerPrimary, down: null }
       await this.#ask('PUT', `/lab/v1/colos/${down}`, { up: true })
     }
   }
 
   /** Everything back as it was at the start. */
   async settle(): Promise<void> {
-    if (this.#situation.down !== null) await this.change(1)
-    if (this.#situation.amerPrimary !== AT_START.amerPrimary) await this.change(0)
+    if (this.#state.down !== null) await this.change(1)
+    if (this.#state.amerPrimary !== AT_START.amerPrimary) await this.change(0)
   }
 
   /** A moment, for `since`. */
@@ -60,14 +60,14 @@ export class Upheaval {
     return Math.max(0, this.#byRevision.length - 1)
   }
 
-  /** Every situation that was in force, or about to be, since that moment. */
-  since(mark: number): readonly Situation[] {
-    return [...this.#byRevision.slice(mark).map(({ situation }) => situation), this.#situation]
+  /** Every state that was in force, or about to be, since that moment. */
+  since(mark: number): readonly LabState[] {
+    return [...this.#byRevision.slice(mark).map(({ state }) => state), this.#state]
   }
 
-  /** The situation that a revision stood for. */
-  at(revision: number): Situation | undefined {
-    return this.#byRevision.findLast((entry) => entry.revision <= revision)?.situation
+  /** The state that a revision stood for. */
+  at(revision: number): LabState | undefined {
+    return this.#byRevision.findLast((entry) => entry.revision <= revision)?.state
   }
 
   #accountPath: string | undefined
@@ -88,7 +88,7 @@ export class Upheaval {
     })
     const answer = (await response.json()) as { readonly result?: unknown }
     if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${JSON.stringify(answer)}`)
-    this.#byRevision.push({ revision: Number(response.headers.get('egresslab-revision')), situation: this.#situation })
+    this.#byRevision.push({ revision: Number(response.headers.get('egresslab-revision')), state: this.#state })
     return answer.result
   }
 }

@@ -3,11 +3,11 @@
 import { readdirSync } from 'node:fs'
 import { residentBytes } from '../../src/load-test/proxy/processor-time.ts'
 
-export interface Vitals {
+export interface ProcessMetrics {
   readonly residentMb: number
   readonly descriptors: number
 }
 
-export function vitalsOf(pid: number): Vitals {
+export function measureProcess(pid: number): ProcessMetrics {
   return { residentMb: residentBytes(pid) / 1e6, descriptors: readdirSync(`/proc/${pid}/fd`).length }
 }

@@ -1,13 +1,13 @@
-// What the soak holds against the lab: which dedicated addresses somebody may leave from in a situation, told by a table of the
+// What the soak holds against the lab: which dedicated addresses somebody may leave from in a state, reportedAt by a table of the
 // shipped configuration and not by the code that decides. Pure.
 
 /** What the soak changes: one rule's primary address, and which data center is out. */
-export interface Situation {
+export interface LabState {
   readonly amerPrimary: '203.0.113.40' | '203.0.113.50'
   readonly down: string | null
 }
 
-export const AT_START: Situation = { amerPrimary: '203.0.113.40', down: null }
+export const AT_START: LabState = { amerPrimary: '203.0.113.40', down: null }
 
 /** Out of these, one at a time. */
 export const COLOS = ['AMS', 'LHR', 'IAD', 'LAX', 'EWR'] as const
@@ -21,13 +21,13 @@ const COLO_OF: Readonly<Record<string, string>> = {
 }
 
 /** Who sends traffic; `network` is the virtual network's name in the credentials. */
-export interface Traveller {
+export interface Client {
   readonly email: string
   readonly password: string
   readonly network?: 'vnet-AMER' | 'vnet-EMEA'
 }
 
-export const TRAVELLERS: readonly Traveller[] = [
+export const CLIENTS: readonly Client[] = [
   { email: 'alice@example.com', password: 'lab-alice' },
   { email: 'bob@example.com', password: 'lab-bob' },
   { email: 'bob@example.com', password: 'lab-bob', network: 'vnet-AMER' },
@@ -49,7 +49,7 @@ export function rightAddresses(
   email: string,
   network: string,
   host: string,
-  { amerPrimary, down }: Situation,
+  { amerPrimary, down }: LabState,
 ): readonly string[] {
   const isUp = (address: string) => COLO_OF[address] !== down
   const pinned = (primary: string, fallback: string) => [isUp(primary) ? primary : fallback]
