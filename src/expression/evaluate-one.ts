@@ -87,7 +87,7 @@ function readFacts(facts: Readonly<Record<string, unknown>>, scheme: Scheme): (V
   const values: (Value | undefined)[] = new Array(scheme.fields.size).fill(undefined)
   for (const [name, json] of Object.entries(facts).flatMap((fact) => splitObjects(fact, scheme))) {
     const field = scheme.fields.get(name)
-    if (field === undefined) return { code: 'request.bad_fact', message: `\`${name}\` is no field` }
+    if (field === undefined) return { code: 'request.bad_fact', message: `unknown field \`${name}\`` }
     if (json === null || json === undefined) continue
     const read = fromJson(field.type, json)
     if (!read.ok) {

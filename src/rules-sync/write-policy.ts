@@ -70,7 +70,7 @@ export function writeYamlPolicy({ source, rules, lists, virtualNetworks }: Porta
       ...(others === 0
         ? []
         : [
-            `${others} ${others === 1 ? 'rule that is not an egress rule' : 'rules that are not egress rules'} left out; use JSON to keep them`,
+            `${others} ${others === 1 ? 'rule that is not an egress rule' : 'rules that are not egress rules'} left out; use JSON to keep ${others === 1 ? 'it' : 'them'}`,
           ]),
       ...egress.flatMap(lostFields),
       ...lists.flatMap(lostDescriptions),

@@ -259,7 +259,7 @@ describe('the verification', () => {
   })
 
   test('of an unknown user names the known ones', async () => {
-    await expect(lab.ask('POST', '/lab/v1/verify', { user: 'eve@example.com' })).rejects.toThrow('there is no user')
+    await expect(lab.ask('POST', '/lab/v1/verify', { user: 'eve@example.com' })).rejects.toThrow('unknown user')
   })
 })
 

@@ -103,7 +103,7 @@ test('what a lab recorded is decided the same by the same configuration', async 
     code: 0,
     stderr: '',
     stdout: [
-      'lab.yaml against what was recorded',
+      'lab.yaml against the recording',
       '6 sessions in … s, … a second',
       '5 decided again; not decided: 1 failed before a decision',
       'nothing changes',
@@ -362,7 +362,7 @@ describe('is refused with exit code 2 and every problem:', () => {
       stderr: `error: cannot read \`gone\`: there is no such file [replay.unreadable]\n\n1 error\n`,
     })
     writeFileSync(path('empty'), '')
-    expect((await refused(path('empty'), '-c', path('lab.yaml'))).stderr).toContain('error: there are no sessions in')
+    expect((await refused(path('empty'), '-c', path('lab.yaml'))).stderr).toContain('error: no sessions in')
     const none = await refused(path('lab.yaml'), '-c', path('lab.yaml'))
     expect({ code: none.code, first: none.stderr.split('\n')[0] }).toEqual({
       code: 2,

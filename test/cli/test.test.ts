@@ -116,7 +116,7 @@ test('--coverage-threshold asks for more than was covered, and exits 1', async (
   const { code, stderr } = await run(['test', folder, '--coverage-threshold', '51'])
   expect({ code, stderr }).toEqual({
     code: 1,
-    stderr: `the tests of ${path('lab.yaml')} cover 50 % of its rules, less than the 51 % required\n`,
+    stderr: `the tests of ${path('lab.yaml')} cover 50 % of its rules, less than the required 51 %\n`,
   })
   expect((await run(['test', folder, '--coverage-threshold', '101'])).code).toBe(2)
 })
@@ -127,7 +127,7 @@ test('--filter runs the cases whose name fits, and refuses to run none', async (
   expect(await run(['test', folder, '--filter', 'zebra'])).toEqual({
     code: 2,
     stdout: '',
-    stderr: 'error: no case has `zebra` in its name [test.no_tests]\n\n1 error\n',
+    stderr: 'error: no case name contains `zebra` [test.no_tests]\n\n1 error\n',
   })
 })
 
@@ -262,7 +262,7 @@ describe('everything that cannot be asked is said at once, in place, with exit c
 
   test('paths without tests, configurations that are missing or broken', async () => {
     expect((await run(['test', path('nowhere'), path('lab')])).stderr).toBe(
-      `${path('nowhere')}: error: there is no \`${path('nowhere')}\` [test.no_tests]\n\n${path('lab')}: error: there is no \`${path('lab')}\` [test.no_tests]\n\n2 errors\n`,
+      `${path('nowhere')}: error: \`${path('nowhere')}\` does not exist [test.no_tests]\n\n${path('lab')}: error: \`${path('lab')}\` does not exist [test.no_tests]\n\n2 errors\n`,
     )
     write('gone.test.yaml', GOOD.replace('lab.yaml', 'gone.yaml'))
     expect(place((await run(['test', path('gone.test.yaml')])).stderr)).toEqual([

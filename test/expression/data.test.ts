@@ -141,7 +141,7 @@ describe('one request of the expr verb', () => {
     })
   })
   test.each([
-    [{ facts: { zzz: 1 } }, 'request.bad_fact', '`zzz` is no field'],
+    [{ facts: { zzz: 1 } }, 'request.bad_fact', 'unknown field `zzz`'],
     [{ facts: { i: 'x' } }, 'request.bad_fact', 'fact `i`: expected an integer but got `x`'],
     [{ facts: { mm: { k: [1] } } }, 'request.bad_fact', 'fact `mm.k.0`: expected a string but got `1`'],
     [{ lists: { a: 'x' as never } }, 'request.bad_list', 'list `a` is not an array of items'],

@@ -155,7 +155,7 @@ test('Gateway DNS is shown with its real port, and, while host selectors are off
   writeFileSync(configFile, text)
   const off = await start({ ephemeral: true, configFile })
   expect(await greeting(off)).toContain(
-    'dns-query; host selectors are off: no placeholders, and 2 rules wait for them\n',
+    'dns-query; host selectors are off: no placeholders are given out, and 2 rules wait for them\n',
   )
 })
 

@@ -116,9 +116,8 @@ function isEgress({ action, filters }: Readonly<Record<string, unknown>>): boole
 /** [R9]: expressions of other rule types are another language, and stay unchanged. */
 function reportOthers(io: Io, file: string, others: number): void {
   if (others === 0) return
-  const rules =
-    others === 1 ? '1 rule of another type than egress is' : `${others} rules of other types than egress are`
-  io.stderr.write(`${file}: ${rules} left as written\n`)
+  const rules = others === 1 ? '1 rule that is not an egress rule' : `${others} rules that are not egress rules`
+  io.stderr.write(`${file}: ${rules} left unchanged\n`)
 }
 
 interface ExpressionPlace {
