@@ -143,7 +143,7 @@ const CHANGED = [
   '  AMS → LHR  1',
   '',
   'allowlists',
-  '  bank.saas.test  2 sessions  refuses 1 it let in: alice@example.com  lets in 1 it refused',
+  '  bank.saas.test  2 sessions  newly refuses 1: alice@example.com  newly admits 1',
   '',
 ].join('\n')
 
@@ -162,7 +162,7 @@ test('other rules: counts by destination, user, rule, address and data center, a
   expect({ code, stderr, stdout: own(stdout).replaceAll(/ +(?=1$)/gm, ' ') }).toEqual({
     code: 0,
     stderr: '',
-    stdout: `rules.yaml against what was recorded\n${CHANGED.replaceAll(/ +(?=1$)/gm, ' ')}`,
+    stdout: `rules.yaml against the recording\n${CHANGED.replaceAll(/ +(?=1$)/gm, ' ')}`,
   })
   expect((await run([...args, '--fail-on-change'])).code).toBe(1)
 })
