@@ -230,6 +230,7 @@ export interface PortalUser {
   readonly letIn: boolean
   readonly reason: string
 }
+
 /** How the proxy says for whom it asks. */
 export interface Voucher {
   /** name of the header field, lower case */

@@ -229,16 +229,19 @@ function closeAll(context: DecisionContext, store: Store): void {
   context.close()
   store.close()
 }
+
 /** What would be decided on, and the address bytes would really go to. */
 export interface HypotheticalFlow {
   readonly flow: Flow
   readonly candidate: Candidate
 }
+
 export interface DeciderOptions {
   readonly configFile: string
   /** folder of what was changed at run time; absent: the configuration alone */
   readonly state?: string
 }
+
 /** Decides hypothetical connections: everything the lab decides with, and no sockets. */
 export interface Decider {
   readonly config: LabConfig

@@ -47,6 +47,7 @@ function inFileOrder(issues: readonly Issue[]): Issue[] {
 export function unexpectedNotice({ message }: Issue): never {
   throw new Error(`unexpected notice: ${message}`)
 }
+
 export interface ReadConfig {
   readonly config: LabConfig
   /** warnings and advice */

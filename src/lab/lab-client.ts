@@ -8,7 +8,7 @@ import { InputError, inputError } from '../errors/issue.ts'
 import { errnoOf, messageOf } from '../errors/thrown.ts'
 import { formatTarget } from '../net/endpoint.ts'
 
-const PATIENCE_MS = 15_000
+const TIMEOUT_MS = 15_000
 
 type Method = Parameters<LabClient['ask']>[0]
 
@@ -30,7 +30,7 @@ export async function connectLab(options: LabAddressOptions, env: NodeJS.Process
   return {
     url,
     async ask(method, path, body) {
-      const answer = await call(method, path, AbortSignal.timeout(PATIENCE_MS), body)
+      const answer = await call(method, path, AbortSignal.timeout(TIMEOUT_MS), body)
       return resultOf(answer, url, options)
     },
     async *follow(path, signal): AsyncGenerator<LabEvent> {
@@ -46,7 +46,7 @@ export async function accessLab(options: LabAddressOptions, env: NodeJS.ProcessE
   const url = options.api === undefined ? urlOf(loadConfig(options.config).api) : urlFrom(options.api)
   const { headers, body } = await send(url, '/lab/v1/health/live', {
     method: 'GET',
-    signal: AbortSignal.timeout(PATIENCE_MS),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   })
   await body.dump()
   if (headers['egresslab-revision'] === undefined) throw notALab(url)
@@ -170,6 +170,7 @@ function* eventOf(block: string): Generator<LabEvent> {
   const data = fieldOf('data')
   if (data.length > 0) yield { event: fieldOf('event')[0] ?? 'message', data: JSON.parse(data.join('\n')) }
 }
+
 export interface LabClient {
   /** `http://127.0.0.1:8090` */
   readonly url: string
@@ -179,10 +180,12 @@ export interface LabClient {
   /** Follows an event stream until the lab ends it or `signal` fires. Throws an InputError like `ask`. */
   readonly follow: (path: string, signal: AbortSignal) => AsyncIterable<LabEvent>
 }
+
 export interface LabEvent {
   readonly event: string
   readonly data: unknown
 }
+
 /** Options that say which lab is meant. */
 export interface LabAddressOptions {
   readonly config: string

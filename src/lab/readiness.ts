@@ -30,7 +30,7 @@ export interface Readiness {
 
 const SHARED_MS = 1_000
 /** A busy machine takes its time; one that takes longer is not ready. */
-const PATIENCE_MS = 5_000
+const TIMEOUT_MS = 5_000
 
 export function createReadiness(parts: ReadinessParts): Readiness {
   let last: { readonly at: number; readonly found: Promise<readonly string[]> } | undefined
@@ -60,7 +60,7 @@ async function tryAll({ store, sessions, traffic, accepting, listening }: Readin
 }
 
 async function inTime(task: Promise<void>): Promise<boolean> {
-  const late = new Promise<false>((resolve) => setTimeout(resolve, PATIENCE_MS, false).unref())
+  const late = new Promise<false>((resolve) => setTimeout(resolve, TIMEOUT_MS, false).unref())
   return Promise.race([task.then(() => true), late])
 }
 
@@ -68,14 +68,14 @@ async function inTime(task: Promise<void>): Promise<boolean> {
 function tryConnecting({ host, port }: ListeningAt): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>()
   const name = formatTarget({ kind: 'name', name: host, port })
-  const socket = connect({ host: reachableHost(host), port, timeout: PATIENCE_MS })
+  const socket = connect({ host: reachableHost(host), port, timeout: TIMEOUT_MS })
   socket.on('connect', () => {
     socket.destroy()
     resolve(undefined)
   })
   socket.on('timeout', () => {
     socket.destroy()
-    resolve(`\`${name}\` does not accept connections: no answer in ${PATIENCE_MS / 1000} s`)
+    resolve(`\`${name}\` does not accept connections: no answer in ${TIMEOUT_MS / 1000} s`)
   })
   socket.on('error', ({ message }) => resolve(`\`${name}\` does not accept connections: ${message}`))
   return promise

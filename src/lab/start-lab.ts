@@ -320,6 +320,7 @@ export interface RunningLab {
   readonly decider: Decider
   readonly close: () => Promise<void>
 }
+
 export interface StartOptions {
   readonly configFile: string
   readonly state: string

@@ -65,6 +65,7 @@ function anyFlow({ users, devices, virtualNetworks, destinations }: LabConfig, r
     applications: [],
   }
 }
+
 export type Percentiles = Readonly<Record<'p50' | 'p90' | 'p99' | 'p999' | 'max', number>>
 export interface DecideBenchRequest {
   /** a synthetic rule set of this size, or the rules of a configuration file */
@@ -80,6 +81,7 @@ export interface DecideBenchRequest {
   /** share done, 0…1 */
   readonly onProgress?: (share: number) => void
 }
+
 export interface DecideBenchSummary {
   readonly rules: number
   readonly connections: number

@@ -51,6 +51,7 @@ function credentialsIn({ users, listeners, file }: LabConfig): ProxyUnderTest['c
     file,
   })
 }
+
 export interface ProxyBenchRequest {
   readonly configFile: string
   readonly mode: 'connect' | 'http' | 'socks5' | 'relay' | 'udp'
@@ -61,6 +62,7 @@ export interface ProxyBenchRequest {
   /** share done, 0…1 */
   readonly onProgress?: (share: number) => void
 }
+
 export interface ProxyBenchSummary {
   readonly mode: ProxyBenchRequest['mode']
   readonly concurrency: number

@@ -73,6 +73,7 @@ async function openSink(file: string): Promise<WriteStream> {
 async function writeTo(sink: WriteStream, text: string): Promise<void> {
   if (!sink.write(text)) await once(sink, 'drain')
 }
+
 export interface ReplayRequest {
   /** paths; `-` is standard input */
   readonly sessions: readonly string[]
@@ -88,6 +89,7 @@ export interface ReplayRequest {
   /** share done, 0…1 */
   readonly onProgress?: (share: number) => void
 }
+
 export interface ReplayOutcome {
   readonly summary: ReplaySummary
   /** the first few lines that are no session record */

@@ -42,7 +42,7 @@ export interface ProxyBackendOptions {
   readonly onOutage: OutageOfEgress
 }
 
-const PATIENCE_MS = 15_000
+const TIMEOUT_MS = 15_000
 
 const NO_ANSWER = { status: 0, body: '' }
 
@@ -144,7 +144,7 @@ class ProxyBackend implements ScenarioBackend {
   async send(request: ScenarioRequestStep): Promise<Observation> {
     const url = urlOf(request)
     const ended = this.#nextEnd()
-    const options = { headers: { accept: 'application/json' }, timeoutMs: PATIENCE_MS }
+    const options = { headers: { accept: 'application/json' }, timeoutMs: TIMEOUT_MS }
     // the session record says why there is no answer
     const answer = await getThroughProxy(url, this.#accessOf(request), options).catch(() => NO_ANSWER)
     return this.#observationOf(request, await ended, answer)
@@ -155,7 +155,7 @@ class ProxyBackend implements ScenarioBackend {
     const opened = Promise.withResolvers<string>()
     const stop = sessions.subscribe(({ session }) => opened.resolve(session.id))
     const failed = this.#nextEnd()
-    const { status, socket } = await openTunnel(urlOf(request), this.#accessOf(request), PATIENCE_MS)
+    const { status, socket } = await openTunnel(urlOf(request), this.#accessOf(request), TIMEOUT_MS)
     stop()
     if (status !== 200) {
       socket.destroy()
@@ -255,8 +255,8 @@ class ProxyBackend implements ScenarioBackend {
   #nextEnd(): Promise<RememberedSession> & { forget: () => void } {
     const late = new AbortController()
     const ended = this.#when(({ record }) => !this.#held.has(record.SessionID), late.signal)
-    const message = `no session ended within ${PATIENCE_MS / 1000} s`
-    const timer = setTimeout(() => late.abort(new Error(message)), PATIENCE_MS)
+    const message = `no session ended within ${TIMEOUT_MS / 1000} s`
+    const timer = setTimeout(() => late.abort(new Error(message)), TIMEOUT_MS)
     const settled = ended.finally(() => clearTimeout(timer))
     return Object.assign(settled, {
       forget: () => {

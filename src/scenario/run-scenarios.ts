@@ -123,6 +123,7 @@ export function runningClock(startAt: number, speed: number, signal?: AbortSigna
     },
   }
 }
+
 export interface ScenarioRequest {
   readonly files: readonly string[]
   /** in place of the configuration that each file names */

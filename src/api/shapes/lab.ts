@@ -31,6 +31,7 @@ const COLO_MEMBERS = {
   up: FLAG,
   dedicated_ips: Type.Array(object(ADDRESSES)),
 }
+
 export const COLO = object(COLO_MEMBERS, 'Colo')
 /** with what became of open connections, where it was taken out */
 export const CHANGED_COLO = object(
@@ -122,6 +123,7 @@ const PROBLEM_MEMBERS = {
   field: nullable(Type.String({ description: "Cloudflare's name of the expression" })),
   span: nullable(SPAN),
 }
+
 export const PROBLEM = object(PROBLEM_MEMBERS, 'RuleProblem')
 export const CHECK = object({ ...PROBLEM_MEMBERS, rule: NOTHING_OR_TEXT, why: NOTHING_OR_TEXT }, 'Check')
 

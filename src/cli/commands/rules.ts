@@ -36,18 +36,18 @@ interface DiffOptions extends RulesTargetOptions {
 }
 
 const PLACES = `
-FILE is a configuration, a list of rules, what \`rules pull\` wrote, an answer of Cloudflare's API, or Terraform's JSON
-(\`terraform show -json\`, of a state or a plan). WHERE is a FILE, \`lab\`, \`cloudflare\` or the address of an API that
-speaks Cloudflare's; for these two CLOUDFLARE_API_TOKEN (or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY) logs in.`
+FILE is a configuration, a list of rules, the output of \`rules pull\`, a response of Cloudflare's API, or Terraform's JSON
+(\`terraform show -json\` of a state or a plan). WHERE is a FILE, \`lab\`, \`cloudflare\` or the URL of an API compatible with
+Cloudflare's; the last two need CLOUDFLARE_API_TOKEN (or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY).`
 
 export const registerRules: RegisterVerb = (program, context) => {
   const rules = program.command('rules').description('copies and compares rules between files, the lab and Cloudflare')
-  const verb = (text: string, description: string) =>
+  const subcommand = (text: string, description: string) =>
     withLab(rules.command(text))
       .description(description)
       .option('--account <id>', 'Cloudflare account (default: CLOUDFLARE_ACCOUNT_ID, else the only account)')
       .addHelpText('after', PLACES)
-  verb('pull [file]', 'writes rules, with the lists and virtual networks they use, to a file or standard output')
+  subcommand('pull [file]', 'writes rules, with the lists and virtual networks they use, to a file or standard output')
     .option('--from <where>', 'source: `lab`, `cloudflare`, an API URL or a file', 'lab')
     .addOption(
       new Option('--format <format>', 'output format (default: from the file name, else yaml)').choices([
@@ -56,12 +56,12 @@ export const registerRules: RegisterVerb = (program, context) => {
       ]),
     )
     .action(context.action((file: string | undefined, options: PullOptions) => pull(context, file, options)))
-  withPrune(verb('push <file>', 'applies a file’s rules to a target; shows the changes and asks before applying'))
+  withPrune(subcommand('push <file>', 'applies a file’s rules to a target; shows the changes and asks before applying'))
     .option('--to <where>', 'target: `lab`, `cloudflare` or an API URL', 'lab')
     .option('--dry-run', 'show the changes without applying them')
     .option('--yes', 'apply without asking')
     .action(context.action((file: string, options: PushOptions) => push(context, file, options)))
-  withPrune(verb('diff <file>', 'shows what `push` would change'))
+  withPrune(subcommand('diff <file>', 'shows what `push` would change'))
     .option('--against <where>', 'target to compare with: `lab`, `cloudflare`, an API URL or a file', 'lab')
     .option('--sides <dir>', 'write the target before and after into this folder, for `replay --rules … --against …`')
     .option(
