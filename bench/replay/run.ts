@@ -1,4 +1,4 @@
-// Sessions decided anew per second: one recording, replayed against itself and between two sets of rules, plain and packed,
+// Sessions decided again per second: one recording, replayed against itself and between two sets of rules, plain and packed,
 // on one and two threads. Shows that the replay is right before it says how fast it is.
 
 import { createReadStream, createWriteStream, mkdtempSync, rmSync, statSync } from 'node:fs'

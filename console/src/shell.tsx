@@ -83,17 +83,17 @@ function LabTime(): JSX.Element | null {
 
 function LostBanner(): JSX.Element | null {
   if (connection.value !== 'lost') return null
-  const since = lastHeard.value === 0 ? '' : ` What you see is from ${formatTime(lastHeard.value)}.`
+  const since = lastHeard.value === 0 ? '' : ` This page shows the state of ${formatTime(lastHeard.value)}.`
   return (
     <div class="lost-banner" role="alert">
-      <strong>The lab does not answer.</strong> Trying again by itself.{since}
+      <strong>The lab does not answer.</strong> Retrying automatically.{since}
     </div>
   )
 }
 
 function NotHere(): JSX.Element {
   return (
-    <Empty title="There is no such view">
+    <Empty title="Page not found">
       <a href="/">Back to the live map</a>
     </Empty>
   )

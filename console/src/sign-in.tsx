@@ -20,7 +20,7 @@ export function SignIn(): JSX.Element {
       await signIn(token)
     } catch (thrown) {
       const wrong = thrown instanceof ApiFailure && thrown.status === 401
-      setFailure(wrong ? 'That is not the token of this lab.' : wordsOf(thrown))
+      setFailure(wrong ? 'This is not the token of this lab.' : wordsOf(thrown))
     } finally {
       setBusy(false)
     }

@@ -1,12 +1,12 @@
 // Plays the tour with real curl and real scenarios: what was seen, and why, in the lab's own words.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createScenarioRunner } from '../../src/scenario/run-scenarios.ts'
+import { runScenarios } from '../../src/scenario/run-scenarios.ts'
 import { type CurlAnswer, curl } from '../../test/support/curl.ts'
 import { printed, startProgram } from '../../test/support/example-proof.ts'
 import { labelOf, onOneLine } from './example-scenes.ts'
+import { privateLab } from './labs.ts'
 import { originFacts, type ProofScene, type ScenarioScene, type Step } from './scenes.ts'
-import { privateLab } from './stages.ts'
 
 /** How long a session may take to end after its client has, before its row goes without the reason. */
 const SESSION_END_MS = 1000
@@ -44,15 +44,15 @@ async function reason(step: Step, proxy: string, answer: CurlAnswer): Promise<st
 export async function playProof({ config, proof }: ProofScene): Promise<Row[]> {
   const programs = await Promise.all(proof.programs.map(startProgram))
   try {
-    const stage = await privateLab(config)
+    const tourLab = await privateLab(config)
     try {
       const rows: Row[] = []
       for (const { command, output } of proof.commands) {
-        const before = stage.lab.sessions.total
-        const seen = await printed(command, stage.rewrite)
-        const promised = stage.promised(output)
-        await Promise.race([stage.lab.pipeline.sessions.empty(), sleep(SESSION_END_MS, undefined, { ref: false })])
-        const last = stage.lab.sessions.total > before ? stage.lab.sessions.recent().at(-1) : undefined
+        const before = tourLab.lab.sessions.total
+        const seen = await printed(command, tourLab.rewrite)
+        const promised = tourLab.promised(output)
+        await Promise.race([tourLab.lab.pipeline.sessions.empty(), sleep(SESSION_END_MS, undefined, { ref: false })])
+        const last = tourLab.lab.sessions.total > before ? tourLab.lab.sessions.recent().at(-1) : undefined
         rows.push({
           scenario: labelOf(command),
           expected: onOneLine(promised),
@@ -64,7 +64,7 @@ export async function playProof({ config, proof }: ProofScene): Promise<Row[]> {
       }
       return rows
     } finally {
-      await stage.close()
+      await tourLab.close()
     }
   } finally {
     for (const program of programs) program.kill()
@@ -73,7 +73,7 @@ export async function playProof({ config, proof }: ProofScene): Promise<Row[]> {
 
 /** Every expectation of a scenario, through the proxy of a lab of its own, in no time. Throws an InputError. */
 export async function playScenarioScene({ config }: ScenarioScene): Promise<Row[]> {
-  const [report] = await createScenarioRunner().play({ files: [config], mode: 'proxy', pace: 'instant' })
+  const [report] = await runScenarios({ files: [config], mode: 'proxy', pace: 'instant' })
   if (report === undefined) throw new RangeError('a scenario has a report')
   let why = ''
   return report.timeline.flatMap((entry) => {

@@ -33,7 +33,7 @@ export function checkSingle(rawHeaders: readonly string[]): void {
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? '').toLowerCase()
     if (!SINGLE_FIELDS.has(name)) continue
-    if (seen.has(name)) throw requestError('invalidField', `the field \`${name}\` comes twice`)
+    if (seen.has(name)) throw requestError('invalidField', `the field \`${name}\` is given twice`)
     seen.add(name)
   }
 }
@@ -59,7 +59,7 @@ export function hasToken(headers: IncomingHttpHeaders, token: TokenPort): boolea
   const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? ''
   const key = typeof headers['x-auth-key'] === 'string' && headers['x-auth-email'] ? headers['x-auth-key'] : ''
   const cookie = cookieOf(headers.cookie ?? '', sessionCookieName(headers.host ?? ''))
-  // all three are compared, whichever was sent, so that time tells nothing
+  // all three are compared, whichever was sent, so that the time taken reveals nothing
   const byBearer = equalSecrets(bearer, expected)
   const byKey = equalSecrets(key, expected)
   const byCookie = equalSecrets(cookie, consoleSessionOf(expected))

@@ -36,7 +36,9 @@ function strangers(documented: readonly QueryParameter[], query: URLSearchParams
 function hintFor(name: string, known: readonly string[]): string {
   const guess = closest(name, known)
   if (guess !== undefined) return `; did you mean \`${guess}\`?`
-  return known.length === 0 ? '; this route takes none' : `; there are ${known.map((each) => `\`${each}\``).join(', ')}`
+  return known.length === 0
+    ? '; this route takes no parameters'
+    : `; known are ${known.map((each) => `\`${each}\``).join(', ')}`
 }
 
 function checkValue({ name, schema }: QueryParameter, query: URLSearchParams): void {

@@ -1,4 +1,4 @@
-// The door of the API.
+// The public exports of the API.
 
 export type {
   ApiPorts,

@@ -16,7 +16,7 @@ export interface ApiPorts {
   /** absent: connections are carried here, by the state as it is, and what is known of them is always up to date */
   readonly traffic?: TrafficPort
   readonly sessions: SessionsPort
-  readonly insight: DiagnosticsPort
+  readonly diagnostics: DiagnosticsPort
   readonly token: TokenPort
   /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
    *  InputError for a flow that cannot be. */
@@ -26,8 +26,8 @@ export interface ApiPorts {
    *  GatewayError `request.malformed` for choices that cannot be. */
   readonly checkUser: (user: string, password: string, peer: string) => Promise<string | undefined>
   readonly users: () => readonly ConfiguredPerson[]
-  /** the doors that are open, with their real ports */
-  readonly doors: () => readonly Listener[]
+  /** the listeners that are open, with their real ports */
+  readonly listeners: () => readonly Listener[]
   /** how the lab's own proxy says for whom it asks; absent: it never does */
   readonly voucher?: Voucher
   /** absent: no listener has a sign-in page */
@@ -68,7 +68,7 @@ export interface ControlPlaneChange {
 export interface TrafficPort {
   /** Resolves when every new connection is decided by the state as it is now. */
   inForce(): Promise<void>
-  /** threads that carry connections and are up, and the oldest revision one of them decides by */
+  /** worker threads that are up, and the oldest revision one of them decides by */
   standing(): { readonly workers: number; readonly revision: number }
   /** Brings what is known of connections up to date. */
   refresh(): Promise<void>
@@ -134,7 +134,7 @@ export interface StatusPort {
   /** connections per egress IP and destination ([E7]): how many were refused, and how often a share of the limit was reached */
   portLimit(): { readonly refused: number; readonly pressure: Readonly<Record<string, number>> }
   datagrams(): DatagramCounts
-  /** egress addresses that fail by themselves now, and attempts that failed for it so far */
+  /** egress addresses that are failing now, and attempts that failed for it so far */
   egressHealth(): { readonly outages: readonly EgressOutage[]; readonly faults: readonly EgressFaultCount[] }
 }
 
@@ -230,6 +230,7 @@ export interface PortalUser {
   readonly letIn: boolean
   readonly reason: string
 }
+
 /** How the proxy says for whom it asks. */
 export interface Voucher {
   /** name of the header field, lower case */

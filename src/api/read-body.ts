@@ -12,7 +12,7 @@ const MAX_DEPTH = 32
 export async function readJsonObject(request: IncomingMessage): Promise<JsonObject> {
   if (mediaTypeOf(request) !== 'application/json') throw requestError('wrongContentType')
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
-  if (encoding !== 'identity') throw requestError('wrongContentType', 'compressed bodies are not taken')
+  if (encoding !== 'identity') throw requestError('wrongContentType', 'compressed bodies are not supported')
   const text = await readText(request)
   if (text.trim() === '') return {}
   const value = parse(text)
@@ -31,7 +31,7 @@ export async function readBytes(
   { mediaType, maxBytes }: { readonly mediaType: string; readonly maxBytes: number },
 ): Promise<Buffer> {
   if (mediaTypeOf(request) !== mediaType)
-    throw requestError('wrongContentType', `this needs \`content-type: ${mediaType}\``)
+    throw requestError('wrongContentType', `this request needs \`content-type: ${mediaType}\``)
   return readWhole(request, maxBytes)
 }
 
@@ -61,7 +61,9 @@ async function readWhole(request: IncomingMessage, maxBytes: number): Promise<Bu
       chunks.push(chunk)
     }
   } catch (thrown) {
-    throw thrown instanceof ApiError ? thrown : new ClientLeft('the client left before its body was whole')
+    throw thrown instanceof ApiError
+      ? thrown
+      : new ClientLeft('the client closed the connection before the whole body arrived')
   }
   return Buffer.concat(chunks)
 }

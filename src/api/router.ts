@@ -50,7 +50,7 @@ function addRoute(root: Node, route: Route): void {
       node = next
     }
   }
-  if (node.routes.has(route.method)) throw new RangeError(`${route.method} ${route.path} is there twice`)
+  if (node.routes.has(route.method)) throw new RangeError(`${route.method} ${route.path} is defined twice`)
   node.routes.set(route.method, { route, names })
 }
 

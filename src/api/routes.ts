@@ -34,7 +34,7 @@ import type { Route } from './router.ts'
 const OPENAPI_ROUTE: Route = {
   method: 'GET',
   path: '/lab/v1/openapi.json',
-  summary: 'the OpenAPI document of everything served here',
+  summary: 'the OpenAPI document of this API',
   access: 'token',
   answers: { kind: 'json', schema: { type: 'object', description: 'an OpenAPI 3.1 document' } },
   handle: ({ ports }) => ({ ...ok(null), body: openApiDocument(ROUTES, ports.status.version) }),

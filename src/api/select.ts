@@ -13,7 +13,7 @@ export interface Selection<T> {
   readonly searchIn: (item: T) => readonly string[]
   /** field of `filter` → does the item fit this value? */
   readonly filters: Readonly<Record<string, Filter<T>>>
-  /** field of `order_by` → what to sort by, and whether it descends unless told otherwise */
+  /** field of `order_by` → what to sort by, and whether it descends by default */
   readonly orders: Readonly<Record<string, { readonly by: (item: T) => string | number; readonly descends?: boolean }>>
   /** order when `order_by` is absent */
   readonly standardOrder?: (item: T) => number
@@ -30,7 +30,7 @@ export function selectionParameters<T>({ filters, orders }: Selection<T>): reado
   const fields = Object.keys(filters).join(', ')
   const items = { type: 'string', pattern: `^(${Object.keys(filters).join('|')}):` }
   return [
-    { name: 'search', schema: { type: 'string' }, description: 'part of a name or description, letter case aside' },
+    { name: 'search', schema: { type: 'string' }, description: 'part of a name or description, case-insensitive' },
     { name: 'filter', schema: { type: 'array', items }, description: `\`field:value\`, repeatable; fields: ${fields}` },
     { name: 'order_by', schema: { enum: Object.keys(orders) }, description: 'field to sort by' },
     { name: 'direction', schema: { enum: ['asc', 'desc'] }, description: 'sort direction' },
@@ -61,7 +61,7 @@ function filterOf<T>(text: string, { filters }: Selection<T>): (item: T) => bool
   const value = text.slice(colon + 1)
   const { fits, values } = filter
   if (values instanceof RegExp && !values.test(value)) {
-    throw invalidField('filter', `\`${value}\` is no \`${field}\``)
+    throw invalidField('filter', `\`${value}\` is not a \`${field}\``)
   }
   if (Array.isArray(values) && !values.includes(value)) {
     throw invalidField('filter', `\`${field}\` must be one of ${values.join(', ')}, not \`${value}\``)

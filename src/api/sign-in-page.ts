@@ -35,26 +35,26 @@ interface SignInClient {
   readonly cookieName: string
 }
 
-/** Answers GET and POST of {@link SIGN_IN_PATH}. `client`: the address of who asks. Throws ApiError for other methods and other sites' forms. */
+/** Answers GET and POST of {@link SIGN_IN_PATH}. `peer`: the address the request came from. Throws ApiError for other methods and other sites' forms. */
 export async function answerSignIn(
   request: IncomingMessage,
-  client: string,
+  peer: string,
   query: URLSearchParams,
-  desk: SignInAccess,
+  access: SignInAccess,
 ): Promise<TextResponse> {
   const { method = '', headers } = request
   if (!isNavigation(method, headers)) checkSite(method, headers)
-  const visitor = visitorOf(request, client)
-  if (method === 'GET' || method === 'HEAD') return arrive(query.get('state') ?? '', visitor, desk)
+  const client = clientOf(request, peer)
+  if (method === 'GET' || method === 'HEAD') return arrive(query.get('state') ?? '', client, access)
   if (method !== 'POST') throw requestError('wrongMethod', undefined, { allow: 'GET, POST' })
   const form = new URLSearchParams((await readBytes(request, FORM)).toString('utf8'))
-  if (form.get('action') === 'sign-out') return signOut(visitor, desk)
-  return signIn(form, visitor, desk)
+  if (form.get('action') === 'sign-out') return signOut(client, access)
+  return signIn(form, client, access)
 }
 
 /** Somebody known goes straight on; somebody unknown is asked. */
-function arrive(state: string, visitor: SignInClient, { signIn }: SignInAccess): TextResponse {
-  const { peer, cookie } = visitor
+function arrive(state: string, client: SignInClient, { signIn }: SignInAccess): TextResponse {
+  const { peer, cookie } = client
   const email = signIn.signedIn(cookie, peer)
   if (state === '') return email === undefined ? page('Not signed in', NOBODY) : page('Signed in', signedIn(email))
   const wanted = signIn.read(state, peer)
@@ -64,39 +64,39 @@ function arrive(state: string, visitor: SignInClient, { signIn }: SignInAccess):
   return page('Signed in', '', { status: 302, headers: { location: onward } })
 }
 
-async function signIn(form_: URLSearchParams, visitor: SignInClient, desk: SignInAccess): Promise<TextResponse> {
-  const { peer, cookieName } = visitor
+async function signIn(form_: URLSearchParams, client: SignInClient, access: SignInAccess): Promise<TextResponse> {
+  const { peer, cookieName } = client
   const state = form_.get('state') ?? ''
-  const wanted = desk.signIn.read(state, peer)
+  const wanted = access.signIn.read(state, peer)
   if (wanted === undefined) return page('Sign in', STALE, { status: 400 })
   const given = form_.get('email') ?? ''
   if (given.includes(';')) {
-    const refused = '<p class="wrong" role="alert">No choices can be made here: give the mail address alone.</p>'
+    const refused = '<p class="wrong" role="alert">Enter only the email address, without parameters.</p>'
     return page('Sign in', refused + form(state, wanted.url, given), { status: 400 })
   }
-  const email = await desk.checkUser(given, form_.get('password') ?? '', peer)
+  const email = await access.checkUser(given, form_.get('password') ?? '', peer)
   // a token may be somebody's who is not in the configuration, and a cookie says no more than a mail address
-  if (email === undefined || !desk.users().some((user) => user.email === email)) {
-    const wrong = '<p class="wrong" role="alert">The mail address or the password is wrong.</p>'
+  if (email === undefined || !access.users().some((user) => user.email === email)) {
+    const wrong = '<p class="wrong" role="alert">The email address or the password is wrong.</p>'
     return page('Sign in', wrong + form(state, wanted.url, given), { status: 403 })
   }
-  const cookie = desk.signIn.enter(email, peer)
-  const onward = desk.signIn.onward(state, cookie, peer) ?? wanted.url
+  const cookie = access.signIn.enter(email, peer)
+  const onward = access.signIn.onward(state, cookie, peer) ?? wanted.url
   // by a page and not by a redirect: what a form may lead to would have to allow every site the next one redirects to
   const body = `<meta http-equiv="refresh" content="0;url=${escaped(onward)}"><p>Signed in as ${escaped(email)}.</p>
-<p><a href="${escaped(onward)}">Go on to ${escaped(siteOf(wanted.url))}</a></p>`
-  return page('Signed in', body, { headers: setCookie(cookieName, cookie, desk.signIn.seconds) })
+<p><a href="${escaped(onward)}">Continue to ${escaped(siteOf(wanted.url))}</a></p>`
+  return page('Signed in', body, { headers: setCookie(cookieName, cookie, access.signIn.seconds) })
 }
 
 function signOut({ peer, cookie, cookieName }: SignInClient, { signIn }: SignInAccess): TextResponse {
   signIn.leave(cookie, peer)
-  return page('Signed out', '<p>Signed out. Sites forget this browser, too.</p>', {
+  return page('Signed out', '<p>Signed out. Sites no longer recognize this browser.</p>', {
     headers: setCookie(cookieName, '', 0),
   })
 }
 
 const NOBODY = '<p>Nobody is signed in. Open a page through the proxy to sign in.</p>'
-const STALE = '<p>This sign-in is not good any more, or not this browser’s. Open the page you wanted again.</p>'
+const STALE = '<p>This sign-in has expired or belongs to another browser. Open the page again.</p>'
 
 function signedIn(email: string): string {
   return `<p>Signed in as ${escaped(email)}.</p>
@@ -104,9 +104,9 @@ function signedIn(email: string): string {
 }
 
 function form(state: string, url: string, email = ''): string {
-  return `<p>To go on to <strong>${escaped(siteOf(url))}</strong> through the lab’s proxy.</p>
+  return `<p>To continue to <strong>${escaped(siteOf(url))}</strong> through the lab’s proxy.</p>
 <form method="post" action="${SIGN_IN_PATH}"><input type="hidden" name="state" value="${escaped(state)}">
-<label>Mail address <input name="email" type="email" autocomplete="username" required value="${escaped(email)}"></label>
+<label>Email address <input name="email" type="email" autocomplete="username" required value="${escaped(email)}"></label>
 <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
 <button>Sign in</button></form>`
 }
@@ -132,7 +132,7 @@ function setCookie(name: string, value: string, seconds: number): Readonly<Recor
 }
 
 /** Cookies know no ports, so that of another lab on this host has another name. */
-function visitorOf({ headers, socket }: IncomingMessage, client: string): SignInClient {
+function clientOf({ headers, socket }: IncomingMessage, client: string): SignInClient {
   const address = parseIp(client)
   const cookieName = `egresslab_page_${socket.localPort}`
   const found = (headers.cookie ?? '').split(';').find((pair) => pair.trim().startsWith(`${cookieName}=`))

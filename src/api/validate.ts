@@ -36,7 +36,7 @@ function problemOf(error: ErrorObject, schema: RouteSchema): ApiProblem {
   }
   const field = at === '' ? 'the body' : `\`${at.slice(1).replaceAll('/', '.')}\``
   const allowed = Array.isArray(error.params.allowedValues) ? `: ${error.params.allowedValues.join(', ')}` : ''
-  return { code, message: `${field} ${error.message ?? 'does not fit'}${allowed}`, pointer: at }
+  return { code, message: `${field} ${error.message ?? 'is invalid'}${allowed}`, pointer: at }
 }
 
 /** Names of the properties at the place where an unknown one was found. */

@@ -1,7 +1,6 @@
-// Lists that make sense with a lab running and without: the running lab is asked where there is one; else configuration and
-// state tell what a start would find, and standard error says that this is what was done.
+// Commands that work with and without a running lab: they ask the lab if there is one, else they read the configuration and
+// the state, and say so on standard error.
 
-import type { LabConfig } from '../config/lab-config.ts'
 import type { Decider } from '../decider/decider.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
@@ -9,26 +8,25 @@ import type { LabAddressOptions, LabClient } from '../lab/lab-client.ts'
 import { formatTarget } from '../net/endpoint.ts'
 import { parseAuthority } from '../net/host.ts'
 import { ip } from '../net/ip.ts'
-import { countIssues } from './render/render-issues.ts'
-import { type Io, paintFor } from './terminal.ts'
-import type { Services, VerbContext } from './verb.ts'
+import { connectLab, openDecider } from './lazy-imports.ts'
+import type { VerbContext } from './verb.ts'
 
 /** Throws an InputError when a lab was named with `--api` and does not answer, or answers and refuses. */
 export async function askLabOrDecider<T>(
-  { io, services }: VerbContext,
+  { io }: VerbContext,
   options: LabAddressOptions,
-  { ask, look }: { readonly ask: (lab: LabClient) => Promise<T>; readonly look: (desk: Decider) => T },
+  { ask, look }: { readonly ask: (lab: LabClient) => Promise<T>; readonly look: (decider: Decider) => T },
 ): Promise<T> {
   let lab: LabClient
   try {
-    lab = await services.connectLab(options)
+    lab = await connectLab(options)
   } catch (thrown) {
     const nobody = thrown instanceof InputError && thrown.issues.some(({ code }) => code === 'lab.not_running')
     if (!nobody || options.api !== undefined) throw thrown
-    const desk = await services.openDesk({ configFile: options.config, state: options.state })
-    const found = look(desk)
-    desk.close()
-    io.stderr.write('no lab is running; this is what the next start finds\n')
+    const decider = await openDecider({ configFile: options.config, state: options.state })
+    const found = look(decider)
+    decider.close()
+    io.stderr.write('no lab is running; showing what the next start will use\n')
     return found
   }
   return ask(lab)
@@ -38,23 +36,20 @@ export async function askLabOrDecider<T>(
 export interface Meant {
   readonly destination: string
   readonly family: '4' | '6'
-  /** for people: what was found out */
+  /** for people: what the placeholder stands for */
   readonly note: string
 }
 
-/** Throws a GatewayError that says so where no lab runs, or where it has given the address to nobody; an InputError where a lab runs and
- *  does not answer. */
-export async function behindPlaceholder(
-  { connectLab }: Pick<Services, 'connectLab'>,
-  options: LabAddressOptions,
-  destination: string,
-): Promise<Meant> {
+/** The destination behind a placeholder of the running lab. Throws a GatewayError if no lab is running or the placeholder is
+ *  not in use; an InputError if the lab does not answer. */
+export async function behindPlaceholder(options: LabAddressOptions, destination: string): Promise<Meant> {
   const [, scheme = '', authority = destination] = /^(?:([a-z][a-z0-9+.-]*):\/\/)([^/?#]*)/i.exec(destination) ?? []
   const target = parseAuthority(authority, scheme.toLowerCase() === 'http' ? 80 : 443)
   const address = target?.kind === 'ip' ? target.ip.text : ''
-  const known = await placeholdersOf(connectLab, options, address)
+  const known = await placeholdersOf(options, address)
   const found = known.find(({ placeholder }) => placeholder === address)
-  if (found === undefined || target === undefined) throw unknown(address, 'the running lab has given it to no name')
+  if (found === undefined || target === undefined)
+    throw unknown(address, 'the running lab has not given it to any name')
   return {
     destination: formatTarget({ kind: 'name', name: found.name, port: target.port }),
     family: ip(found.address).family === 4 ? '4' : '6',
@@ -68,34 +63,18 @@ interface Known {
   readonly address: string
 }
 
-async function placeholdersOf(
-  connectLab: Services['connectLab'],
-  options: LabAddressOptions,
-  address: string,
-): Promise<readonly Known[]> {
+async function placeholdersOf(options: LabAddressOptions, address: string): Promise<readonly Known[]> {
   try {
     const lab = await connectLab(options)
     return (await lab.ask('GET', '/lab/v1/dns/placeholders')) as readonly Known[]
   } catch (thrown) {
     const nobody = thrown instanceof InputError && thrown.issues.some(({ code }) => code === 'lab.not_running')
     if (!nobody) throw thrown
-    throw unknown(address, 'no lab is running that could say what it stands for')
+    throw unknown(address, 'no lab is running that could resolve it')
   }
 }
 
 function unknown(address: string, why: string): GatewayError {
-  const message = `\`${address}\` is in the range of placeholders of Gateway DNS, and ${why}; name the host instead`
+  const message = `\`${address}\` is in the placeholder range of Gateway DNS, and ${why}; use the host name instead`
   return new GatewayError('name.unknown_placeholder', message)
-}
-
-/** The configuration and whatever is wrong with it without being an error, counted on standard error.
- *  Throws an InputError with every error. */
-export async function readConfigNoting(file: string, io: Io, services: Services): Promise<{ config: LabConfig }> {
-  const { config, issues } = await services.readConfig(file)
-  const warnings = issues.filter(({ severity }) => severity === 'warning')
-  if (warnings.length > 0) {
-    const paint = paintFor(io, io.stderr)
-    io.stderr.write(`${paint.warn(countIssues(warnings))} in ${file}; \`egresslab check\` shows them\n`)
-  }
-  return { config }
 }

@@ -1,19 +1,19 @@
-// The command line: parses arguments, runs one verb, and turns every way it can end into output and an exit code.
+// The command line: parses arguments, runs one command, and turns its outcome into output and an exit code.
 
 import { Command, CommanderError } from 'commander'
+import { ownVersion } from '../config/own-version.ts'
 import { InputError } from '../errors/issue.ts'
 import { VERBS } from './commands/index.ts'
 import { renderIssues } from './render/render-issues.ts'
-import { type Io, paintFor } from './terminal.ts'
-import type { Services, VerbContext } from './verb.ts'
+import { type Io, stylesFor } from './terminal.ts'
+import type { VerbContext } from './verb.ts'
 
 /** Runs one command line (without the program's name) to its end. Answers the exit code: 0 good, 1 the checked thing is not
  *  good, 2 bad input or usage, 130/143 stopped by a signal. */
-export async function runCli(args: readonly string[], io: Io, services: Services): Promise<number> {
+export async function runCli(args: readonly string[], io: Io): Promise<number> {
   let exitCode = 0
   const context: VerbContext = {
     io,
-    services,
     action:
       (body) =>
       async (...given) => {
@@ -27,18 +27,18 @@ export async function runCli(args: readonly string[], io: Io, services: Services
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2
     if (!(thrown instanceof InputError)) throw thrown
-    io.stderr.write(renderIssues(thrown.issues, paintFor(io, io.stderr)))
+    io.stderr.write(renderIssues(thrown.issues, stylesFor(io, io.stderr)))
     return 2
   }
 }
 
 function createProgram(context: VerbContext): Command {
-  const { io, services } = context
+  const { io } = context
   const program = new Command('egresslab')
-    .description('Dedicated egress IPs and egress policies on your own machine: decides, binds, explains.')
-    .version(services.version, '--version')
+    .description('Try dedicated egress IPs and egress policies on your own machine.')
+    .version(ownVersion(), '--version')
     .exitOverride()
-    .showHelpAfterError('(egresslab --help lists the verbs)')
+    .showHelpAfterError('(run egresslab --help to list the commands)')
     .configureOutput({
       writeOut: io.stdout.write,
       writeErr: io.stderr.write,

@@ -1,12 +1,12 @@
-// What a verb may touch of the outside: its streams and environment. Passed in, so that tests see whole outputs.
+// A command's streams and environment, passed in so that tests see whole outputs.
 
-import { stripVTControlCharacters } from 'node:util'
+import { stripVTControlCharacters, styleText } from 'node:util'
 
 export interface TerminalOutput {
   readonly write: (text: string) => void
   /** resolves once the reader has taken most of what was written */
   readonly drained: () => Promise<void>
-  /** resolves when nobody reads any more */
+  /** resolves when the reader is gone */
   readonly gone?: Promise<void>
   readonly isTerminal: boolean
   /** width of the terminal; 80 elsewhere */
@@ -40,18 +40,35 @@ export async function* linesOf(stdin: AsyncIterable<string>): AsyncGenerator<{ l
   if (rest !== '') yield { line: rest, isLast: true }
 }
 
-const CODES = { good: 32, bad: 31, warn: 33, accent: 36, strong: 1, dim: 2 } as const
+const FORMATS = { good: 'green', bad: 'red', warn: 'yellow', accent: 'cyan', strong: 'bold', dim: 'dim' } as const
 
-export type TerminalPaint = Readonly<Record<keyof typeof CODES, (text: string) => string>>
+/** Functions that give a text a colour or weight, by what it means. */
+export type TextStyles = Readonly<Record<keyof typeof FORMATS, (text: string) => string>>
 
-/** Paint for one of the two output streams. */
-export function paintFor(io: Io, output: TerminalOutput): TerminalPaint {
-  const on = output.isTerminal && (io.env.NO_COLOR ?? '') === '' && io.env.TERM !== 'dumb'
-  const entries = Object.entries(CODES).map(([name, code]) => [
-    name,
-    on ? (text: string) => `\u001b[${code}m${text}\u001b[0m` : (text: string) => text,
-  ])
-  return Object.freeze(Object.fromEntries(entries))
+/** Leaves every text as it is, for reports that machines read. */
+export const PLAIN: TextStyles = stylesWhere(false)
+
+/** The styles of one of the two output streams: plain unless it is a terminal that takes colours (`NO_COLOR`, `TERM=dumb`). */
+export function stylesFor(io: Io, output: TerminalOutput): TextStyles {
+  return stylesWhere(takesColour(io, output))
+}
+
+/** Whether escape sequences for colour may be written to this stream. */
+export function takesColour({ env }: Io, { isTerminal }: TerminalOutput): boolean {
+  return isTerminal && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb'
+}
+
+function stylesWhere(isColoured: boolean): TextStyles {
+  const style = (format: (typeof FORMATS)[keyof typeof FORMATS]) => (text: string) =>
+    isColoured ? styleText(format, text, { validateStream: false }) : text
+  return {
+    good: style(FORMATS.good),
+    bad: style(FORMATS.bad),
+    warn: style(FORMATS.warn),
+    accent: style(FORMATS.accent),
+    strong: style(FORMATS.strong),
+    dim: style(FORMATS.dim),
+  }
 }
 
 /** The rows, columns two blanks apart, each line ending in a line feed. Colour codes take no width. */
@@ -77,7 +94,7 @@ export interface ProgressBar {
 
 const WIDTH = 30
 
-/** A bar behind this text, with the time left once there is something to tell it from. */
+/** A progress bar after this text, with the time left once it can be estimated. */
 export function createProgressBar({ stderr }: Io, text: string): ProgressBar {
   if (!stderr.isTerminal) return { show: () => {}, clear: () => {} }
   const start = performance.now()

@@ -1,4 +1,4 @@
-// Best-practice advice on a configuration ([P1] to [P8]): the policy's, with the places people are in.
+// Best-practice advice on a configuration ([P1] to [P8]): the policy's, with the location of each user.
 
 import { checkPractices, type PracticeIssue } from '../analysis/best-practices.ts'
 import type { ConfiguredUser, LabConfig } from '../config/lab-config.ts'

@@ -4,7 +4,6 @@ import type { LabConfig } from '../config/lab-config.ts'
 import { type Allowlists, createAllowlists } from '../policy/allowlist.ts'
 
 /** The test services of a configuration that have an allowlist. */
-
 export function allowlistsOf({ origins, destinations }: LabConfig): Allowlists {
   const services = origins.filter(({ kind }) => kind === 'saas')
   return createAllowlists(

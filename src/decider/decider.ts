@@ -1,4 +1,4 @@
-// What the running lab and a desk (`explain`) have in common: everything that turns a knock at a door into flows. No
+// What the running lab and an offline decider (`explain`) share: everything that turns an arrival at a listener into flows. No
 // listener, no outgoing socket.
 
 import { createCategoryTable } from '../config/category-table.ts'
@@ -36,7 +36,7 @@ export interface DecisionContext {
   readonly gatewayDns?: LabDns
   /** where it listens; with real ports once it does */
   readonly dnsEndpoints: Endpoint[]
-  /** Takes a newly read configuration in: people, names, categories, exits. */
+  /** Puts a newly read configuration into force: users, names, categories, exits. */
   replaceConfig(config: LabConfig): void
   close(): void
 }
@@ -98,7 +98,7 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
     identifier,
     ports: {
       snapshots: store,
-      identify: (knock, snapshot) => identifier.identify(knock, snapshot),
+      identify: (client, snapshot) => identifier.identify(client, snapshot),
       resolve: (target, options) => resolve(target, options),
       placeOf,
       categoriesOf: (target, address) => categoriesOf(target, address),
@@ -123,7 +123,7 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
 
 function openGeo({ geo }: LabConfig, { geoContents, onNotice }: DecisionContextOptions): GeoDatabase {
   const sources = geo.databases.length > 0 ? geo.databases.map((path) => ({ path })) : bundledGeoSources()
-  const changes = { onReload: (path: string) => onNotice(readAnew(path)), onWarning: onNotice }
+  const changes = { onReload: (path: string) => onNotice(reloaded(path)), onWarning: onNotice }
   if (geoContents === undefined || geoContents === 'shared') {
     return openGeoDatabase(sources, { changes, shared: geoContents === 'shared' })
   }
@@ -134,8 +134,8 @@ function openGeo({ geo }: LabConfig, { geoContents, onNotice }: DecisionContextO
   return openGeoDatabase(read, { changes })
 }
 
-function readAnew(file: string): Issue {
-  return { severity: 'advice', code: 'geo.reloaded', message: `took the geo database \`${file}\` in anew`, file }
+function reloaded(file: string): Issue {
+  return { severity: 'advice', code: 'geo.reloaded', message: `reloaded the geo database \`${file}\``, file }
 }
 
 interface ResolverParts {
@@ -163,7 +163,7 @@ function choiceOf(store: Pick<Store, 'current'>, email: string): string | null |
   return choice === undefined || choice.deletedAt !== null ? undefined : choice.value.virtualNetworkId
 }
 
-/** Opens a desk on a configuration and, where a folder is named, on what was changed at run time; both stay as they are.
+/** Opens a decider on a configuration and, if a state folder is given, on its run-time changes; it changes neither.
  *  Throws an InputError. */
 export async function openDecider({ configFile, state }: DeciderOptions, shared: SharedParts = {}): Promise<Decider> {
   const { config, issues } = readConfig(configFile)
@@ -173,32 +173,32 @@ export async function openDecider({ configFile, state }: DeciderOptions, shared:
     onNotice,
     ...(state === undefined ? {} : { kept: { journal: readJournal(state, onNotice), folder: state } }),
   })
-  const world = await createDecisionContext({
+  const context = await createDecisionContext({
     config,
     store,
     ownSockets: configuredSockets(config),
     onNotice,
     ...shared,
   })
-  return deciderOver({ config, issues: notices, store, world, close: () => closeAll(world, store) })
+  return deciderOver({ config, issues: notices, store, context, close: () => closeAll(context, store) })
 }
 
 /** What desks side by side need not each have of their own. */
 export type SharedParts = Pick<DecisionContextOptions, 'bundledGeo'>
 
 interface DeciderParts {
-  /** asked anew each time: it may be reloaded */
+  /** read on every use: it may be reloaded */
   readonly config: LabConfig
   readonly issues: readonly Issue[]
   readonly store: Store
-  readonly world: DecisionContext
+  readonly context: DecisionContext
   readonly close: () => void
 }
 
-/** A desk over parts that somebody else may be using too. */
+/** A decider on parts that others may use as well. */
 export function deciderOver(parts: DeciderParts): Decider {
-  const { issues, store, world, close } = parts
-  const { ports } = world
+  const { issues, store, context, close } = parts
+  const { ports } = context
   return {
     get config() {
       return parts.config
@@ -218,28 +218,31 @@ async function hypotheticalFlows(
   ports: DecisionContext['ports'],
 ): Promise<HypotheticalFlow[]> {
   const snapshot = store.current()
-  const persona = await ports.identify(arrival, snapshot)
+  const client = await ports.identify(arrival, snapshot)
   const { target, placeholder } = await settleTarget(ports, arrival.target)
   const signal = AbortSignal.timeout(10_000)
-  const candidates = await ports.resolve(target, resolveOptions(arrival, persona, { signal, placeholder, snapshot }))
-  return flowsOf(ports, { ...arrival, target }, persona, candidates)
+  const candidates = await ports.resolve(target, resolveOptions(arrival, client, { signal, placeholder, snapshot }))
+  return flowsOf(ports, { ...arrival, target }, client, candidates)
 }
 
-function closeAll(world: DecisionContext, store: Store): void {
-  world.close()
+function closeAll(context: DecisionContext, store: Store): void {
+  context.close()
   store.close()
 }
+
 /** What would be decided on, and the address bytes would really go to. */
 export interface HypotheticalFlow {
   readonly flow: Flow
   readonly candidate: Candidate
 }
+
 export interface DeciderOptions {
   readonly configFile: string
   /** folder of what was changed at run time; absent: the configuration alone */
   readonly state?: string
 }
-/** The lab at a desk: everything that decides, asked by hand. */
+
+/** Decides hypothetical connections: everything the lab decides with, and no sockets. */
 export interface Decider {
   readonly config: LabConfig
   readonly issues: readonly Issue[]

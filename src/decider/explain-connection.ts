@@ -3,7 +3,7 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { InputError } from '../errors/issue.ts'
+import { InputError, inputError } from '../errors/issue.ts'
 import { formatEndpoint, type Target } from '../net/endpoint.ts'
 import { parseAuthority } from '../net/host.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
@@ -28,12 +28,12 @@ export interface ExplainOptions extends FlowOptions {
 /** At least one. Throws an InputError for what cannot be asked, a GatewayError for a connection that fails before a
  *  decision. */
 export async function explainConnection(
-  desk: Decider,
+  decider: Decider,
   destination: string,
   options: ExplainOptions,
 ): Promise<readonly [Explained, ...Explained[]]> {
-  const snapshot = withColosDown(desk.snapshot, options.coloDown)
-  const flows = await desk.flowsOf(hypotheticalArrival(desk.config, destination, options))
+  const snapshot = withColosDown(decider.snapshot, options.coloDown)
+  const flows = await decider.flowsOf(hypotheticalArrival(decider.config, destination, options))
   const [first, ...others] = flows.map((one): Explained => {
     const { virtualNetworkId } = one.flow
     const network = snapshot.account.virtualNetworks.find(({ id }) => id === virtualNetworkId)
@@ -66,11 +66,11 @@ function withColosDown(snapshot: Snapshot, codes: readonly string[]): Snapshot {
 }
 
 function unknownColo(code: string, known: readonly string[]) {
-  const hint = didYouMean(code, known) ?? '`egresslab colo list --all` prints them all'
+  const hint = didYouMean(code, known) ?? 'run `egresslab colo list --all` to list them'
   return {
     severity: 'error',
     code: 'explain.unknown_colo',
-    message: `there is no data center \`${code}\``,
+    message: `unknown data center \`${code}\``,
     hint,
   } as const
 }
@@ -110,31 +110,31 @@ function parseDestination(text: string): Target {
   const target = parseAuthority(authority, scheme === undefined ? undefined : DEFAULT_PORTS[scheme.toLowerCase()])
   if (target !== undefined) return target
   const hint = 'write a URL, `host:port`, `ip:port` or `[ipv6]:port`'
-  throw bad('explain.bad_destination', `\`${text}\` is no destination`, hint)
+  throw bad('explain.bad_destination', `invalid destination \`${text}\``, hint)
 }
 
-/** The door they would come through, opened for this person without a password. */
+/** The listener they would come through, opened for this person without a password. */
 function listenerFor(config: LabConfig, { endpoint, user }: FlowOptions): Listener {
-  const door = endpoint === undefined ? config.listeners[0] : doorNamed(config, endpoint)
-  if (door === undefined) throw bad('explain.no_listener', 'the configuration has no listener')
-  if (user === undefined) return door.fixedUser === undefined ? { ...door, authentication: 'anonymous' } : door
+  const listener = endpoint === undefined ? config.listeners[0] : listenerNamed(config, endpoint)
+  if (listener === undefined) throw bad('explain.no_listener', 'the configuration has no listener')
+  if (user === undefined)
+    return listener.fixedUser === undefined ? { ...listener, authentication: 'anonymous' } : listener
   const known = config.users.map(({ identity }) => identity.email)
   const email = canonicalEmail(user)
-  if (!known.includes(email))
-    throw bad('explain.unknown_user', `there is no user \`${user}\``, didYouMean(user, known, 'there are'))
-  return { ...door, fixedUser: email }
+  if (!known.includes(email)) throw bad('explain.unknown_user', `unknown user \`${user}\``, didYouMean(user, known))
+  return { ...listener, fixedUser: email }
 }
 
-function doorNamed({ listeners }: LabConfig, name: string): Listener {
+function listenerNamed({ listeners }: LabConfig, name: string): Listener {
   const names = ({ name: own, endpoint }: Listener) =>
     [own, endpoint?.name, endpoint?.host].filter((each) => each !== undefined)
   const found = listeners.find((listener) => names(listener).includes(name))
   if (found !== undefined) return found
-  const hint = didYouMean(name, listeners.flatMap(names), 'there are')
-  throw bad('explain.unknown_endpoint', `there is no proxy endpoint or listener \`${name}\``, hint)
+  const hint = didYouMean(name, listeners.flatMap(names))
+  throw bad('explain.unknown_endpoint', `unknown proxy endpoint or listener \`${name}\``, hint)
 }
 
-/** Proxy endpoints of kind `ip` go by the network a connection comes from. */
+/** Proxy endpoints of kind `ip` identify a connection by the network it comes from. */
 function peerFor({ endpoint }: Listener, { sourceIp }: FlowOptions): Ip {
   const given = sourceIp === undefined ? undefined : parseIp(sourceIp)
   if (endpoint?.kind !== 'ip') return LOOPBACK
@@ -148,5 +148,5 @@ function userName({ user = '', vnet, sourceIp, device, family }: FlowOptions): s
 }
 
 function bad(code: string, message: string, hint?: string): InputError {
-  return new InputError([{ severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }])
+  return inputError(code, message, { hint })
 }

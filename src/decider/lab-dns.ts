@@ -15,6 +15,7 @@ import type { Store } from '../store/store.ts'
 export interface LabDns extends GatewayDns {
   readonly table: PlaceholderTable
 }
+
 export interface LabDnsParts extends Pick<GatewayDnsParts, 'book' | 'tunnels'> {
   readonly store: Pick<Store, 'current'>
   readonly dns: DnsClient
@@ -24,17 +25,17 @@ export interface LabDnsParts extends Pick<GatewayDnsParts, 'book' | 'tunnels'> {
   readonly own: readonly Endpoint[]
   readonly onNotice: (notice: Issue) => void
 }
-/** A used-up range is told of once in so many milliseconds. */
-const NEWS_MS = 60000
-/** Gateway DNS without its sockets. */
 
+/** An exhausted range is reported at most once in this many milliseconds. */
+const REPORT_EVERY_MS = 60000
+/** Gateway DNS without its sockets. */
 export function createLabDns(parts: LabDnsParts): LabDns {
   const { store, dns, book, tunnels, categoriesOf, upstream, own, onNotice } = parts
   const table = new PlaceholderTable({
     rangeOf: (family) => rangeOf(store.current(), family),
     now: () => performance.now(),
   })
-  let toldAt = Number.NEGATIVE_INFINITY
+  let reportedAt = Number.NEGATIVE_INFINITY
   const gatewayDns = createGatewayDns({
     snapshot: () => store.current(),
     book,
@@ -44,8 +45,8 @@ export function createLabDns(parts: LabDnsParts): LabDns {
     table,
     categoriesOf,
     onExhausted: (message) => {
-      if (performance.now() - toldAt < NEWS_MS) return
-      toldAt = performance.now()
+      if (performance.now() - reportedAt < REPORT_EVERY_MS) return
+      reportedAt = performance.now()
       onNotice({ severity: 'warning', code: 'dns.placeholders_exhausted', message })
     },
   })
@@ -54,7 +55,6 @@ export function createLabDns(parts: LabDnsParts): LabDns {
 const FRESH: Readonly<Record<Family, Cidr>> = { 4: cidr('100.80.0.0/16'), 6: cidr('2606:4700:cf1:4000::/64') }
 /** The range that placeholders of a family come from: as set at the API (`/zerotrust/subnets/initial_resolved_ip`), else as
  *  a fresh account has it. */
-
 export function rangeOf({ state }: LabSnapshot, family: Family): Cidr {
   const stored = state.placeholderSubnet.get(`v${family}`)
   return parseCidr(stored?.value.network ?? '') ?? FRESH[family]

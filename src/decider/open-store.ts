@@ -1,8 +1,8 @@
-// The store of a lab that starts: what keeps it from opening is a problem in what people have, said like any other.
+// Opens the store of a lab that starts; a store that cannot be opened is an InputError like any other.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { ChangeError } from '../errors/change-error.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
+import { type InputError, type Issue, inputError } from '../errors/issue.ts'
 import { type Journal, memoryJournal } from '../store/journal.ts'
 import { unusable } from '../store/state-problems.ts'
 import { createStore, type Store } from '../store/store.ts'
@@ -31,14 +31,10 @@ export function openStore(config: LabConfig, { kept, onNotice, machineTime }: Op
 }
 
 function contradiction({ file }: LabConfig, { message }: ChangeError, kept: OpenStoreOptions['kept']): InputError {
-  if (kept === undefined) return new InputError([{ severity: 'error', code: 'state.contradiction', message, file }])
-  return new InputError([
-    {
-      severity: 'error',
-      code: 'state.contradiction',
-      message: `\`${file}\` and what was changed at run time (\`${kept.folder}\`) contradict each other: ${message}`,
-      hint: 'change one of them in the file, or start with `--ephemeral` or another `--state DIR`',
-      file,
-    },
-  ])
+  if (kept === undefined) return inputError('state.contradiction', message, { file })
+  return inputError(
+    'state.contradiction',
+    `\`${file}\` and the run-time changes in \`${kept.folder}\` contradict each other: ${message}`,
+    { hint: 'change the file, or start with `--ephemeral` or another `--state DIR`', file },
+  )
 }

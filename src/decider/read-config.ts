@@ -1,4 +1,4 @@
-// A configuration file as the lab will run it: read, its rules compiled, everything wrong with either said at once.
+// Reads a configuration file as the lab will run it, compiles its rules, and reports every problem of either together.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { checkConfig, type LoadConfigOptions } from '../config/load.ts'
@@ -43,10 +43,11 @@ function inFileOrder(issues: readonly Issue[]): Issue[] {
   return issues.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
 }
 
-/** Throws what it is told. */
+/** For callers that expect no notice: throws an Error with its message. */
 export function unexpectedNotice({ message }: Issue): never {
-  throw new Error(`nobody was listening for this notice: ${message}`)
+  throw new Error(`unexpected notice: ${message}`)
 }
+
 export interface ReadConfig {
   readonly config: LabConfig
   /** warnings and advice */

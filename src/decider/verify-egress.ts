@@ -1,12 +1,14 @@
-// The documented verification of dedicated egress: ask an echo site of each address family, and see whether what it saw is one
-// of the account's dedicated IPs. Knows whom to ask and what answers mean; the asking is the caller's.
+// The documented verification of dedicated egress: request an echo origin of each address family and check whether the
+// address it saw is one of the account's dedicated IPs. Picks the origins and judges their answers; the caller sends the requests.
 
-import { Client, errors } from 'undici'
 import type { Destination, LabConfig } from '../config/lab-config.ts'
+import { messageOf } from '../errors/thrown.ts'
 import { containsIp } from '../net/cidr.ts'
-import { formatTarget } from '../net/endpoint.ts'
 import { equalIp, type Family, type Ip, parseIp } from '../net/ip.ts'
 import type { DedicatedEgressIp } from '../policy/account.ts'
+
+/** How long an echo origin may take to answer through the proxy. */
+export const VERIFY_TIMEOUT_MS = 10_000
 
 /** What one echo origin saw; `problem` says why nothing is known. */
 export interface EgressVerification {
@@ -49,7 +51,7 @@ export async function verifyOrigin(
     const owner = ownerOf(dedicatedIps, seen)
     return { ...nothing, seen: seen.text, dedicated: owner !== undefined, colo: owner?.colo ?? null, problem: null }
   } catch (thrown) {
-    return { ...nothing, problem: thrown instanceof Error ? thrown.message : String(thrown) }
+    return { ...nothing, problem: messageOf(thrown) }
   }
 }
 
@@ -66,53 +68,4 @@ function ownerOf(dedicatedIps: readonly DedicatedEgressIp[], seen: Ip): Dedicate
 
 function firstLine(text: string): string {
   return text.split('\n', 1)[0] ?? ''
-}
-
-const PATIENCE_MS = 10_000
-
-/** The proxy's or the origin's answer. Throws an Error with a sentence for people when there is none. */
-export async function askThroughProxy({ proxy, url, username, password }: ProxyRequest): Promise<ProxyAnswer> {
-  const at = formatTarget({ kind: 'name', name: proxy.host, port: proxy.port })
-  const client = new Client(`http://${at}`)
-  try {
-    const { statusCode, headers, body } = await client.request({
-      method: 'GET',
-      path: url,
-      headers: { host: new URL(url).host, ...(username === undefined ? {} : credentials(username, password ?? '')) },
-      signal: AbortSignal.timeout(PATIENCE_MS),
-    })
-    const status = headers['proxy-status']
-    const answer = { status: statusCode, body: await body.text() }
-    return typeof status === 'string' ? { ...answer, proxyStatus: status } : answer
-  } catch (thrown) {
-    throw new Error(failure(thrown, at), { cause: thrown })
-  } finally {
-    await client.destroy()
-  }
-}
-
-function credentials(username: string, password: string) {
-  return { 'proxy-authorization': `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` }
-}
-
-function failure(thrown: unknown, at: string): string {
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
-  if (code === 'ECONNREFUSED') return `nothing listens at ${at}; is the lab running (\`npm start\`)?`
-  if (thrown instanceof DOMException && thrown.name === 'TimeoutError') return `no answer from ${at} within 10 s`
-  if (thrown instanceof errors.UndiciError) return `${at} broke off: ${thrown.message}`
-  return `cannot ask ${at}: ${thrown instanceof Error ? thrown.message : String(thrown)}`
-}
-
-export interface ProxyRequest {
-  readonly proxy: { readonly host: string; readonly port: number }
-  readonly username?: string
-  readonly password?: string
-  /** `http://…` */
-  readonly url: string
-}
-export interface ProxyAnswer {
-  readonly status: number
-  readonly body: string
-  /** RFC 9209, as the proxy sent it */
-  readonly proxyStatus?: string
 }

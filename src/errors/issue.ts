@@ -30,6 +30,17 @@ export class InputError extends Error {
   }
 }
 
+/** Everything an issue can say besides its severity, code and message; `undefined` says nothing. */
+export type IssueDetails = {
+  readonly [Key in keyof Omit<Issue, 'severity' | 'code' | 'message'>]?: Issue[Key] | undefined
+}
+
+/** An InputError with a single error. */
+export function inputError(code: string, message: string, details: IssueDetails = {}): InputError {
+  const given = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined))
+  return new InputError([{ severity: 'error', code, message, ...given }])
+}
+
 /** Lines longer than this are cut. */
 const WIDTH = 160
 /** Characters shown before the span when the line is cut. */

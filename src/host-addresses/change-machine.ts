@@ -1,4 +1,4 @@
-// Makes changes on this machine, one command after another, each said before it runs and remembered once it has; and takes
+// Makes changes on this machine, one command after another, each printed before it runs and recorded afterwards; and takes
 // exactly those back.
 
 import { execFile } from 'node:child_process'
@@ -59,7 +59,7 @@ export function runCommand([program, ...args]: CommandLine): Promise<void> {
     execFile(program, args, (error, _stdout, stderr) => {
       if (error === null) return resolve()
       const isMissing = error.code === 'ENOENT'
-      const why = isMissing ? 'there is no such program here' : stderr.trim() || error.message
+      const why = isMissing ? 'the program is not installed' : stderr.trim() || error.message
       const hint = isMissing ? HINTS[program] : undefined
       const message = `\`${showCommand([program, ...args])}\` failed: ${why}`
       const issue = { severity: 'error', code: 'address.command_failed', message } as const
@@ -69,6 +69,6 @@ export function runCommand([program, ...args]: CommandLine): Promise<void> {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  ip: 'It comes with iproute2 (`apt-get install iproute2`).',
-  sysctl: 'It comes with procps (`apt-get install procps`).',
+  ip: 'install iproute2 (`apt-get install iproute2`)',
+  sysctl: 'install procps (`apt-get install procps`)',
 }

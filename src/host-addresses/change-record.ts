@@ -3,7 +3,7 @@
 
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
 import { parseCidr } from '../net/cidr.ts'
 import { NONLOCAL_BIND } from './system-commands.ts'
 
@@ -46,10 +46,9 @@ function read(file: string): readonly string[] {
   }
   const added: unknown = Object(parsed(text)).added
   if (Array.isArray(added) && added.every(isName)) return added
-  const message = 'this is no record of added addresses'
-  const hint =
-    'The routes of this machine are listed by `ip route show table local`; delete the file when nothing of it is left.'
-  throw new InputError([{ severity: 'error', code: 'address.bad_record', message, hint, file }])
+  const message = 'this is not a record of added addresses'
+  const hint = '`ip route show table local` lists the routes of this machine; delete the file once none of it is left'
+  throw inputError('address.bad_record', message, { hint, file })
 }
 
 function parsed(text: string): unknown {

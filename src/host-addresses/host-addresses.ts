@@ -1,5 +1,5 @@
-// Addresses of this machine, put together for verbs: the configuration says which, a trial bind whether they are here, and the
-// system's own programs add and remove them.
+// The addresses of this machine that a configuration needs: binds each to see whether it is here, and adds and removes them
+// with the system's own programs.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { type OwnAddresses, ownPrefixOf, readOwnAddresses } from '../config/own-addresses.ts'
@@ -15,31 +15,64 @@ import { openChangeRecord } from './change-record.ts'
 import { runInOwnNetwork } from './own-network.ts'
 import { changesFor, type SystemChanges, showCommand } from './system-commands.ts'
 
-/** Reads the configuration. Throws an InputError. */
-export function openHostAddresses(configFile: string): HostAddresses {
-  const { config } = readConfig(configFile)
-  const account = accountOf(config)
-  const system = process.platform
-  const machine = () => ({ system, own: readOwnAddresses(), run: runCommand })
-  const changes = async ({ shared }: UpOptions, own: OwnAddresses): Promise<SystemChanges> => {
-    const missing = await missingAddresses(config, account)
-    return changesFor(wantedPrefixes(config, { shared, missing }), own, system)
+/** The addresses a configuration needs, on this machine. */
+export class HostAddresses {
+  readonly #config: LabConfig
+  readonly #account: Account
+
+  /** Reads the configuration. Throws an InputError. */
+  constructor(configFile: string) {
+    this.#config = readConfig(configFile).config
+    this.#account = accountOf(this.#config)
   }
-  return {
-    isRoot: process.geteuid?.() === 0,
-    check: () => check(config, account),
-    planUp: async (options) => {
-      const found = await changes(options, readOwnAddresses())
-      return { ...found, changes: found.changes.map(({ what, add }) => ({ what, command: showCommand(add) })) }
-    },
-    up: async (options, say) => {
-      const { changes: wanted } = await changes(options, readOwnAddresses())
-      await makeChanges(wanted, machine(), openChangeRecord(options.state), say)
-    },
-    planDown: (state) => changesToTakeBack(machine(), openChangeRecord(state)).map(({ remove }) => showCommand(remove)),
-    down: (state, say) => takeBackChanges(machine(), openChangeRecord(state), say),
-    shell: (command, { shared }) => runInOwnNetwork(wantedPrefixes(config, { shared, missing: [] }), command),
+
+  /** Whether this process may change the machine's addresses. */
+  get isRoot(): boolean {
+    return process.geteuid?.() === 0
   }
+
+  /** Tries to bind every address once: first those the lab binds, then public dedicated addresses that have stand-ins. */
+  check(): Promise<readonly AddressRow[]> {
+    return check(this.#config, this.#account)
+  }
+
+  /** What `up` would add, without adding it. */
+  async planUp(options: UpOptions): Promise<MachineChanges> {
+    const found = await this.#changes(options)
+    return { ...found, changes: found.changes.map(({ what, add }) => ({ what, command: showCommand(add) })) }
+  }
+
+  /** Adds what is missing and records it in the state folder; `onCommand` gets each command before it runs. Throws an
+   *  InputError. */
+  async up(options: UpOptions & { readonly state: string }, onCommand: (command: string) => void): Promise<void> {
+    const { changes } = await this.#changes(options)
+    await makeChanges(changes, machine(), openChangeRecord(options.state), onCommand)
+  }
+
+  /** The commands that remove what `up` added, as far as it is still there. Throws an InputError. */
+  planDown(state: string): readonly string[] {
+    return changesToTakeBack(machine(), openChangeRecord(state)).map(({ remove }) => showCommand(remove))
+  }
+
+  /** Removes what `up` added; `onCommand` gets each command before it runs. Throws an InputError. */
+  async down(state: string, onCommand: (command: string) => void): Promise<void> {
+    await takeBackChanges(machine(), openChangeRecord(state), onCommand)
+  }
+
+  /** Runs a command (the user's shell, if there is none) in a network namespace that has the addresses; resolves to its
+   *  exit code. Throws an InputError where the system offers no such namespace. */
+  shell(command: readonly string[], { shared }: UpOptions): Promise<number> {
+    return runInOwnNetwork(wantedPrefixes(this.#config, { shared, missing: [] }), command)
+  }
+
+  async #changes({ shared }: UpOptions): Promise<SystemChanges> {
+    const missing = await missingAddresses(this.#config, this.#account)
+    return changesFor(wantedPrefixes(this.#config, { shared, missing }), readOwnAddresses(), process.platform)
+  }
+}
+
+function machine() {
+  return { system: process.platform, own: readOwnAddresses(), run: runCommand }
 }
 
 function accountOf(config: LabConfig): Account {
@@ -106,7 +139,7 @@ function byOf({ binds, addresses: [address] }: NeededAddresses, own: OwnAddresse
 /** An address, a prefix, or several of one purpose. */
 export interface AddressRow {
   readonly use: 'dedicated' | 'shared' | 'origin'
-  /** what the world is told */
+  /** the public address or range */
   readonly public: string
   /** code of the colo, or host name of the origin; '' for shared egress */
   readonly where: string
@@ -132,20 +165,4 @@ export interface MachineChanges {
 export interface UpOptions {
   /** shared egress, too */
   readonly shared: boolean
-}
-
-export interface HostAddresses {
-  /** Tries every address once: what the lab binds, then public dedicated addresses that have stand-ins. */
-  readonly check: () => Promise<readonly AddressRow[]>
-  /** Is this process allowed to change the machine? */
-  readonly isRoot: boolean
-  readonly planUp: (options: UpOptions) => Promise<MachineChanges>
-  /** Adds what is missing and remembers it in the state folder; `say` hears each command before it runs. Throws an InputError. */
-  readonly up: (options: UpOptions & { readonly state: string }, say: (command: string) => void) => Promise<void>
-  /** Commands that take back what `up` added, as far as it is still there. Throws an InputError. */
-  readonly planDown: (state: string) => readonly string[]
-  readonly down: (state: string, say: (command: string) => void) => Promise<void>
-  /** Runs a command (without one, the user's shell) in a network of its own that has the addresses; answers its exit code.
-   *  Throws an InputError where there is no such network to be had. */
-  readonly shell: (command: readonly string[], options: UpOptions) => Promise<number>
 }

@@ -5,7 +5,7 @@ import { execFile, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { OwnAddresses } from '../config/own-addresses.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { changesFor, showCommand } from './system-commands.ts'
 
@@ -29,10 +29,10 @@ function tryOnce(setUp: string): Promise<void> {
     execFile('unshare', [...UNSHARE, setUp], (error, _stdout, stderr) => {
       if (error === null) return resolve()
       const isMissing = error.code === 'ENOENT'
-      const why = isMissing ? 'there is no `unshare` here' : stderr.trim().replaceAll('\n', '; ') || error.message
-      const message = `no network of its own can be had: ${why}`
-      const hint = isMissing ? 'It comes with util-linux; other systems than Linux have nothing like it.' : advice()
-      reject(new InputError([{ severity: 'error', code: 'address.no_namespace', message, hint }]))
+      const why = isMissing ? '`unshare` is not installed' : stderr.trim().replaceAll('\n', '; ') || error.message
+      const message = `cannot create a network namespace: ${why}`
+      const hint = isMissing ? 'it is part of util-linux and needs Linux' : advice()
+      reject(inputError('address.no_namespace', message, { hint }))
     })
   })
 }
@@ -46,8 +46,8 @@ const SWITCHES = [
 
 function advice(): string {
   const shut = SWITCHES.find(([, file, value]) => textOf(file) === value)
-  if (shut !== undefined) return `\`sudo sysctl -w ${shut[0]}=${shut[3]}\` permits it on this machine.`
-  return 'Containers often forbid it (Docker: `--security-opt seccomp=unconfined`); with root, `egresslab addresses up` does without.'
+  if (shut !== undefined) return `\`sudo sysctl -w ${shut[0]}=${shut[3]}\` permits it on this machine`
+  return 'containers often forbid it (Docker: `--security-opt seccomp=unconfined`); `egresslab addresses up`, with root, does not need it'
 }
 
 function textOf(file: string): string {

@@ -38,9 +38,9 @@ export function changesFor(prefixes: readonly Cidr[], own: OwnAddresses, system:
 function whyNot({ family, length }: Cidr, own: OwnAddresses, system: NodeJS.Platform): string | undefined {
   if (system === 'darwin') {
     if (length === (family === 4 ? 32 : 128)) return undefined
-    return 'macOS takes single addresses only, as aliases of lo0'
+    return 'macOS takes only single addresses, as aliases of lo0'
   }
-  if (system !== 'linux') return 'egresslab knows how on Linux and macOS only'
+  if (system !== 'linux') return 'egresslab can add addresses on Linux and macOS only'
   return family === 6 && own.ipv6NonlocalBind === undefined ? 'IPv6 is switched off on this machine' : undefined
 }
 

@@ -16,9 +16,11 @@ import {
 import type { ConfiguredUser, LabConfig, OriginSpec } from '../config/lab-config.ts'
 import type { Decider } from '../decider/decider.ts'
 import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
-import { askThroughProxy, type EgressVerification, echoOrigins, verifyOrigin } from '../decider/verify-egress.ts'
+import { getThroughProxy } from '../decider/proxy-client.ts'
+import { type EgressVerification, echoOrigins, VERIFY_TIMEOUT_MS, verifyOrigin } from '../decider/verify-egress.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import type { Identifier } from '../identity/identify.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import type { Cidr } from '../net/cidr.ts'
@@ -36,7 +38,7 @@ import type { EngineName } from '../transport/engine.ts'
 import type { DataPlaneTraffic } from './traffic.ts'
 
 export interface ApiParts {
-  /** asked anew each time: it may be reloaded */
+  /** read on every use: it may be reloaded */
   readonly config: LabConfig
   readonly store: Store
   readonly sessions: SessionLog
@@ -45,15 +47,15 @@ export interface ApiParts {
   readonly identifier: Identifier
   /** absent: there is no Gateway DNS */
   readonly dns: ApiPorts['dns']
-  readonly desk: Decider
+  readonly decider: Decider
   readonly token: ApiPorts['token']
   readonly version: string
   readonly engine: EngineName
   readonly troubles: () => Promise<readonly string[]>
   readonly unready: () => Promise<readonly string[]>
   readonly health: EgressHealth
-  /** the doors that are open, with their real ports */
-  readonly doors: () => readonly Listener[]
+  /** the listeners that are open, with their real ports */
+  readonly listeners: () => readonly Listener[]
   readonly placeOf: (address: Ip) => Place | undefined
   readonly signIn: ApiPorts['signIn'] | undefined
   readonly voucher: NonNullable<ApiPorts['voucher']>
@@ -66,8 +68,8 @@ export async function serveApi(parts: ApiParts): Promise<ApiServer> {
   try {
     return await startApi(api, portsOver(parts))
   } catch (thrown) {
-    const message = `the API cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`
-    throw new InputError([{ severity: 'error', code: 'listen.failed', message, file }])
+    const message = `the API cannot listen: ${messageOf(thrown)}`
+    throw inputError('listen.failed', message, { file })
   }
 }
 
@@ -82,7 +84,7 @@ function portsOver(parts: ApiParts): ApiPorts {
       live: () => traffic.decided().map(({ session }) => session),
       close: (id) => {
         const found = traffic.find(id) !== undefined
-        if (found) traffic.cut(id, new GatewayError('relay.killed', 'closed on request of the operator'))
+        if (found) traffic.cut(id, new GatewayError('relay.killed', 'closed by the operator'))
         return found
       },
       settle: async (colo, reset) => {
@@ -94,13 +96,13 @@ function portsOver(parts: ApiParts): ApiPorts {
       recent: () => sessions.recent(),
       subscribe: (listener) => sessions.subscribe(listener),
     },
-    insight: createDiagnostics(parts),
+    diagnostics: createDiagnostics(parts),
     page: readConsole(),
-    doors: parts.doors,
+    listeners: parts.listeners,
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
     voucher: parts.voucher,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),
-    explain: (question) => answerQuestion(parts.desk, question),
+    explain: (question) => answerQuestion(parts.decider, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
     users: () =>
       parts.config.users.map((user) => ({
@@ -124,7 +126,7 @@ function portsOver(parts: ApiParts): ApiPorts {
   }
 }
 
-/** Where a person is when nothing else is said: as configured, else where their device's address is. */
+/** The default location of a user: as configured, else that of their device's address. */
 function placeOf(
   { config, placeOf: look }: ApiParts,
   { place, defaultDevice }: Pick<ConfiguredUser, 'place' | 'defaultDevice'>,
@@ -135,22 +137,22 @@ function placeOf(
   return found === undefined ? {} : { place: found }
 }
 
-async function answerQuestion(desk: Decider, question: Parameters<ApiPorts['explain']>[0]): Promise<unknown> {
+async function answerQuestion(decider: Decider, question: Parameters<ApiPorts['explain']>[0]): Promise<unknown> {
   const { destination, protocol = 'tcp', family, colosDown = [], ...rest } = question
   const given = family === undefined ? {} : { family: family === 4 ? ('4' as const) : ('6' as const) }
   return explanationJson(
-    await explainConnection(desk, destination, { ...rest, ...given, protocol, coloDown: colosDown }),
+    await explainConnection(decider, destination, { ...rest, ...given, protocol, coloDown: colosDown }),
   )
 }
 
-/** Asks the identify stage itself, as a listener that wants credentials would. */
+/** Runs the pipeline's identify stage, as a listener that needs credentials would. */
 async function checkUser(
   { identifier, store }: ApiParts,
   username: string,
   password: string,
   peer: string,
 ): Promise<string | undefined> {
-  const knock = {
+  const client = {
     protocol: 'http-forward',
     transport: 'tcp',
     listener: { name: 'api', host: '127.0.0.1', port: 0, authentication: 'required' },
@@ -159,7 +161,7 @@ async function checkUser(
     acceptedAt: store.now(),
   } as const
   try {
-    return (await identifier.identify(knock, store.current())).identity?.email
+    return (await identifier.identify(client, store.current())).identity?.email
   } catch (thrown) {
     if (thrown instanceof GatewayError && thrown.code.startsWith('identity.')) return undefined
     throw thrown
@@ -182,12 +184,12 @@ export interface DiagnosticsParts {
   readonly config: LabConfig
   readonly traffic: DataPlaneTraffic
   readonly memory: SessionMemory
-  readonly desk: Decider
-  /** the doors that are open, with their real ports */
-  readonly doors: () => readonly Listener[]
+  readonly decider: Decider
+  /** the listeners that are open, with their real ports */
+  readonly listeners: () => readonly Listener[]
 }
 
-/** People whose admission is worked out; a configuration may have thousands. */
+/** Users whose admission is computed at most; a configuration may have thousands. */
 const MOST_VISITORS = 50
 
 export function createDiagnostics(parts: DiagnosticsParts): DiagnosticsPort {
@@ -205,22 +207,26 @@ export function createDiagnostics(parts: DiagnosticsParts): DiagnosticsPort {
 }
 
 async function verify(
-  { config, doors }: DiagnosticsParts,
+  { config, listeners }: DiagnosticsParts,
   { user, password, vnet }: VerifyQuestion,
 ): Promise<readonly EgressVerification[] | undefined> {
   const configured = config.users.find(({ identity }) => identity.email === user)?.password
   const secret = password ?? (configured?.kind === 'plain' ? configured.text.reveal() : undefined)
   if (secret === undefined) return undefined
-  const door = doors().find(
+  const listener = listeners().find(
     ({ authentication, fixedUser }) => authentication !== 'anonymous' && fixedUser === undefined,
   )
-  if (door === undefined) return []
-  const proxy = { host: door.host, port: door.port }
+  if (listener === undefined) return []
+  const proxy = { host: listener.host, port: listener.port }
   return Promise.all(
     echoOrigins(config).map((origin) => {
       const username = [user, ...(vnet === undefined ? [] : [`vnet=${vnet}`]), `family=${origin.family}`].join(';')
       return verifyOrigin(origin, config.dedicatedIps, (url) =>
-        askThroughProxy({ proxy, url, username, password: secret }),
+        getThroughProxy(
+          new URL(url),
+          { proxy, credentials: { username, password: secret } },
+          { timeoutMs: VERIFY_TIMEOUT_MS },
+        ),
       )
     }),
   )
@@ -249,10 +255,14 @@ function rangeText(range: Cidr): string {
 }
 
 /** The decision the proxy would make for them, and what the allowlist would make of that. */
-async function visitorOf({ desk }: DiagnosticsParts, { name, allow }: OriginSpec, user: string): Promise<PortalUser> {
+async function visitorOf(
+  { decider }: DiagnosticsParts,
+  { name, allow }: OriginSpec,
+  user: string,
+): Promise<PortalUser> {
   try {
     const options = { user, protocol: 'tcp', coloDown: [] } as const
-    const [{ explanation, virtualNetwork }] = await explainConnection(desk, `https://${name}/`, options)
+    const [{ explanation, virtualNetwork }] = await explainConnection(decider, `https://${name}/`, options)
     const { outcome, rule, reason, egress } = explanation.decision
     const address = egress?.ipv4 ?? egress?.ipv6
     const source = address === undefined ? undefined : parseIp(address)
@@ -296,7 +306,7 @@ export function readConsole(folder = FOLDER): (path: string) => SessionPage | un
 
 const NOT_BUILT: SessionPage = {
   contentType: 'text/html; charset=utf-8',
-  body: '<!doctype html><html lang="en"><title>egresslab</title><p>The console was not built: run <code>npm run build:console</code> and start again. The API works without it.',
+  body: '<!doctype html><html lang="en"><title>egresslab</title><p>The console is not built: run <code>npm run build:console</code> and restart. The API works without it.',
 }
 
 function pageOf(file: string): SessionPage {

@@ -1,5 +1,5 @@
-// What the doors present to clients that speak TLS: the development certificate, or files of the user's own, read anew when they
-// change. A change that is not good is told of and changes nothing (TL-01).
+// The certificates of TLS listeners: the development certificate, or the user's own files, which are reloaded when they change.
+// A reload that fails is reported and changes nothing (TL-01).
 
 import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
@@ -64,7 +64,7 @@ class FollowedSource implements TlsSource {
       try {
         this.#material = readMaterial(listener, development)
         for (const tell of this.#listeners) tell(this.#material)
-        events.info(`the listener \`${listener.name}\` presents its new certificate`)
+        events.info(`the listener \`${listener.name}\` now uses its new certificate`)
       } catch (thrown) {
         if (!(thrown instanceof InputError)) throw thrown
         events.warn(`the listener \`${listener.name}\` keeps its certificate: ${thrown.message}`)

@@ -1,9 +1,10 @@
-// The road of a connection, put together: dialler, pipeline, doors.
+// Builds the data path of one thread: dialler, pipeline, listeners.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { configuredSockets } from '../decider/configured-sockets.ts'
 import type { DecisionContext } from '../decider/decider.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import { type Gateway, type GatewaySettings, openGateway } from '../inbound/proxy-server.ts'
 import type { UdpHandler } from '../inbound/socks5/socks5-handshake.ts'
 import { createUdpHandler } from '../inbound/socks5/udp-association.ts'
@@ -25,12 +26,12 @@ export interface DataPathParts {
   /** how connections enter and leave */
   readonly engine: Engine
   readonly store: Pick<Store, 'current' | 'now'>
-  readonly world: Pick<DecisionContext, 'ports' | 'exitOf'>
+  readonly context: Pick<DecisionContext, 'ports' | 'exitOf'>
   readonly record: Ports['record']
   readonly events: Pick<EventLog, 'warn'>
   /** who is behind outgoing connections, for test origins */
   readonly sources: Readonly<Record<'tcp' | 'udp', Sources>>
-  /** hears how attempts from egress addresses went, and says which of them to take for lost */
+  /** gets the outcome of attempts from egress addresses, and says which addresses count as lost */
   readonly egress: Pick<TcpDialerSettings, 'onAttempt' | 'isLost'>
   /** what [E7] is counted in; absent: this data path is the only one */
   readonly shared?: PortShare
@@ -53,11 +54,11 @@ export interface DataPath {
 /** Fine enough for data centers 1,000 km apart. */
 const FINE_TICK_MS = 2
 
-/** The road without its doors. */
+/** The data path without its listeners. */
 export function createDataPath(config: LabConfig, parts: DataPathParts): DataPath {
-  const { engine, store, world, events, sources, shared, egress } = parts
+  const { engine, store, context, events, sources, shared, egress } = parts
   const { timeouts, udp, distance } = config
-  const { exitOf } = world
+  const { exitOf } = context
   const clock = new TimerWheel()
   const limit = () => store.current().account.settings.maxConnectionsPerDestination
   const leases = new PortLeases({
@@ -73,7 +74,7 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
   const dial = createTcpDialer({ engine, leases, sources: sources.tcp, clock, exitOf, ...egress })
   const pipeline = createConnectionPipeline(
     {
-      ...world.ports,
+      ...context.ports,
       dial: distance === undefined ? dial : delayByDistance(dial, { ...distance, clock: new TimerWheel(FINE_TICK_MS) }),
       record: parts.record,
       now: () => store.now(),
@@ -101,11 +102,11 @@ function listeningPorts(config: LabConfig): number[] {
   return [...[...services, ...origins].map(({ port }) => port), ...mapped]
 }
 
-/** What doors have in common with those of other threads. */
+/** What the listeners share with those of other threads. */
 export type ListenerGroup = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn' | 'ownPages'> &
   Partial<Pick<GatewaySettings, 'maxClients' | 'maxTurnedAway'>>
 
-/** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */
+/** Opens every listener or none. Throws an InputError for a port that was taken since the preflight. */
 export async function openListeners(
   config: LabConfig,
   { engine, pipeline, udp }: DataPath,
@@ -128,18 +129,18 @@ export async function openListeners(
       ...(udp === undefined ? {} : { udp }),
     })
   } catch (thrown) {
-    const message = `cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`
-    throw new InputError([{ severity: 'error', code: 'listen.failed', message, file }])
+    const message = `cannot listen: ${messageOf(thrown)}`
+    throw inputError('listen.failed', message, { file })
   }
 }
 
-/** The first door as a URL. */
+/** The URL of the first listener. */
 export function proxyUrl({ listeners: [first] }: Pick<LabConfig, 'listeners'>): string {
   const scheme = first?.tls?.mode === 'required' ? 'https' : 'http'
   return `${scheme}://${formatTarget({ kind: 'name', name: reachableHost(first?.host ?? '127.0.0.1'), port: first?.port ?? 8080 })}`
 }
 
-/** How long the same mark of the same destination is not told of again. */
+/** How long the same mark of the same destination is not reported again. */
 const QUIET_MS = 60_000
 /** Marks remembered at one time; the oldest is forgotten first. */
 const MAX_REMEMBERED = 1_000
@@ -149,16 +150,16 @@ export function createPressureWarning(
   warn: (message: string) => void,
   now: () => number = () => performance.now(),
 ): (pressure: PortPressure) => void {
-  const told = new Map<string, number>()
+  const reported = new Map<string, number>()
   return ({ egress, destination, percent, used, limit }) => {
     const where = formatEndpoint(destination)
     const key = `${egress.text} ${where} ${percent}`
-    const before = told.get(key)
+    const before = reported.get(key)
     if (before !== undefined && now() - before < QUIET_MS) return
-    told.delete(key)
-    told.set(key, now())
-    const [oldest] = told.keys()
-    if (told.size > MAX_REMEMBERED && oldest !== undefined) told.delete(oldest)
+    reported.delete(key)
+    reported.set(key, now())
+    const [oldest] = reported.keys()
+    if (reported.size > MAX_REMEMBERED && oldest !== undefined) reported.delete(oldest)
     const next = percent === 100 ? '; the next one is refused with `egress.ports_exhausted`' : ''
     warn(`${used} of ${limit} connections from \`${egress.text}\` to \`${where}\` are in use (${percent} %)${next}`)
   }

@@ -7,7 +7,7 @@ import type { ReadFiles } from '../config/source-document.ts'
 import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.ts'
 import type { DecisionContext } from '../decider/decider.ts'
 import { counted } from '../errors/counted.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
 import type { OwnPages } from '../inbound/own-pages.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
@@ -33,16 +33,16 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly engine: Engine
   /** how the configuration was read, with its files */
   readonly load: LoadConfigOptions & { readonly files: ReadFiles }
-  /** the files of the configuration in force, which may have been read anew */
+  /** the files of the configuration in force, which may have been reloaded */
   readonly files: () => ReadFiles
   readonly store: Store
-  readonly world: DecisionContext
+  readonly context: DecisionContext
   readonly sessions: SessionLog
   readonly memory: SessionMemory
   readonly events: EventLog
-  /** filled in as doors open */
+  /** filled in as listeners open */
   readonly ownSockets: OpenedSockets
-  readonly doorCertificates: Pick<ListenerCertificates, 'tlsFor'>
+  readonly listenerCertificates: Pick<ListenerCertificates, 'tlsFor'>
   /** absent: no listener has a sign-in page */
   readonly signIn: OpenedSignIn | undefined
   /** once the API listens */
@@ -59,34 +59,34 @@ export interface DataPlane {
   readonly publicSourceOf: Readonly<Record<'tcp' | 'udp', PublicSourceOf>>
   /** A new configuration is in force in this thread; resolves when it is everywhere. */
   configTaken(): Promise<void>
-  /** Opens every door or none; answers the listeners with their real ports. Throws an InputError. */
+  /** Opens every listener or none; resolves to them with their real ports. Throws an InputError. */
   open(): Promise<readonly Listener[]>
   /** Drains and closes them (LC-01). */
   stop(): Promise<void>
 }
 
-/** Puts it together; no door is open yet. Throws an InputError for what does not go with workers. */
+/** Builds the data plane; no listener is open yet. Throws an InputError for what does not work with workers. */
 export function createDataPlane(parts: DataPlaneParts): DataPlane {
   return parts.workers === 1 ? inThisThread(parts) : inWorkers(parts)
 }
 
 function inThisThread(parts: DataPlaneParts): DataPlane {
-  const { config, store, ownSockets, doorCertificates, signIn } = parts
+  const { config, store, ownSockets, listenerCertificates, signIn } = parts
   const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
-  const road = roadOf(parts, registries)
+  const dataPath = recordingDataPath(parts, registries)
   let stop = async () => {}
   return {
-    traffic: inProcessTraffic(road.pipeline, road.leases),
-    pipeline: road.pipeline,
+    traffic: inProcessTraffic(dataPath.pipeline, dataPath.leases),
+    pipeline: dataPath.pipeline,
     publicSourceOf: { tcp: registries.tcp.publicSourceOf, udp: registries.udp.publicSourceOf },
     configTaken: async () => {},
     async open() {
-      const gateway = await openListeners(config, road, {
+      const gateway = await openListeners(config, dataPath, {
         store,
-        tlsFor: doorCertificates.tlsFor,
+        tlsFor: listenerCertificates.tlsFor,
         ...roomOf(parts),
         ownPages: parts.ownPages(),
-        ...(signIn === undefined ? {} : { signIn: signIn.door }),
+        ...(signIn === undefined ? {} : { signIn: signIn.proxy }),
       })
       stop = () => gateway.stop()
       ownSockets.services.push(...gateway.doors.map(({ address }) => address))
@@ -97,7 +97,7 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
 }
 
 function inWorkers(parts: DataPlaneParts): DataPlane {
-  const { config, workers, engine, load, store, world, sessions, memory, events, ownSockets } = parts
+  const { config, workers, engine, load, store, context, sessions, memory, events, ownSockets } = parts
   refuseWhatNeedsOneThread(config)
   const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
   const pool = new WorkerPool({
@@ -112,17 +112,17 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     ownSockets,
     room: roomOf(parts),
     registries,
-    ...(world.ports.placeholderAt === undefined ? {} : { placeholderAt: world.ports.placeholderAt }),
-    gatewayDnsAt: world.dnsEndpoints,
-    geo: world.geo,
+    ...(context.ports.placeholderAt === undefined ? {} : { placeholderAt: context.ports.placeholderAt }),
+    gatewayDnsAt: context.dnsEndpoints,
+    geo: context.geo,
     signIn: () => parts.signIn?.shared(),
     ownPages: parts.ownPages,
-    inboxOver: (shelf) => new SessionBatchReceiver(sessions, memory, shelf),
+    receiverFor: (revisions) => new SessionBatchReceiver(sessions, memory, revisions),
   })
   const catchUp = () => pool.catchUpSources()
   return {
     traffic: pool,
-    pipeline: roadOf(parts, registries).pipeline,
+    pipeline: recordingDataPath(parts, registries).pipeline,
     pool,
     publicSourceOf: { tcp: askedOf(registries.tcp, catchUp), udp: askedOf(registries.udp, catchUp) },
     configTaken: () => {
@@ -139,14 +139,14 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
   }
 }
 
-function roadOf(
-  { config, engine, store, world, sessions, memory, events, egress }: DataPlaneParts,
+function recordingDataPath(
+  { config, engine, store, context, sessions, memory, events, egress }: DataPlaneParts,
   sources: Readonly<Record<'tcp' | 'udp', SourceRegistry>>,
 ) {
   return createDataPath(config, {
     engine,
     store,
-    world,
+    context,
     events,
     sources,
     egress,
@@ -168,7 +168,7 @@ function roomOf({ config, workers, events }: DataPlaneParts): { maxClients: numb
     const { limit } = descriptors
     const advice = `raise it with \`ulimit -n\`, or lower \`limits.max_clients\``
     events.warn(
-      `${counted(limit, 'open file')} ${limit === 1 ? 'leaves' : 'leave'} room for ${counted(clients, 'client')} at one time, not ${maxClients}: ${advice}`,
+      `${counted(limit, 'open file')} ${limit === 1 ? 'leaves' : 'leave'} room for ${counted(clients, 'client')} at a time, not ${maxClients}: ${advice}`,
     )
   }
   return { maxClients: Math.min(clients, maxClients), maxTurnedAway: Math.max(1, Math.floor(turnedAway / workers)) }
@@ -186,7 +186,7 @@ const SPREADING: ReadonlySet<string> = new Set(['linux', 'freebsd'])
 /** What would work by halves in several threads is refused. */
 function refuseWhatNeedsOneThread({ file }: LabConfig): void {
   if (SPREADING.has(process.platform)) return
-  const message = `workers share a port by SO_REUSEPORT, and ${process.platform} does not spread connections over those who share`
-  const hint = 'start with one worker: without `--workers`, and `workers: 1` in the configuration'
-  throw new InputError([{ severity: 'error', code: 'workers.not_possible', message, hint, file }])
+  const message = `workers share a port with SO_REUSEPORT, and ${process.platform} does not distribute connections among them`
+  const hint = 'use one worker: remove `--workers`, and set `workers: 1` in the configuration'
+  throw inputError('workers.not_possible', message, { hint, file })
 }

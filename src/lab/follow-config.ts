@@ -1,5 +1,5 @@
-// Follows the configuration file while the lab runs: a good new version takes effect as a whole, a bad one changes nothing
-// and is told of until it is mended (CF-01, CF-02).
+// Follows the configuration file while the lab runs: a valid new version takes effect as a whole; an invalid one changes
+// nothing and is reported until it is fixed (CF-01, CF-02).
 
 import { isDeepStrictEqual } from 'node:util'
 import type { LabConfig } from '../config/lab-config.ts'
@@ -42,19 +42,19 @@ export interface FollowOptions {
   /** with the files that `config` was read from */
   readonly load: ReadOptions & { readonly files: ReadFiles }
   readonly store: Store
-  readonly world: DecisionContext
+  readonly context: DecisionContext
   readonly events: EventLog
-  /** told when a new version is in force here; it counts as taken when the promise resolves */
+  /** called when a new version is in force here; it counts as applied when the promise resolves */
   readonly onTaken: () => Promise<void>
 }
 
 /** Starts following. */
-export function followConfig({ config, load, store, world, events, onTaken }: FollowOptions): FollowedConfig {
+export function followConfig({ config, load, store, context, events, onTaken }: FollowOptions): FollowedConfig {
   let stale: string | undefined
   let inForce = config
   let { files } = load
   let turn = Promise.resolve()
-  /** Whoever hears of the new state finds the new files here. */
+  /** Subscribers of the new state already find the new files here. */
   const take = (read: LabConfig, newFiles: ReadFiles) => {
     const before = files
     files = newFiles
@@ -64,7 +64,7 @@ export function followConfig({ config, load, store, world, events, onTaken }: Fo
       files = before
       throw thrown
     }
-    world.replaceConfig(read)
+    context.replaceConfig(read)
   }
   const reload = async () => {
     try {
@@ -73,12 +73,12 @@ export function followConfig({ config, load, store, world, events, onTaken }: Fo
       await checkAddresses(read, store.current().account)
       take(read, newFiles)
       await onTaken()
-      events.info(`took \`${config.file}\` in anew${waiting(inForce, read)}`)
+      events.info(`reloaded \`${config.file}\`${waiting(inForce, read)}`)
       inForce = { ...read, ...settled(config) }
       stale = undefined
     } catch (thrown) {
       stale = reasonOf(thrown)
-      events.warn(`\`${config.file}\` is not in force: ${stale}; the version before it stays`)
+      events.warn(`\`${config.file}\` is not in force: ${stale}; the previous version stays in force`)
     }
   }
   const watched = () => [config.file, ...(inForce.rulesFile === undefined ? [] : [inForce.rulesFile])]
@@ -112,7 +112,7 @@ function waiting(before: LabConfig, after: LabConfig): string {
   const changed = AT_START.filter((key) => !isDeepStrictEqual(before[key], after[key]))
   return changed.length === 0
     ? ''
-    : `; the changes of ${changed.map((key) => `\`${key}\``).join(', ')} wait for the next start`
+    : `; changes of ${changed.map((key) => `\`${key}\``).join(', ')} take effect at the next start`
 }
 
 function reasonOf(thrown: unknown): string {

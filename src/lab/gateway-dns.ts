@@ -1,4 +1,4 @@
-// Gateway DNS of the running lab, put together: what it answers from, and the sockets it answers on.
+// Gateway DNS of the running lab: its answers at the API's port and its own sockets.
 
 import type { ApiPorts } from '../api/index.ts'
 import type { LabConfig } from '../config/lab-config.ts'
@@ -7,7 +7,8 @@ import { type DnsServer, isAnswered, serveDns } from '../dns/dns-server.ts'
 import { isOwnNameServer } from '../dns/forward.ts'
 import type { GatewayDns } from '../dns/gateway-dns.ts'
 import { lowestTtl, STREAM_LIMIT } from '../dns/message.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 
@@ -34,7 +35,7 @@ export function dnsPort({ answer, table, counts }: LabDns, clients: readonly Cid
 }
 
 const ASKS_ITSELF =
-  'this machine asks Gateway DNS for names, and Gateway DNS asks this machine: name another server in `dns.upstream`'
+  "Gateway DNS is this machine's own name server and would query itself: set another server in `dns.upstream`"
 
 /** Listens. Throws an InputError where an address cannot be listened on. */
 export async function openDns(
@@ -47,8 +48,8 @@ export async function openDns(
     if (dns?.upstream === undefined && isOwnNameServer(server.endpoints)) notice(ASKS_ITSELF)
     return server
   } catch (thrown) {
-    const message = `Gateway DNS cannot listen: ${thrown instanceof Error ? thrown.message : String(thrown)}`
-    const hint = 'give `dns.listen` another address or port'
-    throw new InputError([{ severity: 'error', code: 'listen.failed', message, hint, file }])
+    const message = `Gateway DNS cannot listen: ${messageOf(thrown)}`
+    const hint = 'choose another address or port for `dns.listen`'
+    throw inputError('listen.failed', message, { hint, file })
   }
 }

@@ -4,10 +4,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Dispatcher, request } from 'undici'
 import { loadConfig } from '../config/load.ts'
-import { InputError } from '../errors/issue.ts'
+import { InputError, inputError } from '../errors/issue.ts'
+import { errnoOf, messageOf } from '../errors/thrown.ts'
 import { formatTarget } from '../net/endpoint.ts'
 
-const PATIENCE_MS = 15_000
+const TIMEOUT_MS = 15_000
 
 type Method = Parameters<LabClient['ask']>[0]
 
@@ -29,7 +30,7 @@ export async function connectLab(options: LabAddressOptions, env: NodeJS.Process
   return {
     url,
     async ask(method, path, body) {
-      const answer = await call(method, path, AbortSignal.timeout(PATIENCE_MS), body)
+      const answer = await call(method, path, AbortSignal.timeout(TIMEOUT_MS), body)
       return resultOf(answer, url, options)
     },
     async *follow(path, signal): AsyncGenerator<LabEvent> {
@@ -45,7 +46,7 @@ export async function accessLab(options: LabAddressOptions, env: NodeJS.ProcessE
   const url = options.api === undefined ? urlOf(loadConfig(options.config).api) : urlFrom(options.api)
   const { headers, body } = await send(url, '/lab/v1/health/live', {
     method: 'GET',
-    signal: AbortSignal.timeout(PATIENCE_MS),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   })
   await body.dump()
   if (headers['egresslab-revision'] === undefined) throw notALab(url)
@@ -59,7 +60,7 @@ function urlOf({ host, port }: { readonly host: string; readonly port: number })
 function urlFrom(text: string): string {
   const authority = /^(?:http:\/\/)?(\[[\da-fA-F:.]+\]|[\w.-]+):(\d{1,5})\/?$/.exec(text)
   if (authority !== null) return `http://${authority[1]}:${authority[2]}`
-  throw problem('lab.bad_address', `\`${text}\` is no address of an API`, 'write it as `127.0.0.1:8090`')
+  throw problem('lab.bad_address', `invalid API address \`${text}\``, 'write it as `127.0.0.1:8090`')
 }
 
 function tokenFrom(state: string, env: NodeJS.ProcessEnv): string {
@@ -69,9 +70,9 @@ function tokenFrom(state: string, env: NodeJS.ProcessEnv): string {
   try {
     return readFileSync(file, 'utf8').trim()
   } catch (thrown) {
-    const reason = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : String(thrown)
-    const why = reason === 'ENOENT' ? 'is not there' : `cannot be read (${reason})`
-    const hint = 'name the folder the lab was started with by `--state DIR`, or set EGRESSLAB_API_TOKEN'
+    const reason = errnoOf(thrown) || messageOf(thrown)
+    const why = reason === 'ENOENT' ? 'does not exist' : `cannot be read (${reason})`
+    const hint = "pass the lab's state folder with `--state DIR`, or set EGRESSLAB_API_TOKEN"
     throw problem('lab.no_token', `no token for the API: EGRESSLAB_API_TOKEN is not set and \`${file}\` ${why}`, hint)
   }
 }
@@ -92,15 +93,15 @@ async function send(url: string, path: string, sending: Sending): Promise<Dispat
 }
 
 function unreachable(url: string, thrown: unknown): InputError {
-  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
+  const code = errnoOf(thrown)
   if (code === 'ECONNREFUSED') {
-    const hint = 'start one with `npm start`, or say where it is with `--api HOST:PORT`'
-    return problem('lab.not_running', `no lab listens at ${url}`, hint)
+    const hint = 'start one with `npm start`, or pass its address with `--api HOST:PORT`'
+    return problem('lab.not_running', `no lab is running at ${url}`, hint)
   }
   if (thrown instanceof DOMException && thrown.name === 'TimeoutError')
     return problem('lab.silent', `the lab at ${url} does not answer`)
-  const reason = thrown instanceof Error ? thrown.message : String(thrown)
-  return problem('lab.unreachable', `the lab at ${url} cannot be reached: ${reason}`)
+  const reason = messageOf(thrown)
+  return problem('lab.unreachable', `cannot reach the lab at ${url}: ${reason}`)
 }
 
 async function resultOf(answer: Dispatcher.ResponseData, url: string, options: LabAddressOptions): Promise<unknown> {
@@ -118,8 +119,8 @@ async function refusalOf(
 ): Promise<InputError> {
   const body: unknown = await answer.body.json().catch(() => undefined)
   if (answer.statusCode === 401) {
-    const hint = `is its state folder another one than \`${state}\`? name it with \`--state DIR\`, or set EGRESSLAB_API_TOKEN`
-    return problem('lab.token_refused', `the lab at ${url} refuses this token`, hint)
+    const hint = `\`${state}\` may not be its state folder: pass the right one with \`--state DIR\`, or set EGRESSLAB_API_TOKEN`
+    return problem('lab.token_refused', `the lab at ${url} rejects this token`, hint)
   }
   const errors: unknown = Object(body).errors
   if (!Array.isArray(errors) || errors.length === 0) return notALab(url)
@@ -135,13 +136,13 @@ async function refusalOf(
 function notALab(url: string): InputError {
   return problem(
     'lab.not_a_lab',
-    `what answers at ${url} is no egresslab`,
-    'say where the lab is with `--api HOST:PORT`',
+    `no egresslab is running at ${url} (something else answered)`,
+    "pass the lab's address with `--api HOST:PORT`",
   )
 }
 
 function problem(code: string, message: string, hint?: string): InputError {
-  return new InputError([{ severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }])
+  return inputError(code, message, { hint })
 }
 
 /** The events until the stream ends, breaks off, or `signal` fires. */
@@ -169,6 +170,7 @@ function* eventOf(block: string): Generator<LabEvent> {
   const data = fieldOf('data')
   if (data.length > 0) yield { event: fieldOf('event')[0] ?? 'message', data: JSON.parse(data.join('\n')) }
 }
+
 export interface LabClient {
   /** `http://127.0.0.1:8090` */
   readonly url: string
@@ -178,10 +180,12 @@ export interface LabClient {
   /** Follows an event stream until the lab ends it or `signal` fires. Throws an InputError like `ask`. */
   readonly follow: (path: string, signal: AbortSignal) => AsyncIterable<LabEvent>
 }
+
 export interface LabEvent {
   readonly event: string
   readonly data: unknown
 }
+
 /** Options that say which lab is meant. */
 export interface LabAddressOptions {
   readonly config: string

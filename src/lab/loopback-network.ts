@@ -3,7 +3,8 @@
 
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
+import { errnoOf } from '../errors/thrown.ts'
 
 export interface LoopbackNetwork {
   /** `127.200.0.0/16` */
@@ -24,8 +25,8 @@ export async function reserveLoopbackNetwork(): Promise<LoopbackNetwork> {
     const reservation = await reserve(`127.${octet}.255.254`)
     if (reservation !== undefined) return { network: `127.${octet}.0.0/16`, release: reservation }
   }
-  const message = `all ${COUNT} loopback networks for labs beside other labs are taken`
-  throw new InputError([{ severity: 'error', code: 'scenario.no_network', message, hint: 'end some of those labs' }])
+  const message = `all ${COUNT} loopback networks for parallel labs are in use`
+  throw inputError('scenario.no_network', message, { hint: 'stop one of those labs' })
 }
 
 /** The way to give it back; undefined where somebody else has it. */
@@ -36,7 +37,7 @@ async function reserve(host: string): Promise<(() => void) | undefined> {
     await once(server, 'listening')
     return () => server.close()
   } catch (thrown) {
-    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'EADDRINUSE') return undefined
+    if (errnoOf(thrown) === 'EADDRINUSE') return undefined
     // a system that has no such addresses says more about that when the lab starts
     return () => undefined
   }

@@ -1,4 +1,4 @@
-// Every local address the lab binds on a configuration, and what for. The trial at the start and `addresses check` go by this
+// Every local address the lab binds on a configuration, and what for. The preflight and `addresses check` use this
 // list. Binds nothing.
 
 import type { LabConfig } from '../config/lab-config.ts'

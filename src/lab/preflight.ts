@@ -1,5 +1,5 @@
-// The trial before anything listens: every stand-in is bound once and every port looked at, and all that does not work is
-// said at once (LC-03).
+// The preflight before anything listens: binds every stand-in once, checks every port, and reports all problems together
+// (LC-03).
 
 import { readdirSync, readFileSync } from 'node:fs'
 import type { LabConfig } from '../config/lab-config.ts'
@@ -56,7 +56,7 @@ const PER_WORKER = 16
 export interface DescriptorFacts {
   /** open files this process may have */
   readonly limit: number
-  /** and has, before its doors are open */
+  /** and has, before its listeners are open */
   readonly inUse: number
   readonly workers: number
   /** connections end at test origins of the same process, which need one as well */
@@ -66,7 +66,7 @@ export interface DescriptorFacts {
 export interface ClientRoom {
   /** clients that can be served at one time */
   readonly clients: number
-  /** clients that can be told at one time that they cannot */
+  /** clients that can be refused at one time */
   readonly turnedAway: number
 }
 

@@ -24,13 +24,13 @@ interface ListeningAt {
 }
 
 export interface Readiness {
-  /** What does not work, one clause each. Askers within a second share one trial. */
+  /** What does not work, one clause each. Calls within a second share one check. */
   unready(): Promise<readonly string[]>
 }
 
 const SHARED_MS = 1_000
 /** A busy machine takes its time; one that takes longer is not ready. */
-const PATIENCE_MS = 5_000
+const TIMEOUT_MS = 5_000
 
 export function createReadiness(parts: ReadinessParts): Readiness {
   let last: { readonly at: number; readonly found: Promise<readonly string[]> } | undefined
@@ -52,15 +52,15 @@ async function tryAll({ store, sessions, traffic, accepting, listening }: Readin
   ])
   const state = store.whyNotWritable()
   return [
-    ...(state === undefined ? [] : [`the state cannot be written: ${state}`]),
-    ...(log === undefined ? [] : [`the session log cannot be written: ${log}`]),
-    ...(threads ? [] : ['a thread that carries connections does not answer']),
+    ...(state === undefined ? [] : [`cannot write the state: ${state}`]),
+    ...(log === undefined ? [] : [`cannot write the session log: ${log}`]),
+    ...(threads ? [] : ['a worker thread does not answer']),
     ...doors.filter((problem) => problem !== undefined),
   ]
 }
 
 async function inTime(task: Promise<void>): Promise<boolean> {
-  const late = new Promise<false>((resolve) => setTimeout(resolve, PATIENCE_MS, false).unref())
+  const late = new Promise<false>((resolve) => setTimeout(resolve, TIMEOUT_MS, false).unref())
   return Promise.race([task.then(() => true), late])
 }
 
@@ -68,14 +68,14 @@ async function inTime(task: Promise<void>): Promise<boolean> {
 function tryConnecting({ host, port }: ListeningAt): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>()
   const name = formatTarget({ kind: 'name', name: host, port })
-  const socket = connect({ host: reachableHost(host), port, timeout: PATIENCE_MS })
+  const socket = connect({ host: reachableHost(host), port, timeout: TIMEOUT_MS })
   socket.on('connect', () => {
     socket.destroy()
     resolve(undefined)
   })
   socket.on('timeout', () => {
     socket.destroy()
-    resolve(`\`${name}\` does not accept connections: no answer in ${PATIENCE_MS / 1000} s`)
+    resolve(`\`${name}\` does not accept connections: no answer in ${TIMEOUT_MS / 1000} s`)
   })
   socket.on('error', ({ message }) => resolve(`\`${name}\` does not accept connections: ${message}`))
   return promise

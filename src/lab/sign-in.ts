@@ -1,4 +1,4 @@
-// Signing in by a page, wired: the proxy's end at the doors of every thread, the page's end at the API, one memory between them.
+// Wires signing in by a page: the proxy's side at the listeners of every thread, the page's side at the API, one shared memory.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { createSignIn, createSignInMemory, RETURN_PATH, SESSION_MS, type SignIn } from '../identity/sign-in.ts'
@@ -15,8 +15,8 @@ export interface SharedSignIn {
 }
 
 export interface OpenedSignIn {
-  /** for this thread's doors */
-  readonly door: SignInDoor
+  /** for this thread's listeners */
+  readonly proxy: SignInDoor
   /** for the page at the API */
   readonly page: SignIn & { readonly seconds: number }
   /** for other threads; once the API listens */
@@ -35,15 +35,15 @@ export function openSignIn(
     `http://${formatTarget({ ...(parseHost(host) ?? { kind: 'name', name: host }), port: apiPort() })}/authorize`
   const signIn = createSignIn({ memory, page: pageFor(page), now })
   return {
-    door: doorOf(signIn),
+    proxy: proxySideOf(signIn),
     page: { ...signIn, seconds: SESSION_MS / 1000 },
     shared: () => ({ memory, page: page() }),
   }
 }
 
-/** The doors' end in another thread. */
+/** The proxy's side in another thread. */
 export function joinSignIn({ memory, page }: SharedSignIn, now: () => number): SignInDoor {
-  return doorOf(createSignIn({ memory, page: pageFor(() => page), now }))
+  return proxySideOf(createSignIn({ memory, page: pageFor(() => page), now }))
 }
 
 /** A page at a loopback address is no use to a browser on another machine: it asks the proxy, by the name that only the proxy knows. */
@@ -59,6 +59,6 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
-function doorOf(signIn: SignIn): SignInDoor {
+function proxySideOf(signIn: SignIn): SignInDoor {
   return { ...signIn, returnPath: RETURN_PATH, seconds: SESSION_MS / 1000 }
 }

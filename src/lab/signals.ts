@@ -28,7 +28,7 @@ export function untilStopSignal(): Promise<StopSignal> {
   })
 }
 
-/** The same for a verb that only follows something: one signal, and no way to end harder is needed. */
+/** The same for a command that only follows something: one signal is enough. `forget` restores the usual handling. */
 export function watchStopSignal(): { readonly promise: Promise<130 | 143>; readonly forget: () => void } {
   const { promise, resolve } = Promise.withResolvers<130 | 143>()
   const onSignal = (signal: StopSignal) => resolve(exitCodeOf(signal))

@@ -1,12 +1,12 @@
-// The lab, started in stages: configuration, state, compiled policy, trial of every address, certificates and geo data,
-// origins, API, doors. Nothing listens before the policy is valid and every address has been tried; a stage that fails
+// The lab, started in stages: configuration, state, compiled policy, preflight of every address, certificates and geo data,
+// origins, API, listeners. Nothing listens before the policy is valid and every address has been tried; a stage that fails
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
+import { ownVersion } from '../config/own-version.ts'
 import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.ts'
 import { createDecisionContext, type Decider, deciderOver } from '../decider/decider.ts'
 import { openStore } from '../decider/open-store.ts'
@@ -49,17 +49,17 @@ import type { WorkerPool } from './workers/worker-pool.ts'
 export interface LabOptions extends StartOptions, ReadOptions {
   /** epoch ms; default: the machine's */
   readonly machineTime?: () => number
-  /** hears of egress addresses that fail by themselves, and that work again */
+  /** called when an egress address fails by itself, and when it works again */
   readonly onOutage?: OnOutage
   /** egress addresses whose stand-ins are taken for lost, as a scenario plays it */
   readonly isLost?: (egress: Egress) => boolean
-  /** where the lab speaks of itself; default: plain lines on standard error */
+  /** the lab's own log; default: plain lines on standard error */
   readonly events?: EventLog
   /** the API's token, where it is given from outside */
   readonly apiToken?: string
 }
 
-/** What tests and verbs of the same process may reach into. */
+/** What tests and commands in the same process may use besides. */
 export interface Lab extends RunningLab {
   readonly store: Store
   readonly pipeline: ConnectionPipeline
@@ -106,17 +106,17 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const ownSockets: OpenedSockets = { services: [], origins: [] }
   const workers = workersFor(options, config)
   const engine = chooseEngine(options.engine ?? config.engine ?? 'auto', (message) => events.warn(message))
-  const world = await createDecisionContext({
+  const context = await createDecisionContext({
     config,
     store,
     ownSockets,
     onNotice,
     ...(workers === 1 ? {} : { geoContents: 'shared' }),
   })
-  stack.defer(() => world.close())
-  const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
-  const doorCertificates = openListenerCertificates(config.listeners, certificates.leaf, events)
-  stack.defer(() => doorCertificates.close())
+  stack.defer(() => context.close())
+  const [certificates] = await Promise.all([certificatesFor(config), context.geo.load()])
+  const listenerCertificates = openListenerCertificates(config.listeners, certificates.leaf, events)
+  stack.defer(() => listenerCertificates.close())
 
   const memory = new SessionMemory(REMEMBERED_SESSIONS)
   const health = watchEgressHealth(() => store.now(), events, options.onOutage)
@@ -131,13 +131,13 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     load,
     files: () => followed.files,
     store,
-    world,
+    context,
     sessions,
     memory,
     events,
     egress,
     ownSockets,
-    doorCertificates,
+    listenerCertificates,
     signIn,
     ownPages: () => ownPagesOf(config, apiPort, secret),
   })
@@ -149,9 +149,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     certificate: certificates.leaf,
     proxy: proxyUrl(config),
     publicSourceOf: publicSourceOf.tcp,
-    siteViewOf: (address, at) => siteViewOf(store.current().tables, world.ports.placeOf, address, at),
+    siteViewOf: (address, at) => siteViewOf(store.current().tables, context.ports.placeOf, address, at),
     now: () => store.now(),
-    attribution: attributionOf(world.geo.files()),
+    attribution: attributionOf(context.geo.files()),
   })
   stack.defer(() => origins.close())
   const udpEcho = await startUdpEcho({
@@ -163,27 +163,27 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   ownSockets.origins.push(...origins.listeners.map(({ at }) => at), ...udpEcho.endpoints)
 
   const onTaken = () => plane.configTaken()
-  const followed: FollowedConfig = followConfig({ config, load, store, world, events, onTaken })
+  const followed: FollowedConfig = followConfig({ config, load, store, context, events, onTaken })
   stack.defer(() => followed.close())
   const current = () => followed.config
-  const desk = deciderOver({
+  const decider = deciderOver({
     get config() {
       return current()
     },
     issues,
     store,
-    world,
+    context,
     close: () => undefined,
   })
   const token = openToken(options)
   let accepting = false
-  let doors: readonly Listener[] = []
+  let listeners: readonly Listener[] = []
   const readiness = createReadiness({
     store,
     sessions,
     traffic,
     accepting: () => accepting,
-    listening: () => [...doors, ...world.dnsEndpoints.map(({ ip, port }) => ({ host: ip.text, port }))],
+    listening: () => [...listeners, ...context.dnsEndpoints.map(({ ip, port }) => ({ host: ip.text, port }))],
   })
   const api = await serveApi({
     get config() {
@@ -194,9 +194,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     memory,
     health,
     traffic,
-    identifier: world.identifier,
-    dns: world.gatewayDns === undefined ? undefined : dnsPort(world.gatewayDns, config.dns?.clients ?? []),
-    desk,
+    identifier: context.identifier,
+    dns: context.gatewayDns === undefined ? undefined : dnsPort(context.gatewayDns, config.dns?.clients ?? []),
+    decider,
     token,
     version: ownVersion(),
     engine: engine.name,
@@ -206,8 +206,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
       ...traffic.troubles(),
       ...(await readiness.unready()),
     ],
-    doors: () => doors,
-    placeOf: world.ports.placeOf,
+    listeners: () => listeners,
+    placeOf: context.ports.placeOf,
     signIn: signIn?.page,
     voucher: { field: VOUCHER_FIELD, secret },
     notice: (message) => events.warn(message),
@@ -216,15 +216,15 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   apiPort = api.port
   ownSockets.services.push(...endpointsAt(api.host, api.port))
 
-  if (world.gatewayDns !== undefined) {
-    const dns = await openDns(config, world.gatewayDns, (message) => events.warn(message))
+  if (context.gatewayDns !== undefined) {
+    const dns = await openDns(config, context.gatewayDns, (message) => events.warn(message))
     stack.defer(() => dns.close())
-    world.dnsEndpoints.splice(0, Number.POSITIVE_INFINITY, ...dns.endpoints)
+    context.dnsEndpoints.splice(0, Number.POSITIVE_INFINITY, ...dns.endpoints)
     ownSockets.services.push(...dns.endpoints)
   }
 
   stack.defer(() => plane.stop())
-  doors = await plane.open()
+  listeners = await plane.open()
   accepting = true
 
   const everything = stack.move()
@@ -232,20 +232,20 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     config,
     issues,
     snapshot: () => store.current(),
-    listeners: doors,
+    listeners,
     api: { host: api.host, port: api.port },
-    dns: world.dnsEndpoints,
+    dns: context.dnsEndpoints,
     apiToken: shownToken(token),
     engine: engine.name,
     authorityFile: certificates.authorityFile,
     ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),
-    desk,
+    decider,
     store,
     pipeline,
     sessions,
     memory,
     ...(plane.pool === undefined ? {} : { pool: plane.pool }),
-    seenFrom: (address) => siteViewOf(store.current().tables, world.ports.placeOf, address, store.now()),
+    seenFrom: (address) => siteViewOf(store.current().tables, context.ports.placeOf, address, store.now()),
     close: () => {
       accepting = false
       return everything.disposeAsync()
@@ -293,18 +293,14 @@ export async function openSessionLog(
   events: EventLog,
 ): Promise<SessionLog> {
   const path = sessionsFile(state)
-  const onProblem = (error: unknown) => events.error(`the session log \`${path}\` cannot be written`, error)
-  const onGone = () => events.warn('nobody reads standard output any more')
+  const onProblem = (error: unknown) => events.error(`cannot write the session log \`${path}\``, error)
+  const onGone = () => events.warn('standard output is closed; sessions are no longer written to it')
   return createSessionLog({
     ...(ephemeral ? {} : { file: openSessionFile({ path, ...log, onProblem }) }),
     ...(sessionsTo === undefined ? {} : { output: { ...sessionsTo, queue: await openStandardOutput(onGone) } }),
   })
 }
 
-export function ownVersion(): string {
-  const file = join(import.meta.dirname, '..', '..', 'package.json')
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
-}
 export interface RunningLab {
   readonly config: LabConfig
   readonly issues: readonly Issue[]
@@ -321,9 +317,10 @@ export interface RunningLab {
   readonly engine: EngineName
   readonly authorityFile: string
   readonly sessionsFile?: string
-  readonly desk: Decider
+  readonly decider: Decider
   readonly close: () => Promise<void>
 }
+
 export interface StartOptions {
   readonly configFile: string
   readonly state: string

@@ -1,4 +1,4 @@
-// What runs through the doors, as the API sees it, wherever it runs: in this thread, or in workers.
+// The traffic of the data plane as the API sees it, whether it runs in this thread or in workers.
 
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { PortLeaseCounts, PortLeases } from '../outbound/port-leases.ts'
@@ -11,14 +11,14 @@ export interface DataPlaneTraffic {
   refresh(): Promise<void>
   /** Resolves when every new connection is decided by the state as it is now. */
   inForce(): Promise<void>
-  /** threads that carry connections and are up, and the oldest revision one of them decides by */
+  /** worker threads that are up, and the oldest revision one of them decides by */
   standing(): { readonly workers: number; readonly revision: number }
   /** Every open session with its decision. */
   decided(): readonly OpenSession[]
   find(id: string): OpenSession | undefined
   /** Cuts one session with a reset on both sides; nothing where it is not open. */
   cut(id: string, why: GatewayError): void
-  /** Tells every session that opens; the answer stops it. */
+  /** Calls the listener for every session that opens. Returns the function that unsubscribes it. */
   onOpen(listener: (session: OpenSession) => void): () => void
   counts(): ConnectionCounts
   datagrams(): DatagramCounts

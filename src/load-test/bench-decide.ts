@@ -4,7 +4,7 @@
 import type { Histogram } from 'node:perf_hooks'
 import type { LabConfig } from '../config/lab-config.ts'
 import { readConfig } from '../decider/read-config.ts'
-import { InputError } from '../errors/issue.ts'
+import { inputError } from '../errors/issue.ts'
 import { fromIpv4Number, ip } from '../net/ip.ts'
 import type { Flow } from '../policy/flow.ts'
 import { benchDecide } from './decide-bench.ts'
@@ -12,6 +12,7 @@ import type { PolicyUnderTest } from './decide-worker.ts'
 import { createRandom, type Random } from './random.ts'
 import { createSyntheticSubject } from './synthetic-subject.ts'
 
+/** Runs the load test. Throws an InputError for a configuration that is not valid or has no rules. */
 export async function benchDecideOn(request: DecideBenchRequest): Promise<DecideBenchSummary> {
   const { rules, connections, seed, traffic } = request
   const subject =
@@ -35,10 +36,8 @@ function percentilesOf(latency: Histogram): DecideBenchSummary['latencyNs'] {
 
 function configuredSubject(config: LabConfig, connections: number, seed: number): PolicyUnderTest {
   if (config.rules.length === 0) {
-    const hint = 'give `--rules N` for a synthetic rule set'
-    throw new InputError([
-      { severity: 'error', code: 'bench.no_rules', message: 'the configuration has no rules', file: config.file, hint },
-    ])
+    const hint = 'pass `--rules N` for synthetic rules'
+    throw inputError('bench.no_rules', 'the configuration has no rules', { file: config.file, hint })
   }
   const random = createRandom(seed)
   const { rules, lists, settings } = config
@@ -66,6 +65,7 @@ function anyFlow({ users, devices, virtualNetworks, destinations }: LabConfig, r
     applications: [],
   }
 }
+
 export type Percentiles = Readonly<Record<'p50' | 'p90' | 'p99' | 'p999' | 'max', number>>
 export interface DecideBenchRequest {
   /** a synthetic rule set of this size, or the rules of a configuration file */
@@ -81,6 +81,7 @@ export interface DecideBenchRequest {
   /** share done, 0…1 */
   readonly onProgress?: (share: number) => void
 }
+
 export interface DecideBenchSummary {
   readonly rules: number
   readonly connections: number

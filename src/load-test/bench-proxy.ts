@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import { readConfig } from '../decider/read-config.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
+import { InputError, type Issue, inputError } from '../errors/issue.ts'
 import { ip } from '../net/ip.ts'
 import type { ProxyUnderTest } from './proxy/operation.ts'
 import { startLoadProcess, startOriginProcess } from './proxy/origin-process.ts'
@@ -40,22 +40,18 @@ function portIn(line: string): number {
   return said.port
 }
 
-/** The first person with a password in the clear; nobody where the first door asks for none. */
+/** The first user with a plain-text password; undefined if the first listener needs none. */
 function credentialsIn({ users, listeners, file }: LabConfig): ProxyUnderTest['credentials'] {
   if (listeners[0]?.authentication === 'anonymous' || listeners[0]?.fixedUser !== undefined) return undefined
   for (const { identity, password } of users) {
     if (password?.kind === 'plain') return { username: identity.email, password: password.text.reveal() }
   }
-  throw new InputError([
-    {
-      severity: 'error',
-      code: 'bench.no_password',
-      message: 'no user of the configuration has a password in the clear to load the proxy with',
-      hint: 'give one user `password:`, or measure a configuration whose first listener asks for none',
-      file,
-    },
-  ])
+  throw inputError('bench.no_password', 'no user of the configuration has a plain-text password for the load test', {
+    hint: 'give a user a `password:`, or use a configuration whose first listener needs none',
+    file,
+  })
 }
+
 export interface ProxyBenchRequest {
   readonly configFile: string
   readonly mode: 'connect' | 'http' | 'socks5' | 'relay' | 'udp'
@@ -66,6 +62,7 @@ export interface ProxyBenchRequest {
   /** share done, 0…1 */
   readonly onProgress?: (share: number) => void
 }
+
 export interface ProxyBenchSummary {
   readonly mode: ProxyBenchRequest['mode']
   readonly concurrency: number

@@ -2,6 +2,7 @@
 
 import type { ConnectionErrorCode } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { errnoOf } from '../errors/thrown.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 
@@ -12,12 +13,6 @@ export interface DialledPair {
   readonly dial: Endpoint
   /** public destination the dialled endpoint stands in for */
   readonly destination: Endpoint
-}
-
-/** The system's code of a thrown thing, such as `ECONNREFUSED`; '' where it has none. */
-export function errnoOf(thrown: unknown): string {
-  const code = (thrown as { code?: unknown } | null | undefined)?.code
-  return typeof code === 'string' ? code : ''
 }
 
 /** The local port cannot be used for this destination right now: held by another process, or in TIME_WAIT. Another port may do. */

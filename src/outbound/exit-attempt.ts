@@ -4,11 +4,12 @@
 import type { Socket } from 'node:net'
 import type { ConfiguredExit } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { errnoOf } from '../errors/thrown.ts'
 import type { DialAttempt } from '../proxy/stage-values.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
 import type { DialListener, PendingDial } from '../transport/engine.ts'
 import { type AttemptNeeds, type AttemptWatcher, exhausted, type Try } from './attempt.ts'
-import { type DialledPair, describeDestination, errnoOf } from './errno.ts'
+import { type DialledPair, describeDestination } from './errno.ts'
 import { enterHttp, enterSocks5 } from './upstream-proxy.ts'
 
 const ENTER = { socks5: enterSocks5, http: enterHttp }

@@ -4,9 +4,9 @@
 import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Issue } from '../errors/issue.ts'
+import { errnoOf } from '../errors/thrown.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import { equalIp, type Ip, parseIp } from '../net/ip.ts'
-import { errnoOf } from './errno.ts'
 
 const AT_ONCE = 64
 

@@ -2,12 +2,13 @@
 // (UD-05), shared by all destinations reached from there. Lets in only what those destinations send (UD-06).
 
 import { GatewayError } from '../errors/gateway-error.ts'
+import { errnoOf } from '../errors/thrown.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { equalIp } from '../net/ip.ts'
 import type { DialAttempt, OpenUdpOutlets, UdpListener, UdpOutlet, UdpOutlets, UdpPath } from '../proxy/stage-values.ts'
 import type { DatagramHandler, DatagramSocket } from '../transport/datagrams.ts'
 import { type AttemptNeeds, exhausted, MAX_PORTS_TRIED, pairOf } from './attempt.ts'
-import { bestOf, type DialledPair, dialError, errnoOf, isPortClash } from './errno.ts'
+import { bestOf, type DialledPair, dialError, isPortClash } from './errno.ts'
 import type { PortLease } from './port-leases.ts'
 
 /** The call that reads what ICMP said of earlier datagrams. */

@@ -13,9 +13,9 @@ export function findTestFiles(paths: readonly string[]): string[] {
   const issues: Issue[] = []
   const files = paths.flatMap((path) => {
     const found = filesAt(path)
-    if (found === undefined) issues.push(problem(path, `there is no \`${path}\``))
+    if (found === undefined) issues.push(problem(path, `\`${path}\` does not exist`))
     else if (found.length === 0) {
-      issues.push(problem(path, `\`${path}\` has no policy tests in it`, 'their names end in `.test.yaml`'))
+      issues.push(problem(path, `no policy tests in \`${path}\``, 'test files are named `*.test.yaml`'))
     }
     return found ?? []
   })

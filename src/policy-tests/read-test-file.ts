@@ -93,7 +93,7 @@ function toCase({ name, flow, expect }: RawCase, at: number, defaults: RawFlow, 
   }
   const merged = { ...defaults, ...flow }
   if (merged.destination === undefined) {
-    complain(['flow'], 'config.missing_key', 'the key `destination` is missing, here and in `defaults`')
+    complain(['flow'], 'config.missing_key', '`destination` is missing here and in `defaults`')
   }
   checkCodes(expect, complain)
   return {
@@ -121,8 +121,8 @@ function checkCodes(expect: Expectation, complain: TestCase['complain']): void {
   const checkColo = (part: readonly string[], code: string) => {
     if (COLOS.has(code.toUpperCase())) return
     const guess = closest(code, COLOS.keys())
-    const hint = guess === undefined ? '`egresslab colo list --all` prints them all' : `did you mean \`${guess}\`?`
-    complain(part, 'test.unknown_colo', `there is no data center \`${code}\``, hint)
+    const hint = guess === undefined ? 'run `egresslab colo list --all` to list them' : `did you mean \`${guess}\`?`
+    complain(part, 'test.unknown_colo', `unknown data center \`${code}\``, hint)
   }
   for (const key of COLO_KEYS) {
     const code = expect[key]
@@ -130,7 +130,7 @@ function checkCodes(expect: Expectation, complain: TestCase['complain']): void {
   }
   if (expect.error !== undefined && !Object.hasOwn(CONNECTION_ERRORS, expect.error)) {
     const hint = didYouMean(expect.error, Object.keys(CONNECTION_ERRORS))
-    complain(['expect', 'error'], 'test.unknown_error', `no connection fails with \`${expect.error}\``, hint)
+    complain(['expect', 'error'], 'test.unknown_error', `unknown error code \`${expect.error}\``, hint)
   }
 }
 

@@ -1,4 +1,4 @@
-// Runs policy tests: reads every file, asks the configurations, compares. Whatever cannot be asked at all is said at once,
+// Runs policy tests: reads every file, decides with the configurations, compares. All invalid input is reported together,
 // for all files; a case that was asked passes or fails. Shows nothing.
 
 import { coverageOf } from '../analysis/coverage.ts'

@@ -1,4 +1,4 @@
-// Rules and the world they are for, ready to decide recorded sessions: a configuration, or rules of their own file in one.
+// Loads rules and the configuration around them, ready to decide recorded sessions: a configuration, or one with a separate rules file.
 
 import { createCategoryTable } from '../config/category-table.ts'
 import type { LabConfig } from '../config/lab-config.ts'

@@ -1,4 +1,4 @@
-// `replay`, put together: which rules, checked once before any thread starts; the recordings; the workers; the file of
+// Runs a replay: which rules, checked once before any thread starts; the recordings; the workers; the file of
 // changed records.
 
 import { once } from 'node:events'
@@ -6,6 +6,7 @@ import { createWriteStream, type WriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
 import type { ReplaySummary } from '../analysis/replay-summary.ts'
 import { readSourceDocument } from '../config/source-document.ts'
+import { cannotWrite } from '../config/write-output.ts'
 import { readConfig } from '../decider/read-config.ts'
 import { InputError } from '../errors/issue.ts'
 import type { RulesOrigin } from './load-policy.ts'
@@ -65,16 +66,14 @@ async function openSink(file: string): Promise<WriteStream> {
     await once(sink, 'open')
     return sink
   } catch (thrown) {
-    const reason = thrown instanceof Error && 'code' in thrown ? ` (${String(thrown.code)})` : ''
-    throw new InputError([
-      { severity: 'error', code: 'replay.unwritable', message: `cannot write \`${file}\`${reason}` },
-    ])
+    throw cannotWrite(file, thrown, 'replay.unwritable')
   }
 }
 
 async function writeTo(sink: WriteStream, text: string): Promise<void> {
   if (!sink.write(text)) await once(sink, 'drain')
 }
+
 export interface ReplayRequest {
   /** paths; `-` is standard input */
   readonly sessions: readonly string[]
@@ -90,6 +89,7 @@ export interface ReplayRequest {
   /** share done, 0…1 */
   readonly onProgress?: (share: number) => void
 }
+
 export interface ReplayOutcome {
   readonly summary: ReplaySummary
   /** the first few lines that are no session record */

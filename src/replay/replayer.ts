@@ -1,4 +1,4 @@
-// Decides recorded sessions anew and counts what changes, piece by piece of a recording. Knows no files and no threads.
+// Decides recorded sessions again and counts what changes, piece by piece of a recording. Knows no files and no threads.
 
 import { answerOf, changesBetween, type EgressAnswer, type ReplayChange } from '../analysis/replay-change.ts'
 import {
@@ -22,7 +22,7 @@ import { type RecordedSession, sessionOf } from './recorded-session.ts'
 import type { RecordedClient, RecordedDestination, RecordedFlow, RecordedFlowReader } from './session-flow.ts'
 import { detached, SessionReader } from './session-reader.ts'
 
-/** One set of rules with the world it is for. */
+/** A set of rules with the configuration around it. */
 export interface ReplaySide {
   readonly snapshot: Snapshot
   readonly flowOf: RecordedFlowReader
@@ -50,7 +50,7 @@ export interface Replayer {
   readonly summary: ReplaySummary
 }
 
-const NO_SESSION = 'it is JSON, but no session record'
+const NO_SESSION = 'JSON, but not a session record'
 /** Unreadable lines described per piece; all are counted. */
 const MOST_PROBLEMS = 5
 
@@ -74,7 +74,7 @@ export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer
       const values = reader.read(text, from, to)
       return (values === undefined ? undefined : sessionOf(values)) ?? NO_SESSION
     } catch {
-      return 'it is not whole JSON'
+      return 'not complete JSON'
     }
   }
 

@@ -22,7 +22,7 @@ export interface FlowPorts extends Pick<Ports, 'placeOf' | 'categoriesOf'> {
 export interface RecordedClient {
   /** mail address, for counting */
   readonly name: string
-  readonly persona: Omit<Persona, 'source'>
+  readonly client: Omit<Persona, 'source'>
   readonly sourceIp: Ip
   readonly sourcePlace: Place | undefined
   /** as recorded */
@@ -73,8 +73,8 @@ export function createRecordedFlowReader(
     const where = rememberedWhere(destinations, session, lookUpWhere)
     if (who === undefined || where === undefined) return 'bad_address'
     const known = { placeOf: () => who.sourcePlace, categoriesOf: () => where.categories }
-    const persona = { ...who.persona, source: { ip: who.sourceIp, port: session.sourcePort ?? 0 } }
-    const [pair] = flowsOf(known, { ...where.arrival, transport }, persona, [where.candidate])
+    const client = { ...who.client, source: { ip: who.sourceIp, port: session.sourcePort ?? 0 } }
+    const [pair] = flowsOf(known, { ...where.arrival, transport }, client, [where.candidate])
     return pair === undefined ? 'bad_address' : { flow: pair.flow, who, where }
   }
 }
@@ -169,7 +169,7 @@ function createWhoReader(
     const userPlace = placeOf(session, places) ?? sourcePlace
     return {
       name: session.email === '' ? '(nobody)' : session.email,
-      persona: {
+      client: {
         ...identityOf(session, known),
         ...deviceOf(session, devices),
         ...internalOf(session),
@@ -195,11 +195,11 @@ function createWhereReader(
     if (address === undefined || listener === undefined) return undefined
     const name = host.toLowerCase().replace(/\.$/, '')
     const target = name === '' ? ({ kind: 'ip', ip: address, port } as const) : ({ kind: 'name', name, port } as const)
-    const door = proxyEndpoint === '' ? withoutEndpoint(listener) : withEndpoint(listener, proxyEndpoint)
+    const entered = proxyEndpoint === '' ? withoutEndpoint(listener) : withEndpoint(listener, proxyEndpoint)
     const peer = { ip: LOOPBACK, port: 0 }
     return {
       name: formatTarget(target),
-      arrival: { protocol: 'http-connect', listener: door, peer, target, acceptedAt: 0 },
+      arrival: { protocol: 'http-connect', listener: entered, peer, target, acceptedAt: 0 },
       candidate: ports.candidateOf(address, port),
       categories: ports.categoriesOf(target, address),
     }

@@ -3,7 +3,8 @@
 
 import { createReadStream, statSync } from 'node:fs'
 import { createGunzip } from 'node:zlib'
-import { InputError } from '../errors/issue.ts'
+import { InputError, inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import type { LineProblem, PieceReport, Replayer } from './replayer.ts'
 import { type ByteSpan, beginsWith, spansOf } from './span.ts'
 
@@ -50,13 +51,11 @@ async function* piecesOfFile(path: string, size: number | undefined): AsyncGener
 }
 
 function lineTooLong(name: string): InputError {
-  return unreadable(name, `it has a line of more than ${MOST_LINE_BYTES >> 20} MiB, so it is no NDJSON`)
+  return unreadable(name, `a line is longer than ${MOST_LINE_BYTES >> 20} MiB, so this is not NDJSON`)
 }
 
 function unreadable(file: string, reason: string): InputError {
-  return new InputError([
-    { severity: 'error', code: 'replay.unreadable', message: `cannot read \`${file}\`: ${reason}` },
-  ])
+  return inputError('replay.unreadable', `cannot read \`${file}\`: ${reason}`)
 }
 
 async function* piecesOf(name: string, input: AsyncIterable<Uint8Array>): AsyncGenerator<SessionPiece> {
@@ -68,7 +67,7 @@ async function* piecesOf(name: string, input: AsyncIterable<Uint8Array>): AsyncG
     }
   } catch (thrown) {
     if (thrown instanceof InputError) throw thrown
-    throw unreadable(name, thrown instanceof Error ? thrown.message : String(thrown))
+    throw unreadable(name, messageOf(thrown))
   }
   const rest = cutter.rest()
   if (rest.length > 0) yield { lines: { kind: 'bytes', bytes: rest }, done: progress.done }

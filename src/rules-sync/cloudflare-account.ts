@@ -1,4 +1,4 @@
-// An account behind an API that speaks Cloudflare's, the lab's or the real one, by the official SDK. The SDK is loaded when an
+// An account behind Cloudflare's API, the real one or the lab's, through the official SDK. The SDK is loaded when an
 // account is opened and not before.
 
 import type Cloudflare from 'cloudflare'
@@ -11,7 +11,8 @@ import type {
 } from 'cloudflare/resources/zero-trust/networks/virtual-networks.js'
 import type { JsonObject } from '../config/lab-state.ts'
 import type { PolicyStep, PortablePolicy } from '../config/portable-policy.ts'
-import { InputError } from '../errors/issue.ts'
+import { InputError, inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import { listFrom, networkFrom, objectsIn, ruleFrom } from './from-export.ts'
 
 export interface AccountAccess {
@@ -33,7 +34,7 @@ export interface CloudflareAccount {
   reasonOf(thrown: unknown): string
 }
 
-/** Logs in. Throws an InputError where nobody answers, the credentials are refused, or the account is not clear. */
+/** Opens the account. Throws an InputError if the API does not answer, rejects the credentials, or has several accounts. */
 export async function openAccount(access: AccountAccess): Promise<CloudflareAccount> {
   const sdk = await import('cloudflare')
   const { credentials, baseUrl, called } = access
@@ -67,15 +68,15 @@ async function onlyAccount(client: Cloudflare, called: string): Promise<string> 
   for await (const { id, name } of client.accounts.list()) {
     seen.push(id)
     if (seen.length > 1) {
-      throw problem('rules.which_account', `${called} shows more than one account: ${seen.join(', ')} (\`${name}\`)`, {
-        hint: 'name one with `--account ID` or CLOUDFLARE_ACCOUNT_ID',
+      throw problem('rules.which_account', `${called} has more than one account: ${seen.join(', ')} (\`${name}\`)`, {
+        hint: 'choose one with `--account ID` or CLOUDFLARE_ACCOUNT_ID',
       })
     }
   }
   const [only] = seen
   if (only !== undefined) return only
-  throw problem('rules.which_account', `${called} shows these credentials no account`, {
-    hint: 'name one with `--account ID` or CLOUDFLARE_ACCOUNT_ID',
+  throw problem('rules.which_account', `${called} has no account for these credentials`, {
+    hint: 'choose one with `--account ID` or CLOUDFLARE_ACCOUNT_ID',
   })
 }
 
@@ -148,7 +149,7 @@ function params<T>(body: JsonObject, account_id: string): T {
 
 /** The API's own words and numbers; else what kept it from answering. */
 function reason(thrown: unknown, ApiErrorClass: typeof APIError): string {
-  if (!(thrown instanceof ApiErrorClass)) return thrown instanceof Error ? thrown.message : String(thrown)
+  if (!(thrown instanceof ApiErrorClass)) return messageOf(thrown)
   const told = thrown.errors.map(({ code, message }) => `${message} (${code})`).join('; ')
   if (told !== '') return `${thrown.status}: ${told}`
   const cause: unknown = thrown.cause
@@ -157,5 +158,5 @@ function reason(thrown: unknown, ApiErrorClass: typeof APIError): string {
 }
 
 function problem(code: string, message: string, more: { readonly hint?: string } = {}): InputError {
-  return new InputError([{ severity: 'error', code, message, ...more }])
+  return inputError(code, message, { ...more })
 }

@@ -1,5 +1,5 @@
 // Rules as configuration files have them: a whole lab, the three sections that `rules pull` writes, or a list of rules alone.
-// Everything wrong is said at once, with file, line and column.
+// All problems are reported together, with file, line and column.
 
 import { dirname, join } from 'node:path'
 import { checkLabShape, checkRuleListShape } from '../config/check-shape.ts'
@@ -79,8 +79,8 @@ function checkRanges(file: string, rules: readonly PortableRule[]): void {
     without.map(({ name }) => ({
       severity: 'error',
       code: 'rules.no_range',
-      message: `rule \`${name}\` names no \`ipv6\` range, and the file has no dedicated IP to take it from`,
-      hint: 'write the range of the same location under `egress`',
+      message: `rule \`${name}\` has no \`ipv6\` range, and the file has no dedicated IP to take it from`,
+      hint: 'add the range of the same location under `egress`',
       file,
     })),
   )

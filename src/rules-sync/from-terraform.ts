@@ -82,8 +82,8 @@ function unknownParts(file: string, { address, unknown }: Resource): Issue[] {
   return parts.map((name) => ({
     severity: 'error',
     code: 'rules.unknown_until_apply',
-    message: `\`${name}\` of \`${address}\` is known only after an apply, as it refers to something that is not there yet`,
-    hint: 'apply, and take `terraform show -json` of the state',
+    message: `\`${name}\` of \`${address}\` is known only after an apply, because it refers to a resource that does not exist yet`,
+    hint: 'apply first, then use `terraform show -json` of the state',
     file,
   }))
 }

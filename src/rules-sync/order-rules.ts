@@ -27,7 +27,7 @@ export function orderRules(steps: readonly PolicyStep[], there: readonly Portabl
     }
     const blocked = waiting[0]?.precedence ?? 0
     const inTheWay = own.get(holder.get(blocked))
-    if (inTheWay?.id === undefined) throw new RangeError(`nobody can make room at precedence ${blocked}`)
+    if (inTheWay?.id === undefined) throw new RangeError(`no precedence is free around ${blocked}`)
     place(stepAside(inTheWay, inTheWay.id, blocked, freeAbove(blocked, holder, wanted)))
   }
   return [...ordered, ...deletions]

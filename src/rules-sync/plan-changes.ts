@@ -1,5 +1,5 @@
-// What would change in one policy to make it say what another says. Things are the same by id, else by name; nothing but rules is
-// ever deleted, and rules only when asked for. All that cannot work is said before anything is done.
+// Plans the changes that give one policy the contents of another. Objects are matched by id, else by name; only rules are ever
+// deleted, and only on request. All conflicts are reported before anything changes.
 
 import type { Json } from '../config/lab-state.ts'
 import type {
@@ -12,7 +12,7 @@ import type {
   PortablePolicy,
   PortableRule,
 } from '../config/portable-policy.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
+import { InputError, type Issue, inputError } from '../errors/issue.ts'
 import type { CloudflareAccount } from './cloudflare-account.ts'
 import { listFrom, networkFrom, ruleFrom } from './from-export.ts'
 import { orderRules } from './order-rules.ts'
@@ -85,8 +85,8 @@ function pairUp<T extends Named>(
     if (same !== undefined) return [mine, same]
     const called = there.filter((one) => one.name === mine.name && !taken.has(one))
     if (called.length > 1) {
-      const message = `${called.length} ${thing}s of the target are called \`${mine.name}\`, and none has its id`
-      issues.push({ severity: 'error', code: 'rules.ambiguous', message, hint: 'give the id of the one that is meant' })
+      const message = `${called.length} ${thing}s of the target are named \`${mine.name}\`, and none has its id`
+      issues.push({ severity: 'error', code: 'rules.ambiguous', message, hint: 'add the id of the right one' })
     }
     const [only] = called
     if (only !== undefined) taken.add(only)
@@ -137,7 +137,7 @@ function precedenceIssues(steps: readonly PolicyStep[], stays: readonly Portable
     holders.set(precedence, name)
     if (other === undefined) return []
     const message = `precedence ${precedence} of rule \`${name}\` is taken by rule \`${other}\``
-    const hint = 'give one another precedence, or delete what only the target has with `--prune`'
+    const hint = "change one precedence, or use `--prune` to delete the target's own rules"
     return [{ severity: 'error', code: 'rules.precedence_taken', message, hint, file }]
   })
 }
@@ -161,8 +161,8 @@ function listStep(mine: PortableList, theirs: PortableList | undefined): PolicyS
   if (theirs === undefined)
     return [step('create', 'list', mine, body, [{ field: 'items', after: items.map(itemValue) }])]
   if (theirs.type !== type) {
-    const message = `the list \`${name}\` is of type ${theirs.type} there and of type ${type} here; a list's type is fixed`
-    throw new InputError([{ severity: 'error', code: 'rules.list_type', message, hint: 'give one another name' }])
+    const message = `the list \`${name}\` is of type ${theirs.type} in the target and of type ${type} in the file; the type of a list is fixed`
+    throw inputError('rules.list_type', message, { hint: 'rename one of them' })
   }
   const added = items.map(itemValue).filter((value) => !theirs.items.some((item) => item.value === value))
   const removed = theirs.items.map(itemValue).filter((value) => !items.some((item) => item.value === value))
@@ -212,7 +212,7 @@ function notSent(rule: PortableRule): string[] {
   const unknown = unknownFields(rule, API_FIELDS)
   if (unknown.length === 0) return []
   return [
-    `${unknown.map((name) => `\`${name}\``).join(', ')} of rule \`${rule.name}\` stays in the file: the API has no place for it`,
+    `${unknown.map((name) => `\`${name}\``).join(', ')} of rule \`${rule.name}\` is not sent: the API has no such field`,
   ]
 }
 

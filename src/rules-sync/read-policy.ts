@@ -25,7 +25,7 @@ export function readPolicyFile(file: string): PortablePolicy {
 function namelessThings({ source, rules, lists, virtualNetworks }: PortablePolicy): Issue[] {
   const nameless = [...rules, ...lists, ...virtualNetworks].filter(({ name }) => name === '').length
   if (nameless === 0) return []
-  return [error(source, 'rules.no_name', `${nameless} of the things in \`${source}\` have no name`)]
+  return [error(source, 'rules.no_name', `${nameless} entries of \`${source}\` have no name`)]
 }
 
 function repeated({ source, rules }: PortablePolicy): Issue[] {

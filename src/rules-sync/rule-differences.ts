@@ -98,7 +98,7 @@ const EXPRESSIONS = ['traffic', 'identity', 'device_posture'] as const
 /** With or without dashes, as lists are written both ways. */
 const UUID = /\b[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\b/gi
 
-/** The policy with only those lists and virtual networks that its rules speak of. */
+/** The policy with only those lists and virtual networks that its rules use. */
 export function onlySpokenOf(policy: PortablePolicy): PortablePolicy {
   const ids = new Set(policy.rules.flatMap(({ fields }) => expressionsOf(fields).flatMap(idsIn)))
   const isSpokenOf = ({ id }: { readonly id?: string }) => id !== undefined && ids.has(plain(id))

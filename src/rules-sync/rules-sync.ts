@@ -1,49 +1,72 @@
-// Policies from and to files and APIs, for the `rules` verb: finds out what a place is and how to log in there.
+// Copies policies between files and APIs, for `egresslab rules`: recognizes a place and finds the credentials for it.
 
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { loadConfig } from '../config/load.ts'
 import type { PolicyChanges, PolicyOutcome, PolicyStep, PortablePolicy } from '../config/portable-policy.ts'
 import { readSourceDocument } from '../config/source-document.ts'
-import { InputError } from '../errors/issue.ts'
+import { cannotWrite } from '../config/write-output.ts'
+import { inputError } from '../errors/issue.ts'
 import { accessLab, type LabAddressOptions } from '../lab/lab-client.ts'
 import { type AccountAccess, type CloudflareAccount, openAccount } from './cloudflare-account.ts'
 import { applyChanges, planChanges, resultingPolicy } from './plan-changes.ts'
 import { readPolicyFile } from './read-policy.ts'
 import { onlySpokenOf } from './rule-differences.ts'
-import { writeJsonPolicy, writeYamlPolicy } from './write-policy.ts'
+import { writeYamlPolicy } from './write-policy.ts'
 
 const CLOUDFLARE = 'https://api.cloudflare.com/client/v4'
 
-export function createRulesSync(env: NodeJS.ProcessEnv = process.env): RulesSync {
-  const accounts = new Map<string, Promise<CloudflareAccount>>()
-  const accountAt = (place: string, options: RulesTargetOptions) => {
-    const open = accounts.get(place) ?? accessTo(place, options, env).then(openAccount)
-    accounts.set(place, open)
-    return open
+/** Reads, compares and applies policies. A place is a file, `lab`, `cloudflare`, or the base URL of an API. */
+export class RulesSync {
+  readonly #options: RulesTargetOptions
+  readonly #env: NodeJS.ProcessEnv
+  readonly #accounts = new Map<string, Promise<CloudflareAccount>>()
+
+  /** `env`: where credentials come from. */
+  constructor(options: RulesTargetOptions, env: NodeJS.ProcessEnv = process.env) {
+    this.#options = options
+    this.#env = env
   }
-  const read = async (place: string, options: RulesTargetOptions): Promise<PortablePolicy> =>
-    isApi(place) ? (await accountAt(place, options)).read() : readPolicyFile(place)
-  return {
-    read: async (place, options) => onlySpokenOf(await read(place, options)),
-    plan: async ({ from, to, prune }, options) =>
-      planChanges(await read(from, options), await read(to, options), { prune }),
-    apply: async (changes, to, options, onDone) => applyChanges(changes, await accountAt(to, options), onDone),
-    isApi,
-    write: (policy, form) => (form === 'json' ? writeJsonPolicy(policy) : writeYamlPolicy(policy)),
-    save,
-    inScratch,
-    writeSides: async ({ from, to, prune }, folder, options) => {
-      const there = await read(to, options)
-      const after = resultingPolicy(there, planChanges(await read(from, options), there, { prune }))
-      return writeSides(options.config, folder, { before: onlySpokenOf(there), after: onlySpokenOf(after) })
-    },
+
+  /** The rules of a place, with the lists and virtual networks they use. Throws an InputError. */
+  async read(place: string): Promise<PortablePolicy> {
+    return onlySpokenOf(await this.#readAll(place))
+  }
+
+  /** What has to change at `to` so that it has what `from` has. Throws an InputError for changes that cannot work. */
+  async plan({ from, to, prune }: PlanRequest): Promise<PolicyChanges> {
+    return planChanges(await this.#readAll(from), await this.#readAll(to), { prune })
+  }
+
+  /** Makes the changes one by one; `onDone` gets each step as it is done. A step that fails ends it and is part of the
+   *  outcome. Throws an InputError where the account cannot be opened. */
+  async apply(changes: PolicyChanges, to: string, onDone: (step: PolicyStep) => void): Promise<PolicyOutcome> {
+    return applyChanges(changes, await this.#accountAt(to), onDone)
+  }
+
+  /** Writes the target before and after the change into a folder, as two configurations that differ in nothing else. Throws
+   *  an InputError. */
+  async writeSides({ from, to, prune }: PlanRequest, folder: string): Promise<SideBySide> {
+    const there = await this.#readAll(to)
+    const after = resultingPolicy(there, planChanges(await this.#readAll(from), there, { prune }))
+    return writeSides(this.#options.config, folder, { before: onlySpokenOf(there), after: onlySpokenOf(after) })
+  }
+
+  async #readAll(place: string): Promise<PortablePolicy> {
+    return isApi(place) ? (await this.#accountAt(place)).read() : readPolicyFile(place)
+  }
+
+  #accountAt(place: string): Promise<CloudflareAccount> {
+    const open = this.#accounts.get(place) ?? accessTo(place, this.#options, this.#env).then(openAccount)
+    this.#accounts.set(place, open)
+    return open
   }
 }
 
-async function inScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {
+/** Runs `work` with an empty folder, and deletes the folder afterwards. */
+export async function inScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'egresslab-rules-'))
   try {
     return await work(folder)
@@ -52,7 +75,8 @@ async function inScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {
   }
 }
 
-function isApi(place: string): boolean {
+/** Whether a place is an API, rather than a file. */
+export function isApi(place: string): boolean {
   return place === 'lab' || place === 'cloudflare' || /^https?:\/\//.test(place)
 }
 
@@ -77,23 +101,8 @@ function credentialsFrom(env: NodeJS.ProcessEnv, called: string): AccountAccess[
   if (email !== '' && key !== '') return { email, key }
   const message = `no credentials for ${called}: CLOUDFLARE_API_TOKEN is not set`
   const hint =
-    'set it, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY; options never carry secrets, as other people can see them'
-  throw new InputError([{ severity: 'error', code: 'rules.no_credentials', message, hint }])
-}
-
-/** Whole or not at all. */
-function save(file: string, text: string): void {
-  const beside = `${file}.new`
-  try {
-    writeFileSync(beside, text)
-    renameSync(beside, file)
-  } catch (thrown) {
-    rmSync(beside, { force: true })
-    const reason = thrown instanceof Error && 'code' in thrown ? ` (${String(thrown.code)})` : ''
-    throw new InputError([
-      { severity: 'error', code: 'rules.unwritable', message: `\`${file}\` cannot be written${reason}` },
-    ])
-  }
+    'set it, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY; secrets are not taken from options, which other users can see'
+  throw inputError('rules.no_credentials', message, { hint })
 }
 
 interface Sides {
@@ -103,7 +112,7 @@ interface Sides {
 
 /** Writes them as `before.yaml` and `after.yaml`. Throws an InputError where the configuration itself is not good, or the folder
  *  cannot be written. */
-export function writeSides(configFile: string, folder: string, sides: Sides): SideBySide {
+function writeSides(configFile: string, folder: string, sides: Sides): SideBySide {
   loadConfig(configFile)
   const { data } = readSourceDocument(configFile)
   const write = (name: keyof Sides): string => {
@@ -115,9 +124,7 @@ export function writeSides(configFile: string, folder: string, sides: Sides): Si
     mkdirSync(folder, { recursive: true })
     return { before: write('before'), after: write('after') }
   } catch (thrown) {
-    const reason = thrown instanceof Error && 'code' in thrown ? ` (${String(thrown.code)})` : ''
-    const message = `\`${folder}\` cannot be written${reason}`
-    throw new InputError([{ severity: 'error', code: 'rules.unwritable', message }])
+    throw cannotWrite(folder, thrown, 'rules.unwritable')
   }
 }
 
@@ -158,37 +165,10 @@ export interface RulesTargetOptions extends LabAddressOptions {
   readonly account?: string
 }
 
-export interface RulesSync {
-  /** Rules, and the lists and virtual networks they speak of. Throws an InputError. */
-  readonly read: (place: string, options: RulesTargetOptions) => Promise<PortablePolicy>
-  /** What would change at `to`, if it were to say what `from` says. Throws an InputError for what cannot work. */
-  readonly plan: (request: PlanRequest, options: RulesTargetOptions) => Promise<PolicyChanges>
-  readonly apply: (
-    changes: PolicyChanges,
-    to: string,
-    options: RulesTargetOptions,
-    onDone: (step: PolicyStep) => void,
-  ) => Promise<PolicyOutcome>
-  readonly isApi: (place: string) => boolean
-  /** The policy as text, and what that form has no words for. */
-  readonly write: (policy: PortablePolicy, form: 'yaml' | 'json') => WrittenText
-  /** Throws an InputError. */
-  readonly save: (file: string, text: string) => void
-  /** Writes the target before and after into a folder, as configurations that differ in nothing else. Throws an InputError. */
-  readonly writeSides: (request: PlanRequest, folder: string, options: RulesTargetOptions) => Promise<SideBySide>
-  /** A folder that is gone once the work is done. */
-  readonly inScratch: <T>(work: (folder: string) => Promise<T>) => Promise<T>
-}
-
 export interface PlanRequest {
   readonly from: string
   readonly to: string
   readonly prune: boolean
-}
-
-export interface WrittenText {
-  readonly text: string
-  readonly notes: readonly string[]
 }
 
 /** Two configuration files. */

@@ -1,11 +1,11 @@
-// A policy as text: YAML in the words of configuration files, or JSON as the API has it, with every field its source gave.
+// Writes a policy as text: YAML in the form of configuration files, or JSON in the form of the API, with every field of its source.
 
 import { stringify } from 'yaml'
 import type { Json, JsonObject } from '../config/lab-state.ts'
 import type { PortableList, PortableNetwork, PortablePolicy, PortableRule } from '../config/portable-policy.ts'
 import { isEmpty, objectOf, textIn } from './from-export.ts'
 
-/** What YAML has words for; whatever else a rule says is kept by JSON only. */
+/** The rule fields that YAML can hold; only JSON keeps the others. */
 const RULE_FIELDS = new Set([
   'id',
   'name',
@@ -19,7 +19,7 @@ const RULE_FIELDS = new Set([
   'device_posture',
   'rule_settings',
 ])
-/** What the API writes itself and takes from nobody. */
+/** Fields that only the API writes. */
 export const API_FIELDS: ReadonlySet<string> = new Set([
   'id',
   'account_id',
@@ -36,7 +36,7 @@ export const API_FIELDS: ReadonlySet<string> = new Set([
 
 export interface WrittenPolicy {
   readonly text: string
-  /** what this form has no words for, one clause each */
+  /** what this form cannot hold, one clause each */
   readonly notes: readonly string[]
 }
 
@@ -63,14 +63,14 @@ export function writeYamlPolicy({ source, rules, lists, virtualNetworks }: Porta
     ...(lists.length === 0 ? {} : { lists: lists.map(yamlList) }),
     rules: egress.toSorted((a, b) => (a.precedence ?? 0) - (b.precedence ?? 0)).map(yamlRule),
   }
-  const head = `# Rules of ${source}, in the words of a configuration file (docs/bring-your-rules.md).\n`
+  const head = `# Rules of ${source}, as sections of a configuration file (docs/bring-your-rules.md).\n`
   return {
     text: head + stringify(document, { lineWidth: 0 }),
     notes: [
       ...(others === 0
         ? []
         : [
-            `${others} ${others === 1 ? 'rule of another type than egress is' : 'rules of other types than egress are'} left out; JSON keeps what YAML leaves out`,
+            `${others} ${others === 1 ? 'rule that is not an egress rule' : 'rules that are not egress rules'} left out; use JSON to keep ${others === 1 ? 'it' : 'them'}`,
           ]),
       ...egress.flatMap(lostFields),
       ...lists.flatMap(lostDescriptions),
@@ -126,10 +126,12 @@ function lostFields({ name, fields }: PortableRule): string[] {
     ),
     ...settings.filter(([field, value]) => field !== 'egress' && !isEmpty(value)),
   ].map(([field]) => `\`${field}\``)
-  return lost.length === 0 ? [] : [`${lost.join(', ')} of rule \`${name}\` has no word in YAML; JSON keeps it`]
+  return lost.length === 0
+    ? []
+    : [`${lost.join(', ')} of rule \`${name}\` cannot be written as YAML; use JSON to keep it`]
 }
 
 function lostDescriptions({ name, items, description }: PortableList): string[] {
   const described = description !== '' || items.some((item) => (item.description ?? '') !== '')
-  return described ? [`descriptions of list \`${name}\` have no word in YAML; JSON keeps them`] : []
+  return described ? [`item descriptions of list \`${name}\` cannot be written as YAML; use JSON to keep them`] : []
 }

@@ -1,4 +1,4 @@
-// The changes of a scenario that are changes of the lab's state, made as the API would make them, each told in a clause.
+// Applies the changes of a scenario that change the lab's state, as the API would, and describes each in a clause.
 
 import type { Store } from '../store/store.ts'
 import type { BackendChange } from './backend.ts'
@@ -11,11 +11,11 @@ export function applyChange(store: Store, change: StateChange): string {
     case 'colo': {
       store.setColoDown(change.code, !change.up)
       const city = store.current().account.colos.get(change.code)?.city ?? ''
-      return `${change.code} (${city}) ${change.up ? 'is back' : 'goes down'}`
+      return `${change.code} (${city}) ${change.up ? 'is up again' : 'goes down'}`
     }
     case 'clock-advance':
       shiftClock(store, change.ms)
-      return `${change.written} pass on the lab's clock: it is ${timeOf(store)}`
+      return `the lab's clock advances by ${change.written} to ${timeOf(store)}`
     case 'clock-set':
       shiftClock(store, change.time - store.now())
       return `the lab's clock is set to ${timeOf(store)}`

@@ -1,4 +1,4 @@
-// What a scenario is played on: something that changes as it is told and says what became of a visit. A lab with its proxy is
+// What a scenario runs on: it applies changes and reports the outcome of requests. A lab with its proxy is
 // one, the decision alone is another.
 
 import type { ConnectionFate, ScenarioClient } from '../analysis/scenario-report.ts'
@@ -7,7 +7,7 @@ import type { ScenarioChange, ScenarioRequestStep } from './scenario.ts'
 
 /** What a change meant for one held connection. */
 export interface HeldConnectionFate {
-  readonly visit: ScenarioRequestStep
+  readonly request: ScenarioRequestStep
   readonly who: ScenarioClient
   readonly egress: string
   readonly fate: ConnectionFate
@@ -21,11 +21,11 @@ export interface ScenarioBackend {
   readonly mode: 'proxy' | 'decide'
   /** lab time, epoch ms */
   now(): number
-  /** Makes a change; answers it as a clause, and what became of held connections that depend on it. */
+  /** Applies a change; resolves to its description, a clause, and the fates of held connections that depend on it. */
   apply(change: BackendChange): Promise<{ readonly what: string; readonly held: readonly HeldConnectionFate[] }>
-  visit(visit: ScenarioRequestStep): Promise<Observation>
+  send(request: ScenarioRequestStep): Promise<Observation>
   /** Opens a connection that stays; `held` is false where that did not work. */
-  hold(visit: ScenarioRequestStep): Promise<{ readonly sighting: Observation; readonly held: boolean }>
+  hold(request: ScenarioRequestStep): Promise<{ readonly observation: Observation; readonly held: boolean }>
   close(): Promise<void>
 }
 
@@ -40,7 +40,7 @@ export interface Pace {
   until(atMs: number): Promise<void>
 }
 
-/** The proxy user name of a visit, with what is chosen by it. */
+/** The proxy user name of a request, with what is chosen by it. */
 export function loginOf({ user = '', vnet, sourceIp, device, family }: ScenarioRequestStep): string {
   const chosen = Object.entries({ vnet, src: sourceIp, device, family }).filter(([, value]) => value !== undefined)
   return [user, ...chosen.map(([key, value]) => `${key}=${value}`)].join(';')

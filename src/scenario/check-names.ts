@@ -1,4 +1,4 @@
-// Whether everything a scenario names exists in its configuration, said at once and at its place, before anything is played.
+// Checks that everything a scenario names exists in its configuration, before it runs; reports all problems with their places.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
@@ -8,22 +8,22 @@ import type { Complain, Scenario, ScenarioChange, ScenarioRequestStep } from './
 
 /** Complains of every name that the configuration does not have. */
 export function checkNames({ traffic, steps }: Scenario, config: LabConfig): void {
-  for (const { visit, complain } of traffic) checkVisit(visit, config, complain)
+  for (const { request, complain } of traffic) checkRequest(request, config, complain)
   for (const { changes, rows, complain } of steps) {
     for (const { key, change } of changes) checkChange(key, change, config, complain)
     for (const row of rows) {
-      checkVisit(row.visit, config, row.complain)
+      checkRequest(row.request, config, row.complain)
       const { rule } = row.expect
       if (typeof rule === 'string') checkRule(['rule'], rule, config, row.complain)
     }
   }
 }
 
-function checkVisit(visit: ScenarioRequestStep, config: LabConfig, complain: Complain): void {
-  const { destination, user, vnet, device, endpoint } = visit
+function checkRequest(request: ScenarioRequestStep, config: LabConfig, complain: Complain): void {
+  const { destination, user, vnet, device, endpoint } = request
   if (destination !== '' && destinationOf(destination) === undefined) {
     const hint = 'write an `http://` or `https://` URL, or `host:port`'
-    complain(['destination'], 'scenario.bad_destination', `\`${destination}\` is no destination`, hint)
+    complain(['destination'], 'scenario.bad_destination', `invalid destination \`${destination}\``, hint)
   }
   if (user !== undefined) checkUser(['user'], user, config, complain)
   if (vnet !== undefined) checkVnet(['vnet'], vnet, config, complain)
@@ -94,7 +94,7 @@ function complainUnless(
   complain(part, code, `the configuration has no ${noun} \`${name}\``, didYouMean(name, known, 'there are'))
 }
 
-/** The URL a visit asks for: what has no scheme is plain HTTP. Undefined for anything else. */
+/** The URL a request asks for: what has no scheme is plain HTTP. Undefined for anything else. */
 export function destinationOf(text: string): URL | undefined {
   const url = URL.parse(/^https?:\/\//i.test(text) ? text : `http://${text}`)
   if (url === null || url.username !== '' || url.hash !== '') return undefined

@@ -42,10 +42,10 @@ export async function openDecisionBackend({
 }: DecisionBackendOptions): Promise<ScenarioBackend> {
   const onNotice = () => undefined
   const store = openStore(config, { onNotice, machineTime })
-  const world = await createDecisionContext({ config, store, ownSockets: configuredSockets(config), onNotice })
-  await world.geo.load()
+  const context = await createDecisionContext({ config, store, ownSockets: configuredSockets(config), onNotice })
+  await context.geo.load()
   return new DecisionBackend(
-    { config, store, world, desk: deciderOver({ config, issues: [], store, world, close: onNotice }) },
+    { config, store, context, decider: deciderOver({ config, issues: [], store, context, close: onNotice }) },
     onOutage,
   )
 }
@@ -53,12 +53,12 @@ export async function openDecisionBackend({
 interface Parts {
   readonly config: LabConfig
   readonly store: Store
-  readonly world: DecisionContext
-  readonly desk: Decider
+  readonly context: DecisionContext
+  readonly decider: Decider
 }
 
 interface DecidedConnection {
-  readonly sighting: Observation
+  readonly observation: Observation
   readonly decision?: Decision
 }
 
@@ -93,19 +93,19 @@ class DecisionBackend implements ScenarioBackend {
     }
   }
 
-  async visit(visit: ScenarioRequestStep): Promise<Observation> {
-    return (await this.#decide(visit)).sighting
+  async send(request: ScenarioRequestStep): Promise<Observation> {
+    return (await this.#decide(request)).observation
   }
 
-  async hold(visit: ScenarioRequestStep): Promise<{ sighting: Observation; held: boolean }> {
-    const decided = await this.#decide(visit)
-    const held = decided.sighting.error === undefined
-    if (held) this.#held.set(visit, decided)
-    return { sighting: decided.sighting, held }
+  async hold(request: ScenarioRequestStep): Promise<{ observation: Observation; held: boolean }> {
+    const decided = await this.#decide(request)
+    const held = decided.observation.error === undefined
+    if (held) this.#held.set(request, decided)
+    return { observation: decided.observation, held }
   }
 
   async close(): Promise<void> {
-    this.#parts.world.close()
+    this.#parts.context.close()
     this.#parts.store.close()
   }
 
@@ -121,31 +121,31 @@ class DecisionBackend implements ScenarioBackend {
 
   #settle(isConcerned: (held: DecidedConnection) => boolean, fate: 'kept' | 'reset' | 'lost'): HeldConnectionFate[] {
     const concerned = [...this.#held].filter(([, held]) => isConcerned(held))
-    if (fate !== 'kept') for (const [visit] of concerned) this.#held.delete(visit)
-    return concerned.map(([visit, { sighting, decision }]) => {
+    if (fate !== 'kept') for (const [request] of concerned) this.#held.delete(request)
+    return concerned.map(([request, { observation, decision }]) => {
       const egress = decision?.egress?.address.text ?? ''
-      return { visit, who: sighting, egress, fate, why: decision?.reason ?? '' }
+      return { request, who: observation, egress, fate, why: decision?.reason ?? '' }
     })
   }
 
-  async #decide(visit: ScenarioRequestStep): Promise<DecidedConnection> {
-    const { desk } = this.#parts
-    const who = { login: loginOf(visit), destination: visit.destination }
+  async #decide(request: ScenarioRequestStep): Promise<DecidedConnection> {
+    const { decider } = this.#parts
+    const who = { login: loginOf(request), destination: request.destination }
     try {
-      const { destination, ...options } = visit
+      const { destination, ...options } = request
       const url = destinationOf(destination)?.href ?? destination
-      const explained = await explainConnection(desk, url, { ...options, protocol: 'tcp', coloDown: [] })
+      const explained = await explainConnection(decider, url, { ...options, protocol: 'tcp', coloDown: [] })
       return this.#outcomeOf(who, explained)
     } catch (thrown) {
       const error = asGatewayError(thrown)
       if (error.code === 'internal.invariant') throw error.cause ?? thrown
-      return { sighting: failed(who, error) }
+      return { observation: failed(who, error) }
     }
   }
 
   /** The first address that can be left for, as the dialler would find. */
   #outcomeOf(who: Pick<Observation, 'login' | 'destination'>, explained: readonly Explained[]): DecidedConnection {
-    const decided = explained.map(({ flow }) => ({ flow, decision: decide(this.#parts.desk.snapshot, flow) }))
+    const decided = explained.map(({ flow }) => ({ flow, decision: decide(this.#parts.decider.snapshot, flow) }))
     const [first] = decided
     const usable = decided.filter(({ decision }) => decision.egress !== null)
     const chosen = usable.find(({ decision: { egress } }) => egress !== null && this.#try(egress)) ?? usable[0] ?? first
@@ -155,17 +155,17 @@ class DecisionBackend implements ScenarioBackend {
     const explainedDecision = explainDecision(decision)
     if (egress === null) {
       const error = new GatewayError('egress.unroutable', `no egress address can be used: ${decision.reason}`)
-      return { sighting: { ...failed(who, error), decision: explainedDecision }, decision }
+      return { observation: { ...failed(who, error), decision: explainedDecision }, decision }
     }
     const fault = this.#faultOf(egress)
-    if (fault !== undefined) return { sighting: { ...failed(who, fault), decision: explainedDecision }, decision }
-    const { store, world, config } = this.#parts
+    if (fault !== undefined) return { observation: { ...failed(who, fault), decision: explainedDecision }, decision }
+    const { store, context, config } = this.#parts
     const service = allowlistsOf(config).find(flow.host, flow.destination.ip.text)
     const letIn = service === undefined ? null : letsIn(service, egress.address)
-    const view = siteViewOf(store.current().tables, world.ports.placeOf, egress.address, store.now())
+    const view = siteViewOf(store.current().tables, context.ports.placeOf, egress.address, store.now())
     const status = letIn === false ? 403 : 200
     return {
-      sighting: { ...who, decision: explainedDecision, status, letIn, seenIn: view?.place.country ?? null },
+      observation: { ...who, decision: explainedDecision, status, letIn, seenIn: view?.place.country ?? null },
       decision,
     }
   }
@@ -182,11 +182,11 @@ class DecisionBackend implements ScenarioBackend {
 
   #faultOf(egress: Egress): GatewayError | undefined {
     if (!this.#isDown(egress)) return undefined
-    const exit = this.#parts.world.exitOf(egress)
+    const exit = this.#parts.context.exitOf(egress)
     if (exit !== undefined) return new GatewayError('egress.exit_failed', `the exit ${exit.text} cannot be used`)
     return new GatewayError(
       'egress.address_missing',
-      `egress address \`${egress.address.text}\` cannot be used: its stand-in is gone`,
+      `egress address \`${egress.address.text}\` cannot be used: its stand-in is missing`,
     )
   }
 }

@@ -1,5 +1,5 @@
 // A scenario on a whole lab of its own: free ports, stand-ins apart from other labs', state in memory, and users who really
-// connect through its proxy. Everybody's password is one this stage knows.
+// connect through its proxy. The backend gives every user a password it knows.
 
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -11,6 +11,7 @@ import type { Observation } from '../analysis/scenario-timeline.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { Secret } from '../config/secret.ts'
 import { allowlistsOf } from '../decider/allowlists.ts'
+import { getThroughProxy, openTunnel, type ProxyAccess } from '../decider/proxy-client.ts'
 import { readConfig } from '../decider/read-config.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { type LoopbackNetwork, reserveLoopbackNetwork } from '../lab/loopback-network.ts'
@@ -33,7 +34,6 @@ import {
 } from './backend.ts'
 import { destinationOf } from './check-names.ts'
 import { type LocalExits, startLocalExits } from './local-exits.ts'
-import { get, openTunnel, type ProxyAccess } from './proxy-client.ts'
 import type { ScenarioRequestStep } from './scenario.ts'
 
 export interface ProxyBackendOptions {
@@ -43,7 +43,9 @@ export interface ProxyBackendOptions {
 }
 
 /** A bound for what would otherwise hang, not a measure of the proxy: a busy machine may take its time. */
-const PATIENCE_MS = 60_000
+const TIMEOUT_MS = 60_000
+
+const NO_ANSWER = { status: 0, body: '' }
 
 /** Starts the lab. Throws an InputError. */
 export async function openProxyBackend(options: ProxyBackendOptions): Promise<ScenarioBackend> {
@@ -92,8 +94,8 @@ interface Parts {
 
 /** A tunnel that stays open. */
 interface Held {
-  readonly visit: ScenarioRequestStep
-  readonly sighting: Observation
+  readonly request: ScenarioRequestStep
+  readonly observation: Observation
   readonly egress: Egress
   readonly socket: Socket
   readonly ended: Promise<RememberedSession>
@@ -140,23 +142,25 @@ class ProxyBackend implements ScenarioBackend {
     }
   }
 
-  async visit(visit: ScenarioRequestStep): Promise<Observation> {
-    const url = urlOf(visit)
+  async send(request: ScenarioRequestStep): Promise<Observation> {
+    const url = urlOf(request)
     const ended = this.#nextEnd()
-    const { status, body } = await get(url, this.#accessOf(visit))
-    return this.#sightingOf(visit, await ended, { status, body })
+    const options = { headers: { accept: 'application/json' }, timeoutMs: TIMEOUT_MS }
+    // the session record says why there is no answer
+    const answer = await getThroughProxy(url, this.#accessOf(request), options).catch(() => NO_ANSWER)
+    return this.#observationOf(request, await ended, answer)
   }
 
-  async hold(visit: ScenarioRequestStep): Promise<{ sighting: Observation; held: boolean }> {
+  async hold(request: ScenarioRequestStep): Promise<{ observation: Observation; held: boolean }> {
     const { sessions } = this.#parts.lab.pipeline
     const opened = Promise.withResolvers<string>()
     const stop = sessions.subscribe(({ session }) => opened.resolve(session.id))
     const failed = this.#nextEnd()
-    const { status, socket } = await openTunnel(urlOf(visit), this.#accessOf(visit))
+    const { status, socket } = await openTunnel(urlOf(request), this.#accessOf(request), TIMEOUT_MS)
     stop()
     if (status !== 200) {
       socket.destroy()
-      return { sighting: this.#sightingOf(visit, await failed, { status, body: '' }), held: false }
+      return { observation: this.#observationOf(request, await failed, { status, body: '' }), held: false }
     }
     failed.forget()
     const id = await opened.promise
@@ -166,10 +170,10 @@ class ProxyBackend implements ScenarioBackend {
     const { decision, flow } = decided
     const service = this.#allowlists.find(flow.host, flow.destination.ip.text)
     const letIn = service === undefined ? null : letsIn(service, egress.address)
-    const sighting = { ...who(visit), decision: explainDecision(decision), status, letIn, seenIn: null }
+    const observation = { ...who(request), decision: explainDecision(decision), status, letIn, seenIn: null }
     const ended = this.#endOf(id)
-    this.#held.set(id, { visit, sighting, egress, socket, ended })
-    return { sighting, held: true }
+    this.#held.set(id, { request, observation, egress, socket, ended })
+    return { observation, held: true }
   }
 
   async close(): Promise<void> {
@@ -183,17 +187,22 @@ class ProxyBackend implements ScenarioBackend {
     rmSync(state, { recursive: true, force: true })
   }
 
-  #accessOf({ endpoint, ...visit }: ScenarioRequestStep): ProxyAccess {
+  #accessOf({ endpoint, ...request }: ScenarioRequestStep): ProxyAccess {
     const { lab, password } = this.#parts
     const named = lab.listeners.find(({ name, endpoint: own }) => [name, own?.name, own?.host].includes(endpoint))
     const listener = (endpoint === undefined ? undefined : named) ?? lab.listeners[0]
     if (listener === undefined) throw new RangeError('a lab has at least one listener')
-    const username = loginOf({ ...visit, destination: '' })
-    return { listener, authority: this.#authority, ...(username === '' ? {} : { login: { username, password } }) }
+    const username = loginOf({ ...request, destination: '' })
+    const { host, port, tls } = listener
+    return {
+      proxy: { host, port, tls: tls?.mode === 'required' },
+      authority: this.#authority,
+      ...(username === '' ? {} : { credentials: { username, password } }),
+    }
   }
 
-  #sightingOf(
-    visit: ScenarioRequestStep,
+  #observationOf(
+    request: ScenarioRequestStep,
     { record, decided }: RememberedSession,
     { status, body }: { status: number; body: string },
   ): Observation {
@@ -203,7 +212,7 @@ class ProxyBackend implements ScenarioBackend {
     const facts = factsIn(body)
     const failed = error !== undefined && record.BytesReceived === 0
     return {
-      ...who(visit),
+      ...who(request),
       ...(decided === undefined ? {} : { decision: explainDecision(decided.decision) }),
       ...(failed ? { error } : {}),
       // behind an exit elsewhere a site sees that machine's address, which is its affair
@@ -214,16 +223,22 @@ class ProxyBackend implements ScenarioBackend {
     }
   }
 
-  /** What became of held connections: those that were cut have ended before this answers. */
+  /** The fates of held connections: those that were reset have ended before this resolves. */
   async #fates(ids: readonly string[], fate: ConnectionFate): Promise<HeldConnectionFate[]> {
     const fates: HeldConnectionFate[] = []
     for (const id of ids) {
       const held = this.#held.get(id)
       if (held === undefined) continue
-      const { visit, sighting, egress, ended } = held
-      const why = fate === 'kept' ? sighting.decision?.reason : (await ended).record.Lab.error?.message
+      const { request, observation, egress, ended } = held
+      const why = fate === 'kept' ? observation.decision?.reason : (await ended).record.Lab.error?.message
       if (fate !== 'kept') this.#held.delete(id)
-      fates.push({ visit, who: sighting, egress: egress.address.text, fate, why: why ?? 'the connection was closed' })
+      fates.push({
+        request,
+        who: observation,
+        egress: egress.address.text,
+        fate,
+        why: why ?? 'the connection was closed',
+      })
     }
     return fates
   }
@@ -241,8 +256,8 @@ class ProxyBackend implements ScenarioBackend {
   #nextEnd(): Promise<RememberedSession> & { forget: () => void } {
     const late = new AbortController()
     const ended = this.#when(({ record }) => !this.#held.has(record.SessionID), late.signal)
-    const message = `no session has ended within ${PATIENCE_MS / 1000} s`
-    const timer = setTimeout(() => late.abort(new Error(message)), PATIENCE_MS)
+    const message = `no session ended within ${TIMEOUT_MS / 1000} s`
+    const timer = setTimeout(() => late.abort(new Error(message)), TIMEOUT_MS)
     const settled = ended.finally(() => clearTimeout(timer))
     return Object.assign(settled, {
       forget: () => {
@@ -272,8 +287,8 @@ class ProxyBackend implements ScenarioBackend {
   }
 }
 
-function who(visit: ScenarioRequestStep): Pick<Observation, 'login' | 'destination'> {
-  return { login: loginOf(visit), destination: visit.destination }
+function who(request: ScenarioRequestStep): Pick<Observation, 'login' | 'destination'> {
+  return { login: loginOf(request), destination: request.destination }
 }
 
 function urlOf({ destination }: ScenarioRequestStep): URL {

@@ -22,7 +22,7 @@ import type {
 } from './scenario.ts'
 
 /** More than a machine plays in minutes. */
-const MAX_VISITS = 100_000
+const MAX_REQUESTS = 100_000
 
 /** Reads a file. Never throws for what is in it: without a right shape there are issues and no steps. */
 export function readScenario(file: string): Scenario {
@@ -47,11 +47,14 @@ function readParts(raw: RawScenario, problems: Problems) {
   const read = raw.traffic.map((one, at) => readTraffic(one, at, { defaults, durationMs, problems }))
   for (const [at, { atMs }] of steps.entries()) {
     if (atMs > durationMs)
-      problems.add(['steps', at, 'at'], 'scenario.too_late', 'this is after the scenario has ended')
+      problems.add(['steps', at, 'at'], 'scenario.too_late', 'this is after the end of the scenario')
   }
-  const visits = read.reduce((sum, { everyMs, fromMs, untilMs }) => sum + (untilMs - fromMs) / (everyMs ?? Infinity), 0)
-  if (visits > MAX_VISITS) {
-    const message = `these are ${Math.round(visits)} visits; a scenario has ${MAX_VISITS} at most`
+  const requests = read.reduce(
+    (sum, { everyMs, fromMs, untilMs }) => sum + (untilMs - fromMs) / (everyMs ?? Infinity),
+    0,
+  )
+  if (requests > MAX_REQUESTS) {
+    const message = `${Math.round(requests)} requests are too many; a scenario has at most ${MAX_REQUESTS}`
     problems.add(['traffic'], 'scenario.too_long', message)
   }
   const startAt = raw.start === undefined ? {} : { startAt: Date.parse(raw.start) }
@@ -63,16 +66,16 @@ function readTraffic(
   at: number,
   { defaults, durationMs, problems }: { defaults: RawVisit; durationMs: number; problems: Problems },
 ): ScenarioTraffic {
-  const { every, hold, from, until, ...visit } = raw
-  const complain = complainAt(problems, ['traffic', at], visit, defaults)
+  const { every, hold, from, until, ...request } = raw
+  const complain = complainAt(problems, ['traffic', at], request, defaults)
   if ((every === undefined) === (hold === undefined)) {
-    complain([], 'scenario.bad_traffic', 'traffic has either `every` or `hold`', '`every: 5s`, or `hold: true`')
+    complain([], 'scenario.bad_traffic', 'traffic needs either `every` or `hold`', 'write `every: 5s` or `hold: true`')
   }
   const fromMs = momentOf(from)
   const untilMs = until === undefined ? Math.max(durationMs, fromMs) : momentOf(until)
   if (untilMs < fromMs) complain(['until'], 'scenario.bad_traffic', 'it ends before it begins')
   const everyMs = every === undefined ? {} : { everyMs: parsePeriodMs(every) ?? 1 }
-  return { visit: readVisit(visit, defaults, complain), ...everyMs, fromMs, untilMs, complain }
+  return { request: readRequest(request, defaults, complain), ...everyMs, fromMs, untilMs, complain }
 }
 
 function readStep(raw: RawStep, at: number, defaults: RawVisit, problems: Problems): Step {
@@ -134,19 +137,19 @@ function readRow(raw: RawRow, path: DocumentPath, defaults: RawVisit, problems: 
     ),
   ) as RawVisit
   const complain = complainAt(problems, path, own, defaults)
-  const visit = readVisit(own, defaults, complain)
+  const request = readRequest(own, defaults, complain)
   if (Object.keys(expect).length === 0) {
     complain(
       [],
       'scenario.nothing_expected',
-      'this row expects nothing',
-      'say what must come of it: `egress_ip`, `status` …',
+      'this row has no expectation',
+      'add what to expect: `egress_ip`, `status` …',
     )
   }
   return {
-    name: name ?? describe(visit),
+    name: name ?? describe(request),
     line: problems.locate(path).line,
-    visit,
+    request,
     expect: checked(expect, complain),
     complain,
   }
@@ -159,15 +162,15 @@ function checked(expect: ObservationExpectation, complain: Complain): Observatio
   })
   if (expect.error !== undefined && !Object.hasOwn(CONNECTION_ERRORS, expect.error)) {
     const hint = didYouMean(expect.error, Object.keys(CONNECTION_ERRORS))
-    complain(['error'], 'scenario.unknown_error', `no connection fails with \`${expect.error}\``, hint)
+    complain(['error'], 'scenario.unknown_error', `unknown error code \`${expect.error}\``, hint)
   }
   return { ...expect, ...Object.fromEntries(upper) }
 }
 
-function readVisit(own: RawVisit, defaults: RawVisit, complain: Complain): ScenarioRequestStep {
+function readRequest(own: RawVisit, defaults: RawVisit, complain: Complain): ScenarioRequestStep {
   const { destination = '', source_ip, family, ...rest } = { ...defaults, ...own }
   if (destination === '') {
-    complain([], 'config.missing_key', 'the key `destination` is missing, here and in `defaults`')
+    complain([], 'config.missing_key', '`destination` is missing here and in `defaults`')
   }
   return {
     destination,
@@ -190,8 +193,8 @@ function coloOf(text: string, part: readonly string[], complain: Complain): stri
   const code = text.toUpperCase()
   if (!COLOS.has(code)) {
     const guess = closest(code, COLOS.keys())
-    const hint = guess === undefined ? '`egresslab colo list --all` prints them all' : `did you mean \`${guess}\`?`
-    complain(part, 'scenario.unknown_colo', `there is no data center \`${text}\``, hint)
+    const hint = guess === undefined ? 'run `egresslab colo list --all` to list them' : `did you mean \`${guess}\`?`
+    complain(part, 'scenario.unknown_colo', `unknown data center \`${text}\``, hint)
   }
   return code
 }

@@ -1,6 +1,5 @@
-// What `egresslab scenario` works with: reads every file before anything is played, then plays one after the other.
+// Runs scenarios for `egresslab scenario`: reads and checks every file first, then runs one after the other.
 
-import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { junitReport } from '../analysis/junit.ts'
 import { entriesOf, type ScenarioReport, type TimedEntry } from '../analysis/scenario-report.ts'
@@ -14,11 +13,8 @@ import { openProxyBackend } from './proxy-backend.ts'
 import { readScenario } from './read-scenario.ts'
 import type { Scenario } from './scenario.ts'
 
-export function createScenarioRunner(): ScenarioRunner {
-  return { play, writeJunit }
-}
-
-async function play(request: ScenarioRequest): Promise<readonly ScenarioReport[]> {
+/** Runs scenarios one after the other. Throws an InputError with every problem of every file before the first one runs. */
+export async function runScenarios(request: ScenarioRequest): Promise<readonly ScenarioReport[]> {
   const scenarios = request.files.map(readScenario)
   const configs = new Map<string, ReturnType<typeof readConfig>['config']>()
   const issues = scenarios.flatMap((scenario) => [...problemsOf(scenario, request.config, configs)])
@@ -67,7 +63,7 @@ function playOne(scenario: Scenario, request: ScenarioRequest): Promise<Scenario
       pace: clock,
       ...(onEntry === undefined ? {} : { onEntry }),
       ...(signal === undefined ? {} : { signal }),
-      openStage: (onOutage) =>
+      openBackend: (onOutage) =>
         mode === 'decide'
           ? openDecisionBackend({ config: readConfig(configFile).config, machineTime, onOutage })
           : openProxyBackend({ configFile, machineTime, onOutage }),
@@ -75,7 +71,8 @@ function playOne(scenario: Scenario, request: ScenarioRequest): Promise<Scenario
   )
 }
 
-function writeJunit(file: string, reports: readonly ScenarioReport[]): void {
+/** The JUnit report of these scenarios: one test case per expectation. */
+export function scenarioJunit(reports: readonly ScenarioReport[]): string {
   const files = reports.map((report) => ({
     file: report.file,
     config: report.config,
@@ -88,14 +85,7 @@ function writeJunit(file: string, reports: readonly ScenarioReport[]): void {
       durationMs: 0,
     })),
   }))
-  const detail = () => 'the time line of `egresslab scenario` says what came before'
-  try {
-    writeFileSync(file, junitReport({ files }, detail, 'egresslab scenario'))
-  } catch (thrown) {
-    const reason = thrown instanceof Error && 'code' in thrown ? ` (${String(thrown.code)})` : ''
-    const message = `the report cannot be written to \`${file}\`${reason}`
-    throw new InputError([{ severity: 'error', code: 'scenario.unwritable', message }])
-  }
+  return junitReport({ files }, () => 'run `egresslab scenario` to see the timeline up to here', 'egresslab scenario')
 }
 
 const MAX_TIMER_MS = 2 ** 31 - 1
@@ -127,12 +117,13 @@ export function runningClock(startAt: number, speed: number, signal?: AbortSigna
       // timers may fire a little early, and hold 24 days at most
       while (elapsed() < atMs && !signal?.aborted) {
         const waitMs = Math.min((atMs - elapsed()) / speed, MAX_TIMER_MS)
-        // a stop is no failure: who plays asks the signal
+        // a stop is not a failure: the caller checks the signal
         await sleep(waitMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)
       }
     },
   }
 }
+
 export interface ScenarioRequest {
   readonly files: readonly string[]
   /** in place of the configuration that each file names */
@@ -146,10 +137,4 @@ export interface ScenarioRequest {
   readonly onEnd?: (report: ScenarioReport) => void
   /** ends it before its time */
   readonly signal?: AbortSignal
-}
-export interface ScenarioRunner {
-  /** Plays scenarios, one after the other. Throws an InputError with every problem of every file before any is played. */
-  readonly play: (request: ScenarioRequest) => Promise<readonly ScenarioReport[]>
-  /** Writes a JUnit report. Throws an InputError where that does not work. */
-  readonly writeJunit: (file: string, reports: readonly ScenarioReport[]) => void
 }

@@ -4,7 +4,7 @@
 import type { ObservationExpectation } from '../analysis/scenario-timeline.ts'
 import type { Issue } from '../errors/issue.ts'
 
-/** Somebody's visit, in the terms of `explain`. */
+/** Somebody's request, in the terms of `explain`. */
 export interface ScenarioRequestStep {
   readonly destination: string
   readonly user?: string
@@ -28,9 +28,9 @@ export type ScenarioChange =
 /** Notes a problem with a part of what it belongs to, such as `['colo_down', 'colo']`. */
 export type Complain = (part: readonly string[], code: string, message: string, hint?: string) => void
 
-/** Visits again and again, or one connection that stays open. */
+/** Repeated requests, or one connection that stays open. */
 export interface ScenarioTraffic {
-  readonly visit: ScenarioRequestStep
+  readonly request: ScenarioRequestStep
   /** absent: held open */
   readonly everyMs?: number
   readonly fromMs: number
@@ -43,7 +43,7 @@ export interface ScenarioTraffic {
 export interface ScenarioRow {
   readonly name: string
   readonly line: number
-  readonly visit: ScenarioRequestStep
+  readonly request: ScenarioRequestStep
   readonly expect: ObservationExpectation
   readonly complain: Complain
 }

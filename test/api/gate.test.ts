@@ -57,7 +57,7 @@ describe('AP-01 AP-02 the host a request names', () => {
     ['x-auth-key', ['X-Auth-Email: a@b.test', `X-Auth-Key: ${TOKEN}`, 'X-Auth-Key: other']],
   ])('so is a second `%s`', async (name, fields) => {
     const { status, body } = await raw('GET', RULES, [own(), ...fields])
-    expect([status, JSON.parse(body).errors[0].message]).toEqual([400, `the field \`${name}\` comes twice`])
+    expect([status, JSON.parse(body).errors[0].message]).toEqual([400, `the field \`${name}\` is given twice`])
   })
 
   test.each(['localhost', '127.0.0.1', '127.9.9.9', '[::1]', 'LOCALHOST'])('%s is served', async (host) => {

@@ -191,7 +191,7 @@ describe('[R14] rules limited in time', () => {
       const { revision } = api.store.current()
       const body = { action, filters: [type], ...timing }
       const [field] = Object.keys(timing)
-      const told = [400, 2014, expect.stringContaining(`\`${field}\` may be set for rules of type`)]
+      const told = [400, 2014, expect.stringContaining(`\`${field}\` is only for rules of type`)]
       expect(failure(await post(body))).toEqual(told)
       const replaced = await api.cloudflare('PUT', `/gateway/rules/${EMEA_RULE}`, { name: 'EMEA', ...body })
       expect(failure(replaced)).toEqual(told)

@@ -67,9 +67,9 @@ export async function runApi(
   const ports: ApiPorts = {
     plane: store,
     sessions,
-    insight: NOTHING_SEEN,
+    diagnostics: NOTHING_SEEN,
     page: (path) => PAGES[path],
-    doors: () => [],
+    listeners: () => [],
     token: openApiToken({ given: TOKEN }),
     explain: async (question) => {
       questions.push(question)

@@ -16,7 +16,7 @@ test.skipIf(process.platform !== 'linux')('up refuses, with what root would run,
   const { code, stdout, stderr } = await run(['addresses', 'up', '--state', state])
   expect(code).toBe(2)
   expect(stdout).toBe('')
-  expect(stderr).toContain('only root adds addresses')
+  expect(stderr).toContain('only root can add addresses')
   expect(stderr).toContain('  sudo ip -4 route add local 203.0.113.10/32 dev lo\n')
   expect(stderr).toContain('egresslab shell')
   expect(readOwnAddresses()).toEqual(before)
@@ -41,7 +41,11 @@ test.skipIf(process.platform !== 'linux')(
     expect(stdout).toContain('ip -4 route add local 203.0.113.50/32 dev lo\n')
     expect(stdout).toContain('ip -4 route add local 198.18.0.0/23 dev lo\n')
     const down = await run(['addresses', 'down', '--state', state])
-    expect(down).toEqual({ code: 0, stdout: 'nothing that `addresses up` added is here\n', stderr: '' })
+    expect(down).toEqual({
+      code: 0,
+      stdout: 'nothing to remove: no address that `addresses up` added is left\n',
+      stderr: '',
+    })
   },
 )
 
@@ -50,5 +54,5 @@ test('a record of added addresses that is none is an error, and no command is ru
   writeFileSync(join(state, 'addresses.json'), '{"added":["203.0.113.10/32; reboot"]}')
   const { code, stderr } = await run(['addresses', 'down', '--state', state])
   expect(code).toBe(2)
-  expect(stderr).toContain('this is no record of added addresses')
+  expect(stderr).toContain('this is not a record of added addresses')
 })

@@ -146,11 +146,11 @@ test('a connection that fails before a decision is an answer with exit code 1', 
 test.each([
   [
     ['--user', 'bob@exmple.com', 'a.test:80'],
-    'error: there is no user `bob@exmple.com` [explain.unknown_user]\n  hint: did you mean `bob@example.com`?',
+    'error: unknown user `bob@exmple.com` [explain.unknown_user]\n  hint: did you mean `bob@example.com`?',
   ],
-  [['--colo-down', 'XXQ', 'a.test:80'], 'error: there is no data center `XXQ` [explain.unknown_colo]'],
-  [['--endpoint', 'nowhere', 'a.test:80'], 'error: there is no proxy endpoint or listener `nowhere`'],
-  [['bank.saas.test'], 'error: `bank.saas.test` is no destination [explain.bad_destination]'],
+  [['--colo-down', 'XXQ', 'a.test:80'], 'error: unknown data center `XXQ` [explain.unknown_colo]'],
+  [['--endpoint', 'nowhere', 'a.test:80'], 'error: unknown proxy endpoint or listener `nowhere`'],
+  [['bank.saas.test'], 'error: invalid destination `bank.saas.test` [explain.bad_destination]'],
   [['--user', 'bob@example.com', '--vnet', 'vnet-AMR', 'a.test:80'], 'error: there is no virtual network `vnet-AMR`'],
   [
     ['--user', 'bob@example.com', '--device', 'alice-laptop', 'a.test:80'],

@@ -63,7 +63,7 @@ test('[R9] rules of other types are left as written, and said so once; the rest 
   writeFileSync(path('others.yaml'), OTHERS)
   expect(await run(['fmt', path('others.yaml')])).toEqual({
     code: 0,
-    stderr: `${path('others.yaml')}: 4 rules of other types than egress are left as written\n`,
+    stderr: `${path('others.yaml')}: 4 rules that are not egress rules left unchanged\n`,
     stdout: '# ours\ntraffic: net.dst.port == 443\n\n# ours too\ntraffic: net.dst.port == 80\n',
   })
   const { code, stdout } = await run(['fmt', '--json', path('others.yaml')])

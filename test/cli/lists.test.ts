@@ -13,7 +13,7 @@ const NOWHERE = ['--state', '/nonexistent/state']
 test('colo list shows data centers with dedicated IPs', async () => {
   expect(await run(['colo', 'list', ...NOWHERE])).toEqual({
     code: 0,
-    stderr: 'no lab is running; this is what the next start finds\n',
+    stderr: 'no lab is running; showing what the next start will use\n',
     stdout: [
       'COLO  STATE  CITY             DEDICATED IPS',
       'AMS   up     Amsterdam, NL    203.0.113.10 2001:db8:10::/64',

@@ -103,13 +103,13 @@ test('what a lab recorded is decided the same by the same configuration', async 
     code: 0,
     stderr: '',
     stdout: [
-      'lab.yaml against what was recorded',
+      'lab.yaml against the recording',
       '6 sessions in … s, … a second',
-      '5 decided anew; not decided: 1 failed before a decision',
+      '5 decided again; not decided: 1 failed before a decision',
       'nothing changes',
       '',
       'allowlists',
-      '  bank.saas.test  2 sessions  refuses none it let in',
+      '  bank.saas.test  2 sessions  no new refusals',
       '',
       'rules that decide none of these sessions',
       '    3000  SSH',
@@ -120,7 +120,7 @@ test('what a lab recorded is decided the same by the same configuration', async 
 
 const CHANGED = [
   '6 sessions in … s, … a second',
-  '5 decided anew; not decided: 1 failed before a decision',
+  '5 decided again; not decided: 1 failed before a decision',
   '2 change (40.0 %): egress IP 2, rule 2, data center 2, outcome 2',
   '',
   'by destination',
@@ -143,7 +143,7 @@ const CHANGED = [
   '  AMS → LHR  1',
   '',
   'allowlists',
-  '  bank.saas.test  2 sessions  refuses 1 it let in: alice@example.com  lets in 1 it refused',
+  '  bank.saas.test  2 sessions  newly refuses 1: alice@example.com  newly admits 1',
   '',
 ].join('\n')
 
@@ -162,7 +162,7 @@ test('other rules: counts by destination, user, rule, address and data center, a
   expect({ code, stderr, stdout: own(stdout).replaceAll(/ +(?=1$)/gm, ' ') }).toEqual({
     code: 0,
     stderr: '',
-    stdout: `rules.yaml against what was recorded\n${CHANGED.replaceAll(/ +(?=1$)/gm, ' ')}`,
+    stdout: `rules.yaml against the recording\n${CHANGED.replaceAll(/ +(?=1$)/gm, ' ')}`,
   })
   expect((await run([...args, '--fail-on-change'])).code).toBe(1)
 })
@@ -322,10 +322,10 @@ describe('recordings', () => {
     ])
     expect(code).toBe(0)
     expect(own(stderr)).toBe(
-      'long.ndjson.gz:7003: it is not whole JSON\nlong.ndjson.gz:9003: it is JSON, but no session record\n',
+      'long.ndjson.gz:7003: not complete JSON\nlong.ndjson.gz:9003: JSON, but not a session record\n',
     )
     expect(own(stdout)).toContain(
-      '12,506 sessions in … s, … a second\n12,503 decided anew; not decided: 1 failed before a decision\n2 lines are no session records\n5,000 change',
+      '12,506 sessions in … s, … a second\n12,503 decided again; not decided: 1 failed before a decision\n2 lines are not session records\n5,000 change',
     )
     const order = records('long-out.ndjson').map(({ SessionID }) => SessionID)
     expect(order).toHaveLength(5_000)
@@ -362,11 +362,11 @@ describe('is refused with exit code 2 and every problem:', () => {
       stderr: `error: cannot read \`gone\`: there is no such file [replay.unreadable]\n\n1 error\n`,
     })
     writeFileSync(path('empty'), '')
-    expect((await refused(path('empty'), '-c', path('lab.yaml'))).stderr).toContain('error: there are no sessions in')
+    expect((await refused(path('empty'), '-c', path('lab.yaml'))).stderr).toContain('error: no sessions in')
     const none = await refused(path('lab.yaml'), '-c', path('lab.yaml'))
     expect({ code: none.code, first: none.stderr.split('\n')[0] }).toEqual({
       code: 2,
-      first: 'lab.yaml:1:1: error: no line is a session record: it is not whole JSON [replay.no_sessions]',
+      first: 'lab.yaml:1:1: error: no line is a session record: not complete JSON [replay.no_sessions]',
     })
   })
 

@@ -21,7 +21,7 @@ describe('pull', () => {
   test('writes rules and what they speak of as YAML; pushing that back changes nothing', async () => {
     const pulled = await rules('pull', file('rules.yaml'))
     expect(pulled).toMatchObject({ code: 0, stderr: '' })
-    expect(pulled.stdout).toMatch(/^6 rules, 1 list, 2 virtual networks of the lab at .* are in .*rules\.yaml\n$/)
+    expect(pulled.stdout).toMatch(/^wrote 6 rules, 1 list, 2 virtual networks of the lab at .* to .*rules\.yaml\n$/)
     const document = parse(readFileSync(file('rules.yaml'), 'utf8'))
     expect(Object.keys(document)).toEqual(['virtual_networks', 'lists', 'rules'])
     expect(document.rules[0]).toEqual({
@@ -36,7 +36,7 @@ describe('pull', () => {
     const { revision } = labs.lab.lab.store.current()
     const pushed = await rules('push', file('rules.yaml'), '--yes')
     expect(pushed).toMatchObject({ code: 0, stderr: '' })
-    expect(pushed.stdout).toContain('nothing would change\n9 as they are\n')
+    expect(pushed.stdout).toContain('nothing would change\n9 unchanged\n')
     expect(labs.lab.lab.store.current().revision).toBe(revision)
   })
 
@@ -70,7 +70,7 @@ describe('pull', () => {
       ...json(labs.lab, body),
     )
     const yaml = await rules('pull')
-    expect(yaml.stderr).toBe('1 rule of another type than egress is left out; JSON keeps what YAML leaves out\n')
+    expect(yaml.stderr).toBe('1 rule that is not an egress rule left out; use JSON to keep it\n')
     expect(yaml.stdout).not.toContain('dns\n')
     const { stdout } = await rules('pull', '--format', 'json')
     expect(JSON.parse(stdout).rules).toContainEqual(expect.objectContaining({ rule_settings: { block_reason: 'x' } }))
@@ -87,7 +87,7 @@ describe('push', () => {
     await rules('pull', file('rules.yaml'))
     const planned = await rules('push', file('rules.yaml'), '--to', labs.there, '--dry-run')
     expect(planned.stdout).toContain('+ virtual network `vnet-AMER`')
-    expect(planned.stdout).toMatch(/\+ list `Partner networks`\n {4}with {2}198\.51\.100\.128\/25\n/)
+    expect(planned.stdout).toMatch(/\+ list `Partner networks`\n {4}added {4}198\.51\.100\.128\/25\n/)
     expect(planned.stdout).toMatch(/\+ rule 1000 `Finance to the bank`\n {4}description/)
     expect(liveRules(labs.other)).toEqual([])
     const pushed = await rules('push', file('rules.yaml'), '--to', labs.there, '--yes')
@@ -135,7 +135,7 @@ describe('push', () => {
       /traffic +any\(net\.fqdn\.domains\[\*\] == "bank\.saas\.test"\) → net\.dst\.port == 443\n/,
     )
     expect(planned.stdout).toMatch(/egress ipv4_fallback +203\.0\.113\.30 → nothing\n/)
-    expect(planned.stdout).toContain('5 only there, left alone:')
+    expect(planned.stdout).toContain('5 only in the target, left alone:')
     expect((await rules('push', file('one.yaml'), '--yes', '--prune')).stdout).toMatch(/6 done\n$/)
     expect(liveRules(labs.lab).map(({ name }) => name)).toEqual(['Finance to the bank'])
   })
@@ -184,7 +184,7 @@ describe('push', () => {
     writeFileSync(file('new.yaml'), '- { name: new, precedence: 5 }\n')
     const silent = await rules('push', file('new.yaml'))
     expect(silent.code).toBe(2)
-    expect(silent.stderr).toContain('waits for a yes, and nobody can be asked here [rules.not_confirmed]')
+    expect(silent.stderr).toContain('needs confirmation, but there is no terminal [rules.not_confirmed]')
     const args = ['rules', 'push', ...where(), file('new.yaml')]
     const no = await run(args, { terminal: true, stdin: '\n' })
     expect({ code: no.code, stderr: no.stderr }).toEqual({ code: 1, stderr: 'nothing was changed\n' })
@@ -208,7 +208,7 @@ describe('push', () => {
       'lists: [{ name: Partner networks, type: DOMAIN, items: [a.example] }]\nrules: []\n',
     )
     expect((await rules('push', file('list.yaml'), '--yes')).stderr).toContain(
-      'is of type IP there and of type DOMAIN here',
+      'is of type IP in the target and of type DOMAIN in the file',
     )
   })
 
@@ -216,7 +216,7 @@ describe('push', () => {
     const list = (items: string) => `lists: [{ name: Partner networks, type: IP, items: [${items}] }]\nrules: []\n`
     writeFileSync(file('more.yaml'), list('198.51.100.128/25, 192.0.2.1'))
     expect((await rules('push', file('more.yaml'), '--yes')).stdout).toMatch(
-      /~ list `Partner networks`\n {4}with {2}192\.0\.2\.1\n/,
+      /~ list `Partner networks`\n {4}added {4}192\.0\.2\.1\n/,
     )
     expect(labs.lab.lab.snapshot().account.lists[0]?.items).toEqual(['198.51.100.128/25', '192.0.2.1'])
     writeFileSync(file('none.yaml'), list(''))
@@ -244,7 +244,7 @@ describe('an answer of the API', () => {
     const { code, stdout } = await rules('push', file('converted.json'), '--yes')
     expect({ code, stdout }).toEqual({
       code: 0,
-      stdout: expect.stringContaining('`made_up` of rule `future` stays in the file'),
+      stdout: expect.stringContaining('`made_up` of rule `future` is not sent'),
     })
     expect(named(labs.lab, 'future')).toMatchObject({ precedence: 9, enabled: true })
   })
@@ -263,8 +263,8 @@ describe('what cannot work says so:', () => {
     )
     process.env.CLOUDFLARE_API_TOKEN = TOKEN
     expect((await rules('diff', file('x.yaml'), '--against', 'http://127.0.0.1:9/client/v4')).code).toBe(2)
-    expect((await rules('push', file('x.yaml'), '--to', file('y.yaml'))).stderr).toContain('is no place to push to')
-    expect((await rules('pull', file('no/such/folder.yaml'))).stderr).toContain('cannot be written (ENOENT)')
+    expect((await rules('push', file('x.yaml'), '--to', file('y.yaml'))).stderr).toContain('error: cannot push to `')
+    expect((await rules('pull', file('no/such/folder.yaml'))).stderr).toContain('folder.yaml` (ENOENT)')
   })
 
   test('files: every mistake with its place', async () => {
@@ -273,7 +273,7 @@ describe('what cannot work says so:', () => {
     expect(code).toBe(2)
     expect(stderr).toContain(`${file('bad.yaml')}:1:14: error: unknown key \`presedence\``)
     writeFileSync(file('range.yaml'), '- { name: b, egress: { ipv4: 203.0.113.20 } }\n')
-    expect((await rules('push', file('range.yaml'))).stderr).toContain('rule `b` names no `ipv6` range')
+    expect((await rules('push', file('range.yaml'))).stderr).toContain('rule `b` has no `ipv6` range')
   })
 })
 
@@ -299,7 +299,7 @@ describe('with the account at Cloudflare', () => {
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
     const { stderr } = await run(['rules', 'pull', '--from', `http://127.0.0.1:${port}/client/v4`])
-    expect(stderr).toContain('shows more than one account: one, two')
+    expect(stderr).toContain('has more than one account: one, two')
     server.close()
   })
 })

@@ -1,7 +1,6 @@
-// Runs one command line in this process, with the real services, and gives back everything it wrote.
+// Runs one command line in this process, and gives back everything it wrote.
 
 import { runCli } from '../../src/cli/program.ts'
-import { createServices } from '../../src/main.ts'
 
 export interface Ran {
   readonly code: number
@@ -33,6 +32,6 @@ export async function run(
     yield* typeof stdin === 'string' ? [stdin] : stdin
   }
   const io = { stdin: pieces(), stdout: output('stdout'), stderr: output('stderr'), env }
-  const code = await runCli(args, io, createServices())
+  const code = await runCli(args, io)
   return { code, ...written }
 }

@@ -62,10 +62,10 @@ describe('explain', () => {
     expect(JSON.parse(stdout).error).toEqual({
       code: 'name.unknown_placeholder',
       message:
-        '`100.80.7.7` is in the range of placeholders of Gateway DNS, and the running lab has given it to no name; name the host instead',
+        '`100.80.7.7` is in the placeholder range of Gateway DNS, and the running lab has not given it to any name; use the host name instead',
     })
     const alone = await run(['explain', '--api', '127.0.0.1:9', '--state', running.folder, '100.80.7.7:443'])
-    expect(alone.stdout).toContain('no lab is running that could say what it stands for')
+    expect(alone.stdout).toContain('no lab is running that could resolve it')
   })
 })
 
@@ -74,7 +74,7 @@ describe('vnet', () => {
     expect(await seenFrom('bob@example.com:lab-bob')).toBe('203.0.113.10')
     expect(await lab('vnet', 'use', 'vnet-AMER', '--user', 'bob@example.com')).toEqual({
       code: 0,
-      stdout: `bob@example.com is on vnet-AMER (${AMER}) from the next connection on\n`,
+      stdout: `new connections of bob@example.com use vnet-AMER (${AMER})\n`,
       stderr: '',
     })
     expect(await seenFrom('bob@example.com:lab-bob')).toBe('203.0.113.40')
@@ -96,17 +96,20 @@ describe('vnet', () => {
 
   test('use by id, whatever the letter case', async () => {
     const { code, stdout } = await lab('vnet', 'use', AMER.toUpperCase(), '--user', 'carol@example.com')
-    expect({ code, stdout: stdout.split(' (')[0] }).toEqual({ code: 0, stdout: 'carol@example.com is on vnet-AMER' })
+    expect({ code, stdout: stdout.split(' (')[0] }).toEqual({
+      code: 0,
+      stdout: 'new connections of carol@example.com use vnet-AMER',
+    })
   })
 
   test('use of what is not there says what there is, and exits 2', async () => {
     const network = await lab('vnet', 'use', 'vnet-APAC', '--user', 'bob@example.com')
     expect({ code: network.code, stdout: network.stdout }).toEqual({ code: 2, stdout: '' })
     expect(network.stderr).toContain(
-      'there is no virtual network `vnet-APAC`; there are `default`, `vnet-AMER`, `vnet-EMEA`',
+      'unknown virtual network `vnet-APAC`; known are `default`, `vnet-AMER`, `vnet-EMEA`',
     )
     const user = await lab('vnet', 'use', 'vnet-AMER', '--user', 'mallory@example.com')
-    expect(user.stderr).toContain('there is no user `mallory@example.com`')
+    expect(user.stderr).toContain('unknown user `mallory@example.com`')
     expect((await lab('vnet', 'use', 'vnet-AMER')).code).toBe(2)
   })
 })
@@ -132,7 +135,7 @@ describe('colo', () => {
 
   test('a code nobody knows is refused', async () => {
     const { code, stderr } = await lab('colo', 'down', 'L/X')
-    expect({ code, stderr }).toEqual({ code: 2, stderr: 'error: there is no data center `L/X` [lab.404]\n\n1 error\n' })
+    expect({ code, stderr }).toEqual({ code: 2, stderr: 'error: unknown data center `L/X` [lab.404]\n\n1 error\n' })
   })
 })
 
@@ -151,7 +154,7 @@ describe('clock', () => {
 
   test('nonsense changes nothing', async () => {
     expect((await lab('clock', 'set', 'tomorrow')).stderr).toContain('`tomorrow` is not a time in RFC 3339')
-    expect((await lab('clock', 'advance', 'a while')).stderr).toContain('`a while` is no duration')
+    expect((await lab('clock', 'advance', 'a while')).stderr).toContain('invalid duration `a while`')
     expect((await lab('clock', 'advance', '6000w')).code).toBe(2)
     expect((await lab('clock', 'show')).stdout).toContain("the machine's time")
   })
@@ -252,7 +255,7 @@ describe('sessions tail', () => {
     const exit = once(left.child, 'exit')
     await other.close()
     expect(await exit).toEqual([0, null])
-    expect(said).toContain('has ended the stream')
+    expect(said).toContain('ended the stream')
   })
 })
 
@@ -260,7 +263,7 @@ describe('what cannot work says what to do:', () => {
   test('no lab at all', async () => {
     const { code, stdout, stderr } = await run(['colo', 'down', 'LHR', '--api', '127.0.0.1:1'])
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-    expect(stderr).toContain('no lab listens at http://127.0.0.1:1 [lab.not_running]')
+    expect(stderr).toContain('no lab is running at http://127.0.0.1:1 [lab.not_running]')
     expect(stderr).toContain('hint: start one with `npm start`')
   })
 
@@ -269,7 +272,7 @@ describe('what cannot work says what to do:', () => {
     const config = join(folder, 'lab.yaml')
     writeFileSync(config, 'dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10 }]\napi: { port: 1 }\n')
     const colos = await run(['colo', 'list', '-c', config, '--state', folder, '--json'])
-    expect(colos).toMatchObject({ code: 0, stderr: 'no lab is running; this is what the next start finds\n' })
+    expect(colos).toMatchObject({ code: 0, stderr: 'no lab is running; showing what the next start will use\n' })
     expect(JSON.parse(colos.stdout)).toMatchObject([{ code: 'AMS', up: true }])
     const networks = await run(['vnet', 'list', '-c', config, '--state', folder, '--json'])
     expect(JSON.parse(networks.stdout)).toMatchObject([{ name: 'default', isDefault: true, chosenBy: [] }])
@@ -279,7 +282,9 @@ describe('what cannot work says what to do:', () => {
   test('no token', async () => {
     const { code, stderr } = await run(['vnet', 'list', ...where.slice(0, 2), '--state', '/nonexistent'])
     expect(code).toBe(2)
-    expect(stderr).toContain('EGRESSLAB_API_TOKEN is not set and `/nonexistent/api-token` is not there [lab.no_token]')
+    expect(stderr).toContain(
+      'EGRESSLAB_API_TOKEN is not set and `/nonexistent/api-token` does not exist [lab.no_token]',
+    )
   })
 
   test('a wrong token', async () => {
@@ -287,7 +292,7 @@ describe('what cannot work says what to do:', () => {
     writeFileSync(join(folder, 'api-token'), 'another-token-altogether\n')
     const { code, stderr } = await run(['clock', 'show', ...where.slice(0, 2), '--state', folder])
     expect(code).toBe(2)
-    expect(stderr).toContain('refuses this token [lab.token_refused]')
+    expect(stderr).toContain('rejects this token [lab.token_refused]')
     expect(stderr).not.toContain('another-token')
     rmSync(folder, { recursive: true })
   })
@@ -298,11 +303,11 @@ describe('what cannot work says what to do:', () => {
     const { port } = server.address() as AddressInfo
     const { code, stderr } = await run(['clock', 'show', '--api', `127.0.0.1:${port}`, '--state', running.folder])
     expect(code).toBe(2)
-    expect(stderr).toContain('is no egresslab [lab.not_a_lab]')
+    expect(stderr).toContain('(something else answered) [lab.not_a_lab]')
     server.close()
   })
 
   test('an address that is none', async () => {
-    expect((await run(['clock', 'show', '--api', 'nowhere'])).stderr).toContain('`nowhere` is no address of an API')
+    expect((await run(['clock', 'show', '--api', 'nowhere'])).stderr).toContain('invalid API address `nowhere`')
   })
 })

@@ -82,7 +82,7 @@ describe('the report', () => {
     expect(stdout).toContain('wrongly expected  line 11\n')
     expect(stdout).toContain('egress_ip: expected 203.0.113.20, found 203.0.113.30\n')
     expect(stdout).toContain('status: expected 403, found 200\n')
-    expect(stdout).toContain('1 as expected, 1 not  4 visits decided only\n')
+    expect(stdout).toContain('1 passed, 1 failed  4 requests decided only\n')
   })
 
   test('is one document with --json, and a JUnit report where asked for', async () => {
@@ -222,7 +222,7 @@ describe('time', () => {
     })
     const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(PATIENCE_MS) })
     expect(code).toBe(130)
-    expect(told).toContain('1 as expected, 0 not')
+    expect(told).toContain('1 passed, 0 failed')
     expect(told).not.toContain('Los Angeles')
   })
 

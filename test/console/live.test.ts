@@ -21,7 +21,7 @@ describe.skipIf(executable === undefined)('the live view', () => {
     await page.goto(`${lab.url}/`)
     await page.getByLabel('API token').fill('wrong')
     await page.getByRole('button', { name: 'Sign in' }).click()
-    await page.getByText('That is not the token of this lab.').waitFor()
+    await page.getByText('This is not the token of this lab.').waitFor()
     await page.getByLabel('API token').fill(TOKEN)
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.getByRole('heading', { name: 'Live' }).waitFor()

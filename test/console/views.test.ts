@@ -122,7 +122,7 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
         expect.any(String),
         expect.any(String),
       ])
-    await page.getByRole('button', { name: 'Ask Finance to the bank earlier' }).click()
+    await page.getByRole('button', { name: 'Move Finance to the bank up' }).click()
     await expect.poll(() => page.locator('.rules h2').first().textContent()).toBe('Finance to the bank')
   })
 
@@ -190,7 +190,7 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
     await visitor.getByLabel('Email').fill('bob@example.com')
     await visitor.getByLabel('Proxy password').fill('wrong')
     await visitor.getByRole('button', { name: 'Show my choices' }).click()
-    await visitor.getByText('Email or password is not right.').waitFor()
+    await visitor.getByText('Wrong email or password.').waitFor()
     await visitor.getByLabel('Proxy password').fill('lab-bob')
     await visitor.getByRole('button', { name: 'Show my choices' }).click()
     await visitor.getByText('Bob Bakker').waitFor()

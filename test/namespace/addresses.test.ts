@@ -83,7 +83,9 @@ describe.skipIf(!canHaveInternet())('on a machine of its own', () => {
     writeFileSync(real, 'addresses: real\ndedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10 }]\napi: { port: 0 }\n')
     const check = await internet.lab.run(process.execPath, 'src/main.ts', 'addresses', 'check', '--config', real)
     expect(check.exit).toBe(1)
-    expect(check.stdout).toContain('the lab cannot start here:\n- `203.0.113.10` is not an address of this machine\n')
+    expect(check.stdout).toContain(
+      'the lab cannot start on this machine:\n- `203.0.113.10` is not an address of this machine\n',
+    )
     const start = await internet.lab.run(process.execPath, 'src/main.ts', 'start', '--ephemeral', '--config', real)
     expect(start.exit).toBe(2)
     expect(start.stderr).toContain('`203.0.113.10` is not an address of this machine')
@@ -112,7 +114,7 @@ describe.skipIf(!canHaveInternet())('on a machine of its own', () => {
       ...shell,
     )
     expect(exit).toBe(2)
-    expect(stderr).toContain('no network of its own can be had: unshare: unshare failed')
+    expect(stderr).toContain('cannot create a network namespace: unshare: unshare failed')
     expect(stderr).toContain('`sudo sysctl -w user.max_user_namespaces=10000` permits it')
   })
 })

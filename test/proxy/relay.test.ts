@@ -264,9 +264,9 @@ describe.each<[string, Kind]>([
   it('resets both sides when killed and says why', async () => {
     const { client, origin, tunnel } = await openTunnel(kind)
     const failed = Promise.all([once(client, 'error'), once(origin.resume(), 'error')])
-    tunnel.kill(new GatewayError('relay.killed', 'closed on request of the operator'))
+    tunnel.kill(new GatewayError('relay.killed', 'closed by the operator'))
     expect(await failed).toMatchObject([[{ code: 'ECONNRESET' }], [{ code: 'ECONNRESET' }]])
-    expect(await ended(tunnel)).toMatchObject({ error: { message: 'closed on request of the operator' } })
+    expect(await ended(tunnel)).toMatchObject({ error: { message: 'closed by the operator' } })
   })
 
   it('cuts the client when somebody else destroys the upstream', async () => {

@@ -7,11 +7,11 @@ import type { Scenario, ScenarioRequestStep, ScenarioRow, ScenarioTraffic, Step 
 
 const complain = () => undefined
 const bob: ScenarioRequestStep = { user: 'bob', destination: 'o.test:80' }
-const row = (name: string): ScenarioRow => ({ name, line: 1, visit: bob, expect: {}, complain })
+const row = (name: string): ScenarioRow => ({ name, line: 1, request: bob, expect: {}, complain })
 const step = (atMs: number, more: Partial<Step> = {}): Step => ({ atMs, changes: [], rows: [], complain, ...more })
 const down = { key: 'colo_down', change: { kind: 'colo', code: 'LAX', up: false, reset: true } } as const
 const every = (everyMs: number, fromMs: number, untilMs: number): ScenarioTraffic => ({
-  visit: bob,
+  request: bob,
   everyMs,
   fromMs,
   untilMs,
@@ -30,112 +30,112 @@ const scenario = (more: Partial<Scenario>): Scenario => ({
   ...more,
 })
 
-const sighting: Observation = { login: 'bob', destination: 'o.test:80', status: 200, letIn: null, seenIn: null }
+const observation: Observation = { login: 'bob', destination: 'o.test:80', status: 200, letIn: null, seenIn: null }
 
-/** A stage that writes down what is done to it. */
+/** A backend that writes down what is done to it. */
 function recorder(held: readonly HeldConnectionFate[] = []) {
   const done: string[] = []
-  const stage: ScenarioBackend = {
+  const backend: ScenarioBackend = {
     mode: 'decide',
     now: () => 0,
     apply: async ({ kind }) => {
       done.push(kind)
       return { what: kind, held }
     },
-    visit: async ({ destination }) => {
-      done.push(`visit ${destination}`)
-      return sighting
+    send: async ({ destination }) => {
+      done.push(`send ${destination}`)
+      return observation
     },
     hold: async () => {
       done.push('hold')
-      return { sighting, held: true }
+      return { observation, held: true }
     },
     close: async () => void done.push('closed'),
   }
-  return { done, stage }
+  return { done, backend }
 }
 
 describe('the schedule', () => {
   test('is by time; at one moment changes, then traffic, then expectations', () => {
     const steps = [step(5, { rows: [row('later')], changes: [down] }), step(0, { rows: [row('first')] })]
-    const acts = scheduleOf({ steps, traffic: [every(5, 0, 10), { visit: bob, fromMs: 5, untilMs: 10, complain }] })
+    const acts = scheduleOf({ steps, traffic: [every(5, 0, 10), { request: bob, fromMs: 5, untilMs: 10, complain }] })
     expect(acts.map(({ atMs, kind }) => `${atMs} ${kind}`)).toEqual([
-      '0 visit',
+      '0 request',
       '0 check',
       '5 change',
       '5 hold',
-      '5 visit',
+      '5 request',
       '5 check',
     ])
   })
 
-  test('visits from the first moment on, not at the last', () => {
+  test('requests from the first moment on, not at the last', () => {
     expect(scheduleOf({ steps: [], traffic: [every(4, 2, 10)] }).map(({ atMs }) => atMs)).toEqual([2, 6])
   })
 })
 
 describe('playing', () => {
-  test('waits for each moment in order, and closes the stage', async () => {
+  test('waits for each moment in order, and closes the backend', async () => {
     const waited: number[] = []
-    const { done, stage } = recorder()
+    const { done, backend } = recorder()
     const pace = { until: async (atMs: number) => void waited.push(atMs) }
     await playScenario(scenario({ traffic: [every(3, 0, 7)], steps: [step(4, { changes: [down] })] }), {
       pace,
-      openStage: async () => stage,
+      openBackend: async () => backend,
     })
     expect(waited).toEqual([0, 3, 4, 6])
-    expect(done).toEqual(['visit o.test:80', 'visit o.test:80', 'colo', 'visit o.test:80', 'closed'])
+    expect(done).toEqual(['send o.test:80', 'send o.test:80', 'colo', 'send o.test:80', 'closed'])
   })
 
   test('a held connection that is reset is opened again at once; one that is kept is not', async () => {
     const fate = (of: HeldConnectionFate['fate']): HeldConnectionFate => ({
-      visit: bob,
-      who: sighting,
+      request: bob,
+      who: observation,
       egress: 'a',
       fate: of,
       why: '',
     })
-    const { done, stage } = recorder([fate('reset'), fate('kept')])
+    const { done, backend } = recorder([fate('reset'), fate('kept')])
     const report = await playScenario(scenario({ steps: [step(0, { changes: [down] })] }), {
       pace: { until: async () => {} },
-      openStage: async () => stage,
+      openBackend: async () => backend,
     })
     expect(done).toEqual(['colo', 'hold', 'closed'])
     expect(entriesOf(report, 'connection').map((entry) => entry.fate)).toEqual(['reset', 'kept', 'opened'])
   })
 
-  test('ends at the signal, and closes the stage', async () => {
-    const { done, stage } = recorder()
+  test('ends at the signal, and closes the backend', async () => {
+    const { done, backend } = recorder()
     const ending = new AbortController()
     const report = await playScenario(scenario({ traffic: [every(1, 0, 10)] }), {
       pace: { until: async (atMs) => void (atMs === 2 && ending.abort()) },
       signal: ending.signal,
-      openStage: async () => stage,
+      openBackend: async () => backend,
     })
     expect(report.visits).toBe(2)
     expect(done.at(-1)).toBe('closed')
   })
 
-  test('closes the stage when something breaks', async () => {
-    const { done, stage } = recorder()
-    const broken: ScenarioBackend = { ...stage, visit: () => Promise.reject(new Error('broken')) }
+  test('closes the backend when something breaks', async () => {
+    const { done, backend } = recorder()
+    const broken: ScenarioBackend = { ...backend, send: () => Promise.reject(new Error('broken')) }
     const playing = playScenario(scenario({ traffic: [every(1, 0, 2)] }), {
       pace: { until: async () => {} },
-      openStage: async () => broken,
+      openBackend: async () => broken,
     })
     await expect(playing).rejects.toThrow('broken')
     expect(done).toEqual(['closed'])
   })
 
   test('outages are told at the moment they are noticed', async () => {
-    const { stage } = recorder()
+    const { backend } = recorder()
     const report = await playScenario(scenario({ traffic: [every(5, 0, 6)] }), {
       pace: { until: async () => {} },
-      openStage: async (onOutage) => ({
-        ...stage,
-        visit: async () => {
+      openBackend: async (onOutage) => ({
+        ...backend,
+        send: async () => {
           onOutage('203.0.113.1', { code: 'egress.exit_failed', message: 'no' })
-          return sighting
+          return observation
         },
       }),
     })

@@ -1,10 +1,10 @@
 import { readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { labelOf, proofScenes, scenarioScenes } from '../../scripts/tour/example-scenes.ts'
+import { openTourLab } from '../../scripts/tour/labs.ts'
 import { play } from '../../scripts/tour/play.ts'
 import { runTour } from '../../scripts/tour/run-tour.ts'
 import { SCENES } from '../../scripts/tour/scenes.ts'
-import { openStage } from '../../scripts/tour/stages.ts'
 
 describe('npm run tour', () => {
   test('every documented scenario is seen as expected, each with its reason', async () => {
@@ -93,14 +93,14 @@ describe('npm run tour', () => {
   })
 
   test('two private labs of the same configuration live side by side', async () => {
-    const stages = [
-      await openStage('config/tour/three-cities.yaml', true),
-      await openStage('config/tour/three-cities.yaml', true),
+    const labs = [
+      await openTourLab('config/tour/three-cities.yaml', true),
+      await openTourLab('config/tour/three-cities.yaml', true),
     ]
     try {
-      expect(new Set(stages.map(({ proxy }) => proxy)).size).toBe(2)
+      expect(new Set(labs.map(({ proxy }) => proxy)).size).toBe(2)
     } finally {
-      for (const stage of stages) await stage.close()
+      for (const tourLab of labs) await tourLab.close()
     }
   })
 })

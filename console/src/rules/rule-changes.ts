@@ -38,7 +38,7 @@ export async function replaceRule(path: string, rule: Rule, draft: RuleDraft): P
   const revision = lastRevision
   if (now.version !== rule.version) {
     throw new ApiFailure(412, [
-      { code: 0, message: `somebody changed \`${now.name}\` meanwhile; close this and look again` },
+      { code: 0, message: `\`${now.name}\` has changed in the meantime; close this form and open it again` },
     ])
   }
   const { schedule, expiration } = rule

@@ -252,7 +252,7 @@ const MOST_SHOWN = 8
 function Effect({ preview }: { readonly preview: Preview | undefined }): JSX.Element | null {
   const replay = preview?.replay
   if (replay === undefined || replay === null) return null
-  if (replay.sessions === 0) return <Notice>No session to try it on yet: send some traffic, then look here.</Notice>
+  if (replay.sessions === 0) return <Notice>No sessions to try it on yet. Send some traffic first.</Notice>
   if (replay.changed === 0)
     return <Notice kind="good">None of the last {plural(replay.sessions, 'session')} would change.</Notice>
   return (

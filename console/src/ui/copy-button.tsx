@@ -10,7 +10,7 @@ export function CopyButton({ text, children }: { readonly text: string; readonly
       await navigator.clipboard.writeText(text)
       setSaid('Copied')
     } catch {
-      setSaid('Mark it and copy by hand')
+      setSaid('Select and copy it manually')
     }
     setTimeout(() => setSaid(''), 2500)
   }

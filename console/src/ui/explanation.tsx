@@ -62,7 +62,7 @@ export function Why({ explanation }: { readonly explanation: Explanation }): JSX
                   <span key={text}>
                     <code>{text}</code> (
                     {value === null ? (
-                      'no value here'
+                      'no value'
                     ) : (
                       <>
                         it is <code>{show(value)}</code>
@@ -101,7 +101,7 @@ function Way({ decision }: { readonly decision: Explanation['decision'] }): JSX.
         <span class="muted">left at</span> <strong>{physical ?? 'nowhere'}</strong>
       </li>
       <li>
-        <span class="muted">is taken to be in</span> <strong>{seen === '' ? 'nowhere' : seen}</strong>
+        <span class="muted">is treated as in</span> <strong>{seen === '' ? 'nowhere' : seen}</strong>
       </li>
     </ol>
   )
@@ -113,14 +113,14 @@ function RuleTraces({ trace }: { readonly trace: readonly RuleTrace[] }): JSX.El
   return (
     <div>
       <h3>Rules, in order</h3>
-      {trace.length === 0 && <p class="muted">There are none.</p>}
+      {trace.length === 0 && <p class="muted">No rules.</p>}
       <ol class="trace">
         {asked.map((rule) => (
           <RuleTraceItem key={rule.id} rule={rule} />
         ))}
         {later.length > 0 && (
           <li class="muted small">
-            {later.length === 1 ? 'One more was' : `${later.length} more were`} not asked any more:{' '}
+            {later.length === 1 ? 'One more was' : `${later.length} more were`} not evaluated:{' '}
             {later.map(({ rule }) => rule).join(', ')}
           </li>
         )}
@@ -170,7 +170,7 @@ function Held({ value, note }: HeldProps): JSX.Element {
   return (
     <span class="muted">
       {value === null ? (
-        `has no value here${note === undefined ? '' : `: ${quoted(note)}`}`
+        `has no value${note === undefined ? '' : `: ${quoted(note)}`}`
       ) : (
         <>
           it is <code>{show(value)}</code>

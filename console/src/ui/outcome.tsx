@@ -21,8 +21,8 @@ export const OUTCOME_MEANINGS: Readonly<Record<Tone, string>> = {
   balanced: 'no rule matched; a dedicated IP was chosen by distance',
   default: 'shared egress at the data center nearest the user',
   exempt: 'egress rules do not apply',
-  unroutable: 'nowhere to leave from; refused',
-  failed: 'did not get through',
+  unroutable: 'no usable egress IP; refused',
+  failed: 'the connection failed',
 }
 
 /** A connection that never got through counts as failed, whatever had been decided. */

@@ -36,7 +36,7 @@ export function ClockView(): JSX.Element {
     <>
       <div class="view-head">
         <h1>Clock</h1>
-        <p class="muted">Sites learn weeks late where an address is. Here you need not wait.</p>
+        <p class="muted">Sites learn the location of an address weeks late. Set the clock instead of waiting.</p>
       </div>
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
       <section class="card card-body stack" aria-label="The lab's time">
@@ -126,7 +126,7 @@ function Geolocations({ geolocations, onSet }: GeolocationsProps): JSX.Element {
   return (
     <section class="card scroll-x" aria-labelledby="geo-title" tabIndex={0}>
       <header>
-        <h2 id="geo-title">Where other sites believe your addresses are</h2>
+        <h2 id="geo-title">Where geolocation databases place your addresses</h2>
       </header>
       <table>
         <thead>

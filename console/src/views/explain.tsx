@@ -70,7 +70,7 @@ export function ExplainView(): JSX.Element {
     <>
       <div class="view-head">
         <h1>Explain</h1>
-        <p class="muted">What would be decided for a connection, without making it.</p>
+        <p class="muted">The decision for a connection, without opening it.</p>
       </div>
       <div class="explain-grid">
         <QuestionForm
@@ -82,8 +82,8 @@ export function ExplainView(): JSX.Element {
           {failure !== undefined && <Notice kind="bad">{sentence(failure.message)}</Notice>}
           {asked.destination === '' && (
             <div class="card">
-              <Empty title="Ask about a connection">
-                <p>For instance:</p>
+              <Empty title="Connection to explain">
+                <p>For example:</p>
                 <a href="/explain?destination=https://bank.saas.test/&user=alice@example.com">
                   alice to https://bank.saas.test/
                 </a>
@@ -145,7 +145,7 @@ function QuestionForm({ draft, onDraft, onAsk }: FormProps): JSX.Element {
         <SelectField
           label="User"
           value={draft.user}
-          options={[['', 'nobody in particular'], ...users.map(({ email }) => [email, email] as const)]}
+          options={[['', 'no user'], ...users.map(({ email }) => [email, email] as const)]}
           onChange={(user) => set({ user })}
         />
         <SelectField
@@ -158,7 +158,7 @@ function QuestionForm({ draft, onDraft, onAsk }: FormProps): JSX.Element {
           label="Address family"
           value={draft.family}
           options={[
-            ['', 'as the name has it'],
+            ['', 'as the name resolves'],
             ['4', 'IPv4'],
             ['6', 'IPv6'],
           ]}

@@ -108,7 +108,7 @@ function ColoList({ colos, shown, onToggle }: ColoListProps): JSX.Element {
     <section class="card" aria-labelledby="colos-title">
       <header>
         <h2 id="colos-title">Data centers</h2>
-        <span class="muted small">switch one off and watch</span>
+        <span class="muted small">take one down and watch</span>
       </header>
       {colos.value === undefined && colos.failure === undefined && <Loading what="data centers" />}
       {colos.failure !== undefined && <Notice kind="bad">{colos.failure.message}</Notice>}
@@ -163,7 +163,7 @@ function Latest(): JSX.Element {
         <a href="/sessions">All sessions</a>
       </header>
       {rows.length === 0 ? (
-        <Empty title="Quiet so far">
+        <Empty title="No sessions yet">
           <p>Send something through the proxy and watch it cross the map:</p>
           <code>curl -x http://127.0.0.1:8080 -U bob@example.com:lab-bob http://ipv4.icanhazip.com/</code>
         </Empty>

@@ -65,14 +65,14 @@ function Door({ onEnter }: { readonly onEnter: (authorization: string, me: Me) =
       onEnter(authorization, await ask<Me>('GET', '/lab/v1/me', { authorization }))
     } catch (thrown) {
       const wrong = thrown instanceof ApiFailure && thrown.status === 401
-      setFailure(wrong ? 'Email or password is not right.' : sentence(wordsOf(thrown)))
+      setFailure(wrong ? 'Wrong email or password.' : sentence(wordsOf(thrown)))
     } finally {
       setBusy(false)
     }
   }
   return (
     <form class="stack" onSubmit={submit}>
-      <p class="muted">It decides which address you leave from. Sign in as you do at the proxy.</p>
+      <p class="muted">It determines your egress IP. Sign in with your proxy credentials.</p>
       <label class="field">
         <span>Email</span>
         <input type="email" name="email" autoComplete="username" required />
@@ -155,7 +155,7 @@ function Choice({ authorization, me, onMe, onLeave }: ChoiceProps): JSX.Element 
         ))}
       </fieldset>
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
-      <p class="small muted">Your next connection takes it; open ones keep their address.</p>
+      <p class="small muted">New connections use it; open connections keep their address.</p>
     </>
   )
 }

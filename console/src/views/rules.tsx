@@ -61,14 +61,14 @@ function Rules({ path }: { readonly path: string }): JSX.Element {
           </button>
         )}
       </div>
-      {isReadOnly && <Notice>The configuration file owns the rules: change them there.</Notice>}
+      {isReadOnly && <Notice>The rules come from the configuration file: change them there.</Notice>}
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
       {rules.value === undefined && rules.failure === undefined && <Loading what="rules" />}
       {rules.failure !== undefined && <Notice kind="bad">{sentence(rules.failure.message)}</Notice>}
       {rules.value !== undefined && ordered.length === 0 && (
         <div class="card">
           <Empty title="No egress rules">
-            <p>Everything is balanced over the dedicated IPs.</p>
+            <p>All traffic is balanced over the dedicated IPs.</p>
           </Empty>
         </div>
       )}
@@ -206,8 +206,8 @@ function RuleActions({ rule, isFirst, isLast, onMove, onEdit }: RuleCardProps): 
         type="button"
         class="small"
         disabled={isFirst}
-        aria-label={`Ask ${rule.name} earlier`}
-        title="Ask earlier"
+        aria-label={`Move ${rule.name} up`}
+        title="Move up"
         onClick={() => onMove(-1)}
       >
         ↑
@@ -216,8 +216,8 @@ function RuleActions({ rule, isFirst, isLast, onMove, onEdit }: RuleCardProps): 
         type="button"
         class="small"
         disabled={isLast}
-        aria-label={`Ask ${rule.name} later`}
-        title="Ask later"
+        aria-label={`Move ${rule.name} down`}
+        title="Move down"
         onClick={() => onMove(1)}
       >
         ↓
@@ -236,7 +236,7 @@ function Hits({ rule, count }: { readonly rule: Rule; readonly count: RuleCount 
   return (
     <span class="hits small">
       {sessions === 0 ? (
-        'decided nothing yet'
+        'decided no session yet'
       ) : (
         <a href={`/sessions?rule=${encodeURIComponent(rule.name)}`}>
           decided {plural(sessions, 'session')}
@@ -312,9 +312,9 @@ function General({
 }): JSX.Element | null {
   if (checks.length === 0 && others === 0) return null
   return (
-    <section class="stack tight" aria-label="About the rules as a whole">
-      <h2>About all of them</h2>
-      {others > 0 && <Notice>{plural(others, 'rule')} of other kinds are kept and never evaluated here.</Notice>}
+    <section class="stack tight" aria-label="About the rule set">
+      <h2>About all rules</h2>
+      {others > 0 && <Notice>{plural(others, 'rule')} of other types are stored but not evaluated.</Notice>}
       {checks.map(({ code, severity, message, why, hint }) => (
         <Notice key={`${code}${message}`} kind={severity === 'warning' ? 'warn' : 'plain'}>
           {sentence(message)}{' '}

@@ -100,7 +100,7 @@ function CloseButton({ id }: { readonly id: string }): JSX.Element {
   return (
     <div class="row">
       <button type="button" class="danger small" onClick={() => void close()}>
-        Cut this connection
+        Close this connection
       </button>
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
     </div>

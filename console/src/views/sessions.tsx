@@ -45,7 +45,7 @@ export function SessionsView(): JSX.Element {
         <p class="muted">
           {plural(rows.shown.length, 'session')}
           {isFiltered ? ` of ${rows.all.length.toLocaleString('en')}` : ''}
-          {leftOut.value > 0 ? `, ${leftOut.value.toLocaleString('en')} more passed by too fast to list` : ''}
+          {leftOut.value > 0 ? `, ${leftOut.value.toLocaleString('en')} more were too fast to list` : ''}
         </p>
       </div>
       <search class="filters">
@@ -227,13 +227,13 @@ function cellsOf(row: Row): JSX.Element {
 
 function wayInWords({ ingress, physical, logical }: Row): string {
   if (ingress === '') return ''
-  const out = physical === '' ? 'did not leave' : `left at ${physical}`
+  const out = physical === '' ? 'no egress' : `left at ${physical}`
   return `in at ${ingress}, ${out}${logical === '' ? '' : `, seen as ${logical}`}`
 }
 
 function NoSessions({ isFiltered }: { readonly isFiltered: boolean }): JSX.Element {
   if (connection.value === 'connecting') return <Loading what="sessions" />
-  if (isFiltered) return <Empty title="No session fits this filter" />
+  if (isFiltered) return <Empty title="No session matches this filter" />
   return (
     <Empty title="No sessions yet">
       <p>Send something through the proxy and watch it appear:</p>

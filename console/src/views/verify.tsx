@@ -17,7 +17,7 @@ export function VerifyView(): JSX.Element {
     <>
       <div class="view-head">
         <h1>Verify</h1>
-        <p class="muted">Real requests through the proxy, and who gets in where.</p>
+        <p class="muted">Real requests through the proxy, and which services admit them.</p>
       </div>
       <div class="verify-grid">
         <VerifyForm />
@@ -89,7 +89,7 @@ function VerifyForm(): JSX.Element {
             <Notice kind={result.dedicated ? 'good' : 'warn'}>
               {result.dedicated
                 ? `Sites see dedicated IPs of this account for ${result.user}.`
-                : `Not every address ${result.user} was seen with is a dedicated IP.`}
+                : `Sites saw an address of ${result.user} that is not a dedicated IP.`}
             </Notice>
             <VerifiedAnswers answers={result.answers} />
           </div>
@@ -113,7 +113,7 @@ function Origins(): JSX.Element {
     return (
       <div class="card">
         <Empty title="No service with an allowlist">
-          <p>Give a destination an origin of kind saas in the configuration.</p>
+          <p>Add a destination with an origin of kind saas to the configuration.</p>
         </Empty>
       </div>
     )

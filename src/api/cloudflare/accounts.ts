@@ -26,7 +26,7 @@ export const ACCOUNT_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/client/v4/user/tokens/verify',
-    summary: 'says that the token is good',
+    summary: 'checks that the token is valid',
     access: 'token',
     answers: { kind: 'result', schema: VERIFIED_TOKEN },
     handle: () => ok({ id: '0'.repeat(32), status: 'active' }),

@@ -65,7 +65,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: `${GATEWAY}/configuration`,
-    summary: 'settings of the account; the lab acts on `host_selector`',
+    summary: 'account settings; `host_selector` takes effect in the lab',
     access: 'token',
     answers: { kind: 'result', schema: CONFIGURATION_SHAPE },
     handle: (call) => ok(configuration(call)),
@@ -73,7 +73,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: `${GATEWAY}/configuration`,
-    summary: 'replaces all settings; what is left out returns to its default',
+    summary: 'replaces all settings; omitted ones return to their defaults',
     access: 'token',
     answers: { kind: 'result', schema: CONFIGURATION_SHAPE },
     body: CONFIGURATION,
@@ -82,7 +82,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
   {
     method: 'PATCH',
     path: `${GATEWAY}/configuration`,
-    summary: 'replaces those settings that are given',
+    summary: 'replaces the given settings',
     access: 'token',
     answers: { kind: 'result', schema: CONFIGURATION_SHAPE },
     body: CONFIGURATION,
@@ -91,7 +91,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: `${GATEWAY}/logging`,
-    summary: 'logging settings; kept, not acted on',
+    summary: 'logging settings; stored without effect',
     access: 'token',
     answers: { kind: 'result', schema: LOGGING_SHAPE },
     handle: (call) => ok(logging(call)),
@@ -112,7 +112,7 @@ export const CONFIGURATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: DEVICES,
-    summary: 'device settings; the lab acts on TCP and UDP proxying',
+    summary: 'device settings; TCP and UDP proxying take effect in the lab',
     access: 'token',
     answers: { kind: 'result', schema: DEVICE_SETTINGS_SHAPE },
     handle: (call) => ok(deviceSettings(call)),

@@ -54,7 +54,7 @@ export const LIST_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: PATH,
-    summary: 'lists lists, without their items',
+    summary: 'returns all lists, without their items',
     access: 'token',
     answers: { kind: 'list', schema: LIST_SUMMARY },
     query: [{ name: 'type', schema: { enum: TYPES }, description: 'type of list' }, ...selectionParameters(SELECTION)],
@@ -84,7 +84,7 @@ export const LIST_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: `${PATH}/{id}`,
-    summary: 'replaces name and description, and the items where some are given',
+    summary: 'replaces the name, the description and, if given, the items',
     access: 'token',
     answers: { kind: 'result', schema: LIST },
     body: objectOf(SHARED, ['name']),
@@ -105,7 +105,7 @@ export const LIST_ROUTES: readonly Route[] = [
   {
     method: 'DELETE',
     path: `${PATH}/{id}`,
-    summary: 'deletes a list no rule uses',
+    summary: 'deletes a list that no rule uses',
     access: 'token',
     answers: { kind: 'result', schema: DELETED },
     handle: remove,
@@ -202,7 +202,7 @@ function readItems(sent: Json | undefined, type: string, now: number): ListItem[
 function refuseDoubles(items: readonly ListItem[], pointer: string): void {
   const seen = new Set<string>()
   for (const { value } of items) {
-    if (seen.has(value)) throw invalidField(pointer, `item \`${value}\` is there twice`)
+    if (seen.has(value)) throw invalidField(pointer, `item \`${value}\` is given twice`)
     seen.add(value)
   }
 }

@@ -48,7 +48,7 @@ export const PAC_FILE_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: `${PATH}/{id}`,
-    summary: 'replaces name, description and contents; the slug stays',
+    summary: 'replaces the name, description and contents; the slug does not change',
     access: 'token',
     answers: { kind: 'result', schema: PAC_FILE },
     body: objectOf({ name: NAME, description: TEXT, contents: CONTENTS, slug: {}, url: {} }, ['name', 'contents']),
@@ -108,7 +108,7 @@ function replace(call: RouteCall) {
 function contentsOf({ body }: RouteCall): string {
   const contents = textField(body, 'contents')
   if (Buffer.byteLength(contents) > MAX_CONTENTS) throw invalidField('/contents', `more than ${MAX_CONTENTS} bytes`)
-  if (!/\bFindProxyForURL\b/.test(contents)) throw invalidField('/contents', 'a PAC file defines `FindProxyForURL`')
+  if (!/\bFindProxyForURL\b/.test(contents)) throw invalidField('/contents', 'a PAC file must define `FindProxyForURL`')
   return contents
 }
 
@@ -123,7 +123,7 @@ function freeSlug(name: string, taken: ReadonlySet<string>): string {
 
 function serve(call: RouteCall): ApiResponse {
   const file = liveOf(call, 'pacFile').find(({ value }) => value.slug === call.params.slug)
-  if (file === undefined) throw notFound('there is no such PAC file')
+  if (file === undefined) throw notFound('PAC file not found')
   return { kind: 'text', status: 200, contentType: PAC_CONTENT_TYPE, body: file.value.contents }
 }
 

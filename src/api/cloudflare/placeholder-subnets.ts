@@ -15,7 +15,7 @@ export const PLACEHOLDER_SUBNET_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: PATH,
-    summary: 'the range placeholders of a family (`v4`, `v6`) come from',
+    summary: 'the range of placeholders of a family (`v4`, `v6`)',
     access: 'token',
     answers: { kind: 'result', schema: SUBNET },
     handle: (call) => ok(present(written(call, 'placeholderSubnet', familyOf(call)))),

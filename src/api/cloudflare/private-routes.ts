@@ -43,26 +43,30 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: PATH,
-    summary: 'lists routes, deleted ones too unless told otherwise',
+    summary: 'lists routes, including deleted ones by default',
     access: 'token',
     answers: { kind: 'list', schema: NAMED_PRIVATE_ROUTE },
     query: [
-      { name: 'route_id', schema: uuid, description: 'only this one' },
-      { name: 'comment', schema: text, description: 'only those with this comment' },
-      { name: 'tunnel_id', schema: uuid, description: 'only those through this tunnel' },
-      { name: 'virtual_network_id', schema: uuid, description: 'only those of this virtual network' },
-      { name: 'network_subset', schema: network, description: 'only those inside this network' },
-      { name: 'network_superset', schema: network, description: 'only those that contain this network' },
+      { name: 'route_id', schema: uuid, description: 'only the one with this id' },
+      { name: 'comment', schema: text, description: 'only routes with this comment' },
+      { name: 'tunnel_id', schema: uuid, description: 'only routes through this tunnel' },
+      { name: 'virtual_network_id', schema: uuid, description: 'only sessions on this virtual network' },
+      { name: 'network_subset', schema: network, description: 'only routes inside this network' },
+      { name: 'network_superset', schema: network, description: 'only routes that contain this network' },
       {
         name: 'existed_at',
         schema: { type: 'string', format: 'date-time' },
-        description: 'only those that were there at this time',
+        description: 'only those that existed at this time',
       },
-      { name: 'is_deleted', schema: { type: 'boolean' }, description: 'only deleted ones, or only the others' },
+      {
+        name: 'is_deleted',
+        schema: { type: 'boolean' },
+        description: 'true: only deleted ones; false: only existing ones',
+      },
       {
         name: 'tun_types',
         schema: { type: 'array', items: { enum: TUNNEL_TYPES } },
-        description: 'types of tunnels, repeated or separated by commas; here all are `cfd_tunnel`',
+        description: 'tunnel types, repeated or separated by commas; every tunnel of the lab is a `cfd_tunnel`',
       },
       ...PAGING,
     ],
@@ -80,7 +84,7 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: `${PATH}/{id}`,
-    summary: 'one route, also a deleted one',
+    summary: 'one route, even if deleted',
     access: 'token',
     answers: { kind: 'result', schema: PRIVATE_ROUTE },
     handle: (call) => ok(present(findAny(call))),
@@ -105,15 +109,15 @@ export const PRIVATE_ROUTE_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: `${PATH}/ip/{ip}`,
-    summary: 'the route an address takes, most specific first',
+    summary: 'the most specific route to an address',
     access: 'token',
     answers: { kind: 'result', schema: NAMED_PRIVATE_ROUTE },
     query: [
-      { name: 'virtual_network_id', schema: uuid, description: 'in this virtual network; else in the default one' },
+      { name: 'virtual_network_id', schema: uuid, description: 'in this virtual network (default: the default one)' },
       {
         name: 'default_virtual_network_fallback',
         schema: { type: 'boolean' },
-        description: 'taken and ignored: every route has a virtual network',
+        description: 'ignored: every route has a virtual network',
       },
     ],
     handle: lookUp,
@@ -205,7 +209,7 @@ function readNetwork(sent: string): string {
   if (network === undefined) throw invalidField('/network', `\`${sent}\` is not a network in CIDR notation`)
   const written = parseIp(sent.split('/')[0] ?? '')
   if (written?.text !== network.base.text) {
-    throw invalidField('/network', `\`${sent}\` has bits set after its prefix; the network is \`${network.text}\``)
+    throw invalidField('/network', `\`${sent}\` has host bits set; the network is \`${network.text}\``)
   }
   return network.text
 }

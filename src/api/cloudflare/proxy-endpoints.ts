@@ -1,5 +1,5 @@
-// `/gateway/proxy_endpoints`. Doors that are open come from the configuration's listeners; endpoints made here are kept
-// and returned, and get a door when the configuration names one.
+// `/gateway/proxy_endpoints`. The lab listens only where its configuration says; endpoints created here are stored and
+// returned, and take effect when the configuration names them.
 
 import { randomInt } from 'node:crypto'
 import type { Json, Stored } from '../../config/lab-state.ts'
@@ -57,7 +57,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
   {
     method: 'PATCH',
     path: `${PATH}/{id}`,
-    summary: 'changes name and networks; the kind is fixed',
+    summary: 'changes the name and networks; the kind is fixed',
     access: 'token',
     answers: { kind: 'result', schema: PROXY_ENDPOINT },
     body: objectOf({ name: NAME, kind: { enum: ['ip', 'identity', null] }, ips: IPS, subdomain: TEXT }),
@@ -81,8 +81,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
 
 const NO_DOOR = {
   code: 20201,
-  message:
-    'kept and returned, and no door opens for it: the doors of this lab are the listeners of its configuration file',
+  message: 'stored without effect: the lab listens only where its configuration file says',
 }
 
 function create(call: RouteCall) {

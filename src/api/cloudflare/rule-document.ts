@@ -83,7 +83,7 @@ function refuseTiming({ filters, rest }: RuleDocument): void {
     const types: readonly string[] = TIMED[field]
     if (types.includes(type) || isNothing(rest[field])) continue
     const allowed = types.map((each) => `\`${each}\``).join(' and ')
-    const message = `\`${field}\` may be set for rules of type ${allowed} only, and this one is of type \`${type}\``
+    const message = `\`${field}\` is only for rules of type ${allowed}, and this rule has type \`${type}\``
     throw new ChangeError('change.not_schedulable', message, { details: { field, type } })
   }
 }
@@ -96,7 +96,7 @@ function isNothing(value: Json | undefined): boolean {
 function warningOf({ egress, filters, rest }: RuleDocument): string | null {
   // only a lab that once took them has such rules
   if (filters.includes('egress') && !(isNothing(rest.schedule) && isNothing(rest.expiration))) {
-    return 'egress rules have no `schedule` and no `expiration`: this rule is always in force'
+    return 'egress rules have no `schedule` or `expiration`: this rule is always in force'
   }
   if (egress === null || egress.ipv4Fallback !== null) return null
   return 'no `ipv4_fallback`: connections are refused while the data center of `ipv4` is down'

@@ -98,7 +98,7 @@ export const RULE_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: `${PATH}/{id}`,
-    summary: 'replaces a rule as a whole; what is left out returns to its default, precedence stays',
+    summary: 'replaces a rule; omitted fields return to their defaults, except the precedence',
     access: 'token',
     answers: { kind: 'result', schema: RULE },
     body: RULE_BODY,
@@ -156,7 +156,7 @@ function neverEvaluated(call: RouteCall, { value }: Stored<'rule'>): ApiMessage[
   toldOf.set(call.ports, told)
   if (type === 'egress' || told.has(type)) return []
   told.add(type)
-  const message = `rules of type \`${type}\` are stored and returned as they are, and never evaluated by this lab`
+  const message = `rules of type \`${type}\` are stored and returned, but never evaluated by this lab`
   call.ports.notice(message)
   return [{ code: 20200, message }]
 }

@@ -25,7 +25,7 @@ export function find<K extends Kind>(call: RouteCall, kind: K, id: string, what:
 /** The document just written; it must be there. */
 export function written<K extends Kind>(call: RouteCall, kind: K, id: string): Stored<K> {
   const stored = call.ports.plane.current().state[kind].get(id) as Stored<K> | undefined
-  if (stored === undefined) throw new Error(`${kind} ${id} was written and is gone`)
+  if (stored === undefined) throw new Error(`${kind} ${id} disappeared after it was written`)
   return stored
 }
 

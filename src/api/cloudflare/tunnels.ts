@@ -9,7 +9,7 @@ import { TUNNEL } from '../shapes/cloudflare.ts'
 import { allOf, deletedMicros, micros, NAME, newId, objectOf, sentOr, textField, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/cfd_tunnel'
-const SECRET = { type: 'string', description: 'checked for its form, never kept' } as const
+const SECRET = { type: 'string', description: 'checked but not stored' } as const
 const FIELDS = { name: NAME, config_src: { enum: ['local', 'cloudflare', null] }, tunnel_secret: SECRET }
 /** No connector ever runs in the lab. */
 const STATUS = 'inactive'
@@ -19,21 +19,29 @@ export const TUNNEL_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: PATH,
-    summary: 'lists tunnels, deleted ones too unless told otherwise',
+    summary: 'lists tunnels, including deleted ones by default',
     access: 'token',
     answers: { kind: 'list', schema: TUNNEL },
     query: [
-      { name: 'name', schema: { type: 'string' }, description: 'only the one of this name' },
-      { name: 'uuid', schema: { type: 'string', format: 'uuid' }, description: 'only this one' },
-      { name: 'is_deleted', schema: { type: 'boolean' }, description: 'only deleted ones, or only the others' },
+      { name: 'name', schema: { type: 'string' }, description: 'only the one with this name' },
+      { name: 'uuid', schema: { type: 'string', format: 'uuid' }, description: 'only the one with this id' },
+      {
+        name: 'is_deleted',
+        schema: { type: 'boolean' },
+        description: 'true: only deleted ones; false: only existing ones',
+      },
       {
         name: 'existed_at',
         schema: { type: 'string', format: 'date-time' },
-        description: 'only those that were there at this time',
+        description: 'only those that existed at this time',
       },
-      { name: 'include_prefix', schema: { type: 'string' }, description: 'only names that start so' },
-      { name: 'exclude_prefix', schema: { type: 'string' }, description: 'no names that start so' },
-      { name: 'status', schema: { enum: STATUSES }, description: 'only this status; here all are `inactive`' },
+      { name: 'include_prefix', schema: { type: 'string' }, description: 'only names with this prefix' },
+      { name: 'exclude_prefix', schema: { type: 'string' }, description: 'only names without this prefix' },
+      {
+        name: 'status',
+        schema: { enum: STATUSES },
+        description: 'only this status; every tunnel of the lab is `inactive`',
+      },
       ...PAGING,
     ],
     handle: list,
@@ -50,7 +58,7 @@ export const TUNNEL_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: `${PATH}/{id}`,
-    summary: 'one tunnel, also a deleted one',
+    summary: 'one tunnel, even if deleted',
     access: 'token',
     answers: { kind: 'result', schema: TUNNEL },
     handle: (call) => ok(present(call, findAny(call))),

@@ -28,19 +28,23 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: PATH,
-    summary: 'lists virtual networks, deleted ones too unless told otherwise',
+    summary: 'lists virtual networks, including deleted ones by default',
     access: 'token',
     answers: { kind: 'list', schema: VIRTUAL_NETWORK },
     query: [
-      { name: 'id', schema: { type: 'string', format: 'uuid' }, description: 'only this one' },
-      { name: 'name', schema: { type: 'string' }, description: 'only the one of this name' },
+      { name: 'id', schema: { type: 'string', format: 'uuid' }, description: 'only the one with this id' },
+      { name: 'name', schema: { type: 'string' }, description: 'only the one with this name' },
       {
         name: 'is_default_network',
         schema: { type: 'boolean' },
-        description: 'only the default one, or only the others',
+        description: 'true: only the default one; false: all others',
       },
       { name: 'is_default', schema: { type: 'boolean' }, description: 'older spelling of `is_default_network`' },
-      { name: 'is_deleted', schema: { type: 'boolean' }, description: 'only deleted ones, or only the others' },
+      {
+        name: 'is_deleted',
+        schema: { type: 'boolean' },
+        description: 'true: only deleted ones; false: only existing ones',
+      },
     ],
     handle: list,
   },
@@ -56,7 +60,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: `${PATH}/{id}`,
-    summary: 'one virtual network, also a deleted one',
+    summary: 'one virtual network, even if deleted',
     access: 'token',
     answers: { kind: 'result', schema: VIRTUAL_NETWORK },
     handle: (call) => ok(present(findAny(call))),
@@ -64,7 +68,7 @@ export const VIRTUAL_NETWORK_ROUTES: readonly Route[] = [
   {
     method: 'PATCH',
     path: `${PATH}/{id}`,
-    summary: 'changes name, comment, or which one is the default',
+    summary: 'changes the name, the comment or the default flag',
     access: 'token',
     answers: { kind: 'result', schema: VIRTUAL_NETWORK },
     body: objectOf(FIELDS),

@@ -11,7 +11,7 @@ export const CHECK_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/checks',
-    summary: 'problems of the rules in force and best-practice advice, each with the id of its rule',
+    summary: 'problems and best-practice advice for the rules in force, each with its rule',
     access: 'token',
     answers: { kind: 'list', schema: CHECK },
     handle: checks,

@@ -13,7 +13,7 @@ export const CLOCK_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: PATH,
-    summary: "the lab's time and how far it is from the machine's",
+    summary: "the lab's time and its offset from the machine's",
     access: 'token',
     answers: { kind: 'result', schema: CLOCK },
     handle: show,
@@ -33,7 +33,7 @@ export const CLOCK_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: `${PATH}/advance`,
-    summary: 'puts the clock forward, or back (`{"seconds": 86400}`)',
+    summary: 'moves the clock forward or back (`{"seconds": 86400}`)',
     access: 'token',
     answers: { kind: 'result', schema: CLOCK },
     body: {
@@ -47,7 +47,7 @@ export const CLOCK_ROUTES: readonly Route[] = [
   {
     method: 'DELETE',
     path: PATH,
-    summary: "goes back to the machine's time",
+    summary: "returns to the machine's time",
     access: 'token',
     answers: { kind: 'result', schema: CLOCK },
     handle: (call) => {
@@ -59,7 +59,7 @@ export const CLOCK_ROUTES: readonly Route[] = [
 
 function shift(call: RouteCall, byMs: number) {
   const offset = offsetOf(call) + byMs
-  if (!(Math.abs(offset) <= MAX_OFFSET_MS)) throw invalidField('', 'the clock may be at most a hundred years off')
+  if (!(Math.abs(offset) <= MAX_OFFSET_MS)) throw invalidField('', 'the clock can be at most 100 years off')
   call.ports.plane.setClockOffset(offset)
   return show(call)
 }

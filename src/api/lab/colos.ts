@@ -15,7 +15,7 @@ export const COLO_ROUTES: readonly Route[] = [
     summary: 'data centers that are down or have dedicated egress IPs; all with `all=true`',
     access: 'token',
     answers: { kind: 'list', schema: COLO },
-    query: [{ name: 'all', schema: { type: 'boolean' }, description: 'every data center there is' }],
+    query: [{ name: 'all', schema: { type: 'boolean' }, description: 'every data center' }],
     handle: list,
   },
   {
@@ -29,7 +29,8 @@ export const COLO_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: `${PATH}/{code}`,
-    summary: 'takes a data center out (`{"up": false}`; `"connections": "reset"` cuts open connections), or back',
+    summary:
+      'takes a data center down (`{"up": false}`; `"connections": "reset"` resets open connections) or brings it back up',
     access: 'token',
     answers: { kind: 'result', schema: CHANGED_COLO },
     body: {
@@ -48,7 +49,7 @@ function list(call: RouteCall) {
   return listOf(rows.filter(({ up, dedicated_ips }) => all || !up || dedicated_ips.length > 0))
 }
 
-/** A data center that comes back concerns nobody's open connection. */
+/** A data center that comes back affects no open connection. */
 async function change(call: RouteCall) {
   const { body, ports } = call
   const code = codeOf(call)
@@ -62,7 +63,7 @@ async function change(call: RouteCall) {
 
 function codeOf(call: RouteCall): string {
   const code = (call.params.code ?? '').toUpperCase()
-  if (!call.ports.plane.current().account.colos.has(code)) throw notFound(`there is no data center \`${code}\``)
+  if (!call.ports.plane.current().account.colos.has(code)) throw notFound(`unknown data center \`${code}\``)
   return code
 }
 

@@ -1,4 +1,4 @@
-// DNS over HTTPS's way of asking (RFC 8484), without the S: on the API's port, for anybody who may reach it and is no other site.
+// DNS queries over HTTP in the form of RFC 8484, without TLS, on the API's port.
 // And what Gateway DNS has given out.
 
 import { requestError } from '../api-error.ts'
@@ -16,7 +16,7 @@ export const DNS_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: PATH,
-    summary: 'asks Gateway DNS (RFC 8484): `dns` is a DNS message in base64url',
+    summary: 'queries Gateway DNS (RFC 8484): `dns` is a DNS message in base64url',
     access: 'open',
     answers: { kind: 'bytes', mediaType: MEDIA_TYPE, description: 'a DNS message' },
     unknownQuery: 'ignored',
@@ -26,7 +26,7 @@ export const DNS_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: PATH,
-    summary: `asks Gateway DNS (RFC 8484): the body is a DNS message, \`${MEDIA_TYPE}\``,
+    summary: `queries Gateway DNS (RFC 8484): the body is a DNS message, \`${MEDIA_TYPE}\``,
     access: 'open',
     answers: { kind: 'bytes', mediaType: MEDIA_TYPE, description: 'a DNS message' },
     unknownQuery: 'ignored',
@@ -36,7 +36,7 @@ export const DNS_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/dns/placeholders',
-    summary: 'addresses that Gateway DNS has given out, what each stands for, and the connections it has',
+    summary: 'placeholders in use: the address, the name behind it and the number of its connections',
     access: 'token',
     answers: { kind: 'result', schema: PLACEHOLDERS },
     handle: ({ ports }) => ok(portOf(ports.dns).placeholders()),
@@ -46,7 +46,7 @@ export const DNS_ROUTES: readonly Route[] = [
 async function answer({ ports, peer }: RouteCall, message: Buffer): Promise<ApiResponse> {
   const reply = await portOf(ports.dns).answer(message, peer)
   if (reply.kind === 'stranger') throw requestError('foreignClient')
-  if (reply.kind === 'silence') throw requestError('invalidField', 'this is no DNS query')
+  if (reply.kind === 'silence') throw requestError('invalidField', 'this is not a DNS query')
   return {
     kind: 'text',
     status: 200,

@@ -12,7 +12,7 @@ export const EXPLAIN_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/lab/v1/explain',
-    summary: 'decides one hypothetical connection and says why, step by step; no traffic',
+    summary: 'decides a hypothetical connection and explains the decision step by step; sends no traffic',
     access: 'token',
     answers: { kind: 'result', schema: EXPLANATION },
     body: {

@@ -18,12 +18,12 @@ export const GENERATED_PAC_ROUTES: readonly Route[] = [
     access: 'open',
     answers: { kind: 'bytes', mediaType: PAC_CONTENT_TYPE, description: 'a PAC file' },
     query: [
-      { name: 'listener', schema: TEXT, description: 'name of the listener; default: the first' },
-      { name: 'scheme', schema: { enum: PAC_SCHEMES }, description: 'how browsers speak to it' },
+      { name: 'listener', schema: TEXT, description: 'listener that browsers connect to (default: the first)' },
+      { name: 'scheme', schema: { enum: PAC_SCHEMES }, description: 'protocol between browser and proxy' },
       {
         name: 'direct',
         schema: { type: 'array', items: TEXT },
-        description: 'hosts reached without the proxy, one each time it is given',
+        description: 'host to reach without the proxy (repeatable)',
       },
     ],
     handle: generate,
@@ -38,7 +38,7 @@ function generate({ query, baseUrl, ports }: RouteCall): ApiResponse {
   }
   const { hostname, port } = new URL(baseUrl)
   const body = writePac({
-    listeners: ports.doors(),
+    listeners: ports.listeners(),
     api: { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80), names: ['127.0.0.1'] },
     machine: hostname.replace(/^\[|\]$/g, ''),
     listener: textOf(query, 'listener'),

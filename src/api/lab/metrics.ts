@@ -12,7 +12,7 @@ export const METRIC_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/metrics',
-    summary: 'numbers for Prometheus',
+    summary: 'metrics for Prometheus',
     access: 'token',
     answers: { kind: 'bytes', mediaType: METRICS_CONTENT_TYPE, description: 'the Prometheus text format' },
     looksAtTraffic: true,
@@ -29,7 +29,7 @@ async function metrics({ ports, tally }: RouteCall): Promise<ApiResponse> {
   const snapshot = plane.current()
   const standing = traffic?.standing() ?? { workers: 1, revision: snapshot.revision }
   const body = [
-    family('egresslab_info', 'gauge', 'what runs here', [[{ version: status.version }, 1]]),
+    family('egresslab_info', 'gauge', 'version and engine of the lab', [[{ version: status.version }, 1]]),
     family(
       'egresslab_sessions_total',
       'counter',
@@ -40,7 +40,7 @@ async function metrics({ ports, tally }: RouteCall): Promise<ApiResponse> {
     family(
       'egresslab_connections_refused_total',
       'counter',
-      'connections that never got through, by error',
+      'connections that failed before they were open, by error',
       asSamples('code', Object.entries(counts.refused)),
     ),
     family(
@@ -65,23 +65,21 @@ async function metrics({ ports, tally }: RouteCall): Promise<ApiResponse> {
     ...dnsFamilies(ports.dns),
     decisionHistogram(tally.decisions),
     family('egresslab_policy_revision', 'gauge', 'revision of the state in force', [[{}, snapshot.revision]]),
-    family('egresslab_policy_revision_in_force', 'gauge', 'oldest revision that new connections are decided by', [
+    family('egresslab_policy_revision_in_force', 'gauge', 'oldest revision that decides new connections', [
       [{}, standing.revision],
     ]),
-    family('egresslab_workers', 'gauge', 'threads that carry connections and are up', [[{}, standing.workers]]),
+    family('egresslab_workers', 'gauge', 'worker threads that are up', [[{}, standing.workers]]),
     family('egresslab_rules', 'gauge', 'egress rules that can match', [[{}, snapshot.ruleset.active.length]]),
     family('egresslab_colos_down', 'gauge', 'data centers that are down', [[{}, snapshot.account.colosDown.size]]),
-    family('egresslab_troubles', 'gauge', 'things that are not as they should be', [
-      [{}, (await status.troubles()).length],
-    ]),
+    family('egresslab_troubles', 'gauge', 'current problems', [[{}, (await status.troubles()).length]]),
   ].join('')
   return { kind: 'text', status: 200, contentType: METRICS_CONTENT_TYPE, body }
 }
 
 function portLimitFamilies({ refused, pressure }: ReturnType<StatusPort['portLimit']>): string[] {
-  const reached = 'how often the connections of an egress address to one destination reached a share of their limit'
+  const reached = 'times that the connections of an egress address to one destination reached a share of the limit'
   return [
-    family('egresslab_port_leases_refused_total', 'counter', 'connections refused because no port was left', [
+    family('egresslab_port_leases_refused_total', 'counter', 'connections refused because no port was free', [
       [{}, refused],
     ]),
     family('egresslab_port_pressure_total', 'counter', reached, asSamples('percent', Object.entries(pressure))),
@@ -93,13 +91,13 @@ function egressHealthFamilies({ outages, faults }: ReturnType<StatusPort['egress
     family(
       'egresslab_egress_faults_total',
       'counter',
-      'attempts that failed for a fault of the egress address itself, by address and error',
+      'attempts that failed because of the egress address, by address and error',
       faults.map(({ egress, code, count }) => [{ egress, code }, count]),
     ),
     family(
       'egresslab_egress_out',
       'gauge',
-      'egress addresses that fail by themselves now',
+      'egress addresses that are failing now',
       outages.map(({ egress, code }) => [{ egress, code }, 1]),
     ),
   ]
@@ -108,12 +106,12 @@ function egressHealthFamilies({ outages, faults }: ReturnType<StatusPort['egress
 function dnsFamilies(dns: DnsPort | undefined): string[] {
   if (dns === undefined) return []
   const { queries, placeholders, exhausted } = dns.counts()
-  const short = 'questions that got no placeholder because the range is used up'
+  const short = 'queries that got no placeholder because the range is exhausted'
   return [
-    family('egresslab_dns_queries_total', 'counter', 'questions to Gateway DNS', [[{}, queries]]),
+    family('egresslab_dns_queries_total', 'counter', 'queries to Gateway DNS', [[{}, queries]]),
     family('egresslab_dns_placeholders_total', 'counter', 'answers with a placeholder', [[{}, placeholders]]),
     family('egresslab_dns_placeholders_exhausted_total', 'counter', short, [[{}, exhausted]]),
-    family('egresslab_dns_placeholders', 'gauge', 'placeholders given out now', [[{}, dns.placeholders().length]]),
+    family('egresslab_dns_placeholders', 'gauge', 'placeholders in use now', [[{}, dns.placeholders().length]]),
   ]
 }
 
@@ -127,7 +125,7 @@ function datagramFamilies({ associations, sent, received, dropped }: DatagramCou
     family(
       'egresslab_udp_datagrams_dropped_total',
       'counter',
-      'datagrams that went no further, by reason',
+      'dropped datagrams, by reason',
       asSamples('reason', Object.entries(dropped)),
     ),
   ]

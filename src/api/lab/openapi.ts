@@ -22,13 +22,13 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
     info: {
       title: 'egresslab',
       version,
-      description: "The lab's own API, and the part of Cloudflare's that it speaks.",
+      description: "The lab's own API and the supported part of Cloudflare's.",
     },
     paths,
     components: {
       securitySchemes: {
         token: { type: 'http', scheme: 'bearer' },
-        key: { type: 'apiKey', in: 'header', name: 'X-Auth-Key', description: 'the token, beside any `X-Auth-Email`' },
+        key: { type: 'apiKey', in: 'header', name: 'X-Auth-Key', description: 'the token, with any `X-Auth-Email`' },
         user: { type: 'http', scheme: 'basic', description: "a user's own proxy credentials" },
       },
       schemas: Object.fromEntries([...schemas].sort(([a], [b]) => (a < b ? -1 : 1))),
@@ -98,7 +98,10 @@ function contentOf(answers: Answers, schemas: Schemas): object {
 function eventStream(events: Readonly<Record<string, unknown>>, schemas: Schemas): object {
   const names = Object.keys(events).map((name) => `\`${name}\``)
   return {
-    schema: { type: 'string', description: `events ${names.join(', ')}, the data of each as \`x-events\` says` },
+    schema: {
+      type: 'string',
+      description: `events ${names.join(', ')}, the data of each as described by \`x-events\``,
+    },
     'x-events': named(events, schemas),
   }
 }

@@ -13,7 +13,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/health/live',
-    summary: 'answers while the process lives; needs no token',
+    summary: 'answers while the process is alive; needs no token',
     access: 'open',
     answers: { kind: 'result', schema: LIVE },
     handle: () => ok({ live: true }),
@@ -21,7 +21,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/health/ready',
-    summary: '200 when connections are accepted and changes and sessions can be written, each of them tried; else 503',
+    summary: '200 if connections are accepted and changes and sessions can be written (all tested); else 503',
     access: 'token',
     answers: { kind: 'result', schema: READY },
     handle: ready,
@@ -29,7 +29,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/health',
-    summary: 'version, engine, revision, uptime, and whatever is not as it should be',
+    summary: 'version, engine, revision, uptime and current problems',
     access: 'token',
     answers: { kind: 'result', schema: HEALTH },
     handle: health,
@@ -45,7 +45,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/overrides',
-    summary: 'what was changed at run time and differs from the configuration file',
+    summary: 'run-time changes that differ from the configuration file',
     access: 'token',
     answers: { kind: 'list', schema: OVERRIDE },
     handle: (call) =>
@@ -58,7 +58,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'DELETE',
     path: '/lab/v1/overrides',
-    summary: "takes the file's version of everything back",
+    summary: 'reverts all run-time changes to the configuration file',
     access: 'token',
     answers: { kind: 'result', schema: REVERTED },
     handle: (call) => {
@@ -70,7 +70,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'DELETE',
     path: '/lab/v1/overrides/{kind}/{id}',
-    summary: "takes the file's version of one thing back",
+    summary: 'reverts one object to the configuration file',
     access: 'token',
     answers: { kind: 'result', schema: REVERTED_ONE },
     handle: (call) => {
@@ -82,7 +82,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/lab/v1/token/rotate',
-    summary: 'makes a new API token and shows it this once; the old one is refused from now on',
+    summary: 'creates a new API token and shows it only now; the old one is rejected from then on',
     access: 'token',
     answers: { kind: 'result', schema: TOKEN },
     body: EMPTY,
@@ -91,7 +91,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/lab/v1/login',
-    summary: 'trades the token for a cookie that browsers keep from scripts and other sites',
+    summary: 'exchanges the token for a session cookie (HttpOnly, SameSite)',
     access: 'open',
     answers: { kind: 'result', schema: LOGGED_IN },
     body: {
@@ -105,7 +105,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/lab/v1/logout',
-    summary: 'takes the cookie back',
+    summary: 'ends the cookie session',
     access: 'open',
     answers: { kind: 'result', schema: LOGGED_IN },
     body: EMPTY,
@@ -177,6 +177,6 @@ function cookie({ baseUrl }: RouteCall, value: string, maxAge?: number): string 
 
 function kindOf(text: string): Kind {
   const kind = KINDS.find((candidate) => candidate === text)
-  if (kind === undefined) throw invalidField('kind', `there is no kind \`${text}\`; there are ${KINDS.join(', ')}`)
+  if (kind === undefined) throw invalidField('kind', `unknown kind \`${text}\`; known are ${KINDS.join(', ')}`)
   return kind
 }

@@ -33,7 +33,7 @@ export const RATE_LIMIT_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: PATH,
-    summary: "the rate limit played for Cloudflare's API, null for none",
+    summary: "the simulated rate limit of Cloudflare's API, null for none",
     access: 'token',
     answers: { kind: 'result', schema: RATE_LIMIT },
     handle: show,
@@ -41,7 +41,7 @@ export const RATE_LIMIT_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: PATH,
-    summary: 'answers 429 on Cloudflare\'s API after so many requests (`{"requests": 5, "seconds": 60}`)',
+    summary: 'simulates Cloudflare\'s rate limit: 429 after this many requests (`{"requests": 5, "seconds": 60}`)',
     access: 'token',
     answers: { kind: 'result', schema: RATE_LIMIT },
     body: {
@@ -61,7 +61,7 @@ export const RATE_LIMIT_ROUTES: readonly Route[] = [
   {
     method: 'DELETE',
     path: PATH,
-    summary: 'lifts the rate limit',
+    summary: 'removes the rate limit',
     access: 'token',
     answers: { kind: 'result', schema: RATE_LIMIT },
     handle: (call) => {

@@ -27,7 +27,7 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/lab/v1/rules/preview',
-    summary: 'what is wrong with a rule before it is saved, and what the last sessions would change to',
+    summary: 'checks a rule before it is saved and shows how it would change recent sessions',
     access: 'token',
     answers: { kind: 'result', schema: PREVIEW },
     looksAtTraffic: true,
@@ -42,7 +42,12 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
           description: 'the rule to replace or delete; null for a new one',
         },
         rule: { type: ['object', 'null'] },
-        sessions: { type: 'integer', minimum: 0, maximum: MOST_SESSIONS, description: 'how many to try it on' },
+        sessions: {
+          type: 'integer',
+          minimum: 0,
+          maximum: MOST_SESSIONS,
+          description: 'number of recent sessions to try',
+        },
       },
     },
     handle: preview,
@@ -136,7 +141,7 @@ export function toProblem({ severity, code, message, hint, slot, span }: RuleIss
 
 function replay(call: RouteCall, after: LabSnapshot, wanted: number) {
   const now = call.ports.plane.current()
-  const sessions = call.ports.insight.finished().slice(-wanted)
+  const sessions = call.ports.diagnostics.finished().slice(-wanted)
   const changes = sessions.flatMap((session) => changeOf(session, now, after))
   const decided = sessions.filter((session) => session.decided !== undefined).length
   return { sessions: decided, changed: changes.length, changes: changes.slice(-MOST_SHOWN).toReversed() }

@@ -14,8 +14,7 @@ export const SESSION_DETAIL_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/sessions/{id}',
-    summary:
-      'one session, open or among the last finished: its record, its decision explained, and a policy test of it',
+    summary: 'one open or recently finished session: its record, its explained decision and a policy test for it',
     access: 'token',
     answers: { kind: 'result', schema: SESSION_DETAIL },
     looksAtTraffic: true,
@@ -24,15 +23,14 @@ export const SESSION_DETAIL_ROUTES: readonly Route[] = [
 ]
 
 function detail(call: RouteCall): ApiResponse {
-  const { insight, plane } = call.ports
+  const { diagnostics, plane } = call.ports
   const id = call.params.id ?? ''
-  const open = insight.findOpen(id)
+  const open = diagnostics.findOpen(id)
   if (open !== undefined) {
     return ok({ row: rowOfOpen(open, plane.now()), record: null, ...storyOf(call, open.decided, open.session.target) })
   }
-  const finished = insight.findFinished(id)
-  if (finished === undefined)
-    throw notFound(`session \`${id}\` is neither open nor among the last; the session log has it`)
+  const finished = diagnostics.findFinished(id)
+  if (finished === undefined) throw notFound(`session \`${id}\` is neither open nor recent; look in the session log`)
   const { record, decided } = finished
   return ok({ row: rowOfFinished(finished), record, ...storyOf(call, decided, record.Lab.target) })
 }

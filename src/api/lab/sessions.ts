@@ -16,16 +16,16 @@ const STANDARD_RECENT = 100
 const TEXT = { type: 'string' } as const
 
 const RECENT: readonly QueryParameter[] = [
-  { name: 'limit', schema: { type: 'integer', minimum: 1, maximum: MOST_RECENT }, description: 'at most so many' },
-  { name: 'user', schema: TEXT, description: 'only those of this email' },
-  { name: 'vnet', schema: TEXT, description: 'only those on this virtual network, by name or id' },
-  { name: 'rule', schema: TEXT, description: 'only those this rule decided, by name or id' },
+  { name: 'limit', schema: { type: 'integer', minimum: 1, maximum: MOST_RECENT }, description: 'maximum number' },
+  { name: 'user', schema: TEXT, description: 'only sessions of this user' },
+  { name: 'vnet', schema: TEXT, description: 'only sessions on this virtual network (name or id)' },
+  { name: 'rule', schema: TEXT, description: 'only sessions this rule decided (name or id)' },
   {
     name: 'egress_ip',
     schema: { type: 'string', format: 'cidr' },
-    description: 'only those from this address or network',
+    description: 'only sessions with this egress IP or network',
   },
-  { name: 'outcome', schema: { enum: FILTER_OUTCOMES }, description: 'only those of this outcome, or `failed`' },
+  { name: 'outcome', schema: { enum: FILTER_OUTCOMES }, description: 'only sessions with this outcome, or `failed`' },
 ]
 
 export const SESSION_ROUTES: readonly Route[] = [
@@ -36,7 +36,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     access: 'token',
     answers: { kind: 'list', schema: LIVE_SESSION },
     looksAtTraffic: true,
-    query: [{ name: 'user', schema: { type: 'string' }, description: 'only those of this email' }],
+    query: [{ name: 'user', schema: { type: 'string' }, description: 'only sessions of this user' }],
     handle: (call) => {
       const asked = textOf(call.query, 'user')
       const user = asked === undefined ? undefined : canonicalEmail(asked)
@@ -74,7 +74,7 @@ export const SESSION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/counters',
-    summary: 'finished sessions per rule since the start; rules that decided none are there with 0',
+    summary: 'finished sessions per rule since the start, including rules with 0',
     access: 'token',
     answers: { kind: 'list', schema: RULE_COUNT },
     looksAtTraffic: true,

@@ -20,7 +20,7 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: PATH,
-    summary: 'event stream (SSE): `beat` with the sessions that opened and finished, thinned out under load',
+    summary: 'event stream (SSE): `beat` with the sessions that opened and finished, sampled under load',
     access: 'token',
     answers: { kind: 'events', events: TRAFFIC_EVENTS },
     looksAtTraffic: true,
@@ -29,7 +29,7 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: `${PATH}/now`,
-    summary: 'sessions open now and those that finished last, one short row each',
+    summary: 'open and recently finished sessions, one short row each',
     access: 'token',
     answers: { kind: 'result', schema: NOW },
     looksAtTraffic: true,
@@ -39,12 +39,12 @@ export const TRAFFIC_ROUTES: readonly Route[] = [
 
 function now({ ports }: RouteCall): ApiResponse {
   const time = ports.plane.now()
-  const open = ports.insight.open().map((session) => rowOfOpen(session, time))
-  const finished = ports.insight.finished().slice(-MOST_FINISHED).map(rowOfFinished)
-  return ok({ time, open, finished, load: loadOf(ports.insight.open()) })
+  const open = ports.diagnostics.open().map((session) => rowOfOpen(session, time))
+  const finished = ports.diagnostics.finished().slice(-MOST_FINISHED).map(rowOfFinished)
+  return ok({ time, open, finished, load: loadOf(ports.diagnostics.open()) })
 }
 
-/** What one watcher has been told, and what waits for the next beat. */
+/** What one subscriber has been sent, and what waits for the next beat. */
 interface Watcher {
   opened: OpenSession[]
   finished: RememberedSession[]
@@ -60,10 +60,10 @@ function stream({ ports }: RouteCall): ApiResponse {
     kind: 'stream',
     start: (send) => {
       const watcher: Watcher = { opened: [], finished: [], skipped: 0, shown: new Set(), sinceLoad: 0, owesLoad: true }
-      for (const { session } of ports.insight.open()) watcher.shown.add(session.id)
+      for (const { session } of ports.diagnostics.open()) watcher.shown.add(session.id)
       const stops = [
-        ports.insight.onOpen((session) => noteOpen(watcher, session)),
-        ports.insight.onFinish((session) => noteFinish(watcher, session)),
+        ports.diagnostics.onOpen((session) => noteOpen(watcher, session)),
+        ports.diagnostics.onFinish((session) => noteFinish(watcher, session)),
         ports.plane.subscribe((_snapshot, { revision, touched }) => void send('change', { revision, touched })),
       ]
       send('hello', { revision: ports.plane.current().revision, time: ports.plane.now() })
@@ -120,7 +120,7 @@ function tellLoad(watcher: Watcher, send: (event: string, data: unknown) => bool
   if (watcher.sinceLoad < BEATS_PER_LOAD) return
   watcher.sinceLoad = 0
   watcher.owesLoad = false
-  const tell = () => void send('load', loadOf(ports.insight.open()))
+  const tell = () => void send('load', loadOf(ports.diagnostics.open()))
   if (ports.traffic === undefined) tell()
   else void ports.traffic.refresh().then(tell)
 }

@@ -1,4 +1,4 @@
-// Which virtual network a person is attached to: set by the operator for anybody, and by people for themselves with
+// The virtual network of a user: set by the operator for any user, and by users for themselves with
 // their own proxy credentials. Open tunnels keep their address; the next connection takes the new one.
 
 import type { Json } from '../../config/lab-state.ts'
@@ -37,7 +37,7 @@ export const USER_ROUTES: readonly Route[] = [
   {
     method: 'PUT',
     path: `${PATH}/{email}/virtual-network`,
-    summary: 'attaches a user to a virtual network (`{"virtual_network": "vnet-EMEA"}`)',
+    summary: 'moves a user to a virtual network (`{"virtual_network": "vnet-EMEA"}`)',
     access: 'token',
     answers: { kind: 'result', schema: ATTACHED_NETWORK },
     body: CHOICE,
@@ -46,7 +46,7 @@ export const USER_ROUTES: readonly Route[] = [
   {
     method: 'DELETE',
     path: `${PATH}/{email}/virtual-network`,
-    summary: 'attaches a user to the default virtual network again',
+    summary: 'moves a user back to the default virtual network',
     access: 'token',
     answers: { kind: 'result', schema: ATTACHED_NETWORK },
     handle: (call) => {
@@ -58,7 +58,7 @@ export const USER_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/me',
-    summary: 'who you are, the virtual network you are on and those you may choose',
+    summary: 'your identity, your virtual network and the ones you may choose',
     access: 'user',
     answers: { kind: 'result', schema: ME },
     handle: me,
@@ -102,14 +102,14 @@ function idOf(call: RouteCall, wanted: Json): string {
   const found = virtualNetworks.find(({ id, name }) => name === wanted || id === String(wanted).toLowerCase())
   if (found !== undefined) return found.id
   const names = virtualNetworks.map(({ name }) => `\`${name}\``).join(', ')
-  throw invalidField('/virtual_network', `there is no virtual network \`${wanted}\`; there are ${names}`)
+  throw invalidField('/virtual_network', `unknown virtual network \`${wanted}\`; known are ${names}`)
 }
 
 /** The user whom the path names. */
 function known(call: RouteCall): string {
   const email = canonicalEmail(call.params.email ?? '')
   const user = call.ports.users().find((candidate) => candidate.email === email)
-  if (user === undefined) throw notFound(`there is no user \`${call.params.email}\``)
+  if (user === undefined) throw notFound(`unknown user \`${call.params.email}\``)
   return user.email
 }
 

@@ -14,7 +14,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/lab/v1/verify',
-    summary: 'asks the echo origins through the proxy as a user and says whether they saw dedicated IPs',
+    summary: 'requests the echo origins through the proxy as a user and checks that they saw a dedicated IP',
     access: 'token',
     answers: { kind: 'result', schema: VERIFICATION },
     body: {
@@ -23,7 +23,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
       required: ['user'],
       properties: {
         user: text,
-        password: { ...text, description: 'needed where the configuration has only its hash' },
+        password: { ...text, description: 'needed if the configuration has only its hash' },
         vnet: text,
       },
     },
@@ -32,7 +32,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/lab/v1/me/verify',
-    summary: 'asks the echo origins through the proxy as you',
+    summary: 'requests the echo origins through the proxy as yourself',
     access: 'user',
     answers: { kind: 'result', schema: VERIFICATION },
     body: { type: 'object', additionalProperties: false },
@@ -41,12 +41,12 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/origins',
-    summary: 'test origins, their allowlists, and who would be let in as things are',
+    summary: 'test origins, their allowlists, and which users they would admit now',
     access: 'token',
     answers: { kind: 'list', schema: ORIGIN },
     handle: async ({ ports }) =>
       listOf(
-        (await ports.insight.origins()).map(({ proxiedByCloudflare, allow, visitors, ...rest }) => ({
+        (await ports.diagnostics.origins()).map(({ proxiedByCloudflare, allow, visitors, ...rest }) => ({
           ...rest,
           proxied_by_cloudflare: proxiedByCloudflare,
           allow: allow ?? null,
@@ -57,7 +57,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/geolocations',
-    summary: "where other sites' databases have the dedicated egress IPs at the lab's time, and until when",
+    summary: "where geolocation databases place the dedicated egress IPs at the lab's time, and until when",
     access: 'token',
     answers: { kind: 'list', schema: GEOLOCATION },
     handle: geolocations,
@@ -67,13 +67,13 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
 async function verify(call: RouteCall) {
   const user = known(call, String(call.body.user))
   const { password, vnet } = call.body
-  const answers = await call.ports.insight.verify({
+  const answers = await call.ports.diagnostics.verify({
     user,
     ...(typeof password === 'string' ? { password } : {}),
     ...(typeof vnet === 'string' ? { vnet } : {}),
   })
   if (answers === undefined) {
-    throw invalidField('/password', `the lab has only a hash of the password of \`${user}\`: give the password`)
+    throw invalidField('/password', `the lab has only a hash of the password of \`${user}\`: send the password`)
   }
   return ok({ user, dedicated: answers.length > 0 && answers.every(({ dedicated }) => dedicated), answers })
 }
@@ -81,10 +81,10 @@ async function verify(call: RouteCall) {
 /** With the very credentials of this request. */
 async function verifyMe(call: RouteCall) {
   if (call.choices !== '') {
-    const message = `the verification asks with each address family and the network you are on: leave \`;${call.choices}\` out of the user name`
+    const message = `the verification uses each address family and your virtual network: remove \`;${call.choices}\` from the user name`
     throw invalidField('/authorization', message)
   }
-  const answers = (await call.ports.insight.verify({ user: call.user, password: call.password })) ?? []
+  const answers = (await call.ports.diagnostics.verify({ user: call.user, password: call.password })) ?? []
   return ok({ user: call.user, dedicated: answers.length > 0 && answers.every(({ dedicated }) => dedicated), answers })
 }
 
@@ -92,7 +92,7 @@ function known(call: RouteCall, email: string): string {
   const users = call.ports.users()
   const user = users.find((candidate) => candidate.email === canonicalEmail(email))
   if (user !== undefined) return user.email
-  throw invalidField('/user', `there is no user \`${email}\`; there are ${users.map((each) => each.email).join(', ')}`)
+  throw invalidField('/user', `unknown user \`${email}\`; known are ${users.map((each) => each.email).join(', ')}`)
 }
 
 function geolocations({ ports }: RouteCall) {

@@ -31,6 +31,7 @@ const COLO_MEMBERS = {
   up: FLAG,
   dedicated_ips: Type.Array(object(ADDRESSES)),
 }
+
 export const COLO = object(COLO_MEMBERS, 'Colo')
 /** with what became of open connections, where it was taken out */
 export const CHANGED_COLO = object(
@@ -91,9 +92,9 @@ export const ME = object(
 export const HEALTH = object(
   {
     healthy: FLAG,
+    engine: Type.Enum(['linux', 'node']),
     troubles: Type.Array(TEXT),
     version: TEXT,
-    engine: Type.Enum(['linux', 'node']),
     revision: COUNT,
     time: TIME,
     started_at: TIME,
@@ -119,9 +120,10 @@ const PROBLEM_MEMBERS = {
   code: TEXT,
   message: TEXT,
   hint: NOTHING_OR_TEXT,
-  field: nullable(Type.String({ description: "Cloudflare's name of the expression it is about" })),
+  field: nullable(Type.String({ description: "Cloudflare's name of the expression" })),
   span: nullable(SPAN),
 }
+
 export const PROBLEM = object(PROBLEM_MEMBERS, 'RuleProblem')
 export const CHECK = object({ ...PROBLEM_MEMBERS, rule: NOTHING_OR_TEXT, why: NOTHING_OR_TEXT }, 'Check')
 

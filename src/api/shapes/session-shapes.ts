@@ -42,7 +42,7 @@ export const SESSION_ROW = object(
     reason: TEXT,
     ingress: TEXT,
     physical: TEXT,
-    logical: Type.String({ description: 'where geolocation databases have the egress address' }),
+    logical: Type.String({ description: 'where geolocation databases place the egress address' }),
     logical_at: nullable(POSITION),
     user_place: TEXT,
     user_at: nullable(POSITION),

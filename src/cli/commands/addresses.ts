@@ -2,9 +2,10 @@
 // with root, and takes exactly that away again.
 
 import type { Command } from 'commander'
-import { InputError } from '../../errors/issue.ts'
+import { type InputError, inputError } from '../../errors/issue.ts'
 import type { AddressRow, HostAddresses, MachineChanges } from '../../host-addresses/host-addresses.ts'
-import { type Io, paintFor, renderTable, writeJson } from '../terminal.ts'
+import { openHostAddresses } from '../lazy-imports.ts'
+import { type Io, renderTable, stylesFor, writeJson } from '../terminal.ts'
 import { DEFAULT_STATE, type RegisterVerb, type VerbContext, withConfig, withJson } from '../verb.ts'
 
 interface ConfigOption {
@@ -21,13 +22,15 @@ interface UpOptions extends ChangeOptions {
 }
 
 export const registerAddresses: RegisterVerb = (program, context) => {
-  const { io, services, action } = context
-  const addresses = program.command('addresses').description('the local addresses the lab binds')
+  const { io, action } = context
+  const addresses = program
+    .command('addresses')
+    .description('checks, adds and removes the local addresses that the lab binds')
   withJson(withConfig(addresses.command('check')))
-    .description('tries to bind every address: those the lab needs, and the public dedicated ones')
+    .description('tries to bind every address: those the lab needs and the public dedicated IPs')
     .action(
       action(async ({ config, json }: ConfigOption & { readonly json?: true }) => {
-        const rows = await (await services.addressDesk(config)).check()
+        const rows = await (await openHostAddresses(config)).check()
         const lacking = rows.filter(({ needed, bindable }) => needed && !bindable)
         if (json) writeJson(io, { complete: lacking.length === 0, addresses: rows })
         else io.stdout.write(`${renderRows(rows, io)}\n${verdict(rows)}\n`)
@@ -38,46 +41,46 @@ export const registerAddresses: RegisterVerb = (program, context) => {
   registerDown(addresses, context)
 }
 
-function registerUp(addresses: Command, { io, services, action }: VerbContext): void {
+function registerUp(addresses: Command, { io, action }: VerbContext): void {
   withChanges(addresses.command('up'))
-    .description('makes the dedicated IPv4 addresses and IPv6 ranges this machine’s own (root), and says each command')
-    .option('--shared', 'the addresses of shared egress, too', false)
+    .description('adds the dedicated IPv4 addresses and IPv6 ranges to this machine (root); prints each command')
+    .option('--shared', 'also the addresses of shared egress', false)
     .action(
       action(async ({ config, state, shared, dryRun }: UpOptions) => {
-        const desk = await services.addressDesk(config)
-        const plan = await desk.planUp({ shared })
+        const host = await openHostAddresses(config)
+        const plan = await host.planUp({ shared })
         for (const { prefix, why } of plan.impossible) io.stderr.write(`left out \`${prefix}\`: ${why}\n`)
         if (plan.changes.length === 0) io.stdout.write(`${nothingToAdd(plan)}\n`)
         else if (dryRun) io.stdout.write(lines(plan.changes.map(({ command }) => command)))
-        else await change(desk, plan, { state, shared }, io)
+        else await change(host, plan, { state, shared }, io)
         return 0
       }),
     )
 }
 
 async function change(
-  desk: HostAddresses,
+  host: HostAddresses,
   { changes }: MachineChanges,
   options: { readonly state: string; readonly shared: boolean },
   io: Io,
 ): Promise<void> {
   const commands = changes.map(({ command }) => command)
-  if (!desk.isRoot) throw needsRoot('adds addresses', commands)
-  await desk.up(options, (command) => io.stdout.write(`${command}\n`))
-  io.stdout.write('done; a lab started from now on binds them. `egresslab addresses down` takes them away again\n')
+  if (!host.isRoot) throw needsRoot('add addresses', commands)
+  await host.up(options, (command) => io.stdout.write(`${command}\n`))
+  io.stdout.write('done; labs started from now on bind them. `egresslab addresses down` removes them\n')
 }
 
-function registerDown(addresses: Command, { io, services, action }: VerbContext): void {
+function registerDown(addresses: Command, { io, action }: VerbContext): void {
   withChanges(addresses.command('down'))
-    .description('takes away what `addresses up` added, and nothing else (root)')
+    .description('removes what `addresses up` added, and nothing else (root)')
     .action(
       action(async ({ config, state, dryRun }: ChangeOptions) => {
-        const desk = await services.addressDesk(config)
-        const commands = desk.planDown(state)
+        const host = await openHostAddresses(config)
+        const commands = host.planDown(state)
         if (dryRun) io.stdout.write(lines(commands))
-        else if (commands.length > 0 && !desk.isRoot) throw needsRoot('takes addresses away', commands)
-        else await desk.down(state, (command) => io.stdout.write(`${command}\n`))
-        if (commands.length === 0) io.stdout.write('nothing that `addresses up` added is here\n')
+        else if (commands.length > 0 && !host.isRoot) throw needsRoot('remove addresses', commands)
+        else await host.down(state, (command) => io.stdout.write(`${command}\n`))
+        if (commands.length === 0) io.stdout.write('nothing to remove: no address that `addresses up` added is left\n')
         return 0
       }),
     )
@@ -85,15 +88,15 @@ function registerDown(addresses: Command, { io, services, action }: VerbContext)
 
 function withChanges(command: Command): Command {
   return withConfig(command)
-    .option('--state <dir>', 'folder that remembers what was added', DEFAULT_STATE)
-    .option('--dry-run', 'print the commands and run none', false)
+    .option('--state <dir>', 'folder that records what was added', DEFAULT_STATE)
+    .option('--dry-run', 'print the commands without running them', false)
 }
 
 function needsRoot(what: string, commands: readonly string[]): InputError {
-  const message = `only root ${what}: run this with sudo, or run ${commands.length === 1 ? 'this' : 'these'}`
+  const message = `only root can ${what}: run this with sudo, or run ${commands.length === 1 ? 'this' : 'these'}`
   const drawing = commands.map((command) => `sudo ${command}`).join('\n')
-  const hint = '`egresslab shell` needs no root: it has the addresses in a network of its own.'
-  return new InputError([{ severity: 'error', code: 'address.needs_root', message, drawing, hint }])
+  const hint = '`egresslab shell` needs no root: it runs in a network namespace that has the addresses.'
+  return inputError('address.needs_root', message, { drawing, hint })
 }
 
 function nothingToAdd({ impossible }: MachineChanges): string {
@@ -105,12 +108,12 @@ function lines(commands: readonly string[]): string {
 }
 
 function renderRows(rows: readonly AddressRow[], io: Io): string {
-  const paint = paintFor(io, io.stdout)
+  const style = stylesFor(io, io.stdout)
   const cells = rows.map(({ use, public: known, where, binds, needed, bindable, by }) => {
-    const here = bindable ? paint.good('yes') : needed ? paint.bad('no') : paint.dim('no')
+    const here = bindable ? style.good('yes') : needed ? style.bad('no') : style.dim('no')
     return [use, known, where || '-', binds === known ? 'itself' : binds, needed ? 'yes' : '-', here, by ?? '-']
   })
-  const head = ['USE', 'PUBLIC', 'WHERE', 'BINDS', 'NEEDED', 'HERE', 'BY'].map(paint.dim)
+  const head = ['USE', 'PUBLIC', 'WHERE', 'BINDS', 'NEEDED', 'HERE', 'BY'].map(style.dim)
   return renderTable([head, ...cells])
 }
 
@@ -118,9 +121,9 @@ function verdict(rows: readonly AddressRow[]): string {
   const lacking = rows.filter(({ needed, bindable }) => needed && !bindable)
   if (lacking.length > 0) {
     const problems = lacking.map(({ problem }) => `- ${problem}\n`).join('')
-    return `the lab cannot start here:\n${problems}\`egresslab addresses up\` (root) adds what is missing; \`--dry-run\` shows how`
+    return `the lab cannot start on this machine:\n${problems}\`egresslab addresses up\` (root) adds what is missing; \`--dry-run\` shows how`
   }
   const real = rows.filter(({ use, needed, bindable }) => use === 'dedicated' && !needed && !bindable)
-  if (real.length === 0) return 'everything the lab binds is here'
-  return 'everything the lab binds is here; `egresslab addresses up` (root) or `egresslab shell` makes the public addresses real'
+  if (real.length === 0) return 'this machine has every address the lab binds'
+  return 'this machine has every address the lab binds; to use the public addresses themselves, run `egresslab addresses up` (root) or `egresslab shell`'
 }

@@ -2,7 +2,7 @@
 
 import { type Command, Option } from 'commander'
 import type { ProxyBenchSummary } from '../../load-test/bench-proxy.ts'
-import { createProgressBar, type Io, paintFor, renderTable, writeJson } from '../terminal.ts'
+import { createProgressBar, type Io, renderTable, stylesFor, writeJson } from '../terminal.ts'
 import { type VerbContext, wholeNumber, withConfig, withJson, workerCount } from '../verb.ts'
 
 const MODES = ['connect', 'http', 'socks5', 'relay', 'udp'] as const
@@ -17,19 +17,25 @@ interface Options {
 }
 
 /** Adds `proxy` to the command `bench`. */
-export function registerBenchProxy(bench: Command, { io, services, action }: VerbContext): void {
+export function registerBenchProxy(bench: Command, { io, action }: VerbContext): void {
   withJson(withConfig(bench.command('proxy')))
-    .description('load-tests the data path against an origin of its own, and accounts the proxy’s processor time')
-    .addOption(new Option('--mode <mode>', 'what an operation is').choices(MODES).default('connect'))
-    .option('--concurrency <n>', 'operations under way at once (default: 50; relay: 4)', wholeNumber)
-    .option('--seconds <n>', 'how long', wholeNumber, 10)
-    .option('--workers <n>', 'threads of the proxy that carry connections', workerCount, 1)
+    .description('load-tests the proxy against a built-in origin and measures the proxy’s processor time')
+    .addOption(new Option('--mode <mode>', 'kind of operation').choices(MODES).default('connect'))
+    .option('--concurrency <n>', 'concurrent operations (default: 50; relay: 4)', wholeNumber)
+    .option('--seconds <n>', 'duration', wholeNumber, 10)
+    .option('--workers <n>', 'worker threads of the proxy', workerCount, 1)
     .action(
       action(async ({ config, mode, seconds, workers, concurrency = mode === 'relay' ? 4 : 50, json }: Options) => {
         const progress = createProgressBar(io, `${mode}, ${concurrency} at a time, ${seconds} s`)
-        const summary = await services
-          .benchProxy({ configFile: config, mode, concurrency, seconds, workers, onProgress: progress.show })
-          .finally(progress.clear)
+        const { benchProxyOn } = await import('../../load-test/bench-proxy.ts')
+        const summary = await benchProxyOn({
+          configFile: config,
+          mode,
+          concurrency,
+          seconds,
+          workers,
+          onProgress: progress.show,
+        }).finally(progress.clear)
         if (json) writeJson(io, asDocument(summary))
         else report(io, summary)
         return summary.failures > 0 || summary.operations === 0 ? 1 : 0
@@ -57,20 +63,20 @@ function asDocument(summary: ProxyBenchSummary) {
 }
 
 function report(io: Io, summary: ProxyBenchSummary): void {
-  const paint = paintFor(io, io.stdout)
+  const style = stylesFor(io, io.stdout)
   const { mode, operations, seconds, failures, failure, bytes, latency, processorSeconds } = summary
   const good = operations.toLocaleString('en-US')
   const rows = [
     ['mode', `${mode}, ${summary.concurrency} at a time, ${round(seconds, 1)} s`],
     ['operations', `${good}, ${Math.round(operations / seconds).toLocaleString('en-US')} per second`],
-    ['processor', paint.strong(costText(summary))],
+    ['processor', style.strong(costText(summary))],
     ['memory', `${round(summary.rssBytes / 1e6, 1)} MB resident`],
   ]
   if (mode === 'relay') rows.push(['relayed', `${round(bytes / 1e9, 2)} GB, ${round(bytes / seconds / 1e9, 2)} GB/s`])
   else for (const at of ['p50', 'p90', 'p99', 'max'] as const) rows.push([at, `${round(latency[at] / 1e6, 2)} ms`])
-  if (failures > 0) rows.push([paint.bad('failed'), `${failures}; the first because ${failure}`])
+  if (failures > 0) rows.push([style.bad('failed'), `${failures}; the first: ${failure}`])
   io.stdout.write(renderTable(rows))
-  if (processorSeconds === 0) io.stdout.write('too short to account processor time: give more --seconds\n')
+  if (processorSeconds === 0) io.stdout.write('too short to measure processor time: increase --seconds\n')
 }
 
 function costText(summary: ProxyBenchSummary): string {

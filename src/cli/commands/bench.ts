@@ -3,7 +3,7 @@
 import { type Command, Option } from 'commander'
 import { counted } from '../../errors/counted.ts'
 import type { DecideBenchSummary } from '../../load-test/bench-decide.ts'
-import { createProgressBar, type Io, paintFor, renderTable, writeJson } from '../terminal.ts'
+import { createProgressBar, type Io, renderTable, stylesFor, writeJson } from '../terminal.ts'
 import { type RegisterVerb, wholeNumber, withConfig, withJson } from '../verb.ts'
 import { registerBenchProxy } from './bench-proxy.ts'
 
@@ -20,34 +20,37 @@ interface Options {
 }
 
 export const registerBench: RegisterVerb = (program, context) => {
-  const bench = program.command('bench').description('load tests; --help lists them')
+  const bench = program.command('bench').description('runs load tests')
   registerDecide(bench, context)
   registerBenchProxy(bench, context)
 }
 
-const registerDecide = (bench: Command, { io, services, action }: Parameters<RegisterVerb>[1]) => {
+const registerDecide = (bench: Command, { io, action }: Parameters<RegisterVerb>[1]) => {
   withJson(withConfig(bench.command('decide')))
     .description('load-tests rule evaluation: a synthetic rule set, or the configuration’s rules')
-    .option('--rules <n>', 'this many synthetic rules (default: the rules of the configuration)', wholeNumber)
-    .option('--connections <n>', 'different connections to draw from', wholeNumber, 50_000)
+    .option('--rules <n>', 'number of synthetic rules (default: use the rules of the configuration)', wholeNumber)
+    .option('--connections <n>', 'number of distinct connections', wholeNumber, 50_000)
     .addOption(
       new Option(
         '--traffic <kind>',
-        'connections drawn as real ones come, a few most of the time, or all equally often (worst case)',
+        'traffic distribution: `zipf` (few hot flows, realistic) or `uniform` (worst case)',
       )
         .choices(['zipf', 'uniform'])
         .default('zipf'),
     )
-    .option('--no-cache', 'decides every connection as if it came for the first time')
+    .option('--no-cache', 'decide every connection without the cache')
     .option('--threads <n>', 'worker threads', wholeNumber, 1)
-    .option('--seconds <n>', 'how long', wholeNumber, 10)
-    .option('--seed <n>', 'another synthetic rule set of the same size', wholeNumber, 1)
+    .option('--seconds <n>', 'duration', wholeNumber, 10)
+    .option('--seed <n>', 'seed of the synthetic rules', wholeNumber, 1)
     .action(
       action(async ({ config, rules, json, ...options }: Options) => {
         const progress = createProgressBar(io, `deciding for ${options.seconds} s on ${options.threads} thread(s)`)
-        const summary = await services
-          .benchDecide({ ...options, rules: rules ?? { configFile: config }, onProgress: progress.show })
-          .finally(progress.clear)
+        const { benchDecideOn } = await import('../../load-test/bench-decide.ts')
+        const summary = await benchDecideOn({
+          ...options,
+          rules: rules ?? { configFile: config },
+          onProgress: progress.show,
+        }).finally(progress.clear)
         if (json) writeJson(io, asDocument(summary))
         else report(io, summary)
         return 0
@@ -76,7 +79,7 @@ function asDocument(summary: DecideBenchSummary) {
 }
 
 function report(io: Io, summary: DecideBenchSummary): void {
-  const paint = paintFor(io, io.stdout)
+  const style = stylesFor(io, io.stdout)
   const { p50, p90, p99, p999, max } = summary.latencyNs
   const { known, unknownNs } = summary
   const rows = [
@@ -86,7 +89,7 @@ function report(io: Io, summary: DecideBenchSummary): void {
     ],
     ['connections', `${count(summary.connections)}, ${round(summary.matched * 100, 1)} % matched by a rule`],
     ['decisions', `${count(summary.decisions)} in ${summary.seconds} s on ${counted(summary.threads, 'thread')}`],
-    ['rate', paint.strong(`${counted(Math.round(summary.decisionsPerSecond), 'decision')} per second`)],
+    ['rate', style.strong(`${counted(Math.round(summary.decisionsPerSecond), 'decision')} per second`)],
     ['processor', `${round(summary.processorNs, 0)} ns of one thread per decision, on average`],
     ['memory', `${round(summary.rssBytes / 1e6, 1)} MB resident`],
     ['p50', duration(p50)],
@@ -98,22 +101,22 @@ function report(io: Io, summary: DecideBenchSummary): void {
   if (known > 0) {
     const others =
       unknownNs === null ? '' : `; the others p50 ${duration(unknownNs.p50)}, p99 ${duration(unknownNs.p99)}`
-    rows.push(['cache', `knew ${round(known * 100, 1)} %${others}`])
+    rows.push(['cache', `answered ${round(known * 100, 1)} %${others}`])
   }
   io.stdout.write(renderTable(rows))
-  io.stdout.write(`\n${histogram(summary.buckets, paint.accent)}`)
+  io.stdout.write(`\n${histogram(summary.buckets, style.accent)}`)
 }
 
 const BAR = 40
 
 /** One line per power of two of nanoseconds that occurred. */
-function histogram(buckets: readonly number[], paint: (text: string) => string): string {
+function histogram(buckets: readonly number[], style: (text: string) => string): string {
   const total = buckets.reduce((sum, one) => sum + one, 0)
   const most = Math.max(...buckets)
   const rows = buckets.flatMap((one, at) => {
     if (one === 0) return []
     const bar = one / most < 0.5 / BAR ? '·' : '█'.repeat(Math.round((one / most) * BAR))
-    return [[`< ${duration(2 ** (at + 1))}`, paint(bar), `${round((one / total) * 100, 3)} %`]]
+    return [[`< ${duration(2 ** (at + 1))}`, style(bar), `${round((one / total) * 100, 3)} %`]]
   })
   return renderTable(rows)
 }
@@ -132,7 +135,7 @@ function round(value: number, digits: number): number {
   return Number(value.toFixed(digits))
 }
 
-/** What cannot be told from the noise of a heap is not given a number. */
+/** Too little to distinguish from heap noise is not given a number. */
 function megabytes(bytes: number): string {
   return bytes < 50_000 ? 'under 0.1 MB' : `${round(bytes / 1e6, 1)} MB`
 }

@@ -1,6 +1,6 @@
 // `ca`: the certificate of the development authority, for clients that are to trust the test origins.
 
-import { readConfigNoting } from '../ask-lab.ts'
+import { readConfigWithWarnings } from '../lazy-imports.ts'
 import { type RegisterVerb, withConfig } from '../verb.ts'
 
 interface Options {
@@ -8,14 +8,15 @@ interface Options {
   readonly path: boolean
 }
 
-export const registerCa: RegisterVerb = (program, { io, services, action }) => {
+export const registerCa: RegisterVerb = (program, { io, action }) => {
   withConfig(program.command('ca'))
-    .description("prints the development certificate authority's certificate (PEM), making it first where missing")
+    .description('prints the certificate (PEM) of the development certificate authority; creates it if it is missing')
     .option('--path', 'print the path of its file instead', false)
     .action(
       action(async (options: Options) => {
-        const { config } = await readConfigNoting(options.config, io, services)
-        const { file, pem } = await services.certificateAuthority(config)
+        const { certificateAuthority } = await import('../../lab/certificates.ts')
+        const config = await readConfigWithWarnings(options.config, io)
+        const { file, pem } = await certificateAuthority(config)
         io.stdout.write(options.path ? `${file}\n` : pem)
         return 0
       }),

@@ -2,21 +2,22 @@
 // warning and piece of advice at once.
 
 import { InputError, type Issue } from '../../errors/issue.ts'
+import { readConfig } from '../lazy-imports.ts'
 import { renderIssues } from '../render/render-issues.ts'
-import { type Io, paintFor, writeJson } from '../terminal.ts'
-import { type RegisterVerb, type Services, withConfig, withJson } from '../verb.ts'
+import { type Io, stylesFor, writeJson } from '../terminal.ts'
+import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options {
   readonly config: string
   readonly json?: true
 }
 
-export const registerCheck: RegisterVerb = (program, { io, services, action }) => {
+export const registerCheck: RegisterVerb = (program, { io, action }) => {
   withJson(withConfig(program.command('check')))
-    .description('checks configuration and rules; lists problems, warnings and best-practice advice')
+    .description('checks the configuration and its rules; lists errors, warnings and best-practice advice')
     .action(
       action(async (options: Options) => {
-        const issues = await issuesIn(options.config, services)
+        const issues = await issuesIn(options.config)
         const hasErrors = issues.some(({ severity }) => severity === 'error')
         if (options.json) writeJson(io, { valid: !hasErrors, issues })
         else if (!hasErrors) report(io, options.config, issues)
@@ -27,9 +28,10 @@ export const registerCheck: RegisterVerb = (program, { io, services, action }) =
     )
 }
 
-async function issuesIn(file: string, { readConfig, adviseOn }: Services): Promise<readonly Issue[]> {
+async function issuesIn(file: string): Promise<readonly Issue[]> {
   try {
-    return await adviseOn(await readConfig(file))
+    const { adviseOn } = await import('../../decider/advise.ts')
+    return adviseOn(await readConfig(file))
   } catch (thrown) {
     if (thrown instanceof InputError) return thrown.issues
     throw thrown
@@ -37,7 +39,7 @@ async function issuesIn(file: string, { readConfig, adviseOn }: Services): Promi
 }
 
 function report(io: Io, file: string, issues: readonly Issue[]): void {
-  const paint = paintFor(io, io.stdout)
-  const verdict = issues.length === 0 ? ', with nothing to advise' : ''
-  io.stdout.write(`${renderIssues(issues, paint)}${paint.good('good')}: ${file}${verdict}\n`)
+  const style = stylesFor(io, io.stdout)
+  const verdict = issues.length === 0 ? ', no advice' : ''
+  io.stdout.write(`${renderIssues(issues, style)}${style.good('good')}: ${file}${verdict}\n`)
 }

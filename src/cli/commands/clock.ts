@@ -1,8 +1,9 @@
 // `clock show`, `set`, `advance`, `reset`: the running lab's clock. It runs at the machine's pace from wherever it was set.
 
 import { parsePeriodMs } from '../../config/formats.ts'
-import { InputError } from '../../errors/issue.ts'
+import { inputError } from '../../errors/issue.ts'
 import type { LabAddressOptions, LabClient } from '../../lab/lab-client.ts'
+import { connectLab } from '../lazy-imports.ts'
 import { writeJson } from '../terminal.ts'
 import { type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 
@@ -15,9 +16,9 @@ interface ClockTime {
 
 export const registerClock: RegisterVerb = (program, context) => {
   const { action } = context
-  const clock = program.command('clock').description("the lab's clock")
+  const clock = program.command('clock').description("shows and sets the lab's clock")
   withLab(clock.command('show'))
-    .description("prints the lab's time and how far it is from the machine's")
+    .description("prints the lab's time and its offset from the machine's")
     .action(action((options: LabAddressOptions) => turn(context, options, (lab) => lab.ask('GET', PATH))))
   withLab(clock.command('set <time>'))
     .description('sets the clock (RFC 3339: `2027-01-01T00:00:00Z`, or a date)')
@@ -27,7 +28,7 @@ export const registerClock: RegisterVerb = (program, context) => {
       ),
     )
   withLab(clock.command('advance <duration>'))
-    .description('puts the clock forward (`90s`, `15m`, `8h`, `7d`, `6w`), or back (`-- -8h`)')
+    .description('moves the clock forward (`90s`, `15m`, `8h`, `7d`, `6w`) or back (`-- -8h`)')
     .action(
       action((duration: string, options: LabAddressOptions) => {
         const seconds = secondsOf(duration)
@@ -35,16 +36,16 @@ export const registerClock: RegisterVerb = (program, context) => {
       }),
     )
   withLab(clock.command('reset'))
-    .description("goes back to the machine's time")
+    .description("returns to the machine's time")
     .action(action((options: LabAddressOptions) => turn(context, options, (lab) => lab.ask('DELETE', PATH))))
 }
 
 async function turn(
-  { io, services }: VerbContext,
+  { io }: VerbContext,
   options: LabAddressOptions,
   act: (lab: LabClient) => Promise<unknown>,
 ): Promise<0> {
-  const shown = (await act(await services.connectLab(options))) as ClockTime
+  const shown = (await act(await connectLab(options))) as ClockTime
   if (options.json) writeJson(io, shown)
   else io.stdout.write(`${shown.time}  ${distance(shown.offset_seconds)}\n`)
   return 0
@@ -54,9 +55,9 @@ function secondsOf(duration: string): number {
   const back = duration.startsWith('-')
   const milliseconds = parsePeriodMs(back ? duration.slice(1) : duration)
   if (milliseconds !== undefined) return ((back ? -1 : 1) * milliseconds) / 1000
-  const message = `\`${duration}\` is no duration`
+  const message = `invalid duration \`${duration}\``
   const hint = 'write a number and a unit: `90s`, `15m`, `8h`, `7d`, `6w`'
-  throw new InputError([{ severity: 'error', code: 'clock.bad_duration', message, hint }])
+  throw inputError('clock.bad_duration', message, { hint })
 }
 
 /** How far from the machine's clock, in its two largest units. */

@@ -5,7 +5,8 @@ import type { Command } from 'commander'
 import type { LabSnapshot } from '../../config/lab-state.ts'
 import type { LabAddressOptions } from '../../lab/lab-client.ts'
 import { askLabOrDecider } from '../ask-lab.ts'
-import { type Io, paintFor, renderTable, writeJson } from '../terminal.ts'
+import { connectLab } from '../lazy-imports.ts'
+import { type Io, renderTable, stylesFor, writeJson } from '../terminal.ts'
 import { type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 
 interface ListOptions extends LabAddressOptions {
@@ -23,10 +24,10 @@ interface ColoRow {
 
 export const registerColo: RegisterVerb = (program, context) => {
   const { io, action } = context
-  const colo = program.command('colo').description('data centers')
+  const colo = program.command('colo').description('lists data centers, takes them down and brings them back')
   withLab(colo.command('list'))
     .description('lists data centers with their dedicated IPs')
-    .option('--all', 'also those without a dedicated IP', false)
+    .option('--all', 'include data centers without a dedicated IP', false)
     .action(
       action(async (options: ListOptions) => {
         const rows = await askLabOrDecider(context, options, {
@@ -38,26 +39,26 @@ export const registerColo: RegisterVerb = (program, context) => {
         return 0
       }),
     )
-  registerSwitch(colo, context, 'down', 'takes a data center out of the running lab')
-  registerSwitch(colo, context, 'up', 'puts a data center back')
+  registerSwitch(colo, context, 'down', 'takes a data center down in the running lab')
+  registerSwitch(colo, context, 'up', 'brings a data center back up')
 }
 
 interface SwitchOptions extends LabAddressOptions {
   readonly reset?: true
 }
 
-/** What became of the open connections that depend on a data center. */
+/** What happened to the open connections that depend on a data center. */
 interface Connections {
   readonly kept: number
   readonly reset: number
 }
 
-function registerSwitch(colo: Command, { io, services, action }: VerbContext, word: 'down' | 'up', what: string): void {
+function registerSwitch(colo: Command, { io, action }: VerbContext, word: 'down' | 'up', what: string): void {
   const command = withLab(colo.command(`${word} <code>`)).description(what)
-  if (word === 'down') command.option('--reset', 'cut open connections that depend on it; without this they go on')
+  if (word === 'down') command.option('--reset', 'reset open connections that depend on it (default: keep them)')
   command.action(
     action(async (code: string, options: SwitchOptions) => {
-      const lab = await services.connectLab(options)
+      const lab = await connectLab(options)
       const path = `/lab/v1/colos/${encodeURIComponent(code)}`
       const wish = options.reset === true ? { connections: 'reset' } : {}
       const answer = await lab.ask('PUT', path, { up: word === 'up', ...wish })
@@ -74,19 +75,19 @@ function registerSwitch(colo: Command, { io, services, action }: VerbContext, wo
 function inWords({ kept, reset }: Connections = { kept: 0, reset: 0 }): string {
   if (kept + reset === 0) return ''
   const counted = `${kept + reset} open connection${kept + reset === 1 ? '' : 's'}`
-  return kept > 0 ? `; ${counted} kept (--reset cuts them)` : `; ${counted} reset`
+  return kept > 0 ? `; ${counted} kept (use --reset to close them)` : `; ${counted} reset`
 }
 
 function renderRows(rows: readonly ColoRow[], io: Io): string {
-  const paint = paintFor(io, io.stdout)
+  const style = stylesFor(io, io.stdout)
   const cells = rows.map(({ code, city, country, up, dedicated }) => {
-    const state = up ? paint.good('up') : paint.bad('down')
+    const state = up ? style.good('up') : style.bad('down')
     return [code, state, `${city}, ${country}`, dedicated.map(({ ipv4, ipv6 }) => `${ipv4} ${ipv6}`).join('; ')]
   })
-  return renderTable([['COLO', 'STATE', 'CITY', 'DEDICATED IPS'].map(paint.dim), ...cells])
+  return renderTable([['COLO', 'STATE', 'CITY', 'DEDICATED IPS'].map(style.dim), ...cells])
 }
 
-/** Rows of the API under the names this verb has always had. */
+/** Rows of the API under this command's own field names. */
 function rowsFrom(answer: unknown): ColoRow[] {
   const rows = answer as (Omit<ColoRow, 'dedicated'> & {
     readonly dedicated_ips: readonly { readonly ipv4: string | null; readonly ipv6: string | null }[]

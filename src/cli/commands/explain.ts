@@ -9,10 +9,11 @@ import {
   explanationJson,
 } from '../../decider/explain-connection.ts'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import { InputError } from '../../errors/issue.ts'
+import { InputError, inputError } from '../../errors/issue.ts'
 import { behindPlaceholder } from '../ask-lab.ts'
+import { openDecider } from '../lazy-imports.ts'
 import { renderExplanation } from '../render/render-explanation.ts'
-import { type Io, paintFor, writeJson } from '../terminal.ts'
+import { type Io, stylesFor, writeJson } from '../terminal.ts'
 import { DEFAULT_STATE, type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options extends ExplainOptions {
@@ -22,43 +23,46 @@ interface Options extends ExplainOptions {
   readonly json?: true
 }
 
-export const registerExplain: RegisterVerb = (program, { io, services, action }) => {
+export const registerExplain: RegisterVerb = (program, { io, action }) => {
   withJson(withConfig(program.command('explain <destination>')))
-    .description('decides one hypothetical connection and says why; no traffic')
+    .description('decides a hypothetical connection and explains the decision; sends no traffic')
     .addHelpText('after', '\nDESTINATION is a URL, host:port or ip:port.')
-    .option('--user <email>', 'who connects (default: nobody in particular)')
-    .option('--vnet <name or id>', 'virtual network chosen with the connection')
+    .option('--user <email>', 'user who connects (default: no user)')
+    .option('--vnet <name or id>', 'virtual network of this connection')
     .option('--source-ip <ip>', "the device's public address")
     .option('--device <name or id>', 'the device')
     .addOption(new Option('--protocol <protocol>', 'transport').choices(['tcp', 'udp']).default('tcp'))
-    .option('--endpoint <name>', 'proxy endpoint, or listener, the connection comes through')
+    .option('--endpoint <name>', 'proxy endpoint or listener that accepts the connection')
     .addOption(new Option('--family <family>', 'address family to use').choices(['4', '6']))
-    .option('--colo-down <code>', 'take a data center for down (repeatable)', collect, [])
-    .option('--state <dir>', 'folder of what was changed at run time', DEFAULT_STATE)
-    .option('--api <host:port>', "where the running lab's API is, for placeholders (default: as configured)")
+    .option('--colo-down <code>', 'assume that this data center is down (repeatable)', collect, [])
+    .option('--state <dir>', 'folder with run-time changes', DEFAULT_STATE)
+    .option(
+      '--api <host:port>',
+      "address of the running lab's API, which knows placeholders (default: from the configuration)",
+    )
     .action(
       action(async (destination: string, options: Options) => {
-        const desk = await services.openDesk({ configFile: options.config, state: options.state })
+        const decider = await openDecider({ configFile: options.config, state: options.state })
         try {
-          return show(io, options, await explained(desk, destination, options))
+          return show(io, options, await explained(decider, destination, options))
         } catch (thrown) {
           if (thrown instanceof InputError) throw thrown
           return refuse(io, options, asGatewayError(thrown))
         } finally {
-          desk.close()
+          decider.close()
         }
       }),
     )
 
   /** A placeholder is what the running lab gave it out for. */
-  async function explained(desk: Decider, destination: string, options: Options) {
+  async function explained(decider: Decider, destination: string, options: Options) {
     try {
-      return await explainConnection(desk, destination, options)
+      return await explainConnection(decider, destination, options)
     } catch (thrown) {
       if (!(thrown instanceof GatewayError && thrown.code === 'name.unknown_placeholder')) throw thrown
-      const meant = await behindPlaceholder(services, options, destination)
+      const meant = await behindPlaceholder(options, destination)
       io.stderr.write(`${meant.note}\n`)
-      return explainConnection(desk, meant.destination, { ...options, family: meant.family })
+      return explainConnection(decider, meant.destination, { ...options, family: meant.family })
     }
   }
 }
@@ -66,7 +70,7 @@ export const registerExplain: RegisterVerb = (program, { io, services, action })
 function show(io: Io, { json }: Options, explained: readonly [Explained, ...Explained[]]): ExitCode {
   const [first, ...others] = explained
   if (json) writeJson(io, explanationJson(explained))
-  else io.stdout.write(renderExplanation(first, others, paintFor(io, io.stdout)))
+  else io.stdout.write(renderExplanation(first, others, stylesFor(io, io.stdout)))
   return 0
 }
 
@@ -74,9 +78,9 @@ function show(io: Io, { json }: Options, explained: readonly [Explained, ...Expl
 function refuse(io: Io, { json }: Options, error: GatewayError): ExitCode {
   const { code, message } = error
   if (code === 'internal.invariant') throw error.cause ?? error
-  if (code.startsWith('request.')) throw new InputError([{ severity: 'error', code, message }])
+  if (code.startsWith('request.')) throw inputError(code, message)
   if (json) writeJson(io, { flow: null, decision: null, trace: [], error: { code, message } })
-  else io.stdout.write(`${paintFor(io, io.stdout).bad('fails before a decision')}: ${message} [${code}]\n`)
+  else io.stdout.write(`${stylesFor(io, io.stdout).bad('fails before a decision')}: ${message} [${code}]\n`)
   return 1
 }
 

@@ -11,7 +11,7 @@ const PIECE = 65_536
 export const registerExpr: RegisterVerb = (program, { io, action }) => {
   program
     .command('expr')
-    .description('evaluates expressions: NDJSON {"id","expr","facts","lists"} in, verdicts out')
+    .description('evaluates expressions: NDJSON {"id","expr","facts","lists"} in, one result per line out')
     .addOption(modeOption())
     .action(
       action(async ({ mode }: { readonly mode: Mode }) => {
@@ -36,8 +36,8 @@ export const registerExpr: RegisterVerb = (program, { io, action }) => {
 
 const MALFORMED: EvaluateResult = {
   valid: false,
-  error: { code: 'request.malformed', message: 'the line is no JSON object with a text `expr`' },
-  errors: [{ code: 'request.malformed', message: 'the line is no JSON object with a text `expr`' }],
+  error: { code: 'request.malformed', message: 'the line is not a JSON object with a string `expr`' },
+  errors: [{ code: 'request.malformed', message: 'the line is not a JSON object with a string `expr`' }],
 }
 
 /** An id beyond 2^53 comes back as text, digit for digit. */

@@ -18,7 +18,7 @@ import {
 } from '../../expression/index.ts'
 import { GATEWAY_SCHEME, SLOT_NAMES, SLOT_SCHEMES } from '../../policy/fields.ts'
 import { EXPRESSION_SLOTS } from '../../policy/rule.ts'
-import { type Io, linesOf, paintFor, writeJson } from '../terminal.ts'
+import { type Io, linesOf, stylesFor, writeJson } from '../terminal.ts'
 import { DEFAULT_CONFIG, modeOption, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
@@ -41,8 +41,8 @@ interface Formatted {
 export const registerFmt: RegisterVerb = (program, { io, action }) => {
   withJson(program.command('fmt [files...]'))
     .description('prints the expressions of rules in normal form')
-    .addHelpText('after', `\nFILES are YAML files with rules (default ${DEFAULT_CONFIG}); - is standard input.`)
-    .option('--check', 'print only what would change, and exit 1 if anything would', false)
+    .addHelpText('after', `\nFILES are YAML files with rules (default ${DEFAULT_CONFIG}); - reads standard input.`)
+    .option('--check', 'print only what would change; exit 1 if anything would', false)
     .addOption(modeOption())
     .action(
       action(async (given: readonly string[], options: Options, _command: Command) => {
@@ -83,7 +83,7 @@ function formatFile(io: Io, file: string, mode: Mode, issues: Issue[]): Formatte
   issues.push(...document.issues)
   const rules = rulesIn(document)
   const egress = rules.filter(({ rule }) => isEgress(rule))
-  tellOfOthers(io, file, rules.length - egress.length)
+  reportOthers(io, file, rules.length - egress.length)
   return egress.flatMap(({ rule, path }) =>
     EXPRESSION_SLOTS.flatMap((slot): Formatted[] => {
       const key = SLOT_NAMES[slot]
@@ -113,12 +113,11 @@ function isEgress({ action, filters }: Readonly<Record<string, unknown>>): boole
   return filtersOf({ filters }, typeof action === 'string' ? action : 'egress').includes('egress')
 }
 
-/** [R9]: expressions of other types speak another language, and stay as they are. */
-function tellOfOthers(io: Io, file: string, others: number): void {
+/** [R9]: expressions of other rule types are another language, and stay unchanged. */
+function reportOthers(io: Io, file: string, others: number): void {
   if (others === 0) return
-  const rules =
-    others === 1 ? '1 rule of another type than egress is' : `${others} rules of other types than egress are`
-  io.stderr.write(`${file}: ${rules} left as written\n`)
+  const rules = others === 1 ? '1 rule that is not an egress rule' : `${others} rules that are not egress rules`
+  io.stderr.write(`${file}: ${rules} left unchanged\n`)
 }
 
 interface ExpressionPlace {
@@ -157,14 +156,14 @@ function show(io: Io, formatted: readonly Formatted[], { check, json }: Options)
     writeJson(io, formatted)
     return
   }
-  const paint = paintFor(io, io.stdout)
+  const style = stylesFor(io, io.stdout)
   let rule: string | undefined
   for (const one of formatted) {
     if (one.rule === undefined && !check) io.stdout.write(`${one.normal}\n`)
     else if (check)
-      io.stdout.write(`${one.at}\n${paint.bad(`- ${one.source.trimEnd()}`)}\n${paint.good(`+ ${one.normal}`)}\n`)
+      io.stdout.write(`${one.at}\n${style.bad(`- ${one.source.trimEnd()}`)}\n${style.good(`+ ${one.normal}`)}\n`)
     else {
-      if (one.rule !== rule) io.stdout.write(`${rule === undefined ? '' : '\n'}${paint.dim(`# ${one.rule}`)}\n`)
+      if (one.rule !== rule) io.stdout.write(`${rule === undefined ? '' : '\n'}${style.dim(`# ${one.rule}`)}\n`)
       io.stdout.write(`${one.expression}: ${one.normal}\n`)
       rule = one.rule
     }

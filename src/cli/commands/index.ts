@@ -1,4 +1,4 @@
-// Every verb, in the order `egresslab --help` lists them. A new verb is a file beside this one and a line here.
+// Every command, in the order of `egresslab --help`. A new command is a file beside this one and a line here.
 
 import type { RegisterVerb } from '../verb.ts'
 import { registerAddresses } from './addresses.ts'

@@ -1,10 +1,9 @@
 // `pac`: a proxy auto-configuration file that sends a browser through this lab.
 
-import { writeFileSync } from 'node:fs'
 import { Option } from 'commander'
-import { InputError } from '../../errors/issue.ts'
+import { writeOutput } from '../../config/write-output.ts'
 import { PAC_SCHEMES, type PacScheme, writePac } from '../../inbound/pac-script.ts'
-import { readConfigNoting } from '../ask-lab.ts'
+import { readConfigWithWarnings } from '../lazy-imports.ts'
 import { type RegisterVerb, withConfig } from '../verb.ts'
 
 interface Options {
@@ -15,19 +14,19 @@ interface Options {
   readonly output?: string
 }
 
-export const registerPac: RegisterVerb = (program, { io, services, action }) => {
+export const registerPac: RegisterVerb = (program, { io, action }) => {
   withConfig(program.command('pac'))
     .description('prints a proxy auto-configuration file (PAC) for browsers; the running lab serves it at /proxy.pac')
-    .option('--listener <name>', 'the listener it sends browsers to (default: the first)')
-    .addOption(new Option('--scheme <scheme>', 'how browsers speak to it').choices(PAC_SCHEMES))
+    .option('--listener <name>', 'listener that browsers connect to (default: the first)')
+    .addOption(new Option('--scheme <scheme>', 'protocol between browser and proxy').choices(PAC_SCHEMES))
     .option('--direct <name>', 'a host reached without the proxy, such as *.internal.test (repeatable)', collect, [])
-    .option('--output <file>', 'write it there')
+    .option('--output <file>', 'write to this file')
     .action(
       action(async ({ config: file, listener, scheme, direct, output }: Options) => {
-        const { config } = await readConfigNoting(file, io, services)
+        const config = await readConfigWithWarnings(file, io)
         const text = writePac({ listeners: config.listeners, api: config.api, listener, scheme, direct })
         if (output === undefined) io.stdout.write(text)
-        else write(output, text)
+        else writeOutput(output, text, 'pac.not_written')
         return 0
       }),
     )
@@ -35,13 +34,4 @@ export const registerPac: RegisterVerb = (program, { io, services, action }) => 
 
 function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value]
-}
-
-function write(file: string, text: string): void {
-  try {
-    writeFileSync(file, text)
-  } catch (thrown) {
-    const message = `\`${file}\` cannot be written: ${thrown instanceof Error ? thrown.message : String(thrown)}`
-    throw new InputError([{ severity: 'error', code: 'pac.not_written', message }])
-  }
 }

@@ -1,12 +1,13 @@
-// `replay`: decides recorded sessions anew and tells what changes, against what was recorded or between two sets of rules.
+// `replay`: decides recorded sessions again and reports what changes, against what was recorded or between two sets of rules.
 
 import { availableParallelism } from 'node:os'
 import { InvalidArgumentError } from 'commander'
 import type { ChangeTally, ReplaySummary } from '../../analysis/replay-summary.ts'
-import { InputError } from '../../errors/issue.ts'
+import { inputError } from '../../errors/issue.ts'
 import type { ReplayOutcome } from '../../replay/replay.ts'
+import { replay } from '../lazy-imports.ts'
 import { renderReplay } from '../render/render-replay.ts'
-import { createProgressBar, type Io, paintFor, writeJson } from '../terminal.ts'
+import { createProgressBar, type Io, stylesFor, writeJson } from '../terminal.ts'
 import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options {
@@ -19,24 +20,24 @@ interface Options {
   readonly json?: true
 }
 
-export const registerReplay: RegisterVerb = (program, { io, services, action }) => {
+export const registerReplay: RegisterVerb = (program, { io, action }) => {
   withJson(withConfig(program.command('replay <sessions...>')))
-    .description('decides recorded sessions anew and tells what changes')
+    .description('decides recorded sessions again and reports what changes')
     .addHelpText(
       'after',
-      '\nSESSIONS are files of session records as NDJSON, gzip or not; - is standard input.\nA and B are configurations, or files with a list of rules, which then stand in for those of the configuration.',
+      '\nSESSIONS are NDJSON files of session records, plain or gzipped; - reads standard input.\nA and B are configurations, or files with a list of rules that replace those of the configuration.',
     )
-    .option('--rules <A>', 'decide by these rules (default: those of the configuration)')
-    .option('--against <B>', 'compare A with B, rather than what was recorded with A')
-    .option('--out <file>', 'write the changed records there, as NDJSON with what changed under `Replay`')
-    .option('--fail-on-change', 'exit 1 when anything changes')
+    .option('--rules <A>', 'decide with these rules (default: those of the configuration)')
+    .option('--against <B>', 'compare A with B, instead of the recording with A')
+    .option('--out <file>', 'write changed records to this file as NDJSON, with the changes under `Replay`')
+    .option('--fail-on-change', 'exit 1 if anything changes')
     .option('--threads <n>', 'worker threads', threadCount, Math.min(availableParallelism(), 16))
     .action(
       action(async (sessions: readonly string[], { config: configFile, json, failOnChange, ...options }: Options) => {
         const progress = createProgressBar(io, 'replaying')
-        const outcome = await services
-          .replay({ sessions, configFile, ...options, onProgress: progress.show })
-          .finally(progress.clear)
+        const outcome = await replay({ sessions, configFile, ...options, onProgress: progress.show }).finally(
+          progress.clear,
+        )
         refuseNothing(outcome, sessions)
         if (json) writeJson(io, replayDocument(outcome))
         else report(io, outcome, { config: configFile, ...options })
@@ -55,31 +56,22 @@ function refuseNothing(
   const code = 'replay.no_sessions'
   const hint = 'give session logs as NDJSON, such as `.egresslab/sessions.ndjson`'
   if (first === undefined) {
-    throw new InputError([
-      {
-        severity: 'error',
-        code,
-        message: `there are no sessions in ${sessions.map((path) => `\`${path}\``).join(', ')}`,
-        hint,
-      },
-    ])
+    throw inputError(code, `no sessions in ${sessions.map((path) => `\`${path}\``).join(', ')}`, { hint })
   }
   const { file, line, message } = first
-  throw new InputError([
-    { severity: 'error', code, message: `no line is a session record: ${message}`, hint, file, line, column: 1 },
-  ])
+  throw inputError(code, `no line is a session record: ${message}`, { hint, file, line, column: 1 })
 }
 
 function report(io: Io, outcome: ReplayOutcome, { config, rules, against }: Omit<Options, 'threads'>): void {
-  const paint = paintFor(io, io.stderr)
-  for (const { file, line, message } of outcome.unreadable) io.stderr.write(`${file}:${line}: ${paint.bad(message)}\n`)
+  const style = stylesFor(io, io.stderr)
+  for (const { file, line, message } of outcome.unreadable) io.stderr.write(`${file}:${line}: ${style.bad(message)}\n`)
   const more = outcome.summary.unreadable - outcome.unreadable.length
   if (more > 0) io.stderr.write(`and ${more} more lines\n`)
   const titles =
     against === undefined
-      ? { before: 'what was recorded', after: rules ?? config }
+      ? { before: 'the recording', after: rules ?? config }
       : { before: rules ?? config, after: against }
-  io.stdout.write(renderReplay(outcome, titles, paintFor(io, io.stdout)))
+  io.stdout.write(renderReplay(outcome, titles, stylesFor(io, io.stdout)))
 }
 
 /** What `--json` prints. */

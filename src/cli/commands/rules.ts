@@ -1,16 +1,18 @@
-// `rules pull`, `push`, `diff`: rules between files, the lab, and any other API that speaks Cloudflare's. Shows what would change
-// before anything does, and never leaves off halfway without saying so.
+// `rules pull`, `push`, `diff`: copies rules between files, the lab and any API like Cloudflare's. Shows the changes before they
+// are applied, and reports exactly what was done when a step fails.
 
 import { type Command, Option } from 'commander'
 import type { PolicyChanges } from '../../config/portable-policy.ts'
+import { replaceOutput } from '../../config/write-output.ts'
 import { counted } from '../../errors/counted.ts'
-import { InputError } from '../../errors/issue.ts'
+import { type InputError, inputError } from '../../errors/issue.ts'
 import type { ReplayOutcome } from '../../replay/replay.ts'
 import type { PlanRequest, RulesSync, RulesTargetOptions } from '../../rules-sync/rules-sync.ts'
+import { replay } from '../lazy-imports.ts'
 import { renderChanges, renderOutcome, stepTitle } from '../render/render-policy-changes.ts'
 import { renderReplay } from '../render/render-replay.ts'
-import { type Io, linesOf, paintFor, writeJson } from '../terminal.ts'
-import { type ExitCode, type RegisterVerb, type Services, type VerbContext, withLab } from '../verb.ts'
+import { type Io, linesOf, stylesFor, writeJson } from '../terminal.ts'
+import { type ExitCode, type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 import { replayDocument } from './replay.ts'
 
 interface PullOptions extends RulesTargetOptions {
@@ -34,58 +36,69 @@ interface DiffOptions extends RulesTargetOptions {
 }
 
 const PLACES = `
-FILE is a configuration, a list of rules, what \`rules pull\` wrote, an answer of Cloudflare's API, or Terraform's JSON
-(\`terraform show -json\`, of a state or a plan). WHERE is a FILE, \`lab\`, \`cloudflare\` or the address of an API that
-speaks Cloudflare's; for these two CLOUDFLARE_API_TOKEN (or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY) logs in.`
+FILE is a configuration, a list of rules, the output of \`rules pull\`, a response of Cloudflare's API, or Terraform's JSON
+(\`terraform show -json\` of a state or a plan). WHERE is a FILE, \`lab\`, \`cloudflare\` or the URL of an API compatible with
+Cloudflare's; the last two need CLOUDFLARE_API_TOKEN (or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY).`
 
 export const registerRules: RegisterVerb = (program, context) => {
-  const rules = program.command('rules').description('rules from and to files, the lab and Cloudflare')
-  const verb = (text: string, description: string) =>
+  const rules = program.command('rules').description('copies and compares rules between files, the lab and Cloudflare')
+  const subcommand = (text: string, description: string) =>
     withLab(rules.command(text))
       .description(description)
-      .option('--account <id>', 'account at Cloudflare (default: CLOUDFLARE_ACCOUNT_ID, or the only one there is)')
+      .option('--account <id>', 'Cloudflare account (default: CLOUDFLARE_ACCOUNT_ID, else the only account)')
       .addHelpText('after', PLACES)
-  verb('pull [file]', 'writes rules, and the lists and virtual networks they speak of, to a file or standard output')
-    .option('--from <where>', 'where they are', 'lab')
-    .addOption(new Option('--format <format>', 'default: by the name of the file, else yaml').choices(['yaml', 'json']))
+  subcommand('pull [file]', 'writes rules, with the lists and virtual networks they use, to a file or standard output')
+    .option('--from <where>', 'source: `lab`, `cloudflare`, an API URL or a file', 'lab')
+    .addOption(
+      new Option('--format <format>', 'output format (default: from the file name, else yaml)').choices([
+        'yaml',
+        'json',
+      ]),
+    )
     .action(context.action((file: string | undefined, options: PullOptions) => pull(context, file, options)))
-  withPrune(verb('push <file>', 'makes a place say what a file says; shows the changes and asks first'))
-    .option('--to <where>', 'where to', 'lab')
-    .option('--dry-run', 'show what would change, and stop')
-    .option('--yes', 'do not ask')
+  withPrune(subcommand('push <file>', 'applies a file’s rules to a target; shows the changes and asks before applying'))
+    .option('--to <where>', 'target: `lab`, `cloudflare` or an API URL', 'lab')
+    .option('--dry-run', 'show the changes without applying them')
+    .option('--yes', 'apply without asking')
     .action(context.action((file: string, options: PushOptions) => push(context, file, options)))
-  withPrune(verb('diff <file>', 'shows in words what `push` would change'))
-    .option('--against <where>', 'what it is compared with', 'lab')
-    .option('--sides <dir>', 'write both sides there as configurations, for `replay --rules … --against …`')
+  withPrune(subcommand('diff <file>', 'shows what `push` would change'))
+    .option('--against <where>', 'target to compare with: `lab`, `cloudflare`, an API URL or a file', 'lab')
+    .option('--sides <dir>', 'write the target before and after into this folder, for `replay --rules … --against …`')
     .option(
       '--replay <sessions...>',
-      'decide these recorded sessions before and after, and tell what would change for them',
+      'decide these recorded sessions before and after the change and report the difference',
     )
-    .option('--fail-on-change', 'exit 1 when anything would change')
+    .option('--fail-on-change', 'exit 1 if anything would change')
     .action(context.action((file: string, options: DiffOptions) => diff(context, file, options)))
 }
 
 function withPrune(command: Command): Command {
-  return command.option('--prune', 'delete egress rules that the file does not have', false)
+  return command.option('--prune', 'also delete egress rules that are not in the file', false)
 }
 
-async function pull({ io, services }: VerbContext, file: string | undefined, options: PullOptions): Promise<ExitCode> {
-  const desk = await services.rulesDesk()
-  const policy = await desk.read(options.from, options)
+async function openSync(options: RulesTargetOptions): Promise<RulesSync> {
+  const { RulesSync: Sync } = await import('../../rules-sync/rules-sync.ts')
+  return new Sync(options)
+}
+
+async function pull({ io }: VerbContext, file: string | undefined, options: PullOptions): Promise<ExitCode> {
+  const sync = await openSync(options)
+  const policy = await sync.read(options.from)
   const form = options.format ?? (options.json || file?.endsWith('.json') ? 'json' : 'yaml')
-  const { text, notes } = desk.write(policy, form)
-  const paint = paintFor(io, io.stderr)
-  for (const note of [...policy.notes, ...notes]) io.stderr.write(`${paint.warn(note)}\n`)
+  const { writeJsonPolicy, writeYamlPolicy } = await import('../../rules-sync/write-policy.ts')
+  const { text, notes } = form === 'json' ? writeJsonPolicy(policy) : writeYamlPolicy(policy)
+  const style = stylesFor(io, io.stderr)
+  for (const note of [...policy.notes, ...notes]) io.stderr.write(`${style.warn(note)}\n`)
   if (file === undefined || file === '-') {
     io.stdout.write(text)
     return 0
   }
-  desk.save(file, text)
+  replaceOutput(file, text, 'rules.unwritable')
   const { rules, lists, virtualNetworks } = policy
   const counted = `${many(rules, 'rule')}, ${many(lists, 'list')}, ${many(virtualNetworks, 'virtual network')}`
   if (options.json)
     writeJson(io, { file, rules: rules.length, lists: lists.length, virtual_networks: virtualNetworks.length })
-  else io.stdout.write(`${counted} of ${policy.source} are in ${file}\n`)
+  else io.stdout.write(`wrote ${counted} of ${policy.source} to ${file}\n`)
   return 0
 }
 
@@ -93,12 +106,13 @@ function many({ length }: readonly unknown[], what: string): string {
   return `${length} ${what}${length === 1 ? '' : 's'}`
 }
 
-async function push({ io, services }: VerbContext, file: string, options: PushOptions): Promise<ExitCode> {
-  const desk = await services.rulesDesk()
-  if (!desk.isApi(options.to)) throw notAnApi(options.to)
-  const paint = paintFor(io, io.stdout)
-  const changes = await desk.plan({ from: file, to: options.to, prune: options.prune }, options)
-  if (!options.json) io.stdout.write(renderChanges(changes, paint))
+async function push({ io }: VerbContext, file: string, options: PushOptions): Promise<ExitCode> {
+  const sync = await openSync(options)
+  const { isApi } = await import('../../rules-sync/rules-sync.ts')
+  if (!isApi(options.to)) throw notAnApi(options.to)
+  const style = stylesFor(io, io.stdout)
+  const changes = await sync.plan({ from: file, to: options.to, prune: options.prune })
+  if (!options.json) io.stdout.write(renderChanges(changes, style))
   if (options.dryRun || changes.steps.length === 0) {
     if (options.json) writeJson(io, { ...changes, done: [], failed: null, not_done: changes.steps })
     return 0
@@ -107,22 +121,22 @@ async function push({ io, services }: VerbContext, file: string, options: PushOp
     io.stderr.write('nothing was changed\n')
     return 1
   }
-  const outcome = await desk.apply(changes, options.to, options, (step) => {
-    if (!options.json) io.stdout.write(`${paint.good('done')}  ${stepTitle(step, paint)}\n`)
+  const outcome = await sync.apply(changes, options.to, (step) => {
+    if (!options.json) io.stdout.write(`${style.good('done')}  ${stepTitle(step, style)}\n`)
   })
   const { done, failed, notDone } = outcome
   if (options.json) writeJson(io, { ...changes, done, failed: failed ?? null, not_done: notDone })
-  else if (failed === undefined) io.stdout.write(renderOutcome(outcome, paint))
-  if (failed !== undefined) io.stderr.write(renderOutcome(outcome, paintFor(io, io.stderr)))
+  else if (failed === undefined) io.stdout.write(renderOutcome(outcome, style))
+  if (failed !== undefined) io.stderr.write(renderOutcome(outcome, stylesFor(io, io.stderr)))
   return failed === undefined ? 0 : 1
 }
 
-async function diff({ io, services }: VerbContext, file: string, options: DiffOptions): Promise<ExitCode> {
-  const desk = await services.rulesDesk()
+async function diff({ io }: VerbContext, file: string, options: DiffOptions): Promise<ExitCode> {
+  const sync = await openSync(options)
   const request: PlanRequest = { from: file, to: options.against, prune: options.prune }
-  const changes = await desk.plan(request, options)
-  const sides = options.sides === undefined ? undefined : await desk.writeSides(request, options.sides, options)
-  const replayed = await replaySides(desk, services, request, options)
+  const changes = await sync.plan(request)
+  const sides = options.sides === undefined ? undefined : await sync.writeSides(request, options.sides)
+  const replayed = await replaySides(sync, request, options)
   if (options.json) {
     writeJson(io, {
       ...changes,
@@ -130,12 +144,12 @@ async function diff({ io, services }: VerbContext, file: string, options: DiffOp
       ...(replayed === undefined ? {} : { replay: replayDocument(replayed) }),
     })
   } else {
-    io.stdout.write(renderChanges(changes, paintFor(io, io.stdout)))
+    io.stdout.write(renderChanges(changes, stylesFor(io, io.stdout)))
     if (sides !== undefined)
       io.stdout.write(`egresslab replay SESSIONS --rules ${sides.before} --against ${sides.after}\n`)
     if (replayed !== undefined) {
       const titles = { before: changes.to, after: `${changes.to}, changed` }
-      io.stdout.write(`\n${renderReplay(replayed, titles, paintFor(io, io.stdout))}`)
+      io.stdout.write(`\n${renderReplay(replayed, titles, stylesFor(io, io.stdout))}`)
     }
   }
   return options.failOnChange && changes.steps.length > 0 ? 1 : 0
@@ -143,34 +157,34 @@ async function diff({ io, services }: VerbContext, file: string, options: DiffOp
 
 /** Both sides decide the same sessions, in a folder that is gone afterwards. */
 async function replaySides(
-  desk: RulesSync,
-  services: Services,
+  sync: RulesSync,
   request: PlanRequest,
   options: DiffOptions,
 ): Promise<ReplayOutcome | undefined> {
   const { replay: sessions, config: configFile } = options
   if (sessions === undefined) return undefined
-  return desk.inScratch(async (folder) => {
-    const { before: rules, after: against } = await desk.writeSides(request, folder, options)
-    return services.replay({ sessions, configFile, rules, against, threads: 1 })
+  const { inScratch } = await import('../../rules-sync/rules-sync.ts')
+  return inScratch(async (folder) => {
+    const { before: rules, after: against } = await sync.writeSides(request, folder)
+    return replay({ sessions, configFile, rules, against, threads: 1 })
   })
 }
 
 /** Asked on a terminal only: a script has to say `--yes`. */
 async function agrees(io: Io, { steps, to }: PolicyChanges, { json }: PushOptions): Promise<boolean> {
   if (json || !io.stdout.isTerminal) {
-    const message = `${counted(steps.length, 'change')} at ${to} ${steps.length === 1 ? 'waits' : 'wait'} for a yes, and nobody can be asked here`
-    const hint = 'say `--yes` to make them, or `--dry-run` to see them only'
-    throw new InputError([{ severity: 'error', code: 'rules.not_confirmed', message, hint }])
+    const message = `${counted(steps.length, 'change')} to ${to} ${steps.length === 1 ? 'needs' : 'need'} confirmation, but there is no terminal`
+    const hint = 'pass `--yes` to apply them, or `--dry-run` to only show them'
+    throw inputError('rules.not_confirmed', message, { hint })
   }
-  io.stdout.write(`Make ${steps.length === 1 ? 'this change' : `these ${steps.length} changes`} at ${to}? [y/N] `)
+  io.stdout.write(`Apply ${steps.length === 1 ? 'this change' : `these ${steps.length} changes`} to ${to}? [y/N] `)
   for await (const { line } of linesOf(io.stdin)) return /^y(es)?$/i.test(line.trim())
   return false
 }
 
 function notAnApi(to: string): InputError {
-  const message = `\`${to}\` is no place to push to`
+  const message = `cannot push to \`${to}\``
   const hint =
-    '`--to` is `lab`, `cloudflare` or an address such as `http://127.0.0.1:8090/client/v4`; `rules pull` writes files'
-  return new InputError([{ severity: 'error', code: 'rules.not_an_api', message, hint }])
+    '`--to` takes `lab`, `cloudflare` or an API URL such as `http://127.0.0.1:8090/client/v4`; use `rules pull` to write files'
+  return inputError('rules.not_an_api', message, { hint })
 }

@@ -1,17 +1,19 @@
-// `scenario`: plays outages, the passing of time and changes of rules on a lab of its own, and reports who moved where, whom
-// allowlists refused, and whether everything came as expected.
+// `scenario`: runs timed outages, rule changes and client traffic on a private lab, and reports which clients moved, which were
+// refused by allowlists, and which expectations failed.
 
 import { InvalidArgumentError } from 'commander'
 import { passed, type ScenarioReport } from '../../analysis/scenario-report.ts'
-import type { ScenarioRequest, ScenarioRunner } from '../../scenario/run-scenarios.ts'
+import { writeOutput } from '../../config/write-output.ts'
+import { watchStopSignal } from '../../lab/signals.ts'
+import type { ScenarioRequest } from '../../scenario/run-scenarios.ts'
 import {
   renderScenarioEntry,
   renderScenarioHead,
   renderScenarioSummary,
   scenarioDocument,
 } from '../render/render-scenario.ts'
-import { type Io, paintFor, writeJson } from '../terminal.ts'
-import { type ExitCode, type RegisterVerb, type Services, withJson } from '../verb.ts'
+import { type Io, stylesFor, writeJson } from '../terminal.ts'
+import { type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
   readonly config?: string
@@ -22,20 +24,19 @@ interface Options {
   readonly junit?: string
 }
 
-export const registerScenario: RegisterVerb = (program, { io, services, action }) => {
+export const registerScenario: RegisterVerb = (program, { io, action }) => {
   withJson(program.command('scenario <files...>'))
-    .description('plays scenarios: outages, time, changes of rules, and who goes where meanwhile')
-    .option('-c, --config <file>', 'configuration in place of the one each scenario names')
-    .option('--speed <factor>', "how many times as fast as the machine's clock (default: 1)", factor)
-    .option('--instant', 'do not wait: the next moment comes as soon as the one before is done')
-    .option('--decide', 'decide only; nothing is connected to')
-    .option('--junit <file>', 'write a JUnit report')
+    .description('runs scenarios: timed outages, rule changes and client traffic, with expectations')
+    .option('-c, --config <file>', 'use this configuration instead of the one each scenario names')
+    .option('--speed <factor>', 'speed relative to real time (default: 1)', factor)
+    .option('--instant', 'do not wait between the steps')
+    .option('--decide', 'only decide; open no connections')
+    .option('--junit <file>', 'write a JUnit report to this file')
     .action(
       action(async (files: readonly string[], options: Options) => {
-        const desk = await services.scenarioDesk()
         return options.instant === true || options.decide === true
-          ? await playAll(desk, requestOf(files, options), options, io)
-          : await playUntilStopped(desk, services, files, options, io)
+          ? await runAll(requestOf(files, options), options, io)
+          : await runUntilStopped(files, options, io)
       }),
     )
 }
@@ -51,43 +52,38 @@ function requestOf(files: readonly string[], { config, speed, instant, decide }:
 }
 
 /** One that takes its time ends with a signal, too. */
-async function playUntilStopped(
-  desk: ScenarioRunner,
-  services: Services,
-  files: readonly string[],
-  options: Options,
-  io: Io,
-): Promise<ExitCode> {
+async function runUntilStopped(files: readonly string[], options: Options, io: Io): Promise<ExitCode> {
   const ending = new AbortController()
-  const stop = services.stopSignal()
+  const stop = watchStopSignal()
   const stopped = stop.promise.then((code) => {
     ending.abort()
     return code
   })
   try {
-    const code = await playAll(desk, { ...requestOf(files, options), signal: ending.signal }, options, io)
+    const code = await runAll({ ...requestOf(files, options), signal: ending.signal }, options, io)
     return ending.signal.aborted ? await stopped : code
   } finally {
     stop.forget()
   }
 }
 
-async function playAll(desk: ScenarioRunner, request: ScenarioRequest, options: Options, io: Io): Promise<ExitCode> {
-  const paint = paintFor(io, io.stdout)
+async function runAll(request: ScenarioRequest, options: Options, io: Io): Promise<ExitCode> {
+  const style = stylesFor(io, io.stdout)
   let isFirst = true
   const draws: Partial<ScenarioRequest> =
     options.json === true
       ? {}
       : {
           onBegin: (scenario) => {
-            io.stdout.write(`${isFirst ? '' : '\n'}${renderScenarioHead(scenario, paint)}`)
+            io.stdout.write(`${isFirst ? '' : '\n'}${renderScenarioHead(scenario, style)}`)
             isFirst = false
           },
-          onEntry: (entry) => io.stdout.write(renderScenarioEntry(entry, paint)),
-          onEnd: (report) => io.stdout.write(renderScenarioSummary(report, paint)),
+          onEntry: (entry) => io.stdout.write(renderScenarioEntry(entry, style)),
+          onEnd: (report) => io.stdout.write(renderScenarioSummary(report, style)),
         }
-  const reports = await desk.play({ ...request, ...draws })
-  if (options.junit !== undefined) desk.writeJunit(options.junit, reports)
+  const { runScenarios, scenarioJunit } = await import('../../scenario/run-scenarios.ts')
+  const reports = await runScenarios({ ...request, ...draws })
+  if (options.junit !== undefined) writeOutput(options.junit, scenarioJunit(reports), 'scenario.unwritable')
   if (options.json === true) writeJson(io, asDocument(reports))
   return reports.every(passed) ? 0 : 1
 }

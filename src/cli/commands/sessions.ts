@@ -2,10 +2,13 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { LabAddressOptions, LabClient } from '../../lab/lab-client.ts'
+import { watchStopSignal } from '../../lab/signals.ts'
+import { sessionLine } from '../../log/session-line.ts'
 import { parseCidr } from '../../net/cidr.ts'
 import { FILTER_OUTCOMES, type SessionFilter, sessionFilter } from '../../proxy/session-filter.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
-import type { Io } from '../terminal.ts'
+import { connectLab } from '../lazy-imports.ts'
+import { takesColour } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 
 interface TailOptions extends LabAddressOptions, SessionFilter {
@@ -14,30 +17,30 @@ interface TailOptions extends LabAddressOptions, SessionFilter {
 }
 
 export const registerSessions: RegisterVerb = (program, context) => {
-  const sessions = program.command('sessions').description('finished sessions')
+  const sessions = program.command('sessions').description('shows finished sessions')
   withFilters(withLab(sessions.command('tail')))
     .description('follows the running lab’s sessions as they finish; with --json one record per line')
-    .option('--recent <count>', 'begin with so many of those that finished before', count, 0)
-    .option('--limit <count>', 'end after so many', positive)
+    .option('--recent <count>', 'print the last N finished sessions first', count, 0)
+    .option('--limit <count>', 'stop after N sessions', positive)
     .action(context.action((options: TailOptions) => tail(context, options)))
 }
 
 function withFilters(command: Command): Command {
   return command
-    .option('--user <email>', 'only sessions of this person')
-    .option('--vnet <name or id>', 'only those of this virtual network')
-    .option('--rule <name or id>', 'only those this rule decided')
-    .option('--egress-ip <ip or network>', 'only those that left from there', network)
-    .addOption(new Option('--outcome <outcome>', 'only those with this outcome').choices(FILTER_OUTCOMES))
-    .option('--text <text>', 'only those that have this anywhere in their record')
+    .option('--user <email>', 'only sessions of this user')
+    .option('--vnet <name or id>', 'only sessions on this virtual network')
+    .option('--rule <name or id>', 'only sessions this rule decided')
+    .option('--egress-ip <ip or network>', 'only sessions with this egress IP', network)
+    .addOption(new Option('--outcome <outcome>', 'only sessions with this outcome').choices(FILTER_OUTCOMES))
+    .option('--text <text>', 'only sessions whose record contains this text')
 }
 
-async function tail({ io, services }: VerbContext, options: TailOptions): Promise<ExitCode> {
+async function tail({ io }: VerbContext, options: TailOptions): Promise<ExitCode> {
   const fits = sessionFilter(options)
   const line = options.json
     ? (record: SessionRecord) => JSON.stringify(record)
-    : await lineFor(io, services.sessionLine)
-  const lab = await services.connectLab(options)
+    : (record: SessionRecord) => sessionLine(record, { colour: takesColour(io, io.stdout) })
+  const lab = await connectLab(options)
   const stop = new AbortController()
   let left = options.limit ?? Number.POSITIVE_INFINITY
   const show = (record: SessionRecord): boolean => {
@@ -48,7 +51,7 @@ async function tail({ io, services }: VerbContext, options: TailOptions): Promis
     return left <= 0
   }
   let code: ExitCode = 0
-  const signal = services.stopSignal()
+  const signal = watchStopSignal()
   void signal.promise.then((exitCode) => {
     code = exitCode
     stop.abort()
@@ -56,7 +59,7 @@ async function tail({ io, services }: VerbContext, options: TailOptions): Promis
   void io.stdout.gone?.then(() => stop.abort())
   try {
     const ended = await follow(lab, { stop: stop.signal, recent: options.recent, show })
-    if (!ended && !stop.signal.aborted) io.stderr.write(`the lab at ${lab.url} has ended the stream\n`)
+    if (!ended && !stop.signal.aborted) io.stderr.write(`the lab at ${lab.url} ended the stream\n`)
     return code
   } finally {
     stop.abort()
@@ -92,15 +95,6 @@ async function follow(lab: LabClient, { stop, recent, show }: Following): Promis
     if (stop.aborted) return false
     throw thrown
   }
-}
-
-async function lineFor(
-  io: Io,
-  load: VerbContext['services']['sessionLine'],
-): Promise<(record: SessionRecord) => string> {
-  const colour = io.stdout.isTerminal && (io.env.NO_COLOR ?? '') === ''
-  const draw = await load()
-  return (record) => draw(record, { colour })
 }
 
 function count(text: string): number {

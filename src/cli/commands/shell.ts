@@ -1,6 +1,7 @@
 // `shell [-- COMMAND…]`: a shell, or one command, in a network of its own where the public egress addresses are real. Needs Linux
 // and no root.
 
+import { openHostAddresses } from '../lazy-imports.ts'
 import { type RegisterVerb, withConfig } from '../verb.ts'
 
 interface Options {
@@ -8,21 +9,21 @@ interface Options {
   readonly shared: boolean
 }
 
-export const registerShell: RegisterVerb = (program, { io, services, action }) => {
+export const registerShell: RegisterVerb = (program, { io, action }) => {
   withConfig(program.command('shell [command...]'))
     .description(
-      'runs a shell, or a command behind `--`, in a network of its own that has the public addresses; no root',
+      'runs a shell, or the command after `--`, in a network namespace that has the public addresses; needs no root',
     )
-    .option('--shared', 'the addresses of shared egress, too', false)
+    .option('--shared', 'also the addresses of shared egress', false)
     .action(
       action(async (command: readonly string[], { config, shared }: Options) => {
-        const desk = await services.addressDesk(config)
+        const host = await openHostAddresses(config)
         if (command.length === 0) {
           io.stderr.write(
-            'a network of its own: the public addresses are real here, nothing beyond is reached; `exit` leaves it\n',
+            'this shell has its own network: the public addresses are real, and nothing outside is reachable; leave it with `exit`\n',
           )
         }
-        return { passedOn: await desk.shell(command, { shared }) }
+        return { passedOn: await host.shell(command, { shared }) }
       }),
     )
 }

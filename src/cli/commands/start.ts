@@ -1,9 +1,10 @@
-// `start`: runs the lab until it is told to stop, and tells newcomers what to try.
+// `start`: runs the lab until a signal stops it, and shows newcomers what to try.
 
 import { Option } from 'commander'
+import { runUntilSignal } from '../../lab/signals.ts'
 import type { EngineChoice } from '../../transport/choose-engine.ts'
 import { startupBanner } from '../render/startup-banner.ts'
-import { paintFor } from '../terminal.ts'
+import { stylesFor, takesColour } from '../terminal.ts'
 import { DEFAULT_STATE, type RegisterVerb, withConfig, workerCount } from '../verb.ts'
 
 const ENGINES: readonly EngineChoice[] = ['auto', 'linux', 'node']
@@ -16,31 +17,30 @@ interface Options {
   readonly engine?: EngineChoice
 }
 
-export const registerStart: RegisterVerb = (program, { io, services, action }) => {
+export const registerStart: RegisterVerb = (program, { io, action }) => {
   withConfig(program.command('start'))
     .description('runs the lab: proxy listeners, test origins, Gateway DNS, API and console')
-    .option('--state <dir>', 'folder for everything changed at run time, and the session log', DEFAULT_STATE)
-    .option('--ephemeral', 'keep all of that in memory', false)
-    .option('--workers <n>', 'threads that carry connections, in place of `workers` in the configuration', workerCount)
+    .option('--state <dir>', 'folder for run-time changes and the session log', DEFAULT_STATE)
+    .option('--ephemeral', 'keep them in memory instead', false)
+    .option('--workers <n>', 'worker threads (default: `workers` of the configuration)', workerCount)
     .addOption(
-      new Option(
-        '--engine <name>',
-        'how connections enter and leave, in place of `engine` in the configuration',
-      ).choices(ENGINES),
+      new Option('--engine <name>', 'how sockets are driven (default: `engine` of the configuration)').choices(ENGINES),
     )
     .action(
       action(async ({ config: configFile, state, ephemeral, workers, engine }: Options) => {
-        const colour = io.stdout.isTerminal && (io.env.NO_COLOR ?? '') === ''
-        const lab = await services.startLab({
+        const { startLab } = await import('../../lab/start-lab.ts')
+        const apiToken = io.env.EGRESSLAB_API_TOKEN ?? ''
+        const lab = await startLab({
           configFile,
           state,
           ephemeral,
           ...(workers === undefined ? {} : { workers }),
           ...(engine === undefined ? {} : { engine }),
-          sessionsTo: { form: io.stdout.isTerminal ? 'line' : 'ndjson', colour },
+          ...(apiToken === '' ? {} : { apiToken }),
+          sessionsTo: { form: io.stdout.isTerminal ? 'line' : 'ndjson', colour: takesColour(io, io.stdout) },
         })
-        io.stderr.write(await startupBanner(lab, paintFor(io, io.stderr)))
-        return services.runUntilSignal(lab)
+        io.stderr.write(await startupBanner(lab, stylesFor(io, io.stderr)))
+        return runUntilSignal(lab)
       }),
     )
 }

@@ -1,14 +1,18 @@
-// `test`: runs policy tests, tables of connections and what has to be decided for each. Says which cases hold, why those
-// that do not were decided otherwise, and which rules no case speaks of.
+// `test`: runs policy tests, tables of connections and the decision expected for each. Shows which cases pass, why the others
+// fail, and which rules no case covers.
 
 import { InvalidArgumentError } from 'commander'
 import { coveredPercent } from '../../analysis/coverage.ts'
+import { junitReport } from '../../analysis/junit.ts'
+import { writeOutput } from '../../config/write-output.ts'
 import { explanationJson } from '../../decider/explain-connection.ts'
-import { InputError } from '../../errors/issue.ts'
-import type { PolicyTestCase, PolicyTester, PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'
+import { InputError, inputError } from '../../errors/issue.ts'
+import { exitCodeOf, untilStopSignal } from '../../lab/signals.ts'
+import type { PolicyTestCase, PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'
+import { createFileWatch } from '../../policy-tests/watch-files.ts'
 import { renderIssues } from '../render/render-issues.ts'
 import { failureDetail, percentText, renderCount, renderCoverage, renderTestRun } from '../render/render-test-run.ts'
-import { type Io, paintFor, writeJson } from '../terminal.ts'
+import { type Io, stylesFor, writeJson } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
@@ -21,53 +25,50 @@ interface Options {
   readonly watch?: true
 }
 
-export const registerTest: RegisterVerb = (program, { io, services, action }) => {
+export const registerTest: RegisterVerb = (program, { io, action }) => {
   withJson(program.command('test <paths...>'))
-    .description('runs policy tests: tables of connections and what has to be decided for each')
+    .description('runs policy tests: tables of connections and the decision expected for each')
     .addHelpText('after', '\nPATHS are test files, or folders with files named *.test.yaml.')
-    .option('-c, --config <file>', 'configuration in place of the one each test file names')
-    .option('--filter <text>', 'only cases whose name has this text in it')
-    .option('--coverage', 'say which rules decided which cases, and which none')
-    .option('--coverage-threshold <percent>', 'exit 1 when less of the rules decided a case', percentage)
-    .option('--junit <file>', 'write a JUnit report')
-    .option('--watch', 'run again when tests or configurations change')
+    .option('-c, --config <file>', 'use this configuration instead of the one each test file names')
+    .option('--filter <text>', 'run only cases whose name contains this text')
+    .option('--coverage', 'report which cases each rule decided, and which rules decided none')
+    .option(
+      '--coverage-threshold <percent>',
+      'fail (exit 1) if fewer than N % of the rules decided any case',
+      percentage,
+    )
+    .option('--junit <file>', 'write a JUnit report to this file')
+    .option('--watch', 'run again whenever tests or configurations change')
     .action(
       action(async (paths: readonly string[], options: Options) => {
-        const tester = await services.policyTester()
-        return options.watch
-          ? await keepTesting(tester, paths, options, io)
-          : await testOnce(tester, paths, options, io)
+        return options.watch ? keepTesting(paths, options, io) : testOnce(paths, options, io)
       }),
     )
 }
 
-async function testOnce(tester: PolicyTester, paths: readonly string[], options: Options, io: Io): Promise<ExitCode> {
-  return report(await tester.run(paths, chosen(options)), tester, options, io)
+async function testOnce(paths: readonly string[], options: Options, io: Io): Promise<ExitCode> {
+  return report(await runTests(paths, options), options, io)
 }
 
 /** Runs until a signal; mistakes in files are shown and waited out. */
-async function keepTesting(
-  tester: PolicyTester,
-  paths: readonly string[],
-  options: Options,
-  io: Io,
-): Promise<ExitCode> {
-  const watch = tester.watch()
-  const paint = paintFor(io, io.stdout)
+async function keepTesting(paths: readonly string[], options: Options, io: Io): Promise<ExitCode> {
+  const watch = createFileWatch()
+  const stopped = untilStopSignal().then(exitCodeOf)
+  const style = stylesFor(io, io.stdout)
   watch.add([...paths, ...(options.config === undefined ? [] : [options.config])])
   try {
     for (;;) {
       try {
-        const run = await tester.run(paths, chosen(options))
+        const run = await runTests(paths, options)
         watch.add(run.sources)
-        report(run, tester, options, io)
+        report(run, options, io)
       } catch (thrown) {
         if (!(thrown instanceof InputError)) throw thrown
         watch.add(thrown.issues.flatMap(({ file }) => file ?? []))
-        io.stderr.write(renderIssues(thrown.issues, paintFor(io, io.stderr)))
+        io.stderr.write(renderIssues(thrown.issues, stylesFor(io, io.stderr)))
       }
-      if (!options.json) io.stdout.write(paint.dim('waiting for changes\n'))
-      const ended = await Promise.race([watch.change(), watch.stopped])
+      if (!options.json) io.stdout.write(style.dim('waiting for changes\n'))
+      const ended = await Promise.race([watch.change(), stopped])
       if (ended !== undefined) return ended
       if (!options.json) io.stdout.write('\n')
     }
@@ -76,28 +77,32 @@ async function keepTesting(
   }
 }
 
-function chosen({ config, filter }: Options): { config?: string; filter?: string } {
-  return { ...(config === undefined ? {} : { config }), ...(filter === undefined ? {} : { filter }) }
+async function runTests(paths: readonly string[], { config, filter }: Options): Promise<PolicyTestRun> {
+  const { runPolicyTests } = await import('../../policy-tests/run-policy-tests.ts')
+  return runPolicyTests(paths, {
+    ...(config === undefined ? {} : { config }),
+    ...(filter === undefined ? {} : { filter }),
+  })
 }
 
-function report(run: PolicyTestRun, tester: PolicyTester, options: Options, io: Io): ExitCode {
+function report(run: PolicyTestRun, options: Options, io: Io): ExitCode {
   const cases = run.files.flatMap((file) => file.cases)
   if (cases.length === 0) throw noCases(options.filter)
-  if (options.junit !== undefined) tester.writeJunit(options.junit, run, failureDetail)
+  if (options.junit !== undefined) writeOutput(options.junit, junitReport(run, failureDetail), 'test.unwritable')
   const { coverageThreshold: threshold } = options
   const below = threshold === undefined ? [] : run.coverage.filter(({ rules }) => coveredPercent(rules) < threshold)
   if (options.json) writeJson(io, asDocument(run))
   else {
-    const paint = paintFor(io, io.stdout)
-    io.stdout.write(`${renderTestRun(run, paint)}\n`)
+    const style = stylesFor(io, io.stdout)
+    io.stdout.write(`${renderTestRun(run, style)}\n`)
     if (options.coverage || threshold !== undefined) {
-      for (const { config, rules } of run.coverage) io.stdout.write(`${renderCoverage(config, rules, paint)}\n`)
+      for (const { config, rules } of run.coverage) io.stdout.write(`${renderCoverage(config, rules, style)}\n`)
     }
-    io.stdout.write(renderCount(run, paint))
+    io.stdout.write(renderCount(run, style))
   }
   for (const { config, rules } of below) {
     const percent = percentText(coveredPercent(rules))
-    io.stderr.write(`the tests of ${config} cover ${percent} of its rules, less than the ${threshold} % asked for\n`)
+    io.stderr.write(`the tests of ${config} cover ${percent} of its rules, less than the required ${threshold} %\n`)
   }
   return cases.every(({ passed }) => passed) && below.length === 0 ? 0 : 1
 }
@@ -135,8 +140,8 @@ function caseDocument({
 }
 
 function noCases(filter: string | undefined): InputError {
-  const message = filter === undefined ? 'there is no case to run' : `no case has \`${filter}\` in its name`
-  return new InputError([{ severity: 'error', code: 'test.no_tests', message }])
+  const message = filter === undefined ? 'no cases to run' : `no case name contains \`${filter}\``
+  return inputError('test.no_tests', message)
 }
 
 function percentage(text: string): number {

@@ -3,11 +3,17 @@
 
 import { InvalidArgumentError } from 'commander'
 import type { LabConfig } from '../../config/lab-config.ts'
-import { type EchoOrigin, type EgressVerification, echoOrigins, verifyOrigin } from '../../decider/verify-egress.ts'
-import { InputError } from '../../errors/issue.ts'
+import {
+  type EchoOrigin,
+  type EgressVerification,
+  echoOrigins,
+  VERIFY_TIMEOUT_MS,
+  verifyOrigin,
+} from '../../decider/verify-egress.ts'
+import { inputError } from '../../errors/issue.ts'
 import type { Family } from '../../net/ip.ts'
-import { readConfigNoting } from '../ask-lab.ts'
-import { type Io, paintFor, renderTable, type TerminalPaint, writeJson } from '../terminal.ts'
+import { readConfigWithWarnings } from '../lazy-imports.ts'
+import { type Io, renderTable, stylesFor, type TextStyles, writeJson } from '../terminal.ts'
 import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options {
@@ -19,27 +25,30 @@ interface Options {
   readonly proxy?: { readonly host: string; readonly port: number }
 }
 
-export const registerVerify: RegisterVerb = (program, { io, services, action }) => {
+export const registerVerify: RegisterVerb = (program, { io, action }) => {
   withJson(withConfig(program.command('verify')))
-    .description('asks the echo origins through the running proxy and says whether they saw dedicated IPs')
-    .option('--user <email>', 'as whom (default: the first user of the configuration)')
-    .option('--password <password>', 'default: EGRESSLAB_PASSWORD, else `lab-` and the name before the @')
+    .description('requests the echo origins through the running proxy and checks that they saw a dedicated IP')
+    .option('--user <email>', 'user to connect as (default: the first user of the configuration)')
+    .option('--password <password>', 'password (default: EGRESSLAB_PASSWORD, else `lab-` and the part before the @)')
     .option('--vnet <name or id>', 'virtual network for these connections')
-    .option('--proxy <host:port>', 'the proxy to ask (default: the first listener)', parseProxy)
+    .option('--proxy <host:port>', 'proxy to use (default: the first listener)', parseProxy)
     .action(
       action(async (options: Options) => {
-        const { config } = await readConfigNoting(options.config, io, services)
+        const { getThroughProxy } = await import('../../decider/proxy-client.ts')
+        const config = await readConfigWithWarnings(options.config, io)
         const user = options.user ?? config.users[0]?.identity.email
         const answers: EgressVerification[] = []
         for (const origin of originsToAsk(config)) {
-          const credentials = user === undefined ? {} : credentialsFor(user, origin.family, options, io)
+          const credentials =
+            user === undefined ? {} : { credentials: credentialsFor(user, origin.family, options, io) }
           const proxy = options.proxy ?? proxyOf(config)
-          const request = (url: string) => services.askThroughProxy({ proxy, url, ...credentials })
+          const request = (url: string) =>
+            getThroughProxy(new URL(url), { proxy, ...credentials }, { timeoutMs: VERIFY_TIMEOUT_MS })
           answers.push(await verifyOrigin(origin, config.dedicatedIps, request))
         }
         const good = answers.every(({ dedicated }) => dedicated)
         if (options.json) writeJson(io, { user: user ?? null, dedicated: good, answers })
-        else io.stdout.write(renderAnswers(answers, user, paintFor(io, io.stdout)))
+        else io.stdout.write(renderAnswers(answers, user, stylesFor(io, io.stdout)))
         return good ? 0 : 1
       }),
     )
@@ -48,9 +57,9 @@ export const registerVerify: RegisterVerb = (program, { io, services, action }) 
 function originsToAsk(config: LabConfig): readonly EchoOrigin[] {
   const found = echoOrigins(config)
   if (found.length > 0) return found
-  const hint = 'give a destination an `origin: echo`, as `ipv4.icanhazip.com` has in the shipped configuration'
-  const message = 'the configuration has no echo origin to ask'
-  throw new InputError([{ severity: 'error', code: 'verify.no_echo_origin', message, hint, file: config.file }])
+  const hint = 'add a destination with `origin: echo`, such as `ipv4.icanhazip.com` in the shipped configuration'
+  const message = 'the configuration has no echo origin'
+  throw inputError('verify.no_echo_origin', message, { hint, file: config.file })
 }
 
 function credentialsFor(user: string, family: Family, { vnet, password }: Options, io: Io) {
@@ -59,15 +68,15 @@ function credentialsFor(user: string, family: Family, { vnet, password }: Option
   return { username: parameters.join(';'), password: password ?? io.env.EGRESSLAB_PASSWORD ?? documented }
 }
 
-function renderAnswers(answers: readonly EgressVerification[], user: string | undefined, paint: TerminalPaint): string {
+function renderAnswers(answers: readonly EgressVerification[], user: string | undefined, style: TextStyles): string {
   const rows = answers.map(({ family, asked, seen, dedicated, colo, problem }) => [
     `IPv${family}`,
     asked,
     seen === '' ? '-' : seen,
-    dedicated ? paint.good(`dedicated, ${colo}`) : paint.bad(problem ?? 'not a dedicated IP'),
+    dedicated ? style.good(`dedicated, ${colo}`) : style.bad(problem ?? 'not a dedicated IP'),
   ])
-  const head = ['FAMILY', 'ASKED', 'SAW', 'WHICH IS'].map(paint.dim)
-  return `as ${user ?? 'nobody in particular'}\n${renderTable([head, ...rows])}`
+  const head = ['FAMILY', 'ASKED', 'SAW', 'WHICH IS'].map(style.dim)
+  return `${user === undefined ? 'without a user' : `as ${user}`}\n${renderTable([head, ...rows])}`
 }
 
 function proxyOf(config: LabConfig): { host: string; port: number } {

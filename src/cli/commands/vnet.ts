@@ -3,7 +3,8 @@
 import type { LabSnapshot } from '../../config/lab-state.ts'
 import type { LabAddressOptions, LabClient } from '../../lab/lab-client.ts'
 import { askLabOrDecider } from '../ask-lab.ts'
-import { type Io, paintFor, renderTable, writeJson } from '../terminal.ts'
+import { connectLab } from '../lazy-imports.ts'
+import { type Io, renderTable, stylesFor, writeJson } from '../terminal.ts'
 import { type RegisterVerb, withLab } from '../verb.ts'
 
 interface NetworkRow {
@@ -16,8 +17,8 @@ interface NetworkRow {
 }
 
 export const registerVnet: RegisterVerb = (program, context) => {
-  const { io, services, action } = context
-  const vnet = program.command('vnet').description('virtual networks')
+  const { io, action } = context
+  const vnet = program.command('vnet').description('lists virtual networks and chooses one for a user')
   withLab(vnet.command('list'))
     .description('lists virtual networks and who has chosen them')
     .action(
@@ -32,29 +33,29 @@ export const registerVnet: RegisterVerb = (program, context) => {
       }),
     )
   withLab(vnet.command('use <name-or-id>'))
-    .description('attaches a user to a virtual network; open connections keep their address, new ones get the new one')
-    .requiredOption('--user <email>', 'whose choice this is')
+    .description('moves a user to a virtual network; open connections keep their egress IP')
+    .requiredOption('--user <email>', 'the user who chooses')
     .action(
       action(async (wanted: string, options: LabAddressOptions & { readonly user: string }) => {
-        const lab = await services.connectLab(options)
+        const lab = await connectLab(options)
         const path = `/lab/v1/users/${encodeURIComponent(options.user)}/virtual-network`
         const { id, name } = (await lab.ask('PUT', path, { virtual_network: wanted })) as { id: string; name: string }
         if (options.json) writeJson(io, { user: options.user, virtual_network: { id, name } })
-        else io.stdout.write(`${options.user} is on ${name} (${id}) from the next connection on\n`)
+        else io.stdout.write(`new connections of ${options.user} use ${name} (${id})\n`)
         return 0
       }),
     )
 }
 
 function renderRows(rows: readonly NetworkRow[], io: Io): string {
-  const paint = paintFor(io, io.stdout)
+  const style = stylesFor(io, io.stdout)
   const cells = rows.map(({ name, id, isDefault, chosenBy, comment }) => [
     isDefault ? `${name} (default)` : name,
     id,
     chosenBy.join(' '),
     comment,
   ])
-  return renderTable([['NAME', 'ID', 'CHOSEN BY', 'COMMENT'].map(paint.dim), ...cells])
+  return renderTable([['NAME', 'ID', 'CHOSEN BY', 'COMMENT'].map(style.dim), ...cells])
 }
 
 async function networksOf(lab: LabClient): Promise<NetworkRow[]> {

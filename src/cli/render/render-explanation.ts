@@ -1,38 +1,38 @@
-// An explanation for people: who goes where, each rule with the parts that decided it, the address and why, and what
+// Renders an explanation for people: who connects where, each rule with the parts that decided it, the address and why, and what
 // nearly happened instead.
 
 import type { Explained } from '../../decider/explain-connection.ts'
 import { formatEndpoint } from '../../net/endpoint.ts'
 import type { ExplainedDecision, Explanation, PartTrace, RuleTrace } from '../../policy/explain.ts'
 import type { Place } from '../../policy/place.ts'
-import type { TerminalPaint } from '../terminal.ts'
+import type { TextStyles } from '../terminal.ts'
 
 /** The drawing, ending in a line feed. `others`: further addresses of the destination, one line each. */
-export function renderExplanation(first: Explained, others: readonly Explained[], paint: TerminalPaint): string {
+export function renderExplanation(first: Explained, others: readonly Explained[], style: TextStyles): string {
   const { explanation } = first
   return [
-    ...headLines(first, paint),
+    ...headLines(first, style),
     '',
-    ...explanation.trace.flatMap((rule) => ruleLines(rule, paint)),
-    ...(explanation.trace.length === 0 ? [paint.dim('  there are no rules')] : []),
+    ...explanation.trace.flatMap((rule) => ruleLines(rule, style)),
+    ...(explanation.trace.length === 0 ? [style.dim('  no rules')] : []),
     '',
-    ...decisionLines(explanation.decision, paint),
-    ...tunnelLines(first, paint),
+    ...decisionLines(explanation.decision, style),
+    ...tunnelLines(first, style),
     ...planLines(explanation),
-    ...nearMissLines(explanation, paint),
-    ...others.map((other) => otherLine(other, paint)),
+    ...nearMissLines(explanation, style),
+    ...others.map((other) => otherLine(other, style)),
     '',
   ].join('\n')
 }
 
-function headLines({ flow, candidate, virtualNetwork }: Explained, paint: TerminalPaint): string[] {
+function headLines({ flow, candidate, virtualNetwork }: Explained, style: TextStyles): string[] {
   const { destination, host } = flow
-  const to = host === undefined ? '' : `${paint.strong(host)} at `
+  const to = host === undefined ? '' : `${style.strong(host)} at `
   const cloud = candidate.proxiedByCloudflare ? ', proxied by Cloudflare' : ''
-  const who = flow.identity?.email ?? 'nobody in particular'
+  const who = flow.identity?.email ?? 'no user'
   const device = flow.device === undefined ? '' : ` on ${flow.device.name}`
   return [
-    `from  ${paint.strong(who)}${device}, ${flow.source.ip.text}${inPlace(flow.userPlace ?? flow.sourcePlace)}, virtual network ${virtualNetwork}`,
+    `from  ${style.strong(who)}${device}, ${flow.source.ip.text}${inPlace(flow.userPlace ?? flow.sourcePlace)}, virtual network ${virtualNetwork}`,
     `to    ${to}${destination.ip.text} port ${destination.port}/${flow.transport}${inPlace(candidate.place)}${cloud}`,
   ]
 }
@@ -43,50 +43,50 @@ function inPlace(place: Place | undefined): string {
 }
 
 /** A rule that matched shows all its parts; one that did not, the parts that kept it from matching. */
-function ruleLines(rule: RuleTrace, paint: TerminalPaint): string[] {
-  const mark = rule.matched ? paint.good('✓') : rule.skipped === null ? paint.bad('✗') : paint.dim('·')
-  const name = rule.matched ? paint.strong(rule.rule) : rule.rule
+function ruleLines(rule: RuleTrace, style: TextStyles): string[] {
+  const mark = rule.matched ? style.good('✓') : rule.skipped === null ? style.bad('✗') : style.dim('·')
+  const name = rule.matched ? style.strong(rule.rule) : rule.rule
   const head = `${mark} ${String(rule.precedence).padStart(6)}  ${name}`
-  if (rule.skipped !== null) return [paint.dim(`${head}  (${rule.skipped})`)]
+  if (rule.skipped !== null) return [style.dim(`${head}  (${rule.skipped})`)]
   const shown = Object.entries(rule.expressions).filter(([, { result }]) => rule.matched || !result)
   const parts = shown.flatMap(([slot, { parts: all }]) =>
-    all.filter(({ decisive }) => rule.matched || decisive).map((part) => partLine(slot, part, paint)),
+    all.filter(({ decisive }) => rule.matched || decisive).map((part) => partLine(slot, part, style)),
   )
-  return [head, ...(parts.length === 0 ? [paint.dim('           no conditions: it matches everything')] : parts)]
+  return [head, ...(parts.length === 0 ? [style.dim('           no conditions: matches everything')] : parts)]
 }
 
-function partLine(slot: string, { text, result, field, value, note }: PartTrace, paint: TerminalPaint): string {
-  const verdict = result ? paint.good('true ') : paint.bad('false')
+function partLine(slot: string, { text, result, field, value, note }: PartTrace, style: TextStyles): string {
+  const verdict = result ? style.good('true ') : style.bad('false')
   const seen =
     field === null
       ? ''
-      : paint.dim(
+      : style.dim(
           `   ${field} ${value === null ? `has no value${note === undefined ? '' : `: ${note}`}` : `is ${JSON.stringify(value)}`}`,
         )
   return `           ${slot.padEnd(14)} ${verdict}  ${text}${seen}`
 }
 
-function decisionLines(decision: ExplainedDecision, paint: TerminalPaint): string[] {
+function decisionLines(decision: ExplainedDecision, style: TextStyles): string[] {
   const { egress, physical_colo, logical, ingress_colo, outcome, reason } = decision
   const address = egress?.ipv4 ?? egress?.ipv6
-  const outcomeText = egress === null ? paint.bad(outcome) : paint.good(outcome)
+  const outcomeText = egress === null ? style.bad(outcome) : style.good(outcome)
   const where = logical === null ? '' : [logical.city, logical.country].filter((part) => part !== null).join(' ')
   return [
     `outcome  ${outcomeText}`,
-    ...(egress === null ? [] : [`egress   ${paint.good(address ?? '')}  ${paint.dim(`bound here as ${egress.bind}`)}`]),
+    ...(egress === null ? [] : [`egress   ${style.good(address ?? '')}  ${style.dim(`bound here as ${egress.bind}`)}`]),
     `path     in at ${ingress_colo}${physical_colo === null ? '' : `, out at ${physical_colo}`}${where === '' ? '' : `, seen in ${where}`}`,
     `why      ${reason}`,
   ]
 }
 
-function tunnelLines({ candidate: { tunnel, dial } }: Explained, paint: TerminalPaint): string[] {
+function tunnelLines({ candidate: { tunnel, dial } }: Explained, style: TextStyles): string[] {
   if (tunnel === undefined) return []
-  const ways = {
-    'stand-in': `really at ${formatEndpoint(dial)}`,
-    upstream: 'by the proxy on its other side',
-    nothing: paint.bad('which leads nowhere: the connection fails'),
+  const reached = {
+    'stand-in': `dialled at ${formatEndpoint(dial)}`,
+    upstream: 'through its upstream proxy',
+    nothing: style.bad('without an upstream: the connection fails'),
   }
-  return [`tunnel   ${tunnel.name}, ${ways[tunnel.by]}`]
+  return [`tunnel   ${tunnel.name}, ${reached[tunnel.by]}`]
 }
 
 function planLines({ plan }: Explanation): string[] {
@@ -98,14 +98,14 @@ function planLines({ plan }: Explanation): string[] {
   return [`plan     ${steps.join(' → ')}`]
 }
 
-function nearMissLines({ near_misses }: Explanation, paint: TerminalPaint): string[] {
+function nearMissLines({ near_misses }: Explanation, style: TextStyles): string[] {
   return near_misses.map(({ rule, parts }) => {
     const alternatives = parts.map(({ text }) => text).join(' or ')
-    return `${paint.warn('near')}     rule \`${rule}\` lacks only: ${alternatives}`
+    return `${style.warn('near')}     rule \`${rule}\` lacks only: ${alternatives}`
   })
 }
 
-function otherLine({ flow, explanation: { decision } }: Explained, paint: TerminalPaint): string {
+function otherLine({ flow, explanation: { decision } }: Explained, style: TextStyles): string {
   const address = decision.egress?.ipv4 ?? decision.egress?.ipv6 ?? 'nowhere'
-  return `${paint.dim('also')}     to ${flow.destination.ip.text}: ${decision.outcome}, ${address}`
+  return `${style.dim('also')}     to ${flow.destination.ip.text}: ${decision.outcome}, ${address}`
 }

@@ -1,12 +1,12 @@
-// Problems in what people wrote, drawn for people: where, what, the line with a caret, what to do.
+// Renders problems in user input for people: where, what, the line with a caret, what to do.
 
 import type { Issue } from '../../errors/issue.ts'
-import type { TerminalPaint } from '../terminal.ts'
+import type { TextStyles } from '../terminal.ts'
 
 /** Every issue in the order given, then a line that counts them. The text ends in a line feed; it is '' for no issues. */
-export function renderIssues(issues: readonly Issue[], paint: TerminalPaint): string {
+export function renderIssues(issues: readonly Issue[], style: TextStyles): string {
   if (issues.length === 0) return ''
-  return `${issues.map((issue) => renderIssue(issue, paint)).join('\n')}\n${countIssues(issues)}\n`
+  return `${issues.map((issue) => renderIssue(issue, style)).join('\n')}\n${countIssues(issues)}\n`
 }
 
 /** `2 errors, 1 warning` */
@@ -19,14 +19,14 @@ export function countIssues(issues: readonly Issue[]): string {
   return counts.flat().join(', ')
 }
 
-function renderIssue(issue: Issue, paint: TerminalPaint): string {
-  const colour = { error: paint.bad, warning: paint.warn, advice: paint.accent }[issue.severity]
+function renderIssue(issue: Issue, style: TextStyles): string {
+  const colour = { error: style.bad, warning: style.warn, advice: style.accent }[issue.severity]
   const where = location(issue)
-  const head = `${where === '' ? '' : `${paint.strong(where)}: `}${colour(issue.severity)}: ${issue.message} ${paint.dim(`[${issue.code}]`)}`
+  const head = `${where === '' ? '' : `${style.strong(where)}: `}${colour(issue.severity)}: ${issue.message} ${style.dim(`[${issue.code}]`)}`
   const path = issue.path === undefined || issue.path.length === 0 ? [] : [`  at ${pathText(issue.path)}`]
   const drawing = issue.drawing === undefined ? [] : issue.drawing.split('\n').map((line) => `  ${line}`)
   const isDrawn = issue.hint !== undefined && issue.drawing?.includes(issue.hint) === true
-  const hint = issue.hint === undefined || isDrawn ? [] : [`  ${paint.accent('hint')}: ${issue.hint}`]
+  const hint = issue.hint === undefined || isDrawn ? [] : [`  ${style.accent('hint')}: ${issue.hint}`]
   return [head, ...path, ...drawing, ...hint, ''].join('\n')
 }
 

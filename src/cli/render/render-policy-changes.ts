@@ -2,49 +2,51 @@
 
 import type { Json } from '../../config/lab-state.ts'
 import type { PolicyChanges, PolicyDifference, PolicyOutcome, PolicyStep } from '../../config/portable-policy.ts'
-import type { TerminalPaint } from '../terminal.ts'
+import type { TextStyles } from '../terminal.ts'
 
 const SIGNS = { create: '+', update: '~', park: '~', delete: '-' } as const
 /** A list can have thousands of items; as many are shown. */
 const SHOWN_ITEMS = 5
 
 /** The changes, ending in a line feed. */
-export function renderChanges(changes: PolicyChanges, paint: TerminalPaint): string {
+export function renderChanges(changes: PolicyChanges, style: TextStyles): string {
   const { from, to, steps, unchanged, leftAlone, notes } = changes
   return [
-    `from  ${paint.strong(from)}`,
-    `to    ${paint.strong(to)}`,
+    `from  ${style.strong(from)}`,
+    `to    ${style.strong(to)}`,
     '',
-    ...steps.flatMap((step) => stepLines(step, paint)),
-    ...(steps.length === 0 ? [paint.good('nothing would change')] : ['']),
-    paint.dim(`${unchanged} as ${unchanged === 1 ? 'it is' : 'they are'}`),
+    ...steps.flatMap((step) => stepLines(step, style)),
+    ...(steps.length === 0 ? [style.good('nothing would change')] : ['']),
+    style.dim(`${unchanged} unchanged`),
     ...(leftAlone.length === 0
       ? []
       : [
-          paint.dim(`${leftAlone.length} only there, left alone: ${leftAlone.map((name) => `\`${name}\``).join(', ')}`),
+          style.dim(
+            `${leftAlone.length} only in the target, left alone: ${leftAlone.map((name) => `\`${name}\``).join(', ')}`,
+          ),
         ]),
-    ...notes.map((note) => paint.warn(note)),
+    ...notes.map((note) => style.warn(note)),
     '',
   ].join('\n')
 }
 
 /** `~ rule 2000 vnet-AMER` as one line for progress and reports. */
-export function stepTitle({ action, thing, name, precedence }: PolicyStep, paint: TerminalPaint): string {
-  const colour = action === 'create' ? paint.good : action === 'delete' ? paint.bad : paint.warn
+export function stepTitle({ action, thing, name, precedence }: PolicyStep, style: TextStyles): string {
+  const colour = action === 'create' ? style.good : action === 'delete' ? style.bad : style.warn
   const at = thing === 'rule' && precedence !== undefined ? `${precedence} ` : ''
-  const aside = action === 'park' ? ' steps aside for a moment' : ''
+  const aside = action === 'park' ? ' (moved aside temporarily)' : ''
   return `${colour(SIGNS[action])} ${thing} ${at}\`${name}\`${aside}`
 }
 
-/** What became of the steps, ending in a line feed. */
-export function renderOutcome({ done, failed, notDone }: PolicyOutcome, paint: TerminalPaint): string {
-  if (failed === undefined) return `${paint.good(`${done.length} done`)}\n`
+/** The outcome of each step, ending in a line feed. */
+export function renderOutcome({ done, failed, notDone }: PolicyOutcome, style: TextStyles): string {
+  if (failed === undefined) return `${style.good(`${done.length} done`)}\n`
   return [
-    paint.bad(`stopped at step ${done.length + 1} of ${done.length + 1 + notDone.length}: ${failed.message}`),
+    style.bad(`stopped at step ${done.length + 1} of ${done.length + 1 + notDone.length}: ${failed.message}`),
     `done:     ${titles(done)}`,
     `failed:   ${titles([failed.step])}`,
     `not done: ${titles(notDone)}`,
-    'what was done stays; the same command goes on from here once the reason is gone',
+    'completed steps stay applied; fix the cause and run the same command again to continue',
     '',
   ].join('\n')
 }
@@ -54,17 +56,17 @@ function titles(steps: readonly PolicyStep[]): string {
   return all.length === 0 ? 'nothing' : all.join(', ')
 }
 
-function stepLines(step: PolicyStep, paint: TerminalPaint): string[] {
-  return [stepTitle(step, paint), ...(step.action === 'delete' ? [] : differenceLines(step, paint))]
+function stepLines(step: PolicyStep, style: TextStyles): string[] {
+  return [stepTitle(step, style), ...(step.action === 'delete' ? [] : differenceLines(step, style))]
 }
 
-function differenceLines({ action, thing, differences }: PolicyStep, paint: TerminalPaint): string[] {
+function differenceLines({ action, thing, differences }: PolicyStep, style: TextStyles): string[] {
   const items = differences.filter(({ field }) => field === 'items')
   const others = differences.filter(({ field }) => field !== 'items' && !(action === 'create' && SAID.has(field)))
   const width = Math.max(0, ...others.map(({ field }) => shortField(field).length))
   return [
-    ...others.map((difference) => `    ${shortField(difference.field).padEnd(width)}  ${change(difference, paint)}`),
-    ...(thing === 'list' ? itemLines(items, paint) : []),
+    ...others.map((difference) => `    ${shortField(difference.field).padEnd(width)}  ${change(difference, style)}`),
+    ...(thing === 'list' ? itemLines(items, style) : []),
   ]
 }
 
@@ -75,12 +77,12 @@ function shortField(field: string): string {
   return field.replace(/^rule_settings\./, '').replaceAll('.', ' ')
 }
 
-function change({ before, after }: PolicyDifference, paint: TerminalPaint): string {
-  if (before === undefined) return paint.good(show(after))
-  return `${paint.bad(show(before))} → ${after === undefined ? 'nothing' : paint.good(show(after))}`
+function change({ before, after }: PolicyDifference, style: TextStyles): string {
+  if (before === undefined) return style.good(show(after))
+  return `${style.bad(show(before))} → ${after === undefined ? 'nothing' : style.good(show(after))}`
 }
 
-function itemLines(items: readonly PolicyDifference[], paint: TerminalPaint): string[] {
+function itemLines(items: readonly PolicyDifference[], style: TextStyles): string[] {
   const of = (side: 'before' | 'after') =>
     items.flatMap((item) => (item[side] === undefined ? [] : [item[side]].flat()))
   const line = (word: string, values: readonly Json[], colour: (text: string) => string) => {
@@ -88,7 +90,7 @@ function itemLines(items: readonly PolicyDifference[], paint: TerminalPaint): st
     const more = values.length > SHOWN_ITEMS ? ` and ${values.length - SHOWN_ITEMS} more` : ''
     return values.length === 0 ? [] : [`    ${word}  ${colour(shown)}${more}`]
   }
-  return [...line('with', of('after'), paint.good), ...line('without', of('before'), paint.bad)]
+  return [...line('added  ', of('after'), style.good), ...line('removed', of('before'), style.bad)]
 }
 
 function show(value: Json | undefined): string {

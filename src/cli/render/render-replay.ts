@@ -1,9 +1,9 @@
-// What a replay came to, for people: how much changed, where, for whom, by which rules, and which services would refuse it.
+// Renders the result of a replay for people: how much changed, where, for whom, by which rules, and which services would refuse it.
 
 import type { ChangeTally, ReplaySummary } from '../../analysis/replay-summary.ts'
 import { counted } from '../../errors/counted.ts'
 import type { ReplayOutcome } from '../../replay/replay.ts'
-import { renderTable, type TerminalPaint } from '../terminal.ts'
+import { renderTable, type TextStyles } from '../terminal.ts'
 
 /** Lines per table; the rest is counted. `--json` has them all. */
 const SHOWN = 10
@@ -14,49 +14,49 @@ export interface ReplayTitles {
 }
 
 /** The whole text, ending in a line feed. */
-export function renderReplay(outcome: ReplayOutcome, { before, after }: ReplayTitles, paint: TerminalPaint): string {
+export function renderReplay(outcome: ReplayOutcome, { before, after }: ReplayTitles, style: TextStyles): string {
   const { summary } = outcome
   const sections = [
-    headText(outcome, paint) + changesText(summary, paint),
-    tallyText('by destination', summary.destinations, paint),
-    tallyText('by user', summary.users, paint),
-    movesText('by rule', summary.ruleMoves, paint),
-    movesText('by egress IP', summary.egressMoves, paint),
-    movesText('by data center', summary.coloMoves, paint),
-    allowlistText(summary, paint),
-    unusedText(outcome, paint),
-    doubtsText(summary, paint),
+    headText(outcome, style) + changesText(summary, style),
+    tallyText('by destination', summary.destinations, style),
+    tallyText('by user', summary.users, style),
+    movesText('by rule', summary.ruleMoves, style),
+    movesText('by egress IP', summary.egressMoves, style),
+    movesText('by data center', summary.coloMoves, style),
+    allowlistText(summary, style),
+    unusedText(outcome, style),
+    doubtsText(summary, style),
   ]
-  const title = `${paint.strong(after)} against ${paint.strong(before)}\n`
+  const title = `${style.strong(after)} against ${style.strong(before)}\n`
   return title + sections.filter((section) => section !== '').join('\n')
 }
 
-function headText({ summary, seconds }: ReplayOutcome, paint: TerminalPaint): string {
+function headText({ summary, seconds }: ReplayOutcome, style: TextStyles): string {
   const { records, decided, unreadable, undecided } = summary
   const left = [
     [undecided.no_destination, 'failed before a decision'],
     [undecided.other_protocol, 'neither TCP nor UDP'],
-    [undecided.bad_address, 'without a readable address'],
+    [undecided.bad_address, 'with an invalid address'],
   ] as const
   const notes = left.filter(([count]) => count > 0).map(([count, what]) => `${number(count)} ${what}`)
   const rate = number(Math.round(records / Math.max(seconds, 1e-6)))
   const time = `in ${seconds.toFixed(1)} s, ${rate} a second`
   return [
-    `${counted(records, 'session')} ${paint.dim(time)}`,
-    `${number(decided)} decided anew${notes.length === 0 ? '' : `; not decided: ${notes.join(', ')}`}`,
+    `${counted(records, 'session')} ${style.dim(time)}`,
+    `${number(decided)} decided again${notes.length === 0 ? '' : `; not decided: ${notes.join(', ')}`}`,
     ...(unreadable === 0
       ? []
       : [
-          paint.bad(
-            unreadable === 1 ? '1 line is no session record' : `${number(unreadable)} lines are no session records`,
+          style.bad(
+            unreadable === 1 ? '1 line is not a session record' : `${number(unreadable)} lines are not session records`,
           ),
         ]),
     '',
   ].join('\n')
 }
 
-function changesText({ changed, decided, changes }: ReplaySummary, paint: TerminalPaint): string {
-  if (changed === 0) return `${paint.good('nothing changes')}\n`
+function changesText({ changed, decided, changes }: ReplaySummary, style: TextStyles): string {
+  if (changed === 0) return `${style.good('nothing changes')}\n`
   const parts = [
     [changes.egress_ip, 'egress IP'],
     [changes.rule, 'rule'],
@@ -64,10 +64,10 @@ function changesText({ changed, decided, changes }: ReplaySummary, paint: Termin
     [changes.outcome, 'outcome'],
   ] as const
   const shown = parts.filter(([count]) => count > 0).map(([count, what]) => `${what} ${number(count)}`)
-  return `${paint.warn(`${number(changed)} change`)} (${percent(changed, decided)}): ${shown.join(', ')}\n`
+  return `${style.warn(`${number(changed)} change`)} (${percent(changed, decided)}): ${shown.join(', ')}\n`
 }
 
-function tallyText(title: string, tallies: ReadonlyMap<string, ChangeTally>, paint: TerminalPaint): string {
+function tallyText(title: string, tallies: ReadonlyMap<string, ChangeTally>, style: TextStyles): string {
   const changed = [...tallies].filter(([, tally]) => tally.changed > 0).sort(([, a], [, b]) => b.changed - a.changed)
   const rows = changed.slice(0, SHOWN).map(([name, tally]) => {
     return [
@@ -76,51 +76,51 @@ function tallyText(title: string, tallies: ReadonlyMap<string, ChangeTally>, pai
       percent(tally.changed, tally.sessions),
     ]
   })
-  return section(title, rows, changed.length, paint)
+  return section(title, rows, changed.length, style)
 }
 
-function movesText(title: string, moves: ReadonlyMap<string, number>, paint: TerminalPaint): string {
+function movesText(title: string, moves: ReadonlyMap<string, number>, style: TextStyles): string {
   const sorted = [...moves].sort(([, a], [, b]) => b - a)
   const rows = sorted.slice(0, SHOWN).map(([move, count]) => [`  ${move}`, number(count)])
-  return section(title, rows, sorted.length, paint)
+  return section(title, rows, sorted.length, style)
 }
 
-function section(title: string, rows: readonly (readonly string[])[], total: number, paint: TerminalPaint): string {
+function section(title: string, rows: readonly (readonly string[])[], total: number, style: TextStyles): string {
   if (rows.length === 0) return ''
-  const more = total > rows.length ? paint.dim(`  and ${number(total - rows.length)} more\n`) : ''
-  return `${paint.strong(title)}\n${renderTable(rows)}${more}`
+  const more = total > rows.length ? style.dim(`  and ${number(total - rows.length)} more\n`) : ''
+  return `${style.strong(title)}\n${renderTable(rows)}${more}`
 }
 
-/** A service is told of when people went there, whether or not anything changes for them. */
-function allowlistText({ allowlists }: ReplaySummary, paint: TerminalPaint): string {
+/** A service is listed if it has sessions, whether or not they change. */
+function allowlistText({ allowlists }: ReplaySummary, style: TextStyles): string {
   const rows = [...allowlists].map(([name, { sessions, refused, admitted, refusedUsers }]) => {
     const users = [...refusedUsers.keys()]
     const who = users.length === 0 ? '' : `: ${users.slice(0, 3).join(', ')}${users.length > 3 ? ', …' : ''}`
-    const bad = `refuses ${number(refused)} it let in${who}`
+    const bad = `newly refuses ${number(refused)}${who}`
     return [
       `  ${name}`,
       counted(sessions, 'session'),
-      refused === 0 ? paint.good('refuses none it let in') : paint.bad(bad),
-      admitted === 0 ? '' : `lets in ${number(admitted)} it refused`,
+      refused === 0 ? style.good('no new refusals') : style.bad(bad),
+      admitted === 0 ? '' : `newly admits ${number(admitted)}`,
     ]
   })
-  return section('allowlists', rows, rows.length, paint)
+  return section('allowlists', rows, rows.length, style)
 }
 
-function unusedText({ summary, rules }: ReplayOutcome, paint: TerminalPaint): string {
+function unusedText({ summary, rules }: ReplayOutcome, style: TextStyles): string {
   const unused = rules.filter(({ id }) => !summary.ruleUses.has(id))
   const rows = unused.slice(0, SHOWN).map(({ precedence, name }) => [`  ${String(precedence).padStart(6)}`, name])
-  return section('rules that decide none of these sessions', rows, unused.length, paint)
+  return section('rules that decide none of these sessions', rows, unused.length, style)
 }
 
 /** What the configuration does not have is decided as well as it goes; that is worth knowing. */
-function doubtsText({ unknownUsers, unknownNetworks }: ReplaySummary, paint: TerminalPaint): string {
+function doubtsText({ unknownUsers, unknownNetworks }: ReplaySummary, style: TextStyles): string {
   const about = (names: ReadonlyMap<string, number>, what: string) => {
     if (names.size === 0) return []
     const sessions = [...names.values()].reduce((sum, count) => sum + count, 0)
     const shown = [...names.keys()].slice(0, 3).join(', ')
     return [
-      `${paint.warn('note')}: ${counted(sessions, 'session')} of ${what} the configuration does not have: ${shown}${names.size > 3 ? ', …' : ''}\n`,
+      `${style.warn('note')}: ${counted(sessions, 'session')} of ${what} the configuration does not have: ${shown}${names.size > 3 ? ', …' : ''}\n`,
     ]
   }
   return [...about(unknownUsers, 'users'), ...about(unknownNetworks, 'virtual networks')].join('')

@@ -1,4 +1,4 @@
-// A scenario for people: its time line as it comes, then what it came to. And the same as one document.
+// Renders a scenario for people: its timeline as it runs, then the summary. And the same as one JSON document.
 
 import {
   type ConnectionFate,
@@ -9,71 +9,72 @@ import {
   type ScenarioReport,
   type TimedEntry,
 } from '../../analysis/scenario-report.ts'
-import { renderTable, type TerminalPaint } from '../terminal.ts'
+import { counted } from '../../errors/counted.ts'
+import { renderTable, type TextStyles } from '../terminal.ts'
 
 export function renderScenarioHead(
   { name, file }: { readonly name: string; readonly file: string },
-  paint: TerminalPaint,
+  style: TextStyles,
 ): string {
-  return `${paint.strong(name)}  ${paint.dim(file)}\n`
+  return `${style.strong(name)}  ${style.dim(file)}\n`
 }
 
 /** One entry of the time line, with its reason on a line below where it has one. */
-export function renderScenarioEntry(entry: TimedEntry, paint: TerminalPaint): string {
-  const [text, why = ''] = wordsOf(entry, paint)
-  const reason = why === '' ? '' : `${' '.repeat(11)}${paint.dim(why)}\n`
-  return `${paint.dim(timeOf(entry.atMs).padStart(8))}  ${text}\n${reason}`
+export function renderScenarioEntry(entry: TimedEntry, style: TextStyles): string {
+  const [text, why = ''] = wordsOf(entry, style)
+  const reason = why === '' ? '' : `${' '.repeat(11)}${style.dim(why)}\n`
+  return `${style.dim(timeOf(entry.atMs).padStart(8))}  ${text}\n${reason}`
 }
 
-function wordsOf(entry: TimedEntry, paint: TerminalPaint): readonly [text: string, why?: string] {
+function wordsOf(entry: TimedEntry, style: TextStyles): readonly [text: string, why?: string] {
   switch (entry.kind) {
     case 'note':
-      return [`  ${paint.strong(entry.what)}`]
+      return [`  ${style.strong(entry.what)}`]
     case 'change':
-      return [`${paint.warn('●')} ${paint.strong(entry.what)}`]
+      return [`${style.warn('●')} ${style.strong(entry.what)}`]
     case 'move': {
       const to = entry.to ?? 'nowhere'
-      const way = entry.from === undefined ? to : `${entry.from ?? 'nowhere'} → ${paint.strong(to)}`
-      return [`${entry.from === undefined ? ' ' : paint.accent('→')} ${whoOf(entry)}  ${way}`, entry.why]
+      const way = entry.from === undefined ? to : `${entry.from ?? 'nowhere'} → ${style.strong(to)}`
+      return [`${entry.from === undefined ? ' ' : style.accent('→')} ${whoOf(entry)}  ${way}`, entry.why]
     }
     case 'refused':
-      return [`${paint.bad('✗')} ${entry.destination} refuses ${entry.login} at ${entry.source}`]
+      return [`${style.bad('✗')} ${entry.destination} refuses ${entry.login} at ${entry.source}`]
     case 'admitted':
-      return [`${paint.good('✓')} ${entry.destination} lets ${entry.login} in again from ${entry.source}`]
+      return [`${style.good('✓')} ${entry.destination} lets ${entry.login} in again from ${entry.source}`]
     case 'failed':
-      return [`${paint.bad('✗')} ${whoOf(entry)}  fails with ${entry.code}`, entry.message]
+      return [`${style.bad('✗')} ${whoOf(entry)}  fails with ${entry.code}`, entry.message]
     case 'seen': {
       const { from, to, source } = entry
-      return [`${paint.accent('→')} ${whoOf(entry)}  is seen in ${to} by ${source}, no longer in ${from}`]
+      return [`${style.accent('→')} ${whoOf(entry)}  is seen in ${to} by ${source}, no longer in ${from}`]
     }
     case 'outage':
-      return [`${paint.bad('●')} outage of ${entry.egress} [${entry.code}]`, entry.message]
+      return [`${style.bad('●')} outage of ${entry.egress} [${entry.code}]`, entry.message]
     case 'recovery':
-      return [`${paint.good('●')} ${entry.egress} works again`]
+      return [`${style.good('●')} ${entry.egress} works again`]
     case 'connection':
-      return [`${FATES[entry.fate](paint)} ${whoOf(entry)}  open connection from ${entry.egress} ${entry.fate}`]
+      return [`${FATES[entry.fate](style)} ${whoOf(entry)}  open connection from ${entry.egress} ${entry.fate}`]
     case 'check':
-      return drawCheck(entry, paint)
+      return drawCheck(entry, style)
   }
 }
 
-const FATES: Readonly<Record<ConnectionFate, (paint: TerminalPaint) => string>> = {
+const FATES: Readonly<Record<ConnectionFate, (style: TextStyles) => string>> = {
   opened: () => ' ',
-  kept: (paint) => paint.good('✓'),
-  reset: (paint) => paint.bad('✗'),
-  lost: (paint) => paint.bad('✗'),
+  kept: (style) => style.good('✓'),
+  reset: (style) => style.bad('✗'),
+  lost: (style) => style.bad('✗'),
 }
 
-function drawCheck({ name, passed, line, differences }: Extract<TimedEntry, { kind: 'check' }>, paint: TerminalPaint) {
-  if (passed) return [`${paint.good('✓')} ${name}`] as const
+function drawCheck({ name, passed, line, differences }: Extract<TimedEntry, { kind: 'check' }>, style: TextStyles) {
+  if (passed) return [`${style.good('✓')} ${name}`] as const
   const rows = differences.map(({ what, expected, found }) => `${what}: expected ${expected}, found ${found}`)
   return [
-    `${paint.bad('✗')} ${paint.strong(name)}  ${paint.dim(`line ${line}`)}\n${' '.repeat(12)}${rows.join(`\n${' '.repeat(12)}`)}`,
+    `${style.bad('✗')} ${style.strong(name)}  ${style.dim(`line ${line}`)}\n${' '.repeat(12)}${rows.join(`\n${' '.repeat(12)}`)}`,
   ] as const
 }
 
-/** What it came to: who moved, whom allowlists refused, what failed, connections, expectations. */
-export function renderScenarioSummary(report: ScenarioReport, paint: TerminalPaint): string {
+/** The summary: who moved, whom allowlists refused, what failed, connections, expectations. */
+export function renderScenarioSummary(report: ScenarioReport, style: TextStyles): string {
   const tables = [
     ['moved', moveRows(report)],
     ['refused by allowlists', refusalRows(report)],
@@ -82,7 +83,7 @@ export function renderScenarioSummary(report: ScenarioReport, paint: TerminalPai
     ['outages', outageRows(report)],
     ['open connections', connectionRows(report)],
   ] as const
-  return `${tables.map(([title, rows]) => section(title, rows, paint)).join('')}\n${countLine(report, paint)}`
+  return `${tables.map(([title, rows]) => section(title, rows, style)).join('')}\n${countLine(report, style)}`
 }
 
 type Rows = readonly (readonly string[])[]
@@ -119,18 +120,18 @@ function connectionRows(report: ScenarioReport): Rows {
   return told.map((one) => [timeOf(one.atMs), ...cellsOf(one), one.egress, one.fate])
 }
 
-function section(title: string, rows: Rows, paint: TerminalPaint): string {
+function section(title: string, rows: Rows, style: TextStyles): string {
   if (rows.length === 0) return ''
-  return `\n${paint.strong(title)}\n${renderTable(rows.map((row) => ['', ...row]))}`
+  return `\n${style.strong(title)}\n${renderTable(rows.map((row) => ['', ...row]))}`
 }
 
-function countLine(report: ScenarioReport, paint: TerminalPaint): string {
+function countLine(report: ScenarioReport, style: TextStyles): string {
   const checks = entriesOf(report, 'check')
   const failed = checks.filter((check) => !check.passed).length
   const how = report.mode === 'proxy' ? 'through the proxy' : 'decided only'
-  const visits = `${report.visits} visit${report.visits === 1 ? '' : 's'} ${how}`
-  const verdict = `${checks.length - failed} as expected, ${failed} not`
-  return `${failed === 0 ? paint.good(verdict) : paint.bad(verdict)}  ${paint.dim(visits)}\n`
+  const visits = `${counted(report.visits, 'request')} ${how}`
+  const verdict = `${checks.length - failed} passed, ${failed} failed`
+  return `${failed === 0 ? style.good(verdict) : style.bad(verdict)}  ${style.dim(visits)}\n`
 }
 
 function cellsOf({ login, destination }: ScenarioClient): string[] {

@@ -3,33 +3,24 @@
 
 import { coveredPercent, type RuleCoverage } from '../../analysis/coverage.ts'
 import type { PolicyTestCase, PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'
-import { renderTable, type TerminalPaint } from '../terminal.ts'
+import { PLAIN, renderTable, type TextStyles } from '../terminal.ts'
 import { renderExplanation } from './render-explanation.ts'
 
-const PLAIN: TerminalPaint = {
-  good: String,
-  bad: String,
-  warn: String,
-  accent: String,
-  strong: String,
-  dim: String,
-}
-
 /** All files with their cases, ending in a line feed. Files without a case (none fits the filter) are left out. */
-export function renderTestRun(run: PolicyTestRun, paint: TerminalPaint): string {
+export function renderTestRun(run: PolicyTestRun, style: TextStyles): string {
   const files = run.files.filter(({ cases }) => cases.length > 0)
   return files
     .map(({ file, config, cases }) => {
-      const head = `${paint.strong(file)}  ${paint.dim(`on ${config}`)}\n`
-      return head + cases.map((each) => drawCase(each, paint)).join('')
+      const head = `${style.strong(file)}  ${style.dim(`on ${config}`)}\n`
+      return head + cases.map((each) => drawCase(each, style)).join('')
     })
     .join('\n')
 }
 
-function drawCase(result: PolicyTestCase, paint: TerminalPaint): string {
+function drawCase(result: PolicyTestCase, style: TextStyles): string {
   const { name, file, line, passed } = result
-  if (passed) return `  ${paint.good('✓')} ${name}\n`
-  return `  ${paint.bad('✗')} ${paint.strong(name)}  ${paint.dim(`${file}:${line}`)}\n${indent(detail(result, paint))}`
+  if (passed) return `  ${style.good('✓')} ${name}\n`
+  return `  ${style.bad('✗')} ${style.strong(name)}  ${style.dim(`${file}:${line}`)}\n${indent(detail(result, style))}`
 }
 
 /** What a failed case differs in, and why it was decided so; plain text, as reports for machines have it. */
@@ -37,12 +28,12 @@ export function failureDetail(result: PolicyTestCase): string {
   return detail(result, PLAIN)
 }
 
-function detail({ differences, asked: [first, ...others] }: PolicyTestCase, paint: TerminalPaint): string {
+function detail({ differences, asked: [first, ...others] }: PolicyTestCase, style: TextStyles): string {
   const rows = differences.flatMap(({ what, expected, found }) => [
-    [what, 'expected', paint.good(expected)],
-    ['', 'found', paint.bad(found)],
+    [what, 'expected', style.good(expected)],
+    ['', 'found', style.bad(found)],
   ])
-  const trace = first === undefined ? '' : `\n${renderExplanation(first, others, paint)}`
+  const trace = first === undefined ? '' : `\n${renderExplanation(first, others, style)}`
   return renderTable(rows) + trace
 }
 
@@ -51,14 +42,14 @@ function indent(text: string): string {
 }
 
 /** The rules of one configuration with the cases they decided. */
-export function renderCoverage(config: string, rules: readonly RuleCoverage[], paint: TerminalPaint): string {
+export function renderCoverage(config: string, rules: readonly RuleCoverage[], style: TextStyles): string {
   const percent = coveredPercent(rules)
-  const head = `${paint.strong('coverage')} of ${config}: ${percentText(percent)} of the rules that can match decided a case\n`
-  if (rules.length === 0) return `${paint.strong('coverage')} of ${config}: it has no rules\n`
+  const head = `${style.strong('coverage')} of ${config}: ${percentText(percent)} of the rules that can match decided a case\n`
+  if (rules.length === 0) return `${style.strong('coverage')} of ${config}: it has no rules\n`
   const rows = rules.map(({ rule, precedence, decided, skipped }) => [
     `  ${String(precedence).padStart(6)}`,
     rule,
-    skipped !== null ? paint.dim(skipped) : decided.length === 0 ? paint.bad('never') : casesText(decided),
+    skipped !== null ? style.dim(skipped) : decided.length === 0 ? style.bad('never') : casesText(decided),
   ])
   return head + renderTable(rows)
 }
@@ -77,9 +68,9 @@ export function percentText(percent: number): string {
 }
 
 /** `12 passed, 1 failed` */
-export function renderCount({ files }: PolicyTestRun, paint: TerminalPaint): string {
+export function renderCount({ files }: PolicyTestRun, style: TextStyles): string {
   const cases = files.flatMap((file) => file.cases)
   const failed = cases.filter(({ passed }) => !passed).length
   const good = `${cases.length - failed} passed`
-  return `${failed === 0 ? paint.good(good) : good}, ${failed === 0 ? '0 failed' : paint.bad(`${failed} failed`)}\n`
+  return `${failed === 0 ? style.good(good) : good}, ${failed === 0 ? '0 failed' : style.bad(`${failed} failed`)}\n`
 }

@@ -1,4 +1,4 @@
-// What `start` says once everything listens: the addresses, and curl lines with the egress IP each will show, computed by the
+// What `start` prints once everything listens: the addresses, and curl lines with the egress IP each will show, computed by the
 // same decision the proxy will make.
 
 import type { ConfiguredUser, OriginSpec } from '../../config/lab-config.ts'
@@ -10,46 +10,46 @@ import { type Ip, ip } from '../../net/ip.ts'
 import { decide } from '../../policy/decide.ts'
 import type { Arrival, Listener } from '../../proxy/arrival.ts'
 import { quoted, shellWord } from '../shell-word.ts'
-import type { TerminalPaint } from '../terminal.ts'
+import type { TextStyles } from '../terminal.ts'
 
 /** At most so many users are shown. */
 const SHOWN_USERS = 4
 
 /** The text, ending in a line feed. */
-export async function startupBanner(lab: RunningLab, paint: TerminalPaint): Promise<string> {
+export async function startupBanner(lab: RunningLab, style: TextStyles): Promise<string> {
   const { config, listeners, api, apiToken } = lab
   const warnings = lab.issues.filter(({ severity }) => severity === 'warning').length
   const apiUrl = `http://${addressOf(api)}`
   const lines = [
-    `${paint.strong('egresslab')} runs ${config.file} ${paint.dim(`(engine ${lab.engine})`)}`,
+    `${style.strong('egresslab')} runs ${config.file} ${style.dim(`(engine ${lab.engine})`)}`,
     ...listeners.map(
       (listener) =>
         `  proxy    ${addressOf(listener)}${everywhere(listener)}  HTTP, CONNECT, SOCKS4a, SOCKS5${security(listener)}${about(listener)}`,
     ),
     `  API      ${apiUrl}${everywhere(api)}  ${tokenText(lab)}`,
-    ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${paint.dim('shown this once')}`]),
+    ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${style.dim('shown only once')}`]),
     ...dnsLine(lab, apiUrl),
     `  console  ${apiUrl}/, and ${apiUrl}/me to choose a virtual network`,
     ...(lab.sessionsFile === undefined ? [] : [`  sessions ${lab.sessionsFile}`]),
     ...(warnings === 0
       ? []
       : [
-          paint.warn(
+          style.warn(
             `  ${counted(warnings, 'warning')}; \`npx egresslab check\` shows ${warnings === 1 ? 'it' : 'them'}`,
           ),
         ]),
-    ...(await tries(lab, paint)),
+    ...(await tries(lab, style)),
     '',
   ]
   return lines.join('\n')
 }
 
-/** Placeholders need host selectors: a rule that waits for one is told of here, where people look first. */
+/** Placeholders need host selectors: rules that are inactive without them are reported here, where people look first. */
 function dnsLine({ dns, snapshot }: RunningLab, apiUrl: string): string[] {
   if (dns.length === 0) return []
   const idle = snapshot().ruleset.skipped.filter(({ why }) => why === 'host-selectors-off').length
   const rules = idle === 1 ? '1 rule waits' : `${idle} rules wait`
-  const note = idle === 0 ? '' : `; host selectors are off: no placeholders, and ${rules} for them`
+  const note = idle === 0 ? '' : `; host selectors are off: no placeholders are given out, and ${rules} for them`
   return [
     `  DNS      ${dns.map(({ ip, port }) => addressOf({ host: ip.text, port })).join(', ')} over UDP and TCP, ${apiUrl}/dns-query${note}`,
   ]
@@ -57,7 +57,7 @@ function dnsLine({ dns, snapshot }: RunningLab, apiUrl: string): string[] {
 
 function tokenText({ apiToken: { file, made } }: RunningLab): string {
   if (file !== undefined) return `token in ${file}`
-  return made === undefined ? 'token as given in EGRESSLAB_API_TOKEN' : 'token in memory only'
+  return made === undefined ? 'token from EGRESSLAB_API_TOKEN' : 'token in memory only'
 }
 
 type At = Pick<Listener, 'host' | 'port'>
@@ -68,30 +68,30 @@ function addressOf({ host, port }: At): string {
 }
 
 function everywhere({ host }: At): string {
-  return host === reachableHost(host) ? '' : ' and at every other address of this machine'
+  return host === reachableHost(host) ? '' : ' and on all other addresses of this machine'
 }
 
 function security({ tls }: Listener): string {
   if (tls === undefined) return ''
-  return tls.mode === 'required' ? ', all of it in TLS' : ', no TLS'
+  return tls.mode === 'required' ? ', TLS only' : ', no TLS'
 }
 
 function about({ name, fixedUser, authentication, endpoint }: Listener): string {
   if (endpoint !== undefined) return `, proxy endpoint ${endpoint.host}`
-  if (fixedUser !== undefined) return `, everyone is ${fixedUser}`
+  if (fixedUser !== undefined) return `, every client is ${fixedUser}`
   return authentication === 'anonymous' ? `, without identity (${name})` : ''
 }
 
 /** Echo lines for the first users; for the first service with an allowlist, one user it lets in and one it refuses. */
-async function tries(lab: RunningLab, paint: TerminalPaint): Promise<string[]> {
-  const door = lab.listeners.find(
+async function tries(lab: RunningLab, style: TextStyles): Promise<string[]> {
+  const listener = lab.listeners.find(
     (listener) => listener.authentication !== 'anonymous' && listener.fixedUser === undefined,
   )
-  if (door === undefined) return []
+  if (listener === undefined) return []
   const users = lab.config.users.slice(0, SHOWN_USERS)
   const echo = lab.config.origins.find(({ kind, name }) => kind === 'echo' && hasOnlyIpv4(lab, name))
   const saas = lab.config.origins.find(({ kind, name }) => kind === 'saas' && hasOnlyIpv4(lab, name))
-  const attempt = (origin: OriginSpec) => Promise.all(users.map((user) => tryLine(lab, door, user, origin)))
+  const attempt = (origin: OriginSpec) => Promise.all(users.map((user) => tryLine(lab, listener, user, origin)))
   const echoed = echo === undefined ? [] : await attempt(echo)
   const asked = saas === undefined ? [] : await attempt(saas)
   const decisive = (['200', '403'] as const).flatMap(
@@ -100,8 +100,8 @@ async function tries(lab: RunningLab, paint: TerminalPaint): Promise<string[]> {
   const rows = [...echoed, ...decisive]
   if (rows.length === 0) return []
   const width = Math.max(...rows.map(({ line }) => line.length))
-  const shown = rows.map(({ line, expected }) => `  ${line.padEnd(width)}  ${paint.dim('#')} ${paint.good(expected)}`)
-  return ['', 'Try, and expect:', ...shown, paint.dim('  npx egresslab explain --user EMAIL URL says why.')]
+  const shown = rows.map(({ line, expected }) => `  ${line.padEnd(width)}  ${style.dim('#')} ${style.good(expected)}`)
+  return ['', 'Try these:', ...shown, style.dim('  npx egresslab explain --user EMAIL URL explains why.')]
 }
 
 function hasOnlyIpv4({ config }: RunningLab, name: string): boolean {
@@ -109,17 +109,17 @@ function hasOnlyIpv4({ config }: RunningLab, name: string): boolean {
   return addresses?.every((address) => address.public.family === 4) === true
 }
 
-async function tryLine(lab: RunningLab, door: Listener, user: ConfiguredUser, { name, kind, allow }: OriginSpec) {
+async function tryLine(lab: RunningLab, listener: Listener, user: ConfiguredUser, { name, kind, allow }: OriginSpec) {
   const { email } = user.identity
   const secret = user.password?.kind === 'plain' ? `:${user.password.text.reveal()}` : ''
-  const trust = door.tls?.files === undefined ? ` --proxy-cacert ${shellWord(lab.authorityFile)}` : ''
-  const proxy = door.tls?.mode === 'required' ? `${trust} -x https` : ' -x http'
-  const line = `curl${proxy}://${addressOf(door)} -U ${quoted(email + secret)} http://${name}/`
-  const egress = await egressFor(lab, { ...door, fixedUser: email }, { kind: 'name', name, port: 80 })
+  const trust = listener.tls?.files === undefined ? ` --proxy-cacert ${shellWord(lab.authorityFile)}` : ''
+  const proxy = listener.tls?.mode === 'required' ? `${trust} -x https` : ' -x http'
+  const line = `curl${proxy}://${addressOf(listener)} -U ${quoted(email + secret)} http://${name}/`
+  const egress = await egressFor(lab, { ...listener, fixedUser: email }, { kind: 'name', name, port: 80 })
   if (egress === undefined) return { line, expected: '503, unroutable' }
   if (kind === 'echo') return { line, expected: egress.text }
   const isAllowed = allow.some((network) => containsIp(network, egress))
-  return { line, expected: `${isAllowed ? '200' : '403'}, it sees ${egress.text}` }
+  return { line, expected: `${isAllowed ? '200' : '403'}, sees ${egress.text}` }
 }
 
 async function egressFor(lab: RunningLab, listener: Listener, target: Target): Promise<Ip | undefined> {
@@ -131,6 +131,6 @@ async function egressFor(lab: RunningLab, listener: Listener, target: Target): P
     target,
     acceptedAt: 0,
   }
-  const [first] = await lab.desk.flowsOf(arrival)
+  const [first] = await lab.decider.flowsOf(arrival)
   return first === undefined ? undefined : decide(lab.snapshot(), first.flow).egress?.address
 }

@@ -1,5 +1,5 @@
-// What the main thread and its workers say to each other, as plain data. Each direction keeps its order: a report says what was
-// true after everything sent before it.
+// The messages between the main thread and its workers, as plain data. Each direction keeps its order: a report covers
+// everything sent before it.
 
 import type { MessagePort } from 'node:worker_threads'
 import type { LoadConfigOptions } from '../../config/load.ts'
@@ -35,11 +35,11 @@ export interface WorkerStart extends SharedConfig {
   readonly of: number
   /** the engine the main thread found to work */
   readonly engine: EngineName
-  /** the ports the doors already have, in the order of the listeners; absent: this worker finds them */
+  /** the ports the listeners already have, in the order of the listeners; absent: this worker finds them */
   readonly ports?: readonly number[]
   /** what of the lab listens, for the guard */
   readonly ownSockets: OwnSockets
-  /** where Gateway DNS listens; absent: there is none, and nobody to ask for placeholders */
+  /** where Gateway DNS listens; absent: there is none, and no placeholders */
   readonly gatewayDns?: readonly Endpoint[]
   /** what was read of geo databases, by path */
   readonly geo: ReadonlyMap<string, SharedArrayBuffer>
@@ -59,7 +59,7 @@ export type MessageToWorker =
   | { readonly kind: 'version'; readonly version: StateVersion }
   | { readonly kind: 'config'; readonly config: SharedConfig }
   | { readonly kind: 'report'; readonly id: number }
-  /** sessions are told as they open, and with their decisions as they finish, while somebody watches */
+  /** while on, sessions are reported as they open, and with their decisions as they finish */
   | { readonly kind: 'watch'; readonly on: boolean }
   | { readonly kind: 'cut'; readonly id: string; readonly code: ConnectionErrorCode; readonly message: string }
   | {
@@ -72,7 +72,7 @@ export type MessageToWorker =
   | { readonly kind: 'stop' }
 
 export type MessageFromWorker =
-  /** what the system keeps of the worker's engine if the worker ends without a word, for `Engine.reclaim` */
+  /** what the system keeps of the worker's engine if the worker dies, for `Engine.reclaim` */
   | { readonly kind: 'engine'; readonly descriptor: number }
   | { readonly kind: 'ready'; readonly ports: readonly number[] }
   | { readonly kind: 'failed'; readonly issues: readonly Issue[] }
@@ -86,14 +86,14 @@ export type MessageFromWorker =
       /** of an error, with its stack */
       readonly cause?: Error
     }
-  /** what does this address stand for? */
+  /** asks which name a placeholder stands for */
   | { readonly kind: 'placeholder'; readonly id: number; readonly address: Ip }
   /** a connection to it begins, or ends */
   | { readonly kind: 'hold'; readonly id: number; readonly address: Ip }
   | { readonly kind: 'letGo'; readonly id: number }
   | { readonly kind: 'stopped' }
 
-/** Sessions since the last news: their ids, and their records as JSON. */
+/** Sessions since the last batch: their ids, and their records as JSON. */
 export interface SessionMessage {
   readonly kind: 'sessions'
   readonly ids: readonly string[]
@@ -122,7 +122,7 @@ export interface WorkerNumbers {
 export interface WorkerReport {
   readonly numbers: WorkerNumbers
   readonly open: readonly OpenSessionMessage[]
-  /** decisions of finished sessions that were not told before */
+  /** decisions of finished sessions that were not sent before */
   readonly decided: readonly DecisionMessage[]
 }
 

@@ -1,5 +1,5 @@
-// The registry of outgoing connections across threads: a worker tells the main thread of connections to test origins before it
-// connects, and an origin that asks reads what was told up to that very moment. Other destinations are nobody's business.
+// The registry of outgoing connections across threads: a worker reports connections to test origins to the main thread before
+// it connects; an origin that asks sees everything reported up to that moment. Other destinations are not reported.
 
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import type { Endpoint } from '../../net/endpoint.ts'
@@ -14,13 +14,13 @@ const nothing = () => {}
 export function createSourceSender(port: MessagePort, origins: readonly Ip[]): (transport: 'tcp' | 'udp') => Sources {
   const watched = new Set(origins.map(({ text }) => text))
   let next = 0
-  const tell = (news: SourceMessage) => port.postMessage(news)
+  const send = (message: SourceMessage) => port.postMessage(message)
   return (transport) => ({
     add(bound: Endpoint, dialled: Endpoint, source: PublicSource) {
       if (!watched.has(dialled.ip.text)) return nothing
       const id = next++
-      tell({ kind: 'add', id, transport, bound, dialled, source })
-      return () => tell({ kind: 'remove', id })
+      send({ kind: 'add', id, transport, bound, dialled, source })
+      return () => send({ kind: 'remove', id })
     },
   })
 }
@@ -38,10 +38,14 @@ export class SourceListener {
     port.unref()
   }
 
-  /** Takes in everything told so far, here and now. */
+  /** Applies everything reported so far, synchronously. */
   catchUp(): void {
-    for (let news = receiveMessageOnPort(this.#port); news !== undefined; news = receiveMessageOnPort(this.#port)) {
-      this.#take(news.message)
+    for (
+      let message = receiveMessageOnPort(this.#port);
+      message !== undefined;
+      message = receiveMessageOnPort(this.#port)
+    ) {
+      this.#take(message.message)
     }
   }
 
@@ -52,12 +56,15 @@ export class SourceListener {
     this.#held.clear()
   }
 
-  readonly #take = (news: SourceMessage): void => {
-    if (news.kind === 'add') {
-      this.#held.set(news.id, this.#registries[news.transport].add(news.bound, news.dialled, news.source))
+  readonly #take = (message: SourceMessage): void => {
+    if (message.kind === 'add') {
+      this.#held.set(
+        message.id,
+        this.#registries[message.transport].add(message.bound, message.dialled, message.source),
+      )
     } else {
-      this.#held.get(news.id)?.()
-      this.#held.delete(news.id)
+      this.#held.get(message.id)?.()
+      this.#held.delete(message.id)
     }
   }
 }

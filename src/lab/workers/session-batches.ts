@@ -15,7 +15,7 @@ const GATHER_MS = 20
 const MOST_TOGETHER = 512
 
 export interface BatchSettings {
-  readonly send: (news: SessionMessage) => void
+  readonly send: (message: SessionMessage) => void
   readonly live: LiveSessions
   /** finished sessions whose decisions are kept */
   readonly remember: number
@@ -24,7 +24,7 @@ export interface BatchSettings {
 export class SessionBatchSender {
   readonly #settings: BatchSettings
   /** oldest first; cut back when there are twice as many as are kept: a Map that loses its oldest with every entry takes 4 µs each */
-  #untold: DecisionMessage[] = []
+  #unsent: DecisionMessage[] = []
   #ids: string[] = []
   #lines: string[] = []
   #opened: OpenSessionMessage[] = []
@@ -38,59 +38,59 @@ export class SessionBatchSender {
   record(record: SessionRecord, decided: Decided | undefined): void {
     this.#ids.push(record.SessionID)
     this.#lines.push(JSON.stringify(record))
-    if (decided !== undefined) this.#keep(shipped(record.SessionID, decided))
+    if (decided !== undefined) this.#keep(decisionMessage(record.SessionID, decided))
     if (this.#lines.length >= MOST_TOGETHER) this.flush()
     else this.#timer ??= setTimeout(() => this.flush(), GATHER_MS)
   }
 
-  /** From now on openings are told too, and decisions with their sessions; or no longer. */
+  /** Turns reports of opened sessions, and of decisions with their sessions, on or off. */
   watch(on: boolean): void {
     this.#stopWatching?.()
     this.#stopWatching = on ? this.#settings.live.subscribe((open) => this.#open(open)) : undefined
   }
 
-  /** Sends what waits. */
+  /** Sends what is waiting. */
   flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
     if (this.#lines.length === 0 && this.#opened.length === 0) return
-    const decided = this.#stopWatching === undefined ? [] : this.untold()
-    const news = { kind: 'sessions', ids: this.#ids, lines: this.#lines, opened: this.#opened, decided } as const
+    const decided = this.#stopWatching === undefined ? [] : this.unsent()
+    const message = { kind: 'sessions', ids: this.#ids, lines: this.#lines, opened: this.#opened, decided } as const
     this.#ids = []
     this.#lines = []
     this.#opened = []
-    this.#settings.send(news)
+    this.#settings.send(message)
   }
 
-  /** Decisions not told yet; they are now. */
-  untold(): DecisionMessage[] {
-    const decisions = this.#untold.slice(-this.#settings.remember)
-    this.#untold = []
+  /** The decisions not sent yet; they count as sent from now on. */
+  unsent(): DecisionMessage[] {
+    const decisions = this.#unsent.slice(-this.#settings.remember)
+    this.#unsent = []
     return decisions
   }
 
   /** Every open session with its decision, as it can be sent. */
   open(): OpenSessionMessage[] {
-    return this.#settings.live.decided().map(shippedOpen)
+    return this.#settings.live.decided().map(openSessionMessage)
   }
 
   #open(session: OpenSession): void {
-    this.#opened.push(shippedOpen(session))
+    this.#opened.push(openSessionMessage(session))
     this.#timer ??= setTimeout(() => this.flush(), GATHER_MS)
   }
 
   #keep(decision: DecisionMessage): void {
-    this.#untold.push(decision)
+    this.#unsent.push(decision)
     const { remember } = this.#settings
-    if (this.#untold.length >= 2 * remember) this.#untold = this.#untold.slice(-remember)
+    if (this.#unsent.length >= 2 * remember) this.#unsent = this.#unsent.slice(-remember)
   }
 }
 
-function shippedOpen({ session, decided }: OpenSession): OpenSessionMessage {
-  return { session, decided: decided === undefined ? undefined : shipped(session.id, decided) }
+function openSessionMessage({ session, decided }: OpenSession): OpenSessionMessage {
+  return { session, decided: decided === undefined ? undefined : decisionMessage(session.id, decided) }
 }
 
-function shipped(id: string, { flow, decision, snapshot }: Decided): DecisionMessage {
+function decisionMessage(id: string, { flow, decision, snapshot }: Decided): DecisionMessage {
   return { id, flow, decision, revision: snapshot.revision }
 }
 
@@ -118,12 +118,12 @@ class SessionRecordMessage implements RememberedSession {
 export class SessionBatchReceiver {
   readonly #sessions: SessionLog
   readonly #memory: SessionMemory
-  readonly #shelf: RecentRevisions
+  readonly #revisions: RecentRevisions
 
-  constructor(sessions: SessionLog, memory: SessionMemory, shelf: RecentRevisions) {
+  constructor(sessions: SessionLog, memory: SessionMemory, revisions: RecentRevisions) {
     this.#sessions = sessions
     this.#memory = memory
-    this.#shelf = shelf
+    this.#revisions = revisions
   }
 
   /** Finished sessions, and decisions of these or earlier ones. */
@@ -142,8 +142,8 @@ export class SessionBatchReceiver {
     }
   }
 
-  #attach(session: SessionRecordMessage, shipped: DecisionMessage | undefined): void {
-    const decided = this.#shelf.decidedOf(shipped)
+  #attach(session: SessionRecordMessage, message: DecisionMessage | undefined): void {
+    const decided = this.#revisions.decidedOf(message)
     if (decided !== undefined) session.decided = decided
   }
 }
@@ -159,10 +159,10 @@ export class RecentRevisions {
     this.close = store.subscribe((snapshot) => this.#keep(snapshot))
   }
 
-  decidedOf(shipped: DecisionMessage | undefined): Decided | undefined {
-    const snapshot = shipped === undefined ? undefined : this.#byRevision.get(shipped.revision)
-    if (shipped === undefined || snapshot === undefined) return undefined
-    return { flow: shipped.flow, decision: shipped.decision, snapshot }
+  decidedOf(message: DecisionMessage | undefined): Decided | undefined {
+    const snapshot = message === undefined ? undefined : this.#byRevision.get(message.revision)
+    if (message === undefined || snapshot === undefined) return undefined
+    return { flow: message.flow, decision: message.decision, snapshot }
   }
 
   openOf({ session, decided }: OpenSessionMessage): OpenSession {

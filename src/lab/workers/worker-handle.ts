@@ -1,5 +1,5 @@
-// One worker as the main thread sees it: what it was told and has taken, what it last reported, and what is owed to whoever waits
-// for it. Whoever waits for a worker that dies waits no longer.
+// One worker as the main thread sees it: the revision it decides by, its last report, and the promises of those who wait for it.
+// A worker that dies settles them all.
 
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { InputError } from '../../errors/issue.ts'
@@ -19,9 +19,9 @@ import { SourceListener } from './remote-sources.ts'
 const MODULE = new URL('./worker-thread.ts', import.meta.url)
 
 export interface WorkerEvents {
-  /** everything the member does not answer itself */
+  /** gets every message that the handle does not process itself */
   readonly heard: (message: Extract<MessageFromWorker, { kind: 'sessions' | 'event' }>) => void
-  /** it is gone, with the error it died of where there is one */
+  /** called when it has ended, with the error it died of, if any */
   readonly died: (member: WorkerHandle, error: Error | undefined) => void
 }
 
@@ -37,7 +37,7 @@ export interface WorkerContext {
 export class WorkerHandle {
   readonly index: number
   readonly sources: SourceListener
-  /** the ports its doors are at; rejects with an InputError where it cannot begin, or with what it died of */
+  /** the ports of its listeners; rejects with an InputError if it cannot start, or with the error it died of */
   readonly ready: Promise<readonly number[]>
   /** open sessions as last reported */
   open: readonly OpenSessionMessage[] = []
@@ -100,14 +100,14 @@ export class WorkerHandle {
     return new Promise((resolve) => this.#reports.set(id, resolve))
   }
 
-  /** Lets it drain, then ends it. */
+  /** Drains it, then ends it. */
   async stop(): Promise<void> {
     this.tell({ kind: 'stop' })
     await this.#stopped.promise
     await this.end()
   }
 
-  /** Ends it here and now. */
+  /** Ends it immediately. */
   async end(): Promise<void> {
     await this.#worker.terminate()
   }

@@ -51,13 +51,13 @@ export interface PoolOptions extends WorkerContext, Pick<WorkerStart, 'engine' |
   /** undefined: no listener has a sign-in page */
   readonly signIn: () => SharedSignIn | undefined
   readonly ownPages: () => OwnPages
-  readonly inboxOver: (shelf: RecentRevisions) => SessionBatchReceiver
+  readonly receiverFor: (revisions: RecentRevisions) => SessionBatchReceiver
 }
 
 export class WorkerPool implements DataPlaneTraffic {
   readonly #options: PoolOptions
-  readonly #shelf: RecentRevisions
-  readonly #inbox: SessionBatchReceiver
+  readonly #revisions: RecentRevisions
+  readonly #receiver: SessionBatchReceiver
   readonly #uses: SharedUseTable
   readonly #clients: SharedClients
   readonly #members: (WorkerHandle | undefined)[] = []
@@ -73,8 +73,8 @@ export class WorkerPool implements DataPlaneTraffic {
 
   constructor(options: PoolOptions) {
     this.#options = options
-    this.#shelf = new RecentRevisions(options.store)
-    this.#inbox = options.inboxOver(this.#shelf)
+    this.#revisions = new RecentRevisions(options.store)
+    this.#receiver = options.receiverFor(this.#revisions)
     this.#uses = new SharedUseTable(options.workers)
     this.#clients = new SharedClients(options.workers)
     this.#files = options.load.files
@@ -85,7 +85,7 @@ export class WorkerPool implements DataPlaneTraffic {
     })
   }
 
-  /** Starts every worker; answers the ports of the doors. Throws an InputError where one cannot begin; then none runs. */
+  /** Starts every worker; resolves to the ports of the listeners. Throws an InputError if one cannot start; then none runs. */
   async start(): Promise<readonly number[]> {
     try {
       this.#ports = await this.#begin(0).ready
@@ -123,7 +123,7 @@ export class WorkerPool implements DataPlaneTraffic {
   }
 
   decided(): readonly OpenSession[] {
-    return this.#alive().flatMap(({ open }) => open.map((one) => this.#shelf.openOf(one)))
+    return this.#alive().flatMap(({ open }) => open.map((one) => this.#revisions.openOf(one)))
   }
 
   find(id: string): OpenSession | undefined {
@@ -177,14 +177,14 @@ export class WorkerPool implements DataPlaneTraffic {
     this.#stopping = true
     this.#unsubscribe()
     await Promise.all(this.#alive().map((member) => member.stop()))
-    this.#shelf.close()
+    this.#revisions.close()
   }
 
   /** Ends every worker at once. */
   async end(): Promise<void> {
     this.#stopping = true
     this.#unsubscribe()
-    this.#shelf.close()
+    this.#revisions.close()
     await Promise.all(this.#alive().map((member) => member.end()))
   }
 
@@ -218,9 +218,9 @@ export class WorkerPool implements DataPlaneTraffic {
   readonly #heard = (message: Extract<MessageFromWorker, { kind: 'sessions' | 'event' }>): void => {
     if (message.kind === 'sessions') {
       for (const opened of message.opened) {
-        for (const watcher of this.#watchers) watcher(this.#shelf.openOf(opened))
+        for (const watcher of this.#watchers) watcher(this.#revisions.openOf(opened))
       }
-      this.#inbox.take(message)
+      this.#receiver.take(message)
     } else if (message.level === 'error') this.#options.events.error(message.message, message.cause)
     else this.#options.events[message.level](message.message)
   }
@@ -237,10 +237,7 @@ export class WorkerPool implements DataPlaneTraffic {
     const sickness = young ? (this.#sickness[index] ?? 0) : 0
     this.#sickness[index] = sickness + 1
     const pause = RESTART_PAUSES_MS[Math.min(sickness, RESTART_PAUSES_MS.length - 1)] ?? 0
-    this.#options.events.error(
-      `worker ${index + 1} died, and ${clients} client connections with it; it is replaced`,
-      error,
-    )
+    this.#options.events.error(`worker ${index + 1} died with ${clients} client connections; starting a new one`, error)
     setTimeout(() => this.#replace(index), pause).unref()
   }
 
@@ -255,7 +252,7 @@ export class WorkerPool implements DataPlaneTraffic {
 
   async #untilAt(member: WorkerHandle, revision: number): Promise<void> {
     const late = setTimeout(() => {
-      this.#options.events.warn(`worker ${member.index + 1} does not take the new state; it is ended`)
+      this.#options.events.warn(`worker ${member.index + 1} does not apply the new state; ending it`)
       void member.end()
     }, TAKES_AT_MOST_MS)
     await member.untilAt(revision)
@@ -263,7 +260,7 @@ export class WorkerPool implements DataPlaneTraffic {
   }
 
   #takeReport({ decided }: WorkerReport): void {
-    this.#inbox.take({ ids: [], lines: [], decided })
+    this.#receiver.take({ ids: [], lines: [], decided })
   }
 
   #numbers(): WorkerNumbers[] {

@@ -1,5 +1,5 @@
 // One worker: the data path of the lab in a thread of its own. Builds it from the main thread's configuration and state, opens the
-// doors beside the other workers' (SO_REUSEPORT), and takes every new version of the state before it says so. Has no API, no
+// listeners beside the other workers' (SO_REUSEPORT), and takes every new version of the state before it says so. Has no API, no
 // store on disk, no test origins.
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
@@ -34,9 +34,9 @@ if (parentPort !== null) await serve(parentPort)
 
 interface Parts {
   readonly replica: Replica
-  readonly world: DecisionContext
-  readonly road: DataPath
-  readonly outbox: SessionBatchSender
+  readonly context: DecisionContext
+  readonly dataPath: DataPath
+  readonly batches: SessionBatchSender
   readonly placeholders: PlaceholderClient
   readonly gateway: Gateway
 }
@@ -60,7 +60,7 @@ async function build(tell: (message: MessageFromWorker) => void): Promise<Parts>
   const replica = new Replica(config, version)
   const services = [...start.ownSockets.services]
   const placeholders = new PlaceholderClient(tell, (family) => rangeOf(replica.current(), family))
-  const world = await createDecisionContext({
+  const context = await createDecisionContext({
     config,
     store: replica,
     ownSockets: { services, origins: start.ownSockets.origins },
@@ -70,24 +70,28 @@ async function build(tell: (message: MessageFromWorker) => void): Promise<Parts>
       ? {}
       : { remoteDns: { endpoints: gatewayDns, placeholderAt: placeholders.placeholderAt } }),
   })
-  const [certificates] = await Promise.all([certificatesFor(config), world.geo.load()])
+  const [certificates] = await Promise.all([certificatesFor(config), context.geo.load()])
   const { tlsFor } = openListenerCertificates(config.listeners, certificates.leaf, events)
   const sources = createSourceSender(start.sources, originAddresses(config))
   const engine = chooseEngine(start.engine, (message) => events.warn(message))
   if (engine.descriptor !== undefined) tell({ kind: 'engine', descriptor: engine.descriptor })
-  const road = createDataPath(config, {
+  const dataPath = createDataPath(config, {
     engine,
     store: replica,
-    world,
+    context,
     events,
-    record: (record, decided) => outbox.record(record, decided),
+    record: (record, decided) => batches.record(record, decided),
     sources: { tcp: sources('tcp'), udp: sources('udp') },
     egress: { onAttempt: watchEgressHealth(() => replica.now(), events).attempted },
     shared: { uses: new SharedUseTable(of, start.uses).countsOf(index), slice: { index, of } },
   })
-  const outbox = new SessionBatchSender({ send: tell, live: road.pipeline.sessions, remember: REMEMBERED_DECISIONS })
+  const batches = new SessionBatchSender({
+    send: tell,
+    live: dataPath.pipeline.sessions,
+    remember: REMEMBERED_DECISIONS,
+  })
   const clients = new SharedClients(of, start.clients).countOf(index, start.room.maxClients)
-  const gateway = await openListeners(config, road, {
+  const gateway = await openListeners(config, dataPath, {
     store: replica,
     tlsFor,
     ...start.room,
@@ -97,11 +101,11 @@ async function build(tell: (message: MessageFromWorker) => void): Promise<Parts>
     ...(start.signIn === undefined ? {} : { signIn: joinSignIn(start.signIn, () => replica.now()) }),
   })
   services.push(...gateway.doors.map(({ address }) => address))
-  return { replica, world, road, outbox, placeholders, gateway }
+  return { replica, context, dataPath, batches, placeholders, gateway }
 }
 
 function obey(message: MessageToWorker, parts: Parts, tell: (message: MessageFromWorker) => void): void {
-  const { replica, world, road, outbox, placeholders, gateway } = parts
+  const { replica, context, dataPath, batches, placeholders, gateway } = parts
   switch (message.kind) {
     case 'version':
       replica.take(message.version)
@@ -110,45 +114,45 @@ function obey(message: MessageToWorker, parts: Parts, tell: (message: MessageFro
     case 'config': {
       const config = configOf(message.config)
       replica.take(message.config.version, config)
-      world.replaceConfig(config)
+      context.replaceConfig(config)
       tell({ kind: 'took', revision: replica.current().revision })
       break
     }
     case 'report':
-      outbox.flush()
+      batches.flush()
       tell({ kind: 'report', id: message.id, report: reportOf(parts) })
       break
     case 'watch':
-      outbox.watch(message.on)
+      batches.watch(message.on)
       break
     case 'cut':
-      road.pipeline.sessions.cut(message.id, new GatewayError(message.code, message.message))
+      dataPath.pipeline.sessions.cut(message.id, new GatewayError(message.code, message.message))
       break
     case 'placeholder':
       placeholders.hear(message)
       break
     case 'stop':
       void gateway.stop().then(async () => {
-        outbox.flush()
-        await road.engine.close()
+        batches.flush()
+        await dataPath.engine.close()
         tell({ kind: 'stopped' })
       })
   }
 }
 
-function reportOf({ road, outbox }: Parts): WorkerReport {
+function reportOf({ dataPath, batches }: Parts): WorkerReport {
   return {
     numbers: {
-      counts: road.pipeline.counts(),
-      datagrams: road.pipeline.datagrams.read(),
-      leases: road.leases.counts(),
+      counts: dataPath.pipeline.counts(),
+      datagrams: dataPath.pipeline.datagrams.read(),
+      leases: dataPath.leases.counts(),
     },
-    open: outbox.open(),
-    decided: outbox.untold(),
+    open: batches.open(),
+    decided: batches.unsent(),
   }
 }
 
-/** The configuration, with what was settled at the start, and its doors at the ports they already have. */
+/** The configuration, with what was settled at the start, and its listeners at the ports they already have. */
 function configOf({ file, load }: SharedConfig, ports?: readonly number[]): LabConfig {
   const config = { ...loadConfig(file, load), ...settled(loadConfig(file, { ...load, files: start.filesAtStart })) }
   if (ports === undefined) return config

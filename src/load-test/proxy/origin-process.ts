@@ -25,7 +25,7 @@ export async function startLoadProcess(file: string, args: readonly string[]): P
   for await (const line of createInterface({ input: child.stdout })) {
     return { pid: child.pid ?? 0, line, stop: () => stop(child) }
   }
-  throw new Error('a process of the load test ended before it said anything')
+  throw new Error('a load-test process ended without output')
 }
 
 /** Starts the load origin on an address. */

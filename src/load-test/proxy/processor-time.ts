@@ -16,7 +16,7 @@ export function processorSeconds([root = 0, ...descendants]: readonly number[]):
 /** Resident memory in bytes. */
 export function residentBytes(pid: number): number {
   const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
-  if (kilobytes === undefined) throw new Error(`process ${pid} does not say how much memory it has`)
+  if (kilobytes === undefined) throw new Error(`cannot read the memory use of process ${pid}`)
   return Number(kilobytes) * 1024
 }
 

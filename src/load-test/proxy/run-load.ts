@@ -1,6 +1,7 @@
-// Keeps a number of operations going for a while and tells how long each took.
+// Keeps a number of operations running for a while and measures how long each takes.
 
 import { createHistogram } from 'node:perf_hooks'
+import { messageOf } from '../../errors/thrown.ts'
 import { Association } from './datagrams.ts'
 import { openRequests, openTunnel, type ProxyUnderTest, type TunnelKind, tunnelOnce } from './operation.ts'
 import { BULK } from './origin.ts'
@@ -109,7 +110,7 @@ async function repeat({ histogram, tally, end }: Job, operation: () => Promise<v
       tally.operations++
     } catch (error) {
       tally.failures++
-      tally.failure ||= error instanceof Error ? error.message : String(error)
+      tally.failure ||= messageOf(error)
       if (tally.failures > 1000 && tally.operations === 0) return
     }
   }

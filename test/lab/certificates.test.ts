@@ -30,7 +30,7 @@ test('new files are presented without a restart, bad ones change nothing, and cl
   expect((await connectTls(port)).authorized).toBe(true)
 
   writeFileSync(key, next.key)
-  await expect.poll(said).toContain('the listener `own` presents its new certificate')
+  await expect.poll(said).toContain('the listener `own` now uses its new certificate')
   expect((await connectTls(port, { ca: other.certificate })).authorized).toBe(true)
   expect(before.destroyed).toBe(false)
 })

@@ -68,7 +68,7 @@ describe('open connections when a data center goes down', () => {
     const open = await carol()
     expect(await colo('down', 'LAX')).toEqual({
       code: 0,
-      stdout: 'LAX (Los Angeles) is down; 1 open connection kept (--reset cuts them)\n',
+      stdout: 'LAX (Los Angeles) is down; 1 open connection kept (use --reset to close them)\n',
       stderr: '',
     })
     expect(await stillAnswers(open)).toBe('HTTP/1.1 200 OK')

@@ -217,7 +217,7 @@ describe('ready means', () => {
     rmSync(file('lab.db'))
     await expect
       .poll(async () => (await ask('/health/ready')).messages)
-      .toEqual([`the state cannot be written: \`${file('lab.db')}\` was removed or replaced while it was in use`])
+      .toEqual([`cannot write the state: \`${file('lab.db')}\` was removed or replaced while it was in use`])
     expect(await troubles()).toEqual([expect.stringContaining('was removed or replaced')])
   })
 
@@ -229,8 +229,8 @@ describe('ready means', () => {
       expect(limit('1:unlimited')).toBe(0)
       await expect.poll(async () => (await ask('/health/ready')).status).toBe(503)
       expect((await ask('/health/ready')).messages).toEqual([
-        expect.stringContaining('the state cannot be written: '),
-        expect.stringContaining('the session log cannot be written: EFBIG'),
+        expect.stringContaining('cannot write the state: '),
+        expect.stringContaining('cannot write the session log: EFBIG'),
       ])
       expect((await setDown('AMS')).status).toBe(507)
       expect(limit('unlimited:unlimited')).toBe(0)
@@ -253,7 +253,7 @@ describe('ready means', () => {
     fill(join(inside, 'fill'))
     await expect.poll(async () => (await ask('/health/ready')).status).toBe(503)
     const { messages } = await ask('/health/ready')
-    expect(messages).toContainEqual(expect.stringMatching(/^the session log cannot be written: ENOSPC/))
+    expect(messages).toContainEqual(expect.stringMatching(/^cannot write the session log: ENOSPC/))
     expect(await troubles()).toEqual(expect.arrayContaining([...messages]))
     const { result: account } = (await ask('/account')) as unknown as { result: { id: string } }
     const statuses: number[] = []
@@ -262,7 +262,7 @@ describe('ready means', () => {
     expect(statuses.at(-1)).toBe(507)
     await expect
       .poll(async () => (await ask('/health/ready')).messages)
-      .toContainEqual(expect.stringMatching(/^the state cannot be written: /))
+      .toContainEqual(expect.stringMatching(/^cannot write the state: /))
     rmSync(join(inside, 'fill'))
     await expect.poll(async () => (await ask('/health/ready')).status).toBe(200)
     expect(await addList(account.id, statuses.length)).toBe(200)

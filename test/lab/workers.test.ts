@@ -222,7 +222,7 @@ test('a worker that dies is replaced, its connections count no more, and totals 
   const before = await openedByWorker()
   await lab.pool?.crash(0)
   await expect.poll(said).toContain('worker 1 of 2 is back')
-  expect(said()).toContain(`worker 1 died, and ${before[0]} client connections with it; it is replaced`)
+  expect(said()).toContain(`worker 1 died with ${before[0]} client connections; starting a new one`)
   await expect.poll(async () => (await openedByWorker()).length).toBe(2)
   expect(lab.pool?.counts()).toMatchObject({ active: before[1], opened: 6 })
   const statuses = (await openTunnels(20)).map(({ status }) => status)

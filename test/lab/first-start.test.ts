@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { startupBanner } from '../../src/cli/render/startup-banner.ts'
-import { paintFor } from '../../src/cli/terminal.ts'
+import { stylesFor } from '../../src/cli/terminal.ts'
 import { InputError, type Issue } from '../../src/errors/issue.ts'
 import type { Envelope } from '../api/running-api.ts'
 import { loopback } from '../support/own-network.ts'
@@ -38,7 +38,7 @@ async function start(options: Parameters<typeof startPrivateLab>[0]): Promise<Pr
 async function greeting({ lab }: PrivateLab): Promise<string> {
   const output = { write: () => {}, drained: async () => {}, isTerminal: false, columns: 80 }
   const io = { stdin: (async function* () {})(), stdout: output, stderr: output, env: {} }
-  return startupBanner(lab, paintFor(io, output))
+  return startupBanner(lab, stylesFor(io, output))
 }
 
 test('the first start shows the token this once and where it is kept; the next one only where', async () => {
@@ -47,7 +47,7 @@ test('the first start shows the token this once and where it is kept; the next o
   const token = readFileSync(join(state, 'api-token'), 'utf8').trim()
   const said = await greeting(first)
   expect(said).toContain(`  API      http://127.0.0.1:${first.lab.api.port}  token in ${state}/api-token\n`)
-  expect(said).toContain(`  token    ${token}  shown this once\n`)
+  expect(said).toContain(`  token    ${token}  shown only once\n`)
   await first.close()
   open.pop()
   const second = await start({ state, ephemeral: false })
@@ -68,14 +68,14 @@ test('every address it shows can be used, also where it listens everywhere, and 
   const said = await greeting({ lab } as PrivateLab)
   expect(said).not.toContain('0.0.0.0')
   const port = lab.listeners[0]?.port
-  expect(said).toContain(`  proxy    127.0.0.1:${port} and at every other address of this machine  `)
+  expect(said).toContain(`  proxy    127.0.0.1:${port} and on all other addresses of this machine  `)
   const lines = [...said.matchAll(/^ {2}(curl .+?) +# (.+)$/gm)]
   expect(lines.length).toBeGreaterThan(3)
   const bob = lines.filter(([, line = '']) => line.includes('bob@example.com'))
   expect(bob.length).toBeGreaterThan(0)
   for (const [, line = '', expected = ''] of bob) {
     const { stdout } = await promisify(execFile)('sh', ['-c', `${line} -s`], { timeout: PATIENCE_MS })
-    expect(stdout.trim()).toContain(expected.replace(/^\d+, it sees /, ''))
+    expect(stdout.trim()).toContain(expected.replace(/^\d+, sees /, ''))
   }
 })
 
@@ -91,12 +91,12 @@ test.each([
 
 test('a token in memory is shown, as nobody could read it elsewhere; one that was given is not', async () => {
   const ephemeral = await start({ ephemeral: true })
-  expect(await greeting(ephemeral)).toMatch(/ {2}token in memory only\n {2}token {4}[\w-]{43} {2}shown this once\n/)
+  expect(await greeting(ephemeral)).toMatch(/ {2}token in memory only\n {2}token {4}[\w-]{43} {2}shown only once\n/)
   await ephemeral.close()
   open.pop()
   const given = await start({ ephemeral: true, apiToken: 'a-token-given-from-outside' })
   const said = await greeting(given)
-  expect(said).toContain('token as given in EGRESSLAB_API_TOKEN\n')
+  expect(said).toContain('token from EGRESSLAB_API_TOKEN\n')
   expect(said).not.toContain('a-token-given')
 })
 
@@ -157,7 +157,7 @@ test('Gateway DNS is shown with its real port, and, while host selectors are off
   writeFileSync(configFile, text)
   const off = await start({ ephemeral: true, configFile })
   expect(await greeting(off)).toContain(
-    'dns-query; host selectors are off: no placeholders, and 2 rules wait for them\n',
+    'dns-query; host selectors are off: no placeholders are given out, and 2 rules wait for them\n',
   )
 })
 

@@ -12,7 +12,7 @@ import { curl } from '../../test/support/curl.ts'
 import { portRewriter } from '../../test/support/example-proof.ts'
 import { originFacts, SHIPPED_CONFIG } from './scenes.ts'
 
-export interface Stage {
+export interface TourLab {
   /** the proxy as a URL */
   readonly proxy: string
   readonly isPrivate: boolean
@@ -21,14 +21,14 @@ export interface Stage {
 
 /** The shipped lab where it runs; anything else, or everything when asked to, as a private lab. Throws an InputError where
  *  that cannot start. */
-export async function openStage(config: string, alwaysPrivate: boolean): Promise<Stage> {
+export async function openTourLab(config: string, alwaysPrivate: boolean): Promise<TourLab> {
   const running = config === SHIPPED_CONFIG && !alwaysPrivate ? await runningLab() : undefined
   return running ?? privateLab(config)
 }
 
 /** Asks the shipped configuration's proxy for an echo site as a user of that configuration: only a lab of ours answers with
  *  a decision. */
-async function runningLab(): Promise<Stage | undefined> {
+async function runningLab(): Promise<TourLab | undefined> {
   const { config } = readConfig(SHIPPED_CONFIG)
   const [listener] = config.listeners
   if (listener === undefined) return undefined
@@ -38,7 +38,7 @@ async function runningLab(): Promise<Stage | undefined> {
 }
 
 /** A lab of this process with what people write of its file made to fit it: other ports, other stand-ins. */
-export interface PrivateStage extends Stage {
+export interface PrivateTourLab extends TourLab {
   readonly lab: Lab
   /** puts the real ports into a command */
   readonly rewrite: (command: string) => string
@@ -47,7 +47,7 @@ export interface PrivateStage extends Stage {
 }
 
 /** Throws an InputError where it cannot start. */
-export async function privateLab(configFile: string): Promise<PrivateStage> {
+export async function privateLab(configFile: string): Promise<PrivateTourLab> {
   const state = mkdtempSync(join(tmpdir(), 'egresslab-tour-'))
   const { network: standInNetwork, release } = await reserveLoopbackNetwork()
   const events = createEventLog({ form: 'line', write: () => undefined })
