@@ -1,7 +1,7 @@
 // The match cache: which rule decided the flows seen lately, after the design of Open vSwitch's microflow cache.
 //
 // It earns its place: it answers most flows of real traffic, which repeats, without a search of the index (measured in
-// docs/decisions/0007: the figures with and without it).
+// docs/decisions/0007-what-the-rule-index-remembers.md: the figures with and without it).
 //
 // The key is every value that some active rule reads, plus the user's number and the host name. A hit compares the
 // whole key, so it is never a guess. A cache belongs to one ruleset over one version of the lists and is dropped with
