@@ -1,5 +1,6 @@
-// What is behind the tunnels of a configuration and how it is reached: a local stand-in of a private network, or a proxy on its
-// other side. Routes say which tunnel a destination is behind; here it is followed. Resolves private names, dials nothing.
+// What is behind the tunnels of a configuration and how it is reached: a local stand-in of a private network, or a
+// proxy on its other side. Routes say which tunnel a destination is behind; here it is followed. Resolves private
+// names, dials nothing.
 
 import type { ConfiguredTunnel } from '../config/lab-config.ts'
 import { type Cidr, containsIp } from '../net/cidr.ts'

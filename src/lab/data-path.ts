@@ -15,7 +15,7 @@ import type { Sources } from '../outbound/source-registry.ts'
 import { createTcpDialer, type TcpDialerSettings } from '../outbound/tcp-dialer.ts'
 import { createUdpOutlets } from '../outbound/udp-socket.ts'
 import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/pipeline.ts'
-import type { Ports } from '../proxy/stage-values.ts'
+import type { Ports } from '../proxy/pipeline-ports.ts'
 import type { Store } from '../store/store.ts'
 import type { Engine } from '../transport/engine.ts'
 import { TimerWheel } from '../transport/timer-wheel.ts'
@@ -98,7 +98,7 @@ function listeningPorts(config: LabConfig): number[] {
 
 /** What doors have in common with those of other threads. */
 export type ListenerGroup = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn' | 'ownPages'> &
-  Partial<Pick<GatewaySettings, 'maxClients' | 'maxTurnedAway'>>
+  Partial<Pick<GatewaySettings, 'maxClients' | 'maxRefusedClients'>>
 
 /** Opens every door or none. The trial found every port free; one that was taken since is a problem like any other. */
 export async function openListeners(

@@ -1,5 +1,5 @@
-// The lookup tables of one version of an account: everything a decision looks up, compiled once per revision and kept in its
-// Snapshot.
+// The lookup tables of one version of an account: everything a decision looks up, compiled once per revision and kept
+// in its Snapshot.
 
 import type { Family } from '../net/ip.ts'
 import type { Account, DedicatedEgressIp } from './account.ts'
@@ -26,8 +26,8 @@ export interface AccountTables {
   readonly decisions: DecisionCache
   /** The dedicated IP a rule names by this address as written; undefined when the account does not own it. */
   ownerOf(written: string, family: Family): DedicatedEgressIp | undefined
-  /** The egress for a dedicated IP. Undefined when it has no address of the family. `userKey` as in {@link userKeyOf}; only IPv6 depends
-   *  on it. */
+  /** The egress for a dedicated IP. Undefined when it has no address of the family. `userKey` as in {@link userKeyOf};
+   *  only IPv6 depends on it. */
   egressOf(dedicated: DedicatedEgressIp, family: Family, userKey: string, fallback: boolean): Egress | undefined
 }
 

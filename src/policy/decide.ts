@@ -1,5 +1,5 @@
-// One flow in, one decision out: which rule, which address, from where, and why (gateway-egress section 4). Pure: no clock, no
-// state beside the compiled tables of the snapshot.
+// One flow in, one decision out: which rule, which address, from where, and why (gateway-egress section 4). Pure: no
+// clock, no state beside the compiled tables of the snapshot.
 
 import type { AccountTables } from './account-tables.ts'
 import type { Decision, ExemptReason } from './decision.ts'
@@ -17,8 +17,8 @@ export function decide(snapshot: Snapshot, flow: Flow): Decision {
   return decideBy(snapshot, flow, (ruleset) => ruleset.firstMatch(flow)?.rule)
 }
 
-/** Decides with another way of finding the rule; {@link decide} and explain() share everything else. The finder is asked only
- *  where rules have a say. */
+/** Decides with another way of finding the rule; {@link decide} and explain() share everything else. The finder is
+ *  asked only where rules have a say. */
 export function decideBy(
   { tables, ruleset }: Snapshot,
   flow: Flow,

@@ -1,5 +1,5 @@
-// All rules of an account, compiled: the first match of a flow in constant-like time, and why the rest has no say. A frozen value;
-// a change makes a new one ([R1], [R2], [R9], [F2]).
+// All rules of an account, compiled: the first match of a flow in constant-like time, and why the rest has no say. A
+// frozen value; a change makes a new one ([R1], [R2], [R9], [F2]).
 
 import { compileExpression, type Predicate } from '../expression/index.ts'
 import type { FieldValues, Lists } from '../expression/value.ts'
@@ -57,7 +57,8 @@ export interface Ruleset {
 
 export type RulesetSettings = Pick<AccountSettings, 'hostSelector' | 'expressions'>
 
-/** Compiles all rules, in any order. Rules with errors are left out and reported, every problem of each; the rest works. */
+/** Compiles all rules, in any order. Rules with errors are left out and reported, every problem of each; the rest
+ *  works. */
 export function compileRuleset(
   rules: readonly Rule[],
   lists: readonly NamedList[],
@@ -79,7 +80,8 @@ interface Parts {
   readonly active: readonly CompiledRule[]
   readonly skipped: readonly SkippedRule[]
   readonly fields: ReadonlySet<string>
-  /** A reader of the index's own: it keeps what the index finds for people and hosts, which other lists would make wrong. */
+  /** A reader of the index's own: it keeps what the index finds for people and hosts, which other lists would make
+   *  wrong. */
   readonly createReader: () => FlowReader
 }
 
@@ -239,7 +241,7 @@ export interface Snapshot {
   /** grows by one with every change, whatever changed */
   readonly revision: number
   readonly account: Account
-  /** compiled from `account` */
+  /** compiled from `account`: change both together, by {@link createSnapshot} */
   readonly tables: AccountTables
   readonly ruleset: Ruleset
 }

@@ -36,8 +36,8 @@ export class Http2Entrance {
   }
 
   /** Takes over a client that speaks HTTP/2 from its first byte. */
-  receive(visitor: ClientConnection): void {
-    const connection = new Connection(visitor, this.#settings, () => this.#connections.leave(place))
+  receive(client: ClientConnection): void {
+    const connection = new Connection(client, this.#settings, () => this.#connections.leave(place))
     const place = this.#connections.enter(connection)
   }
 
@@ -48,7 +48,7 @@ export class Http2Entrance {
 }
 
 class Connection {
-  readonly #visitor: ClientConnection
+  readonly #client: ClientConnection
   readonly #settings: Http2Settings
   readonly #session: ServerHttp2Session
   readonly #forwarding: ForwardStreams
@@ -57,18 +57,18 @@ class Connection {
   #isLeaving = false
   #deadline: Timer
 
-  constructor(visitor: ClientConnection, settings: Http2Settings, onClose: () => void) {
-    this.#visitor = visitor
+  constructor(client: ClientConnection, settings: Http2Settings, onClose: () => void) {
+    this.#client = client
     this.#settings = settings
     this.#forwarding = new ForwardStreams(settings)
-    this.#session = performServerHandshake(visitor.socket, {
+    this.#session = performServerHandshake(client.socket, {
       maxSessionMemory: MAX_SESSION_MB,
       maxHeaderListPairs: settings.maxFields,
       streamResetBurst: RESET_BURST,
       streamResetRate: RESETS_PER_SECOND,
       settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: settings.maxHeadBytes },
     })
-    this.#deadline = this.#closeIn(visitor.origin.limits.timeoutMs)
+    this.#deadline = this.#closeIn(client.origin.limits.timeoutMs)
     this.#session.on('stream', this.#serve)
     this.#session.on('error', this.#broken)
     this.#session.once('goaway', () => {
@@ -76,7 +76,7 @@ class Connection {
       this.#settle()
     })
     // HTTP/2 knows no half-closed connection: with the client's FIN, or its close_notify, every stream is over
-    visitor.socket.once('end', () => visitor.stream.destroy())
+    client.socket.once('end', () => client.stream.destroy())
     this.#session.once('close', () => {
       this.#deadline.cancel()
       this.#forwarding.close()
@@ -100,11 +100,14 @@ class Connection {
     this.#opened(stream)
     const { pipeline } = this.#settings
     const isConnect = pseudo[':method'] === 'CONNECT'
-    const knock = { ...this.#visitor.knock(isConnect ? 'h2-connect' : 'h2-forward'), acceptedAt: pipeline.now() }
+    const clientInfo = {
+      ...this.#client.clientInfo(isConnect ? 'h2-connect' : 'h2-forward'),
+      acceptedAt: pipeline.now(),
+    }
     if (isConnect) {
-      openConnectStream(pipeline, knock, stream, { authority: pseudo[':authority'] ?? '', fields: plain(fields) })
+      openConnectStream(pipeline, clientInfo, stream, { authority: pseudo[':authority'] ?? '', fields: plain(fields) })
     } else {
-      this.#forwarding.serve(knock, stream, { pseudo, fields: plain(fields) })
+      this.#forwarding.serve(clientInfo, stream, { pseudo, fields: plain(fields) })
     }
   }
 
@@ -130,7 +133,7 @@ class Connection {
     const { closed, destroyed } = this.#session
     if (this.#open > 0 || !(closed || destroyed)) return
     this.#deadline.cancel()
-    this.#deadline = this.#settings.pipeline.settings.clock.after(GRACE_MS, () => this.#visitor.stream.destroy())
+    this.#deadline = this.#settings.pipeline.settings.clock.after(GRACE_MS, () => this.#client.stream.destroy())
   }
 
   /** A client that breaks the protocol, or asks and takes back without end, loses its connection. That it went away is no news. */
@@ -139,7 +142,7 @@ class Connection {
     if (this.#isLeaving || !code.startsWith('ERR_HTTP2_')) return
     const why = isOtherProtocol(cause) ? SPEAKS_SOMETHING_ELSE : 'the client broke the rules of HTTP/2'
     const error = new GatewayError('request.malformed', why, { cause })
-    this.#settings.pipeline.refuse(this.#visitor.knock('h2-connect'), error)
+    this.#settings.pipeline.refuse(this.#client.clientInfo('h2-connect'), error)
   }
 }
 

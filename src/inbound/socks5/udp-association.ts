@@ -1,20 +1,20 @@
 // UDP ASSOCIATE, the client's side: a relay socket that only this client may use (UD-01), the datagram header, and a life tied
-// to the control connection (UD-02). Where datagrams go is decided in proxy/udp-flows.ts.
+// to the control connection (UD-02). Where datagrams go is decided in proxy/udp-association-flows.ts.
 
 import type { Socket } from 'node:dgram'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { socks5Reply } from '../../errors/to-http.ts'
 import { type Endpoint, formatEndpoint, type Target } from '../../net/endpoint.ts'
 import type { Ip } from '../../net/ip.ts'
-import type { Knock } from '../../proxy/arrival.ts'
-import type { ConnectionPipeline, Identified } from '../../proxy/pipeline.ts'
+import type { ClientInfo } from '../../proxy/arrival.ts'
+import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import type { SessionEnd } from '../../proxy/session.ts'
-import type { OpenUdpOutlets, Persona } from '../../proxy/stage-values.ts'
+import type { ClientContext, OpenUdpUpstreams } from '../../proxy/stage-values.ts'
 import { UdpFlows, type UdpLimits } from '../../proxy/udp-association-flows.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
 import { bindDatagramSocket } from '../../transport/datagram-socket.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
-import { hangUp } from '../close-after-reply.ts'
+import { closeAfterReply } from '../close-after-reply.ts'
 import { formatReply } from './messages.ts'
 import type { UdpHandler } from './socks5-handshake.ts'
 import { RateLimit } from './token-bucket.ts'
@@ -22,7 +22,7 @@ import { formatUdpHeader, readUdpHeader, readUdpTarget } from './udp-header.ts'
 
 export interface UdpHandlerSettings {
   readonly pipeline: ConnectionPipeline
-  readonly openOutlets: OpenUdpOutlets
+  readonly openOutlets: OpenUdpUpstreams
   readonly limits: UdpLimits
 }
 
@@ -32,25 +32,25 @@ const MAX_QUEUED_BYTES = 1024 * 1024
 /** Takes clients that asked for UDP ASSOCIATE over from the handshake. */
 export function createUdpHandler(settings: UdpHandlerSettings): UdpHandler {
   const relays = new Set<string>()
-  return async (visitor, tcpKnock, { target }, identified) => {
-    const { stream: control, origin } = visitor
-    const knock: Knock = { ...tcpKnock, protocol: 'socks5-udp', transport: 'udp' }
+  return async (connection, tcpClient, { target }, identified) => {
+    const { stream: control, origin } = connection
+    const client: ClientInfo = { ...tcpClient, protocol: 'socks5-udp', transport: 'udp' }
     let relay: Socket | undefined
     try {
-      const { persona } = identified ?? ((await settings.pipeline.identify(knock)) satisfies Identified)
+      const { context } = identified ?? (await settings.pipeline.identify(client))
       const local = localAddress(control)
       relay = await bindRelay(local)
       const address = { ip: local, port: relay.address().port }
       if (control.isClosed) return void relay.close()
       const claimed = claimedPort(target)
-      const association = new Association({ ...settings, control, relay, address, relays, knock, persona, claimed })
+      const association = new Association({ ...settings, control, relay, address, relays, client, context, claimed })
       control.write(formatReply(0x00, address))
       control.setHandler(association)
     } catch (thrown) {
       relay?.close()
       const error = asGatewayError(thrown)
-      settings.pipeline.refuse(knock, error)
-      hangUp(control, origin.clock, formatReply(socks5Reply(error)))
+      settings.pipeline.refuse(client, error)
+      closeAfterReply(control, origin.clock, formatReply(socks5Reply(error)))
     }
   }
 }
@@ -81,8 +81,8 @@ interface AssociationParts extends UdpHandlerSettings {
   readonly address: Endpoint
   /** every relay of this proxy: no datagram may be sent to one */
   readonly relays: Set<string>
-  readonly knock: Knock
-  readonly persona: Persona
+  readonly client: ClientInfo
+  readonly context: ClientContext
   readonly claimed: number | undefined
 }
 
@@ -100,10 +100,10 @@ class Association implements StreamHandler {
   #closed = false
 
   constructor(parts: AssociationParts) {
-    const { pipeline, relay, limits, knock, relays, address } = parts
+    const { pipeline, relay, limits, client, relays, address } = parts
     const { clock } = pipeline.settings
     this.#parts = parts
-    this.#client = knock.peer.ip.text
+    this.#client = client.peer.ip.text
     this.#port = parts.claimed
     this.#outward = new RateLimit(limits, clock.now)
     this.#inward = new RateLimit(limits, clock.now)
