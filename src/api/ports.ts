@@ -7,7 +7,7 @@ import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
 import type { LiveSession, OpenSession } from '../proxy/live-sessions.ts'
-import type { RememberedSession } from '../proxy/recent-sessions.ts'
+import type { RecentSession } from '../proxy/recent-sessions.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { EngineName } from '../transport/engine.ts'
 
@@ -189,11 +189,11 @@ export interface DiagnosticsPort {
   open(): readonly OpenSession[]
   findOpen(id: string): OpenSession | undefined
   /** the last finished sessions, oldest first */
-  finished(): readonly RememberedSession[]
-  findFinished(id: string): RememberedSession | undefined
+  finished(): readonly RecentSession[]
+  findFinished(id: string): RecentSession | undefined
   /** Both answer the way to stop. */
   onOpen(listener: (session: OpenSession) => void): () => void
-  onFinish(listener: (session: RememberedSession) => void): () => void
+  onFinish(listener: (session: RecentSession) => void): () => void
   /** Asks the echo origins through the proxy as this user; `undefined` where the user's password is needed and not known.
    *  The password is the configuration's own where none is given and that is a plain one. */
   verify(question: VerifyQuestion): Promise<readonly EgressVerification[] | undefined>

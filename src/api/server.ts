@@ -7,7 +7,7 @@ import { ChangeError } from '../errors/change-error.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import { countedEgress } from '../policy/egress-address.ts'
-import { inTurns } from '../proxy/request-turns.ts'
+import { oneAtATime } from '../proxy/request-turns.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
 import { basicCredentials, checkHost, checkSingle, checkSite, hasToken } from './authentication.ts'
 import { checkQuery } from './check-query.ts'
@@ -60,7 +60,7 @@ export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiS
   })
   server.maxConnections = MAX_CONNECTIONS
   server.timeout = STALL_MS
-  const inTurn = inTurns((request, response) => void handle(request, response), MAX_PIPELINED)
+  const inTurn = oneAtATime((request, response) => void handle(request, response), MAX_PIPELINED)
   server.on('request', inTurn)
   server.on('connection', endWithClient)
   await listen(server, where)

@@ -18,8 +18,9 @@ import { isInterfaceAddress } from '../outbound/local-addresses.ts'
 import { createExitTable, type ExitOf } from '../outbound/upstream-proxy.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Arrival } from '../proxy/arrival.ts'
-import { flowsOf, resolveOptions, settleTarget } from '../proxy/pipeline.ts'
-import type { Candidate, Ports } from '../proxy/stage-values.ts'
+import type { Ports } from '../proxy/pipeline-ports.ts'
+import type { Candidate } from '../proxy/stage-values.ts'
+import { flowsOf, identify, receive, resolvePlaceholder, resolveTarget } from '../proxy/stages.ts'
 import { readJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
 import { configuredSockets } from './configured-sockets.ts'
@@ -218,11 +219,9 @@ async function hypotheticalFlows(
   ports: DecisionContext['ports'],
 ): Promise<HypotheticalFlow[]> {
   const snapshot = store.current()
-  const client = await ports.identify(arrival, snapshot)
-  const { target, placeholder } = await settleTarget(ports, arrival.target)
-  const signal = AbortSignal.timeout(10_000)
-  const candidates = await ports.resolve(target, resolveOptions(arrival, client, { signal, placeholder, snapshot }))
-  return flowsOf(ports, { ...arrival, target }, client, candidates)
+  const identified = await identify(ports, receive(arrival, arrival.target, snapshot), arrival)
+  const named = await resolvePlaceholder(ports, identified)
+  return flowsOf(ports, await resolveTarget(ports, named, AbortSignal.timeout(10_000)))
 }
 
 function closeAll(context: DecisionContext, store: Store): void {

@@ -9,7 +9,7 @@ import { parseAuthority } from '../net/host.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import { type Explanation, explain } from '../policy/explain.ts'
-import type { Snapshot } from '../policy/ruleset.ts'
+import { createSnapshot, type Snapshot } from '../policy/ruleset.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 import type { Decider, HypotheticalFlow } from './decider.ts'
 
@@ -62,7 +62,8 @@ function withColosDown(snapshot: Snapshot, codes: readonly string[]): Snapshot {
   const wanted = codes.map((code) => code.toUpperCase())
   const unknown = wanted.filter((code) => !colos.has(code))
   if (unknown.length > 0) throw new InputError(unknown.map((code) => unknownColo(code, [...colos.keys()])))
-  return { ...snapshot, account: { ...snapshot.account, colosDown: new Set([...colosDown, ...wanted]) } }
+  const account = { ...snapshot.account, colosDown: new Set([...colosDown, ...wanted]) }
+  return createSnapshot(snapshot.revision, account, snapshot.ruleset)
 }
 
 function unknownColo(code: string, known: readonly string[]) {

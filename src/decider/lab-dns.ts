@@ -9,7 +9,7 @@ import type { Issue } from '../errors/issue.ts'
 import { type Cidr, cidr, parseCidr } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Family } from '../net/ip.ts'
-import type { Ports } from '../proxy/stage-values.ts'
+import type { Ports } from '../proxy/pipeline-ports.ts'
 import type { Store } from '../store/store.ts'
 
 export interface LabDns extends GatewayDns {

@@ -6,7 +6,8 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
 import { equalIp, type Family, type Ip } from '../net/ip.ts'
 import type { Place } from '../policy/place.ts'
-import type { Candidate, Ports, ResolveOptions } from '../proxy/stage-values.ts'
+import type { Ports, ResolveOptions } from '../proxy/pipeline-ports.ts'
+import type { Candidate } from '../proxy/stage-values.ts'
 import { type AddressBook, type AddressEntry, createAddressBook, type HostsFile } from './address-book.ts'
 import { type GuardFacts, refusalOf } from './destination-guard.ts'
 import { type DnsClient, lookUpBoth, lookUpOne } from './dns-client.ts'
@@ -34,14 +35,17 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
   const tunnels = createTunnels(facts.tunnels ?? [])
 
   /** What is known without DNS; `undefined`: ask DNS. */
-  function knownAddresses(target: Target, { settled, routes }: ResolveOptions): readonly AddressEntry[] | undefined {
+  function knownAddresses(
+    target: Target,
+    { placeholderAddress, routes }: ResolveOptions,
+  ): readonly AddressEntry[] | undefined {
     if (target.kind === 'ip') return [book.withMapping(target.ip)]
     const tunnelId = routes === undefined ? undefined : tunnels.behindName(target.name, routes)
     const inside = tunnelId === undefined ? undefined : tunnels.addressesOf(tunnelId, target.name)
     const known = inside?.map((address) => ({ ip: address })) ?? book.addressesOf(target.name)
-    if (settled !== undefined) {
-      const same = typeof known === 'object' ? known.find((found) => equalIp(found.ip, settled)) : undefined
-      return [same ?? book.withMapping(settled)]
+    if (placeholderAddress !== undefined) {
+      const same = typeof known === 'object' ? known.find((found) => equalIp(found.ip, placeholderAddress)) : undefined
+      return [same ?? book.withMapping(placeholderAddress)]
     }
     if (known === 'never') throw notFound(target.name, tunnelId && tunnels.nameOf(tunnelId))
     return known

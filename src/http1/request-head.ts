@@ -76,7 +76,7 @@ function lineDefect(line: string): Defect {
   const wrong = endOf(VISIBLE, target, 0, target.length)
   if (wrong < target.length) {
     const byte = byteName(target.charCodeAt(wrong))
-    const why = `the request target holds the byte ${byte}, which must be written as %${byte.slice(2).toUpperCase()}`
+    const why = `the request target contains the byte ${byte}, which must be written as %${byte.slice(2).toUpperCase()}`
     return new Defect('target-character', why, { byte, at: wrong })
   }
   if (parts.length === 2 && target !== '') {

@@ -11,8 +11,8 @@ import type { VirtualNetwork } from '../policy/account.ts'
 import type { Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
-import type { ClientCertificate, Knock } from '../proxy/arrival.ts'
-import type { Persona } from '../proxy/stage-values.ts'
+import type { ClientCertificate, ClientInfo } from '../proxy/arrival.ts'
+import type { ClientContext } from '../proxy/stage-values.ts'
 import { createDirectory, type Directory, type People } from './directory.ts'
 import { createKeySet, keysFrom } from './key-set.ts'
 import { createTokenVerifier, type TokenVerifier } from './token-verifier.ts'
@@ -42,7 +42,7 @@ export interface IdentifierOptions {
 export interface Identifier {
   /** Synchronous for credentials that were verified before. Throws or rejects with `identity.*`, or
    *  `request.malformed` for invalid choices. */
-  identify(knock: Knock, snapshot: Snapshot): Persona | Promise<Persona>
+  identify(knock: ClientInfo, snapshot: Snapshot): ClientContext | Promise<ClientContext>
   /** Replaces users, devices and sources in one step, and forgets all verified credentials. */
   replacePeople(people: People): void
 }
@@ -104,7 +104,7 @@ function keptKeySets(): (provider: IdentityProvider) => JWTVerifyGetKey {
 /** The user of a connection; `undefined` if it has none. */
 function authenticate(
   { directory, verifier, tokens }: IdentifyInputs,
-  { listener, credentials, signedInAs, tls }: Knock,
+  { listener, credentials, signedInAs, tls }: ClientInfo,
   { email, password }: ParsedLogin,
   { peer, source }: Pick<ClaimedClient, 'peer' | 'source'>,
 ): ConfiguredUser | undefined | Promise<ConfiguredUser> {
@@ -149,7 +149,7 @@ function ownerOf(directory: Directory, certificate: ClientCertificate, named: st
 }
 
 interface ClaimedClient {
-  readonly knock: Knock
+  readonly knock: ClientInfo
   readonly login: ParsedLogin
   readonly peer: Ip
   readonly source: ConfiguredSource | undefined
@@ -157,7 +157,7 @@ interface ClaimedClient {
 }
 
 /** Choices are parsed once the user is known, so that unauthenticated clients learn nothing from them. */
-function personaOf(inputs: IdentifyInputs, visit: ClaimedClient, user: ConfiguredUser | undefined): Persona {
+function personaOf(inputs: IdentifyInputs, visit: ClaimedClient, user: ConfiguredUser | undefined): ClientContext {
   const { knock, login, peer } = visit
   const choices = parseChoices(login.parameters)
   const entry = deviceFor(inputs.directory, choices, visit.source, user)
@@ -167,7 +167,7 @@ function personaOf(inputs: IdentifyInputs, visit: ClaimedClient, user: Configure
   const internal = entry?.device.internalSourceIp
   const virtualNetworkId = virtualNetworkFor(inputs, visit, choices, user)
   const source = { ip: sourceIp, port: knock.peer.port }
-  const persona: { -readonly [Name in keyof Persona]: Persona[Name] } =
+  const persona: { -readonly [Name in keyof ClientContext]: ClientContext[Name] } =
     user === undefined ? { virtualNetworkId, source } : { identity: user.identity, virtualNetworkId, source }
   if (userPlace !== undefined) persona.userPlace = userPlace
   if (entry !== undefined) persona.device = entry.device

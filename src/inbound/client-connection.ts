@@ -1,39 +1,43 @@
-// One accepted client while it says what it wants: reads its bytes for a handshake, however they are cut, within a deadline and a size,
-// and then lets go of the stream with everything not used still in it. Knows no protocol.
+// A client connection during its handshake: feeds its bytes to the handshake, however they are split, within a deadline
+// and a size limit, then releases the stream with all unused bytes still in it. Knows no protocol.
 
 import type { Socket } from 'node:net'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
-import type { ClientTls, InboundProtocol, Knock, Listener } from '../proxy/arrival.ts'
+import type { ClientInfo, ClientTls, InboundProtocol, Listener } from '../proxy/arrival.ts'
 import type { ByteStream, StreamHandler } from '../transport/byte-stream.ts'
 import type { Clock, Timer } from '../transport/timer-wheel.ts'
 
 /** The opening bytes of one protocol. */
 export interface Handshake {
-  /** it waits for something other than bytes, and the client is not read meanwhile; {@link ClientConnection.offer} goes on */
+  /** true while it waits for something other than bytes; the client is not read until {@link
+   *  ClientConnection.continueHandshake} */
   readonly isWaiting?: boolean
-  /** Looks at everything that arrived and is not used up; answers how many bytes it used, 0 for "not enough yet". May start
-   *  the next step with {@link ClientConnection.converse}. Throws GatewayError for nonsense. */
+  /** Gets all bytes that arrived and are unused; returns how many it used, 0 for "not enough yet". May call
+   *  {@link ClientConnection.startHandshake} for the next step. Throws GatewayError `request.*`. */
   take(bytes: Buffer): number
-  /** Says no in the protocol's own words and closes. Also called when the client is too slow, too long or gone too early. */
+  /** Sends an error reply in the protocol and closes. Also called when the client times out, sends too much or closes
+   *  early. */
   refuse(error: GatewayError): void
 }
 
 export interface HandshakeLimits {
+  /** for the whole handshake */
   readonly timeoutMs: number
   readonly maxBytes: number
 }
 
+/** Where a client connection comes from, and the limits it is held to. */
 export interface ClientOrigin {
   readonly listener: Listener
   readonly peer: Endpoint
   /** lab time, epoch ms */
   readonly acceptedAt: number
-  /** the round trip of the TCP handshake, ms; 0 where the system does not tell */
+  /** the round trip of the TCP handshake, ms; 0 where the system does not report it */
   readonly tcpHandshakeMs: number
   readonly clock: Clock
   readonly limits: HandshakeLimits
-  /** for a client that speaks TLS: the facts of its handshake */
+  /** for a TLS client: the facts of its TLS handshake */
   readonly tls?: ClientTls
 }
 
@@ -42,17 +46,17 @@ const INITIAL_BUFFER = 1024
 export class ClientConnection implements StreamHandler {
   readonly stream: ByteStream
   readonly origin: ClientOrigin
-  /** Set after a refused CONNECT whose connection stays open: what comes next may be what the client meant for the tunnel, so
-   *  only a request with credentials is taken for its own (TU-04). */
-  mustLogIn = false
+  /** Set after a 407 to a CONNECT whose connection stays open: the next bytes may be meant for the tunnel, so only a
+   *  request with credentials is accepted (TU-04). */
+  mustAuthenticate = false
   #handshake: Handshake | undefined
   #held: Buffer | undefined
   #length = 0
-  /** is what is held the stream's own memory, good only until the next read */
+  /** the held bytes are the stream's memory, valid only until the next read */
   #isBorrowed = false
   #deadline: Timer | undefined
   #taking = false
-  /** has the client said anything in this conversation */
+  /** the client has sent at least one byte in this handshake */
   #begun = false
 
   constructor(stream: ByteStream, origin: ClientOrigin) {
@@ -60,20 +64,21 @@ export class ClientConnection implements StreamHandler {
     this.origin = origin
   }
 
-  /** The client's connection for those who need a socket of Node's; to be asked for once it is released. */
+  /** The connection as a Node.js socket; only after {@link release}. */
   get socket(): Socket {
     return this.stream.asSocket()
   }
 
-  /** The knock of this visitor in a protocol. */
-  knock(protocol: InboundProtocol): Knock {
+  /** This client as the pipeline takes it, in a protocol. */
+  clientInfo(protocol: InboundProtocol): ClientInfo {
     const { listener, peer, acceptedAt, tcpHandshakeMs, tls } = this.origin
-    const knock = { protocol, transport: 'tcp', listener, peer, acceptedAt, tcpHandshakeMs } as const
-    return tls === undefined ? knock : { ...knock, tls }
+    const info = { protocol, transport: 'tcp', listener, peer, acceptedAt, tcpHandshakeMs } as const
+    return tls === undefined ? info : { ...info, tls }
   }
 
-  /** From now on this handshake gets the bytes. The deadline runs from the first call until {@link release}. */
-  converse(handshake: Handshake): void {
+  /** Gives the client's bytes to this handshake from now on. The deadline runs from the first call until {@link
+   *  release}. */
+  startHandshake(handshake: Handshake): void {
     const starting = this.#handshake === undefined
     this.#handshake = handshake
     if (!starting) return
@@ -82,8 +87,8 @@ export class ClientConnection implements StreamHandler {
     this.stream.setHandler(this)
   }
 
-  /** The handshake is complete with these many bytes: the deadline stops, nobody handles the stream any more, and what was not used is
-   *  back in it, unread. Answers how many bytes are buffered there. */
+  /** Ends the handshake, which used this many more bytes: stops the deadline, detaches from the stream, and puts unused
+   *  bytes back into it. Returns how many bytes are buffered there. */
   release(used = 0): number {
     this.#stop()
     this.#consume(used)
@@ -94,7 +99,7 @@ export class ClientConnection implements StreamHandler {
     return this.stream.buffered
   }
 
-  /** Reads as long as the handshake wants bytes. */
+  /** Reads while the handshake takes bytes. */
   onReadable(): void {
     while (this.#handshake !== undefined && this.#handshake.isWaiting !== true) {
       const chunk = this.stream.read()
@@ -111,23 +116,25 @@ export class ClientConnection implements StreamHandler {
 
   onWritable(): void {}
 
-  /** Gone before the request was complete. */
+  /** The client closed before its request was complete. */
   onClose(): void {
-    this.#part(new GatewayError('request.malformed', 'the client left in the middle of its request'))
+    this.#refuseIfBegun(
+      new GatewayError('request.malformed', 'the client closed the connection before its request was complete'),
+    )
   }
 
-  /** Says no on behalf of a handshake that found out later; nothing when the conversation is already over. */
+  /** Refuses the client on behalf of a waiting handshake; does nothing once the handshake is over. */
   fail(error: GatewayError): void {
     this.#refuse(error)
   }
 
-  /** Goes on after a handshake has waited for something other than bytes. */
-  offer(): void {
+  /** Continues a handshake that has waited for something other than bytes. */
+  continueHandshake(): void {
     this.#take()
     this.onReadable()
   }
 
-  /** Offers what is held until nobody takes anything; `take` may release the client or change the handshake. */
+  /** Passes the held bytes on until none is used; `take` may release the client or start another handshake. */
   #take(): void {
     if (this.#taking) return
     this.#taking = true
@@ -144,7 +151,7 @@ export class ClientConnection implements StreamHandler {
       this.#taking = false
     }
     if (this.#length > this.origin.limits.maxBytes && this.#handshake?.isWaiting !== true) {
-      this.#refuse(new GatewayError('request.too_large', 'the opening bytes are longer than the proxy takes'))
+      this.#refuse(new GatewayError('request.too_large', 'the opening bytes exceed the size limit'))
     }
   }
 
@@ -174,7 +181,7 @@ export class ClientConnection implements StreamHandler {
     this.#length = needed
   }
 
-  /** Makes a copy of what is borrowed. */
+  /** Copies borrowed bytes. */
   #own(): void {
     if (this.#isBorrowed && this.#held !== undefined) this.#held = Buffer.from(this.#rest())
     this.#isBorrowed = false
@@ -187,11 +194,11 @@ export class ClientConnection implements StreamHandler {
   }
 
   readonly #expire = (): void => {
-    this.#part(new GatewayError('request.timeout', 'the client did not say what it wants in time'))
+    this.#refuseIfBegun(new GatewayError('request.timeout', 'timed out waiting for the request'))
   }
 
-  /** Somebody who never said a word (a port check, a spare connection) is let go in silence and without a record. */
-  #part(error: GatewayError): void {
+  /** A client that sent nothing (a port check, a spare connection) is closed without a reply and without a record. */
+  #refuseIfBegun(error: GatewayError): void {
     if (this.#begun) {
       this.#refuse(error)
       return

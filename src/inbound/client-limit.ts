@@ -1,14 +1,14 @@
-// How many clients are connected, held to a limit (RS-03); for one thread, or together for several.
+// Counts connected clients against a limit (RS-03), for one thread or for several together.
 
 export interface ClientCount {
-  /** Counts one in; false when there are as many as may be. */
+  /** Counts one more client; false, and nothing counted, when the limit is reached. */
   enter(): boolean
   leave(): void
-  /** how much of the limit is taken, 0…1 */
+  /** the share of the limit in use, 0…1 */
   share(): number
 }
 
-/** A count of one thread's own. */
+/** A count for one thread. */
 export function localClients(limit: number): ClientCount {
   let clients = 0
   return {
@@ -24,7 +24,7 @@ export function localClients(limit: number): ClientCount {
   }
 }
 
-/** A count over threads, in shared memory. What a dead thread had counted is taken back by {@link forget}. */
+/** A count over several threads, in shared memory. {@link forget} subtracts what a dead thread had counted. */
 export class SharedClients {
   readonly buffer: SharedArrayBuffer
   /** the sum, then each thread's own */
@@ -35,7 +35,7 @@ export class SharedClients {
     this.#words = new Int32Array(this.buffer)
   }
 
-  /** As one thread (0-based) counts. */
+  /** The count as one thread (0-based) uses it. */
   countOf(thread: number, limit: number): ClientCount {
     return {
       enter: () => {
@@ -54,7 +54,7 @@ export class SharedClients {
     }
   }
 
-  /** Takes back what a thread had counted; answers how many. Not while it lives. */
+  /** Subtracts what a thread had counted; returns how many. Only after the thread has ended. */
   forget(thread: number): number {
     const clients = Atomics.exchange(this.#words, thread + 1, 0)
     Atomics.sub(this.#words, 0, clients)

@@ -1,5 +1,5 @@
-// One listening port of the proxy: accepts, finds out by the first bytes
-// what is spoken, and hands over to that protocol. Decides nothing about destinations or identity.
+// One listening port of the proxy: accepts clients, detects the protocol by the first bytes, and dispatches to its
+// handler. Decides nothing about destinations or identity.
 
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
@@ -11,32 +11,33 @@ import type { Clock } from '../transport/timer-wheel.ts'
 import { ClientConnection, type Handshake, type HandshakeLimits } from './client-connection.ts'
 import type { ClientCount } from './client-limit.ts'
 
-/** A client that there is no room for has so long to say what it speaks. */
-const TURN_AWAY_MS = 2000
+/** How long a client beyond the limit may take to send its first bytes. */
+const OVERLOAD_TIMEOUT_MS = 2000
 
-/** Begins a protocol with a visitor whose first bytes are waiting: usually {@link ClientConnection.converse} with a handshake. */
-export type Greeter = (visitor: ClientConnection) => void
+/** Takes over a client whose first bytes are still in its stream: usually by {@link ClientConnection.startHandshake}.
+ *   */
+export type ProtocolHandler = (client: ClientConnection) => void
 
-export interface Greeters extends Readonly<Record<Spoken, Greeter>> {
-  /** Refuses a client that left or fell silent before its first bytes said what it speaks: by then they could only have
-   *  become a CONNECT request. */
-  readonly unclear: (visitor: ClientConnection, error: GatewayError) => void
+export interface ProtocolHandlers extends Readonly<Record<ClientProtocol, ProtocolHandler>> {
+  /** Refuses a client that closed or timed out before its protocol was known: its bytes could only have become a
+   *  CONNECT request. */
+  readonly undetected: (client: ClientConnection, error: GatewayError) => void
 }
 
 export interface ListenerSettings {
-  /** meets every client that was let in: usually {@link greet} */
-  readonly meet: (visitor: ClientConnection) => void
+  /** takes every client within the limit: usually {@link dispatch} */
+  readonly accept: (client: ClientConnection) => void
   readonly limits: HandshakeLimits
-  /** over all doors; whom it does not let in is turned away (RS-03) */
+  /** counted over all listeners; clients beyond its limit are refused (RS-03) */
   readonly clients: ClientCount
-  /** meets whom there is no room for */
-  readonly turnAway: (visitor: ClientConnection) => void
-  /** those being turned away */
-  readonly turnedAway: ClientCount
-  /** slows accepting down while there is no room */
-  readonly brake: { hold(crowd: number): void }
-  /** meets those there is not even room to turn away */
-  readonly cutOff: (visitor: ClientConnection) => void
+  /** takes clients beyond the limit, to refuse them in their protocol */
+  readonly refuseOverload: (client: ClientConnection) => void
+  /** clients that are being refused; its limit bounds them too */
+  readonly refusedClients: ClientCount
+  /** slows accepting down while clients are being refused */
+  readonly acceptThrottle: { delay(load: number): void }
+  /** takes clients beyond the limit of `refusedClients` */
+  readonly dropConnection: (client: ClientConnection) => void
   /** others listen on the same port, and the system spreads connections over all of them (SO_REUSEPORT) */
   readonly sharesPort?: boolean
   readonly engine: Engine
@@ -46,16 +47,16 @@ export interface ListenerSettings {
 
 export interface OpenListener {
   readonly listener: Listener
-  /** as really bound */
+  /** the address really bound */
   readonly address: Endpoint
   readonly clients: number
-  /** Stops accepting; resolves once the port is free and the last client gone. Connections go on. */
+  /** Stops accepting; open connections go on. Resolves once the port is free and the last client is gone. */
   close(): Promise<void>
   /** Resets every client that is still connected. */
-  cutAll(): void
+  resetAll(): void
 }
 
-/** Opens the port. Rejects with the system's error when it cannot be bound. */
+/** Opens a listening port. Rejects with the system's error when it cannot be bound. */
 export async function openListener(listener: Listener, settings: ListenerSettings): Promise<OpenListener> {
   const clients = new LinkedList<ByteStream>()
   const { host, port } = listener
@@ -71,7 +72,7 @@ export async function openListener(listener: Listener, settings: ListenerSetting
       await listening.close()
       await clients.empty()
     },
-    cutAll: () => {
+    resetAll: () => {
       for (const stream of clients.list()) stream.reset()
     },
   }
@@ -86,23 +87,23 @@ function accept(
   clients: LinkedList<ByteStream>,
 ): void {
   const peer = stream.remoteEndpoint()
-  // it may be gone before it is looked at
+  // the client may have closed before it was accepted
   if (peer === undefined) {
     stream.reset()
     return
   }
   const { clock, limits, now } = settings
   const admission = admit(settings)
-  const visitor = new ClientConnection(stream, {
+  const client = new ClientConnection(stream, {
     listener,
     peer,
     acceptedAt: now(),
     tcpHandshakeMs: (stream.tcpInfo()?.rttUs ?? 0) / 1000,
     clock,
-    limits: admission?.meet === settings.meet ? limits : { ...limits, timeoutMs: TURN_AWAY_MS },
+    limits: admission?.accept === settings.accept ? limits : { ...limits, timeoutMs: OVERLOAD_TIMEOUT_MS },
   })
   if (admission === undefined) {
-    settings.cutOff(visitor)
+    settings.dropConnection(client)
     return
   }
   const place = clients.enter(stream)
@@ -110,48 +111,48 @@ function accept(
     clients.leave(place)
     admission.count.leave()
   })
-  admission.meet(visitor)
+  admission.accept(client)
 }
 
-/** Who meets the next client, and where it is counted; undefined: there is no room for it at all. */
-function admit({ clients, turnedAway, meet, turnAway, brake }: ListenerSettings) {
-  if (clients.enter()) return { count: clients, meet }
-  brake.hold(turnedAway.share())
-  return turnedAway.enter() ? { count: turnedAway, meet: turnAway } : undefined
+/** The handler of the next client and the count it is in; undefined: it is to be dropped. */
+function admit({ clients, refusedClients, accept, refuseOverload, acceptThrottle }: ListenerSettings) {
+  if (clients.enter()) return { count: clients, accept }
+  acceptThrottle.delay(refusedClients.share())
+  return refusedClients.enter() ? { count: refusedClients, accept: refuseOverload } : undefined
 }
 
-/** Listens to a client's first bytes and hands it to the protocol they open. */
-export function greet(visitor: ClientConnection, greeters: Greeters): void {
-  visitor.converse(new Sniffing(visitor, greeters))
+/** Waits for a client's first bytes and calls the handler of the protocol they open. */
+export function dispatch(client: ClientConnection, handlers: ProtocolHandlers): void {
+  client.startHandshake(new ProtocolDetection(client, handlers))
 }
 
-class Sniffing implements Handshake {
-  readonly #visitor: ClientConnection
-  readonly #greeters: Greeters
+class ProtocolDetection implements Handshake {
+  readonly #client: ClientConnection
+  readonly #handlers: ProtocolHandlers
 
-  constructor(visitor: ClientConnection, greeters: Greeters) {
-    this.#visitor = visitor
-    this.#greeters = greeters
+  constructor(client: ClientConnection, handlers: ProtocolHandlers) {
+    this.#client = client
+    this.#handlers = handlers
   }
 
   take(bytes: Buffer): number {
-    const spoken = sniff(bytes)
-    if (spoken !== undefined) this.#greeters[spoken](this.#visitor)
+    const protocol = detectProtocol(bytes)
+    if (protocol !== undefined) this.#handlers[protocol](this.#client)
     return 0
   }
 
   refuse(error: GatewayError): void {
-    this.#greeters.unclear(this.#visitor, error)
+    this.#handlers.undetected(this.#client, error)
   }
 }
 
-export type Spoken = 'socks4' | 'socks5' | 'tls' | 'connect' | 'http'
+export type ClientProtocol = 'socks4' | 'socks5' | 'tls' | 'connect' | 'http'
 
 const CONNECT = Buffer.from('CONNECT ')
 
-/** The protocol these first bytes open, or undefined while they could still be more than one. Anything that is not SOCKS, TLS
- *  or a CONNECT request line is left to the HTTP server, which knows how to refuse it. */
-export function sniff(bytes: Buffer): Spoken | undefined {
+/** The protocol these first bytes open; undefined while they could still be more than one. Anything that is not SOCKS,
+ *  TLS or a CONNECT request line counts as `http`, whose handler refuses what it cannot read. */
+export function detectProtocol(bytes: Buffer): ClientProtocol | undefined {
   switch (bytes[0]) {
     case undefined:
       return undefined

@@ -1,6 +1,7 @@
-// The lab's own pages, for clients that ask the proxy for them: browsers that send everything through it, loopback too, and browsers on other
-// machines, whose own loopback is not the lab's. Serves the sign-in page, /me and PAC files, and hands them on from the API with word of who
-// asked. Everything else of the API stays out of reach of the proxy (SS-04).
+// Serves the lab's own pages to clients that request them through the proxy: browsers that send all traffic through it,
+// loopback included, and browsers on other machines, whose loopback is not the lab's. Fetches the sign-in page, /me and
+// PAC files from the API and passes on the client's address. The rest of the API cannot be reached through the proxy
+// (SS-04).
 
 import { request as askApi, type ClientRequest, type IncomingMessage } from 'node:http'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -12,18 +13,19 @@ import { endToEnd } from './http-forward/hop-by-hop.ts'
 import type { BodySink, RequestBody } from './http-forward/request-body.ts'
 import type { Responder } from './http-forward/responder.ts'
 
-/** A name that only the lab's proxy knows itself by, at port 80, for clients that cannot use the API's address. */
+/** The host name for the lab itself, at port 80, for clients that cannot use the API's address. Only this proxy
+ *  resolves it. */
 export const OWN_NAME = 'egresslab.test'
-/** Tells the API whom the proxy asks for: a secret of this process, a blank, and the client's address. */
+/** The header field that gives the API the client's address: a secret of this process, a space, and the address. */
 export const VOUCHER_FIELD = 'egresslab-client'
 
-/** Plain data, the same for every thread. */
+/** How the proxy reaches the API for these pages. Plain data, the same for every thread. */
 export interface OwnPages {
   /** where the API really listens: an address to connect to, and the port */
   readonly api: { readonly host: string; readonly port: number }
-  /** hosts that stand for the API at its port: addresses and names in their one spelling */
+  /** canonical addresses and names that mean the API at its port */
   readonly hosts: readonly string[]
-  /** what the API knows the proxy by */
+  /** proves to the API that the request comes from the proxy */
   readonly secret: string
 }
 
@@ -34,12 +36,12 @@ interface Asked {
   readonly responder: Responder
 }
 
-/** Sign-in, a person's own page with what it asks of the API, PAC files, and the files these pages are made of. */
+/** The sign-in page, the user's own page and the API calls it makes, PAC files, and the assets of these pages. */
 const PAGES = /^\/(?:authorize|me|proxy\.pac|pac\/[^/]+|assets\/[^/]+|favicon\.\w+|lab\/v1\/me(?:\/[a-z-]+)?)$/
-const PATIENCE_MS = 60_000
-const MOST_BYTES = 8 * 1024 * 1024
+const API_TIMEOUT_MS = 60_000
+const MAX_PAGE_BYTES = 8 * 1024 * 1024
 
-/** Is it the lab itself that is asked for, by whatever name? */
+/** True when the target is the lab itself, under any of its names. */
 export function isOwnHost(pages: OwnPages | undefined, target: Target): boolean {
   if (pages === undefined) return false
   const host = target.kind === 'name' ? target.name : target.ip.text
@@ -49,12 +51,12 @@ export function isOwnHost(pages: OwnPages | undefined, target: Target): boolean 
   return isLoopback || host === 'localhost' || pages.hosts.includes(host)
 }
 
-/** Is this a request for one of the lab's own pages? Any other goes its usual way. */
+/** True when the request is for one of the lab's own pages; any other takes the pipeline. */
 export function asksOwnPage(pages: OwnPages | undefined, { target, upgrade, path }: ForwardRequest): pages is OwnPages {
   return isOwnHost(pages, target) && upgrade === undefined && PAGES.test(path.replace(/\?.*$/s, ''))
 }
 
-/** Answers it. Throws a GatewayError where the API does not answer. */
+/** Answers a request for an own page. Rejects with GatewayError `dial.refused` when the API does not respond. */
 export async function serveOwnPage(pages: OwnPages, asked: Asked): Promise<void> {
   const { request, responder } = asked
   if (request.expectsContinue) {
@@ -96,14 +98,16 @@ function ask(
   else if (contentLength !== undefined) headers.push('Content-Length', contentLength)
   return new Promise((resolve, reject) => {
     const fail = (cause: Error) => {
-      reject(new GatewayError('dial.refused', 'the API of the lab, which has this page, does not answer', { cause }))
+      reject(
+        new GatewayError('dial.refused', 'the API of the lab, which serves this page, does not respond', { cause }),
+      )
     }
-    const outgoing = askApi({ ...api, method, path, headers, timeout: PATIENCE_MS }, (incoming) => {
+    const outgoing = askApi({ ...api, method, path, headers, timeout: API_TIMEOUT_MS }, (incoming) => {
       const chunks: Buffer[] = []
       let length = 0
       incoming.on('data', (chunk: Buffer) => {
         length += chunk.length
-        if (length > MOST_BYTES) incoming.destroy(new Error('the page is too long'))
+        if (length > MAX_PAGE_BYTES) incoming.destroy(new Error('the page is too long'))
         else chunks.push(chunk)
       })
       incoming.once('error', fail)

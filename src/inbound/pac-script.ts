@@ -1,44 +1,45 @@
-// A proxy auto-configuration file (PAC) for the lab's own doors: one function in the JavaScript of old browsers, which sends everything
-// by way of one listener and leaves alone what has to be. There is no way around the proxy behind it: a lab that is down is an error.
+// Writes a proxy auto-configuration file (PAC) for a listener of the lab: one function in ES3, which sends everything
+// through the listener except loopback names and configured exceptions. It has no DIRECT fallback: while the lab is
+// down, requests fail.
 
 import { InputError } from '../errors/issue.ts'
 import { formatTarget } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
 import type { Listener } from '../proxy/arrival.ts'
 
-/** How a browser speaks to the proxy. */
+/** How a browser connects to the proxy. */
 export const PAC_SCHEMES = ['http', 'https', 'socks5'] as const
 export type PacScheme = (typeof PAC_SCHEMES)[number]
 
 export interface PacQuestion {
   readonly listeners: readonly Listener[]
-  /** where the API listens, and the host names it goes by beside */
+  /** where the API listens, and its further host names */
   readonly api: { readonly host: string; readonly port: number; readonly names?: readonly string[] }
   /** name of the listener; default: the first */
   readonly listener?: string | undefined
-  /** default: `https` where the listener takes nothing else, `http` otherwise */
+  /** default: `https` where the listener requires TLS, else `http` */
   readonly scheme?: PacScheme | undefined
-  /** names that are reached without the proxy: `wiki.internal.test`, or `*.internal.test` for all below it */
+  /** names to connect to directly: `wiki.internal.test`, or `*.internal.test` for all names below it */
   readonly direct?: readonly string[]
-  /** the name or address this machine goes by for clients, where a listener is on every address; default 127.0.0.1 */
+  /** this machine's name or address for clients, where a listener is on all addresses; default 127.0.0.1 */
   readonly machine?: string | undefined
 }
 
-const WORDS = { http: 'PROXY', https: 'HTTPS', socks5: 'SOCKS5' } as const
+const PAC_KEYWORDS = { http: 'PROXY', https: 'HTTPS', socks5: 'SOCKS5' } as const
 const EVERY_ADDRESS = new Set(['0.0.0.0', '::'])
 const MOST_DIRECT = 200
 
-/** The file's text. Throws an InputError for a listener, scheme or name that cannot be. */
+/** The text of the file. Throws InputError `pac.*` for an unknown listener, an impossible scheme or an invalid name. */
 export function writePac(question: PacQuestion): string {
   const { api, direct = [], machine = '127.0.0.1' } = question
-  const door = doorOf(question)
-  const scheme = schemeFor(door, question.scheme)
+  const chosen = listenerOf(question)
+  const scheme = schemeFor(chosen, question.scheme)
   const place = (host: string, port: number) => placeOf(EVERY_ADDRESS.has(host) ? machine : host, port)
   const own = [api.host, 'localhost', ...(api.names ?? [])].map((host) => place(host, api.port))
-  const proxy = `${WORDS[scheme]} ${place(door.host, door.port)}`
+  const proxy = `${PAC_KEYWORDS[scheme]} ${place(chosen.host, chosen.port)}`
   const list = (texts: readonly string[]) => `[${[...new Set(texts)].map((text) => JSON.stringify(text)).join(', ')}]`
-  return `// egresslab: everything by way of the listener ${JSON.stringify(door.name)}, as ${scheme}.
-${scheme === 'socks5' && asksWho(door) ? '// Browsers cannot log in to SOCKS proxies, and this listener asks who they are.\n' : ''}function FindProxyForURL(url, host) {
+  return `// egresslab: sends everything through the listener ${JSON.stringify(chosen.name)}, as ${scheme}.
+${scheme === 'socks5' && requiresCredentials(chosen) ? '// Browsers cannot log in to SOCKS proxies, and this listener asks who they are.\n' : ''}function FindProxyForURL(url, host) {
   var own = ${list(own)};
   var direct = ${list(['*.localhost', ...direct.map(directName)])};
   var authority = (url.split("/")[2] || "").split("@").pop().toLowerCase();
@@ -56,7 +57,7 @@ function placeOf(host: string, port: number): string {
   return formatTarget({ ...(parseHost(host) ?? { kind: 'name', name: host }), port })
 }
 
-function doorOf({ listeners, listener, direct = [] }: PacQuestion): Listener {
+function listenerOf({ listeners, listener, direct = [] }: PacQuestion): Listener {
   const found = listener === undefined ? listeners[0] : listeners.find(({ name }) => name === listener)
   if (found === undefined) {
     const names = listeners.map(({ name }) => `\`${name}\``).join(', ')
@@ -64,9 +65,9 @@ function doorOf({ listeners, listener, direct = [] }: PacQuestion): Listener {
   }
   if (found.port === 0) {
     const hint = 'start the lab and fetch `/proxy.pac` from its API'
-    throw wrong('pac.no_port', `the listener \`${found.name}\` takes a free port at each start`, hint)
+    throw wrong('pac.no_port', `the listener \`${found.name}\` chooses a free port at each start`, hint)
   }
-  if (direct.length > MOST_DIRECT) throw wrong('pac.too_many', `more than ${MOST_DIRECT} names to be reached directly`)
+  if (direct.length > MOST_DIRECT) throw wrong('pac.too_many', `more than ${MOST_DIRECT} direct host names`)
   return found
 }
 
@@ -74,18 +75,18 @@ function schemeFor({ name, tls }: Listener, wanted: PacScheme | undefined): PacS
   const mode = tls?.mode
   const scheme = wanted ?? (mode === 'required' ? 'https' : 'http')
   if (scheme === 'https' && mode === 'refused') {
-    throw wrong('pac.scheme', `the listener \`${name}\` takes no TLS, so it is no \`https\` proxy`)
+    throw wrong('pac.scheme', `the listener \`${name}\` does not accept TLS, so it cannot be an \`https\` proxy`)
   }
   if (scheme !== 'https' && mode === 'required') {
     throw wrong(
       'pac.scheme',
-      `the listener \`${name}\` takes TLS only, which browsers speak to \`https\` proxies alone`,
+      `the listener \`${name}\` accepts TLS only, so browsers can use it only as an \`https\` proxy`,
     )
   }
   return scheme
 }
 
-function asksWho({ authentication, fixedUser }: Listener): boolean {
+function requiresCredentials({ authentication, fixedUser }: Listener): boolean {
   return authentication === 'required' && fixedUser === undefined
 }
 
@@ -95,7 +96,7 @@ function directName(text: string): string {
   const host = parseHost(text.slice(below.length))
   if (host?.kind === 'name') return below + host.name
   if (host?.kind === 'ip' && below === '') return host.ip.text
-  throw wrong('pac.direct', `${quote(text)} is no host name`, 'write `wiki.internal.test`, or `*.internal.test`')
+  throw wrong('pac.direct', `${quote(text)} is not a host name`, 'write `wiki.internal.test`, or `*.internal.test`')
 }
 
 function quote(text: string): string {

@@ -1,4 +1,4 @@
-// Proxy-Authorization, decoded: Basic (RFC 7617) or Bearer (RFC 6750). Decides nothing about who may come in.
+// Parses Proxy-Authorization: Basic (RFC 7617) or Bearer (RFC 6750). Decides nothing about access.
 
 import { isUtf8 } from 'node:buffer'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -11,9 +11,9 @@ const COLONS =
   'the user name ends in the middle of an IPv6 address: write its colons `%3A`, and `%253A` where the client decodes once, as curl does'
 const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
 
-/** The user name and password in a Proxy-Authorization value, as UTF-8; the password may hold colons (AU-03). A Bearer token is
- *  a password without a user name. Throws `identity.rejected` for another scheme or anything that does not decode, without
- *  repeating it. */
+/** The user name and password in a Proxy-Authorization value, as UTF-8; the password may contain colons (AU-03). A
+ *  Bearer token is a password with an empty user name. Throws GatewayError `identity.rejected` for another scheme or a
+ *  malformed value, without quoting it. */
 export function parseProxyCredentials(value: string): Credentials {
   const trimmed = value.trim()
   const blank = trimmed.indexOf(' ')
@@ -21,7 +21,7 @@ export function parseProxyCredentials(value: string): Credentials {
   if (scheme !== 'basic' && scheme !== 'bearer') throw rejected('only the Basic and Bearer schemes are accepted')
   const text = trimmed.slice(blank).trimStart()
   if (scheme === 'bearer') {
-    if (!TOKEN68.test(text)) throw rejected('the Bearer token has characters that no token has')
+    if (!TOKEN68.test(text)) throw rejected('the Bearer token contains invalid characters')
     return { username: '', password: text, scheme }
   }
   if (!BASE64.test(text)) throw rejected('the credentials are not base64')
@@ -39,17 +39,17 @@ function decode(bytes: Buffer): string {
 }
 
 function rejected(why: string): GatewayError {
-  return new GatewayError('identity.rejected', `the proxy credentials were not understood: ${why}`)
+  return new GatewayError('identity.rejected', `the proxy credentials are malformed: ${why}`)
 }
 
-/** Why the second request on a connection that a 407 left open is also the last. */
-export function noCredentialsAgain(): GatewayError {
-  return new GatewayError('identity.required', 'the request after a 407 has no credentials either')
+/** The error for a request without credentials on a connection that a 407 left open; it closes the connection. */
+export function credentialsStillMissing(): GatewayError {
+  return new GatewayError('identity.required', 'no credentials after 407')
 }
 
 const MAX_SHOWN = 120
 
-/** `user:password@host:80` as `***@host:80`; anything else as it is, cut to a length. */
+/** An authority for error messages: `user:password@host:80` as `***@host:80`; truncated to 120 characters. */
 export function showAuthority(authority: string): string {
   const at = authority.lastIndexOf('@')
   return (at < 0 ? authority : `***${authority.slice(at)}`).slice(0, MAX_SHOWN)

@@ -1,5 +1,5 @@
-// All doors of the proxy and the protocols behind them, put together: opens them, counts, stops in order. Knows the protocols
-// by name and nothing of what they do.
+// All listeners of the proxy with their protocol handlers: opens them, counts clients, stops in order. Knows protocols
+// by name only.
 
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { httpErrorText } from '../errors/to-http.ts'
@@ -9,16 +9,16 @@ import type { ConnectionPipeline } from '../proxy/pipeline.ts'
 import type { Engine } from '../transport/engine.ts'
 import type { ClientConnection } from './client-connection.ts'
 import { type ClientCount, localClients } from './client-limit.ts'
-import { hangUp, openingMethod } from './close-after-reply.ts'
+import { closeAfterReply, openingMethod } from './close-after-reply.ts'
 import { understandConnect } from './http-connect/connect-head.ts'
 import { ConnectHandshake, openConnect } from './http-connect/connect-tunnel.ts'
 import { createForwardServer } from './http-forward/forward-server.ts'
 import { Http2Connections } from './http2/http2-connections.ts'
-import { type Greeters, greet, type OpenListener, openListener } from './listener.ts'
-import { AcceptBrake, cutOff, turningAway } from './overload.ts'
+import { dispatch, type OpenListener, openListener, type ProtocolHandlers } from './listener.ts'
+import { AcceptThrottle, dropConnection, overloadHandlers } from './overload.ts'
 import type { OwnPages } from './own-pages.ts'
 import { takeProxyHeader } from './proxy-protocol/read-header.ts'
-import type { SignInDoor } from './sign-in.ts'
+import type { SignInService } from './sign-in.ts'
 import { Socks4Handshake } from './socks4/socks4-handshake.ts'
 import { Socks5Handshake, type UdpHandler } from './socks5/socks5-handshake.ts'
 import { TlsEntrance, type TlsSource } from './tls/tls-entrance.ts'
@@ -28,13 +28,13 @@ export interface GatewaySettings {
   readonly handshakeTimeoutMs: number
   /** time for open sessions when stopping */
   readonly drainMs: number
-  /** clients connected at one time, through all doors */
+  /** clients connected at one time, over all listeners */
   readonly maxClients: number
-  /** counts them together with other gateways; default: this one's alone */
+  /** counts clients together with other gateways; default: this gateway alone */
   readonly clients?: ClientCount
-  /** clients beyond that which are told so at one time; more are cut off. Default 256 */
-  readonly maxTurnedAway?: number
-  /** the doors' ports are shared with other gateways (SO_REUSEPORT) */
+  /** clients beyond that which are refused in their protocol at one time; more are reset. Default 256 */
+  readonly maxRefusedClients?: number
+  /** the listening ports are shared with other gateways (SO_REUSEPORT) */
   readonly sharesPorts?: boolean
   /** how clients are accepted */
   readonly engine: Engine
@@ -46,23 +46,23 @@ export interface GatewaySettings {
   readonly responseTimeoutMs?: number | undefined
   /** a kept client connection without a request; default 60 s */
   readonly keepAliveMs?: number | undefined
-  /** a request body that stands still; default 60 s */
+  /** a stalled request body; default 60 s */
   readonly bodyIdleMs?: number | undefined
   /** a connection to an origin without a request, before the proxy closes it; default 30 s */
   readonly originKeepAliveMs?: number | undefined
-  /** What a door presents to clients that speak TLS; absent or undefined: they are refused with an alert. */
+  /** The certificate a listener presents to TLS clients; absent or undefined: they are refused with an alert. */
   readonly tlsFor?: (listener: Listener) => TlsSource | undefined
   /** absent: UDP ASSOCIATE is answered "command not supported" */
   readonly udp?: UdpHandler
   /** for listeners with a sign-in page */
-  readonly signIn?: SignInDoor
+  readonly signIn?: SignInService
   /** absent: there is no API whose pages could be asked for */
   readonly ownPages?: OwnPages
 }
 
 export interface Gateway {
-  readonly doors: readonly OpenListener[]
-  /** clients connected through all doors */
+  readonly listeners: readonly OpenListener[]
+  /** clients connected over all listeners */
   readonly clients: number
   /** Stops accepting, lets sessions finish for `drainMs`, then resets what is left (LC-01). */
   stop(): Promise<void>
@@ -72,19 +72,19 @@ export interface Gateway {
 
 const MAX_FIELDS = 500
 const MAX_TARGET_BYTES = 16 * 1024
-const MAX_TURNED_AWAY = 256
+const MAX_REFUSED_CLIENTS = 256
 
-/** fatal alert, handshake_failure: what a TLS client understands as "no" */
+/** fatal alert, handshake_failure */
 const TLS_REFUSAL = Buffer.of(0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x28)
 
-/** Opens every listener or none. Rejects with the system's error of the first that cannot be bound. */
+/** Opens every listener or none. Rejects with the system's error for the first that cannot be bound. */
 export async function openGateway(
   pipeline: ConnectionPipeline,
   listeners: readonly Listener[],
   settings: GatewaySettings,
 ): Promise<Gateway> {
   const { clock } = pipeline.settings
-  const lanes = {
+  const forwardSettings = {
     pipeline,
     pseudonym: settings.pseudonym,
     maxFields: MAX_FIELDS,
@@ -98,90 +98,90 @@ export async function openGateway(
     signIn: settings.signIn,
     ownPages: settings.ownPages,
   }
-  const forward = createForwardServer(lanes, laterConnect)
-  const http2 = new Http2Connections(lanes)
+  const forward = createForwardServer(forwardSettings, connectAfterForward)
+  const http2 = new Http2Connections(forwardSettings)
   const socks5 = { pipeline, ...(settings.udp === undefined ? {} : { udp: settings.udp }) }
-  const inTheClear: Greeters = {
-    socks4: (visitor) => visitor.converse(new Socks4Handshake(visitor, pipeline)),
-    socks5: (visitor) => visitor.converse(new Socks5Handshake(visitor, socks5)),
-    connect: (visitor) => visitor.converse(new ConnectHandshake(visitor, pipeline, askAgain)),
-    http: (visitor) => forward.receive(visitor),
-    unclear: refuseInHttp,
+  const plainHandlers: ProtocolHandlers = {
+    socks4: (client) => client.startHandshake(new Socks4Handshake(client, pipeline)),
+    socks5: (client) => client.startHandshake(new Socks5Handshake(client, socks5)),
+    connect: (client) => client.startHandshake(new ConnectHandshake(client, pipeline, awaitRetry)),
+    http: (client) => forward.receive(client),
+    undetected: refuseInHttp,
     tls: refuseTls,
   }
 
-  /** After a 407 only HTTP goes on: what else comes was meant for the tunnel. */
-  function askAgain(visitor: ClientConnection): void {
-    const strange = (other: ClientConnection) => other.stream.destroy()
-    greet(visitor, { ...inTheClear, socks4: strange, socks5: strange, tls: strange })
+  /** After a 407 only HTTP goes on: anything else was meant for the tunnel. */
+  function awaitRetry(client: ClientConnection): void {
+    const destroy = (other: ClientConnection) => other.stream.destroy()
+    dispatch(client, { ...plainHandlers, socks4: destroy, socks5: destroy, tls: destroy })
   }
 
-  /** What followed the head is back in the stream. */
-  function laterConnect(client: ClientConnection, { target, fields }: RequestHead): void {
+  /** A CONNECT on a connection that was used for forwarding; the bytes behind its head are back in the stream. */
+  function connectAfterForward(client: ClientConnection, { target, fields }: RequestHead): void {
     try {
       const request = understandConnect(target, fields)
-      openConnect(client, pipeline, request, { early: client.stream.buffered > 0, askAgain })
+      openConnect(client, pipeline, request, { early: client.stream.buffered > 0, awaitRetry })
     } catch (thrown) {
       refuseInHttp(client, asGatewayError(thrown))
     }
   }
 
-  function refuseInHttp(visitor: ClientConnection, error: GatewayError): void {
-    pipeline.refuse(visitor.knock('http-connect'), error)
-    const { stream } = visitor
-    hangUp(stream, clock, httpErrorText(error, 'close', { method: openingMethod(stream) }))
+  function refuseInHttp(client: ClientConnection, error: GatewayError): void {
+    pipeline.refuse(client.clientInfo('http-connect'), error)
+    const { stream } = client
+    closeAfterReply(stream, clock, httpErrorText(error, 'close', { method: openingMethod(stream) }))
   }
 
-  function refuseTls(visitor: ClientConnection): void {
-    visitor.release()
-    const why = 'the client speaks TLS where the proxy does not; use http:// for the proxy itself'
-    pipeline.refuse(visitor.knock('http-forward'), new GatewayError('request.malformed', why))
-    hangUp(visitor.stream, clock, TLS_REFUSAL)
+  function refuseTls(client: ClientConnection): void {
+    client.release()
+    const why = 'the client sent TLS to a listener that does not accept it; use http:// for the proxy itself'
+    pipeline.refuse(client.clientInfo('http-forward'), new GatewayError('request.malformed', why))
+    closeAfterReply(client.stream, clock, TLS_REFUSAL)
   }
 
-  function refusePlain(visitor: ClientConnection): void {
-    visitor.release()
-    const why = 'this listener takes TLS only; use https:// for the proxy itself'
-    refuseInHttp(visitor, new GatewayError('request.malformed', why))
+  function refusePlain(client: ClientConnection): void {
+    client.release()
+    const why = 'this listener accepts TLS only; use https:// for the proxy itself'
+    refuseInHttp(client, new GatewayError('request.malformed', why))
   }
 
-  /** Everything a door speaks, TLS around it or not, as its listener has it. */
-  function greetersOf(listener: Listener): Greeters {
+  /** The handlers of a listener, with TLS as its configuration says. */
+  function handlersOf(listener: Listener): ProtocolHandlers {
     const source = listener.tls?.mode === 'refused' ? undefined : settings.tlsFor?.(listener)
-    if (source === undefined) return inTheClear
+    if (source === undefined) return plainHandlers
     const entrance = new TlsEntrance({
       source,
       alpn: listener.tls?.alpn,
       handshakeTimeoutMs: settings.handshakeTimeoutMs,
-      onSecured: (visitor, protocol) => (protocol === 'h2' ? http2.receive(visitor) : greet(visitor, inTheClear)),
-      onFailed: (visitor, error) => pipeline.refuse(visitor.knock('http-connect'), error),
+      onSecured: (client, protocol) => (protocol === 'h2' ? http2.receive(client) : dispatch(client, plainHandlers)),
+      onFailed: (client, error) => pipeline.refuse(client.clientInfo('http-connect'), error),
     })
-    const tls = (visitor: ClientConnection) => entrance.receive(visitor)
-    if (listener.tls?.mode !== 'required') return { ...inTheClear, tls }
-    return { ...inTheClear, socks4: refusePlain, socks5: refusePlain, connect: refusePlain, http: refusePlain, tls }
+    const tls = (client: ClientConnection) => entrance.receive(client)
+    if (listener.tls?.mode !== 'required') return { ...plainHandlers, tls }
+    return { ...plainHandlers, socks4: refusePlain, socks5: refusePlain, connect: refusePlain, http: refusePlain, tls }
   }
 
-  function meeting({ proxyProtocol }: Listener, greeters: Greeters): (visitor: ClientConnection) => void {
-    if (proxyProtocol === undefined) return (visitor) => greet(visitor, greeters)
-    return (visitor) => takeProxyHeader(visitor, proxyProtocol, pipeline, (known) => greet(known, greeters))
+  function acceptor({ proxyProtocol }: Listener, handlers: ProtocolHandlers): (client: ClientConnection) => void {
+    if (proxyProtocol === undefined) return (client) => dispatch(client, handlers)
+    return (client) => takeProxyHeader(client, proxyProtocol, pipeline, (known) => dispatch(known, handlers))
   }
 
   const clients = settings.clients ?? localClients(settings.maxClients)
-  const turnedAway = localClients(settings.maxTurnedAway ?? MAX_TURNED_AWAY)
-  const strangers = turningAway(pipeline)
-  const brake = new AcceptBrake()
-  const doors: OpenListener[] = []
+  const refusedClients = localClients(settings.maxRefusedClients ?? MAX_REFUSED_CLIENTS)
+  const overloaded = overloadHandlers(pipeline)
+  const acceptThrottle = new AcceptThrottle()
+  const open: OpenListener[] = []
   try {
     for (const listener of listeners) {
-      doors.push(
+      open.push(
         await openListener(listener, {
-          meet: meeting(listener, greetersOf(listener)),
+          accept: acceptor(listener, handlersOf(listener)),
           limits: { timeoutMs: settings.handshakeTimeoutMs, maxBytes: settings.maxHeadBytes },
           clients,
-          turnedAway,
-          brake,
-          turnAway: meeting(listener, strangers),
-          cutOff: (visitor) => cutOff(pipeline, visitor),
+          refusedClients,
+          acceptThrottle,
+          refuseOverload: acceptor(listener, overloaded),
+          dropConnection: (client) => dropConnection(pipeline, client),
           sharesPort: settings.sharesPorts ?? false,
           engine: settings.engine,
           clock,
@@ -190,31 +190,31 @@ export async function openGateway(
       )
     }
   } catch (thrown) {
-    await Promise.all(doors.map((door) => door.close()))
+    await Promise.all(open.map((each) => each.close()))
     throw thrown
   }
 
   return {
-    doors,
+    listeners: open,
     get clients() {
-      return doors.reduce((sum, door) => sum + door.clients, 0)
+      return open.reduce((sum, each) => sum + each.clients, 0)
     },
     async stop() {
-      const closed = doors.map((door) => door.close())
+      const closed = open.map((each) => each.close())
       forward.drain()
       http2.drain()
       const deadline = Promise.withResolvers<void>()
-      const patience = clock.after(settings.drainMs, deadline.resolve)
+      const drainTimeout = clock.after(settings.drainMs, deadline.resolve)
       await Promise.race([Promise.all([...closed, pipeline.sessions.empty()]), deadline.promise])
-      patience.cancel()
+      drainTimeout.cancel()
       pipeline.sessions.closeAll('the proxy is shutting down')
-      for (const door of doors) door.cutAll()
+      for (const each of open) each.resetAll()
       await Promise.all([...closed, pipeline.sessions.empty()])
     },
     kill() {
-      for (const door of doors) void door.close()
+      for (const each of open) void each.close()
       pipeline.sessions.closeAll('the proxy is shutting down')
-      for (const door of doors) door.cutAll()
+      for (const each of open) each.resetAll()
     },
   }
 }

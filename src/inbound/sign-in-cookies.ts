@@ -1,23 +1,24 @@
-// The two cookies the proxy sets on sites in its own name, for browsers that sign in by a page. They are the lab's, as every cookie of that
-// prefix (cookies know no ports, so a site on this machine would be told the console's): none goes on, at whatever listener.
+// The two cookies the proxy sets on sites for browsers that sign in by a page. No cookie with the lab's prefix is
+// forwarded, at any listener: cookies are not bound to ports, so a site on this machine would also receive those of the
+// console.
 
-/** Whose browser this is, at one site. */
+/** Identifies the user, at one site. */
 export const USER_COOKIE = 'egresslab_user'
-/** Which browser was sent to the sign-in page. */
+/** Identifies the browser that was redirected to the sign-in page. */
 export const NONCE_COOKIE = 'egresslab_nonce'
 
-/** What a request had of them. */
+/** The lab's cookies of one request. */
 export interface SignInCookies {
   readonly user?: string
   readonly nonce?: string
-  /** all of the lab's cookies as one field, for the lab's own pages */
+  /** all of the lab's cookies as one Cookie value, for the lab's own pages */
   readonly lab?: string
 }
 
 const NONE: SignInCookies = Object.freeze({})
 const PREFIX = 'egresslab_'
 
-/** Takes the lab's cookies out of a flat list of names and values, in place; answers what they were. */
+/** Removes the lab's cookies from a flat list of field names and values, in place, and returns them. */
 export function takeSignInCookies(fields: string[]): SignInCookies {
   let found: { user?: string; nonce?: string; lab?: string } | undefined
   for (let at = fields.length - 2; at >= 0; at -= 2) {

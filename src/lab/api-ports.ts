@@ -31,8 +31,8 @@ import { letsIn } from '../policy/allowlist.ts'
 import { countedEgress } from '../policy/egress-address.ts'
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
-import { settleOpenSessions } from '../proxy/live-sessions.ts'
-import type { SessionMemory } from '../proxy/recent-sessions.ts'
+import { applyColoOutage } from '../proxy/live-sessions.ts'
+import type { RecentSessions } from '../proxy/recent-sessions.ts'
 import type { Store } from '../store/store.ts'
 import type { EngineName } from '../transport/engine.ts'
 import type { DataPlaneTraffic } from './traffic.ts'
@@ -42,7 +42,7 @@ export interface ApiParts {
   readonly config: LabConfig
   readonly store: Store
   readonly sessions: SessionLog
-  readonly memory: SessionMemory
+  readonly memory: RecentSessions
   readonly traffic: DataPlaneTraffic
   readonly identifier: Identifier
   /** absent: there is no Gateway DNS */
@@ -90,7 +90,7 @@ function portsOver(parts: ApiParts): ApiPorts {
       settle: async (colo, reset) => {
         await traffic.inForce()
         await traffic.refresh()
-        const { sessions: concerned } = settleOpenSessions(traffic, colo, reset)
+        const { sessions: concerned } = applyColoOutage(traffic, colo, reset)
         return { reset, count: concerned.length }
       },
       recent: () => sessions.recent(),
@@ -183,7 +183,7 @@ function portUse(traffic: DataPlaneTraffic, account: Account): { egress: string;
 export interface DiagnosticsParts {
   readonly config: LabConfig
   readonly traffic: DataPlaneTraffic
-  readonly memory: SessionMemory
+  readonly memory: RecentSessions
   readonly decider: Decider
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]

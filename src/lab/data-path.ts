@@ -16,7 +16,7 @@ import type { Sources } from '../outbound/source-registry.ts'
 import { createTcpDialer, type TcpDialerSettings } from '../outbound/tcp-dialer.ts'
 import { createUdpOutlets } from '../outbound/udp-socket.ts'
 import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/pipeline.ts'
-import type { Ports } from '../proxy/stage-values.ts'
+import type { Ports } from '../proxy/pipeline-ports.ts'
 import type { Store } from '../store/store.ts'
 import type { Engine } from '../transport/engine.ts'
 import { TimerWheel } from '../transport/timer-wheel.ts'
@@ -104,7 +104,7 @@ function listeningPorts(config: LabConfig): number[] {
 
 /** What the listeners share with those of other threads. */
 export type ListenerGroup = Pick<GatewaySettings, 'clients' | 'sharesPorts' | 'signIn' | 'ownPages'> &
-  Partial<Pick<GatewaySettings, 'maxClients' | 'maxTurnedAway'>>
+  Partial<Pick<GatewaySettings, 'maxClients' | 'maxRefusedClients'>>
 
 /** Opens every listener or none. Throws an InputError for a port that was taken since the preflight. */
 export async function openListeners(

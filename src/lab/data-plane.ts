@@ -14,7 +14,7 @@ import type { SessionLog } from '../log/session-log.ts'
 import { SourceRegistry } from '../outbound/source-registry.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
-import type { SessionMemory } from '../proxy/recent-sessions.ts'
+import type { RecentSessions } from '../proxy/recent-sessions.ts'
 import type { PublicSourceOf } from '../proxy/stage-values.ts'
 import type { Store } from '../store/store.ts'
 import type { Engine } from '../transport/engine.ts'
@@ -38,7 +38,7 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly store: Store
   readonly context: DecisionContext
   readonly sessions: SessionLog
-  readonly memory: SessionMemory
+  readonly memory: RecentSessions
   readonly events: EventLog
   /** filled in as listeners open */
   readonly ownSockets: OpenedSockets
@@ -89,8 +89,8 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
         ...(signIn === undefined ? {} : { signIn: signIn.proxy }),
       })
       stop = () => gateway.stop()
-      ownSockets.services.push(...gateway.doors.map(({ address }) => address))
-      return gateway.doors.map(({ listener, address }) => ({ ...listener, port: address.port }))
+      ownSockets.services.push(...gateway.listeners.map(({ address }) => address))
+      return gateway.listeners.map(({ listener, address }) => ({ ...listener, port: address.port }))
     },
     stop: () => stop(),
   }
@@ -159,11 +159,11 @@ function recordingDataPath(
 }
 
 /** As many clients as are configured, or as the limit of open files leaves room for. */
-function roomOf({ config, workers, events }: DataPlaneParts): { maxClients: number; maxTurnedAway: number } {
+function roomOf({ config, workers, events }: DataPlaneParts): { maxClients: number; maxRefusedClients: number } {
   const { maxClients } = config.limits
   const descriptors = descriptorsOfThisProcess()
-  if (descriptors === undefined) return { maxClients, maxTurnedAway: MOST_TURNED_AWAY }
-  const { clients, turnedAway } = roomFor({ ...descriptors, workers, ownOrigins: config.origins.length > 0 })
+  if (descriptors === undefined) return { maxClients, maxRefusedClients: MOST_REFUSED_CLIENTS }
+  const { clients, refusedClients } = roomFor({ ...descriptors, workers, ownOrigins: config.origins.length > 0 })
   if (clients < Math.min(maxClients, FEW_CLIENTS)) {
     const { limit } = descriptors
     const advice = `raise it with \`ulimit -n\`, or lower \`limits.max_clients\``
@@ -171,14 +171,17 @@ function roomOf({ config, workers, events }: DataPlaneParts): { maxClients: numb
       `${counted(limit, 'open file')} ${limit === 1 ? 'leaves' : 'leave'} room for ${counted(clients, 'client')} at a time, not ${maxClients}: ${advice}`,
     )
   }
-  return { maxClients: Math.min(clients, maxClients), maxTurnedAway: Math.max(1, Math.floor(turnedAway / workers)) }
+  return {
+    maxClients: Math.min(clients, maxClients),
+    maxRefusedClients: Math.max(1, Math.floor(refusedClients / workers)),
+  }
 }
 
 /** Room for fewer than these is worth a warning. */
 const FEW_CLIENTS = 1000
 
 /** Where the system does not say how many files may be open. */
-const MOST_TURNED_AWAY = 256
+const MOST_REFUSED_CLIENTS = 256
 
 /** Systems whose SO_REUSEPORT spreads connections; elsewhere the last socket bound gets all of them. */
 const SPREADING: ReadonlySet<string> = new Set(['linux', 'freebsd'])

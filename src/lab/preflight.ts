@@ -67,16 +67,16 @@ export interface ClientRoom {
   /** clients that can be served at one time */
   readonly clients: number
   /** clients that can be refused at one time */
-  readonly turnedAway: number
+  readonly refusedClients: number
 }
 
 /** The room there is; at least one client. */
 export function roomFor({ limit, inUse, workers, ownOrigins }: DescriptorFacts): ClientRoom {
-  const turnedAway = Math.max(8, Math.min(MOST_IN_LANE, Math.floor(limit * LANE_SHARE)))
+  const refusedClients = Math.max(8, Math.min(MOST_IN_LANE, Math.floor(limit * LANE_SHARE)))
   const reserved = Math.max(8, Math.min(MOST_RESERVED, Math.floor(limit * RESERVE_SHARE)))
   const own = inUse + (workers === 1 ? 0 : workers * PER_WORKER)
-  const left = limit - own - turnedAway - reserved
-  return { clients: Math.max(1, Math.floor(left / (ownOrigins ? 3 : 2))), turnedAway }
+  const left = limit - own - refusedClients - reserved
+  return { clients: Math.max(1, Math.floor(left / (ownOrigins ? 3 : 2))), refusedClients }
 }
 
 /** As the system says; undefined where it does not. */

@@ -3,7 +3,7 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import { createSignIn, createSignInMemory, RETURN_PATH, SESSION_MS, type SignIn } from '../identity/sign-in.ts'
 import { OWN_NAME } from '../inbound/own-pages.ts'
-import type { SignInDoor } from '../inbound/sign-in.ts'
+import type { SignInService } from '../inbound/sign-in.ts'
 import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
 
@@ -16,7 +16,7 @@ export interface SharedSignIn {
 
 export interface OpenedSignIn {
   /** for this thread's listeners */
-  readonly proxy: SignInDoor
+  readonly proxy: SignInService
   /** for the page at the API */
   readonly page: SignIn & { readonly seconds: number }
   /** for other threads; once the API listens */
@@ -42,7 +42,7 @@ export function openSignIn(
 }
 
 /** The proxy's side in another thread. */
-export function joinSignIn({ memory, page }: SharedSignIn, now: () => number): SignInDoor {
+export function joinSignIn({ memory, page }: SharedSignIn, now: () => number): SignInService {
   return proxySideOf(createSignIn({ memory, page: pageFor(() => page), now }))
 }
 
@@ -59,6 +59,6 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
-function proxySideOf(signIn: SignIn): SignInDoor {
+function proxySideOf(signIn: SignIn): SignInService {
   return { ...signIn, returnPath: RETURN_PATH, seconds: SESSION_MS / 1000 }
 }

@@ -28,7 +28,7 @@ import { learnFrom, type OnOutage, watchEgressHealth } from '../outbound/egress-
 import type { Egress } from '../policy/decision.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
-import { SessionMemory } from '../proxy/recent-sessions.ts'
+import { RecentSessions } from '../proxy/recent-sessions.ts'
 import { type ApiToken, openApiToken } from '../store/api-token.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
@@ -67,7 +67,7 @@ export interface Lab extends RunningLab {
   /** where connections are carried by workers */
   readonly pool?: WorkerPool
   /** finished sessions with their decisions */
-  readonly memory: SessionMemory
+  readonly memory: RecentSessions
   /** where other sites see an address, at lab time */
   readonly seenFrom: (address: Ip) => SiteView | undefined
 }
@@ -118,7 +118,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   const listenerCertificates = openListenerCertificates(config.listeners, certificates.leaf, events)
   stack.defer(() => listenerCertificates.close())
 
-  const memory = new SessionMemory(REMEMBERED_SESSIONS)
+  const memory = new RecentSessions(REMEMBERED_SESSIONS)
   const health = watchEgressHealth(() => store.now(), events, options.onOutage)
   const egress = { onAttempt: health.attempted, ...(options.isLost === undefined ? {} : { isLost: options.isLost }) }
   let apiPort = config.api.port

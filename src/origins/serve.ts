@@ -6,7 +6,7 @@ import { createServer as createTlsServer } from 'node:https'
 import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
-import { inTurns } from '../proxy/request-turns.ts'
+import { oneAtATime } from '../proxy/request-turns.ts'
 import { isWeb, type OriginListener, planOriginListeners, type Site, type WebKind } from './listen-plan.ts'
 import { type OriginClient, type OriginContext, type OriginRequest, originRequestOf } from './origin-request.ts'
 import { type Attribution, html, type OriginAnswer, send } from './page.ts'
@@ -68,7 +68,7 @@ export async function startOrigins(options: OriginsOptions): Promise<RunningOrig
 }
 
 function createOriginServer(listener: OriginListener, options: OriginsOptions, sockets: WebSocketEcho): Server {
-  const handle = inTurns(
+  const handle = oneAtATime(
     (request, response) => void answer(listener, options, request, response).catch(() => response.destroy()),
     MAX_PIPELINED,
   )

@@ -1,10 +1,10 @@
-// One attempt to connect to an origin from exactly the address that was decided; anything else fails and says why (EG-01).
+// One attempt to connect to an origin from exactly the decided address; any other source address is an error (EG-01).
 
 import { GatewayError } from '../errors/gateway-error.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { equalIp, type Ip } from '../net/ip.ts'
 import type { Egress } from '../policy/decision.ts'
-import type { DialAttempt, Tunnel, Upstream } from '../proxy/stage-values.ts'
+import type { DialAttempt, TcpUpstream, Tunnel } from '../proxy/stage-values.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
 import type { DialListener, Engine, PendingDial } from '../transport/engine.ts'
 import { type DialledPair, describeDestination, dialError, isPortClash } from './errno.ts'
@@ -12,40 +12,40 @@ import type { PortLeases } from './port-leases.ts'
 import type { Sources } from './source-registry.ts'
 import type { ExitOf } from './upstream-proxy.ts'
 
-/** Ports tried for one attempt before it counts as failed (EG-04). A try costs a bind, and where others hold half of all ports
- *  (in TIME_WAIT, say) 8 tries failed once in 256 dials. */
+/** Ports tried per attempt before it fails (EG-04). A try costs a bind; where other processes hold half of all ports
+ *  (in TIME_WAIT, say), 8 tries failed once in 256 dials. */
 export const MAX_PORTS_TRIED = 32
 
-/** What the system says of a connection that was reset before it could be looked at. */
+/** The system error of a connection that was reset before its address could be read. */
 const CLOSED_AT_ONCE = Object.freeze({ code: 'ECONNRESET', syscall: 'connect' })
 
 export interface AttemptNeeds {
   readonly leases: PortLeases
   readonly sources: Sources
-  /** the proxy elsewhere that an egress address is realised by; undefined: it is bound here */
+  /** the upstream proxy that realises an egress address; undefined: it is bound on this machine */
   readonly exitOf: ExitOf
-  /** is told how each attempt from an egress address went */
+  /** called with the result of each attempt from an egress address */
   readonly onAttempt: (egress: Egress, error?: GatewayError) => void
   readonly engine: Engine
 }
 
-/** An attempt under way, whatever road it takes. */
+/** An attempt in progress, direct or through an upstream proxy. */
 export interface Try {
-  /** False when it failed before there was anything to connect; the race knows already. */
+  /** False when it failed before connecting; it has reported that to the race already. */
   connect(): boolean
   cancel(): void
-  /** what to say when its time is over */
+  /** the error for when its time is over */
   timedOut(seconds: number): GatewayError
 }
 
-/** Is told, once, how an attempt went. `isOver`: a connection was tried, and what is to come next may come at once. */
+/** Gets the result of an attempt, once. `isOver`: a connection was tried, and the next attempt may start at once. */
 export interface AttemptWatcher {
-  succeeded(attempt: Try, upstream: Upstream): void
+  succeeded(attempt: Try, upstream: TcpUpstream): void
   failed(attempt: Try, error: GatewayError, isOver: boolean): void
 }
 
-/** One attempt: bind and connect, again with another port when the first is taken. Leaves nothing of itself on a connection that
- *  is established but what gives its port back: thousands of them stay open for hours. */
+/** One attempt: bind and connect, and retry with another port when the first is taken. An established connection keeps
+ *  only what releases its port: thousands of them stay open for hours. */
 export class Attempt implements Try, DialListener {
   readonly pair: DialledPair
   readonly #needs: AttemptNeeds
@@ -62,7 +62,7 @@ export class Attempt implements Try, DialListener {
     this.#race = race
   }
 
-  /** False when no port could be had; the race knows already. */
+  /** False when no port was free; the race knows already. */
   connect(): boolean {
     const { engine } = this.#needs
     const begun = engine.sharesPorts ? this.#connectFromAnyPort(engine) : this.#connectFromLease(engine)
@@ -71,7 +71,7 @@ export class Attempt implements Try, DialListener {
     return false
   }
 
-  /** From the port of a lease. */
+  /** Connects from a leased port. */
   #connectFromLease(engine: Engine): boolean {
     const { bind, dial } = this.pair
     const lease = this.#needs.leases.lease(this.pair)
@@ -83,12 +83,13 @@ export class Attempt implements Try, DialListener {
     return true
   }
 
-  /** From a port of the system's choice, which is known as soon as the dial is under way, and before the origin can ask. */
+  /** Connects from a port the system chooses; it is known as soon as the dial begins, before the origin can look it up.
+   *   */
   #connectFromAnyPort(engine: Engine): boolean {
     const { bind, dial } = this.pair
     const leave = this.#needs.leases.leaseOfSystem(this.pair)
     if (leave === undefined) return false
-    // another port cannot do better where the system has chosen
+    // no retry: the system has chosen the port
     this.#portsTried = MAX_PORTS_TRIED
     this.#held = new Held(leave)
     this.#dialling = engine.dial({ to: dial, from: { ip: bind, port: 0 } }, this)
@@ -97,7 +98,7 @@ export class Attempt implements Try, DialListener {
     return true
   }
 
-  /** Lets origins find out who connects from this port. */
+  /** Lets test origins look up who connects from this port. */
   #register(port: number): void {
     const { bind, dial, egress } = this.pair
     const source = { endpoint: { ip: egress, port }, attempt: this.#attempt }
@@ -106,7 +107,7 @@ export class Attempt implements Try, DialListener {
 
   cancel(): void {
     this.#dialling?.cancel()
-    this.#letGo()?.giveBack()
+    this.#takeHeld()?.release()
   }
 
   timedOut(seconds: number): GatewayError {
@@ -114,12 +115,12 @@ export class Attempt implements Try, DialListener {
   }
 
   onConnect(stream: ByteStream): void {
-    const held = this.#letGo()
+    const held = this.#takeHeld()
     if (held === undefined) {
       stream.destroy()
       return
     }
-    stream.onceClosed(held.giveBack)
+    stream.onceClosed(held.release)
     const { bind, egress } = this.pair
     const { port } = held
     const seen = stream.localEndpoint()
@@ -134,27 +135,27 @@ export class Attempt implements Try, DialListener {
       return
     }
     this.#race.succeeded(this, {
-      carrier: stream,
+      channel: stream,
       attempt: this.#attempt,
       local: { ip: bind, port },
-      announced: { ip: egress, port },
+      publicEndpoint: { ip: egress, port },
     })
   }
 
   onFailure(cause: Error): void {
-    this.#letGo()?.giveBack()
+    this.#takeHeld()?.release()
     if (isPortClash(cause) && this.#portsTried < MAX_PORTS_TRIED) this.connect()
     else this.#race.failed(this, dialError(cause, this.pair), true)
   }
 
-  #letGo(): Held | undefined {
+  #takeHeld(): Held | undefined {
     const held = this.#held
     this.#held = undefined
     return held
   }
 }
 
-/** What a connection holds as long as it lives: its port, and its entry among those that can be asked for. */
+/** What a connection holds until it closes: its port, and its entry in the source registry. */
 class Held {
   /** undefined: not known yet */
   port: number | undefined
@@ -170,18 +171,19 @@ class Held {
     this.#forget = forget
   }
 
-  readonly giveBack = (): void => {
+  readonly release = (): void => {
     this.#release()
     this.#forget?.()
   }
 }
 
-/** Addresses of an attempt, or why it cannot be made. */
+/** The addresses of an attempt, or the error why it cannot be made: `egress.unroutable`, `egress.tunnel_leads_nowhere`,
+ *  `egress.no_matching_family`. */
 export function pairOf({ candidate, decision }: DialAttempt): DialledPair | GatewayError {
   const { egress } = decision
   if (egress === null) return new GatewayError('egress.unroutable', `no egress address: ${decision.reason}`)
   const { dial, destination, tunnel } = candidate
-  if (tunnel?.by === 'nothing') return leadsNowhere(tunnel, destination)
+  if (tunnel?.by === 'nothing') return unreachableTunnel(tunnel, destination)
   const bind = sourceFor(egress, dial.ip)
   if (bind !== undefined) return { bind, egress: egress.address, dial, destination }
   return new GatewayError(
@@ -190,11 +192,11 @@ export function pairOf({ candidate, decision }: DialAttempt): DialledPair | Gate
   )
 }
 
-function leadsNowhere({ name }: Tunnel, destination: Endpoint): GatewayError {
+function unreachableTunnel({ name }: Tunnel, destination: Endpoint): GatewayError {
   const where = formatEndpoint(destination)
   return new GatewayError(
     'egress.tunnel_leads_nowhere',
-    `\`${where}\` is behind tunnel \`${name}\`, and the configuration does not say how to get there: give the tunnel \`networks\` or an \`upstream\``,
+    `\`${where}\` is behind tunnel \`${name}\`, which has no route in the configuration: give the tunnel \`networks\` or an \`upstream\``,
   )
 }
 
@@ -205,7 +207,7 @@ function notBound({ bind, egress }: DialledPair, seen: string): GatewayError {
   )
 }
 
-/** [E7] is reached, or every port is taken. */
+/** The error when the limit of [E7] is reached, or every port is in use. */
 export function exhausted({ egress, destination }: Pick<DialledPair, 'egress' | 'destination'>): GatewayError {
   const where = describeDestination({ destination, dial: destination })
   return new GatewayError(
@@ -214,8 +216,8 @@ export function exhausted({ egress, destination }: Pick<DialledPair, 'egress' | 
   )
 }
 
-/** The address to bind for reaching `dial` from this egress: a stand-in of that family, or the address itself where it is
- *  its own stand-in. */
+/** The address to bind for this egress when dialling `dial`: a stand-in of its family, or the egress address itself
+ *  where it is bound directly. */
 function sourceFor(egress: Egress, dial: Ip): Ip | undefined {
   if (egress.standIns.length === 0) return egress.address.family === dial.family ? egress.address : undefined
   return egress.standIns.find((standIn) => standIn.family === dial.family)

@@ -1,12 +1,12 @@
-// Which egress addresses fail by themselves: their exit elsewhere cannot be used, or this machine has lost their stand-in. Such an
-// outage is named, counted and told of once, when it begins and when it ends; it never changes what is decided.
+// Tracks egress addresses that fail: their upstream proxy cannot be used, or this machine has lost their stand-in. Each
+// outage is counted, and logged once when it begins and once when it ends; it never changes a decision.
 
 import type { ConnectionErrorCode } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { type Egress, nameOfEgress } from '../policy/decision.ts'
-import type { RememberedSession } from '../proxy/recent-sessions.ts'
+import type { RecentSession } from '../proxy/recent-sessions.ts'
 
-/** What is wrong with the egress address itself, not with the destination or with how busy it is. */
+/** Errors of the egress address itself, not of the destination or of load. */
 const FAULTS: ReadonlySet<ConnectionErrorCode> = new Set([
   'egress.exit_failed',
   'egress.exit_refused',
@@ -36,7 +36,7 @@ export interface EgressHealthOptions {
   readonly onEnd: (outage: EgressOutage) => void
 }
 
-/** Is told how each attempt from an egress address went. */
+/** Tracks outages from the results of connection attempts. */
 export class EgressHealth {
   readonly #options: EgressHealthOptions
   readonly #out = new Map<string, EgressOutage>()
@@ -46,14 +46,15 @@ export class EgressHealth {
     this.#options = options
   }
 
-  /** A connection was made (no error) or failed. Failures that say nothing of the egress address change nothing. */
+  /** Takes the result of an attempt; no error means it connected. Errors that are not about the egress address are
+   *  ignored. */
   readonly attempted = (egress: Egress, error?: GatewayError): void => {
     if (error === undefined) {
       if (this.#out.size > 0) this.#works(nameOfEgress(egress))
     } else if (FAULTS.has(error.code)) this.#fails(nameOfEgress(egress), error)
   }
 
-  /** Addresses that are out, the longest first. */
+  /** Current outages, the longest first. */
   outages(): readonly EgressOutage[] {
     return [...this.#out.values()]
   }
@@ -80,9 +81,10 @@ export class EgressHealth {
   }
 }
 
-/** Hears of outages beside the log; `error` absent: the address works again. */
+/** Called when an outage begins (with its error) and when it ends (undefined). */
 export type OnOutage = (egress: string, error: { readonly code: string; readonly message: string } | undefined) => void
 
+/** Egress health that logs outages to `events` and reports them to `onOutage`. `now`: lab time, epoch ms. */
 export function watchEgressHealth(
   now: () => number,
   events: { warn(message: string): void; info(message: string): void },
@@ -101,14 +103,14 @@ export function watchEgressHealth(
   })
 }
 
-/** Of connections that are carried in other threads, what their sessions say once they are over. */
-export function learnFrom(session: RememberedSession, health: EgressHealth): void {
+/** Feeds a finished session into `health`, for connections that ran in other threads. */
+export function learnFrom(session: RecentSession, health: EgressHealth): void {
   const { decided } = session
   const egress = decided?.decision.egress ?? null
   if (egress === null) return
   const { Protocol: protocol, Lab } = session.record
   const { bind, error } = Lab
-  // that an exit does not carry UDP says nothing of the exit
+  // an upstream proxy that does not support UDP is not an outage
   if (protocol === 'UDP' && error?.code === 'egress.exit_failed') return
   if (bind !== undefined) health.attempted(egress)
   else if (error !== undefined) health.attempted(egress, new GatewayError(error.code, error.message))

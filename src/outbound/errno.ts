@@ -1,4 +1,4 @@
-// The one place where system error codes are read. Message text is never matched.
+// The only place that interprets system error codes. Message text is never matched.
 
 import type { ConnectionErrorCode } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -21,7 +21,7 @@ export function isPortClash(thrown: unknown): boolean {
   return code === 'EADDRINUSE' || (code === 'EADDRNOTAVAIL' && !failedToBind(thrown))
 }
 
-/** A failed connect as a GatewayError: `dial.*` for what the destination did, `egress.*` for what is wrong on our side. */
+/** A failed connect as a GatewayError: `dial.*` for the destination, `egress.*` and `guard.*` for this machine. */
 export function dialError(cause: unknown, pair: DialledPair): GatewayError {
   const code = errnoOf(cause)
   const where = describeDestination(pair)
@@ -39,7 +39,7 @@ export function dialError(cause: unknown, pair: DialledPair): GatewayError {
     case 'ENETUNREACH':
     case 'EHOSTDOWN':
     case 'ENETDOWN':
-      return new GatewayError('dial.unreachable', `there is no way to ${where} from \`${pair.bind.text}\``, options)
+      return new GatewayError('dial.unreachable', `${where} is unreachable from \`${pair.bind.text}\``, options)
     case 'EACCES':
     case 'EPERM':
       return new GatewayError('dial.unreachable', `this system does not permit connections to ${where}`, options)
@@ -64,14 +64,14 @@ export function dialError(cause: unknown, pair: DialledPair): GatewayError {
   }
 }
 
-/** `198.51.100.7:443`, with the stand-in behind it where there is one. */
+/** `198.51.100.7:443`, with its stand-in where it has one. */
 export function describeDestination({ destination, dial }: Pick<DialledPair, 'destination' | 'dial'>): string {
   const shown = formatEndpoint(destination)
   const real = formatEndpoint(dial)
   return shown === real ? `\`${shown}\`` : `\`${shown}\` (really \`${real}\`)`
 }
 
-/** Node names the call that failed; bind reports a missing address itself, everything else only connect finds. */
+/** True when bind failed: it reports a missing address itself; everything else shows up in connect. */
 function failedToBind(thrown: unknown): boolean {
   return (thrown as { syscall?: unknown } | null | undefined)?.syscall === 'bind'
 }
@@ -90,12 +90,12 @@ function addressMissing(pair: DialledPair, options: Options): GatewayError {
 function portsBusy(pair: DialledPair, options: Options): GatewayError {
   return new GatewayError(
     'egress.ports_exhausted',
-    `no usable local port on \`${pair.bind.text}\` for ${describeDestination(pair)}: those tried are taken by others`,
+    `no usable local port on \`${pair.bind.text}\` for ${describeDestination(pair)}: those tried are in use by other processes`,
     options,
   )
 }
 
-/** connect says EINVAL when the bound address can never reach the destination. */
+/** connect reports EINVAL when the bound address can never reach the destination. */
 function cannotReach(pair: DialledPair, options: Options): GatewayError {
   const why = isLoopback(pair.bind) ? 'a loopback stand-in cannot leave this host' : 'the address cannot reach it'
   return new GatewayError(
@@ -109,8 +109,8 @@ function isLoopback(ip: Ip): boolean {
   return ip.family === 4 ? (ip.words[0] ?? 0) >>> 24 === 127 : ip.text === '::1'
 }
 
-/** A destination that answered, even with a refusal, tells more than one that kept silent, and both more than what was wrong
- *  on our side of another attempt. */
+/** A destination that answered, even with a refusal, says more than one that did not, and both say more than what was
+ *  wrong on our side of another attempt. */
 const TELLING: readonly ConnectionErrorCode[] = [
   'egress.not_bound',
   'dial.refused',
@@ -126,7 +126,7 @@ const TELLING: readonly ConnectionErrorCode[] = [
   'egress.no_matching_family',
 ]
 
-/** The most telling error first; several become one with the others as an AggregateError for its cause. */
+/** The most informative error; the others are its cause, as an AggregateError. */
 export function bestOf(errors: readonly GatewayError[]): GatewayError {
   const [best, ...others] = errors.toSorted((a, b) => rank(a) - rank(b))
   if (best === undefined) return new GatewayError('egress.unroutable', 'there is no address to connect to')

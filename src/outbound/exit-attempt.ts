@@ -1,5 +1,5 @@
-// One attempt to connect to an origin by way of an exit elsewhere: another proxy, on a machine that owns the egress address. It
-// is that proxy or a named failure, never an address of this machine.
+// One attempt to connect to an origin through an upstream proxy (`exit`), on a machine that owns the egress address. It
+// never falls back to an address of this machine.
 
 import type { Socket } from 'node:net'
 import type { ConfiguredExit } from '../config/lab-config.ts'
@@ -12,16 +12,17 @@ import { type AttemptNeeds, type AttemptWatcher, exhausted, type Try } from './a
 import { type DialledPair, describeDestination } from './errno.ts'
 import { enterHttp, enterSocks5 } from './upstream-proxy.ts'
 
-const ENTER = { socks5: enterSocks5, http: enterHttp }
+const HANDSHAKES = { socks5: enterSocks5, http: enterHttp }
 
+/** Connects to the upstream proxy, runs its handshake, and reports to the race. */
 export class ExitAttempt implements Try, DialListener {
   readonly #needs: AttemptNeeds
   readonly #attempt: DialAttempt
   readonly #pair: Omit<DialledPair, 'bind'>
   readonly #exit: ConfiguredExit
   readonly #race: AttemptWatcher
-  /** takes back that this connection counts; the connection itself does once there is one */
-  #leave: (() => void) | undefined
+  /** releases the connection's count; the connection does so itself once it is established */
+  #release: (() => void) | undefined
   #dialling: PendingDial | undefined
   #socket: Socket | undefined
 
@@ -37,53 +38,53 @@ export class ExitAttempt implements Try, DialListener {
     this.#race = race
   }
 
-  /** The exit chooses its own port, so the connection only counts ([E7]). */
+  /** The upstream proxy chooses its own port, so the connection is only counted ([E7]). */
   connect(): boolean {
-    const leave = this.#needs.leases.admit(this.#pair, 'tcp')
-    if (leave === undefined) {
+    const release = this.#needs.leases.admit(this.#pair, 'tcp')
+    if (release === undefined) {
       this.#race.failed(this, exhausted(this.#pair), false)
       return false
     }
-    this.#leave = leave
+    this.#release = release
     this.#dialling = this.#needs.engine.dial({ to: this.#exit.at }, this)
     return true
   }
 
   cancel(): void {
     this.#dialling?.cancel()
-    this.#leave?.()
-    this.#leave = undefined
+    this.#release?.()
+    this.#release = undefined
     this.#socket?.destroy()
     this.#socket = undefined
   }
 
   onConnect(stream: ByteStream): void {
-    if (this.#leave === undefined) {
+    if (this.#release === undefined) {
       stream.destroy()
       return
     }
-    stream.onceClosed(this.#leave)
-    this.#leave = undefined
+    stream.onceClosed(this.#release)
+    this.#release = undefined
     const socket = stream.asSocket()
     this.#socket = socket
     socket.once('error', this.#failed)
-    void this.#enter(socket, stream)
+    void this.#runHandshake(socket, stream)
   }
 
   onFailure(cause: Error): void {
-    this.#leave?.()
-    this.#leave = undefined
+    this.#release?.()
+    this.#release = undefined
     this.#race.failed(this, failure(cause, this.#exit), true)
   }
 
   timedOut(seconds: number): GatewayError {
-    const way = `${describeDestination(this.#pair)} by way of the exit ${this.#exit.text}`
+    const way = `${describeDestination(this.#pair)} through the exit ${this.#exit.text}`
     return new GatewayError('dial.timeout', `no connection to ${way} within ${seconds} s`)
   }
 
-  async #enter(socket: Socket, stream: ByteStream): Promise<void> {
+  async #runHandshake(socket: Socket, stream: ByteStream): Promise<void> {
     try {
-      await ENTER[this.#exit.kind](socket, this.#exit, this.#pair.dial, describeDestination(this.#pair))
+      await HANDSHAKES[this.#exit.kind](socket, this.#exit, this.#pair.dial, describeDestination(this.#pair))
     } catch (thrown) {
       this.#failed(thrown)
       return
@@ -93,10 +94,10 @@ export class ExitAttempt implements Try, DialListener {
     const local = stream.localEndpoint()
     if (local === undefined) return this.#failed(new Error('it closed the connection'))
     this.#race.succeeded(this, {
-      carrier: stream,
+      channel: stream,
       attempt: this.#attempt,
       local,
-      announced: { ip: this.#pair.egress, port: local.port },
+      publicEndpoint: { ip: this.#pair.egress, port: local.port },
       exit: this.#exit.text,
     })
   }

@@ -1,5 +1,5 @@
-// Are the addresses of the configuration really here? Every stand-in is bound once before anything listens, and every
-// listener's port is tried; all problems come back at once. Changes nothing on the machine.
+// Checks that the addresses of the configuration exist on this machine: binds every stand-in once before anything
+// listens, and tries every listener's port. Reports all problems at once; changes nothing on the machine.
 
 import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
@@ -8,20 +8,20 @@ import { errnoOf } from '../errors/thrown.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import { equalIp, type Ip, parseIp } from '../net/ip.ts'
 
-const AT_ONCE = 64
+const CONCURRENCY = 64
 
 /** Binds each address once, on a free port. One issue per address that cannot be bound, in the order given. */
 export async function checkLocalAddresses(addresses: readonly Ip[]): Promise<Issue[]> {
   const distinct = [...new Map(addresses.map((address) => [address.text, address])).values()]
   const issues: Issue[] = []
-  for (let at = 0; at < distinct.length; at += AT_ONCE) {
-    const found = await Promise.all(distinct.slice(at, at + AT_ONCE).map(checkAddress))
+  for (let at = 0; at < distinct.length; at += CONCURRENCY) {
+    const found = await Promise.all(distinct.slice(at, at + CONCURRENCY).map(checkAddress))
     issues.push(...found.filter((issue) => issue !== undefined))
   }
   return issues
 }
 
-/** Listens for an instant. `undefined` when the port is free on that address. */
+/** Listens for a moment. Undefined when the port is free on that address. */
 export async function checkPortFree(address: Ip, port: number): Promise<Issue | undefined> {
   const code = await tryListening(address, port)
   if (code === undefined) return undefined
@@ -35,7 +35,8 @@ export async function checkPortFree(address: Ip, port: number): Promise<Issue | 
   return (await checkAddress(address)) ?? error('listen.failed', `\`${endpoint}\` cannot be listened on (${code})`)
 }
 
-/** Is it an address of one of this machine's interfaces, as of now? A link-local address counts whatever its zone. */
+/** True when the address belongs to one of this machine's interfaces now. A link-local address matches with any zone.
+ *   */
 export function isInterfaceAddress(address: Ip): boolean {
   return Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])

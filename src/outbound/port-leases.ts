@@ -1,12 +1,12 @@
-// Which local port an outgoing connection uses. Our own allocator, because the kernel's would give an egress address one
-// range for all destinations together; with explicit ports every (bound address, dialled endpoint) has the whole range
-// to itself (docs/decisions/0006-our-own-ports.md). Enforces [E7], exactly. Opens no socket.
+// Allocates the local port of an outgoing connection. The kernel would share one range per egress address among all
+// destinations; with explicit ports, every (bound address, dialled endpoint) has the whole range to itself
+// (docs/decisions/0006-our-own-ports.md). Enforces [E7] exactly. Opens no sockets.
 
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 
-/** Above the ports that services of a developer's machine usually listen on, and 55,296 of them: more than the 40,000 of [E7],
- *  so that a port just closed (TIME_WAIT) need not be used again at once. */
+/** Above the ports that services of a developer's machine usually listen on, and 55,296 of them: more than the 40,000
+ *  of [E7], so that a port just closed (TIME_WAIT) need not be used again at once. */
 export const DEFAULT_PORT_RANGE = Object.freeze({ first: 10_240, last: 65_535 })
 
 export interface PortRange {
@@ -15,12 +15,12 @@ export interface PortRange {
   readonly last: number
   /** ports never used, such as those the lab listens on */
   readonly except?: Iterable<number>
-  /** this process takes every `of`-th port, beginning with the `index`-th (0-based): workers own disjoint slices (EG-04) */
+  /** this thread uses every `of`-th port from the `index`-th on (0-based): workers own disjoint slices (EG-04) */
   readonly slice?: { readonly index: number; readonly of: number }
 }
 
-/** The four addresses a lease is for: what the world is told (they count for [E7]), and what is really bound and dialled
- *  (they decide which ports are free). */
+/** The addresses a lease is for: the public ones (they count for [E7]), and those really bound and dialled (they decide
+ *  which ports are free). */
 export interface LeaseRequest {
   readonly egress: Ip
   readonly destination: Endpoint
@@ -28,13 +28,13 @@ export interface LeaseRequest {
   readonly dial: Endpoint
 }
 
-/** A port, held until released. Releasing twice does nothing. */
+/** A port, reserved until released. Releasing twice does nothing. */
 export interface PortLease {
   readonly port: number
   release(): void
 }
 
-/** An (egress IP, destination) whose use has just reached 80, 95 or 100 % of the limit (EG-03). */
+/** An (egress IP, destination) that has just reached 80, 95 or 100 % of its connection limit (EG-03). */
 export interface PortPressure {
   readonly egress: Ip
   readonly destination: Endpoint
@@ -47,24 +47,24 @@ export interface PortLeaseCounts {
   readonly active: number
   /** (egress IP, destination IP, destination port) with at least one connection */
   readonly destinations: number
-  /** the most used of them, in connections */
+  /** connections of the busiest of them */
   readonly busiest: number
   readonly granted: number
   readonly refused: number
-  /** how often a destination's use has reached these shares of the limit, in per cent */
+  /** how often a destination has reached these percentages of the limit */
   readonly pressure: Readonly<Record<80 | 95 | 100, number>>
 }
 
 export interface PortLeaseSettings {
-  /** [E7]: connections per (egress IP, destination IP, destination port); read anew for each lease */
+  /** [E7]: connections per (egress IP, destination IP, destination port); read for each lease */
   readonly limit: () => number
   readonly range: PortRange
   readonly onPressure: (pressure: PortPressure) => void
-  /** shared with others that count towards the same limit; default: its own */
+  /** counts shared with others under the same limit; default: separate counts */
   readonly uses?: UseCounts
 }
 
-/** Shares of the limit worth telling, in per cent. */
+/** Percentages of the limit that are reported. */
 const PRESSURES = [80, 95, 100] as const
 
 export class PortLeases {
@@ -75,7 +75,7 @@ export class PortLeases {
   readonly #uses: UseCounts
   /** by bound address and dialled endpoint */
   readonly #pools = new Map<string, Pool>()
-  /** where the next new pool begins, so that a pool made anew does not begin with ports just closed */
+  /** where the next pool begins, so that a recreated pool does not begin with ports just closed */
   #rotor: number
   #active = 0
   #granted = 0
@@ -90,7 +90,7 @@ export class PortLeases {
     this.#rotor = Math.floor(Math.random() * this.#ports.length)
   }
 
-  /** A free port, the one longest unused; `undefined` when the limit is reached or no port is left. O(1). */
+  /** Leases a free port, the one unused the longest; undefined when the limit is reached or no port is left. O(1). */
   lease(request: LeaseRequest): PortLease | undefined {
     const limit = this.#settings.limit()
     const useKey = keyOf(request.egress, request.destination)
@@ -111,7 +111,7 @@ export class PortLeases {
     })
   }
 
-  /** The same for UDP, where one socket serves many destinations: a port that is free on the bound address for all of them. It
+  /** Leases a port for UDP, where one socket serves many destinations: free on the bound address for all of them. It
    *  counts for no destination; each flow does, by {@link admit}. */
   leaseForAll({ bind }: Pick<LeaseRequest, 'bind'>): PortLease | undefined {
     const poolKey = `${bind.text} udp`
@@ -122,8 +122,8 @@ export class PortLeases {
     return new Lease(port, () => this.#returnPort(port, poolKey, pool))
   }
 
-  /** The same for a connection whose port the system chooses: counted for [E7] and among the active ones. `undefined` when the limit is
-   *  reached; else how to give it back, once. */
+  /** Counts a connection whose port the system chooses, for [E7] and among the active ones. Undefined when the limit is
+   *  reached, else a function that releases it; call it once. */
   leaseOfSystem(request: Pick<LeaseRequest, 'egress' | 'destination'>): (() => void) | undefined {
     const leave = this.admit(request, 'tcp')
     if (leave === undefined) return undefined
@@ -135,8 +135,8 @@ export class PortLeases {
     }
   }
 
-  /** Counts for [E7] what needs no port of its own: a UDP flow, apart from TCP, or a connection by way of an exit. `undefined`
-   *  when the limit is reached; else how to take it back, once. */
+  /** Counts for [E7] what needs no port of its own: a UDP flow (separate from TCP), or a connection through an upstream
+   *  proxy. Undefined when the limit is reached, else a function that releases it; call it once. */
   admit(flow: Pick<LeaseRequest, 'egress' | 'destination'>, transport: 'tcp' | 'udp'): (() => void) | undefined {
     const limit = this.#settings.limit()
     const key = keyOf(flow.egress, flow.destination)
@@ -208,7 +208,7 @@ export class PortLeases {
   }
 }
 
-/** Ports begin with `start` and are issued in order; once all were, the longest released comes first. */
+/** Ports are issued in order from `start`; once all were, the one released the longest ago comes first. */
 interface Pool {
   readonly start: number
   issued: number
@@ -244,17 +244,17 @@ function portsOf({ first, last, except = [], slice = { index: 0, of: 1 } }: Port
   return Uint16Array.from(ports)
 }
 
-/** Counts by key, together over everything that opens connections. */
+/** Counts connections by key, for one thread or several together. */
 export interface UseCounts {
-  /** Counts one more and answers how many there are now; `undefined`, and nothing counted, when there are `limit` already. */
+  /** Counts one more and returns the new count; undefined, and nothing counted, when `limit` is reached. */
   add(key: string, limit: number): number | undefined
-  /** Takes one back. */
+  /** Subtracts one. */
   remove(key: string): void
-  /** what this process or thread holds itself: keys with at least one, and the most of one key */
+  /** this thread's own counts: keys in use, and the highest count of one key */
   own(): { readonly keys: number; readonly most: number }
 }
 
-/** Counts of one thread that has them to itself. */
+/** Counts for a single thread. */
 export class LocalUses implements UseCounts {
   readonly #counts = new Map<string, number>()
 

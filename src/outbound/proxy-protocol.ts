@@ -1,5 +1,5 @@
-// The PROXY protocol, version 2, towards destinations that want it: who the connection is from as the world sees it, in front
-// of its first byte (HAProxy's proxy-protocol.txt, section 2.2).
+// Formats the PROXY protocol header, version 2, for destinations that expect one before the first byte: it names the
+// public source of the connection (HAProxy's proxy-protocol.txt, section 2.2).
 
 import type { Endpoint } from '../net/endpoint.ts'
 

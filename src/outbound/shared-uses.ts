@@ -1,17 +1,17 @@
-// The same counts for several threads: one table in shared memory, so that the limit of [E7] is exact over all of them, not a share
-// for each. Every thread has a column of its own, which is emptied when the thread dies; what a thread asks for it finds in one
-// bucket under one lock, held for a few hundred nanoseconds.
+// Connection counts shared by several threads: one table in shared memory, so that the limit of [E7] is exact over all
+// threads. Every thread has its own column, cleared when the thread dies; a key is in one bucket under one lock, held
+// for a few hundred nanoseconds.
 
 import { hash } from 'node:crypto'
 import { LocalUses, type UseCounts } from './port-leases.ts'
 
 const BUCKETS = 8192
 /** Keys in one bucket at one time. With 20,000 destinations in use a bucket holds 2.4 on average; 16 is never seen. */
-const PLACES = 16
-/** Longest nap while another thread has the lock, in ms; it lets go much sooner. */
-const NAP_MS = 1
+const SLOTS = 16
+/** Longest wait for a lock, in ms; it is usually released much sooner. */
+const LOCK_WAIT_MS = 1
 
-/** A place: the key's digest in two words, then one count per thread. A bucket: its lock, then its places. */
+/** A slot: the key's digest in two words, then one count per thread. A bucket: its lock, then its slots. */
 const KEY_WORDS = 2
 
 /** Counts in shared memory for this many threads. */
@@ -20,40 +20,41 @@ export class SharedUseTable {
   readonly threads: number
   readonly #words: Int32Array
 
-  /** A new table, or the one another thread made. */
+  /** A new table, or a view of the one another thread made (`buffer`). */
   constructor(threads: number, buffer?: SharedArrayBuffer) {
     this.threads = threads
     this.buffer = buffer ?? new SharedArrayBuffer(BUCKETS * bucketWords(threads) * Int32Array.BYTES_PER_ELEMENT)
     this.#words = new Int32Array(this.buffer)
   }
 
-  /** Counts on behalf of one thread (0-based). */
+  /** The counts as one thread (0-based) uses them. */
   countsOf(thread: number): UseCounts {
     return new ThreadUses(this, thread)
   }
 
-  /** A thread is gone, and its connections with it: takes its counts back, and the lock it may have died with. Not while it lives. */
+  /** Clears the counts of a thread that has ended, and the lock it may have held. Not while it runs. */
   forget(thread: number): void {
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       const lock = bucket * bucketWords(this.threads)
       if (Atomics.load(this.#words, lock) === thread + 1) this.#release(lock)
       this.#locked(lock, 'main', () => {
-        for (let at = 0; at < PLACES; at++) this.#words[this.#place(lock, at) + KEY_WORDS + thread] = 0
+        for (let at = 0; at < SLOTS; at++) this.#words[this.#slot(lock, at) + KEY_WORDS + thread] = 0
       })
     }
   }
 
-  /** One more for `thread`; the sum over all threads, or undefined where that would be more than `limit`. */
+  /** Adds one for `thread` and returns the sum over all threads; undefined, and nothing counted, where that would
+   *  exceed `limit`. */
   add(key: Digest, thread: number, limit: number): number | undefined {
     const lock = this.#lockOf(key)
     return this.#locked(lock, thread, () => {
-      const place = this.#find(lock, key)
-      if (place === undefined) return undefined
-      const used = this.#sum(place) + 1
+      const slot = this.#find(lock, key)
+      if (slot === undefined) return undefined
+      const used = this.#sum(slot) + 1
       if (used > limit) return undefined
-      this.#words[place] = key.first
-      this.#words[place + 1] = key.second
-      this.#words[place + KEY_WORDS + thread] = (this.#words[place + KEY_WORDS + thread] ?? 0) + 1
+      this.#words[slot] = key.first
+      this.#words[slot + 1] = key.second
+      this.#words[slot + KEY_WORDS + thread] = (this.#words[slot + KEY_WORDS + thread] ?? 0) + 1
       return used
     })
   }
@@ -61,32 +62,32 @@ export class SharedUseTable {
   remove(key: Digest, thread: number): void {
     const lock = this.#lockOf(key)
     this.#locked(lock, thread, () => {
-      const place = this.#find(lock, key)
-      if (place === undefined) return
-      const own = place + KEY_WORDS + thread
+      const slot = this.#find(lock, key)
+      if (slot === undefined) return
+      const own = slot + KEY_WORDS + thread
       this.#words[own] = Math.max(0, (this.#words[own] ?? 0) - 1)
     })
   }
 
-  /** The key's place, else the first nobody uses; undefined where the bucket is full. */
+  /** The key's slot, else the first free one; undefined when the bucket is full. */
   #find(lock: number, { first, second }: Digest): number | undefined {
     let free: number | undefined
-    for (let at = 0; at < PLACES; at++) {
-      const place = this.#place(lock, at)
-      const isUsed = this.#sum(place) > 0
-      if (isUsed && this.#words[place] === first && this.#words[place + 1] === second) return place
-      if (!isUsed) free ??= place
+    for (let at = 0; at < SLOTS; at++) {
+      const slot = this.#slot(lock, at)
+      const isUsed = this.#sum(slot) > 0
+      if (isUsed && this.#words[slot] === first && this.#words[slot + 1] === second) return slot
+      if (!isUsed) free ??= slot
     }
     return free
   }
 
-  #sum(place: number): number {
+  #sum(slot: number): number {
     let sum = 0
-    for (let thread = 0; thread < this.threads; thread++) sum += this.#words[place + KEY_WORDS + thread] ?? 0
+    for (let thread = 0; thread < this.threads; thread++) sum += this.#words[slot + KEY_WORDS + thread] ?? 0
     return sum
   }
 
-  #place(lock: number, at: number): number {
+  #slot(lock: number, at: number): number {
     return lock + 1 + at * (KEY_WORDS + this.threads)
   }
 
@@ -99,7 +100,7 @@ export class SharedUseTable {
     for (;;) {
       const holder = Atomics.compareExchange(this.#words, lock, 0, name)
       if (holder === 0) break
-      Atomics.wait(this.#words, lock, holder, NAP_MS)
+      Atomics.wait(this.#words, lock, holder, LOCK_WAIT_MS)
     }
     try {
       return work()
@@ -114,7 +115,8 @@ export class SharedUseTable {
   }
 }
 
-/** A key as 64 bits of its SHA-1, and the bucket it belongs to. Two keys in use at one time are the same with a chance of 1 in 10¹⁰. */
+/** A key as 64 bits of its SHA-1, and the bucket it belongs to. Two keys in use at one time are the same with a chance
+ *  of 1 in 10¹⁰. */
 interface Digest {
   readonly bucket: number
   readonly first: number
@@ -124,7 +126,7 @@ interface Digest {
 class ThreadUses implements UseCounts {
   readonly #table: SharedUseTable
   readonly #thread: number
-  /** what this thread has, to tell of and to spare digests of keys in use */
+  /** this thread's own counts, reported by {@link own} */
   readonly #mine = new LocalUses()
   readonly #digests = new Map<string, Digest>()
 
@@ -153,7 +155,7 @@ class ThreadUses implements UseCounts {
 }
 
 function bucketWords(threads: number): number {
-  return 1 + PLACES * (KEY_WORDS + threads)
+  return 1 + SLOTS * (KEY_WORDS + threads)
 }
 
 function digestOf(key: string): Digest {

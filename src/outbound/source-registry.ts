@@ -1,16 +1,16 @@
-// Who is behind an outgoing connection: test origins in this process see a stand-in as their peer, ask here, and show the
-// public egress address. Holds live connections only; knows no socket.
+// Who is behind an outgoing connection: test origins in this process see a stand-in as their peer, look it up here, and
+// show the public egress address. Holds open connections only; knows no sockets.
 
 import type { Endpoint } from '../net/endpoint.ts'
 import type { PublicSource, PublicSourceOf } from '../proxy/stage-values.ts'
 
-/** Takes in who is behind an outgoing connection. */
+/** Registers who is behind an outgoing connection. */
 export interface Sources {
-  /** To be called before connecting, so that an origin that looks at once finds it. Answers how to take it back. */
+  /** To be called before connecting, so that an origin finds it at once. Returns a function that removes the entry. */
   add(bound: Endpoint, dialled: Endpoint, source: PublicSource): () => void
 }
 
-/** Emptied when it is taken back: a Map refers to what was in it for longer than it should (transport/linked-list.ts). */
+/** Emptied on removal, because a Map keeps references to deleted entries for a while (transport/linked-list.ts). */
 class Entry {
   source: PublicSource | undefined
 
@@ -36,7 +36,7 @@ export class SourceRegistry implements Sources {
     }
   }
 
-  /** `peer` and `local` as the origin's socket has them. */
+  /** Looks a connection up by the origin's `peer` and `local` endpoints. */
   readonly publicSourceOf: PublicSourceOf = (peer, local) => this.#entries.get(keyOf(peer, local))?.source
 }
 

@@ -1,9 +1,10 @@
-// Dials an upstream connection: several attempts are raced as Happy Eyeballs (RFC 8305) with one source per family (EG-05);
-// Node's own race ignores `localAddress`. Resolves nothing and decides nothing.
+// Dials an upstream connection: races the attempts as Happy Eyeballs (RFC 8305) with one source address per family
+// (EG-05), because Node's own race ignores `localAddress`. Resolves nothing and decides nothing.
 
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Egress } from '../policy/decision.ts'
-import type { DialAttempt, DialOptions, Ports, Upstream } from '../proxy/stage-values.ts'
+import type { DialOptions, Ports } from '../proxy/pipeline-ports.ts'
+import type { DialAttempt, TcpUpstream } from '../proxy/stage-values.ts'
 import type { Cancellation } from '../transport/cancellation.ts'
 import type { Clock, Timer } from '../transport/timer-wheel.ts'
 import { Attempt, type AttemptNeeds, type AttemptWatcher, pairOf, type Try } from './attempt.ts'
@@ -11,7 +12,7 @@ import { bestOf, dialError } from './errno.ts'
 import { ExitAttempt } from './exit-attempt.ts'
 import { formatProxyHeader } from './proxy-protocol.ts'
 
-/** What the system says when it does not have an address that is to be bound. */
+/** The system error for binding an address the machine does not have. */
 const NO_SUCH_ADDRESS = Object.freeze({ code: 'EADDRNOTAVAIL', syscall: 'bind' })
 
 /** RFC 8305 section 8, Connection Attempt Delay. */
@@ -19,15 +20,16 @@ const DEFAULT_STAGGER_MS = 250
 
 export interface TcpDialerSettings extends AttemptNeeds {
   readonly clock: Clock
-  /** how long an attempt is alone before the next one joins it */
+  /** time before the next attempt starts in parallel; default 250 */
   readonly staggerMs?: number
-  /** stand-ins to take for lost, as if this machine had them no longer */
+  /** simulates an outage: true for egress addresses to treat as missing on this machine */
   readonly isLost?: (egress: Egress) => boolean
 }
 
-/** The `dial` of the pipeline. A promise it returns rejects with GatewayError only: `egress.no_matching_family`,
- *  `.address_missing`, `.ports_exhausted`, `.not_bound`, `.exit_failed`, `.exit_refused`, `dial.*`, and when the signal is aborted its reason (where that is a
- *  GatewayError) or `relay.client_reset`. Port and registry entry live exactly as long as the connection. */
+/** The `dial` of the pipeline. Rejects with GatewayError only: `egress.no_matching_family`, `.address_missing`,
+ *  `.ports_exhausted`, `.not_bound`, `.exit_failed`, `.exit_refused`, `dial.*`; when the signal is aborted, with its
+ *  reason if that is a GatewayError, else `relay.client_reset`. Port and registry entry live exactly as long as the
+ *  connection. */
 export function createTcpDialer(settings: TcpDialerSettings): Ports['dial'] {
   return (attempts, options) => new Promise((resolve, reject) => new Race(settings, attempts, options, resolve, reject))
 }
@@ -37,7 +39,7 @@ class Race implements AttemptWatcher {
   readonly #settings: TcpDialerSettings
   readonly #attempts: readonly DialAttempt[]
   readonly #signal: Cancellation
-  readonly #resolve: (upstream: Upstream) => void
+  readonly #resolve: (upstream: TcpUpstream) => void
   readonly #reject: (error: GatewayError) => void
   readonly #running = new Map<Try, DialAttempt>()
   readonly #errors: GatewayError[] = []
@@ -50,7 +52,7 @@ class Race implements AttemptWatcher {
     settings: TcpDialerSettings,
     attempts: readonly DialAttempt[],
     { signal, timeoutMs }: DialOptions,
-    resolve: (upstream: Upstream) => void,
+    resolve: (upstream: TcpUpstream) => void,
     reject: (error: GatewayError) => void,
   ) {
     this.#settings = settings
@@ -64,7 +66,7 @@ class Race implements AttemptWatcher {
     else this.#startNext()
   }
 
-  /** Starts the next attempt now and sets the time for the one after it. */
+  /** Starts the next attempt now and the timer for the one after it. */
   readonly #startNext = (): void => {
     this.#stagger?.cancel()
     while (!this.#settled && this.#nextAttempt < this.#attempts.length) {
@@ -83,7 +85,7 @@ class Race implements AttemptWatcher {
     const attempt = this.#tryOf(dialAttempt)
     if (attempt instanceof GatewayError) {
       this.#errors.push(attempt)
-      this.#tell(dialAttempt, attempt)
+      this.#report(dialAttempt, attempt)
       return false
     }
     this.#running.set(attempt, dialAttempt)
@@ -103,24 +105,25 @@ class Race implements AttemptWatcher {
     return new Attempt(this.#settings, attempt, pair, this)
   }
 
-  succeeded(attempt: Try, upstream: Upstream): void {
+  succeeded(attempt: Try, upstream: TcpUpstream): void {
     this.#running.delete(attempt)
-    this.#tell(upstream.attempt)
+    this.#report(upstream.attempt)
     const { proxyProtocol, destination } = upstream.attempt.candidate
-    if (proxyProtocol) upstream.carrier.write(formatProxyHeader(upstream.announced, destination))
+    if (proxyProtocol) upstream.channel.write(formatProxyHeader(upstream.publicEndpoint, destination))
     this.#finish(() => this.#resolve(upstream))
   }
 
-  /** `isOver`: reported from outside of {@link Race.#start}, so the next attempt is due at once (RFC 8305 section 5). */
+  /** `isOver`: reported from outside of {@link Race.#start}, so the next attempt is due at once (RFC 8305 section 5).
+   *   */
   failed(attempt: Try, error: GatewayError, isOver: boolean): void {
     const dialAttempt = this.#running.get(attempt)
     this.#running.delete(attempt)
     this.#errors.push(error)
-    if (dialAttempt !== undefined) this.#tell(dialAttempt, error)
+    if (dialAttempt !== undefined) this.#report(dialAttempt, error)
     if (isOver && !this.#settled) this.#startNext()
   }
 
-  #tell({ decision: { egress } }: DialAttempt, error?: GatewayError): void {
+  #report({ decision: { egress } }: DialAttempt, error?: GatewayError): void {
     if (egress !== null) this.#settings.onAttempt(egress, error)
   }
 
@@ -134,7 +137,9 @@ class Race implements AttemptWatcher {
     const error =
       reason instanceof GatewayError
         ? reason
-        : new GatewayError('relay.client_reset', 'the client went away while connecting', { cause: reason })
+        : new GatewayError('relay.client_reset', 'the client disconnected before the connection was established', {
+            cause: reason,
+          })
     this.#finish(() => this.#reject(error))
   }
 

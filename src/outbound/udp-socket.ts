@@ -5,7 +5,14 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { errnoOf } from '../errors/thrown.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { equalIp } from '../net/ip.ts'
-import type { DialAttempt, OpenUdpOutlets, UdpListener, UdpOutlet, UdpOutlets, UdpPath } from '../proxy/stage-values.ts'
+import type {
+  DialAttempt,
+  OpenUdpUpstreams,
+  UdpListener,
+  UdpPath,
+  UdpUpstream,
+  UdpUpstreams,
+} from '../proxy/stage-values.ts'
 import type { DatagramHandler, DatagramSocket } from '../transport/datagrams.ts'
 import { type AttemptNeeds, exhausted, MAX_PORTS_TRIED, pairOf } from './attempt.ts'
 import { bestOf, type DialledPair, dialError, isPortClash } from './errno.ts'
@@ -14,12 +21,12 @@ import type { PortLease } from './port-leases.ts'
 /** The call that reads what ICMP said of earlier datagrams. */
 const FROM_ICMP = 'recvmsg'
 
-/** The `OpenUdpOutlets` of the lab. `sources` must not be the registry of TCP: the same two endpoints may exist there as well. */
-export function createUdpOutlets(needs: AttemptNeeds): OpenUdpOutlets {
+/** The `OpenUdpUpstreams` of the lab. `sources` must not be the registry of TCP: the same two endpoints may exist there as well. */
+export function createUdpOutlets(needs: AttemptNeeds): OpenUdpUpstreams {
   return (onStray) => new Outlets(needs, onStray)
 }
 
-class Outlets implements UdpOutlets {
+class Outlets implements UdpUpstreams {
   readonly #needs: AttemptNeeds
   readonly #onStray: () => void
   /** by public egress address and bound address; those being bound included */
@@ -30,7 +37,7 @@ class Outlets implements UdpOutlets {
     this.#onStray = onStray
   }
 
-  async reach(attempts: readonly DialAttempt[], listener: UdpListener): Promise<UdpOutlet> {
+  async connect(attempts: readonly DialAttempt[], listener: UdpListener): Promise<UdpUpstream> {
     const errors: GatewayError[] = []
     for (const attempt of attempts) {
       try {
@@ -51,7 +58,7 @@ class Outlets implements UdpOutlets {
     if (egress !== null && error?.code !== 'egress.exit_failed') this.#needs.onAttempt(egress, error)
   }
 
-  async #open(attempt: DialAttempt, listener: UdpListener): Promise<UdpOutlet> {
+  async #open(attempt: DialAttempt, listener: UdpListener): Promise<UdpUpstream> {
     const { egress } = attempt.decision
     const exit = egress === null ? undefined : this.#needs.exitOf(egress, attempt.candidate.tunnel)
     if (exit !== undefined) {
@@ -75,13 +82,13 @@ class Outlets implements UdpOutlets {
     try {
       const socket = await shared.ready
       const local = { ip: pair.bind, port: socket.port }
-      const announced = { ip: pair.egress, port: socket.port }
-      const forget = this.#needs.sources.add(local, pair.dial, { endpoint: announced, attempt })
+      const publicEndpoint = { ip: pair.egress, port: socket.port }
+      const forget = this.#needs.sources.add(local, pair.dial, { endpoint: publicEndpoint, attempt })
       const path = socket.open(pair, listener, () => {
         forget()
         release()
       })
-      return { carrier: path, attempt, local, announced }
+      return { channel: path, attempt, local, publicEndpoint }
     } catch (thrown) {
       release()
       throw thrown

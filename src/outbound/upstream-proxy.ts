@@ -1,5 +1,5 @@
-// Asks a SOCKS5 proxy for a connection (RFC 1928, RFC 1929), so that it leaves from where that proxy is. Written out here
-// because the reply code has to be known, and bytes that come right behind the reply must not be lost.
+// Connects through upstream proxies (SOCKS5 and HTTP CONNECT), so that a connection leaves from where the proxy is.
+// SOCKS5 is implemented here because the reply code is needed, and bytes right behind the reply must not be lost.
 
 import type { Socket } from 'node:net'
 import { Client, errors } from 'undici'
@@ -12,8 +12,9 @@ import type { Tunnel } from '../proxy/stage-values.ts'
 const NO_AUTHENTICATION = 0x00
 const USER_PASSWORD = 0x02
 
-/** Runs the handshake on a connected socket. Throws GatewayError `egress.exit_refused`, `egress.exit_failed` or, where the exit
- *  says so of the destination, `dial.*`; other errors are the socket's. `where` describes the destination. */
+/** Runs the SOCKS5 handshake on a connected socket (RFC 1928, RFC 1929). Rejects with GatewayError
+ *  `egress.exit_refused`, `egress.exit_failed` or, where the reply is about the destination, `dial.*`; other errors are
+ *  the socket's. `where` describes the destination. */
 export async function enterSocks5(
   socket: Socket,
   exit: ConfiguredExit,
@@ -25,14 +26,14 @@ export async function enterSocks5(
   const [version, method] = await readExactly(socket, 2)
   if (version !== 0x05) throw failed(exit, 'does not speak SOCKS5')
   if (method === USER_PASSWORD && exit.login !== undefined) await logIn(socket, exit, exit.login)
-  else if (method !== NO_AUTHENTICATION) throw refused(exit, 'wants another way to log in')
+  else if (method !== NO_AUTHENTICATION) throw refused(exit, 'requires an authentication method that is not supported')
   socket.write(request(destination))
   const [replyVersion, code = 1, , kind, first = 0] = await readExactly(socket, 5)
   if (replyVersion !== 0x05) throw failed(exit, 'does not speak SOCKS5')
   // the first byte of the bound address is read already; two bytes of port follow it
   const rest = { 1: 3, 3: first, 4: 15 }[kind ?? 0]
   if (code !== 0) throw refusal(code, exit, where)
-  if (rest === undefined) throw failed(exit, 'answers with an address of no known type')
+  if (rest === undefined) throw failed(exit, 'replied with an unknown address type')
   await readExactly(socket, rest + 2)
 }
 
@@ -41,7 +42,7 @@ async function logIn(socket: Socket, exit: ConfiguredExit, login: NonNullable<Co
   const password = Buffer.from(login.password.reveal())
   socket.write(Buffer.concat([Buffer.of(0x01, name.length), name, Buffer.of(password.length), password]))
   const [, status] = await readExactly(socket, 2)
-  if (status !== 0) throw refused(exit, 'does not accept the user name and password')
+  if (status !== 0) throw refused(exit, 'rejected the user name and password')
 }
 
 function request({ ip, port }: Endpoint): Buffer {
@@ -56,13 +57,13 @@ function request({ ip, port }: Endpoint): Buffer {
 
 /** RFC 1928 section 6: 03 to 06 are about the destination, the rest about the exit. */
 function refusal(code: number, exit: ConfiguredExit, where: string): GatewayError {
-  const by = `by way of the exit ${exit.text}`
+  const by = `through the exit ${exit.text}`
   switch (code) {
     case 0x02:
       return refused(exit, `does not allow a connection to ${where}`)
     case 0x03:
     case 0x04:
-      return new GatewayError('dial.unreachable', `there is no way to ${where} ${by}`)
+      return new GatewayError('dial.unreachable', `${where} is unreachable ${by}`)
     case 0x05:
       return new GatewayError('dial.refused', `${where} refused the connection ${by}`)
     case 0x06:
@@ -82,8 +83,8 @@ function failed(exit: ConfiguredExit, what: string): GatewayError {
 
 const MAX_HEAD_BYTES = 16 * 1024
 
-/** Runs the handshake on a connected socket. Throws GatewayError `egress.exit_refused`, `egress.exit_failed`; other errors are
- *  the socket's. `where` describes the destination. */
+/** Runs the CONNECT handshake on a connected socket (RFC 9110 section 9.3.6). Rejects with GatewayError
+ *  `egress.exit_refused`, `egress.exit_failed`; other errors are the socket's. `where` describes the destination. */
 export async function enterHttp(
   socket: Socket,
   exit: ConfiguredExit,
@@ -91,7 +92,7 @@ export async function enterHttp(
   where: string,
 ): Promise<void> {
   const client = new Client('http://exit', {
-    // undici does not look again after a connector that answers in the same turn
+    // undici misses a connector that calls back in the same turn
     connect: (_options, done) => queueMicrotask(() => done(null, socket)),
     maxHeaderSize: MAX_HEAD_BYTES,
     headersTimeout: 0,
@@ -102,9 +103,7 @@ export async function enterHttp(
   if (status >= 200 && status < 300) return
   socket.destroy()
   const what =
-    status === 407
-      ? 'does not accept the user name and password'
-      : `does not open a tunnel to ${where} (it answers ${status})`
+    status === 407 ? 'rejected the user name and password' : `does not open a tunnel to ${where} (status ${status})`
   throw new GatewayError('egress.exit_refused', `the exit ${exit.text} ${what}`)
 }
 
@@ -115,7 +114,7 @@ async function ask(client: Client, authority: string, { login, text }: Configure
     return statusCode
   } catch (cause) {
     if (!(cause instanceof errors.UndiciError)) throw cause
-    const message = `the exit ${text} gives no proper answer about ${where}: ${cause.message}`
+    const message = `the exit ${text} sent a malformed response for ${where}: ${cause.message}`
     throw new GatewayError('egress.exit_failed', message, { cause })
   }
 }
@@ -124,7 +123,8 @@ function basic({ username, password }: NonNullable<ConfiguredExit['login']>): st
   return `Basic ${Buffer.from(`${username}:${password.reveal()}`).toString('base64')}`
 }
 
-/** The next so many bytes. Rejects with what the socket reports, or an Error when it ends before. Nobody else may be reading. */
+/** Reads exactly `count` bytes. Rejects with the socket's error, or an Error when it ends first. Nobody else may be
+ *  reading. */
 export function readExactly(socket: Socket, count: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const settle = (how: () => void) => {
@@ -135,7 +135,7 @@ export function readExactly(socket: Socket, count: number): Promise<Buffer> {
       how()
     }
     const onError = (error: Error) => settle(() => reject(error))
-    const onEnd = () => settle(() => reject(new Error('it closed the connection in the middle of its answer')))
+    const onEnd = () => settle(() => reject(new Error('it closed the connection in the middle of its reply')))
     const look = () => {
       const bytes: Buffer | null = socket.readableLength >= count ? socket.read(count) : socket.read(0)
       if (bytes !== null && bytes.length === count) settle(() => resolve(bytes))
@@ -148,11 +148,12 @@ export function readExactly(socket: Socket, count: number): Promise<Buffer> {
   })
 }
 
-/** `tunnel`: the one the destination is behind. undefined: it is dialled from here. */
+/** The upstream proxy for an egress, or for the tunnel the destination is behind; undefined: it is dialled from this
+ *  machine. */
 export type ExitOf = (egress: Egress, tunnel?: Tunnel) => ConfiguredExit | undefined
 
-/** Looks exits up by tunnel, else by the dedicated address or range an egress belongs to, or by its being shared. What is behind
- *  a tunnel never goes by way of an egress address's exit. */
+/** Looks upstream proxies up by tunnel, else by dedicated address or range, or by `shared`. Destinations behind a
+ *  tunnel never use the upstream proxy of an egress address. */
 export function createExitTable(
   exits: readonly ConfiguredExit[],
   tunnels: readonly Pick<ConfiguredTunnel, 'id' | 'upstream'>[] = [],

@@ -240,7 +240,7 @@ export interface Snapshot {
   /** grows by one with every change of anything */
   readonly revision: number
   readonly account: Account
-  /** compiled from `account` */
+  /** compiled from `account`: change both together, by {@link createSnapshot} */
   readonly tables: AccountTables
   readonly ruleset: Ruleset
 }

@@ -1,4 +1,4 @@
-// What an inbound protocol hands to the pipeline: who knocks, at which door, asking for what.
+// What an inbound protocol hands to the pipeline: the client, the listener it came by, and the target it asks for.
 
 import type { Cidr } from '../net/cidr.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
@@ -13,29 +13,29 @@ export type InboundProtocol =
   | 'socks5'
   | 'socks5-udp'
 
-/** A door of the proxy, as configured. */
+/** A listener of the proxy, as configured. */
 export interface Listener {
   readonly name: string
   readonly host: string
   readonly port: number
-  /** `required`: credentials or nothing; `optional`: taken where given; `anonymous`: never asked for */
+  /** `required`: no access without credentials; `optional`: checked when sent; `anonymous`: never asked for */
   readonly authentication: 'required' | 'optional' | 'anonymous'
-  /** email of the user everyone coming through this door is */
+  /** email of the user that every client of this listener is */
   readonly fixedUser?: string
-  /** name or id of the virtual network for this door */
+  /** name or id of the virtual network of this listener's clients */
   readonly virtualNetwork?: string
   readonly family?: Family
   readonly endpoint?: ProxyEndpoint
-  /** absent: TLS and plain clients are taken alike, with the development certificate */
+  /** absent: TLS and plain clients are accepted alike, with the development certificate */
   readonly tls?: ListenerTls
   readonly clientCertificates?: ClientCertificateRules
   readonly proxyProtocol?: ProxyProtocolRules
 }
 
-/** What a door may offer by ALPN (RFC 7301). */
+/** The protocols a listener can offer by ALPN (RFC 7301). */
 export type AlpnProtocol = 'h2' | 'http/1.1'
 
-/** Whether clients speak TLS to a door, what it offers them by ALPN, and the PEM files it presents in place of the development
+/** Whether a listener accepts TLS, what it offers by ALPN, and the PEM files it presents instead of the development
  *  certificate. */
 export interface ListenerTls {
   readonly mode: 'required' | 'optional' | 'refused'
@@ -44,7 +44,7 @@ export interface ListenerTls {
   readonly files?: { readonly certificate: string; readonly key: string }
 }
 
-/** Whose client certificates a door takes for a login. */
+/** Which client certificates a listener accepts as authentication. */
 export interface ClientCertificateRules {
   /** PEM file of the authorities that sign them */
   readonly authorityFile: string
@@ -52,20 +52,20 @@ export interface ClientCertificateRules {
   readonly revoked: readonly string[]
 }
 
-/** From these networks a connection begins with a PROXY protocol header that says who the client really is; from anywhere
- *  else none is taken. */
+/** Connections from these networks begin with a PROXY protocol header that names the real client; from anywhere else
+ *  the header is not accepted. */
 export interface ProxyProtocolRules {
   readonly from: readonly Cidr[]
 }
 
-/** A Cloudflare proxy endpoint: kind `ip` lets networks in without identity, kind `identity` asks who you are. */
+/** A Cloudflare proxy endpoint: kind `ip` admits networks without identity, kind `identity` requires authentication. */
 export interface ProxyEndpoint {
   readonly kind: 'ip' | 'identity'
   readonly name: string
   /** `<subdomain>.proxy.cloudflare-gateway.com`; the value of `proxy.endpoint` */
   readonly host: string
   readonly networks: readonly Cidr[]
-  /** kind identity: browsers that nobody knows are sent to a sign-in page */
+  /** kind identity: browsers that are not signed in are redirected to a sign-in page */
   readonly signIn?: 'page'
 }
 
@@ -73,8 +73,8 @@ export interface ProxyEndpoint {
 export interface Credentials {
   readonly username: string
   readonly password: string
-  /** `bearer`: a token alone (RFC 6750); it is the password, and there is no user name. `user-id`: the user name alone (SOCKS4),
-   *  which may carry choices and proves nothing */
+  /** `bearer`: a token alone (RFC 6750); it is the password, and the user name is empty. `user-id`: the user name alone
+   *  (SOCKS4), which may carry parameters and proves nothing */
   readonly scheme?: 'bearer' | 'user-id'
 }
 
@@ -88,30 +88,31 @@ export interface ClientTls {
   readonly certificate?: ClientCertificate
 }
 
-/** What a client's certificate says, checked in every handshake, resumed ones too (TL-06). */
+/** The result of checking a client's certificate, in every handshake, resumed ones too (TL-06). */
 export type ClientCertificate =
   | { readonly kind: 'trusted'; readonly email: string }
   | { readonly kind: 'refused'; readonly problem: string }
 
-/** Who knocks and at which door, before anything is asked for: all that identification rests on. SOCKS5 answers a
- *  password before it hears the target (RFC 1929). */
-export interface Knock {
+/** The client of a connection and the listener it came by: all that identification needs. Separate from {@link Arrival}
+ *  because SOCKS5 answers a password before it reads the target (RFC 1929). */
+export interface ClientInfo {
   readonly protocol: InboundProtocol
   readonly transport: 'tcp' | 'udp'
   readonly listener: Listener
   /** the peer of the client's socket, or the one a trusted balancer named */
   readonly peer: Endpoint
   readonly credentials?: Credentials
-  /** the mail address of whoever signed in by the page, taken from a cookie that was verified */
+  /** the email address from a verified sign-in cookie */
   readonly signedInAs?: string
-  /** absent: the client speaks to the proxy in the clear */
+  /** absent: the client connection is not encrypted */
   readonly tls?: ClientTls
   /** epoch ms when the client's connection was accepted */
   readonly acceptedAt: number
-  /** the round trip of the TCP handshake with the client, ms; 0 or absent where the system does not tell */
+  /** the round trip of the TCP handshake with the client, ms; 0 or absent where the system does not report it */
   readonly tcpHandshakeMs?: number
 }
 
-export interface Arrival extends Knock {
+/** A client and the target it asks for: what the pipeline starts from. */
+export interface Arrival extends ClientInfo {
   readonly target: Target
 }

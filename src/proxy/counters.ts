@@ -1,22 +1,25 @@
-// What the pipeline counts: totals since start, read by health and metrics. No names, no addresses (LG-03).
+// The counters of the pipeline: totals since start, read by health checks and metrics. They hold no names or addresses
+// (LG-03).
 
 import type { ConnectionErrorCode } from '../errors/catalogue.ts'
 import type { SessionEnd } from './session.ts'
 
+/** Connection totals since start; bytes of closed sessions only. */
 export interface ConnectionCounts {
   readonly active: number
   readonly opened: number
   readonly closed: number
-  /** connections that never got through, by error code */
+  /** connections that failed before they were established, by error code */
   readonly refused: Readonly<Partial<Record<ConnectionErrorCode, number>>>
   /** origin → client and client → origin, of closed sessions */
   readonly bytesReceived: number
   readonly bytesSent: number
 }
 
-/** Why a datagram went no further. From the client's side: `stranger` (not the client's address or port), `malformed`, `fragment`,
- *  `too_fast`, `too_many_destinations`, `queue_full` (while its destination is being decided), `unrouted` (refused or
- *  undecidable), `too_large`, `congested`, `unreachable` (ICMP said so, where the engine hears of it); from the other: `unsolicited` (a host nobody wrote to), `too_fast`. */
+/** Why a datagram was dropped. From the client: `stranger` (not from the client's address or port), `malformed`,
+ *  `fragment`, `too_fast`, `too_many_destinations`, `queue_full` (while its destination is being decided), `unrouted`
+ *  (refused, or no decision possible), `too_large`, `congested`, `unreachable` (reported by ICMP, where the engine
+ *  receives it); from destinations: `unsolicited` (a host the client did not send to), `too_fast`. */
 export type DatagramDrop =
   | 'stranger'
   | 'malformed'
@@ -30,6 +33,7 @@ export type DatagramDrop =
   | 'unreachable'
   | 'unsolicited'
 
+/** Datagram totals since start. */
 export interface DatagramCounts {
   readonly associations: number
   /** client → destination and back */
@@ -38,7 +42,8 @@ export interface DatagramCounts {
   readonly dropped: Readonly<Partial<Record<DatagramDrop, number>>>
 }
 
-/** Datagrams of all associations. Nothing is logged per datagram: dropping is silent (UD-03) and counted here. */
+/** Counts the datagrams of all associations. Nothing is logged per datagram: drops are silent (UD-03) and counted here.
+ *   */
 export class DatagramCounters {
   associations = 0
   sent = 0
@@ -55,6 +60,7 @@ export class DatagramCounters {
   }
 }
 
+/** Counts connections as they open, close and fail. */
 export class ConnectionCounters {
   #opened = 0
   #closed = 0

@@ -1,15 +1,15 @@
-// The sessions that are open right now: what the API lists and closes, and what a stop has to wait for.
+// The open sessions: what the API lists and closes, and what a graceful stop waits for.
 
 import { GatewayError } from '../errors/gateway-error.ts'
-import { formatEndpoint } from '../net/endpoint.ts'
+import { formatEndpoint, formatTarget } from '../net/endpoint.ts'
 import type { Decision } from '../policy/decision.ts'
 import { LinkedList } from '../transport/linked-list.ts'
 import type { InboundProtocol } from './arrival.ts'
-import { type Decided, decidedOf, type Session } from './session.ts'
+import type { Session } from './session.ts'
 import { formatInstant } from './session-record.ts'
-import type { Outlet } from './stage-values.ts'
+import { decisionOf, type SessionDecision, type Upstream } from './stage-values.ts'
 
-/** One open session, as data. Bytes are so far; `target` is as asked for. */
+/** One open session, as data. Bytes are counted so far; `target` is as the client asked for it. */
 export interface LiveSession {
   readonly id: string
   readonly protocol: InboundProtocol
@@ -26,36 +26,36 @@ export interface LiveSession {
   readonly policyRevision: number
 }
 
-/** One open session with what it was decided on. */
+/** One open session with its decision. */
 export interface OpenSession {
   readonly session: LiveSession
-  readonly decided: Decided | undefined
+  readonly decided: SessionDecision | undefined
 }
 
 export class LiveSessions {
-  /** not by id: short sessions come and go by thousands, and hardly one is ever asked for */
-  readonly #open = new LinkedList<Session<Outlet>>()
+  /** a list, not a map by id: thousands of short sessions come and go, and almost none is ever looked up */
+  readonly #open = new LinkedList<Session<Upstream>>()
   readonly #listeners = new Set<(session: OpenSession) => void>()
 
   get size(): number {
     return this.#open.size
   }
 
-  add(session: Session<Outlet>): void {
-    session.place = this.#open.enter(session)
+  add(session: Session<Upstream>): void {
+    session.listEntry = this.#open.enter(session)
     if (this.#listeners.size === 0) return
     const opened = describeDecided(session)
     for (const listener of this.#listeners) listener(opened)
   }
 
-  /** Tells every session that opens; the answer stops it. */
+  /** Calls the listener for every session that opens. Returns a function that ends the subscription. */
   subscribe(listener: (session: OpenSession) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
-  delete(session: Session<Outlet>): void {
-    if (session.place !== undefined) this.#open.leave(session.place)
+  delete(session: Session<Upstream>): void {
+    if (session.listEntry !== undefined) this.#open.leave(session.listEntry)
   }
 
   /** Every open session, oldest first. */
@@ -74,77 +74,77 @@ export class LiveSessions {
     return session === undefined ? undefined : describeDecided(session)
   }
 
-  /** Cuts one session with a reset on both sides; false when there is none by that id. */
+  /** Resets one session on both sides (`relay.killed`); false when there is none with that id. */
   close(id: string, message = 'closed on request of the operator'): boolean {
     const session = this.#byId(id)
     session?.kill(message)
     return session !== undefined
   }
 
-  /** Cuts one session like {@link close}, for a reason that has a code of its own. */
+  /** Resets one session like {@link close}, with an error of the caller's. */
   cut(id: string, why: GatewayError): void {
     this.#byId(id)?.kill(why)
   }
 
-  /** Cuts every session. */
+  /** Resets every session (`relay.killed`). */
   closeAll(message: string): void {
     for (const session of this.#open.list()) session.kill(message)
   }
 
-  #byId(id: string): Session<Outlet> | undefined {
+  #byId(id: string): Session<Upstream> | undefined {
     return this.#open.list().find((session) => session.id === id)
   }
 
-  /** Resolves as soon as no session is open. */
+  /** Resolves once no session is open. */
   empty(): Promise<void> {
     return this.#open.empty()
   }
 }
 
-function describeDecided(session: Session<Outlet>): OpenSession {
-  return { session: describe(session), decided: decidedOf(session.progress) }
+function describeDecided(session: Session<Upstream>): OpenSession {
+  return { session: describe(session), decided: decisionOf(session.connected) }
 }
 
-function describe(session: Session<Outlet>): LiveSession {
-  const { progress, persona, upstream } = session
+function describe(session: Session<Upstream>): LiveSession {
+  const { client, context, snapshot, target, upstream } = session.connected
   const { decision } = upstream.attempt
   return {
     id: session.id,
-    protocol: progress.knock.protocol,
-    listener: progress.knock.listener.name,
-    email: persona.identity?.email ?? '',
-    source: formatEndpoint(persona.source),
-    target: progress.target,
-    egress: formatEndpoint(upstream.announced),
+    protocol: client.protocol,
+    listener: client.listener.name,
+    email: context.identity?.email ?? '',
+    source: formatEndpoint(context.source),
+    target: formatTarget(target),
+    egress: formatEndpoint(upstream.publicEndpoint),
     outcome: decision.outcome,
     rule: decision.rule?.name ?? '',
-    startedAt: formatInstant(progress.startedAt),
-    bytesReceived: upstream.carrier.bytesRead,
-    bytesSent: upstream.carrier.bytesWritten,
-    policyRevision: progress.snapshot.revision,
+    startedAt: formatInstant(client.acceptedAt),
+    bytesReceived: upstream.channel.bytesRead,
+    bytesSent: upstream.channel.bytesWritten,
+    policyRevision: snapshot.revision,
   }
 }
 
-/** The open sessions an outage concerns, as they were; `reset` says whether they were cut. */
-export interface ConcernedSessions {
+/** The open sessions an outage affects, as they were before it; `reset`: they were reset. */
+export interface AffectedSessions {
   readonly reset: boolean
   readonly sessions: readonly LiveSession[]
 }
 
-/** Does a connection depend on this data center: come in there, leave there, or leave by an IPv4 address that is there? An IPv6
- *  range works from every data center ([E4]). */
+/** True when a connection depends on this data center: its ingress or egress is there, or its IPv4 egress address
+ *  belongs there. An IPv6 range works from every data center ([E4]). */
 export function dependsOn({ ingressColo, physicalColo, egress }: Decision, code: string): boolean {
   if (ingressColo.code === code || physicalColo?.code === code) return true
   return egress?.family === 4 && egress.dedicated?.colo === code
 }
 
-/** Leaves the sessions that depend on a data center alone, or cuts them with a reset on both sides (TU-07); each then ends
- *  with `relay.colo_down`. */
-export function settleOpenSessions(
+/** Finds the sessions that depend on a data center (`code`) that went down. With `reset` it resets them on both sides
+ *  (TU-07), and each ends with `relay.colo_down`. */
+export function applyColoOutage(
   open: Pick<LiveSessions, 'decided' | 'cut'>,
   code: string,
   reset: boolean,
-): ConcernedSessions {
+): AffectedSessions {
   const sessions = open
     .decided()
     .filter(({ decided }) => decided !== undefined && dependsOn(decided.decision, code))
@@ -154,5 +154,8 @@ export function settleOpenSessions(
 }
 
 function coloWentDown(code: string, egress: string): GatewayError {
-  return new GatewayError('relay.colo_down', `data center ${code} went down, and the connection from ${egress} with it`)
+  return new GatewayError(
+    'relay.colo_down',
+    `data center ${code} went down, so the connection from ${egress} was reset`,
+  )
 }

@@ -1,7 +1,8 @@
-// What a tunnel carries, as far as the first bytes of the client say it: for the record alone. Nothing waits for it, nothing is
-// decided on it (TU-11), and what does not fit into the first piece is not looked for.
+// Detects the protocol inside a tunnel by the client's first bytes, for the record only: nothing waits for it and
+// nothing is decided on it (TU-11). Only the first chunk is looked at.
 
-/** `protocol` is one of `http`, `http2`, `tls`, `ssh`, or '' where it is none of these; `sni` is '' unless a TLS client names a host. */
+/** `protocol` is one of `http`, `http2`, `tls`, `ssh`, or '' where it is none of these; `sni` is '' unless a TLS client
+ *  names a host. */
 export interface FirstBytes {
   readonly protocol: string
   readonly sni: string
@@ -26,7 +27,7 @@ const SERVER_NAME = 0
 const HOST_NAME = 0
 const HOST = /^[\w.-]{1,253}$/
 
-/** Looks at what a client sent first. */
+/** The protocol and SNI in the first bytes of a client. Never throws: unknown or truncated bytes give ''. */
 export function understandFirstBytes(bytes: Buffer): FirstBytes {
   if (bytes[0] === HANDSHAKE) return bytes[1] === 3 ? { protocol: 'tls', sni: serverName(bytes) } : UNKNOWN
   const start = bytes.toString('latin1', 0, LONGEST_START)
@@ -35,7 +36,7 @@ export function understandFirstBytes(bytes: Buffer): FirstBytes {
   return REQUEST_LINE.test(start) ? HTTP : UNKNOWN
 }
 
-/** Skips over everything before the extensions, then over extensions; '' wherever the bytes end or make no sense. */
+/** The host in the server_name extension of a ClientHello; '' where the bytes end early or are malformed. */
 function serverName(bytes: Buffer): string {
   if (bytes[5] !== CLIENT_HELLO) return ''
   // record header 5, handshake header 4, version 2, random 32
@@ -53,7 +54,7 @@ function serverName(bytes: Buffer): string {
   return ''
 }
 
-/** The first name of a server_name extension. */
+/** The first host name of a server_name extension. */
 function hostIn(extension: Buffer): string {
   if (extension[2] !== HOST_NAME) return ''
   const length = word(extension, 3)

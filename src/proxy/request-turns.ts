@@ -1,27 +1,29 @@
-// One request after the other on each connection to an HTTP server of Node's, which would begin all that it has read at once: whoever
-// pipelines waits, everybody else is served in between, and who asks without end loses the connection. Knows no route.
+// Serves pipelined requests of one connection one at a time. Node's HTTP server would start all of them at once; this
+// way other connections are served in between, and a client that pipelines without end loses its connection. Knows no
+// routes.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
-/** The same handler for `request` events, called for the next request of a connection once the answer before it is done, and never twice
- *  without a turn of the event loop between. A connection with more than `maxWaiting` requests waiting is destroyed. */
-export function inTurns(handle: RequestHandler, maxWaiting: number): RequestHandler {
-  const lines = new WeakMap<Socket, Line>()
+/** Wraps a handler of `request` events: it is called for the next request of a connection once the response before it
+ *  is done, with a turn of the event loop in between. A connection with more than `maxWaiting` waiting requests is
+ *  destroyed. */
+export function oneAtATime(handle: RequestHandler, maxWaiting: number): RequestHandler {
+  const queues = new WeakMap<Socket, RequestQueue>()
   return (request, response) => {
     const { socket } = request
-    const line = lines.get(socket) ?? new Line(handle)
-    lines.set(socket, line)
-    if (line.waiting >= maxWaiting) socket.destroy()
-    if (socket.destroyed) line.close()
-    else line.enter(request, response)
+    const queue = queues.get(socket) ?? new RequestQueue(handle)
+    queues.set(socket, queue)
+    if (queue.waiting >= maxWaiting) socket.destroy()
+    if (socket.destroyed) queue.close()
+    else queue.add(request, response)
   }
 }
 
 /** The requests of one connection. */
-class Line {
+class RequestQueue {
   readonly #handle: RequestHandler
   readonly #waiting: (readonly [IncomingMessage, ServerResponse])[] = []
   #busy = false
@@ -34,7 +36,7 @@ class Line {
     return this.#waiting.length
   }
 
-  enter(request: IncomingMessage, response: ServerResponse): void {
+  add(request: IncomingMessage, response: ServerResponse): void {
     if (this.#busy) this.#waiting.push([request, response])
     else this.#begin(request, response)
   }

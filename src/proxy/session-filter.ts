@@ -1,4 +1,4 @@
-// Which session records somebody wants to see. All conditions given must hold; letter case never matters. Pure.
+// Filters session records. All conditions must hold; letter case does not matter. Pure.
 
 import { containsIp, parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
@@ -16,19 +16,19 @@ export interface SessionFilter {
   readonly egressIp?: string
   /** an outcome, or `failed` for sessions that ended with an error */
   readonly outcome?: string
-  /** anywhere in the record */
+  /** anywhere in the record's JSON */
   readonly text?: string
 }
 
 /** The outcomes a filter may name ([E1]), and `failed`. */
 export const FILTER_OUTCOMES = [...OUTCOMES, 'failed'] as const
 
-/** A test of records. Throws a RangeError for an egress IP that is neither address nor network. */
+/** A predicate on records. Throws a RangeError when `egressIp` is neither an address nor a network. */
 export function sessionFilter(filter: SessionFilter): (record: SessionRecord) => boolean {
   const { user, vnet, rule, egressIp, outcome, text } = filter
   const network = egressIp === undefined ? undefined : parseCidr(egressIp)
   if (egressIp !== undefined && network === undefined)
-    throw new RangeError(`\`${egressIp}\` is no address and no network`)
+    throw new RangeError(`\`${egressIp}\` is neither an address nor a network`)
   const tests: ((record: SessionRecord) => boolean)[] = [
     ...(user === undefined ? [] : [({ Email }: SessionRecord) => same(Email, user)]),
     ...(vnet === undefined

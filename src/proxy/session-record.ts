@@ -1,105 +1,107 @@
-// From what a connection has come to, the one flat line that is kept of it ([S1]). Pure apart from
-// reading its arguments; decides nothing.
+// The record of a connection: one flat line, made from the furthest stage it reached ([S1]). Pure; decides nothing.
 
 import type { CloseReason, ConnectionErrorCode } from '../errors/catalogue.ts'
 import type { GatewayError } from '../errors/gateway-error.ts'
-import { formatEndpoint } from '../net/endpoint.ts'
+import { formatEndpoint, formatTarget } from '../net/endpoint.ts'
 import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 import type { Place } from '../policy/place.ts'
-import type { InboundProtocol, Knock } from './arrival.ts'
-import type { Progress, SessionEnd } from './session.ts'
-import type { DialAttempt } from './stage-values.ts'
+import type { ClientInfo, InboundProtocol } from './arrival.ts'
+import type { SessionEnd } from './session.ts'
+import type { DialAttempt, Reached } from './stage-values.ts'
 
-/** What the record says beside the progress itself. Times: lab epoch ms and monotonic ms. */
+/** What the record needs beside the stage reached. */
 export interface RecordFacts {
   readonly id: string
   readonly end: SessionEnd
+  /** lab time, epoch ms */
   readonly endedAt: number
+  /** monotonic, ms */
   readonly endedTick: number
   readonly requests: number
 }
 
 /** The record of a connection, whether it got through or failed at any stage. */
-export function makeSessionRecord(progress: Progress, facts: RecordFacts): SessionRecord {
-  const { knock, persona, upstream, snapshot } = progress
-  const attempt = upstream?.attempt ?? progress.attempts?.[0]
+export function makeSessionRecord(reached: Reached, facts: RecordFacts): SessionRecord {
+  const { client, context, upstream, snapshot, placeholder } = reached
+  const attempt = upstream?.attempt ?? reached.attempts?.[0]
   const decision = attempt?.decision
-  const source = persona?.source ?? knock.peer
+  const source = context?.source ?? client.peer
   const tunnel = tunnelOf(decision)
   return {
     AccountID: snapshot.account.id,
     BytesReceived: facts.end.bytesReceived,
     BytesSent: facts.end.bytesSent,
-    ClientTCPHandshakeDurationMs: knock.tcpHandshakeMs ?? 0,
-    ClientTLSCipher: knock.tls?.cipher ?? '',
-    ClientTLSHandshakeDurationMs: knock.tls?.handshakeMs ?? 0,
-    ClientTLSVersion: knock.tls?.version ?? '',
+    ClientTCPHandshakeDurationMs: client.tcpHandshakeMs ?? 0,
+    ClientTLSCipher: client.tls?.cipher ?? '',
+    ClientTLSHandshakeDurationMs: client.tls?.handshakeMs ?? 0,
+    ClientTLSVersion: client.tls?.version ?? '',
     ConnectionCloseReason: facts.end.reason,
     ConnectionReuse: facts.requests > 1,
     DestinationTunnelID: tunnel,
-    DetectedProtocol: isForwarding(knock) ? 'http' : (progress.firstBytes?.protocol ?? ''),
-    DeviceID: persona?.device?.id ?? '',
-    DeviceName: persona?.device?.name ?? '',
+    DetectedProtocol: isForwarding(client) ? 'http' : (facts.end.firstBytes?.protocol ?? ''),
+    DeviceID: context?.device?.id ?? '',
+    DeviceName: context?.device?.name ?? '',
     EgressColoName: decision?.physicalColo?.code ?? '',
-    EgressIP: upstream?.announced.ip.text ?? decision?.egress?.address.text ?? '',
-    EgressPort: upstream?.announced.port ?? 0,
+    EgressIP: upstream?.publicEndpoint.ip.text ?? decision?.egress?.address.text ?? '',
+    EgressPort: upstream?.publicEndpoint.port ?? 0,
     EgressRuleID: decision?.rule?.id ?? '',
     EgressRuleName: decision?.rule?.name ?? '',
-    Email: persona?.identity?.email ?? '',
+    Email: context?.identity?.email ?? '',
     IngressColoName: decision?.ingressColo.code ?? '',
-    InitialOriginIP: progress.placeholder?.initial.text ?? '',
+    InitialOriginIP: placeholder?.initial.text ?? '',
     Offramp: tunnel === '' ? 'INTERNET' : 'CFD_TUNNEL',
-    OriginIP: (attempt?.candidate.destination.ip ?? progress.placeholder?.address)?.text ?? '',
+    OriginIP: (attempt?.candidate.destination.ip ?? placeholder?.address)?.text ?? '',
     OriginPort: attempt?.candidate.destination.port ?? 0,
     OriginTLSCertificateIssuer: '',
     OriginTLSCertificateValidationResult: '',
     OriginTLSCipher: '',
     OriginTLSHandshakeDurationMs: 0,
     OriginTLSVersion: '',
-    Protocol: knock.transport === 'tcp' ? 'TCP' : 'UDP',
+    Protocol: client.transport === 'tcp' ? 'TCP' : 'UDP',
     RegistrationID: '',
-    ResolvedFQDN: attempt?.flow.host ?? progress.placeholder?.name ?? '',
-    RuleEvaluationDurationMs: progress.ruleEvaluationMs ?? 0,
-    SNI: progress.firstBytes?.sni ?? '',
+    ResolvedFQDN: attempt?.flow.host ?? placeholder?.name ?? '',
+    RuleEvaluationDurationMs: reached.ruleEvaluationMs ?? 0,
+    SNI: facts.end.firstBytes?.sni ?? '',
     SessionEndTime: formatInstant(facts.endedAt),
     SessionID: facts.id,
-    SessionStartTime: formatInstant(progress.startedAt),
+    SessionStartTime: formatInstant(client.acceptedAt),
     SourceIP: source.ip.text,
-    SourceInternalIP: persona?.internalSource?.text ?? '',
+    SourceInternalIP: context?.internalSource?.text ?? '',
     SourcePort: source.port,
     TenantID: '',
-    UserID: persona?.identity?.id ?? '',
-    VirtualNetworkID: persona?.virtualNetworkId ?? '',
-    Lab: labRecord(progress, facts, attempt),
+    UserID: context?.identity?.id ?? '',
+    VirtualNetworkID: context?.virtualNetworkId ?? '',
+    Lab: labRecord(reached, facts, attempt),
   }
 }
 
-/** One literal, whatever is absent: what is put together of optional parts costs 2 µs more. JSON leaves out what is undefined. */
-function labRecord(progress: Progress, facts: RecordFacts, attempt: DialAttempt | undefined): LabRecord {
-  const { knock, persona, upstream, snapshot } = progress
+/** One object literal, even for absent fields: assembling optional parts costs 2 µs more. JSON omits undefined fields.
+ *   */
+function labRecord(reached: Reached, facts: RecordFacts, attempt: DialAttempt | undefined): LabRecord {
+  const { client, context, target, upstream, snapshot } = reached
   const decision = attempt?.decision
   const { error } = facts.end
-  const network = snapshot.account.virtualNetworks.find(({ id }) => id === persona?.virtualNetworkId)
+  const network = snapshot.account.virtualNetworks.find(({ id }) => id === context?.virtualNetworkId)
   return {
-    inbound: knock.protocol,
-    listener: knock.listener.name,
-    reason: decision?.reason ?? wordsOf(error) ?? '',
+    inbound: client.protocol,
+    listener: client.listener.name,
+    reason: decision?.reason ?? messageOf(error) ?? '',
     policyRevision: snapshot.revision,
     virtualNetworkName: network?.name ?? '',
-    target: progress.target,
-    durationMs: facts.endedTick - progress.startedTick,
+    target: target === undefined ? '' : formatTarget(target),
+    durationMs: facts.endedTick - reached.receivedTick,
     outcome: decision?.outcome,
-    error: error === undefined ? undefined : { code: error.code, message: wordsOf(error) ?? '' },
+    error: error === undefined ? undefined : { code: error.code, message: messageOf(error) ?? '' },
     rulePrecedence: decision?.rule?.precedence,
     logical: logicalPlace(decision?.logical),
-    proxyEndpoint: knock.listener.endpoint?.host,
-    userPlace: userPlace(persona?.userPlace),
+    proxyEndpoint: client.listener.endpoint?.host,
+    userPlace: userPlace(context?.userPlace),
     bind: upstream === undefined ? undefined : formatEndpoint(upstream.local),
     dial: upstream === undefined ? undefined : formatEndpoint(upstream.attempt.candidate.dial),
     exit: upstream?.exit,
     distance: upstream?.distance,
     tcp: tcpOf(facts.end),
-    requests: isForwarding(knock) ? facts.requests : undefined,
+    requests: isForwarding(client) ? facts.requests : undefined,
   }
 }
 
@@ -108,12 +110,12 @@ function tcpOf({ tcp }: SessionEnd): LabRecord['tcp'] {
   return { rttMs: tcp.rttUs / 1000, minRttMs: tcp.minRttUs / 1000, retransmits: tcp.retransmits }
 }
 
-/** The log may say more than the client was told. */
-function wordsOf(error: GatewayError | undefined): string | undefined {
+/** The log may contain more than the reply to the client. */
+function messageOf(error: GatewayError | undefined): string | undefined {
   return error?.logged ?? error?.message
 }
 
-function isForwarding({ protocol }: Knock): boolean {
+function isForwarding({ protocol }: ClientInfo): boolean {
   return protocol === 'http-forward' || protocol === 'h2-forward'
 }
 
@@ -134,8 +136,8 @@ function userPlace(place: Place | undefined): LabRecord['userPlace'] {
   return { latitude, longitude, city, country }
 }
 
-/** Times are RFC 3339 with nanoseconds, durations milliseconds, bytes whole numbers. Text fields are '' and numbers 0 where
- *  a connection has no value, as in Cloudflare's data set. */
+/** One session in the format of Cloudflare's Zero Trust Network Sessions data set. Times are RFC 3339 with nanoseconds,
+ *  durations milliseconds, bytes whole numbers. Where a connection has no value, text is '' and numbers are 0. */
 export interface SessionRecord {
   readonly AccountID: string
   /** origin → client */
@@ -173,7 +175,7 @@ export interface SessionRecord {
   readonly RegistrationID: string
   readonly ResolvedFQDN: string
   readonly RuleEvaluationDurationMs: number
-  /** as the client of a tunnel names it in its first bytes */
+  /** from the TLS ClientHello of a tunnel */
   readonly SNI: string
   readonly SessionEndTime: string
   readonly SessionID: string
@@ -187,14 +189,14 @@ export interface SessionRecord {
   readonly Lab: LabRecord
 }
 
-/** What Cloudflare's record has no field for. `replay` decides a session anew from these and the fields above. */
+/** Fields Cloudflare's record does not have. `replay` decides a session again from these and the fields above. */
 export interface LabRecord {
   readonly inbound: InboundProtocol
   readonly listener: string
   /** absent where the connection failed before a decision */
   readonly outcome?: DecisionOutcome | undefined
   readonly reason: string
-  /** set when the connection failed or was cut */
+  /** set when the connection failed or was reset */
   readonly error?: { readonly code: ConnectionErrorCode; readonly message: string } | undefined
   readonly rulePrecedence?: number | undefined
   readonly policyRevision: number
@@ -222,31 +224,33 @@ export interface LabRecord {
   /** the local address really bound and the address really dialled, with ports */
   readonly bind?: string | undefined
   readonly dial?: string | undefined
-  /** the proxy elsewhere it left by */
+  /** the upstream proxy it left by */
   readonly exit?: string | undefined
-  /** the way from the user to the destination by its data centers, and the round trip that was added to connecting for it */
+  /** the distance from the user to the destination by way of the data centers, and the connect delay added for it */
   readonly distance?: { readonly km: number; readonly addedMs: number } | undefined
-  /** the TCP connection to the origin: round trips and segments sent more than once; absent where the system does not tell */
+  /** the TCP connection to the origin: round trips and segments sent more than once; absent where the system does not
+   *  report it */
   readonly tcp?: { readonly rttMs: number; readonly minRttMs: number; readonly retransmits: number } | undefined
   readonly durationMs: number
   /** forwarded HTTP: requests carried by this connection */
   readonly requests?: number | undefined
 }
 
-/** The second last written: sessions come thousands to a second, and Date takes 2 µs to spell one. */
+/** The second formatted last: thousands of sessions end per second, and Date takes 2 µs to format one. */
 let lastSecond = { seconds: Number.NaN, text: '' }
 
-/** Instants spelled lately, by the last digits of their milliseconds: sessions that end together share one text, also in memory. */
-const latest = Array.from({ length: 128 }, () => ({ epochMs: Number.NaN, text: '' }))
+/** Recently formatted instants, by their milliseconds modulo 128: sessions that end together share one string, in
+ *  memory too. */
+const recent = Array.from({ length: 128 }, () => ({ epochMs: Number.NaN, text: '' }))
 
 /** Epoch milliseconds (with fractions) as RFC 3339 in UTC with nine fractional digits. */
 export function formatInstant(epochMs: number): string {
-  const known = latest[Math.floor(epochMs) % latest.length]
+  const known = recent[Math.floor(epochMs) % recent.length]
   if (known?.epochMs === epochMs) return known.text
   const seconds = Math.floor(epochMs / 1000)
   const nanos = Math.min(999_999_999, Math.round((epochMs - seconds * 1000) * 1e6))
-  // joined, so that it is text in one piece (net/flat-text.ts)
-  const text = [spellSecond(seconds), `${String(nanos).padStart(9, '0')}Z`].join('.')
+  // join() gives one flat string (net/flat-text.ts)
+  const text = [formatSecond(seconds), `${String(nanos).padStart(9, '0')}Z`].join('.')
   if (known !== undefined) {
     known.epochMs = epochMs
     known.text = text
@@ -254,7 +258,7 @@ export function formatInstant(epochMs: number): string {
   return text
 }
 
-function spellSecond(seconds: number): string {
+function formatSecond(seconds: number): string {
   if (seconds !== lastSecond.seconds) {
     lastSecond = { seconds, text: new Date(seconds * 1000).toISOString().slice(0, 19) }
   }

@@ -1,4 +1,5 @@
-// The interfaces the pipeline needs and the adapters implement; they meet in main.ts only.
+// The values of a connection on its way through the pipeline, and the parts they are made of. All of them are
+// immutable: a stage makes the next value of the one before.
 
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
@@ -6,16 +7,76 @@ import type { Family, Ip } from '../net/ip.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Device, Flow, Identity } from '../policy/flow.ts'
 import type { Place } from '../policy/place.ts'
-import type { RouteTable } from '../policy/routes.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
-import type { Cancellation } from '../transport/cancellation.ts'
-import type { Knock } from './arrival.ts'
-import type { Decided } from './session.ts'
-import type { SessionRecord } from './session-record.ts'
+import type { ClientInfo } from './arrival.ts'
 
-/** Who a connection belongs to and what was chosen with it; the answer of the identify stage. */
-export interface Persona {
+/** A connection the pipeline took in, and the one version of the policy that decides it. */
+export interface Received {
+  readonly client: ClientInfo
+  /** as asked for; undefined where the client never got to name one */
+  readonly target: Target | undefined
+  readonly snapshot: Snapshot
+  /** monotonic, ms (RS-09) */
+  readonly receivedTick: number
+}
+
+/** Who a client is, under the version of the policy it was identified by. */
+export interface Identification {
+  readonly snapshot: Snapshot
+  readonly context: ClientContext
+}
+
+/** … it is known who asks. */
+export interface Identified extends Received, Identification {
+  readonly target: Target
+}
+
+/** … it is known by name where the client connected to a placeholder. */
+export interface Named extends Identified {
+  readonly placeholder: Placeholder | undefined
+  /** what is resolved and decided on: the name behind a placeholder, else the target as asked for */
+  readonly effectiveTarget: Target
+}
+
+/** … its addresses are known, in the order to try them. */
+export interface Resolved extends Named {
+  readonly candidates: readonly Candidate[]
+}
+
+/** … each address has a decision. */
+export interface Decided extends Resolved {
+  /** in the order to try them */
+  readonly attempts: readonly DialAttempt[]
+  /** those with an egress address */
+  readonly usable: readonly DialAttempt[]
+  readonly ruleEvaluationMs: number
+}
+
+/** … its upstream is established. */
+export interface Connected<Out extends Upstream = TcpUpstream> extends Decided {
+  readonly upstream: Out
+}
+
+/** The furthest value a connection reached: what its record is made from. */
+export type Reached = Received & Partial<Omit<Connected<Upstream>, keyof Received>>
+
+/** The facts of a connection and what was decided on them. */
+export interface SessionDecision {
+  readonly flow: Flow
+  readonly decision: Decision
+  /** the policy it was decided by */
+  readonly snapshot: Snapshot
+}
+
+/** The decision for the address that was connected to, else for the first one tried; undefined before any decision. */
+export function decisionOf({ upstream, attempts, snapshot }: Reached): SessionDecision | undefined {
+  const attempt = upstream?.attempt ?? attempts?.[0]
+  return attempt === undefined ? undefined : { flow: attempt.flow, decision: attempt.decision, snapshot }
+}
+
+/** Whom a connection belongs to and the parameters chosen with it: the result of identification. */
+export interface ClientContext {
   readonly identity?: Identity
   readonly device?: Device
   readonly virtualNetworkId: string
@@ -32,7 +93,7 @@ export interface Candidate {
   readonly dial: Endpoint
   readonly place?: Place
   readonly proxiedByCloudflare: boolean
-  /** it wants to be told who connects, by the PROXY protocol (TCP only) */
+  /** it expects a PROXY protocol header that names the client (TCP only) */
   readonly proxyProtocol?: 'v2'
   /** it is the lab's own Gateway DNS: exempt from rules ([E1]) */
   readonly gatewayDns?: boolean
@@ -40,24 +101,24 @@ export interface Candidate {
   readonly tunnel?: Tunnel
 }
 
-/** A tunnel to a private network, and how the lab gets to what is behind it. */
+/** A tunnel to a private network, and how the lab reaches it. */
 export interface Tunnel {
   readonly id: string
-  /** the id where it has no other name */
+  /** the id for an unnamed tunnel */
   readonly name: string
-  /** `stand-in`: `dial` is a local address in place of the private one; `upstream`: a proxy on the other side; `nothing`: it
-   *  cannot be reached here */
+  /** `stand-in`: `dial` is a local address in place of the private one; `upstream`: a proxy on the other side;
+   *  `nothing`: it cannot be reached here */
   readonly by: 'stand-in' | 'upstream' | 'nothing'
 }
 
-/** What is behind an address that Gateway DNS gave out in place of a real one ([D1]). */
+/** The real name and address behind a placeholder address of Gateway DNS ([D1]). */
 export interface Placeholder {
-  /** the address given out: what the client connects to */
+  /** the placeholder address: what the client connects to */
   readonly initial: Ip
   readonly name: string
   /** the real address, as it was when the name was resolved */
   readonly address: Ip
-  /** Keeps it from being given to another name until the answer is called. */
+  /** Reserves the placeholder for this name. Returns a function that releases it. */
   hold(): () => void
 }
 
@@ -68,8 +129,8 @@ export interface DialAttempt {
   readonly decision: Decision
 }
 
-/** What carries the bytes of a session and counts them: read from the origin, written to it. */
-export interface Carrier {
+/** What carries and counts the bytes of a session: read from the origin, written to it. */
+export interface Channel {
   readonly bytesRead: number
   readonly bytesWritten: number
   readonly isClosed: boolean
@@ -78,42 +139,44 @@ export interface Carrier {
   reset(): void
 }
 
-/** A way out that is open, over whatever transport, its source address verified. */
-export interface Outlet {
-  readonly carrier: Carrier
+/** An established way to the destination over any transport, its source address verified. */
+export interface Upstream {
+  readonly channel: Channel
   readonly attempt: DialAttempt
   /** the address and port really bound */
   readonly local: Endpoint
-  /** what the client is told: the public egress address with the port really bound */
-  readonly announced: Endpoint
-  /** the proxy elsewhere it goes by way of, as `socks5://address:port`; `local` is this machine's end of that */
+  /** what the client is told and the world sees: the public egress address with the port really bound */
+  readonly publicEndpoint: Endpoint
+  /** the upstream proxy it goes through, as `socks5://address:port`; `local` is then this machine's end of that
+   *  connection */
   readonly exit?: string
-  /** where distance is made to be felt */
+  /** set where the lab adds latency for distance */
   readonly distance?: Distance
 }
 
-/** How far a connection travels by its decision, and the time that was added for it. */
+/** How far a connection travels by its decision, and the latency added for it. */
 export interface Distance {
   readonly km: number
   readonly addedMs: number
 }
 
-/** An established upstream connection. */
-export interface Upstream extends Outlet {
-  readonly carrier: ByteStream
+/** An established TCP connection to the destination. */
+export interface TcpUpstream extends Upstream {
+  readonly channel: ByteStream
 }
 
-/** Datagrams from one egress address to one destination; the other side answers to a {@link UdpListener}. */
-export interface UdpPath extends Carrier {
-  /** What cannot be sent is told to the listener; nothing is queued beyond what the system takes. The bytes may be reused afterwards. */
+/** Datagrams from one egress address to one destination; replies go to a {@link UdpListener}. */
+export interface UdpPath extends Channel {
+  /** Sends a datagram, or reports to the listener why not. Nothing is queued beyond what the system takes. The bytes may
+   *  be reused afterwards. */
   send(payload: Uint8Array): void
 }
 
-export interface UdpOutlet extends Outlet {
-  readonly carrier: UdpPath
+export interface UdpUpstream extends Upstream {
+  readonly channel: UdpPath
 }
 
-/** Hears what comes back on a path. */
+/** Receives what comes back on a path. */
 export interface UdpListener {
   /** a datagram of exactly that destination; the bytes are valid during the call only */
   received(payload: Buffer): void
@@ -125,18 +188,17 @@ export interface UdpListener {
   failed(error: GatewayError): void
 }
 
-/** The outgoing side of one UDP association: one socket per egress address, bound when it is first needed, gone with its last
- *  path. */
-export interface UdpOutlets {
+/** The outgoing side of one UDP association: one socket per egress address, bound when it is first needed, gone with
+ *  its last path. */
+export interface UdpUpstreams {
   /** A path by the first of these attempts whose source can be bound: UDP has no handshake to race for.
    *  Throws GatewayError `egress.*`. */
-  reach(attempts: readonly DialAttempt[], listener: UdpListener): Promise<UdpOutlet>
+  connect(attempts: readonly DialAttempt[], listener: UdpListener): Promise<UdpUpstream>
 }
 
-export type OpenUdpOutlets = (onStray: () => void) => UdpOutlets
+export type OpenUdpUpstreams = (onStray: () => void) => UdpUpstreams
 
-/** What the lab knows of a live upstream connection: whom the other end has to take it for. Test origins in the same
- *  process ask by the two local endpoints they see (peer, then their own); `undefined`: not one of the lab's connections. */
+/** How the destination should see a live upstream connection. */
 export interface PublicSource {
   /** the public egress address (the user's own inside a dedicated IPv6 range) with the port really bound */
   readonly endpoint: Endpoint
@@ -144,50 +206,6 @@ export interface PublicSource {
   readonly attempt: DialAttempt
 }
 
+/** Looks a connection up by the endpoints a test origin sees: its peer, then its own. Undefined: not a connection of
+ *  the lab. */
 export type PublicSourceOf = (peer: Endpoint, local: Endpoint) => PublicSource | undefined
-
-export interface Ports {
-  readonly snapshots: { current(): Snapshot }
-  /** Credentials, user-name parameters, listener and source address → who it is.
-   *  Throws GatewayError `identity.*`, `request.malformed`. */
-  readonly identify: (knock: Knock, snapshot: Snapshot) => Persona | Promise<Persona>
-  /** All addresses of a target in the order to try them (IPv6 first), each checked by the destination guard.
-   *  Throws GatewayError `name.*`, `guard.*`, `egress.no_matching_family`. */
-  readonly resolve: (target: Target, options: ResolveOptions) => readonly Candidate[] | Promise<readonly Candidate[]>
-  /** What a placeholder stands for; undefined for every other target, and where the lab has no Gateway DNS (then absent).
-   *  Throws GatewayError `name.unknown_placeholder`. */
-  readonly placeholderAt?: (target: Target) => Placeholder | undefined | Promise<Placeholder | undefined>
-  /** Facts about names and addresses that the flow needs beside its candidate. */
-  readonly placeOf: (address: Ip) => Place | undefined
-  readonly categoriesOf: (
-    target: Target,
-    address: Ip,
-  ) => {
-    readonly contentCategories: readonly number[]
-    readonly applications: readonly number[]
-  }
-  /** Races the attempts (Happy Eyeballs, one source per family); resolves with the first that connects.
-   *  Throws GatewayError `egress.*`, `dial.*`. Aborting the signal cancels everything and frees the ports. */
-  readonly dial: (attempts: readonly DialAttempt[], options: DialOptions) => Promise<Upstream>
-  /** Takes one finished session, with its decision where it came to one; never blocks, never throws. */
-  readonly record: (record: SessionRecord, decided?: Decided) => void
-  /** Lab time, epoch ms with fractions. */
-  readonly now: () => number
-}
-
-export interface ResolveOptions {
-  readonly family?: Family
-  /** the name's address, settled when it was resolved: the only candidate */
-  readonly settled?: Ip
-  readonly transport: 'tcp' | 'udp'
-  readonly peer: Endpoint
-  readonly virtualNetworkId: string
-  /** say which destinations are behind a tunnel; absent: none is */
-  readonly routes?: RouteTable
-  readonly signal: Cancellation
-}
-
-export interface DialOptions {
-  readonly signal: Cancellation
-  readonly timeoutMs: number
-}

@@ -1,58 +1,62 @@
-// A tunnel from arrival to record: opens the connection, lets the inbound protocol answer, relays until both sides are
-// done. The same for CONNECT, SOCKS and upgraded HTTP; they differ only in how they say yes and no.
+// A tunnel from arrival to record: opens the connection, lets the inbound protocol reply, relays until both sides are
+// done. The same for CONNECT, SOCKS and upgraded HTTP; they differ only in their replies.
 
 import { asGatewayError, type GatewayError } from '../errors/gateway-error.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
 import { CancellationSource } from '../transport/cancellation.ts'
 import type { Arrival } from './arrival.ts'
-import type { ConnectionPipeline, Identified } from './pipeline.ts'
-import { understandFirstBytes } from './protocol-detection.ts'
+import type { ConnectionPipeline } from './pipeline.ts'
+import { type FirstBytes, understandFirstBytes } from './protocol-detection.ts'
 import { relay } from './relay.ts'
 import type { Session } from './session.ts'
-import type { Upstream } from './stage-values.ts'
+import type { Identification, TcpUpstream } from './stage-values.ts'
 
-/** The client's side of a tunnel to be. Nobody else may handle its stream until {@link openTunnel} is done. */
+/** The client's side of a tunnel. Nobody else may handle its stream until {@link openTunnel} is done. */
 export interface TunnelClient {
   readonly stream: ByteStream
-  /** says yes; called once the origin's handshake has succeeded, never before ([E6]) */
-  accept(upstream: Upstream): void
-  /** says no, and closes or keeps the connection as the protocol has it */
+  /** Sends the success reply; called once the upstream connection is established, never before ([E6]). */
+  accept(upstream: TcpUpstream): void
+  /** Sends the error reply, and closes or keeps the connection as the protocol requires. */
   refuse(error: GatewayError): void
 }
 
-/** Opens, answers, relays, ends. Never throws or rejects: failures go to `client.refuse` and to the record. */
+/** Opens the connection, replies, relays until it ends. Never rejects: failures go to `client.refuse` and to the
+ *  record. */
 export async function openTunnel(
   pipeline: ConnectionPipeline,
   arrival: Arrival,
   client: TunnelClient,
-  identified?: Identified,
+  identified?: Identification,
 ): Promise<void> {
-  const departure = new CancellationSource()
-  client.stream.onceClosed(departure.abort)
+  const cancellation = new CancellationSource()
+  client.stream.onceClosed(cancellation.abort)
   try {
     const session = await pipeline.open(arrival, {
-      signal: departure,
+      signal: cancellation,
       ...(identified === undefined ? {} : { identified }),
     })
-    client.stream.offClose(departure.abort)
+    client.stream.offClose(cancellation.abort)
     if (!client.stream.isClosed) client.accept(session.upstream)
     await carry(pipeline, session, client.stream)
   } catch (thrown) {
-    client.stream.offClose(departure.abort)
+    client.stream.offClose(cancellation.abort)
     client.refuse(asGatewayError(thrown))
   }
 }
 
-/** Relays an established session between the client and its upstream until it is over, and ends it. */
+/** Relays an established session between the client and its upstream until it is over, and ends the session. Never
+ *  rejects. */
 export async function carry(pipeline: ConnectionPipeline, session: Session, client: ByteStream): Promise<void> {
-  const tunnel = relay(client, session.upstream.carrier, {
+  let firstBytes: FirstBytes | undefined
+  const tunnel = relay(client, session.upstream.channel, {
     idleMs: pipeline.settings.idleTimeoutMs,
     clock: pipeline.settings.clock,
     onFirstBytes: (bytes) => {
-      session.progress.firstBytes = understandFirstBytes(bytes)
+      firstBytes = understandFirstBytes(bytes)
     },
     passOn: pipeline.settings.passOn,
   })
-  session.cutBy((error) => tunnel.kill(error))
-  session.end(await tunnel.closed)
+  session.onKill((error) => tunnel.kill(error))
+  const end = await tunnel.closed
+  session.end(firstBytes === undefined ? end : { ...end, firstBytes })
 }

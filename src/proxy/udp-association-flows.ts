@@ -4,10 +4,10 @@
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { type Endpoint, formatEndpoint, type Target } from '../net/endpoint.ts'
 import type { Timer } from '../transport/timer-wheel.ts'
-import type { Knock } from './arrival.ts'
-import type { ConnectionPipeline, Planned } from './pipeline.ts'
+import type { ClientInfo } from './arrival.ts'
+import type { ConnectionPipeline } from './pipeline.ts'
 import type { SessionEnd } from './session.ts'
-import type { DialAttempt, OpenUdpOutlets, Persona, UdpOutlets } from './stage-values.ts'
+import type { ClientContext, Decided, DialAttempt, OpenUdpUpstreams, UdpUpstreams } from './stage-values.ts'
 import { UdpRoute } from './udp-route.ts'
 
 export interface UdpLimits {
@@ -22,11 +22,11 @@ export interface UdpLimits {
 
 export interface UdpFlowsOptions {
   readonly pipeline: ConnectionPipeline
-  readonly openOutlets: OpenUdpOutlets
+  readonly openOutlets: OpenUdpUpstreams
   readonly limits: UdpLimits
   /** of protocol `socks5-udp` */
-  readonly knock: Knock
-  readonly persona: Persona
+  readonly client: ClientInfo
+  readonly context: ClientContext
   /** is this one of the relay's own sockets */
   readonly isOwnRelay: (dial: Endpoint) => boolean
   /** a datagram for the client, from the public address of its sender; the bytes are valid during the call only */
@@ -49,7 +49,7 @@ interface Way {
 
 export class UdpFlows {
   readonly #options: UdpFlowsOptions
-  readonly #outlets: UdpOutlets
+  readonly #outlets: UdpUpstreams
   readonly #ways = new Map<string, Way>()
   /** by egress address and dialled endpoint: what several spellings of a destination share */
   readonly #routes = new Map<string, UdpRoute>()
@@ -106,14 +106,14 @@ export class UdpFlows {
 
   /** Decides under the policy in force, then sends what has waited. A failure is in the session log already. */
   async #decide(way: Way, target: Target): Promise<void> {
-    const { pipeline, persona, knock } = this.#options
+    const { pipeline, context, client } = this.#options
     const { signal } = this.#departure
     const snapshot = pipeline.snapshot()
     const before = way.route
     try {
-      const arrival = { ...knock, target, acceptedAt: pipeline.now() }
-      const planned = await pipeline.plan(arrival, { signal, identified: { snapshot, persona } })
-      way.route = await this.#routeFor(planned, before)
+      const arrival = { ...client, target, acceptedAt: pipeline.now() }
+      const decided = await pipeline.decide(arrival, { signal, identified: { snapshot, context } })
+      way.route = await this.#routeFor(decided, before)
     } catch (thrown) {
       const error = asGatewayError(thrown)
       before?.close({ reason: error.rendering.close, error })
@@ -129,28 +129,28 @@ export class UdpFlows {
   }
 
   /** The flow that goes on as decided anew, else one that leaves by the same address to the same place, else a new one. */
-  async #routeFor(planned: Planned, before: UdpRoute | undefined): Promise<UdpRoute> {
-    const [first] = planned.attempts
+  async #routeFor(decided: Decided, before: UdpRoute | undefined): Promise<UdpRoute> {
+    const [first] = decided.usable
     if (first === undefined) throw new GatewayError('internal.invariant', 'a plan has at least one attempt')
-    const key = keyOf(first, planned)
+    const key = keyOf(first, decided)
     const known = this.#routes.get(key)
     if (known?.ended === false && (known !== before || decidedAlike(known.attempt, first))) {
-      if (before !== known) moveOn(before, planned)
+      if (before !== known) moveOn(before, decided)
       return known
     }
-    moveOn(before, planned)
-    const opening = this.#opening.get(key) ?? this.#open(key, planned, first).finally(() => this.#opening.delete(key))
+    moveOn(before, decided)
+    const opening = this.#opening.get(key) ?? this.#open(key, decided, first).finally(() => this.#opening.delete(key))
     this.#opening.set(key, opening)
     return opening
   }
 
-  async #open(key: string, planned: Planned, first: DialAttempt): Promise<UdpRoute> {
+  async #open(key: string, decided: Decided, first: DialAttempt): Promise<UdpRoute> {
     const { pipeline, deliver } = this.#options
     const route = new UdpRoute({ clock: pipeline.settings.clock, counters: pipeline.datagrams, deliver })
-    const session = await pipeline.connect(planned, (attempts) => {
+    const session = await pipeline.connect(decided, (attempts) => {
       const open = attempts.filter(({ candidate }) => !this.#options.isOwnRelay(candidate.dial))
       if (open.length === 0) throw ownRelay(first)
-      return this.#outlets.reach(open, route)
+      return this.#outlets.connect(open, route)
     })
     route.carry(session)
     if (this.#departure.signal.aborted) route.close({ reason: 'CLIENT_CLOSED' })
@@ -179,8 +179,8 @@ export class UdpFlows {
 }
 
 /** Answers come back from where the client sent to, so what it reaches by a placeholder is a flow of its own. */
-function keyOf({ candidate, decision }: DialAttempt, { progress }: Planned): string {
-  return `${decision.egress?.address.text} ${formatEndpoint(candidate.dial)} ${progress.placeholder?.initial.text ?? ''}`
+function keyOf({ candidate, decision }: DialAttempt, { placeholder }: Decided): string {
+  return `${decision.egress?.address.text} ${formatEndpoint(candidate.dial)} ${placeholder?.initial.text ?? ''}`
 }
 
 /** Would the record of a flow still tell the truth under this decision? */
@@ -188,10 +188,10 @@ function decidedAlike(before: DialAttempt | undefined, now: DialAttempt): boolea
   return before?.decision.outcome === now.decision.outcome && before.decision.rule?.id === now.decision.rule?.id
 }
 
-function moveOn(before: UdpRoute | undefined, { progress, attempts }: Planned): void {
+function moveOn(before: UdpRoute | undefined, { snapshot, usable }: Decided): void {
   if (before === undefined || before.ended) return
-  const address = attempts[0]?.decision.egress?.address.text ?? 'nowhere'
-  const message = `decided anew under policy revision ${progress.snapshot.revision}: it leaves from ${address} now`
+  const address = usable[0]?.decision.egress?.address.text ?? 'nowhere'
+  const message = `decided anew under policy revision ${snapshot.revision}: it leaves from ${address} now`
   const error = new GatewayError('relay.killed', message)
   before.close({ reason: error.rendering.close, error })
 }

@@ -6,7 +6,7 @@ import type { Endpoint } from '../net/endpoint.ts'
 import type { Clock } from '../transport/timer-wheel.ts'
 import type { DatagramCounters } from './counters.ts'
 import type { Session } from './session.ts'
-import type { DialAttempt, UdpListener, UdpOutlet } from './stage-values.ts'
+import type { DialAttempt, UdpListener, UdpUpstream } from './stage-values.ts'
 
 export interface UdpRouteOptions {
   readonly clock: Clock
@@ -17,7 +17,7 @@ export interface UdpRouteOptions {
 
 export class UdpRoute implements UdpListener {
   readonly #options: UdpRouteOptions
-  #session: Session<UdpOutlet> | undefined
+  #session: Session<UdpUpstream> | undefined
   #from: Endpoint | undefined
   #lastActive: number
   /** what ICMP said, where nothing has come back since */
@@ -29,13 +29,13 @@ export class UdpRoute implements UdpListener {
   }
 
   /** Takes the session over; a kill closes its path. */
-  carry(session: Session<UdpOutlet>): void {
+  carry(session: Session<UdpUpstream>): void {
     this.#session = session
     const { destination } = session.upstream.attempt.candidate
-    const { placeholder } = session.progress
+    const { placeholder } = session.connected
     // a client that sent to a placeholder waits for answers from there
     this.#from = placeholder === undefined ? destination : { ip: placeholder.initial, port: destination.port }
-    session.cutBy((error) => this.close({ reason: error.rendering.close, error }))
+    session.onKill((error) => this.close({ reason: error.rendering.close, error }))
   }
 
   get ended(): boolean {
@@ -51,7 +51,7 @@ export class UdpRoute implements UdpListener {
     if (this.#session === undefined) return
     this.#lastActive = this.#options.clock.now
     this.#options.counters.sent++
-    this.#session.upstream.carrier.send(payload)
+    this.#session.upstream.channel.send(payload)
   }
 
   received(payload: Buffer): void {
@@ -84,6 +84,6 @@ export class UdpRoute implements UdpListener {
   /** Ends the session, then gives the path back. */
   close(how: Parameters<Session['end']>[0]): void {
     this.#session?.end(how)
-    this.#session?.upstream.carrier.destroy()
+    this.#session?.upstream.channel.destroy()
   }
 }

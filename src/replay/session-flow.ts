@@ -7,9 +7,10 @@ import { formatTarget } from '../net/endpoint.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
 import type { Device, Flow, Identity } from '../policy/flow.ts'
 import { COLOS, type Place } from '../policy/place.ts'
-import type { Arrival } from '../proxy/arrival.ts'
-import { flowsOf } from '../proxy/pipeline.ts'
-import type { Candidate, Persona, Ports } from '../proxy/stage-values.ts'
+import type { Arrival, ClientInfo } from '../proxy/arrival.ts'
+import type { Ports } from '../proxy/pipeline-ports.ts'
+import type { Candidate, ClientContext } from '../proxy/stage-values.ts'
+import { flowsOf } from '../proxy/stages.ts'
 import type { RecordedSession } from './recorded-session.ts'
 import { detached } from './session-reader.ts'
 
@@ -22,7 +23,7 @@ export interface FlowPorts extends Pick<Ports, 'placeOf' | 'categoriesOf'> {
 export interface RecordedClient {
   /** mail address, for counting */
   readonly name: string
-  readonly client: Omit<Persona, 'source'>
+  readonly client: Omit<ClientContext, 'source'>
   readonly sourceIp: Ip
   readonly sourcePlace: Place | undefined
   /** as recorded */
@@ -73,8 +74,10 @@ export function createRecordedFlowReader(
     const where = rememberedWhere(destinations, session, lookUpWhere)
     if (who === undefined || where === undefined) return 'bad_address'
     const known = { placeOf: () => who.sourcePlace, categoriesOf: () => where.categories }
-    const client = { ...who.client, source: { ip: who.sourceIp, port: session.sourcePort ?? 0 } }
-    const [pair] = flowsOf(known, { ...where.arrival, transport }, client, [where.candidate])
+    const context = { ...who.client, source: { ip: who.sourceIp, port: session.sourcePort ?? 0 } }
+    const client: ClientInfo = { ...where.arrival, transport }
+    const destination = { effectiveTarget: where.arrival.target, candidates: [where.candidate] }
+    const [pair] = flowsOf(known, { client, context, ...destination })
     return pair === undefined ? 'bad_address' : { flow: pair.flow, who, where }
   }
 }

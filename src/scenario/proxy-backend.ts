@@ -22,8 +22,8 @@ import { createExitTable } from '../outbound/upstream-proxy.ts'
 import { type Allowlists, letsIn } from '../policy/allowlist.ts'
 import { type Egress, nameOfEgress } from '../policy/decision.ts'
 import { explainDecision } from '../policy/explain.ts'
-import { settleOpenSessions } from '../proxy/live-sessions.ts'
-import type { RememberedSession } from '../proxy/recent-sessions.ts'
+import { applyColoOutage } from '../proxy/live-sessions.ts'
+import type { RecentSession } from '../proxy/recent-sessions.ts'
 import { applyChange } from './apply-change.ts'
 import {
   type BackendChange,
@@ -98,7 +98,7 @@ interface Held {
   readonly observation: Observation
   readonly egress: Egress
   readonly socket: Socket
-  readonly ended: Promise<RememberedSession>
+  readonly ended: Promise<RecentSession>
 }
 
 class ProxyBackend implements ScenarioBackend {
@@ -132,7 +132,7 @@ class ProxyBackend implements ScenarioBackend {
     }
     const what = applyChange(lab.store, change)
     if (change.kind !== 'colo' || change.up) return { what, held: [] }
-    const { sessions } = settleOpenSessions(lab.pipeline.sessions, change.code, change.reset)
+    const { sessions } = applyColoOutage(lab.pipeline.sessions, change.code, change.reset)
     return {
       what,
       held: await this.#fates(
@@ -203,7 +203,7 @@ class ProxyBackend implements ScenarioBackend {
 
   #observationOf(
     request: ScenarioRequestStep,
-    { record, decided }: RememberedSession,
+    { record, decided }: RecentSession,
     { status, body }: { status: number; body: string },
   ): Observation {
     const { error, exit } = record.Lab
@@ -253,7 +253,7 @@ class ProxyBackend implements ScenarioBackend {
   }
 
   /** The next session to end that is not a held one; the wait ends with an error when it takes too long, or is forgotten. */
-  #nextEnd(): Promise<RememberedSession> & { forget: () => void } {
+  #nextEnd(): Promise<RecentSession> & { forget: () => void } {
     const late = new AbortController()
     const ended = this.#when(({ record }) => !this.#held.has(record.SessionID), late.signal)
     const message = `no session ended within ${TIMEOUT_MS / 1000} s`
@@ -268,12 +268,12 @@ class ProxyBackend implements ScenarioBackend {
   }
 
   /** However long it stays open. */
-  #endOf(id: string): Promise<RememberedSession> {
+  #endOf(id: string): Promise<RecentSession> {
     return this.#when(({ record }) => record.SessionID === id)
   }
 
-  #when(isIt: (session: RememberedSession) => boolean, signal?: AbortSignal): Promise<RememberedSession> {
-    const { promise, resolve, reject } = Promise.withResolvers<RememberedSession>()
+  #when(isIt: (session: RecentSession) => boolean, signal?: AbortSignal): Promise<RecentSession> {
+    const { promise, resolve, reject } = Promise.withResolvers<RecentSession>()
     const stop = this.#parts.lab.memory.subscribe((session) => {
       if (!isIt(session)) return
       stop()

@@ -9,7 +9,7 @@ import { formatEndpoint } from '../../src/net/endpoint.ts'
 import { parseAuthority } from '../../src/net/host.ts'
 import { ip } from '../../src/net/ip.ts'
 import { createRouteTable } from '../../src/policy/routes.ts'
-import type { ResolveOptions } from '../../src/proxy/stage-values.ts'
+import type { ResolveOptions } from '../../src/proxy/pipeline-ports.ts'
 import { account as accountWith } from '../policy/build.ts'
 import { a, aaaa, type Script, startDns } from '../support/dns-server.ts'
 

@@ -7,7 +7,7 @@ import { checkConfigText } from '../../src/config/load.ts'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { createIdentifier } from '../../src/identity/identify.ts'
 import { createKeySet } from '../../src/identity/key-set.ts'
-import type { Persona } from '../../src/proxy/stage-values.ts'
+import type { ClientContext } from '../../src/proxy/stage-values.ts'
 import { AUDIENCE, ISSUER, makeKey, providerText, publishKeys } from '../support/token-issuer.ts'
 import { IMPATIENT, knock, knockAs, SNAPSHOT } from './world.ts'
 
@@ -34,7 +34,7 @@ function door(providers: string, now = () => NOW) {
 
 type Door = ReturnType<typeof door>
 
-const login = async (at: Door, username: string, token: string): Promise<Persona> =>
+const login = async (at: Door, username: string, token: string): Promise<ClientContext> =>
   await at.identify(knockAs(username, token), SNAPSHOT)
 
 async function refusal(at: Door, username: string, token: string): Promise<GatewayError> {

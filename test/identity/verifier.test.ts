@@ -10,7 +10,7 @@ import {
   verifyPassword,
 } from '../../src/identity/password.ts'
 import { createBackOff } from '../../src/identity/verifier.ts'
-import type { Persona } from '../../src/proxy/stage-values.ts'
+import type { ClientContext } from '../../src/proxy/stage-values.ts'
 import { CONFIG, IMPATIENT, identifier, knockAs, personaOf, refusal, SNAPSHOT } from './world.ts'
 
 /** A back-off on a clock that stands still, and the waits asked for. */
@@ -33,7 +33,7 @@ describe('remembering', () => {
     await personaOf(door, knockAs('alice@example.com'))
     const again = door.identify(knockAs('ALICE@example.com;family=6'), SNAPSHOT)
     expect(again).not.toBeInstanceOf(Promise)
-    expect((again as Persona).identity?.email).toBe('alice@example.com')
+    expect((again as ClientContext).identity?.email).toBe('alice@example.com')
   })
 
   test('a hundred connections with the same new credentials are one check', async () => {

@@ -7,8 +7,8 @@ import { InputError } from '../../src/errors/issue.ts'
 import { createIdentifier, type Identifier, type IdentifierOptions } from '../../src/identity/identify.ts'
 import { ip } from '../../src/net/ip.ts'
 import { compileRuleset, createSnapshot, type Snapshot } from '../../src/policy/ruleset.ts'
-import type { Knock, Listener } from '../../src/proxy/arrival.ts'
-import type { Persona } from '../../src/proxy/stage-values.ts'
+import type { ClientInfo, Listener } from '../../src/proxy/arrival.ts'
+import type { ClientContext } from '../../src/proxy/stage-values.ts'
 import { account } from '../policy/build.ts'
 
 const TEXT = `
@@ -52,7 +52,7 @@ export const SNAPSHOT: Snapshot = createSnapshot(
 export const MAIN: Listener = { name: 'main', host: '127.0.0.1', port: 8080, authentication: 'required' }
 
 /** A knock at `main`, from 127.0.0.1:50000, without credentials unless given. */
-export function knock(changes: Partial<Knock> & { readonly peerIp?: string } = {}): Knock {
+export function knock(changes: Partial<ClientInfo> & { readonly peerIp?: string } = {}): ClientInfo {
   const { peerIp = '127.0.0.1', ...rest } = changes
   return {
     protocol: 'http-connect',
@@ -65,7 +65,11 @@ export function knock(changes: Partial<Knock> & { readonly peerIp?: string } = {
 }
 
 /** A knock with this user name; the password defaults to alice's. */
-export function knockAs(username: string, password = 'lab-alice', changes: Parameters<typeof knock>[0] = {}): Knock {
+export function knockAs(
+  username: string,
+  password = 'lab-alice',
+  changes: Parameters<typeof knock>[0] = {},
+): ClientInfo {
   return knock({ credentials: { username, password }, ...changes })
 }
 
@@ -85,12 +89,12 @@ export function identifier(options: Partial<IdentifierOptions> = {}): Identifier
   })
 }
 
-export async function personaOf(door: Identifier, at: Knock): Promise<Persona> {
+export async function personaOf(door: Identifier, at: ClientInfo): Promise<ClientContext> {
   return await door.identify(at, SNAPSHOT)
 }
 
 /** What identification is refused with: code and message. */
-export async function refusal(door: Identifier, at: Knock): Promise<string> {
+export async function refusal(door: Identifier, at: ClientInfo): Promise<string> {
   try {
     await door.identify(at, SNAPSHOT)
   } catch (thrown) {

@@ -97,8 +97,8 @@ test('TLS inside TLS is refused, and a door without TLS answers with an alert', 
 })
 
 test.each([
-  ['CONNECT', 'CONNECT o.test:443 HTTP/1.1\r\nHost: o\r\n\r\n', /^HTTP\/1\.1 400 .*takes TLS only/s],
-  ['a request', 'GET http://o.test/ HTTP/1.1\r\nHost: o\r\n\r\n', /^HTTP\/1\.1 400 .*takes TLS only/s],
+  ['CONNECT', 'CONNECT o.test:443 HTTP/1.1\r\nHost: o\r\n\r\n', /^HTTP\/1\.1 400 .*accepts TLS only/s],
+  ['a request', 'GET http://o.test/ HTTP/1.1\r\nHost: o\r\n\r\n', /^HTTP\/1\.1 400 .*accepts TLS only/s],
   ['SOCKS5', '\x05\x01\0', /^HTTP\/1\.1 400 /],
 ])('a door that requires TLS tells a plain client so: %s', async (_what, bytes, answer) => {
   const source = await tlsSource()

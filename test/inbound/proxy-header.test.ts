@@ -55,7 +55,7 @@ test.each([
   ['a line without end', `PROXY UNKNOWN ${'x'.repeat(100)}`],
   ['LF alone', `PROXY TCP4 198.51.100.7 203.0.113.1 4000 80\n${'x'.repeat(80)}`],
 ])('version 1 refuses %s', (_what, text) => {
-  expect(() => readProxyHeader(Buffer.from(text, 'latin1'))).toThrow(/PROXY protocol header is not sound/)
+  expect(() => readProxyHeader(Buffer.from(text, 'latin1'))).toThrow(/PROXY protocol header is malformed/)
 })
 
 test.each([

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { sniff } from '../../src/inbound/listener.ts'
+import { detectProtocol } from '../../src/inbound/listener.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { startGateway } from '../support/start-gateway.ts'
 
@@ -19,7 +19,7 @@ test.each([
   ['\0', 'http'],
   ['\x06', 'http'],
 ])('%j is %s', (bytes, spoken) => {
-  expect(sniff(Buffer.from(bytes, 'latin1'))).toBe(spoken)
+  expect(detectProtocol(Buffer.from(bytes, 'latin1'))).toBe(spoken)
 })
 
 test('SK-08 TLS to a plain door is refused with an alert, at once, and the record says what to do', async () => {

@@ -142,9 +142,9 @@ test('a handler for UDP gets the client, the login and the socket', async () => 
   const asked = Promise.withResolvers<{ email: string | undefined; command: string }>()
   const gateway = await startGateway({
     settings: {
-      udp: (visitor, _knock, request, identified) => {
-        asked.resolve({ email: identified?.persona.identity?.email, command: request.command })
-        visitor.socket.end('mine now')
+      udp: (connection, _client, request, identified) => {
+        asked.resolve({ email: identified?.context.identity?.email, command: request.command })
+        connection.socket.end('mine now')
       },
     },
   })

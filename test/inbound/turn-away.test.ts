@@ -49,7 +49,7 @@ test.each([
 
 test('RS-03: those that are turned away are bounded too, and one that says nothing holds no place', async () => {
   const { port, records, pipeline } = await startGateway({
-    settings: { maxClients: 1, maxTurnedAway: 1, handshakeTimeoutMs: 2_000 },
+    settings: { maxClients: 1, maxRefusedClients: 1, handshakeTimeoutMs: 2_000 },
   })
   await occupy(port)
   const silent = await occupy(port)

@@ -115,8 +115,14 @@ test.each([[[]], [['--workers', '2']]] as const)(
 
 describe('room for clients', () => {
   test('two descriptors each, three where the origins are here as well, and something stays in reserve', () => {
-    expect(roomFor({ limit: 200, inUse: 30, workers: 1, ownOrigins: false })).toEqual({ clients: 66, turnedAway: 25 })
-    expect(roomFor({ limit: 200, inUse: 30, workers: 1, ownOrigins: true })).toEqual({ clients: 44, turnedAway: 25 })
+    expect(roomFor({ limit: 200, inUse: 30, workers: 1, ownOrigins: false })).toEqual({
+      clients: 66,
+      refusedClients: 25,
+    })
+    expect(roomFor({ limit: 200, inUse: 30, workers: 1, ownOrigins: true })).toEqual({
+      clients: 44,
+      refusedClients: 25,
+    })
     expect(roomFor({ limit: 1_048_576, inUse: 60, workers: 4, ownOrigins: false }).clients).toBe(523_842)
   })
 

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { delayByDistance } from '../../src/outbound/distant-dial.ts'
-import type { DialAttempt, Upstream } from '../../src/proxy/stage-values.ts'
+import type { DialAttempt, TcpUpstream } from '../../src/proxy/stage-values.ts'
 import { NodeStream } from '../../src/transport/node/node-stream.ts'
 import type { Timer } from '../../src/transport/timer-wheel.ts'
 import { curl } from '../support/curl.ts'
@@ -63,12 +63,12 @@ function handClock() {
   return { after, asked, running, fire }
 }
 
-async function dialOrigin([first]: readonly DialAttempt[]): Promise<Upstream> {
+async function dialOrigin([first]: readonly DialAttempt[]): Promise<TcpUpstream> {
   const socket = connect((origin.address() as AddressInfo).port, '127.0.0.1')
   socket.on('error', () => undefined)
   await Promise.all([once(socket, 'connect'), once(origin, 'accepted')])
   const local = endpoint('127.0.0.1', socket.localPort ?? 0)
-  return { carrier: new NodeStream(socket), attempt: first ?? faraway(), local, announced: local }
+  return { channel: new NodeStream(socket), attempt: first ?? faraway(), local, publicEndpoint: local }
 }
 
 const options = (signal = new AbortController().signal) => ({ signal, timeoutMs: 1000 })
@@ -82,7 +82,7 @@ describe('a dial over a distance', () => {
   test('is handed over after one round trip, and says how far it was', async () => {
     const clock = handClock()
     const dial = delayByDistance(dialOrigin, { msPer1000Km: 15, clock })
-    let upstream: Upstream | undefined
+    let upstream: TcpUpstream | undefined
     const dialling = dial([faraway()], options()).then((made) => {
       upstream = made
     })
@@ -93,15 +93,15 @@ describe('a dial over a distance', () => {
     clock.fire()
     await dialling
     expect(upstream?.distance).toEqual({ km: 34_042, addedMs: 510.6 })
-    upstream?.carrier.destroy()
+    upstream?.channel.destroy()
   })
 
   test('of nothing waits for nothing', async () => {
     const clock = handClock()
     const dial = delayByDistance(dialOrigin, { msPer1000Km: 15, clock })
-    const { distance, carrier } = await dial([attempt({ dial: endpoint('127.0.0.1', 1) })], options())
+    const { distance, channel } = await dial([attempt({ dial: endpoint('127.0.0.1', 1) })], options())
     expect([distance, clock.asked]).toEqual([{ km: 0, addedMs: 0 }, []])
-    carrier.destroy()
+    channel.destroy()
   })
 
   test('ends when the client goes away: the origin sees a reset, and nothing is waited for any more', async () => {

@@ -195,7 +195,7 @@ describe('an exit that fails', () => {
     const gateway = await startGateway({ exits: [exit('socks5', await scripted([]))], connectTimeoutMs: 100 })
     const answer = await curl('-x', `http://127.0.0.1:${gateway.port}`, '-U', `${BOB}:${PASSWORD}`, 'http://o.test/')
     expect(answer.status).toBe(504)
-    expect(answer.body).toContain('by way of the exit socks5://')
+    expect(answer.body).toContain('through the exit socks5://')
     expect(gateway.leases.counts().destinations).toBe(0)
   })
 

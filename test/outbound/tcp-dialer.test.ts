@@ -5,7 +5,7 @@ import { ip } from '../../src/net/ip.ts'
 import { DEFAULT_PORT_RANGE, PortLeases, type PortRange } from '../../src/outbound/port-leases.ts'
 import { SourceRegistry } from '../../src/outbound/source-registry.ts'
 import { createTcpDialer } from '../../src/outbound/tcp-dialer.ts'
-import type { DialAttempt, Upstream } from '../../src/proxy/stage-values.ts'
+import type { DialAttempt, TcpUpstream } from '../../src/proxy/stage-values.ts'
 import type { Engine } from '../../src/transport/engine.ts'
 import { nodeEngine } from '../../src/transport/node/node-engine.ts'
 import { TimerWheel } from '../../src/transport/timer-wheel.ts'
@@ -41,7 +41,7 @@ function dialer(options: { limit?: number; range?: PortRange; staggerMs?: number
     dial: async (attempts: readonly DialAttempt[], timeoutMs = PATIENCE_MS, signal = new AbortController().signal) => {
       const upstream = await dial(attempts, { signal, timeoutMs })
       onTestFinished(() => {
-        upstream.carrier.destroy()
+        upstream.channel.destroy()
       })
       return upstream
     },
@@ -65,7 +65,7 @@ describe('the dialer', () => {
       const peer = await seen.promise
       expect([peer.remoteAddress, peer.remotePort]).toEqual([standIn, upstream.local.port])
       expect(upstream.local.ip).toEqual(ip(standIn))
-      expect(upstream.announced).toEqual(endpoint('203.0.113.10', upstream.local.port))
+      expect(upstream.publicEndpoint).toEqual(endpoint('203.0.113.10', upstream.local.port))
     },
   )
 
@@ -78,10 +78,10 @@ describe('the dialer', () => {
       asked.resolve(kit.sources.publicSourceOf(peer, local))
     }, '127.0.20.7')
     const wanted = attempt({ dial: endpoint('127.0.20.7', origin.port) })
-    const { carrier, announced } = await kit.dial([wanted])
-    expect(await asked.promise).toEqual({ endpoint: announced, attempt: wanted })
+    const { channel, publicEndpoint } = await kit.dial([wanted])
+    expect(await asked.promise).toEqual({ endpoint: publicEndpoint, attempt: wanted })
     expect(kit.sources.publicSourceOf(endpoint('127.0.10.10', 1), endpoint('127.0.20.7', origin.port))).toBeUndefined()
-    carrier.destroy()
+    channel.destroy()
     await kit.atRest()
   })
 
@@ -100,7 +100,7 @@ describe('the dialer', () => {
     const elsewhere = await listen(() => {}, '127.0.20.8')
     await kit.dial([attempt({ dial: endpoint('127.0.20.8', elsewhere.port) })])
 
-    opened[0]?.carrier.destroy()
+    opened[0]?.channel.destroy()
     await vi.waitFor(() => expect(kit.leases.counts().active).toBe(40), PATIENT)
     await kit.dial([wanted])
     await expect(kit.dial([wanted])).rejects.toMatchObject({ code: 'egress.ports_exhausted' })
@@ -125,7 +125,7 @@ describe('the dialer', () => {
         Array.from({ length: 20 }, () => kit.dial([round % 5 === 4 ? nobody : wanted])),
       )
       for (const [at, result] of opened.entries()) {
-        if (result.status === 'fulfilled') endings[at % 3]?.(result.value.carrier.asSocket().resume())
+        if (result.status === 'fulfilled') endings[at % 3]?.(result.value.channel.asSocket().resume())
       }
     }
     await kit.atRest()
@@ -159,8 +159,8 @@ describe('the dialer', () => {
 
   it('keeps what the origin says at once until somebody reads (TU-05)', async () => {
     const origin = await listen((socket) => socket.end('220 ready'), '127.0.20.7')
-    const { carrier } = await dialer().dial([attempt({ dial: endpoint('127.0.20.7', origin.port) })])
-    expect((await readToEnd(carrier.asSocket())).toString()).toBe('220 ready')
+    const { channel } = await dialer().dial([attempt({ dial: endpoint('127.0.20.7', origin.port) })])
+    expect((await readToEnd(channel.asSocket())).toString()).toBe('220 ready')
   })
 })
 
@@ -187,11 +187,11 @@ describe('over an engine that chooses the port itself', () => {
       seen.push(found === undefined ? undefined : `${found.endpoint.ip.text}:${found.endpoint.port}`)
     }, '127.0.20.7')
     const kit = dialer({ engine: choosing([33_334]) })
-    const { announced, local, carrier } = await kit.dial([attempt({ dial: endpoint('127.0.20.7', origin.port) })])
+    const { publicEndpoint, local, channel } = await kit.dial([attempt({ dial: endpoint('127.0.20.7', origin.port) })])
     await expect.poll(() => seen).toEqual(['203.0.113.10:33334'])
-    expect([announced.port, local.port, carrier.localEndpoint()?.port]).toEqual([33_334, 33_334, 33_334])
+    expect([publicEndpoint.port, local.port, channel.localEndpoint()?.port]).toEqual([33_334, 33_334, 33_334])
     expect(kit.leases.counts()).toMatchObject({ active: 1, granted: 1 })
-    carrier.destroy()
+    channel.destroy()
     await kit.atRest()
   })
 
@@ -201,7 +201,7 @@ describe('over an engine that chooses the port itself', () => {
     const wanted = attempt({ dial: endpoint('127.0.20.7', origin.port) })
     const [first] = [await kit.dial([wanted]), await kit.dial([wanted])]
     await expect(kit.dial([wanted])).rejects.toMatchObject({ code: 'egress.ports_exhausted' })
-    first?.carrier.destroy()
+    first?.channel.destroy()
     await kit.dial([wanted])
   })
 
@@ -321,11 +321,11 @@ describe('Happy Eyeballs (EG-05, EG-06)', () => {
       attempt({ dial: endpoint('127.0.20.7', await silentOrigin('127.0.20.7')), egress: '2001:db8:10::1' }),
       attempt({ dial: endpoint('127.0.20.7', origin.port) }),
     ])
-    expect(upstream.announced.ip.text).toBe('203.0.113.10')
+    expect(upstream.publicEndpoint.ip.text).toBe('203.0.113.10')
     await vi.waitFor(() => expect(kit.leases.counts().active).toBe(1), PATIENT)
     expect(kit.sources.size).toBe(1)
     expect(accepted.length).toBe(1)
-    upstream.carrier.destroy()
+    upstream.channel.destroy()
     await kit.atRest()
   })
 
@@ -333,7 +333,7 @@ describe('Happy Eyeballs (EG-05, EG-06)', () => {
     let accepted = 0
     const origins = [await listen(() => accepted++, '::1'), await listen(() => accepted++, '127.0.20.7')]
     const kit = dialer({ staggerMs: 0 })
-    const upstreams: Upstream[] = []
+    const upstreams: TcpUpstream[] = []
     for (let round = 0; round < 20; round++) {
       upstreams.push(
         await kit.dial([
@@ -343,9 +343,9 @@ describe('Happy Eyeballs (EG-05, EG-06)', () => {
       )
     }
     await vi.waitFor(() => expect(kit.leases.counts().active).toBe(20), PATIENT)
-    for (const { carrier, attempt: won, local } of upstreams) {
+    for (const { channel, attempt: won, local } of upstreams) {
       expect(local.ip.family).toBe(won.candidate.dial.ip.family)
-      carrier.destroy()
+      channel.destroy()
     }
     await kit.atRest()
   })

@@ -32,8 +32,8 @@ async function toldOf(standIn: string, exit?: ConfiguredExit): Promise<readonly 
     onAttempt: ({ address }, error) => told.push(`${address.text} ${error?.code ?? 'works'}`),
   })(() => undefined)
   const dialled = attempt({ dial: endpoint('127.0.0.1', 9), standIns: [standIn] })
-  await outlets.reach([dialled], LISTENER).then(
-    ({ carrier }) => carrier.destroy(),
+  await outlets.connect([dialled], LISTENER).then(
+    ({ channel }) => channel.destroy(),
     () => undefined,
   )
   return told

@@ -83,13 +83,16 @@ describe('by which listener, and how', () => {
 describe('what cannot be is refused in words', () => {
   test.each([
     [{ listener: 'nobody' }, 'there is no listener `nobody`'],
-    [{ listeners: [{ ...MAIN, port: 0 }] }, 'the listener `main` takes a free port at each start'],
-    [{ listener: 'clear', scheme: 'https' }, 'the listener `clear` takes no TLS, so it is no `https` proxy'],
-    [{ listener: 'secure', scheme: 'socks5' }, 'takes TLS only'],
-    [{ direct: ['"];alert(1);["'] }, 'is no host name'],
-    [{ direct: ['a b'] }, 'is no host name'],
-    [{ direct: ['*'] }, 'is no host name'],
-    [{ direct: Array.from({ length: 201 }, (_, at) => `h${at}.test`) }, 'more than 200 names'],
+    [{ listeners: [{ ...MAIN, port: 0 }] }, 'the listener `main` chooses a free port at each start'],
+    [
+      { listener: 'clear', scheme: 'https' },
+      'the listener `clear` does not accept TLS, so it cannot be an `https` proxy',
+    ],
+    [{ listener: 'secure', scheme: 'socks5' }, 'accepts TLS only'],
+    [{ direct: ['"];alert(1);["'] }, 'is not a host name'],
+    [{ direct: ['a b'] }, 'is not a host name'],
+    [{ direct: ['*'] }, 'is not a host name'],
+    [{ direct: Array.from({ length: 201 }, (_, at) => `h${at}.test`) }, 'more than 200 direct host names'],
   ] as const)('%j', (changes, words) => {
     expect(refusal(changes)).toContain(words)
   })

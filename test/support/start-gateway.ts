@@ -22,8 +22,9 @@ import type { Identity } from '../../src/policy/flow.ts'
 import type { Snapshot } from '../../src/policy/ruleset.ts'
 import type { Listener } from '../../src/proxy/arrival.ts'
 import { type ConnectionPipeline, createConnectionPipeline } from '../../src/proxy/pipeline.ts'
+import type { Ports } from '../../src/proxy/pipeline-ports.ts'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'
-import type { Candidate, Ports } from '../../src/proxy/stage-values.ts'
+import type { Candidate } from '../../src/proxy/stage-values.ts'
 import type { UdpLimits } from '../../src/proxy/udp-association-flows.ts'
 import type { Engine } from '../../src/transport/engine.ts'
 import { TimerWheel } from '../../src/transport/timer-wheel.ts'
@@ -166,10 +167,10 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
         }),
     ...options.settings,
   })
-  ownListeners.push(...gateway.doors.map(({ address }) => address))
+  ownListeners.push(...gateway.listeners.map(({ address }) => address))
   onTestFinished(() => gateway.kill())
   return {
-    port: gateway.doors[0]?.address.port ?? 0,
+    port: gateway.listeners[0]?.address.port ?? 0,
     gateway,
     pipeline,
     leases,

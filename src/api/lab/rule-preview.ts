@@ -10,7 +10,7 @@ import type { Decision } from '../../policy/decision.ts'
 import { SLOT_NAMES } from '../../policy/fields.ts'
 import { checkRule, nextPrecedence } from '../../policy/rule-check.ts'
 import type { RuleIssue } from '../../policy/rule-expressions.ts'
-import type { RememberedSession } from '../../proxy/recent-sessions.ts'
+import type { RecentSession } from '../../proxy/recent-sessions.ts'
 import { ApiError, notFound } from '../api-error.ts'
 import { RULE_BODY, ruleOf } from '../cloudflare/rules.ts'
 import type { ControlPlane } from '../ports.ts'
@@ -147,7 +147,7 @@ function replay(call: RouteCall, after: LabSnapshot, wanted: number) {
   return { sessions: decided, changed: changes.length, changes: changes.slice(-MOST_SHOWN).toReversed() }
 }
 
-function changeOf({ record, decided }: RememberedSession, now: LabSnapshot, after: LabSnapshot) {
+function changeOf({ record, decided }: RecentSession, now: LabSnapshot, after: LabSnapshot) {
   if (decided === undefined) return []
   const [before, then] = [outcomeOf(decide(now, decided.flow)), outcomeOf(decide(after, decided.flow))]
   if (before.egress === then.egress && before.rule === then.rule && before.outcome === then.outcome) return []

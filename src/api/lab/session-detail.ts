@@ -3,7 +3,7 @@
 
 import type { JsonObject } from '../../config/lab-state.ts'
 import { explain } from '../../policy/explain.ts'
-import type { Decided } from '../../proxy/session.ts'
+import type { SessionDecision } from '../../proxy/stage-values.ts'
 import { notFound } from '../api-error.ts'
 import { type ApiResponse, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
@@ -37,7 +37,7 @@ function detail(call: RouteCall): ApiResponse {
 
 type Story = Pick<SessionDetail, 'policy' | 'explanation' | 'policy_test'>
 
-function storyOf({ ports }: RouteCall, decided: Decided | undefined, target: string): Story {
+function storyOf({ ports }: RouteCall, decided: SessionDecision | undefined, target: string): Story {
   if (decided === undefined) return { policy: null, explanation: null, policy_test: null }
   const { snapshot, flow } = decided
   const isCurrent = snapshot.revision === ports.plane.current().revision
@@ -49,7 +49,7 @@ function storyOf({ ports }: RouteCall, decided: Decided | undefined, target: str
 }
 
 /** In the keys of `config/policy-test.schema.json`. */
-function policyTestOf({ flow, decision, snapshot }: Decided, target: string): JsonObject {
+function policyTestOf({ flow, decision, snapshot }: SessionDecision, target: string): JsonObject {
   const { account } = snapshot
   const network = account.virtualNetworks.find(({ id }) => id === flow.virtualNetworkId)
   const destination = flow.host === undefined ? flow.destination.ip.text : flow.host

@@ -2,9 +2,9 @@
 // sees. The whole story is behind `/lab/v1/sessions/{id}`.
 
 import type { OpenSession } from '../../proxy/live-sessions.ts'
-import type { RememberedSession } from '../../proxy/recent-sessions.ts'
-import type { Decided } from '../../proxy/session.ts'
+import type { RecentSession } from '../../proxy/recent-sessions.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
+import type { SessionDecision } from '../../proxy/stage-values.ts'
 import type { Position, SessionRow } from '../shapes/session-shapes.ts'
 
 /** `now`: lab time, epoch ms. */
@@ -29,7 +29,7 @@ export function rowOfOpen({ session, decided }: OpenSession, now: number): Sessi
   }
 }
 
-export function rowOfFinished({ record, decided }: RememberedSession): SessionRow {
+export function rowOfFinished({ record, decided }: RecentSession): SessionRow {
   const { Lab } = record
   return {
     id: record.SessionID,
@@ -67,7 +67,7 @@ type DecisionColumns = Pick<
   | 'destination_at'
 >
 
-function decisionColumns(decided: Decided | undefined): DecisionColumns {
+function decisionColumns(decided: SessionDecision | undefined): DecisionColumns {
   if (decided === undefined) return UNDECIDED
   const { flow, decision } = decided
   const user = flow.userPlace ?? flow.sourcePlace
@@ -110,7 +110,7 @@ function positionOf(place: { readonly latitude: number; readonly longitude: numb
   return place === undefined ? null : [place.longitude, place.latitude]
 }
 
-function networkName(decided: Decided | undefined): string {
+function networkName(decided: SessionDecision | undefined): string {
   const id = decided?.flow.virtualNetworkId
   return decided?.snapshot.account.virtualNetworks.find((network) => network.id === id)?.name ?? ''
 }

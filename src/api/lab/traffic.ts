@@ -2,7 +2,7 @@
 // page can show. A lab under load costs its watchers no more than a quiet one; what is left out is counted.
 
 import type { OpenSession } from '../../proxy/live-sessions.ts'
-import type { RememberedSession } from '../../proxy/recent-sessions.ts'
+import type { RecentSession } from '../../proxy/recent-sessions.ts'
 import { type ApiResponse, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { type Load, NOW, TRAFFIC_EVENTS, type TrafficBeat } from '../shapes/session-shapes.ts'
@@ -47,7 +47,7 @@ function now({ ports }: RouteCall): ApiResponse {
 /** What one subscriber has been sent, and what waits for the next beat. */
 interface Watcher {
   opened: OpenSession[]
-  finished: RememberedSession[]
+  finished: RecentSession[]
   skipped: number
   readonly shown: Set<string>
   /** beats since the load was told, and whether it has changed since */
@@ -91,7 +91,7 @@ function noteOpen(watcher: Watcher, session: OpenSession): void {
 }
 
 /** The end of a session that was shown is always told; another only while there is room. */
-function noteFinish(watcher: Watcher, session: RememberedSession): void {
+function noteFinish(watcher: Watcher, session: RecentSession): void {
   const wasShown = watcher.shown.delete(session.record.SessionID)
   if (wasShown || watcher.finished.length < MOST_ROWS) watcher.finished.push(session)
   else watcher.skipped++

@@ -1,12 +1,12 @@
-// The head of a CONNECT request, read strictly (RFC 9110 section 9.3.6, RFC 9112): whatever two readers could understand
-// differently is refused, nothing is repaired. Knows no sockets.
+// Parses the head of a CONNECT request strictly (RFC 9110 section 9.3.6, RFC 9112): what two parsers could read
+// differently is refused, nothing is repaired.
 
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { Target } from '../../net/endpoint.ts'
 import { parseConnectTarget } from '../../net/host.ts'
 import { showAuthority } from '../proxy-credentials.ts'
 
-/** A CONNECT request that was understood. `length` is the head's length in bytes, final empty line included. */
+/** A parsed CONNECT request. `length` is the length of the head in bytes, including the final empty line. */
 export interface ConnectHead {
   readonly target: Target
   readonly authorization?: string
@@ -23,8 +23,8 @@ const METHOD = 'CONNECT '
 const VERSION = ' HTTP/'
 const VERSION_LENGTH = 9
 
-/** What a byte may be part of: of a field name, of text (visible characters, blanks and bytes above 127), of the space around text. A
- *  table, because a regular expression for each line costs more than all else of reading a head. */
+/** What a byte may be part of: of a field name, of text (visible characters, blanks and bytes above 127), of the space
+ *  around text. A table, because a regular expression for each line costs more than all else of reading a head. */
 const NAME = 1
 const TEXT = 2
 const BLANK = 4
@@ -112,8 +112,9 @@ function digitAt(text: string, at: number): number {
   return digit >= 0 && digit <= 9 ? digit : -1
 }
 
-/** What a CONNECT asks for, given its authority and its fields as a flat list of names and values. The target alone decides: a Host field may
- *  be missing or empty, as mitmproxy 8 sends it. Also used for requests the HTTP server parsed. Throws `request.malformed`, `request.bad_authority`. */
+/** What a CONNECT asks for, given its authority and its fields as a flat list of names and values. The target alone
+ *  decides: a Host field may be missing or empty, as mitmproxy 8 sends it. Also used for requests the HTTP server
+ *  parsed. Throws `request.malformed`, `request.bad_authority`. */
 export function understandConnect(
   authority: string,
   fields: readonly string[],
@@ -153,7 +154,7 @@ function describeLine(line: string): string {
   if (/^[^:]*[ \t]+:/.test(line)) return 'there is white space before the colon of a header field'
   if (!line.includes(':')) return 'a header line has no colon'
   return !isAll(TEXT, line, 0, line.length)
-    ? 'a header field holds a control character'
+    ? 'a header field contains a control character'
     : 'a header field has no valid name'
 }
 

@@ -1,5 +1,5 @@
-// CONNECT in, tunnel out. Reads the head, answers 200 with nothing in it or an error that says why, and after a 407 keeps the
-// connection for a second try, unless the client had already sent what follows (TU-04).
+// CONNECT: reads the head, opens the tunnel, and answers 200 without fields or an error. After a 407 the connection
+// stays open for a second try, unless the client has already sent bytes behind its request (TU-04).
 
 import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorText } from '../../errors/to-http.ts'
@@ -9,83 +9,85 @@ import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
 import type { ByteStream } from '../../transport/byte-stream.ts'
 import type { ClientConnection, Handshake } from '../client-connection.ts'
-import { hangUp } from '../close-after-reply.ts'
-import { noCredentialsAgain, parseProxyCredentials } from '../proxy-credentials.ts'
+import { closeAfterReply } from '../close-after-reply.ts'
+import { credentialsStillMissing, parseProxyCredentials } from '../proxy-credentials.ts'
 import { readConnectHead } from './connect-head.ts'
 
 const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n')
 
-/** What was understood of a CONNECT request, however it was read. */
+/** A CONNECT request, whichever reader parsed it. */
 export interface ConnectRequest {
   readonly target: Target
   readonly authorization?: string
 }
 
 export class ConnectHandshake implements Handshake {
-  readonly #visitor: ClientConnection
+  readonly #client: ClientConnection
   readonly #pipeline: ConnectionPipeline
-  /** what to do with a client that may ask again after a 407 */
-  readonly #askAgain: (visitor: ClientConnection) => void
+  readonly #awaitRetry: (client: ClientConnection) => void
 
-  constructor(visitor: ClientConnection, pipeline: ConnectionPipeline, askAgain: (visitor: ClientConnection) => void) {
-    this.#visitor = visitor
+  /** `awaitRetry`: takes a client that may try again after a 407 */
+  constructor(client: ClientConnection, pipeline: ConnectionPipeline, awaitRetry: (client: ClientConnection) => void) {
+    this.#client = client
     this.#pipeline = pipeline
-    this.#askAgain = askAgain
+    this.#awaitRetry = awaitRetry
   }
 
   take(bytes: Buffer): number {
     const head = readConnectHead(bytes)
     if (head === undefined) return 0
-    if (this.#visitor.mustLogIn && head.authorization === undefined) throw noCredentialsAgain()
-    const early = this.#visitor.release(head.length) > 0
-    openConnect(this.#visitor, this.#pipeline, head, { early, askAgain: this.#askAgain })
+    if (this.#client.mustAuthenticate && head.authorization === undefined) throw credentialsStillMissing()
+    const early = this.#client.release(head.length) > 0
+    openConnect(this.#client, this.#pipeline, head, { early, awaitRetry: this.#awaitRetry })
     return 0
   }
 
   refuse(error: GatewayError): void {
-    this.#pipeline.refuse(this.#visitor.knock('http-connect'), error)
-    hangUp(this.#visitor.stream, this.#visitor.origin.clock, httpErrorText(error, 'close'))
+    this.#pipeline.refuse(this.#client.clientInfo('http-connect'), error)
+    closeAfterReply(this.#client.stream, this.#client.origin.clock, httpErrorText(error, 'close'))
   }
 }
 
-/** Opens the tunnel a CONNECT asked for. `early`: bytes followed the head, so a refusal closes without reading them. */
+/** Opens the tunnel a CONNECT asks for, answers the client and relays; failures are recorded. `early`: bytes followed
+ *  the head, so a refusal closes the connection without reading them. `awaitRetry`: takes the client after a 407 that
+ *  keeps the connection open. */
 export function openConnect(
-  visitor: ClientConnection,
+  client: ClientConnection,
   pipeline: ConnectionPipeline,
   request: ConnectRequest,
-  options: { readonly early: boolean; readonly askAgain: (visitor: ClientConnection) => void },
+  options: { readonly early: boolean; readonly awaitRetry: (client: ClientConnection) => void },
 ): void {
-  const { stream } = visitor
-  const knock = visitor.knock('http-connect')
-  const client: TunnelClient = {
+  const { stream } = client
+  const clientInfo = client.clientInfo('http-connect')
+  const tunnelClient: TunnelClient = {
     stream,
     accept: () => void stream.write(ESTABLISHED),
     refuse: (error) => {
-      if (error.rendering.http !== 407 || options.early || hasSaidMore(stream)) {
-        hangUp(stream, visitor.origin.clock, httpErrorText(error, 'close'))
+      if (error.rendering.http !== 407 || options.early || hasSentMore(stream)) {
+        closeAfterReply(stream, client.origin.clock, httpErrorText(error, 'close'))
         return
       }
       stream.write(Buffer.from(httpErrorText(error, 'keep-alive')))
-      visitor.mustLogIn = true
-      options.askAgain(visitor)
+      client.mustAuthenticate = true
+      options.awaitRetry(client)
     },
   }
-  let arrival: Arrival = { ...knock, target: request.target }
+  let arrival: Arrival = { ...clientInfo, target: request.target }
   if (request.authorization !== undefined) {
     try {
       arrival = { ...arrival, credentials: parseProxyCredentials(request.authorization) }
     } catch (thrown) {
       const error = asGatewayError(thrown)
-      pipeline.refuse(knock, error)
-      client.refuse(error)
+      pipeline.refuse(clientInfo, error)
+      tunnelClient.refuse(error)
       return
     }
   }
-  void openTunnel(pipeline, arrival, client)
+  void openTunnel(pipeline, arrival, tunnelClient)
 }
 
-/** Has the client sent anything, or left, since its request? What it sent stays in the stream. */
-function hasSaidMore(stream: ByteStream): boolean {
+/** True when the client has sent anything since its request, or has closed. What it sent stays in the stream. */
+function hasSentMore(stream: ByteStream): boolean {
   const bytes = stream.read()
   if (bytes === undefined) return stream.isClosed || stream.hasEnded
   stream.unread(Buffer.from(bytes))

@@ -1,4 +1,4 @@
-// Defects of HTTP/1.1 messages as failures of a connection: the client's own, or the origin's.
+// Maps defects of HTTP/1.1 messages to errors of the connection: the client's or the origin's.
 
 import type { ConnectionErrorCode } from '../../errors/catalogue.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
@@ -12,7 +12,7 @@ const REQUEST_CODES: Partial<Record<DefectName, ConnectionErrorCode>> = {
   version: 'request.version_not_supported',
 }
 
-/** Runs a step of reading a request. Throws GatewayError `request.*` for a defect. */
+/** Runs a parsing step of a request. Throws GatewayError `request.*` for a defect. */
 export function soundRequest<T>(read: () => T): T {
   try {
     return read()
@@ -32,7 +32,7 @@ export function requestError(thrown: unknown): unknown {
 /** A defect of a response as `origin.malformed_response`, its name in the details; anything else as it is. */
 export function responseError(thrown: unknown): unknown {
   if (!(thrown instanceof Defect)) return thrown
-  const message = `the origin's response is not sound: ${thrown.message}`
+  const message = `the origin sent a malformed HTTP response: ${thrown.message}`
   return new GatewayError('origin.malformed_response', message, {
     details: { ...thrown.details, defect: thrown.defect },
   })

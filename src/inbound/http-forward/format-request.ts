@@ -1,4 +1,4 @@
-// The head of a request as the origin gets it: framing and connection options made anew (FR-03), the rest as it came.
+// Formats a request head for the origin: new framing and connection options (FR-03), the other fields unchanged.
 
 import { CHUNKED } from '../../http1/framing.ts'
 import { formatHead } from '../../http1/serialize.ts'

@@ -1,5 +1,5 @@
-// A request in absolute form, understood once (RFC 9112 section 3.2.2): where it goes, what goes on to the origin, and how.
-// The target alone decides, never the Host field (HH-07). Knows no sockets.
+// Interprets a request in absolute form (RFC 9112 section 3.2.2): its target, what is forwarded to the origin, and how.
+// Only the target decides, never the Host field (HH-07).
 
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { valuesOf } from '../../http1/fields.ts'
@@ -12,11 +12,11 @@ import { type SignInCookies, takeSignInCookies } from '../sign-in-cookies.ts'
 import { soundRequest } from './defects.ts'
 import { endToEnd, hasToken } from './hop-by-hop.ts'
 
-/** A request head as its protocol's reader left it; `fields` is the flat list of names and values as received. */
+/** A request head as its protocol's parser returns it; `fields` is the flat list of names and values as received. */
 export interface ForwardHead {
   readonly method: string
   readonly url: string
-  /** `1.0`, `1.1`, or `2` where a stream of HTTP/2 was put into these words */
+  /** `1.0`, `1.1`, or `2` for a stream of HTTP/2 translated to these fields */
   readonly version: string
   readonly fields: readonly string[]
 }
@@ -28,26 +28,26 @@ export interface ForwardRequest {
   readonly path: string
   /** the Host field the origin gets */
   readonly host: string
-  /** what goes on, without Host, framing and hop-by-hop fields, our Via included */
+  /** the forwarded fields, without Host, framing and hop-by-hop fields, including the proxy's Via */
   readonly fields: readonly string[]
   readonly authorization: string | undefined
-  /** bytes of the body, or CHUNKED where its length is not known ahead; 0: it has none */
+  /** bytes of the body, or CHUNKED where its length is not known; 0: no body */
   readonly bodyLength: number
   /** the Content-Length the origin gets; absent: none */
   readonly contentLength: string | undefined
   /** the client waits for 100 (Continue) */
   readonly expectsContinue: boolean
-  /** the client takes trailers */
+  /** the client accepts trailers */
   readonly takesTrailers: boolean
   readonly upgrade: 'websocket' | undefined
-  /** the proxy's own cookies, which do not go on */
+  /** the lab's own cookies, which are not forwarded */
   readonly signIn: SignInCookies
-  /** OPTIONS that may go no further: to be answered here */
+  /** OPTIONS with Max-Forwards 0: the proxy responds */
   readonly endsHere: boolean
 }
 
 export interface HeadRules {
-  /** our name in Via */
+  /** the proxy's name in Via */
   readonly pseudonym: string
   readonly maxFields: number
   readonly maxTargetBytes: number
@@ -55,14 +55,14 @@ export interface HeadRules {
 
 const MAX_VIA_HOPS = 32
 const NOT_FORWARDED = new Set(['content-length', 'expect', 'host', 'via'])
-/** scheme, authority, path and query; a fragment is not sent (RFC 9110 section 7.1) and dropped */
+/** scheme, authority, path and query; a fragment is dropped (RFC 9110 section 7.1) */
 const ABSOLUTE = /^(http|ws):\/\/([^/?#]*)([/?][^#]*)?(?:#.*)?$/i
 const BARE_IPV6 = /^[0-9a-f.]*:[0-9a-f.:]*:[0-9a-f.:]*$/i
-/** Methods are case-sensitive (RFC 9110 section 9.1): what a client means by these is no method. */
+/** Methods are case-sensitive (RFC 9110 section 9.1): in lower case these are not the standard methods. */
 const MISSPELT = /^(?:get|head|post|put|delete|options|patch|trace)$/i
 const HOST_FIELD = /^[^\s@/\\?#,]+$/
 
-/** Throws GatewayError `request.*`, `guard.loop`. */
+/** Interprets a request head. Throws GatewayError `request.*`, `guard.loop`. */
 export function understandForward(head: ForwardHead, rules: HeadRules): ForwardRequest {
   const { method, fields } = head
   checkHead(head, rules)
@@ -115,17 +115,20 @@ function checkHead({ method, url, version, fields }: ForwardHead, rules: HeadRul
   if (odd < url.length) {
     const byte = byteName(url.charCodeAt(odd))
     throw malformed(
-      `the request target holds the byte ${byte}, which must be written as %${byte.slice(2).toUpperCase()}`,
+      `the request target contains the byte ${byte}, which must be written as %${byte.slice(2).toUpperCase()}`,
     )
   }
   if (endOf(TOKEN, method, 0, method.length) < method.length || method === '') {
     throw malformed('the request does not begin with a method')
   }
   if (MISSPELT.test(method) && method !== method.toUpperCase()) {
-    throw new GatewayError('request.unsupported_method', `methods are written in capitals: ${method.toUpperCase()}`)
+    throw new GatewayError(
+      'request.unsupported_method',
+      `method names are case-sensitive: write ${method.toUpperCase()}`,
+    )
   }
   if (method === 'TRACE') {
-    throw new GatewayError('request.unsupported_method', 'TRACE would show credentials on the way; it is refused')
+    throw new GatewayError('request.unsupported_method', 'TRACE is refused because it would reveal credentials')
   }
   const hosts = valuesOf(fields, 'host')
   if (hosts.length > 1) throw malformed('there are two Host fields')
@@ -133,7 +136,7 @@ function checkHead({ method, url, version, fields }: ForwardHead, rules: HeadRul
   if (hosts[0] !== undefined && !HOST_FIELD.test(hosts[0])) throw malformed('the Host field is not a host')
   const via = valuesOf(fields, 'via').flatMap((value) => value.split(','))
   if (via.length > MAX_VIA_HOPS || via.some((hop) => trimBlanks(hop).split(/[ \t]+/)[1] === rules.pseudonym)) {
-    throw new GatewayError('guard.loop', 'the request has already been through this proxy')
+    throw new GatewayError('guard.loop', 'the request has already passed through this proxy')
   }
 }
 
@@ -144,7 +147,7 @@ function readTarget({ url, method }: ForwardHead, upgrade?: string): { target: T
   if (scheme.toLowerCase() === 'ws' && upgrade === undefined) {
     throw new GatewayError(
       'request.unsupported_scheme',
-      'a ws URL takes a request with `Connection: Upgrade` and `Upgrade: websocket`',
+      'a ws:// URL requires a request with `Connection: Upgrade` and `Upgrade: websocket`',
     )
   }
   // an empty port is the scheme's own (RFC 3986 section 3.2.3)
@@ -180,7 +183,7 @@ function notAbsolute(url: string, method: string): GatewayError {
   return malformed(`the target of this ${method} request is not an absolute http URL`)
 }
 
-/** What the origin is told of the length: a length of 0 only where the client said so. */
+/** The Content-Length for the origin: 0 only where the client sent it. */
 function contentLengthOf(bodyLength: number, fields: readonly string[]): string | undefined {
   if (bodyLength === CHUNKED) return undefined
   if (bodyLength === 0 && valuesOf(fields, 'content-length').length === 0) return undefined
@@ -191,10 +194,10 @@ function readExpect(fields: readonly string[], legacy: boolean): boolean {
   const values = valuesOf(fields, 'expect')
   if (values.length === 0 || legacy) return false
   if (values.length === 1 && trimBlanks(values[0] ?? '').toLowerCase() === '100-continue') return true
-  throw new GatewayError('request.unsupported_expectation', 'no expectation but `100-continue` is known')
+  throw new GatewayError('request.unsupported_expectation', 'the only supported expectation is `100-continue`')
 }
 
-/** Only WebSocket may change the protocol through this proxy; other tokens are dropped with the field (HH-13). */
+/** Only an upgrade to WebSocket is forwarded; other tokens are dropped with the field (HH-13). */
 function readUpgrade(fields: readonly string[], legacy: boolean): 'websocket' | undefined {
   if (legacy || !hasToken(valuesOf(fields, 'connection'), 'upgrade')) return undefined
   const tokens = valuesOf(fields, 'upgrade')

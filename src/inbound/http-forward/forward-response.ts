@@ -1,5 +1,5 @@
-// An origin's response as the client gets it: end-to-end fields in their order, one normalised length, our Via, the canonical reason
-// phrase. Knows no sockets.
+// Translates an origin's response head for the client: end-to-end fields in their order, one normalised length, the
+// proxy's Via, the canonical reason phrase.
 
 import { STATUS_CODES } from 'node:http'
 import { valuesOf } from '../../http1/fields.ts'
@@ -8,22 +8,23 @@ import { isNamed } from '../../http1/grammar.ts'
 import type { ResponseHead } from '../../http1/response-head.ts'
 import { endToEnd } from './hop-by-hop.ts'
 
-/** The head of an answer, as a {@link Responder} takes it. */
+/** The head of a response, as a {@link Responder} takes it. */
 export interface AnswerHead {
   readonly status: number
   /** the canonical phrase; an origin's own is dropped */
   readonly reason: string
-  /** Content-Length among them where the length is told; no other framing */
+  /** flat list of names and values; includes Content-Length where the length is known, no other framing */
   readonly fields: readonly string[]
   /** bytes of the body; CHUNKED or UNTIL_CLOSE where its length is not known ahead */
   readonly body: number
 }
 
-/** Via is rebuilt; Proxy-Status is ours to say, so an origin cannot speak in our name (HH-10). */
+/** Via is rebuilt; Proxy-Status belongs to the proxy, so an origin cannot forge it (HH-10). */
 const NOT_FORWARDED = new Set(['proxy-status', 'via'])
 const NEITHER_LENGTH = new Set([...NOT_FORWARDED, 'content-length'])
 const MAX_INTERIM_FIELDS = 32
 
+/** The head of a final response for the client. `pseudonym`: the proxy's name in Via. */
 export function forwardResponse(head: ResponseHead, framing: ResponseFraming, pseudonym: string): AnswerHead {
   const { status, fields } = head
   const kept = endToEnd(fields, status === 204 || status === 205 ? NEITHER_LENGTH : NOT_FORWARDED)
@@ -33,10 +34,10 @@ export function forwardResponse(head: ResponseHead, framing: ResponseFraming, ps
   return { status, reason: STATUS_CODES[status] ?? '', fields: kept, body: framing.body }
 }
 
-/** What of an interim response (1xx) goes on. */
+/** The head of an interim response (1xx) for the client. `pseudonym`: the proxy's name in Via. */
 export function forwardInterim(head: ResponseHead, pseudonym: string): AnswerHead {
   const kept = endToEnd(head.fields, NEITHER_LENGTH).slice(0, 2 * MAX_INTERIM_FIELDS)
-  // a bare 100 stays as bare as a client that waits for it expects it
+  // a 100 stays without fields, as clients that wait for it expect
   if (head.status !== 100) addVia(kept, head.fields, pseudonym)
   return { status: head.status, reason: STATUS_CODES[head.status] ?? '', fields: kept, body: 0 }
 }
@@ -47,17 +48,17 @@ function addVia(kept: string[], fields: readonly string[], pseudonym: string): v
   kept.push('Via', before.length === 0 ? own : [...before, own].join(', '))
 }
 
-/** Equal lengths that came several times are said once. */
+/** Reduces repeated equal lengths to one. */
 function oneLength(kept: string[], length: number): void {
-  let isSaid = false
+  let isWritten = false
   for (let at = 0; at < kept.length; at += 2) {
     if (!isNamed(kept[at] ?? '', 'content-length')) continue
-    if (isSaid) {
+    if (isWritten) {
       kept.splice(at, 2)
       at -= 2
     } else {
       kept[at + 1] = String(length)
-      isSaid = true
+      isWritten = true
     }
   }
 }

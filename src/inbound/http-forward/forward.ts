@@ -1,16 +1,15 @@
-// One request of forwarded HTTP from its head to its answer, whatever protocol it came by:
+// One request of forwarded HTTP from its head to its answer, for HTTP/1 and HTTP/2 alike:
 //
-//   understood ─► sign-in page ─► identify ─► forward ─► answer
+//   parsed request ─► sign-in page ─► identify ─► forward ─► answer
 //
 // The protocols differ in how they read a request and in their responder.
 
 import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
-import type { Arrival, Knock } from '../../proxy/arrival.ts'
-import type { Identified } from '../../proxy/pipeline.ts'
+import type { Arrival, ClientInfo } from '../../proxy/arrival.ts'
 import type { Session } from '../../proxy/session.ts'
 import { asksOwnPage, type OwnPages, serveOwnPage } from '../own-pages.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
-import { answerSignIn, enterBySignIn, offerSignIn, type SignInDoor } from '../sign-in.ts'
+import { applySignIn, offerSignIn, respondSignIn, type SignInService } from '../sign-in.ts'
 import type { ForwardRequest, HeadRules } from './forward-request.ts'
 import type { AnswerHead } from './forward-response.ts'
 import type { Forwarding, ForwardingSettings } from './forwarding.ts'
@@ -18,69 +17,61 @@ import type { RequestBody } from './request-body.ts'
 import { answerError, answerOptions, type Responder } from './responder.ts'
 
 export interface ForwardSettings extends HeadRules, ForwardingSettings {
-  /** a kept connection without a request */
+  /** an idle kept-alive connection */
   readonly keepAliveMs: number
-  /** a request body that stands still */
+  /** a stalled request body */
   readonly bodyIdleMs: number
   /** absent: no listener has a sign-in page */
-  readonly signIn?: SignInDoor | undefined
+  readonly signIn?: SignInService | undefined
   /** absent: the lab has no pages of its own */
   readonly ownPages?: OwnPages | undefined
 }
 
 /** The client's side of one request. */
 export interface ForwardClient {
-  readonly knock: Knock
+  readonly clientInfo: ClientInfo
   readonly responder: Responder
   readonly body: RequestBody | undefined
-  /** The client is gone or was told something else meanwhile. */
+  /** the client is gone, or has got another answer meanwhile */
   isOver(): boolean
-  /** The answer is complete, or the client was shown that it is not; called once. */
+  /** The answer is complete, or was cut off visibly; called once. */
   done(): void
   switched(head: AnswerHead, session: Session): void
 }
 
-/** Answers a request that was understood. Records every refusal. */
-export function forward(
+/** Answers a parsed request. Records every refusal; never rejects. */
+export async function forward(
   client: ForwardClient,
   request: ForwardRequest,
   forwarding: Forwarding,
   settings: ForwardSettings,
-): void {
-  const { responder } = client
-  if (request.endsHere) {
-    answerOptions(responder)
-    client.done()
-    return
-  }
-  const { ownPages } = settings
-  let arrival: Arrival = { ...client.knock, target: request.target }
-  if (asksOwnPage(ownPages, request)) {
-    const asked = { request, peer: client.knock.peer, body: client.body, responder }
-    serveOwnPage(ownPages, asked).then(() => client.done(), refuse)
-    return
-  }
+): Promise<void> {
+  const { clientInfo, responder, body } = client
+  const { ownPages, pipeline, signIn } = settings
+  let arrival: Arrival = { ...clientInfo, target: request.target }
   try {
+    if (request.endsHere) {
+      answerOptions(responder)
+      client.done()
+      return
+    }
+    if (asksOwnPage(ownPages, request)) {
+      await serveOwnPage(ownPages, { request, peer: clientInfo.peer, body, responder })
+      client.done()
+      return
+    }
     if (request.authorization !== undefined) {
       arrival = { ...arrival, credentials: parseProxyCredentials(request.authorization) }
     }
-    const entry = enterBySignIn(settings.signIn, arrival, request)
+    const entry = applySignIn(signIn, arrival, request)
     if ('answer' in entry) {
-      answerSignIn(responder, entry.answer)
+      respondSignIn(responder, entry.answer)
       client.done()
       return
     }
     arrival = entry.arrival
-    const found = settings.pipeline.identify(arrival)
-    if (found instanceof Promise) found.then(run, refuse)
-    else run(found)
-  } catch (thrown) {
-    refuse(thrown)
-  }
-
-  function run(identified: Identified): void {
+    const identified = await pipeline.identify(arrival)
     if (client.isOver()) return
-    const { body } = client
     forwarding.run({
       request,
       arrival,
@@ -90,21 +81,24 @@ export function forward(
       done: () => client.done(),
       switched: (head, session) => client.switched(head, session),
     })
-  }
-
-  function refuse(thrown: unknown): void {
-    if (client.isOver()) return
-    const error = asGatewayError(thrown)
-    settings.pipeline.refuse(arrival, error)
-    // after a request that was not understood nothing behind it can be trusted (FR-02)
-    if (isTheLast(error)) responder.closeAfter()
-    const page = offerSignIn(settings, arrival, request, error)
-    if (page === undefined) answerError(responder, error, request)
-    else answerSignIn(responder, page)
-    client.done()
+  } catch (thrown) {
+    if (!client.isOver()) refuse(client, arrival, request, settings, asGatewayError(thrown))
   }
 }
 
-function isTheLast(error: GatewayError): boolean {
-  return error.code.startsWith('request.')
+function refuse(
+  client: ForwardClient,
+  arrival: Arrival,
+  request: ForwardRequest,
+  settings: ForwardSettings,
+  error: GatewayError,
+): void {
+  const { responder } = client
+  settings.pipeline.refuse(arrival, error)
+  // after a malformed request the bytes behind it cannot be trusted (FR-02)
+  if (error.code.startsWith('request.')) responder.closeAfter()
+  const page = offerSignIn(settings, arrival, request, error)
+  if (page === undefined) answerError(responder, error, request)
+  else respondSignIn(responder, page)
+  client.done()
 }

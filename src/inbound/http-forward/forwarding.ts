@@ -1,14 +1,15 @@
-// Carries one client's requests to origins: keeps the connection that fits, opens one where none does, and repeats a request once when a
-// kept connection turned out to be gone.
+// Forwards one client's requests to origins: reuses the kept-alive connection where it fits, opens one otherwise, and
+// retries a request once when the kept-alive connection turns out to be closed.
 
 import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
-import type { ConnectionPipeline, Identified } from '../../proxy/pipeline.ts'
+import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import type { Session } from '../../proxy/session.ts'
+import type { Identification } from '../../proxy/stage-values.ts'
 import { CancellationSource } from '../../transport/cancellation.ts'
 import type { ForwardRequest } from './forward-request.ts'
 import type { AnswerHead } from './forward-response.ts'
-import { type Departure, OriginConnection, type OriginSettings, type Outcome } from './origin-connection.ts'
+import { type ConnectionEnd, type ExchangeOutcome, OriginConnection, type OriginSettings } from './origin-connection.ts'
 import type { RequestBody } from './request-body.ts'
 import { answerError, type Responder } from './responder.ts'
 
@@ -16,26 +17,26 @@ export interface ForwardingSettings extends OriginSettings {
   readonly pipeline: ConnectionPipeline
 }
 
-/** One request on its way, and who is told of its end. */
-export interface Work {
+/** One request to forward, with the client's side of it. */
+export interface ForwardJob {
   readonly request: ForwardRequest
   readonly arrival: Arrival
-  readonly identified: Identified
+  readonly identified: Identification
   readonly body: RequestBody | undefined
   readonly responder: Responder
-  /** The answer is complete, or the client was shown that it is not. */
+  /** The response is complete, or was cut off visibly. */
   done(): void
-  /** The origin switched protocols: the session is the client's to carry on as a tunnel. */
+  /** The origin switched protocols: the caller continues the session as a tunnel. */
   switched(head: AnswerHead, session: Session): void
 }
 
-/** Sending them again does what sending them once does (RFC 9110 section 9.2.2). */
+/** Methods that can be retried (RFC 9110 section 9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY'])
 
 export class Forwarding {
   readonly #settings: ForwardingSettings
   #origin: OriginConnection | undefined
-  #work: Work | undefined
+  #job: ForwardJob | undefined
   #isGone = false
   readonly #cancellation = new CancellationSource()
 
@@ -43,113 +44,113 @@ export class Forwarding {
     this.#settings = settings
   }
 
-  /** Carries one request; not while another one runs. One that could not be sent again gets a connection of its own making: a kept one
-   *  may be gone already, and only the answer that does not come would tell. */
-  run(work: Work): void {
-    this.#work = work
+  /** Forwards one request; not while another one runs. A request that cannot be retried gets a new connection, because
+   *  a kept-alive one may be closed already. Failures are sent to the client and recorded. */
+  run(job: ForwardJob): void {
+    this.#job = job
     const origin = this.#origin
-    if (origin !== undefined && isRepeatable(work.request) && origin.serves(work.arrival.target, work.identified)) {
-      this.#exchangeOver(origin, work, true)
+    if (origin !== undefined && isRepeatable(job.request) && origin.serves(job.arrival.target, job.identified)) {
+      this.#exchangeOver(origin, job, true)
       return
     }
     this.#origin = undefined
     origin?.drop()
-    this.#connect(work)
+    this.#connect(job)
   }
 
-  /** The client has room again for the answer. */
+  /** The client can take more of the response. */
   resume(): void {
     this.#origin?.resume()
   }
 
-  /** Gives the request in progress up because of what the client did: the origin sees a reset, the record says why. Answers
-   *  nothing. False when nothing was in progress yet, so that there is no record either. */
+  /** Aborts the request in progress because of the client: the origin sees a reset, the record carries the error. Sends
+   *  no response. False when no request was in progress, so there is no record either. */
   abandon(error: GatewayError): boolean {
-    const work = this.#work
-    if (work === undefined) return false
-    this.#work = undefined
-    work.body?.stop()
+    const job = this.#job
+    if (job === undefined) return false
+    this.#job = undefined
+    job.body?.stop()
     this.#origin?.drop({ reason: error.rendering.close, error })
     this.#origin = undefined
     this.#cancellation.abort(error)
     return true
   }
 
-  /** The client is gone (FR-15). An idle connection to an origin ends without an error, whatever became of the client. */
-  leave(why?: Departure): void {
+  /** The client is gone (FR-15). An idle connection to an origin ends without an error, however the client ended. */
+  leave(why?: ConnectionEnd): void {
     this.#isGone = true
     this.#cancellation.abort(why?.error)
-    this.#origin?.drop(this.#work === undefined && why?.error !== undefined ? undefined : why)
+    this.#origin?.drop(this.#job === undefined && why?.error !== undefined ? undefined : why)
     this.#origin = undefined
-    this.#work = undefined
+    this.#job = undefined
   }
 
-  #connect(work: Work): void {
-    const { arrival, identified } = work
+  #connect(job: ForwardJob): void {
+    const { arrival, identified } = job
     const { pipeline } = this.#settings
     pipeline.open(arrival, { signal: this.#cancellation, identified }).then(
-      (session) => this.#opened(session, work),
+      (session) => this.#opened(session, job),
       (thrown) => {
-        if (this.#work !== work) return
-        if (!this.#isGone) answerError(work.responder, asGatewayError(thrown), work.request)
-        this.#finish(work)
+        if (this.#job !== job) return
+        if (!this.#isGone) answerError(job.responder, asGatewayError(thrown), job.request)
+        this.#finish(job)
       },
     )
   }
 
-  #opened(session: Session, work: Work): void {
+  #opened(session: Session, job: ForwardJob): void {
     const { pipeline } = this.#settings
-    const made = { target: work.arrival.target, identified: work.identified, clock: pipeline.settings.clock }
+    const made = { target: job.arrival.target, identified: job.identified, clock: pipeline.settings.clock }
     const origin = new OriginConnection(session, made, this.#settings)
-    if (this.#isGone || this.#work !== work) {
+    if (this.#isGone || this.#job !== job) {
       origin.drop()
       return
     }
     this.#origin = origin
-    this.#exchangeOver(origin, work, false)
+    this.#exchangeOver(origin, job, false)
   }
 
-  #exchangeOver(origin: OriginConnection, work: Work, isKept: boolean): void {
-    const { request, body, responder } = work
-    const onOutcome = (outcome: Outcome) => {
-      if (this.#work === work) this.#settle(origin, work, { outcome, isKept })
+  #exchangeOver(origin: OriginConnection, job: ForwardJob, isKept: boolean): void {
+    const { request, body, responder } = job
+    const onOutcome = (outcome: ExchangeOutcome) => {
+      if (this.#job === job) this.#handleOutcome(origin, job, { outcome, isKept })
     }
     origin.start({ request, body, responder, onOutcome })
   }
 
-  #settle(
+  #handleOutcome(
     origin: OriginConnection,
-    work: Work,
-    { outcome, isKept }: { readonly outcome: Outcome; readonly isKept: boolean },
+    job: ForwardJob,
+    { outcome, isKept }: { readonly outcome: ExchangeOutcome; readonly isKept: boolean },
   ): void {
     switch (outcome.kind) {
       case 'done':
-        this.#finish(work)
+        this.#finish(job)
         return
       case 'switched':
         this.#origin = undefined
-        this.#work = undefined
-        work.switched(outcome.head, origin.release())
+        this.#job = undefined
+        job.switched(outcome.head, origin.release())
         return
       default:
         this.#origin = undefined
-        if (isKept && outcome.silent && isRepeatable(work.request)) {
-          this.#connect(work)
+        if (isKept && outcome.silent && isRepeatable(job.request)) {
+          this.#connect(job)
           return
         }
-        answerError(work.responder, outcome.error, work.request)
-        this.#finish(work)
+        answerError(job.responder, outcome.error, job.request)
+        this.#finish(job)
     }
   }
 
-  #finish(work: Work): void {
-    if (this.#work !== work) return
-    this.#work = undefined
-    work.done()
+  #finish(job: ForwardJob): void {
+    if (this.#job !== job) return
+    this.#job = undefined
+    job.done()
   }
 }
 
-/** May be sent again when a kept connection turns out to be gone. */
+/** True when the request may be retried on a new connection. */
 function isRepeatable({ method, bodyLength, upgrade }: ForwardRequest): boolean {
   return bodyLength === 0 && upgrade === undefined && IDEMPOTENT.has(method)
 }

@@ -1,5 +1,5 @@
-// Which header fields end at this proxy (RFC 9110 section 7.6.1), on flat lists of names and values in their order and
-// spelling. Knows no sockets.
+// Removes header fields that end at this proxy (RFC 9110 section 7.6.1), from flat lists of names and values; order and
+// spelling stay.
 
 import { valuesOf } from '../../http1/fields.ts'
 import { tokensOf } from '../../http1/grammar.ts'
@@ -19,10 +19,10 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ])
 
-/** What a Connection field cannot take away, whatever it names: framing, host, authentication, our loop check (HH-02). */
+/** Fields a Connection field cannot remove: framing, host, authentication, the loop check (HH-02). */
 const PROTECTED = new Set(['authorization', 'content-length', 'host', 'via', 'www-authenticate'])
 
-/** What a trailer section cannot bring in after the fact (RFC 9110 section 6.5.1). */
+/** Fields that are not accepted as trailers (RFC 9110 section 6.5.1). */
 const NEVER_TRAILERS = new Set([
   ...HOP_BY_HOP,
   ...PROTECTED,
@@ -37,7 +37,7 @@ const NEVER_TRAILERS = new Set([
   'set-cookie',
 ])
 
-/** The fields of this message that go on to the next hop, without those in `also` (lower-case names). */
+/** The fields to forward, without those in `also` (lower-case names). */
 export function endToEnd(fields: readonly string[], also: ReadonlySet<string>): string[] {
   const named = connectionOptions(fields)
   const kept: string[] = []
@@ -50,7 +50,7 @@ export function endToEnd(fields: readonly string[], also: ReadonlySet<string>): 
   return kept
 }
 
-/** The trailer fields that may go on. */
+/** The trailers to forward. */
 export function allowedTrailers(fields: readonly string[]): string[] {
   const kept: string[] = []
   for (let at = 0; at < fields.length; at += 2) {
@@ -60,12 +60,12 @@ export function allowedTrailers(fields: readonly string[]): string[] {
   return kept
 }
 
-/** Does a comma-separated field hold this token? */
+/** True when a comma-separated field contains this token (lower case). */
 export function hasToken(values: readonly string[], token: string): boolean {
   return values.some((value) => tokensOf(value).includes(token))
 }
 
-/** The names a Connection field nominates, without protected ones; undefined where there is nothing beside the usual. */
+/** The field names that Connection lists, without protected ones; undefined when it lists only keep-alive or close. */
 function connectionOptions(fields: readonly string[]): ReadonlySet<string> | undefined {
   let named: Set<string> | undefined
   for (const value of valuesOf(fields, 'connection')) {

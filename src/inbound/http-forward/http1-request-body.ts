@@ -1,4 +1,5 @@
-// The body of a request of HTTP/1 as its client sends it: framing off, bytes on to the origin as far as it takes them.
+// The body of an HTTP/1 request: removes the client's framing and passes the bytes to the origin as fast as it takes
+// them.
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { ChunkedDecoder } from '../../http1/chunked.ts'
@@ -15,9 +16,9 @@ const LIMITS = {
 } as const
 
 export interface BodyEvents {
-  /** bytes have come, or the client is waited for again */
+  /** bytes have arrived, or the body waits for the client again */
   onProgress(): void
-  /** the origin is waited for */
+  /** the body waits for the origin */
   onBlocked(): void
   readonly onFailure: OnBodyFailure
 }
@@ -32,7 +33,7 @@ export class Http1RequestBody implements RequestBody {
   #isBlocked = false
   #isPumping = false
 
-  /** `length`: bytes, or CHUNKED */
+  /** `length` in bytes, or CHUNKED. */
   constructor(input: HeldInput, length: number, events: BodyEvents) {
     this.#input = input
     this.#events = events
@@ -47,7 +48,8 @@ export class Http1RequestBody implements RequestBody {
     else this.pump()
   }
 
-  /** Reads the framing ahead of the first data; true once it is there, and sound. For a body without chunks at once. Throws Defect. */
+  /** Reads the framing before the first data; true once it is there and valid, at once for a body without chunks.
+   *  Throws Defect. */
   prime(): boolean {
     const decoder = this.#decoder
     if (decoder === undefined) return true
@@ -97,7 +99,7 @@ export class Http1RequestBody implements RequestBody {
     else if (this.#isBlocked) this.#events.onBlocked()
   }
 
-  /** Throws away what has arrived. Throws Defect. */
+  /** Discards what has arrived. Throws Defect. */
   drain(): void {
     while (!this.isDone) {
       const bytes = this.#input.take()
@@ -128,7 +130,9 @@ export class Http1RequestBody implements RequestBody {
 
   #cutOff(): void {
     this.#sink = undefined
-    this.#events.onFailure(new GatewayError('request.malformed', 'the client left in the middle of its request'))
+    this.#events.onFailure(
+      new GatewayError('request.malformed', 'the client closed the connection before its request was complete'),
+    )
   }
 }
 

@@ -1,6 +1,6 @@
-// The requests of one client connection of HTTP/1, one after the other: the head of the next is not read before the answer to the one
-// before is out (FR-06, FR-07), so a client that sends without end is not read any faster than it is answered. The connection to the
-// origin belongs to this client alone.
+// The requests of one HTTP/1 client connection, one at a time: the next head is not read before the response to the
+// previous request is sent (FR-06, FR-07), so a client that pipelines is read only as fast as it gets responses. The
+// connection to the origin serves this client only.
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { valuesOf } from '../../http1/fields.ts'
@@ -13,8 +13,8 @@ import type { Session } from '../../proxy/session.ts'
 import { carry } from '../../proxy/tunnel.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
 import type { ClientConnection } from '../client-connection.ts'
-import { hangUp } from '../close-after-reply.ts'
-import { noCredentialsAgain } from '../proxy-credentials.ts'
+import { closeAfterReply } from '../close-after-reply.ts'
+import { credentialsStillMissing } from '../proxy-credentials.ts'
 import { requestError } from './defects.ts'
 import { type ForwardSettings, forward } from './forward.ts'
 import { type ForwardRequest, understandForward } from './forward-request.ts'
@@ -24,24 +24,22 @@ import { HeldInput } from './held-input.ts'
 import { Http1RequestBody } from './http1-request-body.ts'
 import { Http1Responder } from './http1-responder.ts'
 import { IdleTimer } from './idle-timer.ts'
-import type { Departure } from './origin-connection.ts'
+import type { ConnectionEnd } from './origin-connection.ts'
 import { ResponseOutput } from './output.ts'
 import { type Asked, answerError } from './responder.ts'
 
-/** A CONNECT that came over a connection which had been used for forwarding before. What followed it is back in the stream. */
+/** Takes a CONNECT that follows forwarded requests; the bytes behind its head are back in the stream. */
 export type ConnectTurn = (client: ClientConnection, head: RequestHead) => void
 
-/** What a client still sends behind an early answer is thrown away for so long; then the connection goes (FR-14). */
+/** How long the rest of a request is discarded after an early response, before the connection is closed (FR-14). */
 const DRAIN_MS = 10_000
-/** A chunked body's first size line is waited for so long: what is wrong with it then reaches no origin. A client that waits for the
- *  answer first is served behind that. */
+/** How long forwarding waits for the first chunk size, so that no origin sees a malformed one. */
 const PRIME_MS = 1_000
-/** What is taken of requests behind the one in progress, for the sake of learning that the client is gone. */
+/** How much is read ahead of the request in progress, to notice when the client is gone. */
 const READ_AHEAD_BYTES = 64 * 1024
-/** ` HTTP/1.1` and a method, beside the target in a request line */
+/** room for a method and ` HTTP/1.1` beside the target in a request line */
 const MAX_LINE_BESIDE_TARGET = 64
-
-/** what of a request line is looked at before the line is complete */
+/** checked of a request line before it is complete */
 const MAX_METHOD_LENGTH = 32
 
 type State = 'reading' | 'priming' | 'serving' | 'draining' | 'over'
@@ -83,12 +81,12 @@ export class Http1Requests implements StreamHandler {
     this.#timer.set(origin.limits.timeoutMs)
   }
 
-  /** Begins to read; what the client sent so far is in its stream. */
+  /** Starts reading; what the client sent so far is in its stream. */
   start(): void {
     this.#stream.setHandler(this)
   }
 
-  /** Lets an idle client go and a busy one after its answer (LC-01). */
+  /** Closes an idle client now and a busy one after its response (LC-01). */
   stop(): void {
     this.#isStopping = true
     if (this.#responder !== undefined && !this.#responder.hasBegun) this.#responder.closeAfter()
@@ -118,11 +116,11 @@ export class Http1Requests implements StreamHandler {
     const isMidHead = this.#state === 'priming' || (this.#state === 'reading' && this.#reader.hasBegun)
     const isReset = end.by === 'peer' && end.how !== 'fin'
     this.#leave(isReset ? resetByClient(end) : undefined)
-    if (isMidHead) this.#settings.pipeline.refuse(this.#knock(), leftInTheMiddle())
+    if (isMidHead) this.#settings.pipeline.refuse(this.#clientInfo(), incompleteRequest())
   }
 
-  #knock() {
-    return this.#client.knock('http-forward')
+  #clientInfo() {
+    return this.#client.clientInfo('http-forward')
   }
 
   #readHeads(): void {
@@ -157,7 +155,7 @@ export class Http1Requests implements StreamHandler {
     this.#begin(text)
   }
 
-  /** A request line that nothing behind it can make sound is refused at its end. */
+  /** Refuses an invalid request line as soon as it is complete. */
   #checkLine(): void {
     if (this.#isLineChecked) return
     const line = this.#reader.startLine
@@ -169,7 +167,7 @@ export class Http1Requests implements StreamHandler {
     checkRequestLine(line)
   }
 
-  /** Serves a whole head. */
+  /** Serves a complete head. */
   #begin(text: string): void {
     this.#state = 'serving'
     this.#timer.clear()
@@ -192,8 +190,8 @@ export class Http1Requests implements StreamHandler {
       this.#refuse(asGatewayError(thrown), askedBy(head))
       return
     }
-    if (this.#client.mustLogIn && request.authorization === undefined) {
-      this.#refuse(noCredentialsAgain(), request)
+    if (this.#client.mustAuthenticate && request.authorization === undefined) {
+      this.#refuse(credentialsStillMissing(), request)
       return
     }
     this.#serve(head, request)
@@ -207,14 +205,14 @@ export class Http1Requests implements StreamHandler {
     const body = request.bodyLength === 0 ? undefined : this.#bodyOf(request)
     this.#body = body
     const client = {
-      knock: this.#knock(),
+      clientInfo: this.#clientInfo(),
       responder,
       body,
       isOver: () => this.#responder !== responder || this.#state === 'over',
       done: () => this.#answered(),
       switched: (answer: AnswerHead, session: Session) => this.#switch(answer, session),
     }
-    const begin = () => forward(client, request, this.#forwarding, this.#settings)
+    const begin = () => void forward(client, request, this.#forwarding, this.#settings)
     if (body === undefined || request.expectsContinue) {
       begin()
       return
@@ -228,7 +226,7 @@ export class Http1Requests implements StreamHandler {
   #prime(): void {
     try {
       if (this.#body?.prime() === true) this.#endPriming()
-      else if (this.#input.hasEnded) this.#refuse(leftInTheMiddle())
+      else if (this.#input.hasEnded) this.#refuse(incompleteRequest())
     } catch (thrown) {
       this.#refuse(asGatewayError(requestError(thrown)))
     }
@@ -251,7 +249,7 @@ export class Http1Requests implements StreamHandler {
     })
   }
 
-  /** The answer is out, or the client was shown that it is not whole. */
+  /** The response is sent, or was cut off visibly. */
   #answered(): void {
     if (this.#state === 'over') return
     const keepsAlive = this.#responder?.keepsAlive === true
@@ -289,9 +287,9 @@ export class Http1Requests implements StreamHandler {
     else if (this.#input.hasEnded) this.#close()
   }
 
-  /** FIN between two requests, or inside of a head. */
+  /** FIN between two requests or inside a head. */
   #ended(): void {
-    if (this.#reader.hasBegun) this.#refuse(leftInTheMiddle())
+    if (this.#reader.hasBegun) this.#refuse(incompleteRequest())
     else this.#close()
   }
 
@@ -302,7 +300,7 @@ export class Http1Requests implements StreamHandler {
     this.#onConnect(this.#client, head)
   }
 
-  /** 101: from here on it is a tunnel with a tunnel's rules (HH-13). */
+  /** 101: from now on it is a tunnel with the rules of one (HH-13). */
   #switch({ status, reason, fields }: AnswerHead, session: Session): void {
     const { pipeline } = this.#settings
     this.#output.text(formatHead(`HTTP/1.1 ${status} ${reason}`, fields))
@@ -313,39 +311,42 @@ export class Http1Requests implements StreamHandler {
     void carry(pipeline, session, this.#stream)
   }
 
-  /** Records and says the last word. `asked`: as far as the request was understood. */
+  /** Records the error, sends it and closes. `asked`: what is known of the request. */
   #refuse(error: GatewayError, asked: Asked & { readonly target?: Target } = NOTHING_ASKED): void {
-    const knock = this.#knock()
-    this.#settings.pipeline.refuse(asked.target === undefined ? knock : { ...knock, target: asked.target }, error)
-    this.#say(error, asked)
+    const clientInfo = this.#clientInfo()
+    this.#settings.pipeline.refuse(
+      asked.target === undefined ? clientInfo : { ...clientInfo, target: asked.target },
+      error,
+    )
+    this.#respondAndClose(error, asked)
   }
 
-  #say(error: GatewayError, asked: Asked): void {
+  #respondAndClose(error: GatewayError, asked: Asked): void {
     const to = { method: asked.method, version: '1.1', keepsAlive: false } as const
     answerError(new Http1Responder(this.#stream, this.#output, to), error, asked)
     this.#close()
   }
 
-  /** The request in progress cannot be completed, by the client's fault. */
+  /** Aborts the request in progress because of the client. */
   #giveUp(error: GatewayError): void {
     if (this.#state === 'over') return
     const responder = this.#responder
     const isRecorded = this.#forwarding.abandon(error)
-    if (!isRecorded) this.#settings.pipeline.refuse(this.#knock(), error)
+    if (!isRecorded) this.#settings.pipeline.refuse(this.#clientInfo(), error)
     if (responder?.hasBegun === true && responder.cut()) this.#leave()
-    else this.#say(error, NOTHING_ASKED)
+    else this.#respondAndClose(error, NOTHING_ASKED)
   }
 
-  /** Behind what was said the connection goes. */
-  #close(why?: Departure): void {
+  /** Closes the connection after what was written. */
+  #close(why?: ConnectionEnd): void {
     this.#output.flush()
     this.#leave(why)
-    hangUp(this.#stream, this.#client.origin.clock, '')
+    closeAfterReply(this.#stream, this.#client.origin.clock, '')
   }
 
-  /** A kept connection that fell silent just goes; half a request is told so. */
+  /** An idle kept-alive connection is closed; half a request gets an error response. */
   readonly #expire = (): void => {
-    const late = new GatewayError('request.timeout', 'the client did not complete a request in time')
+    const late = new GatewayError('request.timeout', 'timed out waiting for the rest of the request')
     if (this.#state === 'priming') this.#endPriming()
     else if (this.#state === 'reading' && this.#reader.hasBegun) this.#refuse(late)
     else if (this.#state === 'reading') this.#close({ reason: 'CLIENT_IDLE_TIMEOUT' })
@@ -353,11 +354,11 @@ export class Http1Requests implements StreamHandler {
     else setImmediate(this.#expireBody, this.#stream.bytesRead)
   }
 
-  /** Behind a look at what came while nobody could look: a process that was held up has its timers fire first. */
+  /** Runs after pending reads: in a process that was blocked, timers fire first. */
   readonly #expireBody = (bytesBefore: number): void => {
     if (this.#state !== 'serving') return
     if (this.#stream.bytesRead !== bytesBefore) this.#timer.set(this.#settings.bodyIdleMs)
-    else this.#giveUp(new GatewayError('request.timeout', 'the request body stands still'))
+    else this.#giveUp(new GatewayError('request.timeout', 'the request body stalled'))
   }
 
   #abort(): void {
@@ -365,14 +366,14 @@ export class Http1Requests implements StreamHandler {
     this.#stream.destroy()
   }
 
-  /** Nobody takes the answer any more. */
+  /** The client does not take the response any more. */
   readonly #writeFailed = (): void => {
     if (this.#state === 'over') return
     this.#leave(resetByClient({ by: 'peer', how: 'reset' }))
     this.#stream.destroy()
   }
 
-  #leave(why?: Departure): void {
+  #leave(why?: ConnectionEnd): void {
     if (this.#state === 'over') return
     this.#state = 'over'
     this.#body?.stop()
@@ -389,11 +390,11 @@ function askedBy({ method, fields }: RequestHead): Asked {
   return { method, expectsContinue: valuesOf(fields, 'expect').length > 0 }
 }
 
-function resetByClient({ cause }: StreamEnd): Departure {
+function resetByClient({ cause }: StreamEnd): ConnectionEnd {
   const error = new GatewayError('relay.client_reset', 'the client reset the connection', { cause })
   return { reason: error.rendering.close, error }
 }
 
-function leftInTheMiddle(): GatewayError {
-  return new GatewayError('request.malformed', 'the client left in the middle of its request')
+function incompleteRequest(): GatewayError {
+  return new GatewayError('request.malformed', 'the client closed the connection before its request was complete')
 }

@@ -1,4 +1,5 @@
-// Answers on a client connection of HTTP/1: framed anew for what the client speaks, each head in one write with what follows at once.
+// Responses on an HTTP/1 client connection, framed for the client's version; each head leaves in one write with what
+// follows at once.
 
 import { CHUNKED, UNTIL_CLOSE } from '../../http1/framing.ts'
 import { isNamed } from '../../http1/grammar.ts'
@@ -8,17 +9,17 @@ import type { AnswerHead } from './forward-response.ts'
 import type { ResponseOutput } from './output.ts'
 import type { Responder } from './responder.ts'
 
-/** What the request says about its answer. */
+/** What the request means for its response. */
 export interface AnswerTo {
   readonly method: string
   readonly version: '1.0' | '1.1'
-  /** The client would go on with the same connection. */
+  /** the client wants to keep the connection */
   readonly keepsAlive: boolean
 }
 
 export class Http1Responder implements Responder {
   hasBegun = false
-  /** the connection goes on behind this answer */
+  /** the connection stays open after this response */
   keepsAlive: boolean
   readonly #stream: ByteStream
   readonly #output: ResponseOutput
@@ -95,7 +96,7 @@ export class Http1Responder implements Responder {
 let dateSecond = 0
 let dateText = ''
 
-/** An answer without Date gets the time it passed here (RFC 9110 section 6.6.1). */
+/** A response without Date gets the time it was forwarded (RFC 9110 section 6.6.1). */
 function dateField(): string {
   const second = Math.trunc(Date.now() / 1000)
   if (second !== dateSecond) {

@@ -1,9 +1,9 @@
-// A deadline that is moved with every message and every read: moving it only notes the time, and the clock is asked again when it
-// fires. Never fires early.
+// A deadline that moves with every message and every read: moving it only stores the time; a timer that fires too soon
+// is set again. Never fires early.
 
 import type { Clock, Timer } from '../../transport/timer-wheel.ts'
 
-/** the coarsest clock there is */
+/** the coarsest available clock */
 const TICK_MS = 50
 
 export class IdleTimer {
@@ -18,9 +18,9 @@ export class IdleTimer {
     this.#expire = expire
   }
 
-  /** Fires once, `ms` from now, in place of what was set before. */
+  /** Fires once, `ms` from now; replaces the deadline set before. */
   set(ms: number): void {
-    // the clock's time is cheap and may be a tick old
+    // the clock's time is cheap, and at most a tick old
     const now = this.#timer === undefined ? performance.now() : this.#clock.now + TICK_MS
     this.#due = now + ms
     if (this.#due < this.#armedFor) this.#arm(ms)

@@ -1,5 +1,5 @@
-// An origin's answer while it comes in: interim heads, the final head, the body, each passed on at once. Knows bytes and the responder
-// they go to, no stream.
+// Parses an origin's response as it arrives: interim heads, the final head, the body, each passed to the responder at
+// once. Knows no stream.
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { ChunkedDecoder } from '../../http1/chunked.ts'
@@ -21,20 +21,20 @@ export interface AnswerRules {
   readonly pseudonym: string
 }
 
-/** Interim answers of one request that go on; more are dropped. */
+/** Interim responses forwarded per request; more are dropped. */
 const MAX_INTERIM = 16
 const MAX_EXTENSION_BYTES = 16 * 1024
 
 export class OriginResponse {
-  /** the origin has not said a byte */
+  /** the origin has not sent a byte */
   isSilent = true
-  /** the final head has come */
+  /** the final head has arrived */
   hasHead = false
-  /** the final answer has come to its end */
+  /** the final response is complete */
   isComplete = false
-  /** The connection can carry another exchange. */
+  /** the connection can carry another exchange */
   isReusable = false
-  /** 101: what comes next is no HTTP */
+  /** set by a 101: what follows is not HTTP */
   switchHead: AnswerHead | undefined
   readonly #rules: AnswerRules
   readonly #reader: HeadReader
@@ -58,17 +58,17 @@ export class OriginResponse {
     return this.switchHead !== undefined
   }
 
-  /** Only the end of the connection ends this answer. */
+  /** Only the end of the connection ends this response. */
   get endsWithConnection(): boolean {
     return this.hasHead && this.#left === UNTIL_CLOSE
   }
 
-  /** An error status whose text only the end of the connection ends. */
+  /** An error response that only the end of the connection ends. */
   get isRefusalUntilClose(): boolean {
     return this.endsWithConnection && this.#status >= 400
   }
 
-  /** The answer to this request is next. */
+  /** Prepares for the response to this request. */
   expect(request: ForwardRequest): void {
     this.#request = request
     this.isSilent = true
@@ -82,7 +82,7 @@ export class OriginResponse {
     this.#reader.reset()
   }
 
-  /** Takes bytes of the answer and passes on what they hold; answers how many belong to it. Throws Defect and GatewayError. */
+  /** Parses bytes of the response and passes them on; returns how many belong to it. Throws Defect and GatewayError. */
   take(bytes: Buffer, responder: Responder): number {
     this.isSilent = false
     let at = 0
@@ -100,14 +100,14 @@ export class OriginResponse {
     return at < bytes.length ? this.#takeBody(bytes, at, responder) : at
   }
 
-  /** Says the end of the answer. */
+  /** Ends the response, with the trailers that may be forwarded. */
   finish(responder: Responder): void {
     const trailers = this.#decoder?.trailers ?? []
     const takes = trailers.length > 0 && this.#request?.takesTrailers === true
     responder.end(takes ? allowedTrailers(trailers) : [])
   }
 
-  /** What is wrong with a head that the end of the connection cut off; undefined: nothing but that. */
+  /** What is wrong with a head that was cut off, beside being cut off; undefined: nothing. */
   unfinishedHead(): GatewayError | undefined {
     const line = this.#reader.startLine
     if (this.hasHead || line === undefined) return undefined
@@ -123,7 +123,7 @@ export class OriginResponse {
     return asGatewayError(responseError(thrown))
   }
 
-  /** What does not begin as HTTP is not waited for. */
+  /** Fails at once where the bytes do not begin as HTTP. */
   #checkBeginning(): void {
     const error = this.unfinishedHead()
     if (error !== undefined) throw error
@@ -153,7 +153,7 @@ export class OriginResponse {
     const accepted = valuesOf(head.fields, 'upgrade')
     const protocol = request?.upgrade
     if (protocol === undefined || accepted.length !== 1 || trimBlanks(accepted[0] ?? '').toLowerCase() !== protocol) {
-      throw new GatewayError('origin.malformed_response', 'the origin switched to a protocol nobody asked for')
+      throw new GatewayError('origin.malformed_response', 'the origin switched to a protocol that was not requested')
     }
     const { status, reason, fields } = forwardInterim(head, this.#rules.pseudonym)
     this.switchHead = { status, reason, fields: [...fields, 'Connection', 'Upgrade', 'Upgrade', protocol], body: 0 }

@@ -1,12 +1,11 @@
-// A connection to one origin that carries the requests of one client connection, one after the other, as HTTP/1.1. Kept between requests
-// only while everything that its choice rested on is the same (EG-02). Owns the session of that connection.
+// A connection to one origin that carries the requests of one client connection, one at a time, as HTTP/1.1. It is
+// reused only while everything it was decided on is the same (EG-02). Owns the session of that connection.
 
 import type { CloseReason } from '../../errors/catalogue.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { Target } from '../../net/endpoint.ts'
-import type { Identified } from '../../proxy/pipeline.ts'
 import type { Session } from '../../proxy/session.ts'
-import type { Persona } from '../../proxy/stage-values.ts'
+import type { ClientContext, Identification } from '../../proxy/stage-values.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
 import type { Clock } from '../../transport/timer-wheel.ts'
 import { formatRequestHead } from './format-request.ts'
@@ -19,68 +18,68 @@ import type { BodySink, RequestBody } from './request-body.ts'
 import type { Responder } from './responder.ts'
 
 export interface OriginSettings {
-  /** until the head of the response, while nothing of the request moves */
+  /** until the head of the response, while no byte of the request moves */
   readonly responseTimeoutMs: number
   /** silence inside a body */
   readonly idleTimeoutMs: number
-  /** a connection without a request; then the proxy closes it */
+  /** an idle connection, before the proxy closes it */
   readonly originKeepAliveMs: number
   readonly maxHeadBytes: number
   readonly maxFields: number
-  /** our name in Via */
+  /** the proxy's name in Via */
   readonly pseudonym: string
 }
 
-/** How an exchange ended: the answer is complete, or it cannot be. `silent`: the origin had not said a byte. */
-export type Outcome =
+/** How an exchange ended. `silent`: the origin had not sent a byte. */
+export type ExchangeOutcome =
   | { readonly kind: 'done' }
   | { readonly kind: 'failed'; readonly error: GatewayError; readonly silent: boolean }
-  /** 101: the connection is a tunnel from here on, and the session somebody else's */
+  /** 101: the connection is a tunnel from now on, and the caller takes the session over */
   | { readonly kind: 'switched'; readonly head: AnswerHead }
 
-/** Why a client needs no connection any more. */
-export interface Departure {
+/** Why a connection ends. */
+export interface ConnectionEnd {
   readonly reason: CloseReason
-  /** absent: nothing is wrong with it */
+  /** absent: it ends in order */
   readonly error?: GatewayError
 }
 
-/** One request and where its answer goes. */
+/** One request and the responder for its response. */
 export interface Exchange {
   readonly request: ForwardRequest
   readonly body: RequestBody | undefined
   readonly responder: Responder
-  /** Told once, unless the connection is dropped before. */
-  onOutcome(outcome: Outcome): void
+  /** Called once, unless the connection is dropped before. */
+  onOutcome(outcome: ExchangeOutcome): void
 }
 
-/** silence after which TCP asks whether the origin is still there (TU-10) */
+/** TCP keep-alive: idle seconds before the first probe (TU-10) */
 const KEEP_ALIVE_S = 60
 
 export class OriginConnection implements StreamHandler, BodySink {
   readonly session: Session
   readonly #stream: ByteStream
   readonly #target: Target
-  readonly #identified: Identified
+  readonly #identified: Identification
   readonly #settings: OriginSettings
   readonly #output: ResponseOutput
   readonly #timer: IdleTimer
   readonly #answer: OriginResponse
   #exchange: Exchange | undefined
-  /** the request has been written to its end */
+  /** the whole request has been written */
   #isSent = true
-  /** the client takes no more for now */
+  /** the client cannot take more for now */
   #isPaused = false
   #isReading = false
   #isOver = false
 
   constructor(
     session: Session,
-    made: { readonly target: Target; readonly identified: Identified; readonly clock: Clock },
+    made: { readonly target: Target; readonly identified: Identification; readonly clock: Clock },
     settings: OriginSettings,
   ) {
     this.session = session
-    this.#stream = session.upstream.carrier
+    this.#stream = session.upstream.channel
     this.#target = made.target
     this.#identified = made.identified
     this.#settings = settings
@@ -88,23 +87,23 @@ export class OriginConnection implements StreamHandler, BodySink {
     this.#timer = new IdleTimer(made.clock, this.#expire)
     this.#answer = new OriginResponse(settings)
     this.#stream.keepAlive(KEEP_ALIVE_S)
-    session.cutBy((error) => this.#killed(error))
+    session.onKill((error) => this.#killed(error))
     this.#stream.setHandler(this)
   }
 
-  /** Would a new connection for this request be decided the same, and can this one carry it? */
-  serves(target: Target, { snapshot, persona }: Identified): boolean {
+  /** True when this connection is idle and a new one for this request would be decided the same way. */
+  serves(target: Target, { snapshot, context }: Identification): boolean {
     return (
       !this.#isOver &&
       this.#exchange === undefined &&
       !this.session.ended &&
       snapshot.revision === this.#identified.snapshot.revision &&
       sameTarget(target, this.#target) &&
-      samePersona(persona, this.#identified.persona)
+      sameContext(context, this.#identified.context)
     )
   }
 
-  /** Sends a request; not while another one is under way. */
+  /** Sends a request; not while another one is in progress. */
   start(exchange: Exchange): void {
     const { request, body } = exchange
     this.#exchange = exchange
@@ -118,7 +117,7 @@ export class OriginConnection implements StreamHandler, BodySink {
     else body.start(this)
   }
 
-  /** The client has room again. */
+  /** The client can take more of the response. */
   resume(): void {
     if (!this.#isPaused || this.#isOver) return
     this.#isPaused = false
@@ -126,8 +125,8 @@ export class OriginConnection implements StreamHandler, BodySink {
     this.onReadable()
   }
 
-  /** Ends the connection because the client is done with it; a request that is still on its way is reset (FR-15). */
-  drop(why: Departure = { reason: 'CLIENT_CLOSED' }): void {
+  /** Ends the connection on the client's side; a request in progress is reset (FR-15). */
+  drop(why: ConnectionEnd = { reason: 'CLIENT_CLOSED' }): void {
     const isMidway = this.#exchange !== undefined
     if (!this.#close()) return
     this.session.end(why)
@@ -135,10 +134,10 @@ export class OriginConnection implements StreamHandler, BodySink {
     else this.#stream.destroy()
   }
 
-  /** Hands the session and its stream to somebody else. */
+  /** Gives the session and its stream to the caller. */
   release(): Session {
     this.#close()
-    this.session.cutBy(() => this.#stream.reset())
+    this.session.onKill(() => this.#stream.reset())
     return this.session
   }
 
@@ -163,7 +162,7 @@ export class OriginConnection implements StreamHandler, BodySink {
 
   onWritable(): void {
     this.#output.isBlocked = false
-    // an answer that came meanwhile is read first: writing on may lose it to a reset
+    // a response that arrived meanwhile is read first: writing on could lose it to a reset
     this.onReadable()
     if (!this.#isOver && !this.#isSent) this.#exchange?.body?.resume()
   }
@@ -200,12 +199,12 @@ export class OriginConnection implements StreamHandler, BodySink {
       }
       return
     }
-    // a refusal that came ahead of the request's end: the reset is what became of the rest of the request (FR-14)
+    // an error response before the end of the request: the reset is due to the rest of the request (FR-14)
     if (!this.#isSent && this.#answer.isRefusalUntilClose) this.#complete(exchange)
     else this.#fail(this.#cutShort(options))
   }
 
-  /** Bytes of the answer. They are not to be looked at once the exchange is over: by then somebody else may have read. */
+  /** Bytes of the response, not valid once the exchange is over: the buffer may be in use again. */
   #take(exchange: Exchange, bytes: Buffer): void {
     const { responder } = exchange
     const used = this.#guard(() => this.#answer.take(bytes, responder))
@@ -225,7 +224,7 @@ export class OriginConnection implements StreamHandler, BodySink {
 
   #complete(exchange: Exchange): void {
     this.#answer.finish(exchange.responder)
-    // the client may have gone with the last write
+    // the client may have disconnected at the last write
     if (this.#isOver) return
     this.#exchange = undefined
     if (this.#answer.isReusable && this.#isSent && !this.#stream.hasEnded) {
@@ -261,14 +260,14 @@ export class OriginConnection implements StreamHandler, BodySink {
     }
   }
 
-  /** Bytes while nothing was asked; some origins say 408 before they close an idle connection. */
+  /** Bytes without a request; some origins send 408 before they close an idle connection. */
   #unexpected(bytes: Buffer): void {
-    const isFarewell = bytes.subarray(0, 12).toString('latin1') === 'HTTP/1.1 408'
+    const isTimeoutNotice = bytes.subarray(0, 12).toString('latin1') === 'HTTP/1.1 408'
     this.#close()
-    if (isFarewell) {
+    if (isTimeoutNotice) {
       this.session.end({ reason: 'ORIGIN_CLOSED' })
     } else {
-      const error = new GatewayError('origin.malformed_response', 'the origin sent an answer nobody asked for')
+      const error = new GatewayError('origin.malformed_response', 'the origin sent a response without a request')
       this.session.end({ reason: error.rendering.close, error })
     }
     this.#stream.destroy()
@@ -286,20 +285,20 @@ export class OriginConnection implements StreamHandler, BodySink {
 
   readonly #expire = (): void => {
     if (this.#exchange === undefined) {
-      // nobody's fault: the client asked for nothing more
+      // not an error: the client sent no further request
       this.#close()
       this.session.end({ reason: 'CLIENT_IDLE_TIMEOUT' })
       this.#stream.destroy()
     } else if (this.#isPaused) {
-      this.#fail(new GatewayError('relay.idle', 'the client takes no more of the answer'))
+      this.#fail(new GatewayError('relay.idle', 'the client stopped reading the response'))
     } else if (this.#answer.hasHead) {
-      this.#fail(new GatewayError('origin.timeout', 'the origin stopped in the middle of its answer'))
+      this.#fail(new GatewayError('origin.timeout', 'the origin stalled in the middle of its response'))
     } else if (this.#isSent) {
-      this.#fail(new GatewayError('origin.timeout', 'the origin took the request and did not answer in time'))
+      this.#fail(new GatewayError('origin.timeout', 'timed out waiting for the response of the origin'))
     } else if (this.#output.isBlocked) {
-      this.#fail(new GatewayError('origin.timeout', 'the origin stopped taking the request'))
+      this.#fail(new GatewayError('origin.timeout', 'the origin stopped reading the request'))
     } else {
-      // the client's own limit for a body that stands still is elsewhere
+      // the limit for a stalled request body is the client side's
       this.#timer.set(this.#settings.responseTimeoutMs)
     }
   }
@@ -325,12 +324,12 @@ export class OriginConnection implements StreamHandler, BodySink {
 
   #cutShort(options: { readonly cause?: Error }): GatewayError {
     const why = this.#answer.isSilent
-      ? 'the origin closed the connection before it answered'
-      : 'the origin cut its answer short'
+      ? 'the origin closed the connection before it responded'
+      : 'the origin closed the connection in the middle of its response'
     return new GatewayError('origin.incomplete_response', why, { ...options, details: { defect: 'body-cut-short' } })
   }
 
-  /** False when it was closed before. */
+  /** False when it was closed already. */
   #close(): boolean {
     if (this.#isOver) return false
     this.#isOver = true
@@ -346,8 +345,8 @@ function sameTarget(a: Target, b: Target): boolean {
   return a.kind === 'ip' ? b.kind === 'ip' && a.ip.text === b.ip.text : b.kind === 'name' && a.name === b.name
 }
 
-/** Equal in everything that policy, guard or record look at. */
-function samePersona(a: Persona, b: Persona): boolean {
+/** Equal in everything that policy, guard and record use. */
+function sameContext(a: ClientContext, b: ClientContext): boolean {
   return (
     a === b ||
     (a.identity?.id === b.identity?.id &&

@@ -1,11 +1,11 @@
-// What is written to a stream within one turn, gathered so that heads, framing and small bodies leave in one write. One piece of memory
-// for all streams: whoever writes next sends what the one before left in it.
+// Gathers what is written to a stream within one turn, so that heads, framing and small bodies leave in one write. All
+// streams share one buffer: the next writer flushes what the previous one left in it.
 
 import type { ByteStream } from '../../transport/byte-stream.ts'
 
-/** room for what an engine reads at once, framed as a chunk */
+/** bytes; room for what an engine reads at once, framed as a chunk */
 const SIZE = 160 * 1024
-/** from here on a write of its own is cheaper than the copy */
+/** bytes; above this a write of its own is cheaper than the copy */
 const MAX_JOINED = 16 * 1024
 
 const gathered = Buffer.allocUnsafeSlow(SIZE)
@@ -15,18 +15,18 @@ let owner: ResponseOutput | undefined
 export class ResponseOutput {
   readonly #stream: ByteStream
   readonly #onFailure: (() => void) | undefined
-  /** The stream took less than it was given, and has not said since that there is room again. */
+  /** the stream's buffer is full, and it has not reported room since */
   isBlocked = false
   /** writes so far */
   writes = 0
 
-  /** `onFailure`: a write has failed; told within it, perhaps several times */
+  /** `onFailure` is called within a write that failed, possibly several times. */
   constructor(stream: ByteStream, onFailure?: () => void) {
     this.#stream = stream
     this.#onFailure = onFailure
   }
 
-  /** Latin-1 text. */
+  /** Writes Latin-1 text. */
   text(text: string): void {
     this.#own()
     if (text.length > SIZE - used) this.flush()
@@ -34,7 +34,7 @@ export class ResponseOutput {
     else used += gathered.write(text, used, 'latin1')
   }
 
-  /** `bytes` may be reused once this returns. */
+  /** Writes bytes; they may be reused once this returns. */
   bytes(bytes: Buffer): void {
     this.#own()
     if (bytes.length <= MAX_JOINED && bytes.length <= SIZE - used) {
@@ -45,7 +45,7 @@ export class ResponseOutput {
     this.#write(bytes)
   }
 
-  /** The same as one chunk of the chunked coding; not for nothing at all. */
+  /** Writes bytes, at least one, as one chunk of the chunked coding. */
   chunk(bytes: Buffer): void {
     this.text(`${bytes.length.toString(16)}\r\n`)
     if (bytes.length <= SIZE - used) used += bytes.copy(gathered, used)
@@ -53,7 +53,7 @@ export class ResponseOutput {
     this.text('\r\n')
   }
 
-  /** Sends what was gathered; answers whether more may be written at once. */
+  /** Sends what was gathered. False: pause until the stream is writable. */
   flush(): boolean {
     if (owner === this && used > 0) {
       const length = used
@@ -64,7 +64,7 @@ export class ResponseOutput {
     return !this.isBlocked
   }
 
-  /** Forgets what was gathered and not sent. */
+  /** Discards what was gathered and not sent. */
   discard(): void {
     if (owner === this) used = 0
   }

@@ -1,10 +1,10 @@
-// The body of a request on its way to an origin, pulled: whoever has it moves bytes only as long as the origin takes them.
+// The body of a request on its way to an origin. It moves bytes only while the origin takes them.
 
 import type { GatewayError } from '../../errors/gateway-error.ts'
 
-/** Where a request body goes. */
+/** Receives a request body. */
 export interface BodySink {
-  /** `bytes` are valid during the call only. False: no more until {@link RequestBody.resume}. */
+  /** `bytes` are valid only during the call. False: pause until {@link RequestBody.resume}. */
   write(bytes: Buffer): boolean
   /** The body is complete. */
   end(): void
@@ -13,13 +13,13 @@ export interface BodySink {
 }
 
 export interface RequestBody {
-  /** everything has been taken from the client */
+  /** everything has been read from the client */
   readonly isDone: boolean
-  /** Moves what has arrived to this sink, and everything behind it as it comes. */
+  /** Moves what has arrived to this sink, and the rest as it arrives. */
   start(sink: BodySink): void
-  /** The sink has room again. */
+  /** The sink can take more. */
   resume(): void
-  /** The sink takes no more; what is still to come is thrown away later. */
+  /** The sink takes no more; the rest is discarded later. */
   stop(): void
 }
 

@@ -1,30 +1,31 @@
-// The client's side of one exchange, whatever protocol it came by, and the answers the proxy gives of its own.
+// The client's side of one exchange, for every HTTP version, and the responses the proxy makes itself.
 
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
 import type { AnswerHead } from './forward-response.ts'
 
+/** Sends one response to the client. */
 export interface Responder {
-  /** the head of the final answer has been given */
+  /** the head of the final response was given */
   readonly hasBegun: boolean
-  /** An interim answer (1xx); left out where the client's protocol has none. */
+  /** An interim response (1xx); dropped where the client's protocol has none. */
   interim(head: AnswerHead): void
-  /** The final head. What follows at once may leave together with it: {@link flush} sends. */
+  /** The head of the final response. It may be sent together with what follows at once; {@link flush} sends it. */
   head(head: AnswerHead): void
-  /** Bytes of the body, valid during the call only. False: wait until told that there is room again. */
+  /** Bytes of the body, valid only during the call. False: pause until the client can take more. */
   body(bytes: Buffer): boolean
-  /** The answer is complete. */
+  /** The response is complete. */
   end(trailers: readonly string[]): void
-  /** Sends what has been given so far. False: as with {@link body}. */
+  /** Sends what was given so far. False: as for {@link body}. */
   flush(): boolean
-  /** The answer cannot be completed: shows the client that it is broken (FR-09). What was not sent yet is taken back; false then: no
-   *  head was sent, another answer may be given in its place. */
+  /** The response cannot be completed: cuts it off visibly (FR-09). False when nothing was sent yet: the head is
+   *  discarded, and another response can be given instead. */
   cut(): boolean
-  /** No request is taken behind this answer. */
+  /** Closes the connection after this response. */
   closeAfter(): void
 }
 
-/** What decides whether an answer of our own may have a body. */
+/** What decides whether a response of the proxy may have a body. */
 export interface Asked {
   readonly method: string
   readonly expectsContinue: boolean
@@ -32,8 +33,8 @@ export interface Asked {
 
 export const ALLOWED_METHODS = 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH'
 
-/** Answers with the error, or shows that the answer under way is broken. A HEAD gets no body, and a client that waits for 100
- *  (Continue) none either: Java's waits for ever for one of 1 to 1,024 bytes. */
+/** Responds with the error, or cuts off the response that has begun. No body for a HEAD, and none for a client that
+ *  waits for 100 (Continue): Java's waits forever for one of 1 to 1,024 bytes. */
 export function answerError(responder: Responder, error: GatewayError, asked: Asked): void {
   if (responder.hasBegun && responder.cut()) return
   const { status, reason, fields, body } = httpErrorAnswer(error)
@@ -45,12 +46,12 @@ export function answerError(responder: Responder, error: GatewayError, asked: As
   responder.end([])
 }
 
-/** OPTIONS with Max-Forwards 0 ends here (RFC 9110 section 7.6.2). */
+/** Responds to OPTIONS with Max-Forwards 0 (RFC 9110 section 7.6.2). */
 export function answerOptions(responder: Responder): void {
   answerEmpty(responder, 200, 'OK', ['Allow', ALLOWED_METHODS])
 }
 
-/** A whole answer without a body. */
+/** Sends a complete response without a body. `fields` is a flat list of names and values. */
 export function answerEmpty(responder: Responder, status: number, reason: string, fields: readonly string[]): void {
   responder.head({ status, reason, fields: [...fields, 'Content-Length', '0'], body: 0 })
   responder.end([])

@@ -3,7 +3,7 @@
 
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import { asGatewayError, type GatewayError } from '../../errors/gateway-error.ts'
-import type { Knock } from '../../proxy/arrival.ts'
+import type { ClientInfo } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
 import { NodeStream } from '../../transport/node/node-stream.ts'
@@ -15,7 +15,7 @@ import { refuseStream } from './stream-answer.ts'
  *  malformed. */
 export function openConnectStream(
   pipeline: ConnectionPipeline,
-  knock: Knock,
+  clientInfo: ClientInfo,
   stream: ServerHttp2Stream,
   { authority, fields }: { readonly authority: string; readonly fields: readonly string[] },
 ): (error: GatewayError) => void {
@@ -41,11 +41,11 @@ export function openConnectStream(
   try {
     const { target, authorization } = understandConnect(authority, fields)
     const credentials = authorization === undefined ? undefined : parseProxyCredentials(authorization)
-    const arrival = { ...knock, target, ...(credentials === undefined ? {} : { credentials }) }
+    const arrival = { ...clientInfo, target, ...(credentials === undefined ? {} : { credentials }) }
     void openTunnel(pipeline, arrival, client)
   } catch (thrown) {
     const error = asGatewayError(thrown)
-    pipeline.refuse(knock, error)
+    pipeline.refuse(clientInfo, error)
     client.refuse(error)
   }
   return (error) => {

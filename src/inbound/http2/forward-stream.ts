@@ -6,7 +6,7 @@ import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { valuesOf } from '../../http1/fields.ts'
 import { CHUNKED } from '../../http1/framing.ts'
 import { endOf, TEXT, TOKEN } from '../../http1/grammar.ts'
-import type { Knock } from '../../proxy/arrival.ts'
+import type { ClientInfo } from '../../proxy/arrival.ts'
 import type { Session } from '../../proxy/session.ts'
 import { type ForwardSettings, forward } from '../http-forward/forward.ts'
 import { type ForwardRequest, understandForward } from '../http-forward/forward-request.ts'
@@ -44,12 +44,12 @@ export class ForwardStreams {
   }
 
   /** Answers how to give the stream up as malformed. */
-  serve(knock: Knock, stream: ServerHttp2Stream, head: StreamHead): (error: GatewayError) => void {
+  serve(clientInfo: ClientInfo, stream: ServerHttp2Stream, head: StreamHead): (error: GatewayError) => void {
     try {
-      return this.#forward(knock, stream, understandStream(head, stream.endAfterHeaders, this.#settings))
+      return this.#forward(clientInfo, stream, understandStream(head, stream.endAfterHeaders, this.#settings))
     } catch (thrown) {
       const error = asGatewayError(thrown)
-      this.#settings.pipeline.refuse(knock, error)
+      this.#settings.pipeline.refuse(clientInfo, error)
       refuseStream(stream, error, { clock: this.#settings.pipeline.settings.clock, method: head.pseudo[':method'] })
       return () => stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
     }
@@ -62,7 +62,7 @@ export class ForwardStreams {
     this.#idle.length = 0
   }
 
-  #forward(knock: Knock, stream: ServerHttp2Stream, request: ForwardRequest): (error: GatewayError) => void {
+  #forward(clientInfo: ClientInfo, stream: ServerHttp2Stream, request: ForwardRequest): (error: GatewayError) => void {
     const forwarding = this.#idle.pop() ?? new Forwarding(this.#settings)
     let isOver = false
     const leave = () => {
@@ -76,7 +76,7 @@ export class ForwardStreams {
       if (!isOver) forwarding.abandon(error)
     })
     const client = {
-      knock,
+      clientInfo,
       responder: new Http2Responder(stream),
       body,
       isOver: () => isOver || stream.destroyed || stream.closed,
@@ -92,7 +92,7 @@ export class ForwardStreams {
       // no stream asks for it (RFC 9113 section 8.6)
       switched: (_head: AnswerHead, session: Session) => session.kill('a stream cannot switch protocols'),
     }
-    forward(client, request, forwarding, this.#settings)
+    void forward(client, request, forwarding, this.#settings)
     return (error) => {
       if (!isOver) forwarding.abandon(error)
       stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
@@ -138,7 +138,7 @@ export class ForwardStreams {
 /** What the client does not go on with, after a time without a frame in either direction. */
 function whatStalls(stream: ServerHttp2Stream, hasBody: boolean): string | undefined {
   if (stream.writableLength > 0) return 'the client stopped reading the answer'
-  return !hasBody || stream.readableEnded || stream.isPaused() ? undefined : 'the request body stands still'
+  return !hasBody || stream.readableEnded || stream.isPaused() ? undefined : 'the request body stalled'
 }
 
 /** Throws GatewayError `request.*`, `guard.loop`. What RFC 9113 section 8.2 calls malformed has been refused by then. */
@@ -170,7 +170,7 @@ function checkFields(fields: readonly string[]): void {
       throw new GatewayError('request.malformed', 'a header field has no valid name')
     }
     if (endOf(TEXT, value, 0, value.length) < value.length) {
-      throw new GatewayError('request.malformed', 'a header field holds a control character')
+      throw new GatewayError('request.malformed', 'a header field contains a control character')
     }
   }
 }

@@ -4,7 +4,7 @@
 import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { MalformedStream } from '../../http2/request-inspector.ts'
-import type { Knock } from '../../proxy/arrival.ts'
+import type { ClientInfo } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { LinkedList } from '../../transport/linked-list.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
@@ -139,8 +139,8 @@ class Http2Connection {
     this.#streams.set(stream.id ?? 0, giveUp)
   }
 
-  #knock(isConnect: boolean): Knock {
-    const knock = this.#client.knock(isConnect ? 'h2-connect' : 'h2-forward')
+  #knock(isConnect: boolean): ClientInfo {
+    const knock = this.#client.clientInfo(isConnect ? 'h2-connect' : 'h2-forward')
     return { ...knock, acceptedAt: this.#settings.pipeline.now() }
   }
 
@@ -201,14 +201,14 @@ class Http2Connection {
   /** A client that breaks the protocol, or asks and takes back without end, loses its connection. That it went away is no news. */
   readonly #broken = (cause: Error): void => {
     if (cause instanceof GatewayError) {
-      this.#settings.pipeline.refuse(this.#client.knock('h2-connect'), cause)
+      this.#settings.pipeline.refuse(this.#client.clientInfo('h2-connect'), cause)
       return
     }
     const code = 'code' in cause ? String(cause.code) : ''
     if (this.#isLeaving || !code.startsWith('ERR_HTTP2_')) return
     const why = isOtherProtocol(cause) ? SPEAKS_SOMETHING_ELSE : 'the client broke the rules of HTTP/2'
     const error = new GatewayError('request.malformed', why, { cause })
-    this.#settings.pipeline.refuse(this.#client.knock('h2-connect'), error)
+    this.#settings.pipeline.refuse(this.#client.clientInfo('h2-connect'), error)
   }
 }
 

@@ -1,5 +1,5 @@
-// A PROXY protocol header, versions 1 and 2 (the specification of haproxy.org, 2020-03-05), read strictly: a header that two
-// readers could understand differently is refused. Knows no sockets.
+// Parses PROXY protocol headers, versions 1 and 2 (specification of haproxy.org, 2020-03-05), strictly: a header that
+// two parsers could read differently is refused.
 
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { containsIp } from '../../net/cidr.ts'
@@ -9,7 +9,8 @@ import type { ProxyProtocolRules } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { ClientConnection, type Handshake } from '../client-connection.ts'
 
-/** `source` is absent where the header names nobody: a check of the balancer's own, or a client of another family. */
+/** `source` is absent when the header names no client: a health check of the balancer, or a client of an unsupported
+ *  family. `length` in bytes. */
 export interface ProxyHeader {
   readonly source?: Endpoint
   readonly length: number
@@ -17,21 +18,22 @@ export interface ProxyHeader {
 
 const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
 const FIXED_BYTES = 16
-/** of addresses and extensions; real ones stay far below */
+/** addresses and extensions; real headers are far shorter */
 const MAX_PAYLOAD = 4096
 const V1_START = Buffer.from('PROXY ')
 const V1_MAX = 107
 const V1 = /^PROXY (TCP4|TCP6) ([0-9a-fA-F.:]+) ([0-9a-fA-F.:]+) (0|[1-9]\d{0,4}) (0|[1-9]\d{0,4})\r\n$/
 const V1_UNKNOWN = /^PROXY UNKNOWN(?: [\x20-\x7e]*)?\r\n$/
 
-/** The header at the start of `bytes`; undefined while it is incomplete. Throws `request.malformed`, `request.too_large`. */
+/** Parses the header at the start of `bytes`; undefined while it is incomplete. Throws GatewayError
+ *  `request.malformed`, `request.too_large`. */
 export function readProxyHeader(bytes: Buffer): ProxyHeader | undefined {
   if (startsLike(bytes, V1_START)) return readVersion1(bytes)
   if (startsLike(bytes, SIGNATURE)) return readVersion2(bytes)
-  throw malformed('there is none')
+  throw malformed('the connection does not begin with one')
 }
 
-/** Could these bytes be, or become, ones that start with this? */
+/** True when these bytes begin with `start`, or with as much of it as has arrived. */
 function startsLike(bytes: Buffer, start: Buffer): boolean {
   const compared = Math.min(bytes.length, start.length)
   return bytes.compare(start, 0, compared, 0, compared) === 0
@@ -67,7 +69,7 @@ function readVersion2(bytes: Buffer): ProxyHeader | undefined {
   if (command === 0x20) return { length }
   if (command !== 0x21) throw malformed('its version or command is unknown')
   const size = ADDRESS_BYTES[bytes[13] ?? 0]
-  if (size === undefined) throw malformed('it does not speak of a TCP connection')
+  if (size === undefined) throw malformed('it is not for a TCP connection')
   if (payload < size * 2 + (size === 0 ? 0 : 4)) throw malformed('it is too short for its addresses')
   if (size === 0) return { length }
   checkExtensions(bytes.subarray(FIXED_BYTES + size * 2 + 4, length))
@@ -79,59 +81,64 @@ function addressAt(bytes: Buffer, size: number): Ip {
   return size === 4 ? fromIpv4Number(words[0] ?? 0) : unmapIp(fromIpv6Words(words))
 }
 
-/** Family and transport → bytes of one address. UNSPEC and local sockets name nobody we could speak of. */
+/** Family and transport → bytes of one address. UNSPEC and local sockets name no client. */
 const ADDRESS_BYTES: Readonly<Record<number, number>> = { 0: 0, 17: 4, 33: 16, 49: 0 }
 
-/** Extensions are skipped, and have to fill the rest exactly. */
+/** Extensions are skipped; they have to fill the rest exactly. */
 function checkExtensions(bytes: Buffer): void {
   for (let at = 0; at < bytes.length; ) {
-    if (at + 3 > bytes.length) throw malformed('an extension is cut off')
+    if (at + 3 > bytes.length) throw malformed('an extension is truncated')
     at += 3 + bytes.readUInt16BE(at + 1)
-    if (at > bytes.length) throw malformed('an extension reaches beyond its end')
+    if (at > bytes.length) throw malformed('an extension extends beyond its end')
   }
 }
 
 function malformed(why: string): GatewayError {
-  return new GatewayError('request.malformed', `the PROXY protocol header is not sound: ${why}`)
+  return new GatewayError('request.malformed', `the PROXY protocol header is malformed: ${why}`)
 }
 
-/** Meets the visitor under the address its header gives. */
+/** Reads the header where `from` requires one, then calls `accept` with the client under the address in it. A missing
+ *  or malformed header is recorded and closes the connection. */
 export function takeProxyHeader(
-  visitor: ClientConnection,
+  client: ClientConnection,
   { from }: ProxyProtocolRules,
   pipeline: ConnectionPipeline,
-  meet: (visitor: ClientConnection) => void,
+  accept: (client: ClientConnection) => void,
 ): void {
-  const { ip } = visitor.origin.peer
-  if (from.some((network) => containsIp(network, ip))) visitor.converse(new HeaderHandshake(visitor, pipeline, meet))
-  else meet(visitor)
+  const { ip } = client.origin.peer
+  if (from.some((network) => containsIp(network, ip)))
+    client.startHandshake(new HeaderHandshake(client, pipeline, accept))
+  else accept(client)
 }
 
 class HeaderHandshake implements Handshake {
-  readonly #visitor: ClientConnection
+  readonly #client: ClientConnection
   readonly #pipeline: ConnectionPipeline
-  readonly #meet: (visitor: ClientConnection) => void
+  readonly #accept: (client: ClientConnection) => void
 
-  constructor(visitor: ClientConnection, pipeline: ConnectionPipeline, meet: (visitor: ClientConnection) => void) {
-    this.#visitor = visitor
+  constructor(client: ClientConnection, pipeline: ConnectionPipeline, accept: (client: ClientConnection) => void) {
+    this.#client = client
     this.#pipeline = pipeline
-    this.#meet = meet
+    this.#accept = accept
   }
 
   take(bytes: Buffer): number {
     const header = readProxyHeader(bytes)
     if (header === undefined) return 0
-    const { stream, origin } = this.#visitor
-    this.#visitor.release(header.length)
-    this.#meet(new ClientConnection(stream, { ...origin, peer: header.source ?? origin.peer }))
+    const { stream, origin } = this.#client
+    this.#client.release(header.length)
+    this.#accept(new ClientConnection(stream, { ...origin, peer: header.source ?? origin.peer }))
     return 0
   }
 
-  /** Without a word: whoever cannot say its header does not wait for one of ours. */
+  /** Without a reply: the client's protocol is not known yet. */
   refuse(error: GatewayError): void {
-    const { stream, origin } = this.#visitor
+    const { stream, origin } = this.#client
     const message = `${error.message}; the listener \`${origin.listener.name}\` requires one from ${origin.peer.ip.text}`
-    this.#pipeline.refuse(this.#visitor.knock('http-connect'), new GatewayError(error.code, message, { cause: error }))
+    this.#pipeline.refuse(
+      this.#client.clientInfo('http-connect'),
+      new GatewayError(error.code, message, { cause: error }),
+    )
     stream.destroy()
   }
 }

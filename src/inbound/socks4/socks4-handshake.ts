@@ -1,5 +1,5 @@
-// SOCKS4 and 4a in, tunnel out. The user id may carry choices, as every user name, but proves nothing: these clients get in where the
-// door asks for no password.
+// The SOCKS4 and 4a handshake. The user id may carry parameters like any user name, but proves nothing: these clients
+// are admitted only where the listener requires no password.
 
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { socks4Reply } from '../../errors/to-http.ts'
@@ -9,49 +9,49 @@ import { fromIpv4Number } from '../../net/ip.ts'
 import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import { openTunnel } from '../../proxy/tunnel.ts'
 import type { ClientConnection, Handshake } from '../client-connection.ts'
-import { hangUp } from '../close-after-reply.ts'
+import { closeAfterReply } from '../close-after-reply.ts'
 
 const GRANTED = 0x5a
 
 export class Socks4Handshake implements Handshake {
-  readonly #visitor: ClientConnection
+  readonly #client: ClientConnection
   readonly #pipeline: ConnectionPipeline
 
-  constructor(visitor: ClientConnection, pipeline: ConnectionPipeline) {
-    this.#visitor = visitor
+  constructor(client: ClientConnection, pipeline: ConnectionPipeline) {
+    this.#client = client
     this.#pipeline = pipeline
   }
 
   take(bytes: Buffer): number {
     const request = readSocks4Request(bytes)
     if (request === undefined) return 0
-    this.#visitor.release(request.length)
-    const { stream } = this.#visitor
+    this.#client.release(request.length)
+    const { stream } = this.#client
     const { target, user } = request
-    const knock = this.#visitor.knock('socks4')
+    const clientInfo = this.#client.clientInfo('socks4')
     const credentials = { username: user, password: '', scheme: 'user-id' } as const
-    const arrival = user === '' ? { ...knock, target } : { ...knock, target, credentials }
+    const arrival = user === '' ? { ...clientInfo, target } : { ...clientInfo, target, credentials }
     void openTunnel(this.#pipeline, arrival, {
       stream,
-      accept: ({ announced }) => void stream.write(formatSocks4Reply(GRANTED, announced)),
-      refuse: (error) => this.#sayNo(error),
+      accept: ({ publicEndpoint }) => void stream.write(formatSocks4Reply(GRANTED, publicEndpoint)),
+      refuse: (error) => this.#sendRefusal(error),
     })
     return 0
   }
 
   refuse(error: GatewayError): void {
-    this.#pipeline.refuse(this.#visitor.knock('socks4'), error)
-    this.#sayNo(error)
+    this.#pipeline.refuse(this.#client.clientInfo('socks4'), error)
+    this.#sendRefusal(error)
   }
 
-  #sayNo(error: GatewayError): void {
-    hangUp(this.#visitor.stream, this.#visitor.origin.clock, formatSocks4Reply(socks4Reply(error)))
+  #sendRefusal(error: GatewayError): void {
+    closeAfterReply(this.#client.stream, this.#client.origin.clock, formatSocks4Reply(socks4Reply(error)))
   }
 }
 
 export interface Socks4Request {
   readonly target: Target
-  /** the user id as sent; no secret, version 4 has none */
+  /** the user id as sent; not a secret, version 4 has none */
   readonly user: string
   /** bytes used */
   readonly length: number
@@ -60,8 +60,9 @@ export interface Socks4Request {
 const HEAD = 8
 const MAX_TEXT = 255
 
-/** A request at the start of `bytes`; undefined while it is incomplete. Throws `request.malformed`,
- *  `request.unsupported_command`, `request.bad_authority` (SK-07). */
+/** Parses the request at the start of `bytes`; undefined while it is incomplete. Throws GatewayError
+ *  `request.malformed`, `request.unsupported_command`, `request.bad_authority` (SK-07). Source: SOCKS4 and 4a protocol
+ *  memos. */
 export function readSocks4Request(bytes: Buffer): Socks4Request | undefined {
   const command = bytes[1]
   if (command !== undefined && command !== 0x01) {
@@ -72,7 +73,7 @@ export function readSocks4Request(bytes: Buffer): Socks4Request | undefined {
   if (user === undefined) return undefined
   const port = bytes.readUInt16BE(2)
   const address = bytes.readUInt32BE(4)
-  // 0.0.0.x with x not zero says that a name follows (4a)
+  // 0.0.0.x with x not zero: a host name follows (4a)
   if (address === 0 || address > 0xff) {
     const target = address === 0 ? undefined : parseTarget(fromIpv4Number(address).text, port)
     return { target: required(target), user: user.text, length: user.end }
@@ -82,7 +83,8 @@ export function readSocks4Request(bytes: Buffer): Socks4Request | undefined {
   return { target: required(parseTarget(name.text, port)), user: user.text, length: name.end }
 }
 
-/** A reply with the egress address where it is IPv4: version 4 has no room for others, which are told as zeros. */
+/** Formats a reply of 8 bytes. `bound` is the egress address; an IPv6 address does not fit version 4 and is sent as
+ *  zeros. */
 export function formatSocks4Reply(code: number, bound?: Endpoint): Buffer {
   const reply = Buffer.alloc(HEAD)
   reply[1] = code
@@ -101,5 +103,5 @@ function readText(bytes: Buffer, start: number, what: string): { text: string; e
 
 function required(target: Target | undefined): Target {
   if (target !== undefined) return target
-  throw new GatewayError('request.bad_authority', 'the SOCKS4 request names no destination to connect to')
+  throw new GatewayError('request.bad_authority', 'the SOCKS4 request has no valid destination')
 }

@@ -1,5 +1,5 @@
-// The messages of SOCKS version 5 (RFC 1928) and of its user name and password (RFC 1929) as bytes. Pure: each reader looks
-// at the start of what has arrived and says undefined while the message is not complete.
+// Reads and writes the messages of SOCKS version 5 (RFC 1928) and its user name and password (RFC 1929). Pure: each
+// reader parses the start of the bytes that arrived and returns undefined while the message is incomplete.
 
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { Endpoint, Target } from '../../net/endpoint.ts'
@@ -14,6 +14,7 @@ const IPV4 = 0x01
 const NAME = 0x03
 const IPV6 = 0x04
 
+/** A complete message. */
 export interface Message<T> {
   readonly value: T
   /** bytes used */
@@ -24,23 +25,24 @@ export type Command = 'connect' | 'bind' | 'udp-associate'
 
 export interface Request {
   readonly command: Command
-  /** where to; for `udp-associate` what the client claims to send from, absent where it says all zeros */
+  /** the destination; for `udp-associate` the address the client says it will send from, absent when that is all zeros
+   *   */
   readonly target?: Target
 }
 
-/** The methods a client offers, in the bytes they came in. */
+/** The authentication methods a client offers, one per byte (RFC 1928 section 3). */
 export function readGreeting(bytes: Buffer): Message<Uint8Array> | undefined {
   const count = bytes[1]
   if (count === undefined || bytes.length < 2 + count) return undefined
   return { value: bytes.subarray(2, 2 + count), length: 2 + count }
 }
 
-/** User name and password, as UTF-8 (Latin-1 where it is not). Throws `request.malformed` for another version. */
+/** The user name and password, decoded as UTF-8, or Latin-1 where that is invalid (RFC 1929). Throws GatewayError
+ *  `request.malformed` for another version. */
 export function readUserPassword(
   bytes: Buffer,
 ): Message<{ readonly username: string; readonly password: string }> | undefined {
-  if (bytes[0] !== undefined && bytes[0] !== 0x01)
-    throw malformed('the SOCKS user name message has another version than 1')
+  if (bytes[0] !== undefined && bytes[0] !== 0x01) throw malformed('the SOCKS user name message is not version 1')
   const nameLength = bytes[1]
   if (nameLength === undefined) return undefined
   const passwordLength = bytes[2 + nameLength]
@@ -52,15 +54,15 @@ export function readUserPassword(
   return { value: { username, password }, length }
 }
 
-/** What the client wants. Throws `request.malformed`, `request.unsupported_command`, `request.unsupported_address`,
- *  `request.bad_authority` as soon as the bytes show it (SK-04). */
+/** The client's request (RFC 1928 section 4). Throws GatewayError `request.malformed`, `request.unsupported_command`,
+ *  `request.unsupported_address`, `request.bad_authority` as soon as the bytes show it (SK-04). */
 export function readRequest(bytes: Buffer): Message<Request> | undefined {
   const version = bytes[0]
   const command = bytes[1]
   const reserved = bytes[2]
   const kind = bytes[3]
   const first = bytes[4]
-  if (version !== undefined && version !== 0x05) throw malformed('the SOCKS request has another version than 5')
+  if (version !== undefined && version !== 0x05) throw malformed('the SOCKS request is not version 5')
   const wanted = command === undefined ? undefined : commandOf(command)
   if (reserved !== undefined && reserved !== 0) throw malformed('the reserved byte of the SOCKS request is not zero')
   if (wanted === undefined || kind === undefined) return undefined
@@ -72,10 +74,10 @@ export function readRequest(bytes: Buffer): Message<Request> | undefined {
   const target = targetOf(kind, bytes.subarray(4, 4 + host), port)
   if (target !== undefined) return { value: { command: wanted, target }, length }
   if (wanted === 'udp-associate') return { value: { command: wanted }, length }
-  throw new GatewayError('request.bad_authority', 'the SOCKS request names no destination to connect to')
+  throw new GatewayError('request.bad_authority', 'the SOCKS request has no valid destination')
 }
 
-/** A reply. `bound` is the egress address as the world is told; all zeros on failure. */
+/** Formats a reply (RFC 1928 section 6). `bound` is the public egress address; absent: all zeros, for failures. */
 export function formatReply(code: number, bound?: Endpoint): Buffer {
   const words = bound?.ip.words ?? [0]
   const reply = Buffer.alloc(4 + words.length * 4 + 2)
@@ -94,8 +96,8 @@ function commandOf(code: number): Command {
   throw new GatewayError('request.unsupported_command', `the SOCKS command ${code} does not exist`)
 }
 
-/** Length of the address part, the length byte of a name included; `undefined` for another type of address, an empty name, or
- *  too few bytes to know. */
+/** The length in bytes of the address, including the length byte of a name; undefined for an unknown address type, an
+ *  empty name, or too few bytes to tell. */
 export function hostLength(kind: number | undefined, first: number | undefined): number | undefined {
   if (kind === IPV4) return 4
   if (kind === IPV6) return 16
@@ -106,10 +108,10 @@ function checkHost(kind: number, first: number | undefined): void {
   if (kind !== IPV4 && kind !== NAME && kind !== IPV6)
     throw new GatewayError('request.unsupported_address', `the SOCKS address type ${kind} does not exist`)
   if (kind === NAME && first === 0)
-    throw new GatewayError('request.unsupported_address', 'the SOCKS request holds an empty name')
+    throw new GatewayError('request.unsupported_address', 'the SOCKS request contains an empty host name')
 }
 
-/** The destination in an address part as long as {@link hostLength} says; `undefined` for port 0 and names that are none. */
+/** The target in an address of the length {@link hostLength} gives; undefined for port 0 and invalid names. */
 export function targetOf(kind: number, host: Buffer, port: number): Target | undefined {
   if (kind === NAME) return parseTarget(text(host.subarray(1)), port)
   if (port === 0) return undefined

@@ -1,22 +1,23 @@
-// SOCKS5 in, tunnel out: greeting, user name and password, request, each as one step that does not care how its bytes were
-// cut (SK-01). The reply comes after the dial and names the true egress address ([E6], SK-06).
+// The SOCKS5 handshake: greeting, user name and password, request, each a step that accepts its bytes however they are
+// split (SK-01). The reply comes after the dial and carries the real egress address ([E6], SK-06).
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { socks5Reply } from '../../errors/to-http.ts'
-import type { Arrival, Knock } from '../../proxy/arrival.ts'
-import type { ConnectionPipeline, Identified } from '../../proxy/pipeline.ts'
+import type { Arrival, ClientInfo } from '../../proxy/arrival.ts'
+import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
+import type { Identification } from '../../proxy/stage-values.ts'
 import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
 import type { ClientConnection, Handshake } from '../client-connection.ts'
-import { hangUp } from '../close-after-reply.ts'
+import { closeAfterReply } from '../close-after-reply.ts'
 import * as socks5 from './messages.ts'
 
-/** Takes over a client that asked for UDP ASSOCIATE: it owns the control connection from then on and answers itself.
- *  `identified` is there when the client logged in. */
+/** Takes over a client that asked for UDP ASSOCIATE: owns its control connection from then on and answers itself.
+ *  `identified` is set once the client is identified. */
 export type UdpHandler = (
-  visitor: ClientConnection,
-  knock: Knock,
+  client: ClientConnection,
+  clientInfo: ClientInfo,
   request: socks5.Request,
-  identified: Identified | undefined,
+  identified: Identification | undefined,
 ) => void
 
 export interface Socks5Settings {
@@ -31,23 +32,23 @@ const METHOD_CHOSEN = {
 } as const
 const LOGGED_IN = Buffer.of(0x01, 0x00)
 
-type Step = 'greeting' | 'entering' | 'password' | 'identifying' | 'request'
+type Step = 'greeting' | 'identifying-by-address' | 'password' | 'identifying' | 'request'
 
 export class Socks5Handshake implements Handshake {
-  readonly #visitor: ClientConnection
+  readonly #client: ClientConnection
   readonly #settings: Socks5Settings
   #step: Step = 'greeting'
-  #knock: Knock
-  #identified: Identified | undefined
+  #clientInfo: ClientInfo
+  #identified: Identification | undefined
 
-  constructor(visitor: ClientConnection, settings: Socks5Settings) {
-    this.#visitor = visitor
+  constructor(client: ClientConnection, settings: Socks5Settings) {
+    this.#client = client
     this.#settings = settings
-    this.#knock = visitor.knock('socks5')
+    this.#clientInfo = client.clientInfo('socks5')
   }
 
   get isWaiting(): boolean {
-    return this.#step === 'entering' || this.#step === 'identifying'
+    return this.#step === 'identifying-by-address' || this.#step === 'identifying'
   }
 
   take(bytes: Buffer): number {
@@ -56,7 +57,7 @@ export class Socks5Handshake implements Handshake {
         return this.#takeGreeting(bytes)
       case 'password':
         return this.#takePassword(bytes)
-      case 'entering':
+      case 'identifying-by-address':
       case 'identifying':
         return 0
       case 'request':
@@ -65,62 +66,58 @@ export class Socks5Handshake implements Handshake {
   }
 
   refuse(error: GatewayError): void {
-    this.#settings.pipeline.refuse(this.#knock, error)
-    this.#sayNo(error)
+    this.#settings.pipeline.refuse(this.#clientInfo, error)
+    this.#sendRefusal(error)
   }
 
   #takeGreeting(bytes: Buffer): number {
     const greeting = socks5.readGreeting(bytes)
     if (greeting === undefined) return 0
-    if (greeting.value.includes(socks5.USER_PASSWORD)) this.#proceed(socks5.USER_PASSWORD, 'password')
-    else if (greeting.value.includes(socks5.NO_AUTHENTICATION)) this.#enterOpenly()
-    else throw new GatewayError('identity.required', 'the SOCKS client offers no way to log in that the proxy knows')
+    if (greeting.value.includes(socks5.USER_PASSWORD)) this.#choose(socks5.USER_PASSWORD, 'password')
+    else if (greeting.value.includes(socks5.NO_AUTHENTICATION)) this.#identifyByAddress()
+    else
+      throw new GatewayError(
+        'identity.required',
+        'the SOCKS client offers no authentication method that the proxy supports',
+      )
     return greeting.length
   }
 
-  /** Without a password, where the door or the client's address says who it is. Found out before the method is chosen, since
-   *  afterwards the protocol has no word for it. */
-  #enterOpenly(): void {
-    this.#step = 'entering'
-    this.#identify((identified) => {
-      this.#identified = identified
-      this.#proceed(socks5.NO_AUTHENTICATION, 'request')
-    })
+  /** Without a password the listener or the client's address identifies it. This happens before the method is chosen,
+   *  because the protocol has no message for a failure after that. */
+  #identifyByAddress(): void {
+    this.#step = 'identifying-by-address'
+    void this.#identify(() => this.#choose(socks5.NO_AUTHENTICATION, 'request'))
   }
 
-  #proceed(method: keyof typeof METHOD_CHOSEN, step: Step): void {
-    this.#visitor.stream.write(METHOD_CHOSEN[method])
+  #choose(method: keyof typeof METHOD_CHOSEN, step: Step): void {
+    this.#client.stream.write(METHOD_CHOSEN[method])
     this.#step = step
   }
 
   #takePassword(bytes: Buffer): number {
     const message = socks5.readUserPassword(bytes)
     if (message === undefined) return 0
-    this.#knock = { ...this.#knock, credentials: message.value }
+    this.#clientInfo = { ...this.#clientInfo, credentials: message.value }
     this.#step = 'identifying'
-    this.#identify((identified) => {
-      this.#identified = identified
-      this.#visitor.stream.write(LOGGED_IN)
+    void this.#identify(() => {
+      this.#client.stream.write(LOGGED_IN)
       this.#step = 'request'
     })
     return message.length
   }
 
-  /** At once where identification answers at once; else the handshake waits, and goes on with what has arrived by then. */
-  #identify(welcome: (identified: Identified) => void): void {
-    const identified = this.#settings.pipeline.identify(this.#knock)
-    if (!(identified instanceof Promise)) {
-      welcome(identified)
+  /** The handshake waits meanwhile, then goes on with the bytes that have arrived. */
+  async #identify(proceed: () => void): Promise<void> {
+    try {
+      this.#identified = await this.#settings.pipeline.identify(this.#clientInfo)
+    } catch (thrown) {
+      this.#client.fail(asGatewayError(thrown))
       return
     }
-    identified.then(
-      (found) => {
-        if (this.#visitor.stream.isClosed) return
-        welcome(found)
-        this.#visitor.offer()
-      },
-      (thrown) => this.#visitor.fail(asGatewayError(thrown)),
-    )
+    if (this.#client.stream.isClosed) return
+    proceed()
+    this.#client.continueHandshake()
   }
 
   #takeRequest(bytes: Buffer): number {
@@ -129,11 +126,11 @@ export class Socks5Handshake implements Handshake {
     const { command, target } = request.value
     const { udp } = this.#settings
     if (command === 'connect' && target !== undefined) {
-      this.#visitor.release(request.length)
-      this.#open({ ...this.#knock, target })
+      this.#client.release(request.length)
+      this.#open({ ...this.#clientInfo, target })
     } else if (command === 'udp-associate' && udp !== undefined) {
-      this.#visitor.release(request.length)
-      udp(this.#visitor, this.#knock, request.value, this.#identified)
+      this.#client.release(request.length)
+      udp(this.#client, this.#clientInfo, request.value, this.#identified)
     } else {
       throw new GatewayError('request.unsupported_command', `the SOCKS command \`${command}\` is not supported`)
     }
@@ -141,26 +138,26 @@ export class Socks5Handshake implements Handshake {
   }
 
   #open(arrival: Arrival): void {
-    const { stream } = this.#visitor
-    const client: TunnelClient = {
+    const { stream } = this.#client
+    const tunnelClient: TunnelClient = {
       stream,
-      accept: ({ announced }) => void stream.write(socks5.formatReply(0x00, announced)),
-      refuse: (error) => this.#sayNo(error),
+      accept: ({ publicEndpoint }) => void stream.write(socks5.formatReply(0x00, publicEndpoint)),
+      refuse: (error) => this.#sendRefusal(error),
     }
-    void openTunnel(this.#settings.pipeline, arrival, client, this.#identified)
+    void openTunnel(this.#settings.pipeline, arrival, tunnelClient, this.#identified)
   }
 
-  /** In the words that the protocol has for it at this point. */
-  #sayNo(error: GatewayError): void {
-    const { stream, origin } = this.#visitor
-    hangUp(stream, origin.clock, refusal(this.#step, error))
+  #sendRefusal(error: GatewayError): void {
+    const { stream, origin } = this.#client
+    closeAfterReply(stream, origin.clock, refusal(this.#step, error))
   }
 }
 
+/** The message that says no at this step of the protocol. */
 function refusal(step: Step, error: GatewayError): Buffer {
   switch (step) {
     case 'greeting':
-    case 'entering':
+    case 'identifying-by-address':
       return Buffer.of(0x05, socks5.NO_ACCEPTABLE_METHOD)
     case 'password':
     case 'identifying':

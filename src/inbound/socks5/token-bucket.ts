@@ -1,6 +1,6 @@
-// How much of something may pass in a second: a bucket that fills steadily and holds one second's worth. Reads no clock.
+// A token bucket: it refills steadily and holds one second's worth. Reads no clock.
 
-/** Two buckets, of packets and of bytes; what passes has to fit both. */
+/** Two buckets, for packets and for bytes; a packet has to fit both. */
 export class RateLimit {
   readonly #packetsPerSecond: number
   readonly #bytesPerSecond: number
@@ -17,7 +17,8 @@ export class RateLimit {
     this.#filledAt = now
   }
 
-  /** Lets a packet of this many bytes pass, or not. `now`: monotonic ms, may stand still between calls. */
+  /** Takes the tokens for a packet of this many bytes; false when there are too few. `now`: monotonic ms, may repeat
+   *  between calls. */
   admits(bytes: number, now: number): boolean {
     if (now > this.#filledAt) {
       const seconds = (now - this.#filledAt) / 1000

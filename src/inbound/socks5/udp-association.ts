@@ -1,20 +1,20 @@
 // UDP ASSOCIATE, the client's side: a relay socket that only this client may use (UD-01), the datagram header, and a life tied
-// to the control connection (UD-02). Where datagrams go is decided in proxy/udp-flows.ts.
+// to the control connection (UD-02). Where datagrams go is decided in proxy/udp-association-flows.ts.
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { socks5Reply } from '../../errors/to-http.ts'
 import { type Endpoint, formatEndpoint, type Target } from '../../net/endpoint.ts'
 import { equalIp, type Ip } from '../../net/ip.ts'
-import type { Knock } from '../../proxy/arrival.ts'
-import type { ConnectionPipeline, Identified } from '../../proxy/pipeline.ts'
+import type { ClientInfo } from '../../proxy/arrival.ts'
+import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
 import type { SessionEnd } from '../../proxy/session.ts'
-import type { OpenUdpOutlets, Persona } from '../../proxy/stage-values.ts'
+import type { ClientContext, OpenUdpUpstreams } from '../../proxy/stage-values.ts'
 import { UdpFlows, type UdpLimits } from '../../proxy/udp-association-flows.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
 import type { DatagramHandler, DatagramSocket } from '../../transport/datagrams.ts'
 import type { Engine } from '../../transport/engine.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
-import { hangUp } from '../close-after-reply.ts'
+import { closeAfterReply } from '../close-after-reply.ts'
 import { formatReply } from './messages.ts'
 import type { UdpHandler } from './socks5-handshake.ts'
 import { RateLimit } from './token-bucket.ts'
@@ -22,7 +22,7 @@ import { formatUdpHeader, readUdpHeader, readUdpTarget } from './udp-header.ts'
 
 export interface UdpHandlerSettings {
   readonly pipeline: ConnectionPipeline
-  readonly openOutlets: OpenUdpOutlets
+  readonly openOutlets: OpenUdpUpstreams
   readonly limits: UdpLimits
   readonly engine: Pick<Engine, 'bindDatagrams'>
 }
@@ -30,25 +30,25 @@ export interface UdpHandlerSettings {
 /** Takes clients that asked for UDP ASSOCIATE over from the handshake. */
 export function createUdpHandler(settings: UdpHandlerSettings): UdpHandler {
   const relays = new Set<string>()
-  return async (visitor, tcpKnock, { target }, identified) => {
-    const { stream: control, origin } = visitor
-    const knock: Knock = { ...tcpKnock, protocol: 'socks5-udp', transport: 'udp' }
+  return async (connection, tcpClient, { target }, identified) => {
+    const { stream: control, origin } = connection
+    const client: ClientInfo = { ...tcpClient, protocol: 'socks5-udp', transport: 'udp' }
     let relay: DatagramSocket | undefined
     try {
-      const { persona } = identified ?? ((await settings.pipeline.identify(knock)) satisfies Identified)
+      const { context } = identified ?? (await settings.pipeline.identify(client))
       const local = localAddress(control)
       relay = await bindRelay(settings.engine, local)
       const { address } = relay
       if (control.isClosed) return void relay.close()
       const claimed = claimedPort(target)
-      const association = new Association({ ...settings, control, relay, address, relays, knock, persona, claimed })
+      const association = new Association({ ...settings, control, relay, address, relays, client, context, claimed })
       control.write(formatReply(0x00, address))
       control.setHandler(association)
     } catch (thrown) {
       relay?.close()
       const error = asGatewayError(thrown)
-      settings.pipeline.refuse(knock, error)
-      hangUp(control, origin.clock, formatReply(socks5Reply(error)))
+      settings.pipeline.refuse(client, error)
+      closeAfterReply(control, origin.clock, formatReply(socks5Reply(error)))
     }
   }
 }
@@ -79,8 +79,8 @@ interface AssociationParts extends UdpHandlerSettings {
   readonly address: Endpoint
   /** every relay of this proxy: no datagram may be sent to one */
   readonly relays: Set<string>
-  readonly knock: Knock
-  readonly persona: Persona
+  readonly client: ClientInfo
+  readonly context: ClientContext
   readonly claimed: number | undefined
 }
 
@@ -98,10 +98,10 @@ class Association implements StreamHandler, DatagramHandler {
   #closed = false
 
   constructor(parts: AssociationParts) {
-    const { pipeline, relay, limits, knock, relays, address } = parts
+    const { pipeline, relay, limits, client, relays, address } = parts
     const { clock } = pipeline.settings
     this.#parts = parts
-    this.#client = knock.peer.ip
+    this.#client = client.peer.ip
     if (parts.claimed !== undefined) this.#lockTo(parts.claimed)
     this.#outward = new RateLimit(limits, clock.now)
     this.#inward = new RateLimit(limits, clock.now)

@@ -1,5 +1,5 @@
-// The header of a datagram between a SOCKS client and the relay (RFC 1928 section 7). Pure; fragments are not put together,
-// which the RFC permits.
+// The header of a datagram between a SOCKS client and the relay (RFC 1928 section 7). Pure; fragments are not reassembled, as the RFC
+// permits.
 
 import type { Endpoint, Target } from '../../net/endpoint.ts'
 import { hostLength, targetOf } from './messages.ts'
@@ -7,7 +7,7 @@ import { hostLength, targetOf } from './messages.ts'
 /** reserved, reserved, fragment, address type */
 const FIXED = 4
 
-/** `malformed`: to be dropped, as is `fragment`; else how long the header is. */
+/** A header's length in bytes, or why the datagram is to be dropped. */
 export type UdpHeader =
   | { readonly kind: 'whole'; readonly length: number /** the destination as spelled */; readonly key: string }
   | { readonly kind: 'malformed' | 'fragment' }
@@ -15,7 +15,7 @@ export type UdpHeader =
 const MALFORMED: UdpHeader = { kind: 'malformed' }
 const FRAGMENT: UdpHeader = { kind: 'fragment' }
 
-/** Looks at the header of a datagram; its destination is read by {@link readUdpTarget}, once per destination. */
+/** Parses the length of a datagram's header; {@link readUdpTarget} parses its destination, once per destination. */
 export function readUdpHeader(datagram: Buffer): UdpHeader {
   const [reserved, reservedToo, fragment, kind, first] = datagram
   if (reserved !== 0 || reservedToo !== 0 || fragment === undefined) return MALFORMED
@@ -27,14 +27,14 @@ export function readUdpHeader(datagram: Buffer): UdpHeader {
   return { kind: 'whole', length, key: datagram.toString('latin1', FIXED - 1, length) }
 }
 
-/** Where a datagram with a whole header is to go; `undefined` where that is no place: port 0, the unspecified address, a name that is none. */
+/** The destination of a datagram whose header is `length` bytes; undefined for port 0, the unspecified address and invalid names. */
 export function readUdpTarget(datagram: Buffer, length: number): Target | undefined {
   const host = datagram.subarray(FIXED, length - 2)
   const target = targetOf(datagram[FIXED - 1] ?? 0, host, datagram.readUInt16BE(length - 2))
   return target?.kind === 'ip' && target.ip.words.every((word) => word === 0) ? undefined : target
 }
 
-/** The header of a datagram for the client: where it came from. */
+/** Formats the header of a datagram to the client; the endpoint is its sender. */
 export function formatUdpHeader({ ip, port }: Endpoint): Buffer {
   const { words } = ip
   const header = Buffer.alloc(FIXED + words.length * 4 + 2)

@@ -1,5 +1,5 @@
-// TLS between client and proxy (RFC 8446): takes over a client whose first bytes are a TLS record, and hands on a visitor that
-// speaks in the clear, with what the handshake said of it. Decides nothing about who may come in, and reads no files.
+// TLS between client and proxy (RFC 8446): takes over a client whose first bytes are a TLS record, and hands on a
+// decrypted client connection with the facts of the handshake. Decides nothing about access, and reads no files.
 
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
@@ -9,36 +9,36 @@ import type { AlpnProtocol, ClientCertificate } from '../../proxy/arrival.ts'
 import { NodeStream } from '../../transport/node/node-stream.ts'
 import { ClientConnection } from '../client-connection.ts'
 
-/** What a door presents, as PEM. */
+/** The certificate of a listener and its key, as PEM. */
 export interface TlsMaterial {
   readonly certificate: string
   readonly key: string
-  /** signers of client certificates; without them none is asked for */
+  /** the authority for client certificates, as PEM; absent: none is requested */
   readonly clientAuthority?: string
 }
 
-/** Where a door's certificate comes from. It may change while clients are connected. */
+/** Where a listener's certificate comes from. It may change while clients are connected. */
 export interface TlsSource {
   current(): TlsMaterial
-  /** Tells of new material; handshakes from then on use it, connections that are open go on. */
+  /** Calls the listener with new material, for handshakes from then on; open connections go on. */
   onChange(listener: (material: TlsMaterial) => void): void
-  /** What a client's certificate says of who it is. `problem`: why it is not signed by the authority. */
+  /** Checks a client certificate. `problem`: why its signature was not accepted; undefined when it was. */
   readonly examine?: (certificate: X509Certificate, problem: string | undefined) => ClientCertificate
 }
 
 export interface TlsEntranceSettings {
   readonly source: TlsSource
-  /** what is offered; default: HTTP/2 and HTTP/1.1 */
+  /** offered by ALPN; default: HTTP/2 and HTTP/1.1 */
   readonly alpn?: readonly AlpnProtocol[] | undefined
   readonly handshakeTimeoutMs: number
-  /** The handshake is done; `protocol` is what both agreed on by ALPN, http/1.1 where the client offered nothing. */
-  readonly onSecured: (visitor: ClientConnection, protocol: AlpnProtocol) => void
-  /** It failed; the connection is gone. */
-  readonly onFailed: (visitor: ClientConnection, error: GatewayError) => void
+  /** Called after a handshake; `protocol` was negotiated by ALPN, http/1.1 when the client offered none. */
+  readonly onSecured: (client: ClientConnection, protocol: AlpnProtocol) => void
+  /** Called after a failed handshake; the connection is closed. */
+  readonly onFailed: (client: ClientConnection, error: GatewayError) => void
 }
 
-interface Guest {
-  readonly visitor: ClientConnection
+interface PendingHandshake {
+  readonly client: ClientConnection
   readonly since: number
   failure?: GatewayError
 }
@@ -46,8 +46,8 @@ interface Guest {
 export class TlsEntrance {
   readonly #settings: TlsEntranceSettings
   readonly #server: Server
-  /** clients in the middle of a handshake, by their end of the connection: the server makes the sockets it tells us of */
-  readonly #guests = new Map<string, Guest>()
+  /** clients in the middle of a handshake, by their endpoint: Node's server reports them by sockets of its own */
+  readonly #pending = new Map<string, PendingHandshake>()
 
   constructor(settings: TlsEntranceSettings) {
     this.#settings = settings
@@ -55,45 +55,45 @@ export class TlsEntrance {
     this.#server = createServer({
       ...contextOf(source.current()),
       requestCert: source.examine !== undefined,
-      // a bad certificate is refused in words, at the first request, where an alert could not say why
+      // a bad certificate is refused at the first request, with a reason an alert could not give
       rejectUnauthorized: false,
       ALPNProtocols: [...alpn],
       handshakeTimeout: handshakeTimeoutMs,
     })
-    this.#server.on('secureConnection', this.#welcome)
-    this.#server.on('tlsClientError', this.#note)
+    this.#server.on('secureConnection', this.#secured)
+    this.#server.on('tlsClientError', this.#failed)
     source.onChange((material) => this.#server.setSecureContext(contextOf(material)))
   }
 
-  /** Takes over a client; its bytes are still in its socket. */
-  receive(visitor: ClientConnection): void {
-    visitor.release()
-    const { socket } = visitor
+  /** Takes over a client whose first bytes are still in its stream. */
+  receive(client: ClientConnection): void {
+    client.release()
+    const { socket } = client
     const name = nameOf(socket)
     if (name === undefined) {
       socket.destroy()
-      this.#settings.onFailed(visitor, left())
+      this.#settings.onFailed(client, left())
       return
     }
-    this.#guests.set(name, { visitor, since: performance.now() })
+    this.#pending.set(name, { client, since: performance.now() })
     socket.once('close', () => this.#leave(name))
-    // a handshake cannot be half-closed: whoever ends in the middle of one has left
+    // a handshake cannot be half-closed: FIN in the middle of one ends it
     socket.allowHalfOpen = false
     this.#server.emit('connection', socket)
   }
 
-  readonly #welcome = (socket: TLSSocket): void => {
+  readonly #secured = (socket: TLSSocket): void => {
     socket.on('error', ignore)
     const name = nameOf(socket)
-    const guest = name === undefined ? undefined : this.#guests.get(name)
-    if (name === undefined || guest === undefined) {
+    const pending = name === undefined ? undefined : this.#pending.get(name)
+    if (name === undefined || pending === undefined) {
       socket.destroy()
       return
     }
-    this.#guests.delete(name)
-    const { visitor, since } = guest
+    this.#pending.delete(name)
+    const { client, since } = pending
     const isHttp2 = socket.alpnProtocol === 'h2'
-    // what was agreed on decides whether the connection can be half-closed
+    // HTTP/2 connections cannot be half-closed
     socket.allowHalfOpen = !isHttp2
     const certificate = this.#examine(socket)
     const tls = {
@@ -102,9 +102,9 @@ export class TlsEntrance {
       handshakeMs: performance.now() - since,
       ...(certificate === undefined ? {} : { certificate }),
     }
-    const carrier = visitor.stream
-    const stream = new NodeStream(socket, { reset: () => carrier.reset() })
-    const secured = new ClientConnection(stream, { ...visitor.origin, tls })
+    const plainStream = client.stream
+    const stream = new NodeStream(socket, { reset: () => plainStream.reset() })
+    const secured = new ClientConnection(stream, { ...client.origin, tls })
     this.#settings.onSecured(secured, isHttp2 ? 'h2' : 'http/1.1')
   }
 
@@ -115,22 +115,22 @@ export class TlsEntrance {
     return examine(certificate, socket.authorized ? undefined : String(socket.authorizationError))
   }
 
-  /** The reason comes before the end, or not at all. */
-  readonly #note = (cause: Error, socket: TLSSocket): void => {
-    const guest = this.#guests.get(nameOf(socket) ?? '')
-    if (guest !== undefined) guest.failure ??= failureOf(cause)
+  /** Remembers the reason; the close follows. */
+  readonly #failed = (cause: Error, socket: TLSSocket): void => {
+    const pending = this.#pending.get(nameOf(socket) ?? '')
+    if (pending !== undefined) pending.failure ??= failureOf(cause)
     socket.destroy()
   }
 
   #leave(name: string): void {
-    const guest = this.#guests.get(name)
-    if (guest === undefined) return
-    this.#guests.delete(name)
-    this.#settings.onFailed(guest.visitor, guest.failure ?? left())
+    const pending = this.#pending.get(name)
+    if (pending === undefined) return
+    this.#pending.delete(name)
+    this.#settings.onFailed(pending.client, pending.failure ?? left())
   }
 }
 
-/** No version below 1.2, no early data (Node's servers take none), session tickets under keys of this context's own. */
+/** No version below 1.2, no early data (Node's servers accept none), session tickets under this context's keys. */
 function contextOf({ certificate, key, clientAuthority }: TlsMaterial) {
   return {
     cert: certificate,
@@ -145,13 +145,13 @@ function nameOf({ localAddress, remoteAddress, remotePort }: Socket): string | u
 }
 
 function left(cause?: Error): GatewayError {
-  return new GatewayError('request.tls_failed', 'the client left in the middle of the TLS handshake', { cause })
+  return new GatewayError('request.tls_failed', 'the client closed the connection during the TLS handshake', { cause })
 }
 
 function failureOf(cause: Error): GatewayError {
   const code = 'code' in cause ? String(cause.code) : 'unknown'
   if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') {
-    return new GatewayError('request.timeout', 'the client did not complete the TLS handshake in time', { cause })
+    return new GatewayError('request.timeout', 'the TLS handshake timed out', { cause })
   }
   if (code === 'ECONNRESET') {
     return left(cause)

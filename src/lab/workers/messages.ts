@@ -13,8 +13,7 @@ import type { Ip } from '../../net/ip.ts'
 import type { PortLeaseCounts } from '../../outbound/port-leases.ts'
 import type { ConnectionCounts, DatagramCounts } from '../../proxy/counters.ts'
 import type { LiveSession } from '../../proxy/live-sessions.ts'
-import type { Decided } from '../../proxy/session.ts'
-import type { Placeholder, PublicSource } from '../../proxy/stage-values.ts'
+import type { Placeholder, PublicSource, SessionDecision } from '../../proxy/stage-values.ts'
 import type { StateVersion } from '../../store/replica.ts'
 import type { EngineName } from '../../transport/engine.ts'
 import type { SharedSignIn } from '../sign-in.ts'
@@ -50,7 +49,7 @@ export interface WorkerStart extends SharedConfig {
   readonly signIn?: SharedSignIn
   readonly ownPages: OwnPages
   /** clients served at one time over all workers, and turned away by all of them */
-  readonly room: { readonly maxClients: number; readonly maxTurnedAway: number }
+  readonly room: { readonly maxClients: number; readonly maxRefusedClients: number }
   /** takes {@link SourceMessage} */
   readonly sources: MessagePort
 }
@@ -103,7 +102,7 @@ export interface SessionMessage {
 }
 
 /** A decision without the policy it was made by, which the main thread has under that revision. */
-export interface DecisionMessage extends Omit<Decided, 'snapshot'> {
+export interface DecisionMessage extends Omit<SessionDecision, 'snapshot'> {
   readonly id: string
   readonly revision: number
 }

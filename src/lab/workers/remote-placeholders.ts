@@ -4,7 +4,8 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { type Cidr, containsIp } from '../../net/cidr.ts'
 import type { Family, Ip } from '../../net/ip.ts'
-import type { Placeholder, Ports } from '../../proxy/stage-values.ts'
+import type { Ports } from '../../proxy/pipeline-ports.ts'
+import type { Placeholder } from '../../proxy/stage-values.ts'
 import type { MessageFromWorker, MessageToWorker } from './messages.ts'
 
 export type PlaceholderQuestion = Extract<MessageFromWorker, { kind: 'placeholder' | 'hold' | 'letGo' }>

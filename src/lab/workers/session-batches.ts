@@ -4,9 +4,9 @@
 import type { LabSnapshot } from '../../config/lab-state.ts'
 import type { SessionLog } from '../../log/session-log.ts'
 import type { LiveSessions, OpenSession } from '../../proxy/live-sessions.ts'
-import type { RememberedSession, SessionMemory } from '../../proxy/recent-sessions.ts'
-import type { Decided } from '../../proxy/session.ts'
+import type { RecentSession, RecentSessions } from '../../proxy/recent-sessions.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
+import type { SessionDecision } from '../../proxy/stage-values.ts'
 import type { Store } from '../../store/store.ts'
 import type { DecisionMessage, OpenSessionMessage, SessionMessage } from './messages.ts'
 
@@ -35,7 +35,7 @@ export class SessionBatchSender {
     this.#settings = settings
   }
 
-  record(record: SessionRecord, decided: Decided | undefined): void {
+  record(record: SessionRecord, decided: SessionDecision | undefined): void {
     this.#ids.push(record.SessionID)
     this.#lines.push(JSON.stringify(record))
     if (decided !== undefined) this.#keep(decisionMessage(record.SessionID, decided))
@@ -90,14 +90,14 @@ function openSessionMessage({ session, decided }: OpenSession): OpenSessionMessa
   return { session, decided: decided === undefined ? undefined : decisionMessage(session.id, decided) }
 }
 
-function decisionMessage(id: string, { flow, decision, snapshot }: Decided): DecisionMessage {
+function decisionMessage(id: string, { flow, decision, snapshot }: SessionDecision): DecisionMessage {
   return { id, flow, decision, revision: snapshot.revision }
 }
 
 /** Its decision may come later than its record, which is read when somebody looks at it: of thousands a second few are ever looked at. */
-class SessionRecordMessage implements RememberedSession {
+class SessionRecordMessage implements RecentSession {
   readonly id: string
-  decided?: Decided
+  decided?: SessionDecision
   #line: string
   #record: SessionRecord | undefined
 
@@ -117,10 +117,10 @@ class SessionRecordMessage implements RememberedSession {
 
 export class SessionBatchReceiver {
   readonly #sessions: SessionLog
-  readonly #memory: SessionMemory
+  readonly #memory: RecentSessions
   readonly #revisions: RecentRevisions
 
-  constructor(sessions: SessionLog, memory: SessionMemory, revisions: RecentRevisions) {
+  constructor(sessions: SessionLog, memory: RecentSessions, revisions: RecentRevisions) {
     this.#sessions = sessions
     this.#memory = memory
     this.#revisions = revisions
@@ -159,7 +159,7 @@ export class RecentRevisions {
     this.close = store.subscribe((snapshot) => this.#keep(snapshot))
   }
 
-  decidedOf(message: DecisionMessage | undefined): Decided | undefined {
+  decidedOf(message: DecisionMessage | undefined): SessionDecision | undefined {
     const snapshot = message === undefined ? undefined : this.#byRevision.get(message.revision)
     if (message === undefined || snapshot === undefined) return undefined
     return { flow: message.flow, decision: message.decision, snapshot }

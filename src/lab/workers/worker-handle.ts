@@ -4,7 +4,7 @@
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { InputError } from '../../errors/issue.ts'
 import type { SourceRegistry } from '../../outbound/source-registry.ts'
-import type { Ports } from '../../proxy/stage-values.ts'
+import type { Ports } from '../../proxy/pipeline-ports.ts'
 import type {
   MessageFromWorker,
   MessageToWorker,

@@ -46,7 +46,7 @@ async function serve(port: MessagePort): Promise<void> {
   try {
     const parts = await build(tell)
     port.on('message', (message: MessageToWorker) => obey(message, parts, tell))
-    tell({ kind: 'ready', ports: parts.gateway.doors.map(({ address }) => address.port) })
+    tell({ kind: 'ready', ports: parts.gateway.listeners.map(({ address }) => address.port) })
   } catch (thrown) {
     if (!(thrown instanceof InputError)) throw thrown
     tell({ kind: 'failed', issues: thrown.issues })
@@ -100,7 +100,7 @@ async function build(tell: (message: MessageFromWorker) => void): Promise<Parts>
     ownPages: start.ownPages,
     ...(start.signIn === undefined ? {} : { signIn: joinSignIn(start.signIn, () => replica.now()) }),
   })
-  services.push(...gateway.doors.map(({ address }) => address))
+  services.push(...gateway.listeners.map(({ address }) => address))
   return { replica, context, dataPath, batches, placeholders, gateway }
 }
 
