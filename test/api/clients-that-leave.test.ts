@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { closed } from '../support/tcp.ts'
 import { type RunningApi, runApi, TOKEN } from './running-api.ts'
 
 let api: RunningApi
@@ -55,7 +56,7 @@ test.each(ROUTES.flatMap((route) => LEAVING.map((leaving) => [...route, ...leavi
       )
       await live()
       leave(socket)
-      if (!socket.destroyed) await once(socket.resume(), 'close')
+      await closed(socket)
       await live()
     }
     await live()

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, expect, onTestFinished, test } from 'vitest'
-import { PATIENCE_MS } from '../support/patience.ts'
+import { closed } from '../support/tcp.ts'
 import { type RunningApi, runApi, TOKEN } from './running-api.ts'
 
 let api: RunningApi
@@ -52,7 +52,7 @@ test('a connection with more than can wait is cut, and nothing of it is begun an
   const socket = await open()
   socket.resume()
   socket.write(EXPLAIN.repeat(200))
-  if (!socket.closed) await once(socket, 'close', { signal: AbortSignal.timeout(PATIENCE_MS) })
+  await closed(socket)
   expect(begun).toBe(1)
   expect((await api.ask('GET', '/lab/v1/users')).status).toBe(200)
 })

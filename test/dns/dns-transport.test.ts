@@ -122,7 +122,8 @@ describe('TCP', () => {
     const bytes = framed(Buffer.alloc(400, 'x'))
     let sent = 0
     const trickle = setInterval(() => socket.write(bytes.subarray(sent, ++sent)), 40)
-    await Promise.race([once(socket, 'close'), once(socket, 'data')])
+    // a byte on its way when the server closes is answered by a reset: an end like any other
+    await new Promise((resolve) => socket.once('close', resolve).once('data', resolve))
     clearInterval(trickle)
     expect(socket.bytesRead).toBe(0)
     expect(sent).toBeLessThan(bytes.length)

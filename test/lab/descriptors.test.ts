@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { roomFor } from '../../src/lab/preflight.ts'
 import { ownNetwork } from '../support/own-network.ts'
+import { closed } from '../support/tcp.ts'
 
 const CONFIG = (network: string) => `
 dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10 }]
@@ -90,7 +91,7 @@ test.each([[[]], [['--workers', '2']]] as const)(
       // so few at a time that all can be turned away in words, however late this process comes to say what it wants
       const group = await Promise.all(Array.from({ length: 10 }, () => client(proxy, port)))
       const refused = group.filter(({ outcome }) => outcome !== '200')
-      await Promise.all(refused.map(({ socket }) => socket.closed || once(socket.resume(), 'close')))
+      await Promise.all(refused.map(({ socket }) => closed(socket)))
       clients.push(...group)
     }
     const outcomes = Object.groupBy(clients, ({ outcome }) => outcome)

@@ -50,3 +50,13 @@ export async function readToEnd(socket: Socket): Promise<Buffer> {
   await next(socket, 'end')
   return Buffer.concat(chunks)
 }
+
+/** Resolves once the socket is closed, by FIN or by a reset: a byte on its way when the other side closes makes the one the other. */
+export async function closed(socket: Socket): Promise<void> {
+  if (socket.closed) return
+  socket.on('error', () => {})
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const late = setTimeout(() => reject(new Error('waited in vain for the end of a connection')), PATIENCE_MS)
+  socket.resume().once('close', resolve)
+  await promise.finally(() => clearTimeout(late))
+}
