@@ -17,6 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['lab'],
   ['policy-tests', 'scenario', 'replay', 'rules-sync', 'host-addresses', 'load-test'],
   ['cli'],
+  ['services'],
   ['main'],
 ]
 const PURE = new Set(['net', 'errors', 'http1', 'expression', 'policy'])

@@ -3,7 +3,7 @@
 // lab alone, `--json` prints one document.
 
 import { parseArgs } from 'node:util'
-import { processIo } from '../src/main.ts'
+import { processIo } from '../src/cli/process-io.ts'
 import { proofScenes, scenarioScenes } from './tour/example-scenes.ts'
 import { runTour } from './tour/run-tour.ts'
 import { SCENES } from './tour/scenes.ts'

@@ -1,7 +1,7 @@
 // Runs one command line in this process, with the real services, and gives back everything it wrote.
 
 import { runCli } from '../../src/cli/program.ts'
-import { createServices } from '../../src/main.ts'
+import { createServices } from '../../src/services.ts'
 
 export interface Ran {
   readonly code: number

@@ -5,7 +5,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { coveredPercent } from '../../src/analysis/coverage.ts'
-import { createServices } from '../../src/main.ts'
+import { createServices } from '../../src/services.ts'
 
 const yamlIn = (folder: string) => readdirSync(folder).filter((name) => name.endsWith('.yaml'))
 const CONFIGURATIONS = [
