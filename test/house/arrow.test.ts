@@ -27,3 +27,8 @@ test('the composition root may import everything', () => {
   const text = "import { a } from '../cli/io.ts'\nimport { b } from 'node:net'\nimport { c } from '../net/ip.ts'"
   expect(arrowViolations(new Map([['src/lab/start-lab.ts', text]]))).toEqual([])
 })
+
+test('nobody imports src/main.ts, which runs the command line', () => {
+  const importers = [...files].filter(([, text]) => /(?:from|import\() ?'[^']*src\/main\.ts'/.test(text))
+  expect(importers.map(([path]) => path)).toEqual([])
+})
