@@ -55,6 +55,7 @@ const MOST_MS = 20_000
 /** not counted: until the lab is compiled */
 const WARM_UP_SAMPLES = 200
 const AT_ONCE = 50
+const GIVEN_BACK = 100
 /** the lab's and this process's own, beside two for each tunnel */
 const SPARE_DESCRIPTORS = 600
 const MOST_DESCRIPTORS = 20_000
@@ -148,14 +149,22 @@ class Measurement {
     if (response.statusCode !== 200) throw new Error(`the API answered ${response.statusCode}`)
   }
 
+  /** So many, or as many as the lab has room for, some given back for those who are measured. */
   async #openTunnels(count: number): Promise<readonly Socket[]> {
     const tunnels: Socket[] = []
     while (tunnels.length < count) {
       const batch = Array.from({ length: Math.min(AT_ONCE, count - tunnels.length) }, () =>
         openConnect(this.#road(), `${FAULTS}:80`),
       )
-      tunnels.push(...(await Promise.all(batch)))
+      const outcomes = await Promise.allSettled(batch)
+      tunnels.push(...outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : [])))
+      const refused = outcomes.find((outcome) => outcome.status === 'rejected')
+      if (refused === undefined) continue
+      if (!/ 503$/.test(String(refused.reason))) throw refused.reason
+      for (const socket of tunnels.splice(-GIVEN_BACK)) socket.destroy()
+      break
     }
+    this.#tell(`${tunnels.length} tunnels are open`)
     return tunnels
   }
 

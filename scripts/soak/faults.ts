@@ -13,6 +13,7 @@ import {
   dial,
   forward,
   forwardHead,
+  logInSocks5,
   openConnect,
   openForward,
   openSocks5,
@@ -20,13 +21,14 @@ import {
   readAnswer,
   readBytes,
   readToEnd,
+  socks5Request,
 } from './roads.ts'
 import { FAULT_PORTS, FAULTS } from './soaked-config.ts'
 
 const BY_CLIENT = ['relay.client_reset']
 const BY_ORIGIN = ['relay.origin_reset', 'origin.incomplete_response']
 const IN_HANDSHAKE = ['request.malformed', 'request.timeout', 'request.tls_failed', 'relay.client_reset']
-const IN_DIAL = ['relay.client_reset', 'dial.timeout']
+const IN_DIAL = ['relay.client_reset', 'dial.timeout', 'request.malformed']
 const TAIL = 50_000
 
 export const FAULT_KINDS: readonly Kind[] = [
@@ -85,17 +87,22 @@ async function resetDownload(road: Road): Promise<void> {
   socket.resetAndDestroy()
 }
 
+/** Once the origin has heard of it: a client that resets before the lab has read a word leaves no record, and need not. */
 async function resetUpload(road: Road): Promise<void> {
   const socket = await dial(road)
-  socket.write(forwardHead(road, 'POST', `http://${FAULTS}/upload/0`, 'Content-Length: 1000000\r\n'))
-  await written(socket, Buffer.alloc(300_000, 'u'))
+  const token = String(road.random.below(2 ** 31))
+  const begun = road.origin.begun(token)
+  socket.write(forwardHead(road, 'POST', `http://${FAULTS}/upload/0/${token}`, 'Content-Length: 1000000\r\n'))
+  socket.write(Buffer.alloc(300_000, 'u'))
+  if (!(await within(begun, 30_000))) throw new Error('an upload never came to the origin')
   await pause(road.random.below(50))
   socket.resetAndDestroy()
 }
 
+/** After the lab has answered the login, so that it has heard something. */
 async function resetInDial(road: Road): Promise<void> {
-  const socket = await dial(road)
-  socket.write(connectHead(road, `${FAULTS}:${FAULT_PORTS.neverAnswers}`))
+  const socket = await logInSocks5(road)
+  socket.write(socks5Request(1, FAULTS, FAULT_PORTS.neverAnswers))
   await pause(20 + road.random.below(300))
   socket.resetAndDestroy()
 }

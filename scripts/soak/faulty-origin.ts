@@ -36,6 +36,7 @@ export class FaultyOrigin {
   readonly #servers: readonly Server[]
   readonly #hole: BlackHole
   readonly #tails = new Map<string, (bytes: number) => void>()
+  readonly #begun = new Map<string, () => void>()
   readonly #open = new Set<Socket>()
 
   private constructor(servers: readonly Server[], hole: BlackHole) {
@@ -81,6 +82,11 @@ export class FaultyOrigin {
   /** How many bytes came after the origin had ended `/half-close/TOKEN`. */
   tail(token: string): Promise<number> {
     return new Promise((resolve) => this.#tails.set(token, resolve))
+  }
+
+  /** Resolves when the head of `/upload/MS/TOKEN` has come. */
+  begun(token: string): Promise<true> {
+    return new Promise((resolve) => this.#begun.set(token, () => resolve(true)))
   }
 
   close(): void {
@@ -129,11 +135,13 @@ export class FaultyOrigin {
 
   /** False when the connection is done with. */
   async #answer(path: string, { socket, input, length }: Asked): Promise<boolean> {
-    const [, what = '', detail = ''] = path.split('/')
+    const [, what = '', detail = '', token = ''] = path.split('/')
     switch (what) {
       case 'ok':
         return say(socket, Buffer.alloc(Number(detail), 'o'))
       case 'upload':
+        this.#begun.get(token)?.()
+        this.#begun.delete(token)
         await pause(Number(detail))
         return say(socket, Buffer.from(String(await input.skip(length))))
       case 'once':

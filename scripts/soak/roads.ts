@@ -96,12 +96,18 @@ export async function openConnect(road: Road, authority: string, through?: Socke
 
 /** A SOCKS5 tunnel. Rejects where it is refused. */
 export async function openSocks5(road: Road, host: string, port = 80): Promise<Socket> {
+  const socket = await logInSocks5(road)
+  socket.write(socks5Request(1, host, port))
+  await readSocks5Reply(socket)
+  return socket
+}
+
+/** A connection that SOCKS5 is spoken on, up to the request. */
+export async function logInSocks5(road: Road): Promise<Socket> {
   const socket = await dial(road)
   socket.write(Buffer.concat([Buffer.of(5, 1, 2), socks5Login(road.who)]))
   await expectBytes(socket, [5, 2], 'the choice of method')
   await expectBytes(socket, [1, 0], 'the login')
-  socket.write(socks5Request(1, host, port))
-  await readSocks5Reply(socket)
   return socket
 }
 
@@ -110,7 +116,7 @@ function socks5Login(who: Traveller): Buffer {
   return Buffer.concat([Buffer.of(1, name.length), name, Buffer.of(password.length), password])
 }
 
-function socks5Request(command: number, host: string, port: number): Buffer {
+export function socks5Request(command: number, host: string, port: number): Buffer {
   return Buffer.concat([Buffer.of(5, command, 0, 3, host.length), Buffer.from(host), Buffer.of(port >> 8, port & 0xff)])
 }
 
@@ -182,10 +188,7 @@ export async function readAnswer(socket: Socket): Promise<Answer> {
 
 /** One datagram to UDP port 7 of a host through an association; what came back. */
 export async function askByDatagram(road: Road, host: string): Promise<string> {
-  const control = await dial(road)
-  control.write(Buffer.concat([Buffer.of(5, 1, 2), socks5Login(road.who)]))
-  await expectBytes(control, [5, 2], 'the choice of method')
-  await expectBytes(control, [1, 0], 'the login')
+  const control = await logInSocks5(road)
   control.write(Buffer.of(5, 3, 0, 1, 0, 0, 0, 0, 0, 0))
   const relayPort = await readSocks5Reply(control)
   const socket = createSocket('udp4')

@@ -16,7 +16,7 @@ const CROWD_MS = 3000
 const SHORTAGE_MS = 4000
 const RECOVERY_MS = 20_000
 /** an operation that ends so long after a time of want may still have met it */
-const AFTERMATH_MS = 6000
+const AFTERMATH_MS = 10_000
 
 export class Starvation {
   readonly #times: { readonly from: number; to: number }[] = []
@@ -55,9 +55,10 @@ export class Starvation {
       this.crowds++
     } finally {
       for (const socket of road.sockets) socket.destroy()
-      time.to = performance.now()
+      await recovered(openRoad).finally(() => {
+        time.to = performance.now()
+      })
     }
-    await recovered(openRoad)
   }
 
   /** The lab's limit of open files below what it has open. Rejects where it does not recover. */
@@ -70,9 +71,10 @@ export class Starvation {
       this.shortages++
     } finally {
       setLimit(LAB_DESCRIPTORS)
-      time.to = performance.now()
+      await recovered(openRoad).finally(() => {
+        time.to = performance.now()
+      })
     }
-    await recovered(openRoad)
   }
 
   #begin(): { readonly from: number; to: number } {
