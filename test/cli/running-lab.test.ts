@@ -53,7 +53,7 @@ describe('explain', () => {
 
   test('SS-04: tells of a question to Gateway DNS that it does not go through the proxy', async () => {
     const { code, stdout, stderr } = await run(['explain', '--protocol', 'udp', '--json', '127.0.0.1:8053'])
-    expect([code, stdout + stderr]).toEqual([1, expect.stringContaining('is a port of the lab itself')])
+    expect([code, stdout + stderr]).toEqual([1, expect.stringContaining('is a listener of the lab itself')])
   })
 
   test('says so where it stands for nothing, and where no lab is running', async () => {

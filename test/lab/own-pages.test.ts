@@ -142,7 +142,7 @@ test.skipIf(executable === undefined)(
     const { page, complaints } = chromium
     await page.goto('http://ipv4.icanhazip.com/')
     expect(page.url()).toContain('/authorize?state=')
-    await page.getByLabel('Mail address').fill('alice@example.com')
+    await page.getByLabel('Email address').fill('alice@example.com')
     await page.getByLabel('Password').fill(PASSWORD)
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.waitForURL('http://ipv4.icanhazip.com/')
@@ -151,7 +151,7 @@ test.skipIf(executable === undefined)(
     expect(await page.textContent('body')).toBe('the site')
     await page.goto(authorize)
     await page.getByRole('button', { name: 'Sign out' }).click()
-    await page.getByText('Sites forget this browser').waitFor()
+    await page.getByText('Sites no longer recognize this browser').waitFor()
     expect(complaints).toEqual([])
   },
 )

@@ -304,7 +304,7 @@ test.skipIf(executable === undefined)('in Chromium: one form for all sites, and 
   const { page, complaints } = chromium
   await page.goto('http://ipv4.icanhazip.com/')
   expect(page.url()).toContain('/authorize?state=')
-  await page.getByLabel('Mail address').fill('alice@example.com')
+  await page.getByLabel('Email address').fill('alice@example.com')
   await page.getByLabel('Password').fill(PASSWORD)
   await page.getByRole('button', { name: 'Sign in' }).click()
   await page.waitForURL('http://ipv4.icanhazip.com/')
@@ -317,7 +317,7 @@ test.skipIf(executable === undefined)('in Chromium: one form for all sites, and 
   expect(await page.evaluate('document.cookie')).toBe('')
   await page.goto(authorize)
   await page.getByRole('button', { name: 'Sign out' }).click()
-  await page.getByText('Sites forget this browser').waitFor()
+  await page.getByText('Sites no longer recognize this browser').waitFor()
   await page.goto('http://ipv4.icanhazip.com/')
   expect(page.url()).toContain('/authorize?state=')
   expect(complaints).toEqual([])

@@ -143,7 +143,7 @@ test('CF-01: a new configuration file is in force everywhere before the lab says
   const { said } = await start({ configFile: file })
   expect(new Set(await seenBy('bob@example.com:before', 6))).toEqual(new Set(['203.0.113.10\n']))
   writeFileSync(file, readFileSync(file, 'utf8').replace('password: before', 'password: after'))
-  await expect.poll(said).toContain('in anew')
+  await expect.poll(said).toContain('reloaded')
   expect(new Set(await seenBy('bob@example.com:after', 8))).toEqual(new Set(['203.0.113.10\n']))
 })
 
