@@ -65,7 +65,7 @@ describe('the proxy serves the lab’s own pages to clients that ask it for them
   test('a client that sends everything through the proxy signs in without a loop', async () => {
     const { visit, page } = browser()
     const shown = await visit(site, '-L', '--max-redirs', '6')
-    expect([shown.exit, shown.status, shown.body.includes('Mail address')]).toEqual([0, 200, true])
+    expect([shown.exit, shown.status, shown.body.includes('Email address')]).toEqual([0, 200, true])
     const state = stateOf(await visit(site))
     const form = ['state', state, 'email', 'alice@example.com', 'password', PASSWORD]
     const data = [0, 2, 4].flatMap((at) => ['--data-urlencode', `${form[at]}=${form[at + 1]}`])
