@@ -47,8 +47,8 @@ async function start(...args: readonly string[]): Promise<Started> {
   child = started
   let said = ''
   started.stderr.setEncoding('utf8').on('data', (more: string) => (said += more))
-  await expect.poll(() => (started.exitCode === null ? said : 'says why.')).toContain('says why.')
-  expect(said).toContain('says why.')
+  await expect.poll(() => (started.exitCode === null ? said : 'explains why.')).toContain('explains why.')
+  expect(said).toContain('explains why.')
   return {
     pid: started.pid ?? expect.unreachable(),
     proxy: Number(/proxy +127\.0\.0\.1:(\d+)/.exec(said)?.[1]),

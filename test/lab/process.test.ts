@@ -37,7 +37,7 @@ async function start(command: string, args: readonly string[], file = config): P
   written = { stdout: '', stderr: '' }
   started.stdout.setEncoding('utf8').on('data', (text: string) => (written.stdout += text))
   started.stderr.setEncoding('utf8').on('data', (text: string) => (written.stderr += text))
-  await expect.poll(() => written.stderr).toContain('says why.')
+  await expect.poll(() => written.stderr).toContain('explains why.')
   return Number(/proxy +127\.0\.0\.1:(\d+)/.exec(written.stderr)?.[1])
 }
 

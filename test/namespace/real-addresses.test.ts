@@ -37,8 +37,8 @@ describe.skipIf(!canHaveInternet())('a lab that owns its dedicated addresses', (
     const lab = internet.lab.start(process.execPath, ['src/main.ts', 'start', '--config', CONFIG, '--state', state])
     let said = ''
     lab.stderr?.setEncoding('utf8').on('data', (text: string) => (said += text))
-    await vi.waitUntil(() => said.includes('says why.') || lab.exitCode !== null, { ...PATIENT, interval: 20 })
-    expect(said).toContain('says why.')
+    await vi.waitUntil(() => said.includes('explains why.') || lab.exitCode !== null, { ...PATIENT, interval: 20 })
+    expect(said).toContain('explains why.')
   }
 
   /** What the origin saw of a request of this user. */
