@@ -27,7 +27,7 @@ export async function checkPortFree(address: Ip, port: number): Promise<Issue | 
   if (code === undefined) return undefined
   const endpoint = formatEndpoint({ ip: address, port })
   if (code === 'EADDRINUSE') {
-    return error('listen.port_taken', `\`${endpoint}\` is taken by another process`, 'Stop it or choose another port.')
+    return error('listen.port_taken', `\`${endpoint}\` is taken by another process`, 'stop it or choose another port')
   }
   if (code === 'EACCES') {
     return error('listen.port_forbidden', `\`${endpoint}\` needs privileges this process does not have`)

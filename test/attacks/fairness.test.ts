@@ -53,7 +53,7 @@ beforeAll(async () => {
     said += more
   })
   const signal = AbortSignal.timeout(80_000)
-  while (!said.includes('says why.')) await once(lab.stderr ?? expect.unreachable(), 'data', { signal })
+  while (!said.includes('explains why.')) await once(lab.stderr ?? expect.unreachable(), 'data', { signal })
   const port = (line: RegExp) => Number(line.exec(said)?.[1])
   ports = {
     proxy: port(/proxy +127\.0\.0\.1:(\d+)/),

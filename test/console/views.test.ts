@@ -111,7 +111,7 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
     await page.getByRole('switch', { name: 'Finance to the bank enabled', checked: false }).waitFor()
     expect(await lab.send('alice;vnet=vnet-AMER', 'http://bank.saas.test/')).toContain('refuses 203.0.113.50')
     await page.getByRole('switch', { name: 'Finance to the bank enabled' }).click()
-    await page.getByRole('button', { name: 'Ask Finance to the bank later' }).click()
+    await page.getByRole('button', { name: 'Move Finance to the bank down' }).click()
     await expect
       .poll(() => page.locator('.rules h2').allTextContents())
       .toEqual([
