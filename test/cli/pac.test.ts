@@ -28,7 +28,7 @@ test('--output writes the very same', async () => {
 test.each([
   [['--listener', 'nobody'], 'there is no listener `nobody`'],
   [['--scheme', 'ftp'], 'Allowed choices are http, https, socks5'],
-  [['--direct', 'a b'], '`a b` is no host name'],
+  [['--direct', 'a b'], '`a b` is not a host name'],
   [['--output', '/nonexistent/proxy.pac'], 'cannot write `/nonexistent/proxy.pac` (ENOENT)'],
   [['-c', 'config/nowhere.yaml'], 'config/nowhere.yaml'],
 ])('%j is a usage error in words', async (args, words) => {
