@@ -24,7 +24,7 @@ test.each([
 })
 
 test('the composition root may import everything', () => {
-  const text = "import { a } from '../cli/io.ts'\nimport { b } from 'node:net'\nimport { c } from '../net/ip.ts'"
+  const text = "import { a } from './cli/io.ts'\nimport { b } from 'node:net'\nimport { c } from './net/ip.ts'"
   expect(arrowViolations(new Map([['src/services.ts', text]]))).toEqual([])
 })
 
