@@ -127,7 +127,11 @@ class Soak {
     await this.#upheaval.settle()
     this.#after = await this.#rest()
     // asked while the lab lives
-    this.#left = moreOf(this.#before.descriptors, this.#after.descriptors, this.#child.pid)
+    const left = moreOf(this.#before.descriptors, this.#after.descriptors, this.#child.pid)
+    this.#left = left.replace(
+      /to [0-9A-F]+:([0-9A-F]{4})/g,
+      (peer, port) => `${peer} ${this.#whose(Number.parseInt(port, 16))}`,
+    )
     this.#tell(`at rest after the soak: ${describe(this.#after)}`)
   }
 
@@ -321,6 +325,15 @@ class Soak {
     }
     const memory = await this.#child.memory()
     return { vitals: vitalsOf(this.#child.pid), descriptors: descriptorsOf(this.#child.pid), memory, gauges }
+  }
+
+  /** The latest connection from a client's port, so that a socket left over can be told whose it was. */
+  #whose(port: number): string {
+    const trips = (['main', 'open'] as const).map((door) => this.#trips.find(door, port, Date.now()))
+    const texts = trips.flatMap((trip) =>
+      trip === undefined ? [] : [`${trip.kind} at ${new Date(trip.at).toISOString()}`],
+    )
+    return `[${texts.join(' or ')}]`
   }
 
   #takeVitals(): void {
