@@ -124,12 +124,15 @@ async function leaveInHandshake(road: Road): Promise<void> {
     Buffer.of(5, 1, 2, 1, 5, 0x61),
     Buffer.of(4, 1, 0, 80, 0, 0),
   ])
-  await written(socket, opening.subarray(0, road.random.below(opening.length)))
+  const said = road.random.below(opening.length)
+  await written(socket, opening.subarray(0, said))
   await pause(road.random.below(20))
   if (road.random.chance(0.5)) {
     socket.resetAndDestroy()
     return
   }
+  // a reset may overtake what was said; an end comes after it
+  road.leaves(said === 0 ? [0, 0] : [1, 1])
   socket.end()
   await text(socket).catch(() => '')
 }

@@ -31,7 +31,7 @@ const BODY = 100_000
 const CHUNK = Buffer.alloc(64 * 1024, 'e')
 
 export class FaultyOrigin {
-  /** by the address and port it came from, in order */
+  /** by the addresses and ports of both ends (`A:1 to B:2`), in order; the lab uses a port towards several destinations at a time */
   readonly visits = new Map<string, Visit[]>()
   readonly #servers: readonly Server[]
   readonly #hole: BlackHole
@@ -96,7 +96,8 @@ export class FaultyOrigin {
   }
 
   #enter(socket: Socket): Visit {
-    const key = `${socket.remoteAddress}:${socket.remotePort}`
+    const from = `${socket.remoteAddress}:${socket.remotePort}`
+    const key = from === UNSEEN ? from : `${from} to ${socket.localAddress}:${socket.localPort}`
     const visit: Visit = { at: Date.now(), bytesRead: 0, bytesWritten: 0, isClean: false }
     this.visits.set(key, [...(this.visits.get(key) ?? []), visit])
     this.#open.add(socket)

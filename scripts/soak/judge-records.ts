@@ -12,7 +12,7 @@ import type { Trip, Trips } from './trips.ts'
 export interface Evidence {
   readonly situationAt: (revision: number) => Situation | undefined
   readonly trips: Trips
-  /** by the address and port that the origin saw */
+  /** by the ends that the origin saw, `A:1 to B:2` */
   readonly visits: ReadonlyMap<string, readonly Visit[]>
   /** where the soak's own origin really is */
   readonly origins: ReadonlySet<string>
@@ -126,7 +126,7 @@ class Judge {
   /** The origin saw this very address and port, once, and the bytes are those it read and wrote. */
   #compareWithOrigin(record: SessionRecord, bind: string, startedAt: number): string | undefined {
     const endedAt = Date.parse(record.SessionEndTime)
-    const visit = (this.#evidence.visits.get(bind) ?? []).find(
+    const visit = (this.#evidence.visits.get(`${bind} to ${record.Lab.dial}`) ?? []).find(
       ({ at, record: claimed }) =>
         claimed === undefined && at >= startedAt - CLOCK_SLACK_MS && at <= endedAt + CLOCK_SLACK_MS,
     )

@@ -30,6 +30,9 @@ export function openRoad({ kind, trips, ...facts }: RoadFacts): SoakRoad {
       const { name, sessions } = kind
       mine.push(trips.enter(socket, { kind: name, email: who.email, door, at, sessions, codes: kind.codes }))
     },
+    leaves: (count) => {
+      for (const trip of mine) trip.sessions = count
+    },
     allowAnyCode: () => {
       for (const trip of mine) trip.codes = undefined
     },

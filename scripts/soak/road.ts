@@ -16,6 +16,8 @@ export interface Road {
   readonly sockets: readonly Socket[]
   /** Tells the soak of a connection to the lab, begun at `at` (epoch ms). */
   readonly embark: (socket: Socket, door: Door, at: number) => void
+  /** Its connections so far leave so many records each, instead of what its kind says. */
+  readonly leaves: (sessions: Sessions) => void
   /** throws unless this is an address that was right at some moment since the operation began */
   readonly holdRight: (address: string, host: string) => void
 }

@@ -127,7 +127,11 @@ class Soak {
     await this.#upheaval.settle()
     this.#after = await this.#rest()
     // asked while the lab lives
-    this.#left = moreOf(this.#before.descriptors, this.#after.descriptors, this.#child.pid)
+    const left = moreOf(this.#before.descriptors, this.#after.descriptors, this.#child.pid)
+    this.#left = left.replace(
+      /to [0-9A-F]+:([0-9A-F]{4})/g,
+      (peer, port) => `${peer} ${this.#whose(Number.parseInt(port, 16))}`,
+    )
     this.#tell(`at rest after the soak: ${describe(this.#after)}`)
   }
 
@@ -249,9 +253,12 @@ class Soak {
     })
   }
 
-  #succeed({ name }: Kind, road: SoakRoad, began: number): void {
+  /** A kind that expects to be broken off cannot tell its fault from a want of descriptors. */
+  #succeed({ name, codes }: Kind, road: SoakRoad, began: number): void {
     this.#operations[name] = (this.#operations[name] ?? 0) + 1
-    if (this.#starvation.met(began, performance.now())) road.allowAnyCode()
+    if (!this.#starvation.met(began, performance.now())) return
+    if (codes?.length === 0) road.allowAnyCode()
+    else road.allowAnything()
   }
 
   /** Want of descriptors excuses every failure but a wrong address. */
@@ -321,6 +328,15 @@ class Soak {
     }
     const memory = await this.#child.memory()
     return { vitals: vitalsOf(this.#child.pid), descriptors: descriptorsOf(this.#child.pid), memory, gauges }
+  }
+
+  /** The latest connection from a client's port, so that a socket left over can be told whose it was. */
+  #whose(port: number): string {
+    const trips = (['main', 'open'] as const).map((door) => this.#trips.find(door, port, Date.now()))
+    const texts = trips.flatMap((trip) =>
+      trip === undefined ? [] : [`${trip.kind} at ${new Date(trip.at).toISOString()}`],
+    )
+    return `[${texts.join(' or ')}]`
   }
 
   #takeVitals(): void {

@@ -62,7 +62,7 @@ function evidence(sessions: Sessions, visits: Readonly<Record<string, Partial<Vi
   const socket = { localPort: 5000 } as Socket
   trips.enter(socket, { kind: 'tunnel', email: 'alice@example.com', door: 'main', at: AT, sessions, codes: [] })
   const saw = Object.entries(visits).map(([from, visit]): [string, Visit[]] => [
-    from,
+    `${from} to ${ORIGIN}`,
     [{ at: AT, bytesRead: 10, bytesWritten: 20, isClean: true, ...visit }],
   ])
   return { situationAt, trips, visits: new Map(saw), origins: new Set([ORIGIN]) }
