@@ -253,12 +253,9 @@ class Soak {
     })
   }
 
-  /** A kind that expects to be broken off cannot tell its fault from a want of descriptors. */
-  #succeed({ name, codes }: Kind, road: SoakRoad, began: number): void {
+  #succeed({ name }: Kind, road: SoakRoad, began: number): void {
     this.#operations[name] = (this.#operations[name] ?? 0) + 1
-    if (!this.#starvation.met(began, performance.now())) return
-    if (codes?.length === 0) road.allowAnyCode()
-    else road.allowAnything()
+    if (this.#starvation.met(began, performance.now())) road.allowAnyCode()
   }
 
   /** Want of descriptors excuses every failure but a wrong address. */
