@@ -6,11 +6,14 @@ import { httpErrorText, socks4Reply } from '../errors/to-http.ts'
 import type { InboundProtocol } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
 import type { ByteStream, StreamHandler } from '../transport/byte-stream.ts'
+import type { Clock, Timer } from '../transport/timer-wheel.ts'
 import type { ClientConnection } from './client-connection.ts'
 import { openingMethod } from './close-after-reply.ts'
 import type { ProtocolHandlers } from './listener.ts'
 import { formatSocks4Reply } from './socks4/socks4-handshake.ts'
 
+/** A client that does not take its refusal keeps a descriptor no longer than this. */
+const CLOSING_MS = 2_000
 /** fatal alert, handshake_failure */
 const TLS_REFUSAL = Buffer.of(0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x28)
 /** RFC 1928 section 3: no acceptable method */
@@ -27,7 +30,7 @@ export function overloadHandlers(pipeline: ConnectionPipeline): ProtocolHandlers
       client.release()
       pipeline.refuse(client.clientInfo(protocol), error)
       const { stream } = client
-      replyAndClose(stream, format(error, stream))
+      replyAndClose(stream, client.origin.clock, format(error, stream))
     }
   }
   const inHttp = (error: GatewayError, stream: ByteStream) =>
@@ -43,20 +46,22 @@ export function overloadHandlers(pipeline: ConnectionPipeline): ProtocolHandlers
 }
 
 /** Replies and closes at once: what has arrived is read, and the descriptor is needed for other clients. */
-function replyAndClose(stream: ByteStream, reply: string | Uint8Array): void {
+function replyAndClose(stream: ByteStream, clock: Clock, reply: string | Uint8Array): void {
   while (stream.read() !== undefined);
   const isSent = stream.write(typeof reply === 'string' ? Buffer.from(reply) : reply)
   stream.end()
   if (isSent) stream.destroy()
-  else stream.setHandler(new ClosingStream(stream))
+  else stream.setHandler(new ClosingStream(stream, clock))
 }
 
-/** Closes as soon as the system has taken the reply. */
+/** Closes as soon as the system has taken the reply, or after 2 s. */
 class ClosingStream implements StreamHandler {
   readonly #stream: ByteStream
+  readonly #timeout: Timer
 
-  constructor(stream: ByteStream) {
+  constructor(stream: ByteStream, clock: Clock) {
     this.#stream = stream
+    this.#timeout = clock.after(CLOSING_MS, () => stream.destroy())
   }
 
   onReadable(): void {
@@ -67,7 +72,9 @@ class ClosingStream implements StreamHandler {
     this.#stream.destroy()
   }
 
-  onClose(): void {}
+  onClose(): void {
+    this.#timeout.cancel()
+  }
 }
 
 /** Slows accepting down by blocking this thread for a moment. A client beyond the limit can be refused only after its
