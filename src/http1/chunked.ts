@@ -17,7 +17,7 @@ export interface ChunkedLimits {
 }
 
 const SEMICOLON = 0x3b
-const MAX_SIZE_DIGITS = 16
+const MAX_SIZE_DIGITS = 64
 
 /** What comes next. */
 const SIZE = 0
@@ -109,7 +109,7 @@ export class ChunkedDecoder {
   #takeSize(byte: number): void {
     const digit = hexOf(byte)
     if (digit >= 0) {
-      if (++this.#digits > MAX_SIZE_DIGITS) throw overflow()
+      if (++this.#digits > MAX_SIZE_DIGITS) throw tooManyDigits()
       this.#left = this.#left * 16 + digit
       if (!Number.isSafeInteger(this.#left)) throw overflow()
       return
@@ -183,6 +183,11 @@ function badSize(byte: number): Defect {
   return new Defect('chunk-size', `a chunk has no size in hexadecimal digits and CRLF (it has ${byteName(byte)})`, {
     byte: byteName(byte),
   })
+}
+
+/** Leading zeros change nothing (RFC 9112 section 7.1), but not without end. */
+function tooManyDigits(): Defect {
+  return new Defect('chunk-size-overflow', `a chunk size has more than ${MAX_SIZE_DIGITS} digits`)
 }
 
 function overflow(): Defect {

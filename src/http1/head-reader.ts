@@ -71,6 +71,7 @@ export class HeadReader {
         this.#finish(bytes, start, at + 1)
         return at + 1
       } else if (this.#startLine === 0) {
+        if (size > this.#limits.maxLineBytes) throw this.#lineTooLong()
         this.#startLine = size
       }
       line = 0
@@ -111,13 +112,8 @@ export class HeadReader {
 
   #keep(bytes: Buffer, start: number): void {
     const size = this.#length + bytes.length - start
-    const { maxHeadBytes, maxLineBytes } = this.#limits
-    if (this.#startLine === 0 && size > maxLineBytes) {
-      throw new Defect('start-line-too-long', `the start line is longer than ${maxLineBytes} bytes`, {
-        limit: maxLineBytes,
-      })
-    }
-    if (size > maxHeadBytes) throw this.#tooLong()
+    if (this.#startLine === 0 && size > this.#limits.maxLineBytes) throw this.#lineTooLong()
+    if (size > this.#limits.maxHeadBytes) throw this.#tooLong()
     this.#append(bytes, start, bytes.length)
   }
 
@@ -130,6 +126,11 @@ export class HeadReader {
     }
     bytes.copy(this.#held, this.#length, start, end)
     this.#length = needed
+  }
+
+  #lineTooLong(): Defect {
+    const limit = this.#limits.maxLineBytes
+    return new Defect('start-line-too-long', `the start line is longer than ${limit} bytes`, { limit })
   }
 
   #tooLong(): Defect {

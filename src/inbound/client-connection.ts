@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { ClientInfo, ClientTls, InboundProtocol, Listener } from '../proxy/arrival.ts'
-import type { ByteStream, StreamHandler } from '../transport/byte-stream.ts'
+import type { ByteStream, StreamEnd, StreamHandler } from '../transport/byte-stream.ts'
 import type { Clock, Timer } from '../transport/timer-wheel.ts'
 
 /** The opening bytes of one protocol. */
@@ -116,10 +116,12 @@ export class ClientConnection implements StreamHandler {
 
   onWritable(): void {}
 
-  /** The client closed before its request was complete. */
-  onClose(): void {
+  /** Closed before the request was complete: by the client, or by a stop of the proxy. */
+  onClose(end?: StreamEnd): void {
     this.#refuseIfBegun(
-      new GatewayError('request.malformed', 'the client closed the connection before its request was complete'),
+      end?.by === 'us'
+        ? closedByProxy()
+        : new GatewayError('request.malformed', 'the client closed the connection before its request was complete'),
     )
   }
 
@@ -220,4 +222,9 @@ export class ClientConnection implements StreamHandler {
     this.#deadline = undefined
     this.stream.setHandler(undefined)
   }
+}
+
+/** The proxy stopped while a request was arriving: nothing the client did. */
+export function closedByProxy(): GatewayError {
+  return new GatewayError('relay.killed', 'the proxy closed the connection before the request was complete')
 }

@@ -54,6 +54,12 @@ describe('requests', () => {
     ['trailers without end', `${POST}${CHUNKED}0\r\n${'X: y\r\n'.repeat(2000)}`, 'trailers-too-long'],
     ['a folded trailer', `${POST}${CHUNKED}0\r\nX: a\r\n b\r\n\r\n`, 'folded-field'],
     ['a request line without end', `GET /${'x'.repeat(LIMITS.maxLineBytes)}`, 'start-line-too-long'],
+    [
+      'a whole request line that is too long',
+      `GET /${'x'.repeat(LIMITS.maxHeadBytes)} HTTP/1.1\r\n\r\n`,
+      'start-line-too-long',
+    ],
+    ['zeros without end ahead of a chunk size', `${POST}${CHUNKED}${'0'.repeat(65)}`, 'chunk-size-overflow'],
     ['a head without end', `${GET}${'X: y\r\n'.repeat(2000)}`, 'head-too-long'],
     ['empty lines without end', '\r\n'.repeat(LIMITS.maxHeadBytes), 'head-too-long'],
     ['too many fields', `${GET}${'X: y\r\n'.repeat(LIMITS.maxFields)}\r\n`, 'too-many-fields'],
@@ -64,6 +70,7 @@ describe('requests', () => {
   test.each([
     ['chunked and a tab', `${POST}Transfer-Encoding: chunked\t\r\n\r\n1\r\na\r\n0\r\n\r\n`, 'a'],
     ['zeros ahead of a chunk size', `${POST}${CHUNKED}0001\r\na\r\n00\r\n\r\n`, 'a'],
+    ['more zeros than digits of a length', `${POST}${CHUNKED}${'0'.repeat(30)}1\r\na\r\n000\r\n\r\n`, 'a'],
     ['empty lines ahead', `\r\n\r\n${POST}Content-Length: 1\r\n\r\na`, 'a'],
     ['an empty value', `${GET}X:\r\n\r\n`, ''],
   ])('sound: %s', (_what, text, body) => {

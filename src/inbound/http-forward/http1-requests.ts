@@ -12,7 +12,7 @@ import type { Target } from '../../net/endpoint.ts'
 import type { Session } from '../../proxy/session.ts'
 import { carry } from '../../proxy/tunnel.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
-import type { ClientConnection } from '../client-connection.ts'
+import { type ClientConnection, closedByProxy } from '../client-connection.ts'
 import { closeAfterReply } from '../close-after-reply.ts'
 import { credentialsStillMissing } from '../proxy-credentials.ts'
 import { requestError } from './defects.ts'
@@ -116,7 +116,8 @@ export class Http1Requests implements StreamHandler {
     const isMidHead = this.#state === 'priming' || (this.#state === 'reading' && this.#reader.hasBegun)
     const isReset = end.by === 'peer' && end.how !== 'fin'
     this.#leave(isReset ? resetByClient(end) : undefined)
-    if (isMidHead) this.#settings.pipeline.refuse(this.#clientInfo(), incompleteRequest())
+    if (!isMidHead) return
+    this.#settings.pipeline.refuse(this.#clientInfo(), end.by === 'us' ? closedByProxy() : incompleteRequest())
   }
 
   #clientInfo() {
