@@ -118,11 +118,7 @@ export class ClientConnection implements StreamHandler {
 
   /** Closed before the request was complete: by the client, or by a stop of the proxy. */
   onClose(end?: StreamEnd): void {
-    this.#refuseIfBegun(
-      end?.by === 'us'
-        ? closedByProxy()
-        : new GatewayError('request.malformed', 'the client closed the connection before its request was complete'),
-    )
+    this.#refuseIfBegun(incompleteRequest(end))
   }
 
   /** Refuses the client on behalf of a waiting handshake; does nothing once the handshake is over. */
@@ -224,7 +220,9 @@ export class ClientConnection implements StreamHandler {
   }
 }
 
-/** The proxy stopped while a request was arriving: nothing the client did. */
-export function closedByProxy(): GatewayError {
-  return new GatewayError('relay.killed', 'the proxy closed the connection before the request was complete')
+/** A request was cut off: by the client, or by the proxy, whose stop is nothing the client did. */
+export function incompleteRequest(end?: StreamEnd): GatewayError {
+  const how = 'closed the connection before'
+  if (end?.by === 'us') return new GatewayError('relay.killed', `the proxy ${how} the request was complete`)
+  return new GatewayError('request.malformed', `the client ${how} its request was complete`)
 }

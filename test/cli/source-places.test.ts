@@ -46,7 +46,7 @@ test('`check` names the rule, the field and the users who never have a value for
   expect(others).toEqual([])
   expect(only?.line).toBe(10)
   expect(only?.message).toContain(
-    'rule `British` asks for `net.src.geo.country`, which has no value for `placed@example.com`;',
+    'rule `British` tests `net.src.geo.country`, which has no value for `placed@example.com`;',
   )
 })
 

@@ -84,7 +84,7 @@ test.each([[[]], [['--workers', '2']]] as const)(
     const address = origin.address()
     const port = typeof address === 'object' && address !== null ? address.port : 0
     const { proxy, api, said } = await startWith(200, ...more)
-    expect(said()).toMatch(/200 open files leave room for \d+ clients at one time/)
+    expect(said()).toMatch(/200 open files leave room for \d+ clients at a time/)
 
     const clients: Awaited<ReturnType<typeof client>>[] = []
     while (clients.length < 300) {

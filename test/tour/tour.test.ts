@@ -44,7 +44,7 @@ describe('npm run tour', () => {
       'rule `vnet-AMER leaves from Los Angeles` (precedence 1000) sends this to 203.0.113.40 at LAX\n',
     )
     expect(written()).toContain('2 s: the databases know')
-    expect(written()).toContain('all 11 as expected\n')
+    expect(written()).toContain('all 11 rows are as expected\n')
   })
 
   test('a promise that is not kept shows and makes it exit 1', async () => {
@@ -74,7 +74,7 @@ describe('npm run tour', () => {
     const wrong = { ...scene, steps: [{ ...step, expected: '203.0.113.99 at AMS' }, step] }
     expect(await runTour([wrong], { io, alwaysPrivate: true, json: false })).toBe(1)
     expect(written()).toContain('NO  from Amsterdam  203.0.113.99 at AMS  203.0.113.10 at AMS\n')
-    expect(written()).toContain('1 of 2 differ\n')
+    expect(written()).toContain('1 of 2 rows differ\n')
   })
 
   test('a proxy that does not answer is a difference in words, not a crash', async () => {

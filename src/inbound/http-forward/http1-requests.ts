@@ -12,7 +12,7 @@ import type { Target } from '../../net/endpoint.ts'
 import type { Session } from '../../proxy/session.ts'
 import { carry } from '../../proxy/tunnel.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
-import { type ClientConnection, closedByProxy } from '../client-connection.ts'
+import { type ClientConnection, incompleteRequest } from '../client-connection.ts'
 import { closeAfterReply } from '../close-after-reply.ts'
 import { credentialsStillMissing } from '../proxy-credentials.ts'
 import { requestError } from './defects.ts'
@@ -116,8 +116,7 @@ export class Http1Requests implements StreamHandler {
     const isMidHead = this.#state === 'priming' || (this.#state === 'reading' && this.#reader.hasBegun)
     const isReset = end.by === 'peer' && end.how !== 'fin'
     this.#leave(isReset ? resetByClient(end) : undefined)
-    if (!isMidHead) return
-    this.#settings.pipeline.refuse(this.#clientInfo(), end.by === 'us' ? closedByProxy() : incompleteRequest())
+    if (isMidHead) this.#settings.pipeline.refuse(this.#clientInfo(), incompleteRequest(end))
   }
 
   #clientInfo() {
@@ -394,8 +393,4 @@ function askedBy({ method, fields }: RequestHead): Asked {
 function resetByClient({ cause }: StreamEnd): ConnectionEnd {
   const error = new GatewayError('relay.client_reset', 'the client reset the connection', { cause })
   return { reason: error.rendering.close, error }
-}
-
-function incompleteRequest(): GatewayError {
-  return new GatewayError('request.malformed', 'the client closed the connection before its request was complete')
 }
