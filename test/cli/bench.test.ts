@@ -21,7 +21,7 @@ test('bench decide --json has the fields that scripts rely on', async () => {
 test('bench decide says how much the cache knew, and decides without it when told so', async () => {
   const args = ['bench', 'decide', '--rules', '20', '--connections', '100', '--seconds', '1']
   const { stdout } = await run(args)
-  expect(stdout).toMatch(/^cache +knew [\d.]+ %/m)
+  expect(stdout).toMatch(/^cache +answered [\d.]+ %/m)
   const known = JSON.parse((await run([...args, '--json'])).stdout)
   expect(known.from_cache).toBeGreaterThan(0.5)
   const anew = JSON.parse((await run([...args, '--no-cache', '--json'])).stdout)
