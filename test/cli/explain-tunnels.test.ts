@@ -11,8 +11,8 @@ async function tunnelLine(network: string, destination: string): Promise<string 
 }
 
 test.each([
-  ['vnet-AMER', 'http://10.10.1.4/', 'amer, really at 127.40.1.4:9480'],
-  ['vnet-EMEA', 'http://10.10.1.4/', 'emea, really at 127.41.1.4:9480'],
+  ['vnet-AMER', 'http://10.10.1.4/', 'amer, dialled at 127.40.1.4:9480'],
+  ['vnet-EMEA', 'http://10.10.1.4/', 'emea, dialled at 127.41.1.4:9480'],
   ['vnet-EMEA', 'http://127.42.0.1:9482/', 'by-proxy, through its upstream proxy'],
   ['vnet-EMEA', 'http://10.30.0.1/', 'unfinished, without an upstream: the connection fails'],
   ['default', 'http://127.42.0.1:9482/', undefined],

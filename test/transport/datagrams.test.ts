@@ -81,22 +81,21 @@ describe.each(enginesHere().map((engine) => [engine.name, engine] as const))(
       await expect(engine.bindDatagrams(missing)).rejects.toMatchObject({ code: 'EADDRNOTAVAIL', syscall: 'bind' })
     })
 
-    test.runIf(engine.name === 'linux')(
-      'a closed port is told, for the destination that has it, and disturbs no other',
-      async () => {
-        const [one, other] = [await bind(engine), await bind(engine)]
-        const ear = new DatagramEar(other)
-        const failures = new DatagramEar(one)
-        const closed = { ip: ip('127.0.0.1'), port: ownPort(0) }
-        for (let round = 0; round < 20; round++) {
-          one.send(closed, Buffer.from('nobody'))
-          one.send(other.address, Buffer.from('somebody'))
-          await ear.until(round + 1)
-        }
-        await failures.until(1)
-        expect(new Set(failures.failures)).toEqual(new Set([`ECONNREFUSED ${closed.port}`]))
-      },
-    )
+    // ICMP errors of unconnected sockets reach the engine `linux` alone
+    if (engine.name !== 'linux') return
+    test('a closed port is told, for the destination that has it, and disturbs no other', async () => {
+      const [one, other] = [await bind(engine), await bind(engine)]
+      const ear = new DatagramEar(other)
+      const failures = new DatagramEar(one)
+      const closed = { ip: ip('127.0.0.1'), port: ownPort(0) }
+      for (let round = 0; round < 20; round++) {
+        one.send(closed, Buffer.from('nobody'))
+        one.send(other.address, Buffer.from('somebody'))
+        await ear.until(round + 1)
+      }
+      await failures.until(1)
+      expect(new Set(failures.failures)).toEqual(new Set([`ECONNREFUSED ${closed.port}`]))
+    })
   },
 )
 
