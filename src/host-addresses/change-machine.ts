@@ -1,11 +1,14 @@
 // Makes changes on this machine, one command after another, each printed before it runs and recorded afterwards; and takes
-// exactly those back.
+// exactly those back. The record is one small file in the state folder, replaced whole and gone when nothing is left to take
+// away. Holds names of changes, never commands.
 
 import { execFile } from 'node:child_process'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { OwnAddresses } from '../config/own-addresses.ts'
-import { InputError } from '../errors/issue.ts'
-import type { ChangeRecord } from './change-record.ts'
-import { type CommandLine, changeOf, isMade, type SystemChange, showCommand } from './system-commands.ts'
+import { InputError, inputError } from '../errors/issue.ts'
+import { parseCidr } from '../net/cidr.ts'
+import { type CommandLine, changeOf, isMade, NONLOCAL_BIND, type SystemChange, showCommand } from './system-commands.ts'
 
 export interface Machine {
   readonly system: NodeJS.Platform
@@ -71,4 +74,60 @@ export function runCommand([program, ...args]: CommandLine): Promise<void> {
 const HINTS: Readonly<Record<string, string>> = {
   ip: 'install iproute2 (`apt-get install iproute2`)',
   sysctl: 'install procps (`apt-get install procps`)',
+}
+
+interface ChangeRecord {
+  readonly file: string
+  /** names of changes, in the order they were made */
+  readonly added: readonly string[]
+  add(what: string): void
+  /** Forgets a change that was taken back. */
+  remove(what: string): void
+}
+
+/** Opens the record of a state folder. Throws an InputError for a file that is not one. */
+export function openChangeRecord(state: string): ChangeRecord {
+  const file = join(state, 'addresses.json')
+  let added = read(file)
+  const write = (next: readonly string[]) => {
+    added = next
+    if (next.length === 0) return rmSync(file, { force: true })
+    mkdirSync(state, { recursive: true })
+    writeFileSync(`${file}.new`, `${JSON.stringify({ added: next }, null, 2)}\n`)
+    renameSync(`${file}.new`, file)
+  }
+  return {
+    file,
+    get added() {
+      return added
+    },
+    add: (what) => write([...added.filter((one) => one !== what), what]),
+    remove: (what) => write(added.filter((one) => one !== what)),
+  }
+}
+
+function read(file: string): readonly string[] {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch {
+    return []
+  }
+  const added: unknown = Object(parsed(text)).added
+  if (Array.isArray(added) && added.every(isName)) return added
+  const message = 'this is not a record of added addresses'
+  const hint = '`ip route show table local` lists the routes of this machine; delete the file once none of it is left'
+  throw inputError('address.bad_record', message, { hint, file })
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && (value === NONLOCAL_BIND || parseCidr(value) !== undefined)
 }

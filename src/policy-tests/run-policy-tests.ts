@@ -3,8 +3,7 @@
 
 import type { CaseResult, TestRun, Verdict } from '../analysis/policy-test.ts'
 import type { LabConfig } from '../config/lab-config.ts'
-import { allowlistsOf } from '../decider/allowlists.ts'
-import { openDecider, type SharedParts } from '../decider/decider.ts'
+import { allowlistsOf, openDecider, type SharedParts } from '../decider/decider.ts'
 import { type Explained, explainConnection } from '../decider/explain-connection.ts'
 import { asGatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'

@@ -1,8 +1,7 @@
 // Runs policy tests: reads every file, decides with the configurations, compares. All invalid input is reported together,
 // for all files; a case that was asked passes or fails. Shows nothing.
 
-import { coverageOf } from '../analysis/coverage.ts'
-import { type CaseResult, differencesOf, type TestRun, type Verdict } from '../analysis/policy-test.ts'
+import { type CaseResult, coverageOf, differencesOf, type TestRun, type Verdict } from '../analysis/policy-test.ts'
 import { proveReach } from '../analysis/unreachable.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { InputError, type Issue } from '../errors/issue.ts'

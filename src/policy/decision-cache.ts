@@ -1,7 +1,7 @@
 // Caches decisions that are the same for many connections: given the deciding rule, or the choice where no rule
 // matched, the rest follows from the data center and two bits of the flow. One cache per account version.
 
-import { flatText } from '../net/flat-text.ts'
+import { flatText } from '../net/ip.ts'
 import type { Decision } from './decision.ts'
 import type { Flow } from './flow.ts'
 import type { Colo } from './place.ts'

@@ -1,14 +1,17 @@
 // Decides recorded sessions again and counts what changes, piece by piece of a recording. Knows no files and no threads.
 
-import { answerOf, changesBetween, type EgressAnswer, type ReplayChange } from '../analysis/replay-change.ts'
 import {
   type AllowlistTally,
+  answerOf,
+  changesBetween,
   count,
   countChange,
+  type EgressAnswer,
   emptySummary,
   entryOf,
   newAllowlistTally,
   newTally,
+  type ReplayChange,
   type ReplaySummary,
 } from '../analysis/replay-summary.ts'
 import { parseIp } from '../net/ip.ts'

@@ -1,8 +1,7 @@
 // What a scenario runs on: it applies changes and reports the outcome of requests. A lab with its proxy is
 // one, the decision alone is another.
 
-import type { ConnectionFate, ScenarioClient } from '../analysis/scenario-report.ts'
-import type { Observation } from '../analysis/scenario-timeline.ts'
+import type { ConnectionFate, Observation, ScenarioClient } from '../analysis/scenario-timeline.ts'
 import type { ScenarioChange, ScenarioRequestStep } from './scenario.ts'
 
 /** What a change meant for one held connection. */

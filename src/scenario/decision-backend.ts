@@ -3,9 +3,14 @@
 
 import type { Observation } from '../analysis/scenario-timeline.ts'
 import type { LabConfig } from '../config/lab-config.ts'
-import { allowlistsOf } from '../decider/allowlists.ts'
 import { configuredSockets } from '../decider/configured-sockets.ts'
-import { createDecisionContext, type Decider, type DecisionContext, deciderOver } from '../decider/decider.ts'
+import {
+  allowlistsOf,
+  createDecisionContext,
+  type Decider,
+  type DecisionContext,
+  deciderOver,
+} from '../decider/decider.ts'
 import { type Explained, explainConnection } from '../decider/explain-connection.ts'
 import { openStore } from '../decider/open-store.ts'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { junitReport } from '../analysis/junit.ts'
-import { entriesOf, type ScenarioReport, type TimedEntry } from '../analysis/scenario-report.ts'
+import { entriesOf, type ScenarioReport, type TimedEntry } from '../analysis/scenario-timeline.ts'
 import { readConfig } from '../decider/read-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { Pace } from './backend.ts'

@@ -2,8 +2,8 @@
 // fail, and which rules no case covers.
 
 import { InvalidArgumentError } from 'commander'
-import { coveredPercent } from '../../analysis/coverage.ts'
 import { junitReport } from '../../analysis/junit.ts'
+import { coveredPercent } from '../../analysis/policy-test.ts'
 import { writeOutput } from '../../config/write-output.ts'
 import { explanationJson } from '../../decider/explain-connection.ts'
 import { InputError, inputError } from '../../errors/issue.ts'

@@ -1,7 +1,7 @@
 // Formats a request head for the origin: new framing and connection options (FR-03), the other fields unchanged.
 
+import { formatHead } from '../../http1/fields.ts'
 import { CHUNKED } from '../../http1/framing.ts'
-import { formatHead } from '../../http1/serialize.ts'
 import type { ForwardRequest } from './forward-request.ts'
 
 export function formatRequestHead(request: ForwardRequest): string {

@@ -3,11 +3,10 @@
 // connection to the origin serves this client only.
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import { valuesOf } from '../../http1/fields.ts'
+import { formatHead, valuesOf } from '../../http1/fields.ts'
+import { keepsConnection } from '../../http1/framing.ts'
 import { HeadReader } from '../../http1/head-reader.ts'
-import { keepsConnection } from '../../http1/persistence.ts'
 import { checkMethodBeginning, checkRequestLine, parseRequestHead, type RequestHead } from '../../http1/request-head.ts'
-import { formatHead } from '../../http1/serialize.ts'
 import type { Target } from '../../net/endpoint.ts'
 import type { Session } from '../../proxy/session.ts'
 import { carry } from '../../proxy/tunnel.ts'

@@ -11,7 +11,7 @@
 // `test/policy/matcher/flow-cache.test.ts` and `scripts/fuzz-decide.ts` compare it with trying every rule in order.
 
 import type { FieldValues } from '../../expression/value.ts'
-import { flatText } from '../../net/flat-text.ts'
+import { flatText } from '../../net/ip.ts'
 import { GATEWAY_SCHEME } from '../fields.ts'
 import { fieldOriginOf } from './field-origin.ts'
 
