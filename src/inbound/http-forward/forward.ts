@@ -13,8 +13,7 @@ import { applySignIn, offerSignIn, respondSignIn, type SignInService } from '../
 import type { ForwardRequest, HeadRules } from './forward-request.ts'
 import type { AnswerHead } from './forward-response.ts'
 import type { Forwarding, ForwardingSettings } from './forwarding.ts'
-import type { RequestBody } from './request-body.ts'
-import { answerError, answerOptions, type Responder } from './responder.ts'
+import { answerError, answerOptions, type RequestBody, type Responder } from './responder.ts'
 
 export interface ForwardSettings extends HeadRules, ForwardingSettings {
   /** an idle kept-alive connection */

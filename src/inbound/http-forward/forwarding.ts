@@ -10,8 +10,7 @@ import { CancellationSource } from '../../transport/cancellation.ts'
 import type { ForwardRequest } from './forward-request.ts'
 import type { AnswerHead } from './forward-response.ts'
 import { type ConnectionEnd, type ExchangeOutcome, OriginConnection, type OriginSettings } from './origin-connection.ts'
-import type { RequestBody } from './request-body.ts'
-import { answerError, type Responder } from './responder.ts'
+import { answerError, type RequestBody, type Responder } from './responder.ts'
 
 export interface ForwardingSettings extends OriginSettings {
   readonly pipeline: ConnectionPipeline

@@ -3,6 +3,7 @@
 // connection to the origin serves this client only.
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
+import { requestError } from '../../http1/defect.ts'
 import { formatHead, valuesOf } from '../../http1/fields.ts'
 import { keepsConnection } from '../../http1/framing.ts'
 import { HeadReader } from '../../http1/head-reader.ts'
@@ -14,13 +15,11 @@ import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-
 import { type ClientConnection, incompleteRequest } from '../client-connection.ts'
 import { closeAfterReply } from '../close-after-reply.ts'
 import { credentialsStillMissing } from '../proxy-credentials.ts'
-import { requestError } from './defects.ts'
 import { type ForwardSettings, forward } from './forward.ts'
 import { type ForwardRequest, understandForward } from './forward-request.ts'
 import type { AnswerHead } from './forward-response.ts'
 import { Forwarding } from './forwarding.ts'
-import { HeldInput } from './held-input.ts'
-import { Http1RequestBody } from './http1-request-body.ts'
+import { HeldInput, Http1RequestBody } from './http1-request-body.ts'
 import { Http1Responder } from './http1-responder.ts'
 import { IdleTimer } from './idle-timer.ts'
 import type { ConnectionEnd } from './origin-connection.ts'

@@ -3,12 +3,12 @@
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { ChunkedDecoder } from '../../http1/chunked.ts'
+import { responseError } from '../../http1/defect.ts'
 import { valuesOf } from '../../http1/fields.ts'
 import { CHUNKED, keepsConnection, responseFraming, UNTIL_CLOSE } from '../../http1/framing.ts'
 import { trimBlanks } from '../../http1/grammar.ts'
 import { HeadReader } from '../../http1/head-reader.ts'
 import { parseResponseHead, type ResponseHead } from '../../http1/response-head.ts'
-import { responseError } from './defects.ts'
 import type { ForwardRequest } from './forward-request.ts'
 import { type AnswerHead, forwardInterim, forwardResponse } from './forward-response.ts'
 import { allowedTrailers } from './hop-by-hop.ts'

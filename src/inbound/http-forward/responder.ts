@@ -1,4 +1,5 @@
-// The client's side of one exchange, for every HTTP version, and the responses the proxy makes itself.
+// The two sides of one exchange, for every HTTP version: the body of a request on its way to an origin, which moves only
+// while the origin takes it; and the client's side of the answer, with the responses the proxy makes itself.
 
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
@@ -56,3 +57,27 @@ export function answerEmpty(responder: Responder, status: number, reason: string
   responder.head({ status, reason, fields: [...fields, 'Content-Length', '0'], body: 0 })
   responder.end([])
 }
+
+/** Receives a request body. */
+export interface BodySink {
+  /** `bytes` are valid only during the call. False: pause until {@link RequestBody.resume}. */
+  write(bytes: Buffer): boolean
+  /** The body is complete. */
+  end(): void
+  /** Sends what {@link write} gathered. */
+  flush(): void
+}
+
+export interface RequestBody {
+  /** everything has been read from the client */
+  readonly isDone: boolean
+  /** Moves what has arrived to this sink, and the rest as it arrives. */
+  start(sink: BodySink): void
+  /** The sink can take more. */
+  resume(): void
+  /** The sink takes no more; the rest is discarded later. */
+  stop(): void
+}
+
+/** Why a request body cannot be completed. */
+export type OnBodyFailure = (error: GatewayError) => void

@@ -9,7 +9,7 @@ import { createDecisionContext, type DecisionContext } from '../../decider/decid
 import { rangeOf } from '../../decider/lab-dns.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { InputError } from '../../errors/issue.ts'
-import { SharedClients } from '../../inbound/client-limit.ts'
+import { SharedClients } from '../../inbound/listener.ts'
 import type { Gateway } from '../../inbound/proxy-server.ts'
 import { type EventLog, tellIssue } from '../../log/event-log.ts'
 import type { Ip } from '../../net/ip.ts'
