@@ -22,16 +22,15 @@ import { type Decision, type Egress, nameOfEgress } from '../policy/decision.ts'
 import { explainDecision } from '../policy/explain.ts'
 import { dependsOn } from '../proxy/live-sessions.ts'
 import type { Store } from '../store/store.ts'
-import { applyChange } from './apply-change.ts'
 import {
+  applyChange,
   type BackendChange,
   type HeldConnectionFate,
   loginOf,
   type OutageOfEgress,
   type ScenarioBackend,
 } from './backend.ts'
-import { destinationOf } from './check-names.ts'
-import type { ScenarioRequestStep } from './scenario.ts'
+import { destinationOf, type ScenarioRequestStep } from './scenario.ts'
 
 export interface DecisionBackendOptions {
   readonly config: LabConfig

@@ -21,19 +21,17 @@ import { createExitTable } from '../outbound/upstream-proxy.ts'
 import { type Allowlists, letsIn } from '../policy/allowlist.ts'
 import { type Egress, nameOfEgress } from '../policy/decision.ts'
 import { explainDecision } from '../policy/explain.ts'
-import { applyColoOutage } from '../proxy/live-sessions.ts'
-import type { RecentSession } from '../proxy/recent-sessions.ts'
-import { applyChange } from './apply-change.ts'
+import { applyColoOutage, type RecentSession } from '../proxy/live-sessions.ts'
 import {
+  applyChange,
   type BackendChange,
   type HeldConnectionFate,
   loginOf,
   type OutageOfEgress,
   type ScenarioBackend,
 } from './backend.ts'
-import { destinationOf } from './check-names.ts'
 import { type LocalExits, startLocalExits } from './local-exits.ts'
-import type { ScenarioRequestStep } from './scenario.ts'
+import { destinationOf, type ScenarioRequestStep } from './scenario.ts'
 
 export interface ProxyBackendOptions {
   readonly configFile: string

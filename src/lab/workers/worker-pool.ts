@@ -15,8 +15,8 @@ import type { ConnectionCounts, DatagramCounts } from '../../proxy/counters.ts'
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import { versionAfter, wholeVersion } from '../../store/replica.ts'
 import type { Store } from '../../store/store.ts'
+import type { DataPlaneTraffic } from '../data-path.ts'
 import type { SharedSignIn } from '../sign-in.ts'
-import type { DataPlaneTraffic } from '../traffic.ts'
 import type {
   MessageFromWorker,
   MessageToWorker,

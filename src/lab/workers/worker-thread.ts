@@ -22,8 +22,7 @@ import { createDataPath, type DataPath, openListeners } from '../data-path.ts'
 import { settled } from '../follow-config.ts'
 import { joinSignIn } from '../sign-in.ts'
 import type { MessageFromWorker, MessageToWorker, SharedConfig, WorkerReport, WorkerStart } from './messages.ts'
-import { PlaceholderClient } from './remote-placeholders.ts'
-import { createSourceSender } from './remote-sources.ts'
+import { createSourceSender, PlaceholderClient } from './remote-addresses.ts'
 import { SessionBatchSender } from './session-batches.ts'
 
 /** Finished sessions of this worker whose decisions can still be asked for. */
