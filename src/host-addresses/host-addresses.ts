@@ -15,8 +15,16 @@ import type { Ip } from '../net/ip.ts'
 import { checkLocalAddresses } from '../outbound/local-addresses.ts'
 import type { Account } from '../policy/account.ts'
 import { createStore } from '../store/store.ts'
-import { changesToTakeBack, makeChanges, openChangeRecord, runCommand, takeBackChanges } from './change-machine.ts'
-import { changesFor, type SystemChanges, showCommand } from './system-commands.ts'
+import {
+  changesFor,
+  changesToTakeBack,
+  makeChanges,
+  openChangeRecord,
+  runCommand,
+  type SystemChanges,
+  showCommand,
+  takeBackChanges,
+} from './change-machine.ts'
 
 /** The addresses a configuration needs, on this machine. */
 export class HostAddresses {

@@ -3,7 +3,7 @@
 
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { httpErrorText } from '../errors/to-http.ts'
-import type { RequestHead } from '../http1/request-head.ts'
+import type { RequestHead } from '../http1/message-head.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
 import type { Engine } from '../transport/engine.ts'

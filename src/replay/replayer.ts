@@ -14,12 +14,12 @@ import {
   type ReplayChange,
   type ReplaySummary,
 } from '../analysis/replay-summary.ts'
+import { dedicatedIpOf } from '../geo/site-view.ts'
 import { parseIp } from '../net/ip.ts'
 import type { Account } from '../policy/account.ts'
 import { type Allowlist, type Allowlists, letsIn } from '../policy/allowlist.ts'
 import { decide } from '../policy/decide.ts'
 import type { DecisionOutcome } from '../policy/decision.ts'
-import { dedicatedIpOf } from '../policy/geolocation.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import { type RecordedSession, sessionOf } from './recorded-session.ts'
 import type { RecordedClient, RecordedDestination, RecordedFlow, RecordedFlowReader } from './session-flow.ts'

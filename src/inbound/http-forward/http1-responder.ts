@@ -5,9 +5,8 @@ import { formatHead, formatLastChunk } from '../../http1/fields.ts'
 import { CHUNKED, UNTIL_CLOSE } from '../../http1/framing.ts'
 import { isNamed } from '../../http1/grammar.ts'
 import type { ByteStream } from '../../transport/byte-stream.ts'
-import type { AnswerHead } from './forward-response.ts'
 import type { ResponseOutput } from './output.ts'
-import type { Responder } from './responder.ts'
+import type { AnswerHead, Responder } from './responder.ts'
 
 /** What the request means for its response. */
 export interface AnswerTo {

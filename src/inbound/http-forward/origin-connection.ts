@@ -9,11 +9,10 @@ import type { ClientContext, Identification } from '../../proxy/stage-values.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
 import type { Clock } from '../../transport/timer-wheel.ts'
 import { type ForwardRequest, formatRequestHead } from './forward-request.ts'
-import type { AnswerHead } from './forward-response.ts'
 import { IdleTimer } from './idle-timer.ts'
 import { OriginResponse } from './origin-answer.ts'
 import { ResponseOutput } from './output.ts'
-import type { BodySink, RequestBody, Responder } from './responder.ts'
+import type { AnswerHead, BodySink, RequestBody, Responder } from './responder.ts'
 
 export interface OriginSettings {
   /** until the head of the response, while no byte of the request moves */

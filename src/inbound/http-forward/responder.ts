@@ -3,7 +3,17 @@
 
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
-import type { AnswerHead } from './forward-response.ts'
+
+/** The head of a response, as a {@link Responder} takes it. */
+export interface AnswerHead {
+  readonly status: number
+  /** the canonical phrase; an origin's own is dropped */
+  readonly reason: string
+  /** flat list of names and values; includes Content-Length where the length is known, no other framing */
+  readonly fields: readonly string[]
+  /** bytes of the body; CHUNKED or UNTIL_CLOSE where its length is not known ahead */
+  readonly body: number
+}
 
 /** Sends one response to the client. */
 export interface Responder {

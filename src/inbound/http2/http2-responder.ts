@@ -10,8 +10,7 @@ import {
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
 import type { Clock } from '../../transport/timer-wheel.ts'
-import type { AnswerHead } from '../http-forward/forward-response.ts'
-import type { Responder } from '../http-forward/responder.ts'
+import type { AnswerHead, Responder } from '../http-forward/responder.ts'
 
 export class Http2Responder implements Responder {
   readonly #stream: ServerHttp2Stream
