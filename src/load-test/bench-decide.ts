@@ -1,7 +1,7 @@
 // What `bench decide` measures: synthetic rules, or a configuration's own under connections made of its own people,
 // virtual networks and destinations.
 
-import { createHistogram, type Histogram, type RecordableHistogram } from 'node:perf_hooks'
+import { createHistogram, type Histogram } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
@@ -13,9 +13,8 @@ import type { NamedList } from '../policy/account.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Rule } from '../policy/rule.ts'
 import { compileRuleset } from '../policy/ruleset.ts'
-import type { DecideLoad } from './decide-load.ts'
-import type { DecideJob, PolicyUnderTest } from './decide-worker.ts'
-import { createRandom, type Order, type Random } from './random.ts'
+import type { DecideJob, DecideLoad, DecideLoadOptions, PolicyUnderTest } from './decide-load.ts'
+import { createRandom, type Random } from './random.ts'
 import { createSyntheticFlows, type SyntheticTraffic } from './synthetic-flows.ts'
 import { createSyntheticWorld, type SyntheticWorld } from './synthetic-world.ts'
 
@@ -74,77 +73,36 @@ function anyFlow({ users, devices, virtualNetworks, destinations }: LabConfig, r
 }
 
 export type Percentiles = Readonly<Record<'p50' | 'p90' | 'p99' | 'p999' | 'max', number>>
-export interface DecideBenchRequest {
+export interface DecideBenchRequest extends Omit<DecideBenchOptions, 'order'> {
   /** a synthetic rule set of this size, or the rules of a configuration file */
   readonly rules: number | { readonly configFile: string }
   readonly connections: number
-  /** how connections are spread: a few of them, and of their people and sites, come most of the time, or all equally often */
-  readonly traffic: 'zipf' | 'uniform'
-  /** decide what came before from the cache */
-  readonly cache: boolean
-  readonly threads: number
-  readonly seconds: number
+  readonly traffic: SyntheticTraffic
   readonly seed: number
-  /** share done, 0…1 */
-  readonly onProgress?: (share: number) => void
 }
 
-export interface DecideBenchSummary {
-  readonly rules: number
-  readonly connections: number
-  readonly threads: number
-  readonly seconds: number
-  readonly decisions: number
-  readonly decisionsPerSecond: number
-  /** mean processor time of one decision */
-  readonly processorNs: number
-  /** share of connections some rule matched, 0…1 */
-  readonly matched: number
-  /** share of decisions that came from the cache, 0…1 */
-  readonly known: number
+export interface DecideBenchSummary extends Omit<DecideBenchResult, 'latency' | 'unknownLatency'> {
   readonly latencyNs: Percentiles
   /** of those that did not come from the cache; null where all did */
   readonly unknownNs: Percentiles | null
-  /** single decisions by duration: the count at n took at least 2^n and less than 2^(n+1) nanoseconds */
-  readonly buckets: readonly number[]
-  readonly compileMs: number
-  readonly rulesetBytes: number
-  readonly rssBytes: number
 }
 
 // A whole load test of rule evaluation: rules compiled, threads started, results added up.
 
-export interface DecideBenchResult {
+/** Added up over all threads; `processorNs` and the shares are means. */
+export interface DecideBenchResult extends DecideLoad {
   readonly rules: number
   readonly connections: number
   readonly threads: number
   readonly seconds: number
-  readonly decisions: number
-  readonly decisionsPerSecond: number
-  /** mean processor time of one decision */
-  readonly processorNs: number
-  /** share of connections that some rule matched, 0…1 */
-  readonly matched: number
-  /** share that came from the cache, 0…1 */
-  readonly known: number
-  readonly latency: RecordableHistogram
-  /** of those that did not come from the cache */
-  readonly unknownLatency: RecordableHistogram
-  /** as in DecideLoad */
-  readonly buckets: readonly number[]
-  readonly clockNs: number
   readonly compileMs: number
   /** heap the compiled rules take, lists included */
   readonly rulesetBytes: number
   readonly rssBytes: number
 }
 
-export interface DecideBenchOptions {
+export interface DecideBenchOptions extends DecideLoadOptions {
   readonly threads: number
-  readonly seconds: number
-  readonly order: Order
-  readonly cache: boolean
-  readonly onProgress?: (share: number) => void
 }
 
 /** Compiles the rules once here for the figures of compiling, then decides on worker threads.

@@ -21,11 +21,6 @@ export function negate(set: ByteClass): ByteClass {
   return set.map((flag) => 1 - flag)
 }
 
-/** The bytes in either set. */
-export function union(a: ByteClass, b: ByteClass): ByteClass {
-  return a.map((flag, byte) => flag | (b[byte] ?? 0))
-}
-
 export const CLASS_OPERATORS = {
   '&&': (a: ByteClass, b: ByteClass): ByteClass => a.map((flag, byte) => flag & (b[byte] ?? 0)),
   '--': (a: ByteClass, b: ByteClass): ByteClass => a.map((flag, byte) => flag & (1 - (b[byte] ?? 0))),
