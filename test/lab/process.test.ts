@@ -10,7 +10,7 @@ import { type Banner, bannerOf } from '../support/banner.ts'
 import { curl } from '../support/curl.ts'
 import { loopback, ownNetwork } from '../support/own-network.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
-import { dialPlain } from '../support/tcp.ts'
+import { dialPlain, untilRefused } from '../support/tcp.ts'
 
 let folder: string
 let config: string
@@ -104,14 +104,7 @@ test('LC-01: an open tunnel gets the drain time; a second signal does not wait f
   const [answer] = await once(tunnel, 'data')
   expect(String(answer)).toMatch(/^HTTP\/1\.1 200 /)
   child?.kill('SIGTERM')
-  await expect
-    .poll(() =>
-      dialPlain(port).then(
-        () => 'open',
-        () => 'refused',
-      ),
-    )
-    .toBe('refused')
+  await untilRefused(port)
   tunnel.write('GET / HTTP/1.1\r\nHost: ipv4.icanhazip.com\r\n\r\n')
   const [page] = await once(tunnel, 'data')
   expect(String(page)).toContain('203.0.113.10')
@@ -140,14 +133,7 @@ test('RS-08: it outlives the reader of its standard output', async () => {
 test('stops when npm that started it is ended by a signal', async () => {
   const port = await start('npm', ['start', '--silent', '--'])
   child?.kill('SIGTERM')
-  await expect
-    .poll(() =>
-      dialPlain(port).then(
-        () => 'open',
-        () => 'refused',
-      ),
-    )
-    .toBe('refused')
+  await untilRefused(port)
 })
 
 test('a configuration with mistakes ends it with exit code 2 and all of them on standard error', async () => {
