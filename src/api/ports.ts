@@ -25,6 +25,8 @@ export interface ApiPorts {
    *  GatewayError `request.malformed` for choices that cannot be. */
   readonly checkUser: (user: string, password: string, peer: string) => Promise<string | undefined>
   readonly users: () => readonly ConfiguredPerson[]
+  /** what the configuration declares for rules to compare with */
+  readonly catalogue: () => Catalogue
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
   /** how the lab's own proxy says for whom it asks; absent: it never does */
@@ -158,6 +160,18 @@ export interface ConfiguredPerson {
   readonly groups: readonly string[]
   /** where they are, as far as it is known */
   readonly place?: Place
+}
+
+/** What rules compare with and only the configuration file declares. */
+export interface Catalogue {
+  readonly postureChecks: readonly { readonly id: string; readonly name: string }[]
+  readonly applications: readonly NamedNumber[]
+  readonly contentCategories: readonly NamedNumber[]
+}
+
+export interface NamedNumber {
+  readonly id: number
+  readonly name: string
 }
 
 /** A hypothetical connection, as `egresslab explain` takes it. */

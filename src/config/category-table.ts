@@ -42,3 +42,18 @@ function domainsOf(name: string): string[] {
 function distinct(numbers: readonly number[]): readonly number[] {
   return [...new Set(numbers)]
 }
+
+/** Every number the table has, with a name: the entry's, or that of the host or network it was first declared for. */
+export function namedNumbers(
+  entries: readonly Category[],
+  of: keyof Categories,
+): readonly { readonly id: number; readonly name: string }[] {
+  const names = new Map<number, string>()
+  for (const entry of entries) {
+    const own = of === 'applications' ? entry.name : undefined
+    for (const id of entry[of]) {
+      if (own !== undefined || !names.has(id)) names.set(id, own ?? entry.host ?? entry.network?.text ?? String(id))
+    }
+  }
+  return [...names].map(([id, name]) => ({ id, name }))
+}

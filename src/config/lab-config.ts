@@ -46,6 +46,8 @@ export interface LabConfig {
   /** the issuers whose tokens count as a login */
   readonly identityProviders: readonly IdentityProvider[]
   readonly devices: readonly ConfiguredDevice[]
+  /** as declared; devices may have others too */
+  readonly postureChecks?: readonly { readonly id: string; readonly name: string }[]
   /** narrowest network first */
   readonly sources: readonly ConfiguredSource[]
   readonly listeners: readonly Listener[]
@@ -223,6 +225,8 @@ export interface OriginSpec {
 export interface Category {
   readonly host?: string
   readonly network?: Cidr
+  /** what its applications are called; absent: as the host or the network */
+  readonly name?: string
   readonly contentCategories: readonly number[]
   readonly applications: readonly number[]
 }

@@ -198,6 +198,10 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     groups: readGroups(reading),
     identityProviders: readIdentityProviders(reading, dirname(file)),
     devices: readDevices(reading),
+    postureChecks: raw.posture_checks.map((check) => ({
+      id: reading.names.ownId('posture_checks', check),
+      name: check.name,
+    })),
     sources: readSources(reading),
     listeners: readListeners(reading, dirname(file)),
     ...readDestinations(reading, standIns),

@@ -227,6 +227,7 @@ export type OriginKind = 'echo' | 'saas' | 'search' | 'site' | 'udp-echo'
 export interface RawCategory {
   readonly host?: string
   readonly network?: string
+  readonly name?: string
   readonly content_categories: readonly number[]
   readonly applications: readonly number[]
 }

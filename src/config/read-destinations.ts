@@ -135,13 +135,14 @@ function samePorts(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number
 
 /** The entries of the table of categories. Problems are recorded. */
 export function readCategories({ raw, problems }: ReadingContext): readonly Category[] {
-  return raw.categories.map(({ host, network, content_categories, applications }, at) => {
+  return raw.categories.map(({ host, network, name, content_categories, applications }, at) => {
     if ((host === undefined) === (network === undefined)) {
       problems.add(['categories', at], 'config.conflict', 'an entry needs either a `host` or a `network`')
     }
     return Object.freeze({
       ...(host === undefined ? {} : { host: readHostName(host) }),
       ...(network === undefined ? {} : { network: cidr(network) }),
+      ...(name === undefined ? {} : { name }),
       contentCategories: content_categories,
       applications,
     })

@@ -13,6 +13,7 @@ import {
   startApi,
   type VerifyQuestion,
 } from '../api/index.ts'
+import { namedNumbers } from '../config/category-table.ts'
 import type { ConfiguredUser, LabConfig, OriginSpec } from '../config/lab-config.ts'
 import type { Decider } from '../decider/decider.ts'
 import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
@@ -110,6 +111,11 @@ function portsOver(parts: ApiParts): ApiPorts {
         groups: user.identity.groups.map(({ name }) => name),
         ...placeOf(parts, user),
       })),
+    catalogue: () => ({
+      postureChecks: parts.config.postureChecks ?? [],
+      applications: namedNumbers(parts.config.categories, 'applications'),
+      contentCategories: namedNumbers(parts.config.categories, 'contentCategories'),
+    }),
     status: {
       version: parts.version,
       engine: parts.engine,

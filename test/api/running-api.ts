@@ -78,6 +78,11 @@ export async function runApi(
     checkUser: async (user, password) =>
       user.split(';')[0]?.toLowerCase() === BOB.email && password === BOB.password ? BOB.email : undefined,
     users: () => [{ email: BOB.email, name: 'Bob', groups: ['Sales'] }],
+    catalogue: () => ({
+      postureChecks: [{ id: '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7e01', name: 'disk-encryption' }],
+      applications: [{ id: 1005, name: 'ESPN' }],
+      contentCategories: [{ id: 146, name: 'espn.com' }],
+    }),
     status: {
       version: '1.2.3',
       engine: 'node',

@@ -80,7 +80,7 @@ describe('a rule of the provider', () => {
           block_reason: '',
           biso_admin_controls: { version: 'v1', dcp: false },
         },
-        expiration: { expires_at: '2030-01-01T05:20:00Z', duration: 10 },
+        expiration: { expires_at: '2030-01-01T05:20:00Z', duration: 10, expired: false },
       },
       'PUT',
     )

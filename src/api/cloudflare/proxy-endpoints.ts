@@ -92,7 +92,9 @@ function create(call: RouteCall) {
   if (kind === 'identity' && networks.length > 0)
     throw invalidField('/ips', 'an endpoint of kind `identity` has no networks')
   const subdomain = Array.from({ length: 10 }, () => randomInt(36).toString(36)).join('')
-  call.change((draft) => draft.put('proxyEndpoint', { id, kind, name: textField(body, 'name'), subdomain, networks }))
+  const made = { id, kind, name: textField(body, 'name'), subdomain, networks } as const
+  const isGiven = Array.isArray(body.ips)
+  call.change((draft) => draft.put('proxyEndpoint', isGiven ? made : { ...made, isWithoutNetworks: true }))
   return ok(present(written(call, 'proxyEndpoint', id)), { messages: [NO_DOOR] })
 }
 
@@ -118,7 +120,7 @@ function networksOf(sent: Json | undefined): string[] {
 }
 
 function present({ value, createdAt, updatedAt }: Stored<'proxyEndpoint'>) {
-  const { id, name, kind, subdomain, networks } = value
-  const ips = kind === 'ip' ? { ips: networks } : {}
+  const { id, name, kind, subdomain, networks, isWithoutNetworks } = value
+  const ips = kind === 'ip' && !(networks.length === 0 && isWithoutNetworks) ? { ips: networks } : {}
   return { id, name, kind, subdomain, ...ips, created_at: seconds(createdAt), updated_at: seconds(updatedAt) }
 }

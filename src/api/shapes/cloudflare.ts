@@ -33,7 +33,7 @@ export const RULE = object(
   {
     id: UUID,
     name: TEXT,
-    description: TEXT,
+    description: Type.Optional(TEXT),
     precedence: Type.Integer({ minimum: 0 }),
     enabled: FLAG,
     action: TEXT,
@@ -58,11 +58,11 @@ export const RULE = object(
 const LIST_MEMBERS = { id: UUID, name: TEXT, type: TEXT, description: TEXT, count: COUNT, ...TIMES }
 export const LIST_ITEM = object({ value: TEXT, description: Type.Optional(TEXT), created_at: TIME }, 'ListItem')
 export const LIST_SUMMARY = object(LIST_MEMBERS, 'ListSummary')
-export const LIST = object({ ...LIST_MEMBERS, items: Type.Array(LIST_ITEM) }, 'List')
+export const LIST = object({ ...LIST_MEMBERS, items: Type.Optional(Type.Array(LIST_ITEM)) }, 'List')
 
 /** `settings` holds whatever was kept beside what the lab acts on */
 export const CONFIGURATION = object(
-  { settings: Type.Object({ host_selector: object({ enabled: FLAG }) }), ...TIMES },
+  { settings: Type.Object({ host_selector: Type.Optional(object({ enabled: FLAG })) }), ...TIMES },
   'Configuration',
 )
 export const LOGGING = object({ redact_pii: nullable(FLAG), settings_by_rule_type: nullable(ANY_OBJECT) }, 'Logging')
@@ -72,7 +72,11 @@ export const DEVICE_SETTINGS = object(
     gateway_udp_proxy_enabled: FLAG,
     root_certificate_installation_enabled: FLAG,
     use_zt_virtual_ip: FLAG,
-    disable_for_time: COUNT,
+    disable_for_time: Type.Integer(),
+    external_emergency_signal_enabled: Type.Optional(FLAG),
+    external_emergency_signal_fingerprint: Type.Optional(TEXT),
+    external_emergency_signal_interval: Type.Optional(TEXT),
+    external_emergency_signal_url: Type.Optional(TEXT),
   },
   'DeviceSettings',
 )
@@ -122,9 +126,9 @@ export const TUNNEL = object(
     name: TEXT,
     status: TEXT,
     tun_type: TEXT,
-    config_src: Type.Enum(['local', 'cloudflare']),
-    remote_config: FLAG,
-    connections: Type.Array(ANY_OBJECT),
+    config_src: Type.Optional(Type.Enum(['local', 'cloudflare'])),
+    remote_config: Type.Optional(FLAG),
+    ha: Type.Optional(FLAG),
     conns_active_at: nullable(TIME),
     conns_inactive_at: nullable(TIME),
     metadata: ANY_OBJECT,
@@ -132,6 +136,25 @@ export const TUNNEL = object(
   },
   'Tunnel',
 )
+
+/** an application, or the type of applications that `application_type_id` names */
+export const APP_TYPE = object(
+  {
+    id: COUNT,
+    name: TEXT,
+    application_type_id: Type.Optional(COUNT),
+    description: Type.Optional(TEXT),
+    created_at: TIME,
+  },
+  'AppType',
+)
+export const CATEGORY = object(
+  { id: COUNT, name: TEXT, description: TEXT, class: TEXT, beta: FLAG, subcategories: Type.Array(ANY_OBJECT) },
+  'ContentCategory',
+)
+
+/** a connector's connection; the lab has none */
+export const CONNECTION = object({ id: UUID }, 'TunnelConnection')
 
 export type RuleShape = Shape<typeof RULE>
 export type RuleEgress = Shape<typeof EGRESS>
