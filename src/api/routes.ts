@@ -2,7 +2,7 @@
 
 import { ACCOUNT_ROUTES } from './cloudflare/accounts.ts'
 import { CONFIGURATION_ROUTES } from './cloudflare/configuration.ts'
-import { KEPT_ROUTES } from './cloudflare/kept-resources.ts'
+import { KEPT_ROUTES } from './cloudflare/kept-routes.ts'
 import { LIST_ROUTES } from './cloudflare/lists.ts'
 import { PAC_FILE_ROUTES } from './cloudflare/pac-files.ts'
 import { PLACEHOLDER_SUBNET_ROUTES } from './cloudflare/placeholder-subnets.ts'
@@ -37,7 +37,10 @@ const OPENAPI_ROUTE: Route = {
   summary: 'the OpenAPI document of this API',
   access: 'token',
   answers: { kind: 'json', schema: { type: 'object', description: 'an OpenAPI 3.1 document' } },
-  handle: ({ ports }) => ({ ...ok(null), body: openApiDocument(ROUTES, ports.status.version) }),
+  handle: ({ ports }) => ({
+    ...ok(null),
+    body: openApiDocument(ROUTES, { version: ports.status.version, accountId: ports.plane.current().account.id }),
+  }),
 }
 
 export const ROUTES: readonly Route[] = [

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { KEPT_COLLECTIONS } from '../../src/api/cloudflare/kept-resources.ts'
 import { ROUTES } from '../../src/api/routes.ts'
 import { openTunnel } from '../console/held-tunnel.ts'
 import { queryFor } from '../support/ask-dns.ts'
@@ -41,6 +42,9 @@ const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true, 
   .addFormat('date-time', TIME)
   .addFormat('uuid', UUID)
   .addFormat('cidr', true)
+  .addFormat('ipv4', /^\d+(?:\.\d+){3}$/)
+  .addFormat('ipv6', /:/)
+  .addFormat('email', /@/)
   .addVocabulary(['components', 'x-events'])
 
 beforeAll(async () => {
@@ -98,6 +102,9 @@ async function send(route: string, { at = {}, query = '', body, headers = {} }: 
 /** Asks a route and holds its answer to the document; answers the result. */
 // biome-ignore lint/suspicious/noExplicitAny: results are of many shapes, and the document is what they are held to
 async function ask(route: string, asked: Asked = {}): Promise<any> {
+  const { content: taken = {} } = operationOf(route).requestBody ?? {}
+  const { schema: body } = taken['application/json'] ?? {}
+  if (body !== undefined) hold(body, asked.body, `the request ${route}`)
   const answer = await send(route, asked)
   const text = await answer.text()
   expect(answer.status, `${route}: ${text}`).toBe(200)
@@ -173,6 +180,34 @@ test('no answer is described as anything at all', () => {
 
 const CF = '/client/v4/accounts/{account_id}'
 
+/** Every resource that the lab only keeps: made, listed, read, changed, acted on, deleted. */
+async function keepEverything(): Promise<void> {
+  const sample = { name: 'kept', type: 'file', decision: 'allow', include: [{ everyone: {} }], config: {} }
+  const more = { network: '100.96.0.0/16' }
+  for (const { path, fields, required, update, idField = 'id', listPath = path, actions = {} } of KEPT_COLLECTIONS) {
+    const all: Record<string, unknown> = { ...sample, ...more }
+    const body = Object.fromEntries(required.map((name) => [name, all[name]]))
+    const made = await ask(`POST ${CF}${path}`, { body })
+    const at = { id: made[idField] }
+    if (listPath !== '') expect(await ask(`GET ${CF}${listPath}`)).toContainEqual(made)
+    expect(await ask(`GET ${CF}${path}/{id}`, { at })).toEqual(made)
+    if (update !== undefined)
+      await ask(`${update} ${CF}${path}/{id}`, { at, body: { ...body, [fields[0] ?? '']: 'x' } })
+    for (const word of Object.keys(actions)) await ask(`POST ${CF}${path}/{id}/${word}`, { at, body: {} })
+    if (path === '/devices/policy') {
+      for (const list of ['exclude', 'include', 'fallback_domains']) {
+        await ask(`PUT ${CF}/devices/policy/{id}/${list}`, { at, body: [{ suffix: 'corp.test' }] })
+        expect(await ask(`GET ${CF}/devices/policy/{id}/${list}`, { at })).toEqual([{ suffix: 'corp.test' }])
+        await ask(`PUT ${CF}/devices/policy/${list}`, { body: [] })
+        expect(await ask(`GET ${CF}/devices/policy/${list}`)).toEqual([])
+      }
+    }
+    await ask(`DELETE ${CF}${path}/{id}`, { at })
+  }
+  await ask(`PATCH ${CF}/devices/policy`, { body: { allow_updates: true } })
+  await ask(`GET ${CF}/devices/policy`)
+}
+
 test('real answers of every route are what it says', async () => {
   const [egress] = own.lab.snapshot().account.dedicatedIps
   const settings = {
@@ -181,6 +216,8 @@ test('real answers of every route are what it says', async () => {
   await ask('GET /client/v4/accounts')
   await ask(`GET ${CF}`)
   await ask('GET /client/v4/user/tokens/verify')
+  expect(await ask(`GET ${CF}/gateway/app_types`)).not.toEqual([])
+  expect(await ask(`GET ${CF}/gateway/categories`)).not.toEqual([])
 
   const words = { name: 'made', action: 'egress', enabled: true, rule_settings: settings }
   const rule = await ask(`POST ${CF}/gateway/rules`, { body: words })
@@ -212,6 +249,7 @@ test('real answers of every route are what it says', async () => {
   await ask(`GET ${CF}/devices/settings`)
   await ask(`PUT ${CF}/devices/settings`, { body: { gateway_proxy_enabled: true, gateway_udp_proxy_enabled: true } })
   await ask(`PATCH ${CF}/devices/settings`, { body: { gateway_proxy_enabled: true } })
+  await ask(`DELETE ${CF}/devices/settings`)
 
   for (const body of [
     { name: 'by address', ips: ['192.0.2.0/24'] },
@@ -233,7 +271,10 @@ test('real answers of every route are what it says', async () => {
   expect(await ask('GET /proxy.pac')).toContain('FindProxyForURL')
   await ask(`DELETE ${CF}/gateway/pacfiles/{id}`, { at: made })
 
+  await keepEverything()
+
   const network = await ask(`POST ${CF}/teamnet/virtual_networks`, { body: { name: 'made' } })
+  const connector = await ask(`POST ${CF}/warp_connector`, { body: { name: 'connector' } })
   const tunnel = await ask(`POST ${CF}/cfd_tunnel`, { body: { name: 'made' } })
   const routed = { network: '10.9.0.0/16', tunnel_id: tunnel.id }
   const route = await ask(`POST ${CF}/teamnet/routes`, { body: routed })
@@ -243,6 +284,7 @@ test('real answers of every route are what it says', async () => {
   for (const [path, thing] of [
     ['teamnet/virtual_networks', network],
     ['cfd_tunnel', tunnel],
+    ['warp_connector', connector],
     ['teamnet/routes', route],
     ['zerotrust/routes/hostname', host],
   ] as const) {
@@ -250,6 +292,18 @@ test('real answers of every route are what it says', async () => {
     await ask(`GET ${CF}/${path}/{id}`, { at: thing })
     await ask(`PATCH ${CF}/${path}/{id}`, { at: thing, body: {} })
   }
+  await ask(`GET ${CF}/tunnels`)
+  for (const [path, at] of [
+    ['cfd_tunnel', tunnel],
+    ['warp_connector', connector],
+  ] as const) {
+    await ask(`GET ${CF}/${path}/{id}/token`, { at })
+    await ask(`GET ${CF}/${path}/{id}/connections`, { at })
+  }
+  const configurations = `${CF}/cfd_tunnel/{id}/configurations`
+  await ask(`GET ${configurations}`, { at: tunnel })
+  await ask(`PUT ${configurations}`, { at: tunnel, body: { config: { ingress: [{ service: 'http_status:404' }] } } })
+  await ask(`GET ${CF}/zerotrust/subnets`)
   await ask(`GET ${CF}/teamnet/routes/ip/{ip}`, { at: { ip: '10.9.1.1' } })
   const [v4, v6] = [{ address_family: 'v4' }, { address_family: 'v6' }]
   const subnets = `${CF}/zerotrust/subnets/initial_resolved_ip/{address_family}`
@@ -259,6 +313,7 @@ test('real answers of every route are what it says', async () => {
     ['teamnet/routes', route],
     ['zerotrust/routes/hostname', host],
     ['cfd_tunnel', tunnel],
+    ['warp_connector', connector],
     ['teamnet/virtual_networks', network],
   ] as const) {
     await ask(`DELETE ${CF}/${path}/{id}`, { at: thing })

@@ -8,7 +8,7 @@ import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { booleanOf, PAGING, pagingOf, textOf, wordsOf } from '../select.ts'
 import { SUBNET } from '../shapes/cloudflare.ts'
-import { keptOf } from './kept-resources.ts'
+import { keptOf } from './kept-routes.ts'
 import { deletedMicros, liveOf, micros, NETWORK, objectOf, sentOr, TEXT, written } from './stored.ts'
 
 const SUBNETS = '/client/v4/accounts/{account_id}/zerotrust/subnets'

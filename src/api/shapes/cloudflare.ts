@@ -6,6 +6,7 @@ import {
   ANY_OBJECT,
   COUNT,
   FLAG,
+  NETWORK,
   NOTHING_OR_TEXT,
   nullable,
   object,
@@ -87,7 +88,7 @@ export const PROXY_ENDPOINT = object(
     name: TEXT,
     kind: Type.Enum(['ip', 'identity']),
     subdomain: TEXT,
-    ips: Type.Optional(Type.Array(TEXT)),
+    ips: Type.Optional(Type.Array(NETWORK)),
     ...TIMES,
   },
   'ProxyEndpoint',
@@ -102,7 +103,7 @@ export const VIRTUAL_NETWORK = object(
   'VirtualNetwork',
 )
 
-const ROUTE_MEMBERS = { id: UUID, network: TEXT, tunnel_id: UUID, virtual_network_id: UUID, comment: TEXT, ...LIFE }
+const ROUTE_MEMBERS = { id: UUID, network: NETWORK, tunnel_id: UUID, virtual_network_id: UUID, comment: TEXT, ...LIFE }
 export const PRIVATE_ROUTE = object(ROUTE_MEMBERS, 'PrivateRoute')
 export const NAMED_PRIVATE_ROUTE = object(
   { ...ROUTE_MEMBERS, tun_type: TEXT, tunnel_name: TEXT, virtual_network_name: TEXT },
@@ -115,7 +116,7 @@ export const HOSTNAME_ROUTE = object(
 )
 
 export const SUBNET = object(
-  { id: UUID, name: TEXT, comment: TEXT, network: TEXT, subnet_type: TEXT, is_default_network: FLAG, ...LIFE },
+  { id: UUID, name: TEXT, comment: TEXT, network: NETWORK, subnet_type: TEXT, is_default_network: FLAG, ...LIFE },
   'Subnet',
 )
 
