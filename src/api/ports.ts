@@ -1,6 +1,6 @@
 // What the API needs of the rest of the lab; the composition root wires it. The API never imports a sibling.
 
-import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
+import type { Draft, Kind, LabSnapshot, Override, ProxyEndpointDocument, Touched } from '../config/lab-state.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { Place } from '../policy/place.ts'
@@ -27,6 +27,8 @@ export interface ApiPorts {
   readonly users: () => readonly ConfiguredPerson[]
   /** what the configuration declares for rules to compare with */
   readonly catalogue: () => Catalogue
+  /** absent: no listener opens for an endpoint made here */
+  readonly endpoints?: EndpointsPort
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
   /** how the lab's own proxy says for whom it asks; absent: it never does */
@@ -63,6 +65,15 @@ export interface ControlPlaneChange {
   readonly revision: number
   readonly at: number
   readonly touched: readonly Touched[]
+}
+
+/** Listeners of proxy endpoints that are made at the API; they close when the endpoint is deleted. */
+export interface EndpointsPort {
+  /** Resolves to the port that is now open. Rejects with the system's error. */
+  open(endpoint: ProxyEndpointDocument): Promise<number>
+  /** Closes one that was opened in vain. */
+  shut(id: string): void
+  addressOf(id: string): { readonly host: string; readonly port: number } | undefined
 }
 
 /** Connections that are carried elsewhere, in workers say. */

@@ -98,6 +98,10 @@ export interface DnsSettings {
   readonly clients: readonly Cidr[]
   /** name servers, `address` or `address:port`; default: the system's own */
   readonly upstream?: readonly string[]
+  /** HTTPS and SVCB records of names that rules depend on: `passed` on, as the product does, or `withheld` */
+  readonly httpsRecords?: 'passed' | 'withheld'
+  /** whether rules of type `dns` change answers, as the product's do */
+  readonly policies?: 'evaluated' | 'ignored'
 }
 
 /** A proxy on a machine that owns an egress address: connections leave through it instead of from a stand-in. */
@@ -122,6 +126,8 @@ export interface ConfiguredTunnel {
    *  longest first */
   readonly hosts: readonly { readonly name: string; readonly addresses: readonly Ip[] }[]
   readonly upstream?: ConfiguredExit
+  /** the connector's own public addresses, which origins on the other side see; at most one per family */
+  readonly egress?: readonly Ip[]
 }
 
 export interface TunnelNetwork {

@@ -58,6 +58,8 @@ export interface ProxyEndpointDocument {
   readonly networks: readonly string[]
   /** it was made without networks, which declarative clients distinguish from none */
   readonly isWithoutNetworks?: true
+  /** where it listens, on loopback; absent: where the configuration file says */
+  readonly port?: number
 }
 
 export interface PacFileDocument {

@@ -256,7 +256,7 @@ const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 /** Undefined if the section is absent. */
 export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefined {
   if (raw.dns === undefined) return undefined
-  const { upstream } = raw.dns
+  const { upstream, https_records: httpsRecords, policies } = raw.dns
   const listen = raw.dns.listen.map(endpointOf)
   const clients = raw.dns.clients.map((text) => cidr(text))
   for (const [at, endpoint] of listen.entries()) {
@@ -280,7 +280,7 @@ export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefi
       problems.add(['dns', 'listen', at], 'config.duplicate', message, { hint: 'give Gateway DNS another port' })
     }
   }
-  return Object.freeze({ listen, clients, ...(upstream === undefined ? {} : { upstream }) })
+  return Object.freeze({ listen, clients, httpsRecords, policies, ...(upstream === undefined ? {} : { upstream }) })
 }
 
 /** Parses `127.0.0.1:8053` or `[::1]:8053`, which the schema has checked. */

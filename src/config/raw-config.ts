@@ -67,6 +67,8 @@ export interface RawDns {
   readonly listen: readonly string[]
   readonly clients: readonly string[]
   readonly upstream?: readonly string[]
+  readonly https_records: 'passed' | 'withheld'
+  readonly policies: 'evaluated' | 'ignored'
 }
 
 export interface RawSettings {
@@ -115,6 +117,7 @@ export interface RawTunnel extends RawNamed {
   }[]
   readonly hosts: readonly { readonly name: string; readonly addresses: readonly string[] }[]
   readonly upstream?: RawExit
+  readonly egress: readonly string[]
 }
 
 export interface RawPrivateRoute {

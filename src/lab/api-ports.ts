@@ -54,6 +54,7 @@ export interface ApiParts {
   readonly troubles: () => Promise<readonly string[]>
   readonly unready: () => Promise<readonly string[]>
   readonly health: EgressHealth
+  readonly endpoints: ApiPorts['endpoints'] | undefined
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
   readonly placeOf: (address: Ip) => Place | undefined
@@ -99,6 +100,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     diagnostics: createDiagnostics(parts),
     page: readConsole(),
     listeners: parts.listeners,
+    ...(parts.endpoints === undefined ? {} : { endpoints: parts.endpoints }),
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
     voucher: parts.voucher,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),

@@ -34,6 +34,7 @@ import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
 import { chooseEngine, type EngineChoice } from '../transport/choose-engine.ts'
 import type { EngineName } from '../transport/engine.ts'
+import { createApiEndpoints } from './api-endpoints.ts'
 import { serveApi } from './api-ports.ts'
 import { certificatesFor, openListenerCertificates } from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
@@ -176,6 +177,11 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     close: () => undefined,
   })
   const token = openToken(options)
+  const { openOne } = plane
+  const endpoints =
+    openOne === undefined
+      ? undefined
+      : createApiEndpoints({ store, open: openOne, warn: (message) => events.warn(message) })
   let accepting = false
   let listeners: readonly Listener[] = []
   const readiness = createReadiness({
@@ -206,7 +212,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
       ...traffic.troubles(),
       ...(await readiness.unready()),
     ],
-    listeners: () => listeners,
+    listeners: () => [...listeners, ...(endpoints?.listeners() ?? [])],
+    endpoints,
     placeOf: context.ports.placeOf,
     signIn: signIn?.page,
     voucher: { field: VOUCHER_FIELD, secret },
@@ -225,6 +232,10 @@ export async function startLab(options: LabOptions): Promise<Lab> {
 
   stack.defer(() => plane.stop())
   listeners = await plane.open()
+  if (endpoints !== undefined) {
+    stack.defer(() => endpoints.close())
+    await endpoints.resume()
+  }
   accepting = true
 
   const everything = stack.move()

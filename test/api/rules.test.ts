@@ -166,7 +166,7 @@ describe('rules of other types', () => {
 
   test('[R9] say so once per type', async () => {
     const first = await api.cloudflare('POST', '/gateway/rules', dns)
-    expect(first.body.messages[0]?.message).toMatch(/type `dns` .* never evaluated/)
+    expect(first.body.messages[0]?.message).toMatch(/type `dns` .* Gateway DNS .* evaluates/)
     expect((await api.cloudflare('POST', '/gateway/rules', dns)).body.messages).toEqual([])
     const { schedule: _schedule, expiration: _expiration, ...l4 } = { ...dns, filters: ['l4'], rule_settings: {} }
     expect((await api.cloudflare('POST', '/gateway/rules', l4)).body.messages).toHaveLength(1)

@@ -63,6 +63,7 @@ export async function runApi(
   const live: LiveSession[] = []
   const closed: string[] = []
   const questions: unknown[] = []
+  const doors = new Set<string>()
   const sessions = sessionsOver(live, closed)
   const ports: ApiPorts = {
     plane: store,
@@ -70,6 +71,14 @@ export async function runApi(
     diagnostics: NOTHING_SEEN,
     page: (path) => PAGES[path],
     listeners: () => [],
+    endpoints: {
+      open: async ({ id }) => {
+        doors.add(id)
+        return 8089
+      },
+      shut: (id) => doors.delete(id),
+      addressOf: (id) => (doors.has(id) ? { host: '127.0.0.1', port: 8089 } : undefined),
+    },
     token: openApiToken({ given: TOKEN }),
     explain: async (question) => {
       questions.push(question)

@@ -164,7 +164,10 @@ function neverEvaluated(call: RouteCall, { value }: Stored<'rule'>): ApiMessage[
   toldOf.set(call.ports, told)
   if (type === 'egress' || told.has(type)) return []
   told.add(type)
-  const message = `rules of type \`${type}\` are stored and returned, but never evaluated by this lab`
+  const message =
+    type === 'dns'
+      ? 'rules of type `dns` are stored and returned; Gateway DNS of this lab evaluates those that allow, block or override by the name and the type of a query'
+      : `rules of type \`${type}\` are stored and returned, but never evaluated by this lab`
   call.ports.notice(message)
   return [{ code: 20200, message }]
 }
