@@ -66,7 +66,8 @@ export interface PacFileDocument {
   readonly id: string
   readonly name: string
   readonly slug: string
-  readonly description: string
+  /** absent: none was given */
+  readonly description?: string
   readonly contents: string
 }
 

@@ -131,7 +131,8 @@ test('AP-03 wrong passwords at the API are refused like wrong tokens', async () 
 
 describe('a proxy endpoint made at the API', () => {
   const endpoints = () => `/client/v4/accounts/${lab.snapshot().account.id}/gateway/proxy_endpoints`
-  const portIn = ({ messages }: Envelope) => Number(/listens on 127\.0\.0\.1:(\d+)/.exec(messages[0]?.message ?? '')?.[1])
+  const portIn = ({ messages }: Envelope) =>
+    Number(/listens on 127\.0\.0\.1:(\d+)/.exec(messages[0]?.message ?? '')?.[1])
 
   test('opens a listener of its own, which rules know by its name, and closes it when it is deleted', async () => {
     const made = await ask('POST', endpoints(), token(), { name: 'people', kind: 'identity' })

@@ -94,7 +94,14 @@ export const PROXY_ENDPOINT = object(
   'ProxyEndpoint',
 )
 
-const PAC_FILE_MEMBERS = { id: UUID, name: TEXT, slug: TEXT, description: TEXT, url: TEXT, ...TIMES }
+const PAC_FILE_MEMBERS = {
+  id: UUID,
+  name: TEXT,
+  slug: TEXT,
+  description: Type.Optional(TEXT),
+  url: TEXT,
+  ...TIMES,
+}
 export const PAC_FILE_SUMMARY = object(PAC_FILE_MEMBERS, 'PacFileSummary')
 export const PAC_FILE = object({ ...PAC_FILE_MEMBERS, contents: TEXT }, 'PacFile')
 
