@@ -148,7 +148,7 @@ async function diff({ io }: VerbContext, file: string, options: DiffOptions): Pr
     if (sides !== undefined)
       io.stdout.write(`egresslab replay SESSIONS --rules ${sides.before} --against ${sides.after}\n`)
     if (replayed !== undefined) {
-      const titles = { before: changes.to, after: `${changes.to}, changed` }
+      const titles = { before: changes.to, after: `${changes.to}, changed`, againstRecording: false }
       io.stdout.write(`\n${renderReplay(replayed, titles, stylesFor(io, io.stdout))}`)
     }
   }
