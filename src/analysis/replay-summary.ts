@@ -57,6 +57,8 @@ export interface ReplaySummary {
   compared: number
   /** decided by the record itself: egress rules did not apply */
   exempt: number
+  /** the lab recorded that they failed before there was anything to decide */
+  hadNoDecision: number
   /** decided by the TLS server name, where the record had no name */
   namedBySni: number
   /** some were recorded by Cloudflare, not by a lab */
@@ -96,6 +98,7 @@ export function emptySummary(): ReplaySummary {
     decided: 0,
     compared: 0,
     exempt: 0,
+    hadNoDecision: 0,
     namedBySni: 0,
     fromCloudflare: false,
     changed: 0,
@@ -172,6 +175,7 @@ export function addSummary(whole: ReplaySummary, part: ReplaySummary): void {
   whole.decided += part.decided
   whole.compared += part.compared
   whole.exempt += part.exempt
+  whole.hadNoDecision += part.hadNoDecision
   whole.namedBySni += part.namedBySni
   whole.fromCloudflare ||= part.fromCloudflare
   whole.changed += part.changed

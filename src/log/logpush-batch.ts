@@ -162,6 +162,8 @@ export interface LogpushForm {
   /** replaces `${` by `x{`, for readers that CVE-2021-44228 is a danger to */
   readonly redacts: boolean
   readonly isWanted: (record: JsonObject) => boolean
+  /** when a batch ends, whichever comes first; bytes of sessions as they are kept */
+  readonly limits: { readonly intervalMs: number; readonly records: number; readonly bytes: number }
 }
 
 type TemplatePart = string | { readonly field: string }
@@ -196,6 +198,22 @@ export function readForm(dataSet: RecordedDataSet, options: JsonObject): Logpush
     sampleRate,
     redacts: output['CVE-2021-44228'] === true,
     isWanted: readFilter(dataSet, typeof options.filter === 'string' ? options.filter : ''),
+    limits: readLimits(options),
+  }
+}
+
+const USUAL_SECONDS = 2
+const USUAL_RECORDS = 100_000
+/** Whatever a job allows: a batch is packed in memory. */
+const MOST_BYTES = 64 << 20
+
+function readLimits(options: JsonObject): LogpushForm['limits'] {
+  const limit = (key: string, usual: number) =>
+    typeof options[key] === 'number' && options[key] > 0 ? options[key] : usual
+  return {
+    intervalMs: limit('max_upload_interval_seconds', USUAL_SECONDS) * 1000,
+    records: limit('max_upload_records', USUAL_RECORDS),
+    bytes: Math.min(limit('max_upload_bytes', MOST_BYTES), MOST_BYTES),
   }
 }
 

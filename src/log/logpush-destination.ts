@@ -63,7 +63,7 @@ function invalid(message: string): ChangeError {
 /** `uploading` in what Cloudflare says of a destination that takes nothing. */
 const REFUSED = 'error validating destination: error writing object: error uploading'
 
-export interface Destinations {
+export interface LogpushDestinations {
   /** Is the destination good for a job? Throws ChangeError: an endpoint that refuses the test batch, a folder that is not
    *  to be written to. */
   check(written: string): Promise<void>
@@ -95,7 +95,7 @@ export interface DestinationSettings {
   readonly dispatcher: Dispatcher
 }
 
-export function createDestinations(settings: DestinationSettings): Destinations {
+export function createDestinations(settings: DestinationSettings): LogpushDestinations {
   const { accountId, keyFile, roots, userAgent, dispatcher } = settings
 
   async function upload(

@@ -18,8 +18,8 @@ import { createLineQueue, GATHER_MS, type LineQueue } from './line-queue.ts'
 import { formatRecord, type LogpushForm, readForm } from './logpush-batch.ts'
 import {
   createDestinations,
-  type Destinations,
   type LogpushDestination,
+  type LogpushDestinations,
   parseDestination,
   reasonOf,
 } from './logpush-destination.ts'
@@ -42,7 +42,7 @@ export interface LogpushStatus {
   readonly errorMessage: string | null
 }
 
-export interface Logpush extends Pick<Destinations, 'check' | 'needsChallenge' | 'challenge' | 'isAnswered'> {
+export interface Logpush extends Pick<LogpushDestinations, 'check' | 'needsChallenge' | 'challenge' | 'isAnswered'> {
   /** Is there a job that takes sessions? */
   readonly isWanted: boolean
   /** Takes a session as JSON. Never blocks, never throws. */
@@ -95,11 +95,6 @@ export function createLogpush(settings: LogpushSettings): Logpush {
   }
 }
 
-/** How long the first session of a batch waits for others, unless the job says. */
-const USUAL_INTERVAL_MS = 2000
-const USUAL_RECORDS = 100_000
-/** Sessions of a batch as they are kept, whatever a job allows: it is packed in memory. */
-const MOST_BATCH_BYTES = 64 << 20
 /** What may wait for a destination that is away; then the oldest goes. */
 const MOST_WAITING_BYTES = 256 << 20
 const FIRST_PAUSE_MS = 1000
@@ -109,25 +104,6 @@ interface Plan {
   readonly form: LogpushForm
   readonly destination: LogpushDestination
   readonly isEnabled: boolean
-  readonly intervalMs: number
-  readonly records: number
-  readonly bytes: number
-}
-
-function planOf({ dataset, destination, enabled, options }: LogpushJobDocument): Plan {
-  const limit = (key: string) => {
-    const value = options[key]
-    return typeof value === 'number' && value > 0 ? value : undefined
-  }
-  const seconds = limit('max_upload_interval_seconds')
-  return {
-    form: readForm(dataset, options),
-    destination: parseDestination(destination),
-    isEnabled: enabled,
-    intervalMs: seconds === undefined ? USUAL_INTERVAL_MS : seconds * 1000,
-    records: limit('max_upload_records') ?? USUAL_RECORDS,
-    bytes: Math.min(limit('max_upload_bytes') ?? MOST_BATCH_BYTES, MOST_BATCH_BYTES),
-  }
 }
 
 const CURRENT = 'current.ndjson'
@@ -139,7 +115,7 @@ class JobPusher {
   readonly #id: string
   readonly #folder: string
   readonly #settings: LogpushSettings
-  readonly #destinations: Destinations
+  readonly #destinations: LogpushDestinations
   readonly #queue: LineQueue
   readonly #stopping = new AbortController()
   /** changes of files, one after the other */
@@ -157,7 +133,7 @@ class JobPusher {
   #wake: (() => void) | undefined
   #isClosing = false
 
-  constructor(id: string, settings: LogpushSettings, destinations: Destinations) {
+  constructor(id: string, settings: LogpushSettings, destinations: LogpushDestinations) {
     this.#id = id
     this.#folder = join(settings.folder, id)
     this.#settings = settings
@@ -184,7 +160,8 @@ class JobPusher {
 
   follow(job: LogpushJobDocument): void {
     try {
-      this.#plan = planOf(job)
+      const { dataset, options, destination, enabled: isEnabled } = job
+      this.#plan = { form: readForm(dataset, options), destination: parseDestination(destination), isEnabled }
     } catch (thrown) {
       this.#plan = undefined
       this.#tell(reasonOf(thrown))
@@ -236,7 +213,7 @@ class JobPusher {
     await appendFile(join(this.#folder, CURRENT), batch, { mode: 0o600 })
     this.#bytes += batch.length
     for (let at = batch.indexOf(10); at >= 0; at = batch.indexOf(10, at + 1)) this.#records++
-    const { records, bytes, intervalMs } = this.#plan ?? { records: 0, bytes: 0, intervalMs: 0 }
+    const { records, bytes, intervalMs } = this.#plan?.form.limits ?? { records: 0, bytes: 0, intervalMs: 0 }
     if (this.#records >= records || this.#bytes >= bytes) await this.#seal()
     else this.#interval ??= setTimeout(() => void this.#inTurn(() => this.#seal()), intervalMs).unref()
   }

@@ -103,6 +103,7 @@ export function createReplayer(after: ReplaySide, { before, names = 'recorded' }
     const why = typeof found === 'string' ? found : typeof then === 'string' ? then : undefined
     if (why !== undefined || typeof found === 'string' || typeof then === 'string') {
       summary.undecided[why ?? 'bad_address']++
+      if (why === 'no_destination' && session.fromLab && session.outcome === '') summary.hadNoDecision++
       return undefined
     }
     const is = answerOf(decide(after.snapshot, found.flow))

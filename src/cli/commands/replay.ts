@@ -65,8 +65,9 @@ export const registerReplay: RegisterVerb = (program, { io, action }) => {
 }
 
 /** A check that looked at nothing has not passed. */
-function whyTooLittle({ summary: { records, decided, compared } }: ReplayOutcome, percent: number): string | undefined {
-  const share = (100 * compared) / records
+function whyTooLittle({ summary }: ReplayOutcome, percent: number): string | undefined {
+  const { records, hadNoDecision, decided, compared } = summary
+  const share = (100 * compared) / Math.max(1, records - hadNoDecision)
   if (share >= percent && compared > 0) return undefined
   const shown = share > 0 && share < 0.1 ? '< 0.1' : (Math.floor(share * 10) / 10).toFixed(1)
   const what = compared < decided ? 'decided and compared' : 'decided'
