@@ -285,6 +285,8 @@ function formatValue({ dataSet, timestamps, csv }: LogpushForm, field: string, v
     const time = formatTime(value, timestamps)
     return timestamps.startsWith('unix') ? time : `"${time}"`
   }
+  // the lab measures finer than the data set's whole numbers
+  if (FIELDS_OF[dataSet][field] === 'int' && typeof value === 'number') return String(Math.round(value))
   if (!csv) return JSON.stringify(value ?? null)
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   const text = typeof value === 'string' ? value : JSON.stringify(value ?? '')

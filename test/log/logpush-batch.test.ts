@@ -29,6 +29,14 @@ test('fields come in the order asked for, a record per line', () => {
   )
 })
 
+test('what the data set has as a whole number is one', () => {
+  const form = readForm('zero_trust_network_sessions', {
+    output_options: { field_names: ['RuleEvaluationDurationMs'] },
+  })
+  const session = sampleRecord({ RuleEvaluationDurationMs: 1.27 })
+  expect(formatRecord(form, session)).toBe('{"RuleEvaluationDurationMs":1}\n')
+})
+
 test.each([
   ['unixnano', '1795262670988123456'],
   ['unix', '1795262670'],

@@ -125,7 +125,7 @@ export const LOGPUSH_ROUTES: readonly Route[] = [
     access: 'token',
     answers: { kind: 'list', schema: LOGPUSH_JOB },
     handle: (call) => {
-      const dataSet = dataSetOf(call.params.dataset_id)
+      const dataSet = dataSetAt(call)
       const jobs = liveOf(call, 'logpushJob').filter(({ value }) => value.dataset === dataSet)
       return listOf(jobs.map((each) => present(call, each)))
     },
@@ -136,7 +136,7 @@ export const LOGPUSH_ROUTES: readonly Route[] = [
     summary: 'the fields of a data set, with their types',
     access: 'token',
     answers: { kind: 'result', schema: LOGPUSH_FIELDS },
-    handle: (call) => ok(fieldsOf(dataSetOf(call.params.dataset_id))),
+    handle: (call) => ok(fieldsOf(dataSetAt(call))),
   },
   {
     method: 'POST',
@@ -205,6 +205,12 @@ function dataSetOf(written: Json | undefined): RecordedDataSet {
   const found = LOGPUSH_DATA_SETS.find((name) => name === written)
   if (found !== undefined) return found
   throw refusal(`the lab has no data set \`${String(written ?? '')}\`; there are ${LOGPUSH_DATA_SETS.join(', ')}`)
+}
+
+function dataSetAt({ params }: RouteCall): RecordedDataSet {
+  const found = LOGPUSH_DATA_SETS.find((name) => name === params.dataset_id)
+  if (found === undefined) throw notFound(`data set \`${params.dataset_id ?? ''}\` not found`)
+  return found
 }
 
 function refusal(message: string): ApiError {
