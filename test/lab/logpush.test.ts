@@ -261,6 +261,37 @@ test('destinations: an HTTP endpoint that refuses the test batch, folders elsewh
   expect(await ask(running, 'GET', '/jobs')).toMatchObject({ result: [] })
 })
 
+test('a destination that never answers delays neither connections nor the end of the lab, which keeps what waits', async () => {
+  let uploads = 0
+  const hanging = Promise.withResolvers<void>()
+  const server = createServer((request, response) => {
+    request.resume()
+    if (uploads++ === 0) response.end()
+    else hanging.resolve()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const state = mkdtempSync(join(tmpdir(), 'egresslab-logpush-hangs-'))
+  onTestFinished(() => rmSync(state, { recursive: true, force: true }))
+  const running = await startPrivateLab({ apiToken: TOKEN, ephemeral: false, state })
+  const destination_conf = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const { result } = await ask(running, 'POST', '/jobs', { ...JOB, destination_conf })
+  await visit(running)
+  await hanging.promise
+  expect((await visit(running)).body).toBe('203.0.113.10\n')
+  await running.close()
+  const waiting = readdirSync(join(state, 'logpush', String(result.id))).filter((name) => /^\d+\.ndjson$/.test(name))
+  expect(
+    waiting
+      .map((name) => readFileSync(join(state, 'logpush', String(result.id), name), 'utf8'))
+      .join('')
+      .match(/\n/g),
+  ).toHaveLength(2)
+})
+
 test('jobs are listed, changed and deleted as Cloudflare does it', async () => {
   const { url, count, uploads } = await receiver()
   const running = await lab()
