@@ -2,8 +2,8 @@
 // exactly those back.
 
 import { execFile } from 'node:child_process'
-import type { OwnAddresses } from '../config/own-addresses.ts'
-import { InputError } from '../errors/issue.ts'
+import type { OwnAddresses } from '../config/stand-ins.ts'
+import { inputError } from '../errors/issue.ts'
 import type { ChangeRecord } from './change-record.ts'
 import { type CommandLine, changeOf, isMade, type SystemChange, showCommand } from './system-commands.ts'
 
@@ -62,8 +62,7 @@ export function runCommand([program, ...args]: CommandLine): Promise<void> {
       const why = isMissing ? 'the program is not installed' : stderr.trim() || error.message
       const hint = isMissing ? HINTS[program] : undefined
       const message = `\`${showCommand([program, ...args])}\` failed: ${why}`
-      const issue = { severity: 'error', code: 'address.command_failed', message } as const
-      reject(new InputError([hint === undefined ? issue : { ...issue, hint }]))
+      reject(inputError('address.command_failed', message, { hint }))
     })
   })
 }

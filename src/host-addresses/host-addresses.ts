@@ -2,7 +2,7 @@
 // with the system's own programs.
 
 import type { LabConfig } from '../config/lab-config.ts'
-import { type OwnAddresses, ownPrefixOf, readOwnAddresses } from '../config/own-addresses.ts'
+import { type OwnAddresses, ownPrefixOf, readOwnAddresses } from '../config/stand-ins.ts'
 import { readConfig, unexpectedNotice } from '../decider/read-config.ts'
 import { type NeededAddresses, neededAddresses, wantedPrefixes, wholeRange } from '../lab/needed-addresses.ts'
 import { cidr, parseCidr } from '../net/cidr.ts'

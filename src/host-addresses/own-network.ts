@@ -4,7 +4,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
-import type { OwnAddresses } from '../config/own-addresses.ts'
+import type { OwnAddresses } from '../config/stand-ins.ts'
 import { inputError } from '../errors/issue.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { changesFor, showCommand } from './system-commands.ts'

@@ -1,6 +1,6 @@
 // What makes an address local on a machine, and what takes it away again, as commands of that system. Runs none of them.
 
-import { isOwn, type OwnAddresses, ownPrefixOf } from '../config/own-addresses.ts'
+import { isOwn, type OwnAddresses, ownPrefixOf } from '../config/stand-ins.ts'
 import { type Cidr, cidr } from '../net/cidr.ts'
 
 export type CommandLine = readonly [program: string, ...args: string[]]

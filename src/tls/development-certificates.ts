@@ -6,7 +6,7 @@ import { closeSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { InputError } from '../errors/issue.ts'
+import { type InputError, inputError } from '../errors/issue.ts'
 import type { CertifiedKey } from './issue-certificates.ts'
 import { certificateFile, readKeyPair, writeKeyPair } from './key-pair-files.ts'
 
@@ -150,7 +150,7 @@ function takeLock(lock: string): boolean {
 function unwritable(path: string, why: string): InputError {
   const message = `certificates cannot be made in \`${path}\`: ${why}`
   const hint = 'make the folder writable for this user, or delete a lock left by a process that has ended'
-  return new InputError([{ severity: 'error', code: 'tls.folder_unwritable', message, hint, file: path }])
+  return inputError('tls.folder_unwritable', message, { hint, file: path })
 }
 
 function codeOf(cause: unknown): string {

@@ -3,8 +3,8 @@
 
 import { chmodSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readWholeFile } from '../config/read-whole-file.ts'
-import { InputError } from '../errors/issue.ts'
+import { readWholeFile } from '../config/files.ts'
+import { inputError } from '../errors/issue.ts'
 import type { CertifiedKey } from './issue-certificates.ts'
 
 const GROUP_AND_OTHERS = 0o077
@@ -50,7 +50,7 @@ function readIfThere(path: string): string | undefined {
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     const message = `the certificate file \`${path}\` cannot be read (${code})`
     const hint = 'make it readable for this user, or delete it to create a new one'
-    throw new InputError([{ severity: 'error', code: 'tls.file_unreadable', message, hint, file: path }])
+    throw inputError('tls.file_unreadable', message, { hint, file: path })
   }
 }
 
@@ -60,5 +60,5 @@ function refuseLoose(path: string): void {
   if (process.platform === 'win32' || (mode & GROUP_AND_OTHERS) === 0) return
   const message = `the private key \`${path}\` is open to other users (mode ${mode.toString(8)})`
   const hint = `run \`chmod 600 ${path}\`, or delete the file to create a new key if somebody else may have read it`
-  throw new InputError([{ severity: 'error', code: 'tls.key_exposed', message, hint, file: path }])
+  throw inputError('tls.key_exposed', message, { hint, file: path })
 }
