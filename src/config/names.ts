@@ -1,11 +1,12 @@
 // The names that a configuration defines, collected before anything is read, so that a reference can be checked even if
-// the section it points into has errors of its own; and names in expressions, which rules in a file may write for ids.
+// the section it points into has errors of its own; names in expressions, which rules in a file may write for ids; and ids
+// for things without one: the same name gives the same id at every start, on every machine.
 
+import { createHash } from 'node:crypto'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import type { Span } from '../expression/index.ts'
 import type { Problems } from './problems.ts'
 import type { DocumentPath } from './source-document.ts'
-import { stableLabel, stableUuid } from './stable-id.ts'
 
 /** The kinds of things that references name. `words` completes "there is no … `x`". */
 const KINDS = {
@@ -209,4 +210,28 @@ export function restoreNames(normal: string, { text, names }: ExpandedExpression
 
 function lengthOf(text: string): number {
   return Array.from(text).length
+}
+
+const NAMESPACE = Buffer.from('5d0f6f1c8f5b4f0f9a3d0c6a4be2e6f1', 'hex')
+
+/** UUID version 5 (RFC 9562 section 5.5) of a kind and a name. */
+export function stableUuid(kind: string, name: string): string {
+  const bytes = createHash('sha1').update(NAMESPACE).update(`${kind}:${name}`).digest().subarray(0, 16)
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x50, 6)
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8)
+  const hex = bytes.toString('hex')
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
+}
+
+/** 32 hex digits, the form of Cloudflare's account ids; joined, so that it is a flat string (net/flat-text.ts). */
+export function stableAccountId(name: string): string {
+  return stableUuid('account', name).split('-').join('')
+}
+
+/** A short host label like those of Cloudflare's proxy endpoints: ten lower-case letters and digits. */
+export function stableLabel(kind: string, name: string): string {
+  return BigInt(`0x${stableUuid(kind, name).replaceAll('-', '')}`)
+    .toString(36)
+    .padStart(10, '0')
+    .slice(-10)
 }

@@ -5,10 +5,10 @@ import { type Family, type Ip, ip } from '../net/ip.ts'
 import type { AccountSettings, DedicatedEgressIp, SharedEgress } from '../policy/account.ts'
 import { COLOS } from '../policy/place.ts'
 import type { RawDedicatedIp } from './account-schema.ts'
+import { stableAccountId } from './names.ts'
 import type { Problems } from './problems.ts'
 import { checkUnique, placeOfColo, type ReadingContext, readColo, readPlace } from './reading.ts'
 import type { DocumentPath } from './source-document.ts'
-import { stableAccountId } from './stable-id.ts'
 import { lastNumber, type StandIns, usedPart } from './stand-ins.ts'
 
 /** The account's id and name; an absent id is derived from the name. */

@@ -9,11 +9,10 @@ import type { HostnameRoute, NamedList, PrivateRoute, VirtualNetwork } from '../
 import type { RawExit, RawTunnel } from './account-schema.ts'
 import { FORMATS } from './formats.ts'
 import { type ConfiguredExit, type ConfiguredTunnel, Secret, type TunnelNetwork } from './lab-config.ts'
-import { configuredId } from './names.ts'
+import { configuredId, stableUuid } from './names.ts'
 import type { Problems } from './problems.ts'
 import { checkUnique, type ReadingContext, readHostName } from './reading.ts'
 import type { DocumentPath } from './source-document.ts'
-import { stableUuid } from './stable-id.ts'
 
 /** Virtual networks, exactly one of them the default: the one marked so, else the one named `default`, which is
  *  added if it is missing. */

@@ -10,10 +10,9 @@ import { type EgressSettings, EXPRESSION_SLOTS, type ExpressionSlot } from '../p
 import type { RawRule } from './account-schema.ts'
 import type { ConfiguredRule } from './lab-config.ts'
 import type { Json, JsonObject, RuleDocument } from './lab-state.ts'
-import { expandNames, type Names } from './names.ts'
+import { expandNames, type Names, stableUuid } from './names.ts'
 import type { Problems } from './problems.ts'
 import type { DocumentPath } from './source-document.ts'
-import { stableUuid } from './stable-id.ts'
 
 /** Members of Cloudflare's rule that are returned exactly as they were sent. */
 const KEPT = ['rule_settings', 'schedule', 'expiration'] as const

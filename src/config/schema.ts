@@ -2,18 +2,10 @@
 // check of the file (check-shape.ts), the published schema (scripts/schemas.ts) and the TypeScript type (`Static`).
 //
 // A key is required unless it is `optional` or has a default; `Static` knows a key with a default as present, since
-// checking a file fills defaults in.
+// checking a file fills defaults in. Of TypeBox only types are used: to load it takes a tenth of a second of processor time,
+// in every verb and every worker.
 
-import {
-  IsOptional,
-  Optional,
-  type Static,
-  type TObject,
-  type TProperties,
-  type TSchema,
-  type TUnsafe,
-  Unsafe,
-} from 'typebox'
+import type { Static, TObject, TOptional, TProperties, TSchema, TUnsafe } from 'typebox'
 
 /** Keywords of JSON Schema that narrow a value down. `format` is a name of formats.ts. */
 export interface Keywords {
@@ -33,8 +25,18 @@ export interface Keywords {
   readonly dependentRequired?: Readonly<Record<string, readonly string[]>>
 }
 
+const OPTIONAL = new WeakSet<object>()
+
 /** A key that may be left out. */
-export const optional = Optional
+export function optional<S extends TSchema>(schema: S): TOptional<S> {
+  const copy = { ...schema } as TOptional<S>
+  OPTIONAL.add(copy)
+  return copy
+}
+
+function schemaOf<T>(keywords: object): TUnsafe<T> {
+  return keywords as TUnsafe<T>
+}
 
 /** Text that is not empty, or of a format. */
 export function text(description: string, keywords: Keywords = {}): TUnsafe<string> {
@@ -43,22 +45,22 @@ export function text(description: string, keywords: Keywords = {}): TUnsafe<stri
 
 /** Text that may be empty. */
 export function anyText(description: string, keywords: Keywords = {}): TUnsafe<string> {
-  return Unsafe<string>({ description, type: 'string', ...keywords })
+  return schemaOf<string>({ description, type: 'string', ...keywords })
 }
 
 /** A whole number. */
 export function whole(description: string, keywords: Keywords = {}): TUnsafe<number> {
-  return Unsafe<number>({ description, type: 'integer', ...keywords })
+  return schemaOf<number>({ description, type: 'integer', ...keywords })
 }
 
 /** Any number. */
 export function amount(description: string, keywords: Keywords = {}): TUnsafe<number> {
-  return Unsafe<number>({ description, type: 'number', ...keywords })
+  return schemaOf<number>({ description, type: 'number', ...keywords })
 }
 
 /** True or false. */
 export function flag(description: string, byDefault?: boolean): TUnsafe<boolean> {
-  return Unsafe<boolean>({ description, type: 'boolean', ...(byDefault === undefined ? {} : { default: byDefault }) })
+  return schemaOf<boolean>({ description, type: 'boolean', ...(byDefault === undefined ? {} : { default: byDefault }) })
 }
 
 /** One of these values and no other. */
@@ -68,7 +70,7 @@ export function oneOf<const V extends string | number | boolean>(
   keywords: Keywords = {},
 ): TUnsafe<V> {
   const type = typeof values[0] === 'number' ? 'integer' : typeof values[0]
-  return Unsafe<V>({ description, type, enum: values, ...keywords })
+  return schemaOf<V>({ description, type, enum: values, ...keywords })
 }
 
 /** A list that has to be given. */
@@ -77,7 +79,7 @@ export function listOf<S extends TSchema>(
   items: S,
   keywords: Keywords = {},
 ): TUnsafe<readonly Static<S>[]> {
-  return Unsafe<readonly Static<S>[]>({ description, type: 'array', items, ...keywords })
+  return schemaOf<readonly Static<S>[]>({ description, type: 'array', items, ...keywords })
 }
 
 /** A list that is empty by default. */
@@ -92,9 +94,9 @@ export function block<P extends TProperties>(
   keywords: Keywords = {},
 ): TUnsafe<Readonly<Static<TObject<P>>>> {
   const required = Object.entries(properties).flatMap(([key, schema]) =>
-    IsOptional(schema) || Object.hasOwn(schema, 'default') ? [] : [key],
+    OPTIONAL.has(schema) || Object.hasOwn(schema, 'default') ? [] : [key],
   )
-  return Unsafe<Readonly<Static<TObject<P>>>>({
+  return schemaOf<Readonly<Static<TObject<P>>>>({
     description,
     type: 'object',
     additionalProperties: false,
@@ -116,7 +118,7 @@ export function tableOf<S extends TSchema>(
   { keys, ...keywords }: Keywords & { readonly keys?: string } = {},
 ): TUnsafe<Readonly<Record<string, Static<S>>>> {
   const propertyNames = keys === undefined ? {} : { propertyNames: { format: keys } }
-  return Unsafe<Readonly<Record<string, Static<S>>>>({
+  return schemaOf<Readonly<Record<string, Static<S>>>>({
     description,
     type: 'object',
     ...propertyNames,
@@ -136,18 +138,18 @@ export function or<K extends keyof Simple, S extends TSchema, V extends Simple[K
   schema: S,
   keywords: Keywords = {},
 ) {
-  return Unsafe<V | Static<S>>({ ...schema, type: [kind, Object(schema).type], ...keywords })
+  return schemaOf<V | Static<S>>({ ...schema, type: [kind, Object(schema).type], ...keywords })
 }
 
 /** The value, or `null`. */
 export function nullable<S extends TSchema>(schema: S, keywords: Keywords = {}) {
-  return Unsafe<Static<S> | null>({ ...schema, type: [Object(schema).type, 'null'], ...keywords })
+  return schemaOf<Static<S> | null>({ ...schema, type: [Object(schema).type, 'null'], ...keywords })
 }
 
 /** A whole file: keys that begin with `x-` are its author's own. `name` is the file of the published schema. */
 export function wholeFile<P extends TProperties>(name: string, title: string, description: string, properties: P) {
   const schema = block(description, properties)
-  return Unsafe<Static<typeof schema>>({
+  return schemaOf<Static<typeof schema>>({
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     $id: `https://egresslab.invalid/${name}`,
     title,

@@ -3,7 +3,7 @@
 
 import type { JWTPayload } from 'jose'
 import type { ConfiguredUser, IdentityProvider } from '../config/lab-config.ts'
-import { stableUuid } from '../config/stable-id.ts'
+import { stableUuid } from '../config/names.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { UserGroup } from '../policy/flow.ts'
 import type { Directory } from './directory.ts'

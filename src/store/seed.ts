@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { Documents, Json, Kind, RuleDocument } from '../config/lab-state.ts'
-import { stableUuid } from '../config/stable-id.ts'
+import { stableUuid } from '../config/names.ts'
 import type { AccountSettings } from '../policy/account.ts'
 import type { Rule } from '../policy/rule.ts'
 
