@@ -149,7 +149,7 @@ export function expandNames(source: string, known: Names): ExpandedExpression {
       const at = source.slice(0, index)
       const found = known.find(of, name)
       const isQuotedList = isList && quoted !== undefined
-      const isMistake = found === undefined && (isList ? isQuotedList : isNoId(of, name))
+      const isMistake = found === undefined && (isQuotedList || isNoId(of, name))
       if (isMistake) {
         const span = [lengthOf(at), lengthOf(at) + lengthOf(token)] as const
         unknown.push({ message: noSuch(of, name), hint: known.advise(of, name), span })
@@ -166,8 +166,8 @@ export function expandNames(source: string, known: Names): ExpandedExpression {
   return { text: text + source.slice(taken), names, unknown }
 }
 
-/** Whether a text that is no name is no id either: networks and checks have UUIDs, endpoints host names. A list that is
- *  not there yet is the policy's to warn of ([R14]). */
+/** Whether a text that is no name is no id either: networks, lists and checks have UUIDs, endpoints host names. Of a list's
+ *  id that there is no list for the policy warns. */
 function isNoId(kind: ReferenceKind, text: string): boolean {
   if (kind === 'groups' || text === '') return false
   return kind === 'listeners' ? !text.includes('.') : !UUID.test(text)

@@ -50,6 +50,7 @@ describe('a name stands for an id', () => {
     `net.dst.ip in $${PARTNERS}`,
     'net.vnet_id == "" or net.dst.port in {80 443}',
     'net.vnet_id == "vnet-EMEA',
+    'net.dst.ip in $6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7c01 or net.dst.ip in $6f0f3c1a2c684a559a0e0d6f5c1b7c01',
   ])('and not in %s', (written) => {
     expect(expand(written)).toEqual({ text: written, names: [], unknown: [] })
   })
@@ -59,6 +60,7 @@ describe('a name of nothing', () => {
   test.each([
     ['net.dst.port == 443 and net.vnet_id == "vnet-EMAE"', [39, 50], 'there is no virtual network `vnet-EMAE`'],
     ['net.dst.ip in $"Partner network"', [14, 32], 'there is no list `Partner network`'],
+    ['net.dst.ip in $partner-networks', [14, 31], 'there is no list `partner-networks`'],
     ['any(device_posture.checks.failed[*] == "disk")', [39, 45], 'there is no posture check `disk`'],
     ['proxy.endpoint == "main"', [18, 24], 'there is no proxy endpoint `main`'],
   ])('in %s is reported at its place', (written, span, message) => {
