@@ -115,13 +115,13 @@ export interface ExpandedExpression {
 }
 
 /** The fields whose values are ids, and what has them ([F3]). */
-const FIELD_KINDS: Readonly<Record<string, ReferenceKind>> = {
-  'net.vnet_id': 'virtual_networks',
-  'proxy.endpoint': 'listeners',
-  'identity.groups.id': 'groups',
-  'device_posture.checks.passed': 'posture_checks',
-  'device_posture.checks.failed': 'posture_checks',
-}
+const FIELD_KINDS: ReadonlyMap<string, ReferenceKind> = new Map([
+  ['net.vnet_id', 'virtual_networks'],
+  ['proxy.endpoint', 'listeners'],
+  ['identity.groups.id', 'groups'],
+  ['device_posture.checks.passed', 'posture_checks'],
+  ['device_posture.checks.failed', 'posture_checks'],
+])
 
 /** Raw string, string, list (`$"A name"`, `$name`), name of a field or word, comparison; anything else is skipped. */
 const TOKEN =
@@ -140,7 +140,7 @@ export function expandNames(source: string, known: Names): ExpandedExpression {
   for (const { 0: token, index, groups = {} } of source.matchAll(TOKEN)) {
     const { raw, quoted, list, word } = groups
     if (COMPARISONS.has(token)) isCompared = true
-    else if (word !== undefined) [kind, isCompared] = [FIELD_KINDS[word.replace('[*]', '')], false]
+    else if (word !== undefined) [kind, isCompared] = [FIELD_KINDS.get(word.replace('[*]', '')), false]
     else {
       const isList = token.startsWith('$')
       const name = raw ?? list ?? (quoted ?? '').replaceAll(/\\(["\\])/g, '$1')

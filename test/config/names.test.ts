@@ -50,6 +50,7 @@ describe('a name stands for an id', () => {
     `net.dst.ip in $${PARTNERS}`,
     'net.vnet_id == "" or net.dst.port in {80 443}',
     'net.vnet_id == "vnet-EMEA',
+    'constructor == "vnet-EMEA" or toString == "x"',
     'net.dst.ip in $6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7c01 or net.dst.ip in $6f0f3c1a2c684a559a0e0d6f5c1b7c01',
   ])('and not in %s', (written) => {
     expect(expand(written)).toEqual({ text: written, names: [], unknown: [] })
