@@ -3,6 +3,7 @@
 // distinct names; summaries of parts can be added. Pure.
 
 import { type Decision, type DecisionOutcome, nameOfEgress } from '../policy/decision.ts'
+import type { ColoCode, RuleId } from '../policy/ids.ts'
 
 /** Where a connection left from, or would leave from. What a recording does not say is undefined. */
 export interface EgressAnswer {
@@ -13,10 +14,10 @@ export interface EgressAnswer {
   /** whether it left from an address that is not the account's own */
   readonly shared: boolean
   /** id and name are empty if no rule decided */
-  readonly ruleId: string | undefined
+  readonly ruleId: RuleId | undefined
   readonly ruleName: string
   /** data center it physically left from, '' if none */
-  readonly colo: string | undefined
+  readonly colo: ColoCode | undefined
   readonly outcome: DecisionOutcome | undefined
   readonly reason: string
 }

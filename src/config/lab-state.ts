@@ -3,6 +3,7 @@
 
 import type { RecordedDataSet } from '../analysis/replay-summary.ts'
 import type { AccountSettings, HostnameRoute, VirtualNetwork } from '../policy/account.ts'
+import type { ColoCode, ListId, NetworkId, TunnelId } from '../policy/ids.ts'
 import type { Rule } from '../policy/rule.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 
@@ -16,7 +17,7 @@ export interface RuleDocument extends Rule {
 }
 
 export interface ListDocument {
-  readonly id: string
+  readonly id: ListId
   readonly name: string
   readonly type: string
   readonly description: string
@@ -32,7 +33,7 @@ export interface ListItem {
 }
 
 export interface TunnelDocument {
-  readonly id: string
+  readonly id: TunnelId
   readonly name: string
   readonly configSource: 'local' | 'cloudflare'
 }
@@ -41,8 +42,8 @@ export interface PrivateRouteDocument {
   readonly id: string
   /** prefix in canonical spelling */
   readonly network: string
-  readonly virtualNetworkId: string
-  readonly tunnelId: string
+  readonly virtualNetworkId: NetworkId
+  readonly tunnelId: TunnelId
   readonly comment: string
 }
 
@@ -96,8 +97,7 @@ export interface KeptSettingsDocument {
 }
 
 export interface ColoDocument {
-  /** the colo's code */
-  readonly id: string
+  readonly id: ColoCode
   readonly down: boolean
 }
 
@@ -105,7 +105,7 @@ export interface ColoDocument {
 export interface ChoiceDocument {
   /** canonical email */
   readonly id: string
-  readonly virtualNetworkId: string | null
+  readonly virtualNetworkId: NetworkId | null
 }
 
 /** Lab time is machine time plus this (ms). */

@@ -39,7 +39,7 @@ export interface SessionLogOptions {
   readonly remember?: number
 }
 
-/** Creates a log with these sinks; each may be absent. */
+/** Creates the log of sessions, one record each ([S1]), with these sinks; each may be absent. */
 export function createSessionLog(options: SessionLogOptions): SessionLog {
   const { file, output, logpush } = options
   const ring = createRing<LoggedSession>(options.remember ?? 1000)
@@ -82,7 +82,7 @@ export interface Ring<T> {
   readonly total: number
 }
 
-/** A ring of at most `capacity` items (at least 1). */
+/** A ring of at most `capacity` items (at least 1); the oldest makes room. */
 export function createRing<T>(capacity: number): Ring<T> {
   const slots: T[] = []
   let total = 0
@@ -137,7 +137,8 @@ async function writeFully(bytes: Buffer): Promise<void> {
 
 type LinePaint = (style: 'good' | 'bad' | 'dim' | 'plain', text: string) => string
 
-/** The line without a line feed. Columns are padded to usual widths and grow with longer values. */
+/** One session record ([S1]) as a line for a terminal, without a line feed. Columns are padded to usual widths and grow
+ *  with longer values. */
 export function sessionLine(record: SessionRecord, options: { readonly colour: boolean }): string {
   const paint = options.colour ? colourful : plain
   const failed = record.Lab.error !== undefined
@@ -204,7 +205,8 @@ function plain(_style: string, text: string): string {
  *  lone surrogates. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu
 
-/** The text with every unsafe character as `\u{…}`, cut to `limit` characters with an ellipsis. */
+/** The text with every unsafe character as `\u{…}`, cut to `limit` characters with an ellipsis
+ *  (LG-02). */
 export function printable(text: string, limit = 80): string {
   const cut = text.length > limit ? `${text.slice(0, limit - 1)}…` : text
   return cut.replace(UNSAFE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)

@@ -6,6 +6,7 @@ import { MISSABLE, type Missable, type RecordedDataSet } from '../analysis/repla
 import { cidr, containsIp } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
+import type { NetworkId, RuleId } from '../policy/ids.ts'
 
 let next = 0
 /** Slots of the fields that are read, by their paths into the record. */
@@ -83,7 +84,7 @@ export interface RecordedSession {
   readonly userId: string
   readonly deviceId: string
   readonly deviceName: string
-  readonly virtualNetworkId: string
+  readonly virtualNetworkId: NetworkId
   readonly sourceIp: string
   readonly sourcePort: number | undefined
   /** behind a GRE/IPsec on-ramp; a device client's own address is none */
@@ -97,7 +98,7 @@ export interface RecordedSession {
   /** undefined: the record does not say; '': the lab recorded that there was none */
   readonly egressIp: string | undefined
   readonly egressColo: string | undefined
-  readonly ruleId: string | undefined
+  readonly ruleId: RuleId | undefined
   readonly ruleName: string
   /** the record says that egress rules did not apply: ICMP, or a destination that is not the internet */
   readonly isExempt: boolean
