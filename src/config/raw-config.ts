@@ -152,6 +152,7 @@ export interface RawUser {
   readonly password_hash?: string
   readonly groups: readonly string[]
   readonly saml_attributes: Readonly<Record<string, string | readonly string[]>>
+  readonly oidc_claims: Readonly<Record<string, string | readonly string[]>>
   readonly place?: RawPlace
   readonly device?: string
   readonly virtual_network?: string
@@ -165,7 +166,9 @@ export interface RawIdentityProvider {
   readonly jwks_file?: string
   readonly algorithms: readonly string[]
   readonly clock_skew: string
-  readonly claims: Readonly<Record<'email' | 'id' | 'name' | 'groups' | 'saml_attributes', string | readonly string[]>>
+  readonly claims: Readonly<
+    Record<'email' | 'id' | 'name' | 'groups' | 'saml_attributes' | 'oidc_claims', string | readonly string[]>
+  >
 }
 
 export interface RawDevice extends RawNamed {

@@ -43,6 +43,7 @@ function readProvider(reading: ReadingContext, provider: RawIdentityProvider, sp
         name: [claims.name].flat(),
         groups: [claims.groups].flat(),
         samlAttributes: [claims.saml_attributes].flat(),
+        oidcClaims: [claims.oidc_claims].flat(),
       },
     }),
   ]
