@@ -12,16 +12,13 @@ import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
 import { parseIp } from '../net/ip.ts'
 import { type Allowlists, letsIn } from '../policy/allowlist.ts'
 import type { TestFlow } from './read-test-file.ts'
-import { runTestFiles, type TestAnswer, type TestSubject } from './run-test-files.ts'
+import { type RunOptions, runTestFiles, type TestAnswer, type TestSubject } from './run-test-files.ts'
 
 type Asked = readonly Explained[]
 
 /** Runs the cases of every test file at these paths (files, or folders with `*.test.yaml`). Throws an InputError with every
  *  problem of every file. */
-export async function runPolicyTests(
-  paths: readonly string[],
-  options: PolicyTestOptions = {},
-): Promise<PolicyTestRun> {
+export async function runPolicyTests(paths: readonly string[], options: RunOptions = {}): Promise<PolicyTestRun> {
   const bundledGeo = openGeoDatabase(bundledGeoSources(), { changes: 'ignored' })
   try {
     return await runTestFiles<Asked>(paths, options, (configFile) => openSubject(configFile, { bundledGeo }))
@@ -65,9 +62,3 @@ function filesOf({ file, rules }: LabConfig): string[] {
 export type PolicyTestCase = CaseResult<readonly Explained[]>
 /** `asked`: an explanation per address of the destination; none for a connection that failed before a decision. */
 export type PolicyTestRun = TestRun<readonly Explained[]>
-export interface PolicyTestOptions {
-  /** in place of the configuration that each test file names */
-  readonly config?: string
-  /** only cases whose name has this in it */
-  readonly filter?: string
-}

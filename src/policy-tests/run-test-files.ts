@@ -29,8 +29,8 @@ export interface TestAnswer<Asked> {
 }
 
 export interface RunOptions {
-  /** in place of the configuration that each file names */
-  readonly config?: string
+  /** in place of the configuration that each file names; or what to use for the one it names */
+  readonly config?: string | ((named: string) => Promise<string>)
   /** only cases whose name has this in it, letter case aside */
   readonly filter?: string
 }
@@ -46,7 +46,7 @@ export async function runTestFiles<Asked>(
   try {
     const ran: { file: TestFile; config: string; results: CaseResult<Asked>[] }[] = []
     for (const file of files) {
-      const configFile = config ?? file.config.path
+      const configFile = typeof config === 'function' ? await config(file.config.path) : (config ?? file.config.path)
       const subject = file.cases.length === 0 ? undefined : await subjects.open(configFile, file)
       const cases = file.cases.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()))
       const results: CaseResult<Asked>[] = []

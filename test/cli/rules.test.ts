@@ -158,28 +158,6 @@ describe('push', () => {
     })
   })
 
-  test('stops at the first refusal, says what was done and what was not, and exits 1', async () => {
-    writeFileSync(
-      file('half.yaml'),
-      'virtual_networks: [{ name: new }]\nrules:\n  - { name: good, precedence: 1, traffic: net.dst.port == 1 }\n  - { name: bad, precedence: 2, egress: { ipv4: 192.0.2.1, ipv6: "2001:db8:20::/64" } }\n  - { name: late, precedence: 3 }\n',
-    )
-    const { code, stdout, stderr } = await rules('push', file('half.yaml'), '--yes')
-    expect(code).toBe(1)
-    expect(stdout).toMatch(/done {2}\+ virtual network `new`\ndone {2}\+ rule 1 `good`\n$/)
-    expect(stderr).toContain('stopped at step 3 of 4: 400: ')
-    expect(stderr).toContain('(2055)')
-    expect(stderr).toContain(
-      'done:     create virtual network `new`, create rule `good`\nfailed:   create rule `bad`\nnot done: create rule `late`\n',
-    )
-    expect(named(labs.lab, 'late')).toBeUndefined()
-    const { stdout: document } = await rules('push', file('half.yaml'), '--yes', '--json')
-    expect(JSON.parse(document)).toMatchObject({
-      done: [],
-      failed: { step: { name: 'bad' }, message: expect.stringContaining('2055') },
-      not_done: [{ name: 'late' }],
-    })
-  })
-
   test('without a terminal or --yes nothing is done; on a terminal only `y` does', async () => {
     writeFileSync(file('new.yaml'), '- { name: new, precedence: 5 }\n')
     const silent = await rules('push', file('new.yaml'))
