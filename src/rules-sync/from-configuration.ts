@@ -14,9 +14,15 @@ import { listFrom, networkFrom } from './from-export.ts'
 
 type Sections = Pick<RawConfig, 'rules' | 'lists' | 'virtual_networks' | 'dedicated_ips' | 'rules_file'>
 
+/** The sections of a parsed document, or a list of rules as one of them. Throws an InputError with everything wrong in their
+ *  shape, at its place. */
+export function readSections(document: SourceDocument): Sections {
+  return Array.isArray(document.data) ? onlyRules(ruleListOf(document)) : sectionsOf(document)
+}
+
 /** The policy in a parsed document. Throws an InputError. */
 export function fromConfiguration(document: SourceDocument): PortablePolicy {
-  const sections = Array.isArray(document.data) ? onlyRules(ruleListOf(document)) : sectionsOf(document)
+  const sections = readSections(document)
   const further =
     sections.rules_file === undefined
       ? []

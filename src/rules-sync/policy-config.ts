@@ -11,11 +11,12 @@ import { readSourceDocument } from '../config/source-document.ts'
 import { cannotWrite } from '../config/write-output.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { canonicalAddress } from './check-plan.ts'
+import { readSections } from './from-configuration.ts'
 import { objectOf, textIn } from './from-export.ts'
 import { isModulePath } from './from-module.ts'
 import { readPolicyFile } from './read-policy.ts'
 import { recogniseFile } from './recognise.ts'
-import { onlySpokenOf } from './rule-differences.ts'
+import { expressionsOf, onlySpokenOf, plainId } from './rule-differences.ts'
 import { writeYamlPolicy } from './write-policy.ts'
 
 /** Runs `work` with an empty folder, and deletes the folder afterwards. */
@@ -46,7 +47,7 @@ export function writeSides(
   loadConfig(configFile)
   const { data } = readSourceDocument(configFile)
   const write = (name: keyof SideBySide) =>
-    writeConfig(join(folder, `${name}.yaml`), configOn(Object(data), sides[name], dirname(configFile)))
+    writeConfig(join(folder, `${name}.yaml`), configOn(Object(data), sectionsOf(sides[name]), dirname(configFile)))
   try {
     mkdirSync(folder, { recursive: true })
     return { before: write('before'), after: write('after') }
@@ -60,10 +61,12 @@ function writeConfig(file: string, data: Section): string {
   return file
 }
 
-/** Whether a file is a policy and not a whole configuration. A file that cannot be read is left to whoever reads it. Throws an
- *  InputError for one that is neither. */
-export function isPolicy(file: string): boolean {
-  return isModulePath(file) || recogniseFile(file).kind !== 'configuration'
+/** Whether a file is a whole configuration, rules as configurations have them in a file of their own, or any other policy.
+ *  Throws an InputError for one that is none of these. */
+export function kindOfFile(file: string): 'configuration' | 'rule list' | 'policy' {
+  if (isModulePath(file)) return 'policy'
+  const { kind } = recogniseFile(file)
+  return kind === 'configuration' || kind === 'rule list' ? kind : 'policy'
 }
 
 /** A policy as configurations, each laid over another or on its own, written into a folder. */
@@ -92,14 +95,15 @@ export class PolicyLayer {
   async over(base?: string): Promise<string> {
     const before = this.#made.get(base)
     if (before !== undefined) return before
-    const policy = onlySpokenOf(await readPolicyFile(this.#policyFile))
     if (base !== undefined) loadConfig(base)
     const data: Section = base === undefined ? {} : Object(readSourceDocument(base).data)
-    const whole = withAddresses(configOn(data, policy, dirname(base ?? this.#policyFile)))
+    const { sections, notes } = await this.#read()
+    const whole = withAddresses(configOn(data, sections, dirname(base ?? this.#policyFile)))
     const file = join(this.#folder, `${this.#made.size}-${basename(this.#policyFile)}.yaml`)
     writeConfig(file, whole.data)
     this.#made.set(base, file)
-    for (const note of [...policy.notes, ...writeYamlPolicy(policy).notes]) this.#warn('rules.note', note)
+    for (const note of notes) this.#warn('rules.note', note)
+    this.#warnOfLists(whole.data)
     if (whole.assumed.length > 0) {
       const message = `nothing says where ${whole.assumed.join(', ')} ${whole.assumed.length === 1 ? 'is' : 'are'}`
       this.#warn(
@@ -109,6 +113,34 @@ export class PolicyLayer {
       )
     }
     return file
+  }
+
+  /** Rules of configuration files stay as they are: the base may have what they leave out. */
+  async #read(): Promise<{ readonly sections: Section; readonly notes: readonly string[] }> {
+    const found = isModulePath(this.#policyFile) ? undefined : recogniseFile(this.#policyFile)
+    if (found !== undefined && 'document' in found) {
+      const { rules, lists, virtual_networks } = readSections(found.document)
+      return { sections: { rules, lists, virtual_networks }, notes: [] }
+    }
+    const policy = onlySpokenOf(await readPolicyFile(this.#policyFile))
+    return { sections: sectionsOf(policy), notes: policy.notes }
+  }
+
+  /** An answer with rules alone has no lists. */
+  #warnOfLists({ rules, lists }: Section): void {
+    const known = new Set(entriesOf(lists).map((list) => plainId(String(Object(list).id))))
+    for (const rule of entriesOf(rules)) {
+      const { name } = Object(rule)
+      for (const [, id = ''] of expressionsOf(Object(rule)).flatMap((text) => [...text.matchAll(LIST_ID)])) {
+        if (known.has(plainId(id))) continue
+        const message = `rule \`${String(name)}\` uses the list \`${id}\`, which is not here, so nothing is in it`
+        this.#warn(
+          'rules.no_list',
+          message,
+          'use what `egresslab rules pull` writes, or put the answer for the list into the same file',
+        )
+      }
+    }
   }
 
   #warn(code: string, message: string, hint?: string): void {
@@ -138,9 +170,20 @@ export class PolicyLayer {
   }
 }
 
+/** The list of a rule's expression, `$ID`. */
+const LIST_ID = /\$([0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12})\b/gi
+
+function entriesOf(section: unknown): readonly unknown[] {
+  return Array.isArray(section) ? section : []
+}
+
+/** A policy as sections of a configuration. */
+function sectionsOf(policy: PortablePolicy): Section {
+  return parse(writeYamlPolicy(policy).text) as Section
+}
+
 /** The configuration with this policy's rules. Lists and networks of the policy stand beside those of the file. */
-function configOn(data: Section, policy: PortablePolicy, folder: string): Section {
-  const written = parse(writeYamlPolicy(policy).text) as Section
+function configOn(data: Section, written: Section, folder: string): Section {
   const { rules_file: _, ...rest } = withAbsolutePaths(data, folder)
   return {
     ...rest,
@@ -152,7 +195,7 @@ function configOn(data: Section, policy: PortablePolicy, folder: string): Sectio
 
 /** The policy's win over those of the same name or id. */
 function merged(own: unknown, theirs: unknown): readonly unknown[] {
-  const [mine, others] = [Array.isArray(own) ? own : [], Array.isArray(theirs) ? theirs : []]
+  const [mine, others] = [entriesOf(own), entriesOf(theirs)]
   const keysOf = (item: unknown) =>
     [Object(item).name, Object(item).id].filter((key) => key !== undefined).map((key) => String(key).toLowerCase())
   const taken = new Set(others.flatMap(keysOf))
@@ -189,7 +232,7 @@ const COLOS = ['AMS', 'IAD', 'SIN', 'LHR', 'LAX', 'SYD', 'FRA', 'EWR', 'NRT', 'G
 
 /** Adds the addresses that rules use and the configuration does not own, in the pairs that rules name. */
 function withAddresses(data: Section): { readonly data: Section; readonly assumed: readonly string[] } {
-  const own: unknown[] = Array.isArray(data.dedicated_ips) ? data.dedicated_ips : []
+  const own = entriesOf(data.dedicated_ips)
   const known = new Set(
     own.flatMap((entry) => [Object(entry).ipv4, Object(entry).ipv6]).map((text) => canonicalAddress(String(text))),
   )
@@ -201,8 +244,9 @@ function withAddresses(data: Section): { readonly data: Section; readonly assume
     for (const [, text] of entries) known.add(canonicalAddress(text))
     assumed.push({ colo: COLOS[assumed.length % COLOS.length] ?? 'AMS', ...Object.fromEntries(entries) })
   }
-  const rules: unknown[] = Array.isArray(data.rules) ? data.rules : []
-  const settings = rules.map((rule) => objectOf(Object(rule).egress)).filter((egress) => egress !== undefined)
+  const settings = entriesOf(data.rules)
+    .map((rule) => objectOf(Object(rule).egress))
+    .filter((egress) => egress !== undefined)
   for (const egress of settings) {
     const [ipv4, ipv6] = [textIn(egress, 'ipv4'), textIn(egress, 'ipv6')]
     add({ ...(ipv4 === undefined ? {} : { ipv4 }), ...(ipv6 === undefined ? {} : { ipv6 }) })

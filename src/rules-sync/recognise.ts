@@ -9,8 +9,8 @@ import { isTerraform } from './from-terraform.ts'
 /** What a file is, with what is in it. */
 export type PolicyFile =
   | { readonly kind: 'terraform' | 'export'; readonly data: unknown }
-  /** a whole configuration, the sections that `rules pull` writes, or a list of rules */
-  | { readonly kind: 'configuration' | 'sections'; readonly document: SourceDocument }
+  /** a whole configuration, the sections that `rules pull` writes, or a list of rules as configurations have it */
+  | { readonly kind: 'configuration' | 'sections' | 'rule list'; readonly document: SourceDocument }
 
 const FORMS =
   'rules come as YAML (docs/configuration.md), as the API answers them (`curl …/gateway/rules`), as Terraform (`.tf`, a folder of them, `terraform show -json`, `terraform.tfstate`), or from `egresslab rules pull`'
@@ -36,8 +36,9 @@ function recogniseData(file: string, data: unknown, document?: SourceDocument): 
   if (isExport(data)) return { kind: 'export', data }
   const looks = looksOfData(data)
   if (looks !== undefined) throw unknownFile(file, looks)
-  const isPart = Array.isArray(data) || Object.keys(objectOf(data) ?? {}).every((name) => SECTIONS.has(name))
-  return { kind: isPart ? 'sections' : 'configuration', document: document ?? readSourceDocument(file) }
+  const isPart = Object.keys(objectOf(data) ?? {}).every((name) => SECTIONS.has(name))
+  const kind = Array.isArray(data) ? 'rule list' : isPart ? 'sections' : 'configuration'
+  return { kind, document: document ?? readSourceDocument(file) }
 }
 
 /** The text of a file. Throws an InputError for one that cannot be read or is no text. */

@@ -1,7 +1,7 @@
 // Policies in every form people have, given to the verbs that decide: `check`, `test` and `replay` lay them over a configuration,
 // or make one of them.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -63,17 +63,7 @@ describe.each(FORMS)('%s', (file) => {
 })
 
 test('`test` lays a policy over the configuration of the test file', async () => {
-  const cases = join(folder, 'brought.test.yaml')
-  writeFileSync(
-    cases,
-    `config: ${join(process.cwd(), 'config/lab.yaml')}
-cases:
-  - flow: { user: alice@example.com, destination: 198.51.100.70:443 }
-    expect: { rule: Partners from Ashburn, egress_ip: 203.0.113.30 }
-  - flow: { user: alice@example.com, destination: 198.51.100.200:443 }
-    expect: { rule: The rest by default egress, outcome: default }
-`,
-  )
+  const cases = `${BRING}/partners.test.yaml`
   const { code, stdout } = await run(['test', cases, '-c', `${BRING}/terraform-v4`, '--coverage'])
   expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('2 passed') })
   expect(stdout).not.toContain(`${tmpdir()}/egresslab-rules-`)
@@ -86,6 +76,19 @@ test('two policies are compared on one configuration', async () => {
     changed: 1,
     moves: { rule: [{ change: expect.stringMatching(/Partners from Ashburn.*Everything else/) }] },
   })
+})
+
+test('a list that the answer does not have is said; with the answer for the list beside it the rule decides', async () => {
+  const rules = readFileSync(`${BRING}/api-rules.json`, 'utf8')
+  const list = readFileSync(`${BRING}/api-list.json`, 'utf8')
+  const { code, stdout } = await run(['check', '-c', `${BRING}/api-rules.json`])
+  expect(code).toBe(0)
+  expect(stdout).toContain(
+    'rule `Contractors from Ashburn` uses the list `0c1f4b0a57d14d6b9f0e6a1d0b7f3c11`, which is not here',
+  )
+  const both = join(folder, 'both.json')
+  writeFileSync(both, rules + list)
+  expect((await run(['check', '-c', both])).stdout).not.toContain('which is not here')
 })
 
 test('an address that nothing says the place of is assumed somewhere, and said', async () => {

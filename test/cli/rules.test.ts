@@ -204,14 +204,20 @@ describe('push', () => {
 })
 
 describe('an answer of the API', () => {
-  test('as saved by curl is pushed elsewhere', async () => {
+  test('as saved by curl is pushed elsewhere, with the answers for the lists and networks in the same file', async () => {
     const account = labs.lab.lab.snapshot().account.id
-    const path = `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules`
+    const base = `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}`
     const token = readFileSync(join(labs.lab.folder, 'api-token'), 'utf8').trim()
-    const { body } = await curl(path, '-H', `Authorization: Bearer ${token}`)
-    writeFileSync(file('answer.json'), body)
-    expect((await rules('push', file('answer.json'), '--to', labs.there, '--yes')).code).toBe(0)
+    const [list] = labs.lab.lab.snapshot().account.lists
+    const answers = []
+    for (const path of ['gateway/rules', `gateway/lists/${list?.id}`, 'teamnet/virtual_networks']) {
+      answers.push((await curl(`${base}/${path}`, '-H', `Authorization: Bearer ${token}`)).body)
+    }
+    writeFileSync(file('answer.json'), answers.join('\n'))
+    expect(await rules('push', file('answer.json'), '--to', labs.there, '--yes')).toMatchObject({ code: 0, stderr: '' })
     expect(liveRules(labs.other)).toHaveLength(6)
+    const [copied] = labs.other.lab.snapshot().account.lists
+    expect(copied?.items).toEqual(list?.items)
   })
 
   test('with a field nobody knows: kept by a conversion, not sent, and said so', async () => {

@@ -30,9 +30,9 @@ export const registerCheck: RegisterVerb = (program, { io, action }) => {
 
 async function issuesIn(file: string): Promise<readonly Issue[]> {
   try {
-    const { inScratch, isPolicy, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
+    const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
     const { adviseOn } = await import('../../decider/advise.ts')
-    if (!isPolicy(file)) return adviseOn(await readConfig(file))
+    if (kindOfFile(file) === 'configuration') return adviseOn(await readConfig(file))
     return await inScratch(async (folder) => {
       const layer = new PolicyLayer(file, folder)
       const issues = await layer.asOwn(async () => adviseOn(await readConfig(await layer.over())))

@@ -49,10 +49,10 @@ export const registerReplay: RegisterVerb = (program, { io, action }) => {
 
 /** Policies that are no configurations are laid over the configuration. */
 async function replayPolicies(request: ReplayRequest, io: Io): Promise<ReplayOutcome> {
-  const { inScratch, isPolicy, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
+  const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
   return inScratch(async (folder) => {
     const lay = async (file: string | undefined, name: string) => {
-      if (file === undefined || !isPolicy(file)) return { file }
+      if (file === undefined || kindOfFile(file) !== 'policy') return { file }
       mkdirSync(join(folder, name))
       const layer = new PolicyLayer(file, join(folder, name))
       const made = await layer.over(request.configFile)

@@ -84,8 +84,8 @@ async function runTests(paths: readonly string[], { config, filter }: Options): 
   const { runPolicyTests } = await import('../../policy-tests/run-policy-tests.ts')
   const filtered = filter === undefined ? {} : { filter }
   if (config === undefined) return runPolicyTests(paths, filtered)
-  const { inScratch, isPolicy, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
-  if (!isPolicy(config)) return runPolicyTests(paths, { ...filtered, config })
+  const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
+  if (kindOfFile(config) === 'configuration') return runPolicyTests(paths, { ...filtered, config })
   return inScratch(async (folder) => {
     const layer = new PolicyLayer(config, folder)
     const run = await layer.asOwn(() => runPolicyTests(paths, { ...filtered, config: (named) => layer.over(named) }))
