@@ -1,7 +1,7 @@
 // Terraform's configurations (`.tf`): a folder, or one file with what it uses of its folder. What a rule needs and only
 // Terraform can know is an error with its file and line; what an egress policy can do without is left out, and said.
 
-import { statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { dirname, normalize } from 'node:path'
 import type { Json, JsonObject } from '../config/lab-state.ts'
 import type { PortablePolicy } from '../config/portable-policy.ts'
@@ -29,6 +29,8 @@ function isFolder(path: string): boolean {
 /** The policy in a folder of `.tf` files, or in one of them: then its rules, with the lists and networks of the folder that
  *  they use. Throws an InputError naming everything that has to be known and is not, with file and line. */
 export async function fromModule(path: string): Promise<PortablePolicy> {
+  if (!existsSync(path))
+    throw inputError('config.unreadable', `cannot read \`${path}\`: there is no such file`, { file: path })
   const { loadHclParser } = await import('./terraform/parse-hcl.ts')
   const { readModule } = await import('./terraform/terraform-module.ts')
   const module = readModule(isFolder(path) ? path : dirname(path), await loadHclParser())

@@ -322,6 +322,34 @@ describe('files that are not HCL', () => {
     })
   })
 
+  test('what is not closed is named where it begins', async () => {
+    for (const [body, said] of [
+      ['traffic = "net.dst.port == 1', 'the closing quote is missing to what begins here'],
+      ['filters = ["egress"', 'the closing `]` is missing'],
+    ] as const) {
+      const [issue] = await problems({ 'main.tf': `resource "cloudflare_teams_rule" "x" {\n  ${body}\n}\n` })
+      expect(issue?.message).toContain(said)
+      expect(issue?.line).toBe(2)
+    }
+  })
+
+  test('nobody has so many: counts, ranges and widths without end are not followed', async () => {
+    const issues = await problems({
+      'main.tf': [
+        rule('count = 1000000000\n  traffic = ""', 'many'),
+        rule('traffic = join("", range(0, 1000000000))', 'long'),
+        rule('traffic = format("%999999999d", 1)', 'wide'),
+        rule('traffic = constructor("x")', 'strange'),
+      ].join(''),
+    })
+    expect(issues.map(({ message }) => message.replace(/.*plan`: /, ''))).toEqual([
+      'how many there are is no number, map or set',
+      '`range` fails: it is too long',
+      '`format` fails: it is too wide',
+      'the function `constructor` is not evaluated here',
+    ])
+  })
+
   test('a folder or file without rules says so, and where there are some', async () => {
     expect(await problems({ 'empty.tf': 'locals {\n  a = 1\n}\n' }, 'empty.tf')).toMatchObject([
       { code: 'rules.nothing' },

@@ -9,6 +9,7 @@ import {
   equalValues,
   type HclPlace,
   type HclValue,
+  isLength,
   isObject,
   membersOf,
   numberOfValue,
@@ -101,6 +102,7 @@ function format(pattern: string, args: readonly HclValue[]): string {
     if (value === undefined) throw new TypeError(`there is no argument for \`${whole}\``)
     const plain = textOfValue(value) ?? JSON.stringify(value)
     const shown = verb === 'q' ? JSON.stringify(plain) : plain
+    if (!isLength(Number(width || 0))) throw new TypeError('it is too wide')
     if (flag === '-') return shown.padEnd(Number(width || 0))
     return shown.padStart(Number(width || 0), flag === '0' ? '0' : ' ')
   })
@@ -195,7 +197,9 @@ const FUNCTIONS: Readonly<Record<string, HclFunction>> = {
   range: ([first, end, by]) => {
     const [start, last, size] =
       end === undefined ? [0, number(first), 1] : [number(first), number(end), number(by ?? 1)]
-    return Array.from({ length: Math.max(0, Math.ceil((last - start) / size)) }, (_, at) => start + at * size)
+    const length = Math.max(0, Math.ceil((last - start) / size))
+    if (!isLength(length)) throw new TypeError('it is too long')
+    return Array.from({ length }, (_, at) => start + at * size)
   },
   replace: ([whole, sought, by]) => replace(text(whole), text(sought), text(by)),
   reverse: ([list]) => items(list).toReversed(),

@@ -93,6 +93,11 @@ export function numberOfValue(value: HclValue): number | undefined {
   return Number.isFinite(number) ? number : undefined
 }
 
+/** Whether there can be so many of something: nobody means to have more. */
+export function isLength(count: number): boolean {
+  return Number.isSafeInteger(count) && count >= 0 && count <= 100_000
+}
+
 /** Whether two values are equal in HCL: of one type, member for member. */
 export function equalValues(a: HclValue, b: HclValue): boolean {
   const [left, right] = [membersOf(a), membersOf(b)]

@@ -33,6 +33,16 @@ export async function loadHclParser(): Promise<ParseFile> {
 }
 
 const OPERATORS = new Set(['*', '/', '%', '+', '-', '>', '>=', '<', '<=', '==', '!=', '&&', '||'])
+/** What closes something, where the grammar has another name for it. */
+const CLOSING: Readonly<Record<string, string>> = {
+  quoted_template_end: 'quote',
+  heredoc_identifier: 'line',
+  block_end: '`}`',
+  object_end: '`}`',
+  tuple_end: '`]`',
+  template_interpolation_end: '`}`',
+  template_directive_end: '`}`',
+}
 const EMPTY: HclBody = { attributes: new Map(), blocks: [] }
 
 /** Turns the parser's tree into ours. */
@@ -53,8 +63,9 @@ class HclReader {
 
   #mistake(root: Node) {
     const found = firstMistake(root) ?? root
-    const { line, column } = this.#at(found)
-    const message = found.isMissing ? `\`${found.type}\` is missing here` : 'this is not HCL from here on'
+    const missing = found.isMissing ? `the closing ${CLOSING[found.type] ?? `\`${found.type}\``}` : undefined
+    const { line, column } = this.#at(missing === undefined ? found : (found.parent ?? found))
+    const message = missing === undefined ? 'this is not HCL from here on' : `${missing} is missing to what begins here`
     const drawing = drawLine(this.#text.split(/\r?\n/)[line - 1] ?? '', column, 1)
     return inputError('rules.not_hcl', message, { file: this.#file, line, column, drawing })
   }

@@ -10,6 +10,7 @@ import {
   type HclObject,
   type HclPlace,
   type HclValue,
+  isLength,
   lazyObject,
   membersOf,
   numberOfValue,
@@ -216,7 +217,7 @@ class Module {
     if (count !== undefined) {
       const value = evaluateHcl(count, this.#scope)
       const length = value instanceof UnknownValue ? undefined : numberOfValue(value)
-      if (length === undefined) return this.#cannotCount(type, address, value, count.at)
+      if (length === undefined || !isLength(length)) return this.#cannotCount(type, address, value, count.at)
       return Array.from({ length }, (_, index) =>
         this.#instance(type, `${address}[${index}]`, block, new Map([['count', objectFrom([['index', index]])]])),
       )
@@ -226,7 +227,8 @@ class Module {
 
   /** Nobody knows how many there are; one stands for them, and says so. */
   #cannotCount(type: string, address: string, value: HclValue, at: HclPlace): UnknownValue {
-    const unknown = value instanceof UnknownValue ? value : new UnknownValue('`for_each` needs a map or a set', at)
+    const unknown =
+      value instanceof UnknownValue ? value : new UnknownValue('how many there are is no number, map or set', at)
     const values = objectFrom([['for_each', unknown]])
     this.#resources.push({ address: this.#inputs.prefix + address, type, values, at })
     return unknown
