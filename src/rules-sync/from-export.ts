@@ -28,7 +28,7 @@ export function isExport(data: unknown): boolean {
 export function fromExport(source: string, data: unknown): PortablePolicy {
   const things = looseThings(data).filter(isLive)
   const [rules, lists, networks] = [things.filter(isRule), things.filter(isList), things.filter(isNetwork)]
-  const issues = [...refusals(source, data), ...rules.flatMap((rule) => kindless(source, rule))]
+  const issues = [...refusals(source, data), ...kindless(source, rules)]
   if (issues.length > 0) throw new InputError(issues)
   const others = things.length - rules.length - lists.length - networks.length
   const listsWithItems = lists.filter((list) => !isWithoutItems(list))
@@ -80,15 +80,16 @@ function isWithoutItems(list: JsonObject): boolean {
 
 /** Slices of answers leave out what kind of rule it is; egress settings tell. */
 function withKind(rule: JsonObject): JsonObject {
-  if ('action' in rule) return rule
-  return { action: 'egress', ...rule }
+  const isOfAnother = Array.isArray(rule.filters) && !rule.filters.includes('egress')
+  return 'action' in rule || isOfAnother ? rule : { action: 'egress', ...rule }
 }
 
-function kindless(file: string, rule: JsonObject): Issue[] {
-  const isKnown = 'action' in rule || !isEmpty(objectOf(rule.rule_settings)?.egress)
-  const filters = Array.isArray(rule.filters) ? rule.filters : []
-  if (isKnown || filters.includes('egress')) return []
-  const message = `rule \`${textIn(rule, 'name') ?? ''}\` says neither \`action\` nor \`filters\`, so its kind is not known`
+function kindless(file: string, rules: readonly JsonObject[]): Issue[] {
+  const without = rules.filter(({ action, filters, rule_settings: settings }) => {
+    return action === undefined && filters === undefined && isEmpty(objectOf(settings)?.egress)
+  })
+  if (without.length === 0) return []
+  const message = `${counted(without.length, 'rule')} without \`action\` and \`filters\`, such as \`${textIn(without[0], 'name') ?? ''}\`: of what kind is not known`
   return [{ severity: 'error', code: 'rules.no_kind', message, hint: 'keep both in the slice', file }]
 }
 

@@ -69,6 +69,26 @@ export function kindOfFile(file: string): 'configuration' | 'rule list' | 'polic
   return kind === 'configuration' || kind === 'rule list' ? kind : 'policy'
 }
 
+/** What a reader of configurations says of a file that was never one: not that each of its keys is unknown, but what the file is.
+ *  Any other issues come back as they are. */
+export function issuesOfOther(issues: readonly Issue[]): readonly Issue[] {
+  const [first] = issues
+  const { file } = first ?? {}
+  const isAboutShape = (issue: Issue) => SHAPE.test(issue.code) && issue.line !== undefined && issue.file === file
+  if (file === undefined || !issues.every(isAboutShape)) return issues
+  try {
+    if (!isModulePath(file) && 'document' in recogniseFile(file)) return issues
+    const message = `\`${file}\` has rules, and is no configuration`
+    const hint = '`check -c`, `test -c`, `replay --rules` and `rules push` take it as it is'
+    return [{ severity: 'error', code: 'rules.not_a_configuration', message, hint, file }]
+  } catch (thrown) {
+    const isOther = thrown instanceof InputError && thrown.issues[0]?.code === 'rules.unknown_file'
+    return isOther ? thrown.issues : issues
+  }
+}
+
+const SHAPE = /^config\.(syntax|unknown_key|missing_key|wrong_type)$/
+
 /** A policy as configurations, each laid over another or on its own, written into a folder. */
 export class PolicyLayer {
   readonly #policyFile: string

@@ -91,6 +91,19 @@ test('a list that the answer does not have is said; with the answer for the list
   expect((await run(['check', '-c', both])).stdout).not.toContain('which is not here')
 })
 
+test.each(['terraform-v4/main.tf', 'api-rules.json', 'terraform.tfstate', 'slice-pretty.json'])(
+  'a verb that needs a configuration says once what %s is, and who takes it',
+  async (name) => {
+    const { code, stderr } = await run(['explain', '192.0.2.1:443', '-c', `${BRING}/${name}`])
+    expect(code).toBe(2)
+    expect(stderr).toBe(
+      `${BRING}/${name}: error: \`${BRING}/${name}\` has rules, and is no configuration [rules.not_a_configuration]\n  hint: \`check -c\`, \`test -c\`, \`replay --rules\` and \`rules push\` take it as it is\n\n1 error\n`,
+    )
+    writeFileSync(join(folder, 'page.html'), '<!DOCTYPE html>\n<html>\n<b>x</b>: y\n')
+    expect((await run(['explain', '192.0.2.1:443', '-c', join(folder, 'page.html')])).stderr).toContain('is a web page')
+  },
+)
+
 test('an address that nothing says the place of is assumed somewhere, and said', async () => {
   const file = join(folder, 'foreign.json')
   const egress = { ipv4: '192.0.2.11', ipv4_fallback: '192.0.2.12', ipv6: '2001:db8:99::/64' }

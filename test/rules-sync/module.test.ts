@@ -323,13 +323,13 @@ describe('files that are not HCL', () => {
   })
 
   test('what is not closed is named where it begins', async () => {
-    for (const [body, said] of [
-      ['traffic = "net.dst.port == 1', 'the closing quote is missing to what begins here'],
-      ['filters = ["egress"', 'the closing `]` is missing'],
+    for (const [body, said, line] of [
+      ['traffic = "net.dst.port == 1', 'the closing quote of this is missing', 2],
+      ['filters = ["egress"', '`]` is missing before this', 3],
     ] as const) {
       const [issue] = await problems({ 'main.tf': `resource "cloudflare_teams_rule" "x" {\n  ${body}\n}\n` })
       expect(issue?.message).toContain(said)
-      expect(issue?.line).toBe(2)
+      expect(issue?.line).toBe(line)
     }
   })
 

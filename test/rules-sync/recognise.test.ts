@@ -117,7 +117,10 @@ describe('slices and pages', () => {
     const { rules } = await readPolicyFile(write('settings.json', JSON.stringify({ ...slice, ...settings })))
     expect(rules[0]?.fields.action).toBe('egress')
     expect(await refusal(write('none.json', JSON.stringify([{ ...slice, version: 2 }])))).toMatchObject([
-      { code: 'rules.no_kind', message: expect.stringContaining('rule `one`') },
+      {
+        code: 'rules.no_kind',
+        message: '1 rule without `action` and `filters`, such as `one`: of what kind is not known',
+      },
     ])
   })
 

@@ -63,9 +63,11 @@ class HclReader {
 
   #mistake(root: Node) {
     const found = firstMistake(root) ?? root
-    const missing = found.isMissing ? `the closing ${CLOSING[found.type] ?? `\`${found.type}\``}` : undefined
-    const { line, column } = this.#at(missing === undefined ? found : (found.parent ?? found))
-    const message = missing === undefined ? 'this is not HCL from here on' : `${missing} is missing to what begins here`
+    const missing = found.isMissing ? (CLOSING[found.type] ?? `\`${found.type}\``) : undefined
+    const opened = missing !== undefined && found.parent !== null && found.parent.startIndex < found.startIndex
+    const { line, column } = this.#at(opened ? (found.parent ?? found) : found)
+    const lacking = opened ? `the closing ${missing} of this is missing` : `${missing} is missing before this`
+    const message = missing === undefined ? 'this is not HCL from here on' : lacking
     const drawing = drawLine(this.#text.split(/\r?\n/)[line - 1] ?? '', column, 1)
     return inputError('rules.not_hcl', message, { file: this.#file, line, column, drawing })
   }
