@@ -2,7 +2,6 @@
 // What only the target knows is left to it.
 
 import type { JsonObject } from '../config/lab-state.ts'
-import type { PolicyChanges, PolicyStep, PortablePolicy } from '../config/portable-policy.ts'
 import { readRule } from '../config/rule-document.ts'
 import { counted } from '../errors/counted.ts'
 import type { Issue } from '../errors/issue.ts'
@@ -13,6 +12,7 @@ import { isKnownAction, missingAddress } from '../policy/rule-check.ts'
 import { RuleParser } from '../policy/rule-expressions.ts'
 import { objectOf, textIn } from './from-export.ts'
 import { resultingPolicy } from './plan-changes.ts'
+import type { PolicyChanges, PolicyStep, PortablePolicy } from './portable-policy.ts'
 import { expressionsOf, idsIn, plainId } from './rule-differences.ts'
 
 /** Limits of an account ([R14]). */
@@ -118,7 +118,7 @@ function ruleProblems({ name, body, precedence = 0 }: PolicyStep, context: PlanC
   const { rule, expressions, issues: found } = context.parser.parse(readRule(body, { id: '', precedence }))
   const errors = found.filter(({ severity }) => severity === 'error')
   issues.push(
-    ...errors.map(({ rule: _rule, slot: _slot, span: _span, ...issue }) => ({ ...issue, file: context.file })),
+    ...errors.map(({ rule: _rule, slot: _slot, problem: _problem, ...issue }) => ({ ...issue, file: context.file })),
   )
   const comparisons = expressions.flatMap(({ expression }) => partsOf(expression).comparisons)
   issues.push(...comparisons.flatMap((comparison) => referenceProblems(name, comparison, context)))

@@ -1,9 +1,9 @@
 // Objects as Cloudflare's API returns them: single ones, whole answers, and the JSON that `rules pull` writes.
 
 import type { Json, JsonObject } from '../config/lab-state.ts'
-import type { PortableList, PortableNetwork, PortablePolicy, PortableRule } from '../config/portable-policy.ts'
 import { counted } from '../errors/counted.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
+import type { PortableList, PortableNetwork, PortablePolicy, PortableRule } from './portable-policy.ts'
 
 /** Fields of rules that configuration files do not have. */
 const API_RULE_FIELDS = ['rule_settings', 'created_at', 'updated_at', 'deleted_at', 'version', 'schedule', 'expiration']

@@ -1,11 +1,11 @@
 // A policy out of a file, whatever wrote it: a configuration (YAML), an export of the API, Terraform.
 
-import type { PortablePolicy } from '../config/portable-policy.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { fromConfiguration } from './from-configuration.ts'
 import { fromExport } from './from-export.ts'
 import { fromModule, isModulePath } from './from-module.ts'
 import { fromTerraform } from './from-terraform.ts'
+import type { PortablePolicy } from './portable-policy.ts'
 import { recogniseFile } from './recognise.ts'
 
 /** Reads a file, or a folder of Terraform's. Throws an InputError with everything that is wrong. */

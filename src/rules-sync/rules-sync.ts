@@ -1,13 +1,13 @@
 // Copies policies between files and APIs, for `egresslab rules`: recognizes a place and finds the credentials for it.
 
 import { request } from 'undici'
-import type { PolicyChanges, PolicyOutcome, PolicyStep, PortablePolicy } from '../config/portable-policy.ts'
 import { type Issue, inputError } from '../errors/issue.ts'
 import { accessLab, type LabAddressOptions } from '../lab/lab-client.ts'
 import { canonicalAddress, ownershipNotes, planProblems, type TargetFacts } from './check-plan.ts'
 import { type AccountAccess, type CloudflareAccount, openAccount } from './cloudflare-account.ts'
 import { applyChanges, planChanges, resultingPolicy } from './plan-changes.ts'
 import { type SideBySide, writeSides } from './policy-config.ts'
+import type { PolicyChanges, PolicyOutcome, PolicyStep, PortablePolicy } from './portable-policy.ts'
 import { readPolicyFile } from './read-policy.ts'
 import { onlySpokenOf } from './rule-differences.ts'
 

@@ -3,7 +3,7 @@
 
 import { resolve } from 'node:path'
 import { parse } from 'yaml'
-import { readWholeFile } from '../../config/read-whole-file.ts'
+import { readWholeFile } from '../../config/files.ts'
 import { messageOf } from '../../errors/thrown.ts'
 import {
   equalValues,

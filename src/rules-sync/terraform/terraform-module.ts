@@ -3,7 +3,7 @@
 
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { stableUuid } from '../../config/stable-id.ts'
+import { stableUuid } from '../../config/names.ts'
 import { evaluateHcl, type HclScope } from './evaluate-hcl.ts'
 import type { HclBlock, HclBody, HclExpression } from './hcl-syntax.ts'
 import {
