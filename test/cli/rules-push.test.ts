@@ -74,7 +74,7 @@ describe('a plan is checked against the target before anything is done', () => {
           name: 'type',
           action: 'egress',
           precedence: 4,
-          identity: 'identity.email in $6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7c01',
+          identity: `identity.email in $${labs.lab.lab.snapshot().account.lists[0]?.id}`,
         },
         {
           name: 'network',
@@ -237,7 +237,7 @@ test('pull, then diff: nothing would change, whatever spelling of a list’s id 
   const account = labs.lab.lab.snapshot().account.id
   const url = `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules`
   const token = readFileSync(join(labs.lab.folder, 'api-token'), 'utf8').trim()
-  const id = '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7c01'
+  const id = labs.lab.lab.snapshot().account.lists[0]?.id ?? expect.unreachable()
   const spellings = [id, id.replaceAll('-', ''), id.toUpperCase()]
   const texts = [
     '',
