@@ -283,7 +283,16 @@ function withEndpoint(listener: Arrival['listener'], host: string): Arrival['lis
 function identityOf({ email, userId }: RecordedSession, known: Identity | undefined): { identity?: Identity } {
   if (known !== undefined) return { identity: known }
   if (email === '' && userId === '') return {}
-  return { identity: { id: userId === '' ? email : userId, email, name: '', groups: [], samlAttributes: new Map() } }
+  return {
+    identity: {
+      id: userId === '' ? email : userId,
+      email,
+      name: '',
+      groups: [],
+      samlAttributes: new Map(),
+      oidcClaims: new Map(),
+    },
+  }
 }
 
 function deviceOf(

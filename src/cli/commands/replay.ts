@@ -1,10 +1,12 @@
 // `replay`: decides recorded sessions again and reports what changes, against what was recorded or between two sets of rules.
 
+import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { InvalidArgumentError, Option } from 'commander'
 import type { ChangeTally, ReplaySummary } from '../../analysis/replay-summary.ts'
-import { inputError } from '../../errors/issue.ts'
-import type { ReplayOutcome } from '../../replay/replay.ts'
+import { type Issue, inputError } from '../../errors/issue.ts'
+import type { ReplayOutcome, ReplayRequest } from '../../replay/replay.ts'
 import { replay } from '../lazy-imports.ts'
 import { renderReplay } from '../render/render-replay.ts'
 import { createProgressBar, type Io, stylesFor, writeJson } from '../terminal.ts'
@@ -28,7 +30,7 @@ export const registerReplay: RegisterVerb = (program, { io, action }) => {
     .description('decides recorded sessions again and reports what changes')
     .addHelpText(
       'after',
-      '\nSESSIONS are recordings: the session log of the lab, or Logpush exports of zero_trust_network_sessions,\ngateway_network or gateway_http, as NDJSON, JSON or CSV, plain or packed with gzip or zstd; - reads standard input.\nA and B are configurations, or files with a list of rules that replace those of the configuration.',
+      '\nSESSIONS are recordings: the session log of the lab, or Logpush exports of zero_trust_network_sessions,\ngateway_network or gateway_http, as NDJSON, JSON or CSV, plain or packed with gzip or zstd; - reads standard input.\nA and B are configurations, or policies laid over the configuration: what `rules pull` writes, responses of the API, Terraform.',
     )
     .option('--rules <A>', 'decide with these rules (default: those of the configuration)')
     .option('--against <B>', 'compare A with B, instead of the recording with A')
@@ -49,9 +51,8 @@ export const registerReplay: RegisterVerb = (program, { io, action }) => {
           { config: configFile, json, failOnChange, minDecided, ...options }: Options,
         ) => {
           const progress = createProgressBar(io, 'replaying')
-          const outcome = await replay({ sessions, configFile, ...options, onProgress: progress.show }).finally(
-            progress.clear,
-          )
+          const request = { sessions, configFile, ...options, onProgress: progress.show }
+          const outcome = await replayPolicies(request, io).finally(progress.clear)
           refuseNothing(outcome, sessions)
           if (json) writeJson(io, replayDocument(outcome))
           else report(io, outcome, { config: configFile, ...options })
@@ -72,6 +73,37 @@ function whyTooLittle({ summary }: ReplayOutcome, percent: number): string | und
   const shown = share > 0 && share < 0.1 ? '< 0.1' : (Math.floor(share * 10) / 10).toFixed(1)
   const what = compared < decided ? 'decided and compared' : 'decided'
   return `only ${shown} % of the sessions could be ${what}; --min-decided asks for ${percent} %`
+}
+
+/** Policies that are no configurations are laid over the configuration. */
+async function replayPolicies(request: ReplayRequest, io: Io): Promise<ReplayOutcome> {
+  const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
+  return inScratch(async (folder) => {
+    const lay = async (file: string | undefined, name: string) => {
+      if (file === undefined || kindOfFile(file) !== 'policy') return { file }
+      mkdirSync(join(folder, name))
+      const layer = new PolicyLayer(file, join(folder, name))
+      const made = await layer.over(request.configFile)
+      warnOf(layer.issues, io)
+      return { file: made, layer }
+    }
+    const [rules, against] = [await lay(request.rules, 'rules'), await lay(request.against, 'against')]
+    const laid = {
+      ...request,
+      ...(rules.file === undefined ? {} : { rules: rules.file }),
+      ...(against.file === undefined ? {} : { against: against.file }),
+    }
+    const run = () => replay(laid)
+    const runFirst = () => rules.layer?.asOwn(run) ?? run()
+    return against.layer?.asOwn(runFirst) ?? runFirst()
+  })
+}
+
+function warnOf(issues: readonly Issue[], io: Io): void {
+  const style = stylesFor(io, io.stderr)
+  for (const { message, hint } of issues) {
+    io.stderr.write(`${style.warn(message)}${hint === undefined ? '' : `; ${hint}`}\n`)
+  }
 }
 
 /** A recording without a single session is the wrong file. */
