@@ -13,6 +13,7 @@ import type {
   PortableRule,
 } from '../config/portable-policy.ts'
 import { InputError, type Issue, inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import type { CloudflareAccount } from './cloudflare-account.ts'
 import { listFrom, networkFrom, ruleFrom } from './from-export.ts'
 import { orderRules } from './order-rules.ts'
@@ -229,7 +230,7 @@ export async function applyChanges(
       const id = await account.carryOut({ ...step, body: renameIdsIn(step.body, made) })
       if (step.action === 'create' && step.sourceId !== undefined) made.set(step.sourceId, id)
     } catch (thrown) {
-      const message = account.reasonOf(thrown)
+      const message = messageOf(thrown)
       return { done, failed: { step, message }, notDone: steps.slice(at + 1) }
     }
     done.push(step)
