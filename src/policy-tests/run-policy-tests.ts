@@ -7,7 +7,7 @@ import { allowlistsOf } from '../decider/allowlists.ts'
 import { openDecider, type SharedParts } from '../decider/decider.ts'
 import { type Explained, explainConnection } from '../decider/explain-connection.ts'
 import { asGatewayError } from '../errors/gateway-error.ts'
-import { InputError } from '../errors/issue.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
 import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
 import { parseIp } from '../net/ip.ts'
 import { type Allowlists, letsIn } from '../policy/allowlist.ts'
@@ -24,14 +24,21 @@ export async function runPolicyTests(
 ): Promise<PolicyTestRun> {
   const bundledGeo = openGeoDatabase(bundledGeoSources(), { changes: 'ignored' })
   try {
-    return await runTestFiles<Asked>(paths, options, (configFile) => openSubject(configFile, { bundledGeo }))
+    return await runTestFiles<Asked>(paths, options, (configFile) =>
+      openSubject(configFile, { bundledGeo }, options.onNotice),
+    )
   } finally {
     bundledGeo.close()
   }
 }
 
-async function openSubject(configFile: string, shared: SharedParts): Promise<TestSubject<Asked>> {
+async function openSubject(
+  configFile: string,
+  shared: SharedParts,
+  onNotice: PolicyTestOptions['onNotice'],
+): Promise<TestSubject<Asked>> {
   const decider = await openDecider({ configFile }, shared)
+  for (const issue of decider.issues) onNotice?.(issue)
   const allowlists = allowlistsOf(decider.config)
   return {
     ruleset: decider.snapshot.ruleset,
@@ -70,4 +77,6 @@ export interface PolicyTestOptions {
   readonly config?: string
   /** only cases whose name has this in it */
   readonly filter?: string
+  /** gets warnings about each configuration */
+  readonly onNotice?: (issue: Issue) => void
 }

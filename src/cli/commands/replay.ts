@@ -3,9 +3,9 @@
 import { availableParallelism } from 'node:os'
 import { InvalidArgumentError } from 'commander'
 import type { ChangeTally, ReplaySummary } from '../../analysis/replay-summary.ts'
-import { inputError } from '../../errors/issue.ts'
+import { type Issue, inputError } from '../../errors/issue.ts'
 import type { ReplayOutcome } from '../../replay/replay.ts'
-import { replay } from '../lazy-imports.ts'
+import { replay, tellOfGeo } from '../lazy-imports.ts'
 import { renderReplay } from '../render/render-replay.ts'
 import { createProgressBar, type Io, stylesFor, writeJson } from '../terminal.ts'
 import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
@@ -35,9 +35,12 @@ export const registerReplay: RegisterVerb = (program, { io, action }) => {
     .action(
       action(async (sessions: readonly string[], { config: configFile, json, failOnChange, ...options }: Options) => {
         const progress = createProgressBar(io, 'replaying')
-        const outcome = await replay({ sessions, configFile, ...options, onProgress: progress.show }).finally(
+        const notices: Issue[] = []
+        const onNotice = (issue: Issue) => void notices.push(issue)
+        const outcome = await replay({ sessions, configFile, ...options, onNotice, onProgress: progress.show }).finally(
           progress.clear,
         )
+        tellOfGeo(io, notices)
         refuseNothing(outcome, sessions)
         if (json) writeJson(io, replayDocument(outcome))
         else report(io, outcome, { config: configFile, ...options })

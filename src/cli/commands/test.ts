@@ -6,10 +6,11 @@ import { coveredPercent } from '../../analysis/coverage.ts'
 import { junitReport } from '../../analysis/junit.ts'
 import { writeOutput } from '../../config/write-output.ts'
 import { explanationJson } from '../../decider/explain-connection.ts'
-import { InputError, inputError } from '../../errors/issue.ts'
+import { InputError, type Issue, inputError } from '../../errors/issue.ts'
 import { exitCodeOf, untilStopSignal } from '../../lab/signals.ts'
 import type { PolicyTestCase, PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'
 import { createFileWatch } from '../../policy-tests/watch-files.ts'
+import { tellOfGeo } from '../lazy-imports.ts'
 import { renderIssues } from '../render/render-issues.ts'
 import { failureDetail, percentText, renderCount, renderCoverage, renderTestRun } from '../render/render-test-run.ts'
 import { type Io, stylesFor, writeJson } from '../terminal.ts'
@@ -47,7 +48,7 @@ export const registerTest: RegisterVerb = (program, { io, action }) => {
 }
 
 async function testOnce(paths: readonly string[], options: Options, io: Io): Promise<ExitCode> {
-  return report(await runTests(paths, options), options, io)
+  return report(await runTests(paths, options, io), options, io)
 }
 
 /** Runs until a signal; mistakes in files are shown and waited out. */
@@ -59,7 +60,7 @@ async function keepTesting(paths: readonly string[], options: Options, io: Io): 
   try {
     for (;;) {
       try {
-        const run = await runTests(paths, options)
+        const run = await runTests(paths, options, io)
         watch.add(run.sources)
         report(run, options, io)
       } catch (thrown) {
@@ -77,12 +78,16 @@ async function keepTesting(paths: readonly string[], options: Options, io: Io): 
   }
 }
 
-async function runTests(paths: readonly string[], { config, filter }: Options): Promise<PolicyTestRun> {
+async function runTests(paths: readonly string[], { config, filter }: Options, io: Io): Promise<PolicyTestRun> {
   const { runPolicyTests } = await import('../../policy-tests/run-policy-tests.ts')
-  return runPolicyTests(paths, {
+  const notices: Issue[] = []
+  const run = await runPolicyTests(paths, {
     ...(config === undefined ? {} : { config }),
     ...(filter === undefined ? {} : { filter }),
+    onNotice: (issue) => notices.push(issue),
   })
+  tellOfGeo(io, notices)
+  return run
 }
 
 function report(run: PolicyTestRun, options: Options, io: Io): ExitCode {
