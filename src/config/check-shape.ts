@@ -1,49 +1,36 @@
 // Checks a configuration, policy tests or a scenario against its schema, fills in the schema's defaults, and reports
 // problems in its own words. Does not resolve references between names.
 
-import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js'
-import labSchema from '../../config/lab.schema.json' with { type: 'json' }
-import testSchema from '../../config/policy-test.schema.json' with { type: 'json' }
-import scenarioSchema from '../../scenarios/scenario.schema.json' with { type: 'json' }
+import type { ErrorObject } from 'ajv'
 import { counted } from '../errors/counted.ts'
 import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import { FORMATS, type Format } from './formats.ts'
 import type { Problems } from './problems.ts'
+import { shapeCheck } from './shape-checks.ts'
 import type { DocumentPath } from './source-document.ts'
-
-const ajv = new Ajv2020({
-  allErrors: true,
-  useDefaults: true,
-  verbose: true,
-  strict: true,
-  allowUnionTypes: true,
-  formats: Object.fromEntries(Object.entries(FORMATS).map(([name, { test }]) => [name, test])),
-})
-ajv.addSchema([labSchema, testSchema, scenarioSchema])
 
 /** Checks a whole configuration; adds its problems and fills defaults into `data` in place. */
 export function checkLabShape(data: unknown, problems: Problems): void {
-  check(labSchema.$id, data, problems)
+  check('lab', data, problems)
 }
 
 /** Checks a list of rules alone, as in a rules file. */
 export function checkRuleListShape(data: unknown, problems: Problems): void {
-  check(`${labSchema.$id}#/$defs/rules`, data, problems)
+  check('rules', data, problems)
 }
 
 /** Checks a file of policy tests. */
 export function checkPolicyTestShape(data: unknown, problems: Problems): void {
-  check(testSchema.$id, data, problems)
+  check('tests', data, problems)
 }
 
 /** Checks a scenario; fills defaults into `data` in place. */
 export function checkScenarioShape(data: unknown, problems: Problems): void {
-  check(scenarioSchema.$id, data, problems)
+  check('scenario', data, problems)
 }
 
-function check(id: string, data: unknown, problems: Problems): void {
-  const validate = ajv.getSchema(id)
-  if (validate === undefined) throw new RangeError(`there is no schema ${id}`)
+function check(shape: Parameters<typeof shapeCheck>[0], data: unknown, problems: Problems): void {
+  const validate = shapeCheck(shape)
   const written = structuredClone(data)
   if (validate(data) === true) return
   for (const error of validate.errors ?? []) report(error, written, problems)

@@ -2,6 +2,7 @@
 // are the file's own; used in config/ only.
 
 export interface RawConfig {
+  readonly egresslab?: string
   readonly account: {
     readonly name: string
     readonly id?: string
