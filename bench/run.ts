@@ -17,6 +17,10 @@ const { positionals, values } = parseArgs({
 
 const BENCHES: Readonly<Record<string, (tag: string) => Promise<void>>> = {
   decide: async (tag) => (await import('./decide/run.ts')).benchDecideAll(tag),
+  start: async (tag) => {
+    enterOwnNetwork()
+    await (await import('./start/run.ts')).benchStart(tag)
+  },
   replay: async (tag) => (await import('./replay/run.ts')).benchReplayAll(tag),
   proxy: async (tag) => {
     enterOwnNetwork()

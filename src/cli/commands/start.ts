@@ -1,5 +1,6 @@
 // `start`: runs the lab until a signal stops it, and shows newcomers what to try.
 
+import { flushCompileCache } from 'node:module'
 import { Option } from 'commander'
 import { runUntilSignal } from '../../lab/signals.ts'
 import type { EngineChoice } from '../../transport/choose-engine.ts'
@@ -40,6 +41,8 @@ export const registerStart: RegisterVerb = (program, { io, action }) => {
           sessionsTo: { form: io.stdout.isTerminal ? 'line' : 'ndjson', colour: takesColour(io, io.stdout) },
         })
         io.stderr.write(await startupBanner(lab, stylesFor(io, io.stderr)))
+        // for the next start, whatever ends this one
+        flushCompileCache()
         return runUntilSignal(lab)
       }),
     )

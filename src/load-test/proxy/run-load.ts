@@ -4,7 +4,7 @@ import { createHistogram } from 'node:perf_hooks'
 import { messageOf } from '../../errors/thrown.ts'
 import { Association } from './datagrams.ts'
 import { openRequests, openTunnel, type ProxyUnderTest, type TunnelKind, tunnelOnce } from './operation.ts'
-import { BULK } from './origin.ts'
+import { BULK } from './origin-process.ts'
 
 export type LoadMode = TunnelKind | 'http' | 'relay' | 'udp'
 

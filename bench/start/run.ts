@@ -1,0 +1,102 @@
+// How long the installed package takes to start, and what it holds while nothing happens: `--version`, `explain` and `start`
+// until it listens, in turns with a Node that does nothing, so that the machine's mood falls on all of them.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { installTarball, packCheckout } from '../../scripts/install-packed.ts'
+import { keepResults, table } from '../report.ts'
+
+const ROUNDS = 9
+/** Long enough for the garbage of the start to be collected. */
+const IDLE_MS = 5000
+
+const EXPLAIN = ['explain', '--user', 'alice@example.com', 'https://bank.saas.test/']
+
+interface Measured {
+  readonly seconds: number
+  /** of a lab, once it has been idle for a while, MB */
+  readonly residentMb?: number
+}
+
+export async function benchStart(tag: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'egresslab-bench-start-'))
+  try {
+    process.stdout.write('packing and installing …\n')
+    const project = join(folder, 'project')
+    const command = join(installTarball(packCheckout(folder), project, { geo: true }), 'scripts', 'egresslab.mjs')
+    const run = (args: readonly string[]) => () => untilExit(process.execPath, args, project)
+    const lab = (program: string, args: readonly string[]) => () => untilListening(program, args, project)
+    const subjects: Readonly<Record<string, () => Promise<Measured>>> = {
+      'node -e 0': run(['-e', '0']),
+      '--version': run([command, '--version']),
+      explain: run([command, ...EXPLAIN]),
+      'start to listening': lab(process.execPath, [command, 'start']),
+      'npx egresslab --version': () => untilExit('npx', ['egresslab', '--version'], project),
+      'npx egresslab start to listening': lab('npx', ['egresslab', 'start']),
+    }
+    const rounds = await inTurns(subjects)
+    const rows = Object.entries(rounds).map(([name, measured]) => [name, ...figuresOf(measured)])
+    process.stdout.write(table(['', 'seconds, median', 'least', 'most', 'resident MB idle'], rows))
+    await keepResults(tag, 'start', rounds)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** The first two rounds fill caches and are not counted. */
+async function inTurns(subjects: Readonly<Record<string, () => Promise<Measured>>>) {
+  const rounds = Object.keys(subjects).map((name): [string, Measured[]] => [name, []])
+  for (let round = -2; round < ROUNDS; round++) {
+    for (const [name, kept] of rounds) {
+      const measured = await subjects[name]?.()
+      if (round >= 0 && measured !== undefined) kept.push(measured)
+    }
+  }
+  return Object.fromEntries(rounds)
+}
+
+function figuresOf(measured: readonly Measured[]): string[] {
+  const seconds = measured.map((one) => one.seconds).toSorted((a, b) => a - b)
+  const resident = measured.flatMap(({ residentMb }) => residentMb ?? []).toSorted((a, b) => a - b)
+  const [median = 0, least = 0, most = 0] = [seconds[seconds.length >> 1], seconds[0], seconds.at(-1)]
+  const idle = resident.length === 0 ? '' : `${resident[0]?.toFixed(0)}–${resident.at(-1)?.toFixed(0)}`
+  return [median.toFixed(3), least.toFixed(3), most.toFixed(3), idle]
+}
+
+async function untilExit(program: string, args: readonly string[], cwd: string): Promise<Measured> {
+  const started = performance.now()
+  const child = spawn(program, args, { cwd, stdio: 'ignore' })
+  const [code] = await once(child, 'exit')
+  if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}`)
+  return { seconds: (performance.now() - started) / 1000 }
+}
+
+/** Until the line that `start` ends with: by then everything listens. */
+async function untilListening(program: string, args: readonly string[], cwd: string): Promise<Measured> {
+  const started = performance.now()
+  const child = spawn(program, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'] })
+  let seconds: number | undefined
+  let said = ''
+  for await (const text of child.stderr) {
+    said += text
+    if (!said.includes('explains why.')) continue
+    seconds = (performance.now() - started) / 1000
+    break
+  }
+  if (seconds === undefined) throw new Error(`the lab did not start:\n${said}`)
+  await pause(IDLE_MS)
+  const residentMb = program === process.execPath ? residentOf(child) : undefined
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+  return { seconds, ...(residentMb === undefined ? {} : { residentMb }) }
+}
+
+function residentOf({ pid }: ChildProcess): number | undefined {
+  if (process.platform !== 'linux') return undefined
+  const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return Number(kilobytes) / 1024
+}

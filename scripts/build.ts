@@ -1,0 +1,170 @@
+// `npm run build`: what the package runs and a checkout does not need. dist/ gets JavaScript with every library in it, the
+// library's type declarations and the licences of what was bundled; console/dist the console. `npm pack` does it first.
+
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join, relative, resolve } from 'node:path'
+import { _ } from 'ajv/dist/2020.js'
+import standalone from 'ajv/dist/standalone/index.js'
+import { type OutputChunk, type Plugin, rolldown } from 'rolldown'
+import { createAjv, SHAPES } from '../src/config/shape-checks.ts'
+import { buildConsole } from './build-console.mjs'
+import { ROOT } from './source-files.ts'
+
+const DIST = join(ROOT, 'dist')
+
+/** The command, and the entries of `exports` in package.json. */
+const ENTRIES = { main: 'src/main.ts', index: 'src/library/index.ts', policy: 'src/library/policy.ts' } as const
+const DECLARED = [ENTRIES.index, ENTRIES.policy]
+
+const here = (file: string) => join(ROOT, file)
+const { default: standaloneCode } = standalone
+
+rmSync(DIST, { recursive: true, force: true })
+const problem = buildConsole(process.execPath)
+if (problem !== undefined) throw new Error(`the console could not be built:\n${problem}`)
+const chunks = await bundle()
+writeFileSync(join(DIST, 'THIRD-PARTY.md'), thirdParty(chunks))
+declare()
+
+/** One folder, no hashes in names: the compile cache goes by names, and must not grow with every version. */
+async function bundle(): Promise<readonly OutputChunk[]> {
+  const entries = Object.entries(ENTRIES).filter(([, file]) => existsSync(here(file)))
+  const build = await rolldown({
+    input: Object.fromEntries(entries.map(([name, file]) => [name, here(file)])),
+    platform: 'node',
+    external: [/^node:/, 'bufferutil', 'utf-8-validate'],
+    plugins: [modulesOfTheirOwn(), checksMadeBefore()],
+    onLog: (level, log, report) => {
+      if (log.code !== 'EVAL') report(level === 'warn' ? 'error' : level, log)
+    },
+  })
+  const { output } = await build.write({
+    dir: DIST,
+    format: 'esm',
+    entryFileNames: '[name].js',
+    chunkFileNames: 'chunk-[name].js',
+    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+    comments: false,
+  })
+  await build.close()
+  return output.filter((each) => each.type === 'chunk')
+}
+
+/** `new URL('./x.ts', import.meta.url)` names what a worker thread or a process runs: a file of its own beside the others. */
+function modulesOfTheirOwn(): Plugin {
+  const known = new Map<string, string>()
+  return {
+    name: 'modules-of-their-own',
+    transform(code, id) {
+      if (!code.includes('import.meta.url')) return null
+      return code.replaceAll(/new URL\('(\.\/[\w/-]+)\.ts', import\.meta\.url\)/g, (_all, specifier: string) => {
+        const file = resolve(dirname(id), `${specifier}.ts`)
+        const name = basename(specifier)
+        if ((known.get(name) ?? file) !== file) throw new Error(`two modules of their own are named ${name}`)
+        if (!known.has(name)) this.emitFile({ type: 'chunk', id: file, fileName: `${name}.js` })
+        known.set(name, file)
+        return `new URL('./${name}.js', import.meta.url)`
+      })
+    },
+  }
+}
+
+/** The code that ajv makes of the schemas when it is asked to, in place of the module that asks. */
+function checksMadeBefore(): Plugin {
+  const module = here('src/config/shape-checks.ts')
+  return {
+    name: 'checks-made-before',
+    load(id) {
+      if (id !== module) return null
+      const ajv = createAjv({ code: { source: true, esm: true, formats: _`formats` } })
+      return [
+        "import { FORMATS } from './formats.ts'",
+        'const formats = Object.fromEntries(Object.entries(FORMATS).map(([name, { test }]) => [name, test]))',
+        standaloneCode(ajv, SHAPES),
+        `const checks = { ${Object.keys(SHAPES).join(', ')} }`,
+        'export function shapeCheck(shape) { return checks[shape] }',
+      ].join('\n')
+    },
+  }
+}
+
+/** What the licences of the bundled libraries ask for: each in full. */
+function thirdParty(chunks: readonly OutputChunk[]): string {
+  const folders = new Set(
+    chunks
+      .flatMap(({ moduleIds }) => moduleIds)
+      .flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id) ?? []),
+  )
+  const sections = [...folders].sort().map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+    const file = readdirSync(folder).find((each) => /^(licen[cs]e|copying)/i.test(each))
+    const text = file === undefined ? `Licence: ${license}` : readFileSync(join(folder, file), 'utf8').trim()
+    return `## ${name} ${version}\n\n\`\`\`text\n${text}\n\`\`\`\n`
+  })
+  return ['# Libraries in this folder\n', ...sections].join('\n')
+}
+
+/** Writes the declarations that can be reached from the entries, with those of the one library they speak of. */
+function declare(): void {
+  const files = DECLARED.filter((file) => existsSync(here(file)))
+  if (files.length === 0) return
+  const types = join(DIST, 'types')
+  const config = join(DIST, 'tsconfig.json')
+  const compilerOptions = {
+    noEmit: false,
+    declaration: true,
+    emitDeclarationOnly: true,
+    rootDir: ROOT,
+    outDir: types,
+    resolveJsonModule: true,
+  }
+  mkdirSync(types, { recursive: true })
+  writeFileSync(
+    config,
+    JSON.stringify({ extends: '../tsconfig.json', compilerOptions, include: [], files: files.map(here) }),
+  )
+  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
+  const { status } = spawnSync(process.execPath, [tsc, '-p', config], { cwd: ROOT, stdio: 'inherit' })
+  if (status !== 0) throw new Error('the type declarations could not be made')
+  rmSync(config)
+  const kept = reachable(files.map((file) => join(types, file.replace(/\.ts$/, '.d.ts'))))
+  for (const entry of readdirSync(types, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (entry.isFile() && !kept.has(path)) rmSync(path)
+  }
+  bringTypes('undici', kept)
+}
+
+const IMPORTED = /(\bfrom |\bimport\()(['"])([^'"]+)\2/g
+
+function reachable(from: readonly string[]): ReadonlySet<string> {
+  const seen = new Set(from)
+  for (const file of seen) {
+    for (const [, , , specifier = ''] of readFileSync(file, 'utf8').matchAll(IMPORTED)) {
+      if (specifier.startsWith('.')) seen.add(resolve(dirname(file), specifier.replace(/\.ts$/, '.d.ts')))
+    }
+  }
+  return seen
+}
+
+/** A library that is bundled is not installed where the declarations are read, so its own come along. Throws for a declaration that
+ *  needs any other. */
+function bringTypes(library: string, declarations: Iterable<string>): void {
+  const brought = join(DIST, 'types', library)
+  const source = join(ROOT, 'node_modules', library)
+  for (const file of declarations) {
+    const text = readFileSync(file, 'utf8').replaceAll(
+      IMPORTED,
+      (all, word: string, quote: string, specifier: string) => {
+        if (specifier.startsWith('.') || specifier.startsWith('node:')) return all
+        if (specifier !== library) throw new Error(`${relative(DIST, file)} needs the types of \`${specifier}\``)
+        return `${word}${quote}${relative(dirname(file), join(brought, 'index.js'))}${quote}`
+      },
+    )
+    writeFileSync(file, text)
+  }
+  cpSync(join(source, 'types'), join(brought, 'types'), { recursive: true })
+  cpSync(join(source, 'index.d.ts'), join(brought, 'index.d.ts'))
+  writeFileSync(join(brought, 'package.json'), '{ "type": "commonjs" }\n')
+}
