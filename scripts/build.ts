@@ -33,8 +33,8 @@ async function bundle(): Promise<readonly OutputChunk[]> {
   const build = await rolldown({
     input: Object.fromEntries(entries.map(([name, file]) => [name, here(file)])),
     platform: 'node',
-    external: [/^node:/, 'bufferutil', 'utf-8-validate'],
-    plugins: [modulesOfTheirOwn(), checksMadeBefore()],
+    external: ['bufferutil', 'utf-8-validate'],
+    plugins: [modulesOfTheirOwn(), checksMadeBefore(), builtinsAsTheyAre()],
     onLog: (level, log, report) => {
       if (log.code !== 'EVAL') report(level === 'warn' ? 'error' : level, log)
     },
@@ -85,6 +85,24 @@ function checksMadeBefore(): Plugin {
         `const checks = { ${Object.keys(SHAPES).join(', ')} }`,
         'export function shapeCheck(shape) { return checks[shape] }',
       ].join('\n')
+    },
+  }
+}
+
+/** Node reads every property of a module of its own that is imported; these load much for some of them that nobody wants:
+ *  `http` has WebSocket, for which it loads its own undici. */
+function builtinsAsTheyAre(): Plugin {
+  const prefix = '\0as-it-is:'
+  return {
+    name: 'builtins-as-they-are',
+    resolveId: (source, _importer, { kind }) =>
+      kind === 'import-statement' && ['node:http', 'node:fs'].includes(source) ? prefix + source : null,
+    load(id) {
+      if (!id.startsWith(prefix)) return null
+      const name = id.slice(prefix.length)
+      const properties = Object.entries(Object.getOwnPropertyDescriptors(process.getBuiltinModule(name)))
+      const plain = properties.filter(([, { get }]) => get === undefined).map(([property]) => property)
+      return `const it = process.getBuiltinModule('${name}')\nexport const { ${plain.join(', ')} } = it\nexport default it`
     },
   }
 }
