@@ -1,21 +1,20 @@
 // `npm run build`: what the package runs and a checkout does not need. dist/ gets JavaScript with every library in it, the
 // library's type declarations and the licences of what was bundled; console/dist the console. `npm pack` does it first.
 
-import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, dirname, join, relative, resolve } from 'node:path'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import { _ } from 'ajv/dist/2020.js'
 import standalone from 'ajv/dist/standalone/index.js'
 import { type OutputChunk, type Plugin, rolldown } from 'rolldown'
 import { createAjv, SHAPES } from '../src/config/shape-checks.ts'
 import { buildConsole } from './build-console.mjs'
+import { declareTypes } from './declare-types.ts'
 import { ROOT } from './source-files.ts'
 
 const DIST = join(ROOT, 'dist')
 
 /** The command, and the entries of `exports` in package.json. */
 const ENTRIES = { main: 'src/main.ts', index: 'src/library/index.ts', policy: 'src/library/policy.ts' } as const
-const DECLARED = [ENTRIES.index, ENTRIES.policy]
 
 const here = (file: string) => join(ROOT, file)
 const { default: standaloneCode } = standalone
@@ -25,7 +24,10 @@ const problem = buildConsole(process.execPath)
 if (problem !== undefined) throw new Error(`the console could not be built:\n${problem}`)
 const chunks = await bundle()
 writeFileSync(join(DIST, 'THIRD-PARTY.md'), thirdParty(chunks))
-declare()
+await declareTypes(
+  [ENTRIES.index, ENTRIES.policy].filter((file) => existsSync(here(file))),
+  join(DIST, 'types'),
+)
 
 /** One folder, no hashes in names: the compile cache goes by names, and must not grow with every version. */
 async function bundle(): Promise<readonly OutputChunk[]> {
@@ -34,7 +36,7 @@ async function bundle(): Promise<readonly OutputChunk[]> {
     input: Object.fromEntries(entries.map(([name, file]) => [name, here(file)])),
     platform: 'node',
     external: ['bufferutil', 'utf-8-validate'],
-    plugins: [modulesOfTheirOwn(), checksMadeBefore(), builtinsAsTheyAre()],
+    plugins: [modulesOfTheirOwn(), checksMadeBefore(), builtinsAsTheyAre(), requireWhereThereIsNode()],
     onLog: (level, log, report) => {
       if (log.code !== 'EVAL') report(level === 'warn' ? 'error' : level, log)
     },
@@ -44,8 +46,9 @@ async function bundle(): Promise<readonly OutputChunk[]> {
     format: 'esm',
     entryFileNames: '[name].js',
     chunkFileNames: 'chunk-[name].js',
-    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
-    comments: false,
+    // not minified: Node shows the line of an error that nobody caught
+    minify: false,
+    comments: { legal: false, jsdoc: false, annotation: true },
   })
   await build.close()
   return output.filter((each) => each.type === 'chunk')
@@ -123,66 +126,18 @@ function thirdParty(chunks: readonly OutputChunk[]): string {
   return ['# Libraries in this folder\n', ...sections].join('\n')
 }
 
-/** Writes the declarations that can be reached from the entries, with those of the one library they speak of. */
-function declare(): void {
-  const files = DECLARED.filter((file) => existsSync(here(file)))
-  if (files.length === 0) return
-  const types = join(DIST, 'types')
-  const config = join(DIST, 'tsconfig.json')
-  const compilerOptions = {
-    noEmit: false,
-    declaration: true,
-    emitDeclarationOnly: true,
-    rootDir: ROOT,
-    outDir: types,
-    resolveJsonModule: true,
+/** Keeps the runtime of the bundle usable where there is no Node: `policy.js` runs in a browser. */
+function requireWhereThereIsNode(): Plugin {
+  return {
+    name: 'require-where-there-is-node',
+    renderChunk(code, { name }) {
+      if (name !== 'rolldown-runtime') return null
+      const lazy = code
+        .replace(/import\s*\{\s*createRequire\s*\}\s*from\s*["']node:module["'];?/, '')
+        .replace(/\bcreateRequire\(/, "globalThis.process?.getBuiltinModule?.('node:module').createRequire(")
+      if (!lazy.includes('getBuiltinModule') || /from\s*["']node:/.test(lazy))
+        throw new Error('the runtime has changed')
+      return lazy
+    },
   }
-  mkdirSync(types, { recursive: true })
-  writeFileSync(
-    config,
-    JSON.stringify({ extends: '../tsconfig.json', compilerOptions, include: [], files: files.map(here) }),
-  )
-  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
-  const { status } = spawnSync(process.execPath, [tsc, '-p', config], { cwd: ROOT, stdio: 'inherit' })
-  if (status !== 0) throw new Error('the type declarations could not be made')
-  rmSync(config)
-  const kept = reachable(files.map((file) => join(types, file.replace(/\.ts$/, '.d.ts'))))
-  for (const entry of readdirSync(types, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name)
-    if (entry.isFile() && !kept.has(path)) rmSync(path)
-  }
-  bringTypes('undici', kept)
-}
-
-const IMPORTED = /(\bfrom |\bimport\()(['"])([^'"]+)\2/g
-
-function reachable(from: readonly string[]): ReadonlySet<string> {
-  const seen = new Set(from)
-  for (const file of seen) {
-    for (const [, , , specifier = ''] of readFileSync(file, 'utf8').matchAll(IMPORTED)) {
-      if (specifier.startsWith('.')) seen.add(resolve(dirname(file), specifier.replace(/\.ts$/, '.d.ts')))
-    }
-  }
-  return seen
-}
-
-/** A library that is bundled is not installed where the declarations are read, so its own come along. Throws for a declaration that
- *  needs any other. */
-function bringTypes(library: string, declarations: Iterable<string>): void {
-  const brought = join(DIST, 'types', library)
-  const source = join(ROOT, 'node_modules', library)
-  for (const file of declarations) {
-    const text = readFileSync(file, 'utf8').replaceAll(
-      IMPORTED,
-      (all, word: string, quote: string, specifier: string) => {
-        if (specifier.startsWith('.') || specifier.startsWith('node:')) return all
-        if (specifier !== library) throw new Error(`${relative(DIST, file)} needs the types of \`${specifier}\``)
-        return `${word}${quote}${relative(dirname(file), join(brought, 'index.js'))}${quote}`
-      },
-    )
-    writeFileSync(file, text)
-  }
-  cpSync(join(source, 'types'), join(brought, 'types'), { recursive: true })
-  cpSync(join(source, 'index.d.ts'), join(brought, 'index.d.ts'))
-  writeFileSync(join(brought, 'package.json'), '{ "type": "commonjs" }\n')
 }

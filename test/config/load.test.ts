@@ -8,6 +8,7 @@ import schema from '../../config/lab.schema.json' with { type: 'json' }
 import type { LabConfig } from '../../src/config/lab-config.ts'
 import { checkConfig, checkConfigText, loadConfig } from '../../src/config/load.ts'
 import { compareVersions, ownVersion } from '../../src/config/own-package.ts'
+import { createAjv, SHAPES } from '../../src/config/shape-checks.ts'
 import { InputError } from '../../src/errors/issue.ts'
 
 const IPS = 'dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10, ipv6: "2001:DB8:10::/64" }]\n'
@@ -340,6 +341,12 @@ describe('the published schema', () => {
     const missing = nodes.filter(([, { description = '' }]) => !/^[A-Z`].*\.$/.test(description)).map(([path]) => path)
     expect(missing).toEqual([])
     expect(nodes.length).toBeGreaterThan(120)
+  })
+
+  test('and those of policy tests and scenarios are JSON Schema; reading a file relies on it', () => {
+    const ajv = createAjv({ validateSchema: true, logger: false })
+    for (const id of Object.values(SHAPES)) expect(ajv.getSchema(id)).toBeTypeOf('function')
+    expect(() => ajv.addSchema({ $id: 'x', type: 'nonsense' })).toThrow('schema is invalid')
   })
 
   test('gives every section a default, or says what its absence means', () => {

