@@ -1,13 +1,14 @@
 // How long the installed package takes to start, and what it holds while nothing happens: `--version`, `explain` and `start`
 // until it listens, in turns with a Node that does nothing, so that the machine's mood falls on all of them.
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { installTarball, packCheckout } from '../../scripts/install-packed.ts'
+import { processorSeconds, residentBytes } from '../../src/load-test/proxy/origin-process.ts'
 import { keepResults, table } from '../report.ts'
 
 const ROUNDS = 9
@@ -18,11 +19,14 @@ const EXPLAIN = ['explain', '--user', 'alice@example.com', 'https://bank.saas.te
 
 interface Measured {
   readonly seconds: number
+  /** of a lab: the processor time until it listens, which another program on the machine hardly changes */
+  readonly processorSeconds?: number
   /** of a lab, once it has been idle for a while, MB */
   readonly residentMb?: number
 }
 
-export async function benchStart(tag: string): Promise<void> {
+/** `quick`: three rounds instead of nine. */
+export async function benchStart(tag: string, quick: boolean): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'egresslab-bench-start-'))
   try {
     process.stdout.write('packing and installing …\n')
@@ -38,9 +42,10 @@ export async function benchStart(tag: string): Promise<void> {
       'npx egresslab --version': () => untilExit('npx', ['egresslab', '--version'], project),
       'npx egresslab start to listening': lab('npx', ['egresslab', 'start']),
     }
-    const rounds = await inTurns(subjects)
+    const rounds = await inTurns(subjects, quick ? 3 : ROUNDS)
     const rows = Object.entries(rounds).map(([name, measured]) => [name, ...figuresOf(measured)])
-    process.stdout.write(table(['', 'seconds, median', 'least', 'most', 'resident MB idle'], rows))
+    const head = ['', 'seconds, median', 'least', 'most', 'processor seconds', 'resident MB idle']
+    process.stdout.write(table(head, rows))
     await keepResults(tag, 'start', rounds)
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -48,9 +53,9 @@ export async function benchStart(tag: string): Promise<void> {
 }
 
 /** The first two rounds fill caches and are not counted. */
-async function inTurns(subjects: Readonly<Record<string, () => Promise<Measured>>>) {
+async function inTurns(subjects: Readonly<Record<string, () => Promise<Measured>>>, count: number) {
   const rounds = Object.keys(subjects).map((name): [string, Measured[]] => [name, []])
-  for (let round = -2; round < ROUNDS; round++) {
+  for (let round = -2; round < count; round++) {
     for (const [name, kept] of rounds) {
       const measured = await subjects[name]?.()
       if (round >= 0 && measured !== undefined) kept.push(measured)
@@ -61,10 +66,21 @@ async function inTurns(subjects: Readonly<Record<string, () => Promise<Measured>
 
 function figuresOf(measured: readonly Measured[]): string[] {
   const seconds = measured.map((one) => one.seconds).toSorted((a, b) => a - b)
-  const resident = measured.flatMap(({ residentMb }) => residentMb ?? []).toSorted((a, b) => a - b)
   const [median = 0, least = 0, most = 0] = [seconds[seconds.length >> 1], seconds[0], seconds.at(-1)]
-  const idle = resident.length === 0 ? '' : `${resident[0]?.toFixed(0)}–${resident.at(-1)?.toFixed(0)}`
-  return [median.toFixed(3), least.toFixed(3), most.toFixed(3), idle]
+  const processor = range(
+    measured.flatMap(({ processorSeconds }) => processorSeconds ?? []),
+    2,
+  )
+  const resident = range(
+    measured.flatMap(({ residentMb }) => residentMb ?? []),
+    0,
+  )
+  return [median.toFixed(3), least.toFixed(3), most.toFixed(3), processor, resident]
+}
+
+function range(figures: readonly number[], digits: number): string {
+  if (figures.length === 0) return ''
+  return `${Math.min(...figures).toFixed(digits)}–${Math.max(...figures).toFixed(digits)}`
 }
 
 async function untilExit(program: string, args: readonly string[], cwd: string): Promise<Measured> {
@@ -79,6 +95,7 @@ async function untilExit(program: string, args: readonly string[], cwd: string):
 async function untilListening(program: string, args: readonly string[], cwd: string): Promise<Measured> {
   const started = performance.now()
   const child = spawn(program, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'] })
+  const own = program === process.execPath && process.platform === 'linux' ? (child.pid ?? 0) : undefined
   let seconds: number | undefined
   let said = ''
   for await (const text of child.stderr) {
@@ -88,15 +105,10 @@ async function untilListening(program: string, args: readonly string[], cwd: str
     break
   }
   if (seconds === undefined) throw new Error(`the lab did not start:\n${said}`)
+  const processorUsed = own === undefined ? 0 : processorSeconds([own])
   await pause(IDLE_MS)
-  const residentMb = program === process.execPath ? residentOf(child) : undefined
+  const more = own === undefined ? {} : { processorSeconds: processorUsed, residentMb: residentBytes(own) / 1e6 }
   child.kill('SIGTERM')
   await once(child, 'exit')
-  return { seconds, ...(residentMb === undefined ? {} : { residentMb }) }
-}
-
-function residentOf({ pid }: ChildProcess): number | undefined {
-  if (process.platform !== 'linux') return undefined
-  const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return Number(kilobytes) / 1024
+  return { seconds, ...more }
 }
