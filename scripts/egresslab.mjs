@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import * as nodeModule from 'node:module'
 import { join } from 'node:path'
+import { stopWithNpm } from './stop-with-npm.mjs'
 
 const OLDEST_NODE = 24
 
@@ -16,6 +17,7 @@ if (existsSync(new URL('./bootstrap.mjs', import.meta.url))) {
   process.stderr.write(`egresslab: this is Node ${process.versions.node}; install Node ${OLDEST_NODE} or later\n`)
   process.exitCode = 2
 } else {
+  stopWithNpm(process.pid)
   keepCompiled()
   await import('../dist/main.js')
 }

@@ -3,7 +3,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -110,5 +110,7 @@ async function untilListening(program: string, args: readonly string[], cwd: str
   const more = own === undefined ? {} : { processorSeconds: processorUsed, residentMb: residentBytes(own) / 1e6 }
   child.kill('SIGTERM')
   await once(child, 'exit')
+  // npx may be gone before the lab it started
+  while (existsSync(join(cwd, '.egresslab', 'owner'))) await pause(50)
   return { seconds, ...more }
 }

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import {
   chmodSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -222,6 +223,18 @@ describe('a project of its own', () => {
     )
     expect(moved.body).toBe('203.0.113.20\n')
     expect(await second.stop()).toBe(143)
+  })
+
+  test('npx that is ended by a signal takes the lab with it', async () => {
+    const cwd = join(project, 'inside')
+    mkdirSync(cwd)
+    await egresslab(['init'], cwd)
+    privateConfig(cwd)
+    const lab = await startLab('npx', ['egresslab', 'start'], cwd)
+    const owner = join(cwd, '.egresslab', 'owner')
+    expect(existsSync(owner)).toBe(true)
+    await lab.stop()
+    await expect.poll(() => existsSync(owner)).toBe(false)
   })
 
   test('mistakes in it are told as in a checkout', async () => {
