@@ -6,7 +6,11 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { _ } from 'ajv/dist/2020.js'
 import standalone from 'ajv/dist/standalone/index.js'
 import { type OutputChunk, type Plugin, rolldown } from 'rolldown'
-import { createAjv, SHAPES } from '../src/config/shape-checks.ts'
+import { RULE_LIST } from '../src/config/account-schema.ts'
+import { LAB } from '../src/config/lab-schema.ts'
+import { createAjv } from '../src/config/shape-checks.ts'
+import { POLICY_TESTS } from '../src/policy-tests/policy-test-schema.ts'
+import { SCENARIO } from '../src/scenario/scenario-schema.ts'
 import { buildConsole } from './build-console.mjs'
 import { declareTypes } from './declare-types.ts'
 import { ROOT } from './source-files.ts'
@@ -76,17 +80,22 @@ function modulesOfTheirOwn(): Plugin {
 /** The code that ajv makes of the schemas when it is asked to, in place of the module that asks. */
 function checksMadeBefore(): Plugin {
   const module = here('src/config/shape-checks.ts')
+  const schemas = Object.entries({ LAB, RULE_LIST, POLICY_TESTS, SCENARIO })
+  const nameOf = (schema: object) => Object(schema).title ?? Object(schema).description
   return {
     name: 'checks-made-before',
     load(id) {
       if (id !== module) return null
       const ajv = createAjv({ code: { source: true, esm: true, formats: _`formats` } })
+      for (const [key, schema] of schemas) ajv.addSchema(schema, key)
+      const checks = schemas.map(([key, schema]) => `[${JSON.stringify(nameOf(schema))}, ${key}]`)
       return [
         "import { FORMATS } from './formats.ts'",
         'const formats = Object.fromEntries(Object.entries(FORMATS).map(([name, { test }]) => [name, test]))',
-        standaloneCode(ajv, SHAPES),
-        `const checks = { ${Object.keys(SHAPES).join(', ')} }`,
-        'export function shapeCheck(shape) { return checks[shape] }',
+        standaloneCode(ajv, Object.fromEntries(schemas.map(([key]) => [key, key]))),
+        `const checks = new Map([${checks.join(', ')}])`,
+        `const nameOf = ${nameOf}`,
+        'export const shapeCheck = (schema) => checks.get(nameOf(schema))',
       ].join('\n')
     },
   }

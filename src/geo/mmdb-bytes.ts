@@ -3,7 +3,7 @@
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { lru } from 'tiny-lru'
-import { requireRegular } from '../config/read-whole-file.ts'
+import { requireRegular } from '../config/files.ts'
 import { loadFfi } from '../transport/linux/load-ffi.ts'
 
 /** Throws a RangeError for bytes that are not there. */

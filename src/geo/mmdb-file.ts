@@ -5,8 +5,8 @@
 import { watch } from 'node:fs'
 import { open as openFile, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import { readWholeFile, requireRegular } from '../config/read-whole-file.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
+import { readWholeFile, requireRegular } from '../config/files.ts'
+import { InputError, inputError } from '../errors/issue.ts'
 import { type Family, type Ip, ip } from '../net/ip.ts'
 import { countryFacts, type Place } from '../policy/place.ts'
 import { inMemory, type MmdbBytes, openInPlace } from './mmdb-bytes.ts'
@@ -222,8 +222,7 @@ function refuse(path: string): (cause: unknown) => never {
 }
 
 function broken(file: string, message: string, hint: string): InputError {
-  const issue: Issue = { severity: 'error', code: 'geo.database_unreadable', message, hint, file }
-  return new InputError([issue])
+  return inputError('geo.database_unreadable', message, { hint, file })
 }
 
 /** The place in a record. A record without coordinates gets the middle of its country; `undefined` for one without

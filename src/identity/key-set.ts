@@ -2,8 +2,8 @@
 // names an unknown key (rotation), and used for up to a day while their source is unavailable. Verifies nothing itself.
 
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
+import { readWholeFile } from '../config/files.ts'
 import type { IdentityProvider } from '../config/lab-config.ts'
-import { readWholeFile } from '../config/read-whole-file.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 
 /** Keys this old (ms) are renewed while they stay in use. */

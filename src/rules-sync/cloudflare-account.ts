@@ -1,10 +1,10 @@
 // An account behind Cloudflare's API, the real one or the lab's: its rules, lists and virtual networks, read and changed.
 
 import type { JsonObject } from '../config/lab-state.ts'
-import type { PolicyStep, PortablePolicy } from '../config/portable-policy.ts'
 import { type InputError, inputError } from '../errors/issue.ts'
 import { type ApiCredentials, CloudflareApi, CloudflareApiError } from './cloudflare-api.ts'
 import { listFrom, networkFrom, objectsIn, ruleFrom } from './from-export.ts'
+import type { PolicyStep, PortablePolicy } from './portable-policy.ts'
 
 export interface AccountAccess {
   /** for messages: `the lab at http://127.0.0.1:8090` */

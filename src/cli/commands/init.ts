@@ -2,8 +2,8 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { cannotWrite } from '../../config/files.ts'
 import { ownFolder, ownVersion } from '../../config/own-package.ts'
-import { cannotWrite } from '../../config/write-output.ts'
 import { errnoOf } from '../../errors/thrown.ts'
 import { shellWord } from '../shell-word.ts'
 import { stylesFor } from '../terminal.ts'

@@ -4,7 +4,7 @@
 import { InvalidArgumentError } from 'commander'
 import { junitReport } from '../../analysis/junit.ts'
 import { coveredPercent } from '../../analysis/policy-test.ts'
-import { writeOutput } from '../../config/write-output.ts'
+import { writeOutput } from '../../config/files.ts'
 import { explanationJson } from '../../decider/explain-connection.ts'
 import { InputError, type Issue, inputError } from '../../errors/issue.ts'
 import { exitCodeOf, untilStopSignal } from '../../lab/signals.ts'

@@ -1,7 +1,19 @@
-// Reads a file named by the user, whatever it is: a FIFO without a writer or an endless device must not block the
+// Files that the user names, read and written whole. A FIFO without a writer or an endless device must not block the
 // process.
 
-import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { type InputError, inputError } from '../errors/issue.ts'
+import { errnoOf, messageOf } from '../errors/thrown.ts'
 
 /** Where a shell passes a file through a pipe: `-c /dev/stdin`, `-c <(…)`. These end. */
 const HANDED_OVER = /^(\/dev\/stdin|\/dev\/fd\/\d+|\/proc\/self\/fd\/\d+)$/
@@ -36,4 +48,30 @@ export function readWholeFile(path: string): Buffer {
 export function requireRegular(path: string): void {
   const found = statSync(path)
   if (!found.isFile() && !found.isDirectory()) throw new NotRegularError(path)
+}
+
+/** Writes a text file. Throws an InputError with this code where that fails. */
+export function writeOutput(file: string, text: string, code: string): void {
+  try {
+    writeFileSync(file, text)
+  } catch (thrown) {
+    throw cannotWrite(file, thrown, code)
+  }
+}
+
+/** Replaces a text file as a whole (CF-07): a failure leaves the file that was there. Throws an InputError with this code. */
+export function replaceOutput(file: string, text: string, code: string): void {
+  const draft = `${file}.new`
+  try {
+    writeFileSync(draft, text)
+    renameSync(draft, file)
+  } catch (thrown) {
+    rmSync(draft, { force: true })
+    throw cannotWrite(file, thrown, code)
+  }
+}
+
+/** The error for a file or folder that cannot be written, with the system's code in brackets. */
+export function cannotWrite(path: string, thrown: unknown, code: string): InputError {
+  return inputError(code, `cannot write \`${path}\` (${errnoOf(thrown) || messageOf(thrown)})`)
 }
