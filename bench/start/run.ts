@@ -1,12 +1,13 @@
 // How long the installed package takes to start, and what it holds while nothing happens: `--version`, `explain` and `start`
 // until it listens, in turns with a Node that does nothing, so that the machine's mood falls on all of them.
 
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { installTarball, packCheckout } from '../../scripts/install-packed.ts'
 import { processorSeconds, residentBytes } from '../../src/load-test/proxy/origin-process.ts'
 import { keepResults, table } from '../report.ts'
@@ -19,7 +20,7 @@ const EXPLAIN = ['explain', '--user', 'alice@example.com', 'https://bank.saas.te
 
 interface Measured {
   readonly seconds: number
-  /** of a lab: the processor time until it listens, which another program on the machine hardly changes */
+  /** user and system; of a lab until it listens. Other programs on the machine change it less than the seconds. */
   readonly processorSeconds?: number
   /** of a lab, once it has been idle for a while, MB */
   readonly residentMb?: number
@@ -83,12 +84,18 @@ function range(figures: readonly number[], digits: number): string {
   return `${Math.min(...figures).toFixed(digits)}–${Math.max(...figures).toFixed(digits)}`
 }
 
+/** The shell says what processor time it took: nobody else can, once it has ended. */
 async function untilExit(program: string, args: readonly string[], cwd: string): Promise<Measured> {
   const started = performance.now()
-  const child = spawn(program, args, { cwd, stdio: 'ignore' })
-  const [code] = await once(child, 'exit')
-  if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}`)
-  return { seconds: (performance.now() - started) / 1000 }
+  const { stdout } = await promisify(execFile)('sh', ['-c', '"$@" >&2 || exit 1; times', 'sh', program, ...args], {
+    cwd,
+  })
+  const seconds = (performance.now() - started) / 1000
+  const [, ofChildren = ''] = stdout.split('\n')
+  const used = [...ofChildren.matchAll(/(\d+)m([\d.]+)s/g)].map(
+    ([, minutes, rest]) => Number(minutes) * 60 + Number(rest),
+  )
+  return { seconds, processorSeconds: used.reduce((sum, one) => sum + one, 0) }
 }
 
 /** Until the line that `start` ends with: by then everything listens. */

@@ -40,10 +40,13 @@ export const registerStart: RegisterVerb = (program, { io, action }) => {
           ...(apiToken === '' ? {} : { apiToken }),
           sessionsTo: { form: io.stdout.isTerminal ? 'line' : 'ndjson', colour: takesColour(io, io.stdout) },
         })
-        io.stderr.write(await startupBanner(lab, stylesFor(io, io.stderr)))
+        const banner = await startupBanner(lab, stylesFor(io, io.stderr))
+        // before anybody can have read that it runs, and send it a signal
+        const ended = runUntilSignal(lab)
+        io.stderr.write(banner)
         // for the next start, whatever ends this one
         flushCompileCache()
-        return runUntilSignal(lab)
+        return ended
       }),
     )
 }
