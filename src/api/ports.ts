@@ -125,6 +125,8 @@ export interface StatusPort {
   readonly version: string
   /** how connections enter and leave */
   readonly engine: EngineName
+  /** types of the geo databases in use, such as `GeoLite2-City` */
+  geoDatabases(): readonly string[]
   /** epoch ms of machine time */
   readonly startedAt: number
   counts(): ConnectionCounts

@@ -7,9 +7,9 @@ import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ownVersion } from '../config/files.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
+import { ownVersion } from '../config/own-package.ts'
 import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.ts'
 import { createDecisionContext, type Decider, deciderOver } from '../decider/decider.ts'
 import { openStore } from '../decider/open-store.ts'
@@ -38,7 +38,7 @@ import type { Store } from '../store/store.ts'
 import { chooseEngine, type EngineChoice } from '../transport/choose-engine.ts'
 import type { EngineName } from '../transport/engine.ts'
 import { serveApi } from './api-ports.ts'
-import { certificatesFor, openListenerCertificates } from './certificates.ts'
+import { certificatesFor, openCertificatesFolder, openListenerCertificates } from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
 import { createDataPlane, type DataPlane } from './data-plane.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
@@ -119,7 +119,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     ...(workers === 1 ? {} : { geoContents: 'shared' }),
   })
   stack.defer(() => context.close())
-  const [certificates] = await Promise.all([certificatesFor(config), context.geo.load()])
+  const certificatesIn = openCertificatesFolder(options)
+  stack.defer(certificatesIn.remove)
+  const [certificates] = await Promise.all([certificatesFor(config, certificatesIn.folder), context.geo.load()])
   const listenerCertificates = openListenerCertificates(config.listeners, certificates.leaf, events)
   stack.defer(() => listenerCertificates.close())
 
@@ -143,6 +145,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     egress,
     ownSockets,
     listenerCertificates,
+    certificates: certificatesIn.folder,
     signIn,
     ownPages: () => ownPagesOf(config, apiPort, secret),
   })
@@ -212,7 +215,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
       ...(await readiness.unready()),
     ],
     listeners: () => listeners,
-    placeOf: context.ports.placeOf,
+    geo: context.geo,
     signIn: signIn?.page,
     voucher: { field: VOUCHER_FIELD, secret },
     logpush,

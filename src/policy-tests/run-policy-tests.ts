@@ -25,14 +25,21 @@ type Asked = readonly Explained[]
 export async function runPolicyTests(paths: readonly string[], options: RunOptions = {}): Promise<PolicyTestRun> {
   const bundledGeo = openGeoDatabase(bundledGeoSources(), { changes: 'ignored' })
   try {
-    return await runTestFiles<Asked>(paths, options, (configFile) => openSubject(configFile, { bundledGeo }))
+    return await runTestFiles<Asked>(paths, options, (configFile) =>
+      openSubject(configFile, { bundledGeo }, options.onNotice),
+    )
   } finally {
     bundledGeo.close()
   }
 }
 
-async function openSubject(configFile: string, shared: SharedParts): Promise<TestSubject<Asked>> {
+async function openSubject(
+  configFile: string,
+  shared: SharedParts,
+  onNotice: RunOptions['onNotice'],
+): Promise<TestSubject<Asked>> {
   const decider = await openDecider({ configFile }, shared)
+  for (const issue of decider.issues) onNotice?.(issue)
   const allowlists = allowlistsOf(decider.config)
   return {
     ruleset: decider.snapshot.ruleset,
@@ -88,6 +95,8 @@ export interface RunOptions {
   readonly config?: string | ((named: string) => Promise<string>)
   /** only cases whose name has this in it, letter case aside */
   readonly filter?: string
+  /** gets warnings about each configuration */
+  readonly onNotice?: (issue: Issue) => void
 }
 
 /** Runs the cases of all files found at the paths, in order. Throws an InputError with every problem of every file. */

@@ -8,7 +8,8 @@ import { addSummary, emptySummary, type ReplaySummary } from '../analysis/replay
 import { cannotWrite } from '../config/files.ts'
 import { readSourceDocument } from '../config/source-document.ts'
 import { readConfig } from '../decider/read-config.ts'
-import { InputError } from '../errors/issue.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { withoutGeoDatabase } from '../geo/database.ts'
 import type { RulesOrigin } from './load-policy.ts'
 import type { NameSource } from './recorded-session.ts'
 import type { PieceReport } from './replayer.ts'
@@ -20,7 +21,7 @@ export async function replay(request: ReplayRequest): Promise<ReplayOutcome> {
   const { sessions, configFile, threads, out } = request
   const after = originOf(request.against ?? request.rules, configFile)
   const before = request.against === undefined ? undefined : originOf(request.rules, configFile)
-  const rules = checkedRules([after, ...(before === undefined ? [] : [before])])
+  const rules = checkedRules([after, ...(before === undefined ? [] : [before])], request.onNotice)
   const sources = sessions.map((path) => openSessions(path, standardInput(), request.columns))
   const sink = out === undefined ? undefined : await openSink(out)
   const workerData = { after, ...(before === undefined ? {} : { before }), names: request.names ?? 'recorded' }
@@ -97,9 +98,12 @@ function originOf(file: string | undefined, configFile: string): RulesOrigin {
 }
 
 /** The rules that decide in the end: the first of these. Throws with the problems of all. */
-function checkedRules(origins: readonly RulesOrigin[]): ReplayOutcome['rules'] {
+function checkedRules(origins: readonly RulesOrigin[], onNotice: ReplayRequest['onNotice']): ReplayOutcome['rules'] {
   const read = origins.map(({ configFile, rulesFile }) => {
-    return readConfig(configFile, rulesFile === undefined ? {} : { rulesFile }).config.rules
+    const { geo, rules } = readConfig(configFile, rulesFile === undefined ? {} : { rulesFile }).config
+    const missing = withoutGeoDatabase(geo.databases)
+    if (missing !== undefined) onNotice?.(missing)
+    return rules
   })
   return (read[0] ?? [])
     .filter(({ enabled, action }) => enabled && action === 'egress')
@@ -139,6 +143,7 @@ export interface ReplayRequest {
   readonly out?: string
   /** share done, 0…1 */
   readonly onProgress?: (share: number) => void
+  readonly onNotice?: (issue: Issue) => void
 }
 
 export interface ReplayOutcome {

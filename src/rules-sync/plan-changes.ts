@@ -3,6 +3,7 @@
 
 import type { Json } from '../config/lab-state.ts'
 import { InputError, type Issue, inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import type { CloudflareAccount } from './cloudflare-account.ts'
 import { listFrom, networkFrom, ruleFrom } from './from-export.ts'
 import { orderRules } from './order-rules.ts'
@@ -241,7 +242,7 @@ export async function applyChanges(
     const undoFailed = undoing.failed === undefined ? {} : { undoFailed: undoing.failed.message }
     return { ...outcome, stays, undone: undoing.done, ...undoFailed }
   } catch (thrown) {
-    return { ...outcome, stays, undone: [], undoFailed: account.reasonOf(thrown) }
+    return { ...outcome, stays, undone: [], undoFailed: messageOf(thrown) }
   }
 }
 
@@ -262,7 +263,7 @@ async function carryOutAll(
       const id = await account.carryOut({ ...step, body: renameIdsIn(step.body, made) })
       if (step.action === 'create' && step.sourceId !== undefined) made.set(step.sourceId, id)
     } catch (thrown) {
-      return { done, failed: { step, message: account.reasonOf(thrown) } }
+      return { done, failed: { step, message: messageOf(thrown) } }
     }
     done.push(step)
     onDone(step)

@@ -84,6 +84,7 @@ export async function runApi(
     status: {
       version: '1.2.3',
       engine: 'node',
+      geoDatabases: () => ['city ipv4'],
       startedAt: 0,
       counts: () => ({
         active: 1,

@@ -7,7 +7,7 @@ import { InvalidArgumentError, Option } from 'commander'
 import type { ChangeTally, ReplaySummary } from '../../analysis/replay-summary.ts'
 import { type Issue, inputError } from '../../errors/issue.ts'
 import type { ReplayOutcome, ReplayRequest } from '../../replay/replay.ts'
-import { replay } from '../lazy-imports.ts'
+import { replay, tellOfGeo } from '../lazy-imports.ts'
 import { renderReplay } from '../render/render-replay.ts'
 import { createProgressBar, type Io, stylesFor, writeJson } from '../terminal.ts'
 import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
@@ -51,8 +51,11 @@ export const registerReplay: RegisterVerb = (program, { io, action }) => {
           { config: configFile, json, failOnChange, minDecided, ...options }: Options,
         ) => {
           const progress = createProgressBar(io, 'replaying')
-          const request = { sessions, configFile, ...options, onProgress: progress.show }
+          const notices: Issue[] = []
+          const onNotice = (issue: Issue) => void notices.push(issue)
+          const request = { sessions, configFile, ...options, onNotice, onProgress: progress.show }
           const outcome = await replayPolicies(request, io).finally(progress.clear)
+          tellOfGeo(io, notices)
           refuseNothing(outcome, sessions)
           if (json) writeJson(io, replayDocument(outcome))
           else report(io, outcome, { config: configFile, ...options })
