@@ -66,7 +66,13 @@ class LinuxListener implements ListeningSocket, Watcher {
     this.#onConnection = onConnection
   }
 
+  /** Takes in who is connected already: the system would reset them. */
   async close(): Promise<void> {
+    this.#accept(Number.POSITIVE_INFINITY)
+    this.destroy()
+  }
+
+  destroy(): void {
     const fd = this.#fd
     this.#fd = -1
     clearTimeout(this.#pause)
@@ -75,13 +81,13 @@ class LinuxListener implements ListeningSocket, Watcher {
     this.#loop.calls.close(fd)
   }
 
-  destroy(): void {
-    void this.close()
+  onEvents(): void {
+    this.#accept(ACCEPTS_PER_TURN)
   }
 
-  onEvents(): void {
+  #accept(most: number): void {
     const { calls } = this.#loop
-    for (let accepted = 0; accepted < ACCEPTS_PER_TURN && this.#fd >= 0; accepted++) {
+    for (let accepted = 0; accepted < most && this.#fd >= 0; accepted++) {
       const client = calls.accept(this.#fd)
       if (client >= 0) this.#welcome(client, calls.acceptedFrom())
       else if (client === EAGAIN) return

@@ -40,6 +40,8 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
   #share = 0
   #unread: Buffer[] | undefined
   #unsent: UnsentQueue | undefined
+  /** an error was told, which no read tells where FIN came before it */
+  #isBroken = false
   /** writing has failed, as a negative errno; what can still be read is read */
   #writeError = 0
   /** set while a relay thread moves the bytes */
@@ -254,7 +256,8 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
       else if (this.#isShutDown) this.#close({ by: this.#firstFin ?? 'peer', how: 'fin' })
       return error !== 0 || this.#isShutDown
     }
-    if ((mask & EPOLLERR) === 0 || this.#unread !== undefined) return false
+    this.#isBroken = (mask & EPOLLERR) !== 0
+    if (!this.#isBroken || this.#unread !== undefined) return false
     const next = this.loop.calls.peek(this.fd)
     if (next >= 0 || next === EAGAIN) return false
     this.#failed(next, 'read')
@@ -305,6 +308,7 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
     this.#hasEnded = true
     this.#firstFin ??= 'peer'
     if (this.#isShutDown) this.#close({ by: this.#firstFin, how: 'fin' })
+    else if (this.#isBroken) this.#failed(this.loop.calls.takeError(this.fd) || EPIPE, 'write')
   }
 
   #writeNow(bytes: Uint8Array): number {
@@ -385,7 +389,8 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
     const unsent = this.#unsent?.chunks() ?? []
     this.#bytesWritten -= this.#unsent?.length ?? 0
     const socket = socketOn(fd, { unread: this.#unread ?? [], unsent, ended: this.#ended })
-    const stream = this.#overSocket(socket)
+    // Node refuses a reset while a FIN is on its way out, also one of TLS above the socket
+    const stream = this.#overSocket(socket, { reset: () => this.loop.calls.lingerZero(fd) })
     this.#unread = undefined
     this.#unsent = undefined
     for (const listener of this.#closeListeners ?? []) stream.onceClosed(listener)

@@ -5,7 +5,6 @@ import { Worker } from 'node:worker_threads'
 import type { EventLoop } from './event-loop.ts'
 import type { LinuxStream } from './linux-stream.ts'
 import { type FromRelay, type Loan, type LoanReturn, MAX_FLOWS, type SideEnd, type ToRelay } from './loan.ts'
-import { reclaim } from './reclaim.ts'
 
 const MODULE = new URL('./relay-worker.ts', import.meta.url)
 const RING = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
@@ -89,30 +88,23 @@ export class RelayThread {
         this.#descriptors = message
         break
       case 'failed':
-        this.#isUsable = false
-        this.#returnAll()
+        this.#died()
         break
       case 'over':
         this.#return(message.slot, message.one, message.other)
     }
   }
 
-  /** What the thread has moved is in the table of counts, whatever it died of; bytes in its pipes are lost. */
+  /** What the thread has moved is in the table of counts, whatever it died of; bytes in its pipes are lost. One that never began has moved
+   *  nothing, and tunnels go on without it. */
   readonly #died = (): void => {
     this.#isUsable = false
     const descriptors = this.#descriptors
     this.#descriptors = undefined
-    if (descriptors !== undefined && this.#flows.size > 0) {
-      for (const { descriptors: lent } of this.#flows.values())
-        for (const fd of lent) this.#loop.calls.epollRemove(descriptors.epoll, fd)
-      reclaim(this.#loop.calls, descriptors.epoll)
-    }
-    this.#returnAll()
-  }
-
-  #returnAll(): void {
-    const broken: SideEnd = { hasEnded: false, saidFin: false, endedFirst: false, status: ECONNABORTED }
-    for (const slot of [...this.#flows.keys()]) this.#return(slot, broken, broken)
+    if (descriptors !== undefined) for (const fd of [descriptors.epoll, descriptors.bell]) this.#loop.calls.close(fd)
+    const status = descriptors === undefined ? 0 : ECONNABORTED
+    const end: SideEnd = { hasEnded: false, saidFin: false, endedFirst: false, status }
+    for (const slot of [...this.#flows.keys()]) this.#return(slot, end, end)
   }
 
   #return(slot: number, one: SideEnd, other: SideEnd): void {
