@@ -91,7 +91,12 @@ function secured(name: string, protocol: string, words: (there: There) => string
     reach: async (there) => {
       const socket = await dialPlain(there.port)
       const { authority } = await testTls()
-      const secure = connectTls({ socket, ca: authority.certificate, ALPNProtocols: [protocol], servername: 'localhost' })
+      const secure = connectTls({
+        socket,
+        ca: authority.certificate,
+        ALPNProtocols: [protocol],
+        servername: 'localhost',
+      })
       secure.on('error', () => {})
       await once(secure, 'secureConnect', { signal: AbortSignal.timeout(PATIENCE_MS) })
       const said = words(there)
@@ -101,7 +106,10 @@ function secured(name: string, protocol: string, words: (there: There) => string
   }
 }
 
-const H2_PREFACE = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from('000000040000000000', 'hex')])
+const H2_PREFACE = Buffer.concat([
+  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+  Buffer.from('000000040000000000', 'hex'),
+])
 
 const STAGES: readonly Stage[] = [
   saying('before its first byte', () => ''),
@@ -141,7 +149,9 @@ const STAGES: readonly Stage[] = [
   secured('inside a request through TLS', 'http/1.1', ({ origin }) => getHead(origin).slice(0, 40)),
   secured('while a CONNECT through TLS is dialled', 'http/1.1', ({ silent }) => connectHead(silent)),
   secured('before an origin answers through TLS', 'http/1.1', ({ origin }) => getHead(origin)),
-  secured('behind pipelined requests through TLS', 'http/1.1', ({ origin }) => getHead(origin, 'OPTIONS', 'Max-Forwards: 0\r\n').repeat(5_000)),
+  secured('behind pipelined requests through TLS', 'http/1.1', ({ origin }) =>
+    getHead(origin, 'OPTIONS', 'Max-Forwards: 0\r\n').repeat(5_000),
+  ),
   secured('in a tunnel through TLS', 'http/1.1', ({ origin }) => connectHead(origin)),
   secured('after an HTTP/2 handshake', 'h2', () => ''),
   secured('inside the preface of HTTP/2', 'h2', () => H2_PREFACE.subarray(0, 10)),
