@@ -4,14 +4,13 @@
 import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
-import type { TlsMaterial, TlsSource } from '../inbound/tls/tls-entrance.ts'
+import type { TlsMaterial, TlsSource } from '../inbound/tls/tls-termination.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { watchConfig } from '../store/watch-config.ts'
-import { examineClientCertificate } from '../tls/client-certificate.ts'
 import { type DevelopmentCertificates, ensureDevelopmentCertificates } from '../tls/development-certificates.ts'
 import type { CertifiedKey } from '../tls/issue-certificates.ts'
-import { readAuthorities, readServerCertificate } from '../tls/server-certificate.ts'
+import { examineClientCertificate, readAuthorities, readServerCertificate } from '../tls/listener-certificates.ts'
 
 export interface ListenerCertificates {
   readonly tlsFor: (listener: Listener) => TlsSource | undefined

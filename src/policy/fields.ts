@@ -2,8 +2,7 @@
 // types only; flow-values.ts computes the values.
 
 import { closest } from '../errors/did-you-mean.ts'
-import { createScheme, type Scheme } from '../expression/scheme.ts'
-import type { ValueType } from '../expression/value.ts'
+import { createScheme, type Scheme, type ValueType } from '../expression/value.ts'
 import type { ExpressionSlot } from './rule.ts'
 
 const BYTES_ARRAY = { array: 'Bytes' } as const
@@ -47,11 +46,11 @@ export const HOST_SELECTORS: ReadonlySet<string> = new Set<FieldName>([
 ])
 
 /** Cloudflare's names of a rule's expressions, for messages. */
-export const SLOT_NAMES: Readonly<Record<ExpressionSlot, string>> = {
+export const SLOT_NAMES = {
   traffic: 'traffic',
   identity: 'identity',
   devicePosture: 'device_posture',
-}
+} as const satisfies Readonly<Record<ExpressionSlot, string>>
 
 /** The expression a field belongs in ([R12]). */
 export function slotOf(field: string): ExpressionSlot {

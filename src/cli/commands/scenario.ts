@@ -2,8 +2,8 @@
 // refused by allowlists, and which expectations failed.
 
 import { InvalidArgumentError } from 'commander'
-import { passed, type ScenarioReport } from '../../analysis/scenario-report.ts'
-import { writeOutput } from '../../config/write-output.ts'
+import { passed, type ScenarioReport } from '../../analysis/scenario-timeline.ts'
+import { writeOutput } from '../../config/files.ts'
 import { watchStopSignal } from '../../lab/signals.ts'
 import type { ScenarioRequest } from '../../scenario/run-scenarios.ts'
 import {

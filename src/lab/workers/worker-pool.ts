@@ -5,7 +5,7 @@ import type { LoadConfigOptions } from '../../config/load.ts'
 import type { ReadFiles } from '../../config/source-document.ts'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import type { GeoDatabase } from '../../geo/database.ts'
-import { SharedClients } from '../../inbound/client-limit.ts'
+import { SharedClients } from '../../inbound/listener.ts'
 import type { OwnPages } from '../../inbound/own-pages.ts'
 import type { EventLog } from '../../log/event-log.ts'
 import type { Endpoint } from '../../net/endpoint.ts'
@@ -15,8 +15,8 @@ import type { ConnectionCounts, DatagramCounts } from '../../proxy/counters.ts'
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import { versionAfter, wholeVersion } from '../../store/replica.ts'
 import type { Store } from '../../store/store.ts'
+import type { DataPlaneTraffic } from '../data-path.ts'
 import type { SharedSignIn } from '../sign-in.ts'
-import type { DataPlaneTraffic } from '../traffic.ts'
 import type {
   MessageFromWorker,
   MessageToWorker,
