@@ -43,5 +43,5 @@ export interface SideEnd {
   readonly status: number
 }
 
-/** Flows one thread carries at most: the length of the shared table of counts, two numbers each. */
+/** Flows one thread carries at most: the length of the shared table of counts, four numbers each. */
 export const MAX_FLOWS = 4096

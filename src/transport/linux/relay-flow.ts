@@ -38,7 +38,7 @@ export class RelayFlow {
   readonly other: number
   readonly #calls: SystemCalls
   readonly #splices: SpliceCalls
-  /** bytes moved, by slot: from `one` to `other`, and back */
+  /** bytes, by slot: from `one`, to `other`, from `other`, to `one` */
   readonly #counts: Float64Array
   readonly #there: Way
   readonly #back: Way
@@ -61,8 +61,8 @@ export class RelayFlow {
 
   /** Moves what can be moved. True: there may be more, and the turn's share is used up. */
   move(): boolean {
-    const there = this.#moveOne(this.#there, this.#back, this.slot * 2)
-    const back = this.#moveOne(this.#back, this.#there, this.slot * 2 + 1)
+    const there = this.#moveOne(this.#there, this.#back, this.slot * 4)
+    const back = this.#moveOne(this.#back, this.#there, this.slot * 4 + 2)
     this.#noteGone(this.#there, this.#back)
     this.#noteGone(this.#back, this.#there)
     return there || back
@@ -114,18 +114,20 @@ export class RelayFlow {
 
   #moveOne(way: Way, opposite: Way, count: number): boolean {
     for (let moves = 0; moves < MOVES_PER_TURN; moves++) {
-      const filled = this.#fill(way, opposite)
-      const emptied = this.#empty(way, count)
+      const filled = this.#fill(way, opposite, count)
+      const emptied = this.#empty(way, count + 1)
       if (!filled && !emptied) return false
     }
     return true
   }
 
-  #fill(way: Way, opposite: Way): boolean {
+  #fill(way: Way, opposite: Way, count: number): boolean {
     if (way.hasEnded || way.readError !== 0 || way.writeError !== 0 || way.held >= PIPE_BYTES) return false
     const n = this.#splices.splice(way.from, way.pipe.writeEnd, PIPE_BYTES - way.held)
-    if (n > 0) way.held += n
-    else if (n === 0) {
+    if (n > 0) {
+      way.held += n
+      this.#counts[count] = (this.#counts[count] ?? 0) + n
+    } else if (n === 0) {
       way.hasEnded = true
       // a failed write has taken the error of the socket: this is no FIN of the peer's
       if (opposite.writeError === 0) this.#first ??= way

@@ -141,6 +141,7 @@ class RelayWorker {
       this.#calls.epollRemove(this.#epoll, fd)
     }
     for (const { pipe, isEmpty } of flow.pipes()) this.#giveBack(pipe, isEmpty)
+    if (this.#flows.size === 0) for (const pipe of this.#sparePipes.splice(0)) this.#closePipe(pipe)
     this.#tell({ kind: 'over', slot, one: flow.endOf(one), other: flow.endOf(other) })
   }
 
