@@ -31,6 +31,11 @@ export function checkRuleListShape(data: unknown, problems: Problems): void {
   check(`${labSchema.$id}#/$defs/rules`, data, problems)
 }
 
+/** Checks one destination; fills defaults into `data` in place. */
+export function checkDestinationShape(data: unknown, problems: Problems): void {
+  check(`${labSchema.$id}#/properties/destinations/items`, data, problems)
+}
+
 /** Checks a file of policy tests. */
 export function checkPolicyTestShape(data: unknown, problems: Problems): void {
   check(testSchema.$id, data, problems)

@@ -13,7 +13,7 @@ import type { DnsSettings, LabConfig } from './lab-config.ts'
 import { gatherNames } from './names.ts'
 import { isOwn, type OwnAddresses, readOwnAddresses } from './own-addresses.ts'
 import { createProblems, type Problems } from './problems.ts'
-import type { RawConfig, RawRule } from './raw-config.ts'
+import type { RawConfig, RawDestination, RawRule } from './raw-config.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
 import { readExits, readTunnels } from './read-exits.ts'
@@ -44,6 +44,10 @@ export interface LoadConfigOptions {
   readonly own?: OwnAddresses
   /** rules from this file, relative to the working directory, instead of all rules of the configuration */
   readonly rulesFile?: string
+  /** every listener annotates its HTTP answers */
+  readonly annotate?: boolean
+  /** destinations besides those of the configuration */
+  readonly destinations?: readonly RawDestination[]
   /** contents of files read before; further files that are read are added */
   readonly files?: ReadFiles
 }
@@ -131,17 +135,23 @@ function withRulesOf(rulesFile: string, raw: RawConfig, file: string): RawConfig
   return { ...raw, rules: [], rules_file: relative(dirname(file), rulesFile) }
 }
 
-function applyOptions(raw: RawConfig, { portsFromZero = false, standInNetwork }: LoadConfigOptions): RawConfig {
+function applyOptions(raw: RawConfig, options: LoadConfigOptions): RawConfig {
+  const { portsFromZero = false, standInNetwork, annotate = false, destinations = [] } = options
   return {
     ...raw,
+    destinations: [...raw.destinations, ...destinations],
     ...(standInNetwork === undefined ? {} : { stand_ins: { network: standInNetwork } }),
     ...(portsFromZero
       ? {
-          listeners: raw.listeners.map((one) => ({ ...one, port: 0 })),
           api: { ...raw.api, port: 0 },
           ...dnsFromZero(raw),
         }
       : {}),
+    listeners: raw.listeners.map((one) => ({
+      ...one,
+      ...(portsFromZero ? { port: 0 } : {}),
+      ...(annotate ? { annotate } : {}),
+    })),
   }
 }
 

@@ -205,6 +205,7 @@ export interface RawListener {
   readonly client_ca?: string
   readonly revoked_certificates: readonly string[]
   readonly proxy_protocol?: { readonly from: readonly string[] }
+  readonly annotate: boolean
 }
 
 export interface RawDestination {

@@ -104,11 +104,14 @@ function readMaterial({ tls, clientCertificates }: Listener, development: Certif
 export const CERTIFICATES_FOLDER = join(import.meta.dirname, '..', '..', 'certs')
 
 /** Reads the certificates, making what is missing. Throws an InputError. */
-export function certificatesFor(config: LabConfig): Promise<DevelopmentCertificates> {
+export function certificatesFor(
+  config: Pick<LabConfig, 'destinations' | 'listeners'>,
+  folder = CERTIFICATES_FOLDER,
+): Promise<DevelopmentCertificates> {
   const origins = config.destinations.flatMap(({ name }) => (name === undefined ? [] : [name]))
   const doors = config.listeners.map(({ host }) => host).filter((host) => host !== '0.0.0.0' && host !== '::')
   const names = [...origins, ...doors]
-  return ensureDevelopmentCertificates({ folder: CERTIFICATES_FOLDER, names, now: Date.now() })
+  return ensureDevelopmentCertificates({ folder, names, now: Date.now() })
 }
 
 /** The authority that signed them. */

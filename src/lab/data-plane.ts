@@ -20,6 +20,7 @@ import type { Store } from '../store/store.ts'
 import type { Engine } from '../transport/engine.ts'
 import type { ListenerCertificates } from './certificates.ts'
 import { createDataPath, type DataPathParts, openListeners } from './data-path.ts'
+import type { FollowedConfig } from './follow-config.ts'
 import { descriptorsOfThisProcess, roomFor } from './preflight.ts'
 import type { OpenedSignIn } from './sign-in.ts'
 import { type DataPlaneTraffic, inProcessTraffic } from './traffic.ts'
@@ -33,8 +34,10 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly engine: Engine
   /** how the configuration was read, with its files */
   readonly load: LoadConfigOptions & { readonly files: ReadFiles }
-  /** the files of the configuration in force, which may have been reloaded */
-  readonly files: () => ReadFiles
+  /** folder of the development certificates */
+  readonly certificates: string
+  /** the configuration in force, which may have been reloaded: its files, and the destinations beside it */
+  readonly loaded: () => Pick<FollowedConfig, 'files' | 'destinations'>
   readonly store: Store
   readonly context: DecisionContext
   readonly sessions: SessionLog
@@ -108,7 +111,8 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     events,
     file: config.file,
     load,
-    files: parts.files,
+    certificates: parts.certificates,
+    loaded: parts.loaded,
     ownSockets,
     room: roomOf(parts),
     registries,

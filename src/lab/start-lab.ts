@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
 import { ownVersion } from '../config/own-version.ts'
+import type { RawDestination } from '../config/raw-config.ts'
 import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.ts'
 import { createDecisionContext, type Decider, deciderOver } from '../decider/decider.ts'
 import { openStore } from '../decider/open-store.ts'
@@ -22,6 +23,7 @@ import { createSessionLog, type SessionLog } from '../log/session-log.ts'
 import { openStandardOutput } from '../log/standard-output.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
+import type { OnOriginRequest } from '../origins/origin-request.ts'
 import { startOrigins } from '../origins/serve.ts'
 import { startUdpEcho } from '../origins/udp-echo.ts'
 import { learnFrom, type OnOutage, watchEgressHealth } from '../outbound/egress-health.ts'
@@ -34,8 +36,9 @@ import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
 import { chooseEngine, type EngineChoice } from '../transport/choose-engine.ts'
 import type { EngineName } from '../transport/engine.ts'
+import { AddedOrigins } from './added-origins.ts'
 import { serveApi } from './api-ports.ts'
-import { certificatesFor, openListenerCertificates } from './certificates.ts'
+import { CERTIFICATES_FOLDER, certificatesFor, openListenerCertificates } from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
 import { createDataPlane, type DataPlane } from './data-plane.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
@@ -53,14 +56,25 @@ export interface LabOptions extends StartOptions, ReadOptions {
   readonly onOutage?: OnOutage
   /** egress addresses whose stand-ins are taken for lost, as a scenario plays it */
   readonly isLost?: (egress: Egress) => boolean
-  /** the lab's own log; default: plain lines on standard error */
+  /** the lab's own log; default: nothing is said */
   readonly events?: EventLog
   /** the API's token, where it is given from outside */
   readonly apiToken?: string
+  /** folder of the development certificates; default: {@link CERTIFICATES_FOLDER} */
+  readonly certificates?: string
+  /** false: the configuration is what it was at the start, whatever becomes of its file */
+  readonly followsFile?: boolean
+  /** hears of every request to a test origin, once it is answered */
+  readonly onRequest?: OnOriginRequest
 }
 
 /** What tests and commands in the same process may use besides. */
-export interface Lab extends RunningLab {
+export interface StartedLab extends RunningLab {
+  /** the API's token as it is now */
+  readonly token: () => string
+  /** Replaces the destinations beside those of the configuration, and the test origins among them. Resolves when new connections
+   *  find them. Throws an InputError; then nothing has changed. */
+  readonly changeDestinations: (destinations: readonly RawDestination[]) => Promise<void>
   readonly store: Store
   readonly pipeline: ConnectionPipeline
   readonly sessions: SessionLog
@@ -79,9 +93,9 @@ const FLUSH_MS = 2000
 const REMEMBERED_SESSIONS = 5000
 
 /** Starts everything or nothing. Throws an InputError with every problem. */
-export async function startLab(options: LabOptions): Promise<Lab> {
-  const events = options.events ?? createEventLog({ form: 'line', write: (text) => process.stderr.write(text) })
-  const load = { ...options, files: new Map<string, Uint8Array>() }
+export async function startLab(options: LabOptions): Promise<StartedLab> {
+  const events = options.events ?? createEventLog({ form: 'line', write: () => undefined })
+  const load = { ...options, files: new Map(options.files) }
   const { config, issues } = readConfig(options.configFile, load)
   await using stack = new AsyncDisposableStack()
 
@@ -114,7 +128,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     ...(workers === 1 ? {} : { geoContents: 'shared' }),
   })
   stack.defer(() => context.close())
-  const [certificates] = await Promise.all([certificatesFor(config), context.geo.load()])
+  const { certificates: folder = CERTIFICATES_FOLDER } = options
+  const [certificates] = await Promise.all([certificatesFor(config, folder), context.geo.load()])
   const listenerCertificates = openListenerCertificates(config.listeners, certificates.leaf, events)
   stack.defer(() => listenerCertificates.close())
 
@@ -129,7 +144,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     workers,
     engine,
     load,
-    files: () => followed.files,
+    certificates: folder,
+    loaded: () => followed,
     store,
     context,
     sessions,
@@ -143,16 +159,19 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   })
   if (plane.pool !== undefined) memory.subscribe((session) => learnFrom(session, health))
   const { publicSourceOf, traffic, pipeline } = plane
-  const origins = await startOrigins({
-    specs: config.origins,
-    destinations: config.destinations,
-    certificate: certificates.leaf,
-    proxy: proxyUrl(config),
-    publicSourceOf: publicSourceOf.tcp,
-    siteViewOf: (address, at) => siteViewOf(store.current().tables, context.ports.placeOf, address, at),
-    now: () => store.now(),
-    attribution: attributionOf(context.geo.files()),
-  })
+  const serveOrigins = async ({ origins, destinations }: Pick<LabConfig, 'origins' | 'destinations'>) =>
+    startOrigins({
+      specs: origins,
+      destinations,
+      certificate: (await certificatesFor({ ...config, destinations }, folder)).leaf,
+      proxy: proxyUrl(config),
+      publicSourceOf: publicSourceOf.tcp,
+      siteViewOf: (address, at) => siteViewOf(store.current().tables, context.ports.placeOf, address, at),
+      now: () => store.now(),
+      attribution: attributionOf(context.geo.files()),
+      onRequest: options.onRequest,
+    })
+  const origins = await serveOrigins(config)
   stack.defer(() => origins.close())
   const udpEcho = await startUdpEcho({
     specs: config.origins,
@@ -162,9 +181,19 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   stack.defer(() => udpEcho.close())
   ownSockets.origins.push(...origins.listeners.map(({ at }) => at), ...udpEcho.endpoints)
 
-  const onTaken = () => plane.configTaken()
-  const followed: FollowedConfig = followConfig({ config, load, store, context, events, onTaken })
+  const followed: FollowedConfig = followConfig({
+    config,
+    load,
+    given: options.files ?? new Map(),
+    isWatched: options.followsFile !== false,
+    store,
+    context,
+    events,
+    onTaken: () => plane.configTaken(),
+  })
   stack.defer(() => followed.close())
+  const added = new AddedOrigins(followed, serveOrigins, ownSockets)
+  stack.defer(() => added.close())
   const current = () => followed.config
   const decider = deciderOver({
     get config() {
@@ -236,6 +265,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     api: { host: api.host, port: api.port },
     dns: context.dnsEndpoints,
     apiToken: shownToken(token),
+    token: () => token.current(),
+    changeDestinations: (destinations) => added.change(destinations),
     engine: engine.name,
     authorityFile: certificates.authorityFile,
     ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),

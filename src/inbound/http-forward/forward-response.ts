@@ -2,6 +2,7 @@
 // proxy's Via, the canonical reason phrase.
 
 import { STATUS_CODES } from 'node:http'
+import { ANNOTATION_NAMES } from '../../errors/to-http.ts'
 import { valuesOf } from '../../http1/fields.ts'
 import type { ResponseFraming } from '../../http1/framing.ts'
 import { isNamed } from '../../http1/grammar.ts'
@@ -24,14 +25,33 @@ const NOT_FORWARDED = new Set(['proxy-status', 'via'])
 const NEITHER_LENGTH = new Set([...NOT_FORWARDED, 'content-length'])
 const MAX_INTERIM_FIELDS = 32
 
-/** The head of a final response for the client. `pseudonym`: the proxy's name in Via. */
-export function forwardResponse(head: ResponseHead, framing: ResponseFraming, pseudonym: string): AnswerHead {
-  const { status, fields } = head
+/** What the proxy says of itself in a response. */
+export interface ResponseMarks {
+  /** the proxy's name in Via */
+  readonly pseudonym: string
+  /** fields that match the response with its session; an origin's own of these names are dropped */
+  readonly annotation: readonly string[]
+}
+
+/** The head of a final response for the client. */
+export function forwardResponse(
+  head: ResponseHead,
+  framing: ResponseFraming,
+  { pseudonym, annotation }: ResponseMarks,
+): AnswerHead {
+  const { status } = head
+  const fields = annotation.length === 0 ? head.fields : withoutAnnotation(head.fields)
   const kept = endToEnd(fields, status === 204 || status === 205 ? NEITHER_LENGTH : NOT_FORWARDED)
   if (framing.contentLength !== undefined) oneLength(kept, framing.contentLength)
   if (status === 205) kept.push('Content-Length', '0')
   addVia(kept, fields, pseudonym)
+  kept.push(...annotation)
   return { status, reason: STATUS_CODES[status] ?? '', fields: kept, body: framing.body }
+}
+
+function withoutAnnotation(fields: readonly string[]): readonly string[] {
+  const names: readonly string[] = ANNOTATION_NAMES
+  return fields.filter((_, at) => !names.includes((fields[at - (at % 2)] ?? '').toLowerCase()))
 }
 
 /** The head of an interim response (1xx) for the client. `pseudonym`: the proxy's name in Via. */

@@ -11,14 +11,13 @@ import { keepsConnection } from '../../http1/persistence.ts'
 import { parseResponseHead, type ResponseHead } from '../../http1/response-head.ts'
 import { responseError } from './defects.ts'
 import type { ForwardRequest } from './forward-request.ts'
-import { type AnswerHead, forwardInterim, forwardResponse } from './forward-response.ts'
+import { type AnswerHead, forwardInterim, forwardResponse, type ResponseMarks } from './forward-response.ts'
 import { allowedTrailers } from './hop-by-hop.ts'
 import type { Responder } from './responder.ts'
 
-export interface AnswerRules {
+export interface AnswerRules extends ResponseMarks {
   readonly maxHeadBytes: number
   readonly maxFields: number
-  readonly pseudonym: string
 }
 
 /** Interim responses forwarded per request; more are dropped. */
@@ -56,6 +55,11 @@ export class OriginResponse {
 
   get isSwitch(): boolean {
     return this.switchHead !== undefined
+  }
+
+  /** of the final head; 0 before that, 101 after a switch */
+  get status(): number {
+    return this.switchHead?.status ?? (this.hasHead ? this.#status : 0)
   }
 
   /** Only the end of the connection ends this response. */
@@ -146,7 +150,7 @@ export class OriginResponse {
     this.#left = framing.body
     this.#decoder = framing.body === CHUNKED ? new ChunkedDecoder(this.#chunkedLimits()) : undefined
     this.isComplete = framing.body === 0
-    responder.head(forwardResponse(head, framing, this.#rules.pseudonym))
+    responder.head(forwardResponse(head, framing, this.#rules))
   }
 
   #takeSwitch(head: ResponseHead, request: ForwardRequest | undefined): void {
@@ -156,7 +160,8 @@ export class OriginResponse {
       throw new GatewayError('origin.malformed_response', 'the origin switched to a protocol that was not requested')
     }
     const { status, reason, fields } = forwardInterim(head, this.#rules.pseudonym)
-    this.switchHead = { status, reason, fields: [...fields, 'Connection', 'Upgrade', 'Upgrade', protocol], body: 0 }
+    const upgraded = [...fields, 'Connection', 'Upgrade', 'Upgrade', protocol, ...this.#rules.annotation]
+    this.switchHead = { status, reason, fields: upgraded, body: 0 }
   }
 
   #takeBody(bytes: Buffer, from: number, responder: Responder): number {

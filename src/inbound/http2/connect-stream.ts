@@ -9,7 +9,7 @@ import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
 import { NodeStream } from '../../transport/node/node-stream.ts'
 import { understandConnect } from '../http-connect/connect-head.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
-import { refuseStream } from './stream-answer.ts'
+import { refuseStream, responseHeaders } from './stream-answer.ts'
 
 /** Opens the tunnel a stream asks for. `fields`: names and values without pseudo-header fields. Answers how to give the stream up as
  *  malformed. */
@@ -32,7 +32,7 @@ export function openConnectStream(
       },
     }),
     // with trailers to wait for, Node sends no END_STREAM ahead of RST_STREAM, which a client would take for a clean end
-    accept: () => stream.respond({ ':status': 200 }, { waitForTrailers: true }),
+    accept: ({ annotation }) => stream.respond(responseHeaders(200, annotation), { waitForTrailers: true }),
     refuse: (error) => {
       isOurs = true
       refuseStream(stream, error, { clock: pipeline.settings.clock, method: 'CONNECT' })

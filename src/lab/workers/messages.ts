@@ -29,6 +29,8 @@ export interface SharedConfig {
 export interface WorkerStart extends SharedConfig {
   /** what the configuration was read from when the lab started: listeners, say, stay as they were then */
   readonly filesAtStart: ReadFiles
+  /** folder of the development certificates */
+  readonly certificates: string
   /** 0-based, of so many */
   readonly index: number
   readonly of: number

@@ -3,21 +3,22 @@
 
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import type { Endpoint } from '../../net/endpoint.ts'
-import type { Ip } from '../../net/ip.ts'
 import type { SourceRegistry, Sources } from '../../outbound/source-registry.ts'
 import type { PublicSource, PublicSourceOf } from '../../proxy/stage-values.ts'
 import type { SourceMessage } from './messages.ts'
 
 const nothing = () => {}
 
-/** The worker's end, for connections to these addresses. */
-export function createSourceSender(port: MessagePort, origins: readonly Ip[]): (transport: 'tcp' | 'udp') => Sources {
-  const watched = new Set(origins.map(({ text }) => text))
+/** The worker's end, for connections to these addresses, of which there may be more later. */
+export function createSourceSender(
+  port: MessagePort,
+  origins: ReadonlySet<string>,
+): (transport: 'tcp' | 'udp') => Sources {
   let next = 0
   const send = (message: SourceMessage) => port.postMessage(message)
   return (transport) => ({
     add(bound: Endpoint, dialled: Endpoint, source: PublicSource) {
-      if (!watched.has(dialled.ip.text)) return nothing
+      if (!origins.has(dialled.ip.text)) return nothing
       const id = next++
       send({ kind: 'add', id, transport, bound, dialled, source })
       return () => send({ kind: 'remove', id })
