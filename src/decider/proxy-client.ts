@@ -84,14 +84,15 @@ export async function openTunnel(
   return { status: Number(/^HTTP\/1\.[01] (\d{3})/.exec(String(head))?.[1] ?? 0), socket }
 }
 
-/** A dispatcher on the proxy: tunnels for `https:`, absolute form for `http:`. */
+/** A dispatcher on the proxy: tunnels for `https:`, absolute form for `http:`. Speaks HTTP/1.1 with the proxy: TLS over a stream of
+ *  HTTP/2 ends undici's process (an assertion of Node's JSStreamSocket). */
 export function proxyAgent(access: ProxyAccess): ProxyAgent {
   const token = authorization(access)['proxy-authorization']
   const { connect: tls } = trust(access)
   return new ProxyAgent({
     uri: proxyUrl(access),
     ...(token === undefined ? {} : { token }),
-    ...(tls === undefined ? {} : { proxyTls: { ...tls, ...serverName(access) }, requestTls: tls }),
+    ...(tls === undefined ? {} : { proxyTls: { ...tls, ...serverName(access), allowH2: false }, requestTls: tls }),
   })
 }
 
