@@ -3,11 +3,14 @@
 
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { type CurlAnswer, curl } from '../support/curl.ts'
+import { authorization, openStream } from '../support/h2-client.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
@@ -22,16 +25,13 @@ beforeAll(async () => {
 })
 afterAll(() => running.close())
 
-const tlsProxy = () => [
-  '--proxy-cacert',
-  'certs/ca.pem',
-  '--cacert',
-  'certs/ca.pem',
-  '-x',
-  running.proxy.replace('http:', 'https:'),
-]
-const annotationOf = ({ headers }: CurlAnswer) =>
-  ['session', 'egress', 'rule'].map((name) => headers.get(`egresslab-${name}`))
+const NAMES = ['session', 'egress', 'rule']
+const annotationOf = ({ headers }: CurlAnswer) => NAMES.map((name) => headers.get(`egresslab-${name}`))
+
+async function isAnnotated([session, egress, rule]: readonly unknown[]): Promise<void> {
+  expect([egress, rule]).toEqual(['203.0.113.20', 'Finance to the bank'])
+  expect((await recordOf(String(session))).Email).toBe('alice@example.com')
+}
 
 async function ask(path: string, method = 'GET') {
   const url = `http://127.0.0.1:${running.lab.api.port}/lab/v1/sessions${path}`
@@ -46,21 +46,31 @@ async function recordOf(id: string | undefined): Promise<SessionRecord> {
 }
 
 describe('a listener that annotates', () => {
-  test.each<[string, () => readonly string[]]>([
-    ['a forwarded answer over HTTP/1.1', () => ['-x', running.proxy, '-U', ALICE, `http://${BANK}/`]],
-    ['a forwarded answer over HTTP/2', () => [...tlsProxy(), '--proxy-http2', '-U', ALICE, `http://${BANK}/`]],
-    [
-      'a CONNECT reply over HTTP/1.1',
-      () => ['-o', '/dev/null', '-p', '-x', running.proxy, '-U', ALICE, `http://${BANK}/`],
-    ],
-    ['a CONNECT reply over HTTP/2', () => [...tlsProxy(), '--proxy-http2', '-p', '-U', ALICE, `http://${BANK}/`]],
-  ])('names session, egress and rule in %s', async (what, args) => {
-    const isReply = what.includes('CONNECT')
-    const answer = isReply ? undefined : await curl(...args())
-    const fields = answer === undefined ? await connectReply(args()) : annotationOf(answer)
-    const [session, egress, rule] = fields
-    expect([egress, rule]).toEqual(['203.0.113.20', 'Finance to the bank'])
-    expect((await recordOf(session)).Email).toBe('alice@example.com')
+  test('names session, egress and rule in an answer forwarded over HTTP/1.1', async () => {
+    await isAnnotated(annotationOf(await curl('-x', running.proxy, '-U', ALICE, `http://${BANK}/`)))
+  })
+
+  test('names them in the reply to a CONNECT over HTTP/1.1', async () => {
+    const args = ['-q', '-s', '-m', String(PATIENCE_MS / 1000), '-D', '-', '-p', '-x', running.proxy, '-U', ALICE]
+    const shown = await new Promise<string>((resolve) => {
+      execFile('curl', [...args, `http://${BANK}/`], (_error, stdout) => resolve(stdout))
+    })
+    const [reply = ''] = shown.split('\r\n\r\n')
+    expect(reply).toMatch(/^HTTP\/1.1 200 Connection established\r\n/)
+    await isAnnotated(NAMES.map((name) => new RegExp(`^egresslab-${name}: (.*)$`, 'im').exec(reply)?.[1]?.trimEnd()))
+  })
+
+  test.each([
+    ['an answer forwarded over HTTP/2', { ':method': 'GET', ':scheme': 'http', ':path': '/', ':authority': BANK }],
+    ['the reply to a CONNECT over HTTP/2', { ':method': 'CONNECT', ':authority': `${BANK}:80` }],
+  ])('names them in %s', async (_what, head) => {
+    const session = connect(running.proxy.replace('http:', 'https:'), { ca: readFileSync(running.lab.authorityFile) })
+    const [email = '', password = ''] = ALICE.split(':')
+    const isForwarded = ':path' in head
+    const { headers, stream } = await openStream(session, { ...head, ...authorization({ email, password }) }, isForwarded)
+    stream.close()
+    session.destroy()
+    await isAnnotated(NAMES.map((name) => headers[`egresslab-${name}`]))
   })
 
   test('names no rule where none decided', async () => {
@@ -147,22 +157,9 @@ describe('GET /lab/v1/sessions?wait', () => {
     ['wait=51', '`wait` must be a whole number from 1 to 50'],
     ['wait=soon', '`wait` must be a whole number from 1 to 50'],
     ['id=7', '`7` is not a UUID'],
-    ['wate=1', 'unknown parameter `wate`; did you mean `wait`?'],
+    ['wai=1', 'unknown parameter `wai`; did you mean `wait`?'],
   ])('refuses ?%s', async (query, message) => {
     const { status, body } = await ask(`?${query}`)
     expect([status, body.errors[0].message]).toEqual([400, message])
   })
 })
-
-/** The fields of the reply to CONNECT: curl writes them before those of the answer. */
-async function connectReply(args: readonly string[]): Promise<(string | undefined)[]> {
-  const shown = await new Promise<string>((resolve) => {
-    execFile('curl', ['-q', '-s', '-m', String(PATIENCE_MS / 1000), '-D', '-', ...args], (_error, stdout) =>
-      resolve(stdout),
-    )
-  })
-  const [head = ''] = shown.split('\r\n\r\n')
-  return ['session', 'egress', 'rule'].map((name) =>
-    new RegExp(`^egresslab-${name}: (.*)\r?$`, 'im').exec(`${head}\r`)?.[1]?.trimEnd(),
-  )
-}

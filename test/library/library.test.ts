@@ -230,13 +230,13 @@ describe('starting', () => {
     ['two configurations', { config: 'a.yaml', configFile: 'b.yaml' }, { path: ['configFile'] }],
     [
       'a mistake in a configuration given as an object',
-      { config: { dedicated_ips: [], users: [{ emial: 'x' }] } },
-      { path: ['config', 'users', 0, 'emial'], hint: 'did you mean `email`?' },
+      { config: { dedicated_ips: [], users: [{ email: 'x@example.com', pasword: 'y' }] } },
+      { path: ['config', 'users', 0, 'pasword'], hint: 'did you mean `password`?' },
     ],
     [
       'a rule that does not compile',
       { config: { dedicated_ips: [], rules: [{ name: 'r', traffic: 'net.dst.prot == 1' }] } },
-      { path: ['config', 'rules', 0, 'traffic'] },
+      { path: ['config', 'rules', 'r', 'traffic'] },
     ],
     ['a file that is missing', { config: '/nonexistent/lab.yaml' }, { code: 'config.unreadable' }],
   ])('%s is an InputError, and nothing is left behind', async (_what, options, expected) => {
