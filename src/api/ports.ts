@@ -6,8 +6,7 @@ import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.t
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
-import type { LiveSession, OpenSession } from '../proxy/live-sessions.ts'
-import type { RecentSession } from '../proxy/recent-sessions.ts'
+import type { LiveSession, OpenSession, RecentSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { EngineName } from '../transport/engine.ts'
 

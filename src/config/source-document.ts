@@ -95,7 +95,7 @@ export function parseSourceDocument(file: string, text: string): SourceDocument 
   ].filter((issue, at, all) => all.findIndex(({ line }) => line === issue.line) === at)
   let data: unknown
   try {
-    // cloned, so that texts are not slices of the file's (net/flat-text.ts): names and ids are logged with every
+    // cloned, so that texts are not slices of the file's (net/ip.ts): names and ids are logged with every
     // connection
     data = issues.length === 0 ? structuredClone(parsed.toJS({ maxAliasCount: 1000 })) : undefined
   } catch {

@@ -16,6 +16,7 @@ import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import { isInterfaceAddress } from '../outbound/local-addresses.ts'
 import { createExitTable, type ExitOf } from '../outbound/upstream-proxy.ts'
+import { type Allowlists, createAllowlists } from '../policy/allowlist.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Arrival } from '../proxy/arrival.ts'
 import type { Ports } from '../proxy/pipeline-ports.ts'
@@ -250,4 +251,15 @@ export interface Decider {
    *  Throws GatewayError as the proxy would. */
   readonly flowsOf: (arrival: Arrival) => Promise<readonly HypotheticalFlow[]>
   readonly close: () => void
+}
+
+/** The test services of a configuration that have an allowlist. */
+export function allowlistsOf({ origins, destinations }: LabConfig): Allowlists {
+  const services = origins.filter(({ kind }) => kind === 'saas')
+  return createAllowlists(
+    services.map(({ name, allow }) => {
+      const own = destinations.filter((destination) => destination.name === name)
+      return { name, allow, addresses: own.flatMap(({ addresses }) => addresses.map((address) => address.public)) }
+    }),
+  )
 }

@@ -9,8 +9,7 @@ import { InputError, type Issue } from '../errors/issue.ts'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import type { Family, Ip } from '../net/ip.ts'
 import type { Place } from '../policy/place.ts'
-import { type GeoFileFacts, type GeoSource, MmdbFile } from './mmdb-file.ts'
-import { placeFromRecord } from './place-from-record.ts'
+import { type GeoFileFacts, type GeoSource, MmdbFile, placeFromRecord } from './mmdb-file.ts'
 
 const CACHED_ANSWERS = 4096
 const NOWHERE = Symbol('no file knows this address')

@@ -31,11 +31,10 @@ import { letsIn } from '../policy/allowlist.ts'
 import { countedEgress } from '../policy/egress-address.ts'
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
-import { applyColoOutage } from '../proxy/live-sessions.ts'
-import type { RecentSessions } from '../proxy/recent-sessions.ts'
+import { applyColoOutage, type RecentSessions } from '../proxy/live-sessions.ts'
 import type { Store } from '../store/store.ts'
 import type { EngineName } from '../transport/engine.ts'
-import type { DataPlaneTraffic } from './traffic.ts'
+import type { DataPlaneTraffic } from './data-path.ts'
 
 export interface ApiParts {
   /** read on every use: it may be reloaded */

@@ -8,10 +8,9 @@ import type { TlsMaterial, TlsSource } from '../inbound/tls/tls-entrance.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { watchConfig } from '../store/watch-config.ts'
-import { examineClientCertificate } from '../tls/client-certificate.ts'
 import { type DevelopmentCertificates, ensureDevelopmentCertificates } from '../tls/development-certificates.ts'
 import type { CertifiedKey } from '../tls/issue-certificates.ts'
-import { readAuthorities, readServerCertificate } from '../tls/server-certificate.ts'
+import { examineClientCertificate, readAuthorities, readServerCertificate } from '../tls/listener-certificates.ts'
 
 export interface ListenerCertificates {
   readonly tlsFor: (listener: Listener) => TlsSource | undefined

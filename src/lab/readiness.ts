@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import type { SessionLog } from '../log/session-log.ts'
 import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import type { Store } from '../store/store.ts'
-import type { DataPlaneTraffic } from './traffic.ts'
+import type { DataPlaneTraffic } from './data-path.ts'
 
 export interface ReadinessParts {
   readonly store: Pick<Store, 'whyNotWritable'>

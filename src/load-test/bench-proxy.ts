@@ -7,8 +7,7 @@ import { readConfig } from '../decider/read-config.ts'
 import { InputError, type Issue, inputError } from '../errors/issue.ts'
 import { ip } from '../net/ip.ts'
 import type { ProxyUnderTest } from './proxy/operation.ts'
-import { startLoadProcess, startOriginProcess } from './proxy/origin-process.ts'
-import { processorSeconds, residentBytes } from './proxy/processor-time.ts'
+import { processorSeconds, residentBytes, startLoadProcess, startOriginProcess } from './proxy/origin-process.ts'
 import { runLoad } from './proxy/run-load.ts'
 
 const LOOPBACK = ip('127.0.0.1')

@@ -3,9 +3,8 @@
 import { parseCidr } from '../net/cidr.ts'
 import { fromIpv4Number, type Ip, ip, parseIp } from '../net/ip.ts'
 import type { Flow, Identity } from '../policy/flow.ts'
-import type { SyntheticCondition } from './condition.ts'
 import { createRandom, type Random } from './random.ts'
-import type { SyntheticList, SyntheticPerson, SyntheticWorld } from './synthetic-world.ts'
+import type { SyntheticCondition, SyntheticList, SyntheticPerson, SyntheticWorld } from './synthetic-world.ts'
 
 /** Share of connections that are built around a rule; an earlier rule may take them all the same. */
 const AIMED_SHARE = 0.7

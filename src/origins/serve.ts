@@ -3,6 +3,8 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
+import { type WebSocket, WebSocketServer } from 'ws'
 import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
@@ -18,7 +20,6 @@ import {
 import { type Attribution, html, type OriginAnswer, send } from './page.ts'
 import { directRequest, echo, saas, search, site } from './sites.ts'
 import { runTool } from './test-endpoints.ts'
-import { createWebSocketEcho, type WebSocketEcho } from './web-socket-echo.ts'
 
 export interface OriginsOptions extends OriginContext {
   readonly specs: readonly OriginSpec[]
@@ -197,4 +198,35 @@ const OTHERWISE = 'give the destination a stand-in address and port that can be 
 function issuesOf(failure: unknown): readonly Issue[] {
   if (failure instanceof InputError) return failure.issues
   throw failure
+}
+
+// WebSocket (RFC 6455) for the echo sites: every message is returned unchanged. Any other upgrade is ignored, and the
+// request answered as if it had not asked for one (RFC 9110 section 7.8).
+
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+interface WebSocketEcho {
+  /** whether this request is one for `accept` */
+  readonly wants: (request: IncomingMessage) => boolean
+  readonly accept: (request: IncomingMessage, socket: Duplex, early: Buffer) => void
+  readonly close: () => void
+}
+
+/** An echo for requests to `/ws`. */
+function createWebSocketEcho(): WebSocketEcho {
+  const server = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false })
+  return {
+    wants: (request) =>
+      request.headers.upgrade?.toLowerCase() === 'websocket' && /^\/ws(?:\?|$)/.test(request.url ?? ''),
+    accept: (request, socket, early) => server.handleUpgrade(request, socket, early, echoTo),
+    close: () => {
+      for (const client of server.clients) client.terminate()
+      server.close()
+    },
+  }
+}
+
+function echoTo(socket: WebSocket): void {
+  socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary }))
+  socket.on('error', () => socket.terminate())
 }

@@ -2,8 +2,7 @@
 // types only; flow-values.ts computes the values.
 
 import { closest } from '../errors/did-you-mean.ts'
-import { createScheme, type Scheme } from '../expression/scheme.ts'
-import type { ValueType } from '../expression/value.ts'
+import { createScheme, type Scheme, type ValueType } from '../expression/value.ts'
 import type { ExpressionSlot } from './rule.ts'
 
 const BYTES_ARRAY = { array: 'Bytes' } as const

@@ -5,7 +5,7 @@ import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'
 import type { Ip } from '../net/ip.ts'
 import { type FieldName, GATEWAY_SCHEME, HOST_SELECTORS } from './fields.ts'
 import type { Flow, Identity, UserGroup } from './flow.ts'
-import { type LazyFlow, type RememberedUser, unknownUser } from './matcher/remembered-users.ts'
+import { type LazyFlow, type RememberedUser, unknownUser } from './matcher/rule-matcher.ts'
 
 /** Computes the values of a fixed set of fields, by slot. Caches values per user for the index, so each index has
  *  its own reader. */

@@ -253,7 +253,7 @@ export function formatInstant(epochMs: number): string {
   if (known?.epochMs === epochMs) return known.text
   const seconds = Math.floor(epochMs / 1000)
   const nanos = Math.min(999_999_999, Math.round((epochMs - seconds * 1000) * 1e6))
-  // join() gives one flat string (net/flat-text.ts)
+  // join() gives one flat string (net/ip.ts)
   const text = [formatSecond(seconds), `${String(nanos).padStart(9, '0')}Z`].join('.')
   if (known !== undefined) {
     known.epochMs = epochMs

@@ -6,9 +6,8 @@ import type { ByteStream } from '../transport/byte-stream.ts'
 import { CancellationSource } from '../transport/cancellation.ts'
 import type { Arrival } from './arrival.ts'
 import type { ConnectionPipeline } from './pipeline.ts'
-import { type FirstBytes, understandFirstBytes } from './protocol-detection.ts'
 import { relay } from './relay.ts'
-import type { Session } from './session.ts'
+import { type FirstBytes, type Session, understandFirstBytes } from './session.ts'
 import type { Identification } from './stage-values.ts'
 
 /** The client's side of a tunnel. Nobody else may handle its stream until {@link openTunnel} is done. */

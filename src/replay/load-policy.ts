@@ -3,7 +3,7 @@
 import { createCategoryTable } from '../config/category-table.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { loadConfig } from '../config/load.ts'
-import { allowlistsOf } from '../decider/allowlists.ts'
+import { allowlistsOf } from '../decider/decider.ts'
 import { unexpectedNotice } from '../decider/read-config.ts'
 import { createDnsClient } from '../dns/dns-client.ts'
 import { createResolver } from '../dns/resolver.ts'

@@ -1,22 +1,25 @@
 // Decides recorded sessions again and counts what changes, piece by piece of a recording. Knows no files and no threads.
 
-import { answerOf, changesBetween, type EgressAnswer, type ReplayChange } from '../analysis/replay-change.ts'
 import {
   type AllowlistTally,
+  answerOf,
+  changesBetween,
   count,
   countChange,
+  type EgressAnswer,
   emptySummary,
   entryOf,
   newAllowlistTally,
   newTally,
+  type ReplayChange,
   type ReplaySummary,
 } from '../analysis/replay-summary.ts'
+import { dedicatedIpOf } from '../geo/site-view.ts'
 import { parseIp } from '../net/ip.ts'
 import type { Account } from '../policy/account.ts'
 import { type Allowlist, type Allowlists, letsIn } from '../policy/allowlist.ts'
 import { decide } from '../policy/decide.ts'
 import type { DecisionOutcome } from '../policy/decision.ts'
-import { dedicatedIpOf } from '../policy/geolocation.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import { type RecordedSession, sessionOf } from './recorded-session.ts'
 import type { RecordedClient, RecordedDestination, RecordedFlow, RecordedFlowReader } from './session-flow.ts'

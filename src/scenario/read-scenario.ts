@@ -10,7 +10,6 @@ import { type DocumentPath, readSourceDocument } from '../config/source-document
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import { COLOS } from '../policy/place.ts'
-import type { RawRow, RawScenario, RawStep, RawTraffic, RawVisit } from './raw-scenario.ts'
 import type {
   Complain,
   Scenario,
@@ -207,4 +206,51 @@ function momentOf(text: string): number {
 function describe({ user = 'nobody', vnet, device, destination }: ScenarioRequestStep): string {
   const network = vnet === undefined ? '' : ` in ${vnet}`
   return `${user}${device === undefined ? '' : ` on ${device}`}${network} → ${destination}`
+}
+
+interface RawVisit {
+  readonly destination?: string
+  readonly user?: string
+  readonly vnet?: string
+  readonly source_ip?: string
+  readonly device?: string
+  readonly endpoint?: string
+  readonly family?: 4 | 6
+}
+
+interface RawTraffic extends RawVisit {
+  readonly every?: string
+  readonly hold?: true
+  readonly from: string
+  readonly until?: string
+}
+
+interface RawRow extends RawVisit, ObservationExpectation {
+  readonly name?: string
+}
+
+interface RawStep {
+  readonly at: string
+  readonly note?: string
+  readonly colo_down?: string | { readonly colo: string; readonly connections?: 'keep' | 'reset' }
+  readonly colo_up?: string
+  readonly clock?: { readonly advance?: string; readonly set?: string }
+  readonly vnet_use?: { readonly user: string; readonly vnet: string }
+  readonly rule?: { readonly enable?: string; readonly disable?: string }
+  readonly exit_down?: string
+  readonly exit_up?: string
+  readonly stand_in_down?: string
+  readonly stand_in_up?: string
+  readonly expect?: readonly RawRow[]
+  readonly expect_connections?: { readonly open?: number; readonly reset?: number }
+}
+
+interface RawScenario {
+  readonly name: string
+  readonly config: string
+  readonly start?: string
+  readonly duration?: string
+  readonly defaults?: RawVisit
+  readonly traffic: readonly RawTraffic[]
+  readonly steps: readonly RawStep[]
 }

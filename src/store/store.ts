@@ -19,11 +19,9 @@ import { canonicalEmail } from '../policy/canonical-email.ts'
 import { COLOS } from '../policy/place.ts'
 import { createSnapshot } from '../policy/ruleset.ts'
 import { buildAccount, compileRules } from './compile-snapshot.ts'
-import { createDraft, type WorkingDraft } from './draft.ts'
-import { checkState } from './invariants.ts'
+import { checkState, createDraft, type WorkingDraft } from './draft.ts'
 import { type Journal, type JournalRow, memoryJournal, type RowChange } from './journal.ts'
-import { overlay, overridesOf, toRow } from './overlay.ts'
-import { fingerprint, type Seeds, seedsOf } from './seed.ts'
+import { fingerprint, overlay, overridesOf, type Seeds, seedsOf, toRow } from './overlay.ts'
 import { listenerFailed, movedOn, rulesSetAside } from './state-problems.ts'
 
 export interface StoreOptions {

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { isOwn, type OwnAddresses } from '../../src/config/own-addresses.ts'
-import { changeOf, changesFor, NONLOCAL_BIND, showCommand } from '../../src/host-addresses/system-commands.ts'
+import { changeOf, changesFor, NONLOCAL_BIND, showCommand } from '../../src/host-addresses/change-machine.ts'
 import { cidr } from '../../src/net/cidr.ts'
 
 const WANTED = [cidr('203.0.113.10'), cidr('2001:db8:10::/64')]

@@ -67,7 +67,11 @@ describe('a listener that annotates', () => {
     const session = connect(running.proxy.replace('http:', 'https:'), { ca: readFileSync(running.lab.authorityFile) })
     const [email = '', password = ''] = ALICE.split(':')
     const isForwarded = ':path' in head
-    const { headers, stream } = await openStream(session, { ...head, ...authorization({ email, password }) }, isForwarded)
+    const { headers, stream } = await openStream(
+      session,
+      { ...head, ...authorization({ email, password }) },
+      isForwarded,
+    )
     stream.close()
     session.destroy()
     await isAnnotated(NAMES.map((name) => headers[`egresslab-${name}`]))

@@ -1,8 +1,13 @@
 // Expectations of policy tests against decisions: what holds, what differs and in which words; and coverage of rules.
 
 import { describe, expect, test } from 'vitest'
-import { coverageOf, coveredPercent } from '../../src/analysis/coverage.ts'
-import { differencesOf, type Expectation, type Verdict } from '../../src/analysis/policy-test.ts'
+import {
+  coverageOf,
+  coveredPercent,
+  differencesOf,
+  type Expectation,
+  type Verdict,
+} from '../../src/analysis/policy-test.ts'
 import type { ExplainedDecision } from '../../src/policy/explain.ts'
 import type { Rule } from '../../src/policy/rule.ts'
 import { compileRuleset } from '../../src/policy/ruleset.ts'

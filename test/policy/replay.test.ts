@@ -1,11 +1,12 @@
 // What counts as a change between two answers, and how counts of parts add up.
 
 import { describe, expect, test } from 'vitest'
-import { changesBetween, type EgressAnswer } from '../../src/analysis/replay-change.ts'
 import {
   addSummary,
+  changesBetween,
   count,
   countChange,
+  type EgressAnswer,
   emptySummary,
   entryOf,
   MOST_NAMES,

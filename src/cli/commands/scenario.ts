@@ -2,7 +2,7 @@
 // refused by allowlists, and which expectations failed.
 
 import { InvalidArgumentError } from 'commander'
-import { passed, type ScenarioReport } from '../../analysis/scenario-report.ts'
+import { passed, type ScenarioReport } from '../../analysis/scenario-timeline.ts'
 import { writeOutput } from '../../config/write-output.ts'
 import type { ScenarioRequest } from '../../scenario/run-scenarios.ts'
 import {

@@ -2,13 +2,13 @@
 // fail, and which rules no case covers.
 
 import { InvalidArgumentError } from 'commander'
-import { coveredPercent } from '../../analysis/coverage.ts'
 import { junitReport } from '../../analysis/junit.ts'
+import { coveredPercent } from '../../analysis/policy-test.ts'
 import { writeOutput } from '../../config/write-output.ts'
 import { explanationJson } from '../../decider/explain-connection.ts'
 import { InputError, inputError } from '../../errors/issue.ts'
 import type { PolicyTestCase, PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'
-import { createFileWatch } from '../../policy-tests/watch-files.ts'
+import { createFileWatch } from '../../policy-tests/test-files.ts'
 import { renderIssues } from '../render/render-issues.ts'
 import { failureDetail, percentText, renderCount, renderCoverage, renderTestRun } from '../render/render-test-run.ts'
 import { exitCodeOf, untilStopSignal } from '../signals.ts'

@@ -9,14 +9,11 @@ import { formatInstant } from '../../proxy/session-record.ts'
 import type { ClientContext, Identification } from '../../proxy/stage-values.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
 import type { Clock } from '../../transport/timer-wheel.ts'
-import { formatRequestHead } from './format-request.ts'
-import type { ForwardRequest } from './forward-request.ts'
-import type { AnswerHead } from './forward-response.ts'
+import { type ForwardRequest, formatRequestHead } from './forward-request.ts'
 import { IdleTimer } from './idle-timer.ts'
 import { OriginResponse } from './origin-answer.ts'
 import { ResponseOutput } from './output.ts'
-import type { BodySink, RequestBody } from './request-body.ts'
-import type { Responder } from './responder.ts'
+import type { AnswerHead, BodySink, RequestBody, Responder } from './responder.ts'
 
 export interface OriginSettings {
   /** until the head of the response, while no byte of the request moves */

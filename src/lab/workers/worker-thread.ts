@@ -9,7 +9,7 @@ import { createDecisionContext, type DecisionContext } from '../../decider/decid
 import { rangeOf } from '../../decider/lab-dns.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { InputError } from '../../errors/issue.ts'
-import { SharedClients } from '../../inbound/client-limit.ts'
+import { SharedClients } from '../../inbound/listener.ts'
 import type { Gateway } from '../../inbound/proxy-server.ts'
 import { type EventLog, tellIssue } from '../../log/event-log.ts'
 import { watchEgressHealth } from '../../outbound/egress-health.ts'
@@ -21,8 +21,7 @@ import { createDataPath, type DataPath, openListeners } from '../data-path.ts'
 import { settled } from '../follow-config.ts'
 import { joinSignIn } from '../sign-in.ts'
 import type { MessageFromWorker, MessageToWorker, SharedConfig, WorkerReport, WorkerStart } from './messages.ts'
-import { PlaceholderClient } from './remote-placeholders.ts'
-import { createSourceSender } from './remote-sources.ts'
+import { createSourceSender, PlaceholderClient } from './remote-addresses.ts'
 import { SessionBatchSender } from './session-batches.ts'
 
 /** Finished sessions of this worker whose decisions can still be asked for. */

@@ -1,10 +1,14 @@
-// Reads and checks a certificate and key provided by the user, before anything is served with them (TL-01). Reports all
-// problems at once.
+// The certificates at a TLS listener. The server's own: a certificate and key provided by the user, read and checked before
+// anything is served with them (TL-01), with all problems reported at once. The client's: the identity in it (RFC 5280,
+// TL-06), examined in every handshake, since a resumed session keeps its old certificate, which may have expired; others
+// decide whether that user is admitted.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { readWholeFile } from '../config/read-whole-file.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
+import { canonicalEmail } from '../policy/canonical-email.ts'
+import type { ClientCertificate } from '../proxy/arrival.ts'
 import type { CertifiedKey } from './issue-certificates.ts'
 
 export interface CertificateFiles {
@@ -97,4 +101,39 @@ function day(date: Date): string {
 
 function problem(code: string, file: string, message: string): Issue {
   return { severity: 'error', code, message, file }
+}
+
+export interface ClientCertificateFacts {
+  /** why the authority has not signed it, as OpenSSL names it; undefined if it has */
+  readonly problem: string | undefined
+  /** upper-case hex without leading zeros */
+  readonly revoked: ReadonlySet<string>
+  /** epoch ms, by the real clock */
+  readonly now: number
+}
+
+/** The email in the alternative names, else a common name that is one. `now`: epoch ms. */
+export function examineClientCertificate(
+  certificate: X509Certificate,
+  { problem, revoked, now }: ClientCertificateFacts,
+): ClientCertificate {
+  if (now > certificate.validToDate.getTime()) return refused('has expired')
+  if (now < certificate.validFromDate.getTime()) return refused('is not valid yet')
+  if (problem !== undefined) return refused(`is not signed by the listener's authority (${problem})`)
+  if (revoked.has(certificate.serialNumber.toUpperCase().replace(/^0+(?=.)/, ''))) return refused('is revoked')
+  const email = emailOf(certificate)
+  return email === undefined ? refused('has no email address') : { kind: 'trusted', email: canonicalEmail(email) }
+}
+
+/** OpenSSL prints names that it escapes in quotes; those are not emails. */
+function emailOf({ subjectAltName = '', subject }: X509Certificate): string | undefined {
+  const alternatives = [...subjectAltName.matchAll(/(?:^|, )email:([^\s,"]+@[^\s,"]+)/g)].flatMap(
+    ([, name]) => name ?? [],
+  )
+  if (alternatives.length > 0) return alternatives.length === 1 ? alternatives[0] : undefined
+  return /^CN=([^\s,"+\\]+@[^\s,"+\\]+)$/m.exec(subject)?.[1]
+}
+
+function refused(problem: string): ClientCertificate {
+  return { kind: 'refused', problem }
 }

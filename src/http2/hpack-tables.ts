@@ -1,6 +1,5 @@
-// The Huffman code of HPACK (RFC 7541 section 5.2 and appendix B). The code is canonical, so the lengths say all of it.
-
-import { HpackError } from './hpack-error.ts'
+// What RFC 7541 prints of HPACK: the Huffman code (section 5.2 and appendix B) and the static table (appendix A). The code
+// is canonical, so the lengths say all of it.
 
 /** Bits of the code of each byte 0 to 255, and of EOS (256). */
 const LENGTHS: readonly number[] = [
@@ -63,3 +62,73 @@ export function decodeHuffman(bytes: Uint8Array): string {
     throw new HpackError('a string is not padded with ones to the end of its byte')
   return text.toString('latin1', 0, length)
 }
+
+/** A block that cannot be decoded. The connection has lost its compression state (RFC 9113 section 4.3, COMPRESSION_ERROR). */
+export class HpackError extends Error {
+  override readonly name = 'HpackError'
+}
+
+/** Name and value of index 1 and up. */
+export const STATIC_TABLE: readonly (readonly [name: string, value: string])[] = [
+  [':authority', ''],
+  [':method', 'GET'],
+  [':method', 'POST'],
+  [':path', '/'],
+  [':path', '/index.html'],
+  [':scheme', 'http'],
+  [':scheme', 'https'],
+  [':status', '200'],
+  [':status', '204'],
+  [':status', '206'],
+  [':status', '304'],
+  [':status', '400'],
+  [':status', '404'],
+  [':status', '500'],
+  ['accept-charset', ''],
+  ['accept-encoding', 'gzip, deflate'],
+  ['accept-language', ''],
+  ['accept-ranges', ''],
+  ['accept', ''],
+  ['access-control-allow-origin', ''],
+  ['age', ''],
+  ['allow', ''],
+  ['authorization', ''],
+  ['cache-control', ''],
+  ['content-disposition', ''],
+  ['content-encoding', ''],
+  ['content-language', ''],
+  ['content-length', ''],
+  ['content-location', ''],
+  ['content-range', ''],
+  ['content-type', ''],
+  ['cookie', ''],
+  ['date', ''],
+  ['etag', ''],
+  ['expect', ''],
+  ['expires', ''],
+  ['from', ''],
+  ['host', ''],
+  ['if-match', ''],
+  ['if-modified-since', ''],
+  ['if-none-match', ''],
+  ['if-range', ''],
+  ['if-unmodified-since', ''],
+  ['last-modified', ''],
+  ['link', ''],
+  ['location', ''],
+  ['max-forwards', ''],
+  ['proxy-authenticate', ''],
+  ['proxy-authorization', ''],
+  ['range', ''],
+  ['referer', ''],
+  ['refresh', ''],
+  ['retry-after', ''],
+  ['server', ''],
+  ['set-cookie', ''],
+  ['strict-transport-security', ''],
+  ['transfer-encoding', ''],
+  ['user-agent', ''],
+  ['vary', ''],
+  ['via', ''],
+  ['www-authenticate', ''],
+]
