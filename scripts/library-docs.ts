@@ -41,16 +41,18 @@ function sectionsOf(file: string): string[] {
       return there.filter(({ name }) => wanted.includes(name))
     },
   )
-  const functionsFirst = [...own, ...elsewhere].sort((a, b) => Number(isFunction(b)) - Number(isFunction(a)))
-  return functionsFirst.map(({ name, about, code }) => `\n### ${name}\n\n${about}\n\n\`\`\`ts\n${code}\n\`\`\`\n`)
+  const ordered = [...own, ...elsewhere].sort((a, b) => rankOf(a) - rankOf(b))
+  return ordered.map(({ name, about, code }) => `\n### ${name}\n\n${about}\n\n\`\`\`ts\n${code}\n\`\`\`\n`)
 }
 
-function isFunction({ code }: Declaration): boolean {
-  return /^(async )?function/.test(code)
+/** What is called comes first, then what it gives. */
+function rankOf({ name }: Declaration): number {
+  if (name.endsWith('()')) return 0
+  return name === 'Lab' || name === 'Policy' ? 1 : 2
 }
 
 const DECLARATION =
-  /^\/\*\* ((?:(?!\*\/)[\s\S])*?) \*\/\nexport ((?:async )?function (\w+)[^\n]*\{$|(?:interface|class) (\w+)[^\n]*\{\n[\s\S]*?^\})/gm
+  /^\/\*\* ((?:(?!\*\/)[\s\S])*?) \*\/\nexport ((?:async )?function (\w+)[^\n]*\{$|(?:interface|class) (\w+)[^\n]*\{(?:\}|\n[\s\S]*?^\}))/gm
 
 function declarationsIn(text: string): Declaration[] {
   return [...text.matchAll(DECLARATION)].map(([, comment = '', code = '', name, type]) => ({

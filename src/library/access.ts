@@ -65,7 +65,7 @@ const INIT = Object.fromEntries(
   ].map((name) => [name, ANY]),
 )
 
-export class Access {
+export class ClientAccess {
   readonly #lab: StartedLab
   readonly #authority: string
   readonly #dispatchers = new Map<string, { readonly agent: Agent | ProxyAgent; readonly dispatcher: Dispatcher }>()
