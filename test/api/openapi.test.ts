@@ -302,9 +302,11 @@ test('real answers of every route are what it says', async () => {
   for (const { SessionID } of recent) await ask('GET /lab/v1/sessions/{id}', { at: { id: SessionID } })
   const [live] = await ask('GET /lab/v1/sessions')
   await ask('GET /lab/v1/sessions/{id}', { at: live })
+  await ask('DELETE /lab/v1/sessions/recent')
   await ask('GET /lab/v1/counters')
   await ask('GET /lab/v1/checks')
   await ask('POST /lab/v1/rules/preview', { body: { rule: { ...words, precedence: 1 } } })
+  await ask('PUT /lab/v1/rules', { body: { rules: [words, { ...words, name: 'second' }] } })
   await follow('GET /lab/v1/events', async () => {
     await ask('PUT /lab/v1/colos/{code}', { at: { code: 'SYD' }, body: { up: false } })
     await visit('bob', 'http://ipv4.icanhazip.com/')
