@@ -23,8 +23,16 @@ export async function connectLab(options: LabAddressOptions, env: NodeJS.Process
   return labClient(await accessLab(options, env), options)
 }
 
-/** A client of a lab that is known to answer. `state`: its state folder, for messages. */
-export function labClient(access: LabAccess, options: Pick<LabAddressOptions, 'state'>): LabClient {
+/** How refusals are told. */
+interface RefusalOptions {
+  /** the lab's state folder, for messages */
+  readonly state: string
+  /** issues have the path of the member of the body that was refused */
+  readonly withPaths?: boolean
+}
+
+/** A client of a lab that is known to answer. */
+export function labClient(access: LabAccess, options: RefusalOptions): LabClient {
   const { url } = access
   const call = (method: Method, path: string, signal: AbortSignal, body?: unknown) =>
     send(url, path, {
@@ -119,11 +127,7 @@ function unreachable(url: string, thrown: unknown): InputError {
   return problem('lab.unreachable', `cannot reach the lab at ${url}: ${reason}`)
 }
 
-async function resultOf(
-  answer: Dispatcher.ResponseData,
-  url: string,
-  options: Pick<LabAddressOptions, 'state'>,
-): Promise<unknown> {
+async function resultOf(answer: Dispatcher.ResponseData, url: string, options: RefusalOptions): Promise<unknown> {
   if (answer.statusCode >= 300) throw await refusalOf(answer, url, options)
   const body: unknown = await answer.body.json().catch(() => undefined)
   if (typeof body !== 'object' || body === null || !('result' in body)) throw notALab(url)
@@ -134,7 +138,7 @@ async function resultOf(
 async function refusalOf(
   answer: Dispatcher.ResponseData,
   url: string,
-  { state }: Pick<LabAddressOptions, 'state'>,
+  { state, withPaths = false }: RefusalOptions,
 ): Promise<InputError> {
   const body: unknown = await answer.body.json().catch(() => undefined)
   if (answer.statusCode === 401) {
@@ -148,8 +152,17 @@ async function refusalOf(
       severity: 'error' as const,
       code: `lab.${answer.statusCode}`,
       message: String(Object(error).message),
+      ...(withPaths ? pathOf(Object(error).source) : {}),
     })),
   )
+}
+
+/** A JSON pointer (RFC 6901) as a path. */
+function pathOf(source: unknown): { path?: string[] } {
+  const pointer: unknown = Object(source).pointer
+  if (typeof pointer !== 'string') return {}
+  const steps = pointer.split('/').filter((step) => step !== '')
+  return { path: steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')) }
 }
 
 function notALab(url: string): InputError {

@@ -148,7 +148,7 @@ function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
       return lab.token()
     },
   }
-  const { ask } = labClient(api, { state: '' })
+  const { ask } = labClient(api, { state: '', withPaths: true })
   const rulesPath = `/client/v4/accounts/${lab.config.account.id}/gateway/rules`
   const rules = async () => (await ask('GET', rulesPath)) as StoredRule[]
   const ranges = rangesOf(
@@ -180,8 +180,12 @@ function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
     explain: (query) => explain(lab, query),
     rules: {
       list: rules,
-      replace: async (wanted) =>
-        (await ask('PUT', '/lab/v1/rules', { rules: wanted.map((rule) => ruleBody(rule, ranges)) })) as StoredRule[],
+      replace: async (wanted) => {
+        if (!Array.isArray(wanted)) throw optionError(['rules'], 'the rules are not a list')
+        return (await ask('PUT', '/lab/v1/rules', {
+          rules: wanted.map((rule) => ruleBody(rule, ranges)),
+        })) as StoredRule[]
+      },
       add: async (rule) => (await ask('POST', rulesPath, ruleBody(rule, ranges))) as StoredRule,
       remove: async (wanted) => {
         const found = (await rules()).find(({ id, name }) => id === wanted.toLowerCase() || name === wanted)

@@ -212,6 +212,12 @@ describe('a lab on the shipped configuration', () => {
     ],
     ['an unknown data center', () => lab.colos.down('XXX'), { message: expect.stringContaining('XXX') }],
     ['a duration that is none', () => lab.clock.advance('soon'), { message: 'invalid duration `soon`' }],
+    ['rules that are no list', () => lab.rules.replace('x' as unknown as []), { path: ['rules'] }],
+    [
+      'a misspelt member of a rule',
+      () => lab.rules.add({ name: 'x', trafic: 'y' }),
+      { path: ['trafic'], message: 'unknown field `trafic`; did you mean `traffic`?' },
+    ],
     ['a rule that is not there', () => lab.rules.remove('nobody'), { path: ['rule'] }],
     [
       'a filter that is unknown',
