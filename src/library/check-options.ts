@@ -57,6 +57,12 @@ export function checkOptions(
   if (issues.length > 0) throw new InputError(issues)
 }
 
+/** The text, where it is one. Throws an InputError that calls it by this name. */
+export function requireText(name: string, value: unknown): string {
+  if (typeof value === 'string' && value !== '') return value
+  throw optionError([name], `\`${name}\` is ${show(value)}; expected a text`)
+}
+
 /** An error about one option or value. */
 export function optionError(path: NonNullable<Issue['path']>, message: string, hint?: string): InputError {
   return new InputError([problem('library.wrong_option', message, path, hint)])

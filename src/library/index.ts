@@ -2,8 +2,9 @@
 // other never meet. Installs no signal handler, never ends the process, and prints nothing.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { findPackageJSON } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { ExplanationShape } from '../api/shapes/explanations.ts'
 import type { JsonObject } from '../config/lab-state.ts'
 import { rangesOf } from '../config/rule-document.ts'
@@ -26,6 +27,7 @@ import {
   OBJECT,
   oneOf,
   optionError,
+  requireText,
   TEXT,
   TEXTS,
   wholeNumber,
@@ -64,8 +66,8 @@ const EXPLAIN_QUERY = {
   colosDown: TEXTS,
 }
 
-/** `config/lab.yaml` of this package */
-const SHIPPED_CONFIG = resolve(import.meta.dirname, '..', '..', 'config', 'lab.yaml')
+/** `config/lab.yaml` of this package, wherever in it this module is */
+const SHIPPED_CONFIG = join(dirname(findPackageJSON(import.meta.url) ?? ''), 'config', 'lab.yaml')
 /** the name under which an object is read */
 const GIVEN_CONFIG = 'config'
 const SESSION_PATIENCE_MS = 5_000
@@ -157,7 +159,7 @@ function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
   const setClock = async (method: 'PUT' | 'POST' | 'DELETE', path: string, body?: JsonObject) =>
     ((await ask(method, `/lab/v1/clock${path}`, body)) as { readonly time: string }).time
   const setColo = async (code: string, body: JsonObject) => {
-    await ask('PUT', `/lab/v1/colos/${encodeURIComponent(code)}`, body)
+    await ask('PUT', `/lab/v1/colos/${encodeURIComponent(requireText('code', code))}`, body)
   }
   return {
     proxyUrl: (choice) => access.proxyUrl(choice),
@@ -199,12 +201,13 @@ function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
     },
     clock: {
       set: (time) => setClock('PUT', '', { time: typeof time === 'string' ? time : time.toISOString() }),
-      advance: async (duration) => setClock('POST', '/advance', { seconds: secondsOf(duration) }),
+      advance: async (duration) =>
+        setClock('POST', '/advance', { seconds: secondsOf(requireText('duration', duration)) }),
       reset: () => setClock('DELETE', ''),
     },
     virtualNetworks: {
       choose: async (user, virtualNetwork) => {
-        const path = `/lab/v1/users/${encodeURIComponent(user)}/virtual-network`
+        const path = `/lab/v1/users/${encodeURIComponent(requireText('user', user))}/virtual-network`
         await ask('PUT', path, { virtual_network: virtualNetwork })
       },
     },
@@ -260,6 +263,7 @@ function waitForSession(
 
 async function explain({ decider }: StartedLab, query: ExplainQuery): Promise<ExplanationShape> {
   checkOptions(query, EXPLAIN_QUERY)
+  requireText('destination', query.destination)
   const {
     destination,
     virtualNetwork: vnet,
@@ -281,7 +285,9 @@ async function explain({ decider }: StartedLab, query: ExplainQuery): Promise<Ex
 }
 
 /** As Cloudflare's API takes it. */
-function ruleBody({ egress, ...rule }: GatewayRule, ranges: ReadonlyMap<string, string>): JsonObject {
+function ruleBody(given: GatewayRule, ranges: ReadonlyMap<string, string>): JsonObject {
+  if (!OBJECT.test(given)) throw optionError(['rule'], 'the rule is not an object')
+  const { egress, ...rule } = given
   const body = { enabled: true, action: 'egress', ...(rule as JsonObject) }
   if (egress === undefined) return body
   if (egress === null) return { ...body, rule_settings: null }

@@ -212,6 +212,10 @@ describe('a lab on the shipped configuration', () => {
     ],
     ['an unknown data center', () => lab.colos.down('XXX'), { message: expect.stringContaining('XXX') }],
     ['a duration that is none', () => lab.clock.advance('soon'), { message: 'invalid duration `soon`' }],
+    ['a question without a destination', () => lab.explain({} as { destination: string }), { path: ['destination'] }],
+    ['a duration that is a number', () => lab.clock.advance(5 as unknown as string), { path: ['duration'] }],
+    ['a rule that is none', () => lab.rules.add(undefined as unknown as { name: string }), { path: ['rule'] }],
+    ['a data center that is not named', () => lab.colos.down(undefined as unknown as string), { path: ['code'] }],
     ['rules that are no list', () => lab.rules.replace('x' as unknown as []), { path: ['rules'] }],
     [
       'a misspelt member of a rule',
