@@ -3,6 +3,7 @@
 // distinct names; summaries of parts can be added. Pure.
 
 import type { Decision, DecisionOutcome } from '../policy/decision.ts'
+import type { ColoCode, RuleId } from '../policy/ids.ts'
 
 /** Where a connection left from, or would leave from. */
 export interface EgressAnswer {
@@ -11,10 +12,10 @@ export interface EgressAnswer {
   /** whether it left from an address that is not the account's own */
   readonly shared: boolean
   /** id and name are empty if no rule decided */
-  readonly ruleId: string
+  readonly ruleId: RuleId
   readonly ruleName: string
   /** data center it physically left from, '' if none */
-  readonly colo: string
+  readonly colo: ColoCode
   /** undefined if a recording does not have it */
   readonly outcome: DecisionOutcome | undefined
   readonly reason: string

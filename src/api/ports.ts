@@ -3,6 +3,7 @@
 import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
+import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
@@ -48,7 +49,7 @@ export interface ControlPlane {
   /** What `edit` would make of the current state; nothing happens. Throws ChangeError as {@link change} does. */
   preview(edit: (draft: Draft) => void): LabSnapshot
   setColoDown(code: string, down: boolean): void
-  chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void
+  chooseVirtualNetwork(email: string, virtualNetworkId: NetworkId | null): void
   chosenVirtualNetwork(email: string): string | undefined
   now(): number
   setClockOffset(offsetMs: number): void

@@ -1,7 +1,7 @@
 // The command line: parses arguments, runs one command, and turns its outcome into output and an exit code.
 
 import { Command, CommanderError } from 'commander'
-import { ownVersion } from '../config/own-version.ts'
+import { ownVersion } from '../config/files.ts'
 import { InputError } from '../errors/issue.ts'
 import { VERBS } from './commands/index.ts'
 import { renderIssues } from './render/render-issues.ts'

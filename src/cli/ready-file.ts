@@ -2,7 +2,7 @@
 
 import { readFileSync, rmSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { replaceOutput } from '../config/write-output.ts'
+import { replaceOutput } from '../config/files.ts'
 import type { RunningLab } from '../lab/start-lab.ts'
 import { formatTarget, reachableHost } from '../net/endpoint.ts'
 

@@ -2,6 +2,7 @@
 // names, written to disk as they are; addresses keep their author's spelling. No I/O here.
 
 import type { AccountSettings, HostnameRoute, VirtualNetwork } from '../policy/account.ts'
+import type { ColoCode, ListId, NetworkId, TunnelId } from '../policy/ids.ts'
 import type { Rule } from '../policy/rule.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 
@@ -15,7 +16,7 @@ export interface RuleDocument extends Rule {
 }
 
 export interface ListDocument {
-  readonly id: string
+  readonly id: ListId
   readonly name: string
   readonly type: string
   readonly description: string
@@ -31,7 +32,7 @@ export interface ListItem {
 }
 
 export interface TunnelDocument {
-  readonly id: string
+  readonly id: TunnelId
   readonly name: string
   readonly configSource: 'local' | 'cloudflare'
 }
@@ -40,8 +41,8 @@ export interface PrivateRouteDocument {
   readonly id: string
   /** prefix in canonical spelling */
   readonly network: string
-  readonly virtualNetworkId: string
-  readonly tunnelId: string
+  readonly virtualNetworkId: NetworkId
+  readonly tunnelId: TunnelId
   readonly comment: string
 }
 
@@ -83,8 +84,7 @@ export interface KeptSettingsDocument {
 }
 
 export interface ColoDocument {
-  /** the colo's code */
-  readonly id: string
+  readonly id: ColoCode
   readonly down: boolean
 }
 
@@ -92,7 +92,7 @@ export interface ColoDocument {
 export interface ChoiceDocument {
   /** canonical email */
   readonly id: string
-  readonly virtualNetworkId: string | null
+  readonly virtualNetworkId: NetworkId | null
 }
 
 /** Lab time is machine time plus this (ms). */

@@ -7,20 +7,25 @@ import { InputError, type Issue } from '../errors/issue.ts'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { ip } from '../net/ip.ts'
-import { checkLabShape, checkRuleListShape } from './check-shape.ts'
+import { type RawRule, RULE_LIST } from './account-schema.ts'
+import { checkShape, validSections } from './check-shape.ts'
 import { parseDurationMs, parseSizeBytes } from './formats.ts'
 import type { DnsSettings, LabConfig } from './lab-config.ts'
+import { LAB, type RawConfig, type RawDestination } from './lab-schema.ts'
 import { gatherNames } from './names.ts'
-import { isOwn, type OwnAddresses, readOwnAddresses } from './own-addresses.ts'
 import { createProblems, type Problems } from './problems.ts'
-import type { RawConfig, RawDestination, RawRule } from './raw-config.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
-import { readExits, readTunnels } from './read-exits.ts'
-import { readIdentityProviders } from './read-identity-providers.ts'
 import { readListeners } from './read-listeners.ts'
-import { readHostnameRoutes, readLists, readPrivateRoutes, readVirtualNetworks } from './read-networks.ts'
-import { readDevices, readGroups, readSources, readUsers } from './read-people.ts'
+import {
+  readExits,
+  readHostnameRoutes,
+  readLists,
+  readPrivateRoutes,
+  readTunnels,
+  readVirtualNetworks,
+} from './read-networks.ts'
+import { readDevices, readGroups, readIdentityProviders, readSources, readUsers } from './read-people.ts'
 import { type RuleList, readRules } from './read-rules.ts'
 import type { ReadingContext } from './reading.ts'
 import {
@@ -30,8 +35,7 @@ import {
   readSourceDocument,
   type SourceDocument,
 } from './source-document.ts'
-import { createStandIns, type StandIns } from './stand-ins.ts'
-import { validSections } from './valid-sections.ts'
+import { createStandIns, isOwn, type OwnAddresses, readOwnAddresses, type StandIns } from './stand-ins.ts'
 
 export interface LoadConfigOptions {
   /** listeners and API take free ports, so that several labs can run; origins keep their ports */
@@ -58,7 +62,7 @@ export interface CheckedConfig {
   readonly issues: readonly Issue[]
 }
 
-/** Loads a configuration file. Throws InputError with all errors and warnings. */
+/** Loads a configuration file (docs/configuration.md). Throws InputError with all errors and warnings (CF-01). */
 export function loadConfig(file: string, options: LoadConfigOptions = {}): LabConfig {
   const { config, issues } = checkConfig(file, options)
   if (config === undefined) throw new InputError(issues)
@@ -99,10 +103,10 @@ function inFileOrder(issues: readonly Issue[]): readonly Issue[] {
  *  references to them use names collected from the raw data. */
 function checkedShape(document: SourceDocument, problems: Problems): { raw: RawConfig; problems: Problems } {
   const data = structuredClone(document.data)
-  checkLabShape(data, problems)
+  checkShape(LAB, data, problems)
   const { data: sound, originalPath } = validSections(data, pathsOf(problems.issues))
   const whole: unknown = { dedicated_ips: [], ...sound }
-  checkLabShape(whole, createProblems(document))
+  checkShape(LAB, whole, createProblems(document))
   return { raw: whole as RawConfig, problems: problems.at(originalPath) }
 }
 
@@ -124,7 +128,7 @@ function ruleLists(
   }
   const rules = other.issues.length === 0 ? structuredClone(other.data) : []
   const before = theirs.issues.length
-  checkRuleListShape(rules, theirs)
+  checkShape(RULE_LIST, rules, theirs)
   const bad = pathsOf(theirs.issues.slice(before)).map((path) => ['rules', ...path])
   const { data, originalPath } = validSections({ rules }, bad)
   const inFile = theirs.at((path) => originalPath(['rules', ...path]).slice(1))
@@ -204,6 +208,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     rules: readRules(reading, lists),
     policySource: raw.policy.source,
     ...(raw.rules_file === undefined ? {} : { rulesFile: join(dirname(file), raw.rules_file) }),
+    names: reading.names.byId,
     users: readUsers(reading),
     groups: readGroups(reading),
     identityProviders: readIdentityProviders(reading, dirname(file)),
@@ -259,7 +264,7 @@ function readOperation(raw: RawConfig, file: string) {
 
 const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 
-/** Undefined if the section is absent. */
+/** Gateway DNS ([D1]); undefined if the section is absent. Problems are recorded. */
 export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefined {
   if (raw.dns === undefined) return undefined
   const { upstream } = raw.dns

@@ -14,7 +14,7 @@ import {
   visit,
 } from 'yaml'
 import { drawLine, type Issue } from '../errors/issue.ts'
-import { NotRegularError, readWholeFile } from './read-whole-file.ts'
+import { NotRegularError, readWholeFile } from './files.ts'
 
 export type DocumentPath = readonly (string | number)[]
 

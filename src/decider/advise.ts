@@ -2,7 +2,7 @@
 
 import { checkPractices, type PracticeIssue } from '../analysis/best-practices.ts'
 import type { ConfiguredUser, LabConfig } from '../config/lab-config.ts'
-import { placeRuleIssue } from '../config/place-rule-issue.ts'
+import { placeRuleIssue } from '../config/read-rules.ts'
 import type { Issue } from '../errors/issue.ts'
 import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
 import type { Ip } from '../net/ip.ts'

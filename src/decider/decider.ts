@@ -1,9 +1,9 @@
 // What the running lab and an offline decider (`explain`) share: everything that turns an arrival at a listener into flows. No
 // listener, no outgoing socket.
 
-import { createCategoryTable } from '../config/category-table.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
+import { createCategoryTable } from '../config/read-destinations.ts'
 import { type AddressBook, createAddressBook, type HostsFile, readHostsFile } from '../dns/address-book.ts'
 import type { OwnSockets } from '../dns/destination-guard.ts'
 import { createDnsClient, type DnsClient } from '../dns/dns-client.ts'

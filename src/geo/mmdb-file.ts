@@ -6,8 +6,8 @@ import { watch } from 'node:fs'
 import { open as openFile, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { Reader, type Response } from 'maxmind'
-import { readWholeFile, requireRegular } from '../config/read-whole-file.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
+import { readWholeFile, requireRegular } from '../config/files.ts'
+import { type InputError, inputError } from '../errors/issue.ts'
 import type { Family, Ip } from '../net/ip.ts'
 import { countryFacts, type Place } from '../policy/place.ts'
 
@@ -180,8 +180,7 @@ function refuse(path: string): (cause: unknown) => never {
 }
 
 function broken(file: string, message: string, hint: string): InputError {
-  const issue: Issue = { severity: 'error', code: 'geo.database_unreadable', message, hint, file }
-  return new InputError([issue])
+  return inputError('geo.database_unreadable', message, { hint, file })
 }
 
 /** The place in a record. A record without coordinates gets the middle of its country; `undefined` for one without

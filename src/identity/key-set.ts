@@ -3,8 +3,8 @@
 
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 import { request } from 'undici'
+import { readWholeFile } from '../config/files.ts'
 import type { IdentityProvider } from '../config/lab-config.ts'
-import { readWholeFile } from '../config/read-whole-file.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 
 /** Keys this old (ms) are renewed while they stay in use. */

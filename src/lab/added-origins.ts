@@ -2,7 +2,7 @@
 // served from before connections find it until after none does.
 
 import type { LabConfig, OriginSpec } from '../config/lab-config.ts'
-import type { RawDestination } from '../config/raw-config.ts'
+import type { RawDestination } from '../config/lab-schema.ts'
 import type { OpenedSockets } from '../decider/configured-sockets.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import { plannedEndpoints } from '../origins/listen-plan.ts'

@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
-import type { TlsMaterial, TlsSource } from '../inbound/tls/tls-entrance.ts'
+import type { TlsMaterial, TlsSource } from '../inbound/tls/tls-termination.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { watchConfig } from '../store/watch-config.ts'

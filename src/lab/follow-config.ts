@@ -3,7 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { LabConfig } from '../config/lab-config.ts'
-import type { RawDestination } from '../config/raw-config.ts'
+import type { RawDestination } from '../config/lab-schema.ts'
 import type { ReadFiles } from '../config/source-document.ts'
 import type { DecisionContext } from '../decider/decider.ts'
 import { type ReadOptions, readConfig } from '../decider/read-config.ts'

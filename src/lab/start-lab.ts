@@ -4,10 +4,10 @@
 
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { ownVersion } from '../config/files.ts'
 import type { LabConfig } from '../config/lab-config.ts'
+import type { RawDestination } from '../config/lab-schema.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
-import { ownVersion } from '../config/own-version.ts'
-import type { RawDestination } from '../config/raw-config.ts'
 import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.ts'
 import { createDecisionContext, type Decider, deciderOver } from '../decider/decider.ts'
 import { openStore } from '../decider/open-store.ts'

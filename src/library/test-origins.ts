@@ -1,8 +1,8 @@
 // Test origins that a program adds to its lab, and what each origin saw of the requests that reached it.
 
-import { checkDestinationShape } from '../config/check-shape.ts'
+import { checkShape } from '../config/check-shape.ts'
+import { DESTINATION, type RawDestination } from '../config/lab-schema.ts'
 import { createProblems } from '../config/problems.ts'
-import type { RawDestination } from '../config/raw-config.ts'
 import { readHostName } from '../config/reading.ts'
 import { parseSourceDocument } from '../config/source-document.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
@@ -207,7 +207,7 @@ export class Origins {
       proxied_by_cloudflare: proxiedByCloudflare,
     }
     const problems = createProblems(parseSourceDocument('origins.add', ''))
-    checkDestinationShape(raw, problems)
+    checkShape(DESTINATION, raw, problems)
     if (problems.issues.length === 0) return raw as RawDestination
     throw new InputError(atPath(problems.issues, []).map((issue) => ({ ...issue, path: optionPath(issue.path ?? []) })))
   }

@@ -32,7 +32,8 @@ export interface LineQueueOptions {
  *  writes. */
 export const GATHER_MS = 20
 
-/** Creates a queue that starts writing with the first line. */
+/** Creates a queue that starts writing with the first line; memory stays bounded, and lines that do not fit are counted
+ *  (RS-08). */
 export function createLineQueue(options: LineQueueOptions): LineQueue {
   return new BatchedQueue(options)
 }

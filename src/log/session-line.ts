@@ -5,7 +5,7 @@ import type { SessionRecord } from '../proxy/session-record.ts'
 
 type LinePaint = (style: 'good' | 'bad' | 'dim' | 'plain', text: string) => string
 
-/** The line without a line feed. Columns are padded to usual widths and grow with longer values. */
+/** One session record ([S1]) as a line for a terminal, without a line feed. Columns are padded to usual widths and grow with longer values. */
 export function sessionLine(record: SessionRecord, options: { readonly colour: boolean }): string {
   const paint = options.colour ? colourful : plain
   const failed = record.Lab.error !== undefined
@@ -72,7 +72,8 @@ function plain(_style: string, text: string): string {
  *  lone surrogates. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu
 
-/** The text with every unsafe character as `\u{…}`, cut to `limit` characters with an ellipsis. */
+/** The text with every unsafe character as `\u{…}`, cut to `limit` characters with an ellipsis
+ *  (LG-02). */
 export function printable(text: string, limit = 80): string {
   const cut = text.length > limit ? `${text.slice(0, limit - 1)}…` : text
   return cut.replace(UNSAFE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)

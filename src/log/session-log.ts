@@ -38,7 +38,7 @@ export interface SessionLogOptions {
   readonly remember?: number
 }
 
-/** Creates a log with these sinks; each may be absent. */
+/** Creates the log of sessions, one record each ([S1]), with these sinks; each may be absent. */
 export function createSessionLog(options: SessionLogOptions): SessionLog {
   const { file, output, remember = 1000 } = options
   let ring = createRing<LoggedSession>(remember)
@@ -86,7 +86,7 @@ export interface Ring<T> {
   readonly total: number
 }
 
-/** A ring of at most `capacity` items (at least 1). */
+/** A ring of at most `capacity` items (at least 1); the oldest makes room. */
 export function createRing<T>(capacity: number): Ring<T> {
   const slots: T[] = []
   let total = 0

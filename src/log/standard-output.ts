@@ -7,7 +7,8 @@ import { createLineQueue, GATHER_MS, type LineQueue } from './line-queue.ts'
 
 const STDOUT = 1
 
-/** The process's standard output as a queue of lines. `onProblem` is called when the reader has gone. */
+/** The process's standard output as a queue of lines. `onProblem` is called when the reader has gone
+ *  (RS-08). */
 export async function openStandardOutput(onProblem: (error: unknown) => void): Promise<LineQueue> {
   const { isFile } = await promisify(fstat)(STDOUT).then(
     (stats) => ({ isFile: stats.isFile() }),

@@ -46,11 +46,11 @@ export const HOST_SELECTORS: ReadonlySet<string> = new Set<FieldName>([
 ])
 
 /** Cloudflare's names of a rule's expressions, for messages. */
-export const SLOT_NAMES: Readonly<Record<ExpressionSlot, string>> = {
+export const SLOT_NAMES = {
   traffic: 'traffic',
   identity: 'identity',
   devicePosture: 'device_posture',
-}
+} as const satisfies Readonly<Record<ExpressionSlot, string>>
 
 /** The expression a field belongs in ([R12]). */
 export function slotOf(field: string): ExpressionSlot {

@@ -45,6 +45,9 @@ export const KNOWN_ACTIONS: readonly string[] = [
   'ytrestricted',
 ]
 
+/** Filters of Gateway rules of all kinds ([R1], [R9]). */
+export const RULE_FILTERS = ['egress', 'dns', 'l4', 'http', 'dns_resolver'] as const
+
 /** All problems of a rule to be saved beside `others` (the account's rules without the one it replaces). A rule with
  *  errors must not be saved; warnings are shown with it. Rules of other kinds are checked for precedence and action
  *  only ([R9]). */

@@ -2,6 +2,7 @@
 // `Lab`. Everything else of a record is left alone.
 
 import { canonicalEmail } from '../policy/canonical-email.ts'
+import type { NetworkId, RuleId } from '../policy/ids.ts'
 
 /** Fields that are read, as paths into the record. The order gives their slots. */
 export const FIELDS = [
@@ -43,7 +44,7 @@ export interface RecordedSession {
   readonly userId: string
   readonly deviceId: string
   readonly deviceName: string
-  readonly virtualNetworkId: string
+  readonly virtualNetworkId: NetworkId
   readonly sourceIp: string
   readonly sourcePort: number | undefined
   readonly internalSourceIp: string
@@ -53,7 +54,7 @@ export interface RecordedSession {
   readonly ingressColo: string
   readonly egressIp: string
   readonly egressColo: string
-  readonly ruleId: string
+  readonly ruleId: RuleId
   readonly ruleName: string
   /** recorded by the lab, which knows outcomes; false: by Cloudflare */
   readonly fromLab: boolean

@@ -10,10 +10,10 @@ import type {
   VirtualNetworkEditParams,
 } from 'cloudflare/resources/zero-trust/networks/virtual-networks.js'
 import type { JsonObject } from '../config/lab-state.ts'
-import type { PolicyStep, PortablePolicy } from '../config/portable-policy.ts'
 import { InputError, inputError } from '../errors/issue.ts'
 import { messageOf } from '../errors/thrown.ts'
 import { listFrom, networkFrom, objectsIn, ruleFrom } from './from-export.ts'
+import type { PolicyStep, PortablePolicy } from './portable-policy.ts'
 
 export interface AccountAccess {
   /** for messages: `the lab at http://127.0.0.1:8090` */

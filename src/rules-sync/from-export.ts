@@ -1,7 +1,7 @@
 // Objects as Cloudflare's API returns them: single ones, whole answers, and the JSON that `rules pull` writes.
 
 import type { Json, JsonObject } from '../config/lab-state.ts'
-import type { PortableList, PortableNetwork, PortablePolicy, PortableRule } from '../config/portable-policy.ts'
+import type { PortableList, PortableNetwork, PortablePolicy, PortableRule } from './portable-policy.ts'
 
 /** Is this what the API, or `rules pull` as JSON, writes? Rules of configuration files have no `action` or have `egress`. */
 export function isExport(data: unknown): boolean {

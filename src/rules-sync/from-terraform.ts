@@ -3,9 +3,9 @@
 
 import { crc32 } from 'node:zlib'
 import type { Json, JsonObject } from '../config/lab-state.ts'
-import type { PortablePolicy } from '../config/portable-policy.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { listFrom, networkFrom, numberIn, objectOf, objectsIn, ruleFrom, textIn } from './from-export.ts'
+import type { PortablePolicy } from './portable-policy.ts'
 
 const RULES = new Set(['cloudflare_zero_trust_gateway_policy', 'cloudflare_teams_rule'])
 const LISTS = new Set(['cloudflare_zero_trust_list', 'cloudflare_teams_list'])

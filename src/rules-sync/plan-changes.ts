@@ -2,6 +2,10 @@
 // deleted, and only on request. All conflicts are reported before anything changes.
 
 import type { Json } from '../config/lab-state.ts'
+import { InputError, type Issue, inputError } from '../errors/issue.ts'
+import type { CloudflareAccount } from './cloudflare-account.ts'
+import { listFrom, networkFrom, ruleFrom } from './from-export.ts'
+import { orderRules } from './order-rules.ts'
 import type {
   PolicyChanges,
   PolicyObject,
@@ -11,11 +15,7 @@ import type {
   PortableNetwork,
   PortablePolicy,
   PortableRule,
-} from '../config/portable-policy.ts'
-import { InputError, type Issue, inputError } from '../errors/issue.ts'
-import type { CloudflareAccount } from './cloudflare-account.ts'
-import { listFrom, networkFrom, ruleFrom } from './from-export.ts'
-import { orderRules } from './order-rules.ts'
+} from './portable-policy.ts'
 import { bodyFor, differencesOf, renameIds, renameIdsIn, unknownFields } from './rule-differences.ts'
 import { API_FIELDS } from './write-policy.ts'
 

@@ -1,11 +1,11 @@
 // A policy out of a file, whatever wrote it: a configuration (YAML), an export of the API, Terraform's JSON.
 
-import type { PortablePolicy } from '../config/portable-policy.ts'
 import { readSourceDocument } from '../config/source-document.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { fromConfiguration } from './from-configuration.ts'
 import { fromExport, isExport } from './from-export.ts'
 import { fromTerraform, isTerraform } from './from-terraform.ts'
+import type { PortablePolicy } from './portable-policy.ts'
 
 /** Reads a file. Throws an InputError with everything that is wrong. */
 export function readPolicyFile(file: string): PortablePolicy {

@@ -2,11 +2,11 @@
 // changes. Expressions are compared in normal form, and what says nothing equals what is not there.
 
 import type { Json, JsonObject } from '../config/lab-state.ts'
-import type { PolicyDifference, PortablePolicy, PortableRule } from '../config/portable-policy.ts'
 import { normalForm } from '../config/rule-document.ts'
 import { SLOT_NAMES } from '../policy/fields.ts'
 import { EXPRESSION_SLOTS } from '../policy/rule.ts'
 import { isEmpty, objectOf } from './from-export.ts'
+import type { PolicyDifference, PortablePolicy, PortableRule } from './portable-policy.ts'
 
 /** What the API takes of a rule. */
 const SENT = [

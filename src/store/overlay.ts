@@ -14,7 +14,7 @@ import {
   type RuleDocument,
   type Stored,
 } from '../config/lab-state.ts'
-import { stableUuid } from '../config/stable-id.ts'
+import { stableUuid } from '../config/names.ts'
 import type { AccountSettings } from '../policy/account.ts'
 import type { Rule } from '../policy/rule.ts'
 import type { JournalRow, RowChange } from './journal.ts'

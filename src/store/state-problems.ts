@@ -3,7 +3,7 @@
 import { readFileSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Kind } from '../config/lab-state.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
+import { type InputError, type Issue, inputError } from '../errors/issue.ts'
 
 /** Another process owns it (CF-06). */
 export function inUse(directory: string): InputError {
@@ -94,7 +94,7 @@ function freeBytes(directory: string): number {
 
 /** An InputError with one problem that prevents use of the state. */
 export function refused(code: string, message: string, hint?: string): InputError {
-  return new InputError([{ severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }])
+  return inputError(code, message, { hint })
 }
 
 /** SQLITE_BUSY (5) and SQLITE_LOCKED (6). */

@@ -26,7 +26,7 @@ describe('pull', () => {
     expect(Object.keys(document)).toEqual(['virtual_networks', 'lists', 'rules'])
     expect(document.rules[0]).toEqual({
       name: 'Finance to the bank',
-      id: '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d01',
+      id: '00b5f608-7d87-572d-88c2-3ef1bfa116d2',
       description: "The bank's allowlist has 203.0.113.20 and 203.0.113.30",
       precedence: 1000,
       traffic: 'any(net.fqdn.domains[*] == "bank.saas.test")',
@@ -102,6 +102,34 @@ describe('push', () => {
     expect(again.stdout).toContain('nothing would change')
   })
 
+  test('a rule that names a network and a list in its file has their ids at the API', async () => {
+    writeFileSync(
+      file('names.yaml'),
+      [
+        'virtual_networks: [{ name: vnet-APAC }]',
+        'lists: [{ name: Branch offices, type: IP, items: [198.51.100.64/26] }]',
+        'rules:',
+        '  - name: By name',
+        '    traffic: net.vnet_id == "vnet-apac" and net.dst.ip in $"Branch offices"',
+        '',
+      ].join('\n'),
+    )
+    expect(await rules('push', file('names.yaml'), '--to', labs.there, '--yes')).toMatchObject({ code: 0, stderr: '' })
+    const { lists, virtualNetworks } = labs.other.lab.snapshot().account
+    const [network, list] = [
+      virtualNetworks.find(({ name }) => name === 'vnet-APAC'),
+      lists.find(({ name }) => name === 'Branch offices'),
+    ]
+    expect(named(labs.other, 'By name')?.traffic).toBe(`net.vnet_id == "${network?.id}" and net.dst.ip in $${list?.id}`)
+  })
+
+  test('a rule that names what its file does not have is refused, at its place', async () => {
+    writeFileSync(file('nothing.yaml'), '- name: By name\n  traffic: net.vnet_id == "vnet-AMER"\n')
+    const { code, stderr } = await rules('push', file('nothing.yaml'), '--yes')
+    expect(code).toBe(2)
+    expect(stderr).toContain('nothing.yaml:2:27: error: there is no virtual network `vnet-AMER` [config.unknown_name]')
+  })
+
   test('two rules change places without a moment of conflict', async () => {
     await rules('pull', file('rules.yaml'))
     const text = readFileSync(file('rules.yaml'), 'utf8')
@@ -127,7 +155,7 @@ describe('push', () => {
   test('what the file does not say stays: fields, other rules; --prune deletes egress rules alone', async () => {
     writeFileSync(
       file('one.yaml'),
-      '- name: Finance to the bank\n  id: 6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d01\n  precedence: 1000\n  traffic: net.dst.port == 443\n  egress: { ipv4: 203.0.113.30, ipv6: "2001:db8:30::/64" }\n',
+      '- name: Finance to the bank\n  id: 00b5f608-7d87-572d-88c2-3ef1bfa116d2\n  precedence: 1000\n  traffic: net.dst.port == 443\n  egress: { ipv4: 203.0.113.30, ipv6: "2001:db8:30::/64" }\n',
     )
     const planned = await rules('diff', file('one.yaml'))
     expect(planned.stdout).toContain('~ rule 1000 `Finance to the bank`')
@@ -142,7 +170,7 @@ describe('push', () => {
 
   test('settings of a rule that YAML has no words for survive a push from YAML', async () => {
     const account = labs.lab.lab.snapshot().account.id
-    const path = `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules/6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d02`
+    const path = `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules/53ed0b53-fdbe-5cd8-b321-a37bb0ca560e`
     await rules('pull', file('rules.yaml'))
     const sent = {
       name: 'vnet-AMER',

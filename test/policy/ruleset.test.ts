@@ -103,7 +103,7 @@ describe('rules with problems', () => {
   })
   test('are reported with every problem, its place and a drawing', () => {
     const { problems } = compileRuleset([bad], [], settings())
-    expect(problems.map(({ code, slot, span }) => [code, slot, span])).toEqual([
+    expect(problems.map(({ code, slot, problem }) => [code, slot, problem?.span])).toEqual([
       ['expression.unknown_field', 'traffic', [0, 12]],
       ['expression.syntax', 'traffic', [40, 45]],
       ['expression.syntax', 'identity', [15, 20]],

@@ -1,9 +1,9 @@
 // `/gateway/rules` ([R1] to [R14], [A3]).
 
 import type { Draft, JsonObject, RuleDocument, Stored } from '../../config/lab-state.ts'
-import { precedenceOf } from '../../config/rule-document.ts'
+import { precedenceOf, SERVER_FIELDS } from '../../config/rule-document.ts'
 import type { Mode } from '../../expression/index.ts'
-import { KNOWN_ACTIONS, nextPrecedence } from '../../policy/rule-check.ts'
+import { KNOWN_ACTIONS, nextPrecedence, RULE_FILTERS } from '../../policy/rule-check.ts'
 import { notFound } from '../api-error.ts'
 import { type ApiMessage, listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
@@ -16,7 +16,6 @@ const PATH = '/client/v4/accounts/{account_id}/gateway/rules'
 const IS_UUID = new RegExp(UUID.pattern)
 /** of an account ([R14]) */
 const MOST_RULES = 500
-const FILTERS = ['http', 'dns', 'l4', 'egress', 'dns_resolver'] as const
 
 const EGRESS = {
   type: ['object', 'null'],
@@ -31,7 +30,7 @@ export const RULE_BODY = objectOf(
     description: TEXT,
     action: { type: 'string', minLength: 1, maxLength: 64 },
     enabled: FLAG,
-    filters: { type: ['array', 'null'], maxItems: 1, items: { enum: FILTERS } },
+    filters: { type: ['array', 'null'], maxItems: 1, items: { enum: RULE_FILTERS } },
     precedence: { type: ['integer', 'null'], minimum: 0, maximum: 2_147_483_647 },
     traffic: { ...TEXT, maxLength: 65_536 },
     identity: { ...TEXT, maxLength: 65_536 },
@@ -39,12 +38,7 @@ export const RULE_BODY = objectOf(
     rule_settings: { ...ANY_OBJECT, properties: { egress: EGRESS } },
     schedule: ANY_OBJECT,
     expiration: ANY_OBJECT,
-    version: {},
-    read_only: {},
-    sharable: {},
-    source_account: {},
-    warning_status: {},
-    not_sharable: {},
+    ...Object.fromEntries(SERVER_FIELDS.map((field) => [field, {}])),
   },
   ['name', 'action'],
 )
@@ -56,7 +50,7 @@ const SELECTION: Selection<Stored<'rule'>> = {
     id: { fits: ({ value }, text) => idContains(value.id, text) },
     action: { fits: ({ value }, text) => value.action === text, values: KNOWN_ACTIONS },
     enabled: { fits: ({ value }, text) => String(value.enabled) === text, values: ['true', 'false'] },
-    filters: { fits: ({ value }, text) => value.filters.includes(text), values: FILTERS },
+    filters: { fits: ({ value }, text) => value.filters.includes(text), values: RULE_FILTERS },
     is_shared: { fits: (_rule, text) => text === 'false', values: ['true', 'false'] },
     expression: {
       fits: ({ value }, text) => nameContains(`${value.traffic}\n${value.identity}\n${value.devicePosture}`, text),

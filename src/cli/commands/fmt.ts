@@ -2,7 +2,15 @@
 // input, one per line, plain or as JSON with an `expr`. Changes no file.
 
 import type { Command } from 'commander'
-import { advance } from '../../config/place-rule-issue.ts'
+import {
+  asWritten,
+  type ExpandedExpression,
+  expandNames,
+  gatherNames,
+  restoreNames,
+  writtenSpan,
+} from '../../config/names.ts'
+import { advance } from '../../config/problems.ts'
 import { filtersOf } from '../../config/rule-document.ts'
 import { readSourceDocument, type SourceDocument } from '../../config/source-document.ts'
 import { InputError, type Issue } from '../../errors/issue.ts'
@@ -71,7 +79,7 @@ async function formatLines(io: Io, mode: Mode, issues: Issue[]): Promise<Formatt
     if (isBlank(line)) continue
     const source = line.trimStart().startsWith('{') ? (parseRequest(line)?.expr ?? line) : line
     const place = { file: 'standard input', line: number, column: 1 }
-    const normal = normalOf(source, GATEWAY_SCHEME, mode, place, issues)
+    const normal = normalOf({ text: source, names: [], unknown: [] }, GATEWAY_SCHEME, mode, place, issues)
     if (normal !== undefined)
       formatted.push({ at: `standard input:${number}`, source, normal, changed: normal !== source })
   }
@@ -82,6 +90,7 @@ function formatFile(io: Io, file: string, mode: Mode, issues: Issue[]): Formatte
   const document = readSourceDocument(file)
   issues.push(...document.issues)
   const rules = rulesIn(document)
+  const names = gatherNames(document.data)
   const egress = rules.filter(({ rule }) => isEgress(rule))
   reportOthers(io, file, rules.length - egress.length)
   return egress.flatMap(({ rule, path }) =>
@@ -90,7 +99,7 @@ function formatFile(io: Io, file: string, mode: Mode, issues: Issue[]): Formatte
       const source: unknown = rule[key]
       if (typeof source !== 'string' || isBlank(source)) return []
       const { line, column } = document.locateText([...path, key])
-      const normal = normalOf(source, SLOT_SCHEMES[slot], mode, { file, line, column }, issues)
+      const normal = normalOf(expandNames(source, names), SLOT_SCHEMES[slot], mode, { file, line, column }, issues)
       if (normal === undefined) return []
       const at = `${file}:${line}:${column}`
       // a block scalar ends in a line feed that its author did not mean
@@ -126,20 +135,23 @@ interface ExpressionPlace {
   readonly column: number
 }
 
+/** The normal form, with the names of the file. Names of nothing are `check`'s to report. */
 function normalOf(
-  source: string,
+  expanded: ExpandedExpression,
   scheme: Scheme,
   mode: Mode,
   place: ExpressionPlace,
   issues: Issue[],
 ): string | undefined {
-  const parsed = parseExpression(source, scheme, { mode })
-  if (parsed.ok) return formatExpression(parsed.expression)
-  issues.push(...parsed.problems.map((problem) => toIssue(problem, source, place)))
+  const parsed = parseExpression(expanded.text, scheme, { mode })
+  if (parsed.ok) return restoreNames(formatExpression(parsed.expression), expanded)
+  issues.push(...parsed.problems.map((problem) => toIssue(problem, expanded, place)))
   return undefined
 }
 
-function toIssue(problem: ExpressionProblem, source: string, place: ExpressionPlace): Issue {
+function toIssue(found: ExpressionProblem, { text, names }: ExpandedExpression, place: ExpressionPlace): Issue {
+  const source = asWritten(text, names)
+  const problem = { ...found, span: writtenSpan(found.span, names) }
   const { code, message, span } = problem
   return {
     severity: 'error',

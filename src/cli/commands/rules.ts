@@ -2,11 +2,11 @@
 // are applied, and reports exactly what was done when a step fails.
 
 import { type Command, Option } from 'commander'
-import type { PolicyChanges } from '../../config/portable-policy.ts'
-import { replaceOutput } from '../../config/write-output.ts'
+import { replaceOutput } from '../../config/files.ts'
 import { counted } from '../../errors/counted.ts'
 import { type InputError, inputError } from '../../errors/issue.ts'
 import type { ReplayOutcome } from '../../replay/replay.ts'
+import type { PolicyChanges } from '../../rules-sync/portable-policy.ts'
 import type { PlanRequest, RulesSync, RulesTargetOptions } from '../../rules-sync/rules-sync.ts'
 import { replay } from '../lazy-imports.ts'
 import { renderChanges, renderOutcome, stepTitle } from '../render/render-policy-changes.ts'

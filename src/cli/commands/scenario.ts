@@ -3,7 +3,7 @@
 
 import { InvalidArgumentError } from 'commander'
 import { passed, type ScenarioReport } from '../../analysis/scenario-timeline.ts'
-import { writeOutput } from '../../config/write-output.ts'
+import { writeOutput } from '../../config/files.ts'
 import type { ScenarioRequest } from '../../scenario/run-scenarios.ts'
 import {
   renderScenarioEntry,

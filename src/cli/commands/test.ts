@@ -4,7 +4,7 @@
 import { InvalidArgumentError } from 'commander'
 import { junitReport } from '../../analysis/junit.ts'
 import { coveredPercent } from '../../analysis/policy-test.ts'
-import { writeOutput } from '../../config/write-output.ts'
+import { writeOutput } from '../../config/files.ts'
 import { explanationJson } from '../../decider/explain-connection.ts'
 import { InputError, inputError } from '../../errors/issue.ts'
 import type { PolicyTestCase, PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'

@@ -1,7 +1,7 @@
 // Changes of a policy in words: one line per thing, under it what differs, then what stays.
 
 import type { Json } from '../../config/lab-state.ts'
-import type { PolicyChanges, PolicyDifference, PolicyOutcome, PolicyStep } from '../../config/portable-policy.ts'
+import type { PolicyChanges, PolicyDifference, PolicyOutcome, PolicyStep } from '../../rules-sync/portable-policy.ts'
 import type { TextStyles } from '../terminal.ts'
 
 const SIGNS = { create: '+', update: '~', park: '~', delete: '-' } as const

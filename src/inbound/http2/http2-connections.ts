@@ -132,21 +132,21 @@ class Http2Connection {
     this.#opened(stream)
     const { pipeline } = this.#settings
     const isConnect = pseudo[':method'] === 'CONNECT'
-    const knock = this.#knock(isConnect)
+    const client = this.#clientInfo(isConnect)
     const condemned = this.#condemned.get(stream.id ?? 0)
     if (condemned !== undefined) {
-      pipeline.refuse(knock, condemned)
+      pipeline.refuse(client, condemned)
       return
     }
     const giveUp = isConnect
-      ? openConnectStream(pipeline, knock, stream, { authority: pseudo[':authority'] ?? '', fields: plain(fields) })
-      : this.#forwarding.serve(knock, stream, { pseudo, fields: plain(fields) })
+      ? openConnectStream(pipeline, client, stream, { authority: pseudo[':authority'] ?? '', fields: plain(fields) })
+      : this.#forwarding.serve(client, stream, { pseudo, fields: plain(fields) })
     this.#streams.set(stream.id ?? 0, giveUp)
   }
 
-  #knock(isConnect: boolean): ClientInfo {
-    const knock = this.#client.clientInfo(isConnect ? 'h2-connect' : 'h2-forward')
-    return { ...knock, acceptedAt: this.#settings.pipeline.now() }
+  #clientInfo(isConnect: boolean): ClientInfo {
+    const client = this.#client.clientInfo(isConnect ? 'h2-connect' : 'h2-forward')
+    return { ...client, acceptedAt: this.#settings.pipeline.now() }
   }
 
   #opened(stream: ServerHttp2Stream): void {
@@ -170,7 +170,7 @@ class Http2Connection {
       details: { defect: name, ...(field === undefined ? {} : { field }) },
     })
     const giveUp = this.#streams.get(streamId)
-    if (isNew) this.#settings.pipeline.refuse(this.#knock(isConnect), error)
+    if (isNew) this.#settings.pipeline.refuse(this.#clientInfo(isConnect), error)
     else if (giveUp !== undefined) giveUp(error)
     else this.#condemn(streamId, error)
   }

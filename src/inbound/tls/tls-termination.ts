@@ -26,7 +26,7 @@ export interface TlsSource {
   readonly examine?: (certificate: X509Certificate, problem: string | undefined) => ClientCertificate
 }
 
-export interface TlsEntranceSettings {
+export interface TlsTerminationSettings {
   readonly source: TlsSource
   /** offered by ALPN; default: HTTP/2 and HTTP/1.1 */
   readonly alpn?: readonly AlpnProtocol[] | undefined
@@ -43,13 +43,14 @@ interface PendingHandshake {
   failure?: GatewayError
 }
 
-export class TlsEntrance {
-  readonly #settings: TlsEntranceSettings
+/** Terminates TLS on the connections of one listener. */
+export class TlsTermination {
+  readonly #settings: TlsTerminationSettings
   readonly #server: Server
   /** clients in the middle of a handshake, by their endpoint: Node's server reports them by sockets of its own */
   readonly #pending = new Map<string, PendingHandshake>()
 
-  constructor(settings: TlsEntranceSettings) {
+  constructor(settings: TlsTerminationSettings) {
     this.#settings = settings
     const { source, alpn = ['h2', 'http/1.1'], handshakeTimeoutMs } = settings
     this.#server = createServer({

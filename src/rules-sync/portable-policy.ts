@@ -1,7 +1,7 @@
 // A policy in transfer between files and APIs: rules, lists and virtual networks as Cloudflare's API spells them, with
 // all other members of their source; and the changes from one policy to another. Values only.
 
-import type { Json, JsonObject } from './lab-state.ts'
+import type { Json, JsonObject } from '../config/lab-state.ts'
 
 export interface PortablePolicy {
   /** where it was read, for messages */
