@@ -96,6 +96,7 @@ export interface PolicyConnection {
         readonly name?: string
         readonly groups?: readonly (string | UserGroup)[]
         readonly saml_attributes?: Readonly<Record<string, readonly string[]>>
+        readonly oidc_claims?: Readonly<Record<string, readonly string[]>>
       }
   /** name or id; absent: the default */
   readonly virtualNetwork?: string
@@ -315,13 +316,14 @@ function destinationOf(text: string): Endpoint {
 
 function identityOf(user: NonNullable<PolicyConnection['user']>): Identity {
   const known = typeof user === 'string' ? { email: user } : user
-  const { id = known.email, name = '', groups = [], saml_attributes: attributes = {} } = known
+  const { id = known.email, name = '', groups = [], saml_attributes: attributes = {}, oidc_claims: claims = {} } = known
   return {
     id,
     email: canonicalEmail(known.email),
     name,
     groups: groups.map((group) => (typeof group === 'string' ? { id: '', name: group, email: '' } : group)),
     samlAttributes: new Map(Object.entries(attributes)),
+    oidcClaims: new Map(Object.entries(claims)),
   }
 }
 

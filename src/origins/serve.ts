@@ -18,7 +18,7 @@ import {
   originRequestOf,
 } from './origin-request.ts'
 import { type Attribution, html, type OriginAnswer, send } from './page.ts'
-import { directRequest, echo, saas, search, site } from './sites.ts'
+import { directRequest, echo, saas, search, site, trace } from './sites.ts'
 import { runTool } from './test-endpoints.ts'
 
 export interface OriginsOptions extends OriginContext {
@@ -55,6 +55,9 @@ const KINDS: Readonly<Record<WebKind, (originRequest: OriginRequest, client: Ori
   search,
   site,
 }
+
+/** On every site, whatever its kind. */
+const TRACE = '/cdn-cgi/trace'
 
 /** Starts all test origins; resolves when every one listens. Rejects with an InputError that names every address
  *  that cannot be listened on; then nothing is left listening. */
@@ -110,7 +113,8 @@ async function answer(
 
 function replyTo(request: OriginRequest, { proxy }: OriginsOptions): OriginAnswer {
   const { client, site } = request
-  return client === undefined ? directRequest(request, proxy) : KINDS[site.spec.kind](request, client)
+  if (client === undefined) return directRequest(request, proxy)
+  return request.path === TRACE ? trace(request, client) : KINDS[site.spec.kind](request, client)
 }
 
 /** The site named by the Host field; an address means the only site of the listener. */
