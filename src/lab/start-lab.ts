@@ -15,7 +15,6 @@ import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.t
 import { createDecisionContext, type Decider, deciderOver } from '../decider/decider.ts'
 import { openStore } from '../decider/open-store.ts'
 import { type ReadOptions, readConfig } from '../decider/read-config.ts'
-import { counted } from '../errors/counted.ts'
 import type { Issue } from '../errors/issue.ts'
 import { attributionOf } from '../geo/database.ts'
 import { type SiteView, siteViewOf } from '../geo/site-view.ts'
@@ -47,7 +46,7 @@ import { createDataPlane, type DataPlane } from './data-plane.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
 import { checkAddressesAndPorts, ownPagesOf } from './preflight.ts'
-import { createReadiness } from './readiness.ts'
+import { createReadiness, troublesOf } from './readiness.ts'
 import { openSignIn } from './sign-in.ts'
 import type { WorkerPool } from './workers/worker-pool.ts'
 
@@ -306,16 +305,6 @@ function openToken({ state, ephemeral, apiToken }: LabOptions) {
 /** The token itself is shown the one time it is made. */
 function shownToken({ isNew, file, current }: ApiToken): RunningLab['apiToken'] {
   return { ...(file === undefined ? {} : { file }), ...(isNew ? { made: current() } : {}) }
-}
-
-function troublesOf(followed: FollowedConfig, harm: readonly Issue[], sessions: SessionLog): readonly string[] {
-  return [
-    ...(followed.stale === undefined ? [] : [`the configuration file is not in force: ${followed.stale}`]),
-    ...harm.map(({ message }) => message),
-    ...(sessions.dropped === 0
-      ? []
-      : [`${counted(sessions.dropped, 'line')} of the session log ${sessions.dropped === 1 ? 'was' : 'were'} lost`]),
-  ]
 }
 
 /** Jobs that push sessions, as the state has them. What waits lives in the state folder, or goes with the lab. */
