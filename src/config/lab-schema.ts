@@ -220,7 +220,18 @@ export const LAB = wholeFile(
   'lab.schema.json',
   'egresslab configuration',
   'One lab: the account with its dedicated egress IPs, virtual networks and egress rules; the people and devices that use it; the listeners of the proxy; the destinations it can reach. Everything but `dedicated_ips` has a default.',
-  { ...ACCOUNT_SECTIONS, ...PEOPLE_SECTIONS, ...DESTINATION_SECTIONS, ...OPERATION_SECTIONS },
+  {
+    egresslab: optional(
+      text(
+        'The version of egresslab this file was written for. An older one refuses the file, naming both versions. Default: every version reads it.',
+        { format: 'version', examples: ['0.1.0'] },
+      ),
+    ),
+    ...ACCOUNT_SECTIONS,
+    ...PEOPLE_SECTIONS,
+    ...DESTINATION_SECTIONS,
+    ...OPERATION_SECTIONS,
+  },
 )
 
 export type RawConfig = Static<typeof LAB>

@@ -48,6 +48,8 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   /** filled in as listeners open */
   readonly ownSockets: OpenedSockets
   readonly listenerCertificates: Pick<ListenerCertificates, 'tlsFor'>
+  /** the folder of the development certificates */
+  readonly certificates: string
   /** absent: no listener has a sign-in page */
   readonly signIn: OpenedSignIn | undefined
   /** once the API listens */
@@ -116,6 +118,7 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     files: parts.files,
     ownSockets,
     room: roomOf(parts),
+    certificates: parts.certificates,
     registries,
     ...(context.ports.placeholderAt === undefined ? {} : { placeholderAt: context.ports.placeholderAt }),
     gatewayDnsAt: context.dnsEndpoints,

@@ -172,6 +172,7 @@ describe('health', () => {
     const status = {
       version: '1',
       engine: 'node' as const,
+      geoDatabases: () => ['city ipv4'],
       startedAt: 0,
       counts: () => ({ active: 0, opened: 0, closed: 0, refused: {}, bytesReceived: 0, bytesSent: 0 }),
       troubles: async () => ['stale'],

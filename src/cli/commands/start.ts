@@ -1,5 +1,6 @@
 // `start`: runs the lab until a signal stops it, and shows newcomers what to try.
 
+import { flushCompileCache } from 'node:module'
 import { Option } from 'commander'
 import { runUntilSignal } from '../../lab/signals.ts'
 import type { EngineChoice } from '../../transport/choose-engine.ts'
@@ -39,8 +40,13 @@ export const registerStart: RegisterVerb = (program, { io, action }) => {
           ...(apiToken === '' ? {} : { apiToken }),
           sessionsTo: { form: io.stdout.isTerminal ? 'line' : 'ndjson', colour: takesColour(io, io.stdout) },
         })
-        io.stderr.write(await startupBanner(lab, stylesFor(io, io.stderr)))
-        return runUntilSignal(lab)
+        const banner = await startupBanner(lab, stylesFor(io, io.stderr))
+        // before anybody can have read that it runs, and send it a signal
+        const ended = runUntilSignal(lab)
+        io.stderr.write(banner)
+        // for the next start, whatever ends this one
+        flushCompileCache()
+        return ended
       }),
     )
 }

@@ -40,7 +40,9 @@ export interface WorkerStart extends SharedConfig {
   readonly ownSockets: OwnSockets
   /** where Gateway DNS listens; absent: there is none, and no placeholders */
   readonly gatewayDns?: readonly Endpoint[]
-  /** what was read of geo databases, by path */
+  /** the folder of the development certificates */
+  readonly certificates: string
+  /** what was read of geo databases into memory, by path */
   readonly geo: ReadonlyMap<string, SharedArrayBuffer>
   /** memory of {@link SharedUseTable} and {@link SharedClients} */
   readonly uses: SharedArrayBuffer

@@ -35,7 +35,9 @@ const RESTART_PAUSES_MS = [0, 100, 1000, 5000] as const
 /** A worker that lived so long was not born sick. */
 const HEALTHY_AFTER_MS = 10_000
 
-export interface PoolOptions extends WorkerContext, Pick<WorkerStart, 'engine' | 'ownSockets' | 'room'> {
+export interface PoolOptions
+  extends WorkerContext,
+    Pick<WorkerStart, 'engine' | 'ownSockets' | 'room' | 'certificates'> {
   readonly workers: number
   readonly store: Store
   readonly events: EventLog
@@ -189,7 +191,7 @@ export class WorkerPool implements DataPlaneTraffic {
   }
 
   #begin(index: number): WorkerHandle {
-    const { workers, engine, ownSockets, room, placeholderAt, gatewayDnsAt } = this.#options
+    const { workers, engine, ownSockets, room, certificates, placeholderAt, gatewayDnsAt } = this.#options
     const signIn = this.#options.signIn()
     const start = {
       ...this.#sharedConfig(),
@@ -199,6 +201,7 @@ export class WorkerPool implements DataPlaneTraffic {
       engine,
       ownSockets,
       room,
+      certificates,
       geo: this.#options.geo.contents(),
       ...(placeholderAt === undefined ? {} : { gatewayDns: gatewayDnsAt }),
       uses: this.#uses.buffer,

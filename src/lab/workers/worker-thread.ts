@@ -69,7 +69,7 @@ async function build(tell: (message: MessageFromWorker) => void): Promise<Parts>
       ? {}
       : { remoteDns: { endpoints: gatewayDns, placeholderAt: placeholders.placeholderAt } }),
   })
-  const [certificates] = await Promise.all([certificatesFor(config), context.geo.load()])
+  const [certificates] = await Promise.all([certificatesFor(config, start.certificates), context.geo.load()])
   const { tlsFor } = openListenerCertificates(config.listeners, certificates.leaf, events)
   const sources = createSourceSender(start.sources, originAddresses(config))
   const engine = chooseEngine(start.engine, (message) => events.warn(message))
