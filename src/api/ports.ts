@@ -2,6 +2,7 @@
 
 import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
+import type { Logpush } from '../log/logpush.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
@@ -32,6 +33,7 @@ export interface ApiPorts {
   readonly voucher?: Voucher
   /** absent: no listener has a sign-in page */
   readonly signIn?: SignInPort
+  readonly logpush: LogpushPort
   readonly status: StatusPort
   /** Files of the console by path (`/`, `/app.js`); undefined where there is none. No secrets in them. */
   readonly page?: (path: string) => SessionPage | undefined
@@ -84,6 +86,9 @@ export interface SessionsPort {
   recent(): readonly SessionRecord[]
   subscribe(listener: (record: SessionRecord) => void): () => void
 }
+
+/** Logpush jobs, as far as the API goes: their destinations, and how they are doing. */
+export type LogpushPort = Pick<Logpush, 'check' | 'needsChallenge' | 'challenge' | 'isAnswered' | 'status'>
 
 /** Gateway DNS. */
 export interface DnsPort {

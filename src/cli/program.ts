@@ -27,7 +27,8 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2
     if (!(thrown instanceof InputError)) throw thrown
-    io.stderr.write(renderIssues(thrown.issues, stylesFor(io, io.stderr)))
+    const { issuesOfOther } = await import('../rules-sync/policy-config.ts')
+    io.stderr.write(renderIssues(issuesOfOther(thrown.issues), stylesFor(io, io.stderr)))
     return 2
   }
 }

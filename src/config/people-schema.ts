@@ -42,6 +42,11 @@ export const PEOPLE_SECTIONS = {
         or('string', listOf("The attribute's values.", anyText('One value.'))),
         { default: {} },
       ),
+      oidc_claims: tableOf(
+        'OIDC claims, as `identity.oidc_claims` has them: name to value or list of values.',
+        or('string', listOf("The claim's values.", anyText('One value.'))),
+        { default: {} },
+      ),
       place: optional(place("Where the person is. Default: where the geo database puts the device's public address.")),
       device: optional(
         text(
@@ -97,6 +102,10 @@ export const PEOPLE_SECTIONS = {
           name: claim("The user's name.", ['name', 'custom.name']),
           groups: claim('A list of group names, or of objects with id, name and email.', ['groups', 'custom.groups']),
           saml_attributes: claim('An object of attribute names and values.', ['saml_attributes']),
+          oidc_claims: claim(
+            'An object of claim names and values. Where a token has none, its own claims count, without those of the protocol.',
+            ['oidc_fields', 'custom'],
+          ),
         },
       ),
     }),

@@ -57,6 +57,7 @@ export interface ApiParts {
   readonly listeners: () => readonly Listener[]
   readonly geo: GeoDatabase
   readonly signIn: ApiPorts['signIn'] | undefined
+  readonly logpush: ApiPorts['logpush']
   readonly voucher: NonNullable<ApiPorts['voucher']>
   readonly notice: (message: string) => void
 }
@@ -100,6 +101,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     listeners: parts.listeners,
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
     voucher: parts.voucher,
+    logpush: parts.logpush,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),
     explain: (question) => answerQuestion(parts.decider, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),

@@ -3,6 +3,9 @@
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
 import { randomBytes } from 'node:crypto'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
@@ -17,9 +20,9 @@ import { attributionOf } from '../geo/database.ts'
 import { type SiteView, siteViewOf } from '../geo/site-view.ts'
 import { VOUCHER_FIELD } from '../inbound/own-pages.ts'
 import { createEventLog, type EventLog, tellIssue } from '../log/event-log.ts'
+import { createLogpush, type Logpush } from '../log/logpush.ts'
 import { openSessionFile } from '../log/session-file.ts'
-import { createSessionLog, type SessionLog } from '../log/session-log.ts'
-import { openStandardOutput } from '../log/standard-output.ts'
+import { createSessionLog, openStandardOutput, type SessionLog } from '../log/session-log.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import { startOrigins } from '../origins/serve.ts'
@@ -101,7 +104,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   stack.defer(() => store.close())
   await checkAddressesAndPorts(config, store.current().account)
 
-  const sessions = await openSessionLog(config, options, events)
+  const logpush = openLogpush(config, options, { store, events })
+  stack.defer(() => logpush.close(FLUSH_MS))
+  const sessions = await openSessionLog(config, options, events, logpush)
   stack.defer(() => sessions.close(FLUSH_MS))
   const ownSockets: OpenedSockets = { services: [], origins: [] }
   const workers = workersFor(options, config)
@@ -213,6 +218,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     geo: context.geo,
     signIn: signIn?.page,
     voucher: { field: VOUCHER_FIELD, secret },
+    logpush,
     notice: (message) => events.warn(message),
   })
   stack.defer(() => api.close())
@@ -284,6 +290,40 @@ function troublesOf(followed: FollowedConfig, harm: readonly Issue[], sessions: 
   ]
 }
 
+/** Jobs that push sessions, as the state has them. What waits lives in the state folder, or goes with the lab. */
+function openLogpush(
+  { account }: LabConfig,
+  { state, ephemeral }: StartOptions,
+  { store, events }: { readonly store: Store; readonly events: EventLog },
+): Logpush {
+  const folder = ephemeral ? mkdtempSync(join(tmpdir(), 'egresslab-logpush-')) : join(state, 'logpush')
+  const logpush = createLogpush({
+    accountId: account.id,
+    folder,
+    roots: [process.cwd(), state],
+    userAgent: `egresslab/${ownVersion()}`,
+    onProblem: (message) => events.warn(message),
+  })
+  const follow = () => {
+    const jobs = [...store.current().state.logpushJob.values()]
+    logpush.follow(jobs.filter(({ deletedAt }) => deletedAt === null).map(({ value }) => value))
+  }
+  follow()
+  store.subscribe((_snapshot, { touched }) => {
+    if (touched.some(({ kind }) => kind === 'logpushJob')) follow()
+  })
+  return {
+    ...logpush,
+    get isWanted() {
+      return logpush.isWanted
+    },
+    async close(deadlineMs) {
+      await logpush.close(deadlineMs)
+      if (ephemeral) await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
 /** The session log of a state folder. */
 export function sessionsFile(state: string): string {
   return join(state, 'sessions.ndjson')
@@ -294,11 +334,13 @@ export async function openSessionLog(
   { log }: LabConfig,
   { state, ephemeral, sessionsTo }: StartOptions,
   events: EventLog,
+  logpush?: Logpush,
 ): Promise<SessionLog> {
   const path = sessionsFile(state)
   const onProblem = (error: unknown) => events.error(`cannot write the session log \`${path}\``, error)
   const onGone = () => events.warn('standard output is closed; sessions are no longer written to it')
   return createSessionLog({
+    ...(logpush === undefined ? {} : { logpush }),
     ...(ephemeral ? {} : { file: openSessionFile({ path, ...log, onProblem }) }),
     ...(sessionsTo === undefined ? {} : { output: { ...sessionsTo, queue: await openStandardOutput(onGone) } }),
   })

@@ -12,7 +12,7 @@ import { oneAtATime } from '../proxy/request-turns.ts'
 import { isWeb, type OriginListener, planOriginListeners, type Site, type WebKind } from './listen-plan.ts'
 import { type OriginClient, type OriginContext, type OriginRequest, originRequestOf } from './origin-request.ts'
 import { type Attribution, html, type OriginAnswer, send } from './page.ts'
-import { directRequest, echo, saas, search, site } from './sites.ts'
+import { directRequest, echo, saas, search, site, trace } from './sites.ts'
 import { runTool } from './test-endpoints.ts'
 
 export interface OriginsOptions extends OriginContext {
@@ -48,6 +48,9 @@ const KINDS: Readonly<Record<WebKind, (originRequest: OriginRequest, client: Ori
   search,
   site,
 }
+
+/** On every site, whatever its kind. */
+const TRACE = '/cdn-cgi/trace'
 
 /** Starts all test origins; resolves when every one listens. Rejects with an InputError that names every address
  *  that cannot be listened on; then nothing is left listening. */
@@ -98,8 +101,8 @@ async function answer(
   const originRequest = originRequestOf(request, found, options)
   if (found.spec.kind === 'echo' && (await runTool(originRequest.path, request, response))) return
   const { client } = originRequest
-  const reply =
-    client === undefined ? directRequest(originRequest, options.proxy) : KINDS[found.spec.kind](originRequest, client)
+  const answerOf = originRequest.path === TRACE ? trace : KINDS[found.spec.kind]
+  const reply = client === undefined ? directRequest(originRequest, options.proxy) : answerOf(originRequest, client)
   send(reply, request, response, attribution)
 }
 

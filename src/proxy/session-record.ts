@@ -37,6 +37,7 @@ export function makeSessionRecord(reached: Reached, facts: RecordFacts): Session
     ClientTLSVersion: client.tls?.version ?? '',
     ConnectionCloseReason: facts.end.reason,
     ConnectionReuse: facts.requests > 1,
+    DestinationReplicaID: '',
     DestinationTunnelID: tunnel,
     DetectedProtocol: isForwarding(client) ? 'http' : (facts.end.firstBytes?.protocol ?? ''),
     DeviceID: context?.device?.id ?? '',
@@ -50,6 +51,7 @@ export function makeSessionRecord(reached: Reached, facts: RecordFacts): Session
     IngressColoName: decision?.ingressColo.code ?? '',
     InitialOriginIP: placeholder?.initial.text ?? '',
     Offramp: tunnel === '' ? 'INTERNET' : 'CFD_TUNNEL',
+    OnrampType: onrampOf(client, context),
     OriginIP: (attempt?.candidate.destination.ip ?? placeholder?.address)?.text ?? '',
     OriginPort: attempt?.candidate.destination.port ?? 0,
     OriginTLSCertificateIssuer: '',
@@ -65,8 +67,10 @@ export function makeSessionRecord(reached: Reached, facts: RecordFacts): Session
     SessionEndTime: formatInstant(facts.endedAt),
     SessionID: facts.id,
     SessionStartTime: formatInstant(client.acceptedAt),
+    SourceID: '',
     SourceIP: source.ip.text,
     SourceInternalIP: context?.internalSource?.text ?? '',
+    SourceName: '',
     SourcePort: source.port,
     TenantID: '',
     UserID: context?.identity?.id ?? '',
@@ -110,6 +114,12 @@ function tcpOf({ tcp }: SessionEnd): LabRecord['tcp'] {
   return { rttMs: tcp.rttUs / 1000, minRttMs: tcp.minRttUs / 1000, retransmits: tcp.retransmits }
 }
 
+/** A proxy endpoint is no on-ramp with a name of its own; whoever uses none stands for a device client. */
+function onrampOf({ listener }: ClientInfo, context: Reached['context']): SessionRecord['OnrampType'] {
+  if (context?.internalSource !== undefined) return 'MAGIC'
+  return listener.endpoint === undefined ? 'CF1_CLIENT' : 'OTHER'
+}
+
 /** The log may contain more than the reply to the client. */
 function messageOf(error: GatewayError | undefined): string | undefined {
   return error?.logged ?? error?.message
@@ -150,6 +160,8 @@ export interface SessionRecord {
   readonly ClientTLSVersion: string
   readonly ConnectionCloseReason: CloseReason
   readonly ConnectionReuse: boolean
+  /** the replica of a tunnel that served the session; the lab's tunnels have none */
+  readonly DestinationReplicaID: string
   readonly DestinationTunnelID: string
   /** by the client's first bytes: `http`, `http2`, `tls`, `ssh` */
   readonly DetectedProtocol: string
@@ -163,7 +175,8 @@ export interface SessionRecord {
   readonly Email: string
   readonly IngressColoName: string
   readonly InitialOriginIP: string
-  readonly Offramp: 'INTERNET' | 'MAGIC' | 'CFD_TUNNEL' | 'DEVICE_CLIENT' | 'MESH'
+  readonly Offramp: 'INTERNET' | 'MAGIC' | 'CFD_TUNNEL' | 'DEVICE_CLIENT' | 'WARP' | 'MESH'
+  readonly OnrampType: 'OTHER' | 'CF1_CLIENT' | 'MESH' | 'WORKERS_VPC' | 'MAGIC'
   readonly OriginIP: string
   readonly OriginPort: number
   readonly OriginTLSCertificateIssuer: string
@@ -180,8 +193,12 @@ export interface SessionRecord {
   readonly SessionEndTime: string
   readonly SessionID: string
   readonly SessionStartTime: string
+  /** id and name of the Worker that began the session; '' where it was none */
+  readonly SourceID: string
   readonly SourceIP: string
+  /** behind a GRE or IPsec on-ramp */
   readonly SourceInternalIP: string
+  readonly SourceName: string
   readonly SourcePort: number
   readonly TenantID: string
   readonly UserID: string

@@ -268,6 +268,16 @@ describe('a project of its own', () => {
     expect(JSON.parse(load.stdout)).toMatchObject({ failures: 0 })
   })
 
+  test('Terraform is read by the WebAssembly that was packed', async () => {
+    const cwd = emptyFolder('terraform')
+    writeFileSync(
+      join(cwd, 'main.tf'),
+      'resource "cloudflare_zero_trust_gateway_policy" "x" {\n  name = "From tf"\n  action = "egress"\n  filters = ["egress"]\n  precedence = 5\n}\n',
+    )
+    const pulled = await egresslab(['rules', 'pull', '--from', 'main.tf'], cwd)
+    expect(pulled).toMatchObject({ code: 0, stdout: expect.stringContaining('name: From tf') })
+  })
+
   test('compiled code that came along with the folder is not run', async () => {
     const cwd = emptyFolder('cloned')
     await egresslab(['init'], cwd)

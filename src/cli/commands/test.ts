@@ -30,7 +30,10 @@ export const registerTest: RegisterVerb = (program, { io, action }) => {
   withJson(program.command('test <paths...>'))
     .description('runs policy tests: tables of connections and the decision expected for each')
     .addHelpText('after', '\nPATHS are test files, or folders with files named *.test.yaml.')
-    .option('-c, --config <file>', 'use this configuration instead of the one each test file names')
+    .option(
+      '-c, --config <file>',
+      'use this configuration instead of the one each test file names, or lay this policy over that one',
+    )
     .option('--filter <text>', 'run only cases whose name contains this text')
     .option('--coverage', 'report which cases each rule decided, and which rules decided none')
     .option(
@@ -78,16 +81,34 @@ async function keepTesting(paths: readonly string[], options: Options, io: Io): 
   }
 }
 
-async function runTests(paths: readonly string[], { config, filter }: Options, io: Io): Promise<PolicyTestRun> {
-  const { runPolicyTests } = await import('../../policy-tests/run-policy-tests.ts')
+async function runTests(paths: readonly string[], options: Options, io: Io): Promise<PolicyTestRun> {
   const notices: Issue[] = []
-  const run = await runPolicyTests(paths, {
-    ...(config === undefined ? {} : { config }),
-    ...(filter === undefined ? {} : { filter }),
-    onNotice: (issue) => notices.push(issue),
-  })
+  const run = await runWith(paths, options, (issue) => notices.push(issue))
   tellOfGeo(io, notices)
   return run
+}
+
+async function runWith(
+  paths: readonly string[],
+  { config, filter }: Options,
+  onNotice: (issue: Issue) => void,
+): Promise<PolicyTestRun> {
+  const { runPolicyTests } = await import('../../policy-tests/run-policy-tests.ts')
+  const filtered = { ...(filter === undefined ? {} : { filter }), onNotice }
+  if (config === undefined) return runPolicyTests(paths, filtered)
+  const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
+  if (kindOfFile(config) === 'configuration') return runPolicyTests(paths, { ...filtered, config })
+  return inScratch(async (folder) => {
+    const layer = new PolicyLayer(config, folder)
+    const run = await layer.asOwn(() => runPolicyTests(paths, { ...filtered, config: (named) => layer.over(named) }))
+    const named = <T extends { readonly config: string }>(one: T): T => ({ ...one, config: layer.nameOf(one.config) })
+    return {
+      ...run,
+      sources: [...run.sources.filter((file) => layer.nameOf(file) === file), ...layer.sources],
+      files: run.files.map(named),
+      coverage: run.coverage.map(named),
+    }
+  })
 }
 
 function report(run: PolicyTestRun, options: Options, io: Io): ExitCode {
