@@ -8,7 +8,7 @@ import { writeOutput } from '../../config/files.ts'
 import { explanationJson } from '../../decider/explain-connection.ts'
 import { InputError, type Issue, inputError } from '../../errors/issue.ts'
 import { exitCodeOf, untilStopSignal } from '../../lab/signals.ts'
-import type { PolicyTestCase, PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'
+import type { PolicyTestCase, PolicyTestRun, RunOptions } from '../../policy-tests/run-policy-tests.ts'
 import { createFileWatch } from '../../policy-tests/test-files.ts'
 import { tellOfGeo } from '../lazy-imports.ts'
 import { renderIssues } from '../render/render-issues.ts'
@@ -81,26 +81,27 @@ async function keepTesting(paths: readonly string[], options: Options, io: Io): 
   }
 }
 
-async function runTests(paths: readonly string[], options: Options, io: Io): Promise<PolicyTestRun> {
+async function runTests(paths: readonly string[], { config, filter }: Options, io: Io): Promise<PolicyTestRun> {
   const notices: Issue[] = []
-  const run = await runWith(paths, options, (issue) => notices.push(issue))
+  const options = { ...(filter === undefined ? {} : { filter }), onNotice: (issue: Issue) => void notices.push(issue) }
+  const run = await runOn(paths, config, options)
   tellOfGeo(io, notices)
   return run
 }
 
-async function runWith(
+/** A policy that is no configuration is laid over the configuration that each test file names. */
+async function runOn(
   paths: readonly string[],
-  { config, filter }: Options,
-  onNotice: (issue: Issue) => void,
+  config: string | undefined,
+  options: Pick<RunOptions, 'filter' | 'onNotice'>,
 ): Promise<PolicyTestRun> {
   const { runPolicyTests } = await import('../../policy-tests/run-policy-tests.ts')
-  const filtered = { ...(filter === undefined ? {} : { filter }), onNotice }
-  if (config === undefined) return runPolicyTests(paths, filtered)
+  if (config === undefined) return runPolicyTests(paths, options)
   const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
-  if (kindOfFile(config) === 'configuration') return runPolicyTests(paths, { ...filtered, config })
+  if (kindOfFile(config) === 'configuration') return runPolicyTests(paths, { ...options, config })
   return inScratch(async (folder) => {
     const layer = new PolicyLayer(config, folder)
-    const run = await layer.asOwn(() => runPolicyTests(paths, { ...filtered, config: (named) => layer.over(named) }))
+    const run = await layer.asOwn(() => runPolicyTests(paths, { ...options, config: (named) => layer.over(named) }))
     const named = <T extends { readonly config: string }>(one: T): T => ({ ...one, config: layer.nameOf(one.config) })
     return {
       ...run,

@@ -85,7 +85,6 @@ export class OriginConnection implements StreamHandler, BodySink {
     this.#answer = new OriginResponse(settings)
     this.#stream.keepAlive(KEEP_ALIVE_S)
     session.onKill((error) => this.#killed(error))
-    this.#stream.setHandler(this)
   }
 
   /** True when this connection is idle and a new one for this request would be decided the same way. */
@@ -112,6 +111,8 @@ export class OriginConnection implements StreamHandler, BodySink {
     this.#timer.set(this.#settings.responseTimeoutMs)
     if (body === undefined) this.#output.flush()
     else body.start(this)
+    // not before: an origin that has left or spoken already does so within an exchange
+    if (!this.#isOver && this.session.requests === 1) this.#stream.setHandler(this)
   }
 
   /** The client can take more of the response. */
