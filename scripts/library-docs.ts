@@ -34,10 +34,10 @@ interface Declaration {
 function sectionsOf(file: string): string[] {
   const text = readFileSync(join(ROOT, file), 'utf8')
   const own = declarationsIn(text)
-  const elsewhere = [...text.matchAll(/^export (?:type )?\{ ([^}]*) \} from '(\.[^']+)'/gm)].flatMap(
+  const elsewhere = [...text.matchAll(/^export (?:type )?\{\s*([^}]*?),?\s*\} from '(\.[^']+)'/gm)].flatMap(
     ([, names = '', path = '']) => {
       const there = declarationsIn(readFileSync(join(ROOT, dirname(file), path), 'utf8'))
-      const wanted = names.split(', ').map((name) => name.replace(/^type /, ''))
+      const wanted = names.split(/,\s*/).map((name) => name.replace(/^type /, ''))
       return there.filter(({ name }) => wanted.includes(name))
     },
   )

@@ -10,29 +10,7 @@ import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { checkOptions, oneOf, optionError, TEXT } from './check-options.ts'
-
-/** Who connects through the proxy, and how. Every member may be absent. */
-export interface ProxyChoice {
-  /** email of a user of the configuration; absent: no credentials are sent */
-  readonly user?: string
-  /** absent: the user's own, from the configuration */
-  readonly password?: string
-  /** name or id of the virtual network; absent: the one the user chose, else the default */
-  readonly virtualNetwork?: string
-  /** name or id of the device the user connects from */
-  readonly device?: string
-  /** the device's public address */
-  readonly sourceIp?: string
-  /** address family of the destination; absent: both, IPv6 first */
-  readonly family?: 4 | 6
-  /** what is spoken with the proxy; absent: `http`, or `https` where the listener takes nothing else */
-  readonly protocol?: 'http' | 'https' | 'socks5'
-  /** name of the listener, or of its proxy endpoint; absent: the first that fits */
-  readonly listener?: string
-}
-
-/** What `fetch` takes: the choice of who connects, beside everything the platform's own takes. */
-export interface LabFetchInit extends RequestInit, ProxyChoice {}
+import type { LabFetchInit, ProxyChoice } from './lab.ts'
 
 const CHOICES = {
   user: TEXT,

@@ -2,11 +2,11 @@
 // other never meet. Installs no signal handler, never ends the process, and prints nothing.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { findPackageJSON } from 'node:module'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { ExplanationShape } from '../api/shapes/explanations.ts'
 import type { JsonObject } from '../config/lab-state.ts'
+import { shippedConfig } from '../config/own-package.ts'
 import { rangesOf } from '../config/rule-document.ts'
 import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
 import { InputError } from '../errors/issue.ts'
@@ -37,9 +37,19 @@ import { Origins, RequestLog } from './test-origins.ts'
 
 export { GatewayError } from '../errors/gateway-error.ts'
 export { InputError, type Issue } from '../errors/issue.ts'
-export type { LabFetchInit, ProxyChoice } from './access.ts'
-export type { ExplainQuery, GatewayRule, Lab, SessionPredicate, StartLabOptions, StoredRule } from './lab.ts'
-export type { LabOrigin, NewOrigin, OriginRequestSeen } from './test-origins.ts'
+export type {
+  ExplainQuery,
+  GatewayRule,
+  Lab,
+  LabFetchInit,
+  LabOrigin,
+  NewOrigin,
+  OriginRequestSeen,
+  ProxyChoice,
+  SessionPredicate,
+  StartLabOptions,
+  StoredRule,
+} from './lab.ts'
 export type { ExplanationShape as Explanation, JsonObject, SessionFilter, SessionRecord }
 
 const OPTIONS = {
@@ -66,8 +76,6 @@ const EXPLAIN_QUERY = {
   colosDown: TEXTS,
 }
 
-/** `config/lab.yaml` of this package, wherever in it this module is */
-const SHIPPED_CONFIG = join(dirname(findPackageJSON(import.meta.url) ?? ''), 'config', 'lab.yaml')
 /** the name under which an object is read */
 const GIVEN_CONFIG = 'config'
 const SESSION_PATIENCE_MS = 5_000
@@ -122,7 +130,8 @@ async function inProcess({ config, configFile }: StartLabOptions, rest: InProces
   if (config !== undefined && configFile !== undefined) {
     throw optionError(['configFile'], '`config` and `configFile` are both given', 'give one of them')
   }
-  if (typeof config !== 'object') return startInProcess({ ...rest, configFile: config ?? configFile ?? SHIPPED_CONFIG })
+  if (typeof config !== 'object')
+    return startInProcess({ ...rest, configFile: config ?? configFile ?? shippedConfig() })
   const files = new Map([[GIVEN_CONFIG, new TextEncoder().encode(JSON.stringify(config))]])
   try {
     return await startInProcess({ ...rest, configFile: GIVEN_CONFIG, files, followsFile: false })

@@ -1,12 +1,10 @@
 // What the library gives and takes: the lab as programs see it. docs/library.md is made of the comments here.
 
-import type { Dispatcher, Response } from 'undici'
+import type { Dispatcher, RequestInit, Response } from 'undici'
 import type { ExplanationShape } from '../api/shapes/explanations.ts'
 import type { JsonObject } from '../config/lab-state.ts'
 import type { SessionFilter } from '../proxy/session-filter.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
-import type { LabFetchInit, ProxyChoice } from './access.ts'
-import type { LabOrigin, NewOrigin } from './test-origins.ts'
 
 /** How a lab is started. Every member may be absent. */
 export interface StartLabOptions {
@@ -150,3 +148,75 @@ export interface Lab {
 }
 
 export type SessionPredicate = (session: SessionRecord) => boolean
+
+/** Who connects through the proxy, and how. Every member may be absent. */
+export interface ProxyChoice {
+  /** email of a user of the configuration; absent: no credentials are sent */
+  readonly user?: string
+  /** absent: the user's own, from the configuration */
+  readonly password?: string
+  /** name or id of the virtual network; absent: the one the user chose, else the default */
+  readonly virtualNetwork?: string
+  /** name or id of the device the user connects from */
+  readonly device?: string
+  /** the device's public address */
+  readonly sourceIp?: string
+  /** address family of the destination; absent: both, IPv6 first */
+  readonly family?: 4 | 6
+  /** what is spoken with the proxy; absent: `http`, or `https` where the listener takes nothing else */
+  readonly protocol?: 'http' | 'https' | 'socks5'
+  /** name of the listener, or of its proxy endpoint; absent: the first that fits */
+  readonly listener?: string
+}
+
+/** What `fetch` takes: the choice of who connects, beside everything the platform's own takes. */
+export interface LabFetchInit extends RequestInit, ProxyChoice {}
+
+/** A test origin to add. */
+export interface NewOrigin {
+  /** its host name */
+  readonly host: string
+  /** addresses and networks it lets in; every other one gets 403. Absent: it answers everybody with the address it sees */
+  readonly allow?: readonly string[]
+  /** what it is; absent: `saas` with `allow`, else `echo` */
+  readonly kind?: 'echo' | 'saas' | 'search' | 'site'
+  /** what it calls itself; absent: its host name */
+  readonly title?: string
+  /** its public addresses, those that rules see; absent: one of 192.0.2.0/24 */
+  readonly addresses?: readonly string[]
+  /** code of the data center it is near; absent: by its address */
+  readonly place?: string
+  /** its DNS record is orange-clouded */
+  readonly proxiedByCloudflare?: boolean
+}
+
+/** A test origin of the running lab. */
+export interface LabOrigin {
+  readonly host: string
+  /** its public addresses */
+  readonly addresses: readonly string[]
+  /** the last 1,000 requests it got since the start or the last `reset()`, oldest first */
+  readonly requests: readonly OriginRequestSeen[]
+  /** Takes it away; origins of the configuration stay. */
+  remove(): Promise<void>
+}
+
+/** A request as an origin saw it, and what the lab knows of it. */
+export interface OriginRequestSeen {
+  readonly method: string
+  /** whole, with scheme, host and query */
+  readonly url: string
+  /** by name in lower case */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** the public address it came from; undefined: it did not come through the lab */
+  readonly egressIp: string | undefined
+  /** email of the user behind it */
+  readonly user: string | undefined
+  /** name of the rule that decided its connection */
+  readonly rule: string | undefined
+  readonly outcome: string | undefined
+  /** of the answer */
+  readonly status: number
+  /** lab time, RFC 3339 */
+  readonly at: string
+}

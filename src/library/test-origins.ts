@@ -10,55 +10,7 @@ import { InputError } from '../errors/issue.ts'
 import type { StartedLab } from '../lab/start-lab.ts'
 import type { OnOriginRequest, OriginRequest } from '../origins/origin-request.ts'
 import { atPath, checkOptions, FLAG, oneOf, optionError, TEXT, TEXTS } from './check-options.ts'
-
-/** A test origin to add. */
-export interface NewOrigin {
-  /** its host name */
-  readonly host: string
-  /** addresses and networks it lets in; every other one gets 403. Absent: it answers everybody with the address it sees */
-  readonly allow?: readonly string[]
-  /** what it is; absent: `saas` with `allow`, else `echo` */
-  readonly kind?: 'echo' | 'saas' | 'search' | 'site'
-  /** what it calls itself; absent: its host name */
-  readonly title?: string
-  /** its public addresses, those that rules see; absent: one of 192.0.2.0/24 */
-  readonly addresses?: readonly string[]
-  /** code of the data center it is near; absent: by its address */
-  readonly place?: string
-  /** its DNS record is orange-clouded */
-  readonly proxiedByCloudflare?: boolean
-}
-
-/** A test origin of the running lab. */
-export interface LabOrigin {
-  readonly host: string
-  /** its public addresses */
-  readonly addresses: readonly string[]
-  /** the last 1,000 requests it got since the start or the last `reset()`, oldest first */
-  readonly requests: readonly OriginRequestSeen[]
-  /** Takes it away; origins of the configuration stay. */
-  remove(): Promise<void>
-}
-
-/** A request as an origin saw it, and what the lab knows of it. */
-export interface OriginRequestSeen {
-  readonly method: string
-  /** whole, with scheme, host and query */
-  readonly url: string
-  /** by name in lower case */
-  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
-  /** the public address it came from; undefined: it did not come through the lab */
-  readonly egressIp: string | undefined
-  /** email of the user behind it */
-  readonly user: string | undefined
-  /** name of the rule that decided its connection */
-  readonly rule: string | undefined
-  readonly outcome: string | undefined
-  /** of the answer */
-  readonly status: number
-  /** lab time, RFC 3339 */
-  readonly at: string
-}
+import type { LabOrigin, NewOrigin, OriginRequestSeen } from './lab.ts'
 
 const OPTIONS = {
   host: TEXT,
