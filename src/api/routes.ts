@@ -4,6 +4,7 @@ import { ACCOUNT_ROUTES } from './cloudflare/accounts.ts'
 import { CONFIGURATION_ROUTES } from './cloudflare/configuration.ts'
 import { KEPT_ROUTES } from './cloudflare/kept-routes.ts'
 import { LIST_ROUTES } from './cloudflare/lists.ts'
+import { LOGPUSH_ROUTES } from './cloudflare/logpush.ts'
 import { PAC_FILE_ROUTES } from './cloudflare/pac-files.ts'
 import { PLACEHOLDER_SUBNET_ROUTES } from './cloudflare/placeholder-subnets.ts'
 import { PROXY_ENDPOINT_ROUTES } from './cloudflare/proxy-endpoints.ts'
@@ -55,6 +56,7 @@ export const ROUTES: readonly Route[] = [
   ...PLACEHOLDER_SUBNET_ROUTES,
   ...TUNNEL_ROUTES,
   ...KEPT_ROUTES,
+  ...LOGPUSH_ROUTES,
   ...COLO_ROUTES,
   ...CLOCK_ROUTES,
   ...SESSION_ROUTES,

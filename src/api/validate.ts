@@ -1,6 +1,6 @@
 // Requests against their schemas, every problem at once, in words that name the field and the nearest known one.
 
-import { Ajv, type ErrorObject } from 'ajv'
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import { parseInstantMs } from '../config/formats.ts'
 import type { Json } from '../config/lab-state.ts'
 import { closest } from '../errors/did-you-mean.ts'
@@ -22,6 +22,7 @@ const FORMATS: Readonly<Record<string, { readonly is: (text: string) => boolean;
 const ajv = new Ajv({
   allErrors: true,
   strict: true,
+  validateSchema: false,
   allowUnionTypes: true,
   ownProperties: true,
   formats: Object.fromEntries(Object.entries(FORMATS).map(([name, { is }]) => [name, is])),
@@ -29,10 +30,12 @@ const ajv = new Ajv({
 
 export type Validate = (body: Json) => void
 
-/** A check of bodies against a schema; it throws an ApiError with every problem found. */
+/** A check of bodies against a schema, which is compiled when the first comes; it throws an ApiError with every problem found. */
 export function compileSchema(schema: RouteSchema): Validate {
-  const check = ajv.compile(schema)
+  let compiled: ValidateFunction | undefined
   return (body) => {
+    compiled ??= ajv.compile(schema)
+    const check = compiled
     if (check(body)) return
     const problems = (check.errors ?? []).slice(0, MAX_PROBLEMS).map((error) => problemOf(error, schema))
     throw new ApiError(400, problems)

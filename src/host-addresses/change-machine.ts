@@ -5,8 +5,8 @@
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isOwn, type OwnAddresses, ownPrefixOf } from '../config/own-addresses.ts'
-import { InputError, inputError } from '../errors/issue.ts'
+import { isOwn, type OwnAddresses, ownPrefixOf } from '../config/stand-ins.ts'
+import { inputError } from '../errors/issue.ts'
 import { type Cidr, cidr, parseCidr } from '../net/cidr.ts'
 
 export interface Machine {
@@ -64,8 +64,7 @@ export function runCommand([program, ...args]: CommandLine): Promise<void> {
       const why = isMissing ? 'the program is not installed' : stderr.trim() || error.message
       const hint = isMissing ? HINTS[program] : undefined
       const message = `\`${showCommand([program, ...args])}\` failed: ${why}`
-      const issue = { severity: 'error', code: 'address.command_failed', message } as const
-      reject(new InputError([hint === undefined ? issue : { ...issue, hint }]))
+      reject(inputError('address.command_failed', message, { hint }))
     })
   })
 }

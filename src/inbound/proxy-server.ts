@@ -28,7 +28,7 @@ import { takeProxyHeader } from './proxy-protocol/read-header.ts'
 import type { SignInService } from './sign-in.ts'
 import { Socks4Handshake } from './socks4/socks4-handshake.ts'
 import { Socks5Handshake, type UdpHandler } from './socks5/socks5-handshake.ts'
-import { TlsEntrance, type TlsSource } from './tls/tls-entrance.ts'
+import { type TlsSource, TlsTermination } from './tls/tls-termination.ts'
 
 export interface GatewaySettings {
   /** opening bytes: SOCKS negotiation, request head */
@@ -156,14 +156,14 @@ export async function openGateway(
   function handlersOf(listener: Listener): ProtocolHandlers {
     const source = listener.tls?.mode === 'refused' ? undefined : settings.tlsFor?.(listener)
     if (source === undefined) return plainHandlers
-    const entrance = new TlsEntrance({
+    const termination = new TlsTermination({
       source,
       alpn: listener.tls?.alpn,
       handshakeTimeoutMs: settings.handshakeTimeoutMs,
       onSecured: (client, protocol) => (protocol === 'h2' ? http2.receive(client) : dispatch(client, plainHandlers)),
       onFailed: (client, error) => pipeline.refuse(client.clientInfo('http-connect'), error),
     })
-    const tls = (client: ClientConnection) => entrance.receive(client)
+    const tls = (client: ClientConnection) => termination.receive(client)
     if (listener.tls?.mode !== 'required') return { ...plainHandlers, tls }
     return { ...plainHandlers, socks4: refusePlain, socks5: refusePlain, connect: refusePlain, http: refusePlain, tls }
   }

@@ -5,6 +5,7 @@ import type { EndpointsPort } from '../api/index.ts'
 import type { ProxyEndpointDocument } from '../config/lab-state.ts'
 import { messageOf } from '../errors/thrown.ts'
 import type { OpenListener } from '../inbound/listener.ts'
+import type { EventLog } from '../log/event-log.ts'
 import { type Cidr, parseCidr } from '../net/cidr.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { Store } from '../store/store.ts'
@@ -13,20 +14,20 @@ const HOST = '127.0.0.1'
 
 interface ApiEndpointsParts {
   readonly store: Pick<Store, 'current' | 'subscribe'>
-  /** Opens one listener of the data plane; port 0 takes a free one. Rejects where it cannot be bound. */
-  readonly open: (listener: Listener) => Promise<OpenListener>
-  readonly warn: (message: string) => void
+  /** Opens one listener of the data plane; port 0 takes a free one. Rejects where it cannot be bound. Undefined: there are none. */
+  readonly open: ((listener: Listener) => Promise<OpenListener>) | undefined
+  readonly events: Pick<EventLog, 'warn'>
 }
 
 export interface ApiEndpoints extends EndpointsPort {
-  /** Opens the endpoints that were made before this start. */
-  resume(): Promise<void>
+  /** Opens the endpoints that were made before this start; resolves to what closes all there are by then. */
+  resume(): Promise<() => Promise<void>>
   listeners(): readonly Listener[]
-  close(): Promise<void>
 }
 
-/** Listeners for the endpoints of the store that no configuration file declares. */
-export function createApiEndpoints({ store, open, warn }: ApiEndpointsParts): ApiEndpoints {
+/** Listeners for the endpoints of the store that no configuration file declares; undefined where none can be opened. */
+export function createApiEndpoints({ store, open, events }: ApiEndpointsParts): ApiEndpoints | undefined {
+  if (open === undefined) return undefined
   const opened = new Map<string, OpenListener>()
 
   const current = (id: string) => {
@@ -39,7 +40,9 @@ export function createApiEndpoints({ store, open, warn }: ApiEndpointsParts): Ap
     const listener = listenerFor(endpoint, port, () => current(endpoint.id) ?? endpoint)
     const one = await open(listener).catch((thrown: unknown) => {
       if (port === 0) throw thrown
-      warn(`port ${port} of the proxy endpoint \`${endpoint.name}\` is taken; it gets another one until the next start`)
+      events.warn(
+        `port ${port} of the proxy endpoint \`${endpoint.name}\` is taken; it gets another one until the next start`,
+      )
       return open(listenerFor(endpoint, 0, () => current(endpoint.id) ?? endpoint))
     })
     opened.set(endpoint.id, one)
@@ -57,6 +60,15 @@ export function createApiEndpoints({ store, open, warn }: ApiEndpointsParts): Ap
     for (const { kind, id, action } of touched) if (kind === 'proxyEndpoint' && action === 'deleted') shut(id)
   })
 
+  const closeAll = async (): Promise<void> => {
+    unsubscribe()
+    const all = [...opened.values()]
+    opened.clear()
+    const closed = all.map((one) => one.close())
+    for (const one of all) one.resetAll()
+    await Promise.all(closed)
+  }
+
   return {
     open: openFor,
     shut,
@@ -68,19 +80,12 @@ export function createApiEndpoints({ store, open, warn }: ApiEndpointsParts): Ap
       const made = [...store.current().state.proxyEndpoint.values()].flatMap(({ value }) => current(value.id) ?? [])
       for (const endpoint of made) {
         await openFor(endpoint).catch((thrown: unknown) => {
-          warn(`the proxy endpoint \`${endpoint.name}\` cannot listen: ${messageOf(thrown)}`)
+          events.warn(`the proxy endpoint \`${endpoint.name}\` cannot listen: ${messageOf(thrown)}`)
         })
       }
+      return closeAll
     },
     listeners: () => [...opened.values()].map(({ listener, address }) => ({ ...listener, port: address.port })),
-    async close() {
-      unsubscribe()
-      const all = [...opened.values()]
-      opened.clear()
-      const closed = all.map((one) => one.close())
-      for (const one of all) one.resetAll()
-      await Promise.all(closed)
-    },
   }
 }
 

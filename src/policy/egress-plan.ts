@@ -8,6 +8,7 @@ import type { Balanced, BalanceStep } from './balance.ts'
 import type { DecisionOutcome, Egress, ExemptReason } from './decision.ts'
 import { SHARED_FALLBACK, userKeyOf } from './egress-address.ts'
 import type { Flow } from './flow.ts'
+import type { ColoCode } from './ids.ts'
 import type { Colo } from './place.ts'
 import type { EgressSettings, Rule } from './rule.ts'
 
@@ -20,7 +21,7 @@ export interface PlanStep {
   /** the address or range as the rule writes it, or the address chosen */
   readonly written: string
   /** code of the colo it would leave from */
-  readonly colo?: string
+  readonly colo?: ColoCode
   readonly verdict: StepVerdict
 }
 
@@ -141,7 +142,7 @@ function refused(steps: readonly PlanStep[]): EgressPlan {
   return { outcome: 'unroutable', egress: null, steps }
 }
 
-function step(from: PlanStep['from'], written: string, verdict: StepVerdict, colo?: string): PlanStep {
+function step(from: PlanStep['from'], written: string, verdict: StepVerdict, colo?: ColoCode): PlanStep {
   return colo === undefined ? { from, written, verdict } : { from, written, colo, verdict }
 }
 

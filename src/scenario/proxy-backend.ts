@@ -7,15 +7,13 @@ import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ConnectionFate, Observation } from '../analysis/scenario-timeline.ts'
-import type { LabConfig } from '../config/lab-config.ts'
-import { Secret } from '../config/secret.ts'
+import { type LabConfig, Secret } from '../config/lab-config.ts'
 import { allowlistsOf } from '../decider/decider.ts'
 import { getThroughProxy, openTunnel, type ProxyAccess } from '../decider/proxy-client.ts'
 import { readConfig } from '../decider/read-config.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { type LoopbackNetwork, reserveLoopbackNetwork } from '../lab/loopback-network.ts'
-import { type Lab, startLab } from '../lab/start-lab.ts'
-import { createEventLog } from '../log/event-log.ts'
+import { type StartedLab, startLab } from '../lab/start-lab.ts'
 import { parseIp } from '../net/ip.ts'
 import { createExitTable } from '../outbound/upstream-proxy.ts'
 import { type Allowlists, letsIn } from '../policy/allowlist.ts'
@@ -64,7 +62,6 @@ export async function openProxyBackend(options: ProxyBackendOptions): Promise<Sc
       ephemeral: true,
       portsFromZero: true,
       standInNetwork: standIns.network,
-      events: createEventLog({ form: 'line', write: () => undefined }),
       machineTime,
       adjust,
       onOutage,
@@ -80,7 +77,7 @@ export async function openProxyBackend(options: ProxyBackendOptions): Promise<Sc
 }
 
 interface Parts {
-  readonly lab: Lab
+  readonly lab: StartedLab
   readonly exits: LocalExits
   /** names of egress addresses whose stand-ins are taken for lost */
   readonly lost: Set<string>

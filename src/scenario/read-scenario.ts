@@ -3,7 +3,7 @@
 
 import { dirname, isAbsolute, join } from 'node:path'
 import type { ObservationExpectation } from '../analysis/scenario-timeline.ts'
-import { checkScenarioShape } from '../config/check-shape.ts'
+import { checkShape } from '../config/check-shape.ts'
 import { parseMomentMs, parsePeriodMs } from '../config/formats.ts'
 import { createProblems, type Problems } from '../config/problems.ts'
 import { type DocumentPath, readSourceDocument } from '../config/source-document.ts'
@@ -19,6 +19,14 @@ import type {
   ScenarioTraffic,
   Step,
 } from './scenario.ts'
+import {
+  type RawRow,
+  type RawScenario,
+  type RawStep,
+  type RawTraffic,
+  type RawVisit,
+  SCENARIO,
+} from './scenario-schema.ts'
 
 /** More than a machine plays in minutes. */
 const MAX_REQUESTS = 100_000
@@ -30,7 +38,7 @@ export function readScenario(file: string): Scenario {
   const written = String(Object(document.data).config ?? '')
   const config = { written, path: isAbsolute(written) ? written : join(dirname(file), written) }
   const data = structuredClone(document.data)
-  if (document.issues.length === 0) checkScenarioShape(data, problems)
+  if (document.issues.length === 0) checkShape(SCENARIO, data, problems)
   const complainOfConfig = (code: string, message: string) => problems.add(['config'], code, message)
   const nothing = { file, config, name: file, durationMs: 0, traffic: [], steps: [], complainOfConfig }
   if (document.issues.length > 0) return { ...nothing, issues: document.issues }
@@ -206,51 +214,4 @@ function momentOf(text: string): number {
 function describe({ user = 'nobody', vnet, device, destination }: ScenarioRequestStep): string {
   const network = vnet === undefined ? '' : ` in ${vnet}`
   return `${user}${device === undefined ? '' : ` on ${device}`}${network} → ${destination}`
-}
-
-interface RawVisit {
-  readonly destination?: string
-  readonly user?: string
-  readonly vnet?: string
-  readonly source_ip?: string
-  readonly device?: string
-  readonly endpoint?: string
-  readonly family?: 4 | 6
-}
-
-interface RawTraffic extends RawVisit {
-  readonly every?: string
-  readonly hold?: true
-  readonly from: string
-  readonly until?: string
-}
-
-interface RawRow extends RawVisit, ObservationExpectation {
-  readonly name?: string
-}
-
-interface RawStep {
-  readonly at: string
-  readonly note?: string
-  readonly colo_down?: string | { readonly colo: string; readonly connections?: 'keep' | 'reset' }
-  readonly colo_up?: string
-  readonly clock?: { readonly advance?: string; readonly set?: string }
-  readonly vnet_use?: { readonly user: string; readonly vnet: string }
-  readonly rule?: { readonly enable?: string; readonly disable?: string }
-  readonly exit_down?: string
-  readonly exit_up?: string
-  readonly stand_in_down?: string
-  readonly stand_in_up?: string
-  readonly expect?: readonly RawRow[]
-  readonly expect_connections?: { readonly open?: number; readonly reset?: number }
-}
-
-interface RawScenario {
-  readonly name: string
-  readonly config: string
-  readonly start?: string
-  readonly duration?: string
-  readonly defaults?: RawVisit
-  readonly traffic: readonly RawTraffic[]
-  readonly steps: readonly RawStep[]
 }

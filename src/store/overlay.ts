@@ -14,7 +14,7 @@ import {
   type RuleDocument,
   type Stored,
 } from '../config/lab-state.ts'
-import { stableUuid } from '../config/stable-id.ts'
+import { stableUuid } from '../config/names.ts'
 import type { AccountSettings } from '../policy/account.ts'
 import type { Rule } from '../policy/rule.ts'
 import type { JournalRow, RowChange } from './journal.ts'
@@ -154,6 +154,7 @@ export function seedsOf(config: LabConfig): Seeds {
     hostnameRoute: byId(config.hostnameRoutes),
     proxyEndpoint: byId(config.listeners.flatMap(proxyEndpointDocument)),
     pacFile: new Map(),
+    logpushJob: new Map(),
     placeholderSubnet: byId(
       PLACEHOLDERS.map((subnet) => ({ ...subnet, uuid: stableUuid('placeholder subnet', subnet.id), comment: '' })),
     ),

@@ -16,6 +16,7 @@ import {
 import { ChangeError } from '../errors/change-error.ts'
 import type { Issue } from '../errors/issue.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
+import type { NetworkId } from '../policy/ids.ts'
 import { COLOS } from '../policy/place.ts'
 import { createSnapshot } from '../policy/ruleset.ts'
 import { buildAccount, compileRules } from './compile-snapshot.ts'
@@ -55,7 +56,7 @@ export interface Store {
   reload(config: LabConfig): void
   setColoDown(code: string, down: boolean): void
   /** Sets a user's virtual network, by email; null returns to the account's default. */
-  chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void
+  chooseVirtualNetwork(email: string, virtualNetworkId: NetworkId | null): void
   /** The id of the virtual network a user chose, if it still exists. */
   chosenVirtualNetwork(email: string): string | undefined
   /** Lab time, epoch ms with fractions. */
@@ -152,7 +153,7 @@ class LabStore implements Store {
     this.change((draft) => this.#settle(draft, 'colo', { id: code, down }, !down))
   }
 
-  chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void {
+  chooseVirtualNetwork(email: string, virtualNetworkId: NetworkId | null): void {
     const id = canonicalEmail(email)
     if ((this.chosenVirtualNetwork(id) ?? null) === virtualNetworkId) return
     this.change((draft) => {

@@ -6,8 +6,8 @@ import { chmodSync, closeSync, mkdirSync, openSync, renameSync, rmSync, statSync
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { readWholeFile } from '../config/read-whole-file.ts'
-import { InputError } from '../errors/issue.ts'
+import { readWholeFile } from '../config/files.ts'
+import { type InputError, inputError } from '../errors/issue.ts'
 import type { CertifiedKey } from './issue-certificates.ts'
 
 export interface DevelopmentCertificates {
@@ -150,7 +150,7 @@ function takeLock(lock: string): boolean {
 function unwritable(path: string, why: string): InputError {
   const message = `certificates cannot be made in \`${path}\`: ${why}`
   const hint = 'make the folder writable for this user, or delete a lock left by a process that has ended'
-  return new InputError([{ severity: 'error', code: 'tls.folder_unwritable', message, hint, file: path }])
+  return inputError('tls.folder_unwritable', message, { hint, file: path })
 }
 
 function codeOf(cause: unknown): string {
@@ -203,7 +203,7 @@ function readIfThere(path: string): string | undefined {
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     const message = `the certificate file \`${path}\` cannot be read (${code})`
     const hint = 'make it readable for this user, or delete it to create a new one'
-    throw new InputError([{ severity: 'error', code: 'tls.file_unreadable', message, hint, file: path }])
+    throw inputError('tls.file_unreadable', message, { hint, file: path })
   }
 }
 
@@ -213,5 +213,5 @@ function refuseLoose(path: string): void {
   if (process.platform === 'win32' || (mode & GROUP_AND_OTHERS) === 0) return
   const message = `the private key \`${path}\` is open to other users (mode ${mode.toString(8)})`
   const hint = `run \`chmod 600 ${path}\`, or delete the file to create a new key if somebody else may have read it`
-  throw new InputError([{ severity: 'error', code: 'tls.key_exposed', message, hint, file: path }])
+  throw inputError('tls.key_exposed', message, { hint, file: path })
 }

@@ -5,7 +5,7 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { statSync } from 'node:fs'
-import { readWholeFile } from '../config/read-whole-file.ts'
+import { readWholeFile } from '../config/files.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { ClientCertificate } from '../proxy/arrival.ts'

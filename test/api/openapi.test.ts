@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { KEPT_COLLECTIONS } from '../../src/api/cloudflare/kept-resources.ts'
 import { ROUTES } from '../../src/api/routes.ts'
 import { openTunnel } from '../console/held-tunnel.ts'
 import { queryFor } from '../support/ask-dns.ts'
 import { curl } from '../support/curl.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
+import { keepEverything } from './keep-everything.ts'
 
 const BOB = `Basic ${btoa('bob@example.com:lab-bob')}`
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z$/
@@ -180,34 +180,6 @@ test('no answer is described as anything at all', () => {
 
 const CF = '/client/v4/accounts/{account_id}'
 
-/** Every resource that the lab only keeps: made, listed, read, changed, acted on, deleted. */
-async function keepEverything(): Promise<void> {
-  const sample = { name: 'kept', type: 'file', decision: 'allow', include: [{ everyone: {} }], config: {} }
-  const more = { network: '100.96.0.0/16' }
-  for (const { path, fields, required, update, idField = 'id', listPath = path, actions = {} } of KEPT_COLLECTIONS) {
-    const all: Record<string, unknown> = { ...sample, ...more }
-    const body = Object.fromEntries(required.map((name) => [name, all[name]]))
-    const made = await ask(`POST ${CF}${path}`, { body })
-    const at = { id: made[idField] }
-    if (listPath !== '') expect(await ask(`GET ${CF}${listPath}`)).toContainEqual(made)
-    expect(await ask(`GET ${CF}${path}/{id}`, { at })).toEqual(made)
-    if (update !== undefined)
-      await ask(`${update} ${CF}${path}/{id}`, { at, body: { ...body, [fields[0] ?? '']: 'x' } })
-    for (const word of Object.keys(actions)) await ask(`POST ${CF}${path}/{id}/${word}`, { at, body: {} })
-    if (path === '/devices/policy') {
-      for (const list of ['exclude', 'include', 'fallback_domains']) {
-        await ask(`PUT ${CF}/devices/policy/{id}/${list}`, { at, body: [{ suffix: 'corp.test' }] })
-        expect(await ask(`GET ${CF}/devices/policy/{id}/${list}`, { at })).toEqual([{ suffix: 'corp.test' }])
-        await ask(`PUT ${CF}/devices/policy/${list}`, { body: [] })
-        expect(await ask(`GET ${CF}/devices/policy/${list}`)).toEqual([])
-      }
-    }
-    await ask(`DELETE ${CF}${path}/{id}`, { at })
-  }
-  await ask(`PATCH ${CF}/devices/policy`, { body: { allow_updates: true } })
-  await ask(`GET ${CF}/devices/policy`)
-}
-
 test('real answers of every route are what it says', async () => {
   const [egress] = own.lab.snapshot().account.dedicatedIps
   const settings = {
@@ -240,17 +212,6 @@ test('real answers of every route are what it says', async () => {
   await ask(`PATCH ${CF}/gateway/lists/{id}`, { at: list, body: { append: [{ value: '192.0.2.3' }] } })
   await ask(`DELETE ${CF}/gateway/lists/{id}`, { at: list })
 
-  await ask(`GET ${CF}/gateway/configuration`)
-  const configuration = { settings: { host_selector: { enabled: true }, tls_decrypt: { enabled: false } } }
-  await ask(`PATCH ${CF}/gateway/configuration`, { body: configuration })
-  await ask(`PUT ${CF}/gateway/configuration`, { body: configuration })
-  await ask(`GET ${CF}/gateway/logging`)
-  await ask(`PUT ${CF}/gateway/logging`, { body: { redact_pii: true } })
-  await ask(`GET ${CF}/devices/settings`)
-  await ask(`PUT ${CF}/devices/settings`, { body: { gateway_proxy_enabled: true, gateway_udp_proxy_enabled: true } })
-  await ask(`PATCH ${CF}/devices/settings`, { body: { gateway_proxy_enabled: true } })
-  await ask(`DELETE ${CF}/devices/settings`)
-
   for (const body of [
     { name: 'by address', ips: ['192.0.2.0/24'] },
     { name: 'by name', kind: 'identity' },
@@ -271,7 +232,7 @@ test('real answers of every route are what it says', async () => {
   expect(await ask('GET /proxy.pac')).toContain('FindProxyForURL')
   await ask(`DELETE ${CF}/gateway/pacfiles/{id}`, { at: made })
 
-  await keepEverything()
+  await keepEverything(ask)
 
   const network = await ask(`POST ${CF}/teamnet/virtual_networks`, { body: { name: 'made' } })
   const connector = await ask(`POST ${CF}/warp_connector`, { body: { name: 'connector' } })
@@ -357,6 +318,7 @@ test('real answers of every route are what it says', async () => {
   for (const { SessionID } of recent) await ask('GET /lab/v1/sessions/{id}', { at: { id: SessionID } })
   const [live] = await ask('GET /lab/v1/sessions')
   await ask('GET /lab/v1/sessions/{id}', { at: live })
+  await ask('DELETE /lab/v1/sessions/recent')
   await ask('GET /lab/v1/counters')
   await ask('GET /lab/v1/checks')
   await ask('POST /lab/v1/rules/preview', { body: { rule: { ...words, precedence: 1 } } })
@@ -370,6 +332,22 @@ test('real answers of every route are what it says', async () => {
   })
   await ask('DELETE /lab/v1/sessions/{id}', { at: live })
   open.destroy()
+
+  const destination = { destination_conf: `file://${own.folder}/pushed` }
+  const { filename } = await ask(`POST ${CF}/logpush/ownership`, { body: destination })
+  const proven = { ...destination, ownership_challenge: readFileSync(filename, 'utf8') }
+  await ask(`POST ${CF}/logpush/ownership/validate`, { body: proven })
+  await ask(`POST ${CF}/logpush/validate/destination`, { body: destination })
+  await ask(`POST ${CF}/logpush/validate/destination/exists`, { body: destination })
+  await ask(`POST ${CF}/logpush/validate/origin`, { body: { logpull_options: 'fields=Nope' } })
+  const job = { at: await ask(`POST ${CF}/logpush/jobs`, { body: { ...proven, dataset: 'gateway_http' } }) }
+  await ask(`GET ${CF}/logpush/jobs`)
+  await ask(`GET ${CF}/logpush/jobs/{id}`, job)
+  await ask(`PUT ${CF}/logpush/jobs/{id}`, { ...job, body: { output_options: { field_names: ['Datetime'] } } })
+  const dataSet = { at: { dataset_id: 'gateway_http' } }
+  await ask(`GET ${CF}/logpush/datasets/{dataset_id}/jobs`, dataSet)
+  await ask(`GET ${CF}/logpush/datasets/{dataset_id}/fields`, dataSet)
+  await ask(`DELETE ${CF}/logpush/jobs/{id}`, job)
 
   await ask('POST /lab/v1/verify', { body: { user: 'bob@example.com' } })
   const asBob = { headers: { authorization: BOB } }
@@ -388,6 +366,7 @@ test('real answers of every route are what it says', async () => {
   await ask('GET /dns-query', { query: `?dns=${query.toString('base64url')}` })
   await ask('POST /dns-query', { body: query, headers: { 'content-type': 'application/dns-message' } })
   expect(await ask('GET /lab/v1/dns/placeholders')).not.toEqual([])
+  await ask('PUT /lab/v1/rules', { body: { rules: [words, { ...words, name: 'second' }] } })
 
   await ask('GET /lab/v1/health/live')
   await ask('GET /lab/v1/health/ready')

@@ -1,7 +1,7 @@
 // Which commands make prefixes a machine's own, on each system, and which are left out with a reason.
 
 import { expect, test } from 'vitest'
-import { isOwn, type OwnAddresses } from '../../src/config/own-addresses.ts'
+import { isOwn, type OwnAddresses } from '../../src/config/stand-ins.ts'
 import { changeOf, changesFor, NONLOCAL_BIND, showCommand } from '../../src/host-addresses/change-machine.ts'
 import { cidr } from '../../src/net/cidr.ts'
 

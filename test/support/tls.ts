@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { onTestFinished } from 'vitest'
-import type { TlsMaterial, TlsSource } from '../../src/inbound/tls/tls-entrance.ts'
+import type { TlsMaterial, TlsSource } from '../../src/inbound/tls/tls-termination.ts'
 import {
   type CertifiedKey,
   issueAuthority,

@@ -3,7 +3,7 @@
 
 import { Type } from 'typebox'
 import type { Json, JsonObject } from '../../config/lab-state.ts'
-import { stableUuid } from '../../config/stable-id.ts'
+import { stableUuid } from '../../config/names.ts'
 import { notFound } from '../api-error.ts'
 import { listOf, ok } from '../response.ts'
 import type { Method, Route, RouteCall } from '../router.ts'

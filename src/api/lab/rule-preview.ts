@@ -128,14 +128,14 @@ function adviceOn({ account, ruleset }: LabSnapshot, id: string): RuleProblem[] 
   })
 }
 
-export function toProblem({ severity, code, message, hint, slot, span }: RuleIssue): RuleProblem {
+export function toProblem({ severity, code, message, hint, slot, problem }: RuleIssue): RuleProblem {
   return {
     severity,
     code,
     message,
     hint: hint ?? null,
     field: slot === undefined ? null : SLOT_NAMES[slot],
-    span: span ?? null,
+    span: problem?.span ?? null,
   }
 }
 

@@ -30,8 +30,16 @@ export const registerCheck: RegisterVerb = (program, { io, action }) => {
 
 async function issuesIn(file: string): Promise<readonly Issue[]> {
   try {
+    const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
     const { adviseOn } = await import('../../decider/advise.ts')
-    return adviseOn(await readConfig(file))
+    if (kindOfFile(file) === 'configuration') return adviseOn(await readConfig(file))
+    return await inScratch(async (folder) => {
+      const layer = new PolicyLayer(file, folder)
+      const issues = await layer.asOwn(async () => adviseOn(await readConfig(await layer.over())))
+      // where an address is, how many there are and for whom is advice on a configuration
+      const isOfPolicy = ({ code }: Issue) => !/^practice\.P[1-4]$/.test(code)
+      return [...layer.issues, ...issues.filter(isOfPolicy).map((issue) => layer.ownIssue(issue))]
+    })
   } catch (thrown) {
     if (thrown instanceof InputError) return thrown.issues
     throw thrown

@@ -16,7 +16,7 @@ import { understandConnect } from '../http-connect/connect-tunnel.ts'
 import type { ForwardSettings } from '../http-forward/forward.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { ForwardStreams } from './forward-stream.ts'
-import { refuseStream } from './http2-responder.ts'
+import { refuseStream, responseHeaders } from './http2-responder.ts'
 import { InspectedSocket } from './inspected-socket.ts'
 
 export interface Http2Settings extends ForwardSettings {
@@ -132,21 +132,21 @@ class Http2Connection {
     this.#opened(stream)
     const { pipeline } = this.#settings
     const isConnect = pseudo[':method'] === 'CONNECT'
-    const knock = this.#knock(isConnect)
+    const client = this.#clientInfo(isConnect)
     const condemned = this.#condemned.get(stream.id ?? 0)
     if (condemned !== undefined) {
-      pipeline.refuse(knock, condemned)
+      pipeline.refuse(client, condemned)
       return
     }
     const giveUp = isConnect
-      ? openConnectStream(pipeline, knock, stream, { authority: pseudo[':authority'] ?? '', fields: plain(fields) })
-      : this.#forwarding.serve(knock, stream, { pseudo, fields: plain(fields) })
+      ? openConnectStream(pipeline, client, stream, { authority: pseudo[':authority'] ?? '', fields: plain(fields) })
+      : this.#forwarding.serve(client, stream, { pseudo, fields: plain(fields) })
     this.#streams.set(stream.id ?? 0, giveUp)
   }
 
-  #knock(isConnect: boolean): ClientInfo {
-    const knock = this.#client.clientInfo(isConnect ? 'h2-connect' : 'h2-forward')
-    return { ...knock, acceptedAt: this.#settings.pipeline.now() }
+  #clientInfo(isConnect: boolean): ClientInfo {
+    const client = this.#client.clientInfo(isConnect ? 'h2-connect' : 'h2-forward')
+    return { ...client, acceptedAt: this.#settings.pipeline.now() }
   }
 
   #opened(stream: ServerHttp2Stream): void {
@@ -170,7 +170,7 @@ class Http2Connection {
       details: { defect: name, ...(field === undefined ? {} : { field }) },
     })
     const giveUp = this.#streams.get(streamId)
-    if (isNew) this.#settings.pipeline.refuse(this.#knock(isConnect), error)
+    if (isNew) this.#settings.pipeline.refuse(this.#clientInfo(isConnect), error)
     else if (giveUp !== undefined) giveUp(error)
     else this.#condemn(streamId, error)
   }
@@ -259,7 +259,7 @@ function openConnectStream(
       },
     }),
     // with trailers to wait for, Node sends no END_STREAM ahead of RST_STREAM, which a client would take for a clean end
-    accept: () => stream.respond({ ':status': 200 }, { waitForTrailers: true }),
+    accept: ({ annotation }) => stream.respond(responseHeaders(200, annotation), { waitForTrailers: true }),
     refuse: (error) => {
       isOurs = true
       refuseStream(stream, error, { clock: pipeline.settings.clock, method: 'CONNECT' })
