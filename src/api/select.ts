@@ -28,13 +28,19 @@ export interface Filter<T> {
 /** The parameters of such a list. */
 export function selectionParameters<T>({ filters, orders }: Selection<T>): readonly QueryParameter[] {
   const fields = Object.keys(filters).join(', ')
-  const items = { type: 'string', pattern: `^(${Object.keys(filters).join('|')}):` }
+  const forms = Object.entries(filters).map(([field, { values }]) => `${field}:${valuesPattern(values)}`)
+  const items = { type: 'string', pattern: `^(${forms.join('|')})$` }
   return [
     { name: 'search', schema: { type: 'string' }, description: 'part of a name or description, case-insensitive' },
     { name: 'filter', schema: { type: 'array', items }, description: `\`field:value\`, repeatable; fields: ${fields}` },
     { name: 'order_by', schema: { enum: Object.keys(orders) }, description: 'field to sort by' },
     { name: 'direction', schema: { enum: ['asc', 'desc'] }, description: 'sort direction' },
   ]
+}
+
+function valuesPattern(values: Filter<unknown>['values']): string {
+  if (values === undefined) return '[\\s\\S]*'
+  return values instanceof RegExp ? values.source.replace(/^\^|\$$/g, '') : `(${values.join('|')})`
 }
 
 /** The items a query asks for, in its order. Throws ApiError for fields that do not exist. */

@@ -25,7 +25,12 @@ const ajv = new Ajv({
   validateSchema: false,
   allowUnionTypes: true,
   ownProperties: true,
-  formats: Object.fromEntries(Object.entries(FORMATS).map(([name, { is }]) => [name, is])),
+  formats: {
+    ...Object.fromEntries(Object.entries(FORMATS).map(([name, { is }]) => [name, is])),
+    // refused in words of their own, by the routes
+    'pac-file': true,
+    'rule-action': true,
+  },
 })
 
 export type Validate = (body: Json) => void

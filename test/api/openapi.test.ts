@@ -42,6 +42,8 @@ const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true, 
   .addFormat('date-time', TIME)
   .addFormat('uuid', UUID)
   .addFormat('cidr', true)
+  .addFormat('pac-file', true)
+  .addFormat('rule-action', true)
   .addFormat('ipv4', /^\d+(?:\.\d+){3}$/)
   .addFormat('ipv6', /:/)
   .addFormat('email', /@/)

@@ -2,9 +2,9 @@
 // adds to it. kept-routes.ts stores and returns them.
 
 import type { JsonObject, Stored } from '../../config/lab-state.ts'
-import type { RouteCall } from '../router.ts'
+import type { RouteCall, RouteSchema } from '../router.ts'
 import { idOf } from './network-resource.ts'
-import { find, micros, seconds } from './stored.ts'
+import { FLAG, find, micros, NETWORK, seconds, TEXT } from './stored.ts'
 
 export type Kept = Stored<'keptResource'>
 
@@ -14,6 +14,8 @@ export interface KeptCollection {
   /** as in "`what` `id` not found" */
   readonly what: string
   readonly fields: readonly string[]
+  /** what some fields must be, where answers elsewhere show them */
+  readonly schemas?: RouteSchema
   /** besides the fields that every such resource may be sent with */
   readonly required: readonly string[]
   /** absent: it never changes */
@@ -105,6 +107,7 @@ export const KEPT_COLLECTIONS: readonly KeptCollection[] = [
     what: 'device subnet',
     fields: ['name', 'network', 'comment', 'is_default_network'],
     required: ['name', 'network'],
+    schemas: { network: NETWORK, comment: TEXT, is_default_network: FLAG },
     update: 'PATCH',
     deleted: 'itself',
     adds: ({ value: { value }, createdAt }) => ({

@@ -6,7 +6,7 @@ import type { Json, JsonObject } from '../../config/lab-state.ts'
 import { stableUuid } from '../../config/names.ts'
 import { notFound } from '../api-error.ts'
 import { listOf, ok } from '../response.ts'
-import type { Method, Route, RouteCall } from '../router.ts'
+import type { Method, Route, RouteCall, RouteSchema } from '../router.ts'
 import { PAGING, pagingOf } from '../select.ts'
 import { ANY_JSON, TEXT } from '../shapes/shape.ts'
 import {
@@ -66,9 +66,14 @@ function sentBy({ body }: RouteCall, own: readonly string[] = []): JsonObject {
   return Object.fromEntries(Object.entries(body).filter(([name]) => !echoed.has(name)))
 }
 
-function bodyOf(fields: readonly string[], required: readonly string[], own: readonly string[] = []) {
+function bodyOf(
+  fields: readonly string[],
+  required: readonly string[],
+  own: readonly string[] = [],
+  schemas: RouteSchema = {},
+) {
   const all = [...ECHOED_TOO.filter((name) => !fields.includes(name)), ...own, ...fields]
-  const properties = Object.fromEntries(all.map((name) => [name, name === 'name' ? NAME : {}]))
+  const properties = Object.fromEntries(all.map((name) => [name, schemas[name] ?? (name === 'name' ? NAME : {})]))
   return objectOf(properties, required)
 }
 
@@ -109,7 +114,7 @@ function collectionRoutes(collection: KeptCollection): Route[] {
             summary: update === 'PUT' ? `replaces a kept ${what}` : `changes a kept ${what}`,
             access: 'token',
             answers,
-            body: bodyOf(fields, update === 'PUT' ? required : [], own),
+            body: bodyOf(fields, update === 'PUT' ? required : [], own, collection.schemas),
             handle: (call) => {
               const { id, value } = findKept(call, path, what).value
               return put(call, id, update === 'PUT' ? sent(call) : { ...value, ...sent(call) })
@@ -138,7 +143,7 @@ function collectionRoutes(collection: KeptCollection): Route[] {
       summary: `keeps a ${what}, without effect`,
       access: 'token',
       answers,
-      body: bodyOf(fields, required, own),
+      body: bodyOf(fields, required, own, collection.schemas),
       handle: (call) => put(call, newId(), sent(call)),
     },
     {

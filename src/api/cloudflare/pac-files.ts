@@ -11,7 +11,7 @@ import { find, liveOf, NAME, newId, objectOf, seconds, TEXT, textField, written 
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/pacfiles'
 const MAX_CONTENTS = 256 * 1024
-const CONTENTS = { type: 'string', minLength: 1, maxLength: MAX_CONTENTS } as const
+const CONTENTS = { type: 'string', minLength: 1, maxLength: MAX_CONTENTS, format: 'pac-file' } as const
 const SLUG = { type: 'string', pattern: '^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$' } as const
 
 export const PAC_FILE_ROUTES: readonly Route[] = [

@@ -23,7 +23,7 @@ export const RULE_BODY = objectOf(
   {
     name: NAME,
     description: TEXT,
-    action: { type: 'string', minLength: 1, maxLength: 64 },
+    action: { type: 'string', minLength: 1, maxLength: 64, format: 'rule-action' },
     enabled: FLAG,
     filters: { type: ['array', 'null'], maxItems: 1, items: { enum: RULE_FILTERS } },
     precedence: { type: ['integer', 'null'], minimum: 0, maximum: 2_147_483_647 },

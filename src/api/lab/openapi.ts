@@ -2,6 +2,7 @@
 // the console's types come from, and a test holds real answers of every route to them.
 
 import type { JsonObject } from '../../config/lab-state.ts'
+import { KNOWN_ACTIONS } from '../../policy/rule-check.ts'
 import type { Answers, Route } from '../router.ts'
 import { FAILURE, listEnvelope, resultEnvelope } from '../shapes/envelope.ts'
 
@@ -55,8 +56,20 @@ const PATH_PARAMETERS: Readonly<Record<string, object>> = {
 }
 
 const OCTET = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
-/** JSON Schema has no format for networks: readers of the document get a pattern. */
-const NETWORK_PATTERN = `^(${OCTET}(\\.${OCTET}){3}(/(3[0-2]|[12]?[0-9]))?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(/[0-9]{1,3})?)$`
+const H = '[0-9a-fA-F]{1,4}'
+const V6 = [
+  `(${H}:){7}${H}`,
+  `(${H}:){1,7}:`,
+  ...[6, 5, 4, 3, 2].map((most) => `(${H}:){1,${most}}(:${H}){1,${7 - most}}`),
+  `${H}:(:${H}){1,6}`,
+  `:((:${H}){1,7}|:)`,
+].join('|')
+/** JSON Schema has no such formats: readers of the document get a pattern. */
+const PATTERNS: Readonly<Record<string, string>> = {
+  cidr: `^(${OCTET}(\\.${OCTET}){3}(/(3[0-2]|[12]?[0-9]))?|(${V6})(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$`,
+  'pac-file': 'FindProxyForURL',
+  'rule-action': `^(${KNOWN_ACTIONS.join('|')})$`,
+}
 
 function operation(route: Route, schemas: Schemas, accountId: string) {
   const { summary, access, path, query, answers } = route
@@ -136,13 +149,14 @@ function essenceOf(mediaType: string): string {
   return mediaType.split(';')[0] ?? mediaType
 }
 
-/** The same schema with everything that has a title moved to the components, by reference, and networks by their pattern. */
+/** The same schema with everything that has a title moved to the components, by reference, and formats of our own by their pattern. */
 function named(schema: unknown, schemas: Schemas): unknown {
   if (Array.isArray(schema)) return schema.map((item) => named(item, schemas))
   if (typeof schema !== 'object' || schema === null) return schema
   const copy = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, named(value, schemas)]))
   const { title, format } = copy
-  if (format === 'cidr') return { ...copy, pattern: NETWORK_PATTERN }
+  const pattern = typeof format === 'string' ? PATTERNS[format] : undefined
+  if (pattern !== undefined) return { ...copy, pattern }
   if (typeof title !== 'string') return copy
   const before = schemas.get(title)
   if (before !== undefined && JSON.stringify(before) !== JSON.stringify(copy)) {
