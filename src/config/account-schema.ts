@@ -259,6 +259,11 @@ export const ACCOUNT_SECTIONS = {
     block('One tunnel.', {
       name: text('Its name, unique.'),
       id: optional(id('UUID. Default: derived from the name.')),
+      egress: list(
+        "The connector's own public addresses, one per family: what an origin behind a host name route sees. Default: not known, so shared egress is shown.",
+        text('A public address.', { format: 'ip-address', examples: ['192.0.2.9'] }),
+        { maxItems: 2 },
+      ),
       networks: list(
         'Private networks behind it that something on this machine stands in for.',
         block('One network.', {
