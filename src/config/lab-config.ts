@@ -18,6 +18,7 @@ import type { ExpressionSlot, Rule } from '../policy/rule.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { UdpLimits } from '../proxy/udp-association-flows.ts'
 import type { EngineChoice } from '../transport/choose-engine.ts'
+import type { ConfiguredInvariant } from './read-invariants.ts'
 import type { Secret } from './secret.ts'
 
 export interface LabConfig {
@@ -36,6 +37,8 @@ export interface LabConfig {
   readonly tunnels: readonly ConfiguredTunnel[]
   readonly lists: readonly NamedList[]
   readonly rules: readonly ConfiguredRule[]
+  /** statements about every connection, for `prove` */
+  readonly invariants?: readonly ConfiguredInvariant[]
   /** the file of further rules, relative to where the lab was started */
   readonly rulesFile?: string
   /** `policy.source`: rules may be changed at the API (`api`, the default), or the file alone owns them (`file`) */

@@ -18,6 +18,7 @@ import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedE
 import { readCategories, readDestinations } from './read-destinations.ts'
 import { readExits, readTunnels } from './read-exits.ts'
 import { readIdentityProviders } from './read-identity-providers.ts'
+import { readInvariants } from './read-invariants.ts'
 import { readListeners } from './read-listeners.ts'
 import { readHostnameRoutes, readLists, readPrivateRoutes, readVirtualNetworks } from './read-networks.ts'
 import { readDevices, readGroups, readSources, readUsers } from './read-people.ts'
@@ -192,6 +193,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     hostnameRoutes: readHostnameRoutes(reading),
     lists: readLists(reading),
     rules: readRules(reading, lists),
+    invariants: readInvariants(raw.invariants, ['invariants'], file, reading.problems),
     policySource: raw.policy.source,
     ...(raw.rules_file === undefined ? {} : { rulesFile: join(dirname(file), raw.rules_file) }),
     users: readUsers(reading),

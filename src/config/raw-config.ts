@@ -1,6 +1,8 @@
 // The configuration as written, after its shape was checked and defaults were filled in (config/lab.schema.json). Keys
 // are the file's own; used in config/ only.
 
+import type { RawInvariant } from './read-invariants.ts'
+
 export interface RawConfig {
   readonly account: {
     readonly name: string
@@ -23,6 +25,7 @@ export interface RawConfig {
   readonly lists: readonly (RawNamed & { readonly type: string; readonly items: readonly string[] })[]
   readonly rules: readonly RawRule[]
   readonly rules_file?: string
+  readonly invariants: readonly RawInvariant[]
   readonly policy: { readonly source: 'api' | 'file' }
   readonly groups?: readonly (RawNamed & { readonly email: string })[]
   readonly users: readonly RawUser[]

@@ -64,7 +64,7 @@ interface RawCase {
 interface RawFile {
   readonly config: string
   readonly defaults?: RawFlow
-  readonly cases: readonly RawCase[]
+  readonly cases?: readonly RawCase[]
 }
 
 /** Reads a file. Never throws for what is in it: without a right shape there are issues and no cases. */
@@ -80,7 +80,7 @@ export function readTestFile(file: string): TestFile {
     return { file, config, cases: [], complainOfConfig, issues: [...document.issues, ...issues] }
   }
   const raw = document.data as RawFile
-  const cases = raw.cases.map((one, at) => toCase(one, at, raw.defaults ?? {}, problems))
+  const cases = (raw.cases ?? []).map((one, at) => toCase(one, at, raw.defaults ?? {}, problems))
   return { file, config, cases, complainOfConfig, issues }
 }
 

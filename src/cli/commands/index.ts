@@ -12,6 +12,7 @@ import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
 import { registerPac } from './pac.ts'
+import { registerProve } from './prove.ts'
 import { registerReplay } from './replay.ts'
 import { registerRules } from './rules.ts'
 import { registerScenario } from './scenario.ts'
@@ -27,6 +28,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerExplain,
   registerCheck,
   registerTest,
+  registerProve,
   registerScenario,
   registerReplay,
   registerVerify,
