@@ -17,6 +17,7 @@ const { positionals, values } = parseArgs({
 
 const BENCHES: Readonly<Record<string, (tag: string) => Promise<void>>> = {
   decide: async (tag) => (await import('./decide/run.ts')).benchDecideAll(tag),
+  prove: async (tag) => (await import('./prove/run.ts')).benchProveAll(tag),
   replay: async (tag) => (await import('./replay/run.ts')).benchReplayAll(tag),
   proxy: async (tag) => {
     enterOwnNetwork()

@@ -192,7 +192,7 @@ export function hostAxis(
   const { equal, folded, scans } = collector
   const tests = { equal, folded, preferred: ['www.example.com'] }
   const classes = withPatterns
-    ? hostClasses({ ...tests, scans, ofDomains }, 60_000 + 40 * equal.size)
+    ? hostClasses({ ...tests, scans, ofDomains })
     : hostClasses({ ...tests, scans: [], ofDomains: [] })
   if (classes === undefined) return undefined
   const sorted = classes.texts.map((text) => [orderOf(text), text] as const).sort((a, b) => (a[0] < b[0] ? -1 : 1))

@@ -90,7 +90,7 @@ export function comparisonJson({ isSame, reason, regions, ms }: PolicyComparison
 }
 
 /** Compares the two policies of a proof. */
-async function comparePolicies(proof: Proof, options: CompareOptions): Promise<PolicyComparison> {
+export async function comparePolicies(proof: Proof, options: CompareOptions): Promise<PolicyComparison> {
   const start = performance.now()
   const [before, after] = proof.policies
   if (before === undefined || after === undefined) throw new RangeError('a comparison needs two policies')
@@ -101,10 +101,13 @@ async function comparePolicies(proof: Proof, options: CompareOptions): Promise<P
   }
   const seen: Term[] = []
   const timeLeft = () => start + options.timeoutMs - performance.now()
+  const pairs = new Map<string, readonly Literal[]>()
+  const everyColo = proof.outages.all.size
+  let colosDown = everyColo
   while (regions.length < MOST_REGIONS) {
     const found = await proof.find({
       where: [different, ...seen],
-      colosDown: proof.outages.all.size,
+      colosDown,
       people: 'anybody',
       isFound: ({ decisions: [one, other] }) =>
         one !== undefined && other !== undefined && effect(one) !== effect(other),
@@ -112,22 +115,32 @@ async function comparePolicies(proof: Proof, options: CompareOptions): Promise<P
       signal: options.signal,
     })
     if (found.kind === 'unknown') return done(undefined, found.why)
+    if (found.kind === 'none' && colosDown < everyColo) {
+      colosDown = everyColo
+      continue
+    }
     if (found.kind === 'none') {
       return done(
         regions.length === 0,
         regions.length === 0 ? 'no connection is decided otherwise' : 'nothing else changes',
       )
     }
+    // regions that are there with every data center up are found first, by simpler questions
+    colosDown = found.witness.colosDown.length === 0 ? 0 : everyColo
     const [one, other] = found.witness.decisions
     if (one === undefined || other === undefined) throw new RangeError('a decision is missing')
     const whereBefore = or(endsLike(before, one).map(({ when }) => when))
     const whereAfter = or(endsLike(after, other).map(({ when }) => when))
     const term = and([whereBefore, whereAfter])
     seen.push(not(term))
+    const key = `${one.outcome === 'exempt'} ${one.rule?.id} ${other.outcome === 'exempt'} ${other.rule?.id}`
+    const known = pairs.get(key)
+    const literals = known ?? (await pairOf(proof, [before, after], [one, other], Math.max(1000, timeLeft())))
+    pairs.set(key, literals)
     const region: Region = {
       before: sideOf(one),
       after: sideOf(other),
-      ...(await conditionOf(proof, term, { before, after, one, other, timeoutMs: Math.max(1000, timeLeft()) })),
+      ...(await conditionOf(proof, term, literals, Math.max(1000, timeLeft()))),
       witness: found.witness,
     }
     regions.push(region)
@@ -136,13 +149,19 @@ async function comparePolicies(proof: Proof, options: CompareOptions): Promise<P
   return done(undefined, `there are more than ${MOST_REGIONS} regions`)
 }
 
+/** Exactly one end holds in each policy, so that ends both have cancel out. */
 function differenceOf(before: PolicyTerms, after: PolicyTerms): Term {
   const effects = new Set([...before.ends, ...after.ends].map(effectOf))
-  return or([...effects].map((one) => xor(whereEffect(before, one), whereEffect(after, one))))
+  return or(
+    [...effects].map((one) => {
+      const [mine, theirs] = [whereEffect(before, one), whereEffect(after, one)]
+      return xor(or([...mine.difference(theirs)]), or([...theirs.difference(mine)]))
+    }),
+  )
 }
 
-function whereEffect({ ends }: PolicyTerms, wanted: string): Term {
-  return or(ends.filter((end) => effectOf(end) === wanted).map(({ when }) => when))
+function whereEffect({ ends }: PolicyTerms, wanted: string): Set<Term> {
+  return new Set(ends.filter((end) => effectOf(end) === wanted).map(({ when }) => when))
 }
 
 function endsLike({ ends }: PolicyTerms, decision: Decision): readonly End[] {
@@ -171,39 +190,42 @@ interface Literal {
   readonly colo?: { readonly code: string; readonly isDown: boolean }
 }
 
-interface RegionParts {
-  readonly before: PolicyTerms
-  readonly after: PolicyTerms
-  readonly one: Decision
-  readonly other: Decision
-  readonly timeoutMs: number
+/** The fewest parts of the two policies that mean: this rule decides before, and that one after. */
+async function pairOf(
+  proof: Proof,
+  [before, after]: readonly [PolicyTerms, PolicyTerms],
+  [one, other]: readonly [Decision, Decision],
+  timeoutMs: number,
+): Promise<readonly Literal[]> {
+  const own = [...literalsOf(before, one), ...literalsOf(after, other)].filter(({ term }) => term !== TRUE)
+  const all = new Map(own.map((literal) => [literal.term, literal] as const))
+  const pair = and([whereDecided(before, one), whereDecided(after, other)])
+  return proof.fewest([...all.values()], not(pair), timeoutMs)
 }
 
-/** The fewest parts of the two policies that together mean the region. */
+/** The fewest of these, with addresses and outages, that together mean the region. */
 async function conditionOf(
   proof: Proof,
   region: Term,
-  { before, after, one, other, timeoutMs }: RegionParts,
+  pair: readonly Literal[],
+  timeoutMs: number,
 ): Promise<Pick<Region, 'condition' | 'down' | 'up'>> {
-  const all = [...literalsOf(before, one), ...literalsOf(after, other), ...commonLiterals(proof)]
-  const candidates = await proof.truthsOf(
-    region,
-    all.filter(({ term }) => term !== TRUE),
-    timeoutMs,
-  )
-  const needed = await proof.fewest(candidates, not(region), timeoutMs)
+  const common = await proof.truthsOf(region, commonLiterals(proof), timeoutMs)
+  const needed = await proof.fewest([...pair, ...common], not(region), timeoutMs)
   const texts = needed.flatMap(({ text }) => text ?? [])
   const colos = needed.flatMap(({ colo }) => colo ?? [])
+  const [only = 'every connection'] = texts
   return {
-    condition:
-      texts.length === 0
-        ? 'every connection'
-        : texts.length === 1
-          ? (texts[0] ?? '')
-          : texts.map(inBrackets).join(' and '),
+    condition: texts.length < 2 ? only : texts.map(inBrackets).join(' and '),
     down: colos.filter(({ isDown }) => isDown).map(({ code }) => code),
     up: colos.filter(({ isDown }) => !isDown).map(({ code }) => code),
   }
+}
+
+function whereDecided({ ends }: PolicyTerms, { rule, outcome }: Decision): Term {
+  const isExempt = outcome === 'exempt'
+  const own = ends.filter((end) => end.rule?.id === rule?.id && (end.outcome === 'exempt') === isExempt)
+  return or(own.map(({ when }) => when))
 }
 
 /** What holds where this decision is made: the rule that decides matches, and none before it. */

@@ -137,10 +137,12 @@ function withAnybody(axis: Axis, open: number, isOpen: Term, leaf: Leaf, ofOpen:
 }
 
 /** A quantifier over a set: `any` needs a member that passes, `all` has none that fails. Undefined for leaves about
- *  positions. */
+ *  positions, also those at which two keys of a map are compared. */
 function memberTerm(leaf: Leaf, kinds: readonly Kind[]): Term | undefined {
   const { node } = leaf
-  const isPlain = comparisonsOf(node).every(({ access }) => access.indexes.every(({ kind }) => kind !== 'element'))
+  const accesses = comparisonsOf(node).map(({ access }) => access)
+  const paths = new Set(accesses.map(({ field, indexes }) => JSON.stringify([field.name, indexes])))
+  const isPlain = paths.size === 1 && accesses.every(({ indexes }) => indexes.every(({ kind }) => kind !== 'element'))
   if (node.kind !== 'quantifier' || !isPlain) return undefined
   const isTrue = truthOf(leaf)
   const passing = kinds.filter(({ put }) => {

@@ -40,6 +40,8 @@ export interface ProofSearch {
   readonly colosDown: number | readonly string[]
   /** `configured`: only people and devices of the configuration, or nobody */
   readonly people: 'configured' | 'anybody'
+  /** false: any connection will do, however odd */
+  readonly wantsOrdinary?: boolean
   /** Whether the decisions are what is looked for. */
   readonly isFound: (witness: Witness) => boolean
   readonly timeoutMs: number
@@ -191,36 +193,45 @@ export class Proof {
     const where = [...search.where, ...blocked]
     const ask = (more: readonly Term[]) => this.#solver.ask(this.script, [...where, ...more].filter(isNeeded), msLeft())
     const most = typeof search.colosDown === 'number' ? search.colosDown : search.colosDown.length
-    const whole = await ask([...anybody, this.#downTerm(search.colosDown, most)])
-    if (whole.kind === 'impossible') return { kind: 'none' }
-    if (whole.kind === 'unknown') return whole
+    const withColos = (down: number) => this.#downTerm(search.colosDown, down)
+    const preferred = [[known], ...(search.people === 'configured' ? [] : [[]])]
+    let whole: SolverAnswer | undefined
+    if (most > 0) {
+      whole = await ask([...anybody, withColos(most)])
+      if (whole.kind === 'impossible') return { kind: 'none' }
+      if (whole.kind === 'unknown') return whole
+    }
     for (let down = 0; down <= most; down++) {
-      for (const who of [[known], ...(search.people === 'configured' ? [] : [[]])]) {
-        const conditions = [...who, this.#downTerm(search.colosDown, down)]
+      for (const who of preferred) {
+        const conditions = [...who, withColos(down)]
         const answer = await ask(conditions)
-        if (answer.kind === 'possible') return this.#ordinary(answer.model, conditions, ask)
-        if (answer.kind === 'unknown') return whole.model
+        if (answer.kind === 'possible') {
+          if (search.wantsOrdinary === false) return answer.model
+          return this.#ordinary(answer.model, [...where, ...conditions], msLeft)
+        }
+        if (answer.kind === 'unknown') return whole?.kind === 'possible' ? whole.model : answer
       }
     }
-    return whole.model
+    return whole?.kind === 'possible' ? whole.model : { kind: 'none' }
   }
 
   /** The same with as many ordinary values as can be. */
-  async #ordinary(
-    found: Model,
-    conditions: readonly Term[],
-    ask: (more: readonly Term[]) => Promise<SolverAnswer>,
-  ): Promise<Model> {
-    const own = await ask([...conditions, this.connection.isOwnDevice])
-    let model = own.kind === 'possible' ? own.model : found
-    const kept = own.kind === 'possible' ? [...conditions, this.connection.isOwnDevice] : [...conditions]
-    for (const { variable, at } of this.connection.ordinary) {
-      const term = within(variable, [[at, at]])
-      const answer = model.numberOf(variable) === at ? undefined : await ask([...kept, term])
-      if (answer?.kind === 'possible') model = answer.model
-      if (answer === undefined || answer.kind === 'possible') kept.push(term)
+  async #ordinary(found: Model, conditions: readonly Term[], msLeft: () => number): Promise<Model> {
+    const { connection, script } = this
+    const kept = [...conditions]
+    const prefer = async (terms: readonly Term[]): Promise<void> => {
+      if (terms.length === 0) return
+      if (await this.#solver.canHold(script, [...kept, ...terms].filter(isNeeded), msLeft())) kept.push(...terms)
+      else if (terms.length > 1) {
+        const half = terms.length >>> 1
+        await prefer(terms.slice(0, half))
+        await prefer(terms.slice(half))
+      }
     }
-    return model
+    await prefer([connection.isOwnDevice])
+    await prefer(connection.ordinary.map(({ variable, at }) => within(variable, [[at, at]])))
+    const answer = await this.#solver.ask(script, kept.filter(isNeeded), msLeft())
+    return answer.kind === 'possible' ? answer.model : found
   }
 
   #downTerm(allowed: number | readonly string[], most: number): Term {

@@ -18,6 +18,8 @@ export type SolverAnswer =
 export interface Solver {
   /** Whether the script and all of these conditions can hold together. `looked`: further terms the model shall know. */
   ask(script: Script, conditions: readonly Term[], timeoutMs: number, looked?: readonly Term[]): Promise<SolverAnswer>
+  /** Whether they can hold together, without an example. */
+  canHold(script: Script, conditions: readonly Term[], timeoutMs: number): Promise<boolean>
   /** Of these conditions, those that exclude each other; undefined if they do not, or it is not known. */
   conflictOf(script: Script, conditions: readonly Term[], timeoutMs: number): Promise<readonly Term[] | undefined>
   /** Ends the question being asked; its answer is `unknown`. */
@@ -36,7 +38,6 @@ export async function startSolver(): Promise<Solver> {
   const context = Z3.mk_context(config)
   Z3.del_config(config)
   const memory: SolverMemory = em
-  let isFirst = true
   let questions = 0
 
   /** The answer's lines, the first of them `sat`, `unsat` or `unknown`. */
@@ -48,65 +49,60 @@ export async function startSolver(): Promise<Solver> {
     }
   }
 
-  async function tell(script: Script): Promise<void> {
-    const head = isFirst ? '(set-logic QF_FD)\n(set-option :produce-unsat-cores true)\n' : ''
-    isFirst = false
-    const text = script.take()
-    if (head !== '' || text !== '') refuseError(await evaluate(`${head}${text}\n`))
-  }
+  /** What goes in front of the next question. */
+  let pending = '(set-logic QF_FD)\n(set-option :produce-unsat-cores true)\n'
 
   async function check(script: Script, conditions: readonly Term[], timeoutMs: number) {
-    await tell(script)
     const names = conditions.map((condition) => {
       const name = `q${++questions}`
       return { name, condition, text: `(declare-const ${name} Bool)(assert (=> ${name} ${condition}))` }
     })
     const literals = names.map(({ name }) => name)
-    const ask = `(set-option :timeout ${Math.max(1, Math.round(timeoutMs))})\n(check-sat-assuming (${literals.join(' ')}))\n`
-    const answer = (await evaluate(`${names.map(({ text }) => text).join('\n')}\n${ask}`)).trim()
-    return { names, answer }
+    const text = [
+      pending,
+      script.take(),
+      ...names.map((one) => one.text),
+      `(set-option :timeout ${Math.max(1, Math.round(timeoutMs))})`,
+      `(check-sat-assuming (${literals.join(' ')}))`,
+    ]
+    // a question that was answered costs nothing any more
+    pending = literals.map((name) => `(assert (not ${name}))\n`).join('')
+    return { names, answer: (await evaluate(`${text.join('\n')}\n`)).trim() }
   }
 
   const known = new Map<Term, string>()
 
   /** Symbols for terms, whose values can be read. */
-  async function labelled(terms: readonly Term[]): Promise<ReadonlyMap<Term, string>> {
+  function labelled(terms: readonly Term[]): ReadonlyMap<Term, string> {
     const fresh = [...new Set(terms)].filter((term) => !known.has(term))
     for (const term of fresh) known.set(term, `l${known.size}`)
-    const lines = fresh.map((term) => `(declare-const ${known.get(term)} Bool)(assert (= ${known.get(term)} ${term}))`)
-    if (lines.length > 0) refuseError(await evaluate(lines.join('\n')))
+    for (const term of fresh)
+      pending += `(declare-const ${known.get(term)} Bool)(assert (= ${known.get(term)} ${term}))\n`
     return new Map(terms.map((term) => [term, known.get(term) ?? '']))
-  }
-
-  /** A question that was answered costs nothing any more. */
-  async function drop(names: readonly { readonly name: string }[]): Promise<void> {
-    await evaluate(names.map(({ name }) => `(assert (not ${name}))`).join('\n'))
   }
 
   return {
     async ask(script, conditions, timeoutMs, looked = []) {
-      const labels = await labelled(looked)
-      const { names, answer } = await check(script, conditions, timeoutMs)
-      if (answer === 'unsat') {
-        await drop(names)
-        return { kind: 'impossible' }
-      }
+      const first = script.take()
+      pending += `${first}\n`
+      const labels = labelled(looked)
+      const { answer } = await check(script, conditions, timeoutMs)
+      if (answer === 'unsat') return { kind: 'impossible' }
       if (answer !== 'sat') {
         refuseError(answer)
         const why = (await evaluate('(get-info :reason-unknown)')).replace(/^.*"(.*)".*$/s, '$1')
-        await drop(names)
         return { kind: 'unknown', why: reasonOf(why) }
       }
       const values = await evaluate(`(get-value (${[...script.variables, ...labels.values()].join(' ')}))`)
-      await drop(names)
       return { kind: 'possible', model: readModel(values, labels) }
+    },
+    async canHold(script, conditions, timeoutMs) {
+      return (await check(script, conditions, timeoutMs)).answer === 'sat'
     },
     async conflictOf(script, conditions, timeoutMs) {
       const { names, answer } = await check(script, conditions, timeoutMs)
-      const core = answer === 'unsat' ? await evaluate('(get-unsat-core)') : undefined
-      await drop(names)
-      if (core === undefined) return undefined
-      const found = new Set(core.match(/q\d+/g))
+      if (answer !== 'unsat') return undefined
+      const found = new Set((await evaluate('(get-unsat-core)')).match(/q\d+/g))
       return names.filter(({ name }) => found.has(name)).map(({ condition }) => condition)
     },
     interrupt: () => Z3.interrupt(context),
@@ -152,6 +148,7 @@ async function load() {
   const silent = () => {}
   const program = await init({ print: silent, printErr: silent })
   program.Z3.global_param_set('memory_max_size', String(MEMORY_MB))
+  program.Z3.global_param_set('sat.core.minimize', 'true')
   return program
 }
 

@@ -27,8 +27,9 @@ export interface TextClasses {
   readonly doubtful: ReadonlySet<string>
 }
 
-/** Most states of one product. */
-const MOST_STATES = 400_000
+/** Most states of one product, beside those that lead to constants. */
+const MOST_STATES = 60_000
+const STATES_PER_CONSTANT = 40
 
 /** The classes of arbitrary text; undefined if there are too many. */
 export function textClasses(tests: TextTests, mostStates = MOST_STATES): TextClasses | undefined {
@@ -99,7 +100,7 @@ class Explorer {
   constructor(tests: TextTests, ofDomains: HostTests['ofDomains'] | undefined, mostStates: number) {
     this.#tests = tests
     this.#ofDomains = ofDomains
-    this.#mostStates = mostStates
+    this.#mostStates = mostStates + STATES_PER_CONSTANT * (tests.equal.size + tests.folded.size)
     this.#equal = new Trie(tests.equal)
     this.#folded = new Trie(tests.folded)
     const isHost = ofDomains !== undefined

@@ -34,6 +34,7 @@ const LIST_ITEMS = ['a', 'ab', 'Example', 'www.example.com', '10.0.0.0/8', '::1'
 /** A solver for proofs that ask nothing. */
 export const NO_SOLVER: Solver = {
   ask: () => Promise.reject(new Error('there is no solver')),
+  canHold: () => Promise.reject(new Error('there is no solver')),
   conflictOf: () => Promise.reject(new Error('there is no solver')),
   interrupt: () => {},
   close: () => {},
