@@ -2,13 +2,15 @@
 // earlier ones together; rules that matter only while a data center is down; connections that no rule decides; people
 // whose IPv4 and IPv6 leave from different countries.
 
+import { placeRuleIssue } from '../config/place-rule-issue.ts'
+import type { Issue } from '../errors/issue.ts'
 import { findDedicatedByIpv4, findDedicatedByIpv6 } from '../policy/egress-address.ts'
 import type { Rule } from '../policy/rule.ts'
 import { witnessJson } from './answer.ts'
-import type { ProveSettings } from './invariants.ts'
+import { type ProveSettings, proveInvariants } from './invariants.ts'
 import { type End, effectOf, type PolicyTerms } from './policy-terms.ts'
 import { type Found, Proof, type Witness } from './proof.ts'
-import { openWorld, type Subject } from './subject.ts'
+import { openWorld, readSubject, type Subject } from './subject.ts'
 import { and, choose, FALSE, not, or, type Script, type Term, TRUE, xor } from './terms.ts'
 
 export type ReachFinding =
@@ -49,6 +51,65 @@ export function findingJson(finding: ReachFinding): unknown {
   const countries = finding.kind === 'two-countries' ? { ipv4: finding.ipv4, ipv6: finding.ipv6 } : {}
   const reason = finding.kind === 'undecided' ? { reason: finding.reason } : {}
   return { kind: finding.kind, rule, ...by, ...countries, ...reason, ...witness }
+}
+
+/** What `check` can say by proof within a time: rules that decide nothing, and invariants that do not hold. Rules in
+ *  `known` are reported already. */
+export async function adviseByProof(
+  file: string,
+  known: ReadonlySet<string>,
+  budgetMs: number,
+): Promise<readonly Issue[]> {
+  const subject = readSubject(file)
+  const { config } = subject
+  const signal = AbortSignal.timeout(budgetMs)
+  const settings = { timeoutMs: budgetMs, signal }
+  const issues: Issue[] = []
+  if ((config.invariants ?? []).length > 0) {
+    for await (const answer of proveInvariants([file], settings)) {
+      if (answer.answer === 'proven') continue
+      const severity = answer.answer === 'refuted' ? 'error' : 'warning'
+      const message = `the invariant \`${answer.name}\` is ${answer.answer}: ${answer.reason}`
+      const hint = 'run `egresslab prove` to see a connection that shows it'
+      issues.push({ severity, code: `prove.${answer.answer}`, message, hint, file, line: answer.line ?? 1 })
+    }
+  }
+  for await (const finding of exploreReach(subject, settings)) {
+    const told = adviceOf(finding)
+    const rule = 'rule' in finding ? config.rules.find(({ id }) => id === finding.rule?.id) : undefined
+    if (told === undefined || rule === undefined || known.has(rule.name)) continue
+    issues.push(
+      placeRuleIssue(
+        { severity: 'advice', code: `prove.${finding.kind}`, message: told, path: ['rules', rule.name] },
+        rule,
+        file,
+      ),
+    )
+  }
+  if (signal.aborted) {
+    const message = `the time for proofs, ${Math.round(budgetMs / 1000)} s, is over; not everything was looked at`
+    issues.push({
+      severity: 'warning',
+      code: 'prove.out_of_time',
+      message,
+      hint: 'give more with `--prove SECONDS`',
+      file,
+    })
+  }
+  return issues
+}
+
+function adviceOf(finding: ReachFinding): string | undefined {
+  if (finding.kind === 'never-reached') {
+    const names = finding.by.map(({ name }) => `\`${name}\``).join(', ')
+    const why = names === '' ? 'its conditions exclude each other' : `${names} together match whenever it would`
+    return `rule \`${finding.rule.name}\` is never reached: ${why}`
+  }
+  if (finding.kind === 'changes-nothing') {
+    return `rule \`${finding.rule.name}\` changes nothing: without it every connection leaves as before`
+  }
+  if (finding.kind !== 'two-countries') return undefined
+  return `rule \`${finding.rule.name}\` sends people from ${finding.ipv4} over IPv4 and from ${finding.ipv6} over IPv6`
 }
 
 async function* findingsOf(proof: Proof, settings: ProveSettings): AsyncGenerator<ReachFinding> {

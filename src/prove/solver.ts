@@ -58,16 +58,16 @@ export async function startSolver(): Promise<Solver> {
       return { name, condition, text: `(declare-const ${name} Bool)(assert (=> ${name} ${condition}))` }
     })
     const literals = names.map(({ name }) => name)
-    const text = [
-      pending,
-      script.take(),
-      ...names.map((one) => one.text),
-      `(set-option :timeout ${Math.max(1, Math.round(timeoutMs))})`,
-      `(check-sat-assuming (${literals.join(' ')}))`,
-    ]
+    const question = `(check-sat-assuming (${literals.join(' ')}))\n`
+    const head = [pending, script.take(), ...names.map((one) => one.text), `(set-option :rlimit ${SHORT_STEPS})`]
     // a question that was answered costs nothing any more
     pending = literals.map((name) => `(assert (not ${name}))\n`).join('')
-    return { names, answer: (await evaluate(`${text.join('\n')}\n`)).trim() }
+    const quick = evaluateNow(memory, context, `${head.join('\n')}\n${question}`).trim()
+    if (quick !== 'unknown') return { names, answer: quick }
+    const limits = `(set-option :rlimit 0)\n(set-option :timeout ${Math.max(1, Math.round(timeoutMs))})\n`
+    const answer = (await evaluate(`${limits}${question}`)).trim()
+    pending += '(set-option :timeout 4294967295)\n'
+    return { names, answer }
   }
 
   const known = new Map<Term, string>()
@@ -90,10 +90,14 @@ export async function startSolver(): Promise<Solver> {
       if (answer === 'unsat') return { kind: 'impossible' }
       if (answer !== 'sat') {
         refuseError(answer)
-        const why = (await evaluate('(get-info :reason-unknown)')).replace(/^.*"(.*)".*$/s, '$1')
+        const why = evaluateNow(memory, context, '(get-info :reason-unknown)').replace(/^.*"(.*)".*$/s, '$1')
         return { kind: 'unknown', why: reasonOf(why) }
       }
-      const values = await evaluate(`(get-value (${[...script.variables, ...labels.values()].join(' ')}))`)
+      const values = evaluateNow(
+        memory,
+        context,
+        `(get-value (${[...script.variables, ...labels.values()].join(' ')}))`,
+      )
       return { kind: 'possible', model: readModel(values, labels) }
     },
     async canHold(script, conditions, timeoutMs) {
@@ -102,7 +106,7 @@ export async function startSolver(): Promise<Solver> {
     async conflictOf(script, conditions, timeoutMs) {
       const { names, answer } = await check(script, conditions, timeoutMs)
       if (answer !== 'unsat') return undefined
-      const found = new Set((await evaluate('(get-unsat-core)')).match(/q\d+/g))
+      const found = new Set(evaluateNow(memory, context, '(get-unsat-core)').match(/q\d+/g))
       return names.filter(({ name }) => found.has(name)).map(({ condition }) => condition)
     },
     interrupt: () => Z3.interrupt(context),
@@ -123,7 +127,11 @@ interface SolverMemory {
   readonly _free: (at: number) => void
   readonly ccall: (name: string, result: string, types: readonly string[], values: readonly unknown[]) => unknown
   readonly async_call: (call: () => unknown) => Promise<string>
+  readonly UTF8ToString: (at: number) => string
 }
+
+/** Steps of the solver that are waited for in place; a thread for a question costs as much as a small question. */
+const SHORT_STEPS = 300_000
 
 /** The package's own `eval_smtlib2_string` puts the text on a stack that is used again while another thread still
  *  reads it; this one keeps it until the answer is there. The text is ASCII. */
@@ -139,6 +147,19 @@ async function evaluateIn(memory: SolverMemory, context: unknown, text: string):
   }
 }
 
+/** The same in place, for what is known to be short. */
+function evaluateNow(memory: SolverMemory, context: unknown, text: string): string {
+  const at = memory._malloc(text.length + 1)
+  try {
+    Buffer.from(memory.HEAPU8.buffer).write(`${text}\0`, at, 'latin1')
+    return memory.UTF8ToString(
+      Number(memory.ccall('Z3_eval_smtlib2_string', 'number', ['number', 'number'], [context, at])),
+    )
+  } finally {
+    memory._free(at)
+  }
+}
+
 /** Compiling the solver takes most of a second, so that questions side by side share it. */
 let loaded: ReturnType<typeof load> | undefined
 let open = 0
@@ -148,7 +169,6 @@ async function load() {
   const silent = () => {}
   const program = await init({ print: silent, printErr: silent })
   program.Z3.global_param_set('memory_max_size', String(MEMORY_MB))
-  program.Z3.global_param_set('sat.core.minimize', 'true')
   return program
 }
 

@@ -79,21 +79,31 @@ export function renderComparison({ isSame, reason, regions, ms }: PolicyComparis
     isSame === undefined
       ? `${style.warn('not decided')}: ${regions.length === 0 ? '' : `${count} at least; `}${reason}`
       : `${style.bad(count)}; ${reason}`
-  return `${regions.map((region) => renderRegion(region, style)).join('')}${last}  ${time}\n`
+  const pairs = Map.groupBy(regions, ({ before, after }) => `${sideText(before)} → ${sideText(after)}`)
+  const shown = [...pairs].map(([pair, own]) => `${style.warn('changed')}  ${pair}\n${renderRegions(own, style)}`)
+  return `${shown.join('')}${last}  ${time}\n`
 }
 
-function renderRegion({ before, after, condition, down, up, witness }: Region, style: TextStyles): string {
-  const meanwhile = [
+/** Regions of one pair of rules: each with what changes and when, and one connection for all. */
+function renderRegions(regions: readonly Region[], style: TextStyles): string {
+  const lines = regions.flatMap((region, at) => {
+    const { before, after, condition } = region
+    const isNew = condition !== regions[at - 1]?.condition
+    return [
+      ...(isNew ? [`  when     ${condition}`] : []),
+      `  leaves   ${before.egress} → ${style.strong(after.egress)}${meanwhileOf(region)}`,
+    ]
+  })
+  const [first] = regions
+  return `${[...lines, ...(first === undefined ? [] : whoLines(first.witness, style))].join('\n')}\n`
+}
+
+function meanwhileOf({ down, up }: Region): string {
+  const parts = [
     ...(down.length === 0 ? [] : [`${down.join(', ')} ${down.length === 1 ? 'is' : 'are'} down`]),
     ...(up.length === 0 ? [] : [`${up.join(', ')} ${up.length === 1 ? 'is' : 'are'} up`]),
   ]
-  return [
-    `${style.warn('changed')}  ${sideText(before)} → ${sideText(after)}: ${before.egress} → ${style.strong(after.egress)}`,
-    `  when     ${condition}`,
-    ...(meanwhile.length === 0 ? [] : [`  while    ${meanwhile.join(' and ')}`]),
-    ...whoLines(witness, style),
-    '',
-  ].join('\n')
+  return parts.length === 0 ? '' : `, while ${parts.join(' and ')}`
 }
 
 function sideText({ rule, egress }: RegionSide): string {
