@@ -14,7 +14,7 @@ import { and, FALSE, not, or, type Term, TRUE, xor } from './terms.ts'
 /** One side of a region: the rule that decides and where connections leave from. */
 export interface RegionSide {
   readonly rule: Pick<Rule, 'id' | 'name' | 'precedence'> | null
-  /** an address, a range, `shared egress`, `exempt` or `refused` */
+  /** an address, a range, `balanced`, `shared egress`, `exempt` or `refused` */
   readonly egress: string
 }
 
@@ -38,7 +38,8 @@ export interface PolicyComparison {
 }
 
 interface CompareOptions extends ProveSettings {
-  readonly onRegion?: (region: Region) => void
+  /** false: no question may hold up this thread */
+  readonly inPlace?: boolean
 }
 
 /** Most regions that are told apart. */
@@ -61,7 +62,8 @@ export async function compareSubjects(
   options: CompareOptions,
 ): Promise<PolicyComparison> {
   const world = openWorld([before.world, after.world])
-  const proof = await Proof.open({ policies: [before.snapshot, after.snapshot], world, conditions: [] })
+  const input = { policies: [before.snapshot, after.snapshot], world, conditions: [] }
+  const proof = await Proof.open(input, { inPlace: options.inPlace ?? true })
   try {
     return await comparePolicies(proof, options)
   } finally {
@@ -70,7 +72,7 @@ export async function compareSubjects(
 }
 
 /** The documented JSON. A witness has both decisions. */
-export function comparisonJson({ isSame, reason, regions, ms }: PolicyComparison): unknown {
+export function comparisonJson({ isSame, reason, regions, ms }: PolicyComparison) {
   return {
     same: isSame ?? null,
     reason,
@@ -119,6 +121,9 @@ export async function comparePolicies(proof: Proof, options: CompareOptions): Pr
       colosDown = everyColo
       continue
     }
+    if (found.kind === 'none' && !balancesAlike(before, after)) {
+      return done(regions.length > 0 ? false : undefined, 'the two accounts balance over different addresses')
+    }
     if (found.kind === 'none') {
       return done(
         regions.length === 0,
@@ -144,14 +149,13 @@ export async function comparePolicies(proof: Proof, options: CompareOptions): Pr
       witness: found.witness,
     }
     regions.push(region)
-    options.onRegion?.(region)
   }
   return done(undefined, `there are more than ${MOST_REGIONS} regions`)
 }
 
 /** Exactly one end holds in each policy, so that ends both have cancel out. */
 function differenceOf(before: PolicyTerms, after: PolicyTerms): Term {
-  const effects = new Set([...before.ends, ...after.ends].map(effectOf))
+  const effects = new Set([...before.ends, ...after.ends].map(effectOfEnd))
   return or(
     [...effects].map((one) => {
       const [mine, theirs] = [whereEffect(before, one), whereEffect(after, one)]
@@ -161,16 +165,29 @@ function differenceOf(before: PolicyTerms, after: PolicyTerms): Term {
 }
 
 function whereEffect({ ends }: PolicyTerms, wanted: string): Set<Term> {
-  return new Set(ends.filter((end) => effectOf(end) === wanted).map(({ when }) => when))
+  return new Set(ends.filter((end) => effectOfEnd(end) === wanted).map(({ when }) => when))
 }
 
 function endsLike({ ends }: PolicyTerms, decision: Decision): readonly End[] {
   const wanted = effect(decision)
-  return ends.filter((end) => end.rule?.id === decision.rule?.id && effectOf(end) === wanted)
+  return ends.filter((end) => end.rule?.id === decision.rule?.id && effectOfEnd(end) === wanted)
+}
+
+function balancesAlike(before: PolicyTerms, after: PolicyTerms): boolean {
+  const termsOf = ({ ends }: PolicyTerms) => {
+    return new Set(ends.filter(({ outcome }) => outcome === 'balanced').map(({ open }) => open))
+  }
+  const [mine, theirs] = [termsOf(before), termsOf(after)]
+  return mine.size === 0 || theirs.size === 0 || mine.symmetricDifference(theirs).size === 0
+}
+
+/** Which address is balanced to is the account's affair, and the same before and after. */
+function effectOfEnd(end: End): string {
+  return end.outcome === 'balanced' ? 'balanced' : effectOf(end)
 }
 
 function effect({ outcome, egress }: Decision): string {
-  if (outcome === 'exempt') return 'exempt'
+  if (outcome === 'exempt' || outcome === 'balanced') return outcome
   if (egress === null) return 'refused'
   return egress.dedicated === undefined ? 'shared egress' : nameOfEgress(egress)
 }

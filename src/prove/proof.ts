@@ -70,8 +70,8 @@ export class Proof {
   readonly #choices: BalanceChoices
 
   /** Puts policies and conditions into terms and starts the solver. Throws an InputError where that is not installed. */
-  static async open(input: ProofInput): Promise<Proof> {
-    return new Proof(input, await startSolver())
+  static async open(input: ProofInput, options: Parameters<typeof startSolver>[0] = {}): Promise<Proof> {
+    return new Proof(input, await startSolver(options))
   }
 
   /** The same for a solver that runs, or that is never asked. */

@@ -29,8 +29,9 @@ export interface Solver {
 
 const MEMORY_MB = 2000
 
-/** Starts the solver. Throws an InputError where the package is not installed. */
-export async function startSolver(): Promise<Solver> {
+/** Starts the solver. `inPlace`: short questions may hold up this thread, which costs less than handing them to another.
+ *  Throws an InputError where the package is not installed. */
+export async function startSolver({ inPlace = true } = {}): Promise<Solver> {
   open++
   loaded ??= load()
   const { Z3, em } = await loaded
@@ -62,7 +63,8 @@ export async function startSolver(): Promise<Solver> {
     const head = [pending, script.take(), ...names.map((one) => one.text), `(set-option :rlimit ${SHORT_STEPS})`]
     // a question that was answered costs nothing any more
     pending = literals.map((name) => `(assert (not ${name}))\n`).join('')
-    const quick = evaluateNow(memory, context, `${head.join('\n')}\n${question}`).trim()
+    const begun = `${head.join('\n')}\n${question}`
+    const quick = (inPlace ? evaluateNow(memory, context, begun) : await evaluate(begun)).trim()
     if (quick !== 'unknown') return { names, answer: quick }
     const limits = `(set-option :rlimit 0)\n(set-option :timeout ${Math.max(1, Math.round(timeoutMs))})\n`
     const answer = (await evaluate(`${limits}${question}`)).trim()
@@ -133,15 +135,22 @@ interface SolverMemory {
 /** Steps of the solver that are waited for in place; a thread for a question costs as much as a small question. */
 const SHORT_STEPS = 300_000
 
+/** The package answers one question at a time, whoever asks. */
+let queue: Promise<unknown> = Promise.resolve()
+
 /** The package's own `eval_smtlib2_string` puts the text on a stack that is used again while another thread still
  *  reads it; this one keeps it until the answer is there. The text is ASCII. */
 async function evaluateIn(memory: SolverMemory, context: unknown, text: string): Promise<string> {
   const at = memory._malloc(text.length + 1)
   try {
     Buffer.from(memory.HEAPU8.buffer).write(`${text}\0`, at, 'latin1')
-    return await memory.async_call(() =>
-      memory.ccall('async_Z3_eval_smtlib2_string', 'void', ['number', 'number'], [context, at]),
+    const turn = queue.then(() =>
+      memory.async_call(() =>
+        memory.ccall('async_Z3_eval_smtlib2_string', 'void', ['number', 'number'], [context, at]),
+      ),
     )
+    queue = turn.catch(() => undefined)
+    return await turn
   } finally {
     memory._free(at)
   }
