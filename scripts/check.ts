@@ -1,5 +1,5 @@
 // `npm run check`: style, types and the house rules, everything that can be said without running a test. Exit 1 when
-// anything is to be mended; every complaint is printed.
+// anything is to be mended; every complaint is printed. `--write-schemas` writes the published schemas.
 
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { errorViolations } from './check-errors.ts'
 import { fileViolations } from './check-files.ts'
 import { nameViolations } from './check-names.ts'
 import { referenceViolations } from './check-references.ts'
+import { schemaViolations, writeSchemas } from './schemas.ts'
 import { ROOT, sourceFiles } from './source-files.ts'
 
 const TOOLS = [
@@ -24,12 +25,14 @@ for (const [name, script, args] of TOOLS) {
   })
   report(name, result.status === 0 ? [] : ['see above'])
 }
+if (process.argv.includes('--write-schemas')) writeSchemas()
 const files = sourceFiles()
 report('arrow', arrowViolations(files))
 report('errors', errorViolations(files))
 report('files', fileViolations(files))
 report('names', nameViolations(files))
 report('references', referenceViolations(files))
+report('schemas', schemaViolations())
 process.exitCode = good ? 0 : 1
 
 function report(name: string, violations: readonly string[]): void {

@@ -5,9 +5,13 @@
 import { rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../src/config/load.ts'
-import { ensureDevelopmentCertificates } from '../src/tls/development-certificates.ts'
+import {
+  certificateFile,
+  ensureDevelopmentCertificates,
+  readKeyPair,
+  writeKeyPair,
+} from '../src/tls/development-certificates.ts'
 import { issueClientCertificate } from '../src/tls/issue-certificates.ts'
-import { certificateFile, readKeyPair, writeKeyPair } from '../src/tls/key-pair-files.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

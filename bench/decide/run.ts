@@ -1,10 +1,9 @@
 // `npm run bench -- decide`: our rule evaluation at four sizes, with and without its cache, and beside rivals on the same rules in the
 // same run, each shown to give the same answers. Figures go to bench/results/<tag>/decide.json.
 
-import { benchDecide } from '../../src/load-test/decide-bench.ts'
+import { benchDecide, createSyntheticSubject, subjectOf } from '../../src/load-test/bench-decide.ts'
 import { runDecideLoad } from '../../src/load-test/decide-load.ts'
 import { createSyntheticFlows } from '../../src/load-test/synthetic-flows.ts'
-import { createSyntheticSubject, subjectOf } from '../../src/load-test/synthetic-subject.ts'
 import { createSyntheticWorld } from '../../src/load-test/synthetic-world.ts'
 import type { Flow } from '../../src/policy/flow.ts'
 import { compileRuleset, type Ruleset } from '../../src/policy/ruleset.ts'

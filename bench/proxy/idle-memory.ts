@@ -4,7 +4,7 @@
 
 import type { Socket } from 'node:net'
 import { openTunnel, type ProxyUnderTest } from '../../src/load-test/proxy/operation.ts'
-import { residentBytes } from '../../src/load-test/proxy/processor-time.ts'
+import { residentBytes } from '../../src/load-test/proxy/origin-process.ts'
 import { table } from '../report.ts'
 import { type Contestant, subjectOf } from './contestant.ts'
 import { load } from './load.ts'

@@ -1,7 +1,7 @@
 // One measured round: load against one proxy, with the processor time its processes used per operation.
 
 import type { ProxyUnderTest } from '../../src/load-test/proxy/operation.ts'
-import { processorSeconds } from '../../src/load-test/proxy/processor-time.ts'
+import { processorSeconds } from '../../src/load-test/proxy/origin-process.ts'
 import { type LoadReport, type LoadRequest, load } from './load.ts'
 import type { RunningProxy } from './rivals.ts'
 

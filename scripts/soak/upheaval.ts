@@ -3,7 +3,7 @@
 
 import { AT_START, COLOS, type Situation } from './situation.ts'
 
-const AMER_RULE = '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d02'
+const AMER_RULE = '53ed0b53-fdbe-5cd8-b321-a37bb0ca560e'
 
 export class Upheaval {
   readonly #api: string

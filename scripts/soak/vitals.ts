@@ -1,7 +1,7 @@
 // Memory and descriptors of a process, as Linux shows them.
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { residentBytes } from '../../src/load-test/proxy/processor-time.ts'
+import { residentBytes } from '../../src/load-test/proxy/origin-process.ts'
 
 export interface Vitals {
   readonly residentMb: number

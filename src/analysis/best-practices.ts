@@ -9,8 +9,7 @@ import { distanceKm, type Place } from '../policy/place.ts'
 import type { Rule } from '../policy/rule.ts'
 import { RuleParser } from '../policy/rule-expressions.ts'
 import type { Ruleset } from '../policy/ruleset.ts'
-import { findCapitalTexts } from './letter-case.ts'
-import { similarRules } from './similar-rules.ts'
+import { findCapitalTexts, similarRules } from './rule-findings.ts'
 import { proveReach, whyUnreachable } from './unreachable.ts'
 
 /** `code` is `practice.P1` … `practice.P8` or `practice.letter_case`; `hint` says what to change. */

@@ -1,11 +1,13 @@
-// Policy tests as data: the decision a case expects, and how the actual one differs. Reads no files and decides nothing
-// itself. Keys of an expectation are those of a test file.
+// Policy tests as data: the decision a case expects, how the actual one differs, and which rules no case covers. Reads no
+// files and decides nothing itself. Keys of an expectation are those of a test file.
 
 import { containsIp, parseCidr } from '../net/cidr.ts'
 import { equalIp, parseIp } from '../net/ip.ts'
 import type { DecisionOutcome } from '../policy/decision.ts'
 import type { ExplainedDecision } from '../policy/explain.ts'
-import type { RuleCoverage } from './coverage.ts'
+import type { Rule } from '../policy/rule.ts'
+import type { Ruleset } from '../policy/ruleset.ts'
+import { type Unreachable, whyUnreachable } from './unreachable.ts'
 
 /** Any part of a decision. `rule` is a name or an id, `egress_ip` an address or a network, `reason` text that the
  *  reason contains. */
@@ -128,4 +130,42 @@ function differencesOfFailure(expected: Expectation, { code, message }: Verdict 
 
 function show(value: Fact): string {
   return value === null ? 'nothing' : String(value)
+}
+
+export interface RuleCoverage {
+  readonly id: string
+  readonly rule: string
+  readonly precedence: number
+  /** names of the cases it decided, in the order they ran */
+  readonly decided: readonly string[]
+  /** why it cannot decide anything (disabled, not an egress rule, never reached …); null for rules that count */
+  readonly skipped: string | null
+}
+
+/** The coverage of every rule, by precedence. `cases`: each with the rule that decided it, null if none did;
+ *  `unreachable`: rules proven to decide nothing. */
+export function coverageOf(
+  ruleset: Pick<Ruleset, 'rules' | 'skipped'>,
+  cases: readonly { readonly name: string; readonly ruleId: string | null }[],
+  unreachable: readonly Unreachable[] = [],
+): RuleCoverage[] {
+  const reasons = new Map<Rule, string>([
+    ...unreachable.map((proof) => [proof.rule, whyUnreachable(proof)] as const),
+    ...ruleset.skipped.map(({ rule, reason }) => [rule, reason] as const),
+  ])
+  const decided = Map.groupBy(cases, ({ ruleId }) => ruleId)
+  return ruleset.rules.map((rule) => ({
+    id: rule.id,
+    rule: rule.name,
+    precedence: rule.precedence,
+    decided: (decided.get(rule.id) ?? []).map(({ name }) => name),
+    skipped: reasons.get(rule) ?? null,
+  }))
+}
+
+/** The share of rules able to decide a case that did, in per cent, 0 … 100; 100 if there are no such rules. */
+export function coveredPercent(rules: readonly RuleCoverage[]): number {
+  const counting = rules.filter(({ skipped }) => skipped === null)
+  const covered = counting.filter(({ decided }) => decided.length > 0)
+  return counting.length === 0 ? 100 : (100 * covered.length) / counting.length
 }

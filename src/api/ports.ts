@@ -2,12 +2,13 @@
 
 import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
+import type { Logpush } from '../log/logpush.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
+import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
-import type { LiveSession, OpenSession } from '../proxy/live-sessions.ts'
-import type { RecentSession } from '../proxy/recent-sessions.ts'
+import type { LiveSession, OpenSession, RecentSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { EngineName } from '../transport/engine.ts'
 
@@ -32,6 +33,7 @@ export interface ApiPorts {
   readonly voucher?: Voucher
   /** absent: no listener has a sign-in page */
   readonly signIn?: SignInPort
+  readonly logpush: LogpushPort
   readonly status: StatusPort
   /** Files of the console by path (`/`, `/app.js`); undefined where there is none. No secrets in them. */
   readonly page?: (path: string) => SessionPage | undefined
@@ -49,7 +51,7 @@ export interface ControlPlane {
   /** What `edit` would make of the current state; nothing happens. Throws ChangeError as {@link change} does. */
   preview(edit: (draft: Draft) => void): LabSnapshot
   setColoDown(code: string, down: boolean): void
-  chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void
+  chooseVirtualNetwork(email: string, virtualNetworkId: NetworkId | null): void
   chosenVirtualNetwork(email: string): string | undefined
   now(): number
   setClockOffset(offsetMs: number): void
@@ -82,8 +84,12 @@ export interface SessionsPort {
   settle(colo: string, reset: boolean): Promise<{ readonly reset: boolean; readonly count: number }>
   /** the last finished sessions, oldest first */
   recent(): readonly SessionRecord[]
+  forget(): void
   subscribe(listener: (record: SessionRecord) => void): () => void
 }
+
+/** Logpush jobs, as far as the API goes: their destinations, and how they are doing. */
+export type LogpushPort = Pick<Logpush, 'check' | 'needsChallenge' | 'challenge' | 'isAnswered' | 'status'>
 
 /** Gateway DNS. */
 export interface DnsPort {
@@ -120,6 +126,8 @@ export interface StatusPort {
   readonly version: string
   /** how connections enter and leave */
   readonly engine: EngineName
+  /** types of the geo databases in use, such as `GeoLite2-City` */
+  geoDatabases(): readonly string[]
   /** epoch ms of machine time */
   readonly startedAt: number
   counts(): ConnectionCounts

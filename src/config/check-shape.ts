@@ -1,50 +1,20 @@
-// Checks a configuration, policy tests or a scenario against its schema, fills in the schema's defaults, and reports
-// problems in its own words. Does not resolve references between names.
+// Checks the data of a file against its schema (schema.ts), fills in the schema's defaults, and reports problems in its own
+// words. Does not resolve references between names.
 
-import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js'
-import labSchema from '../../config/lab.schema.json' with { type: 'json' }
-import testSchema from '../../config/policy-test.schema.json' with { type: 'json' }
-import scenarioSchema from '../../scenarios/scenario.schema.json' with { type: 'json' }
+import type { ErrorObject } from 'ajv'
+import type { TSchema } from 'typebox'
 import { counted } from '../errors/counted.ts'
 import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import { FORMATS, type Format } from './formats.ts'
 import type { Problems } from './problems.ts'
+import { shapeCheck } from './shape-checks.ts'
 import type { DocumentPath } from './source-document.ts'
 
-const ajv = new Ajv2020({
-  allErrors: true,
-  useDefaults: true,
-  verbose: true,
-  strict: true,
-  allowUnionTypes: true,
-  formats: Object.fromEntries(Object.entries(FORMATS).map(([name, { test }]) => [name, test])),
-})
-ajv.addSchema([labSchema, testSchema, scenarioSchema])
-
-/** Checks a whole configuration; adds its problems and fills defaults into `data` in place. */
-export function checkLabShape(data: unknown, problems: Problems): void {
-  check(labSchema.$id, data, problems)
-}
-
-/** Checks a list of rules alone, as in a rules file. */
-export function checkRuleListShape(data: unknown, problems: Problems): void {
-  check(`${labSchema.$id}#/$defs/rules`, data, problems)
-}
-
-/** Checks a file of policy tests. */
-export function checkPolicyTestShape(data: unknown, problems: Problems): void {
-  check(testSchema.$id, data, problems)
-}
-
-/** Checks a scenario; fills defaults into `data` in place. */
-export function checkScenarioShape(data: unknown, problems: Problems): void {
-  check(scenarioSchema.$id, data, problems)
-}
-
-function check(id: string, data: unknown, problems: Problems): void {
-  const validate = ajv.getSchema(id)
-  if (validate === undefined) throw new RangeError(`there is no schema ${id}`)
+/** Checks data against a schema, adds its problems, and fills defaults into `data` in place. If there are no problems,
+ *  `data` is of the schema's type. Every problem is reported at once (CF-01). */
+export function checkShape(schema: TSchema, data: unknown, problems: Problems): void {
   const written = structuredClone(data)
+  const validate = shapeCheck(schema)
   if (validate(data) === true) return
   for (const error of validate.errors ?? []) report(error, written, problems)
 }
@@ -167,4 +137,35 @@ function pathOf(pointer: string, data: unknown): DocumentPath {
       value = Object(value)[at]
       return at
     })
+}
+
+export interface ValidSections {
+  readonly data: Readonly<Record<string, unknown>>
+  /** The path in the file of a value in `data`: items after a removed one have moved up. */
+  originalPath(path: DocumentPath): DocumentPath
+}
+
+/** `bad` are the paths of errors. A list loses the items concerned; any other section is removed as a whole. */
+export function validSections(data: unknown, bad: readonly DocumentPath[]): ValidSections {
+  const kept = new Map<string | number, readonly number[]>()
+  const sound: Record<string, unknown> = {}
+  const isBlock = typeof data === 'object' && data !== null && !Array.isArray(data)
+  for (const [section, value] of Object.entries(isBlock ? data : {})) {
+    const steps = bad.filter((path) => path[0] === section).map((path) => path[1])
+    if (Array.isArray(value) && steps.every((step) => typeof step === 'number')) {
+      const places = [...value.keys()].filter((at) => !steps.includes(at))
+      kept.set(section, places)
+      sound[section] = places.map((at) => value[at])
+    } else if (steps.length === 0) {
+      sound[section] = value
+    }
+  }
+  return {
+    data: sound,
+    originalPath([section = '', at, ...rest]) {
+      if (at === undefined) return section === '' ? [] : [section]
+      const place = typeof at === 'number' ? kept.get(section)?.[at] : undefined
+      return [section, place ?? at, ...rest]
+    },
+  }
 }

@@ -48,6 +48,7 @@ export const FORMATS: Readonly<Record<string, Format>> = {
   'colo-code': format('a data center code such as `AMS`', (text) => text !== ''),
   'country-code': format('a country of two capitals such as `GB`', (text) => /^[A-Z]{2}$/.test(text)),
   'account-id': format('an account id of 32 hex digits', (text) => /^[0-9a-f]{32}$/.test(text)),
+  version: format('a version such as `"0.1.0"`', (text) => /^\d+(\.\d+){0,2}(-[\w.-]+)?$/.test(text)),
   'serial-number': format('a serial number in hex such as `0A:1B:2C`', (text) => SERIAL.test(text)),
   outcome: format(`one of ${OUTCOMES.map((outcome) => `\`${outcome}\``).join(', ')}`, (text) =>
     OUTCOMES.some((outcome) => outcome === text),

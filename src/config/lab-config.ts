@@ -1,5 +1,6 @@
 // The configuration of the lab: the validated value that the loader produces and all rooms read. No I/O here.
 
+import { inspect } from 'node:util'
 import type { Cidr } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
@@ -13,20 +14,22 @@ import type {
   VirtualNetwork,
 } from '../policy/account.ts'
 import type { Device, Identity, UserGroup } from '../policy/flow.ts'
+import type { ColoCode, NetworkId, TunnelId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
 import type { ExpressionSlot, Rule } from '../policy/rule.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { UdpLimits } from '../proxy/udp-association-flows.ts'
 import type { EngineChoice } from '../transport/choose-engine.ts'
+import type { WrittenName } from './names.ts'
+import type { SourcePosition } from './problems.ts'
 import type { ConfiguredInvariant } from './read-invariants.ts'
-import type { Secret } from './secret.ts'
 
 export interface LabConfig {
   /** as given on the command line */
   readonly file: string
   readonly account: { readonly id: string; readonly name: string }
   readonly settings: AccountSettings
-  readonly colosDown: readonly string[]
+  readonly colosDown: readonly ColoCode[]
   readonly dedicatedIps: readonly DedicatedEgressIp[]
   readonly sharedEgress: SharedEgress
   /** egress addresses realised by a proxy elsewhere */
@@ -44,6 +47,8 @@ export interface LabConfig {
   /** `policy.source`: rules may be changed at the API (`api`, the default), or the file alone owns them (`file`) */
   readonly policySource?: 'api' | 'file'
   readonly users: readonly ConfiguredUser[]
+  /** names by id of everything that rules may name by its id */
+  readonly names?: ReadonlyMap<string, string>
   /** as declared; users may have others too */
   readonly groups: readonly UserGroup[]
   /** the issuers whose tokens count as a login */
@@ -115,7 +120,7 @@ export interface ConfiguredExit {
 /** A tunnel that routes name, and how the lab reaches what is behind it: a stand-in if a network has one, else the
  *  proxy at its other end. */
 export interface ConfiguredTunnel {
-  readonly id: string
+  readonly id: TunnelId
   readonly name: string
   /** narrowest first; an address keeps its low bits */
   readonly networks: readonly TunnelNetwork[]
@@ -133,18 +138,11 @@ export interface TunnelNetwork {
   readonly ports: ReadonlyMap<number, number>
 }
 
-/** The place of a rule in the file, for messages: 1-based line and column, those of the expression's first character
- *  if the YAML scalar is plain, quoted or a block. */
-export interface SourcePosition {
-  /** absent: the configuration file itself */
-  readonly file?: string
-  readonly line: number
-  readonly column: number
-}
-
 export interface ConfiguredRule extends Rule {
   readonly position: SourcePosition
   readonly expressionPositions: Readonly<Partial<Record<ExpressionSlot, SourcePosition>>>
+  /** names in its expressions where the file has names and the rule ids */
+  readonly writtenNames?: Readonly<Partial<Record<ExpressionSlot, readonly WrittenName[]>>>
 }
 
 export interface ConfiguredUser {
@@ -156,7 +154,7 @@ export interface ConfiguredUser {
   /** id of the device assumed for a connection that names none */
   readonly defaultDevice?: string
   /** the user's current choice of virtual network, by id */
-  readonly virtualNetwork?: string
+  readonly virtualNetwork?: NetworkId
 }
 
 /** As written in the file. A plain password is hashed by identity/, once and in the background, so that reading a
@@ -176,8 +174,10 @@ export interface IdentityProvider {
   /** asymmetric algorithms only */
   readonly algorithms: readonly string[]
   readonly clockSkewMs: number
-  /** paths into the claims; the first present one counts */
-  readonly claims: Readonly<Record<'email' | 'id' | 'name' | 'groups' | 'samlAttributes', readonly string[]>>
+  /** paths into the claims; the first present one counts. Without any object of OIDC claims the token's own count. */
+  readonly claims: Readonly<
+    Record<'email' | 'id' | 'name' | 'groups' | 'samlAttributes' | 'oidcClaims', readonly string[]>
+  >
 }
 
 export interface ConfiguredDevice {
@@ -192,7 +192,7 @@ export interface ConfiguredSource {
   readonly network: Cidr
   readonly user?: string
   readonly device?: string
-  readonly virtualNetwork?: string
+  readonly virtualNetwork?: NetworkId
 }
 
 /** A name the lab resolves, and where its public addresses really are. A destination without a name maps an address. */
@@ -235,4 +235,30 @@ export interface GuardSettings {
   readonly profile: 'lab' | 'strict'
   readonly allow: readonly Cidr[]
   readonly deny: readonly Cidr[]
+}
+
+/** Holds one secret text, which only `reveal` returns: it prints as a placeholder in logs, dumps and responses. */
+export class Secret {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** The text itself. */
+  reveal(): string {
+    return this.#text
+  }
+
+  toString(): string {
+    return '(secret)'
+  }
+
+  toJSON(): string {
+    return '(secret)'
+  }
+
+  [inspect.custom](): string {
+    return '(secret)'
+  }
 }

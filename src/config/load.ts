@@ -7,21 +7,27 @@ import { InputError, type Issue } from '../errors/issue.ts'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { ip } from '../net/ip.ts'
-import { checkLabShape, checkRuleListShape } from './check-shape.ts'
-import { parseDurationMs, parseSizeBytes } from './formats.ts'
+import { type RawRule, RULE_LIST } from './account-schema.ts'
+import { checkShape, validSections } from './check-shape.ts'
+import { FORMATS, parseDurationMs, parseSizeBytes } from './formats.ts'
 import type { DnsSettings, LabConfig } from './lab-config.ts'
+import { LAB, type RawConfig, type RawDestination } from './lab-schema.ts'
 import { gatherNames } from './names.ts'
-import { isOwn, type OwnAddresses, readOwnAddresses } from './own-addresses.ts'
+import { compareVersions, ownVersion } from './own-package.ts'
 import { createProblems, type Problems } from './problems.ts'
-import type { RawConfig, RawRule } from './raw-config.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
-import { readExits, readTunnels } from './read-exits.ts'
-import { readIdentityProviders } from './read-identity-providers.ts'
 import { readInvariants } from './read-invariants.ts'
 import { readListeners } from './read-listeners.ts'
-import { readHostnameRoutes, readLists, readPrivateRoutes, readVirtualNetworks } from './read-networks.ts'
-import { readDevices, readGroups, readSources, readUsers } from './read-people.ts'
+import {
+  readExits,
+  readHostnameRoutes,
+  readLists,
+  readPrivateRoutes,
+  readTunnels,
+  readVirtualNetworks,
+} from './read-networks.ts'
+import { readDevices, readGroups, readIdentityProviders, readSources, readUsers } from './read-people.ts'
 import { type RuleList, readRules } from './read-rules.ts'
 import type { ReadingContext } from './reading.ts'
 import {
@@ -31,8 +37,7 @@ import {
   readSourceDocument,
   type SourceDocument,
 } from './source-document.ts'
-import { createStandIns, type StandIns } from './stand-ins.ts'
-import { validSections } from './valid-sections.ts'
+import { createStandIns, isOwn, type OwnAddresses, readOwnAddresses, type StandIns } from './stand-ins.ts'
 
 export interface LoadConfigOptions {
   /** listeners and API take free ports, so that several labs can run; origins keep their ports */
@@ -45,6 +50,10 @@ export interface LoadConfigOptions {
   readonly own?: OwnAddresses
   /** rules from this file, relative to the working directory, instead of all rules of the configuration */
   readonly rulesFile?: string
+  /** every listener annotates its HTTP answers */
+  readonly annotate?: boolean
+  /** destinations besides those of the configuration */
+  readonly destinations?: readonly RawDestination[]
   /** contents of files read before; further files that are read are added */
   readonly files?: ReadFiles
 }
@@ -55,7 +64,7 @@ export interface CheckedConfig {
   readonly issues: readonly Issue[]
 }
 
-/** Loads a configuration file. Throws InputError with all errors and warnings. */
+/** Loads a configuration file (docs/configuration.md). Throws InputError with all errors and warnings (CF-01). */
 export function loadConfig(file: string, options: LoadConfigOptions = {}): LabConfig {
   const { config, issues } = checkConfig(file, options)
   if (config === undefined) throw new InputError(issues)
@@ -75,6 +84,8 @@ export function checkConfigText(file: string, text: string, options: LoadConfigO
 function checkDocument(document: SourceDocument, options: LoadConfigOptions): CheckedConfig {
   if (document.issues.length > 0) return { issues: document.issues }
   const all = createProblems(document)
+  refuseNewer(document.data, all)
+  if (all.issues.length > 0) return { issues: all.issues }
   const { raw: written, problems } = checkedShape(document, all)
   const raw = options.rulesFile === undefined ? written : withRulesOf(options.rulesFile, written, document.file)
   const lists = ruleLists({ document, problems, files: options.files }, raw)
@@ -83,6 +94,16 @@ function checkDocument(document: SourceDocument, options: LoadConfigOptions): Ch
   const config = readLab(reading, { document, lists, standIns: standInsFor(withOptions, options) })
   const issues = inFileOrder(problems.issues)
   return issues.some(({ severity }) => severity === 'error') ? { issues } : { config, issues }
+}
+
+/** A file for a later version may have keys whose absence here would be reported one by one. */
+function refuseNewer(data: unknown, problems: Problems): void {
+  const wanted: unknown = Object(data).egresslab
+  if (typeof wanted !== 'string' || FORMATS.version?.test(wanted) !== true) return
+  if (compareVersions(wanted, ownVersion()) <= 0) return
+  const message = `this file is for egresslab \`${wanted}\`, and this is \`${ownVersion()}\``
+  const hint = 'run the version it names, or lower the number if the file needs nothing newer'
+  problems.add(['egresslab'], 'config.newer', message, { hint })
 }
 
 function inFileOrder(issues: readonly Issue[]): readonly Issue[] {
@@ -96,10 +117,10 @@ function inFileOrder(issues: readonly Issue[]): readonly Issue[] {
  *  references to them use names collected from the raw data. */
 function checkedShape(document: SourceDocument, problems: Problems): { raw: RawConfig; problems: Problems } {
   const data = structuredClone(document.data)
-  checkLabShape(data, problems)
+  checkShape(LAB, data, problems)
   const { data: sound, originalPath } = validSections(data, pathsOf(problems.issues))
   const whole: unknown = { dedicated_ips: [], ...sound }
-  checkLabShape(whole, createProblems(document))
+  checkShape(LAB, whole, createProblems(document))
   return { raw: whole as RawConfig, problems: problems.at(originalPath) }
 }
 
@@ -121,7 +142,7 @@ function ruleLists(
   }
   const rules = other.issues.length === 0 ? structuredClone(other.data) : []
   const before = theirs.issues.length
-  checkRuleListShape(rules, theirs)
+  checkShape(RULE_LIST, rules, theirs)
   const bad = pathsOf(theirs.issues.slice(before)).map((path) => ['rules', ...path])
   const { data, originalPath } = validSections({ rules }, bad)
   const inFile = theirs.at((path) => originalPath(['rules', ...path]).slice(1))
@@ -132,17 +153,23 @@ function withRulesOf(rulesFile: string, raw: RawConfig, file: string): RawConfig
   return { ...raw, rules: [], rules_file: relative(dirname(file), rulesFile) }
 }
 
-function applyOptions(raw: RawConfig, { portsFromZero = false, standInNetwork }: LoadConfigOptions): RawConfig {
+function applyOptions(raw: RawConfig, options: LoadConfigOptions): RawConfig {
+  const { portsFromZero = false, standInNetwork, annotate = false, destinations = [] } = options
   return {
     ...raw,
+    destinations: [...raw.destinations, ...destinations],
     ...(standInNetwork === undefined ? {} : { stand_ins: { network: standInNetwork } }),
     ...(portsFromZero
       ? {
-          listeners: raw.listeners.map((one) => ({ ...one, port: 0 })),
           api: { ...raw.api, port: 0 },
           ...dnsFromZero(raw),
         }
       : {}),
+    listeners: raw.listeners.map((one) => ({
+      ...one,
+      ...(portsFromZero ? { port: 0 } : {}),
+      ...(annotate ? { annotate } : {}),
+    })),
   }
 }
 
@@ -196,6 +223,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     invariants: readInvariants(raw.invariants, ['invariants'], file, reading.problems),
     policySource: raw.policy.source,
     ...(raw.rules_file === undefined ? {} : { rulesFile: join(dirname(file), raw.rules_file) }),
+    names: reading.names.byId,
     users: readUsers(reading),
     groups: readGroups(reading),
     identityProviders: readIdentityProviders(reading, dirname(file)),
@@ -251,7 +279,7 @@ function readOperation(raw: RawConfig, file: string) {
 
 const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 
-/** Undefined if the section is absent. */
+/** Gateway DNS ([D1]); undefined if the section is absent. Problems are recorded. */
 export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefined {
   if (raw.dns === undefined) return undefined
   const { upstream } = raw.dns

@@ -1,10 +1,12 @@
 // The names that a configuration defines, collected before anything is read, so that a reference can be checked even if
-// the section it points into has errors of its own.
+// the section it points into has errors of its own; names in expressions, which rules in a file may write for ids; and ids
+// for things without one: the same name gives the same id at every start, on every machine.
 
+import { createHash } from 'node:crypto'
 import { didYouMean } from '../errors/did-you-mean.ts'
+import type { Span } from '../expression/index.ts'
 import type { Problems } from './problems.ts'
 import type { DocumentPath } from './source-document.ts'
-import { stableUuid } from './stable-id.ts'
 
 /** The kinds of things that references name. `words` completes "there is no … `x`". */
 const KINDS = {
@@ -12,8 +14,10 @@ const KINDS = {
   devices: { words: 'device', key: 'name', kind: 'device' },
   virtual_networks: { words: 'virtual network', key: 'name', kind: 'virtual-network' },
   tunnels: { words: 'tunnel', key: 'name', kind: 'tunnel' },
+  lists: { words: 'list', key: 'name', kind: 'list' },
   groups: { words: 'group', key: 'name', kind: 'group' },
   posture_checks: { words: 'posture check', key: 'name', kind: 'posture-check' },
+  listeners: { words: 'proxy endpoint', key: 'name', kind: 'proxy-endpoint' },
 } as const
 
 export type ReferenceKind = keyof typeof KINDS
@@ -21,52 +25,213 @@ export type ReferenceKind = keyof typeof KINDS
 export interface Names {
   /** The id of a thing by its name or id; records a problem and returns `undefined` if there is none. */
   idOf(kind: ReferenceKind, nameOrId: string, path: DocumentPath, problems: Problems): string | undefined
-  /** The id of a thing that is known to exist. */
-  ownId(kind: ReferenceKind, thing: { readonly id?: string | undefined; readonly name: string }): string
-  has(kind: ReferenceKind, nameOrId: string): boolean
+  find(kind: ReferenceKind, nameOrId: string): string | undefined
+  /** What there is of a kind, for a hint. */
+  advise(kind: ReferenceKind, typed: string): string
+  /** names by id */
+  readonly byId: ReadonlyMap<string, string>
+}
+
+/** The id of a thing in a configuration file: its own in lower case, else a UUID derived from its name (RFC 9562). */
+export function configuredId(
+  kind: ReferenceKind,
+  { id, name }: { readonly id?: string | undefined; readonly name: string },
+): string {
+  return id?.toLowerCase() ?? stableUuid(KINDS[kind].kind, name.toLowerCase())
+}
+
+/** The host name of a proxy endpoint; `subdomain` by default derived from its name. */
+export function endpointHost(name: string, subdomain: string = stableLabel('proxy-endpoint', name)): string {
+  return `${subdomain}.proxy.cloudflare-gateway.com`
 }
 
 /** Collects names from data that may not have the right shape. Names are compared ignoring letter case. */
 export function gatherNames(data: unknown): Names {
-  const tables = new Map<ReferenceKind, { ids: Map<string, string>; shown: string[] }>()
-  for (const section of Object.keys(KINDS) as ReferenceKind[]) tables.set(section, tableOf(section, data))
-  const find = (kind: ReferenceKind, nameOrId: string) => tables.get(kind)?.ids.get(nameOrId.toLowerCase())
+  const byId = new Map<string, string>()
+  const tables = new Map<ReferenceKind, ReadonlyMap<string, { readonly id: string; readonly shown: string }>>()
+  for (const section of Object.keys(KINDS) as ReferenceKind[]) {
+    const things = thingsIn(section, data)
+    for (const { id, shown } of things) byId.set(id, shown)
+    tables.set(
+      section,
+      new Map(things.flatMap((thing) => [thing.id, thing.shown.toLowerCase()].map((key) => [key, thing] as const))),
+    )
+  }
+  const find: Names['find'] = (kind, nameOrId) => tables.get(kind)?.get(nameOrId.toLowerCase())?.id
+  const advise: Names['advise'] = (kind, typed) => {
+    const shown = [...new Set(tables.get(kind)?.values())].map((thing) => thing.shown)
+    return didYouMean(typed, shown, 'there are') ?? `the section \`${kind}\` has none`
+  }
   return {
-    has: (kind, nameOrId) => find(kind, nameOrId) !== undefined,
-    ownId: (kind, { id, name }) => id?.toLowerCase() ?? stableUuid(KINDS[kind].kind, name.toLowerCase()),
+    byId,
+    find,
+    advise,
     idOf(kind, nameOrId, path, problems) {
       const id = find(kind, nameOrId)
       if (id !== undefined) return id
-      const { shown } = tables.get(kind) ?? { shown: [] }
-      const hint = didYouMean(nameOrId, shown, 'there are') ?? `the section \`${kind}\` has none`
-      problems.add(path, 'config.unknown_name', `there is no ${KINDS[kind].words} \`${nameOrId}\``, { hint })
+      problems.add(path, 'config.unknown_name', noSuch(kind, nameOrId), { hint: advise(kind, nameOrId) })
       return undefined
     },
   }
 }
 
-function tableOf(section: ReferenceKind, data: unknown) {
-  const { key, kind } = KINDS[section]
-  const ids = new Map<string, string>()
-  const shown: string[] = []
-  const list: unknown = Object(data)[section]
-  for (const item of Array.isArray(list) ? list : []) {
-    const name: unknown = Object(item)[key]
-    if (typeof name !== 'string') continue
-    const given: unknown = Object(item).id
-    const id = typeof given === 'string' ? given.toLowerCase() : stableUuid(kind, name.toLowerCase())
-    shown.push(name)
-    ids.set(id, id)
-    ids.set(name.toLowerCase(), id)
-  }
-  if (section === 'virtual_networks' && !hasDefault(list)) {
-    shown.push('default')
-    ids.set('default', stableUuid(kind, 'default'))
-  }
-  return { ids, shown }
+function noSuch(kind: ReferenceKind, name: string): string {
+  return `there is no ${KINDS[kind].words} \`${name}\``
 }
 
-function hasDefault(list: unknown): boolean {
+function thingsIn(section: ReferenceKind, data: unknown): { readonly id: string; readonly shown: string }[] {
+  const written: unknown = Object(data)[section]
+  const items: unknown[] = Array.isArray(written) ? written : []
+  const things = items.flatMap((item) => {
+    const { id, endpoint, [KINDS[section].key]: shown } = Object(item)
+    if (section === 'listeners') return endpoint === undefined ? [] : endpointNamed(endpoint, shown)
+    if (typeof shown !== 'string') return []
+    return [{ id: configuredId(section, { name: shown, id: typeof id === 'string' ? id : undefined }), shown }]
+  })
   const isDefault = (item: unknown) => Object(item).default === true || Object(item).name === 'default'
-  return Array.isArray(list) && list.some(isDefault)
+  if (section !== 'virtual_networks' || items.some(isDefault)) return things
+  return [...things, { id: configuredId(section, { name: 'default' }), shown: 'default' }]
+}
+
+function endpointNamed(endpoint: unknown, listener: unknown): { readonly id: string; readonly shown: string }[] {
+  const { name = listener, subdomain } = Object(endpoint)
+  if (typeof name !== 'string') return []
+  return [{ id: endpointHost(name, typeof subdomain === 'string' ? subdomain : undefined), shown: name }]
+}
+
+/** A name that its author wrote for an id. `at` and `length`: of the id in the expanded expression, in characters. */
+export interface WrittenName {
+  readonly at: number
+  readonly length: number
+  readonly written: string
+}
+
+/** An expression in the product's language, with ids, and how its author wrote it. */
+export interface ExpandedExpression {
+  readonly text: string
+  readonly names: readonly WrittenName[]
+  /** names of nothing; in `text` each has an id all the same. `span`: in characters of the written text. */
+  readonly unknown: readonly { readonly message: string; readonly hint: string; readonly span: Span }[]
+}
+
+/** The fields whose values are ids, and what has them ([F3]). */
+const FIELD_KINDS: ReadonlyMap<string, ReferenceKind> = new Map([
+  ['net.vnet_id', 'virtual_networks'],
+  ['proxy.endpoint', 'listeners'],
+  ['identity.groups.id', 'groups'],
+  ['device_posture.checks.passed', 'posture_checks'],
+  ['device_posture.checks.failed', 'posture_checks'],
+])
+
+/** Raw string, string, list (`$"A name"`, `$name`), name of a field or word, comparison; anything else is skipped. */
+const TOKEN =
+  /r(#*)"(?<raw>[\s\S]*?)"\1|\$?"(?<quoted>(?:[^"\\]|\\[\s\S])*)"|\$(?<list>[\w.-]+)|(?<word>[A-Za-z_][\w.]*(?:\[\*\]\.\w+)?)|[!=]=/g
+const COMPARISONS = new Set(['==', '!=', 'eq', 'ne', 'in'])
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|^[0-9a-f]{32}$/i
+
+/** Puts ids in place of names: texts compared (`==`, `!=`, `in`) with a field of ids, and lists by name, `$name` or
+ *  `$"A name"`. The language itself stays the product's ([L3]): text that is no such name is left as it is. */
+export function expandNames(source: string, known: Names): ExpandedExpression {
+  const names: WrittenName[] = []
+  const unknown: ExpandedExpression['unknown'][number][] = []
+  let [text, taken] = ['', 0]
+  let kind: ReferenceKind | undefined
+  let isCompared = false
+  for (const { 0: token, index, groups = {} } of source.matchAll(TOKEN)) {
+    const { raw, quoted, list, word } = groups
+    if (COMPARISONS.has(token)) isCompared = true
+    else if (word !== undefined) [kind, isCompared] = [FIELD_KINDS.get(word.replace('[*]', '')), false]
+    else {
+      const isList = token.startsWith('$')
+      const name = raw ?? list ?? (quoted ?? '').replaceAll(/\\(["\\])/g, '$1')
+      const of = isList ? 'lists' : isCompared ? kind : undefined
+      if (of === undefined) continue
+      const at = source.slice(0, index)
+      const found = known.find(of, name)
+      const isQuotedList = isList && quoted !== undefined
+      const isMistake = found === undefined && (isQuotedList || isNoId(of, name))
+      if (isMistake) {
+        const span = [lengthOf(at), lengthOf(at) + lengthOf(token)] as const
+        unknown.push({ message: noSuch(of, name), hint: known.advise(of, name), span })
+      }
+      const id = found ?? (isMistake ? configuredId(of, { name }) : name)
+      if (id.toLowerCase() === name.toLowerCase() && !isQuotedList) continue
+      const written = isList ? `$${id}` : `"${id.replaceAll(/["\\]/g, '\\$&')}"`
+      text += source.slice(taken, index)
+      names.push({ at: lengthOf(text), length: lengthOf(written), written: token })
+      text += written
+      taken = index + token.length
+    }
+  }
+  return { text: text + source.slice(taken), names, unknown }
+}
+
+/** Whether a text that is no name is no id either: networks, lists and checks have UUIDs, endpoints host names. Of a list's
+ *  id that there is no list for the policy warns. */
+function isNoId(kind: ReferenceKind, text: string): boolean {
+  if (kind === 'groups' || text === '') return false
+  return kind === 'listeners' ? !text.includes('.') : !UUID.test(text)
+}
+
+/** The expression as its author wrote it. */
+export function asWritten(text: string, names: readonly WrittenName[]): string {
+  const characters = Array.from(text)
+  const parts = names.map(({ at, written }, nth) => {
+    const before = names[nth - 1]
+    return characters.slice(before === undefined ? 0 : before.at + before.length, at).join('') + written
+  })
+  const last = names.at(-1)
+  return parts.join('') + characters.slice(last === undefined ? 0 : last.at + last.length).join('')
+}
+
+/** A span of the expanded expression as one of the written expression; a name is never cut. */
+export function writtenSpan([start, end]: Span, names: readonly WrittenName[]): Span {
+  const written = (offset: number, isEnd: boolean) => {
+    let shift = 0
+    for (const { at, length, written } of names) {
+      if (offset <= at) break
+      const size = lengthOf(written)
+      if (offset < at + length) return at + shift + (isEnd ? size : 0)
+      shift += size - length
+    }
+    return offset + shift
+  }
+  return [written(start, false), written(end, true)]
+}
+
+/** Names put back into a text that has their ids, such as the expression's normal form. */
+export function restoreNames(normal: string, { text, names }: ExpandedExpression): string {
+  const characters = Array.from(text)
+  return names.reduce(
+    (all, { at, length, written }) => all.replaceAll(characters.slice(at, at + length).join(''), () => written),
+    normal,
+  )
+}
+
+function lengthOf(text: string): number {
+  return Array.from(text).length
+}
+
+const NAMESPACE = Buffer.from('5d0f6f1c8f5b4f0f9a3d0c6a4be2e6f1', 'hex')
+
+/** UUID version 5 (RFC 9562 section 5.5) of a kind and a name. */
+export function stableUuid(kind: string, name: string): string {
+  const bytes = createHash('sha1').update(NAMESPACE).update(`${kind}:${name}`).digest().subarray(0, 16)
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x50, 6)
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8)
+  const hex = bytes.toString('hex')
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
+}
+
+/** 32 hex digits, the form of Cloudflare's account ids; joined, so that it is a flat string (net/flat-text.ts). */
+export function stableAccountId(name: string): string {
+  return stableUuid('account', name).split('-').join('')
+}
+
+/** A short host label like those of Cloudflare's proxy endpoints: ten lower-case letters and digits. */
+export function stableLabel(kind: string, name: string): string {
+  return BigInt(`0x${stableUuid(kind, name).replaceAll('-', '')}`)
+    .toString(36)
+    .padStart(10, '0')
+    .slice(-10)
 }

@@ -4,11 +4,11 @@ import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { type Family, type Ip, ip } from '../net/ip.ts'
 import type { AccountSettings, DedicatedEgressIp, SharedEgress } from '../policy/account.ts'
 import { COLOS } from '../policy/place.ts'
+import type { RawDedicatedIp } from './account-schema.ts'
+import { stableAccountId } from './names.ts'
 import type { Problems } from './problems.ts'
-import type { RawDedicatedIp } from './raw-config.ts'
 import { checkUnique, placeOfColo, type ReadingContext, readColo, readPlace } from './reading.ts'
 import type { DocumentPath } from './source-document.ts'
-import { stableAccountId } from './stable-id.ts'
 import { lastNumber, type StandIns, usedPart } from './stand-ins.ts'
 
 /** The account's id and name; an absent id is derived from the name. */
@@ -17,7 +17,7 @@ export function readAccount({ raw }: ReadingContext): { readonly id: string; rea
   return Object.freeze({ id: id ?? stableAccountId(name), name })
 }
 
-/** The account's settings with their defaults. Problems are recorded. */
+/** The account's settings with their defaults ([E2], [F2], [R11], [B3], [E7], [G2]). Problems are recorded. */
 export function readSettings({ raw, problems }: ReadingContext): AccountSettings {
   const { settings, account } = raw
   const homeColo = readColo(account.home_colo, ['account', 'home_colo'], problems)
@@ -43,7 +43,7 @@ export function readColosDown({ raw, problems }: ReadingContext): readonly strin
   return [...new Set(codes)]
 }
 
-/** Shared egress; a range that the machine owns is its own stand-in. */
+/** Shared egress, one address per data center ([R4]); a range that the machine owns is its own stand-in. */
 export function readSharedEgress({ raw, problems }: ReadingContext, standIns: StandIns): SharedEgress {
   const read = (family: 'ipv4' | 'ipv6') => {
     const { range: written, stand_ins } = raw.shared_egress[family]
@@ -71,7 +71,7 @@ function checkRoom(range: Cidr, path: DocumentPath, problems: Problems): void {
   })
 }
 
-/** Dedicated IPs; stand-ins that are not configured are taken from `standIns`. */
+/** Dedicated IPs with where databases place them ([G1], [G2]); stand-ins that are not configured are taken from `standIns`. */
 export function readDedicatedIps(reading: ReadingContext, standIns: StandIns): readonly DedicatedEgressIp[] {
   const { raw, problems } = reading
   const items = raw.dedicated_ips

@@ -1,10 +1,11 @@
-// Sections destinations and categories: the hosts the proxy reaches by name, their real addresses, and the origins that
-// serve them.
+// Sections destinations and categories: the hosts the proxy reaches by name, their real addresses, the origins that serve
+// them, and the table of their categories.
 
-import { cidr } from '../net/cidr.ts'
+import { cidr, containsIp } from '../net/cidr.ts'
+import type { Target } from '../net/endpoint.ts'
 import { type Ip, ip } from '../net/ip.ts'
 import type { Category, Destination, DestinationAddress, OriginSpec } from './lab-config.ts'
-import type { RawDestination } from './raw-config.ts'
+import type { RawDestination } from './lab-schema.ts'
 import { checkUnique, type ReadingContext, readHostName, readPlace } from './reading.ts'
 import type { DocumentPath } from './source-document.ts'
 import { lastNumber, type StandIns } from './stand-ins.ts'
@@ -18,7 +19,7 @@ export interface Destinations {
   readonly origins: readonly OriginSpec[]
 }
 
-/** Destinations and the origins among them; stand-ins that are not configured are taken from `standIns`. */
+/** Destinations (orange-clouded or not, [E5]) and the origins among them; stand-ins that are not configured are taken from `standIns`. */
 export function readDestinations(reading: ReadingContext, standIns: StandIns): Destinations {
   const { raw } = reading
   checkUnique(reading, raw.destinations, {
@@ -62,11 +63,7 @@ function readOrigin({ problems }: ReadingContext, { name, origin }: RawDestinati
   return [Object.freeze({ name: host, kind, allow: allow.map((text) => cidr(text)), title: title ?? host })]
 }
 
-interface RawAddress {
-  readonly public: string
-  readonly stand_in?: string
-  readonly ports?: Readonly<Record<string, number>>
-}
+type RawAddress = Exclude<RawDestination['addresses'][number], string>
 
 function addressesOf({ addresses }: RawDestination): readonly RawAddress[] {
   return addresses.map((address) => (typeof address === 'string' ? { public: address } : address))
@@ -133,7 +130,7 @@ function samePorts(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number
   return a.size === b.size && [...a].every(([from, to]) => b.get(from) === to)
 }
 
-/** The entries of the table of categories. Problems are recorded. */
+/** The entries of the table of categories, for `net.fqdn.content_category` and `app.ids` ([F3]). Problems are recorded. */
 export function readCategories({ raw, problems }: ReadingContext): readonly Category[] {
   return raw.categories.map(({ host, network, content_categories, applications }, at) => {
     if ((host === undefined) === (network === undefined)) {
@@ -146,4 +143,41 @@ export function readCategories({ raw, problems }: ReadingContext): readonly Cate
       applications,
     })
   })
+}
+
+export interface Categories {
+  readonly contentCategories: readonly number[]
+  readonly applications: readonly number[]
+}
+
+const NONE: Categories = Object.freeze({ contentCategories: [], applications: [] })
+
+/** Prepares the table for lookup ([F3]); all matching entries count, each number once. */
+export function createCategoryTable(entries: readonly Category[]): (target: Target, address: Ip) => Categories {
+  if (entries.length === 0) return () => NONE
+  const byHost = Map.groupBy(
+    entries.filter(({ host }) => host !== undefined),
+    ({ host = '' }) => host.toLowerCase(),
+  )
+  const networks = entries.filter(({ network }) => network !== undefined)
+  return (target, address) => {
+    const fitting = [
+      ...(target.kind === 'name' ? domainsOf(target.name).flatMap((domain) => byHost.get(domain) ?? []) : []),
+      ...networks.filter(({ network }) => network !== undefined && containsIp(network, address)),
+    ]
+    if (fitting.length === 0) return NONE
+    return {
+      contentCategories: distinct(fitting.flatMap((entry) => entry.contentCategories)),
+      applications: distinct(fitting.flatMap((entry) => entry.applications)),
+    }
+  }
+}
+
+function domainsOf(name: string): string[] {
+  const labels = name.split('.')
+  return labels.map((_, at) => labels.slice(at).join('.'))
+}
+
+function distinct(numbers: readonly number[]): readonly number[] {
+  return [...new Set(numbers)]
 }

@@ -5,15 +5,16 @@ import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { ip } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { ClientCertificateRules, Listener, ListenerTls, ProxyEndpoint } from '../proxy/arrival.ts'
-import type { RawListener } from './raw-config.ts'
+import { endpointHost } from './names.ts'
+import type { RawListener } from './people-schema.ts'
 import { checkNamed } from './read-networks.ts'
 import { checkUnique, type ReadingContext } from './reading.ts'
 import type { DocumentPath } from './source-document.ts'
-import { stableLabel } from './stable-id.ts'
 
 const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 
-/** `folder`: the base of relative file paths. */
+/** The listeners. An open proxy is refused (SS-06), and other problems are recorded. `folder`: the base of relative file
+ *  paths. */
 export function readListeners(reading: ReadingContext, folder: string): readonly Listener[] {
   const { raw } = reading
   checkNamed(reading, 'listeners', 'listener', raw.listeners)
@@ -65,6 +66,7 @@ function readListener({ names, problems }: ReadingContext, listener: RawListener
     ...(listener.proxy_protocol === undefined
       ? {}
       : { proxyProtocol: { from: listener.proxy_protocol.from.map((text) => cidr(text)) } }),
+    ...(listener.annotate ? { annotate: true } : {}),
   })
 }
 
@@ -185,8 +187,7 @@ function readEndpoint(
     problems.add([...path, 'endpoint', 'sign_in'], 'config.conflict', message)
   }
   const name = endpoint.name ?? listener.name
-  const subdomain = endpoint.subdomain ?? stableLabel('proxy-endpoint', name)
-  const host = `${subdomain}.proxy.cloudflare-gateway.com`
+  const host = endpointHost(name, endpoint.subdomain)
   return Object.freeze({ kind: endpoint.kind, name, host, networks, ...(signIn === undefined ? {} : { signIn }) })
 }
 

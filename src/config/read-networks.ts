@@ -1,18 +1,23 @@
-// Sections virtual_networks, private_routes, hostname_routes and lists.
+// Sections virtual_networks, tunnels, private_routes, hostname_routes and lists; and exits, the proxies elsewhere that
+// realise egress addresses.
 
-import { cidr } from '../net/cidr.ts'
-import { parseIp } from '../net/ip.ts'
+import { type Cidr, cidr } from '../net/cidr.ts'
+import { formatEndpoint } from '../net/endpoint.ts'
+import { parseAuthority } from '../net/host.ts'
+import { ip, parseIp } from '../net/ip.ts'
 import type { HostnameRoute, NamedList, PrivateRoute, VirtualNetwork } from '../policy/account.ts'
+import type { RawExit, RawTunnel } from './account-schema.ts'
 import { FORMATS } from './formats.ts'
+import { type ConfiguredExit, type ConfiguredTunnel, Secret, type TunnelNetwork } from './lab-config.ts'
+import { configuredId, stableUuid } from './names.ts'
 import type { Problems } from './problems.ts'
 import { checkUnique, type ReadingContext, readHostName } from './reading.ts'
 import type { DocumentPath } from './source-document.ts'
-import { stableUuid } from './stable-id.ts'
 
 /** Virtual networks, exactly one of them the default: the one marked so, else the one named `default`, which is
  *  added if it is missing. */
 export function readVirtualNetworks(reading: ReadingContext): readonly VirtualNetwork[] {
-  const { raw, names, problems } = reading
+  const { raw, problems } = reading
   const written = raw.virtual_networks
   checkNamed(reading, 'virtual_networks', 'virtual network', written)
   const marked = written.findIndex((network) => network.default)
@@ -23,14 +28,14 @@ export function readVirtualNetworks(reading: ReadingContext): readonly VirtualNe
   }
   const chosen = marked >= 0 ? marked : written.findIndex(({ name }) => name === 'default')
   const networks = written.map(({ id, name, comment }, at) =>
-    Object.freeze({ id: names.ownId('virtual_networks', { name, id }), name, comment, isDefault: at === chosen }),
+    Object.freeze({ id: configuredId('virtual_networks', { name, id }), name, comment, isDefault: at === chosen }),
   )
   if (chosen >= 0) return networks
   const added = { name: 'default', comment: 'added because no virtual network is the default', isDefault: true }
-  return [Object.freeze({ id: names.ownId('virtual_networks', added), ...added }), ...networks]
+  return [Object.freeze({ id: configuredId('virtual_networks', added), ...added }), ...networks]
 }
 
-/** Private routes, each unique within its virtual network. Problems are recorded. */
+/** Private routes ([E1]), each unique within its virtual network. Problems are recorded. */
 export function readPrivateRoutes(
   reading: ReadingContext,
   networks: readonly VirtualNetwork[],
@@ -71,7 +76,7 @@ function checkHostBits(text: string, path: DocumentPath, problems: Problems): vo
   })
 }
 
-/** Host name routes, each host name once. Problems are recorded. */
+/** Host name routes ([E1]), each host name once. Problems are recorded. */
 export function readHostnameRoutes(reading: ReadingContext): readonly HostnameRoute[] {
   const { raw, names, problems } = reading
   checkUnique(reading, raw.hostname_routes, {
@@ -100,7 +105,7 @@ export function readLists(reading: ReadingContext): readonly NamedList[] {
       const message = `\`${text}\` is not ${FORMATS[format]?.what}, as the items of a list of type ${type} are`
       problems.add(['lists', at, 'items', item], 'config.malformed', message)
     }
-    return Object.freeze({ id: id?.toLowerCase() ?? stableUuid('list', name), name, type, items })
+    return Object.freeze({ id: configuredId('lists', { id, name }), name, type, items })
   })
 }
 
@@ -120,4 +125,107 @@ export function checkNamed(
 ): void {
   checkUnique(reading, items, { path: (at) => [section, at, 'name'], noun: `${noun} name`, key: ({ name }) => name })
   checkUnique(reading, items, { path: (at) => [section, at, 'id'], noun: 'id', key: ({ id }) => id })
+}
+
+/** All exits (docs/exits.md). If several list an address, the first counts. */
+export function readExits(reading: ReadingContext): readonly ConfiguredExit[] {
+  const { dedicated_ips, shared_egress } = reading.raw
+  const dedicated = dedicated_ips.flatMap(({ ipv4, ipv6, exit }, at) => {
+    const realises = [...(ipv4 === undefined ? [] : [ip(ipv4).text]), ...(ipv6 === undefined ? [] : [cidr(ipv6).text])]
+    return readExit(reading, exit, realises, ['dedicated_ips', at, 'exit'])
+  })
+  return [...dedicated, ...readExit(reading, shared_egress.exit, ['shared'], ['shared_egress', 'exit'])]
+}
+
+/** At most one; a mistake is recorded. */
+export function readExit(
+  { raw, problems }: ReadingContext,
+  exit: RawExit | undefined,
+  realises: readonly string[],
+  path: DocumentPath,
+): ConfiguredExit[] {
+  if (exit === undefined) return []
+  const { socks5, http, username, password } = exit
+  const kind = socks5 === undefined ? 'http' : 'socks5'
+  const target = parseAuthority(socks5 ?? http ?? '')
+  if ((socks5 === undefined) === (http === undefined) || target?.kind !== 'ip') {
+    problems.add(path, 'config.conflict', 'an exit needs either `socks5` or `http`')
+    return []
+  }
+  const at = { ip: target.ip, port: target.port }
+  const own = [raw.api, ...raw.listeners].find(({ host, port }) => port === at.port && ip(host).text === at.ip.text)
+  if (own !== undefined) {
+    const message = `\`${formatEndpoint(at)}\` is a listener of this lab; its connections would loop for ever`
+    problems.add([...path, kind], 'config.conflict', message)
+  }
+  if (password !== undefined && username === undefined) {
+    problems.add([...path, 'password'], 'config.conflict', 'a password needs a `username`')
+  }
+  const login = username === undefined ? undefined : { username, password: new Secret(password ?? '') }
+  const text = `${kind}://${formatEndpoint(at)}`
+  return [Object.freeze({ realises, kind, at, text, ...(login === undefined ? {} : { login }) })]
+}
+
+/** The tunnels (docs/private-networks.md) with their networks and private names, narrowest and most exact first. Problems are recorded. */
+export function readTunnels(reading: ReadingContext): readonly ConfiguredTunnel[] {
+  const { raw } = reading
+  checkNamed(reading, 'tunnels', 'tunnel', raw.tunnels)
+  return raw.tunnels.map((tunnel, at) => {
+    const [upstream] = readExit(reading, tunnel.upstream, [], ['tunnels', at, 'upstream'])
+    return Object.freeze({
+      id: configuredId('tunnels', tunnel),
+      name: tunnel.name,
+      networks: readNetworks(reading, tunnel, ['tunnels', at, 'networks']),
+      hosts: readHosts(reading, tunnel, ['tunnels', at, 'hosts']),
+      ...(upstream === undefined ? {} : { upstream }),
+    })
+  })
+}
+
+function readNetworks(reading: ReadingContext, { networks }: RawTunnel, path: DocumentPath): readonly TunnelNetwork[] {
+  checkUnique(reading, networks, {
+    path: (at) => [...path, at, 'network'],
+    noun: 'network',
+    key: ({ network }) => cidr(network).text,
+  })
+  const read = networks.map(({ network, stand_in, ports = {} }, at) => {
+    const pair = { network: cidr(network), standIn: cidr(stand_in) }
+    checkRoom(pair, [...path, at, 'stand_in'], reading.problems)
+    return Object.freeze({ ...pair, ports: new Map(Object.entries(ports).map(([from, to]) => [Number(from), to])) })
+  })
+  return read.toSorted((a, b) => b.network.length - a.network.length)
+}
+
+/** Two private addresses must not share a stand-in; an IPv6 network may have more addresses than IPv4 offers, and
+ *  its low bits count. */
+function checkRoom(
+  { network, standIn }: { network: Cidr; standIn: Cidr },
+  path: DocumentPath,
+  problems: Problems,
+): void {
+  if (network.family !== standIn.family || hostBits(standIn) >= hostBits(network)) return
+  problems.add(path, 'config.not_allowed', `\`${standIn.text}\` has fewer addresses than \`${network.text}\``, {
+    hint: `use a network of length ${network.length} or less`,
+  })
+}
+
+function hostBits({ family, length }: Cidr): number {
+  return (family === 4 ? 32 : 128) - length
+}
+
+function readHosts(reading: ReadingContext, { hosts }: RawTunnel, path: DocumentPath): ConfiguredTunnel['hosts'] {
+  checkUnique(reading, hosts, {
+    path: (at) => [...path, at, 'name'],
+    noun: 'host name',
+    key: ({ name }) => readHostName(name),
+  })
+  return hosts
+    .map(({ name, addresses }) =>
+      Object.freeze({ name: readHostName(name), addresses: addresses.map((text) => ip(text)) }),
+    )
+    .toSorted((a, b) => Number(isPattern(a.name)) - Number(isPattern(b.name)) || b.name.length - a.name.length)
+}
+
+function isPattern(name: string): boolean {
+  return name.startsWith('*.')
 }

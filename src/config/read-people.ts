@@ -1,17 +1,28 @@
-// Sections groups, users, posture_checks, devices and sources.
+// Sections groups, users, posture_checks, devices, sources and identity_providers. A file of keys is checked at once, so that
+// an invalid one is reported before anything listens; no URL is requested.
 
+import { resolve } from 'node:path'
 import { cidr } from '../net/cidr.ts'
-import { ip } from '../net/ip.ts'
+import { ip, parseIp } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Device, Identity, UserGroup } from '../policy/flow.ts'
-import type { ConfiguredDevice, ConfiguredPassword, ConfiguredSource, ConfiguredUser } from './lab-config.ts'
-import type { RawDevice, RawUser } from './raw-config.ts'
+import { readWholeFile } from './files.ts'
+import { parseDurationMs } from './formats.ts'
+import {
+  type ConfiguredDevice,
+  type ConfiguredPassword,
+  type ConfiguredSource,
+  type ConfiguredUser,
+  type IdentityProvider,
+  Secret,
+} from './lab-config.ts'
+import { configuredId } from './names.ts'
+import type { RawDevice, RawIdentityProvider, RawUser } from './people-schema.ts'
 import { checkNamed } from './read-networks.ts'
 import { checkUnique, type ReadingContext, readPlace } from './reading.ts'
-import { Secret } from './secret.ts'
-import { stableUuid } from './stable-id.ts'
+import type { DocumentPath } from './source-document.ts'
 
-/** Users with canonical emails, each email once. Problems are recorded. */
+/** Users with canonical emails, each email once (docs/configuration.md). Problems are recorded. */
 export function readUsers(reading: ReadingContext): readonly ConfiguredUser[] {
   const { raw } = reading
   checkUnique(reading, raw.users, {
@@ -23,16 +34,12 @@ export function readUsers(reading: ReadingContext): readonly ConfiguredUser[] {
   return raw.users.map((user, at) => readUser(reading, user, at))
 }
 
-/** Declared groups. */
+/** Declared groups, for `identity.groups` ([F3]). */
 export function readGroups(reading: ReadingContext): readonly UserGroup[] {
   const { groups = [] } = reading.raw
   checkNamed(reading, 'groups', 'group', groups)
   return groups.map(({ id, name, email }) =>
-    Object.freeze({
-      id: id?.toLowerCase() ?? stableUuid('group', name.toLowerCase()),
-      name,
-      email: canonicalEmail(email),
-    }),
+    Object.freeze({ id: configuredId('groups', { id, name }), name, email: canonicalEmail(email) }),
   )
 }
 
@@ -59,14 +66,16 @@ function readUser(reading: ReadingContext, user: RawUser, at: number): Configure
 }
 
 function identityOf(reading: ReadingContext, user: RawUser, at: number): Identity {
-  const attributes = Object.entries(user.saml_attributes).map(([name, values]) => [name, [values].flat()] as const)
+  const valuesOf = (named: RawUser['saml_attributes']) =>
+    new Map(Object.entries(named).map(([name, values]) => [name, [values].flat()]))
   const email = canonicalEmail(user.email)
   return Object.freeze({
-    id: user.id?.toLowerCase() ?? stableUuid('user', email),
+    id: configuredId('users', { id: user.id, name: email }),
     email,
     name: user.name ?? user.email.slice(0, user.email.indexOf('@')),
     groups: user.groups.map((name, index) => groupOf(reading, name, ['users', at, 'groups', index])),
-    samlAttributes: new Map(attributes),
+    samlAttributes: valuesOf(user.saml_attributes),
+    oidcClaims: valuesOf(user.oidc_claims),
   })
 }
 
@@ -74,7 +83,7 @@ function groupOf({ raw, names, problems }: ReadingContext, name: string, path: (
   if (raw.groups !== undefined) names.idOf('groups', name, path, problems)
   const declared = raw.groups?.find((group) => group.name.toLowerCase() === name.toLowerCase())
   return Object.freeze({
-    id: declared?.id?.toLowerCase() ?? stableUuid('group', name.toLowerCase()),
+    id: configuredId('groups', { id: declared?.id, name }),
     name: declared?.name ?? name,
     email: canonicalEmail(declared?.email ?? ''),
   })
@@ -90,17 +99,17 @@ function deviceOf({ raw, names, problems }: ReadingContext, user: RawUser, at: n
   const path = ['users', at, 'device']
   if (user.device === undefined) {
     const own = raw.devices.find((device) => canonicalEmail(device.user ?? '') === canonicalEmail(user.email))
-    return own === undefined ? undefined : names.ownId('devices', own)
+    return own === undefined ? undefined : configuredId('devices', own)
   }
   const id = names.idOf('devices', user.device, path, problems)
-  const owner = raw.devices.find((device) => names.ownId('devices', device) === id)?.user
+  const owner = raw.devices.find((device) => configuredId('devices', device) === id)?.user
   if (owner !== undefined && canonicalEmail(owner) !== canonicalEmail(user.email)) {
     problems.add(path, 'config.conflict', `the device \`${user.device}\` belongs to \`${owner}\``)
   }
   return id
 }
 
-/** Devices with owner, addresses and posture. Problems are recorded. */
+/** Devices with owner, addresses and posture, for `net.src.ip` and `device_posture.checks` ([F3]). Problems are recorded. */
 export function readDevices(reading: ReadingContext): readonly ConfiguredDevice[] {
   const { raw, names, problems } = reading
   checkNamed(reading, 'posture_checks', 'posture check', raw.posture_checks)
@@ -117,7 +126,7 @@ export function readDevices(reading: ReadingContext): readonly ConfiguredDevice[
 }
 
 function readDevice(reading: ReadingContext, device: RawDevice, at: number): Device {
-  const { names, problems } = reading
+  const { problems } = reading
   const passed = postureOf(reading, device.posture.passed, ['devices', at, 'posture', 'passed'])
   const failed = postureOf(reading, device.posture.failed, ['devices', at, 'posture', 'failed'])
   for (const [index, id] of failed.entries()) {
@@ -127,7 +136,7 @@ function readDevice(reading: ReadingContext, device: RawDevice, at: number): Dev
   }
   const { source_ip, internal_source_ip } = device
   return Object.freeze({
-    id: names.ownId('devices', device),
+    id: configuredId('devices', device),
     name: device.name,
     ...(source_ip === undefined ? {} : { sourceIp: ip(source_ip) }),
     ...(internal_source_ip === undefined ? {} : { internalSourceIp: ip(internal_source_ip) }),
@@ -171,4 +180,83 @@ export function readSources(reading: ReadingContext): readonly ConfiguredSource[
     })
   })
   return sources.toSorted((a, b) => b.network.length - a.network.length)
+}
+
+/** The issuers of tokens (RFC 7519) with their keys (RFC 7517). Problems are recorded. `folder`: the base of relative
+ *  file paths. */
+export function readIdentityProviders(reading: ReadingContext, folder: string): readonly IdentityProvider[] {
+  const { identity_providers: providers } = reading.raw
+  checkNamed(reading, 'identity_providers', 'identity provider', providers)
+  return providers.flatMap((provider, at) =>
+    readProvider(reading, provider, { path: ['identity_providers', at], folder }),
+  )
+}
+
+interface ProviderPath {
+  readonly path: DocumentPath
+  readonly folder: string
+}
+
+function readProvider(reading: ReadingContext, provider: RawIdentityProvider, spot: ProviderPath): IdentityProvider[] {
+  const keys = readKeys(reading, provider, spot)
+  if (keys === undefined) return []
+  const { name, issuer, audience, algorithms, clock_skew, claims } = provider
+  return [
+    Object.freeze({
+      name,
+      issuer,
+      audiences: [audience].flat(),
+      keys,
+      algorithms,
+      clockSkewMs: parseDurationMs(clock_skew) ?? 0,
+      claims: {
+        email: [claims.email].flat(),
+        id: [claims.id].flat(),
+        name: [claims.name].flat(),
+        groups: [claims.groups].flat(),
+        samlAttributes: [claims.saml_attributes].flat(),
+        oidcClaims: [claims.oidc_claims].flat(),
+      },
+    }),
+  ]
+}
+
+function readKeys(
+  { problems }: Pick<ReadingContext, 'problems'>,
+  { name, jwks_url: url, jwks_file: file }: RawIdentityProvider,
+  { path, folder }: ProviderPath,
+): IdentityProvider['keys'] | undefined {
+  if ((url === undefined) === (file === undefined)) {
+    problems.add(path, 'config.conflict', `\`${name}\` needs either \`jwks_url\` or \`jwks_file\``)
+    return undefined
+  }
+  if (file !== undefined) {
+    const found = resolve(folder, file)
+    const wrong = whatIsWrongWith(found)
+    if (wrong !== undefined) problems.add([...path, 'jwks_file'], 'config.unreadable', `\`${file}\` ${wrong}`)
+    return { kind: 'file', path: found }
+  }
+  if (url !== undefined && crossesNetworkInTheClear(url)) {
+    const message = `keys from \`${URL.parse(url)?.host}\` over plain http can be replaced on the way`
+    const hint = 'fetch keys over https, or from this machine'
+    problems.add([...path, 'jwks_url'], 'config.insecure', message, { severity: 'warning', hint })
+  }
+  return { kind: 'url', url: url ?? '' }
+}
+
+function whatIsWrongWith(file: string): string | undefined {
+  try {
+    const { keys } = Object(JSON.parse(readWholeFile(file).toString('utf8')))
+    return Array.isArray(keys) && keys.length > 0 ? undefined : 'is not a JWK Set: it has no `keys`'
+  } catch (thrown) {
+    if (thrown instanceof SyntaxError) return 'is not JSON'
+    return `cannot be read (${thrown instanceof Error && 'code' in thrown ? String(thrown.code) : String(thrown)})`
+  }
+}
+
+function crossesNetworkInTheClear(url: string): boolean {
+  const { protocol = '', hostname = '' } = URL.parse(url) ?? {}
+  if (protocol !== 'http:' || hostname === 'localhost') return false
+  const address = parseIp(hostname.replace(/^\[|\]$/g, ''))
+  return address?.text !== '::1' && !(address?.family === 4 && address.text.startsWith('127.'))
 }

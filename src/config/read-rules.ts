@@ -1,14 +1,19 @@
-// The rules of the file itself and of rules_file. Expressions are kept as written and not parsed here.
+// The rules of the file itself and of rules_file. Expressions are not parsed here; where they name what rules know by id,
+// the id takes its place, and problems in them are still shown where their author wrote.
 
 import { didYouMean } from '../errors/did-you-mean.ts'
-import { isBlank } from '../expression/index.ts'
+import type { Issue } from '../errors/issue.ts'
+import { drawProblem, type ExpressionProblem, isBlank } from '../expression/index.ts'
 import { cidr, parseCidr } from '../net/cidr.ts'
 import { equalIp, ip, parseIp } from '../net/ip.ts'
-import type { ConfiguredRule, SourcePosition } from './lab-config.ts'
-import type { Problems } from './problems.ts'
-import type { RawRule } from './raw-config.ts'
+import { SLOT_NAMES } from '../policy/fields.ts'
+import { EXPRESSION_SLOTS, type ExpressionSlot } from '../policy/rule.ts'
+import type { RawRule } from './account-schema.ts'
+import type { ConfiguredRule } from './lab-config.ts'
+import { asWritten, writtenSpan } from './names.ts'
+import { advance, type Problems, type SourcePosition } from './problems.ts'
 import type { ReadingContext } from './reading.ts'
-import { fromRawRule, rangesOf, rawPrecedences, rawRuleId, readRule } from './rule-document.ts'
+import { expandRule, fromRawRule, rangesOf, rawPrecedences, rawRuleId, readRule } from './rule-document.ts'
 import type { DocumentPath, SourceDocument } from './source-document.ts'
 
 /** The rules of one document, and the path of the list in it. */
@@ -41,9 +46,13 @@ export function readRules(reading: ReadingContext, lists: readonly RuleList[]): 
   const entries = entriesOf(lists)
   checkRepeated(entries)
   return entries.map((entry) => {
-    const { rule, precedence } = entry
+    const { precedence } = entry
     checkKind(entry)
     checkEgress(entry, owned)
+    const { rule, writtenNames } = expandRule(entry.rule, reading.names, {
+      path: entry.path,
+      problems: entry.list.problems,
+    })
     const fields = fromRawRule(rule, precedence, owned.rangeOf)
     const { rest: _, ...document } = readRule(fields, { id: rawRuleId(rule), precedence })
     return Object.freeze({
@@ -51,6 +60,7 @@ export function readRules(reading: ReadingContext, lists: readonly RuleList[]): 
       filters: Object.freeze(document.filters),
       egress: Object.freeze(document.egress),
       ...positionsOf(entry, reading),
+      ...(Object.keys(writtenNames).length === 0 ? {} : { writtenNames: Object.freeze(writtenNames) }),
     })
   })
 }
@@ -163,15 +173,32 @@ function gatherOwned(raw: { readonly dedicated_ips: unknown }): OwnedRules {
 function positionsOf({ list, path, rule }: Entry, { problems }: ReadingContext) {
   const file = list.problems === problems ? {} : { file: list.document.file }
   const start = ({ line, column }: SourcePosition): SourcePosition => Object.freeze({ ...file, line, column })
-  const slot = (key: 'traffic' | 'identity' | 'device_posture') =>
-    isBlank(rule[key]) ? undefined : start(list.document.locateText([...path, key]))
-  const [traffic, identity, devicePosture] = [slot('traffic'), slot('identity'), slot('device_posture')]
+  const starts = EXPRESSION_SLOTS.filter((slot) => !isBlank(rule[SLOT_NAMES[slot]])).map(
+    (slot) => [slot, start(list.document.locateText([...path, SLOT_NAMES[slot]]))] as const,
+  )
   return {
     position: start(list.document.locate(path)),
-    expressionPositions: Object.freeze({
-      ...(traffic === undefined ? {} : { traffic }),
-      ...(identity === undefined ? {} : { identity }),
-      ...(devicePosture === undefined ? {} : { devicePosture }),
-    }),
+    expressionPositions: Object.freeze(Object.fromEntries(starts)),
   }
+}
+
+interface PlacelessIssue extends Issue {
+  readonly slot?: ExpressionSlot
+  readonly problem?: ExpressionProblem
+}
+
+/** The same issue with file, line and column: of the problem's span if the expression's start is known, else of the
+ *  rule. `file` is the configuration's; rules of another file name theirs. */
+export function placeRuleIssue(issue: PlacelessIssue, rule: ConfiguredRule, file: string): Issue {
+  const { slot, problem, ...bare } = issue
+  const start = slot === undefined ? undefined : rule.expressionPositions[slot]
+  if (slot === undefined || problem === undefined || start === undefined) return { ...bare, ...at(rule.position, file) }
+  const names = rule.writtenNames?.[slot] ?? []
+  const [text, span] = [asWritten(rule[slot], names), writtenSpan(problem.span, names)]
+  const place = at(advance(start, text, span[0]), file)
+  return { ...bare, drawing: drawProblem(text, { ...problem, span }), ...place }
+}
+
+function at(position: SourcePosition, file: string): Required<SourcePosition> {
+  return { file: position.file ?? file, line: position.line, column: position.column }
 }

@@ -3,9 +3,10 @@
 import { closest } from '../errors/did-you-mean.ts'
 import { parseHost } from '../net/host.ts'
 import { COLOS, type Colo, countryFacts, type Place } from '../policy/place.ts'
+import type { RawPlace } from './account-schema.ts'
+import type { RawConfig } from './lab-schema.ts'
 import type { Names } from './names.ts'
 import type { Problems } from './problems.ts'
-import type { RawConfig, RawPlace } from './raw-config.ts'
 import type { DocumentPath } from './source-document.ts'
 
 export interface ReadingContext {
@@ -41,7 +42,7 @@ export function checkUnique<T>(
   }
 }
 
-/** The data center with this code, in any letter case; records a problem and returns `undefined` if there is none. */
+/** The data center (policy/colos.json) with this code, in any letter case; records a problem and returns `undefined` if there is none. */
 export function readColo(code: string, path: DocumentPath, problems: Problems): Colo | undefined {
   const colo = COLOS.get(code.toUpperCase())
   if (colo !== undefined) return colo

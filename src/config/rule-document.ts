@@ -6,13 +6,26 @@ import { type ExpressionProblem, formatExpression, isBlank, type Mode, parseExpr
 import { parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import { SLOT_NAMES, SLOT_SCHEMES } from '../policy/fields.ts'
-import type { EgressSettings, ExpressionSlot } from '../policy/rule.ts'
+import { type EgressSettings, EXPRESSION_SLOTS, type ExpressionSlot } from '../policy/rule.ts'
+import type { RawRule } from './account-schema.ts'
+import type { ConfiguredRule } from './lab-config.ts'
 import type { Json, JsonObject, RuleDocument } from './lab-state.ts'
-import type { RawRule } from './raw-config.ts'
-import { stableUuid } from './stable-id.ts'
+import { expandNames, type Names, stableUuid } from './names.ts'
+import type { Problems } from './problems.ts'
+import type { DocumentPath } from './source-document.ts'
 
 /** Members of Cloudflare's rule that are returned exactly as they were sent. */
 const KEPT = ['rule_settings', 'schedule', 'expiration'] as const
+
+/** Members of a rule that the API adds and nobody sets ([A3]), beside its id and times. */
+export const SERVER_FIELDS = [
+  'version',
+  'read_only',
+  'sharable',
+  'not_sharable',
+  'source_account',
+  'warning_status',
+] as const
 
 /** Converts Cloudflare's rule to ours, expressions as written. Absent and null members get their default: whole
  *  replacement ([R1], [R4]). Members of a wrong type count as absent; the API's schema refuses them before. */
@@ -43,7 +56,7 @@ export function readRule(
   }
 }
 
-/** Converts our rule to Cloudflare's form, without members that an API adds (version, times …). */
+/** Converts our rule to Cloudflare's form ([A3]), without members that an API adds (version, times …). */
 export function writeRule(rule: RuleDocument) {
   const { rest } = rule
   return {
@@ -85,6 +98,31 @@ export function fromRawRule(raw: RawRule, precedence: number, ranges: ReadonlyMa
   return { ...rest, filters: [...filters], precedence, rule_settings: settings }
 }
 
+/** A configuration file's rule with ids in place of the names in its expressions, and where those are. Names of nothing
+ *  are recorded as problems. Rules that are not egress rules stay as they are ([R9]). */
+export function expandRule(
+  raw: RawRule,
+  known: Names,
+  { path, problems }: { readonly path: DocumentPath; readonly problems: Problems },
+): { readonly rule: RawRule; readonly writtenNames: NonNullable<ConfiguredRule['writtenNames']> } {
+  if (!raw.filters.includes('egress')) return { rule: raw, writtenNames: {} }
+  const expanded = EXPRESSION_SLOTS.map((slot) => {
+    const key = SLOT_NAMES[slot]
+    const { text, names, unknown } = expandNames(raw[key], known)
+    for (const { message, hint, span } of unknown) {
+      const within = { text: raw[key], span }
+      problems.add([...path, key], 'config.unknown_name', message, { hint, within })
+    }
+    return { key, slot, text, names }
+  })
+  return {
+    rule: { ...raw, ...Object.fromEntries(expanded.map(({ key, text }) => [key, text])) },
+    writtenNames: Object.fromEntries(
+      expanded.flatMap(({ slot, names }) => (names.length === 0 ? [] : [[slot, Object.freeze(names)]])),
+    ),
+  }
+}
+
 /** The id of a configuration file's rule: its own, or one derived from its name. */
 export function rawRuleId({ id, name }: Pick<RawRule, 'id' | 'name'>): string {
   return id?.toLowerCase() ?? stableUuid('rule', name)
@@ -110,14 +148,14 @@ export type NormalForm =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly problems: readonly ExpressionProblem[] }
 
-/** The normal form of an expression in this slot, or every problem that prevents parsing. */
+/** The normal form ([A4]) of an expression in this slot, or every problem that prevents parsing. */
 export function normalForm(slot: ExpressionSlot, text: string, mode: Mode): NormalForm {
   if (isBlank(text)) return { ok: true, text: '' }
   const parsed = parseExpression(text, SLOT_SCHEMES[slot], { mode })
   return parsed.ok ? { ok: true, text: formatExpression(parsed.expression) } : { ok: false, problems: parsed.problems }
 }
 
-/** The rule's filter; if absent, the one its action belongs to. */
+/** The rule's filter ([R1]); if absent, the one its action belongs to. */
 export function filtersOf({ filters }: { readonly filters?: unknown }, action: string): readonly string[] {
   if (Array.isArray(filters) && filters.length > 0) return filters as string[]
   return action === 'egress' ? ['egress'] : []

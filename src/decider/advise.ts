@@ -2,9 +2,9 @@
 
 import { checkPractices, type PracticeIssue } from '../analysis/best-practices.ts'
 import type { ConfiguredUser, LabConfig } from '../config/lab-config.ts'
-import { placeRuleIssue } from '../config/place-rule-issue.ts'
+import { placeRuleIssue } from '../config/read-rules.ts'
 import type { Issue } from '../errors/issue.ts'
-import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
+import { bundledGeoSources, openGeoDatabase, withoutGeoDatabase } from '../geo/database.ts'
 import type { Ip } from '../net/ip.ts'
 import type { Place } from '../policy/place.ts'
 import { createStore } from '../store/store.ts'
@@ -26,7 +26,9 @@ export function adviseOn({ config, issues }: ReadConfig): readonly Issue[] {
   const advice = checkPractices({ account, ruleset, users }).map((issue) => inFile(issue, config))
   store.close()
   geo.close()
-  return [...issues.filter(({ code }) => code !== 'rule.no_fallback'), ...advice]
+  const missing = withoutGeoDatabase(config.geo.databases)
+  const noGeo = missing === undefined ? [] : [{ ...missing, file: config.file }]
+  return [...issues.filter(({ code }) => code !== 'rule.no_fallback'), ...noGeo, ...advice]
 }
 
 /** Source addresses the configuration has for a user: those of their devices, and the networks they are known by. */

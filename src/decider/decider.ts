@@ -1,21 +1,28 @@
 // What the running lab and an offline decider (`explain`) share: everything that turns an arrival at a listener into flows. No
 // listener, no outgoing socket.
 
-import { createCategoryTable } from '../config/category-table.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
+import { createCategoryTable } from '../config/read-destinations.ts'
 import { type AddressBook, createAddressBook, type HostsFile, readHostsFile } from '../dns/address-book.ts'
 import type { OwnSockets } from '../dns/destination-guard.ts'
 import { createDnsClient, type DnsClient } from '../dns/dns-client.ts'
 import { createResolver } from '../dns/resolver.ts'
 import { createTunnels } from '../dns/tunnels.ts'
 import type { Issue } from '../errors/issue.ts'
-import { bundledGeoSources, type GeoDatabase, isProxiedByCloudflare, openGeoDatabase } from '../geo/database.ts'
+import {
+  bundledGeoSources,
+  type GeoDatabase,
+  isProxiedByCloudflare,
+  openGeoDatabase,
+  withoutGeoDatabase,
+} from '../geo/database.ts'
 import { createIdentifier, type Identifier } from '../identity/identify.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import { isInterfaceAddress } from '../outbound/local-addresses.ts'
 import { createExitTable, type ExitOf } from '../outbound/upstream-proxy.ts'
+import { type Allowlists, createAllowlists } from '../policy/allowlist.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Arrival } from '../proxy/arrival.ts'
 import type { Ports } from '../proxy/pipeline-ports.ts'
@@ -50,7 +57,7 @@ export interface DecisionContextOptions {
   readonly onNotice: (notice: Issue) => void
   /** the bundled geo database, where somebody has it open already; stays open. Not used where the configuration has its own. */
   readonly bundledGeo?: GeoDatabase
-  /** `shared`: what is read of geo databases can be given to other threads; a map: another thread has read these */
+  /** `shared`: what is read of geo databases into memory can be given to other threads; a map: another thread has read these */
   readonly geoContents?: 'shared' | ReadonlyMap<string, SharedArrayBuffer>
   /** Gateway DNS that runs elsewhere: where it listens, and what its placeholders stand for */
   readonly remoteDns?: { readonly endpoints: readonly Endpoint[]; readonly placeholderAt: Ports['placeholderAt'] }
@@ -62,6 +69,8 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
   const hosts = await readHostsFile()
   const borrowed = config.geo.databases.length > 0 ? undefined : bundledGeo
   const geo = borrowed ?? openGeo(config, options)
+  const missing = options.geoContents instanceof Map ? undefined : withoutGeoDatabase(config.geo.databases)
+  if (missing !== undefined) onNotice(missing)
   const { placeOf } = geo
   const identifier = createIdentifier({
     people: config,
@@ -250,4 +259,15 @@ export interface Decider {
    *  Throws GatewayError as the proxy would. */
   readonly flowsOf: (arrival: Arrival) => Promise<readonly HypotheticalFlow[]>
   readonly close: () => void
+}
+
+/** The test services of a configuration that have an allowlist. */
+export function allowlistsOf({ origins, destinations }: LabConfig): Allowlists {
+  const services = origins.filter(({ kind }) => kind === 'saas')
+  return createAllowlists(
+    services.map(({ name, allow }) => {
+      const own = destinations.filter((destination) => destination.name === name)
+      return { name, allow, addresses: own.flatMap(({ addresses }) => addresses.map((address) => address.public)) }
+    }),
+  )
 }

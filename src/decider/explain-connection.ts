@@ -18,6 +18,8 @@ export interface Explained extends HypotheticalFlow {
   readonly explanation: Explanation
   /** by name */
   readonly virtualNetwork: string
+  /** names by id, of what rules compare by id */
+  readonly names: ReadonlyMap<string, string>
 }
 
 export interface ExplainOptions extends FlowOptions {
@@ -33,14 +35,25 @@ export async function explainConnection(
   options: ExplainOptions,
 ): Promise<readonly [Explained, ...Explained[]]> {
   const snapshot = withColosDown(decider.snapshot, options.coloDown)
+  const names = namesOf(decider.config, snapshot)
   const flows = await decider.flowsOf(hypotheticalArrival(decider.config, destination, options))
   const [first, ...others] = flows.map((one): Explained => {
     const { virtualNetworkId } = one.flow
     const network = snapshot.account.virtualNetworks.find(({ id }) => id === virtualNetworkId)
-    return { ...one, explanation: explain(snapshot, one.flow), virtualNetwork: network?.name ?? virtualNetworkId }
+    return {
+      ...one,
+      explanation: explain(snapshot, one.flow),
+      virtualNetwork: network?.name ?? virtualNetworkId,
+      names,
+    }
   })
   if (first === undefined) throw new GatewayError('name.not_found', 'the destination has no address')
   return [first, ...others]
+}
+
+function namesOf({ names = new Map() }: LabConfig, { account }: Snapshot): ReadonlyMap<string, string> {
+  const current = [...account.virtualNetworks, ...account.lists].map(({ id, name }) => [id, name] as const)
+  return new Map([...names, ...current])
 }
 
 /** The documented JSON: the address tried first stands for the connection, further ones follow. */

@@ -2,7 +2,7 @@
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { checkConfig, type LoadConfigOptions } from '../config/load.ts'
-import { placeRuleIssue } from '../config/place-rule-issue.ts'
+import { placeRuleIssue } from '../config/read-rules.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { Account } from '../policy/account.ts'
 import { checkRule } from '../policy/rule-check.ts'

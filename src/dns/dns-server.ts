@@ -1,12 +1,17 @@
-// The listeners of Gateway DNS: UDP and TCP on the same ports, all of them or none.
+// The listeners of Gateway DNS: UDP and TCP on the same ports, all of them or none. Over UDP one datagram in, one out
+// (RFC 1035 section 4.2.1); over TCP length-prefixed messages, one after the other (section 4.2.2, RFC 7766). A slow,
+// silent or greedy client loses its own connection and affects no other.
 
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
-import { type Ip, unmapIp } from '../net/ip.ts'
-import { serveDatagrams } from './datagram-server.ts'
+import { type Ip, parseIp, unmapIp } from '../net/ip.ts'
 import { classifyAddress } from './destination-guard.ts'
 import type { GatewayDns } from './gateway-dns.ts'
-import { type StreamLimits, serveStreams } from './stream-server.ts'
+import { MAX_QUERY_BYTES, STREAM_LIMIT } from './message.ts'
 
 /** With port 0, TCP takes a free port first; UDP may not get the same one, so the pair is tried again. */
 const TRIES = 10
@@ -65,4 +70,138 @@ async function serveBoth(
       if (endpoint.port !== 0 || tries === TRIES) throw thrown
     }
   }
+}
+
+/** Most queries in progress; further ones are dropped, as by a congested network. */
+const MAX_UNDER_WAY = 1_000
+
+export interface DnsDatagramServer {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Listens. Rejects with the system's error. `isClient`: who is answered; all others get no reply, so that a forged
+ *  source address receives nothing. */
+async function serveDatagrams(
+  { ip, port }: Endpoint,
+  { answer }: Pick<GatewayDns, 'answer'>,
+  isClient: (address: Ip) => boolean,
+): Promise<DnsDatagramServer> {
+  const socket = createSocket(ip.family === 4 ? 'udp4' : 'udp6')
+  let underWay = 0
+  socket.on('message', (message, peer) => {
+    const from = parseIp(peer.address.replace(/%.*$/, ''))
+    if (from === undefined || !isClient(from) || underWay >= MAX_UNDER_WAY || message.length > MAX_QUERY_BYTES) return
+    underWay++
+    void answer(message, ({ udpLimit }) => udpLimit).then((reply) => {
+      underWay--
+      if (reply !== undefined) sendTo(socket, reply, peer)
+    })
+  })
+  const listening = once(socket, 'listening')
+  socket.bind({ address: ip.text, port, exclusive: true })
+  await listening
+  socket.on('error', () => undefined)
+  return {
+    port: socket.address().port,
+    close: async () => {
+      const closed = once(socket, 'close')
+      socket.close()
+      await closed
+    },
+  }
+}
+
+function sendTo(
+  socket: DatagramSocket,
+  reply: Buffer,
+  peer: { readonly port: number; readonly address: string },
+): void {
+  try {
+    // the client may be gone; there is nobody to report to
+    socket.send(reply, peer.port, peer.address, () => undefined)
+  } catch {
+    // the server was closed meanwhile
+  }
+}
+
+export interface DnsStreamServer {
+  readonly port: number
+  close(): Promise<void>
+}
+
+interface StreamLimits {
+  readonly maxConnections: number
+  /** time without a byte in either direction, ms */
+  readonly idleMs: number
+}
+
+/** RFC 7766 section 6.2.3 asks for seconds, not minutes. */
+export const STREAM_LIMITS: StreamLimits = Object.freeze({ maxConnections: 100, idleMs: 10_000 })
+
+/** Listens. Rejects with the system's error. `isClient`: who is answered; connections of others are closed. */
+async function serveStreams(
+  { ip, port }: Endpoint,
+  gatewayDns: Pick<GatewayDns, 'answer'>,
+  { isClient, limits = STREAM_LIMITS }: { readonly isClient: (address: Ip) => boolean; readonly limits?: StreamLimits },
+): Promise<DnsStreamServer> {
+  const open = new Set<Socket>()
+  const server = createServer((socket) => {
+    const from = parseIp((socket.remoteAddress ?? '').replace(/%.*$/, ''))
+    socket.on('error', () => socket.destroy())
+    if (from === undefined || !isClient(unmapIp(from))) {
+      socket.resetAndDestroy()
+      return
+    }
+    open.add(socket)
+    socket.on('close', () => open.delete(socket))
+    socket.setTimeout(limits.idleMs, () => socket.destroy())
+    void converse(socket, gatewayDns, limits.idleMs)
+      .catch(() => undefined)
+      .finally(() => socket.destroy())
+  })
+  server.maxConnections = limits.maxConnections
+  const listening = once(server, 'listening')
+  server.listen(port, ip.text)
+  await listening
+  server.on('error', () => undefined)
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      const closed = once(server, 'close')
+      server.close()
+      for (const socket of open) socket.destroy()
+      await closed
+    },
+  }
+}
+
+/** One query at a time, in order: while a pipelined query waits, nothing more is read, and other clients are served
+ *  in between. A query that has begun must be complete in time, however its bytes arrive. */
+async function converse(socket: Socket, { answer }: Pick<GatewayDns, 'answer'>, idleMs: number): Promise<void> {
+  let unread: Buffer = Buffer.alloc(0)
+  let deadline: NodeJS.Timeout | undefined
+  socket.once('close', () => clearTimeout(deadline))
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    unread = unread.length === 0 ? chunk : Buffer.concat([unread, chunk])
+    while (unread.length >= 2) {
+      const length = unread.readUInt16BE(0)
+      if (length > MAX_QUERY_BYTES) return
+      if (unread.length < 2 + length) break
+      const reply = await answer(unread.subarray(2, 2 + length), () => STREAM_LIMIT)
+      if (reply === undefined) return
+      unread = unread.subarray(2 + length)
+      if (!socket.write(framed(reply))) await once(socket, 'drain')
+      clearTimeout(deadline)
+      deadline = undefined
+      await nextTurn()
+    }
+    if (unread.length > 0) deadline ??= setTimeout(() => socket.destroy(), idleMs)
+  }
+}
+
+function framed(reply: Buffer): Buffer {
+  const length = Buffer.alloc(2)
+  length.writeUInt16BE(reply.length)
+  return Buffer.concat([length, reply])
 }

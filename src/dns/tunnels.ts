@@ -6,6 +6,7 @@ import type { ConfiguredTunnel } from '../config/lab-config.ts'
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { fromIpv4Number, fromIpv6Words, type Ip } from '../net/ip.ts'
+import type { NetworkId } from '../policy/ids.ts'
 import type { RouteTable } from '../policy/routes.ts'
 import type { Tunnel } from '../proxy/stage-values.ts'
 
@@ -19,7 +20,7 @@ export interface Tunnels {
   /** The id of the tunnel that these routes name for a host name. */
   behindName(name: string, routes: RouteTable): string | undefined
   /** The id of the tunnel for an address in a virtual network. */
-  behindAddress(address: Ip, virtualNetworkId: string, routes: RouteTable): string | undefined
+  behindAddress(address: Ip, virtualNetworkId: NetworkId, routes: RouteTable): string | undefined
   nameOf(tunnelId: string): string
   /** The tunnel's address or name for a private name; undefined if it has none. */
   addressesOf(tunnelId: string, name: string): readonly Ip[] | undefined

@@ -7,8 +7,7 @@ import { canonicalListName } from './lex/name.ts'
 import { listOfJson } from './list-contents.ts'
 import { type ParseOptions, parseExpression } from './parse.ts'
 import type { ExpressionProblem } from './problem.ts'
-import type { Scheme } from './scheme.ts'
-import type { ListContents, Value } from './value.ts'
+import type { ListContents, Scheme, Value } from './value.ts'
 
 /** `facts`: field name → JSON value; a field that is absent or null is missing; an array of objects may be given as
  *  one. `lists`: name → items. */

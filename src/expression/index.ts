@@ -1,8 +1,8 @@
 // The public interface of the expression language: everything other rooms may use.
 
-export { compileExpression, compileNode } from './compile/compile.ts'
+export { compileExpression, compileNode, compilePartial, type PartialPredicate } from './compile/compile.ts'
 export type { Predicate } from './compile/compile-comparison.ts'
-export { type ValueTest, valueTestOf } from './compile/value-test.ts'
+export { type ValueTest, valueTestOf } from './compile/compile-comparison.ts'
 export { type EvaluateRequest, type EvaluateResult, evaluateOne, parseRequest } from './evaluate-one.ts'
 export { formatExpression, formatNode } from './format.ts'
 export { type FromJsonResult, fromJson, type JsonValue, toJson } from './json.ts'
@@ -11,7 +11,6 @@ export { isBlank } from './lex/white-space.ts'
 export { type KnownContents, listContents, listOfJson } from './list-contents.ts'
 export { type ParseOptions, type ParseResult, parseExpression } from './parse.ts'
 export { DEFAULT_LIMITS, type ExpressionLimits } from './parser.ts'
-export { compilePartial, type PartialPredicate } from './partial.ts'
 export {
   characterSpan,
   drawProblem,
@@ -23,17 +22,20 @@ export {
 export { afterLead, type BackwardScan, backwardScan } from './regex/backward-scan.ts'
 export type { Regex } from './regex/regex.ts'
 export type { RegexShape } from './regex/shape.ts'
-export { createScheme, type Field, type Scheme, type SchemeOptions } from './scheme.ts'
 export { decisiveParts, type Trace, traceExpression } from './trace.ts'
 export type * from './tree.ts'
 export {
   bytesOf,
+  createScheme,
+  type Field,
   type FieldValues,
   formatType,
   intOf,
   type ListContents,
   type Lists,
   type ScalarType,
+  type Scheme,
+  type SchemeOptions,
   textOf,
   type Value,
   type ValueType,

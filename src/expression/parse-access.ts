@@ -7,9 +7,8 @@ import { type Cursor, Failure } from './lex/cursor.ts'
 import { readInteger } from './lex/integer.ts'
 import { readName } from './lex/name.ts'
 import type { Parser } from './parser.ts'
-import type { Field } from './scheme.ts'
 import type { Access, Index } from './tree.ts'
-import { formatType, type ValueType } from './value.ts'
+import { type Field, formatType, type ValueType } from './value.ts'
 
 const MAX_INDEX = 0xffffffff
 

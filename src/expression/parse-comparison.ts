@@ -2,17 +2,27 @@
 // ([L5]). Mapped or not, the operator sees the type after all indexes.
 
 import { adviseOperand, adviseOperator, adviseType } from './advice.ts'
-import { lenientComparison, testAsGateway } from './lenient.ts'
-import { readBytes, readString } from './lex/bytes.ts'
+import { lenientComparison, readUnquoted, testAsGateway } from './lenient.ts'
+import { readAddress, readAddressMember } from './lex/address.ts'
+import { readBytes, readRegexLiteral, readString } from './lex/bytes.ts'
 import { Failure } from './lex/cursor.ts'
-import { readInteger } from './lex/integer.ts'
+import { readInteger, readIntegerMember } from './lex/integer.ts'
 import { readListName } from './lex/name.ts'
-import { readRegexLiteral } from './lex/regex-literal.ts'
 import { parseAccess } from './parse-access.ts'
-import { readLiteral, readSet } from './parse-operand.ts'
 import type { Parser } from './parser.ts'
 import { createRegex } from './regex/regex.ts'
-import type { Access, Comparison, Node, OrderOperator, Test } from './tree.ts'
+import type {
+  Access,
+  BytesLiteral,
+  Comparison,
+  IntMember,
+  IpMember,
+  Literal,
+  LiteralSet,
+  Node,
+  OrderOperator,
+  Test,
+} from './tree.ts'
 import { formatType, type ScalarType, type ValueType } from './value.ts'
 import { createWildcard } from './wildcard.ts'
 
@@ -185,4 +195,47 @@ function readWildcard(parser: Parser, strict: boolean): Test {
   if (result.ok) return { kind: 'wildcard', strict, pattern: result.wildcard, text: literal.text }
   const code = result.tooManyStars ? 'expression.limit_exceeded' : 'expression.invalid_wildcard'
   throw new Failure(code, result.message, [start, cursor.end])
+}
+
+// Right-hand sides: one literal, or a set of members in braces, of the left-hand side's type ([L3] and
+// 11). Lenient mode also accepts quoted integers and addresses, and commas ([C1], [C2], [C9]).
+
+type Comparable = 'Int' | 'Bytes' | 'Ip'
+
+/** Reads one literal, as after `==`. */
+function readLiteral(parser: Parser, type: Comparable): Literal {
+  if (type === 'Bytes') return readBytes(parser.cursor)
+  return readUnquoted(parser, (cursor) => (type === 'Int' ? readInteger(cursor) : readAddress(cursor)))
+}
+
+/** Reads `{ member … }`; a set may be empty. */
+function readSet(parser: Parser, type: Comparable): LiteralSet {
+  if (type === 'Bytes') return { type, members: readMembers<BytesLiteral>(parser, () => readBytes(parser.cursor)) }
+  if (type === 'Int')
+    return { type, members: readMembers<IntMember>(parser, () => readUnquoted(parser, readIntegerMember)) }
+  return { type, members: readMembers<IpMember>(parser, () => readUnquoted(parser, readAddressMember)) }
+}
+
+function readMembers<T>(parser: Parser, readMember: () => T): T[] {
+  const { cursor } = parser
+  cursor.expect('{', 'write a set in braces: `in {…}`, or a list: `in $…`')
+  const members: T[] = []
+  for (;;) {
+    cursor.skipSpace()
+    if (cursor.take('}')) return members
+    if (members.length > 0 && parser.isLenient && cursor.sees(',')) {
+      const span = [cursor.at, cursor.at + 1] as const
+      parser.warn(
+        new Failure(
+          'expression.lenient_spelling',
+          'wirefilter does not accept commas in a set',
+          span,
+          'separate with spaces',
+        ),
+      )
+      cursor.take(',')
+      continue
+    }
+    members.push(readMember())
+  }
 }

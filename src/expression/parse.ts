@@ -5,11 +5,10 @@ import { Cursor, Failure } from './lex/cursor.ts'
 import { adviseInvisible } from './lex/white-space.ts'
 import { parseComparison } from './parse-comparison.ts'
 import { parseQuantified, seesQuantifier } from './parse-quantified.ts'
-import { DEFAULT_LIMITS, type ExpressionLimits, Parser, STOP } from './parser.ts'
+import { DEFAULT_LIMITS, type ExpressionLimits, findBoundary, Parser, STOP } from './parser.ts'
 import type { ExpressionProblem } from './problem.ts'
-import { findBoundary } from './recover.ts'
-import type { Scheme } from './scheme.ts'
 import type { Expression, LogicalOperator, Mode, Node, Span } from './tree.ts'
+import type { Scheme } from './value.ts'
 
 export interface ParseOptions {
   /** defaults to `default` */

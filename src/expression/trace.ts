@@ -1,9 +1,8 @@
 // Evaluates an expression with a trace. Slower than the compiled form: every part is evaluated, so that readers see
 // each part's result. The overall result is the same.
 
-import { readerOf, visitEach } from './compile/compile-comparison.ts'
-import { combineRows } from './compile/compile-rows.ts'
-import { valueTestOf } from './compile/value-test.ts'
+import { combineRows } from './compile/compile.ts'
+import { readerOf, valueTestOf, visitEach } from './compile/compile-comparison.ts'
 import { formatNode } from './format.ts'
 import { type JsonValue, toJson } from './json.ts'
 import { characterSpan } from './problem.ts'

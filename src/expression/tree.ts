@@ -3,8 +3,7 @@
 
 import type { Ip } from '../net/ip.ts'
 import type { Regex } from './regex/regex.ts'
-import type { Field, Scheme } from './scheme.ts'
-import type { ValueType } from './value.ts'
+import type { Field, Scheme, ValueType } from './value.ts'
 import type { Wildcard } from './wildcard.ts'
 
 export type Span = readonly [start: number, end: number]

@@ -1,6 +1,10 @@
-// What can be wrong with a message of HTTP/1.1: one name per defect, whichever side sent it and however the bytes were cut.
+// What can be wrong with a message of HTTP/1.1: one name per defect, whichever side sent it and however the bytes were cut;
+// and the error of the connection it becomes, the client's or the origin's.
 
-export type DefectName =
+import type { ConnectionErrorCode } from '../errors/catalogue.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
+
+type DefectName =
   | 'bare-cr'
   | 'bare-lf'
   | 'blank-before-colon'
@@ -43,4 +47,38 @@ export class Defect extends Error {
     this.defect = defect
     this.details = details
   }
+}
+
+const REQUEST_CODES: Partial<Record<DefectName, ConnectionErrorCode>> = {
+  'head-too-long': 'request.too_large',
+  'start-line-too-long': 'request.uri_too_long',
+  'too-many-fields': 'request.too_large',
+  'transfer-coding': 'request.unsupported_coding',
+  version: 'request.version_not_supported',
+}
+
+/** Runs a parsing step of a request. Throws GatewayError `request.*` for a defect. */
+export function soundRequest<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (thrown) {
+    throw requestError(thrown)
+  }
+}
+
+/** A defect of a request as `request.*`, its name in the details; anything else as it is. */
+export function requestError(thrown: unknown): unknown {
+  if (!(thrown instanceof Defect)) return thrown
+  return new GatewayError(REQUEST_CODES[thrown.defect] ?? 'request.malformed', thrown.message, {
+    details: { ...thrown.details, defect: thrown.defect },
+  })
+}
+
+/** A defect of a response as `origin.malformed_response`, its name in the details; anything else as it is. */
+export function responseError(thrown: unknown): unknown {
+  if (!(thrown instanceof Defect)) return thrown
+  const message = `the origin sent a malformed HTTP response: ${thrown.message}`
+  return new GatewayError('origin.malformed_response', message, {
+    details: { ...thrown.details, defect: thrown.defect },
+  })
 }

@@ -1,4 +1,5 @@
-// Header and trailer fields of HTTP/1.1 (RFC 9112 section 5) as a flat list of names and values in their order and spelling.
+// Header and trailer fields of HTTP/1.1 (RFC 9112 section 5) as a flat list of names and values in their order and
+// spelling: read out of text, and written as text (Latin-1).
 
 import { Defect } from './defect.ts'
 import { BLANK, byteName, COLON, CR, endOf, isKind, isNamed, KINDS, TEXT, TOKEN } from './grammar.ts'
@@ -90,4 +91,19 @@ function bareCr(): Defect {
 
 export function bareLf(): Defect {
   return new Defect('bare-lf', 'a line ends in LF without CR')
+}
+
+// Written only of parts that were checked before: names are tokens, values hold no CR or LF.
+
+/** Start line and fields with the empty line behind them. */
+export function formatHead(startLine: string, fields: readonly string[]): string {
+  let text = `${startLine}\r\n`
+  for (let at = 0; at < fields.length; at += 2) text += `${fields[at]}: ${fields[at + 1]}\r\n`
+  return `${text}\r\n`
+}
+
+/** Behind the last chunk: its size, trailers, the empty line. */
+export function formatLastChunk(trailers: readonly string[]): string {
+  if (trailers.length === 0) return '0\r\n\r\n'
+  return formatHead('0', trailers)
 }

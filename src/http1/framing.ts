@@ -1,7 +1,9 @@
-// Where the body of a message ends (RFC 9112 section 6): the one reading of Transfer-Encoding and Content-Length in this program.
+// Where the body of a message ends (RFC 9112 section 6), and whether the connection goes on behind it (section 9.3): the
+// one reading of Transfer-Encoding and Content-Length in this program.
 
 import { Defect } from './defect.ts'
-import { isNamed, trimBlanks } from './grammar.ts'
+import { valuesOf } from './fields.ts'
+import { isNamed, tokensOf, trimBlanks } from './grammar.ts'
 
 /** The length of a body in bytes, or one of these. */
 export const CHUNKED = -1
@@ -115,4 +117,12 @@ function lengthOf(text: string): number {
 
 function lengthAndCoding(): Defect {
   return new Defect('length-and-coding', 'there are both Content-Length and Transfer-Encoding')
+}
+
+/** HTTP/1.1 goes on unless it says `close`; HTTP/1.0 ends unless it says `keep-alive`. */
+export function keepsConnection(version: '1.0' | '1.1', fields: readonly string[]): boolean {
+  const values = valuesOf(fields, 'connection')
+  if (values.length === 0) return version === '1.1'
+  const options = values.flatMap(tokensOf)
+  return !options.includes('close') && (version === '1.1' || options.includes('keep-alive'))
 }

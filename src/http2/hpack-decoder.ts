@@ -2,9 +2,7 @@
 // it is read; one that comes from a table brings its verdict along, so that a block of references costs no more than its bytes.
 
 import { fieldDefect, type Http2Defect } from './field-defect.ts'
-import { HpackError } from './hpack-error.ts'
-import { decodeHuffman } from './huffman.ts'
-import { STATIC_TABLE } from './static-table.ts'
+import { decodeHuffman, HpackError, STATIC_TABLE } from './hpack-tables.ts'
 
 /** Name and value in Latin-1, and what is wrong with them. */
 export interface DecodedField {

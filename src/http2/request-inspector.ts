@@ -19,7 +19,7 @@ import {
   RST_STREAM,
 } from './frames.ts'
 import { type DecodedField, HpackDecoder } from './hpack-decoder.ts'
-import { HpackError } from './hpack-error.ts'
+import { HpackError } from './hpack-tables.ts'
 
 /** Sizes that are announced in SETTINGS, bytes. */
 export interface AnnouncedSizes {

@@ -13,14 +13,16 @@ import type { Place } from '../policy/place.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { ClientCertificate, ClientInfo } from '../proxy/arrival.ts'
 import type { ClientContext } from '../proxy/stage-values.ts'
-import { createDirectory, type Directory, type People } from './directory.ts'
 import { createKeySet, keysFrom } from './key-set.ts'
 import { createTokenVerifier, type TokenVerifier } from './token-verifier.ts'
 import { type Choices, type ParsedLogin, parseChoices, readLogin, shown } from './user-name.ts'
 import {
   type CredentialDelay,
   createBackOff,
+  createDirectory,
   createVerifier,
+  type Directory,
+  type People,
   type Verifier,
   waitUnreferenced,
   wrongCredentials,
@@ -42,7 +44,7 @@ export interface IdentifierOptions {
 export interface Identifier {
   /** Synchronous for credentials that were verified before. Throws or rejects with `identity.*`, or
    *  `request.malformed` for invalid choices. */
-  identify(knock: ClientInfo, snapshot: Snapshot): ClientContext | Promise<ClientContext>
+  identify(client: ClientInfo, snapshot: Snapshot): ClientContext | Promise<ClientContext>
   /** Replaces users, devices and sources in one step, and forgets all verified credentials. */
   replacePeople(people: People): void
 }
@@ -74,15 +76,15 @@ export function createIdentifier(options: IdentifierOptions): Identifier {
   }
   let inputs = inputsOf(options.people)
   return {
-    identify(knock, snapshot) {
+    identify(client, snapshot) {
       const current = inputs
-      const peer = unmapIp(knock.peer.ip)
+      const peer = unmapIp(client.peer.ip)
       const source = current.directory.sourceOf(peer)
-      const login = knock.credentials === undefined ? NO_LOGIN : readLogin(knock.credentials)
-      const user = authenticate(current, knock, login, { peer, source })
-      const visit = { knock, login, peer, source, snapshot }
-      if (user instanceof Promise) return user.then((found) => personaOf(current, visit, found))
-      return personaOf(current, visit, user)
+      const login = client.credentials === undefined ? NO_LOGIN : readLogin(client.credentials)
+      const user = authenticate(current, client, login, { peer, source })
+      const claimed = { client, login, peer, source, snapshot }
+      if (user instanceof Promise) return user.then((found) => contextOf(current, claimed, found))
+      return contextOf(current, claimed, user)
     },
     replacePeople(people) {
       inputs = inputsOf(people)
@@ -149,7 +151,7 @@ function ownerOf(directory: Directory, certificate: ClientCertificate, named: st
 }
 
 interface ClaimedClient {
-  readonly knock: ClientInfo
+  readonly client: ClientInfo
   readonly login: ParsedLogin
   readonly peer: Ip
   readonly source: ConfiguredSource | undefined
@@ -157,23 +159,23 @@ interface ClaimedClient {
 }
 
 /** Choices are parsed once the user is known, so that unauthenticated clients learn nothing from them. */
-function personaOf(inputs: IdentifyInputs, visit: ClaimedClient, user: ConfiguredUser | undefined): ClientContext {
-  const { knock, login, peer } = visit
+function contextOf(inputs: IdentifyInputs, claimed: ClaimedClient, user: ConfiguredUser | undefined): ClientContext {
+  const { client, login, peer } = claimed
   const choices = parseChoices(login.parameters)
-  const entry = deviceFor(inputs.directory, choices, visit.source, user)
+  const entry = deviceFor(inputs.directory, choices, claimed.source, user)
   const sourceIp = choices.source ?? entry?.device.sourceIp ?? peer
   const userPlace = placeFor(inputs, { choices, entry, user, sourceIp })
-  const family = choices.family ?? knock.listener.family
+  const family = choices.family ?? client.listener.family
   const internal = entry?.device.internalSourceIp
-  const virtualNetworkId = virtualNetworkFor(inputs, visit, choices, user)
-  const source = { ip: sourceIp, port: knock.peer.port }
-  const persona: { -readonly [Name in keyof ClientContext]: ClientContext[Name] } =
+  const virtualNetworkId = virtualNetworkFor(inputs, claimed, choices, user)
+  const source = { ip: sourceIp, port: client.peer.port }
+  const context: { -readonly [Name in keyof ClientContext]: ClientContext[Name] } =
     user === undefined ? { virtualNetworkId, source } : { identity: user.identity, virtualNetworkId, source }
-  if (userPlace !== undefined) persona.userPlace = userPlace
-  if (entry !== undefined) persona.device = entry.device
-  if (internal !== undefined) persona.internalSource = internal
-  if (family !== undefined) persona.family = family
-  return persona
+  if (userPlace !== undefined) context.userPlace = userPlace
+  if (entry !== undefined) context.device = entry.device
+  if (internal !== undefined) context.internalSource = internal
+  if (family !== undefined) context.family = family
+  return context
 }
 
 /** The device named by the connection, else the source's, else the user's own; never another user's. */
@@ -214,7 +216,7 @@ function placeFor(
  *  (docs/identity.md). One chosen earlier that no longer exists is ignored; one named by the connection must exist. */
 function virtualNetworkFor(
   { options }: IdentifyInputs,
-  { knock, source, snapshot }: ClaimedClient,
+  { client, source, snapshot }: ClaimedClient,
   { virtualNetwork: named }: Choices,
   user: ConfiguredUser | undefined,
 ): string {
@@ -223,7 +225,7 @@ function virtualNetworkFor(
   const current = user === undefined ? undefined : options.chosenVirtualNetwork(user.identity)
   const chosen = current === undefined ? user?.virtualNetwork : (current ?? undefined)
   const network =
-    findNetwork(networks, knock.listener.virtualNetwork) ??
+    findNetwork(networks, client.listener.virtualNetwork) ??
     findNetwork(networks, source?.virtualNetwork) ??
     findNetwork(networks, chosen) ??
     networks.find(({ isDefault }) => isDefault)

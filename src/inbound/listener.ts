@@ -1,5 +1,5 @@
-// One listening port of the proxy: accepts clients, detects the protocol by the first bytes, and dispatches to its
-// handler. Decides nothing about destinations or identity.
+// One listening port of the proxy: accepts clients up to a limit (RS-03, for one thread or for several together), detects the
+// protocol by the first bytes, and dispatches to its handler. Decides nothing about destinations or identity.
 
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint } from '../net/endpoint.ts'
@@ -9,7 +9,6 @@ import type { Engine } from '../transport/engine.ts'
 import { LinkedList } from '../transport/linked-list.ts'
 import type { Clock } from '../transport/timer-wheel.ts'
 import { ClientConnection, type Handshake, type HandshakeLimits } from './client-connection.ts'
-import type { ClientCount } from './client-limit.ts'
 
 /** How long a client beyond the limit may take to send its first bytes. */
 const OVERLOAD_TIMEOUT_MS = 2000
@@ -166,4 +165,66 @@ export function detectProtocol(bytes: Buffer): ClientProtocol | undefined {
   const compared = Math.min(bytes.length, CONNECT.length)
   if (bytes.compare(CONNECT, 0, compared, 0, compared) !== 0) return 'http'
   return compared < CONNECT.length ? undefined : 'connect'
+}
+
+export interface ClientCount {
+  /** Counts one more client; false, and nothing counted, when the limit is reached. */
+  enter(): boolean
+  leave(): void
+  /** the share of the limit in use, 0…1 */
+  share(): number
+}
+
+/** A count for one thread. */
+export function localClients(limit: number): ClientCount {
+  let clients = 0
+  return {
+    enter: () => {
+      if (clients >= limit) return false
+      clients++
+      return true
+    },
+    leave: () => {
+      clients--
+    },
+    share: () => clients / limit,
+  }
+}
+
+/** A count over several threads, in shared memory. {@link forget} subtracts what a dead thread had counted. */
+export class SharedClients {
+  readonly buffer: SharedArrayBuffer
+  /** the sum, then each thread's own */
+  readonly #words: Int32Array
+
+  constructor(threads: number, buffer?: SharedArrayBuffer) {
+    this.buffer = buffer ?? new SharedArrayBuffer((threads + 1) * Int32Array.BYTES_PER_ELEMENT)
+    this.#words = new Int32Array(this.buffer)
+  }
+
+  /** The count as one thread (0-based) uses it. */
+  countOf(thread: number, limit: number): ClientCount {
+    return {
+      enter: () => {
+        if (Atomics.add(this.#words, 0, 1) >= limit) {
+          Atomics.sub(this.#words, 0, 1)
+          return false
+        }
+        Atomics.add(this.#words, thread + 1, 1)
+        return true
+      },
+      leave: () => {
+        Atomics.sub(this.#words, 0, 1)
+        Atomics.sub(this.#words, thread + 1, 1)
+      },
+      share: () => Atomics.load(this.#words, 0) / limit,
+    }
+  }
+
+  /** Subtracts what a thread had counted; returns how many. Only after the thread has ended. */
+  forget(thread: number): number {
+    const clients = Atomics.exchange(this.#words, thread + 1, 0)
+    Atomics.sub(this.#words, 0, clients)
+    return clients
+  }
 }

@@ -10,8 +10,7 @@ import type { Endpoint, Target } from '../net/endpoint.ts'
 import { unmapIp } from '../net/ip.ts'
 import type { ForwardRequest } from './http-forward/forward-request.ts'
 import { endToEnd } from './http-forward/hop-by-hop.ts'
-import type { BodySink, RequestBody } from './http-forward/request-body.ts'
-import type { Responder } from './http-forward/responder.ts'
+import type { BodySink, RequestBody, Responder } from './http-forward/responder.ts'
 
 /** The host name for the lab itself, at port 80, for clients that cannot use the API's address. Only this proxy
  *  resolves it. */

@@ -2,7 +2,7 @@
 // through the listener except loopback names and configured exceptions. It has no DIRECT fallback: while the lab is
 // down, requests fail.
 
-import { InputError } from '../errors/issue.ts'
+import { type InputError, inputError } from '../errors/issue.ts'
 import { formatTarget } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
 import type { Listener } from '../proxy/arrival.ts'
@@ -105,5 +105,5 @@ function quote(text: string): string {
 }
 
 function wrong(code: string, message: string, hint?: string): InputError {
-  return new InputError([{ severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }])
+  return inputError(code, message, { hint })
 }

@@ -3,25 +3,32 @@
 
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { httpErrorText } from '../errors/to-http.ts'
-import type { RequestHead } from '../http1/request-head.ts'
+import type { RequestHead } from '../http1/message-head.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
 import type { Engine } from '../transport/engine.ts'
+import { LinkedList } from '../transport/linked-list.ts'
 import type { ClientConnection } from './client-connection.ts'
-import { type ClientCount, localClients } from './client-limit.ts'
 import { closeAfterReply, openingMethod } from './close-after-reply.ts'
-import { understandConnect } from './http-connect/connect-head.ts'
-import { ConnectHandshake, openConnect } from './http-connect/connect-tunnel.ts'
-import { createForwardServer } from './http-forward/forward-server.ts'
+import { ConnectHandshake, openConnect, understandConnect } from './http-connect/connect-tunnel.ts'
+import type { ForwardSettings } from './http-forward/forward.ts'
+import { type ConnectTurn, Http1Requests } from './http-forward/http1-requests.ts'
 import { Http2Connections } from './http2/http2-connections.ts'
-import { dispatch, type OpenListener, openListener, type ProtocolHandlers } from './listener.ts'
+import {
+  type ClientCount,
+  dispatch,
+  localClients,
+  type OpenListener,
+  openListener,
+  type ProtocolHandlers,
+} from './listener.ts'
 import { AcceptThrottle, dropConnection, overloadHandlers } from './overload.ts'
 import type { OwnPages } from './own-pages.ts'
 import { takeProxyHeader } from './proxy-protocol/read-header.ts'
 import type { SignInService } from './sign-in.ts'
 import { Socks4Handshake } from './socks4/socks4-handshake.ts'
 import { Socks5Handshake, type UdpHandler } from './socks5/socks5-handshake.ts'
-import { TlsEntrance, type TlsSource } from './tls/tls-entrance.ts'
+import { type TlsSource, TlsTermination } from './tls/tls-termination.ts'
 
 export interface GatewaySettings {
   /** opening bytes: SOCKS negotiation, request head */
@@ -149,14 +156,14 @@ export async function openGateway(
   function handlersOf(listener: Listener): ProtocolHandlers {
     const source = listener.tls?.mode === 'refused' ? undefined : settings.tlsFor?.(listener)
     if (source === undefined) return plainHandlers
-    const entrance = new TlsEntrance({
+    const termination = new TlsTermination({
       source,
       alpn: listener.tls?.alpn,
       handshakeTimeoutMs: settings.handshakeTimeoutMs,
       onSecured: (client, protocol) => (protocol === 'h2' ? http2.receive(client) : dispatch(client, plainHandlers)),
       onFailed: (client, error) => pipeline.refuse(client.clientInfo('http-connect'), error),
     })
-    const tls = (client: ClientConnection) => entrance.receive(client)
+    const tls = (client: ClientConnection) => termination.receive(client)
     if (listener.tls?.mode !== 'required') return { ...plainHandlers, tls }
     return { ...plainHandlers, socks4: refusePlain, socks5: refusePlain, connect: refusePlain, http: refusePlain, tls }
   }
@@ -215,6 +222,30 @@ export async function openGateway(
       for (const each of open) void each.close()
       pipeline.sessions.closeAll('the proxy is shutting down')
       for (const each of open) each.resetAll()
+    },
+  }
+}
+
+export interface ForwardServer {
+  /** Takes over a client whose first bytes are still in its stream. */
+  receive(client: ClientConnection): void
+  /** From now on responses carry `Connection: close`; idle clients are closed (LC-01). */
+  drain(): void
+}
+
+/** `onConnect` takes a CONNECT that follows other requests on its connection. */
+function createForwardServer(settings: ForwardSettings, onConnect: ConnectTurn): ForwardServer {
+  const clients = new LinkedList<Http1Requests>()
+  return {
+    receive(client) {
+      client.release()
+      const requests = new Http1Requests(client, settings, onConnect)
+      const entry = clients.enter(requests)
+      client.stream.onceClosed(() => clients.leave(entry))
+      requests.start()
+    },
+    drain() {
+      for (const requests of clients.list()) requests.stop()
     },
   }
 }

@@ -8,9 +8,9 @@ import { valuesOf } from '../http1/fields.ts'
 import { unmapIp } from '../net/ip.ts'
 import type { Arrival } from '../proxy/arrival.ts'
 import type { ForwardRequest } from './http-forward/forward-request.ts'
+import { NONCE_COOKIE, USER_COOKIE } from './http-forward/hop-by-hop.ts'
 import { answerEmpty, type Responder } from './http-forward/responder.ts'
 import { isOwnHost, type OwnPages } from './own-pages.ts'
-import { NONCE_COOKIE, USER_COOKIE } from './sign-in-cookies.ts'
 
 interface SignInContext {
   readonly listener: string

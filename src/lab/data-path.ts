@@ -1,8 +1,10 @@
-// Builds the data path of one thread: dialler, pipeline, listeners.
+// Builds the data path of one thread: dialler, pipeline, listeners; and its traffic as the API sees it, whether it runs in
+// this thread or in workers.
 
 import type { LabConfig } from '../config/lab-config.ts'
 import { configuredSockets } from '../decider/configured-sockets.ts'
 import type { DecisionContext } from '../decider/decider.ts'
+import type { GatewayError } from '../errors/gateway-error.ts'
 import { inputError } from '../errors/issue.ts'
 import { messageOf } from '../errors/thrown.ts'
 import { type Gateway, type GatewaySettings, openGateway } from '../inbound/proxy-server.ts'
@@ -11,10 +13,18 @@ import { createUdpHandler } from '../inbound/socks5/udp-association.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { formatEndpoint, formatTarget, reachableHost } from '../net/endpoint.ts'
 import { delayByDistance } from '../outbound/distant-dial.ts'
-import { DEFAULT_PORT_RANGE, PortLeases, type PortPressure, type UseCounts } from '../outbound/port-leases.ts'
+import {
+  DEFAULT_PORT_RANGE,
+  type PortLeaseCounts,
+  PortLeases,
+  type PortPressure,
+  type UseCounts,
+} from '../outbound/port-leases.ts'
 import type { Sources } from '../outbound/source-registry.ts'
 import { createTcpDialer, type TcpDialerSettings } from '../outbound/tcp-dialer.ts'
 import { createUdpOutlets } from '../outbound/udp-socket.ts'
+import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
+import type { OpenSession } from '../proxy/live-sessions.ts'
 import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/pipeline.ts'
 import type { Ports } from '../proxy/pipeline-ports.ts'
 import type { Store } from '../store/store.ts'
@@ -162,5 +172,43 @@ export function createPressureWarning(
     if (reported.size > MAX_REMEMBERED && oldest !== undefined) reported.delete(oldest)
     const next = percent === 100 ? '; the next one is refused with `egress.ports_exhausted`' : ''
     warn(`${used} of ${limit} connections from \`${egress.text}\` to \`${where}\` are in use (${percent} %)${next}`)
+  }
+}
+
+export interface DataPlaneTraffic {
+  /** Brings everything below up to date. */
+  refresh(): Promise<void>
+  /** Resolves when every new connection is decided by the state as it is now. */
+  inForce(): Promise<void>
+  /** worker threads that are up, and the oldest revision one of them decides by */
+  standing(): { readonly workers: number; readonly revision: number }
+  /** Every open session with its decision. */
+  decided(): readonly OpenSession[]
+  find(id: string): OpenSession | undefined
+  /** Cuts one session with a reset on both sides; nothing where it is not open. */
+  cut(id: string, why: GatewayError): void
+  /** Calls the listener for every session that opens. Returns the function that unsubscribes it. */
+  onOpen(listener: (session: OpenSession) => void): () => void
+  counts(): ConnectionCounts
+  datagrams(): DatagramCounts
+  leases(): Pick<PortLeaseCounts, 'refused' | 'pressure'>
+  /** What is not as it should be, one clause each. */
+  troubles(): readonly string[]
+}
+
+/** Traffic of this thread: always up to date, and every change is in force at once. */
+export function inProcessTraffic({ sessions, ...pipeline }: ConnectionPipeline, leases: PortLeases): DataPlaneTraffic {
+  return {
+    refresh: async () => {},
+    inForce: async () => {},
+    standing: () => ({ workers: 1, revision: pipeline.snapshot().revision }),
+    decided: () => sessions.decided(),
+    find: (id) => sessions.find(id),
+    cut: (id, why) => sessions.cut(id, why),
+    onOpen: (listener) => sessions.subscribe(listener),
+    counts: () => pipeline.counts(),
+    datagrams: () => pipeline.datagrams.read(),
+    leases: () => leases.counts(),
+    troubles: () => [],
   }
 }

@@ -13,17 +13,23 @@ import type { EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { SourceRegistry } from '../outbound/source-registry.ts'
 import type { Listener } from '../proxy/arrival.ts'
+import type { RecentSessions } from '../proxy/live-sessions.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
-import type { RecentSessions } from '../proxy/recent-sessions.ts'
 import type { PublicSourceOf } from '../proxy/stage-values.ts'
 import type { Store } from '../store/store.ts'
 import type { Engine } from '../transport/engine.ts'
 import type { ListenerCertificates } from './certificates.ts'
-import { createDataPath, type DataPathParts, openListeners } from './data-path.ts'
+import {
+  createDataPath,
+  type DataPathParts,
+  type DataPlaneTraffic,
+  inProcessTraffic,
+  openListeners,
+} from './data-path.ts'
+import type { FollowedConfig } from './follow-config.ts'
 import { descriptorsOfThisProcess, roomFor } from './preflight.ts'
 import type { OpenedSignIn } from './sign-in.ts'
-import { type DataPlaneTraffic, inProcessTraffic } from './traffic.ts'
-import { askedOf } from './workers/remote-sources.ts'
+import { askedOf } from './workers/remote-addresses.ts'
 import { SessionBatchReceiver } from './workers/session-batches.ts'
 import { WorkerPool } from './workers/worker-pool.ts'
 
@@ -33,8 +39,10 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly engine: Engine
   /** how the configuration was read, with its files */
   readonly load: LoadConfigOptions & { readonly files: ReadFiles }
-  /** the files of the configuration in force, which may have been reloaded */
-  readonly files: () => ReadFiles
+  /** folder of the development certificates */
+  readonly certificates: string
+  /** the configuration in force, which may have been reloaded: its files, and the destinations beside it */
+  readonly loaded: () => Pick<FollowedConfig, 'files' | 'destinations'>
   readonly store: Store
   readonly context: DecisionContext
   readonly sessions: SessionLog
@@ -108,9 +116,10 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     events,
     file: config.file,
     load,
-    files: parts.files,
+    loaded: parts.loaded,
     ownSockets,
     room: roomOf(parts),
+    certificates: parts.certificates,
     registries,
     ...(context.ports.placeholderAt === undefined ? {} : { placeholderAt: context.ports.placeholderAt }),
     gatewayDnsAt: context.dnsEndpoints,

@@ -1,14 +1,12 @@
 // What `bench proxy` measures: this project's own data path on a configuration, in a process of its own, between a load origin
 // in another and a load generator here.
 
-import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import { readConfig } from '../decider/read-config.ts'
 import { InputError, type Issue, inputError } from '../errors/issue.ts'
 import { ip } from '../net/ip.ts'
 import type { ProxyUnderTest } from './proxy/operation.ts'
-import { startLoadProcess, startOriginProcess } from './proxy/origin-process.ts'
-import { processorSeconds, residentBytes } from './proxy/processor-time.ts'
+import { processorSeconds, residentBytes, startLoadProcess, startOriginProcess } from './proxy/origin-process.ts'
 import { runLoad } from './proxy/run-load.ts'
 
 const LOOPBACK = ip('127.0.0.1')
@@ -17,7 +15,7 @@ const LOOPBACK = ip('127.0.0.1')
 export async function benchProxyOn(request: ProxyBenchRequest): Promise<ProxyBenchSummary> {
   const { config } = readConfig(request.configFile)
   const credentials = credentialsIn(config)
-  const underTest = join(import.meta.dirname, 'proxy-under-test.ts')
+  const underTest = new URL('./proxy-under-test.ts', import.meta.url)
   await using stack = new AsyncDisposableStack()
   const origin = await startOriginProcess(LOOPBACK.text)
   stack.defer(() => origin.stop())

@@ -1,8 +1,10 @@
 // Load on rule evaluation: how many first matches a second one thread finds, and how long single ones take.
 
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
+import type { NamedList } from '../policy/account.ts'
 import type { Flow } from '../policy/flow.ts'
-import type { Ruleset } from '../policy/ruleset.ts'
+import type { Rule } from '../policy/rule.ts'
+import type { Ruleset, RulesetSettings } from '../policy/ruleset.ts'
 import { createDraws, type Order } from './random.ts'
 import { freshFlow, touchFlow } from './synthetic-flows.ts'
 
@@ -15,6 +17,16 @@ export interface DecideLoadOptions {
   /** called now and then with the share done, 0…1 */
   readonly onProgress?: (share: number) => void
 }
+
+export interface PolicyUnderTest {
+  readonly rules: readonly Rule[]
+  readonly lists: readonly NamedList[]
+  readonly settings: RulesetSettings
+  readonly flows: readonly Flow[]
+}
+
+/** One thread's share. */
+export type DecideJob = Omit<DecideLoadOptions, 'onProgress'> & { readonly subject: PolicyUnderTest }
 
 export interface DecideLoad {
   readonly decisions: number
@@ -44,7 +56,7 @@ type Decide = (flow: Flow) => unknown
 
 /** Decides flows. A decision is everything from a flow to its rule: reading the flow's values and the first match, or the cache's answer
  *  and keeping it. The facts of each connection are made right before, outside what is timed, since a proxy has just made them (see
- *  fresh-flow.ts); rules, people and lists are in the processor's cache or not as the traffic has it. */
+ *  synthetic-flows.ts); rules, people and lists are in the processor's cache or not as the traffic has it. */
 export function runDecideLoad(ruleset: Ruleset, flows: readonly Flow[], options: DecideLoadOptions): DecideLoad {
   const { onProgress } = options
   const half = (options.seconds * 1000) / 2

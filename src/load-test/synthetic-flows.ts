@@ -3,9 +3,8 @@
 import { parseCidr } from '../net/cidr.ts'
 import { fromIpv4Number, type Ip, ip, parseIp } from '../net/ip.ts'
 import type { Flow, Identity } from '../policy/flow.ts'
-import type { SyntheticCondition } from './condition.ts'
 import { createRandom, type Random } from './random.ts'
-import type { SyntheticList, SyntheticPerson, SyntheticWorld } from './synthetic-world.ts'
+import type { SyntheticCondition, SyntheticList, SyntheticPerson, SyntheticWorld } from './synthetic-world.ts'
 
 /** Share of connections that are built around a rule; an earlier rule may take them all the same. */
 const AIMED_SHARE = 0.7
@@ -163,7 +162,14 @@ function createDirectory({ people, lists }: SyntheticWorld): Directory {
 
 function identityOf(person: SyntheticPerson): Identity {
   const groups = person.groups.map((name) => ({ id: name, name, email: '' }))
-  return { id: person.email, email: person.email, name: person.email, groups, samlAttributes: new Map() }
+  return {
+    id: person.email,
+    email: person.email,
+    name: person.email,
+    groups,
+    samlAttributes: new Map(),
+    oidcClaims: new Map(),
+  }
 }
 
 /** A new flow with the same facts. People, places and virtual networks stay the same objects, as they do in a proxy. */

@@ -3,7 +3,7 @@
 
 import { pino } from 'pino'
 import type { Issue } from '../errors/issue.ts'
-import { printable } from './session-line.ts'
+import { printable } from './session-log.ts'
 
 export type EventDetails = Readonly<Record<string, string | number | boolean>>
 
@@ -19,7 +19,8 @@ export interface EventLogOptions {
   readonly form: 'line' | 'ndjson'
 }
 
-/** Creates an event log that writes whole lines. Values under common names of secrets are redacted. */
+/** Creates an event log that writes whole lines. Values under common names of secrets are redacted (HH-03,
+ *  AP-07). */
 export function createEventLog({ write, form }: EventLogOptions): EventLog {
   return form === 'line' ? lineLog(write) : jsonLog(write)
 }
@@ -45,7 +46,7 @@ function lineLog(write: (text: string) => void): EventLog {
   }
 }
 
-/** Logs an issue as one line, with its hint. */
+/** Logs an issue as one line at the level of its severity, with its hint. */
 export function tellIssue(events: EventLog, { severity, message, hint }: Issue): void {
   const text = hint === undefined ? message : `${message}; ${hint}`
   if (severity === 'error') events.error(text)

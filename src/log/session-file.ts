@@ -31,8 +31,8 @@ interface OpenFile {
   readonly size: number
 }
 
-/** Opens (or creates) the log at its end, readable by its owner only. Creates the folder if missing; failures are
- *  reported, never thrown. A file that is moved away is replaced by a new one. */
+/** Opens (or creates) the session log (NDJSON, [S1]) at its end, readable by its owner only. Creates the folder if missing; failures are
+ *  reported, never thrown (RS-08). A file that is moved away is replaced by a new one. */
 export function openSessionFile(options: SessionFileOptions): SessionFile {
   const { path, maxBytes, keep, onProblem } = options
   let file: OpenFile | undefined

@@ -30,7 +30,7 @@ export function reachableHost(host: string): string {
   return host === '::' ? '::1' : host
 }
 
-/** Joined rather than concatenated, so that it is one flat string (flat-text.ts): the record of every connection
+/** Joined rather than concatenated, so that it is one flat string (ip.ts): the record of every connection
  *  holds three. */
 function formatHostPort(host: string, port: number): string {
   return [host.includes(':') ? `[${host}]` : host, port].join(':')

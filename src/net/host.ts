@@ -2,8 +2,7 @@
 // is not a bare host (userinfo, paths, blanks, percent escapes, zone ids) instead of repairing it.
 
 import type { Target } from './endpoint.ts'
-import { flatText } from './flat-text.ts'
-import { type Ip, parseIp, unmapIp } from './ip.ts'
+import { flatText, type Ip, parseIp, unmapIp } from './ip.ts'
 
 export type Host =
   | { readonly kind: 'ip'; readonly ip: Ip }

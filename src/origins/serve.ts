@@ -3,16 +3,23 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
+import { type WebSocket, WebSocketServer } from 'ws'
 import type { Destination, OriginSpec } from '../config/lab-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { oneAtATime } from '../proxy/request-turns.ts'
 import { isWeb, type OriginListener, planOriginListeners, type Site, type WebKind } from './listen-plan.ts'
-import { type OriginClient, type OriginContext, type OriginRequest, originRequestOf } from './origin-request.ts'
+import {
+  type OnOriginRequest,
+  type OriginClient,
+  type OriginContext,
+  type OriginRequest,
+  originRequestOf,
+} from './origin-request.ts'
 import { type Attribution, html, type OriginAnswer, send } from './page.ts'
-import { directRequest, echo, saas, search, site } from './sites.ts'
+import { directRequest, echo, saas, search, site, trace } from './sites.ts'
 import { runTool } from './test-endpoints.ts'
-import { createWebSocketEcho, type WebSocketEcho } from './web-socket-echo.ts'
 
 export interface OriginsOptions extends OriginContext {
   readonly specs: readonly OriginSpec[]
@@ -23,6 +30,7 @@ export interface OriginsOptions extends OriginContext {
   readonly proxy: string
   /** the attribution on pages, for geolocation */
   readonly attribution: Attribution
+  readonly onRequest?: OnOriginRequest | undefined
 }
 
 export interface RunningOrigins {
@@ -47,6 +55,9 @@ const KINDS: Readonly<Record<WebKind, (originRequest: OriginRequest, client: Ori
   search,
   site,
 }
+
+/** On every site, whatever its kind. */
+const TRACE = '/cdn-cgi/trace'
 
 /** Starts all test origins; resolves when every one listens. Rejects with an InputError that names every address
  *  that cannot be listened on; then nothing is left listening. */
@@ -95,11 +106,15 @@ async function answer(
   const found = findSite(listener, request)
   if (found === undefined) return send(misdirected(listener, request), request, response, attribution)
   const originRequest = originRequestOf(request, found, options)
-  if (found.spec.kind === 'echo' && (await runTool(originRequest.path, request, response))) return
-  const { client } = originRequest
-  const reply =
-    client === undefined ? directRequest(originRequest, options.proxy) : KINDS[found.spec.kind](originRequest, client)
-  send(reply, request, response, attribution)
+  const isTool = found.spec.kind === 'echo' && (await runTool(originRequest.path, request, response))
+  if (!isTool) send(replyTo(originRequest, options), request, response, attribution)
+  options.onRequest?.(originRequest, response.statusCode)
+}
+
+function replyTo(request: OriginRequest, { proxy }: OriginsOptions): OriginAnswer {
+  const { client, site } = request
+  if (client === undefined) return directRequest(request, proxy)
+  return request.path === TRACE ? trace(request, client) : KINDS[site.spec.kind](request, client)
 }
 
 /** The site named by the Host field; an address means the only site of the listener. */
@@ -187,4 +202,35 @@ const OTHERWISE = 'give the destination a stand-in address and port that can be 
 function issuesOf(failure: unknown): readonly Issue[] {
   if (failure instanceof InputError) return failure.issues
   throw failure
+}
+
+// WebSocket (RFC 6455) for the echo sites: every message is returned unchanged. Any other upgrade is ignored, and the
+// request answered as if it had not asked for one (RFC 9110 section 7.8).
+
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+interface WebSocketEcho {
+  /** whether this request is one for `accept` */
+  readonly wants: (request: IncomingMessage) => boolean
+  readonly accept: (request: IncomingMessage, socket: Duplex, early: Buffer) => void
+  readonly close: () => void
+}
+
+/** An echo for requests to `/ws`. */
+function createWebSocketEcho(): WebSocketEcho {
+  const server = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false })
+  return {
+    wants: (request) =>
+      request.headers.upgrade?.toLowerCase() === 'websocket' && /^\/ws(?:\?|$)/.test(request.url ?? ''),
+    accept: (request, socket, early) => server.handleUpgrade(request, socket, early, echoTo),
+    close: () => {
+      for (const client of server.clients) client.terminate()
+      server.close()
+    },
+  }
+}
+
+function echoTo(socket: WebSocket): void {
+  socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary }))
+  socket.on('error', () => socket.terminate())
 }

@@ -2,7 +2,9 @@
 // implies. Nothing waits before the decision, and a client that disconnects ends the wait.
 
 import { GatewayError } from '../errors/gateway-error.ts'
-import { roundTripMs, totalKm, travelOf } from '../policy/travel.ts'
+import type { Decision } from '../policy/decision.ts'
+import type { Flow } from '../policy/flow.ts'
+import { distanceKm, type Place } from '../policy/place.ts'
 import type { Ports } from '../proxy/pipeline-ports.ts'
 import type { Distance, TcpUpstream } from '../proxy/stage-values.ts'
 import type { Cancellation } from '../transport/cancellation.ts'
@@ -64,4 +66,42 @@ function wait(
     channel.onceClosed(closed)
     if (signal.aborted) gone()
   })
+}
+
+// The distance a connection travels, and the time light in fibre takes for it: from the user to the ingress data
+// center, to the egress data center, to the destination.
+
+/** Great-circle kilometres of each leg; a leg with an unknown end counts as 0. */
+export interface Travel {
+  readonly toIngressKm: number
+  readonly toEgressKm: number
+  readonly toOriginKm: number
+}
+
+/** The legs of a connection decided so. */
+export function travelOf(
+  { userPlace, sourcePlace, destinationPlace }: Pick<Flow, 'userPlace' | 'sourcePlace' | 'destinationPlace'>,
+  { ingressColo, physicalColo }: Pick<Decision, 'ingressColo' | 'physicalColo'>,
+): Travel {
+  const egress = physicalColo ?? ingressColo
+  return {
+    toIngressKm: legKm(userPlace ?? sourcePlace, ingressColo),
+    toEgressKm: legKm(ingressColo, egress),
+    toOriginKm: legKm(egress, destinationPlace),
+  }
+}
+
+/** The sum of the legs, in kilometres. */
+export function totalKm({ toIngressKm, toEgressKm, toOriginKm }: Travel): number {
+  return toIngressKm + toEgressKm + toOriginKm
+}
+
+/** Milliseconds of one round trip. Light in fibre takes 5 µs per kilometre, so 10 ms there and back for 1,000 km;
+ *  cables are typically half as long again as the great circle, so 15 ms is close to what is measured. */
+export function roundTripMs(travel: Travel, msPer1000Km: number): number {
+  return (totalKm(travel) / 1000) * msPer1000Km
+}
+
+function legKm(from: Place | undefined, to: Place | undefined): number {
+  return from === undefined || to === undefined ? 0 : distanceKm(from, to)
 }

@@ -4,7 +4,7 @@
 import type { ConnectionErrorCode } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { type Egress, nameOfEgress } from '../policy/decision.ts'
-import type { RecentSession } from '../proxy/recent-sessions.ts'
+import type { RecentSession } from '../proxy/live-sessions.ts'
 
 /** Errors of the egress address itself, not of the destination or of load. */
 const FAULTS: ReadonlySet<ConnectionErrorCode> = new Set([

@@ -2,6 +2,7 @@
 // (EG-05), because Node's own race ignores `localAddress`. Resolves nothing and decides nothing.
 
 import { GatewayError } from '../errors/gateway-error.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import type { Egress } from '../policy/decision.ts'
 import type { DialOptions, Ports } from '../proxy/pipeline-ports.ts'
 import type { DialAttempt, TcpUpstream } from '../proxy/stage-values.ts'
@@ -10,7 +11,6 @@ import type { Clock, Timer } from '../transport/timer-wheel.ts'
 import { Attempt, type AttemptNeeds, type AttemptWatcher, pairOf, type Try } from './attempt.ts'
 import { bestOf, dialError } from './errno.ts'
 import { ExitAttempt } from './exit-attempt.ts'
-import { formatProxyHeader } from './proxy-protocol.ts'
 
 /** The system error for binding an address the machine does not have. */
 const NO_SUCH_ADDRESS = Object.freeze({ code: 'EADDRNOTAVAIL', syscall: 'bind' })
@@ -153,4 +153,28 @@ class Race implements AttemptWatcher {
     this.#running.clear()
     settle()
   }
+}
+
+// The PROXY protocol header, version 2, for destinations that expect one before the first byte: it names the public source
+// of the connection (HAProxy's proxy-protocol.txt, section 2.2).
+
+const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
+/** version 2, command PROXY */
+const PROXY = 0x21
+const TCP_OVER_IPV4 = 0x11
+const TCP_OVER_IPV6 = 0x21
+
+/** The header of a TCP connection: 28 bytes for IPv4, 52 for IPv6. Both ends are of one family. */
+export function formatProxyHeader(source: Endpoint, destination: Endpoint): Buffer {
+  const words = [...source.ip.words, ...destination.ip.words]
+  const head = SIGNATURE.length + 4
+  const header = Buffer.alloc(head + words.length * 4 + 4)
+  SIGNATURE.copy(header)
+  header[12] = PROXY
+  header[13] = source.ip.family === 4 ? TCP_OVER_IPV4 : TCP_OVER_IPV6
+  header.writeUInt16BE(header.length - head, 14)
+  for (const [at, word] of words.entries()) header.writeUInt32BE(word, head + at * 4)
+  header.writeUInt16BE(source.port, header.length - 4)
+  header.writeUInt16BE(destination.port, header.length - 2)
+  return header
 }

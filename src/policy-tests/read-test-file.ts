@@ -3,13 +3,14 @@
 
 import { dirname, isAbsolute, join } from 'node:path'
 import type { Expectation } from '../analysis/policy-test.ts'
-import { checkPolicyTestShape } from '../config/check-shape.ts'
+import { checkShape } from '../config/check-shape.ts'
 import { createProblems, type Problems } from '../config/problems.ts'
 import { readSourceDocument } from '../config/source-document.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import type { Issue } from '../errors/issue.ts'
 import { COLOS } from '../policy/place.ts'
+import { POLICY_TESTS, type RawCase, type RawFlow, type RawPolicyTests } from './policy-test-schema.ts'
 
 /** A hypothetical connection, in the terms of `explain`. */
 export interface TestFlow {
@@ -44,34 +45,11 @@ export interface TestFile {
   readonly issues: readonly Issue[]
 }
 
-/** Keys of a file as its schema has them. */
-interface RawFlow {
-  readonly destination?: string
-  readonly user?: string
-  readonly vnet?: string
-  readonly source_ip?: string
-  readonly device?: string
-  readonly protocol?: 'tcp' | 'udp'
-  readonly endpoint?: string
-  readonly family?: 4 | 6
-  readonly colos_down?: readonly string[]
-}
-interface RawCase {
-  readonly name?: string
-  readonly flow: RawFlow
-  readonly expect: Expectation
-}
-interface RawFile {
-  readonly config: string
-  readonly defaults?: RawFlow
-  readonly cases?: readonly RawCase[]
-}
-
 /** Reads a file. Never throws for what is in it: without a right shape there are issues and no cases. */
 export function readTestFile(file: string): TestFile {
   const document = readSourceDocument(file)
   const problems = createProblems(document)
-  if (document.issues.length === 0) checkPolicyTestShape(document.data, problems)
+  if (document.issues.length === 0) checkShape(POLICY_TESTS, document.data, problems)
   const issues = problems.issues
   const written = String(Object(document.data).config ?? '')
   const config = { written, path: isAbsolute(written) ? written : join(dirname(file), written) }
@@ -79,7 +57,7 @@ export function readTestFile(file: string): TestFile {
   if (document.issues.length > 0 || issues.length > 0) {
     return { file, config, cases: [], complainOfConfig, issues: [...document.issues, ...issues] }
   }
-  const raw = document.data as RawFile
+  const raw = document.data as RawPolicyTests
   const cases = (raw.cases ?? []).map((one, at) => toCase(one, at, raw.defaults ?? {}, problems))
   return { file, config, cases, complainOfConfig, issues }
 }

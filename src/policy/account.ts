@@ -1,14 +1,16 @@
 // The account a policy is decided in: what it owns, where that is, and its settings. Frozen; a change makes a new
 // value.
 
+import { canonicalListName, type KnownContents, listContents } from '../expression/index.ts'
 import type { Cidr } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
+import type { ColoCode, ListId, NetworkId, TunnelId } from './ids.ts'
 import type { Colo, Place } from './place.ts'
 
 /** One dedicated egress IP: an IPv4 address, an IPv6 range or both, at one colo. `standIns` are the local addresses
  *  that are actually bound, used for the family that is dialled. */
 export interface DedicatedEgressIp {
-  readonly colo: string
+  readonly colo: ColoCode
   readonly ipv4?: { readonly address: Ip; readonly standIns: readonly Ip[] }
   /** `isItself`: where IPv6 destinations are really dialled, addresses inside the range are bound themselves */
   readonly ipv6?: { readonly range: Cidr; readonly standIns: readonly Ip[]; readonly isItself?: boolean }
@@ -26,8 +28,7 @@ export interface SharedEgress {
 }
 
 export interface VirtualNetwork {
-  /** UUID */
-  readonly id: string
+  readonly id: NetworkId
   readonly name: string
   readonly comment: string
   readonly isDefault: boolean
@@ -37,8 +38,8 @@ export interface VirtualNetwork {
 export interface PrivateRoute {
   readonly id: string
   readonly network: Cidr
-  readonly virtualNetworkId: string
-  readonly tunnelId: string
+  readonly virtualNetworkId: NetworkId
+  readonly tunnelId: TunnelId
   readonly comment: string
 }
 
@@ -46,13 +47,12 @@ export interface PrivateRoute {
 export interface HostnameRoute {
   readonly id: string
   readonly hostname: string
-  readonly tunnelId: string
+  readonly tunnelId: TunnelId
   readonly comment: string
 }
 
 export interface NamedList {
-  /** UUID */
-  readonly id: string
+  readonly id: ListId
   readonly name: string
   /** IP, DOMAIN, EMAIL, URL, SERIAL, … as Cloudflare names them */
   readonly type: string
@@ -75,7 +75,7 @@ export interface AccountSettings {
   /** [G2] where an IP seemed to be before its geolocation was updated */
   readonly homeCountry: string
   /** colo for users whose place is unknown */
-  readonly homeColo: string
+  readonly homeColo: ColoCode
 }
 
 export interface Account {
@@ -83,8 +83,8 @@ export interface Account {
   readonly id: string
   readonly name: string
   /** by code, in a fixed order */
-  readonly colos: ReadonlyMap<string, Colo>
-  readonly colosDown: ReadonlySet<string>
+  readonly colos: ReadonlyMap<ColoCode, Colo>
+  readonly colosDown: ReadonlySet<ColoCode>
   readonly dedicatedIps: readonly DedicatedEgressIp[]
   readonly sharedEgress: SharedEgress
   readonly virtualNetworks: readonly VirtualNetwork[]
@@ -92,4 +92,24 @@ export interface Account {
   readonly hostnameRoutes: readonly HostnameRoute[]
   readonly lists: readonly NamedList[]
   readonly settings: AccountSettings
+}
+
+// The account's lists as expressions read them (`in $id`). Contents are prepared once per version of a list, so
+// changing one of many lists prepares only that one.
+
+export type KnownLists = ReadonlyMap<string, KnownContents>
+
+/** Contents by canonical list name ([R14]). */
+export function createLists(lists: readonly NamedList[]): KnownLists {
+  return new Map(lists.map((list) => [canonicalListName(list.id), contentsOf(list)] as const))
+}
+
+const known = new WeakMap<NamedList, KnownContents>()
+
+function contentsOf(list: NamedList): KnownContents {
+  const before = known.get(list)
+  if (before !== undefined) return before
+  const made = listContents(list.type, list.items)
+  known.set(list, made)
+  return made
 }

@@ -1,14 +1,22 @@
 // One flow in, one decision out: which rule, which address, from where, and why ([E1]). Pure: no
 // clock, and no state but tables prepared per version of the account and the rules.
 
-import type { AccountTables } from './account-tables.ts'
+import { type AccountTables, homeColo } from './account-tables.ts'
 import type { Decision, ExemptReason } from './decision.ts'
 import { userKeyOf } from './egress-address.ts'
-import { chooseWithoutRule, type EgressPlan, planExempt, planForRule, planWithoutRule } from './egress-plan.ts'
+import {
+  chooseWithoutRule,
+  type EgressPlan,
+  EVERY_COLO_DOWN,
+  planExempt,
+  planForRule,
+  planWithoutRule,
+  reasonForExemption,
+  reasonForRule,
+  reasonWithoutRule,
+} from './egress-plan.ts'
 import type { Flow } from './flow.ts'
-import { homeColo } from './ingress.ts'
 import type { Colo } from './place.ts'
-import { EVERY_COLO_DOWN, reasonForExemption, reasonForRule, reasonWithoutRule } from './reason.ts'
 import type { Rule } from './rule.ts'
 import type { Snapshot } from './ruleset.ts'
 

@@ -15,7 +15,6 @@ import { type PlanStep, planExempt, planForRule, planWithoutRule } from './egres
 import { GATEWAY_SCHEME, SLOT_NAMES } from './fields.ts'
 import type { Flow } from './flow.ts'
 import { createFlowReader, namedFlowValues } from './flow-values.ts'
-import { comparisonOf, leavesOf, singleObstacles } from './near-miss.ts'
 import type { Rule } from './rule.ts'
 import { RuleParser } from './rule-expressions.ts'
 import type { Snapshot } from './ruleset.ts'
@@ -227,4 +226,47 @@ function nearMiss(rule: Rule, slots: readonly SlotTrace[]): NearMiss[] {
   if (obstacles.length === 0 || !something) return []
   const parts = obstacles.map((part) => ({ text: part.text, ...lookedAt(part) }))
   return [{ id: rule.id, rule: rule.name, precedence: rule.precedence, expression: failed.name, parts }]
+}
+
+// Near misses: rules that would have matched but for one part, usually the rule that was meant. Reads traces; evaluates
+// nothing.
+
+/** The parts of a false expression of which any single one, inverted, would make it true. */
+function singleObstacles(trace: Trace): readonly Trace[] {
+  return obstacles(trace, true)
+}
+
+/** Parts each of which alone would change the trace's result to `wanted`. */
+function obstacles(trace: Trace, wanted: boolean): readonly Trace[] {
+  if (trace.kind === 'comparison' || trace.kind === 'quantifier') return [trace]
+  if (trace.kind === 'chain') return chainObstacles(trace, wanted)
+  const [child] = trace.children
+  if (child === undefined) return []
+  return obstacles(child, trace.kind === 'not' ? !wanted : wanted)
+}
+
+function chainObstacles({ op, children }: Trace, wanted: boolean): readonly Trace[] {
+  if (op === 'xor') return children.flatMap((child) => obstacles(child, !child.result))
+  // a true `and` needs all of its items true, a false `or` all of them false: then only a single obstacle can be
+  // inverted
+  const needsAll = (op === 'and') === wanted
+  const standing = children.filter((child) => child.result !== wanted)
+  if (needsAll && standing.length !== 1) return []
+  return standing.flatMap((child) => obstacles(child, wanted))
+}
+
+/** Every comparison outside quantifiers and every quantifier: the parts shown to readers. */
+function leavesOf(trace: Trace): readonly Trace[] {
+  if (trace.kind === 'comparison' || trace.kind === 'quantifier') return [trace]
+  return trace.children.flatMap(leavesOf)
+}
+
+/** The comparison whose value a part shows: itself, or the first one in it. */
+function comparisonOf(trace: Trace): Trace | undefined {
+  if (trace.kind === 'comparison') return trace
+  for (const child of trace.children) {
+    const found = comparisonOf(child)
+    if (found !== undefined) return found
+  }
+  return undefined
 }

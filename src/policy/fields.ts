@@ -2,8 +2,7 @@
 // types only; flow-values.ts computes the values.
 
 import { closest } from '../errors/did-you-mean.ts'
-import { createScheme, type Scheme } from '../expression/scheme.ts'
-import type { ValueType } from '../expression/value.ts'
+import { createScheme, type Scheme, type ValueType } from '../expression/value.ts'
 import type { ExpressionSlot } from './rule.ts'
 
 const BYTES_ARRAY = { array: 'Bytes' } as const
@@ -32,6 +31,7 @@ const FIELDS = {
   'identity.groups.name': BYTES_ARRAY,
   'identity.groups.email': BYTES_ARRAY,
   'identity.saml_attributes': { map: BYTES_ARRAY },
+  'identity.oidc_claims': BYTES_ARRAY,
   'device_posture.checks.passed': BYTES_ARRAY,
   'device_posture.checks.failed': BYTES_ARRAY,
 } as const satisfies Record<string, ValueType>
@@ -47,11 +47,11 @@ export const HOST_SELECTORS: ReadonlySet<string> = new Set<FieldName>([
 ])
 
 /** Cloudflare's names of a rule's expressions, for messages. */
-export const SLOT_NAMES: Readonly<Record<ExpressionSlot, string>> = {
+export const SLOT_NAMES = {
   traffic: 'traffic',
   identity: 'identity',
   devicePosture: 'device_posture',
-}
+} as const satisfies Readonly<Record<ExpressionSlot, string>>
 
 /** The expression a field belongs in ([R12]). */
 export function slotOf(field: string): ExpressionSlot {
@@ -68,6 +68,7 @@ export const GATEWAY_SCHEME: Scheme = createScheme(FIELDS, {
   // there are no lists of ports, applications or categories ([R14])
   listTypes: ['Bytes', 'Ip'],
   objectArrays: GROUP_MEMBERS,
+  pairTexts: ['identity.oidc_claims'],
   adviseUnknown: adviseForeign,
 })
 
@@ -130,7 +131,12 @@ const OTHER_PRODUCTS: readonly (readonly [prefix: string, advice: string])[] = [
   ['net.sni.', 'the SNI is not known before the connection is made; match `net.fqdn.host` or `net.fqdn.domains`'],
 ]
 
+/** People write an attribute as if it were a member. */
+const ATTRIBUTE = /^(identity\.(?:saml_attributes|oidc_claims))\.(.+)$/
+
 function adviseForeign(name: string): string | undefined {
+  const [, field, attribute] = ATTRIBUTE.exec(name) ?? []
+  if (field !== undefined) return `write \`any(${field}[*] == "${attribute}=…")\``
   const right = RIGHT_NAMES[name]
   if (right !== undefined) return `did you mean \`${right}\`?`
   const product = OTHER_PRODUCTS.find(([prefix]) => name.startsWith(prefix))

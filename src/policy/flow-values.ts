@@ -5,7 +5,7 @@ import { bytesOf, type FieldValues, type Value } from '../expression/value.ts'
 import type { Ip } from '../net/ip.ts'
 import { type FieldName, GATEWAY_SCHEME, HOST_SELECTORS } from './fields.ts'
 import type { Flow, Identity, UserGroup } from './flow.ts'
-import { type LazyFlow, type RememberedUser, unknownUser } from './matcher/remembered-users.ts'
+import { type LazyFlow, type RememberedUser, unknownUser } from './matcher/rule-matcher.ts'
 
 /** Computes the values of a fixed set of fields, by slot. Caches values per user for the index, so each index has
  *  its own reader. */
@@ -190,6 +190,7 @@ const FROM_IDENTITY = {
   'identity.groups.name': ({ groups }) => membersOf(groups, 'name'),
   'identity.groups.email': ({ groups }) => membersOf(groups, 'email'),
   'identity.saml_attributes': ({ samlAttributes }) => attributesOf(samlAttributes),
+  'identity.oidc_claims': ({ oidcClaims }) => present(claimTexts(oidcClaims)),
 } as const satisfies Partial<Record<FieldName, Read<Identity>>>
 
 /** A name and each of its parent domains: `a.b.test` → `a.b.test`, `b.test`, `test`. */
@@ -217,6 +218,11 @@ function bytesOfAll(items: readonly string[] | undefined): readonly string[] | u
 
 function membersOf(groups: Identity['groups'], member: keyof UserGroup): readonly string[] | undefined {
   return present(groups.map((group) => bytesOf(group[member])))
+}
+
+/** `name=value`, one for each value. */
+function claimTexts(claims: Identity['oidcClaims']): readonly string[] {
+  return [...claims].flatMap(([name, values]) => values.map((value) => bytesOf(`${name}=${value}`)))
 }
 
 /** Keys in byte order, in which the language iterates maps. */

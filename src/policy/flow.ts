@@ -2,6 +2,7 @@
 
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
+import type { NetworkId, UserId } from './ids.ts'
 import type { Place } from './place.ts'
 
 export interface UserGroup {
@@ -12,11 +13,13 @@ export interface UserGroup {
 
 /** The authenticated user. */
 export interface Identity {
-  readonly id: string
+  readonly id: UserId
   readonly email: string
   readonly name: string
   readonly groups: readonly UserGroup[]
   readonly samlAttributes: ReadonlyMap<string, readonly string[]>
+  /** by name, as the identity provider sent them */
+  readonly oidcClaims: ReadonlyMap<string, readonly string[]>
 }
 
 export interface Device {
@@ -39,7 +42,7 @@ export interface Flow {
   readonly userPlace?: Place | undefined
   /** the source address's place according to the geo database */
   readonly sourcePlace?: Place | undefined
-  readonly virtualNetworkId: string
+  readonly virtualNetworkId: NetworkId
   /** the requested name (lower case, A-labels, no trailing dot); absent for a literal address */
   readonly host?: string | undefined
   /** the public address, never a stand-in */

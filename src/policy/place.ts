@@ -12,7 +12,7 @@ export interface Place {
 
 /** A data center. `code` is its IATA-like code; degrees as in {@link Place}. */
 export interface Colo {
-  readonly code: string
+  readonly code: ColoCode
   readonly city: string
   readonly country: string
   readonly latitude: number
@@ -35,6 +35,7 @@ interface Coordinates {
 }
 
 import table from './colos.json' with { type: 'json' }
+import type { ColoCode } from './ids.ts'
 /** Every colo by its code. */
 export const COLOS: ReadonlyMap<string, Colo> = new Map(
   table.map(({ code, city, country, lat, lon }) => {

@@ -3,10 +3,11 @@
 
 import type { Family, Ip } from '../net/ip.ts'
 import type { Account, HostnameRoute, PrivateRoute } from './account.ts'
+import type { NetworkId } from './ids.ts'
 
 export interface RouteTable {
   hostnameRoute(host: string | undefined): HostnameRoute | undefined
-  privateRoute(virtualNetworkId: string, address: Ip): PrivateRoute | undefined
+  privateRoute(virtualNetworkId: NetworkId, address: Ip): PrivateRoute | undefined
 }
 
 /** Routes of one virtual network by prefix length, longest first. */

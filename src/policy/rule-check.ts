@@ -28,6 +28,7 @@ export type RuleProblemCode = keyof typeof RULE_PROBLEMS
 /** Actions of Gateway rules of all kinds. */
 export const KNOWN_ACTIONS: readonly string[] = [
   'allow',
+  'audit_ssh',
   'block',
   'egress',
   'isolate',
@@ -44,6 +45,9 @@ export const KNOWN_ACTIONS: readonly string[] = [
   'scan',
   'ytrestricted',
 ]
+
+/** Filters of Gateway rules of all kinds ([R1], [R9]). */
+export const RULE_FILTERS = ['egress', 'dns', 'l4', 'http', 'dns_resolver'] as const
 
 /** All problems of a rule to be saved beside `others` (the account's rules without the one it replaces). A rule with
  *  errors must not be saved; warnings are shown with it. Rules of other kinds are checked for precedence and action

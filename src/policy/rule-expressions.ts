@@ -9,17 +9,16 @@ import {
   isBlank,
   parseExpression,
   partsOf,
-  type Span,
 } from '../expression/index.ts'
 import type { AccountSettings } from './account.ts'
 import { HOST_SELECTORS, SLOT_NAMES, SLOT_SCHEMES } from './fields.ts'
 import { EXPRESSION_SLOTS, type ExpressionSlot, type Rule } from './rule.ts'
 
-/** A problem of one rule. `span` is in characters of the expression in `slot`, end exclusive. */
+/** A problem of one rule; `slot` and `problem` if it is one of an expression. */
 export interface RuleIssue extends Issue {
   readonly rule: Rule
   readonly slot?: ExpressionSlot
-  readonly span?: Span
+  readonly problem?: ExpressionProblem
 }
 
 /** One expression that is not empty. */
@@ -89,7 +88,7 @@ function toIssue(rule: Rule, slot: ExpressionSlot, problem: ExpressionProblem, s
     drawing: drawProblem(rule[slot], problem),
     rule,
     slot,
-    span: problem.span,
+    problem,
   }
 }
 

@@ -1,5 +1,7 @@
 // A Gateway rule as its author wrote it ([R1]), with our names; api/ translates Cloudflare's.
 
+import type { RuleId } from './ids.ts'
+
 /** Egress settings of a rule: addresses as written ([R7]). `null` settings on a rule mean default shared egress
  *  ([R4]). */
 export interface EgressSettings {
@@ -10,8 +12,7 @@ export interface EgressSettings {
 }
 
 export interface Rule {
-  /** UUID */
-  readonly id: string
+  readonly id: RuleId
   readonly name: string
   readonly description: string
   readonly enabled: boolean

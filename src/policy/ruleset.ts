@@ -3,16 +3,15 @@
 
 import { compileExpression, type Predicate } from '../expression/index.ts'
 import type { FieldValues, Lists } from '../expression/value.ts'
-import type { Account, AccountSettings, NamedList } from './account.ts'
+import { type Account, type AccountSettings, createLists, type KnownLists, type NamedList } from './account.ts'
 import { type AccountTables, createAccountTables } from './account-tables.ts'
 import type { Flow } from './flow.ts'
 import { createFlowReader, type FlowReader } from './flow-values.ts'
-import { exclusionsOf, isExact } from './matcher/exactness.ts'
 import { type CacheCounts, FlowCache, UNKNOWN } from './matcher/flow-cache.ts'
+import { exclusionsOf, isExact } from './matcher/index-build.ts'
 import type { IndexedRule } from './matcher/index-keys.ts'
 import { requirementsOf } from './matcher/index-keys.ts'
 import { type Matcher, RuleMatcher } from './matcher/rule-matcher.ts'
-import { createLists, type KnownLists } from './named-lists.ts'
 import type { Rule } from './rule.ts'
 import { hostSelectorsOf, type ParsedRule, type RuleIssue, RuleParser } from './rule-expressions.ts'
 

@@ -1,7 +1,7 @@
 // The parts of a connection, each cut into classes that no expression in question tells apart, with a value of each
 // class. A leaf that speaks of one axis only is true of a set of its classes, found by evaluating it there.
 
-import { addressAt, domainOf, GREATEST_IP, IPV6_START, pointOf } from '../analysis/value-domain.ts'
+import { addressAt, domainOf, GREATEST_IP, IPV6_START, pointOf } from '../analysis/condition.ts'
 import { compileNode, formatNode, type Value } from '../expression/index.ts'
 import { ip } from '../net/ip.ts'
 import { GATEWAY_SCHEME } from '../policy/fields.ts'

@@ -1,15 +1,15 @@
 // One connection as unknowns: its axes, what they have to do with each other, and the terms of expressions about it.
 // Turns the classes a solver found back into a flow that can be decided. What cannot be told exactly is named.
 
-import { pointOf } from '../analysis/value-domain.ts'
-import { type Categories, createCategoryTable } from '../config/category-table.ts'
+import { pointOf } from '../analysis/condition.ts'
+import { type Categories, createCategoryTable } from '../config/read-destinations.ts'
 import { type Expression, formatNode, type Node } from '../expression/index.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { fromIpv4Number, type Ip } from '../net/ip.ts'
 import { type IpRange, rangeOfCidr } from '../net/ip-set.ts'
+import type { KnownLists } from '../policy/account.ts'
 import { GATEWAY_SCHEME } from '../policy/fields.ts'
 import type { Flow } from '../policy/flow.ts'
-import type { KnownLists } from '../policy/named-lists.ts'
 import {
   type Axis,
   addressAxis,

@@ -6,15 +6,18 @@ import type { ConfiguredInvariant, InvariantDemand } from '../config/read-invari
 import { counted } from '../errors/counted.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
-import { drawProblem, type Expression, parseExpression } from '../expression/index.ts'
+import { compileExpression, drawProblem, type Expression, parseExpression } from '../expression/index.ts'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
-import type { Account } from '../policy/account.ts'
+import type { Account, KnownLists } from '../policy/account.ts'
 import type { Decision } from '../policy/decision.ts'
 import { createSharedAddresses } from '../policy/egress-address.ts'
 import { GATEWAY_SCHEME } from '../policy/fields.ts'
+import type { Flow } from '../policy/flow.ts'
+import { namedFlowValues } from '../policy/flow-values.ts'
 import { COLOS } from '../policy/place.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { Answer } from './answer.ts'
+import { emptyValues, putField } from './axes.ts'
 import type { End } from './policy-terms.ts'
 import { Proof } from './proof.ts'
 import { type Invariants, readInvariantFiles } from './subject.ts'
@@ -197,10 +200,13 @@ async function proveStatement(proof: Proof, statement: Statement, options: Prove
   const answer = (rest: Pick<Answer, 'answer' | 'reason' | 'witness'>): Answer => {
     return { name, file, line: position.line, ...rest, ms: performance.now() - start }
   }
+  // what stands for an unknown in the condition has to be so of the connection itself
+  const isMeant = condition === undefined ? () => true : conditionOn(condition, policy.text.lists)
   const found = await proof.find({
     ...common,
     where: [when, selectors, broken],
-    isFound: ({ decisions: [decision] }) => decision !== undefined && unmetBy(demand, decision).length > 0,
+    isFound: ({ flow, decisions: [decision] }) =>
+      decision !== undefined && isMeant(flow) && unmetBy(demand, decision).length > 0,
   })
   if (found.kind === 'unknown') return answer({ answer: 'undecided', reason: found.why, witness: null })
   if (found.kind === 'found') {
@@ -210,6 +216,16 @@ async function proveStatement(proof: Proof, statement: Statement, options: Prove
   }
   await refuseVacuous(proof, statement, { ...common, where: [when, selectors] })
   return answer({ answer: 'proven', reason: 'no connection breaks it', witness: null })
+}
+
+/** The condition on a connection as it is, also while host selectors are off. */
+function conditionOn(condition: Expression, lists: KnownLists): (flow: Flow) => boolean {
+  const matches = compileExpression(condition)
+  return (flow) => {
+    const values = emptyValues()
+    for (const [field, value] of namedFlowValues(flow, true)) putField(values, field, value)
+    return matches(values, lists)
+  }
 }
 
 async function refuseVacuous(

@@ -20,6 +20,7 @@ interface Kind {
 
 const GROUP_FIELDS = ['identity.groups.name', 'identity.groups.id', 'identity.groups.email'] as const
 const SAML = 'identity.saml_attributes'
+const OIDC = 'identity.oidc_claims'
 
 /** `undefined` of a leaf: it cannot be told from these parts. */
 export type TermOf = (leaf: Leaf) => Term | undefined
@@ -54,12 +55,14 @@ export function createPeople(script: Script, vocabulary: Vocabulary, { people, g
   const email = scalarAxis(script, vocabulary, 'identity.email', 'somebody@example.com')
   const name = scalarAxis(script, vocabulary, 'identity.name', 'Somebody')
   const sets = groupKinds(script, vocabulary, groups)
-  const attributes = attributeKinds(script, vocabulary)
+  const attributes = attributeKinds(script, vocabulary, SAML)
+  const claims = attributeKinds(script, vocabulary, OIDC)
   const ofAnybody: TermOf = (leaf) => {
     const [field, ...others] = leaf.fields
     if (others.length === 0 && field === 'identity.email') return email && within(email.variable, email.holding(leaf))
     if (others.length === 0 && field === 'identity.name') return name && within(name.variable, name.holding(leaf))
     if (others.length === 0 && field === SAML) return attributes && memberTerm(leaf, attributes)
+    if (others.length === 0 && field === OIDC) return claims && memberTerm(leaf, claims)
     if (![...leaf.fields].every((one) => GROUP_FIELDS.some((each) => each === one))) return undefined
     if (others.length > 0 || sets === undefined) return undefined
     return memberTerm(leaf, [...sets.declared, ...(sets.others.get(field ?? '') ?? [])])
@@ -101,12 +104,13 @@ export function createPeople(script: Script, vocabulary: Vocabulary, { people, g
         name: textIn(name),
         groups: sets === undefined ? [] : groupsIn(model, sets, groups),
         samlAttributes: attributesIn(model, attributes ?? []),
+        oidcClaims: attributesIn(model, claims ?? []),
       }
     },
   }
 }
 
-const IDENTITY_FIELDS = ['identity.email', 'identity.name', ...GROUP_FIELDS, SAML]
+const IDENTITY_FIELDS = ['identity.email', 'identity.name', ...GROUP_FIELDS, SAML, OIDC]
 
 function clear(values: Values): void {
   for (const field of IDENTITY_FIELDS) putField(values, field, undefined)
@@ -208,7 +212,7 @@ function groupKinds(script: Script, vocabulary: Vocabulary, groups: readonly Use
   return { declared, others }
 }
 
-const NOBODY: Identity = { id: '', email: '', name: '', groups: [], samlAttributes: new Map() }
+const NOBODY: Identity = { id: '', email: '', name: '', groups: [], samlAttributes: new Map(), oidcClaims: new Map() }
 
 function groupsIn(model: Model, { declared, others }: GroupKinds, groups: readonly UserGroup[]): readonly UserGroup[] {
   const known = groups.filter((_, at) => model.holds(declared[at]?.has ?? 'false'))
@@ -224,12 +228,17 @@ function groupsIn(model: Model, { declared, others }: GroupKinds, groups: readon
 }
 
 /** Attributes as a set of `key=value` texts; undefined if a test needs more than that. */
-function attributeKinds(script: Script, vocabulary: Vocabulary): readonly Kind[] | undefined {
+function attributeKinds(
+  script: Script,
+  vocabulary: Vocabulary,
+  field: typeof SAML | typeof OIDC,
+): readonly Kind[] | undefined {
   const collector = new TextTestCollector()
-  for (const test of vocabulary.testsOf(SAML)) {
+  for (const test of vocabulary.testsOf(field)) {
     const [first, second, ...further] = test.node.access.indexes
     if (further.length > 0) return undefined
-    if (first?.kind === 'pairs' && second === undefined) collector.add(test)
+    const isText = first?.kind === 'pairs' || (field === OIDC && first?.kind === 'each')
+    if (isText && second === undefined) collector.add(test)
     else if (first?.kind === 'key' && second?.kind === 'each' && !first.key.includes('=')) {
       const wrap = afterKey(first.key)
       collector.add(test, wrap)
@@ -241,8 +250,8 @@ function attributeKinds(script: Script, vocabulary: Vocabulary): readonly Kind[]
   const classes = textClasses({ equal, folded, scans, preferred: ['other=value'] })
   const texts = classes?.texts.filter((text) => text.includes('=') && !classes.doubtful.has(text))
   return texts?.map((text, at) => {
-    const map: Value = new Map([[keyOf(text), [attributeOf(text)]]])
-    return { has: script.boolean(`saml_${at}`), text, put: (into) => putField(into, SAML, map) }
+    const value: Value = field === OIDC ? [text] : new Map([[keyOf(text), [attributeOf(text)]]])
+    return { has: script.boolean(`${field.slice(9)}_${at}`), text, put: (into) => putField(into, field, value) }
   })
 }
 

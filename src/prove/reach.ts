@@ -2,7 +2,7 @@
 // earlier ones together; rules that matter only while a data center is down; connections that no rule decides; people
 // whose IPv4 and IPv6 leave from different countries.
 
-import { placeRuleIssue } from '../config/place-rule-issue.ts'
+import { placeRuleIssue } from '../config/read-rules.ts'
 import type { Issue } from '../errors/issue.ts'
 import { findDedicatedByIpv4, findDedicatedByIpv6 } from '../policy/egress-address.ts'
 import type { Rule } from '../policy/rule.ts'
@@ -120,7 +120,7 @@ async function* findingsOf(proof: Proof, settings: ProveSettings): AsyncGenerato
     if (settings.signal?.aborted === true) return
     yield* findingsOnRule(proof, policy, at, rule, changes[at] ?? FALSE, settings)
   }
-  const gap = await ask(proof, [policy.noRule], 0, settings)
+  const gap = await ask(proof, null, [policy.noRule], 0, settings)
   if (gap.kind === 'found') yield { kind: 'gap', witness: gap.witness }
   if (gap.kind === 'unknown') yield { kind: 'undecided', rule: null, reason: gap.why }
 }
@@ -134,7 +134,7 @@ async function* findingsOnRule(
   settings: ProveSettings,
 ): AsyncGenerator<ReachFinding> {
   const fires = policy.fires[at] ?? FALSE
-  const reached = await ask(proof, [fires], 0, settings)
+  const reached = await ask(proof, rule, [fires], 0, settings)
   if (reached.kind === 'unknown') {
     yield { kind: 'undecided', rule, reason: reached.why }
     return
@@ -144,18 +144,28 @@ async function* findingsOnRule(
     return
   }
   yield* countries(proof, policy, rule, fires, settings)
-  const always = await ask(proof, [fires, changed], 0, settings)
+  const always = await ask(proof, rule, [fires, changed], 0, settings)
   if (always.kind === 'unknown') yield { kind: 'undecided', rule, reason: always.why }
   if (always.kind !== 'none') return
-  const sometimes = await ask(proof, [fires, changed], proof.outages.all.size, settings)
+  const sometimes = await ask(proof, rule, [fires, changed], proof.outages.all.size, settings)
   if (sometimes.kind === 'none') yield { kind: 'changes-nothing', rule }
-  if (sometimes.kind === 'found') yield { kind: 'only-in-outages', rule, witness: sometimes.witness }
+  const { approximations } = proof.connection
+  if (sometimes.kind === 'found' && approximations.length > 0) {
+    yield { kind: 'undecided', rule, reason: `not told exactly: ${approximations.map(({ what }) => what).join('; ')}` }
+  } else if (sometimes.kind === 'found') yield { kind: 'only-in-outages', rule, witness: sometimes.witness }
   if (sometimes.kind === 'unknown') yield { kind: 'undecided', rule, reason: sometimes.why }
 }
 
-/** What is found need not be shown by a decision: every connection of the term will do. */
-function ask(proof: Proof, where: readonly Term[], colosDown: number, settings: ProveSettings): Promise<Found> {
-  return proof.find({ where, colosDown, people: 'anybody', isFound: () => true, ...settings })
+/** A connection of the term that this rule (null: none) really decides. */
+function ask(
+  proof: Proof,
+  rule: Rule | null,
+  where: readonly Term[],
+  colosDown: number,
+  settings: ProveSettings,
+): Promise<Found> {
+  const isFound = ({ decisions: [decision] }: Witness) => decision?.rule?.id === rule?.id
+  return proof.find({ where, colosDown, people: 'anybody', isFound, ...settings })
 }
 
 async function coveredBy(proof: Proof, policy: PolicyTerms, at: number, timeoutMs: number): Promise<readonly Rule[]> {
@@ -216,8 +226,8 @@ async function* countries(
   if (ipv4 === undefined || ipv6 === undefined || ipv4 === ipv6) return
   const { isIpv4 } = proof.connection
   const [four, six] = [
-    await ask(proof, [and([fires, isIpv4])], 0, settings),
-    await ask(proof, [and([fires, not(isIpv4)])], 0, settings),
+    await ask(proof, rule, [and([fires, isIpv4])], 0, settings),
+    await ask(proof, rule, [and([fires, not(isIpv4)])], 0, settings),
   ]
   if (four.kind === 'found' && six.kind === 'found')
     yield { kind: 'two-countries', rule, ipv4, ipv6, witness: six.witness }

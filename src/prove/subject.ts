@@ -2,11 +2,16 @@
 // and networks that connections are made of. Reads files; asks nothing.
 
 import { dirname, isAbsolute, join } from 'node:path'
-import { checkPolicyTestShape } from '../config/check-shape.ts'
+import { checkShape } from '../config/check-shape.ts'
 import type { Category, LabConfig } from '../config/lab-config.ts'
 import type { LoadConfigOptions } from '../config/load.ts'
 import { createProblems } from '../config/problems.ts'
-import { type ConfiguredInvariant, type RawInvariant, readInvariants } from '../config/read-invariants.ts'
+import {
+  type ConfiguredInvariant,
+  INVARIANT_LIST,
+  type RawInvariant,
+  readInvariants,
+} from '../config/read-invariants.ts'
 import { readSourceDocument } from '../config/source-document.ts'
 import { readConfig, unexpectedNotice } from '../decider/read-config.ts'
 import { InputError } from '../errors/issue.ts'
@@ -74,9 +79,14 @@ function readTests(file: string): { config: string; invariants: readonly Configu
   const written: unknown = Object(document.data).config
   if (typeof written !== 'string') return undefined
   const problems = createProblems(document)
-  checkPolicyTestShape(document.data, problems)
+  // `test` checks the rest of the file
+  const raw: readonly RawInvariant[] = Object(document.data).invariants ?? []
+  checkShape(
+    INVARIANT_LIST,
+    raw,
+    problems.at((path) => ['invariants', ...path]),
+  )
   if (problems.issues.length > 0) throw new InputError(problems.issues)
-  const { invariants: raw = [] } = document.data as { readonly invariants?: readonly RawInvariant[] }
   const invariants = readInvariants(raw, ['invariants'], file, problems)
   if (problems.issues.length > 0) throw new InputError(problems.issues)
   return { config: isAbsolute(written) ? written : join(dirname(file), written), invariants }
@@ -161,7 +171,8 @@ export function openWorld(worlds: readonly World[]): World {
   return {
     people: unique(
       worlds.flatMap(({ people }) => people),
-      ({ identity }) => JSON.stringify([identity.email, identity.groups, [...identity.samlAttributes]]),
+      ({ identity }) =>
+        JSON.stringify([identity.email, identity.groups, [...identity.samlAttributes], [...identity.oidcClaims]]),
     ),
     groups: unique(
       worlds.flatMap(({ groups }) => groups),

@@ -1,7 +1,7 @@
 // Everything that the policies and conditions in question say of each field: where its values have to be cut into
 // classes. Reads expressions; evaluates nothing.
 
-import { domainOf, pointOf } from '../analysis/value-domain.ts'
+import { domainOf, pointOf } from '../analysis/condition.ts'
 import {
   afterLead,
   type BackwardScan,
@@ -16,7 +16,7 @@ import {
   type Test,
 } from '../expression/index.ts'
 import type { IpRange } from '../net/ip-set.ts'
-import type { KnownLists } from '../policy/named-lists.ts'
+import type { KnownLists } from '../policy/account.ts'
 import type { TextTests } from './text-classes.ts'
 
 /** A part of an expression that is asked as a whole: outside quantifiers a comparison, else the outermost quantifier. */

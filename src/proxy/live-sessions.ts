@@ -1,4 +1,5 @@
-// The open sessions: what the API lists and closes, and what a graceful stop waits for.
+// The open sessions: what the API lists and closes, and what a graceful stop waits for; and the most recent finished ones
+// with their decisions. The session log keeps all.
 
 import { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint, formatTarget } from '../net/endpoint.ts'
@@ -6,7 +7,7 @@ import type { Decision } from '../policy/decision.ts'
 import { LinkedList } from '../transport/linked-list.ts'
 import type { InboundProtocol } from './arrival.ts'
 import type { Session } from './session.ts'
-import { formatInstant } from './session-record.ts'
+import { formatInstant, type SessionRecord } from './session-record.ts'
 import { decisionOf, type SessionDecision, type Upstream } from './stage-values.ts'
 
 /** One open session, as data. Bytes are counted so far; `target` is as the client asked for it. */
@@ -158,4 +159,45 @@ function coloWentDown(code: string, egress: string): GatewayError {
     'relay.colo_down',
     `data center ${code} went down, so the connection from ${egress} was reset`,
   )
+}
+
+export interface RecentSession {
+  readonly id: string
+  readonly record: SessionRecord
+  /** absent where the connection failed before a decision */
+  readonly decided?: SessionDecision
+}
+
+export class RecentSessions {
+  readonly #capacity: number
+  /** a ring, its oldest entry at `#next` once it is full; deleting the oldest entry of a Map costs 4 µs per session */
+  readonly #ring: RecentSession[] = []
+  #next = 0
+  readonly #listeners = new Set<(session: RecentSession) => void>()
+
+  /** Keeps at most `capacity` sessions (at least 1). */
+  constructor(capacity: number) {
+    this.#capacity = Math.max(1, capacity)
+  }
+
+  add(session: RecentSession): void {
+    this.#ring[this.#next] = session
+    this.#next = (this.#next + 1) % this.#capacity
+    for (const listener of this.#listeners) listener(session)
+  }
+
+  find(id: string): RecentSession | undefined {
+    return this.#ring.find((session) => session.id === id)
+  }
+
+  /** Oldest first. */
+  list(): RecentSession[] {
+    return [...this.#ring.slice(this.#next), ...this.#ring.slice(0, this.#next)]
+  }
+
+  /** Calls the listener for every session that finishes. Returns a function that ends the subscription. */
+  subscribe(listener: (session: RecentSession) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
 }

@@ -3,6 +3,7 @@
 
 import type { Endpoint, Target } from '../net/endpoint.ts'
 import type { Family, Ip } from '../net/ip.ts'
+import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
 import type { RouteTable } from '../policy/routes.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
@@ -54,7 +55,7 @@ export interface ResolveOptions {
   readonly placeholderAddress?: Ip
   readonly transport: 'tcp' | 'udp'
   readonly peer: Endpoint
-  readonly virtualNetworkId: string
+  readonly virtualNetworkId: NetworkId
   /** say which destinations are behind a tunnel; absent: none is */
   readonly routes?: RouteTable
   readonly signal: Cancellation

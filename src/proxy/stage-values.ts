@@ -6,6 +6,7 @@ import type { Endpoint, Target } from '../net/endpoint.ts'
 import type { Family, Ip } from '../net/ip.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Device, Flow, Identity } from '../policy/flow.ts'
+import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
@@ -79,7 +80,7 @@ export function decisionOf({ upstream, attempts, snapshot }: Reached): SessionDe
 export interface ClientContext {
   readonly identity?: Identity
   readonly device?: Device
-  readonly virtualNetworkId: string
+  readonly virtualNetworkId: NetworkId
   /** the device's public address: given, configured, or the peer's */
   readonly source: Endpoint
   readonly internalSource?: Ip

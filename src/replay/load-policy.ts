@@ -1,9 +1,9 @@
 // Loads rules and the configuration around them, ready to decide recorded sessions: a configuration, or one with a separate rules file.
 
-import { createCategoryTable } from '../config/category-table.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { loadConfig } from '../config/load.ts'
-import { allowlistsOf } from '../decider/allowlists.ts'
+import { createCategoryTable } from '../config/read-destinations.ts'
+import { allowlistsOf } from '../decider/decider.ts'
 import { unexpectedNotice } from '../decider/read-config.ts'
 import { createDnsClient } from '../dns/dns-client.ts'
 import { createResolver } from '../dns/resolver.ts'

@@ -1,7 +1,7 @@
 // The order in which rules can be changed one at a time: a precedence is never taken twice, and no rule goes before what
 // replaces it is there. Where rules want each other's precedence, one steps aside first.
 
-import type { PolicyStep, PortableRule } from '../config/portable-policy.ts'
+import type { PolicyStep, PortableRule } from './portable-policy.ts'
 import { movedBody } from './rule-differences.ts'
 
 /** Takes the steps of rules (creations and updates with the precedence they end at, deletions) and the target's rules. */

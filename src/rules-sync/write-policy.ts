@@ -2,8 +2,9 @@
 
 import { stringify } from 'yaml'
 import type { Json, JsonObject } from '../config/lab-state.ts'
-import type { PortableList, PortableNetwork, PortablePolicy, PortableRule } from '../config/portable-policy.ts'
+import { SERVER_FIELDS } from '../config/rule-document.ts'
 import { isEmpty, objectOf, textIn } from './from-export.ts'
+import type { PortableList, PortableNetwork, PortablePolicy, PortableRule } from './portable-policy.ts'
 
 /** The rule fields that YAML can hold; only JSON keeps the others. */
 const RULE_FIELDS = new Set([
@@ -26,12 +27,7 @@ export const API_FIELDS: ReadonlySet<string> = new Set([
   'created_at',
   'updated_at',
   'deleted_at',
-  'version',
-  'read_only',
-  'sharable',
-  'not_sharable',
-  'source_account',
-  'warning_status',
+  ...SERVER_FIELDS,
 ])
 
 export interface WrittenPolicy {
@@ -92,7 +88,7 @@ function yamlRule({ id, name, precedence, fields }: PortableRule) {
     name,
     ...(id === undefined ? {} : { id }),
     ...text('description'),
-    ...(fields.enabled === true ? {} : { enabled: false }),
+    ...(fields.enabled === false ? { enabled: false } : {}),
     ...(precedence === undefined ? {} : { precedence }),
     ...text('traffic'),
     ...text('identity'),

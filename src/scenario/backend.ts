@@ -1,8 +1,8 @@
-// What a scenario runs on: it applies changes and reports the outcome of requests. A lab with its proxy is
-// one, the decision alone is another.
+// What a scenario runs on: it applies changes and reports the outcome of requests. A lab with its proxy is one, the decision
+// alone is another; both change the lab's state as the API would.
 
-import type { ConnectionFate, ScenarioClient } from '../analysis/scenario-report.ts'
-import type { Observation } from '../analysis/scenario-timeline.ts'
+import type { ConnectionFate, Observation, ScenarioClient } from '../analysis/scenario-timeline.ts'
+import type { Store } from '../store/store.ts'
 import type { ScenarioChange, ScenarioRequestStep } from './scenario.ts'
 
 /** What a change meant for one held connection. */
@@ -44,4 +44,48 @@ export interface Pace {
 export function loginOf({ user = '', vnet, sourceIp, device, family }: ScenarioRequestStep): string {
   const chosen = Object.entries({ vnet, src: sourceIp, device, family }).filter(([, value]) => value !== undefined)
   return [user, ...chosen.map(([key, value]) => `${key}=${value}`)].join(';')
+}
+
+type StateChange = Exclude<BackendChange, { kind: 'exit' | 'stand-in' }>
+
+/** Makes the change; answers it in words. */
+export function applyChange(store: Store, change: StateChange): string {
+  switch (change.kind) {
+    case 'colo': {
+      store.setColoDown(change.code, !change.up)
+      const city = store.current().account.colos.get(change.code)?.city ?? ''
+      return `${change.code} (${city}) ${change.up ? 'is up again' : 'goes down'}`
+    }
+    case 'clock-advance':
+      shiftClock(store, change.ms)
+      return `the lab's clock advances by ${change.written} to ${timeOf(store)}`
+    case 'clock-set':
+      shiftClock(store, change.time - store.now())
+      return `the lab's clock is set to ${timeOf(store)}`
+    case 'vnet-use': {
+      const network = networkNamed(store, change.vnet)
+      store.chooseVirtualNetwork(change.user, network?.id ?? null)
+      return `${change.user} chooses ${network?.name ?? change.vnet}`
+    }
+    case 'rule': {
+      store.change((draft) => {
+        const rule = draft.all('rule').find(({ id, name }) => name === change.rule || id === change.rule.toLowerCase())
+        if (rule !== undefined) draft.put('rule', { ...rule, enabled: change.enabled })
+      })
+      return `rule \`${change.rule}\` is switched ${change.enabled ? 'on' : 'off'}`
+    }
+  }
+}
+
+function shiftClock(store: Store, byMs: number): void {
+  const offset = store.current().state.clock.get('lab')?.value.offsetMs ?? 0
+  store.setClockOffset(offset + byMs)
+}
+
+function timeOf(store: Store): string {
+  return new Date(store.now()).toISOString().replace('.000Z', 'Z')
+}
+
+function networkNamed(store: Store, text: string) {
+  return store.current().account.virtualNetworks.find(({ id, name }) => name === text || id === text.toLowerCase())
 }

@@ -3,9 +3,14 @@
 
 import type { Observation } from '../analysis/scenario-timeline.ts'
 import type { LabConfig } from '../config/lab-config.ts'
-import { allowlistsOf } from '../decider/allowlists.ts'
 import { configuredSockets } from '../decider/configured-sockets.ts'
-import { createDecisionContext, type Decider, type DecisionContext, deciderOver } from '../decider/decider.ts'
+import {
+  allowlistsOf,
+  createDecisionContext,
+  type Decider,
+  type DecisionContext,
+  deciderOver,
+} from '../decider/decider.ts'
 import { type Explained, explainConnection } from '../decider/explain-connection.ts'
 import { openStore } from '../decider/open-store.ts'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
@@ -17,16 +22,15 @@ import { type Decision, type Egress, nameOfEgress } from '../policy/decision.ts'
 import { explainDecision } from '../policy/explain.ts'
 import { dependsOn } from '../proxy/live-sessions.ts'
 import type { Store } from '../store/store.ts'
-import { applyChange } from './apply-change.ts'
 import {
+  applyChange,
   type BackendChange,
   type HeldConnectionFate,
   loginOf,
   type OutageOfEgress,
   type ScenarioBackend,
 } from './backend.ts'
-import { destinationOf } from './check-names.ts'
-import type { ScenarioRequestStep } from './scenario.ts'
+import { destinationOf, type ScenarioRequestStep } from './scenario.ts'
 
 export interface DecisionBackendOptions {
   readonly config: LabConfig

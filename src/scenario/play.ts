@@ -1,8 +1,12 @@
 // Runs a scenario on a backend, moment by moment: changes first, then the traffic of that moment, then what is expected.
 // One thing at a time, so that a report of the same scenario is the same each time.
 
-import type { ScenarioReport, TimedEntry } from '../analysis/scenario-report.ts'
-import { observationDifferences, ScenarioTimeline } from '../analysis/scenario-timeline.ts'
+import {
+  observationDifferences,
+  type ScenarioReport,
+  ScenarioTimeline,
+  type TimedEntry,
+} from '../analysis/scenario-timeline.ts'
 import type { OutageOfEgress, Pace, ScenarioBackend } from './backend.ts'
 import type { ConnectionExpectation, Scenario, ScenarioChange, ScenarioRequestStep, ScenarioRow } from './scenario.ts'
 

@@ -6,35 +6,30 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ConnectionFate } from '../analysis/scenario-report.ts'
-import type { Observation } from '../analysis/scenario-timeline.ts'
-import type { LabConfig } from '../config/lab-config.ts'
-import { Secret } from '../config/secret.ts'
-import { allowlistsOf } from '../decider/allowlists.ts'
+import type { ConnectionFate, Observation } from '../analysis/scenario-timeline.ts'
+import { type LabConfig, Secret } from '../config/lab-config.ts'
+import { allowlistsOf } from '../decider/decider.ts'
 import { getThroughProxy, openTunnel, type ProxyAccess } from '../decider/proxy-client.ts'
 import { readConfig } from '../decider/read-config.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { type LoopbackNetwork, reserveLoopbackNetwork } from '../lab/loopback-network.ts'
-import { type Lab, startLab } from '../lab/start-lab.ts'
-import { createEventLog } from '../log/event-log.ts'
+import { type StartedLab, startLab } from '../lab/start-lab.ts'
 import { parseIp } from '../net/ip.ts'
 import { createExitTable } from '../outbound/upstream-proxy.ts'
 import { type Allowlists, letsIn } from '../policy/allowlist.ts'
 import { type Egress, nameOfEgress } from '../policy/decision.ts'
 import { explainDecision } from '../policy/explain.ts'
-import { applyColoOutage } from '../proxy/live-sessions.ts'
-import type { RecentSession } from '../proxy/recent-sessions.ts'
-import { applyChange } from './apply-change.ts'
+import { applyColoOutage, type RecentSession } from '../proxy/live-sessions.ts'
 import {
+  applyChange,
   type BackendChange,
   type HeldConnectionFate,
   loginOf,
   type OutageOfEgress,
   type ScenarioBackend,
 } from './backend.ts'
-import { destinationOf } from './check-names.ts'
 import { type LocalExits, startLocalExits } from './local-exits.ts'
-import type { ScenarioRequestStep } from './scenario.ts'
+import { destinationOf, type ScenarioRequestStep } from './scenario.ts'
 
 export interface ProxyBackendOptions {
   readonly configFile: string
@@ -67,7 +62,6 @@ export async function openProxyBackend(options: ProxyBackendOptions): Promise<Sc
       ephemeral: true,
       portsFromZero: true,
       standInNetwork: standIns.network,
-      events: createEventLog({ form: 'line', write: () => undefined }),
       machineTime,
       adjust,
       onOutage,
@@ -83,7 +77,7 @@ export async function openProxyBackend(options: ProxyBackendOptions): Promise<Sc
 }
 
 interface Parts {
-  readonly lab: Lab
+  readonly lab: StartedLab
   readonly exits: LocalExits
   /** names of egress addresses whose stand-ins are taken for lost */
   readonly lost: Set<string>

@@ -3,14 +3,13 @@
 
 import { dirname, isAbsolute, join } from 'node:path'
 import type { ObservationExpectation } from '../analysis/scenario-timeline.ts'
-import { checkScenarioShape } from '../config/check-shape.ts'
+import { checkShape } from '../config/check-shape.ts'
 import { parseMomentMs, parsePeriodMs } from '../config/formats.ts'
 import { createProblems, type Problems } from '../config/problems.ts'
 import { type DocumentPath, readSourceDocument } from '../config/source-document.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import { COLOS } from '../policy/place.ts'
-import type { RawRow, RawScenario, RawStep, RawTraffic, RawVisit } from './raw-scenario.ts'
 import type {
   Complain,
   Scenario,
@@ -20,6 +19,14 @@ import type {
   ScenarioTraffic,
   Step,
 } from './scenario.ts'
+import {
+  type RawRow,
+  type RawScenario,
+  type RawStep,
+  type RawTraffic,
+  type RawVisit,
+  SCENARIO,
+} from './scenario-schema.ts'
 
 /** More than a machine plays in minutes. */
 const MAX_REQUESTS = 100_000
@@ -31,7 +38,7 @@ export function readScenario(file: string): Scenario {
   const written = String(Object(document.data).config ?? '')
   const config = { written, path: isAbsolute(written) ? written : join(dirname(file), written) }
   const data = structuredClone(document.data)
-  if (document.issues.length === 0) checkScenarioShape(data, problems)
+  if (document.issues.length === 0) checkShape(SCENARIO, data, problems)
   const complainOfConfig = (code: string, message: string) => problems.add(['config'], code, message)
   const nothing = { file, config, name: file, durationMs: 0, traffic: [], steps: [], complainOfConfig }
   if (document.issues.length > 0) return { ...nothing, issues: document.issues }

@@ -2,16 +2,15 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { junitReport } from '../analysis/junit.ts'
-import { entriesOf, type ScenarioReport, type TimedEntry } from '../analysis/scenario-report.ts'
+import { entriesOf, type ScenarioReport, type TimedEntry } from '../analysis/scenario-timeline.ts'
 import { readConfig } from '../decider/read-config.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { Pace } from './backend.ts'
-import { checkNames } from './check-names.ts'
 import { openDecisionBackend } from './decision-backend.ts'
 import { playScenario } from './play.ts'
 import { openProxyBackend } from './proxy-backend.ts'
 import { readScenario } from './read-scenario.ts'
-import type { Scenario } from './scenario.ts'
+import { checkNames, type Scenario } from './scenario.ts'
 
 /** Runs scenarios one after the other. Throws an InputError with every problem of every file before the first one runs. */
 export async function runScenarios(request: ScenarioRequest): Promise<readonly ScenarioReport[]> {

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { ChangeError } from '../errors/change-error.ts'
-import { InputError } from '../errors/issue.ts'
+import { type InputError, inputError } from '../errors/issue.ts'
 import { keepPrivate } from './private-file.ts'
 
 export interface ApiToken {
@@ -90,5 +90,5 @@ function write(file: string, token: string): void {
 
 function unusable(message: string, thrown?: unknown): InputError {
   const reason = thrown instanceof Error ? `: ${thrown.message}` : ''
-  return new InputError([{ severity: 'error', code: 'state.token', message: message + reason }])
+  return inputError('state.token', message + reason)
 }

@@ -69,7 +69,9 @@ export function compileRules(state: LabState, account: Account, before?: Compile
   const errors = problems.filter(({ severity }) => severity === 'error')
   const [first] = errors
   if (first === undefined) return ruleset
-  const details = errors.map(({ rule, slot, span, code, message }) => ({ rule: rule.id, slot, span, code, message }))
+  const details = errors.map(({ rule, slot, problem, code, message }) => {
+    return { rule: rule.id, slot, span: problem?.span, code, message }
+  })
   throw new ChangeError('change.expression', first.drawing ?? first.message, { details: { problems: details } })
 }
 

@@ -1,7 +1,13 @@
-// One change in progress: copies only the kinds it touches, and records what it did. Checks nothing; the store checks
-// the result.
+// One change in progress: copies only the kinds it touches, and records what it did. The store checks the result:
+// what must hold of every state, whoever changed it ([R1] to [R14], [A2]), so that no order of edits can slip past; the
+// first violation refuses the change.
 
-import type { Documents, Draft, Kind, LabState, Stored, Touched } from '../config/lab-state.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import type { Documents, Draft, Kind, LabState, RuleDocument, Stored, Touched } from '../config/lab-state.ts'
+import { ChangeError } from '../errors/change-error.ts'
+import { type Cidr, maskIp, parseCidr } from '../net/cidr.ts'
+import { equalIp, parseIp } from '../net/ip.ts'
+import type { DedicatedEgressIp } from '../policy/account.ts'
 import type { RowChange } from './journal.ts'
 import { deepFreeze, KEEPS_DELETED, toRow } from './overlay.ts'
 
@@ -78,4 +84,158 @@ function finish(before: LabState, after: LabState, marks: readonly { kind: Kind;
     if (was || is) touched.push({ kind, id, action: was ? (is ? 'updated' : 'deleted') : 'created' })
   }
   return { state: Object.freeze(after), touched, changes }
+}
+
+type Owned = LabConfig['dedicatedIps']
+
+/** Throws ChangeError for the first violation. */
+export function checkState(state: LabState, owned: Owned): void {
+  const live = <K extends Kind>(kind: K): Documents[K][] => {
+    const all = [...(state[kind] as LabState[K]).values()]
+    return all.filter(({ deletedAt }) => deletedAt === null).map(({ value }) => value as Documents[K])
+  }
+  checkRules(live('rule'), owned)
+  checkVirtualNetworks(live('virtualNetwork'))
+  const networks = new Map(live('virtualNetwork').map((network) => [network.id, network]))
+  const tunnels = new Map(live('tunnel').map((tunnel) => [tunnel.id, tunnel]))
+  unique(
+    live('tunnel'),
+    ({ name }) => name,
+    'change.name_taken',
+    (name) => `a tunnel named \`${name}\` exists already`,
+  )
+  checkPrivateRoutes(live('privateRoute'), networks, tunnels)
+  checkHostnameRoutes(live('hostnameRoute'), tunnels)
+  checkProxyEndpoints(live('proxyEndpoint'))
+  unique(
+    live('pacFile'),
+    ({ slug }) => slug,
+    'change.name_taken',
+    (slug) => `the slug \`${slug}\` is taken`,
+  )
+  for (const { id, network } of live('placeholderSubnet')) {
+    const family = parseCidr(network)?.family
+    if (family !== (id === 'v4' ? 4 : 6)) throw invalid(`\`${network}\` is not an IP${id} prefix`)
+  }
+}
+
+function checkRules(rules: readonly RuleDocument[], owned: Owned): void {
+  const byPrecedence = new Map<number, RuleDocument>()
+  for (const rule of rules) {
+    const { name, precedence } = rule
+    if (!Number.isSafeInteger(precedence) || precedence < 0) {
+      throw invalid(`precedence of rule \`${name}\` must be a whole number from 0 up`)
+    }
+    const other = byPrecedence.get(precedence)
+    if (other !== undefined) {
+      const message = `precedence ${precedence} of rule \`${name}\` is taken by rule \`${other.name}\` (${other.id})`
+      throw new ChangeError('change.precedence_taken', message, { details: { precedence, rule: other.id } })
+    }
+    byPrecedence.set(precedence, rule)
+    checkAction(rule)
+    checkEgress(rule, owned)
+  }
+}
+
+function checkAction({ action, filters }: RuleDocument): void {
+  if ((action === 'egress') === filters.includes('egress')) return
+  throw new ChangeError('change.invalid_action', `invalid action "${action}"`, { details: { action, filters } })
+}
+
+function checkEgress({ name, egress }: RuleDocument, owned: Owned): void {
+  if (egress === null) return
+  const has = (text: string) => {
+    const address = parseIp(text)
+    if (address?.family !== 4) throw invalid(`\`${text}\` of rule \`${name}\` is not an IPv4 address`)
+    return owned.some(({ ipv4 }) => ipv4 !== undefined && equalIp(ipv4.address, address))
+  }
+  if (!has(egress.ipv4)) throw notOwned('primary IPv4', egress.ipv4, owned)
+  const { ipv4Fallback: fallback } = egress
+  if (fallback !== null && fallback !== '0.0.0.0' && !has(fallback)) throw notOwned('fallback IPv4', fallback, owned)
+  const range = parseCidr(egress.ipv6)
+  if (range?.family !== 6) throw invalid(`\`${egress.ipv6}\` of rule \`${name}\` is not an IPv6 prefix`)
+  if (!owned.some(({ ipv6 }) => ipv6 !== undefined && samePrefix(ipv6.range, range))) {
+    throw notOwned('IPv6 range', egress.ipv6, owned)
+  }
+}
+
+function notOwned(what: string, text: string, owned: Owned): ChangeError {
+  const known = owned.flatMap((ip: DedicatedEgressIp) =>
+    what === 'IPv6 range' ? (ip.ipv6?.range.text ?? []) : (ip.ipv4?.address.text ?? []),
+  )
+  const details = { address: text, owned: known }
+  return new ChangeError('change.address_not_owned', `Account doesn't own dedicated ${what}`, { details })
+}
+
+function checkVirtualNetworks(networks: readonly Documents['virtualNetwork'][]): void {
+  unique(
+    networks,
+    ({ name }) => name,
+    'change.name_taken',
+    (name) => `a virtual network named \`${name}\` exists already`,
+  )
+  const defaults = networks.filter(({ isDefault }) => isDefault)
+  if (defaults.length !== 1) throw invalid(`exactly one virtual network must be the default, found ${defaults.length}`)
+}
+
+type Named = ReadonlyMap<string, { readonly name: string }>
+
+function checkPrivateRoutes(routes: readonly Documents['privateRoute'][], networks: Named, tunnels: Named): void {
+  for (const { network, virtualNetworkId, tunnelId } of routes) {
+    if (parseCidr(network) === undefined) throw invalid(`\`${network}\` is not a network in CIDR notation`)
+    if (!networks.has(virtualNetworkId)) throw missing('virtual network', virtualNetworkId, `route \`${network}\``)
+    if (!tunnels.has(tunnelId)) throw missing('tunnel', tunnelId, `route \`${network}\``)
+  }
+  unique(
+    routes,
+    ({ network, virtualNetworkId }) => `${network} ${virtualNetworkId}`,
+    'change.route_exists',
+    (_key, { network }) => `a route for \`${network}\` exists already in this virtual network`,
+  )
+}
+
+function checkHostnameRoutes(routes: readonly Documents['hostnameRoute'][], tunnels: Named): void {
+  for (const { hostname, tunnelId } of routes) {
+    if (!tunnels.has(tunnelId)) throw missing('tunnel', tunnelId, `hostname route \`${hostname}\``)
+  }
+  const message = (hostname: string) => `a route for \`${hostname}\` exists already`
+  unique(routes, ({ hostname }) => hostname.toLowerCase(), 'change.route_exists', message)
+}
+
+/** Source networks of an endpoint are at most /8 or /32 wide ([T7]). */
+function checkProxyEndpoints(endpoints: readonly Documents['proxyEndpoint'][]): void {
+  for (const { name, networks } of endpoints) {
+    for (const text of networks) {
+      const network = parseCidr(text)
+      if (network === undefined) throw invalid(`\`${text}\` of proxy endpoint \`${name}\` is not a network`)
+      const widest = network.family === 4 ? 8 : 32
+      if (network.length < widest) throw invalid(`\`${text}\` of proxy endpoint \`${name}\` is wider than /${widest}`)
+    }
+  }
+}
+
+function unique<T>(
+  values: readonly T[],
+  keyOf: (value: T) => string,
+  code: 'change.name_taken' | 'change.route_exists',
+  message: (key: string, value: T) => string,
+): void {
+  const seen = new Set<string>()
+  for (const value of values) {
+    const key = keyOf(value)
+    if (seen.has(key)) throw new ChangeError(code, message(key, value))
+    seen.add(key)
+  }
+}
+
+function samePrefix(a: Cidr, b: Cidr): boolean {
+  return a.length === b.length && equalIp(maskIp(a.base, a.length), maskIp(b.base, b.length))
+}
+
+function invalid(message: string): ChangeError {
+  return new ChangeError('change.invalid', message)
+}
+
+function missing(what: string, id: string, user: string): ChangeError {
+  return new ChangeError('change.invalid', `${user} needs ${what} \`${id}\`, which does not exist`)
 }

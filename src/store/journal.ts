@@ -1,19 +1,13 @@
 // What the store requires of a disk, and the journal without one (`--ephemeral`). A commit is atomic, and an
 // acknowledged one is found by the next start.
 
-import type { Kind } from '../config/lab-state.ts'
+import type { Kind, Stored } from '../config/lab-state.ts'
 
 /** One document as written to disk; `body` is its value as JSON. */
-export interface JournalRow {
+export interface JournalRow extends Omit<Stored, 'value'> {
   readonly kind: Kind
   readonly id: string
   readonly body: string
-  readonly version: number
-  readonly createdAt: number
-  readonly updatedAt: number
-  readonly deletedAt: number | null
-  readonly source: 'file' | 'api'
-  readonly seed: string | null
 }
 
 export type RowChange =

@@ -3,7 +3,7 @@
 import { readFileSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Kind } from '../config/lab-state.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
+import { type InputError, type Issue, inputError } from '../errors/issue.ts'
 
 /** Another process owns it (CF-06). */
 export function inUse(directory: string): InputError {
@@ -27,6 +27,25 @@ export function newer(file: string, version: number, known: number): InputError 
     `\`${file}\` was written by a newer egresslab (layout ${version}; this one knows ${known})`,
     'use the newer version, or another `--state DIR`',
   )
+}
+
+/** Used last by a newer version, of the same layout. */
+export function usedByNewer(file: string, version: string, own: string): InputError {
+  return refused(
+    'state.newer',
+    `\`${file}\` was last used by egresslab ${version}, and this is ${own}`,
+    'use the newer version, or another `--state DIR`',
+  )
+}
+
+/** Used last by an older version, which from now on refuses it. */
+export function takenOver(file: string, version: string, own: string): Issue {
+  return {
+    severity: 'warning',
+    code: 'state.taken_over',
+    message: `\`${file}\` was last used by egresslab ${version}; from now on it belongs to ${own}, and ${version} refuses it`,
+    file,
+  }
 }
 
 /** Neither the state nor its copy can be read (CF-05). */
@@ -94,7 +113,7 @@ function freeBytes(directory: string): number {
 
 /** An InputError with one problem that prevents use of the state. */
 export function refused(code: string, message: string, hint?: string): InputError {
-  return new InputError([{ severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }])
+  return inputError(code, message, { hint })
 }
 
 /** SQLITE_BUSY (5) and SQLITE_LOCKED (6). */

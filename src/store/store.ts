@@ -16,14 +16,13 @@ import {
 import { ChangeError } from '../errors/change-error.ts'
 import type { Issue } from '../errors/issue.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
+import type { NetworkId } from '../policy/ids.ts'
 import { COLOS } from '../policy/place.ts'
 import { createSnapshot } from '../policy/ruleset.ts'
 import { buildAccount, compileRules } from './compile-snapshot.ts'
-import { createDraft, type WorkingDraft } from './draft.ts'
-import { checkState } from './invariants.ts'
+import { checkState, createDraft, type WorkingDraft } from './draft.ts'
 import { type Journal, type JournalRow, memoryJournal, type RowChange } from './journal.ts'
-import { overlay, overridesOf, toRow } from './overlay.ts'
-import { fingerprint, type Seeds, seedsOf } from './seed.ts'
+import { fingerprint, overlay, overridesOf, type Seeds, seedsOf, toRow } from './overlay.ts'
 import { listenerFailed, movedOn, rulesSetAside } from './state-problems.ts'
 
 export interface StoreOptions {
@@ -57,7 +56,7 @@ export interface Store {
   reload(config: LabConfig): void
   setColoDown(code: string, down: boolean): void
   /** Sets a user's virtual network, by email; null returns to the account's default. */
-  chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void
+  chooseVirtualNetwork(email: string, virtualNetworkId: NetworkId | null): void
   /** The id of the virtual network a user chose, if it still exists. */
   chosenVirtualNetwork(email: string): string | undefined
   /** Lab time, epoch ms with fractions. */
@@ -154,7 +153,7 @@ class LabStore implements Store {
     this.change((draft) => this.#settle(draft, 'colo', { id: code, down }, !down))
   }
 
-  chooseVirtualNetwork(email: string, virtualNetworkId: string | null): void {
+  chooseVirtualNetwork(email: string, virtualNetworkId: NetworkId | null): void {
     const id = canonicalEmail(email)
     if ((this.chosenVirtualNetwork(id) ?? null) === virtualNetworkId) return
     this.change((draft) => {

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { type FSWatcher, realpathSync, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { readWholeFile } from '../config/read-whole-file.ts'
+import { readWholeFile } from '../config/files.ts'
 
 export interface ConfigWatch {
   /** Checks now instead of waiting for an event of the file system. */

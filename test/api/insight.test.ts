@@ -8,8 +8,8 @@ import { stringify } from 'yaml'
 import { run } from '../cli/run.ts'
 import { type ConsoleLab, startConsoleLab, TOKEN } from '../console/running-lab.ts'
 
-const FINANCE = '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d01'
-const AMER_RULE = '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d02'
+const FINANCE = '00b5f608-7d87-572d-88c2-3ef1bfa116d2'
+const AMER_RULE = '53ed0b53-fdbe-5cd8-b321-a37bb0ca560e'
 
 let lab: ConsoleLab
 let account: string

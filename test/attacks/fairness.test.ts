@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { type Banner, bannerOf } from '../support/banner.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { basic, RawClient } from '../support/raw-client.ts'
 import { dialPlain, listen } from '../support/tcp.ts'
@@ -26,7 +27,7 @@ const CHUNK = Buffer.alloc(64 * 1024, 'b')
 
 let folder: string
 let lab: ChildProcess
-let ports: { readonly proxy: number; readonly api: number }
+let ports: Banner
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'egresslab-fairness-'))
@@ -48,17 +49,7 @@ beforeAll(async () => {
     engine,
   ]
   lab = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
-  let said = ''
-  lab.stderr?.setEncoding('utf8').on('data', (more: string) => {
-    said += more
-  })
-  const signal = AbortSignal.timeout(80_000)
-  while (!said.includes('explains why.')) await once(lab.stderr ?? expect.unreachable(), 'data', { signal })
-  const port = (line: RegExp) => Number(line.exec(said)?.[1])
-  ports = {
-    proxy: port(/proxy +127\.0\.0\.1:(\d+)/),
-    api: port(/API +http:\/\/127\.0\.0\.1:(\d+)/),
-  }
+  ports = await bannerOf(lab)
 })
 
 afterAll(() => {

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { type Banner, bannerOf } from '../support/banner.ts'
 import { curl } from '../support/curl.ts'
 import { DATA, END_HEADERS, END_STREAM, frame, HEADERS, headerBlock, PREFACE, SETTINGS } from '../support/h2-frames.ts'
 import { ownNetwork } from '../support/own-network.ts'
@@ -27,7 +28,7 @@ const ASKED_MEANWHILE = 15
 let folder: string
 let lab: ChildProcess
 let dnsHost: string
-let ports: { readonly proxy: number; readonly api: number }
+let ports: Banner
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'egresslab-flood-'))
@@ -41,17 +42,7 @@ beforeAll(async () => {
   writeFileSync(config, `${text}\nstand_ins: { network: ${network} }\n`)
   const args = ['scripts/egresslab.mjs', 'start', '--config', config, '--state', join(folder, 'state')]
   lab = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
-  let said = ''
-  lab.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said += text
-  })
-  const signal = AbortSignal.timeout(PATIENCE_MS)
-  while (!said.includes('explains why.')) await once(lab.stderr ?? expect.unreachable(), 'data', { signal })
-  const port = (line: RegExp) => Number(line.exec(said)?.[1])
-  ports = {
-    proxy: port(/proxy +127\.0\.0\.1:(\d+)/),
-    api: port(/API +http:\/\/127\.0\.0\.1:(\d+)/),
-  }
+  ports = await bannerOf(lab)
 })
 afterAll(() => {
   lab.kill('SIGKILL')

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
-import { readOwnAddresses } from '../../src/config/own-addresses.ts'
+import { readOwnAddresses } from '../../src/config/stand-ins.ts'
 import { run } from './run.ts'
 
 afterEach(() => void vi.restoreAllMocks())

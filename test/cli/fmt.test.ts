@@ -48,6 +48,34 @@ test('prints every expression of the rules of a file in normal form, and leaves 
   expect(readFileSync(path('untidy.yaml'), 'utf8')).toBe(before)
 })
 
+test('keeps the names that a rule of a configuration has for ids', async () => {
+  writeFileSync(
+    path('names.yaml'),
+    [
+      'virtual_networks: [{ name: vnet-EMEA }]',
+      'lists: [{ name: Partner networks, type: IP }]',
+      'rules:',
+      '  - name: By name',
+      '    traffic: net.vnet_id=="vnet-EMEA" and net.dst.ip in   $"Partner networks"',
+      '  - name: Of nothing',
+      '    traffic: net.vnet_id == "vnet-X" and  net.dst.ip in $"Nobody"',
+      '',
+    ].join('\n'),
+  )
+  expect(await run(['fmt', path('names.yaml')])).toEqual({
+    code: 0,
+    stderr: '',
+    stdout: [
+      '# By name',
+      'traffic: net.vnet_id == "vnet-EMEA" and net.dst.ip in $"Partner networks"',
+      '',
+      '# Of nothing',
+      'traffic: net.vnet_id == "vnet-X" and net.dst.ip in $"Nobody"',
+      '',
+    ].join('\n'),
+  })
+})
+
 const OTHERS = [
   'rules:',
   '  - { name: names, action: block, filters: [dns], traffic: \'any(dns.domains[*] == "bad.test")   or  nothing\' }',
@@ -92,7 +120,7 @@ test('[R9] check, test, explain, replay and a push take a file with rules of oth
     const { code, stderr } = await run(verb)
     expect([verb[0], code, stderr]).toEqual([verb[0], 0, ''])
   }
-  const policy = readPolicyFile(path('others.yaml'))
+  const policy = await readPolicyFile(path('others.yaml'))
   expect(policy.rules.map(({ fields }) => fields.filters)).toEqual([
     ['dns'],
     ['l4'],

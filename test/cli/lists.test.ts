@@ -43,8 +43,8 @@ test('what was changed at run time shows, from the state folder, which stays as 
 test('vnet list marks the default', async () => {
   const { code, stdout } = await run(['vnet', 'list', ...NOWHERE])
   expect(code).toBe(0)
-  expect(stdout).toMatch(/^default \(default\) +6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7a00 /m)
-  expect(stdout).toMatch(/^vnet-EMEA +6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7a02 +leaves from London$/m)
+  expect(stdout).toMatch(/^default \(default\) +bc394015-009b-5a2f-b831-d4eadded39ea /m)
+  expect(stdout).toMatch(/^vnet-EMEA +16b1c326-09e6-59ef-ac02-ecef454cdfe6 +leaves from London$/m)
 })
 
 test('[G3] geofeed prints a line per address and range', async () => {

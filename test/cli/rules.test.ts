@@ -26,7 +26,7 @@ describe('pull', () => {
     expect(Object.keys(document)).toEqual(['virtual_networks', 'lists', 'rules'])
     expect(document.rules[0]).toEqual({
       name: 'Finance to the bank',
-      id: '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d01',
+      id: '00b5f608-7d87-572d-88c2-3ef1bfa116d2',
       description: "The bank's allowlist has 203.0.113.20 and 203.0.113.30",
       precedence: 1000,
       traffic: 'any(net.fqdn.domains[*] == "bank.saas.test")',
@@ -102,6 +102,34 @@ describe('push', () => {
     expect(again.stdout).toContain('nothing would change')
   })
 
+  test('a rule that names a network and a list in its file has their ids at the API', async () => {
+    writeFileSync(
+      file('names.yaml'),
+      [
+        'virtual_networks: [{ name: vnet-APAC }]',
+        'lists: [{ name: Branch offices, type: IP, items: [198.51.100.64/26] }]',
+        'rules:',
+        '  - name: By name',
+        '    traffic: net.vnet_id == "vnet-apac" and net.dst.ip in $"Branch offices"',
+        '',
+      ].join('\n'),
+    )
+    expect(await rules('push', file('names.yaml'), '--to', labs.there, '--yes')).toMatchObject({ code: 0, stderr: '' })
+    const { lists, virtualNetworks } = labs.other.lab.snapshot().account
+    const [network, list] = [
+      virtualNetworks.find(({ name }) => name === 'vnet-APAC'),
+      lists.find(({ name }) => name === 'Branch offices'),
+    ]
+    expect(named(labs.other, 'By name')?.traffic).toBe(`net.vnet_id == "${network?.id}" and net.dst.ip in $${list?.id}`)
+  })
+
+  test('a rule that names what its file does not have is refused, at its place', async () => {
+    writeFileSync(file('nothing.yaml'), '- name: By name\n  traffic: net.vnet_id == "vnet-AMER"\n')
+    const { code, stderr } = await rules('push', file('nothing.yaml'), '--yes')
+    expect(code).toBe(2)
+    expect(stderr).toContain('nothing.yaml:2:27: error: there is no virtual network `vnet-AMER` [config.unknown_name]')
+  })
+
   test('two rules change places without a moment of conflict', async () => {
     await rules('pull', file('rules.yaml'))
     const text = readFileSync(file('rules.yaml'), 'utf8')
@@ -127,7 +155,7 @@ describe('push', () => {
   test('what the file does not say stays: fields, other rules; --prune deletes egress rules alone', async () => {
     writeFileSync(
       file('one.yaml'),
-      '- name: Finance to the bank\n  id: 6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d01\n  precedence: 1000\n  traffic: net.dst.port == 443\n  egress: { ipv4: 203.0.113.30, ipv6: "2001:db8:30::/64" }\n',
+      '- name: Finance to the bank\n  id: 00b5f608-7d87-572d-88c2-3ef1bfa116d2\n  precedence: 1000\n  traffic: net.dst.port == 443\n  egress: { ipv4: 203.0.113.30, ipv6: "2001:db8:30::/64" }\n',
     )
     const planned = await rules('diff', file('one.yaml'))
     expect(planned.stdout).toContain('~ rule 1000 `Finance to the bank`')
@@ -142,7 +170,7 @@ describe('push', () => {
 
   test('settings of a rule that YAML has no words for survive a push from YAML', async () => {
     const account = labs.lab.lab.snapshot().account.id
-    const path = `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules/6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d02`
+    const path = `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules/53ed0b53-fdbe-5cd8-b321-a37bb0ca560e`
     await rules('pull', file('rules.yaml'))
     const sent = {
       name: 'vnet-AMER',
@@ -155,28 +183,6 @@ describe('push', () => {
     expect(named(labs.lab, 'vnet-AMER leaves from Los Angeles')).toMatchObject({
       egress: { ipv4: '203.0.113.40' },
       rest: { rule_settings: { made_up: { kept: true } } },
-    })
-  })
-
-  test('stops at the first refusal, says what was done and what was not, and exits 1', async () => {
-    writeFileSync(
-      file('half.yaml'),
-      'virtual_networks: [{ name: new }]\nrules:\n  - { name: good, precedence: 1, traffic: net.dst.port == 1 }\n  - { name: bad, precedence: 2, egress: { ipv4: 192.0.2.1, ipv6: "2001:db8:20::/64" } }\n  - { name: late, precedence: 3 }\n',
-    )
-    const { code, stdout, stderr } = await rules('push', file('half.yaml'), '--yes')
-    expect(code).toBe(1)
-    expect(stdout).toMatch(/done {2}\+ virtual network `new`\ndone {2}\+ rule 1 `good`\n$/)
-    expect(stderr).toContain('stopped at step 3 of 4: 400: ')
-    expect(stderr).toContain('(2055)')
-    expect(stderr).toContain(
-      'done:     create virtual network `new`, create rule `good`\nfailed:   create rule `bad`\nnot done: create rule `late`\n',
-    )
-    expect(named(labs.lab, 'late')).toBeUndefined()
-    const { stdout: document } = await rules('push', file('half.yaml'), '--yes', '--json')
-    expect(JSON.parse(document)).toMatchObject({
-      done: [],
-      failed: { step: { name: 'bad' }, message: expect.stringContaining('2055') },
-      not_done: [{ name: 'late' }],
     })
   })
 
@@ -226,14 +232,20 @@ describe('push', () => {
 })
 
 describe('an answer of the API', () => {
-  test('as saved by curl is pushed elsewhere', async () => {
+  test('as saved by curl is pushed elsewhere, with the answers for the lists and networks in the same file', async () => {
     const account = labs.lab.lab.snapshot().account.id
-    const path = `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}/gateway/rules`
+    const base = `http://127.0.0.1:${labs.lab.lab.api.port}/client/v4/accounts/${account}`
     const token = readFileSync(join(labs.lab.folder, 'api-token'), 'utf8').trim()
-    const { body } = await curl(path, '-H', `Authorization: Bearer ${token}`)
-    writeFileSync(file('answer.json'), body)
-    expect((await rules('push', file('answer.json'), '--to', labs.there, '--yes')).code).toBe(0)
+    const [list] = labs.lab.lab.snapshot().account.lists
+    const answers = []
+    for (const path of ['gateway/rules', `gateway/lists/${list?.id}`, 'teamnet/virtual_networks']) {
+      answers.push((await curl(`${base}/${path}`, '-H', `Authorization: Bearer ${token}`)).body)
+    }
+    writeFileSync(file('answer.json'), answers.join('\n'))
+    expect(await rules('push', file('answer.json'), '--to', labs.there, '--yes')).toMatchObject({ code: 0, stderr: '' })
     expect(liveRules(labs.other)).toHaveLength(6)
+    const [copied] = labs.other.lab.snapshot().account.lists
+    expect(copied?.items).toEqual(list?.items)
   })
 
   test('with a field nobody knows: kept by a conversion, not sent, and said so', async () => {

@@ -15,7 +15,7 @@ import { ownNetwork } from '../support/own-network.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { type Ran, run } from './run.ts'
 
-const AMER = '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7a01'
+const AMER = '7ec4e08c-f2e6-5cc8-a3b8-6ae00ebdf21c'
 
 let running: PrivateLab
 let where: readonly string[]

@@ -25,7 +25,7 @@ const LAB = `dedicated_ips:
   - { colo: LHR, ipv4: 203.0.113.20, ipv6: "2001:db8:20::/64" }
 rules:
   - name: Finance to the bank
-    id: 6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d01
+    id: 00b5f608-7d87-572d-88c2-3ef1bfa116d2
     traffic: net.fqdn.host == "bank.saas.test"
     identity: any(identity.groups.name[*] == "Finance")
     egress: { ipv4: 203.0.113.20, ipv4_fallback: 203.0.113.10 }

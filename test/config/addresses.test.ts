@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { checkConfigText } from '../../src/config/load.ts'
-import type { OwnAddresses } from '../../src/config/own-addresses.ts'
+import type { OwnAddresses } from '../../src/config/stand-ins.ts'
 import { cidr } from '../../src/net/cidr.ts'
 
 const OWN: OwnAddresses = {

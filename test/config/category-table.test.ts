@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createCategoryTable } from '../../src/config/category-table.ts'
+import { createCategoryTable } from '../../src/config/read-destinations.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
 

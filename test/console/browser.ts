@@ -51,6 +51,20 @@ const SWITCHES = [
   '--disable-sync',
 ]
 
+/** Visits a site that asks who is there, signs in on the page it is sent to, and waits to be back at the site. */
+export async function signInOnPage(
+  page: Page,
+  site: string,
+  [email, password]: readonly [email: string, password: string],
+): Promise<void> {
+  await page.goto(site)
+  await page.waitForURL(/\/authorize\?state=/)
+  await page.getByLabel('Email address').fill(email)
+  await page.getByLabel('Password').fill(password)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.waitForURL(site)
+}
+
 export async function openBrowser(options: BrowserOptions): Promise<Browser> {
   const { executable, width = 1280, height = 800, colorScheme = 'light', reducedMotion = 'no-preference' } = options
   const profile = mkdtempSync(join(tmpdir(), 'chromium-'))

@@ -5,7 +5,7 @@ import { RE2JS } from 're2js'
 import { describe, expect, test } from 'vitest'
 import { createAutomaton } from '../../src/expression/regex/automaton.ts'
 import { parsePattern } from '../../src/expression/regex/parse-pattern.ts'
-import { createProgram } from '../../src/expression/regex/program.ts'
+import { createProgram } from '../../src/expression/regex/pattern.ts'
 import { createRegex, type RegexResult } from '../../src/expression/regex/regex.ts'
 import { marked, remarked, verdict } from './support.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { placeFromRecord } from '../../src/geo/place-from-record.ts'
+import { placeFromRecord } from '../../src/geo/mmdb-file.ts'
 
 describe('a record becomes a place', () => {
   test('flat layout (DB-IP City Lite): the continent comes from the country', () => {

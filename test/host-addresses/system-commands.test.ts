@@ -1,8 +1,8 @@
 // Which commands make prefixes a machine's own, on each system, and which are left out with a reason.
 
 import { expect, test } from 'vitest'
-import { isOwn, type OwnAddresses } from '../../src/config/own-addresses.ts'
-import { changeOf, changesFor, NONLOCAL_BIND, showCommand } from '../../src/host-addresses/system-commands.ts'
+import { isOwn, type OwnAddresses } from '../../src/config/stand-ins.ts'
+import { changeOf, changesFor, NONLOCAL_BIND, showCommand } from '../../src/host-addresses/change-machine.ts'
 import { cidr } from '../../src/net/cidr.ts'
 
 const WANTED = [cidr('203.0.113.10'), cidr('2001:db8:10::/64')]

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { coveredPercent } from '../../src/analysis/coverage.ts'
+import { coveredPercent } from '../../src/analysis/policy-test.ts'
 import { runPolicyTests } from '../../src/policy-tests/run-policy-tests.ts'
 
 const yamlIn = (folder: string) => readdirSync(folder).filter((name) => name.endsWith('.yaml'))

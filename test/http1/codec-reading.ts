@@ -4,8 +4,7 @@ import { ChunkedDecoder } from '../../src/http1/chunked.ts'
 import { Defect } from '../../src/http1/defect.ts'
 import { CHUNKED, requestFraming, responseFraming, UNTIL_CLOSE } from '../../src/http1/framing.ts'
 import { HeadReader } from '../../src/http1/head-reader.ts'
-import { parseRequestHead } from '../../src/http1/request-head.ts'
-import { parseResponseHead } from '../../src/http1/response-head.ts'
+import { parseRequestHead, parseResponseHead } from '../../src/http1/message-head.ts'
 
 /** One message, or why there is none. `rest`: bytes behind it. */
 export type Reading =

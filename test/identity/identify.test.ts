@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
 import type { Listener } from '../../src/proxy/arrival.ts'
-import { identifier, knock, knockAs, MAIN, network, personaOf, refusal } from './world.ts'
+import { clientAs, clientInfo, contextOf, identifier, MAIN, network, refusal } from './world.ts'
 
 const WRONG = 'identity.rejected: the user name or the password is wrong'
 
@@ -18,8 +18,8 @@ describe('credentials', () => {
     ['parameters behind the email', 'alice@example.com;family=4', 'lab-alice'],
     ['a semicolon and nothing behind it', 'alice@example.com;', 'lab-alice'],
   ])('AU-03: %s is let in', async (_what, username, password) => {
-    const persona = await personaOf(identifier(), knockAs(username, password))
-    expect(persona.identity?.email.toLowerCase()).toBe(username.split(';')[0]?.toLowerCase())
+    const context = await contextOf(identifier(), clientAs(username, password))
+    expect(context.identity?.email.toLowerCase()).toBe(username.split(';')[0]?.toLowerCase())
   })
 
   test.each([
@@ -33,24 +33,24 @@ describe('credentials', () => {
     ['a NUL that would join name and password', 'alice@example.com\0lab', '-alice'],
     ['64 KB of user name', 'a'.repeat(65_536), 'x'],
   ])('AU-01, AU-03: %s gets the one answer for wrong credentials', async (_what, username, password) => {
-    expect(await refusal(identifier(), knockAs(username, password))).toBe(WRONG)
+    expect(await refusal(identifier(), clientAs(username, password))).toBe(WRONG)
   })
 
   test('AU-01: choices of strangers are not looked at', async () => {
-    expect(await refusal(identifier(), knockAs('alice@example.com;vnet=nowhere', 'wrong'))).toBe(WRONG)
+    expect(await refusal(identifier(), clientAs('alice@example.com;vnet=nowhere', 'wrong'))).toBe(WRONG)
   })
 
   test('no credentials at all are asked for', async () => {
-    expect(await refusal(identifier(), knock())).toBe(
+    expect(await refusal(identifier(), clientInfo())).toBe(
       'identity.required: this listener requires a user name and a password',
     )
   })
 
   test('AU-05: two users on one connection are two people', async () => {
     const door = identifier()
-    const first = await personaOf(door, knockAs('alice@example.com'))
-    const second = await personaOf(door, knockAs('bob@example.com', 'a:b:c'))
-    const third = await personaOf(door, knockAs('alice@example.com'))
+    const first = await contextOf(door, clientAs('alice@example.com'))
+    const second = await contextOf(door, clientAs('bob@example.com', 'a:b:c'))
+    const third = await contextOf(door, clientAs('alice@example.com'))
     expect([first, second, third].map(({ identity }) => identity?.name)).toEqual(['alice', 'bob', 'alice'])
   })
 })
@@ -59,66 +59,69 @@ describe('listeners', () => {
   const door = (changes: Partial<Listener>): Listener => ({ ...MAIN, authentication: 'anonymous', ...changes })
 
   test('an anonymous one takes everybody as nobody, and ignores credentials', async () => {
-    const persona = await personaOf(identifier(), knockAs('alice@example.com', 'wrong', { listener: door({}) }))
-    expect(persona.identity).toBeUndefined()
-    expect(persona.virtualNetworkId).toBe(network('home'))
+    const context = await contextOf(identifier(), clientAs('alice@example.com', 'wrong', { listener: door({}) }))
+    expect(context.identity).toBeUndefined()
+    expect(context.virtualNetworkId).toBe(network('home'))
   })
 
   test('one with a user takes everybody as that user, on that user’s device', async () => {
     const listener = door({ fixedUser: 'alice@example.com' })
-    const persona = await personaOf(identifier(), knock({ listener }))
-    expect(persona).toMatchObject({ identity: { email: 'alice@example.com' }, device: { name: 'alice-laptop' } })
+    const context = await contextOf(identifier(), clientInfo({ listener }))
+    expect(context).toMatchObject({ identity: { email: 'alice@example.com' }, device: { name: 'alice-laptop' } })
   })
 
   test('one where credentials are optional lets strangers in as nobody and refuses wrong ones', async () => {
     const listener = door({ authentication: 'optional' })
-    expect((await personaOf(identifier(), knock({ listener }))).identity).toBeUndefined()
-    expect((await personaOf(identifier(), knockAs(';vnet=vnet-AMER', '', { listener }))).virtualNetworkId).toBe(
+    expect((await contextOf(identifier(), clientInfo({ listener }))).identity).toBeUndefined()
+    expect((await contextOf(identifier(), clientAs(';vnet=vnet-AMER', '', { listener }))).virtualNetworkId).toBe(
       network('vnet-AMER'),
     )
-    const known = await personaOf(identifier(), knockAs('alice@example.com', 'lab-alice', { listener }))
+    const known = await contextOf(identifier(), clientAs('alice@example.com', 'lab-alice', { listener }))
     expect(known.identity?.email).toBe('alice@example.com')
-    expect(await refusal(identifier(), knockAs('alice@example.com', 'wrong', { listener }))).toBe(WRONG)
+    expect(await refusal(identifier(), clientAs('alice@example.com', 'wrong', { listener }))).toBe(WRONG)
   })
 
   test('an endpoint of kind ip lets in its networks without identity and nobody else', async () => {
     const endpoint = { kind: 'ip' as const, name: 'branch', host: 'x.test', networks: [cidr('127.0.5.0/24')] }
     const listener = door({ endpoint })
-    const inside = await personaOf(
+    const inside = await contextOf(
       identifier(),
-      knockAs('alice@example.com', 'lab-alice', { listener, peerIp: '127.0.5.9' }),
+      clientAs('alice@example.com', 'lab-alice', { listener, peerIp: '127.0.5.9' }),
     )
     expect(inside.identity).toBeUndefined()
-    expect(await refusal(identifier(), knock({ listener, peerIp: '127.0.6.9' }))).toBe(
+    expect(await refusal(identifier(), clientInfo({ listener, peerIp: '127.0.6.9' }))).toBe(
       'identity.source_not_allowed: the proxy endpoint `branch` does not admit 127.0.6.9',
     )
   })
 
   test('an endpoint of kind ip knows an IPv4 client on a dual-stack socket', async () => {
     const endpoint = { kind: 'ip' as const, name: 'branch', host: 'x.test', networks: [cidr('127.0.5.0/24')] }
-    const persona = await personaOf(identifier(), knock({ listener: door({ endpoint }), peerIp: '::ffff:127.0.5.9' }))
-    expect(persona.source.ip.text).toBe('127.0.5.9')
+    const context = await contextOf(
+      identifier(),
+      clientInfo({ listener: door({ endpoint }), peerIp: '::ffff:127.0.5.9' }),
+    )
+    expect(context.source.ip.text).toBe('127.0.5.9')
   })
 
   test('an endpoint of kind identity wants credentials even from a source that is somebody', async () => {
     const endpoint = { kind: 'identity' as const, name: 'people', host: 'x.test', networks: [] }
     const listener = door({ authentication: 'required', endpoint })
-    expect(await refusal(identifier(), knock({ listener, peerIp: '127.0.9.1' }))).toMatch(/^identity.required/)
-    const persona = await personaOf(identifier(), knockAs('alice@example.com', 'lab-alice', { listener }))
-    expect(persona.identity?.email).toBe('alice@example.com')
+    expect(await refusal(identifier(), clientInfo({ listener, peerIp: '127.0.9.1' }))).toMatch(/^identity.required/)
+    const context = await contextOf(identifier(), clientAs('alice@example.com', 'lab-alice', { listener }))
+    expect(context.identity?.email).toBe('alice@example.com')
   })
 })
 
 describe('sources', () => {
   test('a network that is somebody needs no credentials; the narrowest network counts', async () => {
-    const persona = await personaOf(identifier(), knock({ peerIp: '127.0.9.1' }))
-    expect(persona).toMatchObject({ identity: { email: 'bob@example.com' }, device: { name: 'kiosk' } })
-    expect(await refusal(identifier(), knock({ peerIp: '127.0.9.2' }))).toMatch(/^identity.required/)
+    const context = await contextOf(identifier(), clientInfo({ peerIp: '127.0.9.1' }))
+    expect(context).toMatchObject({ identity: { email: 'bob@example.com' }, device: { name: 'kiosk' } })
+    expect(await refusal(identifier(), clientInfo({ peerIp: '127.0.9.2' }))).toMatch(/^identity.required/)
   })
 
   test('credentials count for more than the source', async () => {
-    const persona = await personaOf(identifier(), knockAs('alice@example.com', 'lab-alice', { peerIp: '127.0.9.1' }))
-    expect(persona.identity?.email).toBe('alice@example.com')
+    const context = await contextOf(identifier(), clientAs('alice@example.com', 'lab-alice', { peerIp: '127.0.9.1' }))
+    expect(context.identity?.email).toBe('alice@example.com')
   })
 })
 
@@ -126,28 +129,28 @@ describe('virtual network: connection, listener, source, current choice, default
   const chosen = { chosenVirtualNetwork: () => network('vnet-AMER') }
 
   test('nothing chosen: the default', async () => {
-    expect((await personaOf(identifier(), knockAs('alice@example.com'))).virtualNetworkId).toBe(network('home'))
+    expect((await contextOf(identifier(), clientAs('alice@example.com'))).virtualNetworkId).toBe(network('home'))
   })
 
   test('chosen in the configuration', async () => {
-    expect((await personaOf(identifier(), knockAs('bob@example.com', 'a:b:c'))).virtualNetworkId).toBe(
+    expect((await contextOf(identifier(), clientAs('bob@example.com', 'a:b:c'))).virtualNetworkId).toBe(
       network('vnet-EMEA'),
     )
   })
 
   test('the current choice beats the configuration, also when it is the default', async () => {
-    const bob = knockAs('bob@example.com', 'a:b:c')
-    expect((await personaOf(identifier(chosen), bob)).virtualNetworkId).toBe(network('vnet-AMER'))
+    const bob = clientAs('bob@example.com', 'a:b:c')
+    expect((await contextOf(identifier(chosen), bob)).virtualNetworkId).toBe(network('vnet-AMER'))
     const back = identifier({ chosenVirtualNetwork: () => null })
-    expect((await personaOf(back, bob)).virtualNetworkId).toBe(network('home'))
+    expect((await contextOf(back, bob)).virtualNetworkId).toBe(network('home'))
   })
 
   test('the source beats the current choice, the listener the source, the connection the listener', async () => {
     const source = { peerIp: '127.0.9.7' }
     const listener = { ...MAIN, virtualNetwork: network('vnet-EMEA') }
     const emea = { chosenVirtualNetwork: () => network('vnet-EMEA') }
-    const at = async (username: string, changes: Parameters<typeof knock>[0]) =>
-      (await personaOf(identifier(emea), knockAs(username, 'lab-alice', changes))).virtualNetworkId
+    const at = async (username: string, changes: Parameters<typeof clientInfo>[0]) =>
+      (await contextOf(identifier(emea), clientAs(username, 'lab-alice', changes))).virtualNetworkId
     expect(await at('alice@example.com', source)).toBe(network('vnet-AMER'))
     expect(await at('alice@example.com', { ...source, listener })).toBe(network('vnet-EMEA'))
     expect(await at('alice@example.com;vnet=HOME', { ...source, listener })).toBe(network('home'))
@@ -156,7 +159,7 @@ describe('virtual network: connection, listener, source, current choice, default
 
   test('a choice whose network is gone counts as none', async () => {
     const gone = identifier({ chosenVirtualNetwork: () => '00000000-0000-4000-8000-000000000000' })
-    expect((await personaOf(gone, knockAs('alice@example.com'))).virtualNetworkId).toBe(network('home'))
+    expect((await contextOf(gone, clientAs('alice@example.com'))).virtualNetworkId).toBe(network('home'))
   })
 })
 
@@ -165,45 +168,45 @@ describe('device, source address and place', () => {
   const door = identifier({ placeOf: ({ text }) => (text === '198.51.100.7' ? amsterdam : undefined) })
 
   test('the user’s own device gives the public address; the port is the peer’s', async () => {
-    const { source, device } = await personaOf(door, knockAs('alice@example.com'))
+    const { source, device } = await contextOf(door, clientAs('alice@example.com'))
     expect(source).toEqual({ ip: ip('81.2.69.142'), port: 50_000 })
     expect(device?.name).toBe('alice-laptop')
   })
 
   test('a device named with the connection brings its addresses and its place', async () => {
-    const persona = await personaOf(door, knockAs('alice@example.com;device=Alice-Phone'))
-    expect(persona.source.ip.text).toBe('81.2.69.143')
-    expect(persona.internalSource?.text).toBe('10.0.0.7')
-    expect(persona.userPlace?.city).toBe('Amsterdam')
+    const context = await contextOf(door, clientAs('alice@example.com;device=Alice-Phone'))
+    expect(context.source.ip.text).toBe('81.2.69.143')
+    expect(context.internalSource?.text).toBe('10.0.0.7')
+    expect(context.userPlace?.city).toBe('Amsterdam')
   })
 
   test('anybody may use a device that is nobody’s', async () => {
-    const persona = await personaOf(door, knockAs('bob@example.com;device=kiosk', 'a:b:c'))
-    expect(persona.device?.name).toBe('kiosk')
+    const context = await contextOf(door, clientAs('bob@example.com;device=kiosk', 'a:b:c'))
+    expect(context.device?.name).toBe('kiosk')
   })
 
   test('a source address given with the connection decides where the user is', async () => {
-    const persona = await personaOf(door, knockAs('alice@example.com;src=198.51.100.7'))
-    expect(persona.source.ip.text).toBe('198.51.100.7')
-    expect(persona.userPlace).toEqual(amsterdam)
+    const context = await contextOf(door, clientAs('alice@example.com;src=198.51.100.7'))
+    expect(context.source.ip.text).toBe('198.51.100.7')
+    expect(context.userPlace).toEqual(amsterdam)
   })
 
   test('where the database does not know that address, the configured place stays', async () => {
-    const persona = await personaOf(door, knockAs('alice@example.com;src=2001%3Adb8%3A%3A7'))
-    expect(persona.source.ip.text).toBe('2001:db8::7')
-    expect(persona.userPlace?.city).toBe('London')
+    const context = await contextOf(door, clientAs('alice@example.com;src=2001%3Adb8%3A%3A7'))
+    expect(context.source.ip.text).toBe('2001:db8::7')
+    expect(context.userPlace?.city).toBe('London')
   })
 
   test('without a device or a place, the peer’s address is all there is', async () => {
-    const persona = await personaOf(door, knockAs('zoë@example.com', 'påss wörd 😀'))
-    expect(persona.source.ip.text).toBe('127.0.0.1')
-    expect(persona.userPlace).toBeUndefined()
-    expect(persona.device).toBeUndefined()
+    const context = await contextOf(door, clientAs('zoë@example.com', 'påss wörd 😀'))
+    expect(context.source.ip.text).toBe('127.0.0.1')
+    expect(context.userPlace).toBeUndefined()
+    expect(context.device).toBeUndefined()
   })
 
   test('the connection’s family beats the listener’s', async () => {
     const listener = { ...MAIN, family: 6 as const }
-    const at = async (name: string) => (await personaOf(door, knockAs(name, 'lab-alice', { listener }))).family
+    const at = async (name: string) => (await contextOf(door, clientAs(name, 'lab-alice', { listener }))).family
     expect(await at('alice@example.com')).toBe(6)
     expect(await at('alice@example.com;family=4')).toBe(4)
   })
@@ -226,11 +229,11 @@ test.each([
   ['vnet=%0d%0aX', 'there is no virtual network `\ufffd\ufffdX`; there are: `home`, `vnet-AMER`, `vnet-EMEA`'],
   [`vnet=${'x'.repeat(2000)}`, 'the parameters of the user name are too long'],
 ])('a choice that cannot be is refused with the reason: ;%s', async (parameters, message) => {
-  expect(await refusal(identifier(), knockAs(`alice@example.com;${parameters}`))).toBe(`request.malformed: ${message}`)
+  expect(await refusal(identifier(), clientAs(`alice@example.com;${parameters}`))).toBe(`request.malformed: ${message}`)
 })
 
 test('somebody else’s device is as unknown as one that does not exist', async () => {
-  const bob = (device: string) => refusal(identifier(), knockAs(`bob@example.com;device=${device}`, 'a:b:c'))
+  const bob = (device: string) => refusal(identifier(), clientAs(`bob@example.com;device=${device}`, 'a:b:c'))
   expect(await bob('alice-phone')).toBe(
     'request.malformed: there is no device `alice-phone` for this user; there are: `kiosk`',
   )
@@ -240,5 +243,5 @@ test('somebody else’s device is as unknown as one that does not exist', async 
 })
 
 test('a percent escape stands for a semicolon', async () => {
-  expect(await refusal(identifier(), knockAs('alice@example.com;vnet=a%3Bb'))).toContain('`a;b`')
+  expect(await refusal(identifier(), clientAs('alice@example.com;vnet=a%3Bb'))).toContain('`a;b`')
 })

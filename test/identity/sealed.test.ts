@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { createSealer, KEY_BYTES } from '../../src/identity/sealed-cookie.ts'
+import { createSealer, KEY_BYTES } from '../../src/identity/sign-in.ts'
 
 const sealer = createSealer(randomBytes(KEY_BYTES))
 const note = { email: 'alice@example.com', until: 5 }

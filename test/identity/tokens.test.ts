@@ -9,12 +9,12 @@ import { createIdentifier } from '../../src/identity/identify.ts'
 import { createKeySet } from '../../src/identity/key-set.ts'
 import type { ClientContext } from '../../src/proxy/stage-values.ts'
 import { AUDIENCE, ISSUER, makeKey, providerText, publishKeys } from '../support/token-issuer.ts'
-import { IMPATIENT, knock, knockAs, SNAPSHOT } from './world.ts'
+import { clientAs, clientInfo, IMPATIENT, SNAPSHOT } from './world.ts'
 
 const PEOPLE = `
 dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10 }]
 groups: [{ name: Finance, id: 7a4d3c0e-5b1f-4a54-8d67-2f9b6c1e0d11, email: finance@example.com }, { name: Sales }]
-users: [{ email: alice@example.com, name: Alice of the file, password: lab-alice, groups: [Finance], place: LHR }]
+users: [{ email: alice@example.com, name: Alice of the file, password: lab-alice, groups: [Finance], place: LHR, oidc_claims: { site: LHR } }]
 devices: [{ name: alice-laptop, user: alice@example.com, source_ip: 81.2.69.142 }]
 `
 const WRONG = 'the user name or the password is wrong'
@@ -35,7 +35,7 @@ function door(providers: string, now = () => NOW) {
 type Door = ReturnType<typeof door>
 
 const login = async (at: Door, username: string, token: string): Promise<ClientContext> =>
-  await at.identify(knockAs(username, token), SNAPSHOT)
+  await at.identify(clientAs(username, token), SNAPSHOT)
 
 async function refusal(at: Door, username: string, token: string): Promise<GatewayError> {
   try {
@@ -80,19 +80,39 @@ describe('whose token it is', () => {
     const key = await makeKey('k1')
     const { url } = await publishKeys(key)
     const at = door(providerText(`jwks_url: "${url}"`))
-    const persona = await login(at, 'Alice@Example.com;family=4', await key.sign({}, NOW))
-    expect(persona.identity).toMatchObject({ id: 'user-1', name: 'Alice of the file' })
-    expect(persona.identity?.groups.map(({ name }) => name)).toEqual(['Finance'])
-    expect([persona.device?.name, persona.userPlace?.city, persona.family]).toEqual(['alice-laptop', 'London', 4])
+    const context = await login(at, 'Alice@Example.com;family=4', await key.sign({}, NOW))
+    expect(context.identity).toMatchObject({ id: 'user-1', name: 'Alice of the file' })
+    expect(context.identity?.groups.map(({ name }) => name)).toEqual(['Finance'])
+    expect([context.device?.name, context.userPlace?.city, context.family]).toEqual(['alice-laptop', 'London', 4])
     const without = await login(at, 'alice@example.com', await key.sign({ groups: [] }, NOW))
     expect(without.identity?.groups).toEqual([])
+  })
+
+  test('OIDC claims are those of the object that Access sends, else the token’s own without those of the protocol', async () => {
+    const key = await makeKey('k1')
+    const at = door(providerText(`jwks_url: "${(await publishKeys(key)).url}"`))
+    const claimsOf = async (claims: Record<string, unknown>) => {
+      const { identity } = await login(at, 'alice@example.com', await key.sign(claims, NOW))
+      return Object.fromEntries(identity?.oidcClaims ?? [])
+    }
+    // what the token does not have comes from the file
+    expect(
+      await claimsOf({ oidc_fields: { department: 'engineering', roles: ['dev', 'ops'], deep: { a: 1 } } }),
+    ).toEqual({
+      department: ['engineering'],
+      roles: ['dev', 'ops'],
+      site: ['LHR'],
+    })
+    const own = await claimsOf({ department: 'sales', level: 3, staff: true, nonce: 'n', address: { city: 'x' } })
+    expect(own).toMatchObject({ department: ['sales'], level: ['3'], staff: ['true'], email: ['alice@example.com'] })
+    for (const name of ['iss', 'aud', 'exp', 'iat', 'nonce', 'address']) expect(own).not.toHaveProperty(name)
   })
 
   test('a Bearer token says who it is without a user name', async () => {
     const key = await makeKey('k1')
     const at = door(providerText(`jwks_url: "${(await publishKeys(key)).url}"`))
     const credentials = { username: '', password: await key.sign({}, NOW), scheme: 'bearer' } as const
-    expect((await at.identify(knock({ credentials }), SNAPSHOT)).identity?.email).toBe('alice@example.com')
+    expect((await at.identify(clientInfo({ credentials }), SNAPSHOT)).identity?.email).toBe('alice@example.com')
   })
 
   test('passwords go on working beside tokens', async () => {
@@ -110,8 +130,8 @@ describe('whose token it is', () => {
   - { name: first, issuer: "${ISSUER}", audience: first, jwks_url: "${first.url}" }
   - { name: second, issuer: "${ISSUER}", audience: [second, third], jwks_url: "${second.url}" }
 `)
-    const persona = await login(at, 'alice@example.com', await two.sign({ aud: ['third'] }, NOW))
-    expect([persona.identity?.email, first.asked, second.asked]).toEqual(['alice@example.com', 0, 1])
+    const context = await login(at, 'alice@example.com', await two.sign({ aud: ['third'] }, NOW))
+    expect([context.identity?.email, first.asked, second.asked]).toEqual(['alice@example.com', 0, 1])
   })
 })
 
@@ -206,7 +226,7 @@ describe('what is refused, with one answer to the client and the reason in the l
   test('a Bearer token where no provider is configured', async () => {
     const at = door('')
     const credentials = { username: '', password: 'eyJ.a.b', scheme: 'bearer' } as const
-    const refused = async () => at.identify(knock({ credentials }), SNAPSHOT)
+    const refused = async () => at.identify(clientInfo({ credentials }), SNAPSHOT)
     await expect(refused).rejects.toMatchObject({ code: 'identity.rejected', message: WRONG })
   })
 })
@@ -225,7 +245,7 @@ describe('time and keys', () => {
     const token = await key.sign({}, NOW)
     await login(at, 'alice@example.com', token)
     server.answer = 500
-    expect(at.identify(knockAs('alice@example.com', token), SNAPSHOT)).not.toBeInstanceOf(Promise)
+    expect(at.identify(clientAs('alice@example.com', token), SNAPSHOT)).not.toBeInstanceOf(Promise)
     now += 3600_000 + 61_000
     expect((await refusal(at, 'alice@example.com', token)).logged).toContain('it expired')
     now = NOW

@@ -11,7 +11,7 @@ import {
 } from '../../src/identity/password.ts'
 import { createBackOff } from '../../src/identity/verifier.ts'
 import type { ClientContext } from '../../src/proxy/stage-values.ts'
-import { CONFIG, IMPATIENT, identifier, knockAs, personaOf, refusal, SNAPSHOT } from './world.ts'
+import { CONFIG, clientAs, contextOf, IMPATIENT, identifier, refusal, SNAPSHOT } from './world.ts'
 
 /** A back-off on a clock that stands still, and the waits asked for. */
 function watchedPatience() {
@@ -29,9 +29,9 @@ function watchedPatience() {
 describe('remembering', () => {
   test('credentials that were right once are answered at once', async () => {
     const door = identifier()
-    expect(door.identify(knockAs('alice@example.com'), SNAPSHOT)).toBeInstanceOf(Promise)
-    await personaOf(door, knockAs('alice@example.com'))
-    const again = door.identify(knockAs('ALICE@example.com;family=6'), SNAPSHOT)
+    expect(door.identify(clientAs('alice@example.com'), SNAPSHOT)).toBeInstanceOf(Promise)
+    await contextOf(door, clientAs('alice@example.com'))
+    const again = door.identify(clientAs('ALICE@example.com;family=6'), SNAPSHOT)
     expect(again).not.toBeInstanceOf(Promise)
     expect((again as ClientContext).identity?.email).toBe('alice@example.com')
   })
@@ -39,28 +39,28 @@ describe('remembering', () => {
   test('a hundred connections with the same new credentials are one check', async () => {
     const { patience, waits } = watchedPatience()
     const door = identifier({ patience })
-    await Promise.all(Array.from({ length: 100 }, () => personaOf(door, knockAs('alice@example.com'))))
+    await Promise.all(Array.from({ length: 100 }, () => contextOf(door, clientAs('alice@example.com'))))
     expect(waits).toHaveLength(1)
   })
 
   test('new people make the old credentials worthless at once, and the new ones good', async () => {
     const door = identifier()
-    await personaOf(door, knockAs('alice@example.com'))
+    await contextOf(door, clientAs('alice@example.com'))
     const { config } = checkConfigText(
       'world.yaml',
       'dedicated_ips: []\nusers: [{ email: alice@example.com, password: other }]\n',
     )
     door.replacePeople(config ?? CONFIG)
-    expect(await refusal(door, knockAs('alice@example.com'))).toMatch(/^identity.rejected/)
-    expect((await personaOf(door, knockAs('alice@example.com', 'other'))).identity?.email).toBe('alice@example.com')
+    expect(await refusal(door, clientAs('alice@example.com'))).toMatch(/^identity.rejected/)
+    expect((await contextOf(door, clientAs('alice@example.com', 'other'))).identity?.email).toBe('alice@example.com')
   })
 
   test('a check that began before people were replaced is not remembered after', async () => {
     const door = identifier()
-    const early = personaOf(door, knockAs('alice@example.com'))
+    const early = contextOf(door, clientAs('alice@example.com'))
     door.replacePeople({ users: [], groups: [], identityProviders: [], devices: [], sources: [] })
     expect((await early).identity?.email).toBe('alice@example.com')
-    expect(await refusal(door, knockAs('alice@example.com'))).toMatch(/^identity.rejected/)
+    expect(await refusal(door, clientAs('alice@example.com'))).toMatch(/^identity.rejected/)
   })
 
   test('a hash in the configuration is as good as a password', async () => {
@@ -71,8 +71,8 @@ describe('remembering', () => {
     )
     expect(issues).toEqual([])
     const door = identifier({ people: config ?? CONFIG, patience: IMPATIENT })
-    expect((await personaOf(door, knockAs('eve@example.com', 's3cret'))).identity?.email).toBe('eve@example.com')
-    expect(await refusal(door, knockAs('eve@example.com', hash))).toMatch(/^identity.rejected/)
+    expect((await contextOf(door, clientAs('eve@example.com', 's3cret'))).identity?.email).toBe('eve@example.com')
+    expect(await refusal(door, clientAs('eve@example.com', hash))).toMatch(/^identity.rejected/)
   })
 })
 
@@ -80,47 +80,47 @@ describe('AU-02: wrong credentials wait ever longer', () => {
   test('three are free, then waits double up to three seconds', async () => {
     const { patience, waits } = watchedPatience()
     const door = identifier({ patience })
-    for (let at = 0; at < 12; at++) await refusal(door, knockAs('alice@example.com', `guess ${at}`))
+    for (let at = 0; at < 12; at++) await refusal(door, clientAs('alice@example.com', `guess ${at}`))
     expect(waits).toEqual([0, 0, 0, 100, 200, 400, 800, 1600, 3000, 3000, 3000, 3000])
   })
 
   test('guessing at a name nobody has is slowed down alike', async () => {
     const { patience, waits } = watchedPatience()
     const door = identifier({ patience })
-    for (let at = 0; at < 5; at++) await refusal(door, knockAs('nobody@example.com', `guess ${at}`))
+    for (let at = 0; at < 5; at++) await refusal(door, clientAs('nobody@example.com', `guess ${at}`))
     expect(waits).toEqual([0, 0, 0, 100, 200])
   })
 
   test('the same wrong credentials again and again are slowed down alike', async () => {
     const { patience, waits } = watchedPatience()
     const door = identifier({ patience })
-    for (let at = 0; at < 5; at++) await refusal(door, knockAs('alice@example.com', 'wrong'))
+    for (let at = 0; at < 5; at++) await refusal(door, clientAs('alice@example.com', 'wrong'))
     expect(waits).toEqual([0, 0, 0, 100, 200])
   })
 
   test('nobody is locked out: the right password is let in after the wait, and clears the account', async () => {
     const { patience, waits } = watchedPatience()
     const door = identifier({ patience })
-    for (let at = 0; at < 6; at++) await refusal(door, knockAs('alice@example.com', `guess ${at}`))
-    expect((await personaOf(door, knockAs('alice@example.com'))).identity?.email).toBe('alice@example.com')
-    await refusal(door, knockAs('alice@example.com', 'one more slip'))
+    for (let at = 0; at < 6; at++) await refusal(door, clientAs('alice@example.com', `guess ${at}`))
+    expect((await contextOf(door, clientAs('alice@example.com'))).identity?.email).toBe('alice@example.com')
+    await refusal(door, clientAs('alice@example.com', 'one more slip'))
     expect(waits.slice(-2)).toEqual([800, 0])
   })
 
   test('others at the same address, and the same name from elsewhere, do not wait', async () => {
     const { patience, waits } = watchedPatience()
     const door = identifier({ patience })
-    for (let at = 0; at < 8; at++) await refusal(door, knockAs('alice@example.com', `guess ${at}`))
+    for (let at = 0; at < 8; at++) await refusal(door, clientAs('alice@example.com', `guess ${at}`))
     waits.length = 0
-    await personaOf(door, knockAs('bob@example.com', 'a:b:c'))
-    await personaOf(door, knockAs('alice@example.com', 'lab-alice', { peerIp: '127.0.0.2' }))
+    await contextOf(door, clientAs('bob@example.com', 'a:b:c'))
+    await contextOf(door, clientAs('alice@example.com', 'lab-alice', { peerIp: '127.0.0.2' }))
     expect(waits).toEqual([0, 0])
   })
 
   test('one source trying many names is slowed down, a quarter of a second at most', async () => {
     const { patience, waits } = watchedPatience()
     const door = identifier({ patience })
-    for (let at = 0; at < 26; at++) await refusal(door, knockAs(`user${at}@example.com`, 'x'))
+    for (let at = 0; at < 26; at++) await refusal(door, clientAs(`user${at}@example.com`, 'x'))
     expect(waits.slice(0, 20)).toEqual(Array.from({ length: 20 }, () => 0))
     expect(waits.slice(20)).toEqual([25, 50, 100, 200, 250, 250])
   })
@@ -128,9 +128,9 @@ describe('AU-02: wrong credentials wait ever longer', () => {
   test('after five quiet minutes all is forgotten', async () => {
     const { patience, waits, advance } = watchedPatience()
     const door = identifier({ patience })
-    for (let at = 0; at < 6; at++) await refusal(door, knockAs('alice@example.com', `guess ${at}`))
+    for (let at = 0; at < 6; at++) await refusal(door, clientAs('alice@example.com', `guess ${at}`))
     advance(5 * 60_000 + 1)
-    await refusal(door, knockAs('alice@example.com', 'another guess'))
+    await refusal(door, clientAs('alice@example.com', 'another guess'))
     expect(waits.at(-1)).toBe(0)
   })
 
@@ -146,7 +146,7 @@ describe('AU-02: wrong credentials wait ever longer', () => {
       },
     }
     const door = identifier({ patience })
-    const guesses = Array.from({ length: 40 }, (_, at) => refusal(door, knockAs('alice@example.com', `guess ${at}`)))
+    const guesses = Array.from({ length: 40 }, (_, at) => refusal(door, clientAs('alice@example.com', `guess ${at}`)))
     const answers = new Set(await Promise.all(guesses))
     expect(most).toBe(1)
     expect(answers).toEqual(new Set(['identity.rejected: the user name or the password is wrong']))

@@ -1,4 +1,4 @@
-// A small world of people for identity tests, read by the real loader, and knocks at its doors.
+// A small world of people for identity tests, read by the real loader, and clients of its listeners.
 
 import type { LabConfig } from '../../src/config/lab-config.ts'
 import { checkConfigText } from '../../src/config/load.ts'
@@ -51,8 +51,8 @@ export const SNAPSHOT: Snapshot = createSnapshot(
 
 export const MAIN: Listener = { name: 'main', host: '127.0.0.1', port: 8080, authentication: 'required' }
 
-/** A knock at `main`, from 127.0.0.1:50000, without credentials unless given. */
-export function knock(changes: Partial<ClientInfo> & { readonly peerIp?: string } = {}): ClientInfo {
+/** A client of `main`, from 127.0.0.1:50000, without credentials unless given. */
+export function clientInfo(changes: Partial<ClientInfo> & { readonly peerIp?: string } = {}): ClientInfo {
   const { peerIp = '127.0.0.1', ...rest } = changes
   return {
     protocol: 'http-connect',
@@ -64,13 +64,13 @@ export function knock(changes: Partial<ClientInfo> & { readonly peerIp?: string 
   }
 }
 
-/** A knock with this user name; the password defaults to alice's. */
-export function knockAs(
+/** A client with this user name; the password defaults to alice's. */
+export function clientAs(
   username: string,
   password = 'lab-alice',
-  changes: Parameters<typeof knock>[0] = {},
+  changes: Parameters<typeof clientInfo>[0] = {},
 ): ClientInfo {
-  return knock({ credentials: { username, password }, ...changes })
+  return clientInfo({ credentials: { username, password }, ...changes })
 }
 
 /** A back-off nobody waits for. */
@@ -89,14 +89,14 @@ export function identifier(options: Partial<IdentifierOptions> = {}): Identifier
   })
 }
 
-export async function personaOf(door: Identifier, at: ClientInfo): Promise<ClientContext> {
-  return await door.identify(at, SNAPSHOT)
+export async function contextOf(by: Identifier, at: ClientInfo): Promise<ClientContext> {
+  return await by.identify(at, SNAPSHOT)
 }
 
 /** What identification is refused with: code and message. */
-export async function refusal(door: Identifier, at: ClientInfo): Promise<string> {
+export async function refusal(by: Identifier, at: ClientInfo): Promise<string> {
   try {
-    await door.identify(at, SNAPSHOT)
+    await by.identify(at, SNAPSHOT)
   } catch (thrown) {
     if (thrown instanceof GatewayError) return `${thrown.code}: ${thrown.message}`
     throw thrown

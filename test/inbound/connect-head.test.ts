@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
-import { readConnectHead } from '../../src/inbound/http-connect/connect-head.ts'
+import { readConnectHead } from '../../src/inbound/http-connect/connect-tunnel.ts'
 
 const HEAD = 'CONNECT Example.COM:443 HTTP/1.1\r\nHost: example.com:443\r\nProxy-Authorization: Basic YTpi \r\n\r\n'
 

@@ -1,7 +1,7 @@
 // The lab's own cookies are taken out of requests, and nothing else is.
 
 import { describe, expect, test } from 'vitest'
-import { takeSignInCookies } from '../../src/inbound/sign-in-cookies.ts'
+import { takeSignInCookies } from '../../src/inbound/http-forward/hop-by-hop.ts'
 
 describe('what is left of a Cookie field', () => {
   test.each([

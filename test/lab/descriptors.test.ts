@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { roomFor } from '../../src/lab/preflight.ts'
+import { type Banner, bannerOf } from '../support/banner.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { closed } from '../support/tcp.ts'
 
@@ -28,30 +29,14 @@ beforeAll(() => {
 afterEach(() => child?.kill('SIGKILL'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-interface Small {
-  readonly proxy: number
-  readonly api: number
-  readonly said: () => string
-}
-
 /** A lab that may open this many files. */
-async function startWith(limit: number, ...more: readonly string[]): Promise<Small> {
+async function startWith(limit: number, ...more: readonly string[]): Promise<Banner> {
   const args = ['start', '--config', join(folder, 'lab.yaml'), '--state', join(folder, 'state'), ...more]
   const command = `ulimit -n ${limit} && exec ${process.execPath} scripts/egresslab.mjs ${args.join(' ')}`
   const env = { ...process.env, EGRESSLAB_API_TOKEN: TOKEN }
   const started = spawn('sh', ['-c', command], { stdio: ['ignore', 'ignore', 'pipe'], env })
   child = started
-  let said = ''
-  started.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said += text
-  })
-  await expect.poll(() => said).toMatch(/console/)
-  const portAt = (pattern: RegExp) => Number(pattern.exec(said)?.[1])
-  return {
-    proxy: portAt(/proxy +127\.0\.0\.1:(\d+)/),
-    api: portAt(/API +http:\/\/127\.0\.0\.1:(\d+)/),
-    said: () => said,
-  }
+  return bannerOf(started, 'console')
 }
 
 /** What becomes of a client that asks for a tunnel: the status, or how it was cut. The tunnel stays open. */

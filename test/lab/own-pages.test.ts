@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { findChromium, openBrowser } from '../console/browser.ts'
+import { findChromium, openBrowser, signInOnPage } from '../console/browser.ts'
 import { type CurlAnswer, curl } from '../support/curl.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { RawClient } from '../support/raw-client.ts'
@@ -140,12 +140,7 @@ test.skipIf(executable === undefined)(
     const chromium = await openBrowser({ executable: executable ?? '', switches })
     onTestFinished(() => chromium.close())
     const { page, complaints } = chromium
-    await page.goto('http://ipv4.icanhazip.com/')
-    expect(page.url()).toContain('/authorize?state=')
-    await page.getByLabel('Email address').fill('alice@example.com')
-    await page.getByLabel('Password').fill(PASSWORD)
-    await page.getByRole('button', { name: 'Sign in' }).click()
-    await page.waitForURL('http://ipv4.icanhazip.com/')
+    await signInOnPage(page, 'http://ipv4.icanhazip.com/', ['alice@example.com', PASSWORD])
     expect(await page.textContent('body')).toContain('203.0.113.20')
     await page.goto(site)
     expect(await page.textContent('body')).toBe('the site')

@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFile
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
+import { bannerOf } from '../support/banner.ts'
 import { type CurlAnswer, curl } from '../support/curl.ts'
 import { ownNetwork, ownPort } from '../support/own-network.ts'
 import { UdpClient } from '../support/udp.ts'
@@ -45,14 +46,11 @@ async function start(...args: readonly string[]): Promise<Started> {
   const all = ['scripts/egresslab.mjs', 'start', ...args, '--config', config, '--state', state]
   const started = spawn(process.execPath, all, { stdio: ['ignore', 'ignore', 'pipe'] })
   child = started
-  let said = ''
-  started.stderr.setEncoding('utf8').on('data', (more: string) => (said += more))
-  await expect.poll(() => (started.exitCode === null ? said : 'explains why.')).toContain('explains why.')
-  expect(said).toContain('explains why.')
+  const { proxy, api } = await bannerOf(started)
   return {
     pid: started.pid ?? expect.unreachable(),
-    proxy: Number(/proxy +127\.0\.0\.1:(\d+)/.exec(said)?.[1]),
-    api: /http:\/\/127\.0\.0\.1:\d+/.exec(said.slice(said.search(/API|console/i)))?.[0] ?? '',
+    proxy,
+    api: `http://127.0.0.1:${api}`,
     token: readFileSync(join(state, 'api-token'), 'utf8').trim(),
   }
 }

@@ -6,15 +6,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type Banner, bannerOf } from '../support/banner.ts'
 import { curl } from '../support/curl.ts'
 import { loopback, ownNetwork } from '../support/own-network.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
-import { dialPlain } from '../support/tcp.ts'
+import { dialPlain, untilRefused } from '../support/tcp.ts'
 
 let folder: string
 let config: string
 let child: ChildProcess | undefined
-let written: { stdout: string; stderr: string }
+let banner: Banner
+let stdout: string
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'egresslab-process-'))
@@ -34,11 +36,10 @@ async function start(command: string, args: readonly string[], file = config): P
   const all = [...args, '--config', file, '--state', join(folder, 'state')]
   const started = spawn(command, all, { stdio: ['ignore', 'pipe', 'pipe'] })
   child = started
-  written = { stdout: '', stderr: '' }
-  started.stdout.setEncoding('utf8').on('data', (text: string) => (written.stdout += text))
-  started.stderr.setEncoding('utf8').on('data', (text: string) => (written.stderr += text))
-  await expect.poll(() => written.stderr).toContain('explains why.')
-  return Number(/proxy +127\.0\.0\.1:(\d+)/.exec(written.stderr)?.[1])
+  stdout = ''
+  started.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  banner = await bannerOf(started)
+  return banner.proxy
 }
 
 const lab = (...args: readonly string[]) => start(process.execPath, ['scripts/egresslab.mjs', 'start', ...args])
@@ -48,7 +49,7 @@ const exit = async (event: 'exit' | 'close' = 'exit') =>
 
 test('prints the addresses, and curl lines that give what they say', async () => {
   await lab()
-  const lines = [...written.stderr.matchAll(/^ {2}curl -x (\S+) -U '(\S+)' (\S+) +# (\S+)/gm)]
+  const lines = [...banner.said().matchAll(/^ {2}curl -x (\S+) -U '(\S+)' (\S+) +# (\S+)/gm)]
   expect(lines).toHaveLength(6)
   for (const [, proxy = '', user = '', url = '', expected = ''] of lines) {
     const { status, body } = await curl('-x', proxy, '-U', user, url)
@@ -59,8 +60,8 @@ test('prints the addresses, and curl lines that give what they say', async () =>
 test('writes nothing but session records to a pipe, one per line', async () => {
   const port = await lab()
   await curl('-x', `http://127.0.0.1:${port}`, '-U', 'bob@example.com:lab-bob', 'http://ipv4.icanhazip.com/')
-  await expect.poll(() => written.stdout).toContain('\n')
-  expect(JSON.parse(written.stdout)).toMatchObject({ Email: 'bob@example.com', EgressIP: '203.0.113.10' })
+  await expect.poll(() => stdout).toContain('\n')
+  expect(JSON.parse(stdout)).toMatchObject({ Email: 'bob@example.com', EgressIP: '203.0.113.10' })
 })
 
 test.each([
@@ -72,11 +73,11 @@ test.each([
   child?.kill(signal)
   expect(await exit('close')).toBe(code)
   await expect(dialPlain(port)).rejects.toThrow('ECONNREFUSED')
-  expect(written.stdout.trimEnd().split('\n')).toHaveLength(1)
+  expect(stdout.trimEnd().split('\n')).toHaveLength(1)
   const kept = readFileSync(join(folder, 'state', 'sessions.ndjson'), 'utf8')
     .trimEnd()
     .split('\n')
-  expect(kept.at(-1)).toBe(written.stdout.trimEnd())
+  expect(kept.at(-1)).toBe(stdout.trimEnd())
 })
 
 test('LC-01: SIGTERM drains workers too, and keeps what they recorded', async () => {
@@ -87,7 +88,7 @@ test('LC-01: SIGTERM drains workers too, and keeps what they recorded', async ()
   child?.kill('SIGTERM')
   expect(await exit('close')).toBe(143)
   await expect(dialPlain(port)).rejects.toThrow('ECONNREFUSED')
-  expect(written.stdout.trimEnd().split('\n')).toHaveLength(4)
+  expect(stdout.trimEnd().split('\n')).toHaveLength(4)
 })
 
 test('LC-01: an open tunnel gets the drain time; a second signal does not wait for it', async () => {
@@ -103,14 +104,7 @@ test('LC-01: an open tunnel gets the drain time; a second signal does not wait f
   const [answer] = await once(tunnel, 'data')
   expect(String(answer)).toMatch(/^HTTP\/1\.1 200 /)
   child?.kill('SIGTERM')
-  await expect
-    .poll(() =>
-      dialPlain(port).then(
-        () => 'open',
-        () => 'refused',
-      ),
-    )
-    .toBe('refused')
+  await untilRefused(port)
   tunnel.write('GET / HTTP/1.1\r\nHost: ipv4.icanhazip.com\r\n\r\n')
   const [page] = await once(tunnel, 'data')
   expect(String(page)).toContain('203.0.113.10')
@@ -139,14 +133,7 @@ test('RS-08: it outlives the reader of its standard output', async () => {
 test('stops when npm that started it is ended by a signal', async () => {
   const port = await start('npm', ['start', '--silent', '--'])
   child?.kill('SIGTERM')
-  await expect
-    .poll(() =>
-      dialPlain(port).then(
-        () => 'open',
-        () => 'refused',
-      ),
-    )
-    .toBe('refused')
+  await untilRefused(port)
 })
 
 test('a configuration with mistakes ends it with exit code 2 and all of them on standard error', async () => {

@@ -10,6 +10,7 @@ import type { LabOptions } from '../../src/lab/start-lab.ts'
 import { askDns } from '../support/ask-dns.ts'
 import { curl } from '../support/curl.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
+import { untilRefused } from '../support/tcp.ts'
 import { UdpClient } from '../support/udp.ts'
 
 const TOKEN = 'a-token-for-tests-only'
@@ -259,16 +260,7 @@ test('LC-01: closing drains every worker and keeps every record', async () => {
   const tunnels = await openTunnels(6)
   const port = lab.listeners[0]?.port ?? 0
   const closing = lab.close()
-  await expect
-    .poll(async () => {
-      const socket = connect(port, '127.0.0.1')
-      const outcome = once(socket, 'connect').then(
-        () => 'open',
-        () => 'refused',
-      )
-      return outcome.finally(() => socket.destroy())
-    })
-    .toBe('refused')
+  await untilRefused(port)
   for (const { socket } of tunnels) socket.end()
   await closing
   const lines = readFileSync(join(folder, 'sessions.ndjson'), 'utf8').trimEnd().split('\n')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { flatText } from '../../src/net/flat-text.ts'
+import { flatText } from '../../src/net/ip.ts'
 
 describe('text in one piece', () => {
   it.each(['', 'a', 'ab', 'origin.example.com', 'a😀b', '😀', '\ud83d', '\ude00\ud83d'])(

@@ -9,9 +9,8 @@ import {
   userAddressIn,
   userKeyOf,
 } from '../../src/policy/egress-address.ts'
-import { SuffixTable } from '../../src/policy/matcher/domain-table.ts'
-import { prefixesOf } from '../../src/policy/matcher/ip-prefixes.ts'
-import { PrefixTable } from '../../src/policy/matcher/prefix-table.ts'
+import { SuffixTable } from '../../src/policy/matcher/hash-tables.ts'
+import { PrefixTable, prefixesOf } from '../../src/policy/matcher/prefix-table.ts'
 import { account, flow, identity, LHR } from './build.ts'
 
 describe('[R5] [R7] dedicated addresses are found as rules write them', () => {

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { createIngress } from '../../src/policy/account-tables.ts'
 import { createBalancer } from '../../src/policy/balance.ts'
 import { decide } from '../../src/policy/decide.ts'
-import { createIngress } from '../../src/policy/ingress.ts'
 import { COLOS, type Place } from '../../src/policy/place.ts'
 import { AMS, account, dedicated, EWR, flow, IAD, identity, LAX, LHR, PLACES, snapshot } from './build.ts'
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { formatGeofeed } from '../../src/analysis/geofeed.ts'
+import { locationSeen } from '../../src/geo/site-view.ts'
 import { ip } from '../../src/net/ip.ts'
 import { createAccountTables } from '../../src/policy/account-tables.ts'
-import { locationSeen } from '../../src/policy/geolocation.ts'
 import { AMS, account, LAX } from './build.ts'
 
 const UPDATED = Date.UTC(2026, 5, 1)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { conditionOf } from '../../src/analysis/condition.ts'
-import { implies, isImpossible } from '../../src/analysis/implication.ts'
+import { implies, isImpossible } from '../../src/analysis/unreachable.ts'
 import { compileExpression, type Expression, parseExpression } from '../../src/expression/index.ts'
 import { anyExpression, anyLists, anyValues } from '../expression/generate.ts'
 import { scheme } from '../expression/support.ts'

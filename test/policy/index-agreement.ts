@@ -9,13 +9,11 @@ import {
   parseExpression,
   type Scheme,
 } from '../../src/expression/index.ts'
+import type { KnownLists } from '../../src/policy/account.ts'
 import { GATEWAY_SCHEME } from '../../src/policy/fields.ts'
-import { exclusionsOf, isExact } from '../../src/policy/matcher/exactness.ts'
-import { fieldOriginOf } from '../../src/policy/matcher/field-origin.ts'
-import { requirementsOf } from '../../src/policy/matcher/index-keys.ts'
-import { type LazyFlow, type RememberedUser, unknownUser } from '../../src/policy/matcher/remembered-users.ts'
-import { RuleMatcher } from '../../src/policy/matcher/rule-matcher.ts'
-import type { KnownLists } from '../../src/policy/named-lists.ts'
+import { exclusionsOf, isExact } from '../../src/policy/matcher/index-build.ts'
+import { fieldOriginOf, requirementsOf } from '../../src/policy/matcher/index-keys.ts'
+import { type LazyFlow, type RememberedUser, RuleMatcher, unknownUser } from '../../src/policy/matcher/rule-matcher.ts'
 import { anyExpression, anyValues } from '../expression/generate.ts'
 import { scheme as languageScheme } from '../expression/support.ts'
 import { pick, type Random, randomOf } from './random-of.ts'

@@ -1,13 +1,18 @@
 // Expectations of policy tests against decisions: what holds, what differs and in which words; and coverage of rules.
 
 import { describe, expect, test } from 'vitest'
-import { coverageOf, coveredPercent } from '../../src/analysis/coverage.ts'
-import { differencesOf, type Expectation, type Verdict } from '../../src/analysis/policy-test.ts'
+import {
+  coverageOf,
+  coveredPercent,
+  differencesOf,
+  type Expectation,
+  type Verdict,
+} from '../../src/analysis/policy-test.ts'
 import type { ExplainedDecision } from '../../src/policy/explain.ts'
 import type { Rule } from '../../src/policy/rule.ts'
 import { compileRuleset } from '../../src/policy/ruleset.ts'
 
-const RULE_ID = '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7d01'
+const RULE_ID = '00b5f608-7d87-572d-88c2-3ef1bfa116d2'
 
 function decided(changes: Partial<ExplainedDecision> = {}, letIn: boolean | null = null): Verdict {
   const decision: ExplainedDecision = {

@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { entriesOf, passed, refusalsOf } from '../../src/analysis/scenario-report.ts'
-import { type Observation, observationDifferences, ScenarioTimeline } from '../../src/analysis/scenario-timeline.ts'
+import {
+  entriesOf,
+  type Observation,
+  observationDifferences,
+  passed,
+  refusalsOf,
+  ScenarioTimeline,
+} from '../../src/analysis/scenario-timeline.ts'
 import type { ExplainedDecision } from '../../src/policy/explain.ts'
 
 const decided = (ipv4: string | null, reason = 'because'): ExplainedDecision => ({

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { roundTripMs, totalKm, travelOf } from '../../src/outbound/distant-dial.ts'
 import { COLOS, type Colo } from '../../src/policy/place.ts'
-import { roundTripMs, totalKm, travelOf } from '../../src/policy/travel.ts'
 
 function colo(code: string): Colo {
   const found = COLOS.get(code)

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { connect as connectTls, createServer } from 'node:tls'
 import { describe, expect, test } from 'vitest'
-import { understandFirstBytes } from '../../src/proxy/protocol-detection.ts'
+import { understandFirstBytes } from '../../src/proxy/session.ts'
 import { curl } from '../support/curl.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { startGateway } from '../support/start-gateway.ts'

@@ -10,7 +10,7 @@ import { nodeEngine } from '../../src/transport/node/node-engine.ts'
 import { type Clock, TimerWheel } from '../../src/transport/timer-wheel.ts'
 import { engine } from '../support/engine.ts'
 import { PATIENCE_MS, PATIENT } from '../support/patience.ts'
-import { acceptStream, dialStream, untilClosed, untilEnded } from '../support/streams.ts'
+import { acceptStream, dialStream, untilClosed, untilEnded, untilStill } from '../support/streams.ts'
 import { dialPlain, listen, next, readToEnd } from '../support/tcp.ts'
 
 const MEGABYTE = 1024 * 1024
@@ -310,17 +310,3 @@ describe.each<[string, Kind]>([
     expect(clock.pending).toBe(0)
   })
 })
-
-/** Waits until a number that only grows has stopped growing. */
-async function untilStill(read: () => number): Promise<void> {
-  let last = -1
-  await vi.waitFor(
-    () => {
-      const before = last
-      last = read()
-      expect(last).toBe(before)
-      expect(last).toBeGreaterThan(0)
-    },
-    { ...PATIENT, interval: 60 },
-  )
-}

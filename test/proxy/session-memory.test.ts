@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { RecentSessions } from '../../src/proxy/recent-sessions.ts'
+import { RecentSessions } from '../../src/proxy/live-sessions.ts'
 import { sampleRecord } from '../log/sample-record.ts'
 
 const session = (id: string) => ({ id, record: sampleRecord({ SessionID: id }) })

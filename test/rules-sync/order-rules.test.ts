@@ -3,8 +3,8 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { PolicyStep, PortableRule } from '../../src/config/portable-policy.ts'
 import { orderRules } from '../../src/rules-sync/order-rules.ts'
+import type { PolicyStep, PortableRule } from '../../src/rules-sync/portable-policy.ts'
 
 const rule = (id: string, precedence: number): PortableRule => ({ id, name: id, precedence, fields: { name: id } })
 const update = (id: string, precedence: number): PolicyStep => ({

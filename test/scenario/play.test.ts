@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { entriesOf } from '../../src/analysis/scenario-report.ts'
-import type { Observation } from '../../src/analysis/scenario-timeline.ts'
+import { entriesOf, type Observation } from '../../src/analysis/scenario-timeline.ts'
 import type { HeldConnectionFate, ScenarioBackend } from '../../src/scenario/backend.ts'
 import { playScenario, scheduleOf } from '../../src/scenario/play.ts'
 import type { Scenario, ScenarioRequestStep, ScenarioRow, ScenarioTraffic, Step } from '../../src/scenario/scenario.ts'

@@ -6,6 +6,7 @@ import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
 import type { DedicatedEgressIp } from '../../src/policy/account.ts'
 import type { Rule } from '../../src/policy/rule.ts'
+import { settings } from '../policy/build.ts'
 
 export const ACCOUNT_ID = '699d98642c564d2e855e9661899b7252'
 export const DEFAULT_VNET = '00000000-0000-4000-8000-000000000001'
@@ -46,17 +47,7 @@ export function labConfig(changes: Partial<LabConfig> = {}): LabConfig {
   return {
     file: 'lab.yaml',
     account: { id: ACCOUNT_ID, name: 'lab' },
-    settings: {
-      tcpProxying: true,
-      udpProxying: true,
-      hostSelector: true,
-      noRuleMatched: 'balanced',
-      expressions: 'default',
-      balanceTolerance: { share: 0.1, km: 50 },
-      maxConnectionsPerDestination: 40_000,
-      homeCountry: 'US',
-      homeColo: 'IAD',
-    },
+    settings: settings({ homeColo: 'IAD' }),
     colosDown: [],
     identityProviders: [],
     groups: [],

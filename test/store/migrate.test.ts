@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Issue } from '../../src/errors/issue.ts'
-import { migrate } from '../../src/store/migrate.ts'
+import { migrate } from '../../src/store/state-database.ts'
 
 let folder: string
 let file: string

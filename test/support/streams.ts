@@ -1,9 +1,10 @@
 // Byte streams for tests: accepted and dialled on loopback, and waits for what happens on them.
 
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished, vi } from 'vitest'
 import { ip } from '../../src/net/ip.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../src/transport/byte-stream.ts'
 import type { Engine } from '../../src/transport/engine.ts'
+import { PATIENT } from './patience.ts'
 
 /** Listens on a free port for one connection; the stream is destroyed when the test ends. */
 export async function acceptStream(
@@ -101,4 +102,18 @@ export class Reader implements StreamHandler {
 export async function untilEnded(stream: ByteStream): Promise<void> {
   await Reader.over(stream).until('end')
   stream.setHandler(undefined)
+}
+
+/** Waits until a number that only grows has stopped growing. */
+export async function untilStill(read: () => number): Promise<void> {
+  let last = -1
+  await vi.waitFor(
+    () => {
+      const before = last
+      last = read()
+      expect(last).toBe(before)
+      expect(last).toBeGreaterThan(0)
+    },
+    { ...PATIENT, interval: 60 },
+  )
 }

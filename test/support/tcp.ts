@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket, type TcpNetConnectOpts } from 'node:net'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { PATIENCE_MS } from './patience.ts'
 
 /** The arguments of an emitter's next event. Rejects when patience ends, or on `error` when another event is awaited. */
@@ -59,4 +59,19 @@ export async function closed(socket: Socket): Promise<void> {
   const late = setTimeout(() => reject(new Error('waited in vain for the end of a connection')), PATIENCE_MS)
   socket.resume().once('close', resolve)
   await promise.finally(() => clearTimeout(late))
+}
+
+/** Waits until nothing listens on a port any more. */
+export async function untilRefused(port: number): Promise<void> {
+  await expect
+    .poll(() =>
+      dialPlain(port).then(
+        (socket) => {
+          socket.destroy()
+          return 'open'
+        },
+        () => 'refused',
+      ),
+    )
+    .toBe('refused')
 }

@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { onTestFinished } from 'vitest'
-import type { TlsMaterial, TlsSource } from '../../src/inbound/tls/tls-entrance.ts'
-import { examineClientCertificate } from '../../src/tls/client-certificate.ts'
+import type { TlsMaterial, TlsSource } from '../../src/inbound/tls/tls-termination.ts'
 import {
   type CertifiedKey,
   issueAuthority,
   issueClientCertificate,
   issueLeaf,
 } from '../../src/tls/issue-certificates.ts'
+import { examineClientCertificate } from '../../src/tls/listener-certificates.ts'
 
 export const NAMES = ['localhost', '127.0.0.1']
 

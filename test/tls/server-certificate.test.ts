@@ -4,7 +4,7 @@ import { chmodSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { InputError } from '../../src/errors/issue.ts'
 import { issueAuthority, issueLeaf } from '../../src/tls/issue-certificates.ts'
-import { readAuthorities, readServerCertificate } from '../../src/tls/server-certificate.ts'
+import { readAuthorities, readServerCertificate } from '../../src/tls/listener-certificates.ts'
 import { file, NAMES } from '../support/tls.ts'
 
 const DAY_MS = 86_400_000

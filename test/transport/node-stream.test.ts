@@ -16,7 +16,7 @@ import type { ByteStream } from '../../src/transport/byte-stream.ts'
 import { nodeEngine } from '../../src/transport/node/node-engine.ts'
 import { NodeStream } from '../../src/transport/node/node-stream.ts'
 import { PATIENT } from '../support/patience.ts'
-import { acceptStream, Reader, untilClosed, untilEnded } from '../support/streams.ts'
+import { acceptStream, Reader, untilClosed, untilEnded, untilStill } from '../support/streams.ts'
 import { dialPlain, readToEnd } from '../support/tcp.ts'
 import { testTls } from '../support/tls.ts'
 
@@ -351,17 +351,3 @@ it('a port is free as soon as the listener is closed, while its connections go o
   await reader.until('end')
   expect(reader.text).toBe('still here')
 })
-
-/** Waits until a number that only grows has stopped growing. */
-async function untilStill(read: () => number): Promise<void> {
-  let last = -1
-  await vi.waitFor(
-    () => {
-      const before = last
-      last = read()
-      expect(last).toBe(before)
-      expect(last).toBeGreaterThan(0)
-    },
-    { ...PATIENT, interval: 60 },
-  )
-}

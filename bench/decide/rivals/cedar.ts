@@ -3,8 +3,7 @@
 // over in the context, untimed effort saved for Cedar rather than against it.
 
 import { type Context, preparsePolicySet, statefulIsAuthorized } from '@cedar-policy/cedar-wasm/nodejs'
-import type { SyntheticCondition } from '../../../src/load-test/condition.ts'
-import type { SyntheticRule } from '../../../src/load-test/synthetic-world.ts'
+import type { SyntheticCondition, SyntheticRule } from '../../../src/load-test/synthetic-world.ts'
 import { listMembership, plainFacts, type Rival } from './rival.ts'
 
 const POLICY_SET = 'egresslab-bench'

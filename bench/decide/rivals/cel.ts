@@ -3,8 +3,7 @@
 
 import { Environment } from '@marcbachmann/cel-js'
 import { evaluate, parse } from 'cel-js'
-import type { SyntheticCondition } from '../../../src/load-test/condition.ts'
-import type { SyntheticRule, SyntheticWorld } from '../../../src/load-test/synthetic-world.ts'
+import type { SyntheticCondition, SyntheticRule, SyntheticWorld } from '../../../src/load-test/synthetic-world.ts'
 import type { Flow } from '../../../src/policy/flow.ts'
 import { createPrefixTest, listMembership, type PlainFacts, plainFacts, type Rival } from './rival.ts'
 

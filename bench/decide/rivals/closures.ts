@@ -1,7 +1,6 @@
 // The same rules as JavaScript closures, tried one after another: what a careful programmer would write by hand.
 
-import type { SyntheticCondition } from '../../../src/load-test/condition.ts'
-import type { SyntheticWorld } from '../../../src/load-test/synthetic-world.ts'
+import type { SyntheticCondition, SyntheticWorld } from '../../../src/load-test/synthetic-world.ts'
 import { cidr, containsIp } from '../../../src/net/cidr.ts'
 import type { Flow } from '../../../src/policy/flow.ts'
 import { listMembership, type PlainFacts, plainFacts, type Rival } from './rival.ts'

@@ -2,7 +2,7 @@
 // the earliest event is the first match.
 
 import { Engine } from 'json-rules-engine'
-import type { SyntheticCondition } from '../../../src/load-test/condition.ts'
+import type { SyntheticCondition } from '../../../src/load-test/synthetic-world.ts'
 import type { Flow } from '../../../src/policy/flow.ts'
 import { createPrefixTest, listMembership, type PlainFacts, plainFacts, type Rival } from './rival.ts'
 

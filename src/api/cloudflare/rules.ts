@@ -1,19 +1,21 @@
 // `/gateway/rules` ([R1] to [R14], [A3]).
 
 import type { Draft, JsonObject, RuleDocument, Stored } from '../../config/lab-state.ts'
-import { precedenceOf } from '../../config/rule-document.ts'
+import { precedenceOf, SERVER_FIELDS } from '../../config/rule-document.ts'
 import type { Mode } from '../../expression/index.ts'
-import { KNOWN_ACTIONS, nextPrecedence } from '../../policy/rule-check.ts'
+import { KNOWN_ACTIONS, nextPrecedence, RULE_FILTERS } from '../../policy/rule-check.ts'
 import { notFound } from '../api-error.ts'
 import { type ApiMessage, listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { DELETED, RULE } from '../shapes/cloudflare.ts'
 import { fromRuleDocument, toRuleDocument } from './rule-document.ts'
-import { ANY_OBJECT, FLAG, find, liveOf, NAME, newId, objectOf, TEXT, written } from './stored.ts'
+import { ANY_OBJECT, FLAG, find, liveOf, NAME, newId, objectOf, TEXT, UUID, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/rules'
-const FILTERS = ['http', 'dns', 'l4', 'egress', 'dns_resolver'] as const
+const IS_UUID = new RegExp(UUID.pattern)
+/** of an account ([R14]) */
+const MOST_RULES = 500
 
 const EGRESS = {
   type: ['object', 'null'],
@@ -28,7 +30,7 @@ export const RULE_BODY = objectOf(
     description: TEXT,
     action: { type: 'string', minLength: 1, maxLength: 64 },
     enabled: FLAG,
-    filters: { type: ['array', 'null'], maxItems: 1, items: { enum: FILTERS } },
+    filters: { type: ['array', 'null'], maxItems: 1, items: { enum: RULE_FILTERS } },
     precedence: { type: ['integer', 'null'], minimum: 0, maximum: 2_147_483_647 },
     traffic: { ...TEXT, maxLength: 65_536 },
     identity: { ...TEXT, maxLength: 65_536 },
@@ -36,12 +38,7 @@ export const RULE_BODY = objectOf(
     rule_settings: { ...ANY_OBJECT, properties: { egress: EGRESS } },
     schedule: ANY_OBJECT,
     expiration: ANY_OBJECT,
-    version: {},
-    read_only: {},
-    sharable: {},
-    source_account: {},
-    warning_status: {},
-    not_sharable: {},
+    ...Object.fromEntries(SERVER_FIELDS.map((field) => [field, {}])),
   },
   ['name', 'action'],
 )
@@ -53,7 +50,7 @@ const SELECTION: Selection<Stored<'rule'>> = {
     id: { fits: ({ value }, text) => idContains(value.id, text) },
     action: { fits: ({ value }, text) => value.action === text, values: KNOWN_ACTIONS },
     enabled: { fits: ({ value }, text) => String(value.enabled) === text, values: ['true', 'false'] },
-    filters: { fits: ({ value }, text) => value.filters.includes(text), values: FILTERS },
+    filters: { fits: ({ value }, text) => value.filters.includes(text), values: RULE_FILTERS },
     is_shared: { fits: (_rule, text) => text === 'false', values: ['true', 'false'] },
     expression: {
       fits: ({ value }, text) => nameContains(`${value.traffic}\n${value.identity}\n${value.devicePosture}`, text),
@@ -112,6 +109,21 @@ export const RULE_ROUTES: readonly Route[] = [
     answers: { kind: 'result', schema: DELETED },
     handle: remove,
   },
+  {
+    method: 'PUT',
+    path: '/lab/v1/rules',
+    summary:
+      'makes these rules all there are, in one step; they keep the ids they have, and without a precedence their order',
+    access: 'token',
+    answers: { kind: 'list', schema: RULE },
+    body: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['rules'],
+      properties: { rules: { type: 'array', maxItems: MOST_RULES, items: RULE_BODY } },
+    },
+    handle: replaceAll,
+  },
 ]
 
 function create(call: RouteCall) {
@@ -130,6 +142,17 @@ function replace(call: RouteCall) {
     draft.put('rule', ruleOf(draft, id, call.body, mode))
   })
   return ok(present(call, written(call, 'rule', id)))
+}
+
+function replaceAll(call: RouteCall) {
+  const mode = modeOf(call)
+  const bodies = call.body.rules as readonly JsonObject[]
+  const ids = bodies.map(({ id }) => (typeof id === 'string' && IS_UUID.test(id) ? id.toLowerCase() : newId()))
+  call.change((draft) => {
+    for (const { id } of draft.all('rule')) draft.remove('rule', id)
+    for (const [at, body] of bodies.entries()) draft.put('rule', ruleOf(draft, ids[at] ?? '', body, mode))
+  })
+  return listOf(ids.map((id) => present(call, written(call, 'rule', id))))
 }
 
 function remove(call: RouteCall) {

@@ -12,7 +12,7 @@ import { SLOT_NAMES } from '../../policy/fields.ts'
 import { checkRule, nextPrecedence } from '../../policy/rule-check.ts'
 import type { RuleIssue } from '../../policy/rule-expressions.ts'
 import type { World } from '../../prove/subject.ts'
-import type { RecentSession } from '../../proxy/recent-sessions.ts'
+import type { RecentSession } from '../../proxy/live-sessions.ts'
 import { ApiError, notFound } from '../api-error.ts'
 import { RULE_BODY, ruleOf } from '../cloudflare/rules.ts'
 import type { ControlPlane } from '../ports.ts'
@@ -191,14 +191,14 @@ function adviceOn({ account, ruleset }: LabSnapshot, id: string): RuleProblem[] 
   })
 }
 
-export function toProblem({ severity, code, message, hint, slot, span }: RuleIssue): RuleProblem {
+export function toProblem({ severity, code, message, hint, slot, problem }: RuleIssue): RuleProblem {
   return {
     severity,
     code,
     message,
     hint: hint ?? null,
     field: slot === undefined ? null : SLOT_NAMES[slot],
-    span: span ?? null,
+    span: problem?.span ?? null,
   }
 }
 

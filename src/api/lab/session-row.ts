@@ -1,8 +1,7 @@
 // A session as one short line for tables and maps: where its user is, where it went in and out, and what the other end
 // sees. The whole story is behind `/lab/v1/sessions/{id}`.
 
-import type { OpenSession } from '../../proxy/live-sessions.ts'
-import type { RecentSession } from '../../proxy/recent-sessions.ts'
+import type { OpenSession, RecentSession } from '../../proxy/live-sessions.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
 import type { SessionDecision } from '../../proxy/stage-values.ts'
 import type { Position, SessionRow } from '../shapes/session-shapes.ts'

@@ -1,8 +1,7 @@
 // Traffic as a stream for eyes: what opened and finished since the last beat, a few times a second, at most as much as a
 // page can show. A lab under load costs its watchers no more than a quiet one; what is left out is counted.
 
-import type { OpenSession } from '../../proxy/live-sessions.ts'
-import type { RecentSession } from '../../proxy/recent-sessions.ts'
+import type { OpenSession, RecentSession } from '../../proxy/live-sessions.ts'
 import { type ApiResponse, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { type Load, NOW, TRAFFIC_EVENTS, type TrafficBeat } from '../shapes/session-shapes.ts'

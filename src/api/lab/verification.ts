@@ -1,8 +1,8 @@
 // The documented verification as a button, for the operator and for people themselves; the test origins with whom they let in;
 // and where other sites believe the account's addresses are.
 
+import { locationSeen } from '../../geo/site-view.ts'
 import { canonicalEmail } from '../../policy/canonical-email.ts'
-import { locationSeen } from '../../policy/geolocation.ts'
 import { invalidField } from '../api-error.ts'
 import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'

@@ -36,12 +36,22 @@ export const registerCheck: RegisterVerb = (program, { io, action }) => {
 
 async function issuesIn({ config: file, prove }: Options): Promise<readonly Issue[]> {
   try {
+    const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
     const { adviseOn } = await import('../../decider/advise.ts')
-    const issues = adviseOn(await readConfig(file))
-    if (prove === undefined) return issues
-    const { adviseByProof } = await import('../../prove/reach.ts')
-    const told = issues.filter(({ code }) => code === 'practice.P6').flatMap(({ path }) => String(path?.[1] ?? ''))
-    return [...issues, ...(await adviseByProof(file, new Set(told), (prove === true ? 30 : prove) * 1000))]
+    if (kindOfFile(file) === 'configuration') {
+      const issues = adviseOn(await readConfig(file))
+      if (prove === undefined) return issues
+      const { adviseByProof } = await import('../../prove/reach.ts')
+      const told = issues.filter(({ code }) => code === 'practice.P6').flatMap(({ path }) => String(path?.[1] ?? ''))
+      return [...issues, ...(await adviseByProof(file, new Set(told), (prove === true ? 30 : prove) * 1000))]
+    }
+    return await inScratch(async (folder) => {
+      const layer = new PolicyLayer(file, folder)
+      const issues = await layer.asOwn(async () => adviseOn(await readConfig(await layer.over())))
+      // where an address is, how many there are and for whom is advice on a configuration
+      const isOfPolicy = ({ code }: Issue) => !/^practice\.P[1-4]$/.test(code)
+      return [...layer.issues, ...issues.filter(isOfPolicy).map((issue) => layer.ownIssue(issue))]
+    })
   } catch (thrown) {
     if (thrown instanceof InputError) return thrown.issues
     throw thrown

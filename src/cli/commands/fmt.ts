@@ -2,7 +2,15 @@
 // input, one per line, plain or as JSON with an `expr`. Changes no file.
 
 import type { Command } from 'commander'
-import { advance } from '../../config/place-rule-issue.ts'
+import {
+  asWritten,
+  type ExpandedExpression,
+  expandNames,
+  gatherNames,
+  restoreNames,
+  writtenSpan,
+} from '../../config/names.ts'
+import { advance } from '../../config/problems.ts'
 import { filtersOf } from '../../config/rule-document.ts'
 import { readSourceDocument, type SourceDocument } from '../../config/source-document.ts'
 import { InputError, type Issue } from '../../errors/issue.ts'
@@ -19,7 +27,7 @@ import {
 import { GATEWAY_SCHEME, SLOT_NAMES, SLOT_SCHEMES } from '../../policy/fields.ts'
 import { EXPRESSION_SLOTS } from '../../policy/rule.ts'
 import { type Io, linesOf, stylesFor, writeJson } from '../terminal.ts'
-import { DEFAULT_CONFIG, modeOption, type RegisterVerb, withJson } from '../verb.ts'
+import { ABOUT_DEFAULT_CONFIG, defaultConfig, modeOption, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
   readonly check: boolean
@@ -41,14 +49,17 @@ interface Formatted {
 export const registerFmt: RegisterVerb = (program, { io, action }) => {
   withJson(program.command('fmt [files...]'))
     .description('prints the expressions of rules in normal form')
-    .addHelpText('after', `\nFILES are YAML files with rules (default ${DEFAULT_CONFIG}); - reads standard input.`)
+    .addHelpText(
+      'after',
+      `\nFILES are YAML files with rules (default: ${ABOUT_DEFAULT_CONFIG}); - reads standard input.`,
+    )
     .option('--check', 'print only what would change; exit 1 if anything would', false)
     .addOption(modeOption())
     .action(
       action(async (given: readonly string[], options: Options, _command: Command) => {
         const issues: Issue[] = []
         const all: Formatted[] = []
-        for (const file of given.length === 0 ? [DEFAULT_CONFIG] : given) {
+        for (const file of given.length === 0 ? [defaultConfig()] : given) {
           all.push(
             ...(file === '-'
               ? await formatLines(io, options.mode, issues)
@@ -71,7 +82,7 @@ async function formatLines(io: Io, mode: Mode, issues: Issue[]): Promise<Formatt
     if (isBlank(line)) continue
     const source = line.trimStart().startsWith('{') ? (parseRequest(line)?.expr ?? line) : line
     const place = { file: 'standard input', line: number, column: 1 }
-    const normal = normalOf(source, GATEWAY_SCHEME, mode, place, issues)
+    const normal = normalOf({ text: source, names: [], unknown: [] }, GATEWAY_SCHEME, mode, place, issues)
     if (normal !== undefined)
       formatted.push({ at: `standard input:${number}`, source, normal, changed: normal !== source })
   }
@@ -82,6 +93,7 @@ function formatFile(io: Io, file: string, mode: Mode, issues: Issue[]): Formatte
   const document = readSourceDocument(file)
   issues.push(...document.issues)
   const rules = rulesIn(document)
+  const names = gatherNames(document.data)
   const egress = rules.filter(({ rule }) => isEgress(rule))
   reportOthers(io, file, rules.length - egress.length)
   return egress.flatMap(({ rule, path }) =>
@@ -90,7 +102,7 @@ function formatFile(io: Io, file: string, mode: Mode, issues: Issue[]): Formatte
       const source: unknown = rule[key]
       if (typeof source !== 'string' || isBlank(source)) return []
       const { line, column } = document.locateText([...path, key])
-      const normal = normalOf(source, SLOT_SCHEMES[slot], mode, { file, line, column }, issues)
+      const normal = normalOf(expandNames(source, names), SLOT_SCHEMES[slot], mode, { file, line, column }, issues)
       if (normal === undefined) return []
       const at = `${file}:${line}:${column}`
       // a block scalar ends in a line feed that its author did not mean
@@ -126,20 +138,23 @@ interface ExpressionPlace {
   readonly column: number
 }
 
+/** The normal form, with the names of the file. Names of nothing are `check`'s to report. */
 function normalOf(
-  source: string,
+  expanded: ExpandedExpression,
   scheme: Scheme,
   mode: Mode,
   place: ExpressionPlace,
   issues: Issue[],
 ): string | undefined {
-  const parsed = parseExpression(source, scheme, { mode })
-  if (parsed.ok) return formatExpression(parsed.expression)
-  issues.push(...parsed.problems.map((problem) => toIssue(problem, source, place)))
+  const parsed = parseExpression(expanded.text, scheme, { mode })
+  if (parsed.ok) return restoreNames(formatExpression(parsed.expression), expanded)
+  issues.push(...parsed.problems.map((problem) => toIssue(problem, expanded, place)))
   return undefined
 }
 
-function toIssue(problem: ExpressionProblem, source: string, place: ExpressionPlace): Issue {
+function toIssue(found: ExpressionProblem, { text, names }: ExpandedExpression, place: ExpressionPlace): Issue {
+  const source = asWritten(text, names)
+  const problem = { ...found, span: writtenSpan(found.span, names) }
   const { code, message, span } = problem
   return {
     severity: 'error',

@@ -1,7 +1,7 @@
 // `pac`: a proxy auto-configuration file that sends a browser through this lab.
 
 import { Option } from 'commander'
-import { writeOutput } from '../../config/write-output.ts'
+import { writeOutput } from '../../config/files.ts'
 import { PAC_SCHEMES, type PacScheme, writePac } from '../../inbound/pac-script.ts'
 import { readConfigWithWarnings } from '../lazy-imports.ts'
 import { type RegisterVerb, withConfig } from '../verb.ts'

@@ -1,10 +1,9 @@
 // `prove`: answers questions about every connection with a solver: invariants, allowlists, what rules are good for,
 // whether two policies are the same. What is refuted comes with a connection that shows it.
 
-import { writeOutput } from '../../config/write-output.ts'
+import { writeOutput } from '../../config/files.ts'
 import type { Decider } from '../../decider/decider.ts'
 import { InputError, inputError } from '../../errors/issue.ts'
-import { watchStopSignal } from '../../lab/signals.ts'
 import type { Answer } from '../../prove/answer.ts'
 import type { ProveSettings } from '../../prove/invariants.ts'
 import { openDecider } from '../lazy-imports.ts'
@@ -16,6 +15,7 @@ import {
   renderTally,
   sarifOfAnswers,
 } from '../render/render-proof.ts'
+import { watchStopSignal } from '../signals.ts'
 import { type Io, stylesFor, writeJson } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, wholeNumber, withConfig, withJson } from '../verb.ts'
 

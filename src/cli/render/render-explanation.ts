@@ -9,17 +9,17 @@ import type { TextStyles } from '../terminal.ts'
 
 /** The drawing, ending in a line feed. `others`: further addresses of the destination, one line each. */
 export function renderExplanation(first: Explained, others: readonly Explained[], style: TextStyles): string {
-  const { explanation } = first
+  const { explanation, names } = first
   return [
     ...headLines(first, style),
     '',
-    ...explanation.trace.flatMap((rule) => ruleLines(rule, style)),
+    ...explanation.trace.flatMap((rule) => ruleLines(rule, names, style)),
     ...(explanation.trace.length === 0 ? [style.dim('  no rules')] : []),
     '',
     ...decisionLines(explanation.decision, style),
     ...tunnelLines(first, style),
     ...planLines(explanation),
-    ...nearMissLines(explanation, style),
+    ...nearMissLines(explanation, names, style),
     ...others.map((other) => otherLine(other, style)),
     '',
   ].join('\n')
@@ -43,27 +43,43 @@ function inPlace(place: Place | undefined): string {
 }
 
 /** A rule that matched shows all its parts; one that did not, the parts that kept it from matching. */
-function ruleLines(rule: RuleTrace, style: TextStyles): string[] {
+function ruleLines(rule: RuleTrace, names: Names, style: TextStyles): string[] {
   const mark = rule.matched ? style.good('✓') : rule.skipped === null ? style.bad('✗') : style.dim('·')
   const name = rule.matched ? style.strong(rule.rule) : rule.rule
   const head = `${mark} ${String(rule.precedence).padStart(6)}  ${name}`
   if (rule.skipped !== null) return [style.dim(`${head}  (${rule.skipped})`)]
   const shown = Object.entries(rule.expressions).filter(([, { result }]) => rule.matched || !result)
   const parts = shown.flatMap(([slot, { parts: all }]) =>
-    all.filter(({ decisive }) => rule.matched || decisive).map((part) => partLine(slot, part, style)),
+    all.filter(({ decisive }) => rule.matched || decisive).map((part) => partLine(slot, part, names, style)),
   )
   return [head, ...(parts.length === 0 ? [style.dim('           no conditions: matches everything')] : parts)]
 }
 
-function partLine(slot: string, { text, result, field, value, note }: PartTrace, style: TextStyles): string {
+type Names = Explained['names']
+const ID = /["$]([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"?/gi
+
+/** Ids with the names of what they are: `"7ec4e08c-…" (vnet-AMER)`. */
+function withNames(text: string, names: Names): string {
+  return text.replaceAll(ID, (written, id: string) => {
+    const name = names.get(id.toLowerCase())
+    return name === undefined ? written : `${written} (${name})`
+  })
+}
+
+function partLine(
+  slot: string,
+  { text, result, field, value, note }: PartTrace,
+  names: Names,
+  style: TextStyles,
+): string {
   const verdict = result ? style.good('true ') : style.bad('false')
   const seen =
     field === null
       ? ''
       : style.dim(
-          `   ${field} ${value === null ? `has no value${note === undefined ? '' : `: ${note}`}` : `is ${JSON.stringify(value)}`}`,
+          `   ${field} ${value === null ? `has no value${note === undefined ? '' : `: ${note}`}` : `is ${withNames(JSON.stringify(value), names)}`}`,
         )
-  return `           ${slot.padEnd(14)} ${verdict}  ${text}${seen}`
+  return `           ${slot.padEnd(14)} ${verdict}  ${withNames(text, names)}${seen}`
 }
 
 function decisionLines(decision: ExplainedDecision, style: TextStyles): string[] {
@@ -98,9 +114,9 @@ function planLines({ plan }: Explanation): string[] {
   return [`plan     ${steps.join(' → ')}`]
 }
 
-function nearMissLines({ near_misses }: Explanation, style: TextStyles): string[] {
+function nearMissLines({ near_misses }: Explanation, names: Names, style: TextStyles): string[] {
   return near_misses.map(({ rule, parts }) => {
-    const alternatives = parts.map(({ text }) => text).join(' or ')
+    const alternatives = parts.map(({ text }) => withNames(text, names)).join(' or ')
     return `${style.warn('near')}     rule \`${rule}\` lacks only: ${alternatives}`
   })
 }

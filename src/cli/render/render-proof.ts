@@ -2,7 +2,7 @@
 // it, explained.
 
 import { junitReport } from '../../analysis/junit.ts'
-import { ownVersion } from '../../config/own-version.ts'
+import { ownVersion } from '../../config/own-package.ts'
 import { counted } from '../../errors/counted.ts'
 import { type Answer, explainWitness } from '../../prove/answer.ts'
 import type { PolicyComparison, Region, RegionSide } from '../../prove/compare.ts'
@@ -37,7 +37,7 @@ function witnessLines(witness: Witness, style: TextStyles, again?: readonly stri
 function whoLines({ flow, colosDown, snapshots }: Witness, style: TextStyles): string[] {
   const { identity, device, host, destination, source, transport } = flow
   const groups = identity?.groups.map(({ name }) => name || 'a group without a name') ?? []
-  const attributes = [...(identity?.samlAttributes ?? [])].flatMap(([key, all]) =>
+  const attributes = [...(identity?.samlAttributes ?? []), ...(identity?.oidcClaims ?? [])].flatMap(([key, all]) =>
     all.map((value) => `${key}=${value}`),
   )
   const facts = [...groups, ...attributes]

@@ -8,7 +8,7 @@ import {
   type ScenarioClient,
   type ScenarioReport,
   type TimedEntry,
-} from '../../analysis/scenario-report.ts'
+} from '../../analysis/scenario-timeline.ts'
 import { counted } from '../../errors/counted.ts'
 import { renderTable, type TextStyles } from '../terminal.ts'
 

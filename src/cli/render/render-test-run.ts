@@ -1,7 +1,7 @@
 // A run of policy tests for people: one line per case, under a failed one what differs and the trace that `explain` draws,
 // then the coverage of rules and the count.
 
-import { coveredPercent, type RuleCoverage } from '../../analysis/coverage.ts'
+import { coveredPercent, type RuleCoverage } from '../../analysis/policy-test.ts'
 import type { PolicyTestCase, PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'
 import { PLAIN, renderTable, type TextStyles } from '../terminal.ts'
 import { renderExplanation } from './render-explanation.ts'

@@ -1,7 +1,8 @@
 // Byte literals ([L3.6]): quoted strings with four escapes, raw strings with hashes, and lists of hex
-// bytes. The value is a string with one byte per UTF-16 unit.
+// bytes; the value is a string with one byte per UTF-16 unit. Regex literals ([L3.9]): a quoted pattern with its own
+// scanning rules, or a raw string; only the end of the pattern is found here, regex/ interprets it.
 
-import type { BytesLiteral } from '../tree.ts'
+import type { BytesLiteral, Span } from '../tree.ts'
 import { bytesOf } from '../value.ts'
 import { type Cursor, Failure } from './cursor.ts'
 
@@ -47,7 +48,7 @@ export function readQuotedRest(cursor: Cursor): string {
 
 /** Reads a raw string after its `r`; returns its text unchanged. Fails with `expression.syntax` or
  *  `expression.invalid_string`. */
-export function readRawRest(cursor: Cursor): string {
+function readRawRest(cursor: Cursor): string {
   const start = cursor.at
   const hashes = cursor.takeRun(/#+/y)
   if (hashes.length > RAW_HASH_LIMIT) {
@@ -132,4 +133,56 @@ function characters(cursor: Cursor, count: number): string[] {
   if (found.length === count) return found
   const message = `expected ${count} characters, but found ${found.length}`
   throw cursor.failure('expression.invalid_string', message, cursor.isAtEnd ? undefined : QUOTE_HINT)
+}
+
+export interface RegexText {
+  readonly pattern: string
+  /** the literal as written */
+  readonly text: string
+  /** between the quotes */
+  readonly span: Span
+}
+
+/** Reads the literal. Fails with `expression.syntax` or `expression.invalid_string`. */
+export function readRegexLiteral(cursor: Cursor): RegexText {
+  const start = cursor.at
+  if (cursor.take('"')) {
+    const pattern = scanQuoted(cursor)
+    return { pattern, text: cursor.text.slice(start, cursor.at), span: [start + 1, cursor.at - 1] }
+  }
+  if (cursor.take('r')) {
+    const pattern = readRawRest(cursor)
+    const hashes = (cursor.at - start - pattern.length - 3) / 2
+    return {
+      pattern,
+      text: cursor.text.slice(start, cursor.at),
+      span: [start + hashes + 2, cursor.at - hashes - 1],
+    }
+  }
+  if (cursor.isAtEnd) throw cursor.failure('expression.syntax', 'unrecognised input')
+  throw cursor.failure('expression.syntax', 'expected " or r', 'write the pattern in double quotes')
+}
+
+function scanQuoted(cursor: Cursor): string {
+  const start = cursor.at
+  let pattern = ''
+  let inClass = false
+  for (; !cursor.isAtEnd; cursor.at++) {
+    const unit = cursor.peek()
+    if (unit === '\\') {
+      const next = cursor.peek(1)
+      if (next === '') break
+      pattern += next === '"' && !inClass ? '"' : unit + next
+      cursor.at++
+      continue
+    }
+    if (unit === '"' && !inClass) {
+      cursor.at++
+      return pattern
+    }
+    if (unit === '[') inClass = true
+    else if (unit === ']') inClass = false
+    pattern += unit
+  }
+  throw new Failure('expression.invalid_string', 'could not find an ending quote', [start, cursor.end])
 }

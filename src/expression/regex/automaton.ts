@@ -2,9 +2,7 @@
 // when there are too many. One table lookup per byte once warm, and at most the program's size per byte: linear for
 // every pattern and value. test/expression compares it with RE2JS and with the platform's engine.
 
-import { type ByteClass, PERL_CLASSES } from './byte-class.ts'
-import type { Assertion } from './pattern.ts'
-import { ASSERT, FORK, type Program, TAKE } from './program.ts'
+import { ASSERT, type Assertion, type ByteClass, FORK, PERL_CLASSES, type Program, TAKE } from './pattern.ts'
 
 /** Entries of a row: not yet computed, no match possible, a match. Any other number is where a row begins. */
 const UNKNOWN = 0

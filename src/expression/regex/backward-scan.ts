@@ -3,10 +3,19 @@
 
 import type { Test } from '../tree.ts'
 import { EDGE, holds, kindsOfBytes } from './automaton.ts'
-import { type ByteClass, rangesClass } from './byte-class.ts'
 import { parsePattern } from './parse-pattern.ts'
-import { type Pattern, repeat, sequence } from './pattern.ts'
-import { ASSERT, createProgram, FORK, type Program, TAKE } from './program.ts'
+import {
+  ASSERT,
+  type ByteClass,
+  createProgram,
+  FORK,
+  type Pattern,
+  type Program,
+  rangesClass,
+  repeat,
+  sequence,
+  TAKE,
+} from './pattern.ts'
 
 /** One test of a text (one code unit per byte), read backwards. */
 export interface BackwardScan {

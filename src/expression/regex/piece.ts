@@ -1,8 +1,7 @@
 // A parsed part of a pattern: its tree, its nesting depth, and its size in the engine's compiled form. Depth and size
 // depend on the text as written, so the tree alone does not have them.
 
-import type { ByteClass } from './byte-class.ts'
-import { EMPTY, type Pattern, repeat, sequence, takesNothing } from './pattern.ts'
+import { type ByteClass, EMPTY, type Pattern, repeat, sequence, takesNothing } from './pattern.ts'
 
 export interface RegexPiece {
   readonly pattern: Pattern

@@ -3,9 +3,8 @@
 
 import { createAutomaton } from './automaton.ts'
 import { parsePattern } from './parse-pattern.ts'
-import type { Pattern } from './pattern.ts'
+import { createProgram, type Pattern } from './pattern.ts'
 import type { RegexPiece } from './piece.ts'
-import { createProgram } from './program.ts'
 import { PatternProblem } from './reader.ts'
 import { type RegexShape, shapeOf } from './shape.ts'
 

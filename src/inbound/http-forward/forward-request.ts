@@ -1,16 +1,15 @@
-// Interprets a request in absolute form (RFC 9112 section 3.2.2): its target, what is forwarded to the origin, and how.
-// Only the target decides, never the Host field (HH-07).
+// Interprets a request in absolute form (RFC 9112 section 3.2.2): its target, what is forwarded to the origin, and how; and
+// formats the head the origin gets. Only the target decides, never the Host field (HH-07).
 
 import { GatewayError } from '../../errors/gateway-error.ts'
-import { valuesOf } from '../../http1/fields.ts'
+import { soundRequest } from '../../http1/defect.ts'
+import { formatHead, valuesOf } from '../../http1/fields.ts'
 import { CHUNKED, requestFraming } from '../../http1/framing.ts'
 import { byteName, endOf, TOKEN, trimBlanks, VISIBLE } from '../../http1/grammar.ts'
 import { formatTarget, type Target } from '../../net/endpoint.ts'
 import { parseAuthority } from '../../net/host.ts'
 import { showAuthority } from '../proxy-credentials.ts'
-import { type SignInCookies, takeSignInCookies } from '../sign-in-cookies.ts'
-import { soundRequest } from './defects.ts'
-import { endToEnd, hasToken } from './hop-by-hop.ts'
+import { endToEnd, hasToken, type SignInCookies, takeSignInCookies } from './hop-by-hop.ts'
 
 /** A request head as its protocol's parser returns it; `fields` is the flat list of names and values as received. */
 export interface ForwardHead {
@@ -226,4 +225,15 @@ function single(fields: readonly string[], name: string): string | undefined {
 
 function malformed(why: string): GatewayError {
   return new GatewayError('request.malformed', why)
+}
+
+export function formatRequestHead(request: ForwardRequest): string {
+  const fields = ['Host', request.host, ...request.fields]
+  if (request.bodyLength === CHUNKED) fields.push('Transfer-Encoding', 'chunked')
+  else if (request.contentLength !== undefined) fields.push('Content-Length', request.contentLength)
+  if (request.expectsContinue) fields.push('Expect', '100-continue')
+  if (request.takesTrailers) fields.push('TE', 'trailers')
+  if (request.upgrade !== undefined) fields.push('Connection', 'Upgrade', 'Upgrade', request.upgrade)
+  else if (request.takesTrailers) fields.push('Connection', 'TE')
+  return formatHead(`${request.method} ${request.path} HTTP/1.1`, fields)
 }

@@ -3,11 +3,11 @@
 // connection to the origin serves this client only.
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
-import { valuesOf } from '../../http1/fields.ts'
+import { requestError } from '../../http1/defect.ts'
+import { formatHead, valuesOf } from '../../http1/fields.ts'
+import { keepsConnection } from '../../http1/framing.ts'
 import { HeadReader } from '../../http1/head-reader.ts'
-import { keepsConnection } from '../../http1/persistence.ts'
-import { checkMethodBeginning, checkRequestLine, parseRequestHead, type RequestHead } from '../../http1/request-head.ts'
-import { formatHead } from '../../http1/serialize.ts'
+import { checkMethodBeginning, checkRequestLine, parseRequestHead, type RequestHead } from '../../http1/message-head.ts'
 import type { Target } from '../../net/endpoint.ts'
 import type { Session } from '../../proxy/session.ts'
 import { carry } from '../../proxy/tunnel.ts'
@@ -15,18 +15,14 @@ import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-
 import { type ClientConnection, incompleteRequest } from '../client-connection.ts'
 import { closeAfterReply } from '../close-after-reply.ts'
 import { credentialsStillMissing } from '../proxy-credentials.ts'
-import { requestError } from './defects.ts'
-import { type ForwardSettings, forward } from './forward.ts'
+import { Forwarding, type ForwardSettings, forward } from './forward.ts'
 import { type ForwardRequest, understandForward } from './forward-request.ts'
-import type { AnswerHead } from './forward-response.ts'
-import { Forwarding } from './forwarding.ts'
-import { HeldInput } from './held-input.ts'
-import { Http1RequestBody } from './http1-request-body.ts'
+import { HeldInput, Http1RequestBody } from './http1-request-body.ts'
 import { Http1Responder } from './http1-responder.ts'
 import { IdleTimer } from './idle-timer.ts'
 import type { ConnectionEnd } from './origin-connection.ts'
 import { ResponseOutput } from './output.ts'
-import { type Asked, answerError } from './responder.ts'
+import { type AnswerHead, type Asked, answerError } from './responder.ts'
 
 /** Takes a CONNECT that follows forwarded requests; the bytes behind its head are back in the stream. */
 export type ConnectTurn = (client: ClientConnection, head: RequestHead) => void

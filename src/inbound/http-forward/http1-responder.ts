@@ -1,13 +1,12 @@
 // Responses on an HTTP/1 client connection, framed for the client's version; each head leaves in one write with what
 // follows at once.
 
+import { formatHead, formatLastChunk } from '../../http1/fields.ts'
 import { CHUNKED, UNTIL_CLOSE } from '../../http1/framing.ts'
 import { isNamed } from '../../http1/grammar.ts'
-import { formatHead, formatLastChunk } from '../../http1/serialize.ts'
 import type { ByteStream } from '../../transport/byte-stream.ts'
-import type { AnswerHead } from './forward-response.ts'
 import type { ResponseOutput } from './output.ts'
-import type { Responder } from './responder.ts'
+import type { AnswerHead, Responder } from './responder.ts'
 
 /** What the request means for its response. */
 export interface AnswerTo {

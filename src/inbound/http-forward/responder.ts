@@ -1,8 +1,19 @@
-// The client's side of one exchange, for every HTTP version, and the responses the proxy makes itself.
+// The two sides of one exchange, for every HTTP version: the body of a request on its way to an origin, which moves only
+// while the origin takes it; and the client's side of the answer, with the responses the proxy makes itself.
 
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorAnswer } from '../../errors/to-http.ts'
-import type { AnswerHead } from './forward-response.ts'
+
+/** The head of a response, as a {@link Responder} takes it. */
+export interface AnswerHead {
+  readonly status: number
+  /** the canonical phrase; an origin's own is dropped */
+  readonly reason: string
+  /** flat list of names and values; includes Content-Length where the length is known, no other framing */
+  readonly fields: readonly string[]
+  /** bytes of the body; CHUNKED or UNTIL_CLOSE where its length is not known ahead */
+  readonly body: number
+}
 
 /** Sends one response to the client. */
 export interface Responder {
@@ -56,3 +67,27 @@ export function answerEmpty(responder: Responder, status: number, reason: string
   responder.head({ status, reason, fields: [...fields, 'Content-Length', '0'], body: 0 })
   responder.end([])
 }
+
+/** Receives a request body. */
+export interface BodySink {
+  /** `bytes` are valid only during the call. False: pause until {@link RequestBody.resume}. */
+  write(bytes: Buffer): boolean
+  /** The body is complete. */
+  end(): void
+  /** Sends what {@link write} gathered. */
+  flush(): void
+}
+
+export interface RequestBody {
+  /** everything has been read from the client */
+  readonly isDone: boolean
+  /** Moves what has arrived to this sink, and the rest as it arrives. */
+  start(sink: BodySink): void
+  /** The sink can take more. */
+  resume(): void
+  /** The sink takes no more; the rest is discarded later. */
+  stop(): void
+}
+
+/** Why a request body cannot be completed. */
+export type OnBodyFailure = (error: GatewayError) => void

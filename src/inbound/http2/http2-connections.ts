@@ -1,17 +1,22 @@
-// HTTP/2 between client and proxy (RFC 9113), for clients that chose it in the TLS handshake: every stream is a request of its own,
-// with its own credentials, decision and record (AU-05). Bounds what one connection may ask for; carries nothing itself.
+// HTTP/2 between client and proxy (RFC 9113), for clients that chose it in the TLS handshake: every stream is a request of its
+// own, with its own credentials, decision and record (AU-05). Bounds what one connection may ask for. A CONNECT is carried
+// here; plain requests are carried by forward-stream.ts.
 
-import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
-import { GatewayError } from '../../errors/gateway-error.ts'
+import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import type { MalformedStream } from '../../http2/request-inspector.ts'
 import type { ClientInfo } from '../../proxy/arrival.ts'
 import type { ConnectionPipeline } from '../../proxy/pipeline.ts'
+import { openTunnel, type TunnelClient } from '../../proxy/tunnel.ts'
 import { LinkedList } from '../../transport/linked-list.ts'
+import { NodeStream } from '../../transport/node/node-stream.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
 import type { ClientConnection } from '../client-connection.ts'
+import { understandConnect } from '../http-connect/connect-tunnel.ts'
 import type { ForwardSettings } from '../http-forward/forward.ts'
-import { openConnectStream } from './connect-stream.ts'
+import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { ForwardStreams } from './forward-stream.ts'
+import { refuseStream, responseHeaders } from './http2-responder.ts'
 import { InspectedSocket } from './inspected-socket.ts'
 
 export interface Http2Settings extends ForwardSettings {
@@ -127,21 +132,21 @@ class Http2Connection {
     this.#opened(stream)
     const { pipeline } = this.#settings
     const isConnect = pseudo[':method'] === 'CONNECT'
-    const knock = this.#knock(isConnect)
+    const client = this.#clientInfo(isConnect)
     const condemned = this.#condemned.get(stream.id ?? 0)
     if (condemned !== undefined) {
-      pipeline.refuse(knock, condemned)
+      pipeline.refuse(client, condemned)
       return
     }
     const giveUp = isConnect
-      ? openConnectStream(pipeline, knock, stream, { authority: pseudo[':authority'] ?? '', fields: plain(fields) })
-      : this.#forwarding.serve(knock, stream, { pseudo, fields: plain(fields) })
+      ? openConnectStream(pipeline, client, stream, { authority: pseudo[':authority'] ?? '', fields: plain(fields) })
+      : this.#forwarding.serve(client, stream, { pseudo, fields: plain(fields) })
     this.#streams.set(stream.id ?? 0, giveUp)
   }
 
-  #knock(isConnect: boolean): ClientInfo {
-    const knock = this.#client.clientInfo(isConnect ? 'h2-connect' : 'h2-forward')
-    return { ...knock, acceptedAt: this.#settings.pipeline.now() }
+  #clientInfo(isConnect: boolean): ClientInfo {
+    const client = this.#client.clientInfo(isConnect ? 'h2-connect' : 'h2-forward')
+    return { ...client, acceptedAt: this.#settings.pipeline.now() }
   }
 
   #opened(stream: ServerHttp2Stream): void {
@@ -165,7 +170,7 @@ class Http2Connection {
       details: { defect: name, ...(field === undefined ? {} : { field }) },
     })
     const giveUp = this.#streams.get(streamId)
-    if (isNew) this.#settings.pipeline.refuse(this.#knock(isConnect), error)
+    if (isNew) this.#settings.pipeline.refuse(this.#clientInfo(isConnect), error)
     else if (giveUp !== undefined) giveUp(error)
     else this.#condemn(streamId, error)
   }
@@ -232,3 +237,47 @@ function plain(fields: readonly string[]): string[] {
 }
 
 function ignore(): void {}
+
+/** Opens the tunnel a stream asks for. `fields`: names and values without pseudo-header fields. Answers how to give the stream up as
+ *  malformed. */
+function openConnectStream(
+  pipeline: ConnectionPipeline,
+  clientInfo: ClientInfo,
+  stream: ServerHttp2Stream,
+  { authority, fields }: { readonly authority: string; readonly fields: readonly string[] },
+): (error: GatewayError) => void {
+  let isOurs = false
+  // Node lets a stream that the client took back end like one that is complete, but says this first
+  stream.once('aborted', () => {
+    if (!isOurs) stream.destroy(new Error('the client reset the stream'))
+  })
+  const client: TunnelClient = {
+    stream: new NodeStream(stream, {
+      reset: () => {
+        isOurs = true
+        stream.close(constants.NGHTTP2_CONNECT_ERROR)
+      },
+    }),
+    // with trailers to wait for, Node sends no END_STREAM ahead of RST_STREAM, which a client would take for a clean end
+    accept: ({ annotation }) => stream.respond(responseHeaders(200, annotation), { waitForTrailers: true }),
+    refuse: (error) => {
+      isOurs = true
+      refuseStream(stream, error, { clock: pipeline.settings.clock, method: 'CONNECT' })
+    },
+  }
+  try {
+    const { target, authorization } = understandConnect(authority, fields)
+    const credentials = authorization === undefined ? undefined : parseProxyCredentials(authorization)
+    const arrival = { ...clientInfo, target, ...(credentials === undefined ? {} : { credentials }) }
+    void openTunnel(pipeline, arrival, client)
+  } catch (thrown) {
+    const error = asGatewayError(thrown)
+    pipeline.refuse(clientInfo, error)
+    client.refuse(error)
+  }
+  return (error) => {
+    isOurs = true
+    stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
+    stream.destroy(error)
+  }
+}

@@ -15,10 +15,8 @@ import type { DatagramHandler, DatagramSocket } from '../../transport/datagrams.
 import type { Engine } from '../../transport/engine.ts'
 import type { Timer } from '../../transport/timer-wheel.ts'
 import { closeAfterReply } from '../close-after-reply.ts'
-import { formatReply } from './messages.ts'
+import { formatReply, formatUdpHeader, readUdpHeader, readUdpTarget } from './messages.ts'
 import type { UdpHandler } from './socks5-handshake.ts'
-import { RateLimit } from './token-bucket.ts'
-import { formatUdpHeader, readUdpHeader, readUdpTarget } from './udp-header.ts'
 
 export interface UdpHandlerSettings {
   readonly pipeline: ConnectionPipeline
@@ -208,5 +206,38 @@ class Association implements StreamHandler, DatagramHandler {
     relay.close()
     pipeline.datagrams.associations--
     control.end()
+  }
+}
+
+/** Two buckets, for packets and for bytes; a packet has to fit both. */
+class RateLimit {
+  readonly #packetsPerSecond: number
+  readonly #bytesPerSecond: number
+  #packets: number
+  #bytes: number
+  #filledAt: number
+
+  /** `now`: monotonic ms */
+  constructor(limits: { readonly packetsPerSecond: number; readonly bytesPerSecond: number }, now: number) {
+    this.#packetsPerSecond = limits.packetsPerSecond
+    this.#bytesPerSecond = limits.bytesPerSecond
+    this.#packets = limits.packetsPerSecond
+    this.#bytes = limits.bytesPerSecond
+    this.#filledAt = now
+  }
+
+  /** Takes the tokens for a packet of this many bytes; false when there are too few. `now`: monotonic ms, may repeat
+   *  between calls. */
+  admits(bytes: number, now: number): boolean {
+    if (now > this.#filledAt) {
+      const seconds = (now - this.#filledAt) / 1000
+      this.#packets = Math.min(this.#packetsPerSecond, this.#packets + seconds * this.#packetsPerSecond)
+      this.#bytes = Math.min(this.#bytesPerSecond, this.#bytes + seconds * this.#bytesPerSecond)
+      this.#filledAt = now
+    }
+    if (this.#packets < 1 || this.#bytes < bytes) return false
+    this.#packets--
+    this.#bytes -= bytes
+    return true
   }
 }

@@ -3,8 +3,7 @@
 
 import type { LabSnapshot } from '../../config/lab-state.ts'
 import type { SessionLog } from '../../log/session-log.ts'
-import type { LiveSessions, OpenSession } from '../../proxy/live-sessions.ts'
-import type { RecentSession, RecentSessions } from '../../proxy/recent-sessions.ts'
+import type { LiveSessions, OpenSession, RecentSession, RecentSessions } from '../../proxy/live-sessions.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
 import type { SessionDecision } from '../../proxy/stage-values.ts'
 import type { Store } from '../../store/store.ts'

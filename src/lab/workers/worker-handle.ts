@@ -13,8 +13,7 @@ import type {
   WorkerReport,
   WorkerStart,
 } from './messages.ts'
-import { PlaceholderServer } from './remote-placeholders.ts'
-import { SourceListener } from './remote-sources.ts'
+import { PlaceholderServer, SourceListener } from './remote-addresses.ts'
 
 const MODULE = new URL('./worker-thread.ts', import.meta.url)
 

@@ -11,9 +11,9 @@
 // `test/policy/matcher/flow-cache.test.ts` and `scripts/fuzz-decide.ts` compare it with trying every rule in order.
 
 import type { FieldValues } from '../../expression/value.ts'
-import { flatText } from '../../net/flat-text.ts'
+import { flatText } from '../../net/ip.ts'
 import { GATEWAY_SCHEME } from '../fields.ts'
-import { fieldOriginOf } from './field-origin.ts'
+import { fieldOriginOf } from './index-keys.ts'
 
 /** Returned by {@link FlowCache.find} for a flow that is not cached. Any other result is a position as of
  *  RuleMatcher.first, or -1 for no rule. */

@@ -3,8 +3,8 @@
 
 import type { Access, Comparison, Expression, IntMember, IpMember, Node, OrderOperator } from '../../expression/tree.ts'
 import type { Ip } from '../../net/ip.ts'
-import { type Prefix, prefixesOf } from './ip-prefixes.ts'
 import { keysOfRegex, keysOfWildcard, type TextKey } from './pattern-keys.ts'
+import { type Prefix, prefixesOf } from './prefix-table.ts'
 
 /** Where in a flow's values a key is looked up: a field, or one key of a map. In arrays any element counts. */
 export interface FieldPathKey {
@@ -282,4 +282,15 @@ export interface IndexedRule {
   readonly exclusions: readonly Requirement[]
   /** the rule matches every flow that meets all requirements and no exclusion */
   readonly isExact: boolean
+}
+
+// Which values belong to the user, which to the host name and which to the single connection: the index caches results
+// per user, so it must know which values stay the same with the user.
+
+export type FieldOrigin = 'user' | 'host' | 'flow'
+
+/** Where a field's value comes from. */
+export function fieldOriginOf(field: string): FieldOrigin {
+  if (field.startsWith('identity.')) return 'user'
+  return field === 'net.fqdn.host' || field === 'net.fqdn.domains' ? 'host' : 'flow'
 }

@@ -2,13 +2,11 @@
 // only the contents of lists are bound later, by a search, so that a change of a list rebuilds nothing here.
 
 import type { FieldValues, Value } from '../../expression/value.ts'
-import type { BitmaskPrefilter } from './bitmask-prefilter.ts'
-import { DomainTable, type HashCallback, SuffixTable } from './domain-table.ts'
-import { type FieldOrigin, fieldOriginOf } from './field-origin.ts'
+import type { BitmaskPrefilter, RuleRef } from './bitmask-prefilter.ts'
+import { DomainTable, type HashCallback, SuffixTable } from './hash-tables.ts'
 import type { IndexBucket, IndexEntry, IndexPartition } from './index-build.ts'
-import type { FieldPathKey, IndexKey } from './index-keys.ts'
+import { type FieldOrigin, type FieldPathKey, fieldOriginOf, type IndexKey } from './index-keys.ts'
 import { type PrefixCallback, PrefixTable } from './prefix-table.ts'
-import type { RuleRef } from './rule-ref.ts'
 
 /** What a key leads to: one rule, several as rows of {@link BitmaskPrefilter.rowsOf}, or a nested bucket. */
 export type LookupEntry = RuleRef | Int32Array | BucketLookup

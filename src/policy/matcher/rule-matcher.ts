@@ -1,15 +1,19 @@
 // Finds the first matching rule without trying every rule: a rule is indexed under something a flow must have to match
 // it, and only rules indexed under what the flow has are evaluated. Rules that cannot be indexed are always tried.
 
-import type { FieldValues, Lists } from '../../expression/value.ts'
-import type { KnownLists } from '../named-lists.ts'
-import { BitmaskPrefilter, ROW } from './bitmask-prefilter.ts'
+import type { FieldValues, Lists, Value } from '../../expression/value.ts'
+import type { KnownLists } from '../account.ts'
+import { BitmaskPrefilter, isProof, positionOf, ROW, type RuleRef } from './bitmask-prefilter.ts'
+import { ListPostings } from './hash-tables.ts'
 import { buildIndexBucket } from './index-build.ts'
 import type { IndexedRule } from './index-keys.ts'
-import { type Candidates, Search } from './index-search.ts'
-import { createLookup, type IndexLookup } from './index-tables.ts'
-import type { LazyFlow } from './remembered-users.ts'
-import { isProof, positionOf, type RuleRef } from './rule-ref.ts'
+import {
+  type BucketLookup,
+  createLookup,
+  type EntryVisitor,
+  type IndexLookup,
+  type LookupEntry,
+} from './index-tables.ts'
 
 /** The part of a rule that is evaluated. */
 export interface Matcher {
@@ -101,5 +105,198 @@ export class RuleMatcher implements Candidates {
     this.#evaluated++
     this.#flow?.complete()
     return this.#prepared.rules[position]?.matches(this.#values, this.#lists) === true
+  }
+}
+
+const NO_BUCKETS: readonly BucketLookup[] = []
+
+/** Receives every rule that a flow's keys lead to; several at a time are in ascending order. */
+interface Candidates {
+  visitRule(ref: RuleRef): void
+  /** rules as rows of {@link BitmaskPrefilter.rowsOf}, from word `start` up to `end` exclusive */
+  visitRows(rows: Int32Array, start: number, end: number): void
+}
+
+/** Searches the tables for one flow after another.
+ *
+ *  A user's fields are the same for every connection, so all they lead to is remembered as one sequence of
+ *  candidates, instead of half a dozen lookups by email, groups and lists. */
+class Search implements EntryVisitor {
+  readonly #lookup: BucketLookup
+  readonly #prefilter: BitmaskPrefilter
+  readonly #lists: readonly ListPostings[]
+  readonly #store = new FlatTable()
+  readonly #candidates: Candidates
+  #values: FieldValues = []
+  #flow: LazyFlow | undefined
+
+  constructor(
+    { lookup, listGroups }: IndexLookup,
+    prefilter: BitmaskPrefilter,
+    lists: KnownLists,
+    candidates: Candidates,
+  ) {
+    this.#lookup = lookup
+    this.#prefilter = prefilter
+    this.#candidates = candidates
+    this.#lists = listGroups.map(({ path, names }) => {
+      const contents = names.map((name) => lists.get(name))
+      return new ListPostings(contents, path.type)
+    })
+  }
+
+  /** Passes every rule that may match to the candidates. */
+  run(values: FieldValues, flow: LazyFlow | undefined): void {
+    this.#values = values
+    this.#flow = flow
+    const lookup = this.#lookup
+    if (flow === undefined) {
+      lookup.searchAll(this)
+      return
+    }
+    const { user, host } = flow
+    if (user !== undefined) this.#visitRemembered(user)
+    if (host !== undefined) lookup.searchName(host, this)
+    lookup.search('flow', this)
+    lookup.searchAlways(this)
+  }
+
+  get values(): FieldValues {
+    return this.#values
+  }
+
+  visit(entry: LookupEntry): void {
+    if (typeof entry === 'number') this.#candidates.visitRule(entry)
+    else if (entry instanceof Int32Array) this.#candidates.visitRows(entry, 0, entry.length)
+    else this.#visitBucket(entry)
+  }
+
+  visitLists(listGroup: number, value: Value, entries: readonly LookupEntry[]): void {
+    this.#lists[listGroup]?.visit(value, entries, this)
+  }
+
+  visitListsOfHash(listGroup: number, hash: number, entries: readonly LookupEntry[]): void {
+    this.#lists[listGroup]?.visitHash(hash, entries, this)
+  }
+
+  #visitRemembered(user: RememberedUser): void {
+    if (user.epoch !== this.#store.epoch) this.#remember(user)
+    const { start, end, buckets } = user
+    if (start < end) this.#candidates.visitRows(this.#store.rows, start, end)
+    for (let at = 0; at < buckets.length; at++) {
+      const bucket = buckets[at]
+      if (bucket !== undefined) this.#visitBucket(bucket)
+    }
+  }
+
+  #visitBucket(bucket: BucketLookup): void {
+    this.#flow?.complete()
+    bucket.searchAll(this)
+  }
+
+  #remember(user: RememberedUser): void {
+    this.#flow?.complete()
+    const collector = new CandidateCollector(this.#values, this.#lists)
+    this.#lookup.search('user', collector)
+    const rows = this.#prefilter.rowsOf(collector.refs)
+    user.start = this.#store.add(rows)
+    user.end = user.start + rows.length
+    user.epoch = this.#store.epoch
+    user.buckets = collector.buckets.size === 0 ? NO_BUCKETS : [...collector.buckets]
+  }
+}
+
+/** Records what it receives. */
+class CandidateCollector implements EntryVisitor {
+  readonly values: FieldValues
+  readonly refs = new Set<RuleRef>()
+  readonly buckets = new Set<BucketLookup>()
+  readonly #lists: readonly ListPostings[]
+
+  constructor(values: FieldValues, lists: readonly ListPostings[]) {
+    this.values = values
+    this.#lists = lists
+  }
+
+  visit(entry: LookupEntry): void {
+    if (typeof entry === 'number') this.refs.add(entry)
+    else if (entry instanceof Int32Array) {
+      for (let at = 0; at < entry.length; at += ROW) this.refs.add(entry[at] ?? 0)
+    } else this.buckets.add(entry)
+  }
+
+  visitLists(listGroup: number, value: Value, entries: readonly LookupEntry[]): void {
+    this.#lists[listGroup]?.visit(value, entries, this)
+  }
+
+  visitListsOfHash(listGroup: number, hash: number, entries: readonly LookupEntry[]): void {
+    this.#lists[listGroup]?.visitHash(hash, entries, this)
+  }
+}
+
+// What the index remembers of users between flows, and the form in which it reads a flow. A {@link RememberedUser} is
+// valid for one index over one version of the lists, and is dropped with the reader of flows that holds it.
+
+/** What the values of one user lead to in the tables. Created by the reader of flows, filled in by the index. */
+export interface RememberedUser {
+  /** epoch of the row table that holds the rows; 0 before the first flow */
+  epoch: number
+  /** the candidates' rows in the row table, see BitmaskPrefilter.rowsOf: from here, up to `end` exclusive */
+  start: number
+  end: number
+  buckets: readonly BucketLookup[]
+}
+
+/** A user the index has not seen. */
+export function unknownUser(): RememberedUser {
+  return { epoch: 0, start: 0, end: 0, buckets: [] }
+}
+
+/** A flow whose values of user and host are computed on demand. */
+export interface LazyFlow {
+  readonly user: RememberedUser | undefined
+  /** the requested name; undefined where there is none or rules may not see it */
+  readonly host: string | undefined
+  /** Fills in the values of user and host. Most flows are decided without them. */
+  complete(): void
+}
+
+const FIRST_SIZE = 4096
+/** in words: 16 MB, some 200,000 users with four candidates each */
+const LARGEST_SIZE = 4_194_304
+
+/** Rows of all remembered users in one array; emptied as a whole when full. */
+class FlatTable {
+  #rows = new Int32Array(FIRST_SIZE)
+  #length = 0
+  #epoch = 1
+
+  get rows(): Int32Array {
+    return this.#rows
+  }
+
+  /** Never 0. Rows stored in an earlier epoch are gone. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** Copies rows in and returns where they start. Begins a new epoch when the table is full. */
+  add(rows: Int32Array): number {
+    if (this.#length + rows.length > LARGEST_SIZE) {
+      this.#length = 0
+      this.#epoch++
+    }
+    this.#makeRoom(this.#length + rows.length)
+    const start = this.#length
+    this.#rows.set(rows, start)
+    this.#length += rows.length
+    return start
+  }
+
+  #makeRoom(needed: number): void {
+    if (needed <= this.#rows.length) return
+    const larger = new Int32Array(2 ** Math.ceil(Math.log2(needed)))
+    larger.set(this.#rows)
+    this.#rows = larger
   }
 }
