@@ -7,8 +7,8 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { shippedConfig } from '../config/own-package.ts'
 import type { Io } from './terminal.ts'
 
-/** 0: good. 1: the checked thing is not good. 2: bad input, usually thrown as InputError instead. 130, 143: signals. */
-export type ExitCode = 0 | 1 | 2 | 130 | 143
+/** 0: good. 1: the checked thing is not good. 2: bad input, usually thrown as InputError instead. 3: not decided. 130, 143: signals. */
+export type ExitCode = 0 | 1 | 2 | 3 | 130 | 143
 
 /** The exit code of a program that a command ran for the user; it becomes the command's own. */
 export interface ProgramExit {

@@ -3,6 +3,7 @@
 
 import type { Static } from 'typebox'
 import { RULE_FILTERS } from '../policy/rule-check.ts'
+import { INVARIANT } from './read-invariants.ts'
 import {
   amount,
   anyText,
@@ -340,6 +341,7 @@ export const ACCOUNT_SECTIONS = {
     'Egress rules. The enabled rule with the lowest precedence whose three expressions are all true decides.',
     RULE,
   ),
+  invariants: list('Statements about every connection, for `egresslab prove`.', INVARIANT),
   rules_file: optional(
     text('A YAML or JSON file with a list of further rules of the same form, relative to this file.', {
       examples: ['rules.yaml'],

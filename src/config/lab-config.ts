@@ -22,6 +22,7 @@ import type { UdpLimits } from '../proxy/udp-association-flows.ts'
 import type { EngineChoice } from '../transport/choose-engine.ts'
 import type { WrittenName } from './names.ts'
 import type { SourcePosition } from './problems.ts'
+import type { ConfiguredInvariant } from './read-invariants.ts'
 
 export interface LabConfig {
   /** as given on the command line */
@@ -39,6 +40,8 @@ export interface LabConfig {
   readonly tunnels: readonly ConfiguredTunnel[]
   readonly lists: readonly NamedList[]
   readonly rules: readonly ConfiguredRule[]
+  /** statements about every connection, for `prove` */
+  readonly invariants?: readonly ConfiguredInvariant[]
   /** the file of further rules, relative to where the lab was started */
   readonly rulesFile?: string
   /** `policy.source`: rules may be changed at the API (`api`, the default), or the file alone owns them (`file`) */

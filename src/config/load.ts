@@ -17,6 +17,7 @@ import { compareVersions, ownVersion } from './own-package.ts'
 import { createProblems, type Problems } from './problems.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
+import { readInvariants } from './read-invariants.ts'
 import { readListeners } from './read-listeners.ts'
 import {
   readExits,
@@ -219,6 +220,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     hostnameRoutes: readHostnameRoutes(reading),
     lists: readLists(reading),
     rules: readRules(reading, lists),
+    invariants: readInvariants(raw.invariants, ['invariants'], file, reading.problems),
     policySource: raw.policy.source,
     ...(raw.rules_file === undefined ? {} : { rulesFile: join(dirname(file), raw.rules_file) }),
     names: reading.names.byId,

@@ -202,6 +202,8 @@ test('real answers of every route are what it says', async () => {
   await ask(`PUT ${CF}/gateway/rules/{id}`, { at: rule, body: { ...words, rule_settings: null } })
   const preview = { rule: { ...words, rule_settings: { egress: { ...settings.egress, ipv4_fallback: '' } } } }
   await ask('POST /lab/v1/rules/preview', { body: preview })
+  await ask('POST /lab/v1/rules/difference', { body: { rule: words } })
+  await ask('POST /lab/v1/rules/difference', { body: { rule: { ...words, traffic: 'net.dst.prt == 443' } } })
   await ask('POST /lab/v1/rules/preview', { body: { rule: { ...words, traffic: 'net.dst.prt == 443' } } })
 
   const list = await ask(`POST ${CF}/gateway/lists`, {

@@ -13,6 +13,7 @@ import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
 import { registerInit } from './init.ts'
 import { registerPac } from './pac.ts'
+import { registerProve } from './prove.ts'
 import { registerReplay } from './replay.ts'
 import { registerRules } from './rules.ts'
 import { registerScenario } from './scenario.ts'
@@ -29,6 +30,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerExplain,
   registerCheck,
   registerTest,
+  registerProve,
   registerScenario,
   registerReplay,
   registerVerify,
