@@ -7,6 +7,7 @@ import { registerCa } from './ca.ts'
 import { registerCheck } from './check.ts'
 import { registerClock } from './clock.ts'
 import { registerColo } from './colo.ts'
+import { registerEnv } from './env.ts'
 import { registerExplain } from './explain.ts'
 import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
@@ -15,6 +16,7 @@ import { registerInit } from './init.ts'
 import { registerPac } from './pac.ts'
 import { registerReplay } from './replay.ts'
 import { registerRules } from './rules.ts'
+import { registerRun } from './run.ts'
 import { registerScenario } from './scenario.ts'
 import { registerSessions } from './sessions.ts'
 import { registerShell } from './shell.ts'
@@ -32,6 +34,8 @@ export const VERBS: readonly RegisterVerb[] = [
   registerScenario,
   registerReplay,
   registerVerify,
+  registerEnv,
+  registerRun,
   registerFmt,
   registerExpr,
   registerColo,
