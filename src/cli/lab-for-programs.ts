@@ -1,8 +1,9 @@
 // The lab that `env` and `run` send programs to: one that runs, found by its configuration, its state folder or its ready file;
 // or one of `run`'s own, which is gone with the program.
 
-import { readFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
 import { InputError, inputError } from '../errors/issue.ts'
@@ -94,11 +95,13 @@ export async function ownLab({ config: configFile, state }: ProgramOptions): Pro
     import('../lab/loopback-network.ts'),
   ])
   const standIns = await reserveLoopbackNetwork()
-  const place = { portsFromZero: true, standInNetwork: standIns.network }
+  const certificates = mkdtempSync(join(tmpdir(), 'egresslab-run-'))
+  const place = { portsFromZero: true, standInNetwork: standIns.network, certificates }
   const lab = await startLab({ configFile, state, ephemeral: true, followsFile: false, ...place })
   const end = async () => {
     await lab.close()
     standIns.release()
+    rmSync(certificates, { recursive: true, force: true })
     return lab.sessions.recent()
   }
   return { access: await accessTo(lab), dns: lab.dns.map(({ ip, port }) => ({ host: ip.text, port })), end }

@@ -187,15 +187,15 @@ const NOTHING: OwnAddresses = { prefixes: [], ipv6NonlocalBind: false }
 export async function runInOwnNetwork(prefixes: readonly Cidr[], command: readonly string[]): Promise<number> {
   const { changes } = changesFor(prefixes, NOTHING, 'linux')
   const setUp = ['ip link set lo up', ...changes.map(({ add }) => showCommand(add))].join(' && ')
-  await tryOnce(setUp)
+  await tryNamespace([...UNSHARE, setUp])
   const inside = command.length > 0 ? command : [process.env.SHELL ?? 'sh']
   return runProgram(['unshare', ...UNSHARE, `${setUp} && exec "$@"`, 'sh', ...inside])
 }
 
 /** Sets such a network up and lets it go again, so that what fails afterwards is the command's affair. */
-function tryOnce(setUp: string): Promise<void> {
+export function tryNamespace(unshare: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    execFile('unshare', [...UNSHARE, setUp], (error, _stdout, stderr) => {
+    execFile('unshare', unshare, (error, _stdout, stderr) => {
       if (error === null) return resolve()
       const isMissing = error.code === 'ENOENT'
       const why = isMissing ? '`unshare` is not installed' : stderr.trim().replaceAll('\n', '; ') || error.message
