@@ -210,19 +210,26 @@ export class ClientAccess {
 /** What runs on this machine is reached directly, the lab's own API too. */
 const NOT_THROUGH_THE_PROXY = 'localhost,127.0.0.1,::1'
 
-/** As SOCKS: Java takes the login from properties for nothing else (JDK, "Networking Properties"). A listener that takes TLS only
- *  is beyond Java. White space separates options; quotes keep it. */
+/** Java's own clients take the login from nothing but an Authenticator of the program; Apache's, Maven and Gradle take it from these
+ *  properties. A listener that takes TLS only is beyond Java. White space separates options; quotes keep it. */
 function javaOptions({ proxy, credentials }: SchemedAccess): string {
-  const quotedWhere = (text: string) => (/[\s"']/.test(text) ? `"${text.replaceAll('"', '')}"` : text)
-  return Object.entries({
-    socksProxyHost: proxy.host,
-    socksProxyPort: String(proxy.port),
-    socksNonProxyHosts: 'localhost|127.*|[::1]',
+  const quotedWhere = (text: string) => (/[\s"']/.test(text) ? `"${text.replaceAll('"', `"'"'"`)}"` : text)
+  const perScheme = (scheme: string) => ({
+    [`${scheme}.proxyHost`]: proxy.host,
+    [`${scheme}.proxyPort`]: String(proxy.port),
     ...(credentials && {
-      'java.net.socks.username': credentials.username,
-      'java.net.socks.password': credentials.password,
+      [`${scheme}.proxyUser`]: credentials.username,
+      [`${scheme}.proxyPassword`]: credentials.password,
     }),
   })
+  const properties = {
+    ...perScheme('http'),
+    ...perScheme('https'),
+    'http.nonProxyHosts': 'localhost|127.*|[::1]',
+    // Java logs in to proxies with Basic through no tunnel, unless it is told to (JDK 8u111)
+    'jdk.http.auth.tunneling.disabledSchemes': '',
+  }
+  return Object.entries(properties)
     .map(([name, value]) => quotedWhere(`-D${name}=${value}`))
     .join(' ')
 }
