@@ -50,7 +50,12 @@ export function withJson(command: Command): Command {
 
 /** Adds the options of every command on the running lab. */
 export function withLab(command: Command): Command {
-  return withJson(withConfig(command))
+  return withLabAddress(withJson(command))
+}
+
+/** Adds the options that say which lab is meant. */
+export function withLabAddress(command: Command): Command {
+  return withConfig(command)
     .option('--state <dir>', "the lab's state folder, which has its API token", DEFAULT_STATE)
     .option('--api <host:port>', "address of the lab's API (default: from the configuration)")
 }
