@@ -11,8 +11,10 @@ import type { PlanRequest, RulesSync, RulesTargetOptions } from '../../rules-syn
 import { replay } from '../lazy-imports.ts'
 import { renderChanges, renderOutcome, stepTitle } from '../render/render-policy-changes.ts'
 import { renderReplay } from '../render/render-replay.ts'
+import { printReport, type ReportOptions, withProblemsReported, withReport } from '../render/report.ts'
+import { reportOfChanges, reportOfReplay } from '../render/report-of.ts'
 import { shellWord } from '../shell-word.ts'
-import { type Io, linesOf, stylesFor, writeJson } from '../terminal.ts'
+import { type Io, linesOf, PLAIN, stylesFor, type TextStyles, writeJson } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 import { replayDocument } from './replay.ts'
 
@@ -28,7 +30,7 @@ interface PushOptions extends RulesTargetOptions {
   readonly yes?: true
 }
 
-interface DiffOptions extends RulesTargetOptions {
+interface DiffOptions extends RulesTargetOptions, ReportOptions {
   readonly against: string
   readonly prune: boolean
   readonly sides?: string
@@ -62,7 +64,7 @@ export const registerRules: RegisterVerb = (program, context) => {
     .option('--dry-run', 'show the changes without applying them')
     .option('--yes', 'apply without asking')
     .action(context.action((file: string, options: PushOptions) => push(context, file, options)))
-  withPrune(subcommand('diff <file>', 'shows what `push` would change'))
+  withReport(withPrune(subcommand('diff <file>', 'shows what `push` would change')))
     .option('--against <where>', 'target to compare with: `lab`, `cloudflare`, an API URL or a file', 'lab')
     .option('--sides <dir>', 'write the target before and after into this folder, for `replay --rules … --against …`')
     .option(
@@ -70,7 +72,13 @@ export const registerRules: RegisterVerb = (program, context) => {
       'decide these recorded sessions before and after the change and report the difference',
     )
     .option('--fail-on-change', 'exit 1 if anything would change')
-    .action(context.action((file: string, options: DiffOptions) => diff(context, file, options)))
+    .action(
+      context.action((file: string, options: DiffOptions) =>
+        withProblemsReported(context.io, options, { verb: 'rules diff', subject: file }, () =>
+          diff(context, file, options),
+        ),
+      ),
+    )
 }
 
 function withPrune(command: Command): Command {
@@ -151,21 +159,26 @@ async function diff({ io }: VerbContext, file: string, options: DiffOptions): Pr
   const changes = await sync.plan(request)
   const sides = options.sides === undefined ? undefined : await sync.writeSides(request, options.sides)
   const replayed = await replaySides(sync, request, options)
-  if (options.json) {
-    writeJson(io, {
+  const isStrict = options.failOnChange === true
+  const titles = { before: changes.to, after: `${changes.to}, changed`, againstRecording: false }
+  const replayReport =
+    replayed === undefined ? undefined : reportOfReplay(replayed, titles, { isStrict, tooLittle: undefined })
+  const textOf = (style: TextStyles) => {
+    const command =
+      sides === undefined ? '' : `egresslab replay SESSIONS --rules ${sides.before} --against ${sides.after}\n`
+    const sessions = replayed === undefined ? '' : `\n${renderReplay(replayed, titles, style)}`
+    return `${renderChanges(changes, style)}${command}${sessions}`
+  }
+  await printReport(io, options, {
+    report: reportOfChanges(changes, file, isStrict, replayReport),
+    text: () => textOf(stylesFor(io, io.stdout)),
+    plain: () => textOf(PLAIN),
+    json: () => ({
       ...changes,
       sides: sides ?? null,
       ...(replayed === undefined ? {} : { replay: replayDocument(replayed) }),
-    })
-  } else {
-    io.stdout.write(renderChanges(changes, stylesFor(io, io.stdout)))
-    if (sides !== undefined)
-      io.stdout.write(`egresslab replay SESSIONS --rules ${sides.before} --against ${sides.after}\n`)
-    if (replayed !== undefined) {
-      const titles = { before: changes.to, after: `${changes.to}, changed`, againstRecording: false }
-      io.stdout.write(`\n${renderReplay(replayed, titles, stylesFor(io, io.stdout))}`)
-    }
-  }
+    }),
+  })
   return options.failOnChange && changes.steps.length > 0 ? 1 : 0
 }
 
