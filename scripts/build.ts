@@ -45,7 +45,7 @@ async function bundle(): Promise<readonly OutputChunk[]> {
   const build = await rolldown({
     input: Object.fromEntries(entries.map(([name, file]) => [name, here(file)])),
     platform: 'node',
-    external: ['bufferutil', 'utf-8-validate'],
+    external: ['bufferutil', 'utf-8-validate', 'z3-solver'],
     plugins: [
       modulesOfTheirOwn(),
       webAssemblyBeside(),

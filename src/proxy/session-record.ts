@@ -6,7 +6,7 @@ import { formatEndpoint, formatTarget } from '../net/endpoint.ts'
 import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 import type { Place } from '../policy/place.ts'
 import type { ClientInfo, InboundProtocol } from './arrival.ts'
-import type { SessionEnd } from './session.ts'
+import type { HttpExchange, SessionEnd } from './session.ts'
 import type { DialAttempt, Reached } from './stage-values.ts'
 
 /** What the record needs beside the stage reached. */
@@ -18,6 +18,7 @@ export interface RecordFacts {
   /** monotonic, ms */
   readonly endedTick: number
   readonly requests: number
+  readonly exchanges: readonly HttpExchange[]
 }
 
 /** The record of a connection, whether it got through or failed at any stage. */
@@ -106,6 +107,7 @@ function labRecord(reached: Reached, facts: RecordFacts, attempt: DialAttempt | 
     distance: upstream?.distance,
     tcp: tcpOf(facts.end),
     requests: isForwarding(client) ? facts.requests : undefined,
+    exchanges: facts.requests > 1 ? facts.exchanges : undefined,
   }
 }
 
@@ -251,6 +253,8 @@ export interface LabRecord {
   readonly durationMs: number
   /** forwarded HTTP: requests carried by this connection */
   readonly requests?: number | undefined
+  /** the last 100 of them, where there were several */
+  readonly exchanges?: readonly HttpExchange[] | undefined
 }
 
 /** The second formatted last: thousands of sessions end per second, and Date takes 2 µs to format one. */

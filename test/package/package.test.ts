@@ -110,7 +110,8 @@ describe('the tarball', () => {
     const names = readdirSync(home, { recursive: true, encoding: 'utf8' })
     expect(names).toEqual(expect.arrayContaining(['LICENSE', 'NOTICE.md', 'README.md', 'dist/main.js']))
     expect(names.filter((name) => /^(src|test|bench|certs|node_modules|\.egresslab)(\/|$)/.test(name))).toEqual([])
-    expect(names.filter((name) => /\.(png|jpe?g|pem|db|tgz|mmdb)$|\.test\./.test(name))).toEqual([
+    expect(names.filter((name) => /\.(png|jpe?g|pem|db|tgz|mmdb)$|\.test\./.test(name)).sort()).toEqual([
+      'config/examples/bring/partners.test.yaml',
       'config/init/egress.test.yaml',
     ])
   })
@@ -125,7 +126,7 @@ describe('the tarball', () => {
 
   test('names the licence of every library that is bundled', () => {
     const notices = readFileSync(join(home, 'dist', 'THIRD-PARTY.md'), 'utf8')
-    for (const name of ['ajv', 'commander', 'undici', 'ws', 'yaml'])
+    for (const name of ['ajv', 'commander', '@tree-sitter-grammars/tree-sitter-hcl', 'undici', 'ws', 'yaml'])
       expect(notices).toMatch(new RegExp(`^## ${name} \\d`, 'm'))
   })
 })
@@ -266,6 +267,49 @@ describe('a project of its own', () => {
     expect(JSON.parse((await egresslab(threads, cwd)).stdout)).toMatchObject({ rules: 20, threads: 2 })
     const load = await egresslab(['bench', 'proxy', '--seconds', '1', '--concurrency', '2', '--json'], cwd)
     expect(JSON.parse(load.stdout)).toMatchObject({ failures: 0 })
+  })
+
+  test('Terraform is read by the WebAssembly that was packed', async () => {
+    const cwd = emptyFolder('terraform')
+    const rule =
+      'resource "cloudflare_zero_trust_gateway_policy" "x" {\n  name = "From tf"\n  action = "egress"\n  filters = ["egress"]\n  precedence = 5\n}\n'
+    writeFileSync(join(cwd, 'main.tf'), rule)
+    const pulled = await egresslab(['rules', 'pull', 'before.json', '--from', 'main.tf'], cwd)
+    expect(pulled).toMatchObject({ code: 0, stdout: expect.stringContaining('wrote 1 rule') })
+    writeFileSync(join(cwd, 'main.tf'), rule.replace('From tf', 'Renamed'))
+    const differ = ['rules', 'diff', 'main.tf', '--against', 'before.json', '--format', 'github']
+    const { code, stdout } = await egresslab(differ, cwd)
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/^::warning file=main\.tf,line=2,.*`Renamed`/),
+    })
+    expect(await egresslab(['check', '-c', 'main.tf'], cwd)).toMatchObject({ code: 0 })
+  })
+
+  test('a recording in CSV is replayed, and its HTML report has the map that was packed', async () => {
+    const cwd = emptyFolder('csv')
+    const recording = join(home, 'config', 'examples', 'recordings', 'sessions.csv')
+    const account = join(home, 'config', 'examples', 'recordings', 'account.yaml')
+    const { code, stderr } = await egresslab(['replay', recording, '-c', account, '--report', 'r.html', '--json'], cwd)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(readFileSync(join(cwd, 'r.html'), 'utf8')).toMatch(/<path class="land" d="M\d/)
+  })
+
+  test('the library is imported by name: a lab, a request, its session; and the policy alone', async () => {
+    const cwd = join(project, 'suite')
+    mkdirSync(cwd)
+    writeFileSync(
+      join(cwd, 'use.mjs'),
+      `import { startLab } from 'egresslab'
+      import { compilePolicy } from 'egresslab/policy'
+      await using lab = await startLab({ ephemeral: true })
+      const answer = await lab.fetch('http://ipv4.icanhazip.com/', { user: 'bob@example.com' })
+      const { EgressIP } = await lab.sessions.waitFor(({ Email }) => Email === 'bob@example.com', { timeoutMs: ${PATIENCE_MS} })
+      console.log((await answer.text()).trim(), EgressIP, typeof compilePolicy)\n`,
+    )
+    const printed = execFileSync(process.execPath, ['use.mjs'], { cwd, encoding: 'utf8', timeout: PATIENCE_MS })
+    expect(printed).toBe('203.0.113.10 203.0.113.10 function\n')
+    expect(readdirSync(cwd)).toEqual(['use.mjs'])
   })
 
   test('compiled code that came along with the folder is not run', async () => {
