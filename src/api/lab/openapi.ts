@@ -39,6 +39,15 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
 
 type Schemas = Map<string, unknown>
 
+const TOKEN_SCHEMES = [{ token: [] }, { key: [] }]
+/** An empty one: none is needed, here by clients on this machine. */
+const SECURITY: Readonly<Record<Route['access'], readonly object[]>> = {
+  open: [],
+  user: [{ user: [] }],
+  token: TOKEN_SCHEMES,
+  local: [{}, ...TOKEN_SCHEMES],
+}
+
 function operation(route: Route, schemas: Schemas) {
   const { summary, access, path, query, answers } = route
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
@@ -53,7 +62,7 @@ function operation(route: Route, schemas: Schemas) {
     operationId: operationId(route),
     summary,
     parameters: [...inPath, ...inQuery],
-    security: access === 'open' ? [] : access === 'user' ? [{ user: [] }] : [{ token: [] }, { key: [] }],
+    security: SECURITY[access],
     ...requestBody(route),
     responses: {
       '200': { description: 'done', content: contentOf(answers, schemas) },
