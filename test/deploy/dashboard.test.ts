@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ROOT } from '../../scripts/source-files.ts'
+import { openTunnel } from '../console/held-tunnel.ts'
 import { curl } from '../support/curl.ts'
 import { startPrivateLab } from '../support/private-lab.ts'
 
@@ -43,11 +44,13 @@ test('every query of the dashboard resolves against the real metrics', async () 
     await curl(...proxied, 'http://ipv4.icanhazip.com/')
     await curl(...proxied, 'http://no-such-name.invalid/')
     await curl('-x', proxy, '-U', 'bob@example.com:wrong', 'http://ipv4.icanhazip.com/')
+    const open = await openTunnel(lab.listeners[0]?.port ?? 0, 'bob', 'ipv4.icanhazip.com:80')
     const { body } = await curl(
       '-H',
       `Authorization: Bearer ${lab.token()}`,
       `http://${lab.api.host}:${lab.api.port}/metrics`,
     )
+    open.destroy()
     const families = familiesIn(body)
     expect(PANELS.length).toBeGreaterThan(10)
     for (const { title, targets } of PANELS) {

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -105,4 +105,20 @@ test('compose and Kubernetes files run the image read-only, as nobody special, o
   writeFileSync(join(folder, 'lab.yaml'), readFileSync(join(ROOT, 'deploy', 'lab.yaml')))
   const checked = [process.execPath, ['src/main.ts', 'check', '-c', join(folder, 'lab.yaml'), '--json']] as const
   expect(JSON.parse(execFileSync(...checked, { encoding: 'utf8' }))).toMatchObject({ valid: true })
+})
+
+test('port 80 as a user is refused with what to do, and no HOME is needed to be told', () => {
+  if (installed('setpriv', 'util-linux') === undefined || process.getuid?.() !== 0) return
+  const text = readFileSync(join(ROOT, 'config/init/lab.yaml'), 'utf8').replace('port: 8080', 'port: 80')
+  writeFileSync(join(folder, 'lab.yaml'), text)
+  chmodSync(folder, 0o755)
+  const user = 'setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all env -u HOME'
+  const script = `
+    ip link set lo up
+    echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start
+    ${user} '${process.execPath}' src/main.ts start --ephemeral -c '${join(folder, 'lab.yaml')}' 2>&1; echo "ended with $?"`
+  const printed = execFileSync('unshare', ['--net', 'sh', '-c', script], { encoding: 'utf8', timeout: PATIENCE_MS })
+  expect(printed).toContain('`127.0.0.1:80` needs privileges this process does not have [listen.port_forbidden]')
+  expect(printed).toContain('hint: choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE')
+  expect(printed).toContain('ended with 2')
 })

@@ -59,7 +59,7 @@ export function reportOfReplay(
   if (tooLittle !== undefined) findings.push({ severity: 'error', code: 'replay.too_little', message: tooLittle })
   const { summary } = outcome
   const { changed, compared, decided } = summary
-  const result = compared === 0 ? 'nothing to compare with' : `${counted(changed, 'session')} of ${decided} change`
+  const result = compared === 0 ? 'nothing to compare with' : `${changed} of ${counted(decided, 'session')} change`
   return {
     verb: 'replay',
     verdict: `${titles.after} against ${titles.before}: ${changed === 0 && compared > 0 ? 'nothing changes' : result}`,
@@ -88,7 +88,7 @@ function replayFindings({ summary, unreadable }: ReplayOutcome, severity: 'error
           {
             severity,
             code: 'replay.changed',
-            message: `${changed} of ${decided} sessions change: ${kinds.join(', ')}`,
+            message: `${changed} of ${counted(decided, 'session')} change: ${kinds.join(', ')}`,
           },
         ]),
     ...unreadable.map(({ file, line, message }): Issue => {
