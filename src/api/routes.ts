@@ -76,7 +76,12 @@ export const ROUTES: readonly Route[] = [
 ]
 
 const CLOUDFLARE = '/client/v4'
-const ACCESS: Readonly<Record<Route['access'], string>> = { token: 'token', user: "user's own", open: 'none' }
+const ACCESS: Readonly<Record<Route['access'], string>> = {
+  token: 'token',
+  user: "user's own",
+  open: 'none',
+  local: 'token; none on loopback',
+}
 
 /** Rows of the routes that are Cloudflare's, without `/client/v4`. */
 export function supportedRows(): readonly string[] {

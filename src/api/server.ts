@@ -182,7 +182,8 @@ async function admit(
   { ports, client }: { readonly ports: ApiPorts; readonly client: Client },
 ): Promise<Caller> {
   if (access === 'open') return NOBODY
-  if (access === 'token') {
+  if (access === 'local' && !client.isProxied && /^(::ffff:)?127\.|^::1$/.test(client.address)) return NOBODY
+  if (access !== 'user') {
     if (!hasToken(request.headers, ports.token)) throw requestError('authentication')
     return NOBODY
   }

@@ -280,6 +280,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     authorityFile: certificates.authorityFile,
     ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),
     decider,
+    reload: () => followed.reload(),
     store,
     pipeline,
     sessions,
@@ -384,6 +385,8 @@ export interface RunningLab {
   readonly authorityFile: string
   readonly sessionsFile?: string
   readonly decider: Decider
+  /** Reads the configuration file again; the log says what came of it. */
+  readonly reload: () => void
   readonly close: () => Promise<void>
 }
 

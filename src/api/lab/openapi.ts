@@ -71,6 +71,15 @@ const PATTERNS: Readonly<Record<string, string>> = {
   'rule-action': `^(${KNOWN_ACTIONS.join('|')})$`,
 }
 
+const TOKEN_SCHEMES = [{ token: [] }, { key: [] }]
+/** An empty one: none is needed, here by clients on this machine. */
+const SECURITY: Readonly<Record<Route['access'], readonly object[]>> = {
+  open: [],
+  user: [{ user: [] }],
+  token: TOKEN_SCHEMES,
+  local: [{}, ...TOKEN_SCHEMES],
+}
+
 function operation(route: Route, schemas: Schemas, accountId: string) {
   const { summary, access, path, query, answers } = route
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
@@ -90,7 +99,7 @@ function operation(route: Route, schemas: Schemas, accountId: string) {
     operationId: operationId(route),
     summary,
     parameters: [...inPath, ...inQuery],
-    security: access === 'open' ? [] : access === 'user' ? [{ user: [] }] : [{ token: [] }, { key: [] }],
+    security: SECURITY[access],
     ...requestBody(route, schemas),
     responses: {
       '200': { description: 'done', content: contentOf(answers, schemas) },

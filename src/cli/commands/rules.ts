@@ -12,8 +12,10 @@ import { replay } from '../lazy-imports.ts'
 import { renderChanges, renderOutcome, stepTitle } from '../render/render-policy-changes.ts'
 import { renderComparison } from '../render/render-proof.ts'
 import { renderReplay } from '../render/render-replay.ts'
+import { printReport, type ReportOptions, withProblemsReported, withReport } from '../render/report.ts'
+import { reportOfChanges, reportOfReplay } from '../render/report-of.ts'
 import { shellWord } from '../shell-word.ts'
-import { type Io, linesOf, stylesFor, writeJson } from '../terminal.ts'
+import { type Io, linesOf, PLAIN, stylesFor, type TextStyles, writeJson } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, type VerbContext, wholeNumber, withLab } from '../verb.ts'
 import { replayDocument } from './replay.ts'
 
@@ -29,7 +31,7 @@ interface PushOptions extends RulesTargetOptions {
   readonly yes?: true
 }
 
-interface DiffOptions extends RulesTargetOptions {
+interface DiffOptions extends RulesTargetOptions, ReportOptions {
   readonly against: string
   readonly prune: boolean
   readonly sides?: string
@@ -65,7 +67,9 @@ export const registerRules: RegisterVerb = (program, context) => {
     .option('--dry-run', 'show the changes without applying them')
     .option('--yes', 'apply without asking')
     .action(context.action((file: string, options: PushOptions) => push(context, file, options)))
-  withPrune(subcommand('diff <file> [other]', 'shows what `push` would change, or what is different in OTHER'))
+  withReport(
+    withPrune(subcommand('diff <file> [other]', 'shows what `push` would change, or what is different in OTHER')),
+  )
     .option('--against <where>', 'target to compare with: `lab`, `cloudflare`, an API URL or a file', 'lab')
     .option('--sides <dir>', 'write the target before and after into this folder, for `replay --rules … --against …`')
     .option(
@@ -82,7 +86,10 @@ export const registerRules: RegisterVerb = (program, context) => {
           other === undefined
             ? { from: file, to: options.against, prune: options.prune }
             : { from: other, to: file, prune: true }
-        return options.semantic ? diffSemantically(context, request, options) : diff(context, request, options)
+        if (options.semantic) return diffSemantically(context, request, options)
+        return withProblemsReported(context.io, options, { verb: 'rules diff', subject: other ?? file }, () =>
+          diff(context, request, options),
+        )
       }),
     )
 }
@@ -179,21 +186,26 @@ async function diff({ io }: VerbContext, request: PlanRequest, options: DiffOpti
   const changes = await sync.plan(request)
   const sides = options.sides === undefined ? undefined : await sync.writeSides(request, options.sides)
   const replayed = await replaySides(sync, request, options)
-  if (options.json) {
-    writeJson(io, {
+  const isStrict = options.failOnChange === true
+  const titles = { before: changes.to, after: `${changes.to}, changed`, againstRecording: false }
+  const replayReport =
+    replayed === undefined ? undefined : reportOfReplay(replayed, titles, { isStrict, tooLittle: undefined })
+  const textOf = (style: TextStyles) => {
+    const command =
+      sides === undefined ? '' : `egresslab replay SESSIONS --rules ${sides.before} --against ${sides.after}\n`
+    const sessions = replayed === undefined ? '' : `\n${renderReplay(replayed, titles, style)}`
+    return `${renderChanges(changes, style)}${command}${sessions}`
+  }
+  await printReport(io, options, {
+    report: reportOfChanges(changes, request.from, isStrict, replayReport),
+    text: () => textOf(stylesFor(io, io.stdout)),
+    plain: () => textOf(PLAIN),
+    json: () => ({
       ...changes,
       sides: sides ?? null,
       ...(replayed === undefined ? {} : { replay: replayDocument(replayed) }),
-    })
-  } else {
-    io.stdout.write(renderChanges(changes, stylesFor(io, io.stdout)))
-    if (sides !== undefined)
-      io.stdout.write(`egresslab replay SESSIONS --rules ${sides.before} --against ${sides.after}\n`)
-    if (replayed !== undefined) {
-      const titles = { before: changes.to, after: `${changes.to}, changed`, againstRecording: false }
-      io.stdout.write(`\n${renderReplay(replayed, titles, stylesFor(io, io.stdout))}`)
-    }
-  }
+    }),
+  })
   return options.failOnChange && changes.steps.length > 0 ? 1 : 0
 }
 
