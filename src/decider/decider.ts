@@ -209,6 +209,7 @@ export function deciderOver(parts: DeciderParts): Decider {
     get snapshot() {
       return store.current()
     },
+    ports,
     flowsOf: async (arrival) => hypotheticalFlows(arrival, store, ports),
     close,
   }
@@ -247,6 +248,8 @@ export interface Decider {
   readonly config: LabConfig
   readonly issues: readonly Issue[]
   readonly snapshot: LabSnapshot
+  /** for whoever takes the stages apart, because many connections share some of them */
+  readonly ports: DecisionContext['ports']
   /** What the proxy would make of this arrival, were its password right: one flow per address, in dial order.
    *  Throws GatewayError as the proxy would. */
   readonly flowsOf: (arrival: Arrival) => Promise<readonly HypotheticalFlow[]>
