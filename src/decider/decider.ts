@@ -49,6 +49,8 @@ export interface DecisionContextOptions {
   /** where the lab listens, filled in as it comes up; the guard keeps connections away from there */
   readonly ownSockets: OwnSockets
   readonly onNotice: (notice: Issue) => void
+  /** nobody logs in: passwords are not hashed ahead */
+  readonly hashes?: 'on-use'
   /** the bundled geo database, where somebody has it open already; stays open. Not used where the configuration has its own. */
   readonly bundledGeo?: GeoDatabase
   /** `shared`: what is read of geo databases can be given to other threads; a map: another thread has read these */
@@ -68,6 +70,7 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
     people: config,
     placeOf,
     now: () => store.now(),
+    ...(options.hashes === undefined ? {} : { hashes: options.hashes }),
     chosenVirtualNetwork: ({ email }) => choiceOf(store, email),
   })
   const upstream = config.dns?.upstream
@@ -180,6 +183,7 @@ export async function openDecider({ configFile, state }: DeciderOptions, shared:
     store,
     ownSockets: configuredSockets(config),
     onNotice,
+    hashes: 'on-use',
     ...shared,
   })
   return deciderOver({ config, issues: notices, store, context, close: () => closeAll(context, store) })

@@ -151,7 +151,7 @@ test('everything that cannot be asked is said at once, with the way out', async 
 })
 
 test('GET /lab/v1/matrix answers for the lab as it is now', async () => {
-  const lab = await startPrivateLab({ configFile: CONFIG })
+  const lab = await startPrivateLab({ configFile: CONFIG, ephemeral: false })
   try {
     const token = readFileSync(join(lab.folder, 'api-token'), 'utf8').trim()
     const headers = { authorization: `Bearer ${token}` }
