@@ -1,7 +1,7 @@
 // One finished session as one line for a terminal: who, from which network, where to, which rule, from which address,
 // its location to others, bytes and duration. Always one line, whatever the client sent (LG-01).
 
-import type { SessionRecord } from '../proxy/session-record.ts'
+import type { AllowlistVerdict, SessionRecord } from '../proxy/session-record.ts'
 
 type LinePaint = (style: 'good' | 'bad' | 'dim' | 'plain', text: string) => string
 
@@ -16,6 +16,7 @@ export function sessionLine(record: SessionRecord, options: { readonly colour: b
     printable(record.Lab.target).padEnd(24),
     ...(record.EgressIP === '' ? [] : egress(record, paint)),
     ...(failed ? [paint('bad', failure(record))] : []),
+    ...(record.Lab.allowlist === undefined ? [] : [verdict(record.Lab.allowlist, paint)]),
     ...(record.EgressIP === '' ? [] : [traffic(record)]),
     paint('dim', `${Math.round(record.Lab.durationMs)} ms`),
   ]
@@ -32,6 +33,10 @@ function egress(record: SessionRecord, paint: LinePaint): string[] {
     `via ${record.EgressColoName === '' ? '-' : record.EgressColoName}`,
     printable(seen).padEnd(22),
   ]
+}
+
+function verdict(allowlist: AllowlistVerdict, paint: LinePaint): string {
+  return allowlist === 'refused' ? paint('bad', 'refused') : paint('good', 'let in')
 }
 
 function failure(record: SessionRecord): string {
