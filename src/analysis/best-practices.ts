@@ -9,20 +9,20 @@ import { distanceKm, type Place } from '../policy/place.ts'
 import type { Rule } from '../policy/rule.ts'
 import { RuleParser } from '../policy/rule-expressions.ts'
 import type { Ruleset } from '../policy/ruleset.ts'
-import { findCapitalTexts, similarRules } from './rule-findings.ts'
+import { similarRules } from './rule-findings.ts'
 import { proveReach, whyUnreachable } from './unreachable.ts'
+import { checkValues, type ValueIssue, type Vocabulary } from './value-findings.ts'
 
 /** `code` is `practice.P1` … `practice.P8` or `practice.letter_case`; `hint` says what to change. */
-export interface PracticeIssue extends Issue {
-  readonly why: string
-  readonly rule?: Rule
-}
+export type PracticeIssue = ValueIssue
 
 export interface PracticeInput {
   readonly account: Account
   readonly ruleset: Ruleset
   /** users and their places ([P4]) */
   readonly users: readonly PracticeUser[]
+  /** what rules can name; absent: only the form of values is checked */
+  readonly vocabulary?: Vocabulary | undefined
   /** ids of rules that decided a session of a recording ([P6]); absent without a recording */
   readonly matchedRules?: ReadonlySet<string>
   /** kilometres from which a dedicated IP counts as far ([P4]); default 3,000 */
@@ -44,7 +44,7 @@ export function checkPractices(input: PracticeInput): readonly PracticeIssue[] {
     ...checkPinned(input),
     ...checkDistances(input),
     ...checkReach(input),
-    ...checkLetterCase(input),
+    ...checkValues(input.ruleset, input.account, input.vocabulary),
     ...checkHostSelectors(input),
     ...checkNarrowRules(input),
     ...checkSourceCountries(input),
@@ -183,20 +183,6 @@ function checkCatchAll(ruleset: Ruleset, catchAlls: readonly Rule[]): PracticeIs
   ]
 }
 
-function checkLetterCase({ account, ruleset }: PracticeInput): PracticeIssue[] {
-  return findCapitalTexts(ruleset, account.settings.expressions).map(({ rule, field, text }) => {
-    const message = `rule \`${rule.name}\` compares \`${field}\`, which is always in lower case, with \`${text}\``
-    return about(
-      rule,
-      'warning',
-      'letter_case',
-      message,
-      'no connection has that value',
-      `write \`${text.toLowerCase()}\``,
-    )
-  })
-}
-
 function checkHostSelectors({ ruleset }: PracticeInput): PracticeIssue[] {
   return ruleset.skipped
     .filter(({ why }) => why === 'host-selectors-off')
@@ -276,7 +262,7 @@ function names(rules: readonly DedicatedRule[]): string {
   return `${rules.length === 1 ? 'rule' : 'rules'} ${shown.join(', ')}${more}`
 }
 
-type BestPractice = 'P2' | 'P3' | 'P6' | 'P7' | 'P8' | 'letter_case'
+type BestPractice = 'P2' | 'P3' | 'P6' | 'P7' | 'P8'
 
 function about(
   rule: Rule,

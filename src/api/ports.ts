@@ -1,7 +1,9 @@
 // What the API needs of the rest of the lab; the composition root wires it. The API never imports a sibling.
 
+import type { Vocabulary } from '../analysis/value-findings.ts'
 import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
-import type { Matrix, MatrixQuestion } from '../decider/matrix.ts'
+import type { Matrix } from '../decider/matrix.ts'
+import type { MatrixQuestion } from '../decider/matrix-question.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { NetworkId } from '../policy/ids.ts'
@@ -29,6 +31,8 @@ export interface ApiPorts {
    *  GatewayError `request.malformed` for choices that cannot be. */
   readonly checkUser: (user: string, password: string, peer: string) => Promise<string | undefined>
   readonly users: () => readonly ConfiguredPerson[]
+  /** what rules can name; absent: their names are not checked */
+  readonly vocabulary?: () => Vocabulary
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
   /** how the lab's own proxy says for whom it asks; absent: it never does */

@@ -12,7 +12,7 @@ import { checkShape, validSections } from './check-shape.ts'
 import { parseDurationMs, parseSizeBytes } from './formats.ts'
 import type { DnsSettings, LabConfig } from './lab-config.ts'
 import { LAB, type RawConfig } from './lab-schema.ts'
-import { gatherNames } from './names.ts'
+import { configuredId, gatherNames } from './names.ts'
 import { createProblems, type Problems } from './problems.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
@@ -197,11 +197,16 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     lists: readLists(reading),
     rules: readRules(reading, lists),
     policySource: raw.policy.source,
+    openVocabularies: raw.policy.open,
     ...(raw.rules_file === undefined ? {} : { rulesFile: join(dirname(file), raw.rules_file) }),
     names: reading.names.byId,
     users: readUsers(reading),
     groups: readGroups(reading),
     identityProviders: readIdentityProviders(reading, dirname(file)),
+    postureChecks: raw.posture_checks.map(({ id, name }) => ({
+      id: configuredId('posture_checks', { id, name }),
+      name,
+    })),
     devices: readDevices(reading),
     sources: readSources(reading),
     listeners: readListeners(reading, dirname(file)),

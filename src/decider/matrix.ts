@@ -2,37 +2,22 @@
 // Each connection goes through the stages of the proxy and the very decide() of it; rows and columns that are equal in every
 // cell are one.
 
-import type { LabConfig } from '../config/lab-config.ts'
-import { didYouMean } from '../errors/did-you-mean.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
 import { rangeText } from '../net/cidr.ts'
-import { formatTarget, type Target } from '../net/endpoint.ts'
 import { type Allowlist, letsIn } from '../policy/allowlist.ts'
-import { canonicalEmail } from '../policy/canonical-email.ts'
 import { decide } from '../policy/decide.ts'
 import { type Decision, type DecisionOutcome, nameOfEgress } from '../policy/decision.ts'
-import type { Snapshot } from '../policy/ruleset.ts'
 import type { Candidate, Identified } from '../proxy/stage-values.ts'
 import { flowsOf, identify, receive, resolvePlaceholder, resolveTarget } from '../proxy/stages.ts'
 import type { Decider } from './decider.ts'
-import { hypotheticalArrival, parseDestination, withColosDown } from './explain-connection.ts'
-
-/** What is asked; whatever is left out means all there is. */
-export interface MatrixQuestion {
-  /** email addresses */
-  readonly users?: readonly string[]
-  /** names of groups: their people only */
-  readonly groups?: readonly string[]
-  /** as `explain` takes them */
-  readonly destinations?: readonly string[]
-  /** names or ids, or `all`; default: the network each person is in */
-  readonly vnets?: readonly string[]
-  /** data centers to take as down, together; `each`: every one that has a dedicated IP, in turn */
-  readonly down?: readonly string[]
-  /** default: the address that would be tried first */
-  readonly family?: 4 | 6
-}
+import { hypotheticalArrival } from './explain-connection.ts'
+import {
+  type MatrixAsked,
+  type MatrixPerson,
+  type MatrixQuestion,
+  type MatrixTarget,
+  readQuestion,
+} from './matrix-question.ts'
 
 export interface Matrix {
   /** connections decided, over all scenarios */
@@ -74,8 +59,6 @@ export interface MatrixVerdict {
   readonly error: { readonly code: string; readonly message: string } | null
 }
 
-/** More than this is no page anybody reads. */
-const MOST_CONNECTIONS = 20_000_000
 /** Milliseconds of deciding between two turns of the event loop. */
 const TURN_MS = 20
 
@@ -123,115 +106,13 @@ function fill(grid: Grid | undefined, row: number, column: number, verdict: numb
   if (cells !== undefined) cells[column] = verdict
 }
 
-interface Person {
-  readonly email: string | undefined
-  readonly groups: readonly string[]
-  /** as asked; absent: the one they are in */
-  readonly vnet?: string
-}
-
-interface Visitor extends Person {
+interface Visitor extends MatrixPerson {
   readonly network: MatrixRow['virtual_network']
   readonly who: Identified | GatewayError
 }
 
-interface Column {
-  readonly name: string
-  readonly target: Target
-  readonly service: Allowlist | undefined
-}
-
-interface Asked {
-  readonly people: readonly Person[]
-  readonly columns: readonly Column[]
-  readonly scenarios: readonly { readonly down: readonly string[]; readonly snapshot: Snapshot }[]
-  readonly family: 4 | 6 | undefined
-}
-
-function readQuestion({ config, snapshot }: Decider, question: MatrixQuestion): Asked {
-  const issues: Issue[] = []
-  const problems = { add: (issue: Issue) => void issues.push(issue) }
-  const vnets = networksAsked(snapshot, question, problems)
-  const people = peopleAsked(config, question, problems).flatMap((person): Person[] =>
-    vnets === undefined ? [person] : vnets.map((vnet) => ({ ...person, vnet })),
-  )
-  const columns = columnsAsked(config, question, problems)
-  const scenarios = scenariosAsked(snapshot, question, problems)
-  const connections = people.length * columns.length * scenarios.length
-  if (issues.length === 0 && connections === 0) {
-    issues.push(unknown('matrix.empty', 'there is nobody or nowhere to ask about', 'name users and destinations'))
-  }
-  if (connections > MOST_CONNECTIONS) {
-    const message = `${connections.toLocaleString('en-US')} connections are too many for one matrix`
-    issues.push(unknown('matrix.too_many', message, 'name fewer users, destinations, networks or data centers'))
-  }
-  if (issues.length > 0) throw new InputError(issues)
-  return { people, columns, scenarios, family: question.family }
-}
-
-interface Collected {
-  readonly add: (issue: Issue) => void
-}
-
-function unknown(code: string, message: string, hint: string | undefined): Issue {
-  return { severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }
-}
-
-function peopleAsked({ users }: LabConfig, { users: named, groups }: MatrixQuestion, { add }: Collected): Person[] {
-  const all = users.map(({ identity }) => ({ email: identity.email, groups: identity.groups.map(({ name }) => name) }))
-  const known = all.map(({ email }) => email)
-  const wanted = named && new Set(named.map(canonicalEmail))
-  for (const email of wanted?.difference(new Set(known)) ?? []) {
-    add(unknown('matrix.unknown_user', `unknown user \`${email}\``, didYouMean(email, known, 'there are')))
-  }
-  const knownGroups = [...new Set(all.flatMap((person) => person.groups))]
-  for (const group of new Set(groups).difference(new Set(knownGroups))) {
-    const hint = didYouMean(group, knownGroups, 'there are')
-    add(unknown('matrix.unknown_group', `no user is in a group \`${group}\``, hint))
-  }
-  if (users.length === 0) return [{ email: undefined, groups: [] }]
-  return all.filter(
-    (person) =>
-      (wanted === undefined || wanted.has(person.email)) &&
-      (groups === undefined || person.groups.some((group) => groups.includes(group))),
-  )
-}
-
-function networksAsked({ account }: Snapshot, { vnets }: MatrixQuestion, { add }: Collected): string[] | undefined {
-  const { virtualNetworks } = account
-  if (vnets?.includes('all')) return virtualNetworks.map(({ id }) => id)
-  return vnets?.flatMap((written) => {
-    const wanted = written.toLowerCase()
-    const found = virtualNetworks.find(({ id, name }) => id === wanted || name.toLowerCase() === wanted)
-    if (found !== undefined) return [found.id]
-    const names = virtualNetworks.map(({ name }) => name)
-    add(unknown('matrix.unknown_network', `no virtual network \`${written}\``, didYouMean(written, names, 'there are')))
-    return []
-  })
-}
-
-function columnsAsked(config: LabConfig, { destinations }: MatrixQuestion, { add }: Collected): Column[] {
-  const udpOnly = new Set(config.origins.filter(({ kind }) => kind === 'udp-echo').map(({ name }) => name))
-  const own = config.destinations.flatMap(({ name, addresses: [first] }) => {
-    if (name !== undefined) return udpOnly.has(name) ? [] : [name]
-    const address = first?.public
-    return address === undefined ? [] : [address.family === 6 ? `[${address.text}]` : address.text]
-  })
-  const targets = (destinations ?? own).flatMap((text) => {
-    try {
-      return [parseDestination(text)]
-    } catch (thrown) {
-      if (!(thrown instanceof InputError)) throw thrown
-      for (const issue of thrown.issues) add(issue)
-      return []
-    }
-  })
-  const byName = new Map(targets.map((target) => [formatTarget(target), target]))
-  return [...byName].map(([name, target]) => ({ name, target, service: undefined }))
-}
-
 /** With the allowlist of the service there, as the resolver found it. */
-function withServices(columns: readonly Column[], found: Iterable<readonly Found[]>): Column[] {
+function withServices(columns: readonly MatrixTarget[], found: Iterable<readonly Found[]>): MatrixTarget[] {
   const resolved = [...found]
   return columns.map((column, at) => {
     const known = resolved.map((ofNetwork) => ofNetwork[at]).find((one) => !(one instanceof GatewayError))
@@ -239,27 +120,10 @@ function withServices(columns: readonly Column[], found: Iterable<readonly Found
   })
 }
 
-function scenariosAsked(snapshot: Snapshot, { down = [] }: MatrixQuestion, { add }: Collected): Asked['scenarios'] {
-  const { dedicatedIps, colosDown } = snapshot.account
-  const each = [...new Set(dedicatedIps.map(({ colo }) => colo))].filter((code) => !colosDown.has(code))
-  const named = down.filter((code) => code.toLowerCase() !== 'each').map((code) => code.toUpperCase())
-  const outages = [
-    ...(named.length === 0 ? [] : [named]),
-    ...(named.length === down.length ? [] : each.map((code) => [code])),
-  ]
-  try {
-    return [[], ...outages].map((codes) => ({ down: codes, snapshot: withColosDown(snapshot, codes) }))
-  } catch (thrown) {
-    if (!(thrown instanceof InputError)) throw thrown
-    for (const issue of thrown.issues) add(issue)
-    return []
-  }
-}
-
 async function identifyPerson(
   { config, snapshot, ports }: Decider,
-  person: Person,
-  family: Asked['family'],
+  person: MatrixPerson,
+  family: MatrixAsked['family'],
 ): Promise<Visitor> {
   const { email: user, vnet } = person
   const networks = snapshot.account.virtualNetworks
@@ -292,12 +156,12 @@ type Found = readonly Candidate[] | GatewayError
 async function resolveAll(
   { ports }: Decider,
   visitors: readonly Visitor[],
-  columns: readonly Column[],
+  columns: readonly MatrixTarget[],
 ): Promise<ReadonlyMap<string, readonly Found[]>> {
   const found = new Map<string, readonly Found[]>()
   for (const { who, network } of visitors) {
     if (who instanceof GatewayError || found.has(network.id)) continue
-    const resolveOne = async ({ target }: Column): Promise<Found> => {
+    const resolveOne = async ({ target }: MatrixTarget): Promise<Found> => {
       try {
         const named = await resolvePlaceholder(ports, { ...who, target })
         return (await resolveTarget(ports, named, AbortSignal.timeout(RESOLVE_TIMEOUT_MS))).candidates
@@ -371,7 +235,7 @@ function verdictOf({ outcome, rule, egress, physicalColo }: Decision, service: A
 }
 
 function merge(
-  { columns, scenarios, people }: Asked,
+  { columns, scenarios, people }: MatrixAsked,
   visitors: readonly Visitor[],
   grids: readonly Grid[],
   verdicts: readonly MatrixVerdict[],
@@ -408,7 +272,7 @@ function groupsOf(keys: readonly string[]): number[][] {
   return [...Map.groupBy(keys.keys(), (at) => keys[at]).values()]
 }
 
-function rowOf(members: readonly Visitor[], people: readonly Person[]): MatrixRow {
+function rowOf(members: readonly Visitor[], people: readonly MatrixPerson[]): MatrixRow {
   const users = members.flatMap(({ email }) => email ?? [])
   const inRow = new Set(users)
   const groups = [...new Set(members.flatMap((member) => member.groups))].filter((group) =>

@@ -14,6 +14,7 @@ import {
   type VerifyQuestion,
 } from '../api/index.ts'
 import type { ConfiguredUser, LabConfig, OriginSpec } from '../config/lab-config.ts'
+import { vocabularyOf } from '../decider/advise.ts'
 import type { Decider } from '../decider/decider.ts'
 import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
 import { createMatrix } from '../decider/matrix.ts'
@@ -105,6 +106,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     explain: (question) => answerQuestion(parts.decider, question),
     matrix: (question) => createMatrix(parts.decider, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
+    vocabulary: () => vocabularyOf(parts.config),
     users: () =>
       parts.config.users.map((user) => ({
         email: user.identity.email,

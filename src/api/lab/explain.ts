@@ -2,7 +2,7 @@
 // `egresslab matrix --format json`.
 
 import type { JsonObject } from '../../config/lab-state.ts'
-import type { MatrixQuestion } from '../../decider/matrix.ts'
+import type { MatrixQuestion } from '../../decider/matrix-question.ts'
 import type { ExplainQuestion } from '../ports.ts'
 import { ok } from '../response.ts'
 import type { QueryParameter, Route } from '../router.ts'

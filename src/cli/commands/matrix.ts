@@ -1,7 +1,8 @@
 // `matrix`: who leaves from where, and who is let in, for everybody and everywhere at once. Decides; sends no traffic.
 
 import { Option } from 'commander'
-import type { Matrix, MatrixQuestion } from '../../decider/matrix.ts'
+import type { Matrix } from '../../decider/matrix.ts'
+import type { MatrixQuestion } from '../../decider/matrix-question.ts'
 import { openDecider } from '../lazy-imports.ts'
 import { createProgressBar, type Io, stylesFor, writeJson } from '../terminal.ts'
 import { DEFAULT_STATE, type RegisterVerb, withConfig, withJson } from '../verb.ts'
