@@ -142,15 +142,18 @@ function checkDistances({ account, users, farKm = 3000 }: PracticeInput): Practi
 }
 
 function checkReach({ account, ruleset, matchedRules }: PracticeInput): PracticeIssue[] {
-  const { unreachable, catchAlls } = proveReach(ruleset, account.settings.expressions)
+  const { unreachable, catchAlls } = proveReach({ ruleset, account })
   const dead = new Set(unreachable.map(({ rule }) => rule))
   const proven = unreachable.map((proof) => {
-    const { rule, coveredBy } = proof
+    const {
+      rule,
+      coveredBy: [one, other],
+    } = proof
     const message = `rule \`${rule.name}\` ${whyUnreachable(proof)}`
     const hint =
-      coveredBy === undefined
+      one === undefined
         ? 'correct its conditions, or delete it'
-        : `move it before \`${coveredBy.name}\`, narrow that one, or delete it`
+        : `move it before \`${one.name}\`, narrow ${other === undefined ? 'that one' : 'one of them'}, or delete it`
     return about(rule, 'warning', 'P6', message, 'the rule has no effect, which is hardly intended', hint)
   })
   const idle = ruleset.active.filter(

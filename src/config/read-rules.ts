@@ -192,7 +192,8 @@ interface PlacelessIssue extends Issue {
 /** The same issue with file, line and column: of the problem's span if the expression's start is known, else of the
  *  rule. `file` is the configuration's; rules of another file name theirs. */
 export function placeRuleIssue(issue: PlacelessIssue, rule: ConfiguredRule, file: string): Issue {
-  const { slot, problem, span: found = problem?.span, ...bare } = issue
+  const { slot, problem, span: found = problem?.span, ...given } = issue
+  const bare = { ...given, rule: { id: rule.id, name: rule.name, precedence: rule.precedence } }
   const start = slot === undefined ? undefined : rule.expressionPositions[slot]
   if (slot === undefined || found === undefined || start === undefined) return { ...bare, ...at(rule.position, file) }
   const names = rule.writtenNames?.[slot] ?? []

@@ -77,13 +77,9 @@ function nearestOnly(explanation: Explanation, { ruleset, account }: Snapshot): 
       only !== undefined && others.length === 0 && !OF_DESTINATION.test(only.field ?? ''),
   )
   if (near.length === 0) return { ...explanation, near_misses: [] }
-  const dead = reaches.get(ruleset) ?? deadRules(ruleset, account.settings.expressions)
+  const dead = reaches.get(ruleset) ?? new Set(proveReach({ ruleset, account }).unreachable.map(({ rule }) => rule.id))
   reaches.set(ruleset, dead)
   return { ...explanation, near_misses: near.filter(({ id }) => !dead.has(id)).slice(0, MOST_NEAR) }
-}
-
-function deadRules(...policy: Parameters<typeof proveReach>): ReadonlySet<string> {
-  return new Set(proveReach(...policy).unreachable.map(({ rule }) => rule.id))
 }
 
 function namesOf({ names = new Map() }: LabConfig, { account }: Snapshot): ReadonlyMap<string, string> {

@@ -1,45 +1,89 @@
 // `check`: is the configuration good, rules included, and does it follow the product's best practices? Shows every error,
 // warning and piece of advice at once.
 
+import { Option } from 'commander'
+import type { LabConfig } from '../../config/lab-config.ts'
 import { InputError, type Issue } from '../../errors/issue.ts'
 import { readConfig } from '../lazy-imports.ts'
-import { renderIssues } from '../render/render-issues.ts'
+import { inOrderOfSeverity, renderIssues, renderManyIssues, SEVERITIES } from '../render/render-issues.ts'
 import { type Io, stylesFor, writeJson } from '../terminal.ts'
-import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import { type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
 interface Options {
   readonly config: string
+  readonly failOn: Issue['severity']
+  readonly ignore: readonly string[]
+  readonly full?: true
   readonly json?: true
 }
+
+/** More findings than this begin with a summary. */
+const FEW = 6
 
 export const registerCheck: RegisterVerb = (program, { io, action }) => {
   withJson(withConfig(program.command('check')))
     .description('checks the configuration and its rules; lists errors, warnings and best-practice advice')
+    .addOption(
+      new Option('--fail-on <severity>', 'exit 1 for findings as bad as this').choices(SEVERITIES).default('error'),
+    )
+    .option('--ignore <code>', 'leave out warnings and advice of this code or kind (repeatable)', collect, [])
+    .option('--full', 'show every finding in full, however many there are')
     .action(
       action(async (options: Options) => {
-        const issues = await issuesIn(options.config)
-        const hasErrors = issues.some(({ severity }) => severity === 'error')
-        if (options.json) writeJson(io, { valid: !hasErrors, issues })
-        else if (!hasErrors) report(io, options.config, issues)
-        if (!hasErrors) return 0
-        if (options.json) return 2
-        throw new InputError(issues)
+        const found = await findingsIn(options.config)
+        const { siftIssues } = await import('../../decider/ignored.ts')
+        const { issues: left, ignored } = siftIssues(found.issues, found.config, options.ignore)
+        const issues = inOrderOfSeverity(left)
+        if (options.json) writeJson(io, document(issues, ignored))
+        else report(io, options, issues, ignored)
+        return exitCode(issues, options)
       }),
     )
 }
 
-async function issuesIn(file: string): Promise<readonly Issue[]> {
+function exitCode(issues: readonly Issue[], { failOn }: Options): ExitCode {
+  if (issues.some(({ severity }) => severity === 'error')) return 2
+  const bad = SEVERITIES.slice(0, SEVERITIES.indexOf(failOn) + 1)
+  return issues.some(({ severity }) => bad.includes(severity)) ? 1 : 0
+}
+
+interface Findings {
+  readonly issues: readonly Issue[]
+  /** absent where it has errors */
+  readonly config?: LabConfig
+}
+
+async function findingsIn(file: string): Promise<Findings> {
   try {
     const { adviseOn } = await import('../../decider/advise.ts')
-    return adviseOn(await readConfig(file))
+    const read = await readConfig(file)
+    return { issues: adviseOn(read), config: read.config }
   } catch (thrown) {
-    if (thrown instanceof InputError) return thrown.issues
+    if (thrown instanceof InputError) return { issues: thrown.issues }
     throw thrown
   }
 }
 
-function report(io: Io, file: string, issues: readonly Issue[]): void {
-  const style = stylesFor(io, io.stdout)
-  const verdict = issues.length === 0 ? ', no advice' : ''
-  io.stdout.write(`${renderIssues(issues, style)}${style.good('good')}: ${file}${verdict}\n`)
+function document(issues: readonly Issue[], ignored: number) {
+  const count = (severity: Issue['severity']) => issues.filter((issue) => issue.severity === severity).length
+  return {
+    valid: count('error') === 0,
+    issues: issues.map((issue) => ({ ...issue, hint: issue.hint ?? null, rule: issue.rule ?? null })),
+    counts: { error: count('error'), warning: count('warning'), advice: count('advice') },
+    ignored,
+  }
+}
+
+function report(io: Io, { config, full }: Options, issues: readonly Issue[], ignored: number): void {
+  const isGood = issues.every(({ severity }) => severity !== 'error')
+  const output = isGood ? io.stdout : io.stderr
+  const style = stylesFor(io, output)
+  const render = full || issues.length <= FEW ? renderIssues : renderManyIssues
+  const left = ignored === 0 ? '' : `, ${ignored} ignored`
+  const verdict = issues.length === 0 ? `, no advice${left}` : left
+  output.write(`${render(issues, style)}${isGood ? `${style.good('good')}: ${config}${verdict}\n` : ''}`)
+}
+
+function collect(code: string, before: readonly string[]): readonly string[] {
+  return [...before, code]
 }
