@@ -40,7 +40,7 @@ export async function explainConnection(
   const [snapshot, arrival] = allOf(
     () => withColosDown(decider.snapshot, options.coloDown),
     () => hypotheticalArrival(decider.config, destination, options),
-    () => checkNetwork(decider.snapshot, options),
+    softIssues(decider, options),
   )
   const names = namesOf(decider.config, snapshot)
   const flows = await decider.flowsOf(arrival)
@@ -58,11 +58,31 @@ export async function explainConnection(
   return [first, ...others]
 }
 
-function checkNetwork({ account }: Snapshot, { vnet }: FlowOptions): void {
-  const networks = account.virtualNetworks
-  if (vnet === undefined || networks.some(({ id, name }) => isSame(id, vnet) || isSame(name, vnet))) return
-  const names = networks.map(({ name }) => name)
-  throw bad('explain.unknown_network', `there is no virtual network \`${vnet}\``, didYouMean(vnet, names, 'there are'))
+/** Names and addresses that a connection would be refused for, in the order they are looked up. One of them alone is left to
+ *  the connection: that it fails so is an answer. */
+function softIssues({ config, snapshot }: Decider, { vnet, device, sourceIp }: FlowOptions): readonly Issue[] {
+  const networks = snapshot.account.virtualNetworks
+  const isNetwork = networks.some(({ id, name }) => isSame(id, vnet) || isSame(name, vnet))
+  const isDevice = config.devices.some((entry) => isSame(entry.device.name, device) || isSame(entry.device.id, device))
+  const issues: Issue[] = []
+  if (device !== undefined && !isDevice) {
+    const names = config.devices.map((entry) => entry.device.name)
+    issues.push(...bad('explain.unknown_device', `unknown device \`${device}\``, didYouMean(device, names)).issues)
+  }
+  if (sourceIp !== undefined && parseIp(sourceIp) === undefined) {
+    const hint = 'write an IPv4 or IPv6 address'
+    issues.push(...bad('explain.bad_source', `\`${sourceIp}\` is not an IP address`, hint).issues)
+  }
+  if (vnet !== undefined && !isNetwork) {
+    const names = networks.map(({ name }) => name)
+    const hint = didYouMean(vnet, names, 'there are')
+    issues.push(...bad('explain.unknown_network', `there is no virtual network \`${vnet}\``, hint).issues)
+  }
+  return issues.length > 1 ? issues : issues.map((issue) => ({ ...issue, severity: 'advice' as const }))
+}
+
+function isSame(name: string, written: string | undefined): boolean {
+  return name.toLowerCase() === written?.toLowerCase()
 }
 
 /** Near misses told: more are a list nobody reads. */
@@ -150,7 +170,7 @@ export function hypotheticalArrival(config: LabConfig, destination: string, opti
   const [target, listener] = allOf(
     () => parseDestination(destination),
     () => listenerFor(config, options),
-    () => checkNames(config, options),
+    userIssues(config, options),
   )
   return {
     protocol: options.protocol === 'udp' ? 'socks5-udp' : 'http-connect',
@@ -173,8 +193,8 @@ export function parseDestination(text: string): Target {
   throw bad('explain.bad_destination', `invalid destination \`${text}\``, hint)
 }
 
-/** What both give. Throws an InputError with the problems of all three. */
-function allOf<A, B>(first: () => A, second: () => B, third: () => void): readonly [A, B] {
+/** What both give. Throws an InputError with the problems of either and these; advice alone is none. */
+function allOf<A, B>(first: () => A, second: () => B, further: readonly Issue[]): readonly [A, B] {
   const issues: Issue[] = []
   const attempt = <T>(read: () => T): T | undefined => {
     try {
@@ -186,32 +206,16 @@ function allOf<A, B>(first: () => A, second: () => B, third: () => void): readon
     }
   }
   const [a, b] = [attempt(first), attempt(second)]
-  attempt(third)
-  if (a === undefined || b === undefined || issues.length > 0) throw new InputError(issues)
-  return [a, b]
+  issues.push(...further)
+  const isBad = issues.some(({ severity }) => severity === 'error')
+  if (a !== undefined && b !== undefined && !isBad) return [a, b]
+  throw new InputError(issues.map((issue) => ({ ...issue, severity: 'error' as const })))
 }
 
-/** The names that are looked up later, one by one, when the connection is identified. */
-function checkNames({ users, devices }: LabConfig, { user, device, sourceIp }: FlowOptions): void {
-  const issues: Issue[] = []
-  if (user !== undefined && !users.some(({ identity }) => identity.email === canonicalEmail(user))) {
-    const emails = users.map(({ identity }) => identity.email)
-    issues.push(...bad('explain.unknown_user', `unknown user \`${user}\``, didYouMean(user, emails)).issues)
-  }
-  const names = devices.map((entry) => entry.device.name)
-  const known = devices.some((entry) => [entry.device.name, entry.device.id].some((name) => isSame(name, device)))
-  if (device !== undefined && !known) {
-    issues.push(...bad('explain.unknown_device', `unknown device \`${device}\``, didYouMean(device, names)).issues)
-  }
-  if (sourceIp !== undefined && parseIp(sourceIp) === undefined) {
-    const hint = 'write an IPv4 or IPv6 address'
-    issues.push(...bad('explain.bad_source', `\`${sourceIp}\` is not an IP address`, hint).issues)
-  }
-  if (issues.length > 0) throw new InputError(issues)
-}
-
-function isSame(name: string, written: string | undefined): boolean {
-  return name.toLowerCase() === written?.toLowerCase()
+function userIssues({ users }: LabConfig, { user }: FlowOptions): readonly Issue[] {
+  if (user === undefined || users.some(({ identity }) => identity.email === canonicalEmail(user))) return []
+  const emails = users.map(({ identity }) => identity.email)
+  return bad('explain.unknown_user', `unknown user \`${user}\``, didYouMean(user, emails)).issues
 }
 
 /** The listener they would come through, opened for this person without a password. */
