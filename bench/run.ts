@@ -17,6 +17,11 @@ const { positionals, values } = parseArgs({
 
 const BENCHES: Readonly<Record<string, (tag: string) => Promise<void>>> = {
   decide: async (tag) => (await import('./decide/run.ts')).benchDecideAll(tag),
+  start: async (tag) => {
+    enterOwnNetwork()
+    await (await import('./start/run.ts')).benchStart(tag, values.quick)
+  },
+  library: async (tag) => (await import('./library.ts')).benchLibrary(tag),
   replay: async (tag) => (await import('./replay/run.ts')).benchReplayAll(tag),
   proxy: async (tag) => {
     enterOwnNetwork()
@@ -29,7 +34,7 @@ const BENCHES: Readonly<Record<string, (tag: string) => Promise<void>>> = {
 const bench = BENCHES[positionals[0] ?? '']
 if (bench === undefined) {
   process.stderr.write(
-    `usage: npm run bench -- WHAT [--tag TAG], where WHAT is one of ${Object.keys(BENCHES).join(', ')}; proxy takes --quick, --only NAME, --mode MODE\n`,
+    `usage: npm run bench -- WHAT [--tag TAG], where WHAT is one of ${Object.keys(BENCHES).join(', ')}; start and proxy take --quick, proxy --only NAME, --mode MODE\n`,
   )
   process.exitCode = 2
 } else {

@@ -9,6 +9,7 @@ import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { buildConsole } from './build-console.mjs'
+import { stopWithNpm } from './stop-with-npm.mjs'
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -157,19 +158,6 @@ async function runIn(node, file, args) {
     child.once('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal] ?? 0)))
   })
   process.exit()
-}
-
-/** npm that is ended by a signal leaves the process it started running, and nobody would know: then this one asks `pid` to
- *  stop as the signal would have. */
-function stopWithNpm(pid) {
-  const npm = process.ppid
-  if (process.env.npm_lifecycle_event === undefined) return
-  const watch = setInterval(() => {
-    if (process.ppid === npm) return
-    clearInterval(watch)
-    process.kill(pid, 'SIGTERM')
-  }, 250)
-  watch.unref()
 }
 
 function compileCache() {

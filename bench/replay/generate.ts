@@ -11,7 +11,8 @@ import type { Decision } from '../../src/policy/decision.ts'
 import type { Flow } from '../../src/policy/flow.ts'
 import { COLOS } from '../../src/policy/place.ts'
 import { loadReplaySide } from '../../src/replay/load-policy.ts'
-import { type RecordedSession, sessionOf, valuesOfJson } from '../../src/replay/recorded-session.ts'
+import { type RecordedSession, sessionOf } from '../../src/replay/recorded-session.ts'
+import { valuesOfJson } from '../../src/replay/session-reader.ts'
 
 export interface Recording {
   readonly config: string
@@ -123,6 +124,7 @@ function sketch(random: Random, at: number) {
     ClientTLSVersion: '',
     ConnectionCloseReason: 'CLIENT_CLOSED',
     ConnectionReuse: false,
+    DestinationReplicaID: '',
     DestinationTunnelID: '',
     DetectedProtocol: '',
     DeviceID: '',
@@ -136,6 +138,7 @@ function sketch(random: Random, at: number) {
     IngressColoName: colo?.code ?? '',
     InitialOriginIP: '',
     Offramp: 'INTERNET',
+    OnrampType: 'CF1_CLIENT',
     OriginIP: `198.51.${100 + (host % 8)}.${host % 251}`,
     OriginPort: port,
     OriginTLSCertificateIssuer: '',
@@ -151,8 +154,10 @@ function sketch(random: Random, at: number) {
     SessionEndTime: `${new Date(started + 4_000).toISOString().slice(0, -1)}000000Z`,
     SessionID: uuid(0xd0, at),
     SessionStartTime: `${new Date(started).toISOString().slice(0, -1)}000000Z`,
+    SourceID: '',
     SourceIP: `86.80.${user >> 8}.${user & 255}`,
     SourceInternalIP: '',
+    SourceName: '',
     SourcePort: 1_024 + random.below(60_000),
     TenantID: '',
     UserID: uuid(0xe0, user),

@@ -5,6 +5,7 @@ import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-
 import type { Matrix } from '../decider/matrix.ts'
 import type { MatrixQuestion } from '../decider/matrix-question.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
+import type { Logpush } from '../log/logpush.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
@@ -39,6 +40,7 @@ export interface ApiPorts {
   readonly voucher?: Voucher
   /** absent: no listener has a sign-in page */
   readonly signIn?: SignInPort
+  readonly logpush: LogpushPort
   readonly status: StatusPort
   /** Files of the console by path (`/`, `/app.js`); undefined where there is none. No secrets in them. */
   readonly page?: (path: string) => SessionPage | undefined
@@ -89,8 +91,12 @@ export interface SessionsPort {
   settle(colo: string, reset: boolean): Promise<{ readonly reset: boolean; readonly count: number }>
   /** the last finished sessions, oldest first */
   recent(): readonly SessionRecord[]
+  forget(): void
   subscribe(listener: (record: SessionRecord) => void): () => void
 }
+
+/** Logpush jobs, as far as the API goes: their destinations, and how they are doing. */
+export type LogpushPort = Pick<Logpush, 'check' | 'needsChallenge' | 'challenge' | 'isAnswered' | 'status'>
 
 /** Gateway DNS. */
 export interface DnsPort {
@@ -127,6 +133,8 @@ export interface StatusPort {
   readonly version: string
   /** how connections enter and leave */
   readonly engine: EngineName
+  /** types of the geo databases in use, such as `GeoLite2-City` */
+  geoDatabases(): readonly string[]
   /** epoch ms of machine time */
   readonly startedAt: number
   counts(): ConnectionCounts

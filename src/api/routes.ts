@@ -4,6 +4,7 @@ import { ACCOUNT_ROUTES } from './cloudflare/accounts.ts'
 import { CONFIGURATION_ROUTES } from './cloudflare/configuration.ts'
 import { HOSTNAME_ROUTE_ROUTES } from './cloudflare/hostname-routes.ts'
 import { LIST_ROUTES } from './cloudflare/lists.ts'
+import { LOGPUSH_ROUTES } from './cloudflare/logpush.ts'
 import { PAC_FILE_ROUTES } from './cloudflare/pac-files.ts'
 import { PLACEHOLDER_SUBNET_ROUTES } from './cloudflare/placeholder-subnets.ts'
 import { PRIVATE_ROUTE_ROUTES } from './cloudflare/private-routes.ts'
@@ -52,6 +53,7 @@ export const ROUTES: readonly Route[] = [
   ...HOSTNAME_ROUTE_ROUTES,
   ...PLACEHOLDER_SUBNET_ROUTES,
   ...TUNNEL_ROUTES,
+  ...LOGPUSH_ROUTES,
   ...COLO_ROUTES,
   ...CLOCK_ROUTES,
   ...SESSION_ROUTES,

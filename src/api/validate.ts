@@ -1,20 +1,28 @@
 // Requests against their schemas, every problem at once, in words that name the field and the nearest known one.
 
-import { Ajv, type ErrorObject } from 'ajv'
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import type { JsonObject } from '../config/lab-state.ts'
 import { closest } from '../errors/did-you-mean.ts'
 import { ApiError, type ApiProblem, REQUEST_ERRORS } from './api-error.ts'
 import type { RouteSchema } from './router.ts'
 
 const MAX_PROBLEMS = 20
-const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, ownProperties: true })
+const ajv = new Ajv({
+  allErrors: true,
+  strict: true,
+  validateSchema: false,
+  allowUnionTypes: true,
+  ownProperties: true,
+})
 
 export type Validate = (body: JsonObject) => void
 
-/** A check of bodies against a schema; it throws an ApiError with every problem found. */
+/** A check of bodies against a schema, which is compiled when the first comes; it throws an ApiError with every problem found. */
 export function compileSchema(schema: RouteSchema): Validate {
-  const check = ajv.compile(schema)
+  let compiled: ValidateFunction | undefined
   return (body) => {
+    compiled ??= ajv.compile(schema)
+    const check = compiled
     if (check(body)) return
     const problems = (check.errors ?? []).slice(0, MAX_PROBLEMS).map((error) => problemOf(error, schema))
     throw new ApiError(400, problems)

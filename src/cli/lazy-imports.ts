@@ -4,6 +4,7 @@
 import type { LabConfig } from '../config/lab-config.ts'
 import type { Decider, DeciderOptions } from '../decider/decider.ts'
 import type { ReadConfig } from '../decider/read-config.ts'
+import type { Issue } from '../errors/issue.ts'
 import type { HostAddresses } from '../host-addresses/host-addresses.ts'
 import type { LabAddressOptions, LabClient } from '../lab/lab-client.ts'
 import type { ReplayOutcome, ReplayRequest } from '../replay/replay.ts'
@@ -24,6 +25,12 @@ export async function readConfigWithWarnings(file: string, io: Io): Promise<LabC
     io.stderr.write(`${style.warn(countIssues(warnings))} in ${file}; run \`egresslab check\` to see them\n`)
   }
   return config
+}
+
+/** Says on standard error that there is no geo database, where that is among these notices. */
+export function tellOfGeo(io: Io, notices: readonly Issue[]): void {
+  const missing = notices.find(({ code }) => code === 'geo.no_database')
+  if (missing !== undefined) io.stderr.write(`${missing.message}; ${missing.hint}\n`)
 }
 
 /** Opens a decider, without listeners, on a configuration and its run-time changes. Throws an InputError. */

@@ -1,7 +1,7 @@
 // The command line: parses arguments, runs one command, and turns its outcome into output and an exit code.
 
 import { Command, CommanderError } from 'commander'
-import { ownVersion } from '../config/files.ts'
+import { ownVersion } from '../config/own-package.ts'
 import { InputError } from '../errors/issue.ts'
 import { VERBS } from './commands/index.ts'
 import { renderIssues } from './render/render-issues.ts'
@@ -27,7 +27,8 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2
     if (!(thrown instanceof InputError)) throw thrown
-    io.stderr.write(renderIssues(thrown.issues, stylesFor(io, io.stderr)))
+    const { issuesOfOther } = await import('../rules-sync/policy-config.ts')
+    io.stderr.write(renderIssues(issuesOfOther(thrown.issues), stylesFor(io, io.stderr)))
     return 2
   }
 }

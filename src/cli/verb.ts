@@ -1,7 +1,10 @@
 // The shape of every command: a file in commands/ exports a function that adds it to the program. A command reads its options,
 // imports its use case when it runs, writes to the given streams, and returns an exit code.
 
+import { existsSync } from 'node:fs'
+import { relative } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { shippedConfig } from '../config/own-package.ts'
 import type { Io } from './terminal.ts'
 
 /** 0: good. 1: the checked thing is not good. 2: bad input, usually thrown as InputError instead. 130, 143: signals. */
@@ -22,12 +25,22 @@ export interface VerbContext {
 
 export type RegisterVerb = (program: Command, context: VerbContext) => void
 
-export const DEFAULT_CONFIG = 'config/lab.yaml'
 export const DEFAULT_STATE = '.egresslab'
+
+/** Where a configuration is looked for, in this order, where none is named. */
+const USUAL_CONFIGS = ['config/lab.yaml', 'lab.yaml']
+export const ABOUT_DEFAULT_CONFIG = `${USUAL_CONFIGS.join(', ')}, or the lab that is built in`
+
+/** The configuration of this folder, else the one that is built in. */
+export function defaultConfig(): string {
+  const own = relative('', shippedConfig())
+  return USUAL_CONFIGS.find((file) => existsSync(file)) ?? (own.startsWith('..') ? shippedConfig() : own)
+}
 
 /** Adds `-c, --config FILE`, which every command on a configuration has. */
 export function withConfig(command: Command): Command {
-  return command.option('-c, --config <file>', 'configuration file', DEFAULT_CONFIG)
+  const option = new Option('-c, --config <file>', 'configuration file')
+  return command.addOption(option.default(defaultConfig(), ABOUT_DEFAULT_CONFIG))
 }
 
 /** Adds `--json`. */

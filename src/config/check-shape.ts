@@ -1,28 +1,20 @@
 // Checks the data of a file against its schema (schema.ts), fills in the schema's defaults, and reports problems in its own
 // words. Does not resolve references between names.
 
-import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js'
+import type { ErrorObject } from 'ajv'
 import type { TSchema } from 'typebox'
 import { counted } from '../errors/counted.ts'
 import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import { FORMATS, type Format } from './formats.ts'
 import type { Problems } from './problems.ts'
+import { shapeCheck } from './shape-checks.ts'
 import type { DocumentPath } from './source-document.ts'
-
-const ajv = new Ajv2020({
-  allErrors: true,
-  useDefaults: true,
-  verbose: true,
-  strict: true,
-  allowUnionTypes: true,
-  formats: Object.fromEntries(Object.entries(FORMATS).map(([name, { test }]) => [name, test])),
-})
 
 /** Checks data against a schema, adds its problems, and fills defaults into `data` in place. If there are no problems,
  *  `data` is of the schema's type. Every problem is reported at once (CF-01). */
 export function checkShape(schema: TSchema, data: unknown, problems: Problems): void {
   const written = structuredClone(data)
-  const validate = ajv.compile(schema)
+  const validate = shapeCheck(schema)
   if (validate(data) === true) return
   for (const error of validate.errors ?? []) report(error, written, problems)
 }

@@ -1,5 +1,5 @@
 // Files that the user names, read and written whole. A FIFO without a writer or an endless device must not block the
-// process. And the version of this program.
+// process.
 
 import {
   closeSync,
@@ -12,7 +12,6 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
 import { type InputError, inputError } from '../errors/issue.ts'
 import { errnoOf, messageOf } from '../errors/thrown.ts'
 
@@ -75,10 +74,4 @@ export function replaceOutput(file: string, text: string, code: string): void {
 /** The error for a file or folder that cannot be written, with the system's code in brackets. */
 export function cannotWrite(path: string, thrown: unknown, code: string): InputError {
   return inputError(code, `cannot write \`${path}\` (${errnoOf(thrown) || messageOf(thrown)})`)
-}
-
-/** `version` of package.json, such as `0.1.0`. */
-export function ownVersion(): string {
-  const file = join(import.meta.dirname, '..', '..', 'package.json')
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
 }

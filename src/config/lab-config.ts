@@ -175,8 +175,10 @@ export interface IdentityProvider {
   /** asymmetric algorithms only */
   readonly algorithms: readonly string[]
   readonly clockSkewMs: number
-  /** paths into the claims; the first present one counts */
-  readonly claims: Readonly<Record<'email' | 'id' | 'name' | 'groups' | 'samlAttributes', readonly string[]>>
+  /** paths into the claims; the first present one counts. Without any object of OIDC claims the token's own count. */
+  readonly claims: Readonly<
+    Record<'email' | 'id' | 'name' | 'groups' | 'samlAttributes' | 'oidcClaims', readonly string[]>
+  >
 }
 
 export interface ConfiguredDevice {

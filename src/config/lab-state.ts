@@ -1,6 +1,7 @@
 // The state of the lab at run time: the documents the store keeps and the API shows. Plain JSON values under our own
 // names, written to disk as they are; addresses keep their author's spelling. No I/O here.
 
+import type { RecordedDataSet } from '../analysis/replay-summary.ts'
 import type { AccountSettings, HostnameRoute, VirtualNetwork } from '../policy/account.ts'
 import type { ColoCode, ListId, NetworkId, TunnelId } from '../policy/ids.ts'
 import type { Rule } from '../policy/rule.ts'
@@ -71,6 +72,18 @@ export interface PlaceholderSubnetDocument {
   readonly network: string
 }
 
+/** A job that pushes finished sessions somewhere. `options` holds how, under Cloudflare's names. */
+export interface LogpushJobDocument {
+  /** a number as text */
+  readonly id: string
+  readonly name: string | null
+  readonly dataset: RecordedDataSet
+  /** may hold secrets, in `header_…` parameters */
+  readonly destination: string
+  readonly enabled: boolean
+  readonly options: JsonObject
+}
+
 /** One setting of the account; each is a document of its own, so that the file and the API may own different ones. */
 export interface SettingDocument {
   readonly id: keyof AccountSettings
@@ -111,6 +124,7 @@ export interface Documents {
   readonly hostnameRoute: HostnameRoute
   readonly proxyEndpoint: ProxyEndpointDocument
   readonly pacFile: PacFileDocument
+  readonly logpushJob: LogpushJobDocument
   readonly placeholderSubnet: PlaceholderSubnetDocument
   readonly setting: SettingDocument
   readonly keptSettings: KeptSettingsDocument
@@ -130,6 +144,7 @@ export const KINDS = [
   'hostnameRoute',
   'proxyEndpoint',
   'pacFile',
+  'logpushJob',
   'placeholderSubnet',
   'setting',
   'keptSettings',

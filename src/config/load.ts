@@ -9,10 +9,11 @@ import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { ip } from '../net/ip.ts'
 import { type RawRule, RULE_LIST } from './account-schema.ts'
 import { checkShape, validSections } from './check-shape.ts'
-import { parseDurationMs, parseSizeBytes } from './formats.ts'
+import { FORMATS, parseDurationMs, parseSizeBytes } from './formats.ts'
 import type { DnsSettings, LabConfig } from './lab-config.ts'
-import { LAB, type RawConfig } from './lab-schema.ts'
+import { LAB, type RawConfig, type RawDestination } from './lab-schema.ts'
 import { configuredId, gatherNames } from './names.ts'
+import { compareVersions, ownVersion } from './own-package.ts'
 import { createProblems, type Problems } from './problems.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
@@ -48,6 +49,10 @@ export interface LoadConfigOptions {
   readonly own?: OwnAddresses
   /** rules from this file, relative to the working directory, instead of all rules of the configuration */
   readonly rulesFile?: string
+  /** every listener annotates its HTTP answers */
+  readonly annotate?: boolean
+  /** destinations besides those of the configuration */
+  readonly destinations?: readonly RawDestination[]
   /** contents of files read before; further files that are read are added */
   readonly files?: ReadFiles
 }
@@ -78,6 +83,8 @@ export function checkConfigText(file: string, text: string, options: LoadConfigO
 function checkDocument(document: SourceDocument, options: LoadConfigOptions): CheckedConfig {
   if (document.issues.length > 0) return { issues: document.issues }
   const all = createProblems(document)
+  refuseNewer(document.data, all)
+  if (all.issues.length > 0) return { issues: all.issues }
   const { raw: written, problems } = checkedShape(document, all)
   const raw = options.rulesFile === undefined ? written : withRulesOf(options.rulesFile, written, document.file)
   const lists = ruleLists({ document, problems, files: options.files }, raw)
@@ -86,6 +93,16 @@ function checkDocument(document: SourceDocument, options: LoadConfigOptions): Ch
   const config = readLab(reading, { document, lists, standIns: standInsFor(withOptions, options) })
   const issues = inFileOrder(problems.issues)
   return issues.some(({ severity }) => severity === 'error') ? { issues } : { config, issues }
+}
+
+/** A file for a later version may have keys whose absence here would be reported one by one. */
+function refuseNewer(data: unknown, problems: Problems): void {
+  const wanted: unknown = Object(data).egresslab
+  if (typeof wanted !== 'string' || FORMATS.version?.test(wanted) !== true) return
+  if (compareVersions(wanted, ownVersion()) <= 0) return
+  const message = `this file is for egresslab \`${wanted}\`, and this is \`${ownVersion()}\``
+  const hint = 'run the version it names, or lower the number if the file needs nothing newer'
+  problems.add(['egresslab'], 'config.newer', message, { hint })
 }
 
 function inFileOrder(issues: readonly Issue[]): readonly Issue[] {
@@ -135,17 +152,23 @@ function withRulesOf(rulesFile: string, raw: RawConfig, file: string): RawConfig
   return { ...raw, rules: [], rules_file: relative(dirname(file), rulesFile) }
 }
 
-function applyOptions(raw: RawConfig, { portsFromZero = false, standInNetwork }: LoadConfigOptions): RawConfig {
+function applyOptions(raw: RawConfig, options: LoadConfigOptions): RawConfig {
+  const { portsFromZero = false, standInNetwork, annotate = false, destinations = [] } = options
   return {
     ...raw,
+    destinations: [...raw.destinations, ...destinations],
     ...(standInNetwork === undefined ? {} : { stand_ins: { network: standInNetwork } }),
     ...(portsFromZero
       ? {
-          listeners: raw.listeners.map((one) => ({ ...one, port: 0 })),
           api: { ...raw.api, port: 0 },
           ...dnsFromZero(raw),
         }
       : {}),
+    listeners: raw.listeners.map((one) => ({
+      ...one,
+      ...(portsFromZero ? { port: 0 } : {}),
+      ...(annotate ? { annotate } : {}),
+    })),
   }
 }
 

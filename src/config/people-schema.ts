@@ -2,7 +2,7 @@
 
 import type { Static } from 'typebox'
 import { id, place } from './account-schema.ts'
-import { anyText, block, list, listOf, oneOf, optional, or, section, tableOf, text, whole } from './schema.ts'
+import { anyText, block, flag, list, listOf, oneOf, optional, or, section, tableOf, text, whole } from './schema.ts'
 
 function claim(description: string, byDefault: readonly string[]) {
   const claims = listOf(description, text('A claim.'), { minItems: 1 })
@@ -40,6 +40,11 @@ export const PEOPLE_SECTIONS = {
       saml_attributes: tableOf(
         'SAML attributes: name to value or list of values.',
         or('string', listOf("The attribute's values.", anyText('One value.'))),
+        { default: {} },
+      ),
+      oidc_claims: tableOf(
+        'OIDC claims, as `identity.oidc_claims` has them: name to value or list of values.',
+        or('string', listOf("The claim's values.", anyText('One value.'))),
         { default: {} },
       ),
       place: optional(place("Where the person is. Default: where the geo database puts the device's public address.")),
@@ -97,6 +102,10 @@ export const PEOPLE_SECTIONS = {
           name: claim("The user's name.", ['name', 'custom.name']),
           groups: claim('A list of group names, or of objects with id, name and email.', ['groups', 'custom.groups']),
           saml_attributes: claim('An object of attribute names and values.', ['saml_attributes']),
+          oidc_claims: claim(
+            'An object of claim names and values. Where a token has none, its own claims count, without those of the protocol.',
+            ['oidc_fields', 'custom'],
+          ),
         },
       ),
     }),
@@ -217,6 +226,10 @@ export const PEOPLE_SECTIONS = {
             { minItems: 1 },
           ),
         }),
+      ),
+      annotate: flag(
+        'HTTP answers and CONNECT replies name their session, egress address and rule: `Egresslab-Session`, `Egresslab-Egress`, `Egresslab-Rule`.',
+        false,
       ),
     }),
     { minItems: 1, default: [{ name: 'main' }] },

@@ -66,14 +66,16 @@ function readUser(reading: ReadingContext, user: RawUser, at: number): Configure
 }
 
 function identityOf(reading: ReadingContext, user: RawUser, at: number): Identity {
-  const attributes = Object.entries(user.saml_attributes).map(([name, values]) => [name, [values].flat()] as const)
+  const valuesOf = (named: RawUser['saml_attributes']) =>
+    new Map(Object.entries(named).map(([name, values]) => [name, [values].flat()]))
   const email = canonicalEmail(user.email)
   return Object.freeze({
     id: configuredId('users', { id: user.id, name: email }),
     email,
     name: user.name ?? user.email.slice(0, user.email.indexOf('@')),
     groups: user.groups.map((name, index) => groupOf(reading, name, ['users', at, 'groups', index])),
-    samlAttributes: new Map(attributes),
+    samlAttributes: valuesOf(user.saml_attributes),
+    oidcClaims: valuesOf(user.oidc_claims),
   })
 }
 
@@ -213,6 +215,7 @@ function readProvider(reading: ReadingContext, provider: RawIdentityProvider, sp
         name: [claims.name].flat(),
         groups: [claims.groups].flat(),
         samlAttributes: [claims.saml_attributes].flat(),
+        oidcClaims: [claims.oidc_claims].flat(),
       },
     }),
   ]

@@ -51,16 +51,23 @@ const SYNTAX_WORDS: Readonly<Record<string, string>> = {
 /** Contents of files by path. A file in the map is not read again, so that all who share it see the same contents. */
 export type ReadFiles = Map<string, Uint8Array>
 
+/** The text of a file. Throws the system's error, a NotRegularError, or a TypeError for what is not UTF-8. */
+export function readSourceText(file: string): string {
+  return decodeText(readWholeFile(file))
+}
+
+function decodeText(contents: Uint8Array): string {
+  return new TextDecoder('utf-8', { fatal: true }).decode(contents)
+}
+
 /** Reads a file. Never throws: for a file that is missing, not text or not YAML, returns issues and no data. */
 export function readSourceDocument(file: string, files?: ReadFiles): SourceDocument {
   try {
     const contents = files?.get(file) ?? readWholeFile(file)
     files?.set(file, contents)
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(contents)
-    return parseSourceDocument(file, text)
+    return parseSourceDocument(file, decodeText(contents))
   } catch (error) {
-    const reason = error instanceof TypeError ? 'it is not UTF-8 text' : readFailure(error)
-    return unreadable(file, `cannot read \`${file}\`: ${reason}`)
+    return unreadable(file, `cannot read \`${file}\`: ${readFailure(error)}`)
   }
 }
 
@@ -184,7 +191,9 @@ function unreadable(file: string, message: string): SourceDocument {
   }
 }
 
-function readFailure(error: unknown): string {
+/** Why a file could not be read, in words. */
+export function readFailure(error: unknown): string {
+  if (error instanceof TypeError) return 'it is not UTF-8 text'
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'ENOENT') return 'there is no such file'
   if (code === 'EISDIR') return 'it is a directory'

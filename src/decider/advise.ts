@@ -5,7 +5,7 @@ import type { Vocabulary } from '../analysis/value-findings.ts'
 import type { ConfiguredUser, LabConfig } from '../config/lab-config.ts'
 import { placeRuleIssue } from '../config/read-rules.ts'
 import type { Issue } from '../errors/issue.ts'
-import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
+import { bundledGeoSources, openGeoDatabase, withoutGeoDatabase } from '../geo/database.ts'
 import type { Ip } from '../net/ip.ts'
 import type { Place } from '../policy/place.ts'
 import { createStore } from '../store/store.ts'
@@ -29,7 +29,9 @@ export function adviseOn({ config, issues }: ReadConfig): readonly Issue[] {
   )
   store.close()
   geo.close()
-  return [...issues.filter(({ code }) => code !== 'rule.no_fallback'), ...advice]
+  const missing = withoutGeoDatabase(config.geo.databases)
+  const noGeo = missing === undefined ? [] : [{ ...missing, file: config.file }]
+  return [...issues.filter(({ code }) => code !== 'rule.no_fallback'), ...noGeo, ...advice]
 }
 
 /** Everything rules can name. People, groups and attributes that tokens of an identity provider bring are not known before. */

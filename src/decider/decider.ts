@@ -10,7 +10,13 @@ import { createDnsClient, type DnsClient } from '../dns/dns-client.ts'
 import { createResolver } from '../dns/resolver.ts'
 import { createTunnels } from '../dns/tunnels.ts'
 import type { Issue } from '../errors/issue.ts'
-import { bundledGeoSources, type GeoDatabase, isProxiedByCloudflare, openGeoDatabase } from '../geo/database.ts'
+import {
+  bundledGeoSources,
+  type GeoDatabase,
+  isProxiedByCloudflare,
+  openGeoDatabase,
+  withoutGeoDatabase,
+} from '../geo/database.ts'
 import { createIdentifier, type Identifier } from '../identity/identify.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
@@ -53,7 +59,7 @@ export interface DecisionContextOptions {
   readonly hashes?: 'on-use'
   /** the bundled geo database, where somebody has it open already; stays open. Not used where the configuration has its own. */
   readonly bundledGeo?: GeoDatabase
-  /** `shared`: what is read of geo databases can be given to other threads; a map: another thread has read these */
+  /** `shared`: what is read of geo databases into memory can be given to other threads; a map: another thread has read these */
   readonly geoContents?: 'shared' | ReadonlyMap<string, SharedArrayBuffer>
   /** Gateway DNS that runs elsewhere: where it listens, and what its placeholders stand for */
   readonly remoteDns?: { readonly endpoints: readonly Endpoint[]; readonly placeholderAt: Ports['placeholderAt'] }
@@ -65,6 +71,8 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
   const hosts = await readHostsFile()
   const borrowed = config.geo.databases.length > 0 ? undefined : bundledGeo
   const geo = borrowed ?? openGeo(config, options)
+  const missing = options.geoContents instanceof Map ? undefined : withoutGeoDatabase(config.geo.databases)
+  if (missing !== undefined) onNotice(missing)
   const { placeOf } = geo
   const identifier = createIdentifier({
     people: config,

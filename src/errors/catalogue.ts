@@ -13,6 +13,7 @@ export type CloseReason =
   | 'ORIGIN_UNREACHABLE'
   | 'ORIGIN_UNROUTABLE'
   | 'PROXY_CONN_REFUSED'
+  | 'EGRESS_PORT_ALLOCATION_ERROR'
   | 'MISMATCHED_IP_VERSIONS'
   | 'TOO_MANY_ACTIVE_SESSIONS_FOR_ACCOUNT'
   | 'TOO_MANY_ACTIVE_SESSIONS_FOR_USER'
@@ -70,7 +71,7 @@ export const CONNECTION_ERRORS = {
   'egress.unroutable': rendering(503, 0x01, 'destination_ip_unroutable', 'ORIGIN_UNROUTABLE'),
   'egress.address_missing': rendering(503, 0x01, 'proxy_configuration_error', 'ORIGIN_UNROUTABLE'),
   'egress.no_matching_family': rendering(503, 0x03, 'destination_ip_unroutable', 'MISMATCHED_IP_VERSIONS'),
-  'egress.ports_exhausted': rendering(503, 0x01, 'connection_limit_reached', 'TOO_MANY_ACTIVE_SESSIONS_FOR_ACCOUNT'),
+  'egress.ports_exhausted': rendering(503, 0x01, 'connection_limit_reached', 'EGRESS_PORT_ALLOCATION_ERROR'),
   'egress.not_bound': rendering(503, 0x01, 'proxy_internal_error', 'ORIGIN_UNROUTABLE'),
   'egress.exit_failed': rendering(503, 0x01, 'proxy_configuration_error', 'ORIGIN_UNROUTABLE'),
   'egress.tunnel_leads_nowhere': rendering(503, 0x03, 'destination_ip_unroutable', 'ORIGIN_UNREACHABLE'),

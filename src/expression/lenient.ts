@@ -8,8 +8,9 @@ import { readAddressMember } from './lex/address.ts'
 import { readQuotedRest } from './lex/bytes.ts'
 import { Cursor, Failure } from './lex/cursor.ts'
 import type { Parser } from './parser.ts'
-import type { Access, BytesLiteral, Comparison, Node, Span, Test } from './tree.ts'
-import { textOf } from './value.ts'
+import { createRegex } from './regex/regex.ts'
+import type { Access, BytesLiteral, Comparison, LiteralSet, Node, Span, Test } from './tree.ts'
+import { textOf, type ValueType } from './value.ts'
 
 /** How the grammar reads the test of an access. */
 type ParseTest = (parser: Parser, access: Access) => Comparison
@@ -17,8 +18,8 @@ type ParseTest = (parser: Parser, access: Access) => Comparison
 /** Reads the test of an access, with maps of arrays treated as Gateway treats them ([R13]), at any depth. */
 export function testAsGateway(parser: Parser, access: Access, parseTest: ParseTest): Comparison {
   if (parser.mode === 'engine') return parseTest(parser, access)
-  const pairs = isPairs(access) && access.mapped ? pairsOf(access) : undefined
-  if (pairs !== undefined) return stripInnerQuotes(parseTest(parser, pairs))
+  if (isPairs(parser, access) && access.mapped) return stripInnerQuotes(parser, parseTest(parser, pairsOf(access)))
+  if (isValueOfPairs(access)) return warnOfName(parser, access, parseTest(parser, access))
   return parseTest(parser, impliedEach(parser, access) ?? access)
 }
 
@@ -30,16 +31,44 @@ function impliedEach(parser: Parser, access: Access): Access | undefined {
   return { ...access, indexes: [...access.indexes, { kind: 'each' }], valueType: valueType.array, mapped: true }
 }
 
-/** A map of arrays of Bytes, without an index or with `[*]`: what can be viewed as `key=value` texts ([C6]). */
-function isPairs({ field: { type }, indexes }: Access): boolean {
-  const isSaml = typeof type !== 'string' && 'map' in type && typeof type.map !== 'string' && 'array' in type.map
-  if (!isSaml || type.map.array !== 'Bytes' || indexes.length > 1) return false
-  return indexes.every(({ kind }) => kind === 'each')
+/** What is viewed as `key=value` texts ([C6]), without an index or with `[*]`: a map of arrays of Bytes, or a field that
+ *  the scheme says holds such texts. */
+function isPairs({ scheme }: Parser, { field, indexes }: Access): boolean {
+  if (!isMapOfTexts(field.type) && !scheme.pairTexts.has(field.name)) return false
+  return indexes.length <= 1 && indexes.every(({ kind }) => kind === 'each')
+}
+
+function isMapOfTexts(type: ValueType): boolean {
+  return typeof type !== 'string' && 'map' in type && isTexts(type.map)
+}
+
+function isTexts(type: ValueType): boolean {
+  return typeof type !== 'string' && 'array' in type && type.array === 'Bytes'
 }
 
 function pairsOf(access: Access): Access {
+  const kind = isMapOfTexts(access.field.type) ? 'pairs' : 'each'
   const text = `${access.field.name}[*]`
-  return { ...access, indexes: [{ kind: 'pairs' }], valueType: 'Bytes', mapped: true, text }
+  return { ...access, indexes: [{ kind }], valueType: 'Bytes', mapped: true, text }
+}
+
+/** `map[*][*]`: the values of all keys, without the keys. */
+function isValueOfPairs({ field, indexes }: Access): boolean {
+  return isMapOfTexts(field.type) && indexes.length === 2 && indexes.every(({ kind }) => kind === 'each')
+}
+
+/** A `key=value` text compared with values alone matches nobody, unless a value has the sign in it. */
+function warnOfName(parser: Parser, access: Access, comparison: Comparison): Comparison {
+  const { test } = comparison
+  const literals = test.kind === 'order' ? [test.literal.text] : test.kind === 'in-set' ? textsOf(test.set) : []
+  if (!literals.some((text) => /^r?#*"(\\?")?[\w.:/-]+=/.test(text))) return comparison
+  const message = `\`${access.text}\` compares values without their names`
+  warn(parser, message, access.span, `write \`${access.field.name}[*]\` to compare \`name=value\``)
+  return comparison
+}
+
+function textsOf({ members }: LiteralSet): string[] {
+  return members.map(({ text }) => text)
 }
 
 /** Reads what follows the access if it is one of the lenient spellings; otherwise consumes nothing. */
@@ -79,32 +108,43 @@ function readBareEach(parser: Parser, access: Access, parseTest: ParseTest): Nod
 
 /** [C6], second and third shape outside a quantifier, or without `[*]`: an `any` over the `key=value` texts. */
 function readPairs(parser: Parser, access: Access, parseTest: ParseTest): Node | undefined {
-  if (!isPairs(access) || (access.mapped && parser.quantifiers > 0)) return undefined
+  if (!isPairs(parser, access) || (access.mapped && parser.quantifiers > 0)) return undefined
   if (
     matchHere(parser.cursor, /[ \r\n\t]*(?:==|eq|!=|ne|in|matches|~|contains|wildcard|strict wildcard)/y) === undefined
   )
     return undefined
   const { name } = access.field
   const hint = `write \`any(${name}[*] == "key=value")\``
-  warn(parser, 'Gateway does not accept a map compared without `any( … )` and `[*]`', access.span, hint)
-  return wrapEach(parser, stripInnerQuotes(parseTest(parser, pairsOf(access))))
+  warn(parser, 'Gateway does not accept attributes compared without `any( … )` and `[*]`', access.span, hint)
+  return wrapEach(parser, stripInnerQuotes(parser, parseTest(parser, pairsOf(access))))
 }
 
-/** The documentation escapes the texts twice: `"\"key=v\""`. */
-function stripInnerQuotes(comparison: Comparison): Comparison {
+/** The documentation writes the texts with quotes inside, `"\"key=v\""`. They count for nothing; the text stays as written,
+ *  so that an API returns what it was sent. */
+function stripInnerQuotes(parser: Parser, comparison: Comparison): Comparison {
   const { test } = comparison
-  if (test.kind === 'order' && test.literal.type === 'Bytes') {
-    return { ...comparison, test: { ...test, literal: withoutInnerQuotes(test.literal) } }
+  switch (test.kind) {
+    case 'order':
+      if (test.literal.type !== 'Bytes') return comparison
+      return { ...comparison, test: { ...test, literal: withoutInnerQuotes(test.literal) } }
+    case 'in-set': {
+      if (test.set.type !== 'Bytes') return comparison
+      const members = test.set.members.map(withoutInnerQuotes)
+      return { ...comparison, test: { ...test, set: { ...test.set, members } } }
+    }
+    case 'matches': {
+      const pattern = test.regex.pattern.replace(/^(\^?)"(.*)"(\$?)$/s, '$1$2$3')
+      const inner = createRegex(pattern, parser.limits.regexBytes)
+      return inner.ok ? { ...comparison, test: { ...test, regex: inner.regex } } : comparison
+    }
+    default:
+      return comparison
   }
-  if (test.kind !== 'in-set' || test.set.type !== 'Bytes') return comparison
-  const members = test.set.members.map(withoutInnerQuotes)
-  return { ...comparison, test: { ...test, set: { ...test.set, members } } }
 }
 
 function withoutInnerQuotes(literal: BytesLiteral): BytesLiteral {
   const inner = /^"(.*)"$/s.exec(literal.value)?.[1]
-  const text = literal.text.replace(/^"\\"(.*)\\""$/s, '"$1"').replace(/^(r#+)""(.*)""(#+)$/s, '$1"$2"$3')
-  return inner === undefined || text === literal.text ? literal : { ...literal, value: inner, text }
+  return inner === undefined ? literal : { ...literal, value: inner }
 }
 
 /** A mapped comparison outside every quantifier becomes an `any`. */

@@ -67,6 +67,8 @@ export interface Scheme {
   readonly missingNotEqual: boolean
   /** other spellings of `field[*]` (compatibility note [C4]): `identity.groups[*].name` → `identity.groups.name` */
   readonly objectArrays: ReadonlyMap<string, ReadonlyMap<string, string>>
+  /** arrays of `key=value` texts, which people write with quotes inside ([C6]) */
+  readonly pairTexts: ReadonlySet<string>
   /** for unknown names: a hint of one clause where the name belongs or what to write instead; undefined for none */
   readonly adviseUnknown?: (name: string) => string | undefined
 }
@@ -75,6 +77,7 @@ export interface SchemeOptions {
   readonly listTypes?: readonly ('Int' | 'Bytes' | 'Ip')[]
   readonly missingNotEqual?: boolean
   readonly objectArrays?: Readonly<Record<string, Readonly<Record<string, string>>>>
+  readonly pairTexts?: readonly string[]
   readonly adviseUnknown?: (name: string) => string | undefined
 }
 
@@ -95,6 +98,7 @@ export function createScheme(fields: Readonly<Record<string, ValueType>>, option
     listTypes: new Set(options.listTypes ?? (['Int', 'Bytes', 'Ip'] as const)),
     missingNotEqual: options.missingNotEqual ?? true,
     objectArrays: new Map(aliases),
+    pairTexts: new Set(options.pairTexts),
     ...(options.adviseUnknown === undefined ? {} : { adviseUnknown: options.adviseUnknown }),
   })
 }

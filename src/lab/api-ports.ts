@@ -14,24 +14,24 @@ import {
   type VerifyQuestion,
 } from '../api/index.ts'
 import type { ConfiguredUser, LabConfig, OriginSpec } from '../config/lab-config.ts'
+import { ownFolder } from '../config/own-package.ts'
 import { vocabularyOf } from '../decider/advise.ts'
 import type { Decider } from '../decider/decider.ts'
 import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
 import { createMatrix } from '../decider/matrix.ts'
-import { getThroughProxy } from '../decider/proxy-client.ts'
 import { type EgressVerification, echoOrigins, VERIFY_TIMEOUT_MS, verifyOrigin } from '../decider/verify-egress.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { inputError } from '../errors/issue.ts'
 import { messageOf } from '../errors/thrown.ts'
+import type { GeoDatabase } from '../geo/database.ts'
 import type { Identifier } from '../identity/identify.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { rangeText } from '../net/cidr.ts'
-import { type Ip, ip, parseIp } from '../net/ip.ts'
+import { ip, parseIp } from '../net/ip.ts'
 import type { EgressHealth, EgressOutage } from '../outbound/egress-health.ts'
 import type { Account } from '../policy/account.ts'
 import { letsIn } from '../policy/allowlist.ts'
 import { countedEgress } from '../policy/egress-address.ts'
-import type { Place } from '../policy/place.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { applyColoOutage, type RecentSessions } from '../proxy/live-sessions.ts'
 import type { Store } from '../store/store.ts'
@@ -57,8 +57,9 @@ export interface ApiParts {
   readonly health: EgressHealth
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
-  readonly placeOf: (address: Ip) => Place | undefined
+  readonly geo: GeoDatabase
   readonly signIn: ApiPorts['signIn'] | undefined
+  readonly logpush: ApiPorts['logpush']
   readonly voucher: NonNullable<ApiPorts['voucher']>
   readonly notice: (message: string) => void
 }
@@ -95,6 +96,7 @@ function portsOver(parts: ApiParts): ApiPorts {
         return { reset, count: concerned.length }
       },
       recent: () => sessions.recent(),
+      forget: () => sessions.forget(),
       subscribe: (listener) => sessions.subscribe(listener),
     },
     diagnostics: createDiagnostics(parts),
@@ -102,6 +104,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     listeners: parts.listeners,
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
     voucher: parts.voucher,
+    logpush: parts.logpush,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),
     explain: (question) => answerQuestion(parts.decider, question),
     matrix: (question) => createMatrix(parts.decider, question),
@@ -117,6 +120,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     status: {
       version: parts.version,
       engine: parts.engine,
+      geoDatabases: () => parts.geo.files().map(({ type }) => type),
       startedAt: Date.now(),
       counts: () => traffic.counts(),
       troubles: async () => [...(await parts.troubles()), ...parts.health.outages().map(inWords)],
@@ -130,13 +134,10 @@ function portsOver(parts: ApiParts): ApiPorts {
 }
 
 /** The default location of a user: as configured, else that of their device's address. */
-function placeOf(
-  { config, placeOf: look }: ApiParts,
-  { place, defaultDevice }: Pick<ConfiguredUser, 'place' | 'defaultDevice'>,
-) {
+function placeOf({ config, geo }: ApiParts, { place, defaultDevice }: Pick<ConfiguredUser, 'place' | 'defaultDevice'>) {
   const device = config.devices.find((entry) => entry.device.id === defaultDevice)
   const address = device?.device.sourceIp
-  const found = place ?? device?.place ?? (address === undefined ? undefined : look(address))
+  const found = place ?? device?.place ?? (address === undefined ? undefined : geo.placeOf(address))
   return found === undefined ? {} : { place: found }
 }
 
@@ -221,6 +222,7 @@ async function verify(
   )
   if (listener === undefined) return []
   const proxy = { host: listener.host, port: listener.port }
+  const { getThroughProxy } = await import('../decider/proxy-client.ts')
   return Promise.all(
     echoOrigins(config).map((origin) => {
       const username = [user, ...(vnet === undefined ? [] : [`vnet=${vnet}`]), `family=${origin.family}`].join(';')
@@ -279,9 +281,6 @@ async function visitorOf(
   }
 }
 
-/** `console/dist` of the checkout */
-const FOLDER = join(import.meta.dirname, '..', '..', 'console', 'dist')
-
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
@@ -294,7 +293,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
 const VIEWS = ['/', '/sessions', '/rules', '/explain', '/verify', '/clock']
 
 /** Path → file. */
-export function readConsole(folder = FOLDER): (path: string) => SessionPage | undefined {
+export function readConsole(folder = join(ownFolder(), 'console', 'dist')): (path: string) => SessionPage | undefined {
   const files = new Map(filesBelow(folder).map((path) => [`/${path}`, pageOf(join(folder, path))]))
   const index = files.get('/index.html') ?? NOT_BUILT
   for (const view of VIEWS) files.set(view, index)

@@ -1,8 +1,11 @@
 // The certificates of TLS listeners: the development certificate, or the user's own files, which are reloaded when they change.
 // A reload that fails is reported and changes nothing (TL-01).
 
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
+import { ownFolder } from '../config/own-package.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { TlsMaterial, TlsSource } from '../inbound/tls/tls-termination.ts'
 import type { EventLog } from '../log/event-log.ts'
@@ -99,19 +102,35 @@ function readMaterial({ tls, clientCertificates }: Listener, development: Certif
   return { ...pair, clientAuthority: readAuthorities(clientCertificates.authorityFile) }
 }
 
-/** `certs/` of the checkout */
-export const CERTIFICATES_FOLDER = join(import.meta.dirname, '..', '..', 'certs')
+/** Where the certificates of labs with this state folder are: in a checkout its own `certs`, which all of them share; else
+ *  `certs` of the state folder. */
+export function certificatesFolder(state: string): string {
+  const ofCheckout = join(ownFolder(), 'certs')
+  return existsSync(ofCheckout) ? ofCheckout : join(state, 'certs')
+}
+
+/** The same for a lab that is started, unless it is told a folder. One that keeps nothing takes what is there; else it has
+ *  a folder that goes with it: `remove` is to be called in the end. */
+export function openCertificatesFolder(lab: {
+  readonly state: string
+  readonly ephemeral: boolean
+  readonly certificates?: string
+}) {
+  const { state, ephemeral, certificates } = lab
+  if (certificates !== undefined) return { folder: certificates, remove: () => {} }
+  const kept = certificatesFolder(state)
+  if (!ephemeral || existsSync(kept)) return { folder: kept, remove: () => {} }
+  const folder = mkdtempSync(join(tmpdir(), 'egresslab-certs-'))
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
+}
 
 /** Reads the certificates, making what is missing. Throws an InputError. */
-export function certificatesFor(config: LabConfig): Promise<DevelopmentCertificates> {
+export function certificatesFor(
+  config: Pick<LabConfig, 'destinations' | 'listeners'>,
+  folder: string,
+): Promise<DevelopmentCertificates> {
   const origins = config.destinations.flatMap(({ name }) => (name === undefined ? [] : [name]))
   const doors = config.listeners.map(({ host }) => host).filter((host) => host !== '0.0.0.0' && host !== '::')
   const names = [...origins, ...doors]
-  return ensureDevelopmentCertificates({ folder: CERTIFICATES_FOLDER, names, now: Date.now() })
-}
-
-/** The authority that signed them. */
-export async function certificateAuthority(config: LabConfig): Promise<{ file: string; pem: string }> {
-  const { authorityFile, authority } = await certificatesFor(config)
-  return { file: authorityFile, pem: authority }
+  return ensureDevelopmentCertificates({ folder, names, now: Date.now() })
 }

@@ -26,6 +26,7 @@ import {
   inProcessTraffic,
   openListeners,
 } from './data-path.ts'
+import type { FollowedConfig } from './follow-config.ts'
 import { descriptorsOfThisProcess, roomFor } from './preflight.ts'
 import type { OpenedSignIn } from './sign-in.ts'
 import { askedOf } from './workers/remote-addresses.ts'
@@ -38,8 +39,10 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly engine: Engine
   /** how the configuration was read, with its files */
   readonly load: LoadConfigOptions & { readonly files: ReadFiles }
-  /** the files of the configuration in force, which may have been reloaded */
-  readonly files: () => ReadFiles
+  /** folder of the development certificates */
+  readonly certificates: string
+  /** the configuration in force, which may have been reloaded: its files, and the destinations beside it */
+  readonly loaded: () => Pick<FollowedConfig, 'files' | 'destinations'>
   readonly store: Store
   readonly context: DecisionContext
   readonly sessions: SessionLog
@@ -113,9 +116,10 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     events,
     file: config.file,
     load,
-    files: parts.files,
+    loaded: parts.loaded,
     ownSockets,
     room: roomOf(parts),
+    certificates: parts.certificates,
     registries,
     ...(context.ports.placeholderAt === undefined ? {} : { placeholderAt: context.ports.placeholderAt }),
     gatewayDnsAt: context.dnsEndpoints,

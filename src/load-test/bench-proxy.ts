@@ -1,7 +1,6 @@
 // What `bench proxy` measures: this project's own data path on a configuration, in a process of its own, between a load origin
 // in another and a load generator here.
 
-import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import { readConfig } from '../decider/read-config.ts'
 import { InputError, type Issue, inputError } from '../errors/issue.ts'
@@ -16,7 +15,7 @@ const LOOPBACK = ip('127.0.0.1')
 export async function benchProxyOn(request: ProxyBenchRequest): Promise<ProxyBenchSummary> {
   const { config } = readConfig(request.configFile)
   const credentials = credentialsIn(config)
-  const underTest = join(import.meta.dirname, 'proxy-under-test.ts')
+  const underTest = new URL('./proxy-under-test.ts', import.meta.url)
   await using stack = new AsyncDisposableStack()
   const origin = await startOriginProcess(LOOPBACK.text)
   stack.defer(() => origin.stop())

@@ -162,7 +162,14 @@ function createDirectory({ people, lists }: SyntheticWorld): Directory {
 
 function identityOf(person: SyntheticPerson): Identity {
   const groups = person.groups.map((name) => ({ id: name, name, email: '' }))
-  return { id: person.email, email: person.email, name: person.email, groups, samlAttributes: new Map() }
+  return {
+    id: person.email,
+    email: person.email,
+    name: person.email,
+    groups,
+    samlAttributes: new Map(),
+    oidcClaims: new Map(),
+  }
 }
 
 /** A new flow with the same facts. People, places and virtual networks stay the same objects, as they do in a proxy. */

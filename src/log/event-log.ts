@@ -3,7 +3,7 @@
 
 import { pino } from 'pino'
 import type { Issue } from '../errors/issue.ts'
-import { printable } from './session-line.ts'
+import { printable } from './session-log.ts'
 
 export type EventDetails = Readonly<Record<string, string | number | boolean>>
 

@@ -10,9 +10,15 @@ import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { oneAtATime } from '../proxy/request-turns.ts'
 import { isWeb, type OriginListener, planOriginListeners, type Site, type WebKind } from './listen-plan.ts'
-import { type OriginClient, type OriginContext, type OriginRequest, originRequestOf } from './origin-request.ts'
+import {
+  type OnOriginRequest,
+  type OriginClient,
+  type OriginContext,
+  type OriginRequest,
+  originRequestOf,
+} from './origin-request.ts'
 import { type Attribution, html, type OriginAnswer, send } from './page.ts'
-import { directRequest, echo, saas, search, site } from './sites.ts'
+import { directRequest, echo, saas, search, site, trace } from './sites.ts'
 import { runTool } from './test-endpoints.ts'
 
 export interface OriginsOptions extends OriginContext {
@@ -24,6 +30,7 @@ export interface OriginsOptions extends OriginContext {
   readonly proxy: string
   /** the attribution on pages, for geolocation */
   readonly attribution: Attribution
+  readonly onRequest?: OnOriginRequest | undefined
 }
 
 export interface RunningOrigins {
@@ -48,6 +55,9 @@ const KINDS: Readonly<Record<WebKind, (originRequest: OriginRequest, client: Ori
   search,
   site,
 }
+
+/** On every site, whatever its kind. */
+const TRACE = '/cdn-cgi/trace'
 
 /** Starts all test origins; resolves when every one listens. Rejects with an InputError that names every address
  *  that cannot be listened on; then nothing is left listening. */
@@ -96,11 +106,15 @@ async function answer(
   const found = findSite(listener, request)
   if (found === undefined) return send(misdirected(listener, request), request, response, attribution)
   const originRequest = originRequestOf(request, found, options)
-  if (found.spec.kind === 'echo' && (await runTool(originRequest.path, request, response))) return
-  const { client } = originRequest
-  const reply =
-    client === undefined ? directRequest(originRequest, options.proxy) : KINDS[found.spec.kind](originRequest, client)
-  send(reply, request, response, attribution)
+  const isTool = found.spec.kind === 'echo' && (await runTool(originRequest.path, request, response))
+  if (!isTool) send(replyTo(originRequest, options), request, response, attribution)
+  options.onRequest?.(originRequest, response.statusCode)
+}
+
+function replyTo(request: OriginRequest, { proxy }: OriginsOptions): OriginAnswer {
+  const { client, site } = request
+  if (client === undefined) return directRequest(request, proxy)
+  return request.path === TRACE ? trace(request, client) : KINDS[site.spec.kind](request, client)
 }
 
 /** The site named by the Host field; an address means the only site of the listener. */

@@ -1,6 +1,7 @@
-// The kinds of test origins that serve HTTP. A plain site (espn.com, cloudflare.com) shows the client's address and
-// both of its locations ([E5]); behind Cloudflare it also serves /cdn-cgi/trace, as every proxied site does.
+// The kinds of test origins that serve HTTP, and what all of them answer at /cdn-cgi/trace, where people look at their
+// address and data center. A plain site (espn.com, cloudflare.com) shows the client's address and both of its locations ([E5]).
 
+import { TLSSocket } from 'node:tls'
 import { type Cidr, containsIp } from '../net/cidr.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import { describePlace, describeView, type OriginClient, type OriginRequest, requestFacts } from './origin-request.ts'
@@ -9,7 +10,6 @@ import { factList, html, type OriginAnswer } from './page.ts'
 /** A page with the client's address, physical and logical location. */
 export function site(request: OriginRequest, client: OriginClient): OriginAnswer {
   const { decision, candidate } = client.attempt
-  if (request.path === '/cdn-cgi/trace' && candidate.proxiedByCloudflare) return trace(request, client)
   const facts = {
     seen: client.address.text,
     from: describeView(client.view),
@@ -38,9 +38,12 @@ export function site(request: OriginRequest, client: OriginClient): OriginAnswer
   }
 }
 
-/** `key=value` lines under Cloudflare's names; `colo` is where the client's traffic entered its network. */
-function trace(request: OriginRequest, client: OriginClient): OriginAnswer {
-  const { decision } = client.attempt
+/** `key=value` lines under Cloudflare's names; `colo` is the data center the connection left from. Whoever came by no
+ *  proxy endpoint stands for a device client (`warp=on`). */
+export function trace(request: OriginRequest, client: OriginClient): OriginAnswer {
+  const { decision, flow } = client.attempt
+  const { socket } = request.request
+  const tls = socket instanceof TLSSocket ? socket : undefined
   const facts = {
     h: request.site.spec.name,
     ip: client.address.text,
@@ -48,10 +51,15 @@ function trace(request: OriginRequest, client: OriginClient): OriginAnswer {
     visit_scheme: request.scheme,
     uag: request.request.headers['user-agent'] ?? '',
     colo: (decision.physicalColo ?? decision.ingressColo).code,
+    sliver: 'none',
     http: `http/${request.request.httpVersion}`,
     loc: client.view?.place.country ?? 'XX',
-    tls: request.scheme === 'https' ? 'on' : 'off',
+    tls: tls?.getProtocol() ?? 'off',
+    sni: typeof tls?.servername === 'string' ? 'plaintext' : 'off',
+    warp: flow.proxyEndpoint === undefined ? 'on' : 'off',
     gateway: 'on',
+    rbi: 'off',
+    kex: 'none',
   }
   const lines = Object.entries(facts).map(([name, value]) => `${name}=${value}\n`)
   return {

@@ -2,7 +2,7 @@
 // SOCKS5 is implemented here because the reply code is needed, and bytes right behind the reply must not be lost.
 
 import type { Socket } from 'node:net'
-import { Client, errors } from 'undici'
+import type { Client } from 'undici'
 import type { ConfiguredExit, ConfiguredTunnel } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
@@ -91,7 +91,8 @@ export async function enterHttp(
   destination: Endpoint,
   where: string,
 ): Promise<void> {
-  const client = new Client('http://exit', {
+  const { Client: HttpClient } = await import('undici')
+  const client = new HttpClient('http://exit', {
     // undici misses a connector that calls back in the same turn
     connect: (_options, done) => queueMicrotask(() => done(null, socket)),
     maxHeaderSize: MAX_HEAD_BYTES,
@@ -113,6 +114,7 @@ async function ask(client: Client, authority: string, { login, text }: Configure
     const { statusCode } = await client.connect({ path: authority, headers })
     return statusCode
   } catch (cause) {
+    const { errors } = await import('undici')
     if (!(cause instanceof errors.UndiciError)) throw cause
     const message = `the exit ${text} sent a malformed response for ${where}: ${cause.message}`
     throw new GatewayError('egress.exit_failed', message, { cause })

@@ -22,20 +22,24 @@ type Asked = readonly Explained[]
 
 /** Runs the cases of every test file at these paths (files, or folders with `*.test.yaml`). Throws an InputError with every
  *  problem of every file. */
-export async function runPolicyTests(
-  paths: readonly string[],
-  options: PolicyTestOptions = {},
-): Promise<PolicyTestRun> {
+export async function runPolicyTests(paths: readonly string[], options: RunOptions = {}): Promise<PolicyTestRun> {
   const bundledGeo = openGeoDatabase(bundledGeoSources(), { changes: 'ignored' })
   try {
-    return await runTestFiles<Asked>(paths, options, (configFile) => openSubject(configFile, { bundledGeo }))
+    return await runTestFiles<Asked>(paths, options, (configFile) =>
+      openSubject(configFile, { bundledGeo }, options.onNotice),
+    )
   } finally {
     bundledGeo.close()
   }
 }
 
-async function openSubject(configFile: string, shared: SharedParts): Promise<TestSubject<Asked>> {
+async function openSubject(
+  configFile: string,
+  shared: SharedParts,
+  onNotice: RunOptions['onNotice'],
+): Promise<TestSubject<Asked>> {
   const decider = await openDecider({ configFile }, shared)
+  for (const issue of decider.issues) onNotice?.(issue)
   const allowlists = allowlistsOf(decider.config)
   return {
     ruleset: decider.snapshot.ruleset,
@@ -69,13 +73,6 @@ function filesOf({ file, rules }: LabConfig): string[] {
 export type PolicyTestCase = CaseResult<readonly Explained[]>
 /** `asked`: an explanation per address of the destination; none for a connection that failed before a decision. */
 export type PolicyTestRun = TestRun<readonly Explained[]>
-export interface PolicyTestOptions {
-  /** in place of the configuration that each test file names */
-  readonly config?: string
-  /** only cases whose name has this in it */
-  readonly filter?: string
-}
-
 /** A configuration that can be asked what it decides. */
 export interface TestSubject<Asked> {
   readonly ruleset: Ruleset
@@ -93,10 +90,12 @@ export interface TestAnswer<Asked> {
 }
 
 export interface RunOptions {
-  /** in place of the configuration that each file names */
-  readonly config?: string
+  /** in place of the configuration that each file names; or what to use for the one it names */
+  readonly config?: string | ((named: string) => Promise<string>)
   /** only cases whose name has this in it, letter case aside */
   readonly filter?: string
+  /** gets warnings about each configuration */
+  readonly onNotice?: (issue: Issue) => void
 }
 
 /** Runs the cases of all files found at the paths, in order. Throws an InputError with every problem of every file. */
@@ -110,7 +109,7 @@ export async function runTestFiles<Asked>(
   try {
     const ran: { file: TestFile; config: string; results: CaseResult<Asked>[] }[] = []
     for (const file of files) {
-      const configFile = config ?? file.config.path
+      const configFile = typeof config === 'function' ? await config(file.config.path) : (config ?? file.config.path)
       const subject = file.cases.length === 0 ? undefined : await subjects.open(configFile, file)
       const cases = file.cases.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()))
       const results: CaseResult<Asked>[] = []

@@ -31,6 +31,7 @@ const FIELDS = {
   'identity.groups.name': BYTES_ARRAY,
   'identity.groups.email': BYTES_ARRAY,
   'identity.saml_attributes': { map: BYTES_ARRAY },
+  'identity.oidc_claims': BYTES_ARRAY,
   'device_posture.checks.passed': BYTES_ARRAY,
   'device_posture.checks.failed': BYTES_ARRAY,
 } as const satisfies Record<string, ValueType>
@@ -67,6 +68,7 @@ export const GATEWAY_SCHEME: Scheme = createScheme(FIELDS, {
   // there are no lists of ports, applications or categories ([R14])
   listTypes: ['Bytes', 'Ip'],
   objectArrays: GROUP_MEMBERS,
+  pairTexts: ['identity.oidc_claims'],
   adviseUnknown: adviseForeign,
 })
 
@@ -129,7 +131,12 @@ const OTHER_PRODUCTS: readonly (readonly [prefix: string, advice: string])[] = [
   ['net.sni.', 'the SNI is not known before the connection is made; match `net.fqdn.host` or `net.fqdn.domains`'],
 ]
 
+/** People write an attribute as if it were a member. */
+const ATTRIBUTE = /^(identity\.(?:saml_attributes|oidc_claims))\.(.+)$/
+
 function adviseForeign(name: string): string | undefined {
+  const [, field, attribute] = ATTRIBUTE.exec(name) ?? []
+  if (field !== undefined) return `write \`any(${field}[*] == "${attribute}=…")\``
   const right = RIGHT_NAMES[name]
   if (right !== undefined) return `did you mean \`${right}\`?`
   const product = OTHER_PRODUCTS.find(([prefix]) => name.startsWith(prefix))

@@ -190,6 +190,7 @@ const FROM_IDENTITY = {
   'identity.groups.name': ({ groups }) => membersOf(groups, 'name'),
   'identity.groups.email': ({ groups }) => membersOf(groups, 'email'),
   'identity.saml_attributes': ({ samlAttributes }) => attributesOf(samlAttributes),
+  'identity.oidc_claims': ({ oidcClaims }) => present(claimTexts(oidcClaims)),
 } as const satisfies Partial<Record<FieldName, Read<Identity>>>
 
 /** A name and each of its parent domains: `a.b.test` → `a.b.test`, `b.test`, `test`. */
@@ -217,6 +218,11 @@ function bytesOfAll(items: readonly string[] | undefined): readonly string[] | u
 
 function membersOf(groups: Identity['groups'], member: keyof UserGroup): readonly string[] | undefined {
   return present(groups.map((group) => bytesOf(group[member])))
+}
+
+/** `name=value`, one for each value. */
+function claimTexts(claims: Identity['oidcClaims']): readonly string[] {
+  return [...claims].flatMap(([name, values]) => values.map((value) => bytesOf(`${name}=${value}`)))
 }
 
 /** Keys in byte order, in which the language iterates maps. */

@@ -18,6 +18,8 @@ export interface Identity {
   readonly name: string
   readonly groups: readonly UserGroup[]
   readonly samlAttributes: ReadonlyMap<string, readonly string[]>
+  /** by name, as the identity provider sent them */
+  readonly oidcClaims: ReadonlyMap<string, readonly string[]>
 }
 
 export interface Device {

@@ -28,6 +28,7 @@ export type RuleProblemCode = keyof typeof RULE_PROBLEMS
 /** Actions of Gateway rules of all kinds. */
 export const KNOWN_ACTIONS: readonly string[] = [
   'allow',
+  'audit_ssh',
   'block',
   'egress',
   'isolate',

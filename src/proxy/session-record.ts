@@ -7,7 +7,7 @@ import { letsIn } from '../policy/allowlist.ts'
 import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 import type { Place } from '../policy/place.ts'
 import type { ClientInfo, InboundProtocol } from './arrival.ts'
-import type { SessionEnd } from './session.ts'
+import type { HttpExchange, SessionEnd } from './session.ts'
 import type { DialAttempt, Reached } from './stage-values.ts'
 
 /** What the record needs beside the stage reached. */
@@ -19,6 +19,7 @@ export interface RecordFacts {
   /** monotonic, ms */
   readonly endedTick: number
   readonly requests: number
+  readonly exchanges: readonly HttpExchange[]
 }
 
 /** The record of a connection, whether it got through or failed at any stage. */
@@ -38,6 +39,7 @@ export function makeSessionRecord(reached: Reached, facts: RecordFacts): Session
     ClientTLSVersion: client.tls?.version ?? '',
     ConnectionCloseReason: facts.end.reason,
     ConnectionReuse: facts.requests > 1,
+    DestinationReplicaID: '',
     DestinationTunnelID: tunnel,
     DetectedProtocol: isForwarding(client) ? 'http' : (facts.end.firstBytes?.protocol ?? ''),
     DeviceID: context?.device?.id ?? '',
@@ -51,6 +53,7 @@ export function makeSessionRecord(reached: Reached, facts: RecordFacts): Session
     IngressColoName: decision?.ingressColo.code ?? '',
     InitialOriginIP: placeholder?.initial.text ?? '',
     Offramp: tunnel === '' ? 'INTERNET' : 'CFD_TUNNEL',
+    OnrampType: onrampOf(client, context),
     OriginIP: (attempt?.candidate.destination.ip ?? placeholder?.address)?.text ?? '',
     OriginPort: attempt?.candidate.destination.port ?? 0,
     OriginTLSCertificateIssuer: '',
@@ -66,8 +69,10 @@ export function makeSessionRecord(reached: Reached, facts: RecordFacts): Session
     SessionEndTime: formatInstant(facts.endedAt),
     SessionID: facts.id,
     SessionStartTime: formatInstant(client.acceptedAt),
+    SourceID: '',
     SourceIP: source.ip.text,
     SourceInternalIP: context?.internalSource?.text ?? '',
+    SourceName: '',
     SourcePort: source.port,
     TenantID: '',
     UserID: context?.identity?.id ?? '',
@@ -104,6 +109,7 @@ function labRecord(reached: Reached, facts: RecordFacts, attempt: DialAttempt | 
     distance: upstream?.distance,
     tcp: tcpOf(facts.end),
     requests: isForwarding(client) ? facts.requests : undefined,
+    exchanges: facts.requests > 1 ? facts.exchanges : undefined,
   }
 }
 
@@ -117,6 +123,12 @@ function allowlistOf(upstream: Reached['upstream']): LabRecord['allowlist'] {
 function tcpOf({ tcp }: SessionEnd): LabRecord['tcp'] {
   if (tcp === undefined) return undefined
   return { rttMs: tcp.rttUs / 1000, minRttMs: tcp.minRttUs / 1000, retransmits: tcp.retransmits }
+}
+
+/** A proxy endpoint is no on-ramp with a name of its own; whoever uses none stands for a device client. */
+function onrampOf({ listener }: ClientInfo, context: Reached['context']): SessionRecord['OnrampType'] {
+  if (context?.internalSource !== undefined) return 'MAGIC'
+  return listener.endpoint === undefined ? 'CF1_CLIENT' : 'OTHER'
 }
 
 /** The log may contain more than the reply to the client. */
@@ -159,6 +171,8 @@ export interface SessionRecord {
   readonly ClientTLSVersion: string
   readonly ConnectionCloseReason: CloseReason
   readonly ConnectionReuse: boolean
+  /** the replica of a tunnel that served the session; the lab's tunnels have none */
+  readonly DestinationReplicaID: string
   readonly DestinationTunnelID: string
   /** by the client's first bytes: `http`, `http2`, `tls`, `ssh` */
   readonly DetectedProtocol: string
@@ -172,7 +186,8 @@ export interface SessionRecord {
   readonly Email: string
   readonly IngressColoName: string
   readonly InitialOriginIP: string
-  readonly Offramp: 'INTERNET' | 'MAGIC' | 'CFD_TUNNEL' | 'DEVICE_CLIENT' | 'MESH'
+  readonly Offramp: 'INTERNET' | 'MAGIC' | 'CFD_TUNNEL' | 'DEVICE_CLIENT' | 'WARP' | 'MESH'
+  readonly OnrampType: 'OTHER' | 'CF1_CLIENT' | 'MESH' | 'WORKERS_VPC' | 'MAGIC'
   readonly OriginIP: string
   readonly OriginPort: number
   readonly OriginTLSCertificateIssuer: string
@@ -189,8 +204,12 @@ export interface SessionRecord {
   readonly SessionEndTime: string
   readonly SessionID: string
   readonly SessionStartTime: string
+  /** id and name of the Worker that began the session; '' where it was none */
+  readonly SourceID: string
   readonly SourceIP: string
+  /** behind a GRE or IPsec on-ramp */
   readonly SourceInternalIP: string
+  readonly SourceName: string
   readonly SourcePort: number
   readonly TenantID: string
   readonly UserID: string
@@ -249,6 +268,8 @@ export interface LabRecord {
   readonly durationMs: number
   /** forwarded HTTP: requests carried by this connection */
   readonly requests?: number | undefined
+  /** the last 100 of them, where there were several */
+  readonly exchanges?: readonly HttpExchange[] | undefined
 }
 
 /** The second formatted last: thousands of sessions end per second, and Date takes 2 µs to format one. */

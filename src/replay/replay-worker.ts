@@ -1,14 +1,15 @@
 // One thread of a replay: loads the rules for itself, then answers each piece of a recording with a report.
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { loadReplaySide, type RulesOrigin } from './load-policy.ts'
+import { loadReplaySide } from './load-policy.ts'
 import { createReplayer } from './replayer.ts'
 import { replayBytes } from './session-stream.ts'
 import { SpanReader } from './span.ts'
-import type { ReplayTask, ReplayTaskResult } from './worker-pool.ts'
+import type { ReplayTask, ReplayTaskResult, ReplayWorkerData } from './worker-pool.ts'
 
-const { after, before }: { after: RulesOrigin; before?: RulesOrigin } = workerData
-const replayer = createReplayer(loadReplaySide(after), before === undefined ? undefined : loadReplaySide(before))
+const { after, before, names }: ReplayWorkerData = workerData
+const against = before === undefined ? {} : { before: loadReplaySide(before) }
+const replayer = createReplayer(loadReplaySide(after), { ...against, names })
 const spans = new SpanReader()
 
 function tell(message: ReplayTaskResult): void {
@@ -17,7 +18,7 @@ function tell(message: ReplayTaskResult): void {
 
 parentPort?.on('message', (message: ReplayTask) => {
   if (message.kind === 'finish') {
-    tell({ kind: 'summary', summary: replayer.summary })
+    tell({ kind: 'summary', summary: replayer.summary() })
     parentPort?.close()
   } else {
     const { lines, keepChanged } = message

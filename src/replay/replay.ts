@@ -1,28 +1,30 @@
-// Runs a replay: which rules, checked once before any thread starts; the recordings; the workers; the file of
-// changed records.
+// Runs a replay: which rules, checked once before any thread starts; the recordings, in pieces that go to the workers; their
+// reports, taken in order, so that lines have their numbers and the changed records their order.
 
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
-import type { ReplaySummary } from '../analysis/replay-summary.ts'
+import { addSummary, emptySummary, type ReplaySummary } from '../analysis/replay-summary.ts'
 import { cannotWrite } from '../config/files.ts'
 import { readSourceDocument } from '../config/source-document.ts'
 import { readConfig } from '../decider/read-config.ts'
-import { InputError } from '../errors/issue.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { withoutGeoDatabase } from '../geo/database.ts'
 import type { RulesOrigin } from './load-policy.ts'
-import { replayFiles } from './replay-files.ts'
-import { openSessions } from './session-stream.ts'
-import { startWorkerPool } from './worker-pool.ts'
+import type { NameSource } from './recorded-session.ts'
+import type { PieceReport } from './replayer.ts'
+import { openSessions, type SessionSource } from './session-stream.ts'
+import { type ReplayWorkerPool, startWorkerPool } from './worker-pool.ts'
 
 /** Replays recordings. Throws an InputError for rules that are not good and recordings that cannot be read. */
 export async function replay(request: ReplayRequest): Promise<ReplayOutcome> {
   const { sessions, configFile, threads, out } = request
   const after = originOf(request.against ?? request.rules, configFile)
   const before = request.against === undefined ? undefined : originOf(request.rules, configFile)
-  const rules = checkedRules([after, ...(before === undefined ? [] : [before])])
-  const sources = sessions.map((path) => openSessions(path, standardInput()))
+  const rules = checkedRules([after, ...(before === undefined ? [] : [before])], request.onNotice)
+  const sources = sessions.map((path) => openSessions(path, standardInput(), request.columns))
   const sink = out === undefined ? undefined : await openSink(out)
-  const workerData = before === undefined ? { after } : { after, before }
+  const workerData = { after, ...(before === undefined ? {} : { before }), names: request.names ?? 'recorded' }
   const module = new URL('./replay-worker.ts', import.meta.url)
   const pool = await startWorkerPool(module, threads, { workerData, keepChanged: sink !== undefined })
   try {
@@ -33,6 +35,52 @@ export async function replay(request: ReplayRequest): Promise<ReplayOutcome> {
     await pool.close()
     if (sink !== undefined) await finished(sink.end())
   }
+}
+
+interface ReplaySinks {
+  /** share done, 0…1; only where the sizes of all inputs are known */
+  readonly onProgress?: (share: number) => void
+  /** takes changed records, as NDJSON; resolves when there is room for more */
+  readonly changed?: (text: string) => Promise<void>
+}
+
+/** Unreadable lines that are described; all are counted. */
+const MOST_UNREADABLE = 5
+
+/** Replays the sources one after the other. Throws an InputError for a source that breaks off. */
+async function replayFiles(
+  sources: readonly SessionSource[],
+  pool: ReplayWorkerPool,
+  { onProgress, changed }: ReplaySinks,
+): Promise<Omit<ReplayOutcome, 'rules'>> {
+  const start = performance.now()
+  const total = sources.reduce((sum, { size }) => sum + (size ?? Number.NaN), 0)
+  const unreadable: UnreadableRecord[] = []
+  let before = 0
+  for (const source of sources) {
+    let lines = 0
+    const take = async ({ lines: count, problems, changed: records }: PieceReport, inRecords: boolean) => {
+      for (const { line, message } of problems.slice(0, MOST_UNREADABLE - unreadable.length)) {
+        const at = inRecords ? { record: lines + line } : { line: lines + line }
+        unreadable.push({ file: source.name, ...at, message })
+      }
+      lines += count
+      if (records !== '') await changed?.(records)
+    }
+    let inOrder: Promise<void> = Promise.resolve()
+    for await (const { lines: piece, inRecords, done } of source.pieces()) {
+      const { report } = await pool.submit(piece)
+      const turn = inOrder.then(async () => take(await report, inRecords))
+      turn.catch(() => {})
+      inOrder = turn
+      if (Number.isFinite(total)) onProgress?.((before + done) / total)
+    }
+    await inOrder
+    before += source.size ?? 0
+  }
+  const summary = emptySummary()
+  for (const part of await pool.finish()) addSummary(summary, part)
+  return { summary, unreadable, seconds: (performance.now() - start) / 1000 }
 }
 
 /** Standard input as bytes. Verbs have it as text; as Latin-1 text every byte is a character, and back again. */
@@ -50,9 +98,12 @@ function originOf(file: string | undefined, configFile: string): RulesOrigin {
 }
 
 /** The rules that decide in the end: the first of these. Throws with the problems of all. */
-function checkedRules(origins: readonly RulesOrigin[]): ReplayOutcome['rules'] {
+function checkedRules(origins: readonly RulesOrigin[], onNotice: ReplayRequest['onNotice']): ReplayOutcome['rules'] {
   const read = origins.map(({ configFile, rulesFile }) => {
-    return readConfig(configFile, rulesFile === undefined ? {} : { rulesFile }).config.rules
+    const { geo, rules } = readConfig(configFile, rulesFile === undefined ? {} : { rulesFile }).config
+    const missing = withoutGeoDatabase(geo.databases)
+    if (missing !== undefined) onNotice?.(missing)
+    return rules
   })
   return (read[0] ?? [])
     .filter(({ enabled, action }) => enabled && action === 'egress')
@@ -84,17 +135,30 @@ export interface ReplayRequest {
   /** compare these with `rules`, in place of `rules` with what was recorded */
   readonly against?: string
   readonly threads: number
+  /** default: the record's name alone */
+  readonly names?: NameSource
+  /** of a table whose first row does not name them */
+  readonly columns?: readonly string[]
   /** where changed records go */
   readonly out?: string
   /** share done, 0…1 */
   readonly onProgress?: (share: number) => void
+  readonly onNotice?: (issue: Issue) => void
 }
 
 export interface ReplayOutcome {
   readonly summary: ReplaySummary
   /** the first few lines that are no session record */
-  readonly unreadable: readonly { readonly file: string; readonly line: number; readonly message: string }[]
+  readonly unreadable: readonly UnreadableRecord[]
   readonly seconds: number
   /** the rules sessions were decided by in the end, by precedence; those that can decide */
   readonly rules: readonly { readonly id: string; readonly name: string; readonly precedence: number }[]
+}
+
+/** Counted in lines, or in records where a record is no line. */
+export interface UnreadableRecord {
+  readonly file: string
+  readonly line?: number
+  readonly record?: number
+  readonly message: string
 }

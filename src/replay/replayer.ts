@@ -9,10 +9,12 @@ import {
   type EgressAnswer,
   emptySummary,
   entryOf,
+  MISSABLE,
   newAllowlistTally,
   newTally,
   type ReplayChange,
   type ReplaySummary,
+  saysSomething,
 } from '../analysis/replay-summary.ts'
 import { dedicatedIpOf } from '../geo/site-view.ts'
 import { parseIp } from '../net/ip.ts'
@@ -21,9 +23,9 @@ import { type Allowlist, type Allowlists, letsIn } from '../policy/allowlist.ts'
 import { decide } from '../policy/decide.ts'
 import type { DecisionOutcome } from '../policy/decision.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
-import { type RecordedSession, sessionOf } from './recorded-session.ts'
+import { type FieldValue, type NameSource, type RecordedSession, sessionOf } from './recorded-session.ts'
 import type { RecordedClient, RecordedDestination, RecordedFlow, RecordedFlowReader } from './session-flow.ts'
-import { detached, SessionReader } from './session-reader.ts'
+import { describeOther, detached, SessionReader } from './session-reader.ts'
 
 /** A set of rules with the configuration around it. */
 export interface ReplaySide {
@@ -50,10 +52,10 @@ export interface PieceReport {
 export interface Replayer {
   /** Replays whole lines. */
   replay(text: string, options: { readonly keepChanged: boolean }): PieceReport
-  readonly summary: ReplaySummary
+  /** of everything so far */
+  summary(): ReplaySummary
 }
 
-const NO_SESSION = 'JSON, but not a session record'
 /** Unreadable lines described per piece; all are counted. */
 const MOST_PROBLEMS = 5
 
@@ -64,9 +66,17 @@ interface Service {
   readonly tally: AllowlistTally
 }
 
-/** A replayer of `after` against `before`, or against what was recorded. */
-export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer {
+export interface ReplayerOptions {
+  /** compare with these rules, in place of what was recorded */
+  readonly before?: ReplaySide
+  readonly names?: NameSource
+}
+
+/** A replayer of `after`. */
+export function createReplayer(after: ReplaySide, { before, names = 'recorded' }: ReplayerOptions = {}): Replayer {
   const summary = emptySummary()
+  const period = new RecordedPeriod()
+  const byMissing = new Map<number, number>()
   const reader = new SessionReader()
   const services = new WeakMap<RecordedDestination, Service | undefined>()
   const recorded = new RecordedAnswers(after.snapshot.account)
@@ -75,7 +85,8 @@ export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer
   function read(text: string, from: number, to: number): RecordedSession | string {
     try {
       const values = reader.read(text, from, to)
-      return (values === undefined ? undefined : sessionOf(values)) ?? NO_SESSION
+      const session = values === undefined ? undefined : sessionOf(values, names)
+      return session ?? describeOther(JSON.parse(text.slice(from, to)))
     } catch {
       return 'not complete JSON'
     }
@@ -83,11 +94,14 @@ export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer
 
   /** What changed; undefined for a session that was not decided. */
   function replaySession(session: RecordedSession): Changed | undefined {
+    countRecord(session)
     const found = after.flowOf(session)
+    if (session.isExempt) return countExempt(found)
     const then = before?.flowOf(session)
     const why = typeof found === 'string' ? found : typeof then === 'string' ? then : undefined
     if (why !== undefined || typeof found === 'string' || typeof then === 'string') {
       summary.undecided[why ?? 'bad_address']++
+      if (why === 'no_destination' && session.fromLab && session.outcome === '') summary.hadNoDecision++
       return undefined
     }
     const is = answerOf(decide(after.snapshot, found.flow))
@@ -104,6 +118,24 @@ export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer
     return { before: was, after: is, changes }
   }
 
+  function countRecord({ dataSet, fromLab, isNamedBySni, missing, startedAt }: RecordedSession): void {
+    summary.fromCloudflare ||= !fromLab
+    count(summary.dataSets, dataSet)
+    if (isNamedBySni) summary.namedBySni++
+    if (missing !== 0) byMissing.set(missing, (byMissing.get(missing) ?? 0) + 1)
+    period.add(startedAt)
+  }
+
+  /** The record says that rules did not apply, and they do not now: rules do not move a destination. */
+  function countExempt(found: RecordedFlow | string): undefined {
+    summary.decided++
+    summary.compared++
+    summary.exempt++
+    if (typeof found === 'string') return
+    entryOf(summary.destinations, found.where.name, newTally).sessions++
+    entryOf(summary.users, found.who.name, newTally).sessions++
+  }
+
   function countSession(
     session: RecordedSession,
     { who, where }: RecordedFlow,
@@ -111,12 +143,13 @@ export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer
     was: EgressAnswer,
   ): void {
     summary.decided++
+    if (saysSomething(was)) summary.compared++
     entryOf(summary.destinations, where.name, newTally).sessions++
     entryOf(summary.users, who.name, newTally).sessions++
-    if (is.ruleId !== '') count(summary.ruleUses, is.ruleId)
+    if (is.ruleId) count(summary.ruleUses, is.ruleId)
     if (who.unknownUser !== undefined) count(summary.unknownUsers, who.unknownUser)
     if (who.unknownNetwork !== undefined) count(summary.unknownNetworks, who.unknownNetwork)
-    const service = serviceOf(where, session)
+    const service = session.hasLeft && was.egressIp !== undefined ? serviceOf(where, session) : undefined
     if (service !== undefined) countAdmission(service, was, is, who)
   }
 
@@ -137,8 +170,8 @@ export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer
 
   function countAdmission(service: Service, was: EgressAnswer, is: EgressAnswer, { name }: RecordedClient): void {
     const { tally } = service
-    const admitted = letsIn(service.before, parseIp(was.egressIp))
-    const admits = letsIn(service.after, parseIp(is.egressIp))
+    const admitted = letsIn(service.before, parseIp(was.egressIp ?? ''))
+    const admits = letsIn(service.after, parseIp(is.egressIp ?? ''))
     tally.sessions++
     if (!admitted && admits) tally.admitted++
     if (!admitted || admits) return
@@ -147,7 +180,14 @@ export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer
   }
 
   return {
-    summary,
+    summary() {
+      const { from, to } = period
+      const missing = new Map<string, number>()
+      for (const [bits, sessions] of byMissing) {
+        for (const [nth, field] of MISSABLE.entries()) if ((bits >> nth) & 1) count(missing, field, sessions)
+      }
+      return { ...summary, missing, recordedFrom: from, recordedTo: to }
+    },
     replay(text, { keepChanged }) {
       const problems: LineProblem[] = []
       const changed: string[] = []
@@ -170,9 +210,53 @@ export function createReplayer(after: ReplaySide, before?: ReplaySide): Replayer
         }
         from = end + 1
       }
+      period.letGo()
       return { lines, problems, changed: changed.join('') }
     },
   }
+}
+
+/** When the first and the last session of a recording began. Most texts only need a comparison. */
+class RecordedPeriod {
+  #texts: { from: string; to: string } | undefined
+  #from = Number.POSITIVE_INFINITY
+  #to = Number.NEGATIVE_INFINITY
+
+  add(startedAt: FieldValue): void {
+    if (startedAt === undefined || startedAt === '') return
+    if (typeof startedAt === 'number' || !startedAt.endsWith('Z')) this.#note(epochMsOf(startedAt))
+    else if (this.#texts === undefined) this.#texts = { from: startedAt, to: startedAt }
+    else if (startedAt < this.#texts.from) this.#texts.from = startedAt
+    else if (startedAt > this.#texts.to) this.#texts.to = startedAt
+  }
+
+  /** Texts are pieces of a large one, which must not live on. */
+  letGo(): void {
+    for (const text of this.#texts === undefined ? [] : [this.#texts.from, this.#texts.to]) this.#note(Date.parse(text))
+    this.#texts = undefined
+  }
+
+  /** epoch ms; undefined: no session said */
+  get from(): number | undefined {
+    return Number.isFinite(this.#from) ? this.#from : undefined
+  }
+
+  get to(): number | undefined {
+    return Number.isFinite(this.#to) ? this.#to : undefined
+  }
+
+  #note(epochMs: number): void {
+    if (Number.isNaN(epochMs)) return
+    this.#from = Math.min(this.#from, epochMs)
+    this.#to = Math.max(this.#to, epochMs)
+  }
+}
+
+/** RFC 3339 with any offset, or a number whose size tells its unit: seconds, or thousandths, millionths, billionths. */
+function epochMsOf(written: string | number): number {
+  const count = typeof written === 'number' ? written : /^\d+(\.\d+)?$/.test(written) ? Number(written) : Number.NaN
+  if (Number.isNaN(count)) return Date.parse(String(written))
+  return [1e11, 1e14, 1e17].reduce((ms, limit) => (count >= limit ? ms / 1000 : ms), count * 1000)
 }
 
 interface Changed {
@@ -186,16 +270,18 @@ const MOST_ADDRESSES = 50_000
 /** What a recording says happened. The same few answers come again and again. */
 class RecordedAnswers {
   readonly #account: Account
-  readonly #shared = new Map<string, { readonly text: string; readonly shared: boolean }>()
+  readonly #shared = new Map<string, RecordedAddress>()
 
   constructor(account: Account) {
     this.#account = account
   }
 
   answerOf(session: RecordedSession): EgressAnswer {
-    const { text, shared } = this.#address(session.egressIp)
+    const { egressIp } = session
+    const { text, name, shared } = egressIp === undefined ? UNKNOWN_ADDRESS : this.#address(egressIp)
     return {
       egressIp: text,
+      egressName: name,
       shared,
       ruleId: session.ruleId,
       ruleName: session.ruleName,
@@ -205,17 +291,27 @@ class RecordedAnswers {
     }
   }
 
-  #address(written: string): { readonly text: string; readonly shared: boolean } {
+  #address(written: string): RecordedAddress {
     const known = this.#shared.get(written)
     if (known !== undefined) return known
     const address = written === '' ? undefined : parseIp(written)
-    const shared = address !== undefined && dedicatedIpOf(this.#account, address) === undefined
-    const made = { text: address?.text ?? detached(written), shared }
+    const dedicated = address === undefined ? undefined : dedicatedIpOf(this.#account, address)
+    const text = address?.text ?? detached(written)
+    const range = address?.family === 6 ? dedicated?.ipv6?.range.text : undefined
+    const made = { text, name: range ?? text, shared: address !== undefined && dedicated === undefined }
     if (this.#shared.size >= MOST_ADDRESSES) this.#shared.clear()
     this.#shared.set(detached(written), made)
     return made
   }
 }
+
+interface RecordedAddress {
+  readonly text: string | undefined
+  readonly name: string | undefined
+  readonly shared: boolean
+}
+
+const UNKNOWN_ADDRESS: RecordedAddress = { text: undefined, name: undefined, shared: false }
 
 function isBlank(text: string, from: number, to: number): boolean {
   return text.charCodeAt(from) <= 32 && text.slice(from, to).trim() === ''
@@ -228,12 +324,12 @@ function withReplay(line: string, { before, after, changes }: Changed): string {
   return `${line.slice(0, brace)},"Replay":${JSON.stringify(replay)}}\n`
 }
 
-function shown({ egressIp, ruleId, ruleName, colo, outcome, reason }: EgressAnswer) {
+function shown({ egressIp, ruleId = '', ruleName, colo, outcome, reason }: EgressAnswer) {
   const rule = ruleId === '' && ruleName === '' ? null : { id: ruleId, name: ruleName }
   return {
-    egress_ip: egressIp === '' ? null : egressIp,
+    egress_ip: egressIp || null,
     rule,
-    colo: colo === '' ? null : colo,
+    colo: colo || null,
     outcome: outcome ?? null,
     reason,
   }

@@ -6,7 +6,7 @@ import type { LabConfig } from '../config/lab-config.ts'
 import { formatTarget } from '../net/endpoint.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
 import type { Device, Flow, Identity } from '../policy/flow.ts'
-import { COLOS, type Place } from '../policy/place.ts'
+import { COLOS, countryFacts, type Place } from '../policy/place.ts'
 import type { Arrival, ClientInfo } from '../proxy/arrival.ts'
 import type { Ports } from '../proxy/pipeline-ports.ts'
 import type { Candidate, ClientContext } from '../proxy/stage-values.ts'
@@ -65,14 +65,12 @@ export function createRecordedFlowReader(
   const destinations = new Map<string, RecordedDestination | undefined>()
 
   return (session) => {
-    const { protocol } = session
-    const transport =
-      protocol === 'TCP' || protocol === 'tcp' ? 'tcp' : protocol.toLowerCase() === 'udp' ? 'udp' : undefined
-    if (transport === undefined) return 'other_protocol'
-    if (session.originIp === '') return 'no_destination'
+    const why = whyUndecided(session)
+    if (why !== undefined) return why
     const who = rememberedWho(people, session, lookUpWho)
     const where = rememberedWhere(destinations, session, lookUpWhere)
     if (who === undefined || where === undefined) return 'bad_address'
+    const transport = session.transport === 'udp' ? 'udp' : 'tcp'
     const known = { placeOf: () => who.sourcePlace, categoriesOf: () => where.categories }
     const context = { ...who.client, source: { ip: who.sourceIp, port: session.sourcePort ?? 0 } }
     const client: ClientInfo = { ...where.arrival, transport }
@@ -80,6 +78,15 @@ export function createRecordedFlowReader(
     const [pair] = flowsOf(known, { client, context, ...destination })
     return pair === undefined ? 'bad_address' : { flow: pair.flow, who, where }
   }
+}
+
+/** What no decision can do without, and the record does not have. */
+function whyUndecided({ transport, originIp, originPort, sourceIp }: RecordedSession): Undecided | undefined {
+  if (transport === 'unknown') return 'no_protocol'
+  if (transport !== 'tcp' && transport !== 'udp') return 'other_protocol'
+  if (originIp === '') return 'no_destination'
+  if (originPort === undefined) return 'no_port'
+  return sourceIp === '' ? 'no_source' : undefined
 }
 
 /** The person of a session. A place is compared as numbers: to write it into the key would cost as much as to decide. */
@@ -112,7 +119,11 @@ function remember<T>(memory: Map<string, T>, key: string, found: T): T {
 }
 
 type TextField = {
-  [Field in keyof RecordedSession]: RecordedSession[Field] extends string ? Field : never
+  [Field in keyof RecordedSession]: RecordedSession[Field] extends string
+    ? string extends RecordedSession[Field]
+      ? Field
+      : never
+    : never
 }[keyof RecordedSession]
 
 /** What is kept of a session that is looked up. */
@@ -128,8 +139,18 @@ const TEXTS_OF_WHO = [
   'ingressColo',
   'placeCity',
   'placeCountry',
+  'sourceCountry',
+  'sourceContinent',
 ] as const satisfies readonly TextField[]
-const TEXTS_OF_WHERE = ['originIp', 'host', 'proxyEndpoint'] as const satisfies readonly TextField[]
+const TEXTS_OF_WHERE = [
+  'originIp',
+  'host',
+  'proxyEndpoint',
+  'applications',
+  'contentCategories',
+  'originCountry',
+  'originContinent',
+] as const satisfies readonly TextField[]
 
 /** What is remembered must not keep a whole piece of the recording in memory. */
 function detachedSession(session: RecordedSession, texts: readonly TextField[]): RecordedSession {
@@ -140,12 +161,17 @@ function detachedSession(session: RecordedSession, texts: readonly TextField[]):
 
 function whoKey(session: RecordedSession): string {
   const { email, userId, deviceId, deviceName, virtualNetworkId, virtualNetworkName } = session
-  const { sourceIp, internalSourceIp, ingressColo } = session
-  return `${email === '' ? userId : email}\n${deviceId}\n${deviceName}\n${virtualNetworkId}\n${virtualNetworkName}\n${sourceIp}\n${internalSourceIp}\n${ingressColo}`
+  const { sourceIp, internalSourceIp, ingressColo, sourceCountry } = session
+  const person = email === '' ? userId : email
+  return `${person}\n${deviceId}\n${deviceName}\n${virtualNetworkId}\n${virtualNetworkName}\n${sourceIp}\n${internalSourceIp}\n${ingressColo}\n${sourceCountry}`
 }
 
-function whereKey({ originIp, originPort, host, proxyEndpoint }: RecordedSession): string {
-  return `${originIp}\n${originPort}\n${host}\n${proxyEndpoint}`
+function whereKey(session: RecordedSession): string {
+  const { originIp, originPort, host, proxyEndpoint, applications, contentCategories, originCountry } = session
+  const key = `${originIp}\n${originPort}\n${host}\n${proxyEndpoint}`
+  // only Gateway's own logs have these
+  if (applications === '' && contentCategories === '' && originCountry === '') return key
+  return `${key}\n${applications}\n${contentCategories}\n${originCountry}`
 }
 
 function createWhoReader(
@@ -153,6 +179,7 @@ function createWhoReader(
   ports: FlowPorts,
 ): (session: RecordedSession) => RecordedClient | undefined {
   const users = new Map(config.users.map(({ identity }) => [identity.email, identity]))
+  const usersById = new Map(config.users.map(({ identity }) => [identity.id.toLowerCase(), identity]))
   const devices = new Map(
     config.devices.flatMap(({ device }) => [[device.name, device] as const, [device.id, device] as const]),
   )
@@ -165,13 +192,14 @@ function createWhoReader(
   return (session) => {
     const sourceIp = parseIp(session.sourceIp)
     if (sourceIp === undefined) return undefined
-    const known = users.get(session.email)
+    const known = session.email === '' ? usersById.get(session.userId.toLowerCase()) : users.get(session.email)
+    const name = known?.email ?? (session.email || session.userId)
     const recordedNetwork = session.virtualNetworkId.toLowerCase()
     const network = networks.get(recordedNetwork) ?? networks.get(session.virtualNetworkName.toLowerCase())
-    const sourcePlace = ports.placeOf(sourceIp)
+    const sourcePlace = placedIn(ports.placeOf(sourceIp), session.sourceCountry, session.sourceContinent)
     const userPlace = placeOf(session, places) ?? sourcePlace
     return {
-      name: session.email === '' ? '(nobody)' : session.email,
+      name: name || '(nobody)',
       client: {
         ...identityOf(session, known),
         ...deviceOf(session, devices),
@@ -183,7 +211,7 @@ function createWhoReader(
       sourcePlace,
       latitude: session.latitude,
       longitude: session.longitude,
-      ...(session.email === '' || known !== undefined ? {} : { unknownUser: session.email }),
+      ...(name === '' || known !== undefined ? {} : { unknownUser: name }),
       ...(recordedNetwork === '' || network !== undefined ? {} : { unknownNetwork: recordedNetwork }),
     }
   }
@@ -193,7 +221,8 @@ function createWhereReader(
   { listeners: [listener] }: Pick<LabConfig, 'listeners'>,
   ports: FlowPorts,
 ): (session: RecordedSession) => RecordedDestination | undefined {
-  return ({ originIp, originPort: port = 0, host, proxyEndpoint }) => {
+  return (session) => {
+    const { originIp, originPort: port = 0, host, proxyEndpoint } = session
     const address = parseIp(originIp)
     if (address === undefined || listener === undefined) return undefined
     const name = host.toLowerCase().replace(/\.$/, '')
@@ -203,13 +232,44 @@ function createWhereReader(
     return {
       name: formatTarget(target),
       arrival: { protocol: 'http-connect', listener: entered, peer, target, acceptedAt: 0 },
-      candidate: ports.candidateOf(address, port),
-      categories: ports.categoriesOf(target, address),
+      candidate: recordedCandidate(ports.candidateOf(address, port), session),
+      categories: recordedCategories(ports.categoriesOf(target, address), session),
     }
   }
 }
 
 const LOOPBACK = ip('127.0.0.1')
+
+/** The record's country is the one its rules saw; the database at hand may say another. */
+function placedIn(place: Place | undefined, country: string, continent: string): Place | undefined {
+  if (country === '' && continent === '') return place
+  const facts = countryFacts(country.toUpperCase())
+  const { latitude, longitude } = place ?? facts ?? { latitude: 0, longitude: 0 }
+  const written = { ...(country === '' ? {} : { country: country.toUpperCase() }) }
+  return { ...place, latitude, longitude, ...written, continent: continent.toUpperCase() || (facts?.continent ?? '') }
+}
+
+function recordedCandidate(candidate: Candidate, { originCountry, originContinent }: RecordedSession): Candidate {
+  const place = placedIn(candidate.place, originCountry, originContinent)
+  return place === undefined ? candidate : { ...candidate, place }
+}
+
+/** What the record found out about the destination, else what the configuration says. */
+function recordedCategories(
+  known: RecordedDestination['categories'],
+  { applications, contentCategories }: RecordedSession,
+): RecordedDestination['categories'] {
+  const [apps, contents] = [numbersIn(applications), numbersIn(contentCategories)]
+  if (apps.length === 0 && contents.length === 0) return known
+  return {
+    applications: apps.length === 0 ? known.applications : apps,
+    contentCategories: contents.length === 0 ? known.contentCategories : contents,
+  }
+}
+
+function numbersIn(list: string): readonly number[] {
+  return (list.match(/\d+/g) ?? []).map(Number)
+}
 
 function withoutEndpoint({ endpoint: _, ...listener }: Arrival['listener']): Arrival['listener'] {
   return listener
@@ -222,8 +282,17 @@ function withEndpoint(listener: Arrival['listener'], host: string): Arrival['lis
 /** Somebody the configuration does not know has a mail address and no group. */
 function identityOf({ email, userId }: RecordedSession, known: Identity | undefined): { identity?: Identity } {
   if (known !== undefined) return { identity: known }
-  if (email === '') return {}
-  return { identity: { id: userId === '' ? email : userId, email, name: '', groups: [], samlAttributes: new Map() } }
+  if (email === '' && userId === '') return {}
+  return {
+    identity: {
+      id: userId === '' ? email : userId,
+      email,
+      name: '',
+      groups: [],
+      samlAttributes: new Map(),
+      oidcClaims: new Map(),
+    },
+  }
 }
 
 function deviceOf(

@@ -1,21 +1,25 @@
-// A recording as pieces of whole lines, small enough to hold several at once whatever the file's size. Plain files are only cut, and
-// read by whoever gets the piece; gzip files (by their first bytes, not their name) and standard input come as bytes.
+// A recording as pieces of whole lines, small enough to hold several at once whatever the file's size. Plain files of a record per
+// line are only cut, and read by whoever gets the piece; all else (gzip and zstd, known by their first bytes and not their
+// name; other forms; standard input) comes as bytes.
 
 import { createReadStream, statSync } from 'node:fs'
-import { createGunzip } from 'node:zlib'
+import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib'
 import { InputError, inputError } from '../errors/issue.ts'
 import { messageOf } from '../errors/thrown.ts'
+import { formOf, recordsPerLine } from './recording-form.ts'
 import type { LineProblem, PieceReport, Replayer } from './replayer.ts'
-import { type ByteSpan, beginsWith, spansOf } from './span.ts'
+import { type ByteSpan, headOf, spansOf } from './span.ts'
 
 /** Whole lines, UTF-8: themselves, or where they are. */
 export type Lines =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: 'span'; readonly span: ByteSpan }
 
-/** `done`: bytes of the input consumed so far, packed ones for gzip. */
+/** `done`: bytes of the input consumed so far, packed ones where it is packed. */
 export interface SessionPiece {
   readonly lines: Lines
+  /** lines are counted records here, not lines of the file */
+  readonly inRecords: boolean
   readonly done: number
 }
 
@@ -31,23 +35,46 @@ const PIECE_BYTES = 1 << 20
 const MOST_LINE_BYTES = 16 << 20
 const NEWLINE = 10
 
-/** A source for a path, or for standard input where it is `-`. Throws an InputError for a file that cannot be read. */
-export function openSessions(path: string, stdin: AsyncIterable<Uint8Array>): SessionSource {
-  if (path === '-') return { name: 'standard input', size: undefined, pieces: () => piecesOf('standard input', stdin) }
+/** A source for a path, or for standard input where it is `-`. `columns` names those of a table without a first row of
+ *  names. Throws an InputError for a file that cannot be read. */
+export function openSessions(
+  path: string,
+  stdin: AsyncIterable<Uint8Array>,
+  columns?: readonly string[],
+): SessionSource {
+  if (path === '-') {
+    const name = 'standard input'
+    return { name, size: undefined, pieces: () => piecesOf(name, stdin, columns) }
+  }
   const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined) throw unreadable(path, 'there is no such file')
   if (found.isDirectory()) throw unreadable(path, 'it is a folder')
   const size = found.isFile() ? found.size : undefined
-  return { name: path, size, pieces: () => piecesOfFile(path, size) }
+  return { name: path, size, pieces: () => piecesOfFile(path, size, columns) }
 }
 
-async function* piecesOfFile(path: string, size: number | undefined): AsyncGenerator<SessionPiece> {
-  if (size === undefined || (await beginsWith(path, GZIP))) {
-    yield* piecesOf(path, createReadStream(path, { highWaterMark: PIECE_BYTES }))
+async function* piecesOfFile(
+  path: string,
+  size: number | undefined,
+  columns: readonly string[] | undefined,
+): AsyncGenerator<SessionPiece> {
+  const head = size === undefined ? undefined : await headOf(path, HEAD_BYTES)
+  if (size === undefined || head === undefined || !isRecordPerLine(path, head, columns)) {
+    yield* piecesOf(path, createReadStream(path, { highWaterMark: PIECE_BYTES }), columns)
     return
   }
   const limit = { bytes: MOST_LINE_BYTES, exceeded: () => lineTooLong(path) }
-  for await (const span of spansOf(path, size, limit)) yield { lines: { kind: 'span', span }, done: span.to }
+  for await (const span of spansOf(path, size, limit)) {
+    yield { lines: { kind: 'span', span }, inRecords: false, done: span.to }
+  }
+}
+
+/** As much of a recording as shows its form. */
+const HEAD_BYTES = 64 << 10
+
+function isRecordPerLine(name: string, head: Uint8Array, columns: readonly string[] | undefined): boolean {
+  const isPlain = PACKINGS.every(({ magic }) => !beginsWith(head, magic)) && !beginsWith(head, BYTE_ORDER_MARK)
+  return isPlain && formOf(name, decoder.decode(head), columns).kind === 'lines'
 }
 
 function lineTooLong(name: string): InputError {
@@ -58,19 +85,31 @@ function unreadable(file: string, reason: string): InputError {
   return inputError('replay.unreadable', `cannot read \`${file}\`: ${reason}`)
 }
 
-async function* piecesOf(name: string, input: AsyncIterable<Uint8Array>): AsyncGenerator<SessionPiece> {
+async function* piecesOf(
+  name: string,
+  input: AsyncIterable<Uint8Array>,
+  columns: readonly string[] | undefined,
+): AsyncGenerator<SessionPiece> {
   const progress = { done: 0 }
   const cutter = new LineCutter(name)
+  let inRecords = false
   try {
-    for await (const bytes of unpacked(counted(input, progress))) {
-      for (const piece of cutter.add(bytes)) yield { lines: { kind: 'bytes', bytes: piece }, done: progress.done }
+    const { head, whole } = await peeked(unpacked(name, counted(input, progress)), HEAD_BYTES)
+    const isMarked = beginsWith(head, BYTE_ORDER_MARK)
+    const form = formOf(name, decoder.decode(head), columns)
+    inRecords = form.kind !== 'lines'
+    const plain = isMarked ? withoutFirst(whole, BYTE_ORDER_MARK.length) : whole
+    for await (const bytes of recordsPerLine(name, form, plain)) {
+      for (const piece of cutter.add(bytes)) {
+        yield { lines: { kind: 'bytes', bytes: piece }, inRecords, done: progress.done }
+      }
     }
   } catch (thrown) {
     if (thrown instanceof InputError) throw thrown
     throw unreadable(name, messageOf(thrown))
   }
   const rest = cutter.rest()
-  if (rest.length > 0) yield { lines: { kind: 'bytes', bytes: rest }, done: progress.done }
+  if (rest.length > 0) yield { lines: { kind: 'bytes', bytes: rest }, inRecords, done: progress.done }
 }
 
 async function* counted(input: AsyncIterable<Uint8Array>, progress: { done: number }): AsyncGenerator<Uint8Array> {
@@ -80,38 +119,76 @@ async function* counted(input: AsyncIterable<Uint8Array>, progress: { done: numb
   }
 }
 
-/** RFC 1952 section 2.3.1. */
-const GZIP = [0x1f, 0x8b] as const
+/** RFC 1952 section 2.3.1, RFC 8878 section 3.1.1. */
+const PACKINGS: readonly {
+  readonly magic: readonly number[]
+  readonly open?: () => Gunzip | ZstdDecompress
+  readonly what?: string
+}[] = [
+  { magic: [0x1f, 0x8b], open: () => createGunzip({ chunkSize: PIECE_BYTES }) },
+  { magic: [0x28, 0xb5, 0x2f, 0xfd], open: () => createZstdDecompress({ chunkSize: PIECE_BYTES }) },
+  { magic: [0x50, 0x4b, 0x03, 0x04], what: 'a ZIP archive' },
+  { magic: [0x50, 0x41, 0x52, 0x31], what: 'a Parquet file' },
+  { magic: [0x42, 0x5a, 0x68], what: 'packed with bzip2' },
+  { magic: [0xfd, 0x37, 0x7a, 0x58], what: 'packed with xz' },
+]
+/** UTF-8's, as spreadsheets write it. */
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf]
 
-/** Several gzip members one after the other are one text. */
-async function* unpacked(input: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let head: Uint8Array = new Uint8Array()
-  while (head.length < 2) {
+function beginsWith(head: Uint8Array, magic: readonly number[]): boolean {
+  return magic.every((byte, at) => head[at] === byte)
+}
+
+/** Several gzip members or zstd frames one after the other are one text. */
+async function* unpacked(name: string, input: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const { head, whole } = await peeked(input, 4)
+  const packing = PACKINGS.find(({ magic }) => beginsWith(head, magic))
+  if (packing?.what !== undefined) throw unreadable(name, `it is ${packing.what}; unpack it first`)
+  if (packing?.open === undefined) yield* whole
+  else yield* unpack(whole, packing.open())
+}
+
+/** The first bytes of an input, so many or a few more, and all of it. */
+async function peeked(
+  input: AsyncGenerator<Uint8Array>,
+  wanted: number,
+): Promise<{ readonly head: Uint8Array; readonly whole: AsyncGenerator<Uint8Array> }> {
+  const parts: Uint8Array[] = []
+  for (let length = 0; length < wanted; ) {
     const { value, done } = await input.next()
     if (done) break
-    head = head.length === 0 ? value : Buffer.concat([head, value])
+    parts.push(value)
+    length += value.length
   }
-  if (head.length === 0) return
-  const whole = withHead(head, input)
-  if (head[0] !== GZIP[0] || head[1] !== GZIP[1]) yield* whole
-  else yield* gunzip(whole)
+  const head = Buffer.concat(parts)
+  return { head: head.subarray(0, wanted), whole: withHead(head, input) }
 }
 
 async function* withHead(head: Uint8Array, rest: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield head
+  if (head.length > 0) yield head
   yield* rest
 }
 
-async function* gunzip(packed: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const gunzipper = createGunzip({ chunkSize: PIECE_BYTES })
+async function* withoutFirst(input: AsyncGenerator<Uint8Array>, count: number): AsyncGenerator<Uint8Array> {
+  let left = count
+  for await (const bytes of input) {
+    yield bytes.subarray(left)
+    left = Math.max(0, left - bytes.length)
+  }
+}
+
+async function* unpack(
+  packed: AsyncGenerator<Uint8Array>,
+  unpacker: Gunzip | ZstdDecompress,
+): AsyncGenerator<Uint8Array> {
   const feed = (async () => {
     for await (const bytes of packed) {
-      if (!gunzipper.write(bytes)) await new Promise<void>((resolve) => gunzipper.once('drain', resolve))
+      if (!unpacker.write(bytes)) await new Promise<void>((resolve) => unpacker.once('drain', resolve))
     }
-    gunzipper.end()
+    unpacker.end()
   })()
-  feed.catch((error: Error) => gunzipper.destroy(error))
-  yield* gunzipper
+  feed.catch((error: Error) => unpacker.destroy(error))
+  yield* unpacker
   await feed
 }
 

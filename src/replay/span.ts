@@ -50,13 +50,13 @@ async function endOfLine(file: FileHandle, at: number, size: number, limit: Line
   return size
 }
 
-/** Does the file begin with these bytes? */
-export async function beginsWith(path: string, bytes: readonly number[]): Promise<boolean> {
+/** The first bytes of a file, at most so many. */
+export async function headOf(path: string, most: number): Promise<Uint8Array> {
   const file = await open(path)
   try {
-    const head = Buffer.alloc(bytes.length)
+    const head = Buffer.alloc(most)
     const { bytesRead } = await file.read(head, 0, head.length, 0)
-    return bytesRead === bytes.length && bytes.every((byte, at) => head[at] === byte)
+    return head.subarray(0, bytesRead)
   } finally {
     await file.close()
   }

@@ -3,8 +3,18 @@
 
 import { Worker } from 'node:worker_threads'
 import type { ReplaySummary } from '../analysis/replay-summary.ts'
+import type { RulesOrigin } from './load-policy.ts'
+import type { NameSource } from './recorded-session.ts'
 import type { PieceReport } from './replayer.ts'
 import type { Lines } from './session-stream.ts'
+
+/** What a worker starts with. */
+export interface ReplayWorkerData {
+  readonly after: RulesOrigin
+  /** absent: compare with what was recorded */
+  readonly before?: RulesOrigin
+  readonly names: NameSource
+}
 
 export type ReplayTask =
   | { readonly kind: 'piece'; readonly lines: Lines; readonly keepChanged: boolean }
@@ -35,7 +45,7 @@ export interface ReplayWorkerPool {
 export async function startWorkerPool(
   module: URL,
   threads: number,
-  { workerData, keepChanged }: { readonly workerData: unknown; readonly keepChanged: boolean },
+  { workerData, keepChanged }: { readonly workerData: ReplayWorkerData; readonly keepChanged: boolean },
 ): Promise<ReplayWorkerPool> {
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => {})

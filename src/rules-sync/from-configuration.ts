@@ -15,10 +15,16 @@ import type { PortablePolicy, PortableRule } from './portable-policy.ts'
 
 type Sections = Pick<RawConfig, 'rules' | 'lists' | 'virtual_networks' | 'dedicated_ips' | 'rules_file'>
 
+/** The sections of a parsed document, or a list of rules as one of them, with ids in place of names. Throws an InputError with
+ *  everything wrong in their shape, at its place. */
+export function readSections(document: SourceDocument, names: Names = gatherNames(document.data)): Sections {
+  return Array.isArray(document.data) ? onlyRules(ruleListOf(document, names)) : sectionsOf(document, names)
+}
+
 /** The policy in a parsed document. Throws an InputError. */
 export function fromConfiguration(document: SourceDocument): PortablePolicy {
   const names = gatherNames(document.data)
-  const sections = Array.isArray(document.data) ? onlyRules(ruleListOf(document, names)) : sectionsOf(document, names)
+  const sections = readSections(document, names)
   const further =
     sections.rules_file === undefined
       ? []

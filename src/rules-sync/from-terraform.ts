@@ -1,10 +1,11 @@
-// Terraform's JSON (`terraform show -json`), of a state or of a plan, with resources of the Cloudflare provider in the shapes of
-// versions 4 and 5. Nothing of a resource is dropped but what the provider filled in with null.
+// Terraform's JSON (`terraform show -json` of a state or a plan) and the file of a state (version 4), with resources of the
+// Cloudflare provider in the shapes of versions 4 and 5. Nothing of a resource is dropped but what the provider filled in with
+// null.
 
 import { crc32 } from 'node:zlib'
 import type { Json, JsonObject } from '../config/lab-state.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
-import { listFrom, networkFrom, numberIn, objectOf, objectsIn, ruleFrom, textIn } from './from-export.ts'
+import { listFrom, networkFrom, objectOf, objectsIn, ruleFrom, textIn } from './from-export.ts'
 import type { PortablePolicy } from './portable-policy.ts'
 
 const RULES = new Set(['cloudflare_zero_trust_gateway_policy', 'cloudflare_teams_rule'])
@@ -15,42 +16,82 @@ const NETWORKS = new Set([
   'cloudflare_zero_trust_virtual_network',
   'cloudflare_tunnel_virtual_network',
 ])
+/** Resources that only version 4 and those before it had. */
+const V4_TYPES = new Set(['cloudflare_teams_rule', 'cloudflare_teams_list', 'cloudflare_tunnel_virtual_network'])
 /** Version 4 spreads precedences: a rule of precedence p is p × 1000 and a number below 1000 made of its name at the API. */
 const V4_PRECEDENCE_FACTOR = 1000
 const EXPRESSIONS = ['traffic', 'identity', 'device_posture']
 /** What version 4 calls something else than the API does. */
 const V4_NAMES: Readonly<Record<string, string>> = { block_page_reason: 'block_reason' }
 
-interface Resource {
+/** One resource of Cloudflare's provider. */
+export interface TerraformResource {
   readonly address: string
   readonly type: string
   readonly values: JsonObject
   /** what is known only after an apply */
   readonly unknown: JsonObject
+  /** absent: by its shape */
+  readonly isV4?: boolean
 }
 
-/** Is this Terraform's JSON? */
+/** Is this Terraform's JSON, of a state or a plan? */
 export function isTerraform(data: unknown): boolean {
   const whole = objectOf(data)
-  return whole !== undefined && 'format_version' in whole && ('values' in whole || 'planned_values' in whole)
+  if (whole === undefined) return false
+  return ('format_version' in whole && ('values' in whole || 'planned_values' in whole)) || isStateFile(whole)
 }
 
 /** The policy in it. Throws an InputError naming every rule that cannot be known before an apply. */
 export function fromTerraform(source: string, data: unknown): PortablePolicy {
-  const resources = resourcesOf(objectOf(data) ?? {})
-  const of = (types: ReadonlySet<string>) => resources.filter(({ type }) => types.has(type))
-  const issues = of(RULES).flatMap((rule) => unknownParts(source, rule))
+  const whole = objectOf(data) ?? {}
+  const resources = isStateFile(whole) ? resourcesOfState(whole) : resourcesOf(whole)
+  const issues = resources.filter(({ type }) => RULES.has(type)).flatMap((rule) => unknownParts(source, rule))
   if (issues.length > 0) throw new InputError(issues)
+  return policyOfResources(source, resources)
+}
+
+/** What a resource is to a policy; undefined for one that is no part of it. */
+export function policyPartOf(type: string): 'rule' | 'list' | 'virtual network' | undefined {
+  if (RULES.has(type)) return 'rule'
+  if (LISTS.has(type)) return 'list'
+  return NETWORKS.has(type) ? 'virtual network' : undefined
+}
+
+/** The policy that resources are. */
+export function policyOfResources(source: string, resources: readonly TerraformResource[]): PortablePolicy {
+  const of = (types: ReadonlySet<string>) => resources.filter(({ type }) => types.has(type))
   return {
     source,
-    rules: of(RULES).map(({ values }) => ruleFrom(apiRule(values))),
+    rules: of(RULES).map((rule) => ruleFrom(apiRule(rule))),
     lists: of(LISTS).map(({ values }) => listFrom(withoutNulls(values), listItems(values))),
     virtualNetworks: of(NETWORKS).map(({ values }) => networkFrom(withoutNulls(values))),
     notes: [],
   }
 }
 
-function resourcesOf(whole: JsonObject): Resource[] {
+/** The file of a state, `terraform.tfstate`. */
+function isStateFile(whole: JsonObject): boolean {
+  return typeof whole.version === 'number' && 'lineage' in whole && Array.isArray(whole.resources)
+}
+
+function resourcesOfState(whole: JsonObject): TerraformResource[] {
+  return objectsIn(whole.resources)
+    .filter(({ mode }) => mode === 'managed')
+    .flatMap((resource) => {
+      const type = textIn(resource, 'type') ?? ''
+      const module = textIn(resource, 'module')
+      const address = `${module === undefined ? '' : `${module}.`}${type}.${textIn(resource, 'name') ?? ''}`
+      return objectsIn(resource.instances).map(({ index_key: key, attributes }) => ({
+        address: key === undefined || key === null ? address : `${address}[${JSON.stringify(key)}]`,
+        type,
+        values: objectOf(attributes) ?? {},
+        unknown: {},
+      }))
+    })
+}
+
+function resourcesOf(whole: JsonObject): TerraformResource[] {
   const values = objectOf(whole.planned_values) ?? objectOf(whole.values)
   const unknownByAddress = new Map(
     objectsIn(whole.resource_changes).map((change) => [
@@ -58,7 +99,7 @@ function resourcesOf(whole: JsonObject): Resource[] {
       objectOf(objectOf(change.change)?.after_unknown) ?? {},
     ]),
   )
-  const inModule = (module: JsonObject | undefined): Resource[] => [
+  const inModule = (module: JsonObject | undefined): TerraformResource[] => [
     ...objectsIn(module?.resources)
       .filter(({ mode }) => mode === undefined || mode === 'managed')
       .map((resource) => ({
@@ -73,32 +114,45 @@ function resourcesOf(whole: JsonObject): Resource[] {
 }
 
 /** What refers to something not made yet is not in the plan. */
-function unknownParts(file: string, { address, unknown }: Resource): Issue[] {
-  const egress = objectsIn([objectOf(unknown.rule_settings)?.egress ?? null].flat())
+function unknownParts(file: string, { address, unknown }: TerraformResource): Issue[] {
+  const settings = objectsIn([unknown.rule_settings ?? null].flat())
+  const egress = objectsIn(settings.flatMap((block) => [block.egress ?? null].flat()))
   const parts = [
     ...EXPRESSIONS.filter((name) => unknown[name] === true),
-    ...egress.flatMap((settings) => Object.keys(settings).filter((name) => settings[name] === true)),
+    ...egress.flatMap((block) => Object.keys(block).filter((name) => block[name] === true)),
   ]
   return parts.map((name) => ({
     severity: 'error',
     code: 'rules.unknown_until_apply',
     message: `\`${name}\` of \`${address}\` is known only after an apply, because it refers to a resource that does not exist yet`,
-    hint: 'apply first, then use `terraform show -json` of the state',
+    hint: 'apply first, then use `terraform show -json` of the state; or read the `.tf` files themselves',
     file,
   }))
 }
 
 /** Version 4 keeps blocks in lists; version 5 has attributes. */
-function apiRule(values: JsonObject): JsonObject {
+function apiRule({ values, type, isV4: said }: TerraformResource): JsonObject {
   const { rule_settings: settings, precedence: _, ...rest } = withoutNulls(values)
-  const isV4 = Array.isArray(values.rule_settings)
-  const precedence = numberIn(values, 'precedence')
-  const unwrapped = isV4 ? objectsIn(settings).slice(0, 1).map(unwrapBlocks)[0] : objectOf(settings)
+  const isV4 = said ?? hasShapeOfV4(type, values)
+  const precedence = wholeNumberIn(values.precedence)
+  const unwrapped = Array.isArray(settings) ? objectsIn(settings).slice(0, 1).map(unwrapBlocks)[0] : objectOf(settings)
   return {
     ...rest,
+    ...(rest.enabled === 'true' || rest.enabled === 'false' ? { enabled: rest.enabled === 'true' } : {}),
     ...(precedence === undefined ? {} : { precedence: isV4 ? v4Precedence(precedence, values) : precedence }),
     ...(unwrapped === undefined ? {} : { rule_settings: unwrapped }),
   }
+}
+
+/** Whether a resource is one of the provider's version 4, by its type or its blocks. */
+export function hasShapeOfV4(type: string, { rule_settings: settings }: { readonly rule_settings?: unknown }): boolean {
+  return V4_TYPES.has(type) || Array.isArray(settings)
+}
+
+/** Configurations have numbers as texts too: `precedence = "67"`. */
+function wholeNumberIn(value: Json | undefined): number | undefined {
+  if (typeof value === 'number') return value
+  return typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : undefined
 }
 
 function v4Precedence(precedence: number, values: JsonObject): number {

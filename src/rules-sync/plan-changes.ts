@@ -3,6 +3,7 @@
 
 import type { Json } from '../config/lab-state.ts'
 import { InputError, type Issue, inputError } from '../errors/issue.ts'
+import { messageOf } from '../errors/thrown.ts'
 import type { CloudflareAccount } from './cloudflare-account.ts'
 import { listFrom, networkFrom, ruleFrom } from './from-export.ts'
 import { orderRules } from './order-rules.ts'
@@ -16,16 +17,19 @@ import type {
   PortablePolicy,
   PortableRule,
 } from './portable-policy.ts'
-import { bodyFor, differencesOf, renameIds, renameIdsIn, unknownFields } from './rule-differences.ts'
+import { bodyFor, differencesOf, plainId, renameIds, renameIdsIn, unknownFields } from './rule-differences.ts'
 import { API_FIELDS } from './write-policy.ts'
 
 export interface PlanOptions {
-  /** delete egress rules that only the target has */
-  readonly prune: boolean
+  /** delete egress rules that only the target has; or those of its rules that this chooses */
+  readonly prune: boolean | ((rule: PortableRule) => boolean)
+  /** fields that the source does not have go, where they would stay */
+  readonly exact?: boolean
 }
 
 /** The changes. Throws an InputError for things that contradict each other. */
-export function planChanges(wanted: PortablePolicy, there: PortablePolicy, { prune }: PlanOptions): PolicyChanges {
+export function planChanges(wanted: PortablePolicy, there: PortablePolicy, options: PlanOptions): PolicyChanges {
+  const { prune, exact = false } = options
   const issues: Issue[] = []
   const lists = pairUp('list', wanted.lists, there.lists, issues)
   const networks = pairUp('virtual network', wanted.virtualNetworks, there.virtualNetworks, issues).map(
@@ -40,9 +44,11 @@ export function planChanges(wanted: PortablePolicy, there: PortablePolicy, { pru
   )
   const matched = new Set(rules.map(([, theirs]) => theirs?.id))
   const only = there.rules.filter(({ id }) => !matched.has(id))
-  const pruned = prune ? only.filter(({ fields }) => fields.action === 'egress') : []
+  const isPruned =
+    typeof prune === 'function' ? prune : ({ fields }: PortableRule) => prune && fields.action === 'egress'
+  const pruned = only.filter(isPruned)
   const stays = only.filter((rule) => !pruned.includes(rule))
-  const steps = ruleSteps(rules, there.rules)
+  const steps = ruleSteps(rules, there.rules, exact)
   issues.push(...precedenceIssues(steps, stays, wanted.source))
   if (issues.length > 0) throw new InputError(issues)
   const all = [
@@ -74,10 +80,10 @@ function pairUp<T extends Named>(
   there: readonly T[],
   issues: Issue[],
 ): Pair<T>[] {
-  const byId = new Map(there.map((one) => [one.id?.toLowerCase(), one]))
+  const byId = new Map(there.map((one) => [plainId(one.id ?? ''), one]))
   const taken = new Set<T>()
   const first = wanted.map((mine): Pair<T> => {
-    const same = mine.id === undefined ? undefined : byId.get(mine.id.toLowerCase())
+    const same = mine.id === undefined ? undefined : byId.get(plainId(mine.id))
     if (same !== undefined) taken.add(same)
     return [mine, same]
   })
@@ -104,14 +110,14 @@ function idPair(mine: Named, theirs: Named | undefined): [string, string][] {
   return mine.id === undefined || theirs?.id === undefined ? [] : [[mine.id, theirs.id]]
 }
 
-function ruleSteps(pairs: readonly Pair<PortableRule>[], there: readonly PortableRule[]): PolicyStep[] {
+function ruleSteps(pairs: readonly Pair<PortableRule>[], there: readonly PortableRule[], exact: boolean): PolicyStep[] {
   const known = [...there, ...pairs.map(([mine]) => mine)].flatMap(({ precedence }) => precedence ?? [])
   let largest = Math.max(0, ...known)
   return pairs.map(([mine, theirs]) => {
     const given = mine.precedence ?? theirs?.precedence
     if (given === undefined) largest += 1000
     const precedence = given ?? largest
-    const body = bodyFor(mine, theirs, precedence)
+    const body = bodyFor(mine, exact ? undefined : theirs, precedence)
     return {
       action: theirs === undefined ? 'create' : 'update',
       thing: 'rule',
@@ -216,26 +222,53 @@ function notSent(rule: PortableRule): string[] {
   ]
 }
 
-/** Stops at the first step that fails; what was done stays done. */
+/** Makes the changes one by one. A step that fails ends it, and what was done to rules is undone: the target is read again,
+ *  since the failed step may have been done all the same, and gets what it had `before`. New lists and networks stay. */
 export async function applyChanges(
   { steps }: PolicyChanges,
+  before: PortablePolicy,
   account: CloudflareAccount,
   onDone: (step: PolicyStep) => void = () => {},
 ): Promise<PolicyOutcome> {
+  const { done, failed } = await carryOutAll(steps, account, onDone)
+  if (failed === undefined) return { done, notDone: [] }
+  const outcome = { done, failed, notDone: steps.slice(done.length + 1) }
+  const stays = done.filter(({ action, thing }) => action === 'create' && thing !== 'rule')
+  const created = new Set(steps.filter(isCreatedRule).map(({ precedence, name }) => `${precedence} ${name}`))
+  try {
+    const prune = ({ precedence, name }: PortableRule) => created.has(`${precedence} ${name}`)
+    const back = planChanges(before, await account.read(), { prune, exact: true })
+    const undoing = await carryOutAll(back.steps, account, () => {})
+    const undoFailed = undoing.failed === undefined ? {} : { undoFailed: undoing.failed.message }
+    return { ...outcome, stays, undone: undoing.done, ...undoFailed }
+  } catch (thrown) {
+    return { ...outcome, stays, undone: [], undoFailed: messageOf(thrown) }
+  }
+}
+
+function isCreatedRule({ action, thing }: PolicyStep): boolean {
+  return action === 'create' && thing === 'rule'
+}
+
+/** Stops at the first step that fails. */
+async function carryOutAll(
+  steps: readonly PolicyStep[],
+  account: CloudflareAccount,
+  onDone: (step: PolicyStep) => void,
+): Promise<Pick<PolicyOutcome, 'done' | 'failed'>> {
   const made = new Map<string, string>()
   const done: PolicyStep[] = []
-  for (const [at, step] of steps.entries()) {
+  for (const step of steps) {
     try {
       const id = await account.carryOut({ ...step, body: renameIdsIn(step.body, made) })
       if (step.action === 'create' && step.sourceId !== undefined) made.set(step.sourceId, id)
     } catch (thrown) {
-      const message = account.reasonOf(thrown)
-      return { done, failed: { step, message }, notDone: steps.slice(at + 1) }
+      return { done, failed: { step, message: messageOf(thrown) } }
     }
     done.push(step)
     onDone(step)
   }
-  return { done, notDone: [] }
+  return { done }
 }
 
 /** The target after the changes. Things that do not exist yet go by the ids their source knows them by. */

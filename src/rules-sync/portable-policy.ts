@@ -11,6 +11,8 @@ export interface PortablePolicy {
   readonly virtualNetworks: readonly PortableNetwork[]
   /** notices about the reading, one clause each */
   readonly notes: readonly string[]
+  /** ids in expressions that stand for things which do not exist yet and are no part of the policy → what they are of */
+  readonly madeUpIds?: ReadonlyMap<string, string>
 }
 
 export interface PortableRule {
@@ -85,4 +87,10 @@ export interface PolicyOutcome {
   /** the step that failed, if any; later ones were not tried */
   readonly failed?: { readonly step: PolicyStep; readonly message: string }
   readonly notDone: readonly PolicyStep[]
+  /** after a failure: the steps that put rules back */
+  readonly undone?: readonly PolicyStep[]
+  /** after a failure: lists and virtual networks that were made and are there */
+  readonly stays?: readonly PolicyStep[]
+  /** why rules could not be put back */
+  readonly undoFailed?: string
 }

@@ -1,25 +1,25 @@
-// A policy out of a file, whatever wrote it: a configuration (YAML), an export of the API, Terraform's JSON.
+// A policy out of a file, whatever wrote it: a configuration (YAML), an export of the API, Terraform.
 
-import { readSourceDocument } from '../config/source-document.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { fromConfiguration } from './from-configuration.ts'
-import { fromExport, isExport } from './from-export.ts'
-import { fromTerraform, isTerraform } from './from-terraform.ts'
+import { fromExport } from './from-export.ts'
+import { fromModule, isModulePath } from './from-module.ts'
+import { fromTerraform } from './from-terraform.ts'
 import type { PortablePolicy } from './portable-policy.ts'
+import { recogniseFile } from './recognise.ts'
 
-/** Reads a file. Throws an InputError with everything that is wrong. */
-export function readPolicyFile(file: string): PortablePolicy {
-  const document = readSourceDocument(file)
-  if (document.issues.length > 0) throw new InputError(document.issues)
-  const { data } = document
-  const policy = isTerraform(data)
-    ? fromTerraform(file, data)
-    : isExport(data)
-      ? fromExport(file, data)
-      : fromConfiguration(document)
+/** Reads a file, or a folder of Terraform's. Throws an InputError with everything that is wrong. */
+export async function readPolicyFile(file: string): Promise<PortablePolicy> {
+  const policy = isModulePath(file) ? await fromModule(file) : readRecognised(file)
   const issues = [...namelessThings(policy), ...repeated(policy)]
   if (issues.length > 0) throw new InputError(issues)
   return policy
+}
+
+function readRecognised(file: string): PortablePolicy {
+  const found = recogniseFile(file)
+  if ('document' in found) return fromConfiguration(found.document)
+  return found.kind === 'terraform' ? fromTerraform(file, found.data) : fromExport(file, found.data)
 }
 
 function namelessThings({ source, rules, lists, virtualNetworks }: PortablePolicy): Issue[] {

@@ -30,7 +30,9 @@ const SENT_NAMES: ReadonlySet<string> = new Set(SENT)
 export function bodyFor(wanted: PortableRule, there: PortableRule | undefined, precedence: number): JsonObject {
   const merged: JsonObject = { ...there?.fields, ...wanted.fields }
   const settings = settingsFor(objectOf(wanted.fields.rule_settings), objectOf(there?.fields.rule_settings))
-  const fields = { ...merged, name: wanted.name, precedence, rule_settings: settings }
+  // a slice of a rule is meant to be used; the API makes a rule disabled that does not say
+  const enabled = merged.enabled ?? true
+  const fields = { ...merged, name: wanted.name, enabled, precedence, rule_settings: settings }
   return pick(fields)
 }
 
@@ -50,7 +52,7 @@ export function differencesOf(body: JsonObject, there: PortableRule | undefined)
   const after = flat(normal(body))
   return [...new Set([...before.keys(), ...after.keys()])].flatMap((field) => {
     const [old, now] = [before.get(field), after.get(field)]
-    if (JSON.stringify(old) === JSON.stringify(now)) return []
+    if (comparable(old) === comparable(now)) return []
     return [{ field, ...(old === undefined ? {} : { before: old }), ...(now === undefined ? {} : { after: now }) }]
   })
 }
@@ -84,6 +86,11 @@ function normal(body: JsonObject): JsonObject {
   return { ...body, filters, ...Object.fromEntries(expressions) }
 }
 
+/** The same text for what says the same: the id of a list is one with dashes and without. */
+function comparable(value: Json | undefined): string {
+  return (JSON.stringify(value) ?? '').replace(LIST, (_, sign, id) => sign + plainId(id))
+}
+
 /** Every value that says something, by its dotted path. */
 function flat(fields: JsonObject, prefix = ''): Map<string, Json> {
   const entries = Object.entries(fields).flatMap(([name, value]): (readonly [string, Json])[] => {
@@ -97,11 +104,12 @@ function flat(fields: JsonObject, prefix = ''): Map<string, Json> {
 const EXPRESSIONS = ['traffic', 'identity', 'device_posture'] as const
 /** With or without dashes, as lists are written both ways. */
 const UUID = /\b[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\b/gi
+const LIST = new RegExp(`(\\$)(${UUID.source})`, 'gi')
 
 /** The policy with only those lists and virtual networks that its rules use. */
 export function onlySpokenOf(policy: PortablePolicy): PortablePolicy {
   const ids = new Set(policy.rules.flatMap(({ fields }) => expressionsOf(fields).flatMap(idsIn)))
-  const isSpokenOf = ({ id }: { readonly id?: string }) => id !== undefined && ids.has(plain(id))
+  const isSpokenOf = ({ id }: { readonly id?: string }) => id !== undefined && ids.has(plainId(id))
   return {
     ...policy,
     lists: policy.lists.filter(isSpokenOf),
@@ -116,22 +124,25 @@ export function renameIds(rule: PortableRule, ids: ReadonlyMap<string, string>):
 
 /** The same for the fields alone. */
 export function renameIdsIn(fields: JsonObject, ids: ReadonlyMap<string, string>): JsonObject {
-  const byPlain = new Map([...ids].map(([from, to]) => [plain(from), to]))
+  const byPlain = new Map([...ids].map(([from, to]) => [plainId(from), to]))
   const renamed = EXPRESSIONS.flatMap((name) => {
     const text = fields[name]
-    return typeof text === 'string' ? [[name, text.replace(UUID, (id) => byPlain.get(plain(id)) ?? id)] as const] : []
+    return typeof text === 'string' ? [[name, text.replace(UUID, (id) => byPlain.get(plainId(id)) ?? id)] as const] : []
   })
   return { ...fields, ...Object.fromEntries(renamed) }
 }
 
-function expressionsOf(fields: JsonObject): string[] {
+/** The expressions of a rule that are there. */
+export function expressionsOf(fields: JsonObject): string[] {
   return EXPRESSIONS.flatMap((name) => (typeof fields[name] === 'string' ? [fields[name]] : []))
 }
 
-function idsIn(text: string): string[] {
-  return [...text.matchAll(UUID)].map(([id]) => plain(id))
+/** The ids in an expression, as {@link plainId} has them. */
+export function idsIn(text: string): string[] {
+  return [...text.matchAll(UUID)].map(([id]) => plainId(id))
 }
 
-function plain(id: string): string {
+/** An id without dashes, in lower case: ids of lists are written both ways. */
+export function plainId(id: string): string {
   return id.replaceAll('-', '').toLowerCase()
 }

@@ -1,20 +1,15 @@
 // Copies policies between files and APIs, for `egresslab rules`: recognizes a place and finds the credentials for it.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, isAbsolute, join, resolve } from 'node:path'
-import { parse, stringify } from 'yaml'
-import { cannotWrite } from '../config/files.ts'
-import { loadConfig } from '../config/load.ts'
-import { readSourceDocument } from '../config/source-document.ts'
-import { inputError } from '../errors/issue.ts'
+import { request } from 'undici'
+import { type Issue, inputError } from '../errors/issue.ts'
 import { accessLab, type LabAddressOptions } from '../lab/lab-client.ts'
+import { canonicalAddress, ownershipNotes, planProblems, type TargetFacts } from './check-plan.ts'
 import { type AccountAccess, type CloudflareAccount, openAccount } from './cloudflare-account.ts'
 import { applyChanges, planChanges, resultingPolicy } from './plan-changes.ts'
+import { type SideBySide, writeSides } from './policy-config.ts'
 import type { PolicyChanges, PolicyOutcome, PolicyStep, PortablePolicy } from './portable-policy.ts'
 import { readPolicyFile } from './read-policy.ts'
 import { onlySpokenOf } from './rule-differences.ts'
-import { writeYamlPolicy } from './write-policy.ts'
 
 const CLOUDFLARE = 'https://api.cloudflare.com/client/v4'
 
@@ -23,6 +18,7 @@ export class RulesSync {
   readonly #options: RulesTargetOptions
   readonly #env: NodeJS.ProcessEnv
   readonly #accounts = new Map<string, Promise<CloudflareAccount>>()
+  readonly #accesses = new Map<string, Promise<AccountAccess>>()
 
   /** `env`: where credentials come from. */
   constructor(options: RulesTargetOptions, env: NodeJS.ProcessEnv = process.env) {
@@ -40,10 +36,23 @@ export class RulesSync {
     return planChanges(await this.#readAll(from), await this.#readAll(to), { prune })
   }
 
-  /** Makes the changes one by one; `onDone` gets each step as it is done. A step that fails ends it and is part of the
-   *  outcome. Throws an InputError where the account cannot be opened. */
-  async apply(changes: PolicyChanges, to: string, onDone: (step: PolicyStep) => void): Promise<PolicyOutcome> {
-    return applyChanges(changes, await this.#accountAt(to), onDone)
+  /** A plan for a push, with every reason to refuse it. Throws an InputError like {@link plan}. */
+  async planPush({ from, to, prune }: PlanRequest): Promise<PushPlan> {
+    const [wanted, before] = [await this.#readAll(from), await this.#readAll(to)]
+    const changes = planChanges(wanted, before, { prune })
+    const facts = await this.#factsOf(to)
+    const notes = facts.owned === undefined ? ownershipNotes(changes, before) : []
+    return {
+      changes: { ...changes, notes: [...changes.notes, ...notes] },
+      before,
+      problems: planProblems(changes, before, wanted, facts),
+    }
+  }
+
+  /** Makes the changes one by one; `onDone` gets each step as it is done. After a step that fails the rules are put back as they
+   *  were. Throws an InputError where the account cannot be opened. */
+  async apply({ changes, before }: PushPlan, to: string, onDone: (step: PolicyStep) => void): Promise<PolicyOutcome> {
+    return applyChanges(changes, before, await this.#accountAt(to), onDone)
   }
 
   /** Writes the target before and after the change into a folder, as two configurations that differ in nothing else. Throws
@@ -59,19 +68,43 @@ export class RulesSync {
   }
 
   #accountAt(place: string): Promise<CloudflareAccount> {
-    const open = this.#accounts.get(place) ?? accessTo(place, this.#options, this.#env).then(openAccount)
+    const open = this.#accounts.get(place) ?? this.#accessTo(place).then(openAccount)
     this.#accounts.set(place, open)
     return open
   }
+
+  #accessTo(place: string): Promise<AccountAccess> {
+    const access = this.#accesses.get(place) ?? accessTo(place, this.#options, this.#env)
+    this.#accesses.set(place, access)
+    return access
+  }
+
+  /** A lab says what it owns; Cloudflare does not. */
+  async #factsOf(place: string): Promise<TargetFacts> {
+    const { baseUrl, credentials } = await this.#accessTo(place)
+    if (baseUrl === CLOUDFLARE || !('token' in credentials)) return NOTHING_KNOWN
+    return factsOfLab(baseUrl.replace(/\/client\/v4$/, ''), credentials.token)
+  }
 }
 
-/** Runs `work` with an empty folder, and deletes the folder afterwards. */
-export async function inScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), 'egresslab-rules-'))
+const NOTHING_KNOWN: TargetFacts = { expressions: 'default' }
+const TIMEOUT_MS = 15_000
+
+/** What another kind of API answers is no fact. */
+async function factsOfLab(url: string, token: string): Promise<TargetFacts> {
   try {
-    return await work(folder)
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
+    const headers = { authorization: `Bearer ${token}` }
+    const { body, statusCode } = await request(`${url}/lab/v1/account`, {
+      headers,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+    const { dedicated_ips: addresses, settings } = Object(Object(await body.json()).result)
+    if (statusCode !== 200 || !Array.isArray(addresses)) return NOTHING_KNOWN
+    const texts = addresses.flatMap((address: unknown): unknown[] => [Object(address).ipv4, Object(address).ipv6])
+    const owned = texts.filter((text) => typeof text === 'string').map(canonicalAddress)
+    return { owned: new Set(owned), expressions: Object(settings).expressions === 'lenient' ? 'lenient' : 'default' }
+  } catch {
+    return NOTHING_KNOWN
   }
 }
 
@@ -105,60 +138,6 @@ function credentialsFrom(env: NodeJS.ProcessEnv, called: string): AccountAccess[
   throw inputError('rules.no_credentials', message, { hint })
 }
 
-interface Sides {
-  readonly before: PortablePolicy
-  readonly after: PortablePolicy
-}
-
-/** Writes them as `before.yaml` and `after.yaml`. Throws an InputError where the configuration itself is not good, or the folder
- *  cannot be written. */
-function writeSides(configFile: string, folder: string, sides: Sides): SideBySide {
-  loadConfig(configFile)
-  const { data } = readSourceDocument(configFile)
-  const write = (name: keyof Sides): string => {
-    const file = join(folder, `${name}.yaml`)
-    writeFileSync(file, stringify(configOn(Object(data), sides[name], dirname(configFile)), { lineWidth: 0 }))
-    return file
-  }
-  try {
-    mkdirSync(folder, { recursive: true })
-    return { before: write('before'), after: write('after') }
-  } catch (thrown) {
-    throw cannotWrite(folder, thrown, 'rules.unwritable')
-  }
-}
-
-type Section = { readonly [key: string]: unknown }
-
-/** The configuration with this policy's rules. Lists and networks of the policy stand beside those of the file. */
-function configOn(data: Section, policy: PortablePolicy, folder: string): Section {
-  const written = parse(writeYamlPolicy(policy).text) as Section
-  const { rules_file: _, ...rest } = data
-  return {
-    ...rest,
-    ...(data.geo === undefined ? {} : { geo: absolute(Object(data.geo), folder) }),
-    rules: written.rules ?? [],
-    lists: merged(data.lists, written.lists),
-    virtual_networks: merged(data.virtual_networks, written.virtual_networks),
-  }
-}
-
-function absolute(geo: Section, folder: string): Section {
-  const databases: unknown = geo.databases
-  if (!Array.isArray(databases)) return geo
-  return {
-    ...geo,
-    databases: databases.map((path: unknown) => (isAbsolute(String(path)) ? path : resolve(folder, String(path)))),
-  }
-}
-
-/** The policy's win over those of the same name. */
-function merged(own: unknown, theirs: unknown): readonly unknown[] {
-  const [mine, others] = [Array.isArray(own) ? own : [], Array.isArray(theirs) ? theirs : []]
-  const names = new Set(others.map((item: unknown) => String(Object(item).name).toLowerCase()))
-  return [...mine.filter((item: unknown) => !names.has(String(Object(item).name).toLowerCase())), ...others]
-}
-
 /** Where things are: a file, `lab`, `cloudflare`, or the base address of an API. */
 export interface RulesTargetOptions extends LabAddressOptions {
   /** id of the account at Cloudflare */
@@ -171,8 +150,11 @@ export interface PlanRequest {
   readonly prune: boolean
 }
 
-/** Two configuration files. */
-export interface SideBySide {
-  readonly before: string
-  readonly after: string
+/** What a push would do. */
+export interface PushPlan {
+  readonly changes: PolicyChanges
+  /** the target as it is */
+  readonly before: PortablePolicy
+  /** why the target would refuse it; none: as far as can be known, it would not */
+  readonly problems: readonly Issue[]
 }

@@ -88,7 +88,7 @@ function yamlRule({ id, name, precedence, fields }: PortableRule) {
     name,
     ...(id === undefined ? {} : { id }),
     ...text('description'),
-    ...(fields.enabled === true ? {} : { enabled: false }),
+    ...(fields.enabled === false ? { enabled: false } : {}),
     ...(precedence === undefined ? {} : { precedence }),
     ...text('traffic'),
     ...text('identity'),

@@ -154,6 +154,7 @@ export function seedsOf(config: LabConfig): Seeds {
     hostnameRoute: byId(config.hostnameRoutes),
     proxyEndpoint: byId(config.listeners.flatMap(proxyEndpointDocument)),
     pacFile: new Map(),
+    logpushJob: new Map(),
     placeholderSubnet: byId(
       PLACEHOLDERS.map((subnet) => ({ ...subnet, uuid: stableUuid('placeholder subnet', subnet.id), comment: '' })),
     ),

@@ -3,9 +3,21 @@
 import { copyFileSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { compareVersions, ownVersion } from '../config/own-package.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { makePrivate } from './private-file.ts'
-import { bothDamaged, copyFailed, inUse, isBusy, newer, refused, resultCode, unusable } from './state-problems.ts'
+import {
+  bothDamaged,
+  copyFailed,
+  inUse,
+  isBusy,
+  newer,
+  refused,
+  resultCode,
+  takenOver,
+  unusable,
+  usedByNewer,
+} from './state-problems.ts'
 
 /** Layout of the tables; increases with every change of it. */
 const SCHEMA_VERSION = 1
@@ -38,6 +50,10 @@ const TABLES = ['documents', 'revision'] as const
 
 /** Where a probe of the disk writes; not read by any version. */
 const PROBE_SCHEMA = 'CREATE TABLE IF NOT EXISTS probe (only INTEGER PRIMARY KEY CHECK (only = 1), body BLOB) STRICT'
+
+/** The version that used the state last. */
+const USED_BY_SCHEMA =
+  'CREATE TABLE IF NOT EXISTS used_by (only INTEGER PRIMARY KEY CHECK (only = 1), version TEXT NOT NULL) STRICT'
 
 /** The database file of a state directory. */
 export function databaseFile(directory: string): string {
@@ -132,6 +148,7 @@ function openChecked(file: string, { onNotice, mayBeNew }: Opening): DatabaseSyn
     } else if (mayBeNew) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`)
     else throw new EmptyError()
     database.exec(PROBE_SCHEMA)
+    takeOver(database, file, onNotice)
     return database
   } catch (thrown) {
     database.close()
@@ -153,12 +170,31 @@ function checkContents(database: DatabaseSync): void {
   if (revisions !== 1 || broken > 0) throw new DamageError('the documents cannot be read')
 }
 
-/** Checks that the file is ours and of a known layout. Throws InputError `state.*` otherwise. */
+/** From now on this version uses the state, and older ones refuse it; two that are installed side by side do not take turns. */
+function takeOver(database: DatabaseSync, file: string, onNotice: (notice: Issue) => void): void {
+  const before = lastUsedBy(database)
+  const own = ownVersion()
+  if (before === own) return
+  database.exec(USED_BY_SCHEMA)
+  database.prepare('INSERT OR REPLACE INTO used_by VALUES (1, ?)').run(own)
+  if (before !== undefined) onNotice(takenOver(file, before, own))
+}
+
+/** Undefined: a version that did not say so, or none. */
+function lastUsedBy(database: DatabaseSync): string | undefined {
+  const known = database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'used_by'").get()
+  const row = known === undefined ? undefined : database.prepare('SELECT version FROM used_by').get()
+  return row === undefined ? undefined : String(row.version)
+}
+
+/** Checks that the file is ours, of a known layout, and not a newer version's. Throws InputError `state.*` otherwise. */
 export function checkOrigin(database: DatabaseSync, file: string): void {
   const { application_id: mark } = database.prepare('PRAGMA application_id').get() as { application_id: number }
   const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
   if (mark !== APPLICATION_ID) throw refused('state.foreign', `\`${file}\` is a database of another program`)
   if (version > SCHEMA_VERSION) throw newer(file, version, SCHEMA_VERSION)
+  const used = lastUsedBy(database)
+  if (used !== undefined && compareVersions(used, ownVersion()) > 0) throw usedByNewer(file, used, ownVersion())
 }
 
 /** Replaces the copy beside the database, in one step. */

@@ -29,6 +29,25 @@ export function newer(file: string, version: number, known: number): InputError 
   )
 }
 
+/** Used last by a newer version, of the same layout. */
+export function usedByNewer(file: string, version: string, own: string): InputError {
+  return refused(
+    'state.newer',
+    `\`${file}\` was last used by egresslab ${version}, and this is ${own}`,
+    'use the newer version, or another `--state DIR`',
+  )
+}
+
+/** Used last by an older version, which from now on refuses it. */
+export function takenOver(file: string, version: string, own: string): Issue {
+  return {
+    severity: 'warning',
+    code: 'state.taken_over',
+    message: `\`${file}\` was last used by egresslab ${version}; from now on it belongs to ${own}, and ${version} refuses it`,
+    file,
+  }
+}
+
 /** Neither the state nor its copy can be read (CF-05). */
 export function bothDamaged(
   file: string,

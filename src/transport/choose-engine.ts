@@ -14,7 +14,7 @@ let opened: LinuxEngine | string | undefined
 /** `warn` is told in one line why `linux` is not used where it was asked for, or where this is Linux and it could have been expected. */
 export function chooseEngine(choice: EngineChoice, warn: (message: string) => void): Engine {
   if (choice === 'node') return nodeEngine
-  opened ??= openLinuxEngine((socket) => new NodeStream(socket))
+  opened ??= openLinuxEngine((socket, options) => new NodeStream(socket, options))
   if (typeof opened !== 'string') return opened
   const isUnexpected = choice === 'linux' || process.platform === 'linux'
   if (isUnexpected) warn(`the engine \`linux\` cannot be used: ${opened}; the engine \`node\` is used`)

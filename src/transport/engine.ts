@@ -19,7 +19,8 @@ export interface ListenOptions {
 export interface ListeningSocket {
   /** as really bound */
   readonly address: Endpoint
-  /** Stops accepting; resolves once the port is free. Accepted connections go on. */
+  /** Stops accepting; resolves once the port is free. Accepted connections go on, and so does who had connected and was not accepted yet
+   *  (engine `linux`; Node has them reset). */
   close(): Promise<void>
 }
 

@@ -302,6 +302,7 @@ test('real answers of every route are what it says', async () => {
   for (const { SessionID } of recent) await ask('GET /lab/v1/sessions/{id}', { at: { id: SessionID } })
   const [live] = await ask('GET /lab/v1/sessions')
   await ask('GET /lab/v1/sessions/{id}', { at: live })
+  await ask('DELETE /lab/v1/sessions/recent')
   await ask('GET /lab/v1/counters')
   await ask('GET /lab/v1/checks')
   await ask('POST /lab/v1/rules/preview', { body: { rule: { ...words, precedence: 1 } } })
@@ -315,6 +316,22 @@ test('real answers of every route are what it says', async () => {
   })
   await ask('DELETE /lab/v1/sessions/{id}', { at: live })
   open.destroy()
+
+  const destination = { destination_conf: `file://${own.folder}/pushed` }
+  const { filename } = await ask(`POST ${CF}/logpush/ownership`, { body: destination })
+  const proven = { ...destination, ownership_challenge: readFileSync(filename, 'utf8') }
+  await ask(`POST ${CF}/logpush/ownership/validate`, { body: proven })
+  await ask(`POST ${CF}/logpush/validate/destination`, { body: destination })
+  await ask(`POST ${CF}/logpush/validate/destination/exists`, { body: destination })
+  await ask(`POST ${CF}/logpush/validate/origin`, { body: { logpull_options: 'fields=Nope' } })
+  const job = { at: await ask(`POST ${CF}/logpush/jobs`, { body: { ...proven, dataset: 'gateway_http' } }) }
+  await ask(`GET ${CF}/logpush/jobs`)
+  await ask(`GET ${CF}/logpush/jobs/{id}`, job)
+  await ask(`PUT ${CF}/logpush/jobs/{id}`, { ...job, body: { output_options: { field_names: ['Datetime'] } } })
+  const dataSet = { at: { dataset_id: 'gateway_http' } }
+  await ask(`GET ${CF}/logpush/datasets/{dataset_id}/jobs`, dataSet)
+  await ask(`GET ${CF}/logpush/datasets/{dataset_id}/fields`, dataSet)
+  await ask(`DELETE ${CF}/logpush/jobs/{id}`, job)
 
   await ask('POST /lab/v1/verify', { body: { user: 'bob@example.com' } })
   const asBob = { headers: { authorization: BOB } }
@@ -333,6 +350,7 @@ test('real answers of every route are what it says', async () => {
   await ask('GET /dns-query', { query: `?dns=${query.toString('base64url')}` })
   await ask('POST /dns-query', { body: query, headers: { 'content-type': 'application/dns-message' } })
   expect(await ask('GET /lab/v1/dns/placeholders')).not.toEqual([])
+  await ask('PUT /lab/v1/rules', { body: { rules: [words, { ...words, name: 'second' }] } })
 
   await ask('GET /lab/v1/health/live')
   await ask('GET /lab/v1/health/ready')

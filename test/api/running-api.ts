@@ -1,5 +1,7 @@
 // A running API on a real port over a real store, for tests. What belongs to the data path is held in plain arrays.
 
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import {
   type ApiPorts,
   type DiagnosticsPort,
@@ -8,6 +10,7 @@ import {
   startApi,
 } from '../../src/api/index.ts'
 import type { LabConfig } from '../../src/config/lab-config.ts'
+import { createLogpush } from '../../src/log/logpush.ts'
 import type { LiveSession } from '../../src/proxy/live-sessions.ts'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { openApiToken } from '../../src/store/api-token.ts'
@@ -67,7 +70,7 @@ export async function runApi(
   const ports: ApiPorts = {
     plane: store,
     sessions,
-    diagnostics: NOTHING_SEEN,
+    diagnostics: { ...NOTHING_SEEN, open: () => live.map((session) => ({ session, decided: undefined })) },
     page: (path) => PAGES[path],
     listeners: () => [],
     token: openApiToken({ given: TOKEN }),
@@ -82,6 +85,7 @@ export async function runApi(
     status: {
       version: '1.2.3',
       engine: 'node',
+      geoDatabases: () => ['city ipv4'],
       startedAt: 0,
       counts: () => ({
         active: 1,
@@ -98,6 +102,13 @@ export async function runApi(
       egressHealth: () => ({ outages: [], faults: [] }),
       datagrams: () => ({ associations: 1, sent: 5, received: 4, dropped: { stranger: 6 } }),
     },
+    logpush: createLogpush({
+      accountId: ACCOUNT_ID,
+      folder: join(tmpdir(), `egresslab-logpush-${process.pid}`),
+      roots: [],
+      userAgent: 'egresslab',
+      onProblem: (message) => notices.push(message),
+    }),
     notice: (message) => notices.push(message),
     ...options.ports,
   }
@@ -159,6 +170,7 @@ function sessionsOver(live: LiveSession[], closed: string[]): SessionsPort & { f
     },
     settle: async (_colo, reset) => ({ reset, count: live.length }),
     recent: () => finished,
+    forget: () => finished.splice(0),
     subscribe: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -48,7 +48,14 @@ function egressOfBob(changes: Partial<Flow> = {}): string | undefined {
   const flow: Flow = {
     transport: 'tcp',
     source: { ip: ip('127.0.0.1'), port: 5000 },
-    identity: { id: 'bob', email: BOB.email, name: 'Bob', groups: [], samlAttributes: new Map() },
+    identity: {
+      id: 'bob',
+      email: BOB.email,
+      name: 'Bob',
+      groups: [],
+      samlAttributes: new Map(),
+      oidcClaims: new Map(),
+    },
     userPlace: AMSTERDAM,
     virtualNetworkId: api.store.chosenVirtualNetwork(BOB.email) ?? DEFAULT_VNET,
     destination: { ip: ip('198.51.100.7'), port: 443 },
@@ -144,7 +151,9 @@ test('finance: a department reaches its bank from London, with a fallback, and e
     rule_settings: { egress: { ipv4: '203.0.113.20', ipv4_fallback: '203.0.113.30', ipv6: '2001:db8:20::/64' } },
   })
   const groups = [{ id: 'g1', name: 'Finance', email: 'finance@example.com' }]
-  const finance = { identity: { id: 'bob', email: BOB.email, name: 'Bob', groups, samlAttributes: new Map() } }
+  const finance = {
+    identity: { id: 'bob', email: BOB.email, name: 'Bob', groups, samlAttributes: new Map(), oidcClaims: new Map() },
+  }
   expect(egressOfBob(finance)).toBe('203.0.113.20')
   expect(egressOfBob()).toBe('203.0.113.10')
   expect(egressOfBob({ ...finance, destination: { ip: ip('192.0.2.1'), port: 443 } })).toBe('203.0.113.10')

@@ -120,7 +120,7 @@ test('[R9] check, test, explain, replay and a push take a file with rules of oth
     const { code, stderr } = await run(verb)
     expect([verb[0], code, stderr]).toEqual([verb[0], 0, ''])
   }
-  const policy = readPolicyFile(path('others.yaml'))
+  const policy = await readPolicyFile(path('others.yaml'))
   expect(policy.rules.map(({ fields }) => fields.filters)).toEqual([
     ['dns'],
     ['l4'],

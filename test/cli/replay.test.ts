@@ -286,8 +286,9 @@ describe('recordings', () => {
     const { stdout } = await run(['replay', path('cloudflare.ndjson'), '-c', path('lab.yaml'), '--json'])
     expect(JSON.parse(stdout)).toMatchObject({
       sessions: 4,
-      decided: 3,
-      undecided: { other_protocol: 1 },
+      decided: 4,
+      exempt: 1,
+      undecided: { other_protocol: 0 },
       changed: 1,
       changes: { egress_ip: 1, rule: 1, colo: 1, outcome: 0 },
       moves: {

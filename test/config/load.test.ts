@@ -6,9 +6,15 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import schema from '../../config/lab.schema.json' with { type: 'json' }
 import { schemaViolations } from '../../scripts/schemas.ts'
+import { RULE_LIST } from '../../src/config/account-schema.ts'
 import type { LabConfig } from '../../src/config/lab-config.ts'
+import { LAB } from '../../src/config/lab-schema.ts'
 import { checkConfig, checkConfigText, loadConfig } from '../../src/config/load.ts'
+import { compareVersions, ownVersion } from '../../src/config/own-package.ts'
+import { createAjv } from '../../src/config/shape-checks.ts'
 import { InputError } from '../../src/errors/issue.ts'
+import { POLICY_TESTS } from '../../src/policy-tests/policy-test-schema.ts'
+import { SCENARIO } from '../../src/scenario/scenario-schema.ts'
 
 const IPS = 'dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10, ipv6: "2001:DB8:10::/64" }]\n'
 
@@ -34,6 +40,42 @@ function asAnybody<T>(action: () => T): T {
     process.seteuid?.(0)
   }
 }
+
+describe('a file for another version', () => {
+  test('a newer one is refused with both versions named, whatever keys it has', () => {
+    const { config, issues } = checkConfigText('lab.yaml', `egresslab: "99.1"\nfuture: { key: 1 }\n${IPS}`)
+    expect(config).toBeUndefined()
+    expect(issues).toMatchObject([
+      {
+        code: 'config.newer',
+        file: 'lab.yaml',
+        line: 1,
+        message: `this file is for egresslab \`99.1\`, and this is \`${ownVersion()}\``,
+      },
+    ])
+  })
+
+  test('this one and older ones are read; what is no version is said to be none', () => {
+    for (const version of [ownVersion(), '0.0.1', '0.0', '0']) {
+      expect(checkConfigText('lab.yaml', `egresslab: "${version}"\n${IPS}`).issues).toEqual([])
+    }
+    expect(checkConfigText('lab.yaml', `egresslab: "latest"\n${IPS}`).issues).toMatchObject([
+      { code: 'config.malformed' },
+    ])
+    expect(checkConfigText('lab.yaml', `egresslab: 0.1\n${IPS}`).issues).toMatchObject([
+      { code: 'config.wrong_type', hint: 'put it in quotes: "0.1"' },
+    ])
+  })
+
+  test.each([
+    ['0.2.0', '0.10.0', -1],
+    ['1.0', '1.0.0', 0],
+    ['1.0.1', '1.0', 1],
+    ['2.0.0-beta.1', '2.0.0', 0],
+  ])('%s against %s', (a, b, order) => {
+    expect(Math.sign(compareVersions(a, b))).toBe(order)
+  })
+})
 
 describe('the file', () => {
   test.each([
@@ -309,9 +351,16 @@ describe('the published schema', () => {
     expect(nodes.length).toBeGreaterThan(120)
   })
 
+  test('and those of policy tests and scenarios are JSON Schema; reading a file relies on it', () => {
+    const ajv = createAjv({ validateSchema: true, logger: false })
+    for (const each of [LAB, RULE_LIST, POLICY_TESTS, SCENARIO]) expect(ajv.compile(each)).toBeTypeOf('function')
+    expect(() => ajv.compile({ type: 'nonsense' })).toThrow('schema is invalid')
+  })
+
   test('gives every section a default, or says what its absence means', () => {
     const silent = Object.entries(root.properties ?? {}).filter(
-      ([name, node]) => node.default === undefined && !['dedicated_ips', 'rules_file', 'groups', 'dns'].includes(name),
+      ([name, node]) =>
+        node.default === undefined && !['egresslab', 'dedicated_ips', 'rules_file', 'groups', 'dns'].includes(name),
     )
     expect(silent).toEqual([])
   })

@@ -13,6 +13,7 @@ const facts = {
   'identity.groups.id': ['g1'],
   'identity.groups.email': ['fin@example.com'],
   'identity.saml_attributes': { department: ['R&D', 'IT'], site: ['LON'] },
+  'identity.oidc_claims': ['department=engineering', 'role=auditor'],
 }
 
 describe('taken in the default mode, refused by the engine', () => {
@@ -44,6 +45,9 @@ describe('taken in the default mode, refused by the engine', () => {
     ['C6', 'any(identity.saml_attributes[*] == r#""site=LON""#)', true],
     ['C6', 'any(identity.saml_attributes[*] in {"site=PAR" "\\"site=LON\\""})', true],
     ['C6', 'any(identity.saml_attributes[*] matches "^department=R.D$")', true],
+    ['C6', 'any(identity.saml_attributes[*] matches "\\"department=R.D\\"")', true],
+    ['C6', 'any(identity.saml_attributes[*] matches "^\\"site=P.*\\"$")', false],
+    ['C6', 'not(any(identity.saml_attributes[*] in {"\\"site=PAR\\""}))', true],
     ['C6', 'any(identity.saml_attributes[*] in $attributes)', false],
     ['C6', 'all(identity.saml_attributes[*] contains "=")', true],
     ['C6', 'not any(identity.saml_attributes[*] == "site=LON")', false],
@@ -63,7 +67,10 @@ describe('taken in the default mode, refused by the engine', () => {
       'any(not(identity.saml_attributes["k"] == "v"))',
     )
     expect(normal('any( identity.saml_attributes[ * ] == "\\"k=v\\"" )')).toBe(
-      'any(identity.saml_attributes[*] == "k=v")',
+      'any(identity.saml_attributes[*] == "\\"k=v\\"")',
+    )
+    expect(normal('any(identity.oidc_claims[ * ] in { "\\"k=v\\""  "a=b"})')).toBe(
+      'any(identity.oidc_claims[*] in {"\\"k=v\\"" "a=b"})',
     )
     expect(normal('net.src.ip in $3F2504E0-4F89-11d3-9a0c-0305e82c3301')).toBe(
       'net.src.ip in $3F2504E0-4F89-11d3-9a0c-0305e82c3301',
@@ -138,6 +145,52 @@ describe('refused in the default mode with the right spelling', () => {
   })
 })
 
+test.each([
+  ['any(identity.oidc_claims[*] == "\\"department=engineering\\"")', true],
+  ['any(identity.oidc_claims[*] == "department=engineering")', true],
+  ['any(identity.oidc_claims[*] == "\\"department=sales\\"")', false],
+  ['any(identity.oidc_claims[*] in {"role=admin" "\\"role=auditor\\""})', true],
+  ['any(identity.oidc_claims[*] matches "^\\"role=.*\\"$")', true],
+  ['not(any(identity.oidc_claims[*] == "\\"role=auditor\\""))', false],
+  ['any((not (identity.oidc_claims[*] == "\\"role=auditor\\"")))', true],
+])('[R13] OIDC claims are compared with the quotes inside and without: %s is %s', (source, expected) => {
+  expect(verdict(source, facts)).toBe(expected)
+  const result = parseExpression(source, scheme)
+  expect(result.warnings).toEqual([])
+})
+
+describe('[R13] no hint leads to a rule that matches nobody', () => {
+  const FORMS = ['identity.saml_attributes', 'identity.saml_attributes[*]', 'identity.saml_attributes["groups"]']
+  const TESTS = ['== "groups=ITAdmin"', 'in {"groups=ITAdmin"}', 'matches "^groups="', 'contains "IT"', '& 1', '']
+  const AROUND = ['%', 'any(%)', 'not(any(%))', 'any((% or %))', 'all(not (%))']
+
+  test.each(FORMS.flatMap((form) => TESTS.map((end) => `${form} ${end}`)))('%s', (comparison) => {
+    for (const around of AROUND) {
+      for (const mode of ['default', 'lenient', 'engine'] as const) {
+        const result = parseExpression(
+          around.replaceAll('%', () => comparison),
+          scheme,
+          { mode },
+        )
+        const said = [...result.warnings, ...(result.ok ? [] : result.problems)]
+        for (const { hint = '' } of said) expect(hint).not.toContain('[*][*]')
+      }
+    }
+  })
+
+  test('values compared with a name in front of them are warned of, values alone are not', () => {
+    const warnings = (source: string) => parseExpression(source, scheme).warnings
+    expect(warnings('any(identity.saml_attributes[*][*] == "groups=ITAdmin")')).toMatchObject([
+      {
+        message: '`identity.saml_attributes[*][*]` compares values without their names',
+        hint: 'write `identity.saml_attributes[*]` to compare `name=value`',
+      },
+    ])
+    expect(warnings('any(identity.saml_attributes[*][*] in {"\\"groups=ITAdmin\\""})')).toHaveLength(1)
+    expect(warnings('any(identity.saml_attributes[*][*] == "ITAdmin")')).toEqual([])
+  })
+})
+
 // whatever a hint spells out is taken where it is given, and can match
 test.each([
   ['engine', 'identity.saml_attributes == "IT"'],
@@ -176,8 +229,14 @@ describe('taken in the lenient mode, with a warning', () => {
       'any(identity.saml_attributes[*] == "department=IT")',
     ],
     ['C6', 'any(identity.saml_attributes == "site=LON")', true, 'any(identity.saml_attributes[*] == "site=LON")'],
-    ['C6', 'identity.saml_attributes == "\\"site=LON\\""', true, 'any(identity.saml_attributes[*] == "site=LON")'],
+    [
+      'C6',
+      'identity.saml_attributes == "\\"site=LON\\""',
+      true,
+      'any(identity.saml_attributes[*] == "\\"site=LON\\"")',
+    ],
     ['C6', 'identity.saml_attributes == "site=PAR"', false, 'any(identity.saml_attributes[*] == "site=PAR")'],
+    ['C6', 'identity.oidc_claims == "role=auditor"', true, 'any(identity.oidc_claims[*] == "role=auditor")'],
     ['C9', 'net.dst.port in {80, 443}', true, 'net.dst.port in {80 443}'],
     ['C9', 'net.fqdn.host in {"a", "www.example.com"}', true, 'net.fqdn.host in {"a" "www.example.com"}'],
   ])('%s %s is %s', (_note, source, expected, normalForm) => {

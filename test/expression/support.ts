@@ -46,8 +46,10 @@ export const scheme = createScheme(
     'identity.groups.id': { array: 'Bytes' },
     'identity.groups.email': { array: 'Bytes' },
     'identity.saml_attributes': { map: { array: 'Bytes' } },
+    'identity.oidc_claims': { array: 'Bytes' },
   },
   {
+    pairTexts: ['identity.oidc_claims'],
     objectArrays: {
       'identity.groups': {
         name: 'identity.groups.name',

@@ -15,6 +15,9 @@ const TOKEN = 'a-token-of-the-account-at-cloudflare'
 const ACCOUNT = `
 account: { name: ours }
 dedicated_ips:
+  - { colo: AMS, ipv4: 203.0.113.10, ipv6: "2001:db8:10::/64" }
+  - { colo: LHR, ipv4: 203.0.113.20, ipv6: "2001:db8:20::/64" }
+  - { colo: LAX, ipv4: 203.0.113.40, ipv6: "2001:db8:40::/64" }
   - { colo: IAD, ipv4: 203.0.113.30, ipv6: "2001:db8:30::/64" }
   - { colo: EWR, ipv4: 203.0.113.50, ipv6: "2001:db8:50::/64" }
 lists: [{ name: Contractor sites, id: 0c1f4b0a-57d1-4d6b-9f0e-6a1d0b7f3c11, type: IP, items: [198.51.100.64/26] }]

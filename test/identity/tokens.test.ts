@@ -14,7 +14,7 @@ import { clientAs, clientInfo, IMPATIENT, SNAPSHOT } from './world.ts'
 const PEOPLE = `
 dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10 }]
 groups: [{ name: Finance, id: 7a4d3c0e-5b1f-4a54-8d67-2f9b6c1e0d11, email: finance@example.com }, { name: Sales }]
-users: [{ email: alice@example.com, name: Alice of the file, password: lab-alice, groups: [Finance], place: LHR }]
+users: [{ email: alice@example.com, name: Alice of the file, password: lab-alice, groups: [Finance], place: LHR, oidc_claims: { site: LHR } }]
 devices: [{ name: alice-laptop, user: alice@example.com, source_ip: 81.2.69.142 }]
 `
 const WRONG = 'the user name or the password is wrong'
@@ -86,6 +86,26 @@ describe('whose token it is', () => {
     expect([context.device?.name, context.userPlace?.city, context.family]).toEqual(['alice-laptop', 'London', 4])
     const without = await login(at, 'alice@example.com', await key.sign({ groups: [] }, NOW))
     expect(without.identity?.groups).toEqual([])
+  })
+
+  test('OIDC claims are those of the object that Access sends, else the token’s own without those of the protocol', async () => {
+    const key = await makeKey('k1')
+    const at = door(providerText(`jwks_url: "${(await publishKeys(key)).url}"`))
+    const claimsOf = async (claims: Record<string, unknown>) => {
+      const { identity } = await login(at, 'alice@example.com', await key.sign(claims, NOW))
+      return Object.fromEntries(identity?.oidcClaims ?? [])
+    }
+    // what the token does not have comes from the file
+    expect(
+      await claimsOf({ oidc_fields: { department: 'engineering', roles: ['dev', 'ops'], deep: { a: 1 } } }),
+    ).toEqual({
+      department: ['engineering'],
+      roles: ['dev', 'ops'],
+      site: ['LHR'],
+    })
+    const own = await claimsOf({ department: 'sales', level: 3, staff: true, nonce: 'n', address: { city: 'x' } })
+    expect(own).toMatchObject({ department: ['sales'], level: ['3'], staff: ['true'], email: ['alice@example.com'] })
+    for (const name of ['iss', 'aud', 'exp', 'iat', 'nonce', 'address']) expect(own).not.toHaveProperty(name)
   })
 
   test('a Bearer token says who it is without a user name', async () => {

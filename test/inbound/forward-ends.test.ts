@@ -1,10 +1,13 @@
 // Every way an exchange or a kept connection can end, and whom the record names for it: an orderly end is nobody's error.
 
 import type { Socket } from 'node:net'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it, test } from 'vitest'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'
+import type { Engine } from '../../src/transport/engine.ts'
+import { ENGINES } from '../support/engine.ts'
+import { turns } from '../support/engine-streams.ts'
 import { authorization, connectH2 } from '../support/h2-client.ts'
-import { RawClient } from '../support/raw-client.ts'
+import { basic, RawClient } from '../support/raw-client.ts'
 import { BOB, type GatewayOptions, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { listen } from '../support/tcp.ts'
 import { tlsSource } from '../support/tls.ts'
@@ -203,3 +206,34 @@ describe('the client', () => {
     expect((await gateway.recorded(1)).map(endOf)).toEqual([['CLIENT_CLOSED', undefined]])
   })
 })
+
+describe.each(ENGINES)('on %s', (_name, engine) => {
+  it.each([
+    ['says FIN', (socket: Socket) => void socket.end()],
+    ['resets', (socket: Socket) => void socket.resetAndDestroy()],
+    ['says something and leaves', (socket: Socket) => void socket.end('SSH-2.0-x\r\n')],
+  ])('an origin that %s before it is asked anything is a 502 at once', async (_what, leave) => {
+    const { port } = await listen(leave)
+    const gateway = await startGateway({ engine: connectingLate(engine) })
+    const client = await RawClient.connect(gateway.port)
+    client.send(`GET http://o.test:${port}/ HTTP/1.1\r\nHost: o\r\n${basic(BOB, PASSWORD)}\r\n`)
+    await client.text('HTTP/1.1 502 ')
+    expect((await gateway.recorded(1))[0]?.Lab.error?.code).toMatch(/^(dial|origin|relay)\./)
+  })
+})
+
+/** Hands connections on only when what their peer did at once has long arrived. */
+function connectingLate(engine: Engine): Engine {
+  return {
+    name: engine.name,
+    sharesPorts: engine.sharesPorts,
+    listen: (options, onConnection) => engine.listen(options, onConnection),
+    bindDatagrams: (at) => engine.bindDatagrams(at),
+    close: async () => {},
+    dial: (request, listener) =>
+      engine.dial(request, {
+        onConnect: (stream) => void turns(50).then(() => listener.onConnect(stream)),
+        onFailure: (cause) => listener.onFailure(cause),
+      }),
+  }
+}

@@ -3,13 +3,15 @@
 
 import { once } from 'node:events'
 import { type ClientHttp2Stream, constants } from 'node:http2'
+import type { Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
+import { InspectedSocket } from '../../src/inbound/http2/inspected-socket.ts'
 import { byteLogOrigin, OK } from '../support/byte-log-origin.ts'
 import { authorization, connectH2, openStream, openTunnel } from '../support/h2-client.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
 import { ALICE, BOB, EGRESS, type GatewayOptions, PASSWORD, startGateway } from '../support/start-gateway.ts'
-import { listen } from '../support/tcp.ts'
+import { dialPlain, listen } from '../support/tcp.ts'
 import { tellMeOrigin } from '../support/tell-me-origin.ts'
 import { tlsSource } from '../support/tls.ts'
 
@@ -345,4 +347,23 @@ test('an answer that HTTP/2 cannot say is a 502, and not a fault of the proxy', 
   const { status } = await openStream(session, get(origin.port), true)
   expect(status).toBe(502)
   expect((await gateway.recorded(1))[0]?.Lab.error).toMatchObject({ code: 'origin.malformed_response' })
+})
+
+test('to Node’s session an end is done at once, and what it writes behind it goes nowhere instead of ending the process', async () => {
+  const accepted = Promise.withResolvers<Socket>()
+  const { port } = await listen(accepted.resolve)
+  await dialPlain(port)
+  const events = { onMalformed: () => {}, onBroken: () => {} }
+  const inspected = new InspectedSocket(await accepted.promise, { headerTableSize: 4096, maxFrameSize: 16_384 }, events)
+  const told: unknown[] = []
+  inspected.on('error', (error) => told.push(error))
+  inspected.end(() => told.push('ended'))
+  expect(told).toEqual(['ended'])
+  await new Promise<void>((resolve) => {
+    inspected.write(Buffer.from('a late frame'), (error: unknown) => {
+      told.push(error)
+      resolve()
+    })
+  })
+  expect(told).toEqual(['ended', undefined])
 })

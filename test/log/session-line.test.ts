@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { sessionLine } from '../../src/log/session-line.ts'
+import { sessionLine } from '../../src/log/session-log.ts'
 import { sampleRecord } from './sample-record.ts'
 
 const withoutClock = (line: string) => line.replace(/^\d\d:\d\d:\d\d {2}/, '')

@@ -177,7 +177,7 @@ describe('a plain site', () => {
     expect(body).toContain('physical_colo: LAS\nlogical: LHR (London, GB)\nproxied_by_cloudflare: no\n')
   })
 
-  test('behind Cloudflare answers /cdn-cgi/trace, as such sites do', async () => {
+  test('behind Cloudflare says so, and answers /cdn-cgi/trace', async () => {
     expect((await visit(FROM_LHR, 'cloudflare.com', PROXIED, '/')).body).toContain('proxied_by_cloudflare: yes')
     const { body } = await visit(FROM_LHR, 'cloudflare.com', PROXIED, '/cdn-cgi/trace')
     expect(body).toContain('ip=203.0.113.20\n')
@@ -188,6 +188,54 @@ describe('a plain site', () => {
   test('shares an address with others and is told apart by its name', async () => {
     expect((await visit(FROM_LHR, 'espn.com', SITES, '/')).body).toMatch(/^espn\.com\n/)
     expect((await visit(FROM_LHR, 'SPORTS.TEST.', SITES, '/')).body).toMatch(/^sports\.test\n/)
+  })
+})
+
+describe('/cdn-cgi/trace, where people look at their address and data center', () => {
+  test.each([
+    ['an echo site', 'ipv4.icanhazip.com', ECHO],
+    ['a service that would refuse the address', 'bank.saas.test', SAAS],
+    ['a search engine', 'search.saas.test', SEARCH],
+    ['a plain site', 'espn.com', SITES],
+    ['a site behind Cloudflare', 'cloudflare.com', PROXIED],
+  ])('is answered by %s', async (_what, name, standIn) => {
+    const answer = await visit(FROM_LAX, name, standIn, '/cdn-cgi/trace', '-A', 'curl/8', '-H', 'accept: text/html')
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('content-type')).toBe('text/plain; charset=utf-8')
+    const lines = Object.fromEntries(
+      answer.body
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split('=', 2)),
+    )
+    expect(lines).toEqual({
+      h: name,
+      ip: '203.0.113.40',
+      ts: '1796126400.000',
+      visit_scheme: 'http',
+      uag: 'curl/8',
+      colo: 'LAS',
+      sliver: 'none',
+      http: 'http/1.1',
+      loc: 'XX',
+      tls: 'off',
+      sni: 'off',
+      warp: 'on',
+      gateway: 'on',
+      rbi: 'off',
+      kex: 'none',
+    })
+  })
+
+  test('over HTTPS names the version of TLS', async () => {
+    const name = 'ipv4.icanhazip.com'
+    const resolve = ['--resolve', `${name}:${HTTPS_PORT}:${ECHO}`, '--cacert', authorityFile, '--interface', FROM_LHR]
+    const { body } = await curl(...resolve, `https://${name}:${HTTPS_PORT}/cdn-cgi/trace`)
+    expect(body).toContain('\ntls=TLSv1.3\nsni=plaintext\n')
+  })
+
+  test('is refused to those who come past the lab, who have no egress IP', async () => {
+    expect((await visit('127.0.0.1', 'espn.com', SITES, '/cdn-cgi/trace')).status).toBe(403)
   })
 })
 

@@ -128,13 +128,19 @@ export function group(name: string): UserGroup {
 }
 
 /** A person named before the `@`, in these groups. */
-export function identity(email: string, groups: readonly string[] = [], saml: Record<string, string[]> = {}): Identity {
+export function identity(
+  email: string,
+  groups: readonly string[] = [],
+  saml: Record<string, string[]> = {},
+  oidc: Record<string, string[]> = {},
+): Identity {
   return {
     id: `user-${email}`,
     email,
     name: email.slice(0, email.indexOf('@')),
     groups: groups.map(group),
     samlAttributes: new Map(Object.entries(saml)),
+    oidcClaims: new Map(Object.entries(oidc)),
   }
 }
 

@@ -16,6 +16,7 @@ import {
 
 const BASE: EgressAnswer = {
   egressIp: '203.0.113.20',
+  egressName: '203.0.113.20',
   shared: false,
   ruleId: 'r1',
   ruleName: 'Finance',
@@ -28,11 +29,11 @@ describe('changes', () => {
   const cases: readonly (readonly [string, Partial<EgressAnswer>, Partial<EgressAnswer>, readonly string[]])[] = [
     ['none between equal answers', {}, {}, []],
     ['reasons are words, not answers', { reason: 'a' }, { reason: 'b' }, []],
-    ['the address', {}, { egressIp: '203.0.113.30' }, ['egress_ip']],
+    ['the address', {}, { egressIp: '203.0.113.30', egressName: '203.0.113.30' }, ['egress_ip']],
     [
       'everything, in a fixed order',
       {},
-      { egressIp: '', ruleId: '', ruleName: '', colo: '', outcome: 'unroutable' },
+      { egressIp: '', egressName: '', ruleId: '', ruleName: '', colo: '', outcome: 'unroutable' },
       ['egress_ip', 'rule', 'colo', 'outcome'],
     ],
     ['not a rule with a new name', {}, { ruleName: 'Treasury' }, []],
@@ -41,22 +42,30 @@ describe('changes', () => {
     ['not two connections without a rule', { ruleId: '', ruleName: '' }, { ruleId: '', ruleName: '' }, []],
     [
       'another shared address in the lab',
-      { shared: true, egressIp: '198.18.0.1' },
-      { shared: true, egressIp: '198.18.0.2' },
+      { shared: true, egressIp: '198.18.0.1', egressName: '198.18.0.1' },
+      { shared: true, egressIp: '198.18.0.2', egressName: '198.18.0.2' },
       ['egress_ip'],
     ],
     [
       'not shared addresses of another system, which has its own',
-      { outcome: undefined, shared: true, egressIp: '104.28.0.1' },
-      { shared: true, egressIp: '198.18.0.2' },
+      { outcome: undefined, shared: true, egressIp: '104.28.0.1', egressName: '104.28.0.1' },
+      { shared: true, egressIp: '198.18.0.2', egressName: '198.18.0.2' },
       [],
     ],
     [
       'a dedicated address for a shared one of another system',
-      { outcome: undefined, shared: true, egressIp: '104.28.0.1' },
+      { outcome: undefined, shared: true, egressIp: '104.28.0.1', egressName: '104.28.0.1' },
       {},
       ['egress_ip'],
     ],
+    [
+      'not two addresses inside the range a rule names',
+      { egressIp: '2001:db8:20:0:1::1', egressName: '2001:db8:20::/64' },
+      { egressIp: '2001:db8:20:0:2::2', egressName: '2001:db8:20::/64' },
+      [],
+    ],
+    ['not what a recording does not say', { egressName: undefined, ruleId: undefined, colo: undefined }, {}, []],
+    ['not a rule or a data center in other letters', { ruleId: 'R1', ruleName: '', colo: 'lhr' }, {}, []],
     ['not an outcome nobody recorded', { outcome: undefined }, { outcome: 'dedicated-fallback' }, []],
   ]
   test.each(cases)('%s', (_name, before, after, changes) => {
@@ -66,7 +75,7 @@ describe('changes', () => {
 
 test('moves are counted by what they are from and to, nothing being (none)', () => {
   const summary = emptySummary()
-  const after: EgressAnswer = { ...BASE, egressIp: '', ruleId: '', ruleName: '', colo: 'IAD' }
+  const after: EgressAnswer = { ...BASE, egressIp: '', egressName: '', ruleId: '', ruleName: '', colo: 'IAD' }
   countChange(summary, BASE, after, ['egress_ip', 'rule', 'colo'])
   countChange(summary, BASE, after, ['egress_ip'])
   expect(summary).toMatchObject({ changed: 2, changes: { egress_ip: 2, rule: 1, colo: 1, outcome: 0 } })

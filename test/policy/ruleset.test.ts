@@ -9,7 +9,12 @@ function decider(rules: readonly Rule[], its: Flow, changes: Parameters<typeof s
   return snapshot(account({ settings: changes }), rules).ruleset.firstMatch(its)?.rule.name
 }
 
-const alice = identity('alice@example.com', ['Finance', 'Staff'], { department: ['treasury', 'audit'] })
+const alice = identity(
+  'alice@example.com',
+  ['Finance', 'Staff'],
+  { department: ['treasury', 'audit'] },
+  { department: ['engineering'], level: ['3'] },
+)
 
 describe('[R1] three expressions, all of which must be true', () => {
   const its = flow({ identity: alice, device: { id: 'd', name: 'd', posture: { passed: ['disk'], failed: [] } } })
@@ -217,6 +222,8 @@ describe('[F1] [F2] what fields hold', () => {
     },
     { identity: 'any(identity.saml_attributes[*] == "department=audit")' },
     { identity: 'any((not (identity.saml_attributes[*] == "department=none")))' },
+    { identity: 'any(identity.oidc_claims[*] == "\\"department=engineering\\"")' },
+    { identity: 'any(identity.oidc_claims[*] in {"level=3" "level=4"})' },
     {
       devicePosture: 'any(device_posture.checks.passed[*] == "disk") and any(device_posture.checks.failed[*] == "os")',
     },

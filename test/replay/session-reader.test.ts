@@ -2,8 +2,8 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { FIELDS, sessionOf, valuesOfJson } from '../../src/replay/recorded-session.ts'
-import { SessionReader } from '../../src/replay/session-reader.ts'
+import { FIELDS, sessionOf } from '../../src/replay/recorded-session.ts'
+import { SessionReader, valuesOfJson } from '../../src/replay/session-reader.ts'
 import { sampleRecord } from '../log/sample-record.ts'
 
 const SAMPLE = sampleRecord(

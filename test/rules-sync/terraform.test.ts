@@ -14,7 +14,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-function read(document: unknown) {
+async function read(document: unknown) {
   const file = join(folder, 'show.json')
   writeFileSync(file, JSON.stringify(document))
   return readPolicyFile(file)
@@ -61,8 +61,8 @@ const V4_RULE = {
   ],
 }
 
-test('a state of version 4: blocks out of their lists, the precedence as the API has it, names as the API has them', () => {
-  const { rules, lists, virtualNetworks } = read(
+test('a state of version 4: blocks out of their lists, the precedence as the API has it, names as the API has them', async () => {
+  const { rules, lists, virtualNetworks } = await read(
     state(
       managed('cloudflare_teams_rule', 'finance', V4_RULE),
       managed('cloudflare_teams_list', 'partners', {
@@ -105,8 +105,8 @@ test('a state of version 4: blocks out of their lists, the precedence as the API
   expect(virtualNetworks[0]).toMatchObject({ name: 'vnet-AMER', comment: 'c', isDefault: false })
 })
 
-test('a state of version 5: attributes as they are, fields nobody knows kept, nulls left out', () => {
-  const { rules, lists } = read(
+test('a state of version 5: attributes as they are, fields nobody knows kept, nulls left out', async () => {
+  const { rules, lists } = await read(
     state(
       managed('cloudflare_zero_trust_gateway_policy', 'finance', {
         ...V4_RULE,
@@ -152,15 +152,15 @@ const PLANNED = {
   rule_settings: null,
 }
 
-test('a plan is what is planned, before there is an id', () => {
-  const { rules } = read(plan(PLANNED, { id: true, created_at: true, rule_settings: true }))
+test('a plan is what is planned, before there is an id', async () => {
+  const { rules } = await read(plan(PLANNED, { id: true, created_at: true, rule_settings: true }))
   expect(rules).toEqual([expect.objectContaining({ name: 'planned', precedence: 7 })])
   expect(rules[0]).not.toHaveProperty('id')
 })
 
-test('a plan whose expression is known only after an apply is refused, naming the rule', () => {
+test('a plan whose expression is known only after an apply is refused, naming the rule', async () => {
   const { traffic: _, ...values } = PLANNED
   const attempt = () => read(plan(values, { id: true, traffic: true, rule_settings: { egress: { ipv4: true } } }))
-  expect(attempt).toThrow(InputError)
-  expect(attempt).toThrow(/`traffic` of `cloudflare_zero_trust_gateway_policy\.r`.*; `ipv4` of /)
+  await expect(attempt()).rejects.toThrow(InputError)
+  await expect(attempt()).rejects.toThrow(/`traffic` of `cloudflare_zero_trust_gateway_policy\.r`.*; `ipv4` of /)
 })

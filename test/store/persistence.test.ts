@@ -10,6 +10,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { LabConfig } from '../../src/config/lab-config.ts'
 import type { RuleDocument } from '../../src/config/lab-state.ts'
+import { ownVersion } from '../../src/config/own-package.ts'
 import { ChangeError } from '../../src/errors/change-error.ts'
 import { InputError, type Issue } from '../../src/errors/issue.ts'
 import { openJournal, readJournal } from '../../src/store/sqlite-journal.ts'
@@ -231,6 +232,30 @@ describe('a state directory', () => {
     const folder = join(stateFolder(), 'none')
     expect(readJournal(folder, onNotice).load()).toEqual([])
     expect(existsSync(folder)).toBe(false)
+  })
+
+  test('last used by a newer version is refused, and by an older one is taken over with a notice', () => {
+    const folder = stateFolder()
+    start(folder).close()
+    const usedBy = (version: string) => {
+      const database = new DatabaseSync(join(folder, 'lab.db'))
+      database.prepare('UPDATE used_by SET version = ?').run(version)
+      database.close()
+    }
+    usedBy('99.0.0')
+    for (const attempt of [() => openJournal(folder, { onNotice }), () => readJournal(folder, onNotice)]) {
+      expect(issueOf(attempt)).toMatchObject({
+        code: 'state.newer',
+        message: expect.stringContaining(`was last used by egresslab 99.0.0, and this is ${ownVersion()}`),
+      })
+    }
+    usedBy('0.0.1')
+    const notices: Issue[] = []
+    start(folder, labConfig(), notices).close()
+    expect(notices).toMatchObject([{ code: 'state.taken_over', message: expect.stringContaining('0.0.1') }])
+    const later: Issue[] = []
+    start(folder, labConfig(), later).close()
+    expect(later).toEqual([])
   })
 
   test('from a newer version is refused, and left as it is (CF-08)', () => {

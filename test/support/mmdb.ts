@@ -104,5 +104,6 @@ function typed(type: number, payload: Buffer): Buffer {
 
 function header(type: number, size: number): Buffer {
   if (size < 29) return Buffer.from([(type << 5) | size])
-  return Buffer.from([(type << 5) | 29, size - 29])
+  if (size < 285) return Buffer.from([(type << 5) | 29, size - 29])
+  return Buffer.from([(type << 5) | 30, (size - 285) >> 8, (size - 285) & 255])
 }

@@ -6,8 +6,13 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Endpoint } from '../../src/net/endpoint.ts'
+import type { ByteStream } from '../../src/transport/byte-stream.ts'
 import { chooseEngine } from '../../src/transport/choose-engine.ts'
-import { dialBy, Ear, echoOf, listenBy } from '../support/engine-streams.ts'
+import { loadFfi } from '../../src/transport/linux/load-ffi.ts'
+import { openNative } from '../../src/transport/linux/native.ts'
+import { EINPROGRESS, SystemCalls } from '../../src/transport/linux/system-calls.ts'
+import { dialBy, Ear, echoOf, listenBy, pairBy } from '../support/engine-streams.ts'
 
 const run = promisify(execFile)
 const engine = chooseEngine('auto', () => {})
@@ -34,6 +39,50 @@ test('the engine `node` is taken without a word where it is asked for', () => {
 })
 
 describe.runIf(engine.name === 'linux')('engine linux', () => {
+  test('whoever had connected before a listener closes is accepted and not reset', async () => {
+    const calls = systemCalls()
+    const accepted: ByteStream[] = []
+    const listening = await engine.listen({ host: '127.0.0.1', port: 0 }, (stream) => void accepted.push(stream))
+    const clients = Array.from({ length: 200 }, () => connectNow(calls, listening.address))
+    // no turn of the loop between
+    await listening.close()
+    expect(accepted.length).toBe(200)
+    for (const stream of accepted) {
+      echoOf(stream)
+      onTestFinished(() => stream.destroy())
+    }
+    for (const fd of clients) expect(calls.write(fd, Buffer.from('x'))).toBe(1)
+    await expect.poll(() => clients.filter((fd) => calls.peek(fd) !== 1)).toEqual([])
+  })
+
+  test('what comes behind an urgent byte is read without waiting for more', async () => {
+    const calls = systemCalls()
+    const accepted = Promise.withResolvers<ByteStream>()
+    const fd = connectNow(calls, await listenBy(engine, accepted.resolve))
+    sendUrgent(calls, fd, 'before!')
+    calls.write(fd, Buffer.from('behind'))
+    const ear = new Ear(await accepted.promise)
+    await ear.until(({ text }) => text === 'beforebehind')
+    sendUrgent(calls, fd, '!')
+    calls.write(fd, Buffer.from(', and on'))
+    await ear.until(({ text }) => text === 'beforebehind, and on')
+  })
+
+  test('a reset that comes together with a FIN is told behind it', async () => {
+    const [one, other] = await pairBy(engine)
+    other.write(Buffer.from('last words'))
+    other.end()
+    other.reset()
+    const ear = new Ear(one)
+    expect(await ear.untilClosed()).toMatchObject({ by: 'peer', how: 'reset', cause: { code: 'EPIPE' } })
+    expect([ear.text, ear.hasEnded]).toEqual(['last words', true])
+  })
+
+  test('an engine that closes leaves nothing, and nothing can be begun in it from then on', async () => {
+    const { stdout } = await run(process.execPath, ['--no-warnings', script('close-while-dialling')])
+    expect(JSON.parse(stdout)).toEqual({ left: 0, told: ['destroyed', 'EBADF'] })
+  })
+
   test('a process with nothing open ends by itself, and no warning of `node:ffi` is shown', async () => {
     const code = `import { chooseEngine } from ${JSON.stringify(choose)}
 const engine = chooseEngine('linux', console.log)
@@ -93,3 +142,25 @@ process.emitWarning('another one', 'ExperimentalWarning')`
     expect(info?.retransmits).toBe(0)
   })
 })
+
+function systemCalls(): SystemCalls {
+  const ffi = loadFfi()
+  if (typeof ffi === 'string') throw new Error(ffi)
+  return new SystemCalls(openNative(ffi))
+}
+
+/** A connection that nobody has accepted yet, closed when the test ends. */
+function connectNow(calls: SystemCalls, to: Endpoint): number {
+  const fd = calls.tcpSocket(4)
+  onTestFinished(() => void calls.close(fd))
+  expect(calls.connect(fd, to)).toBe(EINPROGRESS)
+  return fd
+}
+
+/** The last byte of the text is urgent (send(2), MSG_OOB). */
+function sendUrgent({ native }: SystemCalls, fd: number, text: string): void {
+  const { send } = new native.ffi.DynamicLibrary(null).getFunctions({
+    send: { arguments: ['int32', 'buffer', 'uint32', 'int32'], return: 'int32' },
+  })
+  expect(send(fd, Buffer.from(text), text.length, 1)).toBe(text.length)
+}

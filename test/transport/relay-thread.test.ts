@@ -62,6 +62,17 @@ describe.runIf(engine.passOn !== undefined)('the relay thread', () => {
     expect(await clientEar.untilClosed()).toMatchObject({ by: 'peer', how: 'reset' })
   })
 
+  test('a peer that has said FIN and then resets is told of at once, though nothing is on its way to it', async () => {
+    const { client, origin, inner, returned } = await tunnel()
+    const originEar = new Ear(origin)
+    client.end()
+    await originEar.until(({ hasEnded }) => hasEnded)
+    client.reset()
+    await returned
+    expect(inner.end).toMatchObject({ by: 'peer', how: 'reset' })
+    expect(originEar.end).toBe(undefined)
+  })
+
   test('a stream closed here leaves the thread, and its partner goes on in this one', async () => {
     const { client, origin, inner, outer, returned } = await tunnel()
     const clientEar = new Ear(client)

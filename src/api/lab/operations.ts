@@ -128,6 +128,7 @@ async function health({ ports }: RouteCall) {
   return ok({
     healthy: troubles.length === 0,
     troubles,
+    geo_databases: status.geoDatabases(),
     version: status.version,
     engine: status.engine,
     revision: plane.current().revision,

@@ -133,6 +133,37 @@ export const TUNNEL = object(
   'Tunnel',
 )
 
+const NOTHING_OR_COUNT = nullable(COUNT)
+export const LOGPUSH_JOB = object(
+  {
+    id: Type.Integer({ minimum: 1 }),
+    name: NOTHING_OR_TEXT,
+    dataset: TEXT,
+    destination_conf: TEXT,
+    enabled: FLAG,
+    filter: NOTHING_OR_TEXT,
+    frequency: Type.Enum(['high', 'low']),
+    kind: TEXT,
+    logpull_options: NOTHING_OR_TEXT,
+    max_upload_bytes: NOTHING_OR_COUNT,
+    max_upload_interval_seconds: NOTHING_OR_COUNT,
+    max_upload_records: NOTHING_OR_COUNT,
+    output_options: nullable(ANY_OBJECT),
+    last_complete: nullable(TIME),
+    last_error: nullable(TIME),
+    error_message: NOTHING_OR_TEXT,
+  },
+  'LogpushJob',
+)
+export const JOB_DELETED = object({ id: Type.Integer() })
+export const LOGPUSH_FIELDS = Type.Unsafe<{ readonly [name: string]: string }>({
+  type: 'object',
+  additionalProperties: { type: 'string' },
+})
+export const LOGPUSH_VALID = object({ valid: FLAG, message: Type.Optional(TEXT) })
+export const LOGPUSH_EXISTS = object({ exists: FLAG })
+export const LOGPUSH_CHALLENGE = object({ filename: TEXT, valid: FLAG, message: TEXT })
+
 export type RuleShape = Shape<typeof RULE>
 export type RuleEgress = Shape<typeof EGRESS>
 export type VirtualNetworkShape = Shape<typeof VIRTUAL_NETWORK>

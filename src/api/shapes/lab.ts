@@ -94,6 +94,7 @@ export const HEALTH = object(
     healthy: FLAG,
     engine: Type.Enum(['linux', 'node']),
     troubles: Type.Array(TEXT),
+    geo_databases: Type.Array(TEXT, { description: 'their types; none: places come from the configuration alone' }),
     version: TEXT,
     revision: COUNT,
     time: TIME,

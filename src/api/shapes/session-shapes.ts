@@ -82,6 +82,7 @@ export const LIVE_SESSION = object(
     outcome: TEXT,
     rule: TEXT,
     started_at: TIME,
+    ended_at: nullable(Type.String({ format: 'date-time', description: 'null while it is open' })),
     bytes_received: COUNT,
     bytes_sent: COUNT,
     policy_revision: COUNT,
@@ -119,6 +120,11 @@ const LAB_RECORD = object(
     distance: Type.Optional(object({ km: Type.Number(), addedMs: Type.Number() })),
     durationMs: DURATION_MS,
     requests: Type.Optional(COUNT),
+    exchanges: Type.Optional(
+      Type.Array(
+        object({ at: TIME, method: TEXT, path: TEXT, status: COUNT, durationMs: DURATION_MS }, 'HttpExchange'),
+      ),
+    ),
   },
   'LabRecord',
 )
@@ -135,6 +141,7 @@ export const SESSION_RECORD = object(
     ClientTLSVersion: TEXT,
     ConnectionCloseReason: Type.Unsafe<CloseReason>({ type: 'string' }),
     ConnectionReuse: FLAG,
+    DestinationReplicaID: TEXT,
     DestinationTunnelID: TEXT,
     DetectedProtocol: TEXT,
     DeviceID: TEXT,
@@ -147,7 +154,8 @@ export const SESSION_RECORD = object(
     Email: TEXT,
     IngressColoName: TEXT,
     InitialOriginIP: TEXT,
-    Offramp: Type.Enum(['INTERNET', 'MAGIC', 'CFD_TUNNEL', 'DEVICE_CLIENT', 'MESH']),
+    Offramp: Type.Enum(['INTERNET', 'MAGIC', 'CFD_TUNNEL', 'DEVICE_CLIENT', 'WARP', 'MESH']),
+    OnrampType: Type.Enum(['OTHER', 'CF1_CLIENT', 'MESH', 'WORKERS_VPC', 'MAGIC']),
     OriginIP: TEXT,
     OriginPort: COUNT,
     OriginTLSCertificateIssuer: TEXT,
@@ -163,8 +171,10 @@ export const SESSION_RECORD = object(
     SessionEndTime: TIME,
     SessionID: TEXT,
     SessionStartTime: TIME,
+    SourceID: TEXT,
     SourceIP: TEXT,
     SourceInternalIP: TEXT,
+    SourceName: TEXT,
     SourcePort: COUNT,
     TenantID: TEXT,
     UserID: TEXT,
@@ -173,6 +183,8 @@ export const SESSION_RECORD = object(
   },
   'SessionRecord',
 )
+
+export const FORGOTTEN = object({ forgotten: COUNT }, 'ForgottenSessions')
 
 export const RULE_COUNT = object(
   { rule: TEXT, name: TEXT, precedence: Type.Integer(), sessions: COUNT, last_used: nullable(TIME) },
@@ -218,6 +230,7 @@ export type SessionRow = Shape<typeof SESSION_ROW>
 export type Load = Shape<typeof LOAD>
 export type TrafficNow = Shape<typeof NOW>
 export type TrafficBeat = Shape<typeof BEAT>
+export type LiveSessionShape = Shape<typeof LIVE_SESSION>
 export type RuleCount = Shape<typeof RULE_COUNT>
 export type SessionDetail = Shape<typeof SESSION_DETAIL>
 export type PreviewOutcomeShape = Shape<typeof REPLAY_OUTCOME>

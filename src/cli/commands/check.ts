@@ -55,9 +55,20 @@ interface Findings {
 
 async function findingsIn(file: string): Promise<Findings> {
   try {
+    const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
     const { adviseOn } = await import('../../decider/advise.ts')
-    const read = await readConfig(file)
-    return { issues: adviseOn(read), config: read.config }
+    if (kindOfFile(file) === 'configuration') {
+      const read = await readConfig(file)
+      return { issues: adviseOn(read), config: read.config }
+    }
+    const issues = await inScratch(async (folder) => {
+      const layer = new PolicyLayer(file, folder)
+      const found = await layer.asOwn(async () => adviseOn(await readConfig(await layer.over())))
+      // where an address is, how many there are and for whom is advice on a configuration
+      const isOfPolicy = ({ code }: Issue) => !/^practice\.P[1-4]$/.test(code)
+      return [...layer.issues, ...found.filter(isOfPolicy).map((issue) => layer.ownIssue(issue))]
+    })
+    return { issues }
   } catch (thrown) {
     if (thrown instanceof InputError) return { issues: thrown.issues }
     throw thrown

@@ -11,7 +11,7 @@ import {
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { InputError, inputError } from '../../errors/issue.ts'
 import { behindPlaceholder } from '../ask-lab.ts'
-import { openDecider } from '../lazy-imports.ts'
+import { openDecider, tellOfGeo } from '../lazy-imports.ts'
 import { renderExplanation } from '../render/render-explanation.ts'
 import { type Io, stylesFor, writeJson } from '../terminal.ts'
 import { DEFAULT_STATE, type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
@@ -45,6 +45,7 @@ export const registerExplain: RegisterVerb = (program, { io, action }) => {
     .action(
       action(async (destination: string, options: Options) => {
         const decider = await openDecider({ configFile: options.config, state: options.state })
+        tellOfGeo(io, decider.issues)
         try {
           return show(io, options, await explained(decider, destination, options))
         } catch (thrown) {

@@ -27,7 +27,7 @@ import {
 import { GATEWAY_SCHEME, SLOT_NAMES, SLOT_SCHEMES } from '../../policy/fields.ts'
 import { EXPRESSION_SLOTS } from '../../policy/rule.ts'
 import { type Io, linesOf, stylesFor, writeJson } from '../terminal.ts'
-import { DEFAULT_CONFIG, modeOption, type RegisterVerb, withJson } from '../verb.ts'
+import { ABOUT_DEFAULT_CONFIG, defaultConfig, modeOption, type RegisterVerb, withJson } from '../verb.ts'
 
 interface Options {
   readonly check: boolean
@@ -49,14 +49,17 @@ interface Formatted {
 export const registerFmt: RegisterVerb = (program, { io, action }) => {
   withJson(program.command('fmt [files...]'))
     .description('prints the expressions of rules in normal form')
-    .addHelpText('after', `\nFILES are YAML files with rules (default ${DEFAULT_CONFIG}); - reads standard input.`)
+    .addHelpText(
+      'after',
+      `\nFILES are YAML files with rules (default: ${ABOUT_DEFAULT_CONFIG}); - reads standard input.`,
+    )
     .option('--check', 'print only what would change; exit 1 if anything would', false)
     .addOption(modeOption())
     .action(
       action(async (given: readonly string[], options: Options, _command: Command) => {
         const issues: Issue[] = []
         const all: Formatted[] = []
-        for (const file of given.length === 0 ? [DEFAULT_CONFIG] : given) {
+        for (const file of given.length === 0 ? [defaultConfig()] : given) {
           all.push(
             ...(file === '-'
               ? await formatLines(io, options.mode, issues)

@@ -12,6 +12,7 @@ import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
 import { registerMatrix } from './matrix.ts'
+import { registerInit } from './init.ts'
 import { registerPac } from './pac.ts'
 import { registerReplay } from './replay.ts'
 import { registerRules } from './rules.ts'
@@ -25,6 +26,7 @@ import { registerVnet } from './vnet.ts'
 
 export const VERBS: readonly RegisterVerb[] = [
   registerStart,
+  registerInit,
   registerExplain,
   registerMatrix,
   registerCheck,

@@ -1,11 +1,13 @@
 // `replay`: decides recorded sessions again and reports what changes, against what was recorded or between two sets of rules.
 
+import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { InvalidArgumentError } from 'commander'
+import { join } from 'node:path'
+import { InvalidArgumentError, Option } from 'commander'
 import type { ChangeTally, ReplaySummary } from '../../analysis/replay-summary.ts'
-import { inputError } from '../../errors/issue.ts'
-import type { ReplayOutcome } from '../../replay/replay.ts'
-import { replay } from '../lazy-imports.ts'
+import { type Issue, inputError } from '../../errors/issue.ts'
+import type { ReplayOutcome, ReplayRequest } from '../../replay/replay.ts'
+import { replay, tellOfGeo } from '../lazy-imports.ts'
 import { renderReplay } from '../render/render-replay.ts'
 import { createProgressBar, type Io, stylesFor, writeJson } from '../terminal.ts'
 import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
@@ -16,6 +18,9 @@ interface Options {
   readonly against?: string
   readonly out?: string
   readonly failOnChange?: true
+  readonly minDecided: number
+  readonly names: 'recorded' | 'sni'
+  readonly columns?: readonly string[]
   readonly threads: number
   readonly json?: true
 }
@@ -25,25 +30,83 @@ export const registerReplay: RegisterVerb = (program, { io, action }) => {
     .description('decides recorded sessions again and reports what changes')
     .addHelpText(
       'after',
-      '\nSESSIONS are NDJSON files of session records, plain or gzipped; - reads standard input.\nA and B are configurations, or files with a list of rules that replace those of the configuration.',
+      '\nSESSIONS are recordings: the session log of the lab, or Logpush exports of zero_trust_network_sessions,\ngateway_network or gateway_http, as NDJSON, JSON or CSV, plain or packed with gzip or zstd; - reads standard input.\nA and B are configurations, or policies laid over the configuration: what `rules pull` writes, responses of the API, Terraform.',
     )
     .option('--rules <A>', 'decide with these rules (default: those of the configuration)')
     .option('--against <B>', 'compare A with B, instead of the recording with A')
     .option('--out <file>', 'write changed records to this file as NDJSON, with the changes under `Replay`')
-    .option('--fail-on-change', 'exit 1 if anything changes')
+    .option('--fail-on-change', 'exit 1 if anything changes, or too little was decided and compared')
+    .option('--min-decided <percent>', 'how much that is at least, of all sessions', percentage, 90)
+    .addOption(
+      new Option('--names <source>', 'where host names come from: the records alone, or `sni` where they have none')
+        .choices(['recorded', 'sni'])
+        .default('recorded'),
+    )
+    .option('--columns <names>', 'columns of CSV whose first row does not name them, separated by commas', columnNames)
     .option('--threads <n>', 'worker threads', threadCount, Math.min(availableParallelism(), 16))
     .action(
-      action(async (sessions: readonly string[], { config: configFile, json, failOnChange, ...options }: Options) => {
-        const progress = createProgressBar(io, 'replaying')
-        const outcome = await replay({ sessions, configFile, ...options, onProgress: progress.show }).finally(
-          progress.clear,
-        )
-        refuseNothing(outcome, sessions)
-        if (json) writeJson(io, replayDocument(outcome))
-        else report(io, outcome, { config: configFile, ...options })
-        return failOnChange && outcome.summary.changed > 0 ? 1 : 0
-      }),
+      action(
+        async (
+          sessions: readonly string[],
+          { config: configFile, json, failOnChange, minDecided, ...options }: Options,
+        ) => {
+          const progress = createProgressBar(io, 'replaying')
+          const notices: Issue[] = []
+          const onNotice = (issue: Issue) => void notices.push(issue)
+          const request = { sessions, configFile, ...options, onNotice, onProgress: progress.show }
+          const outcome = await replayPolicies(request, io).finally(progress.clear)
+          tellOfGeo(io, notices)
+          refuseNothing(outcome, sessions)
+          if (json) writeJson(io, replayDocument(outcome))
+          else report(io, outcome, { config: configFile, ...options })
+          if (!failOnChange) return 0
+          const tooLittle = whyTooLittle(outcome, minDecided)
+          if (tooLittle !== undefined) io.stderr.write(`${stylesFor(io, io.stderr).bad(tooLittle)}\n`)
+          return tooLittle !== undefined || outcome.summary.changed > 0 ? 1 : 0
+        },
+      ),
     )
+}
+
+/** A check that looked at nothing has not passed. */
+function whyTooLittle({ summary }: ReplayOutcome, percent: number): string | undefined {
+  const { records, hadNoDecision, decided, compared } = summary
+  const share = (100 * compared) / Math.max(1, records - hadNoDecision)
+  if (share >= percent && compared > 0) return undefined
+  const shown = share > 0 && share < 0.1 ? '< 0.1' : (Math.floor(share * 10) / 10).toFixed(1)
+  const what = compared < decided ? 'decided and compared' : 'decided'
+  return `only ${shown} % of the sessions could be ${what}; --min-decided asks for ${percent} %`
+}
+
+/** Policies that are no configurations are laid over the configuration. */
+async function replayPolicies(request: ReplayRequest, io: Io): Promise<ReplayOutcome> {
+  const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
+  return inScratch(async (folder) => {
+    const lay = async (file: string | undefined, name: string) => {
+      if (file === undefined || kindOfFile(file) !== 'policy') return { file }
+      mkdirSync(join(folder, name))
+      const layer = new PolicyLayer(file, join(folder, name))
+      const made = await layer.over(request.configFile)
+      warnOf(layer.issues, io)
+      return { file: made, layer }
+    }
+    const [rules, against] = [await lay(request.rules, 'rules'), await lay(request.against, 'against')]
+    const laid = {
+      ...request,
+      ...(rules.file === undefined ? {} : { rules: rules.file }),
+      ...(against.file === undefined ? {} : { against: against.file }),
+    }
+    const run = () => replay(laid)
+    const runFirst = () => rules.layer?.asOwn(run) ?? run()
+    return against.layer?.asOwn(runFirst) ?? runFirst()
+  })
+}
+
+function warnOf(issues: readonly Issue[], io: Io): void {
+  const style = stylesFor(io, io.stderr)
+  for (const { message, hint } of issues) {
+    io.stderr.write(`${style.warn(message)}${hint === undefined ? '' : `; ${hint}`}\n`)
+  }
 }
 
 /** A recording without a single session is the wrong file. */
@@ -54,33 +117,55 @@ function refuseNothing(
   if (records > unreadable) return
   const [first] = lines
   const code = 'replay.no_sessions'
-  const hint = 'give session logs as NDJSON, such as `.egresslab/sessions.ndjson`'
+  const hint =
+    'give session logs, such as `.egresslab/sessions.ndjson` or what Logpush exports; docs/replay.md shows each form'
   if (first === undefined) {
     throw inputError(code, `no sessions in ${sessions.map((path) => `\`${path}\``).join(', ')}`, { hint })
   }
   const { file, line, message } = first
-  throw inputError(code, `no line is a session record: ${message}`, { hint, file, line, column: 1 })
+  const at = line === undefined ? { file } : { file, line, column: 1 }
+  throw inputError(code, `no ${line === undefined ? 'record' : 'line'} is a session record: ${message}`, {
+    hint,
+    ...at,
+  })
 }
 
-function report(io: Io, outcome: ReplayOutcome, { config, rules, against }: Omit<Options, 'threads'>): void {
+function report(
+  io: Io,
+  outcome: ReplayOutcome,
+  { config, rules, against }: Pick<Options, 'config' | 'rules' | 'against'>,
+): void {
   const style = stylesFor(io, io.stderr)
-  for (const { file, line, message } of outcome.unreadable) io.stderr.write(`${file}:${line}: ${style.bad(message)}\n`)
+  for (const { file, line, record, message } of outcome.unreadable) {
+    const at = line === undefined ? `${file}, record ${record}` : `${file}:${line}`
+    io.stderr.write(`${at}: ${style.bad(message)}\n`)
+  }
   const more = outcome.summary.unreadable - outcome.unreadable.length
   if (more > 0) io.stderr.write(`and ${more} more lines\n`)
   const titles =
     against === undefined
-      ? { before: 'the recording', after: rules ?? config }
-      : { before: rules ?? config, after: against }
+      ? { before: 'the recording', after: rules ?? config, againstRecording: true }
+      : { before: rules ?? config, after: against, againstRecording: false }
   io.stdout.write(renderReplay(outcome, titles, stylesFor(io, io.stdout)))
 }
 
 /** What `--json` prints. */
 export function replayDocument({ summary, unreadable, seconds, rules }: ReplayOutcome): unknown {
-  const { records, decided, changed, undecided, changes, ruleUses } = summary
+  const { records, decided, compared, exempt, changed, undecided, changes, ruleUses } = summary
+  const allowlists = [...summary.allowlists]
+  const total = (key: 'admitted' | 'refused') => allowlists.reduce((sum, [, tally]) => sum + tally[key], 0)
   return {
     sessions: records,
     decided,
+    compared,
+    exempt,
     undecided,
+    let_in: total('admitted'),
+    refused: total('refused'),
+    data_sets: Object.fromEntries(summary.dataSets),
+    recorded: { from: instant(summary.recordedFrom), to: instant(summary.recordedTo) },
+    missing: Object.fromEntries(summary.missing),
+    named_by_sni: summary.namedBySni,
     unreadable: { count: summary.unreadable, first: unreadable },
     changed,
     changes,
@@ -88,7 +173,7 @@ export function replayDocument({ summary, unreadable, seconds, rules }: ReplayOu
     users: tallies(summary.users, 'user'),
     rules: rules.map((rule) => ({ ...rule, sessions: ruleUses.get(rule.id) ?? 0 })),
     moves: { rule: moves(summary.ruleMoves), egress_ip: moves(summary.egressMoves), colo: moves(summary.coloMoves) },
-    allowlists: [...summary.allowlists].map(([name, { sessions, refused, admitted, refusedUsers }]) => ({
+    allowlists: allowlists.map(([name, { sessions, refused, admitted, refusedUsers }]) => ({
       name,
       sessions,
       refused,
@@ -110,6 +195,20 @@ function tallies(entries: ReadonlyMap<string, ChangeTally>, key: string) {
 
 function moves(entries: ReplaySummary['ruleMoves']) {
   return [...entries].map(([change, sessions]) => ({ change, sessions })).sort((a, b) => b.sessions - a.sessions)
+}
+
+function instant(epochMs: number | undefined): string | null {
+  return epochMs === undefined ? null : new Date(epochMs).toISOString()
+}
+
+function percentage(text: string): number {
+  const value = Number(text)
+  if (!/^\d+(\.\d+)?$/.test(text) || value > 100) throw new InvalidArgumentError('expected a number from 0 to 100.')
+  return value
+}
+
+function columnNames(text: string): readonly string[] {
+  return text.split(',').map((name) => name.trim())
 }
 
 function threadCount(text: string): number {

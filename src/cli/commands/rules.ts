@@ -4,13 +4,14 @@
 import { type Command, Option } from 'commander'
 import { replaceOutput } from '../../config/files.ts'
 import { counted } from '../../errors/counted.ts'
-import { type InputError, inputError } from '../../errors/issue.ts'
+import { InputError, inputError } from '../../errors/issue.ts'
 import type { ReplayOutcome } from '../../replay/replay.ts'
-import type { PolicyChanges } from '../../rules-sync/portable-policy.ts'
+import type { PolicyChanges, PortablePolicy } from '../../rules-sync/portable-policy.ts'
 import type { PlanRequest, RulesSync, RulesTargetOptions } from '../../rules-sync/rules-sync.ts'
 import { replay } from '../lazy-imports.ts'
 import { renderChanges, renderOutcome, stepTitle } from '../render/render-policy-changes.ts'
 import { renderReplay } from '../render/render-replay.ts'
+import { shellWord } from '../shell-word.ts'
 import { type Io, linesOf, stylesFor, writeJson } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 import { replayDocument } from './replay.ts'
@@ -36,8 +37,8 @@ interface DiffOptions extends RulesTargetOptions {
 }
 
 const PLACES = `
-FILE is a configuration, a list of rules, the output of \`rules pull\`, a response of Cloudflare's API, or Terraform's JSON
-(\`terraform show -json\` of a state or a plan). WHERE is a FILE, \`lab\`, \`cloudflare\` or the URL of an API compatible with
+FILE is a configuration, a list of rules, the output of \`rules pull\`, a response of Cloudflare's API (or a slice of one made
+with \`jq\`), or Terraform: \`.tf\`, a folder of them, terraform.tfstate, \`terraform show -json\` of a state or a plan. WHERE is a FILE, \`lab\`, \`cloudflare\` or the URL of an API compatible with
 Cloudflare's; the last two need CLOUDFLARE_API_TOKEN (or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY).`
 
 export const registerRules: RegisterVerb = (program, context) => {
@@ -111,8 +112,10 @@ async function push({ io }: VerbContext, file: string, options: PushOptions): Pr
   const { isApi } = await import('../../rules-sync/rules-sync.ts')
   if (!isApi(options.to)) throw notAnApi(options.to)
   const style = stylesFor(io, io.stdout)
-  const changes = await sync.plan({ from: file, to: options.to, prune: options.prune })
+  const plan = await sync.planPush({ from: file, to: options.to, prune: options.prune })
+  const { changes, before, problems } = plan
   if (!options.json) io.stdout.write(renderChanges(changes, style))
+  if (problems.length > 0) throw new InputError(problems)
   if (options.dryRun || changes.steps.length === 0) {
     if (options.json) writeJson(io, { ...changes, done: [], failed: null, not_done: changes.steps })
     return 0
@@ -121,14 +124,25 @@ async function push({ io }: VerbContext, file: string, options: PushOptions): Pr
     io.stderr.write('nothing was changed\n')
     return 1
   }
-  const outcome = await sync.apply(changes, options.to, (step) => {
+  const outcome = await sync.apply(plan, options.to, (step) => {
     if (!options.json) io.stdout.write(`${style.good('done')}  ${stepTitle(step, style)}\n`)
   })
-  const { done, failed, notDone } = outcome
-  if (options.json) writeJson(io, { ...changes, done, failed: failed ?? null, not_done: notDone })
-  else if (failed === undefined) io.stdout.write(renderOutcome(outcome, style))
-  if (failed !== undefined) io.stderr.write(renderOutcome(outcome, stylesFor(io, io.stderr)))
+  const { done, failed, notDone, undone = [], stays = [], undoFailed } = outcome
+  const putBack = undoFailed === undefined ? undefined : await keepBefore(before, options.to)
+  if (options.json) {
+    const undoing = failed === undefined ? {} : { undone, stays, put_back: putBack ?? null }
+    writeJson(io, { ...changes, done, failed: failed ?? null, not_done: notDone, ...undoing })
+  } else if (failed === undefined) io.stdout.write(renderOutcome(outcome, style))
+  if (failed !== undefined) io.stderr.write(renderOutcome(outcome, stylesFor(io, io.stderr), putBack))
   return failed === undefined ? 0 : 1
+}
+
+/** Keeps the target as it was in a file; answers the command that restores it. */
+async function keepBefore(before: PortablePolicy, to: string): Promise<string> {
+  const { writeJsonPolicy } = await import('../../rules-sync/write-policy.ts')
+  const file = 'rules-before-push.json'
+  replaceOutput(file, writeJsonPolicy(before).text, 'rules.unwritable')
+  return `egresslab rules push ${file} --to ${shellWord(to)} --prune`
 }
 
 async function diff({ io }: VerbContext, file: string, options: DiffOptions): Promise<ExitCode> {
@@ -148,7 +162,7 @@ async function diff({ io }: VerbContext, file: string, options: DiffOptions): Pr
     if (sides !== undefined)
       io.stdout.write(`egresslab replay SESSIONS --rules ${sides.before} --against ${sides.after}\n`)
     if (replayed !== undefined) {
-      const titles = { before: changes.to, after: `${changes.to}, changed` }
+      const titles = { before: changes.to, after: `${changes.to}, changed`, againstRecording: false }
       io.stdout.write(`\n${renderReplay(replayed, titles, stylesFor(io, io.stdout))}`)
     }
   }
@@ -163,7 +177,7 @@ async function replaySides(
 ): Promise<ReplayOutcome | undefined> {
   const { replay: sessions, config: configFile } = options
   if (sessions === undefined) return undefined
-  const { inScratch } = await import('../../rules-sync/rules-sync.ts')
+  const { inScratch } = await import('../../rules-sync/policy-config.ts')
   return inScratch(async (folder) => {
     const { before: rules, after: against } = await sync.writeSides(request, folder)
     return replay({ sessions, configFile, rules, against, threads: 1 })

@@ -6,12 +6,13 @@ import { junitReport } from '../../analysis/junit.ts'
 import { coveredPercent } from '../../analysis/policy-test.ts'
 import { writeOutput } from '../../config/files.ts'
 import { explanationJson } from '../../decider/explain-connection.ts'
-import { InputError, inputError } from '../../errors/issue.ts'
-import { exitCodeOf, untilStopSignal } from '../../lab/signals.ts'
-import type { PolicyTestCase, PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'
+import { InputError, type Issue, inputError } from '../../errors/issue.ts'
+import type { PolicyTestCase, PolicyTestRun, RunOptions } from '../../policy-tests/run-policy-tests.ts'
 import { createFileWatch } from '../../policy-tests/test-files.ts'
+import { tellOfGeo } from '../lazy-imports.ts'
 import { renderIssues } from '../render/render-issues.ts'
 import { failureDetail, percentText, renderCount, renderCoverage, renderTestRun } from '../render/render-test-run.ts'
+import { exitCodeOf, untilStopSignal } from '../signals.ts'
 import { type Io, stylesFor, writeJson } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
 
@@ -29,7 +30,10 @@ export const registerTest: RegisterVerb = (program, { io, action }) => {
   withJson(program.command('test <paths...>'))
     .description('runs policy tests: tables of connections and the decision expected for each')
     .addHelpText('after', '\nPATHS are test files, or folders with files named *.test.yaml.')
-    .option('-c, --config <file>', 'use this configuration instead of the one each test file names')
+    .option(
+      '-c, --config <file>',
+      'use this configuration instead of the one each test file names, or lay this policy over that one',
+    )
     .option('--filter <text>', 'run only cases whose name contains this text')
     .option('--coverage', 'report which cases each rule decided, and which rules decided none')
     .option(
@@ -47,7 +51,7 @@ export const registerTest: RegisterVerb = (program, { io, action }) => {
 }
 
 async function testOnce(paths: readonly string[], options: Options, io: Io): Promise<ExitCode> {
-  return report(await runTests(paths, options), options, io)
+  return report(await runTests(paths, options, io), options, io)
 }
 
 /** Runs until a signal; mistakes in files are shown and waited out. */
@@ -59,7 +63,7 @@ async function keepTesting(paths: readonly string[], options: Options, io: Io): 
   try {
     for (;;) {
       try {
-        const run = await runTests(paths, options)
+        const run = await runTests(paths, options, io)
         watch.add(run.sources)
         report(run, options, io)
       } catch (thrown) {
@@ -77,11 +81,34 @@ async function keepTesting(paths: readonly string[], options: Options, io: Io): 
   }
 }
 
-async function runTests(paths: readonly string[], { config, filter }: Options): Promise<PolicyTestRun> {
+async function runTests(paths: readonly string[], { config, filter }: Options, io: Io): Promise<PolicyTestRun> {
+  const notices: Issue[] = []
+  const options = { ...(filter === undefined ? {} : { filter }), onNotice: (issue: Issue) => void notices.push(issue) }
+  const run = await runOn(paths, config, options)
+  tellOfGeo(io, notices)
+  return run
+}
+
+/** A policy that is no configuration is laid over the configuration that each test file names. */
+async function runOn(
+  paths: readonly string[],
+  config: string | undefined,
+  options: Pick<RunOptions, 'filter' | 'onNotice'>,
+): Promise<PolicyTestRun> {
   const { runPolicyTests } = await import('../../policy-tests/run-policy-tests.ts')
-  return runPolicyTests(paths, {
-    ...(config === undefined ? {} : { config }),
-    ...(filter === undefined ? {} : { filter }),
+  if (config === undefined) return runPolicyTests(paths, options)
+  const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
+  if (kindOfFile(config) === 'configuration') return runPolicyTests(paths, { ...options, config })
+  return inScratch(async (folder) => {
+    const layer = new PolicyLayer(config, folder)
+    const run = await layer.asOwn(() => runPolicyTests(paths, { ...options, config: (named) => layer.over(named) }))
+    const named = <T extends { readonly config: string }>(one: T): T => ({ ...one, config: layer.nameOf(one.config) })
+    return {
+      ...run,
+      sources: [...run.sources.filter((file) => layer.nameOf(file) === file), ...layer.sources],
+      files: run.files.map(named),
+      coverage: run.coverage.map(named),
+    }
   })
 }
 

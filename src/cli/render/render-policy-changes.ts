@@ -38,15 +38,19 @@ export function stepTitle({ action, thing, name, precedence }: PolicyStep, style
   return `${colour(SIGNS[action])} ${thing} ${at}\`${name}\`${aside}`
 }
 
-/** The outcome of each step, ending in a line feed. */
-export function renderOutcome({ done, failed, notDone }: PolicyOutcome, style: TextStyles): string {
+/** The outcome of each step, ending in a line feed. `putBack`: the command that restores the rules where undoing failed. */
+export function renderOutcome(outcome: PolicyOutcome, style: TextStyles, putBack = ''): string {
+  const { done, failed, notDone, undone = [], stays = [], undoFailed } = outcome
   if (failed === undefined) return `${style.good(`${done.length} done`)}\n`
   return [
     style.bad(`stopped at step ${done.length + 1} of ${done.length + 1 + notDone.length}: ${failed.message}`),
-    `done:     ${titles(done)}`,
     `failed:   ${titles([failed.step])}`,
     `not done: ${titles(notDone)}`,
-    'completed steps stay applied; fix the cause and run the same command again to continue',
+    `undone:   ${undone.length === 0 ? 'nothing' : `${undone.length} changes of ${done.length} made`}`,
+    ...(stays.length === 0 ? [] : [`stays:    ${titles(stays)}; no rule uses it yet, and the next push does`]),
+    ...(undoFailed === undefined
+      ? ['the rules are as they were; fix the cause and run the same command again']
+      : [style.bad(`the rules could not be put back: ${undoFailed}`), `run this to put them back: ${putBack}`]),
     '',
   ].join('\n')
 }

@@ -11,13 +11,17 @@ const SHOWN = 10
 export interface ReplayTitles {
   readonly before: string
   readonly after: string
+  /** `before` is the recording, not rules */
+  readonly againstRecording: boolean
 }
 
 /** The whole text, ending in a line feed. */
-export function renderReplay(outcome: ReplayOutcome, { before, after }: ReplayTitles, style: TextStyles): string {
+export function renderReplay(outcome: ReplayOutcome, titles: ReplayTitles, style: TextStyles): string {
   const { summary } = outcome
+  const { before, after, againstRecording } = titles
   const sections = [
     headText(outcome, style) + changesText(summary, style),
+    missingText(summary, againstRecording, style),
     tallyText('by destination', summary.destinations, style),
     tallyText('by user', summary.users, style),
     movesText('by rule', summary.ruleMoves, style),
@@ -32,9 +36,12 @@ export function renderReplay(outcome: ReplayOutcome, { before, after }: ReplayTi
 }
 
 function headText({ summary, seconds }: ReplayOutcome, style: TextStyles): string {
-  const { records, decided, unreadable, undecided } = summary
+  const { records, decided, exempt, namedBySni, unreadable, undecided } = summary
   const left = [
     [undecided.no_destination, 'failed before a decision'],
+    [undecided.no_port, 'without a port'],
+    [undecided.no_protocol, 'without a protocol'],
+    [undecided.no_source, 'without a source address'],
     [undecided.other_protocol, 'neither TCP nor UDP'],
     [undecided.bad_address, 'with an invalid address'],
   ] as const
@@ -43,7 +50,12 @@ function headText({ summary, seconds }: ReplayOutcome, style: TextStyles): strin
   const time = `in ${seconds.toFixed(1)} s, ${rate} a second`
   return [
     `${counted(records, 'session')} ${style.dim(time)}`,
+    ...periodLines(summary, style),
     `${number(decided)} decided again${notes.length === 0 ? '' : `; not decided: ${notes.join(', ')}`}`,
+    ...(exempt === 0
+      ? []
+      : [`${number(exempt)} exempt by their records: ICMP, or a destination that is not the internet`]),
+    ...(namedBySni === 0 ? [] : [`${number(namedBySni)} decided by the name of their TLS handshake (SNI)`]),
     ...(unreadable === 0
       ? []
       : [
@@ -55,8 +67,51 @@ function headText({ summary, seconds }: ReplayOutcome, style: TextStyles): strin
   ].join('\n')
 }
 
-function changesText({ changed, decided, changes }: ReplaySummary, style: TextStyles): string {
-  if (changed === 0) return `${style.good('nothing changes')}\n`
+/** Cloudflare's records only: the lab's own are of now and complete. */
+function periodLines(
+  { dataSets, recordedFrom, recordedTo, fromCloudflare }: ReplaySummary,
+  style: TextStyles,
+): string[] {
+  if (!fromCloudflare) return []
+  const sets = [...dataSets.keys()].join(', ')
+  if (recordedFrom === undefined || recordedTo === undefined) return [sets]
+  const [from, to] = [recordedFrom, recordedTo].map((at) => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z'))
+  return [`${sets}, ${style.dim(`${from} to ${to}`)}`]
+}
+
+/** What follows from a field that records lack. */
+const WITHOUT: Readonly<Record<string, string>> = {
+  Protocol: 'not decided',
+  SourceIP: 'not decided',
+  OriginIP: 'not decided',
+  OriginPort: 'not decided',
+  SourcePort: 'decided as port 0',
+  ResolvedFQDN: 'decided without a name; --names sni takes that of the TLS handshake',
+  'Email or UserID': 'decided as nobody',
+  'DeviceID or DeviceName': 'decided without a device',
+  VirtualNetworkID: 'decided in the default virtual network',
+  IngressColoName: 'decided at the place of the source address',
+}
+const UNCOMPARED: Readonly<Record<string, string>> = {
+  EgressIP: 'egress IPs not compared',
+  EgressColoName: 'data centers not compared',
+  'EgressRuleID or EgressRuleName': 'rules not compared',
+}
+
+function missingText({ missing, records }: ReplaySummary, againstRecording: boolean, style: TextStyles): string {
+  const effects = againstRecording ? { ...WITHOUT, ...UNCOMPARED } : WITHOUT
+  const rows = [...missing].flatMap(([field, count]) => {
+    const effect = effects[field]
+    return effect === undefined ? [] : [[`  ${field}`, `${number(count)} of ${number(records)}`, effect]]
+  })
+  return section('missing in the records', rows, rows.length, style)
+}
+
+function changesText({ changed, decided, compared, changes }: ReplaySummary, style: TextStyles): string {
+  const uncompared = decided - compared
+  if (compared === 0) return `${style.warn('nothing to compare with')}\n`
+  const note = uncompared === 0 ? '' : `${style.warn(`${number(uncompared)} have nothing to compare with`)}\n`
+  if (changed === 0) return `${note}${style.good('nothing changes')}\n`
   const parts = [
     [changes.egress_ip, 'egress IP'],
     [changes.rule, 'rule'],
@@ -64,7 +119,7 @@ function changesText({ changed, decided, changes }: ReplaySummary, style: TextSt
     [changes.outcome, 'outcome'],
   ] as const
   const shown = parts.filter(([count]) => count > 0).map(([count, what]) => `${what} ${number(count)}`)
-  return `${style.warn(`${number(changed)} change`)} (${percent(changed, decided)}): ${shown.join(', ')}\n`
+  return `${note}${style.warn(`${number(changed)} change`)} (${percent(changed, decided)}): ${shown.join(', ')}\n`
 }
 
 function tallyText(title: string, tallies: ReadonlyMap<string, ChangeTally>, style: TextStyles): string {

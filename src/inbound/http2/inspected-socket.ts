@@ -31,6 +31,21 @@ export class InspectedSocket extends Duplex {
     this.#inspector.forget(streamId)
   }
 
+  /** Node's wrapper of a stream (JSStreamSocket) ends the process by an assertion if its HTTP/2 session writes while an end is under way, as
+   *  it does to answer a client that goes on talking. So to the wrapper the end is done at once, and what it writes behind it goes nowhere. */
+  override end(done?: unknown): this {
+    super.end()
+    if (typeof done === 'function') done()
+    return this
+  }
+
+  override write(chunk: unknown, ...rest: unknown[]): boolean {
+    if (!this.writableEnded) return Reflect.apply(super.write, this, [chunk, ...rest])
+    const done = rest.at(-1)
+    if (typeof done === 'function') done()
+    return true
+  }
+
   override _read(): void {
     this.#socket.resume()
   }

@@ -4,7 +4,7 @@
 import { connect, type Socket } from 'node:net'
 import { type Endpoint, formatEndpoint } from '../../net/endpoint.ts'
 import { fromIpv4Number } from '../../net/ip.ts'
-import { ANSWER_BYTES } from './origin.ts'
+import { ANSWER } from './origin-process.ts'
 
 export interface ProxyUnderTest {
   readonly proxy: Endpoint
@@ -33,7 +33,7 @@ export async function openTunnel(kind: TunnelKind, subject: ProxyUnderTest): Pro
 export async function tunnelOnce(kind: TunnelKind, subject: ProxyUnderTest): Promise<void> {
   const socket = await openTunnel(kind, subject)
   socket.write(REQUEST)
-  await receive(socket, (bytes) => bytes.length >= ANSWER_BYTES)
+  await receive(socket, (bytes) => bytes.length >= ANSWER.length)
   const closed = once(socket, 'close')
   socket.end()
   await closed

@@ -3,20 +3,13 @@
 
 import { createSocket } from 'node:dgram'
 import { createServer, type Socket } from 'node:net'
+import { ANSWER, BULK } from './origin-process.ts'
 
-const BODY = 'egresslab load origin: sixty-four bytes of nothing in particular.\n'
-const ANSWER = Buffer.from(
-  `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`,
-)
-/** Length of one answer on the wire. */
-export const ANSWER_BYTES = ANSWER.length
-/** A request whose first byte is this asks for bytes without end. */
-export const BULK = 'B'
 const CHUNK = Buffer.alloc(256 * 1024, 0x2e)
 const HEAD_END = '\r\n\r\n'
 
 /** Starts the origin on this address; answers its port, where datagrams come back as they are. */
-export function startOrigin(host: string): Promise<{ readonly port: number; close(): void }> {
+function startOrigin(host: string): Promise<number> {
   const server = createServer({ noDelay: true }, serve)
   return new Promise((resolve, reject) => {
     server.once('error', reject)
@@ -27,11 +20,7 @@ export function startOrigin(host: string): Promise<{ readonly port: number; clos
       const echo = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', lookup: asItIs })
       echo.on('message', (payload, from) => echo.send(payload, from.port, from.address))
       echo.once('error', reject)
-      const close = () => {
-        server.close()
-        echo.close()
-      }
-      echo.bind(port, host, () => resolve({ port, close }))
+      echo.bind(port, host, () => resolve(port))
     })
   })
 }
@@ -72,9 +61,7 @@ function pour(socket: Socket): void {
   more()
 }
 
-if (import.meta.main) {
-  const { port } = await startOrigin(process.argv[2] ?? '127.0.0.1')
-  process.stdout.write(`${port}\n`)
-  process.stdin.resume()
-  process.stdin.on('end', () => process.exit(0))
-}
+const port = await startOrigin(process.argv[2] ?? '127.0.0.1')
+process.stdout.write(`${port}\n`)
+process.stdin.resume()
+process.stdin.on('end', () => process.exit(0))

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import { createHistogram } from 'node:perf_hooks'
 import { messageOf } from '../../errors/thrown.ts'
 import { associate, openRequests, openTunnel, type ProxyUnderTest, type TunnelKind, tunnelOnce } from './operation.ts'
-import { BULK } from './origin.ts'
+import { BULK } from './origin-process.ts'
 
 export type LoadMode = TunnelKind | 'http' | 'relay' | 'udp'
 

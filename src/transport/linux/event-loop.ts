@@ -130,8 +130,9 @@ export class EventLoop {
   /** Has every watcher give its descriptor back, and lets go of Node's event loop. */
   async close(): Promise<void> {
     if (this.#isClosed) return
-    for (const watcher of this.#watchers) watcher?.destroy()
+    // first: whoever hears of an end may want to begin something new
     this.#isClosed = true
+    for (const watcher of this.#watchers) watcher?.destroy()
     this.#carried = []
     clearImmediate(this.#next)
     await this.#wakeUp.close()

@@ -1,14 +1,15 @@
 // What streams ask epoll for, and what its answers mean to them.
 
-import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from './system-calls.ts'
+import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from './system-calls.ts'
 
 /** The connection is broken, or both sides have ended. */
 export const GONE = EPOLLERR | EPOLLHUP
-/** FIN or an error is behind what can be read. A FIN that comes with data raises no event of its own. */
-export const ENDING = EPOLLRDHUP | GONE
+/** A read may end before all that is there: in front of FIN or an error, which raise no event of their own where they came with data,
+ *  or in front of an urgent byte (tcp(7), SIOCATMARK). */
+export const ENDING = EPOLLRDHUP | EPOLLPRI | GONE
 export const READABLE = EPOLLIN | ENDING
 export const WRITABLE = EPOLLOUT | GONE
 
 /** Accepted connections are not asked whether they can be written to until a write says so. */
-export const ACCEPTED_MASK = EPOLLIN | EPOLLRDHUP | EPOLLET
+export const ACCEPTED_MASK = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET
 export const DIALLED_MASK = ACCEPTED_MASK | EPOLLOUT

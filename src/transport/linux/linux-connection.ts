@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import type { Endpoint } from '../../net/endpoint.ts'
-import type { ByteStream, TcpInfo } from '../byte-stream.ts'
+import type { ByteStream, StreamEnd, TcpInfo } from '../byte-stream.ts'
 import type { EventLoop } from './event-loop.ts'
 import { setKeepAlive } from './keep-alive.ts'
 import type { StreamOverSocket } from './socket-on.ts'
@@ -24,6 +24,8 @@ export abstract class LinuxConnection {
   protected fd: number
   /** the same connection over a socket of Node's, once somebody asked for one */
   protected promoted: { readonly socket: Socket; readonly stream: ByteStream } | undefined
+  protected endedAs: StreamEnd | undefined
+  #closeListeners: (() => void)[] | undefined
   #local: Endpoint | undefined
   #remote: Endpoint | undefined
   #isKeptAlive = false
@@ -33,6 +35,30 @@ export abstract class LinuxConnection {
     this.fd = fd
     this.#local = local
     this.#remote = remote
+  }
+
+  onceClosed(listener: () => void): void {
+    if (this.promoted !== undefined) this.promoted.stream.onceClosed(listener)
+    else if (this.endedAs !== undefined) listener()
+    else if (this.#closeListeners === undefined) this.#closeListeners = [listener]
+    else this.#closeListeners.push(listener)
+  }
+
+  offClose(listener: () => void): void {
+    this.promoted?.stream.offClose(listener)
+    const at = this.#closeListeners?.indexOf(listener) ?? -1
+    if (at >= 0) this.#closeListeners?.splice(at, 1)
+  }
+
+  protected tellClosed(): void {
+    const listeners = this.#closeListeners
+    this.#closeListeners = undefined
+    if (listeners !== undefined) for (const tell of listeners) tell()
+  }
+
+  protected passCloseListeners(to: ByteStream): void {
+    for (const listener of this.#closeListeners ?? []) to.onceClosed(listener)
+    this.#closeListeners = undefined
   }
 
   localEndpoint(): Endpoint | undefined {

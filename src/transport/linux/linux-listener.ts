@@ -15,6 +15,8 @@ import { EPOLLIN, OPTIONS, type SystemCalls } from './system-calls.ts'
 
 /** Connections one listener accepts in a turn. */
 const ACCEPTS_PER_TURN = 64
+/** and as it closes: more than wait in a backlog, and an end to it while more come */
+const ACCEPTS_AT_END = 4096
 /** libuv's own for servers of Node's */
 const DEFAULT_BACKLOG = 511
 /** no descriptor or memory left: EMFILE, ENFILE, ENOBUFS, ENOMEM */
@@ -58,6 +60,9 @@ class LinuxListener implements ListeningSocket, Watcher {
   readonly #onConnection: (stream: ByteStream) => void
   #fd: number
   #pause: NodeJS.Timeout | undefined
+  /** How many to accept in a turn: about as many as came in the last one, because asking whether there is another costs a call. Those that
+   *  are left raise the next event. */
+  #expected = 1
 
   constructor(loop: EventLoop, fd: number, overSocket: StreamOverSocket, onConnection: (stream: ByteStream) => void) {
     this.#loop = loop
@@ -66,7 +71,13 @@ class LinuxListener implements ListeningSocket, Watcher {
     this.#onConnection = onConnection
   }
 
+  /** Takes in who is connected already: the system would reset them. */
   async close(): Promise<void> {
+    this.#accept(ACCEPTS_AT_END)
+    this.destroy()
+  }
+
+  destroy(): void {
     const fd = this.#fd
     this.#fd = -1
     clearTimeout(this.#pause)
@@ -75,22 +86,25 @@ class LinuxListener implements ListeningSocket, Watcher {
     this.#loop.calls.close(fd)
   }
 
-  destroy(): void {
-    void this.close()
+  onEvents(): void {
+    const came = this.#accept(this.#expected)
+    this.#expected = came < this.#expected ? Math.max(1, came) : Math.min(2 * came, ACCEPTS_PER_TURN)
   }
 
-  onEvents(): void {
+  /** Answers how many there were, `most` at most. */
+  #accept(most: number): number {
     const { calls } = this.#loop
-    for (let accepted = 0; accepted < ACCEPTS_PER_TURN && this.#fd >= 0; accepted++) {
-      const client = calls.accept(this.#fd)
+    for (let accepted = 0; accepted < most; accepted++) {
+      const client = this.#fd < 0 ? EAGAIN : calls.accept(this.#fd)
       if (client >= 0) this.#welcome(client, calls.acceptedFrom())
-      else if (client === EAGAIN) return
+      else if (client === EAGAIN) return accepted
       else if (EXHAUSTED.has(client)) {
         this.#waitForDescriptors()
-        return
+        return accepted
       }
       // else the connection is gone before it was accepted (accept(2), "Error handling")
     }
+    return most
   }
 
   #welcome(fd: number, remote: Endpoint | undefined): void {

@@ -9,7 +9,17 @@ import { DIALLED_MASK, ENDING, GONE, READABLE, WRITABLE } from './event-masks.ts
 import { LinuxConnection, type LinuxStreamOptions } from './linux-connection.ts'
 import type { Loan, LoanReturn } from './loan.ts'
 import { type StreamOverSocket, socketOn } from './socket-on.ts'
-import { EAGAIN, EINTR, EPIPE, EPOLLERR, OPTIONS, READ_BYTES, SILENT_ENDS } from './system-calls.ts'
+import {
+  EAGAIN,
+  EINTR,
+  EPIPE,
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLRDHUP,
+  OPTIONS,
+  READ_BYTES,
+  SILENT_ENDS,
+} from './system-calls.ts'
 import { UnsentQueue } from './unsent-queue.ts'
 
 /** Bytes one stream may read in a turn of the loop: one read at most of a stream that has more. */
@@ -20,12 +30,13 @@ const ONE_SEGMENT = 512
 export class LinuxStream extends LinuxConnection implements ByteStream, Watcher {
   readonly #overSocket: StreamOverSocket
   #handler: StreamHandler | undefined
-  #closeListeners: (() => void)[] | undefined
-  #end: StreamEnd | undefined
   /** epoll has told of something to read, and no read has come to its end since */
   #isReadable = false
   /** FIN or an error is behind what can be read: read on until it comes */
   #readsToEnd = false
+  /** FIN has come; and all before it was read: the next read need not ask */
+  #isFinHere = false
+  #isAtFin = false
   #isTold = false
   #isCarried = false
   #hasEnded = false
@@ -40,6 +51,8 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
   #share = 0
   #unread: Buffer[] | undefined
   #unsent: UnsentQueue | undefined
+  /** an error was told, which no read tells where FIN came before it */
+  #isBroken = false
   /** writing has failed, as a negative errno; what can still be read is read */
   #writeError = 0
   /** set while a relay thread moves the bytes */
@@ -94,9 +107,9 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
     this.#handler = handler
     this.#isTold = false
     if (handler === undefined) return
-    if (this.#end !== undefined) {
+    if (this.endedAs !== undefined) {
       this.#handler = undefined
-      handler.onClose(this.#end)
+      handler.onClose(this.endedAs)
     } else if (this.#isReadable || this.#unread !== undefined || this.#hasEnded) this.#tellReadable()
   }
 
@@ -116,7 +129,7 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
 
   unread(bytes: Buffer): void {
     if (this.promoted !== undefined) this.promoted.stream.unread(bytes)
-    else if (bytes.length === 0 || this.#end !== undefined) return
+    else if (bytes.length === 0 || this.endedAs !== undefined) return
     else if (this.#unread === undefined) this.#unread = [this.#kept(bytes)]
     else this.#unread.unshift(this.#kept(bytes))
   }
@@ -160,19 +173,6 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
     }
   }
 
-  onceClosed(listener: () => void): void {
-    if (this.promoted !== undefined) this.promoted.stream.onceClosed(listener)
-    else if (this.#end !== undefined) listener()
-    else if (this.#closeListeners === undefined) this.#closeListeners = [listener]
-    else this.#closeListeners.push(listener)
-  }
-
-  offClose(listener: () => void): void {
-    this.promoted?.stream.offClose(listener)
-    const at = this.#closeListeners?.indexOf(listener) ?? -1
-    if (at >= 0) this.#closeListeners?.splice(at, 1)
-  }
-
   asSocket(): Socket {
     this.promoted ??= this.#promote()
     return this.promoted.stream.asSocket()
@@ -191,6 +191,7 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
     this.loop.remove(this.fd)
     this.#loan = loan
     this.#isReadable = false
+    this.#isAtFin = false
     return this.fd
   }
 
@@ -223,6 +224,7 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
     if (this.fd < 0 || (mask & READABLE) === 0) return
     this.#isReadable = !this.#hasEnded
     if (mask & ENDING) this.#readsToEnd = true
+    this.#isFinHere = (mask & ENDING & ~EPOLLHUP) === EPOLLRDHUP
     if (mask & GONE && this.#foundGone(mask)) return
     if (!this.#hasEnded) this.#tellReadable()
   }
@@ -254,7 +256,8 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
       else if (this.#isShutDown) this.#close({ by: this.#firstFin ?? 'peer', how: 'fin' })
       return error !== 0 || this.#isShutDown
     }
-    if ((mask & EPOLLERR) === 0 || this.#unread !== undefined) return false
+    this.#isBroken = (mask & EPOLLERR) !== 0
+    if (!this.#isBroken || this.#unread !== undefined) return false
     const next = this.loop.calls.peek(this.fd)
     if (next >= 0 || next === EAGAIN) return false
     this.#failed(next, 'read')
@@ -271,7 +274,7 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
       return undefined
     }
     const length = this.loop.readLength
-    let n = calls.read(this.fd, length)
+    let n = this.#isAtFin ? 0 : calls.read(this.fd, length)
     while (n === EINTR) n = calls.read(this.fd, length)
     if (n > 0) {
       this.#bytesRead += n
@@ -279,6 +282,7 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
       this.loop.spend(n)
       // what comes after a read that found less than it wanted raises another event
       if (n < length && !this.#readsToEnd) this.#isReadable = false
+      this.#isAtFin = n < length && this.#isFinHere
       return calls.readBuffer.subarray(0, n)
     }
     this.#isReadable = false
@@ -305,6 +309,7 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
     this.#hasEnded = true
     this.#firstFin ??= 'peer'
     if (this.#isShutDown) this.#close({ by: this.#firstFin, how: 'fin' })
+    else if (this.#isBroken) this.#failed(this.loop.calls.takeError(this.fd) || EPIPE, 'write')
   }
 
   #writeNow(bytes: Uint8Array): number {
@@ -355,7 +360,7 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
     const fd = this.fd
     if (fd < 0) return
     this.fd = -1
-    this.#end = end
+    this.endedAs = end
     this.#unread = undefined
     this.#unsent = undefined
     if (this.#loan === undefined) {
@@ -363,10 +368,8 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
       this.loop.calls.close(fd)
     } else this.#loan.stop()
     const handler = this.#handler
-    const closeListeners = this.#closeListeners
     this.#handler = undefined
-    this.#closeListeners = undefined
-    if (closeListeners !== undefined) for (const tell of closeListeners) tell()
+    this.tellClosed()
     handler?.onClose(end)
   }
 
@@ -385,11 +388,11 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
     const unsent = this.#unsent?.chunks() ?? []
     this.#bytesWritten -= this.#unsent?.length ?? 0
     const socket = socketOn(fd, { unread: this.#unread ?? [], unsent, ended: this.#ended })
-    const stream = this.#overSocket(socket)
+    // Node refuses a reset while a FIN is on its way out, also one of TLS above the socket
+    const stream = this.#overSocket(socket, { reset: () => this.loop.calls.lingerZero(fd) })
     this.#unread = undefined
     this.#unsent = undefined
-    for (const listener of this.#closeListeners ?? []) stream.onceClosed(listener)
-    this.#closeListeners = undefined
+    this.passCloseListeners(stream)
     this.#handler = undefined
     return { socket, stream }
   }

@@ -30,7 +30,8 @@ export type ToRelay =
 export type FromRelay =
   /** its descriptors: what wakes it, and its epoll descriptor */
   | { readonly kind: 'ready'; readonly bell: number; readonly epoll: number }
-  | { readonly kind: 'failed'; readonly reason: string }
+  /** it has nothing to work with, and has touched no stream */
+  | { readonly kind: 'failed' }
   /** The thread has let go of both. `one` and `other` say what became of each side. */
   | { readonly kind: 'over'; readonly slot: number; readonly one: SideEnd; readonly other: SideEnd }
 
@@ -42,5 +43,5 @@ export interface SideEnd {
   readonly status: number
 }
 
-/** Flows one thread carries at most: the length of the shared table of counts, two numbers each. */
+/** Flows one thread carries at most: the length of the shared table of counts, four numbers each. */
 export const MAX_FLOWS = 4096

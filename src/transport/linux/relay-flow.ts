@@ -2,7 +2,7 @@
 
 import type { SideEnd } from './loan.ts'
 import { PIPE_BYTES, type Pipe, type SpliceCalls } from './splice-calls.ts'
-import { EAGAIN, EINTR, type SystemCalls } from './system-calls.ts'
+import { EAGAIN, EINTR, EPIPE, type SystemCalls } from './system-calls.ts'
 
 /** Moves of one direction in a turn, before other flows get theirs. */
 const MOVES_PER_TURN = 8
@@ -15,6 +15,8 @@ class Way {
   held = 0
   hasEnded = false
   saidFin = false
+  /** where these bytes go there is nobody any more */
+  isGone = false
   /** what reading `from` or writing `to` failed with, as a negative errno */
   readError = 0
   writeError = 0
@@ -36,7 +38,7 @@ export class RelayFlow {
   readonly other: number
   readonly #calls: SystemCalls
   readonly #splices: SpliceCalls
-  /** bytes moved, by slot: from `one` to `other`, and back */
+  /** bytes, by slot: from `one`, to `other`, from `other`, to `one` */
   readonly #counts: Float64Array
   readonly #there: Way
   readonly #back: Way
@@ -59,8 +61,16 @@ export class RelayFlow {
 
   /** Moves what can be moved. True: there may be more, and the turn's share is used up. */
   move(): boolean {
-    const more = this.#moveOne(this.#there, this.#back, this.slot * 2)
-    return this.#moveOne(this.#back, this.#there, this.slot * 2 + 1) || more
+    const there = this.#moveOne(this.#there, this.#back, this.slot * 4)
+    const back = this.#moveOne(this.#back, this.#there, this.slot * 4 + 2)
+    this.#noteGone(this.#there, this.#back)
+    this.#noteGone(this.#back, this.#there)
+    return there || back
+  }
+
+  /** This side's connection has failed, or both its directions have ended. */
+  sawGone(fd: number): void {
+    this.#waysOf(fd)[1].isGone = true
   }
 
   /** Both sides have ended, or one has broken and everything it sent is delivered. */
@@ -78,7 +88,7 @@ export class RelayFlow {
   }
 
   endOf(fd: number): SideEnd {
-    const [incoming, outgoing] = fd === this.one ? [this.#there, this.#back] : [this.#back, this.#there]
+    const [incoming, outgoing] = this.#waysOf(fd)
     return {
       hasEnded: incoming.hasEnded && incoming.isDrained,
       saidFin: outgoing.saidFin,
@@ -87,24 +97,37 @@ export class RelayFlow {
     }
   }
 
+  /** what comes from this side, and what goes to it */
+  #waysOf(fd: number): readonly [Way, Way] {
+    return fd === this.one ? [this.#there, this.#back] : [this.#back, this.#there]
+  }
+
   #brokeAt(fd: number): boolean {
-    return (fd === this.one ? this.#back : this.#there).writeError !== 0
+    return this.#waysOf(fd)[1].writeError !== 0
+  }
+
+  /** Once a peer has said FIN, no read tells that it is gone, and no write before there is something for it. */
+  #noteGone(incoming: Way, outgoing: Way): void {
+    if (!outgoing.isGone || !incoming.hasEnded || outgoing.saidFin) return
+    outgoing.writeError ||= this.#calls.takeError(outgoing.to) || EPIPE
   }
 
   #moveOne(way: Way, opposite: Way, count: number): boolean {
     for (let moves = 0; moves < MOVES_PER_TURN; moves++) {
-      const filled = this.#fill(way, opposite)
-      const emptied = this.#empty(way, count)
+      const filled = this.#fill(way, opposite, count)
+      const emptied = this.#empty(way, count + 1)
       if (!filled && !emptied) return false
     }
     return true
   }
 
-  #fill(way: Way, opposite: Way): boolean {
+  #fill(way: Way, opposite: Way, count: number): boolean {
     if (way.hasEnded || way.readError !== 0 || way.writeError !== 0 || way.held >= PIPE_BYTES) return false
     const n = this.#splices.splice(way.from, way.pipe.writeEnd, PIPE_BYTES - way.held)
-    if (n > 0) way.held += n
-    else if (n === 0) {
+    if (n > 0) {
+      way.held += n
+      this.#counts[count] = (this.#counts[count] ?? 0) + n
+    } else if (n === 0) {
       way.hasEnded = true
       // a failed write has taken the error of the socket: this is no FIN of the peer's
       if (opposite.writeError === 0) this.#first ??= way

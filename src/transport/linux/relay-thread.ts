@@ -5,7 +5,6 @@ import { Worker } from 'node:worker_threads'
 import type { EventLoop } from './event-loop.ts'
 import type { LinuxStream } from './linux-stream.ts'
 import { type FromRelay, type Loan, type LoanReturn, MAX_FLOWS, type SideEnd, type ToRelay } from './loan.ts'
-import { reclaim } from './reclaim.ts'
 
 const MODULE = new URL('./relay-worker.ts', import.meta.url)
 const RING = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
@@ -19,8 +18,8 @@ interface Flow {
 
 export class RelayThread {
   readonly #loop: EventLoop
-  readonly #memory = new SharedArrayBuffer(MAX_FLOWS * 2 * Float64Array.BYTES_PER_ELEMENT)
-  /** bytes moved, by slot: from `one` to `other`, and back */
+  readonly #memory = new SharedArrayBuffer(MAX_FLOWS * 4 * Float64Array.BYTES_PER_ELEMENT)
+  /** bytes, by slot: from `one`, to `other`, from `other`, to `one` */
   readonly #counts = new Float64Array(this.#memory)
   readonly #flows = new Map<number, Flow>()
   readonly #freeSlots = Array.from({ length: MAX_FLOWS }, (_, at) => MAX_FLOWS - 1 - at)
@@ -51,11 +50,11 @@ export class RelayThread {
   join(one: LinuxStream, other: LinuxStream, onReturn: Flow['onReturn']): boolean {
     const slot = this.#isUsable ? this.#freeSlots.pop() : undefined
     if (slot === undefined) return false
-    const [there, back] = [slot * 2, slot * 2 + 1]
-    this.#counts.fill(0, there, back + 1)
+    const at = slot * 4
+    this.#counts.fill(0, at, at + 4)
     const stop = () => this.#send({ kind: 'stop', slot })
-    const first = one.lend(this.#loan(there, back, stop))
-    const second = first === undefined ? undefined : other.lend(this.#loan(back, there, stop))
+    const first = one.lend(this.#loan(at, at + 3, stop))
+    const second = first === undefined ? undefined : other.lend(this.#loan(at + 2, at + 1, stop))
     if (first === undefined || second === undefined) {
       if (first !== undefined) one.takeBack(first, unchanged)
       this.#freeSlots.push(slot)
@@ -89,30 +88,23 @@ export class RelayThread {
         this.#descriptors = message
         break
       case 'failed':
-        this.#isUsable = false
-        this.#returnAll()
+        this.#died()
         break
       case 'over':
         this.#return(message.slot, message.one, message.other)
     }
   }
 
-  /** What the thread has moved is in the table of counts, whatever it died of; bytes in its pipes are lost. */
+  /** What the thread has moved is in the table of counts, whatever it died of; bytes in its pipes are lost. One that never began has moved
+   *  nothing, and tunnels go on without it. */
   readonly #died = (): void => {
     this.#isUsable = false
     const descriptors = this.#descriptors
     this.#descriptors = undefined
-    if (descriptors !== undefined && this.#flows.size > 0) {
-      for (const { descriptors: lent } of this.#flows.values())
-        for (const fd of lent) this.#loop.calls.epollRemove(descriptors.epoll, fd)
-      reclaim(this.#loop.calls, descriptors.epoll)
-    }
-    this.#returnAll()
-  }
-
-  #returnAll(): void {
-    const broken: SideEnd = { hasEnded: false, saidFin: false, endedFirst: false, status: ECONNABORTED }
-    for (const slot of [...this.#flows.keys()]) this.#return(slot, broken, broken)
+    if (descriptors !== undefined) for (const fd of [descriptors.epoll, descriptors.bell]) this.#loop.calls.close(fd)
+    const status = descriptors === undefined ? 0 : ECONNABORTED
+    const end: SideEnd = { hasEnded: false, saidFin: false, endedFirst: false, status }
+    for (const slot of [...this.#flows.keys()]) this.#return(slot, end, end)
   }
 
   #return(slot: number, one: SideEnd, other: SideEnd): void {
@@ -121,9 +113,9 @@ export class RelayThread {
     this.#flows.delete(slot)
     this.#freeSlots.push(slot)
     if (this.#flows.size === 0) this.#worker.unref()
-    const [there = 0, back = 0] = this.#counts.subarray(slot * 2, slot * 2 + 2)
-    const first = returned(one, other, there, back)
-    const second = returned(other, one, back, there)
+    const [fromOne = 0, toOther = 0, fromOther = 0, toOne = 0] = this.#counts.subarray(slot * 4, slot * 4 + 4)
+    const first = returned(one, other, fromOne, toOne)
+    const second = returned(other, one, fromOther, toOther)
     flow.one.takeBack(flow.descriptors[0], first)
     flow.other.takeBack(flow.descriptors[1], second)
     flow.onReturn(one.endedFirst ? flow.one : other.endedFirst ? flow.other : undefined)

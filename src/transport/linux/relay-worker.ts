@@ -1,8 +1,8 @@
-// The relay thread: sleeps in epoll_wait and moves the bytes of bulky tunnels by splice. Owns its pipes, its epoll descriptor and its bell;
-// the descriptors of tunnels stay the main thread's.
+// The relay thread: sleeps in epoll_wait and moves the bytes of bulky tunnels by splice. Owns its pipes; the descriptors of tunnels stay the
+// main thread's, which also closes this thread's epoll descriptor and its bell: it may ring until the thread has ended.
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { DIALLED_MASK } from './event-masks.ts'
+import { DIALLED_MASK, GONE } from './event-masks.ts'
 import { loadFfi } from './load-ffi.ts'
 import type { FromRelay, ToRelay } from './loan.ts'
 import { openNative } from './native.ts'
@@ -17,8 +17,29 @@ const MAX_SPARE_PIPES = 64
 function run(port: MessagePort): void {
   const tell = (message: FromRelay) => port.postMessage(message)
   const ffi = loadFfi()
-  if (typeof ffi === 'string') tell({ kind: 'failed', reason: ffi })
-  else new RelayWorker(port, new SystemCalls(openNative(ffi)), tell).run()
+  if (typeof ffi === 'string') tell({ kind: 'failed' })
+  else begin(port, new SystemCalls(openNative(ffi)), tell)
+}
+
+/** Without the descriptors to wait on, the tunnels go back at once. */
+function begin(port: MessagePort, calls: SystemCalls, tell: (message: FromRelay) => void): void {
+  const splices = new SpliceCalls(calls.native)
+  const [epoll, bell] = [calls.epollCreate(), splices.openBell()]
+  if (epoll >= 0 && bell >= 0 && calls.epollAdd(epoll, bell, EPOLLIN, 0) === 0) {
+    tell({ kind: 'ready', bell, epoll })
+    new RelayWorker(port, { calls, splices, epoll, bell }, tell).run()
+    return
+  }
+  for (const fd of [epoll, bell]) if (fd >= 0) calls.close(fd)
+  tell({ kind: 'failed' })
+}
+
+interface RelayMeans {
+  readonly calls: SystemCalls
+  readonly splices: SpliceCalls
+  readonly epoll: number
+  /** by which the main thread wakes this one */
+  readonly bell: number
 }
 
 class RelayWorker {
@@ -36,23 +57,19 @@ class RelayWorker {
   #ready = new Set<RelayFlow>()
   #isEnding = false
 
-  constructor(port: MessagePort, calls: SystemCalls, tell: (message: FromRelay) => void) {
+  constructor(port: MessagePort, means: RelayMeans, tell: (message: FromRelay) => void) {
     this.#port = port
-    this.#calls = calls
+    this.#calls = means.calls
+    this.#splices = means.splices
+    this.#epoll = means.epoll
+    this.#bell = means.bell
     this.#tell = tell
-    this.#splices = new SpliceCalls(calls.native)
-    this.#epoll = calls.epollCreate()
-    this.#bell = this.#splices.openBell()
-    calls.epollAdd(this.#epoll, this.#bell, EPOLLIN, 0)
   }
 
   run(): void {
-    this.#tell({ kind: 'ready', bell: this.#bell, epoll: this.#epoll })
     while (!this.#isEnding) this.#turn()
     for (const flow of this.#flows.values()) this.#letGo(flow)
     for (const pipe of this.#sparePipes) this.#closePipe(pipe)
-    this.#calls.close(this.#bell)
-    this.#calls.close(this.#epoll)
     this.#port.close()
   }
 
@@ -63,7 +80,10 @@ class RelayWorker {
       const fd = calls.eventDescriptor(at)
       const flow = this.#byDescriptor[fd]
       if (fd === this.#bell) calls.read(fd)
-      else if (flow !== undefined) this.#ready.add(flow)
+      else if (flow !== undefined) {
+        if (calls.eventMask(at) & GONE) flow.sawGone(fd)
+        this.#ready.add(flow)
+      }
     }
     for (let news = receiveMessageOnPort(this.#port); news !== undefined; news = receiveMessageOnPort(this.#port)) {
       this.#obey(news.message)
@@ -121,6 +141,7 @@ class RelayWorker {
       this.#calls.epollRemove(this.#epoll, fd)
     }
     for (const { pipe, isEmpty } of flow.pipes()) this.#giveBack(pipe, isEmpty)
+    if (this.#flows.size === 0) for (const pipe of this.#sparePipes.splice(0)) this.#closePipe(pipe)
     this.#tell({ kind: 'over', slot, one: flow.endOf(one), other: flow.endOf(other) })
   }
 

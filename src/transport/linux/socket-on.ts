@@ -3,8 +3,8 @@
 import { Socket } from 'node:net'
 import type { ByteStream } from '../byte-stream.ts'
 
-/** The same connection over a socket of Node's. */
-export type StreamOverSocket = (socket: Socket) => ByteStream
+/** The same connection over a socket of Node's. `reset`: has the peer see a reset when the socket is destroyed next. */
+export type StreamOverSocket = (socket: Socket, options: { readonly reset: () => unknown }) => ByteStream
 
 /** What the stream that had the descriptor leaves to the socket. */
 export interface LeftOver {

@@ -10,8 +10,8 @@ import type { ByteStream, StreamEnd, StreamHandler, TcpInfo } from '../byte-stre
 import { currentTurn } from './turn.ts'
 
 export interface NodeStreamOptions {
-  /** how to show the peer a reset, where the stream is not a plain TCP socket (an HTTP/2 stream: RST_STREAM) */
-  readonly reset?: () => void
+  /** how to show the peer a reset, where Node's own way is none (an HTTP/2 stream: RST_STREAM); the stream is destroyed after it */
+  readonly reset?: () => unknown
 }
 
 /** Bytes one stream may read in a turn of the event loop, before the others get theirs. */
@@ -24,7 +24,7 @@ let lastRead: Buffer | undefined
 
 export class NodeStream implements ByteStream {
   readonly #stream: Duplex
-  readonly #resetBy: (() => void) | undefined
+  readonly #resetBy: (() => unknown) | undefined
   #handler: StreamHandler | undefined
   #closeListeners: (() => void)[] | undefined
   /** set once the stream is closed and whoever listens has been told */
@@ -163,9 +163,11 @@ export class NodeStream implements ByteStream {
 
   reset(): void {
     if (this.#end !== undefined) return
-    if (!this.#stream.destroyed) {
-      this.#resetBy?.()
-      resetStream(this.#stream)
+    const stream = this.#stream
+    if (this.#resetBy === undefined || stream.destroyed) resetStream(stream)
+    else {
+      if (!(stream instanceof TLSSocket && isEnding(stream))) this.#resetBy()
+      stream.destroy()
     }
     this.#finish({ by: 'us', how: 'reset' })
   }
@@ -316,12 +318,16 @@ export function endpointOf(address: string | undefined, port: number | undefined
   return ip === undefined || port === undefined ? undefined : { ip: unmapIp(ip), port }
 }
 
-/** Closes a stream so that its peer sees a reset where the transport has one; `destroy` would show a clean end on TCP. While a
- *  FIN is on its way out a reset is refused by libuv, and Node then neither closes the socket nor says so: it is destroyed. */
+/** Closes a stream so that its peer sees a reset where the transport has one; `destroy` would show a clean end on TCP. */
 export function resetStream(stream: Pick<Duplex, 'destroyed'> & { destroy(): unknown }): void {
   if (stream.destroyed) return
-  if (isPlainSocket(stream) && !(stream.writableEnded && !stream.writableFinished)) stream.resetAndDestroy()
+  if (isPlainSocket(stream) && !isEnding(stream)) stream.resetAndDestroy()
   else stream.destroy()
+}
+
+/** While a FIN is on its way out a reset is refused by libuv, and Node then neither closes the socket nor says so. */
+function isEnding({ writableEnded, writableFinished }: Duplex): boolean {
+  return writableEnded && !writableFinished
 }
 
 function isPlainSocket(stream: object): stream is Socket {

@@ -14,7 +14,7 @@ if (process.argv[2] === 'clients') {
   process.stdin.on('end', () => process.exit(0)).resume()
   process.on('exit', () => sockets.length)
 } else {
-  const engine = openLinuxEngine((socket) => new NodeStream(socket))
+  const engine = openLinuxEngine((socket, options) => new NodeStream(socket, options))
   if (typeof engine === 'string') throw new Error(engine)
   const held: ByteStream[] = []
   let accepted = 0

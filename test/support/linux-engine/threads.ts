@@ -8,7 +8,7 @@ import { NodeStream } from '../../../src/transport/node/node-stream.ts'
 
 const how = process.argv[2]
 const ROUNDS = 10
-const engine = openLinuxEngine((socket) => new NodeStream(socket))
+const engine = openLinuxEngine((socket, options) => new NodeStream(socket, options))
 if (typeof engine === 'string') throw new Error(engine)
 const before = readdirSync('/proc/self/fd').length
 for (let round = 0; round < ROUNDS; round++) {

@@ -4,7 +4,7 @@ import { parentPort } from 'node:worker_threads'
 import { openLinuxEngine } from '../../../src/transport/linux/linux-engine.ts'
 import { NodeStream } from '../../../src/transport/node/node-stream.ts'
 
-const engine = openLinuxEngine((socket) => new NodeStream(socket))
+const engine = openLinuxEngine((socket, options) => new NodeStream(socket, options))
 if (typeof engine === 'string') throw new Error(engine)
 const listening = await engine.listen({ host: '127.0.0.1', port: 0 }, (stream) => {
   stream.setHandler({

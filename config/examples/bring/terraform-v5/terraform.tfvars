@@ -1,0 +1,1 @@
+first_precedence = 20000
