@@ -9,20 +9,20 @@ import { distanceKm, type Place } from '../policy/place.ts'
 import type { Rule } from '../policy/rule.ts'
 import { RuleParser } from '../policy/rule-expressions.ts'
 import type { Ruleset } from '../policy/ruleset.ts'
-import { findCapitalTexts, similarRules } from './rule-findings.ts'
+import { similarRules } from './rule-findings.ts'
 import { proveReach, whyUnreachable } from './unreachable.ts'
+import { checkValues, type ValueIssue, type Vocabulary } from './value-findings.ts'
 
 /** `code` is `practice.P1` … `practice.P8` or `practice.letter_case`; `hint` says what to change. */
-export interface PracticeIssue extends Issue {
-  readonly why: string
-  readonly rule?: Rule
-}
+export type PracticeIssue = ValueIssue
 
 export interface PracticeInput {
   readonly account: Account
   readonly ruleset: Ruleset
   /** users and their places ([P4]) */
   readonly users: readonly PracticeUser[]
+  /** what rules can name; absent: only the form of values is checked */
+  readonly vocabulary?: Vocabulary | undefined
   /** ids of rules that decided a session of a recording ([P6]); absent without a recording */
   readonly matchedRules?: ReadonlySet<string>
   /** kilometres from which a dedicated IP counts as far ([P4]); default 3,000 */
@@ -44,7 +44,7 @@ export function checkPractices(input: PracticeInput): readonly PracticeIssue[] {
     ...checkPinned(input),
     ...checkDistances(input),
     ...checkReach(input),
-    ...checkLetterCase(input),
+    ...checkValues(input.ruleset, input.account, input.vocabulary),
     ...checkHostSelectors(input),
     ...checkNarrowRules(input),
     ...checkSourceCountries(input),
@@ -142,15 +142,18 @@ function checkDistances({ account, users, farKm = 3000 }: PracticeInput): Practi
 }
 
 function checkReach({ account, ruleset, matchedRules }: PracticeInput): PracticeIssue[] {
-  const { unreachable, catchAlls } = proveReach(ruleset, account.settings.expressions)
+  const { unreachable, catchAlls } = proveReach({ ruleset, account })
   const dead = new Set(unreachable.map(({ rule }) => rule))
   const proven = unreachable.map((proof) => {
-    const { rule, coveredBy } = proof
+    const {
+      rule,
+      coveredBy: [one, other],
+    } = proof
     const message = `rule \`${rule.name}\` ${whyUnreachable(proof)}`
     const hint =
-      coveredBy === undefined
+      one === undefined
         ? 'correct its conditions, or delete it'
-        : `move it before \`${coveredBy.name}\`, narrow that one, or delete it`
+        : `move it before \`${one.name}\`, narrow ${other === undefined ? 'that one' : 'one of them'}, or delete it`
     return about(rule, 'warning', 'P6', message, 'the rule has no effect, which is hardly intended', hint)
   })
   const idle = ruleset.active.filter(
@@ -181,20 +184,6 @@ function checkCatchAll(ruleset: Ruleset, catchAlls: readonly Rule[]): PracticeIs
       hint: 'end with a rule `net.protocol in {"tcp" "udp"}` and the egress you want for all other connections',
     },
   ]
-}
-
-function checkLetterCase({ account, ruleset }: PracticeInput): PracticeIssue[] {
-  return findCapitalTexts(ruleset, account.settings.expressions).map(({ rule, field, text }) => {
-    const message = `rule \`${rule.name}\` compares \`${field}\`, which is always in lower case, with \`${text}\``
-    return about(
-      rule,
-      'warning',
-      'letter_case',
-      message,
-      'no connection has that value',
-      `write \`${text.toLowerCase()}\``,
-    )
-  })
 }
 
 function checkHostSelectors({ ruleset }: PracticeInput): PracticeIssue[] {
@@ -276,7 +265,7 @@ function names(rules: readonly DedicatedRule[]): string {
   return `${rules.length === 1 ? 'rule' : 'rules'} ${shown.join(', ')}${more}`
 }
 
-type BestPractice = 'P2' | 'P3' | 'P6' | 'P7' | 'P8' | 'letter_case'
+type BestPractice = 'P2' | 'P3' | 'P6' | 'P7' | 'P8'
 
 function about(
   rule: Rule,

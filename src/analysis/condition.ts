@@ -1,6 +1,7 @@
 // Expressions as conditions for proofs: negations pushed down to single tests, groups removed, tests as sets of values
 // where possible, exact enough to prove that one set contains another. Never evaluated.
 
+import type { KnownContents } from '../expression/index.ts'
 import {
   type Access,
   type Comparison,
@@ -40,38 +41,65 @@ export interface TestCondition {
 /** The condition that every connection meets. */
 export const ALWAYS: RuleCondition = { kind: 'and', items: [] }
 
-/** The condition that an expression states. */
-export function conditionOf(expression: Expression): RuleCondition {
-  return convert(expression.root, false, expression.scheme.missingNotEqual)
+/** Contents of lists by canonical name. */
+export type ListDomains = ReadonlyMap<string, Pick<KnownContents, 'texts' | 'ranges'>>
+
+/** The condition that an expression states; with lists, as they are now. */
+export function conditionOf(expression: Expression, lists?: ListDomains): RuleCondition {
+  return convert(expression.root, false, { missingNotEqual: expression.scheme.missingNotEqual, lists })
 }
 
-function convert(node: Node, negated: boolean, missingNotEqual: boolean): RuleCondition {
+interface Converting {
+  readonly missingNotEqual: boolean
+  readonly lists: ListDomains | undefined
+}
+
+/** The condition that holds exactly where this one does not. */
+export function negate(condition: RuleCondition): RuleCondition {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return { kind: condition.kind === 'and' ? 'or' : 'and', items: condition.items.map(negate) }
+    case 'any':
+    case 'all':
+      return { ...condition, kind: condition.kind === 'any' ? 'all' : 'any', item: negate(condition.item) }
+    case 'opaque':
+      return { ...condition, negated: !condition.negated }
+    case 'test': {
+      const { domain, type, negated, missing } = condition
+      const others = domain === undefined ? undefined : complement(domain, type)
+      return { ...condition, domain: others, negated: !negated, missing: !missing }
+    }
+  }
+}
+
+function convert(node: Node, negated: boolean, how: Converting): RuleCondition {
   switch (node.kind) {
     case 'group':
-      return convert(node.item, negated, missingNotEqual)
+      return convert(node.item, negated, how)
     case 'not':
-      return convert(node.item, !negated, missingNotEqual)
+      return convert(node.item, !negated, how)
     case 'comparison':
-      return convertComparison(node, negated, missingNotEqual)
+      return convertComparison(node, negated, how)
     case 'quantifier': {
       const accesses = new Set(accessesOf(node.item))
       const kind = (node.op === 'any') === negated ? 'all' : 'any'
-      return { kind, item: convert(node.item, negated, missingNotEqual), accesses }
+      return { kind, item: convert(node.item, negated, how), accesses }
     }
     case 'chain': {
       if (node.op === 'xor') return { kind: 'opaque', text: formatNode(node), negated }
-      const items = node.items.map((item) => convert(item, negated, missingNotEqual))
+      const items = node.items.map((item) => convert(item, negated, how))
       return { kind: (node.op === 'and') === negated ? 'or' : 'and', items }
     }
   }
 }
 
-function convertComparison(node: Comparison, negated: boolean, missingNotEqual: boolean): RuleCondition {
+function convertComparison(node: Comparison, negated: boolean, { missingNotEqual, lists }: Converting): RuleCondition {
   const { access, test, type } = node
   const { valueType } = access
   const text = formatNode(node)
   if (valueType !== 'Int' && valueType !== 'Ip' && valueType !== 'Bytes') return { kind: 'opaque', text, negated }
-  const plain = domainOf(test)
+  const plain = test.kind === 'in-list' ? listDomain(access, lists?.get(test.list.name), lists) : domainOf(test)
   const whenMissing = test.kind === 'order' && test.op === '!=' && missingNotEqual
   return {
     kind: 'test',
@@ -120,6 +148,37 @@ const WHOLE = { Int: [LEAST_INT, GREATEST_INT], Ip: [0n, GREATEST_IP] } as const
 export function domainOf(test: Test): Domain | undefined {
   if (test.kind === 'order') return orderDomain(test.op, test.literal)
   return test.kind === 'in-set' ? setDomain(test.set) : undefined
+}
+
+/** Fields whose texts are always in lower case, as lists of hosts and people compare them. */
+const LOWER_CASE: ReadonlySet<string> = new Set([
+  'identity.email',
+  'identity.groups.email',
+  'net.fqdn.host',
+  'net.fqdn.domains',
+])
+/** Lists with more items take too long to compare. */
+const MOST_ITEMS = 20_000
+
+/** What a list accepts now: nothing, where there is none of that name. */
+function listDomain(
+  { valueType, field }: Access,
+  contents: Pick<KnownContents, 'texts' | 'ranges'> | undefined,
+  lists: ListDomains | undefined,
+): Domain | undefined {
+  if (lists === undefined) return undefined
+  if (valueType === 'Ip') {
+    const ranges = contents?.ranges() ?? []
+    return ranges.length > MOST_ITEMS
+      ? undefined
+      : rangesOf(ranges.map((each) => [pointOf(each.first), pointOf(each.last)]))
+  }
+  if (contents === undefined)
+    return valueType === 'Bytes' ? { kind: 'texts', texts: new Set(), excluded: false } : undefined
+  const texts = valueType === 'Bytes' && LOWER_CASE.has(field.name) ? [...contents.texts] : undefined
+  return texts === undefined || texts.length > MOST_ITEMS
+    ? undefined
+    : { kind: 'texts', texts: new Set(texts), excluded: false }
 }
 
 /** All values of the type outside the domain. */

@@ -1,11 +1,14 @@
-// Rules that can never decide anything because an earlier rule matches whenever they would ([P6]), each with its proof:
-// the rule that covers it. Only proven cases are reported.
+// Rules that can never decide anything because earlier rules match whenever they would ([P6]), each with its proof: the rules
+// that cover it, and what that assumes. Only proven cases are reported.
 
 import { type Test, valueTestOf } from '../expression/index.ts'
 import { ip } from '../net/ip.ts'
+import { createLists } from '../policy/account.ts'
+import { withParents } from '../policy/flow-values.ts'
+import { countryFacts } from '../policy/place.ts'
 import type { Rule } from '../policy/rule.ts'
 import { RuleParser } from '../policy/rule-expressions.ts'
-import type { Ruleset } from '../policy/ruleset.ts'
+import type { Snapshot } from '../policy/ruleset.ts'
 import {
   ALWAYS,
   complement,
@@ -14,6 +17,8 @@ import {
   intersect,
   isEmpty,
   isWithin,
+  type ListDomains,
+  negate,
   pointOf,
   type RuleCondition,
   rangesOf,
@@ -23,15 +28,28 @@ import {
 
 export interface Unreachable {
   readonly rule: Rule
-  /** the earlier rule that covers this one; undefined if the rule contradicts itself */
-  readonly coveredBy: Rule | undefined
+  /** the earlier rule that covers this one, or the two that do together; none if the rule contradicts itself */
+  readonly coveredBy: readonly Rule[]
+  /** what the proof rests on that may change; absent: nothing */
+  readonly assuming?: Assumption
 }
 
+/** `lists`: as they are now. `continents`: geolocation has every country on its continent. */
+export type Assumption = 'lists' | 'continents' | 'lists and continents'
+
 /** Why a rule decides nothing, as a predicate to follow its name: `is never reached: …`. */
-export function whyUnreachable({ coveredBy }: Unreachable): string {
-  if (coveredBy === undefined) return 'can never match: its conditions exclude each other'
-  const { name, precedence } = coveredBy
-  return `is never reached: rule \`${name}\` (precedence ${precedence}) matches whenever it would`
+export function whyUnreachable({ coveredBy: [one, other], assuming }: Unreachable): string {
+  const now = assuming === undefined ? '' : ` ${IN_WORDS[assuming]}`
+  if (one === undefined) return `can never match${now}: its conditions exclude each other`
+  const named = ({ name, precedence }: Rule) => `rule \`${name}\` (precedence ${precedence})`
+  if (other === undefined) return `is never reached${now}: ${named(one)} matches whenever it would`
+  return `is never reached${now}: ${named(one)} or ${named(other)} matches whenever it would`
+}
+
+const IN_WORDS: Readonly<Record<Assumption, string>> = {
+  lists: 'while the lists are as they are now',
+  continents: 'where geolocation has countries on their continents',
+  'lists and continents': 'while the lists are as they are now and geolocation has countries on their continents',
 }
 
 export interface Reach {
@@ -45,47 +63,129 @@ const MOST_PAIRS = 1_000_000
 
 interface Stated {
   readonly rule: Rule
-  /** all that must hold, over the three expressions */
-  readonly condition: RuleCondition
+  /** all that must hold, over the three expressions; `now`: with the lists as they are */
+  readonly always: RuleCondition
+  readonly now: RuleCondition
   readonly fields: ReadonlySet<string>
   readonly needsNothing: boolean
 }
 
+/** What a proof may take for granted. */
+interface Grounds {
+  readonly condition: 'always' | 'now'
+  readonly continents: boolean
+}
+
+const FIRM: Grounds = { condition: 'always', continents: false }
+/** With the least assumed first; the last of them assumes everything and is tried before the others. */
+const ASSUMING: readonly (readonly [Assumption, Grounds])[] = [
+  ['lists', { condition: 'now', continents: false }],
+  ['continents', { condition: 'always', continents: true }],
+  ['lists and continents', { condition: 'now', continents: true }],
+]
+const LOOSE: Grounds = { condition: 'now', continents: true }
+
 /** Finds active rules that are never reached, and active rules that match every connection. */
-export function proveReach(ruleset: Ruleset, mode: ConstructorParameters<typeof RuleParser>[0]): Reach {
-  const parser = new RuleParser(mode)
+export function proveReach({ ruleset, account }: Pick<Snapshot, 'ruleset' | 'account'>): Reach {
+  const parser = new RuleParser(account.settings.expressions)
+  const known = createLists(account.lists)
   const stated = ruleset.active.map(({ rule }): Stated => {
-    const { expressions, fields } = parser.parse(rule)
-    const condition: RuleCondition = {
-      kind: 'and',
-      items: expressions.map(({ expression }) => conditionOf(expression)),
+    const { expressions, fields, lists } = parser.parse(rule)
+    const stating = (contents?: ListDomains): RuleCondition => {
+      return { kind: 'and', items: expressions.map(({ expression }) => conditionOf(expression, contents)) }
     }
-    return { rule, condition, fields, needsNothing: implies(ALWAYS, condition) }
+    const always = stating()
+    return {
+      rule,
+      always,
+      now: lists.size === 0 ? always : stating(known),
+      fields,
+      needsNothing: implies(ALWAYS, always),
+    }
   })
-  let pairs = 0
+  const budget = { pairs: MOST_PAIRS }
   const unreachable = stated.flatMap((later, at): Unreachable[] => {
-    if (isImpossible(later.condition)) return [{ rule: later.rule, coveredBy: undefined }]
-    for (let before = 0; before < at && pairs < MOST_PAIRS; before++) {
-      const earlier = stated[before]
-      pairs++
-      if (earlier !== undefined && covers(earlier, later)) return [{ rule: later.rule, coveredBy: earlier.rule }]
+    const earlier = stated.slice(0, at)
+    const firm = proofOf(earlier, later, FIRM, budget)
+    if (firm !== undefined) return [{ rule: later.rule, coveredBy: firm }]
+    if (proofOf(earlier, later, LOOSE, budget) === undefined) return []
+    for (const [assuming, grounds] of ASSUMING) {
+      const coveredBy = proofOf(earlier, later, grounds, budget)
+      if (coveredBy !== undefined) return [{ rule: later.rule, coveredBy, assuming }]
     }
     return []
   })
   return { unreachable, catchAlls: stated.filter(({ needsNothing }) => needsNothing).map(({ rule }) => rule) }
 }
 
-function covers(earlier: Stated, later: Stated): boolean {
+/** The earlier rules that cover a later one: none if it contradicts itself; undefined: nothing is proven. */
+function proofOf(
+  earlier: readonly Stated[],
+  later: Stated,
+  grounds: Grounds,
+  budget: { pairs: number },
+): Rule[] | undefined {
+  if (isImpossible(later[grounds.condition])) return []
+  for (const one of earlier) {
+    if (budget.pairs-- <= 0) return undefined
+    if (covers(one, later, grounds)) return [one.rule]
+  }
+  return proofByTwo(earlier, later, grounds, budget)
+}
+
+function covers(earlier: Stated, later: Stated, { condition, continents }: Grounds): boolean {
   if (earlier.needsNothing) return true
   if (!mayFollow(earlier.fields, later.fields)) return false
-  return implies(later.condition, earlier.condition)
+  return implies(later[condition], earlier[condition], continents)
+}
+
+/** Most rules of which pairs are tried; each lacks one condition to cover the later one alone. */
+const MOST_HALVES = 60
+
+/** Two rules, each with one condition that does not follow, of which one must hold: where one fails, the other is met. */
+function proofByTwo(
+  earlier: readonly Stated[],
+  later: Stated,
+  { condition, continents }: Grounds,
+  budget: { pairs: number },
+): Rule[] | undefined {
+  const given = conjunctsOf(later[condition])
+  const halves: { readonly rule: Rule; readonly lacks: RuleCondition }[] = []
+  for (const one of earlier) {
+    if (halves.length >= MOST_HALVES || budget.pairs-- <= 0) break
+    if (one.fields.difference(later.fields).size > 2) continue
+    const open = conjunctsOf(one[condition]).filter((part) => !implies(later[condition], part, continents))
+    const [lacks] = open
+    if (lacks !== undefined && open.length === 1) halves.push({ rule: one.rule, lacks })
+  }
+  for (const [at, first] of halves.entries()) {
+    const where: RuleCondition = { kind: 'and', items: [...given, ...conjunctsOf(negate(first.lacks))] }
+    const second = halves.slice(at + 1).find(({ lacks }) => implies(where, lacks, continents))
+    if (second !== undefined) return [first.rule, second.rule]
+  }
+  return undefined
+}
+
+/** All that must hold, flat. */
+function conjunctsOf(condition: RuleCondition): RuleCondition[] {
+  return condition.kind === 'and' ? condition.items.flatMap(conjunctsOf) : [condition]
 }
 
 /** A condition on a field that the other rule does not test rarely follows from it: only if every connection meets
  *  it. */
 function mayFollow(earlier: ReadonlySet<string>, later: ReadonlySet<string>): boolean {
-  for (const field of earlier) if (!later.has(field) && !COMMON.has(field)) return false
+  for (const field of earlier) {
+    const source = FOLLOWS_FROM[field]
+    if (!later.has(field) && !COMMON.has(field) && (source === undefined || !later.has(source))) return false
+  }
   return true
+}
+
+/** What is known of a field where another one is known. */
+const FOLLOWS_FROM: Readonly<Record<string, string>> = {
+  'net.fqdn.domains': 'net.fqdn.host',
+  'net.src.geo.continent': 'net.src.geo.country',
+  'net.dst.geo.continent': 'net.dst.geo.country',
 }
 
 const COMMON: ReadonlySet<string> = new Set([
@@ -121,9 +221,10 @@ const ALWAYS_PRESENT: Readonly<Record<string, Domain>> = {
   'net.src.port': PORTS,
 }
 
-/** Whether `then` is true wherever `given` is. False also if that is not proven. */
-export function implies(given: RuleCondition, then: RuleCondition): boolean {
-  return new Prover().implies(given, then)
+/** Whether `then` is true wherever `given` is. False also if that is not proven. `continents`: every country is taken to be
+ *  on its continent. */
+export function implies(given: RuleCondition, then: RuleCondition, continents = false): boolean {
+  return new Prover(continents).implies(given, then)
 }
 
 /** Whether the condition is proven to be true for no connection. */
@@ -137,7 +238,12 @@ export function isImpossible(condition: RuleCondition): boolean {
 }
 
 class Prover {
+  readonly #continents: boolean
   #steps = 0
+
+  constructor(continents: boolean) {
+    this.#continents = continents
+  }
 
   implies(given: RuleCondition, then: RuleCondition): boolean {
     if (++this.#steps > MOST_STEPS) return false
@@ -153,7 +259,10 @@ class Prover {
   }
 
   #impliesOne(given: RuleCondition, then: RuleCondition): boolean {
-    if (given.kind === 'test' && then.kind === 'test') return testImplies(given, then)
+    if (isUnder(given, then)) return true
+    if (given.kind === 'test' && then.kind === 'test') {
+      return testImplies(given, then) || (this.#continents && isOnContinent(given, then))
+    }
     if (given.kind === 'opaque' && then.kind === 'opaque')
       return given.text === then.text && given.negated === then.negated
     if (given.kind === 'any' && then.kind === 'any') {
@@ -165,6 +274,41 @@ class Prover {
     }
     return false
   }
+}
+
+/** Every name that `given` wants is at or under one that `then` wants: `net.fqdn.domains` has the host and all its parents. */
+function isUnder(given: RuleCondition, then: RuleCondition): boolean {
+  const wanted = then.kind === 'any' ? textsOf(then.item, ['net.fqdn.domains[*]']) : undefined
+  if (wanted === undefined) return false
+  const names = given.kind === 'any' ? textsOf(given.item, ['net.fqdn.domains[*]']) : textsOf(given, ['net.fqdn.host'])
+  if (names === undefined) return false
+  return [...names].every((name) => withParents(name).some((parent) => wanted.has(parent)))
+}
+
+function textsOf(condition: RuleCondition, accesses: readonly string[]): ReadonlySet<string> | undefined {
+  if (condition.kind !== 'test' || condition.missing || !accesses.includes(condition.access)) return undefined
+  const { domain } = condition
+  return domain?.kind === 'texts' && !domain.excluded ? domain.texts : undefined
+}
+
+/** Countries that geo databases have on one continent or another. */
+const ON_TWO_CONTINENTS: ReadonlySet<string> = new Set(
+  'AM AQ AZ BV CY EG GE GL GS HM ID IO KZ PA RE RU SH SJ TF TL TR UM YT'.split(' '),
+)
+
+function isOnContinent(given: TestCondition, then: TestCondition): boolean {
+  const [of, from] = [then.access, given.access]
+  if (!of.endsWith('.geo.continent') || from !== of.replace(/continent$/, 'country') || given.missing) return false
+  const { domain } = given
+  if (domain?.kind !== 'texts' || domain.excluded || then.domain?.kind !== 'texts') return false
+  const continents = [...domain.texts].map((country) =>
+    ON_TWO_CONTINENTS.has(country) ? undefined : countryFacts(country)?.continent,
+  )
+  const reached = continents.filter((continent) => continent !== undefined)
+  return (
+    reached.length === continents.length &&
+    isWithin({ kind: 'texts', texts: new Set(reached), excluded: false }, then.domain)
+  )
 }
 
 /** Combines tests of one scalar access that must all hold: `port >= 80` and `port <= 90` accept 80 to 90. */

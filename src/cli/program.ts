@@ -33,6 +33,12 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   }
 }
 
+/** After a usage error: the help of the verb that was meant. */
+function pointToHelp(command: Command, words: string): void {
+  command.showHelpAfterError(`(run ${words} --help for its options)`)
+  for (const inner of command.commands) pointToHelp(inner, `${words} ${inner.name()}`)
+}
+
 function createProgram(context: VerbContext): Command {
   const { io } = context
   const program = new Command('egresslab')
@@ -49,5 +55,6 @@ function createProgram(context: VerbContext): Command {
       getErrHasColors: () => io.stderr.isTerminal,
     })
   for (const register of VERBS) register(program, context)
+  for (const verb of program.commands) pointToHelp(verb, `egresslab ${verb.name()}`)
   return program
 }

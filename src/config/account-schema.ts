@@ -347,11 +347,15 @@ export const ACCOUNT_SECTIONS = {
       examples: ['rules.yaml'],
     }),
   ),
-  policy: section('Who owns the rules.', {
+  policy: section('Who owns the rules, and what they may name.', {
     source: oneOf(
       '`api`: this file seeds the rules, and the API may change them. `file`: this file alone owns them, and the API only shows them.',
       ['api', 'file'],
       { default: 'api' },
+    ),
+    open: list(
+      'Names in rules that come from elsewhere too, such as the groups of an identity provider: `check` takes unknown ones for right.',
+      oneOf('What they name.', ['people', 'groups', 'posture_checks', 'applications', 'categories']),
     ),
   }),
 }

@@ -1,6 +1,7 @@
 // The configuration of the lab: the validated value that the loader produces and all rooms read. No I/O here.
 
 import { inspect } from 'node:util'
+import type { OpenVocabulary } from '../analysis/value-findings.ts'
 import type { Cidr } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
@@ -46,6 +47,8 @@ export interface LabConfig {
   readonly rulesFile?: string
   /** `policy.source`: rules may be changed at the API (`api`, the default), or the file alone owns them (`file`) */
   readonly policySource?: 'api' | 'file'
+  /** `policy.open`: kinds of names in rules that come from elsewhere too */
+  readonly openVocabularies?: readonly OpenVocabulary[]
   readonly users: readonly ConfiguredUser[]
   /** names by id of everything that rules may name by its id */
   readonly names?: ReadonlyMap<string, string>
@@ -53,9 +56,8 @@ export interface LabConfig {
   readonly groups: readonly UserGroup[]
   /** the issuers whose tokens count as a login */
   readonly identityProviders: readonly IdentityProvider[]
-  readonly devices: readonly ConfiguredDevice[]
-  /** as declared; devices may have others too */
   readonly postureChecks?: readonly { readonly id: string; readonly name: string }[]
+  readonly devices: readonly ConfiguredDevice[]
   /** narrowest network first */
   readonly sources: readonly ConfiguredSource[]
   readonly listeners: readonly Listener[]

@@ -2,8 +2,8 @@
 // the id takes its place, and problems in them are still shown where their author wrote.
 
 import { didYouMean } from '../errors/did-you-mean.ts'
-import type { Issue } from '../errors/issue.ts'
-import { drawProblem, type ExpressionProblem, isBlank } from '../expression/index.ts'
+import { drawLine, type Issue } from '../errors/issue.ts'
+import { drawProblem, type ExpressionProblem, isBlank, positionOf, type Span } from '../expression/index.ts'
 import { cidr, parseCidr } from '../net/cidr.ts'
 import { equalIp, ip, parseIp } from '../net/ip.ts'
 import { SLOT_NAMES } from '../policy/fields.ts'
@@ -185,18 +185,23 @@ function positionsOf({ list, path, rule }: Entry, { problems }: ReadingContext) 
 interface PlacelessIssue extends Issue {
   readonly slot?: ExpressionSlot
   readonly problem?: ExpressionProblem
+  /** of what is not a parsing error */
+  readonly span?: Span
 }
 
 /** The same issue with file, line and column: of the problem's span if the expression's start is known, else of the
  *  rule. `file` is the configuration's; rules of another file name theirs. */
 export function placeRuleIssue(issue: PlacelessIssue, rule: ConfiguredRule, file: string): Issue {
-  const { slot, problem, ...bare } = issue
+  const { slot, problem, span: found = problem?.span, ...given } = issue
+  const bare = { ...given, rule: { id: rule.id, name: rule.name, precedence: rule.precedence } }
   const start = slot === undefined ? undefined : rule.expressionPositions[slot]
-  if (slot === undefined || problem === undefined || start === undefined) return { ...bare, ...at(rule.position, file) }
+  if (slot === undefined || found === undefined || start === undefined) return { ...bare, ...at(rule.position, file) }
   const names = rule.writtenNames?.[slot] ?? []
-  const [text, span] = [asWritten(rule[slot], names), writtenSpan(problem.span, names)]
+  const [text, span] = [asWritten(rule[slot], names), writtenSpan(found, names)]
   const place = at(advance(start, text, span[0]), file)
-  return { ...bare, drawing: drawProblem(text, { ...problem, span }), ...place }
+  if (problem !== undefined) return { ...bare, drawing: drawProblem(text, { ...problem, span }), ...place }
+  const { line, column } = positionOf(text, span[0])
+  return { ...bare, drawing: drawLine(text.split('\n')[line - 1] ?? '', column, span[1] - span[0]), ...place }
 }
 
 function at(position: SourcePosition, file: string): Required<SourcePosition> {

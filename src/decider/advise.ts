@@ -1,6 +1,7 @@
 // Best-practice advice on a configuration ([P1] to [P8]): the policy's, with the location of each user.
 
 import { checkPractices, type PracticeIssue } from '../analysis/best-practices.ts'
+import type { Vocabulary } from '../analysis/value-findings.ts'
 import type { ConfiguredUser, LabConfig } from '../config/lab-config.ts'
 import { placeRuleIssue } from '../config/read-rules.ts'
 import type { Issue } from '../errors/issue.ts'
@@ -23,12 +24,30 @@ export function adviseOn({ config, issues }: ReadConfig): readonly Issue[] {
     const isSourceKnown = addressesOf(user, config).some((address) => geo.placeOf(address)?.country !== undefined)
     return { email: user.identity.email, isSourceKnown, ...(place === undefined ? {} : { place }) }
   })
-  const advice = checkPractices({ account, ruleset, users }).map((issue) => inFile(issue, config))
+  const advice = checkPractices({ account, ruleset, users, vocabulary: vocabularyOf(config) }).map((issue) =>
+    inFile(issue, config),
+  )
   store.close()
   geo.close()
   const missing = withoutGeoDatabase(config.geo.databases)
   const noGeo = missing === undefined ? [] : [{ ...missing, file: config.file }]
   return [...issues.filter(({ code }) => code !== 'rule.no_fallback'), ...noGeo, ...advice]
+}
+
+/** Everything rules can name. People, groups and attributes that tokens of an identity provider bring are not known before. */
+export function vocabularyOf(config: LabConfig): Vocabulary {
+  const { users, groups, listeners, categories, identityProviders, openVocabularies = [], postureChecks = [] } = config
+  const bearers = identityProviders.length === 0 ? [] : (['people', 'groups'] as const)
+  const allGroups = [...groups, ...users.flatMap(({ identity }) => identity.groups)]
+  return {
+    people: users.map(({ identity }) => identity.email),
+    groups: [...new Map(allGroups.map((group) => [group.id, group])).values()],
+    postureChecks,
+    endpoints: listeners.flatMap(({ endpoint }) => endpoint?.host ?? []),
+    applications: categories.flatMap(({ applications }) => applications),
+    categories: categories.flatMap(({ contentCategories }) => contentCategories),
+    open: new Set([...openVocabularies, ...bearers]),
+  }
 }
 
 /** Source addresses the configuration has for a user: those of their devices, and the networks they are known by. */

@@ -27,7 +27,7 @@ function ruleIssues(config: LabConfig): Issue[] {
   const account = accountOf(config)
   return config.rules.flatMap((rule) => {
     const others = config.rules.filter((other) => other !== rule)
-    return checkRule(rule, account, others).map(({ rule: _, ...issue }) => placeRuleIssue(issue, rule, config.file))
+    return checkRule(rule, account, others).map((issue) => placeRuleIssue(issue, rule, config.file))
   })
 }
 

@@ -15,8 +15,16 @@ export interface Issue {
   readonly line?: number
   readonly column?: number
   readonly path?: readonly (string | number)[]
+  /** the rule it is about */
+  readonly rule?: IssueRule
   /** several lines: the source line with a caret under the span */
   readonly drawing?: string
+}
+
+export interface IssueRule {
+  readonly id: string
+  readonly name: string
+  readonly precedence: number
 }
 
 /** Thrown for invalid input; carries every issue found. The command line prints them and exits with 2. */

@@ -3,7 +3,7 @@
 
 import { fstat, write } from 'node:fs'
 import { promisify } from 'node:util'
-import type { SessionRecord } from '../proxy/session-record.ts'
+import type { AllowlistVerdict, SessionRecord } from '../proxy/session-record.ts'
 import { createLineQueue, GATHER_MS, type LineQueue } from './line-queue.ts'
 import type { SessionFile } from './session-file.ts'
 
@@ -157,6 +157,7 @@ export function sessionLine(record: SessionRecord, options: { readonly colour: b
     printable(record.Lab.target).padEnd(24),
     ...(record.EgressIP === '' ? [] : egress(record, paint)),
     ...(failed ? [paint('bad', failure(record))] : []),
+    ...(record.Lab.allowlist === undefined ? [] : [verdict(record.Lab.allowlist, paint)]),
     ...(record.EgressIP === '' ? [] : [traffic(record)]),
     paint('dim', `${Math.round(record.Lab.durationMs)} ms`),
   ]
@@ -173,6 +174,10 @@ function egress(record: SessionRecord, paint: LinePaint): string[] {
     `via ${record.EgressColoName === '' ? '-' : record.EgressColoName}`,
     printable(seen).padEnd(22),
   ]
+}
+
+function verdict(allowlist: AllowlistVerdict, paint: LinePaint): string {
+  return allowlist === 'refused' ? paint('bad', 'refused') : paint('good', 'let in')
 }
 
 function failure(record: SessionRecord): string {

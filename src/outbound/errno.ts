@@ -99,7 +99,7 @@ function portsBusy(pair: DialledPair, options: Options): GatewayError {
 function cannotReach(pair: DialledPair, options: Options): GatewayError {
   const why = isLoopback(pair.bind) ? 'a loopback stand-in cannot leave this host' : 'the address cannot reach it'
   return new GatewayError(
-    'egress.address_missing',
+    'dial.unreachable',
     `no connection from \`${pair.bind.text}\` to ${describeDestination(pair)}: ${why}`,
     options,
   )

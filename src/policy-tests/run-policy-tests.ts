@@ -12,7 +12,7 @@ import { asGatewayError } from '../errors/gateway-error.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { bundledGeoSources, openGeoDatabase } from '../geo/database.ts'
 import { parseIp } from '../net/ip.ts'
-import type { AccountSettings } from '../policy/account.ts'
+import type { Account } from '../policy/account.ts'
 import { type Allowlists, letsIn } from '../policy/allowlist.ts'
 import type { Ruleset } from '../policy/ruleset.ts'
 import { readTestFile, type TestCase, type TestFile, type TestFlow } from './read-test-file.ts'
@@ -43,7 +43,7 @@ async function openSubject(
   const allowlists = allowlistsOf(decider.config)
   return {
     ruleset: decider.snapshot.ruleset,
-    expressions: decider.snapshot.account.settings.expressions,
+    account: decider.snapshot.account,
     files: filesOf(decider.config),
     close: decider.close,
     ask: async ({ destination, colosDown, ...options }: TestFlow): Promise<TestAnswer<Asked>> => {
@@ -76,8 +76,7 @@ export type PolicyTestRun = TestRun<readonly Explained[]>
 /** A configuration that can be asked what it decides. */
 export interface TestSubject<Asked> {
   readonly ruleset: Ruleset
-  /** the language its rules are in */
-  readonly expressions: AccountSettings['expressions']
+  readonly account: Account
   /** the files it was read from */
   readonly files: readonly string[]
   /** Throws an InputError for a flow that cannot be. */
@@ -122,10 +121,10 @@ export async function runTestFiles<Asked>(
     return {
       sources: [...files.map(({ file }) => file), ...subjects.all().flatMap(([, subject]) => subject.files)],
       files: ran.map(({ file, config: path, results }) => ({ file: file.file, config: path, cases: results })),
-      coverage: subjects.all().flatMap(([path, { ruleset, expressions }]) => {
+      coverage: subjects.all().flatMap(([path, { ruleset, account }]) => {
         const results = ran.filter((one) => one.config === path).flatMap((one) => one.results)
         if (results.length === 0) return []
-        const { unreachable } = proveReach(ruleset, expressions)
+        const { unreachable } = proveReach({ ruleset, account })
         return [{ config: path, rules: coverageOf(ruleset, results.map(decidedBy), unreachable) }]
       }),
     }

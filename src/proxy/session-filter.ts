@@ -16,6 +16,8 @@ export interface SessionFilter {
   readonly egressIp?: string
   /** an outcome, or `failed` for sessions that ended with an error */
   readonly outcome?: string
+  /** what the destination's allowlist made of it */
+  readonly allowlist?: string
   /** anywhere in the record's JSON */
   readonly text?: string
 }
@@ -23,7 +25,7 @@ export interface SessionFilter {
 /** What filters look at: a record, or the same facts of a session that is still open. */
 export interface FilteredSession
   extends Pick<SessionRecord, 'Email' | 'VirtualNetworkID' | 'EgressRuleID' | 'EgressRuleName' | 'EgressIP'> {
-  readonly Lab: Pick<LabRecord, 'virtualNetworkName' | 'outcome' | 'error'>
+  readonly Lab: Pick<LabRecord, 'virtualNetworkName' | 'outcome' | 'error' | 'allowlist'>
 }
 
 /** The outcomes a filter may name ([E1]), and `failed`. */
@@ -31,7 +33,7 @@ export const FILTER_OUTCOMES = [...OUTCOMES, 'failed'] as const
 
 /** A predicate on records. Throws a RangeError when `egressIp` is neither an address nor a network. */
 export function sessionFilter(filter: SessionFilter): (session: FilteredSession) => boolean {
-  const { user, vnet, rule, egressIp, outcome, text } = filter
+  const { user, vnet, rule, egressIp, outcome, allowlist, text } = filter
   const network = egressIp === undefined ? undefined : parseCidr(egressIp)
   if (egressIp !== undefined && network === undefined)
     throw new RangeError(`\`${egressIp}\` is neither an address nor a network`)
@@ -59,6 +61,7 @@ export function sessionFilter(filter: SessionFilter): (session: FilteredSession)
     ...(outcome === undefined
       ? []
       : [({ Lab }: FilteredSession) => (outcome === 'failed' ? Lab.error !== undefined : Lab.outcome === outcome)]),
+    ...(allowlist === undefined ? [] : [({ Lab }: FilteredSession) => Lab.allowlist === allowlist]),
     ...(text === undefined
       ? []
       : [(record: FilteredSession) => JSON.stringify(record).toLowerCase().includes(text.toLowerCase())]),

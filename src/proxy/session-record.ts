@@ -3,6 +3,7 @@
 import type { CloseReason, ConnectionErrorCode } from '../errors/catalogue.ts'
 import type { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint, formatTarget } from '../net/endpoint.ts'
+import { letsIn } from '../policy/allowlist.ts'
 import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 import type { Place } from '../policy/place.ts'
 import type { ClientInfo, InboundProtocol } from './arrival.ts'
@@ -98,6 +99,7 @@ function labRecord(reached: Reached, facts: RecordFacts, attempt: DialAttempt | 
     outcome: decision?.outcome,
     error: error === undefined ? undefined : { code: error.code, message: messageOf(error) ?? '' },
     rulePrecedence: decision?.rule?.precedence,
+    allowlist: allowlistOf(upstream),
     logical: logicalPlace(decision?.logical),
     proxyEndpoint: client.listener.endpoint?.host,
     userPlace: userPlace(context?.userPlace),
@@ -109,6 +111,13 @@ function labRecord(reached: Reached, facts: RecordFacts, attempt: DialAttempt | 
     requests: isForwarding(client) ? facts.requests : undefined,
     exchanges: facts.requests > 1 ? facts.exchanges : undefined,
   }
+}
+
+/** Whether the destination lets in the address it sees. */
+function allowlistOf(upstream: Reached['upstream']): LabRecord['allowlist'] {
+  const allowlist = upstream?.attempt.candidate.allowlist
+  if (upstream === undefined || allowlist === undefined) return undefined
+  return letsIn(allowlist, upstream.publicEndpoint.ip) ? 'let-in' : 'refused'
 }
 
 function tcpOf({ tcp }: SessionEnd): LabRecord['tcp'] {
@@ -208,6 +217,10 @@ export interface SessionRecord {
   readonly Lab: LabRecord
 }
 
+/** What an allowlist makes of a connection. */
+export const ALLOWLIST_VERDICTS = ['let-in', 'refused'] as const
+export type AllowlistVerdict = (typeof ALLOWLIST_VERDICTS)[number]
+
 /** Fields Cloudflare's record does not have. `replay` decides a session again from these and the fields above. */
 export interface LabRecord {
   readonly inbound: InboundProtocol
@@ -218,6 +231,8 @@ export interface LabRecord {
   /** set when the connection failed or was reset */
   readonly error?: { readonly code: ConnectionErrorCode; readonly message: string } | undefined
   readonly rulePrecedence?: number | undefined
+  /** whether the destination's allowlist has the egress address; absent where it has none, or was not reached */
+  readonly allowlist?: AllowlistVerdict | undefined
   readonly policyRevision: number
   readonly logical?:
     | {

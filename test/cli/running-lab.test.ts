@@ -135,7 +135,10 @@ describe('colo', () => {
 
   test('a code nobody knows is refused', async () => {
     const { code, stderr } = await lab('colo', 'down', 'L/X')
-    expect({ code, stderr }).toEqual({ code: 2, stderr: 'error: unknown data center `L/X` [lab.404]\n\n1 error\n' })
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: 'error: unknown data center `L/X`; did you mean `LAX`? [lab.404]\n\n1 error\n',
+    })
   })
 })
 

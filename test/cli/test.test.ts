@@ -71,7 +71,7 @@ test('a failed case shows what differs and the trace that explain draws; the exi
   const file = path('bad.test.yaml')
   const explained = await run(['explain', 'bank.saas.test:443', '--user', 'bob@example.com', '-c', path('lab.yaml')])
   const trace = explained.stdout.replace(/^(?=.)/gm, '      ')
-  expect(trace).toContain('✗   1000  Finance to the bank')
+  expect(trace).toContain('service  bank.saas.test refuses')
   expect(await run(['test', file])).toEqual({
     code: 1,
     stderr: '',
@@ -239,7 +239,7 @@ describe('everything that cannot be asked is said at once, in place, with exit c
         'defaults: { user: alise@example.com }',
         'cases:',
         '  - { flow: { destination: "bank.saas.test:443" }, expect: { outcome: balanced } }',
-        '  - { flow: { user: bob@example.com, destination: nonsense }, expect: { outcome: balanced } }',
+        '  - { flow: { user: bob@example.com, destination: "a b" }, expect: { outcome: balanced } }',
         '  - { flow: { user: bob@example.com, destination: "a.test:1", endpoint: side }, expect: { outcome: balanced } }',
         '  - { flow: { user: bob@example.com, destination: "a.test:1", vnet: mars }, expect: { outcome: balanced } }',
         '  - { flow: { user: bob@example.com, destination: "a.test:1", colos_down: [LRH] }, expect: { error: name.found } }',
@@ -251,7 +251,7 @@ describe('everything that cannot be asked is said at once, in place, with exit c
     expect(code).toBe(2)
     expect(place(stderr)).toEqual([
       'names.test.yaml:2:19: error: unknown user `alise@example.com` [explain.unknown_user]',
-      'names.test.yaml:5:51: error: invalid destination `nonsense` [explain.bad_destination]',
+      'names.test.yaml:5:51: error: invalid destination `a b` [explain.bad_destination]',
       'names.test.yaml:6:73: error: unknown proxy endpoint or listener `side` [explain.unknown_endpoint]',
       'names.test.yaml:7:13: error: there is no virtual network `mars`; there are: `default` [request.malformed]',
       'names.test.yaml:8:75: error: unknown data center `LRH` [explain.unknown_colo]',

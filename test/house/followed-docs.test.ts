@@ -112,10 +112,10 @@ const blocks = (file: string, language: string) =>
     name === language ? [text] : [],
   )
 
-describe('docs/bring-your-rules.md', () => {
+describe.each(['docs/bring-your-rules.md', 'docs/company-tour.md'])('%s', (file) => {
   beforeAll(begin)
   afterAll(end)
-  const commands = blocks('docs/bring-your-rules.md', 'console').flatMap((block) =>
+  const commands = blocks(file, 'console').flatMap((block) =>
     block
       .split(/^\$ /m)
       .slice(1)

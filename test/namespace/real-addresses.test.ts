@@ -90,7 +90,7 @@ describe.skipIf(!canHaveInternet())('a lab that owns its dedicated addresses', (
   test('EG-01 a loopback stand-in cannot leave the host: a named reason, and nothing arrives', async () => {
     const answer = await seen('erin', IPV4_URL)
     expect(answer).toContain('a loopback stand-in cannot leave this host')
-    expect(answer).toContain('code: egress.address_missing')
+    expect(answer).toContain('code: dial.unreachable')
   })
 
   test('the record says that the public address itself was bound', async () => {

@@ -25,7 +25,7 @@ describe('a system error has one meaning', () => {
     ['EADDRNOTAVAIL', 'bind', 'egress.address_missing'],
     ['EADDRNOTAVAIL', 'connect', 'egress.ports_exhausted'],
     ['EADDRINUSE', 'connect', 'egress.ports_exhausted'],
-    ['EINVAL', 'connect', 'egress.address_missing'],
+    ['EINVAL', 'connect', 'dial.unreachable'],
     ['EMFILE', 'connect', 'guard.too_many_connections'],
     ['EWHATEVER', 'connect', 'dial.unreachable'],
   ])('%s from %s is %s', (code, syscall, expected) => {

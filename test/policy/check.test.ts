@@ -96,10 +96,15 @@ describe('[P5] [R10] a catch-all', () => {
 
 describe('[P6] rules that are never reached', () => {
   const proof = (first: Partial<Rule>, second: Partial<Rule>) => {
-    return messages('P6', [
+    const rules = [
       rule({ name: 'first', precedence: 1, ...first }),
       rule({ name: 'second', precedence: 2, ...second }),
-    ])
+    ]
+    const lists = [
+      { id: 'abc', name: 'abc', type: 'IP', items: ['198.51.100.0/24'] },
+      { id: 'hosts', name: 'hosts', type: 'DOMAIN', items: ['b'] },
+    ]
+    return messages('P6', rules, { account: account({ lists }) })
   }
 
   test.each<[Partial<Rule>, Partial<Rule>]>([
@@ -120,6 +125,7 @@ describe('[P6] rules that are never reached', () => {
       { identity: 'any(identity.groups[*].name == "a")' },
       { identity: 'any(identity.groups.name[*] == "a")', traffic: 'net.dst.port == 1' },
     ],
+    [{ traffic: 'any(net.fqdn.domains[*] == "b.test")' }, { traffic: 'net.fqdn.host == "b.test"' }],
     [{ traffic: 'net.dst.port != 1' }, { traffic: 'not net.dst.port in {1 2}' }],
     [{ traffic: 'net.src.internal_src_ip != 10.0.0.1' }, { traffic: 'not net.src.internal_src_ip in {10.0.0.0/8}' }],
     [{ traffic: 'net.dst.port == 1 or net.dst.port == 2' }, { traffic: 'net.dst.port in {1..1}' }],
@@ -138,9 +144,8 @@ describe('[P6] rules that are never reached', () => {
     [{ traffic: 'net.dst.port == 443' }, { traffic: 'net.dst.port in {80 443}' }],
     [{ traffic: 'net.dst.port == 443', enabled: false }, { traffic: 'net.dst.port == 443' }],
     [{ traffic: 'net.dst.port == 443', identity: 'identity.email == "a"' }, { traffic: 'net.dst.port == 443' }],
-    [{ traffic: 'any(net.fqdn.domains[*] == "b.test")' }, { traffic: 'net.fqdn.host == "b.test"' }],
     [{ traffic: 'net.src.internal_src_ip in {10.0.0.0/8}' }, { traffic: 'not net.src.internal_src_ip == 11.0.0.1' }],
-    [{ traffic: 'net.fqdn.host in $abc' }, { traffic: 'net.fqdn.host == "a"' }],
+    [{ traffic: 'net.fqdn.host in $hosts' }, { traffic: 'net.fqdn.host == "a"' }],
     [{ traffic: 'all(net.fqdn.domains[*] == "a")' }, { traffic: 'any(net.fqdn.domains[*] == "a")' }],
     [{ traffic: 'any(net.fqdn.domains[*] == "a")' }, { traffic: 'all(net.fqdn.domains[*] == "a")' }],
     [

@@ -24,7 +24,7 @@ function checks({ ports }: RouteCall) {
     const others = ruleset.rules.filter((other) => other !== rule)
     return checkRule(rule, account, others).map((issue) => ({ rule: rule.id, why: null, ...toProblem(issue) }))
   })
-  const practices = checkPractices({ account, ruleset, users: ports.users() })
+  const practices = checkPractices({ account, ruleset, users: ports.users(), vocabulary: ports.vocabulary?.() })
   const told = new Set(ofRules.filter(({ code }) => code === 'rule.no_fallback').map(({ rule }) => rule))
   const advice = practices
     .filter(({ code, rule }) => !(code === 'practice.P2' && rule !== undefined && told.has(rule.id)))

@@ -1,5 +1,6 @@
 // Data centers: what there is, and taking one out.
 
+import { closest } from '../../errors/did-you-mean.ts'
 import { notFound } from '../api-error.ts'
 import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
@@ -63,8 +64,11 @@ async function change(call: RouteCall) {
 
 function codeOf(call: RouteCall): string {
   const code = (call.params.code ?? '').toUpperCase()
-  if (!call.ports.plane.current().account.colos.has(code)) throw notFound(`unknown data center \`${code}\``)
-  return code
+  const { colos } = call.ports.plane.current().account
+  if (colos.has(code)) return code
+  const guess = closest(code, colos.keys())
+  const hint = guess === undefined ? '`egresslab colo list --all` has all of them' : `did you mean \`${guess}\`?`
+  throw notFound(`unknown data center \`${code}\`; ${hint}`)
 }
 
 function present(call: RouteCall, code: string) {

@@ -2,7 +2,7 @@
 
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import { FILTER_OUTCOMES, type FilteredSession, sessionFilter } from '../../proxy/session-filter.ts'
-import type { SessionRecord } from '../../proxy/session-record.ts'
+import { ALLOWLIST_VERDICTS, type SessionRecord } from '../../proxy/session-record.ts'
 import { notFound } from '../api-error.ts'
 import { type ApiResponse, listOf, ok } from '../response.ts'
 import type { QueryParameter, Route, RouteCall } from '../router.ts'
@@ -35,6 +35,11 @@ const FILTERS: readonly QueryParameter[] = [
     description: 'only sessions with this egress IP or network',
   },
   { name: 'outcome', schema: { enum: FILTER_OUTCOMES }, description: 'only sessions with this outcome, or `failed`' },
+  {
+    name: 'allowlist',
+    schema: { enum: ALLOWLIST_VERDICTS },
+    description: 'only sessions that an allowlist let in, or refused',
+  },
 ]
 
 const RECENT: readonly QueryParameter[] = [
@@ -142,13 +147,14 @@ function filterOf(query: URLSearchParams): (session: FilteredSession) => boolean
     ...(vnet === undefined ? {} : { vnet }),
     ...(rule === undefined ? {} : { rule }),
     ...(egressIp === undefined ? {} : { egressIp }),
-    ...outcomeIn(query),
+    ...wordIn(query, 'outcome', FILTER_OUTCOMES),
+    ...wordIn(query, 'allowlist', ALLOWLIST_VERDICTS),
   })
 }
 
-function outcomeIn(query: URLSearchParams) {
-  const outcome = wordOf(query, 'outcome', FILTER_OUTCOMES)
-  return outcome === undefined ? {} : { outcome }
+function wordIn(query: URLSearchParams, name: 'outcome' | 'allowlist', words: readonly string[]) {
+  const word = wordOf(query, name, words)
+  return word === undefined ? {} : { [name]: word }
 }
 
 async function live({ query, ports }: RouteCall): Promise<ApiResponse> {
@@ -197,7 +203,12 @@ function seenOpen({ session, decided }: OpenSession): Seen {
       EgressRuleID: decided?.decision.rule?.id ?? '',
       EgressRuleName: session.rule,
       EgressIP: decided?.decision.egress?.address.text ?? '',
-      Lab: { virtualNetworkName: network?.name ?? '', outcome: decided?.decision.outcome, error: undefined },
+      Lab: {
+        virtualNetworkName: network?.name ?? '',
+        outcome: decided?.decision.outcome,
+        error: undefined,
+        allowlist: decided?.letIn === undefined ? undefined : decided.letIn ? 'let-in' : 'refused',
+      },
     },
   }
 }

@@ -2,6 +2,7 @@
 // their own proxy credentials. Open tunnels keep their address; the next connection takes the new one.
 
 import type { Json } from '../../config/lab-state.ts'
+import { didYouMean } from '../../errors/did-you-mean.ts'
 import { canonicalEmail } from '../../policy/canonical-email.ts'
 import { invalidField, notFound } from '../api-error.ts'
 import { listOf, ok } from '../response.ts'
@@ -108,9 +109,10 @@ function idOf(call: RouteCall, wanted: Json): string {
 /** The user whom the path names. */
 function known(call: RouteCall): string {
   const email = canonicalEmail(call.params.email ?? '')
-  const user = call.ports.users().find((candidate) => candidate.email === email)
-  if (user === undefined) throw notFound(`unknown user \`${call.params.email}\``)
-  return user.email
+  const emails = call.ports.users().map((user) => user.email)
+  if (emails.includes(email)) return email
+  const hint = didYouMean(email, emails, 'there are') ?? 'the configuration has no users'
+  throw notFound(`unknown user \`${call.params.email}\`; ${hint}`)
 }
 
 function networkOf(call: RouteCall, email: string) {

@@ -13,6 +13,7 @@ import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
 import { registerInit } from './init.ts'
+import { registerMatrix } from './matrix.ts'
 import { registerPac } from './pac.ts'
 import { registerProve } from './prove.ts'
 import { registerReplay } from './replay.ts'
@@ -30,6 +31,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerStart,
   registerInit,
   registerExplain,
+  registerMatrix,
   registerCheck,
   registerTest,
   registerProve,
