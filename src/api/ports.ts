@@ -1,6 +1,7 @@
 // What the API needs of the rest of the lab; the composition root wires it. The API never imports a sibling.
 
 import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
+import type { Matrix, MatrixQuestion } from '../decider/matrix.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
 import type { Logpush } from '../log/logpush.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
@@ -22,6 +23,8 @@ export interface ApiPorts {
   /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
    *  InputError for a flow that cannot be. */
   readonly explain: (question: ExplainQuestion) => Promise<unknown>
+  /** Who leaves from where, as things are. Throws an InputError for what cannot be asked. */
+  readonly matrix: (question: MatrixQuestion) => Promise<Matrix>
   /** Are these a configured user's proxy credentials? Answers the canonical email. `user` is the name as sent, choices and all;
    *  `peer` the caller's address. Takes as long for unknown users as for known ones, and longer with every wrong guess. Throws
    *  GatewayError `request.malformed` for choices that cannot be. */

@@ -55,6 +55,8 @@ export interface DecisionContextOptions {
   /** where the lab listens, filled in as it comes up; the guard keeps connections away from there */
   readonly ownSockets: OwnSockets
   readonly onNotice: (notice: Issue) => void
+  /** nobody logs in: passwords are not hashed ahead */
+  readonly hashes?: 'on-use'
   /** the bundled geo database, where somebody has it open already; stays open. Not used where the configuration has its own. */
   readonly bundledGeo?: GeoDatabase
   /** `shared`: what is read of geo databases into memory can be given to other threads; a map: another thread has read these */
@@ -76,6 +78,7 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
     people: config,
     placeOf,
     now: () => store.now(),
+    ...(options.hashes === undefined ? {} : { hashes: options.hashes }),
     chosenVirtualNetwork: ({ email }) => choiceOf(store, email),
   })
   const upstream = config.dns?.upstream
@@ -188,6 +191,7 @@ export async function openDecider({ configFile, state }: DeciderOptions, shared:
     store,
     ownSockets: configuredSockets(config),
     onNotice,
+    hashes: 'on-use',
     ...shared,
   })
   return deciderOver({ config, issues: notices, store, context, close: () => closeAll(context, store) })
@@ -217,6 +221,7 @@ export function deciderOver(parts: DeciderParts): Decider {
     get snapshot() {
       return store.current()
     },
+    ports,
     flowsOf: async (arrival) => hypotheticalFlows(arrival, store, ports),
     close,
   }
@@ -255,6 +260,8 @@ export interface Decider {
   readonly config: LabConfig
   readonly issues: readonly Issue[]
   readonly snapshot: LabSnapshot
+  /** for whoever takes the stages apart, because many connections share some of them */
+  readonly ports: DecisionContext['ports']
   /** What the proxy would make of this arrival, were its password right: one flow per address, in dial order.
    *  Throws GatewayError as the proxy would. */
   readonly flowsOf: (arrival: Arrival) => Promise<readonly HypotheticalFlow[]>

@@ -69,7 +69,8 @@ function tunnelJson({ candidate: { tunnel, dial } }: Explained): object {
   return { tunnel: { ...tunnel, dial: tunnel.by === 'stand-in' ? formatEndpoint(dial) : null } }
 }
 
-function withColosDown(snapshot: Snapshot, codes: readonly string[]): Snapshot {
+/** The state with further data centers down. Throws an InputError with every unknown code. */
+export function withColosDown(snapshot: Snapshot, codes: readonly string[]): Snapshot {
   if (codes.length === 0) return snapshot
   const { colos, colosDown } = snapshot.account
   const wanted = codes.map((code) => code.toUpperCase())
@@ -118,12 +119,13 @@ export function hypotheticalArrival(config: LabConfig, destination: string, opti
   }
 }
 
-function parseDestination(text: string): Target {
+/** A URL, or a host or address with or without a port; without either, port 443 is meant. Throws an InputError. */
+export function parseDestination(text: string): Target {
   const [, scheme, rest = ''] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)/i.exec(text) ?? []
   const authority = scheme === undefined ? text : rest
-  const target = parseAuthority(authority, scheme === undefined ? undefined : DEFAULT_PORTS[scheme.toLowerCase()])
+  const target = parseAuthority(authority, scheme === undefined ? 443 : DEFAULT_PORTS[scheme.toLowerCase()])
   if (target !== undefined) return target
-  const hint = 'write a URL, `host:port`, `ip:port` or `[ipv6]:port`'
+  const hint = 'write a URL, `host`, `host:port`, `ip:port` or `[ipv6]:port`'
   throw bad('explain.bad_destination', `invalid destination \`${text}\``, hint)
 }
 

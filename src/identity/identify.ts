@@ -37,6 +37,8 @@ export interface IdentifierOptions {
   readonly chosenVirtualNetwork: (identity: Identity) => string | null | undefined
   /** time, which tests control */
   readonly patience?: CredentialDelay
+  /** `on-use`: nobody logs in here, as where connections are only decided; default: `ahead` */
+  readonly hashes?: 'ahead' | 'on-use'
   /** lab time, epoch ms; default: the machine's */
   readonly now?: () => number
 }
@@ -72,7 +74,7 @@ export function createIdentifier(options: IdentifierOptions): Identifier {
   const inputsOf = (people: People): IdentifyInputs => {
     const directory = createDirectory(people)
     const tokens = createTokenVerifier({ providers: people.identityProviders, directory, keysOf, now })
-    return { directory, verifier: createVerifier(directory, patience), tokens, options }
+    return { directory, verifier: createVerifier(directory, { ...patience, hashes: options.hashes }), tokens, options }
   }
   let inputs = inputsOf(options.people)
   return {

@@ -41,14 +41,19 @@ const MOST_REMEMBERED = 10_000
 /** Most queued attempts under one name from one source; further ones fail unchecked. */
 const MOST_IN_LINE = 16
 
+/** `hashes`: plain passwords are hashed ahead in the background (default), or when somebody sends one. */
+interface PasswordHandling extends CredentialDelay {
+  readonly hashes?: 'ahead' | 'on-use' | undefined
+}
+
 /** Creates the verifier of one directory. A new directory gets a new one, so cached results do not outlive it. */
-export function createVerifier(directory: Directory, { backOff, wait }: CredentialDelay): Verifier {
+export function createVerifier(directory: Directory, { backOff, wait, hashes }: PasswordHandling): Verifier {
   const key = randomBytes(32)
   const prefix = key.toString('base64')
   // a lookup key that never leaves the process, computed for every connection: a one-shot hash costs 2 µs, an HMAC
   // object 15
   const digest = (text: string) => hash('sha256', `${prefix}${text}`, 'latin1')
-  const hashOf = createHashes(directory, key)
+  const hashOf = createHashes(directory, key, hashes)
   const right = lru<ConfiguredUser>(MOST_REMEMBERED)
   const wrong = lru<true>(MOST_REMEMBERED)
   const underway = new Map<string, Promise<ConfiguredUser>>()
@@ -108,7 +113,11 @@ export function createVerifier(directory: Directory, { backOff, wait }: Credenti
 /** The hash to check for a name. Plain passwords are hashed one after the other in the background, or on first use,
  *  which reports a failure. An unknown name gets a decoy that costs as much as some real user's hash, always the
  *  same one for a name. */
-function createHashes(directory: Directory, key: Buffer): (email: string) => Promise<PasswordHash> {
+function createHashes(
+  directory: Directory,
+  key: Buffer,
+  when: PasswordHandling['hashes'] = 'ahead',
+): (email: string) => Promise<PasswordHash> {
   const withPassword = directory.users.filter(({ password }) => password !== undefined)
   const hashes = new Map<ConfiguredUser, Promise<PasswordHash>>()
   const realHash = (user: ConfiguredUser): Promise<PasswordHash> => {
@@ -119,7 +128,7 @@ function createHashes(directory: Directory, key: Buffer): (email: string) => Pro
   const warmUp = async () => {
     for (const user of withPassword) await realHash(user)
   }
-  warmUp().catch(() => undefined)
+  if (when === 'ahead') warmUp().catch(() => undefined)
   return async (email) => {
     const user = directory.userOf(email)
     if (user?.password !== undefined) return realHash(user)

@@ -17,6 +17,7 @@ import type { ConfiguredUser, LabConfig, OriginSpec } from '../config/lab-config
 import { ownFolder } from '../config/own-package.ts'
 import type { Decider } from '../decider/decider.ts'
 import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
+import { createMatrix } from '../decider/matrix.ts'
 import { type EgressVerification, echoOrigins, VERIFY_TIMEOUT_MS, verifyOrigin } from '../decider/verify-egress.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { inputError } from '../errors/issue.ts'
@@ -24,7 +25,7 @@ import { messageOf } from '../errors/thrown.ts'
 import type { GeoDatabase } from '../geo/database.ts'
 import type { Identifier } from '../identity/identify.ts'
 import type { SessionLog } from '../log/session-log.ts'
-import type { Cidr } from '../net/cidr.ts'
+import { rangeText } from '../net/cidr.ts'
 import { ip, parseIp } from '../net/ip.ts'
 import type { EgressHealth, EgressOutage } from '../outbound/egress-health.ts'
 import type { Account } from '../policy/account.ts'
@@ -104,6 +105,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     logpush: parts.logpush,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),
     explain: (question) => answerQuestion(parts.decider, question),
+    matrix: (question) => createMatrix(parts.decider, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
     users: () =>
       parts.config.users.map((user) => ({
@@ -247,11 +249,6 @@ async function viewOf(parts: DiagnosticsParts, spec: OriginSpec): Promise<Origin
     ...(spec.kind === 'saas' ? { allow: spec.allow.map(rangeText) } : {}),
     visitors,
   }
-}
-
-/** A single address is shown as such. */
-function rangeText(range: Cidr): string {
-  return range.length === (range.family === 4 ? 32 : 128) ? range.base.text : range.text
 }
 
 /** The decision the proxy would make for them, and what the allowlist would make of that. */

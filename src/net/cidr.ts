@@ -42,6 +42,11 @@ export function containsIp(prefix: Cidr, address: Ip): boolean {
   return true
 }
 
+/** As people write it: a single address without its length. */
+export function rangeText({ family, base, length, text }: Cidr): string {
+  return length === (family === 4 ? 32 : 128) ? base.text : text
+}
+
 /** The address with all bits after the first `length` cleared. */
 export function maskIp(address: Ip, length: number): Ip {
   const words = address.words.map((word, at) => (word & wordMask(length - 32 * at)) >>> 0)

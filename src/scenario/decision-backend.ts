@@ -46,7 +46,13 @@ export async function openDecisionBackend({
 }: DecisionBackendOptions): Promise<ScenarioBackend> {
   const onNotice = () => undefined
   const store = openStore(config, { onNotice, machineTime })
-  const context = await createDecisionContext({ config, store, ownSockets: configuredSockets(config), onNotice })
+  const context = await createDecisionContext({
+    config,
+    store,
+    ownSockets: configuredSockets(config),
+    onNotice,
+    hashes: 'on-use',
+  })
   await context.geo.load()
   return new DecisionBackend(
     { config, store, context, decider: deciderOver({ config, issues: [], store, context, close: onNotice }) },

@@ -78,6 +78,7 @@ export async function runApi(
       questions.push(question)
       return { asked: question.destination }
     },
+    matrix: async () => ({ connections: 0, rows: [], columns: [], scenarios: [], verdicts: [], cells: [] }),
     checkUser: async (user, password) =>
       user.split(';')[0]?.toLowerCase() === BOB.email && password === BOB.password ? BOB.email : undefined,
     users: () => [{ email: BOB.email, name: 'Bob', groups: ['Sales'] }],

@@ -98,6 +98,54 @@ export const EXPLANATION = object(
   'Explanation',
 )
 
+const PLACE_IN_TABLE = Type.Integer({ minimum: 0, description: 'place in `verdicts`' })
+
+/** Who leaves from where. Statically the same as decider/matrix.ts's type. */
+export const MATRIX = object(
+  {
+    connections: Type.Integer({ minimum: 0, description: 'connections decided, over all scenarios' }),
+    rows: Type.Array(
+      object(
+        {
+          users: Type.Array(TEXT, { description: 'people whose cells are equal' }),
+          groups: Type.Array(TEXT, { description: 'groups of which everybody asked for is in this row' }),
+          virtual_network: object({ id: TEXT, name: TEXT }),
+        },
+        'MatrixRow',
+      ),
+    ),
+    columns: Type.Array(
+      object(
+        {
+          destinations: Type.Array(TEXT, { description: '`host:port`, of which all cells are equal' }),
+          allow: nullable(Type.Array(TEXT, { description: 'what the allowlist has' })),
+        },
+        'MatrixColumn',
+      ),
+    ),
+    scenarios: Type.Array(object({ colos_down: Type.Array(TEXT) }), { description: 'the first is the lab as it is' }),
+    verdicts: Type.Array(
+      object(
+        {
+          outcome: nullable(OUTCOME),
+          rule: nullable(object({ id: TEXT, name: TEXT, precedence: Type.Integer() })),
+          egress: nullable(
+            Type.String({ description: 'the address, or over IPv6 the range in which each person has their own' }),
+          ),
+          fallback: FLAG,
+          colo: nullable(Type.String({ description: 'data center the connection leaves from' })),
+          let_in: nullable(Type.Boolean({ description: 'null: the destination has no allowlist' })),
+          error: nullable(object({ code: TEXT, message: TEXT })),
+        },
+        'MatrixVerdict',
+      ),
+    ),
+    cells: Type.Array(Type.Array(Type.Array(PLACE_IN_TABLE)), { description: 'by scenario, row and column' }),
+  },
+  'Matrix',
+)
+
+export type MatrixShape = Shape<typeof MATRIX>
 export type PartTraceShape = Shape<typeof PART_TRACE>
 export type RuleTraceShape = Shape<typeof RULE_TRACE>
 export type PlanStepShape = Shape<typeof PLAN_STEP>

@@ -12,6 +12,7 @@ import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
 import { registerInit } from './init.ts'
+import { registerMatrix } from './matrix.ts'
 import { registerPac } from './pac.ts'
 import { registerReplay } from './replay.ts'
 import { registerRules } from './rules.ts'
@@ -27,6 +28,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerStart,
   registerInit,
   registerExplain,
+  registerMatrix,
   registerCheck,
   registerTest,
   registerScenario,
