@@ -6,8 +6,8 @@ export const VIEWS = [
   { path: '/', title: 'Live' },
   { path: '/sessions', title: 'Sessions' },
   { path: '/rules', title: 'Rules' },
+  { path: '/matrix', title: 'Matrix' },
   { path: '/explain', title: 'Explain' },
-  { path: '/verify', title: 'Verify' },
   { path: '/clock', title: 'Clock' },
 ] as const
 

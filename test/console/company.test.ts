@@ -102,6 +102,37 @@ describe.skipIf(executable === undefined)('the console with the company', () => 
     await page.getByRole('button', { name: 'Cancel' }).click()
   })
 
+  test('matrix: what changes without a data center, the reason of a cell, and all of it by keyboard', async () => {
+    const { page } = browser
+    await visit(page, lab, '/matrix')
+    const cell = (who: string, at: number) =>
+      page
+        .getByRole('row', { name: new RegExp(`^${who}`) })
+        .getByRole('cell')
+        .nth(at)
+    await expect.poll(() => cell('alice', 0).textContent()).toBe('LHR✓let in')
+    expect(await cell('bob', 0).textContent()).toBe('AMS✕refused')
+    await page.getByRole('button', { name: 'LHR down' }).click()
+    await expect.poll(() => cell('alice', 0).textContent()).toBe('IAD✓let inwas LHR')
+    await page.getByText(/\d+ connections would change without LHR\./).waitFor()
+    expect(new URL(page.url()).search).toBe('?down=LHR')
+    await cell('alice', 0).getByRole('button').focus()
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press('ArrowRight')
+    await page.keyboard.press('ArrowLeft')
+    await page.keyboard.press('Enter')
+    const drawer = page.getByRole('dialog')
+    await drawer.getByText('bob → bank.saas.test:443').waitFor()
+    await drawer.getByText('Refuses').waitFor()
+    await drawer.getByText('Everything else from shared egress').first().waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByLabel('Virtual networks').selectOption('all')
+    await page.getByRole('row', { name: /^alice vnet-EMEA/ }).waitFor()
+    await page.getByLabel('Group').selectOption('Finance')
+    await expect.poll(() => page.getByRole('row').count()).toBe(7)
+  })
+
   test('no page complained of an error or of its security policy', () => {
     expect(browser.complaints).toEqual([])
   })

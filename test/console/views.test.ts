@@ -161,16 +161,13 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
     await page.getByRole('group', { name: 'Map of the outcome' }).waitFor()
   })
 
-  test('verify: real requests through the proxy, and who is let in where', async () => {
+  test('matrix: real requests through the proxy tell which address sites see', async () => {
     const { page } = browser
-    await visit(page, lab, '/verify')
+    await visit(page, lab, '/matrix')
     await page.getByRole('combobox', { name: 'As' }).selectOption('carol@example.com')
     await page.getByRole('button', { name: 'Verify' }).click()
     await page.getByText('Sites see dedicated IPs of this account for carol@example.com.').waitFor()
     await page.getByText('203.0.113.40').first().waitFor()
-    const bank = page.getByRole('region', { name: 'First Example Bank' })
-    expect(await bank.getByRole('listitem').filter({ hasText: 'alice' }).textContent()).toContain('✓ in')
-    expect(await bank.getByRole('listitem').filter({ hasText: 'bob' }).textContent()).toContain('✕ refused')
   })
 
   test('clock: set beyond the date, sites see the address where it is', async () => {
