@@ -160,9 +160,11 @@ interface ResolverParts {
   readonly ownSockets: OwnSockets
 }
 
-function resolverFacts({ destinations, tunnels, guard, geo }: LabConfig, { ownSockets, ...parts }: ResolverParts) {
+function resolverFacts(config: LabConfig, { ownSockets, ...parts }: ResolverParts) {
+  const { destinations, tunnels, guard, geo } = config
   return {
     ...parts,
+    allowlists: allowlistsOf(config),
     destinations,
     tunnels,
     guard: { settings: guard, ownSockets, isLocal: isInterfaceAddress },

@@ -1,15 +1,18 @@
 // Explaining a hypothetical connection: one explanation per address of its destination, in the order they would be tried.
 
+import { proveReach } from '../analysis/unreachable.ts'
 import type { LabConfig } from '../config/lab-config.ts'
-import { didYouMean } from '../errors/did-you-mean.ts'
+import { closest, didYouMean } from '../errors/did-you-mean.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { InputError, inputError } from '../errors/issue.ts'
+import { InputError, type Issue, inputError } from '../errors/issue.ts'
+import { rangeText } from '../net/cidr.ts'
 import { formatEndpoint, type Target } from '../net/endpoint.ts'
 import { parseAuthority } from '../net/host.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
+import { letsIn } from '../policy/allowlist.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import { type Explanation, explain } from '../policy/explain.ts'
-import { createSnapshot, type Snapshot } from '../policy/ruleset.ts'
+import { createSnapshot, type Ruleset, type Snapshot } from '../policy/ruleset.ts'
 import type { Arrival, Listener } from '../proxy/arrival.ts'
 import type { Decider, HypotheticalFlow } from './decider.ts'
 
@@ -34,21 +37,53 @@ export async function explainConnection(
   destination: string,
   options: ExplainOptions,
 ): Promise<readonly [Explained, ...Explained[]]> {
-  const snapshot = withColosDown(decider.snapshot, options.coloDown)
+  const [snapshot, arrival] = allOf(
+    () => withColosDown(decider.snapshot, options.coloDown),
+    () => hypotheticalArrival(decider.config, destination, options),
+    () => checkNetwork(decider.snapshot, options),
+  )
   const names = namesOf(decider.config, snapshot)
-  const flows = await decider.flowsOf(hypotheticalArrival(decider.config, destination, options))
+  const flows = await decider.flowsOf(arrival)
   const [first, ...others] = flows.map((one): Explained => {
     const { virtualNetworkId } = one.flow
     const network = snapshot.account.virtualNetworks.find(({ id }) => id === virtualNetworkId)
     return {
       ...one,
-      explanation: explain(snapshot, one.flow),
+      explanation: nearestOnly(explain(snapshot, one.flow), snapshot),
       virtualNetwork: network?.name ?? virtualNetworkId,
       names,
     }
   })
   if (first === undefined) throw new GatewayError('name.not_found', 'the destination has no address')
   return [first, ...others]
+}
+
+function checkNetwork({ account }: Snapshot, { vnet }: FlowOptions): void {
+  const networks = account.virtualNetworks
+  if (vnet === undefined || networks.some(({ id, name }) => isSame(id, vnet) || isSame(name, vnet))) return
+  const names = networks.map(({ name }) => name)
+  throw bad('explain.unknown_network', `there is no virtual network \`${vnet}\``, didYouMean(vnet, names, 'there are'))
+}
+
+/** Near misses told: more are a list nobody reads. */
+const MOST_NEAR = 3
+const OF_DESTINATION = /^(net\.dst\.|net\.fqdn\.|app\.|net\.protocol)/
+const reaches = new WeakMap<Ruleset, ReadonlySet<string>>()
+
+/** With the near misses that help: one condition is missing, it is not where the connection goes, and the rule can match at all. */
+function nearestOnly(explanation: Explanation, { ruleset, account }: Snapshot): Explanation {
+  const near = explanation.near_misses.filter(
+    ({ parts: [only, ...others] }) =>
+      only !== undefined && others.length === 0 && !OF_DESTINATION.test(only.field ?? ''),
+  )
+  if (near.length === 0) return { ...explanation, near_misses: [] }
+  const dead = reaches.get(ruleset) ?? deadRules(ruleset, account.settings.expressions)
+  reaches.set(ruleset, dead)
+  return { ...explanation, near_misses: near.filter(({ id }) => !dead.has(id)).slice(0, MOST_NEAR) }
+}
+
+function deadRules(...policy: Parameters<typeof proveReach>): ReadonlySet<string> {
+  return new Set(proveReach(...policy).unreachable.map(({ rule }) => rule.id))
 }
 
 function namesOf({ names = new Map() }: LabConfig, { account }: Snapshot): ReadonlyMap<string, string> {
@@ -59,8 +94,17 @@ function namesOf({ names = new Map() }: LabConfig, { account }: Snapshot): Reado
 /** The documented JSON: the address tried first stands for the connection, further ones follow. */
 export function explanationJson([first, ...others]: readonly [Explained, ...Explained[]]): unknown {
   const further = others.map(({ explanation }) => explanation)
+  const allowlist = allowlistJson(first)
   const tunnel = tunnelJson(first)
-  return { ...first.explanation, ...tunnel, ...(further.length === 0 ? {} : { further_addresses: further }) }
+  return { ...first.explanation, allowlist, ...tunnel, ...(further.length === 0 ? {} : { further_addresses: further }) }
+}
+
+/** The destination's allowlist, and what it makes of the egress address; null where it has none. */
+export function allowlistJson({ candidate: { allowlist }, explanation: { decision } }: Explained) {
+  if (allowlist === undefined) return null
+  const egress = decision.egress?.ipv4 ?? decision.egress?.ipv6
+  const let_in = letsIn(allowlist, egress === undefined ? undefined : parseIp(egress))
+  return { service: allowlist.name, allow: allowlist.allow.map(rangeText), let_in }
 }
 
 /** The tunnel it is behind, and where bytes really go: null where that is not known here. */
@@ -81,7 +125,8 @@ export function withColosDown(snapshot: Snapshot, codes: readonly string[]): Sna
 }
 
 function unknownColo(code: string, known: readonly string[]) {
-  const hint = didYouMean(code, known) ?? 'run `egresslab colo list --all` to list them'
+  const guess = closest(code, known)
+  const hint = guess === undefined ? 'run `egresslab colo list --all` to list them' : `did you mean \`${guess}\`?`
   return {
     severity: 'error',
     code: 'explain.unknown_colo',
@@ -106,8 +151,11 @@ const LOOPBACK = ip('127.0.0.1')
 
 /** The arrival; its user is taken at their word. Throws an InputError for a user, endpoint or destination that cannot be. */
 export function hypotheticalArrival(config: LabConfig, destination: string, options: FlowOptions): Arrival {
-  const target = parseDestination(destination)
-  const listener = listenerFor(config, options)
+  const [target, listener] = allOf(
+    () => parseDestination(destination),
+    () => listenerFor(config, options),
+    () => checkNames(config, options),
+  )
   return {
     protocol: options.protocol === 'udp' ? 'socks5-udp' : 'http-connect',
     transport: options.protocol,
@@ -129,16 +177,54 @@ export function parseDestination(text: string): Target {
   throw bad('explain.bad_destination', `invalid destination \`${text}\``, hint)
 }
 
+/** What both give. Throws an InputError with the problems of all three. */
+function allOf<A, B>(first: () => A, second: () => B, third: () => void): readonly [A, B] {
+  const issues: Issue[] = []
+  const attempt = <T>(read: () => T): T | undefined => {
+    try {
+      return read()
+    } catch (thrown) {
+      if (!(thrown instanceof InputError)) throw thrown
+      issues.push(...thrown.issues)
+      return undefined
+    }
+  }
+  const [a, b] = [attempt(first), attempt(second)]
+  attempt(third)
+  if (a === undefined || b === undefined || issues.length > 0) throw new InputError(issues)
+  return [a, b]
+}
+
+/** The names that are looked up later, one by one, when the connection is identified. */
+function checkNames({ users, devices }: LabConfig, { user, device, sourceIp }: FlowOptions): void {
+  const issues: Issue[] = []
+  if (user !== undefined && !users.some(({ identity }) => identity.email === canonicalEmail(user))) {
+    const emails = users.map(({ identity }) => identity.email)
+    issues.push(...bad('explain.unknown_user', `unknown user \`${user}\``, didYouMean(user, emails)).issues)
+  }
+  const names = devices.map((entry) => entry.device.name)
+  const known = devices.some((entry) => [entry.device.name, entry.device.id].some((name) => isSame(name, device)))
+  if (device !== undefined && !known) {
+    issues.push(...bad('explain.unknown_device', `unknown device \`${device}\``, didYouMean(device, names)).issues)
+  }
+  if (sourceIp !== undefined && parseIp(sourceIp) === undefined) {
+    const hint = 'write an IPv4 or IPv6 address'
+    issues.push(...bad('explain.bad_source', `\`${sourceIp}\` is not an IP address`, hint).issues)
+  }
+  if (issues.length > 0) throw new InputError(issues)
+}
+
+function isSame(name: string, written: string | undefined): boolean {
+  return name.toLowerCase() === written?.toLowerCase()
+}
+
 /** The listener they would come through, opened for this person without a password. */
 function listenerFor(config: LabConfig, { endpoint, user }: FlowOptions): Listener {
   const listener = endpoint === undefined ? config.listeners[0] : listenerNamed(config, endpoint)
   if (listener === undefined) throw bad('explain.no_listener', 'the configuration has no listener')
   if (user === undefined)
     return listener.fixedUser === undefined ? { ...listener, authentication: 'anonymous' } : listener
-  const known = config.users.map(({ identity }) => identity.email)
-  const email = canonicalEmail(user)
-  if (!known.includes(email)) throw bad('explain.unknown_user', `unknown user \`${user}\``, didYouMean(user, known))
-  return { ...listener, fixedUser: email }
+  return { ...listener, fixedUser: canonicalEmail(user) }
 }
 
 function listenerNamed({ listeners }: LabConfig, name: string): Listener {

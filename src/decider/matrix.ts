@@ -15,7 +15,7 @@ import { type Decision, type DecisionOutcome, nameOfEgress } from '../policy/dec
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { Candidate, Identified } from '../proxy/stage-values.ts'
 import { flowsOf, identify, receive, resolvePlaceholder, resolveTarget } from '../proxy/stages.ts'
-import { allowlistsOf, type Decider } from './decider.ts'
+import type { Decider } from './decider.ts'
 import { hypotheticalArrival, parseDestination, withColosDown } from './explain-connection.ts'
 
 /** What is asked; whatever is left out means all there is. */
@@ -88,7 +88,7 @@ export async function createMatrix(
   const read = readQuestion(decider, question)
   const visitors = await Promise.all(read.people.map((person) => identifyPerson(decider, person, read.family)))
   const found = await resolveAll(decider, visitors, read.columns)
-  const asked = { ...read, columns: withServices(read.columns, decider.config, found.values()) }
+  const asked = { ...read, columns: withServices(read.columns, found.values()) }
   const verdicts = createVerdicts()
   const grids = asked.scenarios.map(() => visitors.map(() => new Uint32Array(asked.columns.length)))
   let turn = performance.now()
@@ -230,15 +230,12 @@ function columnsAsked(config: LabConfig, { destinations }: MatrixQuestion, { add
   return [...byName].map(([name, target]) => ({ name, target, service: undefined }))
 }
 
-/** With the allowlist each destination has, by its name or else by the address it resolved to. */
-function withServices(columns: readonly Column[], config: LabConfig, found: Iterable<readonly Found[]>): Column[] {
-  const services = allowlistsOf(config)
+/** With the allowlist of the service there, as the resolver found it. */
+function withServices(columns: readonly Column[], found: Iterable<readonly Found[]>): Column[] {
   const resolved = [...found]
   return columns.map((column, at) => {
     const known = resolved.map((ofNetwork) => ofNetwork[at]).find((one) => !(one instanceof GatewayError))
-    const address = known instanceof GatewayError ? '' : (known?.[0]?.destination.ip.text ?? '')
-    const host = column.target.kind === 'name' ? column.target.name : undefined
-    return { ...column, service: services.find(host, address) }
+    return { ...column, service: known instanceof GatewayError ? undefined : known?.[0]?.allowlist }
   })
 }
 

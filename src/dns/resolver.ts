@@ -5,6 +5,7 @@ import type { ConfiguredTunnel, Destination } from '../config/lab-config.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
 import { equalIp, type Family, type Ip } from '../net/ip.ts'
+import type { Allowlists } from '../policy/allowlist.ts'
 import type { Place } from '../policy/place.ts'
 import type { Ports, ResolveOptions } from '../proxy/pipeline-ports.ts'
 import type { Candidate } from '../proxy/stage-values.ts'
@@ -19,6 +20,8 @@ export interface ResolverFacts {
   readonly tunnels?: readonly ConfiguredTunnel[]
   /** instead of one made from destinations and hosts */
   readonly book?: AddressBook
+  /** services that are known to have one */
+  readonly allowlists?: Allowlists
   readonly dns: DnsClient
   readonly guard: GuardFacts
   readonly placeOf: (address: Ip) => Place | undefined
@@ -58,7 +61,7 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
     const candidates: Candidate[] = []
     let refused: GatewayError | undefined
     for (const each of interleave(fitting)) {
-      const candidate = followTunnel(candidateOf(each, target.port, facts), each, target, options)
+      const candidate = followTunnel(candidateOf(each, target, facts), each, target, options)
       const { destination, dial, tunnel } = candidate
       const configured = each.mapped !== undefined || tunnel !== undefined
       const refusal = refusalOf({ destination, dial, configured }, options.peer.ip, facts.guard)
@@ -103,7 +106,8 @@ export function createResolver(facts: ResolverFacts): Ports['resolve'] {
   }
 }
 
-function candidateOf({ ip: address, mapped }: AddressEntry, port: number, facts: ResolverFacts): Candidate {
+function candidateOf({ ip: address, mapped }: AddressEntry, target: Target, facts: ResolverFacts): Candidate {
+  const { port } = target
   const destination = { ip: address, port }
   const place = mapped?.destination.place ?? facts.placeOf(address)
   const dial =
@@ -112,6 +116,8 @@ function candidateOf({ ip: address, mapped }: AddressEntry, port: number, facts:
   const candidate: { -readonly [Name in keyof Candidate]: Candidate[Name] } =
     place === undefined ? { destination, dial, proxiedByCloudflare } : { destination, dial, proxiedByCloudflare, place }
   if (isAmong(facts.gatewayDns, dial)) candidate.gatewayDns = true
+  const allowlist = facts.allowlists?.find(target.kind === 'name' ? target.name : undefined, address.text)
+  if (allowlist !== undefined) candidate.allowlist = allowlist
   if (mapped?.destination.proxyProtocol !== undefined) candidate.proxyProtocol = mapped.destination.proxyProtocol
   return candidate
 }

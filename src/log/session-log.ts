@@ -3,6 +3,7 @@
 
 import { fstat, write } from 'node:fs'
 import { promisify } from 'node:util'
+import type { AllowlistVerdict } from '../policy/allowlist.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
 import { createLineQueue, GATHER_MS, type LineQueue } from './line-queue.ts'
 import type { SessionFile } from './session-file.ts'
@@ -149,10 +150,15 @@ export function sessionLine(record: SessionRecord, options: { readonly colour: b
     printable(record.Lab.target).padEnd(24),
     ...(record.EgressIP === '' ? [] : egress(record, paint)),
     ...(failed ? [paint('bad', failure(record))] : []),
+    ...(record.Lab.allowlist === undefined ? [] : [verdict(record.Lab.allowlist, paint)]),
     ...(record.EgressIP === '' ? [] : [traffic(record)]),
     paint('dim', `${Math.round(record.Lab.durationMs)} ms`),
   ]
   return columns.join('  ').trimEnd()
+}
+
+function verdict(allowlist: AllowlistVerdict, paint: LinePaint): string {
+  return allowlist === 'refused' ? paint('bad', 'refused') : paint('good', 'let in')
 }
 
 function egress(record: SessionRecord, paint: LinePaint): string[] {

@@ -16,6 +16,8 @@ export interface SessionFilter {
   readonly egressIp?: string
   /** an outcome, or `failed` for sessions that ended with an error */
   readonly outcome?: string
+  /** what the destination's allowlist made of it */
+  readonly allowlist?: string
   /** anywhere in the record's JSON */
   readonly text?: string
 }
@@ -25,7 +27,7 @@ export const FILTER_OUTCOMES = [...OUTCOMES, 'failed'] as const
 
 /** A predicate on records. Throws a RangeError when `egressIp` is neither an address nor a network. */
 export function sessionFilter(filter: SessionFilter): (record: SessionRecord) => boolean {
-  const { user, vnet, rule, egressIp, outcome, text } = filter
+  const { user, vnet, rule, egressIp, outcome, allowlist, text } = filter
   const network = egressIp === undefined ? undefined : parseCidr(egressIp)
   if (egressIp !== undefined && network === undefined)
     throw new RangeError(`\`${egressIp}\` is neither an address nor a network`)
@@ -51,6 +53,7 @@ export function sessionFilter(filter: SessionFilter): (record: SessionRecord) =>
     ...(outcome === undefined
       ? []
       : [({ Lab }: SessionRecord) => (outcome === 'failed' ? Lab.error !== undefined : Lab.outcome === outcome)]),
+    ...(allowlist === undefined ? [] : [({ Lab }: SessionRecord) => Lab.allowlist === allowlist]),
     ...(text === undefined
       ? []
       : [(record: SessionRecord) => JSON.stringify(record).toLowerCase().includes(text.toLowerCase())]),

@@ -3,6 +3,7 @@
 import type { CloseReason, ConnectionErrorCode } from '../errors/catalogue.ts'
 import type { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint, formatTarget } from '../net/endpoint.ts'
+import { type AllowlistVerdict, letsIn } from '../policy/allowlist.ts'
 import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 import type { Place } from '../policy/place.ts'
 import type { ClientInfo, InboundProtocol } from './arrival.ts'
@@ -97,6 +98,7 @@ function labRecord(reached: Reached, facts: RecordFacts, attempt: DialAttempt | 
     outcome: decision?.outcome,
     error: error === undefined ? undefined : { code: error.code, message: messageOf(error) ?? '' },
     rulePrecedence: decision?.rule?.precedence,
+    allowlist: allowlistOf(upstream),
     logical: logicalPlace(decision?.logical),
     proxyEndpoint: client.listener.endpoint?.host,
     userPlace: userPlace(context?.userPlace),
@@ -107,6 +109,13 @@ function labRecord(reached: Reached, facts: RecordFacts, attempt: DialAttempt | 
     tcp: tcpOf(facts.end),
     requests: isForwarding(client) ? facts.requests : undefined,
   }
+}
+
+/** Whether the destination lets in the address it sees. */
+function allowlistOf(upstream: Reached['upstream']): LabRecord['allowlist'] {
+  const allowlist = upstream?.attempt.candidate.allowlist
+  if (upstream === undefined || allowlist === undefined) return undefined
+  return letsIn(allowlist, upstream.publicEndpoint.ip) ? 'let-in' : 'refused'
 }
 
 function tcpOf({ tcp }: SessionEnd): LabRecord['tcp'] {
@@ -216,6 +225,8 @@ export interface LabRecord {
   /** set when the connection failed or was reset */
   readonly error?: { readonly code: ConnectionErrorCode; readonly message: string } | undefined
   readonly rulePrecedence?: number | undefined
+  /** whether the destination's allowlist has the egress address; absent where it has none, or was not reached */
+  readonly allowlist?: AllowlistVerdict | undefined
   readonly policyRevision: number
   readonly logical?:
     | {

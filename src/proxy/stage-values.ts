@@ -4,6 +4,7 @@
 import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Endpoint, Target } from '../net/endpoint.ts'
 import type { Family, Ip } from '../net/ip.ts'
+import { type Allowlist, letsIn } from '../policy/allowlist.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Device, Flow, Identity } from '../policy/flow.ts'
 import type { NetworkId } from '../policy/ids.ts'
@@ -66,6 +67,8 @@ export type Reached = Received & Partial<Omit<Connected<Upstream>, keyof Receive
 export interface SessionDecision {
   readonly flow: Flow
   readonly decision: Decision
+  /** whether the destination lets in the egress address; absent: it has no allowlist */
+  readonly letIn?: boolean
   /** the policy it was decided by */
   readonly snapshot: Snapshot
 }
@@ -73,7 +76,10 @@ export interface SessionDecision {
 /** The decision for the address that was connected to, else for the first one tried; undefined before any decision. */
 export function decisionOf({ upstream, attempts, snapshot }: Reached): SessionDecision | undefined {
   const attempt = upstream?.attempt ?? attempts?.[0]
-  return attempt === undefined ? undefined : { flow: attempt.flow, decision: attempt.decision, snapshot }
+  if (attempt === undefined) return undefined
+  const { flow, decision, candidate } = attempt
+  if (candidate.allowlist === undefined) return { flow, decision, snapshot }
+  return { flow, decision, letIn: letsIn(candidate.allowlist, decision.egress?.address), snapshot }
 }
 
 /** Whom a connection belongs to and the parameters chosen with it: the result of identification. */
@@ -100,6 +106,8 @@ export interface Candidate {
   readonly gatewayDns?: boolean
   /** it is behind this tunnel, by a route of the virtual network in force */
   readonly tunnel?: Tunnel
+  /** the service there, if it is known to have an allowlist */
+  readonly allowlist?: Allowlist
 }
 
 /** A tunnel to a private network, and how the lab reaches it. */

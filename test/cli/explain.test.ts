@@ -4,31 +4,87 @@ import { run } from './run.ts'
 const explain = (...args: string[]) => run(['explain', '--state', '/nonexistent/state', ...args])
 const decided = async (...args: string[]) => JSON.parse((await explain('--json', ...args)).stdout)
 
-test('draws who, where, every rule with the parts that decided it, the address and why', async () => {
+const BANK = [
+  'egress   203.0.113.20  bound here as 127.0.10.20',
+  'service  bank.saas.test lets in',
+  'why      rule `Finance to the bank` (precedence 1000) sends this to 203.0.113.20 at LHR',
+  'outcome  dedicated',
+]
+const BANK_FLOW = [
+  '',
+  'from  alice@example.com on alice-laptop, 81.2.69.142 in London GB, virtual network default',
+  'to    bank.saas.test at 198.51.100.20 port 443/tcp in London GB',
+  '',
+  '✓   1000  Finance to the bank',
+  '           traffic        true   any(net.fqdn.domains[*] == "bank.saas.test")   net.fqdn.domains is ["bank.saas.test","saas.test","test"]',
+  '           identity       true   any(identity.groups.name[*] in {"Finance"})   identity.groups.name is ["Finance"]',
+]
+
+test('says first from where and whether that is let in, then why, then the rule that decided', async () => {
   const { code, stdout, stderr } = await explain('--user', 'alice@example.com', 'https://bank.saas.test/login')
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toBe([...BANK, ...BANK_FLOW, ''].join('\n'))
+})
+
+test('--full shows every rule, the path and the addresses considered', async () => {
+  const { stdout } = await explain('--full', '--user', 'alice@example.com', 'https://bank.saas.test/login')
   expect(stdout).toBe(
     [
-      'from  alice@example.com on alice-laptop, 81.2.69.142 in London GB, virtual network default',
-      'to    bank.saas.test at 198.51.100.20 port 443/tcp in London GB',
-      '',
-      '✓   1000  Finance to the bank',
-      '           traffic        true   any(net.fqdn.domains[*] == "bank.saas.test")   net.fqdn.domains is ["bank.saas.test","saas.test","test"]',
-      '           identity       true   any(identity.groups.name[*] in {"Finance"})   identity.groups.name is ["Finance"]',
+      ...BANK,
+      'path     in at LHR, out at LHR, seen in London GB',
+      'plan     primary 203.0.113.20 at LHR: used → fallback 203.0.113.30 at IAD: not needed',
+      ...BANK_FLOW,
       '·   2000  vnet-AMER leaves from Los Angeles  (not reached: rule `Finance to the bank` matched first)',
       '·   3000  vnet-EMEA leaves from London  (not reached: rule `Finance to the bank` matched first)',
       '·   4000  Payroll from encrypted devices  (not reached: rule `Finance to the bank` matched first)',
       '·   5000  Partners  (not reached: rule `Finance to the bank` matched first)',
       '·  10000  Everything else to default egress  (disabled)',
       '',
-      'outcome  dedicated',
-      'egress   203.0.113.20  bound here as 127.0.10.20',
-      'path     in at LHR, out at LHR, seen in London GB',
-      'why      rule `Finance to the bank` (precedence 1000) sends this to 203.0.113.20 at LHR',
-      'plan     primary 203.0.113.20 at LHR: used → fallback 203.0.113.30 at IAD: not needed',
-      '',
     ].join('\n'),
   )
+})
+
+test('a host without a port means port 443, and a service that refuses says whom it allows', async () => {
+  const { stdout } = await explain('--user', 'bob@example.com', 'bank.saas.test')
+  expect(stdout).toContain('\nservice  bank.saas.test refuses (allows 203.0.113.20, 203.0.113.30)\n')
+  expect(stdout).toContain('at 198.51.100.20 port 443/tcp')
+  expect((await decided('--user', 'bob@example.com', 'bank.saas.test')).allowlist).toEqual({
+    service: 'bank.saas.test',
+    allow: ['203.0.113.20', '203.0.113.30'],
+    let_in: false,
+  })
+})
+
+test('a rule is near only if it lacks one condition, not the destination, and can match at all; three at most', async () => {
+  const company = ['-c', 'config/examples/company/lab.yaml']
+  const near = async (...args: string[]) =>
+    (await decided(...company, ...args)).near_misses.map(({ rule }: { rule: string }) => rule)
+  // vnet rules are near as well: three are enough
+  expect(await near('--user', 'bob@example.com', 'payroll.saas.test')).toEqual([
+    'Payroll for HR',
+    'Payroll for Finance',
+    'vnet-EMEA on the continent',
+  ])
+  // `Customs for Hamburg` lacks the country only, and is never reached
+  expect(await near('--user', 'kenji@example.com', 'customs.saas.test')).not.toContain('Customs for Hamburg')
+})
+
+test('everything that cannot be asked is said at once', async () => {
+  const { code, stderr } = await explain(
+    ...['--user', 'alicf@example.com', '--vnet', 'vnet-AMRE', '--device', 'alice-laptp', '--source-ip', '1.2.3'],
+    ...['--colo-down', 'QQQ', '--endpoint', 'mian', 'a b'],
+  )
+  expect(code).toBe(2)
+  expect([...stderr.matchAll(/\[(explain\.\w+)\]/g)].map(([, found]) => found)).toEqual([
+    'explain.unknown_colo',
+    'explain.bad_destination',
+    'explain.unknown_endpoint',
+    'explain.unknown_user',
+    'explain.unknown_device',
+    'explain.bad_source',
+    'explain.unknown_network',
+  ])
+  expect(stderr).toContain('run `egresslab colo list --all`')
 })
 
 test('says which rule nearly matched, and what it lacked', async () => {
@@ -150,7 +206,6 @@ test.each([
   ],
   [['--colo-down', 'XXQ', 'a.test:80'], 'error: unknown data center `XXQ` [explain.unknown_colo]'],
   [['--endpoint', 'nowhere', 'a.test:80'], 'error: unknown proxy endpoint or listener `nowhere`'],
-  [['bank.saas.test'], 'error: invalid destination `bank.saas.test` [explain.bad_destination]'],
   [['--user', 'bob@example.com', '--vnet', 'vnet-AMR', 'a.test:80'], 'error: there is no virtual network `vnet-AMR`'],
   [
     ['--user', 'bob@example.com', '--device', 'alice-laptop', 'a.test:80'],

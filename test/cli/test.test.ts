@@ -71,7 +71,7 @@ test('a failed case shows what differs and the trace that explain draws; the exi
   const file = path('bad.test.yaml')
   const explained = await run(['explain', 'bank.saas.test:443', '--user', 'bob@example.com', '-c', path('lab.yaml')])
   const trace = explained.stdout.replace(/^(?=.)/gm, '      ')
-  expect(trace).toContain('✗   1000  Finance to the bank')
+  expect(trace).toContain('service  bank.saas.test refuses')
   expect(await run(['test', file])).toEqual({
     code: 1,
     stderr: '',

@@ -57,6 +57,7 @@ type DecisionColumns = Pick<
   | 'rule'
   | 'rule_id'
   | 'reason'
+  | 'let_in'
   | 'ingress'
   | 'physical'
   | 'logical'
@@ -68,7 +69,7 @@ type DecisionColumns = Pick<
 
 function decisionColumns(decided: SessionDecision | undefined): DecisionColumns {
   if (decided === undefined) return UNDECIDED
-  const { flow, decision } = decided
+  const { flow, decision, letIn = null } = decided
   const user = flow.userPlace ?? flow.sourcePlace
   return {
     origin: flow.destination.ip.text,
@@ -76,6 +77,7 @@ function decisionColumns(decided: SessionDecision | undefined): DecisionColumns 
     rule: decision.rule?.name ?? '',
     rule_id: decision.rule?.id ?? '',
     reason: decision.reason,
+    let_in: letIn,
     ingress: decision.ingressColo.code,
     physical: decision.physicalColo?.code ?? '',
     logical: decision.logical === null ? '' : placeName(decision.logical.place),
@@ -92,6 +94,7 @@ const UNDECIDED: DecisionColumns = {
   rule: '',
   rule_id: '',
   reason: '',
+  let_in: null,
   ingress: '',
   physical: '',
   logical: '',

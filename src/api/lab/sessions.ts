@@ -1,5 +1,6 @@
 // Live sessions and their closing, the last finished ones, what they add up to per rule, and the stream of events.
 
+import { ALLOWLIST_VERDICTS } from '../../policy/allowlist.ts'
 import { canonicalEmail } from '../../policy/canonical-email.ts'
 import type { LiveSession } from '../../proxy/live-sessions.ts'
 import { FILTER_OUTCOMES, sessionFilter } from '../../proxy/session-filter.ts'
@@ -26,6 +27,11 @@ const RECENT: readonly QueryParameter[] = [
     description: 'only sessions with this egress IP or network',
   },
   { name: 'outcome', schema: { enum: FILTER_OUTCOMES }, description: 'only sessions with this outcome, or `failed`' },
+  {
+    name: 'allowlist',
+    schema: { enum: ALLOWLIST_VERDICTS },
+    description: 'only sessions that an allowlist let in, or refused',
+  },
 ]
 
 export const SESSION_ROUTES: readonly Route[] = [
@@ -99,7 +105,8 @@ function recent({ query, ports }: RouteCall): ApiResponse {
     ...(vnet === undefined ? {} : { vnet }),
     ...(rule === undefined ? {} : { rule }),
     ...(egressIp === undefined ? {} : { egressIp }),
-    ...outcomeIn(query),
+    ...wordIn(query, 'outcome', FILTER_OUTCOMES),
+    ...wordIn(query, 'allowlist', ALLOWLIST_VERDICTS),
   })
   return listOf(
     ports.sessions
@@ -109,9 +116,9 @@ function recent({ query, ports }: RouteCall): ApiResponse {
   )
 }
 
-function outcomeIn(query: URLSearchParams) {
-  const outcome = wordOf(query, 'outcome', FILTER_OUTCOMES)
-  return outcome === undefined ? {} : { outcome }
+function wordIn(query: URLSearchParams, name: 'outcome' | 'allowlist', words: readonly string[]) {
+  const word = wordOf(query, name, words)
+  return word === undefined ? {} : { [name]: word }
 }
 
 function present(session: LiveSession) {

@@ -90,6 +90,9 @@ export const ADDRESS_EXPLANATION = object(MEMBERS, 'AddressExplanation')
 export const EXPLANATION = object(
   {
     ...MEMBERS,
+    allowlist: Type.Optional(
+      nullable(object({ service: TEXT, allow: Type.Array(TEXT), let_in: FLAG }, 'AllowlistAnswer')),
+    ),
     tunnel: Type.Optional(
       object({ id: TEXT, name: TEXT, by: Type.Enum(['stand-in', 'upstream', 'nothing']), dial: NOTHING_OR_TEXT }),
     ),

@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import type { CloseReason, ConnectionErrorCode } from '../../errors/catalogue.ts'
+import { ALLOWLIST_VERDICTS } from '../../policy/allowlist.ts'
 import type { InboundProtocol } from '../../proxy/arrival.ts'
 import { ADDRESS_EXPLANATION, OUTCOME } from './explanations.ts'
 import {
@@ -40,6 +41,7 @@ export const SESSION_ROW = object(
     rule: TEXT,
     rule_id: TEXT,
     reason: TEXT,
+    let_in: nullable(Type.Boolean({ description: 'null: the destination has no allowlist' })),
     ingress: TEXT,
     physical: TEXT,
     logical: Type.String({ description: 'where geolocation databases place the egress address' }),
@@ -95,6 +97,7 @@ const LAB_RECORD = object(
     reason: TEXT,
     error: Type.Optional(object({ code: Type.Unsafe<ConnectionErrorCode>({ type: 'string' }), message: TEXT })),
     rulePrecedence: Type.Optional(Type.Integer()),
+    allowlist: Type.Optional(Type.Enum(ALLOWLIST_VERDICTS)),
     policyRevision: COUNT,
     logical: Type.Optional(
       object({ colo: TEXT, city: TEXT, country: TEXT, latitude: Type.Number(), longitude: Type.Number() }),

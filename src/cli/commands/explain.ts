@@ -20,13 +20,15 @@ interface Options extends ExplainOptions {
   readonly config: string
   readonly state: string
   readonly api?: string
+  readonly full?: boolean
   readonly json?: true
 }
 
 export const registerExplain: RegisterVerb = (program, { io, action }) => {
   withJson(withConfig(program.command('explain <destination>')))
     .description('decides a hypothetical connection and explains the decision; sends no traffic')
-    .addHelpText('after', '\nDESTINATION is a URL, host:port or ip:port.')
+    .addHelpText('after', '\nDESTINATION is a URL, a host (port 443), host:port or ip:port.')
+    .option('--full', 'show every rule, the path and the addresses considered too')
     .option('--user <email>', 'user who connects (default: no user)')
     .option('--vnet <name or id>', 'virtual network of this connection')
     .option('--source-ip <ip>', "the device's public address")
@@ -68,10 +70,9 @@ export const registerExplain: RegisterVerb = (program, { io, action }) => {
   }
 }
 
-function show(io: Io, { json }: Options, explained: readonly [Explained, ...Explained[]]): ExitCode {
-  const [first, ...others] = explained
+function show(io: Io, { json, full = false }: Options, explained: readonly [Explained, ...Explained[]]): ExitCode {
   if (json) writeJson(io, explanationJson(explained))
-  else io.stdout.write(renderExplanation(first, others, stylesFor(io, io.stdout)))
+  else io.stdout.write(renderExplanation(explained, { full, style: stylesFor(io, io.stdout) }))
   return 0
 }
 

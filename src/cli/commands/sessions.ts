@@ -5,6 +5,7 @@ import type { LabAddressOptions, LabClient } from '../../lab/lab-client.ts'
 import { watchStopSignal } from '../../lab/signals.ts'
 import { sessionLine } from '../../log/session-log.ts'
 import { parseCidr } from '../../net/cidr.ts'
+import { ALLOWLIST_VERDICTS } from '../../policy/allowlist.ts'
 import { FILTER_OUTCOMES, type SessionFilter, sessionFilter } from '../../proxy/session-filter.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
 import { connectLab } from '../lazy-imports.ts'
@@ -32,6 +33,11 @@ function withFilters(command: Command): Command {
     .option('--rule <name or id>', 'only sessions this rule decided')
     .option('--egress-ip <ip or network>', 'only sessions with this egress IP', network)
     .addOption(new Option('--outcome <outcome>', 'only sessions with this outcome').choices(FILTER_OUTCOMES))
+    .addOption(
+      new Option('--allowlist <verdict>', 'only sessions that an allowlist let in, or refused').choices(
+        ALLOWLIST_VERDICTS,
+      ),
+    )
     .option('--text <text>', 'only sessions whose record contains this text')
 }
 

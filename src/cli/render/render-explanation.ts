@@ -1,26 +1,39 @@
-// Renders an explanation for people: who connects where, each rule with the parts that decided it, the address and why, and what
-// nearly happened instead.
+// Renders an explanation for people: the verdict first, then the rule that decided, with its parts, and what nearly happened
+// instead. Everything else is shown on demand.
 
-import type { Explained } from '../../decider/explain-connection.ts'
+import { allowlistJson, type Explained } from '../../decider/explain-connection.ts'
 import { formatEndpoint } from '../../net/endpoint.ts'
 import type { ExplainedDecision, Explanation, PartTrace, RuleTrace } from '../../policy/explain.ts'
 import type { Place } from '../../policy/place.ts'
 import type { TextStyles } from '../terminal.ts'
 
-/** The drawing, ending in a line feed. `others`: further addresses of the destination, one line each. */
-export function renderExplanation(first: Explained, others: readonly Explained[], style: TextStyles): string {
+export interface ExplanationView {
+  /** everything, not only what answers the question */
+  readonly full: boolean
+  readonly style: TextStyles
+}
+
+/** The drawing, ending in a line feed: the verdict, the rule that decided, what is near; in full every rule, the path and
+ *  the plan. Further addresses of the destination have one line each. */
+export function renderExplanation(
+  [first, ...others]: readonly [Explained, ...Explained[]],
+  { full, style }: ExplanationView,
+): string {
   const { explanation, names } = first
+  const { trace, decision, plan } = explanation
+  const deciding = trace.filter(({ matched }) => matched)
   return [
-    ...headLines(first, style),
-    '',
-    ...explanation.trace.flatMap((rule) => ruleLines(rule, names, style)),
-    ...(explanation.trace.length === 0 ? [style.dim('  no rules')] : []),
-    '',
-    ...decisionLines(explanation.decision, style),
+    ...decisionLines(first, style),
+    ...(full ? pathLines(decision) : []),
     ...tunnelLines(first, style),
-    ...planLines(explanation),
+    ...(full || decision.egress === null || decision.egress.fallback ? planLines(plan) : []),
     ...nearMissLines(explanation, names, style),
     ...others.map((other) => otherLine(other, style)),
+    '',
+    ...headLines(first, style),
+    ...(full || deciding.length > 0 ? [''] : []),
+    ...(full ? trace : deciding).flatMap((rule) => ruleLines(rule, names, style)),
+    ...(full && trace.length === 0 ? [style.dim('  no rules')] : []),
     '',
   ].join('\n')
 }
@@ -82,17 +95,30 @@ function partLine(
   return `           ${slot.padEnd(14)} ${verdict}  ${withNames(text, names)}${seen}`
 }
 
-function decisionLines(decision: ExplainedDecision, style: TextStyles): string[] {
-  const { egress, physical_colo, logical, ingress_colo, outcome, reason } = decision
+/** The verdict: from where, whether the destination lets that in, and why. */
+function decisionLines(explained: Explained, style: TextStyles): string[] {
+  const { egress, outcome, reason } = explained.explanation.decision
   const address = egress?.ipv4 ?? egress?.ipv6
-  const outcomeText = egress === null ? style.bad(outcome) : style.good(outcome)
-  const where = logical === null ? '' : [logical.city, logical.country].filter((part) => part !== null).join(' ')
   return [
-    `outcome  ${outcomeText}`,
     ...(egress === null ? [] : [`egress   ${style.good(address ?? '')}  ${style.dim(`bound here as ${egress.bind}`)}`]),
-    `path     in at ${ingress_colo}${physical_colo === null ? '' : `, out at ${physical_colo}`}${where === '' ? '' : `, seen in ${where}`}`,
+    ...serviceLines(explained, style),
     `why      ${reason}`,
+    `outcome  ${egress === null ? style.bad(outcome) : style.good(outcome)}`,
   ]
+}
+
+function serviceLines(explained: Explained, style: TextStyles): string[] {
+  const answer = allowlistJson(explained)
+  if (answer === null) return []
+  const { service, allow, let_in } = answer
+  if (let_in) return [`service  ${style.good(`${service} lets in`)}`]
+  return [`service  ${style.bad(`${service} refuses`)} (allows ${allow.join(', ')})`]
+}
+
+function pathLines({ ingress_colo, physical_colo, logical }: ExplainedDecision): string[] {
+  const where = logical === null ? '' : [logical.city, logical.country].filter((part) => part !== null).join(' ')
+  const out = physical_colo === null ? '' : `, out at ${physical_colo}`
+  return [`path     in at ${ingress_colo}${out}${where === '' ? '' : `, seen in ${where}`}`]
 }
 
 function tunnelLines({ candidate: { tunnel, dial } }: Explained, style: TextStyles): string[] {
@@ -105,7 +131,7 @@ function tunnelLines({ candidate: { tunnel, dial } }: Explained, style: TextStyl
   return [`tunnel   ${tunnel.name}, ${reached[tunnel.by]}`]
 }
 
-function planLines({ plan }: Explanation): string[] {
+function planLines(plan: Explanation['plan']): string[] {
   if (plan.length < 2) return []
   const steps = plan.map(({ from, written, colo, verdict }) => {
     const at = colo === undefined ? '' : ` at ${colo}`

@@ -33,7 +33,7 @@ function detail({ differences, asked: [first, ...others] }: PolicyTestCase, styl
     [what, 'expected', style.good(expected)],
     ['', 'found', style.bad(found)],
   ])
-  const trace = first === undefined ? '' : `\n${renderExplanation(first, others, style)}`
+  const trace = first === undefined ? '' : `\n${renderExplanation([first, ...others], { full: false, style })}`
   return renderTable(rows) + trace
 }
 

@@ -89,8 +89,8 @@ function openSessionMessage({ session, decided }: OpenSession): OpenSessionMessa
   return { session, decided: decided === undefined ? undefined : decisionMessage(session.id, decided) }
 }
 
-function decisionMessage(id: string, { flow, decision, snapshot }: SessionDecision): DecisionMessage {
-  return { id, flow, decision, revision: snapshot.revision }
+function decisionMessage(id: string, { snapshot, ...decided }: SessionDecision): DecisionMessage {
+  return { id, ...decided, revision: snapshot.revision }
 }
 
 /** Its decision may come later than its record, which is read when somebody looks at it: of thousands a second few are ever looked at. */
@@ -161,7 +161,8 @@ export class RecentRevisions {
   decidedOf(message: DecisionMessage | undefined): SessionDecision | undefined {
     const snapshot = message === undefined ? undefined : this.#byRevision.get(message.revision)
     if (message === undefined || snapshot === undefined) return undefined
-    return { flow: message.flow, decision: message.decision, snapshot }
+    const { id: _, revision: __, ...decided } = message
+    return { ...decided, snapshot }
   }
 
   openOf({ session, decided }: OpenSessionMessage): OpenSession {
