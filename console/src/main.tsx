@@ -11,7 +11,9 @@ import { render } from 'preact'
 import { followLinks } from './router.ts'
 import { Shell } from './shell.tsx'
 import { startTheme } from './theme.ts'
+import { AccountView } from './views/account.tsx'
 import { ClockView } from './views/clock.tsx'
+import { ConnectView } from './views/connect.tsx'
 import { ExplainView } from './views/explain.tsx'
 import { LiveView } from './views/live.tsx'
 import { MatrixView } from './views/matrix.tsx'
@@ -26,6 +28,8 @@ const VIEWS = {
   // where the matrix's services used to be
   '/verify': MatrixView,
   '/explain': ExplainView,
+  '/connect': ConnectView,
+  '/account': AccountView,
   '/clock': ClockView,
 }
 

@@ -8,6 +8,8 @@ export const VIEWS = [
   { path: '/rules', title: 'Rules' },
   { path: '/matrix', title: 'Matrix' },
   { path: '/explain', title: 'Explain' },
+  { path: '/connect', title: 'Connect' },
+  { path: '/account', title: 'Account' },
   { path: '/clock', title: 'Clock' },
 ] as const
 

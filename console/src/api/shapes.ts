@@ -20,6 +20,7 @@ export type {
   Health,
   LabAccount as Account,
   Me,
+  OpenListener,
   Origin,
   Person,
   PlaceShape as Place,

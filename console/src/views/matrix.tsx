@@ -3,30 +3,19 @@
 
 import type { JSX } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
-import { ApiFailure, ask } from '../api/request.ts'
-import type { Account, Explanation, Matrix } from '../api/shapes.ts'
+import type { Account, Matrix } from '../api/shapes.ts'
 import { location, navigate } from '../router.ts'
-import { Drawer } from '../ui/drawer.tsx'
-import { sentence, Why } from '../ui/explanation.tsx'
+import { sentence } from '../ui/explanation.tsx'
 import { plural } from '../ui/format.ts'
 import { Empty, Loading, Notice } from '../ui/notice.tsx'
 import { OUTCOME_WORDS, OutcomeShape, type Tone } from '../ui/outcome.tsx'
 import { useResource } from '../ui/resource.ts'
 import { SelectField } from '../ui/select.tsx'
+import { type Cell, CellDrawer, isChanged, type Verdict, wordsOfCell } from './matrix-cell.tsx'
 import { VerifyForm } from './verify.tsx'
 
 /** More is nothing to look at. */
 const MOST_CELLS = 12_000
-
-type Verdict = Matrix['verdicts'][number]
-
-interface Cell {
-  readonly row: number
-  readonly column: number
-  readonly now: Verdict
-  /** what it is with no data center taken out */
-  readonly before: Verdict | undefined
-}
 
 interface Asked {
   readonly vnets: string
@@ -179,13 +168,6 @@ function cellsOf({ cells, verdicts, scenarios }: Matrix): Cell[][] {
       const before = scenarios.length > 1 ? verdicts[first[row]?.[column] ?? -1] : undefined
       return now === undefined ? [] : [{ row, column, now, before }]
     }),
-  )
-}
-
-function isChanged({ now, before }: Cell): boolean {
-  return (
-    before !== undefined &&
-    (before.egress !== now.egress || before.let_in !== now.let_in || before.outcome !== now.outcome)
   )
 }
 
@@ -346,13 +328,6 @@ function placeOf({ colo, outcome }: Verdict): string {
   return colo ?? (outcome === 'unroutable' ? 'none' : '–')
 }
 
-function wordsOfCell({ egress, colo, rule, let_in: letIn, outcome, error }: Verdict): string {
-  if (error !== null) return error.message
-  const where = egress === null ? 'nowhere' : `${egress}${colo === null ? '' : ` at ${colo}`}`
-  const why = rule === null ? (outcome ?? '') : `rule ${rule.name}`
-  return `${where}, ${why}${letIn === null ? '' : letIn ? ', let in' : ', refused'}`
-}
-
 const LEGEND: readonly Tone[] = ['dedicated', 'dedicated-fallback', 'balanced', 'default', 'unroutable']
 
 function Legend(): JSX.Element {
@@ -369,71 +344,4 @@ function Legend(): JSX.Element {
       </span>
     </p>
   )
-}
-
-interface CellDrawerProps {
-  readonly matrix: Matrix
-  readonly cell: Cell
-  readonly asked: Asked
-  readonly onClose: () => void
-}
-
-function CellDrawer({ matrix, cell, asked, onClose }: CellDrawerProps): JSX.Element {
-  const row = matrix.rows[cell.row]
-  const column = matrix.columns[cell.column]
-  const [user = ''] = row?.users ?? []
-  const [destination = ''] = column?.destinations ?? []
-  const network = row?.virtual_network.name ?? ''
-  const question = {
-    destination,
-    user,
-    vnet: network,
-    ...(asked.family === '' ? {} : { family: Number(asked.family) }),
-    ...(asked.down.length === 0 ? {} : { colos_down: asked.down }),
-  }
-  const { answer, failure } = useWhy(JSON.stringify(question))
-  const link = new URLSearchParams({
-    destination,
-    user,
-    vnet: network,
-    family: asked.family,
-    colos_down: asked.down.join(' '),
-  })
-  const { now } = cell
-  return (
-    <Drawer title={`${user.replace(/@.*$/, '')} → ${destination}`} onClose={onClose}>
-      <div class="stack">
-        {now.let_in !== null && (
-          <Notice kind={now.let_in ? 'good' : 'bad'}>
-            <strong>{now.let_in ? 'Lets in' : 'Refuses'}</strong> {now.egress ?? 'no address'}; its allowlist has{' '}
-            {column?.allow?.join(', ')}.
-          </Notice>
-        )}
-        {now.error !== null && <Notice kind="bad">{sentence(now.error.message)}</Notice>}
-        {isChanged(cell) && cell.before !== undefined && (
-          <Notice kind="warn">With every data center as it is: {wordsOfCell(cell.before)}.</Notice>
-        )}
-        {(row?.users.length ?? 0) > 1 && <p class="small muted">The same for {row?.users.slice(1).join(', ')}.</p>}
-        {failure !== undefined && <Notice kind="bad">{sentence(failure)}</Notice>}
-        {answer === undefined && failure === undefined && <Loading what="the reason" />}
-        {answer !== undefined && <Why explanation={answer} />}
-        <a href={`/explain?${link}`}>Change the question in Explain</a>
-      </div>
-    </Drawer>
-  )
-}
-
-function useWhy(question: string): { readonly answer?: Explanation; readonly failure?: string } {
-  const [state, setState] = useState<{ readonly answer?: Explanation; readonly failure?: string }>({})
-  useEffect(() => {
-    const leave = new AbortController()
-    ask<Explanation>('POST', '/lab/v1/explain', { body: JSON.parse(question), signal: leave.signal }).then(
-      (answer) => setState({ answer }),
-      (thrown: unknown) => {
-        if (thrown instanceof ApiFailure) setState({ failure: thrown.message })
-      },
-    )
-    return () => leave.abort()
-  }, [question])
-  return state
 }

@@ -278,7 +278,7 @@ function MoveTo({ rule, ordered, onStep, onMove }: MoveToProps): JSX.Element {
   const at = ordered.findIndex(({ id }) => id === rule.id)
   const places = ordered.filter(({ id }, index) => id !== rule.id && index !== at + 1)
   return (
-    <div class="row move">
+    <div class="row move hide-label">
       <button
         type="button"
         class="small"
