@@ -32,7 +32,7 @@ const VIEWS = [
     'the rule editor',
     '/rules',
     async (page: Page) => {
-      await page.getByRole('button', { name: 'Edit Finance' }).click()
+      await page.getByRole('button', { name: 'Edit Finance to the bank' }).click()
       await page.getByLabel('Traffic').fill('net.dst.prot == 443')
       await page.getByText('did you mean').waitFor()
     },
@@ -43,6 +43,22 @@ const VIEWS = [
     async (page: Page) => page.getByText('Rules, in order').waitFor(),
   ],
   ['matrix', '/matrix?down=LHR', async (page: Page) => page.getByRole('cell').first().waitFor()],
+  ['connect', '/connect', async (page: Page) => page.getByText('One request').waitFor()],
+  ['data centers', '/account', async (page: Page) => page.getByRole('switch').first().waitFor()],
+  ['people', '/account?of=people', async (page: Page) => page.getByText('alice@example.com').waitFor()],
+  ['virtual networks', '/account?of=networks', async (page: Page) => page.getByText('vnet-EMEA').waitFor()],
+  [
+    'lists',
+    '/account?of=lists',
+    async (page: Page) => {
+      await page.locator('summary').first().click()
+      await page
+        .getByRole('button', { name: /^Remove/ })
+        .first()
+        .waitFor()
+    },
+  ],
+  ['no page', '/no-such-page', async (page: Page) => page.getByText('Page not found').waitFor()],
   ['clock', '/clock', async (page: Page) => page.getByText('203.0.113.10').waitFor()],
   [
     'me',
@@ -64,7 +80,7 @@ const LOOKS = [
 describe.skipIf(executable === undefined)('the console is for everybody', () => {
   let lab: ConsoleLab
   beforeAll(async () => {
-    lab = await startConsoleLab(3)
+    lab = await startConsoleLab(3, 'config/examples/company/lab.yaml')
     await lab.send('alice', 'http://bank.saas.test/')
     await lab.send('bob;vnet=vnet-AMER', 'http://ipv4.icanhazip.com/')
     await lab.send('bob', 'http://nowhere.invalid/')

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { complete, SELECTORS } from '../../console/src/rules/vocabulary.ts'
 import { SLOT_NAMES, SLOT_SCHEMES } from '../../src/policy/fields.ts'
 import { type Browser, findChromium, openBrowser } from './browser.ts'
-import { type ConsoleLab, startConsoleLab, visit } from './running-lab.ts'
+import { type ConsoleLab, startConsoleLab, TOKEN, visit } from './running-lab.ts'
 
 const executable = findChromium()
 
@@ -131,6 +131,94 @@ describe.skipIf(executable === undefined)('the console with the company', () => 
     await page.getByRole('row', { name: /^alice vnet-EMEA/ }).waitFor()
     await page.getByLabel('Group').selectOption('Finance')
     await expect.poll(() => page.getByRole('row').count()).toBe(7)
+  })
+
+  test('sessions: let in or refused is said and filtered by, and a failed one says why', async () => {
+    const { page } = browser
+    await lab.send('alice', 'http://bank.saas.test/')
+    await lab.send('carol', 'http://bank.saas.test/')
+    await lab.send('bob', 'http://nowhere.invalid/')
+    await visit(page, lab, '/sessions?let_in=refused')
+    const rows = page.locator('.rows-body [role=row]')
+    await expect.poll(() => rows.allTextContents()).toEqual([expect.stringMatching(/carol.*refused/)])
+    await page.getByLabel('Let in').selectOption('let in')
+    await expect.poll(() => rows.allTextContents()).toEqual([expect.stringMatching(/alice.*✓ in/)])
+    await visit(page, lab, '/sessions?user=bob%40example.com')
+    await rows
+      .first()
+      .getByText(/There is no host “nowhere.invalid”/)
+      .waitFor()
+  })
+
+  test('connect: a line for one person that works once the password stands in it', async () => {
+    const { page } = browser
+    await visit(page, lab, '/connect')
+    await page.getByRole('combobox', { name: 'As' }).selectOption('frank@example.com')
+    const line = (await page.getByRole('region', { name: 'One request' }).locator('pre').textContent()) ?? ''
+    expect(line).toBe(`curl -x http://${lab.proxy} -U 'frank@example.com:PASSWORD' http://ipv4.icanhazip.com/`)
+    const pac = (await page.getByRole('region', { name: 'A browser' }).locator('pre').textContent()) ?? ''
+    expect(await (await fetch(pac)).text()).toContain(`PROXY ${lab.proxy}`)
+  })
+
+  test('account: a list, a person’s network and a data center are changed where they are read', async () => {
+    const { page } = browser
+    await visit(page, lab, '/account?of=lists')
+    await page.getByText('Auditors').click()
+    await page.getByLabel('Add to Auditors').fill('mike@example.com')
+    await page.getByRole('button', { name: 'Add', exact: true }).click()
+    await page.getByRole('button', { name: 'Remove mike@example.com from Auditors' }).click()
+    await page.getByText('mike@example.com').waitFor({ state: 'detached' })
+    await page.getByRole('link', { name: 'People' }).click()
+    await page.getByLabel('Virtual network of alice@example.com').selectOption('vnet-EMEA')
+    await expect
+      .poll(async () => JSON.stringify(await lab.ask('GET', '/lab/v1/users/alice@example.com/virtual-network')))
+      .toContain('vnet-EMEA')
+    await page.getByLabel('Virtual network of alice@example.com').selectOption('default')
+    await page.getByRole('link', { name: 'Virtual networks' }).click()
+    await page.getByLabel('New virtual network').fill('vnet-APAC')
+    await page.getByRole('button', { name: 'Add' }).click()
+    await page.getByRole('button', { name: 'Delete vnet-APAC' }).click()
+    await page.getByRole('button', { name: 'Delete vnet-APAC' }).waitFor({ state: 'detached' })
+    await page.getByRole('link', { name: 'Data centers' }).click()
+    await page.getByRole('switch', { name: 'FRA Frankfurt' }).click()
+    await page.getByRole('switch', { name: 'FRA Frankfurt', checked: false }).click()
+    await page.getByRole('switch', { name: 'FRA Frankfurt', checked: true }).waitFor()
+  })
+
+  test('an address that does not exist is a page for people and an error for programs', async () => {
+    const { page } = browser
+    const answer = await page.goto(`${lab.url}/no-such-page`)
+    expect(answer?.status()).toBe(404)
+    await page.getByText('Page not found').waitFor()
+    await page.getByRole('main').getByRole('link', { name: 'Rules' }).click()
+    await page.getByRole('heading', { name: 'Rules', exact: true }).waitFor()
+    const told = await fetch(`${lab.url}/no-such-page`, { headers: { authorization: `Bearer ${TOKEN}` } })
+    expect(told.status).toBe(404)
+    expect(told.headers.get('content-type')).toBe('application/json')
+  })
+
+  test('a request that fails is a page in a browser, with the rule and a link to the session; text for programs', async () => {
+    await lab.ask('PUT', '/lab/v1/colos/LHR', { up: false })
+    await lab.ask('PUT', '/lab/v1/colos/IAD', { up: false })
+    const server = `http://${lab.proxy}`
+    const visitor = await openBrowser({
+      executable: executable ?? '',
+      proxy: { server, username: 'alice@example.com', password: 'lab-alice' },
+    })
+    try {
+      await visitor.page.goto('http://bank.saas.test/')
+      await visitor.page.getByRole('heading', { name: 'egresslab could not fetch this page' }).waitFor()
+      await visitor.page.getByText('Finance to the bank', { exact: true }).waitFor()
+      const link = await visitor.page.getByRole('link', { name: 'This session in the console' }).getAttribute('href')
+      await visit(browser.page, lab, (link ?? '').slice(lab.url.length))
+      await browser.page.locator('.rows-body [role=row]', { hasText: 'unroutable' }).first().waitFor()
+      expect(await lab.send('alice', 'http://bank.saas.test/')).toMatch(/^egresslab: .*\n\ncode: /)
+      expect(visitor.complaints).toEqual([])
+    } finally {
+      await visitor.close()
+      await lab.ask('PUT', '/lab/v1/colos/LHR', { up: true })
+      await lab.ask('PUT', '/lab/v1/colos/IAD', { up: true })
+    }
   })
 
   test('no page complained of an error or of its security policy', () => {

@@ -20,7 +20,7 @@ export type {
   Health,
   LabAccount as Account,
   Me,
-  OpenListener,
+  ListedListener,
   Origin,
   Person,
   PlaceShape as Place,

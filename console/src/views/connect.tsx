@@ -2,7 +2,7 @@
 
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
-import type { OpenListener, Person } from '../api/shapes.ts'
+import type { ListedListener, Person } from '../api/shapes.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { sentence } from '../ui/explanation.tsx'
 import { Loading, Notice } from '../ui/notice.tsx'
@@ -10,14 +10,14 @@ import { useResource } from '../ui/resource.ts'
 import { SelectField } from '../ui/select.tsx'
 
 const EVERY_ADDRESS = new Set(['0.0.0.0', '::'])
-const AUTHENTICATION_WORDS: Readonly<Record<OpenListener['authentication'], string>> = {
+const AUTHENTICATION_WORDS: Readonly<Record<ListedListener['authentication'], string>> = {
   required: 'asks for a user',
   optional: 'takes a user, but needs none',
   anonymous: 'takes everybody as nobody',
 }
 
 export function ConnectView(): JSX.Element {
-  const listeners = useResource<OpenListener[]>('/lab/v1/listeners')
+  const listeners = useResource<ListedListener[]>('/lab/v1/listeners')
   const people = useResource<Person[]>('/lab/v1/users').value
   const [chosen, setChosen] = useState('')
   const [user, setUser] = useState<string>()
@@ -58,7 +58,7 @@ export function ConnectView(): JSX.Element {
   )
 }
 
-function Lines({ listener, user }: { readonly listener: OpenListener; readonly user: string }): JSX.Element {
+function Lines({ listener, user }: { readonly listener: ListedListener; readonly user: string }): JSX.Element {
   const address = addressOf(listener)
   const scheme = listener.tls === 'required' ? 'https' : 'http'
   const isNobody = user === '' || listener.fixed_user !== null || listener.authentication === 'anonymous'
@@ -112,12 +112,12 @@ function Line({ title, text, words, children }: LineProps): JSX.Element {
 }
 
 /** As clients on the machine that shows this page reach it. */
-function addressOf({ host, port }: OpenListener): string {
+function addressOf({ host, port }: ListedListener): string {
   const reached = EVERY_ADDRESS.has(host) ? window.location.hostname : host
   return `${reached.includes(':') && !reached.startsWith('[') ? `[${reached}]` : reached}:${port}`
 }
 
-function describe({ authentication, fixed_user: user, virtual_network: network, tls }: OpenListener): string {
+function describe({ authentication, fixed_user: user, virtual_network: network, tls }: ListedListener): string {
   const parts = [
     'HTTP, CONNECT, SOCKS4 and SOCKS5 on one port',
     user === null ? AUTHENTICATION_WORDS[authentication] : `takes every client as ${user}`,

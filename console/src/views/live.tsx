@@ -47,7 +47,7 @@ export function LiveView(): JSX.Element {
             {LEGEND.map((tone) => (
               <span key={tone} class={`legend-entry tone-${tone}`}>
                 <OutcomeShape tone={tone} />
-                {OUTCOME_WORDS[tone]}
+                {tone === 'failed' ? 'failed or refused' : OUTCOME_WORDS[tone]}
               </span>
             ))}
             <span class="legend-entry plain">

@@ -115,7 +115,7 @@ export const LISTENER = object(
     virtual_network: NOTHING_OR_TEXT,
     tls: Type.Enum(['required', 'optional', 'refused']),
   },
-  'OpenListener',
+  'ListedListener',
 )
 
 export const OVERRIDE = object(
@@ -216,7 +216,7 @@ export type PlaceShape = Shape<typeof PLACE>
 export type ColoShape = Shape<typeof COLO>
 export type ClockShape = Shape<typeof CLOCK>
 export type LabAccount = Shape<typeof LAB_ACCOUNT>
-export type OpenListener = Shape<typeof LISTENER>
+export type ListedListener = Shape<typeof LISTENER>
 export type AttachedNetwork = Shape<typeof ATTACHED_NETWORK>
 export type OfferedNetwork = Shape<typeof OFFERED_NETWORK>
 export type Person = Shape<typeof PERSON>
