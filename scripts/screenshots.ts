@@ -56,7 +56,7 @@ const VIEWS: readonly View[] = [
       await page.getByText('did you mean').waitFor()
       await page.getByLabel('Identity').fill('')
       await page.getByLabel('Identity').pressSequentially('identity.email in $')
-      await page.getByRole('option').first().waitFor()
+      await page.locator('.completions').waitFor()
     },
   },
   {
