@@ -21,6 +21,7 @@ const BENCHES: Readonly<Record<string, (tag: string) => Promise<void>>> = {
     enterOwnNetwork()
     await (await import('./start/run.ts')).benchStart(tag, values.quick)
   },
+  library: async (tag) => (await import('./library.ts')).benchLibrary(tag),
   replay: async (tag) => (await import('./replay/run.ts')).benchReplayAll(tag),
   proxy: async (tag) => {
     enterOwnNetwork()

@@ -2,6 +2,7 @@
 // library's type declarations and the licences of what was bundled; console/dist the console. `npm pack` does it first.
 
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { basename, dirname, join, resolve } from 'node:path'
 import { _ } from 'ajv/dist/2020.js'
 import standalone from 'ajv/dist/standalone/index.js'
@@ -40,7 +41,13 @@ async function bundle(): Promise<readonly OutputChunk[]> {
     input: Object.fromEntries(entries.map(([name, file]) => [name, here(file)])),
     platform: 'node',
     external: ['bufferutil', 'utf-8-validate'],
-    plugins: [modulesOfTheirOwn(), checksMadeBefore(), builtinsAsTheyAre(), requireWhereThereIsNode()],
+    plugins: [
+      modulesOfTheirOwn(),
+      filesOfLibraries(),
+      checksMadeBefore(),
+      builtinsAsTheyAre(),
+      requireWhereThereIsNode(),
+    ],
     onLog: (level, log, report) => {
       if (log.code !== 'EVAL') report(level === 'warn' ? 'error' : level, log)
     },
@@ -72,6 +79,26 @@ function modulesOfTheirOwn(): Plugin {
         if (!known.has(name)) this.emitFile({ type: 'chunk', id: file, fileName: `${name}.js` })
         known.set(name, file)
         return `new URL('./${name}.js', import.meta.url)`
+      })
+    },
+  }
+}
+
+/** WebAssembly that libraries read: what a module of ours finds with `createRequire(import.meta.url).resolve(NAME)` lies beside the
+ *  others, and so does what a library looks for beside itself. */
+function filesOfLibraries(): Plugin {
+  return {
+    name: 'files-of-libraries',
+    transform(code, id) {
+      const emit = (path: string) =>
+        this.emitFile({ type: 'asset', fileName: basename(path), source: readFileSync(path) })
+      if (id.endsWith('/web-tree-sitter/web-tree-sitter.js')) emit(id.replace(/js$/, 'wasm'))
+      if (id.includes('/node_modules/')) return null
+      return code.replaceAll(/createRequire\(import\.meta\.url\)\.resolve\((\w+)\)/g, (all, name: string) => {
+        const file = new RegExp(`const ${name} = ["'](.*\\.wasm)["']`).exec(code)?.[1]
+        if (file === undefined) return all
+        emit(createRequire(id).resolve(file))
+        return `process.getBuiltinModule('node:url').fileURLToPath(new URL('./${basename(file)}', import.meta.url))`
       })
     },
   }

@@ -6,8 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConfig } from '../../src/decider/read-config.ts'
 import { reserveLoopbackNetwork } from '../../src/lab/loopback-network.ts'
-import { type Lab, startLab } from '../../src/lab/start-lab.ts'
-import { createEventLog } from '../../src/log/event-log.ts'
+import { type StartedLab, startLab } from '../../src/lab/start-lab.ts'
 import { curl } from '../../test/support/curl.ts'
 import { portRewriter } from '../../test/support/example-proof.ts'
 import { originFacts, SHIPPED_CONFIG } from './scenes.ts'
@@ -39,7 +38,7 @@ async function runningLab(): Promise<TourLab | undefined> {
 
 /** A lab of this process with what people write of its file made to fit it: other ports, other stand-ins. */
 export interface PrivateTourLab extends TourLab {
-  readonly lab: Lab
+  readonly lab: StartedLab
   /** puts the real ports into a command */
   readonly rewrite: (command: string) => string
   /** puts the real stand-ins into what a command is to print */
@@ -50,8 +49,7 @@ export interface PrivateTourLab extends TourLab {
 export async function privateLab(configFile: string): Promise<PrivateTourLab> {
   const state = mkdtempSync(join(tmpdir(), 'egresslab-tour-'))
   const { network: standInNetwork, release } = await reserveLoopbackNetwork()
-  const events = createEventLog({ form: 'line', write: () => undefined })
-  const lab = await startLab({ configFile, state, ephemeral: true, portsFromZero: true, standInNetwork, events })
+  const lab = await startLab({ configFile, state, ephemeral: true, portsFromZero: true, standInNetwork })
   const [listener] = lab.listeners
   const { listeners, api } = readConfig(configFile).config
   return {

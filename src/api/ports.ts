@@ -87,6 +87,7 @@ export interface SessionsPort {
   settle(colo: string, reset: boolean): Promise<{ readonly reset: boolean; readonly count: number }>
   /** the last finished sessions, oldest first */
   recent(): readonly SessionRecord[]
+  forget(): void
   subscribe(listener: (record: SessionRecord) => void): () => void
 }
 

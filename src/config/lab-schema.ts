@@ -30,46 +30,49 @@ const ORIGIN = block('A test origin for the lab to run there. Default: none, som
 })
 type OriginKind = Static<typeof ORIGIN>['kind']
 
+/** One destination. */
+export const DESTINATION = block('One destination.', {
+  name: optional(text('Its host name. Without one, only its addresses are known.', { format: 'hostname' })),
+  addresses: listOf(
+    'Its public addresses, those that rules see.',
+    or(
+      'string',
+      block('A public address, or one with its stand-in.', {
+        public: text('The public address.', { format: 'ip-address' }),
+        stand_in: optional(
+          text('The local address really dialled. Default: counted out of `stand_ins.network`.', {
+            format: 'ip-address',
+          }),
+        ),
+        ports: optional(ports('Real ports of this address. Default: those of the destination.')),
+      }),
+      { format: 'ip-address' },
+    ),
+    { minItems: 1 },
+  ),
+  ports: optional(
+    ports(
+      'Public port to real port; others are dialled as they are. Default: 80 to 10080 and 443 to 10443 where the lab runs the origin, else none.',
+    ),
+  ),
+  origin: optional(or<'string', typeof ORIGIN, OriginKind>('string', ORIGIN, { format: 'origin-kind' })),
+  place: optional(place('Where it is. Default: by its address through the geo database.')),
+  proxied_by_cloudflare: flag(
+    "Its DNS record is orange-clouded: connections enter Cloudflare's network at the ingress data center. Default: whether its addresses are in Cloudflare's published ranges.",
+    false,
+  ),
+  proxy_protocol: optional(
+    oneOf(
+      'Tells it by the PROXY protocol who connects: the public egress address and port, in front of the first byte of each TCP connection.',
+      ['v2'],
+    ),
+  ),
+})
+
 const DESTINATION_SECTIONS = {
   destinations: listOf(
     'Names (and addresses) the lab answers for, and what really serves them. Default: the echo sites ipv4.icanhazip.com, ipv6.icanhazip.com and ifconfig.me.',
-    block('One destination.', {
-      name: optional(text('Its host name. Without one, only its addresses are known.', { format: 'hostname' })),
-      addresses: listOf(
-        'Its public addresses, those that rules see.',
-        or(
-          'string',
-          block('A public address, or one with its stand-in.', {
-            public: text('The public address.', { format: 'ip-address' }),
-            stand_in: optional(
-              text('The local address really dialled. Default: counted out of `stand_ins.network`.', {
-                format: 'ip-address',
-              }),
-            ),
-            ports: optional(ports('Real ports of this address. Default: those of the destination.')),
-          }),
-          { format: 'ip-address' },
-        ),
-        { minItems: 1 },
-      ),
-      ports: optional(
-        ports(
-          'Public port to real port; others are dialled as they are. Default: 80 to 10080 and 443 to 10443 where the lab runs the origin, else none.',
-        ),
-      ),
-      origin: optional(or<'string', typeof ORIGIN, OriginKind>('string', ORIGIN, { format: 'origin-kind' })),
-      place: optional(place('Where it is. Default: by its address through the geo database.')),
-      proxied_by_cloudflare: flag(
-        "Its DNS record is orange-clouded: connections enter Cloudflare's network at the ingress data center. Default: whether its addresses are in Cloudflare's published ranges.",
-        false,
-      ),
-      proxy_protocol: optional(
-        oneOf(
-          'Tells it by the PROXY protocol who connects: the public egress address and port, in front of the first byte of each TCP connection.',
-          ['v2'],
-        ),
-      ),
-    }),
+    DESTINATION,
     {
       default: [
         { name: 'ipv4.icanhazip.com', addresses: ['198.51.100.4'], origin: 'echo' },

@@ -11,7 +11,7 @@ import { type RawRule, RULE_LIST } from './account-schema.ts'
 import { checkShape, validSections } from './check-shape.ts'
 import { FORMATS, parseDurationMs, parseSizeBytes } from './formats.ts'
 import type { DnsSettings, LabConfig } from './lab-config.ts'
-import { LAB, type RawConfig } from './lab-schema.ts'
+import { LAB, type RawConfig, type RawDestination } from './lab-schema.ts'
 import { gatherNames } from './names.ts'
 import { compareVersions, ownVersion } from './own-package.ts'
 import { createProblems, type Problems } from './problems.ts'
@@ -49,6 +49,10 @@ export interface LoadConfigOptions {
   readonly own?: OwnAddresses
   /** rules from this file, relative to the working directory, instead of all rules of the configuration */
   readonly rulesFile?: string
+  /** every listener annotates its HTTP answers */
+  readonly annotate?: boolean
+  /** destinations besides those of the configuration */
+  readonly destinations?: readonly RawDestination[]
   /** contents of files read before; further files that are read are added */
   readonly files?: ReadFiles
 }
@@ -148,17 +152,23 @@ function withRulesOf(rulesFile: string, raw: RawConfig, file: string): RawConfig
   return { ...raw, rules: [], rules_file: relative(dirname(file), rulesFile) }
 }
 
-function applyOptions(raw: RawConfig, { portsFromZero = false, standInNetwork }: LoadConfigOptions): RawConfig {
+function applyOptions(raw: RawConfig, options: LoadConfigOptions): RawConfig {
+  const { portsFromZero = false, standInNetwork, annotate = false, destinations = [] } = options
   return {
     ...raw,
+    destinations: [...raw.destinations, ...destinations],
     ...(standInNetwork === undefined ? {} : { stand_ins: { network: standInNetwork } }),
     ...(portsFromZero
       ? {
-          listeners: raw.listeners.map((one) => ({ ...one, port: 0 })),
           api: { ...raw.api, port: 0 },
           ...dnsFromZero(raw),
         }
       : {}),
+    listeners: raw.listeners.map((one) => ({
+      ...one,
+      ...(portsFromZero ? { port: 0 } : {}),
+      ...(annotate ? { annotate } : {}),
+    })),
   }
 }
 

@@ -2,7 +2,7 @@
 
 import type { Static } from 'typebox'
 import { id, place } from './account-schema.ts'
-import { anyText, block, list, listOf, oneOf, optional, or, section, tableOf, text, whole } from './schema.ts'
+import { anyText, block, flag, list, listOf, oneOf, optional, or, section, tableOf, text, whole } from './schema.ts'
 
 function claim(description: string, byDefault: readonly string[]) {
   const claims = listOf(description, text('A claim.'), { minItems: 1 })
@@ -226,6 +226,10 @@ export const PEOPLE_SECTIONS = {
             { minItems: 1 },
           ),
         }),
+      ),
+      annotate: flag(
+        'HTTP answers and CONNECT replies name their session, egress address and rule: `Egresslab-Session`, `Egresslab-Egress`, `Egresslab-Rule`.',
+        false,
       ),
     }),
     { minItems: 1, default: [{ name: 'main' }] },

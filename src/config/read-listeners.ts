@@ -66,6 +66,7 @@ function readListener({ names, problems }: ReadingContext, listener: RawListener
     ...(listener.proxy_protocol === undefined
       ? {}
       : { proxyProtocol: { from: listener.proxy_protocol.from.map((text) => cidr(text)) } }),
+    ...(listener.annotate ? { annotate: true } : {}),
   })
 }
 

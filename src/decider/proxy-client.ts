@@ -1,7 +1,7 @@
 // A client of a running proxy: one request as a browser or curl would send it, or one tunnel that stays open.
 
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { Client, type Dispatcher, errors, ProxyAgent, request } from 'undici'
 import { errnoOf, messageOf } from '../errors/thrown.ts'
@@ -30,7 +30,7 @@ export interface RequestOptions {
 /** Sends one GET on a connection of its own, in absolute form or, for `https:`, through a tunnel. Resolves to the answer of
  *  the proxy or the origin. Throws an Error with a sentence for people when there is none. */
 export async function getThroughProxy(url: URL, access: ProxyAccess, options: RequestOptions): Promise<ProxyAnswer> {
-  const dispatcher = url.protocol === 'https:' ? tunnelAgent(access) : new Client(proxyUrl(access), trust(access))
+  const dispatcher = url.protocol === 'https:' ? proxyAgent(access) : new Client(proxyUrl(access), trust(access))
   const { headers = {}, timeoutMs } = options
   const signal = AbortSignal.timeout(timeoutMs)
   try {
@@ -84,14 +84,22 @@ export async function openTunnel(
   return { status: Number(/^HTTP\/1\.[01] (\d{3})/.exec(String(head))?.[1] ?? 0), socket }
 }
 
-function tunnelAgent(access: ProxyAccess): ProxyAgent {
+/** A dispatcher on the proxy: tunnels for `https:`, absolute form for `http:`. Speaks HTTP/1.1 with the proxy: TLS over a stream of
+ *  HTTP/2 ends undici's process (an assertion of Node's JSStreamSocket). */
+export function proxyAgent(access: ProxyAccess): ProxyAgent {
   const token = authorization(access)['proxy-authorization']
   const { connect: tls } = trust(access)
   return new ProxyAgent({
     uri: proxyUrl(access),
     ...(token === undefined ? {} : { token }),
-    ...(tls === undefined ? {} : { proxyTls: tls, requestTls: tls }),
+    ...(tls === undefined ? {} : { proxyTls: { ...tls, ...serverName(access), allowH2: false }, requestTls: tls }),
   })
+}
+
+/** TLS knows no addresses as server names (RFC 6066 section 3), and undici sends what stands in the URL. Development certificates
+ *  are good for `localhost` too. */
+function serverName({ proxy }: ProxyAccess): { servername?: string } {
+  return isIP(proxy.host) === 0 ? {} : { servername: 'localhost' }
 }
 
 function authorization({ credentials }: ProxyAccess): { 'proxy-authorization'?: string } {

@@ -63,6 +63,8 @@ export function httpErrorAnswer(error: GatewayError, options: HttpErrorOptions =
     'Proxy-Status',
     proxyStatus(error),
   ]
+  const { session, egress, rule } = error.details
+  if (session !== undefined) fields.push(...annotationFields(String(session), String(egress ?? ''), String(rule ?? '')))
   if (status === 407) fields.push('Proxy-Authenticate', 'Basic realm="egresslab", charset="UTF-8"')
   if (status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH')
   if (error.code === 'guard.too_many_connections') fields.push('Retry-After', '1')
@@ -79,6 +81,19 @@ export function httpErrorText(
   let head = `HTTP/1.1 ${status} ${reason}\r\n`
   for (let at = 0; at < fields.length; at += 2) head += `${fields[at]}: ${fields[at + 1]}\r\n`
   return `${head}Content-Length: ${body.length}\r\nConnection: ${connection}\r\n\r\n${options.method === 'HEAD' ? '' : body}`
+}
+
+/** The names of the fields by which a listener with `annotate` matches answers with sessions, lower case. */
+export const ANNOTATION_NAMES = ['egresslab-session', 'egresslab-egress', 'egresslab-rule'] as const
+
+/** These fields as a flat list: the session's id, and egress address and rule name unless they are ''. */
+export function annotationFields(session: string, egress: string, rule: string): string[] {
+  return [
+    'Egresslab-Session',
+    session,
+    ...(egress === '' ? [] : ['Egresslab-Egress', egress]),
+    ...(rule === '' ? [] : ['Egresslab-Rule', visible(rule)]),
+  ]
 }
 
 /** `egresslab; error=dns_error; code="name.not_found"; details="…"`: the RFC's token where it has one, our own code

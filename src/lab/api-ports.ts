@@ -95,6 +95,7 @@ function portsOver(parts: ApiParts): ApiPorts {
         return { reset, count: concerned.length }
       },
       recent: () => sessions.recent(),
+      forget: () => sessions.forget(),
       subscribe: (listener) => sessions.subscribe(listener),
     },
     diagnostics: createDiagnostics(parts),

@@ -109,9 +109,15 @@ export function certificatesFolder(state: string): string {
   return existsSync(ofCheckout) ? ofCheckout : join(state, 'certs')
 }
 
-/** The same for a lab that is started. One that keeps nothing takes what is there; else it has a folder that goes with it:
- *  `remove` is to be called in the end. */
-export function openCertificatesFolder({ state, ephemeral }: { readonly state: string; readonly ephemeral: boolean }) {
+/** The same for a lab that is started, unless it is told a folder. One that keeps nothing takes what is there; else it has
+ *  a folder that goes with it: `remove` is to be called in the end. */
+export function openCertificatesFolder(lab: {
+  readonly state: string
+  readonly ephemeral: boolean
+  readonly certificates?: string
+}) {
+  const { state, ephemeral, certificates } = lab
+  if (certificates !== undefined) return { folder: certificates, remove: () => {} }
   const kept = certificatesFolder(state)
   if (!ephemeral || existsSync(kept)) return { folder: kept, remove: () => {} }
   const folder = mkdtempSync(join(tmpdir(), 'egresslab-certs-'))
@@ -119,8 +125,12 @@ export function openCertificatesFolder({ state, ephemeral }: { readonly state: s
 }
 
 /** Reads the certificates, making what is missing. Throws an InputError. */
-export function certificatesFor(config: LabConfig, folder: string): Promise<DevelopmentCertificates> {
+export function certificatesFor(
+  config: Pick<LabConfig, 'destinations' | 'listeners'>,
+  folder: string,
+): Promise<DevelopmentCertificates> {
   const origins = config.destinations.flatMap(({ name }) => (name === undefined ? [] : [name]))
   const doors = config.listeners.map(({ host }) => host).filter((host) => host !== '0.0.0.0' && host !== '::')
-  return ensureDevelopmentCertificates({ folder, names: [...origins, ...doors], now: Date.now() })
+  const names = [...origins, ...doors]
+  return ensureDevelopmentCertificates({ folder, names, now: Date.now() })
 }

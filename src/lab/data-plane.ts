@@ -26,6 +26,7 @@ import {
   inProcessTraffic,
   openListeners,
 } from './data-path.ts'
+import type { FollowedConfig } from './follow-config.ts'
 import { descriptorsOfThisProcess, roomFor } from './preflight.ts'
 import type { OpenedSignIn } from './sign-in.ts'
 import { askedOf } from './workers/remote-addresses.ts'
@@ -38,8 +39,10 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly engine: Engine
   /** how the configuration was read, with its files */
   readonly load: LoadConfigOptions & { readonly files: ReadFiles }
-  /** the files of the configuration in force, which may have been reloaded */
-  readonly files: () => ReadFiles
+  /** folder of the development certificates */
+  readonly certificates: string
+  /** the configuration in force, which may have been reloaded: its files, and the destinations beside it */
+  readonly loaded: () => Pick<FollowedConfig, 'files' | 'destinations'>
   readonly store: Store
   readonly context: DecisionContext
   readonly sessions: SessionLog
@@ -48,8 +51,6 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   /** filled in as listeners open */
   readonly ownSockets: OpenedSockets
   readonly listenerCertificates: Pick<ListenerCertificates, 'tlsFor'>
-  /** the folder of the development certificates */
-  readonly certificates: string
   /** absent: no listener has a sign-in page */
   readonly signIn: OpenedSignIn | undefined
   /** once the API listens */
@@ -115,7 +116,7 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     events,
     file: config.file,
     load,
-    files: parts.files,
+    loaded: parts.loaded,
     ownSockets,
     room: roomOf(parts),
     certificates: parts.certificates,

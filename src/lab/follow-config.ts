@@ -3,6 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { LabConfig } from '../config/lab-config.ts'
+import type { RawDestination } from '../config/lab-schema.ts'
 import type { ReadFiles } from '../config/source-document.ts'
 import type { DecisionContext } from '../decider/decider.ts'
 import { type ReadOptions, readConfig } from '../decider/read-config.ts'
@@ -32,8 +33,12 @@ export interface FollowedConfig {
   readonly config: LabConfig
   /** why the file on disk is not in force; undefined while it is */
   readonly stale: string | undefined
-  /** what the configuration in force was read from */
+  /** what the configuration in force was read from, and the destinations beside it */
   readonly files: ReadFiles
+  readonly destinations: readonly RawDestination[]
+  /** Puts the configuration into force with these destinations beside its own; `prepare` is called before, with what is to come.
+   *  Throws an InputError, a ChangeError, or what `prepare` throws; then nothing has changed. */
+  change(destinations: readonly RawDestination[], prepare: (next: LabConfig) => Promise<void>): Promise<void>
   close(): void
 }
 
@@ -41,6 +46,10 @@ export interface FollowOptions {
   readonly config: LabConfig
   /** with the files that `config` was read from */
   readonly load: ReadOptions & { readonly files: ReadFiles }
+  /** contents that are not read from the disk */
+  readonly given: ReadFiles
+  /** false: nobody changes the file, so nobody looks */
+  readonly isWatched: boolean
   readonly store: Store
   readonly context: DecisionContext
   readonly events: EventLog
@@ -49,39 +58,61 @@ export interface FollowOptions {
 }
 
 /** Starts following. */
-export function followConfig({ config, load, store, context, events, onTaken }: FollowOptions): FollowedConfig {
+export function followConfig(options: FollowOptions): FollowedConfig {
+  const { config, load, given, isWatched, store, context, events, onTaken } = options
   let stale: string | undefined
   let inForce = config
-  let { files } = load
+  let { files, destinations = [] } = load
+  /** as it was last read with no destination beside it; undefined: the file has changed since */
+  let alone: { readonly read: LabConfig; readonly newFiles: ReadFiles } | undefined =
+    destinations.length === 0 ? { read: config, newFiles: files } : undefined
   let turn = Promise.resolve()
   /** Subscribers of the new state already find the new files here. */
-  const take = (read: LabConfig, newFiles: ReadFiles) => {
-    const before = files
+  const take = (read: LabConfig, newFiles: ReadFiles, beside: readonly RawDestination[]) => {
+    const before = { files, destinations }
     files = newFiles
+    destinations = beside
     try {
       store.reload(read)
     } catch (thrown) {
-      files = before
+      ;({ files, destinations } = before)
       throw thrown
     }
     context.replaceConfig(read)
   }
+  const readAnew = (beside: readonly RawDestination[]) => {
+    const newFiles: ReadFiles = new Map(given)
+    const { config: read } = readConfig(config.file, { ...load, files: newFiles, destinations: beside })
+    return { read, newFiles }
+  }
+  const apply = async (beside: readonly RawDestination[], prepare?: (next: LabConfig) => Promise<void>) => {
+    const { read, newFiles } =
+      prepare !== undefined && beside.length === 0 && alone !== undefined ? alone : readAnew(beside)
+    // what is added is tried by whoever prepares it
+    if (prepare === undefined) await checkAddresses(read, store.current().account)
+    else await prepare(read)
+    take(read, new Map(newFiles), beside)
+    await onTaken()
+    if (beside.length === 0) alone = { read, newFiles }
+    else if (prepare === undefined) alone = undefined
+    const names = new Set(beside.map(({ name }) => name))
+    const origins = [...config.origins, ...read.origins.filter(({ name }) => names.has(name))]
+    inForce = { ...read, ...settled(config), origins }
+    stale = undefined
+    return read
+  }
   const reload = async () => {
     try {
-      const newFiles: ReadFiles = new Map()
-      const { config: read } = readConfig(config.file, { ...load, files: newFiles })
-      await checkAddresses(read, store.current().account)
-      take(read, newFiles)
-      await onTaken()
-      events.info(`reloaded \`${config.file}\`${waiting(inForce, read)}`)
-      inForce = { ...read, ...settled(config) }
-      stale = undefined
+      const before = inForce
+      const read = await apply(destinations)
+      events.info(`reloaded \`${config.file}\`${waiting(before, read)}`)
     } catch (thrown) {
       stale = reasonOf(thrown)
       events.warn(`\`${config.file}\` is not in force: ${stale}; the previous version stays in force`)
     }
   }
-  const watched = () => [config.file, ...(inForce.rulesFile === undefined ? [] : [inForce.rulesFile])]
+  const rulesFile = () => (inForce.rulesFile === undefined ? [] : [inForce.rulesFile])
+  const watched = () => (isWatched ? [config.file, ...rulesFile()] : [])
   const watch = watchConfig({
     filesNow: watched,
     onChange: () => {
@@ -98,6 +129,14 @@ export function followConfig({ config, load, store, context, events, onTaken }: 
     },
     get files() {
       return files
+    },
+    get destinations() {
+      return destinations
+    },
+    change(beside, prepare) {
+      const changed = turn.then(async () => void (await apply(beside, prepare)))
+      turn = changed.catch(() => undefined)
+      return changed
     },
     close: () => watch.close(),
   }

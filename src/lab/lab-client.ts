@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Dispatcher, request } from 'undici'
+import { parsePeriodMs } from '../config/formats.ts'
 import { loadConfig } from '../config/load.ts'
 import { InputError, inputError } from '../errors/issue.ts'
 import { errnoOf, messageOf } from '../errors/thrown.ts'
@@ -19,12 +20,25 @@ export interface LabAccess {
 
 /** Makes sure that a lab answers and that there is a token for it. Throws an InputError. */
 export async function connectLab(options: LabAddressOptions, env: NodeJS.ProcessEnv = process.env): Promise<LabClient> {
-  const { url, token } = await accessLab(options, env)
+  return labClient(await accessLab(options, env), options)
+}
+
+/** How refusals are told. */
+interface RefusalOptions {
+  /** the lab's state folder, for messages */
+  readonly state: string
+  /** issues have the path of the member of the body that was refused */
+  readonly withPaths?: boolean
+}
+
+/** A client of a lab that is known to answer. */
+export function labClient(access: LabAccess, options: RefusalOptions): LabClient {
+  const { url } = access
   const call = (method: Method, path: string, signal: AbortSignal, body?: unknown) =>
     send(url, path, {
       method,
       signal,
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${access.token}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
   return {
@@ -39,6 +53,15 @@ export async function connectLab(options: LabAddressOptions, env: NodeJS.Process
       yield* readEvents(answer.body, signal)
     },
   }
+}
+
+/** Seconds of a duration as people write it, `-` in front for back. Throws an InputError. */
+export function secondsOf(duration: string): number {
+  const back = duration.startsWith('-')
+  const milliseconds = parsePeriodMs(back ? duration.slice(1) : duration)
+  if (milliseconds !== undefined) return ((back ? -1 : 1) * milliseconds) / 1000
+  const message = `invalid duration \`${duration}\``
+  throw problem('clock.bad_duration', message, 'write a number and a unit: `90s`, `15m`, `8h`, `7d`, `6w`')
 }
 
 /** Where the lab is and the token for it. Throws an InputError where nobody listens or no token can be found. */
@@ -104,7 +127,7 @@ function unreachable(url: string, thrown: unknown): InputError {
   return problem('lab.unreachable', `cannot reach the lab at ${url}: ${reason}`)
 }
 
-async function resultOf(answer: Dispatcher.ResponseData, url: string, options: LabAddressOptions): Promise<unknown> {
+async function resultOf(answer: Dispatcher.ResponseData, url: string, options: RefusalOptions): Promise<unknown> {
   if (answer.statusCode >= 300) throw await refusalOf(answer, url, options)
   const body: unknown = await answer.body.json().catch(() => undefined)
   if (typeof body !== 'object' || body === null || !('result' in body)) throw notALab(url)
@@ -115,7 +138,7 @@ async function resultOf(answer: Dispatcher.ResponseData, url: string, options: L
 async function refusalOf(
   answer: Dispatcher.ResponseData,
   url: string,
-  { state }: LabAddressOptions,
+  { state, withPaths = false }: RefusalOptions,
 ): Promise<InputError> {
   const body: unknown = await answer.body.json().catch(() => undefined)
   if (answer.statusCode === 401) {
@@ -129,8 +152,17 @@ async function refusalOf(
       severity: 'error' as const,
       code: `lab.${answer.statusCode}`,
       message: String(Object(error).message),
+      ...(withPaths ? pathOf(Object(error).source) : {}),
     })),
   )
+}
+
+/** A JSON pointer (RFC 6901) as a path. */
+function pathOf(source: unknown): { path?: string[] } {
+  const pointer: unknown = Object(source).pointer
+  if (typeof pointer !== 'string') return {}
+  const steps = pointer.split('/').filter((step) => step !== '')
+  return { path: steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')) }
 }
 
 function notALab(url: string): InputError {

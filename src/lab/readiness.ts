@@ -2,10 +2,13 @@
 // connection to every port it listens on, an answer of every thread that carries connections.
 
 import { connect } from 'node:net'
+import { counted } from '../errors/counted.ts'
+import type { Issue } from '../errors/issue.ts'
 import type { SessionLog } from '../log/session-log.ts'
 import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import type { Store } from '../store/store.ts'
 import type { DataPlaneTraffic } from './data-path.ts'
+import type { FollowedConfig } from './follow-config.ts'
 
 export interface ReadinessParts {
   readonly store: Pick<Store, 'whyNotWritable'>
@@ -79,4 +82,15 @@ function tryConnecting({ host, port }: ListeningAt): Promise<string | undefined>
   })
   socket.on('error', ({ message }) => resolve(`\`${name}\` does not accept connections: ${message}`))
   return promise
+}
+
+/** What is not as it should be with configuration, state and session log, one clause each. */
+export function troublesOf(followed: FollowedConfig, harm: readonly Issue[], sessions: SessionLog): readonly string[] {
+  return [
+    ...(followed.stale === undefined ? [] : [`the configuration file is not in force: ${followed.stale}`]),
+    ...harm.map(({ message }) => message),
+    ...(sessions.dropped === 0
+      ? []
+      : [`${counted(sessions.dropped, 'line')} of the session log ${sessions.dropped === 1 ? 'was' : 'were'} lost`]),
+  ]
 }

@@ -8,13 +8,13 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
+import type { RawDestination } from '../config/lab-schema.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
 import { ownVersion } from '../config/own-package.ts'
 import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.ts'
 import { createDecisionContext, type Decider, deciderOver } from '../decider/decider.ts'
 import { openStore } from '../decider/open-store.ts'
 import { type ReadOptions, readConfig } from '../decider/read-config.ts'
-import { counted } from '../errors/counted.ts'
 import type { Issue } from '../errors/issue.ts'
 import { attributionOf } from '../geo/database.ts'
 import { type SiteView, siteViewOf } from '../geo/site-view.ts'
@@ -25,6 +25,7 @@ import { openSessionFile } from '../log/session-file.ts'
 import { createSessionLog, openStandardOutput, type SessionLog } from '../log/session-log.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
+import type { OnOriginRequest } from '../origins/origin-request.ts'
 import { startOrigins } from '../origins/serve.ts'
 import { startUdpEcho } from '../origins/udp-echo.ts'
 import { learnFrom, type OnOutage, watchEgressHealth } from '../outbound/egress-health.ts'
@@ -37,6 +38,7 @@ import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
 import { chooseEngine, type EngineChoice } from '../transport/choose-engine.ts'
 import type { EngineName } from '../transport/engine.ts'
+import { AddedOrigins } from './added-origins.ts'
 import { serveApi } from './api-ports.ts'
 import { certificatesFor, openCertificatesFolder, openListenerCertificates } from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
@@ -44,7 +46,7 @@ import { createDataPlane, type DataPlane } from './data-plane.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
 import { checkAddressesAndPorts, ownPagesOf } from './preflight.ts'
-import { createReadiness } from './readiness.ts'
+import { createReadiness, troublesOf } from './readiness.ts'
 import { openSignIn } from './sign-in.ts'
 import type { WorkerPool } from './workers/worker-pool.ts'
 
@@ -56,14 +58,25 @@ export interface LabOptions extends StartOptions, ReadOptions {
   readonly onOutage?: OnOutage
   /** egress addresses whose stand-ins are taken for lost, as a scenario plays it */
   readonly isLost?: (egress: Egress) => boolean
-  /** the lab's own log; default: plain lines on standard error */
+  /** the lab's own log; default: nothing is said */
   readonly events?: EventLog
   /** the API's token, where it is given from outside */
   readonly apiToken?: string
+  /** folder of the development certificates; default: see {@link openCertificatesFolder} */
+  readonly certificates?: string
+  /** false: the configuration is what it was at the start, whatever becomes of its file */
+  readonly followsFile?: boolean
+  /** hears of every request to a test origin, once it is answered */
+  readonly onRequest?: OnOriginRequest
 }
 
 /** What tests and commands in the same process may use besides. */
-export interface Lab extends RunningLab {
+export interface StartedLab extends RunningLab {
+  /** the API's token as it is now */
+  readonly token: () => string
+  /** Replaces the destinations beside those of the configuration, and the test origins among them. Resolves when new connections
+   *  find them. Throws an InputError; then nothing has changed. */
+  readonly changeDestinations: (destinations: readonly RawDestination[]) => Promise<void>
   readonly store: Store
   readonly pipeline: ConnectionPipeline
   readonly sessions: SessionLog
@@ -82,9 +95,9 @@ const FLUSH_MS = 2000
 const REMEMBERED_SESSIONS = 5000
 
 /** Starts everything or nothing. Throws an InputError with every problem. */
-export async function startLab(options: LabOptions): Promise<Lab> {
-  const events = options.events ?? createEventLog({ form: 'line', write: (text) => process.stderr.write(text) })
-  const load = { ...options, files: new Map<string, Uint8Array>() }
+export async function startLab(options: LabOptions): Promise<StartedLab> {
+  const events = options.events ?? createEventLog({ form: 'line', write: () => undefined })
+  const load = { ...options, files: new Map(options.files) }
   const { config, issues } = readConfig(options.configFile, load)
   await using stack = new AsyncDisposableStack()
 
@@ -136,7 +149,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     workers,
     engine,
     load,
-    files: () => followed.files,
+    loaded: () => followed,
     store,
     context,
     sessions,
@@ -151,16 +164,19 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   })
   if (plane.pool !== undefined) memory.subscribe((session) => learnFrom(session, health))
   const { publicSourceOf, traffic, pipeline } = plane
-  const origins = await startOrigins({
-    specs: config.origins,
-    destinations: config.destinations,
-    certificate: certificates.leaf,
-    proxy: proxyUrl(config),
-    publicSourceOf: publicSourceOf.tcp,
-    siteViewOf: (address, at) => siteViewOf(store.current().tables, context.ports.placeOf, address, at),
-    now: () => store.now(),
-    attribution: attributionOf(context.geo.files()),
-  })
+  const serveOrigins = async ({ origins, destinations }: Pick<LabConfig, 'origins' | 'destinations'>) =>
+    startOrigins({
+      specs: origins,
+      destinations,
+      certificate: (await certificatesFor({ ...config, destinations }, certificatesIn.folder)).leaf,
+      proxy: proxyUrl(config),
+      publicSourceOf: publicSourceOf.tcp,
+      siteViewOf: (address, at) => siteViewOf(store.current().tables, context.ports.placeOf, address, at),
+      now: () => store.now(),
+      attribution: attributionOf(context.geo.files()),
+      onRequest: options.onRequest,
+    })
+  const origins = await serveOrigins(config)
   stack.defer(() => origins.close())
   const udpEcho = await startUdpEcho({
     specs: config.origins,
@@ -170,9 +186,19 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   stack.defer(() => udpEcho.close())
   ownSockets.origins.push(...origins.listeners.map(({ at }) => at), ...udpEcho.endpoints)
 
-  const onTaken = () => plane.configTaken()
-  const followed: FollowedConfig = followConfig({ config, load, store, context, events, onTaken })
+  const followed: FollowedConfig = followConfig({
+    config,
+    load,
+    given: options.files ?? new Map(),
+    isWatched: options.followsFile !== false,
+    store,
+    context,
+    events,
+    onTaken: () => plane.configTaken(),
+  })
   stack.defer(() => followed.close())
+  const added = new AddedOrigins(followed, serveOrigins, ownSockets)
+  stack.defer(() => added.close())
   const current = () => followed.config
   const decider = deciderOver({
     get config() {
@@ -245,6 +271,8 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     api: { host: api.host, port: api.port },
     dns: context.dnsEndpoints,
     apiToken: shownToken(token),
+    token: () => token.current(),
+    changeDestinations: (destinations) => added.change(destinations),
     engine: engine.name,
     authorityFile: certificates.authorityFile,
     ...(options.ephemeral ? {} : { sessionsFile: sessionsFile(options.state) }),
@@ -278,16 +306,6 @@ function openToken({ state, ephemeral, apiToken }: LabOptions) {
 /** The token itself is shown the one time it is made. */
 function shownToken({ isNew, file, current }: ApiToken): RunningLab['apiToken'] {
   return { ...(file === undefined ? {} : { file }), ...(isNew ? { made: current() } : {}) }
-}
-
-function troublesOf(followed: FollowedConfig, harm: readonly Issue[], sessions: SessionLog): readonly string[] {
-  return [
-    ...(followed.stale === undefined ? [] : [`the configuration file is not in force: ${followed.stale}`]),
-    ...harm.map(({ message }) => message),
-    ...(sessions.dropped === 0
-      ? []
-      : [`${counted(sessions.dropped, 'line')} of the session log ${sessions.dropped === 1 ? 'was' : 'were'} lost`]),
-  ]
 }
 
 /** Jobs that push sessions, as the state has them. What waits lives in the state folder, or goes with the lab. */

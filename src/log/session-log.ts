@@ -17,7 +17,7 @@ export interface SessionLog {
   record(record: SessionRecord): void
   /** The same for a session whose record is already JSON; the record itself may never be accessed. */
   recordWritten(session: LoggedSession, json: string): void
-  /** the last sessions, oldest first */
+  /** the last sessions since {@link forget}, oldest first */
   recent(): readonly SessionRecord[]
   /** sessions recorded and log lines lost so far */
   readonly total: number
@@ -25,6 +25,8 @@ export interface SessionLog {
   /** Why a session could not be written to the file now, found by trying; undefined if it could, or there is no
    *  file. */
   whyNotWritable(): Promise<string | undefined>
+  /** Empties what {@link recent} shows; files and counts keep all. */
+  forget(): void
   /** Calls back for every new session; returns the function that unsubscribes. */
   subscribe(listener: (record: SessionRecord) => void): () => void
   /** Writes pending lines, for at most `deadlineMs`. */
@@ -42,8 +44,10 @@ export interface SessionLogOptions {
 
 /** Creates the log of sessions, one record each ([S1]), with these sinks; each may be absent. */
 export function createSessionLog(options: SessionLogOptions): SessionLog {
-  const { file, output, logpush } = options
-  const ring = createRing<LoggedSession>(options.remember ?? 1000)
+  const { file, output, logpush, remember = 1000 } = options
+  let ring = createRing<LoggedSession>(remember)
+  /** recorded before the last {@link SessionLog.forget} */
+  let before = 0
   const listeners = new Set<(record: SessionRecord) => void>()
   const sinks = [file, output?.queue].filter((sink) => sink !== undefined)
   const wantsJson = file !== undefined || output?.form === 'ndjson'
@@ -58,8 +62,12 @@ export function createSessionLog(options: SessionLogOptions): SessionLog {
     record: (record) => take({ record }, wantsJson || logpush?.isWanted ? JSON.stringify(record) : ''),
     recordWritten: take,
     recent: () => ring.items().map(({ record }) => record),
+    forget() {
+      before += ring.total
+      ring = createRing(remember)
+    },
     get total() {
-      return ring.total
+      return before + ring.total
     },
     get dropped() {
       return sinks.reduce((sum, sink) => sum + sink.dropped, 0)

@@ -25,6 +25,9 @@ export interface OriginContext {
   readonly now: () => number
 }
 
+/** Hears of a request once it is answered, with the status of the answer. */
+export type OnOriginRequest = (request: OriginRequest, status: number) => void
+
 export interface OriginRequest {
   readonly site: Site
   readonly scheme: 'http' | 'https'

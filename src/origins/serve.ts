@@ -10,7 +10,13 @@ import { InputError, type Issue } from '../errors/issue.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { oneAtATime } from '../proxy/request-turns.ts'
 import { isWeb, type OriginListener, planOriginListeners, type Site, type WebKind } from './listen-plan.ts'
-import { type OriginClient, type OriginContext, type OriginRequest, originRequestOf } from './origin-request.ts'
+import {
+  type OnOriginRequest,
+  type OriginClient,
+  type OriginContext,
+  type OriginRequest,
+  originRequestOf,
+} from './origin-request.ts'
 import { type Attribution, html, type OriginAnswer, send } from './page.ts'
 import { directRequest, echo, saas, search, site, trace } from './sites.ts'
 import { runTool } from './test-endpoints.ts'
@@ -24,6 +30,7 @@ export interface OriginsOptions extends OriginContext {
   readonly proxy: string
   /** the attribution on pages, for geolocation */
   readonly attribution: Attribution
+  readonly onRequest?: OnOriginRequest | undefined
 }
 
 export interface RunningOrigins {
@@ -99,11 +106,15 @@ async function answer(
   const found = findSite(listener, request)
   if (found === undefined) return send(misdirected(listener, request), request, response, attribution)
   const originRequest = originRequestOf(request, found, options)
-  if (found.spec.kind === 'echo' && (await runTool(originRequest.path, request, response))) return
-  const { client } = originRequest
-  const answerOf = originRequest.path === TRACE ? trace : KINDS[found.spec.kind]
-  const reply = client === undefined ? directRequest(originRequest, options.proxy) : answerOf(originRequest, client)
-  send(reply, request, response, attribution)
+  const isTool = found.spec.kind === 'echo' && (await runTool(originRequest.path, request, response))
+  if (!isTool) send(replyTo(originRequest, options), request, response, attribution)
+  options.onRequest?.(originRequest, response.statusCode)
+}
+
+function replyTo(request: OriginRequest, { proxy }: OriginsOptions): OriginAnswer {
+  const { client, site } = request
+  if (client === undefined) return directRequest(request, proxy)
+  return request.path === TRACE ? trace(request, client) : KINDS[site.spec.kind](request, client)
 }
 
 /** The site named by the Host field; an address means the only site of the listener. */

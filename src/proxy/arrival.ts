@@ -30,6 +30,8 @@ export interface Listener {
   readonly tls?: ListenerTls
   readonly clientCertificates?: ClientCertificateRules
   readonly proxyProtocol?: ProxyProtocolRules
+  /** HTTP answers name their session, egress address and rule in fields of the lab's own */
+  readonly annotate?: boolean
 }
 
 /** The protocols a listener can offer by ALPN (RFC 7301). */

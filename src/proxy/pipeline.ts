@@ -130,18 +130,20 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
   function finish(session: Session<Upstream>, end: SessionEnd): void {
     sessions.delete(session)
     counters.closed(end)
-    record(session.connected, session.id, end, session.requests)
+    record(session.connected, session.id, end, session)
   }
 
   function fail(reached: Reached, thrown: unknown): GatewayError {
-    const error = withDecision(asGatewayError(thrown), reached)
+    const id = newSessionId()
+    const error = withDecision(asGatewayError(thrown), reached, id)
     counters.refused(error.code)
-    record(reached, newSessionId(), { reason: error.rendering.close, error, bytesReceived: 0, bytesSent: 0 }, 0)
+    record(reached, id, { reason: error.rendering.close, error, bytesReceived: 0, bytesSent: 0 }, NO_EXCHANGE)
     return error
   }
 
-  function record(reached: Reached, id: string, end: SessionEnd, requests: number): void {
-    const facts = { id, end, requests, endedAt: ports.now(), endedTick: performance.now() }
+  function record(reached: Reached, id: string, end: SessionEnd, carried: Carried): void {
+    const { requests, exchanges } = carried
+    const facts = { id, end, requests, exchanges, endedAt: ports.now(), endedTick: performance.now() }
     ports.record(makeSessionRecord(reached, facts), decisionOf(reached))
   }
 
@@ -165,18 +167,28 @@ export function createConnectionPipeline(ports: Ports, settings: PipelineSetting
   }
 }
 
-/** The error with what was decided before it happened, for replies: rule, outcome, egress address. */
-function withDecision(error: GatewayError, { attempts }: Reached): GatewayError {
+type Carried = Pick<Session, 'requests' | 'exchanges'>
+const NO_EXCHANGE: Carried = { requests: 0, exchanges: [] }
+
+/** The error with what was decided before it happened, for replies: rule, outcome, egress address; at a listener that annotates,
+ *  the session's id. */
+function withDecision(error: GatewayError, { attempts, client }: Reached, session: string): GatewayError {
   const decision = attempts?.[0]?.decision
-  if (decision === undefined) return error
+  const annotation = client.listener.annotate === true ? { session } : {}
+  if (decision === undefined && client.listener.annotate !== true) return error
   return new GatewayError(error.code, error.message, {
     cause: error,
     logged: error.logged,
     details: {
-      outcome: decision.outcome,
-      rule: decision.rule?.name ?? '',
-      egress: decision.egress?.address.text ?? '',
+      ...(decision === undefined
+        ? {}
+        : {
+            outcome: decision.outcome,
+            rule: decision.rule?.name ?? '',
+            egress: decision.egress?.address.text ?? '',
+          }),
       ...error.details,
+      ...annotation,
     },
   })
 }

@@ -1,9 +1,9 @@
-// Filters session records. All conditions must hold; letter case does not matter. Pure.
+// Filters sessions. All conditions must hold; letter case does not matter. Pure.
 
 import { containsIp, parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import { OUTCOMES } from '../policy/decision.ts'
-import type { SessionRecord } from './session-record.ts'
+import type { LabRecord, SessionRecord } from './session-record.ts'
 
 export interface SessionFilter {
   /** email */
@@ -22,41 +22,49 @@ export interface SessionFilter {
   readonly text?: string
 }
 
+/** What filters look at: a record, or the same facts of a session that is still open. */
+export interface FilteredSession
+  extends Pick<SessionRecord, 'Email' | 'VirtualNetworkID' | 'EgressRuleID' | 'EgressRuleName' | 'EgressIP'> {
+  readonly Lab: Pick<LabRecord, 'virtualNetworkName' | 'outcome' | 'error' | 'allowlist'>
+}
+
 /** The outcomes a filter may name ([E1]), and `failed`. */
 export const FILTER_OUTCOMES = [...OUTCOMES, 'failed'] as const
 
 /** A predicate on records. Throws a RangeError when `egressIp` is neither an address nor a network. */
-export function sessionFilter(filter: SessionFilter): (record: SessionRecord) => boolean {
+export function sessionFilter(filter: SessionFilter): (session: FilteredSession) => boolean {
   const { user, vnet, rule, egressIp, outcome, allowlist, text } = filter
   const network = egressIp === undefined ? undefined : parseCidr(egressIp)
   if (egressIp !== undefined && network === undefined)
     throw new RangeError(`\`${egressIp}\` is neither an address nor a network`)
-  const tests: ((record: SessionRecord) => boolean)[] = [
-    ...(user === undefined ? [] : [({ Email }: SessionRecord) => same(Email, user)]),
+  const tests: ((session: FilteredSession) => boolean)[] = [
+    ...(user === undefined ? [] : [({ Email }: FilteredSession) => same(Email, user)]),
     ...(vnet === undefined
       ? []
       : [
-          ({ VirtualNetworkID, Lab }: SessionRecord) =>
+          ({ VirtualNetworkID, Lab }: FilteredSession) =>
             same(VirtualNetworkID, vnet) || same(Lab.virtualNetworkName, vnet),
         ]),
     ...(rule === undefined
       ? []
-      : [({ EgressRuleID, EgressRuleName }: SessionRecord) => same(EgressRuleID, rule) || same(EgressRuleName, rule)]),
+      : [
+          ({ EgressRuleID, EgressRuleName }: FilteredSession) => same(EgressRuleID, rule) || same(EgressRuleName, rule),
+        ]),
     ...(network === undefined
       ? []
       : [
-          ({ EgressIP }: SessionRecord) => {
+          ({ EgressIP }: FilteredSession) => {
             const address = parseIp(EgressIP)
             return address !== undefined && containsIp(network, address)
           },
         ]),
     ...(outcome === undefined
       ? []
-      : [({ Lab }: SessionRecord) => (outcome === 'failed' ? Lab.error !== undefined : Lab.outcome === outcome)]),
-    ...(allowlist === undefined ? [] : [({ Lab }: SessionRecord) => Lab.allowlist === allowlist]),
+      : [({ Lab }: FilteredSession) => (outcome === 'failed' ? Lab.error !== undefined : Lab.outcome === outcome)]),
+    ...(allowlist === undefined ? [] : [({ Lab }: FilteredSession) => Lab.allowlist === allowlist]),
     ...(text === undefined
       ? []
-      : [(record: SessionRecord) => JSON.stringify(record).toLowerCase().includes(text.toLowerCase())]),
+      : [(record: FilteredSession) => JSON.stringify(record).toLowerCase().includes(text.toLowerCase())]),
   ]
   return (record) => tests.every((test) => test(record))
 }

@@ -7,7 +7,7 @@ import { type AllowlistVerdict, letsIn } from '../policy/allowlist.ts'
 import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 import type { Place } from '../policy/place.ts'
 import type { ClientInfo, InboundProtocol } from './arrival.ts'
-import type { SessionEnd } from './session.ts'
+import type { HttpExchange, SessionEnd } from './session.ts'
 import type { DialAttempt, Reached } from './stage-values.ts'
 
 /** What the record needs beside the stage reached. */
@@ -19,6 +19,7 @@ export interface RecordFacts {
   /** monotonic, ms */
   readonly endedTick: number
   readonly requests: number
+  readonly exchanges: readonly HttpExchange[]
 }
 
 /** The record of a connection, whether it got through or failed at any stage. */
@@ -108,6 +109,7 @@ function labRecord(reached: Reached, facts: RecordFacts, attempt: DialAttempt | 
     distance: upstream?.distance,
     tcp: tcpOf(facts.end),
     requests: isForwarding(client) ? facts.requests : undefined,
+    exchanges: facts.requests > 1 ? facts.exchanges : undefined,
   }
 }
 
@@ -262,6 +264,8 @@ export interface LabRecord {
   readonly durationMs: number
   /** forwarded HTTP: requests carried by this connection */
   readonly requests?: number | undefined
+  /** the last 100 of them, where there were several */
+  readonly exchanges?: readonly HttpExchange[] | undefined
 }
 
 /** The second formatted last: thousands of sessions end per second, and Date takes 2 µs to format one. */

@@ -4,6 +4,7 @@
 import { randomFillSync } from 'node:crypto'
 import type { CloseReason } from '../errors/catalogue.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
+import { annotationFields } from '../errors/to-http.ts'
 import type { TcpInfo } from '../transport/byte-stream.ts'
 import type { ListEntry } from '../transport/linked-list.ts'
 import type { Connected, TcpUpstream, Upstream } from './stage-values.ts'
@@ -22,6 +23,22 @@ export interface SessionEnd {
   readonly firstBytes?: FirstBytes
 }
 
+/** One HTTP request of a session and its response. */
+export interface HttpExchange {
+  /** lab time, RFC 3339 */
+  readonly at: string
+  readonly method: string
+  /** without the query, which may hold secrets */
+  readonly path: string
+  /** 0: there was no response */
+  readonly status: number
+  readonly durationMs: number
+}
+
+/** What a record tells of a connection that is used again and again. */
+const MOST_EXCHANGES = 100
+const NONE: readonly never[] = []
+
 export class Session<Out extends Upstream = TcpUpstream> {
   readonly id = newSessionId()
   readonly connected: Connected<Out>
@@ -29,6 +46,8 @@ export class Session<Out extends Upstream = TcpUpstream> {
   listEntry: ListEntry<Session<Upstream>> | undefined
   /** requests carried so far, for forwarded HTTP */
   requests = 0
+  /** the last of them that are over */
+  exchanges: readonly HttpExchange[] = NONE
   readonly #onEnd: (session: Session<Upstream>, end: SessionEnd) => void
   #ended = false
   #killedBy: GatewayError | undefined
@@ -41,6 +60,18 @@ export class Session<Out extends Upstream = TcpUpstream> {
 
   get upstream(): Out {
     return this.connected.upstream
+  }
+
+  /** Fields that match an answer with this session, as a flat list; none where the listener does not annotate. */
+  get annotation(): readonly string[] {
+    const { client, upstream } = this.connected
+    if (client.listener.annotate !== true) return NONE
+    return annotationFields(this.id, upstream.publicEndpoint.ip.text, upstream.attempt.decision.rule?.name ?? '')
+  }
+
+  /** Takes note of a request that is over. */
+  exchanged(exchange: HttpExchange): void {
+    this.exchanges = [...this.exchanges.slice(1 - MOST_EXCHANGES), exchange]
   }
 
   get ended(): boolean {

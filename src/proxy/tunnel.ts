@@ -8,13 +8,13 @@ import type { Arrival } from './arrival.ts'
 import type { ConnectionPipeline } from './pipeline.ts'
 import { relay } from './relay.ts'
 import { type FirstBytes, type Session, understandFirstBytes } from './session.ts'
-import type { Identification, TcpUpstream } from './stage-values.ts'
+import type { Identification } from './stage-values.ts'
 
 /** The client's side of a tunnel. Nobody else may handle its stream until {@link openTunnel} is done. */
 export interface TunnelClient {
   readonly stream: ByteStream
   /** Sends the success reply; called once the upstream connection is established, never before ([E6]). */
-  accept(upstream: TcpUpstream): void
+  accept(session: Session): void
   /** Sends the error reply, and closes or keeps the connection as the protocol requires. */
   refuse(error: GatewayError): void
 }
@@ -35,7 +35,7 @@ export async function openTunnel(
       ...(identified === undefined ? {} : { identified }),
     })
     client.stream.offClose(cancellation.abort)
-    if (!client.stream.isClosed) client.accept(session.upstream)
+    if (!client.stream.isClosed) client.accept(session)
     await carry(pipeline, session, client.stream)
   } catch (thrown) {
     client.stream.offClose(cancellation.abort)

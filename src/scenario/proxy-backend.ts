@@ -13,8 +13,7 @@ import { getThroughProxy, openTunnel, type ProxyAccess } from '../decider/proxy-
 import { readConfig } from '../decider/read-config.ts'
 import { CONNECTION_ERRORS } from '../errors/catalogue.ts'
 import { type LoopbackNetwork, reserveLoopbackNetwork } from '../lab/loopback-network.ts'
-import { type Lab, startLab } from '../lab/start-lab.ts'
-import { createEventLog } from '../log/event-log.ts'
+import { type StartedLab, startLab } from '../lab/start-lab.ts'
 import { parseIp } from '../net/ip.ts'
 import { createExitTable } from '../outbound/upstream-proxy.ts'
 import { type Allowlists, letsIn } from '../policy/allowlist.ts'
@@ -63,7 +62,6 @@ export async function openProxyBackend(options: ProxyBackendOptions): Promise<Sc
       ephemeral: true,
       portsFromZero: true,
       standInNetwork: standIns.network,
-      events: createEventLog({ form: 'line', write: () => undefined }),
       machineTime,
       adjust,
       onOutage,
@@ -79,7 +77,7 @@ export async function openProxyBackend(options: ProxyBackendOptions): Promise<Sc
 }
 
 interface Parts {
-  readonly lab: Lab
+  readonly lab: StartedLab
   readonly exits: LocalExits
   /** names of egress addresses whose stand-ins are taken for lost */
   readonly lost: Set<string>

@@ -98,6 +98,8 @@ describe('sessions', () => {
     for (const id of ['a', 'b', 'c']) api.finish(record({ SessionID: id }))
     const ids = (await result('/lab/v1/sessions/recent?limit=2')).map(({ SessionID }: SessionRecord) => SessionID)
     expect(ids).toEqual(['b', 'c'])
+    expect((await api.ask('DELETE', '/lab/v1/sessions/recent')).body.result).toEqual({ forgotten: 3 })
+    expect(await result('/lab/v1/sessions/recent')).toEqual([])
   })
 
   test('are counted per rule, and rules that decided none are there too', async () => {

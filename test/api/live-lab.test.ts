@@ -6,8 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Lab, startLab } from '../../src/lab/start-lab.ts'
-import { createEventLog } from '../../src/log/event-log.ts'
+import { type StartedLab, startLab } from '../../src/lab/start-lab.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
 import type { Envelope } from './running-api.ts'
@@ -15,7 +14,7 @@ import type { Envelope } from './running-api.ts'
 const BOB = `Basic ${btoa('bob@example.com:lab-bob')}`
 
 let folder: string
-let lab: Lab
+let lab: StartedLab
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'egresslab-live-'))
   lab = await startLab({
@@ -24,7 +23,6 @@ beforeAll(async () => {
     ephemeral: false,
     portsFromZero: true,
     standInNetwork: ownNetwork(),
-    events: createEventLog({ form: 'line', write: () => undefined }),
   })
 })
 afterAll(async () => {

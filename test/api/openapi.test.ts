@@ -302,6 +302,7 @@ test('real answers of every route are what it says', async () => {
   for (const { SessionID } of recent) await ask('GET /lab/v1/sessions/{id}', { at: { id: SessionID } })
   const [live] = await ask('GET /lab/v1/sessions')
   await ask('GET /lab/v1/sessions/{id}', { at: live })
+  await ask('DELETE /lab/v1/sessions/recent')
   await ask('GET /lab/v1/counters')
   await ask('GET /lab/v1/checks')
   await ask('POST /lab/v1/rules/preview', { body: { rule: { ...words, precedence: 1 } } })
@@ -350,6 +351,7 @@ test('real answers of every route are what it says', async () => {
   await ask('GET /dns-query', { query: `?dns=${query.toString('base64url')}` })
   await ask('POST /dns-query', { body: query, headers: { 'content-type': 'application/dns-message' } })
   expect(await ask('GET /lab/v1/dns/placeholders')).not.toEqual([])
+  await ask('PUT /lab/v1/rules', { body: { rules: [words, { ...words, name: 'second' }] } })
 
   await ask('GET /lab/v1/health/live')
   await ask('GET /lab/v1/health/ready')

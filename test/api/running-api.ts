@@ -70,7 +70,7 @@ export async function runApi(
   const ports: ApiPorts = {
     plane: store,
     sessions,
-    diagnostics: NOTHING_SEEN,
+    diagnostics: { ...NOTHING_SEEN, open: () => live.map((session) => ({ session, decided: undefined })) },
     page: (path) => PAGES[path],
     listeners: () => [],
     token: openApiToken({ given: TOKEN }),
@@ -170,6 +170,7 @@ function sessionsOver(live: LiveSession[], closed: string[]): SessionsPort & { f
     },
     settle: async (_colo, reset) => ({ reset, count: live.length }),
     recent: () => finished,
+    forget: () => finished.splice(0),
     subscribe: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)

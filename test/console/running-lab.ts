@@ -6,14 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { buildConsole } from '../../scripts/build-console.mjs'
-import { type Lab, startLab } from '../../src/lab/start-lab.ts'
+import { type StartedLab, startLab } from '../../src/lab/start-lab.ts'
 import { curl } from '../support/curl.ts'
 import { ownNetwork } from '../support/own-network.ts'
 
 export const TOKEN = 'a-token-for-the-console'
 
 export interface ConsoleLab {
-  readonly lab: Lab
+  readonly lab: StartedLab
   /** `http://127.0.0.1:12345` */
   readonly url: string
   /** `127.0.0.1:12345` */
@@ -58,7 +58,7 @@ export async function startConsoleLab(number: number, configFile = 'config/lab.y
 }
 
 /** On stand-ins that no other lab of this machine has: tests run beside each other. */
-async function startSomewhere(configFile: string, number: number): Promise<Lab> {
+async function startSomewhere(configFile: string, number: number): Promise<StartedLab> {
   for (let attempt = 0; ; attempt++) {
     try {
       return await startLab({

@@ -18,6 +18,7 @@ test.each([
   ['src/proxy/relay.ts', "const late = await import('../cli/io.ts')", 'must not import from `cli`'],
   ['src/net/ip.ts', "export * from '../errors/issue.ts'", 'must not import from `errors`'],
   ['src/net/ip.ts', "import {\n  a,\n  b,\n} from '../policy/rule.ts'", 'must not import from `policy`'],
+  ['src/library/policy.ts', "import { loadConfig } from '../config/load.ts'", 'pure and must not import from `config`'],
   ['src/lost/found.ts', '', 'has no place in the arrow'],
 ])('the check sees a wrong import in %s: %s', (path, text, complaint) => {
   expect(arrowViolations(new Map([[path, text]]))).toEqual([expect.stringContaining(complaint)])

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Lab, startLab } from '../../src/lab/start-lab.ts'
+import { type StartedLab, startLab } from '../../src/lab/start-lab.ts'
 import { curl } from '../support/curl.ts'
 import { ownNetwork } from '../support/own-network.ts'
 
@@ -23,7 +23,7 @@ destinations:
 `
 
 let folder: string
-let lab: Lab
+let lab: StartedLab
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'origins-lab-'))

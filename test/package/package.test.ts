@@ -110,7 +110,8 @@ describe('the tarball', () => {
     const names = readdirSync(home, { recursive: true, encoding: 'utf8' })
     expect(names).toEqual(expect.arrayContaining(['LICENSE', 'NOTICE.md', 'README.md', 'dist/main.js']))
     expect(names.filter((name) => /^(src|test|bench|certs|node_modules|\.egresslab)(\/|$)/.test(name))).toEqual([])
-    expect(names.filter((name) => /\.(png|jpe?g|pem|db|tgz|mmdb)$|\.test\./.test(name))).toEqual([
+    expect(names.filter((name) => /\.(png|jpe?g|pem|db|tgz|mmdb)$|\.test\./.test(name)).sort()).toEqual([
+      'config/examples/bring/partners.test.yaml',
       'config/init/egress.test.yaml',
     ])
   })
@@ -266,6 +267,16 @@ describe('a project of its own', () => {
     expect(JSON.parse((await egresslab(threads, cwd)).stdout)).toMatchObject({ rules: 20, threads: 2 })
     const load = await egresslab(['bench', 'proxy', '--seconds', '1', '--concurrency', '2', '--json'], cwd)
     expect(JSON.parse(load.stdout)).toMatchObject({ failures: 0 })
+  })
+
+  test('Terraform is read by the WebAssembly that was packed', async () => {
+    const cwd = emptyFolder('terraform')
+    writeFileSync(
+      join(cwd, 'main.tf'),
+      'resource "cloudflare_zero_trust_gateway_policy" "x" {\n  name = "From tf"\n  action = "egress"\n  filters = ["egress"]\n  precedence = 5\n}\n',
+    )
+    const pulled = await egresslab(['rules', 'pull', '--from', 'main.tf'], cwd)
+    expect(pulled).toMatchObject({ code: 0, stdout: expect.stringContaining('name: From tf') })
   })
 
   test('compiled code that came along with the folder is not run', async () => {

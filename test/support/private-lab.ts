@@ -3,12 +3,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Lab, type LabOptions, startLab } from '../../src/lab/start-lab.ts'
+import { type LabOptions, type StartedLab, startLab } from '../../src/lab/start-lab.ts'
 import { createEventLog, type EventLog } from '../../src/log/event-log.ts'
 import { ownNetwork } from './own-network.ts'
 
 export interface PrivateLab {
-  readonly lab: Lab
+  readonly lab: StartedLab
   /** `http://127.0.0.1:PORT` of the first listener */
   readonly proxy: string
   readonly folder: string

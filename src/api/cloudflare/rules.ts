@@ -10,9 +10,12 @@ import type { Route, RouteCall } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { DELETED, RULE } from '../shapes/cloudflare.ts'
 import { fromRuleDocument, toRuleDocument } from './rule-document.ts'
-import { ANY_OBJECT, FLAG, find, liveOf, NAME, newId, objectOf, TEXT, written } from './stored.ts'
+import { ANY_OBJECT, FLAG, find, liveOf, NAME, newId, objectOf, TEXT, UUID, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/rules'
+const IS_UUID = new RegExp(UUID.pattern)
+/** of an account ([R14]) */
+const MOST_RULES = 500
 
 const EGRESS = {
   type: ['object', 'null'],
@@ -106,6 +109,21 @@ export const RULE_ROUTES: readonly Route[] = [
     answers: { kind: 'result', schema: DELETED },
     handle: remove,
   },
+  {
+    method: 'PUT',
+    path: '/lab/v1/rules',
+    summary:
+      'makes these rules all there are, in one step; they keep the ids they have, and without a precedence their order',
+    access: 'token',
+    answers: { kind: 'list', schema: RULE },
+    body: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['rules'],
+      properties: { rules: { type: 'array', maxItems: MOST_RULES, items: RULE_BODY } },
+    },
+    handle: replaceAll,
+  },
 ]
 
 function create(call: RouteCall) {
@@ -124,6 +142,17 @@ function replace(call: RouteCall) {
     draft.put('rule', ruleOf(draft, id, call.body, mode))
   })
   return ok(present(call, written(call, 'rule', id)))
+}
+
+function replaceAll(call: RouteCall) {
+  const mode = modeOf(call)
+  const bodies = call.body.rules as readonly JsonObject[]
+  const ids = bodies.map(({ id }) => (typeof id === 'string' && IS_UUID.test(id) ? id.toLowerCase() : newId()))
+  call.change((draft) => {
+    for (const { id } of draft.all('rule')) draft.remove('rule', id)
+    for (const [at, body] of bodies.entries()) draft.put('rule', ruleOf(draft, ids[at] ?? '', body, mode))
+  })
+  return listOf(ids.map((id) => present(call, written(call, 'rule', id))))
 }
 
 function remove(call: RouteCall) {

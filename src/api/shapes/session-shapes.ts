@@ -82,6 +82,7 @@ export const LIVE_SESSION = object(
     outcome: TEXT,
     rule: TEXT,
     started_at: TIME,
+    ended_at: nullable(Type.String({ format: 'date-time', description: 'null while it is open' })),
     bytes_received: COUNT,
     bytes_sent: COUNT,
     policy_revision: COUNT,
@@ -119,6 +120,11 @@ const LAB_RECORD = object(
     distance: Type.Optional(object({ km: Type.Number(), addedMs: Type.Number() })),
     durationMs: DURATION_MS,
     requests: Type.Optional(COUNT),
+    exchanges: Type.Optional(
+      Type.Array(
+        object({ at: TIME, method: TEXT, path: TEXT, status: COUNT, durationMs: DURATION_MS }, 'HttpExchange'),
+      ),
+    ),
   },
   'LabRecord',
 )
@@ -178,6 +184,8 @@ export const SESSION_RECORD = object(
   'SessionRecord',
 )
 
+export const FORGOTTEN = object({ forgotten: COUNT }, 'ForgottenSessions')
+
 export const RULE_COUNT = object(
   { rule: TEXT, name: TEXT, precedence: Type.Integer(), sessions: COUNT, last_used: nullable(TIME) },
   'RuleCount',
@@ -222,6 +230,7 @@ export type SessionRow = Shape<typeof SESSION_ROW>
 export type Load = Shape<typeof LOAD>
 export type TrafficNow = Shape<typeof NOW>
 export type TrafficBeat = Shape<typeof BEAT>
+export type LiveSessionShape = Shape<typeof LIVE_SESSION>
 export type RuleCount = Shape<typeof RULE_COUNT>
 export type SessionDetail = Shape<typeof SESSION_DETAIL>
 export type PreviewOutcomeShape = Shape<typeof REPLAY_OUTCOME>

@@ -1,7 +1,5 @@
 // `clock show`, `set`, `advance`, `reset`: the running lab's clock. It runs at the machine's pace from wherever it was set.
 
-import { parsePeriodMs } from '../../config/formats.ts'
-import { inputError } from '../../errors/issue.ts'
 import type { LabAddressOptions, LabClient } from '../../lab/lab-client.ts'
 import { connectLab } from '../lazy-imports.ts'
 import { writeJson } from '../terminal.ts'
@@ -30,7 +28,8 @@ export const registerClock: RegisterVerb = (program, context) => {
   withLab(clock.command('advance <duration>'))
     .description('moves the clock forward (`90s`, `15m`, `8h`, `7d`, `6w`) or back (`-- -8h`)')
     .action(
-      action((duration: string, options: LabAddressOptions) => {
+      action(async (duration: string, options: LabAddressOptions) => {
+        const { secondsOf } = await import('../../lab/lab-client.ts')
         const seconds = secondsOf(duration)
         return turn(context, options, (lab) => lab.ask('POST', `${PATH}/advance`, { seconds }))
       }),
@@ -49,15 +48,6 @@ async function turn(
   if (options.json) writeJson(io, shown)
   else io.stdout.write(`${shown.time}  ${distance(shown.offset_seconds)}\n`)
   return 0
-}
-
-function secondsOf(duration: string): number {
-  const back = duration.startsWith('-')
-  const milliseconds = parsePeriodMs(back ? duration.slice(1) : duration)
-  if (milliseconds !== undefined) return ((back ? -1 : 1) * milliseconds) / 1000
-  const message = `invalid duration \`${duration}\``
-  const hint = 'write a number and a unit: `90s`, `15m`, `8h`, `7d`, `6w`'
-  throw inputError('clock.bad_duration', message, { hint })
 }
 
 /** How far from the machine's clock, in its two largest units. */

@@ -4,7 +4,6 @@
 import { InvalidArgumentError } from 'commander'
 import { passed, type ScenarioReport } from '../../analysis/scenario-timeline.ts'
 import { writeOutput } from '../../config/files.ts'
-import { watchStopSignal } from '../../lab/signals.ts'
 import type { ScenarioRequest } from '../../scenario/run-scenarios.ts'
 import {
   renderScenarioEntry,
@@ -12,6 +11,7 @@ import {
   renderScenarioSummary,
   scenarioDocument,
 } from '../render/render-scenario.ts'
+import { watchStopSignal } from '../signals.ts'
 import { type Io, stylesFor, writeJson } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
 

@@ -2,13 +2,13 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { LabAddressOptions, LabClient } from '../../lab/lab-client.ts'
-import { watchStopSignal } from '../../lab/signals.ts'
 import { sessionLine } from '../../log/session-log.ts'
 import { parseCidr } from '../../net/cidr.ts'
 import { ALLOWLIST_VERDICTS } from '../../policy/allowlist.ts'
 import { FILTER_OUTCOMES, type SessionFilter, sessionFilter } from '../../proxy/session-filter.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
 import { connectLab } from '../lazy-imports.ts'
+import { watchStopSignal } from '../signals.ts'
 import { takesColour } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 

@@ -2,9 +2,10 @@
 
 import { flushCompileCache } from 'node:module'
 import { Option } from 'commander'
-import { runUntilSignal } from '../../lab/signals.ts'
 import type { EngineChoice } from '../../transport/choose-engine.ts'
+import { announceReady } from '../ready-file.ts'
 import { startupBanner } from '../render/startup-banner.ts'
+import { runUntilSignal } from '../signals.ts'
 import { stylesFor, takesColour } from '../terminal.ts'
 import { DEFAULT_STATE, type RegisterVerb, withConfig, workerCount } from '../verb.ts'
 
@@ -16,6 +17,9 @@ interface Options {
   readonly ephemeral: boolean
   readonly workers?: number
   readonly engine?: EngineChoice
+  readonly annotate?: true
+  readonly parallel?: true
+  readonly readyFile?: string
 }
 
 export const registerStart: RegisterVerb = (program, { io, action }) => {
@@ -27,26 +31,52 @@ export const registerStart: RegisterVerb = (program, { io, action }) => {
     .addOption(
       new Option('--engine <name>', 'how sockets are driven (default: `engine` of the configuration)').choices(ENGINES),
     )
+    .option('--annotate', 'name session, egress IP and rule in fields of HTTP answers and CONNECT replies')
+    .option('--parallel', 'take free ports and stand-ins of its own, so that labs beside each other never meet')
+    .option('--ready-file <file>', 'write where everything is, as JSON, once it listens; removed at the stop')
     .action(
-      action(async ({ config: configFile, state, ephemeral, workers, engine }: Options) => {
-        const { startLab } = await import('../../lab/start-lab.ts')
-        const apiToken = io.env.EGRESSLAB_API_TOKEN ?? ''
-        const lab = await startLab({
-          configFile,
-          state,
-          ephemeral,
-          ...(workers === undefined ? {} : { workers }),
-          ...(engine === undefined ? {} : { engine }),
-          ...(apiToken === '' ? {} : { apiToken }),
-          sessionsTo: { form: io.stdout.isTerminal ? 'line' : 'ndjson', colour: takesColour(io, io.stdout) },
-        })
-        const banner = await startupBanner(lab, stylesFor(io, io.stderr))
-        // before anybody can have read that it runs, and send it a signal
-        const ended = runUntilSignal(lab)
-        io.stderr.write(banner)
-        // for the next start, whatever ends this one
-        flushCompileCache()
-        return ended
-      }),
+      action(
+        async ({ config: configFile, state, ephemeral, workers, engine, annotate, parallel, readyFile }: Options) => {
+          const ready = readyFile === undefined ? undefined : announceReady(readyFile)
+          const [{ startLab }, { createEventLog }] = await Promise.all([
+            import('../../lab/start-lab.ts'),
+            import('../../log/event-log.ts'),
+          ])
+          const apiToken = io.env.EGRESSLAB_API_TOKEN ?? ''
+          const lab = await startLab({
+            configFile,
+            state,
+            ephemeral,
+            ...(workers === undefined ? {} : { workers }),
+            ...(engine === undefined ? {} : { engine }),
+            ...(apiToken === '' ? {} : { apiToken }),
+            ...(annotate === undefined ? {} : { annotate }),
+            ...(parallel === undefined ? {} : await ownPlace()),
+            events: createEventLog({ form: 'line', write: (text) => io.stderr.write(text) }),
+            sessionsTo: { form: io.stdout.isTerminal ? 'line' : 'ndjson', colour: takesColour(io, io.stdout) },
+          })
+          let banner: string
+          try {
+            banner = await startupBanner(lab, stylesFor(io, io.stderr))
+            ready?.write(lab)
+          } catch (thrown) {
+            await lab.close()
+            throw thrown
+          }
+          // before anybody can have read that it runs, and send it a signal
+          const ended = runUntilSignal(lab).finally(() => ready?.remove())
+          io.stderr.write(banner)
+          // for the next start, whatever ends this one
+          flushCompileCache()
+          return ended
+        },
+      ),
     )
+}
+
+/** Held until the process ends. */
+async function ownPlace() {
+  const { reserveLoopbackNetwork } = await import('../../lab/loopback-network.ts')
+  const { network: standInNetwork } = await reserveLoopbackNetwork()
+  return { portsFromZero: true, standInNetwork }
 }

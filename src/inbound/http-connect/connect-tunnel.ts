@@ -1,8 +1,9 @@
-// CONNECT: reads the head, opens the tunnel, and answers 200 without fields or an error. After a 407 the connection
+// CONNECT: reads the head, opens the tunnel, and answers 200 (without fields, unless the listener annotates) or an error. After a 407 the connection
 // stays open for a second try, unless the client has already sent bytes behind its request (TU-04).
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorText } from '../../errors/to-http.ts'
+import { formatHead } from '../../http1/fields.ts'
 import type { Target } from '../../net/endpoint.ts'
 import { parseConnectTarget } from '../../net/host.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
@@ -13,7 +14,8 @@ import type { ClientConnection, Handshake } from '../client-connection.ts'
 import { closeAfterReply } from '../close-after-reply.ts'
 import { credentialsStillMissing, parseProxyCredentials, showAuthority } from '../proxy-credentials.ts'
 
-const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n')
+const ESTABLISHED_LINE = 'HTTP/1.1 200 Connection established'
+const ESTABLISHED = Buffer.from(formatHead(ESTABLISHED_LINE, []))
 
 /** A CONNECT request, whichever reader parsed it. */
 export interface ConnectRequest {
@@ -61,7 +63,8 @@ export function openConnect(
   const clientInfo = client.clientInfo('http-connect')
   const tunnelClient: TunnelClient = {
     stream,
-    accept: () => void stream.write(ESTABLISHED),
+    accept: ({ annotation }) =>
+      void stream.write(annotation.length === 0 ? ESTABLISHED : Buffer.from(formatHead(ESTABLISHED_LINE, annotation))),
     refuse: (error) => {
       if (error.rendering.http !== 407 || options.early || hasSentMore(stream)) {
         closeAfterReply(stream, client.origin.clock, httpErrorText(error, 'close'))

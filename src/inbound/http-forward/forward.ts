@@ -201,7 +201,8 @@ export class Forwarding {
 
   #opened(session: Session, job: ForwardJob): void {
     const { pipeline } = this.#settings
-    const made = { target: job.arrival.target, identified: job.identified, clock: pipeline.settings.clock }
+    const { settings, now } = pipeline
+    const made = { target: job.arrival.target, identified: job.identified, clock: settings.clock, now }
     const origin = new OriginConnection(session, made, this.#settings)
     if (this.#isGone || this.#job !== job) {
       origin.drop()

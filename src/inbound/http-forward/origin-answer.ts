@@ -4,6 +4,7 @@
 
 import { STATUS_CODES } from 'node:http'
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
+import { ANNOTATION_NAMES } from '../../errors/to-http.ts'
 import { ChunkedDecoder } from '../../http1/chunked.ts'
 import { responseError } from '../../http1/defect.ts'
 import { valuesOf } from '../../http1/fields.ts'
@@ -18,7 +19,10 @@ import type { AnswerHead, Responder } from './responder.ts'
 export interface AnswerRules {
   readonly maxHeadBytes: number
   readonly maxFields: number
+  /** the proxy's name in Via */
   readonly pseudonym: string
+  /** fields that match the response with its session; an origin's own of these names are dropped */
+  readonly annotation: readonly string[]
 }
 
 /** Interim responses forwarded per request; more are dropped. */
@@ -56,6 +60,11 @@ export class OriginResponse {
 
   get isSwitch(): boolean {
     return this.switchHead !== undefined
+  }
+
+  /** of the final head; 0 before that, 101 after a switch */
+  get status(): number {
+    return this.switchHead?.status ?? (this.hasHead ? this.#status : 0)
   }
 
   /** Only the end of the connection ends this response. */
@@ -146,7 +155,7 @@ export class OriginResponse {
     this.#left = framing.body
     this.#decoder = framing.body === CHUNKED ? new ChunkedDecoder(this.#chunkedLimits()) : undefined
     this.isComplete = framing.body === 0
-    responder.head(forwardResponse(head, framing, this.#rules.pseudonym))
+    responder.head(forwardResponse(head, framing, this.#rules))
   }
 
   #takeSwitch(head: ResponseHead, request: ForwardRequest | undefined): void {
@@ -156,7 +165,8 @@ export class OriginResponse {
       throw new GatewayError('origin.malformed_response', 'the origin switched to a protocol that was not requested')
     }
     const { status, reason, fields } = forwardInterim(head, this.#rules.pseudonym)
-    this.switchHead = { status, reason, fields: [...fields, 'Connection', 'Upgrade', 'Upgrade', protocol], body: 0 }
+    const upgraded = [...fields, 'Connection', 'Upgrade', 'Upgrade', protocol, ...this.#rules.annotation]
+    this.switchHead = { status, reason, fields: upgraded, body: 0 }
   }
 
   #takeBody(bytes: Buffer, from: number, responder: Responder): number {
@@ -199,14 +209,25 @@ const NOT_FORWARDED = new Set(['proxy-status', 'via'])
 const NEITHER_LENGTH = new Set([...NOT_FORWARDED, 'content-length'])
 const MAX_INTERIM_FIELDS = 32
 
-/** The head of a final response for the client. `pseudonym`: the proxy's name in Via. */
-function forwardResponse(head: ResponseHead, framing: ResponseFraming, pseudonym: string): AnswerHead {
-  const { status, fields } = head
+/** The head of a final response for the client. */
+function forwardResponse(
+  head: ResponseHead,
+  framing: ResponseFraming,
+  { pseudonym, annotation }: Pick<AnswerRules, 'pseudonym' | 'annotation'>,
+): AnswerHead {
+  const { status } = head
+  const fields = annotation.length === 0 ? head.fields : withoutAnnotation(head.fields)
   const kept = endToEnd(fields, status === 204 || status === 205 ? NEITHER_LENGTH : NOT_FORWARDED)
   if (framing.contentLength !== undefined) oneLength(kept, framing.contentLength)
   if (status === 205) kept.push('Content-Length', '0')
   addVia(kept, fields, pseudonym)
+  kept.push(...annotation)
   return { status, reason: STATUS_CODES[status] ?? '', fields: kept, body: framing.body }
+}
+
+function withoutAnnotation(fields: readonly string[]): readonly string[] {
+  const names: readonly string[] = ANNOTATION_NAMES
+  return fields.filter((_, at) => !names.includes((fields[at - (at % 2)] ?? '').toLowerCase()))
 }
 
 /** The head of an interim response (1xx) for the client. `pseudonym`: the proxy's name in Via. */

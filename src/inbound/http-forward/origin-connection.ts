@@ -5,6 +5,7 @@ import type { CloseReason } from '../../errors/catalogue.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { Target } from '../../net/endpoint.ts'
 import type { Session } from '../../proxy/session.ts'
+import { formatInstant } from '../../proxy/session-record.ts'
 import type { ClientContext, Identification } from '../../proxy/stage-values.ts'
 import type { ByteStream, StreamEnd, StreamHandler } from '../../transport/byte-stream.ts'
 import type { Clock } from '../../transport/timer-wheel.ts'
@@ -41,6 +42,15 @@ export interface ConnectionEnd {
   readonly error?: GatewayError
 }
 
+/** What a connection was made for, and the clocks it goes by. */
+interface Made {
+  readonly target: Target
+  readonly identified: Identification
+  readonly clock: Clock
+  /** lab time, epoch ms */
+  readonly now: () => number
+}
+
 /** One request and the responder for its response. */
 export interface Exchange {
   readonly request: ForwardRequest
@@ -62,6 +72,9 @@ export class OriginConnection implements StreamHandler, BodySink {
   readonly #output: ResponseOutput
   readonly #timer: IdleTimer
   readonly #answer: OriginResponse
+  readonly #now: () => number
+  /** when the exchange began: monotonic ms, and lab time */
+  #began = { tick: 0, at: 0 }
   #exchange: Exchange | undefined
   /** the whole request has been written */
   #isSent = true
@@ -70,11 +83,7 @@ export class OriginConnection implements StreamHandler, BodySink {
   #isReading = false
   #isOver = false
 
-  constructor(
-    session: Session,
-    made: { readonly target: Target; readonly identified: Identification; readonly clock: Clock },
-    settings: OriginSettings,
-  ) {
+  constructor(session: Session, made: Made, settings: OriginSettings) {
     this.session = session
     this.#stream = session.upstream.channel
     this.#target = made.target
@@ -82,7 +91,8 @@ export class OriginConnection implements StreamHandler, BodySink {
     this.#settings = settings
     this.#output = new ResponseOutput(this.#stream)
     this.#timer = new IdleTimer(made.clock, this.#expire)
-    this.#answer = new OriginResponse(settings)
+    this.#now = made.now
+    this.#answer = new OriginResponse({ ...settings, annotation: session.annotation })
     this.#stream.keepAlive(KEEP_ALIVE_S)
     session.onKill((error) => this.#killed(error))
   }
@@ -104,6 +114,7 @@ export class OriginConnection implements StreamHandler, BodySink {
     const { request, body } = exchange
     this.#exchange = exchange
     this.session.requests++
+    this.#began = { tick: performance.now(), at: this.#now() }
     this.#answer.expect(request)
     this.#isPaused = false
     this.#isSent = body === undefined
@@ -125,8 +136,10 @@ export class OriginConnection implements StreamHandler, BodySink {
 
   /** Ends the connection on the client's side; a request in progress is reset (FR-15). */
   drop(why: ConnectionEnd = { reason: 'CLIENT_CLOSED' }): void {
-    const isMidway = this.#exchange !== undefined
+    const exchange = this.#exchange
+    const isMidway = exchange !== undefined
     if (!this.#close()) return
+    if (isMidway) this.#note(exchange)
     this.session.end(why)
     if (isMidway) this.#stream.reset()
     else this.#stream.destroy()
@@ -224,6 +237,7 @@ export class OriginConnection implements StreamHandler, BodySink {
     this.#answer.finish(exchange.responder)
     // the client may have disconnected at the last write
     if (this.#isOver) return
+    this.#note(exchange)
     this.#exchange = undefined
     if (this.#answer.isReusable && this.#isSent && !this.#stream.hasEnded) {
       this.#timer.set(this.#settings.originKeepAliveMs)
@@ -239,6 +253,7 @@ export class OriginConnection implements StreamHandler, BodySink {
   #switch(exchange: Exchange, rest: Buffer): void {
     if (rest.length > 0) this.#stream.unread(Buffer.from(rest))
     const head = this.#answer.switchHead
+    this.#note(exchange)
     this.#close()
     if (head !== undefined) exchange.onOutcome({ kind: 'switched', head })
   }
@@ -313,11 +328,26 @@ export class OriginConnection implements StreamHandler, BodySink {
   #fail(error: GatewayError): void {
     const exchange = this.#exchange
     const silent = this.#answer.isSilent
+    if (exchange !== undefined) this.#note(exchange)
     exchange?.body?.stop()
     this.#close()
     this.session.end({ reason: error.rendering.close, error })
     this.#stream.reset()
     exchange?.onOutcome({ kind: 'failed', error, silent })
+  }
+
+  /** Puts an exchange that is over on the session's record. */
+  #note({ request: { method, path } }: Exchange): void {
+    const { tick, at } = this.#began
+    const durationMs = performance.now() - tick
+    const [withoutQuery = ''] = path.split('?', 1)
+    this.session.exchanged({
+      at: formatInstant(at),
+      method,
+      path: withoutQuery,
+      status: this.#answer.status,
+      durationMs,
+    })
   }
 
   #cutShort(options: { readonly cause?: Error }): GatewayError {

@@ -16,7 +16,7 @@ import { understandConnect } from '../http-connect/connect-tunnel.ts'
 import type { ForwardSettings } from '../http-forward/forward.ts'
 import { parseProxyCredentials } from '../proxy-credentials.ts'
 import { ForwardStreams } from './forward-stream.ts'
-import { refuseStream } from './http2-responder.ts'
+import { refuseStream, responseHeaders } from './http2-responder.ts'
 import { InspectedSocket } from './inspected-socket.ts'
 
 export interface Http2Settings extends ForwardSettings {
@@ -259,7 +259,7 @@ function openConnectStream(
       },
     }),
     // with trailers to wait for, Node sends no END_STREAM ahead of RST_STREAM, which a client would take for a clean end
-    accept: () => stream.respond({ ':status': 200 }, { waitForTrailers: true }),
+    accept: ({ annotation }) => stream.respond(responseHeaders(200, annotation), { waitForTrailers: true }),
     refuse: (error) => {
       isOurs = true
       refuseStream(stream, error, { clock: pipeline.settings.clock, method: 'CONNECT' })

@@ -111,7 +111,7 @@ export function refuseStream(
 }
 
 /** Names in lower case (RFC 9113 section 8.2.1); a name that comes several times keeps all its values, in order. */
-function responseHeaders(status: number, fields: readonly string[]): OutgoingHttpHeaders {
+export function responseHeaders(status: number, fields: readonly string[]): OutgoingHttpHeaders {
   const headers: Record<string, string | string[] | number> = Object.create(null)
   for (let at = 0; at < fields.length; at += 2) {
     const name = (fields[at] ?? '').toLowerCase()

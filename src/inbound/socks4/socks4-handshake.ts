@@ -33,7 +33,7 @@ export class Socks4Handshake implements Handshake {
     const arrival = user === '' ? { ...clientInfo, target } : { ...clientInfo, target, credentials }
     void openTunnel(this.#pipeline, arrival, {
       stream,
-      accept: ({ publicEndpoint }) => void stream.write(formatSocks4Reply(GRANTED, publicEndpoint)),
+      accept: ({ upstream }) => void stream.write(formatSocks4Reply(GRANTED, upstream.publicEndpoint)),
       refuse: (error) => this.#sendRefusal(error),
     })
     return 0

@@ -141,7 +141,7 @@ export class Socks5Handshake implements Handshake {
     const { stream } = this.#client
     const tunnelClient: TunnelClient = {
       stream,
-      accept: ({ publicEndpoint }) => void stream.write(socks5.formatReply(0x00, publicEndpoint)),
+      accept: ({ upstream }) => void stream.write(socks5.formatReply(0x00, upstream.publicEndpoint)),
       refuse: (error) => this.#sendRefusal(error),
     }
     void openTunnel(this.#settings.pipeline, arrival, tunnelClient, this.#identified)

@@ -29,6 +29,8 @@ export interface SharedConfig {
 export interface WorkerStart extends SharedConfig {
   /** what the configuration was read from when the lab started: listeners, say, stay as they were then */
   readonly filesAtStart: ReadFiles
+  /** folder of the development certificates */
+  readonly certificates: string
   /** 0-based, of so many */
   readonly index: number
   readonly of: number
@@ -40,8 +42,6 @@ export interface WorkerStart extends SharedConfig {
   readonly ownSockets: OwnSockets
   /** where Gateway DNS listens; absent: there is none, and no placeholders */
   readonly gatewayDns?: readonly Endpoint[]
-  /** the folder of the development certificates */
-  readonly certificates: string
   /** what was read of geo databases into memory, by path */
   readonly geo: ReadonlyMap<string, SharedArrayBuffer>
   /** memory of {@link SharedUseTable} and {@link SharedClients} */

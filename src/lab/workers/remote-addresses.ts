@@ -109,13 +109,15 @@ function factsOf({ initial, name, address }: Placeholder): Omit<Placeholder, 'ho
 const nothing = () => {}
 
 /** The worker's end, for connections to these addresses. */
-export function createSourceSender(port: MessagePort, origins: readonly Ip[]): (transport: 'tcp' | 'udp') => Sources {
-  const watched = new Set(origins.map(({ text }) => text))
+export function createSourceSender(
+  port: MessagePort,
+  origins: ReadonlySet<string>,
+): (transport: 'tcp' | 'udp') => Sources {
   let next = 0
   const send = (message: SourceMessage) => port.postMessage(message)
   return (transport) => ({
     add(bound: Endpoint, dialled: Endpoint, source: PublicSource) {
-      if (!watched.has(dialled.ip.text)) return nothing
+      if (!origins.has(dialled.ip.text)) return nothing
       const id = next++
       send({ kind: 'add', id, transport, bound, dialled, source })
       return () => send({ kind: 'remove', id })

@@ -16,6 +16,7 @@ import type { OpenSession } from '../../proxy/live-sessions.ts'
 import { versionAfter, wholeVersion } from '../../store/replica.ts'
 import type { Store } from '../../store/store.ts'
 import type { DataPlaneTraffic } from '../data-path.ts'
+import type { FollowedConfig } from '../follow-config.ts'
 import type { SharedSignIn } from '../sign-in.ts'
 import type {
   MessageFromWorker,
@@ -44,8 +45,8 @@ export interface PoolOptions
   readonly file: string
   /** how the configuration was read at the start */
   readonly load: LoadConfigOptions & { readonly files: ReadFiles }
-  /** what the configuration in force was read from */
-  readonly files: () => ReadFiles
+  /** the configuration in force: what it was read from, and the destinations beside it */
+  readonly loaded: () => Pick<FollowedConfig, 'files' | 'destinations'>
   /** where Gateway DNS listens, filled in as it comes up */
   readonly gatewayDnsAt: readonly Endpoint[]
   /** what was read of geo databases */
@@ -82,7 +83,7 @@ export class WorkerPool implements DataPlaneTraffic {
     this.#files = options.load.files
     this.#unsubscribe = options.store.subscribe((snapshot, { touched }) => {
       // a new configuration is on its way, and brings the whole state
-      if (this.#options.files() !== this.#files) return
+      if (this.#options.loaded().files !== this.#files) return
       this.#tellAll({ kind: 'version', version: versionAfter(snapshot, touched) })
     })
   }
@@ -101,7 +102,7 @@ export class WorkerPool implements DataPlaneTraffic {
 
   /** A newly read configuration is in force: hands it on with the whole state. */
   replaceConfig(): void {
-    this.#files = this.#options.files()
+    this.#files = this.#options.loaded().files
     this.#tellAll({ kind: 'config', config: this.#sharedConfig() })
   }
 
@@ -279,8 +280,8 @@ export class WorkerPool implements DataPlaneTraffic {
   }
 
   #sharedConfig(): SharedConfig {
-    const { file, load, store } = this.#options
-    const { portsFromZero, standInNetwork, rulesFile } = load
+    const { file, load, loaded, store } = this.#options
+    const { portsFromZero, standInNetwork, rulesFile, annotate } = load
     return {
       file,
       load: {
@@ -288,6 +289,8 @@ export class WorkerPool implements DataPlaneTraffic {
         ...(portsFromZero === undefined ? {} : { portsFromZero }),
         ...(standInNetwork === undefined ? {} : { standInNetwork }),
         ...(rulesFile === undefined ? {} : { rulesFile }),
+        ...(annotate === undefined ? {} : { annotate }),
+        destinations: loaded().destinations,
       },
       version: wholeVersion(store.current()),
     }

@@ -12,7 +12,6 @@ import { InputError } from '../../errors/issue.ts'
 import { SharedClients } from '../../inbound/listener.ts'
 import type { Gateway } from '../../inbound/proxy-server.ts'
 import { type EventLog, tellIssue } from '../../log/event-log.ts'
-import type { Ip } from '../../net/ip.ts'
 import { watchEgressHealth } from '../../outbound/egress-health.ts'
 import { SharedUseTable } from '../../outbound/shared-uses.ts'
 import { Replica } from '../../store/replica.ts'
@@ -38,6 +37,8 @@ interface Parts {
   readonly batches: SessionBatchSender
   readonly placeholders: PlaceholderClient
   readonly gateway: Gateway
+  /** where test origins listen; grows with the configuration */
+  readonly origins: Set<string>
 }
 
 async function serve(port: MessagePort): Promise<void> {
@@ -71,7 +72,8 @@ async function build(tell: (message: MessageFromWorker) => void): Promise<Parts>
   })
   const [certificates] = await Promise.all([certificatesFor(config, start.certificates), context.geo.load()])
   const { tlsFor } = openListenerCertificates(config.listeners, certificates.leaf, events)
-  const sources = createSourceSender(start.sources, originAddresses(config))
+  const origins = new Set(originAddresses(config))
+  const sources = createSourceSender(start.sources, origins)
   const engine = chooseEngine(start.engine, (message) => events.warn(message))
   if (engine.descriptor !== undefined) tell({ kind: 'engine', descriptor: engine.descriptor })
   const dataPath = createDataPath(config, {
@@ -100,7 +102,7 @@ async function build(tell: (message: MessageFromWorker) => void): Promise<Parts>
     ...(start.signIn === undefined ? {} : { signIn: joinSignIn(start.signIn, () => replica.now()) }),
   })
   services.push(...gateway.listeners.map(({ address }) => address))
-  return { replica, context, dataPath, batches, placeholders, gateway }
+  return { replica, context, dataPath, batches, placeholders, gateway, origins }
 }
 
 function obey(message: MessageToWorker, parts: Parts, tell: (message: MessageFromWorker) => void): void {
@@ -112,6 +114,7 @@ function obey(message: MessageToWorker, parts: Parts, tell: (message: MessageFro
       break
     case 'config': {
       const config = configOf(message.config)
+      for (const address of originAddresses(config)) parts.origins.add(address)
       replica.take(message.config.version, config)
       context.replaceConfig(config)
       tell({ kind: 'took', revision: replica.current().revision })
@@ -159,11 +162,11 @@ function configOf({ file, load }: SharedConfig, ports?: readonly number[]): LabC
 }
 
 /** Where test origins listen: they want to know who comes. */
-function originAddresses({ origins, destinations }: LabConfig): Ip[] {
+function originAddresses({ origins, destinations }: LabConfig): string[] {
   const names = new Set(origins.map(({ name }) => name))
   return destinations
     .filter(({ name }) => name !== undefined && names.has(name))
-    .flatMap(({ addresses }) => addresses.map(({ standIn }) => standIn))
+    .flatMap(({ addresses }) => addresses.map(({ standIn }) => standIn.text))
 }
 
 function eventsTold(tell: (message: MessageFromWorker) => void): EventLog {

@@ -1,7 +1,7 @@
 // SIGINT and SIGTERM: the first asks for an orderly stop, a second one for an immediate end. A terminal, npm and a
 // launcher may each pass the same Ctrl-C on, so signals that come together count as one.
 
-import type { RunningLab } from './start-lab.ts'
+import type { RunningLab } from '../lab/start-lab.ts'
 
 export type StopSignal = 'SIGINT' | 'SIGTERM'
 
