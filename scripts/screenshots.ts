@@ -80,10 +80,10 @@ const VIEWS: readonly View[] = [
     name: 'me',
     path: '/me',
     prepare: async (page) => {
-      await page.getByLabel('Email').fill('bob@example.com')
-      await page.getByLabel('Proxy password').fill('lab-bob')
+      await page.getByLabel('Email').fill('mike@example.com')
+      await page.getByLabel('Proxy password').fill('lab-mike')
       await page.getByRole('button', { name: 'Show my choices' }).click()
-      await page.getByText('203.0.113.10').waitFor()
+      await page.getByText('203.0.113.50').waitFor()
     },
   },
 ]

@@ -345,6 +345,7 @@ test('real answers of every route are what it says', async () => {
   await ask('DELETE /lab/v1/users/{email}/virtual-network', bob)
   await ask('GET /lab/v1/origins')
   await ask('GET /lab/v1/listeners')
+  await ask('GET /lab/v1/matrix')
   await ask('GET /lab/v1/geolocations')
 
   const query = queryFor('bank.saas.test', 'A', { id: 0 })

@@ -14,6 +14,8 @@ export const SHOWN_WORDS: Readonly<Record<Shown, string>> = {
   off: 'switched off',
 }
 
+const PROOF = /never reached|can never match/
+
 export interface RuleFilter {
   readonly text: string
   readonly show: Shown
@@ -32,7 +34,7 @@ export interface KnownRule {
 }
 
 export function knownRule(rule: Rule, checks: readonly Check[], count: RuleCount | undefined): KnownRule {
-  const proof = checks.find(({ code }) => code === 'practice.P6')
+  const proof = checks.find(({ code, message }) => code === 'practice.P6' && PROOF.test(message))
   const proven = proof === undefined ? undefined : /never reached/.test(proof.message) ? 'shadowed' : 'dead'
   return { rule, checks, count, proven }
 }
