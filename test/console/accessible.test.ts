@@ -45,7 +45,7 @@ const VIEWS = [
   ['matrix', '/matrix?down=LHR', async (page: Page) => page.getByRole('cell').first().waitFor()],
   ['connect', '/connect', async (page: Page) => page.getByText('One request').waitFor()],
   ['data centers', '/account', async (page: Page) => page.getByRole('switch').first().waitFor()],
-  ['people', '/account?of=people', async (page: Page) => page.getByText('alice@example.com').waitFor()],
+  ['people', '/account?of=people', async (page: Page) => page.getByText('Alice Archer').waitFor()],
   ['virtual networks', '/account?of=networks', async (page: Page) => page.getByText('vnet-EMEA').waitFor()],
   [
     'lists',
