@@ -33,12 +33,16 @@ const VIEWS: readonly View[] = [
       await page.getByText('As a policy test').waitFor()
     },
   },
-  { name: 'rules', path: '/rules', prepare: (page) => page.locator('.rule').first().waitFor() },
+  {
+    name: 'rules',
+    path: '/rules?q=customs',
+    prepare: (page) => page.getByRole('button', { name: 'Customs for Hamburg', exact: true }).click(),
+  },
   {
     name: 'rule-effect',
     path: '/rules',
     prepare: async (page) => {
-      await page.getByRole('button', { name: 'Edit vnet-AMER' }).click()
+      await page.getByRole('button', { name: 'Edit Finance to the bank' }).click()
       await page.getByRole('combobox', { name: 'Leaves from' }).selectOption('203.0.113.50')
       await page.getByText('would change').waitFor()
     },
@@ -47,9 +51,12 @@ const VIEWS: readonly View[] = [
     name: 'rule-mistake',
     path: '/rules',
     prepare: async (page) => {
-      await page.getByRole('button', { name: 'Edit Finance' }).click()
+      await page.getByRole('button', { name: 'Edit Finance to the bank' }).click()
       await page.getByLabel('Traffic').fill('any(net.fqdn.domains[*] == "bank.saas.test") and net.dst.prot == 443')
       await page.getByText('did you mean').waitFor()
+      await page.getByLabel('Identity').fill('')
+      await page.getByLabel('Identity').pressSequentially('identity.email in $')
+      await page.locator('.completions').waitFor()
     },
   },
   {
@@ -58,29 +65,31 @@ const VIEWS: readonly View[] = [
     prepare: (page) => page.getByText('Rules, in order').waitFor(),
   },
   {
-    name: 'verify',
-    path: '/verify',
-    prepare: async (page) => {
-      await page.getByRole('combobox', { name: 'As' }).selectOption('carol@example.com')
-      await page.getByRole('button', { name: 'Verify' }).click()
-      await page.getByText('Sites see dedicated').waitFor()
-    },
+    name: 'matrix',
+    path: '/matrix?down=LHR',
+    prepare: (page) => page.locator('td.changed').first().waitFor(),
+  },
+  { name: 'connect', path: '/connect', prepare: (page) => page.getByText('One request').waitFor() },
+  {
+    name: 'people',
+    path: '/account?of=people',
+    prepare: (page) => page.getByText('Alice Archer').waitFor(),
   },
   { name: 'clock', path: '/clock', prepare: (page) => page.getByText('Go there').waitFor() },
   {
     name: 'me',
     path: '/me',
     prepare: async (page) => {
-      await page.getByLabel('Email').fill('bob@example.com')
-      await page.getByLabel('Proxy password').fill('lab-bob')
+      await page.getByLabel('Email').fill('mike@example.com')
+      await page.getByLabel('Proxy password').fill('lab-mike')
       await page.getByRole('button', { name: 'Show my choices' }).click()
-      await page.getByText('203.0.113.10').waitFor()
+      await page.getByText('203.0.113.50').waitFor()
     },
   },
 ]
 
 const WIDTHS = [
-  { width: 380, height: 800 },
+  { width: 390, height: 844 },
   { width: 1280, height: 800 },
   { width: 2560, height: 1440 },
 ] as const
@@ -88,30 +97,31 @@ const ALL: readonly Look[] = WIDTHS.flatMap((size) => (['light', 'dark'] as cons
 const SHOWN: readonly Look[] = [
   { width: 1280, height: 800, theme: 'light' },
   { width: 1280, height: 800, theme: 'dark' },
-  { width: 380, height: 800, theme: 'dark' },
+  { width: 390, height: 844, theme: 'dark' },
 ]
 
 /** What stays open while pictures are taken. */
 const HELD: readonly (readonly [who: string, target: string])[] = [
   ['alice', 'bank.saas.test:443'],
-  ['alice', 'search.saas.test:443'],
-  ['bob', 'ipv4.icanhazip.com:443'],
-  ['bob;vnet=vnet-AMER', 'espn.com:443'],
-  ['carol', 'espn.com:443'],
-  ['carol;family=4', 'cloudflare.com:443'],
-  ['carol;vnet=vnet-EMEA;family=4', 'search.saas.test:443'],
-  ['dave;family=4', 'search.saas.test:443'],
-  ['dave', 'ifconfig.me:443'],
-  ['dave;vnet=vnet-AMER;family=4', 'ifconfig.me:443'],
+  ['frank', 'payments.saas.test:443'],
+  ['ivan', 'erp.saas.test:443'],
+  ['kenji', 'warehouse.saas.test:443'],
+  ['carol', 'crm.saas.test:443'],
+  ['priya', 'tickets.saas.test:443'],
+  ['bob', 'code.test:443'],
+  ['carol;vnet=vnet-AMER', 'ipv4.icanhazip.com:443'],
+  ['heidi;vnet=vnet-EMEA', 'ipv6.icanhazip.com:443'],
+  ['mike', 'bank.saas.test:443'],
 ]
 const REQUESTS: readonly (readonly [who: string, url: string])[] = [
-  ['bob', 'http://ipv4.icanhazip.com/'],
-  ['bob;vnet=vnet-AMER', 'http://ipv4.icanhazip.com/'],
-  ['carol', 'http://cloudflare.com/'],
   ['alice', 'http://bank.saas.test/'],
-  ['bob', 'http://payroll.saas.test/'],
+  ['frank', 'http://payroll.saas.test/'],
+  ['carol', 'http://bank.saas.test/'],
+  ['judy', 'http://payroll.saas.test/'],
   ['dave', 'http://nowhere.invalid/'],
-  ['carol;vnet=vnet-EMEA', 'http://search.saas.test/'],
+  ['kenji', 'http://warehouse.saas.test/'],
+  ['priya', 'http://ipv6.icanhazip.com/'],
+  ['mike', 'http://people.saas.test/'],
 ]
 
 const executable = findChromium()
@@ -126,9 +136,9 @@ await shoot(lab, given === undefined ? SHOWN : ALL, '')
 for (const socket of held) socket.destroy()
 await lab.close()
 
-/** The shipped lab, with one address whose new place other sites do not know yet. */
+/** The company, with one address whose new place other sites do not know yet. */
 function lateGeolocation(): string {
-  const shipped = readFileSync('config/lab.yaml', 'utf8')
+  const shipped = readFileSync('config/examples/company/lab.yaml', 'utf8')
   return shipped.replace(/- \{ colo: EWR,/, '- { colo: EWR, geolocation_updated_at: 2037-06-01T00:00:00Z,')
 }
 
@@ -164,7 +174,7 @@ async function shoot(of: ConsoleLab, looks: readonly Look[], prefix: string): Pr
 function viewsFor(width: number, prefix: string): readonly View[] {
   if (prefix !== '') return VIEWS.slice(0, 2)
   const isForDocs = given === undefined && width === SHOWN.at(-1)?.width
-  return isForDocs ? VIEWS.filter(({ name }) => ['live', 'sessions', 'me'].includes(name)) : VIEWS
+  return isForDocs ? VIEWS.filter(({ name }) => ['live', 'sessions', 'rules', 'matrix', 'me'].includes(name)) : VIEWS
 }
 
 /** Waits until nothing has been asked of the lab for a while, so that every part of the view is there. */

@@ -6,23 +6,30 @@ import './styles/shell.css'
 import './styles/views.css'
 import './styles/explaining.css'
 import './styles/rules.css'
+import './styles/matrix.css'
 import { render } from 'preact'
 import { followLinks } from './router.ts'
 import { Shell } from './shell.tsx'
 import { startTheme } from './theme.ts'
+import { AccountView } from './views/account.tsx'
 import { ClockView } from './views/clock.tsx'
+import { ConnectView } from './views/connect.tsx'
 import { ExplainView } from './views/explain.tsx'
 import { LiveView } from './views/live.tsx'
+import { MatrixView } from './views/matrix.tsx'
 import { RulesView } from './views/rules.tsx'
 import { SessionsView } from './views/sessions.tsx'
-import { VerifyView } from './views/verify.tsx'
 
 const VIEWS = {
   '/': LiveView,
   '/sessions': SessionsView,
   '/rules': RulesView,
+  '/matrix': MatrixView,
+  // where the matrix's services used to be
+  '/verify': MatrixView,
   '/explain': ExplainView,
-  '/verify': VerifyView,
+  '/connect': ConnectView,
+  '/account': AccountView,
   '/clock': ClockView,
 }
 

@@ -6,8 +6,10 @@ export const VIEWS = [
   { path: '/', title: 'Live' },
   { path: '/sessions', title: 'Sessions' },
   { path: '/rules', title: 'Rules' },
+  { path: '/matrix', title: 'Matrix' },
   { path: '/explain', title: 'Explain' },
-  { path: '/verify', title: 'Verify' },
+  { path: '/connect', title: 'Connect' },
+  { path: '/account', title: 'Account' },
   { path: '/clock', title: 'Clock' },
 ] as const
 

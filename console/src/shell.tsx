@@ -47,7 +47,7 @@ export function Shell({ views }: { readonly views: Views }): JSX.Element {
           <ConnectionState />
           <LabTime />
           <ThemeButton />
-          <button type="button" class="quiet small wide-only" onClick={() => void signOut()}>
+          <button type="button" class="quiet small" onClick={() => void signOut()}>
             Sign out
           </button>
         </div>
@@ -94,7 +94,16 @@ function LostBanner(): JSX.Element | null {
 function NotHere(): JSX.Element {
   return (
     <Empty title="Page not found">
-      <a href="/">Back to the live map</a>
+      <p>
+        There is no page at <code>{location.value.path}</code>. There are:
+      </p>
+      <p class="row">
+        {VIEWS.map(({ path, title }) => (
+          <a key={path} href={path}>
+            {title}
+          </a>
+        ))}
+      </p>
     </Empty>
   )
 }

@@ -120,6 +120,8 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     if (page === undefined || !isNavigation(method, request.headers)) checkSite(method, request.headers)
     if (page !== undefined) return sendPage(page, request.headers)
     const found = router(method, url.path)
+    const index = found.kind === 'none' && isNavigation(method, request.headers) ? ports.page?.('/') : undefined
+    if (index !== undefined) return { ...sendPage(index, {}), status: 404 }
     const access = found.kind === 'route' ? found.route.access : 'token'
     const caller = await admit(request, access, { ports, client })
     if (url.path.startsWith('/client/v4/')) rateLimiter.take(ports.plane.now())

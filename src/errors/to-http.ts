@@ -39,14 +39,25 @@ export interface HttpErrorOptions {
   readonly expectsContinue?: boolean
   /** of the request, where it is known: the answer to a HEAD ends with its head (RFC 9110 section 9.3.2) */
   readonly method?: string | undefined
+  /** a person waits for a page: the answer is one, not the lines of text that programs get */
+  readonly page?: ErrorPage | undefined
+}
+
+/** What the page for a person says beside the error. */
+export interface ErrorPage {
+  /** where the request was going, `host:port` */
+  readonly target: string
+  /** address of the console, `http://127.0.0.1:8090`, where the session is told in full */
+  readonly console?: string | undefined
 }
 
 /** The answer to a request that failed with this error (docs/reference/reliability.md#status). */
 export function httpErrorAnswer(error: GatewayError, options: HttpErrorOptions = {}): HttpErrorAnswer {
   const { http: status } = error.rendering
-  const body = options.expectsContinue === true ? '' : bodyOf(error)
+  const body =
+    options.expectsContinue === true ? '' : options.page === undefined ? bodyOf(error) : pageOf(error, options.page)
   const fields = [
-    ...(body === '' ? [] : ['Content-Type', 'text/plain; charset=utf-8', 'X-Content-Type-Options', 'nosniff']),
+    ...(body === '' ? [] : [...typeOf(options.page), 'X-Content-Type-Options', 'nosniff']),
     'Cache-Control',
     'no-store',
     'Proxy-Status',
@@ -104,6 +115,44 @@ function bodyOf(error: GatewayError): string {
   if (outcome) lines.push(`outcome: ${visible(String(outcome))}`)
   if (egress) lines.push(`egress IP: ${visible(String(egress))}`)
   return `${lines.join('\n')}\n`
+}
+
+function typeOf(page: ErrorPage | undefined): readonly string[] {
+  if (page === undefined) return ['Content-Type', 'text/plain; charset=utf-8']
+  return [
+    'Content-Type',
+    'text/html; charset=utf-8',
+    'Content-Security-Policy',
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  ]
+}
+
+const PAGE_STYLE =
+  ':root{color-scheme:light dark}body{max-width:40rem;margin:12vh auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif}' +
+  'h1{font-size:1.4rem}dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem}dt{opacity:.75}' +
+  'dd{margin:0;overflow-wrap:anywhere}'
+
+/** What, why, which rule, and where to read on, without a script. */
+function pageOf(error: GatewayError, page: ErrorPage): string {
+  const { rule, outcome, egress } = error.details
+  const said = visible(publicMessage(error))
+  const facts = { Asked: page.target, Rule: rule, Outcome: outcome, 'Egress IP': egress, Code: error.code }
+  const rows = Object.entries(facts).flatMap(([name, value]) =>
+    value ? [`<dt>${name}</dt><dd>${inHtml(String(value))}</dd>`] : [],
+  )
+  const sessions = `${page.console}/sessions?q=${encodeURIComponent(page.target)}`
+  const more =
+    page.console === undefined ? '' : `<p><a href="${inHtml(sessions)}">This session in the console</a></p>\n`
+  return (
+    `<!doctype html>\n<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
+    `<title>egresslab: ${error.rendering.http} ${REASONS[error.rendering.http] ?? 'Error'}</title>` +
+    `<style>${PAGE_STYLE}</style>\n<h1>egresslab could not fetch this page</h1>\n` +
+    `<p>${inHtml(said.charAt(0).toUpperCase() + said.slice(1))}.</p>\n<dl>${rows.join('')}</dl>\n${more}</html>\n`
+  )
+}
+
+function inHtml(text: string): string {
+  return visible(text).replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll("'", '&#39;')
 }
 
 /** A fault of our own keeps its detail to the log. */

@@ -298,7 +298,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
 }
 
 /** Addresses of the console's views: each is the one page, which shows the view by its address. */
-const VIEWS = ['/', '/sessions', '/rules', '/explain', '/verify', '/clock']
+const VIEWS = ['/', '/sessions', '/rules', '/matrix', '/explain', '/verify', '/connect', '/account', '/clock']
 
 /** Path → file. */
 export function readConsole(folder = join(ownFolder(), 'console', 'dist')): (path: string) => SessionPage | undefined {

@@ -11,6 +11,10 @@ export interface Allowlist {
   readonly allow: readonly Cidr[]
 }
 
+/** What an allowlist makes of a connection. */
+export const ALLOWLIST_VERDICTS = ['let-in', 'refused'] as const
+export type AllowlistVerdict = (typeof ALLOWLIST_VERDICTS)[number]
+
 export interface Allowlists {
   /** The service a connection goes to: by the requested name, else by the address. Undefined for a service without
    *  an allowlist. */

@@ -364,6 +364,8 @@ test('real answers of every route are what it says', async () => {
   await ask('PUT /lab/v1/users/{email}/virtual-network', { ...bob, body: { virtual_network: 'vnet-AMER' } })
   await ask('DELETE /lab/v1/users/{email}/virtual-network', bob)
   await ask('GET /lab/v1/origins')
+  await ask('GET /lab/v1/listeners')
+  await ask('GET /lab/v1/matrix')
   await ask('GET /lab/v1/geolocations')
 
   const query = queryFor('bank.saas.test', 'A', { id: 0 })

@@ -7,6 +7,7 @@ export type { RuleEgress as EgressSettings, RuleShape as Rule } from '../../../s
 export type {
   ExplainedDecisionShape as ExplainedDecision,
   ExplanationShape as Explanation,
+  MatrixShape as Matrix,
   PartTraceShape as PartTrace,
   PlanStepShape as PlanStep,
   RuleTraceShape as RuleTrace,
@@ -18,6 +19,7 @@ export type {
   Geolocation,
   Health,
   LabAccount as Account,
+  ListedListener,
   Me,
   Origin,
   Person,

@@ -2,11 +2,11 @@
 
 import type { Row } from '../api/shapes.ts'
 import { toneOf } from '../ui/outcome.tsx'
-import { FACETS, type Facet, facetOf } from './facets.ts'
+import { FACETS, type Facet, facetOf, letInWords } from './facets.ts'
 
 export type SessionFilter = { readonly text: string } & { readonly [F in Facet]: string }
 
-export const NO_FILTER: SessionFilter = { text: '', user: '', vnet: '', rule: '', egress: '', outcome: '' }
+export const NO_FILTER: SessionFilter = { text: '', user: '', vnet: '', rule: '', egress: '', outcome: '', let_in: '' }
 
 export function filterFrom(query: URLSearchParams): SessionFilter {
   const read = (name: string) => query.get(name) ?? ''
@@ -17,6 +17,7 @@ export function filterFrom(query: URLSearchParams): SessionFilter {
     rule: read('rule'),
     egress: read('egress'),
     outcome: read('outcome'),
+    let_in: read('let_in'),
   }
 }
 
@@ -45,6 +46,6 @@ export function select(rows: readonly Row[], filter: SessionFilter): Row[] {
 
 function matches(row: Row, words: readonly string[]): boolean {
   const text =
-    `${row.user} ${row.vnet} ${row.target} ${row.origin} ${row.egress} ${row.rule} ${toneOf(row)} ${row.ingress} ${row.physical} ${row.logical} ${row.protocol} ${row.close} ${row.error?.code ?? ''} ${row.id}`.toLowerCase()
+    `${row.user} ${row.vnet} ${row.target} ${row.origin} ${row.egress} ${row.rule} ${toneOf(row)} ${row.ingress} ${row.physical} ${row.logical} ${row.protocol} ${row.close} ${row.error?.code ?? ''} ${row.error?.message ?? ''} ${letInWords(row) ?? ''} ${row.id}`.toLowerCase()
   return words.every((word) => text.includes(word))
 }

@@ -27,6 +27,7 @@ export const values: Readonly<Record<Facet, Set<string>>> = {
   rule: new Set(),
   egress: new Set(),
   outcome: new Set(),
+  let_in: new Set(),
 }
 
 let rows: Row[] = []

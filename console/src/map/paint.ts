@@ -121,7 +121,7 @@ function paintBelief({ context, projection, palette }: Scene, route: Route, phys
   context.setLineDash([])
 }
 
-/** Where the user is (filled dot), where it goes (diamond), and where the other end believes it comes from (ring). */
+/** Where the user is (filled dot), where it goes (diamond) or failed (cross), and where the other end believes it comes from (ring). */
 function paintEnds(scene: Scene, route: Route, colos: ColoIndex): void {
   const { context, projection, palette } = scene
   const tone = palette.tones[route.tone]
@@ -138,7 +138,10 @@ function paintEnds(scene: Scene, route: Route, colos: ColoIndex): void {
     if (seen !== null) ring(context, seen, tone, palette.surface)
   }
   if (from !== null) dot(context, from, palette.text, palette.surface)
-  if (to !== null) diamond(context, to, tone, palette.surface)
+  const stopped = route.tone === 'failed' || route.tone === 'unroutable'
+  const end = to ?? (stopped ? from : null)
+  if (end !== null && stopped) cross(context, end, tone, palette.surface)
+  else if (end !== null) diamond(context, end, tone, palette.surface)
 }
 
 function dot(context: CanvasRenderingContext2D, [x, y]: Point, fill: string, halo: string): void {
@@ -162,6 +165,23 @@ function ring(context: CanvasRenderingContext2D, [x, y]: Point, tone: string, ha
   context.strokeStyle = tone
   context.stroke()
   context.setLineDash([])
+}
+
+/** Where a connection came to nothing. */
+function cross(context: CanvasRenderingContext2D, [x, y]: Point, tone: string, halo: string): void {
+  for (const [width, style] of [
+    [5.5, halo],
+    [2.5, tone],
+  ] as const) {
+    context.beginPath()
+    context.moveTo(x - 5, y - 5)
+    context.lineTo(x + 5, y + 5)
+    context.moveTo(x + 5, y - 5)
+    context.lineTo(x - 5, y + 5)
+    context.lineWidth = width
+    context.strokeStyle = style
+    context.stroke()
+  }
 }
 
 function diamond(context: CanvasRenderingContext2D, [x, y]: Point, tone: string, halo: string): void {

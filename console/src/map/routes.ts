@@ -5,6 +5,7 @@ import { type Tone, toneOf } from '../ui/outcome.tsx'
 
 /** A way through the world; points that are not known are left out. */
 export interface Route {
+  /** `failed` also where the destination's allowlist refused it */
   readonly tone: Tone
   readonly from: Position | null
   readonly ingress: string
@@ -29,13 +30,17 @@ export function visibleRoutes(routes: Iterable<Route>, now: number): Route[] {
 }
 
 export function routeKey(row: Row): string {
-  return `${row.user}|${row.ingress}|${row.physical}|${row.egress}|${row.target}|${toneOf(row)}`
+  return `${row.user}|${row.ingress}|${row.physical}|${row.egress}|${row.target}|${toneOnMap(row)}`
+}
+
+function toneOnMap(row: Row): Tone {
+  return row.let_in === false ? 'failed' : toneOf(row)
 }
 
 /** The way of a session, not yet counted. */
 export function routeOf(row: Row): Route {
   return {
-    tone: toneOf(row),
+    tone: toneOnMap(row),
     from: row.user_at,
     ingress: row.ingress,
     physical: row.physical,

@@ -28,8 +28,9 @@ export function replacementOf(rule: RuleDraft & Partial<Pick<Rule, 'schedule' | 
   }
 }
 
-export function rulesPath(accountId: string): string {
-  return `/client/v4/accounts/${accountId}/gateway/rules`
+/** `account`: the path of the account. */
+export function rulesPath(account: string): string {
+  return `${account}/gateway/rules`
 }
 
 /** Replaces a rule unless it changed since `rule` was read. Throws ApiFailure. */
@@ -65,6 +66,44 @@ export async function moveRule(path: string, ordered: readonly Rule[], rule: Rul
   await replaceRule(path, neighbour, { ...neighbour, precedence: rule.precedence })
   const moved = await ask<Rule>('GET', `${path}/${rule.id}`)
   await replaceRule(path, moved, { ...moved, precedence: neighbour.precedence })
+}
+
+/** Puts a rule right before another, or behind all where there is none. Where the numbers leave no room it goes there step by step.
+ *  `ordered`: all egress rules in order. Throws ApiFailure. */
+export async function moveRuleBefore(
+  path: string,
+  ordered: readonly Rule[],
+  rule: Rule,
+  before: Rule | undefined,
+): Promise<void> {
+  const others = ordered.filter(({ id }) => id !== rule.id)
+  const found = before === undefined ? -1 : others.findIndex(({ id }) => id === before.id)
+  const to = found < 0 ? others.length : found
+  const [previous, next] = [others[to - 1], others[to]]
+  const free =
+    next === undefined
+      ? (previous?.precedence ?? 0) + 1000
+      : precedenceBetween(next.precedence, previous?.precedence, -1)
+  if (free !== undefined) {
+    await replaceRule(path, rule, { ...rule, precedence: free })
+    return
+  }
+  for (;;) {
+    const now = await egressRules(path)
+    const at = now.findIndex(({ id }) => id === rule.id)
+    const moving = now[at]
+    if (moving === undefined || at === to) return
+    await moveRule(path, now, moving, at < to ? 1 : -1)
+  }
+}
+
+async function egressRules(path: string): Promise<Rule[]> {
+  return inOrder(await ask<Rule[]>('GET', path))
+}
+
+/** The egress rules among these, first asked first. */
+export function inOrder(rules: readonly Rule[]): Rule[] {
+  return rules.filter(({ filters }) => filters.includes('egress')).sort((a, b) => a.precedence - b.precedence)
 }
 
 /** A free number on the far side of a neighbour; undefined where there is none. */

@@ -12,7 +12,9 @@ import { OutcomeBadge } from '../ui/outcome.tsx'
 import { useResource } from '../ui/resource.ts'
 import { SelectField, TextField } from '../ui/select.tsx'
 import { ExpressionEditor } from './expression-editor.tsx'
+import { RuleBuilder } from './rule-builder.tsx'
 import { type RuleDraft, replacementOf, replaceRule } from './rule-changes.ts'
+import type { Vocabulary } from './vocabulary.ts'
 
 const TYPING_MS = 200
 const SHARED = '0.0.0.0'
@@ -22,10 +24,14 @@ export interface RuleEditorProps {
   /** undefined: a new one */
   readonly rule: Rule | undefined
   readonly nextPrecedence: number
+  readonly known: Vocabulary
+  /** list id → its type */
+  readonly listTypes: ReadonlyMap<string, string>
   readonly onClose: () => void
 }
 
-export function RuleEditor({ path, rule, nextPrecedence, onClose }: RuleEditorProps): JSX.Element {
+export function RuleEditor(props: RuleEditorProps): JSX.Element {
+  const { path, rule, nextPrecedence, known, listTypes, onClose } = props
   const [draft, setDraft] = useState<RuleDraft>(rule ?? blank(nextPrecedence))
   const [failure, setFailure] = useState<string>()
   const [busy, setBusy] = useState(false)
@@ -65,8 +71,11 @@ export function RuleEditor({ path, rule, nextPrecedence, onClose }: RuleEditorPr
             onInput={(text) => set({ precedence: Number.parseInt(text, 10) || 0 })}
           />
         </div>
+        <RuleBuilder known={known} listTypes={listTypes} onWrite={set} />
         <ExpressionEditor
           label="Traffic"
+          slot="traffic"
+          known={known}
           value={draft.traffic}
           placeholder="any traffic"
           problems={of('traffic')}
@@ -74,6 +83,8 @@ export function RuleEditor({ path, rule, nextPrecedence, onClose }: RuleEditorPr
         />
         <ExpressionEditor
           label="Identity"
+          slot="identity"
+          known={known}
           value={draft.identity}
           placeholder="anybody"
           problems={of('identity')}
@@ -81,6 +92,8 @@ export function RuleEditor({ path, rule, nextPrecedence, onClose }: RuleEditorPr
         />
         <ExpressionEditor
           label="Device posture"
+          slot="device_posture"
+          known={known}
           value={draft.device_posture}
           placeholder="any device"
           problems={of('device_posture')}

@@ -2,6 +2,7 @@
 
 import type { JSX } from 'preact'
 import type { Explanation, Json, PlanStep, RuleTrace } from '../api/shapes.ts'
+import { plural } from './format.ts'
 import { Notice } from './notice.tsx'
 import { OutcomeBadge } from './outcome.tsx'
 
@@ -108,21 +109,35 @@ function Way({ decision }: { readonly decision: Explanation['decision'] }): JSX.
   )
 }
 
+/** The matching rule first where many did not match before it. */
 function RuleTraces({ trace }: { readonly trace: readonly RuleTrace[] }): JSX.Element {
   const asked = trace.filter(({ skipped }) => skipped === null || !NOT_REACHED.test(skipped))
   const later = trace.filter((rule) => !asked.includes(rule))
+  const folded = asked.length > MOST_TRACES ? asked.filter(({ matched }) => !matched) : []
   return (
     <div>
       <h3>Rules, in order</h3>
       {trace.length === 0 && <p class="muted">No rules.</p>}
+      {folded.length > 0 && (
+        <details class="small">
+          <summary class="muted">{plural(folded.length, 'rule')} did not match</summary>
+          <ol class="trace">
+            {folded.map((rule) => (
+              <RuleTraceItem key={rule.id} rule={rule} />
+            ))}
+          </ol>
+        </details>
+      )}
       <ol class="trace">
-        {asked.map((rule) => (
-          <RuleTraceItem key={rule.id} rule={rule} />
-        ))}
+        {asked
+          .filter((rule) => !folded.includes(rule))
+          .map((rule) => (
+            <RuleTraceItem key={rule.id} rule={rule} />
+          ))}
         {later.length > 0 && (
           <li class="muted small">
-            {later.length === 1 ? 'One more was' : `${later.length} more were`} not evaluated:{' '}
-            {later.map(({ rule }) => rule).join(', ')}
+            {later.length === 1 ? 'One more was' : `${later.length} more were`} not evaluated
+            {later.length <= MOST_TRACES && `: ${later.map(({ rule }) => rule).join(', ')}`}
           </li>
         )}
       </ol>
@@ -130,6 +145,8 @@ function RuleTraces({ trace }: { readonly trace: readonly RuleTrace[] }): JSX.El
   )
 }
 
+/** as many as are read through */
+const MOST_TRACES = 8
 const NOT_REACHED = /^not reached/
 
 function RuleTraceItem({ rule }: { readonly rule: RuleTrace }): JSX.Element {

@@ -39,3 +39,18 @@ export function formatDate(at: number): string {
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString('en')} ${count === 1 ? one : many}`
 }
+
+/** IPv6 short enough for a column, by what tells addresses apart: the range of 64 bits, and the end of the rest. */
+export function shortAddress(address: string): string {
+  if (!address.includes(':')) return address
+  const [head = '', tail] = address.split('::')
+  const front = head === '' ? [] : head.split(':')
+  const back = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? [] : Array<string>(8 - front.length - back.length).fill('0')
+  const groups = [...front, ...zeros, ...back]
+  const range = groups
+    .slice(0, 4)
+    .join(':')
+    .replace(/(?::0)+$/, '')
+  return `${range}::…${groups.at(-1)}`
+}

@@ -42,6 +42,12 @@ export function OutcomeBadge({ tone }: { readonly tone: Tone }): JSX.Element {
   )
 }
 
+/** What the destination's allowlist makes of it; nothing where it has none. */
+export function LetIn({ row: { let_in: letIn } }: { readonly row: Pick<Row, 'let_in'> }): JSX.Element | null {
+  if (letIn === null) return null
+  return <span class={letIn ? 'let-in' : 'let-out'}> {letIn ? '✓ in' : '✕ refused'}</span>
+}
+
 export function OutcomeShape({ tone }: { readonly tone: Tone }): JSX.Element {
   return (
     <svg viewBox="0 0 10 10" aria-hidden="true" focusable="false">

@@ -37,3 +37,9 @@ export function useResource<T>(path: string, { everyMs }: { everyMs?: number } =
   }, [reload, everyMs])
   return { value: state.path === path ? state.value : undefined, failure: state.failure, reload }
 }
+
+/** `/client/v4/accounts/{id}` of the lab's one account, once it is known. */
+export function useAccountPath(): string | undefined {
+  const id = useResource<readonly { readonly id: string }[]>('/client/v4/accounts').value?.[0]?.id
+  return id === undefined ? undefined : `/client/v4/accounts/${id}`
+}

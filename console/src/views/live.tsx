@@ -3,14 +3,14 @@
 import type { JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import { ask, wordsOf } from '../api/request.ts'
-import type { Colo, Row } from '../api/shapes.ts'
+import type { Account, Colo, Row } from '../api/shapes.ts'
 import { allRows, firstSeen, people, usedColos, version } from '../live/session-store.ts'
 import { load, rate } from '../live/traffic.ts'
 import { type Marked, WorldMap } from '../map/world-map.tsx'
 import { sentence } from '../ui/explanation.tsx'
 import { formatTime, plural } from '../ui/format.ts'
 import { Empty, Loading, Notice } from '../ui/notice.tsx'
-import { OUTCOME_WORDS, OutcomeBadge, OutcomeShape, type Tone, toneOf } from '../ui/outcome.tsx'
+import { LetIn, OUTCOME_WORDS, OutcomeBadge, OutcomeShape, type Tone, toneOf } from '../ui/outcome.tsx'
 import { type Resource, useResource } from '../ui/resource.ts'
 
 const LATEST = 8
@@ -47,7 +47,7 @@ export function LiveView(): JSX.Element {
             {LEGEND.map((tone) => (
               <span key={tone} class={`legend-entry tone-${tone}`}>
                 <OutcomeShape tone={tone} />
-                {OUTCOME_WORDS[tone]}
+                {tone === 'failed' ? 'failed or refused' : OUTCOME_WORDS[tone]}
               </span>
             ))}
             <span class="legend-entry plain">
@@ -100,7 +100,7 @@ interface ColoListProps {
 
 function ColoList({ colos, shown, onToggle }: ColoListProps): JSX.Element {
   const { by_colo } = load.value
-  const most = Math.max(1, ...Object.values(by_colo))
+  const limit = useResource<Account>('/lab/v1/account').value?.settings.max_connections_per_destination ?? 0
   const listed = [...shown].sort(
     (a, b) => b.dedicated_ips.length - a.dedicated_ips.length || a.code.localeCompare(b.code),
   )
@@ -135,7 +135,7 @@ function ColoList({ colos, shown, onToggle }: ColoListProps): JSX.Element {
                 {ipv4} {ipv6 !== null && <span class="muted">{ipv6}</span>}
               </p>
             ))}
-            <ColoLoad sessions={by_colo[colo.code] ?? 0} most={most} />
+            <ColoLoad sessions={by_colo[colo.code] ?? 0} limit={limit * Math.max(1, colo.dedicated_ips.length)} />
           </li>
         ))}
       </ul>
@@ -143,13 +143,17 @@ function ColoList({ colos, shown, onToggle }: ColoListProps): JSX.Element {
   )
 }
 
-function ColoLoad({ sessions, most }: { readonly sessions: number; readonly most: number }): JSX.Element {
+/** `limit`: connections to one destination at a time, over all addresses here; 0: not known. */
+function ColoLoad({ sessions, limit }: { readonly sessions: number; readonly limit: number }): JSX.Element {
   return (
     <div class="colo-load">
       <div class="bar" aria-hidden="true" hidden={sessions === 0}>
-        <span style={{ width: `${(sessions / most) * 100}%` }} />
+        <span style={{ width: `${limit === 0 ? 0 : Math.min(100, (sessions / limit) * 100)}%` }} />
       </div>
-      <span class="small muted">{sessions === 0 ? 'idle' : `${plural(sessions, 'port')} in use`}</span>
+      <span class="small muted">
+        {sessions === 0 ? 'idle' : `${plural(sessions, 'port')} in use`}
+        {sessions > 0 && limit > 0 && ` of ${limit.toLocaleString('en')} per destination`}
+      </span>
     </div>
   )
 }
@@ -186,7 +190,10 @@ function LatestRow({ row }: { readonly row: Row }): JSX.Element {
         <span class="latest-who">
           {row.user === '' ? 'nobody' : row.user.replace(/@.*$/, '')} → {row.target === '' ? '–' : row.target}
         </span>
-        <OutcomeBadge tone={toneOf(row)} />
+        <span class="row">
+          <OutcomeBadge tone={toneOf(row)} />
+          <LetIn row={row} />
+        </span>
         <span class="latest-why">{sentence(row.error?.message ?? row.reason)}</span>
       </a>
     </li>

@@ -1,60 +1,90 @@
-// The rules in the order they are asked, each with what it did and what is to be said of it.
+// The rules in the order they are asked, found by what they say, do and fail to do; moved, switched and edited.
 
 import type { JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import { wordsOf } from '../api/request.ts'
-import type { Check, Health, Rule, RuleCount } from '../api/shapes.ts'
-import { version } from '../live/session-store.ts'
-import { moveRule, replaceRule, rulesPath } from '../rules/rule-changes.ts'
+import type { Account, Check, Health, Origin, Person, Rule, RuleCount } from '../api/shapes.ts'
+import { location, navigate } from '../router.ts'
+import { inOrder, moveRule, moveRuleBefore, replaceRule, rulesPath } from '../rules/rule-changes.ts'
 import { RuleEditor } from '../rules/rule-editor.tsx'
+import {
+  addressesOf,
+  fits,
+  knownRule,
+  type RuleFilter,
+  ruleFilterAddress,
+  ruleFilterFrom,
+  SHOWN,
+  SHOWN_WORDS,
+} from '../rules/rule-filter.ts'
+import { CheckWords, RuleRow } from '../rules/rule-row.tsx'
+import type { Vocabulary } from '../rules/vocabulary.ts'
 import { sentence } from '../ui/explanation.tsx'
-import { Expression, type Mark } from '../ui/expression.tsx'
-import { formatDate, plural } from '../ui/format.ts'
+import { plural } from '../ui/format.ts'
 import { Empty, Loading, Notice } from '../ui/notice.tsx'
-import { useResource } from '../ui/resource.ts'
+import { useAccountPath, useResource } from '../ui/resource.ts'
+import { SelectField } from '../ui/select.tsx'
 
 const COUNT_MS = 2000
-const SLOTS = [
-  ['traffic', 'Traffic'],
-  ['identity', 'Identity'],
-  ['device_posture', 'Device'],
-] as const
 
 export function RulesView(): JSX.Element {
-  const accountId = useResource<readonly { readonly id: string }[]>('/client/v4/accounts').value?.[0]?.id
-  return accountId === undefined ? <Loading what="rules" /> : <Rules path={rulesPath(accountId)} />
+  const account = useAccountPath()
+  return account === undefined ? <Loading what="rules" /> : <Rules account={account} />
 }
 
-function Rules({ path }: { readonly path: string }): JSX.Element {
+function Rules({ account }: { readonly account: string }): JSX.Element {
+  const path = rulesPath(account)
   const rules = useResource<Rule[]>(path)
-  const checks = useResource<Check[]>('/lab/v1/checks').value ?? []
-  const counts = useResource<RuleCount[]>('/lab/v1/counters', { everyMs: COUNT_MS }).value ?? []
-  const names = useNames(path)
+  const checks = useResource<Check[]>('/lab/v1/checks').value
+  const counts = useResource<RuleCount[]>('/lab/v1/counters', { everyMs: COUNT_MS }).value
   const isReadOnly = useResource<Health>('/lab/v1/health').value?.rules_from === 'file'
+  const { known, names, listTypes, colos } = useVocabulary(account, rules.value)
   const [editing, setEditing] = useState<Rule | 'new'>()
+  const [opened, setOpened] = useState<ReadonlySet<string>>(new Set())
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set())
   const [failure, setFailure] = useState<string>()
-  const ordered = useMemo(
-    () =>
-      (rules.value ?? [])
-        .filter(({ filters }) => filters.includes('egress'))
-        .sort((a, b) => a.precedence - b.precedence),
-    [rules.value],
-  )
-  const others = (rules.value ?? []).length - ordered.length
-  const attempt = (action: Promise<unknown>) => {
+  const [busy, setBusy] = useState(false)
+  const filter = ruleFilterFrom(location.value.query)
+  const ordered = useMemo(() => inOrder(rules.value ?? []), [rules.value])
+  const everything = useMemo(() => {
+    const said = groupBy(checks ?? [], ({ rule }) => rule ?? '')
+    const used = new Map((counts ?? []).map((count) => [count.rule, count] as const))
+    return ordered.map((rule) => knownRule(rule, said.get(rule.id) ?? [], used.get(rule.id)))
+  }, [ordered, checks, counts])
+  const shown = everything.filter((each) => fits(each, filter, names))
+  const chosen = ordered.filter(({ id }) => selected.has(id))
+
+  const attempt = async (action: () => Promise<unknown>) => {
     setFailure(undefined)
-    action.then(rules.reload, (thrown: unknown) => {
+    setBusy(true)
+    try {
+      await action()
+    } catch (thrown) {
       setFailure(sentence(wordsOf(thrown)))
+    } finally {
+      setBusy(false)
       rules.reload()
-    })
+    }
   }
+  const drop = (id: string, before: Rule) => {
+    const rule = ordered.find((each) => each.id === id)
+    if (rule !== undefined && rule.id !== before.id) void attempt(() => moveRuleBefore(path, ordered, rule, before))
+  }
+  const switchAll = (enabled: boolean) =>
+    attempt(async () => {
+      for (const rule of chosen) if (rule.enabled !== enabled) await replaceRule(path, rule, { ...rule, enabled })
+      setSelected(new Set())
+    })
   const largest = Math.max(0, ...(rules.value ?? []).map(({ precedence }) => precedence))
 
   return (
     <>
       <div class="view-head">
         <h1>Rules</h1>
-        <p class="muted">The first enabled rule that matches decides.</p>
+        <p class="muted">
+          {rules.value === undefined ? '' : `${counted(shown.length, ordered.length)}. `}The first enabled rule that
+          matches decides.
+        </p>
         {!isReadOnly && (
           <button type="button" class="primary push" onClick={() => setEditing('new')}>
             New rule
@@ -72,29 +102,68 @@ function Rules({ path }: { readonly path: string }): JSX.Element {
           </Empty>
         </div>
       )}
-      <ol class="rules">
-        {ordered.map((rule, at) => (
-          <RuleCard
-            key={rule.id}
-            rule={rule}
-            count={counts.find((count) => count.rule === rule.id)}
-            checks={checks.filter((check) => check.rule === rule.id)}
-            names={names}
-            isReadOnly={isReadOnly}
-            isFirst={at === 0}
-            isLast={at === ordered.length - 1}
-            onToggle={() => attempt(replaceRule(path, rule, { ...rule, enabled: !rule.enabled }))}
-            onMove={(step) => attempt(moveRule(path, ordered, rule, step))}
-            onEdit={() => setEditing(rule)}
-          />
-        ))}
-      </ol>
-      <General checks={checks.filter(({ rule }) => rule === null)} others={others} />
+      {ordered.length > 0 && <Filters filter={filter} groups={known.groups} rules={ordered} colos={colos} />}
+      {chosen.length > 0 && (
+        <div class="card card-body row selection" role="group" aria-label="Selected rules">
+          <strong>{plural(chosen.length, 'rule')} selected</strong>
+          <button type="button" class="small" disabled={busy} onClick={() => void switchAll(true)}>
+            Switch on
+          </button>
+          <button type="button" class="small" disabled={busy} onClick={() => void switchAll(false)}>
+            Switch off
+          </button>
+          <button type="button" class="small quiet" onClick={() => setSelected(new Set())}>
+            Clear selection
+          </button>
+        </div>
+      )}
+      {ordered.length > 0 && shown.length === 0 && (
+        <div class="card">
+          <Empty title="No rule fits this filter" />
+        </div>
+      )}
+      {shown.length > 0 && (
+        <ol class="rules card">
+          {shown.map((each) => (
+            <RuleRow
+              key={each.rule.id}
+              known={each}
+              names={names}
+              colos={colos}
+              isReadOnly={isReadOnly}
+              isSelected={selected.has(each.rule.id)}
+              isOpen={opened.has(each.rule.id)}
+              onDropped={(id) => drop(id, each.rule)}
+              onSelect={() => setSelected(toggled(selected, each.rule.id))}
+              onOpen={() => setOpened(toggled(opened, each.rule.id))}
+              onToggle={() =>
+                void attempt(() => replaceRule(path, each.rule, { ...each.rule, enabled: !each.rule.enabled }))
+              }
+              onEdit={() => setEditing(each.rule)}
+            >
+              {!isReadOnly && (
+                <MoveTo
+                  rule={each.rule}
+                  ordered={ordered}
+                  onStep={(step) => void attempt(() => moveRule(path, ordered, each.rule, step))}
+                  onMove={(before) => void attempt(() => moveRuleBefore(path, ordered, each.rule, before))}
+                />
+              )}
+            </RuleRow>
+          ))}
+        </ol>
+      )}
+      <General
+        checks={(checks ?? []).filter(({ rule }) => rule === null)}
+        others={(rules.value ?? []).length - ordered.length}
+      />
       {editing !== undefined && (
         <RuleEditor
           path={path}
           rule={editing === 'new' ? undefined : editing}
           nextPrecedence={largest + 1000}
+          known={known}
+          listTypes={listTypes}
           onClose={() => {
             setEditing(undefined)
             rules.reload()
@@ -105,202 +174,182 @@ function Rules({ path }: { readonly path: string }): JSX.Element {
   )
 }
 
-interface RuleCardProps {
-  readonly rule: Rule
-  readonly count: RuleCount | undefined
-  readonly checks: readonly Check[]
-  readonly names: Names
-  readonly isReadOnly: boolean
-  readonly isFirst: boolean
-  readonly isLast: boolean
-  readonly onToggle: () => void
-  readonly onMove: (step: -1 | 1) => void
-  readonly onEdit: () => void
+function counted(shown: number, all: number): string {
+  return shown === all ? plural(all, 'rule') : `${shown} of ${plural(all, 'rule')}`
 }
 
-function RuleCard(props: RuleCardProps): JSX.Element {
-  const { rule, checks, names, isReadOnly, onToggle } = props
+function toggled(set: ReadonlySet<string>, id: string): ReadonlySet<string> {
+  const next = new Set(set)
+  if (!next.delete(id)) next.add(id)
+  return next
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const item of items) {
+    const group = groups.get(keyOf(item))
+    if (group === undefined) groups.set(keyOf(item), [item])
+    else group.push(item)
+  }
+  return groups
+}
+
+interface FiltersProps {
+  readonly filter: RuleFilter
+  readonly groups: readonly string[]
+  readonly rules: readonly Rule[]
+  readonly colos: ReadonlyMap<string, string>
+}
+
+function Filters({ filter, groups, rules, colos }: FiltersProps): JSX.Element {
+  const set = (change: Partial<RuleFilter>) => navigate(ruleFilterAddress({ ...filter, ...change }), { replace: true })
+  const addresses = [...new Set(rules.flatMap(addressesOf))].sort()
+  const spoken = groups.filter((group) => rules.some(({ identity }) => identity.includes(`"${group}"`)))
+  const words = (address: string) => (address === 'shared' ? 'shared egress' : `${address} ${colos.get(address) ?? ''}`)
   return (
-    <li class={`card rule ${rule.enabled ? '' : 'off'}`}>
-      <div class="rule-head">
-        <span class="chip" title="precedence">
-          {rule.precedence}
-        </span>
-        <h2>{rule.name}</h2>
-        <Hits rule={rule} count={props.count} />
-        <button
-          type="button"
-          role="switch"
-          class="switch"
-          aria-checked={rule.enabled}
-          aria-label={`${rule.name} enabled`}
-          disabled={isReadOnly}
-          onClick={onToggle}
-        >
-          {rule.enabled ? 'on' : 'off'}
+    <search class="filters">
+      <label class="field grow">
+        <span class="hidden-label">Search rules</span>
+        <input
+          type="search"
+          placeholder="Search: name, host, group, list, address …"
+          value={filter.text}
+          onInput={({ currentTarget }) => set({ text: currentTarget.value })}
+        />
+      </label>
+      <FilterSelect
+        label="Show"
+        value={filter.show}
+        options={SHOWN.map((show) => [show, SHOWN_WORDS[show]])}
+        onChange={(show) => set({ show: SHOWN.find((one) => one === show) ?? '' })}
+      />
+      <FilterSelect
+        label="Group"
+        value={filter.group}
+        options={[['', 'Group: all'], ...spoken.map((group) => [group, group] as const)]}
+        onChange={(group) => set({ group })}
+      />
+      <FilterSelect
+        label="Egress"
+        value={filter.egress}
+        options={[['', 'Egress: all'], ...addresses.map((address) => [address, words(address)] as const)]}
+        onChange={(egress) => set({ egress })}
+      />
+      {ruleFilterAddress(filter) !== '/rules' && (
+        <button type="button" class="quiet" onClick={() => navigate('/rules', { replace: true })}>
+          Clear
         </button>
-        {!isReadOnly && <RuleActions {...props} />}
-      </div>
-      {(rule.description ?? '') !== '' && <p class="muted small">{rule.description}</p>}
-      <dl class="rule-body">
-        {SLOTS.map(([slot, words]) =>
-          rule[slot] === '' ? null : (
-            <Slot
-              key={slot}
-              words={words}
-              names={names}
-              text={rule[slot]}
-              checks={checks.filter(({ field }) => field === slot)}
-            />
-          ),
-        )}
-        <dt>Leaves from</dt>
-        <dd>
-          <Egress rule={rule} />
-        </dd>
-      </dl>
-      <Said checks={checks} />
-    </li>
+      )}
+    </search>
   )
 }
 
-/** Errors and warnings stand in the open, advice behind a word. */
-function Said({ checks }: { readonly checks: readonly Check[] }): JSX.Element {
-  const advice = checks.filter(({ severity }) => severity === 'advice')
+interface FilterSelectProps {
+  readonly label: string
+  readonly value: string
+  readonly options: readonly (readonly [value: string, words: string])[]
+  readonly onChange: (value: string) => void
+}
+
+/** Its first option says what it is. */
+function FilterSelect({ label, value, options, onChange }: FilterSelectProps): JSX.Element {
   return (
-    <>
-      {checks
-        .filter(({ severity }) => severity !== 'advice')
-        .map((check) => (
-          <Notice key={`${check.code}${check.message}`} kind={check.severity === 'error' ? 'bad' : 'warn'}>
-            <Words check={check} />
-          </Notice>
+    <label class="field">
+      <span class="hidden-label">{label}</span>
+      <select value={value} onChange={({ currentTarget }) => onChange(currentTarget.value)}>
+        {options.map(([option, words]) => (
+          <option key={option} value={option}>
+            {words}
+          </option>
         ))}
-      {advice.length > 0 && (
-        <details class="small">
-          <summary class="muted">{plural(advice.length, 'piece of advice', 'pieces of advice')}</summary>
-          {advice.map((check) => (
-            <p key={`${check.code}${check.message}`}>
-              <Words check={check} />
-            </p>
-          ))}
-        </details>
-      )}
-    </>
+      </select>
+    </label>
   )
 }
 
-function Words({ check: { message, why, hint } }: { readonly check: Check }): JSX.Element {
-  return (
-    <>
-      {sentence(message)} {why !== null && why !== undefined && <span class="muted">{sentence(why)}</span>}{' '}
-      {hint !== null && <span class="muted">{sentence(hint)}</span>}
-    </>
-  )
+interface MoveToProps {
+  readonly rule: Rule
+  readonly ordered: readonly Rule[]
+  readonly onStep: (step: -1 | 1) => void
+  readonly onMove: (before: Rule | undefined) => void
 }
 
-function RuleActions({ rule, isFirst, isLast, onMove, onEdit }: RuleCardProps): JSX.Element {
+function MoveTo({ rule, ordered, onStep, onMove }: MoveToProps): JSX.Element {
+  const at = ordered.findIndex(({ id }) => id === rule.id)
+  const places = ordered.filter(({ id }, index) => id !== rule.id && index !== at + 1)
   return (
-    <span class="row">
+    <div class="row move hide-label">
       <button
         type="button"
         class="small"
-        disabled={isFirst}
+        disabled={at === 0}
         aria-label={`Move ${rule.name} up`}
-        title="Move up"
-        onClick={() => onMove(-1)}
+        onClick={() => onStep(-1)}
       >
-        ↑
+        ↑ Up
       </button>
       <button
         type="button"
         class="small"
-        disabled={isLast}
+        disabled={at === ordered.length - 1}
         aria-label={`Move ${rule.name} down`}
-        title="Move down"
-        onClick={() => onMove(1)}
+        onClick={() => onStep(1)}
       >
-        ↓
+        ↓ Down
       </button>
-      <button type="button" class="small" aria-label={`Edit ${rule.name}`} onClick={onEdit}>
-        Edit
-      </button>
-    </span>
+      <SelectField
+        label={`Move ${rule.name} to`}
+        value=""
+        options={[
+          ['', 'Move to …'],
+          ...places.map(({ id, name, precedence }) => [id, `before ${precedence} ${name}`] as const),
+          ...(at === ordered.length - 1 ? [] : [['last', 'the end'] as const]),
+        ]}
+        onChange={(id) => {
+          if (id !== '') onMove(ordered.find((each) => each.id === id))
+        }}
+      />
+    </div>
   )
 }
 
-function Hits({ rule, count }: { readonly rule: Rule; readonly count: RuleCount | undefined }): JSX.Element {
-  const sessions = count?.sessions ?? 0
-  const last = count?.last_used ?? null
-  const words = version.value < 0 || last === null ? '' : `, last ${formatDate(Date.parse(last))}`
-  return (
-    <span class="hits small">
-      {sessions === 0 ? (
-        'decided no session yet'
-      ) : (
-        <a href={`/sessions?rule=${encodeURIComponent(rule.name)}`}>
-          decided {plural(sessions, 'session')}
-          {words}
-        </a>
-      )}
-    </span>
-  )
-}
-
-interface SlotProps {
-  readonly words: string
-  readonly text: string
-  readonly names: Names
-  readonly checks: readonly Check[]
-}
-
-function Slot({ words, text, names, checks }: SlotProps): JSX.Element {
-  const marks = checks.flatMap(({ span, message }): Mark[] =>
-    span === null ? [] : [{ span, kind: 'problem', title: message }],
-  )
-  const named = [...names].filter(([id]) => text.includes(id)).map(([, name]) => name)
-  return (
-    <>
-      <dt>{words}</dt>
-      <dd>
-        <Expression text={text} marks={marks} /> {named.length > 0 && <span class="chip">{named.join(', ')}</span>}
-      </dd>
-    </>
-  )
-}
-
-/** Ids that rules speak of → names people know. */
-type Names = ReadonlyMap<string, string>
-
-function useNames(path: string): Names {
-  const account = path.replace(/\/gateway\/rules$/, '')
-  const networks = useResource<Named[]>(`${account}/teamnet/virtual_networks?is_deleted=false`).value
-  const lists = useResource<Named[]>(`${account}/gateway/lists`).value
-  return useMemo(
-    () => new Map([...(networks ?? []), ...(lists ?? [])].map(({ id, name }) => [id, name] as const)),
-    [networks, lists],
-  )
-}
-
-interface Named {
+interface Listed {
   readonly id: string
   readonly name: string
+  readonly type: string
 }
 
-function Egress({ rule }: { readonly rule: Rule }): JSX.Element {
-  const egress = rule.rule_settings?.egress
-  if (egress === undefined || egress === null) return <span>shared egress nearest the user</span>
-  const fallback = egress.ipv4_fallback
-  return (
-    <span class="row">
-      <code>{egress.ipv4}</code>
-      <span class="muted">
-        {fallback === undefined || fallback === '' ? 'without a fallback' : 'else '}
-        {fallback === '0.0.0.0' ? 'shared egress' : fallback !== undefined && <code>{fallback}</code>}
-      </span>
-      <code class="muted">{egress.ipv6}</code>
-    </span>
-  )
+/** The names that the lab knows, for finding, showing and writing rules. */
+function useVocabulary(account: string, rules: readonly Rule[] | undefined) {
+  const networks = useResource<Listed[]>(`${account}/teamnet/virtual_networks?is_deleted=false`).value
+  const lists = useResource<Listed[]>(`${account}/gateway/lists`).value
+  const people = useResource<Person[]>('/lab/v1/users').value
+  const origins = useResource<Origin[]>('/lab/v1/origins').value
+  const owned = useResource<Account>('/lab/v1/account').value?.dedicated_ips
+  return useMemo(() => {
+    const known: Vocabulary = {
+      groups: sortedSet((people ?? []).flatMap(({ groups }) => groups)),
+      people: sortedSet((people ?? []).map(({ email }) => email)),
+      lists: lists ?? [],
+      networks: networks ?? [],
+      hosts: sortedSet((origins ?? []).map(({ name }) => name)),
+      checks: sortedSet((rules ?? []).flatMap(({ device_posture: text }) => quotedIn(text))),
+    }
+    return {
+      known,
+      names: new Map([...(networks ?? []), ...(lists ?? [])].map(({ id, name }) => [id, name] as const)),
+      listTypes: new Map((lists ?? []).map(({ id, type }) => [id, type] as const)),
+      colos: new Map((owned ?? []).flatMap(({ ipv4, colo }) => (ipv4 === null ? [] : [[ipv4, colo] as const]))),
+    }
+  }, [networks, lists, people, origins, owned, rules])
+}
+
+function sortedSet(values: readonly string[]): string[] {
+  return [...new Set(values)].sort()
+}
+
+function quotedIn(text: string): string[] {
+  return [...text.matchAll(/"([^"]*)"/g)].map(([, quoted = '']) => quoted)
 }
 
 function General({
@@ -312,17 +361,14 @@ function General({
 }): JSX.Element | null {
   if (checks.length === 0 && others === 0) return null
   return (
-    <section class="stack tight" aria-label="About the rule set">
-      <h2>About all rules</h2>
+    <details class="stack tight" open={checks.some(({ severity }) => severity !== 'advice')}>
+      <summary>About all rules ({checks.length + (others > 0 ? 1 : 0)})</summary>
       {others > 0 && <Notice>{plural(others, 'rule')} of other types are stored but not evaluated.</Notice>}
-      {checks.map(({ code, severity, message, why, hint }) => (
-        <Notice key={`${code}${message}`} kind={severity === 'warning' ? 'warn' : 'plain'}>
-          {sentence(message)}{' '}
-          <span class="muted">
-            {sentence(why ?? '')} {hint === null ? '' : sentence(hint)}
-          </span>
+      {checks.map((check) => (
+        <Notice key={`${check.code}${check.message}`} kind={check.severity === 'warning' ? 'warn' : 'plain'}>
+          <CheckWords check={check} />
         </Notice>
       ))}
-    </section>
+    </details>
   )
 }

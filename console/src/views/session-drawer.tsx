@@ -36,6 +36,11 @@ function Story({ detail }: { readonly detail: SessionDetail }): JSX.Element {
           {sentence(row.error.message)} <code>{row.error.code}</code>
         </Notice>
       )}
+      {row.let_in !== null && (
+        <Notice kind={row.let_in ? 'good' : 'bad'}>
+          The destination’s allowlist {row.let_in ? 'lets in' : 'refuses'} {row.egress === '' ? 'this' : row.egress}.
+        </Notice>
+      )}
       {explanation !== null && <Why explanation={explanation} />}
       {explanation === null && <p>{sentence(row.reason)}</p>}
       {policy?.current === false && (

@@ -1,6 +1,6 @@
 // Every session there is: a table that follows along, can be held still, and is filtered by what is in the address.
 
-import type { JSX } from 'preact'
+import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { Row } from '../api/shapes.ts'
 import { FACETS, type Facet } from '../live/facets.ts'
@@ -8,9 +8,10 @@ import { addressOf, filterFrom, NO_FILTER, select } from '../live/session-filter
 import { allRows, firstSeen, leftOut, values, version } from '../live/session-store.ts'
 import { connection } from '../live/traffic.ts'
 import { location, navigate } from '../router.ts'
-import { formatBytes, formatDuration, formatTime, plural } from '../ui/format.ts'
+import { sentence } from '../ui/explanation.tsx'
+import { formatBytes, formatDuration, formatTime, plural, shortAddress } from '../ui/format.ts'
 import { Empty, Loading } from '../ui/notice.tsx'
-import { OUTCOME_WORDS, OutcomeBadge, type Tone, toneOf } from '../ui/outcome.tsx'
+import { LetIn, OUTCOME_WORDS, OutcomeBadge, type Tone, toneOf } from '../ui/outcome.tsx'
 import { VirtualRows } from '../ui/virtual-rows.tsx'
 import { SessionDrawer } from './session-drawer.tsx'
 
@@ -20,6 +21,7 @@ const FACET_WORDS: Readonly<Record<Facet, string>> = {
   rule: 'Rule',
   egress: 'Egress IP',
   outcome: 'Outcome',
+  let_in: 'Let in',
 }
 
 export function SessionsView(): JSX.Element {
@@ -30,6 +32,7 @@ export function SessionsView(): JSX.Element {
   const rows = useRows(paused, addressOf(filter))
   const choices = useChoices()
   const isFiltered = addressOf(filter) !== '/sessions'
+  const narrow = useNarrow()
 
   const set = (change: Partial<typeof filter>) => navigate(addressOf({ ...filter, ...change }), { replace: true })
   const open = (id: string | undefined) => {
@@ -58,15 +61,17 @@ export function SessionsView(): JSX.Element {
             onInput={({ currentTarget }) => set({ text: currentTarget.value })}
           />
         </label>
-        {FACETS.map((facet) => (
-          <FacetSelect
-            key={facet}
-            facet={facet}
-            value={filter[facet]}
-            values={choices[facet]}
-            onChange={(value) => set({ [facet]: value })}
-          />
-        ))}
+        <Facets narrow={narrow} used={FACETS.filter((facet) => filter[facet] !== '').length}>
+          {FACETS.map((facet) => (
+            <FacetSelect
+              key={facet}
+              facet={facet}
+              value={filter[facet]}
+              values={choices[facet]}
+              onChange={(value) => set({ [facet]: value })}
+            />
+          ))}
+        </Facets>
         {isFiltered && (
           <button type="button" class="quiet" onClick={() => set(NO_FILTER)}>
             Clear
@@ -80,7 +85,7 @@ export function SessionsView(): JSX.Element {
         {rows.shown.length === 0 ? (
           <NoSessions isFiltered={isFiltered} />
         ) : (
-          <Table rows={rows.shown} opened={opened} open={open} />
+          <Table rows={rows.shown} narrow={narrow} opened={opened} open={open} />
         )}
       </div>
       {opened !== undefined && <SessionDrawer id={opened} onClose={() => open(undefined)} />}
@@ -99,6 +104,7 @@ function useChoices(): Readonly<Record<Facet, readonly string[]>> {
       rule: sorted('rule'),
       egress: sorted('egress'),
       outcome: sorted('outcome'),
+      let_in: sorted('let_in'),
     }
   }, [seen])
 }
@@ -131,6 +137,24 @@ function useRows(paused: boolean, address: string): Rows {
   return { all, shown, missed: paused ? allRows().length + leftOut.value - missedFrom.current : 0 }
 }
 
+interface FacetsProps {
+  readonly narrow: boolean
+  /** how many of them are set */
+  readonly used: number
+  readonly children: ComponentChildren
+}
+
+/** Behind a word on a phone. */
+function Facets({ narrow, used, children }: FacetsProps): JSX.Element {
+  if (!narrow) return <>{children}</>
+  return (
+    <details class="facets" open={used > 0}>
+      <summary>{used === 0 ? 'Filters' : `Filters (${used})`}</summary>
+      <div class="filters">{children}</div>
+    </details>
+  )
+}
+
 interface FacetSelectProps {
   readonly facet: Facet
   readonly value: string
@@ -157,21 +181,21 @@ function FacetSelect({ facet, value, values, onChange }: FacetSelectProps): JSX.
 }
 
 interface TableProps {
+  readonly narrow: boolean
   readonly rows: readonly Row[]
   readonly opened: string | undefined
   readonly open: (id: string) => void
 }
 
-const HEADS = ['Time', 'User', 'To', 'Outcome', 'Left from', 'Way', 'Rule', 'Data', 'Took'] as const
+const HEADS = ['Time', 'User', 'To', 'Outcome', 'Left from', 'Way', 'Rule or error', 'Data', 'Took'] as const
 
-function Table({ rows, opened, open }: TableProps): JSX.Element {
-  const narrow = useNarrow()
+function Table({ rows, narrow, opened, open }: TableProps): JSX.Element {
   return (
     <VirtualRows
       rows={rows}
       label="Sessions, newest first"
       columns={HEADS.length}
-      rowRem={narrow ? 4.75 : 2.5}
+      rowRem={narrow ? 6 : 2.5}
       selected={opened}
       onOpen={({ id }) => open(id)}
       head={HEADS.map((head) => (
@@ -205,15 +229,17 @@ function cellsOf(row: Row): JSX.Element {
       </span>
       <span role="gridcell" class="cell-outcome">
         <OutcomeBadge tone={toneOf(row)} />
+        <LetIn row={row} />
       </span>
       <span role="gridcell" class="cell-left-from mono" title={row.egress}>
-        {row.egress === '' ? '–' : row.egress}
+        {row.egress === '' ? '–' : shortAddress(row.egress)}
       </span>
       <span role="gridcell" class="cell-way" title={wayInWords(row)}>
         {row.ingress === '' ? '–' : `${row.ingress} → ${row.physical === '' ? '✕' : row.physical}`}
       </span>
-      <span role="gridcell" class="cell-rule" title={row.rule}>
-        {row.rule === '' ? <span class="muted">–</span> : row.rule}
+      <span role="gridcell" class="cell-rule" title={row.error === null ? row.rule : row.error.message}>
+        {row.error !== null && <span class="let-out">{sentence(row.error.message)} </span>}
+        {row.rule === '' ? row.error === null && <span class="muted">no rule</span> : row.rule}
       </span>
       <span role="gridcell" class="cell-data">
         {formatBytes(row.received + row.sent)}

@@ -5,7 +5,18 @@ import { ApiError, invalidField, REQUEST_ERRORS, requestError } from '../api-err
 import { consoleSessionOf, equalSecrets, sessionCookieName } from '../authentication.ts'
 import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
-import { HEALTH, LAB_ACCOUNT, LIVE, LOGGED_IN, OVERRIDE, READY, REVERTED, REVERTED_ONE, TOKEN } from '../shapes/lab.ts'
+import {
+  HEALTH,
+  LAB_ACCOUNT,
+  LISTENER,
+  LIVE,
+  LOGGED_IN,
+  OVERRIDE,
+  READY,
+  REVERTED,
+  REVERTED_ONE,
+  TOKEN,
+} from '../shapes/lab.ts'
 
 const EMPTY = { type: 'object', additionalProperties: false } as const
 
@@ -41,6 +52,25 @@ export const OPERATION_ROUTES: readonly Route[] = [
     access: 'token',
     answers: { kind: 'result', schema: LAB_ACCOUNT },
     handle: account,
+  },
+  {
+    method: 'GET',
+    path: '/lab/v1/listeners',
+    summary: 'the listeners that are open, with their real ports',
+    access: 'token',
+    answers: { kind: 'list', schema: LISTENER },
+    handle: ({ ports }) =>
+      listOf(
+        ports.listeners().map(({ name, host, port, authentication, fixedUser, virtualNetwork, tls }) => ({
+          name,
+          host,
+          port,
+          authentication,
+          fixed_user: fixedUser ?? null,
+          virtual_network: virtualNetwork ?? null,
+          tls: tls?.mode ?? 'optional',
+        })),
+      ),
   },
   {
     method: 'GET',

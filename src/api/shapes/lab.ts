@@ -104,6 +104,20 @@ export const HEALTH = object(
   'Health',
 )
 
+/** where clients connect, as the lab really listens */
+export const LISTENER = object(
+  {
+    name: TEXT,
+    host: TEXT,
+    port: COUNT,
+    authentication: Type.Enum(['required', 'optional', 'anonymous']),
+    fixed_user: NOTHING_OR_TEXT,
+    virtual_network: NOTHING_OR_TEXT,
+    tls: Type.Enum(['required', 'optional', 'refused']),
+  },
+  'ListedListener',
+)
+
 export const OVERRIDE = object(
   { kind: Type.Enum(KINDS), id: TEXT, change: Type.Enum(['added', 'changed', 'deleted']), file_moved_on: FLAG },
   'Override',
@@ -234,6 +248,7 @@ export type PlaceShape = Shape<typeof PLACE>
 export type ColoShape = Shape<typeof COLO>
 export type ClockShape = Shape<typeof CLOCK>
 export type LabAccount = Shape<typeof LAB_ACCOUNT>
+export type ListedListener = Shape<typeof LISTENER>
 export type AttachedNetwork = Shape<typeof ATTACHED_NETWORK>
 export type OfferedNetwork = Shape<typeof OFFERED_NETWORK>
 export type Person = Shape<typeof PERSON>

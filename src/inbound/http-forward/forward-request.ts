@@ -2,6 +2,7 @@
 // formats the head the origin gets. Only the target decides, never the Host field (HH-07).
 
 import { GatewayError } from '../../errors/gateway-error.ts'
+import type { ErrorPage } from '../../errors/to-http.ts'
 import { soundRequest } from '../../http1/defect.ts'
 import { formatHead, valuesOf } from '../../http1/fields.ts'
 import { CHUNKED, requestFraming } from '../../http1/framing.ts'
@@ -43,6 +44,8 @@ export interface ForwardRequest {
   readonly signIn: SignInCookies
   /** OPTIONS with Max-Forwards 0: the proxy responds */
   readonly endsHere: boolean
+  /** what a browser that shows the answer is told if the request fails; absent for programs */
+  readonly errorPage?: ErrorPage | undefined
 }
 
 export interface HeadRules {
@@ -91,7 +94,13 @@ export function understandForward(head: ForwardHead, rules: HeadRules): ForwardR
     endsHere: limited && Number(hops) === 0,
     authorization,
     upgrade,
+    ...(showsPages(method, fields) ? { errorPage: { target: formatTarget(target) } } : {}),
   }
+}
+
+/** A browser that follows a link: every browser begins its Accept with these two, and no other program does. */
+function showsPages(method: string, fields: readonly string[]): boolean {
+  return method === 'GET' && /^text\/html, ?application\/xhtml\+xml/.test(valuesOf(fields, 'accept')[0] ?? '')
 }
 
 /** `example.com`, `example.com:8080`, `[2001:db8::1]`: the port only where it is not 80. */

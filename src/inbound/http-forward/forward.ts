@@ -44,12 +44,13 @@ export interface ForwardClient {
 /** Answers a parsed request. Records every refusal; never rejects. */
 export async function forward(
   client: ForwardClient,
-  request: ForwardRequest,
+  parsed: ForwardRequest,
   forwarding: Forwarding,
   settings: ForwardSettings,
 ): Promise<void> {
   const { clientInfo, responder, body } = client
   const { ownPages, pipeline, signIn } = settings
+  const request = withConsole(parsed, ownPages)
   let arrival: Arrival = { ...clientInfo, target: request.target }
   try {
     if (request.endsHere) {
@@ -86,6 +87,14 @@ export async function forward(
   } catch (thrown) {
     if (!client.isOver()) refuse(client, arrival, request, settings, asGatewayError(thrown))
   }
+}
+
+/** A browser's request, with where its error page links to. */
+function withConsole(request: ForwardRequest, pages: OwnPages | undefined): ForwardRequest {
+  if (request.errorPage === undefined || pages === undefined) return request
+  const { host, port } = pages.api
+  const console = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  return { ...request, errorPage: { ...request.errorPage, console } }
 }
 
 function refuse(

@@ -2,7 +2,7 @@
 // while the origin takes it; and the client's side of the answer, with the responses the proxy makes itself.
 
 import type { GatewayError } from '../../errors/gateway-error.ts'
-import { httpErrorAnswer } from '../../errors/to-http.ts'
+import { type ErrorPage, httpErrorAnswer } from '../../errors/to-http.ts'
 
 /** The head of a response, as a {@link Responder} takes it. */
 export interface AnswerHead {
@@ -40,6 +40,8 @@ export interface Responder {
 export interface Asked {
   readonly method: string
   readonly expectsContinue: boolean
+  /** for browsers */
+  readonly errorPage?: ErrorPage | undefined
 }
 
 export const ALLOWED_METHODS = 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH'
@@ -48,7 +50,7 @@ export const ALLOWED_METHODS = 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH'
  *  waits for 100 (Continue): Java's waits forever for one of 1 to 1,024 bytes. */
 export function answerError(responder: Responder, error: GatewayError, asked: Asked): void {
   if (responder.hasBegun && responder.cut()) return
-  const { status, reason, fields, body } = httpErrorAnswer(error)
+  const { status, reason, fields, body } = httpErrorAnswer(error, { page: asked.errorPage })
   const bytes = Buffer.from(asked.expectsContinue ? '' : body)
   const isHead = asked.method === 'HEAD'
   const length = isHead ? 0 : bytes.length

@@ -1,0 +1,128 @@
+// How a program or a browser gets its traffic to the lab: addresses, lines to copy, the PAC file, the certificate.
+
+import type { JSX } from 'preact'
+import { useState } from 'preact/hooks'
+import type { ListedListener, Person } from '../api/shapes.ts'
+import { CopyButton } from '../ui/copy-button.tsx'
+import { sentence } from '../ui/explanation.tsx'
+import { Loading, Notice } from '../ui/notice.tsx'
+import { useResource } from '../ui/resource.ts'
+import { SelectField } from '../ui/select.tsx'
+
+const EVERY_ADDRESS = new Set(['0.0.0.0', '::'])
+const AUTHENTICATION_WORDS: Readonly<Record<ListedListener['authentication'], string>> = {
+  required: 'asks for a user',
+  optional: 'takes a user, but needs none',
+  anonymous: 'takes everybody as nobody',
+}
+
+export function ConnectView(): JSX.Element {
+  const listeners = useResource<ListedListener[]>('/lab/v1/listeners')
+  const people = useResource<Person[]>('/lab/v1/users').value
+  const [chosen, setChosen] = useState('')
+  const [user, setUser] = useState<string>()
+  const all = listeners.value ?? []
+  const listener = all.find(({ name }) => name === chosen) ?? all[0]
+  const who = user ?? people?.[0]?.email ?? ''
+  return (
+    <>
+      <div class="view-head">
+        <h1>Connect</h1>
+        <p class="muted">Lines to copy for the traffic of one person.</p>
+      </div>
+      {listeners.failure !== undefined && <Notice kind="bad">{sentence(listeners.failure.message)}</Notice>}
+      {listeners.value === undefined && listeners.failure === undefined && <Loading what="listeners" />}
+      {listener !== undefined && (
+        <>
+          <section class="card card-body stack" aria-label="Who and where">
+            <div class="fields">
+              <SelectField
+                label="As"
+                value={who}
+                options={[...(people ?? []).map(({ email }) => [email, email] as const), ['', 'no user']]}
+                onChange={setUser}
+              />
+              <SelectField
+                label="Listener"
+                value={listener.name}
+                options={all.map((each) => [each.name, `${each.name}, ${addressOf(each)}`] as const)}
+                onChange={setChosen}
+              />
+            </div>
+            <p class="muted">{describe(listener)}</p>
+          </section>
+          <Lines listener={listener} user={who} />
+        </>
+      )}
+    </>
+  )
+}
+
+function Lines({ listener, user }: { readonly listener: ListedListener; readonly user: string }): JSX.Element {
+  const address = addressOf(listener)
+  const scheme = listener.tls === 'required' ? 'https' : 'http'
+  const isNobody = user === '' || listener.fixed_user !== null || listener.authentication === 'anonymous'
+  const login = isNobody ? '' : `${encodeURIComponent(user)}:PASSWORD@`
+  const proxy = `${scheme}://${login}${address}`
+  const pac = new URL(`/proxy.pac?listener=${encodeURIComponent(listener.name)}`, window.location.href).href
+  const curl = `curl -x ${scheme}://${address}${isNobody ? '' : ` -U '${user}:PASSWORD'`} http://ipv4.icanhazip.com/`
+  const env = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'].flatMap((name) => [name, name.toLowerCase()])
+  const lines = [...env.map((name) => `export ${name}='${proxy}'`), "export NO_PROXY='localhost,127.0.0.1,::1'"].join(
+    '\n',
+  )
+  return (
+    <div class="connect-grid">
+      <Line title="One request" text={curl} words="Copy curl line">
+        Answers the address that sites see.{' '}
+        {!isNobody && 'PASSWORD is this person’s proxy password; the lab does not show it.'}
+      </Line>
+      <Line title="A shell and what runs in it" text={lines} words="Copy environment">
+        Programs differ in which of these they read.
+      </Line>
+      <Line title="A browser" text={pac} words="Copy PAC address">
+        Give it to the browser as its automatic proxy configuration. People choose their virtual network at{' '}
+        <a href="/me">/me</a>.
+      </Line>
+      <Line title="TLS" text="npx egresslab ca > egresslab-ca.pem" words="Copy command">
+        Prints the certificate of the lab’s own authority, for clients that speak TLS to the proxy or to the test
+        origins: <code>curl --cacert egresslab-ca.pem</code>.
+      </Line>
+    </div>
+  )
+}
+
+interface LineProps {
+  readonly title: string
+  readonly text: string
+  readonly words: string
+  readonly children: JSX.Element | (JSX.Element | string | false)[] | string
+}
+
+function Line({ title, text, words, children }: LineProps): JSX.Element {
+  return (
+    <section class="card card-body stack tight" aria-label={title}>
+      <div class="row spread">
+        <h2>{title}</h2>
+        <CopyButton text={text}>{words}</CopyButton>
+      </div>
+      <pre class="block">{text}</pre>
+      <p class="small muted">{children}</p>
+    </section>
+  )
+}
+
+/** As clients on the machine that shows this page reach it. */
+function addressOf({ host, port }: ListedListener): string {
+  const reached = EVERY_ADDRESS.has(host) ? window.location.hostname : host
+  return `${reached.includes(':') && !reached.startsWith('[') ? `[${reached}]` : reached}:${port}`
+}
+
+function describe({ authentication, fixed_user: user, virtual_network: network, tls }: ListedListener): string {
+  const parts = [
+    'HTTP, CONNECT, SOCKS4 and SOCKS5 on one port',
+    user === null ? AUTHENTICATION_WORDS[authentication] : `takes every client as ${user}`,
+    ...(network === null ? [] : [`puts them on ${network}`]),
+    tls === 'required' ? 'TLS only' : tls === 'optional' ? 'with TLS or without' : 'without TLS',
+  ]
+  return sentence(parts.join('; '))
+}
