@@ -3,7 +3,8 @@
 
 import { fstat, write } from 'node:fs'
 import { promisify } from 'node:util'
-import type { AllowlistVerdict, SessionRecord } from '../proxy/session-record.ts'
+import type { AllowlistVerdict } from '../policy/allowlist.ts'
+import type { SessionRecord } from '../proxy/session-record.ts'
 import { createLineQueue, GATHER_MS, type LineQueue } from './line-queue.ts'
 import type { SessionFile } from './session-file.ts'
 

@@ -3,7 +3,7 @@
 import type { CloseReason, ConnectionErrorCode } from '../errors/catalogue.ts'
 import type { GatewayError } from '../errors/gateway-error.ts'
 import { formatEndpoint, formatTarget } from '../net/endpoint.ts'
-import { letsIn } from '../policy/allowlist.ts'
+import { type AllowlistVerdict, letsIn } from '../policy/allowlist.ts'
 import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 import type { Place } from '../policy/place.ts'
 import type { ClientInfo, InboundProtocol } from './arrival.ts'
@@ -216,10 +216,6 @@ export interface SessionRecord {
   readonly VirtualNetworkID: string
   readonly Lab: LabRecord
 }
-
-/** What an allowlist makes of a connection. */
-export const ALLOWLIST_VERDICTS = ['let-in', 'refused'] as const
-export type AllowlistVerdict = (typeof ALLOWLIST_VERDICTS)[number]
 
 /** Fields Cloudflare's record does not have. `replay` decides a session again from these and the fields above. */
 export interface LabRecord {

@@ -96,10 +96,7 @@ describe('[P5] [R10] a catch-all', () => {
 
 describe('[P6] rules that are never reached', () => {
   const proof = (first: Partial<Rule>, second: Partial<Rule>) => {
-    const rules = [
-      rule({ name: 'first', precedence: 1, ...first }),
-      rule({ name: 'second', precedence: 2, ...second }),
-    ]
+    const rules = [rule({ name: 'first', precedence: 1, ...first }), rule({ name: 'second', precedence: 2, ...second })]
     const lists = [
       { id: 'abc', name: 'abc', type: 'IP', items: ['198.51.100.0/24'] },
       { id: 'hosts', name: 'hosts', type: 'DOMAIN', items: ['b'] },

@@ -1,8 +1,9 @@
 // Live sessions, waiting for one, and their closing, the last finished ones, what they add up to per rule, and the stream of events.
 
+import { ALLOWLIST_VERDICTS } from '../../policy/allowlist.ts'
 import type { OpenSession } from '../../proxy/live-sessions.ts'
 import { FILTER_OUTCOMES, type FilteredSession, sessionFilter } from '../../proxy/session-filter.ts'
-import { ALLOWLIST_VERDICTS, type SessionRecord } from '../../proxy/session-record.ts'
+import type { SessionRecord } from '../../proxy/session-record.ts'
 import { notFound } from '../api-error.ts'
 import { type ApiResponse, listOf, ok } from '../response.ts'
 import type { QueryParameter, Route, RouteCall } from '../router.ts'

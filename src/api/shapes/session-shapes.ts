@@ -2,8 +2,8 @@
 
 import { Type } from 'typebox'
 import type { CloseReason, ConnectionErrorCode } from '../../errors/catalogue.ts'
+import { ALLOWLIST_VERDICTS } from '../../policy/allowlist.ts'
 import type { InboundProtocol } from '../../proxy/arrival.ts'
-import { ALLOWLIST_VERDICTS } from '../../proxy/session-record.ts'
 import { ADDRESS_EXPLANATION, OUTCOME } from './explanations.ts'
 import {
   ANY_OBJECT,
