@@ -17,6 +17,7 @@ import { compareVersions, ownVersion } from './own-package.ts'
 import { createProblems, type Problems } from './problems.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
+import { readInvariants } from './read-invariants.ts'
 import { readListeners } from './read-listeners.ts'
 import {
   readExits,
@@ -219,6 +220,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     hostnameRoutes: readHostnameRoutes(reading),
     lists: readLists(reading),
     rules: readRules(reading, lists),
+    invariants: readInvariants(raw.invariants, ['invariants'], file, reading.problems),
     policySource: raw.policy.source,
     openVocabularies: raw.policy.open,
     ...(raw.rules_file === undefined ? {} : { rulesFile: join(dirname(file), raw.rules_file) }),
@@ -285,7 +287,7 @@ const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 /** Gateway DNS ([D1]); undefined if the section is absent. Problems are recorded. */
 export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefined {
   if (raw.dns === undefined) return undefined
-  const { upstream } = raw.dns
+  const { upstream, https_records: httpsRecords, policies } = raw.dns
   const listen = raw.dns.listen.map(endpointOf)
   const clients = raw.dns.clients.map((text) => cidr(text))
   for (const [at, endpoint] of listen.entries()) {
@@ -309,7 +311,7 @@ export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefi
       problems.add(['dns', 'listen', at], 'config.duplicate', message, { hint: 'give Gateway DNS another port' })
     }
   }
-  return Object.freeze({ listen, clients, ...(upstream === undefined ? {} : { upstream }) })
+  return Object.freeze({ listen, clients, httpsRecords, policies, ...(upstream === undefined ? {} : { upstream }) })
 }
 
 /** Parses `127.0.0.1:8053` or `[::1]:8053`, which the schema has checked. */

@@ -6,23 +6,29 @@ import type { LabConfig } from '../../config/lab-config.ts'
 import { InputError, type Issue } from '../../errors/issue.ts'
 import { readConfig } from '../lazy-imports.ts'
 import { inOrderOfSeverity, renderIssues, renderManyIssues, SEVERITIES } from '../render/render-issues.ts'
-import { type Io, stylesFor, writeJson } from '../terminal.ts'
-import { type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import { chosenFormat, printReport, type ReportOptions, reportOfIssues, withReport } from '../render/report.ts'
+import { PLAIN, stylesFor, type TextStyles } from '../terminal.ts'
+import { type ExitCode, type RegisterVerb, wholeNumber, withConfig, withJson } from '../verb.ts'
 
-interface Options {
+interface Options extends ReportOptions {
   readonly config: string
+  readonly prove?: true | number
   readonly failOn: Issue['severity']
   readonly ignore: readonly string[]
   readonly full?: true
-  readonly json?: true
 }
 
 /** More findings than this begin with a summary. */
 const FEW = 6
 
 export const registerCheck: RegisterVerb = (program, { io, action }) => {
-  withJson(withConfig(program.command('check')))
+  withReport(withJson(withConfig(program.command('check'))))
     .description('checks the configuration and its rules; lists errors, warnings and best-practice advice')
+    .option(
+      '--prove [seconds]',
+      'also prove invariants and what rules are good for, within this time (default: 30)',
+      wholeNumber,
+    )
     .addOption(
       new Option('--fail-on <severity>', 'exit 1 for findings as bad as this').choices(SEVERITIES).default('error'),
     )
@@ -30,12 +36,20 @@ export const registerCheck: RegisterVerb = (program, { io, action }) => {
     .option('--full', 'show every finding in full, however many there are')
     .action(
       action(async (options: Options) => {
-        const found = await findingsIn(options.config)
+        const found = await findingsIn(options)
         const { siftIssues } = await import('../../decider/ignored.ts')
         const { issues: left, ignored } = siftIssues(found.issues, found.config, options.ignore)
         const issues = inOrderOfSeverity(left)
-        if (options.json) writeJson(io, document(issues, ignored))
-        else report(io, options, issues, ignored)
+        const isGood = issues.every(({ severity }) => severity !== 'error')
+        const textOf = (style: TextStyles) => findingsText(options, issues, ignored, style)
+        await printReport(io, options, {
+          report: reportOfIssues(issues, options.config),
+          // errors are told on standard error, like those of every other command
+          text: () => (isGood ? textOf(stylesFor(io, io.stdout)) : ''),
+          plain: () => textOf(PLAIN),
+          json: () => document(issues, ignored),
+        })
+        if (!isGood && chosenFormat(options) === 'text') io.stderr.write(textOf(stylesFor(io, io.stderr)))
         return exitCode(issues, options)
       }),
     )
@@ -53,13 +67,18 @@ interface Findings {
   readonly config?: LabConfig
 }
 
-async function findingsIn(file: string): Promise<Findings> {
+async function findingsIn({ config: file, prove }: Options): Promise<Findings> {
   try {
     const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
     const { adviseOn } = await import('../../decider/advise.ts')
     if (kindOfFile(file) === 'configuration') {
       const read = await readConfig(file)
-      return { issues: adviseOn(read), config: read.config }
+      const issues = adviseOn(read)
+      if (prove === undefined) return { issues, config: read.config }
+      const { adviseByProof } = await import('../../prove/reach.ts')
+      const told = issues.filter(({ code }) => code === 'practice.P6').flatMap(({ path }) => String(path?.[1] ?? ''))
+      const proven = await adviseByProof(file, new Set(told), (prove === true ? 30 : prove) * 1000)
+      return { issues: [...issues, ...proven], config: read.config }
     }
     const issues = await inScratch(async (folder) => {
       const layer = new PolicyLayer(file, folder)
@@ -85,14 +104,12 @@ function document(issues: readonly Issue[], ignored: number) {
   }
 }
 
-function report(io: Io, { config, full }: Options, issues: readonly Issue[], ignored: number): void {
+function findingsText({ config, full }: Options, issues: readonly Issue[], ignored: number, style: TextStyles): string {
   const isGood = issues.every(({ severity }) => severity !== 'error')
-  const output = isGood ? io.stdout : io.stderr
-  const style = stylesFor(io, output)
   const render = full || issues.length <= FEW ? renderIssues : renderManyIssues
   const left = ignored === 0 ? '' : `, ${ignored} ignored`
   const verdict = issues.length === 0 ? `, no advice${left}` : left
-  output.write(`${render(issues, style)}${isGood ? `${style.good('good')}: ${config}${verdict}\n` : ''}`)
+  return `${render(issues, style)}${isGood ? `${style.good('good')}: ${config}${verdict}\n` : ''}`
 }
 
 function collect(code: string, before: readonly string[]): readonly string[] {

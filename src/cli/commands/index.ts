@@ -7,6 +7,7 @@ import { registerCa } from './ca.ts'
 import { registerCheck } from './check.ts'
 import { registerClock } from './clock.ts'
 import { registerColo } from './colo.ts'
+import { registerEnv } from './env.ts'
 import { registerExplain } from './explain.ts'
 import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
@@ -14,8 +15,10 @@ import { registerGeofeed } from './geofeed.ts'
 import { registerInit } from './init.ts'
 import { registerMatrix } from './matrix.ts'
 import { registerPac } from './pac.ts'
+import { registerProve } from './prove.ts'
 import { registerReplay } from './replay.ts'
 import { registerRules } from './rules.ts'
+import { registerRun } from './run.ts'
 import { registerScenario } from './scenario.ts'
 import { registerSessions } from './sessions.ts'
 import { registerShell } from './shell.ts'
@@ -31,9 +34,12 @@ export const VERBS: readonly RegisterVerb[] = [
   registerMatrix,
   registerCheck,
   registerTest,
+  registerProve,
   registerScenario,
   registerReplay,
   registerVerify,
+  registerEnv,
+  registerRun,
   registerFmt,
   registerExpr,
   registerColo,
