@@ -16,16 +16,19 @@ test('the company has 41 rules, 5 lists, 3 networks, 12 people and 9 services wi
   expect(sizes).toEqual([41, 5, 3, 12, 9])
 })
 
-test.each(['account.json', 'terraform.json'])('%s has the rules, lists and networks of lab.yaml', async (file) => {
-  const sync = new RulesSync({ config: `${FOLDER}/lab.yaml`, state: '.egresslab' })
-  const { steps, unchanged } = await sync.plan({
-    from: `${FOLDER}/${file}`,
-    to: `${FOLDER}/lab.yaml`,
-    prune: true,
-  })
-  expect(steps).toEqual([])
-  expect(unchanged).toBe(48)
-})
+test.each(['account.json', 'terraform.json', 'main.tf'])(
+  '%s has the rules, lists and networks of lab.yaml',
+  async (file) => {
+    const sync = new RulesSync({ config: `${FOLDER}/lab.yaml`, state: '.egresslab' })
+    const { steps, unchanged } = await sync.plan({
+      from: `${FOLDER}/${file}`,
+      to: `${FOLDER}/lab.yaml`,
+      prune: true,
+    })
+    expect(steps).toEqual([])
+    expect(unchanged).toBe(48)
+  },
+)
 
 test('main.tf has a resource for everything in terraform.json', () => {
   const source = readFileSync(`${FOLDER}/main.tf`, 'utf8')

@@ -119,7 +119,7 @@ resource "cloudflare_zero_trust_gateway_policy" "auditors_to_the_bank" {
   action         = "egress"
   filters        = ["egress"]
   traffic        = "any(net.fqdn.domains[*] == \"bank.saas.test\")"
-  identity       = "identity.email in $${cloudflare_zero_trust_list.auditors.id}"
+  identity       = "identity.email in ${"$"}${cloudflare_zero_trust_list.auditors.id}"
   rule_settings = {
     egress = {
       ipv4          = "203.0.113.30"
@@ -332,7 +332,7 @@ resource "cloudflare_zero_trust_gateway_policy" "warehouse_robots" {
   enabled        = true
   action         = "egress"
   filters        = ["egress"]
-  traffic        = "net.protocol == \"udp\" and net.dst.port == 5684 and net.dst.ip in $${cloudflare_zero_trust_list.warehouse_networks.id}"
+  traffic        = "net.protocol == \"udp\" and net.dst.port == 5684 and net.dst.ip in ${"$"}${cloudflare_zero_trust_list.warehouse_networks.id}"
   rule_settings = {
     egress = {
       ipv4          = "203.0.113.40"
@@ -349,7 +349,7 @@ resource "cloudflare_zero_trust_gateway_policy" "warehouse_networks" {
   enabled        = true
   action         = "egress"
   filters        = ["egress"]
-  traffic        = "net.dst.ip in $${cloudflare_zero_trust_list.warehouse_networks.id}"
+  traffic        = "net.dst.ip in ${"$"}${cloudflare_zero_trust_list.warehouse_networks.id}"
   rule_settings = {
     egress = {
       ipv4          = "203.0.113.40"
@@ -543,7 +543,7 @@ resource "cloudflare_zero_trust_gateway_policy" "code_and_packages" {
   enabled        = true
   action         = "egress"
   filters        = ["egress"]
-  traffic        = "any(net.fqdn.domains[*] in $${cloudflare_zero_trust_list.code_hosts.id})"
+  traffic        = "any(net.fqdn.domains[*] in ${"$"}${cloudflare_zero_trust_list.code_hosts.id})"
   identity       = "any(identity.groups.name[*] in {\"Engineering\"})"
   rule_settings = {
     egress = {
@@ -561,7 +561,7 @@ resource "cloudflare_zero_trust_gateway_policy" "build_servers" {
   enabled        = true
   action         = "egress"
   filters        = ["egress"]
-  traffic        = "net.src.ip in $${cloudflare_zero_trust_list.build_networks.id}"
+  traffic        = "net.src.ip in ${"$"}${cloudflare_zero_trust_list.build_networks.id}"
   rule_settings = {
     egress = {
       ipv4          = "203.0.113.30"
@@ -625,7 +625,7 @@ resource "cloudflare_zero_trust_gateway_policy" "partner_uploads_from_the_us" {
   enabled        = true
   action         = "egress"
   filters        = ["egress"]
-  traffic        = "net.dst.ip in $${cloudflare_zero_trust_list.partner_networks.id} and net.dst.port == 2022 and net.src.geo.country == \"US\""
+  traffic        = "net.dst.ip in ${"$"}${cloudflare_zero_trust_list.partner_networks.id} and net.dst.port == 2022 and net.src.geo.country == \"US\""
   rule_settings = {
     egress = {
       ipv4          = "203.0.113.30"
@@ -642,7 +642,7 @@ resource "cloudflare_zero_trust_gateway_policy" "partners" {
   enabled        = true
   action         = "egress"
   filters        = ["egress"]
-  traffic        = "net.dst.ip in $${cloudflare_zero_trust_list.partner_networks.id}"
+  traffic        = "net.dst.ip in ${"$"}${cloudflare_zero_trust_list.partner_networks.id}"
   rule_settings = {
     egress = {
       ipv4          = "203.0.113.10"
