@@ -3,10 +3,6 @@
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { RawDestination } from '../config/lab-schema.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
@@ -20,9 +16,7 @@ import { attributionOf } from '../geo/database.ts'
 import { type SiteView, siteViewOf } from '../geo/site-view.ts'
 import { VOUCHER_FIELD } from '../inbound/own-pages.ts'
 import { createEventLog, type EventLog, tellIssue } from '../log/event-log.ts'
-import { createLogpush, type Logpush } from '../log/logpush.ts'
-import { openSessionFile } from '../log/session-file.ts'
-import { createSessionLog, openStandardOutput, type SessionLog } from '../log/session-log.ts'
+import type { SessionLog } from '../log/session-log.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import type { OnOriginRequest } from '../origins/origin-request.ts'
@@ -48,6 +42,7 @@ import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
 import { checkAddressesAndPorts, ownPagesOf } from './preflight.ts'
 import { createReadiness, troublesOf } from './readiness.ts'
+import { openLogpush, openSessionLog, sessionsFile } from './session-sinks.ts'
 import { openSignIn } from './sign-in.ts'
 import type { WorkerPool } from './workers/worker-pool.ts'
 
@@ -310,62 +305,6 @@ function openToken({ state, ephemeral, apiToken }: LabOptions) {
 /** The token itself is shown the one time it is made. */
 function shownToken({ isNew, file, current }: ApiToken): RunningLab['apiToken'] {
   return { ...(file === undefined ? {} : { file }), ...(isNew ? { made: current() } : {}) }
-}
-
-/** Jobs that push sessions, as the state has them. What waits lives in the state folder, or goes with the lab. */
-function openLogpush(
-  { account }: LabConfig,
-  { state, ephemeral }: StartOptions,
-  { store, events }: { readonly store: Store; readonly events: EventLog },
-): Logpush {
-  const folder = ephemeral ? mkdtempSync(join(tmpdir(), 'egresslab-logpush-')) : join(state, 'logpush')
-  const logpush = createLogpush({
-    accountId: account.id,
-    folder,
-    roots: [process.cwd(), state],
-    userAgent: `egresslab/${ownVersion()}`,
-    onProblem: (message) => events.warn(message),
-  })
-  const follow = () => {
-    const jobs = [...store.current().state.logpushJob.values()]
-    logpush.follow(jobs.filter(({ deletedAt }) => deletedAt === null).map(({ value }) => value))
-  }
-  follow()
-  store.subscribe((_snapshot, { touched }) => {
-    if (touched.some(({ kind }) => kind === 'logpushJob')) follow()
-  })
-  return {
-    ...logpush,
-    get isWanted() {
-      return logpush.isWanted
-    },
-    async close(deadlineMs) {
-      await logpush.close(deadlineMs)
-      if (ephemeral) await rm(folder, { recursive: true, force: true })
-    },
-  }
-}
-
-/** The session log of a state folder. */
-export function sessionsFile(state: string): string {
-  return join(state, 'sessions.ndjson')
-}
-
-/** Opens the sinks; `--ephemeral` writes no file. */
-export async function openSessionLog(
-  { log }: LabConfig,
-  { state, ephemeral, sessionsTo }: StartOptions,
-  events: EventLog,
-  logpush?: Logpush,
-): Promise<SessionLog> {
-  const path = sessionsFile(state)
-  const onProblem = (error: unknown) => events.error(`cannot write the session log \`${path}\``, error)
-  const onGone = () => events.warn('standard output is closed; sessions are no longer written to it')
-  return createSessionLog({
-    ...(logpush === undefined ? {} : { logpush }),
-    ...(ephemeral ? {} : { file: openSessionFile({ path, ...log, onProblem }) }),
-    ...(sessionsTo === undefined ? {} : { output: { ...sessionsTo, queue: await openStandardOutput(onGone) } }),
-  })
 }
 
 export interface RunningLab {

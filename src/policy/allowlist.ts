@@ -33,10 +33,6 @@ export function createAllowlists(services: readonly Allowlist[]): Allowlists {
   }
 }
 
-/** What an allowlist makes of a connection. */
-export const ALLOWLIST_VERDICTS = ['let-in', 'refused'] as const
-export type AllowlistVerdict = (typeof ALLOWLIST_VERDICTS)[number]
-
 /** Whether a connection from this address is admitted; undefined, for a connection that is refused, never is. */
 export function letsIn({ allow }: Allowlist, source: Ip | undefined): boolean {
   return source !== undefined && allow.some((network) => containsIp(network, source))

@@ -15,8 +15,8 @@ import {
   isPlainMembership,
   keyOfLeaf,
   type Leaf,
+  type ProofVocabulary,
   TextTestCollector,
-  type Vocabulary,
 } from './vocabulary.ts'
 
 /** Values by slot, being put together. */
@@ -153,7 +153,7 @@ export function addressAxis(
 const EVERY_PORT = Array.from({ length: 65_535 }, (_, at) => BigInt(at + 1))
 
 /** The axis of a port, 1 to 65535. */
-export function portAxis(script: Script, name: string, field: string, vocabulary: Vocabulary): NumberAxis {
+export function portAxis(script: Script, name: string, field: string, vocabulary: ProofVocabulary): NumberAxis {
   const shown = field === 'net.src.port' ? [50_000n] : [443n, 80n, 22n, 8443n, 50_000n]
   const cuts = vocabulary.cutsOf(field, [], EVERY_PORT)
   return numberAxis(script, name, cuts, { field, from: 1n, to: 65_535n, toValue: Number, shown })
@@ -174,7 +174,7 @@ export interface HostAxis extends Axis {
  *  names and domains to tell apart. */
 export function hostAxis(
   script: Script,
-  vocabulary: Vocabulary,
+  vocabulary: ProofVocabulary,
   names: Iterable<string>,
   withPatterns: boolean,
 ): HostAxis | undefined {
@@ -310,7 +310,7 @@ const CONTINENTS = ['AF', 'AN', 'AS', 'EU', 'NA', 'OC', 'SA']
 export function placeAxis(
   script: Script,
   side: 'src' | 'dst',
-  vocabulary: Vocabulary,
+  vocabulary: ProofVocabulary,
   known: readonly Place[],
 ): PlaceAxis {
   const fields = [`net.${side}.geo.country`, `net.${side}.geo.continent`] as const
@@ -345,7 +345,7 @@ export function placeAxis(
 }
 
 /** Host names of proxy endpoints: those that exist, and those that rules name. */
-export function endpointsOf(vocabulary: Vocabulary, { endpoints }: World): readonly string[] {
+export function endpointsOf(vocabulary: ProofVocabulary, { endpoints }: World): readonly string[] {
   const collector = new TextTestCollector()
   for (const test of vocabulary.testsOf('proxy.endpoint')) collector.add(test)
   return [...new Set([...endpoints, ...collector.equal, ...collector.folded])]
@@ -359,7 +359,7 @@ export interface CategoryKind {
 }
 
 /** Where no table says which categories a destination has: any set of those that rules tell apart. */
-export function openCategories(script: Script, vocabulary: Vocabulary, { categories }: World) {
+export function openCategories(script: Script, vocabulary: ProofVocabulary, { categories }: World) {
   if (categories !== undefined) return new Map<string, readonly CategoryKind[]>()
   return new Map(
     CATEGORY_FIELDS.map((field) => {

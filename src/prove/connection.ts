@@ -33,7 +33,7 @@ import { createDevices, createPeople, type DeviceTerms, type PersonTerms } from 
 import type { Model } from './solver.ts'
 import { RESERVED_DOMAINS, type World, type WorldDevice, type WorldPerson } from './subject.ts'
 import { and, type ClassVariable, not, or, rangesOfNumbers, type Script, type Term, within, xor } from './terms.ts'
-import { comparisonsOf, isPlainMembership, keyOfLeaf, type Leaf, type Vocabulary } from './vocabulary.ts'
+import { comparisonsOf, isPlainMembership, keyOfLeaf, type Leaf, type ProofVocabulary } from './vocabulary.ts'
 
 /** What routes speak of, to be told apart like what rules do. */
 export interface Landmarks {
@@ -74,7 +74,7 @@ export class Connection {
   readonly #openCategories: ReadonlyMap<string, readonly CategoryKind[]>
   readonly #terms = new Map<string, Term>()
 
-  constructor(script: Script, vocabulary: Vocabulary, world: World, landmarks: Landmarks) {
+  constructor(script: Script, vocabulary: ProofVocabulary, world: World, landmarks: Landmarks) {
     this.script = script
     this.#world = world
     this.#landmarks = landmarks
@@ -274,7 +274,7 @@ export class Connection {
     return values.find((value) => value !== undefined) as Ip | undefined
   }
 
-  #hostAxis(vocabulary: Vocabulary): HostAxis {
+  #hostAxis(vocabulary: ProofVocabulary): HostAxis {
     const { destinations, categories = [], isClosed } = this.#world
     const known = [
       ...this.#landmarks.names.map((name) => name.replace(/^\*\./, '')),

@@ -9,7 +9,14 @@ import type { Model } from './solver.ts'
 import type { World, WorldDevice, WorldPerson } from './subject.ts'
 import { and, iff, not, or, type Script, type Term, within } from './terms.ts'
 import { textClasses } from './text-classes.ts'
-import { afterKey, comparisonsOf, type FieldTest, type Leaf, TextTestCollector, type Vocabulary } from './vocabulary.ts'
+import {
+  afterKey,
+  comparisonsOf,
+  type FieldTest,
+  type Leaf,
+  type ProofVocabulary,
+  TextTestCollector,
+} from './vocabulary.ts'
 
 /** One kind of member of a set: whether the connection has it, and the values it alone would give. */
 interface Kind {
@@ -41,7 +48,7 @@ export interface PersonTerms {
 }
 
 /** The person of a connection. */
-export function createPeople(script: Script, vocabulary: Vocabulary, { people, groups }: World): PersonTerms {
+export function createPeople(script: Script, vocabulary: ProofVocabulary, { people, groups }: World): PersonTerms {
   const puts = people.map(({ identity }) => {
     const named = [...namedFlowValues(bare(identity), true)].filter(([field]) => field.startsWith('identity.'))
     return (values: Values) => {
@@ -158,7 +165,7 @@ function memberTerm(leaf: Leaf, kinds: readonly Kind[]): Term | undefined {
   return and(kinds.filter((kind) => !passing.includes(kind)).map(({ has }) => not(has)))
 }
 
-function scalarAxis(script: Script, vocabulary: Vocabulary, field: string, shown: string): Axis | undefined {
+function scalarAxis(script: Script, vocabulary: ProofVocabulary, field: string, shown: string): Axis | undefined {
   const texts = classesOf(vocabulary.testsOf(field), shown)
   if (texts === undefined) return undefined
   const puts = texts.map((text) => (values: Values) => putField(values, field, text))
@@ -182,7 +189,7 @@ interface GroupKinds {
 
 /** Members of a set have names, ids and addresses in any combination: as sets, these are free of each other, but none
  *  is empty alone. Undefined if the texts cannot be cut. */
-function groupKinds(script: Script, vocabulary: Vocabulary, groups: readonly UserGroup[]): GroupKinds | undefined {
+function groupKinds(script: Script, vocabulary: ProofVocabulary, groups: readonly UserGroup[]): GroupKinds | undefined {
   const declared = groups.map((group, at): Kind => {
     const values = [...namedFlowValues(bare({ ...NOBODY, groups: [group] }), true)]
     return {
@@ -230,7 +237,7 @@ function groupsIn(model: Model, { declared, others }: GroupKinds, groups: readon
 /** Attributes as a set of `key=value` texts; undefined if a test needs more than that. */
 function attributeKinds(
   script: Script,
-  vocabulary: Vocabulary,
+  vocabulary: ProofVocabulary,
   field: typeof SAML | typeof OIDC,
 ): readonly Kind[] | undefined {
   const collector = new TextTestCollector()
@@ -287,7 +294,7 @@ export interface DeviceTerms {
 }
 
 /** The device of a connection: none, one of the configuration, or any with any checks passed and failed. */
-export function createDevices(script: Script, vocabulary: Vocabulary, { devices }: World): DeviceTerms {
+export function createDevices(script: Script, vocabulary: ProofVocabulary, { devices }: World): DeviceTerms {
   const clearPosture = (values: Values) => {
     for (const field of POSTURE_FIELDS) putField(values, field, undefined)
   }

@@ -12,7 +12,7 @@ import { hostSelectorsOf, RuleParser } from '../policy/rule-expressions.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { Connection, Landmarks } from './connection.ts'
 import { and, type ClassVariable, FALSE, not, or, type Script, type Term, TRUE, within } from './terms.ts'
-import type { Vocabulary } from './vocabulary.ts'
+import type { ProofVocabulary } from './vocabulary.ts'
 
 /** One way a connection can end. */
 export interface End {
@@ -44,7 +44,7 @@ export interface PolicyText {
 }
 
 /** Reads the rules of a snapshot; `anySelector`: with those that only match while host selectors are on. */
-export function readPolicy(snapshot: Snapshot, vocabulary: Vocabulary, anySelector = false): PolicyText {
+export function readPolicy(snapshot: Snapshot, vocabulary: ProofVocabulary, anySelector = false): PolicyText {
   const { account, ruleset } = snapshot
   const parser = new RuleParser(account.settings.expressions)
   const lists = createLists(account.lists)

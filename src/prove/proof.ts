@@ -12,7 +12,7 @@ import { type BalanceChoices, landmarksOf, Outages, type PolicyTerms, policyTerm
 import { type Model, type Solver, type SolverAnswer, startSolver } from './solver.ts'
 import type { World } from './subject.ts'
 import { and, atMost, type ClassVariable, FALSE, not, or, Script, type Term, TRUE, within } from './terms.ts'
-import { Vocabulary } from './vocabulary.ts'
+import { ProofVocabulary } from './vocabulary.ts'
 
 export interface ProofInput {
   /** at least one */
@@ -76,7 +76,7 @@ export class Proof {
 
   /** The same for a solver that runs, or that is never asked. */
   constructor({ policies, world, conditions, anySelector = false }: ProofInput, solver: Solver) {
-    const vocabulary = new Vocabulary()
+    const vocabulary = new ProofVocabulary()
     const texts = policies.map((snapshot) => readPolicy(snapshot, vocabulary, anySelector))
     const [first] = texts
     if (first === undefined) throw new RangeError('a proof needs a policy')

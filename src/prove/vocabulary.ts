@@ -33,7 +33,7 @@ export interface FieldTest {
   readonly lists: KnownLists
 }
 
-export class Vocabulary {
+export class ProofVocabulary {
   readonly #leaves: Leaf[] = []
   readonly #tests = new Map<string, FieldTest[]>()
 

@@ -34,10 +34,8 @@ interface Document {
 }
 
 let own: PrivateLab
-let url: string
 let document: Document
-let account: string
-let token: string
+let url: string, account: string, token: string
 const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true, ownProperties: true })
   .addFormat('date-time', TIME)
   .addFormat('uuid', UUID)
@@ -241,11 +239,9 @@ test('real answers of every route are what it says', async () => {
   const network = await ask(`POST ${CF}/teamnet/virtual_networks`, { body: { name: 'made' } })
   const connector = await ask(`POST ${CF}/warp_connector`, { body: { name: 'connector' } })
   const tunnel = await ask(`POST ${CF}/cfd_tunnel`, { body: { name: 'made' } })
-  const routed = { network: '10.9.0.0/16', tunnel_id: tunnel.id }
-  const route = await ask(`POST ${CF}/teamnet/routes`, { body: routed })
-  const host = await ask(`POST ${CF}/zerotrust/routes/hostname`, {
-    body: { hostname: 'wiki.made.test', tunnel_id: tunnel.id },
-  })
+  const route = await ask(`POST ${CF}/teamnet/routes`, { body: { network: '10.9.0.0/16', tunnel_id: tunnel.id } })
+  const hostRoute = { hostname: 'wiki.made.test', tunnel_id: tunnel.id }
+  const host = await ask(`POST ${CF}/zerotrust/routes/hostname`, { body: hostRoute })
   for (const [path, thing] of [
     ['teamnet/virtual_networks', network],
     ['cfd_tunnel', tunnel],

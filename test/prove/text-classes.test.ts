@@ -6,7 +6,7 @@ import { withParents } from '../../src/policy/flow-values.ts'
 import { emptyValues, hostAxis, putField, type Values } from '../../src/prove/axes.ts'
 import { Script } from '../../src/prove/terms.ts'
 import { textClasses } from '../../src/prove/text-classes.ts'
-import { TextTestCollector, Vocabulary } from '../../src/prove/vocabulary.ts'
+import { ProofVocabulary, TextTestCollector } from '../../src/prove/vocabulary.ts'
 import { anyExpression } from '../expression/generate.ts'
 
 function parsed(source: string): Expression {
@@ -16,7 +16,7 @@ function parsed(source: string): Expression {
 }
 
 /** The truth of every leaf, as a text. */
-function signatureOf(vocabulary: Vocabulary, put: (values: Values) => void): string {
+function signatureOf(vocabulary: ProofVocabulary, put: (values: Values) => void): string {
   const values = emptyValues()
   put(values)
   return vocabulary.leaves
@@ -24,8 +24,8 @@ function signatureOf(vocabulary: Vocabulary, put: (values: Values) => void): str
     .join('')
 }
 
-function vocabularyOf(sources: readonly string[]): Vocabulary {
-  const vocabulary = new Vocabulary()
+function vocabularyOf(sources: readonly string[]): ProofVocabulary {
+  const vocabulary = new ProofVocabulary()
   for (const source of sources) vocabulary.add(parsed(source), new Map())
   return vocabulary
 }
