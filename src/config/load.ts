@@ -19,6 +19,7 @@ import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedE
 import { readCategories, readDestinations } from './read-destinations.ts'
 import { readListeners } from './read-listeners.ts'
 import {
+  readBindings,
   readExits,
   readHostnameRoutes,
   readLists,
@@ -213,6 +214,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     dedicatedIps: readDedicatedIps(reading, standIns),
     sharedEgress: readSharedEgress(reading, standIns),
     exits: readExits(reading),
+    bindings: readBindings(reading),
     virtualNetworks,
     tunnels: readTunnels(reading),
     privateRoutes: readPrivateRoutes(reading, virtualNetworks),
@@ -236,7 +238,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
 }
 
 function readOperation(raw: RawConfig, file: string) {
-  const duration = (name: keyof RawConfig['timeouts']) => parseDurationMs(raw.timeouts[name]) ?? 0
+  const duration = (name: keyof RawConfig['timeouts']) => parseDurationMs(raw.timeouts[name] ?? '') ?? 0
   return {
     geo: Object.freeze({
       databases: raw.geo.databases.map((path) => resolve(dirname(file), path)),
@@ -250,6 +252,7 @@ function readOperation(raw: RawConfig, file: string) {
     timeouts: Object.freeze({
       connectMs: duration('connect'),
       idleMs: duration('idle'),
+      ...(raw.timeouts.unacknowledged === undefined ? {} : { unacknowledgedMs: duration('unacknowledged') }),
       handshakeMs: duration('handshake'),
       drainMs: duration('drain'),
       responseMs: duration('response'),
