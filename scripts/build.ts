@@ -2,8 +2,8 @@
 // library's type declarations and the licences of what was bundled; console/dist the console. `npm pack` does it first.
 
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { basename, dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { _ } from 'ajv/dist/2020.js'
 import standalone from 'ajv/dist/standalone/index.js'
 import { type OutputChunk, type Plugin, rolldown } from 'rolldown'
@@ -27,8 +27,13 @@ const { default: standaloneCode } = standalone
 rmSync(DIST, { recursive: true, force: true })
 const problem = buildConsole(process.execPath)
 if (problem !== undefined) throw new Error(`the console could not be built:\n${problem}`)
+/** the modules of WebAssembly that were put beside the chunks */
+const webAssembly: string[] = []
 const chunks = await bundle()
-writeFileSync(join(DIST, 'THIRD-PARTY.md'), thirdParty(chunks))
+writeFileSync(
+  join(DIST, 'THIRD-PARTY.md'),
+  thirdParty([...chunks.flatMap(({ moduleIds }) => moduleIds), ...webAssembly]),
+)
 await declareTypes(
   [ENTRIES.index, ENTRIES.policy].filter((file) => existsSync(here(file))),
   join(DIST, 'types'),
@@ -40,10 +45,10 @@ async function bundle(): Promise<readonly OutputChunk[]> {
   const build = await rolldown({
     input: Object.fromEntries(entries.map(([name, file]) => [name, here(file)])),
     platform: 'node',
-    external: ['bufferutil', 'utf-8-validate'],
+    external: ['bufferutil', 'utf-8-validate', 'z3-solver'],
     plugins: [
       modulesOfTheirOwn(),
-      filesOfLibraries(),
+      webAssemblyBeside(),
       checksMadeBefore(),
       builtinsAsTheyAre(),
       requireWhereThereIsNode(),
@@ -84,21 +89,22 @@ function modulesOfTheirOwn(): Plugin {
   }
 }
 
-/** WebAssembly that libraries read: what a module of ours finds with `createRequire(import.meta.url).resolve(NAME)` lies beside the
- *  others, and so does what a library looks for beside itself. */
-function filesOfLibraries(): Plugin {
+/** WebAssembly is a file at run time: what is named by `import.meta.resolve('….wasm')` or beside the module that loads it is put into
+ *  dist/, and found there. */
+function webAssemblyBeside(): Plugin {
+  const NAMED = /import\.meta\.resolve\('([^']+\.wasm)'\)|new URL\("([\w-]+\.wasm)", import\.meta\.url\)\.href/g
   return {
-    name: 'files-of-libraries',
+    name: 'web-assembly-beside',
     transform(code, id) {
-      const emit = (path: string) =>
-        this.emitFile({ type: 'asset', fileName: basename(path), source: readFileSync(path) })
-      if (id.endsWith('/web-tree-sitter/web-tree-sitter.js')) emit(id.replace(/js$/, 'wasm'))
-      if (id.includes('/node_modules/')) return null
-      return code.replaceAll(/createRequire\(import\.meta\.url\)\.resolve\((\w+)\)/g, (all, name: string) => {
-        const file = new RegExp(`const ${name} = ["'](.*\\.wasm)["']`).exec(code)?.[1]
-        if (file === undefined) return all
-        emit(createRequire(id).resolve(file))
-        return `process.getBuiltinModule('node:url').fileURLToPath(new URL('./${basename(file)}', import.meta.url))`
+      if (!code.includes('.wasm')) return null
+      return code.replaceAll(NAMED, (_all, specifier: string | undefined, beside: string | undefined) => {
+        const file =
+          beside === undefined ? fileURLToPath(import.meta.resolve(specifier ?? '')) : join(dirname(id), beside)
+        if (!webAssembly.includes(file)) {
+          webAssembly.push(file)
+          this.emitFile({ type: 'asset', fileName: basename(file), source: readFileSync(file) })
+        }
+        return `new URL('./${basename(file)}', import.meta.url).href`
       })
     },
   }
@@ -147,12 +153,8 @@ function builtinsAsTheyAre(): Plugin {
 }
 
 /** What the licences of the bundled libraries ask for: each in full. */
-function thirdParty(chunks: readonly OutputChunk[]): string {
-  const folders = new Set(
-    chunks
-      .flatMap(({ moduleIds }) => moduleIds)
-      .flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id) ?? []),
-  )
+function thirdParty(files: readonly string[]): string {
+  const folders = new Set(files.flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id) ?? []))
   const sections = [...folders].sort().map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
     const file = readdirSync(folder).find((each) => /^(licen[cs]e|copying)/i.test(each))

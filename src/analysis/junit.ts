@@ -1,10 +1,11 @@
 // A test run as a JUnit XML report, which CI services read. Accepts any text: characters that XML cannot represent
 // become U+FFFD.
 
-import type { CaseResult } from './policy-test.ts'
+import type { CaseResult, Difference } from './policy-test.ts'
 
-/** The parts of a case that a report shows. */
-type ReportedCase = Pick<CaseResult<unknown>, 'name' | 'file' | 'line' | 'passed' | 'differences' | 'durationMs'>
+/** The parts of a case that a report shows; one without differences says in one line why it failed. */
+type ReportedCase = Pick<CaseResult<unknown>, 'name' | 'file' | 'line' | 'passed' | 'durationMs'> &
+  (Pick<CaseResult<unknown>, 'differences'> | { readonly message: string })
 
 /** The report as XML text. `detailOf` returns plain text for the reader of a failed case. */
 export function junitReport<C extends ReportedCase>(
@@ -21,6 +22,11 @@ export function junitReport<C extends ReportedCase>(
   return `<?xml version="1.0" encoding="UTF-8"?>\n${root}`
 }
 
+/** `rule: expected A, found B`, one after the other. */
+export function differencesInWords(differences: readonly Difference[]): string {
+  return differences.map(({ what, expected, found }) => `${what}: expected ${expected}, found ${found}`).join('; ')
+}
+
 function counts(cases: readonly ReportedCase[]): string {
   const failures = cases.filter(({ passed }) => !passed).length
   const seconds = cases.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1000
@@ -28,13 +34,14 @@ function counts(cases: readonly ReportedCase[]): string {
 }
 
 function testCase<C extends ReportedCase>(result: C, file: string, detailOf: (failed: C) => string) {
-  const { name, line, passed, differences, durationMs } = result
+  const { name, line, passed, durationMs } = result
   const time = (durationMs / 1000).toFixed(6)
   const place = `classname="${escaped(file)}" file="${escaped(file)}" line="${line}"`
   const head = `    <testcase name="${escaped(name)}" ${place} time="${time}"`
   if (passed) return `${head}/>\n`
-  const message = differences.map(({ what, expected, found }) => `${what}: expected ${expected}, found ${found}`)
-  const failure = `<failure type="difference" message="${escaped(message.join('; '))}">${escaped(detailOf(result))}</failure>`
+  const [type, message] =
+    'message' in result ? ['finding', result.message] : ['difference', differencesInWords(result.differences)]
+  const failure = `<failure type="${type}" message="${escaped(message)}">${escaped(detailOf(result))}</failure>`
   return `${head}>\n      ${failure}\n    </testcase>\n`
 }
 

@@ -5,6 +5,7 @@ export type {
   ConfiguredPerson,
   ControlPlane,
   DiagnosticsPort,
+  EndpointsPort,
   ExplainQuestion,
   OriginView,
   PortalUser,

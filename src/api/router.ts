@@ -112,8 +112,9 @@ export interface Route {
   readonly path: string
   /** what it does, one clause, for the documentation */
   readonly summary: string
-  /** `token`: the API token; `user`: a user's own proxy credentials; `open`: anybody who may reach the port */
-  readonly access: 'token' | 'user' | 'open'
+  /** `token`: the API token; `user`: a user's own proxy credentials; `open`: anybody who may reach the port;
+   *  `local`: the API token, or anybody on this machine, as health checks of service managers and containers are */
+  readonly access: 'token' | 'user' | 'open' | 'local'
   /** what it answers when all is well; refusals are alike everywhere */
   readonly answers: Answers
   readonly query?: readonly QueryParameter[]

@@ -40,6 +40,8 @@ export interface FollowedConfig {
   /** Puts the configuration into force with these destinations beside its own; `prepare` is called before, with what is to come.
    *  Throws an InputError, a ChangeError, or what `prepare` throws; then nothing has changed. */
   change(destinations: readonly RawDestination[], prepare: (next: LabConfig) => Promise<void>): Promise<void>
+  /** Reads the file again, changed or not. */
+  reload(): void
   close(): void
 }
 
@@ -113,13 +115,14 @@ export function followConfig(options: FollowOptions): FollowedConfig {
       events.warn(`\`${config.file}\` is not in force: ${stale}; the previous version stays in force`)
     }
   }
+  const changed = () => {
+    turn = turn.then(reload)
+  }
   const rulesFile = () => (inForce.rulesFile === undefined ? [] : [inForce.rulesFile])
   const watched = () => (isWatched ? [config.file, ...rulesFile()] : [])
   const watch = watchConfig({
     filesNow: watched,
-    onChange: () => {
-      turn = turn.then(reload)
-    },
+    onChange: changed,
     onProblem: (message) => events.warn(message),
   })
   return {
@@ -136,10 +139,11 @@ export function followConfig(options: FollowOptions): FollowedConfig {
       return destinations
     },
     change(beside, prepare) {
-      const changed = turn.then(async () => void (await apply(beside, prepare)))
-      turn = changed.catch(() => undefined)
-      return changed
+      const done = turn.then(async () => void (await apply(beside, prepare)))
+      turn = done.catch(() => undefined)
+      return done
     },
+    reload: changed,
     close: () => watch.close(),
   }
 }

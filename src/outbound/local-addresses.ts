@@ -46,7 +46,8 @@ export async function checkPortFree(address: Ip, port: number): Promise<Issue | 
     return error('listen.port_taken', `\`${endpoint}\` is taken by another process`, 'stop it or choose another port')
   }
   if (code === 'EACCES') {
-    return error('listen.port_forbidden', `\`${endpoint}\` needs privileges this process does not have`)
+    const hint = 'choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE (docs/services.md)'
+    return error('listen.port_forbidden', `\`${endpoint}\` needs privileges this process does not have`, hint)
   }
   return (await checkAddress(address)) ?? error('listen.failed', `\`${endpoint}\` cannot be listened on (${code})`)
 }

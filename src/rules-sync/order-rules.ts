@@ -6,41 +6,52 @@ import { movedBody } from './rule-differences.ts'
 
 /** Takes the steps of rules (creations and updates with the precedence they end at, deletions) and the target's rules. */
 export function orderRules(steps: readonly PolicyStep[], there: readonly PortableRule[]): PolicyStep[] {
-  const holder = new Map(there.flatMap(({ id, precedence }) => (precedence === undefined ? [] : [[precedence, id]])))
-  const own = new Map(there.map((rule) => [rule.id, rule]))
+  const holder: Holders = new Map(
+    there.flatMap((rule) => (rule.precedence === undefined ? [] : [[rule.precedence, rule]])),
+  )
   const deletions = steps.filter(({ action }) => action === 'delete')
   const waiting = steps.filter(({ action }) => action !== 'delete')
   const wanted = new Set(waiting.map(({ precedence }) => precedence))
   const ordered: PolicyStep[] = []
   const place = (step: PolicyStep) => {
-    const before = [...holder].find(([, id]) => id !== undefined && id === step.id)?.[0]
+    const before = [...holder].find(([, rule]) => isAbout(step, rule))?.[0]
     if (before !== undefined) holder.delete(before)
-    if (step.precedence !== undefined) holder.set(step.precedence, step.id)
+    if (step.precedence !== undefined) holder.set(step.precedence, step)
     ordered.push(step)
   }
   while (waiting.length > 0) {
-    const at = waiting.findIndex(({ precedence = -1, id }) => !holder.has(precedence) || isOwn(holder, precedence, id))
+    const at = waiting.findIndex((step) => {
+      const inTheWay = holder.get(step.precedence ?? -1)
+      return inTheWay === undefined || isAbout(step, inTheWay)
+    })
     const [next] = at < 0 ? [] : waiting.splice(at, 1)
     if (next !== undefined) {
       place(next)
       continue
     }
     const blocked = waiting[0]?.precedence ?? 0
-    const inTheWay = own.get(holder.get(blocked))
-    if (inTheWay?.id === undefined) throw new RangeError(`no precedence is free around ${blocked}`)
-    place(stepAside(inTheWay, inTheWay.id, blocked, freeAbove(blocked, holder, wanted)))
+    const inTheWay = there.find((rule) => isSame(holder.get(blocked), rule))
+    if (inTheWay === undefined) throw new RangeError(`no precedence is free around ${blocked}`)
+    place(stepAside(inTheWay, blocked, freeAbove(blocked, holder, wanted)))
   }
   return [...ordered, ...deletions]
 }
 
-function isOwn(holder: ReadonlyMap<number, string | undefined>, precedence: number, id: string | undefined): boolean {
-  return id !== undefined && holder.get(precedence) === id
+type Holders = Map<number, Pick<PortableRule, 'id' | 'name'>>
+
+/** Rules of an API have ids; those of a file that has none go by their names. */
+function isSame(one: Pick<PortableRule, 'id' | 'name'> | undefined, other: Pick<PortableRule, 'id' | 'name'>): boolean {
+  return one !== undefined && one.id === other.id && (one.id !== undefined || one.name === other.name)
+}
+
+function isAbout(step: PolicyStep, rule: Pick<PortableRule, 'id' | 'name'>): boolean {
+  return step.action !== 'create' && isSame(step, rule)
 }
 
 /** The next one nobody has or wants: as near as can be, so that the rule keeps its place among the others. */
 function freeAbove(
   from: number,
-  holder: ReadonlyMap<number, string | undefined>,
+  holder: ReadonlyMap<number, unknown>,
   wanted: ReadonlySet<number | undefined>,
 ): number {
   let free = from + 1
@@ -48,12 +59,12 @@ function freeAbove(
   return free
 }
 
-function stepAside(rule: PortableRule, id: string, from: number, to: number): PolicyStep {
+function stepAside(rule: PortableRule, from: number, to: number): PolicyStep {
   return {
     action: 'park',
     thing: 'rule',
     name: rule.name,
-    id,
+    ...(rule.id === undefined ? {} : { id: rule.id }),
     precedence: to,
     differences: [{ field: 'precedence', before: from, after: to }],
     body: movedBody(rule, to),

@@ -126,7 +126,7 @@ describe('the tarball', () => {
 
   test('names the licence of every library that is bundled', () => {
     const notices = readFileSync(join(home, 'dist', 'THIRD-PARTY.md'), 'utf8')
-    for (const name of ['ajv', 'commander', 'undici', 'ws', 'yaml'])
+    for (const name of ['ajv', 'commander', '@tree-sitter-grammars/tree-sitter-hcl', 'undici', 'ws', 'yaml'])
       expect(notices).toMatch(new RegExp(`^## ${name} \\d`, 'm'))
   })
 })
@@ -271,12 +271,51 @@ describe('a project of its own', () => {
 
   test('Terraform is read by the WebAssembly that was packed', async () => {
     const cwd = emptyFolder('terraform')
-    writeFileSync(
-      join(cwd, 'main.tf'),
-      'resource "cloudflare_zero_trust_gateway_policy" "x" {\n  name = "From tf"\n  action = "egress"\n  filters = ["egress"]\n  precedence = 5\n}\n',
+    const rule =
+      'resource "cloudflare_zero_trust_gateway_policy" "x" {\n  name = "From tf"\n  action = "egress"\n  filters = ["egress"]\n  precedence = 5\n}\n'
+    writeFileSync(join(cwd, 'main.tf'), rule)
+    const pulled = await egresslab(['rules', 'pull', 'before.json', '--from', 'main.tf'], cwd)
+    expect(pulled).toMatchObject({ code: 0, stdout: expect.stringContaining('wrote 1 rule') })
+    writeFileSync(join(cwd, 'main.tf'), rule.replace('From tf', 'Renamed'))
+    const differ = ['rules', 'diff', 'main.tf', '--against', 'before.json', '--format', 'github']
+    const { code, stdout } = await egresslab(differ, cwd)
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/^::warning file=main\.tf,line=2,.*`Renamed` is new$/m),
+    })
+    expect(await egresslab(['check', '-c', 'main.tf'], cwd)).toMatchObject({ code: 0 })
+  })
+
+  test('a recording in CSV is replayed, and its HTML report has the map that was packed', async () => {
+    const cwd = emptyFolder('csv')
+    const recording = join(home, 'config', 'examples', 'recordings', 'sessions.csv')
+    const account = join(home, 'config', 'examples', 'recordings', 'account.yaml')
+    const elsewhere = readFileSync(account, 'utf8').replaceAll(
+      /ipv4: ([\d.]+), ipv4_fallback: ([\d.]+)/g,
+      'ipv4: $2, ipv4_fallback: $1',
     )
-    const pulled = await egresslab(['rules', 'pull', '--from', 'main.tf'], cwd)
-    expect(pulled).toMatchObject({ code: 0, stdout: expect.stringContaining('name: From tf') })
+    writeFileSync(join(cwd, 'after.yaml'), elsewhere)
+    const replay = ['replay', recording, '-c', account, '--rules', 'after.yaml', '--report', 'r.html', '--json']
+    const { code, stderr } = await egresslab(replay, cwd)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(readFileSync(join(cwd, 'r.html'), 'utf8')).toMatch(/<path class="land" d="M\d/)
+  })
+
+  test('the library is imported by name: a lab, a request, its session; and the policy alone', async () => {
+    const cwd = join(project, 'suite')
+    mkdirSync(cwd)
+    writeFileSync(
+      join(cwd, 'use.mjs'),
+      `import { startLab } from 'egresslab'
+      import { compilePolicy } from 'egresslab/policy'
+      await using lab = await startLab({ ephemeral: true })
+      const answer = await lab.fetch('http://ipv4.icanhazip.com/', { user: 'bob@example.com' })
+      const { EgressIP } = await lab.sessions.waitFor(({ Email }) => Email === 'bob@example.com', { timeoutMs: ${PATIENCE_MS} })
+      console.log((await answer.text()).trim(), EgressIP, typeof compilePolicy)\n`,
+    )
+    const printed = execFileSync(process.execPath, ['use.mjs'], { cwd, encoding: 'utf8', timeout: PATIENCE_MS })
+    expect(printed).toBe('203.0.113.10 203.0.113.10 function\n')
+    expect(readdirSync(cwd)).toEqual(['use.mjs'])
   })
 
   test('compiled code that came along with the folder is not run', async () => {

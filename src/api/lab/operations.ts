@@ -22,7 +22,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/lab/v1/health/ready',
     summary: '200 if connections are accepted and changes and sessions can be written (all tested); else 503',
-    access: 'token',
+    access: 'local',
     answers: { kind: 'result', schema: READY },
     handle: ready,
   },

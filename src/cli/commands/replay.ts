@@ -8,11 +8,13 @@ import type { ChangeTally, ReplaySummary } from '../../analysis/replay-summary.t
 import { type Issue, inputError } from '../../errors/issue.ts'
 import type { ReplayOutcome, ReplayRequest } from '../../replay/replay.ts'
 import { replay, tellOfGeo } from '../lazy-imports.ts'
-import { renderReplay } from '../render/render-replay.ts'
-import { createProgressBar, type Io, stylesFor, writeJson } from '../terminal.ts'
-import { type RegisterVerb, withConfig, withJson } from '../verb.ts'
+import { type ReplayTitles, renderReplay } from '../render/render-replay.ts'
+import { chosenFormat, printReport, type ReportOptions, withProblemsReported, withReport } from '../render/report.ts'
+import { reportOfReplay } from '../render/report-of.ts'
+import { createProgressBar, type Io, PLAIN, stylesFor } from '../terminal.ts'
+import { type ExitCode, type RegisterVerb, withConfig, withJson } from '../verb.ts'
 
-interface Options {
+interface Options extends ReportOptions {
   readonly config: string
   readonly rules?: string
   readonly against?: string
@@ -22,11 +24,10 @@ interface Options {
   readonly names: 'recorded' | 'sni'
   readonly columns?: readonly string[]
   readonly threads: number
-  readonly json?: true
 }
 
 export const registerReplay: RegisterVerb = (program, { io, action }) => {
-  withJson(withConfig(program.command('replay <sessions...>')))
+  withReport(withJson(withConfig(program.command('replay <sessions...>'))))
     .description('decides recorded sessions again and reports what changes')
     .addHelpText(
       'after',
@@ -45,27 +46,33 @@ export const registerReplay: RegisterVerb = (program, { io, action }) => {
     .option('--columns <names>', 'columns of CSV whose first row does not name them, separated by commas', columnNames)
     .option('--threads <n>', 'worker threads', threadCount, Math.min(availableParallelism(), 16))
     .action(
-      action(
-        async (
-          sessions: readonly string[],
-          { config: configFile, json, failOnChange, minDecided, ...options }: Options,
-        ) => {
-          const progress = createProgressBar(io, 'replaying')
-          const notices: Issue[] = []
-          const onNotice = (issue: Issue) => void notices.push(issue)
-          const request = { sessions, configFile, ...options, onNotice, onProgress: progress.show }
-          const outcome = await replayPolicies(request, io).finally(progress.clear)
-          tellOfGeo(io, notices)
-          refuseNothing(outcome, sessions)
-          if (json) writeJson(io, replayDocument(outcome))
-          else report(io, outcome, { config: configFile, ...options })
-          if (!failOnChange) return 0
-          const tooLittle = whyTooLittle(outcome, minDecided)
-          if (tooLittle !== undefined) io.stderr.write(`${stylesFor(io, io.stderr).bad(tooLittle)}\n`)
-          return tooLittle !== undefined || outcome.summary.changed > 0 ? 1 : 0
-        },
-      ),
+      action(async (sessions: readonly string[], options: Options) => {
+        const about = { verb: 'replay', subject: options.against ?? options.rules ?? options.config }
+        return withProblemsReported(io, options, about, () => replayed(io, sessions, options))
+      }),
     )
+}
+
+async function replayed(io: Io, sessions: readonly string[], options: Options): Promise<ExitCode> {
+  const { config: configFile, json, format, report: files, failOnChange, minDecided, ...asked } = options
+  const progress = createProgressBar(io, 'replaying')
+  const notices: Issue[] = []
+  const onNotice = (issue: Issue) => void notices.push(issue)
+  const request = { sessions, configFile, ...asked, onNotice, onProgress: progress.show }
+  const outcome = await replayPolicies(request, io).finally(progress.clear)
+  tellOfGeo(io, notices)
+  refuseNothing(outcome, sessions)
+  const titles = titlesOf(options)
+  const tooLittle = failOnChange ? whyTooLittle(outcome, minDecided) : undefined
+  if (chosenFormat(options) === 'text') tellOfUnreadable(io, outcome)
+  await printReport(io, options, {
+    report: reportOfReplay(outcome, titles, { isStrict: failOnChange === true, tooLittle }),
+    text: () => renderReplay(outcome, titles, stylesFor(io, io.stdout)),
+    plain: () => renderReplay(outcome, titles, PLAIN),
+    json: () => replayDocument(outcome),
+  })
+  if (tooLittle !== undefined) io.stderr.write(`${stylesFor(io, io.stderr).bad(tooLittle)}\n`)
+  return failOnChange && (tooLittle !== undefined || outcome.summary.changed > 0) ? 1 : 0
 }
 
 /** A check that looked at nothing has not passed. */
@@ -130,11 +137,7 @@ function refuseNothing(
   })
 }
 
-function report(
-  io: Io,
-  outcome: ReplayOutcome,
-  { config, rules, against }: Pick<Options, 'config' | 'rules' | 'against'>,
-): void {
+function tellOfUnreadable(io: Io, outcome: ReplayOutcome): void {
   const style = stylesFor(io, io.stderr)
   for (const { file, line, record, message } of outcome.unreadable) {
     const at = line === undefined ? `${file}, record ${record}` : `${file}:${line}`
@@ -142,11 +145,12 @@ function report(
   }
   const more = outcome.summary.unreadable - outcome.unreadable.length
   if (more > 0) io.stderr.write(`and ${more} more lines\n`)
-  const titles =
-    against === undefined
-      ? { before: 'the recording', after: rules ?? config, againstRecording: true }
-      : { before: rules ?? config, after: against, againstRecording: false }
-  io.stdout.write(renderReplay(outcome, titles, stylesFor(io, io.stdout)))
+}
+
+function titlesOf({ config, rules, against }: Pick<Options, 'config' | 'rules' | 'against'>): ReplayTitles {
+  return against === undefined
+    ? { before: 'the recording', after: rules ?? config, againstRecording: true }
+    : { before: rules ?? config, after: against, againstRecording: false }
 }
 
 /** What `--json` prints. */

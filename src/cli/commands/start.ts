@@ -5,7 +5,7 @@ import { Option } from 'commander'
 import type { EngineChoice } from '../../transport/choose-engine.ts'
 import { announceReady } from '../ready-file.ts'
 import { startupBanner } from '../render/startup-banner.ts'
-import { runUntilSignal } from '../signals.ts'
+import { runUntilSignal, serviceManager } from '../signals.ts'
 import { stylesFor, takesColour } from '../terminal.ts'
 import { DEFAULT_STATE, type RegisterVerb, withConfig, workerCount } from '../verb.ts'
 
@@ -64,8 +64,13 @@ export const registerStart: RegisterVerb = (program, { io, action }) => {
             throw thrown
           }
           // before anybody can have read that it runs, and send it a signal
-          const ended = runUntilSignal(lab).finally(() => ready?.remove())
+          const manager = serviceManager(io)
+          const ended = runUntilSignal(lab, manager).finally(() => ready?.remove())
           io.stderr.write(banner)
+          await manager?.tell(
+            'READY=1',
+            `STATUS=proxy at ${lab.listeners.map(({ host, port }) => `${host}:${port}`).join(', ')}`,
+          )
           // for the next start, whatever ends this one
           flushCompileCache()
           return ended

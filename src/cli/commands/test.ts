@@ -12,14 +12,15 @@ import { createFileWatch } from '../../policy-tests/test-files.ts'
 import { tellOfGeo } from '../lazy-imports.ts'
 import { renderIssues } from '../render/render-issues.ts'
 import { failureDetail, percentText, renderCount, renderCoverage, renderTestRun } from '../render/render-test-run.ts'
+import { chosenFormat, printReport, type ReportOptions, withProblemsReported, withReport } from '../render/report.ts'
+import { reportOfTests } from '../render/report-of.ts'
 import { exitCodeOf, untilStopSignal } from '../signals.ts'
-import { type Io, stylesFor, writeJson } from '../terminal.ts'
+import { type Io, PLAIN, stylesFor, type TextStyles } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
 
-interface Options {
+interface Options extends ReportOptions {
   readonly config?: string
   readonly filter?: string
-  readonly json?: true
   readonly coverage?: true
   readonly coverageThreshold?: number
   readonly junit?: string
@@ -27,7 +28,7 @@ interface Options {
 }
 
 export const registerTest: RegisterVerb = (program, { io, action }) => {
-  withJson(program.command('test <paths...>'))
+  withReport(withJson(program.command('test <paths...>')))
     .description('runs policy tests: tables of connections and the decision expected for each')
     .addHelpText('after', '\nPATHS are test files, or folders with files named *.test.yaml.')
     .option(
@@ -51,7 +52,8 @@ export const registerTest: RegisterVerb = (program, { io, action }) => {
 }
 
 async function testOnce(paths: readonly string[], options: Options, io: Io): Promise<ExitCode> {
-  return report(await runTests(paths, options, io), options, io)
+  const about = { verb: 'test', subject: paths[0] ?? '' }
+  return withProblemsReported(io, options, about, async () => report(await runTests(paths, options, io), options, io))
 }
 
 /** Runs until a signal; mistakes in files are shown and waited out. */
@@ -65,16 +67,16 @@ async function keepTesting(paths: readonly string[], options: Options, io: Io): 
       try {
         const run = await runTests(paths, options, io)
         watch.add(run.sources)
-        report(run, options, io)
+        await report(run, options, io)
       } catch (thrown) {
         if (!(thrown instanceof InputError)) throw thrown
         watch.add(thrown.issues.flatMap(({ file }) => file ?? []))
         io.stderr.write(renderIssues(thrown.issues, stylesFor(io, io.stderr)))
       }
-      if (!options.json) io.stdout.write(style.dim('waiting for changes\n'))
+      if (chosenFormat(options) === 'text') io.stdout.write(style.dim('waiting for changes\n'))
       const ended = await Promise.race([watch.change(), stopped])
       if (ended !== undefined) return ended
-      if (!options.json) io.stdout.write('\n')
+      if (chosenFormat(options) === 'text') io.stdout.write('\n')
     }
   } finally {
     watch.close()
@@ -112,25 +114,28 @@ async function runOn(
   })
 }
 
-function report(run: PolicyTestRun, options: Options, io: Io): ExitCode {
+async function report(run: PolicyTestRun, options: Options, io: Io): Promise<ExitCode> {
   const cases = run.files.flatMap((file) => file.cases)
   if (cases.length === 0) throw noCases(options.filter)
   if (options.junit !== undefined) writeOutput(options.junit, junitReport(run, failureDetail), 'test.unwritable')
   const { coverageThreshold: threshold } = options
   const below = threshold === undefined ? [] : run.coverage.filter(({ rules }) => coveredPercent(rules) < threshold)
-  if (options.json) writeJson(io, asDocument(run))
-  else {
-    const style = stylesFor(io, io.stdout)
-    io.stdout.write(`${renderTestRun(run, style)}\n`)
-    if (options.coverage || threshold !== undefined) {
-      for (const { config, rules } of run.coverage) io.stdout.write(`${renderCoverage(config, rules, style)}\n`)
-    }
-    io.stdout.write(renderCount(run, style))
-  }
-  for (const { config, rules } of below) {
+  const tooLittle = below.map(({ config, rules }) => {
     const percent = percentText(coveredPercent(rules))
-    io.stderr.write(`the tests of ${config} cover ${percent} of its rules, less than the required ${threshold} %\n`)
+    return `the tests of ${config} cover ${percent} of its rules, less than the required ${threshold} %`
+  })
+  const textOf = (style: TextStyles) => {
+    const shown = options.coverage || threshold !== undefined ? run.coverage : []
+    const coverage = shown.map(({ config, rules }) => `${renderCoverage(config, rules, style)}\n`)
+    return `${renderTestRun(run, style)}\n${coverage.join('')}${renderCount(run, style)}`
   }
+  await printReport(io, options, {
+    report: reportOfTests(run, run.files[0]?.file ?? '', tooLittle),
+    text: () => textOf(stylesFor(io, io.stdout)),
+    plain: () => textOf(PLAIN),
+    json: () => asDocument(run),
+  })
+  for (const line of tooLittle) io.stderr.write(`${line}\n`)
   return cases.every(({ passed }) => passed) && below.length === 0 ? 0 : 1
 }
 

@@ -35,6 +35,6 @@ function location({ file, line, column }: Issue): string {
 }
 
 /** `rules[2].traffic` */
-function pathText(path: readonly (string | number)[]): string {
+export function pathText(path: readonly (string | number)[]): string {
   return path.map((part, at) => (typeof part === 'number' ? `[${part}]` : at === 0 ? part : `.${part}`)).join('')
 }

@@ -82,21 +82,22 @@ function shortField(field: string): string {
 }
 
 function change({ before, after }: PolicyDifference, style: TextStyles): string {
-  if (before === undefined) return style.good(show(after))
-  return `${style.bad(show(before))} → ${after === undefined ? 'nothing' : style.good(show(after))}`
+  if (before === undefined) return style.good(shownValue(after))
+  return `${style.bad(shownValue(before))} → ${after === undefined ? 'nothing' : style.good(shownValue(after))}`
 }
 
 function itemLines(items: readonly PolicyDifference[], style: TextStyles): string[] {
   const of = (side: 'before' | 'after') =>
     items.flatMap((item) => (item[side] === undefined ? [] : [item[side]].flat()))
   const line = (word: string, values: readonly Json[], colour: (text: string) => string) => {
-    const shown = values.slice(0, SHOWN_ITEMS).map(show).join(', ')
+    const shown = values.slice(0, SHOWN_ITEMS).map(shownValue).join(', ')
     const more = values.length > SHOWN_ITEMS ? ` and ${values.length - SHOWN_ITEMS} more` : ''
     return values.length === 0 ? [] : [`    ${word}  ${colour(shown)}${more}`]
   }
   return [...line('added  ', of('after'), style.good), ...line('removed', of('before'), style.bad)]
 }
 
-function show(value: Json | undefined): string {
+/** A value on one line. */
+export function shownValue(value: Json | undefined): string {
   return typeof value === 'string' ? value : JSON.stringify(value ?? null)
 }

@@ -1,7 +1,7 @@
 // HCL text in, its syntax as data out. The parser is tree-sitter's grammar for Terraform as WebAssembly, loaded when the first
 // file is read; it needs no network. One mistake is reported for a file, with its line: what follows it means nothing.
 
-import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
 import type { Node } from 'web-tree-sitter'
 import { drawLine, inputError } from '../../errors/issue.ts'
 import { readText } from '../recognise.ts'
@@ -9,14 +9,13 @@ import type { AccessStep, ForIntro, HclBlock, HclBody, HclExpression, TemplatePa
 import type { HclPlace } from './hcl-values.ts'
 import type { ParseFile } from './terraform-module.ts'
 
-const GRAMMAR = '@tree-sitter-grammars/tree-sitter-hcl/tree-sitter-terraform.wasm'
-
 /** Loads the parser. What comes back reads one file; it throws an InputError for one that is not HCL. */
 export async function loadHclParser(): Promise<ParseFile> {
   const { Language, Parser } = await import('web-tree-sitter')
   await Parser.init()
   const parser = new Parser()
-  parser.setLanguage(await Language.load(createRequire(import.meta.url).resolve(GRAMMAR)))
+  const grammar = import.meta.resolve('@tree-sitter-grammars/tree-sitter-hcl/tree-sitter-terraform.wasm')
+  parser.setLanguage(await Language.load(fileURLToPath(grammar)))
   const known = new Map<string, HclBody>()
   return (file) => {
     const before = known.get(file)

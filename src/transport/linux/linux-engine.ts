@@ -12,6 +12,7 @@ import type {
   PendingDial,
   SocketBinding,
 } from '../engine.ts'
+import { CapturedDatagrams, type OnCaptured } from './captured-datagrams.ts'
 import { EventLoop } from './event-loop.ts'
 import { DatagramDesk } from './linux-datagrams.ts'
 import { LinuxDial } from './linux-dial.ts'
@@ -72,6 +73,11 @@ export class LinuxEngine implements Engine {
     const socket = this.#datagrams.bind(at, binding)
     if (socket instanceof Error) throw socket
     return socket
+  }
+
+  /** Captures UDP in this process's network namespace, where every address is local. */
+  captureDatagrams(onDatagram: OnCaptured): CapturedDatagrams {
+    return new CapturedDatagrams(this.#loop, onDatagram)
   }
 
   passOn(one: ByteStream, other: ByteStream, onReturn: (endedFirst: ByteStream | undefined) => void): boolean {
