@@ -277,7 +277,10 @@ test('the peers of a bulky tunnel see its end when the worker that carried it di
     const pour = () => {
       while (socket.write(Buffer.alloc(65_536, 'x')));
     }
-    socket.on('error', () => {}).on('drain', pour)
+    socket
+      .on('error', () => {})
+      .on('drain', pour)
+      .resume()
     ended.push(new Promise((resolve) => socket.once('close', resolve)))
     pour()
   }).listen(0, loopback(7))
@@ -287,7 +290,8 @@ test('the peers of a bulky tunnel see its end when the worker that carried it di
   for (const { socket, status } of await openTunnels(4, `${loopback(7)}:${port}`)) {
     expect(status).toBe('200')
     ended.push(new Promise((resolve) => socket.once('close', resolve)))
-    // enough, fast enough, for the relay thread to have it
+    // both have spoken, and enough has come, fast enough, for the relay thread to have it
+    socket.write('x')
     let received = 0
     await new Promise<void>((resolve) => {
       socket.on('data', ({ length }) => {
