@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import type { LabMemory, SoakedLab } from './lab-process.ts'
+import { type Vitals, vitalsOf } from './vitals.ts'
 
 export interface LabOptions {
   readonly state: string
@@ -20,6 +21,8 @@ export class LabChild {
   /** lines of its log that speak of errors, the first of them */
   readonly errors: string[] = []
   errorCount = 0
+  /** lines of its log, the last of them */
+  readonly #last: string[] = []
   readonly #child: ChildProcess
   readonly #output: Interface
 
@@ -62,6 +65,19 @@ export class LabChild {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
+  /** Throws where the lab has ended, with how it ended and what it said last. */
+  async vitals(): Promise<Vitals> {
+    try {
+      return vitalsOf(this.pid)
+    } catch (thrown) {
+      if (this.isAlive) await once(this.#child, 'exit', { signal: AbortSignal.timeout(10_000) }).catch(() => undefined)
+      if (this.isAlive) throw thrown
+      const { exitCode, signalCode } = this.#child
+      const how = signalCode === null ? `with exit code ${exitCode}` : `by ${signalCode}`
+      throw new Error(`the lab ended ${how}; the last it said:\n${this.#last.join('\n')}`, { cause: thrown })
+    }
+  }
+
   /** After garbage collection. */
   async memory(): Promise<LabMemory> {
     this.#child.stdin?.write('gc\n')
@@ -84,6 +100,8 @@ export class LabChild {
   }
 
   #hear(line: string): void {
+    this.#last.push(line)
+    if (this.#last.length > SHOWN) this.#last.shift()
     if (!/error|uncaught|unhandled|warning: .*Warning|^\s+at /i.test(line)) return
     this.errorCount++
     if (this.errors.length < SHOWN) this.errors.push(line)

@@ -21,7 +21,7 @@ import type { SoakSummary } from './summary.ts'
 import { holdTunnel, KINDS, kindFor, travellerFor } from './traffic.ts'
 import { Trips } from './trips.ts'
 import { Upheaval } from './upheaval.ts'
-import { descriptorsOf, moreOf, type Vitals, vitalsOf } from './vitals.ts'
+import { descriptorsOf, moreOf, type Vitals } from './vitals.ts'
 
 export interface SoakRequest {
   readonly seconds: number
@@ -105,7 +105,7 @@ class Soak {
   async run(): Promise<void> {
     const { seconds, rate, warmUp } = this.#request
     await this.#upheaval.open()
-    this.#start = vitalsOf(this.#child.pid)
+    this.#start = await this.#child.vitals()
     this.#tell(`warming up with ${warmUp} operations on the engine ${this.#child.lab.engine}`)
     await this.#during(warmUp / rate, rate)
     this.#before = await this.#rest()
@@ -208,10 +208,10 @@ class Soak {
       last = now
       for (; due >= 1 && this.#underWay.size < MOST_UNDER_WAY; due--)
         void this.#operate(kindFor(this.#random.next()), this.#random.next())
-      this.#takeVitals()
+      await this.#takeVitals()
       if (performance.now() - told > TELL_EVERY_MS) {
         told = performance.now()
-        this.#tell(this.#news(Math.round((told - start) / 1000), seconds))
+        this.#tell(await this.#news(Math.round((told - start) / 1000), seconds))
       }
       await pause(20)
     }
@@ -317,14 +317,14 @@ class Soak {
     let last = -1
     for (let same = 0; performance.now() < deadline && same < SETTLED; ) {
       await pause(2000)
-      const { descriptors } = vitalsOf(this.#child.pid)
+      const { descriptors } = await this.#child.vitals()
       gauges = await gaugesOf(this.#child.lab)
       const isIdle = gauges.sessionsOpen === 0 && gauges.portsInUse === 0 && gauges.udpAssociations === 0
       same = isIdle && descriptors === last ? same + 1 : 0
       last = descriptors
     }
     const memory = await this.#child.memory()
-    return { vitals: vitalsOf(this.#child.pid), descriptors: descriptorsOf(this.#child.pid), memory, gauges }
+    return { vitals: await this.#child.vitals(), descriptors: descriptorsOf(this.#child.pid), memory, gauges }
   }
 
   /** The latest connection from a client's port, so that a socket left over can be told whose it was. */
@@ -336,17 +336,17 @@ class Soak {
     return `[${texts.join(' or ')}]`
   }
 
-  #takeVitals(): void {
-    const { residentMb, descriptors } = vitalsOf(this.#child.pid)
+  async #takeVitals(): Promise<void> {
+    const { residentMb, descriptors } = await this.#child.vitals()
     this.#highest = {
       residentMb: Math.max(residentMb, this.#highest.residentMb),
       descriptors: Math.max(descriptors, this.#highest.descriptors),
     }
   }
 
-  #news(second: number, of: number): string {
+  async #news(second: number, of: number): Promise<string> {
     const done = Object.values(this.#operations).reduce((sum, count) => sum + count, 0)
-    const { residentMb, descriptors } = vitalsOf(this.#child.pid)
+    const { residentMb, descriptors } = await this.#child.vitals()
     return `${second} of ${of} s: ${done} operations, ${this.#failedCount} failed, ${this.#starved} excused, ${this.#upheaval.changes} changes, ${residentMb.toFixed(0)} MB, ${descriptors} descriptors`
   }
 }

@@ -68,8 +68,27 @@ function exit(description: string) {
       ),
       username: optional(text('For the proxy; sent to nobody else and never logged.', { maxLength: 255 })),
       password: optional(anyText('For the proxy.', { maxLength: 255 })),
+      device: optional(networkDevice('Connections to the proxy leave by it, whatever the routes say.')),
     },
   )
+}
+
+function networkDevice(description: string) {
+  return text(`A network device of this machine (SO_BINDTODEVICE). ${description}`, {
+    format: 'network-device',
+    examples: ['eth1', 'wg0'],
+  })
+}
+
+function binding(description: string) {
+  return block(`${description} Needs the engine \`linux\`.`, {
+    device: optional(networkDevice('Connections to other machines leave by it, whatever the routes say.')),
+    freebind: flag('Bind the address itself even before this machine has it (IP_FREEBIND).', false),
+    transparent: flag(
+      'Leave from the address itself though this machine never has it (IP_TRANSPARENT). Needs CAP_NET_ADMIN, and routes that bring its packets here.',
+      false,
+    ),
+  })
 }
 
 function localAddresses(description: string) {
@@ -230,6 +249,7 @@ export const ACCOUNT_SECTIONS = {
       exit: optional(
         exit('A proxy on the machine that owns the address. Connections leave by it instead of from a stand-in.'),
       ),
+      bind: optional(binding('How the address is bound.')),
     }),
   ),
   shared_egress: section(
@@ -244,6 +264,7 @@ export const ACCOUNT_SECTIONS = {
         stand_ins: text('Local addresses, counted alike.', { format: 'ip-network', default: '127.19.0.0/16' }),
       }),
       exit: optional(exit('A proxy that shared egress leaves by, whatever the data center.')),
+      bind: optional(binding('How its addresses are bound.')),
     },
   ),
   virtual_networks: list(

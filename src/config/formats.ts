@@ -36,6 +36,9 @@ export const FORMATS: Readonly<Record<string, Format>> = {
     'an IP address such as `192.0.2.53`, or one with a port such as `192.0.2.53:5353`',
     (text) => parseIp(text) !== undefined || parseAuthority(text)?.kind === 'ip',
   ),
+  'network-device': format('the name of a network device such as `eth1`', (text) =>
+    /^(?!\.{1,2}$)[^\s/:\0]{1,15}$/.test(text),
+  ),
   'port-number': format('a port, 1 to 65535', (text) => /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535),
   hostname: format('a host name such as `bank.saas.test`', (text) => parseHost(text)?.kind === 'name'),
   'host-pattern': format(

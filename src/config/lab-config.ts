@@ -21,6 +21,7 @@ import type { ExpressionSlot, Rule } from '../policy/rule.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { UdpLimits } from '../proxy/udp-association-flows.ts'
 import type { EngineChoice } from '../transport/choose-engine.ts'
+import type { SocketBinding } from '../transport/engine.ts'
 import type { WrittenName } from './names.ts'
 import type { SourcePosition } from './problems.ts'
 import type { ConfiguredInvariant } from './read-invariants.ts'
@@ -35,6 +36,8 @@ export interface LabConfig {
   readonly sharedEgress: SharedEgress
   /** egress addresses realised by a proxy elsewhere */
   readonly exits: readonly ConfiguredExit[]
+  /** how egress addresses are bound, where the file says more than the address; absent: nowhere */
+  readonly bindings?: readonly ConfiguredBinding[]
   readonly virtualNetworks: readonly VirtualNetwork[]
   readonly privateRoutes: readonly PrivateRoute[]
   readonly hostnameRoutes: readonly HostnameRoute[]
@@ -75,6 +78,8 @@ export interface LabConfig {
     readonly connectMs: number
     /** timeout while both directions are silent (no RFC; product default 8 h) */
     readonly idleMs: number
+    /** data that a peer neither acknowledges nor takes; absent: as the system has it */
+    readonly unacknowledgedMs?: number
     /** first byte, request head, SOCKS negotiation */
     readonly handshakeMs: number
     readonly drainMs: number
@@ -123,6 +128,14 @@ export interface ConfiguredExit {
   /** for messages and records: `socks5://192.0.2.7:1080`, without the login */
   readonly text: string
   readonly login?: { readonly username: string; readonly password: Secret }
+  /** the network device by which connections to it leave */
+  readonly device?: string
+}
+
+export interface ConfiguredBinding {
+  /** as with {@link ConfiguredExit.realises} */
+  readonly of: readonly string[]
+  readonly binding: SocketBinding
 }
 
 /** A tunnel that routes name, and how the lab reaches what is behind it: a stand-in if a network has one, else the

@@ -127,6 +127,12 @@ const OPERATION_SECTIONS = {
   timeouts: section('How long the proxy waits, as a number with ms, s, m or h.', {
     connect: text("For the origin's TCP handshake, all attempts together.", { format: 'duration', default: '30s' }),
     idle: text('With both directions of a tunnel silent.', { format: 'duration', default: '8h' }),
+    unacknowledged: optional(
+      text(
+        'For data sent to a client or an origin that it neither acknowledges nor takes; then it counts as gone (TCP_USER_TIMEOUT, engine `linux`). It also ends a peer that pauses its reading for so long. Default: the system decides, after about 15 minutes without an acknowledgement.',
+        { format: 'duration', examples: ['60s'] },
+      ),
+    ),
     handshake: text("For a client's first byte, request head or SOCKS negotiation.", {
       format: 'duration',
       default: '10s',

@@ -20,6 +20,7 @@ import { readCategories, readDestinations } from './read-destinations.ts'
 import { readInvariants } from './read-invariants.ts'
 import { readListeners } from './read-listeners.ts'
 import {
+  readBindings,
   readExits,
   readHostnameRoutes,
   readLists,
@@ -214,6 +215,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     dedicatedIps: readDedicatedIps(reading, standIns),
     sharedEgress: readSharedEgress(reading, standIns),
     exits: readExits(reading),
+    bindings: readBindings(reading),
     virtualNetworks,
     tunnels: readTunnels(reading),
     privateRoutes: readPrivateRoutes(reading, virtualNetworks),
@@ -243,7 +245,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
 }
 
 function readOperation(raw: RawConfig, file: string) {
-  const duration = (name: keyof RawConfig['timeouts']) => parseDurationMs(raw.timeouts[name]) ?? 0
+  const duration = (name: keyof RawConfig['timeouts']) => parseDurationMs(raw.timeouts[name] ?? '') ?? 0
   return {
     geo: Object.freeze({
       databases: raw.geo.databases.map((path) => resolve(dirname(file), path)),
@@ -257,6 +259,7 @@ function readOperation(raw: RawConfig, file: string) {
     timeouts: Object.freeze({
       connectMs: duration('connect'),
       idleMs: duration('idle'),
+      ...(raw.timeouts.unacknowledged === undefined ? {} : { unacknowledgedMs: duration('unacknowledged') }),
       handshakeMs: duration('handshake'),
       drainMs: duration('drain'),
       responseMs: duration('response'),

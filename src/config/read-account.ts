@@ -49,7 +49,9 @@ export function readSharedEgress({ raw, problems }: ReadingContext, standIns: St
     const { range: written, stand_ins } = raw.shared_egress[family]
     const path = ['shared_egress', family]
     const range = cidr(written)
-    const isItself = raw.shared_egress.exit === undefined && standIns.isItself('shared', usedPart(range, COLOS.size))
+    const { exit, bind } = raw.shared_egress
+    const isItself =
+      exit === undefined && (isNonlocal(bind) || standIns.isItself('shared', usedPart(range, COLOS.size)))
     const pair = { range, standIns: isItself ? range : cidr(stand_ins) }
     checkRoom(pair.range, [...path, 'range'], problems)
     checkRoom(pair.standIns, [...path, 'stand_ins'], problems)
@@ -128,7 +130,7 @@ function addressesOf(item: RawDedicatedIp, at: number, context: AddressContext) 
   const isItself = (family: 'ipv4' | 'ipv6') => {
     const prefix = item[family]
     if (prefix === undefined || item.exit !== undefined || item.stand_ins?.[family] !== undefined) return false
-    return context.standIns.isItself('dedicated', cidr(prefix))
+    return isNonlocal(item.bind) || context.standIns.isItself('dedicated', cidr(prefix))
   }
   const { ipv4, ipv6 } = item
   return {
@@ -137,6 +139,11 @@ function addressesOf(item: RawDedicatedIp, at: number, context: AddressContext) 
       ? {}
       : { ipv6: Object.freeze({ range: cidr(ipv6), standIns: read('ipv6'), isItself: isItself('ipv6') }) }),
   }
+}
+
+/** The address is bound itself, whether or not this machine has it. */
+function isNonlocal(bind: RawDedicatedIp['bind']): boolean {
+  return bind?.freebind === true || bind?.transparent === true
 }
 
 function readStandIns(texts: readonly string[], path: DocumentPath, { problems }: AddressContext): readonly Ip[] {

@@ -1,14 +1,20 @@
-// Sections virtual_networks, tunnels, private_routes, hostname_routes and lists; and exits, the proxies elsewhere that
-// realise egress addresses.
+// Sections virtual_networks, tunnels, private_routes, hostname_routes and lists; exits, the proxies elsewhere
+// that realise egress addresses; and how the others are bound.
 
 import { type Cidr, cidr } from '../net/cidr.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import { parseAuthority } from '../net/host.ts'
 import { type Ip, ip, parseIp } from '../net/ip.ts'
 import type { HostnameRoute, NamedList, PrivateRoute, VirtualNetwork } from '../policy/account.ts'
-import type { RawExit, RawTunnel } from './account-schema.ts'
+import type { RawDedicatedIp, RawExit, RawTunnel } from './account-schema.ts'
 import { FORMATS } from './formats.ts'
-import { type ConfiguredExit, type ConfiguredTunnel, Secret, type TunnelNetwork } from './lab-config.ts'
+import {
+  type ConfiguredBinding,
+  type ConfiguredExit,
+  type ConfiguredTunnel,
+  Secret,
+  type TunnelNetwork,
+} from './lab-config.ts'
 import { configuredId, stableUuid } from './names.ts'
 import type { Problems } from './problems.ts'
 import { checkUnique, type ReadingContext, readHostName } from './reading.ts'
@@ -130,11 +136,48 @@ export function checkNamed(
 /** All exits (docs/exits.md). If several list an address, the first counts. */
 export function readExits(reading: ReadingContext): readonly ConfiguredExit[] {
   const { dedicated_ips, shared_egress } = reading.raw
-  const dedicated = dedicated_ips.flatMap(({ ipv4, ipv6, exit }, at) => {
-    const realises = [...(ipv4 === undefined ? [] : [ip(ipv4).text]), ...(ipv6 === undefined ? [] : [cidr(ipv6).text])]
-    return readExit(reading, exit, realises, ['dedicated_ips', at, 'exit'])
-  })
+  const dedicated = dedicated_ips.flatMap((item, at) =>
+    readExit(reading, item.exit, realisedBy(item), ['dedicated_ips', at, 'exit']),
+  )
   return [...dedicated, ...readExit(reading, shared_egress.exit, ['shared'], ['shared_egress', 'exit'])]
+}
+
+/** How egress addresses are bound (docs/addresses.md). Problems are recorded: with an exit, or on the engine `node`. */
+export function readBindings(reading: ReadingContext): readonly ConfiguredBinding[] {
+  const { dedicated_ips, shared_egress } = reading.raw
+  const dedicated = dedicated_ips.flatMap((item, at) =>
+    readBinding(reading, item, realisedBy(item), ['dedicated_ips', at]),
+  )
+  return [...dedicated, ...readBinding(reading, shared_egress, ['shared'], ['shared_egress'])]
+}
+
+function readBinding(
+  { raw, problems }: ReadingContext,
+  { bind, exit }: Pick<RawDedicatedIp, 'bind' | 'exit'>,
+  of: readonly string[],
+  path: DocumentPath,
+): ConfiguredBinding[] {
+  if (bind === undefined) return []
+  if (exit !== undefined) {
+    const message = 'an address with an `exit` is not bound here, so `bind` has no effect'
+    problems.add([...path, 'bind'], 'config.conflict', message, {
+      hint: 'a network device for the exit is `exit.device`',
+    })
+  }
+  refuseOnNode(raw, [...path, 'bind'], problems)
+  const { device, freebind, transparent } = bind
+  if (device === undefined && !freebind && !transparent) return []
+  return [{ of, binding: { ...(device === undefined ? {} : { device }), freebind, transparent } }]
+}
+
+function refuseOnNode({ engine }: ReadingContext['raw'], path: DocumentPath, problems: Problems): void {
+  if (engine !== 'node') return
+  const message = 'the engine `node` can only bind addresses of this machine, by whatever device the routes say'
+  problems.add(path, 'config.conflict', message, { hint: 'use `engine: linux`' })
+}
+
+function realisedBy({ ipv4, ipv6 }: Pick<RawDedicatedIp, 'ipv4' | 'ipv6'>): string[] {
+  return [...(ipv4 === undefined ? [] : [ip(ipv4).text]), ...(ipv6 === undefined ? [] : [cidr(ipv6).text])]
 }
 
 /** At most one; a mistake is recorded. */
@@ -145,7 +188,7 @@ export function readExit(
   path: DocumentPath,
 ): ConfiguredExit[] {
   if (exit === undefined) return []
-  const { socks5, http, username, password } = exit
+  const { socks5, http, username, password, device } = exit
   const kind = socks5 === undefined ? 'http' : 'socks5'
   const target = parseAuthority(socks5 ?? http ?? '')
   if ((socks5 === undefined) === (http === undefined) || target?.kind !== 'ip') {
@@ -163,7 +206,9 @@ export function readExit(
   }
   const login = username === undefined ? undefined : { username, password: new Secret(password ?? '') }
   const text = `${kind}://${formatEndpoint(at)}`
-  return [Object.freeze({ realises, kind, at, text, ...(login === undefined ? {} : { login }) })]
+  if (device !== undefined) refuseOnNode(raw, [...path, 'device'], problems)
+  const optional = { ...(login === undefined ? {} : { login }), ...(device === undefined ? {} : { device }) }
+  return [Object.freeze({ realises, kind, at, text, ...optional })]
 }
 
 /** The tunnels (docs/private-networks.md) with their networks and private names, narrowest and most exact first. Problems are recorded. */

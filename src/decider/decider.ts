@@ -21,7 +21,7 @@ import { createIdentifier, type Identifier } from '../identity/identify.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
 import { isInterfaceAddress } from '../outbound/local-addresses.ts'
-import { createExitTable, type ExitOf } from '../outbound/upstream-proxy.ts'
+import { type BindingOf, createBindingTable, createExitTable, type ExitOf } from '../outbound/upstream-proxy.ts'
 import { type Allowlists, createAllowlists } from '../policy/allowlist.ts'
 import type { Flow } from '../policy/flow.ts'
 import type { Arrival } from '../proxy/arrival.ts'
@@ -40,11 +40,12 @@ export interface DecisionContext {
   readonly identifier: Identifier
   readonly ports: Pick<Ports, 'snapshots' | 'identify' | 'resolve' | 'placeholderAt' | 'placeOf' | 'categoriesOf'>
   readonly exitOf: ExitOf
+  readonly bindingOf: BindingOf
   /** absent where the configuration has no `dns` */
   readonly gatewayDns?: LabDns
   /** where it listens; with real ports once it does */
   readonly dnsEndpoints: Endpoint[]
-  /** Puts a newly read configuration into force: users, names, categories, exits. */
+  /** Puts a newly read configuration into force: users, names, categories, exits, bindings. */
   replaceConfig(config: LabConfig): void
   close(): void
 }
@@ -93,6 +94,7 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
   let resolve = resolverFor(config)
   let categoriesOf = createCategoryTable(config.categories)
   let exitOf = createExitTable(config.exits, config.tunnels)
+  let bindingOf = createBindingTable(config.bindings)
   const gatewayDns =
     config.dns === undefined || remoteDns !== undefined
       ? undefined
@@ -122,6 +124,7 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
     ...(gatewayDns === undefined ? {} : { gatewayDns }),
     dnsEndpoints: gatewayDnsAt,
     exitOf: (egress, tunnel) => exitOf(egress, tunnel),
+    bindingOf: (egress) => bindingOf(egress),
     replaceConfig(current) {
       identifier.replacePeople(current)
       dnsSettings = current.dns
@@ -130,6 +133,7 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
       resolve = resolverFor(current)
       categoriesOf = createCategoryTable(current.categories)
       exitOf = createExitTable(current.exits, current.tunnels)
+      bindingOf = createBindingTable(current.bindings)
     },
     close: () => {
       if (borrowed === undefined) geo.close()

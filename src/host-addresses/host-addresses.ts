@@ -8,12 +8,14 @@ import type { LabConfig } from '../config/lab-config.ts'
 import { type OwnAddresses, ownPrefixOf, readOwnAddresses } from '../config/stand-ins.ts'
 import { readConfig, unexpectedNotice } from '../decider/read-config.ts'
 import { inputError } from '../errors/issue.ts'
-import { type NeededAddresses, neededAddresses, wantedPrefixes, wholeRange } from '../lab/preflight.ts'
+import { checkBound, type NeededAddresses, neededAddresses, wantedPrefixes, wholeRange } from '../lab/preflight.ts'
 import { type Cidr, cidr, parseCidr } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
 import { checkLocalAddresses } from '../outbound/local-addresses.ts'
 import type { Account } from '../policy/account.ts'
 import { createStore } from '../store/store.ts'
+import { chooseEngine } from '../transport/choose-engine.ts'
+import type { Engine, SocketBinding } from '../transport/engine.ts'
 import {
   changesFor,
   changesToTakeBack,
@@ -94,17 +96,19 @@ function accountOf(config: LabConfig): Account {
 }
 
 async function missingAddresses(config: LabConfig, account: Account) {
-  const all = neededAddresses(config, account).flatMap(({ addresses }) => addresses)
+  // those that are bound in a special way are nothing that could be added
+  const plain = neededAddresses(config, account).filter(({ binding }) => binding === undefined)
+  const all = plain.flatMap(({ addresses }) => addresses)
   const tried = await Promise.all(all.map(async (address) => (await checkLocalAddresses([address])).length > 0))
   return all.filter((_, at) => tried[at])
 }
 
 async function check(config: LabConfig, account: Account): Promise<readonly AddressRow[]> {
-  const own = readOwnAddresses()
+  const here = { own: readOwnAddresses(), engine: engineOf(config) }
   const needed = neededAddresses(config, account)
   const rows = [
-    ...needed.map((item) => rowOf(item, true, own)),
-    ...publicOnes(config, needed).map((item) => rowOf(item, false, own)),
+    ...needed.map((item) => rowOf(item, true, here)),
+    ...publicOnes(config, needed).map((item) => rowOf(item, false, here)),
   ]
   return Promise.all(rows)
 }
@@ -120,13 +124,29 @@ function publicOnes({ dedicatedIps }: LabConfig, needed: readonly NeededAddresse
     .filter(({ binds }) => !bound.has(binds))
 }
 
+interface OnThisMachine {
+  readonly own: OwnAddresses
+  readonly engine: Engine
+}
+
+/** Why `linux` cannot be had is told by `start`. */
+function engineOf({ engine = 'auto' }: LabConfig): Engine {
+  return chooseEngine(engine, () => undefined)
+}
+
+function byBinding({ device, freebind, transparent }: SocketBinding = {}): string | null {
+  const how = [...(freebind === true ? ['freebind'] : []), ...(transparent === true ? ['transparent'] : [])]
+  const all = [...how, ...(device === undefined ? [] : [`device ${device}`])]
+  return all.length === 0 ? null : all.join(', ')
+}
+
 function oneAddress(address: Ip, where: string): NeededAddresses {
   return { use: 'dedicated', binds: address.text, addresses: [address], public: address.text, where }
 }
 
-async function rowOf(item: NeededAddresses, needed: boolean, own: OwnAddresses): Promise<AddressRow> {
-  const { addresses, ...said } = item
-  const issues = await checkLocalAddresses(addresses)
+async function rowOf(item: NeededAddresses, needed: boolean, { own, engine }: OnThisMachine): Promise<AddressRow> {
+  const { addresses, binding, ...said } = item
+  const issues = await checkBound(item, engine)
   const [first] = issues
   const more = issues.length > 1 && item.use === 'shared' ? ` (and ${issues.length - 1} more)` : ''
   return {
@@ -134,7 +154,7 @@ async function rowOf(item: NeededAddresses, needed: boolean, own: OwnAddresses):
     count: addresses.length,
     needed,
     bindable: first === undefined,
-    by: first === undefined ? byOf(item, own) : null,
+    by: first === undefined ? (byBinding(binding) ?? byOf(item, own)) : null,
     problem: first === undefined ? null : `${first.message}${more}`,
   }
 }

@@ -39,6 +39,7 @@ export interface ListenerSettings {
   readonly dropConnection: (client: ClientConnection) => void
   /** others listen on the same port, and the system spreads connections over all of them (SO_REUSEPORT) */
   readonly sharesPort?: boolean
+  readonly userTimeoutMs?: number | undefined
   readonly engine: Engine
   readonly clock: Clock
   readonly now: () => number
@@ -59,8 +60,9 @@ export interface OpenListener {
 export async function openListener(listener: Listener, settings: ListenerSettings): Promise<OpenListener> {
   const clients = new LinkedList<ByteStream>()
   const { host, port } = listener
-  const options = { host, port, backlog: BACKLOG, reusePort: settings.sharesPort ?? false }
-  const listening = await settings.engine.listen(options, (stream) => accept(stream, listener, settings, clients))
+  const { engine, sharesPort: reusePort = false, userTimeoutMs } = settings
+  const options = { host, port, backlog: BACKLOG, reusePort, userTimeoutMs }
+  const listening = await engine.listen(options, (stream) => accept(stream, listener, settings, clients))
   return {
     listener,
     address: listening.address,

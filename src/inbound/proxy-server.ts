@@ -33,6 +33,8 @@ import { type TlsSource, TlsTermination } from './tls/tls-termination.ts'
 export interface GatewaySettings {
   /** opening bytes: SOCKS negotiation, request head */
   readonly handshakeTimeoutMs: number
+  /** of clients; see `ListenOptions` */
+  readonly userTimeoutMs?: number | undefined
   /** time for open sessions when stopping */
   readonly drainMs: number
   /** clients connected at one time, over all listeners */
@@ -190,6 +192,7 @@ export async function openGateway(
           refuseOverload: acceptor(listener, overloaded),
           dropConnection: (client) => dropConnection(pipeline, client),
           sharesPort: settings.sharesPorts ?? false,
+          userTimeoutMs: settings.userTimeoutMs,
           engine: settings.engine,
           clock,
           now: settings.now,

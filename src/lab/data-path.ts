@@ -36,7 +36,7 @@ export interface DataPathParts {
   /** how connections enter and leave */
   readonly engine: Engine
   readonly store: Pick<Store, 'current' | 'now'>
-  readonly context: Pick<DecisionContext, 'ports' | 'exitOf'>
+  readonly context: Pick<DecisionContext, 'ports' | 'exitOf' | 'bindingOf'>
   readonly record: Ports['record']
   readonly events: Pick<EventLog, 'warn'>
   /** who is behind outgoing connections, for test origins */
@@ -68,7 +68,7 @@ const FINE_TICK_MS = 2
 export function createDataPath(config: LabConfig, parts: DataPathParts): DataPath {
   const { engine, store, context, events, sources, shared, egress } = parts
   const { timeouts, udp, distance } = config
-  const { exitOf } = context
+  const { exitOf, bindingOf } = context
   const clock = new TimerWheel()
   const limit = () => store.current().account.settings.maxConnectionsPerDestination
   const leases = new PortLeases({
@@ -81,7 +81,17 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
     ...(shared === undefined ? {} : { uses: shared.uses }),
     onPressure: createPressureWarning((message) => events.warn(message)),
   })
-  const dial = createTcpDialer({ engine, leases, sources: sources.tcp, clock, exitOf, ...egress })
+  const { unacknowledgedMs: userTimeoutMs } = timeouts
+  const dial = createTcpDialer({
+    engine,
+    leases,
+    sources: sources.tcp,
+    clock,
+    exitOf,
+    bindingOf,
+    userTimeoutMs,
+    ...egress,
+  })
   const pipeline = createConnectionPipeline(
     {
       ...context.ports,
@@ -96,7 +106,8 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
       passOn: engine.passOn?.bind(engine),
     },
   )
-  const openOutlets = createUdpOutlets({ engine, leases, sources: sources.udp, exitOf, onAttempt: egress.onAttempt })
+  const { onAttempt } = egress
+  const openOutlets = createUdpOutlets({ engine, leases, sources: sources.udp, exitOf, bindingOf, onAttempt })
   return {
     engine,
     pipeline,
@@ -127,6 +138,7 @@ export async function openListeners(
     return await openGateway(pipeline, listeners, {
       handshakeTimeoutMs: timeouts.handshakeMs,
       drainMs: timeouts.drainMs,
+      userTimeoutMs: timeouts.unacknowledgedMs,
       responseTimeoutMs: timeouts.responseMs,
       keepAliveMs: timeouts.keepAliveMs,
       bodyIdleMs: timeouts.bodyIdleMs,

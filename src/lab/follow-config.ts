@@ -12,6 +12,7 @@ import { InputError } from '../errors/issue.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { Store } from '../store/store.ts'
 import { watchConfig } from '../store/watch-config.ts'
+import type { Engine } from '../transport/engine.ts'
 import { checkAddresses } from './preflight.ts'
 
 /** What is set up once: a change of these waits for the next start. */
@@ -55,13 +56,14 @@ export interface FollowOptions {
   readonly store: Store
   readonly context: DecisionContext
   readonly events: EventLog
+  readonly engine: Engine
   /** called when a new version is in force here; it counts as applied when the promise resolves */
   readonly onTaken: () => Promise<void>
 }
 
 /** Starts following. */
 export function followConfig(options: FollowOptions): FollowedConfig {
-  const { config, load, given, isWatched, store, context, events, onTaken } = options
+  const { config, load, given, isWatched, store, context, events, engine, onTaken } = options
   let stale: string | undefined
   let inForce = config
   let { files, destinations = [] } = load
@@ -91,7 +93,7 @@ export function followConfig(options: FollowOptions): FollowedConfig {
     const { read, newFiles } =
       prepare !== undefined && beside.length === 0 && alone !== undefined ? alone : readAnew(beside)
     // what is added is tried by whoever prepares it
-    if (prepare === undefined) await checkAddresses(read, store.current().account)
+    if (prepare === undefined) await checkAddresses(read, store.current().account, engine)
     else await prepare(read)
     take(read, new Map(newFiles), beside)
     await onTaken()

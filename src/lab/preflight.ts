@@ -2,7 +2,7 @@
 // (LC-03).
 
 import { readdirSync, readFileSync } from 'node:fs'
-import type { LabConfig } from '../config/lab-config.ts'
+import type { ConfiguredExit, LabConfig } from '../config/lab-config.ts'
 import { usedPart } from '../config/stand-ins.ts'
 import { configuredServices } from '../decider/configured-sockets.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
@@ -10,21 +10,39 @@ import type { OwnPages } from '../inbound/own-pages.ts'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { parseHost } from '../net/host.ts'
 import { type Ip, ip } from '../net/ip.ts'
-import { checkLocalAddresses, checkPortFree } from '../outbound/local-addresses.ts'
+import { checkBinding, checkLocalAddresses, checkPortFree } from '../outbound/local-addresses.ts'
 import type { Account } from '../policy/account.ts'
 import { createSharedAddresses, userAddressIn } from '../policy/egress-address.ts'
 import { COLOS } from '../policy/place.ts'
+import type { Engine, SocketBinding } from '../transport/engine.ts'
 
 /** Throws an InputError naming every address that cannot be bound and every port that is taken. */
-export async function checkAddressesAndPorts(config: LabConfig, account: Account): Promise<void> {
+export async function checkAddressesAndPorts(config: LabConfig, account: Account, engine: Engine): Promise<void> {
   const ports = configuredServices(config).filter(({ port }) => port !== 0)
   const taken = Promise.all(ports.map(({ ip, port }) => checkPortFree(ip, port)))
-  refuseAny(config, [...(await checkLocalAddresses(everyAddress(config, account))), ...(await taken)])
+  refuseAny(config, [...(await checkNeeded(config, neededAddresses(config, account), engine)), ...(await taken)])
 }
 
 /** The same without the ports, for a configuration that is to replace one in force. */
-export async function checkAddresses(config: LabConfig, account: Account): Promise<void> {
-  refuseAny(config, await checkLocalAddresses(everyAddress(config, account)))
+export async function checkAddresses(config: LabConfig, account: Account, engine: Engine): Promise<void> {
+  refuseAny(config, await checkNeeded(config, neededAddresses(config, account), engine))
+}
+
+/** Binds each address once, as the lab would with this engine, and tries the devices of exits. Issues as of `checkLocalAddresses`. */
+async function checkNeeded(
+  { exits, tunnels }: LabConfig,
+  needed: readonly NeededAddresses[],
+  engine: Engine,
+): Promise<(Issue | undefined)[]> {
+  const { true: bound = [], false: plain = [] } = Object.groupBy(needed, ({ binding }) =>
+    binding === undefined ? 'false' : 'true',
+  )
+  const upstreams = tunnels.flatMap(({ upstream }) => upstream ?? [])
+  return [
+    ...(await checkLocalAddresses(plain.flatMap(({ addresses }) => addresses))),
+    ...(await Promise.all(bound.map((item) => checkBound(item, engine)))).flat(),
+    ...(await Promise.all([...exits, ...upstreams].map((exit) => checkExitDevice(exit, engine)))),
+  ]
 }
 
 function refuseAny({ file }: LabConfig, found: readonly (Issue | undefined)[]): void {
@@ -32,8 +50,18 @@ function refuseAny({ file }: LabConfig, found: readonly (Issue | undefined)[]): 
   if (issues.length > 0) throw new InputError(issues.map((issue) => ({ ...issue, file })))
 }
 
-function everyAddress(config: LabConfig, account: Account): Ip[] {
-  return neededAddresses(config, account).flatMap(({ addresses }) => addresses)
+/** Binds each address once, as configured. */
+export async function checkBound({ addresses, binding }: NeededAddresses, engine: Engine): Promise<Issue[]> {
+  if (binding === undefined) return checkLocalAddresses(addresses)
+  const issues = await Promise.all(addresses.map((address) => checkBinding(address, binding, engine)))
+  return issues.filter((issue) => issue !== undefined)
+}
+
+async function checkExitDevice({ at, device, text }: ConfiguredExit, engine: Engine): Promise<Issue | undefined> {
+  if (device === undefined) return undefined
+  const anywhere = ip(at.ip.family === 4 ? '0.0.0.0' : '::')
+  const issue = await checkBinding(anywhere, { device }, engine)
+  return issue === undefined ? undefined : { ...issue, message: `the exit ${text}: ${issue.message}` }
 }
 
 /** Where the proxy finds the lab's own pages, and the hosts they go by. */
@@ -101,6 +129,8 @@ export interface NeededAddresses {
   readonly binds: string
   /** what to try: every address that is bound, or two of a whole prefix */
   readonly addresses: readonly Ip[]
+  /** how they are bound, where that is configured */
+  readonly binding?: SocketBinding
   /** the public address or prefix, as people know it */
   readonly public: string
   /** colo, or the origin's host name; '' for shared egress */
@@ -109,7 +139,12 @@ export interface NeededAddresses {
 
 /** In the order of the configuration: dedicated IPs, shared egress, test origins. */
 export function neededAddresses(config: LabConfig, account: Account): NeededAddresses[] {
-  return [...dedicated(config), ...shared(account), ...origins(config)]
+  const byPublic = new Map(config.bindings?.flatMap(({ of, binding }) => of.map((text) => [text, binding] as const)))
+  const bound = (item: NeededAddresses): NeededAddresses => {
+    const binding = byPublic.get(item.use === 'shared' ? 'shared' : item.public)
+    return binding === undefined || item.use === 'origin' ? item : { ...item, binding }
+  }
+  return [...dedicated(config), ...shared(account), ...origins(config)].map(bound)
 }
 
 function dedicated({ dedicatedIps }: LabConfig): NeededAddresses[] {
@@ -172,12 +207,16 @@ export interface WantedPrefix {
   readonly missing: readonly Ip[]
 }
 
-/** Each once, none inside another. Addresses realised by an exit elsewhere are not bound here. */
+/** Each once, none inside another. Addresses realised by an exit elsewhere are not bound here, and
+ *  those bound by `freebind` or `transparent` need not be this machine's. */
 export function wantedPrefixes(
-  { dedicatedIps, exits, sharedEgress }: LabConfig,
+  { dedicatedIps, exits, sharedEgress, bindings = [] }: LabConfig,
   { shared, missing }: WantedPrefix,
 ): Cidr[] {
-  const elsewhere = new Set(exits.flatMap(({ realises }) => realises))
+  const nonlocal = bindings.filter(
+    ({ binding: { freebind, transparent } }) => freebind === true || transparent === true,
+  )
+  const elsewhere = new Set([...exits.flatMap(({ realises }) => realises), ...nonlocal.flatMap(({ of }) => of)])
   const dedicated = dedicatedIps.flatMap(({ ipv4, ipv6 }) => [
     ...(ipv4 === undefined || elsewhere.has(ipv4.address.text) ? [] : [cidr(ipv4.address.text)]),
     ...(ipv6 === undefined || elsewhere.has(ipv6.range.text) ? [] : [ipv6.range]),

@@ -111,7 +111,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     ...(options.machineTime === undefined ? {} : { machineTime: options.machineTime }),
   })
   stack.defer(() => store.close())
-  await checkAddressesAndPorts(config, store.current().account)
+  const engine = chooseEngine(options.engine ?? config.engine ?? 'auto', (message) => events.warn(message))
+  await checkAddressesAndPorts(config, store.current().account, engine)
 
   const logpush = openLogpush(config, options, { store, events })
   stack.defer(() => logpush.close(FLUSH_MS))
@@ -119,7 +120,6 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   stack.defer(() => sessions.close(FLUSH_MS))
   const ownSockets: OpenedSockets = { services: [], origins: [] }
   const workers = workersFor(options, config)
-  const engine = chooseEngine(options.engine ?? config.engine ?? 'auto', (message) => events.warn(message))
   const context = await createDecisionContext({
     config,
     store,
@@ -190,6 +190,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     store,
     context,
     events,
+    engine,
     onTaken: () => plane.configTaken(),
   })
   stack.defer(() => followed.close())

@@ -6,11 +6,11 @@ import { equalIp, type Ip } from '../net/ip.ts'
 import type { Egress } from '../policy/decision.ts'
 import type { DialAttempt, TcpUpstream, Tunnel } from '../proxy/stage-values.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
-import type { DialListener, Engine, PendingDial } from '../transport/engine.ts'
-import { type DialledPair, describeDestination, dialError, isPortClash } from './errno.ts'
+import type { DialListener, Engine, PendingDial, SocketBinding } from '../transport/engine.ts'
+import { type DialledPair, describeDestination, dialError, isLoopback, isPortClash } from './errno.ts'
 import type { PortLeases } from './port-leases.ts'
 import type { Sources } from './source-registry.ts'
-import type { ExitOf } from './upstream-proxy.ts'
+import type { BindingOf, ExitOf } from './upstream-proxy.ts'
 
 /** Ports tried per attempt before it fails (EG-04). A try costs a bind; where other processes hold half of all ports
  *  (in TIME_WAIT, say), 8 tries failed once in 256 dials. */
@@ -24,9 +24,13 @@ export interface AttemptNeeds {
   readonly sources: Sources
   /** the upstream proxy that realises an egress address; undefined: it is bound on this machine */
   readonly exitOf: ExitOf
+  /** absent: every address is bound as it is */
+  readonly bindingOf?: BindingOf
   /** called with the result of each attempt from an egress address */
   readonly onAttempt: (egress: Egress, error?: GatewayError) => void
   readonly engine: Engine
+  /** of connections, once they are made; see `DialRequest` */
+  readonly userTimeoutMs?: number | undefined
 }
 
 /** An attempt in progress, direct or through an upstream proxy. */
@@ -73,26 +77,28 @@ export class Attempt implements Try, DialListener {
 
   /** Connects from a leased port. */
   #connectFromLease(engine: Engine): boolean {
-    const { bind, dial } = this.pair
+    const { bind, dial, binding } = this.pair
     const lease = this.#needs.leases.lease(this.pair)
     if (lease === undefined) return false
     this.#portsTried++
     this.#held = new Held(() => lease.release())
     this.#register(lease.port)
-    this.#dialling = engine.dial({ to: dial, from: { ip: bind, port: lease.port } }, this)
+    const from = { ip: bind, port: lease.port }
+    this.#dialling = engine.dial({ to: dial, from, binding, userTimeoutMs: this.#needs.userTimeoutMs }, this)
     return true
   }
 
   /** Connects from a port the system chooses; it is known as soon as the dial begins, before the origin can look it up.
    *   */
   #connectFromAnyPort(engine: Engine): boolean {
-    const { bind, dial } = this.pair
+    const { bind, dial, binding } = this.pair
     const leave = this.#needs.leases.leaseOfSystem(this.pair)
     if (leave === undefined) return false
     // no retry: the system has chosen the port
     this.#portsTried = MAX_PORTS_TRIED
     this.#held = new Held(leave)
-    this.#dialling = engine.dial({ to: dial, from: { ip: bind, port: 0 } }, this)
+    const from = { ip: bind, port: 0 }
+    this.#dialling = engine.dial({ to: dial, from, binding, userTimeoutMs: this.#needs.userTimeoutMs }, this)
     const { localPort } = this.#dialling
     if (localPort !== undefined) this.#register(localPort)
     return true
@@ -179,17 +185,30 @@ class Held {
 
 /** The addresses of an attempt, or the error why it cannot be made: `egress.unroutable`, `egress.tunnel_leads_nowhere`,
  *  `egress.no_matching_family`. */
-export function pairOf({ candidate, decision }: DialAttempt): DialledPair | GatewayError {
+export function pairOf(
+  { candidate, decision }: DialAttempt,
+  { bindingOf }: Pick<AttemptNeeds, 'bindingOf'>,
+): DialledPair | GatewayError {
   const { egress } = decision
   if (egress === null) return new GatewayError('egress.unroutable', `no egress address: ${decision.reason}`)
   const { dial, destination, tunnel } = candidate
   if (tunnel?.by === 'nothing') return unreachableTunnel(tunnel, destination)
   const bind = sourceFor(egress, dial.ip)
-  if (bind !== undefined) return { bind, egress: egress.address, dial, destination }
+  if (bind !== undefined) {
+    const binding = tunnel === undefined ? bindingFor(bindingOf?.(egress), dial.ip) : undefined
+    return { bind, egress: egress.address, dial, destination, ...(binding === undefined ? {} : { binding }) }
+  }
   return new GatewayError(
     'egress.no_matching_family',
     `egress address \`${egress.address.text}\` has no IPv${dial.ip.family} stand-in to reach ${describeDestination(candidate)}`,
   )
+}
+
+/** What stands in for a destination on this machine's loopback interface is reached by no other device. */
+function bindingFor(binding: SocketBinding | undefined, dial: Ip): SocketBinding | undefined {
+  if (binding?.device === undefined || !isLoopback(dial)) return binding
+  const { device: _, ...rest } = binding
+  return rest
 }
 
 function unreachableTunnel({ name }: Tunnel, destination: Endpoint): GatewayError {

@@ -5,6 +5,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { errnoOf } from '../errors/thrown.ts'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import type { Ip } from '../net/ip.ts'
+import type { SocketBinding } from '../transport/engine.ts'
 
 export interface DialledPair {
   readonly bind: Ip
@@ -13,12 +14,13 @@ export interface DialledPair {
   readonly dial: Endpoint
   /** public destination the dialled endpoint stands in for */
   readonly destination: Endpoint
+  readonly binding?: SocketBinding
 }
 
 /** The local port cannot be used for this destination right now: held by another process, or in TIME_WAIT. Another port may do. */
 export function isPortClash(thrown: unknown): boolean {
   const code = errnoOf(thrown)
-  return code === 'EADDRINUSE' || (code === 'EADDRNOTAVAIL' && !failedToBind(thrown))
+  return code === 'EADDRINUSE' || (code === 'EADDRNOTAVAIL' && failedIn(thrown) !== 'bind')
 }
 
 /** A failed connect as a GatewayError: `dial.*` for the destination, `egress.*` and `guard.*` for this machine. */
@@ -26,6 +28,14 @@ export function dialError(cause: unknown, pair: DialledPair): GatewayError {
   const code = errnoOf(cause)
   const where = describeDestination(pair)
   const options = { cause, details: { errno: code, dial: formatEndpoint(pair.dial), bind: pair.bind.text } }
+  if (failedIn(cause) === 'setsockopt') {
+    const why = bindingProblem(code, pair.binding)
+    return new GatewayError(
+      'egress.address_missing',
+      `egress address \`${pair.egress.text}\` cannot be used: ${why}`,
+      options,
+    )
+  }
   switch (code) {
     case 'ECONNREFUSED':
       return new GatewayError('dial.refused', `${where} refused the connection`, options)
@@ -35,16 +45,18 @@ export function dialError(cause: unknown, pair: DialledPair): GatewayError {
       return new GatewayError('dial.reset', `${where} reset the connection while it was being set up`, options)
     case 'ETIMEDOUT':
       return new GatewayError('dial.timeout', `${where} did not answer`, options)
-    case 'EHOSTUNREACH':
     case 'ENETUNREACH':
+      if (pair.binding?.freebind === true) return notHereYet(pair, options)
+      return unreachable(pair, options)
+    case 'EHOSTUNREACH':
     case 'EHOSTDOWN':
     case 'ENETDOWN':
-      return new GatewayError('dial.unreachable', `${where} is unreachable from \`${pair.bind.text}\``, options)
+      return unreachable(pair, options)
     case 'EACCES':
     case 'EPERM':
       return new GatewayError('dial.unreachable', `this system does not permit connections to ${where}`, options)
     case 'EADDRNOTAVAIL':
-      if (failedToBind(cause)) return addressMissing(pair, options)
+      if (failedIn(cause) === 'bind') return addressMissing(pair, options)
       return portsBusy(pair, options)
     case 'EADDRINUSE':
       return portsBusy(pair, options)
@@ -71,9 +83,24 @@ export function describeDestination({ destination, dial }: Pick<DialledPair, 'de
   return shown === real ? `\`${shown}\`` : `\`${shown}\` (really \`${real}\`)`
 }
 
-/** True when bind failed: it reports a missing address itself; everything else shows up in connect. */
-function failedToBind(thrown: unknown): boolean {
-  return (thrown as { syscall?: unknown } | null | undefined)?.syscall === 'bind'
+/** `bind` reports a missing address itself, `setsockopt` what a binding asks for in vain; everything else shows up in connect. */
+export function failedIn(thrown: unknown): unknown {
+  return (thrown as { syscall?: unknown } | null | undefined)?.syscall
+}
+
+/** Why the system refuses a binding, as a clause. */
+export function bindingProblem(code: string, { device, transparent }: SocketBinding = {}): string {
+  switch (code) {
+    case 'ENODEV':
+      return `this machine has no network device \`${device}\``
+    case 'EPERM':
+    case 'EACCES':
+      return `${transparent === true ? '`transparent`' : `binding to the device \`${device}\``} needs CAP_NET_ADMIN, which this process does not have`
+    case 'EOPNOTSUPP':
+      return 'the engine `node` cannot do what its `bind` asks for'
+    default:
+      return `its \`bind\` is not possible on this machine (${code || 'unknown reason'})`
+  }
 }
 
 type Options = ConstructorParameters<typeof GatewayError>[2]
@@ -85,6 +112,18 @@ function addressMissing(pair: DialledPair, options: Options): GatewayError {
     `egress address \`${pair.egress.text}\` cannot be used: this machine does not have ${standIn}`,
     options,
   )
+}
+
+function unreachable(pair: DialledPair, options: Options): GatewayError {
+  const message = `${describeDestination(pair)} is unreachable from \`${pair.bind.text}\``
+  return new GatewayError('dial.unreachable', message, options)
+}
+
+/** The system has one error for both. */
+function notHereYet(pair: DialledPair, options: Options): GatewayError {
+  const why = 'this machine does not have the address yet, or no route to there'
+  const message = `no connection from \`${pair.bind.text}\` to ${describeDestination(pair)}: ${why}`
+  return new GatewayError('egress.address_missing', message, options)
 }
 
 function portsBusy(pair: DialledPair, options: Options): GatewayError {
@@ -105,7 +144,7 @@ function cannotReach(pair: DialledPair, options: Options): GatewayError {
   )
 }
 
-function isLoopback(ip: Ip): boolean {
+export function isLoopback(ip: Ip): boolean {
   return ip.family === 4 ? (ip.words[0] ?? 0) >>> 24 === 127 : ip.text === '::1'
 }
 

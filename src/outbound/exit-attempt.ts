@@ -46,7 +46,10 @@ export class ExitAttempt implements Try, DialListener {
       return false
     }
     this.#release = release
-    this.#dialling = this.#needs.engine.dial({ to: this.#exit.at }, this)
+    const { at, device } = this.#exit
+    const binding = device === undefined ? undefined : { device }
+    const { engine, userTimeoutMs } = this.#needs
+    this.#dialling = engine.dial({ to: at, binding, userTimeoutMs }, this)
     return true
   }
 

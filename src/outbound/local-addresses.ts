@@ -7,6 +7,8 @@ import type { Issue } from '../errors/issue.ts'
 import { errnoOf } from '../errors/thrown.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import { equalIp, type Ip, parseIp } from '../net/ip.ts'
+import type { Engine, SocketBinding } from '../transport/engine.ts'
+import { bindingProblem, failedIn } from './errno.ts'
 
 const CONCURRENCY = 64
 
@@ -19,6 +21,20 @@ export async function checkLocalAddresses(addresses: readonly Ip[]): Promise<Iss
     issues.push(...found.filter((issue) => issue !== undefined))
   }
   return issues
+}
+
+/** Binds the address once, with a UDP socket, as the lab would. */
+export async function checkBinding(address: Ip, binding: SocketBinding, engine: Engine): Promise<Issue | undefined> {
+  try {
+    const socket = await engine.bindDatagrams({ ip: address, port: 0 }, binding)
+    socket.close()
+    return undefined
+  } catch (thrown) {
+    const code = errnoOf(thrown)
+    if (failedIn(thrown) !== 'setsockopt') return notBindable(address, code || 'unknown error')
+    const message = `\`${address.text}\` cannot be bound as configured: ${bindingProblem(code, binding)}`
+    return error('address.not_bindable', message)
+  }
 }
 
 /** Listens for a moment. Undefined when the port is free on that address. */
@@ -49,7 +65,10 @@ export function isInterfaceAddress(address: Ip): boolean {
 
 async function checkAddress(address: Ip): Promise<Issue | undefined> {
   const code = await tryListening(address, 0)
-  if (code === undefined) return undefined
+  return code === undefined ? undefined : notBindable(address, code)
+}
+
+function notBindable(address: Ip, code: string): Issue {
   if (code !== 'EADDRNOTAVAIL') {
     return error('address.not_bindable', `\`${address.text}\` cannot be bound on this machine (${code})`)
   }

@@ -99,7 +99,7 @@ class Race implements AttemptWatcher {
       const pair = { ...attempt.candidate, egress: egress.address }
       return new ExitAttempt(this.#settings, { attempt, exit, pair }, this)
     }
-    const pair = pairOf(attempt)
+    const pair = pairOf(attempt, this.#settings)
     if (pair instanceof GatewayError) return pair
     if (egress !== null && this.#settings.isLost?.(egress) === true) return dialError(NO_SUCH_ADDRESS, pair)
     return new Attempt(this.#settings, attempt, pair, this)

@@ -29,7 +29,7 @@ export function createUdpOutlets(needs: AttemptNeeds): OpenUdpUpstreams {
 class Outlets implements UdpUpstreams {
   readonly #needs: AttemptNeeds
   readonly #onStray: () => void
-  /** by public egress address and bound address; those being bound included */
+  /** by public egress address, bound address and device; those being bound included */
   readonly #sockets = new Map<string, { readonly ready: Promise<EgressSocket>; users: number }>()
 
   constructor(needs: AttemptNeeds, onStray: () => void) {
@@ -64,11 +64,11 @@ class Outlets implements UdpUpstreams {
     if (exit !== undefined) {
       throw new GatewayError('egress.exit_failed', `the exit ${exit.text} is used for TCP only, and this is UDP`)
     }
-    const pair = pairOf(attempt)
+    const pair = pairOf(attempt, this.#needs)
     if (pair instanceof GatewayError) throw pair
     const leave = this.#needs.leases.admit(pair, 'udp')
     if (leave === undefined) throw exhausted(pair)
-    const key = `${pair.egress.text} ${pair.bind.text}`
+    const key = `${pair.egress.text} ${pair.bind.text} ${pair.binding?.device ?? ''}`
     const shared = this.#sockets.get(key) ?? { ready: bindSocket(pair, this.#needs, this.#onStray), users: 0 }
     this.#sockets.set(key, shared)
     shared.users++
@@ -107,7 +107,7 @@ async function bindSocket(
     const lease = leases.leaseForAll(pair)
     if (lease === undefined) throw exhausted(pair)
     try {
-      const socket = await engine.bindDatagrams({ ip: pair.bind, port: lease.port })
+      const socket = await engine.bindDatagrams({ ip: pair.bind, port: lease.port }, pair.binding)
       const { ip, port } = socket.address
       if (equalIp(ip, pair.bind) && port === lease.port) return new EgressSocket(socket, lease, onStray)
       socket.close()

@@ -66,3 +66,36 @@ dedicated_ips:
 `
   expect(bound(text).dedicated).toEqual([['127.0.99.1'], ['127.0.10.20']])
 })
+
+test('freebind and transparent bind the addresses themselves, whether or not this machine has them; a device alone does not', () => {
+  const text = `dedicated_ips:
+  - { colo: AMS, ipv4: 203.0.113.40, ipv6: "2001:db8:40::/64", bind: { freebind: true } }
+  - { colo: LHR, ipv4: 203.0.113.41, bind: { transparent: true }, stand_ins: { ipv4: 127.0.99.1 } }
+  - { colo: IAD, ipv4: 203.0.113.42, bind: { device: wg0 } }
+shared_egress: { bind: { transparent: true } }
+`
+  expect(bound(text)).toEqual({
+    dedicated: [['203.0.113.40', 'the range', '127.0.16.40'], ['127.0.99.1'], ['127.0.10.42']],
+    shared: '198.18.0.0/16',
+  })
+})
+
+test.each([
+  [
+    'bind: { device: wg0 }, exit: { socks5: "127.0.0.1:1080" }',
+    'an address with an `exit` is not bound here, so `bind` has no effect',
+  ],
+  ['bind: { device: "a b" }', '`a b` is not the name of a network device such as `eth1`'],
+  [
+    'bind: { device: wg0 } }]\nengine: node # {[',
+    'the engine `node` can only bind addresses of this machine, by whatever device the routes say',
+  ],
+  [
+    'exit: { socks5: "127.0.0.1:1080", device: wg0 } }]\nengine: node # {[',
+    'the engine `node` can only bind addresses of this machine, by whatever device the routes say',
+  ],
+])('%s is refused and says why', (entry, message) => {
+  const text = `dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10, ${entry} }]\n`
+  const { issues } = checkConfigText('lab.yaml', text, { own: OWN, hasIpv6Loopback: true })
+  expect(issues.map((issue) => issue.message)).toEqual([message])
+})

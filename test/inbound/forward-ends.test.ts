@@ -227,6 +227,7 @@ function connectingLate(engine: Engine): Engine {
   return {
     name: engine.name,
     sharesPorts: engine.sharesPorts,
+    takesBindings: engine.takesBindings,
     listen: (options, onConnection) => engine.listen(options, onConnection),
     bindDatagrams: (at) => engine.bindDatagrams(at),
     close: async () => {},

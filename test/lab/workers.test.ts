@@ -2,13 +2,14 @@
 
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, onTestFinished, test } from 'vitest'
 import type { LabOptions } from '../../src/lab/start-lab.ts'
 import { askDns } from '../support/ask-dns.ts'
 import { curl } from '../support/curl.ts'
+import { loopback } from '../support/own-network.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { untilRefused } from '../support/tcp.ts'
 import { UdpClient } from '../support/udp.ts'
@@ -266,4 +267,39 @@ test('LC-01: closing drains every worker and keeps every record', async () => {
   const lines = readFileSync(join(folder, 'sessions.ndjson'), 'utf8').trimEnd().split('\n')
   expect(lines).toHaveLength(6)
   expect(lines.map((line) => JSON.parse(line).ConnectionCloseReason)).not.toContain('')
+})
+
+test('the peers of a bulky tunnel see its end when the worker that carried it dies', async () => {
+  const { lab } = await start()
+  const ended: Promise<unknown>[] = []
+  const origin = createServer((socket) => {
+    sockets.push(socket)
+    const pour = () => {
+      while (socket.write(Buffer.alloc(65_536, 'x')));
+    }
+    socket
+      .on('error', () => {})
+      .on('drain', pour)
+      .resume()
+    ended.push(new Promise((resolve) => socket.once('close', resolve)))
+    pour()
+  }).listen(0, loopback(7))
+  onTestFinished(() => void origin.close())
+  await once(origin, 'listening')
+  const { port } = origin.address() as AddressInfo
+  for (const { socket, status } of await openTunnels(4, `${loopback(7)}:${port}`)) {
+    expect(status).toBe('200')
+    ended.push(new Promise((resolve) => socket.once('close', resolve)))
+    // both have spoken, and enough has come, fast enough, for the relay thread to have it
+    socket.write('x')
+    let received = 0
+    await new Promise<void>((resolve) => {
+      socket.on('data', ({ length }) => {
+        received += length
+        if (received > 64e6) resolve()
+      })
+    })
+  }
+  await Promise.all([lab.pool?.crash(0), lab.pool?.crash(1)])
+  expect(await Promise.all(ended)).toHaveLength(8)
 })

@@ -38,7 +38,14 @@ export interface Host {
 export interface Internet {
   readonly lab: Host
   readonly origin: Host
+  /** Lays one more cable between the two; the network device has this name at both ends. */
+  lay(name: string, lab: CableEnd, origin: CableEnd): Promise<void>
   close(): void
+}
+
+export interface CableEnd {
+  readonly ipv4: string
+  readonly ipv6: string
 }
 
 /** Can there be one here? Says so where not; throws where CI=true. */
@@ -91,12 +98,13 @@ export async function createInternet(routed: readonly string[]): Promise<Interne
     const lab = await keep(started, 'unshare', [...way.unshare, '--'])
     const origin = await keep(started, 'nsenter', [...into(lab), 'unshare', '--net', '--'])
     const hosts = { lab: host(into(lab), started), origin: host(into(origin), started) }
-    await connect(hosts, origin)
+    const lay = layer(hosts, origin)
+    await lay('cable', LAB_HOST, ORIGIN_HOST)
     for (const prefix of routed) {
       const via = prefix.includes(':') ? LAB_HOST.ipv6 : LAB_HOST.ipv4
       await hosts.origin.must('ip', 'route', 'add', prefix, 'via', via)
     }
-    return { ...hosts, close }
+    return { ...hosts, lay, close }
   } catch (thrown) {
     close()
     throw thrown
@@ -138,15 +146,18 @@ function host(into: readonly string[], started: ChildProcess[]): Host {
   }
 }
 
-async function connect({ lab, origin }: Pick<Internet, 'lab' | 'origin'>, originPid: number): Promise<void> {
-  await lab.must('ip', 'link', 'add', 'cable', 'type', 'veth', 'peer', 'name', 'cable', 'netns', String(originPid))
-  for (const [one, { ipv4, ipv6 }] of [
-    [lab, LAB_HOST],
-    [origin, ORIGIN_HOST],
-  ] as const) {
-    await one.must('ip', 'link', 'set', 'lo', 'up')
-    await one.must('ip', 'link', 'set', 'cable', 'up')
-    await one.must('ip', 'addr', 'add', `${ipv4}/24`, 'dev', 'cable')
-    await one.must('ip', 'addr', 'add', `${ipv6}/64`, 'dev', 'cable', 'nodad')
+function layer(hosts: Pick<Internet, 'lab' | 'origin'>, originPid: number): Internet['lay'] {
+  return async (name, labEnd, originEnd) => {
+    const { lab, origin } = hosts
+    await lab.must('ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', name, 'netns', String(originPid))
+    for (const [one, { ipv4, ipv6 }] of [
+      [lab, labEnd],
+      [origin, originEnd],
+    ] as const) {
+      await one.must('ip', 'link', 'set', 'lo', 'up')
+      await one.must('ip', 'link', 'set', name, 'up')
+      await one.must('ip', 'addr', 'add', `${ipv4}/24`, 'dev', name)
+      await one.must('ip', 'addr', 'add', `${ipv6}/64`, 'dev', name, 'nodad')
+    }
   }
 }

@@ -6,7 +6,6 @@ import type { ByteStream, StreamEnd, TcpInfo } from '../byte-stream.ts'
 import type { EventLoop } from './event-loop.ts'
 import { setKeepAlive } from './keep-alive.ts'
 import type { StreamOverSocket } from './socket-on.ts'
-import { OPTIONS } from './system-calls.ts'
 
 export interface LinuxStreamOptions {
   /** TCP_NODELAY is set already */
@@ -80,11 +79,6 @@ export abstract class LinuxConnection {
     if (this.fd < 0 || this.#isKeptAlive) return
     this.#isKeptAlive = true
     setKeepAlive(this.loop.calls, this.fd, seconds)
-  }
-
-  /** How long sent bytes may stay without an acknowledgement before the connection counts as dead (tcp(7), TCP_USER_TIMEOUT). */
-  userTimeout(milliseconds: number): void {
-    if (this.fd >= 0) this.loop.calls.setOption(this.fd, OPTIONS.userTimeout, milliseconds)
   }
 
   tcpInfo(): TcpInfo | undefined {

@@ -2,6 +2,7 @@
 
 import type { Endpoint } from '../../net/endpoint.ts'
 import type { DatagramHandler, DatagramSocket } from '../datagrams.ts'
+import type { SocketBinding } from '../engine.ts'
 import { systemError } from '../system-error.ts'
 import { BATCH, DatagramCalls } from './datagram-calls.ts'
 import type { EventLoop, Watcher } from './event-loop.ts'
@@ -25,16 +26,18 @@ export class DatagramDesk {
   }
 
   /** Answers the system's error instead where the socket cannot be bound. */
-  bind(at: Endpoint): DatagramSocket | Error {
+  bind(at: Endpoint, binding?: SocketBinding): DatagramSocket | Error {
     const { loop, calls } = this
     const fd = calls.udpSocket(at.ip.family)
     if (fd < 0) return systemError(fd, 'socket')
-    const bound = loop.calls.bind(fd, at)
+    const applied = binding === undefined ? 0 : loop.calls.applyBinding(fd, at.ip.family, binding)
+    const bound = applied === 0 ? loop.calls.bind(fd, at) : 0
     const address = loop.calls.localEndpoint(fd) ?? at
     const socket = new LinuxDatagrams(this, fd, address)
-    const watched = bound === 0 ? loop.add(fd, socket, 0) : 0
-    if (bound === 0 && watched === 0) return socket
+    const watched = (applied || bound) === 0 ? loop.add(fd, socket, 0) : 0
+    if ((applied || bound || watched) === 0) return socket
     loop.calls.close(fd)
+    if (applied !== 0) return systemError(applied, 'setsockopt')
     return bound === 0 ? systemError(watched, 'epoll_ctl') : systemError(bound, 'bind')
   }
 

@@ -13,6 +13,7 @@ export class LinuxDial implements PendingDial, Watcher {
   readonly #listener: DialListener
   readonly #overSocket: StreamOverSocket
   readonly #isBound: boolean
+  readonly #userTimeoutMs: number | undefined
   /** -1 once the dial has ended */
   #fd = -1
   /** it has failed at once, and the listener will hear of it unless the dial is cancelled */
@@ -26,6 +27,7 @@ export class LinuxDial implements PendingDial, Watcher {
     this.#overSocket = overSocket
     this.#to = request.to
     this.#isBound = request.from !== undefined
+    this.#userTimeoutMs = request.userTimeoutMs
     this.#begin(request)
   }
 
@@ -57,6 +59,8 @@ export class LinuxDial implements PendingDial, Watcher {
       }
     } else if ((mask & EPOLLOUT) === 0) return
     if (this.#isBound) this.#readLocal()
+    const userTimeout = this.#userTimeoutMs
+    if (userTimeout !== undefined) this.#loop.calls.setOption(fd, OPTIONS.userTimeout, userTimeout)
     this.#fd = -1
     const stream = new LinuxStream(this.#loop, fd, {
       isPrompt: false,
@@ -70,7 +74,7 @@ export class LinuxDial implements PendingDial, Watcher {
     stream.onEvents(mask)
   }
 
-  #begin({ to, from }: DialRequest): void {
+  #begin({ to, from, binding }: DialRequest): void {
     const { calls } = this.#loop
     const fd = calls.tcpSocket(to.ip.family)
     if (fd < 0) {
@@ -78,6 +82,11 @@ export class LinuxDial implements PendingDial, Watcher {
       return
     }
     this.#fd = fd
+    const applied = binding === undefined ? 0 : calls.applyBinding(fd, to.ip.family, binding)
+    if (applied !== 0) {
+      this.#failLater(applied, 'setsockopt')
+      return
+    }
     if (from !== undefined) {
       calls.setOption(fd, from.port === 0 ? OPTIONS.bindAddressNoPort : OPTIONS.reuseAddress, 1)
       const bound = calls.bind(fd, from)

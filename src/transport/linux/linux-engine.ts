@@ -3,7 +3,15 @@
 import type { Endpoint } from '../../net/endpoint.ts'
 import type { ByteStream } from '../byte-stream.ts'
 import type { DatagramSocket } from '../datagrams.ts'
-import type { DialListener, DialRequest, Engine, ListeningSocket, ListenOptions, PendingDial } from '../engine.ts'
+import type {
+  DialListener,
+  DialRequest,
+  Engine,
+  ListeningSocket,
+  ListenOptions,
+  PendingDial,
+  SocketBinding,
+} from '../engine.ts'
 import { CapturedDatagrams, type OnCaptured } from './captured-datagrams.ts'
 import { EventLoop } from './event-loop.ts'
 import { DatagramDesk } from './linux-datagrams.ts'
@@ -18,15 +26,20 @@ import type { StreamOverSocket } from './socket-on.ts'
 import { SystemCalls } from './system-calls.ts'
 
 const OLDEST_NODE = [26, 1] as const
+/** A relay thread that ended at once is not started again before. */
+const RELAY_PAUSE_MS = 5_000
 const ARCHITECTURES = ['x64', 'arm64']
 
 export class LinuxEngine implements Engine {
   readonly name = 'linux'
   readonly sharesPorts = true
+  readonly takesBindings = true
   readonly #loop: EventLoop
   readonly #overSocket: StreamOverSocket
   #datagrams: DatagramDesk | undefined
   #relay: RelayThread | undefined
+  /** when it was started */
+  #relayBegan = 0
 
   constructor(calls: SystemCalls, overSocket: StreamOverSocket) {
     this.#loop = new EventLoop(calls)
@@ -55,9 +68,9 @@ export class LinuxEngine implements Engine {
     return new LinuxDial(this.#loop, request, this.#overSocket, listener)
   }
 
-  async bindDatagrams(at: Endpoint): Promise<DatagramSocket> {
+  async bindDatagrams(at: Endpoint, binding?: SocketBinding): Promise<DatagramSocket> {
     this.#datagrams ??= new DatagramDesk(this.#loop)
-    const socket = this.#datagrams.bind(at)
+    const socket = this.#datagrams.bind(at, binding)
     if (socket instanceof Error) throw socket
     return socket
   }
@@ -70,8 +83,18 @@ export class LinuxEngine implements Engine {
   passOn(one: ByteStream, other: ByteStream, onReturn: (endedFirst: ByteStream | undefined) => void): boolean {
     if (!(one instanceof LinuxStream && other instanceof LinuxStream)) return false
     if (!one.canBeLent || !other.canBeLent) return false
-    this.#relay ??= new RelayThread(this.#loop)
-    return this.#relay.join(one, other, onReturn)
+    return this.#relayThread()?.join(one, other, onReturn) ?? false
+  }
+
+  /** One that has ended, for want of descriptors perhaps, is replaced after a while. */
+  #relayThread(): RelayThread | undefined {
+    const now = performance.now()
+    if (this.#relay?.isUsable === false && now - this.#relayBegan < RELAY_PAUSE_MS) return undefined
+    if (this.#relay?.isUsable !== true) {
+      this.#relayBegan = now
+      this.#relay = new RelayThread(this.#loop)
+    }
+    return this.#relay
   }
 
   reclaim(descriptor: number): void {

@@ -123,12 +123,13 @@ class LinuxListener implements ListeningSocket, Watcher {
 }
 
 /** What `net.Server` sets: addresses of connections in TIME_WAIT may be bound, `::` takes IPv4 too. Accepted connections inherit
- *  TCP_NODELAY. */
-function prepare(calls: SystemCalls, fd: number, { reusePort }: ListenOptions, family: 4 | 6): number {
+ *  TCP_NODELAY and TCP_USER_TIMEOUT. */
+function prepare(calls: SystemCalls, fd: number, { reusePort, userTimeoutMs }: ListenOptions, family: 4 | 6): number {
   return (
     calls.setOption(fd, OPTIONS.reuseAddress, 1) ||
     (reusePort === true ? calls.setOption(fd, OPTIONS.reusePort, 1) : 0) ||
     (family === 6 ? calls.setOption(fd, OPTIONS.ipv6Only, 0) : 0) ||
+    (userTimeoutMs === undefined ? 0 : calls.setOption(fd, OPTIONS.userTimeout, userTimeoutMs)) ||
     calls.setOption(fd, OPTIONS.noDelay, 1)
   )
 }

@@ -41,6 +41,11 @@ export class RelayThread {
     this.#worker.unref()
   }
 
+  /** False once it has ended, or had nothing to work with: it takes no tunnel any more. */
+  get isUsable(): boolean {
+    return this.#isUsable
+  }
+
   get flows(): number {
     return this.#flows.size
   }
@@ -86,6 +91,8 @@ export class RelayThread {
     switch (message.kind) {
       case 'ready':
         this.#descriptors = message
+        // nothing is waited for: should this thread die, what its relay thread has is found there and closed
+        this.#loop.calls.epollAdd(this.#loop.descriptor, message.epoll, 0, 0)
         break
       case 'failed':
         this.#died()

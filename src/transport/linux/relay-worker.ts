@@ -8,7 +8,7 @@ import type { FromRelay, ToRelay } from './loan.ts'
 import { openNative } from './native.ts'
 import { RelayFlow } from './relay-flow.ts'
 import { type Pipe, SpliceCalls } from './splice-calls.ts'
-import { EPOLLIN, SystemCalls } from './system-calls.ts'
+import { EPOLLET, EPOLLIN, SystemCalls } from './system-calls.ts'
 
 /** A thread that waits for ever cannot be terminated. */
 const LONGEST_WAIT_MS = 100
@@ -146,7 +146,14 @@ class RelayWorker {
   }
 
   #takePipe(): Pipe | number {
-    return this.#sparePipes.pop() ?? this.#splices.openPipe()
+    const spare = this.#sparePipes.pop()
+    if (spare !== undefined) return spare
+    const pipe = this.#splices.openPipe()
+    // nothing is waited for: whoever closes this thread's epoll descriptor for it closes its pipes as well
+    if (typeof pipe !== 'number') {
+      for (const end of [pipe.readEnd, pipe.writeEnd]) this.#calls.epollAdd(this.#epoll, end, EPOLLET, 0)
+    }
+    return pipe
   }
 
   #giveBack(pipe: Pipe, isEmpty: boolean): void {

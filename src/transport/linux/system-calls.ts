@@ -2,6 +2,7 @@
 
 import type { Endpoint } from '../../net/endpoint.ts'
 import type { TcpInfo } from '../byte-stream.ts'
+import type { SocketBinding } from '../engine.ts'
 import { type Native, PinnedMemory } from './native.ts'
 import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from './socket-address.ts'
 
@@ -59,6 +60,11 @@ export const OPTIONS = {
   keepInterval: [IPPROTO_TCP, 5],
   keepCount: [IPPROTO_TCP, 6],
   userTimeout: [IPPROTO_TCP, 18],
+  bindToDevice: [SOL_SOCKET, 25],
+  freebind: [0, 15],
+  freebindIpv6: [41, 78],
+  transparent: [0, 19],
+  transparentIpv6: [41, 75],
 } as const
 
 type SocketOption = (typeof OPTIONS)[keyof typeof OPTIONS]
@@ -199,6 +205,17 @@ export class SystemCalls {
   setOption(fd: number, [level, name]: SocketOption, value: number): number {
     this.#argumentWords[0] = value
     return this.#c.setsockopt(fd, level, name, this.#argument.address, 4) < 0 ? -(this.#errno[0] ?? 0) : 0
+  }
+
+  /** To be called before {@link bind}. Answers 0, or what the first option that is refused failed with. */
+  applyBinding(fd: number, family: 4 | 6, { device, freebind, transparent }: SocketBinding): number {
+    const status =
+      (freebind === true ? this.setOption(fd, family === 4 ? OPTIONS.freebind : OPTIONS.freebindIpv6, 1) : 0) ||
+      (transparent === true ? this.setOption(fd, family === 4 ? OPTIONS.transparent : OPTIONS.transparentIpv6, 1) : 0)
+    if (status !== 0 || device === undefined) return status
+    const [level, name] = OPTIONS.bindToDevice
+    const length = this.#argument.bytes.write(`${device}\0`, 'latin1')
+    return this.#c.setsockopt(fd, level, name, this.#argument.address, length) < 0 ? -(this.#errno[0] ?? 0) : 0
   }
 
   /** From now on closing the socket resets its connection. */

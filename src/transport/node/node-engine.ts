@@ -4,6 +4,7 @@ import { createServer, type Server, Socket } from 'node:net'
 import type { Endpoint } from '../../net/endpoint.ts'
 import type { ByteStream } from '../byte-stream.ts'
 import type { DialListener, DialRequest, Engine, ListeningSocket, ListenOptions, PendingDial } from '../engine.ts'
+import { systemError } from '../system-error.ts'
 import { bindNodeDatagrams } from './node-datagrams.ts'
 import { endpointOf, NodeStream } from './node-stream.ts'
 
@@ -12,9 +13,13 @@ const DEFAULT_BACKLOG = 1024
 export const nodeEngine: Engine = {
   name: 'node',
   sharesPorts: false,
+  takesBindings: false,
   listen,
   dial: (request, listener) => new NodeDial(request, listener),
-  bindDatagrams: bindNodeDatagrams,
+  bindDatagrams: async (at, binding) => {
+    if (binding !== undefined) throw cannotBindSo()
+    return bindNodeDatagrams(at)
+  },
   close: async () => {},
 }
 
@@ -56,11 +61,15 @@ class NodeDial implements PendingDial {
   readonly #socket = new Socket({ allowHalfOpen: true, noDelay: true })
   readonly #listener: DialListener
 
-  constructor({ to, from }: DialRequest, listener: DialListener) {
+  constructor({ to, from, binding }: DialRequest, listener: DialListener) {
     this.#listener = listener
     this.localPort = from === undefined || from.port === 0 ? undefined : from.port
     this.#socket.once('connect', this.#connected)
     this.#socket.once('error', this.#failed)
+    if (binding !== undefined) {
+      this.#socket.destroy(cannotBindSo())
+      return
+    }
     this.#socket.connect({
       host: to.ip.text,
       port: to.port,
@@ -69,7 +78,7 @@ class NodeDial implements PendingDial {
   }
 
   cancel(): void {
-    if (!this.#socket.connecting) return
+    if (!this.#socket.connecting && !this.#socket.destroyed) return
     this.#socket.off('connect', this.#connected)
     this.#socket.off('error', this.#failed)
     this.#socket.on('error', ignore)
@@ -85,6 +94,13 @@ class NodeDial implements PendingDial {
     this.#socket.off('connect', this.#connected)
     this.#listener.onFailure(cause)
   }
+}
+
+const EOPNOTSUPP = -95
+
+/** Node has no such options for sockets of its own. */
+function cannotBindSo(): Error {
+  return systemError(EOPNOTSUPP, 'setsockopt')
 }
 
 function ignore(): void {}
