@@ -11,7 +11,7 @@ import { RuleParser } from '../policy/rule-expressions.ts'
 import type { Ruleset } from '../policy/ruleset.ts'
 import { similarRules } from './rule-findings.ts'
 import { proveReach, whyUnreachable } from './unreachable.ts'
-import { checkValues, type ValueIssue, type Vocabulary } from './value-findings.ts'
+import { checkValues, type RuleVocabulary, type ValueIssue } from './value-findings.ts'
 
 /** `code` is `practice.P1` … `practice.P8` or `practice.letter_case`; `hint` says what to change. */
 export type PracticeIssue = ValueIssue
@@ -22,7 +22,7 @@ export interface PracticeInput {
   /** users and their places ([P4]) */
   readonly users: readonly PracticeUser[]
   /** what rules can name; absent: only the form of values is checked */
-  readonly vocabulary?: Vocabulary | undefined
+  readonly vocabulary?: RuleVocabulary | undefined
   /** ids of rules that decided a session of a recording ([P6]); absent without a recording */
   readonly matchedRules?: ReadonlySet<string>
   /** kilometres from which a dedicated IP counts as far ([P4]); default 3,000 */

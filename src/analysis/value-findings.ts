@@ -15,7 +15,7 @@ import type { Ruleset } from '../policy/ruleset.ts'
 export type OpenVocabulary = 'people' | 'groups' | 'posture_checks' | 'applications' | 'categories'
 
 /** Everything a rule can name, besides what the account has. */
-export interface Vocabulary {
+export interface RuleVocabulary {
   /** emails */
   readonly people: readonly string[]
   readonly groups: readonly { readonly id: string; readonly name: string; readonly email: string }[]
@@ -50,7 +50,7 @@ interface Kind {
 export function checkValues(
   ruleset: Ruleset,
   account: Account,
-  vocabulary: Vocabulary | undefined,
+  vocabulary: RuleVocabulary | undefined,
 ): readonly ValueIssue[] {
   const parser = new RuleParser(account.settings.expressions)
   const kinds = kindsOf(account, vocabulary)
@@ -110,7 +110,7 @@ function unknownName({ code, noun, known, isOpen, shown = known }: Kind, value: 
 
 const ADVICE = { severity: 'advice' } as const
 
-function kindsOf({ virtualNetworks }: Account, vocabulary: Vocabulary | undefined): ReadonlyMap<string, Kind> {
+function kindsOf({ virtualNetworks }: Account, vocabulary: RuleVocabulary | undefined): ReadonlyMap<string, Kind> {
   const network: Kind = {
     code: 'value.unknown_network',
     noun: 'the virtual network',

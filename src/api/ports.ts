@@ -1,6 +1,6 @@
 // What the API needs of the rest of the lab; the composition root wires it. The API never imports a sibling.
 
-import type { Vocabulary } from '../analysis/value-findings.ts'
+import type { RuleVocabulary } from '../analysis/value-findings.ts'
 import type { Draft, Kind, LabSnapshot, Override, ProxyEndpointDocument, Touched } from '../config/lab-state.ts'
 import type { Matrix } from '../decider/matrix.ts'
 import type { MatrixQuestion } from '../decider/matrix-question.ts'
@@ -37,7 +37,7 @@ export interface ApiPorts {
   /** absent: no listener opens for an endpoint made here */
   readonly endpoints?: EndpointsPort
   /** what rules can name; absent: their names are not checked */
-  readonly vocabulary?: () => Vocabulary
+  readonly vocabulary?: () => RuleVocabulary
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
   /** how the lab's own proxy says for whom it asks; absent: it never does */

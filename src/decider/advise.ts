@@ -1,7 +1,7 @@
 // Best-practice advice on a configuration ([P1] to [P8]): the policy's, with the location of each user.
 
 import { checkPractices, type PracticeIssue } from '../analysis/best-practices.ts'
-import type { Vocabulary } from '../analysis/value-findings.ts'
+import type { RuleVocabulary } from '../analysis/value-findings.ts'
 import type { ConfiguredUser, LabConfig } from '../config/lab-config.ts'
 import { placeRuleIssue } from '../config/read-rules.ts'
 import type { Issue } from '../errors/issue.ts'
@@ -35,7 +35,7 @@ export function adviseOn({ config, issues }: ReadConfig): readonly Issue[] {
 }
 
 /** Everything rules can name. People, groups and attributes that tokens of an identity provider bring are not known before. */
-export function vocabularyOf(config: LabConfig): Vocabulary {
+export function vocabularyOf(config: LabConfig): RuleVocabulary {
   const { users, groups, listeners, categories, identityProviders, openVocabularies = [], postureChecks = [] } = config
   const bearers = identityProviders.length === 0 ? [] : (['people', 'groups'] as const)
   const allGroups = [...groups, ...users.flatMap(({ identity }) => identity.groups)]

@@ -296,6 +296,7 @@ test('real answers of every route are what it says', async () => {
   await ask('POST /lab/v1/clock/advance', { body: { seconds: 60.5 } })
   await ask('DELETE /lab/v1/clock')
 
+  await ask('GET /lab/v1/matrix')
   for (const body of [
     { destination: 'bank.saas.test:443', user: 'alice@example.com' },
     { destination: 'espn.com:443', user: 'carol@example.com', colos_down: ['AMS', 'LHR'] },
