@@ -1,5 +1,7 @@
 // Every route there is.
 
+import { ROLES } from '../config/lab-state.ts'
+import { isAllowed, roleFor } from './access-control.ts'
 import { ACCOUNT_ROUTES } from './cloudflare/accounts.ts'
 import { CONFIGURATION_ROUTES } from './cloudflare/configuration.ts'
 import { HOSTNAME_ROUTE_ROUTES } from './cloudflare/hostname-routes.ts'
@@ -85,6 +87,14 @@ export function supportedRows(): readonly string[] {
 export function ownRows(): readonly string[] {
   const own = ROUTES.filter(({ path }) => !path.startsWith(CLOUDFLARE))
   return own.map(({ method, path, access, summary }) => `| ${method} | \`${path}\` | ${ACCESS[access]} | ${summary} |`)
+}
+
+/** A row for each route that needs a token: may a viewer, an operator, an admin? */
+export function roleRows(): readonly string[] {
+  const mark = (route: Route) => ROLES.map((role) => (isAllowed(role, roleFor(route)) ? 'yes' : '–')).join(' | ')
+  return ROUTES.filter(({ access }) => access === 'token').map(
+    (route) => `| ${route.method} | \`${route.path}\` | ${mark(route)} |`,
+  )
 }
 
 /** Rows of what is known to be missing. */

@@ -8,10 +8,11 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import { countedEgress } from '../policy/egress-address.ts'
 import { oneAtATime } from '../proxy/request-turns.ts'
+import { type AccessLimits, createAccessControl } from './access-control.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
-import { basicCredentials, checkHost, checkSingle, checkSite, hasToken } from './authentication.ts'
+import { checkHost, checkSingle, checkSite } from './authentication.ts'
 import { checkQuery } from './check-query.ts'
-import { type Client, clientOf } from './client-address.ts'
+import { clientOf } from './client-address.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
 import { createSessionTotals } from './lab/session-totals.ts'
@@ -43,7 +44,7 @@ export interface ApiServer {
   close(): Promise<void>
 }
 
-export interface ApiAddress {
+export interface ApiAddress extends AccessLimits {
   readonly host: string
   readonly port: number
   /** host names beside loopback that clients may address it by: a container's, say */
@@ -52,7 +53,7 @@ export interface ApiAddress {
 
 /** Listens and serves. Rejects with the system's error where the address cannot be bound. */
 export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiServer> {
-  const handle = createHandler(new Set([where.host, ...(where.names ?? [])]), ports)
+  const handle = createHandler(where, ports)
   const server = createServer({
     headersTimeout: HEAD_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -98,7 +99,9 @@ function close(server: Server): Promise<void> {
   })
 }
 
-function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
+function createHandler(where: ApiAddress, ports: ApiPorts) {
+  const names = new Set([where.host, ...(where.names ?? [])])
+  const access = createAccessControl(ports, where)
   const router = createRouter(ROUTES)
   const tally = createSessionTotals((address) => countedEgress(ports.plane.current().account, address))
   const rateLimiter = createRateLimiter()
@@ -120,8 +123,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     if (page === undefined || !isNavigation(method, request.headers)) checkSite(method, request.headers)
     if (page !== undefined) return sendPage(page, request.headers)
     const found = router(method, url.path)
-    const access = found.kind === 'route' ? found.route.access : 'token'
-    const caller = await admit(request, access, { ports, client })
+    const caller = await access.admit(request, found.kind === 'route' ? found.route : undefined, client)
     if (url.path.startsWith('/client/v4/')) rateLimiter.take(ports.plane.now())
     checkSupported(url.path)
     if (found.kind === 'none') throw noRoute(method, url.path)
@@ -137,7 +139,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     const change = changeFor(request, ports)
     const baseUrl = `http://${request.headers.host}`
     const asked = { params, query: url.query, body, bytes, peer, baseUrl, ...caller }
-    return handled(route, { ...asked, ports, tally, rateLimiter, change })
+    return handled(route, { ...asked, ports, tally, rateLimiter, access, change })
   }
 
   /** Whoever gets the answer of a change can count on it: the next connection is decided by it. */
@@ -147,7 +149,9 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     if (route.looksAtTraffic) await traffic?.refresh()
     const result = await route.handle(call)
     if (plane.current().revision !== revision) await traffic?.inForce()
-    return result
+    return result.kind === 'stream' && call.principal !== undefined
+      ? access.guardStream(result, call.principal)
+      : result
   }
 
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -163,32 +167,6 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     }
     send(request, response, result, ports.plane.current().revision)
   }
-}
-
-interface Caller {
-  readonly user: string
-  /** what stood behind the user name: choices for connections */
-  readonly choices: string
-  readonly password: string
-}
-
-const NOBODY: Caller = { user: '', choices: '', password: '' }
-
-/** Who calls, by email on routes for users. Throws the one refusal there is. */
-async function admit(
-  request: IncomingMessage,
-  access: Route['access'],
-  { ports, client }: { readonly ports: ApiPorts; readonly client: Client },
-): Promise<Caller> {
-  if (access === 'open') return NOBODY
-  if (access === 'token') {
-    if (!hasToken(request.headers, ports.token)) throw requestError('authentication')
-    return NOBODY
-  }
-  const { user, password } = basicCredentials(request.headers) ?? NOBODY
-  const email = await ports.checkUser(user, password, client.address)
-  if (email === undefined) throw requestError('authentication')
-  return { user: email, choices: user.split(';').slice(1).join(';'), password }
 }
 
 function checkAccount(id: string, ports: ApiPorts): void {

@@ -270,7 +270,13 @@ function readOperation(raw: RawConfig, file: string) {
       maxClients: raw.limits.max_clients,
       maxHeadBytes: parseSizeBytes(raw.limits.max_head_size) ?? 0,
     }),
-    api: Object.freeze({ host: raw.api.host, port: raw.api.port, names: Object.freeze([...raw.api.names]) }),
+    api: Object.freeze({
+      host: raw.api.host,
+      port: raw.api.port,
+      names: Object.freeze([...raw.api.names]),
+      requestsPerMinute: raw.api.requests_per_minute,
+      streamsPerToken: raw.api.streams_per_token,
+    }),
     log: Object.freeze({ maxBytes: parseSizeBytes(raw.log.max_size) ?? 0, keep: raw.log.keep }),
   }
 }

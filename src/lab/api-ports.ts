@@ -48,6 +48,7 @@ export interface ApiParts {
   readonly dns: ApiPorts['dns']
   readonly decider: Decider
   readonly token: ApiPorts['token']
+  readonly tokens: ApiPorts['tokens']
   readonly version: string
   readonly engine: EngineName
   readonly troubles: () => Promise<readonly string[]>
@@ -74,11 +75,12 @@ export async function serveApi(parts: ApiParts): Promise<ApiServer> {
 }
 
 function portsOver(parts: ApiParts): ApiPorts {
-  const { store, sessions, traffic, token, notice } = parts
+  const { store, sessions, traffic, token, tokens, notice } = parts
   return {
     plane: store,
     traffic,
     token,
+    tokens,
     notice,
     sessions: {
       live: () => traffic.decided().map(({ session }) => session),

@@ -7,6 +7,7 @@ import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { consoleSessionOf } from '../api/index.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { RawDestination } from '../config/lab-schema.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
@@ -33,7 +34,9 @@ import type { Egress } from '../policy/decision.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { RecentSessions } from '../proxy/live-sessions.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
+import { openAccessTokens } from '../store/access-tokens.ts'
 import { type ApiToken, openApiToken } from '../store/api-token.ts'
+import { memoryJournal } from '../store/journal.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
 import { chooseEngine, type EngineChoice } from '../transport/choose-engine.ts'
@@ -107,10 +110,9 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     onNotice(issue)
     if (issue.severity === 'error') harm.push(issue)
   }
+  const journal = options.ephemeral ? memoryJournal() : openJournal(options.state, { onNotice: onStateNotice })
   const store = openStore(config, {
-    ...(options.ephemeral
-      ? {}
-      : { kept: { journal: openJournal(options.state, { onNotice: onStateNotice }), folder: options.state } }),
+    ...(options.ephemeral ? {} : { kept: { journal, folder: options.state } }),
     onNotice,
     ...(options.machineTime === undefined ? {} : { machineTime: options.machineTime }),
   })
@@ -232,6 +234,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     dns: context.gatewayDns === undefined ? undefined : dnsPort(context.gatewayDns, config.dns?.clients ?? []),
     decider,
     token,
+    tokens: openAccessTokens(journal.shelf('token'), consoleSessionOf),
     version: ownVersion(),
     engine: engine.name,
     unready: readiness.unready,

@@ -364,6 +364,10 @@ test('real answers of every route are what it says', async () => {
   await ask('POST /lab/v1/login', { body: { token } })
   await ask('POST /lab/v1/logout', { body: {} })
 
+  await ask('POST /lab/v1/tokens', { body: { name: 'ci', role: 'viewer' } })
+  await ask('GET /lab/v1/tokens')
+  await ask('GET /lab/v1/token')
+  await ask('DELETE /lab/v1/tokens/{id}', { at: { id: 'ci' } })
   token = (await ask('POST /lab/v1/token/rotate', { body: {} })).token
   const rest = ROUTES.map(({ method, path }) => `${method} ${path}`).filter((each) => !covered.has(each))
   expect(rest).toEqual([])

@@ -29,6 +29,7 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
     path: '/lab/v1/rules/preview',
     summary: 'checks a rule before it is saved and shows how it would change recent sessions',
     access: 'token',
+    role: 'viewer',
     answers: { kind: 'result', schema: PREVIEW },
     looksAtTraffic: true,
     body: {

@@ -74,6 +74,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'closes a session with a reset on both sides',
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: DELETED },
     looksAtTraffic: true,
     handle: (call) => {
@@ -97,6 +98,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: `${PATH}/recent`,
     summary: 'empties the list of finished sessions; the session log keeps them',
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: FORGOTTEN },
     looksAtTraffic: true,
     handle: ({ ports }) => {

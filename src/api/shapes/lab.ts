@@ -1,7 +1,7 @@
 // The lab's own resources: data centers, the clock, people, origins, health, and rules before they are saved.
 
 import { Type } from 'typebox'
-import { KINDS } from '../../config/lab-state.ts'
+import { KINDS, ROLES } from '../../config/lab-state.ts'
 import { OUTCOME, SPAN } from './explanations.ts'
 import { REPLAY_OUTCOME } from './session-shapes.ts'
 import { COUNT, FAMILY, FLAG, NOTHING_OR_TEXT, nullable, object, type Shape, TEXT, TIME } from './shape.ts'
@@ -100,6 +100,11 @@ export const HEALTH = object(
     time: TIME,
     started_at: TIME,
     rules_from: Type.Enum(['file', 'api']),
+    access: object({
+      tokens: COUNT,
+      streams: COUNT,
+      refused: object({ credentials: COUNT, role: COUNT, rate: COUNT, streams: COUNT, sign_in: COUNT }),
+    }),
   },
   'Health',
 )
@@ -113,6 +118,17 @@ export const REVERTED = object({ reverted: COUNT })
 export const LIVE = object({ live: FLAG })
 export const READY = object({ ready: FLAG })
 export const TOKEN = object({ token: TEXT })
+const NAMED_TOKEN_MEMBERS = {
+  id: TEXT,
+  name: TEXT,
+  role: Type.Enum(ROLES),
+  created_at: TIME,
+  expires_at: nullable(TIME),
+  last_used_at: nullable(TIME),
+}
+export const NAMED_TOKEN = object(NAMED_TOKEN_MEMBERS, 'NamedToken')
+export const MADE_TOKEN = object({ ...NAMED_TOKEN_MEMBERS, token: TEXT }, 'MadeToken')
+export const OWN_TOKEN = object({ name: TEXT, role: Type.Enum(ROLES), expires_at: nullable(TIME) }, 'OwnToken')
 export const LOGGED_IN = object({ logged_in: FLAG })
 export const RATE_LIMIT = nullable(object({ requests: COUNT, seconds: COUNT }, 'RateLimit'))
 

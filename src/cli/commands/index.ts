@@ -20,6 +20,7 @@ import { registerSessions } from './sessions.ts'
 import { registerShell } from './shell.ts'
 import { registerStart } from './start.ts'
 import { registerTest } from './test.ts'
+import { registerToken } from './token.ts'
 import { registerVerify } from './verify.ts'
 import { registerVnet } from './vnet.ts'
 
@@ -38,6 +39,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerVnet,
   registerClock,
   registerSessions,
+  registerToken,
   registerAddresses,
   registerShell,
   registerRules,
