@@ -11,6 +11,7 @@ import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
 import type { LiveSession, OpenSession, RecentSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { AccessTokens } from '../store/access-tokens.ts'
+import type { AuditLog } from '../store/audit-log.ts'
 import type { EngineName } from '../transport/engine.ts'
 
 export interface ApiPorts {
@@ -22,6 +23,7 @@ export interface ApiPorts {
   readonly token: TokenPort
   /** of people and programs, each with its role */
   readonly tokens: AccessTokens
+  readonly audit: AuditLog
   /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
    *  InputError for a flow that cannot be. */
   readonly explain: (question: ExplainQuestion) => Promise<unknown>

@@ -3,6 +3,7 @@
 
 import type { TSchema } from 'typebox'
 import type { Draft, JsonObject, Role } from '../config/lab-state.ts'
+import type { AuditedChange } from '../store/audit-log.ts'
 import type { AccessControl, Caller } from './access-control.ts'
 import { requestError } from './api-error.ts'
 import type { SessionTotals } from './lab/session-totals.ts'
@@ -148,6 +149,8 @@ export interface RouteCall extends Caller {
   readonly tally: SessionTotals
   readonly rateLimiter: RateLimiter
   readonly access: AccessControl
+  /** For the audit: a change of something that is no document of the state. */
+  readonly noteChange: (change: AuditedChange) => void
   /** The store's change, held to the request's `If-Match` revision where it has one (AP-06). */
   readonly change: <T>(edit: (draft: Draft) => T) => T
 }

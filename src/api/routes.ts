@@ -15,6 +15,7 @@ import { RULE_ROUTES } from './cloudflare/rules.ts'
 import { TUNNEL_ROUTES } from './cloudflare/tunnels.ts'
 import { UNSUPPORTED } from './cloudflare/unsupported.ts'
 import { VIRTUAL_NETWORK_ROUTES } from './cloudflare/virtual-networks.ts'
+import { AUDIT_ROUTES } from './lab/audit.ts'
 import { CHECK_ROUTES } from './lab/checks.ts'
 import { CLOCK_ROUTES } from './lab/clock.ts'
 import { COLO_ROUTES } from './lab/colos.ts'
@@ -68,6 +69,7 @@ export const ROUTES: readonly Route[] = [
   ...DNS_ROUTES,
   ...USER_ROUTES,
   ...OPERATION_ROUTES,
+  ...AUDIT_ROUTES,
   ...GENERATED_PAC_ROUTES,
   ...RATE_LIMIT_ROUTES,
   ...METRIC_ROUTES,

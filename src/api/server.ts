@@ -10,6 +10,7 @@ import { countedEgress } from '../policy/egress-address.ts'
 import { oneAtATime } from '../proxy/request-turns.ts'
 import { type AccessLimits, createAccessControl } from './access-control.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
+import { createAuditor } from './auditor.ts'
 import { checkHost, checkSingle, checkSite } from './authentication.ts'
 import { checkQuery } from './check-query.ts'
 import { clientOf } from './client-address.ts'
@@ -105,6 +106,7 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
   const router = createRouter(ROUTES)
   const tally = createSessionTotals((address) => countedEgress(ports.plane.current().account, address))
   const rateLimiter = createRateLimiter()
+  const auditor = createAuditor(ports)
   ports.sessions.subscribe((record) => tally.add(record))
   const validators = new Map<Route, Validate>(
     ROUTES.flatMap((route) => (route.body === undefined ? [] : [[route, compileSchema(route.body)] as const])),
@@ -139,15 +141,15 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     const change = changeFor(request, ports)
     const baseUrl = `http://${request.headers.host}`
     const asked = { params, query: url.query, body, bytes, peer, baseUrl, ...caller }
-    return handled(route, { ...asked, ports, tally, rateLimiter, access, change })
+    return handled(route, { ...asked, ports, tally, rateLimiter, access, change }, url.path)
   }
 
   /** Whoever gets the answer of a change can count on it: the next connection is decided by it. */
-  const handled = async (route: Route, call: RouteCall): Promise<ApiResponse> => {
+  const handled = async (route: Route, call: Omit<RouteCall, 'noteChange'>, path: string): Promise<ApiResponse> => {
     const { plane, traffic } = ports
     const { revision } = plane.current()
     if (route.looksAtTraffic) await traffic?.refresh()
-    const result = await route.handle(call)
+    const result = await auditor.run(route, call, path)
     if (plane.current().revision !== revision) await traffic?.inForce()
     return result.kind === 'stream' && call.principal !== undefined
       ? access.guardStream(result, call.principal)

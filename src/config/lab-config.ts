@@ -98,7 +98,7 @@ export interface LabConfig {
     /** event streams that one token may have open at one time */
     readonly streamsPerToken?: number
   }
-  readonly log: { readonly maxBytes: number; readonly keep: number }
+  readonly log: { readonly maxBytes: number; readonly keep: number; readonly auditKeepMs: number }
 }
 
 /** Gateway DNS ([D1]). */

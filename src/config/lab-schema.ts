@@ -222,9 +222,13 @@ const OPERATION_SECTIONS = {
       default: 32,
     }),
   }),
-  log: section('The session log, sessions.ndjson in the state directory.', {
+  log: section('The session log, sessions.ndjson in the state directory, and the audit, audit.ndjson beside it.', {
     max_size: text('Size at which a new file is begun, with B, KiB, MiB or GiB.', { format: 'size', default: '64MiB' }),
     keep: whole('Finished files kept.', { minimum: 0, maximum: 1000, default: 5 }),
+    audit_keep: text('How long the lab itself remembers who changed what; the file is kept like the session log.', {
+      format: 'period',
+      default: '90d',
+    }),
   }),
 }
 

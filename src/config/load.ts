@@ -9,7 +9,7 @@ import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { ip } from '../net/ip.ts'
 import { type RawRule, RULE_LIST } from './account-schema.ts'
 import { checkShape, validSections } from './check-shape.ts'
-import { FORMATS, parseDurationMs, parseSizeBytes } from './formats.ts'
+import { FORMATS, parseDurationMs, parsePeriodMs, parseSizeBytes } from './formats.ts'
 import type { DnsSettings, LabConfig } from './lab-config.ts'
 import { LAB, type RawConfig, type RawDestination } from './lab-schema.ts'
 import { gatherNames } from './names.ts'
@@ -277,7 +277,11 @@ function readOperation(raw: RawConfig, file: string) {
       requestsPerMinute: raw.api.requests_per_minute,
       streamsPerToken: raw.api.streams_per_token,
     }),
-    log: Object.freeze({ maxBytes: parseSizeBytes(raw.log.max_size) ?? 0, keep: raw.log.keep }),
+    log: Object.freeze({
+      maxBytes: parseSizeBytes(raw.log.max_size) ?? 0,
+      keep: raw.log.keep,
+      auditKeepMs: parsePeriodMs(raw.log.audit_keep) ?? 0,
+    }),
   }
 }
 

@@ -49,6 +49,7 @@ export interface ApiParts {
   readonly decider: Decider
   readonly token: ApiPorts['token']
   readonly tokens: ApiPorts['tokens']
+  readonly audit: ApiPorts['audit']
   readonly version: string
   readonly engine: EngineName
   readonly troubles: () => Promise<readonly string[]>
@@ -75,12 +76,13 @@ export async function serveApi(parts: ApiParts): Promise<ApiServer> {
 }
 
 function portsOver(parts: ApiParts): ApiPorts {
-  const { store, sessions, traffic, token, tokens, notice } = parts
+  const { store, sessions, traffic, token, tokens, audit, notice } = parts
   return {
     plane: store,
     traffic,
     token,
     tokens,
+    audit,
     notice,
     sessions: {
       live: () => traffic.decided().map(({ session }) => session),

@@ -7,7 +7,6 @@ import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { consoleSessionOf } from '../api/index.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { RawDestination } from '../config/lab-schema.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
@@ -34,8 +33,6 @@ import type { Egress } from '../policy/decision.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { RecentSessions } from '../proxy/live-sessions.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
-import { openAccessTokens } from '../store/access-tokens.ts'
-import { type ApiToken, openApiToken } from '../store/api-token.ts'
 import { memoryJournal } from '../store/journal.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
@@ -51,6 +48,7 @@ import { dnsPort, openDns } from './gateway-dns.ts'
 import { checkAddressesAndPorts, ownPagesOf } from './preflight.ts'
 import { createReadiness, troublesOf } from './readiness.ts'
 import { openSignIn } from './sign-in.ts'
+import { openTeam, shownToken } from './team.ts'
 import type { WorkerPool } from './workers/worker-pool.ts'
 
 /** `portsFromZero`, `standInNetwork`: for labs beside other labs (tests, the tour). */
@@ -211,7 +209,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     context,
     close: () => undefined,
   })
-  const token = openToken(options)
+  const team = openTeam(config, options, { journal, events })
+  stack.defer(() => team.close(FLUSH_MS))
   let accepting = false
   let listeners: readonly Listener[] = []
   const readiness = createReadiness({
@@ -233,8 +232,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     identifier: context.identifier,
     dns: context.gatewayDns === undefined ? undefined : dnsPort(context.gatewayDns, config.dns?.clients ?? []),
     decider,
-    token,
-    tokens: openAccessTokens(journal.shelf('token'), consoleSessionOf),
+    ...team,
     version: ownVersion(),
     engine: engine.name,
     unready: readiness.unready,
@@ -273,8 +271,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     listeners,
     api: { host: api.host, port: api.port },
     dns: context.dnsEndpoints,
-    apiToken: shownToken(token),
-    token: () => token.current(),
+    apiToken: shownToken(team.token),
+    token: () => team.token.current(),
     changeDestinations: (destinations) => added.change(destinations),
     engine: engine.name,
     authorityFile: certificates.authorityFile,
@@ -297,18 +295,6 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
 function workersFor({ workers, machineTime, isLost, onOutage, adjust }: LabOptions, config: LabConfig): number {
   const steered = [machineTime, isLost, onOutage, adjust].some((given) => given !== undefined)
   return steered ? 1 : (workers ?? config.workers ?? 1)
-}
-
-function openToken({ state, ephemeral, apiToken }: LabOptions) {
-  return openApiToken({
-    ...(ephemeral ? {} : { directory: state }),
-    ...(apiToken === undefined ? {} : { given: apiToken }),
-  })
-}
-
-/** The token itself is shown the one time it is made. */
-function shownToken({ isNew, file, current }: ApiToken): RunningLab['apiToken'] {
-  return { ...(file === undefined ? {} : { file }), ...(isNew ? { made: current() } : {}) }
 }
 
 /** Jobs that push sessions, as the state has them. What waits lives in the state folder, or goes with the lab. */

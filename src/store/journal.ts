@@ -28,7 +28,7 @@ export interface Journal {
   close(): void
 }
 
-export type ShelfName = 'token'
+export type ShelfName = 'token' | 'audit'
 
 /** Records under a key, in the order they were first written; `body` is JSON. */
 export interface Shelf {

@@ -365,6 +365,7 @@ test('real answers of every route are what it says', async () => {
   await ask('POST /lab/v1/logout', { body: {} })
 
   await ask('POST /lab/v1/tokens', { body: { name: 'ci', role: 'viewer' } })
+  expect(await ask('GET /lab/v1/audit')).not.toEqual([])
   await ask('GET /lab/v1/tokens')
   await ask('GET /lab/v1/token')
   await ask('DELETE /lab/v1/tokens/{id}', { at: { id: 'ci' } })

@@ -16,6 +16,7 @@ import type { LiveSession } from '../../src/proxy/live-sessions.ts'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { openAccessTokens } from '../../src/store/access-tokens.ts'
 import { openApiToken } from '../../src/store/api-token.ts'
+import { openAuditLog } from '../../src/store/audit-log.ts'
 import { type Journal, memoryJournal } from '../../src/store/journal.ts'
 import { createStore, type Store } from '../../src/store/store.ts'
 import { ACCOUNT_ID, labConfig } from '../store/lab.ts'
@@ -81,6 +82,11 @@ export async function runApi(
     page: (path) => PAGES[path],
     listeners: () => [],
     token: openApiToken({ given: TOKEN }),
+    audit: openAuditLog({
+      shelf: memoryJournal().shelf('audit'),
+      keepMs: 86_400_000,
+      onProblem: (message) => notices.push(message),
+    }),
     tokens: openAccessTokens(memoryJournal().shelf('token'), consoleSessionOf),
     explain: async (question) => {
       questions.push(question)

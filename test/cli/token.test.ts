@@ -1,10 +1,11 @@
 // `token create`, `list`, `revoke`, against a running lab that keeps its state: a token works until it is revoked, after a restart too.
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { startLab } from '../../src/lab/start-lab.ts'
 import { ownNetwork } from '../support/own-network.ts'
+import { PATIENT } from '../support/patience.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { type Ran, run } from './run.ts'
 
@@ -64,6 +65,24 @@ test.each([
 ] as const)('%j is refused with exit code 2 and what to do', async ([action, ...rest], message) => {
   const { code, stdout, stderr } = await token(action, ...rest)
   expect([code, stdout, stderr]).toEqual([2, '', expect.stringMatching(message)])
+})
+
+test('`audit` says who did that, and `audit.ndjson` beside the state has the same lines, for its owner alone', async () => {
+  const made = JSON.parse((await token('create', 'acts', '--role', 'operator', '--json')).stdout)
+  const headers = { authorization: `Bearer ${made.token}`, 'content-type': 'application/json' }
+  const url = `http://127.0.0.1:${running.lab.api.port}/lab/v1/colos/LHR`
+  expect((await fetch(url, { method: 'PUT', headers, body: '{"up": false}' })).status).toBe(200)
+  const shown = await run(['audit', ...where, '--limit', '2'])
+  expect(shown.stdout).toMatch(
+    /^WHEN +WHO +FROM +REVISION +WHAT\n\S+Z +acts \(operator\) +127\.0\.0\.1 +\d+ +colo\/LHR created\n\S+Z +api-token \(admin\) +127\.0\.0\.1 +\d+ +token\/\S+ created\n$/,
+  )
+  const lines = (await run(['audit', ...where, '--who', 'acts', '--json'])).stdout.trim().split('\n')
+  expect(lines.map((line) => JSON.parse(line).changes[0].after)).toEqual([{ id: 'LHR', down: true }])
+  const file = join(running.folder, 'audit.ndjson')
+  await vi.waitFor(() => expect(readFileSync(file, 'utf8')).toContain(lines[0]), PATIENT)
+  expect(readFileSync(file, 'utf8')).not.toContain(made.token)
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  expect((await run(['audit', ...where, '--since', 'yesterday'])).code).toBe(2)
 })
 
 test('tokens are there after a restart', async () => {

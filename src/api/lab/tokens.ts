@@ -47,7 +47,11 @@ export const TOKEN_ROUTES: readonly Route[] = [
     summary: 'revokes a named token, by id or name; its event streams end',
     access: 'token',
     answers: { kind: 'result', schema: NAMED_TOKEN },
-    handle: ({ ports, params }) => ok(rowOf(ports.tokens.revoke(params.id ?? ''))),
+    handle: ({ ports, params, noteChange }) => {
+      const row = rowOf(ports.tokens.revoke(params.id ?? ''))
+      noteChange({ kind: 'token', id: row.id, action: 'deleted', before: row, after: null })
+      return ok(row)
+    },
   },
   {
     method: 'GET',
@@ -62,7 +66,7 @@ export const TOKEN_ROUTES: readonly Route[] = [
   },
 ]
 
-function create({ ports, body }: RouteCall) {
+function create({ ports, body, noteChange }: RouteCall) {
   const { name, expires = USUAL_LIFE } = body
   if (name === OWNER.name) throw invalidField('/name', `\`${OWNER.name}\` is the name of the lab's own token`)
   const lifeMs = expires === null ? null : parsePeriodMs(String(expires))
@@ -71,6 +75,7 @@ function create({ ports, body }: RouteCall) {
   }
   const expiresAt = lifeMs === null ? null : Date.now() + lifeMs
   const { token, text } = ports.tokens.create({ name: String(name), role: body.role as Role, expiresAt })
+  noteChange({ kind: 'token', id: token.id, action: 'created', before: null, after: rowOf(token) })
   return ok({ ...rowOf(token), token: text })
 }
 

@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { KINDS, ROLES } from '../../config/lab-state.ts'
 import { OUTCOME, SPAN } from './explanations.ts'
 import { REPLAY_OUTCOME } from './session-shapes.ts'
-import { COUNT, FAMILY, FLAG, NOTHING_OR_TEXT, nullable, object, type Shape, TEXT, TIME } from './shape.ts'
+import { ANY_JSON, COUNT, FAMILY, FLAG, NOTHING_OR_TEXT, nullable, object, type Shape, TEXT, TIME } from './shape.ts'
 
 const LATITUDE = Type.Number({ minimum: -90, maximum: 90 })
 const LONGITUDE = Type.Number({ minimum: -180, maximum: 180 })
@@ -107,6 +107,26 @@ export const HEALTH = object(
     }),
   },
   'Health',
+)
+
+const AUDITED_CHANGE = object(
+  { kind: TEXT, id: TEXT, action: Type.Enum(['created', 'updated', 'deleted']), before: ANY_JSON, after: ANY_JSON },
+  'AuditedChange',
+)
+export const AUDIT_ENTRY = object(
+  {
+    id: COUNT,
+    at: TIME,
+    who: object({ kind: Type.Enum(['token', 'user', 'lab']), id: TEXT, name: TEXT, role: NOTHING_OR_TEXT }),
+    from: TEXT,
+    action: TEXT,
+    target: TEXT,
+    revision_before: COUNT,
+    revision: COUNT,
+    changes: Type.Array(AUDITED_CHANGE),
+    changes_left_out: COUNT,
+  },
+  'AuditEntry',
 )
 
 export const OVERRIDE = object(

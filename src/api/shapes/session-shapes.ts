@@ -113,6 +113,7 @@ const LAB_RECORD = object(
     target: TEXT,
     bind: Type.Optional(TEXT),
     dial: Type.Optional(TEXT),
+    tcp: Type.Optional(object({ rttMs: Type.Number(), minRttMs: Type.Number(), retransmits: COUNT })),
     exit: Type.Optional(TEXT),
     distance: Type.Optional(object({ km: Type.Number(), addedMs: Type.Number() })),
     durationMs: DURATION_MS,

@@ -2,6 +2,7 @@
 
 import type { RegisterVerb } from '../verb.ts'
 import { registerAddresses } from './addresses.ts'
+import { registerAudit } from './audit.ts'
 import { registerBench } from './bench.ts'
 import { registerCa } from './ca.ts'
 import { registerCheck } from './check.ts'
@@ -40,6 +41,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerClock,
   registerSessions,
   registerToken,
+  registerAudit,
   registerAddresses,
   registerShell,
   registerRules,
