@@ -12,6 +12,7 @@ import type { LiveSession, OpenSession, RecentSession } from '../proxy/live-sess
 import type { SessionRecord } from '../proxy/session-record.ts'
 import type { AccessTokens } from '../store/access-tokens.ts'
 import type { AuditLog } from '../store/audit-log.ts'
+import type { PolicyHistory } from '../store/policy-history.ts'
 import type { EngineName } from '../transport/engine.ts'
 
 export interface ApiPorts {
@@ -24,6 +25,7 @@ export interface ApiPorts {
   /** of people and programs, each with its role */
   readonly tokens: AccessTokens
   readonly audit: AuditLog
+  readonly policyHistory: PolicyHistory
   /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
    *  InputError for a flow that cannot be. */
   readonly explain: (question: ExplainQuestion) => Promise<unknown>

@@ -27,6 +27,7 @@ import { openApiDocument } from './lab/openapi.ts'
 import { OPERATION_ROUTES } from './lab/operations.ts'
 import { RATE_LIMIT_ROUTES } from './lab/rate-limit.ts'
 import { RULE_PREVIEW_ROUTES } from './lab/rule-preview.ts'
+import { RULE_REVISION_ROUTES } from './lab/rule-revisions.ts'
 import { SESSION_DETAIL_ROUTES } from './lab/session-detail.ts'
 import { SESSION_ROUTES } from './lab/sessions.ts'
 import { TRAFFIC_ROUTES } from './lab/traffic.ts'
@@ -63,6 +64,7 @@ export const ROUTES: readonly Route[] = [
   ...SESSION_DETAIL_ROUTES,
   ...TRAFFIC_ROUTES,
   ...RULE_PREVIEW_ROUTES,
+  ...RULE_REVISION_ROUTES,
   ...CHECK_ROUTES,
   ...VERIFICATION_ROUTES,
   ...EXPLAIN_ROUTES,

@@ -50,6 +50,7 @@ export interface ApiParts {
   readonly token: ApiPorts['token']
   readonly tokens: ApiPorts['tokens']
   readonly audit: ApiPorts['audit']
+  readonly policyHistory: ApiPorts['policyHistory']
   readonly version: string
   readonly engine: EngineName
   readonly troubles: () => Promise<readonly string[]>
@@ -83,6 +84,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     token,
     tokens,
     audit,
+    policyHistory: parts.policyHistory,
     notice,
     sessions: {
       live: () => traffic.decided().map(({ session }) => session),

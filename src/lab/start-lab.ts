@@ -209,7 +209,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     context,
     close: () => undefined,
   })
-  const team = openTeam(config, options, { journal, events })
+  const team = openTeam(config, options, { journal, store, events })
   stack.defer(() => team.close(FLUSH_MS))
   let accepting = false
   let listeners: readonly Listener[] = []

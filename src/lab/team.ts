@@ -1,4 +1,4 @@
-// What a lab keeps of the people who share it: its own token, their tokens, and the audit of what they changed.
+// What a lab keeps of the people who share it: its own token, their tokens, the audit of what they changed, and the way back.
 
 import { join } from 'node:path'
 import { type ApiPorts, consoleSessionOf } from '../api/index.ts'
@@ -9,9 +9,11 @@ import { openAccessTokens } from '../store/access-tokens.ts'
 import { type ApiToken, openApiToken } from '../store/api-token.ts'
 import { openAuditLog } from '../store/audit-log.ts'
 import type { Journal } from '../store/journal.ts'
+import { openPolicyHistory } from '../store/policy-history.ts'
+import type { Store } from '../store/store.ts'
 import type { LabOptions, RunningLab } from './start-lab.ts'
 
-export interface Team extends Pick<ApiPorts, 'tokens' | 'audit'> {
+export interface Team extends Pick<ApiPorts, 'tokens' | 'audit' | 'policyHistory'> {
   readonly token: ApiToken
   close(deadlineMs: number): Promise<void>
 }
@@ -20,7 +22,7 @@ export interface Team extends Pick<ApiPorts, 'tokens' | 'audit'> {
 export function openTeam(
   { log: { maxBytes, keep, auditKeepMs } }: LabConfig,
   { state, ephemeral, apiToken }: LabOptions,
-  { journal, events }: { readonly journal: Journal; readonly events: EventLog },
+  { journal, store, events }: { readonly journal: Journal; readonly store: Store; readonly events: EventLog },
 ): Team {
   const path = join(state, 'audit.ndjson')
   const onProblem = (error: unknown) => events.error(`cannot write the audit \`${path}\``, error)
@@ -37,6 +39,7 @@ export function openTeam(
       keepMs: auditKeepMs,
       onProblem: (message) => events.warn(message),
     }),
+    policyHistory: openPolicyHistory(journal.shelf('policy'), store, { onProblem: (message) => events.warn(message) }),
     close: async (deadlineMs) => file?.close(deadlineMs),
   }
 }

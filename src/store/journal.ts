@@ -28,7 +28,7 @@ export interface Journal {
   close(): void
 }
 
-export type ShelfName = 'token' | 'audit'
+export type ShelfName = 'token' | 'audit' | 'policy'
 
 /** Records under a key, in the order they were first written; `body` is JSON. */
 export interface Shelf {

@@ -365,6 +365,9 @@ test('real answers of every route are what it says', async () => {
   await ask('POST /lab/v1/logout', { body: {} })
 
   await ask('POST /lab/v1/tokens', { body: { name: 'ci', role: 'viewer' } })
+  const [{ revision }] = await ask('GET /lab/v1/rules/revisions')
+  await ask('GET /lab/v1/rules/revisions/{revision}', { at: { revision } })
+  await ask('POST /lab/v1/rules/revisions/{revision}/restore', { at: { revision }, body: {} })
   expect(await ask('GET /lab/v1/audit')).not.toEqual([])
   await ask('GET /lab/v1/tokens')
   await ask('GET /lab/v1/token')

@@ -18,6 +18,7 @@ import { openAccessTokens } from '../../src/store/access-tokens.ts'
 import { openApiToken } from '../../src/store/api-token.ts'
 import { openAuditLog } from '../../src/store/audit-log.ts'
 import { type Journal, memoryJournal } from '../../src/store/journal.ts'
+import { openPolicyHistory } from '../../src/store/policy-history.ts'
 import { createStore, type Store } from '../../src/store/store.ts'
 import { ACCOUNT_ID, labConfig } from '../store/lab.ts'
 
@@ -82,6 +83,9 @@ export async function runApi(
     page: (path) => PAGES[path],
     listeners: () => [],
     token: openApiToken({ given: TOKEN }),
+    policyHistory: openPolicyHistory(memoryJournal().shelf('policy'), store, {
+      onProblem: (message) => notices.push(message),
+    }),
     audit: openAuditLog({
       shelf: memoryJournal().shelf('audit'),
       keepMs: 86_400_000,

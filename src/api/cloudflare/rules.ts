@@ -73,7 +73,8 @@ export const RULE_ROUTES: readonly Route[] = [
     access: 'token',
     answers: { kind: 'list', schema: RULE },
     query: selectionParameters(SELECTION),
-    handle: (call) => listOf(select(liveOf(call, 'rule'), call.query, SELECTION).map((rule) => present(call, rule))),
+    handle: (call) =>
+      listOf(select(liveOf(call, 'rule'), call.query, SELECTION).map((rule) => presentRule(call, rule))),
   },
   {
     method: 'POST',
@@ -90,7 +91,7 @@ export const RULE_ROUTES: readonly Route[] = [
     summary: 'one rule',
     access: 'token',
     answers: { kind: 'result', schema: RULE },
-    handle: (call) => ok(present(call, find(call, 'rule', call.params.id ?? '', 'rule'))),
+    handle: (call) => ok(presentRule(call, find(call, 'rule', call.params.id ?? '', 'rule'))),
   },
   {
     method: 'PUT',
@@ -131,7 +132,7 @@ function create(call: RouteCall) {
   const mode = modeOf(call)
   call.change((draft) => draft.put('rule', ruleOf(draft, id, call.body, mode)))
   const stored = written(call, 'rule', id)
-  return ok(present(call, stored), { messages: neverEvaluated(call, stored) })
+  return ok(presentRule(call, stored), { messages: neverEvaluated(call, stored) })
 }
 
 function replace(call: RouteCall) {
@@ -141,7 +142,7 @@ function replace(call: RouteCall) {
     if (draft.get('rule', id) === undefined) throw notFound(`rule \`${id}\` not found`)
     draft.put('rule', ruleOf(draft, id, call.body, mode))
   })
-  return ok(present(call, written(call, 'rule', id)))
+  return ok(presentRule(call, written(call, 'rule', id)))
 }
 
 function replaceAll(call: RouteCall) {
@@ -152,7 +153,7 @@ function replaceAll(call: RouteCall) {
     for (const { id } of draft.all('rule')) draft.remove('rule', id)
     for (const [at, body] of bodies.entries()) draft.put('rule', ruleOf(draft, ids[at] ?? '', body, mode))
   })
-  return listOf(ids.map((id) => present(call, written(call, 'rule', id))))
+  return listOf(ids.map((id) => presentRule(call, written(call, 'rule', id))))
 }
 
 function remove(call: RouteCall) {
@@ -186,7 +187,8 @@ function neverEvaluated(call: RouteCall, { value }: Stored<'rule'>): ApiMessage[
 
 const toldOf = new WeakMap<object, Set<string>>()
 
-function present(call: RouteCall, stored: Stored<'rule'>) {
+/** A rule in the form of Cloudflare's API. */
+export function presentRule(call: RouteCall, stored: Stored<'rule'>) {
   const { plane } = call.ports
   const { id: accountId } = plane.current().account
   return fromRuleDocument(stored, { accountId, readOnly: plane.rulesFromFile, mode: modeOf(call) })

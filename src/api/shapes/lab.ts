@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import { KINDS, ROLES } from '../../config/lab-state.ts'
+import { RULE } from './cloudflare.ts'
 import { OUTCOME, SPAN } from './explanations.ts'
 import { REPLAY_OUTCOME } from './session-shapes.ts'
 import { ANY_JSON, COUNT, FAMILY, FLAG, NOTHING_OR_TEXT, nullable, object, type Shape, TEXT, TIME } from './shape.ts'
@@ -128,6 +129,22 @@ export const AUDIT_ENTRY = object(
   },
   'AuditEntry',
 )
+
+const POLICY_CHANGE = object({ what: Type.Enum(['added', 'changed', 'removed']), id: TEXT, name: TEXT }, 'PolicyChange')
+export const REVISION_ROW = object(
+  { revision: COUNT, at: TIME, current: FLAG, rules: COUNT, lists: COUNT, changes: Type.Array(POLICY_CHANGE) },
+  'RevisionRow',
+)
+export const POLICY_REVISION = object(
+  {
+    revision: COUNT,
+    at: TIME,
+    rules: Type.Array(RULE),
+    lists: Type.Array(object({ id: TEXT, name: TEXT, type: TEXT, items: Type.Array(TEXT) })),
+  },
+  'PolicyRevision',
+)
+export const RESTORED = object({ restored: COUNT, revision: COUNT, changed: FLAG })
 
 export const OVERRIDE = object(
   { kind: Type.Enum(KINDS), id: TEXT, change: Type.Enum(['added', 'changed', 'deleted']), file_moved_on: FLAG },

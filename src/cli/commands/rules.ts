@@ -15,6 +15,7 @@ import { shellWord } from '../shell-word.ts'
 import { type Io, linesOf, stylesFor, writeJson } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
 import { replayDocument } from './replay.ts'
+import { registerRulesHistory } from './rules-history.ts'
 
 interface PullOptions extends RulesTargetOptions {
   readonly from: string
@@ -71,6 +72,7 @@ export const registerRules: RegisterVerb = (program, context) => {
     )
     .option('--fail-on-change', 'exit 1 if anything would change')
     .action(context.action((file: string, options: DiffOptions) => diff(context, file, options)))
+  registerRulesHistory(rules, context)
 }
 
 function withPrune(command: Command): Command {
