@@ -17,6 +17,7 @@ const { positionals, values } = parseArgs({
 
 const BENCHES: Readonly<Record<string, (tag: string) => Promise<void>>> = {
   decide: async (tag) => (await import('./decide/run.ts')).benchDecideAll(tag),
+  prove: async (tag) => (await import('./prove/run.ts')).benchProveAll(tag),
   start: async (tag) => {
     enterOwnNetwork()
     await (await import('./start/run.ts')).benchStart(tag, values.quick)

@@ -12,7 +12,7 @@ import {
   type OrderOperator,
   type Test,
 } from '../expression/index.ts'
-import type { Ip } from '../net/ip.ts'
+import { fromIpv4Number, fromIpv6Words, type Ip } from '../net/ip.ts'
 
 export type RuleCondition =
   | { readonly kind: 'and' | 'or'; readonly items: readonly RuleCondition[] }
@@ -111,13 +111,13 @@ export type ValueRange = readonly [first: bigint, last: bigint]
 const LEAST_INT = -(2n ** 63n)
 const GREATEST_INT = 2n ** 63n - 1n
 /** IPv6 addresses follow the IPv4 ones. */
-const IPV6_START = 2n ** 32n
-const GREATEST_IP = IPV6_START + 2n ** 128n - 1n
+export const IPV6_START = 2n ** 32n
+export const GREATEST_IP = IPV6_START + 2n ** 128n - 1n
 
 const WHOLE = { Int: [LEAST_INT, GREATEST_INT], Ip: [0n, GREATEST_IP] } as const
 
 /** The present values a test accepts; undefined if they are not a plain set. */
-function domainOf(test: Test): Domain | undefined {
+export function domainOf(test: Test): Domain | undefined {
   if (test.kind === 'order') return orderDomain(test.op, test.literal)
   return test.kind === 'in-set' ? setDomain(test.set) : undefined
 }
@@ -235,6 +235,13 @@ export function rangesOf(ranges: readonly ValueRange[]): Domain {
 export function pointOf({ family, words }: Ip): bigint {
   const value = words.reduce((sum, word) => sum * 2n ** 32n + BigInt(word), 0n)
   return family === 4 ? value : IPV6_START + value
+}
+
+/** The address at a point of that line. */
+export function addressAt(point: bigint): Ip {
+  if (point < IPV6_START) return fromIpv4Number(Number(point))
+  const value = point - IPV6_START
+  return fromIpv6Words([96n, 64n, 32n, 0n].map((shift) => Number((value >> shift) & 0xffffffffn)))
 }
 
 function familyOf({ family }: Ip): ValueRange {

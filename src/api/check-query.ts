@@ -42,6 +42,7 @@ function hintFor(name: string, known: readonly string[]): string {
 }
 
 function checkValue({ name, schema }: QueryParameter, query: URLSearchParams): void {
+  if (Array.isArray(schema.enum) && query.get(name) === '') throw invalidField(name, `\`${name}\` is empty`)
   if (schema.type === 'array') checkItems(name, schema.items, query)
   else if (Array.isArray(schema.enum)) wordOf(query, name, schema.enum as readonly string[])
   else if (schema.type === 'integer') integerOf(query, name, Number(schema.minimum), Number(schema.maximum))

@@ -6,6 +6,7 @@ export type {
   ConfiguredPerson,
   ControlPlane,
   DiagnosticsPort,
+  EndpointsPort,
   ExplainQuestion,
   OriginView,
   PortalUser,

@@ -1,6 +1,6 @@
 // What the API needs of the rest of the lab; the composition root wires it. The API never imports a sibling.
 
-import type { Draft, Kind, LabSnapshot, Override, Touched } from '../config/lab-state.ts'
+import type { Draft, Kind, LabSnapshot, Override, ProxyEndpointDocument, Touched } from '../config/lab-state.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
 import type { Logpush } from '../log/logpush.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
@@ -34,6 +34,10 @@ export interface ApiPorts {
    *  GatewayError `request.malformed` for choices that cannot be. */
   readonly checkUser: (user: string, password: string, peer: string) => Promise<string | undefined>
   readonly users: () => readonly ConfiguredPerson[]
+  /** what the configuration declares for rules to compare with */
+  readonly catalogue: () => Catalogue
+  /** absent: no listener opens for an endpoint made here */
+  readonly endpoints?: EndpointsPort
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
   /** how the lab's own proxy says for whom it asks; absent: it never does */
@@ -71,6 +75,15 @@ export interface ControlPlaneChange {
   readonly revision: number
   readonly at: number
   readonly touched: readonly Touched[]
+}
+
+/** Listeners of proxy endpoints that are made at the API; they close when the endpoint is deleted. */
+export interface EndpointsPort {
+  /** Resolves to the port that is now open. Rejects with the system's error. */
+  open(endpoint: ProxyEndpointDocument): Promise<number>
+  /** Closes one that was opened in vain. */
+  shut(id: string): void
+  addressOf(id: string): { readonly host: string; readonly port: number } | undefined
 }
 
 /** Connections that are carried elsewhere, in workers say. */
@@ -176,6 +189,18 @@ export interface ConfiguredPerson {
   readonly groups: readonly string[]
   /** where they are, as far as it is known */
   readonly place?: Place
+}
+
+/** What rules compare with and only the configuration file declares. */
+export interface Catalogue {
+  readonly postureChecks: readonly { readonly id: string; readonly name: string }[]
+  readonly applications: readonly NamedNumber[]
+  readonly contentCategories: readonly NamedNumber[]
+}
+
+export interface NamedNumber {
+  readonly id: number
+  readonly name: string
 }
 
 /** A hypothetical connection, as `egresslab explain` takes it. */

@@ -8,21 +8,25 @@ import { ApiError, requestError } from './api-error.ts'
 export const MAX_BODY_BYTES = 1024 * 1024
 const MAX_DEPTH = 32
 
-/** The JSON object a request carries; an empty one for an empty body. Throws ApiError, and {@link ClientLeft}. */
-export async function readJsonObject(request: IncomingMessage): Promise<JsonObject> {
+/** The JSON object a request carries; an empty one for an empty body. `form` array: an array, as `items` of an object. Throws ApiError,
+ *  and {@link ClientLeft}. */
+export async function readJsonObject(
+  request: IncomingMessage,
+  form: 'object' | 'array' = 'object',
+): Promise<JsonObject> {
   if (mediaTypeOf(request) !== 'application/json') throw requestError('wrongContentType')
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
   if (encoding !== 'identity') throw requestError('wrongContentType', 'compressed bodies are not supported')
   const text = await readText(request)
   if (text.trim() === '') return {}
   const value = parse(text)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw requestError('invalidJson', 'the body must be a JSON object')
+  if (typeof value !== 'object' || value === null || Array.isArray(value) !== (form === 'array')) {
+    throw requestError('invalidJson', `the body must be a JSON ${form}`)
   }
   checkShape(value, 1)
   const twice = repeatedKey(text)
   if (twice !== undefined) throw requestError('invalidJson', `the body has the key ${twice} twice in one object`)
-  return value as JsonObject
+  return Array.isArray(value) ? { items: value } : (value as JsonObject)
 }
 
 /** The bytes a request carries, of exactly this kind. Throws ApiError, and {@link ClientLeft}. */

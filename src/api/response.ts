@@ -47,7 +47,7 @@ export interface Paging {
 }
 
 /** One page of a list with its `result_info`. Without paging everything is one page, as Cloudflare's Gateway lists are. */
-export function listOf(items: readonly unknown[], paging?: Paging): JsonResponse {
+export function listOf(items: readonly unknown[], paging?: Paging, messages: readonly ApiMessage[] = []): JsonResponse {
   const total = items.length
   const { page, perPage } = paging ?? { page: 1, perPage: Math.max(total, 1) }
   const result = items.slice((page - 1) * perPage, page * perPage)
@@ -58,7 +58,7 @@ export function listOf(items: readonly unknown[], paging?: Paging): JsonResponse
     total_count: total,
     total_pages: Math.ceil(total / perPage),
   }
-  const body = { result, success: true, errors: [], messages: [], result_info: info }
+  const body = { result, success: true, errors: [], messages, result_info: info }
   return { kind: 'json', status: 200, body }
 }
 

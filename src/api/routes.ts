@@ -4,14 +4,14 @@ import { ROLES } from '../config/lab-state.ts'
 import { isAllowed, roleFor } from './access-control.ts'
 import { ACCOUNT_ROUTES } from './cloudflare/accounts.ts'
 import { CONFIGURATION_ROUTES } from './cloudflare/configuration.ts'
-import { HOSTNAME_ROUTE_ROUTES } from './cloudflare/hostname-routes.ts'
+import { KEPT_ROUTES } from './cloudflare/kept-routes.ts'
 import { LIST_ROUTES } from './cloudflare/lists.ts'
 import { LOGPUSH_ROUTES } from './cloudflare/logpush.ts'
 import { PAC_FILE_ROUTES } from './cloudflare/pac-files.ts'
 import { PLACEHOLDER_SUBNET_ROUTES } from './cloudflare/placeholder-subnets.ts'
-import { PRIVATE_ROUTE_ROUTES } from './cloudflare/private-routes.ts'
 import { PROXY_ENDPOINT_ROUTES } from './cloudflare/proxy-endpoints.ts'
 import { RULE_ROUTES } from './cloudflare/rules.ts'
+import { TUNNEL_ROUTE_ROUTES } from './cloudflare/tunnel-routes.ts'
 import { TUNNEL_ROUTES } from './cloudflare/tunnels.ts'
 import { UNSUPPORTED } from './cloudflare/unsupported.ts'
 import { VIRTUAL_NETWORK_ROUTES } from './cloudflare/virtual-networks.ts'
@@ -42,7 +42,10 @@ const OPENAPI_ROUTE: Route = {
   summary: 'the OpenAPI document of this API',
   access: 'token',
   answers: { kind: 'json', schema: { type: 'object', description: 'an OpenAPI 3.1 document' } },
-  handle: ({ ports }) => ({ ...ok(null), body: openApiDocument(ROUTES, ports.status.version) }),
+  handle: ({ ports }) => ({
+    ...ok(null),
+    body: openApiDocument(ROUTES, { version: ports.status.version, accountId: ports.plane.current().account.id }),
+  }),
 }
 
 export const ROUTES: readonly Route[] = [
@@ -53,10 +56,10 @@ export const ROUTES: readonly Route[] = [
   ...PROXY_ENDPOINT_ROUTES,
   ...PAC_FILE_ROUTES,
   ...VIRTUAL_NETWORK_ROUTES,
-  ...PRIVATE_ROUTE_ROUTES,
-  ...HOSTNAME_ROUTE_ROUTES,
+  ...TUNNEL_ROUTE_ROUTES,
   ...PLACEHOLDER_SUBNET_ROUTES,
   ...TUNNEL_ROUTES,
+  ...KEPT_ROUTES,
   ...LOGPUSH_ROUTES,
   ...COLO_ROUTES,
   ...CLOCK_ROUTES,

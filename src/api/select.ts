@@ -28,13 +28,19 @@ export interface Filter<T> {
 /** The parameters of such a list. */
 export function selectionParameters<T>({ filters, orders }: Selection<T>): readonly QueryParameter[] {
   const fields = Object.keys(filters).join(', ')
-  const items = { type: 'string', pattern: `^(${Object.keys(filters).join('|')}):` }
+  const forms = Object.entries(filters).map(([field, { values }]) => `${field}:${valuesPattern(values)}`)
+  const items = { type: 'string', pattern: `^(${forms.join('|')})$` }
   return [
     { name: 'search', schema: { type: 'string' }, description: 'part of a name or description, case-insensitive' },
     { name: 'filter', schema: { type: 'array', items }, description: `\`field:value\`, repeatable; fields: ${fields}` },
     { name: 'order_by', schema: { enum: Object.keys(orders) }, description: 'field to sort by' },
     { name: 'direction', schema: { enum: ['asc', 'desc'] }, description: 'sort direction' },
   ]
+}
+
+function valuesPattern(values: Filter<unknown>['values']): string {
+  if (values === undefined) return '[\\s\\S]*'
+  return values instanceof RegExp ? values.source.replace(/^\^|\$$/g, '') : `(${values.join('|')})`
 }
 
 /** The items a query asks for, in its order. Throws ApiError for fields that do not exist. */
@@ -134,7 +140,7 @@ export function cidrOf(query: URLSearchParams, name: string): Cidr | undefined {
   const text = textOf(query, name)
   if (text === undefined) return undefined
   const network = parseCidr(text)
-  if (network === undefined) throw invalidField(name, `\`${text}\` is not a network`)
+  if (network === undefined) throw invalidField(name, `invalid address: \`${text}\` is not a network`)
   return network
 }
 
@@ -150,7 +156,7 @@ export function uuidOf(query: URLSearchParams, name: string): string | undefined
 /** An address that stands in the path. */
 export function ipParam(text: string): Ip {
   const address = parseIp(text)
-  if (address === undefined) throw invalidField('ip', `\`${text}\` is not an IP address`)
+  if (address === undefined) throw invalidField('ip', `invalid address: \`${text}\` is not an IP address`)
   return address
 }
 
@@ -158,7 +164,12 @@ export function ipParam(text: string): Ip {
 export function instantOf(query: URLSearchParams, name: string): number | undefined {
   const text = textOf(query, name)
   if (text === undefined) return undefined
-  return parseInstant(text, name)
+  return parseInstant(decodedAgain(text), name)
+}
+
+/** Clients whose examples have the time encoded encode it a second time. */
+function decodedAgain(text: string): string {
+  return /^[\dTZ:.+-]*$/.test(text) ? text : text.replaceAll(/%3A/gi, ':').replaceAll(/%2B/gi, '+')
 }
 
 /** Epoch ms of a time in RFC 3339, or of the beginning of a day in UTC. Throws ApiError that points to `pointer`. */
@@ -175,4 +186,10 @@ export function wordOf<T extends string>(query: URLSearchParams, name: string, w
   const word = words.find((candidate) => candidate === text)
   if (word === undefined) throw invalidField(name, `\`${name}\` must be one of ${words.join(', ')}`)
   return word
+}
+
+/** The words of a parameter that is repeated or holds several between commas. */
+export function wordsOf(query: URLSearchParams, name: string): readonly string[] {
+  const words = query.getAll(name).flatMap((text) => text.split(','))
+  return words.filter((word) => word !== '')
 }

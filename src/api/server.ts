@@ -134,10 +134,11 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     if (params.account_id !== undefined) checkAccount(params.account_id, ports)
     checkQuery(route, url.query)
     const isJson = route.method !== 'GET' && route.method !== 'DELETE' && route.takes === undefined
-    const body = isJson ? await readJsonObject(request) : {}
+    const form = route.body?.type === 'array' ? 'array' : 'object'
+    const body = isJson ? await readJsonObject(request, form) : {}
     const bytes = route.takes === undefined ? Buffer.alloc(0) : await readBytes(request, route.takes)
     const peer = client.address
-    validators.get(route)?.(body)
+    validators.get(route)?.(form === 'array' ? (body.items ?? []) : body)
     const change = changeFor(request, ports)
     const baseUrl = `http://${request.headers.host}`
     const asked = { params, query: url.query, body, bytes, peer, baseUrl, ...caller }

@@ -49,7 +49,7 @@ function isAlive(pid: number | undefined): boolean {
 
 /** Paths are absolute. `token_file`: null where the token was given by EGRESSLAB_API_TOKEN or lives in memory; `sessions_file`: null
  *  where sessions are not kept. */
-function readiness({ listeners, api, dns, apiToken, authorityFile, sessionsFile }: RunningLab) {
+function readiness({ config, listeners, api, dns, apiToken, authorityFile, sessionsFile }: RunningLab) {
   const doors = listeners.map(({ name, host, port }) => ({ name, host: reachableHost(host), port }))
   const [first] = doors
   const url = `http://${formatTarget({ kind: 'name', name: reachableHost(api.host), port: api.port })}`
@@ -62,6 +62,7 @@ function readiness({ listeners, api, dns, apiToken, authorityFile, sessionsFile 
     token_file: pathOrNull(apiToken.file),
     ca_file: resolve(authorityFile),
     sessions_file: pathOrNull(sessionsFile),
+    config: resolve(config.file),
     pid: process.pid,
   }
 }

@@ -7,8 +7,8 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { shippedConfig } from '../config/own-package.ts'
 import type { Io } from './terminal.ts'
 
-/** 0: good. 1: the checked thing is not good. 2: bad input, usually thrown as InputError instead. 130, 143: signals. */
-export type ExitCode = 0 | 1 | 2 | 130 | 143
+/** 0: good. 1: the checked thing is not good. 2: bad input, usually thrown as InputError instead. 3: not decided. 130, 143: signals. */
+export type ExitCode = 0 | 1 | 2 | 3 | 130 | 143
 
 /** The exit code of a program that a command ran for the user; it becomes the command's own. */
 export interface ProgramExit {
@@ -50,7 +50,12 @@ export function withJson(command: Command): Command {
 
 /** Adds the options of every command on the running lab. */
 export function withLab(command: Command): Command {
-  return withJson(withConfig(command))
+  return withLabAddress(withJson(command))
+}
+
+/** Adds the options that say which lab is meant. */
+export function withLabAddress(command: Command): Command {
+  return withConfig(command)
     .option('--state <dir>', "the lab's state folder, which has its API token", DEFAULT_STATE)
     .option('--api <host:port>', "address of the lab's API (default: from the configuration)")
 }

@@ -3,6 +3,7 @@
 
 import type { Static } from 'typebox'
 import { RULE_FILTERS } from '../policy/rule-check.ts'
+import { INVARIANT } from './read-invariants.ts'
 import {
   amount,
   anyText,
@@ -259,6 +260,11 @@ export const ACCOUNT_SECTIONS = {
     block('One tunnel.', {
       name: text('Its name, unique.'),
       id: optional(id('UUID. Default: derived from the name.')),
+      egress: list(
+        "The connector's own public addresses, one per family: what an origin behind a host name route sees. Default: not known, so shared egress is shown.",
+        text('A public address.', { format: 'ip-address', examples: ['192.0.2.9'] }),
+        { maxItems: 2 },
+      ),
       networks: list(
         'Private networks behind it that something on this machine stands in for.',
         block('One network.', {
@@ -335,6 +341,7 @@ export const ACCOUNT_SECTIONS = {
     'Egress rules. The enabled rule with the lowest precedence whose three expressions are all true decides.',
     RULE,
   ),
+  invariants: list('Statements about every connection, for `egresslab prove`.', INVARIANT),
   rules_file: optional(
     text('A YAML or JSON file with a list of further rules of the same form, relative to this file.', {
       examples: ['rules.yaml'],

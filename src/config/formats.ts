@@ -3,6 +3,7 @@
 import { parseCidr } from '../net/cidr.ts'
 import { parseAuthority, parseHost } from '../net/host.ts'
 import { parseIp } from '../net/ip.ts'
+import { OUTCOMES } from '../policy/decision.ts'
 
 export interface Format {
   /** completes "`x` is not …" */
@@ -49,6 +50,9 @@ export const FORMATS: Readonly<Record<string, Format>> = {
   'account-id': format('an account id of 32 hex digits', (text) => /^[0-9a-f]{32}$/.test(text)),
   version: format('a version such as `"0.1.0"`', (text) => /^\d+(\.\d+){0,2}(-[\w.-]+)?$/.test(text)),
   'serial-number': format('a serial number in hex such as `0A:1B:2C`', (text) => SERIAL.test(text)),
+  outcome: format(`one of ${OUTCOMES.map((outcome) => `\`${outcome}\``).join(', ')}`, (text) =>
+    OUTCOMES.some((outcome) => outcome === text),
+  ),
   uuid: format('a UUID such as `8b1d5d3e-2f0a-4c57-9d7e-6a3f1c2b4d5e`', (text) => UUID.test(text)),
   'date-time': format('a time such as `2026-11-01T00:00:00Z`', (text) => parseInstantMs(text) !== undefined),
   duration: format('a duration such as `15s`, `250ms` or `8h`', (text) => parseDurationMs(text) !== undefined),

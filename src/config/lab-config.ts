@@ -22,6 +22,7 @@ import type { UdpLimits } from '../proxy/udp-association-flows.ts'
 import type { EngineChoice } from '../transport/choose-engine.ts'
 import type { WrittenName } from './names.ts'
 import type { SourcePosition } from './problems.ts'
+import type { ConfiguredInvariant } from './read-invariants.ts'
 
 export interface LabConfig {
   /** as given on the command line */
@@ -39,6 +40,8 @@ export interface LabConfig {
   readonly tunnels: readonly ConfiguredTunnel[]
   readonly lists: readonly NamedList[]
   readonly rules: readonly ConfiguredRule[]
+  /** statements about every connection, for `prove` */
+  readonly invariants?: readonly ConfiguredInvariant[]
   /** the file of further rules, relative to where the lab was started */
   readonly rulesFile?: string
   /** `policy.source`: rules may be changed at the API (`api`, the default), or the file alone owns them (`file`) */
@@ -51,6 +54,8 @@ export interface LabConfig {
   /** the issuers whose tokens count as a login */
   readonly identityProviders: readonly IdentityProvider[]
   readonly devices: readonly ConfiguredDevice[]
+  /** as declared; devices may have others too */
+  readonly postureChecks?: readonly { readonly id: string; readonly name: string }[]
   /** narrowest network first */
   readonly sources: readonly ConfiguredSource[]
   readonly listeners: readonly Listener[]
@@ -109,6 +114,10 @@ export interface DnsSettings {
   readonly clients: readonly Cidr[]
   /** name servers, `address` or `address:port`; default: the system's own */
   readonly upstream?: readonly string[]
+  /** HTTPS and SVCB records of names that rules depend on: `passed` on, as the product does, or `withheld` */
+  readonly httpsRecords?: 'passed' | 'withheld'
+  /** whether rules of type `dns` change answers, as the product's do */
+  readonly policies?: 'evaluated' | 'ignored'
 }
 
 /** A proxy on a machine that owns an egress address: connections leave through it instead of from a stand-in. */
@@ -133,6 +142,8 @@ export interface ConfiguredTunnel {
    *  longest first */
   readonly hosts: readonly { readonly name: string; readonly addresses: readonly Ip[] }[]
   readonly upstream?: ConfiguredExit
+  /** the connector's own public addresses, which origins on the other side see; at most one per family */
+  readonly egress?: readonly Ip[]
 }
 
 export interface TunnelNetwork {
@@ -231,6 +242,8 @@ export interface OriginSpec {
 export interface Category {
   readonly host?: string
   readonly network?: Cidr
+  /** what its applications are called; absent: as the host or the network */
+  readonly name?: string
   readonly contentCategories: readonly number[]
   readonly applications: readonly number[]
 }

@@ -86,6 +86,9 @@ const DESTINATION_SECTIONS = {
     block('One host or network.', {
       host: optional(text('A host name; its subdomains are meant too.', { format: 'hostname' })),
       network: optional(text('A network of destinations.', { format: 'ip-network' })),
+      name: optional(
+        text('What its applications are called in `GET …/gateway/app_types`; default: the host or the network.'),
+      ),
       content_categories: list(
         "Category numbers, as in Cloudflare's list of categories.",
         whole('A category number.', { minimum: 0 }),
@@ -159,6 +162,16 @@ const OPERATION_SECTIONS = {
             text('A name server.', { format: 'name-server' }),
             { uniqueItems: true, minItems: 1, examples: [['192.0.2.53', '127.0.0.1:5353']] },
           ),
+        ),
+        https_records: oneOf(
+          'HTTPS and SVCB records of names that rules depend on. `passed`: as the product does, so a client that uses the addresses in them meets no rule on the name; `withheld`: answered empty, so no client goes around the rules.',
+          ['passed', 'withheld'],
+          { default: 'passed' },
+        ),
+        policies: oneOf(
+          'Rules of type `dns` that allow, block or override by the name and the type of a query. `evaluated`: as the product does, so an override bypasses host selectors and a block of a type forces the other IP version; `ignored`: they are only kept.',
+          ['evaluated', 'ignored'],
+          { default: 'evaluated' },
         ),
       },
     ),

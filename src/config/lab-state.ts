@@ -10,8 +10,8 @@ import type { Snapshot } from '../policy/ruleset.ts'
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 export type JsonObject = { readonly [key: string]: Json }
 
-/** A rule with the members that the policy does not read: settings of other rule types, schedule, expiration. `rest`
- *  is returned unchanged ([R9]). */
+/** A rule with the members that the policy does not read: settings of other rule types, schedule, expiration, whether a
+ *  description was given. `rest` is returned unchanged ([R9]). */
 export interface RuleDocument extends Rule {
   readonly rest: JsonObject
 }
@@ -22,6 +22,8 @@ export interface ListDocument {
   readonly type: string
   readonly description: string
   readonly items: readonly ListItem[]
+  /** it was made without items, which declarative clients distinguish from none */
+  readonly isWithoutItems?: true
 }
 
 /** `description` is null if its author sent none, which declarative clients distinguish from an empty one;
@@ -36,6 +38,9 @@ export interface TunnelDocument {
   readonly id: TunnelId
   readonly name: string
   readonly configSource: 'local' | 'cloudflare'
+  /** absent: `cfd_tunnel` */
+  readonly type?: 'cfd_tunnel' | 'warp_connector'
+  readonly ha?: boolean
 }
 
 export interface PrivateRouteDocument {
@@ -53,13 +58,18 @@ export interface ProxyEndpointDocument {
   readonly name: string
   readonly subdomain: string
   readonly networks: readonly string[]
+  /** it was made without networks, which declarative clients distinguish from none */
+  readonly isWithoutNetworks?: true
+  /** where it listens, on loopback; absent: where the configuration file says */
+  readonly port?: number
 }
 
 export interface PacFileDocument {
   readonly id: string
   readonly name: string
   readonly slug: string
-  readonly description: string
+  /** absent: none was given */
+  readonly description?: string
   readonly contents: string
 }
 
@@ -90,9 +100,18 @@ export interface SettingDocument {
   readonly value: Json
 }
 
-/** The parts of Cloudflare's Gateway configuration and logging settings that the lab stores but does not act on. */
+/** Cloudflare's Gateway configuration, logging and device settings as they were sent, also where the lab does not act
+ *  on them. */
 export interface KeptSettingsDocument {
-  readonly id: 'configuration' | 'logging'
+  readonly id: 'configuration' | 'logging' | 'devices'
+  readonly value: JsonObject
+}
+
+/** A resource of Cloudflare's that the lab stores and returns but does not act on: a DNS location, a device profile … */
+export interface KeptResourceDocument {
+  readonly id: string
+  /** the collection's path below the account */
+  readonly collection: string
   readonly value: JsonObject
 }
 
@@ -128,6 +147,7 @@ export interface Documents {
   readonly placeholderSubnet: PlaceholderSubnetDocument
   readonly setting: SettingDocument
   readonly keptSettings: KeptSettingsDocument
+  readonly keptResource: KeptResourceDocument
   readonly colo: ColoDocument
   readonly choice: ChoiceDocument
   readonly clock: ClockDocument
@@ -148,6 +168,7 @@ export const KINDS = [
   'placeholderSubnet',
   'setting',
   'keptSettings',
+  'keptResource',
   'colo',
   'choice',
   'clock',

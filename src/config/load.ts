@@ -12,11 +12,12 @@ import { checkShape, validSections } from './check-shape.ts'
 import { FORMATS, parseDurationMs, parsePeriodMs, parseSizeBytes } from './formats.ts'
 import type { DnsSettings, LabConfig } from './lab-config.ts'
 import { LAB, type RawConfig, type RawDestination } from './lab-schema.ts'
-import { gatherNames } from './names.ts'
+import { configuredId, gatherNames } from './names.ts'
 import { compareVersions, ownVersion } from './own-package.ts'
 import { createProblems, type Problems } from './problems.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
+import { readInvariants } from './read-invariants.ts'
 import { readListeners } from './read-listeners.ts'
 import {
   readExits,
@@ -219,6 +220,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     hostnameRoutes: readHostnameRoutes(reading),
     lists: readLists(reading),
     rules: readRules(reading, lists),
+    invariants: readInvariants(raw.invariants, ['invariants'], file, reading.problems),
     policySource: raw.policy.source,
     ...(raw.rules_file === undefined ? {} : { rulesFile: join(dirname(file), raw.rules_file) }),
     names: reading.names.byId,
@@ -226,6 +228,10 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     groups: readGroups(reading),
     identityProviders: readIdentityProviders(reading, dirname(file)),
     devices: readDevices(reading),
+    postureChecks: raw.posture_checks.map((check) => ({
+      id: configuredId('posture_checks', check),
+      name: check.name,
+    })),
     sources: readSources(reading),
     listeners: readListeners(reading, dirname(file)),
     ...readDestinations(reading, standIns),
@@ -290,7 +296,7 @@ const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 /** Gateway DNS ([D1]); undefined if the section is absent. Problems are recorded. */
 export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefined {
   if (raw.dns === undefined) return undefined
-  const { upstream } = raw.dns
+  const { upstream, https_records: httpsRecords, policies } = raw.dns
   const listen = raw.dns.listen.map(endpointOf)
   const clients = raw.dns.clients.map((text) => cidr(text))
   for (const [at, endpoint] of listen.entries()) {
@@ -314,7 +320,7 @@ export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefi
       problems.add(['dns', 'listen', at], 'config.duplicate', message, { hint: 'give Gateway DNS another port' })
     }
   }
-  return Object.freeze({ listen, clients, ...(upstream === undefined ? {} : { upstream }) })
+  return Object.freeze({ listen, clients, httpsRecords, policies, ...(upstream === undefined ? {} : { upstream }) })
 }
 
 /** Parses `127.0.0.1:8053` or `[::1]:8053`, which the schema has checked. */

@@ -132,13 +132,14 @@ function samePorts(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number
 
 /** The entries of the table of categories, for `net.fqdn.content_category` and `app.ids` ([F3]). Problems are recorded. */
 export function readCategories({ raw, problems }: ReadingContext): readonly Category[] {
-  return raw.categories.map(({ host, network, content_categories, applications }, at) => {
+  return raw.categories.map(({ host, network, name, content_categories, applications }, at) => {
     if ((host === undefined) === (network === undefined)) {
       problems.add(['categories', at], 'config.conflict', 'an entry needs either a `host` or a `network`')
     }
     return Object.freeze({
       ...(host === undefined ? {} : { host: readHostName(host) }),
       ...(network === undefined ? {} : { network: cidr(network) }),
+      ...(name === undefined ? {} : { name }),
       contentCategories: content_categories,
       applications,
     })
@@ -180,4 +181,19 @@ function domainsOf(name: string): string[] {
 
 function distinct(numbers: readonly number[]): readonly number[] {
   return [...new Set(numbers)]
+}
+
+/** Every number the table has, with a name: the entry's, or that of the host or network it was first declared for. */
+export function namedNumbers(
+  entries: readonly Category[],
+  of: keyof Categories,
+): readonly { readonly id: number; readonly name: string }[] {
+  const names = new Map<number, string>()
+  for (const entry of entries) {
+    const own = of === 'applications' ? entry.name : undefined
+    for (const id of entry[of]) {
+      if (own !== undefined || !names.has(id)) names.set(id, own ?? entry.host ?? entry.network?.text ?? String(id))
+    }
+  }
+  return [...names].map(([id, name]) => ({ id, name }))
 }

@@ -4,7 +4,7 @@
 import { type Cidr, cidr } from '../net/cidr.ts'
 import { formatEndpoint } from '../net/endpoint.ts'
 import { parseAuthority } from '../net/host.ts'
-import { ip, parseIp } from '../net/ip.ts'
+import { type Ip, ip, parseIp } from '../net/ip.ts'
 import type { HostnameRoute, NamedList, PrivateRoute, VirtualNetwork } from '../policy/account.ts'
 import type { RawExit, RawTunnel } from './account-schema.ts'
 import { FORMATS } from './formats.ts'
@@ -178,8 +178,22 @@ export function readTunnels(reading: ReadingContext): readonly ConfiguredTunnel[
       networks: readNetworks(reading, tunnel, ['tunnels', at, 'networks']),
       hosts: readHosts(reading, tunnel, ['tunnels', at, 'hosts']),
       ...(upstream === undefined ? {} : { upstream }),
+      ...(tunnel.egress.length === 0 ? {} : { egress: readEgress(reading, tunnel, ['tunnels', at, 'egress']) }),
     })
   })
+}
+
+function readEgress({ problems }: ReadingContext, { egress }: RawTunnel, path: DocumentPath): readonly Ip[] {
+  const addresses = egress.map((text) => ip(text))
+  const [first, second] = addresses
+  if (first !== undefined && first.family === second?.family) {
+    problems.add(
+      [...path, 1],
+      'config.conflict',
+      `a second IPv${first.family} address: a tunnel has one of each family`,
+    )
+  }
+  return addresses
 }
 
 function readNetworks(reading: ReadingContext, { networks }: RawTunnel, path: DocumentPath): readonly TunnelNetwork[] {

@@ -52,17 +52,22 @@ export function readRule(
     identity: expression('identity'),
     devicePosture: expression('devicePosture'),
     egress: isEgress ? readEgress(fields.rule_settings) : null,
-    rest: Object.fromEntries(KEPT.flatMap((name) => (fields[name] === undefined ? [] : [[name, fields[name]]]))),
+    rest: {
+      ...Object.fromEntries(KEPT.flatMap((name) => (fields[name] === undefined ? [] : [[name, fields[name]]]))),
+      ...(fields.description === '' ? { description: '' } : {}),
+    },
   }
 }
 
-/** Converts our rule to Cloudflare's form ([A3]), without members that an API adds (version, times …). */
+/** Converts our rule to Cloudflare's form ([A3]), without members that an API adds (version, times …), and without a
+ *  description where none was given. */
 export function writeRule(rule: RuleDocument) {
   const { rest } = rule
+  const isDescribed = rule.description !== '' || rest.description !== undefined
   return {
     id: rule.id,
     name: rule.name,
-    description: rule.description,
+    ...(isDescribed ? { description: rule.description } : {}),
     precedence: rule.precedence,
     enabled: rule.enabled,
     action: rule.action,

@@ -130,9 +130,10 @@ export function tableOf<S extends TSchema>(
 interface Simple {
   readonly string: string
   readonly boolean: boolean
+  readonly integer: number
 }
 
-/** Text (or a switch) where that says enough, else the value that says more. `V`: what the format leaves of texts. */
+/** Text (or a switch, or a number) where that says enough, else the value that says more. `V`: what the format leaves of texts. */
 export function or<K extends keyof Simple, S extends TSchema, V extends Simple[K] = Simple[K]>(
   kind: K,
   schema: S,

@@ -79,6 +79,7 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
     chosenVirtualNetwork: ({ email }) => choiceOf(store, email),
   })
   const upstream = config.dns?.upstream
+  let dnsSettings = config.dns
   const dns = createDnsClient(upstream === undefined ? {} : { servers: upstream })
   const gatewayDnsAt: Endpoint[] = [...(remoteDns?.endpoints ?? config.dns?.listen ?? [])]
   const bookFor = (current: LabConfig) => createAddressBook(current.destinations, hosts)
@@ -101,6 +102,7 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
           upstream,
           own: gatewayDnsAt,
           onNotice,
+          settings: () => dnsSettings,
         })
   const placeholderAt = remoteDns?.placeholderAt ?? gatewayDns?.placeholderAt
   return {
@@ -119,6 +121,7 @@ export async function createDecisionContext(options: DecisionContextOptions): Pr
     exitOf: (egress, tunnel) => exitOf(egress, tunnel),
     replaceConfig(current) {
       identifier.replacePeople(current)
+      dnsSettings = current.dns
       book = bookFor(current)
       tunnels = createTunnels(current.tunnels)
       resolve = resolverFor(current)

@@ -11,6 +11,7 @@ import type { Ports } from '../proxy/pipeline-ports.ts'
 import type { Placeholder } from '../proxy/stage-values.ts'
 import type { AddressBook } from './address-book.ts'
 import type { DnsClient } from './dns-client.ts'
+import type { DnsAction } from './dns-policies.ts'
 import type { DnsForwarder } from './forward.ts'
 import { type DnsQuery, type DnsReply, EDE, passOn, RCODE, readQuery, TYPE, writeReply } from './message.ts'
 import { PLACEHOLDER_TTL_S, type PlaceholderTable } from './placeholder-table.ts'
@@ -31,6 +32,10 @@ export interface GatewayDnsParts {
   readonly forward: DnsForwarder
   readonly table: PlaceholderTable
   readonly categoriesOf: Ports['categoriesOf']
+  /** whether HTTPS and SVCB records of names that rules depend on are withheld; the product lets them pass. Default: no */
+  readonly withholdsServiceBindings?: () => boolean
+  /** what a rule of type `dns` does to this query; absent: there are none */
+  readonly actionFor?: (name: string, type: string) => DnsAction | undefined
   /** receives notices for the operator: a range is used up */
   readonly onExhausted: (message: string) => void
 }
@@ -69,14 +74,28 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
     if (host?.kind === 'ip') return say({ rcode: RCODE.missing })
     if (host === undefined) return passedOn(query, limit)
     if (query.type === TYPE.ANY) return say({ rcode: RCODE.noError, hint: MINIMAL_ANY, ttl: KNOWN_TTL_S })
+    const action = parts.actionFor?.(host.name, TYPE_NAMES.get(query.type) ?? '')
+    if (action !== undefined) return say(await ruledReply(action, family))
     if (family !== undefined) return say(await addressReply(host.name, family))
-    if (isServiceBinding(query.type)) {
+    if (isServiceBinding(query.type) && parts.withholdsServiceBindings?.() === true) {
       const reply = await withheld(host.name)
       if (reply !== undefined) return say(reply)
     }
     const known = knownAddresses(host.name)
     if (known === 'never') return say({ rcode: RCODE.missing })
     return known === undefined ? passedOn(query, limit) : say({ rcode: RCODE.noError })
+  }
+
+  /** A rule's answer in place of the name's own: no host selector sees the name behind it. */
+  async function ruledReply(action: DnsAction, family: Family | undefined): Promise<DnsReply> {
+    if (family === undefined) return { rcode: RCODE.noError }
+    if (action.kind === 'block') return { rcode: RCODE.noError, addresses: [BLOCKED[family]], ttl: KNOWN_TTL_S }
+    if (action.host === undefined) {
+      const addresses = action.addresses.filter((address) => address.family === family)
+      return { rcode: RCODE.noError, addresses, ttl: KNOWN_TTL_S }
+    }
+    const found = await lookUp(action.host, family)
+    return found.kind === 'reply' ? found.reply : { ...found, rcode: RCODE.noError }
   }
 
   async function addressReply(name: string, family: Family): Promise<DnsReply> {
@@ -185,6 +204,10 @@ export function createGatewayDns(parts: GatewayDnsParts): GatewayDns {
 
 /** In no categorised network: stands for a name without an address. */
 const NOWHERE = ip('0.0.0.0')
+
+/** What a blocked name resolves to, as at Cloudflare. */
+const BLOCKED: Readonly<Record<Family, Ip>> = { 4: ip('0.0.0.0'), 6: ip('::') }
+const TYPE_NAMES: ReadonlyMap<number, string> = new Map(Object.entries(TYPE).map(([name, type]) => [type, name]))
 
 /** RFC 8482 section 4.2. */
 const MINIMAL_ANY = Object.freeze({ cpu: 'RFC8482', os: '' })

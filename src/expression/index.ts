@@ -19,6 +19,7 @@ export {
   type ExpressionProblemCode,
   positionOf,
 } from './problem.ts'
+export { afterLead, type BackwardScan, backwardScan } from './regex/backward-scan.ts'
 export type { Regex } from './regex/regex.ts'
 export type { RegexShape } from './regex/shape.ts'
 export { decisiveParts, type Trace, traceExpression } from './trace.ts'

@@ -2,9 +2,8 @@
 // with the system's own programs; or runs a command in a network of its own, where anybody may add addresses (a user
 // namespace with a network namespace in it, made by `unshare` of util-linux; it goes when the command ends).
 
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { constants } from 'node:os'
 import type { LabConfig } from '../config/lab-config.ts'
 import { type OwnAddresses, ownPrefixOf, readOwnAddresses } from '../config/stand-ins.ts'
 import { readConfig, unexpectedNotice } from '../decider/read-config.ts'
@@ -25,6 +24,7 @@ import {
   showCommand,
   takeBackChanges,
 } from './change-machine.ts'
+import { runProgram } from './run-program.ts'
 
 /** The addresses a configuration needs, on this machine. */
 export class HostAddresses {
@@ -187,15 +187,15 @@ const NOTHING: OwnAddresses = { prefixes: [], ipv6NonlocalBind: false }
 export async function runInOwnNetwork(prefixes: readonly Cidr[], command: readonly string[]): Promise<number> {
   const { changes } = changesFor(prefixes, NOTHING, 'linux')
   const setUp = ['ip link set lo up', ...changes.map(({ add }) => showCommand(add))].join(' && ')
-  await tryOnce(setUp)
+  await tryNamespace([...UNSHARE, setUp])
   const inside = command.length > 0 ? command : [process.env.SHELL ?? 'sh']
-  return run(['unshare', ...UNSHARE, `${setUp} && exec "$@"`, 'sh', ...inside])
+  return runProgram(['unshare', ...UNSHARE, `${setUp} && exec "$@"`, 'sh', ...inside])
 }
 
 /** Sets such a network up and lets it go again, so that what fails afterwards is the command's affair. */
-function tryOnce(setUp: string): Promise<void> {
+export function tryNamespace(unshare: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    execFile('unshare', [...UNSHARE, setUp], (error, _stdout, stderr) => {
+    execFile('unshare', unshare, (error, _stdout, stderr) => {
       if (error === null) return resolve()
       const isMissing = error.code === 'ENOENT'
       const why = isMissing ? '`unshare` is not installed' : stderr.trim().replaceAll('\n', '; ') || error.message
@@ -224,21 +224,5 @@ function textOf(file: string): string {
     return readFileSync(file, 'utf8').trim()
   } catch {
     return ''
-  }
-}
-
-/** Ctrl-C and the like are the command's while it runs. */
-async function run([program = '', ...args]: readonly string[]): Promise<number> {
-  const leaveIt = () => undefined
-  const child = spawn(program, args, { stdio: 'inherit' })
-  const passOn = () => child.kill('SIGTERM')
-  process.on('SIGINT', leaveIt).on('SIGQUIT', leaveIt).on('SIGTERM', passOn)
-  try {
-    return await new Promise<number>((resolve, reject) => {
-      child.once('error', reject)
-      child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))
-    })
-  } finally {
-    process.off('SIGINT', leaveIt).off('SIGQUIT', leaveIt).off('SIGTERM', passOn)
   }
 }

@@ -15,6 +15,7 @@ import {
 } from '../api/index.ts'
 import type { ConfiguredUser, LabConfig, OriginSpec } from '../config/lab-config.ts'
 import { ownFolder } from '../config/own-package.ts'
+import { namedNumbers } from '../config/read-destinations.ts'
 import type { Decider } from '../decider/decider.ts'
 import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
 import { type EgressVerification, echoOrigins, VERIFY_TIMEOUT_MS, verifyOrigin } from '../decider/verify-egress.ts'
@@ -56,6 +57,7 @@ export interface ApiParts {
   readonly troubles: () => Promise<readonly string[]>
   readonly unready: () => Promise<readonly string[]>
   readonly health: EgressHealth
+  readonly endpoints: ApiPorts['endpoints'] | undefined
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
   readonly geo: GeoDatabase
@@ -106,6 +108,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     diagnostics: createDiagnostics(parts),
     page: readConsole(),
     listeners: parts.listeners,
+    ...(parts.endpoints === undefined ? {} : { endpoints: parts.endpoints }),
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
     voucher: parts.voucher,
     logpush: parts.logpush,
@@ -119,6 +122,11 @@ function portsOver(parts: ApiParts): ApiPorts {
         groups: user.identity.groups.map(({ name }) => name),
         ...placeOf(parts, user),
       })),
+    catalogue: () => ({
+      postureChecks: parts.config.postureChecks ?? [],
+      applications: namedNumbers(parts.config.categories, 'applications'),
+      contentCategories: namedNumbers(parts.config.categories, 'contentCategories'),
+    }),
     status: {
       version: parts.version,
       engine: parts.engine,

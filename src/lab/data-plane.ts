@@ -8,6 +8,7 @@ import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.t
 import type { DecisionContext } from '../decider/decider.ts'
 import { counted } from '../errors/counted.ts'
 import { inputError } from '../errors/issue.ts'
+import type { OpenListener } from '../inbound/listener.ts'
 import type { OwnPages } from '../inbound/own-pages.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { SessionLog } from '../log/session-log.ts'
@@ -69,6 +70,8 @@ export interface DataPlane {
   configTaken(): Promise<void>
   /** Opens every listener or none; resolves to them with their real ports. Throws an InputError. */
   open(): Promise<readonly Listener[]>
+  /** Opens one more listener, on loopback; absent where other threads carry the connections. Rejects with an InputError. */
+  readonly openOne?: (listener: Listener) => Promise<OpenListener>
   /** Drains and closes them (LC-01). */
   stop(): Promise<void>
 }
@@ -83,22 +86,33 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
   const registries = { tcp: new SourceRegistry(), udp: new SourceRegistry() }
   const dataPath = recordingDataPath(parts, registries)
   let stop = async () => {}
+  const shared = () => ({
+    store,
+    tlsFor: listenerCertificates.tlsFor,
+    ...roomOf(parts),
+    ownPages: parts.ownPages(),
+    ...(signIn === undefined ? {} : { signIn: signIn.proxy }),
+  })
+  // what has the development certificate lends it to listeners that no file declares
+  const lender = config.listeners.find(({ tls, clientCertificates }) => !(tls?.files ?? clientCertificates))
   return {
     traffic: inProcessTraffic(dataPath.pipeline, dataPath.leases),
     pipeline: dataPath.pipeline,
     publicSourceOf: { tcp: registries.tcp.publicSourceOf, udp: registries.udp.publicSourceOf },
     configTaken: async () => {},
     async open() {
-      const gateway = await openListeners(config, dataPath, {
-        store,
-        tlsFor: listenerCertificates.tlsFor,
-        ...roomOf(parts),
-        ownPages: parts.ownPages(),
-        ...(signIn === undefined ? {} : { signIn: signIn.proxy }),
-      })
+      const gateway = await openListeners(config, dataPath, shared())
       stop = () => gateway.stop()
       ownSockets.services.push(...gateway.listeners.map(({ address }) => address))
       return gateway.listeners.map(({ listener, address }) => ({ ...listener, port: address.port }))
+    },
+    async openOne(listener) {
+      const tlsFor = () => (lender === undefined ? undefined : listenerCertificates.tlsFor(lender))
+      const { listeners } = await openListeners({ ...config, listeners: [listener] }, dataPath, { ...shared(), tlsFor })
+      const [opened] = listeners
+      if (opened === undefined) throw new RangeError('a listener opened and is not there')
+      ownSockets.services.push(opened.address)
+      return opened
     },
     stop: () => stop(),
   }

@@ -39,6 +39,7 @@ import type { Store } from '../store/store.ts'
 import { chooseEngine, type EngineChoice } from '../transport/choose-engine.ts'
 import type { EngineName } from '../transport/engine.ts'
 import { AddedOrigins } from './added-origins.ts'
+import { createApiEndpoints } from './api-endpoints.ts'
 import { serveApi } from './api-ports.ts'
 import { certificatesFor, openCertificatesFolder, openListenerCertificates } from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
@@ -199,10 +200,9 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   stack.defer(() => followed.close())
   const added = new AddedOrigins(followed, serveOrigins, ownSockets)
   stack.defer(() => added.close())
-  const current = () => followed.config
   const decider = deciderOver({
     get config() {
-      return current()
+      return followed.config
     },
     issues,
     store,
@@ -211,6 +211,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   })
   const team = openTeam(config, options, { journal, store, events })
   stack.defer(() => team.close(FLUSH_MS))
+  const endpoints = createApiEndpoints({ store, open: plane.openOne, events })
   let accepting = false
   let listeners: readonly Listener[] = []
   const readiness = createReadiness({
@@ -222,7 +223,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   })
   const api = await serveApi({
     get config() {
-      return current()
+      return followed.config
     },
     store,
     sessions,
@@ -241,7 +242,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
       ...traffic.troubles(),
       ...(await readiness.unready()),
     ],
-    listeners: () => listeners,
+    listeners: () => [...listeners, ...(endpoints?.listeners() ?? [])],
+    endpoints,
     geo: context.geo,
     signIn: signIn?.page,
     voucher: { field: VOUCHER_FIELD, secret },
@@ -261,6 +263,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
 
   stack.defer(() => plane.stop())
   listeners = await plane.open()
+  if (endpoints !== undefined) stack.defer(await endpoints.resume())
   accepting = true
 
   const everything = stack.move()

@@ -1,11 +1,12 @@
 // The ways of a client through a running lab: the URL of its proxy for a person, fetch and dispatchers on it, and the variables
 // for programs. Passwords come from the configuration; they appear in nothing but the URL and the credentials sent.
 
+import { resolve } from 'node:path'
 import { SocksClient } from 'socks'
 import { Agent, buildConnector, type Dispatcher, fetch, type ProxyAgent, type RequestInit, type Response } from 'undici'
+import type { LabConfig } from '../config/lab-config.ts'
 import { type ProxyAccess, proxyAgent } from '../decider/proxy-client.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
-import type { StartedLab } from '../lab/start-lab.ts'
 import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Listener } from '../proxy/arrival.ts'
@@ -43,19 +44,31 @@ const INIT = Object.fromEntries(
   ].map((name) => [name, ANY]),
 )
 
+/** What has to be known of a lab, in this process or not. */
+export interface AccessibleLab {
+  /** with the ports really listening */
+  readonly listeners: readonly Listener[]
+  readonly authorityFile: string
+  /** as it is now */
+  readonly snapshot: () => {
+    readonly account: { readonly virtualNetworks: readonly { readonly id: string; readonly name: string }[] }
+  }
+  readonly decider: { readonly config: Pick<LabConfig, 'users' | 'devices'> }
+}
+
 export class ClientAccess {
-  readonly #lab: StartedLab
+  readonly #lab: AccessibleLab
   readonly #authority: string
   readonly #dispatchers = new Map<string, { readonly agent: Agent | ProxyAgent; readonly dispatcher: Dispatcher }>()
 
   /** `authority`: PEM of the lab's certificate authority */
-  constructor(lab: StartedLab, authority: string) {
+  constructor(lab: AccessibleLab, authority: string) {
     this.#lab = lab
     this.#authority = authority
   }
 
   proxyUrl(choice: ProxyChoice = {}): string {
-    const { scheme, proxy, credentials } = this.#proxyFor(choice)
+    const { scheme, proxy, credentials } = this.proxyAccess(choice)
     const login = credentials && Object.values(credentials).map(encodeURIComponent).join(':')
     const at = formatTarget({ kind: 'name', name: proxy.host, port: proxy.port })
     return `${scheme === 'socks5' ? 'socks5h' : scheme}://${login === undefined ? at : `${login}@${at}`}`
@@ -71,7 +84,7 @@ export class ClientAccess {
   }
 
   dispatcher(choice: ProxyChoice = {}): Dispatcher {
-    const access = this.#proxyFor(choice)
+    const access = this.proxyAccess(choice)
     const key = JSON.stringify(access)
     const known = this.#dispatchers.get(key)
     if (known !== undefined) return known.dispatcher
@@ -83,7 +96,7 @@ export class ClientAccess {
 
   env(choice: ProxyChoice = {}): Record<string, string> {
     const proxy = this.proxyUrl(choice)
-    const ca = this.#lab.authorityFile
+    const ca = resolve(this.#lab.authorityFile)
     const proxies = { http_proxy: proxy, https_proxy: proxy, all_proxy: proxy, no_proxy: NOT_THROUGH_THE_PROXY }
     const capitals = Object.entries(proxies).map(([name, value]) => [name.toUpperCase(), value] as const)
     return {
@@ -95,6 +108,7 @@ export class ClientAccess {
       GIT_SSL_CAINFO: ca,
       NODE_EXTRA_CA_CERTS: ca,
       NODE_USE_ENV_PROXY: '1',
+      JAVA_TOOL_OPTIONS: javaOptions(this.proxyAccess(choice)),
     }
   }
 
@@ -102,7 +116,17 @@ export class ClientAccess {
     await Promise.all([...this.#dispatchers.values()].map(({ agent }) => agent.destroy()))
   }
 
-  #proxyFor(choice: ProxyChoice): SchemedAccess {
+  /** The choice, as the first user of the configuration where nobody is named and the listener asks who it is. */
+  asSomebody(choice: ProxyChoice): ProxyChoice {
+    checkOptions(choice, CHOICES)
+    const { authentication, fixedUser } = this.#listenerFor(choice)
+    const email = this.#lab.decider.config.users[0]?.identity.email
+    const isAsked = authentication !== 'anonymous' && fixedUser === undefined
+    return choice.user === undefined && isAsked && email !== undefined ? { ...choice, user: email } : choice
+  }
+
+  /** Where the proxy is and what to tell it. Throws an InputError for names that the lab does not know. */
+  proxyAccess(choice: ProxyChoice): SchemedAccess {
     checkOptions(choice, CHOICES)
     this.#checkNames(choice)
     const listener = this.#listenerFor(choice)
@@ -186,7 +210,31 @@ export class ClientAccess {
 /** What runs on this machine is reached directly, the lab's own API too. */
 const NOT_THROUGH_THE_PROXY = 'localhost,127.0.0.1,::1'
 
-interface SchemedAccess extends ProxyAccess {
+/** Java's own clients take the login from nothing but an Authenticator of the program; Apache's, Maven and Gradle take it from these
+ *  properties. A listener that takes TLS only is beyond Java. White space separates options; quotes keep it. */
+function javaOptions({ proxy, credentials }: SchemedAccess): string {
+  const quotedWhere = (text: string) => (/[\s"']/.test(text) ? `"${text.replaceAll('"', `"'"'"`)}"` : text)
+  const perScheme = (scheme: string) => ({
+    [`${scheme}.proxyHost`]: proxy.host,
+    [`${scheme}.proxyPort`]: String(proxy.port),
+    ...(credentials && {
+      [`${scheme}.proxyUser`]: credentials.username,
+      [`${scheme}.proxyPassword`]: credentials.password,
+    }),
+  })
+  const properties = {
+    ...perScheme('http'),
+    ...perScheme('https'),
+    'http.nonProxyHosts': 'localhost|127.*|[::1]',
+    // Java logs in to proxies with Basic through no tunnel, unless it is told to (JDK 8u111)
+    'jdk.http.auth.tunneling.disabledSchemes': '',
+  }
+  return Object.entries(properties)
+    .map(([name, value]) => quotedWhere(`-D${name}=${value}`))
+    .join(' ')
+}
+
+export interface SchemedAccess extends ProxyAccess {
   readonly scheme: 'http' | 'https' | 'socks5'
 }
 

@@ -1,6 +1,7 @@
 // The one description of a file of policy tests; config/policy-test.schema.json is made from it (scripts/schemas.ts).
 
 import type { Static } from 'typebox'
+import { INVARIANT_LIST } from '../config/read-invariants.ts'
 import { anyText, block, flag, listOf, nullable, oneOf, optional, text, wholeFile } from '../config/schema.ts'
 
 const FLOW = block('One hypothetical connection, in the terms of `egresslab explain`.', {
@@ -91,7 +92,8 @@ export const POLICY_TESTS = wholeFile(
       { examples: ['../lab.yaml'] },
     ),
     defaults: optional(FLOW),
-    cases: listOf('The table, one connection a row.', CASE, { minItems: 1 }),
+    cases: optional(listOf('The table, one connection a row.', CASE, { minItems: 1 })),
+    invariants: optional(INVARIANT_LIST),
   },
 )
 

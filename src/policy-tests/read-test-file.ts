@@ -58,7 +58,7 @@ export function readTestFile(file: string): TestFile {
     return { file, config, cases: [], complainOfConfig, issues: [...document.issues, ...issues] }
   }
   const raw = document.data as RawPolicyTests
-  const cases = raw.cases.map((one, at) => toCase(one, at, raw.defaults ?? {}, problems))
+  const cases = (raw.cases ?? []).map((one, at) => toCase(one, at, raw.defaults ?? {}, problems))
   return { file, config, cases, complainOfConfig, issues }
 }
 

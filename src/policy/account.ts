@@ -90,6 +90,8 @@ export interface Account {
   readonly virtualNetworks: readonly VirtualNetwork[]
   readonly privateRoutes: readonly PrivateRoute[]
   readonly hostnameRoutes: readonly HostnameRoute[]
+  /** by tunnel: its connector's own public addresses, where they are declared */
+  readonly tunnelEgress?: ReadonlyMap<string, readonly Ip[]>
   readonly lists: readonly NamedList[]
   readonly settings: AccountSettings
 }

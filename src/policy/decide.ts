@@ -36,8 +36,8 @@ export function decideBy(
   if (ingress === undefined) return noIngress(tables)
   const exempt = exemptionOf(tables, flow)
   if (exempt !== undefined) {
-    const plan = planExempt(tables, flow, ingress)
-    return { ...settle(tables, flow, ingress, plan, null, reasonForExemption(exempt, flow, ingress)), exempt }
+    const plan = planExempt(tables, flow, ingress, exempt)
+    return { ...settle(tables, flow, ingress, plan, null, reasonForExemption(exempt, flow, ingress, plan)), exempt }
   }
   const inputs = { tables, flow, ingress }
   const rule = find(ruleset)

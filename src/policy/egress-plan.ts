@@ -1,6 +1,7 @@
 // Where a connection leaves from, given the rule that decided or that none did ([E1], [E4], [R4], [R6]): the steps
 // considered, in order, as data, and the reason for the decision in words.
 
+import type { Ip } from '../net/ip.ts'
 import type { DedicatedEgressIp } from './account.ts'
 import { type AccountTables, homeColo } from './account-tables.ts'
 import type { Balanced, BalanceStep } from './balance.ts'
@@ -16,7 +17,7 @@ export type StepVerdict = 'used' | 'colo-down' | 'not-owned' | 'not-set' | 'not-
 
 /** One egress address that was considered. */
 export interface PlanStep {
-  readonly from: 'primary' | 'fallback' | 'range' | 'balanced' | 'shared'
+  readonly from: 'primary' | 'fallback' | 'range' | 'balanced' | 'shared' | 'tunnel'
   /** the address or range as the rule writes it, or the address chosen */
   readonly written: string
   /** code of the colo it would leave from */
@@ -64,9 +65,19 @@ export function planWithoutRule(
   return { outcome: 'balanced', egress, steps, balanced: { by: chosen.by, distance: chosen.distance } }
 }
 
-/** The plan for exempt traffic ([E1]): shared egress, whatever the rules say. */
-export function planExempt(tables: AccountTables, flow: Flow, ingress: Colo): EgressPlan {
-  return { ...shared(tables, flow, ingress, []), outcome: 'exempt' }
+/** The plan for exempt traffic ([E1]): the address of the tunnel's own connector where a host name route leads there and it is
+ *  declared, else shared egress, whatever the rules say. */
+export function planExempt(tables: AccountTables, flow: Flow, ingress: Colo, exempt: ExemptReason): EgressPlan {
+  const plan = shared(tables, flow, ingress, [])
+  const own = connectorAddress(tables, flow, exempt)
+  if (own === undefined || plan.egress === null) return { ...plan, outcome: 'exempt' }
+  return { outcome: 'exempt', egress: { ...plan.egress, address: own }, steps: [step('tunnel', own.text, 'used')] }
+}
+
+function connectorAddress({ account }: AccountTables, { destination }: Flow, exempt: ExemptReason): Ip | undefined {
+  if (exempt.kind !== 'hostname-route') return undefined
+  const { family } = destination.ip
+  return account.tunnelEgress?.get(exempt.tunnelId)?.find((address) => address.family === family)
 }
 
 interface PlanInputs {
@@ -186,12 +197,16 @@ function choice({ by, distance }: NonNullable<EgressPlan['balanced']>): string {
 }
 
 /** Why no rule was evaluated ([E1]). */
-export function reasonForExemption(exempt: ExemptReason, flow: Flow, ingress: Colo): string {
+export function reasonForExemption(exempt: ExemptReason, flow: Flow, ingress: Colo, plan: EgressPlan): string {
+  const [used] = plan.steps
   const shared = `egress rules do not apply; shared egress at ${ingress.code}`
   switch (exempt.kind) {
     case 'gateway-dns':
       return `DNS queries are resolved by Gateway itself: ${shared}`
     case 'hostname-route':
+      if (used?.from === 'tunnel') {
+        return `\`${flow.host}\` is behind tunnel ${exempt.tunnelId} by a host name route: egress rules do not apply; its connector's own address ${used.written}`
+      }
       return `\`${flow.host}\` is behind tunnel ${exempt.tunnelId} by a host name route: ${shared}`
     case 'private-route':
       return `${flow.destination.ip.text} is behind tunnel ${exempt.tunnelId} by a private route: ${shared}`

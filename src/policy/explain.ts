@@ -126,7 +126,9 @@ function explainEgress({ family, address, standIns, fallback }: Egress): Explain
 
 /** The steps considered for a decision already made. */
 export function planOf({ tables }: Snapshot, flow: Flow, decision: Decision): readonly PlanStep[] {
-  if (decision.exempt !== undefined) return planExempt(tables, flow, decision.ingressColo).steps
+  if (decision.exempt !== undefined) {
+    return planExempt(tables, flow, decision.ingressColo, decision.exempt).steps
+  }
   if (decision.rule !== null) return planForRule(tables, flow, decision.rule, decision.ingressColo).steps
   return decision.outcome === 'unroutable' ? [] : planWithoutRule(tables, flow, decision.ingressColo).steps
 }

@@ -53,9 +53,10 @@ export interface CountryFacts {
   readonly longitude: number
 }
 
-const facts: ReadonlyMap<string, CountryFacts> = new Map(Object.entries(countries))
+/** Facts of every country by ISO 3166 alpha-2 code in capitals, and of XK. */
+export const COUNTRIES: ReadonlyMap<string, CountryFacts> = new Map(Object.entries(countries))
 
 /** Facts by ISO 3166 alpha-2 code in capitals (and XK); `undefined` for any other text. */
 export function countryFacts(code: string): CountryFacts | undefined {
-  return facts.get(code)
+  return COUNTRIES.get(code)
 }

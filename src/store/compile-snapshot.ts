@@ -26,6 +26,7 @@ export function buildAccount(config: LabConfig, state: LabState): Account {
     virtualNetworks: live(state.virtualNetwork),
     privateRoutes: live(state.privateRoute).map(privateRoute),
     hostnameRoutes: live(state.hostnameRoute),
+    tunnelEgress: new Map(config.tunnels.flatMap(({ id, egress }) => (egress === undefined ? [] : [[id, egress]]))),
     lists: live(state.list).map(namedList),
     settings: Object.freeze({ ...config.settings, ...(settings as Partial<AccountSettings>) }),
   })

@@ -160,6 +160,7 @@ export function seedsOf(config: LabConfig): Seeds {
     ),
     setting: byId(settingDocuments(config.settings)),
     keptSettings: new Map(),
+    keptResource: new Map(),
     colo: byId(config.colosDown.map((id) => ({ id, down: true }))),
     choice: byId(
       config.users.flatMap(({ identity, virtualNetwork }) =>

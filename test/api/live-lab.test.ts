@@ -5,8 +5,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type StartedLab, startLab } from '../../src/lab/start-lab.ts'
+import { curl } from '../support/curl.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
 import type { Envelope } from './running-api.ts'
@@ -124,4 +125,38 @@ test('SS-04 the proxy does not reach the API, whoever asks', async () => {
 test('AP-03 wrong passwords at the API are refused like wrong tokens', async () => {
   const wrong = await ask('GET', '/lab/v1/me', `Basic ${btoa('bob@example.com:wrong')}`)
   expect(wrong).toEqual(await ask('GET', '/lab/v1/account', 'Bearer wrong'))
+})
+
+describe('a proxy endpoint made at the API', () => {
+  const endpoints = () => `/client/v4/accounts/${lab.snapshot().account.id}/gateway/proxy_endpoints`
+  const portIn = ({ messages }: Envelope) =>
+    Number(/listens on 127\.0\.0\.1:(\d+)/.exec(messages[0]?.message ?? '')?.[1])
+
+  test('opens a listener of its own, which rules know by its name, and closes it when it is deleted', async () => {
+    const made = await ask('POST', endpoints(), token(), { name: 'people', kind: 'identity' })
+    const port = portIn(made)
+    expect(portIn(await ask('GET', `${endpoints()}/${made.result.id}`, token()))).toBe(port)
+    const rule = await ask('POST', endpoints().replace('proxy_endpoints', 'rules'), token(), {
+      name: 'by endpoint',
+      action: 'egress',
+      enabled: true,
+      precedence: 1,
+      traffic: `proxy.endpoint == "${made.result.subdomain}.proxy.cloudflare-gateway.com"`,
+    })
+    const through = (user: string) => curl('-x', `http://127.0.0.1:${port}`, '-U', user, 'http://ipv4.icanhazip.com/')
+    expect((await through('bob@example.com:wrong')).body).not.toMatch(/^\d+\.\d+/)
+    expect((await through('bob@example.com:lab-bob')).body).toMatch(/^198\.18\./)
+    await ask('DELETE', endpoints().replace('proxy_endpoints', `rules/${rule.result.id}`), token())
+    await ask('DELETE', `${endpoints()}/${made.result.id}`, token())
+    expect((await through('bob@example.com:lab-bob')).body).toBe('')
+  })
+
+  test('of kind `ip` admits the networks it has at the moment, and nobody without any', async () => {
+    const made = await ask('POST', endpoints(), token(), { name: 'by address', kind: 'ip' })
+    const through = () => curl('-x', `http://127.0.0.1:${portIn(made)}`, 'http://ipv4.icanhazip.com/')
+    expect((await through()).body).not.toMatch(/^\d+\.\d+\.\d+\.\d+\s*$/)
+    await ask('PATCH', `${endpoints()}/${made.result.id}`, token(), { ips: ['127.0.0.1/32'] })
+    expect((await through()).body).toMatch(/^\d+\.\d+\.\d+\.\d+\s*$/)
+    await ask('DELETE', `${endpoints()}/${made.result.id}`, token())
+  })
 })

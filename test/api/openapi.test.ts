@@ -10,6 +10,7 @@ import { queryFor } from '../support/ask-dns.ts'
 import { curl } from '../support/curl.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
+import { keepEverything } from './keep-everything.ts'
 
 const BOB = `Basic ${btoa('bob@example.com:lab-bob')}`
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z$/
@@ -41,6 +42,11 @@ const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true, 
   .addFormat('date-time', TIME)
   .addFormat('uuid', UUID)
   .addFormat('cidr', true)
+  .addFormat('pac-file', true)
+  .addFormat('rule-action', true)
+  .addFormat('ipv4', /^\d+(?:\.\d+){3}$/)
+  .addFormat('ipv6', /:/)
+  .addFormat('email', /@/)
   .addVocabulary(['components', 'x-events'])
 
 beforeAll(async () => {
@@ -98,6 +104,9 @@ async function send(route: string, { at = {}, query = '', body, headers = {} }: 
 /** Asks a route and holds its answer to the document; answers the result. */
 // biome-ignore lint/suspicious/noExplicitAny: results are of many shapes, and the document is what they are held to
 async function ask(route: string, asked: Asked = {}): Promise<any> {
+  const { content: taken = {} } = operationOf(route).requestBody ?? {}
+  const { schema: body } = taken['application/json'] ?? {}
+  if (body !== undefined) hold(body, asked.body, `the request ${route}`)
   const answer = await send(route, asked)
   const text = await answer.text()
   expect(answer.status, `${route}: ${text}`).toBe(200)
@@ -110,7 +119,7 @@ async function ask(route: string, asked: Asked = {}): Promise<any> {
   return JSON.parse(text).result
 }
 
-/** Reads an event stream until each of its documented events has come, holding every one to the document. */
+/** Reads an event stream until each of its documented events but its end has come, holding every one to the document. */
 async function follow(route: string, happen: () => Promise<unknown>): Promise<void> {
   const answer = await send(route, {})
   const { content = {} } = operationOf(route).responses['200'] ?? {}
@@ -119,7 +128,7 @@ async function follow(route: string, happen: () => Promise<unknown>): Promise<vo
     ['text/event-stream'],
   ])
   const events = content['text/event-stream']?.['x-events'] ?? {}
-  const missing = new Set(Object.keys(events))
+  const missing = new Set(Object.keys(events).filter((name) => name !== 'ended'))
   covered.add(route)
   let text = ''
   let begun = false
@@ -181,6 +190,8 @@ test('real answers of every route are what it says', async () => {
   await ask('GET /client/v4/accounts')
   await ask(`GET ${CF}`)
   await ask('GET /client/v4/user/tokens/verify')
+  expect(await ask(`GET ${CF}/gateway/app_types`)).not.toEqual([])
+  expect(await ask(`GET ${CF}/gateway/categories`)).not.toEqual([])
 
   const words = { name: 'made', action: 'egress', enabled: true, rule_settings: settings }
   const rule = await ask(`POST ${CF}/gateway/rules`, { body: words })
@@ -191,6 +202,8 @@ test('real answers of every route are what it says', async () => {
   await ask(`PUT ${CF}/gateway/rules/{id}`, { at: rule, body: { ...words, rule_settings: null } })
   const preview = { rule: { ...words, rule_settings: { egress: { ...settings.egress, ipv4_fallback: '' } } } }
   await ask('POST /lab/v1/rules/preview', { body: preview })
+  await ask('POST /lab/v1/rules/difference', { body: { rule: words } })
+  await ask('POST /lab/v1/rules/difference', { body: { rule: { ...words, traffic: 'net.dst.prt == 443' } } })
   await ask('POST /lab/v1/rules/preview', { body: { rule: { ...words, traffic: 'net.dst.prt == 443' } } })
 
   const list = await ask(`POST ${CF}/gateway/lists`, {
@@ -202,16 +215,6 @@ test('real answers of every route are what it says', async () => {
   await ask(`PUT ${CF}/gateway/lists/{id}`, { at: list, body: { name: 'm' } })
   await ask(`PATCH ${CF}/gateway/lists/{id}`, { at: list, body: { append: [{ value: '192.0.2.3' }] } })
   await ask(`DELETE ${CF}/gateway/lists/{id}`, { at: list })
-
-  await ask(`GET ${CF}/gateway/configuration`)
-  const configuration = { settings: { host_selector: { enabled: true }, tls_decrypt: { enabled: false } } }
-  await ask(`PATCH ${CF}/gateway/configuration`, { body: configuration })
-  await ask(`PUT ${CF}/gateway/configuration`, { body: configuration })
-  await ask(`GET ${CF}/gateway/logging`)
-  await ask(`PUT ${CF}/gateway/logging`, { body: { redact_pii: true } })
-  await ask(`GET ${CF}/devices/settings`)
-  await ask(`PUT ${CF}/devices/settings`, { body: { gateway_proxy_enabled: true, gateway_udp_proxy_enabled: true } })
-  await ask(`PATCH ${CF}/devices/settings`, { body: { gateway_proxy_enabled: true } })
 
   for (const body of [
     { name: 'by address', ips: ['192.0.2.0/24'] },
@@ -233,7 +236,10 @@ test('real answers of every route are what it says', async () => {
   expect(await ask('GET /proxy.pac')).toContain('FindProxyForURL')
   await ask(`DELETE ${CF}/gateway/pacfiles/{id}`, { at: made })
 
+  await keepEverything(ask)
+
   const network = await ask(`POST ${CF}/teamnet/virtual_networks`, { body: { name: 'made' } })
+  const connector = await ask(`POST ${CF}/warp_connector`, { body: { name: 'connector' } })
   const tunnel = await ask(`POST ${CF}/cfd_tunnel`, { body: { name: 'made' } })
   const routed = { network: '10.9.0.0/16', tunnel_id: tunnel.id }
   const route = await ask(`POST ${CF}/teamnet/routes`, { body: routed })
@@ -243,6 +249,7 @@ test('real answers of every route are what it says', async () => {
   for (const [path, thing] of [
     ['teamnet/virtual_networks', network],
     ['cfd_tunnel', tunnel],
+    ['warp_connector', connector],
     ['teamnet/routes', route],
     ['zerotrust/routes/hostname', host],
   ] as const) {
@@ -250,6 +257,18 @@ test('real answers of every route are what it says', async () => {
     await ask(`GET ${CF}/${path}/{id}`, { at: thing })
     await ask(`PATCH ${CF}/${path}/{id}`, { at: thing, body: {} })
   }
+  await ask(`GET ${CF}/tunnels`)
+  for (const [path, at] of [
+    ['cfd_tunnel', tunnel],
+    ['warp_connector', connector],
+  ] as const) {
+    await ask(`GET ${CF}/${path}/{id}/token`, { at })
+    await ask(`GET ${CF}/${path}/{id}/connections`, { at })
+  }
+  const configurations = `${CF}/cfd_tunnel/{id}/configurations`
+  await ask(`GET ${configurations}`, { at: tunnel })
+  await ask(`PUT ${configurations}`, { at: tunnel, body: { config: { ingress: [{ service: 'http_status:404' }] } } })
+  await ask(`GET ${CF}/zerotrust/subnets`)
   await ask(`GET ${CF}/teamnet/routes/ip/{ip}`, { at: { ip: '10.9.1.1' } })
   const [v4, v6] = [{ address_family: 'v4' }, { address_family: 'v6' }]
   const subnets = `${CF}/zerotrust/subnets/initial_resolved_ip/{address_family}`
@@ -259,6 +278,7 @@ test('real answers of every route are what it says', async () => {
     ['teamnet/routes', route],
     ['zerotrust/routes/hostname', host],
     ['cfd_tunnel', tunnel],
+    ['warp_connector', connector],
     ['teamnet/virtual_networks', network],
   ] as const) {
     await ask(`DELETE ${CF}/${path}/{id}`, { at: thing })
@@ -303,8 +323,6 @@ test('real answers of every route are what it says', async () => {
   const [live] = await ask('GET /lab/v1/sessions')
   await ask('GET /lab/v1/sessions/{id}', { at: live })
   await ask('DELETE /lab/v1/sessions/recent')
-  await ask('GET /lab/v1/counters')
-  await ask('GET /lab/v1/checks')
   await ask('POST /lab/v1/rules/preview', { body: { rule: { ...words, precedence: 1 } } })
   await follow('GET /lab/v1/events', async () => {
     await ask('PUT /lab/v1/colos/{code}', { at: { code: 'SYD' }, body: { up: false } })
@@ -338,13 +356,10 @@ test('real answers of every route are what it says', async () => {
   await ask('POST /lab/v1/me/verify', { ...asBob, body: {} })
   await ask('GET /lab/v1/me', asBob)
   await ask('PUT /lab/v1/me/virtual-network', { ...asBob, body: { virtual_network: 'vnet-EMEA' } })
-  await ask('GET /lab/v1/users')
   const bob = { at: { email: 'bob@example.com' } }
   await ask('GET /lab/v1/users/{email}/virtual-network', bob)
   await ask('PUT /lab/v1/users/{email}/virtual-network', { ...bob, body: { virtual_network: 'vnet-AMER' } })
   await ask('DELETE /lab/v1/users/{email}/virtual-network', bob)
-  await ask('GET /lab/v1/origins')
-  await ask('GET /lab/v1/geolocations')
 
   const query = queryFor('bank.saas.test', 'A', { id: 0 })
   await ask('GET /dns-query', { query: `?dns=${query.toString('base64url')}` })
@@ -352,15 +367,12 @@ test('real answers of every route are what it says', async () => {
   expect(await ask('GET /lab/v1/dns/placeholders')).not.toEqual([])
   await ask('PUT /lab/v1/rules', { body: { rules: [words, { ...words, name: 'second' }] } })
 
-  await ask('GET /lab/v1/health/live')
-  await ask('GET /lab/v1/health/ready')
-  await ask('GET /lab/v1/health')
-  await ask('GET /lab/v1/account')
+  const plain =
+    'health/live health/ready health account origins geolocations users counters checks rate-limit tokens token openapi.json'
+  for (const path of plain.split(' ')) await ask(`GET /lab/v1/${path}`)
   expect(await ask('GET /metrics')).toContain('egresslab_sessions_total')
-  await ask('GET /lab/v1/rate-limit')
   await ask('PUT /lab/v1/rate-limit', { body: { requests: 1000, seconds: 60 } })
   await ask('DELETE /lab/v1/rate-limit')
-  await ask('GET /lab/v1/openapi.json')
   await ask('POST /lab/v1/login', { body: { token } })
   await ask('POST /lab/v1/logout', { body: {} })
 
@@ -369,8 +381,6 @@ test('real answers of every route are what it says', async () => {
   await ask('GET /lab/v1/rules/revisions/{revision}', { at: { revision } })
   await ask('POST /lab/v1/rules/revisions/{revision}/restore', { at: { revision }, body: {} })
   expect(await ask('GET /lab/v1/audit')).not.toEqual([])
-  await ask('GET /lab/v1/tokens')
-  await ask('GET /lab/v1/token')
   await ask('DELETE /lab/v1/tokens/{id}', { at: { id: 'ci' } })
   token = (await ask('POST /lab/v1/token/rotate', { body: {} })).token
   const rest = ROUTES.map(({ method, path }) => `${method} ${path}`).filter((each) => !covered.has(each))

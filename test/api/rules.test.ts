@@ -166,9 +166,9 @@ describe('rules of other types', () => {
 
   test('[R9] say so once per type', async () => {
     const first = await api.cloudflare('POST', '/gateway/rules', dns)
-    expect(first.body.messages[0]?.message).toMatch(/type `dns` .* never evaluated/)
+    expect(first.body.messages[0]?.message).toMatch(/type `dns` .* Gateway DNS .* evaluates/)
     expect((await api.cloudflare('POST', '/gateway/rules', dns)).body.messages).toEqual([])
-    const { schedule: _schedule, expiration: _expiration, ...l4 } = { ...dns, filters: ['l4'] }
+    const { schedule: _schedule, expiration: _expiration, ...l4 } = { ...dns, filters: ['l4'], rule_settings: {} }
     expect((await api.cloudflare('POST', '/gateway/rules', l4)).body.messages).toHaveLength(1)
     expect(api.notices).toHaveLength(2)
   })
@@ -234,7 +234,6 @@ describe('what clients send back after reading', () => {
     })
     expect(status).toBe(200)
     expect(body.result).toMatchObject({
-      description: '',
       identity: '',
       device_posture: '',
       schedule: null,

@@ -75,6 +75,7 @@ export async function runApi(
   const live: LiveSession[] = []
   const closed: string[] = []
   const questions: unknown[] = []
+  const doors = new Set<string>()
   const sessions = sessionsOver(live, closed)
   const ports: ApiPorts = {
     plane: store,
@@ -82,6 +83,14 @@ export async function runApi(
     diagnostics: { ...NOTHING_SEEN, open: () => live.map((session) => ({ session, decided: undefined })) },
     page: (path) => PAGES[path],
     listeners: () => [],
+    endpoints: {
+      open: async ({ id }) => {
+        doors.add(id)
+        return 8089
+      },
+      shut: (id) => doors.delete(id),
+      addressOf: (id) => (doors.has(id) ? { host: '127.0.0.1', port: 8089 } : undefined),
+    },
     token: openApiToken({ given: TOKEN }),
     policyHistory: openPolicyHistory(memoryJournal().shelf('policy'), store, {
       onProblem: (message) => notices.push(message),
@@ -99,6 +108,11 @@ export async function runApi(
     checkUser: async (user, password) =>
       user.split(';')[0]?.toLowerCase() === BOB.email && password === BOB.password ? BOB.email : undefined,
     users: () => [{ email: BOB.email, name: 'Bob', groups: ['Sales'] }],
+    catalogue: () => ({
+      postureChecks: [{ id: '6f0f3c1a-2c68-4a55-9a0e-0d6f5c1b7e01', name: 'disk-encryption' }],
+      applications: [{ id: 1005, name: 'ESPN' }],
+      contentCategories: [{ id: 146, name: 'espn.com' }],
+    }),
     status: {
       version: '1.2.3',
       engine: 'node',

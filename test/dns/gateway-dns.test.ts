@@ -5,10 +5,13 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { decode, encode } from 'dns-packet'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { RuleDocument } from '../../src/config/lab-state.ts'
+import { createDnsPolicies } from '../../src/dns/dns-policies.ts'
 import { isAnswered } from '../../src/dns/dns-server.ts'
 import { GatewayError } from '../../src/errors/gateway-error.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
+import { rule as policyRule } from '../policy/build.ts'
 import { type AskedType, type DnsAnswer, queryFor, readAnswer, withOpt } from '../support/ask-dns.ts'
 import { a, aaaa, startDns } from '../support/dns-server.ts'
 import { loopback } from '../support/own-network.ts'
@@ -120,11 +123,59 @@ describe('names behind a tunnel', () => {
   })
 })
 
+describe('rules of type `dns`', () => {
+  const dns = (rule: Partial<RuleDocument>): RuleDocument => ({
+    ...policyRule({ action: 'block', filters: ['dns'], traffic: 'dns.fqdn == "bank.lab.test"' }),
+    rest: {},
+    ...rule,
+  })
+
+  test('that override a name bypass host selectors: the address of the rule, and no placeholder', async () => {
+    const rest = { rule_settings: { override_ips: ['192.0.2.44', '2001:db8::44'] } }
+    const { gatewayDns, table } = scriptedGatewayDns({ dnsRules: [dns({ action: 'override', rest })] })
+    expect(await askOf(gatewayDns, 'bank.lab.test')).toMatchObject({ data: ['192.0.2.44'] })
+    expect(await askOf(gatewayDns, 'bank.lab.test', 'AAAA')).toMatchObject({ data: ['2001:db8::44'] })
+    expect(table.list()).toEqual([])
+  })
+
+  test('that override with a host give its addresses', async () => {
+    const rest = { rule_settings: { override_host: 'printer' } }
+    expect(await ask({ dnsRules: [dns({ action: 'override', rest })] }, 'bank.lab.test')).toMatchObject({
+      data: ['192.0.2.9'],
+    })
+  })
+
+  test('that block a type of query force the other IP version', async () => {
+    const traffic = 'any(dns.domains[*] == "lab.test") and dns.query_rtype == "AAAA"'
+    const dnsRules = [dns({ traffic })]
+    expect(await ask({ dnsRules }, 'bank.lab.test', 'AAAA')).toMatchObject({ rcode: 'NOERROR', data: ['::'] })
+    expect(await ask({ dnsRules }, 'bank.lab.test')).toMatchObject({ data: ['100.80.0.1'] })
+  })
+
+  test('of which an earlier one allows are not reached, nor are disabled ones', async () => {
+    const block = dns({ precedence: 2 })
+    expect(await ask({ dnsRules: [block] }, 'bank.lab.test')).toMatchObject({ data: ['0.0.0.0'] })
+    const allow = dns({ precedence: 1, action: 'allow' })
+    expect(await ask({ dnsRules: [block, allow] }, 'bank.lab.test')).toMatchObject({ data: ['100.80.0.1'] })
+    expect(await ask({ dnsRules: [dns({ enabled: false })] }, 'bank.lab.test')).toMatchObject({ data: ['100.80.0.1'] })
+  })
+
+  test('on people, places or anything else of a query are left out, and named', () => {
+    const rules = [
+      dns({ name: 'by person', precedence: 1, identity: 'identity.email == "a@example.com"' }),
+      dns({ name: 'by place', precedence: 2, traffic: 'dns.src.geo.country == "NL"' }),
+      dns({ name: 'safe search', precedence: 3, action: 'safesearch' }),
+      dns({ name: 'plain', precedence: 4 }),
+    ]
+    expect(createDnsPolicies(rules, 'default').leftOut).toEqual(['by person', 'by place', 'safe search'])
+  })
+})
+
 describe('other types', () => {
-  test('HTTPS and SVCB of a minded name have an empty answer, and its name server is not asked for them', async () => {
+  test('`https_records: withheld` answers HTTPS and SVCB of a minded name empty, and its name server is not asked for them', async () => {
     const server = await startDns(({ type }) => (type === 'A' ? [a('minded.example.net', '192.0.2.7')] : []))
     for (const type of ['UNKNOWN_65', 'UNKNOWN_64'] as const) {
-      expect(await ask({ upstream: server.address }, 'minded.example.net', type)).toMatchObject({
+      expect(await ask({ upstream: server.address, withholds: true }, 'minded.example.net', type)).toMatchObject({
         rcode: 'NOERROR',
         data: [],
       })
@@ -134,12 +185,12 @@ describe('other types', () => {
 
   test('HTTPS of a minded name without an address has an empty answer; where its addresses cannot be found out, none is told', async () => {
     const empty = await startDns(() => [])
-    expect(await ask({ upstream: empty.address }, 'minded.example.net', 'UNKNOWN_65')).toMatchObject({
+    expect(await ask({ upstream: empty.address, withholds: true }, 'minded.example.net', 'UNKNOWN_65')).toMatchObject({
       rcode: 'NOERROR',
       data: [],
     })
     const broken = await startDns(() => 'SERVFAIL')
-    const { gatewayDns } = scriptedGatewayDns({ upstream: broken.address })
+    const { gatewayDns } = scriptedGatewayDns({ upstream: broken.address, withholds: true })
     const reply = await gatewayDns.answer(queryFor('www.example.net', 'UNKNOWN_65', withOpt()), () => 1232)
     const answer = readAnswer(reply ?? Buffer.alloc(0))
     expect([answer.rcode, extendedError(answer)]).toEqual(['SERVFAIL', '23 the name server failed (SERVFAIL)'])
@@ -193,6 +244,13 @@ describe('passing on what is no address', () => {
     })
     return `${loopback(53)}:${port}`
   }
+
+  test('HTTPS of a minded name goes by as at Cloudflare, and takes no placeholder', async () => {
+    const { gatewayDns, table } = scriptedGatewayDns({ upstream: await textServer('what the name server said') })
+    const { rcode, answers } = await askOf(gatewayDns, 'minded.example.net', 'UNKNOWN_65')
+    expect([rcode, answers?.length]).toEqual(['NOERROR', 1])
+    expect(table.list()).toEqual([])
+  })
 
   test('brings back what the name server says, under the client’s own id', async () => {
     const upstream = await textServer('hello')

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { curl } from '../support/curl.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
@@ -49,6 +49,7 @@ test('the file says where everything is, whole and true, and goes with the lab',
     token_file: join(folder, 'state-0', 'api-token'),
     ca_file: expect.stringMatching(/^\/.*ca\.pem$/),
     sessions_file: join(folder, 'state-0', 'sessions.ndjson'),
+    config: resolve('config/lab.yaml'),
     pid: child.pid,
   })
   const proxy = `http://127.0.0.1:${ready.proxy.port}`

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { cidr, containsIp } from '../../src/net/cidr.ts'
+import { ip } from '../../src/net/ip.ts'
 import type { Account } from '../../src/policy/account.ts'
 import { decide } from '../../src/policy/decide.ts'
 import type { Flow } from '../../src/policy/flow.ts'
@@ -206,6 +207,27 @@ describe('[E1] exempt: no rule is consulted', () => {
       rule: null,
       reason: '10.1.2.3 is behind tunnel narrow by a private route: egress rules do not apply; shared egress at SFO',
     })
+  })
+
+  test('[D5] a public host name leaves from the connector’s own address, where it is declared for the family', () => {
+    const own = account({
+      privateRoutes: networks,
+      hostnameRoutes: names,
+      tunnelEgress: new Map([
+        ['wiki', [ip('192.0.2.9')]],
+        ['narrow', [ip('192.0.2.8')]],
+      ]),
+    })
+    const wiki = decide(snapshot(own, [everything]), flow({ host: 'wiki.corp.test', to: '198.51.100.7:443' }))
+    expect([wiki.outcome, wiki.egress?.address.text]).toEqual(['exempt', '192.0.2.9'])
+    expect(wiki.reason).toBe(
+      "`wiki.corp.test` is behind tunnel wiki by a host name route: egress rules do not apply; its connector's own address 192.0.2.9",
+    )
+    const egressOf = (to: string, host?: string) =>
+      decide(snapshot(own, [everything]), flow(host === undefined ? { to } : { host, to })).egress?.address.text
+    expect(egressOf('[2001:db8:f00::7]:443', 'wiki.corp.test')).toMatch(/^2001:db8:5a:/)
+    // the private side of a tunnel sees no public address
+    expect(egressOf('10.1.2.3:80')).toMatch(/^198\.18\./)
   })
 
   test('only routes of the virtual network in force', () => {

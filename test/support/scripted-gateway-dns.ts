@@ -2,8 +2,10 @@
 
 import { onTestFinished } from 'vitest'
 import type { ConfiguredTunnel } from '../../src/config/lab-config.ts'
+import type { RuleDocument } from '../../src/config/lab-state.ts'
 import { createAddressBook, parseHostsFile } from '../../src/dns/address-book.ts'
 import { createDnsClient } from '../../src/dns/dns-client.ts'
+import { createDnsPolicies } from '../../src/dns/dns-policies.ts'
 import { type DnsServerSettings, serveDns } from '../../src/dns/dns-server.ts'
 import { createForward } from '../../src/dns/forward.ts'
 import { createGatewayDns, type GatewayDns } from '../../src/dns/gateway-dns.ts'
@@ -23,6 +25,10 @@ export interface ScriptedOptions {
   /** `address:port` of the name server behind; without one nobody answers */
   readonly upstream?: string
   readonly range?: string
+  /** `dns.https_records: withheld` */
+  readonly withholds?: boolean
+  /** rules of type `dns` */
+  readonly dnsRules?: readonly RuleDocument[]
 }
 
 export interface ScriptedGatewayDns {
@@ -67,6 +73,7 @@ export function scriptedGatewayDns(options: ScriptedOptions = {}): ScriptedGatew
   const tunnels = createTunnels([TUNNEL])
   const servers = [upstream ?? '127.0.0.1:1']
   const notices: string[] = []
+  const policies = createDnsPolicies(options.dnsRules ?? [], 'default')
   const gatewayDns = createGatewayDns({
     snapshot: () => policy,
     book: () => book,
@@ -75,6 +82,8 @@ export function scriptedGatewayDns(options: ScriptedOptions = {}): ScriptedGatew
     forward: createForward({ servers, timeoutMs }),
     table,
     categoriesOf: () => ({ contentCategories: [], applications: [] }),
+    withholdsServiceBindings: () => options.withholds ?? false,
+    actionFor: (name, type) => policies.actionFor(name, type, new Map()),
     onExhausted: (message) => notices.push(message),
   })
   return { gatewayDns, table, notices }

@@ -11,6 +11,7 @@ const STEP_WORDS: Readonly<Record<PlanStep['from'], string>> = {
   range: 'the rule’s IPv6 range',
   balanced: 'chosen by distance',
   shared: 'shared egress',
+  tunnel: 'the connector’s own address',
 }
 
 const VERDICT_WORDS: Readonly<Record<PlanStep['verdict'], string>> = {

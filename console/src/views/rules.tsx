@@ -141,7 +141,7 @@ function RuleCard(props: RuleCardProps): JSX.Element {
         </button>
         {!isReadOnly && <RuleActions {...props} />}
       </div>
-      {rule.description !== '' && <p class="muted small">{rule.description}</p>}
+      {(rule.description ?? '') !== '' && <p class="muted small">{rule.description}</p>}
       <dl class="rule-body">
         {SLOTS.map(([slot, words]) =>
           rule[slot] === '' ? null : (

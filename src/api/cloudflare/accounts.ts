@@ -1,10 +1,11 @@
-// `/accounts` and what clients ask before anything else: the lab has one account, and the token is good.
+// `/accounts` and what clients ask before anything else: the lab has one account, and the token is good. And the numbers that rules
+// compare with, as the configuration declares them.
 
 import { OWNER } from '../authentication.ts'
 import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { PAGING, pagingOf } from '../select.ts'
-import { ACCOUNT, VERIFIED_TOKEN } from '../shapes/cloudflare.ts'
+import { ACCOUNT, APP_TYPE, CATEGORY, VERIFIED_TOKEN } from '../shapes/cloudflare.ts'
 
 export const ACCOUNT_ROUTES: readonly Route[] = [
   {
@@ -33,7 +34,38 @@ export const ACCOUNT_ROUTES: readonly Route[] = [
     handle: ({ principal = OWNER }) =>
       ok({ id: principal === OWNER ? '0'.repeat(32) : principal.id.replaceAll('-', ''), status: 'active' }),
   },
+  {
+    method: 'GET',
+    path: '/client/v4/accounts/{account_id}/gateway/app_types',
+    summary: 'applications of the configuration, whose ids `app.ids` has, and their one type',
+    access: 'token',
+    answers: { kind: 'list', schema: APP_TYPE },
+    handle: ({ ports }) =>
+      listOf([
+        ...ports.catalogue().applications.map((application) => ({ ...application, application_type_id: 0, ...AGE })),
+        { id: 0, name: 'Lab', description: 'applications that the configuration declares', ...AGE },
+      ]),
+  },
+  {
+    method: 'GET',
+    path: '/client/v4/accounts/{account_id}/gateway/categories',
+    summary: 'content categories of the configuration, whose ids `net.fqdn.content_category` has',
+    access: 'token',
+    answers: { kind: 'list', schema: CATEGORY },
+    handle: ({ ports }) =>
+      listOf(
+        ports.catalogue().contentCategories.map((category) => ({
+          ...category,
+          description: `content such as that of ${category.name}`,
+          class: 'free',
+          beta: false,
+          subcategories: [],
+        })),
+      ),
+  },
 ]
+
+const AGE = { created_at: '2024-01-01T00:00:00Z' }
 
 function account(call: RouteCall) {
   const { id, name } = call.ports.plane.current().account

@@ -130,7 +130,8 @@ function create(call: RouteCall) {
   const type = textField(body, 'type')
   call.change((draft) => {
     const items = readItems(body.items, type, draft.now)
-    draft.put('list', { id, name: textField(body, 'name'), type, description: textField(body, 'description'), items })
+    const made = { id, name: textField(body, 'name'), type, description: textField(body, 'description'), items }
+    draft.put('list', Array.isArray(body.items) ? made : { ...made, isWithoutItems: true })
   })
   return ok(full(written(call, 'list', id)))
 }
@@ -141,18 +142,20 @@ function replace(call: RouteCall) {
     if (sentOr(body, 'type', before.type) !== before.type) throw invalidField('/type', 'the type of a list is fixed')
     const items = readItems(body.items, before.type, now)
     const [name, description] = [textField(body, 'name'), textField(body, 'description')]
-    return { ...before, name, description, items: items.length === 0 ? before.items : items }
+    if (!Array.isArray(body.items)) return { ...before, name, description }
+    const { isWithoutItems: _made, ...rest } = before
+    return { ...rest, name, description, items: keepTimes(items, before.items) }
   })
 }
 
 function edit(call: RouteCall) {
   const { body } = call
   return alter(call, (before, now) => {
-    const gone = new Set(Array.isArray(body.remove) ? (body.remove as string[]) : [])
+    const sent = Array.isArray(body.remove) ? (body.remove as string[]) : []
+    const gone = new Set(sent.map((value) => normalItem(value, before.type)))
     const kept = before.items.filter(({ value }) => !gone.has(value))
-    const items = [...kept, ...readItems(body.append, before.type, now)]
+    const items = once([...kept, ...readItems(body.append, before.type, now, '/append')])
     if (items.length > MAX_ITEMS) throw invalidField('/append', `a list holds at most ${MAX_ITEMS} items`)
-    refuseDoubles(items, '/append')
     return { ...before, items }
   })
 }
@@ -186,25 +189,38 @@ function mentions(expressions: string, id: string): boolean {
   return names.some((name) => canonicalListName(name.slice(1)) === canonicalListName(id))
 }
 
-function readItems(sent: Json | undefined, type: string, now: number): ListItem[] {
+function readItems(sent: Json | undefined, type: string, now: number, pointer = '/items'): ListItem[] {
   const items = (Array.isArray(sent) ? (sent as JsonObject[]) : []).map((item, at) => {
-    const value = textField(item, 'value')
+    const value = normalItem(textField(item, 'value'), type)
     if (type === 'IP' && parseCidr(value) === undefined) {
-      throw invalidField(`/items/${at}/value`, `\`${value}\` is not an IP address or network`)
+      throw invalidField(
+        `${pointer}/${at}/value`,
+        `invalid address: \`${value}\` is neither an IP address nor a network`,
+      )
     }
     const description = typeof item.description === 'string' ? item.description : null
     return { value, description, createdAt: now }
   })
-  refuseDoubles(items, '/items')
-  return items
+  return once(items)
 }
 
-function refuseDoubles(items: readonly ListItem[], pointer: string): void {
-  const seen = new Set<string>()
-  for (const { value } of items) {
-    if (seen.has(value)) throw invalidField(pointer, `item \`${value}\` is given twice`)
-    seen.add(value)
-  }
+/** An item as Cloudflare stores it: the host of a URL in lower case, and no slash at its end. */
+function normalItem(value: string, type: string): string {
+  if (type !== 'URL') return value
+  return value.replace(/^([a-z][a-z0-9+.-]*:\/\/)?[^/?#]*/i, (origin) => origin.toLowerCase()).replace(/\/$/, '')
+}
+
+/** Items that are one after normalising are one; the first stays. */
+function once(items: readonly ListItem[]): ListItem[] {
+  const byValue = new Map<string, ListItem>()
+  for (const item of items) if (!byValue.has(item.value)) byValue.set(item.value, item)
+  return [...byValue.values()]
+}
+
+/** Items that stay have been there since they first came. */
+function keepTimes(items: readonly ListItem[], before: readonly ListItem[]): ListItem[] {
+  const known = new Map(before.map(({ value, createdAt }) => [value, createdAt]))
+  return items.map((item) => ({ ...item, createdAt: known.get(item.value) ?? item.createdAt }))
 }
 
 function summary({ value, createdAt, updatedAt }: Stored<'list'>) {
@@ -214,7 +230,8 @@ function summary({ value, createdAt, updatedAt }: Stored<'list'>) {
 }
 
 function full(stored: Stored<'list'>) {
-  return { ...summary(stored), items: itemsOf(stored) }
+  const { items, isWithoutItems } = stored.value
+  return items.length === 0 && isWithoutItems ? summary(stored) : { ...summary(stored), items: itemsOf(stored) }
 }
 
 /** Items of the configuration file have no time of their own: they are as old as their list. A description that was never

@@ -11,7 +11,7 @@ import { find, liveOf, NAME, newId, objectOf, seconds, TEXT, textField, written 
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/pacfiles'
 const MAX_CONTENTS = 256 * 1024
-const CONTENTS = { type: 'string', minLength: 1, maxLength: MAX_CONTENTS } as const
+const CONTENTS = { type: 'string', minLength: 1, maxLength: MAX_CONTENTS, format: 'pac-file' } as const
 const SLUG = { type: 'string', pattern: '^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$' } as const
 
 export const PAC_FILE_ROUTES: readonly Route[] = [
@@ -87,7 +87,7 @@ function create(call: RouteCall) {
   call.change((draft) => {
     const taken = new Set(draft.all('pacFile').map(({ slug }) => slug))
     const slug = textField(body, 'slug') || freeSlug(name, taken)
-    draft.put('pacFile', { id, name, slug, description: textField(body, 'description'), contents })
+    draft.put('pacFile', { id, name, slug, ...descriptionOf(body), contents })
   })
   return ok(full(call, written(call, 'pacFile', id)))
 }
@@ -99,10 +99,14 @@ function replace(call: RouteCall) {
   call.change((draft) => {
     const before = draft.get('pacFile', id)
     if (before === undefined) throw notFound(`PAC file \`${id}\` not found`)
-    const [name, description] = [textField(body, 'name'), textField(body, 'description')]
-    draft.put('pacFile', { ...before, name, description, contents })
+    draft.put('pacFile', { id, name: textField(body, 'name'), slug: before.slug, ...descriptionOf(body), contents })
   })
   return ok(full(call, written(call, 'pacFile', id)))
+}
+
+/** One that was never sent is not there, so that declarative clients see what they sent. */
+function descriptionOf({ description }: RouteCall['body']): { description?: string } {
+  return typeof description === 'string' ? { description } : {}
 }
 
 function contentsOf({ body }: RouteCall): string {
@@ -130,7 +134,8 @@ function serve(call: RouteCall): ApiResponse {
 function summary(call: RouteCall, { value, createdAt, updatedAt }: Stored<'pacFile'>) {
   const { id, name, slug, description } = value
   const times = { created_at: seconds(createdAt), updated_at: seconds(updatedAt) }
-  return { id, name, slug, description, url: `${call.baseUrl}/pac/${slug}`, ...times }
+  const described = description === undefined ? {} : { description }
+  return { id, name, slug, ...described, url: `${call.baseUrl}/pac/${slug}`, ...times }
 }
 
 function full(call: RouteCall, stored: Stored<'pacFile'>) {

@@ -1,17 +1,39 @@
-// `/zerotrust/subnets/initial_resolved_ip`: where placeholders for host selectors are taken from ([D1]).
+// `/zerotrust/subnets`, above all `initial_resolved_ip`: where placeholders for host selectors are taken from ([D1]).
 
 import type { Stored } from '../../config/lab-state.ts'
 import { ChangeError } from '../../errors/change-error.ts'
 import { containsIp, parseCidr } from '../../net/cidr.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import { ok } from '../response.ts'
+import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
+import { booleanOf, PAGING, pagingOf, textOf, wordsOf } from '../select.ts'
 import { SUBNET } from '../shapes/cloudflare.ts'
-import { deletedMicros, micros, objectOf, sentOr, TEXT, written } from './stored.ts'
+import { keptOf } from './kept-routes.ts'
+import { deletedMicros, liveOf, micros, NETWORK, objectOf, sentOr, TEXT, written } from './stored.ts'
 
-const PATH = '/client/v4/accounts/{account_id}/zerotrust/subnets/initial_resolved_ip/{address_family}'
+const SUBNETS = '/client/v4/accounts/{account_id}/zerotrust/subnets'
+const PATH = `${SUBNETS}/initial_resolved_ip/{address_family}`
+const TYPES = ['initial_resolved_ip', 'warp', 'cloudflare_source'] as const
 
 export const PLACEHOLDER_SUBNET_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: SUBNETS,
+    summary: 'lists the ranges of placeholders and the device subnets that are kept',
+    access: 'token',
+    answers: { kind: 'list', schema: SUBNET },
+    query: [
+      { name: 'name', schema: { type: 'string' }, description: 'only the one with this name' },
+      { name: 'subnet_types', schema: { type: 'array', items: { enum: TYPES } }, description: 'types of subnets' },
+      {
+        name: 'is_deleted',
+        schema: { type: 'boolean' },
+        description: 'true: only deleted ones, of which none is kept',
+      },
+      ...PAGING,
+    ],
+    handle: list,
+  },
   {
     method: 'GET',
     path: PATH,
@@ -29,7 +51,7 @@ export const PLACEHOLDER_SUBNET_ROUTES: readonly Route[] = [
     body: objectOf({
       name: TEXT,
       comment: TEXT,
-      network: { type: 'string' },
+      network: NETWORK,
       subnet_type: {},
       is_default_network: {},
       capacity: {},
@@ -37,6 +59,23 @@ export const PLACEHOLDER_SUBNET_ROUTES: readonly Route[] = [
     handle: replace,
   },
 ]
+
+function list(call: RouteCall) {
+  const { query } = call
+  const name = textOf(query, 'name')
+  const types = wordsOf(query, 'subnet_types')
+  const subnets = [
+    ...liveOf(call, 'placeholderSubnet').map(present),
+    ...keptOf(call, '/zerotrust/subnets/warp'),
+  ] as readonly { readonly name?: unknown; readonly subnet_type?: unknown }[]
+  const found = subnets.filter(
+    (subnet) =>
+      booleanOf(query, 'is_deleted') !== true &&
+      (name === undefined || subnet.name === name) &&
+      (types.length === 0 || types.includes(String(subnet.subnet_type))),
+  )
+  return listOf(found, pagingOf(query))
+}
 
 function replace(call: RouteCall) {
   const id = familyOf(call)
@@ -46,7 +85,7 @@ function replace(call: RouteCall) {
     if (before === undefined) throw notFound(`subnet \`${id}\` not found`)
     const network = sentOr(body, 'network', before.network)
     const parsed = parseCidr(network)
-    if (parsed === undefined) throw invalidField('/network', `\`${network}\` is not a network`)
+    if (parsed === undefined) throw invalidField('/network', `invalid address: \`${network}\` is not a network`)
     for (const route of draft.all('privateRoute')) {
       const other = parseCidr(route.network)
       if (other !== undefined && (containsIp(parsed, other.base) || containsIp(other, parsed.base))) {

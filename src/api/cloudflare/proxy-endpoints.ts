@@ -1,17 +1,17 @@
-// `/gateway/proxy_endpoints`. The lab listens only where its configuration says; endpoints created here are stored and
-// returned, and take effect when the configuration names them.
+// `/gateway/proxy_endpoints`: each has a listener of its own on loopback, whose port the answers tell in `messages`, as Cloudflare's form
+// has no member for it.
 
 import { randomInt } from 'node:crypto'
 import type { Json, Stored } from '../../config/lab-state.ts'
-import { invalidField, notFound } from '../api-error.ts'
+import { invalidField, notFound, requestError } from '../api-error.ts'
 import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { DELETED, PROXY_ENDPOINT } from '../shapes/cloudflare.ts'
-import { find, liveOf, NAME, newId, objectOf, seconds, TEXT, textField, written } from './stored.ts'
+import { find, liveOf, NAME, NETWORK, newId, objectOf, seconds, TEXT, textField, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/proxy_endpoints'
-const IPS = { type: ['array', 'null'], maxItems: 1000, items: { type: 'string' } } as const
+const IPS = { type: ['array', 'null'], maxItems: 1000, items: NETWORK } as const
 
 const SELECTION: Selection<Stored<'proxyEndpoint'>> = {
   searchIn: ({ value }) => [value.name],
@@ -52,7 +52,7 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
     summary: 'one proxy endpoint',
     access: 'token',
     answers: { kind: 'result', schema: PROXY_ENDPOINT },
-    handle: (call) => ok(present(find(call, 'proxyEndpoint', call.params.id ?? '', 'proxy endpoint'))),
+    handle: (call) => shown(call, find(call, 'proxyEndpoint', call.params.id ?? '', 'proxy endpoint')),
   },
   {
     method: 'PATCH',
@@ -79,21 +79,36 @@ export const PROXY_ENDPOINT_ROUTES: readonly Route[] = [
   },
 ]
 
-const NO_DOOR = {
-  code: 20201,
-  message: 'stored without effect: the lab listens only where its configuration file says',
-}
-
-function create(call: RouteCall) {
-  const id = newId()
+async function create(call: RouteCall) {
+  const { endpoints } = call.ports
+  if (endpoints === undefined) {
+    const message =
+      'this lab opens no further listeners (it has workers); declare the endpoint in its configuration file'
+    throw requestError('unsupported', message)
+  }
   const { body } = call
   const kind = body.kind === 'identity' ? 'identity' : 'ip'
   const networks = networksOf(body.ips)
   if (kind === 'identity' && networks.length > 0)
     throw invalidField('/ips', 'an endpoint of kind `identity` has no networks')
   const subdomain = Array.from({ length: 10 }, () => randomInt(36).toString(36)).join('')
-  call.change((draft) => draft.put('proxyEndpoint', { id, kind, name: textField(body, 'name'), subdomain, networks }))
-  return ok(present(written(call, 'proxyEndpoint', id)), { messages: [NO_DOOR] })
+  const given = Array.isArray(body.ips) ? {} : { isWithoutNetworks: true as const }
+  const made = { id: newId(), kind, name: textField(body, 'name'), subdomain, networks, ...given } as const
+  const port = await endpoints.open(made)
+  try {
+    call.change((draft) => draft.put('proxyEndpoint', { ...made, port }))
+  } catch (thrown) {
+    endpoints.shut(made.id)
+    throw thrown
+  }
+  return shown(call, written(call, 'proxyEndpoint', made.id))
+}
+
+/** Where it listens stands beside it. */
+function shown(call: RouteCall, stored: Stored<'proxyEndpoint'>) {
+  const at = call.ports.endpoints?.addressOf(stored.value.id)
+  const message = at === undefined ? [] : [{ code: 20201, message: `listens on ${at.host}:${at.port}, TLS or not` }]
+  return ok(present(stored), { messages: message })
 }
 
 function edit(call: RouteCall) {
@@ -110,7 +125,7 @@ function edit(call: RouteCall) {
       throw invalidField('/ips', 'an endpoint of kind `identity` has no networks')
     draft.put('proxyEndpoint', { ...before, name: textField(body, 'name') || before.name, networks })
   })
-  return ok(present(written(call, 'proxyEndpoint', id)))
+  return shown(call, written(call, 'proxyEndpoint', id))
 }
 
 function networksOf(sent: Json | undefined): string[] {
@@ -118,7 +133,7 @@ function networksOf(sent: Json | undefined): string[] {
 }
 
 function present({ value, createdAt, updatedAt }: Stored<'proxyEndpoint'>) {
-  const { id, name, kind, subdomain, networks } = value
-  const ips = kind === 'ip' ? { ips: networks } : {}
+  const { id, name, kind, subdomain, networks, isWithoutNetworks } = value
+  const ips = kind === 'ip' && !(networks.length === 0 && isWithoutNetworks) ? { ips: networks } : {}
   return { id, name, kind, subdomain, ...ips, created_at: seconds(createdAt), updated_at: seconds(updatedAt) }
 }

@@ -10,34 +10,29 @@ import type { Route, RouteCall } from '../router.ts'
 import { idContains, nameContains, type Selection, select, selectionParameters } from '../select.ts'
 import { DELETED, RULE } from '../shapes/cloudflare.ts'
 import { fromRuleDocument, toRuleDocument } from './rule-document.ts'
-import { ANY_OBJECT, FLAG, find, liveOf, NAME, newId, objectOf, TEXT, UUID, written } from './stored.ts'
+import { EXPIRATION, foreignSettings, RULE_SETTINGS, SCHEDULE } from './rule-settings.ts'
+import { FLAG, find, liveOf, NAME, newId, objectOf, TEXT, UUID, written } from './stored.ts'
 
 const PATH = '/client/v4/accounts/{account_id}/gateway/rules'
 const IS_UUID = new RegExp(UUID.pattern)
 /** of an account ([R14]) */
 const MOST_RULES = 500
 
-const EGRESS = {
-  type: ['object', 'null'],
-  additionalProperties: false,
-  properties: { ipv4: TEXT, ipv4_fallback: TEXT, ipv6: TEXT },
-} as const
-
 /** What the body of a rule must be, for creating, replacing and previewing. */
 export const RULE_BODY = objectOf(
   {
     name: NAME,
     description: TEXT,
-    action: { type: 'string', minLength: 1, maxLength: 64 },
+    action: { type: 'string', minLength: 1, maxLength: 64, format: 'rule-action' },
     enabled: FLAG,
     filters: { type: ['array', 'null'], maxItems: 1, items: { enum: RULE_FILTERS } },
     precedence: { type: ['integer', 'null'], minimum: 0, maximum: 2_147_483_647 },
     traffic: { ...TEXT, maxLength: 65_536 },
     identity: { ...TEXT, maxLength: 65_536 },
     device_posture: { ...TEXT, maxLength: 65_536 },
-    rule_settings: { ...ANY_OBJECT, properties: { egress: EGRESS } },
-    schedule: ANY_OBJECT,
-    expiration: ANY_OBJECT,
+    rule_settings: RULE_SETTINGS,
+    schedule: SCHEDULE,
+    expiration: EXPIRATION,
     ...Object.fromEntries(SERVER_FIELDS.map((field) => [field, {}])),
   },
   ['name', 'action'],
@@ -131,8 +126,7 @@ function create(call: RouteCall) {
   const id = newId()
   const mode = modeOf(call)
   call.change((draft) => draft.put('rule', ruleOf(draft, id, call.body, mode)))
-  const stored = written(call, 'rule', id)
-  return ok(presentRule(call, stored), { messages: neverEvaluated(call, stored) })
+  return shown(call, id)
 }
 
 function replace(call: RouteCall) {
@@ -142,7 +136,21 @@ function replace(call: RouteCall) {
     if (draft.get('rule', id) === undefined) throw notFound(`rule \`${id}\` not found`)
     draft.put('rule', ruleOf(draft, id, call.body, mode))
   })
-  return ok(presentRule(call, written(call, 'rule', id)))
+  return shown(call, id)
+}
+
+function shown(call: RouteCall, id: string) {
+  const stored = written(call, 'rule', id)
+  return ok(presentRule(call, stored), { messages: [...neverEvaluated(call, stored), ...withoutEffect(stored)] })
+}
+
+/** Settings that rules of this type do not have, in a rule that the lab only keeps. */
+function withoutEffect({ value }: Stored<'rule'>): ApiMessage[] {
+  const type = value.filters[0] ?? 'none'
+  return foreignSettings(value.rest.rule_settings, type).map((name) => ({
+    code: 20202,
+    message: `\`rule_settings.${name}\` has no effect: rules of type \`${type}\` have no such setting`,
+  }))
 }
 
 function replaceAll(call: RouteCall) {
@@ -170,7 +178,7 @@ export function ruleOf(draft: Draft, id: string, body: JsonObject, mode: Mode): 
   const before = draft.get('rule', id)
   const behind = () => nextPrecedence(draft.all('rule'), Math.random())
   const precedence = precedenceOf(body) ?? before?.precedence ?? behind()
-  return toRuleDocument(body, { id, precedence, mode })
+  return toRuleDocument(body, { id, precedence, mode, lists: draft.all('list') })
 }
 
 /** [R9]: said once per type of rule and run of the lab. */
@@ -180,7 +188,10 @@ function neverEvaluated(call: RouteCall, { value }: Stored<'rule'>): ApiMessage[
   toldOf.set(call.ports, told)
   if (type === 'egress' || told.has(type)) return []
   told.add(type)
-  const message = `rules of type \`${type}\` are stored and returned, but never evaluated by this lab`
+  const message =
+    type === 'dns'
+      ? 'rules of type `dns` are stored and returned; Gateway DNS of this lab evaluates those that allow, block or override by the name and the type of a query'
+      : `rules of type \`${type}\` are stored and returned, but never evaluated by this lab`
   call.ports.notice(message)
   return [{ code: 20200, message }]
 }
@@ -190,8 +201,8 @@ const toldOf = new WeakMap<object, Set<string>>()
 /** A rule in the form of Cloudflare's API. */
 export function presentRule(call: RouteCall, stored: Stored<'rule'>) {
   const { plane } = call.ports
-  const { id: accountId } = plane.current().account
-  return fromRuleDocument(stored, { accountId, readOnly: plane.rulesFromFile, mode: modeOf(call) })
+  const { account } = plane.current()
+  return fromRuleDocument(stored, { account, readOnly: plane.rulesFromFile, mode: modeOf(call), now: plane.now() })
 }
 
 function modeOf(call: RouteCall) {

@@ -66,6 +66,7 @@ export const UUID = {
   type: 'string',
   pattern: '^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$',
 } as const
+export const NETWORK = { type: 'string', format: 'cidr' } as const
 /** Kept as it is, whatever is inside. */
 export const ANY_OBJECT = { type: ['object', 'null'] } as const
 
@@ -77,6 +78,16 @@ export const ECHOED = {
   updated_at: {},
   deleted_at: {},
 } as const
+
+/** An object of these members and no others, or null. */
+export function membersOf(properties: RouteSchema): RouteSchema {
+  return { type: ['object', 'null'], additionalProperties: false, properties }
+}
+
+/** The same for members that may hold anything. */
+export function anyMembersOf(...names: readonly string[]): RouteSchema {
+  return membersOf(Object.fromEntries(names.map((name) => [name, {}])))
+}
 
 /** A body of these fields and no others. */
 export function objectOf(properties: RouteSchema, required: readonly string[] = []): RouteSchema {

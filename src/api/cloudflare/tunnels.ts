@@ -1,161 +1,159 @@
-// `/cfd_tunnel`, as far as routes need one: a name with an id. No tunnel carries anything here.
+// `/cfd_tunnel` and `/warp_connector`, as far as routes need them: names with ids. No connector of either type runs in the lab.
 
-import type { Stored } from '../../config/lab-state.ts'
-import { notFound } from '../api-error.ts'
+import type { Stored, TunnelDocument } from '../../config/lab-state.ts'
 import { listOf, ok } from '../response.ts'
-import type { Route, RouteCall } from '../router.ts'
-import { booleanOf, instantOf, PAGING, pagingOf, textOf, uuidOf, wordOf } from '../select.ts'
-import { TUNNEL } from '../shapes/cloudflare.ts'
-import { allOf, deletedMicros, micros, NAME, newId, objectOf, sentOr, textField, written } from './stored.ts'
+import type { QueryParameter, Route, RouteCall } from '../router.ts'
+import { textOf, uuidOf, wordOf, wordsOf } from '../select.ts'
+import { CONNECTION, TUNNEL } from '../shapes/cloudflare.ts'
+import { TEXT } from '../shapes/shape.ts'
+import { idOf, type NetworkResource, networkRoutes } from './network-resource.ts'
+import { deletedMicros, FLAG, find, micros, NAME, sentOr, textField } from './stored.ts'
 
-const PATH = '/client/v4/accounts/{account_id}/cfd_tunnel'
-const SECRET = { type: 'string', description: 'checked but not stored' } as const
-const FIELDS = { name: NAME, config_src: { enum: ['local', 'cloudflare', null] }, tunnel_secret: SECRET }
+const A = '/client/v4/accounts/{account_id}'
+/** The types of tunnels that can be made here; both are kept alike. */
+const TUNNEL_TYPES = ['cfd_tunnel', 'warp_connector'] as const
+
+type TunnelType = (typeof TUNNEL_TYPES)[number]
+
+/** Types of tunnels that Cloudflare has. */
+export const TYPES: QueryParameter = {
+  name: 'tun_types',
+  schema: {
+    type: 'array',
+    items: { enum: ['cfd_tunnel', 'warp_connector', 'warp', 'magic', 'ip_sec', 'gre', 'cni'] },
+  },
+  description: `tunnel types, repeated or separated by commas; the lab has ${TUNNEL_TYPES.join(' and ')}`,
+}
+
+const SECRET = { type: ['string', 'null'], description: 'checked but not stored' } as const
 /** No connector ever runs in the lab. */
 const STATUS = 'inactive'
 const STATUSES = ['inactive', 'degraded', 'healthy', 'down'] as const
+const WORDS = { cfd_tunnel: 'tunnel', warp_connector: 'WARP connector' } as const
 
-export const TUNNEL_ROUTES: readonly Route[] = [
+const QUERY: readonly QueryParameter[] = [
+  { name: 'name', schema: { type: 'string' }, description: 'only the one with this name' },
+  { name: 'uuid', schema: { type: 'string', format: 'uuid' }, description: 'only the one with this id' },
+  { name: 'include_prefix', schema: { type: 'string' }, description: 'only names with this prefix' },
+  { name: 'exclude_prefix', schema: { type: 'string' }, description: 'only names without this prefix' },
   {
-    method: 'GET',
-    path: PATH,
-    summary: 'lists tunnels, including deleted ones by default',
-    access: 'token',
-    answers: { kind: 'list', schema: TUNNEL },
-    query: [
-      { name: 'name', schema: { type: 'string' }, description: 'only the one with this name' },
-      { name: 'uuid', schema: { type: 'string', format: 'uuid' }, description: 'only the one with this id' },
-      {
-        name: 'is_deleted',
-        schema: { type: 'boolean' },
-        description: 'true: only deleted ones; false: only existing ones',
-      },
-      {
-        name: 'existed_at',
-        schema: { type: 'string', format: 'date-time' },
-        description: 'only those that existed at this time',
-      },
-      { name: 'include_prefix', schema: { type: 'string' }, description: 'only names with this prefix' },
-      { name: 'exclude_prefix', schema: { type: 'string' }, description: 'only names without this prefix' },
-      {
-        name: 'status',
-        schema: { enum: STATUSES },
-        description: 'only this status; every tunnel of the lab is `inactive`',
-      },
-      ...PAGING,
-    ],
-    handle: list,
-  },
-  {
-    method: 'POST',
-    path: PATH,
-    summary: 'creates a tunnel',
-    access: 'token',
-    answers: { kind: 'result', schema: TUNNEL },
-    body: objectOf(FIELDS, ['name']),
-    handle: create,
-  },
-  {
-    method: 'GET',
-    path: `${PATH}/{id}`,
-    summary: 'one tunnel, even if deleted',
-    access: 'token',
-    answers: { kind: 'result', schema: TUNNEL },
-    handle: (call) => ok(present(call, findAny(call))),
-  },
-  {
-    method: 'PATCH',
-    path: `${PATH}/{id}`,
-    summary: 'renames a tunnel',
-    access: 'token',
-    answers: { kind: 'result', schema: TUNNEL },
-    body: objectOf(FIELDS),
-    handle: edit,
-  },
-  {
-    method: 'DELETE',
-    path: `${PATH}/{id}`,
-    summary: 'deletes a tunnel and its routes',
-    access: 'token',
-    answers: { kind: 'result', schema: TUNNEL },
-    handle: remove,
+    name: 'status',
+    schema: { enum: STATUSES },
+    description: 'only this status; every tunnel of the lab is `inactive`',
   },
 ]
 
-function list(call: RouteCall) {
-  const { query } = call
+/** `type` undefined: tunnels of both types. */
+function tunnelsAt(path: string, type?: TunnelType): NetworkResource<'tunnel'> {
+  const what = type === undefined ? 'tunnel' : WORDS[type]
+  return {
+    kind: 'tunnel',
+    path,
+    what,
+    words: {
+      plural: type === undefined ? 'tunnels of both types' : `${what}s`,
+      create: `creates a ${what}`,
+      edit: `renames a ${what}`,
+      remove: `deletes a ${what} and its routes`,
+    },
+    schema: TUNNEL,
+    fields: {
+      name: NAME,
+      tunnel_secret: SECRET,
+      ...(type === 'cfd_tunnel' ? { config_src: { enum: ['local', 'cloudflare', null] } } : { ha: FLAG }),
+    },
+    required: ['name'],
+    query: type === undefined ? [...QUERY, TYPES] : QUERY,
+    isPaged: true,
+    readsDeleted: true,
+    belongs: ({ value }) => type === undefined || typeOf(value) === type,
+    fits,
+    make: ({ body }, id) => ({
+      id,
+      name: textField(body, 'name'),
+      // a remotely managed tunnel is what Cloudflare's own default is not
+      configSource: body.config_src === 'cloudflare' || type === 'warp_connector' ? 'cloudflare' : 'local',
+      ...(type === 'warp_connector' ? { type, ...(body.ha === true ? { ha: true } : {}) } : {}),
+    }),
+    alter: ({ body }, before) => ({
+      ...before,
+      name: sentOr(body, 'name', before.name),
+      configSource: sentOr(body, 'config_src', before.configSource),
+      ...(typeof body.ha === 'boolean' ? { ha: body.ha } : {}),
+    }),
+    beforeRemove: ({ id }, draft) => {
+      for (const kind of ['privateRoute', 'hostnameRoute'] as const) {
+        for (const route of draft.all(kind)) if (route.tunnelId === id) draft.remove(kind, route.id)
+      }
+    },
+    present,
+  }
+}
+
+function connectorRoutes(type: TunnelType): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: `${A}/${type}/{id}/token`,
+      summary: 'a token of the form that connectors take; none can log in with it here',
+      access: 'token',
+      answers: { kind: 'result', schema: TEXT },
+      handle: (call) => {
+        const t = find(call, 'tunnel', idOf(call), WORDS[type]).value.id
+        const a = call.ports.plane.current().account.id
+        const s = Buffer.from('egresslab').toString('base64')
+        return ok(Buffer.from(JSON.stringify({ a, t, s })).toString('base64'))
+      },
+    },
+    {
+      method: 'GET',
+      path: `${A}/${type}/{id}/connections`,
+      summary: 'its connections, of which the lab has none',
+      access: 'token',
+      answers: { kind: 'list', schema: CONNECTION },
+      handle: (call) => {
+        find(call, 'tunnel', idOf(call), WORDS[type])
+        return listOf([])
+      },
+    },
+  ]
+}
+
+export const TUNNEL_ROUTES: readonly Route[] = [
+  ...networkRoutes(tunnelsAt(`${A}/tunnels`)).slice(0, 1),
+  ...TUNNEL_TYPES.flatMap((type) => [...networkRoutes(tunnelsAt(`${A}/${type}`, type)), ...connectorRoutes(type)]),
+]
+
+/** The type of a tunnel; those of the configuration file are `cfd_tunnel`. */
+export function typeOf(tunnel: TunnelDocument | undefined): TunnelType {
+  return tunnel?.type ?? 'cfd_tunnel'
+}
+
+function fits({ query }: RouteCall): (stored: Stored<'tunnel'>) => boolean {
   const [name, id] = [textOf(query, 'name'), uuidOf(query, 'uuid')]
-  const isDeleted = booleanOf(query, 'is_deleted')
-  const existedAt = instantOf(query, 'existed_at')
   const [include, exclude] = [textOf(query, 'include_prefix'), textOf(query, 'exclude_prefix')]
   const status = wordOf(query, 'status', STATUSES) ?? STATUS
-  const found = allOf(call, 'tunnel').filter(
-    ({ value, createdAt, deletedAt }) =>
-      (name === undefined || value.name === name) &&
-      (id === undefined || value.id === id) &&
-      (isDeleted === undefined || (deletedAt !== null) === isDeleted) &&
-      (existedAt === undefined || (createdAt <= existedAt && (deletedAt === null || deletedAt > existedAt))) &&
-      (include === undefined || value.name.startsWith(include)) &&
-      (exclude === undefined || !value.name.startsWith(exclude)) &&
-      status === STATUS,
-  )
-  return listOf(
-    found.map((tunnel) => present(call, tunnel)),
-    pagingOf(query),
-  )
-}
-
-function create(call: RouteCall) {
-  const id = newId()
-  const { body } = call
-  // a remotely managed tunnel is what Cloudflare's own default is not
-  const configSource = body.config_src === 'cloudflare' ? 'cloudflare' : 'local'
-  call.change((draft) => draft.put('tunnel', { id, name: textField(body, 'name'), configSource }))
-  return ok(present(call, written(call, 'tunnel', id)))
-}
-
-function edit(call: RouteCall) {
-  const id = idOf(call)
-  call.change((draft) => {
-    const before = draft.get('tunnel', id)
-    if (before === undefined) throw notFound(`tunnel \`${id}\` not found`)
-    draft.put('tunnel', { ...before, name: sentOr(call.body, 'name', before.name) })
-  })
-  return ok(present(call, written(call, 'tunnel', id)))
-}
-
-function remove(call: RouteCall) {
-  const id = idOf(call)
-  call.change((draft) => {
-    for (const kind of ['privateRoute', 'hostnameRoute'] as const) {
-      for (const route of draft.all(kind)) if (route.tunnelId === id) draft.remove(kind, route.id)
-    }
-    if (!draft.remove('tunnel', id)) throw notFound(`tunnel \`${id}\` not found`)
-  })
-  return ok(present(call, written(call, 'tunnel', id)))
-}
-
-function findAny(call: RouteCall): Stored<'tunnel'> {
-  const stored = call.ports.plane.current().state.tunnel.get(idOf(call))
-  if (stored === undefined) throw notFound(`tunnel \`${idOf(call)}\` not found`)
-  return stored
-}
-
-function idOf(call: RouteCall): string {
-  return (call.params.id ?? '').toLowerCase()
+  const types = wordsOf(query, 'tun_types')
+  return ({ value }) =>
+    (types.length === 0 || types.includes(typeOf(value))) &&
+    (name === undefined || value.name === name) &&
+    (id === undefined || value.id === id) &&
+    (include === undefined || value.name.startsWith(include)) &&
+    (exclude === undefined || !value.name.startsWith(exclude)) &&
+    status === STATUS
 }
 
 function present(call: RouteCall, stored: Stored<'tunnel'>) {
-  const { id, name, configSource } = stored.value
+  const { id, name, configSource, ha } = stored.value
+  const type = typeOf(stored.value)
+  const managed = { config_src: configSource, remote_config: configSource === 'cloudflare' }
   return {
     id,
     account_tag: call.ports.plane.current().account.id,
     name,
     status: STATUS,
-    tun_type: 'cfd_tunnel',
-    config_src: configSource,
-    remote_config: configSource === 'cloudflare',
-    connections: [],
+    tun_type: type,
+    ...(type === 'cfd_tunnel' ? managed : { ha: ha ?? false }),
     conns_active_at: null,
     conns_inactive_at: null,
     metadata: {},

@@ -2,19 +2,23 @@
 // the console's types come from, and a test holds real answers of every route to them.
 
 import type { JsonObject } from '../../config/lab-state.ts'
+import { KNOWN_ACTIONS } from '../../policy/rule-check.ts'
 import type { Answers, Route } from '../router.ts'
 import { FAILURE, listEnvelope, resultEnvelope } from '../shapes/envelope.ts'
 
 const JSON_TYPE = 'application/json'
 const EVENT_STREAM = 'text/event-stream'
 
-/** The document for these routes. Throws a RangeError where two schemas share a title. */
-export function openApiDocument(routes: readonly Route[], version: string): JsonObject {
+/** The document for these routes of this lab. Throws a RangeError where two schemas share a title. */
+export function openApiDocument(
+  routes: readonly Route[],
+  { version, accountId }: { readonly version: string; readonly accountId: string },
+): JsonObject {
   const schemas = new Map<string, unknown>()
   const paths: Record<string, Record<string, unknown>> = {}
   for (const route of routes) {
     const path = paths[route.path] ?? {}
-    path[route.method.toLowerCase()] = operation(route, schemas)
+    path[route.method.toLowerCase()] = operation(route, schemas, accountId)
     paths[route.path] = path
   }
   const document = {
@@ -39,22 +43,55 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
 
 type Schemas = Map<string, unknown>
 
-function operation(route: Route, schemas: Schemas) {
+const ANY_TEXT = { type: 'string', minLength: 1 }
+const PATH_PARAMETERS: Readonly<Record<string, object>> = {
+  address_family: { type: 'string', enum: ['v4', 'v6'] },
+  ip: {
+    anyOf: [
+      { type: 'string', format: 'ipv4' },
+      { type: 'string', format: 'ipv6' },
+    ],
+  },
+  email: { type: 'string', format: 'email' },
+}
+
+const OCTET = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
+const H = '[0-9a-fA-F]{1,4}'
+const V6 = [
+  `(${H}:){7}${H}`,
+  `(${H}:){1,7}:`,
+  ...[6, 5, 4, 3, 2].map((most) => `(${H}:){1,${most}}(:${H}){1,${7 - most}}`),
+  `${H}:(:${H}){1,6}`,
+  `:((:${H}){1,7}|:)`,
+].join('|')
+/** JSON Schema has no such formats: readers of the document get a pattern. */
+const PATTERNS: Readonly<Record<string, string>> = {
+  cidr: `^(${OCTET}(\\.${OCTET}){3}(/(3[0-2]|[12]?[0-9]))?|(${V6})(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$`,
+  'pac-file': 'FindProxyForURL',
+  'rule-action': `^(${KNOWN_ACTIONS.join('|')})$`,
+}
+
+function operation(route: Route, schemas: Schemas, accountId: string) {
   const { summary, access, path, query, answers } = route
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: 'path',
     required: true,
-    schema: { type: 'string' },
+    schema: name === 'account_id' ? { type: 'string', enum: [accountId] } : (PATH_PARAMETERS[name ?? ''] ?? ANY_TEXT),
   }))
-  const inQuery = (query ?? []).map(({ name, schema, description }) => ({ name, in: 'query', schema, description }))
+  const inQuery = (query ?? []).map(({ name, schema, description }) => ({
+    name,
+    in: 'query',
+    schema: named(schema, schemas),
+    description,
+  }))
   const refused = { description: 'refused', content: { [JSON_TYPE]: { schema: named(FAILURE, schemas) } } }
   return {
     operationId: operationId(route),
     summary,
     parameters: [...inPath, ...inQuery],
     security: access === 'open' ? [] : access === 'user' ? [{ user: [] }] : [{ token: [] }, { key: [] }],
-    ...requestBody(route),
+    ...requestBody(route, schemas),
     responses: {
       '200': { description: 'done', content: contentOf(answers, schemas) },
       '4XX': refused,
@@ -73,8 +110,10 @@ function operationId({ method, path }: Route): string {
   return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
 }
 
-function requestBody({ body, takes }: Route) {
-  if (body !== undefined) return { requestBody: { required: true, content: { [JSON_TYPE]: { schema: body } } } }
+function requestBody({ body, takes }: Route, schemas: Schemas) {
+  if (body !== undefined) {
+    return { requestBody: { required: true, content: { [JSON_TYPE]: { schema: named(body, schemas) } } } }
+  }
   if (takes !== undefined) return { requestBody: { required: true, content: { [takes.mediaType]: {} } } }
   return {}
 }
@@ -110,12 +149,14 @@ function essenceOf(mediaType: string): string {
   return mediaType.split(';')[0] ?? mediaType
 }
 
-/** The same schema with everything that has a title moved to the components, by reference. */
+/** The same schema with everything that has a title moved to the components, by reference, and formats of our own by their pattern. */
 function named(schema: unknown, schemas: Schemas): unknown {
   if (Array.isArray(schema)) return schema.map((item) => named(item, schemas))
   if (typeof schema !== 'object' || schema === null) return schema
   const copy = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, named(value, schemas)]))
-  const { title } = copy
+  const { title, format } = copy
+  const pattern = typeof format === 'string' ? PATTERNS[format] : undefined
+  if (pattern !== undefined) return { ...copy, pattern }
   if (typeof title !== 'string') return copy
   const before = schemas.get(title)
   if (before !== undefined && JSON.stringify(before) !== JSON.stringify(copy)) {

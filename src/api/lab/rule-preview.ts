@@ -5,18 +5,20 @@ import { checkPractices } from '../../analysis/best-practices.ts'
 import type { JsonObject, LabSnapshot } from '../../config/lab-state.ts'
 import { precedenceOf, readRule } from '../../config/rule-document.ts'
 import { ChangeError } from '../../errors/change-error.ts'
+import { InputError } from '../../errors/issue.ts'
 import { decide } from '../../policy/decide.ts'
 import type { Decision } from '../../policy/decision.ts'
 import { SLOT_NAMES } from '../../policy/fields.ts'
 import { checkRule, nextPrecedence } from '../../policy/rule-check.ts'
 import type { RuleIssue } from '../../policy/rule-expressions.ts'
+import type { World } from '../../prove/subject.ts'
 import type { RecentSession } from '../../proxy/live-sessions.ts'
 import { ApiError, notFound } from '../api-error.ts'
 import { RULE_BODY, ruleOf } from '../cloudflare/rules.ts'
 import type { ControlPlane } from '../ports.ts'
 import { type ApiResponse, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
-import { PREVIEW, type RuleProblem } from '../shapes/lab.ts'
+import { PREVIEW, RULE_DIFFERENCE, type RuleProblem } from '../shapes/lab.ts'
 import { compileSchema } from '../validate.ts'
 
 const MOST_SESSIONS = 5000
@@ -53,10 +55,40 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
     },
     handle: preview,
   },
+  {
+    method: 'POST',
+    path: '/lab/v1/rules/difference',
+    summary: 'proves which connections a rule would move, before it is saved; needs the optional solver',
+    access: 'token',
+    role: 'operator',
+    answers: { kind: 'result', schema: RULE_DIFFERENCE },
+    body: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['rule'],
+      properties: {
+        id: {
+          type: ['string', 'null'],
+          maxLength: 64,
+          description: 'the rule to replace or delete; null for a new one',
+        },
+        rule: { type: ['object', 'null'] },
+        seconds: { type: 'integer', minimum: 1, maximum: 120, description: 'time limit, 10 unless given' },
+      },
+    },
+    handle: difference,
+  },
 ]
 
+interface Prepared {
+  readonly id: string
+  readonly problems: readonly RuleProblem[]
+  /** absent where the rule could not be saved */
+  readonly after?: LabSnapshot
+}
+
 /** Told by the very steps of creating and replacing, so that what it says is what a save would do. */
-function preview(call: RouteCall): ApiResponse {
+function prepare(call: RouteCall): Prepared {
   const { plane } = call.ports
   const now = plane.current()
   const { id: replaced, rule: sent = null } = call.body
@@ -64,9 +96,41 @@ function preview(call: RouteCall): ApiResponse {
   if (typeof replaced === 'string' && !isThere(now, id)) throw notFound(`rule \`${id}\` not found`)
   const body = sent === null ? undefined : (sent as JsonObject)
   const problems = body === undefined ? [] : problemsOf(now, id, body)
-  if (problems.some(({ severity }) => severity === 'error')) return ok({ problems, replay: null })
+  if (problems.some(({ severity }) => severity === 'error')) return { id, problems }
   const after = snapshotWith(plane, id, body)
-  if (!('ruleset' in after)) return ok({ problems: [...problems, after], replay: null })
+  return 'ruleset' in after ? { id, problems, after } : { id, problems: [...problems, after] }
+}
+
+/** The whole difference, for every connection there can be. */
+async function difference(call: RouteCall): Promise<ApiResponse> {
+  const { problems, after } = prepare(call)
+  if (after === undefined) return ok({ problems, difference: null })
+  const now = call.ports.plane.current()
+  const world: World = {
+    people: [],
+    groups: [],
+    devices: [],
+    networks: after.account.virtualNetworks.map(({ id }) => id),
+    endpoints: call.ports.listeners().flatMap(({ endpoint }) => endpoint?.host ?? []),
+    destinations: [],
+    isClosed: false,
+  }
+  const timeoutMs = 1000 * (typeof call.body.seconds === 'number' ? call.body.seconds : 10)
+  const { compareSubjects, comparisonJson } = await import('../../prove/compare.ts')
+  try {
+    const [before, then] = [{ snapshot: now, world } as const, { snapshot: after, world } as const]
+    const compared = await compareSubjects(before, then, { timeoutMs, inPlace: false })
+    return ok({ problems, difference: comparisonJson(compared) })
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown
+    const own = thrown.issues.map(({ code, message, hint }) => ({ ...asError(code, message), hint: hint ?? null }))
+    return ok({ problems: [...problems, ...own], difference: null })
+  }
+}
+
+function preview(call: RouteCall): ApiResponse {
+  const { id, problems, after } = prepare(call)
+  if (after === undefined) return ok({ problems, replay: null })
   const wanted = typeof call.body.sessions === 'number' ? call.body.sessions : MOST_SESSIONS
   const advice = adviceOn(after, id).filter(({ code }) => !isToldBy(problems, code))
   return ok({ problems: [...problems, ...advice], replay: replay(call, after, wanted) })

@@ -6,6 +6,7 @@ import {
   ANY_OBJECT,
   COUNT,
   FLAG,
+  NETWORK,
   NOTHING_OR_TEXT,
   nullable,
   object,
@@ -33,7 +34,7 @@ export const RULE = object(
   {
     id: UUID,
     name: TEXT,
-    description: TEXT,
+    description: Type.Optional(TEXT),
     precedence: Type.Integer({ minimum: 0 }),
     enabled: FLAG,
     action: TEXT,
@@ -58,11 +59,11 @@ export const RULE = object(
 const LIST_MEMBERS = { id: UUID, name: TEXT, type: TEXT, description: TEXT, count: COUNT, ...TIMES }
 export const LIST_ITEM = object({ value: TEXT, description: Type.Optional(TEXT), created_at: TIME }, 'ListItem')
 export const LIST_SUMMARY = object(LIST_MEMBERS, 'ListSummary')
-export const LIST = object({ ...LIST_MEMBERS, items: Type.Array(LIST_ITEM) }, 'List')
+export const LIST = object({ ...LIST_MEMBERS, items: Type.Optional(Type.Array(LIST_ITEM)) }, 'List')
 
 /** `settings` holds whatever was kept beside what the lab acts on */
 export const CONFIGURATION = object(
-  { settings: Type.Object({ host_selector: object({ enabled: FLAG }) }), ...TIMES },
+  { settings: Type.Object({ host_selector: Type.Optional(object({ enabled: FLAG })) }), ...TIMES },
   'Configuration',
 )
 export const LOGGING = object({ redact_pii: nullable(FLAG), settings_by_rule_type: nullable(ANY_OBJECT) }, 'Logging')
@@ -72,7 +73,11 @@ export const DEVICE_SETTINGS = object(
     gateway_udp_proxy_enabled: FLAG,
     root_certificate_installation_enabled: FLAG,
     use_zt_virtual_ip: FLAG,
-    disable_for_time: COUNT,
+    disable_for_time: Type.Integer(),
+    external_emergency_signal_enabled: Type.Optional(FLAG),
+    external_emergency_signal_fingerprint: Type.Optional(TEXT),
+    external_emergency_signal_interval: Type.Optional(TEXT),
+    external_emergency_signal_url: Type.Optional(TEXT),
   },
   'DeviceSettings',
 )
@@ -83,13 +88,20 @@ export const PROXY_ENDPOINT = object(
     name: TEXT,
     kind: Type.Enum(['ip', 'identity']),
     subdomain: TEXT,
-    ips: Type.Optional(Type.Array(TEXT)),
+    ips: Type.Optional(Type.Array(NETWORK)),
     ...TIMES,
   },
   'ProxyEndpoint',
 )
 
-const PAC_FILE_MEMBERS = { id: UUID, name: TEXT, slug: TEXT, description: TEXT, url: TEXT, ...TIMES }
+const PAC_FILE_MEMBERS = {
+  id: UUID,
+  name: TEXT,
+  slug: TEXT,
+  description: Type.Optional(TEXT),
+  url: TEXT,
+  ...TIMES,
+}
 export const PAC_FILE_SUMMARY = object(PAC_FILE_MEMBERS, 'PacFileSummary')
 export const PAC_FILE = object({ ...PAC_FILE_MEMBERS, contents: TEXT }, 'PacFile')
 
@@ -98,7 +110,7 @@ export const VIRTUAL_NETWORK = object(
   'VirtualNetwork',
 )
 
-const ROUTE_MEMBERS = { id: UUID, network: TEXT, tunnel_id: UUID, virtual_network_id: UUID, comment: TEXT, ...LIFE }
+const ROUTE_MEMBERS = { id: UUID, network: NETWORK, tunnel_id: UUID, virtual_network_id: UUID, comment: TEXT, ...LIFE }
 export const PRIVATE_ROUTE = object(ROUTE_MEMBERS, 'PrivateRoute')
 export const NAMED_PRIVATE_ROUTE = object(
   { ...ROUTE_MEMBERS, tun_type: TEXT, tunnel_name: TEXT, virtual_network_name: TEXT },
@@ -111,7 +123,7 @@ export const HOSTNAME_ROUTE = object(
 )
 
 export const SUBNET = object(
-  { id: UUID, name: TEXT, comment: TEXT, network: TEXT, subnet_type: TEXT, is_default_network: FLAG, ...LIFE },
+  { id: UUID, name: TEXT, comment: TEXT, network: NETWORK, subnet_type: TEXT, is_default_network: FLAG, ...LIFE },
   'Subnet',
 )
 
@@ -122,9 +134,9 @@ export const TUNNEL = object(
     name: TEXT,
     status: TEXT,
     tun_type: TEXT,
-    config_src: Type.Enum(['local', 'cloudflare']),
-    remote_config: FLAG,
-    connections: Type.Array(ANY_OBJECT),
+    config_src: Type.Optional(Type.Enum(['local', 'cloudflare'])),
+    remote_config: Type.Optional(FLAG),
+    ha: Type.Optional(FLAG),
     conns_active_at: nullable(TIME),
     conns_inactive_at: nullable(TIME),
     metadata: ANY_OBJECT,
@@ -133,6 +145,24 @@ export const TUNNEL = object(
   'Tunnel',
 )
 
+/** an application, or the type of applications that `application_type_id` names */
+export const APP_TYPE = object(
+  {
+    id: COUNT,
+    name: TEXT,
+    application_type_id: Type.Optional(COUNT),
+    description: Type.Optional(TEXT),
+    created_at: TIME,
+  },
+  'AppType',
+)
+export const CATEGORY = object(
+  { id: COUNT, name: TEXT, description: TEXT, class: TEXT, beta: FLAG, subcategories: Type.Array(ANY_OBJECT) },
+  'ContentCategory',
+)
+
+/** a connector's connection; the lab has none */
+export const CONNECTION = object({ id: UUID }, 'TunnelConnection')
 const NOTHING_OR_COUNT = nullable(COUNT)
 export const LOGPUSH_JOB = object(
   {

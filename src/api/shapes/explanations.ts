@@ -34,7 +34,7 @@ const RULE_TRACE = object(
 
 const PLAN_STEP = object(
   {
-    from: Type.Enum(['primary', 'fallback', 'range', 'balanced', 'shared']),
+    from: Type.Enum(['primary', 'fallback', 'range', 'balanced', 'shared', 'tunnel']),
     written: TEXT,
     colo: Type.Optional(TEXT),
     verdict: Type.Enum(['used', 'colo-down', 'not-owned', 'not-set', 'not-needed']),

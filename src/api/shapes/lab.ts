@@ -197,6 +197,38 @@ export const PREVIEW = object(
   'RulePreview',
 )
 
+const REGION_SIDE = object({
+  rule: nullable(object({ id: TEXT, name: TEXT, precedence: Type.Number() })),
+  egress: TEXT,
+})
+
+export const RULE_DIFFERENCE = object(
+  {
+    problems: Type.Array(PROBLEM),
+    difference: nullable(
+      object({
+        same: nullable(FLAG),
+        reason: TEXT,
+        ms: Type.Number(),
+        regions: Type.Array(
+          object({
+            before: REGION_SIDE,
+            after: REGION_SIDE,
+            condition: TEXT,
+            while_down: Type.Array(TEXT),
+            while_up: Type.Array(TEXT),
+            witness: Type.Object(
+              {},
+              { description: 'a connection with both decisions, as `prove --same --json` prints it' },
+            ),
+          }),
+        ),
+      }),
+    ),
+  },
+  'RuleDifference',
+)
+
 export const VERIFICATION = object(
   {
     user: TEXT,

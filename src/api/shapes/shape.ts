@@ -23,6 +23,8 @@ export const TEXT = Type.String()
 export const FLAG = Type.Boolean()
 export const COUNT = Type.Integer({ minimum: 0 })
 export const NOTHING_OR_TEXT = nullable(Type.String())
+/** CIDR notation */
+export const NETWORK = Type.String({ format: 'cidr' })
 /** RFC 3339 */
 export const TIME = Type.String({ format: 'date-time' })
 /** epoch milliseconds of the lab's clock */

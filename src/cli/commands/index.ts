@@ -8,14 +8,17 @@ import { registerCa } from './ca.ts'
 import { registerCheck } from './check.ts'
 import { registerClock } from './clock.ts'
 import { registerColo } from './colo.ts'
+import { registerEnv } from './env.ts'
 import { registerExplain } from './explain.ts'
 import { registerExpr } from './expr.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
 import { registerInit } from './init.ts'
 import { registerPac } from './pac.ts'
+import { registerProve } from './prove.ts'
 import { registerReplay } from './replay.ts'
 import { registerRules } from './rules.ts'
+import { registerRun } from './run.ts'
 import { registerScenario } from './scenario.ts'
 import { registerSessions } from './sessions.ts'
 import { registerShell } from './shell.ts'
@@ -31,9 +34,12 @@ export const VERBS: readonly RegisterVerb[] = [
   registerExplain,
   registerCheck,
   registerTest,
+  registerProve,
   registerScenario,
   registerReplay,
   registerVerify,
+  registerEnv,
+  registerRun,
   registerFmt,
   registerExpr,
   registerColo,

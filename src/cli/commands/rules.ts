@@ -10,10 +10,11 @@ import type { PolicyChanges, PortablePolicy } from '../../rules-sync/portable-po
 import type { PlanRequest, RulesSync, RulesTargetOptions } from '../../rules-sync/rules-sync.ts'
 import { replay } from '../lazy-imports.ts'
 import { renderChanges, renderOutcome, stepTitle } from '../render/render-policy-changes.ts'
+import { renderComparison } from '../render/render-proof.ts'
 import { renderReplay } from '../render/render-replay.ts'
 import { shellWord } from '../shell-word.ts'
 import { type Io, linesOf, stylesFor, writeJson } from '../terminal.ts'
-import { type ExitCode, type RegisterVerb, type VerbContext, withLab } from '../verb.ts'
+import { type ExitCode, type RegisterVerb, type VerbContext, wholeNumber, withLab } from '../verb.ts'
 import { replayDocument } from './replay.ts'
 import { registerRulesHistory } from './rules-history.ts'
 
@@ -35,6 +36,8 @@ interface DiffOptions extends RulesTargetOptions {
   readonly sides?: string
   readonly replay?: readonly string[]
   readonly failOnChange?: true
+  readonly semantic?: true
+  readonly timeout: number
 }
 
 const PLACES = `
@@ -63,7 +66,7 @@ export const registerRules: RegisterVerb = (program, context) => {
     .option('--dry-run', 'show the changes without applying them')
     .option('--yes', 'apply without asking')
     .action(context.action((file: string, options: PushOptions) => push(context, file, options)))
-  withPrune(subcommand('diff <file>', 'shows what `push` would change'))
+  withPrune(subcommand('diff <file> [other]', 'shows what `push` would change, or what is different in OTHER'))
     .option('--against <where>', 'target to compare with: `lab`, `cloudflare`, an API URL or a file', 'lab')
     .option('--sides <dir>', 'write the target before and after into this folder, for `replay --rules … --against …`')
     .option(
@@ -71,7 +74,18 @@ export const registerRules: RegisterVerb = (program, context) => {
       'decide these recorded sessions before and after the change and report the difference',
     )
     .option('--fail-on-change', 'exit 1 if anything would change')
-    .action(context.action((file: string, options: DiffOptions) => diff(context, file, options)))
+    .option('--semantic', 'prove which connections are decided otherwise, for all that there can be')
+    .option('--timeout <seconds>', 'with --semantic: give up after this long', wholeNumber, 60)
+    .action(
+      context.action((file: string, other: string | undefined, options: DiffOptions) => {
+        // of two files the first is the target, and everything that the second has not is gone
+        const request =
+          other === undefined
+            ? { from: file, to: options.against, prune: options.prune }
+            : { from: other, to: file, prune: true }
+        return options.semantic ? diffSemantically(context, request, options) : diff(context, request, options)
+      }),
+    )
   registerRulesHistory(rules, context)
 }
 
@@ -139,6 +153,21 @@ async function push({ io }: VerbContext, file: string, options: PushOptions): Pr
   return failed === undefined ? 0 : 1
 }
 
+/** Both sides with the same configuration around them, compared for every connection. */
+async function diffSemantically({ io }: VerbContext, request: PlanRequest, options: DiffOptions): Promise<ExitCode> {
+  const sync = await openSync(options)
+  const { inScratch } = await import('../../rules-sync/policy-config.ts')
+  const { compareFiles, comparisonJson } = await import('../../prove/compare.ts')
+  const comparison = await inScratch(async (folder) => {
+    const { before, after } = await sync.writeSides(request, options.sides ?? folder)
+    return compareFiles(before, after, { configFile: options.config, timeoutMs: options.timeout * 1000 })
+  })
+  if (options.json) writeJson(io, comparisonJson(comparison))
+  else io.stdout.write(renderComparison(comparison, stylesFor(io, io.stdout)))
+  if (comparison.isSame === undefined) return 3
+  return options.failOnChange && !comparison.isSame ? 1 : 0
+}
+
 /** Keeps the target as it was in a file; answers the command that restores it. */
 async function keepBefore(before: PortablePolicy, to: string): Promise<string> {
   const { writeJsonPolicy } = await import('../../rules-sync/write-policy.ts')
@@ -147,9 +176,8 @@ async function keepBefore(before: PortablePolicy, to: string): Promise<string> {
   return `egresslab rules push ${file} --to ${shellWord(to)} --prune`
 }
 
-async function diff({ io }: VerbContext, file: string, options: DiffOptions): Promise<ExitCode> {
+async function diff({ io }: VerbContext, request: PlanRequest, options: DiffOptions): Promise<ExitCode> {
   const sync = await openSync(options)
-  const request: PlanRequest = { from: file, to: options.against, prune: options.prune }
   const changes = await sync.plan(request)
   const sides = options.sides === undefined ? undefined : await sync.writeSides(request, options.sides)
   const replayed = await replaySides(sync, request, options)

@@ -8,21 +8,21 @@ import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from './s
 /** Datagrams one call moves at most. */
 export const BATCH = 32
 /** larger than any datagram, so none is cut off */
-const SLOT_BYTES = 65_536
+export const SLOT_BYTES = 65_536
 const ADDRESS_STRIDE = 32
 const CONTROL_BYTES = 512
 /** struct iovec: address, length */
 const IOVEC_BYTES = 16
 /** struct mmsghdr: msg_name 0, msg_namelen 8, msg_iov 16, msg_iovlen 24, msg_control 32, msg_controllen 40, msg_flags 48, msg_len 56 */
 const MMSGHDR_BYTES = 64
-const NAME_LENGTH = 8
-const CONTROL_LENGTH = 40
-const MSG_LEN = 56
-const MSG_DONTWAIT = 0x40
+export const NAME_LENGTH = 8
+export const CONTROL_LENGTH = 40
+export const MSG_LEN = 56
+export const MSG_DONTWAIT = 0x40
 const MSG_ERRQUEUE = 0x2000
 /** struct cmsghdr: cmsg_len (8), cmsg_level (4), cmsg_type (4); struct sock_extended_err begins with ee_errno (4), ee_origin (1) */
-const CMSG_LEVEL = 8
-const CMSG_TYPE = 12
+export const CMSG_LEVEL = 8
+export const CMSG_TYPE = 12
 const EE_ERRNO = 16
 const EE_ORIGIN = 20
 const SO_EE_ORIGIN_ICMP = 2
@@ -35,7 +35,7 @@ const SOCK_DGRAM = 2
 const NONBLOCK_CLOEXEC = 0x80800
 
 /** Slots for datagrams with their addresses, as recvmmsg and sendmmsg want them. */
-class Slots {
+export class Slots {
   readonly data: PinnedMemory
   readonly names: PinnedMemory
   readonly headers: PinnedMemory

@@ -4,6 +4,7 @@ import type { Endpoint } from '../../net/endpoint.ts'
 import type { ByteStream } from '../byte-stream.ts'
 import type { DatagramSocket } from '../datagrams.ts'
 import type { DialListener, DialRequest, Engine, ListeningSocket, ListenOptions, PendingDial } from '../engine.ts'
+import { CapturedDatagrams, type OnCaptured } from './captured-datagrams.ts'
 import { EventLoop } from './event-loop.ts'
 import { DatagramDesk } from './linux-datagrams.ts'
 import { LinuxDial } from './linux-dial.ts'
@@ -59,6 +60,11 @@ export class LinuxEngine implements Engine {
     const socket = this.#datagrams.bind(at)
     if (socket instanceof Error) throw socket
     return socket
+  }
+
+  /** Captures UDP in this process's network namespace, where every address is local. */
+  captureDatagrams(onDatagram: OnCaptured): CapturedDatagrams {
+    return new CapturedDatagrams(this.#loop, onDatagram)
   }
 
   passOn(one: ByteStream, other: ByteStream, onReturn: (endedFirst: ByteStream | undefined) => void): boolean {

@@ -1,0 +1,137 @@
+// `run -- CMD…`: runs a program through the lab, one that runs or one of its own, and shows in the end where its connections went.
+
+import { InvalidArgumentError } from 'commander'
+import { InputError, inputError } from '../../errors/issue.ts'
+import { errnoOf } from '../../errors/thrown.ts'
+import { runProgram } from '../../host-addresses/run-program.ts'
+import type { SessionRecord } from '../../proxy/session-record.ts'
+import { choiceOf, ownLab, type ProgramLab, type ProgramOptions, runningLab, withPerson } from '../lab-for-programs.ts'
+import { type Io, renderTable, stylesFor } from '../terminal.ts'
+import type { RegisterVerb } from '../verb.ts'
+
+/** As shells say it. */
+const NOT_FOUND = 127
+const NOT_EXECUTABLE = 126
+
+/** Well-known ports of what programs connect to, TCP and UDP alike (IANA's registry), and those the lab's own test origins have. */
+const USUAL_PORTS = [
+  7, 22, 25, 53, 80, 110, 123, 143, 389, 443, 465, 587, 636, 853, 993, 995, 1433, 1521, 1883, 2379, 3306, 3389, 3478,
+  4222, 4433, 5222, 5349, 5432, 5671, 5672, 6379, 6443, 8080, 8443, 8883, 9042, 9092, 9200, 9418, 11211, 27017, 50051,
+]
+const MOST_PORTS = 1000
+
+interface Options extends ProgramOptions {
+  readonly capture?: true
+  readonly capturePorts: readonly number[]
+  readonly own?: true
+  readonly table: boolean
+}
+
+export const registerRun: RegisterVerb = (program, { io, action }) => {
+  withPerson(program.command('run <command...>'))
+    .description('runs a program that finds the proxy in its environment; starts a lab for it where none runs')
+    .option('--own', 'start a lab for it even where one runs')
+    .option('--capture', 'also catch programs that know no proxies: Linux, no root needed')
+    .option('--capture-ports <ports>', 'ports to catch, such as `80,443,8000-8010`', portList, USUAL_PORTS)
+    .option('--no-table', 'show no table of its sessions at the end')
+    .action(
+      action(async (command: readonly string[], options: Options) => {
+        const lab = await labFor(options)
+        let passedOn: number | undefined
+        try {
+          passedOn = await started(command, io, () => runIn(lab, command, options, io))
+        } finally {
+          const records = await lab.end()
+          if (passedOn !== undefined && options.table) io.stderr.write(sessionTable(records, io))
+        }
+        return { passedOn }
+      }),
+    )
+}
+
+async function runIn(lab: ProgramLab, command: readonly string[], options: Options, io: Io): Promise<number> {
+  const choice = lab.access.asSomebody(choiceOf(options))
+  if (!options.capture) return runProgram(command, { env: { ...io.env, ...lab.access.env(choice) } })
+  const proxy = lab.access.proxyAccess({ ...choice, protocol: 'socks5' })
+  const [dns] = lab.dns
+  if (dns === undefined) {
+    const hint = 'add `dns: { listen: ["127.0.0.1:8053"] }` to the configuration'
+    throw inputError('capture.no_dns', '`--capture` needs Gateway DNS, and this lab has none', { hint })
+  }
+  const { runCaptured } = await import('../../host-addresses/capture.ts')
+  const env = withoutProxy({ ...io.env, ...lab.access.env(choice) })
+  const warn = (line: string) => io.stderr.write(`egresslab: ${line}\n`)
+  return runCaptured(command, { proxy, dns, ports: options.capturePorts, env, warn })
+}
+
+/** What a captured program finds of proxies: nothing, since no port of this machine's is there. */
+function withoutProxy(env: Io['env']): Io['env'] {
+  const names = /^(?:(?:http|https|all|no|ftp)_proxy|node_use_env_proxy|java_tool_options)$/i
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !names.test(name)))
+}
+
+function portList(text: string): readonly number[] {
+  const ports = text.split(',').flatMap((part) => {
+    const [, first = '', last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part.trim()) ?? []
+    const [from, to] = [Number(first), Number(last)]
+    if (first === '' || from < 1 || to > 65_535 || from > to) {
+      throw new InvalidArgumentError('write ports and ranges with commas between: `80,443,8000-8010`.')
+    }
+    if (to - from >= MOST_PORTS) throw tooMany()
+    return Array.from({ length: to - from + 1 }, (_, at) => from + at)
+  })
+  if (ports.length > MOST_PORTS) throw tooMany()
+  return ports
+}
+
+function tooMany(): InvalidArgumentError {
+  return new InvalidArgumentError(`expected at most ${MOST_PORTS} ports; each is listened on.`)
+}
+
+async function labFor(options: Options): Promise<ProgramLab> {
+  if (options.own) return ownLab(options)
+  try {
+    return await runningLab(options)
+  } catch (thrown) {
+    const nobody = thrown instanceof InputError && thrown.issues.some(({ code }) => code === 'lab.not_running')
+    if (!nobody || options.api !== undefined || options.readyFile !== undefined) throw thrown
+    return ownLab(options)
+  }
+}
+
+async function started([program = '']: readonly string[], io: Io, run: () => Promise<number>): Promise<number> {
+  try {
+    return await run()
+  } catch (thrown) {
+    const code = errnoOf(thrown)
+    if (code === '') throw thrown
+    const isMissing = code === 'ENOENT'
+    io.stderr.write(`cannot run \`${program}\`: ${isMissing ? 'there is no such program' : code}\n`)
+    return isMissing ? NOT_FOUND : NOT_EXECUTABLE
+  }
+}
+
+/** One line for connections that are alike. */
+function sessionTable(records: readonly SessionRecord[] | undefined, io: Io): string {
+  if (records === undefined) return "no token for the lab's API, so its sessions are not shown here\n"
+  if (records.length === 0) return 'no connection went through the lab\n'
+  const style = stylesFor(io, io.stderr)
+  const rows = new Map<string, { readonly cells: readonly string[]; count: number }>()
+  for (const record of records) {
+    const cells = cellsOf(record)
+    const key = JSON.stringify(cells)
+    const row = rows.get(key) ?? { cells, count: 0 }
+    row.count++
+    rows.set(key, row)
+  }
+  const head = ['SESSIONS', 'USER', 'PROTOCOL', 'DESTINATION', 'EGRESS IP', 'COLO', 'RULE', 'OUTCOME'].map(style.dim)
+  return renderTable([head, ...[...rows.values()].map(({ cells, count }) => [String(count), ...cells])])
+}
+
+function cellsOf({ Email, Protocol, ResolvedFQDN, OriginPort, ...record }: SessionRecord): string[] {
+  const { target, error, outcome } = record.Lab
+  const destination = ResolvedFQDN === '' || OriginPort === 0 ? target : `${ResolvedFQDN}:${OriginPort}`
+  const { EgressIP, EgressColoName, EgressRuleName } = record
+  const cells = [Email, Protocol, destination, EgressIP, EgressColoName, EgressRuleName, error?.code ?? outcome ?? '']
+  return cells.map((cell) => (cell === '' ? '-' : cell))
+}

@@ -1,0 +1,375 @@
+// Invariants, checked against a configuration and proven or refuted: every connection that meets `when` is decided as
+// `then` demands. Statements that cannot be meant are errors with their places.
+
+import type { LabConfig } from '../config/lab-config.ts'
+import type { ConfiguredInvariant, InvariantDemand } from '../config/read-invariants.ts'
+import { counted } from '../errors/counted.ts'
+import { didYouMean } from '../errors/did-you-mean.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { compileExpression, drawProblem, type Expression, parseExpression } from '../expression/index.ts'
+import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
+import type { Account, KnownLists } from '../policy/account.ts'
+import type { Decision } from '../policy/decision.ts'
+import { createSharedAddresses } from '../policy/egress-address.ts'
+import { GATEWAY_SCHEME } from '../policy/fields.ts'
+import type { Flow } from '../policy/flow.ts'
+import { namedFlowValues } from '../policy/flow-values.ts'
+import { COLOS } from '../policy/place.ts'
+import type { Snapshot } from '../policy/ruleset.ts'
+import type { Answer } from './answer.ts'
+import { emptyValues, putField } from './axes.ts'
+import type { End } from './policy-terms.ts'
+import { Proof } from './proof.ts'
+import { type Invariants, readInvariantFiles } from './subject.ts'
+import { or, type Term, TRUE } from './terms.ts'
+
+/** An invariant that can be asked. */
+interface Statement {
+  readonly invariant: ConfiguredInvariant
+  readonly condition: Expression | undefined
+  readonly demand: Demand
+  readonly colosDown: number | readonly string[]
+}
+
+/** Reads invariants against the configuration they are for. Throws an InputError with every problem. */
+function readStatements(
+  invariants: readonly ConfiguredInvariant[],
+  config: LabConfig,
+  snapshot: Snapshot,
+): readonly Statement[] {
+  const issues: Issue[] = []
+  const statements = invariants.map((invariant) => {
+    const complain: Complain = (part, code, message, details = {}) => {
+      const { line, column } = invariant.parts[part] ?? invariant.position
+      const told = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined))
+      issues.push({ severity: 'error', code, message, file: invariant.file, line, column, ...told })
+    }
+    return readStatement({ invariant, config, snapshot, complain })
+  })
+  if (issues.length > 0) throw new InputError(issues)
+  return statements
+}
+
+type Complain = (
+  part: string,
+  code: string,
+  message: string,
+  details?: { readonly hint?: string | undefined; readonly drawing?: string },
+) => void
+
+interface Reading {
+  readonly invariant: ConfiguredInvariant
+  readonly config: LabConfig
+  readonly snapshot: Snapshot
+  readonly complain: Complain
+}
+
+function readStatement(reading: Reading): Statement {
+  const { invariant } = reading
+  const { egress_in: egressIn, let_in_by: service, rule, ...then } = invariant.then
+  const networks = [
+    ...(egressIn === undefined ? [] : [readNetworks(reading, egressIn)]),
+    ...(service === undefined ? [] : [readService(reading, service)]),
+  ]
+  for (const key of ['colo', 'country'] as const) checkCodes(reading, key, [then[key] ?? []].flat())
+  const ruleId = rule === undefined || rule === null ? rule : readRuleId(reading, rule)
+  const demand: Demand = { ...then, networks, ...(ruleId === undefined ? {} : { ruleId }) }
+  return { invariant, condition: readCondition(reading), demand, colosDown: readColosDown(reading) }
+}
+
+function readCondition({ invariant: { when }, snapshot, complain }: Reading): Expression | undefined {
+  if (when === undefined) return undefined
+  const parsed = parseExpression(when, GATEWAY_SCHEME, { mode: snapshot.account.settings.expressions })
+  if (parsed.ok) return parsed.expression
+  for (const problem of parsed.problems) {
+    const { code, message, hint } = problem
+    complain('when', code, `${message} in \`when\``, { hint, drawing: drawProblem(when, problem) })
+  }
+  return undefined
+}
+
+function readNetworks({ snapshot: { account }, complain }: Reading, texts: readonly string[]): readonly Cidr[] {
+  const networks = texts.map((text) => cidr(text))
+  for (const network of networks) {
+    if (ownsAnyOf(account, network)) continue
+    const owned = account.dedicatedIps.flatMap(({ ipv4, ipv6 }) =>
+      [ipv4?.address.text ?? [], ipv6?.range.text ?? []].flat(),
+    )
+    const message = `the account has no egress address in \`${network.text.replace(/\/(32|128)$/, '')}\``
+    complain('then.egress_in', 'prove.unowned_address', message, { hint: `it owns ${owned.join(', ') || 'none'}` })
+  }
+  return networks
+}
+
+function ownsAnyOf({ dedicatedIps, sharedEgress }: Account, network: Cidr): boolean {
+  const touches = (own: Cidr) => containsIp(network, own.base) || containsIp(own, network.base)
+  const owned = dedicatedIps.flatMap(({ ipv4, ipv6 }) => [
+    ...(ipv4 === undefined ? [] : [cidr(ipv4.address.text)]),
+    ...(ipv6 === undefined ? [] : [ipv6.range]),
+  ])
+  return [...owned, sharedEgress.ipv4.range, sharedEgress.ipv6.range].some(touches)
+}
+
+function readService({ config: { origins }, complain }: Reading, name: string): readonly Cidr[] {
+  const services = origins.filter(({ kind }) => kind === 'saas')
+  const found = services.find((service) => service.name === name)
+  if (found !== undefined) return found.allow
+  const names = services.map((service) => service.name)
+  complain(
+    'then.let_in_by',
+    'prove.unknown_service',
+    `the configuration has no service with an allowlist called \`${name}\``,
+    {
+      hint: didYouMean(name, names, 'there are'),
+    },
+  )
+  return []
+}
+
+function readRuleId({ snapshot: { ruleset }, complain }: Reading, wanted: string): string | undefined {
+  const { rules, skipped } = ruleset
+  const rule = rules.find(({ id, name }) => name === wanted || id === wanted.toLowerCase())
+  if (rule === undefined) {
+    const names = rules.map(({ name }) => name)
+    const hint = didYouMean(wanted, names, 'there are')
+    complain('then.rule', 'prove.unknown_rule', `the configuration has no rule \`${wanted}\``, { hint })
+    return undefined
+  }
+  const skip = skipped.find((one) => one.rule === rule)
+  if (skip !== undefined) {
+    complain('then.rule', 'prove.contradiction', `the rule \`${wanted}\` never decides anything: ${skip.reason}`)
+  }
+  return rule.id
+}
+
+function checkCodes({ complain }: Reading, key: 'colo' | 'country', codes: readonly string[]): void {
+  const known = key === 'colo' ? [...COLOS.keys()] : undefined
+  for (const code of codes) {
+    if (known === undefined || known.includes(code)) continue
+    complain(`then.${key}`, 'prove.unknown_colo', `unknown data center \`${code}\``, {
+      hint: didYouMean(code, known) ?? 'run `egresslab colo list --all` to list them',
+    })
+  }
+}
+
+function readColosDown({ invariant: { despite }, snapshot: { account }, complain }: Reading): Statement['colosDown'] {
+  const { colos_down: wanted = 0 } = despite ?? {}
+  const own = [...new Set(account.dedicatedIps.map(({ colo }) => colo))].filter((code) => !account.colosDown.has(code))
+  if (typeof wanted === 'number') {
+    if (wanted <= own.length) return wanted
+    const message = `${counted(wanted, 'data center')} cannot be down: only ${own.length} with dedicated IPs are up`
+    complain('despite.colos_down', 'prove.impossible_despite', message)
+    return own.length
+  }
+  const codes = wanted.map((code) => code.toUpperCase())
+  for (const code of codes) {
+    if (own.includes(code)) continue
+    const message = COLOS.has(code)
+      ? `the data center \`${code}\` has no dedicated IP that is up, so its outage changes no address`
+      : `unknown data center \`${code}\``
+    complain('despite.colos_down', 'prove.impossible_despite', message, { hint: didYouMean(code, own, 'there are') })
+  }
+  return codes
+}
+
+export interface ProveSettings {
+  /** per question */
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal
+}
+
+/** Whether some invariant asks for host selectors to be on or off. */
+function needsAnySelector(statements: readonly Statement[]): boolean {
+  return statements.some(({ invariant }) => invariant.despite?.host_selectors_off === true)
+}
+
+/** Proves or refutes one invariant. Throws an InputError for one that no connection can meet. */
+async function proveStatement(proof: Proof, statement: Statement, options: ProveSettings): Promise<Answer> {
+  const start = performance.now()
+  const { invariant, condition, demand, colosDown } = statement
+  const { people = 'anybody', name, file, position } = invariant
+  const [policy] = proof.policies
+  if (policy === undefined) throw new RangeError('a proof needs a policy')
+  const when = condition === undefined ? TRUE : proof.termOf(condition)
+  const selectors = invariant.despite?.host_selectors_off === true ? TRUE : proof.selectorsAsSet
+  const { account } = policy.text.snapshot
+  const broken = or(
+    policy.ends.flatMap((end): Term[] => (verdictOnEnd(demand, end, account) === 'holds' ? [] : [end.when])),
+  )
+  const common = { colosDown, people, ...options }
+  const answer = (rest: Pick<Answer, 'answer' | 'reason' | 'witness'>): Answer => {
+    return { name, file, line: position.line, ...rest, ms: performance.now() - start }
+  }
+  // what stands for an unknown in the condition has to be so of the connection itself
+  const isMeant = condition === undefined ? () => true : conditionOn(condition, policy.text.lists)
+  const found = await proof.find({
+    ...common,
+    where: [when, selectors, broken],
+    isFound: ({ flow, decisions: [decision] }) =>
+      decision !== undefined && isMeant(flow) && unmetBy(demand, decision).length > 0,
+  })
+  if (found.kind === 'unknown') return answer({ answer: 'undecided', reason: found.why, witness: null })
+  if (found.kind === 'found') {
+    const [decision] = found.witness.decisions
+    const unmet = decision === undefined ? [] : unmetBy(demand, decision)
+    return answer({ answer: 'refuted', reason: `not as \`${unmet.join('`, `')}\` demands`, witness: found.witness })
+  }
+  await refuseVacuous(proof, statement, { ...common, where: [when, selectors] })
+  return answer({ answer: 'proven', reason: 'no connection breaks it', witness: null })
+}
+
+/** The condition on a connection as it is, also while host selectors are off. */
+function conditionOn(condition: Expression, lists: KnownLists): (flow: Flow) => boolean {
+  const matches = compileExpression(condition)
+  return (flow) => {
+    const values = emptyValues()
+    for (const [field, value] of namedFlowValues(flow, true)) putField(values, field, value)
+    return matches(values, lists)
+  }
+}
+
+async function refuseVacuous(
+  proof: Proof,
+  { invariant }: Statement,
+  search: Omit<Parameters<Proof['find']>[0], 'isFound'>,
+): Promise<void> {
+  const any = await proof.find({ ...search, isFound: () => true })
+  if (any.kind !== 'none') return
+  const { line, column } = invariant.parts.when ?? invariant.position
+  const message = `no connection can meet \`when\` of \`${invariant.name}\`, so it says nothing`
+  const hint = 'names that only the lab has must be among its `destinations`, and their addresses must fit'
+  throw new InputError([
+    { severity: 'error', code: 'prove.vacuous', message, hint, file: invariant.file, line, column },
+  ])
+}
+
+/** An answer, and what it is about. */
+export interface InvariantAnswer extends Answer {
+  readonly config: string
+}
+
+/** Answers in the order of the files. Throws an InputError for files or invariants that cannot be meant, before the
+ *  first question where that is possible. */
+export async function* proveInvariants(
+  files: readonly string[],
+  settings: ProveSettings,
+): AsyncGenerator<InvariantAnswer> {
+  const asked = readInvariantFiles(files).map((one) => ({ ...one, statements: statementsOf(one) }))
+  for (const { subject, statements } of asked) {
+    const proof = await Proof.open({
+      policies: [subject.snapshot],
+      world: subject.world,
+      conditions: statements.flatMap(({ condition }) => condition ?? []),
+      anySelector: needsAnySelector(statements),
+    })
+    const vacuous: InputError[] = []
+    try {
+      for (const statement of statements) {
+        if (settings.signal?.aborted === true) return
+        try {
+          yield { ...(await proveStatement(proof, statement, settings)), config: subject.file }
+        } catch (thrown) {
+          if (!(thrown instanceof InputError)) throw thrown
+          vacuous.push(thrown)
+        }
+      }
+    } finally {
+      proof.close()
+    }
+    if (vacuous.length > 0) throw new InputError(vacuous.flatMap(({ issues }) => issues))
+  }
+}
+
+function statementsOf({ subject, invariants }: Invariants) {
+  return readStatements(invariants, subject.config, subject.snapshot)
+}
+
+/** A demand with names resolved. */
+export interface Demand extends Omit<InvariantDemand, 'egress_in' | 'let_in_by' | 'rule'> {
+  readonly networks: readonly (readonly Cidr[])[]
+  /** id; null: no rule; undefined: any */
+  readonly ruleId?: string | null
+}
+
+/** Everything that is, or may be, of a decision. */
+interface Facts {
+  readonly outcome: string
+  readonly ruleId: string | null
+  /** networks that hold every possible egress address; empty for a refused connection */
+  readonly addresses: readonly Cidr[]
+  readonly colos: readonly string[]
+  readonly countries: readonly string[]
+}
+
+export type DemandVerdict = 'holds' | 'fails' | 'depends'
+
+/** Parts of the demand that this decision does not meet, by their keys. */
+export function unmetBy(demand: Demand, decision: Decision): readonly string[] {
+  const { outcome, rule, egress, logical } = decision
+  const facts: Facts = {
+    outcome,
+    ruleId: rule?.id ?? null,
+    addresses: egress === null ? [] : [cidr(egress.address.text)],
+    colos: logical === null ? [] : [logical.colo.code],
+    countries: logical?.place.country === undefined ? [] : [logical.place.country],
+  }
+  return verdictsOn(demand, facts).flatMap(([key, verdict]) => (verdict === 'holds' ? [] : [key]))
+}
+
+/** Whether every decision that ends so meets the demand, or none. */
+export function verdictOnEnd(demand: Demand, end: End, account: Account): DemandVerdict {
+  const verdicts = verdictsOn(demand, factsOfEnd(end, account)).map(([, verdict]) => verdict)
+  if (verdicts.includes('fails')) return 'fails'
+  return verdicts.includes('depends') ? 'depends' : 'holds'
+}
+
+function factsOfEnd({ outcome, rule, family, dedicated }: End, account: Account): Facts {
+  const common = { outcome, ruleId: rule?.id ?? null }
+  if (outcome === 'unroutable') return { ...common, addresses: [], colos: [], countries: [] }
+  if (dedicated === undefined) {
+    const shared = createSharedAddresses(account)
+    const colos = [...account.colos.values()]
+    const addresses = new Set(colos.map(({ code }) => shared.egressOf(code, family).address.text))
+    return {
+      ...common,
+      addresses: [...addresses].map(cidr),
+      colos: colos.map(({ code }) => code),
+      countries: [...new Set(colos.map(({ country }) => country))],
+    }
+  }
+  const own = family === 4 ? dedicated.ipv4?.address.text : dedicated.ipv6?.range.text
+  const { country } = dedicated.geolocation
+  return {
+    ...common,
+    addresses: own === undefined ? [] : [cidr(own)],
+    colos: [dedicated.colo],
+    countries: country === undefined ? [] : [country],
+  }
+}
+
+function verdictsOn(demand: Demand, facts: Facts): readonly (readonly [string, DemandVerdict])[] {
+  const { outcome, colo, country, never_shared: neverShared, ruleId, networks } = demand
+  const isShared = facts.outcome === 'default' || facts.outcome === 'exempt'
+  const oneOf = (wanted: string | readonly string[] | undefined, found: readonly string[]) =>
+    wanted === undefined ? 'holds' : all(found, (each) => ([wanted].flat().includes(each) ? 'holds' : 'fails'))
+  return [
+    ['outcome', oneOf(outcome, [facts.outcome])],
+    ['rule', ruleId === undefined || ruleId === facts.ruleId ? 'holds' : 'fails'],
+    ['colo', oneOf(colo, facts.colos)],
+    ['country', oneOf(country, facts.countries)],
+    ['never_shared', neverShared === true && isShared ? 'fails' : 'holds'],
+    ...networks.map((some) => ['egress_in', all(facts.addresses, (address) => inside(address, some))] as const),
+  ]
+}
+
+/** Nothing at all meets no demand. */
+function all<T>(found: readonly T[], test: (one: T) => DemandVerdict): DemandVerdict {
+  const verdicts = new Set(found.map(test))
+  if (verdicts.size === 1 && verdicts.has('holds')) return 'holds'
+  return verdicts.size === 0 || (verdicts.size === 1 && verdicts.has('fails')) ? 'fails' : 'depends'
+}
+
+function inside(address: Cidr, networks: readonly Cidr[]): DemandVerdict {
+  if (networks.some((network) => network.length <= address.length && containsIp(network, address.base))) return 'holds'
+  return networks.some((network) => containsIp(address, network.base)) ? 'depends' : 'fails'
+}

@@ -1,0 +1,278 @@
+// `run` from outside, as a person uses it: programs of all kinds, with and without `--capture`, through a lab that runs and through
+// one of its own.
+
+import { type ChildProcess, execFileSync, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { announceReady } from '../../src/cli/ready-file.ts'
+import { issueAuthority, issueLeaf } from '../../src/tls/issue-certificates.ts'
+import { installed } from '../support/installed.ts'
+import { loopback, ownPort } from '../support/own-network.ts'
+import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
+
+const BOB = ['--user', 'bob@example.com']
+/** where bob's connections leave from when no rule matches */
+const AMSTERDAM = '203.0.113.10'
+
+let given: PrivateLab
+let running: readonly string[]
+beforeAll(async () => {
+  given = await startPrivateLab({ ephemeral: false })
+  const file = join(given.folder, 'ready.json')
+  announceReady(file).write(given.lab)
+  running = ['--ready-file', file]
+})
+afterAll(() => given.close())
+
+interface Ran {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+function start(args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+  return spawn(process.execPath, ['src/main.ts', 'run', ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...options })
+}
+
+async function ended(child: ChildProcess): Promise<Ran> {
+  const { stdout, stderr } = child
+  const [out, err, [code]] = await Promise.all([
+    stdout === null ? '' : text(stdout),
+    stderr === null ? '' : text(stderr),
+    once(child, 'exit'),
+  ])
+  return { code, stdout: out, stderr: err }
+}
+
+const run = (...args: readonly string[]) => ended(start(args))
+const shell = (script: string, ...options: readonly string[]) =>
+  run(...running, ...BOB, ...options, '--', 'sh', '-c', script)
+
+/** The sessions shown in the end, cell by cell. */
+function table({ stderr }: Ran): string[][] {
+  const lines = stderr.trimEnd().split('\n')
+  const head = lines.findIndex((line) => line.startsWith('SESSIONS  USER'))
+  return lines.slice(head + 1).map((line) => line.trim().split(/ {2,}/))
+}
+
+describe('a program that finds the proxy in its environment', () => {
+  test('goes through the lab that runs; its sessions are shown in the end, alike ones in one line; its exit code is passed on', async () => {
+    const ran = await shell('curl -q -s https://ipv4.icanhazip.com/; curl -q -s https://ipv4.icanhazip.com/; exit 7')
+    expect(ran).toMatchObject({ code: 7, stdout: `${AMSTERDAM}\n${AMSTERDAM}\n` })
+    expect(table(ran)).toEqual([
+      ['2', 'bob@example.com', 'TCP', 'ipv4.icanhazip.com:443', AMSTERDAM, 'AMS', '-', 'balanced'],
+    ])
+  })
+
+  test('where none runs, it gets a lab of its own, and nothing of it stays', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'egresslab-own-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const args = [
+      join(process.cwd(), 'src/main.ts'),
+      'run',
+      '--own',
+      ...BOB,
+      '--',
+      'curl',
+      '-q',
+      '-s',
+      'https://ifconfig.me/',
+      '-4',
+    ]
+    const child = spawn(process.execPath, args, { cwd: folder, env: { ...process.env, TMPDIR: folder } })
+    const ran = await ended(child)
+    expect(ran).toMatchObject({ code: 0, stdout: expect.stringMatching(/^(203\.0\.113\.10|2001:db8:10:)/) })
+    expect(execFileSync('ls', ['-A', folder], { encoding: 'utf8' })).toBe('')
+  })
+
+  test('a signal reaches the program, and its answer to it is the exit code', async () => {
+    const script = 'trap "exit 42" TERM; echo ready; while :; do sleep 0.1; done'
+    const child = start([...running, ...BOB, '--', 'sh', '-c', script])
+    const all = ended(child)
+    if (child.stdout === null) throw new Error('no output')
+    await once(child.stdout, 'data')
+    child.kill('SIGTERM')
+    expect(await all).toMatchObject({ code: 42 })
+    expect(await run(...running, '--', 'sh', '-c', 'kill -9 $$')).toMatchObject({ code: 137 })
+  })
+
+  test('a program that does not exist is 127, as in a shell', async () => {
+    const ran = await run(...running, 'no-such-program')
+    expect(ran.code).toBe(127)
+    expect(ran.stderr).toContain('cannot run `no-such-program`: there is no such program\n')
+  })
+
+  test('wrong ports are a usage error', async () => {
+    for (const ports of ['80,', '0', '70000', '90-80', 'http', '1-65535']) {
+      expect(await run('--capture', '--capture-ports', ports, 'true')).toMatchObject({ code: 2, stdout: '' })
+    }
+  })
+})
+
+/** Whether this machine lets us; a person's machine skips, continuous integration must not. */
+function hasNamespaces(): boolean {
+  const { status } = spawnSync('unshare', ['--user', '--map-root-user', '--net', '--mount', 'true'])
+  if (status === 0) return true
+  const message = 'this kernel does not let us have user and network namespaces'
+  if (process.env.CI === 'true') throw new Error(message)
+  process.stderr.write(`SKIPPED: ${message}\n`)
+  return false
+}
+
+/** Starts a server that ends with the test, and waits until it says that it listens. */
+async function serve(program: string, args: readonly string[]): Promise<void> {
+  const child = spawn(program, args)
+  onTestFinished(() => {
+    child.kill()
+  })
+  await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data')])
+}
+
+describe.skipIf(!hasNamespaces())('a program that knows no proxy is caught', () => {
+  const captured = (script: string, ...options: readonly string[]) => shell(script, '--capture', ...options)
+
+  test('curl, whatever its environment says; by the name where a rule looks at names', async () => {
+    const ran = await captured('curl -q -s --noproxy "*" -o /dev/null -w "%{http_code}" https://payroll.saas.test/')
+    expect(ran).toMatchObject({ code: 0, stdout: '200' })
+    expect(table(ran)).toEqual([
+      [
+        '1',
+        'bob@example.com',
+        'TCP',
+        'payroll.saas.test:443',
+        '203.0.113.30',
+        'IAD',
+        'Payroll from encrypted devices',
+        'dedicated',
+      ],
+    ])
+  })
+
+  test('over IPv6', async () => {
+    const ran = await captured('curl -q -s "http://[2001:db8:f00::5]/"')
+    expect(ran.stdout).toMatch(/^2001:db8:10:/)
+  })
+
+  test('dig gets the answers of Gateway DNS, whichever server it asks, over UDP and TCP', async () => {
+    if (installed('dig', 'bind9-dnsutils') === undefined) return
+    const servers = ['', '@9.9.9.9', '@2001:db8::53', '+tcp @9.9.9.9']
+    const ran = await captured(servers.map((server) => `dig +short ${server} espn.com A`).join('; '))
+    expect(ran.stdout).toBe('198.51.100.40\n'.repeat(4))
+    expect(ran.stderr).toBe('no connection went through the lab\n')
+  })
+
+  test('redis-cli reaches a server of this machine, by its loopback address', async () => {
+    const [server, client] = [installed('redis-server', 'redis-server'), installed('redis-cli', 'redis-tools')]
+    if (server === undefined || client === undefined) return
+    const port = ownPort(40)
+    await serve(server, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--protected-mode', 'no'])
+    const ask = `redis-cli -p ${port}`
+    const ran = await captured(`${ask} set colour blue; ${ask} get colour`, '--capture-ports', String(port))
+    expect(ran.stdout).toBe('OK\nblue\n')
+    expect(table(ran)[0]?.slice(0, 4)).toEqual(['2', 'bob@example.com', 'TCP', `127.0.0.1:${port}`])
+  })
+
+  test('Python sockets: TCP to its end in both directions, and UDP whatever address the program is bound to', async () => {
+    const program = `
+import socket
+s = socket.create_connection(('198.51.100.4', 80))
+s.sendall(b'GET / HTTP/1.0\\r\\nHost: ipv4.icanhazip.com\\r\\n\\r\\n')
+s.shutdown(socket.SHUT_WR)
+print(s.makefile().read().splitlines()[-1])
+for bound in ('', '127.0.0.1'):
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.bind((bound, 0))
+    u.sendto(b'who am I', (socket.gethostbyname('udp-echo.test'), 7))
+    answer, peer = u.recvfrom(2000)
+    print(answer.decode().strip(), *peer)
+`
+    const ran = await run(...running, ...BOB, '--capture', '--', 'python3', '-c', program)
+    expect(ran).toMatchObject({ code: 0, stdout: `${AMSTERDAM}\n${`${AMSTERDAM} 198.51.100.7 7\n`.repeat(2)}` })
+    const sent = table(ran).filter(([, , protocol]) => protocol === 'UDP')
+    expect(sent).toEqual([['2', 'bob@example.com', 'UDP', expect.any(String), AMSTERDAM, 'AMS', '-', 'balanced']])
+  })
+
+  test('a static program in C, which no preloaded library could reach', async () => {
+    const compiler = installed('gcc', 'gcc')
+    if (compiler === undefined) return
+    const [source, program] = [join(given.folder, 'ask.c'), join(given.folder, 'ask')]
+    writeFileSync(
+      source,
+      `#include <arpa/inet.h>
+#include <stdio.h>
+#include <unistd.h>
+int main() {
+  struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(80) };
+  inet_pton(AF_INET, "198.51.100.4", &to.sin_addr);
+  int s = socket(AF_INET, SOCK_STREAM, 0);
+  if (connect(s, (struct sockaddr *)&to, sizeof to) != 0) return 1;
+  dprintf(s, "GET / HTTP/1.0\\r\\nHost: ipv4.icanhazip.com\\r\\n\\r\\n");
+  char c;
+  while (read(s, &c, 1) == 1) putchar(c);
+  return 0;
+}`,
+    )
+    execFileSync(compiler, ['-static', '-o', program, source])
+    const ran = await run(...running, ...BOB, '--capture', '--', program)
+    expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining(`\r\n\r\n${AMSTERDAM}\n`) })
+  })
+
+  test("ngtcp2's client downloads a megabyte over HTTP/3", async () => {
+    const [client, server] = [installed('gtlsclient', 'ngtcp2-client'), installed('gtlsserver', 'ngtcp2-server')]
+    if (client === undefined || server === undefined) return
+    const folder = mkdtempSync(join(tmpdir(), 'egresslab-http3-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    for (const name of ['www', 'got']) mkdirSync(join(folder, name))
+    const leaf = await issueLeaf(await issueAuthority(Date.now()), ['o.test'], Date.now())
+    const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')]
+    writeFileSync(key, leaf.key)
+    writeFileSync(certificate, leaf.certificate)
+    const body = randomBytes(1024 * 1024)
+    writeFileSync(join(folder, 'www', 'body.bin'), body)
+    const [host, port] = [loopback(81), '4433']
+    const www = join(folder, 'www')
+    await serve(server, ['--no-quic-dump', '--no-http-dump', '-d', www, host, port, key, certificate])
+    const options = `-q --exit-on-all-streams-close --download=${join(folder, 'got')}`
+    const ran = await captured(`${client} ${options} ${host} ${port} https://o.test:${port}/body.bin`)
+    expect(ran.code).toBe(0)
+    expect(readFileSync(join(folder, 'got', 'body.bin')).equals(body)).toBe(true)
+    expect(table(ran)).toEqual([['1', 'bob@example.com', 'UDP', `${host}:${port}`, AMSTERDAM, 'AMS', '-', 'balanced']])
+  })
+
+  test('it runs as who started it, and may not change the network it is in', async () => {
+    const { code, stdout } = await captured('id -u; cat /etc/resolv.conf')
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${process.geteuid?.()}\nnameserver 127.0.0.1\n` })
+  })
+
+  test('a destination that cannot be reached is an error for the program, and has its name in the table', async () => {
+    const ran = await captured('curl -q -s http://192.0.2.1/; echo $?')
+    expect(ran.stdout).not.toBe('0\n')
+    expect(table(ran)[0]?.slice(0, 4)).toEqual(['1', 'bob@example.com', 'TCP', '192.0.2.1:80'])
+    expect(table(ran)[0]?.at(-1)).toMatch(/^[a-z]+\.[a-z_]+$/)
+  })
+
+  test('a port that is not caught is refused, and leads nowhere else', async () => {
+    const port = ownPort(41)
+    const server = createServer(() => {
+      throw new Error('it got out')
+    })
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    const ran = await captured(`curl -q -sS http://127.0.0.1:${port}/ 2>&1; curl -q -sS http://198.51.100.4:81/ 2>&1`)
+    expect(ran.code).toBe(7)
+    expect(ran.stdout.match(/Couldn't connect to server|Connection refused/g)).toHaveLength(2)
+    expect(ran.stderr).toBe('no connection went through the lab\n')
+  })
+
+  test('a lab of its own catches too', async () => {
+    const ran = await run('--own', ...BOB, '--capture', '--', 'curl', '-q', '-s', 'https://ipv4.icanhazip.com/')
+    expect(ran).toMatchObject({ code: 0, stdout: `${AMSTERDAM}\n` })
+  })
+})
