@@ -29,6 +29,7 @@ export class ApiError extends Error {
 /** Numbers of refusals that are about the request rather than about the state. Those below 20000 are Cloudflare's. */
 export const REQUEST_ERRORS = {
   authentication: { status: 401, code: 10000, message: 'Authentication error' },
+  role: { status: 403, code: 9109, message: 'the role of this token does not allow that' },
   noRoute: { status: 404, code: 7000, message: 'No route for that URI' },
   wrongMethod: { status: 405, code: 7001, message: 'Method not available for that URI' },
   wrongAccount: { status: 404, code: 7003, message: 'Could not route to that account' },

@@ -3,7 +3,9 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Role } from '../config/lab-state.ts'
 import { parseIp } from '../net/ip.ts'
+import type { AccessToken, AccessTokens } from '../store/access-tokens.ts'
 import { requestError } from './api-error.ts'
 import type { TokenPort } from './ports.ts'
 
@@ -53,8 +55,25 @@ export function checkSite(method: string, headers: IncomingHttpHeaders): void {
   if (!isOwn) throw requestError('foreignOrigin')
 }
 
-/** Does the request carry the API token, in any of the ways Cloudflare's clients send theirs? */
-export function hasToken(headers: IncomingHttpHeaders, token: TokenPort): boolean {
+/** Whoever a token stands for. */
+export interface Principal {
+  readonly id: string
+  readonly name: string
+  readonly role: Role
+  /** epoch ms of the machine; null: never */
+  readonly expiresAt: number | null
+}
+
+/** The lab's own token, from its state folder or EGRESSLAB_API_TOKEN. */
+export const OWNER: Principal = { id: 'api-token', name: 'api-token', role: 'admin', expiresAt: null }
+
+export interface Tokens {
+  readonly token: TokenPort
+  readonly tokens: AccessTokens
+}
+
+/** Whose token the request carries, in any of the ways Cloudflare's clients send theirs; undefined: nobody's. */
+export function principalOf(headers: IncomingHttpHeaders, { token, tokens }: Tokens): Principal | undefined {
   const expected = token.current()
   const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? ''
   const key = typeof headers['x-auth-key'] === 'string' && headers['x-auth-email'] ? headers['x-auth-key'] : ''
@@ -63,7 +82,19 @@ export function hasToken(headers: IncomingHttpHeaders, token: TokenPort): boolea
   const byBearer = equalSecrets(bearer, expected)
   const byKey = equalSecrets(key, expected)
   const byCookie = equalSecrets(cookie, consoleSessionOf(expected))
-  return byBearer || byKey || byCookie
+  if (byBearer || byKey || byCookie) return OWNER
+  return principalFor(tokens.find({ text: bearer }) ?? tokens.find({ text: key }) ?? tokens.find({ cookie }))
+}
+
+/** Whose token this is. */
+export function ownerOf(text: string, { token, tokens }: Tokens): Principal | undefined {
+  return equalSecrets(text, token.current()) ? OWNER : principalFor(tokens.find({ text }))
+}
+
+function principalFor(found: AccessToken | undefined): Principal | undefined {
+  if (found === undefined) return undefined
+  const { id, name, role, expiresAt } = found
+  return { id, name, role, expiresAt }
 }
 
 /** What the session cookie holds for this token; a new token makes every old cookie worthless. */

@@ -1,5 +1,6 @@
 // The public exports of the API.
 
+export { consoleSessionOf } from './authentication.ts'
 export type {
   ApiPorts,
   ConfiguredPerson,

@@ -13,6 +13,9 @@ import type { Listener } from '../proxy/arrival.ts'
 import type { ConnectionCounts, DatagramCounts } from '../proxy/counters.ts'
 import type { LiveSession, OpenSession, RecentSession } from '../proxy/live-sessions.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
+import type { AccessTokens } from '../store/access-tokens.ts'
+import type { AuditLog } from '../store/audit-log.ts'
+import type { PolicyHistory } from '../store/policy-history.ts'
 import type { EngineName } from '../transport/engine.ts'
 
 export interface ApiPorts {
@@ -22,6 +25,10 @@ export interface ApiPorts {
   readonly sessions: SessionsPort
   readonly diagnostics: DiagnosticsPort
   readonly token: TokenPort
+  /** of people and programs, each with its role */
+  readonly tokens: AccessTokens
+  readonly audit: AuditLog
+  readonly policyHistory: PolicyHistory
   /** Decides one hypothetical connection; answers what `egresslab explain --json` prints. Throws GatewayError or
    *  InputError for a flow that cannot be. */
   readonly explain: (question: ExplainQuestion) => Promise<unknown>
@@ -139,6 +146,8 @@ export interface PlaceholderFacts {
 export interface TokenPort {
   current(): string
   rotate(): string
+  /** Calls back when the token was replaced. */
+  onRotated(listener: () => void): void
 }
 
 /** Health and numbers of the running lab. */

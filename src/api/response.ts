@@ -23,10 +23,11 @@ export interface TextResponse {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** An event stream (SSE). `start` gets a writer and answers how to stop; the writer says whether the client keeps up. */
+/** An event stream (SSE). `start` gets a writer and a way to end the stream, and answers how to stop; the writer says whether the client
+ *  keeps up. */
 export interface StreamResponse {
   readonly kind: 'stream'
-  readonly start: (send: (event: string, data: unknown) => boolean) => () => void
+  readonly start: (send: (event: string, data: unknown) => boolean, end: () => void) => () => void
 }
 
 export interface ApiMessage {
@@ -124,10 +125,11 @@ function stream(
   }
   const write = (text: string): boolean => {
     if (response.writableLength > MAX_WAITING_BYTES) response.destroy()
-    return !response.destroyed && response.write(text)
+    return !response.destroyed && !response.writableEnded && response.write(text)
   }
   write(': egresslab\n\n')
-  const stop = answer.start((event, data) => write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`))
+  const writeEvent = (event: string, data: unknown) => write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+  const stop = answer.start(writeEvent, () => response.end())
   let untaken = 0
   const heartbeat = setInterval(() => {
     const waiting = response.writableLength

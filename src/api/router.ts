@@ -2,7 +2,9 @@
 // `405` with `Allow`, and no guessing about slashes, dots or encodings (AP-05).
 
 import type { TSchema } from 'typebox'
-import type { Draft, JsonObject } from '../config/lab-state.ts'
+import type { Draft, JsonObject, Role } from '../config/lab-state.ts'
+import type { AuditedChange } from '../store/audit-log.ts'
+import type { AccessControl, Caller } from './access-control.ts'
 import { requestError } from './api-error.ts'
 import type { SessionTotals } from './lab/session-totals.ts'
 import type { ApiPorts } from './ports.ts'
@@ -112,9 +114,11 @@ export interface Route {
   readonly path: string
   /** what it does, one clause, for the documentation */
   readonly summary: string
-  /** `token`: the API token; `user`: a user's own proxy credentials; `open`: anybody who may reach the port;
-   *  `local`: the API token, or anybody on this machine, as health checks of service managers and containers are */
+  /** `token`: a token of the role; `user`: a user's own proxy credentials; `open`: anybody who may reach the port;
+   *  `local`: a token of the role, or anybody on this machine, as health checks of service managers and containers are */
   readonly access: 'token' | 'user' | 'open' | 'local'
+  /** the least role of the token; absent: viewer for GET, admin for everything else */
+  readonly role?: Role
   /** what it answers when all is well; refusals are alike everywhere */
   readonly answers: Answers
   readonly query?: readonly QueryParameter[]
@@ -130,7 +134,7 @@ export interface Route {
 }
 
 /** One request, checked against its route. */
-export interface RouteCall {
+export interface RouteCall extends Caller {
   readonly params: Readonly<Record<string, string>>
   readonly query: URLSearchParams
   /** validated; an empty object where the route takes none */
@@ -141,16 +145,13 @@ export interface RouteCall {
   readonly peer: string
   /** `http://127.0.0.1:8090` as the client addressed it */
   readonly baseUrl: string
-  /** the email of whoever called, on routes for users; '' elsewhere */
-  readonly user: string
-  /** what stood behind the user name they gave: choices for connections */
-  readonly choices: string
-  /** the password they proved it with; '' elsewhere. Never to be shown or logged. */
-  readonly password: string
   readonly ports: ApiPorts
   /** what finished sessions added up to since the server started */
   readonly tally: SessionTotals
   readonly rateLimiter: RateLimiter
+  readonly access: AccessControl
+  /** For the audit: a change of something that is no document of the state. */
+  readonly noteChange: (change: AuditedChange) => void
   /** The store's change, held to the request's `If-Match` revision where it has one (AP-06). */
   readonly change: <T>(edit: (draft: Draft) => T) => T
 }

@@ -1,5 +1,7 @@
 // Every route there is.
 
+import { ROLES } from '../config/lab-state.ts'
+import { isAllowed, roleFor } from './access-control.ts'
 import { ACCOUNT_ROUTES } from './cloudflare/accounts.ts'
 import { CONFIGURATION_ROUTES } from './cloudflare/configuration.ts'
 import { KEPT_ROUTES } from './cloudflare/kept-routes.ts'
@@ -13,6 +15,7 @@ import { TUNNEL_ROUTE_ROUTES } from './cloudflare/tunnel-routes.ts'
 import { TUNNEL_ROUTES } from './cloudflare/tunnels.ts'
 import { UNSUPPORTED } from './cloudflare/unsupported.ts'
 import { VIRTUAL_NETWORK_ROUTES } from './cloudflare/virtual-networks.ts'
+import { AUDIT_ROUTES } from './lab/audit.ts'
 import { CHECK_ROUTES } from './lab/checks.ts'
 import { CLOCK_ROUTES } from './lab/clock.ts'
 import { COLO_ROUTES } from './lab/colos.ts'
@@ -24,6 +27,7 @@ import { openApiDocument } from './lab/openapi.ts'
 import { OPERATION_ROUTES } from './lab/operations.ts'
 import { RATE_LIMIT_ROUTES } from './lab/rate-limit.ts'
 import { RULE_PREVIEW_ROUTES } from './lab/rule-preview.ts'
+import { RULE_REVISION_ROUTES } from './lab/rule-revisions.ts'
 import { SESSION_DETAIL_ROUTES } from './lab/session-detail.ts'
 import { SESSION_ROUTES } from './lab/sessions.ts'
 import { TRAFFIC_ROUTES } from './lab/traffic.ts'
@@ -63,12 +67,14 @@ export const ROUTES: readonly Route[] = [
   ...SESSION_DETAIL_ROUTES,
   ...TRAFFIC_ROUTES,
   ...RULE_PREVIEW_ROUTES,
+  ...RULE_REVISION_ROUTES,
   ...CHECK_ROUTES,
   ...VERIFICATION_ROUTES,
   ...EXPLAIN_ROUTES,
   ...DNS_ROUTES,
   ...USER_ROUTES,
   ...OPERATION_ROUTES,
+  ...AUDIT_ROUTES,
   ...GENERATED_PAC_ROUTES,
   ...RATE_LIMIT_ROUTES,
   ...METRIC_ROUTES,
@@ -93,6 +99,14 @@ export function supportedRows(): readonly string[] {
 export function ownRows(): readonly string[] {
   const own = ROUTES.filter(({ path }) => !path.startsWith(CLOUDFLARE))
   return own.map(({ method, path, access, summary }) => `| ${method} | \`${path}\` | ${ACCESS[access]} | ${summary} |`)
+}
+
+/** A row for each route that needs a token: may a viewer, an operator, an admin? */
+export function roleRows(): readonly string[] {
+  const mark = (route: Route) => ROLES.map((role) => (isAllowed(role, roleFor(route)) ? 'yes' : '–')).join(' | ')
+  return ROUTES.filter(({ access }) => access === 'token').map(
+    (route) => `| ${route.method} | \`${route.path}\` | ${mark(route)} |`,
+  )
 }
 
 /** Rows of what is known to be missing. */

@@ -8,10 +8,12 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
 import { countedEgress } from '../policy/egress-address.ts'
 import { oneAtATime } from '../proxy/request-turns.ts'
+import { type AccessLimits, createAccessControl } from './access-control.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
-import { basicCredentials, checkHost, checkSingle, checkSite, hasToken } from './authentication.ts'
+import { createAuditor } from './auditor.ts'
+import { checkHost, checkSingle, checkSite } from './authentication.ts'
 import { checkQuery } from './check-query.ts'
-import { type Client, clientOf } from './client-address.ts'
+import { clientOf } from './client-address.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
 import { createSessionTotals } from './lab/session-totals.ts'
@@ -43,7 +45,7 @@ export interface ApiServer {
   close(): Promise<void>
 }
 
-export interface ApiAddress {
+export interface ApiAddress extends AccessLimits {
   readonly host: string
   readonly port: number
   /** host names beside loopback that clients may address it by: a container's, say */
@@ -52,7 +54,7 @@ export interface ApiAddress {
 
 /** Listens and serves. Rejects with the system's error where the address cannot be bound. */
 export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiServer> {
-  const handle = createHandler(new Set([where.host, ...(where.names ?? [])]), ports)
+  const handle = createHandler(where, ports)
   const server = createServer({
     headersTimeout: HEAD_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -98,10 +100,13 @@ function close(server: Server): Promise<void> {
   })
 }
 
-function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
+function createHandler(where: ApiAddress, ports: ApiPorts) {
+  const names = new Set([where.host, ...(where.names ?? [])])
+  const access = createAccessControl(ports, where)
   const router = createRouter(ROUTES)
   const tally = createSessionTotals((address) => countedEgress(ports.plane.current().account, address))
   const rateLimiter = createRateLimiter()
+  const auditor = createAuditor(ports)
   ports.sessions.subscribe((record) => tally.add(record))
   const validators = new Map<Route, Validate>(
     ROUTES.flatMap((route) => (route.body === undefined ? [] : [[route, compileSchema(route.body)] as const])),
@@ -122,8 +127,7 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     const found = router(method, url.path)
     const index = found.kind === 'none' && isNavigation(method, request.headers) ? ports.page?.('/') : undefined
     if (index !== undefined) return { ...sendPage(index, {}), status: 404 }
-    const access = found.kind === 'route' ? found.route.access : 'token'
-    const caller = await admit(request, access, { ports, client })
+    const caller = await access.admit(request, found.kind === 'route' ? found.route : undefined, client)
     if (url.path.startsWith('/client/v4/')) rateLimiter.take(ports.plane.now())
     checkSupported(url.path)
     if (found.kind === 'none') throw noRoute(method, url.path)
@@ -140,17 +144,19 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     const change = changeFor(request, ports)
     const baseUrl = `http://${request.headers.host}`
     const asked = { params, query: url.query, body, bytes, peer, baseUrl, ...caller }
-    return handled(route, { ...asked, ports, tally, rateLimiter, change })
+    return handled(route, { ...asked, ports, tally, rateLimiter, access, change }, url.path)
   }
 
   /** Whoever gets the answer of a change can count on it: the next connection is decided by it. */
-  const handled = async (route: Route, call: RouteCall): Promise<ApiResponse> => {
+  const handled = async (route: Route, call: Omit<RouteCall, 'noteChange'>, path: string): Promise<ApiResponse> => {
     const { plane, traffic } = ports
     const { revision } = plane.current()
     if (route.looksAtTraffic) await traffic?.refresh()
-    const result = await route.handle(call)
+    const result = await auditor.run(route, call, path)
     if (plane.current().revision !== revision) await traffic?.inForce()
-    return result
+    return result.kind === 'stream' && call.principal !== undefined
+      ? access.guardStream(result, call.principal)
+      : result
   }
 
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -166,33 +172,6 @@ function createHandler(names: ReadonlySet<string>, ports: ApiPorts) {
     }
     send(request, response, result, ports.plane.current().revision)
   }
-}
-
-interface Caller {
-  readonly user: string
-  /** what stood behind the user name: choices for connections */
-  readonly choices: string
-  readonly password: string
-}
-
-const NOBODY: Caller = { user: '', choices: '', password: '' }
-
-/** Who calls, by email on routes for users. Throws the one refusal there is. */
-async function admit(
-  request: IncomingMessage,
-  access: Route['access'],
-  { ports, client }: { readonly ports: ApiPorts; readonly client: Client },
-): Promise<Caller> {
-  if (access === 'open') return NOBODY
-  if (access === 'local' && !client.isProxied && /^(::ffff:)?127\.|^::1$/.test(client.address)) return NOBODY
-  if (access !== 'user') {
-    if (!hasToken(request.headers, ports.token)) throw requestError('authentication')
-    return NOBODY
-  }
-  const { user, password } = basicCredentials(request.headers) ?? NOBODY
-  const email = await ports.checkUser(user, password, client.address)
-  if (email === undefined) throw requestError('authentication')
-  return { user: email, choices: user.split(';').slice(1).join(';'), password }
 }
 
 function checkAccount(id: string, ports: ApiPorts): void {

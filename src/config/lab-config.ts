@@ -101,8 +101,16 @@ export interface LabConfig {
   readonly engine?: EngineChoice
   readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
   /** `names`: host names besides loopback by which clients may address the API */
-  readonly api: { readonly host: string; readonly port: number; readonly names?: readonly string[] }
-  readonly log: { readonly maxBytes: number; readonly keep: number }
+  readonly api: {
+    readonly host: string
+    readonly port: number
+    readonly names?: readonly string[]
+    /** of one named token; 0: no limit */
+    readonly requestsPerMinute?: number
+    /** event streams that one token may have open at one time */
+    readonly streamsPerToken?: number
+  }
+  readonly log: { readonly maxBytes: number; readonly keep: number; readonly auditKeepMs: number }
 }
 
 /** Gateway DNS ([D1]). */

@@ -230,10 +230,24 @@ const OPERATION_SECTIONS = {
       "Host names beside localhost and loopback addresses that clients may call it by, such as a container's.",
       anyText('A host name.', { pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$' }),
     ),
+    requests_per_minute: whole('Requests of one named token; more are refused. 0: no limit.', {
+      minimum: 0,
+      maximum: 1000000,
+      default: 6000,
+    }),
+    streams_per_token: whole('Event streams that one token may have open at one time.', {
+      minimum: 1,
+      maximum: 200,
+      default: 32,
+    }),
   }),
-  log: section('The session log, sessions.ndjson in the state directory.', {
+  log: section('The session log, sessions.ndjson in the state directory, and the audit, audit.ndjson beside it.', {
     max_size: text('Size at which a new file is begun, with B, KiB, MiB or GiB.', { format: 'size', default: '64MiB' }),
     keep: whole('Finished files kept.', { minimum: 0, maximum: 1000, default: 5 }),
+    audit_keep: text('How long the lab itself remembers who changed what; the file is kept like the session log.', {
+      format: 'period',
+      default: '90d',
+    }),
   }),
 }
 

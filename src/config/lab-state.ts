@@ -225,3 +225,7 @@ export interface Override {
   /** whether the file's version has changed since */
   readonly fileMovedOn: boolean
 }
+
+/** What a named token may do; each role may do what those before it may. */
+export const ROLES = ['viewer', 'operator', 'admin'] as const
+export type Role = (typeof ROLES)[number]

@@ -9,7 +9,7 @@ import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
 import { ip } from '../net/ip.ts'
 import { type RawRule, RULE_LIST } from './account-schema.ts'
 import { checkShape, validSections } from './check-shape.ts'
-import { FORMATS, parseDurationMs, parseSizeBytes } from './formats.ts'
+import { FORMATS, parseDurationMs, parsePeriodMs, parseSizeBytes } from './formats.ts'
 import type { DnsSettings, LabConfig } from './lab-config.ts'
 import { LAB, type RawConfig, type RawDestination } from './lab-schema.ts'
 import { configuredId, gatherNames } from './names.ts'
@@ -280,8 +280,18 @@ function readOperation(raw: RawConfig, file: string) {
       maxClients: raw.limits.max_clients,
       maxHeadBytes: parseSizeBytes(raw.limits.max_head_size) ?? 0,
     }),
-    api: Object.freeze({ host: raw.api.host, port: raw.api.port, names: Object.freeze([...raw.api.names]) }),
-    log: Object.freeze({ maxBytes: parseSizeBytes(raw.log.max_size) ?? 0, keep: raw.log.keep }),
+    api: Object.freeze({
+      host: raw.api.host,
+      port: raw.api.port,
+      names: Object.freeze([...raw.api.names]),
+      requestsPerMinute: raw.api.requests_per_minute,
+      streamsPerToken: raw.api.streams_per_token,
+    }),
+    log: Object.freeze({
+      maxBytes: parseSizeBytes(raw.log.max_size) ?? 0,
+      keep: raw.log.keep,
+      auditKeepMs: parsePeriodMs(raw.log.audit_keep) ?? 0,
+    }),
   }
 }
 

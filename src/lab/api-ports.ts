@@ -51,6 +51,9 @@ export interface ApiParts {
   readonly dns: ApiPorts['dns']
   readonly decider: Decider
   readonly token: ApiPorts['token']
+  readonly tokens: ApiPorts['tokens']
+  readonly audit: ApiPorts['audit']
+  readonly policyHistory: ApiPorts['policyHistory']
   readonly version: string
   readonly engine: EngineName
   readonly troubles: () => Promise<readonly string[]>
@@ -78,11 +81,14 @@ export async function serveApi(parts: ApiParts): Promise<ApiServer> {
 }
 
 function portsOver(parts: ApiParts): ApiPorts {
-  const { store, sessions, traffic, token, notice } = parts
+  const { store, sessions, traffic, token, tokens, audit, notice } = parts
   return {
     plane: store,
     traffic,
     token,
+    tokens,
+    audit,
+    policyHistory: parts.policyHistory,
     notice,
     sessions: {
       live: () => traffic.decided().map(({ session }) => session),

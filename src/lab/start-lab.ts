@@ -27,7 +27,7 @@ import type { Egress } from '../policy/decision.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import { RecentSessions } from '../proxy/live-sessions.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
-import { type ApiToken, openApiToken } from '../store/api-token.ts'
+import { memoryJournal } from '../store/journal.ts'
 import { openJournal } from '../store/sqlite-journal.ts'
 import type { Store } from '../store/store.ts'
 import { chooseEngine, type EngineChoice } from '../transport/choose-engine.ts'
@@ -44,6 +44,7 @@ import { checkAddressesAndPorts, ownPagesOf } from './preflight.ts'
 import { createReadiness, troublesOf } from './readiness.ts'
 import { openLogpush, openSessionLog, sessionsFile } from './session-sinks.ts'
 import { openSignIn } from './sign-in.ts'
+import { openTeam, shownToken } from './team.ts'
 import type { WorkerPool } from './workers/worker-pool.ts'
 
 /** `portsFromZero`, `standInNetwork`: for labs beside other labs (tests, the tour). */
@@ -103,10 +104,9 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     onNotice(issue)
     if (issue.severity === 'error') harm.push(issue)
   }
+  const journal = options.ephemeral ? memoryJournal() : openJournal(options.state, { onNotice: onStateNotice })
   const store = openStore(config, {
-    ...(options.ephemeral
-      ? {}
-      : { kept: { journal: openJournal(options.state, { onNotice: onStateNotice }), folder: options.state } }),
+    ...(options.ephemeral ? {} : { kept: { journal, folder: options.state } }),
     onNotice,
     ...(options.machineTime === undefined ? {} : { machineTime: options.machineTime }),
   })
@@ -205,7 +205,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     context,
     close: () => undefined,
   })
-  const token = openToken(options)
+  const team = openTeam(config, options, { journal, store, events })
+  stack.defer(() => team.close(FLUSH_MS))
   const endpoints = createApiEndpoints({ store, open: plane.openOne, events })
   let accepting = false
   let listeners: readonly Listener[] = []
@@ -228,7 +229,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     identifier: context.identifier,
     dns: context.gatewayDns === undefined ? undefined : dnsPort(context.gatewayDns, config.dns?.clients ?? []),
     decider,
-    token,
+    ...team,
     version: ownVersion(),
     engine: engine.name,
     unready: readiness.unready,
@@ -269,8 +270,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     listeners,
     api: { host: api.host, port: api.port },
     dns: context.dnsEndpoints,
-    apiToken: shownToken(token),
-    token: () => token.current(),
+    apiToken: shownToken(team.token),
+    token: () => team.token.current(),
     changeDestinations: (destinations) => added.change(destinations),
     engine: engine.name,
     authorityFile: certificates.authorityFile,
@@ -294,18 +295,6 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
 function workersFor({ workers, machineTime, isLost, onOutage, adjust }: LabOptions, config: LabConfig): number {
   const steered = [machineTime, isLost, onOutage, adjust].some((given) => given !== undefined)
   return steered ? 1 : (workers ?? config.workers ?? 1)
-}
-
-function openToken({ state, ephemeral, apiToken }: LabOptions) {
-  return openApiToken({
-    ...(ephemeral ? {} : { directory: state }),
-    ...(apiToken === undefined ? {} : { given: apiToken }),
-  })
-}
-
-/** The token itself is shown the one time it is made. */
-function shownToken({ isNew, file, current }: ApiToken): RunningLab['apiToken'] {
-  return { ...(file === undefined ? {} : { file }), ...(isNew ? { made: current() } : {}) }
 }
 
 export interface RunningLab {

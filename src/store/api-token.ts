@@ -15,6 +15,8 @@ export interface ApiToken {
   readonly file: string | undefined
   /** Replaces it; the old one is refused from then on. Throws ChangeError if it was given from outside. */
   rotate(): string
+  /** Calls back when the token was replaced. */
+  onRotated(listener: () => void): void
 }
 
 export interface ApiTokenOptions {
@@ -32,6 +34,7 @@ export function openApiToken(options: ApiTokenOptions): ApiToken {
   const file = directory === undefined ? undefined : join(directory, 'api-token')
   const kept = file === undefined ? undefined : read(file)
   let token = kept ?? fresh()
+  const listeners: (() => void)[] = []
   if (file !== undefined && kept === undefined) write(file, token)
   return {
     current: () => token,
@@ -41,8 +44,10 @@ export function openApiToken(options: ApiTokenOptions): ApiToken {
       const next = fresh()
       if (file !== undefined) write(file, next)
       token = next
+      for (const tell of listeners) tell()
       return token
     },
+    onRotated: (listener) => void listeners.push(listener),
   }
 }
 
@@ -58,7 +63,7 @@ function givenToken(given: string): ApiToken {
   const rotate = () => {
     throw new ChangeError('change.in_use', 'the token was given with EGRESSLAB_API_TOKEN; change it there')
   }
-  return { current: () => given, isNew: false, file: undefined, rotate }
+  return { current: () => given, isNew: false, file: undefined, rotate, onRotated: () => undefined }
 }
 
 function read(file: string): string | undefined {

@@ -21,14 +21,36 @@ export interface Journal {
   load(): readonly JournalRow[]
   /** Throws ChangeError `change.disk`; then nothing was written. */
   commit(changes: readonly RowChange[], revision: number): void
+  /** What is kept beside the documents and is part of no revision. */
+  shelf(name: ShelfName): Shelf
   /** Attempts a commit that changes nothing: why it failed, or undefined. Writes to the disk and waits for it. */
   whyNotWritable(): string | undefined
   close(): void
 }
 
-/** A journal that stores nothing. */
+export type ShelfName = 'token' | 'audit' | 'policy'
+
+/** Records under a key, in the order they were first written; `body` is JSON. */
+export interface Shelf {
+  all(): readonly { readonly key: string; readonly body: string }[]
+  /** Writes or replaces one. Throws ChangeError `change.disk`; then nothing was written. */
+  put(key: string, body: string): void
+  remove(key: string): void
+}
+
+/** A journal that stores nothing on disk. */
 export function memoryJournal(): Journal {
+  const shelves = new Map<ShelfName, Map<string, string>>()
   return {
+    shelf: (name) => {
+      const kept = shelves.get(name) ?? new Map<string, string>()
+      shelves.set(name, kept)
+      return {
+        all: () => [...kept].map(([key, body]) => ({ key, body })),
+        put: (key, body) => void kept.set(key, body),
+        remove: (key) => void kept.delete(key),
+      }
+    },
     revision: 0,
     load: () => [],
     commit: () => undefined,

@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Kind } from '../config/lab-state.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
-import { type Journal, type JournalRow, memoryJournal, type RowChange } from './journal.ts'
+import { type Journal, type JournalRow, memoryJournal, type RowChange, type Shelf, type ShelfName } from './journal.ts'
 import {
   checkOrigin,
   databaseFile,
@@ -148,8 +148,28 @@ class SqliteJournal implements Journal {
     } catch (thrown) {
       this.#rollBack()
       this.#needed = Math.max(PROBE_BYTES, sizeOf(changes))
-      const reason = thrown instanceof Error ? thrown.message : String(thrown)
-      throw new ChangeError('change.disk', `the change could not be written to disk: ${reason}`, { cause: thrown })
+      throw notWritten(thrown)
+    }
+  }
+
+  shelf(name: ShelfName): Shelf {
+    const run = (sql: string, ...values: string[]) => {
+      try {
+        this.#database.prepare(sql).run(...values)
+      } catch (thrown) {
+        throw notWritten(thrown)
+      }
+    }
+    const put =
+      'INSERT INTO shelf (name, key, body) VALUES (?, ?, ?) ON CONFLICT (name, key) DO UPDATE SET body = excluded.body'
+    return {
+      all: () =>
+        this.#database
+          .prepare('SELECT key, body FROM shelf WHERE name = ? ORDER BY seq')
+          .all(name)
+          .map(({ key, body }) => ({ key: String(key), body: String(body) })),
+      put: (key, body) => run(put, name, key, body),
+      remove: (key) => run('DELETE FROM shelf WHERE name = ? AND key = ?', name, key),
     }
   }
 
@@ -183,6 +203,11 @@ class SqliteJournal implements Journal {
   #rollBack(): void {
     if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
   }
+}
+
+function notWritten(thrown: unknown): ChangeError {
+  const reason = thrown instanceof Error ? thrown.message : String(thrown)
+  return new ChangeError('change.disk', `the change could not be written to disk: ${reason}`, { cause: thrown })
 }
 
 /** Undefined if there is no such file. */

@@ -48,6 +48,16 @@ const SCHEMA = `
 
 const TABLES = ['documents', 'revision'] as const
 
+/** What is kept beside the documents; older versions leave it alone. */
+const SHELF_SCHEMA = `
+  CREATE TABLE IF NOT EXISTS shelf (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body TEXT NOT NULL CHECK (json_valid(body)),
+    UNIQUE (name, key)
+  ) STRICT`
+
 /** Where a probe of the disk writes; not read by any version. */
 const PROBE_SCHEMA = 'CREATE TABLE IF NOT EXISTS probe (only INTEGER PRIMARY KEY CHECK (only = 1), body BLOB) STRICT'
 
@@ -148,6 +158,7 @@ function openChecked(file: string, { onNotice, mayBeNew }: Opening): DatabaseSyn
     } else if (mayBeNew) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`)
     else throw new EmptyError()
     database.exec(PROBE_SCHEMA)
+    database.exec(SHELF_SCHEMA)
     takeOver(database, file, onNotice)
     return database
   } catch (thrown) {

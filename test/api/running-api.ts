@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   type ApiPorts,
+  consoleSessionOf,
   type DiagnosticsPort,
   type SessionPage,
   type SessionsPort,
@@ -13,8 +14,11 @@ import type { LabConfig } from '../../src/config/lab-config.ts'
 import { createLogpush } from '../../src/log/logpush.ts'
 import type { LiveSession } from '../../src/proxy/live-sessions.ts'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'
+import { openAccessTokens } from '../../src/store/access-tokens.ts'
 import { openApiToken } from '../../src/store/api-token.ts'
-import type { Journal } from '../../src/store/journal.ts'
+import { openAuditLog } from '../../src/store/audit-log.ts'
+import { type Journal, memoryJournal } from '../../src/store/journal.ts'
+import { openPolicyHistory } from '../../src/store/policy-history.ts'
 import { createStore, type Store } from '../../src/store/store.ts'
 import { ACCOUNT_ID, labConfig } from '../store/lab.ts'
 
@@ -56,7 +60,12 @@ export interface Envelope {
 type Result = any
 
 export async function runApi(
-  options: { config?: Partial<LabConfig>; journal?: Journal; ports?: Partial<ApiPorts> } = {},
+  options: {
+    config?: Partial<LabConfig>
+    journal?: Journal
+    ports?: Partial<ApiPorts>
+    address?: Partial<LabConfig['api']>
+  } = {},
 ): Promise<RunningApi> {
   const notices: string[] = []
   const store = createStore(labConfig(options.config), {
@@ -83,6 +92,15 @@ export async function runApi(
       addressOf: (id) => (doors.has(id) ? { host: '127.0.0.1', port: 8089 } : undefined),
     },
     token: openApiToken({ given: TOKEN }),
+    policyHistory: openPolicyHistory(memoryJournal().shelf('policy'), store, {
+      onProblem: (message) => notices.push(message),
+    }),
+    audit: openAuditLog({
+      shelf: memoryJournal().shelf('audit'),
+      keepMs: 86_400_000,
+      onProblem: (message) => notices.push(message),
+    }),
+    tokens: openAccessTokens(memoryJournal().shelf('token'), consoleSessionOf),
     explain: async (question) => {
       questions.push(question)
       return { asked: question.destination }
@@ -126,7 +144,7 @@ export async function runApi(
     notice: (message) => notices.push(message),
     ...options.ports,
   }
-  const server = await startApi({ host: '127.0.0.1', port: 0 }, ports)
+  const server = await startApi({ host: '127.0.0.1', port: 0, ...options.address }, ports)
   const url = `http://127.0.0.1:${server.port}`
   const ask: RunningApi['ask'] = async (method, path, body, headers = {}) => {
     const response = await fetch(url + path, {

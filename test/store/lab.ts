@@ -99,7 +99,7 @@ export function labConfig(changes: Partial<LabConfig> = {}): LabConfig {
     udp: { enabled: true, idleMs: 300_000, maxDestinations: 1_000, packetsPerSecond: 50_000, bytesPerSecond: 2 ** 26 },
     limits: { maxClients: 100, maxHeadBytes: 65_536 },
     api: { host: '127.0.0.1', port: 0 },
-    log: { maxBytes: 1_000_000, keep: 1 },
+    log: { maxBytes: 1_000_000, keep: 1, auditKeepMs: 86_400_000 },
     ...changes,
   }
 }

@@ -77,6 +77,7 @@ export const LOGPUSH_ROUTES: readonly Route[] = [
     path: `${PATH}/jobs`,
     summary: 'lists Logpush jobs',
     access: 'token',
+    role: 'admin',
     answers: { kind: 'list', schema: LOGPUSH_JOB },
     handle: (call) => listOf(liveOf(call, 'logpushJob').map((job) => present(call, job))),
   },
@@ -94,6 +95,7 @@ export const LOGPUSH_ROUTES: readonly Route[] = [
     path: `${PATH}/jobs/{id}`,
     summary: 'one Logpush job, and how it is doing',
     access: 'token',
+    role: 'admin',
     answers: { kind: 'result', schema: LOGPUSH_JOB },
     handle: (call) => ok(present(call, job(call))),
   },
@@ -123,6 +125,7 @@ export const LOGPUSH_ROUTES: readonly Route[] = [
     path: `${PATH}/datasets/{dataset_id}/jobs`,
     summary: 'the Logpush jobs of one data set',
     access: 'token',
+    role: 'admin',
     answers: { kind: 'list', schema: LOGPUSH_JOB },
     handle: (call) => {
       const dataSet = dataSetAt(call)

@@ -68,7 +68,8 @@ export const RULE_ROUTES: readonly Route[] = [
     access: 'token',
     answers: { kind: 'list', schema: RULE },
     query: selectionParameters(SELECTION),
-    handle: (call) => listOf(select(liveOf(call, 'rule'), call.query, SELECTION).map((rule) => present(call, rule))),
+    handle: (call) =>
+      listOf(select(liveOf(call, 'rule'), call.query, SELECTION).map((rule) => presentRule(call, rule))),
   },
   {
     method: 'POST',
@@ -85,7 +86,7 @@ export const RULE_ROUTES: readonly Route[] = [
     summary: 'one rule',
     access: 'token',
     answers: { kind: 'result', schema: RULE },
-    handle: (call) => ok(present(call, find(call, 'rule', call.params.id ?? '', 'rule'))),
+    handle: (call) => ok(presentRule(call, find(call, 'rule', call.params.id ?? '', 'rule'))),
   },
   {
     method: 'PUT',
@@ -140,7 +141,7 @@ function replace(call: RouteCall) {
 
 function shown(call: RouteCall, id: string) {
   const stored = written(call, 'rule', id)
-  return ok(present(call, stored), { messages: [...neverEvaluated(call, stored), ...withoutEffect(stored)] })
+  return ok(presentRule(call, stored), { messages: [...neverEvaluated(call, stored), ...withoutEffect(stored)] })
 }
 
 /** Settings that rules of this type do not have, in a rule that the lab only keeps. */
@@ -160,7 +161,7 @@ function replaceAll(call: RouteCall) {
     for (const { id } of draft.all('rule')) draft.remove('rule', id)
     for (const [at, body] of bodies.entries()) draft.put('rule', ruleOf(draft, ids[at] ?? '', body, mode))
   })
-  return listOf(ids.map((id) => present(call, written(call, 'rule', id))))
+  return listOf(ids.map((id) => presentRule(call, written(call, 'rule', id))))
 }
 
 function remove(call: RouteCall) {
@@ -197,7 +198,8 @@ function neverEvaluated(call: RouteCall, { value }: Stored<'rule'>): ApiMessage[
 
 const toldOf = new WeakMap<object, Set<string>>()
 
-function present(call: RouteCall, stored: Stored<'rule'>) {
+/** A rule in the form of Cloudflare's API. */
+export function presentRule(call: RouteCall, stored: Stored<'rule'>) {
   const { plane } = call.ports
   const { account } = plane.current()
   return fromRuleDocument(stored, { account, readOnly: plane.rulesFromFile, mode: modeOf(call), now: plane.now() })

@@ -23,6 +23,7 @@ export const CLOCK_ROUTES: readonly Route[] = [
     path: PATH,
     summary: 'sets the clock (`{"time": "2027-01-01T00:00:00Z"}`)',
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: CLOCK },
     body: { type: 'object', additionalProperties: false, required: ['time'], properties: { time: { type: 'string' } } },
     handle: (call) => {
@@ -35,6 +36,7 @@ export const CLOCK_ROUTES: readonly Route[] = [
     path: `${PATH}/advance`,
     summary: 'moves the clock forward or back (`{"seconds": 86400}`)',
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: CLOCK },
     body: {
       type: 'object',
@@ -49,6 +51,7 @@ export const CLOCK_ROUTES: readonly Route[] = [
     path: PATH,
     summary: "returns to the machine's time",
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: CLOCK },
     handle: (call) => {
       call.ports.plane.setClockOffset(0)

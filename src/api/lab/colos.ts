@@ -33,6 +33,7 @@ export const COLO_ROUTES: readonly Route[] = [
     summary:
       'takes a data center down (`{"up": false}`; `"connections": "reset"` resets open connections) or brings it back up',
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: CHANGED_COLO },
     body: {
       type: 'object',

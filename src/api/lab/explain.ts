@@ -17,6 +17,7 @@ export const EXPLAIN_ROUTES: readonly Route[] = [
     path: '/lab/v1/explain',
     summary: 'decides a hypothetical connection and explains the decision step by step; sends no traffic',
     access: 'token',
+    role: 'viewer',
     answers: { kind: 'result', schema: EXPLANATION },
     body: {
       type: 'object',

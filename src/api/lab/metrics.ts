@@ -23,7 +23,7 @@ export const METRIC_ROUTES: readonly Route[] = [
 type Labels = Readonly<Record<string, string>>
 type Sample = readonly [labels: Labels, value: number]
 
-async function metrics({ ports, tally }: RouteCall): Promise<ApiResponse> {
+async function metrics({ ports, tally, access }: RouteCall): Promise<ApiResponse> {
   const { status, sessions, plane, traffic } = ports
   const counts = status.counts()
   const snapshot = plane.current()
@@ -71,9 +71,23 @@ async function metrics({ ports, tally }: RouteCall): Promise<ApiResponse> {
     family('egresslab_workers', 'gauge', 'worker threads that are up', [[{}, standing.workers]]),
     family('egresslab_rules', 'gauge', 'egress rules that can match', [[{}, snapshot.ruleset.active.length]]),
     family('egresslab_colos_down', 'gauge', 'data centers that are down', [[{}, snapshot.account.colosDown.size]]),
+    ...accessFamilies(ports.tokens.list().length, access.counts()),
     family('egresslab_troubles', 'gauge', 'current problems', [[{}, (await status.troubles()).length]]),
   ].join('')
   return { kind: 'text', status: 200, contentType: METRICS_CONTENT_TYPE, body }
+}
+
+function accessFamilies(tokens: number, { streams, refused }: ReturnType<RouteCall['access']['counts']>): string[] {
+  return [
+    family('egresslab_api_tokens', 'gauge', 'named tokens that are good', [[{}, tokens]]),
+    family('egresslab_api_streams', 'gauge', 'event streams open now, by token', asSamples('token', [...streams])),
+    family(
+      'egresslab_api_refused_total',
+      'counter',
+      'requests to the API refused for who sent them or how many, by reason',
+      asSamples('reason', Object.entries(refused)),
+    ),
+  ]
 }
 
 function portLimitFamilies({ refused, pressure }: ReturnType<StatusPort['portLimit']>): string[] {

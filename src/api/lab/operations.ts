@@ -1,8 +1,8 @@
 // Running the lab: is it alive, is it ready, what differs from the file, and the token.
 
 import { KINDS, type Kind } from '../../config/lab-state.ts'
-import { ApiError, invalidField, REQUEST_ERRORS, requestError } from '../api-error.ts'
-import { consoleSessionOf, equalSecrets, sessionCookieName } from '../authentication.ts'
+import { ApiError, invalidField, REQUEST_ERRORS } from '../api-error.ts'
+import { consoleSessionOf, sessionCookieName } from '../authentication.ts'
 import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import {
@@ -17,6 +17,7 @@ import {
   REVERTED_ONE,
   TOKEN,
 } from '../shapes/lab.ts'
+import { TOKEN_ROUTES } from './tokens.ts'
 
 const EMPTY = { type: 'object', additionalProperties: false } as const
 
@@ -109,6 +110,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
       return ok({ kind, id })
     },
   },
+  ...TOKEN_ROUTES,
   {
     method: 'POST',
     path: '/lab/v1/token/rotate',
@@ -152,7 +154,7 @@ async function ready(call: RouteCall) {
   )
 }
 
-async function health({ ports }: RouteCall) {
+async function health({ ports, access }: RouteCall) {
   const { status, plane } = ports
   const troubles = await status.troubles()
   return ok({
@@ -165,7 +167,13 @@ async function health({ ports }: RouteCall) {
     time: new Date(plane.now()).toISOString(),
     started_at: new Date(status.startedAt).toISOString(),
     rules_from: plane.rulesFromFile ? 'file' : 'api',
+    access: accessNow(ports, access),
   })
+}
+
+function accessNow({ tokens }: RouteCall['ports'], access: RouteCall['access']) {
+  const { streams, refused } = access.counts()
+  return { tokens: tokens.list().length, streams: [...streams.values()].reduce((sum, n) => sum + n, 0), refused }
 }
 
 function account({ ports }: RouteCall) {
@@ -196,8 +204,8 @@ function account({ ports }: RouteCall) {
 }
 
 function logIn(call: RouteCall) {
-  const token = call.ports.token.current()
-  if (!equalSecrets(String(call.body.token), token)) throw requestError('authentication')
+  const token = String(call.body.token)
+  call.access.signIn(token, call.peer)
   return { ...ok({ logged_in: true }), headers: { 'set-cookie': cookie(call, consoleSessionOf(token)) } }
 }
 

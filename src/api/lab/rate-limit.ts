@@ -9,7 +9,7 @@ import { RATE_LIMIT } from '../shapes/lab.ts'
 
 const PATH = '/lab/v1/rate-limit'
 /** Cloudflare's number for too many requests. */
-const TOO_MANY = 971
+export const TOO_MANY_REQUESTS = 971
 
 export function createRateLimiter(): RateLimiter {
   let windowStart = 0
@@ -24,7 +24,10 @@ export function createRateLimiter(): RateLimiter {
       if (taken <= requests) return
       const wait = Math.ceil((windowStart + seconds * 1000 - now) / 1000)
       const message = `Please wait and consider throttling your request speed: ${counted(requests, 'request')} per ${seconds} s ${requests === 1 ? 'is' : 'are'} allowed`
-      throw new ApiError(429, [{ code: TOO_MANY, message }], { 'retry-after': String(wait), 'x-should-retry': 'true' })
+      throw new ApiError(429, [{ code: TOO_MANY_REQUESTS, message }], {
+        'retry-after': String(wait),
+        'x-should-retry': 'true',
+      })
     },
   }
 }

@@ -31,6 +31,7 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
     path: '/lab/v1/rules/preview',
     summary: 'checks a rule before it is saved and shows how it would change recent sessions',
     access: 'token',
+    role: 'viewer',
     answers: { kind: 'result', schema: PREVIEW },
     looksAtTraffic: true,
     body: {
@@ -59,6 +60,7 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
     path: '/lab/v1/rules/difference',
     summary: 'proves which connections a rule would move, before it is saved; needs the optional solver',
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: RULE_DIFFERENCE },
     body: {
       type: 'object',

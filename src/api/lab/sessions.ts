@@ -80,6 +80,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: `${PATH}/{id}`,
     summary: 'closes a session with a reset on both sides',
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: DELETED },
     looksAtTraffic: true,
     handle: (call) => {
@@ -103,6 +104,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     path: `${PATH}/recent`,
     summary: 'empties the list of finished sessions; the session log keeps them',
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: FORGOTTEN },
     looksAtTraffic: true,
     handle: ({ ports }) => {

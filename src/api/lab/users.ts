@@ -40,6 +40,7 @@ export const USER_ROUTES: readonly Route[] = [
     path: `${PATH}/{email}/virtual-network`,
     summary: 'moves a user to a virtual network (`{"virtual_network": "vnet-EMEA"}`)',
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: ATTACHED_NETWORK },
     body: CHOICE,
     handle: (call) => choose(call, known(call)),
@@ -49,6 +50,7 @@ export const USER_ROUTES: readonly Route[] = [
     path: `${PATH}/{email}/virtual-network`,
     summary: 'moves a user back to the default virtual network',
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: ATTACHED_NETWORK },
     handle: (call) => {
       const email = known(call)

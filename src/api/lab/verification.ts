@@ -16,6 +16,7 @@ export const VERIFICATION_ROUTES: readonly Route[] = [
     path: '/lab/v1/verify',
     summary: 'requests the echo origins through the proxy as a user and checks that they saw a dedicated IP',
     access: 'token',
+    role: 'operator',
     answers: { kind: 'result', schema: VERIFICATION },
     body: {
       type: 'object',

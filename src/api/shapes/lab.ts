@@ -1,10 +1,11 @@
 // The lab's own resources: data centers, the clock, people, origins, health, and rules before they are saved.
 
 import { Type } from 'typebox'
-import { KINDS } from '../../config/lab-state.ts'
+import { KINDS, ROLES } from '../../config/lab-state.ts'
+import { RULE } from './cloudflare.ts'
 import { OUTCOME, SPAN } from './explanations.ts'
 import { REPLAY_OUTCOME } from './session-shapes.ts'
-import { COUNT, FAMILY, FLAG, NOTHING_OR_TEXT, nullable, object, type Shape, TEXT, TIME } from './shape.ts'
+import { ANY_JSON, COUNT, FAMILY, FLAG, NOTHING_OR_TEXT, nullable, object, type Shape, TEXT, TIME } from './shape.ts'
 
 const LATITUDE = Type.Number({ minimum: -90, maximum: 90 })
 const LONGITUDE = Type.Number({ minimum: -180, maximum: 180 })
@@ -100,6 +101,11 @@ export const HEALTH = object(
     time: TIME,
     started_at: TIME,
     rules_from: Type.Enum(['file', 'api']),
+    access: object({
+      tokens: COUNT,
+      streams: COUNT,
+      refused: object({ credentials: COUNT, role: COUNT, rate: COUNT, streams: COUNT, sign_in: COUNT }),
+    }),
   },
   'Health',
 )
@@ -118,6 +124,42 @@ export const LISTENER = object(
   'ListedListener',
 )
 
+const AUDITED_CHANGE = object(
+  { kind: TEXT, id: TEXT, action: Type.Enum(['created', 'updated', 'deleted']), before: ANY_JSON, after: ANY_JSON },
+  'AuditedChange',
+)
+export const AUDIT_ENTRY = object(
+  {
+    id: COUNT,
+    at: TIME,
+    who: object({ kind: Type.Enum(['token', 'user', 'lab']), id: TEXT, name: TEXT, role: NOTHING_OR_TEXT }),
+    from: TEXT,
+    action: TEXT,
+    target: TEXT,
+    revision_before: COUNT,
+    revision: COUNT,
+    changes: Type.Array(AUDITED_CHANGE),
+    changes_left_out: COUNT,
+  },
+  'AuditEntry',
+)
+
+const POLICY_CHANGE = object({ what: Type.Enum(['added', 'changed', 'removed']), id: TEXT, name: TEXT }, 'PolicyChange')
+export const REVISION_ROW = object(
+  { revision: COUNT, at: TIME, current: FLAG, rules: COUNT, lists: COUNT, changes: Type.Array(POLICY_CHANGE) },
+  'RevisionRow',
+)
+export const POLICY_REVISION = object(
+  {
+    revision: COUNT,
+    at: TIME,
+    rules: Type.Array(RULE),
+    lists: Type.Array(object({ id: TEXT, name: TEXT, type: TEXT, items: Type.Array(TEXT) })),
+  },
+  'PolicyRevision',
+)
+export const RESTORED = object({ restored: COUNT, revision: COUNT, changed: FLAG })
+
 export const OVERRIDE = object(
   { kind: Type.Enum(KINDS), id: TEXT, change: Type.Enum(['added', 'changed', 'deleted']), file_moved_on: FLAG },
   'Override',
@@ -127,6 +169,17 @@ export const REVERTED = object({ reverted: COUNT })
 export const LIVE = object({ live: FLAG })
 export const READY = object({ ready: FLAG })
 export const TOKEN = object({ token: TEXT })
+const NAMED_TOKEN_MEMBERS = {
+  id: TEXT,
+  name: TEXT,
+  role: Type.Enum(ROLES),
+  created_at: TIME,
+  expires_at: nullable(TIME),
+  last_used_at: nullable(TIME),
+}
+export const NAMED_TOKEN = object(NAMED_TOKEN_MEMBERS, 'NamedToken')
+export const MADE_TOKEN = object({ ...NAMED_TOKEN_MEMBERS, token: TEXT }, 'MadeToken')
+export const OWN_TOKEN = object({ name: TEXT, role: Type.Enum(ROLES), expires_at: nullable(TIME) }, 'OwnToken')
 export const LOGGED_IN = object({ logged_in: FLAG })
 export const RATE_LIMIT = nullable(object({ requests: COUNT, seconds: COUNT }, 'RateLimit'))
 

@@ -116,6 +116,7 @@ const LAB_RECORD = object(
     target: TEXT,
     bind: Type.Optional(TEXT),
     dial: Type.Optional(TEXT),
+    tcp: Type.Optional(object({ rttMs: Type.Number(), minRttMs: Type.Number(), retransmits: COUNT })),
     exit: Type.Optional(TEXT),
     distance: Type.Optional(object({ km: Type.Number(), addedMs: Type.Number() })),
     durationMs: DURATION_MS,
@@ -205,11 +206,15 @@ export const SESSION_DETAIL = object(
 const TOUCHED = object({ kind: TEXT, id: TEXT, action: Type.Enum(['created', 'updated', 'deleted']) }, 'Touched')
 const REVISION = { revision: COUNT }
 
+/** the last one, where the token's end ended the stream */
+const ENDED = object({ reason: TEXT })
+
 /** Events of `/lab/v1/events`. */
 export const SESSION_EVENTS = {
   hello: object(REVISION),
   session: SESSION_RECORD,
   change: object({ ...REVISION, at: TIME, touched: Type.Array(TOUCHED) }),
+  ended: ENDED,
 }
 
 /** Events of `/lab/v1/traffic`. */
@@ -218,6 +223,7 @@ export const TRAFFIC_EVENTS = {
   beat: BEAT,
   load: LOAD,
   change: object({ ...REVISION, touched: Type.Array(TOUCHED) }),
+  ended: ENDED,
 }
 
 export const REPLAY_OUTCOME = object(

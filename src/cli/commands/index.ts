@@ -2,6 +2,7 @@
 
 import type { RegisterVerb } from '../verb.ts'
 import { registerAddresses } from './addresses.ts'
+import { registerAudit } from './audit.ts'
 import { registerBench } from './bench.ts'
 import { registerCa } from './ca.ts'
 import { registerCheck } from './check.ts'
@@ -24,6 +25,7 @@ import { registerSessions } from './sessions.ts'
 import { registerShell } from './shell.ts'
 import { registerStart } from './start.ts'
 import { registerTest } from './test.ts'
+import { registerToken } from './token.ts'
 import { registerVerify } from './verify.ts'
 import { registerVnet } from './vnet.ts'
 
@@ -46,6 +48,8 @@ export const VERBS: readonly RegisterVerb[] = [
   registerVnet,
   registerClock,
   registerSessions,
+  registerToken,
+  registerAudit,
   registerAddresses,
   registerShell,
   registerRules,

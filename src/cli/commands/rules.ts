@@ -18,6 +18,7 @@ import { shellWord } from '../shell-word.ts'
 import { type Io, linesOf, PLAIN, stylesFor, type TextStyles, writeJson } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, type VerbContext, wholeNumber, withLab } from '../verb.ts'
 import { replayDocument } from './replay.ts'
+import { registerRulesHistory } from './rules-history.ts'
 
 interface PullOptions extends RulesTargetOptions {
   readonly from: string
@@ -92,6 +93,7 @@ export const registerRules: RegisterVerb = (program, context) => {
         )
       }),
     )
+  registerRulesHistory(rules, context)
 }
 
 function withPrune(command: Command): Command {

@@ -1,0 +1,50 @@
+// What a lab keeps of the people who share it: its own token, their tokens, the audit of what they changed, and the way back.
+
+import { join } from 'node:path'
+import { type ApiPorts, consoleSessionOf } from '../api/index.ts'
+import type { LabConfig } from '../config/lab-config.ts'
+import type { EventLog } from '../log/event-log.ts'
+import { openSessionFile } from '../log/session-file.ts'
+import { openAccessTokens } from '../store/access-tokens.ts'
+import { type ApiToken, openApiToken } from '../store/api-token.ts'
+import { openAuditLog } from '../store/audit-log.ts'
+import type { Journal } from '../store/journal.ts'
+import { openPolicyHistory } from '../store/policy-history.ts'
+import type { Store } from '../store/store.ts'
+import type { LabOptions, RunningLab } from './start-lab.ts'
+
+export interface Team extends Pick<ApiPorts, 'tokens' | 'audit' | 'policyHistory'> {
+  readonly token: ApiToken
+  close(deadlineMs: number): Promise<void>
+}
+
+/** Opens it, from the state; `--ephemeral` writes no file. Throws an InputError for a token that cannot be used. */
+export function openTeam(
+  { log: { maxBytes, keep, auditKeepMs } }: LabConfig,
+  { state, ephemeral, apiToken }: LabOptions,
+  { journal, store, events }: { readonly journal: Journal; readonly store: Store; readonly events: EventLog },
+): Team {
+  const path = join(state, 'audit.ndjson')
+  const onProblem = (error: unknown) => events.error(`cannot write the audit \`${path}\``, error)
+  const file = ephemeral ? undefined : openSessionFile({ path, maxBytes, keep, onProblem })
+  return {
+    token: openApiToken({
+      ...(ephemeral ? {} : { directory: state }),
+      ...(apiToken === undefined ? {} : { given: apiToken }),
+    }),
+    tokens: openAccessTokens(journal.shelf('token'), consoleSessionOf),
+    audit: openAuditLog({
+      shelf: journal.shelf('audit'),
+      ...(file === undefined ? {} : { file }),
+      keepMs: auditKeepMs,
+      onProblem: (message) => events.warn(message),
+    }),
+    policyHistory: openPolicyHistory(journal.shelf('policy'), store, { onProblem: (message) => events.warn(message) }),
+    close: async (deadlineMs) => file?.close(deadlineMs),
+  }
+}
+
+/** The token itself is shown the one time it is made. */
+export function shownToken({ isNew, file, current }: ApiToken): RunningLab['apiToken'] {
+  return { ...(file === undefined ? {} : { file }), ...(isNew ? { made: current() } : {}) }
+}

@@ -1,0 +1,126 @@
+// Who changed what: one entry per change, kept with the state for a while and written to a file as NDJSON for good. Secrets are
+// taken out before an entry is made; an entry that cannot be stored is reported and stops nothing.
+
+import type { Json } from '../config/lab-state.ts'
+import type { Shelf } from './journal.ts'
+
+/** What one change did to one thing. Values that are too large are told by their size alone. */
+export interface AuditedChange {
+  /** a kind of document, or `token` and other things the lab keeps beside them */
+  readonly kind: string
+  readonly id: string
+  readonly action: 'created' | 'updated' | 'deleted'
+  readonly before: Json
+  readonly after: Json
+}
+
+export interface AuditEntry {
+  /** counted on from 1 */
+  readonly id: number
+  /** RFC 3339, by the machine's clock */
+  readonly at: string
+  readonly who: {
+    /** `lab`: nobody asked for it at the API; its configuration file changed, say */
+    readonly kind: 'token' | 'user' | 'lab'
+    /** a token's id, a user's email; '' for the lab */
+    readonly id: string
+    readonly name: string
+    readonly role: string | null
+  }
+  /** the address it was asked from; '' for the lab */
+  readonly from: string
+  /** `PUT /lab/v1/colos/{code}` */
+  readonly action: string
+  /** `/lab/v1/colos/LHR` */
+  readonly target: string
+  /** of the state, before and after */
+  readonly revision_before: number
+  readonly revision: number
+  readonly changes: readonly AuditedChange[]
+  /** changes that were too many to list */
+  readonly changes_left_out: number
+}
+
+export interface AuditLog {
+  append(entry: Omit<AuditEntry, 'id' | 'at'>): void
+  /** what is still kept, oldest first */
+  list(): readonly AuditEntry[]
+}
+
+export interface AuditLogOptions {
+  readonly shelf: Shelf
+  /** gets each entry as a line, too */
+  readonly file?: { push(line: string): void }
+  /** entries that are older are dropped from the state */
+  readonly keepMs: number
+  readonly onProblem: (message: string) => void
+  /** machine time, epoch ms */
+  readonly now?: () => number
+}
+
+const MOST_ENTRIES = 10_000
+const MOST_CHANGES = 100
+const LARGEST_VALUE = 16 * 1024
+
+export function openAuditLog({ shelf, file, keepMs, onProblem, now = Date.now }: AuditLogOptions): AuditLog {
+  const kept = shelf.all().map(({ key, body }) => ({ key, at: Date.parse((JSON.parse(body) as AuditEntry).at) }))
+  let last = Number(kept.at(-1)?.key ?? 0)
+  const dropOld = () => {
+    while (kept[0] !== undefined && (kept.length > MOST_ENTRIES || now() - kept[0].at > keepMs)) {
+      shelf.remove(kept[0].key)
+      kept.shift()
+    }
+  }
+  return {
+    append(about) {
+      const at = now()
+      const changes = about.changes.slice(0, MOST_CHANGES).map(shortened)
+      const left = about.changes_left_out + about.changes.length - changes.length
+      const entry = { id: ++last, at: new Date(at).toISOString(), ...about, changes, changes_left_out: left }
+      const line = JSON.stringify(entry)
+      file?.push(line)
+      try {
+        shelf.put(String(entry.id), line)
+        kept.push({ key: String(entry.id), at })
+        dropOld()
+      } catch (thrown) {
+        onProblem(
+          `an entry of the audit could not be kept: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+        )
+      }
+    },
+    list: () => {
+      const oldest = now() - keepMs
+      return shelf
+        .all()
+        .map(({ body }) => JSON.parse(body) as AuditEntry)
+        .filter(({ at }) => Date.parse(at) >= oldest)
+    },
+  }
+}
+
+function shortened(change: AuditedChange): AuditedChange {
+  const short = (value: Json): Json => {
+    const bytes = JSON.stringify(value).length
+    return bytes > LARGEST_VALUE ? { left_out: `${bytes} bytes` } : value
+  }
+  return { ...change, before: short(change.before), after: short(change.after) }
+}
+
+const SECRET_KEY = /secret|password|token|authorization|credential|api_?key/i
+
+/** The same without what is secret: members by their name, and of addresses the login and the query. */
+export function withoutSecrets(value: Json, key = ''): Json {
+  if (value === null || typeof value === 'boolean' || typeof value === 'number') return value
+  if (SECRET_KEY.test(key) && value !== '') return '(secret)'
+  if (typeof value === 'string')
+    return key === 'destination' || key === 'destination_conf' ? addressAlone(value) : value
+  if (Array.isArray(value)) return value.map((item: Json) => withoutSecrets(item))
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withoutSecrets(member, name)]))
+}
+
+function addressAlone(text: string): string {
+  const shown = text.replace(/^([\w+.-]+:\/\/)[^/@]*@/, '$1(secret)@')
+  const query = shown.indexOf('?')
+  return query < 0 ? shown : `${shown.slice(0, query)}?(secret)`
+}
