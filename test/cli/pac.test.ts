@@ -29,7 +29,7 @@ test.each([
   [['--listener', 'nobody'], 'there is no listener `nobody`'],
   [['--scheme', 'ftp'], 'Allowed choices are http, https, socks5'],
   [['--direct', 'a b'], '`a b` is not a host name'],
-  [['--output', '/nonexistent/proxy.pac'], 'cannot write `/nonexistent/proxy.pac` (ENOENT)'],
+  [['--output', '/dev/null/proxy.pac'], 'cannot write `/dev/null/proxy.pac` (ENOTDIR)'],
   [['-c', 'config/nowhere.yaml'], 'config/nowhere.yaml'],
 ])('%j is a usage error in words', async (args, words) => {
   const { code, stdout, stderr } = await run(['pac', ...args])

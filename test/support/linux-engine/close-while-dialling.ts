@@ -30,5 +30,9 @@ stream.setHandler({
 for (let dial = 0; dial < 5; dial++)
   engine.dial({ to: { ip: ip('127.0.0.1'), port: listening.address.port } }, listener)
 await engine.close()
-await new Promise((resolve) => setImmediate(resolve))
-process.stdout.write(JSON.stringify({ left: Math.max(0, readdirSync('/proc/self/fd').length - before), told }))
+const left = () => Math.max(0, readdirSync('/proc/self/fd').length - before)
+// Node itself may hold one for a moment
+for (let turn = 0; turn < 10_000 && (turn === 0 || left() > 0); turn++) {
+  await new Promise((resolve) => setImmediate(resolve))
+}
+process.stdout.write(JSON.stringify({ left: left(), told }))
