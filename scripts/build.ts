@@ -8,7 +8,8 @@ import { _ } from 'ajv/dist/2020.js'
 import standalone from 'ajv/dist/standalone/index.js'
 import { type OutputChunk, type Plugin, rolldown } from 'rolldown'
 import { RULE_LIST } from '../src/config/account-schema.ts'
-import { LAB } from '../src/config/lab-schema.ts'
+import { DESTINATION, LAB } from '../src/config/lab-schema.ts'
+import { INVARIANT_LIST } from '../src/config/read-invariants.ts'
 import { createAjv } from '../src/config/shape-checks.ts'
 import { POLICY_TESTS } from '../src/policy-tests/policy-test-schema.ts'
 import { SCENARIO } from '../src/scenario/scenario-schema.ts'
@@ -113,7 +114,7 @@ function webAssemblyBeside(): Plugin {
 /** The code that ajv makes of the schemas when it is asked to, in place of the module that asks. */
 function checksMadeBefore(): Plugin {
   const module = here('src/config/shape-checks.ts')
-  const schemas = Object.entries({ LAB, RULE_LIST, POLICY_TESTS, SCENARIO })
+  const schemas = Object.entries({ LAB, RULE_LIST, POLICY_TESTS, SCENARIO, DESTINATION, INVARIANT_LIST })
   const nameOf = (schema: object) => Object(schema).title ?? Object(schema).description
   return {
     name: 'checks-made-before',
@@ -128,7 +129,8 @@ function checksMadeBefore(): Plugin {
         standaloneCode(ajv, Object.fromEntries(schemas.map(([key]) => [key, key]))),
         `const checks = new Map([${checks.join(', ')}])`,
         `const nameOf = ${nameOf}`,
-        'export const shapeCheck = (schema) => checks.get(nameOf(schema))',
+        'export const shapeCheck = (schema) => checks.get(nameOf(schema)) ?? unknown(nameOf(schema))',
+        "const unknown = (name) => { throw new Error('the build made no check of the schema ' + name) }",
       ].join('\n')
     },
   }

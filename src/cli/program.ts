@@ -1,5 +1,6 @@
 // The command line: parses arguments, runs one command, and turns its outcome into output and an exit code.
 
+import { resolve } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { ownVersion } from '../config/own-package.ts'
 import { InputError } from '../errors/issue.ts'
@@ -28,9 +29,18 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2
     if (!(thrown instanceof InputError)) throw thrown
     const { issuesOfOther } = await import('../rules-sync/policy-config.ts')
-    io.stderr.write(renderIssues(issuesOfOther(thrown.issues), stylesFor(io, io.stderr)))
+    const issues = isAboutConfiguration(thrown, args) ? issuesOfOther(thrown.issues) : thrown.issues
+    io.stderr.write(renderIssues(issues, stylesFor(io, io.stderr)))
     return 2
   }
+}
+
+/** Are these the faults of a file that was named as a configuration, and not of a policy test, say? */
+function isAboutConfiguration({ issues }: InputError, args: readonly string[]): boolean {
+  const file = issues[0]?.file
+  const isNamed = (arg: string, at: number) =>
+    ['-c', '--config', '--rules', '--against'].includes(args[at - 1] ?? '') && resolve(arg) === resolve(file ?? '')
+  return file !== undefined && (args.some(isNamed) || args.includes(`--config=${file}`))
 }
 
 /** After a usage error: the help of the verb that was meant. */

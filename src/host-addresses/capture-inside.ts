@@ -3,6 +3,7 @@
 
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import { errnoOf } from '../errors/thrown.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { ip } from '../net/ip.ts'
 import { openLinuxEngine } from '../transport/linux/linux-engine.ts'
@@ -62,13 +63,25 @@ async function start({ ports, command, env }: Extract<ToInside, { kind: 'start' 
     captured?.listen(port)
   }
   say({ kind: 'running', whyNoUdp: typeof engine === 'string' ? engine : undefined })
-  const code = await runProgram(command, {
-    env,
-    onStart: (child) => {
-      process.on('disconnect', () => child.kill('SIGHUP'))
-    },
-  })
-  process.exit(code)
+  process.exit(await outcomeOf(command, env))
+}
+
+/** As a shell has it: 127 for a program that is not there, 126 for one that cannot be run. */
+async function outcomeOf(command: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  try {
+    return await runProgram(command, {
+      env,
+      onStart: (child) => {
+        process.on('disconnect', () => child.kill('SIGHUP'))
+      },
+    })
+  } catch (thrown) {
+    const code = errnoOf(thrown)
+    if (code === '') throw thrown
+    const isMissing = code === 'ENOENT'
+    process.stderr.write(`cannot run \`${command[0]}\`: ${isMissing ? 'there is no such program' : code}\n`)
+    return isMissing ? 127 : 126
+  }
 }
 
 function say(message: FromInside): void {

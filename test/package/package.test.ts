@@ -311,10 +311,12 @@ describe('a project of its own', () => {
       await using lab = await startLab({ ephemeral: true })
       const answer = await lab.fetch('http://ipv4.icanhazip.com/', { user: 'bob@example.com' })
       const { EgressIP } = await lab.sessions.waitFor(({ Email }) => Email === 'bob@example.com', { timeoutMs: ${PATIENCE_MS} })
-      console.log((await answer.text()).trim(), EgressIP, typeof compilePolicy)\n`,
+      const erp = await lab.origins.add({ host: 'erp.test', allow: ['203.0.113.20'] })
+      const { status } = await lab.fetch('http://erp.test/', { user: 'bob@example.com' })
+      console.log((await answer.text()).trim(), EgressIP, typeof compilePolicy, status, erp.requests.length)\n`,
     )
     const printed = execFileSync(process.execPath, ['use.mjs'], { cwd, encoding: 'utf8', timeout: PATIENCE_MS })
-    expect(printed).toBe('203.0.113.10 203.0.113.10 function\n')
+    expect(printed).toBe('203.0.113.10 203.0.113.10 function 403 1\n')
     expect(readdirSync(cwd)).toEqual(['use.mjs'])
   })
 
