@@ -17,7 +17,7 @@ import {
 } from '../render/render-proof.ts'
 import { watchStopSignal } from '../signals.ts'
 import { type Io, stylesFor, writeJson } from '../terminal.ts'
-import { type ExitCode, type RegisterVerb, wholeNumber, withConfig, withJson } from '../verb.ts'
+import { defaultConfig, type ExitCode, type RegisterVerb, wholeNumber, withConfig, withJson } from '../verb.ts'
 
 interface Options {
   readonly config: string
@@ -83,7 +83,8 @@ async function answers(files: readonly string[], options: Options, settings: Pro
       const decider = deciders.get(config) ?? openDecider({ configFile: config })
       if (witness !== null) deciders.set(config, decider)
       const again = witness === null ? undefined : await explainArguments(await decider, witness)
-      io.stdout.write(renderAnswer(answer, style, again))
+      const named = config === defaultConfig() ? [] : ['-c', config]
+      io.stdout.write(renderAnswer(answer, style, again && [...again, ...named]))
     }
   } finally {
     for (const decider of deciders.values()) (await decider).close()
