@@ -1,5 +1,6 @@
 // What a lab keeps of the people who share it: its own token, their tokens, the audit of what they changed, and the way back.
 
+import { chmodSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ApiPorts, consoleSessionOf } from '../api/index.ts'
 import type { LabConfig } from '../config/lab-config.ts'
@@ -25,6 +26,8 @@ export function openTeam(
   { journal, store, events }: { readonly journal: Journal; readonly store: Store; readonly events: EventLog },
 ): Team {
   const path = join(state, 'audit.ndjson')
+  // one that others can read is its owner's alone from now on, and not from the next entry on
+  if (!ephemeral && existsSync(path)) chmodSync(path, 0o600)
   const onProblem = (error: unknown) => events.error(`cannot write the audit \`${path}\``, error)
   const file = ephemeral ? undefined : openSessionFile({ path, maxBytes, keep, onProblem })
   return {

@@ -176,13 +176,13 @@ describe('push', () => {
       name: 'vnet-AMER',
       action: 'egress',
       precedence: 2000,
-      rule_settings: { made_up: { kept: true } },
+      rule_settings: { allow_child_bypass: true },
     }
     await curl('-X', 'PUT', path, ...json(labs.lab, sent))
     expect((await rules('push', file('rules.yaml'), '--yes')).code).toBe(0)
     expect(named(labs.lab, 'vnet-AMER leaves from Los Angeles')).toMatchObject({
       egress: { ipv4: '203.0.113.40' },
-      rest: { rule_settings: { made_up: { kept: true } } },
+      rest: { rule_settings: { allow_child_bypass: true } },
     })
   })
 

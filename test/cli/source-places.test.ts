@@ -75,7 +75,7 @@ test('`explain` says why the field has no value', async () => {
   expect(trace[0]?.expressions.traffic.parts[0]?.note).toBe(
     "the geo database does not know 127.0.0.1, and the user's `place` decides ingress and balancing only",
   )
-  const { stdout } = await run(['explain', '198.51.100.9:443', '--user', 'placed@example.com', '-c', config])
+  const { stdout } = await run(['explain', '198.51.100.9:443', '--user', 'placed@example.com', '--full', '-c', config])
   expect(stdout).toContain('net.src.geo.country has no value: the geo database does not know 127.0.0.1, and')
   const nowhere = await explained('nowhere@example.com')
   expect(nowhere.trace[0]?.expressions.traffic.parts[0]?.note).toBe('the geo database does not know 127.0.0.1')

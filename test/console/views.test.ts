@@ -131,7 +131,7 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
     await visit(page, lab, '/rules')
     await page.getByRole('button', { name: 'New rule' }).click()
     await page.getByLabel('Name').fill('nowhere to fall')
-    await page.getByLabel('Identity').fill('identity.email == "eve@example.com"')
+    await page.getByLabel('Identity').fill('identity.email == "dave@example.com"')
     await page.getByRole('combobox', { name: 'Leaves from' }).selectOption('203.0.113.10')
     await page.getByRole('button', { name: 'Save' }).click()
     const row = page.locator('.rule', { hasText: 'nowhere to fall' })

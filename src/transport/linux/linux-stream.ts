@@ -346,14 +346,10 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
 
   #sayFin(): void {
     this.#isShutDown = true
-    if (!this.#hasEnded) {
-      if (this.#writeError === 0) this.loop.calls.shutdown(this.fd)
-      return
-    }
-    // a peer that had said FIN and then broke the stream has not taken everything
-    if (this.#writeError !== 0) this.#failed(this.#writeError, 'write')
     // closing says FIN as well as a shutdown before it would, and costs a call less
-    else this.#close({ by: this.#firstFin ?? 'us', how: 'fin' })
+    if (this.#hasEnded && this.#writeError === 0) this.#close({ by: this.#firstFin ?? 'us', how: 'fin' })
+    else if (this.#hasEnded) this.#failed(this.#writeError, 'write')
+    else if (this.#writeError === 0) this.loop.calls.shutdown(this.fd)
   }
 
   #failed(status: number, syscall: string): void {
