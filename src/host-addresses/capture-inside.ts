@@ -1,14 +1,14 @@
 // A process of its own, inside the namespace where every address is local: takes the ports, hands TCP listeners to the process
 // outside, passes datagrams to and fro, and runs the program. Looks at no byte and decides nothing.
 
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { errnoOf } from '../errors/thrown.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { ip } from '../net/ip.ts'
 import { openLinuxEngine } from '../transport/linux/linux-engine.ts'
 import { NodeStream } from '../transport/node/node-stream.ts'
-import { runProgram } from './run-program.ts'
+import { exitCodeOf, runProgram } from './run-program.ts'
 
 /** One side of a datagram's way, as it goes between the processes. */
 export interface HostPort {
@@ -63,25 +63,14 @@ async function start({ ports, command, env }: Extract<ToInside, { kind: 'start' 
     captured?.listen(port)
   }
   say({ kind: 'running', whyNoUdp: typeof engine === 'string' ? engine : undefined })
-  process.exit(await outcomeOf(command, env))
-}
-
-/** As a shell has it: 127 for a program that is not there, 126 for one that cannot be run. */
-async function outcomeOf(command: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
-  try {
-    return await runProgram(command, {
-      env,
-      onStart: (child) => {
-        process.on('disconnect', () => child.kill('SIGHUP'))
-      },
-    })
-  } catch (thrown) {
-    const code = errnoOf(thrown)
-    if (code === '') throw thrown
-    const isMissing = code === 'ENOENT'
-    process.stderr.write(`cannot run \`${command[0]}\`: ${isMissing ? 'there is no such program' : code}\n`)
-    return isMissing ? 127 : 126
-  }
+  const onStart = (child: ChildProcess) => void process.on('disconnect', () => child.kill('SIGHUP'))
+  process.exit(
+    await exitCodeOf(
+      command,
+      () => runProgram(command, { env, onStart }),
+      (text) => process.stderr.write(text),
+    ),
+  )
 }
 
 function say(message: FromInside): void {

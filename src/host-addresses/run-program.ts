@@ -2,6 +2,7 @@
 
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { constants } from 'node:os'
+import { errnoOf } from '../errors/thrown.ts'
 
 /** What a terminal sends to the whole foreground group by itself. */
 const FROM_TERMINAL = ['SIGINT', 'SIGQUIT'] as const
@@ -28,5 +29,23 @@ export async function runProgram(
   } finally {
     for (const signal of FROM_TERMINAL) process.off(signal, onTyped)
     for (const signal of PASSED_ON) process.off(signal, passOn)
+  }
+}
+
+/** The exit code `run` answers; where the system refused to start the program, the one a shell has for that (127: there is none,
+ *  126: it cannot be run), and `write` is told why. Rejects with any other error. */
+export async function exitCodeOf(
+  [program = '']: readonly string[],
+  run: () => Promise<number>,
+  write: (text: string) => void,
+): Promise<number> {
+  try {
+    return await run()
+  } catch (thrown) {
+    const code = errnoOf(thrown)
+    if (code === '') throw thrown
+    const isMissing = code === 'ENOENT'
+    write(`cannot run \`${program}\`: ${isMissing ? 'there is no such program' : code}\n`)
+    return isMissing ? 127 : 126
   }
 }

@@ -245,6 +245,15 @@ int main() {
     expect(table(ran)).toEqual([['1', 'bob@example.com', 'UDP', `${host}:${port}`, AMSTERDAM, 'AMS', '-', 'balanced']])
   })
 
+  test('a program that does not exist is 127, and one that cannot be run is 126, as in a shell', async () => {
+    const capture = [...running, ...BOB, '--capture', '--']
+    const missing = await run(...capture, 'no-such-program')
+    expect(missing).toMatchObject({ code: 127, stdout: '' })
+    expect(missing.stderr).toContain('cannot run `no-such-program`: there is no such program\n')
+    const folder = await run(...capture, tmpdir())
+    expect(folder).toMatchObject({ code: 126, stderr: expect.stringContaining(`cannot run \`${tmpdir()}\`: EACCES\n`) })
+  })
+
   test('it runs as who started it, and may not change the network it is in', async () => {
     const { code, stdout } = await captured('id -u; cat /etc/resolv.conf')
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${process.geteuid?.()}\nnameserver 127.0.0.1\n` })

@@ -90,6 +90,16 @@ test('a failed case shows what differs and the trace that explain draws; the exi
   })
 })
 
+test('a misspelt key is told as such, with its place and the key that was meant', async () => {
+  const file = join(folder, 'misspelt.test.yaml')
+  writeFileSync(file, 'config: lab.yaml\ncasez: []\n')
+  const { code, stderr } = await run(['test', file])
+  expect(code).toBe(2)
+  expect(stderr).toContain(`${file}:2:1: error: unknown key \`casez\` [config.unknown_key]`)
+  expect(stderr).toContain('did you mean `cases`?')
+  expect(stderr).not.toContain('rules.unknown_file')
+})
+
 test('a case may be about a connection that fails before any decision', async () => {
   write(
     'fails.test.yaml',

@@ -68,6 +68,18 @@ describe.runIf(engine.name === 'linux')('engine linux', () => {
     await ear.until(({ text }) => text === 'beforebehind, and on')
   })
 
+  test('a reset behind a FIN is told also where a write finds it and the stream is ended in the same turn', async () => {
+    const [one, other] = await pairBy(engine)
+    const ear = new Ear(one)
+    other.end()
+    await ear.until(({ hasEnded }) => hasEnded)
+    other.destroy()
+    one.write(Buffer.from('brings the reset'))
+    one.write(Buffer.from('meets it'))
+    one.end()
+    expect(await ear.untilClosed()).toMatchObject({ by: 'peer', how: 'reset', cause: { code: 'EPIPE' } })
+  })
+
   test('a reset that comes together with a FIN is told behind it', async () => {
     const [one, other] = await pairBy(engine)
     other.write(Buffer.from('last words'))

@@ -2,16 +2,13 @@
 
 import { InvalidArgumentError } from 'commander'
 import { InputError, inputError } from '../../errors/issue.ts'
-import { errnoOf } from '../../errors/thrown.ts'
-import { runProgram } from '../../host-addresses/run-program.ts'
+import { exitCodeOf, runProgram } from '../../host-addresses/run-program.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
 import { choiceOf, ownLab, type ProgramLab, type ProgramOptions, runningLab, withPerson } from '../lab-for-programs.ts'
 import { type Io, renderTable, stylesFor } from '../terminal.ts'
 import type { RegisterVerb } from '../verb.ts'
 
 /** As shells say it. */
-const NOT_FOUND = 127
-const NOT_EXECUTABLE = 126
 
 /** Well-known ports of what programs connect to, TCP and UDP alike (IANA's registry), and those the lab's own test origins have. */
 const USUAL_PORTS = [
@@ -39,7 +36,11 @@ export const registerRun: RegisterVerb = (program, { io, action }) => {
         const lab = await labFor(options)
         let passedOn: number | undefined
         try {
-          passedOn = await started(command, io, () => runIn(lab, command, options, io))
+          passedOn = await exitCodeOf(
+            command,
+            () => runIn(lab, command, options, io),
+            (text) => io.stderr.write(text),
+          )
         } finally {
           const records = await lab.end()
           if (passedOn !== undefined && options.table) io.stderr.write(sessionTable(records, io))
@@ -96,18 +97,6 @@ async function labFor(options: Options): Promise<ProgramLab> {
     const nobody = thrown instanceof InputError && thrown.issues.some(({ code }) => code === 'lab.not_running')
     if (!nobody || options.api !== undefined || options.readyFile !== undefined) throw thrown
     return ownLab(options)
-  }
-}
-
-async function started([program = '']: readonly string[], io: Io, run: () => Promise<number>): Promise<number> {
-  try {
-    return await run()
-  } catch (thrown) {
-    const code = errnoOf(thrown)
-    if (code === '') throw thrown
-    const isMissing = code === 'ENOENT'
-    io.stderr.write(`cannot run \`${program}\`: ${isMissing ? 'there is no such program' : code}\n`)
-    return isMissing ? NOT_FOUND : NOT_EXECUTABLE
   }
 }
 
