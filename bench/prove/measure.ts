@@ -4,7 +4,7 @@
 import { createRandom } from '../../src/load-test/random.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
-import type { Account } from '../../src/policy/account.ts'
+import { type Account, DEFAULT_SETTINGS } from '../../src/policy/account.ts'
 import { COLOS } from '../../src/policy/place.ts'
 import type { EgressSettings, Rule } from '../../src/policy/rule.ts'
 import { compileRuleset, createSnapshot, type Snapshot } from '../../src/policy/ruleset.ts'
@@ -56,17 +56,7 @@ const account: Account = {
   privateRoutes: [],
   hostnameRoutes: [],
   lists: [],
-  settings: {
-    tcpProxying: true,
-    udpProxying: true,
-    hostSelector: true,
-    noRuleMatched: 'balanced',
-    expressions: 'default',
-    balanceTolerance: { share: 0.1, km: 50 },
-    maxConnectionsPerDestination: 40_000,
-    homeCountry: 'US',
-    homeColo: 'IAD',
-  },
+  settings: DEFAULT_SETTINGS,
 }
 
 const world: World = {

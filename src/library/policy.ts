@@ -7,7 +7,13 @@ import { cidr, parseCidr } from '../net/cidr.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { parseAuthority, parseHost } from '../net/host.ts'
 import { type Ip, parseIp } from '../net/ip.ts'
-import type { Account, AccountSettings, DedicatedEgressIp, PrivateRoute, SharedEgress } from '../policy/account.ts'
+import {
+  type Account,
+  DEFAULT_SETTINGS,
+  type DedicatedEgressIp,
+  type PrivateRoute,
+  type SharedEgress,
+} from '../policy/account.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import { decide } from '../policy/decide.ts'
 import { type ExplainedDecision, type Explanation, explain, explainDecision } from '../policy/explain.ts'
@@ -233,19 +239,6 @@ function readPolicyAccount(source: PolicySource, issues: Issue[]): Account {
 const SHARED_EGRESS: SharedEgress = {
   ipv4: { range: cidr('198.18.0.0/16'), standIns: cidr('198.18.0.0/16') },
   ipv6: { range: cidr('2001:db8:5a::/64'), standIns: cidr('2001:db8:5a::/64') },
-}
-
-/** As in config/lab.schema.json. */
-const DEFAULT_SETTINGS: AccountSettings = {
-  tcpProxying: true,
-  udpProxying: true,
-  hostSelector: true,
-  noRuleMatched: 'balanced',
-  expressions: 'default',
-  balanceTolerance: { share: 0.1, km: 50 },
-  maxConnectionsPerDestination: 40_000,
-  homeCountry: 'US',
-  homeColo: 'IAD',
 }
 
 function networkOf(text: string, networks: Account['virtualNetworks']) {

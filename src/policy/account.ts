@@ -78,6 +78,19 @@ export interface AccountSettings {
   readonly homeColo: ColoCode
 }
 
+/** What holds where a configuration says nothing (config/lab.schema.json). */
+export const DEFAULT_SETTINGS: AccountSettings = {
+  tcpProxying: true,
+  udpProxying: true,
+  hostSelector: true,
+  noRuleMatched: 'balanced',
+  expressions: 'default',
+  balanceTolerance: { share: 0.1, km: 50 },
+  maxConnectionsPerDestination: 40_000,
+  homeCountry: 'US',
+  homeColo: 'IAD',
+}
+
 export interface Account {
   /** 32 hex digits */
   readonly id: string

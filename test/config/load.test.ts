@@ -13,6 +13,7 @@ import { checkConfig, checkConfigText, loadConfig } from '../../src/config/load.
 import { compareVersions, ownVersion } from '../../src/config/own-package.ts'
 import { createAjv } from '../../src/config/shape-checks.ts'
 import { InputError } from '../../src/errors/issue.ts'
+import { DEFAULT_SETTINGS } from '../../src/policy/account.ts'
 import { POLICY_TESTS } from '../../src/policy-tests/policy-test-schema.ts'
 import { SCENARIO } from '../../src/scenario/scenario-schema.ts'
 
@@ -364,4 +365,9 @@ describe('the published schema', () => {
     )
     expect(silent).toEqual([])
   })
+})
+
+test('what a configuration does not say is what a policy alone takes for granted', () => {
+  const { config } = checkConfigText('lab.yaml', 'dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10 }]\n')
+  expect(config?.settings).toEqual(DEFAULT_SETTINGS)
 })

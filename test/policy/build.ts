@@ -3,7 +3,12 @@
 import { InputError } from '../../src/errors/issue.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { ip } from '../../src/net/ip.ts'
-import type { Account, AccountSettings, DedicatedEgressIp } from '../../src/policy/account.ts'
+import {
+  type Account,
+  type AccountSettings,
+  DEFAULT_SETTINGS,
+  type DedicatedEgressIp,
+} from '../../src/policy/account.ts'
 import type { Flow, Identity, UserGroup } from '../../src/policy/flow.ts'
 import { COLOS, type Colo, type Place } from '../../src/policy/place.ts'
 import type { EgressSettings, Rule } from '../../src/policy/rule.ts'
@@ -26,17 +31,7 @@ export const VNETS = {
   emea: '33333333-3333-4333-8333-333333333333',
 } as const
 
-const SETTINGS: AccountSettings = {
-  tcpProxying: true,
-  udpProxying: true,
-  hostSelector: true,
-  noRuleMatched: 'balanced',
-  expressions: 'default',
-  balanceTolerance: { share: 0.1, km: 50 },
-  maxConnectionsPerDestination: 40_000,
-  homeCountry: 'US',
-  homeColo: 'SFO',
-}
+const SETTINGS: AccountSettings = { ...DEFAULT_SETTINGS, homeColo: 'SFO' }
 
 export function settings(changes: Partial<AccountSettings> = {}): AccountSettings {
   return { ...SETTINGS, ...changes }

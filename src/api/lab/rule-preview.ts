@@ -25,6 +25,12 @@ const MOST_SESSIONS = 5000
 const MOST_SHOWN = 50
 const NEW_RULE = 'new'
 
+/** Members of a body that says which rule changes, and to what. */
+const CHANGED_RULE = {
+  id: { type: ['string', 'null'], maxLength: 64, description: 'the rule to replace or delete; null for a new one' },
+  rule: { type: ['object', 'null'] },
+} as const
+
 export const RULE_PREVIEW_ROUTES: readonly Route[] = [
   {
     method: 'POST',
@@ -39,12 +45,7 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
       additionalProperties: false,
       required: ['rule'],
       properties: {
-        id: {
-          type: ['string', 'null'],
-          maxLength: 64,
-          description: 'the rule to replace or delete; null for a new one',
-        },
-        rule: { type: ['object', 'null'] },
+        ...CHANGED_RULE,
         sessions: {
           type: 'integer',
           minimum: 0,
@@ -67,12 +68,7 @@ export const RULE_PREVIEW_ROUTES: readonly Route[] = [
       additionalProperties: false,
       required: ['rule'],
       properties: {
-        id: {
-          type: ['string', 'null'],
-          maxLength: 64,
-          description: 'the rule to replace or delete; null for a new one',
-        },
-        rule: { type: ['object', 'null'] },
+        ...CHANGED_RULE,
         seconds: { type: 'integer', minimum: 1, maximum: 120, description: 'time limit, 10 unless given' },
       },
     },
