@@ -8,8 +8,6 @@ import { choiceOf, ownLab, type ProgramLab, type ProgramOptions, runningLab, wit
 import { type Io, renderTable, stylesFor } from '../terminal.ts'
 import type { RegisterVerb } from '../verb.ts'
 
-/** As shells say it. */
-
 /** Well-known ports of what programs connect to, TCP and UDP alike (IANA's registry), and those the lab's own test origins have. */
 const USUAL_PORTS = [
   7, 22, 25, 53, 80, 110, 123, 143, 389, 443, 465, 587, 636, 853, 993, 995, 1433, 1521, 1883, 2379, 3306, 3389, 3478,
