@@ -200,7 +200,7 @@ function changeRules({ base, lists, index }: Parts, ordered: readonly Rule[]): C
     rules: ordered,
     active: mergeByPrecedence(left, compiler.active),
     skipped,
-    fields: base.fields.union(compiler.fields),
+    fields: new Set([...base.fields, ...compiler.fields]),
     base,
     lists,
     index,
