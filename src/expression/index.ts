@@ -41,5 +41,5 @@ export {
   type Value,
   type ValueType,
 } from './value.ts'
-export { type ExpressionParts, partsOf, usesField, visitNodes } from './visit.ts'
+export { addNames, type ExpressionParts, partsOf, usesField, visitNodes } from './visit.ts'
 export type { Wildcard } from './wildcard.ts'
