@@ -18,7 +18,7 @@ import { shellWord } from '../shell-word.ts'
 import { type Io, linesOf, PLAIN, stylesFor, type TextStyles, writeJson } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, type VerbContext, wholeNumber, withLab } from '../verb.ts'
 import { replayDocument } from './replay.ts'
-import { registerRulesHistory } from './rules-history.ts'
+import { registerRulesHistory, registerRulesList } from './rules-history.ts'
 
 interface PullOptions extends RulesTargetOptions {
   readonly from: string
@@ -93,6 +93,7 @@ export const registerRules: RegisterVerb = (program, context) => {
         )
       }),
     )
+  registerRulesList(rules, context)
   registerRulesHistory(rules, context)
 }
 
