@@ -67,7 +67,7 @@ export function compileRuleset(
   const compiler = new Compiler(settings)
   for (const rule of ordered) compiler.add(rule)
   const known = createLists(lists)
-  const problems = [...compiler.problems, ...unknownLists(compiler.listUsers, known), ...otherKinds(ordered)]
+  const problems = [...compiler.problems, ...otherKinds(ordered)]
   const { active, skipped, fields } = compiler
   const index = RuleMatcher.build(active, compiler.indexed, known)
   const createReader = () => createFlowReader(fields, settings.hostSelector)
@@ -130,7 +130,6 @@ class Compiler {
   readonly skipped: SkippedRule[] = []
   readonly problems: RuleIssue[] = []
   readonly fields = new Set<string>()
-  readonly listUsers: ParsedRule[] = []
   readonly #settings: RulesetSettings
   readonly #parser: RuleParser
   readonly #predicates = new WeakMap<object, Predicate>()
@@ -147,7 +146,6 @@ class Compiler {
     }
     const parsed = this.#parser.parse(rule)
     this.problems.push(...parsed.issues)
-    if (parsed.lists.size > 0) this.listUsers.push(parsed)
     const obstacle = this.#obstacleOf(parsed)
     if (obstacle === undefined) this.#activate(parsed)
     else this.#skip(rule, ...obstacle)
@@ -215,23 +213,6 @@ function otherKinds(rules: readonly Rule[]): RuleIssue[] {
     names.length === 1 ? '1 rule is not an egress rule and is' : `${names.length} rules are not egress rules and are`
   const message = `${subject} never evaluated here: ${shown}`
   return [{ severity: 'advice', code: 'rule.not_egress', message, path: ['rules', first.name], rule: first }]
-}
-
-function unknownLists(users: readonly ParsedRule[], known: KnownLists): RuleIssue[] {
-  return users.flatMap(({ rule, lists }) =>
-    [...lists]
-      .filter((name) => !known.has(name))
-      .map(
-        (name): RuleIssue => ({
-          severity: 'warning',
-          code: 'rule.unknown_list',
-          message: `rule \`${rule.name}\` uses the list \`$${name}\`, which does not exist and counts as empty`,
-          hint: 'lists are named by their id; create the list or correct the id',
-          path: ['rules', rule.name],
-          rule,
-        }),
-      ),
-  )
 }
 
 /** One version of everything that decisions rest on. Never changes; a change makes the next one. */
