@@ -148,8 +148,11 @@ async function push({ io }: VerbContext, file: string, options: PushOptions): Pr
     io.stderr.write('nothing was changed\n')
     return 1
   }
+  let nth = 0
   const outcome = await sync.apply(plan, options.to, (step) => {
-    if (!options.json) io.stdout.write(`${style.good('done')}  ${stepTitle(step, style)}\n`)
+    nth++
+    const count = io.stdout.isTerminal ? style.dim(`${nth} of ${changes.steps.length}  `) : ''
+    if (!options.json) io.stdout.write(`${style.good('done')}  ${count}${stepTitle(step, style)}\n`)
   })
   const { done, failed, notDone, undone = [], stays = [], undoFailed } = outcome
   const putBack = undoFailed === undefined ? undefined : await keepBefore(before, options.to)
