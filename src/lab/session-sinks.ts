@@ -8,6 +8,7 @@ import type { LabConfig } from '../config/lab-config.ts'
 import { ownVersion } from '../config/own-package.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { createLogpush, type Logpush } from '../log/logpush.ts'
+import { openRuleUses, type RuleUses } from '../log/rule-uses.ts'
 import { openSessionFile } from '../log/session-file.ts'
 import { createSessionLog, openStandardOutput, type SessionLog } from '../log/session-log.ts'
 import type { Store } from '../store/store.ts'
@@ -67,4 +68,21 @@ export async function openSessionLog(
     ...(ephemeral ? {} : { file: openSessionFile({ path, ...log, onProblem }) }),
     ...(sessionsTo === undefined ? {} : { output: { ...sessionsTo, queue: await openStandardOutput(onGone) } }),
   })
+}
+
+/** Counts what each rule decides, from what the log of earlier runs says on. */
+export async function countRuleUses(
+  { log }: LabConfig,
+  { state, ephemeral }: StartOptions,
+  { store, events, sessions }: { readonly store: Store; readonly events: EventLog; readonly sessions: SessionLog },
+): Promise<RuleUses> {
+  const path = sessionsFile(state)
+  const rotated = Array.from({ length: log.keep }, (_, index) => `${path}.${index + 1}`)
+  const uses = await openRuleUses({
+    files: ephemeral ? [] : [path, ...rotated],
+    now: store.now(),
+    onNotice: (message) => events.warn(message),
+  })
+  sessions.subscribe((record) => uses.add(record))
+  return uses
 }

@@ -63,9 +63,9 @@ export function compileRuleset(
 ): { readonly ruleset: Ruleset; readonly problems: readonly RuleIssue[] } {
   const ordered = Object.freeze([...rules].sort((a, b) => a.precedence - b.precedence))
   const known = createLists(lists)
-  const compiler = new Compiler(settings, known)
+  const compiler = new Compiler(settings)
   for (const rule of ordered) compiler.add(rule)
-  const problems = [...compiler.problems, ...compiler.unknownLists, ...otherKinds(ordered)]
+  const problems = [...compiler.problems, ...otherKinds(ordered)]
   const { active, skipped, fields } = compiler
   const index = RuleMatcher.build(active, compiler.indexed, known)
   const createReader = () => createFlowReader(fields, settings.hostSelector)
@@ -149,15 +149,12 @@ class Compiler {
   readonly indexed = new IndexedRules()
   readonly skipped: SkippedRule[] = []
   readonly problems: RuleIssue[] = []
-  readonly unknownLists: RuleIssue[] = []
   readonly fields = new Set<string>()
   readonly #settings: RulesetSettings
-  readonly #known: KnownLists
   readonly #parser: RuleParser
 
-  constructor(settings: RulesetSettings, known: KnownLists) {
+  constructor(settings: RulesetSettings) {
     this.#settings = settings
-    this.#known = known
     this.#parser = new RuleParser(settings.expressions)
   }
 
@@ -168,7 +165,6 @@ class Compiler {
     }
     const parsed = this.#parser.parse(rule)
     for (const issue of parsed.issues) this.problems.push(issue)
-    for (const name of parsed.lists) if (!this.#known.has(name)) this.unknownLists.push(unknownList(rule, name))
     const obstacle = this.#obstacleOf(parsed)
     if (obstacle === undefined) this.#activate(parsed)
     else this.#skip(rule, ...obstacle)
@@ -223,17 +219,6 @@ function otherKinds(rules: readonly Rule[]): RuleIssue[] {
     names.length === 1 ? '1 rule is not an egress rule and is' : `${names.length} rules are not egress rules and are`
   const message = `${subject} never evaluated here: ${shown}`
   return [{ severity: 'advice', code: 'rule.not_egress', message, path: ['rules', first.name], rule: first }]
-}
-
-function unknownList(rule: Rule, name: string): RuleIssue {
-  return {
-    severity: 'warning',
-    code: 'rule.unknown_list',
-    message: `rule \`${rule.name}\` uses the list \`$${name}\`, which does not exist and counts as empty`,
-    hint: 'lists are named by their id; create the list or correct the id',
-    path: ['rules', rule.name],
-    rule,
-  }
 }
 
 /** One version of everything that decisions rest on. Never changes; a change makes the next one. */
