@@ -343,7 +343,7 @@ export class OriginConnection implements StreamHandler, BodySink {
   }
 
   /** Puts an exchange that is over on the session's record. */
-  #note({ request: { method, path } }: Exchange): void {
+  #note({ request: { method, path, traceparent } }: Exchange): void {
     const { tick, at } = this.#began
     const durationMs = performance.now() - tick
     const [withoutQuery = ''] = path.split('?', 1)
@@ -353,6 +353,7 @@ export class OriginConnection implements StreamHandler, BodySink {
       path: withoutQuery,
       status: this.#answer.status,
       durationMs,
+      ...(traceparent === undefined ? {} : { traceparent }),
     })
   }
 
