@@ -3,9 +3,10 @@
 import type { ComponentChildren, JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import type { Check, Rule, RuleCount } from '../api/shapes.ts'
+import { clockOffset } from '../live/traffic.ts'
 import { sentence } from '../ui/explanation.tsx'
 import { Expression, type Mark } from '../ui/expression.tsx'
-import { formatDate, formatDay, plural } from '../ui/format.ts'
+import { formatDate, formatShort, plural } from '../ui/format.ts'
 import { Notice } from '../ui/notice.tsx'
 import type { KnownRule } from './rule-filter.ts'
 
@@ -146,7 +147,8 @@ function LeavesFrom({ rule, colos }: Pick<RuleRowProps, 'colos'> & { readonly ru
 function Hits({ rule, count }: { readonly rule: Rule; readonly count: RuleCount | undefined }): JSX.Element {
   if (count === undefined) return <span class="hits small" />
   const { sessions, last_used: last, since } = count
-  if (last === null) return <span class="hits small">unused since {formatDay(Date.parse(since))}</span>
+  if (last === null)
+    return <span class="hits small">unused since {formatShort(Date.parse(since), Date.now() + clockOffset.value)}</span>
   return (
     <span class="hits small">
       <a
