@@ -86,6 +86,21 @@ describe.skipIf(executable === undefined)('the console with the company', () => 
     await page.getByText('No rule fits this filter').waitFor()
   })
 
+  test('rules: dragged before another one, and moved back by name', async () => {
+    const { page } = browser
+    await visit(page, lab, '/rules?q=customs')
+    const names = () => page.locator('.rule-open').allTextContents()
+    const order = ['Customs from the EU', 'Customs for Hamburg', 'Customs for Logistics']
+    await expect.poll(names).toEqual(order)
+    const row = (name: string) =>
+      page.getByRole('listitem').filter({ has: page.getByRole('button', { name, exact: true }) })
+    await row('Customs for Hamburg').locator('.rule-grip').dragTo(row('Customs from the EU'))
+    await expect.poll(names).toEqual(['Customs for Hamburg', 'Customs from the EU', 'Customs for Logistics'])
+    await page.getByRole('button', { name: 'Customs for Hamburg', exact: true }).click()
+    await page.getByLabel('Move Customs for Hamburg to').selectOption({ label: 'before 2400 Customs for Logistics' })
+    await expect.poll(names).toEqual(order)
+  })
+
   test('rules: written by the form, and completed by name while typing', async () => {
     const { page } = browser
     await visit(page, lab, '/rules')
@@ -135,6 +150,15 @@ describe.skipIf(executable === undefined)('the console with the company', () => 
     await page.getByRole('row', { name: /^alice vnet-EMEA/ }).waitFor()
     await page.getByLabel('Group').selectOption('Finance')
     await expect.poll(() => page.getByRole('row').count()).toBe(7)
+  })
+
+  test('explain: whether the service lets in comes first, and ids have names', async () => {
+    const { page } = browser
+    await visit(page, lab, '/explain?destination=bank.saas.test&user=carol%40example.com')
+    await page
+      .getByText(/^bank\.saas\.test refuses .*; its allowlist has 203\.0\.113\.20, 203\.0\.113\.30\.$/)
+      .waitFor()
+    await page.getByText('identity.email in $Auditors').first().waitFor()
   })
 
   test('sessions: let in or refused is said and filtered by, and a failed one says why', async () => {

@@ -72,7 +72,7 @@ function TableCard({
   children: ComponentChildren
 }) {
   return (
-    <section class="card scroll-x" aria-label={label} tabIndex={0}>
+    <section class="card scroll-x table-card" aria-label={label} tabIndex={0}>
       <table>
         <thead>
           <tr>
