@@ -123,9 +123,20 @@ const LAB_RECORD = object(
     requests: Type.Optional(COUNT),
     exchanges: Type.Optional(
       Type.Array(
-        object({ at: TIME, method: TEXT, path: TEXT, status: COUNT, durationMs: DURATION_MS }, 'HttpExchange'),
+        object(
+          {
+            at: TIME,
+            method: TEXT,
+            path: TEXT,
+            status: COUNT,
+            durationMs: DURATION_MS,
+            traceparent: Type.Optional(TEXT),
+          },
+          'HttpExchange',
+        ),
       ),
     ),
+    traceparent: Type.Optional(TEXT),
   },
   'LabRecord',
 )
