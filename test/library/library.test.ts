@@ -224,6 +224,57 @@ describe('a lab on the shipped configuration', () => {
     ],
     ['a rule that is not there', () => lab.rules.remove('nobody'), { path: ['rule'] }],
     [
+      'a rule with an unknown field',
+      () => lab.rules.add({ name: 'a', identity: 'identity.emial == "a"', egress: { ipv4: '203.0.113.20' } }),
+      { path: ['identity'], message: expect.stringContaining('did you mean `identity.email`?') },
+    ],
+    [
+      'a rule that leaves from somewhere else',
+      () => lab.rules.add({ name: 'a', egress: { ipv4: '192.0.2.1' } }),
+      { path: ['egress', 'ipv4'], message: 'the account has no dedicated IP `192.0.2.1` with an IPv6 range' },
+    ],
+    [
+      'a rule that falls back to somewhere else',
+      () => lab.rules.add({ name: 'a', egress: { ipv4: '203.0.113.20', ipv4_fallback: '192.0.2.1' } }),
+      { path: ['egress', 'ipv4_fallback'] },
+    ],
+    [
+      'a rule at a precedence that is taken',
+      () => lab.rules.add({ name: 'a', precedence: 1000, egress: null }),
+      { path: ['precedence'] },
+    ],
+    [
+      'rules of which one leaves from somewhere else',
+      () =>
+        lab.rules.replace([
+          { name: 'a', egress: null },
+          { name: 'b', egress: { ipv4: '192.0.2.1' } },
+        ]),
+      { path: ['rules', 1, 'egress', 'ipv4'] },
+    ],
+    [
+      'rules of which one cannot be read',
+      () => lab.rules.replace([{ name: 'a', traffic: 'net.fqdn.host ==', egress: null }]),
+      { path: ['rules'] },
+    ],
+    ['a data center that there is not', () => lab.colos.down('XXX'), { path: ['code'] }],
+    ['a duration that is none', () => lab.clock.advance('soon'), { path: ['duration'] }],
+    [
+      'a virtual network that there is not',
+      () => lab.virtualNetworks.choose(ALICE, 'vnet-APAC'),
+      { path: ['virtualNetwork'] },
+    ],
+    [
+      'somebody unknown who chooses a network',
+      () => lab.virtualNetworks.choose('mallory@example.com', 'default'),
+      { path: ['user'] },
+    ],
+    [
+      'a question about somebody unknown',
+      () => lab.explain({ user: 'mallory@example.com', destination: 'bank.saas.test' }),
+      { path: ['user'] },
+    ],
+    [
       'a filter that is unknown',
       () => lab.sessions.list({ usr: 'x' } as object),
       { path: ['usr'], hint: 'did you mean `user`?' },
