@@ -145,6 +145,8 @@ async function inProcess({ config, configFile }: StartLabOptions, rest: InProces
   }
 }
 
+const CLOSED = 'the lab was closed'
+
 interface Parts {
   readonly lab: StartedLab
   readonly access: ClientAccess
@@ -161,7 +163,14 @@ function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
       return lab.token()
     },
   }
-  const { ask } = labClient(api, { state: '', withPaths: true })
+  const client = labClient(api, { state: '', withPaths: true })
+  const stillOpen = () => {
+    if (waiting.aborted) throw new InputError([{ severity: 'error', code: 'library.closed', message: CLOSED }])
+  }
+  const ask: typeof client.ask = async (...call) => {
+    stillOpen()
+    return client.ask(...call)
+  }
   const rulesPath = `/client/v4/accounts/${lab.config.account.id}/gateway/rules`
   const rules = async () => (await ask('GET', rulesPath)) as StoredRule[]
   const ranges = rangesOf(
@@ -178,15 +187,27 @@ function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
   }
   return {
     proxyUrl: (choice) => access.proxyUrl(choice),
-    fetch: (url, init) => access.fetch(url, init),
-    dispatcher: (choice) => access.dispatcher(choice),
+    fetch: async (url, init) => {
+      stillOpen()
+      return access.fetch(url, init)
+    },
+    dispatcher: (choice) => {
+      stillOpen()
+      return access.dispatcher(choice)
+    },
     env: (choice) => access.env(choice),
     caFile: resolve(lab.authorityFile),
     api,
     origins: {
-      add: (origin) => origins.add(origin),
+      add: async (origin) => {
+        stillOpen()
+        return origins.add(origin)
+      },
       get: (host) => origins.get(host),
-      remove: (host) => origins.remove(host),
+      remove: async (host) => {
+        stillOpen()
+        return origins.remove(host)
+      },
     },
     sessions: {
       list: (filter) => lab.sessions.recent().filter(predicateOf(filter ?? {})),
@@ -237,6 +258,7 @@ function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
       },
     },
     async reset() {
+      stillOpen()
       await Promise.all([ask('DELETE', '/lab/v1/overrides'), ask('DELETE', '/lab/v1/rate-limit'), origins.reset()])
       lab.sessions.forget()
     },
@@ -276,7 +298,8 @@ function waitForSession(
     reject(optionError(['filter'], `no session fits: ${why}; finished ones that do not fit: ${others}`))
   const stop = sessions.subscribe(look)
   const late = setTimeout(() => giveUp(`none came within ${timeoutMs} ms`), timeoutMs)
-  const onClose = () => giveUp('the lab was closed')
+  const onClose = () => giveUp(CLOSED)
+  if (closing.aborted) onClose()
   closing.addEventListener('abort', onClose)
   for (const session of sessions.recent()) look(session)
   return promise.finally(() => {

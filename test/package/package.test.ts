@@ -7,6 +7,7 @@ import {
   chmodSync,
   cpSync,
   existsSync,
+  globSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -114,7 +115,7 @@ describe('the tarball', () => {
       'config/examples/bring/partners.test.yaml',
       'config/examples/company/company.test.yaml',
       'config/init/egress.test.yaml',
-      ...readdirSync(join(ROOT, 'config', 'tests')).map((name) => `config/tests/${name}`),
+      ...globSync('config/tests/**/*.test.yaml', { cwd: ROOT }).sort(),
     ])
   })
 
