@@ -243,7 +243,7 @@ const OPERATION_SECTIONS = {
     }),
   }),
   telemetry: optional(
-    block('What is pushed to other systems while the lab runs. See docs/operating.md.', {
+    block('What is pushed to other systems while the lab runs; nothing without this section. See docs/operating.md.', {
       otlp: block('OpenTelemetry over OTLP/HTTP, as JSON.', {
         endpoint: text("The receiver's address; `/v1/metrics` and `/v1/logs` are added to it.", {
           format: 'web-address',

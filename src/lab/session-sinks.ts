@@ -9,6 +9,7 @@ import { ownVersion } from '../config/own-package.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { createLogpush, type Logpush } from '../log/logpush.ts'
 import type { Otlp } from '../log/otlp.ts'
+import { openRuleUses, type RuleUses } from '../log/rule-uses.ts'
 import { openSessionFile } from '../log/session-file.ts'
 import { createSessionLog, openStandardOutput, type SessionLog } from '../log/session-log.ts'
 import type { Store } from '../store/store.ts'
@@ -68,6 +69,23 @@ export async function openSessionLog(
     ...(ephemeral ? {} : { file: openSessionFile({ path, ...log, onProblem }) }),
     ...(sessionsTo === undefined ? {} : { output: { ...sessionsTo, queue: await openStandardOutput(onGone) } }),
   })
+}
+
+/** Counts what each rule decides, from what the log of earlier runs says on. */
+export async function countRuleUses(
+  { log }: LabConfig,
+  { state, ephemeral }: StartOptions,
+  { store, events, sessions }: { readonly store: Store; readonly events: EventLog; readonly sessions: SessionLog },
+): Promise<RuleUses> {
+  const path = sessionsFile(state)
+  const rotated = Array.from({ length: log.keep }, (_, index) => `${path}.${index + 1}`)
+  const uses = await openRuleUses({
+    files: ephemeral ? [] : [path, ...rotated],
+    now: store.now(),
+    onNotice: (message) => events.warn(message),
+  })
+  sessions.subscribe((record) => uses.add(record))
+  return uses
 }
 
 /** OpenTelemetry as configured, and the lab's log, which it hears from then on. Its library is loaded only where it is wanted. */

@@ -42,7 +42,7 @@ import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
 import { checkAddressesAndPorts, ownPagesOf } from './preflight.ts'
 import { createReadiness, troublesOf } from './readiness.ts'
-import { openLogpush, openOtlp, openSessionLog, sessionsFile } from './session-sinks.ts'
+import { countRuleUses, openLogpush, openOtlp, openSessionLog, sessionsFile } from './session-sinks.ts'
 import { openSignIn } from './sign-in.ts'
 import { openTeam, shownToken } from './team.ts'
 import type { WorkerPool } from './workers/worker-pool.ts'
@@ -120,6 +120,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   stack.defer(() => logpush.close(FLUSH_MS))
   const sessions = await openSessionLog(config, options, events, logpush)
   stack.defer(() => sessions.close(FLUSH_MS))
+  const ruleUses = await countRuleUses(config, options, { store, events, sessions })
+  stack.defer(() => ruleUses.close())
   if (otlp !== undefined) sessions.subscribe((record) => otlp.session(record))
   const ownSockets: OpenedSockets = { services: [], origins: [] }
   const workers = workersFor(options, config)
@@ -226,6 +228,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     },
     store,
     sessions,
+    ruleUses,
     memory,
     health,
     traffic,

@@ -159,7 +159,7 @@ function datagramFamilies({ associations, sent, received, dropped }: DatagramCou
 function sessionSamples(tally: RouteCall['tally'], plane: RouteCall['ports']['plane']): MetricSample[] {
   const { active, skipped } = plane.current().ruleset
   const names = new Map([
-    ...tally.rules().map(({ rule, name }) => [rule, name] as const),
+    ...tally.ruleNames(),
     ...[...active, ...skipped].map(({ rule }) => [rule.id, rule.name] as const),
   ])
   return tally

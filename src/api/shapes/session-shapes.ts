@@ -199,7 +199,7 @@ export const SESSION_RECORD = object(
 export const FORGOTTEN = object({ forgotten: COUNT }, 'ForgottenSessions')
 
 export const RULE_COUNT = object(
-  { rule: TEXT, name: TEXT, precedence: Type.Integer(), sessions: COUNT, last_used: nullable(TIME) },
+  { rule: TEXT, name: TEXT, precedence: Type.Integer(), sessions: COUNT, last_used: nullable(TIME), since: TIME },
   'RuleCount',
 )
 

@@ -42,6 +42,12 @@ export interface ConnectionEnd {
   readonly error?: GatewayError
 }
 
+/** The client is gone. */
+export function resetByClient({ cause }: StreamEnd): ConnectionEnd {
+  const error = new GatewayError('relay.client_reset', 'the client reset the connection', { cause })
+  return { reason: error.rendering.close, error }
+}
+
 /** What a connection was made for, and the clocks it goes by. */
 interface Made {
   readonly target: Target
