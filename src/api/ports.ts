@@ -51,6 +51,8 @@ export interface ApiPorts {
   readonly vocabulary?: () => RuleVocabulary
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
+  /** the certificate of the development authority, PEM */
+  readonly authority: () => string
   /** how the lab's own proxy says for whom it asks; absent: it never does */
   readonly voucher?: Voucher
   /** absent: no listener has a sign-in page */

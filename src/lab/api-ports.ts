@@ -63,6 +63,7 @@ export interface ApiParts {
   readonly endpoints: ApiPorts['endpoints'] | undefined
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
+  readonly authority: ApiPorts['authority']
   readonly geo: GeoDatabase
   readonly signIn: ApiPorts['signIn'] | undefined
   readonly logpush: ApiPorts['logpush']
@@ -112,6 +113,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     diagnostics: createDiagnostics(parts),
     page: readConsole(),
     listeners: parts.listeners,
+    authority: parts.authority,
     ...(parts.endpoints === undefined ? {} : { endpoints: parts.endpoints }),
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
     voucher: parts.voucher,

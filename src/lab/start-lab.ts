@@ -248,6 +248,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
       ...(await readiness.unready()),
     ],
     listeners: () => [...listeners, ...(endpoints?.listeners() ?? [])],
+    authority: () => certificates.authority,
     endpoints,
     geo: context.geo,
     signIn: signIn?.page,

@@ -88,13 +88,14 @@ function finish(before: LabState, after: LabState, marks: readonly { kind: Kind;
 
 type Owned = LabConfig['dedicatedIps']
 
-/** Throws ChangeError for the first violation. */
-export function checkState(state: LabState, owned: Owned): void {
+/** Throws ChangeError for the first violation. `before`: a state that was checked with the same addresses; rules that
+ *  are in it are only compared with the others. */
+export function checkState(state: LabState, owned: Owned, before?: LabState): void {
   const live = <K extends Kind>(kind: K): Documents[K][] => {
     const all = [...(state[kind] as LabState[K]).values()]
     return all.filter(({ deletedAt }) => deletedAt === null).map(({ value }) => value as Documents[K])
   }
-  checkRules(live('rule'), owned)
+  checkRules(state.rule, owned, before?.rule)
   checkVirtualNetworks(live('virtualNetwork'))
   const networks = new Map(live('virtualNetwork').map((network) => [network.id, network]))
   const tunnels = new Map(live('tunnel').map((tunnel) => [tunnel.id, tunnel]))
@@ -119,22 +120,44 @@ export function checkState(state: LabState, owned: Owned): void {
   }
 }
 
-function checkRules(rules: readonly RuleDocument[], owned: Owned): void {
+type RuleDocuments = LabState['rule']
+
+/** Those of `before` are only looked at for a precedence that a new one wants as well. */
+function checkRules(rules: RuleDocuments, owned: Owned, before?: RuleDocuments): void {
+  const { fresh, known } = separate(rules, before)
   const byPrecedence = new Map<number, RuleDocument>()
-  for (const rule of rules) {
+  for (const rule of fresh) {
     const { name, precedence } = rule
     if (!Number.isSafeInteger(precedence) || precedence < 0) {
       throw invalid(`precedence of rule \`${name}\` must be a whole number from 0 up`)
     }
     const other = byPrecedence.get(precedence)
-    if (other !== undefined) {
-      const message = `precedence ${precedence} of rule \`${name}\` is taken by rule \`${other.name}\` (${other.id})`
-      throw new ChangeError('change.precedence_taken', message, { details: { precedence, rule: other.id } })
-    }
+    if (other !== undefined) throw precedenceTaken(rule, other)
     byPrecedence.set(precedence, rule)
     checkAction(rule)
     checkEgress(rule, owned)
   }
+  for (const rule of known) {
+    const other = byPrecedence.get(rule.precedence)
+    if (other !== undefined) throw precedenceTaken(other, rule)
+  }
+}
+
+function precedenceTaken({ precedence, name }: RuleDocument, by: RuleDocument): ChangeError {
+  const message = `precedence ${precedence} of rule \`${name}\` is taken by rule \`${by.name}\` (${by.id})`
+  return new ChangeError('change.precedence_taken', message, { details: { precedence, rule: by.id } })
+}
+
+/** The live rules, those that are the same in `before` apart. Both maps are mostly in one order, so few are looked up. */
+function separate(rules: RuleDocuments, before: RuleDocuments = new Map()) {
+  const fresh: RuleDocument[] = []
+  const known: RuleDocument[] = []
+  const old = before.values()
+  for (const [id, stored] of rules) {
+    const isSame = old.next().value === stored || before.get(id) === stored
+    if (stored.deletedAt === null) (isSame ? known : fresh).push(stored.value)
+  }
+  return { fresh, known }
 }
 
 function checkAction({ action, filters }: RuleDocument): void {

@@ -121,6 +121,8 @@ export const LISTENER = object(
     fixed_user: NOTHING_OR_TEXT,
     virtual_network: NOTHING_OR_TEXT,
     tls: Type.Enum(['required', 'optional', 'refused']),
+    /** people sign in on a page: it is made for browsers */
+    sign_in_page: FLAG,
   },
   'ListedListener',
 )
