@@ -7,6 +7,7 @@ import type { MatrixQuestion } from '../decider/matrix-question.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
 import type { Logpush } from '../log/logpush.ts'
 import type { RuleUses } from '../log/rule-uses.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
@@ -134,6 +135,8 @@ export interface DnsPort {
     | { readonly kind: 'silence' }
     | { readonly kind: 'stranger' }
   >
+  /** where it really listens */
+  endpoints(): readonly Endpoint[]
   /** what is given out now */
   placeholders(): readonly PlaceholderFacts[]
   counts(): { readonly queries: number; readonly placeholders: number; readonly exhausted: number }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type Dispatcher, request } from 'undici'
 import { parsePeriodMs } from '../config/formats.ts'
 import { loadConfig } from '../config/load.ts'
+import { startCommand } from '../config/own-package.ts'
 import { InputError, inputError } from '../errors/issue.ts'
 import { errnoOf, messageOf } from '../errors/thrown.ts'
 import { formatTarget } from '../net/endpoint.ts'
@@ -123,7 +124,7 @@ async function send(url: string, path: string, sending: Sending): Promise<Dispat
 function unreachable(url: string, thrown: unknown): InputError {
   const code = errnoOf(thrown)
   if (code === 'ECONNREFUSED') {
-    const hint = 'start one with `npm start`, or pass its address with `--api HOST:PORT`'
+    const hint = `start one with \`${startCommand()}\`, or pass its address with \`--api HOST:PORT\``
     return problem('lab.not_running', `no lab is running at ${url}`, hint)
   }
   if (thrown instanceof DOMException && thrown.name === 'TimeoutError')
@@ -159,17 +160,24 @@ async function refusalOf(
       severity: 'error' as const,
       code: `lab.${answer.statusCode}`,
       message: String(Object(error).message),
-      ...(withPaths ? pathOf(Object(error).source) : {}),
+      ...(withPaths ? pathOf(Object(error)) : {}),
     })),
   )
 }
 
-/** A JSON pointer (RFC 6901) as a path. */
-function pathOf(source: unknown): { path?: string[] } {
+/** The member that an error is about: by a JSON pointer (RFC 6901), or by its details. */
+function pathOf({ source, details }: { readonly source?: unknown; readonly details?: unknown }): { path?: string[] } {
   const pointer: unknown = Object(source).pointer
-  if (typeof pointer !== 'string') return {}
-  const steps = pointer.split('/').filter((step) => step !== '')
-  return { path: steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')) }
+  if (typeof pointer === 'string') {
+    const steps = pointer.split('/').filter((step) => step !== '')
+    return { path: steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')) }
+  }
+  const {
+    expression,
+    precedence,
+    field = expression ?? (precedence === undefined ? undefined : 'precedence'),
+  } = Object(details)
+  return typeof field === 'string' ? { path: field.split('.') } : {}
 }
 
 function notALab(url: string): InputError {

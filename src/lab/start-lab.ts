@@ -233,7 +233,10 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     health,
     traffic,
     identifier: context.identifier,
-    dns: context.gatewayDns === undefined ? undefined : dnsPort(context.gatewayDns, config.dns?.clients ?? []),
+    dns:
+      context.gatewayDns === undefined
+        ? undefined
+        : dnsPort(context.gatewayDns, config.dns?.clients ?? [], context.dnsEndpoints),
     decider,
     ...team,
     version: ownVersion(),

@@ -168,6 +168,7 @@ async function health({ ports, access }: RouteCall) {
     time: new Date(plane.now()).toISOString(),
     started_at: new Date(status.startedAt).toISOString(),
     rules_from: plane.rulesFromFile ? 'file' : 'api',
+    dns: ports.dns?.endpoints().map(({ ip, port }) => ({ host: ip.text, port })) ?? [],
     access: accessNow(ports, access),
   })
 }
