@@ -10,6 +10,7 @@ export { canonicalListName } from './lex/name.ts'
 export { isBlank } from './lex/white-space.ts'
 export { type KnownContents, listContents, listOfJson } from './list-contents.ts'
 export { type ParseOptions, type ParseResult, parseExpression } from './parse.ts'
+export { isUtf8 } from './parse-access.ts'
 export { DEFAULT_LIMITS, type ExpressionLimits } from './parser.ts'
 export {
   characterSpan,

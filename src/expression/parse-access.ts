@@ -112,7 +112,8 @@ function tryInteger(cursor: Cursor): number | bigint | undefined {
   }
 }
 
-function isUtf8(bytes: string): boolean {
+/** Are these bytes, one per UTF-16 unit, well-formed UTF-8? */
+export function isUtf8(bytes: string): boolean {
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes, (unit) => unit.charCodeAt(0)))
     return true

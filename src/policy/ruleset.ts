@@ -82,10 +82,10 @@ function byPrecedence(a: Rule, b: Rule): number {
 }
 
 function compileAll(ordered: readonly Rule[], known: KnownLists, settings: RulesetSettings): CompiledRules {
-  const compiler = new Compiler(settings, known)
+  const compiler = new Compiler(settings)
   for (const rule of ordered) compiler.add(rule)
   const { active, skipped, fields, indexed } = compiler
-  const problems = [...compiler.problems, ...compiler.unknownLists]
+  const { problems } = compiler
   const index = RuleMatcher.build(active, indexed, known)
   const base: Base = { rules: ordered, active, skipped, fields, problems, settings }
   const parts = { rules: ordered, active, skipped, fields, base, lists: known, index, change: undefined }
@@ -184,7 +184,7 @@ function changeRules({ base, lists, index }: Parts, ordered: readonly Rule[]): C
   const { added, removed } = differenceOf(base.rules, ordered)
   if (added.length > MOST_ADDED || removed.size > base.rules.length / 2)
     return compileAll(ordered, lists, base.settings)
-  const compiler = new Compiler(base.settings, lists)
+  const compiler = new Compiler(base.settings)
   for (const rule of added) compiler.add(rule)
   const isLeft = ({ rule }: { readonly rule: Rule }) => !removed.has(rule)
   const gone = new Uint8Array(base.active.length)
@@ -195,7 +195,7 @@ function changeRules({ base, lists, index }: Parts, ordered: readonly Rule[]): C
     else left.push(one)
   }
   const skipped = mergeByPrecedence(base.skipped.filter(isLeft), compiler.skipped)
-  const problems = [...base.problems.filter(isLeft), ...compiler.problems, ...compiler.unknownLists]
+  const problems = [...base.problems.filter(isLeft), ...compiler.problems]
   const ruleset = createRuleset({
     rules: ordered,
     active: mergeByPrecedence(left, compiler.active),
@@ -262,15 +262,12 @@ class Compiler {
   readonly indexed = new IndexedRules()
   readonly skipped: SkippedRule[] = []
   readonly problems: RuleIssue[] = []
-  readonly unknownLists: RuleIssue[] = []
   readonly fields = new Set<string>()
   readonly #settings: RulesetSettings
-  readonly #known: KnownLists
   readonly #parser: RuleParser
 
-  constructor(settings: RulesetSettings, known: KnownLists) {
+  constructor(settings: RulesetSettings) {
     this.#settings = settings
-    this.#known = known
     this.#parser = new RuleParser(settings.expressions)
   }
 
@@ -281,7 +278,6 @@ class Compiler {
     }
     const parsed = this.#parser.parse(rule)
     for (const issue of parsed.issues) this.problems.push(issue)
-    for (const name of parsed.lists) if (!this.#known.has(name)) this.unknownLists.push(unknownList(rule, name))
     const obstacle = this.#obstacleOf(parsed)
     if (obstacle === undefined) this.#activate(parsed)
     else this.#skip(rule, ...obstacle)
@@ -336,17 +332,6 @@ function otherKinds(skipped: readonly SkippedRule[]): RuleIssue[] {
     names.length === 1 ? '1 rule is not an egress rule and is' : `${names.length} rules are not egress rules and are`
   const message = `${subject} never evaluated here: ${shown}`
   return [{ severity: 'advice', code: 'rule.not_egress', message, path: ['rules', first.name], rule: first }]
-}
-
-function unknownList(rule: Rule, name: string): RuleIssue {
-  return {
-    severity: 'warning',
-    code: 'rule.unknown_list',
-    message: `rule \`${rule.name}\` uses the list \`$${name}\`, which does not exist and counts as empty`,
-    hint: 'lists are named by their id; create the list or correct the id',
-    path: ['rules', rule.name],
-    rule,
-  }
 }
 
 /** One version of everything that decisions rest on. Never changes; a change makes the next one. */

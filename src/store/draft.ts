@@ -172,21 +172,23 @@ function checkEgress({ name, egress }: RuleDocument, owned: Owned): void {
     if (address?.family !== 4) throw invalid(`\`${text}\` of rule \`${name}\` is not an IPv4 address`)
     return owned.some(({ ipv4 }) => ipv4 !== undefined && equalIp(ipv4.address, address))
   }
-  if (!has(egress.ipv4)) throw notOwned('primary IPv4', egress.ipv4, owned)
+  if (!has(egress.ipv4)) throw notOwned('primary IPv4', 'ipv4', egress.ipv4, owned)
   const { ipv4Fallback: fallback } = egress
-  if (fallback !== null && fallback !== '0.0.0.0' && !has(fallback)) throw notOwned('fallback IPv4', fallback, owned)
+  if (fallback !== null && fallback !== '0.0.0.0' && !has(fallback)) {
+    throw notOwned('fallback IPv4', 'ipv4_fallback', fallback, owned)
+  }
   const range = parseCidr(egress.ipv6)
   if (range?.family !== 6) throw invalid(`\`${egress.ipv6}\` of rule \`${name}\` is not an IPv6 prefix`)
   if (!owned.some(({ ipv6 }) => ipv6 !== undefined && samePrefix(ipv6.range, range))) {
-    throw notOwned('IPv6 range', egress.ipv6, owned)
+    throw notOwned('IPv6 range', 'ipv6', egress.ipv6, owned)
   }
 }
 
-function notOwned(what: string, text: string, owned: Owned): ChangeError {
+function notOwned(what: string, member: string, text: string, owned: Owned): ChangeError {
   const known = owned.flatMap((ip: DedicatedEgressIp) =>
-    what === 'IPv6 range' ? (ip.ipv6?.range.text ?? []) : (ip.ipv4?.address.text ?? []),
+    member === 'ipv6' ? (ip.ipv6?.range.text ?? []) : (ip.ipv4?.address.text ?? []),
   )
-  const details = { address: text, owned: known }
+  const details = { address: text, owned: known, field: `rule_settings.egress.${member}` }
   return new ChangeError('change.address_not_owned', `Account doesn't own dedicated ${what}`, { details })
 }
 
