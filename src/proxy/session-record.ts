@@ -266,6 +266,8 @@ export interface LabRecord {
   readonly requests?: number | undefined
   /** the last 100 of them, where there were several */
   readonly exchanges?: readonly HttpExchange[] | undefined
+  /** the member of the fleet that it entered at, and whether that was cut off from the fleet; absent: there is no fleet */
+  readonly fleet?: { readonly member: string; readonly cutOff: boolean } | undefined
 }
 
 /** The second formatted last: thousands of sessions end per second, and Date takes 2 µs to format one. */
