@@ -22,7 +22,7 @@ import {
 import { PATIENT, TEST_LIMIT_MS } from '../support/patience.ts'
 
 const SEED = Number(process.env.EGRESSLAB_CHAOS_SEED ?? 1)
-const ROUNDS = Number(process.env.EGRESSLAB_CHAOS_ROUNDS ?? 12)
+const ROUNDS = Number(process.env.EGRESSLAB_CHAOS_ROUNDS ?? 6)
 const COLOS = ['AMS', 'LHR', 'FRA'] as const satisfies FleetColo[]
 const ALL_UP = { 'ams-1': 'up', 'lhr-1': 'up', 'fra-1': 'up' }
 
