@@ -7,6 +7,7 @@ import type { Matrix } from '../decider/matrix.ts'
 import type { MatrixQuestion } from '../decider/matrix-question.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
 import type { Logpush } from '../log/logpush.ts'
+import type { RuleUses } from '../log/rule-uses.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
@@ -25,6 +26,8 @@ export interface ApiPorts {
   /** absent: connections are carried here, by the state as it is, and what is known of them is always up to date */
   readonly traffic?: TrafficPort
   readonly sessions: SessionsPort
+  /** how often each rule decided, since when that is known, and when last */
+  readonly ruleUses: Pick<RuleUses, 'counted'>
   readonly diagnostics: DiagnosticsPort
   readonly token: TokenPort
   /** of people and programs, each with its role */

@@ -113,6 +113,8 @@ export interface LabConfig {
   readonly log: { readonly maxBytes: number; readonly keep: number; readonly auditKeepMs: number }
   /** absent: this lab is alone */
   readonly fleet?: FleetSettings
+  /** absent: nothing is pushed by OpenTelemetry */
+  readonly otlp?: OtlpSettings
 }
 
 /** The fleet that this lab is a member of, and what it is in it (docs/fleet.md). Paths are absolute. */
@@ -132,6 +134,16 @@ export interface FleetSettings {
   readonly onPartition: 'go_on' | 'refuse'
   /** what all members must have alike: section of the file → fingerprint of what it says, without what is this machine's alone */
   readonly share: Readonly<Record<string, string>>
+}
+
+/** OpenTelemetry over OTLP/HTTP. */
+export interface OtlpSettings {
+  /** without a slash at its end; `/v1/logs` is added to it */
+  readonly endpoint: string
+  readonly headers: ReadonlyMap<string, Secret>
+  readonly metrics: boolean
+  readonly logs: boolean
+  readonly intervalMs: number
 }
 
 /** Gateway DNS ([D1]). */

@@ -43,7 +43,9 @@ export async function explainConnection(
     softIssues(decider, options),
   )
   const names = namesOf(decider.config, snapshot)
-  const flows = await decider.flowsOf(arrival)
+  const flows = await decider.flowsOf(arrival).catch((thrown: unknown) => {
+    throw withGuess(thrown, arrival.target, decider.config)
+  })
   const [first, ...others] = flows.map((one): Explained => {
     const { virtualNetworkId } = one.flow
     const network = snapshot.account.virtualNetworks.find(({ id }) => id === virtualNetworkId)
@@ -56,6 +58,17 @@ export async function explainConnection(
   })
   if (first === undefined) throw new GatewayError('name.not_found', 'the destination has no address')
   return [first, ...others]
+}
+
+/** For a destination that does not exist, the failure with the configured one that was probably meant; else the failure itself. */
+export function withGuess(thrown: unknown, target: Target, { destinations }: LabConfig): unknown {
+  if (!(thrown instanceof GatewayError) || thrown.code !== 'name.not_found' || target.kind !== 'name') return thrown
+  const guess = closest(
+    target.name,
+    destinations.flatMap(({ name }) => name ?? []),
+  )
+  if (guess === undefined) return thrown
+  return new GatewayError(thrown.code, `${thrown.message}; did you mean \`${guess}\`?`, { cause: thrown })
 }
 
 /** Names and addresses that a connection would be refused for, in the order they are looked up. One of them alone is left to

@@ -44,6 +44,7 @@ export interface ApiParts {
   readonly config: LabConfig
   readonly store: Store
   readonly sessions: SessionLog
+  readonly ruleUses: ApiPorts['ruleUses']
   readonly memory: RecentSessions
   readonly traffic: DataPlaneTraffic
   readonly identifier: Identifier
@@ -109,6 +110,7 @@ function portsOver(parts: ApiParts): ApiPorts {
       forget: () => sessions.forget(),
       subscribe: (listener) => sessions.subscribe(listener),
     },
+    ruleUses: parts.ruleUses,
     diagnostics: createDiagnostics(parts),
     page: readConsole(),
     listeners: parts.listeners,

@@ -16,6 +16,8 @@ type Method = Parameters<LabClient['ask']>[0]
 export interface LabAccess {
   readonly url: string
   readonly token: string
+  /** the token is that of EGRESSLAB_API_TOKEN, not of the state folder */
+  readonly isTokenGiven?: boolean
 }
 
 /** Makes sure that a lab answers and that there is a token for it. Throws an InputError. */
@@ -29,11 +31,13 @@ interface RefusalOptions {
   readonly state: string
   /** issues have the path of the member of the body that was refused */
   readonly withPaths?: boolean
+  readonly isTokenGiven: boolean
 }
 
 /** A client of a lab that is known to answer. */
-export function labClient(access: LabAccess, options: RefusalOptions): LabClient {
-  const { url } = access
+export function labClient(access: LabAccess, given: Omit<RefusalOptions, 'isTokenGiven'>): LabClient {
+  const { url, isTokenGiven = false } = access
+  const options = { ...given, isTokenGiven }
   const call = (method: Method, path: string, signal: AbortSignal, body?: unknown) =>
     send(url, path, {
       method,
@@ -73,7 +77,8 @@ export async function accessLab(options: LabAddressOptions, env: NodeJS.ProcessE
   })
   await body.dump()
   if (headers['egresslab-revision'] === undefined) throw notALab(url)
-  return { url, token: tokenFrom(options.state, env) }
+  const isTokenGiven = (env.EGRESSLAB_API_TOKEN ?? '') !== ''
+  return { url, token: tokenFrom(options.state, env), isTokenGiven }
 }
 
 function urlOf({ host, port }: { readonly host: string; readonly port: number }): string {
@@ -138,11 +143,13 @@ async function resultOf(answer: Dispatcher.ResponseData, url: string, options: R
 async function refusalOf(
   answer: Dispatcher.ResponseData,
   url: string,
-  { state, withPaths = false }: RefusalOptions,
+  { state, withPaths = false, isTokenGiven }: RefusalOptions,
 ): Promise<InputError> {
   const body: unknown = await answer.body.json().catch(() => undefined)
   if (answer.statusCode === 401) {
-    const hint = `\`${state}\` may not be its state folder: pass the right one with \`--state DIR\`, or set EGRESSLAB_API_TOKEN`
+    const hint = isTokenGiven
+      ? 'EGRESSLAB_API_TOKEN belongs to another lab, was revoked or has ended: unset it to use the token in the state folder'
+      : `\`${state}\` may not be its state folder: pass the right one with \`--state DIR\`, or set EGRESSLAB_API_TOKEN`
     return problem('lab.token_refused', `the lab at ${url} rejects this token`, hint)
   }
   const errors: unknown = Object(body).errors

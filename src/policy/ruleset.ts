@@ -8,9 +8,7 @@ import { type AccountTables, createAccountTables } from './account-tables.ts'
 import type { Flow } from './flow.ts'
 import { createFlowReader, type FlowReader } from './flow-values.ts'
 import { type CacheCounts, FlowCache, UNKNOWN } from './matcher/flow-cache.ts'
-import { exclusionsOf, isExact } from './matcher/index-build.ts'
-import type { IndexedRule } from './matcher/index-keys.ts'
-import { requirementsOf } from './matcher/index-keys.ts'
+import { IndexedRules } from './matcher/index-keys.ts'
 import { type Matcher, RuleMatcher } from './matcher/rule-matcher.ts'
 import type { Rule } from './rule.ts'
 import { hostSelectorsOf, type ParsedRule, type RuleIssue, RuleParser } from './rule-expressions.ts'
@@ -64,10 +62,10 @@ export function compileRuleset(
   settings: RulesetSettings,
 ): { readonly ruleset: Ruleset; readonly problems: readonly RuleIssue[] } {
   const ordered = Object.freeze([...rules].sort((a, b) => a.precedence - b.precedence))
+  const known = createLists(lists)
   const compiler = new Compiler(settings)
   for (const rule of ordered) compiler.add(rule)
-  const known = createLists(lists)
-  const problems = [...compiler.problems, ...unknownLists(compiler.listUsers, known), ...otherKinds(ordered)]
+  const problems = [...compiler.problems, ...otherKinds(ordered)]
   const { active, skipped, fields } = compiler
   const index = RuleMatcher.build(active, compiler.indexed, known)
   const createReader = () => createFlowReader(fields, settings.hostSelector)
@@ -123,17 +121,37 @@ function createRuleset(parts: Parts, index: RuleMatcher, lists: KnownLists): Rul
   })
 }
 
-/** Collects the compiled rules, the skipped ones and their problems. */
+/** A rule whose expressions are compiled when it is first evaluated: the index decides most flows without. */
+class LazyRule implements CompiledRule {
+  readonly rule: Rule
+  readonly #mode: RulesetSettings['expressions']
+  #predicate: Predicate | undefined
+
+  constructor(rule: Rule, mode: RulesetSettings['expressions']) {
+    this.rule = rule
+    this.#mode = mode
+  }
+
+  matches(values: FieldValues, lists: Lists): boolean {
+    this.#predicate ??= predicateOf(this.rule, this.#mode)
+    return this.#predicate(values, lists)
+  }
+}
+
+function predicateOf(rule: Rule, mode: RulesetSettings['expressions']): Predicate {
+  return allOf(new RuleParser(mode).parse(rule).expressions.map(({ expression }) => compileExpression(expression)))
+}
+
+/** Collects the rules that can match, what the index needs of them, the skipped ones and their problems. Of what is
+ *  parsed nothing is kept: trees of a hundred thousand rules are hundreds of megabytes. */
 class Compiler {
   readonly active: CompiledRule[] = []
-  readonly indexed: IndexedRule[] = []
+  readonly indexed = new IndexedRules()
   readonly skipped: SkippedRule[] = []
   readonly problems: RuleIssue[] = []
   readonly fields = new Set<string>()
-  readonly listUsers: ParsedRule[] = []
   readonly #settings: RulesetSettings
   readonly #parser: RuleParser
-  readonly #predicates = new WeakMap<object, Predicate>()
 
   constructor(settings: RulesetSettings) {
     this.#settings = settings
@@ -146,8 +164,7 @@ class Compiler {
       return
     }
     const parsed = this.#parser.parse(rule)
-    this.problems.push(...parsed.issues)
-    if (parsed.lists.size > 0) this.listUsers.push(parsed)
+    for (const issue of parsed.issues) this.problems.push(issue)
     const obstacle = this.#obstacleOf(parsed)
     if (obstacle === undefined) this.#activate(parsed)
     else this.#skip(rule, ...obstacle)
@@ -163,22 +180,9 @@ class Compiler {
   }
 
   #activate({ rule, expressions, fields }: ParsedRule): void {
-    const predicates = expressions.map(({ expression }) => this.#predicateOf(expression))
-    this.active.push(Object.freeze({ rule, matches: allOf(predicates) }))
-    this.indexed.push({
-      requirements: expressions.flatMap(({ expression }) => requirementsOf(expression)),
-      exclusions: expressions.flatMap(({ expression }) => exclusionsOf(expression)),
-      isExact: expressions.every(({ expression }) => isExact(expression)),
-    })
+    this.active.push(new LazyRule(rule, this.#settings.expressions))
+    this.indexed.add(expressions.map(({ expression }) => expression))
     for (const field of fields) this.fields.add(field)
-  }
-
-  #predicateOf(expression: Parameters<typeof compileExpression>[0]): Predicate {
-    const before = this.#predicates.get(expression)
-    if (before !== undefined) return before
-    const made = compileExpression(expression)
-    this.#predicates.set(expression, made)
-    return made
   }
 
   #skip(rule: Rule, why: SkippedRule['why'], reason: string): void {
@@ -215,23 +219,6 @@ function otherKinds(rules: readonly Rule[]): RuleIssue[] {
     names.length === 1 ? '1 rule is not an egress rule and is' : `${names.length} rules are not egress rules and are`
   const message = `${subject} never evaluated here: ${shown}`
   return [{ severity: 'advice', code: 'rule.not_egress', message, path: ['rules', first.name], rule: first }]
-}
-
-function unknownLists(users: readonly ParsedRule[], known: KnownLists): RuleIssue[] {
-  return users.flatMap(({ rule, lists }) =>
-    [...lists]
-      .filter((name) => !known.has(name))
-      .map(
-        (name): RuleIssue => ({
-          severity: 'warning',
-          code: 'rule.unknown_list',
-          message: `rule \`${rule.name}\` uses the list \`$${name}\`, which does not exist and counts as empty`,
-          hint: 'lists are named by their id; create the list or correct the id',
-          path: ['rules', rule.name],
-          rule,
-        }),
-      ),
-  )
 }
 
 /** One version of everything that decisions rest on. Never changes; a change makes the next one. */

@@ -110,6 +110,7 @@ function labRecord(reached: Reached, facts: RecordFacts, attempt: DialAttempt | 
     tcp: tcpOf(facts.end),
     requests: isForwarding(client) ? facts.requests : undefined,
     exchanges: facts.requests > 1 ? facts.exchanges : undefined,
+    traceparent: client.traceparent,
   }
 }
 
@@ -268,6 +269,8 @@ export interface LabRecord {
   readonly exchanges?: readonly HttpExchange[] | undefined
   /** the member of the fleet that it entered at, and whether that was cut off from the fleet; absent: there is no fleet */
   readonly fleet?: { readonly member: string; readonly cutOff: boolean } | undefined
+  /** the trace of the request that opened it, as its client named it (W3C Trace Context) */
+  readonly traceparent?: string | undefined
 }
 
 /** The second formatted last: thousands of sessions end per second, and Date takes 2 µs to format one. */

@@ -39,7 +39,7 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'egresslab-package-'))
   tarball = packCheckout(folder)
   project = join(folder, 'project')
-  home = installTarball(tarball, project, { geo: true })
+  home = installTarball(tarball, project, { optional: true })
   asInstalled = filesOf(home)
   chmodSync(folder, 0o755)
 })
@@ -336,7 +336,7 @@ describe('a project of its own', () => {
 
 test('without the geo database it runs, and start, explain and check say so', async () => {
   const bare = join(folder, 'without-geo')
-  installTarball(tarball, bare, { geo: false })
+  installTarball(tarball, bare, { optional: false })
   const env = { PATH: `${join(process.execPath, '..')}:/usr/bin:/bin` }
   const run = (...args: string[]) => execFileSync(commandOf(bare), args, { cwd: bare, env, encoding: 'utf8' })
   run('init')

@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks'
 import type { Check, Rule, RuleCount } from '../api/shapes.ts'
 import { sentence } from '../ui/explanation.tsx'
 import { Expression, type Mark } from '../ui/expression.tsx'
-import { formatDate, plural } from '../ui/format.ts'
+import { formatDate, formatDay, plural } from '../ui/format.ts'
 import { Notice } from '../ui/notice.tsx'
 import type { KnownRule } from './rule-filter.ts'
 
@@ -144,14 +144,14 @@ function LeavesFrom({ rule, colos }: Pick<RuleRowProps, 'colos'> & { readonly ru
 }
 
 function Hits({ rule, count }: { readonly rule: Rule; readonly count: RuleCount | undefined }): JSX.Element {
-  const sessions = count?.sessions ?? 0
-  const last = count?.last_used ?? null
-  if (sessions === 0) return <span class="hits small">never used</span>
+  if (count === undefined) return <span class="hits small" />
+  const { sessions, last_used: last, since } = count
+  if (last === null) return <span class="hits small">unused since {formatDay(Date.parse(since))}</span>
   return (
     <span class="hits small">
       <a
         href={`/sessions?rule=${encodeURIComponent(rule.name)}`}
-        title={last === null ? undefined : `last ${formatDate(Date.parse(last))}`}
+        title={`since ${formatDate(Date.parse(since))}; last ${formatDate(Date.parse(last))}`}
       >
         decided {plural(sessions, 'session')}
       </a>
@@ -180,10 +180,14 @@ function More({ known: { rule, checks, count }, names, colos, children }: RuleRo
         <dd>
           <Egress rule={rule} colos={colos} />
         </dd>
-        {last !== null && (
+        {count !== undefined && (
           <>
-            <dt>Last used</dt>
-            <dd>{formatDate(Date.parse(last))}</dd>
+            <dt>Used</dt>
+            <dd>
+              {last === null ? 'by no session' : `by ${plural(count.sessions, 'session')}`} since{' '}
+              {formatDate(Date.parse(count.since))}
+              {last !== null && `, last on ${formatDate(Date.parse(last))}`}
+            </dd>
           </>
         )}
       </dl>
