@@ -10,7 +10,7 @@ import type { MetricFamily } from '../log/otlp.ts'
 import { countedEgress } from '../policy/egress-address.ts'
 import { oneAtATime } from '../proxy/request-turns.ts'
 import { type AccessLimits, createAccessControl } from './access-control.ts'
-import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
+import { ApiError, fromChangeError, invalidField, REQUEST_ERRORS, requestError } from './api-error.ts'
 import { createAuditor } from './auditor.ts'
 import { checkHost, checkSingle, checkSite } from './authentication.ts'
 import { checkQuery } from './check-query.ts'
@@ -19,7 +19,7 @@ import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { metricFamilies } from './lab/metrics.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
 import { createSessionTotals } from './lab/session-totals.ts'
-import type { ApiPorts } from './ports.ts'
+import type { ApiPorts, FleetWait } from './ports.ts'
 import { ClientLeft, readBytes, readJsonObject } from './read-body.ts'
 import { type ApiResponse, failure, isNavigation, send, sendPage } from './response.ts'
 import { createRouter, type Route, type RouteCall } from './router.ts'
@@ -138,6 +138,7 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     if (found.kind === 'method') throw wrongMethod(method, url.path, found.allow)
     const { route, params } = found
     if (params.account_id !== undefined) checkAccount(params.account_id, ports)
+    const until = waitOf(route, url.query, ports)
     checkQuery(route, url.query)
     const isJson = route.method !== 'GET' && route.method !== 'DELETE' && route.takes === undefined
     const form = route.body?.type === 'array' ? 'array' : 'object'
@@ -145,10 +146,12 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     const bytes = route.takes === undefined ? Buffer.alloc(0) : await readBytes(request, route.takes)
     const peer = client.address
     validators.get(route)?.(form === 'array' ? (body.items ?? []) : body)
-    const change = changeFor(request, ports)
+    const expected = expectedRevision(request)
+    const change: RouteCall['change'] = (edit) => ports.plane.change(edit, expected)
     const baseUrl = `http://${request.headers.host}`
     const asked = { params, query: url.query, body, bytes, peer, baseUrl, ...caller }
-    return handled(route, { ...asked, ports, tally, rateLimiter, access, change }, url.path)
+    const call = { ...asked, ports, tally, rateLimiter, access, change }
+    return handled(inFleet(route, ports, { expected, until }), call, url.path)
   }
 
   /** Whoever gets the answer of a change can count on it: the next connection is decided by it. */
@@ -207,13 +210,45 @@ function wrongMethod(method: string, path: string, allow: readonly string[]): Ap
 }
 
 /** `If-Match: "12"` holds a change to revision 12. */
-function changeFor(request: IncomingMessage, ports: ApiPorts): RouteCall['change'] {
+function expectedRevision(request: IncomingMessage): ExpectedRevision {
   const header = request.headers['if-match']
-  if (header === undefined || header === '*') return (edit) => ports.plane.change(edit)
+  if (header === undefined || header === '*') return {}
   const revision = /^"(\d{1,15})"$/.exec(header)?.[1]
   if (revision === undefined)
     throw requestError('invalidField', '`If-Match` must be a revision in quotes, such as `"12"`')
-  return (edit) => ports.plane.change(edit, { expectRevision: Number(revision) })
+  return { expectRevision: Number(revision) }
+}
+
+interface ExpectedRevision {
+  readonly expectRevision?: number
+}
+
+/** What a fleet understands beside what the route does: `wait=fleet` on every change. */
+function waitOf(route: Route, query: URLSearchParams, { fleet }: ApiPorts): FleetWait {
+  if (fleet === undefined || route.method === 'GET') return 'member'
+  const wish = query.getAll('wait')
+  query.delete('wait')
+  if (wish.length === 0) return 'member'
+  if (wish.length === 1 && (wish[0] === 'fleet' || wish[0] === 'member')) return wish[0]
+  throw invalidField('wait', '`wait` is `member` or `fleet`')
+}
+
+/** The route as a fleet has it: what it changes, it changes in a copy, and it is answered when the fleet has taken that. */
+function inFleet(
+  route: Route,
+  { fleet }: ApiPorts,
+  { expected, until }: { readonly expected: ExpectedRevision; readonly until: FleetWait },
+): Route {
+  if (fleet === undefined || route.method === 'GET') return route
+  return {
+    ...route,
+    handle: (call) =>
+      fleet.transact(
+        (plane) =>
+          route.handle({ ...call, ports: { ...call.ports, plane }, change: (edit) => plane.change(edit, expected) }),
+        until,
+      ),
+  }
 }
 
 function splitUrl(url: string): { path: string; query: URLSearchParams } {

@@ -37,6 +37,9 @@ export const FORMATS: Readonly<Record<string, Format>> = {
     'an IP address such as `192.0.2.53`, or one with a port such as `192.0.2.53:5353`',
     (text) => parseIp(text) !== undefined || parseAuthority(text)?.kind === 'ip',
   ),
+  'nats-server': format('a NATS server such as `nats://n1.corp.example:4222`', (text) =>
+    /^(?:nats|tls):\/\/(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[1-9]\d{0,4})?$/i.test(text),
+  ),
   'network-device': format('the name of a network device such as `eth1`', (text) =>
     /^(?!\.{1,2}$)[^\s/:\0]{1,15}$/.test(text),
   ),

@@ -68,6 +68,8 @@ export interface ApiParts {
   readonly signIn: ApiPorts['signIn'] | undefined
   readonly logpush: ApiPorts['logpush']
   readonly voucher: NonNullable<ApiPorts['voucher']>
+  /** absent: the lab is alone */
+  readonly fleet: ApiPorts['fleet'] | undefined
   readonly notice: (message: string) => void
 }
 
@@ -116,6 +118,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     authority: parts.authority,
     ...(parts.endpoints === undefined ? {} : { endpoints: parts.endpoints }),
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
+    ...(parts.fleet === undefined ? {} : { fleet: parts.fleet }),
     voucher: parts.voucher,
     logpush: parts.logpush,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),

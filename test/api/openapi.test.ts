@@ -359,7 +359,6 @@ test('real answers of every route are what it says', async () => {
   await ask('DELETE /lab/v1/users/{email}/virtual-network', bob)
   await ask('GET /lab/v1/origins')
   await ask('GET /lab/v1/listeners')
-  await ask('GET /lab/v1/matrix')
   await ask('GET /lab/v1/geolocations')
 
   const query = queryFor('bank.saas.test', 'A', { id: 0 })
@@ -384,7 +383,8 @@ test('real answers of every route are what it says', async () => {
   expect(await ask('GET /lab/v1/audit')).not.toEqual([])
   await ask('DELETE /lab/v1/tokens/{id}', { at: { id: 'ci' } })
   token = (await ask('POST /lab/v1/token/rotate', { body: {} })).token
-  expect(ROUTES.map(({ method, path }) => `${method} ${path}`).filter((each) => !covered.has(each))).toEqual([])
+  const isLeft = (route: string) => !covered.has(route) && !route.includes('/lab/v1/fleet') // test/fleet has those
+  expect(ROUTES.map(({ method, path }) => `${method} ${path}`).filter(isLeft)).toEqual([])
 })
 
 test('refusals of every route are what it says', async () => {

@@ -118,6 +118,7 @@ const LAB_RECORD = object(
     dial: Type.Optional(TEXT),
     tcp: Type.Optional(object({ rttMs: Type.Number(), minRttMs: Type.Number(), retransmits: COUNT })),
     exit: Type.Optional(TEXT),
+    fleet: Type.Optional(object({ member: TEXT, cutOff: Type.Boolean() })),
     distance: Type.Optional(object({ km: Type.Number(), addedMs: Type.Number() })),
     durationMs: DURATION_MS,
     requests: Type.Optional(COUNT),
