@@ -4,12 +4,13 @@
 import type { IncomingMessage } from 'node:http'
 import { ROLES, type Role } from '../config/lab-state.ts'
 import { counted } from '../errors/counted.ts'
+import { parseIp, unmapIp } from '../net/ip.ts'
 import { ApiError, requestError } from './api-error.ts'
-import { basicCredentials, OWNER, ownerOf, type Principal, principalOf } from './authentication.ts'
-import type { Client } from './client-address.ts'
+import { basicCredentials, OWNER, ownerOf, type Principal, principalOf, sessionCookieName } from './authentication.ts'
 import { createRateLimiter, TOO_MANY_REQUESTS } from './lab/rate-limit.ts'
 import type { ApiPorts } from './ports.ts'
-import type { StreamResponse } from './response.ts'
+import type { Client, LabSite } from './request-site.ts'
+import type { SendEvent, StreamResponse } from './response.ts'
 import type { RateLimiter, Route } from './router.ts'
 
 export interface AccessLimits {
@@ -17,6 +18,12 @@ export interface AccessLimits {
   readonly requestsPerMinute?: number
   /** event streams that one token may have open at one time */
   readonly streamsPerToken?: number
+}
+
+/** Where a request came from, and by which address. */
+export interface RequestOrigin {
+  readonly client: Client
+  readonly site: LabSite
 }
 
 /** Who called. */
@@ -33,7 +40,7 @@ export interface Caller {
 
 export interface AccessControl {
   /** Who calls this route (undefined: one that does not exist). Throws ApiError: 401 for nobody, 403 for a role that may not, 429. */
-  admit(request: IncomingMessage, route: Route | undefined, client: Client): Promise<Caller>
+  admit(request: IncomingMessage, route: Route | undefined, from: RequestOrigin): Promise<Caller>
   /** Whose token a sign-in form gave. Throws ApiError 401, and 429 after many wrong ones from this address. */
   signIn(text: string, peer: string): Principal
   /** The same stream for as long as its token is good. Throws ApiError 429 when this token has too many open. */
@@ -77,10 +84,6 @@ export function isAllowed(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed)
 }
 
-function isOnThisMachine({ isProxied, address }: Client): boolean {
-  return !isProxied && /^(::ffff:)?127\.|^::1$/.test(address)
-}
-
 export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}): AccessControl {
   const { requestsPerMinute = REQUESTS_PER_MINUTE, streamsPerToken = STREAMS_PER_TOKEN } = limits
   const refused: Record<Refusal, number> = { credentials: 0, role: 0, rate: 0, streams: 0, sign_in: 0 }
@@ -116,17 +119,17 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
   }
 
   return {
-    async admit(request, route, client) {
+    async admit(request, route, { client, site }) {
       const access = route?.access ?? 'token'
       if (access === 'open') return NOBODY
-      if (access === 'local' && isOnThisMachine(client)) return NOBODY
+      if (access === 'local' && client.isLocal) return NOBODY
       if (access === 'user') {
         const { user, password } = basicCredentials(request.headers) ?? NOBODY
         const email = await ports.checkUser(user, password, client.address)
         if (email === undefined) return refuse('credentials', requestError('authentication'))
         return { user: email, choices: user.split(';').slice(1).join(';'), password }
       }
-      const principal = principalOf(request.headers, ports)
+      const principal = principalOf(request.headers, sessionCookieName(site), ports)
       if (principal === undefined) return refuse('credentials', requestError('authentication'))
       takeTurn(principal)
       const needed = route === undefined ? 'viewer' : roleFor(route)
@@ -137,8 +140,9 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
       return { ...NOBODY, principal }
     },
 
-    signIn(text, peer) {
+    signIn(text, client) {
       const now = Date.now()
+      const peer = networkOf(client)
       const before = wrong.get(peer)
       const known = before !== undefined && now - before.since < MINUTE_MS && now >= before.since ? before : undefined
       if (known !== undefined && known.count >= WRONG_SIGN_INS) {
@@ -168,8 +172,8 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
           }
           const stream = { principal, end: () => finish('the token was revoked') }
           streams.add(stream)
-          const checked = (event: string, data: unknown): boolean => {
-            if (isLive(principal)) return send(event, data)
+          const checked: SendEvent = (event, data, id) => {
+            if (isLive(principal)) return send(event, data, id)
             finish('the token is no longer good')
             return false
           }
@@ -194,6 +198,19 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
       return { streams: byName, refused: { ...refused } }
     },
   }
+}
+
+/** Whom an address stands for: of IPv6 a person has a whole network. */
+function networkOf(address: string): string {
+  const parsed = parseIp(address)
+  if (parsed === undefined) return address
+  const { family, words, text } = unmapIp(parsed)
+  return family === 4
+    ? text
+    : words
+        .slice(0, 2)
+        .map((word) => word.toString(16))
+        .join(':')
 }
 
 function tooMany(message: string, seconds: number): ApiError {

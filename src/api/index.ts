@@ -16,4 +16,4 @@ export type {
   TokenPort,
   VerifyQuestion,
 } from './ports.ts'
-export { type ApiServer, startApi } from './server.ts'
+export { type ApiAddress, type ApiCertificate, type ApiServer, startApi } from './server.ts'

@@ -3,22 +3,9 @@
 
 import type { Static } from 'typebox'
 import { ACCOUNT_SECTIONS, place, ports } from './account-schema.ts'
+import { API_SECTION } from './api-schema.ts'
 import { PEOPLE_SECTIONS } from './people-schema.ts'
-import {
-  amount,
-  anyText,
-  block,
-  flag,
-  list,
-  listOf,
-  oneOf,
-  optional,
-  or,
-  section,
-  text,
-  whole,
-  wholeFile,
-} from './schema.ts'
+import { amount, block, flag, list, listOf, oneOf, optional, or, section, text, whole, wholeFile } from './schema.ts'
 
 const ORIGIN = block('A test origin for the lab to run there. Default: none, something of your own serves it.', {
   kind: oneOf(
@@ -223,24 +210,7 @@ const OPERATION_SECTIONS = {
     max_clients: whole('Concurrent client connections.', { minimum: 1, maximum: 1000000, default: 20000 }),
     max_head_size: text('Size of an HTTP request head, with B, KiB or MiB.', { format: 'size', default: '64KiB' }),
   }),
-  api: section('The API and console.', {
-    host: text('Address to listen on.', { format: 'ip-address', default: '127.0.0.1' }),
-    port: whole('Port to listen on; 0 takes a free one.', { minimum: 0, maximum: 65535, default: 8090 }),
-    names: list(
-      "Host names beside localhost and loopback addresses that clients may call it by, such as a container's.",
-      anyText('A host name.', { pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$' }),
-    ),
-    requests_per_minute: whole('Requests of one named token; more are refused. 0: no limit.', {
-      minimum: 0,
-      maximum: 1000000,
-      default: 6000,
-    }),
-    streams_per_token: whole('Event streams that one token may have open at one time.', {
-      minimum: 1,
-      maximum: 200,
-      default: 32,
-    }),
-  }),
+  api: API_SECTION,
   log: section('The session log, sessions.ndjson in the state directory, and the audit, audit.ndjson beside it.', {
     max_size: text('Size at which a new file is begun, with B, KiB, MiB or GiB.', { format: 'size', default: '64MiB' }),
     keep: whole('Finished files kept.', { minimum: 0, maximum: 1000, default: 5 }),

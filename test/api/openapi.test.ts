@@ -135,7 +135,7 @@ async function follow(route: string, happen: () => Promise<unknown>): Promise<vo
     const blocks = text.split('\n\n')
     text = blocks.pop() ?? ''
     for (const block of blocks) {
-      const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(block) ?? []
+      const [, event, data] = /^event: (\w+)\ndata: (.*)(?:\nid: \S+)?$/.exec(block) ?? []
       if (event === undefined) continue
       hold(events[event] ?? NOTHING, JSON.parse(data ?? ''), `${route}: ${event}`)
       missing.delete(event)

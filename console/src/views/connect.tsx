@@ -3,6 +3,7 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import type { ListedListener, Person } from '../api/shapes.ts'
+import { urlOf } from '../base.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { sentence } from '../ui/explanation.tsx'
 import { Loading, Notice } from '../ui/notice.tsx'
@@ -64,7 +65,7 @@ function Lines({ listener, user }: { readonly listener: ListedListener; readonly
   const isNobody = user === '' || listener.fixed_user !== null || listener.authentication === 'anonymous'
   const login = isNobody ? '' : `${encodeURIComponent(user)}:PASSWORD@`
   const proxy = `${scheme}://${login}${address}`
-  const pac = new URL(`/proxy.pac?listener=${encodeURIComponent(listener.name)}`, window.location.href).href
+  const pac = new URL(urlOf(`/proxy.pac?listener=${encodeURIComponent(listener.name)}`), window.location.href).href
   const curl = `curl -x ${scheme}://${address}${isNobody ? '' : ` -U '${user}:PASSWORD'`} http://ipv4.icanhazip.com/`
   const env = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'].flatMap((name) => [name, name.toLowerCase()])
   const lines = [...env.map((name) => `export ${name}='${proxy}'`), "export NO_PROXY='localhost,127.0.0.1,::1'"].join(

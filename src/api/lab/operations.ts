@@ -2,7 +2,7 @@
 
 import { KINDS, type Kind } from '../../config/lab-state.ts'
 import { ApiError, invalidField, REQUEST_ERRORS } from '../api-error.ts'
-import { consoleSessionOf, sessionCookieName } from '../authentication.ts'
+import { consoleSessionOf, isSecure, sessionCookieName } from '../authentication.ts'
 import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import {
@@ -209,9 +209,10 @@ function logIn(call: RouteCall) {
   return { ...ok({ logged_in: true }), headers: { 'set-cookie': cookie(call, consoleSessionOf(token)) } }
 }
 
-function cookie({ baseUrl }: RouteCall, value: string, maxAge?: number): string {
+function cookie({ site }: RouteCall, value: string, maxAge?: number): string {
   const age = maxAge === undefined ? '' : `; Max-Age=${maxAge}`
-  return `${sessionCookieName(baseUrl)}=${value}; HttpOnly; SameSite=Strict; Path=/${age}`
+  const secure = isSecure(site.origin) ? '; Secure' : ''
+  return `${sessionCookieName(site)}=${value}; HttpOnly; SameSite=Strict; Path=/${secure}${age}`
 }
 
 function kindOf(text: string): Kind {
