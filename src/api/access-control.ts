@@ -67,11 +67,15 @@ const MOST_ADDRESSES = 10_000
 /** what a timer can hold */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
+function whoIs({ kind, name }: Principal): string {
+  return kind === 'token' ? `the token \`${name}\`` : name
+}
+
 const NOBODY: Caller = { user: '', choices: '', password: '' }
 
 interface OpenStream {
   readonly principal: Principal
-  readonly end: () => void
+  readonly end: (reason: string) => void
 }
 
 /** The role a route needs, where it needs a token: viewers read, admins change, unless the route says otherwise. */
@@ -90,16 +94,18 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
   const limiters = new Map<string, RateLimiter>()
   const wrong = new Map<string, { since: number; count: number }>()
   const streams = new Set<OpenStream>()
-  const isLive = ({ id }: Principal) => id === OWNER.id || ports.tokens.isLive(id)
+  const isLive = ({ id, session }: Principal) =>
+    session === undefined ? id === OWNER.id || ports.tokens.isLive(id) : ports.provider?.isLive(session) === true
 
-  const endStreamsOf = (id: string) => {
-    for (const { principal, end } of [...streams]) if (principal.id === id) end()
+  const endStreamsOf = (id: string, reason = 'the token was revoked') => {
+    for (const { principal, end } of [...streams]) if ((principal.session ?? principal.id) === id) end(reason)
   }
   ports.tokens.onRevoked((id) => {
     limiters.delete(id)
     endStreamsOf(id)
   })
   ports.token.onRotated(() => endStreamsOf(OWNER.id))
+  ports.provider?.onChanged((session) => endStreamsOf(session, 'the sign-in is over, or its role another'))
 
   const refuse = (reason: Refusal, error: ApiError): never => {
     refused[reason]++
@@ -134,7 +140,7 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
       takeTurn(principal)
       const needed = route === undefined ? 'viewer' : roleFor(route)
       if (!isAllowed(principal.role, needed)) {
-        const message = `the token \`${principal.name}\` has the role ${principal.role}, and this needs ${needed}`
+        const message = `${whoIs(principal)} has the role ${principal.role}, and this needs ${needed}`
         return refuse('role', requestError('role', message))
       }
       return { ...NOBODY, principal }
@@ -160,7 +166,7 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
     guardStream({ kind, start }, principal) {
       const open = [...streams].filter((stream) => stream.principal.id === principal.id).length
       if (open >= streamsPerToken) {
-        const have = `the token \`${principal.name}\` has ${counted(open, 'event stream')} open, and ${streamsPerToken} are allowed`
+        const have = `${whoIs(principal)} has ${counted(open, 'event stream')} open, and ${streamsPerToken} are allowed`
         return refuse('streams', tooMany(`${have}; close one`, 1))
       }
       return {
@@ -170,11 +176,11 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
             send('ended', { reason })
             end()
           }
-          const stream = { principal, end: () => finish('the token was revoked') }
+          const stream = { principal, end: finish }
           streams.add(stream)
           const checked: SendEvent = (event, data, id) => {
             if (isLive(principal)) return send(event, data, id)
-            finish('the token is no longer good')
+            finish(`the ${principal.kind === 'token' ? 'token' : 'sign-in'} is no longer good`)
             return false
           }
           const stop = start(checked, end)
@@ -182,7 +188,10 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
           const expiry =
             left > LONGEST_TIMER_MS
               ? undefined
-              : setTimeout(() => finish('the token has expired'), Math.max(0, left)).unref()
+              : setTimeout(
+                  () => finish(`the ${principal.kind === 'token' ? 'token' : 'sign-in'} has expired`),
+                  Math.max(0, left),
+                ).unref()
           return () => {
             clearTimeout(expiry)
             streams.delete(stream)

@@ -4,6 +4,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Role } from '../config/lab-state.ts'
+import type { ProviderSignIn } from '../identity/provider-sign-in.ts'
 import type { AccessToken, AccessTokens } from '../store/access-tokens.ts'
 import { requestError } from './api-error.ts'
 import type { TokenPort } from './ports.ts'
@@ -46,9 +47,13 @@ export function checkSingle(rawHeaders: readonly string[]): void {
   }
 }
 
-/** Whoever a token stands for. */
+/** Whoever a token or a sign-in stands for. */
 export interface Principal {
+  readonly kind: 'token' | 'person'
+  /** the token's, or the person's at the provider */
   readonly id: string
+  /** of a person's sign-in */
+  readonly session?: string
   readonly name: string
   readonly role: Role
   /** epoch ms of the machine; null: never */
@@ -56,18 +61,19 @@ export interface Principal {
 }
 
 /** The lab's own token, from its state folder or EGRESSLAB_API_TOKEN. */
-export const OWNER: Principal = { id: 'api-token', name: 'api-token', role: 'admin', expiresAt: null }
+export const OWNER: Principal = { kind: 'token', id: 'api-token', name: 'api-token', role: 'admin', expiresAt: null }
 
 export interface Tokens {
   readonly token: TokenPort
   readonly tokens: AccessTokens
+  readonly provider?: Pick<ProviderSignIn, 'find'>
 }
 
 /** Whose token the request carries, in any of the ways Cloudflare's clients send theirs; undefined: nobody's. */
 export function principalOf(
   headers: IncomingHttpHeaders,
   cookieName: string,
-  { token, tokens }: Tokens,
+  { token, tokens, provider }: Tokens,
 ): Principal | undefined {
   const expected = token.current()
   const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? ''
@@ -78,18 +84,21 @@ export function principalOf(
   const byKey = equalSecrets(key, expected)
   const byCookie = equalSecrets(cookie, consoleSessionOf(expected))
   if (byBearer || byKey || byCookie) return OWNER
-  return principalFor(tokens.find({ text: bearer }) ?? tokens.find({ text: key }) ?? tokens.find({ cookie }))
+  const named = tokens.find({ text: bearer }) ?? tokens.find({ text: key }) ?? tokens.find({ cookie })
+  if (named !== undefined) return principalFor(named)
+  const person = provider?.find(cookie)
+  return person === undefined ? undefined : { kind: 'person', ...person }
 }
 
 /** Whose token this is. */
-export function ownerOf(text: string, { token, tokens }: Tokens): Principal | undefined {
+export function ownerOf(text: string, { token, tokens }: Omit<Tokens, 'provider'>): Principal | undefined {
   return equalSecrets(text, token.current()) ? OWNER : principalFor(tokens.find({ text }))
 }
 
 function principalFor(found: AccessToken | undefined): Principal | undefined {
   if (found === undefined) return undefined
   const { id, name, role, expiresAt } = found
-  return { id, name, role, expiresAt }
+  return { kind: 'token', id, name, role, expiresAt }
 }
 
 /** What the session cookie holds for this token; a new token makes every old cookie worthless. */

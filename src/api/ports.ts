@@ -5,6 +5,7 @@ import type { Draft, Kind, LabSnapshot, Override, ProxyEndpointDocument, Touched
 import type { Matrix } from '../decider/matrix.ts'
 import type { MatrixQuestion } from '../decider/matrix-question.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
+import type { ProviderSignIn } from '../identity/provider-sign-in.ts'
 import type { Logpush } from '../log/logpush.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { NetworkId } from '../policy/ids.ts'
@@ -49,6 +50,8 @@ export interface ApiPorts {
   readonly listeners: () => readonly Listener[]
   /** how the lab's own proxy says for whom it asks; absent: it never does */
   readonly voucher?: Voucher
+  /** absent: people sign in to the console with a token alone */
+  readonly provider?: ProviderSignIn
   /** absent: no listener has a sign-in page */
   readonly signIn?: SignInPort
   readonly logpush: LogpushPort

@@ -20,7 +20,7 @@ export interface TextResponse {
   readonly status: number
   readonly contentType: string
   readonly body: string | Uint8Array
-  readonly headers?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
 }
 
 /** An event stream (SSE). `start` gets a writer and a way to end the stream, and answers how to stop; the writer says whether the client

@@ -146,6 +146,8 @@ export interface RouteCall extends Caller {
   readonly peer: string
   /** the address by which the client asked */
   readonly site: LabSite
+  /** what a browser holds of its sign-in; '' for nothing. Never to be shown or logged. */
+  readonly sessionCookie: string
   /** the last event a client that follows a stream anew has seen; '' where it says nothing */
   readonly lastEventId: string
   readonly ports: ApiPorts

@@ -19,12 +19,13 @@ import { oneAtATime } from '../proxy/request-turns.ts'
 import { type AccessLimits, createAccessControl } from './access-control.ts'
 import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
 import { createAuditor } from './auditor.ts'
-import { checkSingle } from './authentication.ts'
+import { checkSingle, cookieOf, sessionCookieName } from './authentication.ts'
 import { checkQuery } from './check-query.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
 import { createSessionTotals } from './lab/session-totals.ts'
 import type { ApiPorts } from './ports.ts'
+import { answerProvider, PROVIDER_RETURN_PATH, PROVIDER_SIGN_IN_PATH } from './provider-pages.ts'
 import { ClientLeft, readBytes, readJsonObject } from './read-body.ts'
 import { checkSite, isVouched, pathBelow, type SiteRules, siteOf } from './request-site.ts'
 import { type ApiResponse, failure, isNavigation, send, sendPage } from './response.ts'
@@ -163,6 +164,16 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     if (url.path === SIGN_IN_PATH && ports.signIn !== undefined) {
       return answerSignIn(request, client.address, url.query, { ...ports, signIn: ports.signIn, site })
     }
+    if (ports.provider !== undefined && [PROVIDER_SIGN_IN_PATH, PROVIDER_RETURN_PATH].includes(url.path)) {
+      const isPage = (path: string) => ports.page?.(path) !== undefined
+      return answerProvider(request, url.path, {
+        provider: ports.provider,
+        site,
+        query,
+        isPage,
+        onNotice: ports.notice,
+      })
+    }
     const page = method === 'GET' ? ports.page?.(url.path) : undefined
     if (page === undefined || !isNavigation(method, request.headers)) checkSite(method, request.headers, site)
     if (page !== undefined) return sendPage(page, request.headers)
@@ -185,7 +196,8 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     validators.get(route)?.(form === 'array' ? (body.items ?? []) : body)
     const change = changeFor(request, ports)
     const lastEventId = String(request.headers['last-event-id'] ?? '')
-    const call = { params, query, body, bytes, peer, site, lastEventId, ...caller }
+    const sessionCookie = cookieOf(request.headers, sessionCookieName(site))
+    const call = { params, query, body, bytes, peer, site, lastEventId, sessionCookie, ...caller }
     return handled(route, { ...call, ports, tally, rateLimiter, access, change }, url.path)
   }
 

@@ -114,11 +114,18 @@ function form({ base }: LabSite, state: string, url: string, email = ''): string
 <button>Sign in</button></form>`
 }
 
+interface PageOptions {
+  readonly status?: number
+  readonly headers?: Readonly<Record<string, string>>
+  /** to be set, with their attributes */
+  readonly cookies?: readonly string[]
+}
+
 /** A page without scripts; `body` is HTML. */
 export function page(
   title: string,
   body: string,
-  { status = 200, headers = {} }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+  { status = 200, headers = {}, cookies = [] }: PageOptions = {},
 ): TextResponse {
   return {
     kind: 'text',
@@ -127,7 +134,12 @@ export function page(
     body: `<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>${title} – egresslab</title>
 <style>${STYLE}</style><h1>${title}</h1>${body}</html>`,
     // without it browsers would call the form's own origin `null`
-    headers: { 'content-security-policy': CONTENT_SECURITY_POLICY, 'referrer-policy': 'same-origin', ...headers },
+    headers: {
+      'content-security-policy': CONTENT_SECURITY_POLICY,
+      'referrer-policy': 'same-origin',
+      ...(cookies.length === 0 ? {} : { 'set-cookie': cookies }),
+      ...headers,
+    },
   }
 }
 

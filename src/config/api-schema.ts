@@ -1,6 +1,41 @@
-// The shape of the section `api`: where it listens, how it is addressed.
+// The shape of the section `api`: where it listens, how it is addressed, and how people sign in.
 
-import { anyText, block, list, optional, or, section, text, whole } from './schema.ts'
+import { anyText, block, list, listOf, optional, or, section, text, whole } from './schema.ts'
+
+const GROUPS = (role: string) =>
+  list(`Groups whose members are ${role}; \`*\`: everybody who can sign in.`, text('A group.'), { uniqueItems: true })
+
+const OIDC = block(
+  'Sign-in to the console by OpenID Connect: authorization code with PKCE. Needs `public_url`; the redirect URI is `<public_url>lab/v1/sign-in/callback`.',
+  {
+    issuer: text('The issuer, below which `.well-known/openid-configuration` is; https, or http on this machine.', {
+      format: 'web-address',
+      examples: ['https://id.corp.example'],
+    }),
+    client_id: text('The id of this lab at the provider.'),
+    client_secret_file: optional(
+      text(
+        'File with the secret of this lab at the provider, seen from this file. Default: a public client, without one.',
+      ),
+    ),
+    scopes: listOf('What is asked for.', text('A scope.'), {
+      uniqueItems: true,
+      minItems: 1,
+      default: ['openid', 'profile', 'email'],
+    }),
+    groups_claim: text('The claim with the groups of a person: a list of texts, or one text.', { default: 'groups' }),
+    roles: block('Which groups have which role; of several, the highest counts.', {
+      viewer: GROUPS('viewers'),
+      operator: GROUPS('operators'),
+      admin: GROUPS('admins'),
+    }),
+    session: text('How long a person stays signed in, whatever they do.', { format: 'duration', default: '8h' }),
+    recheck: text(
+      'How often the provider is asked anew for the groups of everybody who is signed in; a role that changed there counts from then on.',
+      { format: 'duration', default: '5m' },
+    ),
+  },
+)
 
 /** The section. */
 export const API_SECTION = section('The API and console.', {
@@ -33,6 +68,7 @@ export const API_SECTION = section('The API and console.', {
       ),
     ),
   ),
+  oidc: optional(OIDC),
   requests_per_minute: whole('Requests of one named token; more are refused. 0: no limit.', {
     minimum: 0,
     maximum: 1000000,

@@ -1,13 +1,16 @@
-// Reads the section `api`. Checks what no shape can say: a public address that would hide paths of the API, tokens
-// in the clear.
+// Reads the section `api`. Checks what no shape can say: a public address that would hide paths of the API, sign-in without an
+// address to come back to, secrets that cannot be read, passwords and tokens in the clear.
 
 import { resolve } from 'node:path'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
 import { ip, parseIp } from '../net/ip.ts'
-import { type PublicUrl, parsePublicUrl } from './formats.ts'
+import { readWholeFile } from './files.ts'
+import { type PublicUrl, parseDurationMs, parsePublicUrl } from './formats.ts'
+import { Secret } from './lab-config.ts'
 import type { RawConfig } from './lab-schema.ts'
+import { ROLES, type Role } from './lab-state.ts'
 import type { ReadingContext } from './reading.ts'
 
 export interface ApiSettings {
@@ -19,6 +22,7 @@ export interface ApiSettings {
   /** proxies whose word on the client is taken */
   readonly trustedProxies?: readonly Cidr[]
   readonly tls?: ApiTls
+  readonly oidc?: OidcSettings
   /** of one named token; 0: no limit */
   readonly requestsPerMinute?: number
   /** event streams that one token may have open at one time */
@@ -28,6 +32,20 @@ export interface ApiSettings {
 export type ApiTls =
   | { readonly kind: 'development' }
   | { readonly kind: 'files'; readonly certificate: string; readonly key: string }
+
+/** Sign-in by an OpenID provider. */
+export interface OidcSettings {
+  readonly issuer: string
+  readonly clientId: string
+  /** absent: a public client */
+  readonly clientSecret?: Secret
+  readonly scopes: readonly string[]
+  readonly groupsClaim: string
+  /** groups by role; `*`: everybody */
+  readonly roles: Readonly<Record<Role, readonly string[]>>
+  readonly sessionMs: number
+  readonly recheckMs: number
+}
 
 const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 
@@ -40,7 +58,7 @@ const OWN_SEGMENTS: ReadonlySet<string> = new Set(
 
 /** The settings. Problems are recorded. `folder`: relative paths start from it. */
 export function readApi({ raw, problems }: ReadingContext, folder: string): ApiSettings {
-  const { host, port, names, public_url: publicText, trusted_proxies: trusted } = raw.api
+  const { host, port, names, public_url: publicText, trusted_proxies: trusted, oidc } = raw.api
   const publicUrl = publicText === undefined ? undefined : parsePublicUrl(publicText)
   const [, segment = ''] = publicUrl?.base.split('/') ?? []
   if (OWN_SEGMENTS.has(segment)) {
@@ -62,6 +80,12 @@ export function readApi({ raw, problems }: ReadingContext, folder: string): ApiS
       hint: 'let the proxy in front serve https',
     })
   }
+  if (oidc !== undefined && publicUrl === undefined) {
+    problems.add(['api', 'oidc'], 'config.missing_key', 'sign-in needs an address to come back to', {
+      hint: 'set `api.public_url`',
+    })
+  }
+  const read = oidc === undefined ? undefined : readOidc({ problems }, oidc, folder)
   return Object.freeze({
     host,
     port,
@@ -69,6 +93,7 @@ export function readApi({ raw, problems }: ReadingContext, folder: string): ApiS
     ...(publicUrl === undefined ? {} : { publicUrl }),
     trustedProxies: trusted.map((text) => cidr(text)),
     ...(tls === undefined ? {} : { tls }),
+    ...(read === undefined ? {} : { oidc: read }),
     requestsPerMinute: raw.api.requests_per_minute,
     streamsPerToken: raw.api.streams_per_token,
   })
@@ -78,6 +103,45 @@ function tlsOf(tls: RawConfig['api']['tls'], folder: string): ApiTls | undefined
   if (tls === undefined || tls === false) return undefined
   if (tls === true) return { kind: 'development' }
   return { kind: 'files', certificate: resolve(folder, tls.certificate), key: resolve(folder, tls.key) }
+}
+
+function readOidc(
+  { problems }: Pick<ReadingContext, 'problems'>,
+  oidc: NonNullable<RawConfig['api']['oidc']>,
+  folder: string,
+): OidcSettings {
+  const path = ['api', 'oidc']
+  if (isInTheClear(oidc.issuer)) {
+    const message = `\`${oidc.issuer}\` is asked over plain http, where anybody on the way can sign in as anybody`
+    problems.add([...path, 'issuer'], 'config.insecure', message, { hint: 'use https' })
+  }
+  if (!oidc.scopes.includes('openid')) {
+    problems.add([...path, 'scopes'], 'config.missing_key', '`openid` has to be among the scopes')
+  }
+  if (ROLES.every((role) => oidc.roles[role].length === 0)) {
+    problems.add([...path, 'roles'], 'config.missing_key', 'no group has a role, so nobody could sign in')
+  }
+  let clientSecret: Secret | undefined
+  if (oidc.client_secret_file !== undefined) {
+    try {
+      clientSecret = new Secret(readWholeFile(resolve(folder, oidc.client_secret_file)).toString('utf8').trim())
+      if (clientSecret.reveal() === '') throw new Error('it is empty')
+    } catch (thrown) {
+      const why = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : String(Object(thrown).message)
+      const message = `\`${oidc.client_secret_file}\` cannot be read (${why})`
+      problems.add([...path, 'client_secret_file'], 'config.unreadable', message)
+    }
+  }
+  return Object.freeze({
+    issuer: oidc.issuer,
+    clientId: oidc.client_id,
+    ...(clientSecret === undefined ? {} : { clientSecret }),
+    scopes: oidc.scopes,
+    groupsClaim: oidc.groups_claim,
+    roles: oidc.roles,
+    sessionMs: parseDurationMs(oidc.session) ?? 0,
+    recheckMs: parseDurationMs(oidc.recheck) ?? 0,
+  })
 }
 
 /** Does what is asked there leave this machine unprotected? */

@@ -53,6 +53,7 @@ export interface ApiParts {
   readonly decider: Decider
   readonly token: ApiPorts['token']
   readonly tokens: ApiPorts['tokens']
+  readonly provider: ApiPorts['provider'] | undefined
   readonly audit: ApiPorts['audit']
   readonly policyHistory: ApiPorts['policyHistory']
   readonly version: string
@@ -118,6 +119,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     voucher: parts.voucher,
     logpush: parts.logpush,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),
+    ...(parts.provider === undefined ? {} : { provider: parts.provider }),
     explain: (question) => answerQuestion(parts.decider, question),
     matrix: (question) => createMatrix(parts.decider, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),

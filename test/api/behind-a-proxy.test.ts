@@ -4,9 +4,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ROUTES } from '../../src/api/routes.ts'
 import { parsePublicUrl } from '../../src/config/formats.ts'
-import { checkConfigText } from '../../src/config/load.ts'
 import { cidr } from '../../src/net/cidr.ts'
 import { type RunningApi, runApi, TOKEN } from './running-api.ts'
 
@@ -211,45 +209,5 @@ describe('a wrong address says what to set', () => {
   test('a sign-in through a proxy that hides the name it was asked for', async () => {
     const lines = [direct(), `Origin: ${ORIGIN}`, 'Sec-Fetch-Site: same-origin']
     expect(messageOf(await signIn(lines))).toContain(`your browser is at ${ORIGIN}, and this lab takes itself to be at`)
-  })
-})
-
-describe('configured', () => {
-  const issuesOf = (api: string) =>
-    checkConfigText('lab.yaml', `dedicated_ips: [{ colo: AMS, ipv4: 203.0.113.10 }]\napi: ${api}\n`).issues.filter(
-      ({ code }) => code.startsWith('config.'),
-    )
-
-  test.each([
-    'ftp://tools.corp.example/',
-    'https://user@tools.corp.example/',
-    'https://tools.corp.example/?a=b',
-    'https://tools.corp.example/#a',
-    'https://tools.corp.example/a//b',
-    'https://tools.corp.example/%61',
-    'tools.corp.example',
-  ])('%s is no public address', (url) => {
-    expect(issuesOf(`{ public_url: "${url}" }`)).toMatchObject([{ severity: 'error', path: ['api', 'public_url'] }])
-  })
-
-  test('no sub-path is a path of the lab itself', () => {
-    const own = new Set(ROUTES.map(({ path }) => path.split('/')[1]))
-    for (const segment of own) {
-      expect(issuesOf(`{ public_url: "https://tools.corp.example/${segment}/" }`)).toMatchObject([
-        { code: 'config.conflict' },
-      ])
-    }
-    expect(issuesOf('{ public_url: "https://tools.corp.example/egresslab" }')).toEqual([])
-  })
-
-  test('plain text that leaves this machine is warned of', () => {
-    expect(issuesOf('{ host: 0.0.0.0 }')).toMatchObject([
-      { severity: 'warning', code: 'config.insecure', path: ['api', 'host'] },
-    ])
-    expect(issuesOf('{ host: 0.0.0.0, tls: true }')).toEqual([])
-    expect(issuesOf('{ public_url: "http://tools.corp.example/" }')).toMatchObject([
-      { severity: 'warning', code: 'config.insecure' },
-    ])
-    expect(issuesOf('{ public_url: "http://127.0.0.1:8080/" }')).toEqual([])
   })
 })

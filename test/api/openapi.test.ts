@@ -374,6 +374,7 @@ test('real answers of every route are what it says', async () => {
   expect(await ask('GET /metrics')).toContain('egresslab_sessions_total')
   await ask('PUT /lab/v1/rate-limit', { body: { requests: 1000, seconds: 60 } })
   await ask('DELETE /lab/v1/rate-limit')
+  await ask('GET /lab/v1/login')
   await ask('POST /lab/v1/login', { body: { token } })
   await ask('POST /lab/v1/logout', { body: {} })
 

@@ -16,6 +16,7 @@ import {
   REVERTED,
   REVERTED_ONE,
   TOKEN,
+  WAYS_IN,
 } from '../shapes/lab.ts'
 import { TOKEN_ROUTES } from './tokens.ts'
 
@@ -121,6 +122,14 @@ export const OPERATION_ROUTES: readonly Route[] = [
     handle: (call) => ok({ token: call.ports.token.rotate() }),
   },
   {
+    method: 'GET',
+    path: '/lab/v1/login',
+    summary: 'how people sign in: the host of the OpenID provider, or null',
+    access: 'open',
+    answers: { kind: 'result', schema: WAYS_IN },
+    handle: ({ ports }) => ok({ provider: ports.provider?.provider ?? null }),
+  },
+  {
     method: 'POST',
     path: '/lab/v1/login',
     summary: 'exchanges the token for a session cookie (HttpOnly, SameSite)',
@@ -141,7 +150,10 @@ export const OPERATION_ROUTES: readonly Route[] = [
     access: 'open',
     answers: { kind: 'result', schema: LOGGED_IN },
     body: EMPTY,
-    handle: (call) => ({ ...ok({ logged_in: false }), headers: { 'set-cookie': cookie(call, '', 0) } }),
+    handle: (call) => {
+      call.ports.provider?.leave(call.sessionCookie)
+      return { ...ok({ logged_in: false }), headers: { 'set-cookie': cookie(call, '', 0) } }
+    },
   },
 ]
 
@@ -171,9 +183,14 @@ async function health({ ports, access }: RouteCall) {
   })
 }
 
-function accessNow({ tokens }: RouteCall['ports'], access: RouteCall['access']) {
+function accessNow({ tokens, provider }: RouteCall['ports'], access: RouteCall['access']) {
   const { streams, refused } = access.counts()
-  return { tokens: tokens.list().length, streams: [...streams.values()].reduce((sum, n) => sum + n, 0), refused }
+  return {
+    tokens: tokens.list().length,
+    people: provider?.count() ?? 0,
+    streams: [...streams.values()].reduce((sum, n) => sum + n, 0),
+    refused,
+  }
 }
 
 function account({ ports }: RouteCall) {
