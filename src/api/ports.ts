@@ -6,6 +6,7 @@ import type { Draft, Kind, LabSnapshot, Override, ProxyEndpointDocument, Touched
 import type { Matrix } from '../decider/matrix.ts'
 import type { MatrixQuestion } from '../decider/matrix-question.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
+import type { ProviderSignIn } from '../identity/provider-sign-in.ts'
 import type { Logpush } from '../log/logpush.ts'
 import type { RuleUses } from '../log/rule-uses.ts'
 import type { Endpoint } from '../net/endpoint.ts'
@@ -57,6 +58,8 @@ export interface ApiPorts {
   readonly authority: () => string
   /** how the lab's own proxy says for whom it asks; absent: it never does */
   readonly voucher?: Voucher
+  /** absent: people sign in to the console with a token alone */
+  readonly provider?: ProviderSignIn
   /** absent: no listener has a sign-in page */
   readonly signIn?: SignInPort
   readonly logpush: LogpushPort

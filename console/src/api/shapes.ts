@@ -22,11 +22,13 @@ export type {
   ListedListener,
   Me,
   Origin,
+  OwnToken,
   Person,
   PlaceShape as Place,
   RulePreview as Preview,
   RuleProblem as Problem,
   Verification,
+  WaysIn,
 } from '../../../src/api/shapes/lab.ts'
 export type {
   Load,

@@ -138,6 +138,7 @@ export const HEALTH = object(
     dns: Type.Array(object({ host: TEXT, port: COUNT }), { description: 'where Gateway DNS really listens' }),
     access: object({
       tokens: COUNT,
+      people: COUNT,
       streams: COUNT,
       refused: object({ credentials: COUNT, role: COUNT, rate: COUNT, streams: COUNT, sign_in: COUNT }),
     }),
@@ -169,7 +170,7 @@ export const AUDIT_ENTRY = object(
   {
     id: COUNT,
     at: TIME,
-    who: object({ kind: Type.Enum(['token', 'user', 'lab']), id: TEXT, name: TEXT, role: NOTHING_OR_TEXT }),
+    who: object({ kind: Type.Enum(['token', 'person', 'user', 'lab']), id: TEXT, name: TEXT, role: NOTHING_OR_TEXT }),
     from: TEXT,
     action: TEXT,
     target: TEXT,
@@ -216,8 +217,14 @@ const NAMED_TOKEN_MEMBERS = {
 }
 export const NAMED_TOKEN = object(NAMED_TOKEN_MEMBERS, 'NamedToken')
 export const MADE_TOKEN = object({ ...NAMED_TOKEN_MEMBERS, token: TEXT }, 'MadeToken')
-export const OWN_TOKEN = object({ name: TEXT, role: Type.Enum(ROLES), expires_at: nullable(TIME) }, 'OwnToken')
+export const OWN_TOKEN = object(
+  { kind: Type.Enum(['token', 'person']), name: TEXT, role: Type.Enum(ROLES), expires_at: nullable(TIME) },
+  'OwnToken',
+)
 export const LOGGED_IN = object({ logged_in: FLAG })
+export const WAYS_IN = object({ provider: NOTHING_OR_TEXT }, 'WaysIn')
+export type WaysIn = Shape<typeof WAYS_IN>
+export type OwnToken = Shape<typeof OWN_TOKEN>
 export const RATE_LIMIT = nullable(object({ requests: COUNT, seconds: COUNT }, 'RateLimit'))
 
 const PROBLEM_MEMBERS = {
