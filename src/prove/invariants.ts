@@ -18,9 +18,10 @@ import { COLOS } from '../policy/place.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { Answer } from './answer.ts'
 import { emptyValues, putField } from './axes.ts'
+import { rulesUnder } from './cut.ts'
 import type { End } from './policy-terms.ts'
 import { Proof } from './proof.ts'
-import { type Invariants, readInvariantFiles } from './subject.ts'
+import { type Invariants, readInvariantFiles, type Subject } from './subject.ts'
 import { or, type Term, TRUE } from './terms.ts'
 
 /** An invariant that can be asked. */
@@ -255,29 +256,47 @@ export async function* proveInvariants(
   settings: ProveSettings,
 ): AsyncGenerator<InvariantAnswer> {
   const asked = readInvariantFiles(files).map((one) => ({ ...one, statements: statementsOf(one) }))
+  const vacuous: InputError[] = []
   for (const { subject, statements } of asked) {
-    const proof = await Proof.open({
-      policies: [subject.snapshot],
-      world: subject.world,
-      conditions: statements.flatMap(({ condition }) => condition ?? []),
-      anySelector: needsAnySelector(statements),
-    })
-    const vacuous: InputError[] = []
+    const open = proofsFor(subject, statements)
     try {
       for (const statement of statements) {
         if (settings.signal?.aborted === true) return
         try {
-          yield { ...(await proveStatement(proof, statement, settings)), config: subject.file }
+          yield { ...(await proveStatement(await open(statement), statement, settings)), config: subject.file }
         } catch (thrown) {
-          if (!(thrown instanceof InputError)) throw thrown
+          if (!(thrown instanceof InputError) || thrown.issues.some(({ code }) => code !== 'prove.vacuous'))
+            throw thrown
           vacuous.push(thrown)
         }
       }
     } finally {
-      proof.close()
+      await open.close()
     }
-    if (vacuous.length > 0) throw new InputError(vacuous.flatMap(({ issues }) => issues))
   }
+  if (vacuous.length > 0) throw new InputError(vacuous.flatMap(({ issues }) => issues))
+}
+
+/** Statements about the same rules share a proof. */
+function proofsFor({ snapshot, world }: Subject, statements: readonly Statement[]) {
+  const anySelector = needsAnySelector(statements)
+  const rules = new Map(statements.map((one) => [one, rulesUnder(snapshot, one.condition, anySelector)] as const))
+  const keyOf = (statement: Statement) => [...(rules.get(statement) ?? ['all'])].join()
+  const groups = Map.groupBy(statements, keyOf)
+  const proofs = new Map<string, Promise<Proof>>()
+  const open = (statement: Statement): Promise<Proof> => {
+    const key = keyOf(statement)
+    const conditions = (groups.get(key) ?? []).flatMap(({ condition }) => condition ?? [])
+    const input = { policies: [snapshot], world, conditions, anySelector, only: rules.get(statement) }
+    const proof = proofs.get(key) ?? Proof.open(input)
+    proofs.set(key, proof)
+    return proof
+  }
+  return Object.assign(open, {
+    close: async () => {
+      for (const proof of proofs.values()) (await proof).close()
+    },
+  })
 }
 
 function statementsOf({ subject, invariants }: Invariants) {

@@ -5,10 +5,21 @@ import type { Expression } from '../expression/index.ts'
 import { decide } from '../policy/decide.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Flow } from '../policy/flow.ts'
+import type { RuleId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
+import { RuleParser } from '../policy/rule-expressions.ts'
 import { compileRuleset, createSnapshot, type Snapshot } from '../policy/ruleset.ts'
 import { Connection } from './connection.ts'
-import { type BalanceChoices, landmarksOf, Outages, type PolicyTerms, policyTerms, readPolicy } from './policy-terms.ts'
+import { cutToDifferences } from './cut.ts'
+import {
+  type BalanceChoices,
+  landmarksOf,
+  Outages,
+  type PolicyTerms,
+  type PolicyText,
+  policyTerms,
+  readPolicy,
+} from './policy-terms.ts'
 import { type Model, type Solver, type SolverAnswer, startSolver } from './solver.ts'
 import type { World } from './subject.ts'
 import { and, atMost, type ClassVariable, FALSE, not, or, Script, type Term, TRUE, within } from './terms.ts'
@@ -22,6 +33,9 @@ export interface ProofInput {
   readonly conditions: readonly Expression[]
   /** host selectors may be on or off, whatever the account says */
   readonly anySelector?: boolean
+  /** ids of the rules that can match a connection in question, or `differences`: only connections are in question that
+   *  the first two policies decide differently; other rules are left out */
+  readonly only?: ReadonlySet<RuleId> | 'differences' | undefined
 }
 
 /** A connection, decided by every policy. */
@@ -75,11 +89,14 @@ export class Proof {
   }
 
   /** The same for a solver that runs, or that is never asked. */
-  constructor({ policies, world, conditions, anySelector = false }: ProofInput, solver: Solver) {
-    const vocabulary = new ProofVocabulary()
-    const texts = policies.map((snapshot) => readPolicy(snapshot, vocabulary, anySelector))
+  constructor({ policies, world, conditions, anySelector = false, only }: ProofInput, solver: Solver) {
+    const texts = cut(readPolicies(policies, anySelector), only)
     const [first] = texts
     if (first === undefined) throw new RangeError('a proof needs a policy')
+    const vocabulary = new ProofVocabulary()
+    for (const { rules, lists } of texts) {
+      for (const { expressions } of rules) for (const expression of expressions) vocabulary.add(expression, lists)
+    }
     for (const condition of conditions) vocabulary.add(condition, first.lists)
     const script = new Script()
     const landmarks = texts.map(landmarksOf)
@@ -169,6 +186,7 @@ export class Proof {
   }
 
   async #search(search: ProofSearch, msLeft: () => number): Promise<Found> {
+    if (and(search.where) === FALSE) return { kind: 'none' }
     const blocked: Term[] = []
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       if (search.signal?.aborted === true) return { kind: 'unknown', why: 'it was interrupted' }
@@ -295,6 +313,24 @@ export class Proof {
     const chosen = [...this.#choices.values()].map(({ variable }) => isAt(variable, model))
     return not(and([...chosen, this.connection.people.sameIn(model)]))
   }
+}
+
+/** Rules written alike in several policies are read once. */
+function readPolicies(policies: readonly Snapshot[], anySelector: boolean): readonly PolicyText[] {
+  const parsers = new Map<string, RuleParser>()
+  return policies.map((snapshot) => {
+    const { expressions } = snapshot.account.settings
+    const parser = parsers.get(expressions) ?? new RuleParser(expressions)
+    parsers.set(expressions, parser)
+    return readPolicy(snapshot, anySelector, parser)
+  })
+}
+
+function cut(texts: readonly PolicyText[], only: ProofInput['only']): readonly PolicyText[] {
+  const [first, second] = texts
+  if (only === undefined || first === undefined) return texts
+  if (only === 'differences') return second === undefined ? texts : cutToDifferences(first, second)
+  return texts.map((text) => ({ ...text, rules: text.rules.filter(({ rule }) => only.has(rule.id)) }))
 }
 
 function isAt(variable: ClassVariable, model: Model): Term {
