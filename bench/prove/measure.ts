@@ -15,6 +15,7 @@ import { rulesUnder } from '../../src/prove/cut.ts'
 import { verdictOnEnd } from '../../src/prove/invariants.ts'
 import { Proof } from '../../src/prove/proof.ts'
 import { startSolver } from '../../src/prove/solver.ts'
+import type { Demand } from '../../src/prove/statements.ts'
 import type { World } from '../../src/prove/subject.ts'
 import { and, or } from '../../src/prove/terms.ts'
 
@@ -154,7 +155,7 @@ async function ask(proof: Proof, question: string): Promise<string> {
     if (!expected) throw new Error(`${question}: ${isSame}, ${regions.length} regions, ${reason}`)
     return question === 'reordered' ? 'same' : `${regions.length} regions`
   }
-  const demand = { networks: [[cidr('203.0.113.20/32'), cidr('203.0.113.30/32')]] }
+  const demand: Demand = { networks: [['egress_in', [cidr('203.0.113.20/32'), cidr('203.0.113.30/32')]]] }
   const [policy] = proof.policies
   const refused = or(
     (policy?.ends ?? []).flatMap((end) => (verdictOnEnd(demand, end, account) === 'holds' ? [] : [end.when])),

@@ -6,8 +6,9 @@ import { type Allowlist, letsIn } from '../policy/allowlist.ts'
 import { GATEWAY_SCHEME } from '../policy/fields.ts'
 import type { Answer } from './answer.ts'
 import { rulesUnder } from './cut.ts'
-import { type Demand, type ProveSettings, verdictOnEnd } from './invariants.ts'
+import { type ProveSettings, verdictOnEnd } from './invariants.ts'
 import { type Found, Proof } from './proof.ts'
+import type { Demand } from './statements.ts'
 import type { Subject } from './subject.ts'
 import { and, or, type Term } from './terms.ts'
 
@@ -24,16 +25,22 @@ export interface AllowlistQuestion extends ProveSettings {
 
 /** One answer per service, group and virtual network. Groups without members stand for anybody in them alone. */
 export async function* proveAllowlists(
-  { config, snapshot, world }: Subject,
+  { file, config, snapshot, world }: Subject,
   question: AllowlistQuestion,
 ): AsyncGenerator<AllowlistAnswer> {
-  for (const service of config.origins) {
-    if (service.kind !== 'saas') continue
+  const services = config.origins.flatMap((one) => (one.kind === 'saas' ? [one] : []))
+  const questions = services.length * world.groups.length * snapshot.account.virtualNetworks.length
+  let answered = 0
+  question.onProgress?.(answered, questions)
+  for (const service of services) {
     const asked = parseExpression(`net.fqdn.host == ${JSON.stringify(service.name)}`, GATEWAY_SCHEME)
     const only = rulesUnder(snapshot, asked.ok ? asked.expression : undefined)
     const proof = await Proof.open({ policies: [snapshot], world, conditions: [], only })
     try {
-      yield* answersFor(proof, service, { snapshot, world }, question)
+      for await (const answer of answersFor(proof, service, { snapshot, world }, question)) {
+        yield { ...answer, file }
+        question.onProgress?.(++answered, questions)
+      }
     } finally {
       proof.close()
     }
@@ -47,7 +54,7 @@ async function* answersFor(
   { colosDown, timeoutMs, signal }: AllowlistQuestion,
 ): AsyncGenerator<AllowlistAnswer> {
   const { connection, policies } = proof
-  const demand: Demand = { networks: [allow] }
+  const demand: Demand = { networks: [['let_in_by', allow]] }
   const ends = policies[0]?.ends ?? []
   const refused = or(
     ends.flatMap((end): Term[] => (verdictOnEnd(demand, end, snapshot.account) === 'holds' ? [] : [end.when])),
@@ -80,7 +87,7 @@ async function* answersFor(
   }
 }
 
-function answerOf(found: Found): Pick<Answer, 'answer' | 'reason' | 'witness'> {
+function answerOf(found: Found): Pick<Answer, 'answer' | 'reason' | 'witness' | 'expected'> {
   if (found.kind === 'none') return { answer: 'proven', reason: 'everybody is let in', witness: null }
   if (found.kind === 'unknown') return { answer: 'undecided', reason: found.why, witness: null }
   const { witness } = found
@@ -89,5 +96,5 @@ function answerOf(found: Found): Pick<Answer, 'answer' | 'reason' | 'witness'> {
     down.length === 0
       ? 'somebody is refused with every data center up'
       : `somebody is refused while ${down.join(' and ')} ${down.length === 1 ? 'is' : 'are'} down`
-  return { answer: 'refuted', reason, witness }
+  return { answer: 'refuted', reason, witness, expected: { let_in: true } }
 }

@@ -1,6 +1,8 @@
 // Questions about every connection at once: finds a connection that meets conditions, or shows that there is none.
 // Every connection found is decided by decide() itself before it is believed; a disagreement is a bug and is thrown.
 
+import { setImmediate } from 'node:timers/promises'
+import { counted } from '../errors/counted.ts'
 import type { Expression } from '../expression/index.ts'
 import { decide } from '../policy/decide.ts'
 import type { Decision } from '../policy/decision.ts'
@@ -65,7 +67,8 @@ export interface ProofSearch {
 export type Found =
   | { readonly kind: 'none' }
   | { readonly kind: 'found'; readonly witness: Witness }
-  | { readonly kind: 'unknown'; readonly why: string }
+  /** `isTooMuch`: the solver's time or memory did not do */
+  | { readonly kind: 'unknown'; readonly why: string; readonly isTooMuch?: boolean }
 
 /** decide() and the encoding say different things: a bug of this room. */
 export class ProofDisagreement extends Error {
@@ -124,11 +127,6 @@ export class Proof {
     return first.text.snapshot.account.settings.hostSelector ? this.#hostSelector : not(this.#hostSelector)
   }
 
-  /** Terms and variables told to the solver so far. */
-  get size(): number {
-    return this.script.size
-  }
-
   /** The condition as a term, with the lists of the first policy. */
   termOf(expression: Expression): Term {
     const [first] = this.policies
@@ -175,14 +173,23 @@ export class Proof {
 
   /** A connection that meets all terms; with as few data centers down and as ordinary a person as can be. */
   async find(search: ProofSearch): Promise<Found> {
+    // questions asked in place leave no moment to signals, timers and terminals
+    await setImmediate()
     const deadline = performance.now() + search.timeoutMs
     const stop = () => this.#solver.interrupt()
     search.signal?.addEventListener('abort', stop)
     try {
-      return await this.#search(search, () => deadline - performance.now())
+      const found = await this.#search(search, () => deadline - performance.now())
+      return found.kind === 'unknown' && found.isTooMuch === true ? { ...found, why: this.#withSize(found.why) } : found
     } finally {
       search.signal?.removeEventListener('abort', stop)
     }
+  }
+
+  #withSize(why: string): string {
+    const rules = Math.max(...this.policies.map(({ text }) => text.rules.length))
+    const size = `${counted(rules, 'rule')} in ${counted(this.script.size, 'term')}`
+    return `${why} (${size}): more time or a question about fewer rules may help`
   }
 
   async #search(search: ProofSearch, msLeft: () => number): Promise<Found> {
@@ -217,7 +224,7 @@ export class Proof {
     if (most > 0) {
       whole = await ask([...anybody, withColos(most)])
       if (whole.kind === 'impossible') return { kind: 'none' }
-      if (whole.kind === 'unknown') return whole
+      if (whole.kind === 'unknown') return { ...whole, isTooMuch: true }
     }
     for (let down = 0; down <= most; down++) {
       for (const who of preferred) {
@@ -227,7 +234,7 @@ export class Proof {
           if (search.wantsOrdinary === false) return answer.model
           return this.#ordinary(answer.model, [...where, ...conditions], msLeft)
         }
-        if (answer.kind === 'unknown') return whole?.kind === 'possible' ? whole.model : answer
+        if (answer.kind === 'unknown') return whole?.kind === 'possible' ? whole.model : { ...answer, isTooMuch: true }
       }
     }
     return whole?.kind === 'possible' ? whole.model : { kind: 'none' }

@@ -29,7 +29,7 @@ export interface ProofAgreement {
 }
 
 const CONNECTIONS_PER_POLICY = 50
-const LIST_ITEMS = ['a', 'ab', 'Example', 'www.example.com', '10.0.0.0/8', '::1', '192.0.2.0-192.0.2.9', 'k=a']
+export const LIST_ITEMS = ['a', 'ab', 'Example', 'www.example.com', '10.0.0.0/8', '::1', '192.0.2.0-192.0.2.9', 'k=a']
 
 /** A solver for proofs that ask nothing. */
 export const NO_SOLVER: Solver = {
