@@ -25,7 +25,7 @@ export interface ProofAgreement {
   /** those a rule decided */
   readonly matched: number
   readonly policies: number
-  readonly disagreements: readonly string[]
+  readonly faults: readonly string[]
 }
 
 const CONNECTIONS_PER_POLICY = 50
@@ -60,12 +60,12 @@ export function compareWithDecide(
       const found = compareOne(proof, evaluator, values)
       if (found.matched) matched++
       if (found.disagreement !== undefined) {
-        return { connections: done, matched, policies, disagreements: [`seed ${seed}: ${found.disagreement}`] }
+        return { connections: done, matched, policies, faults: [`seed ${seed}: ${found.disagreement}`] }
       }
     }
     onProgress(done)
   }
-  return { connections: done, matched, policies, disagreements: [] }
+  return { connections: done, matched, policies, faults: [] }
 }
 
 function compareOne(proof: Proof, evaluator: TermEvaluator, values: Map<string, boolean | number>) {
