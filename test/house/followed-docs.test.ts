@@ -2,7 +2,7 @@
 // they print, `sh` blocks as they stand. A second lab stands in for the account at Cloudflare.
 
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -117,7 +117,9 @@ const blocks = (file: string, language: string) =>
     name === language ? [text] : [],
   )
 
-describe.each(['docs/bring-your-rules.md', 'docs/company-tour.md', 'docs/proofs.md'])('%s', (file) => {
+const FOLLOWED = ['docs/bring-your-rules.md', 'docs/company-tour.md', 'docs/mistakes.md', 'docs/proofs.md']
+
+describe.each(FOLLOWED)('%s', (file) => {
   beforeAll(begin)
   afterAll(end)
   const commands = blocks(file, 'console').flatMap((block) =>
@@ -133,6 +135,18 @@ describe.each(['docs/bring-your-rules.md', 'docs/company-tour.md', 'docs/proofs.
     const printed = asWritten((await shell(here(command))).output)
     expect(withoutTimes(printed)).toBe(withoutTimes(output))
   })
+})
+
+test('docs/mistakes.md shows rules as its examples have them', () => {
+  const folder = join(ROOT, 'config/examples/mistakes')
+  const files = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))
+  const shown = blocks('docs/mistakes.md', 'yaml')
+  expect(shown).not.toEqual([])
+  for (const block of shown)
+    expect(
+      files.some((text) => text.includes(block)),
+      block,
+    ).toBe(true)
 })
 
 describe.each(['docs/operating.md', 'docs/api.md'])('%s', (file) => {
