@@ -24,6 +24,7 @@ export type {
   Origin,
   Person,
   PlaceShape as Place,
+  RuleDifference as Difference,
   RulePreview as Preview,
   RuleProblem as Problem,
   Verification,
