@@ -25,6 +25,7 @@ export type {
   OwnToken,
   Person,
   PlaceShape as Place,
+  RuleDifference as Difference,
   RulePreview as Preview,
   RuleProblem as Problem,
   Verification,

@@ -354,6 +354,7 @@ export type Health = Shape<typeof HEALTH>
 export type RuleProblem = Shape<typeof PROBLEM>
 export type Check = Shape<typeof CHECK>
 export type RulePreview = Shape<typeof PREVIEW>
+export type RuleDifference = Shape<typeof RULE_DIFFERENCE>
 export type Verification = Shape<typeof VERIFICATION>
 export type Origin = Shape<typeof ORIGIN>
 export type Geolocation = Shape<typeof GEOLOCATION>
