@@ -6,6 +6,8 @@ import type { Matrix } from '../decider/matrix.ts'
 import type { MatrixQuestion } from '../decider/matrix-question.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
 import type { Logpush } from '../log/logpush.ts'
+import type { RuleUses } from '../log/rule-uses.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
@@ -23,6 +25,8 @@ export interface ApiPorts {
   /** absent: connections are carried here, by the state as it is, and what is known of them is always up to date */
   readonly traffic?: TrafficPort
   readonly sessions: SessionsPort
+  /** how often each rule decided, since when that is known, and when last */
+  readonly ruleUses: Pick<RuleUses, 'counted'>
   readonly diagnostics: DiagnosticsPort
   readonly token: TokenPort
   /** of people and programs, each with its role */
@@ -47,6 +51,8 @@ export interface ApiPorts {
   readonly vocabulary?: () => RuleVocabulary
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
+  /** the certificate of the development authority, PEM */
+  readonly authority: () => string
   /** how the lab's own proxy says for whom it asks; absent: it never does */
   readonly voucher?: Voucher
   /** absent: no listener has a sign-in page */
@@ -129,6 +135,8 @@ export interface DnsPort {
     | { readonly kind: 'silence' }
     | { readonly kind: 'stranger' }
   >
+  /** where it really listens */
+  endpoints(): readonly Endpoint[]
   /** what is given out now */
   placeholders(): readonly PlaceholderFacts[]
   counts(): { readonly queries: number; readonly placeholders: number; readonly exhausted: number }

@@ -6,6 +6,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { ChangeError } from '../errors/change-error.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
+import type { MetricFamily } from '../log/otlp.ts'
 import { countedEgress } from '../policy/egress-address.ts'
 import { oneAtATime } from '../proxy/request-turns.ts'
 import { type AccessLimits, createAccessControl } from './access-control.ts'
@@ -15,6 +16,7 @@ import { checkHost, checkSingle, checkSite } from './authentication.ts'
 import { checkQuery } from './check-query.ts'
 import { clientOf } from './client-address.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
+import { metricFamilies } from './lab/metrics.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
 import { createSessionTotals } from './lab/session-totals.ts'
 import type { ApiPorts } from './ports.ts'
@@ -41,6 +43,8 @@ export interface ApiServer {
   readonly host: string
   /** the port really listening */
   readonly port: number
+  /** What `/metrics` shows, as data. */
+  metrics(): Promise<readonly MetricFamily[]>
   /** Stops listening and ends what is open; resolves when all is closed. */
   close(): Promise<void>
 }
@@ -54,7 +58,7 @@ export interface ApiAddress extends AccessLimits {
 
 /** Listens and serves. Rejects with the system's error where the address cannot be bound. */
 export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiServer> {
-  const handle = createHandler(where, ports)
+  const { handle, metrics } = createHandler(where, ports)
   const server = createServer({
     headersTimeout: HEAD_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -67,7 +71,7 @@ export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiS
   server.on('connection', endWithClient)
   await listen(server, where)
   const { port } = server.address() as AddressInfo
-  return { host: where.host, port, close: () => close(server) }
+  return { host: where.host, port, metrics, close: () => close(server) }
 }
 
 /** Event streams and answers that nobody takes go with the client that said FIN: HTTP's answers may still come, but not for ever. */
@@ -159,7 +163,7 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
       : result
   }
 
-  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let result: ApiResponse
     try {
       result = await answer(request)
@@ -172,6 +176,12 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     }
     send(request, response, result, ports.plane.current().revision)
   }
+
+  const metrics = async () => {
+    await ports.traffic?.refresh()
+    return metricFamilies({ ports, tally, access })
+  }
+  return { handle, metrics }
 }
 
 function checkAccount(id: string, ports: ApiPorts): void {

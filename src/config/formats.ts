@@ -32,6 +32,7 @@ export const FORMATS: Readonly<Record<string, Format>> = {
   'web-address': format('an http or https address such as `https://team.example.com/certs`', (text) =>
     /^https?:$/.test(URL.parse(text)?.protocol ?? ''),
   ),
+  'field-name': format('the name of a header field such as `x-api-key`', (text) => /^[\w!#$%&'*+.^`|~-]+$/.test(text)),
   'name-server': format(
     'an IP address such as `192.0.2.53`, or one with a port such as `192.0.2.53:5353`',
     (text) => parseIp(text) !== undefined || parseAuthority(text)?.kind === 'ip',
