@@ -39,13 +39,12 @@ let url: string, account: string, token: string
 const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true, ownProperties: true })
   .addFormat('date-time', TIME)
   .addFormat('uuid', UUID)
-  .addFormat('cidr', true)
-  .addFormat('pac-file', true)
-  .addFormat('rule-action', true)
   .addFormat('ipv4', /^\d+(?:\.\d+){3}$/)
   .addFormat('ipv6', /:/)
   .addFormat('email', /@/)
   .addVocabulary(['components', 'x-events'])
+for (const own of ['cidr', 'logpush-data-set', 'logpush-destination', 'pac-file', 'rule-action'])
+  ajv.addFormat(own, true)
 
 beforeAll(async () => {
   own = await startPrivateLab({ ephemeral: false })
