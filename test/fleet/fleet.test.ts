@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { FLEET } from '../../src/api/shapes/lab.ts'
 import { FleetIdentity } from '../../src/fleet/log-message.ts'
 import { curl } from '../support/curl.ts'
-import { FLEET_ORIGIN, FLEET_USER, publicAddress, TestFleet, type TestMember } from '../support/fleet.ts'
+import { FLEET_ORIGIN, FLEET_TOKEN, FLEET_USER, publicAddress, TestFleet, type TestMember } from '../support/fleet.ts'
 import { ownNetwork } from '../support/own-network.ts'
 import { PATIENT, TEST_LIMIT_MS } from '../support/patience.ts'
 import { startPrivateLab } from '../support/private-lab.ts'
@@ -164,6 +164,50 @@ test('without NATS connections go on and changes are refused; with it everything
   expect((await lhr.sendBy('AMS', '?wait=fleet')).status).toBe(200)
   expect((await visit(ams)).body).toBe(ams.standIn('AMS'))
 })
+
+test('the sessions of all members are in one stream, also those of a time without NATS, and each of them once', async () => {
+  const stop = new AbortController()
+  const heard: string[] = []
+  const url = `${lhr.api()}/lab/v1/fleet/events`
+  const events = await fetch(url, { headers: { authorization: `Bearer ${FLEET_TOKEN}` }, signal: stop.signal })
+  const reading = (async () => {
+    for await (const chunk of events.body ?? []) heard.push(Buffer.from(chunk).toString('utf8'))
+  })().catch(() => undefined)
+  await visit(ams)
+  await vi.waitFor(() => expect(heard.join('')).toMatch(/"Lab":.*"member":"ams-1"/), PATIENT)
+  stop.abort()
+  await reading
+  await fleet.servers[0]?.kill()
+  await vi.waitFor(async () => expect((await ams.status()).standing).toBe('cut_off'), PATIENT)
+  for (let at = 0; at < 5; at++) await visit(ams)
+  await fleet.servers[0]?.start()
+  await lhr.kill()
+  await lhr.start()
+  await vi.waitFor(async () => {
+    const written = [...ams.records(), ...lhr.records()].map(({ SessionID }) => SessionID)
+    const sent = await sentSessions()
+    expect(sent.filter((id) => written.includes(id)).sort()).toEqual(written.sort())
+  }, PATIENT)
+  expect(
+    await (await fetch(`${ams.api()}/metrics`, { headers: { authorization: `Bearer ${FLEET_TOKEN}` } })).text(),
+  ).toContain('egresslab_fleet_member_up{member="lhr-1",colo="LHR"}')
+})
+
+async function sentSessions(): Promise<string[]> {
+  const connection = await nats()
+  try {
+    const manager = await jetstreamManager(connection)
+    const { state } = await manager.streams.info('egresslab_acme_sessions')
+    const found: string[] = []
+    for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+      const stored = await manager.streams.getMessage('egresslab_acme_sessions', { seq })
+      found.push(JSON.parse(Buffer.from(stored?.data ?? '').toString('utf8')).record.SessionID)
+    }
+    return found
+  } finally {
+    await connection.close()
+  }
+}
 
 test('messages nobody of ours wrote change nothing, at no member; nor does an old one that is sent again', async () => {
   const connection = await nats()
