@@ -40,6 +40,7 @@ export const REQUEST_ERRORS = {
   wrongContentType: { status: 415, code: 20104, message: 'changes need `content-type: application/json`' },
   foreignHost: { status: 421, code: 20105, message: 'this host name is not served here' },
   foreignOrigin: { status: 403, code: 20106, message: 'requests from other sites are refused' },
+  misfronted: { status: 400, code: 20110, message: 'the proxy in front of this lab is set up wrongly' },
   foreignClient: { status: 403, code: 20109, message: 'Gateway DNS answers only this machine and `dns.clients`' },
   noFleet: { status: 404, code: 20110, message: 'this lab is alone: its configuration has no `fleet`' },
   noDns: { status: 404, code: 20108, message: 'this lab has no Gateway DNS: its configuration has no `dns`' },

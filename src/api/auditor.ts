@@ -64,7 +64,10 @@ export function createAuditor({ plane, audit }: Pick<ApiPorts, 'plane' | 'audit'
 const LAB: AuditEntry['who'] = { kind: 'lab', id: '', name: 'the lab itself', role: null }
 
 function whoIs({ principal, user }: Omit<RouteCall, 'noteChange'>): AuditEntry['who'] {
-  if (principal !== undefined) return { kind: 'token', id: principal.id, name: principal.name, role: principal.role }
+  if (principal !== undefined) {
+    const { kind, id, name, role } = principal
+    return { kind, id, name, role }
+  }
   return user === '' ? LAB : { kind: 'user', id: user, name: user, role: null }
 }
 

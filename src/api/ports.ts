@@ -6,8 +6,10 @@ import type { Draft, Kind, LabSnapshot, Override, ProxyEndpointDocument, Touched
 import type { Matrix } from '../decider/matrix.ts'
 import type { MatrixQuestion } from '../decider/matrix-question.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
+import type { ProviderSignIn } from '../identity/provider-sign-in.ts'
 import type { Logpush } from '../log/logpush.ts'
 import type { RuleUses } from '../log/rule-uses.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
@@ -52,8 +54,12 @@ export interface ApiPorts {
   readonly vocabulary?: () => RuleVocabulary
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
+  /** the certificate of the development authority, PEM */
+  readonly authority: () => string
   /** how the lab's own proxy says for whom it asks; absent: it never does */
   readonly voucher?: Voucher
+  /** absent: people sign in to the console with a token alone */
+  readonly provider?: ProviderSignIn
   /** absent: no listener has a sign-in page */
   readonly signIn?: SignInPort
   readonly logpush: LogpushPort
@@ -157,6 +163,8 @@ export interface DnsPort {
     | { readonly kind: 'silence' }
     | { readonly kind: 'stranger' }
   >
+  /** where it really listens */
+  endpoints(): readonly Endpoint[]
   /** what is given out now */
   placeholders(): readonly PlaceholderFacts[]
   counts(): { readonly queries: number; readonly placeholders: number; readonly exhausted: number }

@@ -24,6 +24,7 @@ import type { EngineChoice } from '../transport/choose-engine.ts'
 import type { SocketBinding } from '../transport/engine.ts'
 import type { WrittenName } from './names.ts'
 import type { SourcePosition } from './problems.ts'
+import type { ApiSettings } from './read-api.ts'
 import type { ConfiguredInvariant } from './read-invariants.ts'
 
 export interface LabConfig {
@@ -100,16 +101,7 @@ export interface LabConfig {
   /** absent: `auto` */
   readonly engine?: EngineChoice
   readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
-  /** `names`: host names besides loopback by which clients may address the API */
-  readonly api: {
-    readonly host: string
-    readonly port: number
-    readonly names?: readonly string[]
-    /** of one named token; 0: no limit */
-    readonly requestsPerMinute?: number
-    /** event streams that one token may have open at one time */
-    readonly streamsPerToken?: number
-  }
+  readonly api: ApiSettings
   readonly log: { readonly maxBytes: number; readonly keep: number; readonly auditKeepMs: number }
   /** absent: this lab is alone */
   readonly fleet?: FleetSettings

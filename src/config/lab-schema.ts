@@ -3,10 +3,10 @@
 
 import type { Static } from 'typebox'
 import { ACCOUNT_SECTIONS, place, ports } from './account-schema.ts'
+import { API_SECTION } from './api-schema.ts'
 import { PEOPLE_SECTIONS } from './people-schema.ts'
 import {
   amount,
-  anyText,
   block,
   flag,
   list,
@@ -224,24 +224,7 @@ const OPERATION_SECTIONS = {
     max_clients: whole('Concurrent client connections.', { minimum: 1, maximum: 1000000, default: 20000 }),
     max_head_size: text('Size of an HTTP request head, with B, KiB or MiB.', { format: 'size', default: '64KiB' }),
   }),
-  api: section('The API and console.', {
-    host: text('Address to listen on.', { format: 'ip-address', default: '127.0.0.1' }),
-    port: whole('Port to listen on; 0 takes a free one.', { minimum: 0, maximum: 65535, default: 8090 }),
-    names: list(
-      "Host names beside localhost and loopback addresses that clients may call it by, such as a container's.",
-      anyText('A host name.', { pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$' }),
-    ),
-    requests_per_minute: whole('Requests of one named token; more are refused. 0: no limit.', {
-      minimum: 0,
-      maximum: 1000000,
-      default: 6000,
-    }),
-    streams_per_token: whole('Event streams that one token may have open at one time.', {
-      minimum: 1,
-      maximum: 200,
-      default: 32,
-    }),
-  }),
+  api: API_SECTION,
   fleet: optional(
     block(
       'Makes this lab a member of a fleet: labs on several machines with one policy, each a data center of the account. Absent: the lab is alone, and nothing of this is loaded. See docs/fleet.md.',

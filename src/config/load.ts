@@ -16,6 +16,7 @@ import { configuredId, gatherNames } from './names.ts'
 import { compareVersions, ownVersion } from './own-package.ts'
 import { createProblems, type Problems } from './problems.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
+import { readApi } from './read-api.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
 import { readFleet } from './read-fleet.ts'
 import { readInvariants } from './read-invariants.ts'
@@ -243,6 +244,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     ...(dns === undefined ? {} : { dns }),
     ...readFleet(reading, { folder: dirname(file), rules: lists.flatMap(({ rules }) => rules) }),
     ...readTelemetry(reading),
+    api: readApi(reading, dirname(file)),
     ...readOperation(raw, file),
   })
 }
@@ -282,13 +284,6 @@ function readOperation(raw: RawConfig, file: string) {
     limits: Object.freeze({
       maxClients: raw.limits.max_clients,
       maxHeadBytes: parseSizeBytes(raw.limits.max_head_size) ?? 0,
-    }),
-    api: Object.freeze({
-      host: raw.api.host,
-      port: raw.api.port,
-      names: Object.freeze([...raw.api.names]),
-      requestsPerMinute: raw.api.requests_per_minute,
-      streamsPerToken: raw.api.streams_per_token,
     }),
     log: Object.freeze({
       maxBytes: parseSizeBytes(raw.log.max_size) ?? 0,

@@ -3,10 +3,12 @@
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
 import { randomBytes } from 'node:crypto'
+import type { ApiServer } from '../api/index.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { RawDestination } from '../config/lab-schema.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
 import { ownVersion } from '../config/own-package.ts'
+import { consoleUrl, ownUrl } from '../config/read-api.ts'
 import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.ts'
 import { createDecisionContext, type Decider, deciderOver } from '../decider/decider.ts'
 import { openStore } from '../decider/open-store.ts'
@@ -35,7 +37,12 @@ import type { EngineName } from '../transport/engine.ts'
 import { AddedOrigins } from './added-origins.ts'
 import { createApiEndpoints } from './api-endpoints.ts'
 import { serveApi } from './api-ports.ts'
-import { certificatesFor, openCertificatesFolder, openListenerCertificates } from './certificates.ts'
+import {
+  certificatesFor,
+  openApiCertificate,
+  openCertificatesFolder,
+  openListenerCertificates,
+} from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
 import { createDataPlane, type DataPlane } from './data-plane.ts'
 import { openFleet } from './fleet-member.ts'
@@ -142,6 +149,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   const [certificates] = await Promise.all([certificatesFor(config, certificatesIn.folder), context.geo.load()])
   const listenerCertificates = openListenerCertificates(config.listeners, certificates.leaf, events)
   stack.defer(() => listenerCertificates.close())
+  const apiCertificate = openApiCertificate(config.api, certificates.leaf, events)
+  stack.defer(() => apiCertificate?.close())
 
   const memory = new RecentSessions(REMEMBERED_SESSIONS)
   const health = watchEgressHealth(() => store.now(), events, options.onOutage)
@@ -150,9 +159,9 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     ...(options.isLost === undefined ? {} : { isLost: options.isLost }),
     ...(fleet === undefined ? {} : { memberOf: fleet.memberOf }),
   }
-  let apiPort = config.api.port
+  let opened: Pick<ApiServer, 'port' | 'forProxy'> = { port: config.api.port, forProxy: config.api }
   const secret = randomBytes(32).toString('base64url')
-  const signIn = openSignIn(config, { apiPort: () => apiPort, now: () => store.now() })
+  const signIn = openSignIn(config, { apiPort: () => opened.port, now: () => store.now() })
   const plane: DataPlane = createDataPlane({
     config,
     workers,
@@ -169,7 +178,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     listenerCertificates,
     certificates: certificatesIn.folder,
     signIn,
-    ownPages: () => ownPagesOf(config, apiPort, secret),
+    ownPages: () => ownPagesOf(config, opened, secret),
     ...(fleet === undefined ? {} : { annotate: (record) => fleet.annotate(record) }),
   })
   fleet?.follow(store, () => plane.pipeline.sessions.size)
@@ -245,7 +254,10 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     health,
     traffic,
     identifier: context.identifier,
-    dns: context.gatewayDns === undefined ? undefined : dnsPort(context.gatewayDns, config.dns?.clients ?? []),
+    dns:
+      context.gatewayDns === undefined
+        ? undefined
+        : dnsPort(context.gatewayDns, config.dns?.clients ?? [], context.dnsEndpoints),
     decider,
     ...team,
     version: ownVersion(),
@@ -258,16 +270,18 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
       ...(await readiness.unready()),
     ],
     listeners: () => [...listeners, ...(endpoints?.listeners() ?? [])],
+    authority: () => certificates.authority,
     endpoints,
     geo: context.geo,
     signIn: signIn?.page,
     voucher: { field: VOUCHER_FIELD, secret },
     logpush,
     fleet: fleet?.port,
+    tls: apiCertificate,
     notice: (message) => events.warn(message),
   })
   stack.defer(() => api.close())
-  apiPort = api.port
+  opened = api
   ownSockets.services.push(...endpointsAt(api.host, api.port))
 
   if (context.gatewayDns !== undefined) {
@@ -293,6 +307,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     snapshot: () => store.current(),
     listeners,
     api: { host: api.host, port: api.port },
+    apiUrl: ownUrl(config.api, api.port),
+    consoleUrl: consoleUrl(config.api, api.port),
     dns: context.dnsEndpoints,
     apiToken: shownToken(team.token),
     token: () => team.token.current(),
@@ -329,6 +345,10 @@ export interface RunningLab {
   /** with the ports really listening */
   readonly listeners: readonly Listener[]
   readonly api: { readonly host: string; readonly port: number }
+  /** `http://127.0.0.1:8090`, for programs on this machine */
+  readonly apiUrl: string
+  /** for people, without a slash at the end: the public one where there is one */
+  readonly consoleUrl: string
   /** where Gateway DNS listens, UDP and TCP; empty: there is none */
   readonly dns: readonly Endpoint[]
   /** `file`: where it can be read; absent where it was given from outside or lives in memory. `made`: the token, where it was made

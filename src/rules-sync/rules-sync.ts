@@ -1,6 +1,6 @@
 // Copies policies between files and APIs, for `egresslab rules`: recognizes a place and finds the credentials for it.
 
-import { request } from 'undici'
+import { type Dispatcher, request } from 'undici'
 import { type Issue, inputError } from '../errors/issue.ts'
 import { accessLab, type LabAddressOptions } from '../lab/lab-client.ts'
 import { canonicalAddress, ownershipNotes, planProblems, type TargetFacts } from './check-plan.ts'
@@ -81,9 +81,9 @@ export class RulesSync {
 
   /** A lab says what it owns; Cloudflare does not. */
   async #factsOf(place: string): Promise<TargetFacts> {
-    const { baseUrl, credentials } = await this.#accessTo(place)
+    const { baseUrl, credentials, dispatcher } = await this.#accessTo(place)
     if (baseUrl === CLOUDFLARE || !('token' in credentials)) return NOTHING_KNOWN
-    return factsOfLab(baseUrl.replace(/\/client\/v4$/, ''), credentials.token)
+    return factsOfLab(baseUrl.replace(/\/client\/v4$/, ''), credentials.token, dispatcher)
   }
 }
 
@@ -91,12 +91,13 @@ const NOTHING_KNOWN: TargetFacts = { expressions: 'default' }
 const TIMEOUT_MS = 15_000
 
 /** What another kind of API answers is no fact. */
-async function factsOfLab(url: string, token: string): Promise<TargetFacts> {
+async function factsOfLab(url: string, token: string, dispatcher?: Dispatcher): Promise<TargetFacts> {
   try {
     const headers = { authorization: `Bearer ${token}` }
     const { body, statusCode } = await request(`${url}/lab/v1/account`, {
       headers,
       signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(dispatcher === undefined ? {} : { dispatcher }),
     })
     const { dedicated_ips: addresses, settings } = Object(Object(await body.json()).result)
     if (statusCode !== 200 || !Array.isArray(addresses)) return NOTHING_KNOWN
@@ -115,8 +116,8 @@ export function isApi(place: string): boolean {
 
 async function accessTo(place: string, options: RulesTargetOptions, env: NodeJS.ProcessEnv): Promise<AccountAccess> {
   if (place === 'lab') {
-    const { url, token } = await accessLab(options, env)
-    return { called: `the lab at ${url}`, baseUrl: `${url}/client/v4`, credentials: { token } }
+    const { url, token, dispatcher } = await accessLab(options, env)
+    return { called: `the lab at ${url}`, baseUrl: `${url}/client/v4`, credentials: { token }, dispatcher }
   }
   const accountId = options.account ?? env.CLOUDFLARE_ACCOUNT_ID ?? ''
   const called = place === 'cloudflare' ? 'Cloudflare' : place

@@ -136,8 +136,10 @@ export const HEALTH = object(
     time: TIME,
     started_at: TIME,
     rules_from: Type.Enum(['file', 'api']),
+    dns: Type.Array(object({ host: TEXT, port: COUNT }), { description: 'where Gateway DNS really listens' }),
     access: object({
       tokens: COUNT,
+      people: COUNT,
       streams: COUNT,
       refused: object({ credentials: COUNT, role: COUNT, rate: COUNT, streams: COUNT, sign_in: COUNT }),
     }),
@@ -155,6 +157,8 @@ export const LISTENER = object(
     fixed_user: NOTHING_OR_TEXT,
     virtual_network: NOTHING_OR_TEXT,
     tls: Type.Enum(['required', 'optional', 'refused']),
+    /** people sign in on a page: it is made for browsers */
+    sign_in_page: FLAG,
   },
   'ListedListener',
 )
@@ -167,7 +171,7 @@ export const AUDIT_ENTRY = object(
   {
     id: COUNT,
     at: TIME,
-    who: object({ kind: Type.Enum(['token', 'user', 'lab']), id: TEXT, name: TEXT, role: NOTHING_OR_TEXT }),
+    who: object({ kind: Type.Enum(['token', 'person', 'user', 'lab']), id: TEXT, name: TEXT, role: NOTHING_OR_TEXT }),
     from: TEXT,
     action: TEXT,
     target: TEXT,
@@ -214,8 +218,14 @@ const NAMED_TOKEN_MEMBERS = {
 }
 export const NAMED_TOKEN = object(NAMED_TOKEN_MEMBERS, 'NamedToken')
 export const MADE_TOKEN = object({ ...NAMED_TOKEN_MEMBERS, token: TEXT }, 'MadeToken')
-export const OWN_TOKEN = object({ name: TEXT, role: Type.Enum(ROLES), expires_at: nullable(TIME) }, 'OwnToken')
+export const OWN_TOKEN = object(
+  { kind: Type.Enum(['token', 'person']), name: TEXT, role: Type.Enum(ROLES), expires_at: nullable(TIME) },
+  'OwnToken',
+)
 export const LOGGED_IN = object({ logged_in: FLAG })
+export const WAYS_IN = object({ provider: NOTHING_OR_TEXT }, 'WaysIn')
+export type WaysIn = Shape<typeof WAYS_IN>
+export type OwnToken = Shape<typeof OWN_TOKEN>
 export const RATE_LIMIT = nullable(object({ requests: COUNT, seconds: COUNT }, 'RateLimit'))
 
 const PROBLEM_MEMBERS = {
@@ -345,6 +355,7 @@ export type Health = Shape<typeof HEALTH>
 export type RuleProblem = Shape<typeof PROBLEM>
 export type Check = Shape<typeof CHECK>
 export type RulePreview = Shape<typeof PREVIEW>
+export type RuleDifference = Shape<typeof RULE_DIFFERENCE>
 export type Verification = Shape<typeof VERIFICATION>
 export type Origin = Shape<typeof ORIGIN>
 export type Geolocation = Shape<typeof GEOLOCATION>

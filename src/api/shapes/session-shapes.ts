@@ -223,7 +223,7 @@ const ENDED = object({ reason: TEXT })
 
 /** Events of `/lab/v1/events`. */
 export const SESSION_EVENTS = {
-  hello: object(REVISION),
+  hello: object({ ...REVISION, resumed: Type.Boolean() }),
   session: SESSION_RECORD,
   change: object({ ...REVISION, at: TIME, touched: Type.Array(TOUCHED) }),
   ended: ENDED,

@@ -25,6 +25,7 @@ import { registerScenario } from './scenario.ts'
 import { registerSessions } from './sessions.ts'
 import { registerShell } from './shell.ts'
 import { registerStart } from './start.ts'
+import { registerState } from './state.ts'
 import { registerTest } from './test.ts'
 import { registerToken } from './token.ts'
 import { registerVerify } from './verify.ts'
@@ -52,6 +53,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerFleet,
   registerToken,
   registerAudit,
+  registerState,
   registerAddresses,
   registerShell,
   registerRules,

@@ -1,6 +1,7 @@
 // `rules pull`, `push`, `diff`: copies rules between files, the lab and any API like Cloudflare's. Shows the changes before they
 // are applied, and reports exactly what was done when a step fails.
 
+import { existsSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { replaceOutput } from '../../config/files.ts'
 import { counted } from '../../errors/counted.ts'
@@ -165,9 +166,12 @@ async function push({ io }: VerbContext, file: string, options: PushOptions): Pr
 }
 
 /** Both sides with the same configuration around them, compared for every connection. */
-async function diffSemantically({ io }: VerbContext, request: PlanRequest, options: DiffOptions): Promise<ExitCode> {
+async function diffSemantically({ io }: VerbContext, request: PlanRequest, given: DiffOptions): Promise<ExitCode> {
+  const { inScratch, kindOfFile } = await import('../../rules-sync/policy-config.ts')
+  // a configuration has an account of its own
+  const hasAccount = existsSync(request.to) && kindOfFile(request.to) === 'configuration'
+  const options = hasAccount ? { ...given, config: request.to } : given
   const sync = await openSync(options)
-  const { inScratch } = await import('../../rules-sync/policy-config.ts')
   const { compareFiles, comparisonJson } = await import('../../prove/compare.ts')
   const comparison = await inScratch(async (folder) => {
     const { before, after } = await sync.writeSides(request, options.sides ?? folder)
