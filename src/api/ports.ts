@@ -80,6 +80,8 @@ export interface FleetPort {
    *  or ChangeError. */
   transact<T>(run: (plane: ControlPlane) => T | Promise<T>, until: FleetWait): Promise<T>
   status(): FleetStatus
+  /** Calls back with each session that a member has sent. Answers the way to stop. */
+  followSessions(listener: (record: SessionRecord) => void): () => void
   /** Both throw ChangeError. */
   drain(member: string, drained: boolean): Promise<void>
   leave(member: string): Promise<void>

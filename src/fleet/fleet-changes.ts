@@ -89,10 +89,9 @@ export class FleetChanges {
     { revision: base, store: copy }: StoreBranch,
     changes: readonly RowChange[],
   ): Promise<number | undefined> {
-    const { log, store, written } = this.#parts
+    const { log, written } = this.#parts
     this.#refuseCutOff()
-    if (store().current().revision !== base) return undefined
-    const { kind } = await log.propose({ type: 'change', changes }, () => rowsOf(copy.current()))
+    const { kind } = await log.propose({ type: 'change', changes }, () => rowsOf(copy.current()), base)
     if (kind === 'behind') {
       await this.#catchUp()
       return undefined

@@ -3,38 +3,21 @@
 // arrive, so nothing is skipped, and nothing is taken before NATS has it.
 
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import type { JetStreamClient, JetStreamManager, StreamInfo } from '@nats-io/jetstream'
-import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node'
-import type { FleetSettings } from '../config/lab-config.ts'
+import type { JetStreamClient, JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream'
+import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
 import { ownVersion } from '../config/own-package.ts'
 import { ChangeError } from '../errors/change-error.ts'
 import { type InputError, inputError } from '../errors/issue.ts'
 import { messageOf } from '../errors/thrown.ts'
-import { type FleetIdentity, LOG_FORMAT, type LogAct, type LogMessage, type WholeFleet } from './log-message.ts'
+import { LOG_FORMAT, type LogAct, type LogMessage, type SealedMessage, type WholeFleet } from './log-message.ts'
 import { LogState, type LogVerdict, type PlacedMessage, rowsAfter } from './log-state.ts'
-
-/** Reads what NATS's libraries export; loaded where there is a fleet and nowhere else. */
-async function natsLibrary() {
-  const [core, stream] = await Promise.all([import('@nats-io/transport-node'), import('@nats-io/jetstream')])
-  return { ...core, ...stream }
-}
-type NatsLibrary = Awaited<ReturnType<typeof natsLibrary>>
-
-export interface FleetLogParts {
-  readonly settings: FleetSettings
-  readonly identity: FleetIdentity
-  /** names this start of the member */
-  readonly file: string
-}
+import { connectNats, type FleetLogParts, type NatsLibrary, natsLibrary } from './nats-connection.ts'
 
 /** A message that took its place, or somebody else's that did. */
 export type Proposed = { readonly kind: 'taken' } | { readonly kind: 'behind' }
 
-const CONNECT_MS = 5_000
 const ASK_MS = 2_000
 const PUBLISH_TRIES = 3
-const RECONNECT_MS = 250
 /** every so many messages one gives the whole state, so that whoever joins reads few */
 const WHOLE_EVERY = 100
 /** Most servers a log is copied to. */
@@ -59,7 +42,7 @@ export class FleetLog {
   /** Connects, and reads everything there is. Throws InputError `fleet.*` with the reason why it cannot be a member. */
   static async open(parts: FleetLogParts): Promise<FleetLog> {
     const nats = await natsLibrary()
-    const connection = await connect(nats, parts)
+    const connection = await connectNats(nats, parts)
     try {
       const manager = await nats.jetstreamManager(connection, { timeout: ASK_MS, checkAPI: false })
       const log = new FleetLog(parts, nats, connection, manager)
@@ -98,10 +81,20 @@ export class FleetLog {
     return done
   }
 
-  /** Writes an act for the next place, and reads it. `rows`: the documents after it. Throws ChangeError `change.fleet_cut_off`,
-   *  `change.fleet_unknown`. */
-  async propose(act: LogAct, rows: () => WholeFleet['rows']): Promise<Proposed> {
+  /** Writes an act for the next place, and reads it. `rows`: the documents after it; `since`: the revision that it was made on, where it
+   *  counts on no other. Nothing else is read meanwhile. Throws ChangeError `change.fleet_cut_off`, `change.fleet_unknown`. */
+  propose(act: LogAct, rows: () => WholeFleet['rows'], since?: number): Promise<Proposed> {
+    const done = this.#reading.then(() => this.#propose(act, rows, since))
+    this.#reading = done.then(
+      () => undefined,
+      () => undefined,
+    )
+    return done
+  }
+
+  async #propose(act: LogAct, rows: () => WholeFleet['rows'], since: number | undefined): Promise<Proposed> {
     const { state } = this
+    if (since !== undefined && state.revision !== since) return { kind: 'behind' }
     const place = state.position + 1
     const isWhole = act.type === 'open' || act.type === 'adopt' || place % WHOLE_EVERY === 0
     const share = act.type === 'open' || act.type === 'adopt' ? act.share : state.share
@@ -123,22 +116,56 @@ export class FleetLog {
       const why = `the change is ${bytes.length} bytes, and the NATS server takes messages of at most ${most}`
       throw new ChangeError('change.fleet_cut_off', `${why}; raise its \`max_payload\``)
     }
-    const headers = this.nats.headers()
-    headers.set(SIGNATURE, signature)
-    headers.set(CERTIFICATE, certificate)
+    const headers = this.#headersOf({ bytes, signature, certificate })
     const taken = await this.#publish(isWhole ? 'whole' : 'change', bytes, {
       msgID: message.id,
       headers,
       timeout: ASK_MS,
       expect: { lastSequence: state.position, streamName: this.#stream },
     })
-    if (taken !== place) return { kind: 'behind' }
+    // where the answer to the first try was lost, the message that is there may be this one
+    if (taken !== place && (await this.#messageAt(place)) !== message.id) return { kind: 'behind' }
     this.#hear({ place, message, bytes })
     return { kind: 'taken' }
   }
 
+  /** Publishes to another stream, once for each id. Rejects where it is not taken. */
+  async publish(subject: string, sealed: SealedMessage, msgID: string): Promise<void> {
+    await this.#jetStream.publish(subject, sealed.bytes, { msgID, headers: this.#headersOf(sealed), timeout: ASK_MS })
+  }
+
+  /** What a message that was published so proves itself by. */
+  proofOf(headers: MsgHdrs | undefined): Pick<SealedMessage, 'signature' | 'certificate'> {
+    return { signature: headers?.get(SIGNATURE) ?? '', certificate: headers?.get(CERTIFICATE) ?? '' }
+  }
+
+  /** Makes a stream, copied to as many servers as the log; one that is there stays as it is. */
+  async makeStream(config: Partial<StreamConfig> & Pick<StreamConfig, 'name'>): Promise<void> {
+    const { JetStreamApiError } = this.nats
+    let last: unknown
+    for (const num_replicas of [COPIES, 1]) {
+      try {
+        await this.#manager.streams.add({ ...config, num_replicas })
+        return
+      } catch (thrown) {
+        if (!(thrown instanceof JetStreamApiError)) throw thrown
+        // of several that start at the same time one makes it
+        if (thrown.code === NAME_IN_USE) return
+        last = thrown
+      }
+    }
+    throw last
+  }
+
   async close(): Promise<void> {
     await this.connection.close()
+  }
+
+  #headersOf({ signature, certificate }: SealedMessage): MsgHdrs {
+    const headers = this.nats.headers()
+    headers.set(SIGNATURE, signature)
+    headers.set(CERTIFICATE, certificate)
+    return headers
   }
 
   /** The place it took; undefined: somebody else's message is there. The same message is sent again where no answer came, and NATS knows
@@ -198,7 +225,7 @@ export class FleetLog {
 
   async #ensureStream(): Promise<StreamInfo> {
     const found = await this.info()
-    const made = found ?? (await this.#makeStream())
+    const made = found ?? (await this.#makeLog())
     const { config } = made
     const subjects = [...(config.subjects ?? [])].sort().join(' ')
     if (config.description !== descriptionOf(this.#parts.settings.name) || subjects !== this.#subjects().join(' ')) {
@@ -213,30 +240,15 @@ export class FleetLog {
     return [subjectOf(name, 'change'), subjectOf(name, 'whole')]
   }
 
-  async #makeStream(): Promise<StreamInfo> {
-    const { JetStreamApiError } = this.nats
-    let last: unknown
-    for (const num_replicas of [COPIES, 1]) {
-      try {
-        return await this.#manager.streams.add({
-          name: this.#stream,
-          description: descriptionOf(this.#parts.settings.name),
-          subjects: this.#subjects(),
-          num_replicas,
-          deny_delete: true,
-          deny_purge: true,
-        })
-      } catch (thrown) {
-        // of several that start at the same time one makes it
-        if (thrown instanceof JetStreamApiError && thrown.code === NAME_IN_USE) {
-          const found = await this.info()
-          if (found !== undefined) return found
-        }
-        if (!(thrown instanceof JetStreamApiError)) throw thrown
-        last = thrown
-      }
-    }
-    throw last
+  async #makeLog(): Promise<StreamInfo> {
+    await this.makeStream({
+      name: this.#stream,
+      description: descriptionOf(this.#parts.settings.name),
+      subjects: this.#subjects(),
+      deny_delete: true,
+      deny_purge: true,
+    })
+    return this.#manager.streams.info(this.#stream)
   }
 
   /** The stream as it is; undefined: there is none. Rejects where nobody answers. */
@@ -276,13 +288,23 @@ export class FleetLog {
     }
   }
 
+  async #messageAt(place: number): Promise<string | undefined> {
+    try {
+      return (await this.#get({ seq: place }))?.message?.id
+    } catch (thrown) {
+      throw new ChangeError(
+        'change.fleet_unknown',
+        `NATS has not said whether it took the change: ${messageOf(thrown)}`,
+      )
+    }
+  }
+
   async #get(query: { readonly seq: number } | { readonly last_by_subj: string }): Promise<PlacedMessage | undefined> {
     try {
       const stored = await this.#manager.streams.getMessage(this.#stream, query)
       if (stored === null) return undefined
       const { seq, data, header } = stored
-      const [signature, certificate] = [header.get(SIGNATURE), header.get(CERTIFICATE)]
-      return { place: seq, bytes: data, message: this.#parts.identity.open({ bytes: data, signature, certificate }) }
+      return { place: seq, bytes: data, message: this.#parts.identity.open({ bytes: data, ...this.proofOf(header) }) }
     } catch (thrown) {
       if (thrown instanceof this.nats.JetStreamApiError && thrown.code === NO_SUCH_MESSAGE) return undefined
       throw thrown
@@ -313,45 +335,4 @@ function subjectOf(fleet: string, kind: string): string {
 
 function descriptionOf(fleet: string): string {
   return `the log of the egresslab fleet ${fleet}`
-}
-
-async function connect(nats: NatsLibrary, { settings, file }: FleetLogParts): Promise<NatsConnection> {
-  const { servers, login, credentialsFile, serverAuthorityFile, name, member } = settings
-  const isSecured = serverAuthorityFile !== undefined || servers.some((url) => url.startsWith('tls://'))
-  const options: NodeConnectionOptions = {
-    servers: servers.map((url) => url.replace(/^(nats|tls):\/\//, '')),
-    name: `egresslab ${member} of ${name}`,
-    timeout: CONNECT_MS,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_MS,
-    pingInterval: ASK_MS,
-    maxPingOut: 2,
-    ignoreAuthErrorAbort: true,
-    ...(login === undefined ? {} : { user: login.user, pass: login.password.reveal() }),
-    ...(credentialsFile === undefined
-      ? {}
-      : { authenticator: nats.credsAuthenticator(readText(credentialsFile, file)) }),
-    ...(isSecured
-      ? { tls: serverAuthorityFile === undefined ? {} : { ca: String(readText(serverAuthorityFile, file)) } }
-      : {}),
-  }
-  try {
-    return await nats.connect(options)
-  } catch (thrown) {
-    const where = servers.map((url) => `\`${url}\``).join(', ')
-    if (thrown instanceof nats.AuthorizationError) {
-      const why = `the NATS servers at ${where} refuse this member's login: ${messageOf(thrown)}`
-      throw inputError('fleet.login_refused', why, { file, hint: 'look at `fleet.login` or `fleet.credentials`' })
-    }
-    const hint = 'start NATS with `nats-server -js`, or name other servers in `fleet.servers`'
-    throw inputError('fleet.unreachable', `no NATS server at ${where}: ${messageOf(thrown)}`, { file, hint })
-  }
-}
-
-function readText(path: string, file: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch (thrown) {
-    throw inputError('fleet.file_unreadable', `cannot read \`${path}\`: ${messageOf(thrown)}`, { file })
-  }
 }

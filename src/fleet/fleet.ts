@@ -14,6 +14,7 @@ import type { Store } from '../store/store.ts'
 import { type Admission, admit, refuseTaken } from './admission.ts'
 import { FleetChanges, type FleetStanding, rowsOf } from './fleet-changes.ts'
 import { FleetLog } from './fleet-log.ts'
+import { FleetSessions } from './fleet-sessions.ts'
 import { FleetIdentity, type MemberEntry } from './log-message.ts'
 import type { LogVerdict } from './log-state.ts'
 import { MemberCalls } from './member-calls.ts'
@@ -120,6 +121,12 @@ export class Fleet {
     this.#listen()
     this.#timer = setInterval(() => this.#tick(), BEAT_MS)
     this.#timer.unref()
+  }
+
+  /** The sessions of all members; those of this one are sent from its state folder, if it has one. */
+  sessionsOf(state: string | undefined, keep: number): FleetSessions {
+    const parts = { log: this.#log, identity: this.identity, keep, events: this.#events }
+    return new FleetSessions({ ...parts, state })
   }
 
   /** A link came or went. */

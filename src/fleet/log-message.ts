@@ -124,7 +124,7 @@ export class FleetIdentity {
   }
 
   /** `by` is this member. */
-  seal(message: Signed): SealedMessage {
+  seal<T extends Signed>(message: T): SealedMessage {
     const text = Buffer.from(JSON.stringify(message))
     const bytes = text.length < COMPRESSED_FROM ? text : gzipSync(text)
     return { bytes, signature: sign('sha256', bytes, this.#key).toString('base64'), certificate: this.#der }

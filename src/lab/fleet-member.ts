@@ -16,6 +16,7 @@ import type { SessionRecord } from '../proxy/session-record.ts'
 import type { Journal } from '../store/journal.ts'
 import type { Store } from '../store/store.ts'
 import type { DataPath } from './data-path.ts'
+import type { StartOptions } from './start-lab.ts'
 
 export interface FleetMember {
   /** what the store begins with */
@@ -42,7 +43,11 @@ export interface JoinParts {
 }
 
 /** Undefined: the lab is alone. Throws an InputError `fleet.*` with why it cannot be a member. */
-export async function openFleet(config: LabConfig, events: EventLog): Promise<FleetMember | undefined> {
+export async function openFleet(
+  config: LabConfig,
+  { state, ephemeral }: StartOptions,
+  events: EventLog,
+): Promise<FleetMember | undefined> {
   const { fleet: settings, file, timeouts } = config
   if (settings === undefined) return undefined
   const [{ Fleet }, { FleetLinks }, { attemptAt }] = await Promise.all([
@@ -52,6 +57,7 @@ export async function openFleet(config: LabConfig, events: EventLog): Promise<Fl
   ])
   const fleet = await Fleet.open(config, settings, events)
   const links = new FleetLinks(fleet, events)
+  const sessions = fleet.sessionsOf(ephemeral ? undefined : state, config.log.keep)
   const { member, colo, name, onPartition } = settings
   const status = (): FleetStatus => {
     const { standing } = fleet
@@ -64,6 +70,7 @@ export async function openFleet(config: LabConfig, events: EventLog): Promise<Fl
       on_partition: onPartition,
       revision: fleet.revision,
       carried_for_others: links.carried,
+      sessions_sent: sessions.sent,
       members: fleet.watch.members().map((each) => statusOf(each, fleet.revision)),
     }
   }
@@ -74,6 +81,7 @@ export async function openFleet(config: LabConfig, events: EventLog): Promise<Fl
       transact: (run, until) => fleet.changes.transact(run, until),
       status,
       drain: (which, drained) => fleet.changes.act({ type: 'drain', member: which, drained }),
+      followSessions: (listener) => sessions.follow(listener),
       leave: (which) => fleet.changes.act({ type: 'leave', member: which }),
     },
     withoutOthers(next) {
@@ -91,7 +99,7 @@ export async function openFleet(config: LabConfig, events: EventLog): Promise<Fl
       const note = { member, cutOff: fleet.standing.kind !== 'following' }
       return { ...record, Lab: { ...record.Lab, fleet: note } }
     },
-    follow: (store, sessions) => fleet.follow(store, sessions),
+    follow: (store, open) => fleet.follow(store, open),
     async join({ store, context, dataPath }) {
       try {
         await links.serve({
@@ -113,10 +121,12 @@ export async function openFleet(config: LabConfig, events: EventLog): Promise<Fl
           file,
         })
       }
+      await sessions.start()
       await fleet.join(file)
     },
     troubles: () => fleet.troubles(),
     close: async () => {
+      await sessions.close()
       await fleet.close()
       await links.close()
     },

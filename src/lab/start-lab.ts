@@ -115,7 +115,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     if (issue.severity === 'error') harm.push(issue)
   }
   const journal = options.ephemeral ? memoryJournal() : openJournal(options.state, { onNotice: onStateNotice })
-  const fleet = await openFleet(config, events)
+  const fleet = await openFleet(config, options, events)
   if (fleet !== undefined) stack.defer(() => fleet.close())
   const store = openStore(config, {
     ...(options.ephemeral ? {} : { kept: { journal, folder: options.state } }),

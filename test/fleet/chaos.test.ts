@@ -19,7 +19,7 @@ import {
   TestFleet,
   type TestMember,
 } from '../support/fleet.ts'
-import { PATIENT, TEST_LIMIT_MS } from '../support/patience.ts'
+import { PATIENCE_MS, PATIENT, TEST_LIMIT_MS } from '../support/patience.ts'
 
 const SEED = Number(process.env.EGRESSLAB_CHAOS_SEED ?? 1)
 const ROUNDS = Number(process.env.EGRESSLAB_CHAOS_ROUNDS ?? 6)
@@ -112,6 +112,8 @@ test(
     for (const member of members) await member.sees(ALL_UP)
     const wish = acknowledged.length
     await vi.waitFor(() => expect(acknowledged.length).toBeGreaterThan(wish + 3), PATIENT)
+    const seenSoFar = answered
+    await vi.waitFor(() => expect(answered).toBeGreaterThan(seenSoFar + 30), PATIENT)
     isOver = true
     await Promise.all([...traffic, ...changes])
     await vi.waitFor(async () => {
@@ -151,10 +153,36 @@ test(
   TEST_LIMIT_MS,
 )
 
+test(
+  'without a majority of the servers nothing is acknowledged, every connection goes on, and all is well afterwards',
+  async () => {
+    const [ams] = members
+    const [, second, third] = fleet.servers
+    if (ams === undefined) expect.unreachable()
+    expect((await ams.sendBy('LHR', '?wait=fleet')).status).toBe(200)
+    const { revision } = await ams.status()
+    await Promise.all([second?.kill(), third?.kill()])
+    const refused = await ams.sendBy('FRA')
+    expect([503, 504]).toContain(refused.status)
+    await vi.waitFor(async () => expect((await ams.status()).standing).toBe('cut_off'), PATIENT)
+    const { body } = await curl('-x', ams.proxy(), '-U', FLEET_USER, FLEET_ORIGIN)
+    expect(body).toBe(members[1]?.standIn('LHR'))
+    await Promise.all([second?.start(), third?.start()])
+    for (const member of members) {
+      await vi.waitFor(async () => expect((await member.status()).standing).toBe('following'), PATIENT)
+    }
+    // what NATS had not said it took may be there or not; if it is, it is everywhere
+    await vi.waitFor(async () => expect((await ams.sendBy('AMS', '?wait=fleet')).status).toBe(200), PATIENT)
+    expect(new Set(await Promise.all(members.map((member) => ruleOf(member)))).size).toBe(1)
+    expect((await ams.status()).revision).toBeGreaterThan(revision)
+  },
+  TEST_LIMIT_MS,
+)
+
 /** revision → the address of the one rule, read from the log by nobody of ours */
 async function policies(): Promise<(revision: number) => string | undefined> {
   const connection = await connectNats({ servers: fleet.servers.map(({ url }) => url.replace('nats://', '')) })
-  const manager = await jetstreamManager(connection)
+  const manager = await jetstreamManager(connection, { timeout: PATIENCE_MS, checkAPI: false })
   const { state } = await manager.streams.info('egresslab_acme')
   const found = new Map<number, string>()
   let now: string | undefined

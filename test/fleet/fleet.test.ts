@@ -9,9 +9,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { FLEET } from '../../src/api/shapes/lab.ts'
 import { FleetIdentity } from '../../src/fleet/log-message.ts'
 import { curl } from '../support/curl.ts'
-import { FLEET_ORIGIN, FLEET_USER, publicAddress, TestFleet, type TestMember } from '../support/fleet.ts'
+import { FLEET_ORIGIN, FLEET_TOKEN, FLEET_USER, publicAddress, TestFleet, type TestMember } from '../support/fleet.ts'
 import { ownNetwork } from '../support/own-network.ts'
-import { PATIENT, TEST_LIMIT_MS } from '../support/patience.ts'
+import { PATIENCE_MS, PATIENT, TEST_LIMIT_MS } from '../support/patience.ts'
 import { startPrivateLab } from '../support/private-lab.ts'
 
 const fleet = new TestFleet()
@@ -165,10 +165,77 @@ test('without NATS connections go on and changes are refused; with it everything
   expect((await visit(ams)).body).toBe(ams.standIn('AMS'))
 })
 
+test('`on_partition: refuse` has a member that is cut off carry nothing; one that left is a data center that nobody is', async () => {
+  const fra = fleet.member(2, 'FRA', (text) => `${text}  on_partition: refuse\n`)
+  await fra.start()
+  await ams.sees({ 'fra-1': 'up' })
+  expect((await visit(fra)).body).toBe(lhr.standIn('LHR'))
+  await fleet.servers[0]?.kill()
+  await vi.waitFor(async () => expect((await fra.status()).standing).toBe('cut_off'), PATIENT)
+  const refused = await visit(fra)
+  expect([refused.status, refused.body]).toEqual([503, expect.stringContaining('code: egress.member_cut_off')])
+  expect((await visit(ams)).body).toBe(lhr.standIn('LHR'))
+  await fleet.servers[0]?.start()
+  await vi.waitFor(async () => expect((await fra.status()).standing).toBe('following'), PATIENT)
+  expect((await visit(fra)).body).toBe(lhr.standIn('LHR'))
+  await fra.stop()
+  await ams.sees({ 'fra-1': 'lost' })
+  await vi.waitFor(
+    async () => expect((await ams.ask('DELETE', '/lab/v1/fleet/members/fra-1')).status).toBe(200),
+    PATIENT,
+  )
+  expect((await ams.sendBy('FRA', '?wait=fleet')).status).toBe(200)
+  expect((await visit(ams)).body).toBe(ams.standIn('FRA'))
+})
+
+test('the sessions of all members are in one stream, also those of a time without NATS, and each of them once', async () => {
+  const stop = new AbortController()
+  const heard: string[] = []
+  const url = `${lhr.api()}/lab/v1/fleet/events`
+  const events = await fetch(url, { headers: { authorization: `Bearer ${FLEET_TOKEN}` }, signal: stop.signal })
+  const reading = (async () => {
+    for await (const chunk of events.body ?? []) heard.push(Buffer.from(chunk).toString('utf8'))
+  })().catch(() => undefined)
+  await visit(ams)
+  await vi.waitFor(() => expect(heard.join('')).toMatch(/"Lab":.*"member":"ams-1"/), PATIENT)
+  stop.abort()
+  await reading
+  await fleet.servers[0]?.kill()
+  await vi.waitFor(async () => expect((await ams.status()).standing).toBe('cut_off'), PATIENT)
+  for (let at = 0; at < 5; at++) await visit(ams)
+  await fleet.servers[0]?.start()
+  await lhr.kill()
+  await lhr.start()
+  await vi.waitFor(async () => {
+    const written = [...ams.records(), ...lhr.records()].map(({ SessionID }) => SessionID)
+    const sent = await sentSessions()
+    expect(sent.filter((id) => written.includes(id)).sort()).toEqual(written.sort())
+  }, PATIENT)
+  expect(
+    await (await fetch(`${ams.api()}/metrics`, { headers: { authorization: `Bearer ${FLEET_TOKEN}` } })).text(),
+  ).toContain('egresslab_fleet_member_up{member="lhr-1",colo="LHR"}')
+})
+
+async function sentSessions(): Promise<string[]> {
+  const connection = await nats()
+  try {
+    const manager = await jetstreamManager(connection, { timeout: PATIENCE_MS, checkAPI: false })
+    const { state } = await manager.streams.info('egresslab_acme_sessions')
+    const found: string[] = []
+    for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+      const stored = await manager.streams.getMessage('egresslab_acme_sessions', { seq })
+      found.push(JSON.parse(Buffer.from(stored?.data ?? '').toString('utf8')).record.SessionID)
+    }
+    return found
+  } finally {
+    await connection.close()
+  }
+}
+
 test('messages nobody of ours wrote change nothing, at no member; nor does an old one that is sent again', async () => {
   const connection = await nats()
   const log = jetstream(connection)
-  const manager = await jetstreamManager(connection)
+  const manager = await jetstreamManager(connection, { timeout: PATIENCE_MS, checkAPI: false })
   const { state } = await manager.streams.info('egresslab_acme')
   const old = await manager.streams.getMessage('egresslab_acme', { seq: state.last_seq })
   const { revision } = await ams.status()
@@ -208,7 +275,7 @@ describe('refused at the start, with a name', () => {
 
   test('a stream of the same name that is not ours stays as it is', async () => {
     const connection = await nats()
-    const manager = await jetstreamManager(connection)
+    const manager = await jetstreamManager(connection, { timeout: PATIENCE_MS, checkAPI: false })
     await manager.streams.add({ name: 'egresslab_theirs', subjects: ['theirs.>'] })
     await fleet.certificates(['fra-1'], 'theirs', 'theirs')
     const theirs = (text: string) => text.replace('  name: acme', '  name: theirs').replaceAll(': certs/', ': theirs/')
@@ -227,7 +294,7 @@ test('a member that a newer version has written for stops following, says so, an
   const authorityFile = join(fleet.folder, 'certs/ca.pem')
   const identity = new FleetIdentity({ name: 'acme', member: 'ams-1', authorityFile, files }, Date.now())
   const connection = await nats()
-  const manager = await jetstreamManager(connection)
+  const manager = await jetstreamManager(connection, { timeout: PATIENCE_MS, checkAPI: false })
   const { state } = await manager.streams.info('egresslab_acme')
   const revision = state.last_seq + 1
   const message = {

@@ -235,8 +235,12 @@ export class TestMember {
     return `http://127.0.0.1:${ownPort(this.facts.number)}`
   }
 
+  api(): string {
+    return `http://127.0.0.1:${ownPort(10 + this.facts.number)}`
+  }
+
   async ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
-    const answer = await fetch(`http://127.0.0.1:${ownPort(10 + this.facts.number)}${path}`, {
+    const answer = await fetch(`${this.api()}${path}`, {
       method,
       headers: { authorization: `Bearer ${FLEET_TOKEN}`, 'content-type': 'application/json', ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

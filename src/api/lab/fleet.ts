@@ -5,6 +5,7 @@ import type { FleetPort } from '../ports.ts'
 import { ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { FLEET } from '../shapes/lab.ts'
+import { FLEET_EVENTS } from '../shapes/session-shapes.ts'
 
 const PATH = '/lab/v1/fleet'
 
@@ -16,6 +17,23 @@ export const FLEET_ROUTES: readonly Route[] = [
     access: 'token',
     answers: { kind: 'result', schema: FLEET },
     handle: (call) => ok(fleetOf(call).status()),
+  },
+  {
+    method: 'GET',
+    path: `${PATH}/events`,
+    summary: 'event stream (SSE): `session` per finished session at any member',
+    access: 'token',
+    answers: { kind: 'events', events: FLEET_EVENTS },
+    handle: (call) => {
+      const fleet = fleetOf(call)
+      return {
+        kind: 'stream',
+        start: (send) => {
+          send('hello', { revision: fleet.status().revision })
+          return fleet.followSessions((record) => void send('session', record))
+        },
+      }
+    },
   },
   {
     method: 'PUT',

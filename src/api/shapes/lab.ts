@@ -52,6 +52,7 @@ export const FLEET = object(
     on_partition: Type.Enum(['go_on', 'refuse']),
     revision: COUNT,
     carried_for_others: COUNT,
+    sessions_sent: COUNT,
     members: Type.Array(
       object(
         {

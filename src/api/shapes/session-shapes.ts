@@ -229,6 +229,9 @@ export const SESSION_EVENTS = {
   ended: ENDED,
 }
 
+/** Events of `/lab/v1/fleet/events`. */
+export const FLEET_EVENTS = { hello: object(REVISION), session: SESSION_RECORD, ended: ENDED }
+
 /** Events of `/lab/v1/traffic`. */
 export const TRAFFIC_EVENTS = {
   hello: object({ ...REVISION, time: EPOCH_MS }),
