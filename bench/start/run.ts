@@ -32,7 +32,7 @@ export async function benchStart(tag: string, quick: boolean): Promise<void> {
   try {
     process.stdout.write('packing and installing …\n')
     const project = join(folder, 'project')
-    const command = join(installTarball(packCheckout(folder), project, { geo: true }), 'scripts', 'egresslab.mjs')
+    const command = join(installTarball(packCheckout(folder), project, { optional: true }), 'scripts', 'egresslab.mjs')
     const run = (args: readonly string[]) => () => untilExit(process.execPath, args, project)
     const lab = (program: string, args: readonly string[]) => () => untilListening(program, args, project)
     const subjects: Readonly<Record<string, () => Promise<Measured>>> = {

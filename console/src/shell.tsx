@@ -4,6 +4,7 @@ import type { ComponentType, JSX } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { signedIn, signOut } from './api/request.ts'
 import iconUrl from './icon.svg?no-inline'
+import { LabSwitcher } from './labs.tsx'
 import { clockOffset, close, connection, follow, lastHeard } from './live/traffic.ts'
 import { location, VIEWS } from './router.ts'
 import { SignIn } from './sign-in.tsx'
@@ -44,6 +45,7 @@ export function Shell({ views }: { readonly views: Views }): JSX.Element {
           ))}
         </nav>
         <div class="top-end">
+          <LabSwitcher />
           <ConnectionState />
           <LabTime />
           <ThemeButton />

@@ -59,9 +59,11 @@ export function checkValues(
   const ofRules = ruleset.active.flatMap(({ rule }) =>
     parser.parse(rule).expressions.flatMap(({ slot, expression }) =>
       partsOf(expression).comparisons.flatMap((comparison): ValueIssue[] => {
-        const list = comparison.test.kind === 'in-list' ? lists.get(comparison.test.list.name) : undefined
+        const name = comparison.test.kind === 'in-list' ? comparison.test.list.name : undefined
+        const list = lists.get(name ?? '')
         if (list !== undefined) used.add(list)
-        const found = [...misfits(comparison, kinds), ...(list === undefined ? [] : listMisfits(comparison, list))]
+        const ofList = list === undefined ? unknownList(comparison, name, account.lists) : listMisfits(comparison, list)
+        const found = [...misfits(comparison, kinds), ...ofList]
         const span = characterSpan(expression.source, comparison.span)
         const path = ['rules', rule.name, SLOT_NAMES[slot]]
         return found.map(({ message, ...rest }) => {
@@ -256,6 +258,18 @@ function typesFor({ access }: Comparison): readonly string[] | undefined {
   if (access.valueType === 'Ip') return ['IP']
   if (HOSTS.has(access.field.name)) return ['DOMAIN', 'HOST', 'HOSTNAME']
   return EMAILS.has(access.field.name) ? ['EMAIL'] : undefined
+}
+
+/** `name`: of a list that does not exist; absent: no list is compared with. */
+function unknownList({ access }: Comparison, name: string | undefined, lists: readonly NamedList[]): Finding[] {
+  if (name === undefined) return []
+  const message = `looks for \`${access.field.name}\` in the list \`$${name}\`, which does not exist and counts as empty`
+  const guess = closest(
+    name,
+    lists.map(({ id }) => id),
+  )
+  const hint = guess === undefined ? 'create the list, or correct the id' : `did you mean \`$${guess}\`?`
+  return [{ code: 'rule.unknown_list', message, why: 'nothing is in it', hint }]
 }
 
 function listMisfits(comparison: Comparison, { name, type, items }: NamedList): Finding[] {

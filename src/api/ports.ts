@@ -7,6 +7,8 @@ import type { MatrixQuestion } from '../decider/matrix-question.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
 import type { ProviderSignIn } from '../identity/provider-sign-in.ts'
 import type { Logpush } from '../log/logpush.ts'
+import type { RuleUses } from '../log/rule-uses.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
@@ -24,6 +26,8 @@ export interface ApiPorts {
   /** absent: connections are carried here, by the state as it is, and what is known of them is always up to date */
   readonly traffic?: TrafficPort
   readonly sessions: SessionsPort
+  /** how often each rule decided, since when that is known, and when last */
+  readonly ruleUses: Pick<RuleUses, 'counted'>
   readonly diagnostics: DiagnosticsPort
   readonly token: TokenPort
   /** of people and programs, each with its role */
@@ -48,6 +52,8 @@ export interface ApiPorts {
   readonly vocabulary?: () => RuleVocabulary
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
+  /** the certificate of the development authority, PEM */
+  readonly authority: () => string
   /** how the lab's own proxy says for whom it asks; absent: it never does */
   readonly voucher?: Voucher
   /** absent: people sign in to the console with a token alone */
@@ -132,6 +138,8 @@ export interface DnsPort {
     | { readonly kind: 'silence' }
     | { readonly kind: 'stranger' }
   >
+  /** where it really listens */
+  endpoints(): readonly Endpoint[]
   /** what is given out now */
   placeholders(): readonly PlaceholderFacts[]
   counts(): { readonly queries: number; readonly placeholders: number; readonly exhausted: number }

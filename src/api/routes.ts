@@ -17,11 +17,11 @@ import { UNSUPPORTED } from './cloudflare/unsupported.ts'
 import { VIRTUAL_NETWORK_ROUTES } from './cloudflare/virtual-networks.ts'
 import { AUDIT_ROUTES } from './lab/audit.ts'
 import { CHECK_ROUTES } from './lab/checks.ts'
+import { CLIENT_FILE_ROUTES } from './lab/client-files.ts'
 import { CLOCK_ROUTES } from './lab/clock.ts'
 import { COLO_ROUTES } from './lab/colos.ts'
 import { DNS_ROUTES } from './lab/dns-query.ts'
 import { EXPLAIN_ROUTES } from './lab/explain.ts'
-import { GENERATED_PAC_ROUTES } from './lab/generated-pac.ts'
 import { METRIC_ROUTES } from './lab/metrics.ts'
 import { openApiDocument } from './lab/openapi.ts'
 import { OPERATION_ROUTES } from './lab/operations.ts'
@@ -75,7 +75,7 @@ export const ROUTES: readonly Route[] = [
   ...USER_ROUTES,
   ...OPERATION_ROUTES,
   ...AUDIT_ROUTES,
-  ...GENERATED_PAC_ROUTES,
+  ...CLIENT_FILE_ROUTES,
   ...RATE_LIMIT_ROUTES,
   ...METRIC_ROUTES,
   OPENAPI_ROUTE,

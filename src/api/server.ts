@@ -14,6 +14,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { ChangeError } from '../errors/change-error.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { InputError } from '../errors/issue.ts'
+import type { MetricFamily } from '../log/otlp.ts'
 import { countedEgress } from '../policy/egress-address.ts'
 import { oneAtATime } from '../proxy/request-turns.ts'
 import { type AccessLimits, createAccessControl } from './access-control.ts'
@@ -22,6 +23,7 @@ import { createAuditor } from './auditor.ts'
 import { checkSingle, cookieOf, sessionCookieName } from './authentication.ts'
 import { checkQuery } from './check-query.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
+import { metricFamilies } from './lab/metrics.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
 import { createSessionTotals } from './lab/session-totals.ts'
 import type { ApiPorts } from './ports.ts'
@@ -52,6 +54,8 @@ export interface ApiServer {
   readonly port: number
   /** where the lab's own proxy asks, without TLS: here, or at a port of its own that serves nobody else */
   readonly forProxy: { readonly host: string; readonly port: number }
+  /** What `/metrics` shows, as data. */
+  metrics(): Promise<readonly MetricFamily[]>
   /** Stops listening and ends what is open; resolves when all is closed. */
   close(): Promise<void>
 }
@@ -73,13 +77,13 @@ export interface ApiCertificate {
 
 /** Listens and serves. Rejects with the system's error where the address cannot be bound. */
 export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiServer> {
-  const handle = createHandler(where, ports)
+  const { handle, metrics } = createHandler(where, ports)
   const inTurn = oneAtATime((request, response) => void handle(request, response), MAX_PIPELINED)
   const outside = serverFor(where.tls, inTurn)
   await listen(outside, where)
   const { port } = outside.address() as AddressInfo
   const { host } = where
-  if (where.tls === undefined) return { host, port, forProxy: { host, port }, close: () => close(outside) }
+  if (where.tls === undefined) return { host, port, forProxy: { host, port }, metrics, close: () => close(outside) }
   const inside = serverFor(undefined, (request, response) => {
     if (ports.voucher !== undefined && isVouched(request.headers, ports.voucher)) inTurn(request, response)
     else request.destroy()
@@ -88,7 +92,7 @@ export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiS
   await listen(inside, forProxy)
   const { port: proxyPort } = inside.address() as AddressInfo
   const closeAll = async () => void (await Promise.all([close(outside), close(inside)]))
-  return { host, port, forProxy: { ...forProxy, port: proxyPort }, close: closeAll }
+  return { host, port, forProxy: { ...forProxy, port: proxyPort }, metrics, close: closeAll }
 }
 
 function serverFor(tls: ApiCertificate | undefined, onRequest: RequestListener): Server {
@@ -213,7 +217,7 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
       : result
   }
 
-  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let result: ApiResponse
     try {
       result = await answer(request)
@@ -227,6 +231,12 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     }
     send(request, response, result, ports.plane.current().revision)
   }
+
+  const metrics = async () => {
+    await ports.traffic?.refresh()
+    return metricFamilies({ ports, tally, access })
+  }
+  return { handle, metrics }
 }
 
 function checkAccount(id: string, ports: ApiPorts): void {

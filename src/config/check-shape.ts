@@ -73,7 +73,8 @@ const WORDS: Readonly<Record<string, (found: Case) => void>> = {
   },
   propertyNames({ error, path, problems }) {
     const key = String(error.params.propertyName)
-    problems.add([...path, key], 'config.malformed', `\`${key}\` is not ${FORMATS['port-number']?.what}`, { at: 'key' })
+    const what = FORMATS[String(error.parentSchema?.propertyNames?.format)]?.what
+    problems.add([...path, key], 'config.malformed', `\`${key}\` is not ${what}`, { at: 'key' })
   },
   minimum: ({ error, path, value, problems }) =>
     problems.add(path, 'config.not_allowed', `${show(value)} is below the least allowed, ${error.params.limit}`),

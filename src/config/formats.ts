@@ -36,6 +36,7 @@ export const FORMATS: Readonly<Record<string, Format>> = {
     'an http or https address without query, such as `https://tools.corp.example/egresslab/`',
     (text) => parsePublicUrl(text) !== undefined,
   ),
+  'field-name': format('the name of a header field such as `x-api-key`', (text) => /^[\w!#$%&'*+.^`|~-]+$/.test(text)),
   'name-server': format(
     'an IP address such as `192.0.2.53`, or one with a port such as `192.0.2.53:5353`',
     (text) => parseIp(text) !== undefined || parseAuthority(text)?.kind === 'ip',

@@ -103,6 +103,18 @@ export interface LabConfig {
   readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
   readonly api: ApiSettings
   readonly log: { readonly maxBytes: number; readonly keep: number; readonly auditKeepMs: number }
+  /** absent: nothing is pushed by OpenTelemetry */
+  readonly otlp?: OtlpSettings
+}
+
+/** OpenTelemetry over OTLP/HTTP. */
+export interface OtlpSettings {
+  /** without a slash at its end; `/v1/logs` is added to it */
+  readonly endpoint: string
+  readonly headers: ReadonlyMap<string, Secret>
+  readonly metrics: boolean
+  readonly logs: boolean
+  readonly intervalMs: number
 }
 
 /** Gateway DNS ([D1]). */

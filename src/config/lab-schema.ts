@@ -5,7 +5,21 @@ import type { Static } from 'typebox'
 import { ACCOUNT_SECTIONS, place, ports } from './account-schema.ts'
 import { API_SECTION } from './api-schema.ts'
 import { PEOPLE_SECTIONS } from './people-schema.ts'
-import { amount, block, flag, list, listOf, oneOf, optional, or, section, text, whole, wholeFile } from './schema.ts'
+import {
+  amount,
+  block,
+  flag,
+  list,
+  listOf,
+  oneOf,
+  optional,
+  or,
+  section,
+  tableOf,
+  text,
+  whole,
+  wholeFile,
+} from './schema.ts'
 
 const ORIGIN = block('A test origin for the lab to run there. Default: none, something of your own serves it.', {
   kind: oneOf(
@@ -211,6 +225,24 @@ const OPERATION_SECTIONS = {
     max_head_size: text('Size of an HTTP request head, with B, KiB or MiB.', { format: 'size', default: '64KiB' }),
   }),
   api: API_SECTION,
+  telemetry: optional(
+    block('What is pushed to other systems while the lab runs; nothing without this section. See docs/operating.md.', {
+      otlp: block('OpenTelemetry over OTLP/HTTP, as JSON.', {
+        endpoint: text("The receiver's address; `/v1/metrics` and `/v1/logs` are added to it.", {
+          format: 'web-address',
+          examples: ['http://127.0.0.1:4318'],
+        }),
+        headers: tableOf(
+          'Header fields of every request, such as an API key.',
+          text('A value.', { pattern: '^[\\t -~\\u0080-\\u00ff]+$' }),
+          { keys: 'field-name', default: {} },
+        ),
+        metrics: flag('Whether the metrics of `/metrics` are pushed.', true),
+        logs: flag('Whether finished sessions and the events of the lab are pushed.', true),
+        interval: text('Between two pushes of the metrics.', { format: 'duration', default: '60s' }),
+      }),
+    }),
+  ),
   log: section('The session log, sessions.ndjson in the state directory, and the audit, audit.ndjson beside it.', {
     max_size: text('Size at which a new file is begun, with B, KiB, MiB or GiB.', { format: 'size', default: '64MiB' }),
     keep: whole('Finished files kept.', { minimum: 0, maximum: 1000, default: 5 }),

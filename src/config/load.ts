@@ -10,7 +10,7 @@ import { ip } from '../net/ip.ts'
 import { type RawRule, RULE_LIST } from './account-schema.ts'
 import { checkShape, validSections } from './check-shape.ts'
 import { FORMATS, parseDurationMs, parsePeriodMs, parseSizeBytes } from './formats.ts'
-import type { DnsSettings, LabConfig } from './lab-config.ts'
+import { type DnsSettings, type LabConfig, type OtlpSettings, Secret } from './lab-config.ts'
 import { LAB, type RawConfig, type RawDestination } from './lab-schema.ts'
 import { configuredId, gatherNames } from './names.ts'
 import { compareVersions, ownVersion } from './own-package.ts'
@@ -242,6 +242,7 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     categories: readCategories(reading),
     ...(dns === undefined ? {} : { dns }),
     api: readApi(reading, dirname(file)),
+    ...readTelemetry(reading),
     ...readOperation(raw, file),
   })
 }
@@ -287,6 +288,25 @@ function readOperation(raw: RawConfig, file: string) {
       keep: raw.log.keep,
       auditKeepMs: parsePeriodMs(raw.log.audit_keep) ?? 0,
     }),
+  }
+}
+
+function readTelemetry({ raw, problems }: ReadingContext): { readonly otlp?: OtlpSettings } {
+  if (raw.telemetry === undefined) return {}
+  const { endpoint, headers, interval, metrics, logs } = raw.telemetry.otlp
+  const { username, password, search, hash } = new URL(endpoint)
+  const path = ['telemetry', 'otlp', 'endpoint']
+  if (username !== '' || password !== '') {
+    const hint = 'write them as `headers: { authorization: … }`, which no log shows'
+    problems.add(path, 'config.conflict', 'the address of a receiver has no credentials', { hint })
+  }
+  if (search !== '' || hash !== '') {
+    problems.add(path, 'config.conflict', 'the address of a receiver has no query and no fragment')
+  }
+  const secrets = new Map(Object.entries(headers).map(([name, value]) => [name, new Secret(value)]))
+  const intervalMs = parseDurationMs(interval) ?? 0
+  return {
+    otlp: Object.freeze({ endpoint: endpoint.replace(/\/+$/, ''), headers: secrets, metrics, logs, intervalMs }),
   }
 }
 

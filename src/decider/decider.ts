@@ -206,7 +206,7 @@ export async function openDecider({ configFile, state }: DeciderOptions, shared:
   return deciderOver({ config, issues: notices, store, context, close: () => closeAll(context, store) })
 }
 
-/** What desks side by side need not each have of their own. */
+/** What several deciders of one process share. */
 export type SharedParts = Pick<DecisionContextOptions, 'bundledGeo'>
 
 interface DeciderParts {

@@ -23,6 +23,8 @@ export interface Explained extends HypotheticalFlow {
   readonly virtualNetwork: string
   /** names by id, of what rules compare by id */
   readonly names: ReadonlyMap<string, string>
+  /** the listener that would ask for a login before it decided; absent where a user is named, or none is needed */
+  readonly refusedBy?: string
 }
 
 export interface ExplainOptions extends FlowOptions {
@@ -43,7 +45,11 @@ export async function explainConnection(
     softIssues(decider, options),
   )
   const names = namesOf(decider.config, snapshot)
-  const flows = await decider.flowsOf(arrival)
+  const asked = decider.config.listeners.find(({ name }) => name === arrival.listener.name)
+  const isRefused = options.user === undefined && asked?.authentication === 'required' && asked.fixedUser === undefined
+  const flows = await decider.flowsOf(arrival).catch((thrown: unknown) => {
+    throw withGuess(thrown, arrival.target, decider.config)
+  })
   const [first, ...others] = flows.map((one): Explained => {
     const { virtualNetworkId } = one.flow
     const network = snapshot.account.virtualNetworks.find(({ id }) => id === virtualNetworkId)
@@ -52,10 +58,22 @@ export async function explainConnection(
       explanation: nearestOnly(explain(snapshot, one.flow), snapshot),
       virtualNetwork: network?.name ?? virtualNetworkId,
       names,
+      ...(isRefused ? { refusedBy: asked.name } : {}),
     }
   })
   if (first === undefined) throw new GatewayError('name.not_found', 'the destination has no address')
   return [first, ...others]
+}
+
+/** For a destination that does not exist, the failure with the configured one that was probably meant; else the failure itself. */
+export function withGuess(thrown: unknown, target: Target, { destinations }: LabConfig): unknown {
+  if (!(thrown instanceof GatewayError) || thrown.code !== 'name.not_found' || target.kind !== 'name') return thrown
+  const guess = closest(
+    target.name,
+    destinations.flatMap(({ name }) => name ?? []),
+  )
+  if (guess === undefined) return thrown
+  return new GatewayError(thrown.code, `${thrown.message}; did you mean \`${guess}\`?`, { cause: thrown })
 }
 
 /** Names and addresses that a connection would be refused for, in the order they are looked up. One of them alone is left to

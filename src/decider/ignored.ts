@@ -38,7 +38,9 @@ export function siftIssues(issues: readonly Issue[], config: LabConfig | undefin
     return (comment === undefined || comment.reason === '') && code === undefined
   })
   const about = comments.flatMap((comment) => complaint(comment, used.has(comment)))
-  const idle = codes
+  // where there are errors, warnings and advice have not been looked for
+  const isWhole = issues.every(({ severity }) => severity !== 'error')
+  const idle = (isWhole ? codes : [])
     .filter((code) => !used.has(code))
     .map(
       (code): Issue => ({

@@ -10,7 +10,7 @@ import { type Decision, type DecisionOutcome, nameOfEgress } from '../policy/dec
 import type { Candidate, Identified } from '../proxy/stage-values.ts'
 import { flowsOf, identify, receive, resolvePlaceholder, resolveTarget } from '../proxy/stages.ts'
 import type { Decider } from './decider.ts'
-import { hypotheticalArrival } from './explain-connection.ts'
+import { hypotheticalArrival, withGuess } from './explain-connection.ts'
 import {
   type MatrixAsked,
   type MatrixPerson,
@@ -154,7 +154,7 @@ type Found = readonly Candidate[] | GatewayError
 
 /** The addresses of every column by virtual network: of all that is known of people, they depend on that alone. */
 async function resolveAll(
-  { ports }: Decider,
+  { ports, config }: Decider,
   visitors: readonly Visitor[],
   columns: readonly MatrixTarget[],
 ): Promise<ReadonlyMap<string, readonly Found[]>> {
@@ -166,7 +166,8 @@ async function resolveAll(
         const named = await resolvePlaceholder(ports, { ...who, target })
         return (await resolveTarget(ports, named, AbortSignal.timeout(RESOLVE_TIMEOUT_MS))).candidates
       } catch (thrown) {
-        if (thrown instanceof GatewayError) return thrown
+        const told = withGuess(thrown, target, config)
+        if (told instanceof GatewayError) return told
         throw thrown
       }
     }

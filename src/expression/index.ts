@@ -10,6 +10,7 @@ export { canonicalListName } from './lex/name.ts'
 export { isBlank } from './lex/white-space.ts'
 export { type KnownContents, listContents, listOfJson } from './list-contents.ts'
 export { type ParseOptions, type ParseResult, parseExpression } from './parse.ts'
+export { isUtf8 } from './parse-access.ts'
 export { DEFAULT_LIMITS, type ExpressionLimits } from './parser.ts'
 export {
   characterSpan,
@@ -40,5 +41,5 @@ export {
   type Value,
   type ValueType,
 } from './value.ts'
-export { type ExpressionParts, partsOf, usesField, visitNodes } from './visit.ts'
+export { addNames, type ExpressionParts, partsOf, usesField, visitNodes } from './visit.ts'
 export type { Wildcard } from './wildcard.ts'

@@ -11,6 +11,7 @@ import type { Access, Index } from './tree.ts'
 import { type Field, formatType, type ValueType } from './value.ts'
 
 const MAX_INDEX = 0xffffffff
+const NO_INDEXES: readonly Index[] = []
 
 /** Reads a field and all its indexes. Fails with `expression.unknown_field`, `expression.invalid_index`,
  *  `expression.type_mismatch` or `expression.syntax`. */
@@ -19,7 +20,7 @@ export function parseAccess(parser: Parser): Access {
   const start = cursor.at
   const name = readName(cursor)
   const field = scheme.fields.get(name)
-  if (field !== undefined) return readIndexes(parser, field, start, field.type, [], field.name)
+  if (field !== undefined) return readIndexes(parser, field, start, field.type, NO_INDEXES, field.name)
   const aliased = parser.mode === 'engine' ? undefined : parseObjectArray(parser, name, start)
   if (aliased !== undefined) return aliased
   const advice = adviseUnknownName(parser, name)
@@ -56,6 +57,10 @@ function readIndexes(
   name: string,
 ): Access {
   const { cursor } = parser
+  if (!cursor.sees('[')) {
+    const mapped = first.some((index) => index.kind === 'each')
+    return { field, indexes: first, valueType: type, mapped, text: name, span: [start, cursor.at] }
+  }
   const indexes = [...first]
   let valueType = type
   let text = name
@@ -85,8 +90,8 @@ function readIndex(parser: Parser): Index {
 
 function readIndexValue(cursor: Cursor): Index {
   const start = cursor.at
-  const fail = (message: string) => new Failure('expression.invalid_index', message, [start, cursor.end])
   if (cursor.take('*')) return { kind: 'each' }
+  const fail = (message: string) => new Failure('expression.invalid_index', message, [start, cursor.end])
   if (cursor.take('"')) {
     const key = readQuotedRest(cursor)
     if (!isUtf8(key)) throw fail('expected utf8 string')
@@ -107,7 +112,8 @@ function tryInteger(cursor: Cursor): number | bigint | undefined {
   }
 }
 
-function isUtf8(bytes: string): boolean {
+/** Are these bytes, one per UTF-16 unit, well-formed UTF-8? */
+export function isUtf8(bytes: string): boolean {
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes, (unit) => unit.charCodeAt(0)))
     return true

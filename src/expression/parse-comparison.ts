@@ -5,7 +5,7 @@ import { adviseOperand, adviseOperator, adviseType } from './advice.ts'
 import { lenientComparison, readUnquoted, testAsGateway } from './lenient.ts'
 import { readAddress, readAddressMember } from './lex/address.ts'
 import { readBytes, readRegexLiteral, readString } from './lex/bytes.ts'
-import { Failure } from './lex/cursor.ts'
+import { byFirstCharacter, Failure } from './lex/cursor.ts'
 import { readInteger, readIntegerMember } from './lex/integer.ts'
 import { readListName } from './lex/name.ts'
 import { parseAccess } from './parse-access.ts'
@@ -33,7 +33,7 @@ type Operator =
 const order = (op: OrderOperator): Operator => ({ kind: 'order', op })
 
 /** In the order in which the engine tries them: the first prefix wins. */
-const OPERATORS: readonly (readonly [string, Operator])[] = [
+const OPERATORS = byFirstCharacter<Operator>([
   ['in', { kind: 'in' }],
   ['eq', order('==')],
   ['==', order('==')],
@@ -54,7 +54,7 @@ const OPERATORS: readonly (readonly [string, Operator])[] = [
   ['matches', { kind: 'matches' }],
   ['wildcard', { kind: 'wildcard' }],
   ['strict wildcard', { kind: 'strict-wildcard' }],
-]
+])
 
 const FITTING: Readonly<Record<ScalarType, readonly Operator['kind'][]>> = {
   Bool: [],
@@ -73,9 +73,9 @@ export function parseComparison(parser: Parser): Node {
 export function seesOperator(parser: Parser): boolean {
   const before = parser.cursor.at
   parser.cursor.skipSpace()
-  const found = OPERATORS.some(([spelling]) => parser.cursor.sees(spelling))
+  const found = parser.cursor.takeSpelling(OPERATORS)
   parser.cursor.at = before
-  return found
+  return found !== undefined
 }
 
 /** Reads the test of an access: operator and right-hand side. */
@@ -131,7 +131,8 @@ function comparison(parser: Parser, access: Access, test: Test): Comparison {
 
 function takeOperator(parser: Parser): Operator {
   const { cursor } = parser
-  for (const [spelling, operator] of OPERATORS) if (cursor.take(spelling)) return operator
+  const operator = cursor.takeSpelling(OPERATORS)
+  if (operator !== undefined) return operator
   throw cursor.failure('expression.syntax', 'expected comparison operator', adviseOperator(parser))
 }
 

@@ -5,7 +5,7 @@ import { lenientComparison, testAsGateway } from './lenient.ts'
 import { readAddress } from './lex/address.ts'
 import { readBytes, readString } from './lex/bytes.ts'
 import { type Cursor, Failure } from './lex/cursor.ts'
-import { readInteger } from './lex/integer.ts'
+import { HEX_DIGITS, readInteger } from './lex/integer.ts'
 import { parseAccess } from './parse-access.ts'
 import { isArrayOfBool, parseTest, seesOperator } from './parse-comparison.ts'
 import { findBoundary, type Parser, STOP } from './parser.ts'
@@ -64,8 +64,17 @@ function readArgument(parser: Parser, parseLogical: (parser: Parser) => Node | u
     readString(cursor)
     return wrongType(parser, start, 'Bytes')
   }
-  if (/^[0-9a-fA-F]{3}/.test(cursor.text.slice(start, cursor.end))) return readAmbiguous(parser)
+  if (seesHexDigits(cursor)) return readAmbiguous(parser)
   return readOne(parser, parseAccess(parser))
+}
+
+/** Whether three hexadecimal digits follow, with which bytes and addresses may begin. */
+function seesHexDigits({ text, at, end }: Cursor): boolean {
+  return at + 3 <= end && isHex(text.charCodeAt(at)) && isHex(text.charCodeAt(at + 1)) && isHex(text.charCodeAt(at + 2))
+}
+
+function isHex(code: number): boolean {
+  return HEX_DIGITS[code] === 1
 }
 
 /** Text that may be a name or a literal: tried in the engine's order; fails without saying which was meant. */

@@ -1,7 +1,7 @@
 // The upper half of the parser: operators, groups, quantifiers, and recovery after a problem. Types are checked at the
 // very places where the engine checks them ([L4], [L6] and [L8]), so the first problem is the engine's.
 
-import { Cursor, Failure } from './lex/cursor.ts'
+import { byFirstCharacter, Cursor, Failure } from './lex/cursor.ts'
 import { adviseInvisible } from './lex/white-space.ts'
 import { parseComparison } from './parse-comparison.ts'
 import { parseQuantified, seesQuantifier } from './parse-quantified.ts'
@@ -31,7 +31,7 @@ export type Parsed<T = Node> = T | undefined
  *  independent of it. An empty source is a problem here: callers handle a rule's empty expression ([R1]). */
 export function parseExpression(source: string, scheme: Scheme, options: ParseOptions = {}): ParseResult {
   const mode = options.mode ?? 'default'
-  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const limits = options.limits === undefined ? DEFAULT_LIMITS : { ...DEFAULT_LIMITS, ...options.limits }
   const parser = new Parser(new Cursor(source, mode !== 'engine'), scheme, mode, limits)
   const root = parseFilter(parser)
   const { problems, warnings } = parser
@@ -106,14 +106,14 @@ function leftOverHint(parser: Parser): string | undefined {
 }
 
 const PRECEDENCE: Readonly<Record<LogicalOperator, number>> = { or: 1, xor: 2, and: 3 }
-const SPELLINGS: readonly (readonly [string, LogicalOperator])[] = [
+const SPELLINGS = byFirstCharacter<LogicalOperator>([
   ['or', 'or'],
   ['||', 'or'],
   ['xor', 'xor'],
   ['^^', 'xor'],
   ['and', 'and'],
   ['&&', 'and'],
-]
+])
 
 /** Parses a complete logical expression. Stops after the last operand, before any white space. */
 export function parseLogical(parser: Parser): Parsed {
@@ -142,13 +142,10 @@ function takeOperator(parser: Parser): LogicalOperator | undefined {
   const { cursor } = parser
   const before = cursor.at
   cursor.skipSpace()
-  for (const [spelling, op] of SPELLINGS) {
-    if (!cursor.take(spelling)) continue
-    cursor.skipSpace()
-    return op
-  }
-  cursor.at = before
-  return undefined
+  const op = cursor.takeSpelling(SPELLINGS)
+  if (op === undefined) cursor.at = before
+  else cursor.skipSpace()
+  return op
 }
 
 function combine(parser: Parser, op: LogicalOperator, left: Parsed, right: Parsed): Parsed {
@@ -168,7 +165,7 @@ function combine(parser: Parser, op: LogicalOperator, left: Parsed, right: Parse
   if (left.kind !== 'chain' || left.op !== op) return { kind: 'chain', op, items: [left, right], type: left.type, span }
   const items = left.items as Node[]
   items.push(right)
-  return { ...left, span }
+  return { kind: 'chain', op, items, type: left.type, span }
 }
 
 /** Parses one operand; after a problem in it, continues at the next operator or closing bracket. */

@@ -45,6 +45,16 @@ export function partsOf(expression: Expression): ExpressionParts {
   }
 }
 
+/** Adds the names of an expression's fields and of its lists to these sets, in order of first use. */
+export function addNames(node: Node, fields: Set<string>, lists: Set<string>): void {
+  if (node.kind === 'chain') for (const item of node.items) addNames(item, fields, lists)
+  else if (node.kind !== 'comparison') addNames(node.item, fields, lists)
+  else {
+    fields.add(node.access.field.name)
+    if (node.test.kind === 'in-list') lists.add(node.test.list.name)
+  }
+}
+
 /** Whether the expression reads this field, or one whose name begins with it and a dot. */
 export function usesField(expression: Expression, name: string): boolean {
   const isOne = ({ field }: Access) => field.name === name || field.name.startsWith(`${name}.`)

@@ -38,6 +38,22 @@ export function valuesOf(fields: readonly string[], name: string): string[] {
   return values
 }
 
+/** Version, trace, parent and flags; a version after 00 may say more (W3C Trace Context, section 3.2). */
+const TRACEPARENT =
+  /^(?:00-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}|(?!00|ff)[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}(?:-.*)?)$/
+/** of all zeros, which name nothing */
+const NO_TRACE = /^..-(?:0{32}|[\da-f]{32}-0{16})/
+
+/** The trace that a request belongs to: its `traceparent`, up to the flags; undefined where there is none, more than one, or one that
+ *  is not well-formed. */
+export function traceparentIn(fields: readonly string[]): string | undefined {
+  const [value, second] = valuesOf(fields, 'traceparent')
+  if (value === undefined || second !== undefined || !TRACEPARENT.test(value) || NO_TRACE.test(value)) return undefined
+  return value.slice(0, TRACEPARENT_LENGTH)
+}
+
+const TRACEPARENT_LENGTH = 55
+
 interface Line {
   readonly text: string
   readonly at: number

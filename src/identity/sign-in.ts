@@ -24,7 +24,7 @@ export function createSignInMemory(): SharedArrayBuffer {
 }
 
 /** A client of a listener with the site it requests. */
-export interface SiteVisit {
+export interface SiteRequest {
   /** name of the listener */
   readonly listener: string
   /** the client's address */
@@ -45,12 +45,12 @@ export interface SignInOptions {
 
 export interface SignIn {
   /** The URL of the page, for a browser that requested `url`. */
-  begin(visit: SiteVisit, url: string): string
+  begin(request: SiteRequest, url: string): string
   /** Exchanges a ticket for the site's cookie and the URL to return to; undefined: issued to another browser, or
    *  expired. */
-  redeem(ticket: string, visit: SiteVisit): { readonly cookie: string; readonly url: string } | undefined
+  redeem(ticket: string, request: SiteRequest): { readonly cookie: string; readonly url: string } | undefined
   /** The email of a cookie's user. */
-  whose(cookie: string, visit: Omit<SiteVisit, 'nonce'>): string | undefined
+  whose(cookie: string, request: Omit<SiteRequest, 'nonce'>): string | undefined
   /** The destination in the page's request. */
   read(state: string, peer: string): { readonly url: string } | undefined
   /** The page's own cookie for an authenticated user. */

@@ -15,7 +15,7 @@ export interface PacQuestion {
   readonly listeners: readonly Listener[]
   /** where the API listens, and its further host names */
   readonly api: { readonly host: string; readonly port: number; readonly names?: readonly string[] }
-  /** name of the listener; default: the first */
+  /** name of the listener; default: one made for browsers, with a sign-in page, else the first */
   readonly listener?: string | undefined
   /** default: `https` where the listener requires TLS, else `http` */
   readonly scheme?: PacScheme | undefined
@@ -58,7 +58,7 @@ function placeOf(host: string, port: number): string {
 }
 
 function listenerOf({ listeners, listener, direct = [] }: PacQuestion): Listener {
-  const found = listener === undefined ? listeners[0] : listeners.find(({ name }) => name === listener)
+  const found = listener === undefined ? forBrowsers(listeners) : listeners.find(({ name }) => name === listener)
   if (found === undefined) {
     const names = listeners.map(({ name }) => `\`${name}\``).join(', ')
     throw wrong('pac.unknown_listener', `there is no listener ${quote(listener ?? '')}`, `there are ${names}`)
@@ -69,6 +69,11 @@ function listenerOf({ listeners, listener, direct = [] }: PacQuestion): Listener
   }
   if (direct.length > MOST_DIRECT) throw wrong('pac.too_many', `more than ${MOST_DIRECT} direct host names`)
   return found
+}
+
+/** Where people sign in on a page; else the first, for which a browser asks by itself. */
+function forBrowsers(listeners: readonly Listener[]): Listener | undefined {
+  return listeners.find(({ endpoint }) => endpoint?.signIn === 'page') ?? listeners[0]
 }
 
 function schemeFor({ name, tls }: Listener, wanted: PacScheme | undefined): PacScheme {

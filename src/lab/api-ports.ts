@@ -45,6 +45,7 @@ export interface ApiParts {
   readonly config: LabConfig
   readonly store: Store
   readonly sessions: SessionLog
+  readonly ruleUses: ApiPorts['ruleUses']
   readonly memory: RecentSessions
   readonly traffic: DataPlaneTraffic
   readonly identifier: Identifier
@@ -64,6 +65,7 @@ export interface ApiParts {
   readonly endpoints: ApiPorts['endpoints'] | undefined
   /** the listeners that are open, with their real ports */
   readonly listeners: () => readonly Listener[]
+  readonly authority: ApiPorts['authority']
   readonly geo: GeoDatabase
   readonly signIn: ApiPorts['signIn'] | undefined
   readonly logpush: ApiPorts['logpush']
@@ -111,9 +113,11 @@ function portsOver(parts: ApiParts): ApiPorts {
       forget: () => sessions.forget(),
       subscribe: (listener) => sessions.subscribe(listener),
     },
+    ruleUses: parts.ruleUses,
     diagnostics: createDiagnostics(parts),
     page: readConsole(parts.config.api.publicUrl?.base),
     listeners: parts.listeners,
+    authority: parts.authority,
     ...(parts.endpoints === undefined ? {} : { endpoints: parts.endpoints }),
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
     voucher: parts.voucher,

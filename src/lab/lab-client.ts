@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Agent, type Dispatcher, request } from 'undici'
 import { parsePeriodMs, parsePublicUrl } from '../config/formats.ts'
 import { loadConfig } from '../config/load.ts'
+import { startCommand } from '../config/own-package.ts'
 import { type ApiSettings, ownUrl } from '../config/read-api.ts'
 import { InputError, inputError } from '../errors/issue.ts'
 import { errnoOf, messageOf } from '../errors/thrown.ts'
@@ -18,6 +19,8 @@ export interface LabAccess {
   readonly token: string
   /** knows the lab's certificate; absent: plain HTTP, or what this machine trusts */
   readonly dispatcher?: Dispatcher | undefined
+  /** the token is that of EGRESSLAB_API_TOKEN, not of the state folder */
+  readonly isTokenGiven?: boolean
 }
 
 /** Makes sure that a lab answers and that there is a token for it. Throws an InputError. */
@@ -31,11 +34,13 @@ interface RefusalOptions {
   readonly state: string
   /** issues have the path of the member of the body that was refused */
   readonly withPaths?: boolean
+  readonly isTokenGiven: boolean
 }
 
 /** A client of a lab that is known to answer. */
-export function labClient(access: LabAccess, options: RefusalOptions): LabClient {
-  const { url, dispatcher } = access
+export function labClient(access: LabAccess, given: Omit<RefusalOptions, 'isTokenGiven'>): LabClient {
+  const { url, dispatcher, isTokenGiven = false } = access
+  const options = { ...given, isTokenGiven }
   const call = (method: Method, path: string, signal: AbortSignal, body?: unknown) =>
     send(url, path, {
       method,
@@ -79,7 +84,8 @@ export async function accessLab(options: LabAddressOptions, env: NodeJS.ProcessE
   })
   await body.dump()
   if (headers['egresslab-revision'] === undefined) throw notALab(url)
-  return { url, token: tokenFrom(options.state, env), dispatcher }
+  const isTokenGiven = (env.EGRESSLAB_API_TOKEN ?? '') !== ''
+  return { url, token: tokenFrom(options.state, env), isTokenGiven, dispatcher }
 }
 
 async function dispatcherFor(api: ApiSettings, state: string): Promise<Dispatcher | undefined> {
@@ -144,7 +150,7 @@ async function send(url: string, path: string, sending: Sending): Promise<Dispat
 function unreachable(url: string, thrown: unknown): InputError {
   const code = errnoOf(thrown)
   if (code === 'ECONNREFUSED') {
-    const hint = 'start one with `npm start`, or pass its address with `--api HOST:PORT`'
+    const hint = `start one with \`${startCommand()}\`, or pass its address with \`--api HOST:PORT\``
     return problem('lab.not_running', `no lab is running at ${url}`, hint)
   }
   if (thrown instanceof DOMException && thrown.name === 'TimeoutError')
@@ -164,11 +170,13 @@ async function resultOf(answer: Dispatcher.ResponseData, url: string, options: R
 async function refusalOf(
   answer: Dispatcher.ResponseData,
   url: string,
-  { state, withPaths = false }: RefusalOptions,
+  { state, withPaths = false, isTokenGiven }: RefusalOptions,
 ): Promise<InputError> {
   const body: unknown = await answer.body.json().catch(() => undefined)
   if (answer.statusCode === 401) {
-    const hint = `\`${state}\` may not be its state folder: pass the right one with \`--state DIR\`, or set EGRESSLAB_API_TOKEN`
+    const hint = isTokenGiven
+      ? 'EGRESSLAB_API_TOKEN belongs to another lab, was revoked or has ended: unset it to use the token in the state folder'
+      : `\`${state}\` may not be its state folder: pass the right one with \`--state DIR\`, or set EGRESSLAB_API_TOKEN`
     return problem('lab.token_refused', `the lab at ${url} rejects this token`, hint)
   }
   const errors: unknown = Object(body).errors
@@ -178,17 +186,24 @@ async function refusalOf(
       severity: 'error' as const,
       code: `lab.${answer.statusCode}`,
       message: String(Object(error).message),
-      ...(withPaths ? pathOf(Object(error).source) : {}),
+      ...(withPaths ? pathOf(Object(error)) : {}),
     })),
   )
 }
 
-/** A JSON pointer (RFC 6901) as a path. */
-function pathOf(source: unknown): { path?: string[] } {
+/** The member that an error is about: by a JSON pointer (RFC 6901), or by its details. */
+function pathOf({ source, details }: { readonly source?: unknown; readonly details?: unknown }): { path?: string[] } {
   const pointer: unknown = Object(source).pointer
-  if (typeof pointer !== 'string') return {}
-  const steps = pointer.split('/').filter((step) => step !== '')
-  return { path: steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')) }
+  if (typeof pointer === 'string') {
+    const steps = pointer.split('/').filter((step) => step !== '')
+    return { path: steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')) }
+  }
+  const {
+    expression,
+    precedence,
+    field = expression ?? (precedence === undefined ? undefined : 'precedence'),
+  } = Object(details)
+  return typeof field === 'string' ? { path: field.split('.') } : {}
 }
 
 function notALab(url: string): InputError {

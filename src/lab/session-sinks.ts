@@ -1,4 +1,4 @@
-// Where the records of sessions go: the file, standard output, and the destinations of Logpush.
+// Where the records of sessions go: the file, standard output, the destinations of Logpush, and OpenTelemetry.
 
 import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -8,6 +8,8 @@ import type { LabConfig } from '../config/lab-config.ts'
 import { ownVersion } from '../config/own-package.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { createLogpush, type Logpush } from '../log/logpush.ts'
+import type { Otlp } from '../log/otlp.ts'
+import { openRuleUses, type RuleUses } from '../log/rule-uses.ts'
 import { openSessionFile } from '../log/session-file.ts'
 import { createSessionLog, openStandardOutput, type SessionLog } from '../log/session-log.ts'
 import type { Store } from '../store/store.ts'
@@ -67,4 +69,46 @@ export async function openSessionLog(
     ...(ephemeral ? {} : { file: openSessionFile({ path, ...log, onProblem }) }),
     ...(sessionsTo === undefined ? {} : { output: { ...sessionsTo, queue: await openStandardOutput(onGone) } }),
   })
+}
+
+/** Counts what each rule decides, from what the log of earlier runs says on. */
+export async function countRuleUses(
+  { log }: LabConfig,
+  { state, ephemeral }: StartOptions,
+  { store, events, sessions }: { readonly store: Store; readonly events: EventLog; readonly sessions: SessionLog },
+): Promise<RuleUses> {
+  const path = sessionsFile(state)
+  const rotated = Array.from({ length: log.keep }, (_, index) => `${path}.${index + 1}`)
+  const uses = await openRuleUses({
+    files: ephemeral ? [] : [path, ...rotated],
+    now: store.now(),
+    onNotice: (message) => events.warn(message),
+  })
+  sessions.subscribe((record) => uses.add(record))
+  return uses
+}
+
+/** OpenTelemetry as configured, and the lab's log, which it hears from then on. Its library is loaded only where it is wanted. */
+export async function openOtlp(
+  { otlp: settings }: LabConfig,
+  events: EventLog,
+): Promise<{ readonly events: EventLog; readonly otlp?: Otlp }> {
+  if (settings === undefined) return { events }
+  const { startOtlp } = await import('../log/otlp.ts')
+  const otlp = startOtlp(settings, { version: ownVersion(), onProblem: (message) => events.warn(message) })
+  const heard: EventLog = {
+    info(message, details = {}) {
+      events.info(message, details)
+      otlp.event('info', message, details)
+    },
+    warn(message, details = {}) {
+      events.warn(message, details)
+      otlp.event('warn', message, details)
+    },
+    error(message, error, details = {}) {
+      events.error(message, error, details)
+      otlp.event('error', message, details, error)
+    },
+  }
+  return { events: heard, otlp }
 }

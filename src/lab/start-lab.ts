@@ -49,7 +49,7 @@ import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
 import { checkAddressesAndPorts, ownPagesOf } from './preflight.ts'
 import { createReadiness, troublesOf } from './readiness.ts'
-import { openLogpush, openSessionLog, sessionsFile } from './session-sinks.ts'
+import { countRuleUses, openLogpush, openOtlp, openSessionLog, sessionsFile } from './session-sinks.ts'
 import { openSignIn } from './sign-in.ts'
 import { openTeam, shownToken } from './team.ts'
 import type { WorkerPool } from './workers/worker-pool.ts'
@@ -100,10 +100,12 @@ const REMEMBERED_SESSIONS = 5000
 
 /** Starts everything or nothing. Throws an InputError with every problem. */
 export async function startLab(options: LabOptions): Promise<StartedLab> {
-  const events = options.events ?? createEventLog({ form: 'line', write: () => undefined })
+  const ownEvents = options.events ?? createEventLog({ form: 'line', write: () => undefined })
   const load = { ...options, files: new Map(options.files) }
   const { config, issues } = readConfig(options.configFile, load)
   await using stack = new AsyncDisposableStack()
+  const { events, otlp } = await openOtlp(config, ownEvents)
+  stack.defer(() => otlp?.close(FLUSH_MS))
 
   const onNotice = (issue: Issue) => tellIssue(events, issue)
   const harm: Issue[] = []
@@ -125,6 +127,9 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   stack.defer(() => logpush.close(FLUSH_MS))
   const sessions = await openSessionLog(config, options, events, logpush)
   stack.defer(() => sessions.close(FLUSH_MS))
+  const ruleUses = await countRuleUses(config, options, { store, events, sessions })
+  stack.defer(() => ruleUses.close())
+  if (otlp !== undefined) sessions.subscribe((record) => otlp.session(record))
   const ownSockets: OpenedSockets = { services: [], origins: [] }
   const workers = workersFor(options, config)
   const context = await createDecisionContext({
@@ -232,11 +237,15 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     },
     store,
     sessions,
+    ruleUses,
     memory,
     health,
     traffic,
     identifier: context.identifier,
-    dns: context.gatewayDns === undefined ? undefined : dnsPort(context.gatewayDns, config.dns?.clients ?? []),
+    dns:
+      context.gatewayDns === undefined
+        ? undefined
+        : dnsPort(context.gatewayDns, config.dns?.clients ?? [], context.dnsEndpoints),
     decider,
     ...team,
     version: ownVersion(),
@@ -248,6 +257,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
       ...(await readiness.unready()),
     ],
     listeners: () => [...listeners, ...(endpoints?.listeners() ?? [])],
+    authority: () => certificates.authority,
     endpoints,
     geo: context.geo,
     signIn: signIn?.page,
@@ -267,6 +277,9 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     ownSockets.services.push(...dns.endpoints)
   }
 
+  // a lab that stops is not in trouble
+  otlp?.measure(async () => (await api.metrics()).filter(({ name }) => accepting || name !== 'egresslab_troubles'))
+  stack.defer(() => otlp?.endMetrics(FLUSH_MS))
   stack.defer(() => plane.stop())
   listeners = await plane.open()
   if (endpoints !== undefined) stack.defer(await endpoints.resume())

@@ -73,6 +73,8 @@ export interface ProxyBenchSummary {
   readonly bytes: number
   /** nanoseconds of single operations; relay has none */
   readonly latency: Readonly<Record<'p50' | 'p90' | 'p99' | 'max', number>>
+  /** operations by duration: the count at n took at least 2^n and less than 2^(n+1) nanoseconds */
+  readonly buckets: readonly number[]
   /** of the proxy's process, all its threads */
   readonly processorSeconds: number
   readonly rssBytes: number

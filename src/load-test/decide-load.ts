@@ -40,7 +40,7 @@ export interface DecideLoad {
   readonly latency: RecordableHistogram
   /** of those that did not come from the cache */
   readonly unknownLatency: RecordableHistogram
-  /** single decisions by duration: the count at n took at least 2^n and less than 2^(n+1) nanoseconds */
+  /** single decisions by duration, as {@link countIn} counts */
   readonly buckets: readonly number[]
   /** nanoseconds the clock itself takes, as taken off */
   readonly clockNs: number
@@ -50,7 +50,13 @@ export interface DecideLoad {
 const BATCH = 128
 
 /** Up to 2^32 nanoseconds, about four seconds. */
-const BUCKETS = 32
+export const BUCKETS = 32
+
+/** Counts a duration in its bucket: the count at n took at least 2^n and less than 2^(n+1) nanoseconds. */
+export function countIn(buckets: number[], nanoseconds: number): void {
+  const bucket = Math.min(BUCKETS - 1, 31 - Math.clz32(Math.min(nanoseconds, 0xffff_ffff)))
+  buckets[bucket] = (buckets[bucket] ?? 0) + 1
+}
 
 type Decide = (flow: Flow) => unknown
 
@@ -112,8 +118,7 @@ function timeSingle(ruleset: Ruleset, { next, decide, ms, onProgress }: Single):
       latency.record(took)
       if (ruleset.cacheCounts.known > knownBefore) known++
       else unknownLatency.record(took)
-      const bucket = Math.min(BUCKETS - 1, 31 - Math.clz32(took))
-      buckets[bucket] = (buckets[bucket] ?? 0) + 1
+      countIn(buckets, took)
     }
     decisions += BATCH
     onProgress(Math.min(1, 1 - (end - performance.now()) / ms))

@@ -3,12 +3,12 @@
 
 import type { Issue } from '../errors/issue.ts'
 import {
+  addNames,
   drawProblem,
   type Expression,
   type ExpressionProblem,
   isBlank,
   parseExpression,
-  partsOf,
 } from '../expression/index.ts'
 import type { AccountSettings } from './account.ts'
 import { HOST_SELECTORS, SLOT_NAMES, SLOT_SCHEMES } from './fields.ts'
@@ -38,10 +38,17 @@ export interface ParsedRule {
   readonly lists: ReadonlySet<string>
 }
 
-/** Parses rules; the same text in the same slot is parsed once. */
+/** Texts of one slot that are remembered with their trees. */
+const REMEMBERED = 256
+
+/** Parses rules; of a text that comes again soon, as those of one group's rules do, the same tree is given. */
 export class RuleParser {
   readonly #mode: AccountSettings['expressions']
-  readonly #known = new Map<string, ReturnType<typeof parseExpression>>()
+  readonly #known: Readonly<Record<ExpressionSlot, (SlotResult | undefined)[]>> = {
+    traffic: new Array<SlotResult | undefined>(REMEMBERED).fill(undefined),
+    identity: new Array<SlotResult | undefined>(REMEMBERED).fill(undefined),
+    devicePosture: new Array<SlotResult | undefined>(REMEMBERED).fill(undefined),
+  }
 
   constructor(mode: AccountSettings['expressions']) {
     this.#mode = mode
@@ -58,24 +65,35 @@ export class RuleParser {
       if (result.ok) expressions.push({ slot, expression: result.expression })
       else for (const problem of result.problems) issues.push(toIssue(rule, slot, problem, 'error'))
     }
-    const parts = expressions.map(({ expression }) => partsOf(expression))
-    return {
-      rule,
-      expressions,
-      issues,
-      fields: new Set(parts.flatMap(({ fields }) => [...fields])),
-      lists: new Set(parts.flatMap(({ lists }) => [...lists])),
-    }
+    const fields = new Set<string>()
+    const lists = new Set<string>()
+    for (const { expression } of expressions) addNames(expression.root, fields, lists)
+    return { rule, expressions, issues, fields, lists }
   }
 
   #parseSlot(slot: ExpressionSlot, source: string): ReturnType<typeof parseExpression> {
-    const key = `${slot} ${source}`
-    const before = this.#known.get(key)
-    if (before !== undefined) return before
+    const known = this.#known[slot]
+    const place = placeOf(source)
+    const before = known[place]
+    if (before?.source === source) return before.result
     const result = parseExpression(source, SLOT_SCHEMES[slot], { mode: this.#mode })
-    this.#known.set(key, result)
+    known[place] = { source, result }
     return result
   }
+}
+
+interface SlotResult {
+  readonly source: string
+  readonly result: ReturnType<typeof parseExpression>
+}
+
+/** Where a text is remembered: by its length and some characters of its second half, in which texts differ most. */
+function placeOf(source: string): number {
+  const { length } = source
+  let hash = length
+  for (let at = length >> 1; at < length; at += 1 + (length >> 5))
+    hash = Math.imul(hash ^ source.charCodeAt(at), 0x01000193)
+  return (hash ^ (hash >>> 15)) & (REMEMBERED - 1)
 }
 
 function toIssue(rule: Rule, slot: ExpressionSlot, problem: ExpressionProblem, severity: Issue['severity']): RuleIssue {

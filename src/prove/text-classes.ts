@@ -1,7 +1,7 @@
 // Cuts all texts into the classes that a number of tests tell apart, each with a text that is in it: a product of
 // automata that read from the end. Reports when the classes are too many; never drops one silently.
 
-import type { BackwardScan } from '../expression/index.ts'
+import { type BackwardScan, isUtf8 } from '../expression/index.ts'
 import { parseHost } from '../net/host.ts'
 
 /** What is asked of a text (one code unit per byte). */
@@ -216,13 +216,4 @@ function keyOf({ equal, folded, scans, domain, passed, label }: Position): strin
 
 function isOfHost(byte: number): boolean {
   return (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x30 && byte <= 0x39) || [0x2d, 0x2e, 0x5f].includes(byte)
-}
-
-function isUtf8(bytes: string): boolean {
-  try {
-    new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes, (unit) => unit.charCodeAt(0)))
-    return true
-  } catch {
-    return false
-  }
 }

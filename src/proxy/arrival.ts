@@ -112,6 +112,8 @@ export interface ClientInfo {
   readonly acceptedAt: number
   /** the round trip of the TCP handshake with the client, ms; 0 or absent where the system does not report it */
   readonly tcpHandshakeMs?: number
+  /** of the request that opens the connection, where it is well-formed (W3C Trace Context) */
+  readonly traceparent?: string
 }
 
 /** A client and the target it asks for: what the pipeline starts from. */

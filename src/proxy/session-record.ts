@@ -110,6 +110,7 @@ function labRecord(reached: Reached, facts: RecordFacts, attempt: DialAttempt | 
     tcp: tcpOf(facts.end),
     requests: isForwarding(client) ? facts.requests : undefined,
     exchanges: facts.requests > 1 ? facts.exchanges : undefined,
+    traceparent: client.traceparent,
   }
 }
 
@@ -266,6 +267,8 @@ export interface LabRecord {
   readonly requests?: number | undefined
   /** the last 100 of them, where there were several */
   readonly exchanges?: readonly HttpExchange[] | undefined
+  /** the trace of the request that opened it, as its client named it (W3C Trace Context) */
+  readonly traceparent?: string | undefined
 }
 
 /** The second formatted last: thousands of sessions end per second, and Date takes 2 µs to format one. */

@@ -33,6 +33,8 @@ export interface HttpExchange {
   /** 0: there was no response */
   readonly status: number
   readonly durationMs: number
+  /** the trace it belongs to, by its client (W3C Trace Context) */
+  readonly traceparent?: string
 }
 
 /** What a record tells of a connection that is used again and again. */

@@ -63,10 +63,16 @@ export function liveRules(state: LabState): readonly Rule[] {
 /** The ruleset of a state; reuses `before` as far as possible. Throws ChangeError `change.expression`, with the
  *  language's drawing, for a rule that does not compile. */
 export function compileRules(state: LabState, account: Account, before?: CompiledFrom): Ruleset {
-  if (before !== undefined && before.state.rule === state.rule && before.state.setting === state.setting) {
-    return before.state.list === state.list ? before.ruleset : before.ruleset.withLists(account.lists)
+  const known = before?.state.setting === state.setting ? before : undefined
+  const hasSameLists = known?.state.list === state.list
+  if (known?.state.rule === state.rule) {
+    return hasSameLists ? known.ruleset : known.ruleset.withLists(account.lists)
   }
-  const { ruleset, problems } = compileRuleset(liveRules(state), account.lists, account.settings)
+  const rules = liveRules(state)
+  const { ruleset, problems } =
+    known !== undefined && hasSameLists
+      ? known.ruleset.withRules(rules)
+      : compileRuleset(rules, account.lists, account.settings)
   const errors = problems.filter(({ severity }) => severity === 'error')
   const [first] = errors
   if (first === undefined) return ruleset

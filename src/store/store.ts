@@ -246,10 +246,11 @@ class LabStore implements Store {
   }
 
   #compile(state: LabState, revision: number, config = this.#config): LabSnapshot {
-    checkState(state, config.dedicatedIps)
+    const current = this.#snapshot as LabSnapshot | undefined
+    const before = config === this.#config ? current : undefined
+    checkState(state, config.dedicatedIps, before?.state)
     const account = buildAccount(config, state)
-    const before = this.#snapshot as LabSnapshot | undefined
-    const ruleset = compileRules(state, account, config === this.#config ? before : undefined)
+    const ruleset = compileRules(state, account, before)
     return Object.freeze({ ...createSnapshot(revision, account, ruleset), state })
   }
 

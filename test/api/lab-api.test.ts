@@ -102,17 +102,27 @@ describe('sessions', () => {
     expect(await result('/lab/v1/sessions/recent')).toEqual([])
   })
 
-  test('are counted per rule, and rules that decided none are there too', async () => {
+  test('are counted per rule, with when they last did and since when that is known; so are rules that decided none', async () => {
     api.finish(record())
-    api.finish(record())
-    const counted = (await result('/lab/v1/counters')).map(({ rule, sessions }: { rule: string; sessions: number }) => [
-      rule,
-      sessions,
+    api.finish(record({ SessionStartTime: '2026-11-21T13:00:00.000000000Z' }))
+    expect(await result('/lab/v1/counters')).toMatchObject([
+      { rule: EMEA_RULE, sessions: 2, last_used: '2026-11-21T13:00:00.000Z' },
+      { rule: CATCH_ALL_RULE, sessions: 0, last_used: null },
     ])
-    expect(counted).toEqual([
-      [EMEA_RULE, 2],
-      [CATCH_ALL_RULE, 0],
-    ])
+  })
+
+  test('are counted since the session log begins, but for no rule longer than there is one', async () => {
+    const counting = async (since: number) => {
+      const ports = { ruleUses: { counted: async () => ({ since, rules: new Map() }) } }
+      const other = await runApi({ ports })
+      const [first] = (await other.ask('GET', '/lab/v1/counters')).body.result
+      const made = other.store.current().state.rule.get(EMEA_RULE)?.createdAt
+      await other.close()
+      return { since: Date.parse(first.since), made }
+    }
+    const old = await counting(0)
+    expect(old.since).toBe(old.made)
+    expect((await counting(Date.parse('2999-01-01'))).since).toBe(Date.parse('2999-01-01'))
   })
 })
 

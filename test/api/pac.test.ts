@@ -1,7 +1,8 @@
 // PAC files as browsers fetch them from the running lab: public, exact, kept over a restart, and of use in a real browser.
 
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -111,6 +112,27 @@ test('the generated file names the doors that are open, by the name the lab is a
   for (const bad of ['?listener=nope', '?scheme=ftp', '?direct=%22%5D']) {
     expect([bad, (await curl(`${running.api}/proxy.pac${bad}`)).status]).toEqual([bad, 400])
   }
+})
+
+test('the generated file sends browsers to a listener with a sign-in page where there is one', async () => {
+  const listeners = '[{ name: main }, { name: people, port: 8081, endpoint: { kind: identity, sign_in: page } }]'
+  const configuration = CONFIGURATION.replace(/listeners: .*/, `listeners: ${listeners}`)
+  const running = await lab({ configFile: file('browsers.yaml', configuration) })
+  onTestFinished(() => running.close())
+  const [main, people] = running.lab.listeners.map(({ port }) => port)
+  const proxyOf = async (query: string) =>
+    (await evaluatePac((await curl(`${running.api}/proxy.pac${query}`)).body, 'http://espn.com/'))[0]
+  expect(await proxyOf('')).toBe(`PROXY 127.0.0.1:${people}`)
+  expect(await proxyOf('?listener=main')).toBe(`PROXY 127.0.0.1:${main}`)
+})
+
+test('the authority’s certificate is there without a token, as browsers take it', async () => {
+  const running = await lab()
+  onTestFinished(() => running.close())
+  const answer = await curl(`${running.api}/ca.pem`)
+  expect(answer.headers.get('content-type')).toBe('application/x-x509-ca-cert')
+  expect(answer.body).toBe(readFileSync(running.lab.authorityFile, 'utf8'))
+  expect(new X509Certificate(answer.body).ca).toBe(true)
 })
 
 test.skipIf(executable === undefined)('Chromium follows the generated file: through the lab, and past it', async () => {

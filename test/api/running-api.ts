@@ -13,6 +13,7 @@ import {
 } from '../../src/api/index.ts'
 import type { LabConfig } from '../../src/config/lab-config.ts'
 import { createLogpush } from '../../src/log/logpush.ts'
+import { openRuleUses } from '../../src/log/rule-uses.ts'
 import type { LiveSession } from '../../src/proxy/live-sessions.ts'
 import type { SessionRecord } from '../../src/proxy/session-record.ts'
 import { openAccessTokens } from '../../src/store/access-tokens.ts'
@@ -78,12 +79,20 @@ export async function runApi(
   const questions: unknown[] = []
   const doors = new Set<string>()
   const sessions = sessionsOver(live, closed)
+  const ruleUses = await openRuleUses({
+    files: [],
+    now: store.now(),
+    onNotice: (message) => notices.push(message),
+  })
+  sessions.subscribe((record) => ruleUses.add(record))
   const ports: ApiPorts = {
     plane: store,
     sessions,
+    ruleUses,
     diagnostics: { ...NOTHING_SEEN, open: () => live.map((session) => ({ session, decided: undefined })) },
     page: (path) => PAGES[path],
     listeners: () => [],
+    authority: () => '-----BEGIN CERTIFICATE-----\n',
     endpoints: {
       open: async ({ id }) => {
         doors.add(id)

@@ -1,5 +1,8 @@
 // Load tests are too short here to say anything about speed: what is held is their shape, and that they really ran.
 
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { run } from './run.ts'
 
@@ -39,6 +42,26 @@ test('bench decide draws percentiles and a histogram for people', async () => {
   expect(stdout).toMatch(/^< [\d.]+ (ns|µs|ms) +[█·]+ +[\d.]+ %$/m)
 })
 
+test('bench decide writes its histogram as a picture or as data', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'egresslab-bench-'))
+  const args = ['bench', 'decide', '--rules', '20', '--connections', '100', '--seconds', '1', '--json']
+  const data = join(folder, 'h.json')
+  const { stdout } = await run([...args, '--histogram', data])
+  const { histogram } = JSON.parse(readFileSync(data, 'utf8'))
+  expect(histogram).toEqual(JSON.parse(stdout).histogram)
+  const counts = histogram.map(({ count }: { count: number }) => count)
+  expect(Math.min(counts.at(0), counts.at(-1))).toBeGreaterThan(0)
+  for (const [at, { below_ns }] of histogram.entries()) expect(below_ns).toBe(histogram[0].below_ns * 2 ** at)
+  const picture = join(folder, 'h.svg')
+  await run([...args, '--histogram', picture])
+  expect(readFileSync(picture, 'utf8')).toMatch(
+    /^<svg xmlns[^>]* aria-label="how long one decision took"[\s\S]*%<\/text>\n<\/svg>\n$/,
+  )
+  const odd = await run([...args, '--histogram', join(folder, 'h.png')])
+  expect([odd.code, odd.stderr]).toEqual([2, expect.stringContaining('expected a name that ends in .svg or .json')])
+  rmSync(folder, { recursive: true })
+})
+
 test.each(['0', '-1', '1.5', 'many'])('bench decide --rules %s is refused', async (rules) => {
   const { code, stdout, stderr } = await run(['bench', 'decide', '--rules', rules])
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -52,6 +75,8 @@ describe.runIf(process.platform === 'linux')('bench proxy', () => {
     const result = JSON.parse(stdout)
     expect({ code, mode: result.mode, failures: result.failures }).toEqual({ code: 0, mode, failures: 0 })
     expect(result.operations).toBeGreaterThan(0)
+    const counted = result.histogram.reduce((sum: number, { count }: { count: number }) => sum + count, 0)
+    expect(counted).toBe(result.operations)
   })
 
   test('--mode relay moves bytes', async () => {

@@ -46,6 +46,13 @@ test('every cell is what explain says of that connection', async () => {
   decider.close()
 })
 
+test('a destination that does not exist names the one that was probably meant, as explain does', async () => {
+  const meant = /there is no host `custom\.saas\.test` .*; did you mean `customs\.saas\.test`\?/
+  expect((await matrix('--destinations', 'custom.saas.test', '--groups', 'HR')).stdout).toMatch(meant)
+  expect((await run(['explain', '-c', CONFIG, 'custom.saas.test'])).stdout).toMatch(meant)
+  expect((await matrix('--destinations', 'elsewhere.test', '--groups', 'HR')).stdout).not.toContain('did you mean')
+})
+
 test('it agrees with every policy test of the company that says who is let in', async () => {
   const { cases } = parse(readFileSync('config/examples/company/company.test.yaml', 'utf8'))
   const found = connectionsOf(await document('--down', 'LHR'))

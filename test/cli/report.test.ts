@@ -61,6 +61,16 @@ cases:
   - { name: '${NASTY}', flow: { user: bob@example.com, destination: "bank.saas.test:443" }, expect: { egress_ip: 203.0.113.10 } }
 `
   writeFileSync(path('tests/lab.test.yaml'), cases)
+  const scenario = `name: '${NASTY}'
+config: lab.yaml
+duration: 30s
+defaults: { user: bob@example.com, destination: "http://bank.saas.test/" }
+traffic: [{ every: 5s }]
+steps:
+  - { at: 10s, colo_down: LHR, expect: [{ let_in: true, egress_ip: 203.0.113.20 }] }
+  - { at: 20s, colo_up: LHR }
+`
+  writeFileSync(path('scenario.yaml'), scenario)
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -73,6 +83,8 @@ const commands = (): Readonly<Record<string, { readonly args: readonly string[];
     args: ['replay', path('sessions.ndjson'), '-c', path('lab.yaml'), '--rules', path('after.yaml'), '--threads', '1'],
     code: 0,
   },
+  scenario: { args: ['scenario', path('scenario.yaml'), '--decide'], code: 1 },
+  'a scenario that cannot be played': { args: ['scenario', path('lab.yaml'), '--decide'], code: 2 },
   'rules diff': {
     args: [
       ...['rules', 'diff', path('after.yaml'), '--against', path('lab.yaml'), '-c', path('lab.yaml')],
@@ -183,6 +195,46 @@ test('a changed rule is annotated at the line that names it', async () => {
   expect(own(stdout)).toContain(
     '::warning file=after.yaml,line=5,title=egresslab rules diff%3A rules.update::rule `To the bank` changes: ',
   )
+})
+
+/** Its pictures, each well formed by itself. */
+function picturesIn(page: string): string[] {
+  const pictures = page.match(/<svg xmlns[\s\S]*?<\/svg>/g) ?? []
+  const script = 'import sys, xml.dom.minidom; xml.dom.minidom.parseString(sys.stdin.buffer.read())'
+  if (installed('python3', 'python3') !== undefined)
+    for (const input of pictures) execFileSync('python3', ['-c', script], { input })
+  return pictures
+}
+
+test('the HTML of a scenario draws who left from where when, with what happened and when somebody was refused', async () => {
+  const { args } = commands().scenario ?? { args: [] }
+  const page = (await run([...args, '--format', 'html'])).stdout
+  const [picture = '', ...others] = picturesIn(page)
+  expect(others).toEqual([])
+  const who = 'bob@example.com to http://bank.saas.test/'
+  const told = [...picture.matchAll(/<title>([^<]*)<\/title>/g)].map(([, title]) => title)
+  expect(told).toEqual([
+    `${who}: 203.0.113.20 from 0 s`,
+    `${who}: 203.0.113.10 from 10 s`,
+    `${who}: 203.0.113.20 from 20 s`,
+    `${who}: refused from 10 s to 20 s`,
+    'LHR (London) goes down',
+    'LHR (London) is up again',
+  ])
+  expect(page).toContain('<td>1</td><td>10 s</td><td>LHR (London) goes down</td>')
+})
+
+test('the text of a scenario in a file is what the terminal gets', async () => {
+  const { args } = commands().scenario ?? { args: [] }
+  const { stdout } = await run([...args, '--report', path('scenario.txt')])
+  expect(readFileSync(path('scenario.txt'), 'utf8')).toBe(stdout)
+})
+
+test('the HTML of a test run draws how many cases each rule decided', async () => {
+  const { args } = commands().test ?? { args: [] }
+  const [picture = ''] = picturesIn((await run([...args, '--format', 'html'])).stdout)
+  expect(picture).toMatch(/>1000 To the bank<\/text><rect [^>]*fill="#2f81d6"\/><text [^>]*>2<\/text>/)
+  expect(picture).toMatch(/>2000 &#60;\/td[^<]*<\/text><rect [^>]*fill="#d1453b"\/><text [^>]*>never<\/text>/)
 })
 
 test('the HTML of a replay shows who would be refused, and the map before and after', async () => {

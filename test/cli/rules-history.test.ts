@@ -1,8 +1,10 @@
-// `rules history`, `show`, `restore`, against a running lab.
+// `rules list`, `history`, `show`, `restore`, against a running lab.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { curl } from '../support/curl.ts'
+import { ownNetwork } from '../support/own-network.ts'
 import { type PrivateLab, startPrivateLab } from '../support/private-lab.ts'
 import { type Ran, run } from './run.ts'
 
@@ -34,6 +36,27 @@ test('a rule deleted by mistake is seen in the history, and is back after one co
   expect(running.lab.store.current().state.rule.get(lost.value.id)?.value).toEqual(lost.value)
   const again = await rules('restore', String(old.revision))
   expect(again.stdout).toBe(`rules and lists are as in revision ${old.revision} already\n`)
+})
+
+test('a rule that was used before a restart is not said to be unused', async () => {
+  const user = 'alice@example.com:lab-alice'
+  const beside = { ephemeral: false, standInNetwork: ownNetwork(1) }
+  const first = await startPrivateLab(beside)
+  await curl('-x', first.proxy, '-U', user, 'http://bank.saas.test/')
+  await first.lab.close()
+  const again = await startPrivateLab({ ...beside, state: first.folder })
+  const list = (...rest: string[]) =>
+    run(['rules', 'list', '--api', `127.0.0.1:${again.lab.api.port}`, '--state', first.folder, ...rest])
+  const { stdout } = await list()
+  await curl('-x', again.proxy, '-U', user, 'http://bank.saas.test/')
+  const rows = JSON.parse((await list('--json')).stdout)
+  const unused = (await list('--unused')).stdout
+  await again.close()
+  await first.close()
+  expect(stdout).toMatch(/^PRECEDENCE +RULE +SESSIONS +LAST USED\n1000 +Finance to the bank +1 +20\S+Z\n/)
+  expect(rows[0]).toMatchObject({ name: 'Finance to the bank', sessions: 2 })
+  expect(unused).not.toContain('Finance to the bank')
+  expect(unused).toMatch(/^\d+ .* 0 +not since 20\S+Z$/m)
 })
 
 test('what `show` prints is a file that `rules diff` reads, and finds no difference from', async () => {

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { askDns } from '../support/ask-dns.ts'
 import { curl } from '../support/curl.ts'
 import { ownNetwork } from '../support/own-network.ts'
@@ -296,8 +296,18 @@ describe('what cannot work says what to do:', () => {
     const { code, stderr } = await run(['clock', 'show', ...where.slice(0, 2), '--state', folder])
     expect(code).toBe(2)
     expect(stderr).toContain('rejects this token [lab.token_refused]')
+    expect(stderr).toContain(`\`${folder}\` may not be its state folder`)
     expect(stderr).not.toContain('another-token')
     rmSync(folder, { recursive: true })
+  })
+
+  test('a wrong token in the environment is not blamed on the state folder', async () => {
+    vi.stubEnv('EGRESSLAB_API_TOKEN', 'another-token-altogether')
+    const { code, stderr } = await lab('clock', 'show')
+    vi.unstubAllEnvs()
+    expect(code).toBe(2)
+    expect(stderr).toContain('hint: EGRESSLAB_API_TOKEN belongs to another lab')
+    expect(stderr).not.toContain('another-token')
   })
 
   test('something else on that port', async () => {

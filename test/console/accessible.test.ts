@@ -1,4 +1,4 @@
-// Every view, wide and light, narrow and dark: axe finds nothing serious, nothing overflows, and the policy of the page holds.
+// Every view, wide and narrow, light and dark: axe finds nothing serious, nothing overflows, and the policy of the page holds.
 
 import { createRequire } from 'node:module'
 import { gzipSync } from 'node:zlib'
@@ -18,6 +18,14 @@ interface Violation {
 
 const VIEWS = [
   ['live', '/', async () => undefined],
+  [
+    'the replay',
+    '/',
+    async (page: Page) => {
+      await page.getByRole('button', { name: 'Replay sessions' }).click()
+      await page.getByRole('slider', { name: 'Session' }).waitFor()
+    },
+  ],
   ['sessions', '/sessions', async () => undefined],
   [
     'a session',
@@ -74,6 +82,8 @@ const VIEWS = [
 
 const LOOKS = [
   { colorScheme: 'light', width: 1280 },
+  { colorScheme: 'dark', width: 1280 },
+  { colorScheme: 'light', width: 390 },
   { colorScheme: 'dark', width: 390 },
 ] as const
 

@@ -1,5 +1,6 @@
 // The console at the size policies have: 41 rules, 12 people, 9 services with allowlists.
 
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { complete, SELECTORS } from '../../console/src/rules/vocabulary.ts'
 import { SLOT_NAMES, SLOT_SCHEMES } from '../../src/policy/fields.ts'
@@ -23,13 +24,16 @@ test('completes fields of the expression at hand, lists by their names and value
     lists: [{ id: 'c7678c5e-258a-5e3c-984a-055c8ccf9268', name: 'Auditors' }],
     networks: [{ id: 'bc394015-009b-5a2f-b831-d4eadded39ea', name: 'vnet-AMER' }],
     hosts: ['bank.saas.test'],
-    checks: [],
+    checks: [{ id: '4a1603ba-fbaf-5131-af69-aa8f0bd1e3e4', name: 'disk-encryption' }],
   }
   const texts = (...asked: Parameters<typeof complete>) => complete(...asked).options.map(({ text }) => text)
   expect(texts('traffic', 'net.dst.po', known)).toEqual(['net.dst.port'])
   expect(texts('identity', 'net.dst.po', known)).toEqual([])
   expect(texts('identity', 'any(identity.groups.name[*] == "fi', known)).toEqual(['"Finance"'])
   expect(texts('identity', 'identity.email in $aud', known)).toEqual(['$c7678c5e-258a-5e3c-984a-055c8ccf9268'])
+  expect(texts('device_posture', 'any(device_posture.checks.passed[*] == "disk', known)).toEqual([
+    '"4a1603ba-fbaf-5131-af69-aa8f0bd1e3e4"',
+  ])
   expect(texts('traffic', 'net.vnet_id == "', known)).toEqual(['"bc394015-009b-5a2f-b831-d4eadded39ea"'])
   expect(texts('traffic', 'net.fqdn.host == "bank.saas.test" and ', known)).toEqual([])
 })
@@ -80,6 +84,21 @@ describe.skipIf(executable === undefined)('the console with the company', () => 
       await page.getByRole('switch', { name: `${name} enabled`, exact: true }).click()
     }
     await page.getByText('No rule fits this filter').waitFor()
+  })
+
+  test('rules: dragged before another one, and moved back by name', async () => {
+    const { page } = browser
+    await visit(page, lab, '/rules?q=customs')
+    const names = () => page.locator('.rule-open').allTextContents()
+    const order = ['Customs from the EU', 'Customs for Hamburg', 'Customs for Logistics']
+    await expect.poll(names).toEqual(order)
+    const row = (name: string) =>
+      page.getByRole('listitem').filter({ has: page.getByRole('button', { name, exact: true }) })
+    await row('Customs for Hamburg').locator('.rule-grip').dragTo(row('Customs from the EU'))
+    await expect.poll(names).toEqual(['Customs for Hamburg', 'Customs from the EU', 'Customs for Logistics'])
+    await page.getByRole('button', { name: 'Customs for Hamburg', exact: true }).click()
+    await page.getByLabel('Move Customs for Hamburg to').selectOption({ label: 'before 2400 Customs for Logistics' })
+    await expect.poll(names).toEqual(order)
   })
 
   test('rules: written by the form, and completed by name while typing', async () => {
@@ -133,6 +152,15 @@ describe.skipIf(executable === undefined)('the console with the company', () => 
     await expect.poll(() => page.getByRole('row').count()).toBe(7)
   })
 
+  test('explain: whether the service lets in comes first, and ids have names', async () => {
+    const { page } = browser
+    await visit(page, lab, '/explain?destination=bank.saas.test&user=carol%40example.com')
+    await page
+      .getByText(/^bank\.saas\.test refuses .*; its allowlist has 203\.0\.113\.20, 203\.0\.113\.30\.$/)
+      .waitFor()
+    await page.getByText('identity.email in $Auditors').first().waitFor()
+  })
+
   test('sessions: let in or refused is said and filtered by, and a failed one says why', async () => {
     const { page } = browser
     await lab.send('alice', 'http://bank.saas.test/')
@@ -156,8 +184,61 @@ describe.skipIf(executable === undefined)('the console with the company', () => 
     await page.getByRole('combobox', { name: 'As' }).selectOption('frank@example.com')
     const line = (await page.getByRole('region', { name: 'One request' }).locator('pre').textContent()) ?? ''
     expect(line).toBe(`curl -x http://${lab.proxy} -U 'frank@example.com:PASSWORD' http://ipv4.icanhazip.com/`)
-    const pac = (await page.getByRole('region', { name: 'A browser' }).locator('pre').textContent()) ?? ''
+    const pac = (await page.getByRole('region', { name: 'Proxy configuration' }).locator('pre').textContent()) ?? ''
     expect(await (await fetch(pac)).text()).toContain(`PROXY ${lab.proxy}`)
+    const code = page.getByRole('img', { name: 'QR code of the PAC address' }).locator('path')
+    await expect.poll(async () => ((await code.getAttribute('d')) ?? '').split('M').length).toBeGreaterThan(200)
+    const download = page.waitForEvent('download')
+    await page.getByRole('link', { name: 'Download the certificate' }).click()
+    const file = await (await download).path()
+    expect(readFileSync(file, 'utf8')).toMatch(/^-----BEGIN CERTIFICATE-----\n/)
+  })
+
+  test('live: what was refused and what failed is counted, sessions are replayed, and the matrix is one step away', async () => {
+    const { page } = browser
+    await lab.send('alice', 'http://bank.saas.test/')
+    await lab.send('carol', 'http://bank.saas.test/')
+    await lab.send('bob', 'http://nowhere.invalid/')
+    await visit(page, lab, '/')
+    await page.getByRole('link', { name: /^\d+ refused$/ }).waitFor()
+    await page.getByRole('link', { name: /^\d+ failed$/ }).click()
+    await page
+      .getByText(/There is no host “nowhere.invalid”/)
+      .first()
+      .waitFor()
+    await visit(page, lab, '/')
+    await page.getByRole('button', { name: 'Replay sessions' }).click()
+    const at = page.getByRole('slider', { name: 'Session' })
+    await at.fill('0')
+    const latest = page.getByRole('region', { name: 'Latest sessions then' }).getByRole('listitem')
+    await expect.poll(() => latest.count()).toBe(1)
+    await at.focus()
+    await page.keyboard.press('ArrowRight')
+    await expect.poll(() => latest.count()).toBe(2)
+    await page.getByRole('button', { name: 'Back to live' }).click()
+    await page.getByRole('region', { name: 'Latest sessions' }).waitFor()
+    await page.getByRole('link', { name: 'matrix without LHR' }).click()
+    await page.getByText(/connections would change without LHR\./).waitFor()
+  })
+
+  test('labs on one host are a step away from each other', async () => {
+    const { page } = browser
+    const other = await startConsoleLab(5)
+    try {
+      await visit(page, lab, '/')
+      expect(await page.getByRole('combobox', { name: 'Lab', exact: true }).count()).toBe(0)
+      await visit(page, other, '/')
+      const ports = [other, lab].map(({ url }) => new URL(url).port)
+      const choice = page.getByRole('combobox', { name: 'Lab', exact: true })
+      await choice.waitFor()
+      const words = await choice.locator('option').allTextContents()
+      expect(words.map((text) => text.split(' :').at(-1))).toEqual(ports)
+      await choice.selectOption(ports[1] ?? '')
+      await page.waitForURL(`${lab.url}/`)
+      await page.getByText('live', { exact: true }).waitFor()
+    } finally {
+      await other.close()
+    }
   })
 
   test('account: a list, a person’s network and a data center are changed where they are read', async () => {

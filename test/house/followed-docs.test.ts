@@ -2,7 +2,7 @@
 // they print, `sh` blocks as they stand. A second lab stands in for the account at Cloudflare.
 
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -112,7 +112,7 @@ const blocks = (file: string, language: string) =>
     name === language ? [text] : [],
   )
 
-describe.each(['docs/bring-your-rules.md', 'docs/company-tour.md'])('%s', (file) => {
+describe.each(['docs/bring-your-rules.md', 'docs/company-tour.md', 'docs/mistakes.md'])('%s', (file) => {
   beforeAll(begin)
   afterAll(end)
   const commands = blocks(file, 'console').flatMap((block) =>
@@ -127,6 +127,18 @@ describe.each(['docs/bring-your-rules.md', 'docs/company-tour.md'])('%s', (file)
   test.each(commands)('%s', { timeout: 60_000 }, async (command, output) => {
     expect(asWritten((await shell(here(command))).output)).toBe(output)
   })
+})
+
+test('docs/mistakes.md shows rules as its examples have them', () => {
+  const folder = join(ROOT, 'config/examples/mistakes')
+  const files = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))
+  const shown = blocks('docs/mistakes.md', 'yaml')
+  expect(shown).not.toEqual([])
+  for (const block of shown)
+    expect(
+      files.some((text) => text.includes(block)),
+      block,
+    ).toBe(true)
 })
 
 describe.each(['docs/operating.md', 'docs/api.md'])('%s', (file) => {

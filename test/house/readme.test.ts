@@ -43,7 +43,7 @@ function printed(file: string, args: readonly string[]): Promise<string> {
 describe.each([
   ['README.md', 4],
   ['docs/clients.md', 5],
-  ['docs/trying-rules.md', 7],
+  ['docs/trying-rules.md', 8],
 ] as const)('every command prints what %s says', (file, count) => {
   const commands = blocks(file, 'console').flatMap((block) =>
     block

@@ -1,7 +1,7 @@
-// Clients that leave at any stage of any protocol, or end their side and stay: no descriptor of theirs is left.
+// Clients that leave at any stage of any protocol, or end their side and stay: no descriptor of theirs is left, nor of what was dialled for
+// them, no port, and every dial has its record.
 
 import { once } from 'node:events'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -10,8 +10,8 @@ import { ENGINES } from '../support/engine.ts'
 import { PATIENCE_MS, PATIENT } from '../support/patience.ts'
 import { basic, RawClient } from '../support/raw-client.ts'
 import { silentOrigin } from '../support/silent-origin.ts'
-import { BOB, type GatewayOptions, PASSWORD, startGateway } from '../support/start-gateway.ts'
-import { dialPlain, listen } from '../support/tcp.ts'
+import { BOB, EGRESS, type GatewayOptions, PASSWORD, startGateway, type TestGateway } from '../support/start-gateway.ts'
+import { dialPlain, listen, ownConnections } from '../support/tcp.ts'
 import { testTls, tlsSource } from '../support/tls.ts'
 
 /** Where the client has got to. */
@@ -23,6 +23,7 @@ interface Stage {
 }
 
 interface There {
+  readonly gateway: TestGateway
   /** of the proxy */
   readonly port: number
   /** an origin that reads and says nothing */
@@ -32,6 +33,8 @@ interface There {
 }
 
 const LIMIT_MS = 2_000
+/** where BOB's connections leave from */
+const BOUND = EGRESS[BOB]?.bound
 const LOGIN = basic(BOB, PASSWORD)
 const SOCKS5_LOGIN = Buffer.concat([
   Buffer.of(5, 1, 2, 1, BOB.length),
@@ -41,6 +44,8 @@ const SOCKS5_LOGIN = Buffer.concat([
 ])
 const PLAIN: GatewayOptions = {}
 const CROWDED: GatewayOptions = { settings: { maxClients: 0 } }
+/** where every dial hangs */
+const DIALLING: GatewayOptions = { idleTimeoutMs: LIMIT_MS }
 const BEHIND_BALANCER: GatewayOptions = { listener: { proxyProtocol: { from: [cidr('127.0.0.0/8')] } } }
 const PROXY_LINE = 'PROXY TCP4 127.0.0.9 127.0.0.1 4000 80\r\n'
 
@@ -65,6 +70,20 @@ function saying(name: string, words: (there: There) => string | Uint8Array, opti
       const socket = await dialPlain(there.port)
       const said = words(there)
       if (said.length > 0) await written(socket, said)
+      return socket
+    },
+  }
+}
+
+/** After these words, whose dial hangs: at a listener that takes nobody any more. */
+function dialling(stage: Stage): Stage {
+  return {
+    ...stage,
+    options: DIALLING,
+    reach: async (there) => {
+      const socket = await stage.reach(there)
+      const { leases, records } = there.gateway
+      await vi.waitFor(() => expect(leases.counts().active + records.length).toBe(DIALS.length), PATIENT)
       return socket
     },
   }
@@ -111,7 +130,22 @@ const H2_PREFACE = Buffer.concat([
   Buffer.from('000000040000000000', 'hex'),
 ])
 
+/** while the connection to the origin is being made */
+const DIALS: readonly Stage[] = [
+  saying('while a CONNECT is dialled', ({ silent }) => connectHead(silent)),
+  saying('while SOCKS5 is dialled', ({ silent }) => Buffer.concat([SOCKS5_LOGIN, socks5Request(1, silent)])),
+  saying('while a request is dialled', ({ silent }) => getHead(silent)),
+  saying('with bytes behind a CONNECT that is dialled', ({ silent }) => `${connectHead(silent)}${'x'.repeat(100_000)}`),
+  secured('while a CONNECT through TLS is dialled', 'http/1.1', ({ silent }) => connectHead(silent)),
+  saying(
+    'while a request with a body is dialled',
+    ({ silent }) => `${getHead(silent, 'POST', 'Content-Length: 10\r\n')}12345`,
+  ),
+  secured('while a request through TLS is dialled', 'http/1.1', ({ silent }) => getHead(silent)),
+].map(dialling)
+
 const STAGES: readonly Stage[] = [
+  ...DIALS,
   saying('before its first byte', () => ''),
   saying('inside a protocol that cannot be told yet', () => 'CONN'),
   saying('inside the head of a CONNECT', ({ origin }) => connectHead(origin).slice(0, 40)),
@@ -121,10 +155,6 @@ const STAGES: readonly Stage[] = [
   saying('inside a SOCKS4 request', () => Buffer.of(4, 1, 0, 80, 127)),
   saying('inside a TLS hello', () => Buffer.of(0x16, 3, 1, 2, 0, 1, 0)),
   saying('with a TLS hello that is none', () => Buffer.of(0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0)),
-  saying('while a CONNECT is dialled', ({ silent }) => connectHead(silent)),
-  saying('while SOCKS5 is dialled', ({ silent }) => Buffer.concat([SOCKS5_LOGIN, socks5Request(1, silent)])),
-  saying('while a request is dialled', ({ silent }) => getHead(silent)),
-  saying('with bytes behind a CONNECT that is dialled', ({ silent }) => `${connectHead(silent)}${'x'.repeat(100_000)}`),
   saying('before an origin answers', ({ origin }) => getHead(origin)),
   saying('behind pipelined requests', ({ origin }) => getHead(origin, 'OPTIONS', 'Max-Forwards: 0\r\n').repeat(5_000)),
   saying('inside the body of a request', ({ origin }) => `${getHead(origin, 'POST', 'Content-Length: 10\r\n')}12345`),
@@ -147,7 +177,6 @@ const STAGES: readonly Stage[] = [
   answered('in an association for datagrams', '\x05\x02\x01\x00\x05\x00', () => [SOCKS5_LOGIN, socks5Request(3, 0)]),
   secured('after a TLS handshake', 'http/1.1', () => ''),
   secured('inside a request through TLS', 'http/1.1', ({ origin }) => getHead(origin).slice(0, 40)),
-  secured('while a CONNECT through TLS is dialled', 'http/1.1', ({ silent }) => connectHead(silent)),
   secured('before an origin answers through TLS', 'http/1.1', ({ origin }) => getHead(origin)),
   secured('behind pipelined requests through TLS', 'http/1.1', ({ origin }) =>
     getHead(origin, 'OPTIONS', 'Max-Forwards: 0\r\n').repeat(5_000),
@@ -186,17 +215,32 @@ describe.each(ENGINES)('on %s no descriptor is left of a client', (_name, engine
     const stages = new Map<number, string>()
     await Promise.all(
       STAGES.map(async ({ name, options = PLAIN, reach }) => {
-        const socket = await reach({ port: (await gatewayFor(options)).port, origin: origin.port, silent })
+        const gateway = await gatewayFor(options)
+        const socket = await reach({ gateway, port: gateway.port, origin: origin.port, silent })
         onTestFinished(() => void socket.destroy())
         stages.set(socket.localPort ?? 0, name)
         leave(socket)
       }),
     )
-    const gateways = await Promise.all([PLAIN, CROWDED, BEHIND_BALANCER].map(gatewayFor))
+    const gateways = await Promise.all([PLAIN, DIALLING, CROWDED, BEHIND_BALANCER].map(gatewayFor))
+    const ports = gateways.map(({ port }) => port)
     const left = () =>
-      acceptedAt(gateways.map(({ port }) => port)).map(({ from, state }) => `${stages.get(from)}: ${state}`)
+      ownConnections()
+        .filter(({ localPort }) => ports.includes(localPort))
+        .map(({ remotePort, state }) => `${stages.get(remotePort)}: ${state}`)
     await vi.waitFor(() => expect(left()).toEqual([]), PATIENT)
-    await vi.waitFor(() => expect(gateways.map(({ gateway }) => gateway.clients)).toEqual([0, 0, 0]), PATIENT)
+    const dialled = () => ownConnections().filter(({ local, remotePort }) => local === BOUND && remotePort === silent)
+    await vi.waitFor(() => expect(dialled()).toEqual([]), PATIENT)
+    const held = () =>
+      gateways.map(({ gateway, leases, pipeline }) => [
+        gateway.clients,
+        leases.counts().active,
+        pipeline.counts().active,
+      ])
+    await vi.waitFor(() => expect(held()).toEqual(gateways.map(() => [0, 0, 0])), PATIENT)
+    const ends = (await gatewayFor(DIALLING)).records.map(({ Lab }) => Lab.error?.code ?? '')
+    expect(ends).toHaveLength(DIALS.length)
+    for (const code of ends) expect(['relay.client_reset', 'dial.timeout']).toContain(code)
   })
 })
 
@@ -211,31 +255,4 @@ function memoised<Key extends object, Made>(make: (key: Key) => Made): (key: Key
 
 function written(socket: Socket, bytes: string | Uint8Array): Promise<void> {
   return new Promise((resolve) => socket.write(bytes, () => resolve()))
-}
-
-/** Connections that this process has accepted at ports of its own: the client's port, and the state (proc_pid_net(5)). */
-function acceptedAt(ports: readonly number[]): { readonly from: number; readonly state: string }[] {
-  const inodes = new Set(readdirSync('/proc/self/fd').map(inodeOf))
-  return readFileSync('/proc/self/net/tcp', 'latin1')
-    .split('\n')
-    .map((row) => row.trim().split(/\s+/))
-    .filter(([, local = '', , state, , , , , , inode]) => {
-      return ports.includes(portOf(local)) && state !== LISTENING && inodes.has(inode)
-    })
-    .map(([, , peer = '', state = '']) => ({ from: portOf(peer), state }))
-}
-
-const LISTENING = '0A'
-
-function portOf(endpoint: string): number {
-  return Number.parseInt(endpoint.split(':')[1] ?? '', 16)
-}
-
-/** undefined: no socket, or closed meanwhile */
-function inodeOf(fd: string): string | undefined {
-  try {
-    return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1]
-  } catch {
-    return undefined
-  }
 }

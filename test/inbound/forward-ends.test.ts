@@ -7,6 +7,7 @@ import type { Engine } from '../../src/transport/engine.ts'
 import { ENGINES } from '../support/engine.ts'
 import { turns } from '../support/engine-streams.ts'
 import { authorization, connectH2 } from '../support/h2-client.ts'
+import { PATIENCE_MS } from '../support/patience.ts'
 import { basic, RawClient } from '../support/raw-client.ts'
 import { BOB, type GatewayOptions, PASSWORD, startGateway } from '../support/start-gateway.ts'
 import { listen } from '../support/tcp.ts'
@@ -238,3 +239,52 @@ function connectingLate(engine: Engine): Engine {
       }),
   }
 }
+
+describe.each(ENGINES)('on %s a client that has ended its side', (_name, engine) => {
+  const LIMIT_MS = 600
+
+  interface Asking {
+    readonly requests: number
+    /** how long the origin takes for each; absent: it says nothing */
+    readonly afterMs?: number
+    readonly limitMs?: number
+    readonly ends?: boolean
+    readonly fields?: string
+  }
+
+  /** How many answers come to requests that were sent together. */
+  async function answersTo({ requests, afterMs, limitMs = LIMIT_MS, ends = true, fields = '' }: Asking) {
+    const { port } = await listen((socket) => {
+      socket.on('data', () => {
+        if (afterMs !== undefined) setTimeout(() => socket.write(WHOLE), afterMs)
+      })
+    })
+    const gateway = await startGateway({ ...OPEN, engine, settings: { responseTimeoutMs: limitMs } })
+    const client = await RawClient.connect(gateway.port)
+    client.send(`GET http://o.test:${port}/ HTTP/1.1\r\nHost: o\r\n${fields}\r\n`.repeat(requests))
+    if (ends) client.socket.end()
+    const count = () => client.received.split('HTTP/1.1 ').length - 1
+    await client.until(({ ending }) => ending !== undefined || count() === requests)
+    return count()
+  }
+
+  it('still gets every answer that comes in time', async () => {
+    expect(await answersTo({ requests: 50, afterMs: 0, limitMs: PATIENCE_MS })).toBe(50)
+  })
+
+  it('does not keep a silent origin waiting for each of its requests', async () => {
+    expect(await answersTo({ requests: 20 })).toBe(1)
+  })
+
+  it('nor does one whose requests are too many to be read ahead', async () => {
+    expect(await answersTo({ requests: 20, fields: `X-Long: ${'x'.repeat(10_000)}\r\n` })).toBe(1)
+  })
+
+  it('waits for slow answers as long as for one, altogether; who has not ended it for as long as for each', async () => {
+    const [ended, open] = await Promise.all(
+      [true, false].map((ends) => answersTo({ requests: 8, afterMs: LIMIT_MS / 3, ends })),
+    )
+    expect(ended).toBeLessThanOrEqual(3)
+    expect(open).toBe(8)
+  })
+})

@@ -125,11 +125,11 @@ test('a prefix table shows every covering prefix, the innermost first', () => {
   const texts = ['0.0.0.0/0', '10.0.0.0/8', '10.1.0.0/16', '10.1.2.0/24', '10.2.0.0/16', '255.255.255.255/32']
   const entries = texts
     .map(cidr)
-    .map(({ base, length, text }) => ({ prefix: { words: base.words, length }, item: text }))
+    .map(({ base, length, text }) => ({ prefix: { words: base.words, length }, entry: texts.indexOf(text) }))
   const table = new PrefixTable(1, entries)
   const covering = (address: string) => {
     const found: string[] = []
-    table.visitNumber(ip(address).words[0] ?? 0, { visit: (item) => found.push(item) })
+    table.visitNumber(ip(address).words[0] ?? 0, { visit: (entry) => found.push(texts[entry] ?? '') })
     return found
   }
   expect(covering('10.1.2.3')).toEqual(['10.1.2.0/24', '10.1.0.0/16', '10.0.0.0/8', '0.0.0.0/0'])
@@ -140,12 +140,11 @@ test('a prefix table shows every covering prefix, the innermost first', () => {
 })
 
 test('a suffix table finds endings of names and mail addresses, whatever the case', () => {
-  const table = new SuffixTable(
-    ['.example.com', '.com', '@corp.example.com'].map((suffix) => ({ suffix, item: suffix })),
-  )
+  const suffixes = ['.example.com', '.com', '@corp.example.com']
+  const table = new SuffixTable(suffixes.map((suffix, entry) => ({ suffix, entry })))
   const endings = (text: string) => {
     const found: string[] = []
-    table.visit(text, { visit: (item) => found.push(item) })
+    table.visit(text, { visit: (entry) => found.push(suffixes[entry] ?? '') })
     return found
   }
   expect(endings('www.EXAMPLE.com')).toEqual(['.com', '.example.com'])

@@ -11,8 +11,8 @@ import {
 } from '../../src/expression/index.ts'
 import type { KnownLists } from '../../src/policy/account.ts'
 import { GATEWAY_SCHEME } from '../../src/policy/fields.ts'
-import { exclusionsOf, isExact } from '../../src/policy/matcher/index-build.ts'
-import { fieldOriginOf, requirementsOf } from '../../src/policy/matcher/index-keys.ts'
+import { IndexedRules } from '../../src/policy/matcher/index-keys.ts'
+import { fieldOriginOf } from '../../src/policy/matcher/key-table.ts'
 import { type LazyFlow, type RememberedUser, RuleMatcher, unknownUser } from '../../src/policy/matcher/rule-matcher.ts'
 import { anyExpression, anyValues } from '../expression/generate.ts'
 import { scheme as languageScheme } from '../expression/support.ts'
@@ -78,12 +78,7 @@ function createPool(scheme: Scheme, seed: number) {
     const parsed = parseExpression(source, scheme)
     if (!parsed.ok) return []
     const { expression } = parsed
-    const indexed = {
-      requirements: requirementsOf(expression),
-      exclusions: exclusionsOf(expression),
-      isExact: isExact(expression),
-    }
-    return [{ source, matches: compileExpression(expression), ...indexed }]
+    return [{ source, expression, matches: compileExpression(expression) }]
   })
   if (rules.length < RULES_IN_POOL / 2) throw new Error('the generator makes expressions the parser refuses')
   const origins = [...scheme.fields.values()].map(({ name }) => fieldOriginOf(name))
@@ -100,7 +95,9 @@ function compareSet(
   const maxPerKey = pick([1, 4, 64], random)
   let lists = randomLists(random)
   let memory = new Map<FieldValues, RememberedUser>()
-  let index = RuleMatcher.build(rules, rules, lists, maxPerKey)
+  const indexed = new IndexedRules()
+  for (const { expression } of rules) indexed.add([expression])
+  let index = RuleMatcher.build(rules, indexed, lists, maxPerKey)
   for (let at = 0; at < FLOWS_PER_SET; at++) {
     if (at === FLOWS_PER_SET / 2) {
       lists = randomLists(random)

@@ -16,16 +16,18 @@ const LISTEN_AND_STOP = `
 `
 const QUEUE_LENGTH = 2
 
-/** The port on `host`. Skip nothing: throws when the kernel still accepts after the queue should be full. */
-export async function silentOrigin(host: string): Promise<number> {
+/** The port on `host`; `room`: how many may still connect, and wait to be accepted for ever. Throws when the kernel still accepts after
+ *  the queue should be full. */
+export async function silentOrigin(host: string, room = 0): Promise<number> {
   const worker = new Worker(LISTEN_AND_STOP, { eval: true, workerData: host })
   const port = await new Promise<number>((resolve, reject) => worker.once('message', resolve).once('error', reject))
-  const fillers = Array.from({ length: QUEUE_LENGTH }, () => connect(port, host).on('error', () => {}))
+  const fillers = Array.from({ length: QUEUE_LENGTH - room }, () => connect(port, host).on('error', () => {}))
   onTestFinished(async () => {
     for (const filler of fillers) filler.destroy()
     await worker.terminate()
   })
   await Promise.all(fillers.map((filler) => new Promise((resolve) => filler.once('connect', resolve))))
+  if (room > 0) return port
   const probe = connect(port, host).on('error', () => {})
   const connected = await Promise.race([
     new Promise((resolve) => probe.once('connect', () => resolve(true))),

@@ -1,6 +1,7 @@
 // Plain sockets for tests: loopback listeners, connections, and waits that end.
 
 import { once } from 'node:events'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Server, type Socket, type TcpNetConnectOpts } from 'node:net'
 import { expect, onTestFinished } from 'vitest'
 import { PATIENCE_MS } from './patience.ts'
@@ -74,4 +75,41 @@ export async function untilRefused(port: number): Promise<void> {
       ),
     )
     .toBe('refused')
+}
+
+export interface OwnConnection {
+  readonly local: string
+  readonly localPort: number
+  readonly remotePort: number
+  /** hexadecimal, as in the kernel's tables: 01 established, 02 SYN sent, 08 close-wait */
+  readonly state: string
+}
+
+/** Connections over IPv4 that this process has a descriptor of (proc_pid_net(5)); none where the system has no such tables. */
+export function ownConnections(): readonly OwnConnection[] {
+  if (process.platform !== 'linux') return []
+  const inodes = new Set(readdirSync('/proc/self/fd').map(inodeOf))
+  return readFileSync('/proc/self/net/tcp', 'latin1')
+    .split('\n')
+    .map((row) => row.trim().split(/\s+/))
+    .filter(([, , , state, , , , , , inode]) => state !== LISTENING && inodes.has(inode))
+    .map(([, local = '', remote = '', state = '']) => {
+      const address = Buffer.from(local.slice(0, 8), 'hex').reverse().join('.')
+      return { local: address, localPort: portOf(local), remotePort: portOf(remote), state }
+    })
+}
+
+const LISTENING = '0A'
+
+function portOf(endpoint: string): number {
+  return Number.parseInt(endpoint.split(':')[1] ?? '', 16)
+}
+
+/** undefined: no socket, or closed meanwhile */
+function inodeOf(fd: string): string | undefined {
+  try {
+    return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1]
+  } catch {
+    return undefined
+  }
 }

@@ -6,7 +6,12 @@ import { ip } from '../../src/net/ip.ts'
 import type { ByteStream } from '../../src/transport/byte-stream.ts'
 import { dialBy, Ear, enginesHere, listenBy, loopback, turns } from '../support/engine-streams.ts'
 import { ownPort } from '../support/own-network.ts'
-import { listen } from '../support/tcp.ts'
+import { PATIENT } from '../support/patience.ts'
+import { silentOrigin } from '../support/silent-origin.ts'
+import { listen, ownConnections } from '../support/tcp.ts'
+
+/** as in /proc/net/tcp */
+const SYN_SENT = '02'
 
 describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('engine %s', (_name, engine) => {
   test('each end knows both endpoints, over IPv4, IPv6, and IPv4 on a socket for both', async () => {
@@ -100,6 +105,38 @@ describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('en
     onTestFinished(() => stream.destroy())
     expect(stream.localEndpoint()?.port).toBe(localPort)
   })
+
+  test.runIf(process.platform === 'linux')(
+    'a dial that hangs at a full backlog leaves no descriptor when it is given up',
+    async () => {
+      const port = await silentOrigin('127.0.0.1')
+      const from = ip('127.0.0.4')
+      const ours = () => ownConnections().filter(({ local, remotePort }) => local === from.text && remotePort === port)
+      const told: string[] = []
+      const hear = { onConnect: () => told.push('connected'), onFailure: () => told.push('failed') }
+      const dials = Array.from({ length: 20 }, (_, at) =>
+        engine.dial({ to: loopback(port), from: { ip: from, port: engine.sharesPorts ? 0 : ownPort(10 + at) } }, hear),
+      )
+      await expect.poll(() => ours().map(({ state }) => state), PATIENT).toEqual(dials.map(() => SYN_SENT))
+      for (const dial of dials) dial.cancel()
+      await expect.poll(ours, PATIENT).toEqual([])
+      expect(told).toEqual([])
+    },
+  )
+
+  test.each(['destroy', 'reset'] as const)(
+    'a stream that nobody has accepted yet, full of what it wrote, is closed by `%s`',
+    async (how) => {
+      const port = await silentOrigin('127.0.0.1', 1)
+      const stream = await dialBy(engine, loopback(port))
+      const { port: local = 0 } = stream.localEndpoint() ?? {}
+      const chunk = Buffer.alloc(256 * 1024, 'x')
+      while (stream.write(chunk));
+      stream.end()
+      stream[how]()
+      await expect.poll(() => ownConnections().filter(({ localPort }) => localPort === local), PATIENT).toEqual([])
+    },
+  )
 
   test('a cancelled dial tells nothing and leaves no connection', async () => {
     const { port, server } = await listen((socket) => socket.resume().on('end', () => socket.end()))

@@ -1,9 +1,9 @@
 // Editing one rule: problems while typing, the effect on the last sessions before saving.
 
 import type { JSX } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useMemo, useState } from 'preact/hooks'
 import { ApiFailure, ask, wordsOf } from '../api/request.ts'
-import type { Account, EgressSettings, Preview, Problem, ReplayOutcome, Rule } from '../api/shapes.ts'
+import type { Account, EgressSettings, Origin, Preview, Problem, ReplayOutcome, Rule } from '../api/shapes.ts'
 import { Drawer } from '../ui/drawer.tsx'
 import { sentence } from '../ui/explanation.tsx'
 import { plural } from '../ui/format.ts'
@@ -24,14 +24,21 @@ export interface RuleEditorProps {
   /** undefined: a new one */
   readonly rule: Rule | undefined
   readonly nextPrecedence: number
-  readonly known: Vocabulary
+  /** without hosts */
+  readonly known: Omit<Vocabulary, 'hosts'>
   /** list id → its type */
   readonly listTypes: ReadonlyMap<string, string>
   readonly onClose: () => void
 }
 
 export function RuleEditor(props: RuleEditorProps): JSX.Element {
-  const { path, rule, nextPrecedence, known, listTypes, onClose } = props
+  const { path, rule, nextPrecedence, listTypes, onClose } = props
+  // asked for here: the lab works out who is let in there
+  const origins = useResource<Origin[]>('/lab/v1/origins').value
+  const known = useMemo(
+    () => ({ ...props.known, hosts: (origins ?? []).map(({ name }) => name).sort() }),
+    [props.known, origins],
+  )
   const [draft, setDraft] = useState<RuleDraft>(rule ?? blank(nextPrecedence))
   const [failure, setFailure] = useState<string>()
   const [busy, setBusy] = useState(false)

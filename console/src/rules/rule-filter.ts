@@ -10,7 +10,7 @@ export const SHOWN_WORDS: Readonly<Record<Shown, string>> = {
   shadowed: 'never reached',
   dead: 'can never match',
   warned: 'with a warning',
-  unused: 'never used',
+  unused: 'unused',
   off: 'switched off',
 }
 
@@ -68,7 +68,7 @@ export function fits(known: KnownRule, filter: RuleFilter, names: ReadonlyMap<st
 function isShown({ rule, checks, count, proven }: KnownRule, show: Shown): boolean {
   if (show === '') return true
   if (show === 'off') return !rule.enabled
-  if (show === 'unused') return (count?.sessions ?? 0) === 0
+  if (show === 'unused') return count?.sessions === 0
   if (show === 'warned') return checks.some(({ severity }) => severity !== 'advice')
   return proven === show
 }

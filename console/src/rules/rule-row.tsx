@@ -3,9 +3,11 @@
 import type { ComponentChildren, JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import type { Check, Rule, RuleCount } from '../api/shapes.ts'
+import { clockOffset } from '../live/traffic.ts'
 import { sentence } from '../ui/explanation.tsx'
 import { Expression, type Mark } from '../ui/expression.tsx'
-import { formatDate, plural } from '../ui/format.ts'
+import { formatDate, formatShort, plural } from '../ui/format.ts'
+import { type Names, withNames } from '../ui/names.ts'
 import { Notice } from '../ui/notice.tsx'
 import type { KnownRule } from './rule-filter.ts'
 
@@ -14,9 +16,6 @@ const SLOTS = [
   ['identity', 'Identity'],
   ['device_posture', 'Device'],
 ] as const
-
-/** Ids that rules speak of → names people know. */
-export type Names = ReadonlyMap<string, string>
 
 export interface RuleRowProps {
   readonly known: KnownRule
@@ -128,9 +127,8 @@ function Flags({ known: { rule, checks, proven } }: { readonly known: KnownRule 
 /** All three expressions on one line, ids as names. */
 function inShort(rule: Rule, names: Names): string {
   const text = [rule.identity, rule.traffic, rule.device_posture].filter((part) => part !== '').join('  and  ')
-  let short = text === '' ? 'any traffic' : text.replaceAll('identity.groups.name', 'groups')
-  for (const [id, name] of names) short = short.replaceAll(`$${id}`, `$${name}`).replaceAll(id, name)
-  return short.replace(/any\(([a-z_.]+)\[\*\] (==|in) ([^()]*)\)/g, '$1 $2 $3')
+  const short = text === '' ? 'any traffic' : text.replaceAll('identity.groups.name', 'groups')
+  return withNames(short, names).replace(/any\(([a-z_.]+)\[\*\] (==|in) ([^()]*)\)/g, '$1 $2 $3')
 }
 
 function LeavesFrom({ rule, colos }: Pick<RuleRowProps, 'colos'> & { readonly rule: Rule }): JSX.Element {
@@ -144,14 +142,15 @@ function LeavesFrom({ rule, colos }: Pick<RuleRowProps, 'colos'> & { readonly ru
 }
 
 function Hits({ rule, count }: { readonly rule: Rule; readonly count: RuleCount | undefined }): JSX.Element {
-  const sessions = count?.sessions ?? 0
-  const last = count?.last_used ?? null
-  if (sessions === 0) return <span class="hits small">never used</span>
+  if (count === undefined) return <span class="hits small" />
+  const { sessions, last_used: last, since } = count
+  if (last === null)
+    return <span class="hits small">unused since {formatShort(Date.parse(since), Date.now() + clockOffset.value)}</span>
   return (
     <span class="hits small">
       <a
         href={`/sessions?rule=${encodeURIComponent(rule.name)}`}
-        title={last === null ? undefined : `last ${formatDate(Date.parse(last))}`}
+        title={`since ${formatDate(Date.parse(since))}; last ${formatDate(Date.parse(last))}`}
       >
         decided {plural(sessions, 'session')}
       </a>
@@ -180,10 +179,14 @@ function More({ known: { rule, checks, count }, names, colos, children }: RuleRo
         <dd>
           <Egress rule={rule} colos={colos} />
         </dd>
-        {last !== null && (
+        {count !== undefined && (
           <>
-            <dt>Last used</dt>
-            <dd>{formatDate(Date.parse(last))}</dd>
+            <dt>Used</dt>
+            <dd>
+              {last === null ? 'by no session' : `by ${plural(count.sessions, 'session')}`} since{' '}
+              {formatDate(Date.parse(count.since))}
+              {last !== null && `, last on ${formatDate(Date.parse(last))}`}
+            </dd>
           </>
         )}
       </dl>

@@ -71,8 +71,8 @@ export interface Vocabulary {
   readonly lists: readonly Named[]
   readonly networks: readonly Named[]
   readonly hosts: readonly string[]
-  /** names of posture checks that rules speak of already */
-  readonly checks: readonly string[]
+  /** posture checks */
+  readonly checks: readonly Named[]
 }
 
 export interface Suggestion {
@@ -132,13 +132,14 @@ function wordsOf(slot: Slot): Suggestion[] {
 function valuesOf(field: string | undefined, known: Vocabulary): Suggestion[] {
   const plain = (values: readonly string[], about: string) =>
     values.map((value) => ({ text: `"${value}"`, name: value, about }))
+  const byId = (things: readonly Named[], about: string) =>
+    things.map(({ id, name }) => ({ text: `"${id}"`, name, about }))
   if (field === undefined) return []
   if (field === 'identity.groups.name') return plain(known.groups, 'group')
   if (field === 'identity.email') return plain(known.people, 'person')
   if (field.startsWith('net.fqdn.')) return plain(known.hosts, 'destination')
-  if (field.startsWith('device_posture.')) return plain(known.checks, 'posture check')
   if (field.endsWith('.continent')) return plain(CONTINENTS, 'continent')
   if (field === 'net.protocol') return plain(['tcp', 'udp'], 'protocol')
-  if (field !== 'net.vnet_id') return []
-  return known.networks.map(({ id, name }) => ({ text: `"${id}"`, name, about: 'virtual network' }))
+  if (field.startsWith('device_posture.')) return byId(known.checks, 'posture check')
+  return field === 'net.vnet_id' ? byId(known.networks, 'virtual network') : []
 }

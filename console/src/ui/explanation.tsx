@@ -3,6 +3,7 @@
 import type { JSX } from 'preact'
 import type { Explanation, Json, PlanStep, RuleTrace } from '../api/shapes.ts'
 import { plural } from './format.ts'
+import { type Names, useNames, withNames } from './names.ts'
 import { Notice } from './notice.tsx'
 import { OutcomeBadge } from './outcome.tsx'
 
@@ -24,6 +25,7 @@ const VERDICT_WORDS: Readonly<Record<PlanStep['verdict'], string>> = {
 }
 
 export function Why({ explanation }: { readonly explanation: Explanation }): JSX.Element {
+  const { names } = useNames()
   const { decision, plan, near_misses: nearMisses } = explanation
   const address = decision.egress?.ipv4 ?? decision.egress?.ipv6
   return (
@@ -62,12 +64,12 @@ export function Why({ explanation }: { readonly explanation: Explanation }): JSX
                 rule {rule} would have matched but for{' '}
                 {parts.map(({ text, value }) => (
                   <span key={text}>
-                    <code>{text}</code> (
+                    <code>{withNames(text, names)}</code> (
                     {value === null ? (
                       'no value'
                     ) : (
                       <>
-                        it is <code>{show(value)}</code>
+                        it is <code>{withNames(show(value), names)}</code>
                       </>
                     )}
                     ){' '}
@@ -78,7 +80,7 @@ export function Why({ explanation }: { readonly explanation: Explanation }): JSX
           </ul>
         </Notice>
       )}
-      <RuleTraces trace={explanation.trace} />
+      <RuleTraces trace={explanation.trace} names={names} />
       <details>
         <summary>What the rules could see</summary>
         <dl class="facts small">
@@ -110,7 +112,7 @@ function Way({ decision }: { readonly decision: Explanation['decision'] }): JSX.
 }
 
 /** The matching rule first where many did not match before it. */
-function RuleTraces({ trace }: { readonly trace: readonly RuleTrace[] }): JSX.Element {
+function RuleTraces({ trace, names }: { readonly trace: readonly RuleTrace[]; readonly names: Names }): JSX.Element {
   const asked = trace.filter(({ skipped }) => skipped === null || !NOT_REACHED.test(skipped))
   const later = trace.filter((rule) => !asked.includes(rule))
   const folded = asked.length > MOST_TRACES ? asked.filter(({ matched }) => !matched) : []
@@ -123,7 +125,7 @@ function RuleTraces({ trace }: { readonly trace: readonly RuleTrace[] }): JSX.El
           <summary class="muted">{plural(folded.length, 'rule')} did not match</summary>
           <ol class="trace">
             {folded.map((rule) => (
-              <RuleTraceItem key={rule.id} rule={rule} />
+              <RuleTraceItem key={rule.id} rule={rule} names={names} />
             ))}
           </ol>
         </details>
@@ -132,7 +134,7 @@ function RuleTraces({ trace }: { readonly trace: readonly RuleTrace[] }): JSX.El
         {asked
           .filter((rule) => !folded.includes(rule))
           .map((rule) => (
-            <RuleTraceItem key={rule.id} rule={rule} />
+            <RuleTraceItem key={rule.id} rule={rule} names={names} />
           ))}
         {later.length > 0 && (
           <li class="muted small">
@@ -149,7 +151,7 @@ function RuleTraces({ trace }: { readonly trace: readonly RuleTrace[] }): JSX.El
 const MOST_TRACES = 8
 const NOT_REACHED = /^not reached/
 
-function RuleTraceItem({ rule }: { readonly rule: RuleTrace }): JSX.Element {
+function RuleTraceItem({ rule, names }: { readonly rule: RuleTrace; readonly names: Names }): JSX.Element {
   return (
     <li class={rule.matched ? 'matched' : ''}>
       <p class="row">
@@ -168,7 +170,8 @@ function RuleTraceItem({ rule }: { readonly rule: RuleTrace }): JSX.Element {
                 <span class="hidden-label">{part.result ? 'true' : 'false'}</span>
               </span>
               <span>
-                <code>{part.text}</code> {part.field !== null && <Held value={part.value} note={part.note} />}
+                <code>{withNames(part.text, names)}</code>{' '}
+                {part.field !== null && <Held value={part.value} note={part.note} names={names} />}
               </span>
             </li>
           ))}
@@ -182,16 +185,17 @@ interface HeldProps {
   readonly value: Json
   /** why there is none */
   readonly note: string | undefined
+  readonly names: Names
 }
 
-function Held({ value, note }: HeldProps): JSX.Element {
+function Held({ value, note, names }: HeldProps): JSX.Element {
   return (
     <span class="muted">
       {value === null ? (
         `has no value${note === undefined ? '' : `: ${quoted(note)}`}`
       ) : (
         <>
-          it is <code>{show(value)}</code>
+          it is <code>{withNames(show(value), names)}</code>
         </>
       )}
     </span>

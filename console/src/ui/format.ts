@@ -32,6 +32,15 @@ export function formatDay(at: number): string {
   return day.format(at)
 }
 
+const dayOfYear = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })
+const minutes = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' })
+
+/** As much as tells it from `now`: `14:05`, `30 Nov`, `30 Nov 2025`. */
+export function formatShort(at: number, now: number): string {
+  if (day.format(at) === day.format(now)) return minutes.format(at)
+  return new Date(at).getFullYear() === new Date(now).getFullYear() ? dayOfYear.format(at) : day.format(at)
+}
+
 export function formatDate(at: number): string {
   return `${day.format(at)}, ${clock.format(at)}`
 }

@@ -5,6 +5,7 @@ import { useState } from 'preact/hooks'
 import { ask, wordsOf } from '../api/request.ts'
 import type { Colo, Network, Person } from '../api/shapes.ts'
 import { location } from '../router.ts'
+import { ColoSwitch, switchColo } from '../ui/colo-switch.tsx'
 import { sentence } from '../ui/explanation.tsx'
 import { plural } from '../ui/format.ts'
 import { Empty, Loading, Notice } from '../ui/notice.tsx'
@@ -71,7 +72,7 @@ function TableCard({
   children: ComponentChildren
 }) {
   return (
-    <section class="card scroll-x" aria-label={label} tabIndex={0}>
+    <section class="card scroll-x table-card" aria-label={label} tabIndex={0}>
       <table>
         <thead>
           <tr>
@@ -91,8 +92,7 @@ function TableCard({
 function Colos({ attempt }: TabProps): JSX.Element {
   const colos = useResource<Colo[]>('/lab/v1/colos')
   if (colos.value === undefined) return <Loading what="data centers" />
-  const change = (colo: Colo) =>
-    attempt(() => ask('PUT', `/lab/v1/colos/${colo.code}`, { body: { up: !colo.up } }).finally(colos.reload))
+  const change = (colo: Colo) => attempt(() => switchColo(colo).finally(colos.reload))
   return (
     <TableCard label="Data centers" heads={['Data center', 'Dedicated IPs', 'State']}>
       {colos.value.map((colo) => (
@@ -108,16 +108,7 @@ function Colos({ attempt }: TabProps): JSX.Element {
             ))}
           </td>
           <td>
-            <button
-              type="button"
-              role="switch"
-              class="switch"
-              aria-checked={colo.up}
-              aria-label={`${colo.code} ${colo.city}`}
-              onClick={() => change(colo)}
-            >
-              {colo.up ? 'up' : 'down'}
-            </button>
+            <ColoSwitch colo={colo} onToggle={() => change(colo)} />
           </td>
         </tr>
       ))}

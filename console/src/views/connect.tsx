@@ -1,15 +1,17 @@
 // How a program or a browser gets its traffic to the lab: addresses, lines to copy, the PAC file, the certificate.
 
-import type { JSX } from 'preact'
+import type { ComponentChildren, JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import type { ListedListener, Person } from '../api/shapes.ts'
 import { urlOf } from '../base.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { sentence } from '../ui/explanation.tsx'
 import { Loading, Notice } from '../ui/notice.tsx'
+import { QrCode } from '../ui/qr-code.tsx'
 import { useResource } from '../ui/resource.ts'
 import { SelectField } from '../ui/select.tsx'
 
+const LOOPBACK = /^(localhost|127\.[\d.]+|\[::1\])$/
 const EVERY_ADDRESS = new Set(['0.0.0.0', '::'])
 const AUTHENTICATION_WORDS: Readonly<Record<ListedListener['authentication'], string>> = {
   required: 'asks for a user',
@@ -23,6 +25,7 @@ export function ConnectView(): JSX.Element {
   const [chosen, setChosen] = useState('')
   const [user, setUser] = useState<string>()
   const all = listeners.value ?? []
+  const forBrowsers = all.find(({ sign_in_page: isPage }) => isPage) ?? all[0]
   const listener = all.find(({ name }) => name === chosen) ?? all[0]
   const who = user ?? people?.[0]?.email ?? ''
   return (
@@ -53,6 +56,8 @@ export function ConnectView(): JSX.Element {
             <p class="muted">{describe(listener)}</p>
           </section>
           <Lines listener={listener} user={who} />
+          <h2>For browsers and phones</h2>
+          <ForBrowsers listener={chosen === '' ? forBrowsers : listener} />
         </>
       )}
     </>
@@ -65,7 +70,6 @@ function Lines({ listener, user }: { readonly listener: ListedListener; readonly
   const isNobody = user === '' || listener.fixed_user !== null || listener.authentication === 'anonymous'
   const login = isNobody ? '' : `${encodeURIComponent(user)}:PASSWORD@`
   const proxy = `${scheme}://${login}${address}`
-  const pac = new URL(urlOf(`/proxy.pac?listener=${encodeURIComponent(listener.name)}`), window.location.href).href
   const curl = `curl -x ${scheme}://${address}${isNobody ? '' : ` -U '${user}:PASSWORD'`} http://ipv4.icanhazip.com/`
   const env = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'].flatMap((name) => [name, name.toLowerCase()])
   const lines = [...env.map((name) => `export ${name}='${proxy}'`), "export NO_PROXY='localhost,127.0.0.1,::1'"].join(
@@ -80,14 +84,40 @@ function Lines({ listener, user }: { readonly listener: ListedListener; readonly
       <Line title="A shell and what runs in it" text={lines} words="Copy environment">
         Programs differ in which of these they read.
       </Line>
-      <Line title="A browser" text={pac} words="Copy PAC address">
-        Give it to the browser as its automatic proxy configuration. People choose their virtual network at{' '}
-        <a href="/me">/me</a>.
+    </div>
+  )
+}
+
+/** A listener with a sign-in page where there is one: its people sign in once, and are not asked by the browser. */
+function ForBrowsers({ listener }: { readonly listener: ListedListener | undefined }): JSX.Element {
+  const pac = new URL(urlOf('/proxy.pac'), window.location.href)
+  if (listener !== undefined) pac.searchParams.set('listener', listener.name)
+  const isLocal = LOOPBACK.test(window.location.hostname)
+  return (
+    <div class="connect-grid">
+      <Line title="Proxy configuration" text={pac.href} words="Copy PAC address">
+        Give it to the browser as its automatic proxy configuration.{' '}
+        {listener?.sign_in_page === true ? 'People sign in on a page' : 'The browser asks for user and password'}, and
+        choose their virtual network at <a href="/me">/me</a>.
       </Line>
-      <Line title="TLS" text="npx egresslab ca > egresslab-ca.pem" words="Copy command">
-        Prints the certificate of the lab’s own authority, for clients that speak TLS to the proxy or to the test
-        origins: <code>curl --cacert egresslab-ca.pem</code>.
+      <Line title="Certificate" text="npx egresslab ca > egresslab-ca.pem" words="Copy command">
+        <a href="/ca.pem" download="egresslab-ca.pem">
+          Download the certificate
+        </a>{' '}
+        of the lab’s own authority, for clients that speak TLS to the proxy or to the test origins (
+        <code>curl --cacert egresslab-ca.pem</code>). Whoever trusts it trusts this lab: use it for tests only.
       </Line>
+      <section class="card card-body stack tight" aria-label="Phone">
+        <h2>On a phone</h2>
+        <div class="row qr-row">
+          <QrCode text={pac.href} label="QR code of the PAC address" />
+          <p class="small muted">
+            The address of the proxy configuration, to enter in the phone’s network settings.
+            {isLocal &&
+              ' This page was opened by an address of this machine alone: open it by the machine’s name on the network first, and let the lab listen there.'}
+          </p>
+        </div>
+      </section>
     </div>
   )
 }
@@ -96,7 +126,7 @@ interface LineProps {
   readonly title: string
   readonly text: string
   readonly words: string
-  readonly children: JSX.Element | (JSX.Element | string | false)[] | string
+  readonly children: ComponentChildren
 }
 
 function Line({ title, text, words, children }: LineProps): JSX.Element {

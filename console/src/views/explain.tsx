@@ -4,7 +4,7 @@
 import type { JSX } from 'preact'
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { ApiFailure, ask } from '../api/request.ts'
-import type { Colo, Explanation, Network, Origin, Person, Position } from '../api/shapes.ts'
+import type { Colo, Explanation, Origin, Person, Position } from '../api/shapes.ts'
 import { urlOf } from '../base.ts'
 import { changes } from '../live/traffic.ts'
 import type { Route } from '../map/routes.ts'
@@ -12,6 +12,7 @@ import { WorldMap } from '../map/world-map.tsx'
 import { location, navigate } from '../router.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { sentence, Why } from '../ui/explanation.tsx'
+import { useNames } from '../ui/names.ts'
 import { Empty, Notice } from '../ui/notice.tsx'
 import { useResource } from '../ui/resource.ts'
 import { SelectField, TextField } from '../ui/select.tsx'
@@ -127,7 +128,7 @@ interface FormProps {
 
 function QuestionForm({ draft, onDraft, onAsk }: FormProps): JSX.Element {
   const users = useResource<Person[]>('/lab/v1/users').value ?? []
-  const networks = useNetworks()
+  const { networks } = useNames()
   const set = (change: Partial<Question>) => onDraft({ ...draft, ...change })
   const submit = (event: SubmitEvent) => {
     event.preventDefault()
@@ -200,21 +201,13 @@ function QuestionForm({ draft, onDraft, onAsk }: FormProps): JSX.Element {
   )
 }
 
-export function useNetworks(): readonly Network[] {
-  const accounts = useResource<readonly { readonly id: string }[]>('/client/v4/accounts').value
-  const id = accounts?.[0]?.id
-  const path =
-    id === undefined ? '/client/v4/accounts' : `/client/v4/accounts/${id}/teamnet/virtual_networks?is_deleted=false`
-  const found = useResource<readonly Network[]>(path).value
-  return id === undefined ? [] : (found ?? [])
-}
-
 function Answer({ answer, question }: { readonly answer: Explanation; readonly question: Question }): JSX.Element {
   const further = answer.further_addresses ?? []
   return (
     <>
       <OutcomeMap answer={answer} question={question} />
-      <div class="card card-body">
+      <div class="card card-body stack">
+        <LetsIn answer={answer} />
         <Why explanation={answer} />
       </div>
       {further.map((other) => (
@@ -227,6 +220,18 @@ function Answer({ answer, question }: { readonly answer: Explanation; readonly q
         </details>
       ))}
     </>
+  )
+}
+
+/** What the destination's allowlist makes of it; nothing where it has none. */
+function LetsIn({ answer: { allowlist, decision } }: { readonly answer: Explanation }): JSX.Element | null {
+  if (allowlist === undefined || allowlist === null) return null
+  const address = decision.egress?.ipv4 ?? decision.egress?.ipv6 ?? 'no address'
+  return (
+    <Notice kind={allowlist.let_in ? 'good' : 'bad'}>
+      {allowlist.service} <strong>{allowlist.let_in ? 'lets in' : 'refuses'}</strong> {address}; its allowlist has{' '}
+      {allowlist.allow.join(', ')}.
+    </Notice>
   )
 }
 

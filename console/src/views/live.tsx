@@ -1,17 +1,19 @@
 // What is happening now: the world, the data centers with their addresses and load, and the last sessions.
 
 import type { JSX } from 'preact'
-import { useMemo, useState } from 'preact/hooks'
-import { ask, wordsOf } from '../api/request.ts'
+import { useCallback, useMemo, useState } from 'preact/hooks'
+import { wordsOf } from '../api/request.ts'
 import type { Account, Colo, Row } from '../api/shapes.ts'
 import { allRows, firstSeen, people, usedColos, version } from '../live/session-store.ts'
 import { load, rate } from '../live/traffic.ts'
 import { type Marked, WorldMap } from '../map/world-map.tsx'
+import { ColoSwitch, switchColo } from '../ui/colo-switch.tsx'
 import { sentence } from '../ui/explanation.tsx'
 import { formatTime, plural } from '../ui/format.ts'
 import { Empty, Loading, Notice } from '../ui/notice.tsx'
 import { LetIn, OUTCOME_WORDS, OutcomeBadge, OutcomeShape, type Tone, toneOf } from '../ui/outcome.tsx'
 import { type Resource, useResource } from '../ui/resource.ts'
+import { type Played, ReplayBar, routesPlayed } from './live-replay.tsx'
 
 const LATEST = 8
 const LEGEND: readonly Tone[] = ['dedicated', 'dedicated-fallback', 'balanced', 'default', 'exempt', 'failed']
@@ -22,11 +24,14 @@ export function LiveView(): JSX.Element {
   const index = useMemo(() => new Map((colos.value ?? []).map((colo) => [colo.code, colo])), [colos.value])
   const shown = useShownColos(colos.value)
   const marks = usePeople()
+  const [played, setPlayed] = useState<Played>()
+  const move = useCallback((row: number) => setPlayed((before) => before && { ...before, row }), [])
+  const routes = useMemo(() => played && routesPlayed(played), [played])
 
   const toggle = async (colo: Colo) => {
     try {
       setFailure(undefined)
-      await ask('PUT', `/lab/v1/colos/${colo.code}`, { body: { up: !colo.up } })
+      await switchColo(colo)
       colos.reload()
     } catch (thrown) {
       setFailure(wordsOf(thrown))
@@ -38,11 +43,32 @@ export function LiveView(): JSX.Element {
       <div class="view-head">
         <h1>Live</h1>
         <Pulse />
+        <Misses />
+        <span class="row push">
+          <button
+            type="button"
+            class="small"
+            disabled={version.value >= 0 && allRows().length === 0}
+            aria-pressed={played !== undefined}
+            onClick={() => setPlayed(played === undefined ? { rows: [...allRows()], row: 0 } : undefined)}
+          >
+            Replay sessions
+          </button>
+          <a href="/matrix">Who leaves from where</a>
+        </span>
       </div>
+      {played !== undefined && <ReplayBar played={played} onMove={move} onEnd={() => setPlayed(undefined)} />}
       {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
       <div class="live-grid">
         <figure class="card map-card">
-          <WorldMap colos={index} shown={shown} people={marks} onColo={toggle} label="Map of live connections" />
+          <WorldMap
+            colos={index}
+            shown={shown}
+            people={marks}
+            onColo={toggle}
+            {...(routes === undefined ? {} : { routes })}
+            label={played === undefined ? 'Map of live connections' : 'Map of replayed connections'}
+          />
           <figcaption class="legend">
             {LEGEND.map((tone) => (
               <span key={tone} class={`legend-entry tone-${tone}`}>
@@ -58,7 +84,7 @@ export function LiveView(): JSX.Element {
         </figure>
         <ColoList colos={colos} shown={shown} onToggle={toggle} />
       </div>
-      <Latest />
+      <Latest played={played} />
     </>
   )
 }
@@ -67,6 +93,24 @@ function Pulse(): JSX.Element {
   return (
     <p class="muted">
       {plural(load.value.open, 'open session')} · {rate.value.toLocaleString('en')} per second
+    </p>
+  )
+}
+
+/** What went wrong among the sessions this page knows. */
+function Misses(): JSX.Element | null {
+  const known = version.value
+  const [refused, failed] = useMemo(() => {
+    const rows = known < 0 ? [] : allRows()
+    return [rows.filter((row) => row.let_in === false).length, rows.filter((row) => toneOf(row) === 'failed').length]
+  }, [known])
+  if (refused + failed === 0) return null
+  return (
+    <p class="row small" role="status">
+      {refused > 0 && (
+        <a class="let-out" href="/sessions?let_in=refused">{`${refused.toLocaleString('en')} refused`}</a>
+      )}
+      {failed > 0 && <a class="let-out" href="/sessions?outcome=failed">{`${failed.toLocaleString('en')} failed`}</a>}
     </p>
   )
 }
@@ -119,23 +163,21 @@ function ColoList({ colos, shown, onToggle }: ColoListProps): JSX.Element {
               <span>
                 <strong>{colo.code}</strong> <span class="muted">{colo.city}</span>
               </span>
-              <button
-                type="button"
-                role="switch"
-                class="switch"
-                aria-checked={colo.up}
-                aria-label={`${colo.code} ${colo.city}`}
-                onClick={() => onToggle(colo)}
-              >
-                {colo.up ? 'up' : 'down'}
-              </button>
+              <ColoSwitch colo={colo} onToggle={() => onToggle(colo)} />
             </div>
             {colo.dedicated_ips.map(({ ipv4, ipv6 }) => (
               <p key={`${ipv4} ${ipv6}`} class="mono small">
                 {ipv4} {ipv6 !== null && <span class="muted">{ipv6}</span>}
               </p>
             ))}
-            <ColoLoad sessions={by_colo[colo.code] ?? 0} limit={limit * Math.max(1, colo.dedicated_ips.length)} />
+            <div class="row spread">
+              <ColoLoad sessions={by_colo[colo.code] ?? 0} limit={limit * Math.max(1, colo.dedicated_ips.length)} />
+              {colo.up && colo.dedicated_ips.length > 0 && (
+                <a class="small" href={`/matrix?down=${colo.code}`}>
+                  matrix without {colo.code}
+                </a>
+              )}
+            </div>
           </li>
         ))}
       </ul>
@@ -158,12 +200,13 @@ function ColoLoad({ sessions, limit }: { readonly sessions: number; readonly lim
   )
 }
 
-function Latest(): JSX.Element {
-  const rows = version.value < 0 ? [] : allRows().slice(-LATEST).reverse()
+function Latest({ played }: { readonly played: Played | undefined }): JSX.Element {
+  const known = version.value < 0 ? [] : (played?.rows.slice(0, played.row + 1) ?? allRows())
+  const rows = known.slice(-LATEST).reverse()
   return (
     <section class="card" aria-labelledby="latest-title">
       <header>
-        <h2 id="latest-title">Latest sessions</h2>
+        <h2 id="latest-title">{played === undefined ? 'Latest sessions' : 'Latest sessions then'}</h2>
         <a href="/sessions">All sessions</a>
       </header>
       {rows.length === 0 ? (

@@ -3,7 +3,7 @@
 import type { JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import { wordsOf } from '../api/request.ts'
-import type { Account, Check, Health, Origin, Person, Rule, RuleCount } from '../api/shapes.ts'
+import type { Account, Check, Health, Person, Rule, RuleCount } from '../api/shapes.ts'
 import { location, navigate } from '../router.ts'
 import { inOrder, moveRule, moveRuleBefore, replaceRule, rulesPath } from '../rules/rule-changes.ts'
 import { RuleEditor } from '../rules/rule-editor.tsx'
@@ -21,6 +21,7 @@ import { CheckWords, RuleRow } from '../rules/rule-row.tsx'
 import type { Vocabulary } from '../rules/vocabulary.ts'
 import { sentence } from '../ui/explanation.tsx'
 import { plural } from '../ui/format.ts'
+import { useNames } from '../ui/names.ts'
 import { Empty, Loading, Notice } from '../ui/notice.tsx'
 import { useAccountPath, useResource } from '../ui/resource.ts'
 import { SelectField } from '../ui/select.tsx'
@@ -38,7 +39,7 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
   const checks = useResource<Check[]>('/lab/v1/checks').value
   const counts = useResource<RuleCount[]>('/lab/v1/counters', { everyMs: COUNT_MS }).value
   const isReadOnly = useResource<Health>('/lab/v1/health').value?.rules_from === 'file'
-  const { known, names, listTypes, colos } = useVocabulary(account, rules.value)
+  const { known, names, listTypes, colos } = useVocabulary()
   const [editing, setEditing] = useState<Rule | 'new'>()
   const [opened, setOpened] = useState<ReadonlySet<string>>(new Set())
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set())
@@ -313,43 +314,30 @@ function MoveTo({ rule, ordered, onStep, onMove }: MoveToProps): JSX.Element {
   )
 }
 
-interface Listed {
-  readonly id: string
-  readonly name: string
-  readonly type: string
-}
-
 /** The names that the lab knows, for finding, showing and writing rules. */
-function useVocabulary(account: string, rules: readonly Rule[] | undefined) {
-  const networks = useResource<Listed[]>(`${account}/teamnet/virtual_networks?is_deleted=false`).value
-  const lists = useResource<Listed[]>(`${account}/gateway/lists`).value
+function useVocabulary() {
+  const { networks, lists, checks, names } = useNames()
   const people = useResource<Person[]>('/lab/v1/users').value
-  const origins = useResource<Origin[]>('/lab/v1/origins').value
   const owned = useResource<Account>('/lab/v1/account').value?.dedicated_ips
   return useMemo(() => {
-    const known: Vocabulary = {
+    const known: Omit<Vocabulary, 'hosts'> = {
       groups: sortedSet((people ?? []).flatMap(({ groups }) => groups)),
       people: sortedSet((people ?? []).map(({ email }) => email)),
-      lists: lists ?? [],
-      networks: networks ?? [],
-      hosts: sortedSet((origins ?? []).map(({ name }) => name)),
-      checks: sortedSet((rules ?? []).flatMap(({ device_posture: text }) => quotedIn(text))),
+      lists,
+      networks,
+      checks,
     }
     return {
       known,
-      names: new Map([...(networks ?? []), ...(lists ?? [])].map(({ id, name }) => [id, name] as const)),
-      listTypes: new Map((lists ?? []).map(({ id, type }) => [id, type] as const)),
+      names,
+      listTypes: new Map(lists.map(({ id, type }) => [id, type] as const)),
       colos: new Map((owned ?? []).flatMap(({ ipv4, colo }) => (ipv4 === null ? [] : [[ipv4, colo] as const]))),
     }
-  }, [networks, lists, people, origins, owned, rules])
+  }, [networks, lists, checks, names, people, owned])
 }
 
 function sortedSet(values: readonly string[]): string[] {
   return [...new Set(values)].sort()
-}
-
-function quotedIn(text: string): string[] {
-  return [...text.matchAll(/"([^"]*)"/g)].map(([, quoted = '']) => quoted)
 }
 
 function General({

@@ -5,15 +5,15 @@ import { useState } from 'preact/hooks'
 import { ask, wordsOf } from '../api/request.ts'
 import type { Person, Verification } from '../api/shapes.ts'
 import { sentence } from '../ui/explanation.tsx'
+import { useNames } from '../ui/names.ts'
 import { Notice } from '../ui/notice.tsx'
 import { useResource } from '../ui/resource.ts'
 import { SelectField } from '../ui/select.tsx'
 import { VerifiedAnswers } from '../ui/verified-answers.tsx'
-import { useNetworks } from './explain.tsx'
 
 export function VerifyForm(): JSX.Element {
   const users = useResource<Person[]>('/lab/v1/users').value ?? []
-  const networks = useNetworks()
+  const { networks } = useNames()
   const [chosen, setUser] = useState('')
   const [vnet, setVnet] = useState('')
   const [password, setPassword] = useState('')

@@ -2,7 +2,7 @@
 
 import type { Stored } from '../../config/lab-state.ts'
 import { invalidField, notFound } from '../api-error.ts'
-import { PAC_CONTENT_TYPE } from '../lab/generated-pac.ts'
+import { PAC_CONTENT_TYPE } from '../lab/client-files.ts'
 import { type ApiResponse, listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { PAGING, pagingOf } from '../select.ts'

@@ -1,5 +1,6 @@
-// `/metrics` in the Prometheus text format (version 0.0.4).
+// What the lab counts, as metric families: for `/metrics` in the Prometheus text format (version 0.0.4), and for OTLP.
 
+import type { MetricFamily, MetricSample } from '../../log/otlp.ts'
 import type { DatagramCounts } from '../../proxy/counters.ts'
 import type { DnsPort, StatusPort } from '../ports.ts'
 import type { ApiResponse } from '../response.ts'
@@ -20,15 +21,22 @@ export const METRIC_ROUTES: readonly Route[] = [
   },
 ]
 
-type Labels = Readonly<Record<string, string>>
-type Sample = readonly [labels: Labels, value: number]
+async function metrics(call: RouteCall): Promise<ApiResponse> {
+  const body = (await metricFamilies(call)).map(formatFamily).join('')
+  return { kind: 'text', status: 200, contentType: METRICS_CONTENT_TYPE, body }
+}
 
-async function metrics({ ports, tally, access }: RouteCall): Promise<ApiResponse> {
+/** Every metric as it is now, in the order of `/metrics`. */
+export async function metricFamilies({
+  ports,
+  tally,
+  access,
+}: Pick<RouteCall, 'ports' | 'tally' | 'access'>): Promise<readonly MetricFamily[]> {
   const { status, sessions, plane, traffic } = ports
   const counts = status.counts()
   const snapshot = plane.current()
   const standing = traffic?.standing() ?? { workers: 1, revision: snapshot.revision }
-  const body = [
+  return [
     family('egresslab_info', 'gauge', 'version and engine of the lab', [[{ version: status.version }, 1]]),
     family(
       'egresslab_sessions_total',
@@ -73,11 +81,13 @@ async function metrics({ ports, tally, access }: RouteCall): Promise<ApiResponse
     family('egresslab_colos_down', 'gauge', 'data centers that are down', [[{}, snapshot.account.colosDown.size]]),
     ...accessFamilies(ports.tokens.list().length, access.counts()),
     family('egresslab_troubles', 'gauge', 'current problems', [[{}, (await status.troubles()).length]]),
-  ].join('')
-  return { kind: 'text', status: 200, contentType: METRICS_CONTENT_TYPE, body }
+  ]
 }
 
-function accessFamilies(tokens: number, { streams, refused }: ReturnType<RouteCall['access']['counts']>): string[] {
+function accessFamilies(
+  tokens: number,
+  { streams, refused }: ReturnType<RouteCall['access']['counts']>,
+): MetricFamily[] {
   return [
     family('egresslab_api_tokens', 'gauge', 'named tokens that are good', [[{}, tokens]]),
     family('egresslab_api_streams', 'gauge', 'event streams open now, by token', asSamples('token', [...streams])),
@@ -90,7 +100,7 @@ function accessFamilies(tokens: number, { streams, refused }: ReturnType<RouteCa
   ]
 }
 
-function portLimitFamilies({ refused, pressure }: ReturnType<StatusPort['portLimit']>): string[] {
+function portLimitFamilies({ refused, pressure }: ReturnType<StatusPort['portLimit']>): MetricFamily[] {
   const reached = 'times that the connections of an egress address to one destination reached a share of the limit'
   return [
     family('egresslab_port_leases_refused_total', 'counter', 'connections refused because no port was free', [
@@ -100,7 +110,7 @@ function portLimitFamilies({ refused, pressure }: ReturnType<StatusPort['portLim
   ]
 }
 
-function egressHealthFamilies({ outages, faults }: ReturnType<StatusPort['egressHealth']>): string[] {
+function egressHealthFamilies({ outages, faults }: ReturnType<StatusPort['egressHealth']>): MetricFamily[] {
   return [
     family(
       'egresslab_egress_faults_total',
@@ -117,7 +127,7 @@ function egressHealthFamilies({ outages, faults }: ReturnType<StatusPort['egress
   ]
 }
 
-function dnsFamilies(dns: DnsPort | undefined): string[] {
+function dnsFamilies(dns: DnsPort | undefined): MetricFamily[] {
   if (dns === undefined) return []
   const { queries, placeholders, exhausted } = dns.counts()
   const short = 'queries that got no placeholder because the range is exhausted'
@@ -129,7 +139,7 @@ function dnsFamilies(dns: DnsPort | undefined): string[] {
   ]
 }
 
-function datagramFamilies({ associations, sent, received, dropped }: DatagramCounts): string[] {
+function datagramFamilies({ associations, sent, received, dropped }: DatagramCounts): MetricFamily[] {
   return [
     family('egresslab_udp_associations', 'gauge', 'UDP associations open now', [[{}, associations]]),
     family('egresslab_udp_datagrams_total', 'counter', 'datagrams relayed', [
@@ -146,10 +156,10 @@ function datagramFamilies({ associations, sent, received, dropped }: DatagramCou
 }
 
 /** Rules by the name they have now, or had when they were last used. */
-function sessionSamples(tally: RouteCall['tally'], plane: RouteCall['ports']['plane']): Sample[] {
+function sessionSamples(tally: RouteCall['tally'], plane: RouteCall['ports']['plane']): MetricSample[] {
   const { active, skipped } = plane.current().ruleset
   const names = new Map([
-    ...tally.rules().map(({ rule, name }) => [rule, name] as const),
+    ...tally.ruleNames(),
     ...[...active, ...skipped].map(({ rule }) => [rule.id, rule.name] as const),
   ])
   return tally
@@ -160,27 +170,46 @@ function sessionSamples(tally: RouteCall['tally'], plane: RouteCall['ports']['pl
     ])
 }
 
-function asSamples(label: string, entries: readonly (readonly [string, number])[]): Sample[] {
+function asSamples(label: string, entries: readonly (readonly [string, number])[]): MetricSample[] {
   return entries.map(([name, value]) => [{ [label]: name }, value])
 }
 
-function family(name: string, type: string, help: string, samples: readonly Sample[]): string {
-  const lines = samples.map(([labels, value]) => `${name}${formatLabels(labels)} ${value}\n`)
+function family(name: string, type: 'counter' | 'gauge', help: string, samples: readonly MetricSample[]): MetricFamily {
+  return { name, type, help, samples }
+}
+
+function decisionHistogram(decisions: RouteCall['tally']['decisions']): MetricFamily {
+  const help = 'time to evaluate the rules for one session'
+  const { buckets, count, seconds: sum } = decisions
+  return { name: 'egresslab_decision_seconds', type: 'histogram', help, bounds: DECISION_BUCKETS, buckets, count, sum }
+}
+
+function formatFamily(metric: MetricFamily): string {
+  const { name, help, type } = metric
+  const lines =
+    metric.type === 'histogram'
+      ? histogramLines(metric)
+      : metric.samples.map(([labels, value]) => `${name}${formatLabels(labels)} ${value}\n`)
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
 }
 
-function decisionHistogram({ buckets, count, seconds }: RouteCall['tally']['decisions']): string {
-  const name = 'egresslab_decision_seconds'
-  let sum = 0
-  const lines = DECISION_BUCKETS.map((bound, at) => {
-    sum += buckets[at] ?? 0
-    return `${name}_bucket{le="${bound}"} ${sum}\n`
+/** Buckets are cumulative here. */
+function histogramLines({
+  name,
+  bounds,
+  buckets,
+  count,
+  sum,
+}: MetricFamily & { readonly type: 'histogram' }): string[] {
+  let below = 0
+  const lines = bounds.map((bound, at) => {
+    below += buckets[at] ?? 0
+    return `${name}_bucket{le="${bound}"} ${below}\n`
   })
-  const head = `# HELP ${name} time to evaluate the rules for one session\n# TYPE ${name} histogram\n`
-  return `${head}${lines.join('')}${name}_bucket{le="+Inf"} ${count}\n${name}_sum ${seconds}\n${name}_count ${count}\n`
+  return [...lines, `${name}_bucket{le="+Inf"} ${count}\n${name}_sum ${sum}\n${name}_count ${count}\n`]
 }
 
-function formatLabels(labels: Labels): string {
+function formatLabels(labels: MetricSample[0]): string {
   const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`)
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
 }

@@ -63,7 +63,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     answers: { kind: 'list', schema: LISTENER },
     handle: ({ ports }) =>
       listOf(
-        ports.listeners().map(({ name, host, port, authentication, fixedUser, virtualNetwork, tls }) => ({
+        ports.listeners().map(({ name, host, port, authentication, fixedUser, virtualNetwork, tls, endpoint }) => ({
           name,
           host,
           port,
@@ -71,6 +71,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
           fixed_user: fixedUser ?? null,
           virtual_network: virtualNetwork ?? null,
           tls: tls?.mode ?? 'optional',
+          sign_in_page: endpoint?.signIn === 'page',
         })),
       ),
   },
@@ -179,6 +180,7 @@ async function health({ ports, access }: RouteCall) {
     time: new Date(plane.now()).toISOString(),
     started_at: new Date(status.startedAt).toISOString(),
     rules_from: plane.rulesFromFile ? 'file' : 'api',
+    dns: ports.dns?.endpoints().map(({ ip, port }) => ({ host: ip.text, port })) ?? [],
     access: accessNow(ports, access),
   })
 }

@@ -7,14 +7,6 @@ import type { SessionRecord } from '../../proxy/session-record.ts'
 /** Upper bounds of the decision-time histogram, in seconds. */
 export const DECISION_BUCKETS = [1e-6, 5e-6, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 1e-2] as const
 
-export interface RuleSessionCount {
-  readonly rule: string
-  readonly name: string
-  readonly sessions: number
-  /** lab time of the last one, RFC 3339 */
-  readonly lastUsed: string
-}
-
 export interface SessionCount {
   readonly outcome: string
   readonly rule: string
@@ -25,7 +17,8 @@ export interface SessionCount {
 
 export interface SessionTotals {
   add(record: SessionRecord): void
-  rules(): readonly RuleSessionCount[]
+  /** names of rules that decided, as they were then, by id */
+  ruleNames(): ReadonlyMap<string, string>
   sessions(): readonly SessionCount[]
   errors(): ReadonlyMap<string, number>
   readonly bytes: { readonly received: number; readonly sent: number }
@@ -35,7 +28,7 @@ export interface SessionTotals {
 
 /** `egressOf`: what an egress address is counted as. */
 export function createSessionTotals(egressOf: (address: string) => string): SessionTotals {
-  const rules = new Map<string, RuleSessionCount>()
+  const ruleNames = new Map<string, string>()
   const sessions = new Map<string, SessionCount>()
   const errors = new Map<string, number>()
   const buckets = new Array<number>(DECISION_BUCKETS.length + 1).fill(0)
@@ -58,16 +51,13 @@ export function createSessionTotals(egressOf: (address: string) => string): Sess
       const outcome = Lab.outcome ?? 'none'
       const key = `${outcome} ${rule} ${egress}`
       sessions.set(key, { outcome, rule, egress, sessions: (sessions.get(key)?.sessions ?? 0) + 1 })
-      if (rule !== '') {
-        const before = rules.get(rule)?.sessions ?? 0
-        rules.set(rule, { rule, name, sessions: before + 1, lastUsed: record.SessionStartTime })
-      }
+      if (rule !== '') ruleNames.set(rule, name)
       if (Lab.error !== undefined) errors.set(Lab.error.code, (errors.get(Lab.error.code) ?? 0) + 1)
       if (Lab.outcome !== undefined) addDecision(record.RuleEvaluationDurationMs)
       bytes.received += record.BytesReceived
       bytes.sent += record.BytesSent
     },
-    rules: () => [...rules.values()],
+    ruleNames: () => ruleNames,
     sessions: () => [...sessions.values()],
     errors: () => errors,
     bytes,

@@ -116,7 +116,8 @@ export const SESSION_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/counters',
-    summary: 'finished sessions per rule since the start, including rules with 0',
+    summary:
+      'finished sessions per rule, since when they are counted, and the last one; the session log is read back at the start',
     access: 'token',
     answers: { kind: 'list', schema: RULE_COUNT },
     looksAtTraffic: true,
@@ -242,16 +243,29 @@ function endpointText(address: string, port: number): string {
   return address === '' ? '' : `${address.includes(':') ? `[${address}]` : address}:${port}`
 }
 
-function counters({ ports, tally }: RouteCall) {
-  const counted = new Map(tally.rules().map((count) => [count.rule, count]))
-  const { active, skipped } = ports.plane.current().ruleset
-  const rules = [...active, ...skipped].map(({ rule }) => rule).sort((a, b) => a.precedence - b.precedence)
+async function counters({ ports }: RouteCall): Promise<ApiResponse> {
+  const { since, rules: uses } = await ports.ruleUses.counted()
+  const { ruleset, state } = ports.plane.current()
+  const rules = [...ruleset.active, ...ruleset.skipped].map(({ rule }) => rule)
   return listOf(
-    rules.map(({ id, name, precedence }) => {
-      const count = counted.get(id)
-      return { rule: id, name, precedence, sessions: count?.sessions ?? 0, last_used: count?.lastUsed ?? null }
-    }),
+    rules
+      .sort((a, b) => a.precedence - b.precedence)
+      .map(({ id, name, precedence }) => {
+        const use = uses.get(id)
+        const counts = { sessions: use?.sessions ?? 0, last_used: use === undefined ? null : timeText(use.lastUsed) }
+        return {
+          rule: id,
+          name,
+          precedence,
+          ...counts,
+          since: timeText(Math.max(since, state.rule.get(id)?.createdAt ?? 0)),
+        }
+      }),
   )
+}
+
+function timeText(ms: number): string {
+  return new Date(ms).toISOString()
 }
 
 /** Whoever comes back after a break gets the sessions that finished in between, as far as they are remembered. */

@@ -101,6 +101,7 @@ export const HEALTH = object(
     time: TIME,
     started_at: TIME,
     rules_from: Type.Enum(['file', 'api']),
+    dns: Type.Array(object({ host: TEXT, port: COUNT }), { description: 'where Gateway DNS really listens' }),
     access: object({
       tokens: COUNT,
       people: COUNT,
@@ -121,6 +122,8 @@ export const LISTENER = object(
     fixed_user: NOTHING_OR_TEXT,
     virtual_network: NOTHING_OR_TEXT,
     tls: Type.Enum(['required', 'optional', 'refused']),
+    /** people sign in on a page: it is made for browsers */
+    sign_in_page: FLAG,
   },
   'ListedListener',
 )

@@ -123,9 +123,20 @@ const LAB_RECORD = object(
     requests: Type.Optional(COUNT),
     exchanges: Type.Optional(
       Type.Array(
-        object({ at: TIME, method: TEXT, path: TEXT, status: COUNT, durationMs: DURATION_MS }, 'HttpExchange'),
+        object(
+          {
+            at: TIME,
+            method: TEXT,
+            path: TEXT,
+            status: COUNT,
+            durationMs: DURATION_MS,
+            traceparent: Type.Optional(TEXT),
+          },
+          'HttpExchange',
+        ),
       ),
     ),
+    traceparent: Type.Optional(TEXT),
   },
   'LabRecord',
 )
@@ -188,7 +199,7 @@ export const SESSION_RECORD = object(
 export const FORGOTTEN = object({ forgotten: COUNT }, 'ForgottenSessions')
 
 export const RULE_COUNT = object(
-  { rule: TEXT, name: TEXT, precedence: Type.Integer(), sessions: COUNT, last_used: nullable(TIME) },
+  { rule: TEXT, name: TEXT, precedence: Type.Integer(), sessions: COUNT, last_used: nullable(TIME), since: TIME },
   'RuleCount',
 )
 

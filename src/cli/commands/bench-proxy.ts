@@ -2,6 +2,7 @@
 
 import { type Command, Option } from 'commander'
 import type { ProxyBenchSummary } from '../../load-test/bench-proxy.ts'
+import { histogramJson, renderHistogram, withHistogram, writeHistogram } from '../render/render-histogram.ts'
 import { createProgressBar, type Io, renderTable, stylesFor, writeJson } from '../terminal.ts'
 import { type VerbContext, wholeNumber, withConfig, withJson, workerCount } from '../verb.ts'
 
@@ -14,32 +15,44 @@ interface Options {
   readonly concurrency?: number
   readonly seconds: number
   readonly workers: number
+  readonly histogram?: string
 }
 
 /** Adds `proxy` to the command `bench`. */
 export function registerBenchProxy(bench: Command, { io, action }: VerbContext): void {
-  withJson(withConfig(bench.command('proxy')))
+  withHistogram(withJson(withConfig(bench.command('proxy'))))
     .description('load-tests the proxy against a built-in origin and measures the proxy’s processor time')
     .addOption(new Option('--mode <mode>', 'kind of operation').choices(MODES).default('connect'))
     .option('--concurrency <n>', 'concurrent operations (default: 50; relay: 4)', wholeNumber)
     .option('--seconds <n>', 'duration', wholeNumber, 10)
     .option('--workers <n>', 'worker threads of the proxy', workerCount, 1)
     .action(
-      action(async ({ config, mode, seconds, workers, concurrency = mode === 'relay' ? 4 : 50, json }: Options) => {
-        const progress = createProgressBar(io, `${mode}, ${concurrency} at a time, ${seconds} s`)
-        const { benchProxyOn } = await import('../../load-test/bench-proxy.ts')
-        const summary = await benchProxyOn({
-          configFile: config,
+      action(
+        async ({
+          config,
           mode,
-          concurrency,
           seconds,
           workers,
-          onProgress: progress.show,
-        }).finally(progress.clear)
-        if (json) writeJson(io, asDocument(summary))
-        else report(io, summary)
-        return summary.failures > 0 || summary.operations === 0 ? 1 : 0
-      }),
+          concurrency = mode === 'relay' ? 4 : 50,
+          json,
+          histogram,
+        }: Options) => {
+          const progress = createProgressBar(io, `${mode}, ${concurrency} at a time, ${seconds} s`)
+          const { benchProxyOn } = await import('../../load-test/bench-proxy.ts')
+          const summary = await benchProxyOn({
+            configFile: config,
+            mode,
+            concurrency,
+            seconds,
+            workers,
+            onProgress: progress.show,
+          }).finally(progress.clear)
+          if (histogram !== undefined) writeHistogram(histogram, `one operation (${mode})`, summary.buckets)
+          if (json) writeJson(io, asDocument(summary))
+          else report(io, summary)
+          return summary.failures > 0 || summary.operations === 0 ? 1 : 0
+        },
+      ),
     )
 }
 
@@ -58,6 +71,7 @@ function asDocument(summary: ProxyBenchSummary) {
     bytes,
     bytes_per_processor_second: summary.processorSeconds === 0 ? null : Math.round(bytes / summary.processorSeconds),
     latency_ns: latency,
+    histogram: histogramJson(summary.buckets),
     rss_mb: round(rssBytes / 1e6, 1),
   }
 }
@@ -76,6 +90,7 @@ function report(io: Io, summary: ProxyBenchSummary): void {
   else for (const at of ['p50', 'p90', 'p99', 'max'] as const) rows.push([at, `${round(latency[at] / 1e6, 2)} ms`])
   if (failures > 0) rows.push([style.bad('failed'), `${failures}; the first: ${failure}`])
   io.stdout.write(renderTable(rows))
+  if (mode !== 'relay') io.stdout.write(`\n${renderHistogram(summary.buckets, style.accent)}`)
   if (processorSeconds === 0) io.stdout.write('too short to measure processor time: increase --seconds\n')
 }
 

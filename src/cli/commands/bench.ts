@@ -3,6 +3,13 @@
 import { type Command, Option } from 'commander'
 import { counted } from '../../errors/counted.ts'
 import type { DecideBenchSummary } from '../../load-test/bench-decide.ts'
+import {
+  durationText,
+  histogramJson,
+  renderHistogram,
+  withHistogram,
+  writeHistogram,
+} from '../render/render-histogram.ts'
 import { createProgressBar, type Io, renderTable, stylesFor, writeJson } from '../terminal.ts'
 import { type RegisterVerb, wholeNumber, withConfig, withJson } from '../verb.ts'
 import { registerBenchProxy } from './bench-proxy.ts'
@@ -17,6 +24,7 @@ interface Options {
   readonly threads: number
   readonly seconds: number
   readonly seed: number
+  readonly histogram?: string
 }
 
 export const registerBench: RegisterVerb = (program, context) => {
@@ -26,7 +34,7 @@ export const registerBench: RegisterVerb = (program, context) => {
 }
 
 const registerDecide = (bench: Command, { io, action }: Parameters<RegisterVerb>[1]) => {
-  withJson(withConfig(bench.command('decide')))
+  withHistogram(withJson(withConfig(bench.command('decide'))))
     .description('load-tests rule evaluation: a synthetic rule set, or the configuration’s rules')
     .option('--rules <n>', 'number of synthetic rules (default: use the rules of the configuration)', wholeNumber)
     .option('--connections <n>', 'number of distinct connections', wholeNumber, 50_000)
@@ -43,7 +51,7 @@ const registerDecide = (bench: Command, { io, action }: Parameters<RegisterVerb>
     .option('--seconds <n>', 'duration', wholeNumber, 10)
     .option('--seed <n>', 'seed of the synthetic rules', wholeNumber, 1)
     .action(
-      action(async ({ config, rules, json, ...options }: Options) => {
+      action(async ({ config, rules, json, histogram, ...options }: Options) => {
         const progress = createProgressBar(io, `deciding for ${options.seconds} s on ${options.threads} thread(s)`)
         const { benchDecideOn } = await import('../../load-test/bench-decide.ts')
         const summary = await benchDecideOn({
@@ -51,6 +59,7 @@ const registerDecide = (bench: Command, { io, action }: Parameters<RegisterVerb>
           rules: rules ?? { configFile: config },
           onProgress: progress.show,
         }).finally(progress.clear)
+        if (histogram !== undefined) writeHistogram(histogram, 'one decision', summary.buckets)
         if (json) writeJson(io, asDocument(summary))
         else report(io, summary)
         return 0
@@ -70,6 +79,7 @@ function asDocument(summary: DecideBenchSummary) {
     processor_ns: round(summary.processorNs, 0),
     matched: round(summary.matched, 3),
     latency_ns: summary.latencyNs,
+    histogram: histogramJson(summary.buckets),
     from_cache: round(summary.known, 3),
     not_from_cache_ns: summary.unknownNs,
     compile_ms: round(summary.compileMs, 1),
@@ -92,39 +102,19 @@ function report(io: Io, summary: DecideBenchSummary): void {
     ['rate', style.strong(`${counted(Math.round(summary.decisionsPerSecond), 'decision')} per second`)],
     ['processor', `${round(summary.processorNs, 0)} ns of one thread per decision, on average`],
     ['memory', `${round(summary.rssBytes / 1e6, 1)} MB resident`],
-    ['p50', duration(p50)],
-    ['p90', duration(p90)],
-    ['p99', duration(p99)],
-    ['p99.9', duration(p999)],
-    ['max', duration(max)],
+    ['p50', durationText(p50)],
+    ['p90', durationText(p90)],
+    ['p99', durationText(p99)],
+    ['p99.9', durationText(p999)],
+    ['max', durationText(max)],
   ]
   if (known > 0) {
     const others =
-      unknownNs === null ? '' : `; the others p50 ${duration(unknownNs.p50)}, p99 ${duration(unknownNs.p99)}`
+      unknownNs === null ? '' : `; the others p50 ${durationText(unknownNs.p50)}, p99 ${durationText(unknownNs.p99)}`
     rows.push(['cache', `answered ${round(known * 100, 1)} %${others}`])
   }
   io.stdout.write(renderTable(rows))
-  io.stdout.write(`\n${histogram(summary.buckets, style.accent)}`)
-}
-
-const BAR = 40
-
-/** One line per power of two of nanoseconds that occurred. */
-function histogram(buckets: readonly number[], style: (text: string) => string): string {
-  const total = buckets.reduce((sum, one) => sum + one, 0)
-  const most = Math.max(...buckets)
-  const rows = buckets.flatMap((one, at) => {
-    if (one === 0) return []
-    const bar = one / most < 0.5 / BAR ? '·' : '█'.repeat(Math.round((one / most) * BAR))
-    return [[`< ${duration(2 ** (at + 1))}`, style(bar), `${round((one / total) * 100, 3)} %`]]
-  })
-  return renderTable(rows)
-}
-
-function duration(nanoseconds: number): string {
-  if (nanoseconds < 1000) return `${nanoseconds} ns`
-  if (nanoseconds < 1e6) return `${round(nanoseconds / 1000, 2)} µs`
-  return `${round(nanoseconds / 1e6, 2)} ms`
+  io.stdout.write(`\n${renderHistogram(summary.buckets, style.accent)}`)
 }
 
 function count(value: number): string {

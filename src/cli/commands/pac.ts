@@ -17,7 +17,7 @@ interface Options {
 export const registerPac: RegisterVerb = (program, { io, action }) => {
   withConfig(program.command('pac'))
     .description('prints a proxy auto-configuration file (PAC) for browsers; the running lab serves it at /proxy.pac')
-    .option('--listener <name>', 'listener that browsers connect to (default: the first)')
+    .option('--listener <name>', 'listener that browsers connect to (default: one with a sign-in page, else the first)')
     .addOption(new Option('--scheme <scheme>', 'protocol between browser and proxy').choices(PAC_SCHEMES))
     .option('--direct <name>', 'a host reached without the proxy, such as *.internal.test (repeatable)', collect, [])
     .option('--output <file>', 'write to this file')

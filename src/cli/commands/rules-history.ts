@@ -1,4 +1,5 @@
-// `rules history`, `show`, `restore`: the revisions of rules and lists that the running lab keeps, and the way back to one.
+// `rules list`: what each rule of the running lab decided, and since when one is unused. `rules history`, `show`, `restore`: the
+// revisions of rules and lists that the lab keeps, and the way back to one.
 
 import type { Command } from 'commander'
 import type { LabAddressOptions } from '../../lab/lab-client.ts'
@@ -15,7 +16,41 @@ interface RevisionRow {
   readonly changes: readonly { readonly what: string; readonly id: string; readonly name: string }[]
 }
 
+interface RuleCountRow {
+  readonly precedence: number
+  readonly name: string
+  readonly sessions: number
+  /** RFC 3339 */
+  readonly last_used: string | null
+  readonly since: string
+}
+
 const MOST_NAMED = 3
+
+/** Adds `rules list`. */
+export function registerRulesList(rules: Command, { io, action }: VerbContext): void {
+  withLab(rules.command('list'))
+    .description('lists the lab’s rules in order, with the sessions each decided, and since when it is unused')
+    .option('--unused', 'only rules that decided no session')
+    .action(
+      action(async (options: LabAddressOptions & { readonly unused?: true }) => {
+        const all = (await (await connectLab(options)).ask('GET', '/lab/v1/counters')) as RuleCountRow[]
+        const rows = options.unused ? all.filter(({ sessions }) => sessions === 0) : all
+        if (options.json) writeJson(io, rows)
+        else {
+          const heads = ['PRECEDENCE', 'RULE', 'SESSIONS', 'LAST USED'].map(stylesFor(io, io.stdout).dim)
+          const cells = rows.map(({ precedence, name, sessions, last_used: last, since }) => [
+            String(precedence),
+            name,
+            String(sessions),
+            last ?? `not since ${since}`,
+          ])
+          io.stdout.write(renderTable([heads, ...cells]))
+        }
+        return 0
+      }),
+    )
+}
 
 /** Adds them to `rules`. */
 export function registerRulesHistory(rules: Command, { io, action }: VerbContext): void {

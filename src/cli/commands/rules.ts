@@ -18,7 +18,7 @@ import { shellWord } from '../shell-word.ts'
 import { type Io, linesOf, PLAIN, stylesFor, type TextStyles, writeJson } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, type VerbContext, wholeNumber, withLab } from '../verb.ts'
 import { replayDocument } from './replay.ts'
-import { registerRulesHistory } from './rules-history.ts'
+import { registerRulesHistory, registerRulesList } from './rules-history.ts'
 
 interface PullOptions extends RulesTargetOptions {
   readonly from: string
@@ -93,6 +93,7 @@ export const registerRules: RegisterVerb = (program, context) => {
         )
       }),
     )
+  registerRulesList(rules, context)
   registerRulesHistory(rules, context)
 }
 
@@ -147,8 +148,11 @@ async function push({ io }: VerbContext, file: string, options: PushOptions): Pr
     io.stderr.write('nothing was changed\n')
     return 1
   }
+  let nth = 0
   const outcome = await sync.apply(plan, options.to, (step) => {
-    if (!options.json) io.stdout.write(`${style.good('done')}  ${stepTitle(step, style)}\n`)
+    nth++
+    const count = io.stdout.isTerminal ? style.dim(`${nth} of ${changes.steps.length}  `) : ''
+    if (!options.json) io.stdout.write(`${style.good('done')}  ${count}${stepTitle(step, style)}\n`)
   })
   const { done, failed, notDone, undone = [], stays = [], undoFailed } = outcome
   const putBack = undoFailed === undefined ? undefined : await keepBefore(before, options.to)

@@ -11,21 +11,22 @@ import {
   renderScenarioSummary,
   scenarioDocument,
 } from '../render/render-scenario.ts'
+import { chosenFormat, printReport, type ReportOptions, withProblemsReported, withReport } from '../render/report.ts'
+import { reportOfScenarios } from '../render/report-of.ts'
 import { watchStopSignal } from '../signals.ts'
-import { type Io, stylesFor, writeJson } from '../terminal.ts'
+import { type Io, PLAIN, stylesFor } from '../terminal.ts'
 import { type ExitCode, type RegisterVerb, withJson } from '../verb.ts'
 
-interface Options {
+interface Options extends ReportOptions {
   readonly config?: string
   readonly speed?: number
   readonly instant?: true
   readonly decide?: true
-  readonly json?: true
   readonly junit?: string
 }
 
 export const registerScenario: RegisterVerb = (program, { io, action }) => {
-  withJson(program.command('scenario <files...>'))
+  withReport(withJson(program.command('scenario <files...>')))
     .description('runs scenarios: timed outages, rule changes and client traffic, with expectations')
     .option('-c, --config <file>', 'use this configuration instead of the one each scenario names')
     .option('--speed <factor>', 'speed relative to real time (default: 1)', factor)
@@ -34,9 +35,11 @@ export const registerScenario: RegisterVerb = (program, { io, action }) => {
     .option('--junit <file>', 'write a JUnit report to this file')
     .action(
       action(async (files: readonly string[], options: Options) => {
-        return options.instant === true || options.decide === true
-          ? await runAll(requestOf(files, options), options, io)
-          : await runUntilStopped(files, options, io)
+        return withProblemsReported(io, options, { verb: 'scenario', subject: files[0] ?? '' }, () =>
+          options.instant === true || options.decide === true
+            ? runAll(requestOf(files, options), options, io)
+            : runUntilStopped(files, options, io),
+        )
       }),
     )
 }
@@ -71,9 +74,8 @@ async function runAll(request: ScenarioRequest, options: Options, io: Io): Promi
   const style = stylesFor(io, io.stdout)
   let isFirst = true
   const draws: Partial<ScenarioRequest> =
-    options.json === true
-      ? {}
-      : {
+    chosenFormat(options) === 'text'
+      ? {
           onBegin: (scenario) => {
             io.stdout.write(`${isFirst ? '' : '\n'}${renderScenarioHead(scenario, style)}`)
             isFirst = false
@@ -81,11 +83,24 @@ async function runAll(request: ScenarioRequest, options: Options, io: Io): Promi
           onEntry: (entry) => io.stdout.write(renderScenarioEntry(entry, style)),
           onEnd: (report) => io.stdout.write(renderScenarioSummary(report, style)),
         }
+      : {}
   const { runScenarios, scenarioJunit } = await import('../../scenario/run-scenarios.ts')
   const reports = await runScenarios({ ...request, ...draws })
-  if (options.junit !== undefined) writeOutput(options.junit, scenarioJunit(reports), 'scenario.unwritable')
-  if (options.json === true) writeJson(io, asDocument(reports))
+  const junit = scenarioJunit(reports)
+  if (options.junit !== undefined) writeOutput(options.junit, junit, 'scenario.unwritable')
+  await printReport(io, options, {
+    report: reportOfScenarios(reports, junit),
+    // told as it happened
+    text: () => '',
+    plain: () => reports.map(wholeText).join('\n'),
+    json: () => asDocument(reports),
+  })
   return reports.every(passed) ? 0 : 1
+}
+
+function wholeText(report: ScenarioReport): string {
+  const entries = report.timeline.map((entry) => renderScenarioEntry(entry, PLAIN))
+  return [renderScenarioHead(report, PLAIN), ...entries, renderScenarioSummary(report, PLAIN)].join('')
 }
 
 function asDocument(reports: readonly ScenarioReport[]): unknown {

@@ -4,6 +4,7 @@
 import type { GeometryCollection, Topology } from 'topojson-specification'
 import type { Issue } from '../../errors/issue.ts'
 import { COLOS, type Colo } from '../../policy/place.ts'
+import { escaped } from './picture.ts'
 import { pathText } from './render-issues.ts'
 import type { Report, ReportTable } from './report.ts'
 
@@ -42,7 +43,7 @@ function inMarkdown(text: string): string {
 
 /** The whole report as one HTML document. */
 export async function htmlPage(report: Report): Promise<string> {
-  const { verb, verdict, isGood, moves } = report
+  const { verb, verdict, isGood, moves, pictures = [] } = report
   const map = moves === undefined ? '' : await mapOf(moves)
   return `<!doctype html>
 <html lang="en">
@@ -50,25 +51,29 @@ export async function htmlPage(report: Report): Promise<string> {
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>egresslab ${inHtml(verb)}: ${isGood ? 'good' : 'not good'}</title>
+<title>egresslab ${escaped(verb)}: ${isGood ? 'good' : 'not good'}</title>
 <style>${STYLE}</style>
 </head>
 <body>
 <main>
-<h1>egresslab ${inHtml(verb)}</h1>
+<h1>egresslab ${escaped(verb)}</h1>
 <p class="verdict ${isGood ? 'good' : 'bad'}">${withCode(verdict)}</p>
-${map}${allTables(report).map(htmlTable).join('')}</main>
+${map}${pictures.map(pictureSection).join('')}${allTables(report).map(htmlTable).join('')}</main>
 </body>
 </html>
 `
+}
+
+function pictureSection({ title, svg }: NonNullable<Report['pictures']>[number]): string {
+  return `<section><h2>${escaped(title)}</h2>\n<div class="wide picture">${svg}</div></section>\n`
 }
 
 function htmlTable({ title, columns, rows }: ReportTable): string {
   const shown = rows.slice(0, MOST_ROWS_IN_HTML)
   const row = (cells: readonly string[]) => `<tr>${cells.map((cell) => `<td>${withCode(cell)}</td>`).join('')}</tr>\n`
   const more = rows.length > shown.length ? `<p>${rows.length - shown.length} more rows</p>\n` : ''
-  const head = columns.map((name) => `<th scope="col">${inHtml(name)}</th>`).join('')
-  return `<section><h2>${inHtml(title)}</h2>
+  const head = columns.map((name) => `<th scope="col">${escaped(name)}</th>`).join('')
+  return `<section><h2>${escaped(title)}</h2>
 <div class="wide"><table><thead><tr>${head}</tr></thead>
 <tbody>
 ${shown.map(row).join('')}</tbody></table></div>
@@ -76,13 +81,9 @@ ${more}</section>
 `
 }
 
-function inHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
-}
-
 /** The user's text stands in backticks in messages. */
 function withCode(text: string): string {
-  return inHtml(text)
+  return escaped(text)
     .replace(/`([^`]*)`/g, '<code>$1</code>')
     .replaceAll('\n', '<br>')
 }
@@ -118,11 +119,11 @@ async function mapOf(moves: ReadonlyMap<string, number>): Promise<string> {
     const bend = Math.min(y1, y2) - Math.abs(x2 - x1) / 6 - 12
     const title = `${from.code} → ${to.code}: ${sessions} ${sessions === 1 ? 'session' : 'sessions'}`
     const width = (1 + (4 * sessions) / most).toFixed(1)
-    return `<path class="move" marker-end="url(#to)" stroke-width="${width}" d="M${x1},${y1} Q${((x1 + x2) / 2).toFixed(1)},${bend.toFixed(1)} ${x2},${y2}"><title>${inHtml(title)}</title></path>`
+    return `<path class="move" marker-end="url(#to)" stroke-width="${width}" d="M${x1},${y1} Q${((x1 + x2) / 2).toFixed(1)},${bend.toFixed(1)} ${x2},${y2}"><title>${escaped(title)}</title></path>`
   })
   const dots = [...colos.values()].map((colo) => {
     const [x, y] = positionOf(colo)
-    return `<circle cx="${x}" cy="${y}" r="4"/><text x="${x + 6}" y="${y + 12}">${inHtml(colo.code)}</text>`
+    return `<circle cx="${x}" cy="${y}" r="4"/><text x="${x + 6}" y="${y + 12}">${escaped(colo.code)}</text>`
   })
   return `<section><h2>Where changed sessions leave, before → after</h2>
 <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="data centers before and after">
@@ -159,7 +160,9 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
 .verdict { border-left: 4px solid; padding: .3rem .8rem } .good { border-color: var(--good) } .bad { border-color: var(--bad) }
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid var(--line) }
+td:first-child { white-space: nowrap }
 code { font: .92em ui-monospace, monospace } svg { width: 100%; height: auto; border: 1px solid var(--line) }
-.land { fill: var(--land) } .move { fill: none; stroke: var(--accent); opacity: .8 } circle, marker path { fill: var(--accent) }
-svg text { font-size: 11px; fill: currentColor }
+.picture svg { min-width: 44rem; border: 0 }
+.land { fill: var(--land) } .move { fill: none; stroke: var(--accent); opacity: .8 } section > svg circle, marker path { fill: var(--accent) }
+section > svg text { font-size: 11px; fill: currentColor }
 `

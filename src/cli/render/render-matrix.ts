@@ -4,6 +4,7 @@
 import type { Matrix, MatrixColumn, MatrixRow, MatrixVerdict } from '../../decider/matrix.ts'
 import { counted } from '../../errors/counted.ts'
 import { renderTable, type TextStyles } from '../terminal.ts'
+import { escaped } from './picture.ts'
 
 /** Who has one answer; `before`: the answer while all is up, in an outage. */
 interface Answer {
@@ -154,14 +155,14 @@ export function renderMatrixHtml(matrix: Matrix, title: string): string {
     const name = nth === 0 ? 'As things are' : `${colos_down.join(', ')} down`
     const changes = changesOf(matrix, nth)
     const count = nth === 0 ? '' : `: ${counted(changes, 'cell')} ${changes === 1 ? 'changes' : 'change'}`
-    return `<details${nth === 0 ? ' open' : ''}><summary>${html(name + count)}</summary>\n${tableHtml(matrix, nth)}</details>\n`
+    return `<details${nth === 0 ? ' open' : ''}><summary>${escaped(name + count)}</summary>\n${tableHtml(matrix, nth)}</details>\n`
   })
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Who leaves from where: ${html(title)}</title><style>${CSS}</style></head>
+<title>Who leaves from where: ${escaped(title)}</title><style>${CSS}</style></head>
 <body><h1>Who leaves from where</h1>
-<p>${html(title)}: ${counted(matrix.connections, 'connection')} decided. Green is let in, red is refused.</p>
+<p>${escaped(title)}: ${counted(matrix.connections, 'connection')} decided. Green is let in, red is refused.</p>
 ${tables.join('')}</body></html>
 `
 }
@@ -174,8 +175,8 @@ function changesOf({ cells }: Matrix, nth: number): number {
 
 function tableHtml({ rows, columns, verdicts, cells }: Matrix, nth: number): string {
   const head = columns.map(({ destinations, allow }) => {
-    const lets = allow === null ? '' : `<small>lets in ${html(allow.join(', '))}</small>`
-    return `<th scope="col">${destinations.map(html).join('<br>')}${lets}</th>`
+    const lets = allow === null ? '' : `<small>lets in ${escaped(allow.join(', '))}</small>`
+    return `<th scope="col">${destinations.map(escaped).join('<br>')}${lets}</th>`
   })
   const body = rows.map(({ users, groups, virtual_network }, row) => {
     const where = [groups.join(', '), virtual_network.name].filter((text) => text !== '').join(' · ')
@@ -183,8 +184,8 @@ function tableHtml({ rows, columns, verdicts, cells }: Matrix, nth: number): str
       const place = cells[nth]?.[row]?.[column] ?? 0
       return cellHtml(verdicts[place], place !== cells[0]?.[row]?.[column])
     })
-    const who = users.length === 0 ? 'anybody' : users.map(html).join('<br>')
-    return `<tr><th scope="row">${who}<small>${html(where)}</small></th>${cellsHtml.join('')}</tr>`
+    const who = users.length === 0 ? 'anybody' : users.map(escaped).join('<br>')
+    return `<tr><th scope="row">${who}<small>${escaped(where)}</small></th>${cellsHtml.join('')}</tr>`
   })
   return `<div class="scroll" tabindex="0"><table><thead><tr><th>Who</th>${head.join('')}</tr></thead>\n<tbody>\n${body.join('\n')}\n</tbody></table></div>`
 }
@@ -196,9 +197,5 @@ function cellHtml(verdict: MatrixVerdict | undefined, isChanged: boolean): strin
   const classes = [...(let_in === true ? ['in'] : refused ? ['out'] : []), ...(isChanged ? ['changed'] : [])]
   const words = let_in === null ? [] : [let_in ? 'let in' : 'refused']
   const small = [colo ?? '', ruleText(verdict), ...words].filter((text) => text !== '').join(' · ')
-  return `<td class="${classes.join(' ')}">${html(egressText(verdict))}<small>${html(small)}</small></td>`
-}
-
-function html(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+  return `<td class="${classes.join(' ')}">${escaped(egressText(verdict))}<small>${escaped(small)}</small></td>`
 }

@@ -10,7 +10,9 @@ import {
   type TimedEntry,
 } from '../../analysis/scenario-timeline.ts'
 import { counted } from '../../errors/counted.ts'
-import { renderTable, type TextStyles } from '../terminal.ts'
+import { PLAIN, renderTable, type TextStyles } from '../terminal.ts'
+import { timelineChart } from './picture.ts'
+import type { ReportTable } from './report.ts'
 
 export function renderScenarioHead(
   { name, file }: { readonly name: string; readonly file: string },
@@ -73,12 +75,56 @@ function drawCheck({ name, passed, line, differences }: Extract<TimedEntry, { ki
   ] as const
 }
 
+/** Clients as lanes: where each leaves from, and when an allowlist refused it. */
+export function scenarioPicture(report: ScenarioReport): string {
+  const end = Math.max(0, ...report.timeline.map(({ atMs }) => atMs))
+  const moves = Map.groupBy(entriesOf(report, 'move'), whoOf)
+  const refusals = Map.groupBy(refusalsOf(report), whoOf)
+  const lanes = [...moves].map(([name, own]) => ({
+    name,
+    spans: own.map(({ atMs, to }) => ({ from: atMs, text: to ?? 'nowhere' })),
+    refused: (refusals.get(name) ?? []).map(({ fromMs, untilMs = end }) => ({ from: fromMs, to: untilMs })),
+  }))
+  return timelineChart(`who left from where during ${report.name}`, lanes, { marks: marksOf(report), end, timeOf })
+}
+
+/** What happened from outside, in order: the numbers of the picture. */
+function marksOf(report: ScenarioReport): { readonly at: number; readonly what: string }[] {
+  return entriesOf(report, 'change', 'outage', 'recovery').map((entry) => ({
+    at: entry.atMs,
+    what: wordsOf(entry, PLAIN)[0].replace(/^● /, ''),
+  }))
+}
+
+/** What the page says below the picture. */
+export function scenarioTables(report: ScenarioReport): ReportTable[] {
+  const titled = (title: string) => `${report.name}: ${title}`
+  const marks = marksOf(report).map(({ at, what }, nth) => [String(nth + 1), timeOf(at), what])
+  return [
+    { title: titled('what happened'), columns: ['', 'at', 'what'], rows: marks },
+    { title: titled('moved'), columns: ['at', 'who', 'to', 'from → to', 'after'], rows: moveRows(report) },
+    { title: titled('refused by allowlists'), columns: ['when', 'who', 'by', 'from'], rows: refusalRows(report) },
+    { title: titled('failed'), columns: ['at', 'who', 'to', 'with'], rows: failedRows(report) },
+    { title: titled('seen elsewhere'), columns: ['at', 'who', 'by', 'from', 'in'], rows: seenRows(report) },
+    { title: titled('open connections'), columns: ['at', 'who', 'to', 'from', 'fate'], rows: connectionRows(report) },
+    {
+      title: titled('expectations'),
+      columns: ['result', 'what', 'line'],
+      rows: entriesOf(report, 'check').map(({ name, line, passed }) => [
+        passed ? 'passed' : 'failed',
+        name,
+        String(line),
+      ]),
+    },
+  ]
+}
+
 /** The summary: who moved, whom allowlists refused, what failed, connections, expectations. */
 export function renderScenarioSummary(report: ScenarioReport, style: TextStyles): string {
   const tables = [
     ['moved', moveRows(report)],
     ['refused by allowlists', refusalRows(report)],
-    ['failed', entriesOf(report, 'failed').map((one) => [timeOf(one.atMs), ...cellsOf(one), one.code])],
+    ['failed', failedRows(report)],
     ['seen elsewhere', seenRows(report)],
     ['outages', outageRows(report)],
     ['open connections', connectionRows(report)],
@@ -101,6 +147,10 @@ function refusalRows(report: ScenarioReport): Rows {
     const until = refusal.untilMs === undefined ? 'end' : timeOf(refusal.untilMs)
     return [`${timeOf(refusal.fromMs)}–${until}`, ...cellsOf(refusal), refusal.source]
   })
+}
+
+function failedRows(report: ScenarioReport): Rows {
+  return entriesOf(report, 'failed').map((one) => [timeOf(one.atMs), ...cellsOf(one), one.code])
 }
 
 function seenRows(report: ScenarioReport): Rows {

@@ -4,16 +4,19 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { differencesInWords, junitReport } from '../../analysis/junit.ts'
-import { coveredPercent } from '../../analysis/policy-test.ts'
+import { coveredPercent, type RuleCoverage } from '../../analysis/policy-test.ts'
 import type { ReplaySummary } from '../../analysis/replay-summary.ts'
+import { entriesOf, type ScenarioReport } from '../../analysis/scenario-timeline.ts'
 import { counted } from '../../errors/counted.ts'
 import type { Issue } from '../../errors/issue.ts'
 import type { PolicyTestRun } from '../../policy-tests/run-policy-tests.ts'
 import type { ReplayOutcome } from '../../replay/replay.ts'
 import type { PolicyChanges, PolicyStep } from '../../rules-sync/portable-policy.ts'
 import { PLAIN } from '../terminal.ts'
+import { type Bar, barChart } from './picture.ts'
 import { shownValue, stepTitle } from './render-policy-changes.ts'
 import type { ReplayTitles } from './render-replay.ts'
+import { scenarioPicture, scenarioTables } from './render-scenario.ts'
 import { failureDetail, percentText, renderCount } from './render-test-run.ts'
 import type { Report, ReportTable } from './report.ts'
 
@@ -44,8 +47,39 @@ export function reportOfTests(run: PolicyTestRun, subject: string, tooLittle: re
     isGood: findings.length === 0,
     subject,
     findings,
+    pictures: run.coverage.map(({ config, rules }) => ({
+      title: `Cases per rule of ${config}`,
+      svg: barChart(`cases that each rule of ${config} decided`, rules.map(coverageBar)),
+    })),
     tables: [{ title: 'Cases', columns: ['result', 'case', 'where'], rows }, ...coverage],
     junit: junitReport(run, failureDetail),
+  }
+}
+
+function coverageBar({ precedence, rule, decided, skipped }: RuleCoverage): Bar {
+  const [value, name] = [decided.length, `${precedence} ${rule}`]
+  if (skipped !== null) return { name, value: 0, note: skipped, tone: 'none' }
+  return { name, value, note: value === 0 ? 'never' : String(value), tone: value === 0 ? 'bad' : 'good' }
+}
+
+/** Clients over time, and what is read off it. One finding per expectation that failed. */
+export function reportOfScenarios(reports: readonly ScenarioReport[], junit: string): Report {
+  const checks = reports.flatMap((report) =>
+    entriesOf(report, 'check').map((check) => ({ ...check, file: report.file })),
+  )
+  const failed = checks.filter((check) => !check.passed)
+  return {
+    verb: 'scenario',
+    verdict: `${counted(reports.length, 'scenario')}: ${checks.length - failed.length} passed, ${failed.length} failed`,
+    isGood: failed.length === 0,
+    subject: reports[0]?.file ?? '',
+    findings: failed.map(({ name, file, line, differences }): Issue => {
+      const message = `\`${name}\`: ${differencesInWords(differences)}`
+      return { severity: 'error', code: 'scenario.failed', message, file, line }
+    }),
+    pictures: reports.map((report) => ({ title: report.name, svg: scenarioPicture(report) })),
+    tables: reports.flatMap(scenarioTables),
+    junit,
   }
 }
 

@@ -25,6 +25,8 @@ export interface Report {
   readonly tables: readonly ReportTable[]
   /** sessions by `before → after` data center, for the map */
   readonly moves?: ReadonlyMap<string, number>
+  /** for the page, as SVG */
+  readonly pictures?: readonly { readonly title: string; readonly svg: string }[]
   /** the verb's own JUnit report, where it has cases */
   readonly junit?: string
 }

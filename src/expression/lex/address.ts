@@ -2,12 +2,12 @@
 // and explicit ranges. IPv4 networks are read as leniently as by the engine's library.
 
 import { type Cidr, parseCidr } from '../../net/cidr.ts'
-import { compareIp, equalIp, type Ip, parseIp } from '../../net/ip.ts'
+import { compareIp, equalIp, fromIpv4Number, type Ip, parseIp } from '../../net/ip.ts'
 import { rangeOfCidr } from '../../net/ip-set.ts'
 import type { IpLiteral, IpMember } from '../tree.ts'
-import { type Cursor, Failure } from './cursor.ts'
+import { type Cursor, characterClass, Failure } from './cursor.ts'
 
-const ADDRESS_RUN = /[0-9a-fA-F:./]+/y
+const ADDRESS_RUN = characterClass(/[0-9a-fA-F:./]/)
 const BAD_ADDRESS = "couldn't parse address in network: invalid IP address syntax"
 
 /** Reads one address, as after `==`. Fails with `expression.invalid_address` or `expression.syntax`. */
@@ -27,7 +27,7 @@ export function readAddressMember(cursor: Cursor): IpMember {
 }
 
 function readToken(cursor: Cursor): string {
-  const token = cursor.takeRun(ADDRESS_RUN)
+  const token = cursor.takeClass(ADDRESS_RUN)
   if (token === '') throw cursor.failure('expression.syntax', 'expected IP address character')
   return token
 }
@@ -68,6 +68,8 @@ function network(token: string, start: number): IpMember {
     const message = `network length ${length} is too long for IPv${address.family} (maximum: ${bits})`
     throw new Failure('expression.invalid_address', message, [start, start + token.length])
   }
+  const plain = address.family === 4 ? ipv4Network(address, length) : undefined
+  if (plain !== undefined) return plain
   const prefix = parseCidr(`${address.text}/${length}`) as Cidr
   if (!equalIp(prefix.base, address)) {
     const message = 'host part of address was not zero'
@@ -75,6 +77,15 @@ function network(token: string, start: number): IpMember {
   }
   const text = length === bits ? prefix.base.text : prefix.text
   return { ...rangeOfCidr(prefix), prefixLength: length, text }
+}
+
+/** A network whose host bits are zero; undefined for one where they are not. */
+function ipv4Network(first: Ip, length: number): IpMember | undefined {
+  if (length === 32) return { first, last: first, prefixLength: 32, text: first.text }
+  const word = first.words[0] ?? 0
+  const host = 0xffffffff >>> length
+  if ((word & host) !== 0) return undefined
+  return { first, last: fromIpv4Number((word | host) >>> 0), prefixLength: length, text: `${first.text}/${length}` }
 }
 
 function prefixLength(digits: string, start: number, end: number): number {

@@ -6,6 +6,9 @@ import type { BytesLiteral, Span } from '../tree.ts'
 import { bytesOf } from '../value.ts'
 import { type Cursor, Failure } from './cursor.ts'
 
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+
 /** Most hashes of a raw string. */
 export const RAW_HASH_LIMIT = 255
 
@@ -35,15 +38,29 @@ export function readQuotedRest(cursor: Cursor): string {
   const start = cursor.at
   const missingQuote = () =>
     new Failure('expression.invalid_string', 'could not find an ending quote', [start, cursor.end])
-  let bytes = ''
-  for (;;) {
-    const plain = cursor.takeRun(/[^"\\]+/y)
-    bytes += bytesOf(plain)
+  const first = takePlainText(cursor)
+  if (cursor.take('"')) return first
+  for (let bytes = first; ; bytes += takePlainText(cursor)) {
     if (cursor.take('"')) return bytes
     if (!cursor.take('\\')) throw missingQuote()
     if (cursor.isAtEnd) throw missingQuote()
     bytes += readEscape(cursor)
   }
+}
+
+/** Bytes of the text up to the next quote or backslash, or to the end. */
+function takePlainText(cursor: Cursor): string {
+  const { text, at: start, end } = cursor
+  let at = start
+  let units = 0
+  for (; at < end; at++) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE || code === BACKSLASH) break
+    units |= code
+  }
+  cursor.at = at
+  const plain = text.slice(start, at)
+  return units > 0x7f ? bytesOf(plain) : plain
 }
 
 /** Reads a raw string after its `r`; returns its text unchanged. Fails with `expression.syntax` or

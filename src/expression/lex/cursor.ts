@@ -21,6 +21,24 @@ export class Failure {
   }
 }
 
+const ASCII = 128
+
+/** The ASCII characters that match, by code: 1 for a member. */
+export function characterClass(members: RegExp): Uint8Array {
+  return Uint8Array.from({ length: ASCII }, (_, code) => (members.test(String.fromCharCode(code)) ? 1 : 0))
+}
+
+/** Spellings with what each stands for, by the code of their first character and in the given order. */
+export type Spellings<T> = readonly (readonly (readonly [string, T])[] | undefined)[]
+
+/** Sorts spellings by their first character, an ASCII one. */
+export function byFirstCharacter<T>(spellings: readonly (readonly [string, T])[]): Spellings<T> {
+  return Array.from({ length: ASCII }, (_, code) => {
+    const own = spellings.filter(([spelling]) => spelling.charCodeAt(0) === code)
+    return own.length === 0 ? undefined : own
+  })
+}
+
 /** A position in one source text. Offsets are UTF-16 code units. */
 export class Cursor {
   readonly text: string
@@ -53,7 +71,13 @@ export class Cursor {
 
   /** Whether the text is next. */
   sees(text: string): boolean {
-    return this.at + text.length <= this.end && this.text.startsWith(text, this.at)
+    if (this.text.charCodeAt(this.at) !== text.charCodeAt(0) || this.at + text.length > this.end) return false
+    return text.length === 1 || this.text.startsWith(text, this.at)
+  }
+
+  /** The code of the next UTF-16 unit; NaN at the end. */
+  get code(): number {
+    return this.at < this.end ? this.text.charCodeAt(this.at) : Number.NaN
   }
 
   /** Consumes the text if it is next. */
@@ -61,6 +85,14 @@ export class Cursor {
     if (!this.sees(text)) return false
     this.at += text.length
     return true
+  }
+
+  /** Consumes the first spelling that is next, and returns what it stands for. */
+  takeSpelling<T>(spellings: Spellings<T>): T | undefined {
+    const own = spellings[this.code]
+    if (own === undefined) return undefined
+    for (const [spelling, meaning] of own) if (this.take(spelling)) return meaning
+    return undefined
   }
 
   /** Consumes the text, or fails with the engine's wording for a missing literal. */
@@ -75,6 +107,15 @@ export class Cursor {
     const taken = found.slice(0, this.end - this.at)
     this.at += taken.length
     return taken
+  }
+
+  /** Consumes the longest run of ASCII characters of a class made by {@link characterClass}. */
+  takeClass(members: Uint8Array): string {
+    const start = this.at
+    let at = start
+    while (at < this.end && members[this.text.charCodeAt(at)] === 1) at++
+    this.at = at
+    return this.text.slice(start, at)
   }
 
   skipSpace(): void {

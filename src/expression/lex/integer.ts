@@ -3,14 +3,17 @@
 
 import type { IntLiteral, IntMember } from '../tree.ts'
 import { intOf } from '../value.ts'
-import { type Cursor, Failure } from './cursor.ts'
+import { type Cursor, characterClass, Failure } from './cursor.ts'
 
-const HEX_RUN = /[0-9a-fA-F]+/y
+/** Members of the class by code. */
+export const HEX_DIGITS = characterClass(/[0-9a-fA-F]/)
 const MAX = 2n ** 63n - 1n
 const MIN = -(2n ** 63n)
 
 /** Reads one integer. Fails with `expression.syntax` (no digit) or `expression.invalid_integer`. */
 export function readInteger(cursor: Cursor): IntLiteral {
+  const plain = takePlain(cursor)
+  if (plain >= 0) return { type: 'Int', value: plain, text: String(plain) }
   const value = intOf(readBig(cursor))
   return { type: 'Int', value, text: String(value) }
 }
@@ -32,6 +35,26 @@ export function readIntegerMember(cursor: Cursor): IntMember {
   return { first: first.value, last: last.value, text: `${first.text}..${last.text}` }
 }
 
+/** Fewer digits than a safe integer may have. */
+const MOST_PLAIN_DIGITS = 15
+const [ZERO, NINE] = [0x30, 0x39]
+
+/** Consumes a decimal number without sign or leading zero, of few digits; -1 and nothing for any other text. */
+function takePlain(cursor: Cursor): number {
+  const { text, at: start, end } = cursor
+  let value = 0
+  let at = start
+  for (; at < end; at++) {
+    const code = text.charCodeAt(at)
+    if (code < ZERO || code > NINE) break
+    value = value * 10 + (code - ZERO)
+  }
+  const isPlain = at > start && at - start <= MOST_PLAIN_DIGITS && text.charCodeAt(start) !== ZERO
+  if (!isPlain || (at < end && HEX_DIGITS[text.charCodeAt(at)] === 1)) return -1
+  cursor.at = at
+  return value
+}
+
 function readBig(cursor: Cursor): bigint {
   if (cursor.take('0x')) return convert(cursor, cursor.at, digits(cursor), 16)
   if (cursor.sees('0')) return convert(cursor, cursor.at, digits(cursor), 8)
@@ -43,7 +66,7 @@ function readBig(cursor: Cursor): bigint {
 
 function digits(cursor: Cursor): string {
   const start = cursor.at
-  const run = cursor.takeRun(HEX_RUN)
+  const run = cursor.takeClass(HEX_DIGITS)
   if (run === '') throw cursor.failure('expression.syntax', 'expected digit')
   cursor.at = start + run.length
   return run

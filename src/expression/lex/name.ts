@@ -2,16 +2,16 @@
 // of lists: `$name` in an expression, ids in the API.
 
 import type { ListName, Mode } from '../tree.ts'
-import type { Cursor } from './cursor.ts'
+import { type Cursor, characterClass } from './cursor.ts'
 import { adviseInvisible } from './white-space.ts'
 
-const SEGMENT = /[A-Za-z0-9_]+/y
+const SEGMENT = characterClass(/[A-Za-z0-9_]/)
 
 /** Reads the longest dotted name. Fails with `expression.syntax` where a segment should begin. */
 export function readName(cursor: Cursor): string {
   const start = cursor.at
   do {
-    if (cursor.takeRun(SEGMENT) !== '') continue
+    if (cursor.takeClass(SEGMENT) !== '') continue
     const isMissing = cursor.at === start && (cursor.isAtEnd || cursor.sees(')'))
     const hint = isMissing ? 'a condition is missing here' : adviseInvisible(cursor.text.slice(cursor.at, cursor.end))
     throw cursor.failure('expression.syntax', 'expected identifier character', hint)
@@ -19,14 +19,14 @@ export function readName(cursor: Cursor): string {
   return cursor.text.slice(start, cursor.at)
 }
 
-const ENGINE_RUN = /[a-z0-9_.]+/y
-const GATEWAY_RUN = /[a-zA-F0-9_.-]+/y
+const ENGINE_RUN = characterClass(/[a-z0-9_.]/)
+const GATEWAY_RUN = characterClass(/[a-zA-F0-9_.-]/)
 
 /** Reads the list name after the `$`. Fails with `expression.invalid_list_name`. */
 export function readListName(cursor: Cursor, mode: Mode): ListName {
   cursor.expect('$')
   const start = cursor.at
-  const text = cursor.takeRun(mode === 'engine' ? ENGINE_RUN : GATEWAY_RUN)
+  const text = cursor.takeClass(mode === 'engine' ? ENGINE_RUN : GATEWAY_RUN)
   if (text !== '' && !/^[.-]|[.-]$/.test(text)) return { name: canonicalListName(text), text }
   cursor.at = start
   const shown = text === '' ? String.fromCodePoint(cursor.text.codePointAt(start) ?? 0) : text

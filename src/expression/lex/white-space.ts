@@ -7,17 +7,22 @@ const LEADING = /^\p{White_Space}+/u
 
 /** Whether the text is only white space, and so no expression. */
 export function isBlank(text: string): boolean {
-  return ALL.test(text)
+  return !isVisible(text.charCodeAt(0)) && ALL.test(text)
+}
+
+/** Whether this is the code of a visible ASCII character: what nearly every source begins and ends with. */
+function isVisible(code: number): boolean {
+  return code > 0x20 && code < 0x7f
 }
 
 /** Whether this one character is white space. */
 export function isWhiteSpace(character: string): boolean {
-  return ONE.test(character)
+  return !isVisible(character.charCodeAt(0)) && ONE.test(character)
 }
 
 /** UTF-16 units of leading white space. */
 export function leadingWhiteSpace(text: string): number {
-  return LEADING.exec(text)?.[0].length ?? 0
+  return isVisible(text.charCodeAt(0)) ? 0 : (LEADING.exec(text)?.[0].length ?? 0)
 }
 
 /** The hint for text that begins, after ordinary blanks, with an invisible or blank-like character; undefined

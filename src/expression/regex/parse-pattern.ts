@@ -82,10 +82,8 @@ function readAtom(reader: PatternReader, names: GroupNames, groups: number): Reg
   if (character === '.') return classPiece(dotClass(reader.flags), 0)
   if (character === '^') return anchor(reader, 'start')
   if (character === '$') return anchor(reader, 'end')
-  return literal(
-    reader,
-    Array.from(bytesOf(character), (unit) => unit.charCodeAt(0)),
-  )
+  const code = character.charCodeAt(0)
+  return literal(reader, code < 0x80 ? [code] : Array.from(bytesOf(character), (unit) => unit.charCodeAt(0)))
 }
 
 function readEscaped(reader: PatternReader): RegexPiece {
@@ -120,8 +118,8 @@ function dotClass(flags: Flags): Uint8Array {
 /** The bytes of one character; several bytes stay together under a repetition. */
 function literal(reader: PatternReader, bytes: readonly number[]): RegexPiece {
   const [byte] = bytes
-  const isLetter = byte !== undefined && /[A-Za-z]/.test(String.fromCharCode(byte))
-  if (!reader.flags.i || !isLetter) return literalPiece(bytes)
+  const isFolded = reader.flags.i && byte !== undefined && /[A-Za-z]/.test(String.fromCharCode(byte))
+  if (!isFolded) return literalPiece(bytes)
   return classPiece(foldCase(rangesClass([byte, byte])), 0)
 }
 

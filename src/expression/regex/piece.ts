@@ -90,6 +90,7 @@ function bytesOfChoice(pieces: readonly RegexPiece[], items: readonly Pattern[])
 }
 
 function mergedClass(pieces: readonly RegexPiece[]): ByteClass | undefined {
+  if (pieces.some(({ pattern: { kind } }) => kind !== 'byte' && kind !== 'class')) return undefined
   const all = new Uint8Array(256)
   for (const { pattern, bytes } of pieces) {
     if (pattern.kind === 'byte' && bytes === STATE) all[pattern.byte] = 1

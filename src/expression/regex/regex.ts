@@ -74,8 +74,14 @@ function matcherOf(shape: RegexShape, tree: Pattern): (value: string) => boolean
       if (shape.oneLine) return (value) => value === text || (value.endsWith(dotted) && !value.includes('\n'))
       return (value) => value === text || value.endsWith(dotted)
     }
-    case 'automaton':
-      return automatonOf(shape, tree)
+    case 'automaton': {
+      // made when first needed: most rules are never evaluated, only looked up
+      let test: ((value: string) => boolean) | undefined
+      return (value) => {
+        test ??= automatonOf(shape, tree)
+        return test(value)
+      }
+    }
   }
 }
 

@@ -3,7 +3,7 @@
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { httpErrorText } from '../../errors/to-http.ts'
-import { formatHead } from '../../http1/fields.ts'
+import { formatHead, traceparentIn } from '../../http1/fields.ts'
 import type { Target } from '../../net/endpoint.ts'
 import { parseConnectTarget } from '../../net/host.ts'
 import type { Arrival } from '../../proxy/arrival.ts'
@@ -21,6 +21,8 @@ const ESTABLISHED = Buffer.from(formatHead(ESTABLISHED_LINE, []))
 export interface ConnectRequest {
   readonly target: Target
   readonly authorization?: string
+  /** the trace it belongs to, by its client */
+  readonly traceparent?: string
 }
 
 export class ConnectHandshake implements Handshake {
@@ -75,7 +77,8 @@ export function openConnect(
       options.awaitRetry(client)
     },
   }
-  let arrival: Arrival = { ...clientInfo, target: request.target }
+  const { target, traceparent } = request
+  let arrival: Arrival = traceparent === undefined ? { ...clientInfo, target } : { ...clientInfo, target, traceparent }
   if (request.authorization !== undefined) {
     try {
       arrival = { ...arrival, credentials: parseProxyCredentials(request.authorization) }
@@ -101,9 +104,7 @@ function hasSentMore(stream: ByteStream): boolean {
 // differently is refused, nothing is repaired.
 
 /** A parsed CONNECT request. `length` is the length of the head in bytes, including the final empty line. */
-export interface ConnectHead {
-  readonly target: Target
-  readonly authorization?: string
+export interface ConnectHead extends ConnectRequest {
   readonly length: number
 }
 
@@ -168,8 +169,7 @@ function understand(text: string, length: number): ConnectHead {
   if (!fits || major < 0 || minor < 0) throw malformed('the request line is not `CONNECT host:port HTTP/1.1`')
   checkVersion(major, minor)
   const fields = readFields(text, end + 2, length - 2)
-  const { target, authorization } = understandConnect(text.slice(METHOD.length, blank), fields)
-  return authorization === undefined ? { target, length } : { target, authorization, length }
+  return { ...understandConnect(text.slice(METHOD.length, blank), fields), length }
 }
 
 /** Names and values of the lines between `start` and `end`, in turns. */
@@ -209,10 +209,7 @@ function digitAt(text: string, at: number): number {
 /** What a CONNECT asks for, given its authority and its fields as a flat list of names and values. The target alone
  *  decides: a Host field may be missing or empty, as mitmproxy 8 sends it. Also used for requests the HTTP server
  *  parsed. Throws `request.malformed`, `request.bad_authority`. */
-export function understandConnect(
-  authority: string,
-  fields: readonly string[],
-): { readonly target: Target; readonly authorization?: string } {
+export function understandConnect(authority: string, fields: readonly string[]): ConnectRequest {
   let hosts = 0
   let authorization: string | undefined
   for (let at = 0; at < fields.length; at += 2) {
@@ -235,7 +232,12 @@ export function understandConnect(
   if (hosts > 1) throw malformed('there are two Host fields')
   const target = parseConnectTarget(authority)
   if (target === undefined) throw badAuthority(authority)
-  return authorization === undefined ? { target } : { target, authorization }
+  const traceparent = traceparentIn(fields)
+  return {
+    target,
+    ...(authorization === undefined ? {} : { authorization }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  }
 }
 
 function checkVersion(major: number, minor: number): void {

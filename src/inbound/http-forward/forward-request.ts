@@ -4,7 +4,7 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { ErrorPage } from '../../errors/to-http.ts'
 import { soundRequest } from '../../http1/defect.ts'
-import { formatHead, valuesOf } from '../../http1/fields.ts'
+import { formatHead, traceparentIn, valuesOf } from '../../http1/fields.ts'
 import { CHUNKED, requestFraming } from '../../http1/framing.ts'
 import { byteName, endOf, TOKEN, trimBlanks, VISIBLE } from '../../http1/grammar.ts'
 import { formatTarget, type Target } from '../../net/endpoint.ts'
@@ -44,6 +44,8 @@ export interface ForwardRequest {
   readonly signIn: SignInCookies
   /** OPTIONS with Max-Forwards 0: the proxy responds */
   readonly endsHere: boolean
+  /** the trace it belongs to; passed on like every field */
+  readonly traceparent?: string | undefined
   /** what a browser that shows the answer is told if the request fails; absent for programs */
   readonly errorPage?: ErrorPage | undefined
 }
@@ -94,6 +96,7 @@ export function understandForward(head: ForwardHead, rules: HeadRules): ForwardR
     endsHere: limited && Number(hops) === 0,
     authorization,
     upgrade,
+    traceparent: traceparentIn(fields),
     ...(showsPages(method, fields) ? { errorPage: { target: formatTarget(target) } } : {}),
   }
 }

@@ -51,7 +51,8 @@ export async function forward(
   const { clientInfo, responder, body } = client
   const { ownPages, pipeline, signIn } = settings
   const request = withConsole(parsed, ownPages)
-  let arrival: Arrival = { ...clientInfo, target: request.target }
+  const { target, traceparent } = request
+  let arrival: Arrival = traceparent === undefined ? { ...clientInfo, target } : { ...clientInfo, target, traceparent }
   try {
     if (request.endsHere) {
       answerOptions(responder)

@@ -153,6 +153,11 @@ export class HeldInput {
     return this.#held === undefined && this.#stream.hasEnded
   }
 
+  /** Nothing comes behind what was read, or as much as `limit` was read ahead and nobody knows. */
+  isLast(limit: number): boolean {
+    return (this.#held?.length ?? 0) >= limit || this.#stream.hasEnded
+  }
+
   /** Reads up to about `limit` bytes into memory of its own: only a reader notices how the stream ended. */
   readAhead(limit: number): void {
     let held = this.#held ?? Buffer.alloc(0)

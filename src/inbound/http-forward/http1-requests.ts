@@ -4,7 +4,7 @@
 
 import { asGatewayError, GatewayError } from '../../errors/gateway-error.ts'
 import { requestError } from '../../http1/defect.ts'
-import { formatHead, valuesOf } from '../../http1/fields.ts'
+import { formatHead } from '../../http1/fields.ts'
 import { keepsConnection } from '../../http1/framing.ts'
 import { HeadReader } from '../../http1/head-reader.ts'
 import { checkMethodBeginning, checkRequestLine, parseRequestHead, type RequestHead } from '../../http1/message-head.ts'
@@ -20,9 +20,9 @@ import { type ForwardRequest, understandForward } from './forward-request.ts'
 import { HeldInput, Http1RequestBody } from './http1-request-body.ts'
 import { Http1Responder } from './http1-responder.ts'
 import { IdleTimer } from './idle-timer.ts'
-import type { ConnectionEnd } from './origin-connection.ts'
+import { type ConnectionEnd, resetByClient } from './origin-connection.ts'
 import { ResponseOutput } from './output.ts'
-import { type AnswerHead, type Asked, answerError } from './responder.ts'
+import { type AnswerHead, type Asked, answerError, askedBy, NOTHING_ASKED } from './responder.ts'
 
 /** Takes a CONNECT that follows forwarded requests; the bytes behind its head are back in the stream. */
 export type ConnectTurn = (client: ClientConnection, head: RequestHead) => void
@@ -33,6 +33,8 @@ const DRAIN_MS = 10_000
 const PRIME_MS = 1_000
 /** How much is read ahead of the request in progress, to notice when the client is gone. */
 const READ_AHEAD_BYTES = 64 * 1024
+/** Shorter waits for a response, as a share of the longest, do not count towards what all may come to: they are spared the look. */
+const LONG_WAIT = 1 / 300
 /** room for a method and ` HTTP/1.1` beside the target in a request line */
 const MAX_LINE_BESIDE_TARGET = 64
 /** checked of a request line before it is complete */
@@ -57,6 +59,10 @@ export class Http1Requests implements StreamHandler {
   /** of the request in progress */
   #body: Http1RequestBody | undefined
   #responder: Http1Responder | undefined
+  /** when its head was complete, by performance.now() */
+  #begunAt = 0
+  /** how long the client has waited for responses since it sent its last request */
+  #waitedMs = 0
   #beginForwarding: () => void = () => {}
 
   constructor(client: ClientConnection, settings: ForwardSettings, onConnect: ConnectTurn) {
@@ -166,6 +172,7 @@ export class Http1Requests implements StreamHandler {
   /** Serves a complete head. */
   #begin(text: string): void {
     this.#state = 'serving'
+    this.#begunAt = performance.now()
     this.#timer.clear()
     let head: RequestHead
     try {
@@ -249,12 +256,24 @@ export class Http1Requests implements StreamHandler {
   #answered(): void {
     if (this.#state === 'over') return
     const keepsAlive = this.#responder?.keepsAlive === true
+    const hasWaitedEnough = this.#countWait(this.#responder?.begunAt)
     this.#responder = undefined
     this.#timer.clear()
     if (this.#stream.isClosed) this.#leave()
-    else if (!keepsAlive) this.#close()
+    else if (!keepsAlive || hasWaitedEnough) this.#close()
     else if (this.#body !== undefined && !this.#body.isDone) this.#beginDraining()
     else this.#beginNext()
+  }
+
+  /** Adds up what a client waits for that has ended its side, or is far ahead with its requests so that nobody knows: true once that is
+   *  as long as one response may take. Behind a silent origin its requests would else hold the connection for that long each. */
+  #countWait(until = performance.now()): boolean {
+    const { responseTimeoutMs } = this.#settings
+    const waitedMs = until - this.#begunAt
+    if (waitedMs < responseTimeoutMs * LONG_WAIT) return false
+    this.#input.readAhead(READ_AHEAD_BYTES)
+    this.#waitedMs = this.#input.isLast(READ_AHEAD_BYTES) ? this.#waitedMs + waitedMs : 0
+    return this.#waitedMs >= responseTimeoutMs
   }
 
   #beginNext(): void {
@@ -378,15 +397,4 @@ export class Http1Requests implements StreamHandler {
     this.#timer.close()
     this.#forwarding.leave(why)
   }
-}
-
-const NOTHING_ASKED: Asked = { method: '', expectsContinue: false }
-
-function askedBy({ method, fields }: RequestHead): Asked {
-  return { method, expectsContinue: valuesOf(fields, 'expect').length > 0 }
-}
-
-function resetByClient({ cause }: StreamEnd): ConnectionEnd {
-  const error = new GatewayError('relay.client_reset', 'the client reset the connection', { cause })
-  return { reason: error.rendering.close, error }
 }

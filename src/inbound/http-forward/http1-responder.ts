@@ -17,7 +17,8 @@ export interface AnswerTo {
 }
 
 export class Http1Responder implements Responder {
-  hasBegun = false
+  /** when the head of the final response was given, by performance.now() */
+  begunAt: number | undefined
   /** the connection stays open after this response */
   keepsAlive: boolean
   readonly #stream: ByteStream
@@ -31,6 +32,10 @@ export class Http1Responder implements Responder {
     this.#output = output
     this.#to = to
     this.keepsAlive = to.keepsAlive
+  }
+
+  get hasBegun(): boolean {
+    return this.begunAt !== undefined
   }
 
   interim({ status, reason, fields }: AnswerHead): void {
@@ -54,7 +59,7 @@ export class Http1Responder implements Responder {
     if (this.#isChunked) text += 'Transfer-Encoding: chunked\r\n'
     if (!this.keepsAlive) text += 'Connection: close\r\n'
     else if (isLegacy) text += 'Connection: keep-alive\r\n'
-    this.hasBegun = true
+    this.begunAt = performance.now()
     this.#writesBefore = this.#output.writes
     this.#output.text(`${text}\r\n`)
   }
@@ -77,7 +82,7 @@ export class Http1Responder implements Responder {
   cut(): boolean {
     if (this.hasBegun && this.#output.writes === this.#writesBefore && !this.#stream.isClosed) {
       this.#output.discard()
-      this.hasBegun = false
+      this.begunAt = undefined
       this.#isChunked = false
       return false
     }

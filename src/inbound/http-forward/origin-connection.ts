@@ -42,6 +42,12 @@ export interface ConnectionEnd {
   readonly error?: GatewayError
 }
 
+/** The client is gone. */
+export function resetByClient({ cause }: StreamEnd): ConnectionEnd {
+  const error = new GatewayError('relay.client_reset', 'the client reset the connection', { cause })
+  return { reason: error.rendering.close, error }
+}
+
 /** What a connection was made for, and the clocks it goes by. */
 interface Made {
   readonly target: Target
@@ -337,7 +343,7 @@ export class OriginConnection implements StreamHandler, BodySink {
   }
 
   /** Puts an exchange that is over on the session's record. */
-  #note({ request: { method, path } }: Exchange): void {
+  #note({ request: { method, path, traceparent } }: Exchange): void {
     const { tick, at } = this.#began
     const durationMs = performance.now() - tick
     const [withoutQuery = ''] = path.split('?', 1)
@@ -347,6 +353,7 @@ export class OriginConnection implements StreamHandler, BodySink {
       path: withoutQuery,
       status: this.#answer.status,
       durationMs,
+      ...(traceparent === undefined ? {} : { traceparent }),
     })
   }
 

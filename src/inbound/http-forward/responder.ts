@@ -3,6 +3,7 @@
 
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import { type ErrorPage, httpErrorAnswer } from '../../errors/to-http.ts'
+import { valuesOf } from '../../http1/fields.ts'
 
 /** The head of a response, as a {@link Responder} takes it. */
 export interface AnswerHead {
@@ -42,6 +43,14 @@ export interface Asked {
   readonly expectsContinue: boolean
   /** for browsers */
   readonly errorPage?: ErrorPage | undefined
+}
+
+/** of a request that could not be read */
+export const NOTHING_ASKED: Asked = { method: '', expectsContinue: false }
+
+/** What a head asks that was not understood. */
+export function askedBy({ method, fields }: { readonly method: string; readonly fields: readonly string[] }): Asked {
+  return { method, expectsContinue: valuesOf(fields, 'expect').length > 0 }
 }
 
 export const ALLOWED_METHODS = 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH'

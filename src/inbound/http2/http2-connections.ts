@@ -266,9 +266,9 @@ function openConnectStream(
     },
   }
   try {
-    const { target, authorization } = understandConnect(authority, fields)
+    const { authorization, ...asked } = understandConnect(authority, fields)
     const credentials = authorization === undefined ? undefined : parseProxyCredentials(authorization)
-    const arrival = { ...clientInfo, target, ...(credentials === undefined ? {} : { credentials }) }
+    const arrival = { ...clientInfo, ...asked, ...(credentials === undefined ? {} : { credentials }) }
     void openTunnel(pipeline, arrival, client)
   } catch (thrown) {
     const error = asGatewayError(thrown)

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { createHistogram } from 'node:perf_hooks'
 import { messageOf } from '../../errors/thrown.ts'
+import { BUCKETS, countIn } from '../decide-load.ts'
 import { associate, openRequests, openTunnel, type ProxyUnderTest, type TunnelKind, tunnelOnce } from './operation.ts'
 import { BULK } from './origin-process.ts'
 
@@ -21,6 +22,8 @@ export interface LoadResult {
   readonly bytes: number
   /** nanoseconds; relay has none */
   readonly latency: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number }
+  /** operations by duration, as {@link countIn} counts; relay has none */
+  readonly buckets: readonly number[]
 }
 
 export interface LoadOptions {
@@ -36,11 +39,12 @@ export interface LoadOptions {
 export async function runLoad(subject: ProxyUnderTest, options: LoadOptions): Promise<LoadResult> {
   const histogram = createHistogram()
   const tally = { operations: 0, failures: 0, bytes: 0, failure: '' }
+  const buckets = new Array<number>(BUCKETS).fill(0)
   const start = performance.now()
   const end = start + options.seconds * 1000
   const ticker = setInterval(() => options.onProgress?.(Math.min(1, (performance.now() - start) / (end - start))), 200)
   const work = WORKERS[options.mode]
-  const job = { subject, options, histogram, tally, end }
+  const job = { subject, options, histogram, buckets, tally, end }
   await Promise.all(Array.from({ length: options.concurrency }, () => work(job)))
   clearInterval(ticker)
   const { operations, failures, bytes, failure } = tally
@@ -51,6 +55,7 @@ export async function runLoad(subject: ProxyUnderTest, options: LoadOptions): Pr
     failures,
     ...(failure === '' ? {} : { failure }),
     bytes,
+    buckets,
     latency: {
       p50: histogram.percentile(50),
       p90: histogram.percentile(90),
@@ -64,6 +69,7 @@ interface Job {
   readonly subject: ProxyUnderTest
   readonly options: LoadOptions
   readonly histogram: ReturnType<typeof createHistogram>
+  readonly buckets: number[]
   readonly tally: { operations: number; failures: number; bytes: number; failure: string }
   readonly end: number
 }
@@ -103,12 +109,14 @@ const WORKERS: Readonly<Record<LoadMode, (job: Job) => Promise<void>>> = {
   },
 }
 
-async function repeat({ histogram, tally, end }: Job, operation: () => Promise<void>): Promise<void> {
+async function repeat({ histogram, buckets, tally, end }: Job, operation: () => Promise<void>): Promise<void> {
   while (performance.now() < end) {
     const start = performance.now()
     try {
       await operation()
-      histogram.record(Math.max(1, Math.round((performance.now() - start) * 1e6)))
+      const took = Math.max(1, Math.round((performance.now() - start) * 1e6))
+      histogram.record(took)
+      countIn(buckets, took)
       tally.operations++
     } catch (error) {
       tally.failures++

@@ -3,7 +3,8 @@
 // its answer is exact.
 
 import type { FieldValues, Value } from '../../expression/value.ts'
-import { type FieldPathKey, fieldOriginOf, type IndexedRule, type IndexKey, type Requirement } from './index-keys.ts'
+import type { IndexedRules } from './index-keys.ts'
+import type { IndexKey, KeyNumber, PathKeys } from './key-table.ts'
 
 /** Masks per rule. Every rule has all of them; an unused mask admits every flow. */
 const MASKS = 4
@@ -21,86 +22,26 @@ const LEAST_SHARE = 0.02
 
 /** See the head of this file. Immutable but for the bits of the current flow. */
 export class BitmaskPrefilter {
-  readonly #masks: Int32Array
-  readonly #dimensions: readonly Dimension[]
+  readonly #fields: readonly MaskedField[]
   #a = EVERYTHING
   #b = EVERYTHING
   #c = EVERYTHING
   #d = EVERYTHING
 
-  constructor(rules: readonly IndexedRule[]) {
-    this.#dimensions = chooseDimensions(rules)
-    this.#masks = new Int32Array(rules.length * MASKS).fill(EVERYTHING)
-    for (const [position, { requirements, exclusions }] of rules.entries()) {
-      for (const requirement of requirements) this.#restrict(position, requirement, (mask) => mask)
-      for (const exclusion of exclusions) {
-        if (this.excludes(exclusion)) this.#restrict(position, exclusion, (mask) => ~mask)
-      }
-    }
+  constructor(fields: readonly MaskedField[]) {
+    this.#fields = fields
   }
 
-  #restrict(position: number, requirement: Requirement, admitted: (mask: number) => number): void {
-    const slot = simplePathOf(requirement)?.slot
-    for (let number = 0; number < this.#dimensions.length; number++) {
-      const dimension = this.#dimensions[number]
-      if (dimension === undefined || dimension.slot !== slot) continue
-      const at = position * MASKS + number
-      this.#masks[at] = (this.#masks[at] ?? EVERYTHING) & admitted(dimension.maskOf(requirement))
-    }
-  }
-
-  /** Whether a rule is admitted only for flows that meet this requirement of it. */
-  decides(requirement: Requirement): boolean {
-    const own = this.#dimensionsOf(requirement)
-    return own.length > 0 && own.every((dimension) => dimension.isExactFor(requirement))
-  }
-
-  /** Whether a rule is admitted exactly for flows that do not meet this. False for a field with two masks: it is met
-   *  when both agree, and the negation of that is no mask. */
-  excludes(exclusion: Requirement): boolean {
-    const [dimension, another] = this.#dimensionsOf(exclusion)
-    return dimension !== undefined && another === undefined && dimension.isExactFor(exclusion)
-  }
-
-  #dimensionsOf(requirement: Requirement): readonly Dimension[] {
-    const slot = simplePathOf(requirement)?.slot
-    return slot === undefined ? [] : this.#dimensions.filter((dimension) => dimension.slot === slot)
-  }
-
-  /** Computes the bits of a flow, for the calls of {@link admits} and {@link admitsRow} that follow. */
+  /** Computes the bits of a flow, for the calls of {@link admitsRow} that follow. */
   load(values: FieldValues): void {
-    this.#a = this.#bitsOf(0, values)
-    this.#b = this.#bitsOf(1, values)
-    this.#c = this.#bitsOf(2, values)
-    this.#d = this.#bitsOf(3, values)
+    const [a, b, c, d] = this.#fields
+    this.#a = a === undefined ? EVERYTHING : a.bitOf(values[a.slot])
+    this.#b = b === undefined ? EVERYTHING : b.bitOf(values[b.slot])
+    this.#c = c === undefined ? EVERYTHING : c.bitOf(values[c.slot])
+    this.#d = d === undefined ? EVERYTHING : d.bitOf(values[d.slot])
   }
 
-  /** Whether the rule at this position can match the flow. */
-  admits(position: number): boolean {
-    const masks = this.#masks
-    const at = position * MASKS
-    return (
-      ((masks[at] ?? 0) & this.#a) !== 0 &&
-      ((masks[at + 1] ?? 0) & this.#b) !== 0 &&
-      ((masks[at + 2] ?? 0) & this.#c) !== 0 &&
-      ((masks[at + 3] ?? 0) & this.#d) !== 0
-    )
-  }
-
-  /** Rules in ascending order as rows: the reference of each followed by its masks, so that a list that is read
-   *  often needs no other memory. */
-  rowsOf(refs: Iterable<RuleRef>): Int32Array {
-    const sorted = Int32Array.from(refs).sort()
-    const rows = new Int32Array(sorted.length * ROW)
-    for (const [at, ref] of sorted.entries()) {
-      const position = positionOf(ref)
-      rows[at * ROW] = ref
-      rows.set(this.#masks.subarray(position * MASKS, (position + 1) * MASKS), at * ROW + 1)
-    }
-    return rows
-  }
-
-  /** Like {@link admits}, for the row that begins at `at`. */
+  /** Whether the rule of the row that begins at `at` can match the flow. */
   admitsRow(rows: Int32Array, at: number): boolean {
     return (
       ((rows[at + 1] ?? 0) & this.#a) !== 0 &&
@@ -109,48 +50,117 @@ export class BitmaskPrefilter {
       ((rows[at + 4] ?? 0) & this.#d) !== 0
     )
   }
-
-  #bitsOf(number: number, values: FieldValues): number {
-    const dimension = this.#dimensions[number]
-    return dimension === undefined ? EVERYTHING : dimension.bitOf(values[dimension.slot])
-  }
 }
 
-/** One mask of every rule. */
-interface Dimension {
+/** One mask of every rule, as flows are tested against it. */
+interface MaskedField {
   readonly slot: number
   bitOf(value: Value | undefined): number
-  maskOf(requirement: Requirement): number
-  /** whether the masks of this slot admit only flows that meet the requirement */
-  isExactFor(requirement: Requirement): boolean
 }
 
-/** The path of a requirement on one scalar text or integer field of the connection itself; undefined for any other. */
-function simplePathOf(requirement: Requirement): FieldPathKey | undefined {
-  const path = requirement[0]?.path
-  if (path === undefined || path.isArray || path.type === 'Ip' || fieldOriginOf(path.field) !== 'flow') return undefined
-  const isSimple = ({ kind }: IndexKey) =>
-    kind === 'value' || (path.type === 'Int' && (kind === 'prefix' || kind === 'outside'))
-  return requirement.every((key) => key.path.slot === path.slot && isSimple(key)) ? path : undefined
-}
+/** The masks of rules while an index is built. */
+export class MaskBuilder {
+  readonly prefilter: BitmaskPrefilter
+  readonly #rules: IndexedRules
+  readonly #dimensions: readonly Dimension[]
+  /** by rule: {@link MASKS} masks */
+  readonly #masks: Int32Array
 
-function chooseDimensions(rules: readonly IndexedRule[]): Dimension[] {
-  const tested = new Map<number, { readonly path: FieldPathKey; readonly requirements: Requirement[] }>()
-  for (const { requirements, exclusions } of rules) {
-    for (const requirement of [...requirements, ...exclusions]) {
-      const path = simplePathOf(requirement)
-      if (path === undefined) continue
-      const field = tested.get(path.slot) ?? { path, requirements: [] }
-      tested.set(path.slot, field)
-      field.requirements.push(requirement)
+  constructor(rules: IndexedRules) {
+    this.#rules = rules
+    this.#dimensions = chooseDimensions(rules)
+    this.prefilter = new BitmaskPrefilter(this.#dimensions)
+    this.#masks = new Int32Array(rules.length * MASKS).fill(EVERYTHING)
+    for (let rule = 0; rule < rules.length; rule++) {
+      const exclusions = rules.exclusionsFrom(rule)
+      for (let at = rules.requirementsFrom(rule); at < exclusions; at++) this.#restrict(rule, at, false)
+      for (let at = exclusions; at < rules.requirementsFrom(rule + 1); at++) {
+        if (this.excludes(at)) this.#restrict(rule, at, true)
+      }
     }
   }
+
+  #restrict(rule: number, requirement: number, negated: boolean): void {
+    const path = this.#rules.simplePath(requirement)
+    if (path < 0) return
+    for (let number = 0; number < this.#dimensions.length; number++) {
+      const dimension = this.#dimensions[number]
+      if (dimension?.path !== path) continue
+      const mask = this.#maskOf(dimension, requirement)
+      const at = rule * MASKS + number
+      this.#masks[at] = (this.#masks[at] ?? EVERYTHING) & (negated ? ~mask : mask)
+    }
+  }
+
+  #maskOf(dimension: Dimension, requirement: number): number {
+    let mask = 0
+    const end = this.#rules.keysFrom(requirement + 1)
+    for (let at = this.#rules.keysFrom(requirement); at < end; at++) mask |= dimension.maskOf(this.#rules.key(at))
+    return mask
+  }
+
+  /** Whether a rule is admitted only for flows that meet this requirement of it. */
+  decides(requirement: number): boolean {
+    const path = this.#rules.simplePath(requirement)
+    if (path < 0) return false
+    let isFound = false
+    for (const dimension of this.#dimensions) {
+      if (dimension.path !== path) continue
+      if (!this.#isExact(dimension, requirement)) return false
+      isFound = true
+    }
+    return isFound
+  }
+
+  /** Whether a rule is admitted exactly for flows that do not meet this. False for a field with two masks: it is met
+   *  when both agree, and the negation of that is no mask. */
+  excludes(exclusion: number): boolean {
+    const path = this.#rules.simplePath(exclusion)
+    const [dimension, another] = path < 0 ? [] : this.#dimensions.filter((one) => one.path === path)
+    return dimension !== undefined && another === undefined && this.#isExact(dimension, exclusion)
+  }
+
+  #isExact(dimension: Dimension, requirement: number): boolean {
+    const length = this.#rules.keysFrom(requirement + 1) - this.#rules.keysFrom(requirement)
+    return dimension.isExactFor(length, this.#maskOf(dimension, requirement))
+  }
+
+  /** Writes the row of a rule: its reference, then its masks, so that a list that is read often needs no other
+   *  memory. */
+  writeRow(rows: { push(value: number): void }, ref: RuleRef): void {
+    const at = positionOf(ref) * MASKS
+    rows.push(ref)
+    for (let mask = at; mask < at + MASKS; mask++) rows.push(this.#masks[mask] ?? EVERYTHING)
+  }
+}
+
+interface Dimension extends MaskedField {
+  /** the number of its path */
+  readonly path: number
+  maskOf(key: KeyNumber): number
+  /** whether the masks of this slot admit only flows that meet a requirement of so many keys with this mask */
+  isExactFor(length: number, mask: number): boolean
+}
+
+function chooseDimensions(rules: IndexedRules): Dimension[] {
+  const { paths } = rules.table
+  const keysOf = paths.map(() => new Set<KeyNumber>())
+  const uses = paths.map(() => 0)
+  for (let requirement = 0; requirement < rules.requirementCount; requirement++) {
+    const path = rules.simplePath(requirement)
+    const keys = keysOf[path]
+    if (keys === undefined) continue
+    uses[path] = (uses[path] ?? 0) + 1
+    const end = rules.keysFrom(requirement + 1)
+    for (let at = rules.keysFrom(requirement); at < end; at++) keys.add(rules.key(at))
+  }
   const chosen: Dimension[] = []
-  const byUse = [...tested.values()]
-    .filter(({ requirements }) => requirements.length >= rules.length * LEAST_SHARE)
-    .sort((a, b) => b.requirements.length - a.requirements.length)
-  for (const { path, requirements } of byUse) {
-    const own = path.type === 'Int' ? integers(path, requirements) : texts(path, requirements)
+  const byUse = paths
+    .filter(({ number }) => (uses[number] ?? 0) > 0 && (uses[number] ?? 0) >= rules.length * LEAST_SHARE)
+    .sort((a, b) => (uses[b.number] ?? 0) - (uses[a.number] ?? 0))
+  for (const path of byUse) {
+    const keys = [...(keysOf[path.number] ?? [])]
+    const own = path.type === 'Int' ? integers(path, rules, keys) : texts(path, rules, keys)
     // one mask of a pair would exclude most rules but decide nothing exactly
     if (chosen.length + own.length <= MASKS) chosen.push(...own)
   }
@@ -159,23 +169,24 @@ function chooseDimensions(rules: readonly IndexedRule[]): Dimension[] {
 
 /** Up to 31 texts get one bit each. More get two masks, as two digits of a number: exact for one text, while a
  *  requirement of several also admits other combinations of their digits. */
-function texts({ slot }: FieldPathKey, requirements: readonly Requirement[]): Dimension[] {
-  const numbers = new Map<Value, number>()
-  for (const key of requirements.flat()) {
-    if (key.kind === 'value' && !numbers.has(key.value)) numbers.set(key.value, numbers.size)
-  }
-  if (numbers.size > MOST_VALUES) return []
-  const isSmall = numbers.size <= BITS
+function texts({ slot, number: path }: PathKeys, { table }: IndexedRules, keys: readonly KeyNumber[]): Dimension[] {
+  if (keys.length > MOST_VALUES) return []
+  const isSmall = keys.length <= BITS
   const digit = (place: number): Dimension => {
-    const bits = new Map(
-      [...numbers].map(([text, number]) => [text, 1 << (Math.floor(number / place) % BITS)] as const),
-    )
+    const masks = new Map<KeyNumber, number>()
+    const bits = new Map<Value, number>()
+    for (const [number, key] of keys.entries()) {
+      const named = table.keys[key]
+      const bit = 1 << (Math.floor(number / place) % BITS)
+      masks.set(key, bit)
+      if (named?.kind === 'value') bits.set(named.value, bit)
+    }
     return {
+      path,
       slot,
       bitOf: (value) => (value === undefined ? OTHER : (bits.get(value) ?? OTHER)),
-      maskOf: (requirement) =>
-        requirement.reduce((mask, key) => mask | (key.kind === 'value' ? (bits.get(key.value) ?? 0) : 0), 0),
-      isExactFor: ({ length }) => isSmall || (length === 1 && numbers.size <= BITS * BITS),
+      maskOf: (key) => masks.get(key) ?? 0,
+      isExactFor: (length) => isSmall || (length === 1 && keys.length <= BITS * BITS),
     }
   }
   return isSmall ? [digit(1)] : [digit(1), digit(BITS)]
@@ -183,10 +194,10 @@ function texts({ slot }: FieldPathKey, requirements: readonly Requirement[]): Di
 
 /** Integers by the intervals between the bounds that rules name. Values outside 32 bits, and rules that want them,
  *  count as {@link OTHER}. */
-function integers({ slot }: FieldPathKey, requirements: readonly Requirement[]): Dimension[] {
+function integers({ slot, number: path }: PathKeys, { table }: IndexedRules, keys: readonly KeyNumber[]): Dimension[] {
   const bounds = new Set<number>([0])
-  for (const key of requirements.flat()) {
-    const range = rangeOf(key)
+  const ranges = new Map(keys.map((key) => [key, rangeOf(table.keys[key])] as const))
+  for (const range of ranges.values()) {
     if (range === undefined) continue
     bounds.add(range[0])
     bounds.add(range[1] + 1)
@@ -194,30 +205,30 @@ function integers({ slot }: FieldPathKey, requirements: readonly Requirement[]):
   if (bounds.size > MOST_VALUES) return []
   const sorted = Float64Array.from(bounds).sort()
   const bitAt = (interval: number) => 1 << (interval % BITS)
+  const masks = new Map<KeyNumber, number>()
+  for (const [key, range] of ranges) {
+    let mask = range === undefined ? OTHER : 0
+    if (range !== undefined)
+      for (let at = intervalOf(sorted, range[0]); at <= intervalOf(sorted, range[1]); at++) mask |= bitAt(at)
+    masks.set(key, mask)
+  }
   const dimension: Dimension = {
+    path,
     slot,
     bitOf: (value) =>
       typeof value === 'number' && value >= 0 && value <= 0xffffffff ? bitAt(intervalOf(sorted, value)) : OTHER,
-    maskOf: (requirement) => {
-      let mask = 0
-      for (const key of requirement) {
-        const range = rangeOf(key)
-        if (range === undefined) mask |= OTHER
-        else for (let at = intervalOf(sorted, range[0]); at <= intervalOf(sorted, range[1]); at++) mask |= bitAt(at)
-      }
-      return mask
-    },
-    isExactFor: (requirement) => bounds.size <= BITS && requirement.every((key) => rangeOf(key) !== undefined),
+    maskOf: (key) => masks.get(key) ?? 0,
+    isExactFor: (_, mask) => bounds.size <= BITS && (mask & OTHER) === 0,
   }
   return [dimension]
 }
 
-function rangeOf(key: IndexKey): readonly [number, number] | undefined {
-  if (key.kind === 'prefix') {
+function rangeOf(key: IndexKey | undefined): readonly [number, number] | undefined {
+  if (key?.kind === 'prefix') {
     const first = key.prefix.words[0] ?? 0
     return [first, first + 2 ** (32 - key.prefix.length) - 1]
   }
-  if (key.kind !== 'value' || typeof key.value !== 'number') return undefined
+  if (key?.kind !== 'value' || typeof key.value !== 'number') return undefined
   return key.value >= 0 && key.value <= 0xffffffff ? [key.value, key.value] : undefined
 }
 

@@ -13,7 +13,7 @@
 import type { FieldValues } from '../../expression/value.ts'
 import { flatText } from '../../net/ip.ts'
 import { GATEWAY_SCHEME } from '../fields.ts'
-import { fieldOriginOf } from './index-keys.ts'
+import { fieldOriginOf } from './key-table.ts'
 
 /** Returned by {@link FlowCache.find} for a flow that is not cached. Any other result is a position as of
  *  RuleMatcher.first, or -1 for no rule. */

@@ -52,12 +52,12 @@ export class ListPostings {
   }
 
   /** Like {@link visit}, for a text given by its hash as of {@link hashOfText}. */
-  visitHash<T>(hash: number, items: readonly T[], callback: PrefixCallback<T>): void {
+  visitHash(hash: number, items: Int32Array, callback: PrefixCallback): void {
     this.#table.visit(finishTextHash(hash), items, callback)
   }
 
-  /** Passes `items[n]` to the callback for every list n that may contain the value. */
-  visit<T>(value: Value, items: readonly T[], callback: PrefixCallback<T>): void {
+  /** Passes `items[n]`, an entry, to the callback for every list n that may contain the value. */
+  visit(value: Value, items: Int32Array, callback: PrefixCallback): void {
     if (typeof value === 'string') this.visitHash(hashOfText(value), items, callback)
     else if (typeof value === 'number' || typeof value === 'bigint')
       this.#table.visit(hashOfInteger(value), items, callback)
@@ -114,7 +114,7 @@ class HashTable {
     this.#starts[slot] = start
   }
 
-  visit<T>(hash: number, items: readonly T[], callback: PrefixCallback<T>): void {
+  visit(hash: number, items: Int32Array, callback: PrefixCallback): void {
     const bit = hash >>> this.#filterShift
     if ((((this.#filter[bit >>> 5] ?? 0) >>> (bit & 31)) & 1) === 0) return
     for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
@@ -127,7 +127,7 @@ class HashTable {
     }
   }
 
-  #visitRow<T>(start: number, items: readonly T[], callback: PrefixCallback<T>): void {
+  #visitRow(start: number, items: Int32Array, callback: PrefixCallback): void {
     for (let at = start; at < this.#lists.length; at++) {
       const stored = this.#lists[at] ?? EMPTY
       const item = items[stored < 0 ? ~stored : stored]
@@ -188,39 +188,39 @@ export interface HashCallback {
   visitHash(hash: number): void
 }
 
-/** A hash table from exact texts to items: open addressing, at most half full. */
-export class DomainTable<T extends number | object> {
+/** A hash table from exact texts to entries of an index: open addressing, at most half full. */
+export class DomainTable {
   readonly #mask: number
-  readonly #hashes: Int32Array
-  /** text and item of each slot, side by side */
-  readonly #entries: (string | T | undefined)[]
+  /** hash and entry of each slot, side by side; a hash of 0 marks a free one */
+  readonly #slots: Int32Array
+  readonly #texts: (string | undefined)[]
 
-  /** The texts must be distinct. */
-  constructor(entries: readonly { readonly text: string; readonly item: T }[]) {
+  /** The texts must be distinct; keys that are not texts are left out. */
+  constructor(entries: readonly { readonly key: string | number | bigint; readonly entry: number }[]) {
     const size = 2 ** Math.ceil(Math.log2(Math.max(4, entries.length * 2)))
     this.#mask = size - 1
-    this.#hashes = new Int32Array(size)
-    this.#entries = new Array<string | T | undefined>(2 * size).fill(undefined)
-    for (const { text, item } of entries) this.#add(text, item)
+    this.#slots = new Int32Array(2 * size)
+    this.#texts = new Array<string | undefined>(size).fill(undefined)
+    for (const { key, entry } of entries) if (typeof key === 'string') this.#add(key, entry)
   }
 
-  #add(text: string, item: T): void {
+  #add(text: string, entry: number): void {
     const stored = markOf(hashOfText(text))
     let slot = stored & this.#mask
-    while (this.#hashes[slot] !== 0) slot = (slot + 1) & this.#mask
-    this.#hashes[slot] = stored
-    this.#entries[2 * slot] = text
-    this.#entries[2 * slot + 1] = item
+    while (this.#slots[2 * slot] !== 0) slot = (slot + 1) & this.#mask
+    this.#slots[2 * slot] = stored
+    this.#slots[2 * slot + 1] = entry
+    this.#texts[slot] = text
   }
 
-  /** Passes the item stored under a text to the callback. */
-  visit(text: string, callback: PrefixCallback<T>): void {
+  /** Passes the entry stored under a text to the callback. */
+  visit(text: string, callback: PrefixCallback): void {
     this.#visitAt(text, 0, hashOfText(text), callback)
   }
 
-  /** Passes the items stored under a name and each of its parents to the callback, the shortest name first. `onHash`
-   *  receives the hash of each, whether or not an item is stored. */
-  visitParents(name: string, callback: PrefixCallback<T>, onHash?: HashCallback): void {
+  /** Passes the entries stored under a name and each of its parents to the callback, the shortest name first. `onHash`
+   *  receives the hash of each, whether or not an entry is stored. */
+  visitParents(name: string, callback: PrefixCallback, onHash?: HashCallback): void {
     let hash = START
     for (let at = name.length - 1; at >= 0; at--) {
       const unit = name.charCodeAt(at)
@@ -234,14 +234,14 @@ export class DomainTable<T extends number | object> {
     onHash?.visitHash(hash)
   }
 
-  #visitAt(name: string, start: number, hash: number, callback: PrefixCallback<T>): void {
+  #visitAt(name: string, start: number, hash: number, callback: PrefixCallback): void {
     const stored = markOf(hash)
-    for (let slot = stored & this.#mask; this.#hashes[slot] !== 0; slot = (slot + 1) & this.#mask) {
-      if (this.#hashes[slot] !== stored) continue
-      const text = this.#entries[2 * slot]
-      if (typeof text !== 'string' || text.length !== name.length - start || !name.endsWith(text)) continue
-      const item = this.#entries[2 * slot + 1]
-      if (item !== undefined && typeof item !== 'string') callback.visit(item)
+    const slots = this.#slots
+    for (let slot = stored & this.#mask; slots[2 * slot] !== 0; slot = (slot + 1) & this.#mask) {
+      if (slots[2 * slot] !== stored) continue
+      const text = this.#texts[slot]
+      if (text === undefined || text.length !== name.length - start || !name.endsWith(text)) continue
+      callback.visit(slots[2 * slot + 1] ?? 0)
       return
     }
   }
@@ -256,33 +256,30 @@ function markOf(hash: number): number {
 
 const AT = 0x40
 
-/** Items stored under endings that start with `.` or `@`, compared without ASCII case. Compares hashes only: it may
- *  pass an item too many. */
-export class SuffixTable<T> {
-  readonly #byHash = new Map<number, T[]>()
+/** Entries stored under endings that start with `.` or `@`, compared without ASCII case. Compares hashes only: it may
+ *  pass an entry too many. */
+export class SuffixTable {
+  readonly #byHash = new Map<number, number[]>()
 
-  constructor(entries: readonly { readonly suffix: string; readonly item: T }[]) {
-    for (const { suffix, item } of entries) {
+  constructor(entries: readonly { readonly suffix: string; readonly entry: number }[]) {
+    for (const { suffix, entry } of entries) {
       const hash = hashOfText(suffix)
       const same = this.#byHash.get(hash)
-      if (same === undefined) this.#byHash.set(hash, [item])
-      else same.push(item)
+      if (same === undefined) this.#byHash.set(hash, [entry])
+      else same.push(entry)
     }
   }
 
-  /** Passes the items stored under every ending of the text to the callback, the shortest ending first. */
-  visit(text: string, callback: PrefixCallback<T>): void {
+  /** Passes the entries stored under every ending of the text to the callback, the shortest ending first. */
+  visit(text: string, callback: PrefixCallback): void {
     let hash = START
     for (let at = text.length - 1; at >= 0; at--) {
       const unit = text.charCodeAt(at)
       hash = hashPrepending(hash, unit)
       if (unit !== DOT && unit !== AT) continue
-      const items = this.#byHash.get(hash)
-      if (items === undefined) continue
-      for (let i = 0; i < items.length; i++) {
-        const item = items[i]
-        if (item !== undefined) callback.visit(item)
-      }
+      const entries = this.#byHash.get(hash)
+      if (entries === undefined) continue
+      for (let i = 0; i < entries.length; i++) callback.visit(entries[i] ?? 0)
     }
   }
 }

@@ -1,196 +1,322 @@
-// What a flow must have for an expression to be able to be true, derived from its tree: the input of the rule index and
-// of the proofs that a rule is unreachable. Sound but incomplete: what cannot be expressed as keys is left out.
+// What a flow must have for an expression to be able to be true, derived from its tree: the input of the rule index.
+// Sound but incomplete: what cannot be expressed as keys is left out. And whether the keys say all that the expression
+// says.
 
 import type { Access, Comparison, Expression, IntMember, IpMember, Node, OrderOperator } from '../../expression/tree.ts'
 import type { Ip } from '../../net/ip.ts'
+import { type KeyNumber, KeyTable, type PathKeys, type Requirement } from './key-table.ts'
 import { keysOfRegex, keysOfWildcard, type TextKey } from './pattern-keys.ts'
-import { type Prefix, prefixesOf } from './prefix-table.ts'
-
-/** Where in a flow's values a key is looked up: a field, or one key of a map. In arrays any element counts. */
-export interface FieldPathKey {
-  readonly slot: number
-  readonly mapKey: string | undefined
-  readonly field: string
-  /** type of the values found there */
-  readonly type: 'Bytes' | 'Int' | 'Ip'
-  /** whether several values may be found there */
-  readonly isArray: boolean
-  /** equal exactly for equal paths */
-  readonly id: string
-}
-
-/** One thing a flow may have. */
-export type IndexKey = KeyTest & {
-  /** equal exactly for equal keys of equal paths */
-  readonly id: string
-}
-
-type KeyTest =
-  | { readonly kind: 'value'; readonly path: FieldPathKey; readonly value: string | number | bigint }
-  | {
-      readonly kind: 'prefix'
-      readonly path: FieldPathKey
-      readonly of: 'Int' | 'IPv4' | 'IPv6'
-      readonly prefix: Prefix
-    }
-  /** an integer outside 0 … 2^32-1 */
-  | { readonly kind: 'outside'; readonly path: FieldPathKey }
-  | { readonly kind: 'list'; readonly path: FieldPathKey; readonly name: string }
-  /** text with this ending, compared without ASCII case; the ending starts with `.` or `@` */
-  | { readonly kind: 'suffix'; readonly path: FieldPathKey; readonly suffix: string }
-
-/** A flow meets it when it has at least one of the keys. */
-export type Requirement = readonly IndexKey[]
+import { prefixesOf } from './prefix-table.ts'
 
 /** A requirement with more keys than this is dropped: it is not worth a lookup each. */
 const MOST_KEYS = 20_000
 
-/** Requirements that must all be met for the expression to be true. */
-export function requirementsOf(expression: Expression): Requirement[] {
-  return walk(expression.root, false, expression.scheme.missingNotEqual)
+/** Integers one after the other, in memory that grows. */
+export class IntegerRow {
+  values = new Int32Array(256)
+  length = 0
+
+  push(value: number): void {
+    if (this.length === this.values.length) {
+      const larger = new Int32Array(2 * this.length)
+      larger.set(this.values)
+      this.values = larger
+    }
+    this.values[this.length++] = value
+  }
+
+  at(index: number): number {
+    return this.values[index] ?? 0
+  }
 }
 
-/** Like {@link requirementsOf}, for a part of an expression. */
-export function requirementsOfNode(node: Node, missingNotEqual: boolean): Requirement[] {
-  return walk(node, false, missingNotEqual)
+/** Rules as the index sees them, in order of precedence: their keys as rows of integers, nothing else is kept of their
+ *  expressions. Requirements and exclusions are counted over all rules. */
+export class IndexedRules {
+  readonly table = new KeyTable()
+  readonly #reader = new KeyReader(this.table)
+  readonly #keys = new IntegerRow()
+  /** where the keys of each requirement begin, and behind the last one where they end */
+  readonly #starts = new IntegerRow()
+  /** per requirement the number of its path if it is simple, else -1 */
+  readonly #simplePaths = new IntegerRow()
+  /** per rule its first requirement and its first exclusion; then the end */
+  readonly #bounds = new IntegerRow()
+  readonly #exact = new IntegerRow()
+
+  constructor() {
+    this.#starts.push(0)
+    this.#bounds.push(0)
+  }
+
+  /** Adds a rule that matches where all of these expressions are true. */
+  add(expressions: readonly Expression[]): void {
+    const read = expressions.map((expression) => this.#reader.read(expression))
+    for (const { requirements } of read) for (const requirement of requirements) this.#addRequirement(requirement)
+    this.#bounds.push(this.requirementCount)
+    for (const { exclusions } of read) for (const exclusion of exclusions) this.#addRequirement(exclusion)
+    this.#bounds.push(this.requirementCount)
+    this.#exact.push(read.every(({ isExact }) => isExact) ? 1 : 0)
+  }
+
+  #addRequirement(requirement: Requirement): void {
+    for (const key of requirement) this.#keys.push(key)
+    this.#starts.push(this.#keys.length)
+    this.#simplePaths.push(this.#simplePathOf(requirement))
+  }
+
+  /** The path of a requirement on one text or integer of the connection itself. */
+  #simplePathOf(requirement: Requirement): number {
+    const { keys } = this.table
+    const path = keys[requirement[0] ?? -1]?.path
+    if (path === undefined || !path.isSimple) return -1
+    for (const number of requirement) {
+      const key = keys[number]
+      const isSimple =
+        key?.kind === 'value' || (path.type === 'Int' && (key?.kind === 'prefix' || key?.kind === 'outside'))
+      if (key?.path !== path || !isSimple) return -1
+    }
+    return path.number
+  }
+
+  get length(): number {
+    return this.#exact.length
+  }
+
+  get requirementCount(): number {
+    return this.#starts.length - 1
+  }
+
+  /** The first requirement of a rule; its requirements end where its exclusions begin. */
+  requirementsFrom(rule: number): number {
+    return this.#bounds.at(2 * rule)
+  }
+
+  /** The first exclusion of a rule; they end where the next rule begins. */
+  exclusionsFrom(rule: number): number {
+    return this.#bounds.at(2 * rule + 1)
+  }
+
+  /** Whether a rule matches every flow that meets all its requirements and no exclusion. */
+  isExact(rule: number): boolean {
+    return this.#exact.at(rule) === 1
+  }
+
+  simplePath(requirement: number): number {
+    return this.#simplePaths.at(requirement)
+  }
+
+  /** The keys of a requirement: from here up to where those of the next one begin. */
+  keysFrom(requirement: number): number {
+    return this.#starts.at(requirement)
+  }
+
+  key(at: number): KeyNumber {
+    return this.#keys.at(at)
+  }
+
+  /** As {@link KeyTable.isFoundExactly}, for one of these requirements. */
+  isFoundExactly(requirement: number): boolean {
+    for (let at = this.keysFrom(requirement); at < this.keysFrom(requirement + 1); at++) {
+      if (!this.table.isFoundExactly(this.key(at))) return false
+    }
+    return true
+  }
 }
 
-/** Requirements for the node to be true, or false where `negated`; inside quantifiers: at one position at least. */
-function walk(node: Node, negated: boolean, missingNotEqual: boolean): Requirement[] {
-  switch (node.kind) {
-    case 'group':
-      return walk(node.item, negated, missingNotEqual)
-    case 'not':
-      return walk(node.item, !negated, missingNotEqual)
-    case 'quantifier':
-      // a false `any` and a true `all` also hold for empty arrays, so nothing is required then
-      return (node.op === 'all') === negated ? walk(node.item, negated, missingNotEqual) : []
-    case 'comparison':
-      return negated ? fromComparison(node, true, missingNotEqual) : fromPositive(node, missingNotEqual)
-    case 'chain': {
-      if (node.op === 'xor') return []
-      const items = node.items.map((item) => walk(item, negated, missingNotEqual))
-      return (node.op === 'and') === negated ? either(items) : items.flat()
+/** What the index knows of an expression. */
+export interface ExpressionKeys {
+  /** they must all be met for the expression to be true */
+  readonly requirements: readonly Requirement[]
+  /** none of them may be met for it to be true: its negated tests of plain fields */
+  readonly exclusions: readonly Requirement[]
+  /** whether it is true wherever all requirements and no exclusion are met; false when unsure */
+  readonly isExact: boolean
+}
+
+/** Derives keys of expressions, numbered in one table. */
+export class KeyReader {
+  readonly #table: KeyTable
+  /** of the expression being read: each is asked for up to three times */
+  readonly #known = new Map<Comparison, readonly Requirement[]>()
+  #missingNotEqual = true
+
+  constructor(table: KeyTable) {
+    this.#table = table
+  }
+
+  read({ root, scheme }: Expression): ExpressionKeys {
+    this.#missingNotEqual = scheme.missingNotEqual
+    const keys = {
+      requirements: this.#walk(root, false),
+      exclusions: this.#excluded(root),
+      isExact: this.#isExact(root),
+    }
+    this.#known.clear()
+    return keys
+  }
+
+  /** Requirements for the node to be true, or false where `negated`; inside quantifiers: at one position at least. */
+  #walk(node: Node, negated: boolean): readonly Requirement[] {
+    switch (node.kind) {
+      case 'group':
+        return this.#walk(node.item, negated)
+      case 'not':
+        return this.#walk(node.item, !negated)
+      case 'quantifier':
+        // a false `any` and a true `all` also hold for empty arrays, so nothing is required then
+        return (node.op === 'all') === negated ? this.#walk(node.item, negated) : []
+      case 'comparison':
+        return negated ? this.#ofNegated(node) : this.#ofComparison(node)
+      case 'chain': {
+        if (node.op === 'xor') return []
+        const items = node.items.map((item) => this.#walk(item, negated))
+        return (node.op === 'and') === negated ? this.#either(items) : items.flat()
+      }
     }
   }
-}
 
-/** One arm must be true: the union of the best requirement of each, if every arm has one. */
-function either(arms: readonly Requirement[][]): Requirement[] {
-  const union: IndexKey[] = []
-  for (const arm of arms) {
-    const best = arm.reduce<Requirement | undefined>(
-      (a, b) => (a === undefined || weight(b) < weight(a) ? b : a),
-      undefined,
+  /** One arm must be true: the union of the best requirement of each, if every arm has one. */
+  #either(arms: readonly (readonly Requirement[])[]): Requirement[] {
+    const union: KeyNumber[] = []
+    for (const arm of arms) {
+      let best: Requirement | undefined
+      let least = Number.POSITIVE_INFINITY
+      for (const requirement of arm) {
+        const weight = this.#table.weight(requirement)
+        if (best !== undefined && weight >= least) continue
+        best = requirement
+        least = weight
+      }
+      if (best === undefined) return []
+      for (const key of best) union.push(key)
+    }
+    return union.length > MOST_KEYS ? [] : [union]
+  }
+
+  #ofComparison(comparison: Comparison): readonly Requirement[] {
+    const before = this.#known.get(comparison)
+    if (before !== undefined) return before
+    const made = this.#derive(comparison)
+    this.#known.set(comparison, made)
+    return made
+  }
+
+  /** `not x != v` is `x == v` except where x may be missing and `!=` is false then. */
+  #ofNegated({ access, test, type }: Comparison): Requirement[] {
+    const isEqual = test.kind === 'order' && test.op === '!=' && (this.#missingNotEqual || type === 'Bools')
+    const path = isEqual ? this.#pathOf(access) : undefined
+    return isEqual && path !== undefined ? fromOrder(path, '==', test.literal.value) : []
+  }
+
+  #derive({ access, test }: Comparison): Requirement[] {
+    const path = this.#pathOf(access)
+    if (path === undefined) return []
+    switch (test.kind) {
+      case 'order':
+        return fromOrder(path, test.op, test.literal.value)
+      case 'in-list':
+        return [[path.list(test.list.name)]]
+      case 'in-set': {
+        const keys: KeyNumber[] = []
+        for (const member of test.set.members) {
+          if ('value' in member) keys.push(path.value(member.value))
+          else for (const key of memberKeys(path, member)) keys.push(key)
+          if (keys.length > MOST_KEYS) return []
+        }
+        return [keys]
+      }
+      case 'wildcard':
+        return textKeys(path, keysOfWildcard(test.pattern))
+      case 'matches':
+        return textKeys(path, keysOfRegex(test.regex.shape))
+      default:
+        return []
+    }
+  }
+
+  #pathOf({ field, indexes, valueType }: Access): PathKeys | undefined {
+    if (valueType !== 'Bytes' && valueType !== 'Int' && valueType !== 'Ip') return undefined
+    const { slot, name, type: fieldType } = field
+    const shape = typeof fieldType === 'string' ? 'scalar' : 'array' in fieldType ? 'array' : 'map'
+    const [first, second] = indexes
+    const here = (mapKey?: string) =>
+      this.#table.path({ slot, mapKey, field: name, type: valueType, isArray: shape !== 'scalar' })
+    if (shape === 'scalar') return first === undefined || first.kind === 'each' ? here() : undefined
+    if (shape === 'array') return indexes.length === 1 && isElement(first) ? here() : undefined
+    return first?.kind === 'key' && indexes.length === 2 && isElement(second) ? here(first.key) : undefined
+  }
+
+  #excluded(node: Node): readonly Requirement[] {
+    if (node.kind === 'group') return this.#excluded(node.item)
+    if (node.kind === 'chain' && node.op === 'and') return node.items.flatMap((item) => this.#excluded(item))
+    if (node.kind !== 'not') return []
+    const item = ungrouped(node.item)
+    return item.kind === 'comparison' && this.#isExactTest(item, 'scalar') ? this.#ofComparison(item) : []
+  }
+
+  #isExact(node: Node): boolean {
+    switch (node.kind) {
+      case 'group':
+        return this.#isExact(node.item)
+      case 'chain':
+        return node.op === 'and' && node.items.every((item) => this.#isExact(item))
+      case 'quantifier': {
+        // two comparisons in one `any` must hold at one position; only a single one is equivalent to its keys
+        const item = ungrouped(node.item)
+        return node.op === 'any' && item.kind === 'comparison' && this.#isExactTest(item, 'each')
+      }
+      case 'comparison':
+        return this.#isExactTest(node, 'scalar')
+      case 'not': {
+        const item = ungrouped(node.item)
+        return item.kind === 'comparison' && this.#isExactTest(item, 'scalar')
+      }
+    }
+  }
+
+  /** Whether the test is false for a missing value and otherwise equivalent to its one requirement. */
+  #isExactTest(node: Comparison, of: 'scalar' | 'each'): boolean {
+    const { access, test } = node
+    if (!isRead(access, of)) return false
+    if (test.kind !== 'in-set' && !(test.kind === 'order' && test.op === '==')) return false
+    const [requirement, another] = this.#ofComparison(node)
+    return (
+      requirement !== undefined && another === undefined && requirement.every((key) => this.#table.isFoundExactly(key))
     )
-    if (best === undefined) return []
-    union.push(...best)
-  }
-  return union.length > MOST_KEYS ? [] : [union]
-}
-
-/** Computed twice: for the index, and to see whether they are exact. Negated comparisons are rare and not cached. */
-const known = new WeakMap<Comparison, Requirement[]>()
-
-function fromPositive(comparison: Comparison, missingNotEqual: boolean): Requirement[] {
-  const before = known.get(comparison)
-  if (before !== undefined) return before
-  const made = fromComparison(comparison, false, missingNotEqual)
-  known.set(comparison, made)
-  return made
-}
-
-function fromComparison({ access, test, type }: Comparison, negated: boolean, missingNotEqual: boolean): Requirement[] {
-  const path = pathOf(access)
-  if (path === undefined) return []
-  if (negated) {
-    // `not x != v` is `x == v` except where x may be missing and `!=` is false then
-    const equal = test.kind === 'order' && test.op === '!=' && (missingNotEqual || type === 'Bools')
-    return equal ? fromOrder(path, '==', test.literal.value) : []
-  }
-  switch (test.kind) {
-    case 'order':
-      return fromOrder(path, test.op, test.literal.value)
-    case 'in-list':
-      return [[withId({ kind: 'list', path, name: test.list.name })]]
-    case 'in-set':
-      return capped(
-        test.set.members.flatMap((member) =>
-          'value' in member ? valueKey(path, member.value) : memberKeys(path, member),
-        ),
-      )
-    case 'wildcard':
-      return textKeys(path, keysOfWildcard(test.pattern))
-    case 'matches':
-      return textKeys(path, keysOfRegex(test.regex.shape))
-    default:
-      return []
   }
 }
 
-function pathOf({ field, indexes, valueType }: Access): FieldPathKey | undefined {
-  if (valueType !== 'Bytes' && valueType !== 'Int' && valueType !== 'Ip') return undefined
-  const shape = typeof field.type === 'string' ? 'scalar' : 'array' in field.type ? 'array' : 'map'
-  const [first, ...rest] = indexes
-  const here = {
-    slot: field.slot,
-    mapKey: undefined,
-    field: field.name,
-    type: valueType,
-    isArray: shape !== 'scalar',
-    id: field.name,
-  }
-  if (shape === 'scalar') return first === undefined || first.kind === 'each' ? here : undefined
-  if (shape === 'array') return indexes.length === 1 && isElement(first) ? here : undefined
-  if (first?.kind !== 'key' || rest.length !== 1 || !isElement(rest[0])) return undefined
-  return { ...here, mapKey: first.key, id: `${field.name}[${JSON.stringify(first.key)}]` }
+function ungrouped(node: Node): Node {
+  return node.kind === 'group' ? ungrouped(node.item) : node
+}
+
+/** A plain field, or every element of a plain array. */
+function isRead({ field, indexes }: Access, of: 'scalar' | 'each'): boolean {
+  const [first, second] = indexes
+  if (of === 'scalar') return typeof field.type === 'string' && first === undefined
+  return typeof field.type === 'object' && 'array' in field.type && first?.kind === 'each' && second === undefined
 }
 
 function isElement(index: Access['indexes'][number] | undefined): boolean {
   return index?.kind === 'each' || index?.kind === 'element'
 }
 
-function fromOrder(path: FieldPathKey, op: OrderOperator, value: string | number | bigint | Ip): Requirement[] {
+function fromOrder(path: PathKeys, op: OrderOperator, value: string | number | bigint | Ip): Requirement[] {
   if (op === '!=') return []
-  if (typeof value === 'string') return op === '==' ? [[...valueKey(path, value)]] : []
+  if (typeof value === 'string') return op === '==' ? [[path.value(value)]] : []
   if (typeof value === 'object') return capped(memberKeys(path, addressRange(op, value)))
-  if (op === '==') return [[...valueKey(path, value)]]
-  return capped(intKeys(path, integerRange(op, value)))
+  if (op === '==') return [[path.value(value)]]
+  return capped(intKeys(path, ...integerRange(op, value)))
 }
 
-function withId(test: KeyTest): IndexKey {
-  return { ...test, id: test.path.id + idOf(test) }
-}
-
-function idOf(test: KeyTest): string {
-  switch (test.kind) {
-    case 'value':
-      return typeof test.value === 'string' ? `"${test.value}` : `=${test.value}`
-    case 'prefix':
-      return `${test.of}/${test.prefix.words.join(',')}/${test.prefix.length}`
-    case 'outside':
-      return ' outside'
-    case 'list':
-      return `$${test.name}`
-    case 'suffix':
-      return `~${test.suffix}`
-  }
-}
-
-function valueKey(path: FieldPathKey, value: string | number | bigint): readonly IndexKey[] {
-  return [withId({ kind: 'value', path, value })]
-}
-
-function memberKeys(path: FieldPathKey, member: IntMember | Pick<IpMember, 'first' | 'last'>): readonly IndexKey[] {
-  const { first, last } = member
+function memberKeys(path: PathKeys, { first, last }: IntMember | Pick<IpMember, 'first' | 'last'>): Requirement {
   if (typeof first === 'object' && typeof last === 'object') {
     const of = first.family === 4 ? 'IPv4' : 'IPv6'
-    return prefixesOf({ first: first.words, last: last.words }).map((prefix) =>
-      withId({ kind: 'prefix', path, of, prefix }),
-    )
+    return prefixesOf({ first: first.words, last: last.words }).map((prefix) => path.prefix(of, prefix))
   }
   if (typeof first === 'object' || typeof last === 'object') return []
-  return first === last ? valueKey(path, first) : intKeys(path, [first, last])
+  return first === last ? [path.value(first)] : intKeys(path, first, last)
 }
 
 function addressRange(op: OrderOperator, value: Ip): { first: Ip; last: Ip } {
@@ -208,89 +334,18 @@ function integerRange(op: OrderOperator, value: number | bigint): [number | bigi
   return op === '<' || op === '<=' ? [-BEYOND, value] : [value, BEYOND]
 }
 
-function intKeys(path: FieldPathKey, [first, last]: readonly [number | bigint, number | bigint]): readonly IndexKey[] {
+function intKeys(path: PathKeys, first: number | bigint, last: number | bigint): Requirement {
   const low = Number(first < 0 ? 0 : first)
   const high = Number(last > WORD ? WORD : last)
-  const keys: IndexKey[] = []
-  if (low <= high && low <= WORD) {
-    for (const prefix of prefixesOf({ first: [low], last: [high] }))
-      keys.push(withId({ kind: 'prefix', path, of: 'Int', prefix }))
-  }
-  if (first < 0 || last > WORD) keys.push(withId({ kind: 'outside', path }))
-  return keys
+  const inside = low <= high && low <= WORD ? path.integers(low, high) : []
+  return first < 0 || last > WORD ? [...inside, path.outside()] : inside
 }
 
-function textKeys(path: FieldPathKey, keys: readonly TextKey[] | undefined): Requirement[] {
+function textKeys(path: PathKeys, keys: readonly TextKey[] | undefined): Requirement[] {
   if (keys === undefined) return []
-  return [
-    keys.map((key) => {
-      if ('whole' in key) return withId({ kind: 'value', path, value: key.whole })
-      return withId({ kind: 'suffix', path, suffix: key.ending })
-    }),
-  ]
+  return [keys.map((key) => ('whole' in key ? path.value(key.whole) : path.suffix(key.ending)))]
 }
 
-function capped(keys: readonly IndexKey[]): Requirement[] {
+function capped(keys: Requirement): Requirement[] {
   return keys.length > MOST_KEYS ? [] : [keys]
-}
-
-/** How likely a flow of a typical office has such a key, from 0 to 1: a first estimate, refined by how often rules
- *  name it. */
-export function likelihood(key: IndexKey): number {
-  switch (key.kind) {
-    case 'value':
-      return LIKELIHOODS[key.path.field] ?? 0.1
-    case 'prefix':
-      return key.of === 'Int'
-        ? 0.5 ** Math.max(1, (key.prefix.length - 16) / 2)
-        : 0.5 ** (key.prefix.length / (key.of === 'IPv4' ? 2.5 : 10))
-    case 'outside':
-      return 0.001
-    case 'list':
-      // all lists are searched at once, behind a filter: a value that is in none of them costs nothing
-      return 0.002
-    case 'suffix':
-      return 0.02
-  }
-}
-
-const LIKELIHOODS: Readonly<Record<string, number>> = {
-  'net.protocol': 0.9,
-  'net.dst.port': 0.3,
-  'net.src.port': 0.0001,
-  'net.vnet_id': 0.3,
-  'net.src.geo.continent': 0.3,
-  'net.dst.geo.continent': 0.3,
-  'proxy.endpoint': 0.3,
-  'net.fqdn.host': 0.005,
-  'net.fqdn.domains': 0.01,
-  'identity.email': 0.0005,
-  'identity.name': 0.0005,
-}
-
-/** Sum over the keys: roughly the share of flows that meet the requirement. */
-function weight(requirement: Requirement): number {
-  let sum = 0
-  for (const key of requirement) sum += likelihood(key)
-  return sum
-}
-
-/** A rule as the index sees it. It can match only flows that meet all of the requirements. */
-export interface IndexedRule {
-  readonly requirements: readonly Requirement[]
-  /** the rule cannot match a flow that meets any of these */
-  readonly exclusions: readonly Requirement[]
-  /** the rule matches every flow that meets all requirements and no exclusion */
-  readonly isExact: boolean
-}
-
-// Which values belong to the user, which to the host name and which to the single connection: the index caches results
-// per user, so it must know which values stay the same with the user.
-
-export type FieldOrigin = 'user' | 'host' | 'flow'
-
-/** Where a field's value comes from. */
-export function fieldOriginOf(field: string): FieldOrigin {
-  if (field.startsWith('identity.')) return 'user'
-  return field === 'net.fqdn.host' || field === 'net.fqdn.domains' ? 'host' : 'flow'
 }

@@ -2,14 +2,10 @@
 // only the contents of lists are bound later, by a search, so that a change of a list rebuilds nothing here.
 
 import type { FieldValues, Value } from '../../expression/value.ts'
-import type { BitmaskPrefilter, RuleRef } from './bitmask-prefilter.ts'
 import { DomainTable, type HashCallback, SuffixTable } from './hash-tables.ts'
-import type { IndexBucket, IndexEntry, IndexPartition } from './index-build.ts'
-import { type FieldOrigin, type FieldPathKey, fieldOriginOf, type IndexKey } from './index-keys.ts'
-import { type PrefixCallback, PrefixTable } from './prefix-table.ts'
-
-/** What a key leads to: one rule, several as rows of {@link BitmaskPrefilter.rowsOf}, or a nested bucket. */
-export type LookupEntry = RuleRef | Int32Array | BucketLookup
+import type { BuiltIndex, IndexBucket, IndexEntry, IndexPartition } from './index-build.ts'
+import { type FieldOrigin, type FieldPathKey, fieldOriginOf, type IndexKey } from './key-table.ts'
+import { type PrefixCallback, type PrefixEntry, PrefixTable } from './prefix-table.ts'
 
 /** The lists named in one partition; a search binds them to their contents. */
 export interface ListGroup {
@@ -20,40 +16,49 @@ export interface ListGroup {
 const LARGEST_WORD = 0xffffffff
 
 /** Receives what the keys of a value lead to. */
-export interface EntryVisitor extends PrefixCallback<LookupEntry> {
+export interface EntryVisitor extends PrefixCallback {
   readonly values: FieldValues
-  visitLists(listGroup: number, value: Value, entries: readonly LookupEntry[]): void
-  visitListsOfHash(listGroup: number, hash: number, entries: readonly LookupEntry[]): void
+  visitLists(listGroup: number, value: Value, entries: Int32Array): void
+  visitListsOfHash(listGroup: number, hash: number, entries: Int32Array): void
 }
 
 /** The tables of an index, without the contents of lists. */
 export interface IndexLookup {
-  readonly lookup: BucketLookup
+  readonly root: BucketLookup
+  /** by number: an entry below zero is the complement of one */
+  readonly buckets: readonly BucketLookup[]
+  /** where entries from zero lead, see {@link BuiltIndex} */
+  readonly rows: Int32Array
   /** the lists that a search binds; others refer to them by position */
   readonly listGroups: readonly ListGroup[]
 }
 
-/** Builds the tables of an index. */
-export function createLookup(bucket: IndexBucket, prefilter: BitmaskPrefilter): IndexLookup {
-  const builder = { listGroups: [], prefilter }
-  return { lookup: new BucketLookup(bucket, builder), listGroups: builder.listGroups }
+/** Builds the tables of an index. `keys`: those its partitions name by number. */
+export function createLookup({ root, buckets, rows }: BuiltIndex, keys: readonly IndexKey[]): IndexLookup {
+  const builder: TableBuilder = { keys, listGroups: [] }
+  return {
+    root: new BucketLookup(root, builder),
+    buckets: buckets.map((bucket) => new BucketLookup(bucket, builder)),
+    rows,
+    listGroups: builder.listGroups,
+  }
 }
 
 /** What building tables needs, and the lists found meanwhile. */
 interface TableBuilder {
+  readonly keys: readonly IndexKey[]
   readonly listGroups: ListGroup[]
-  readonly prefilter: BitmaskPrefilter
 }
 
 /** The tables of one bucket, by where the values they look up come from. */
 export class BucketLookup {
-  readonly #always: Int32Array
+  readonly #always: IndexEntry | undefined
   readonly #partitions: Readonly<Record<FieldOrigin, readonly PartitionLookup[]>>
 
-  constructor(bucket: IndexBucket, builder: TableBuilder) {
-    this.#always = builder.prefilter.rowsOf(bucket.always)
+  constructor({ always, partitions }: IndexBucket, builder: TableBuilder) {
+    this.#always = always
     const made: Record<FieldOrigin, PartitionLookup[]> = { user: [], host: [], flow: [] }
-    for (const partition of bucket.partitions) {
+    for (const partition of partitions) {
       made[fieldOriginOf(partition.path.field)].push(new PartitionLookup(partition, builder))
     }
     this.#partitions = made
@@ -71,7 +76,7 @@ export class BucketLookup {
   }
 
   searchAlways(visitor: EntryVisitor): void {
-    if (this.#always.length > 0) visitor.visit(this.#always)
+    if (this.#always !== undefined) visitor.visit(this.#always)
   }
 
   searchAll(visitor: EntryVisitor): void {
@@ -83,18 +88,13 @@ export class BucketLookup {
   }
 }
 
-interface KeyedEntry {
-  readonly key: IndexKey
-  readonly entry: LookupEntry
-}
-
 /** Looks hashes up in the lists of a partition, without a closure per flow. */
 class ListHashes implements HashCallback {
   readonly #listGroup: number
-  readonly #entries: readonly LookupEntry[]
+  readonly #entries: Int32Array
   #visitor: EntryVisitor | undefined
 
-  constructor(listGroup: number, entries: readonly LookupEntry[]) {
+  constructor(listGroup: number, entries: Int32Array) {
     this.#listGroup = listGroup
     this.#entries = entries
   }
@@ -111,35 +111,36 @@ class ListHashes implements HashCallback {
 class PartitionLookup {
   readonly #slot: number
   readonly #mapKey: string | undefined
-  readonly #equal = new Map<string | number | bigint, LookupEntry>()
+  readonly #equal = new Map<string | number | bigint, IndexEntry>()
   /** instead of {@link #equal} where the keys are domains */
-  readonly #domains: DomainTable<LookupEntry> | undefined
-  readonly #integers: PrefixTable<LookupEntry> | undefined
-  readonly #ipv4: PrefixTable<LookupEntry> | undefined
-  readonly #ipv6: PrefixTable<LookupEntry> | undefined
-  readonly #suffixes: SuffixTable<LookupEntry> | undefined
-  readonly #outside: LookupEntry | undefined
-  readonly #listEntries: readonly LookupEntry[]
+  readonly #domains: DomainTable | undefined
+  readonly #integers: PrefixTable | undefined
+  readonly #ipv4: PrefixTable | undefined
+  readonly #ipv6: PrefixTable | undefined
+  readonly #suffixes: SuffixTable | undefined
+  readonly #outside: IndexEntry | undefined
+  readonly #listEntries: Int32Array
   readonly #listGroup: number
   readonly #hashes: ListHashes
 
-  constructor({ path, entries }: IndexPartition, builder: TableBuilder) {
+  constructor({ path, keys, entries }: IndexPartition, { keys: table, listGroups }: TableBuilder) {
     this.#slot = path.slot
     this.#mapKey = path.mapKey
-    const keyed = entries.map(({ key, entry }) => ({ key, entry: lookupEntryOf(entry, builder) }))
-    this.#domains = path.field === 'net.fqdn.domains' ? domainTable(keyed) : undefined
-    for (const { key, entry } of this.#domains === undefined ? keyed : []) {
-      if (key.kind === 'value') this.#equal.set(key.value, entry)
+    const sorted = new SortedKeys()
+    for (let at = 0; at < keys.length; at++) {
+      const key = table[keys[at] ?? -1]
+      if (key !== undefined) sorted.add(key, entries[at] ?? 0)
     }
-    this.#integers = prefixTable(keyed, 'Int')
-    this.#ipv4 = prefixTable(keyed, 'IPv4')
-    this.#ipv6 = prefixTable(keyed, 'IPv6')
-    this.#suffixes = suffixTable(keyed)
-    this.#outside = keyed.find(({ key }) => key.kind === 'outside')?.entry
-    const inLists = keyed.flatMap(({ key, entry }) => (key.kind === 'list' ? [{ name: key.name, entry }] : []))
-    this.#listEntries = inLists.map(({ entry }) => entry)
-    this.#listGroup =
-      inLists.length === 0 ? -1 : builder.listGroups.push({ path, names: inLists.map(({ name }) => name) }) - 1
+    if (path.field === 'net.fqdn.domains') this.#domains = new DomainTable(sorted.values)
+    else for (const { key, entry } of sorted.values) this.#equal.set(key, entry)
+    this.#integers = prefixTable(1, sorted.prefixes.Int)
+    this.#ipv4 = prefixTable(1, sorted.prefixes.IPv4)
+    this.#ipv6 = prefixTable(4, sorted.prefixes.IPv6)
+    this.#suffixes = sorted.suffixes.length === 0 ? undefined : new SuffixTable(sorted.suffixes)
+    this.#outside = sorted.outside
+    this.#listEntries = Int32Array.from(sorted.lists, ({ entry }) => entry)
+    this.#listGroup = sorted.lists.length === 0 ? -1 : listGroups.length
+    if (sorted.lists.length > 0) listGroups.push({ path, names: sorted.lists.map(({ name }) => name) })
     this.#hashes = new ListHashes(this.#listGroup, this.#listEntries)
   }
 
@@ -193,32 +194,36 @@ class PartitionLookup {
   }
 }
 
-/** Masks lie beside their rules: reading them from the table of all rules would cost a cache miss each. */
-function lookupEntryOf(entry: IndexEntry, builder: TableBuilder): LookupEntry {
-  if (typeof entry === 'number') return entry
-  return entry instanceof Int32Array ? builder.prefilter.rowsOf(entry) : new BucketLookup(entry, builder)
+/** The keys of a partition by how they are looked up. */
+class SortedKeys {
+  readonly values: { readonly key: string | number | bigint; readonly entry: IndexEntry }[] = []
+  readonly prefixes: Record<'Int' | 'IPv4' | 'IPv6', PrefixEntry[]> = { Int: [], IPv4: [], IPv6: [] }
+  readonly lists: { readonly name: string; readonly entry: IndexEntry }[] = []
+  readonly suffixes: { readonly suffix: string; readonly entry: IndexEntry }[] = []
+  outside: IndexEntry | undefined
+
+  add(key: IndexKey, entry: IndexEntry): void {
+    switch (key.kind) {
+      case 'value':
+        this.values.push({ key: key.value, entry })
+        return
+      case 'prefix':
+        this.prefixes[key.of].push({ prefix: key.prefix, entry })
+        return
+      case 'list':
+        this.lists.push({ name: key.name, entry })
+        return
+      case 'suffix':
+        this.suffixes.push({ suffix: key.suffix, entry })
+        return
+      case 'outside':
+        this.outside = entry
+    }
+  }
 }
 
-function prefixTable(keyed: readonly KeyedEntry[], of: 'Int' | 'IPv4' | 'IPv6'): PrefixTable<LookupEntry> | undefined {
-  const entries = keyed.flatMap(({ key, entry }) =>
-    key.kind === 'prefix' && key.of === of ? [{ prefix: key.prefix, item: entry }] : [],
-  )
-  return entries.length === 0 ? undefined : new PrefixTable(of === 'IPv6' ? 4 : 1, entries)
-}
-
-function domainTable(keyed: readonly KeyedEntry[]): DomainTable<LookupEntry> {
-  return new DomainTable(
-    keyed.flatMap(({ key, entry }) =>
-      key.kind === 'value' && typeof key.value === 'string' ? [{ text: key.value, item: entry }] : [],
-    ),
-  )
-}
-
-function suffixTable(keyed: readonly KeyedEntry[]): SuffixTable<LookupEntry> | undefined {
-  const entries = keyed.flatMap(({ key, entry }) =>
-    key.kind === 'suffix' ? [{ suffix: key.suffix, item: entry }] : [],
-  )
-  return entries.length === 0 ? undefined : new SuffixTable(entries)
+function prefixTable(width: number, entries: readonly PrefixEntry[]): PrefixTable | undefined {
+  return entries.length === 0 ? undefined : new PrefixTable(width, entries)
 }
 
 function isArray(value: Value): value is readonly Value[] {

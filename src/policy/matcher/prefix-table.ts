@@ -2,15 +2,21 @@
 // first (one word for IPv4 addresses and ports, four for IPv6 addresses). Prefixes nest or are disjoint, never overlap in
 // part, so one search finds the innermost, and the others are its parents.
 
-/** Receives what was found, item by item: an object rather than a closure, so that a lookup allocates nothing. */
-export interface PrefixCallback<T> {
-  visit(item: T): void
+/** Receives what was found, entry by entry: an object rather than a closure, so that a lookup allocates nothing. */
+export interface PrefixCallback {
+  visit(entry: number): void
+}
+
+/** An entry of an index and the prefix it is stored under. */
+export interface PrefixEntry {
+  readonly prefix: Prefix
+  readonly entry: number
 }
 
 const COARSE = 16
 
-/** Items stored under prefixes of one width, packed for searching. */
-export class PrefixTable<T> {
+/** Entries stored under prefixes of one width, packed for searching. */
+export class PrefixTable {
   readonly #width: number
   readonly #size: number
   /** sorted starts of the intervals over which the innermost prefix is the same */
@@ -21,13 +27,11 @@ export class PrefixTable<T> {
   readonly #innermost: Int32Array
   /** per prefix the number of the next one around it, or -1 */
   readonly #parents: Int32Array
-  readonly #items: readonly T[]
+  readonly #entries: Int32Array
 
   /** `width`: words per number, 1 or 4. The prefixes must be distinct. */
-  constructor(width: number, entries: readonly { readonly prefix: Prefix; readonly item: T }[]) {
-    const sorted = [...entries].sort(
-      (a, b) => compareWords(a.prefix.words, b.prefix.words) || a.prefix.length - b.prefix.length,
-    )
+  constructor(width: number, entries: readonly PrefixEntry[]) {
+    const sorted = entries.toSorted((a, b) => comparePrefixes(a.prefix, b.prefix))
     const { starts, innermost, parents } = intervalsOf(sorted.map(({ prefix }) => prefix))
     this.#width = width
     this.#size = starts.length
@@ -35,17 +39,17 @@ export class PrefixTable<T> {
     this.#coarse = this.#starts.filter((_, at) => width === 1 && at % COARSE === 0)
     this.#innermost = Int32Array.from(innermost)
     this.#parents = Int32Array.from(parents)
-    this.#items = sorted.map(({ item }) => item)
+    this.#entries = Int32Array.from(sorted, ({ entry }) => entry)
   }
 
-  /** Passes the items of all prefixes that cover a 32-bit number to the callback, the innermost first. */
-  visitNumber(value: number, callback: PrefixCallback<T>): void {
+  /** Passes the entries of all prefixes that cover a 32-bit number to the callback, the innermost first. */
+  visitNumber(value: number, callback: PrefixCallback): void {
     const from = Math.max(0, lastUpTo(this.#coarse, value, 0, this.#coarse.length - 1)) * COARSE
     this.#visitFrom(lastUpTo(this.#starts, value, from, Math.min(from + COARSE, this.#size) - 1), callback)
   }
 
   /** Like {@link visitNumber}, for numbers of several words. */
-  visitWords(words: readonly number[], callback: PrefixCallback<T>): void {
+  visitWords(words: readonly number[], callback: PrefixCallback): void {
     let low = 0
     let high = this.#size - 1
     while (low <= high) {
@@ -56,11 +60,10 @@ export class PrefixTable<T> {
     this.#visitFrom(high, callback)
   }
 
-  #visitFrom(interval: number, callback: PrefixCallback<T>): void {
+  #visitFrom(interval: number, callback: PrefixCallback): void {
     if (interval < 0) return
     for (let prefix = this.#innermost[interval] ?? -1; prefix >= 0; prefix = this.#parents[prefix] ?? -1) {
-      const item = this.#items[prefix]
-      if (item !== undefined) callback.visit(item)
+      callback.visit(this.#entries[prefix] ?? 0)
     }
   }
 
@@ -85,6 +88,10 @@ function lastUpTo(sorted: Uint32Array, value: number, from: number, to: number):
     else low = middle + 1
   }
   return high
+}
+
+function comparePrefixes(a: Prefix, b: Prefix): number {
+  return compareWords(a.words, b.words) || a.length - b.length
 }
 
 interface Intervals {

@@ -3,17 +3,11 @@
 
 import type { FieldValues, Lists, Value } from '../../expression/value.ts'
 import type { KnownLists } from '../account.ts'
-import { BitmaskPrefilter, isProof, positionOf, ROW, type RuleRef } from './bitmask-prefilter.ts'
+import { type BitmaskPrefilter, isProof, positionOf, ROW } from './bitmask-prefilter.ts'
 import { ListPostings } from './hash-tables.ts'
-import { buildIndexBucket } from './index-build.ts'
-import type { IndexedRule } from './index-keys.ts'
-import {
-  type BucketLookup,
-  createLookup,
-  type EntryVisitor,
-  type IndexLookup,
-  type LookupEntry,
-} from './index-tables.ts'
+import { buildIndex, type IndexEntry } from './index-build.ts'
+import type { IndexedRules } from './index-keys.ts'
+import { type BucketLookup, createLookup, type EntryVisitor, type IndexLookup } from './index-tables.ts'
 
 /** The part of a rule that is evaluated. */
 export interface Matcher {
@@ -36,6 +30,8 @@ export class RuleMatcher implements Candidates {
   readonly #search: Search
   #values: FieldValues = []
   #flow: LazyFlow | undefined
+  /** by position: 1 for a rule that is passed over */
+  #gone: Uint8Array | undefined
   /** the lowest position known to match; later rules are skipped */
   #best = NONE
   #evaluated = 0
@@ -43,22 +39,15 @@ export class RuleMatcher implements Candidates {
   private constructor(prepared: Prepared, lists: KnownLists) {
     this.#prepared = prepared
     this.#lists = lists
-    this.#search = new Search(prepared.lookup, prepared.prefilter, lists, this)
+    this.#search = new Search(prepared.lookup, lists, this)
   }
 
-  /** Indexes rules given in order of precedence; `indexed[n]` describes `rules[n]` and is not kept. `maxPerKey` as
-   *  in {@link buildIndexBucket}. */
-  static build(
-    rules: readonly Matcher[],
-    indexed: readonly IndexedRule[],
-    lists: KnownLists,
-    maxPerKey?: number,
-  ): RuleMatcher {
-    const prefilter = new BitmaskPrefilter(indexed)
-    return new RuleMatcher(
-      { rules, lookup: createLookup(buildIndexBucket(indexed, prefilter, maxPerKey), prefilter), prefilter },
-      lists,
-    )
+  /** Indexes rules given in order of precedence; rule n of `indexed` describes `rules[n]` and is not kept. `maxPerKey`
+   *  as in {@link buildIndex}. */
+  static build(rules: readonly Matcher[], indexed: IndexedRules, lists: KnownLists, maxPerKey?: number): RuleMatcher {
+    const built = buildIndex(indexed, maxPerKey)
+    const lookup = createLookup(built, indexed.table.keys)
+    return new RuleMatcher({ rules, lookup, prefilter: built.masks.prefilter }, lists)
   }
 
   /** The same rules with other lists. Shares the index; compiles nothing. */
@@ -67,10 +56,12 @@ export class RuleMatcher implements Candidates {
   }
 
   /** Position of the first rule that matches, or -1. With `flow` given, only the values of the connection itself
-   *  need be in `values`: the others are requested when needed. Allocates nothing; not re-entrant. */
-  first(values: FieldValues, flow?: LazyFlow): number {
+   *  need be in `values`: the others are requested when needed. `gone`: by position, 1 for a rule to pass over.
+   *  Allocates nothing; not re-entrant. */
+  first(values: FieldValues, flow?: LazyFlow, gone?: Uint8Array): number {
     this.#values = values
     this.#flow = flow
+    this.#gone = gone
     this.#best = NONE
     this.#evaluated = 0
     this.#prepared.prefilter.load(values)
@@ -83,19 +74,15 @@ export class RuleMatcher implements Candidates {
     return this.#evaluated
   }
 
-  visitRule(ref: RuleRef): void {
-    const position = positionOf(ref)
-    if (position >= this.#best || !this.#prepared.prefilter.admits(position)) return
-    if (isProof(ref) || this.#evaluate(position)) this.#best = position
-  }
-
   visitRows(rows: Int32Array, start: number, end: number): void {
     const { prefilter } = this.#prepared
     for (let at = start; at < end; at += ROW) {
       const ref = rows[at] ?? 0
-      if (positionOf(ref) >= this.#best) return
-      if (prefilter.admitsRow(rows, at) && (isProof(ref) || this.#evaluate(positionOf(ref)))) {
-        this.#best = positionOf(ref)
+      const position = positionOf(ref)
+      if (position >= this.#best) return
+      if (!prefilter.admitsRow(rows, at) || this.#gone?.[position] === 1) continue
+      if (isProof(ref) || this.#evaluate(position)) {
+        this.#best = position
         return
       }
     }
@@ -112,8 +99,7 @@ const NO_BUCKETS: readonly BucketLookup[] = []
 
 /** Receives every rule that a flow's keys lead to; several at a time are in ascending order. */
 interface Candidates {
-  visitRule(ref: RuleRef): void
-  /** rules as rows of {@link BitmaskPrefilter.rowsOf}, from word `start` up to `end` exclusive */
+  /** rows of MaskBuilder.writeRow, from word `start` up to `end` exclusive */
   visitRows(rows: Int32Array, start: number, end: number): void
 }
 
@@ -122,22 +108,19 @@ interface Candidates {
  *  A user's fields are the same for every connection, so all they lead to is remembered as one sequence of
  *  candidates, instead of half a dozen lookups by email, groups and lists. */
 class Search implements EntryVisitor {
-  readonly #lookup: BucketLookup
-  readonly #prefilter: BitmaskPrefilter
+  readonly #root: BucketLookup
+  readonly #buckets: readonly BucketLookup[]
+  readonly #rows: Int32Array
   readonly #lists: readonly ListPostings[]
   readonly #store = new FlatTable()
   readonly #candidates: Candidates
   #values: FieldValues = []
   #flow: LazyFlow | undefined
 
-  constructor(
-    { lookup, listGroups }: IndexLookup,
-    prefilter: BitmaskPrefilter,
-    lists: KnownLists,
-    candidates: Candidates,
-  ) {
-    this.#lookup = lookup
-    this.#prefilter = prefilter
+  constructor({ root, buckets, rows, listGroups }: IndexLookup, lists: KnownLists, candidates: Candidates) {
+    this.#root = root
+    this.#buckets = buckets
+    this.#rows = rows
     this.#candidates = candidates
     this.#lists = listGroups.map(({ path, names }) => {
       const contents = names.map((name) => lists.get(name))
@@ -149,7 +132,7 @@ class Search implements EntryVisitor {
   run(values: FieldValues, flow: LazyFlow | undefined): void {
     this.#values = values
     this.#flow = flow
-    const lookup = this.#lookup
+    const lookup = this.#root
     if (flow === undefined) {
       lookup.searchAll(this)
       return
@@ -165,17 +148,16 @@ class Search implements EntryVisitor {
     return this.#values
   }
 
-  visit(entry: LookupEntry): void {
-    if (typeof entry === 'number') this.#candidates.visitRule(entry)
-    else if (entry instanceof Int32Array) this.#candidates.visitRows(entry, 0, entry.length)
-    else this.#visitBucket(entry)
+  visit(entry: IndexEntry): void {
+    if (entry < 0) this.#visitBucket(this.#buckets[~entry])
+    else this.#candidates.visitRows(this.#rows, entry + 1, entry + 1 + (this.#rows[entry] ?? 0))
   }
 
-  visitLists(listGroup: number, value: Value, entries: readonly LookupEntry[]): void {
+  visitLists(listGroup: number, value: Value, entries: Int32Array): void {
     this.#lists[listGroup]?.visit(value, entries, this)
   }
 
-  visitListsOfHash(listGroup: number, hash: number, entries: readonly LookupEntry[]): void {
+  visitListsOfHash(listGroup: number, hash: number, entries: Int32Array): void {
     this.#lists[listGroup]?.visitHash(hash, entries, this)
   }
 
@@ -183,34 +165,30 @@ class Search implements EntryVisitor {
     if (user.epoch !== this.#store.epoch) this.#remember(user)
     const { start, end, buckets } = user
     if (start < end) this.#candidates.visitRows(this.#store.rows, start, end)
-    for (let at = 0; at < buckets.length; at++) {
-      const bucket = buckets[at]
-      if (bucket !== undefined) this.#visitBucket(bucket)
-    }
+    for (let at = 0; at < buckets.length; at++) this.#visitBucket(buckets[at])
   }
 
-  #visitBucket(bucket: BucketLookup): void {
+  #visitBucket(bucket: BucketLookup | undefined): void {
     this.#flow?.complete()
-    bucket.searchAll(this)
+    bucket?.searchAll(this)
   }
 
   #remember(user: RememberedUser): void {
     this.#flow?.complete()
     const collector = new CandidateCollector(this.#values, this.#lists)
-    this.#lookup.search('user', collector)
-    const rows = this.#prefilter.rowsOf(collector.refs)
+    this.#root.search('user', collector)
+    const rows = collector.rowsFrom(this.#rows)
     user.start = this.#store.add(rows)
     user.end = user.start + rows.length
     user.epoch = this.#store.epoch
-    user.buckets = collector.buckets.size === 0 ? NO_BUCKETS : [...collector.buckets]
+    user.buckets = collector.bucketsFrom(this.#buckets)
   }
 }
 
 /** Records what it receives. */
 class CandidateCollector implements EntryVisitor {
   readonly values: FieldValues
-  readonly refs = new Set<RuleRef>()
-  readonly buckets = new Set<BucketLookup>()
+  readonly #entries = new Set<IndexEntry>()
   readonly #lists: readonly ListPostings[]
 
   constructor(values: FieldValues, lists: readonly ListPostings[]) {
@@ -218,19 +196,35 @@ class CandidateCollector implements EntryVisitor {
     this.#lists = lists
   }
 
-  visit(entry: LookupEntry): void {
-    if (typeof entry === 'number') this.refs.add(entry)
-    else if (entry instanceof Int32Array) {
-      for (let at = 0; at < entry.length; at += ROW) this.refs.add(entry[at] ?? 0)
-    } else this.buckets.add(entry)
+  visit(entry: IndexEntry): void {
+    this.#entries.add(entry)
   }
 
-  visitLists(listGroup: number, value: Value, entries: readonly LookupEntry[]): void {
+  visitLists(listGroup: number, value: Value, entries: Int32Array): void {
     this.#lists[listGroup]?.visit(value, entries, this)
   }
 
-  visitListsOfHash(listGroup: number, hash: number, entries: readonly LookupEntry[]): void {
+  visitListsOfHash(listGroup: number, hash: number, entries: Int32Array): void {
     this.#lists[listGroup]?.visitHash(hash, entries, this)
+  }
+
+  /** The rows of all entries received, each once, in ascending order. */
+  rowsFrom(rows: Int32Array): Int32Array {
+    const found = new Map<number, Int32Array>()
+    for (const entry of this.#entries) {
+      if (entry < 0) continue
+      const end = entry + 1 + (rows[entry] ?? 0)
+      for (let at = entry + 1; at < end; at += ROW) found.set(rows[at] ?? 0, rows.subarray(at, at + ROW))
+    }
+    const joined = new Int32Array(found.size * ROW)
+    for (const [at, ref] of [...found.keys()].sort((a, b) => a - b).entries())
+      joined.set(found.get(ref) ?? [], at * ROW)
+    return joined
+  }
+
+  bucketsFrom(buckets: readonly BucketLookup[]): readonly BucketLookup[] {
+    const found = [...this.#entries].flatMap((entry) => buckets[~entry] ?? [])
+    return found.length === 0 ? NO_BUCKETS : found
   }
 }
 
@@ -241,7 +235,7 @@ class CandidateCollector implements EntryVisitor {
 export interface RememberedUser {
   /** epoch of the row table that holds the rows; 0 before the first flow */
   epoch: number
-  /** the candidates' rows in the row table, see BitmaskPrefilter.rowsOf: from here, up to `end` exclusive */
+  /** the candidates' rows in the row table, see MaskBuilder.writeRow: from here, up to `end` exclusive */
   start: number
   end: number
   buckets: readonly BucketLookup[]

@@ -1,4 +1,5 @@
-// A PAC file for this very lab. Public by nature, as every PAC file: it names the proxy and holds no secret (AP-10).
+// What clients of this very lab take from it: a PAC file, and the certificate of its authority. Both are public by nature and hold no
+// secret (AP-10).
 
 import { PAC_SCHEMES, writePac } from '../../inbound/pac-script.ts'
 import { invalidField } from '../api-error.ts'
@@ -8,9 +9,12 @@ import { textOf } from '../select.ts'
 
 export const PAC_CONTENT_TYPE = 'application/x-ns-proxy-autoconfig'
 
+/** browsers and phones offer to install it */
+const CERTIFICATE_CONTENT_TYPE = 'application/x-x509-ca-cert'
+
 const TEXT = { type: 'string' } as const
 
-export const GENERATED_PAC_ROUTES: readonly Route[] = [
+export const CLIENT_FILE_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/proxy.pac',
@@ -18,7 +22,11 @@ export const GENERATED_PAC_ROUTES: readonly Route[] = [
     access: 'open',
     answers: { kind: 'bytes', mediaType: PAC_CONTENT_TYPE, description: 'a PAC file' },
     query: [
-      { name: 'listener', schema: TEXT, description: 'listener that browsers connect to (default: the first)' },
+      {
+        name: 'listener',
+        schema: TEXT,
+        description: 'listener that browsers connect to (default: one with a sign-in page, else the first)',
+      },
       { name: 'scheme', schema: { enum: PAC_SCHEMES }, description: 'protocol between browser and proxy' },
       {
         name: 'direct',
@@ -27,6 +35,19 @@ export const GENERATED_PAC_ROUTES: readonly Route[] = [
       },
     ],
     handle: generate,
+  },
+  {
+    method: 'GET',
+    path: '/ca.pem',
+    summary: 'the certificate of the development authority, as `egresslab ca` prints it',
+    access: 'open',
+    answers: { kind: 'bytes', mediaType: CERTIFICATE_CONTENT_TYPE, description: 'a certificate (PEM)' },
+    handle: ({ ports }) => ({
+      kind: 'text',
+      status: 200,
+      contentType: CERTIFICATE_CONTENT_TYPE,
+      body: ports.authority(),
+    }),
   },
 ]
 
