@@ -11,11 +11,10 @@ import { rangesOf } from '../config/rule-document.ts'
 import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
 import { didYouMean } from '../errors/did-you-mean.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
-import { labClient, secondsOf } from '../lab/lab-client.ts'
+import { dispatcherTo, labClient, secondsOf } from '../lab/lab-client.ts'
 import { reserveLoopbackNetwork } from '../lab/loopback-network.ts'
 import { type StartedLab, startLab as startInProcess } from '../lab/start-lab.ts'
 import { createEventLog } from '../log/event-log.ts'
-import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import { parseIp } from '../net/ip.ts'
 import { type SessionFilter, sessionFilter } from '../proxy/session-filter.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
@@ -158,7 +157,8 @@ interface Parts {
 
 function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
   const api = {
-    url: `http://${formatTarget({ kind: 'name', name: reachableHost(lab.api.host), port: lab.api.port })}`,
+    url: lab.apiUrl,
+    dispatcher: dispatcherTo(lab.config.api, lab.authorityFile),
     get token() {
       return lab.token()
     },
