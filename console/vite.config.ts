@@ -9,7 +9,8 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 // biome-ignore lint/style/noDefaultExport: vite reads the default export
 export default defineConfig({
   root: here('.'),
-  base: '/',
+  // the lab puts its sub-path in, where it has one
+  base: './',
   logLevel: 'warn',
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {

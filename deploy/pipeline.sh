@@ -2,6 +2,8 @@
 # What action.yml runs, for every other pipeline too. Takes CONFIG, and TESTS, RECORDING, BASE and FAIL_ON_CHANGE where given; writes
 # check, test, replay and diff to the folder REPORTS, and all of it as one comment.md. Every step runs; the worst exit code is passed on.
 set -uo pipefail
+# of a project that has the package installed
+PATH="$PATH:$PWD/node_modules/.bin"
 
 : "${CONFIG:=lab.yaml}" "${TESTS:=}" "${RECORDING:=}" "${BASE:=}" "${FAIL_ON_CHANGE:=false}" "${REPORTS:=egresslab-reports}"
 mkdir -p "$REPORTS" || exit 2

@@ -29,7 +29,7 @@ export async function compareIdle(running: readonly Contestant[], originPort: nu
     process.stderr.write(`idle tunnels: ${name}\n`)
     const fresh = await contestant.another()
     try {
-      figures.push({ name, tunnels: TUNNELS, ...(await idle(fresh, subjectOf(fresh, originPort))) })
+      figures.push({ name, tunnels: TUNNELS, ...(await idle(fresh, subjectOf(fresh, originPort), TUNNELS)) })
     } finally {
       await fresh.proxy.stop()
     }
@@ -37,12 +37,17 @@ export async function compareIdle(running: readonly Contestant[], originPort: nu
   return figures
 }
 
-async function idle(contestant: Contestant, subject: ProxyUnderTest): Promise<Pick<IdleFigure, 'memory' | 'failure'>> {
+/** Memory of so many tunnels of a proxy that has none. */
+export async function idle(
+  contestant: Contestant,
+  subject: ProxyUnderTest,
+  count: number,
+): Promise<Pick<IdleFigure, 'memory' | 'failure'>> {
   const tunnels: Socket[] = []
   await load(subject, { mode: 'connect', concurrency: OPENED_AT_ONCE, seconds: 1 })
   const before = await resident(contestant)
   const open = async () => {
-    while (tunnels.length < TUNNELS) tunnels.push(await openTunnel('connect', subject))
+    while (tunnels.length < count) tunnels.push(await openTunnel('connect', subject))
   }
   try {
     await Promise.all(Array.from({ length: OPENED_AT_ONCE }, open))

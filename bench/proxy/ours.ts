@@ -22,7 +22,12 @@ export const OURS_ON_NODE = ours('egresslab, engine node', ALL_MODES, { credenti
 export const OURS_BY_DOOR = ours('egresslab, user by the door', ['socks5'], {})
 
 /** What a second core costs. */
-export const OURS_ON_TWO = ours('egresslab, 2 workers', ['connect', 'http'], { credentials: BENCH_USER, workers: 2 })
+export const OURS_ON_TWO = oursOn(2)
+
+/** With so many workers. */
+export function oursOn(workers: number): RivalProxy {
+  return ours(`egresslab, ${workers} workers`, ['connect', 'http'], { credentials: BENCH_USER, workers })
+}
 
 function ours(
   name: string,

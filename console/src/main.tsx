@@ -8,6 +8,7 @@ import './styles/explaining.css'
 import './styles/rules.css'
 import './styles/matrix.css'
 import { render } from 'preact'
+import { followBase } from './base.ts'
 import { followLinks } from './router.ts'
 import { Shell } from './shell.tsx'
 import { startTheme } from './theme.ts'
@@ -33,9 +34,11 @@ const VIEWS = {
   '/clock': ClockView,
 }
 
+followBase()
 startTheme()
 followLinks()
 const root = document.querySelector('#app')
 if (root !== null) {
+  root.replaceChildren()
   render(<Shell views={VIEWS} />, root)
 }

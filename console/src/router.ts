@@ -1,6 +1,7 @@
 // Which view the address asks for. Addresses are plain paths, so that every view can be linked to, kept and shared.
 
 import { signal } from '@preact/signals'
+import { pathOf, urlOf } from './base.ts'
 
 export const VIEWS = [
   { path: '/', title: 'Live' },
@@ -16,13 +17,14 @@ export const VIEWS = [
 export const location = signal(current())
 
 function current(): { readonly path: string; readonly query: URLSearchParams } {
-  return { path: window.location.pathname, query: new URLSearchParams(window.location.search) }
+  return { path: pathOf(window.location.pathname), query: new URLSearchParams(window.location.search) }
 }
 
 /** Goes to another view; `replace` leaves no step to go back to. */
 export function navigate(to: string, { replace = false } = {}): void {
-  if (replace) history.replaceState(null, '', to)
-  else history.pushState(null, '', to)
+  const address = urlOf(to)
+  if (replace) history.replaceState(null, '', address)
+  else history.pushState(null, '', address)
   location.value = current()
   if (!replace) window.scrollTo(0, 0)
 }
@@ -44,8 +46,9 @@ export function followLinks(): void {
       return
     const link = event.target instanceof Element ? event.target.closest('a') : null
     if (link === null || link.origin !== window.location.origin || link.target !== '') return
-    if (!VIEWS.some(({ path }) => path === link.pathname)) return
+    const wanted = pathOf(link.pathname)
+    if (!VIEWS.some(({ path }) => path === wanted)) return
     event.preventDefault()
-    navigate(link.pathname + link.search)
+    navigate(wanted + link.search)
   })
 }

@@ -1,14 +1,23 @@
 // The door: the token the lab printed once, traded for a cookie.
 
 import type { JSX } from 'preact'
-import { useState } from 'preact/hooks'
-import { ApiFailure, signIn, wordsOf } from './api/request.ts'
+import { useEffect, useState } from 'preact/hooks'
+import { ApiFailure, ask, signIn, wordsOf } from './api/request.ts'
+import type { WaysIn } from './api/shapes.ts'
 import iconUrl from './icon.svg?no-inline'
+import { location } from './router.ts'
 import { Notice } from './ui/notice.tsx'
 
 export function SignIn(): JSX.Element {
   const [failure, setFailure] = useState<string>()
   const [busy, setBusy] = useState(false)
+  const [provider, setProvider] = useState<string | null>(null)
+  useEffect(() => {
+    ask<WaysIn>('GET', '/lab/v1/login').then(
+      (ways) => setProvider(ways.provider),
+      (thrown: unknown) => setFailure(wordsOf(thrown)),
+    )
+  }, [])
 
   const submit = async (event: SubmitEvent) => {
     event.preventDefault()
@@ -34,6 +43,7 @@ export function SignIn(): JSX.Element {
           egresslab
         </h1>
         <p class="muted">See where every connection leaves, and steer it.</p>
+        {provider !== null && <ProviderButton provider={provider} />}
         <form class="stack" onSubmit={submit}>
           <input type="text" name="username" autoComplete="username" value="egresslab" hidden readOnly />
           <label class="field">
@@ -51,5 +61,18 @@ export function SignIn(): JSX.Element {
         </p>
       </div>
     </main>
+  )
+}
+
+function ProviderButton({ provider }: { readonly provider: string }): JSX.Element {
+  const { path, query } = location.value
+  const to = encodeURIComponent(query.size === 0 ? path : `${path}?${query}`)
+  return (
+    <>
+      <a class="button primary" href={`/lab/v1/sign-in?to=${to}`}>
+        Sign in with {provider}
+      </a>
+      <p class="small muted">Or with a token:</p>
+    </>
   )
 }

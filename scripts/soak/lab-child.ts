@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
-import type { LabMemory, SoakedLab } from './lab-process.ts'
+import type { LabMemory, LabRemains, SoakedLab } from './lab-process.ts'
 import { type Vitals, vitalsOf } from './vitals.ts'
 
 export interface LabOptions {
@@ -14,6 +14,29 @@ export interface LabOptions {
   /** its limit of open files */
   readonly descriptors: number
 }
+
+/** How the lab ended once it was told to stop. */
+export interface LabEnding {
+  /** `exit code 0`, or what else */
+  readonly how: string
+  readonly ms: number
+  /** absent: it did not come so far as to say */
+  readonly remains?: LabRemains
+}
+
+/** What is wrong with it; `before`: its memory while it was at rest. */
+export function wrongEnding({ how, remains }: LabEnding, before: LabMemory): readonly string[] {
+  if (remains === undefined) return [`the lab ended: ${how}`, 'it did not say what is left of it']
+  const { descriptors, memory } = remains
+  return [
+    ...(how === 'exit code 0' ? [] : [`the lab ended: ${how}`]),
+    ...(descriptors === '' ? [] : [`descriptors outlive the lab: ${descriptors}`]),
+    ...(memory.heapBytes > before.heapBytes ? ['the heap is larger once the lab is closed than before'] : []),
+  ]
+}
+
+/** Draining takes 5 s, what follows much less; a busy machine is given time. */
+const STOP_MS = 90_000
 
 export class LabChild {
   readonly lab: SoakedLab
@@ -72,9 +95,8 @@ export class LabChild {
     } catch (thrown) {
       if (this.isAlive) await once(this.#child, 'exit', { signal: AbortSignal.timeout(10_000) }).catch(() => undefined)
       if (this.isAlive) throw thrown
-      const { exitCode, signalCode } = this.#child
-      const how = signalCode === null ? `with exit code ${exitCode}` : `by ${signalCode}`
-      throw new Error(`the lab ended ${how}; the last it said:\n${this.#last.join('\n')}`, { cause: thrown })
+      const how = this.#ending()
+      throw new Error(`the lab ended: ${how}; the last it said:\n${this.#last.join('\n')}`, { cause: thrown })
     }
   }
 
@@ -85,14 +107,27 @@ export class LabChild {
     return JSON.parse(line)
   }
 
-  /** Lets it drain and stop; its exit code. */
-  async stop(): Promise<number | null> {
-    if (this.isAlive) {
-      const exited = once(this.#child, 'exit')
-      this.#child.stdin?.end()
-      await exited
-    }
-    return this.#child.exitCode
+  /** Lets it drain and stop; one that does not is killed. */
+  async stop(): Promise<LabEnding> {
+    const began = performance.now()
+    if (!this.isAlive) return { how: `${this.#ending()}, before it was told to`, ms: 0 }
+    const signal = AbortSignal.timeout(STOP_MS)
+    const exited = once(this.#child, 'exit', { signal }).then(
+      () => this.#ending(),
+      () => `not within ${STOP_MS / 1000} s`,
+    )
+    const last = once(this.#output, 'line', { signal }).catch(() => [])
+    this.#child.stdin?.end()
+    const how = await exited
+    const ms = performance.now() - began
+    this.kill()
+    const [line] = await last
+    return typeof line === 'string' ? { how, ms, remains: JSON.parse(line) } : { how, ms }
+  }
+
+  #ending(): string {
+    const { exitCode, signalCode } = this.#child
+    return signalCode === null ? `exit code ${exitCode}` : `signal ${signalCode}`
   }
 
   kill(): void {

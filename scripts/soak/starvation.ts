@@ -25,24 +25,42 @@ export class Starvation {
   served = 0
   shortages = 0
 
+  get summary() {
+    const { crowds, served, refused, shortages } = this
+    const clock = (time: number) => new Date(performance.timeOrigin + time).toISOString()
+    const when = this.#times.map(({ from, to }) => `${clock(from)} – ${clock(to)}`)
+    return { crowds, served, refused, shortages, when } as const
+  }
+
+  /** What a soak of so many seconds lacks: one that never ran out of descriptors proves little. */
+  wants(seconds: number): readonly string[] {
+    if (seconds < 60) return []
+    return [
+      ...(this.crowds === 0 || this.refused === 0 ? ['no crowd reached the limit of clients'] : []),
+      ...(this.shortages === 0 ? ['descriptors never ran out'] : []),
+    ]
+  }
+
   /** Could an operation of this time (performance.now()) have met a want of descriptors? */
   met(from: number, to: number): boolean {
     return this.#times.some((time) => from < time.to + AFTERMATH_MS && to > time.from)
   }
 
   /** Clients beyond the limit, who each ask for a tunnel and keep it. Each must get one or be told no; the API must answer all the while.
-   *  Rejects with what went wrong. `openRoad` makes a road whose connections are told the soak apart. */
+   *  Rejects with what went wrong. `openRoad` makes a road for each. */
   async crowd(openRoad: () => Road, askApi: () => Promise<void>): Promise<void> {
     const time = this.#begin()
-    const road = openRoad()
+    const roads = Array.from({ length: CROWD }, openRoad)
     try {
       const heads = await Promise.all(
-        Array.from({ length: CROWD }, async (_, at) => {
+        roads.map(async (road, at) => {
           await pause(at)
           const socket = await dial(road)
           socket.write(connectHead(road, `${FAULTS}:80`))
-          // a cut connection is told nothing
-          return (await readBytes(socket, 12).catch(() => Buffer.from('cut'))).toString()
+          const head = await readBytes(socket, 12).catch(() => undefined)
+          // a cut connection is told nothing, and had said nothing perhaps
+          if (head === undefined) road.leaves([0, 1])
+          return head?.toString() ?? 'cut'
         }),
       )
       await askApi()
@@ -54,7 +72,7 @@ export class Starvation {
       if (other !== undefined) throw new Error(`one of a crowd was answered ${other}`)
       this.crowds++
     } finally {
-      for (const socket of road.sockets) socket.destroy()
+      for (const { sockets } of roads) for (const socket of sockets) socket.destroy()
       await recovered(openRoad).finally(() => {
         time.to = performance.now()
       })

@@ -2,6 +2,7 @@
 
 import type { Judgement } from './judge-records.ts'
 import type { Gauges } from './lab-api.ts'
+import type { LabEnding } from './lab-child.ts'
 import type { LabMemory } from './lab-process.ts'
 import type { Starvation } from './starvation.ts'
 import type { Vitals } from './vitals.ts'
@@ -16,7 +17,7 @@ export interface SoakSummary {
   readonly changes: number
   /** client connections */
   readonly connections: number
-  readonly starvation: Pick<Starvation, 'crowds' | 'served' | 'refused' | 'shortages'>
+  readonly starvation: Starvation['summary']
   /** operations that failed while descriptors ran out, as they may */
   readonly starved: number
   /** operations and tunnels that did not, the first of them */
@@ -34,6 +35,8 @@ export interface SoakSummary {
   readonly memory: { readonly before: LabMemory; readonly after: LabMemory }
   /** at the end */
   readonly gauges: Gauges
+  /** told to stop while tunnels were open */
+  readonly ending: LabEnding
   readonly complaints: readonly string[]
 }
 
@@ -72,8 +75,15 @@ export function drawSummary(summary: SoakSummary): string {
     `  highest    ${vital(vitals.highest)}`,
     `  after      ${vital(vitals.after)}; ${memory(summary.memory.after)} after garbage collection`,
     `  left       ${sessionsOpen} sessions, ${portsInUse} ports`,
+    `  ended      ${summary.ending.how} after ${(summary.ending.ms / 1000).toFixed(1)} s, ${remains(summary.ending)}`,
     ...summary.complaints.map((text) => `wrong: ${text}`),
     summary.good ? 'all is as it should be' : 'something is wrong',
   ]
   return `${lines.join('\n')}\n`
+}
+
+function remains({ remains: left }: LabEnding): string {
+  if (left === undefined) return 'without a word'
+  const heap = `${(left.memory.heapBytes / 1e6).toFixed(0)} MB in the heap`
+  return `${left.descriptors === '' ? 'no descriptor' : `the descriptors ${left.descriptors}`} and ${heap} left of it`
 }

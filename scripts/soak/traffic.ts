@@ -1,6 +1,7 @@
 // The traffic of a soak that should go well, on every road: each kind an operation that checks its own answer and throws what is wrong
 // with it. The faults are in faults.ts.
 
+import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { FAULT_KINDS } from './faults.ts'
 import { HTTP2_KINDS } from './http2.ts'
@@ -16,6 +17,8 @@ import {
   openSocks4,
   openSocks5,
   readAnswer,
+  readBytes,
+  readToEnd,
 } from './roads.ts'
 import { TRAVELLERS, type Traveller } from './situation.ts'
 import { FAULTS, OPEN_USER } from './soaked-config.ts'
@@ -174,6 +177,42 @@ export async function holdTunnel(road: Road, seconds: number): Promise<void> {
   const answer = await askThrough(socket, ECHO, `/slow/${seconds}/1000`)
   const lines = answer.split(`of ${seconds}\n`).length - 1
   if (lines !== seconds) throw new Error(`a tunnel carried ${lines} of ${seconds} lines`)
+}
+
+const SLOW = '/slow/1000/100'
+
+/** Opens something that would go on for minutes, by each road. */
+const LAST: readonly ((road: Road) => Promise<Socket>)[] = [
+  async (road) => asking(await openConnect(road, `${FAULTS}:80`), FAULTS, '/hang'),
+  async (road) => asking(await openSocks5(road, FAULTS), FAULTS, '/hang'),
+  async (road) => begun(asking(await openConnect(road, `${ECHO}:80`), ECHO, SLOW)),
+  async (road) => {
+    const socket = await dial(road)
+    socket.write(forwardHead(road, 'GET', `http://${ECHO}${SLOW}`))
+    return begun(socket)
+  },
+]
+
+function asking(socket: Socket, host: string, path: string): Socket {
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
+  return socket
+}
+
+/** Once the answer has begun. */
+async function begun(socket: Socket): Promise<Socket> {
+  await readBytes(socket, 1)
+  return socket
+}
+
+/** What is under way when the lab is told to stop, which cuts it visibly, and one record says so. `onBegun`: it is under way. */
+export function lastKind(number: number, onBegun: () => void): Kind {
+  const run = async (road: Road): Promise<void> => {
+    const socket = await LAST[number % LAST.length]?.(road)
+    onBegun()
+    const end = socket && (await readToEnd(socket).catch(({ code }) => code))
+    if (end !== 'ECONNRESET') throw new Error(`what the lab's end cut came as ${String(end).length} bytes and an end`)
+  }
+  return { name: 'cut by the end of the lab', weight: 0, sessions: [1, 1], codes: ['relay.killed'], run }
 }
 
 export function travellerFor(choice: number): Traveller {

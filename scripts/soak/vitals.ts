@@ -34,14 +34,18 @@ function targetOf(link: string): string | undefined {
   }
 }
 
-/** How many there are of each kind, and every one that is new; empty: there are no more of any kind. */
+/** Every descriptor that is new, of the kinds of which there are more; empty: there are no more of any kind. */
 export function moreOf(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>, pid: number): string {
   const [had, has] = [countKinds(before), countKinds(after)]
   const more = [...has].filter(([kind, count]) => count > (had.get(kind) ?? 0)).map(([kind]) => kind)
   if (more.length === 0) return ''
   const known = new Set(before.values())
   return [...after]
-    .filter(([, target]) => more.includes(kindOf(target)) && !known.has(target))
+    .filter(([fd, target]) => {
+      // what has no number of its own is known by that of its descriptor
+      const isNew = kindOf(target) === target ? before.get(fd) !== target : !known.has(target)
+      return more.includes(kindOf(target)) && isNew
+    })
     .map(([fd, target]) => `${fd} ${target} ${connectionOf(pid, target)}`)
     .join(', ')
 }

@@ -4,12 +4,13 @@
 import type { IncomingMessage } from 'node:http'
 import { ROLES, type Role } from '../config/lab-state.ts'
 import { counted } from '../errors/counted.ts'
+import { parseIp, unmapIp } from '../net/ip.ts'
 import { ApiError, requestError } from './api-error.ts'
-import { basicCredentials, OWNER, ownerOf, type Principal, principalOf } from './authentication.ts'
-import type { Client } from './client-address.ts'
+import { basicCredentials, OWNER, ownerOf, type Principal, principalOf, sessionCookieName } from './authentication.ts'
 import { createRateLimiter, TOO_MANY_REQUESTS } from './lab/rate-limit.ts'
 import type { ApiPorts } from './ports.ts'
-import type { StreamResponse } from './response.ts'
+import type { Client, LabSite } from './request-site.ts'
+import type { SendEvent, StreamResponse } from './response.ts'
 import type { RateLimiter, Route } from './router.ts'
 
 export interface AccessLimits {
@@ -17,6 +18,12 @@ export interface AccessLimits {
   readonly requestsPerMinute?: number
   /** event streams that one token may have open at one time */
   readonly streamsPerToken?: number
+}
+
+/** Where a request came from, and by which address. */
+export interface RequestOrigin {
+  readonly client: Client
+  readonly site: LabSite
 }
 
 /** Who called. */
@@ -33,7 +40,7 @@ export interface Caller {
 
 export interface AccessControl {
   /** Who calls this route (undefined: one that does not exist). Throws ApiError: 401 for nobody, 403 for a role that may not, 429. */
-  admit(request: IncomingMessage, route: Route | undefined, client: Client): Promise<Caller>
+  admit(request: IncomingMessage, route: Route | undefined, from: RequestOrigin): Promise<Caller>
   /** Whose token a sign-in form gave. Throws ApiError 401, and 429 after many wrong ones from this address. */
   signIn(text: string, peer: string): Principal
   /** The same stream for as long as its token is good. Throws ApiError 429 when this token has too many open. */
@@ -60,11 +67,15 @@ const MOST_ADDRESSES = 10_000
 /** what a timer can hold */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
+function whoIs({ kind, name }: Principal): string {
+  return kind === 'token' ? `the token \`${name}\`` : name
+}
+
 const NOBODY: Caller = { user: '', choices: '', password: '' }
 
 interface OpenStream {
   readonly principal: Principal
-  readonly end: () => void
+  readonly end: (reason: string) => void
 }
 
 /** The role a route needs, where it needs a token: viewers read, admins change, unless the route says otherwise. */
@@ -77,26 +88,24 @@ export function isAllowed(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed)
 }
 
-function isOnThisMachine({ isProxied, address }: Client): boolean {
-  return !isProxied && /^(::ffff:)?127\.|^::1$/.test(address)
-}
-
 export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}): AccessControl {
   const { requestsPerMinute = REQUESTS_PER_MINUTE, streamsPerToken = STREAMS_PER_TOKEN } = limits
   const refused: Record<Refusal, number> = { credentials: 0, role: 0, rate: 0, streams: 0, sign_in: 0 }
   const limiters = new Map<string, RateLimiter>()
   const wrong = new Map<string, { since: number; count: number }>()
   const streams = new Set<OpenStream>()
-  const isLive = ({ id }: Principal) => id === OWNER.id || ports.tokens.isLive(id)
+  const isLive = ({ id, session }: Principal) =>
+    session === undefined ? id === OWNER.id || ports.tokens.isLive(id) : ports.provider?.isLive(session) === true
 
-  const endStreamsOf = (id: string) => {
-    for (const { principal, end } of [...streams]) if (principal.id === id) end()
+  const endStreamsOf = (id: string, reason = 'the token was revoked') => {
+    for (const { principal, end } of [...streams]) if ((principal.session ?? principal.id) === id) end(reason)
   }
   ports.tokens.onRevoked((id) => {
     limiters.delete(id)
     endStreamsOf(id)
   })
   ports.token.onRotated(() => endStreamsOf(OWNER.id))
+  ports.provider?.onChanged((session) => endStreamsOf(session, 'the sign-in is over, or its role another'))
 
   const refuse = (reason: Refusal, error: ApiError): never => {
     refused[reason]++
@@ -116,29 +125,30 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
   }
 
   return {
-    async admit(request, route, client) {
+    async admit(request, route, { client, site }) {
       const access = route?.access ?? 'token'
       if (access === 'open') return NOBODY
-      if (access === 'local' && isOnThisMachine(client)) return NOBODY
+      if (access === 'local' && client.isLocal) return NOBODY
       if (access === 'user') {
         const { user, password } = basicCredentials(request.headers) ?? NOBODY
         const email = await ports.checkUser(user, password, client.address)
         if (email === undefined) return refuse('credentials', requestError('authentication'))
         return { user: email, choices: user.split(';').slice(1).join(';'), password }
       }
-      const principal = principalOf(request.headers, ports)
+      const principal = principalOf(request.headers, sessionCookieName(site), ports)
       if (principal === undefined) return refuse('credentials', requestError('authentication'))
       takeTurn(principal)
       const needed = route === undefined ? 'viewer' : roleFor(route)
       if (!isAllowed(principal.role, needed)) {
-        const message = `the token \`${principal.name}\` has the role ${principal.role}, and this needs ${needed}`
+        const message = `${whoIs(principal)} has the role ${principal.role}, and this needs ${needed}`
         return refuse('role', requestError('role', message))
       }
       return { ...NOBODY, principal }
     },
 
-    signIn(text, peer) {
+    signIn(text, client) {
       const now = Date.now()
+      const peer = networkOf(client)
       const before = wrong.get(peer)
       const known = before !== undefined && now - before.since < MINUTE_MS && now >= before.since ? before : undefined
       if (known !== undefined && known.count >= WRONG_SIGN_INS) {
@@ -156,7 +166,7 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
     guardStream({ kind, start }, principal) {
       const open = [...streams].filter((stream) => stream.principal.id === principal.id).length
       if (open >= streamsPerToken) {
-        const have = `the token \`${principal.name}\` has ${counted(open, 'event stream')} open, and ${streamsPerToken} are allowed`
+        const have = `${whoIs(principal)} has ${counted(open, 'event stream')} open, and ${streamsPerToken} are allowed`
         return refuse('streams', tooMany(`${have}; close one`, 1))
       }
       return {
@@ -166,11 +176,11 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
             send('ended', { reason })
             end()
           }
-          const stream = { principal, end: () => finish('the token was revoked') }
+          const stream = { principal, end: finish }
           streams.add(stream)
-          const checked = (event: string, data: unknown): boolean => {
-            if (isLive(principal)) return send(event, data)
-            finish('the token is no longer good')
+          const checked: SendEvent = (event, data, id) => {
+            if (isLive(principal)) return send(event, data, id)
+            finish(`the ${principal.kind === 'token' ? 'token' : 'sign-in'} is no longer good`)
             return false
           }
           const stop = start(checked, end)
@@ -178,7 +188,10 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
           const expiry =
             left > LONGEST_TIMER_MS
               ? undefined
-              : setTimeout(() => finish('the token has expired'), Math.max(0, left)).unref()
+              : setTimeout(
+                  () => finish(`the ${principal.kind === 'token' ? 'token' : 'sign-in'} has expired`),
+                  Math.max(0, left),
+                ).unref()
           return () => {
             clearTimeout(expiry)
             streams.delete(stream)
@@ -194,6 +207,19 @@ export function createAccessControl(ports: ApiPorts, limits: AccessLimits = {}):
       return { streams: byName, refused: { ...refused } }
     },
   }
+}
+
+/** Whom an address stands for: of IPv6 a person has a whole network. */
+function networkOf(address: string): string {
+  const parsed = parseIp(address)
+  if (parsed === undefined) return address
+  const { family, words, text } = unmapIp(parsed)
+  return family === 4
+    ? text
+    : words
+        .slice(0, 2)
+        .map((word) => word.toString(16))
+        .join(':')
 }
 
 function tooMany(message: string, seconds: number): ApiError {

@@ -1,18 +1,25 @@
-// Who may come in (AP-01, AP-02, AP-03): no foreign host names, no other sites, no forms, and the token or a user's
-// own credentials. Every refusal of credentials is the same answer, after the same comparison.
+// Who may come in (AP-01, AP-03): no field twice that is judged, and the token or a user's own credentials. Every refusal of
+// credentials is the same answer, after the same comparison.
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Role } from '../config/lab-state.ts'
-import { parseIp } from '../net/ip.ts'
+import type { ProviderSignIn } from '../identity/provider-sign-in.ts'
 import type { AccessToken, AccessTokens } from '../store/access-tokens.ts'
 import { requestError } from './api-error.ts'
 import type { TokenPort } from './ports.ts'
+import type { LabSite } from './request-site.ts'
 
-/** Name of the cookie that a browser on the lab's own pages may hold instead of the token. Cookies know no ports, labs on one
- *  host do: the port of this `host:port` is part of the name. */
-export function sessionCookieName(authority: string): string {
-  return `egresslab_session_${/:(\d+)$/.exec(authority)?.[1] ?? '80'}`
+/** Name of the cookie that a browser on the lab's own pages may hold instead of the token. Cookies know no ports and few paths, labs on
+ *  one host do: both are part of the name. Over TLS the browser itself sees to it that nobody else has set it (`__Host-`). */
+export function sessionCookieName({ origin, base }: LabSite): string {
+  const port = /:(\d+)$/.exec(origin)?.[1] ?? (isSecure(origin) ? '443' : '80')
+  return `${isSecure(origin) ? '__Host-' : ''}egresslab_session_${port}${base.replaceAll('/', '_')}`
+}
+
+/** Is what the lab says there protected on its way? */
+export function isSecure(origin: string): boolean {
+  return origin.startsWith('https:')
 }
 
 /** What the gate and the body are judged by: of two such fields one would be judged and the other one meant. */
@@ -40,24 +47,13 @@ export function checkSingle(rawHeaders: readonly string[]): void {
   }
 }
 
-/** Throws ApiError unless the request names this server. `names`: host names beside loopback. */
-export function checkHost(headers: IncomingHttpHeaders, names: ReadonlySet<string>): void {
-  if (!isOwnName(hostOf(headers.host ?? ''), names)) throw requestError('foreignHost')
-}
-
-/** Throws ApiError when the request comes from another site. */
-export function checkSite(method: string, headers: IncomingHttpHeaders): void {
-  const { origin } = headers
-  if (origin !== undefined && origin !== `http://${headers.host}`) throw requestError('foreignOrigin')
-  const site = headers['sec-fetch-site']
-  const isOwn =
-    site === undefined || site === 'same-origin' || (site === 'none' && (method === 'GET' || method === 'HEAD'))
-  if (!isOwn) throw requestError('foreignOrigin')
-}
-
-/** Whoever a token stands for. */
+/** Whoever a token or a sign-in stands for. */
 export interface Principal {
+  readonly kind: 'token' | 'person'
+  /** the token's, or the person's at the provider */
   readonly id: string
+  /** of a person's sign-in */
+  readonly session?: string
   readonly name: string
   readonly role: Role
   /** epoch ms of the machine; null: never */
@@ -65,36 +61,44 @@ export interface Principal {
 }
 
 /** The lab's own token, from its state folder or EGRESSLAB_API_TOKEN. */
-export const OWNER: Principal = { id: 'api-token', name: 'api-token', role: 'admin', expiresAt: null }
+export const OWNER: Principal = { kind: 'token', id: 'api-token', name: 'api-token', role: 'admin', expiresAt: null }
 
 export interface Tokens {
   readonly token: TokenPort
   readonly tokens: AccessTokens
+  readonly provider?: Pick<ProviderSignIn, 'find'>
 }
 
 /** Whose token the request carries, in any of the ways Cloudflare's clients send theirs; undefined: nobody's. */
-export function principalOf(headers: IncomingHttpHeaders, { token, tokens }: Tokens): Principal | undefined {
+export function principalOf(
+  headers: IncomingHttpHeaders,
+  cookieName: string,
+  { token, tokens, provider }: Tokens,
+): Principal | undefined {
   const expected = token.current()
   const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? ''
   const key = typeof headers['x-auth-key'] === 'string' && headers['x-auth-email'] ? headers['x-auth-key'] : ''
-  const cookie = cookieOf(headers.cookie ?? '', sessionCookieName(headers.host ?? ''))
+  const cookie = cookieOf(headers, cookieName)
   // all three are compared, whichever was sent, so that the time taken reveals nothing
   const byBearer = equalSecrets(bearer, expected)
   const byKey = equalSecrets(key, expected)
   const byCookie = equalSecrets(cookie, consoleSessionOf(expected))
   if (byBearer || byKey || byCookie) return OWNER
-  return principalFor(tokens.find({ text: bearer }) ?? tokens.find({ text: key }) ?? tokens.find({ cookie }))
+  const named = tokens.find({ text: bearer }) ?? tokens.find({ text: key }) ?? tokens.find({ cookie })
+  if (named !== undefined) return principalFor(named)
+  const person = provider?.find(cookie)
+  return person === undefined ? undefined : { kind: 'person', ...person }
 }
 
 /** Whose token this is. */
-export function ownerOf(text: string, { token, tokens }: Tokens): Principal | undefined {
+export function ownerOf(text: string, { token, tokens }: Omit<Tokens, 'provider'>): Principal | undefined {
   return equalSecrets(text, token.current()) ? OWNER : principalFor(tokens.find({ text }))
 }
 
 function principalFor(found: AccessToken | undefined): Principal | undefined {
   if (found === undefined) return undefined
   const { id, name, role, expiresAt } = found
-  return { id, name, role, expiresAt }
+  return { kind: 'token', id, name, role, expiresAt }
 }
 
 /** What the session cookie holds for this token; a new token makes every old cookie worthless. */
@@ -118,21 +122,11 @@ export function equalSecrets(given: string, expected: string): boolean {
   return timingSafeEqual(digest(given), digest(expected))
 }
 
-function cookieOf(header: string, wanted: string): string {
-  for (const pair of header.split(';')) {
-    const [name, value] = pair.trim().split('=', 2)
-    if (name === wanted) return value ?? ''
+/** The value of a cookie of this name; '' where there is none. */
+export function cookieOf({ cookie = '' }: IncomingHttpHeaders, wanted: string): string {
+  for (const pair of cookie.split(';')) {
+    const at = pair.indexOf('=')
+    if (pair.slice(0, at).trim() === wanted) return pair.slice(at + 1).trim()
   }
   return ''
-}
-
-function hostOf(authority: string): string {
-  const bracketed = /^\[([^\]]*)\](?::\d+)?$/.exec(authority)?.[1]
-  return (bracketed ?? authority.replace(/:\d+$/, '')).toLowerCase()
-}
-
-function isOwnName(name: string, names: ReadonlySet<string>): boolean {
-  if (name === 'localhost' || names.has(name)) return true
-  const address = parseIp(name)
-  return address?.family === 4 ? (address.words[0] ?? 0) >>> 24 === 127 : address?.text === '::1'
 }

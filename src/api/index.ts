@@ -8,6 +8,8 @@ export type {
   DiagnosticsPort,
   EndpointsPort,
   ExplainQuestion,
+  FleetPort,
+  FleetStatus,
   OriginView,
   PortalUser,
   SessionPage,
@@ -16,4 +18,5 @@ export type {
   TokenPort,
   VerifyQuestion,
 } from './ports.ts'
-export { type ApiServer, startApi } from './server.ts'
+export { PROVIDER_RETURN_PATH } from './provider-pages.ts'
+export { type ApiAddress, type ApiCertificate, type ApiServer, startApi } from './server.ts'

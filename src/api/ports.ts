@@ -1,12 +1,15 @@
 // What the API needs of the rest of the lab; the composition root wires it. The API never imports a sibling.
 
+import type { Static } from 'typebox'
 import type { RuleVocabulary } from '../analysis/value-findings.ts'
 import type { Draft, Kind, LabSnapshot, Override, ProxyEndpointDocument, Touched } from '../config/lab-state.ts'
 import type { Matrix } from '../decider/matrix.ts'
 import type { MatrixQuestion } from '../decider/matrix-question.ts'
 import type { EgressVerification } from '../decider/verify-egress.ts'
+import type { ProviderSignIn } from '../identity/provider-sign-in.ts'
 import type { Logpush } from '../log/logpush.ts'
 import type { RuleUses } from '../log/rule-uses.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import type { EgressFaultCount, EgressOutage } from '../outbound/egress-health.ts'
 import type { NetworkId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
@@ -18,6 +21,7 @@ import type { AccessTokens } from '../store/access-tokens.ts'
 import type { AuditLog } from '../store/audit-log.ts'
 import type { PolicyHistory } from '../store/policy-history.ts'
 import type { EngineName } from '../transport/engine.ts'
+import type { FLEET } from './shapes/lab.ts'
 
 export interface ApiPorts {
   readonly plane: ControlPlane
@@ -54,6 +58,8 @@ export interface ApiPorts {
   readonly authority: () => string
   /** how the lab's own proxy says for whom it asks; absent: it never does */
   readonly voucher?: Voucher
+  /** absent: people sign in to the console with a token alone */
+  readonly provider?: ProviderSignIn
   /** absent: no listener has a sign-in page */
   readonly signIn?: SignInPort
   readonly logpush: LogpushPort
@@ -62,9 +68,30 @@ export interface ApiPorts {
   readonly page?: (path: string) => SessionPage | undefined
   /** absent: the lab has no Gateway DNS */
   readonly dns?: DnsPort
+  /** absent: the lab is alone */
+  readonly fleet?: FleetPort
   /** Takes notices for the operator's log. */
   readonly notice: (message: string) => void
 }
+
+/** The fleet this lab is a member of: every change goes through it. */
+export interface FleetPort {
+  /** Runs a change on a copy of the state and resolves once the fleet has it and it is in force here. Rejects with what `run` does,
+   *  or ChangeError. */
+  transact<T>(run: (plane: ControlPlane) => T | Promise<T>, until: FleetWait): Promise<T>
+  status(): FleetStatus
+  /** Calls back with each session that a member has sent. Answers the way to stop. */
+  followSessions(listener: (record: SessionRecord) => void): () => void
+  /** Both throw ChangeError. */
+  drain(member: string, drained: boolean): Promise<void>
+  leave(member: string): Promise<void>
+}
+
+/** When a change is answered: once it is in force at this member, or at every one that is up. */
+export type FleetWait = 'member' | 'fleet'
+
+/** As `GET /lab/v1/fleet` answers it. */
+export type FleetStatus = Readonly<Static<typeof FLEET>>
 
 /** The store, as far as the API goes. */
 export interface ControlPlane {
@@ -87,6 +114,8 @@ export interface ControlPlaneChange {
   readonly revision: number
   readonly at: number
   readonly touched: readonly Touched[]
+  /** the member of the fleet where it was asked for; absent: here */
+  readonly member?: string
 }
 
 /** Listeners of proxy endpoints that are made at the API; they close when the endpoint is deleted. */
@@ -134,6 +163,8 @@ export interface DnsPort {
     | { readonly kind: 'silence' }
     | { readonly kind: 'stranger' }
   >
+  /** where it really listens */
+  endpoints(): readonly Endpoint[]
   /** what is given out now */
   placeholders(): readonly PlaceholderFacts[]
   counts(): { readonly queries: number; readonly placeholders: number; readonly exhausted: number }

@@ -20,15 +20,18 @@ export interface TextResponse {
   readonly status: number
   readonly contentType: string
   readonly body: string | Uint8Array
-  readonly headers?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
 }
 
 /** An event stream (SSE). `start` gets a writer and a way to end the stream, and answers how to stop; the writer says whether the client
  *  keeps up. */
 export interface StreamResponse {
   readonly kind: 'stream'
-  readonly start: (send: (event: string, data: unknown) => boolean, end: () => void) => () => void
+  readonly start: (send: SendEvent, end: () => void) => () => void
 }
+
+/** Sends one event; `id`: by which a client that comes back says where it was. False: the client does not keep up. */
+export type SendEvent = (event: string, data: unknown, id?: string) => boolean
 
 export interface ApiMessage {
   readonly code: number
@@ -118,7 +121,8 @@ function stream(
   answer: StreamResponse,
   common: Readonly<Record<string, string>>,
 ): void {
-  response.writeHead(200, { ...common, 'content-type': 'text/event-stream' })
+  // a proxy in front that buffers answers would hold events back (nginx asks for this field)
+  response.writeHead(200, { ...common, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
   if (request.method === 'HEAD') {
     response.end()
     return
@@ -128,7 +132,8 @@ function stream(
     return !response.destroyed && !response.writableEnded && response.write(text)
   }
   write(': egresslab\n\n')
-  const writeEvent = (event: string, data: unknown) => write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+  const writeEvent: SendEvent = (event, data, id) =>
+    write(`event: ${event}\ndata: ${JSON.stringify(data)}\n${id === undefined ? '' : `id: ${id}\n`}\n`)
   const stop = answer.start(writeEvent, () => response.end())
   let untaken = 0
   const heartbeat = setInterval(() => {

@@ -8,6 +8,7 @@ import type { AccessControl, Caller } from './access-control.ts'
 import { requestError } from './api-error.ts'
 import type { SessionTotals } from './lab/session-totals.ts'
 import type { ApiPorts } from './ports.ts'
+import type { LabSite } from './request-site.ts'
 import type { ApiResponse } from './response.ts'
 
 export type RouteMatch =
@@ -143,8 +144,12 @@ export interface RouteCall extends Caller {
   readonly bytes: Buffer
   /** the address of whoever calls */
   readonly peer: string
-  /** `http://127.0.0.1:8090` as the client addressed it */
-  readonly baseUrl: string
+  /** the address by which the client asked */
+  readonly site: LabSite
+  /** what a browser holds of its sign-in; '' for nothing. Never to be shown or logged. */
+  readonly sessionCookie: string
+  /** the last event a client that follows a stream anew has seen; '' where it says nothing */
+  readonly lastEventId: string
   readonly ports: ApiPorts
   /** what finished sessions added up to since the server started */
   readonly tally: SessionTotals

@@ -1,7 +1,15 @@
 // The API's HTTP server: one path for every request (site, route, access, body, handler, answer) and limits of its own,
 // so that it answers while the data path is busy (AP-09). Knows no resource.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { ChangeError } from '../errors/change-error.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -10,21 +18,22 @@ import type { MetricFamily } from '../log/otlp.ts'
 import { countedEgress } from '../policy/egress-address.ts'
 import { oneAtATime } from '../proxy/request-turns.ts'
 import { type AccessLimits, createAccessControl } from './access-control.ts'
-import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
+import { ApiError, fromChangeError, invalidField, REQUEST_ERRORS, requestError } from './api-error.ts'
 import { createAuditor } from './auditor.ts'
-import { checkHost, checkSingle, checkSite } from './authentication.ts'
+import { checkSingle, cookieOf, sessionCookieName } from './authentication.ts'
 import { checkQuery } from './check-query.ts'
-import { clientOf } from './client-address.ts'
 import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { metricFamilies } from './lab/metrics.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
 import { createSessionTotals } from './lab/session-totals.ts'
-import type { ApiPorts } from './ports.ts'
+import type { ApiPorts, FleetWait } from './ports.ts'
+import { answerProvider, PROVIDER_RETURN_PATH, PROVIDER_SIGN_IN_PATH } from './provider-pages.ts'
 import { ClientLeft, readBytes, readJsonObject } from './read-body.ts'
+import { checkSite, isVouched, pathBelow, type SiteRules, siteOf } from './request-site.ts'
 import { type ApiResponse, failure, isNavigation, send, sendPage } from './response.ts'
 import { createRouter, type Route, type RouteCall } from './router.ts'
 import { ROUTES } from './routes.ts'
-import { answerSignIn, SIGN_IN_PATH } from './sign-in-page.ts'
+import { answerSignIn, refusalPage, SIGN_IN_PATH } from './sign-in-page.ts'
 import { compileSchema, type Validate } from './validate.ts'
 
 const MAX_CONNECTIONS = 256
@@ -45,33 +54,67 @@ export interface ApiServer {
   readonly port: number
   /** What `/metrics` shows, as data. */
   metrics(): Promise<readonly MetricFamily[]>
+  /** where the lab's own proxy asks, without TLS: here, or at a port of its own that serves nobody else */
+  readonly forProxy: { readonly host: string; readonly port: number }
   /** Stops listening and ends what is open; resolves when all is closed. */
   close(): Promise<void>
 }
 
-export interface ApiAddress extends AccessLimits {
+export interface ApiAddress extends AccessLimits, Pick<SiteRules, 'publicUrl' | 'trustedProxies'> {
   readonly host: string
   readonly port: number
   /** host names beside loopback that clients may address it by: a container's, say */
   readonly names?: readonly string[]
+  /** absent: plain HTTP */
+  readonly tls?: ApiCertificate | undefined
+}
+
+/** Certificate and key (PEM), which may be replaced while it listens. */
+export interface ApiCertificate {
+  current(): { readonly certificate: string; readonly key: string }
+  onChange(listener: (material: { readonly certificate: string; readonly key: string }) => void): void
 }
 
 /** Listens and serves. Rejects with the system's error where the address cannot be bound. */
 export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiServer> {
   const { handle, metrics } = createHandler(where, ports)
-  const server = createServer({
+  const inTurn = oneAtATime((request, response) => void handle(request, response), MAX_PIPELINED)
+  const outside = serverFor(where.tls, inTurn)
+  await listen(outside, where)
+  const { port } = outside.address() as AddressInfo
+  const { host } = where
+  if (where.tls === undefined) return { host, port, metrics, forProxy: { host, port }, close: () => close(outside) }
+  const inside = serverFor(undefined, (request, response) => {
+    if (ports.voucher !== undefined && isVouched(request.headers, ports.voucher)) inTurn(request, response)
+    else request.destroy()
+  })
+  const forProxy = { host: '127.0.0.1', port: 0 }
+  await listen(inside, forProxy)
+  const { port: proxyPort } = inside.address() as AddressInfo
+  const closeAll = async () => void (await Promise.all([close(outside), close(inside)]))
+  return { host, port, metrics, forProxy: { ...forProxy, port: proxyPort }, close: closeAll }
+}
+
+function serverFor(tls: ApiCertificate | undefined, onRequest: RequestListener): Server {
+  const limits = {
     headersTimeout: HEAD_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
-  })
+  }
+  const server = tls === undefined ? createServer(limits) : tlsServer(tls, limits)
   server.maxConnections = MAX_CONNECTIONS
   server.timeout = STALL_MS
-  const inTurn = oneAtATime((request, response) => void handle(request, response), MAX_PIPELINED)
-  server.on('request', inTurn)
-  server.on('connection', endWithClient)
-  await listen(server, where)
-  const { port } = server.address() as AddressInfo
-  return { host: where.host, port, metrics, close: () => close(server) }
+  server.on('request', onRequest)
+  server.on(tls === undefined ? 'connection' : 'secureConnection', endWithClient)
+  return server
+}
+
+function tlsServer(tls: ApiCertificate, limits: ServerOptions): Server {
+  const { certificate: cert, key } = tls.current()
+  const server = createTlsServer({ ...limits, cert, key, handshakeTimeout: HEAD_TIMEOUT_MS })
+  // handshakes from then on; open connections go on
+  tls.onChange((next) => server.setSecureContext({ cert: next.certificate, key: next.key }))
+  return server
 }
 
 /** Event streams and answers that nobody takes go with the client that said FIN: HTTP's answers may still come, but not for ever. */
@@ -119,25 +162,36 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
   const answer = async (request: IncomingMessage): Promise<ApiResponse> => {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
     checkSingle(request.rawHeaders)
-    const client = clientOf(request, ports.voucher)
-    if (!client.isProxied) checkHost(request.headers, names)
-    const url = splitUrl(request.url ?? '/')
+    const { client, site } = siteOf(request, { ...where, names, voucher: ports.voucher })
+    const { path: asked, query } = splitUrl(request.url ?? '/')
+    const url = { path: pathBelow(site, asked), query }
     if (url.path === SIGN_IN_PATH && ports.signIn !== undefined) {
-      return answerSignIn(request, client.address, url.query, { ...ports, signIn: ports.signIn })
+      return answerSignIn(request, client.address, url.query, { ...ports, signIn: ports.signIn, site })
+    }
+    if (ports.provider !== undefined && [PROVIDER_SIGN_IN_PATH, PROVIDER_RETURN_PATH].includes(url.path)) {
+      const isPage = (path: string) => ports.page?.(path) !== undefined
+      return answerProvider(request, url.path, {
+        provider: ports.provider,
+        site,
+        query,
+        isPage,
+        onNotice: ports.notice,
+      })
     }
     const page = method === 'GET' ? ports.page?.(url.path) : undefined
-    if (page === undefined || !isNavigation(method, request.headers)) checkSite(method, request.headers)
+    if (page === undefined || !isNavigation(method, request.headers)) checkSite(method, request.headers, site)
     if (page !== undefined) return sendPage(page, request.headers)
     const found = router(method, url.path)
     const index = found.kind === 'none' && isNavigation(method, request.headers) ? ports.page?.('/') : undefined
     if (index !== undefined) return { ...sendPage(index, {}), status: 404 }
-    const caller = await access.admit(request, found.kind === 'route' ? found.route : undefined, client)
+    const caller = await access.admit(request, found.kind === 'route' ? found.route : undefined, { client, site })
     if (url.path.startsWith('/client/v4/')) rateLimiter.take(ports.plane.now())
     checkSupported(url.path)
     if (found.kind === 'none') throw noRoute(method, url.path)
     if (found.kind === 'method') throw wrongMethod(method, url.path, found.allow)
     const { route, params } = found
     if (params.account_id !== undefined) checkAccount(params.account_id, ports)
+    const until = waitOf(route, url.query, ports)
     checkQuery(route, url.query)
     const isJson = route.method !== 'GET' && route.method !== 'DELETE' && route.takes === undefined
     const form = route.body?.type === 'array' ? 'array' : 'object'
@@ -145,10 +199,13 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     const bytes = route.takes === undefined ? Buffer.alloc(0) : await readBytes(request, route.takes)
     const peer = client.address
     validators.get(route)?.(form === 'array' ? (body.items ?? []) : body)
-    const change = changeFor(request, ports)
-    const baseUrl = `http://${request.headers.host}`
-    const asked = { params, query: url.query, body, bytes, peer, baseUrl, ...caller }
-    return handled(route, { ...asked, ports, tally, rateLimiter, access, change }, url.path)
+    const expected = expectedRevision(request)
+    const change: RouteCall['change'] = (edit) => ports.plane.change(edit, expected)
+    const lastEventId = String(request.headers['last-event-id'] ?? '')
+    const sessionCookie = cookieOf(request.headers, sessionCookieName(site))
+    const said = { params, query: url.query, body, bytes, peer, site, lastEventId, sessionCookie, ...caller }
+    const call = { ...said, ports, tally, rateLimiter, access, change }
+    return handled(inFleet(route, ports, { expected, until }), call, url.path)
   }
 
   /** Whoever gets the answer of a change can count on it: the next connection is decided by it. */
@@ -172,7 +229,8 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
         response.destroy()
         return
       }
-      result = failure(toApiError(thrown, ports))
+      const error = toApiError(thrown, ports)
+      result = refusalPage(request, error) ?? failure(error)
     }
     send(request, response, result, ports.plane.current().revision)
   }
@@ -207,13 +265,45 @@ function wrongMethod(method: string, path: string, allow: readonly string[]): Ap
 }
 
 /** `If-Match: "12"` holds a change to revision 12. */
-function changeFor(request: IncomingMessage, ports: ApiPorts): RouteCall['change'] {
+function expectedRevision(request: IncomingMessage): ExpectedRevision {
   const header = request.headers['if-match']
-  if (header === undefined || header === '*') return (edit) => ports.plane.change(edit)
+  if (header === undefined || header === '*') return {}
   const revision = /^"(\d{1,15})"$/.exec(header)?.[1]
   if (revision === undefined)
     throw requestError('invalidField', '`If-Match` must be a revision in quotes, such as `"12"`')
-  return (edit) => ports.plane.change(edit, { expectRevision: Number(revision) })
+  return { expectRevision: Number(revision) }
+}
+
+interface ExpectedRevision {
+  readonly expectRevision?: number
+}
+
+/** What a fleet understands beside what the route does: `wait=fleet` on every change. */
+function waitOf(route: Route, query: URLSearchParams, { fleet }: ApiPorts): FleetWait {
+  if (fleet === undefined || route.method === 'GET') return 'member'
+  const wish = query.getAll('wait')
+  query.delete('wait')
+  if (wish.length === 0) return 'member'
+  if (wish.length === 1 && (wish[0] === 'fleet' || wish[0] === 'member')) return wish[0]
+  throw invalidField('wait', '`wait` is `member` or `fleet`')
+}
+
+/** The route as a fleet has it: what it changes, it changes in a copy, and it is answered when the fleet has taken that. */
+function inFleet(
+  route: Route,
+  { fleet }: ApiPorts,
+  { expected, until }: { readonly expected: ExpectedRevision; readonly until: FleetWait },
+): Route {
+  if (fleet === undefined || route.method === 'GET') return route
+  return {
+    ...route,
+    handle: (call) =>
+      fleet.transact(
+        (plane) =>
+          route.handle({ ...call, ports: { ...call.ports, plane }, change: (edit) => plane.change(edit, expected) }),
+        until,
+      ),
+  }
 }
 
 function splitUrl(url: string): { path: string; query: URLSearchParams } {

@@ -1,7 +1,7 @@
 // The lab that `env` and `run` send programs to: one that runs, found by its configuration, its state folder or its ready file;
 // or one of `run`'s own, which is gone with the program.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -64,28 +64,65 @@ export function choiceOf({ user, password, vnet, device, family, listener }: Pro
   }
 }
 
-/** The lab that runs. Throws an InputError, with `lab.not_running` where nobody listens. */
+/** The lab that runs. Throws an InputError: `lab.not_running` where nobody listens, `lab.not_ours` where the lab that answers is not the
+ *  one of the state folder. */
 export async function runningLab(options: ProgramOptions): Promise<ProgramLab> {
   const ready = options.readyFile === undefined ? undefined : readReadyFile(options.readyFile)
-  const address = ready === undefined ? options : addressFrom(ready)
-  const client = await clientOf(address)
-  const { config } = await readConfig(address.config)
-  const { certificatesFolder, certificatesFor } = await import('../lab/certificates.ts')
-  const authorityFile =
-    ready?.ca_file ?? (await certificatesFor(config, certificatesFolder(address.state))).authorityFile
-  const listeners =
-    ready === undefined ? config.listeners : config.listeners.map((one) => ({ ...one, ...at(ready, one) }))
+  return ready === undefined ? labOfState(options) : labOfReadyFile(ready)
+}
+
+/** What a ready file says is true, whether the lab can be asked or not. */
+async function labOfReadyFile(ready: Ready): Promise<ProgramLab> {
+  const { config } = await readConfig(ready.config)
+  const client = ready.token_file === null ? undefined : await clientOf(addressFrom(ready))
+  const listeners = config.listeners.map((one) => ({ ...one, ...at(ready.listeners, one) }))
   const virtualNetworks = client === undefined ? (config.virtualNetworks ?? []) : await networksOf(client)
-  const access = await accessTo({
-    listeners,
-    authorityFile,
-    snapshot: () => ({ account: { virtualNetworks } }),
-    decider: { config },
-  })
-  const dns = ready?.dns ?? (config.dns?.listen ?? []).map(({ ip, port }) => ({ host: ip.text, port }))
+  return labOver({ listeners, authorityFile: ready.ca_file, virtualNetworks, config }, ready.dns, client)
+}
+
+/** Only who has its token knows that it is the lab of this folder, whose certificates programs are to trust. */
+async function labOfState(options: ProgramOptions): Promise<ProgramLab> {
+  const client = await clientOf(options)
+  if (client === undefined) throw notOurs(options)
+  const open = (await client.ask('GET', '/lab/v1/listeners')) as Ready['listeners']
+  const { dns } = (await client.ask('GET', '/lab/v1/health')) as Pick<Ready, 'dns'>
+  const { config } = await readConfig(options.config)
+  const listeners = config.listeners.filter(({ name }) => open.some((one) => one.name === name))
+  const authorityFile = await authorityOf(options.state)
+  const opened = listeners.map((one) => ({ ...one, ...at(open, one) }))
+  const virtualNetworks = await networksOf(client)
+  return labOver({ listeners: opened, authorityFile, virtualNetworks, config }, dns, client)
+}
+
+interface Known extends Pick<AccessibleLab, 'listeners' | 'authorityFile'> {
+  readonly virtualNetworks: readonly { readonly id: string; readonly name: string }[]
+  readonly config: AccessibleLab['decider']['config']
+}
+
+async function labOver(
+  { virtualNetworks, config, ...known }: Known,
+  dns: readonly HostPort[],
+  client: LabClient | undefined,
+): Promise<ProgramLab> {
+  const access = await accessTo({ ...known, snapshot: () => ({ account: { virtualNetworks } }), decider: { config } })
   const before = new Set(client && (await finishedSessions(client)).map(({ SessionID }) => SessionID))
   const end = async () => client && (await settled(client)).filter(({ SessionID }) => !before.has(SessionID))
   return { access, dns, end }
+}
+
+/** The certificate that the lab of this state folder has made. Nothing is made here. */
+async function authorityOf(state: string): Promise<string> {
+  const { certificatesFolder } = await import('../lab/certificates.ts')
+  const file = join(certificatesFolder(state), 'ca.pem')
+  if (existsSync(file)) return file
+  const hint = 'a lab with `--ephemeral` keeps it elsewhere: start it with `--ready-file FILE`, and pass that file here'
+  throw inputError('lab.no_certificate', 'the certificate of the lab is not in its state folder', { file, hint })
+}
+
+function notOurs({ state, api }: ProgramOptions): InputError {
+  const message = `the lab that runs${api === undefined ? '' : ` at ${api}`} is not the one of \`${state}\`, which has no token for it`
+  const hint = 'pass its state folder with `--state DIR`, or the file of its `start --ready-file FILE`'
+  return inputError('lab.not_ours', message, { hint })
 }
 
 /** A lab of its own, on free ports and stand-ins, in memory. Throws an InputError. */
@@ -139,16 +176,20 @@ function addressFrom({ api, token_file, config }: Ready): LabAddressOptions {
   return { config, api: api.url, state: token_file === null ? '' : dirname(token_file) }
 }
 
-function at({ listeners }: Ready, { name, host, port }: Listener): HostPort {
-  return listeners.find((one) => one.name === name) ?? { host, port }
+function at(open: Ready['listeners'], { name, host, port }: Listener): HostPort {
+  const found = open.find((one) => one.name === name)
+  return found === undefined ? { host, port } : { host: found.host, port: found.port }
 }
 
-/** Undefined where a lab answers whose token is nowhere: it can be used, and not asked. */
+/** Undefined where a lab answers whose token is nowhere, or is another. */
 async function clientOf(address: LabAddressOptions): Promise<LabClient | undefined> {
   try {
-    return await connectLab(address)
+    const client = await connectLab(address)
+    await client.ask('GET', '/lab/v1/health')
+    return client
   } catch (thrown) {
-    if (thrown instanceof InputError && thrown.issues.some(({ code }) => code === 'lab.no_token')) return undefined
+    const isStranger = ({ code }: { readonly code: string }) => code === 'lab.no_token' || code === 'lab.token_refused'
+    if (thrown instanceof InputError && thrown.issues.some(isStranger)) return undefined
     throw thrown
   }
 }

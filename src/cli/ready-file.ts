@@ -4,7 +4,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { replaceOutput } from '../config/files.ts'
 import type { RunningLab } from '../lab/start-lab.ts'
-import { formatTarget, reachableHost } from '../net/endpoint.ts'
+import { reachableHost } from '../net/endpoint.ts'
 
 export interface ReadyFile {
   /** Writes the file as a whole. Throws an InputError. */
@@ -49,15 +49,14 @@ function isAlive(pid: number | undefined): boolean {
 
 /** Paths are absolute. `token_file`: null where the token was given by EGRESSLAB_API_TOKEN or lives in memory; `sessions_file`: null
  *  where sessions are not kept. */
-function readiness({ config, listeners, api, dns, apiToken, authorityFile, sessionsFile }: RunningLab) {
+function readiness({ config, listeners, apiUrl, consoleUrl, dns, apiToken, authorityFile, sessionsFile }: RunningLab) {
   const doors = listeners.map(({ name, host, port }) => ({ name, host: reachableHost(host), port }))
   const [first] = doors
-  const url = `http://${formatTarget({ kind: 'name', name: reachableHost(api.host), port: api.port })}`
   return {
     proxy: { host: first?.host, port: first?.port },
     listeners: doors,
-    api: { url },
-    console: { url: `${url}/` },
+    api: { url: apiUrl },
+    console: { url: `${consoleUrl}/` },
     dns: dns.map(({ ip, port }) => ({ host: ip.text, port })),
     token_file: pathOrNull(apiToken.file),
     ca_file: resolve(authorityFile),

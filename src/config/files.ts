@@ -60,10 +60,10 @@ export function writeOutput(file: string, text: string, code: string): void {
 }
 
 /** Replaces a text file as a whole (CF-07): a failure leaves the file that was there. Throws an InputError with this code. */
-export function replaceOutput(file: string, text: string, code: string): void {
+export function replaceOutput(file: string, text: string, code: string, mode = 0o666): void {
   const draft = `${file}.new`
   try {
-    writeFileSync(draft, text)
+    writeFileSync(draft, text, { mode })
     renameSync(draft, file)
   } catch (thrown) {
     rmSync(draft, { force: true })

@@ -33,9 +33,16 @@ export const FORMATS: Readonly<Record<string, Format>> = {
     /^https?:$/.test(URL.parse(text)?.protocol ?? ''),
   ),
   'field-name': format('the name of a header field such as `x-api-key`', (text) => /^[\w!#$%&'*+.^`|~-]+$/.test(text)),
+  'public-address': format(
+    'an http or https address without query, such as `https://tools.corp.example/egresslab/`',
+    (text) => parsePublicUrl(text) !== undefined,
+  ),
   'name-server': format(
     'an IP address such as `192.0.2.53`, or one with a port such as `192.0.2.53:5353`',
     (text) => parseIp(text) !== undefined || parseAuthority(text)?.kind === 'ip',
+  ),
+  'nats-server': format('a NATS server such as `nats://n1.corp.example:4222`', (text) =>
+    /^(?:nats|tls):\/\/(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[1-9]\d{0,4})?$/i.test(text),
   ),
   'network-device': format('the name of a network device such as `eth1`', (text) =>
     /^(?!\.{1,2}$)[^\s/:\0]{1,15}$/.test(text),
@@ -114,4 +121,23 @@ const INSTANT = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:
 export function parseInstantMs(text: string): number | undefined {
   const instant = INSTANT.test(text) ? Date.parse(text) : Number.NaN
   return Number.isNaN(instant) ? undefined : instant
+}
+
+/** The address people use. */
+export interface PublicUrl {
+  /** `https://tools.corp.example` */
+  readonly origin: string
+  /** the host without its port, in lower case */
+  readonly host: string
+  /** before every path: '' or `/egresslab` */
+  readonly base: string
+}
+
+/** The parts of a public address; undefined where the text is none. */
+export function parsePublicUrl(text: string): PublicUrl | undefined {
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') return undefined
+  if (/[?#]/.test(text) || !/^(\/[A-Za-z0-9._~-]+)*\/?$/.test(url.pathname)) return undefined
+  const base = url.pathname.replace(/\/$/, '')
+  return Object.freeze({ origin: url.origin, host: url.hostname.replace(/^\[|\]$/g, ''), base })
 }

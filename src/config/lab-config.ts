@@ -24,6 +24,7 @@ import type { EngineChoice } from '../transport/choose-engine.ts'
 import type { SocketBinding } from '../transport/engine.ts'
 import type { WrittenName } from './names.ts'
 import type { SourcePosition } from './problems.ts'
+import type { ApiSettings } from './read-api.ts'
 import type { ConfiguredInvariant } from './read-invariants.ts'
 
 export interface LabConfig {
@@ -100,19 +101,31 @@ export interface LabConfig {
   /** absent: `auto` */
   readonly engine?: EngineChoice
   readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
-  /** `names`: host names besides loopback by which clients may address the API */
-  readonly api: {
-    readonly host: string
-    readonly port: number
-    readonly names?: readonly string[]
-    /** of one named token; 0: no limit */
-    readonly requestsPerMinute?: number
-    /** event streams that one token may have open at one time */
-    readonly streamsPerToken?: number
-  }
+  readonly api: ApiSettings
   readonly log: { readonly maxBytes: number; readonly keep: number; readonly auditKeepMs: number }
+  /** absent: this lab is alone */
+  readonly fleet?: FleetSettings
   /** absent: nothing is pushed by OpenTelemetry */
   readonly otlp?: OtlpSettings
+}
+
+/** The fleet that this lab is a member of, and what it is in it (docs/fleet.md). Paths are absolute. */
+export interface FleetSettings {
+  readonly name: string
+  readonly member: string
+  readonly colo: ColoCode
+  readonly servers: readonly string[]
+  /** at the servers; at most one of the two */
+  readonly login?: { readonly user: string; readonly password: Secret }
+  readonly credentialsFile?: string
+  readonly serverAuthorityFile?: string
+  readonly advertise: Endpoint
+  readonly listen: Endpoint
+  readonly authorityFile: string
+  readonly files: { readonly certificate: string; readonly key: string }
+  readonly onPartition: 'go_on' | 'refuse'
+  /** what all members must have alike: section of the file → fingerprint of what it says, without what is this machine's alone */
+  readonly share: Readonly<Record<string, string>>
 }
 
 /** OpenTelemetry over OTLP/HTTP. */

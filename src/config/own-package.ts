@@ -25,6 +25,11 @@ export function shippedConfig(): string {
   return join(ownFolder(), 'config', 'lab.yaml')
 }
 
+/** How people start a lab: in a checkout, or where the package is installed. */
+export function startCommand(): string {
+  return existsSync(join(ownFolder(), 'src', 'main.ts')) ? 'npm start' : 'npx egresslab start'
+}
+
 /** Negative: `a` is the older version. For versions such as `0.1.0`, of which later numbers may be left out; what follows a
  *  hyphen is not looked at. */
 export function compareVersions(a: string, b: string): number {

@@ -3,7 +3,7 @@
 
 import { resolve } from 'node:path'
 import { cidr } from '../net/cidr.ts'
-import { ip, parseIp } from '../net/ip.ts'
+import { ip } from '../net/ip.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
 import type { Device, Identity, UserGroup } from '../policy/flow.ts'
 import { readWholeFile } from './files.ts'
@@ -18,6 +18,7 @@ import {
 } from './lab-config.ts'
 import { configuredId } from './names.ts'
 import type { RawDevice, RawIdentityProvider, RawUser } from './people-schema.ts'
+import { isInTheClear } from './read-api.ts'
 import { checkNamed } from './read-networks.ts'
 import { checkUnique, type ReadingContext, readPlace } from './reading.ts'
 import type { DocumentPath } from './source-document.ts'
@@ -236,7 +237,7 @@ function readKeys(
     if (wrong !== undefined) problems.add([...path, 'jwks_file'], 'config.unreadable', `\`${file}\` ${wrong}`)
     return { kind: 'file', path: found }
   }
-  if (url !== undefined && crossesNetworkInTheClear(url)) {
+  if (url !== undefined && isInTheClear(url)) {
     const message = `keys from \`${URL.parse(url)?.host}\` over plain http can be replaced on the way`
     const hint = 'fetch keys over https, or from this machine'
     problems.add([...path, 'jwks_url'], 'config.insecure', message, { severity: 'warning', hint })
@@ -252,11 +253,4 @@ function whatIsWrongWith(file: string): string | undefined {
     if (thrown instanceof SyntaxError) return 'is not JSON'
     return `cannot be read (${thrown instanceof Error && 'code' in thrown ? String(thrown.code) : String(thrown)})`
   }
-}
-
-function crossesNetworkInTheClear(url: string): boolean {
-  const { protocol = '', hostname = '' } = URL.parse(url) ?? {}
-  if (protocol !== 'http:' || hostname === 'localhost') return false
-  const address = parseIp(hostname.replace(/^\[|\]$/g, ''))
-  return address?.text !== '::1' && !(address?.family === 4 && address.text.startsWith('127.'))
 }

@@ -23,6 +23,8 @@ export interface Explained extends HypotheticalFlow {
   readonly virtualNetwork: string
   /** names by id, of what rules compare by id */
   readonly names: ReadonlyMap<string, string>
+  /** the listener that would ask for a login before it decided; absent where a user is named, or none is needed */
+  readonly refusedBy?: string
 }
 
 export interface ExplainOptions extends FlowOptions {
@@ -43,6 +45,8 @@ export async function explainConnection(
     softIssues(decider, options),
   )
   const names = namesOf(decider.config, snapshot)
+  const asked = decider.config.listeners.find(({ name }) => name === arrival.listener.name)
+  const isRefused = options.user === undefined && asked?.authentication === 'required' && asked.fixedUser === undefined
   const flows = await decider.flowsOf(arrival).catch((thrown: unknown) => {
     throw withGuess(thrown, arrival.target, decider.config)
   })
@@ -54,6 +58,7 @@ export async function explainConnection(
       explanation: nearestOnly(explain(snapshot, one.flow), snapshot),
       virtualNetwork: network?.name ?? virtualNetworkId,
       names,
+      ...(isRefused ? { refusedBy: asked.name } : {}),
     }
   })
   if (first === undefined) throw new GatewayError('name.not_found', 'the destination has no address')

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { Client, type Dispatcher, errors, ProxyAgent, request } from 'undici'
+import { startCommand } from '../config/own-package.ts'
 import { errnoOf, messageOf } from '../errors/thrown.ts'
 
 export interface ProxyAccess {
@@ -55,7 +56,7 @@ export async function getThroughProxy(url: URL, access: ProxyAccess, options: Re
 }
 
 function failure(thrown: unknown, at: string, timeoutMs: number): string {
-  if (errnoOf(thrown) === 'ECONNREFUSED') return `nothing listens at ${at}; is the lab running (\`npm start\`)?`
+  if (errnoOf(thrown) === 'ECONNREFUSED') return `nothing listens at ${at}; is the lab running (\`${startCommand()}\`)?`
   if (thrown instanceof DOMException && thrown.name === 'TimeoutError')
     return `no answer from ${at} within ${timeoutMs / 1000} s`
   if (thrown instanceof errors.UndiciError) return `${at} broke off: ${thrown.message}`

@@ -3,7 +3,9 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { counted } from '../errors/counted.ts'
 import type { Endpoint } from '../net/endpoint.ts'
 import { ip } from '../net/ip.ts'
 import { openLinuxEngine } from '../transport/linux/linux-engine.ts'
@@ -64,13 +66,48 @@ async function start({ ports, command, env }: Extract<ToInside, { kind: 'start' 
   }
   say({ kind: 'running', whyNoUdp: typeof engine === 'string' ? engine : undefined })
   const onStart = (child: ChildProcess) => void process.on('disconnect', () => child.kill('SIGHUP'))
-  process.exit(
-    await exitCodeOf(
-      command,
-      () => runProgram(command, { env, onStart }),
-      (text) => process.stderr.write(text),
-    ),
+  const code = await exitCodeOf(
+    command,
+    () => runProgram(command, { env, onStart }),
+    (text) => process.stderr.write(text),
   )
+  process.stderr.write(notCaught(captured !== undefined))
+  process.exit(code)
+}
+
+/** What this namespace refused, a line or nothing, by the kernel's own counts (RFC 4022 tcpAttemptFails, RFC 4113 udpNoPorts). */
+function notCaught(hasUdp: boolean): string {
+  const tcp = counts('/proc/net/snmp').get('Tcp AttemptFails') ?? 0
+  const names = ['Udp NoPorts', 'Udp6NoPorts'] as const
+  const all = new Map([...counts('/proc/net/snmp'), ...counts('/proc/net/snmp6')])
+  const udp = hasUdp ? names.reduce((sum, name) => sum + (all.get(name) ?? 0), 0) : 0
+  const what = [...(tcp === 0 ? [] : [counted(tcp, 'connection')]), ...(udp === 0 ? [] : [counted(udp, 'datagram')])]
+  if (what.length === 0) return ''
+  const were = tcp + udp === 1 ? 'was' : 'were'
+  return `egresslab: ${what.join(' and ')} ${were} refused here, to a port that is not caught; add it to \`--capture-ports\` [capture.not_caught]\n`
+}
+
+/** `Tcp AttemptFails` of the two lines for each protocol in snmp, `Udp6NoPorts` of the lines of snmp6. */
+function counts(file: string): Map<string, number> {
+  const lines = readIfThere(file).trimEnd().split('\n')
+  const pairs = lines.flatMap((line, at): (readonly [string, number])[] => {
+    const [, protocol = '', names = ''] = /^(\w+): ([A-Za-z].*)$/.exec(line) ?? []
+    if (protocol === '') {
+      const [name = '', value] = line.split(/\s+/)
+      return [[name, Number(value)]]
+    }
+    const values = (lines[at + 1] ?? '').split(' ').slice(1)
+    return names.split(' ').map((name, column) => [`${protocol} ${name}`, Number(values[column])])
+  })
+  return new Map(pairs)
+}
+
+function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 function say(message: FromInside): void {

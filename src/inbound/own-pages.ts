@@ -22,6 +22,8 @@ export const VOUCHER_FIELD = 'egresslab-client'
 export interface OwnPages {
   /** where the API really listens: an address to connect to, and the port */
   readonly api: { readonly host: string; readonly port: number }
+  /** the port by which clients know it */
+  readonly port: number
   /** canonical addresses and names that mean the API at its port */
   readonly hosts: readonly string[]
   /** proves to the API that the request comes from the proxy */
@@ -45,7 +47,7 @@ export function isOwnHost(pages: OwnPages | undefined, target: Target): boolean 
   if (pages === undefined) return false
   const host = target.kind === 'name' ? target.name : target.ip.text
   if (host === OWN_NAME) return target.port === 80
-  if (target.port !== pages.api.port) return false
+  if (target.port !== pages.port) return false
   const isLoopback = target.kind === 'ip' && (host.startsWith('127.') || host === '::1')
   return isLoopback || host === 'localhost' || pages.hosts.includes(host)
 }

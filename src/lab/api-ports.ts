@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import {
+  type ApiCertificate,
   type ApiPorts,
   type ApiServer,
   type DiagnosticsPort,
@@ -53,6 +54,7 @@ export interface ApiParts {
   readonly decider: Decider
   readonly token: ApiPorts['token']
   readonly tokens: ApiPorts['tokens']
+  readonly provider: ApiPorts['provider'] | undefined
   readonly audit: ApiPorts['audit']
   readonly policyHistory: ApiPorts['policyHistory']
   readonly version: string
@@ -68,6 +70,10 @@ export interface ApiParts {
   readonly signIn: ApiPorts['signIn'] | undefined
   readonly logpush: ApiPorts['logpush']
   readonly voucher: NonNullable<ApiPorts['voucher']>
+  /** absent: the lab is alone */
+  readonly fleet: ApiPorts['fleet'] | undefined
+  /** absent: the API is plain HTTP */
+  readonly tls: ApiCertificate | undefined
   readonly notice: (message: string) => void
 }
 
@@ -75,7 +81,7 @@ export interface ApiParts {
 export async function serveApi(parts: ApiParts): Promise<ApiServer> {
   const { api, file } = parts.config
   try {
-    return await startApi(api, portsOver(parts))
+    return await startApi({ ...api, tls: parts.tls }, portsOver(parts))
   } catch (thrown) {
     const message = `the API cannot listen: ${messageOf(thrown)}`
     throw inputError('listen.failed', message, { file })
@@ -111,14 +117,16 @@ function portsOver(parts: ApiParts): ApiPorts {
     },
     ruleUses: parts.ruleUses,
     diagnostics: createDiagnostics(parts),
-    page: readConsole(),
+    page: readConsole(parts.config.api.publicUrl?.base),
     listeners: parts.listeners,
     authority: parts.authority,
     ...(parts.endpoints === undefined ? {} : { endpoints: parts.endpoints }),
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
+    ...(parts.fleet === undefined ? {} : { fleet: parts.fleet }),
     voucher: parts.voucher,
     logpush: parts.logpush,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),
+    ...(parts.provider === undefined ? {} : { provider: parts.provider }),
     explain: (question) => answerQuestion(parts.decider, question),
     matrix: (question) => createMatrix(parts.decider, question),
     checkUser: (user, password, peer) => checkUser(parts, user, password, peer),
@@ -310,9 +318,12 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
 /** Addresses of the console's views: each is the one page, which shows the view by its address. */
 const VIEWS = ['/', '/sessions', '/rules', '/matrix', '/explain', '/verify', '/connect', '/account', '/clock']
 
-/** Path → file. */
-export function readConsole(folder = join(ownFolder(), 'console', 'dist')): (path: string) => SessionPage | undefined {
-  const files = new Map(filesBelow(folder).map((path) => [`/${path}`, pageOf(join(folder, path))]))
+/** Path → file. `base`: what stands before every path in the browser. */
+export function readConsole(
+  base = '',
+  folder = join(ownFolder(), 'console', 'dist'),
+): (path: string) => SessionPage | undefined {
+  const files = new Map(filesBelow(folder).map((path) => [`/${path}`, pageOf(join(folder, path), base)]))
   const index = files.get('/index.html') ?? NOT_BUILT
   for (const view of VIEWS) files.set(view, index)
   files.set('/me', files.get('/me.html') ?? NOT_BUILT)
@@ -324,8 +335,10 @@ const NOT_BUILT: SessionPage = {
   body: '<!doctype html><html lang="en"><title>egresslab</title><p>The console is not built: run <code>npm run build:console</code> and restart. The API works without it.',
 }
 
-function pageOf(file: string): SessionPage {
-  const body = readFileSync(file)
+/** Pages name their files, and tell their scripts, by where they are in the browser. */
+function pageOf(file: string, base: string): SessionPage {
+  const isPage = extname(file) === '.html'
+  const body = isPage ? readFileSync(file, 'utf8').replaceAll('"./', `"${base}/`) : readFileSync(file)
   return {
     contentType: CONTENT_TYPES[extname(file)] ?? 'application/octet-stream',
     body,

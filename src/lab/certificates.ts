@@ -4,6 +4,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { ApiCertificate } from '../api/index.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import { ownFolder } from '../config/own-package.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
@@ -45,6 +46,18 @@ export function openListenerCertificates(
     throw new InputError(issues)
   }
   return { tlsFor: (listener) => sources.get(listener), close }
+}
+
+/** The certificate of the API; undefined where it has no TLS. Throws an InputError. */
+export function openApiCertificate(
+  { host, port, tls }: LabConfig['api'],
+  development: CertifiedKey,
+  events: EventLog,
+): (ApiCertificate & { close(): void }) | undefined {
+  if (tls === undefined) return undefined
+  const files = tls.kind === 'files' ? { files: { certificate: tls.certificate, key: tls.key } } : {}
+  const listener = { name: 'api', host, port, authentication: 'required', tls: { mode: 'required', ...files } } as const
+  return new FollowedSource(listener, development, events)
 }
 
 class FollowedSource implements TlsSource {
@@ -126,11 +139,14 @@ export function openCertificatesFolder(lab: {
 
 /** Reads the certificates, making what is missing. Throws an InputError. */
 export function certificatesFor(
-  config: Pick<LabConfig, 'destinations' | 'listeners'>,
+  config: Pick<LabConfig, 'destinations' | 'listeners' | 'api'>,
   folder: string,
 ): Promise<DevelopmentCertificates> {
   const origins = config.destinations.flatMap(({ name }) => (name === undefined ? [] : [name]))
-  const doors = config.listeners.map(({ host }) => host).filter((host) => host !== '0.0.0.0' && host !== '::')
-  const names = [...origins, ...doors]
+  const { host: apiHost, names: apiNames = [], publicUrl, tls } = config.api
+  const ofApi =
+    tls?.kind === 'development' ? [apiHost, ...apiNames, ...(publicUrl === undefined ? [] : [publicUrl.host])] : []
+  const doors = [...config.listeners.map(({ host }) => host), ...ofApi]
+  const names = [...new Set([...origins, ...doors.filter((host) => host !== '0.0.0.0' && host !== '::')])]
   return ensureDevelopmentCertificates({ folder, names, now: Date.now() })
 }

@@ -10,13 +10,19 @@ import { lowestTtl, STREAM_LIMIT } from '../dns/message.ts'
 import { inputError } from '../errors/issue.ts'
 import { messageOf } from '../errors/thrown.ts'
 import type { Cidr } from '../net/cidr.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import { parseIp } from '../net/ip.ts'
 
-/** Gateway DNS for the API's port, under the same clients as everywhere. */
-export function dnsPort({ answer, table, counts }: LabDns, clients: readonly Cidr[]): NonNullable<ApiPorts['dns']> {
+/** Gateway DNS for the API's port, under the same clients as everywhere. `endpoints` is read on every use. */
+export function dnsPort(
+  { answer, table, counts }: LabDns,
+  clients: readonly Cidr[],
+  endpoints: readonly Endpoint[],
+): NonNullable<ApiPorts['dns']> {
   const isClient = isAnswered(clients)
   return {
     counts,
+    endpoints: () => endpoints,
     async answer(message, peer) {
       const from = parseIp(peer.replace(/%.*$/, ''))
       if (from === undefined || !isClient(from)) return { kind: 'stranger' }

@@ -2,12 +2,13 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Dispatcher, request } from 'undici'
-import { parsePeriodMs } from '../config/formats.ts'
+import { Agent, type Dispatcher, request } from 'undici'
+import { parsePeriodMs, parsePublicUrl } from '../config/formats.ts'
 import { loadConfig } from '../config/load.ts'
+import { startCommand } from '../config/own-package.ts'
+import { type ApiSettings, ownUrl } from '../config/read-api.ts'
 import { InputError, inputError } from '../errors/issue.ts'
 import { errnoOf, messageOf } from '../errors/thrown.ts'
-import { formatTarget } from '../net/endpoint.ts'
 
 const TIMEOUT_MS = 15_000
 
@@ -18,6 +19,8 @@ export interface LabAccess {
   readonly token: string
   /** the token is that of EGRESSLAB_API_TOKEN, not of the state folder */
   readonly isTokenGiven?: boolean
+  /** knows the lab's certificate; absent: plain HTTP, or what this machine trusts */
+  readonly dispatcher?: Dispatcher | undefined
 }
 
 /** Makes sure that a lab answers and that there is a token for it. Throws an InputError. */
@@ -36,11 +39,12 @@ interface RefusalOptions {
 
 /** A client of a lab that is known to answer. */
 export function labClient(access: LabAccess, given: Omit<RefusalOptions, 'isTokenGiven'>): LabClient {
-  const { url, isTokenGiven = false } = access
+  const { url, dispatcher, isTokenGiven = false } = access
   const options = { ...given, isTokenGiven }
   const call = (method: Method, path: string, signal: AbortSignal, body?: unknown) =>
     send(url, path, {
       method,
+      ...(dispatcher === undefined ? {} : { dispatcher }),
       signal,
       headers: { authorization: `Bearer ${access.token}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -70,25 +74,47 @@ export function secondsOf(duration: string): number {
 
 /** Where the lab is and the token for it. Throws an InputError where nobody listens or no token can be found. */
 export async function accessLab(options: LabAddressOptions, env: NodeJS.ProcessEnv = process.env): Promise<LabAccess> {
-  const url = options.api === undefined ? urlOf(loadConfig(options.config).api) : urlFrom(options.api)
+  const api = options.api === undefined ? loadConfig(options.config).api : undefined
+  const url = api === undefined ? urlFrom(options.api ?? '') : ownUrl(api, api.port)
+  const dispatcher = api === undefined ? undefined : await dispatcherFor(api, options.state)
   const { headers, body } = await send(url, '/lab/v1/health/live', {
     method: 'GET',
+    ...(dispatcher === undefined ? {} : { dispatcher }),
     signal: AbortSignal.timeout(TIMEOUT_MS),
   })
   await body.dump()
   if (headers['egresslab-revision'] === undefined) throw notALab(url)
   const isTokenGiven = (env.EGRESSLAB_API_TOKEN ?? '') !== ''
-  return { url, token: tokenFrom(options.state, env), isTokenGiven }
+  return { url, token: tokenFrom(options.state, env), isTokenGiven, dispatcher }
 }
 
-function urlOf({ host, port }: { readonly host: string; readonly port: number }): string {
-  return `http://${formatTarget({ kind: 'name', name: host, port })}`
+async function dispatcherFor(api: ApiSettings, state: string): Promise<Dispatcher | undefined> {
+  if (api.tls === undefined) return undefined
+  const { certificatesFolder } = await import('./certificates.ts')
+  return dispatcherTo(api, join(certificatesFolder(state), 'ca.pem'))
+}
+
+/** Knows the certificate that a lab of this configuration has, or its authority; that is proof enough, whatever name it is for and
+ *  whoever signed it. Undefined where there is no TLS. Throws an InputError. */
+export function dispatcherTo({ tls }: Pick<ApiSettings, 'tls'>, authorityFile: string): Dispatcher | undefined {
+  if (tls === undefined) return undefined
+  const file = tls.kind === 'files' ? tls.certificate : authorityFile
+  let ca: string
+  try {
+    ca = readFileSync(file, 'utf8')
+  } catch (thrown) {
+    throw problem('lab.no_certificate', `the certificate of the API \`${file}\` cannot be read: ${messageOf(thrown)}`)
+  }
+  return new Agent({ connect: { ca, allowPartialTrustChain: true, checkServerIdentity: () => undefined } })
 }
 
 function urlFrom(text: string): string {
-  const authority = /^(?:http:\/\/)?(\[[\da-fA-F:.]+\]|[\w.-]+):(\d{1,5})\/?$/.exec(text)
-  if (authority !== null) return `http://${authority[1]}:${authority[2]}`
-  throw problem('lab.bad_address', `invalid API address \`${text}\``, 'write it as `127.0.0.1:8090`')
+  const url = URL.parse(/^https?:\/\//.test(text) ? text : `http://${text}`)
+  const hasPort = /^(?:http:\/\/)?(\[[\da-fA-F:.]+\]|[\w.-]+):(\d{1,5})\/?$/.test(text)
+  if (url !== null && (hasPort || parsePublicUrl(text) !== undefined))
+    return url.origin + url.pathname.replace(/\/$/, '')
+  const hint = 'write it as `127.0.0.1:8090` or `https://tools.corp.example/egresslab`'
+  throw problem('lab.bad_address', `invalid API address \`${text}\``, hint)
 }
 
 function tokenFrom(state: string, env: NodeJS.ProcessEnv): string {
@@ -108,6 +134,7 @@ function tokenFrom(state: string, env: NodeJS.ProcessEnv): string {
 interface Sending {
   readonly method: Method
   readonly signal: AbortSignal
+  readonly dispatcher?: Dispatcher
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
 }
@@ -123,7 +150,7 @@ async function send(url: string, path: string, sending: Sending): Promise<Dispat
 function unreachable(url: string, thrown: unknown): InputError {
   const code = errnoOf(thrown)
   if (code === 'ECONNREFUSED') {
-    const hint = 'start one with `npm start`, or pass its address with `--api HOST:PORT`'
+    const hint = `start one with \`${startCommand()}\`, or pass its address with \`--api HOST:PORT\``
     return problem('lab.not_running', `no lab is running at ${url}`, hint)
   }
   if (thrown instanceof DOMException && thrown.name === 'TimeoutError')
@@ -159,17 +186,24 @@ async function refusalOf(
       severity: 'error' as const,
       code: `lab.${answer.statusCode}`,
       message: String(Object(error).message),
-      ...(withPaths ? pathOf(Object(error).source) : {}),
+      ...(withPaths ? pathOf(Object(error)) : {}),
     })),
   )
 }
 
-/** A JSON pointer (RFC 6901) as a path. */
-function pathOf(source: unknown): { path?: string[] } {
+/** The member that an error is about: by a JSON pointer (RFC 6901), or by its details. */
+function pathOf({ source, details }: { readonly source?: unknown; readonly details?: unknown }): { path?: string[] } {
   const pointer: unknown = Object(source).pointer
-  if (typeof pointer !== 'string') return {}
-  const steps = pointer.split('/').filter((step) => step !== '')
-  return { path: steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')) }
+  if (typeof pointer === 'string') {
+    const steps = pointer.split('/').filter((step) => step !== '')
+    return { path: steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')) }
+  }
+  const {
+    expression,
+    precedence,
+    field = expression ?? (precedence === undefined ? undefined : 'precedence'),
+  } = Object(details)
+  return typeof field === 'string' ? { path: field.split('.') } : {}
 }
 
 function notALab(url: string): InputError {

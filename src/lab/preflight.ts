@@ -2,6 +2,7 @@
 // (LC-03).
 
 import { readdirSync, readFileSync } from 'node:fs'
+import type { ApiServer } from '../api/index.ts'
 import type { ConfiguredExit, LabConfig } from '../config/lab-config.ts'
 import { usedPart } from '../config/stand-ins.ts'
 import { configuredServices } from '../decider/configured-sockets.ts'
@@ -65,13 +66,16 @@ async function checkExitDevice({ at, device, text }: ConfiguredExit, engine: Eng
 }
 
 /** Where the proxy finds the lab's own pages, and the hosts they go by. */
-export function ownPagesOf({ api }: Pick<LabConfig, 'api'>, port: number, secret: string): OwnPages {
-  const own = EVERYWHERE[api.host] ?? api.host
+export function ownPagesOf(
+  { api }: Pick<LabConfig, 'api'>,
+  { port, forProxy }: Pick<ApiServer, 'port' | 'forProxy'>,
+  secret: string,
+): OwnPages {
   const hosts = [api.host, ...(api.names ?? [])].flatMap((text) => {
     const host = parseHost(text)
     return host === undefined ? [] : [host.kind === 'ip' ? host.ip.text : host.name]
   })
-  return { api: { host: own, port }, hosts, secret }
+  return { port, api: { host: EVERYWHERE[forProxy.host] ?? forProxy.host, port: forProxy.port }, hosts, secret }
 }
 
 const EVERYWHERE: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }

@@ -1,11 +1,10 @@
 // Wires signing in by a page: the proxy's side at the listeners of every thread, the page's side at the API, one shared memory.
 
 import type { LabConfig } from '../config/lab-config.ts'
+import { consoleUrl } from '../config/read-api.ts'
 import { createSignIn, createSignInMemory, RETURN_PATH, SESSION_MS, type SignIn } from '../identity/sign-in.ts'
 import { OWN_NAME } from '../inbound/own-pages.ts'
 import type { SignInService } from '../inbound/sign-in.ts'
-import { formatTarget, reachableHost } from '../net/endpoint.ts'
-import { parseHost } from '../net/host.ts'
 
 /** What another thread needs to take part. */
 export interface SharedSignIn {
@@ -30,9 +29,7 @@ export function openSignIn(
 ): OpenedSignIn | undefined {
   if (!listeners.some(({ endpoint }) => endpoint?.signIn === 'page')) return undefined
   const memory = createSignInMemory()
-  const host = reachableHost(api.host) === api.host ? api.host : (api.names?.[0] ?? reachableHost(api.host))
-  const page = () =>
-    `http://${formatTarget({ ...(parseHost(host) ?? { kind: 'name', name: host }), port: apiPort() })}/authorize`
+  const page = () => `${consoleUrl(api, apiPort())}/authorize`
   const signIn = createSignIn({ memory, page: pageFor(page), now })
   return {
     proxy: proxySideOf(signIn),

@@ -3,10 +3,12 @@
 // takes everything before it down again. It stops in the reverse order: refuse, drain, close, flush.
 
 import { randomBytes } from 'node:crypto'
+import type { ApiServer } from '../api/index.ts'
 import type { LabConfig } from '../config/lab-config.ts'
 import type { RawDestination } from '../config/lab-schema.ts'
 import type { LabSnapshot } from '../config/lab-state.ts'
 import { ownVersion } from '../config/own-package.ts'
+import { consoleUrl, ownUrl } from '../config/read-api.ts'
 import { endpointsAt, type OpenedSockets } from '../decider/configured-sockets.ts'
 import { createDecisionContext, type Decider, deciderOver } from '../decider/decider.ts'
 import { openStore } from '../decider/open-store.ts'
@@ -35,9 +37,15 @@ import type { EngineName } from '../transport/engine.ts'
 import { AddedOrigins } from './added-origins.ts'
 import { createApiEndpoints } from './api-endpoints.ts'
 import { serveApi } from './api-ports.ts'
-import { certificatesFor, openCertificatesFolder, openListenerCertificates } from './certificates.ts'
+import {
+  certificatesFor,
+  openApiCertificate,
+  openCertificatesFolder,
+  openListenerCertificates,
+} from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
 import { createDataPlane, type DataPlane } from './data-plane.ts'
+import { openFleet } from './fleet-member.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
 import { checkAddressesAndPorts, ownPagesOf } from './preflight.ts'
@@ -107,14 +115,17 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     if (issue.severity === 'error') harm.push(issue)
   }
   const journal = options.ephemeral ? memoryJournal() : openJournal(options.state, { onNotice: onStateNotice })
+  const fleet = await openFleet(config, options, events)
+  if (fleet !== undefined) stack.defer(() => fleet.close())
   const store = openStore(config, {
     ...(options.ephemeral ? {} : { kept: { journal, folder: options.state } }),
+    ...(fleet === undefined ? {} : { kept: { journal: fleet.journal, folder: options.state }, follows: true }),
     onNotice,
     ...(options.machineTime === undefined ? {} : { machineTime: options.machineTime }),
   })
   stack.defer(() => store.close())
   const engine = chooseEngine(options.engine ?? config.engine ?? 'auto', (message) => events.warn(message))
-  await checkAddressesAndPorts(config, store.current().account, engine)
+  await checkAddressesAndPorts(fleet?.withoutOthers(config) ?? config, store.current().account, engine)
 
   const logpush = openLogpush(config, options, { store, events })
   stack.defer(() => logpush.close(FLUSH_MS))
@@ -138,13 +149,19 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   const [certificates] = await Promise.all([certificatesFor(config, certificatesIn.folder), context.geo.load()])
   const listenerCertificates = openListenerCertificates(config.listeners, certificates.leaf, events)
   stack.defer(() => listenerCertificates.close())
+  const apiCertificate = openApiCertificate(config.api, certificates.leaf, events)
+  stack.defer(() => apiCertificate?.close())
 
   const memory = new RecentSessions(REMEMBERED_SESSIONS)
   const health = watchEgressHealth(() => store.now(), events, options.onOutage)
-  const egress = { onAttempt: health.attempted, ...(options.isLost === undefined ? {} : { isLost: options.isLost }) }
-  let apiPort = config.api.port
+  const egress = {
+    onAttempt: health.attempted,
+    ...(options.isLost === undefined ? {} : { isLost: options.isLost }),
+    ...(fleet === undefined ? {} : { memberOf: fleet.memberOf }),
+  }
+  let opened: Pick<ApiServer, 'port' | 'forProxy'> = { port: config.api.port, forProxy: config.api }
   const secret = randomBytes(32).toString('base64url')
-  const signIn = openSignIn(config, { apiPort: () => apiPort, now: () => store.now() })
+  const signIn = openSignIn(config, { apiPort: () => opened.port, now: () => store.now() })
   const plane: DataPlane = createDataPlane({
     config,
     workers,
@@ -161,8 +178,10 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     listenerCertificates,
     certificates: certificatesIn.folder,
     signIn,
-    ownPages: () => ownPagesOf(config, apiPort, secret),
+    ownPages: () => ownPagesOf(config, opened, secret),
+    ...(fleet === undefined ? {} : { annotate: (record) => fleet.annotate(record) }),
   })
+  fleet?.follow(store, () => plane.pipeline.sessions.size)
   if (plane.pool !== undefined) memory.subscribe((session) => learnFrom(session, health))
   const { publicSourceOf, traffic, pipeline } = plane
   const serveOrigins = async ({ origins, destinations }: Pick<LabConfig, 'origins' | 'destinations'>) =>
@@ -196,6 +215,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     context,
     events,
     engine,
+    ...(fleet === undefined ? {} : { admits: (next: LabConfig) => fleet.admits(next) }),
     onTaken: () => plane.configTaken(),
   })
   stack.defer(() => followed.close())
@@ -212,7 +232,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   })
   const team = openTeam(config, options, { journal, store, events })
   stack.defer(() => team.close(FLUSH_MS))
-  const endpoints = createApiEndpoints({ store, open: plane.openOne, events })
+  // what is made at the API exists at every member, and a listener would at one
+  const endpoints = createApiEndpoints({ store, open: fleet === undefined ? plane.openOne : undefined, events })
   let accepting = false
   let listeners: readonly Listener[] = []
   const readiness = createReadiness({
@@ -233,7 +254,10 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     health,
     traffic,
     identifier: context.identifier,
-    dns: context.gatewayDns === undefined ? undefined : dnsPort(context.gatewayDns, config.dns?.clients ?? []),
+    dns:
+      context.gatewayDns === undefined
+        ? undefined
+        : dnsPort(context.gatewayDns, config.dns?.clients ?? [], context.dnsEndpoints),
     decider,
     ...team,
     version: ownVersion(),
@@ -242,6 +266,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     troubles: async () => [
       ...troublesOf(followed, harm, sessions),
       ...traffic.troubles(),
+      ...(fleet?.troubles() ?? []),
       ...(await readiness.unready()),
     ],
     listeners: () => [...listeners, ...(endpoints?.listeners() ?? [])],
@@ -251,10 +276,12 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     signIn: signIn?.page,
     voucher: { field: VOUCHER_FIELD, secret },
     logpush,
+    fleet: fleet?.port,
+    tls: apiCertificate,
     notice: (message) => events.warn(message),
   })
   stack.defer(() => api.close())
-  apiPort = api.port
+  opened = api
   ownSockets.services.push(...endpointsAt(api.host, api.port))
 
   if (context.gatewayDns !== undefined) {
@@ -270,6 +297,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   stack.defer(() => plane.stop())
   listeners = await plane.open()
   if (endpoints !== undefined) stack.defer(await endpoints.resume())
+  await fleet?.join({ store, context, dataPath: plane.dataPath })
   accepting = true
 
   const everything = stack.move()
@@ -279,6 +307,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     snapshot: () => store.current(),
     listeners,
     api: { host: api.host, port: api.port },
+    apiUrl: ownUrl(config.api, api.port),
+    consoleUrl: consoleUrl(config.api, api.port),
     dns: context.dnsEndpoints,
     apiToken: shownToken(team.token),
     token: () => team.token.current(),
@@ -303,6 +333,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
 
 /** A lab that is steered from its own process, with a clock or outages of its own, carries its connections itself. */
 function workersFor({ workers, machineTime, isLost, onOutage, adjust }: LabOptions, config: LabConfig): number {
+  if (config.fleet !== undefined) return 1
   const steered = [machineTime, isLost, onOutage, adjust].some((given) => given !== undefined)
   return steered ? 1 : (workers ?? config.workers ?? 1)
 }
@@ -314,6 +345,10 @@ export interface RunningLab {
   /** with the ports really listening */
   readonly listeners: readonly Listener[]
   readonly api: { readonly host: string; readonly port: number }
+  /** `http://127.0.0.1:8090`, for programs on this machine */
+  readonly apiUrl: string
+  /** for people, without a slash at the end: the public one where there is one */
+  readonly consoleUrl: string
   /** where Gateway DNS listens, UDP and TCP; empty: there is none */
   readonly dns: readonly Endpoint[]
   /** `file`: where it can be read; absent where it was given from outside or lives in memory. `made`: the token, where it was made

@@ -2,8 +2,9 @@
 
 import { chmodSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ApiPorts, consoleSessionOf } from '../api/index.ts'
+import { type ApiPorts, consoleSessionOf, PROVIDER_RETURN_PATH } from '../api/index.ts'
 import type { LabConfig } from '../config/lab-config.ts'
+import { createProviderSignIn, type ProviderSignIn } from '../identity/provider-sign-in.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { openSessionFile } from '../log/session-file.ts'
 import { openAccessTokens } from '../store/access-tokens.ts'
@@ -16,12 +17,14 @@ import type { LabOptions, RunningLab } from './start-lab.ts'
 
 export interface Team extends Pick<ApiPorts, 'tokens' | 'audit' | 'policyHistory'> {
   readonly token: ApiToken
+  /** sign-in by the OpenID provider; undefined where none is configured */
+  readonly provider: ProviderSignIn | undefined
   close(deadlineMs: number): Promise<void>
 }
 
 /** Opens it, from the state; `--ephemeral` writes no file. Throws an InputError for a token that cannot be used. */
 export function openTeam(
-  { log: { maxBytes, keep, auditKeepMs } }: LabConfig,
+  { api, log: { maxBytes, keep, auditKeepMs } }: LabConfig,
   { state, ephemeral, apiToken }: LabOptions,
   { journal, store, events }: { readonly journal: Journal; readonly store: Store; readonly events: EventLog },
 ): Team {
@@ -30,7 +33,9 @@ export function openTeam(
   if (!ephemeral && existsSync(path)) chmodSync(path, 0o600)
   const onProblem = (error: unknown) => events.error(`cannot write the audit \`${path}\``, error)
   const file = ephemeral ? undefined : openSessionFile({ path, maxBytes, keep, onProblem })
+  const provider = openProvider(api, events)
   return {
+    provider,
     token: openApiToken({
       ...(ephemeral ? {} : { directory: state }),
       ...(apiToken === undefined ? {} : { given: apiToken }),
@@ -43,8 +48,20 @@ export function openTeam(
       onProblem: (message) => events.warn(message),
     }),
     policyHistory: openPolicyHistory(journal.shelf('policy'), store, { onProblem: (message) => events.warn(message) }),
-    close: async (deadlineMs) => file?.close(deadlineMs),
+    close: async (deadlineMs) => {
+      provider?.close()
+      await file?.close(deadlineMs)
+    },
   }
+}
+
+function openProvider({ oidc, publicUrl }: LabConfig['api'], events: EventLog): ProviderSignIn | undefined {
+  if (oidc === undefined || publicUrl === undefined) return undefined
+  return createProviderSignIn({
+    settings: oidc,
+    redirectUri: publicUrl.origin + publicUrl.base + PROVIDER_RETURN_PATH,
+    onNotice: (message) => events.warn(message),
+  })
 }
 
 /** The token itself is shown the one time it is made. */

@@ -76,6 +76,19 @@ export function atPath(issues: readonly Issue[], path: NonNullable<Issue['path']
   }))
 }
 
+/** The same work, whose InputErrors have the paths that `pathOf` says. */
+export async function withPaths<T>(
+  pathOf: (issue: Issue) => NonNullable<Issue['path']>,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work()
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown
+    throw new InputError(thrown.issues.map((issue) => ({ ...issue, path: pathOf(issue) })))
+  }
+}
+
 function problem(code: string, message: string, path: Issue['path'] = [], hint?: string): Issue {
   return { severity: 'error', code, message, path, ...(hint === undefined ? {} : { hint }) }
 }

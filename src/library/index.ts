@@ -9,12 +9,12 @@ import type { JsonObject } from '../config/lab-state.ts'
 import { shippedConfig } from '../config/own-package.ts'
 import { rangesOf } from '../config/rule-document.ts'
 import { explainConnection, explanationJson } from '../decider/explain-connection.ts'
-import { InputError } from '../errors/issue.ts'
-import { labClient, secondsOf } from '../lab/lab-client.ts'
+import { didYouMean } from '../errors/did-you-mean.ts'
+import { InputError, type Issue } from '../errors/issue.ts'
+import { dispatcherTo, labClient, secondsOf } from '../lab/lab-client.ts'
 import { reserveLoopbackNetwork } from '../lab/loopback-network.ts'
 import { type StartedLab, startLab as startInProcess } from '../lab/start-lab.ts'
 import { createEventLog } from '../log/event-log.ts'
-import { formatTarget, reachableHost } from '../net/endpoint.ts'
 import { parseIp } from '../net/ip.ts'
 import { type SessionFilter, sessionFilter } from '../proxy/session-filter.ts'
 import type { SessionRecord } from '../proxy/session-record.ts'
@@ -31,6 +31,7 @@ import {
   TEXT,
   TEXTS,
   wholeNumber,
+  withPaths,
 } from './check-options.ts'
 import type { ExplainQuery, GatewayRule, Lab, SessionPredicate, StartLabOptions, StoredRule } from './lab.ts'
 import { Origins, RequestLog } from './test-origins.ts'
@@ -143,6 +144,8 @@ async function inProcess({ config, configFile }: StartLabOptions, rest: InProces
   }
 }
 
+const CLOSED = 'the lab was closed'
+
 interface Parts {
   readonly lab: StartedLab
   readonly access: ClientAccess
@@ -154,12 +157,20 @@ interface Parts {
 
 function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
   const api = {
-    url: `http://${formatTarget({ kind: 'name', name: reachableHost(lab.api.host), port: lab.api.port })}`,
+    url: lab.apiUrl,
+    dispatcher: dispatcherTo(lab.config.api, lab.authorityFile),
     get token() {
       return lab.token()
     },
   }
-  const { ask } = labClient(api, { state: '', withPaths: true })
+  const client = labClient(api, { state: '', withPaths: true })
+  const stillOpen = () => {
+    if (waiting.aborted) throw new InputError([{ severity: 'error', code: 'library.closed', message: CLOSED }])
+  }
+  const ask: typeof client.ask = async (...call) => {
+    stillOpen()
+    return client.ask(...call)
+  }
   const rulesPath = `/client/v4/accounts/${lab.config.account.id}/gateway/rules`
   const rules = async () => (await ask('GET', rulesPath)) as StoredRule[]
   const ranges = rangesOf(
@@ -168,19 +179,35 @@ function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
   const setClock = async (method: 'PUT' | 'POST' | 'DELETE', path: string, body?: JsonObject) =>
     ((await ask(method, `/lab/v1/clock${path}`, body)) as { readonly time: string }).time
   const setColo = async (code: string, body: JsonObject) => {
-    await ask('PUT', `/lab/v1/colos/${encodeURIComponent(requireText('code', code))}`, body)
+    const path = `/lab/v1/colos/${encodeURIComponent(requireText('code', code))}`
+    await withPaths(
+      () => ['code'],
+      () => ask('PUT', path, body),
+    )
   }
   return {
     proxyUrl: (choice) => access.proxyUrl(choice),
-    fetch: (url, init) => access.fetch(url, init),
-    dispatcher: (choice) => access.dispatcher(choice),
+    fetch: async (url, init) => {
+      stillOpen()
+      return access.fetch(url, init)
+    },
+    dispatcher: (choice) => {
+      stillOpen()
+      return access.dispatcher(choice)
+    },
     env: (choice) => access.env(choice),
     caFile: resolve(lab.authorityFile),
     api,
     origins: {
-      add: (origin) => origins.add(origin),
+      add: async (origin) => {
+        stillOpen()
+        return origins.add(origin)
+      },
       get: (host) => origins.get(host),
-      remove: (host) => origins.remove(host),
+      remove: async (host) => {
+        stillOpen()
+        return origins.remove(host)
+      },
     },
     sessions: {
       list: (filter) => lab.sessions.recent().filter(predicateOf(filter ?? {})),
@@ -193,11 +220,17 @@ function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
       list: rules,
       replace: async (wanted) => {
         if (!Array.isArray(wanted)) throw optionError(['rules'], 'the rules are not a list')
-        return (await ask('PUT', '/lab/v1/rules', {
-          rules: wanted.map((rule) => ruleBody(rule, ranges)),
-        })) as StoredRule[]
+        const body = { rules: wanted.map((rule, at) => ruleBody(rule, ranges, ['rules', at])) }
+        // a path that does not say which rule is none
+        const pathOf = ({ path }: Issue) => (path?.[0] === 'rules' ? path : ['rules'])
+        return (await withPaths(pathOf, () => ask('PUT', '/lab/v1/rules', body))) as StoredRule[]
       },
-      add: async (rule) => (await ask('POST', rulesPath, ruleBody(rule, ranges))) as StoredRule,
+      add: async (rule) => {
+        const body = ruleBody(rule, ranges, [])
+        const isShort = rule.egress !== undefined
+        const pathOf = ({ path = ['rule'] }: Issue) => (isShort && path[0] === 'rule_settings' ? path.slice(1) : path)
+        return (await withPaths(pathOf, () => ask('POST', rulesPath, body))) as StoredRule
+      },
       remove: async (wanted) => {
         const found = (await rules()).find(({ id, name }) => id === wanted.toLowerCase() || name === wanted)
         if (found === undefined) throw optionError(['rule'], `there is no rule \`${wanted}\``)
@@ -210,17 +243,22 @@ function publicLab({ lab, access, origins, waiting, close }: Parts): Lab {
     },
     clock: {
       set: (time) => setClock('PUT', '', { time: typeof time === 'string' ? time : time.toISOString() }),
-      advance: async (duration) =>
-        setClock('POST', '/advance', { seconds: secondsOf(requireText('duration', duration)) }),
+      advance: (duration) =>
+        withPaths(
+          () => ['duration'],
+          async () => setClock('POST', '/advance', { seconds: secondsOf(requireText('duration', duration)) }),
+        ),
       reset: () => setClock('DELETE', ''),
     },
     virtualNetworks: {
       choose: async (user, virtualNetwork) => {
         const path = `/lab/v1/users/${encodeURIComponent(requireText('user', user))}/virtual-network`
-        await ask('PUT', path, { virtual_network: virtualNetwork })
+        const pathOf = (issue: Issue) => [issue.path?.[0] === 'virtual_network' ? 'virtualNetwork' : 'user']
+        await withPaths(pathOf, () => ask('PUT', path, { virtual_network: virtualNetwork }))
       },
     },
     async reset() {
+      stillOpen()
       await Promise.all([ask('DELETE', '/lab/v1/overrides'), ask('DELETE', '/lab/v1/rate-limit'), origins.reset()])
       lab.sessions.forget()
     },
@@ -260,7 +298,8 @@ function waitForSession(
     reject(optionError(['filter'], `no session fits: ${why}; finished ones that do not fit: ${others}`))
   const stop = sessions.subscribe(look)
   const late = setTimeout(() => giveUp(`none came within ${timeoutMs} ms`), timeoutMs)
-  const onClose = () => giveUp('the lab was closed')
+  const onClose = () => giveUp(CLOSED)
+  if (closing.aborted) onClose()
   closing.addEventListener('abort', onClose)
   for (const session of sessions.recent()) look(session)
   return promise.finally(() => {
@@ -282,24 +321,48 @@ async function explain({ decider }: StartedLab, query: ExplainQuery): Promise<Ex
     colosDown = [],
     ...rest
   } = query
-  const explained = await explainConnection(decider, destination, {
+  const options = {
     ...rest,
     protocol,
     coloDown: colosDown,
     ...(vnet === undefined ? {} : { vnet }),
     ...(endpoint === undefined ? {} : { endpoint }),
-    ...(family === undefined ? {} : { family: family === 4 ? '4' : '6' }),
-  })
+    ...(family === undefined ? {} : { family: family === 4 ? ('4' as const) : ('6' as const) }),
+  }
+  const explained = await withPaths(
+    ({ code }) => [QUERY_MEMBERS[code] ?? 'destination'],
+    () => explainConnection(decider, destination, options),
+  )
   return explanationJson(explained) as ExplanationShape
 }
 
-/** As Cloudflare's API takes it. */
-function ruleBody(given: GatewayRule, ranges: ReadonlyMap<string, string>): JsonObject {
-  if (!OBJECT.test(given)) throw optionError(['rule'], 'the rule is not an object')
+/** Which member of a query an issue is about. */
+const QUERY_MEMBERS: Readonly<Record<string, string>> = {
+  'explain.unknown_user': 'user',
+  'explain.bad_destination': 'destination',
+  'explain.unknown_colo': 'colosDown',
+  'explain.unknown_endpoint': 'listener',
+  'explain.unknown_network': 'virtualNetwork',
+  'explain.unknown_device': 'device',
+  'explain.bad_source': 'sourceIp',
+}
+
+/** As Cloudflare's API takes it. `path`: that of the rule. */
+function ruleBody(
+  given: GatewayRule,
+  ranges: ReadonlyMap<string, string>,
+  path: NonNullable<Issue['path']>,
+): JsonObject {
+  if (!OBJECT.test(given)) throw optionError(path.length === 0 ? ['rule'] : path, 'the rule is not an object')
   const { egress, ...rule } = given
   const body = { enabled: true, action: 'egress', ...(rule as JsonObject) }
   if (egress === undefined) return body
   if (egress === null) return { ...body, rule_settings: null }
-  const range = egress.ipv6 ?? ranges.get(parseIp(egress.ipv4)?.text ?? '')
-  return { ...body, rule_settings: { egress: { ...egress, ...(range === undefined ? {} : { ipv6: range }) } } }
+  const ipv4 = parseIp(egress.ipv4)?.text ?? ''
+  const range = egress.ipv6 ?? ranges.get(ipv4)
+  if (range === undefined) {
+    const message = `the account has no dedicated IP \`${egress.ipv4}\` with an IPv6 range`
+    throw optionError([...path, 'egress', 'ipv4'], message, didYouMean(egress.ipv4, [...ranges.keys()]))
+  }
+  return { ...body, rule_settings: { egress: { ...egress, ipv6: range } } }
 }

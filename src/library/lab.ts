@@ -94,7 +94,8 @@ export interface Lab {
   readonly api: { readonly url: string; readonly token: string }
   /** The lab's test origins. */
   readonly origins: {
-    /** Starts a test origin that every new connection finds by its name. Throws an InputError. */
+    /** Starts a test origin that every new connection finds by its name. Some 240 fit in beside those of the shipped
+     *  configuration, as long as they have no `addresses` of their own. Throws an InputError. */
     add(origin: NewOrigin): Promise<LabOrigin>
     /** The test origin of this name, one of the configuration too. Throws an InputError where there is none. */
     get(host: string): LabOrigin
@@ -142,7 +143,8 @@ export interface Lab {
   /** Everything as at the start: rules and all else that the API changes, data centers, clock, choices, origins, what origins saw,
    *  finished sessions. Open connections stay. */
   reset(): Promise<void>
-  /** Stops the lab: open connections get the drain time of the configuration, then a reset. */
+  /** Stops the lab: open connections get the drain time of the configuration, then a reset. Closing it again does nothing;
+   *  what needs a running lab throws an InputError with `library.closed` from then on. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }

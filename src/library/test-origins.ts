@@ -81,8 +81,10 @@ export class Origins {
       try {
         await this.#lab.changeDestinations([...this.#added, destination])
       } catch (thrown) {
-        if (thrown instanceof InputError) throw new InputError(atPath(thrown.issues, []))
-        throw thrown
+        if (!(thrown instanceof InputError)) throw thrown
+        throw new InputError(
+          atPath(thrown.issues, []).map((issue) => ({ ...issue, path: optionPath(issue.path ?? []) })),
+        )
       }
       this.#added = [...this.#added, destination]
       this.#log.of(readHostName(origin.host)).length = 0
@@ -179,6 +181,8 @@ export class Origins {
 
 /** Where an option stands that the configuration knows by another path. */
 function optionPath(path: readonly (string | number)[]): readonly (string | number)[] {
+  const [section, , ...inside] = path
+  if (section === 'destinations') return optionPath(inside)
   const [first, ...rest] = path
   if (first === 'origin') return rest
   if (first === 'name') return ['host']

@@ -193,7 +193,8 @@ function notBound(listener: OriginListener, cause: Error): Issue {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'stop the program that holds the port (another lab?), or map the destination to a different real port',
+  EADDRINUSE:
+    'stop the program that holds the port, map the destination to a different real port, or, beside another lab, `start --parallel`',
   EADDRNOTAVAIL: 'use a stand-in address of this machine, such as one in 127.0.0.0/8',
   EACCES: 'map the public port to a real port of 1024 or more',
 }

@@ -43,7 +43,8 @@ export async function checkPortFree(address: Ip, port: number): Promise<Issue | 
   if (code === undefined) return undefined
   const endpoint = formatEndpoint({ ip: address, port })
   if (code === 'EADDRINUSE') {
-    return error('listen.port_taken', `\`${endpoint}\` is taken by another process`, 'stop it or choose another port')
+    const hint = 'stop it, choose another port, or start a lab beside another with `start --parallel`'
+    return error('listen.port_taken', `\`${endpoint}\` is taken by another process`, hint)
   }
   if (code === 'EACCES') {
     const hint = 'choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE (docs/services.md)'

@@ -6,10 +6,10 @@ import type { FieldValues, Lists } from '../expression/value.ts'
 import { type Account, type AccountSettings, createLists, type KnownLists, type NamedList } from './account.ts'
 import { type AccountTables, createAccountTables } from './account-tables.ts'
 import type { Flow } from './flow.ts'
-import { createFlowReader, type FlowReader } from './flow-values.ts'
+import { createFlowReader } from './flow-values.ts'
 import { type CacheCounts, FlowCache, UNKNOWN } from './matcher/flow-cache.ts'
 import { IndexedRules } from './matcher/index-keys.ts'
-import { type Matcher, RuleMatcher } from './matcher/rule-matcher.ts'
+import { type LazyFlow, type Matcher, RuleMatcher } from './matcher/rule-matcher.ts'
 import type { Rule } from './rule.ts'
 import { hostSelectorsOf, type ParsedRule, type RuleIssue, RuleParser } from './rule-expressions.ts'
 
@@ -50,6 +50,15 @@ export interface Ruleset {
   countEvaluated(values: FieldValues): number
   /** The same rules with other lists; compiles nothing. */
   withLists(lists: readonly NamedList[]): Ruleset
+  /** Other rules with the same lists and settings. Rules that are the same objects are not compiled again as long as
+   *  few differ from those of the last full compilation; then it takes a hundredth of one. */
+  withRules(rules: readonly Rule[]): CompiledRules
+}
+
+/** A ruleset and every problem of its rules. */
+export interface CompiledRules {
+  readonly ruleset: Ruleset
+  readonly problems: readonly RuleIssue[]
 }
 
 export type RulesetSettings = Pick<AccountSettings, 'hostSelector' | 'expressions'>
@@ -60,32 +69,62 @@ export function compileRuleset(
   rules: readonly Rule[],
   lists: readonly NamedList[],
   settings: RulesetSettings,
-): { readonly ruleset: Ruleset; readonly problems: readonly RuleIssue[] } {
-  const ordered = Object.freeze([...rules].sort((a, b) => a.precedence - b.precedence))
-  const known = createLists(lists)
+): CompiledRules {
+  return compileAll(inOrder(rules), createLists(lists), settings)
+}
+
+function inOrder(rules: readonly Rule[]): readonly Rule[] {
+  return Object.freeze([...rules].sort(byPrecedence))
+}
+
+function byPrecedence(a: Rule, b: Rule): number {
+  return a.precedence - b.precedence
+}
+
+function compileAll(ordered: readonly Rule[], known: KnownLists, settings: RulesetSettings): CompiledRules {
   const compiler = new Compiler(settings)
   for (const rule of ordered) compiler.add(rule)
-  const problems = [...compiler.problems, ...otherKinds(ordered)]
-  const { active, skipped, fields } = compiler
-  const index = RuleMatcher.build(active, compiler.indexed, known)
-  const createReader = () => createFlowReader(fields, settings.hostSelector)
-  return { ruleset: createRuleset({ rules: ordered, active, skipped, fields, createReader }, index, known), problems }
+  const { active, skipped, fields, indexed } = compiler
+  const { problems } = compiler
+  const index = RuleMatcher.build(active, indexed, known)
+  const base: Base = { rules: ordered, active, skipped, fields, problems, settings }
+  const parts = { rules: ordered, active, skipped, fields, base, lists: known, index, change: undefined }
+  return { ruleset: createRuleset(parts), problems: [...problems, ...otherKinds(skipped)] }
 }
 
-interface Parts {
-  readonly rules: readonly Rule[]
-  readonly active: readonly CompiledRule[]
-  readonly skipped: readonly SkippedRule[]
-  readonly fields: ReadonlySet<string>
-  /** Creates a reader for one index: it caches what the index finds per user, which is wrong for other lists. */
-  readonly createReader: () => FlowReader
+/** Everything a full compilation made but the index. */
+interface Base extends Pick<Ruleset, 'rules' | 'active' | 'skipped' | 'fields'> {
+  readonly problems: readonly RuleIssue[]
+  readonly settings: RulesetSettings
 }
 
-function createRuleset(parts: Parts, index: RuleMatcher, lists: KnownLists): Ruleset {
-  const { rules, active, skipped, fields } = parts
-  const reader = parts.createReader()
-  const cache = new FlowCache(parts.fields)
-  const ruleAt = (position: number) => (position < 0 ? undefined : active[position])
+/** How rules differ from those of the last full compilation. */
+interface RuleChange {
+  /** the rules that came since, by precedence: few, and tried one after the other */
+  readonly added: readonly CompiledRule[]
+  /** by position among the active rules of the base: 1 for one that is gone */
+  readonly gone: Uint8Array
+}
+
+interface Parts extends Pick<Ruleset, 'rules' | 'active' | 'skipped' | 'fields'> {
+  readonly base: Base
+  readonly lists: KnownLists
+  /** of the base's rules */
+  readonly index: RuleMatcher
+  readonly change: RuleChange | undefined
+}
+
+function createRuleset(parts: Parts): Ruleset {
+  const { rules, active, skipped, fields, base, lists, index, change } = parts
+  // a reader caches what the index finds per user, which is wrong for other lists
+  const reader = createFlowReader(fields, base.settings.hostSelector)
+  const cache = new FlowCache(fields)
+  const find =
+    change === undefined
+      ? (values: FieldValues, flow?: LazyFlow) => index.first(values, flow)
+      : (values: FieldValues, flow?: LazyFlow) => firstOfBoth(parts, change, values, flow)
+  const ruleAt = (position: number) =>
+    position < base.active.length ? base.active[position] : change?.added[position - base.active.length]
   return Object.freeze({
     rules,
     active,
@@ -93,32 +132,106 @@ function createRuleset(parts: Parts, index: RuleMatcher, lists: KnownLists): Rul
     fields,
     lists,
     read: (flow: Flow) => reader.read(flow),
-    first: (values: FieldValues) => ruleAt(index.first(values)),
+    first: (values: FieldValues) => ruleAt(find(values)),
     firstByScan: (values: FieldValues) => active.find((rule) => rule.matches(values, lists)),
     firstMatch: (flow: Flow) => {
       const reading = reader.readAgain(flow)
       const known = cache.find(reading.values, reading.number, reading.host)
       if (known !== UNKNOWN) return ruleAt(known)
-      const found = index.first(reading.values, reading)
+      const found = find(reading.values, reading)
       cache.keep(found)
       return ruleAt(found)
     },
     firstMatchAnew: (flow: Flow) => {
       const reading = reader.readAgain(flow)
-      return ruleAt(index.first(reading.values, reading))
+      return ruleAt(find(reading.values, reading))
     },
     get cacheCounts() {
       return cache.counts
     },
     countEvaluated: (values: FieldValues) => {
-      index.first(values)
+      find(values)
       return index.evaluated
     },
     withLists: (changed: readonly NamedList[]) => {
       const known = createLists(changed)
-      return createRuleset(parts, index.withLists(known), known)
+      return createRuleset({ ...parts, lists: known, index: index.withLists(known) })
     },
+    withRules: (changed: readonly Rule[]) => changeRules(parts, inOrder(changed)),
   })
+}
+
+/** The position of the first match among the rules of the base that are left, or, counted on from them, among the
+ *  added ones; -1 for none. */
+function firstOfBoth({ base, index, lists }: Parts, change: RuleChange, values: FieldValues, flow?: LazyFlow): number {
+  const found = index.first(values, flow, change.gone)
+  const { added } = change
+  const last = base.active[found]?.rule.precedence ?? Number.POSITIVE_INFINITY
+  for (let at = 0; at < added.length; at++) {
+    const one = added[at]
+    if (one === undefined || one.rule.precedence > last) break
+    flow?.complete()
+    if (one.matches(values, lists)) return base.active.length + at
+  }
+  return found
+}
+
+/** With more added rules than this a full compilation is due: each costs every decision that is not cached some 20
+ *  nanoseconds. Removed ones cost no more than the memory of the index. */
+const MOST_ADDED = 64
+
+function changeRules({ base, lists, index }: Parts, ordered: readonly Rule[]): CompiledRules {
+  const { added, removed } = differenceOf(base.rules, ordered)
+  if (added.length > MOST_ADDED || removed.size > base.rules.length / 2)
+    return compileAll(ordered, lists, base.settings)
+  const compiler = new Compiler(base.settings)
+  for (const rule of added) compiler.add(rule)
+  const isLeft = ({ rule }: { readonly rule: Rule }) => !removed.has(rule)
+  const gone = new Uint8Array(base.active.length)
+  const left: CompiledRule[] = []
+  for (let at = 0; at < base.active.length; at++) {
+    const one = base.active[at]
+    if (one === undefined || !isLeft(one)) gone[at] = 1
+    else left.push(one)
+  }
+  const skipped = mergeByPrecedence(base.skipped.filter(isLeft), compiler.skipped)
+  const problems = [...base.problems.filter(isLeft), ...compiler.problems]
+  const ruleset = createRuleset({
+    rules: ordered,
+    active: mergeByPrecedence(left, compiler.active),
+    skipped,
+    fields: new Set([...base.fields, ...compiler.fields]),
+    base,
+    lists,
+    index,
+    change: { added: compiler.active, gone },
+  })
+  return { ruleset, problems: [...problems, ...otherKinds(skipped)] }
+}
+
+function mergeByPrecedence<T extends { readonly rule: Rule }>(some: readonly T[], others: readonly T[]): readonly T[] {
+  return others.length === 0 ? some : [...some, ...others].sort((a, b) => byPrecedence(a.rule, b.rule))
+}
+
+/** Which rules came and which went, as objects; both given in order of precedence. */
+function differenceOf(
+  before: readonly Rule[],
+  after: readonly Rule[],
+): { readonly added: readonly Rule[]; readonly removed: ReadonlySet<Rule> } {
+  const added: Rule[] = []
+  const removed = new Set<Rule>()
+  let old = 0
+  for (const rule of after) {
+    for (let next = before[old]; next !== undefined && next !== rule; next = before[old]) {
+      if (next.precedence > rule.precedence) break
+      removed.add(next)
+      old++
+    }
+    if (before[old] === rule) old++
+    else added.push(rule)
+  }
+  for (const rule of before.slice(old)) removed.add(rule)
+  return { added, removed }
 }
 
 /** A rule whose expressions are compiled when it is first evaluated: the index decides most flows without. */
@@ -209,8 +322,8 @@ function allOf(predicates: readonly Predicate[]): Predicate {
 }
 
 /** [R9]: one advice for all of them. */
-function otherKinds(rules: readonly Rule[]): RuleIssue[] {
-  const others = rules.filter((rule) => !isEgressRule(rule))
+function otherKinds(skipped: readonly SkippedRule[]): RuleIssue[] {
+  const others = skipped.filter(({ why }) => why === 'not-egress').map(({ rule }) => rule)
   const [first] = others
   if (first === undefined) return []
   const names = others.map(({ name }) => `\`${name}\``)

@@ -1,5 +1,6 @@
 // An account behind Cloudflare's API, the real one or the lab's: its rules, lists and virtual networks, read and changed.
 
+import type { Dispatcher } from 'undici'
 import type { JsonObject } from '../config/lab-state.ts'
 import { type InputError, inputError } from '../errors/issue.ts'
 import { type ApiCredentials, CloudflareApi, CloudflareApiError } from './cloudflare-api.ts'
@@ -12,13 +13,15 @@ export interface AccountAccess {
   /** ends in `/client/v4` */
   readonly baseUrl: string
   readonly credentials: ApiCredentials
+  /** knows the certificate of the API; absent: this machine does */
+  readonly dispatcher?: Dispatcher | undefined
   /** absent: the one account the credentials are good for */
   readonly accountId?: string
 }
 
 /** Opens the account. Throws an InputError if the API does not answer, rejects the credentials, or has several accounts. */
 export async function openAccount(access: AccountAccess): Promise<CloudflareAccount> {
-  const api = new CloudflareApi(access.baseUrl, access.credentials)
+  const api = new CloudflareApi(access.baseUrl, access.credentials, access.dispatcher)
   const id = access.accountId ?? (await asInput(access.called, () => onlyAccount(api, access.called)))
   return new CloudflareAccount(api, access.called, `/accounts/${encodeURIComponent(id)}`)
 }

@@ -2,7 +2,7 @@
 // limit, and another try where the API asks for one. Knows no resource.
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { request } from 'undici'
+import { type Dispatcher, request } from 'undici'
 import { errnoOf, messageOf } from '../errors/thrown.ts'
 
 /** One call may take so long, ms. */
@@ -24,11 +24,13 @@ export class CloudflareApiError extends Error {
 
 export class CloudflareApi {
   readonly #base: string
+  readonly #through: { readonly dispatcher?: Dispatcher }
   readonly #headers: Readonly<Record<string, string>>
 
   /** `baseUrl` ends in `/client/v4`. */
-  constructor(baseUrl: string, credentials: ApiCredentials) {
+  constructor(baseUrl: string, credentials: ApiCredentials, dispatcher?: Dispatcher) {
     this.#base = baseUrl
+    this.#through = dispatcher === undefined ? {} : { dispatcher }
     this.#headers =
       'token' in credentials
         ? { authorization: `Bearer ${credentials.token}` }
@@ -72,6 +74,7 @@ export class CloudflareApi {
         headers: { ...this.#headers, 'content-type': 'application/json' },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(TIMEOUT_MS),
+        ...this.#through,
       })
       const text = await answer.text()
       return { status: statusCode, headers, text, envelope: envelopeIn(text) }

@@ -20,9 +20,10 @@ export interface AuditEntry {
   /** RFC 3339, by the machine's clock */
   readonly at: string
   readonly who: {
-    /** `lab`: nobody asked for it at the API; its configuration file changed, say */
-    readonly kind: 'token' | 'user' | 'lab'
-    /** a token's id, a user's email; '' for the lab */
+    /** `person`: signed in by the provider; `user`: of the proxy, at `/me`; `lab`: nobody asked for it at the API; its configuration file
+     *  changed, say */
+    readonly kind: 'token' | 'person' | 'user' | 'lab'
+    /** a token's id, a person's at the provider, a user's email; '' for the lab */
     readonly id: string
     readonly name: string
     readonly role: string | null

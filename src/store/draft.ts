@@ -88,13 +88,14 @@ function finish(before: LabState, after: LabState, marks: readonly { kind: Kind;
 
 type Owned = LabConfig['dedicatedIps']
 
-/** Throws ChangeError for the first violation. */
-export function checkState(state: LabState, owned: Owned): void {
+/** Throws ChangeError for the first violation. `before`: a state that was checked with the same addresses; rules that
+ *  are in it are only compared with the others. */
+export function checkState(state: LabState, owned: Owned, before?: LabState): void {
   const live = <K extends Kind>(kind: K): Documents[K][] => {
     const all = [...(state[kind] as LabState[K]).values()]
     return all.filter(({ deletedAt }) => deletedAt === null).map(({ value }) => value as Documents[K])
   }
-  checkRules(live('rule'), owned)
+  checkRules(state.rule, owned, before?.rule)
   checkVirtualNetworks(live('virtualNetwork'))
   const networks = new Map(live('virtualNetwork').map((network) => [network.id, network]))
   const tunnels = new Map(live('tunnel').map((tunnel) => [tunnel.id, tunnel]))
@@ -119,22 +120,44 @@ export function checkState(state: LabState, owned: Owned): void {
   }
 }
 
-function checkRules(rules: readonly RuleDocument[], owned: Owned): void {
+type RuleDocuments = LabState['rule']
+
+/** Those of `before` are only looked at for a precedence that a new one wants as well. */
+function checkRules(rules: RuleDocuments, owned: Owned, before?: RuleDocuments): void {
+  const { fresh, known } = separate(rules, before)
   const byPrecedence = new Map<number, RuleDocument>()
-  for (const rule of rules) {
+  for (const rule of fresh) {
     const { name, precedence } = rule
     if (!Number.isSafeInteger(precedence) || precedence < 0) {
       throw invalid(`precedence of rule \`${name}\` must be a whole number from 0 up`)
     }
     const other = byPrecedence.get(precedence)
-    if (other !== undefined) {
-      const message = `precedence ${precedence} of rule \`${name}\` is taken by rule \`${other.name}\` (${other.id})`
-      throw new ChangeError('change.precedence_taken', message, { details: { precedence, rule: other.id } })
-    }
+    if (other !== undefined) throw precedenceTaken(rule, other)
     byPrecedence.set(precedence, rule)
     checkAction(rule)
     checkEgress(rule, owned)
   }
+  for (const rule of known) {
+    const other = byPrecedence.get(rule.precedence)
+    if (other !== undefined) throw precedenceTaken(other, rule)
+  }
+}
+
+function precedenceTaken({ precedence, name }: RuleDocument, by: RuleDocument): ChangeError {
+  const message = `precedence ${precedence} of rule \`${name}\` is taken by rule \`${by.name}\` (${by.id})`
+  return new ChangeError('change.precedence_taken', message, { details: { precedence, rule: by.id } })
+}
+
+/** The live rules, those that are the same in `before` apart. Both maps are mostly in one order, so few are looked up. */
+function separate(rules: RuleDocuments, before: RuleDocuments = new Map()) {
+  const fresh: RuleDocument[] = []
+  const known: RuleDocument[] = []
+  const old = before.values()
+  for (const [id, stored] of rules) {
+    const isSame = old.next().value === stored || before.get(id) === stored
+    if (stored.deletedAt === null) (isSame ? known : fresh).push(stored.value)
+  }
+  return { fresh, known }
 }
 
 function checkAction({ action, filters }: RuleDocument): void {
@@ -149,21 +172,23 @@ function checkEgress({ name, egress }: RuleDocument, owned: Owned): void {
     if (address?.family !== 4) throw invalid(`\`${text}\` of rule \`${name}\` is not an IPv4 address`)
     return owned.some(({ ipv4 }) => ipv4 !== undefined && equalIp(ipv4.address, address))
   }
-  if (!has(egress.ipv4)) throw notOwned('primary IPv4', egress.ipv4, owned)
+  if (!has(egress.ipv4)) throw notOwned('primary IPv4', 'ipv4', egress.ipv4, owned)
   const { ipv4Fallback: fallback } = egress
-  if (fallback !== null && fallback !== '0.0.0.0' && !has(fallback)) throw notOwned('fallback IPv4', fallback, owned)
+  if (fallback !== null && fallback !== '0.0.0.0' && !has(fallback)) {
+    throw notOwned('fallback IPv4', 'ipv4_fallback', fallback, owned)
+  }
   const range = parseCidr(egress.ipv6)
   if (range?.family !== 6) throw invalid(`\`${egress.ipv6}\` of rule \`${name}\` is not an IPv6 prefix`)
   if (!owned.some(({ ipv6 }) => ipv6 !== undefined && samePrefix(ipv6.range, range))) {
-    throw notOwned('IPv6 range', egress.ipv6, owned)
+    throw notOwned('IPv6 range', 'ipv6', egress.ipv6, owned)
   }
 }
 
-function notOwned(what: string, text: string, owned: Owned): ChangeError {
+function notOwned(what: string, member: string, text: string, owned: Owned): ChangeError {
   const known = owned.flatMap((ip: DedicatedEgressIp) =>
-    what === 'IPv6 range' ? (ip.ipv6?.range.text ?? []) : (ip.ipv4?.address.text ?? []),
+    member === 'ipv6' ? (ip.ipv6?.range.text ?? []) : (ip.ipv4?.address.text ?? []),
   )
-  const details = { address: text, owned: known }
+  const details = { address: text, owned: known, field: `rule_settings.egress.${member}` }
   return new ChangeError('change.address_not_owned', `Account doesn't own dedicated ${what}`, { details })
 }
 

@@ -18,7 +18,8 @@ import {
   previousCopy,
   takeOwnership,
 } from './state-database.ts'
-import { bothDamaged, readFromCopy, unusable } from './state-problems.ts'
+import type { StateContents } from './state-file.ts'
+import { bothDamaged, readFromCopy, refused, unusable } from './state-problems.ts'
 
 const UPSERT = `
   INSERT INTO documents (kind, id, body, version, created_at, updated_at, deleted_at, source, seed)
@@ -39,7 +40,7 @@ export interface JournalOptions {
 }
 
 /** Opens or creates the state in `directory` as its only owner. Throws InputError `state.*` if it cannot be used. */
-export function openJournal(directory: string, options: JournalOptions): Journal {
+export function openJournal(directory: string, options: JournalOptions): SqliteJournal {
   const file = databaseFile(directory)
   makeFolder(directory)
   const release = takeOwnership(directory)
@@ -101,6 +102,57 @@ export function readJournal(directory: string, onNotice: (notice: Issue) => void
   }
 }
 
+/** Everything a state folder keeps, as one moment had it, also while a lab uses it. Throws InputError `state.*`, and `state.none` where
+ *  there is none. */
+export function readContents(directory: string): StateContents {
+  const file = databaseFile(directory)
+  if (!existsSync(file))
+    throw refused('state.none', `there is no state in \`${directory}\``, 'pass its folder with `--state DIR`')
+  try {
+    const database = new DatabaseSync(file, { readOnly: true, timeout: 500 })
+    try {
+      checkOrigin(database, file)
+      database.exec('BEGIN')
+      const { revision } = database.prepare('SELECT value AS revision FROM revision').get() as { revision: number }
+      const kept = new SqliteJournal(database, file, () => undefined)
+      const [token, audit, policy] = (['token', 'audit', 'policy'] as const).map((name) => kept.shelf(name).all())
+      return {
+        revision,
+        rows: readRows(database),
+        shelves: { token: token ?? [], audit: audit ?? [], policy: policy ?? [] },
+      }
+    } finally {
+      database.close()
+    }
+  } catch (thrown) {
+    throw asProblem(directory, thrown)
+  }
+}
+
+/** Makes these the contents of a state folder that no lab uses, all or nothing. A folder with a state of its own is refused unless
+ *  `replaces`. Throws InputError `state.*`. */
+export function writeContents(
+  directory: string,
+  contents: StateContents,
+  { replaces, onNotice }: Pick<JournalOptions, 'onNotice'> & { readonly replaces: boolean },
+): void {
+  const journal = openJournal(directory, { onNotice })
+  try {
+    if (journal.revision > 0 && !replaces) {
+      throw refused(
+        'state.not_empty',
+        `\`${directory}\` has a state of its own (revision ${journal.revision})`,
+        'choose another folder, or replace it with `--replace`',
+      )
+    }
+    journal.replace(contents)
+  } catch (thrown) {
+    throw thrown instanceof ChangeError ? unusable(directory, thrown.cause) : thrown
+  } finally {
+    journal.close()
+  }
+}
+
 function readFile(file: string): Journal {
   if (statSync(file).size === 0) throw new EmptyError('the file is empty')
   const database = new DatabaseSync(file, { readOnly: true, timeout: 500 })
@@ -148,6 +200,22 @@ class SqliteJournal implements Journal {
     } catch (thrown) {
       this.#rollBack()
       this.#needed = Math.max(PROBE_BYTES, sizeOf(changes))
+      throw notWritten(thrown)
+    }
+  }
+
+  /** Puts these contents in the place of all there are. Throws ChangeError `change.disk`; then nothing was written. */
+  replace({ revision, rows, shelves }: StateContents): void {
+    try {
+      this.#database.exec('BEGIN IMMEDIATE; DELETE FROM documents; DELETE FROM shelf')
+      for (const row of rows) this.#write({ write: row })
+      const put = this.#database.prepare('INSERT INTO shelf (name, key, body) VALUES (?, ?, ?)')
+      for (const [name, records] of Object.entries(shelves))
+        for (const { key, body } of records) put.run(name, key, body)
+      this.#database.prepare('UPDATE revision SET value = ?').run(revision)
+      this.#database.exec('COMMIT')
+    } catch (thrown) {
+      this.#rollBack()
       throw notWritten(thrown)
     }
   }

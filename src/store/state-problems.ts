@@ -16,7 +16,7 @@ export function inUse(directory: string): InputError {
   return refused(
     'state.in_use',
     `the state directory \`${directory}\` is in use by another egresslab${owner}`,
-    'stop that process, or start this one with `--state DIR` or `--ephemeral`',
+    'stop that process, or start this one beside it with `start --parallel --state DIR`, or with `--ephemeral`',
   )
 }
 

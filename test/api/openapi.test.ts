@@ -39,13 +39,12 @@ let url: string, account: string, token: string
 const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true, ownProperties: true })
   .addFormat('date-time', TIME)
   .addFormat('uuid', UUID)
-  .addFormat('cidr', true)
-  .addFormat('pac-file', true)
-  .addFormat('rule-action', true)
   .addFormat('ipv4', /^\d+(?:\.\d+){3}$/)
   .addFormat('ipv6', /:/)
   .addFormat('email', /@/)
   .addVocabulary(['components', 'x-events'])
+for (const own of ['cidr', 'logpush-data-set', 'logpush-destination', 'pac-file', 'rule-action'])
+  ajv.addFormat(own, true)
 
 beforeAll(async () => {
   own = await startPrivateLab({ ephemeral: false })
@@ -135,7 +134,7 @@ async function follow(route: string, happen: () => Promise<unknown>): Promise<vo
     const blocks = text.split('\n\n')
     text = blocks.pop() ?? ''
     for (const block of blocks) {
-      const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(block) ?? []
+      const [, event, data] = /^event: (\w+)\ndata: (.*)(?:\nid: \S+)?$/.exec(block) ?? []
       if (event === undefined) continue
       hold(events[event] ?? NOTHING, JSON.parse(data ?? ''), `${route}: ${event}`)
       missing.delete(event)
@@ -359,7 +358,6 @@ test('real answers of every route are what it says', async () => {
   await ask('DELETE /lab/v1/users/{email}/virtual-network', bob)
   await ask('GET /lab/v1/origins')
   await ask('GET /lab/v1/listeners')
-  await ask('GET /lab/v1/matrix')
   await ask('GET /lab/v1/geolocations')
 
   const query = queryFor('bank.saas.test', 'A', { id: 0 })
@@ -369,7 +367,7 @@ test('real answers of every route are what it says', async () => {
   await ask('PUT /lab/v1/rules', { body: { rules: [words, { ...words, name: 'second' }] } })
 
   const plain =
-    'health/live health/ready health account origins geolocations users counters checks rate-limit tokens token openapi.json'
+    'health/live health/ready health account origins geolocations users counters checks rate-limit tokens token openapi.json login'
   for (const path of plain.split(' ')) await ask(`GET /lab/v1/${path}`)
   expect(await ask('GET /metrics')).toContain('egresslab_sessions_total')
   await ask('PUT /lab/v1/rate-limit', { body: { requests: 1000, seconds: 60 } })
@@ -384,7 +382,8 @@ test('real answers of every route are what it says', async () => {
   expect(await ask('GET /lab/v1/audit')).not.toEqual([])
   await ask('DELETE /lab/v1/tokens/{id}', { at: { id: 'ci' } })
   token = (await ask('POST /lab/v1/token/rotate', { body: {} })).token
-  expect(ROUTES.map(({ method, path }) => `${method} ${path}`).filter((each) => !covered.has(each))).toEqual([])
+  const isLeft = (route: string) => !covered.has(route) && !route.includes('/lab/v1/fleet') // test/fleet has those
+  expect(ROUTES.map(({ method, path }) => `${method} ${path}`).filter(isLeft)).toEqual([])
 })
 
 test('refusals of every route are what it says', async () => {

@@ -3,6 +3,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
+  type ApiAddress,
   type ApiPorts,
   consoleSessionOf,
   type DiagnosticsPort,
@@ -65,7 +66,7 @@ export async function runApi(
     config?: Partial<LabConfig>
     journal?: Journal
     ports?: Partial<ApiPorts>
-    address?: Partial<LabConfig['api']>
+    address?: Partial<ApiAddress>
   } = {},
 ): Promise<RunningApi> {
   const notices: string[] = []

@@ -3,11 +3,23 @@
 
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chownSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { announceReady } from '../../src/cli/ready-file.ts'
@@ -134,6 +146,15 @@ async function serve(program: string, args: readonly string[]): Promise<void> {
   await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data')])
 }
 
+/** Any user but root. */
+const SOMEBODY = 65_534
+
+/** The folder of PostgreSQL's server programs, which Debian puts on nobody's path. */
+function postgres(): string | undefined {
+  const [folder] = globSync('/usr/lib/postgresql/*/bin').filter((each) => existsSync(join(each, 'initdb')))
+  return folder ?? (installed('initdb', 'postgresql') === undefined ? undefined : '')
+}
+
 describe.skipIf(!hasNamespaces())('a program that knows no proxy is caught', () => {
   const captured = (script: string, ...options: readonly string[]) => shell(script, '--capture', ...options)
 
@@ -196,6 +217,62 @@ for bound in ('', '127.0.0.1'):
     expect(ran).toMatchObject({ code: 0, stdout: `${AMSTERDAM}\n${`${AMSTERDAM} 198.51.100.7 7\n`.repeat(2)}` })
     const sent = table(ran).filter(([, , protocol]) => protocol === 'UDP')
     expect(sent).toEqual([['2', 'bob@example.com', 'UDP', expect.any(String), AMSTERDAM, 'AMS', '-', 'balanced']])
+  })
+
+  test('UDP over IPv6, from a socket that the program connects and from one that it does not', async () => {
+    const echo = createSocket('udp6')
+    echo.on('message', (bytes, { port, address }) => echo.send(`${bytes} heard`, port, address))
+    echo.bind(ownPort(42), '::1')
+    await once(echo, 'listening')
+    onTestFinished(() => void echo.close())
+    const program = `
+import socket
+for connected in (True, False):
+    u = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    if connected:
+        u.connect(('::1', ${ownPort(42)}))
+        u.send(b'one')
+    else:
+        u.sendto(b'two', ('::1', ${ownPort(42)}))
+    answer, peer = u.recvfrom(2000)
+    print(answer.decode(), *peer[:2])
+`
+    const ports = ['--capture-ports', String(ownPort(42))]
+    const ran = await run(...running, ...BOB, '--capture', ...ports, '--', 'python3', '-c', program)
+    expect(ran).toMatchObject({ code: 0, stdout: `one heard ::1 ${ownPort(42)}\ntwo heard ::1 ${ownPort(42)}\n` })
+    expect(table(ran).map((row) => row.slice(0, 4))).toEqual([['2', 'bob@example.com', 'UDP', `[::1]:${ownPort(42)}`]])
+  })
+
+  test('psql asks a PostgreSQL server of this machine', async () => {
+    const [client, server] = [installed('psql', 'postgresql-client'), postgres()]
+    if (client === undefined || server === undefined) return
+    const port = ownPort(43)
+    const folder = mkdtempSync(join(tmpdir(), 'egresslab-postgres-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const data = join(folder, 'data')
+    // it refuses to run as root
+    const asSomebody = process.geteuid?.() === 0 ? { uid: SOMEBODY, gid: SOMEBODY } : {}
+    if ('uid' in asSomebody) chownSync(folder, SOMEBODY, SOMEBODY)
+    execFileSync(join(server, 'initdb'), ['-D', data, '-A', 'trust', '-U', 'lab', '--no-sync'], asSomebody)
+    // it sees the stand-in of an egress IP as its client
+    appendFileSync(join(data, 'pg_hba.conf'), 'host all all 127.0.0.0/8 trust\n')
+    const options = ['-D', data, '-k', folder, '-h', '127.0.0.1', '-p', String(port), '-F']
+    const child = spawn(join(server, 'postgres'), options, { stdio: ['ignore', 'ignore', 'pipe'], ...asSomebody })
+    onTestFinished(async () => {
+      child.kill('SIGQUIT')
+      await once(child, 'exit')
+    })
+    for await (const line of createInterface(child.stderr)) {
+      if (line.includes('ready to accept connections')) break
+    }
+    child.stderr.resume()
+    const ran = await captured(
+      `psql -h 127.0.0.1 -p ${port} -U lab -d postgres -At -c "select 6 * 7"`,
+      '--capture-ports',
+      String(port),
+    )
+    expect(ran).toMatchObject({ code: 0, stdout: '42\n' })
+    expect(table(ran)[0]?.slice(0, 4)).toEqual(['1', 'bob@example.com', 'TCP', `127.0.0.1:${port}`])
   })
 
   test('a static program in C, which no preloaded library could reach', async () => {
@@ -277,7 +354,11 @@ int main() {
     const ran = await captured(`curl -q -sS http://127.0.0.1:${port}/ 2>&1; curl -q -sS http://198.51.100.4:81/ 2>&1`)
     expect(ran.code).toBe(7)
     expect(ran.stdout.match(/Couldn't connect to server|Connection refused/g)).toHaveLength(2)
-    expect(ran.stderr).toBe('no connection went through the lab\n')
+    const line = 'egresslab: 2 connections were refused here, to a port that is not caught; add it to `--capture-ports`'
+    expect(ran.stderr).toBe(`${line} [capture.not_caught]\nno connection went through the lab\n`)
+    const udp = `import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', ${port}))`
+    const sent = await run(...running, ...BOB, '--capture', '--', 'python3', '-c', udp)
+    expect(sent.stderr).toContain('egresslab: 1 datagram was refused here, to a port that is not caught')
   })
 
   test('a lab of its own catches too', async () => {

@@ -2,11 +2,11 @@
 // a password in which everything means something to somebody.
 
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseEnv, promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { announceReady } from '../../src/cli/ready-file.ts'
 import { installed } from '../support/installed.ts'
@@ -72,6 +72,57 @@ test('a shell that evaluates the output has every variable as it is', async () =
   expect(seen).toMatchObject(rest)
 })
 
+test('the ports are those of the lab that is asked, however it came by them, and its certificate is in its state folder', async () => {
+  const address = [
+    '--api',
+    `127.0.0.1:${given.lab.api.port}`,
+    '--state',
+    given.folder,
+    '-c',
+    join(configFolder, 'lab.yaml'),
+  ]
+  const { stdout, stderr } = await run(['env', ...address, '--user', EVE, '--vnet', 'vnet-AMER', '--format', 'json'])
+  expect(stderr).toBe('')
+  const seen = JSON.parse(stdout)
+  expect(seen).toEqual(await variables('--user', EVE, '--vnet', 'vnet-AMER'))
+  expect(new URL(seen.http_proxy).port).toBe(String(given.lab.listeners[0]?.port))
+})
+
+test("another folder's lab is not taken for this one's: `env` says whose it is not, `run` starts its own, and nothing is made here", async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'egresslab-elsewhere-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const config = parse(readFileSync(join(configFolder, 'lab.yaml'), 'utf8'))
+  config.api = { port: given.lab.api.port }
+  const file = join(folder, 'lab.yaml')
+  writeFileSync(file, stringify(config))
+  const state = join(folder, 'state')
+  for (const made of [false, true]) {
+    if (made) {
+      mkdirSync(state, { mode: 0o700 })
+      writeFileSync(join(state, 'api-token'), 'the-token-of-another-lab', { mode: 0o600 })
+    }
+    const options = ['-c', file, '--state', state]
+    const { stdout, stderr, code } = await run(['env', ...options])
+    expect({ stdout, code }).toEqual({ stdout: '', code: 2 })
+    expect(stderr).toContain(`the lab that runs is not the one of \`${state}\``)
+    const child = [
+      join(process.cwd(), 'src/main.ts'),
+      'run',
+      ...options,
+      '--user',
+      'bob@example.com',
+      '--',
+      'curl',
+      '-qsS',
+      ECHO,
+    ]
+    const own = await promisify(execFile)(process.execPath, child, { timeout: PATIENCE_MS })
+    expect(own.stdout.trim()).toBe('203.0.113.10')
+    expect(own.stderr).toContain('the program gets a lab of its own')
+    expect(existsSync(state)).toBe(made)
+  }
+})
+
 test('dotenv is read back by a reader of such files, and has no quotes where none are needed', async () => {
   const { stdout } = await run(['env', ...here, '--user', 'bob@example.com', '--format', 'dotenv'])
   const { JAVA_TOOL_OPTIONS, ...plain } = await variables('--user', 'bob@example.com')
@@ -90,6 +141,13 @@ test('fish and PowerShell get their own quoting', async () => {
   const escaped = JAVA_TOOL_OPTIONS.replaceAll('\\', '\\\\').replaceAll("'", "\\'")
   expect(escaped).toContain("a\\'b\\\\c‘d")
   expect(fish.stdout).toContain(`set -gx JAVA_TOOL_OPTIONS '${escaped}'\n`)
+  if (installed('fish', 'fish') !== undefined) {
+    const expected = await variables(...asTyped)
+    const names = Object.keys(expected).filter((name) => !name.startsWith('NODE_'))
+    const script = `${fish.stdout.replaceAll(/^set -gx NODE_.*$/gm, '')}\nexec env -0`
+    const seen = (await printed('fish', ['--no-config', '-c', script], {})).split('\0')
+    expect(seen).toEqual(expect.arrayContaining(names.map((name) => `${name}=${expected[name]}`)))
+  }
   const powershell = await run(['env', ...here, ...asTyped, '--format', 'powershell'])
   const doubled = JAVA_TOOL_OPTIONS.replaceAll("'", "''").replaceAll('‘', '‘‘')
   expect(powershell.stdout).toContain(`$env:JAVA_TOOL_OPTIONS = '${doubled}'\n`)

@@ -26,6 +26,14 @@ test('says first from where and whether that is let in, then why, then the rule 
   expect(stdout).toBe([...BANK, ...BANK_FLOW, ''].join('\n'))
 })
 
+test('without a user it says that the proxy would ask for a login, where it would', async () => {
+  const line = '      the listener `main` answers 407 to who does not log in; `--user EMAIL` names somebody'
+  expect((await explain('bank.saas.test')).stdout.split('\n')).toContain(line)
+  const byNetwork = (await explain('-c', 'config/examples/endpoint-ip.yaml', 'ipv4.icanhazip.com')).stdout
+  expect(byNetwork).toContain('from  no user')
+  expect(byNetwork).not.toContain('407')
+})
+
 test('--full shows every rule, the path and the addresses considered', async () => {
   const { stdout } = await explain('--full', '--user', 'alice@example.com', 'https://bank.saas.test/login')
   expect(stdout).toBe(

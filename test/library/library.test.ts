@@ -1,14 +1,15 @@
 // The library as a program uses it: a lab in this process, on free ports, with every part of its interface.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { libraryDocs } from '../../scripts/library-docs.ts'
 import { ROOT } from '../../scripts/source-files.ts'
-import { InputError, type Lab, startLab } from '../../src/library/index.ts'
+import { type Lab, startLab } from '../../src/library/index.ts'
 import { curl } from '../support/curl.ts'
 import { PATIENCE_MS } from '../support/patience.ts'
+import { issuesOf } from './issues-of.ts'
 
 const ALICE = 'alice@example.com'
 const BOB = 'bob@example.com'
@@ -21,16 +22,6 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'egresslab-library-'))
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-async function issuesOf(attempt: () => unknown): Promise<InputError['issues']> {
-  try {
-    await attempt()
-  } catch (thrown) {
-    if (thrown instanceof InputError) return thrown.issues
-    throw thrown
-  }
-  return expect.unreachable('nothing was refused')
-}
 
 describe('a lab on the shipped configuration', () => {
   let lab: Lab
@@ -224,111 +215,63 @@ describe('a lab on the shipped configuration', () => {
     ],
     ['a rule that is not there', () => lab.rules.remove('nobody'), { path: ['rule'] }],
     [
+      'a rule with an unknown field',
+      () => lab.rules.add({ name: 'a', identity: 'identity.emial == "a"', egress: { ipv4: '203.0.113.20' } }),
+      { path: ['identity'], message: expect.stringContaining('did you mean `identity.email`?') },
+    ],
+    [
+      'a rule that leaves from somewhere else',
+      () => lab.rules.add({ name: 'a', egress: { ipv4: '192.0.2.1' } }),
+      { path: ['egress', 'ipv4'], message: 'the account has no dedicated IP `192.0.2.1` with an IPv6 range' },
+    ],
+    [
+      'a rule that falls back to somewhere else',
+      () => lab.rules.add({ name: 'a', egress: { ipv4: '203.0.113.20', ipv4_fallback: '192.0.2.1' } }),
+      { path: ['egress', 'ipv4_fallback'] },
+    ],
+    [
+      'a rule at a precedence that is taken',
+      () => lab.rules.add({ name: 'a', precedence: 1000, egress: null }),
+      { path: ['precedence'] },
+    ],
+    [
+      'rules of which one leaves from somewhere else',
+      () =>
+        lab.rules.replace([
+          { name: 'a', egress: null },
+          { name: 'b', egress: { ipv4: '192.0.2.1' } },
+        ]),
+      { path: ['rules', 1, 'egress', 'ipv4'] },
+    ],
+    [
+      'rules of which one cannot be read',
+      () => lab.rules.replace([{ name: 'a', traffic: 'net.fqdn.host ==', egress: null }]),
+      { path: ['rules'] },
+    ],
+    ['a data center that there is not', () => lab.colos.down('XXX'), { path: ['code'] }],
+    ['a duration that is none', () => lab.clock.advance('soon'), { path: ['duration'] }],
+    [
+      'a virtual network that there is not',
+      () => lab.virtualNetworks.choose(ALICE, 'vnet-APAC'),
+      { path: ['virtualNetwork'] },
+    ],
+    [
+      'somebody unknown who chooses a network',
+      () => lab.virtualNetworks.choose('mallory@example.com', 'default'),
+      { path: ['user'] },
+    ],
+    [
+      'a question about somebody unknown',
+      () => lab.explain({ user: 'mallory@example.com', destination: 'bank.saas.test' }),
+      { path: ['user'] },
+    ],
+    [
       'a filter that is unknown',
       () => lab.sessions.list({ usr: 'x' } as object),
       { path: ['usr'], hint: 'did you mean `user`?' },
     ],
   ])('%s is an InputError with its path', async (_what, attempt, expected) => {
     expect((await issuesOf(attempt))[0]).toMatchObject(expected)
-  })
-})
-
-describe('starting', () => {
-  test.each<[string, object, object]>([
-    ['an unknown option', { conifg: 'lab.yaml' }, { path: ['conifg'], hint: 'did you mean `config`?' }],
-    ['a wrong type', { workers: 'two' }, { path: ['workers'] }],
-    ['two configurations', { config: 'a.yaml', configFile: 'b.yaml' }, { path: ['configFile'] }],
-    [
-      'a mistake in a configuration given as an object',
-      { config: { dedicated_ips: [], users: [{ email: 'x@example.com', pasword: 'y' }] } },
-      { path: ['config', 'users', 0, 'pasword'], hint: 'did you mean `password`?' },
-    ],
-    [
-      'a rule that does not compile',
-      { config: { dedicated_ips: [], rules: [{ name: 'r', traffic: 'net.dst.prot == 1' }] } },
-      { path: ['config', 'rules', 'r', 'traffic'] },
-    ],
-    ['a file that is missing', { config: '/nonexistent/lab.yaml' }, { code: 'config.unreadable' }],
-  ])('%s is an InputError, and nothing is left behind', async (_what, options, expected) => {
-    const { TMPDIR } = process.env
-    process.env.TMPDIR = mkdtempSync(join(folder, 'tmp-'))
-    try {
-      expect((await issuesOf(() => startLab(options)))[0]).toMatchObject(expected)
-      expect(readdirSync(process.env.TMPDIR)).toEqual([])
-    } finally {
-      process.env.TMPDIR = TMPDIR ?? '/tmp'
-    }
-  })
-
-  test('a configuration given as an object runs, and needs no file', async () => {
-    await using lab = await startLab({
-      config: {
-        dedicated_ips: [{ colo: 'LHR', ipv4: '203.0.113.20', ipv6: '2001:db8:20::/64' }],
-        users: [{ email: 'eve@example.com', password: 'x' }],
-      },
-    })
-    expect(await (await lab.fetch(ECHO, { user: 'eve@example.com' })).text()).toBe('203.0.113.20\n')
-  })
-
-  test('an ephemeral lab leaves nothing on disk, and its certificate goes with it', async () => {
-    const lab = await startLab({ ephemeral: true })
-    expect(readFileSync(lab.caFile, 'utf8')).toContain('BEGIN CERTIFICATE')
-    await lab.close()
-    expect(existsSync(lab.caFile)).toBe(false)
-    await lab.close()
-  })
-
-  test('a lab with a state folder keeps its sessions and changes there', async () => {
-    const state = join(folder, 'state')
-    {
-      await using lab = await startLab({ state })
-      await lab.colos.down('LHR')
-      await lab.fetch(ECHO, { user: BOB })
-      await lab.sessions.waitFor({ user: BOB }, PATIENT)
-    }
-    expect(readFileSync(join(state, 'sessions.ndjson'), 'utf8')).toContain(BOB)
-    await using lab = await startLab({ state })
-    expect((await lab.explain({ user: ALICE, destination: BANK })).decision.outcome).toBe('dedicated-fallback')
-  })
-
-  test('an aborted signal closes the lab, or keeps it from starting', async () => {
-    const stop = new AbortController()
-    const lab = await startLab({ signal: stop.signal })
-    stop.abort()
-    await lab.close()
-    await expect(fetch(lab.api.url)).rejects.toThrow()
-    await expect(startLab({ signal: stop.signal })).rejects.toThrow('abort')
-  })
-
-  test('a lab with workers serves added origins and counts their requests', async () => {
-    await using lab = await startLab({ workers: 2 })
-    const erp = await lab.origins.add({ host: 'erp.test', allow: ['203.0.113.10'] })
-    for (let count = 0; count < 4; count++) {
-      expect((await lab.fetch('http://erp.test/', { user: BOB })).status).toBe(200)
-    }
-    expect(erp.requests.map(({ user }) => user)).toEqual([BOB, BOB, BOB, BOB])
-    await lab.sessions.waitFor({ user: BOB }, PATIENT)
-  })
-
-  test('nothing is printed and no signal is handled; `log` gets what there is to say', async () => {
-    const listeners = () =>
-      ['SIGINT', 'SIGTERM', 'exit', 'uncaughtException'].map((name) => process.listenerCount(name))
-    const before = listeners()
-    const lines: string[] = []
-    const file = join(folder, 'lab.yaml')
-    writeFileSync(file, readFileSync(join(ROOT, 'config/lab.yaml')))
-    const { promise, resolve } = Promise.withResolvers<void>()
-    await using _lab = await startLab({
-      configFile: file,
-      log: (line) => {
-        lines.push(line)
-        resolve()
-      },
-    })
-    writeFileSync(file, 'users: 7')
-    await promise
-    expect(lines[0]).toContain('is not in force')
-    expect(listeners()).toEqual(before)
   })
 })
 

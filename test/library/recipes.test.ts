@@ -48,7 +48,7 @@ beforeAll(() => {
   for (const name of ['vitest', 'playwright-core']) {
     symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name))
   }
-  symlinkSync(join(ROOT, 'config'), join(folder, 'config'))
+  symlinkSync(join(ROOT, 'config'), join(own, 'config'))
   const npx = join(folder, 'npx')
   const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs')
   const start = (file: string) => `exec '${process.execPath}' '${file}' "$@"`

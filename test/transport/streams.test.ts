@@ -177,6 +177,18 @@ describe.each(enginesHere().map((engine) => [engine.name, engine] as const))('en
     expect(one.isClosed).toBe(true)
   })
 
+  test('a reset behind a FIN is told, though nothing was written since but FIN', async () => {
+    const [one, other] = await pairBy(engine)
+    const ear = new Ear(one)
+    other.end()
+    await ear.until(({ hasEnded }) => hasEnded)
+    other.destroy()
+    one.write(Buffer.from('brings the reset'))
+    await turns(3)
+    one.end()
+    expect(await ear.untilClosed()).toMatchObject({ by: 'peer', how: 'reset', cause: { code: 'EPIPE' } })
+  })
+
   test('the reader that stops reading is not told again, and holds the peer back', async () => {
     const [one, other] = await pairBy(engine)
     const paused = new Ear(one, true)

@@ -2,6 +2,7 @@
 // being signed out is announced, not thrown around.
 
 import { signal } from '@preact/signals'
+import { urlOf } from '../base.ts'
 
 export interface Problem {
   readonly code: number
@@ -64,7 +65,7 @@ async function reach(
   { body, authorization, signal, ifMatch }: RequestOptions,
 ): Promise<Response> {
   try {
-    const response = await fetch(path, {
+    const response = await fetch(urlOf(path), {
       method,
       headers: {
         ...(body === undefined && (method === 'GET' || method === 'DELETE')

@@ -22,11 +22,14 @@ export type {
   ListedListener,
   Me,
   Origin,
+  OwnToken,
   Person,
   PlaceShape as Place,
+  RuleDifference as Difference,
   RulePreview as Preview,
   RuleProblem as Problem,
   Verification,
+  WaysIn,
 } from '../../../src/api/shapes/lab.ts'
 export type {
   Load,

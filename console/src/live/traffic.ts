@@ -4,6 +4,7 @@
 import { signal } from '@preact/signals'
 import { ask, signedIn } from '../api/request.ts'
 import type { Beat, Load, Now, Row } from '../api/shapes.ts'
+import { urlOf } from '../base.ts'
 import { merge, reset } from './session-store.ts'
 
 export type Connection = 'connecting' | 'live' | 'lost'
@@ -35,7 +36,7 @@ export function follow(): void {
   close()
   const waiting: Beat[] = []
   let ready = false
-  const stream = new EventSource('/lab/v1/traffic')
+  const stream = new EventSource(urlOf('/lab/v1/traffic'))
   source = stream
 
   stream.addEventListener('hello', () => {

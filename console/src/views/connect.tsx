@@ -3,6 +3,7 @@
 import type { ComponentChildren, JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import type { ListedListener, Person } from '../api/shapes.ts'
+import { urlOf } from '../base.ts'
 import { CopyButton } from '../ui/copy-button.tsx'
 import { sentence } from '../ui/explanation.tsx'
 import { Loading, Notice } from '../ui/notice.tsx'
@@ -89,7 +90,7 @@ function Lines({ listener, user }: { readonly listener: ListedListener; readonly
 
 /** A listener with a sign-in page where there is one: its people sign in once, and are not asked by the browser. */
 function ForBrowsers({ listener }: { readonly listener: ListedListener | undefined }): JSX.Element {
-  const pac = new URL('/proxy.pac', window.location.href)
+  const pac = new URL(urlOf('/proxy.pac'), window.location.href)
   if (listener !== undefined) pac.searchParams.set('listener', listener.name)
   const isLocal = LOOPBACK.test(window.location.hostname)
   return (

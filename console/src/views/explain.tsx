@@ -5,6 +5,7 @@ import type { JSX } from 'preact'
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { ApiFailure, ask } from '../api/request.ts'
 import type { Colo, Explanation, Origin, Person, Position } from '../api/shapes.ts'
+import { urlOf } from '../base.ts'
 import { changes } from '../live/traffic.ts'
 import type { Route } from '../map/routes.ts'
 import { WorldMap } from '../map/world-map.tsx'
@@ -193,7 +194,7 @@ function QuestionForm({ draft, onDraft, onAsk }: FormProps): JSX.Element {
           Explain
         </button>
         {draft.destination !== '' && (
-          <CopyButton text={new URL(addressOf(draft), window.location.href).href}>Copy link</CopyButton>
+          <CopyButton text={new URL(urlOf(addressOf(draft)), window.location.href).href}>Copy link</CopyButton>
         )}
       </div>
     </form>

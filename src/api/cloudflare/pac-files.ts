@@ -135,7 +135,7 @@ function summary(call: RouteCall, { value, createdAt, updatedAt }: Stored<'pacFi
   const { id, name, slug, description } = value
   const times = { created_at: seconds(createdAt), updated_at: seconds(updatedAt) }
   const described = description === undefined ? {} : { description }
-  return { id, name, slug, ...described, url: `${call.baseUrl}/pac/${slug}`, ...times }
+  return { id, name, slug, ...described, url: `${call.site.url}/pac/${slug}`, ...times }
 }
 
 function full(call: RouteCall, stored: Stored<'pacFile'>) {

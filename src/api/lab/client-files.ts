@@ -51,16 +51,20 @@ export const CLIENT_FILE_ROUTES: readonly Route[] = [
   },
 ]
 
-function generate({ query, baseUrl, ports }: RouteCall): ApiResponse {
+function generate({ query, site, ports }: RouteCall): ApiResponse {
   const wanted = textOf(query, 'scheme')
   const scheme = PAC_SCHEMES.find((one) => one === wanted)
   if (wanted !== undefined && scheme === undefined) {
     throw invalidField('scheme', `\`scheme\` must be one of ${PAC_SCHEMES.join(', ')}`)
   }
-  const { hostname, port } = new URL(baseUrl)
+  const { hostname, port, protocol } = new URL(site.origin)
   const body = writePac({
     listeners: ports.listeners(),
-    api: { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80), names: ['127.0.0.1'] },
+    api: {
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: Number(port || (protocol === 'https:' ? 443 : 80)),
+      names: ['127.0.0.1'],
+    },
     machine: hostname.replace(/^\[|\]$/g, ''),
     listener: textOf(query, 'listener'),
     scheme,

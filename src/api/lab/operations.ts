@@ -2,7 +2,7 @@
 
 import { KINDS, type Kind } from '../../config/lab-state.ts'
 import { ApiError, invalidField, REQUEST_ERRORS } from '../api-error.ts'
-import { consoleSessionOf, sessionCookieName } from '../authentication.ts'
+import { consoleSessionOf, isSecure, sessionCookieName } from '../authentication.ts'
 import { listOf, ok } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import {
@@ -16,6 +16,7 @@ import {
   REVERTED,
   REVERTED_ONE,
   TOKEN,
+  WAYS_IN,
 } from '../shapes/lab.ts'
 import { TOKEN_ROUTES } from './tokens.ts'
 
@@ -122,6 +123,14 @@ export const OPERATION_ROUTES: readonly Route[] = [
     handle: (call) => ok({ token: call.ports.token.rotate() }),
   },
   {
+    method: 'GET',
+    path: '/lab/v1/login',
+    summary: 'how people sign in: the host of the OpenID provider, or null',
+    access: 'open',
+    answers: { kind: 'result', schema: WAYS_IN },
+    handle: ({ ports }) => ok({ provider: ports.provider?.provider ?? null }),
+  },
+  {
     method: 'POST',
     path: '/lab/v1/login',
     summary: 'exchanges the token for a session cookie (HttpOnly, SameSite)',
@@ -142,7 +151,10 @@ export const OPERATION_ROUTES: readonly Route[] = [
     access: 'open',
     answers: { kind: 'result', schema: LOGGED_IN },
     body: EMPTY,
-    handle: (call) => ({ ...ok({ logged_in: false }), headers: { 'set-cookie': cookie(call, '', 0) } }),
+    handle: (call) => {
+      call.ports.provider?.leave(call.sessionCookie)
+      return { ...ok({ logged_in: false }), headers: { 'set-cookie': cookie(call, '', 0) } }
+    },
   },
 ]
 
@@ -168,13 +180,19 @@ async function health({ ports, access }: RouteCall) {
     time: new Date(plane.now()).toISOString(),
     started_at: new Date(status.startedAt).toISOString(),
     rules_from: plane.rulesFromFile ? 'file' : 'api',
+    dns: ports.dns?.endpoints().map(({ ip, port }) => ({ host: ip.text, port })) ?? [],
     access: accessNow(ports, access),
   })
 }
 
-function accessNow({ tokens }: RouteCall['ports'], access: RouteCall['access']) {
+function accessNow({ tokens, provider }: RouteCall['ports'], access: RouteCall['access']) {
   const { streams, refused } = access.counts()
-  return { tokens: tokens.list().length, streams: [...streams.values()].reduce((sum, n) => sum + n, 0), refused }
+  return {
+    tokens: tokens.list().length,
+    people: provider?.count() ?? 0,
+    streams: [...streams.values()].reduce((sum, n) => sum + n, 0),
+    refused,
+  }
 }
 
 function account({ ports }: RouteCall) {
@@ -210,9 +228,10 @@ function logIn(call: RouteCall) {
   return { ...ok({ logged_in: true }), headers: { 'set-cookie': cookie(call, consoleSessionOf(token)) } }
 }
 
-function cookie({ baseUrl }: RouteCall, value: string, maxAge?: number): string {
+function cookie({ site }: RouteCall, value: string, maxAge?: number): string {
   const age = maxAge === undefined ? '' : `; Max-Age=${maxAge}`
-  return `${sessionCookieName(baseUrl)}=${value}; HttpOnly; SameSite=Strict; Path=/${age}`
+  const secure = isSecure(site.origin) ? '; Secure' : ''
+  return `${sessionCookieName(site)}=${value}; HttpOnly; SameSite=Strict; Path=/${secure}${age}`
 }
 
 function kindOf(text: string): Kind {

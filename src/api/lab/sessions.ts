@@ -268,13 +268,18 @@ function timeText(ms: number): string {
   return new Date(ms).toISOString()
 }
 
-function events({ ports }: RouteCall): ApiResponse {
+/** Whoever comes back after a break gets the sessions that finished in between, as far as they are remembered. */
+function events({ ports, lastEventId }: RouteCall): ApiResponse {
   return {
     kind: 'stream',
     start: (send) => {
-      send('hello', { revision: ports.plane.current().revision })
+      const recent = ports.sessions.recent()
+      const at = lastEventId === '' ? -1 : recent.findLastIndex(({ SessionID }) => SessionID === lastEventId)
+      send('hello', { revision: ports.plane.current().revision, resumed: at >= 0 })
+      const tell = (record: SessionRecord) => void send('session', record, record.SessionID)
+      if (at >= 0) for (const record of recent.slice(at + 1)) tell(record)
       const stops = [
-        ports.sessions.subscribe((record) => void send('session', record)),
+        ports.sessions.subscribe(tell),
         ports.plane.subscribe((_snapshot, { revision, at, touched }) => {
           send('change', { revision, at: new Date(at).toISOString(), touched })
         }),

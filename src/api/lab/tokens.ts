@@ -56,12 +56,17 @@ export const TOKEN_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/lab/v1/token',
-    summary: "name, role and end of the caller's own token",
+    summary: "name, role and end of the caller's own token or sign-in",
     access: 'token',
     answers: { kind: 'result', schema: OWN_TOKEN },
     handle: ({ principal }) => {
       if (principal === undefined) throw requestError('authentication')
-      return ok({ name: principal.name, role: principal.role, expires_at: timeOf(principal.expiresAt) })
+      return ok({
+        kind: principal.kind,
+        name: principal.name,
+        role: principal.role,
+        expires_at: timeOf(principal.expiresAt),
+      })
     },
   },
 ]

@@ -42,6 +42,41 @@ export const CHANGED_COLO = object(
 
 export const CLOCK = object({ time: TIME, offset_seconds: Type.Number() }, 'Clock')
 
+export const FLEET = object(
+  {
+    name: TEXT,
+    member: TEXT,
+    standing: Type.Enum(['following', 'cut_off', 'stopped']),
+    code: nullable(TEXT),
+    why: nullable(TEXT),
+    on_partition: Type.Enum(['go_on', 'refuse']),
+    revision: COUNT,
+    carried_for_others: COUNT,
+    sessions_sent: COUNT,
+    members: Type.Array(
+      object(
+        {
+          name: TEXT,
+          colo: TEXT,
+          advertise: TEXT,
+          version: TEXT,
+          is_self: Type.Boolean(),
+          state: Type.Enum(['up', 'drained', 'lost']),
+          why: nullable(TEXT),
+          link: Type.Enum(['self', 'connecting', 'up', 'down']),
+          revision: COUNT,
+          behind: COUNT,
+          sessions: COUNT,
+          trouble: TEXT,
+          silent_seconds: nullable(Type.Number()),
+        },
+        'FleetMember',
+      ),
+    ),
+  },
+  'Fleet',
+)
+
 export const LAB_ACCOUNT = object(
   {
     id: TEXT,
@@ -101,8 +136,10 @@ export const HEALTH = object(
     time: TIME,
     started_at: TIME,
     rules_from: Type.Enum(['file', 'api']),
+    dns: Type.Array(object({ host: TEXT, port: COUNT }), { description: 'where Gateway DNS really listens' }),
     access: object({
       tokens: COUNT,
+      people: COUNT,
       streams: COUNT,
       refused: object({ credentials: COUNT, role: COUNT, rate: COUNT, streams: COUNT, sign_in: COUNT }),
     }),
@@ -134,7 +171,7 @@ export const AUDIT_ENTRY = object(
   {
     id: COUNT,
     at: TIME,
-    who: object({ kind: Type.Enum(['token', 'user', 'lab']), id: TEXT, name: TEXT, role: NOTHING_OR_TEXT }),
+    who: object({ kind: Type.Enum(['token', 'person', 'user', 'lab']), id: TEXT, name: TEXT, role: NOTHING_OR_TEXT }),
     from: TEXT,
     action: TEXT,
     target: TEXT,
@@ -181,8 +218,14 @@ const NAMED_TOKEN_MEMBERS = {
 }
 export const NAMED_TOKEN = object(NAMED_TOKEN_MEMBERS, 'NamedToken')
 export const MADE_TOKEN = object({ ...NAMED_TOKEN_MEMBERS, token: TEXT }, 'MadeToken')
-export const OWN_TOKEN = object({ name: TEXT, role: Type.Enum(ROLES), expires_at: nullable(TIME) }, 'OwnToken')
+export const OWN_TOKEN = object(
+  { kind: Type.Enum(['token', 'person']), name: TEXT, role: Type.Enum(ROLES), expires_at: nullable(TIME) },
+  'OwnToken',
+)
 export const LOGGED_IN = object({ logged_in: FLAG })
+export const WAYS_IN = object({ provider: NOTHING_OR_TEXT }, 'WaysIn')
+export type WaysIn = Shape<typeof WAYS_IN>
+export type OwnToken = Shape<typeof OWN_TOKEN>
 export const RATE_LIMIT = nullable(object({ requests: COUNT, seconds: COUNT }, 'RateLimit'))
 
 const PROBLEM_MEMBERS = {
@@ -312,6 +355,7 @@ export type Health = Shape<typeof HEALTH>
 export type RuleProblem = Shape<typeof PROBLEM>
 export type Check = Shape<typeof CHECK>
 export type RulePreview = Shape<typeof PREVIEW>
+export type RuleDifference = Shape<typeof RULE_DIFFERENCE>
 export type Verification = Shape<typeof VERIFICATION>
 export type Origin = Shape<typeof ORIGIN>
 export type Geolocation = Shape<typeof GEOLOCATION>

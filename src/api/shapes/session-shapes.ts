@@ -118,6 +118,7 @@ const LAB_RECORD = object(
     dial: Type.Optional(TEXT),
     tcp: Type.Optional(object({ rttMs: Type.Number(), minRttMs: Type.Number(), retransmits: COUNT })),
     exit: Type.Optional(TEXT),
+    fleet: Type.Optional(object({ member: TEXT, cutOff: Type.Boolean() })),
     distance: Type.Optional(object({ km: Type.Number(), addedMs: Type.Number() })),
     durationMs: DURATION_MS,
     requests: Type.Optional(COUNT),
@@ -222,11 +223,14 @@ const ENDED = object({ reason: TEXT })
 
 /** Events of `/lab/v1/events`. */
 export const SESSION_EVENTS = {
-  hello: object(REVISION),
+  hello: object({ ...REVISION, resumed: Type.Boolean() }),
   session: SESSION_RECORD,
   change: object({ ...REVISION, at: TIME, touched: Type.Array(TOUCHED) }),
   ended: ENDED,
 }
+
+/** Events of `/lab/v1/fleet/events`. */
+export const FLEET_EVENTS = { hello: object(REVISION), session: SESSION_RECORD, ended: ENDED }
 
 /** Events of `/lab/v1/traffic`. */
 export const TRAFFIC_EVENTS = {

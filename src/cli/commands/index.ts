@@ -11,6 +11,7 @@ import { registerColo } from './colo.ts'
 import { registerEnv } from './env.ts'
 import { registerExplain } from './explain.ts'
 import { registerExpr } from './expr.ts'
+import { registerFleet } from './fleet.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
 import { registerInit } from './init.ts'
@@ -24,6 +25,7 @@ import { registerScenario } from './scenario.ts'
 import { registerSessions } from './sessions.ts'
 import { registerShell } from './shell.ts'
 import { registerStart } from './start.ts'
+import { registerState } from './state.ts'
 import { registerTest } from './test.ts'
 import { registerToken } from './token.ts'
 import { registerVerify } from './verify.ts'
@@ -48,8 +50,10 @@ export const VERBS: readonly RegisterVerb[] = [
   registerVnet,
   registerClock,
   registerSessions,
+  registerFleet,
   registerToken,
   registerAudit,
+  registerState,
   registerAddresses,
   registerShell,
   registerRules,

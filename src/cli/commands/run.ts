@@ -2,6 +2,7 @@
 
 import { InvalidArgumentError } from 'commander'
 import { InputError, inputError } from '../../errors/issue.ts'
+import { messageOf } from '../../errors/thrown.ts'
 import { exitCodeOf, runProgram } from '../../host-addresses/run-program.ts'
 import type { SessionRecord } from '../../proxy/session-record.ts'
 import { choiceOf, ownLab, type ProgramLab, type ProgramOptions, runningLab, withPerson } from '../lab-for-programs.ts'
@@ -31,7 +32,7 @@ export const registerRun: RegisterVerb = (program, { io, action }) => {
     .option('--no-table', 'show no table of its sessions at the end')
     .action(
       action(async (command: readonly string[], options: Options) => {
-        const lab = await labFor(options)
+        const lab = await labFor(options, io)
         let passedOn: number | undefined
         try {
           passedOn = await exitCodeOf(
@@ -87,13 +88,15 @@ function tooMany(): InvalidArgumentError {
   return new InvalidArgumentError(`expected at most ${MOST_PORTS} ports; each is listened on.`)
 }
 
-async function labFor(options: Options): Promise<ProgramLab> {
+async function labFor(options: Options, io: Io): Promise<ProgramLab> {
   if (options.own) return ownLab(options)
   try {
     return await runningLab(options)
   } catch (thrown) {
-    const nobody = thrown instanceof InputError && thrown.issues.some(({ code }) => code === 'lab.not_running')
-    if (!nobody || options.api !== undefined || options.readyFile !== undefined) throw thrown
+    const code = thrown instanceof InputError ? thrown.issues[0]?.code : undefined
+    if (options.api !== undefined || options.readyFile !== undefined) throw thrown
+    if (code === 'lab.not_ours') io.stderr.write(`egresslab: ${messageOf(thrown)}; the program gets a lab of its own\n`)
+    else if (code !== 'lab.not_running') throw thrown
     return ownLab(options)
   }
 }

@@ -38,7 +38,7 @@ export function renderExplanation(
   ].join('\n')
 }
 
-function headLines({ flow, candidate, virtualNetwork }: Explained, style: TextStyles): string[] {
+function headLines({ flow, candidate, virtualNetwork, refusedBy }: Explained, style: TextStyles): string[] {
   const { destination, host } = flow
   const to = host === undefined ? '' : `${style.strong(host)} at `
   const cloud = candidate.proxiedByCloudflare ? ', proxied by Cloudflare' : ''
@@ -46,6 +46,11 @@ function headLines({ flow, candidate, virtualNetwork }: Explained, style: TextSt
   const device = flow.device === undefined ? '' : ` on ${flow.device.name}`
   return [
     `from  ${style.strong(who)}${device}, ${flow.source.ip.text}${inPlace(flow.userPlace ?? flow.sourcePlace)}, virtual network ${virtualNetwork}`,
+    ...(refusedBy === undefined
+      ? []
+      : [
+          `      ${style.warn(`the listener \`${refusedBy}\` answers 407 to who does not log in; \`--user EMAIL\` names somebody`)}`,
+        ]),
     `to    ${to}${destination.ip.text} port ${destination.port}/${flow.transport}${inPlace(candidate.place)}${cloud}`,
   ]
 }

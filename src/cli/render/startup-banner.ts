@@ -17,9 +17,8 @@ const SHOWN_USERS = 4
 
 /** The text, ending in a line feed. */
 export async function startupBanner(lab: RunningLab, style: TextStyles): Promise<string> {
-  const { config, listeners, api, apiToken } = lab
+  const { config, listeners, api, apiUrl, consoleUrl, apiToken } = lab
   const warnings = lab.issues.filter(({ severity }) => severity === 'warning').length
-  const apiUrl = `http://${addressOf(api)}`
   const lines = [
     `${style.strong('egresslab')} runs ${config.file} ${style.dim(`(engine ${lab.engine})`)}`,
     ...listeners.map(
@@ -29,7 +28,7 @@ export async function startupBanner(lab: RunningLab, style: TextStyles): Promise
     `  API      ${apiUrl}${everywhere(api)}  ${tokenText(lab)}`,
     ...(apiToken.made === undefined ? [] : [`  token    ${apiToken.made}  ${style.dim('shown only once')}`]),
     ...dnsLine(lab, apiUrl),
-    `  console  ${apiUrl}/, and ${apiUrl}/me to choose a virtual network`,
+    `  console  ${consoleUrl}/, and ${consoleUrl}/me to choose a virtual network`,
     ...(lab.sessionsFile === undefined ? [] : [`  sessions ${lab.sessionsFile}`]),
     ...(warnings === 0
       ? []

@@ -30,6 +30,8 @@ export class RuleMatcher implements Candidates {
   readonly #search: Search
   #values: FieldValues = []
   #flow: LazyFlow | undefined
+  /** by position: 1 for a rule that is passed over */
+  #gone: Uint8Array | undefined
   /** the lowest position known to match; later rules are skipped */
   #best = NONE
   #evaluated = 0
@@ -54,10 +56,12 @@ export class RuleMatcher implements Candidates {
   }
 
   /** Position of the first rule that matches, or -1. With `flow` given, only the values of the connection itself
-   *  need be in `values`: the others are requested when needed. Allocates nothing; not re-entrant. */
-  first(values: FieldValues, flow?: LazyFlow): number {
+   *  need be in `values`: the others are requested when needed. `gone`: by position, 1 for a rule to pass over.
+   *  Allocates nothing; not re-entrant. */
+  first(values: FieldValues, flow?: LazyFlow, gone?: Uint8Array): number {
     this.#values = values
     this.#flow = flow
+    this.#gone = gone
     this.#best = NONE
     this.#evaluated = 0
     this.#prepared.prefilter.load(values)
@@ -74,9 +78,11 @@ export class RuleMatcher implements Candidates {
     const { prefilter } = this.#prepared
     for (let at = start; at < end; at += ROW) {
       const ref = rows[at] ?? 0
-      if (positionOf(ref) >= this.#best) return
-      if (prefilter.admitsRow(rows, at) && (isProof(ref) || this.#evaluate(positionOf(ref)))) {
-        this.#best = positionOf(ref)
+      const position = positionOf(ref)
+      if (position >= this.#best) return
+      if (!prefilter.admitsRow(rows, at) || this.#gone?.[position] === 1) continue
+      if (isProof(ref) || this.#evaluate(position)) {
+        this.#best = position
         return
       }
     }

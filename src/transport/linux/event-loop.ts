@@ -3,7 +3,7 @@
 
 import { clearImmediate, setImmediate } from 'node:timers'
 import { systemError } from '../system-error.ts'
-import { READ_BYTES, type SystemCalls, type WakeUp } from './system-calls.ts'
+import { EPOLLET, READ_BYTES, type SystemCalls, type WakeUp } from './system-calls.ts'
 
 /** Who is told what happens on a descriptor. */
 export interface Watcher {
@@ -18,6 +18,8 @@ export interface Watcher {
 /** Bytes all streams together may read in a turn by large reads; then each gets {@link SMALL_READ_BYTES}, enough for whoever chats. */
 const TURN_BYTES = 2 * 1024 * 1024
 export const SMALL_READ_BYTES = 16 * 1024
+
+const EBADF = -9
 
 /** A process that is out of descriptors tries again after so long. */
 export const OUT_OF_DESCRIPTORS_PAUSE_MS = 50
@@ -68,19 +70,10 @@ export class EventLoop {
 
   /** Answers 0 or a negative errno. */
   add(fd: number, watcher: Watcher, mask: number): number {
-    if (this.#isClosed) return -9
-    const generation = this.#nextGeneration
-    const status = this.calls.epollAdd(this.#epoll, fd, mask, generation)
-    if (status !== 0) return status
-    this.#nextGeneration = (generation + 1) | 0
-    while (this.#watchers.length <= fd) {
-      this.#watchers.push(undefined)
-      this.#generations.push(0)
-    }
-    this.#watchers[fd] = watcher
-    this.#generations[fd] = generation
-    if (++this.#watched === 1) this.#wakeUp.ref()
-    return 0
+    if (this.#isClosed) return EBADF
+    const status = this.calls.epollAdd(this.#epoll, fd, mask, this.#nextGeneration)
+    if (status === 0) this.#enter(fd, watcher)
+    return status
   }
 
   modify(fd: number, mask: number): number {
@@ -104,6 +97,21 @@ export class EventLoop {
     if (this.#watchers[fd] === undefined) return
     this.calls.epollRemove(this.#epoll, fd)
     this.forget(fd)
+  }
+
+  /** Leaves a descriptor to another thread. It stays in epoll, where `reclaim` finds it, and nobody is told of it. */
+  lend(fd: number): void {
+    // errors and ends are reported whatever the mask; edge-triggered, each wakes this loop once
+    this.modify(fd, EPOLLET)
+    this.forget(fd)
+  }
+
+  /** Watches a descriptor again that was lent. Answers 0 or a negative errno. */
+  takeBack(fd: number, watcher: Watcher, mask: number): number {
+    if (this.#isClosed) return EBADF
+    const status = this.calls.epollModify(this.#epoll, fd, mask, this.#nextGeneration)
+    if (status === 0) this.#enter(fd, watcher)
+    return status
   }
 
   /** Tells `watcher` in the next turn that it can go on. */
@@ -137,6 +145,18 @@ export class EventLoop {
     clearImmediate(this.#next)
     await this.#wakeUp.close()
     this.calls.close(this.#epoll)
+  }
+
+  #enter(fd: number, watcher: Watcher): void {
+    const generation = this.#nextGeneration
+    this.#nextGeneration = (generation + 1) | 0
+    while (this.#watchers.length <= fd) {
+      this.#watchers.push(undefined)
+      this.#generations.push(0)
+    }
+    this.#watchers[fd] = watcher
+    this.#generations[fd] = generation
+    if (++this.#watched === 1) this.#wakeUp.ref()
   }
 
   readonly #runTurn = (): void => {

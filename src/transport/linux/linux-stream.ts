@@ -188,7 +188,7 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
    *  be lent: it is closed or half closed, belongs to a socket, or bytes are still to be read or sent here. */
   lend(loan: Loan): number | undefined {
     if (!this.canBeLent) return undefined
-    this.loop.remove(this.fd)
+    this.loop.lend(this.fd)
     this.#loan = loan
     this.#isReadable = false
     this.#isAtFin = false
@@ -210,7 +210,7 @@ export class LinuxStream extends LinuxConnection implements ByteStream, Watcher 
     this.#firstFin = firstFin
     this.#isTold = false
     this.#watchesWrites = true
-    this.#writeError = this.loop.add(fd, this, DIALLED_MASK)
+    this.#writeError = this.loop.takeBack(fd, this, DIALLED_MASK)
   }
 
   tellReturn({ status }: LoanReturn): void {

@@ -20,6 +20,14 @@ export interface LoanReturn {
   readonly status: number
 }
 
+/** What the thread is started with. */
+export interface RelayData {
+  /** the table of counts, {@link MAX_FLOWS} times four numbers */
+  readonly counts: SharedArrayBuffer
+  /** the epoll descriptor of the thread that starts it: should that one die, what the relay thread has is found there and closed */
+  readonly owner: number
+}
+
 /** To the thread. The two descriptors of a flow stay the main thread's. */
 export type ToRelay =
   | { readonly kind: 'join'; readonly slot: number; readonly one: number; readonly other: number }

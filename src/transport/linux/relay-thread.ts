@@ -4,7 +4,16 @@
 import { Worker } from 'node:worker_threads'
 import type { EventLoop } from './event-loop.ts'
 import type { LinuxStream } from './linux-stream.ts'
-import { type FromRelay, type Loan, type LoanReturn, MAX_FLOWS, type SideEnd, type ToRelay } from './loan.ts'
+import {
+  type FromRelay,
+  type Loan,
+  type LoanReturn,
+  MAX_FLOWS,
+  type RelayData,
+  type SideEnd,
+  type ToRelay,
+} from './loan.ts'
+import { reclaim } from './reclaim.ts'
 
 const MODULE = new URL('./relay-worker.ts', import.meta.url)
 const RING = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
@@ -30,11 +39,12 @@ export class RelayThread {
 
   constructor(loop: EventLoop) {
     this.#loop = loop
-    this.#worker = new Worker(MODULE, { workerData: this.#memory })
+    const workerData: RelayData = { counts: this.#memory, owner: loop.descriptor }
+    this.#worker = new Worker(MODULE, { workerData })
     this.#worker.on('message', this.#hear)
     this.#worker.on('error', (error) => {
+      this.#isUsable = false
       process.emitWarning(error instanceof Error ? error : String(error))
-      this.#died()
     })
     this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()))
     void this.#exited.then(this.#died)
@@ -74,6 +84,8 @@ export class RelayThread {
   /** Ends the thread; every stream is back before. */
   async close(): Promise<void> {
     this.#isUsable = false
+    // else a process with nothing more to do would end within this wait
+    this.#worker.ref()
     this.#send({ kind: 'end' })
     await this.#exited
   }
@@ -91,24 +103,23 @@ export class RelayThread {
     switch (message.kind) {
       case 'ready':
         this.#descriptors = message
-        // nothing is waited for: should this thread die, what its relay thread has is found there and closed
-        this.#loop.calls.epollAdd(this.#loop.descriptor, message.epoll, 0, 0)
         break
       case 'failed':
-        this.#died()
+        this.#isUsable = false
         break
       case 'over':
         this.#return(message.slot, message.one, message.other)
     }
   }
 
-  /** What the thread has moved is in the table of counts, whatever it died of; bytes in its pipes are lost. One that never began has moved
-   *  nothing, and tunnels go on without it. */
+  /** The thread has ended. What it has moved is in the table of counts, whatever it died of; bytes in its pipes are lost. One that never
+   *  began has moved nothing, and tunnels go on without it. */
   readonly #died = (): void => {
     this.#isUsable = false
     const descriptors = this.#descriptors
     this.#descriptors = undefined
-    if (descriptors !== undefined) for (const fd of [descriptors.epoll, descriptors.bell]) this.#loop.calls.close(fd)
+    const lent = [...this.#flows.values()].flatMap((flow) => flow.descriptors)
+    if (descriptors !== undefined) reclaim(this.#loop.calls, descriptors.epoll, lent)
     const status = descriptors === undefined ? 0 : ECONNABORTED
     const end: SideEnd = { hasEnded: false, saidFin: false, endedFirst: false, status }
     for (const slot of [...this.#flows.keys()]) this.#return(slot, end, end)
@@ -119,7 +130,7 @@ export class RelayThread {
     if (flow === undefined) return
     this.#flows.delete(slot)
     this.#freeSlots.push(slot)
-    if (this.#flows.size === 0) this.#worker.unref()
+    if (this.#flows.size === 0 && this.#isUsable) this.#worker.unref()
     const [fromOne = 0, toOther = 0, fromOther = 0, toOne = 0] = this.#counts.subarray(slot * 4, slot * 4 + 4)
     const first = returned(one, other, fromOne, toOne)
     const second = returned(other, one, fromOther, toOther)

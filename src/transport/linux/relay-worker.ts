@@ -1,10 +1,11 @@
 // The relay thread: sleeps in epoll_wait and moves the bytes of bulky tunnels by splice. Owns its pipes; the descriptors of tunnels stay the
-// main thread's, which also closes this thread's epoll descriptor and its bell: it may ring until the thread has ended.
+// main thread's, which also closes this thread's epoll descriptor and its bell, and its pipes should it die: it may ring until the thread
+// has ended.
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { DIALLED_MASK, GONE } from './event-masks.ts'
 import { loadFfi } from './load-ffi.ts'
-import type { FromRelay, ToRelay } from './loan.ts'
+import type { FromRelay, RelayData, ToRelay } from './loan.ts'
 import { openNative } from './native.ts'
 import { RelayFlow } from './relay-flow.ts'
 import { type Pipe, SpliceCalls } from './splice-calls.ts'
@@ -25,9 +26,12 @@ function run(port: MessagePort): void {
 function begin(port: MessagePort, calls: SystemCalls, tell: (message: FromRelay) => void): void {
   const splices = new SpliceCalls(calls.native)
   const [epoll, bell] = [calls.epollCreate(), splices.openBell()]
+  const { counts, owner }: RelayData = workerData
   if (epoll >= 0 && bell >= 0 && calls.epollAdd(epoll, bell, EPOLLIN, 0) === 0) {
+    // nothing is waited for
+    calls.epollAdd(owner, epoll, EPOLLET, 0)
     tell({ kind: 'ready', bell, epoll })
-    new RelayWorker(port, { calls, splices, epoll, bell }, tell).run()
+    new RelayWorker(port, { calls, splices, epoll, bell, counts: new Float64Array(counts) }, tell).run()
     return
   }
   for (const fd of [epoll, bell]) if (fd >= 0) calls.close(fd)
@@ -40,6 +44,8 @@ interface RelayMeans {
   readonly epoll: number
   /** by which the main thread wakes this one */
   readonly bell: number
+  /** by slot; see `RelayThread` */
+  readonly counts: Float64Array
 }
 
 class RelayWorker {
@@ -47,7 +53,7 @@ class RelayWorker {
   readonly #tell: (message: FromRelay) => void
   readonly #calls: SystemCalls
   readonly #splices: SpliceCalls
-  readonly #counts: Float64Array = new Float64Array(workerData)
+  readonly #counts: Float64Array
   readonly #flows = new Map<number, RelayFlow>()
   /** by descriptor; numbers belong to one flow until this thread has let go of both of its own */
   readonly #byDescriptor: (RelayFlow | undefined)[] = []
@@ -63,6 +69,7 @@ class RelayWorker {
     this.#splices = means.splices
     this.#epoll = means.epoll
     this.#bell = means.bell
+    this.#counts = means.counts
     this.#tell = tell
   }
 
@@ -125,11 +132,12 @@ class RelayWorker {
     const shared = { calls: this.#calls, splices: this.#splices, counts: this.#counts }
     const flow = new RelayFlow(shared, join, [there, back])
     this.#flows.set(join.slot, flow)
-    for (const fd of [join.one, join.other]) {
+    const isWatched = [join.one, join.other].every((fd) => {
       this.#byDescriptor[fd] = flow
-      this.#calls.epollAdd(this.#epoll, fd, DIALLED_MASK, 0)
-    }
-    this.#ready.add(flow)
+      return this.#calls.epollAdd(this.#epoll, fd, DIALLED_MASK, 0) === 0
+    })
+    if (isWatched) this.#ready.add(flow)
+    else this.#letGo(flow)
   }
 
   /** From here on the main thread may close the two descriptors. */

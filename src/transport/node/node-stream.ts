@@ -16,6 +16,7 @@ export interface NodeStreamOptions {
 
 /** Bytes one stream may read in a turn of the event loop, before the others get theirs. */
 const SHARE_BYTES = 256 * 1024
+const NOTHING = Buffer.alloc(0)
 /** The peer is gone without a word. */
 const SILENT_ENDS = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN'])
 
@@ -152,6 +153,8 @@ export class NodeStream implements ByteStream {
   end(): void {
     if (this.isClosed || this.#stream.writableEnded) return
     this.#firstFin ??= 'us'
+    // behind the peer's FIN only a write tells of its reset: Node takes the shutdown that fails then for done
+    if (this.#stream.readableEnded && isPlainSocket(this.#stream)) this.#stream.write(NOTHING)
     this.#stream.end()
   }
 
@@ -271,8 +274,10 @@ export class NodeStream implements ByteStream {
     this.#tellReadable()
   }
 
+  /** Node leaves a socket open whose TLS has broken after the handshake. */
   readonly #failed = (cause: Error): void => {
     this.#cause ??= cause
+    if (!this.#isLent) this.#stream.destroy()
   }
 
   readonly #closed = (): void => {

@@ -23,8 +23,12 @@ for (let round = 0; round < ROUNDS; round++) {
     process.stdout.write('done\n')
     process.exit(0)
   }
-  if (how === 'terminate' || how === 'exit') await worker.terminate()
-  else worker.postMessage(how)
+  if (how === 'terminate' || how === 'exit') {
+    const held = new Promise((resolve) => worker.once('message', resolve))
+    worker.postMessage('hold')
+    await held
+    await worker.terminate()
+  } else worker.postMessage(how)
   await exited
   if (how !== 'close') engine.reclaim(descriptor)
   await refused(port)

@@ -1,0 +1,113 @@
+// A whole state in one file, for keeping and moving: versioned, with a checksum, JSON. Neither the API's own token nor certificates nor
+// logs are in it; hashes of named tokens and the audit are.
+
+import { createHash } from 'node:crypto'
+import { KINDS, type Kind } from '../config/lab-state.ts'
+import { compareVersions, ownVersion } from '../config/own-package.ts'
+import { type InputError, inputError } from '../errors/issue.ts'
+import type { JournalRow, ShelfName } from './journal.ts'
+import { newer, usedByNewer } from './state-problems.ts'
+
+/** Everything a journal keeps. */
+export interface StateContents {
+  readonly revision: number
+  /** in the order the documents were first written */
+  readonly rows: readonly JournalRow[]
+  readonly shelves: Readonly<Record<ShelfName, readonly ShelfRecord[]>>
+}
+
+export interface ShelfRecord {
+  readonly key: string
+  /** JSON */
+  readonly body: string
+}
+
+/** Of the file; increases with every change that an older version would misread. */
+const FORMAT_VERSION = 1
+const SHELVES: readonly ShelfName[] = ['token', 'audit', 'policy']
+
+/** The file's text. `exportedAt`: epoch ms. */
+export function formatStateFile({ revision, rows, shelves }: StateContents, exportedAt: number): string {
+  const contents = {
+    revision,
+    documents: rows.map(({ body, ...row }) => ({ ...row, value: JSON.parse(body) })),
+    shelves: Object.fromEntries(
+      SHELVES.map((name) => [name, shelves[name].map(({ key, body }) => ({ key, value: JSON.parse(body) }))]),
+    ),
+  }
+  const about = {
+    egresslab_state: FORMAT_VERSION,
+    egresslab: ownVersion(),
+    exported_at: new Date(exportedAt).toISOString(),
+  }
+  return `${JSON.stringify({ ...about, sha256: digestOf(contents), ...contents }, null, 1)}\n`
+}
+
+/** Reads one. Throws an InputError for another kind of file, one of a newer version, and one that is damaged; `file` names it. */
+export function parseStateFile(text: string, file: string): StateContents {
+  const all = parsed(text, file)
+  const { egresslab_state: version, egresslab: written, sha256, revision, documents, shelves } = all
+  if (typeof version !== 'number' || !Number.isInteger(version) || version < 1) throw foreign(file)
+  if (version > FORMAT_VERSION) throw newer(file, version, FORMAT_VERSION)
+  if (typeof written !== 'string') throw foreign(file)
+  if (/^\d/.test(written) && compareVersions(written, ownVersion()) > 0) throw usedByNewer(file, written, ownVersion())
+  if (digestOf({ revision, documents, shelves }) !== sha256) throw damaged(file, 'its checksum is another')
+  if (!Number.isSafeInteger(revision) || !Array.isArray(documents)) throw damaged(file, 'it has no documents')
+  const shelf = (name: ShelfName) => shelfOf(Object(shelves)[name] ?? [], file)
+  return {
+    revision: Number(revision),
+    rows: documents.map((document: unknown) => rowOf(Object(document), file)),
+    shelves: { token: shelf('token'), audit: shelf('audit'), policy: shelf('policy') },
+  }
+}
+
+function parsed(text: string, file: string): Readonly<Record<string, unknown>> {
+  try {
+    return Object(JSON.parse(text))
+  } catch {
+    throw text.includes('"egresslab_state"') ? damaged(file, 'it is not whole') : foreign(file)
+  }
+}
+
+function rowOf(document: Readonly<Record<string, unknown>>, file: string): JournalRow {
+  const { kind, id, value, version, createdAt, updatedAt, deletedAt, source, seed } = document
+  const isNumber = (given: unknown): given is number => typeof given === 'number' && Number.isFinite(given)
+  const isKind = (given: unknown): given is Kind => KINDS.some((known) => known === given)
+  if (
+    !isKind(kind) ||
+    typeof id !== 'string' ||
+    value === undefined ||
+    !isNumber(version) ||
+    !isNumber(createdAt) ||
+    !isNumber(updatedAt) ||
+    !(deletedAt === null || isNumber(deletedAt)) ||
+    !(source === 'file' || source === 'api') ||
+    !(seed === null || typeof seed === 'string')
+  ) {
+    throw damaged(file, `the document \`${String(kind)}/${String(id)}\` is none this version knows`)
+  }
+  return { kind, id, body: JSON.stringify(value), version, createdAt, updatedAt, deletedAt, source, seed }
+}
+
+function shelfOf(records: unknown, file: string): ShelfRecord[] {
+  if (!Array.isArray(records)) throw damaged(file, 'its shelves cannot be read')
+  return records.map((record: unknown) => {
+    const { key, value } = Object(record)
+    if (typeof key !== 'string' || value === undefined) throw damaged(file, 'its shelves cannot be read')
+    return { key, body: JSON.stringify(value) }
+  })
+}
+
+function digestOf(contents: object): string {
+  return createHash('sha256').update(JSON.stringify(contents)).digest('hex')
+}
+
+function foreign(file: string): InputError {
+  const hint = '`egresslab state export` writes such files'
+  return inputError('state.foreign', `\`${file}\` is not an exported state`, { hint, file })
+}
+
+function damaged(file: string, why: string): InputError {
+  const hint = 'export it again, or use another copy; nothing was changed'
+  return inputError('state.damaged', `\`${file}\` is damaged: ${why}`, { hint, file })
+}
