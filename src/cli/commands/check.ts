@@ -67,8 +67,9 @@ interface Findings {
   readonly config?: LabConfig
 }
 
-/** Where an address is, how many there are and for whom, and who and what there is to be named, only configurations say. */
-const OF_CONFIGURATIONS = /^(practice\.P[1-4]|value\.unknown_(group|person|posture_check|endpoint))$/
+/** Where an address is, how many there are and for whom, and who and what there is to be named, only configurations say; of lists
+ *  that are not there a policy says so itself (`rules.no_list`). */
+const OF_CONFIGURATIONS = /^(practice\.P[1-4]|value\.unknown_(group|person|posture_check|endpoint)|rule\.unknown_list)$/
 
 async function findingsIn({ config: file, prove }: Options): Promise<Findings> {
   try {
