@@ -13,6 +13,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['config'],
   ['inbound', 'identity', 'dns', 'outbound', 'geo', 'tls', 'log', 'origins', 'store'],
   ['decider'],
+  ['fleet'],
   ['prove'],
   ['api'],
   ['lab'],

@@ -1,21 +1,26 @@
 // Compares the encoding of proofs with decide() on random policies and connections: `node scripts/fuzz-prove.ts
-// [connections] [seed]`, 100,000 and the time of day unless told otherwise. Exits 1 at the first disagreement.
+// [connections] [seed]`, 100,000 and the time of day unless told otherwise. With `--soundness [policies] [seed]`: lets 10,000
+// random connections try to refute what is proven of random policies. Exits 1 at the first disagreement.
 
 import { compareWithDecide } from '../test/prove/agreement.ts'
+import { holdProofsAgainstConnections } from '../test/prove/soundness.ts'
 
-const connections = Number(process.argv[2] ?? 100_000)
-const seed = Number(process.argv[3] ?? Date.now() % 2 ** 31)
+const isSoundness = process.argv[2] === '--soundness'
+const [size = isSoundness ? 100 : 100_000, seed = Date.now() % 2 ** 31] = process.argv
+  .slice(isSoundness ? 3 : 2)
+  .map(Number)
 const started = performance.now()
-process.stdout.write(`seed ${seed}, ${connections} connections\n`)
+const [what, each] = isSoundness ? ['policies', 1] : ['connections', size / 10]
+process.stdout.write(`seed ${seed}, ${size} ${what}\n`)
 let told = 0
-const agreement = compareWithDecide(seed, connections, (done) => {
-  if (done - told < connections / 10) return
+const onProgress = (done: number) => {
+  if (done - told < each) return
   told = done
-  process.stdout.write(`${done} compared\n`)
-})
-const seconds = ((performance.now() - started) / 1000).toFixed(1)
-process.stdout.write(
-  `${agreement.connections} connections of ${agreement.policies} policies in ${seconds} s, ${agreement.matched} decided by a rule\n`,
-)
-for (const disagreement of agreement.disagreements) process.stdout.write(`disagreement: ${disagreement}\n`)
-process.exitCode = agreement.disagreements.length > 0 ? 1 : 0
+  process.stdout.write(`${done} ${what} done\n`)
+}
+const { faults, ...counts } = isSoundness
+  ? await holdProofsAgainstConnections(seed, size, 10_000, onProgress)
+  : compareWithDecide(seed, size, onProgress)
+process.stdout.write(`${JSON.stringify(counts)} in ${((performance.now() - started) / 1000).toFixed(1)} s\n`)
+for (const fault of faults) process.stdout.write(`disagreement: ${fault}\n`)
+process.exit(faults.length > 0 ? 1 : 0)

@@ -15,6 +15,8 @@ export interface Expectation {
   readonly outcome?: DecisionOutcome
   readonly rule?: string | null
   readonly egress_ip?: string | null
+  /** one of these addresses and networks */
+  readonly egress_in?: readonly string[]
   readonly reason?: string
   readonly ingress_colo?: string
   readonly physical_colo?: string | null
@@ -77,6 +79,7 @@ export function differencesOf(expected: Expectation, verdict: Verdict): Differen
     ...difference('outcome', expected.outcome, outcome),
     ...difference('rule', expected.rule, rule?.name ?? null, (wanted) => sameRule(wanted, rule)),
     ...difference('egress_ip', expected.egress_ip, address, isWithin),
+    ...difference('egress_in', expected.egress_in?.join(', '), address, isWithinOne),
     ...difference('reason', expected.reason, reason, (wanted) => reason.includes(wanted)),
     ...difference('ingress_colo', expected.ingress_colo, colos.ingress_colo),
     ...difference('physical_colo', expected.physical_colo, colos.physical_colo),
@@ -115,6 +118,10 @@ function isWithin(wanted: string | null, address: string | null): boolean {
   if (found === undefined) return false
   if (single !== undefined) return equalIp(single, found)
   return network !== undefined && containsIp(network, found)
+}
+
+function isWithinOne(wanted: string, address: string | null): boolean {
+  return wanted.split(', ').some((one) => isWithin(one, address))
 }
 
 function differencesOfFailure(expected: Expectation, { code, message }: Verdict & { kind: 'failed' }): Difference[] {

@@ -22,7 +22,7 @@ interface Doing {
 export function createAuditor({ plane, audit }: Pick<ApiPorts, 'plane' | 'audit'>): Auditor {
   const current = new AsyncLocalStorage<Doing>()
   let known = plane.current()
-  plane.subscribe((snapshot, { revision, touched }) => {
+  plane.subscribe((snapshot, { revision, touched, member }) => {
     const changes = touched.map((touch) => changeOf(touch, known.state, snapshot.state))
     const before = known.revision
     known = snapshot
@@ -31,8 +31,9 @@ export function createAuditor({ plane, audit }: Pick<ApiPorts, 'plane' | 'audit'
       doing.before ??= before
       doing.changes.push(...changes)
     } else if (changes.length > 0) {
-      const action = 'a change outside the API'
-      audit.append({ who: LAB, from: '', action, target: '', revision_before: before, revision, ...all(changes) })
+      const action = member === undefined ? 'a change outside the API' : 'a change at another member'
+      const who = member === undefined ? LAB : { ...LAB, id: member, name: `member ${member}` }
+      audit.append({ who, from: '', action, target: '', revision_before: before, revision, ...all(changes) })
     }
   })
 

@@ -8,6 +8,8 @@ export type {
   DiagnosticsPort,
   EndpointsPort,
   ExplainQuestion,
+  FleetPort,
+  FleetStatus,
   OriginView,
   PortalUser,
   SessionPage,

@@ -1,5 +1,6 @@
 // What the API needs of the rest of the lab; the composition root wires it. The API never imports a sibling.
 
+import type { Static } from 'typebox'
 import type { RuleVocabulary } from '../analysis/value-findings.ts'
 import type { Draft, Kind, LabSnapshot, Override, ProxyEndpointDocument, Touched } from '../config/lab-state.ts'
 import type { Matrix } from '../decider/matrix.ts'
@@ -20,6 +21,7 @@ import type { AccessTokens } from '../store/access-tokens.ts'
 import type { AuditLog } from '../store/audit-log.ts'
 import type { PolicyHistory } from '../store/policy-history.ts'
 import type { EngineName } from '../transport/engine.ts'
+import type { FLEET } from './shapes/lab.ts'
 
 export interface ApiPorts {
   readonly plane: ControlPlane
@@ -66,9 +68,30 @@ export interface ApiPorts {
   readonly page?: (path: string) => SessionPage | undefined
   /** absent: the lab has no Gateway DNS */
   readonly dns?: DnsPort
+  /** absent: the lab is alone */
+  readonly fleet?: FleetPort
   /** Takes notices for the operator's log. */
   readonly notice: (message: string) => void
 }
+
+/** The fleet this lab is a member of: every change goes through it. */
+export interface FleetPort {
+  /** Runs a change on a copy of the state and resolves once the fleet has it and it is in force here. Rejects with what `run` does,
+   *  or ChangeError. */
+  transact<T>(run: (plane: ControlPlane) => T | Promise<T>, until: FleetWait): Promise<T>
+  status(): FleetStatus
+  /** Calls back with each session that a member has sent. Answers the way to stop. */
+  followSessions(listener: (record: SessionRecord) => void): () => void
+  /** Both throw ChangeError. */
+  drain(member: string, drained: boolean): Promise<void>
+  leave(member: string): Promise<void>
+}
+
+/** When a change is answered: once it is in force at this member, or at every one that is up. */
+export type FleetWait = 'member' | 'fleet'
+
+/** As `GET /lab/v1/fleet` answers it. */
+export type FleetStatus = Readonly<Static<typeof FLEET>>
 
 /** The store, as far as the API goes. */
 export interface ControlPlane {
@@ -91,6 +114,8 @@ export interface ControlPlaneChange {
   readonly revision: number
   readonly at: number
   readonly touched: readonly Touched[]
+  /** the member of the fleet where it was asked for; absent: here */
+  readonly member?: string
 }
 
 /** Listeners of proxy endpoints that are made at the API; they close when the endpoint is deleted. */

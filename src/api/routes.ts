@@ -22,6 +22,7 @@ import { CLOCK_ROUTES } from './lab/clock.ts'
 import { COLO_ROUTES } from './lab/colos.ts'
 import { DNS_ROUTES } from './lab/dns-query.ts'
 import { EXPLAIN_ROUTES } from './lab/explain.ts'
+import { FLEET_ROUTES } from './lab/fleet.ts'
 import { METRIC_ROUTES } from './lab/metrics.ts'
 import { openApiDocument } from './lab/openapi.ts'
 import { OPERATION_ROUTES } from './lab/operations.ts'
@@ -74,6 +75,7 @@ export const ROUTES: readonly Route[] = [
   ...DNS_ROUTES,
   ...USER_ROUTES,
   ...OPERATION_ROUTES,
+  ...FLEET_ROUTES,
   ...AUDIT_ROUTES,
   ...CLIENT_FILE_ROUTES,
   ...RATE_LIMIT_ROUTES,

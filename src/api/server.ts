@@ -18,7 +18,7 @@ import type { MetricFamily } from '../log/otlp.ts'
 import { countedEgress } from '../policy/egress-address.ts'
 import { oneAtATime } from '../proxy/request-turns.ts'
 import { type AccessLimits, createAccessControl } from './access-control.ts'
-import { ApiError, fromChangeError, REQUEST_ERRORS, requestError } from './api-error.ts'
+import { ApiError, fromChangeError, invalidField, REQUEST_ERRORS, requestError } from './api-error.ts'
 import { createAuditor } from './auditor.ts'
 import { checkSingle, cookieOf, sessionCookieName } from './authentication.ts'
 import { checkQuery } from './check-query.ts'
@@ -26,7 +26,7 @@ import { whyUnsupported } from './cloudflare/unsupported.ts'
 import { metricFamilies } from './lab/metrics.ts'
 import { createRateLimiter } from './lab/rate-limit.ts'
 import { createSessionTotals } from './lab/session-totals.ts'
-import type { ApiPorts } from './ports.ts'
+import type { ApiPorts, FleetWait } from './ports.ts'
 import { answerProvider, PROVIDER_RETURN_PATH, PROVIDER_SIGN_IN_PATH } from './provider-pages.ts'
 import { ClientLeft, readBytes, readJsonObject } from './read-body.ts'
 import { checkSite, isVouched, pathBelow, type SiteRules, siteOf } from './request-site.ts'
@@ -52,10 +52,10 @@ export interface ApiServer {
   readonly host: string
   /** the port really listening */
   readonly port: number
-  /** where the lab's own proxy asks, without TLS: here, or at a port of its own that serves nobody else */
-  readonly forProxy: { readonly host: string; readonly port: number }
   /** What `/metrics` shows, as data. */
   metrics(): Promise<readonly MetricFamily[]>
+  /** where the lab's own proxy asks, without TLS: here, or at a port of its own that serves nobody else */
+  readonly forProxy: { readonly host: string; readonly port: number }
   /** Stops listening and ends what is open; resolves when all is closed. */
   close(): Promise<void>
 }
@@ -83,7 +83,7 @@ export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiS
   await listen(outside, where)
   const { port } = outside.address() as AddressInfo
   const { host } = where
-  if (where.tls === undefined) return { host, port, forProxy: { host, port }, metrics, close: () => close(outside) }
+  if (where.tls === undefined) return { host, port, metrics, forProxy: { host, port }, close: () => close(outside) }
   const inside = serverFor(undefined, (request, response) => {
     if (ports.voucher !== undefined && isVouched(request.headers, ports.voucher)) inTurn(request, response)
     else request.destroy()
@@ -92,7 +92,7 @@ export async function startApi(where: ApiAddress, ports: ApiPorts): Promise<ApiS
   await listen(inside, forProxy)
   const { port: proxyPort } = inside.address() as AddressInfo
   const closeAll = async () => void (await Promise.all([close(outside), close(inside)]))
-  return { host, port, forProxy: { ...forProxy, port: proxyPort }, metrics, close: closeAll }
+  return { host, port, metrics, forProxy: { ...forProxy, port: proxyPort }, close: closeAll }
 }
 
 function serverFor(tls: ApiCertificate | undefined, onRequest: RequestListener): Server {
@@ -191,6 +191,7 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     if (found.kind === 'method') throw wrongMethod(method, url.path, found.allow)
     const { route, params } = found
     if (params.account_id !== undefined) checkAccount(params.account_id, ports)
+    const until = waitOf(route, url.query, ports)
     checkQuery(route, url.query)
     const isJson = route.method !== 'GET' && route.method !== 'DELETE' && route.takes === undefined
     const form = route.body?.type === 'array' ? 'array' : 'object'
@@ -198,11 +199,13 @@ function createHandler(where: ApiAddress, ports: ApiPorts) {
     const bytes = route.takes === undefined ? Buffer.alloc(0) : await readBytes(request, route.takes)
     const peer = client.address
     validators.get(route)?.(form === 'array' ? (body.items ?? []) : body)
-    const change = changeFor(request, ports)
+    const expected = expectedRevision(request)
+    const change: RouteCall['change'] = (edit) => ports.plane.change(edit, expected)
     const lastEventId = String(request.headers['last-event-id'] ?? '')
     const sessionCookie = cookieOf(request.headers, sessionCookieName(site))
-    const call = { params, query, body, bytes, peer, site, lastEventId, sessionCookie, ...caller }
-    return handled(route, { ...call, ports, tally, rateLimiter, access, change }, url.path)
+    const said = { params, query: url.query, body, bytes, peer, site, lastEventId, sessionCookie, ...caller }
+    const call = { ...said, ports, tally, rateLimiter, access, change }
+    return handled(inFleet(route, ports, { expected, until }), call, url.path)
   }
 
   /** Whoever gets the answer of a change can count on it: the next connection is decided by it. */
@@ -262,13 +265,45 @@ function wrongMethod(method: string, path: string, allow: readonly string[]): Ap
 }
 
 /** `If-Match: "12"` holds a change to revision 12. */
-function changeFor(request: IncomingMessage, ports: ApiPorts): RouteCall['change'] {
+function expectedRevision(request: IncomingMessage): ExpectedRevision {
   const header = request.headers['if-match']
-  if (header === undefined || header === '*') return (edit) => ports.plane.change(edit)
+  if (header === undefined || header === '*') return {}
   const revision = /^"(\d{1,15})"$/.exec(header)?.[1]
   if (revision === undefined)
     throw requestError('invalidField', '`If-Match` must be a revision in quotes, such as `"12"`')
-  return (edit) => ports.plane.change(edit, { expectRevision: Number(revision) })
+  return { expectRevision: Number(revision) }
+}
+
+interface ExpectedRevision {
+  readonly expectRevision?: number
+}
+
+/** What a fleet understands beside what the route does: `wait=fleet` on every change. */
+function waitOf(route: Route, query: URLSearchParams, { fleet }: ApiPorts): FleetWait {
+  if (fleet === undefined || route.method === 'GET') return 'member'
+  const wish = query.getAll('wait')
+  query.delete('wait')
+  if (wish.length === 0) return 'member'
+  if (wish.length === 1 && (wish[0] === 'fleet' || wish[0] === 'member')) return wish[0]
+  throw invalidField('wait', '`wait` is `member` or `fleet`')
+}
+
+/** The route as a fleet has it: what it changes, it changes in a copy, and it is answered when the fleet has taken that. */
+function inFleet(
+  route: Route,
+  { fleet }: ApiPorts,
+  { expected, until }: { readonly expected: ExpectedRevision; readonly until: FleetWait },
+): Route {
+  if (fleet === undefined || route.method === 'GET') return route
+  return {
+    ...route,
+    handle: (call) =>
+      fleet.transact(
+        (plane) =>
+          route.handle({ ...call, ports: { ...call.ports, plane }, change: (edit) => plane.change(edit, expected) }),
+        until,
+      ),
+  }
 }
 
 function splitUrl(url: string): { path: string; query: URLSearchParams } {

@@ -32,14 +32,17 @@ export const FORMATS: Readonly<Record<string, Format>> = {
   'web-address': format('an http or https address such as `https://team.example.com/certs`', (text) =>
     /^https?:$/.test(URL.parse(text)?.protocol ?? ''),
   ),
+  'field-name': format('the name of a header field such as `x-api-key`', (text) => /^[\w!#$%&'*+.^`|~-]+$/.test(text)),
   'public-address': format(
     'an http or https address without query, such as `https://tools.corp.example/egresslab/`',
     (text) => parsePublicUrl(text) !== undefined,
   ),
-  'field-name': format('the name of a header field such as `x-api-key`', (text) => /^[\w!#$%&'*+.^`|~-]+$/.test(text)),
   'name-server': format(
     'an IP address such as `192.0.2.53`, or one with a port such as `192.0.2.53:5353`',
     (text) => parseIp(text) !== undefined || parseAuthority(text)?.kind === 'ip',
+  ),
+  'nats-server': format('a NATS server such as `nats://n1.corp.example:4222`', (text) =>
+    /^(?:nats|tls):\/\/(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[1-9]\d{0,4})?$/i.test(text),
   ),
   'network-device': format('the name of a network device such as `eth1`', (text) =>
     /^(?!\.{1,2}$)[^\s/:\0]{1,15}$/.test(text),

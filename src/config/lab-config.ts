@@ -103,8 +103,29 @@ export interface LabConfig {
   readonly limits: { readonly maxClients: number; readonly maxHeadBytes: number }
   readonly api: ApiSettings
   readonly log: { readonly maxBytes: number; readonly keep: number; readonly auditKeepMs: number }
+  /** absent: this lab is alone */
+  readonly fleet?: FleetSettings
   /** absent: nothing is pushed by OpenTelemetry */
   readonly otlp?: OtlpSettings
+}
+
+/** The fleet that this lab is a member of, and what it is in it (docs/fleet.md). Paths are absolute. */
+export interface FleetSettings {
+  readonly name: string
+  readonly member: string
+  readonly colo: ColoCode
+  readonly servers: readonly string[]
+  /** at the servers; at most one of the two */
+  readonly login?: { readonly user: string; readonly password: Secret }
+  readonly credentialsFile?: string
+  readonly serverAuthorityFile?: string
+  readonly advertise: Endpoint
+  readonly listen: Endpoint
+  readonly authorityFile: string
+  readonly files: { readonly certificate: string; readonly key: string }
+  readonly onPartition: 'go_on' | 'refuse'
+  /** what all members must have alike: section of the file → fingerprint of what it says, without what is this machine's alone */
+  readonly share: Readonly<Record<string, string>>
 }
 
 /** OpenTelemetry over OTLP/HTTP. */

@@ -225,6 +225,53 @@ const OPERATION_SECTIONS = {
     max_head_size: text('Size of an HTTP request head, with B, KiB or MiB.', { format: 'size', default: '64KiB' }),
   }),
   api: API_SECTION,
+  fleet: optional(
+    block(
+      'Makes this lab a member of a fleet: labs on several machines with one policy, each a data center of the account. Absent: the lab is alone, and nothing of this is loaded. See docs/fleet.md.',
+      {
+        name: text('The name of the fleet, alike on all its members.', { format: 'dns-label', examples: ['acme'] }),
+        member: optional(
+          text('The name of this member. Default: the name of this machine, up to its first dot.', {
+            format: 'dns-label',
+            examples: ['ams-1'],
+          }),
+        ),
+        colo: text('The data center that this member is.', { format: 'colo-code', examples: ['AMS'] }),
+        servers: listOf(
+          'NATS servers with JetStream, tried in any order; `tls://` insists on TLS.',
+          text('A server.', { format: 'nats-server' }),
+          { uniqueItems: true, minItems: 1, default: ['nats://127.0.0.1:4222'] },
+        ),
+        login: optional(
+          block('Name and password at the NATS servers.', {
+            user: text('The name.'),
+            password: text('The password.'),
+          }),
+        ),
+        credentials: optional(
+          text('A file of NATS credentials (`.creds`) in place of a login, relative to this file.'),
+        ),
+        server_ca: optional(
+          text(
+            'The authority that signs the certificates of the NATS servers (PEM), relative to this file. Default: those that Node knows.',
+          ),
+        ),
+        advertise: text('The address and the port at which the other members reach this one.', {
+          format: 'address-and-port',
+          examples: ['198.51.100.1:8443'],
+        }),
+        listen: optional(text('Where it listens for them. Default: `advertise`.', { format: 'address-and-port' })),
+        ca: text("The fleet's own certificate authority (PEM), relative to this file. `egresslab fleet ca` makes it."),
+        certificate: text("This member's certificate, signed by it (PEM), relative to this file."),
+        key: text('The private key to it (PEM), relative to this file.'),
+        on_partition: oneOf(
+          'What a member does that is cut off from NATS. `go_on`: it carries connections by the last policy it knows, says so, and refuses changes; `refuse`: it refuses new connections as well.',
+          ['go_on', 'refuse'],
+          { default: 'go_on' },
+        ),
+      },
+    ),
+  ),
   telemetry: optional(
     block('What is pushed to other systems while the lab runs; nothing without this section. See docs/operating.md.', {
       otlp: block('OpenTelemetry over OTLP/HTTP, as JSON.', {

@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
-import { type Endpoint, formatEndpoint } from '../net/endpoint.ts'
+import { formatEndpoint } from '../net/endpoint.ts'
 import { ip } from '../net/ip.ts'
 import { type RawRule, RULE_LIST } from './account-schema.ts'
 import { checkShape, validSections } from './check-shape.ts'
@@ -18,6 +18,7 @@ import { createProblems, type Problems } from './problems.ts'
 import { readAccount, readColosDown, readDedicatedIps, readSettings, readSharedEgress } from './read-account.ts'
 import { readApi } from './read-api.ts'
 import { readCategories, readDestinations } from './read-destinations.ts'
+import { readFleet } from './read-fleet.ts'
 import { readInvariants } from './read-invariants.ts'
 import { readListeners } from './read-listeners.ts'
 import {
@@ -31,7 +32,7 @@ import {
 } from './read-networks.ts'
 import { readDevices, readGroups, readIdentityProviders, readSources, readUsers } from './read-people.ts'
 import { type RuleList, readRules } from './read-rules.ts'
-import type { ReadingContext } from './reading.ts'
+import { endpointOf, type ReadingContext } from './reading.ts'
 import {
   type DocumentPath,
   parseSourceDocument,
@@ -241,8 +242,9 @@ function readLab(reading: ReadingContext, { document: { file }, lists, standIns 
     ...readDestinations(reading, standIns),
     categories: readCategories(reading),
     ...(dns === undefined ? {} : { dns }),
-    api: readApi(reading, dirname(file)),
+    ...readFleet(reading, { folder: dirname(file), rules: lists.flatMap(({ rules }) => rules) }),
     ...readTelemetry(reading),
+    api: readApi(reading, dirname(file)),
     ...readOperation(raw, file),
   })
 }
@@ -340,10 +342,4 @@ export function readDns({ raw, problems }: ReadingContext): DnsSettings | undefi
     }
   }
   return Object.freeze({ listen, clients, httpsRecords, policies, ...(upstream === undefined ? {} : { upstream }) })
-}
-
-/** Parses `127.0.0.1:8053` or `[::1]:8053`, which the schema has checked. */
-function endpointOf(text: string): Endpoint {
-  const colon = text.lastIndexOf(':')
-  return Object.freeze({ ip: ip(text.slice(0, colon).replace(/^\[|\]$/g, '')), port: Number(text.slice(colon + 1)) })
 }

@@ -1,7 +1,9 @@
 // The context of the section readers, and checks that sections share.
 
 import { closest } from '../errors/did-you-mean.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 import { parseHost } from '../net/host.ts'
+import { ip } from '../net/ip.ts'
 import { COLOS, type Colo, countryFacts, type Place } from '../policy/place.ts'
 import type { RawPlace } from './account-schema.ts'
 import type { RawConfig } from './lab-schema.ts'
@@ -98,4 +100,10 @@ function withContinent(place: Place): Place {
   const continent =
     place.continent ?? (place.country === undefined ? undefined : countryFacts(place.country)?.continent)
   return Object.freeze(continent === undefined ? place : { ...place, continent })
+}
+
+/** Parses `127.0.0.1:8053` or `[::1]:8053`, which the schema has checked. */
+export function endpointOf(text: string): Endpoint {
+  const colon = text.lastIndexOf(':')
+  return Object.freeze({ ip: ip(text.slice(0, colon).replace(/^\[|\]$/g, '')), port: Number(text.slice(colon + 1)) })
 }

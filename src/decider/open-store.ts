@@ -10,6 +10,8 @@ import { createStore, type Store } from '../store/store.ts'
 export interface OpenStoreOptions {
   /** what was changed at run time; absent: nothing was, and changes stay in memory */
   readonly kept?: { readonly journal: Journal; readonly folder: string }
+  /** revisions are a fleet's, which the journal reads */
+  readonly follows?: boolean
   readonly onNotice: (notice: Issue) => void
   /** epoch ms; default: the machine's */
   readonly machineTime?: () => number
@@ -17,10 +19,13 @@ export interface OpenStoreOptions {
 
 /** Throws an InputError for a disk that cannot be written, and where file and run-time changes contradict each other; then the
  *  folder is given back. */
-export function openStore(config: LabConfig, { kept, onNotice, machineTime }: OpenStoreOptions): Store {
+export function openStore(
+  config: LabConfig,
+  { kept, follows = false, onNotice, machineTime }: OpenStoreOptions,
+): Store {
   const journal = kept?.journal ?? memoryJournal()
   try {
-    return createStore(config, { journal, onNotice, ...(machineTime === undefined ? {} : { machineTime }) })
+    return createStore(config, { journal, follows, onNotice, ...(machineTime === undefined ? {} : { machineTime }) })
   } catch (thrown) {
     journal.close()
     if (!(thrown instanceof ChangeError)) throw thrown

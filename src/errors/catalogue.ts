@@ -74,6 +74,8 @@ export const CONNECTION_ERRORS = {
   'egress.ports_exhausted': rendering(503, 0x01, 'connection_limit_reached', 'EGRESS_PORT_ALLOCATION_ERROR'),
   'egress.not_bound': rendering(503, 0x01, 'proxy_internal_error', 'ORIGIN_UNROUTABLE'),
   'egress.exit_failed': rendering(503, 0x01, 'proxy_configuration_error', 'ORIGIN_UNROUTABLE'),
+  'egress.member_failed': rendering(503, 0x01, 'proxy_configuration_error', 'ORIGIN_UNROUTABLE'),
+  'egress.member_cut_off': rendering(503, 0x01, 'proxy_configuration_error', 'ORIGIN_UNROUTABLE'),
   'egress.tunnel_leads_nowhere': rendering(503, 0x03, 'destination_ip_unroutable', 'ORIGIN_UNREACHABLE'),
   'egress.exit_refused': rendering(503, 0x02, 'proxy_configuration_error', 'ORIGIN_UNROUTABLE'),
   'dial.refused': rendering(502, 0x05, 'connection_refused', 'ORIGIN_UNREACHABLE'),

@@ -23,6 +23,10 @@ export const CHANGE_ERRORS = {
   'change.revision_differs': { status: 412, cloudflareCode: 20001 },
   'change.rules_read_only': { status: 409, cloudflareCode: 20002 },
   'change.disk': { status: 507, cloudflareCode: 20003 },
+  'change.fleet_cut_off': { status: 503, cloudflareCode: 20004 },
+  'change.fleet_unknown': { status: 504, cloudflareCode: 20005 },
+  'change.fleet_late': { status: 504, cloudflareCode: 20006 },
+  'change.fleet_file': { status: 409, cloudflareCode: 20007 },
 } as const satisfies Record<string, ChangeRendering>
 
 export type ChangeErrorCode = keyof typeof CHANGE_ERRORS

@@ -70,6 +70,8 @@ export interface ApiParts {
   readonly signIn: ApiPorts['signIn'] | undefined
   readonly logpush: ApiPorts['logpush']
   readonly voucher: NonNullable<ApiPorts['voucher']>
+  /** absent: the lab is alone */
+  readonly fleet: ApiPorts['fleet'] | undefined
   /** absent: the API is plain HTTP */
   readonly tls: ApiCertificate | undefined
   readonly notice: (message: string) => void
@@ -120,6 +122,7 @@ function portsOver(parts: ApiParts): ApiPorts {
     authority: parts.authority,
     ...(parts.endpoints === undefined ? {} : { endpoints: parts.endpoints }),
     ...(parts.dns === undefined ? {} : { dns: parts.dns }),
+    ...(parts.fleet === undefined ? {} : { fleet: parts.fleet }),
     voucher: parts.voucher,
     logpush: parts.logpush,
     ...(parts.signIn === undefined ? {} : { signIn: parts.signIn }),

@@ -29,7 +29,7 @@ import { type ConnectionPipeline, createConnectionPipeline } from '../proxy/pipe
 import type { Ports } from '../proxy/pipeline-ports.ts'
 import type { Store } from '../store/store.ts'
 import type { Engine } from '../transport/engine.ts'
-import { TimerWheel } from '../transport/timer-wheel.ts'
+import { type Clock, TimerWheel } from '../transport/timer-wheel.ts'
 import type { ListenerCertificates } from './certificates.ts'
 
 export interface DataPathParts {
@@ -42,7 +42,7 @@ export interface DataPathParts {
   /** who is behind outgoing connections, for test origins */
   readonly sources: Readonly<Record<'tcp' | 'udp', Sources>>
   /** gets the outcome of attempts from egress addresses, and says which addresses count as lost */
-  readonly egress: Pick<TcpDialerSettings, 'onAttempt' | 'isLost'>
+  readonly egress: Pick<TcpDialerSettings, 'onAttempt' | 'isLost' | 'memberOf'>
   /** what [E7] is counted in; absent: this data path is the only one */
   readonly shared?: PortShare
 }
@@ -59,6 +59,9 @@ export interface DataPath {
   readonly leases: PortLeases
   /** takes UDP ASSOCIATE over; undefined: it is switched off */
   readonly udp: UdpHandler | undefined
+  /** connects as the pipeline does, for whoever has decided elsewhere */
+  readonly dial: Ports['dial']
+  readonly clock: Clock
 }
 
 /** Fine enough for data centers 1,000 km apart. */
@@ -106,12 +109,15 @@ export function createDataPath(config: LabConfig, parts: DataPathParts): DataPat
       passOn: engine.passOn?.bind(engine),
     },
   )
-  const { onAttempt } = egress
-  const openOutlets = createUdpOutlets({ engine, leases, sources: sources.udp, exitOf, bindingOf, onAttempt })
+  const { onAttempt, memberOf } = egress
+  const outlets = { engine, leases, sources: sources.udp, exitOf, bindingOf, onAttempt }
+  const openOutlets = createUdpOutlets({ ...outlets, ...(memberOf === undefined ? {} : { memberOf }) })
   return {
     engine,
     pipeline,
     leases,
+    dial,
+    clock,
     udp: udp.enabled ? createUdpHandler({ engine, pipeline, openOutlets, limits: udp }) : undefined,
   }
 }

@@ -16,12 +16,14 @@ import { SourceRegistry } from '../outbound/source-registry.ts'
 import type { Listener } from '../proxy/arrival.ts'
 import type { RecentSessions } from '../proxy/live-sessions.ts'
 import type { ConnectionPipeline } from '../proxy/pipeline.ts'
+import type { SessionRecord } from '../proxy/session-record.ts'
 import type { PublicSourceOf } from '../proxy/stage-values.ts'
 import type { Store } from '../store/store.ts'
 import type { Engine } from '../transport/engine.ts'
 import type { ListenerCertificates } from './certificates.ts'
 import {
   createDataPath,
+  type DataPath,
   type DataPathParts,
   type DataPlaneTraffic,
   inProcessTraffic,
@@ -56,12 +58,16 @@ export interface DataPlaneParts extends Pick<DataPathParts, 'egress'> {
   readonly signIn: OpenedSignIn | undefined
   /** once the API listens */
   readonly ownPages: () => OwnPages
+  /** what is noted on every record besides; absent: nothing is */
+  readonly annotate?: (record: SessionRecord) => SessionRecord
 }
 
 export interface DataPlane {
   readonly traffic: DataPlaneTraffic
   /** of this thread; carries nothing where there are workers */
   readonly pipeline: ConnectionPipeline
+  /** of this thread */
+  readonly dataPath: Pick<DataPath, 'dial' | 'clock'>
   /** absent: this thread carries the connections */
   readonly pool?: WorkerPool
   /** what test origins ask about who connects, by transport */
@@ -98,6 +104,7 @@ function inThisThread(parts: DataPlaneParts): DataPlane {
   return {
     traffic: inProcessTraffic(dataPath.pipeline, dataPath.leases),
     pipeline: dataPath.pipeline,
+    dataPath,
     publicSourceOf: { tcp: registries.tcp.publicSourceOf, udp: registries.udp.publicSourceOf },
     configTaken: async () => {},
     async open() {
@@ -143,9 +150,11 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
     receiverFor: (revisions) => new SessionBatchReceiver(sessions, memory, revisions),
   })
   const catchUp = () => pool.catchUpSources()
+  const dataPath = recordingDataPath(parts, registries)
   return {
     traffic: pool,
-    pipeline: recordingDataPath(parts, registries).pipeline,
+    pipeline: dataPath.pipeline,
+    dataPath,
     pool,
     publicSourceOf: { tcp: askedOf(registries.tcp, catchUp), udp: askedOf(registries.udp, catchUp) },
     configTaken: () => {
@@ -163,7 +172,7 @@ function inWorkers(parts: DataPlaneParts): DataPlane {
 }
 
 function recordingDataPath(
-  { config, engine, store, context, sessions, memory, events, egress }: DataPlaneParts,
+  { config, engine, store, context, sessions, memory, events, egress, annotate }: DataPlaneParts,
   sources: Readonly<Record<'tcp' | 'udp', SourceRegistry>>,
 ) {
   return createDataPath(config, {
@@ -173,7 +182,8 @@ function recordingDataPath(
     events,
     sources,
     egress,
-    record: (record, decided) => {
+    record: (made, decided) => {
+      const record = annotate?.(made) ?? made
       sessions.record(record)
       const id = record.SessionID
       memory.add(decided === undefined ? { id, record } : { id, record, decided })

@@ -27,6 +27,7 @@ const AT_START = [
   'workers',
   'limits',
   'log',
+  'fleet',
 ] as const satisfies (keyof LabConfig)[]
 
 export interface FollowedConfig {
@@ -57,13 +58,15 @@ export interface FollowOptions {
   readonly context: DecisionContext
   readonly events: EventLog
   readonly engine: Engine
+  /** Throws an InputError or a ChangeError for a version that must not be in force. */
+  readonly admits?: (next: LabConfig) => void
   /** called when a new version is in force here; it counts as applied when the promise resolves */
   readonly onTaken: () => Promise<void>
 }
 
 /** Starts following. */
 export function followConfig(options: FollowOptions): FollowedConfig {
-  const { config, load, given, isWatched, store, context, events, engine, onTaken } = options
+  const { config, load, given, isWatched, store, context, events, engine, admits, onTaken } = options
   let stale: string | undefined
   let inForce = config
   let { files, destinations = [] } = load
@@ -92,6 +95,7 @@ export function followConfig(options: FollowOptions): FollowedConfig {
   const apply = async (beside: readonly RawDestination[], prepare?: (next: LabConfig) => Promise<void>) => {
     const { read, newFiles } =
       prepare !== undefined && beside.length === 0 && alone !== undefined ? alone : readAnew(beside)
+    admits?.(read)
     // what is added is tried by whoever prepares it
     if (prepare === undefined) await checkAddresses(read, store.current().account, engine)
     else await prepare(read)

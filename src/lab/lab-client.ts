@@ -17,10 +17,10 @@ type Method = Parameters<LabClient['ask']>[0]
 export interface LabAccess {
   readonly url: string
   readonly token: string
-  /** knows the lab's certificate; absent: plain HTTP, or what this machine trusts */
-  readonly dispatcher?: Dispatcher | undefined
   /** the token is that of EGRESSLAB_API_TOKEN, not of the state folder */
   readonly isTokenGiven?: boolean
+  /** knows the lab's certificate; absent: plain HTTP, or what this machine trusts */
+  readonly dispatcher?: Dispatcher | undefined
 }
 
 /** Makes sure that a lab answers and that there is a token for it. Throws an InputError. */

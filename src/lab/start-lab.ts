@@ -45,6 +45,7 @@ import {
 } from './certificates.ts'
 import { proxyUrl } from './data-path.ts'
 import { createDataPlane, type DataPlane } from './data-plane.ts'
+import { openFleet } from './fleet-member.ts'
 import { type FollowedConfig, followConfig } from './follow-config.ts'
 import { dnsPort, openDns } from './gateway-dns.ts'
 import { checkAddressesAndPorts, ownPagesOf } from './preflight.ts'
@@ -114,14 +115,17 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     if (issue.severity === 'error') harm.push(issue)
   }
   const journal = options.ephemeral ? memoryJournal() : openJournal(options.state, { onNotice: onStateNotice })
+  const fleet = await openFleet(config, options, events)
+  if (fleet !== undefined) stack.defer(() => fleet.close())
   const store = openStore(config, {
     ...(options.ephemeral ? {} : { kept: { journal, folder: options.state } }),
+    ...(fleet === undefined ? {} : { kept: { journal: fleet.journal, folder: options.state }, follows: true }),
     onNotice,
     ...(options.machineTime === undefined ? {} : { machineTime: options.machineTime }),
   })
   stack.defer(() => store.close())
   const engine = chooseEngine(options.engine ?? config.engine ?? 'auto', (message) => events.warn(message))
-  await checkAddressesAndPorts(config, store.current().account, engine)
+  await checkAddressesAndPorts(fleet?.withoutOthers(config) ?? config, store.current().account, engine)
 
   const logpush = openLogpush(config, options, { store, events })
   stack.defer(() => logpush.close(FLUSH_MS))
@@ -150,7 +154,11 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
 
   const memory = new RecentSessions(REMEMBERED_SESSIONS)
   const health = watchEgressHealth(() => store.now(), events, options.onOutage)
-  const egress = { onAttempt: health.attempted, ...(options.isLost === undefined ? {} : { isLost: options.isLost }) }
+  const egress = {
+    onAttempt: health.attempted,
+    ...(options.isLost === undefined ? {} : { isLost: options.isLost }),
+    ...(fleet === undefined ? {} : { memberOf: fleet.memberOf }),
+  }
   let opened: Pick<ApiServer, 'port' | 'forProxy'> = { port: config.api.port, forProxy: config.api }
   const secret = randomBytes(32).toString('base64url')
   const signIn = openSignIn(config, { apiPort: () => opened.port, now: () => store.now() })
@@ -171,7 +179,9 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     certificates: certificatesIn.folder,
     signIn,
     ownPages: () => ownPagesOf(config, opened, secret),
+    ...(fleet === undefined ? {} : { annotate: (record) => fleet.annotate(record) }),
   })
+  fleet?.follow(store, () => plane.pipeline.sessions.size)
   if (plane.pool !== undefined) memory.subscribe((session) => learnFrom(session, health))
   const { publicSourceOf, traffic, pipeline } = plane
   const serveOrigins = async ({ origins, destinations }: Pick<LabConfig, 'origins' | 'destinations'>) =>
@@ -205,6 +215,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     context,
     events,
     engine,
+    ...(fleet === undefined ? {} : { admits: (next: LabConfig) => fleet.admits(next) }),
     onTaken: () => plane.configTaken(),
   })
   stack.defer(() => followed.close())
@@ -221,7 +232,8 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   })
   const team = openTeam(config, options, { journal, store, events })
   stack.defer(() => team.close(FLUSH_MS))
-  const endpoints = createApiEndpoints({ store, open: plane.openOne, events })
+  // what is made at the API exists at every member, and a listener would at one
+  const endpoints = createApiEndpoints({ store, open: fleet === undefined ? plane.openOne : undefined, events })
   let accepting = false
   let listeners: readonly Listener[] = []
   const readiness = createReadiness({
@@ -254,6 +266,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     troubles: async () => [
       ...troublesOf(followed, harm, sessions),
       ...traffic.troubles(),
+      ...(fleet?.troubles() ?? []),
       ...(await readiness.unready()),
     ],
     listeners: () => [...listeners, ...(endpoints?.listeners() ?? [])],
@@ -263,6 +276,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
     signIn: signIn?.page,
     voucher: { field: VOUCHER_FIELD, secret },
     logpush,
+    fleet: fleet?.port,
     tls: apiCertificate,
     notice: (message) => events.warn(message),
   })
@@ -283,6 +297,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
   stack.defer(() => plane.stop())
   listeners = await plane.open()
   if (endpoints !== undefined) stack.defer(await endpoints.resume())
+  await fleet?.join({ store, context, dataPath: plane.dataPath })
   accepting = true
 
   const everything = stack.move()
@@ -318,6 +333,7 @@ export async function startLab(options: LabOptions): Promise<StartedLab> {
 
 /** A lab that is steered from its own process, with a clock or outages of its own, carries its connections itself. */
 function workersFor({ workers, machineTime, isLost, onOutage, adjust }: LabOptions, config: LabConfig): number {
+  if (config.fleet !== undefined) return 1
   const steered = [machineTime, isLost, onOutage, adjust].some((given) => given !== undefined)
   return steered ? 1 : (workers ?? config.workers ?? 1)
 }

@@ -8,6 +8,7 @@ import type { DialAttempt, TcpUpstream, Tunnel } from '../proxy/stage-values.ts'
 import type { ByteStream } from '../transport/byte-stream.ts'
 import type { DialListener, Engine, PendingDial, SocketBinding } from '../transport/engine.ts'
 import { type DialledPair, describeDestination, dialError, isLoopback, isPortClash } from './errno.ts'
+import type { MemberOf } from './member-attempt.ts'
 import type { PortLeases } from './port-leases.ts'
 import type { Sources } from './source-registry.ts'
 import type { BindingOf, ExitOf } from './upstream-proxy.ts'
@@ -26,6 +27,8 @@ export interface AttemptNeeds {
   readonly exitOf: ExitOf
   /** absent: every address is bound as it is */
   readonly bindingOf?: BindingOf
+  /** absent: there is no fleet, and everything leaves here */
+  readonly memberOf?: MemberOf
   /** called with the result of each attempt from an egress address */
   readonly onAttempt: (egress: Egress, error?: GatewayError) => void
   readonly engine: Engine

@@ -10,6 +10,7 @@ import type { RecentSession } from '../proxy/live-sessions.ts'
 const FAULTS: ReadonlySet<ConnectionErrorCode> = new Set([
   'egress.exit_failed',
   'egress.exit_refused',
+  'egress.member_failed',
   'egress.address_missing',
   'egress.not_bound',
 ] as const)
@@ -110,8 +111,8 @@ export function learnFrom(session: RecentSession, health: EgressHealth): void {
   if (egress === null) return
   const { Protocol: protocol, Lab } = session.record
   const { bind, error } = Lab
-  // an upstream proxy that does not support UDP is not an outage
-  if (protocol === 'UDP' && error?.code === 'egress.exit_failed') return
+  // an upstream proxy or a member that does not carry UDP is not an outage
+  if (protocol === 'UDP' && (error?.code === 'egress.exit_failed' || error?.code === 'egress.member_failed')) return
   if (bind !== undefined) health.attempted(egress)
   else if (error !== undefined) health.attempted(egress, new GatewayError(error.code, error.message))
 }

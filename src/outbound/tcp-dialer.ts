@@ -11,6 +11,7 @@ import type { Clock, Timer } from '../transport/timer-wheel.ts'
 import { Attempt, type AttemptNeeds, type AttemptWatcher, pairOf, type Try } from './attempt.ts'
 import { bestOf, dialError } from './errno.ts'
 import { ExitAttempt } from './exit-attempt.ts'
+import { MemberAttempt } from './member-attempt.ts'
 
 /** The system error for binding an address the machine does not have. */
 const NO_SUCH_ADDRESS = Object.freeze({ code: 'EADDRNOTAVAIL', syscall: 'bind' })
@@ -93,6 +94,9 @@ class Race implements AttemptWatcher {
   }
 
   #tryOf(attempt: DialAttempt): Try | GatewayError {
+    const member = this.#settings.memberOf?.(attempt)
+    if (member instanceof GatewayError) return member
+    if (member !== undefined) return new MemberAttempt(attempt, member, this)
     const { egress } = attempt.decision
     const exit = egress === null ? undefined : this.#settings.exitOf(egress, attempt.candidate.tunnel)
     if (exit !== undefined && egress !== null) {

@@ -16,6 +16,7 @@ import type {
 import type { DatagramHandler, DatagramSocket } from '../transport/datagrams.ts'
 import { type AttemptNeeds, exhausted, MAX_PORTS_TRIED, pairOf } from './attempt.ts'
 import { bestOf, type DialledPair, dialError, isPortClash } from './errno.ts'
+import { memberFailed } from './member-attempt.ts'
 import type { PortLease } from './port-leases.ts'
 
 /** The call that reads what ICMP said of earlier datagrams. */
@@ -53,12 +54,16 @@ class Outlets implements UdpUpstreams {
     throw bestOf(errors)
   }
 
-  /** That an exit does not carry UDP says nothing of the exit. */
+  /** That an exit or a member does not carry UDP says nothing of it. */
   #tell({ decision: { egress } }: DialAttempt, error?: GatewayError): void {
-    if (egress !== null && error?.code !== 'egress.exit_failed') this.#needs.onAttempt(egress, error)
+    const isAboutUdp = error?.code === 'egress.exit_failed' || error?.code === 'egress.member_failed'
+    if (egress !== null && !isAboutUdp) this.#needs.onAttempt(egress, error)
   }
 
   async #open(attempt: DialAttempt, listener: UdpListener): Promise<UdpUpstream> {
+    const member = this.#needs.memberOf?.(attempt)
+    if (member instanceof GatewayError) throw member
+    if (member !== undefined) throw memberFailed(member.member, 'members carry TCP for each other, and this is UDP')
     const { egress } = attempt.decision
     const exit = egress === null ? undefined : this.#needs.exitOf(egress, attempt.candidate.tunnel)
     if (exit !== undefined) {

@@ -44,6 +44,13 @@ const EXPECT = block(
         }),
       ),
     ),
+    egress_in: optional(
+      listOf(
+        'It leaves from one of these addresses or networks.',
+        text('An address or a network.', { format: 'ip-network' }),
+        { minItems: 1, examples: [['203.0.113.20', '203.0.113.30']] },
+      ),
+    ),
     reason: optional(text('Text that the reason has in it.')),
     ingress_colo: optional(text('Data center it comes in at.', { format: 'colo-code' })),
     physical_colo: optional(

@@ -1,6 +1,7 @@
 // Answers to questions about every connection, the JSON that is printed of them, and the command line that shows the
 // same connection again.
 
+import type { Expectation } from '../analysis/policy-test.ts'
 import type { Decider } from '../decider/decider.ts'
 import { explainConnection } from '../decider/explain-connection.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -19,6 +20,8 @@ export interface Answer {
   /** where the question is written */
   readonly file?: string
   readonly line?: number
+  /** what a policy test of the witness would have to expect; absent where no test can say it */
+  readonly expected?: Expectation
 }
 
 /** A witness explained by one of its policies, the first unless told otherwise. */
@@ -47,44 +50,78 @@ export function exitCodeOfAnswers(answers: readonly Pick<Answer, 'answer'>[], al
   return !allowUndecided && answers.some(({ answer }) => answer === 'undecided') ? 3 : 0
 }
 
-/** The arguments of `egresslab explain` that show the witness's connection and its decision; undefined where `explain`
- *  cannot be asked so, or was tried and says something else. */
-export async function explainArguments(decider: Decider, witness: Witness): Promise<readonly string[] | undefined> {
+/** A connection as `explain` and policy tests ask about it, by the keys of a test's `flow`. */
+export interface AskedWitness {
+  readonly destination: string
+  readonly user?: string
+  readonly vnet?: string
+  readonly endpoint?: string
+  readonly device?: string
+  readonly protocol: 'tcp' | 'udp'
+  readonly family: 4 | 6
+  readonly source_ip: string
+  readonly colos_down?: readonly string[]
+}
+
+/** How to ask about the witness's connection; undefined where it cannot be asked about so, or was and is decided
+ *  otherwise. */
+export async function askedOf(decider: Decider, witness: Witness): Promise<AskedWitness | undefined> {
   const { flow, colosDown, decisions } = witness
   const { identity, device, host, destination, source, transport } = flow
   const network = decider.snapshot.account.virtualNetworks.find(({ id }) => id === flow.virtualNetworkId)
   if (host !== undefined && !decider.config.destinations.some(({ name }) => name === host)) return undefined
-  const target = host === undefined ? formatEndpoint(destination) : `${host}:${destination.port}`
-  const family = destination.ip.family === 4 ? '4' : '6'
-  const options = {
+  const asked: AskedWitness = {
+    destination: host === undefined ? formatEndpoint(destination) : `${host}:${destination.port}`,
     ...(identity === undefined ? {} : { user: identity.email }),
     ...(network === undefined ? {} : { vnet: network.name }),
     ...(flow.proxyEndpoint === undefined ? {} : { endpoint: flow.proxyEndpoint }),
     ...(device === undefined ? {} : { device: device.name }),
-    sourceIp: source.ip.text,
     protocol: transport,
-    family,
-  } as const
+    family: destination.ip.family,
+    source_ip: source.ip.text,
+    ...(colosDown.length === 0 ? {} : { colos_down: colosDown }),
+  }
   try {
-    const [{ explanation }] = await explainConnection(decider, target, { ...options, coloDown: colosDown })
+    const { destination: target, family, source_ip: sourceIp, colos_down: _, ...options } = asked
+    const given = { ...options, family: family === 4 ? '4' : '6', sourceIp, coloDown: colosDown } as const
+    const [{ explanation }] = await explainConnection(decider, target, given)
     const { rule, outcome, egress } = explanation.decision
     const [decision] = decisions
     const isSame =
       rule?.id === decision?.rule?.id &&
       outcome === decision?.outcome &&
       (egress?.ipv4 ?? egress?.ipv6) === decision?.egress?.address.text
-    if (!isSame) return undefined
+    return isSame ? asked : undefined
   } catch (thrown) {
     if (thrown instanceof InputError || thrown instanceof GatewayError) return undefined
     throw thrown
   }
-  const { sourceIp, ...rest } = options
-  const given = Object.entries({ ...rest, 'source-ip': sourceIp }).filter(
-    ([key, value]) => `${key} ${value}` !== 'protocol tcp',
-  )
+}
+
+/** The arguments of `egresslab explain` that show the connection and its decision. */
+export function explainArguments(asked: AskedWitness): readonly string[] {
+  const { destination, protocol, source_ip: sourceIp, colos_down: colosDown = [], ...options } = asked
   return [
-    target,
-    ...given.flatMap(([key, value]) => [`--${key}`, value]),
+    destination,
+    ...Object.entries(options).flatMap(([key, value]) => [`--${key}`, String(value)]),
+    ...(protocol === 'tcp' ? [] : ['--protocol', protocol]),
+    '--source-ip',
+    sourceIp,
     ...colosDown.flatMap((code) => ['--colo-down', code]),
   ]
+}
+
+/** Refuted answers as a file of policy tests for this configuration; each fails until its answer is another one. */
+export function testsOfAnswers(
+  config: string,
+  refuted: readonly { readonly name: string; readonly flow: AskedWitness; readonly expect: Expectation }[],
+): string {
+  const cases = refuted.map(({ name, flow, expect }) =>
+    [
+      `  - name: ${JSON.stringify(name)}`,
+      `    flow: ${JSON.stringify(flow)}`,
+      `    expect: ${JSON.stringify(expect)}`,
+    ].join('\n'),
+  )
+  return [`config: ${JSON.stringify(config)}`, 'cases:', ...cases, ''].join('\n')
 }

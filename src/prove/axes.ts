@@ -9,7 +9,7 @@ import { withParents } from '../policy/flow-values.ts'
 import { COUNTRIES, type Place } from '../policy/place.ts'
 import type { World } from './subject.ts'
 import { type ClassRanges, type ClassVariable, rangesOfNumbers, type Script, type Term } from './terms.ts'
-import { hostClasses } from './text-classes.ts'
+import { hostClasses, textClasses } from './text-classes.ts'
 import {
   comparisonsOf,
   isPlainMembership,
@@ -316,7 +316,10 @@ export function placeAxis(
   const fields = [`net.${side}.geo.country`, `net.${side}.geo.continent`] as const
   const collector = new TextTestCollector()
   for (const test of vocabulary.testsOf(fields[0])) collector.add(test)
-  const strange = [...collector.equal].filter((code) => !COUNTRIES.has(code))
+  const { equal, folded, scans } = collector
+  const classes = textClasses({ equal, folded, scans })
+  const codes = classes?.texts.filter((text) => text !== '' && !classes.doubtful.has(text)) ?? []
+  const strange = codes.filter((code) => !COUNTRIES.has(code))
   const sea = { latitude: 0, longitude: 0 }
   const places: (Place | undefined)[] = [
     undefined,
@@ -336,6 +339,8 @@ export function placeAxis(
   const axis = listAxis(script, `${side}_place`, fields, puts)
   return {
     ...axis,
+    // patterns that cut too finely are told by no axis
+    fields: classes === undefined ? new Set() : axis.fields,
     placeAt: (at) => places[at],
     rangeOf: (place) => {
       const at = from + known.indexOf(place)

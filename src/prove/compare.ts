@@ -62,7 +62,7 @@ export async function compareSubjects(
   options: CompareOptions,
 ): Promise<PolicyComparison> {
   const world = openWorld([before.world, after.world])
-  const input = { policies: [before.snapshot, after.snapshot], world, conditions: [] }
+  const input = { policies: [before.snapshot, after.snapshot], world, conditions: [], only: 'differences' } as const
   const proof = await Proof.open(input, { inPlace: options.inPlace ?? true })
   try {
     return await comparePolicies(proof, options)
@@ -249,6 +249,7 @@ function whereDecided({ ends }: PolicyTerms, { rule, outcome }: Decision): Term 
 function literalsOf({ text, matches }: PolicyTerms, decision: Decision): Literal[] {
   if (decision.exempt !== undefined) return []
   const own = text.rules.findIndex(({ rule }) => rule.id === decision.rule?.id)
+  if (own < 0 && decision.rule !== null) throw new Error(`rule ${decision.rule.id} was left out, and decides`)
   const last = own < 0 ? text.rules.length : own
   const passed = text.rules.slice(0, last).map(({ expressions }, at): Literal => {
     return { term: not(matches[at] ?? FALSE), text: `not ${inBrackets(conjunction(expressions))}` }

@@ -1,181 +1,30 @@
-// Invariants, checked against a configuration and proven or refuted: every connection that meets `when` is decided as
-// `then` demands. Statements that cannot be meant are errors with their places.
+// Invariants, proven or refuted: every connection that meets `when` is decided as `then` demands. Those that no connection
+// can meet are errors with their places.
 
-import type { LabConfig } from '../config/lab-config.ts'
-import type { ConfiguredInvariant, InvariantDemand } from '../config/read-invariants.ts'
-import { counted } from '../errors/counted.ts'
-import { didYouMean } from '../errors/did-you-mean.ts'
-import { InputError, type Issue } from '../errors/issue.ts'
-import { compileExpression, drawProblem, type Expression, parseExpression } from '../expression/index.ts'
+import type { Expectation } from '../analysis/policy-test.ts'
+import type { ConfiguredInvariant } from '../config/read-invariants.ts'
+import { InputError } from '../errors/issue.ts'
+import { compileExpression, type Expression } from '../expression/index.ts'
 import { type Cidr, cidr, containsIp } from '../net/cidr.ts'
 import type { Account, KnownLists } from '../policy/account.ts'
-import type { Decision } from '../policy/decision.ts'
+import type { Decision, DecisionOutcome } from '../policy/decision.ts'
 import { createSharedAddresses } from '../policy/egress-address.ts'
-import { GATEWAY_SCHEME } from '../policy/fields.ts'
 import type { Flow } from '../policy/flow.ts'
 import { namedFlowValues } from '../policy/flow-values.ts'
-import { COLOS } from '../policy/place.ts'
-import type { Snapshot } from '../policy/ruleset.ts'
 import type { Answer } from './answer.ts'
 import { emptyValues, putField } from './axes.ts'
+import { rulesUnder } from './cut.ts'
 import type { End } from './policy-terms.ts'
-import { Proof } from './proof.ts'
-import { type Invariants, readInvariantFiles } from './subject.ts'
+import { Proof, type Witness } from './proof.ts'
+import { type Demand, readStatements, type Statement } from './statements.ts'
+import { type Invariants, readInvariantFiles, type Subject } from './subject.ts'
 import { or, type Term, TRUE } from './terms.ts'
-
-/** An invariant that can be asked. */
-interface Statement {
-  readonly invariant: ConfiguredInvariant
-  readonly condition: Expression | undefined
-  readonly demand: Demand
-  readonly colosDown: number | readonly string[]
-}
-
-/** Reads invariants against the configuration they are for. Throws an InputError with every problem. */
-function readStatements(
-  invariants: readonly ConfiguredInvariant[],
-  config: LabConfig,
-  snapshot: Snapshot,
-): readonly Statement[] {
-  const issues: Issue[] = []
-  const statements = invariants.map((invariant) => {
-    const complain: Complain = (part, code, message, details = {}) => {
-      const { line, column } = invariant.parts[part] ?? invariant.position
-      const told = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined))
-      issues.push({ severity: 'error', code, message, file: invariant.file, line, column, ...told })
-    }
-    return readStatement({ invariant, config, snapshot, complain })
-  })
-  if (issues.length > 0) throw new InputError(issues)
-  return statements
-}
-
-type Complain = (
-  part: string,
-  code: string,
-  message: string,
-  details?: { readonly hint?: string | undefined; readonly drawing?: string },
-) => void
-
-interface Reading {
-  readonly invariant: ConfiguredInvariant
-  readonly config: LabConfig
-  readonly snapshot: Snapshot
-  readonly complain: Complain
-}
-
-function readStatement(reading: Reading): Statement {
-  const { invariant } = reading
-  const { egress_in: egressIn, let_in_by: service, rule, ...then } = invariant.then
-  const networks = [
-    ...(egressIn === undefined ? [] : [readNetworks(reading, egressIn)]),
-    ...(service === undefined ? [] : [readService(reading, service)]),
-  ]
-  for (const key of ['colo', 'country'] as const) checkCodes(reading, key, [then[key] ?? []].flat())
-  const ruleId = rule === undefined || rule === null ? rule : readRuleId(reading, rule)
-  const demand: Demand = { ...then, networks, ...(ruleId === undefined ? {} : { ruleId }) }
-  return { invariant, condition: readCondition(reading), demand, colosDown: readColosDown(reading) }
-}
-
-function readCondition({ invariant: { when }, snapshot, complain }: Reading): Expression | undefined {
-  if (when === undefined) return undefined
-  const parsed = parseExpression(when, GATEWAY_SCHEME, { mode: snapshot.account.settings.expressions })
-  if (parsed.ok) return parsed.expression
-  for (const problem of parsed.problems) {
-    const { code, message, hint } = problem
-    complain('when', code, `${message} in \`when\``, { hint, drawing: drawProblem(when, problem) })
-  }
-  return undefined
-}
-
-function readNetworks({ snapshot: { account }, complain }: Reading, texts: readonly string[]): readonly Cidr[] {
-  const networks = texts.map((text) => cidr(text))
-  for (const network of networks) {
-    if (ownsAnyOf(account, network)) continue
-    const owned = account.dedicatedIps.flatMap(({ ipv4, ipv6 }) =>
-      [ipv4?.address.text ?? [], ipv6?.range.text ?? []].flat(),
-    )
-    const message = `the account has no egress address in \`${network.text.replace(/\/(32|128)$/, '')}\``
-    complain('then.egress_in', 'prove.unowned_address', message, { hint: `it owns ${owned.join(', ') || 'none'}` })
-  }
-  return networks
-}
-
-function ownsAnyOf({ dedicatedIps, sharedEgress }: Account, network: Cidr): boolean {
-  const touches = (own: Cidr) => containsIp(network, own.base) || containsIp(own, network.base)
-  const owned = dedicatedIps.flatMap(({ ipv4, ipv6 }) => [
-    ...(ipv4 === undefined ? [] : [cidr(ipv4.address.text)]),
-    ...(ipv6 === undefined ? [] : [ipv6.range]),
-  ])
-  return [...owned, sharedEgress.ipv4.range, sharedEgress.ipv6.range].some(touches)
-}
-
-function readService({ config: { origins }, complain }: Reading, name: string): readonly Cidr[] {
-  const services = origins.filter(({ kind }) => kind === 'saas')
-  const found = services.find((service) => service.name === name)
-  if (found !== undefined) return found.allow
-  const names = services.map((service) => service.name)
-  complain(
-    'then.let_in_by',
-    'prove.unknown_service',
-    `the configuration has no service with an allowlist called \`${name}\``,
-    {
-      hint: didYouMean(name, names, 'there are'),
-    },
-  )
-  return []
-}
-
-function readRuleId({ snapshot: { ruleset }, complain }: Reading, wanted: string): string | undefined {
-  const { rules, skipped } = ruleset
-  const rule = rules.find(({ id, name }) => name === wanted || id === wanted.toLowerCase())
-  if (rule === undefined) {
-    const names = rules.map(({ name }) => name)
-    const hint = didYouMean(wanted, names, 'there are')
-    complain('then.rule', 'prove.unknown_rule', `the configuration has no rule \`${wanted}\``, { hint })
-    return undefined
-  }
-  const skip = skipped.find((one) => one.rule === rule)
-  if (skip !== undefined) {
-    complain('then.rule', 'prove.contradiction', `the rule \`${wanted}\` never decides anything: ${skip.reason}`)
-  }
-  return rule.id
-}
-
-function checkCodes({ complain }: Reading, key: 'colo' | 'country', codes: readonly string[]): void {
-  const known = key === 'colo' ? [...COLOS.keys()] : undefined
-  for (const code of codes) {
-    if (known === undefined || known.includes(code)) continue
-    complain(`then.${key}`, 'prove.unknown_colo', `unknown data center \`${code}\``, {
-      hint: didYouMean(code, known) ?? 'run `egresslab colo list --all` to list them',
-    })
-  }
-}
-
-function readColosDown({ invariant: { despite }, snapshot: { account }, complain }: Reading): Statement['colosDown'] {
-  const { colos_down: wanted = 0 } = despite ?? {}
-  const own = [...new Set(account.dedicatedIps.map(({ colo }) => colo))].filter((code) => !account.colosDown.has(code))
-  if (typeof wanted === 'number') {
-    if (wanted <= own.length) return wanted
-    const message = `${counted(wanted, 'data center')} cannot be down: only ${own.length} with dedicated IPs are up`
-    complain('despite.colos_down', 'prove.impossible_despite', message)
-    return own.length
-  }
-  const codes = wanted.map((code) => code.toUpperCase())
-  for (const code of codes) {
-    if (own.includes(code)) continue
-    const message = COLOS.has(code)
-      ? `the data center \`${code}\` has no dedicated IP that is up, so its outage changes no address`
-      : `unknown data center \`${code}\``
-    complain('despite.colos_down', 'prove.impossible_despite', message, { hint: didYouMean(code, own, 'there are') })
-  }
-  return codes
-}
 
 export interface ProveSettings {
   /** per question */
   readonly timeoutMs: number
   readonly signal?: AbortSignal
+  readonly onProgress?: (answered: number, questions: number) => void
 }
 
 /** Whether some invariant asks for host selectors to be on or off. */
@@ -212,10 +61,28 @@ async function proveStatement(proof: Proof, statement: Statement, options: Prove
   if (found.kind === 'found') {
     const [decision] = found.witness.decisions
     const unmet = decision === undefined ? [] : unmetBy(demand, decision)
-    return answer({ answer: 'refuted', reason: `not as \`${unmet.join('`, `')}\` demands`, witness: found.witness })
+    const reason = `not as \`${unmet.join('`, `')}\` demands`
+    return { ...answer({ answer: 'refuted', reason, witness: found.witness }), ...expectedBy(invariant, found.witness) }
   }
   await refuseVacuous(proof, statement, { ...common, where: [when, selectors] })
   return answer({ answer: 'proven', reason: 'no connection breaks it', witness: null })
+}
+
+/** What a policy test would have to expect of the connection; nothing where `then` names several ways to be right that
+ *  a test has no words for, or shared egress alone is wrong. */
+function expectedBy({ then }: ConfiguredInvariant, { flow }: Witness): Pick<Answer, 'expected'> {
+  const { outcome, rule, egress_in: egressIn, colo, country, let_in_by: service, never_shared: neverShared } = then
+  const isOther = service !== undefined && service !== flow.host
+  if (isOther || neverShared === true || [outcome, colo, country].some(Array.isArray)) return {}
+  const expected: Expectation = {
+    ...(outcome === undefined ? {} : { outcome: outcome as DecisionOutcome }),
+    ...(rule === undefined ? {} : { rule }),
+    ...(egressIn === undefined ? {} : { egress_in: egressIn }),
+    ...(typeof colo === 'string' ? { logical_colo: colo } : {}),
+    ...(typeof country === 'string' ? { geolocation: { country } } : {}),
+    ...(service === undefined ? {} : { let_in: true }),
+  }
+  return { expected }
 }
 
 /** The condition on a connection as it is, also while host selectors are off. */
@@ -255,40 +122,55 @@ export async function* proveInvariants(
   settings: ProveSettings,
 ): AsyncGenerator<InvariantAnswer> {
   const asked = readInvariantFiles(files).map((one) => ({ ...one, statements: statementsOf(one) }))
+  const questions = asked.flatMap(({ statements }) => statements).length
+  let answered = 0
+  settings.onProgress?.(answered, questions)
+  const vacuous: InputError[] = []
   for (const { subject, statements } of asked) {
-    const proof = await Proof.open({
-      policies: [subject.snapshot],
-      world: subject.world,
-      conditions: statements.flatMap(({ condition }) => condition ?? []),
-      anySelector: needsAnySelector(statements),
-    })
-    const vacuous: InputError[] = []
+    const open = proofsFor(subject, statements)
     try {
       for (const statement of statements) {
         if (settings.signal?.aborted === true) return
         try {
-          yield { ...(await proveStatement(proof, statement, settings)), config: subject.file }
+          yield { ...(await proveStatement(await open(statement), statement, settings)), config: subject.file }
         } catch (thrown) {
-          if (!(thrown instanceof InputError)) throw thrown
+          if (!(thrown instanceof InputError) || thrown.issues.some(({ code }) => code !== 'prove.vacuous'))
+            throw thrown
           vacuous.push(thrown)
         }
+        settings.onProgress?.(++answered, questions)
       }
     } finally {
-      proof.close()
+      await open.close()
     }
-    if (vacuous.length > 0) throw new InputError(vacuous.flatMap(({ issues }) => issues))
   }
+  if (vacuous.length > 0) throw new InputError(vacuous.flatMap(({ issues }) => issues))
+}
+
+/** Statements about the same rules share a proof. */
+function proofsFor({ snapshot, world }: Subject, statements: readonly Statement[]) {
+  const anySelector = needsAnySelector(statements)
+  const rules = new Map(statements.map((one) => [one, rulesUnder(snapshot, one.condition, anySelector)] as const))
+  const keyOf = (statement: Statement) => [...(rules.get(statement) ?? ['all'])].join()
+  const groups = Map.groupBy(statements, keyOf)
+  const proofs = new Map<string, Promise<Proof>>()
+  const open = (statement: Statement): Promise<Proof> => {
+    const key = keyOf(statement)
+    const conditions = (groups.get(key) ?? []).flatMap(({ condition }) => condition ?? [])
+    const input = { policies: [snapshot], world, conditions, anySelector, only: rules.get(statement) }
+    const proof = proofs.get(key) ?? Proof.open(input)
+    proofs.set(key, proof)
+    return proof
+  }
+  return Object.assign(open, {
+    close: async () => {
+      for (const proof of proofs.values()) (await proof).close()
+    },
+  })
 }
 
 function statementsOf({ subject, invariants }: Invariants) {
-  return readStatements(invariants, subject.config, subject.snapshot)
-}
-
-/** A demand with names resolved. */
-export interface Demand extends Omit<InvariantDemand, 'egress_in' | 'let_in_by' | 'rule'> {
-  readonly networks: readonly (readonly Cidr[])[]
-  /** id; null: no rule; undefined: any */
-  readonly ruleId?: string | null
+  return readStatements(invariants, subject)
 }
 
 /** Everything that is, or may be, of a decision. */
@@ -358,7 +240,7 @@ function verdictsOn(demand: Demand, facts: Facts): readonly (readonly [string, D
     ['colo', oneOf(colo, facts.colos)],
     ['country', oneOf(country, facts.countries)],
     ['never_shared', neverShared === true && isShared ? 'fails' : 'holds'],
-    ...networks.map((some) => ['egress_in', all(facts.addresses, (address) => inside(address, some))] as const),
+    ...networks.map(([key, some]) => [key, all(facts.addresses, (address) => inside(address, some))] as const),
   ]
 }
 

@@ -23,6 +23,8 @@ interface Kind {
   readonly has: Term
   readonly put: (values: Values) => void
   readonly text: string
+  /** of an attribute: what stands before its value and an equals sign */
+  readonly key?: string
 }
 
 const GROUP_FIELDS = ['identity.groups.name', 'identity.groups.id', 'identity.groups.email'] as const
@@ -253,32 +255,43 @@ function attributeKinds(
     } else return undefined
   }
   collector.addScan('has =', HAS_KEY)
+  collector.addScan('has two =', HAS_TWO)
   const { equal, folded, scans } = collector
   const classes = textClasses({ equal, folded, scans, preferred: ['other=value'] })
   const texts = classes?.texts.filter((text) => text.includes('=') && !classes.doubtful.has(text))
-  return texts?.map((text, at) => {
-    const value: Value = field === OIDC ? [text] : new Map([[keyOf(text), [attributeOf(text)]]])
-    return { has: script.boolean(`${field.slice(9)}_${at}`), text, put: (into) => putField(into, field, value) }
+  const kinds = texts?.flatMap((text) => {
+    const [first, last] = [text.indexOf('='), text.lastIndexOf('=')]
+    // `a=b=c` is what the key `a` has, or what the key `a=b` has
+    return (first === last ? [first] : [first, last]).map((end) => ({ text, key: text.slice(0, end) }))
+  })
+  return kinds?.map(({ text, key }, at): Kind => {
+    const value: Value = field === OIDC ? [text] : new Map([[key, [text.slice(key.length + 1)]]])
+    return { has: script.boolean(`${field.slice(9)}_${at}`), text, key, put: (into) => putField(into, field, value) }
   })
 }
 
 const EQUALS = 0x3d
 const ANY_TEXT: BackwardScan = { start: 0, step: () => 0, accepts: () => true, columns: new Array(256).fill(0) }
-const HAS_KEY: BackwardScan = {
-  start: 0,
-  step: (state, byte) => (state === 1 || byte === EQUALS ? 1 : 0),
-  accepts: (state) => state === 1,
-  columns: Array.from({ length: 256 }, (_, byte) => (byte === EQUALS ? 1 : 0)),
-}
+const HAS_KEY = hasEquals(1)
+const HAS_TWO = hasEquals(2)
 
-const keyOf = (text: string) => text.slice(0, text.indexOf('='))
-const attributeOf = (text: string) => text.slice(text.indexOf('=') + 1)
+function hasEquals(least: number): BackwardScan {
+  return {
+    start: 0,
+    step: (state, byte) => Math.min(least, byte === EQUALS ? state + 1 : state),
+    accepts: (state) => state === least,
+    columns: Array.from({ length: 256 }, (_, byte) => (byte === EQUALS ? 1 : 0)),
+  }
+}
 
 /** Keys in byte order, as the language has them. */
 function attributesIn(model: Model, kinds: readonly Kind[]): ReadonlyMap<string, readonly string[]> {
-  const texts = kinds.filter(({ has }) => model.holds(has)).map(({ text }) => text)
-  const byKey = Map.groupBy(texts, keyOf)
-  return new Map([...byKey].map(([key, all]) => [textOf(key), all.map((text) => textOf(attributeOf(text)))] as const))
+  const byKey = Map.groupBy(
+    kinds.filter(({ has }) => model.holds(has)),
+    ({ key = '' }) => key,
+  )
+  const valuesOf = (key: string, own: readonly Kind[]) => own.map(({ text }) => textOf(text.slice(key.length + 1)))
+  return new Map([...byKey].map(([key, own]) => [textOf(key), valuesOf(key, own)] as const))
 }
 
 const POSTURE_FIELDS = ['device_posture.checks.passed', 'device_posture.checks.failed'] as const

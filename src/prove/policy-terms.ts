@@ -12,7 +12,6 @@ import { hostSelectorsOf, RuleParser } from '../policy/rule-expressions.ts'
 import type { Snapshot } from '../policy/ruleset.ts'
 import type { Connection, Landmarks } from './connection.ts'
 import { and, type ClassVariable, FALSE, not, or, type Script, type Term, TRUE, within } from './terms.ts'
-import type { ProofVocabulary } from './vocabulary.ts'
 
 /** One way a connection can end. */
 export interface End {
@@ -34,6 +33,8 @@ export interface ProvenRule {
   readonly expressions: readonly Expression[]
   /** it matches only while host selectors are on ([F2]) */
   readonly usesHost: boolean
+  /** canonical names of the lists it uses */
+  readonly lists: ReadonlySet<string>
 }
 
 /** A policy before it is put into terms. */
@@ -43,10 +44,14 @@ export interface PolicyText {
   readonly lists: KnownLists
 }
 
-/** Reads the rules of a snapshot; `anySelector`: with those that only match while host selectors are on. */
-export function readPolicy(snapshot: Snapshot, vocabulary: ProofVocabulary, anySelector = false): PolicyText {
+/** Reads the rules of a snapshot; `anySelector`: with those that only match while host selectors are on. `parser`: of
+ *  the account's mode. */
+export function readPolicy(
+  snapshot: Snapshot,
+  anySelector = false,
+  parser = new RuleParser(snapshot.account.settings.expressions),
+): PolicyText {
   const { account, ruleset } = snapshot
-  const parser = new RuleParser(account.settings.expressions)
   const lists = createLists(account.lists)
   const off = anySelector ? ruleset.skipped.filter(({ why }) => why === 'host-selectors-off') : []
   const candidates = [...ruleset.active, ...off].map(({ rule }) => rule)
@@ -54,8 +59,7 @@ export function readPolicy(snapshot: Snapshot, vocabulary: ProofVocabulary, anyS
   const rules = candidates.map((rule): ProvenRule => {
     const parsed = parser.parse(rule)
     const expressions = parsed.expressions.map(({ expression }) => expression)
-    for (const expression of expressions) vocabulary.add(expression, lists)
-    return { rule, expressions, usesHost: hostSelectorsOf(parsed).length > 0 }
+    return { rule, expressions, usesHost: hostSelectorsOf(parsed).length > 0, lists: parsed.lists }
   })
   return { snapshot, rules, lists }
 }

@@ -1,14 +1,27 @@
 // Questions about every connection at once: finds a connection that meets conditions, or shows that there is none.
 // Every connection found is decided by decide() itself before it is believed; a disagreement is a bug and is thrown.
 
+import { setImmediate } from 'node:timers/promises'
+import { counted } from '../errors/counted.ts'
 import type { Expression } from '../expression/index.ts'
 import { decide } from '../policy/decide.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Flow } from '../policy/flow.ts'
+import type { RuleId } from '../policy/ids.ts'
 import type { Place } from '../policy/place.ts'
+import { RuleParser } from '../policy/rule-expressions.ts'
 import { compileRuleset, createSnapshot, type Snapshot } from '../policy/ruleset.ts'
 import { Connection } from './connection.ts'
-import { type BalanceChoices, landmarksOf, Outages, type PolicyTerms, policyTerms, readPolicy } from './policy-terms.ts'
+import { cutToDifferences } from './cut.ts'
+import {
+  type BalanceChoices,
+  landmarksOf,
+  Outages,
+  type PolicyTerms,
+  type PolicyText,
+  policyTerms,
+  readPolicy,
+} from './policy-terms.ts'
 import { type Model, type Solver, type SolverAnswer, startSolver } from './solver.ts'
 import type { World } from './subject.ts'
 import { and, atMost, type ClassVariable, FALSE, not, or, Script, type Term, TRUE, within } from './terms.ts'
@@ -22,6 +35,9 @@ export interface ProofInput {
   readonly conditions: readonly Expression[]
   /** host selectors may be on or off, whatever the account says */
   readonly anySelector?: boolean
+  /** ids of the rules that can match a connection in question, or `differences`: only connections are in question that
+   *  the first two policies decide differently; other rules are left out */
+  readonly only?: ReadonlySet<RuleId> | 'differences' | undefined
 }
 
 /** A connection, decided by every policy. */
@@ -51,7 +67,8 @@ export interface ProofSearch {
 export type Found =
   | { readonly kind: 'none' }
   | { readonly kind: 'found'; readonly witness: Witness }
-  | { readonly kind: 'unknown'; readonly why: string }
+  /** `isTooMuch`: the solver's time or memory did not do */
+  | { readonly kind: 'unknown'; readonly why: string; readonly isTooMuch?: boolean }
 
 /** decide() and the encoding say different things: a bug of this room. */
 export class ProofDisagreement extends Error {
@@ -75,11 +92,14 @@ export class Proof {
   }
 
   /** The same for a solver that runs, or that is never asked. */
-  constructor({ policies, world, conditions, anySelector = false }: ProofInput, solver: Solver) {
-    const vocabulary = new ProofVocabulary()
-    const texts = policies.map((snapshot) => readPolicy(snapshot, vocabulary, anySelector))
+  constructor({ policies, world, conditions, anySelector = false, only }: ProofInput, solver: Solver) {
+    const texts = cut(readPolicies(policies, anySelector), only)
     const [first] = texts
     if (first === undefined) throw new RangeError('a proof needs a policy')
+    const vocabulary = new ProofVocabulary()
+    for (const { rules, lists } of texts) {
+      for (const { expressions } of rules) for (const expression of expressions) vocabulary.add(expression, lists)
+    }
     for (const condition of conditions) vocabulary.add(condition, first.lists)
     const script = new Script()
     const landmarks = texts.map(landmarksOf)
@@ -105,11 +125,6 @@ export class Proof {
     const [first] = this.policies
     if (this.#hostSelector === TRUE || first === undefined) return TRUE
     return first.text.snapshot.account.settings.hostSelector ? this.#hostSelector : not(this.#hostSelector)
-  }
-
-  /** Terms and variables told to the solver so far. */
-  get size(): number {
-    return this.script.size
   }
 
   /** The condition as a term, with the lists of the first policy. */
@@ -158,17 +173,27 @@ export class Proof {
 
   /** A connection that meets all terms; with as few data centers down and as ordinary a person as can be. */
   async find(search: ProofSearch): Promise<Found> {
+    // questions asked in place leave no moment to signals, timers and terminals
+    await setImmediate()
     const deadline = performance.now() + search.timeoutMs
     const stop = () => this.#solver.interrupt()
     search.signal?.addEventListener('abort', stop)
     try {
-      return await this.#search(search, () => deadline - performance.now())
+      const found = await this.#search(search, () => deadline - performance.now())
+      return found.kind === 'unknown' && found.isTooMuch === true ? { ...found, why: this.#withSize(found.why) } : found
     } finally {
       search.signal?.removeEventListener('abort', stop)
     }
   }
 
+  #withSize(why: string): string {
+    const rules = Math.max(...this.policies.map(({ text }) => text.rules.length))
+    const size = `${counted(rules, 'rule')} in ${counted(this.script.size, 'term')}`
+    return `${why} (${size}): more time or a question about fewer rules may help`
+  }
+
   async #search(search: ProofSearch, msLeft: () => number): Promise<Found> {
+    if (and(search.where) === FALSE) return { kind: 'none' }
     const blocked: Term[] = []
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       if (search.signal?.aborted === true) return { kind: 'unknown', why: 'it was interrupted' }
@@ -199,7 +224,7 @@ export class Proof {
     if (most > 0) {
       whole = await ask([...anybody, withColos(most)])
       if (whole.kind === 'impossible') return { kind: 'none' }
-      if (whole.kind === 'unknown') return whole
+      if (whole.kind === 'unknown') return { ...whole, isTooMuch: true }
     }
     for (let down = 0; down <= most; down++) {
       for (const who of preferred) {
@@ -209,7 +234,7 @@ export class Proof {
           if (search.wantsOrdinary === false) return answer.model
           return this.#ordinary(answer.model, [...where, ...conditions], msLeft)
         }
-        if (answer.kind === 'unknown') return whole?.kind === 'possible' ? whole.model : answer
+        if (answer.kind === 'unknown') return whole?.kind === 'possible' ? whole.model : { ...answer, isTooMuch: true }
       }
     }
     return whole?.kind === 'possible' ? whole.model : { kind: 'none' }
@@ -295,6 +320,24 @@ export class Proof {
     const chosen = [...this.#choices.values()].map(({ variable }) => isAt(variable, model))
     return not(and([...chosen, this.connection.people.sameIn(model)]))
   }
+}
+
+/** Rules written alike in several policies are read once. */
+function readPolicies(policies: readonly Snapshot[], anySelector: boolean): readonly PolicyText[] {
+  const parsers = new Map<string, RuleParser>()
+  return policies.map((snapshot) => {
+    const { expressions } = snapshot.account.settings
+    const parser = parsers.get(expressions) ?? new RuleParser(expressions)
+    parsers.set(expressions, parser)
+    return readPolicy(snapshot, anySelector, parser)
+  })
+}
+
+function cut(texts: readonly PolicyText[], only: ProofInput['only']): readonly PolicyText[] {
+  const [first, second] = texts
+  if (only === undefined || first === undefined) return texts
+  if (only === 'differences') return second === undefined ? texts : cutToDifferences(first, second)
+  return texts.map((text) => ({ ...text, rules: text.rules.filter(({ rule }) => only.has(rule.id)) }))
 }
 
 function isAt(variable: ClassVariable, model: Model): Term {

@@ -1,6 +1,6 @@
 // What the rules of one policy are good for, over every connection: rules that decide nothing, also because of several
-// earlier ones together; rules that matter only while a data center is down; connections that no rule decides; people
-// whose IPv4 and IPv6 leave from different countries.
+// earlier ones together; rules that matter only while a data center is down; rules that overlap and differ; connections
+// that no rule decides; people whose IPv4 and IPv6 leave from different countries.
 
 import { placeRuleIssue } from '../config/read-rules.ts'
 import type { Issue } from '../errors/issue.ts'
@@ -19,6 +19,8 @@ export type ReachFinding =
   /** without it every connection leaves as before */
   | { readonly kind: 'changes-nothing'; readonly rule: Rule }
   | { readonly kind: 'only-in-outages'; readonly rule: Rule; readonly witness: Witness }
+  /** earlier rules decide connections that it matches too, and send them elsewhere; at most {@link MOST_OVERLAPS} */
+  | { readonly kind: 'overlap'; readonly rule: Rule; readonly by: readonly Rule[]; readonly witness: Witness }
   | { readonly kind: 'gap'; readonly witness: Witness }
   | {
       readonly kind: 'two-countries'
@@ -47,7 +49,7 @@ export function findingJson(finding: ReachFinding): unknown {
   const named = ({ id, name, precedence }: Rule) => ({ id, name, precedence })
   const rule = 'rule' in finding && finding.rule !== null ? named(finding.rule) : null
   const witness = 'witness' in finding ? { witness: witnessJson(finding.witness) } : {}
-  const by = finding.kind === 'never-reached' ? { by: finding.by.map(named) } : {}
+  const by = 'by' in finding ? { by: finding.by.map(named) } : {}
   const countries = finding.kind === 'two-countries' ? { ipv4: finding.ipv4, ipv6: finding.ipv6 } : {}
   const reason = finding.kind === 'undecided' ? { reason: finding.reason } : {}
   return { kind: finding.kind, rule, ...by, ...countries, ...reason, ...witness }
@@ -118,6 +120,7 @@ async function* findingsOf(proof: Proof, settings: ProveSettings): AsyncGenerato
   const changes = changesWithout(policy, proof.script)
   for (const [at, { rule }] of policy.text.rules.entries()) {
     if (settings.signal?.aborted === true) return
+    settings.onProgress?.(at, policy.text.rules.length)
     yield* findingsOnRule(proof, policy, at, rule, changes[at] ?? FALSE, settings)
   }
   const gap = await ask(proof, null, [policy.noRule], 0, settings)
@@ -144,6 +147,7 @@ async function* findingsOnRule(
     return
   }
   yield* countries(proof, policy, rule, fires, settings)
+  yield* overlap(proof, policy, at, rule, settings)
   const always = await ask(proof, rule, [fires, changed], 0, settings)
   if (always.kind === 'unknown') yield { kind: 'undecided', rule, reason: always.why }
   if (always.kind !== 'none') return
@@ -154,6 +158,48 @@ async function* findingsOnRule(
     yield { kind: 'undecided', rule, reason: `not told exactly: ${approximations.map(({ what }) => what).join('; ')}` }
   } else if (sometimes.kind === 'found') yield { kind: 'only-in-outages', rule, witness: sometimes.witness }
   if (sometimes.kind === 'unknown') yield { kind: 'undecided', rule, reason: sometimes.why }
+}
+
+const MOST_OVERLAPS = 8
+
+/** Connections that the rule matches, that an earlier one decides, and that would leave otherwise by this one. */
+async function* overlap(
+  proof: Proof,
+  { ends, fires, matches, text: { rules } }: PolicyTerms,
+  at: number,
+  rule: Rule,
+  settings: ProveSettings,
+): AsyncGenerator<ReachFinding> {
+  const own = Map.groupBy(
+    ends.filter((end) => end.rule?.id === rule.id),
+    effectOf,
+  )
+  const elsewhere = [...own].map(([effect, mine]) => {
+    const leaves = ends.filter((end) => effectOf(end) === effect).map(({ when }) => when)
+    return and([or(mine.map(({ open }) => open)), not(proof.script.name(or(leaves)))])
+  })
+  const earlier = rules.slice(0, at).map((one, number) => ({ rule: one.rule, fires: fires[number] ?? FALSE }))
+  const by = new Set<Rule>()
+  let first: Witness | undefined
+  while (by.size < MOST_OVERLAPS) {
+    const left = earlier.filter((one) => !by.has(one.rule)).map((one) => one.fires)
+    const found = await proof.find({
+      where: [matches[at] ?? FALSE, or(elsewhere), or(left)],
+      colosDown: 0,
+      people: 'anybody',
+      wantsOrdinary: first === undefined,
+      isFound: ({ decisions: [decision] }) => decision?.rule !== null && decision?.rule.id !== rule.id,
+      ...settings,
+    })
+    if (found.kind === 'unknown') yield { kind: 'undecided', rule, reason: found.why }
+    if (found.kind !== 'found') break
+    const decided = earlier.find((one) => one.rule.id === found.witness.decisions[0]?.rule?.id)
+    first ??= found.witness
+    if (decided === undefined || by.has(decided.rule)) break
+    by.add(decided.rule)
+  }
+  const sorted = [...by].sort((a, b) => a.precedence - b.precedence)
+  if (first !== undefined) yield { kind: 'overlap', rule, by: sorted, witness: first }
 }
 
 /** A connection of the term that this rule (null: none) really decides. */

@@ -267,6 +267,8 @@ export interface LabRecord {
   readonly requests?: number | undefined
   /** the last 100 of them, where there were several */
   readonly exchanges?: readonly HttpExchange[] | undefined
+  /** the member of the fleet that it entered at, and whether that was cut off from the fleet; absent: there is no fleet */
+  readonly fleet?: { readonly member: string; readonly cutOff: boolean } | undefined
   /** the trace of the request that opened it, as its client named it (W3C Trace Context) */
   readonly traceparent?: string | undefined
 }

@@ -5,12 +5,14 @@ import type { LabState, ListDocument, PrivateRouteDocument, Stored } from '../co
 import { ChangeError } from '../errors/change-error.ts'
 import { parseCidr } from '../net/cidr.ts'
 import type { Account, AccountSettings, NamedList, PrivateRoute } from '../policy/account.ts'
+import type { ColoCode } from '../policy/ids.ts'
 import { COLOS } from '../policy/place.ts'
 import type { Rule } from '../policy/rule.ts'
 import { compileRuleset, type Ruleset } from '../policy/ruleset.ts'
 
-/** The account of a state whose invariants hold. Throws ChangeError `change.invalid` for an unknown colo. */
-export function buildAccount(config: LabConfig, state: LabState): Account {
+/** The account of a state whose invariants hold. `lost`: data centers that cannot be reached, whatever the state says. Throws
+ *  ChangeError `change.invalid` for an unknown colo. */
+export function buildAccount(config: LabConfig, state: LabState, lost: ReadonlySet<ColoCode> = NONE): Account {
   const down = live(state.colo).filter((colo) => colo.down)
   for (const { id } of down) {
     if (!COLOS.has(id)) throw new ChangeError('change.invalid', `there is no data center \`${id}\``)
@@ -20,7 +22,7 @@ export function buildAccount(config: LabConfig, state: LabState): Account {
     id: config.account.id,
     name: config.account.name,
     colos: COLOS,
-    colosDown: new Set(down.map(({ id }) => id)),
+    colosDown: new Set([...down.map(({ id }) => id), ...lost]),
     dedicatedIps: config.dedicatedIps,
     sharedEgress: config.sharedEgress,
     virtualNetworks: live(state.virtualNetwork),
@@ -31,6 +33,8 @@ export function buildAccount(config: LabConfig, state: LabState): Account {
     settings: Object.freeze({ ...config.settings, ...(settings as Partial<AccountSettings>) }),
   })
 }
+
+const NONE: ReadonlySet<ColoCode> = new Set()
 
 function live<T>(documents: ReadonlyMap<string, Omit<Stored, 'value'> & { readonly value: T }>): T[] {
   return [...documents.values()].filter(({ deletedAt }) => deletedAt === null).map(({ value }) => value)

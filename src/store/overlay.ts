@@ -44,6 +44,15 @@ export function overlay(seeds: Seeds, rows: readonly JournalRow[], now: number, 
   return { state: Object.freeze(state), changes }
 }
 
+/** What a state begins with that others are to share: the documents of the file, and these changes over them. `now`: epoch ms. */
+export function firstRows(config: LabConfig, rows: readonly JournalRow[], now: number): readonly JournalRow[] {
+  const fileOnly = new Set<Kind>(config.policySource === 'file' ? ['rule'] : [])
+  const { state } = overlay(seedsOf(config), rows, now, fileOnly)
+  return KINDS.flatMap((kind) =>
+    [...(state[kind] as ReadonlyMap<string, Stored>).values()].map((it) => toRow(kind, it)),
+  )
+}
+
 function merge<K extends Kind>(kind: K, seeds: Seeds[K], rows: readonly JournalRow[], now: number) {
   const documents = new Map<string, Stored<K>>()
   const changes: RowChange[] = []

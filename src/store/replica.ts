@@ -69,8 +69,9 @@ function compile(config: LabConfig, state: LabState, revision: number, before?: 
   return Object.freeze({ ...createSnapshot(revision, account, compileRules(state, account, before)), state })
 }
 
-/** Unchanged kinds keep the identical map, by which compiling recognises what it can reuse. */
-function stateAfter(before: LabState | undefined, { changes }: StateVersion): LabState {
+/** The state a version makes of the one before; a whole one needs none. Unchanged kinds keep the identical map, by which compiling
+ *  recognises what it can reuse. */
+export function stateAfter(before: LabState | undefined, { changes }: Pick<StateVersion, 'changes'>): LabState {
   const maps = new Map<Kind, Map<string, Stored>>()
   const mapOf = (kind: Kind) => {
     const copy = maps.get(kind) ?? new Map(before === undefined ? [] : documentsOf(before, kind))

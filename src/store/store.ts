@@ -16,13 +16,14 @@ import {
 import { ChangeError } from '../errors/change-error.ts'
 import type { Issue } from '../errors/issue.ts'
 import { canonicalEmail } from '../policy/canonical-email.ts'
-import type { NetworkId } from '../policy/ids.ts'
+import type { ColoCode, NetworkId } from '../policy/ids.ts'
 import { COLOS } from '../policy/place.ts'
 import { createSnapshot } from '../policy/ruleset.ts'
 import { buildAccount, compileRules } from './compile-snapshot.ts'
 import { checkState, createDraft, type WorkingDraft } from './draft.ts'
 import { type Journal, type JournalRow, memoryJournal, type RowChange } from './journal.ts'
 import { fingerprint, overlay, overridesOf, type Seeds, seedsOf, toRow } from './overlay.ts'
+import { type StateVersion, stateAfter } from './replica.ts'
 import { listenerFailed, movedOn, rulesSetAside } from './state-problems.ts'
 
 export interface StoreOptions {
@@ -32,6 +33,8 @@ export interface StoreOptions {
   readonly machineTime?: () => number
   /** receives notices at start and reload: documents changed at run time of which the file has a new version … */
   readonly onNotice: (notice: Issue) => void
+  /** Revisions are counted by a fleet: the state begins at the journal's, and {@link Store.take} alone makes another. */
+  readonly follows?: boolean
 }
 
 /** What changed in one revision. */
@@ -40,6 +43,17 @@ export interface StateChange {
   /** lab time, epoch ms */
   readonly at: number
   readonly touched: readonly Touched[]
+  /** the member of the fleet where it was asked for; absent: here */
+  readonly member?: string
+}
+
+/** A copy of the state to try a change on. Nobody else sees it. */
+export interface StoreBranch {
+  /** of the store that it was made from, then */
+  readonly revision: number
+  readonly store: Store
+  /** what was changed in it so far, to be done in this order */
+  changes(): readonly RowChange[]
 }
 
 export interface Store {
@@ -65,6 +79,11 @@ export interface Store {
   setClockOffset(offsetMs: number): void
   /** The documents that were changed at run time and differ from the file. */
   overrides(): readonly Override[]
+  branch(): StoreBranch
+  /** Makes a revision the current state that was checked elsewhere. Throws ChangeError where it cannot be; then nothing has changed. */
+  take(version: Pick<StateVersion, 'revision' | 'changes'>, member?: string): void
+  /** Data centers that cannot be reached from here are down, whatever the state says; no revision of its own. */
+  setLost(colos: ReadonlySet<ColoCode>): void
   /** Restores the file's version of one document, or of all. Throws ChangeError `change.not_found`. */
   revert(which: 'all' | { readonly kind: Kind; readonly id: string }): void
   /** whether rules are read-only because they come from the file */
@@ -89,21 +108,29 @@ class LabStore implements Store {
   #config: LabConfig
   #seeds: Seeds
   #setAside: readonly JournalRow[] = []
+  readonly #follows: boolean
+  #lost: ReadonlySet<ColoCode> = new Set()
   #snapshot: LabSnapshot
 
-  constructor(config: LabConfig, options: StoreOptions) {
+  /** `from`: the state itself, where it needs no reading */
+  constructor(config: LabConfig, options: StoreOptions, from?: LabSnapshot) {
     this.#journal = options.journal ?? memoryJournal()
+    this.#follows = options.follows === true
     this.#machineTime = options.machineTime ?? Date.now
     this.#onNotice = options.onNotice
     this.#config = config
     this.#seeds = seedsOf(config)
     this.rulesFromFile = config.policySource === 'file'
+    if (from !== undefined) {
+      this.#snapshot = from
+      return
+    }
     const rows = this.#journal.load()
     this.#setAside = this.rulesFromFile ? rows.filter(({ kind, source }) => kind === 'rule' && source === 'api') : []
     const merged = overlay(this.#seeds, rows, this.#machineTime() + offsetIn(rows), this.#fileOnly())
     // a start is a revision of its own: the file's addresses and places may have changed in between
-    this.#snapshot = this.#compile(merged.state, this.#journal.revision + 1)
-    this.#journal.commit(merged.changes, this.#snapshot.revision)
+    this.#snapshot = this.#compile(merged.state, this.#journal.revision + (this.#follows ? 0 : 1))
+    this.#commit(merged.changes, this.#snapshot.revision)
     this.#announceOverrides()
   }
 
@@ -136,8 +163,8 @@ class LabStore implements Store {
     const seeds = seedsOf(config)
     const rows = [...rowsOf(this.#snapshot.state), ...this.#setAside]
     const merged = overlay(seeds, rows, this.now(), this.#fileOnly())
-    const snapshot = this.#compile(merged.state, this.#snapshot.revision + 1, config)
-    this.#journal.commit(merged.changes, snapshot.revision)
+    const snapshot = this.#compile(merged.state, this.#snapshot.revision + (this.#follows ? 0 : 1), config)
+    this.#commit(merged.changes, snapshot.revision)
     this.#config = config
     this.#seeds = seeds
     this.#publish(
@@ -201,6 +228,28 @@ class LabStore implements Store {
     this.#apply(edit, { guarded: false })
   }
 
+  branch(): StoreBranch {
+    const changes: RowChange[] = []
+    const journal: Journal = { ...memoryJournal(), commit: (more) => void changes.push(...more) }
+    const options = { journal, machineTime: this.#machineTime, onNotice: this.#onNotice }
+    const store = new LabStore(this.#config, options, this.#snapshot)
+    store.#lost = this.#lost
+    return { revision: this.#snapshot.revision, store, changes: () => changes }
+  }
+
+  take({ revision, changes }: Pick<StateVersion, 'revision' | 'changes'>, member?: string): void {
+    const before = this.#snapshot.state
+    const snapshot = this.#compile(stateAfter(before, { changes }), revision)
+    const touched = changes.map((change) => touchedBy(change, before))
+    this.#publish(snapshot, touched, member)
+  }
+
+  setLost(colos: ReadonlySet<ColoCode>): void {
+    if (colos.size === this.#lost.size && [...colos].every((code) => this.#lost.has(code))) return
+    this.#lost = new Set(colos)
+    this.#publish(this.#compile(this.#snapshot.state, this.#snapshot.revision), [])
+  }
+
   whyNotWritable(): string | undefined {
     return this.#journal.whyNotWritable()
   }
@@ -240,23 +289,33 @@ class LabStore implements Store {
       throw new ChangeError('change.rules_read_only', message)
     }
     const snapshot = this.#compile(state, before.revision + 1)
-    this.#journal.commit(changes, snapshot.revision)
+    this.#commit(changes, snapshot.revision)
     this.#publish(snapshot, touched)
     return answer
+  }
+
+  /** What a fleet has decided is on its own disks; nothing else becomes of its state here. */
+  #commit(changes: readonly RowChange[], revision: number): void {
+    if (!this.#follows) this.#journal.commit(changes, revision)
+    const [first] = changes
+    if (!this.#follows || first === undefined) return
+    const { kind, id } = 'write' in first ? first.write : first.erase
+    throw new ChangeError('change.fleet_file', `\`${kind}/${id}\` is not what the fleet has at revision ${revision}`)
   }
 
   #compile(state: LabState, revision: number, config = this.#config): LabSnapshot {
     const current = this.#snapshot as LabSnapshot | undefined
     const before = config === this.#config ? current : undefined
     checkState(state, config.dedicatedIps, before?.state)
-    const account = buildAccount(config, state)
+    const account = buildAccount(config, state, this.#lost)
     const ruleset = compileRules(state, account, before)
     return Object.freeze({ ...createSnapshot(revision, account, ruleset), state })
   }
 
-  #publish(snapshot: LabSnapshot, touched: readonly Touched[]): void {
+  #publish(snapshot: LabSnapshot, touched: readonly Touched[], member?: string): void {
     this.#snapshot = snapshot
-    const change = Object.freeze({ revision: snapshot.revision, at: this.now(), touched })
+    const from = member === undefined ? {} : { member }
+    const change = Object.freeze({ revision: snapshot.revision, at: this.now(), touched, ...from })
     for (const listener of [...this.#listeners]) {
       try {
         listener(snapshot, change)

@@ -21,11 +21,11 @@ const SKEW_DAYS = 1
 
 const KEY = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 
-/** A self-signed authority that may sign leaves only. `now` is epoch ms. */
-export async function issueAuthority(now: number): Promise<CertifiedKey> {
+/** A self-signed authority that may sign leaves only. `now` is epoch ms; `name` says whose it is. */
+export async function issueAuthority(now: number, name = 'egresslab development CA'): Promise<CertifiedKey> {
   const keys = await newKeys()
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: `CN=egresslab development CA ${new Date(now).toISOString().slice(0, 10)}, O=egresslab`,
+    name: `CN=${name} ${new Date(now).toISOString().slice(0, 10)}, O=egresslab`,
     keys,
     signingAlgorithm: KEY,
     ...validity(now, AUTHORITY_DAYS),
@@ -44,23 +44,29 @@ export function issueLeaf(authority: CertifiedKey, names: readonly string[], now
     type: isIP(name) === 0 ? ('dns' as const) : ('ip' as const),
     value: name,
   }))
-  return issue(authority, { subject: 'egresslab test origins', purpose: 'serverAuth', alternatives, now })
+  return issue(authority, { subject: 'egresslab test origins', purposes: ['serverAuth'], alternatives, now })
 }
 
 /** A client certificate for the user with this email, signed by the authority. `now` is epoch ms. */
 export function issueClientCertificate(authority: CertifiedKey, email: string, now: number): Promise<CertifiedKey> {
   const alternatives = [{ type: 'email' as const, value: email }]
-  return issue(authority, { subject: 'egresslab client', purpose: 'clientAuth', alternatives, now })
+  return issue(authority, { subject: 'egresslab client', purposes: ['clientAuth'], alternatives, now })
+}
+
+/** The certificate of a member of a fleet, which is server and client of the others, for its host name. `now` is epoch ms. */
+export function issueMemberCertificate(authority: CertifiedKey, host: string, now: number): Promise<CertifiedKey> {
+  const alternatives = [{ type: 'dns' as const, value: host }]
+  return issue(authority, { subject: 'egresslab member', purposes: ['serverAuth', 'clientAuth'], alternatives, now })
 }
 
 interface Leaf {
   readonly subject: string
-  readonly purpose: 'serverAuth' | 'clientAuth'
+  readonly purposes: readonly ('serverAuth' | 'clientAuth')[]
   readonly alternatives: { readonly type: 'dns' | 'ip' | 'email'; readonly value: string }[]
   readonly now: number
 }
 
-async function issue(authority: CertifiedKey, { subject, purpose, alternatives, now }: Leaf): Promise<CertifiedKey> {
+async function issue(authority: CertifiedKey, { subject, purposes, alternatives, now }: Leaf): Promise<CertifiedKey> {
   const issuer = new x509.X509Certificate(authority.certificate)
   const keys = await newKeys()
   const certificate = await x509.X509CertificateGenerator.create({
@@ -73,7 +79,7 @@ async function issue(authority: CertifiedKey, { subject, purpose, alternatives, 
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage[purpose]]),
+      new x509.ExtendedKeyUsageExtension(purposes.map((purpose) => x509.ExtendedKeyUsage[purpose])),
       new x509.SubjectAlternativeNameExtension(alternatives),
       await x509.AuthorityKeyIdentifierExtension.create(issuer),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),

@@ -39,13 +39,12 @@ let url: string, account: string, token: string
 const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true, ownProperties: true })
   .addFormat('date-time', TIME)
   .addFormat('uuid', UUID)
-  .addFormat('cidr', true)
-  .addFormat('pac-file', true)
-  .addFormat('rule-action', true)
   .addFormat('ipv4', /^\d+(?:\.\d+){3}$/)
   .addFormat('ipv6', /:/)
   .addFormat('email', /@/)
   .addVocabulary(['components', 'x-events'])
+for (const own of ['cidr', 'logpush-data-set', 'logpush-destination', 'pac-file', 'rule-action'])
+  ajv.addFormat(own, true)
 
 beforeAll(async () => {
   own = await startPrivateLab({ ephemeral: false })
@@ -231,7 +230,7 @@ test('real answers of every route are what it says', async () => {
   await ask(`GET ${CF}/gateway/pacfiles/{id}`, { at: made })
   await ask(`PUT ${CF}/gateway/pacfiles/{id}`, { at: made, body: { name: 'q', contents: pac.contents } })
   expect(await ask('GET /pac/{slug}', { at: made })).toBe(pac.contents)
-  expect(await ask('GET /proxy.pac')).toContain('FindProxyForURL')
+  expect([await ask('GET /proxy.pac'), await ask('GET /ca.pem')].join()).toMatch(/FindProxyForURL.*BEGIN CERTIFICATE/s)
   await ask(`DELETE ${CF}/gateway/pacfiles/{id}`, { at: made })
 
   await keepEverything(ask)
@@ -359,7 +358,6 @@ test('real answers of every route are what it says', async () => {
   await ask('DELETE /lab/v1/users/{email}/virtual-network', bob)
   await ask('GET /lab/v1/origins')
   await ask('GET /lab/v1/listeners')
-  await ask('GET /lab/v1/matrix')
   await ask('GET /lab/v1/geolocations')
 
   const query = queryFor('bank.saas.test', 'A', { id: 0 })
@@ -384,7 +382,8 @@ test('real answers of every route are what it says', async () => {
   expect(await ask('GET /lab/v1/audit')).not.toEqual([])
   await ask('DELETE /lab/v1/tokens/{id}', { at: { id: 'ci' } })
   token = (await ask('POST /lab/v1/token/rotate', { body: {} })).token
-  expect(ROUTES.map(({ method, path }) => `${method} ${path}`).filter((each) => !covered.has(each))).toEqual([])
+  const isLeft = (route: string) => !covered.has(route) && !route.includes('/lab/v1/fleet') // test/fleet has those
+  expect(ROUTES.map(({ method, path }) => `${method} ${path}`).filter(isLeft)).toEqual([])
 })
 
 test('refusals of every route are what it says', async () => {

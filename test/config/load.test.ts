@@ -362,7 +362,7 @@ describe('the published schema', () => {
     const silent = Object.entries(root.properties ?? {}).filter(
       ([name, node]) =>
         node.default === undefined &&
-        !['egresslab', 'dedicated_ips', 'rules_file', 'groups', 'dns', 'telemetry'].includes(name),
+        !['egresslab', 'dedicated_ips', 'rules_file', 'groups', 'dns', 'telemetry', 'fleet'].includes(name),
     )
     expect(silent).toEqual([])
   })

@@ -25,11 +25,11 @@ export interface ProofAgreement {
   /** those a rule decided */
   readonly matched: number
   readonly policies: number
-  readonly disagreements: readonly string[]
+  readonly faults: readonly string[]
 }
 
 const CONNECTIONS_PER_POLICY = 50
-const LIST_ITEMS = ['a', 'ab', 'Example', 'www.example.com', '10.0.0.0/8', '::1', '192.0.2.0-192.0.2.9', 'k=a']
+export const LIST_ITEMS = ['a', 'ab', 'Example', 'www.example.com', '10.0.0.0/8', '::1', '192.0.2.0-192.0.2.9', 'k=a']
 
 /** A solver for proofs that ask nothing. */
 export const NO_SOLVER: Solver = {
@@ -60,12 +60,12 @@ export function compareWithDecide(
       const found = compareOne(proof, evaluator, values)
       if (found.matched) matched++
       if (found.disagreement !== undefined) {
-        return { connections: done, matched, policies, disagreements: [`seed ${seed}: ${found.disagreement}`] }
+        return { connections: done, matched, policies, faults: [`seed ${seed}: ${found.disagreement}`] }
       }
     }
     onProgress(done)
   }
-  return { connections: done, matched, policies, disagreements: [] }
+  return { connections: done, matched, policies, faults: [] }
 }
 
 function compareOne(proof: Proof, evaluator: TermEvaluator, values: Map<string, boolean | number>) {

@@ -1,10 +1,18 @@
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nameOfEgress } from '../../src/policy/decision.ts'
 import type { Rule } from '../../src/policy/rule.ts'
 import { compileRuleset, createSnapshot, type Snapshot } from '../../src/policy/ruleset.ts'
 import { compareSubjects, type PolicyComparison } from '../../src/prove/compare.ts'
+import { type Solver, startSolver } from '../../src/prove/solver.ts'
 import type { World } from '../../src/prove/subject.ts'
 import { account, group, rule, VNETS, via } from '../policy/build.ts'
+
+let solver: Solver
+beforeAll(async () => {
+  // loaded once for all tests
+  solver = await startSolver()
+}, 120_000)
+afterAll(() => solver.close())
 
 const WORLD: World = {
   people: [],
@@ -17,6 +25,8 @@ const WORLD: World = {
 }
 const LISTS = [
   { id: 'banks', name: 'banks', type: 'DOMAIN', items: ['bank.test', 'Other-Bank.test'] },
+  { id: 'empty', name: 'empty', type: 'DOMAIN', items: [] },
+  { id: 'mapped', name: 'mapped', type: 'IP', items: ['::ffff:10.0.0.0/104'] },
   { id: 'offices', name: 'offices', type: 'IP', items: ['192.0.2.0/25', '192.0.2.128-192.0.2.255'] },
 ]
 
@@ -93,6 +103,32 @@ const SAME: readonly (readonly [string, readonly Rule[], readonly Rule[]])[] = [
   ],
 ]
 
+const ALIKE: readonly (readonly [slot: 'traffic' | 'identity', one: string, other: string])[] = [
+  ['traffic', 'net.dst.ip in $mapped', 'net.dst.ip in {::ffff:10.0.0.0/104}'],
+  ['traffic', 'any(net.fqdn.domains[*] in $empty)', 'net.dst.port == 0'],
+  [
+    'traffic',
+    'net.fqdn.host wildcard "*.x.test"',
+    'any(net.fqdn.domains[*] == "x.test") and not net.fqdn.host == "x.test"',
+  ],
+  ['traffic', 'net.fqdn.host strict wildcard "*X.test"', 'net.dst.port == 0'],
+  ['traffic', 'net.fqdn.host matches "(?i)X\\.TEST$"', 'net.fqdn.host matches "x\\.test$"'],
+  ['traffic', 'net.fqdn.host > "b" and net.fqdn.host < "a"', 'net.dst.port == 0'],
+  ['traffic', 'net.dst.geo.country == "GB"', 'net.dst.geo.country == "GB" and net.dst.geo.continent == "EU"'],
+  ['traffic', 'not all(net.fqdn.domains[*] != "x.test")', 'any(net.fqdn.domains[*] == "x.test")'],
+  ['identity', 'not all(identity.groups.name[*] == "x")', 'any(identity.groups.name[*] != "x")'],
+  ['identity', 'identity.email matches "(?i)^BOB$"', 'identity.email matches "^[bB][oO][bB]$"'],
+]
+
+test.each(ALIKE)(
+  'proven equal, %s: %s as %s',
+  async (slot, a, b) => {
+    const inSlot = (text: string) => (text.startsWith('net.') ? { traffic: text } : { [slot]: text })
+    expect(await compare([one(inSlot(a))], [one(inSlot(b))])).toMatchObject({ isSame: true, regions: [] })
+  },
+  120_000,
+)
+
 test.each(SAME)(
   'proven equal: %s',
   async (_, before, after) => {
@@ -118,6 +154,25 @@ const PLANTED: readonly (readonly [string, readonly Rule[], readonly Rule[]])[] 
     [two({ traffic: 'net.dst.port == 443', precedence: 1 }), one({ traffic: 'net.dst.port < 1024', precedence: 2 })],
   ],
   ['another fallback', [one({})], [one({ egress: via(20, 40) })]],
+  [
+    'a key with an equals sign, and a value with one',
+    [one({ identity: 'any(identity.saml_attributes[*] == "a=b=c")' })],
+    [
+      one({
+        identity: 'any(identity.saml_attributes[*] == "a=b=c") and any(identity.saml_attributes["a"][*] == "b=c")',
+      }),
+    ],
+  ],
+  [
+    'addresses of IPv4 and the same mapped to IPv6',
+    [one({ traffic: 'net.dst.ip in {::ffff:10.0.0.0/104}' })],
+    [one({ traffic: 'net.dst.ip in {10.0.0.0/8}' })],
+  ],
+  [
+    'countries that only a pattern speaks of',
+    [one({ traffic: 'net.dst.geo.country matches "^X[^K]"' })],
+    [one({ traffic: 'net.dst.port == 0' })],
+  ],
   [
     'a domain and the name alone',
     [one({ traffic: 'any(net.fqdn.domains[*] == "bank.test")' })],

@@ -27,6 +27,7 @@ export type {
   Person,
   PlaceShape as Place,
   RevisionRow,
+  RuleDifference as Difference,
   RulePreview as Preview,
   RuleProblem as Problem,
   Verification,

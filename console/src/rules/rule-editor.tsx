@@ -3,7 +3,16 @@
 import type { JSX } from 'preact'
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { ApiFailure, ask, wordsOf } from '../api/request.ts'
-import type { Account, EgressSettings, Origin, Preview, Problem, ReplayOutcome, Rule } from '../api/shapes.ts'
+import type {
+  Account,
+  Difference,
+  EgressSettings,
+  Origin,
+  Preview,
+  Problem,
+  ReplayOutcome,
+  Rule,
+} from '../api/shapes.ts'
 import { Drawer } from '../ui/drawer.tsx'
 import { sentence } from '../ui/explanation.tsx'
 import { plural } from '../ui/format.ts'
@@ -42,7 +51,11 @@ export function RuleEditor(props: RuleEditorProps): JSX.Element {
   const [draft, setDraft] = useState<RuleDraft>(rule ?? blank(nextPrecedence))
   const [failure, setFailure] = useState<string>()
   const [busy, setBusy] = useState(false)
-  const preview = usePreview(rule?.id, draft)
+  const body = JSON.stringify({
+    id: rule?.id ?? null,
+    rule: { ...replacementOf(draft), name: draft.name === '' ? 'new rule' : draft.name },
+  })
+  const preview = usePreview(body)
   const problems = preview?.problems ?? []
   const of = (field: string) => problems.filter((problem) => problem.field === field)
   const set = (change: Partial<RuleDraft>) => setDraft({ ...draft, ...change })
@@ -117,6 +130,7 @@ export function RuleEditor(props: RuleEditorProps): JSX.Element {
         </label>
         <OtherProblems problems={problems.filter(({ field }) => field === null)} />
         <Effect preview={preview} />
+        <ProvenEffect body={body} />
         {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
         <div class="row">
           <button
@@ -159,12 +173,8 @@ function blank(precedence: number): RuleDraft {
 }
 
 /** Asked again a moment after the last key. */
-function usePreview(id: string | undefined, draft: RuleDraft): Preview | undefined {
+function usePreview(body: string): Preview | undefined {
   const [preview, setPreview] = useState<Preview>()
-  const body = JSON.stringify({
-    id: id ?? null,
-    rule: { ...replacementOf(draft), name: draft.name === '' ? 'new rule' : draft.name },
-  })
   useEffect(() => {
     const leave = new AbortController()
     const timer = setTimeout(() => {
@@ -295,6 +305,60 @@ function Effect({ preview }: { readonly preview: Preview | undefined }): JSX.Ele
       {replay.changed > MOST_SHOWN && (
         <p class="small muted">and {plural(replay.changed - MOST_SHOWN, 'more', 'more')}</p>
       )}
+    </section>
+  )
+}
+
+/** On request, for every connection there can be: which ones saving would move, proven. */
+function ProvenEffect({ body }: { readonly body: string }): JSX.Element {
+  const [told, setTold] = useState<{ readonly body: string; readonly answer?: Difference; readonly failure?: string }>()
+  const [busy, setBusy] = useState(false)
+  const prove = async () => {
+    setBusy(true)
+    try {
+      const answer = await ask<Difference>('POST', '/lab/v1/rules/difference', { body: JSON.parse(body) })
+      setTold({ body, answer })
+    } catch (thrown) {
+      setTold({ body, failure: wordsOf(thrown) })
+    } finally {
+      setBusy(false)
+    }
+  }
+  const { answer, failure } = told?.body === body ? told : {}
+  return (
+    <>
+      <button type="button" disabled={busy} onClick={() => void prove()}>
+        {busy ? 'Proving…' : 'Prove which connections it moves'}
+      </button>
+      {failure !== undefined && <Notice kind="bad">{sentence(failure)}</Notice>}
+      {answer !== undefined && <Regions answer={answer} />}
+    </>
+  )
+}
+
+function Regions({ answer: { problems, difference } }: { readonly answer: Difference }): JSX.Element {
+  if (difference === null) return <OtherProblems problems={problems.filter(({ severity }) => severity === 'error')} />
+  const { same, reason, regions } = difference
+  if (same === true) return <Notice kind="good">Proven: it moves no connection.</Notice>
+  return (
+    <section class="effect" aria-label="Connections it moves">
+      <h3>{same === false ? 'Proven: it moves exactly these connections' : 'It moves these connections at least'}</h3>
+      <ul>
+        {regions.map(({ before, after, condition, while_down: down, while_up: up }) => (
+          <li key={`${condition} ${before.egress} ${down.join()} ${up.join()}`}>
+            <code>{condition}</code>
+            <code>{before.egress}</code>
+            <span aria-hidden="true">→</span>
+            <code>{after.egress}</code>
+            {down.length > 0 && (
+              <span class="small muted">
+                while {down.join(', ')} {down.length === 1 ? 'is' : 'are'} down
+              </span>
+            )}
+          </li>
+        ))}
+      </ul>
+      {same === null && <p class="small muted">{sentence(`not everything is decided: ${reason}`)}</p>}
     </section>
   )
 }

@@ -2,7 +2,7 @@
 
 import type { MetricFamily, MetricSample } from '../../log/otlp.ts'
 import type { DatagramCounts } from '../../proxy/counters.ts'
-import type { DnsPort, StatusPort } from '../ports.ts'
+import type { DnsPort, FleetPort, StatusPort } from '../ports.ts'
 import type { ApiResponse } from '../response.ts'
 import type { Route, RouteCall } from '../router.ts'
 import { DECISION_BUCKETS } from './session-totals.ts'
@@ -79,8 +79,41 @@ export async function metricFamilies({
     family('egresslab_workers', 'gauge', 'worker threads that are up', [[{}, standing.workers]]),
     family('egresslab_rules', 'gauge', 'egress rules that can match', [[{}, snapshot.ruleset.active.length]]),
     family('egresslab_colos_down', 'gauge', 'data centers that are down', [[{}, snapshot.account.colosDown.size]]),
+    ...fleetFamilies(ports.fleet),
     ...accessFamilies(ports.tokens.list().length, access.counts()),
     family('egresslab_troubles', 'gauge', 'current problems', [[{}, (await status.troubles()).length]]),
+  ]
+}
+
+/** As this member sees them. */
+function fleetFamilies(fleet: FleetPort | undefined): MetricFamily[] {
+  if (fleet === undefined) return []
+  const { members, standing, sessions_sent: sent, carried_for_others: carried } = fleet.status()
+  const perMember = (of: (member: (typeof members)[number]) => number): MetricSample[] =>
+    members.map((member) => [{ member: member.name, colo: member.colo }, of(member)])
+  const following = Number(standing === 'following')
+  return [
+    family('egresslab_fleet_following', 'gauge', '1 while this member follows its fleet', [[{}, following]]),
+    family(
+      'egresslab_fleet_member_up',
+      'gauge',
+      'members of the fleet: 1 if connections leave there',
+      perMember(({ state }) => Number(state === 'up')),
+    ),
+    family(
+      'egresslab_fleet_member_revision',
+      'gauge',
+      'revision each member has in force',
+      perMember(({ revision }) => revision),
+    ),
+    family(
+      'egresslab_fleet_member_sessions',
+      'gauge',
+      'sessions open at each member',
+      perMember(({ sessions }) => sessions),
+    ),
+    family('egresslab_fleet_carried', 'gauge', 'connections carried here for other members', [[{}, carried]]),
+    family('egresslab_fleet_sessions_sent_total', 'counter', 'sessions sent to the stream of the fleet', [[{}, sent]]),
   ]
 }
 

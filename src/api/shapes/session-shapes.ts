@@ -118,6 +118,7 @@ const LAB_RECORD = object(
     dial: Type.Optional(TEXT),
     tcp: Type.Optional(object({ rttMs: Type.Number(), minRttMs: Type.Number(), retransmits: COUNT })),
     exit: Type.Optional(TEXT),
+    fleet: Type.Optional(object({ member: TEXT, cutOff: Type.Boolean() })),
     distance: Type.Optional(object({ km: Type.Number(), addedMs: Type.Number() })),
     durationMs: DURATION_MS,
     requests: Type.Optional(COUNT),
@@ -227,6 +228,9 @@ export const SESSION_EVENTS = {
   change: object({ ...REVISION, at: TIME, touched: Type.Array(TOUCHED) }),
   ended: ENDED,
 }
+
+/** Events of `/lab/v1/fleet/events`. */
+export const FLEET_EVENTS = { hello: object(REVISION), session: SESSION_RECORD, ended: ENDED }
 
 /** Events of `/lab/v1/traffic`. */
 export const TRAFFIC_EVENTS = {

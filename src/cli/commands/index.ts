@@ -11,6 +11,7 @@ import { registerColo } from './colo.ts'
 import { registerEnv } from './env.ts'
 import { registerExplain } from './explain.ts'
 import { registerExpr } from './expr.ts'
+import { registerFleet } from './fleet.ts'
 import { registerFmt } from './fmt.ts'
 import { registerGeofeed } from './geofeed.ts'
 import { registerInit } from './init.ts'
@@ -49,6 +50,7 @@ export const VERBS: readonly RegisterVerb[] = [
   registerVnet,
   registerClock,
   registerSessions,
+  registerFleet,
   registerToken,
   registerAudit,
   registerState,

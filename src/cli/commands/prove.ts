@@ -1,10 +1,22 @@
 // `prove`: answers questions about every connection with a solver: invariants, allowlists, what rules are good for,
 // whether two policies are the same. What is refuted comes with a connection that shows it.
 
+import { existsSync } from 'node:fs'
+import { dirname, relative, resolve } from 'node:path'
+import type { Expectation } from '../../analysis/policy-test.ts'
 import { writeOutput } from '../../config/files.ts'
 import type { Decider } from '../../decider/decider.ts'
+import { counted } from '../../errors/counted.ts'
 import { InputError, inputError } from '../../errors/issue.ts'
-import type { Answer } from '../../prove/answer.ts'
+import {
+  type Answer,
+  type AskedWitness,
+  answerJson,
+  askedOf,
+  exitCodeOfAnswers,
+  explainArguments,
+  testsOfAnswers,
+} from '../../prove/answer.ts'
 import type { ProveSettings } from '../../prove/invariants.ts'
 import { openDecider } from '../lazy-imports.ts'
 import {
@@ -16,7 +28,7 @@ import {
   sarifOfAnswers,
 } from '../render/render-proof.ts'
 import { watchStopSignal } from '../signals.ts'
-import { type Io, stylesFor, writeJson } from '../terminal.ts'
+import { createProgressBar, type Io, stylesFor, writeJson } from '../terminal.ts'
 import { defaultConfig, type ExitCode, type RegisterVerb, wholeNumber, withConfig, withJson } from '../verb.ts'
 
 interface Options {
@@ -30,6 +42,7 @@ interface Options {
   readonly allowUndecided?: true
   readonly junit?: string
   readonly sarif?: string
+  readonly writeTests?: string
 }
 
 export const registerProve: RegisterVerb = (program, { io, action }) => {
@@ -44,6 +57,7 @@ export const registerProve: RegisterVerb = (program, { io, action }) => {
     .option('--allow-undecided', 'exit 0 even if a question was not decided')
     .option('--junit <file>', 'write a JUnit report of the answers to this file')
     .option('--sarif <file>', 'write a SARIF report of the answers to this file')
+    .option('--write-tests <file>', 'write each connection that refutes something as a policy test to this new file')
     .action(
       action(async (files: readonly string[], options: Options) => {
         const stopped = new AbortController()
@@ -70,37 +84,90 @@ function ask(files: readonly string[], options: Options, settings: ProveSettings
 
 /** Invariants, or allowlists: an answer each. */
 async function answers(files: readonly string[], options: Options, settings: ProveSettings, io: Io): Promise<ExitCode> {
-  const { answerJson, exitCodeOfAnswers, explainArguments } = await import('../../prove/answer.ts')
+  if (options.writeTests !== undefined) refuseExisting(options.writeTests)
   const asked = files.length === 0 ? [options.config] : files
   const style = stylesFor(io, io.stdout)
-  const deciders = new Map<string, Promise<Decider>>()
+  const progress = createProgressBar(io, 'proving')
+  const again = new Reproduced()
   const told: Answer[] = []
+  let left = 0
+  const onProgress = (answered: number, questions: number) => {
+    left = questions - answered
+    if (left > 0) progress.show(answered / questions)
+  }
+  let vacuous: InputError | undefined
   try {
-    for await (const answer of asking(asked, options, settings)) {
+    for await (const answer of asking(asked, options, { ...settings, onProgress })) {
+      progress.clear()
       told.push(answer)
-      if (options.json) continue
-      const { config, witness } = answer
-      const decider = deciders.get(config) ?? openDecider({ configFile: config })
-      if (witness !== null) deciders.set(config, decider)
-      const again = witness === null ? undefined : await explainArguments(await decider, witness)
-      const named = config === defaultConfig() ? [] : ['-c', config]
-      io.stdout.write(renderAnswer(answer, style, again && [...again, ...named]))
+      const command = await again.commandFor(answer)
+      if (!options.json) io.stdout.write(renderAnswer(answer, style, command))
     }
+  } catch (thrown) {
+    if (!(thrown instanceof InputError) || thrown.issues.some(({ code }) => code !== 'prove.vacuous')) throw thrown
+    vacuous = thrown
   } finally {
-    for (const decider of deciders.values()) (await decider).close()
+    progress.clear()
+    await again.close()
   }
   if (options.junit !== undefined) writeOutput(options.junit, junitOfAnswers(told), 'prove.unwritable')
   if (options.sarif !== undefined) writeOutput(options.sarif, sarifOfAnswers(told), 'prove.unwritable')
-  if (options.json) writeJson(io, { answers: told.map(answerJson) })
-  else io.stdout.write(renderTally(told, style))
+  if (options.writeTests !== undefined) again.writeTests(options.writeTests, io)
+  const problems = vacuous?.issues ?? []
+  if (options.json) writeJson(io, { answers: told.map(answerJson), problems, not_asked: left })
+  else if (told.length + left > 0) io.stdout.write(renderTally(told, style, left))
+  if (vacuous !== undefined) throw vacuous
   return exitCodeOfAnswers(told, options.allowUndecided)
 }
+
+function refuseExisting(file: string): void {
+  if (existsSync(file)) throw inputError('prove.exists', `\`${file}\` exists; \`--write-tests\` writes a new file`)
+}
+
+/** What shows refuted answers again: commands, and policy tests. */
+class Reproduced {
+  readonly #deciders = new Map<string, Promise<Decider>>()
+  readonly #found: { readonly config: string; readonly name: string; flow: AskedWitness; expect: Expectation }[] = []
+  #withoutTest = 0
+
+  /** Undefined for what is not refuted, and for connections that `explain` cannot be asked about. */
+  async commandFor({ name, config, witness, expected }: FiledAnswer): Promise<readonly string[] | undefined> {
+    if (witness === null) return undefined
+    const decider = this.#deciders.get(config) ?? openDecider({ configFile: config })
+    this.#deciders.set(config, decider)
+    const flow = await askedOf(await decider, witness)
+    if (flow === undefined || expected === undefined) this.#withoutTest++
+    else this.#found.push({ config, name, flow, expect: expected })
+    const named = config === defaultConfig() ? [] : ['-c', config]
+    return flow && [...explainArguments(flow), ...named]
+  }
+
+  /** Throws an InputError where the answers are about several configurations. */
+  writeTests(file: string, io: Io): void {
+    const [first] = this.#found
+    if (this.#found.some(({ config }) => config !== first?.config)) {
+      throw inputError('prove.usage', '`--write-tests` takes answers about one configuration')
+    }
+    if (first !== undefined) {
+      const config = relative(dirname(resolve(file)), resolve(first.config))
+      writeOutput(file, testsOfAnswers(config, this.#found), 'prove.unwritable')
+    }
+    const without = this.#withoutTest === 0 ? '' : `; ${this.#withoutTest} cannot be written as one`
+    io.stderr.write(`${counted(this.#found.length, 'policy test')} written to ${file}${without}\n`)
+  }
+
+  async close(): Promise<void> {
+    for (const decider of this.#deciders.values()) (await decider).close()
+  }
+}
+
+type FiledAnswer = Answer & { readonly config: string }
 
 async function* asking(
   files: readonly string[],
   { allowlists, colosDown }: Options,
   settings: ProveSettings,
-): AsyncGenerator<Answer & { readonly config: string }> {
+): AsyncGenerator<FiledAnswer> {
   if (allowlists !== true) {
     yield* (await import('../../prove/invariants.ts')).proveInvariants(files, settings)
     return
@@ -140,11 +207,15 @@ async function reach(files: readonly string[], options: Options, settings: Prove
   const style = stylesFor(io, io.stdout)
   const found: unknown[] = []
   let isDecided = true
-  for await (const finding of exploreReach(readSubject(file), settings)) {
+  const progress = createProgressBar(io, 'proving')
+  const onProgress = (done: number, all: number) => progress.show(done / all)
+  for await (const finding of exploreReach(readSubject(file), { ...settings, onProgress })) {
+    progress.clear()
     if (finding.kind === 'undecided') isDecided = false
     if (options.json) found.push(findingJson(finding))
     else io.stdout.write(renderFinding(finding, style))
   }
+  progress.clear()
   if (options.json) writeJson(io, { findings: found })
   return isDecided || options.allowUndecided === true ? 0 : 3
 }

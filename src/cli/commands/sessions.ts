@@ -15,6 +15,7 @@ import { type ExitCode, type RegisterVerb, type VerbContext, withLab } from '../
 interface TailOptions extends LabAddressOptions, SessionFilter {
   readonly recent: number
   readonly limit?: number
+  readonly fleet?: true
 }
 
 export const registerSessions: RegisterVerb = (program, context) => {
@@ -23,6 +24,7 @@ export const registerSessions: RegisterVerb = (program, context) => {
     .description('follows the running lab’s sessions as they finish; with --json one record per line')
     .option('--recent <count>', 'print the last N finished sessions first', count, 0)
     .option('--limit <count>', 'stop after N sessions', positive)
+    .addOption(new Option('--fleet', 'those of every member of the fleet').conflicts('recent'))
     .action(context.action((options: TailOptions) => tail(context, options)))
 }
 
@@ -64,7 +66,8 @@ async function tail({ io }: VerbContext, options: TailOptions): Promise<ExitCode
   })
   void io.stdout.gone?.then(() => stop.abort())
   try {
-    const ended = await follow(lab, { stop: stop.signal, recent: options.recent, show })
+    const path = options.fleet === true ? '/lab/v1/fleet/events' : '/lab/v1/events'
+    const ended = await follow(lab, { path, stop: stop.signal, recent: options.recent, show })
     if (!ended && !stop.signal.aborted) io.stderr.write(`the lab at ${lab.url} ended the stream\n`)
     return code
   } finally {
@@ -74,6 +77,7 @@ async function tail({ io }: VerbContext, options: TailOptions): Promise<ExitCode
 }
 
 interface Following {
+  readonly path: string
   readonly stop: AbortSignal
   readonly recent: number
   /** true: that was enough */
@@ -81,10 +85,10 @@ interface Following {
 }
 
 /** What finished before comes first, once the stream is open, so that nothing is missed and nothing comes twice. */
-async function follow(lab: LabClient, { stop, recent, show }: Following): Promise<boolean> {
+async function follow(lab: LabClient, { path, stop, recent, show }: Following): Promise<boolean> {
   const shown = new Set<string>()
   try {
-    for await (const { event, data } of lab.follow('/lab/v1/events', stop)) {
+    for await (const { event, data } of lab.follow(path, stop)) {
       if (event === 'hello' && recent > 0) {
         const before = (await lab.ask('GET', `/lab/v1/sessions/recent?limit=${recent}`)) as SessionRecord[]
         for (const record of before) {

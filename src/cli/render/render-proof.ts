@@ -58,13 +58,14 @@ function whoLines({ flow, colosDown, snapshots }: Witness, style: TextStyles): s
   ]
 }
 
-/** `3 proven, 1 refuted`. */
-export function renderTally(answers: readonly Answer[], style: TextStyles): string {
+/** `3 proven, 1 refuted`; `left`: questions that were not asked. */
+export function renderTally(answers: readonly Answer[], style: TextStyles, left = 0): string {
   const count = (wanted: Answer['answer']) => answers.filter(({ answer }) => answer === wanted).length
   const parts = [
     [count('proven'), 'proven', style.good],
     [count('refuted'), 'refuted', style.bad],
     [count('undecided'), 'not decided', style.warn],
+    [left, 'not asked', style.warn],
   ] as const
   const shown = parts.filter(([number]) => number > 0).map(([number, word, paint]) => paint(`${number} ${word}`))
   return `${shown.join(', ') || counted(0, 'question')}\n`
@@ -130,6 +131,10 @@ export function renderFinding(finding: ReachFinding, style: TextStyles): string 
       return `${style.warn('idle')}       ${rule} changes nothing: without it every connection leaves as before\n`
     case 'only-in-outages':
       return `${style.warn('outages')}    ${rule} matters only while a data center is down\n${witnessText(finding.witness, style)}`
+    case 'overlap': {
+      const names = finding.by.map(({ name, precedence }) => `\`${name}\` (precedence ${precedence})`)
+      return `${style.accent('overlap')}    ${rule} also matches connections that ${names.join(', ')} ${names.length === 1 ? 'sends' : 'send'} elsewhere\n${witnessText(finding.witness, style)}`
+    }
     case 'gap':
       return `${style.warn('gap')}        there are connections that no rule decides\n${witnessText(finding.witness, style)}`
     case 'two-countries':

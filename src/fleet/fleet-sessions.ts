@@ -1,0 +1,234 @@
+// The sessions of a fleet: every member sends what its session file says to a stream of NATS, from where it last was, so that an outage
+// of NATS delays it and loses nothing. Never on the data path. At least once: a member that dies sends its last ones again, and NATS
+// knows them by their id.
+
+import { existsSync, readFileSync } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { replaceOutput } from '../config/files.ts'
+import { messageOf } from '../errors/thrown.ts'
+import type { EventLog } from '../log/event-log.ts'
+import type { SessionRecord } from '../proxy/session-record.ts'
+import type { FleetLog } from './fleet-log.ts'
+import type { FleetIdentity, Signed } from './log-message.ts'
+
+export interface FleetSessionParts {
+  readonly log: FleetLog
+  readonly identity: FleetIdentity
+  /** of the lab; its session file is in it. Undefined: there is no file, and nothing is sent */
+  readonly state: string | undefined
+  /** rotated files kept */
+  readonly keep: number
+  readonly events: Pick<EventLog, 'warn'>
+}
+
+/** How far the file was sent. */
+interface Cursor {
+  readonly inode: number
+  readonly offset: number
+}
+
+/** A record as it is sent. */
+interface SentSession extends Signed {
+  readonly record: SessionRecord
+}
+
+const LOOK_EVERY_MS = 500
+const BATCH_BYTES = 256 * 1024
+/** Records of the last weeks, as many as fit. */
+const KEPT_NS = 14 * 86_400 * 1e9
+const MOST_BYTES = 1024 ** 3
+const SAME_WITHIN_NS = 600 * 1e9
+const NEWLINE = 0x0a
+
+export class FleetSessions {
+  readonly #parts: FleetSessionParts
+  readonly #folder: string
+  readonly #file: string
+  #cursor: Cursor | undefined
+  #timer: NodeJS.Timeout | undefined
+  #isSending = false
+  #hasStream = false
+  #isClosed = false
+  #sent = 0
+  #trouble = ''
+
+  constructor(parts: FleetSessionParts) {
+    this.#parts = parts
+    this.#folder = parts.state ?? ''
+    this.#file = join(this.#folder, 'sessions.ndjson')
+  }
+
+  /** since the start */
+  get sent(): number {
+    return this.#sent
+  }
+
+  /** Begins where the last start left off, the first time at the end of what there is. */
+  async start(): Promise<void> {
+    if (this.#parts.state === undefined) return
+    this.#cursor = readCursor(this.#cursorFile)
+    if (this.#cursor === undefined) {
+      const now = await stat(this.#file).catch(() => undefined)
+      this.#cursor = now === undefined ? { inode: 0, offset: 0 } : { inode: now.ino, offset: now.size }
+      this.#keepCursor()
+    }
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS)
+    this.#timer.unref()
+  }
+
+  /** Calls back with each session that any member sends from now on. Answers the way to stop. */
+  follow(listener: (record: SessionRecord) => void): () => void {
+    const { log, identity } = this.#parts
+    const heard = log.connection.subscribe(`${this.#subject}.*`)
+    void (async () => {
+      for await (const { data, headers } of heard) {
+        const proof = log.proofOf(headers)
+        const said = identity.open<SentSession>({ bytes: data, ...proof })
+        if (said !== undefined) listener(said.record)
+      }
+    })()
+    return () => heard.unsubscribe()
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    if (this.#timer !== undefined && !this.#isSending) await this.#send().catch(() => undefined)
+    this.#isClosed = true
+  }
+
+  get #subject(): string {
+    return `egresslab-session.${this.#parts.identity.fleet}`
+  }
+
+  get #cursorFile(): string {
+    return join(this.#folder, 'fleet-sessions.json')
+  }
+
+  #look(): void {
+    if (this.#isSending || this.#isClosed) return
+    this.#isSending = true
+    void this.#send()
+      .then(
+        () => {
+          this.#trouble = ''
+        },
+        (thrown: unknown) => {
+          const why = messageOf(thrown)
+          if (this.#trouble === '') this.#parts.events.warn(`sessions wait for NATS and are sent later: ${why}`)
+          this.#trouble = why
+        },
+      )
+      .finally(() => {
+        this.#isSending = false
+      })
+  }
+
+  /** Sends what is there, batch by batch. Rejects where NATS does not take it; then it is read again next time. */
+  async #send(): Promise<void> {
+    for (;;) {
+      const batch = await this.#nextBatch()
+      if (batch === undefined) return
+      await this.#makeStream()
+      await Promise.all(batch.lines.map((line) => this.#sendOne(line)))
+      this.#sent += batch.lines.length
+      this.#cursor = batch.behind
+      this.#keepCursor()
+    }
+  }
+
+  async #sendOne(line: string): Promise<void> {
+    const { log, identity } = this.#parts
+    const record = recordIn(line)
+    if (record === undefined) return
+    const sealed = identity.seal({ by: identity.member, record } satisfies SentSession)
+    await log.publish(`${this.#subject}.${identity.member}`, sealed, record.SessionID)
+  }
+
+  /** Whole lines behind the cursor; undefined: there are none. A file that is over is followed by the one after it. */
+  async #nextBatch(): Promise<{ readonly lines: readonly string[]; readonly behind: Cursor } | undefined> {
+    const files = await this.#files()
+    const cursor = this.#cursor ?? { inode: 0, offset: 0 }
+    let at = files.findIndex(({ inode }) => inode === cursor.inode)
+    if (at < 0) {
+      if (files.length === 0) return undefined
+      // what it was in is gone, or nothing was there yet: everything that is left
+      at = files.length - 1
+    }
+    for (; at >= 0; at--) {
+      const file = files[at]
+      if (file === undefined) return undefined
+      const isSame = file.inode === cursor.inode && cursor.offset <= file.size
+      const offset = isSame ? cursor.offset : 0
+      const bytes = await readFrom(file.path, offset)
+      const end = bytes.lastIndexOf(NEWLINE) + 1
+      if (end === 0) continue
+      const lines = bytes.subarray(0, end).toString('utf8').split('\n').slice(0, -1)
+      return { lines, behind: { inode: file.inode, offset: offset + end } }
+    }
+    return undefined
+  }
+
+  /** newest first */
+  async #files(): Promise<readonly { readonly path: string; readonly inode: number; readonly size: number }[]> {
+    const paths = [this.#file, ...Array.from({ length: this.#parts.keep }, (_, at) => `${this.#file}.${at + 1}`)]
+    const found = await Promise.all(
+      paths.map(async (path) => {
+        const { ino: inode, size } = (await stat(path).catch(() => undefined)) ?? {}
+        return inode === undefined || size === undefined ? [] : [{ path, inode, size }]
+      }),
+    )
+    return found.flat()
+  }
+
+  async #makeStream(): Promise<void> {
+    if (this.#hasStream) return
+    const { log, identity } = this.#parts
+    await log.makeStream({
+      name: `egresslab_${identity.fleet}_sessions`,
+      description: `the sessions of the egresslab fleet ${identity.fleet}`,
+      subjects: [`${this.#subject}.*`],
+      max_age: KEPT_NS,
+      max_bytes: MOST_BYTES,
+      duplicate_window: SAME_WITHIN_NS,
+    })
+    this.#hasStream = true
+  }
+
+  #keepCursor(): void {
+    replaceOutput(this.#cursorFile, `${JSON.stringify(this.#cursor)}\n`, 'fleet.sessions')
+  }
+}
+
+function readCursor(file: string): Cursor | undefined {
+  if (!existsSync(file)) return undefined
+  try {
+    const { inode, offset } = JSON.parse(readFileSync(file, 'utf8')) as Cursor
+    return Number.isSafeInteger(inode) && Number.isSafeInteger(offset) ? { inode, offset } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A line that a crash has cut off is no record. */
+function recordIn(line: string): SessionRecord | undefined {
+  try {
+    return JSON.parse(line) as SessionRecord
+  } catch {
+    return undefined
+  }
+}
+
+/** As much as a batch has, or as one line that is longer. */
+async function readFrom(path: string, offset: number): Promise<Buffer> {
+  const handle = await open(path, 'r')
+  try {
+    for (let size = BATCH_BYTES; ; size *= 2) {
+      const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(size), position: offset })
+      const bytes = buffer.subarray(0, bytesRead)
+      if (bytesRead < size || bytes.includes(NEWLINE)) return bytes
+    }
+  } finally {
+    await handle.close()
+  }
+}
