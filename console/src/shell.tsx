@@ -11,6 +11,7 @@ import { SignIn } from './sign-in.tsx'
 import { formatDay, formatTime } from './ui/format.ts'
 import { Empty } from './ui/notice.tsx'
 import { ThemeButton } from './ui/theme-button.tsx'
+import { WhoAmI } from './who.tsx'
 
 export type Views = Readonly<Record<string, ComponentType>>
 
@@ -46,6 +47,7 @@ export function Shell({ views }: { readonly views: Views }): JSX.Element {
         </nav>
         <div class="top-end">
           <LabSwitcher />
+          <WhoAmI />
           <ConnectionState />
           <LabTime />
           <ThemeButton />

@@ -28,6 +28,8 @@ const ajv = new Ajv({
   formats: {
     ...Object.fromEntries(Object.entries(FORMATS).map(([name, { is }]) => [name, is])),
     // refused in words of their own, by the routes
+    'logpush-data-set': true,
+    'logpush-destination': true,
     'pac-file': true,
     'rule-action': true,
   },

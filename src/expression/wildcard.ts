@@ -27,7 +27,7 @@ export function createWildcard(pattern: string, strict: boolean, starLimit: numb
   }
   const wanted = strict ? parts.parts : parts.parts.map(foldAscii)
   const find = matcher(wanted)
-  const matches = strict ? find : (value: string) => find(foldAscii(value))
+  const matches = strict ? find : (endingIn(wanted) ?? ((value: string) => find(foldAscii(value))))
   return { ok: true, wildcard: Object.freeze({ parts: wanted, strict, matches }) }
 }
 
@@ -59,6 +59,21 @@ function split(pattern: string): { ok: true; parts: string[] } | { ok: false; me
   }
   parts.push(part)
   return { ok: true, parts }
+}
+
+/** For `*text`, which most patterns are: compares from the end without ASCII case, and copies nothing. */
+function endingIn(parts: readonly string[]): ((value: string) => boolean) | undefined {
+  const [first, ending] = parts
+  if (parts.length !== 2 || first !== '' || ending === undefined) return undefined
+  return (value) => {
+    const from = value.length - ending.length
+    if (from < 0) return false
+    for (let at = ending.length - 1; at >= 0; at--) {
+      const unit = value.charCodeAt(from + at)
+      if ((unit >= 0x41 && unit <= 0x5a ? unit | 0x20 : unit) !== ending.charCodeAt(at)) return false
+    }
+    return true
+  }
 }
 
 function matcher(parts: readonly string[]): (value: string) => boolean {

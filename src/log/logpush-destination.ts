@@ -67,8 +67,9 @@ export interface LogpushDestinations {
   /** Is the destination good for a job? Throws ChangeError: an endpoint that refuses the test batch, a folder that is not
    *  to be written to. */
   check(written: string): Promise<void>
-  /** Does a job need a challenge for it? HTTP endpoints do not. Throws ChangeError. */
-  needsChallenge(written: string): boolean
+  /** Does a job need a challenge for it? HTTP endpoints do not. Throws ChangeError, also for a folder that no challenge makes
+   *  good. */
+  needsChallenge(written: string): Promise<boolean>
   /** Writes a challenge into the folder; the answer is its file. Throws ChangeError. */
   challenge(written: string): Promise<string>
   /** Is this the challenge of the destination, and not too old? Never throws. */
@@ -140,7 +141,11 @@ export function createDestinations(settings: DestinationSettings): LogpushDestin
         throw invalid(`${REFUSED}: ${reasonOf(thrown)}`)
       })
     },
-    needsChallenge: (written) => parseDestination(written).kind === 'folder',
+    async needsChallenge(written) {
+      const destination = parseDestination(written)
+      if (destination.kind === 'folder') await checkFolder(destination.path)
+      return destination.kind === 'folder'
+    },
     async challenge(written) {
       const destination = parseDestination(written)
       if (destination.kind !== 'folder') {

@@ -2,9 +2,20 @@
 // none between them, CSV. Told apart by how they begin, and made into a record per line as they are read.
 
 import { Readable } from 'node:stream'
-import { CsvError, parse } from 'csv-parse'
+import { type CsvError, parse } from 'csv-parse'
+import { counted } from '../errors/counted.ts'
 import { inputError } from '../errors/issue.ts'
 import { FIELDS } from './recorded-session.ts'
+
+/** A part of a recording that is no record, in place of one. */
+export interface NoRecord {
+  /** a clause: `the file ends inside this record` */
+  readonly problem: string
+  /** absent: known by the number of the record */
+  readonly line?: number
+  /** what was read before is all there is */
+  readonly isEnd: boolean
+}
 
 export type RecordingForm =
   | { readonly kind: 'lines' }
@@ -22,6 +33,8 @@ const BACKSLASH = 0x5c
 const SPACE = 0x20
 const NEWLINE = 0x0a
 
+const COLUMNS =
+  'name its columns: `--columns SessionStartTime,Email,…`, in the order of `field_names` of the Logpush job'
 const DELIMITERS = [',', '\t', ';', '|'] as const
 
 /** The form of a recording that begins like this (64 KiB are plenty). Throws an InputError for a table without names. */
@@ -29,16 +42,22 @@ export function formOf(name: string, head: string, columns?: readonly string[]):
   const start = head.trimStart()
   const [line = ''] = start.split('\n', 1)
   const first = line.trim()
-  if (columns !== undefined) return { kind: 'table', delimiter: delimiterIn(first), columns }
+  if (columns !== undefined) {
+    if (columns.some((column) => FIELDS.includes(column)))
+      return { kind: 'table', delimiter: delimiterIn(first), columns }
+    const shown = columns.map((column) => `\`${column}\``).join(', ')
+    throw inputError('replay.no_columns', `none of the columns ${shown} is a field of a session record`, {
+      hint: COLUMNS,
+    })
+  }
   if (first.startsWith('[')) return { kind: 'json' }
   if (first.startsWith('{')) return isRecordOfItsOwn(first) ? { kind: 'lines' } : { kind: 'json' }
   const delimiter = delimiterIn(first)
   const names = first.split(delimiter).map((cell) => cell.trim().replace(/^"(.*)"$/, '$1'))
   if (names.filter((cell) => FIELDS.includes(cell)).length >= 2) return { kind: 'table', delimiter, columns: names }
   if (/(?:^|[,\t;|])"[^"]*"[,\t;|]/.test(first)) {
-    const hint =
-      'name its columns: `--columns SessionStartTime,Email,…`, in the order of `field_names` of the Logpush job'
-    throw inputError('replay.no_columns', `\`${name}\` looks like CSV, and its first row names no columns`, { hint })
+    const message = `\`${name}\` looks like CSV, and its first row names no columns`
+    throw inputError('replay.no_columns', message, { hint: COLUMNS })
   }
   return { kind: 'lines' }
 }
@@ -58,20 +77,21 @@ function delimiterIn(row: string): string {
   return counts.reduce((most, next) => (next[0] > most[0] ? next : most))[1]
 }
 
-/** The bytes of a recording of this form as a record per line. Throws an InputError for what is no such form. */
+/** The bytes of a recording of this form as a record per line, and what is none where it would be. Throws an InputError for what
+ *  is no such form. */
 export function recordsPerLine(
   name: string,
   form: RecordingForm,
   input: AsyncIterable<Uint8Array>,
-): AsyncIterable<Uint8Array> {
+): AsyncIterable<Uint8Array | NoRecord> {
   if (form.kind === 'json') return recordsIn(name, input)
-  return form.kind === 'table' ? rowsIn(name, form, input) : input
+  return form.kind === 'table' ? rowsIn(form, input) : input
 }
 
 /** No record is nearly as long. */
 const MOST_RECORD_BYTES = 16 << 20
 
-async function* recordsIn(name: string, input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* recordsIn(name: string, input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array | NoRecord> {
   const cutter = new RecordCutter()
   for await (const bytes of input) {
     yield cutter.add(bytes)
@@ -80,7 +100,12 @@ async function* recordsIn(name: string, input: AsyncIterable<Uint8Array>): Async
       throw inputError('replay.unreadable', `cannot read \`${name}\`: ${reason}`)
     }
   }
-  yield cutter.rest()
+  if (cutter.isOpen) {
+    yield {
+      problem: cutter.held > 0 ? 'the file ends inside this record' : 'the file ends before what it opens is closed',
+      isEnd: true,
+    }
+  }
 }
 
 /** Cuts records out of JSON and puts each on a line, without the white space between its parts. It looks at brackets and
@@ -126,10 +151,9 @@ export class RecordCutter {
     return taken
   }
 
-  /** A record that was cut off, for its reader to complain about. */
-  rest(): Buffer {
-    const cutOff = this.#out.subarray(0, this.#length)
-    return this.#length === 0 ? cutOff : Buffer.concat([cutOff, Buffer.of(NEWLINE)])
+  /** is a bracket not closed yet? */
+  get isOpen(): boolean {
+    return this.#depth > 0
   }
 
   #take(byte: number): void {
@@ -200,29 +224,55 @@ export class RecordCutter {
 const MOST_ROWS = 500
 
 async function* rowsIn(
-  name: string,
   { delimiter, columns }: Extract<RecordingForm, { readonly kind: 'table' }>,
   input: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Uint8Array | NoRecord> {
+  const skipped: NoRecord[] = []
   const parser = Readable.from(input).pipe(
-    parse({ delimiter, bom: true, relax_column_count: true, skip_empty_lines: true, trim: true }),
+    parse({
+      delimiter,
+      bom: true,
+      info: true,
+      relax_column_count: true,
+      skip_empty_lines: true,
+      trim: true,
+      skip_records_with_error: true,
+      on_skip: (error) => void skipped.push(noRow(error)),
+    }),
   )
   let lines: string[] = []
-  try {
-    for await (const row of parser as AsyncIterable<readonly string[]>) {
-      // every batch of a file may name its columns again
-      if (columns.every((column, at) => row[at] === column)) continue
-      lines.push(`${JSON.stringify(Object.fromEntries(columns.map((column, at) => [column, cellOf(row[at])])))}\n`)
-      if (lines.length >= MOST_ROWS) {
-        yield Buffer.from(lines.join(''))
-        lines = []
-      }
+  let misfit: NoRecord | undefined
+  const rows = parser as AsyncIterable<{
+    readonly record: readonly string[]
+    readonly info: { readonly lines: number }
+  }>
+  for await (const { record: row, info } of rows) {
+    if (misfit !== undefined) skipped.push(misfit)
+    misfit = undefined
+    if (lines.length >= MOST_ROWS || skipped.length > 0) {
+      yield Buffer.from(lines.join(''))
+      yield* skipped.splice(0)
+      lines = []
     }
-  } catch (thrown) {
-    if (!(thrown instanceof CsvError)) throw thrown
-    throw inputError('replay.unreadable', `cannot read \`${name}\` as CSV: ${thrown.message.split('\n')[0] ?? ''}`)
+    // every batch of a file may name its columns again
+    if (columns.every((column, at) => row[at] === column)) continue
+    if (row.length === columns.length) {
+      lines.push(`${JSON.stringify(Object.fromEntries(columns.map((column, at) => [column, cellOf(row[at])])))}\n`)
+    } else {
+      const named = `${counted(columns.length, 'column')} ${columns.length === 1 ? 'is' : 'are'} named`
+      misfit = { problem: `this row has ${counted(row.length, 'cell')}, and ${named}`, line: info.lines, isEnd: false }
+    }
   }
   yield Buffer.from(lines.join(''))
+  yield* skipped
+  if (misfit !== undefined) yield { ...misfit, isEnd: true }
+}
+
+function noRow(error: CsvError | undefined): NoRecord {
+  const { lines } = Object(error)
+  const isEnd = error?.code === 'CSV_QUOTE_NOT_CLOSED'
+  const problem = isEnd ? 'the file ends inside a quoted cell' : `no row of CSV: ${error?.message ?? ''}`
+  return { problem, isEnd, ...(typeof lines === 'number' ? { line: lines } : {}) }
 }
 
 /** Objects, as the lab's own, are JSON in a cell. */

@@ -12,6 +12,7 @@ import { InputError, type Issue } from '../errors/issue.ts'
 import { withoutGeoDatabase } from '../geo/database.ts'
 import type { RulesOrigin } from './load-policy.ts'
 import type { NameSource } from './recorded-session.ts'
+import type { NoRecord } from './recording-form.ts'
 import type { PieceReport } from './replayer.ts'
 import { openSessions, type SessionSource } from './session-stream.ts'
 import { type ReplayWorkerPool, startWorkerPool } from './worker-pool.ts'
@@ -56,7 +57,7 @@ async function replayFiles(
   const start = performance.now()
   const total = sources.reduce((sum, { size }) => sum + (size ?? Number.NaN), 0)
   const unreadable: UnreadableRecord[] = []
-  let before = 0
+  let [before, others] = [0, 0]
   for (const source of sources) {
     let lines = 0
     const take = async ({ lines: count, problems, changed: records }: PieceReport, inRecords: boolean) => {
@@ -67,10 +68,19 @@ async function replayFiles(
       lines += count
       if (records !== '') await changed?.(records)
     }
+    const takeNone = ({ problem: message, line }: NoRecord, inRecords: boolean) => {
+      others++
+      lines++
+      const at = inRecords && line === undefined ? { record: lines } : { line: line ?? lines }
+      if (unreadable.length < MOST_UNREADABLE) unreadable.push({ file: source.name, ...at, message })
+    }
     let inOrder: Promise<void> = Promise.resolve()
     for await (const { lines: piece, inRecords, done } of source.pieces()) {
-      const { report } = await pool.submit(piece)
-      const turn = inOrder.then(async () => take(await report, inRecords))
+      const submitted = 'problem' in piece ? undefined : await pool.submit(piece)
+      const turn = inOrder.then(async () => {
+        if ('problem' in piece) takeNone(piece, inRecords)
+        else if (submitted !== undefined) await take(await submitted.report, inRecords)
+      })
       turn.catch(() => {})
       inOrder = turn
       if (Number.isFinite(total)) onProgress?.((before + done) / total)
@@ -80,6 +90,8 @@ async function replayFiles(
   }
   const summary = emptySummary()
   for (const part of await pool.finish()) addSummary(summary, part)
+  summary.records += others
+  summary.unreadable += others
   return { summary, unreadable, seconds: (performance.now() - start) / 1000 }
 }
 

@@ -6,7 +6,7 @@ import { createReadStream, statSync } from 'node:fs'
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib'
 import { InputError, inputError } from '../errors/issue.ts'
 import { messageOf } from '../errors/thrown.ts'
-import { formOf, recordsPerLine } from './recording-form.ts'
+import { formOf, type NoRecord, recordsPerLine } from './recording-form.ts'
 import type { LineProblem, PieceReport, Replayer } from './replayer.ts'
 import { type ByteSpan, headOf, spansOf } from './span.ts'
 
@@ -17,7 +17,7 @@ export type Lines =
 
 /** `done`: bytes of the input consumed so far, packed ones where it is packed. */
 export interface SessionPiece {
-  readonly lines: Lines
+  readonly lines: Lines | NoRecord
   /** lines are counted records here, not lines of the file */
   readonly inRecords: boolean
   readonly done: number
@@ -90,29 +90,40 @@ async function* piecesOf(
   input: AsyncIterable<Uint8Array>,
   columns: readonly string[] | undefined,
 ): AsyncGenerator<SessionPiece> {
-  const progress = { done: 0 }
+  const progress: Progress = { done: 0 }
   const cutter = new LineCutter(name)
+  const piece = (lines: SessionPiece['lines']): SessionPiece => ({ lines, inRecords, done: progress.done })
   let inRecords = false
   try {
-    const { head, whole } = await peeked(unpacked(name, counted(input, progress)), HEAD_BYTES)
+    const { head, whole } = await peeked(unpacked(name, counted(input, progress), progress), HEAD_BYTES)
     const isMarked = beginsWith(head, BYTE_ORDER_MARK)
     const form = formOf(name, decoder.decode(head), columns)
     inRecords = form.kind !== 'lines'
     const plain = isMarked ? withoutFirst(whole, BYTE_ORDER_MARK.length) : whole
-    for await (const bytes of recordsPerLine(name, form, plain)) {
-      for (const piece of cutter.add(bytes)) {
-        yield { lines: { kind: 'bytes', bytes: piece }, inRecords, done: progress.done }
-      }
+    for await (const found of recordsPerLine(name, form, plain)) {
+      const isNone = !(found instanceof Uint8Array)
+      const bytes = isNone ? [cutter.rest()].filter(({ length }) => length > 0) : cutter.add(found)
+      for (const some of bytes) yield piece({ kind: 'bytes', bytes: some })
+      if (isNone && (progress.broken === undefined || !found.isEnd)) yield piece(found)
     }
   } catch (thrown) {
     if (thrown instanceof InputError) throw thrown
     throw unreadable(name, messageOf(thrown))
   }
-  const rest = cutter.rest()
-  if (rest.length > 0) yield { lines: { kind: 'bytes', bytes: rest }, inRecords, done: progress.done }
+  const { broken } = progress
+  // what is behind the last line feed of something cut off is no line
+  const rest = broken === undefined ? cutter.rest() : cutter.wholeLines()
+  if (rest.length > 0) yield piece({ kind: 'bytes', bytes: rest })
+  if (broken !== undefined) yield piece({ problem: broken, isEnd: true })
 }
 
-async function* counted(input: AsyncIterable<Uint8Array>, progress: { done: number }): AsyncGenerator<Uint8Array> {
+interface Progress {
+  done: number
+  /** why packed data ends before its end, as a clause */
+  broken?: string
+}
+
+async function* counted(input: AsyncIterable<Uint8Array>, progress: Progress): AsyncGenerator<Uint8Array> {
   for await (const bytes of input) {
     progress.done += bytes.length
     yield bytes
@@ -140,12 +151,16 @@ function beginsWith(head: Uint8Array, magic: readonly number[]): boolean {
 }
 
 /** Several gzip members or zstd frames one after the other are one text. */
-async function* unpacked(name: string, input: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* unpacked(
+  name: string,
+  input: AsyncGenerator<Uint8Array>,
+  progress: Progress,
+): AsyncGenerator<Uint8Array> {
   const { head, whole } = await peeked(input, 4)
   const packing = PACKINGS.find(({ magic }) => beginsWith(head, magic))
   if (packing?.what !== undefined) throw unreadable(name, `it is ${packing.what}; unpack it first`)
   if (packing?.open === undefined) yield* whole
-  else yield* unpack(whole, packing.open())
+  else yield* unpack(whole, packing.open(), progress)
 }
 
 /** The first bytes of an input, so many or a few more, and all of it. */
@@ -177,19 +192,39 @@ async function* withoutFirst(input: AsyncGenerator<Uint8Array>, count: number): 
   }
 }
 
+/** Bites of packed data: each is unpacked before the next one comes, so that what precedes a fault is there. */
+const PACKED_BITE_BYTES = 32 << 10
+
+/** What can be unpacked; `progress` gets to know why there is no more. */
 async function* unpack(
   packed: AsyncGenerator<Uint8Array>,
   unpacker: Gunzip | ZstdDecompress,
+  progress: Progress,
 ): AsyncGenerator<Uint8Array> {
-  const feed = (async () => {
+  const out: Uint8Array[] = []
+  let fault: Error | undefined
+  unpacker.on('data', (bytes: Uint8Array) => out.push(bytes))
+  unpacker.on('error', (error) => (fault = error))
+  // a write in progress is not told of a fault
+  const closed = new Promise<void>((resolve) => unpacker.once('close', resolve))
+  let taken = 0
+  try {
     for await (const bytes of packed) {
-      if (!unpacker.write(bytes)) await new Promise<void>((resolve) => unpacker.once('drain', resolve))
+      for (let from = 0; from < bytes.length && fault === undefined; from += PACKED_BITE_BYTES) {
+        const bite = bytes.subarray(from, from + PACKED_BITE_BYTES)
+        await Promise.race([closed, new Promise<void>((resolve) => unpacker.write(bite, () => resolve()))])
+        taken += bite.length
+        yield* out.splice(0)
+      }
+      if (fault !== undefined) break
     }
     unpacker.end()
-  })()
-  feed.catch((error: Error) => unpacker.destroy(error))
-  yield* unpacker
-  await feed
+    await closed
+    yield* out
+  } finally {
+    unpacker.destroy()
+  }
+  if (fault !== undefined) progress.broken = `the packed data breaks off at byte ${taken}: ${fault.message}`
 }
 
 /** Collects bytes and cuts them behind the last line feed once there are enough. */
@@ -215,6 +250,11 @@ class LineCutter {
   /** What is left behind the last line feed: a last line needs none. */
   rest(): Uint8Array<ArrayBuffer> {
     return this.#take(this.#length)
+  }
+
+  /** What is left up to the last line feed. */
+  wholeLines(): Uint8Array<ArrayBuffer> {
+    return this.#take(this.#held.subarray(0, this.#length).lastIndexOf(NEWLINE) + 1)
   }
 
   #append(bytes: Uint8Array): void {

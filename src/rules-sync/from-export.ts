@@ -4,6 +4,7 @@ import type { Json, JsonObject } from '../config/lab-state.ts'
 import { counted } from '../errors/counted.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import type { PortableList, PortableNetwork, PortablePolicy, PortableRule } from './portable-policy.ts'
+import { asTyped, misfitIssue } from './terraform/resource-types.ts'
 
 /** Fields of rules that configuration files do not have. */
 const API_RULE_FIELDS = ['rule_settings', 'created_at', 'updated_at', 'deleted_at', 'version', 'schedule', 'expiration']
@@ -28,7 +29,11 @@ export function isExport(data: unknown): boolean {
 export function fromExport(source: string, data: unknown): PortablePolicy {
   const things = looseThings(data).filter(isLive)
   const [rules, lists, networks] = [things.filter(isRule), things.filter(isList), things.filter(isNetwork)]
-  const issues = [...refusals(source, data), ...kindless(source, rules)]
+  const issues = [
+    ...refusals(source, data),
+    ...kindless(source, rules),
+    ...rules.flatMap((rule) => misfitsOf(source, rule)),
+  ]
   if (issues.length > 0) throw new InputError(issues)
   const others = things.length - rules.length - lists.length - networks.length
   const listsWithItems = lists.filter((list) => !isWithoutItems(list))
@@ -82,6 +87,12 @@ function isWithoutItems(list: JsonObject): boolean {
 function withKind(rule: JsonObject): JsonObject {
   const isOfAnother = Array.isArray(rule.filters) && !rule.filters.includes('egress')
   return 'action' in rule || isOfAnother ? rule : { action: 'egress', ...rule }
+}
+
+/** Files are edited by hand. */
+function misfitsOf(file: string, rule: JsonObject): Issue[] {
+  const { misfits } = asTyped('rule', rule)
+  return misfits.map((misfit) => ({ ...misfitIssue(misfit, `rule \`${textIn(rule, 'name') ?? ''}\``), file }))
 }
 
 function kindless(file: string, rules: readonly JsonObject[]): Issue[] {

@@ -4,12 +4,14 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname, normalize } from 'node:path'
 import type { Json, JsonObject } from '../config/lab-state.ts'
+import { closest } from '../errors/did-you-mean.ts'
 import { InputError, type Issue, inputError } from '../errors/issue.ts'
 import { textIn } from './from-export.ts'
 import { hasShapeOfV4, policyOfResources, policyPartOf, type TerraformResource } from './from-terraform.ts'
 import type { PortablePolicy } from './portable-policy.ts'
 import { expressionsOf, idsIn, plainId } from './rule-differences.ts'
 import { type HclPlace, type HclValue, membersOf, UnknownValue, unknownIn } from './terraform/hcl-values.ts'
+import { asTyped, membersOfPart, misfitIssue } from './terraform/resource-types.ts'
 import type { ModuleResource, TerraformModule } from './terraform/terraform-module.ts'
 
 /** Arguments that say nothing of a rule, a list or a network. */
@@ -42,9 +44,9 @@ export async function fromModule(path: string): Promise<PortablePolicy> {
   const others = parts.filter((part) => !isRule(part) && (isHere(part) || used.has(idOf(part))))
   const [needed, usedByEgress] = [[...rules, ...others], idsUsedBy(rules.filter(isEgress))]
   const isNeeded = (part: Settled) => (isRule(part) ? isEgress(part) : usedByEgress.has(idOf(part)))
-  const issues = needed.filter(isNeeded).flatMap(({ unknown }) => unknown)
+  const issues = needed.filter(isNeeded).flatMap(({ unknown, misfits }) => [...unknown, ...misfits])
   if (issues.length > 0) throw new InputError(issues)
-  const known = needed.filter(({ unknown }) => unknown.length === 0)
+  const known = needed.filter(({ unknown, misfits }) => unknown.length + misfits.length === 0)
   const isV4 = isOfV4(module, parts)
   const foreign = new Map([...module.madeUpIds].filter(([id]) => !parts.some((part) => idOf(part) === plainId(id))))
   return {
@@ -54,7 +56,10 @@ export async function fromModule(path: string): Promise<PortablePolicy> {
     ),
     notes: [
       ...module.unknown.map(({ why, at }) => `${why} (${placeText(at)}); its rules, if it has any, are not here`),
-      ...needed.flatMap(({ unknown, address }) => unknown.slice(0, 1).map((issue) => leftOut(address, issue))),
+      ...needed.flatMap(({ unknown, misfits, address }) =>
+        [...unknown, ...misfits].slice(0, 1).map((issue) => leftOut(address, issue)),
+      ),
+      ...known.flatMap(strangers),
       ...known.filter(isRule).flatMap((rule) => foreignNotes(rule, foreign)),
     ],
     madeUpIds: foreign,
@@ -65,19 +70,39 @@ interface Settled extends ModuleResource {
   /** what is known of it */
   readonly known: JsonObject
   readonly unknown: readonly Issue[]
+  /** what is known, and of a wrong type */
+  readonly misfits: readonly Issue[]
 }
 
 function settled(resource: ModuleResource): Settled {
   const members = (membersOf(resource.values) ?? []).map(([name, value]) => [String(name), value] as const)
   const own = members.filter(([name]) => !ELSEWHERE.has(name))
+  const known = own.flatMap(([name, value]) => (unknownIn(value) ? [] : [[name, jsonOf(value)] as const]))
+  const { values, misfits } = asTyped(policyPartOf(resource.type) ?? 'rule', Object.fromEntries(known))
   return {
     ...resource,
-    known: Object.fromEntries(own.flatMap(([name, value]) => (unknownIn(value) ? [] : [[name, jsonOf(value)]]))),
+    known: values,
     unknown: own.flatMap(([name, value]) => {
       const unknown = unknownIn(value)
       return unknown === undefined ? [] : [unknownIssue(name, resource, unknown)]
     }),
+    misfits: misfits.map((misfit) => ({
+      ...misfitIssue(misfit, `\`${resource.address}\``),
+      ...resource.placeOf(misfit.path),
+    })),
   }
+}
+
+/** Arguments of no such name, which Terraform refuses: a rule without its `traffic` is another rule. */
+function strangers({ known, type, address, placeOf }: Settled): string[] {
+  const names = membersOfPart(policyPartOf(type) ?? 'rule')
+  return Object.keys(known).flatMap((name) => {
+    const similar = names.includes(name) ? undefined : closest(name, names)
+    if (similar === undefined || name === 'id') return []
+    return [
+      `\`${address}\` has \`${name}\` (${placeText(placeOf([name]))}), which is ignored; \`${similar}\` is similar`,
+    ]
+  })
 }
 
 function unknownIssue(name: string, { address, at: home }: ModuleResource, { why, at }: UnknownValue): Issue {

@@ -5,8 +5,9 @@
 import { crc32 } from 'node:zlib'
 import type { Json, JsonObject } from '../config/lab-state.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
-import { listFrom, networkFrom, objectOf, objectsIn, ruleFrom, textIn } from './from-export.ts'
+import { listFrom, networkFrom, numberIn, objectOf, objectsIn, ruleFrom, textIn } from './from-export.ts'
 import type { PortablePolicy } from './portable-policy.ts'
+import { asTyped, misfitIssue } from './terraform/resource-types.ts'
 
 const RULES = new Set(['cloudflare_zero_trust_gateway_policy', 'cloudflare_teams_rule'])
 const LISTS = new Set(['cloudflare_zero_trust_list', 'cloudflare_teams_list'])
@@ -47,8 +48,15 @@ export function fromTerraform(source: string, data: unknown): PortablePolicy {
   const whole = objectOf(data) ?? {}
   const resources = isStateFile(whole) ? resourcesOfState(whole) : resourcesOf(whole)
   const issues = resources.filter(({ type }) => RULES.has(type)).flatMap((rule) => unknownParts(source, rule))
+  const typed = resources.flatMap((resource): TerraformResource[] => {
+    const part = policyPartOf(resource.type)
+    if (part === undefined) return []
+    const { values, misfits } = asTyped(part, resource.values)
+    issues.push(...misfits.map((misfit) => ({ ...misfitIssue(misfit, `\`${resource.address}\``), file: source })))
+    return [{ ...resource, values }]
+  })
   if (issues.length > 0) throw new InputError(issues)
-  return policyOfResources(source, resources)
+  return policyOfResources(source, typed)
 }
 
 /** What a resource is to a policy; undefined for one that is no part of it. */
@@ -134,11 +142,10 @@ function unknownParts(file: string, { address, unknown }: TerraformResource): Is
 function apiRule({ values, type, isV4: said }: TerraformResource): JsonObject {
   const { rule_settings: settings, precedence: _, ...rest } = withoutNulls(values)
   const isV4 = said ?? hasShapeOfV4(type, values)
-  const precedence = wholeNumberIn(values.precedence)
+  const precedence = numberIn(values, 'precedence')
   const unwrapped = Array.isArray(settings) ? objectsIn(settings).slice(0, 1).map(unwrapBlocks)[0] : objectOf(settings)
   return {
     ...rest,
-    ...(rest.enabled === 'true' || rest.enabled === 'false' ? { enabled: rest.enabled === 'true' } : {}),
     ...(precedence === undefined ? {} : { precedence: isV4 ? v4Precedence(precedence, values) : precedence }),
     ...(unwrapped === undefined ? {} : { rule_settings: unwrapped }),
   }
@@ -147,12 +154,6 @@ function apiRule({ values, type, isV4: said }: TerraformResource): JsonObject {
 /** Whether a resource is one of the provider's version 4, by its type or its blocks. */
 export function hasShapeOfV4(type: string, { rule_settings: settings }: { readonly rule_settings?: unknown }): boolean {
   return V4_TYPES.has(type) || Array.isArray(settings)
-}
-
-/** Configurations have numbers as texts too: `precedence = "67"`. */
-function wholeNumberIn(value: Json | undefined): number | undefined {
-  if (typeof value === 'number') return value
-  return typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : undefined
 }
 
 function v4Precedence(precedence: number, values: JsonObject): number {

@@ -27,7 +27,8 @@ export interface PlanOptions {
   readonly exact?: boolean
 }
 
-/** The changes. Throws an InputError for things that contradict each other. */
+/** The changes. `there` as {@link asAccount} has it, where it is a file. Throws an InputError for things that contradict each
+ *  other. */
 export function planChanges(wanted: PortablePolicy, there: PortablePolicy, options: PlanOptions): PolicyChanges {
   const { prune, exact = false } = options
   const issues: Issue[] = []
@@ -63,8 +64,38 @@ export function planChanges(wanted: PortablePolicy, there: PortablePolicy, optio
     steps: all,
     unchanged: pairs - all.filter(({ action }) => action === 'create' || action === 'update').length,
     leftAlone: stays.map(({ name }) => name),
-    notes: [...wanted.notes, ...wanted.rules.flatMap(notSent)],
+    notes: [...new Set([...wanted.notes, ...there.notes]), ...wanted.rules.flatMap(notSent)],
   }
+}
+
+/** A policy of a file as that of an account, which has an id for everything, and a default network. What the file has no id of
+ *  goes by its name; its default network is that of `other`, where it has none. */
+export function asAccount(policy: PortablePolicy, other: PortablePolicy): PortablePolicy {
+  const hasDefault = policy.virtualNetworks.some(({ isDefault }) => isDefault)
+  const defaults = hasDefault ? [] : other.virtualNetworks.filter(({ isDefault }) => isDefault)
+  return {
+    ...policy,
+    rules: withIds(policy.rules),
+    lists: withIds(policy.lists),
+    virtualNetworks: withIds([...policy.virtualNetworks, ...defaults]),
+  }
+}
+
+function withIds<T extends Named>(things: readonly T[]): T[] {
+  const taken = new Set(things.map(({ id }) => id))
+  return things.map((thing) => {
+    if (thing.id !== undefined) return thing
+    const id = freeName(thing.name, (text) => taken.has(text))
+    taken.add(id)
+    return { ...thing, id }
+  })
+}
+
+/** The name, or the name with the first number from 2 that nothing has: `Partners (2)`. */
+export function freeName(name: string, isTaken: (name: string) => boolean): string {
+  let free = name
+  for (let number = 2; isTaken(free); number++) free = `${name} (${number})`
+  return free
 }
 
 interface Named {

@@ -7,16 +7,18 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { cannotWrite } from '../config/files.ts'
 import { loadConfig } from '../config/load.ts'
+import { stableUuid } from '../config/names.ts'
 import { readSourceDocument } from '../config/source-document.ts'
 import { InputError, type Issue } from '../errors/issue.ts'
 import { canonicalAddress } from './check-plan.ts'
 import { readSections } from './from-configuration.ts'
 import { objectOf, textIn } from './from-export.ts'
 import { isModulePath } from './from-module.ts'
-import type { PortablePolicy } from './portable-policy.ts'
+import { freeName } from './plan-changes.ts'
+import type { PortableList, PortableNetwork, PortablePolicy, PortableRule } from './portable-policy.ts'
 import { readPolicyFile } from './read-policy.ts'
 import { recogniseFile } from './recognise.ts'
-import { expressionsOf, onlySpokenOf, plainId } from './rule-differences.ts'
+import { expressionsOf, onlySpokenOf, plainId, renameIds } from './rule-differences.ts'
 import { writeYamlPolicy } from './write-policy.ts'
 
 /** Runs `work` with an empty folder, and deletes the folder afterwards. */
@@ -35,24 +37,56 @@ export interface SideBySide {
   readonly after: string
 }
 
+export interface WrittenSides extends SideBySide {
+  /** what was assumed to write them, one clause each */
+  readonly assumed: readonly string[]
+}
+
 type Section = { readonly [key: string]: unknown }
 
-/** Writes them as `before.yaml` and `after.yaml`, on the configuration. Throws an InputError where the configuration itself is
- *  not good, or the folder cannot be written. */
+/** Writes them as `before.yaml` and `after.yaml`, each on the people, addresses and settings of its account. On one account, an
+ *  address that it does not have is at the same data center on both. Throws an InputError where an account is not good, or the
+ *  folder cannot be written. */
 export function writeSides(
-  configFile: string,
+  accounts: SideBySide,
   folder: string,
   sides: Readonly<Record<keyof SideBySide, PortablePolicy>>,
-): SideBySide {
-  loadConfig(configFile)
-  const { data } = readSourceDocument(configFile)
-  const write = (name: keyof SideBySide) =>
-    writeConfig(join(folder, `${name}.yaml`), configOn(Object(data), sectionsOf(sides[name]), dirname(configFile)))
+): WrittenSides {
+  const on = (name: keyof SideBySide) => {
+    loadConfig(accounts[name])
+    return configOn(Object(readSourceDocument(accounts[name]).data), sectionsOf(sides[name]), dirname(accounts[name]))
+  }
+  const [before, after] = [on('before'), on('after')]
+  const rules = [...entriesOf(before.rules), ...entriesOf(after.rules)]
+  const { data, assumed } =
+    accounts.before === accounts.after ? withAddresses({ ...before, rules }) : { data: {}, assumed: [] }
+  const addresses = assumed.length === 0 ? {} : { dedicated_ips: data.dedicated_ips }
+  const write = (name: keyof SideBySide, config: Section) =>
+    writeConfig(join(folder, `${name}.yaml`), { ...config, ...addresses })
   try {
     mkdirSync(folder, { recursive: true })
-    return { before: write('before'), after: write('after') }
+    return {
+      before: write('before', before),
+      after: write('after', after),
+      assumed: assumed.length === 0 ? [] : [assumedText(assumed)],
+    }
   } catch (thrown) {
     throw cannotWrite(folder, thrown, 'rules.unwritable')
+  }
+}
+
+/** Runs `work` on two written sides; an InputError of one becomes one of the place it is of, since nobody wrote its lines. */
+export async function asSidesOf<T>(sides: SideBySide, places: SideBySide, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown
+    const issues = thrown.issues.map((issue) => {
+      const { line: _line, column: _column, ...rest } = issue
+      if (issue.file === sides.before) return { ...rest, file: places.before }
+      return issue.file === sides.after ? { ...rest, file: places.after } : issue
+    })
+    throw new InputError(issues)
   }
 }
 
@@ -125,12 +159,8 @@ export class PolicyLayer {
     for (const note of notes) this.#warn('rules.note', note)
     this.#warnOfLists(whole.data)
     if (whole.assumed.length > 0) {
-      const message = `nothing says where ${whole.assumed.join(', ')} ${whole.assumed.length === 1 ? 'is' : 'are'}`
-      this.#warn(
-        'rules.assumed_colo',
-        message,
-        'declare them under `dedicated_ips` of a configuration, each with its data center',
-      )
+      const hint = 'declare them under `dedicated_ips` of a configuration, each with its data center'
+      this.#warn('rules.assumed_colo', assumedText(whole.assumed), hint)
     }
     return file
   }
@@ -197,9 +227,48 @@ function entriesOf(section: unknown): readonly unknown[] {
   return Array.isArray(section) ? section : []
 }
 
+function assumedText(assumed: readonly string[]): string {
+  return `nothing says where ${assumed.join(', ')} ${assumed.length === 1 ? 'is' : 'are'}`
+}
+
 /** A policy as sections of a configuration. */
 function sectionsOf(policy: PortablePolicy): Section {
-  return parse(writeYamlPolicy(policy).text) as Section
+  return parse(writeYamlPolicy(configurable(policy)).text) as Section
+}
+
+/** A policy whose ids are UUIDs, as configurations have them, with one name for each list and network and an id for each of the
+ *  rules that share a name: accounts allow more, and what is no account's allows anything. The same policy gets the same ids. */
+function configurable(policy: PortablePolicy): PortablePolicy {
+  const ids = new Map<string, string>()
+  const things = <T extends PortableList | PortableNetwork>(kind: string, all: readonly T[]): T[] => {
+    const taken = new Set<string>()
+    return all.map((thing) => {
+      const name = freeName(thing.name, (text) => taken.has(text.toLowerCase()))
+      taken.add(name.toLowerCase())
+      const id = uuidOf(kind, thing.id)
+      if (id !== undefined && thing.id !== undefined && id !== thing.id) ids.set(thing.id, id)
+      return { ...thing, name, ...(id === undefined ? {} : { id }) }
+    })
+  }
+  const [lists, virtualNetworks] = [things('list', policy.lists), things('virtual-network', policy.virtualNetworks)]
+  return { ...policy, rules: withOwnIds(policy.rules).map((rule) => renameIds(rule, ids)), lists, virtualNetworks }
+}
+
+function withOwnIds(rules: readonly PortableRule[]): PortableRule[] {
+  const names = new Set<string>()
+  return rules.map((rule) => {
+    const free = freeName(rule.name, (text) => names.has(text))
+    names.add(free)
+    const id = uuidOf('id of a rule', rule.id ?? (free === rule.name ? undefined : free))
+    return id === undefined ? rule : { ...rule, id }
+  })
+}
+
+function uuidOf(kind: string, id: string | undefined): string | undefined {
+  if (id === undefined) return undefined
+  const plain = plainId(id)
+  if (!/^[0-9a-f]{32}$/.test(plain)) return stableUuid(kind, id)
+  return plain.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 }
 
 /** The configuration with this policy's rules. Lists and networks of the policy stand beside those of the file. */
@@ -209,8 +278,18 @@ function configOn(data: Section, written: Section, folder: string): Section {
     ...rest,
     rules: written.rules ?? [],
     lists: merged(data.lists, written.lists),
-    virtual_networks: merged(data.virtual_networks, written.virtual_networks),
+    virtual_networks: merged(data.virtual_networks, ofOneDefault(data.virtual_networks, written.virtual_networks)),
   }
+}
+
+/** Two accounts may call their default network differently. It is one: the policy's, by the name that people of the
+ *  configuration have for it. */
+function ofOneDefault(own: unknown, theirs: unknown): readonly unknown[] {
+  const isDefault = (network: unknown) => Object(network).default === true
+  const mine = entriesOf(own).find(isDefault)
+  return entriesOf(theirs).map((network) =>
+    mine !== undefined && isDefault(network) ? { ...Object(network), name: Object(mine).name } : network,
+  )
 }
 
 /** The policy's win over those of the same name or id. */

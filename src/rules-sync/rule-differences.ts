@@ -102,9 +102,10 @@ function flat(fields: JsonObject, prefix = ''): Map<string, Json> {
 }
 
 const EXPRESSIONS = ['traffic', 'identity', 'device_posture'] as const
+/** A list is `$ID`, a network or a posture check `"ID"`. */
+const REFERENCE = /(?<sign>\$)(?<list>[\w.-]+)|(?<quote>")(?<text>[\w.-]+)(?=")/g
 /** With or without dashes, as lists are written both ways. */
-const UUID = /\b[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\b/gi
-const LIST = new RegExp(`(\\$)(${UUID.source})`, 'gi')
+const LIST = /(\$)([0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12})\b/gi
 
 /** The policy with only those lists and virtual networks that its rules use. */
 export function onlySpokenOf(policy: PortablePolicy): PortablePolicy {
@@ -127,9 +128,17 @@ export function renameIdsIn(fields: JsonObject, ids: ReadonlyMap<string, string>
   const byPlain = new Map([...ids].map(([from, to]) => [plainId(from), to]))
   const renamed = EXPRESSIONS.flatMap((name) => {
     const text = fields[name]
-    return typeof text === 'string' ? [[name, text.replace(UUID, (id) => byPlain.get(plainId(id)) ?? id)] as const] : []
+    return typeof text === 'string' ? [[name, renamedText(text, byPlain)] as const] : []
   })
   return { ...fields, ...Object.fromEntries(renamed) }
+}
+
+function renamedText(text: string, byPlain: ReadonlyMap<string, string>): string {
+  if (byPlain.size === 0) return text
+  return text.replace(REFERENCE, (whole, sign, list, quote, quoted) => {
+    const id = byPlain.get(plainId(list ?? quoted))
+    return id === undefined ? whole : (sign ?? quote) + id
+  })
 }
 
 /** The expressions of a rule that are there. */
@@ -137,9 +146,9 @@ export function expressionsOf(fields: JsonObject): string[] {
   return EXPRESSIONS.flatMap((name) => (typeof fields[name] === 'string' ? [fields[name]] : []))
 }
 
-/** The ids in an expression, as {@link plainId} has them. */
+/** Everything in an expression that may be an id, as {@link plainId} has them. */
 export function idsIn(text: string): string[] {
-  return [...text.matchAll(UUID)].map(([id]) => plainId(id))
+  return [...text.matchAll(REFERENCE)].map(({ groups }) => plainId(groups?.list ?? groups?.text ?? ''))
 }
 
 /** An id without dashes, in lower case: ids of lists are written both ways. */

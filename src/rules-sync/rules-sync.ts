@@ -5,8 +5,8 @@ import { type Issue, inputError } from '../errors/issue.ts'
 import { accessLab, type LabAddressOptions } from '../lab/lab-client.ts'
 import { canonicalAddress, ownershipNotes, planProblems, type TargetFacts } from './check-plan.ts'
 import { type AccountAccess, type CloudflareAccount, openAccount } from './cloudflare-account.ts'
-import { applyChanges, planChanges, resultingPolicy } from './plan-changes.ts'
-import { type SideBySide, writeSides } from './policy-config.ts'
+import { applyChanges, asAccount, planChanges, resultingPolicy } from './plan-changes.ts'
+import { kindOfFile, type WrittenSides, writeSides } from './policy-config.ts'
 import type { PolicyChanges, PolicyOutcome, PolicyStep, PortablePolicy } from './portable-policy.ts'
 import { readPolicyFile } from './read-policy.ts'
 import { onlySpokenOf } from './rule-differences.ts'
@@ -33,7 +33,8 @@ export class RulesSync {
 
   /** What has to change at `to` so that it has what `from` has. Throws an InputError for changes that cannot work. */
   async plan({ from, to, prune }: PlanRequest): Promise<PolicyChanges> {
-    return planChanges(await this.#readAll(from), await this.#readAll(to), { prune })
+    const { wanted, there } = await this.#readBoth(from, to)
+    return planChanges(wanted, there, { prune })
   }
 
   /** A plan for a push, with every reason to refuse it. Throws an InputError like {@link plan}. */
@@ -55,12 +56,22 @@ export class RulesSync {
     return applyChanges(changes, before, await this.#accountAt(to), onDone)
   }
 
-  /** Writes the target before and after the change into a folder, as two configurations that differ in nothing else. Throws
-   *  an InputError. */
-  async writeSides({ from, to, prune }: PlanRequest, folder: string): Promise<SideBySide> {
-    const there = await this.#readAll(to)
-    const after = resultingPolicy(there, planChanges(await this.#readAll(from), there, { prune }))
-    return writeSides(this.#options.config, folder, { before: onlySpokenOf(there), after: onlySpokenOf(after) })
+  /** Writes the target before and after the change into a folder, as two configurations that differ in nothing else; for two
+   *  whole configurations, of which the second replaces the first, in what these differ in. Throws an InputError. */
+  async writeSides({ from, to, prune }: PlanRequest, folder: string): Promise<WrittenSides> {
+    const { wanted, there } = await this.#readBoth(from, to)
+    const after = resultingPolicy(there, planChanges(wanted, there, { prune }))
+    const [first = this.#options.config, second = first] = [to, from].filter(isWhole)
+    const accounts = prune ? { before: first, after: second } : { before: first, after: first }
+    return writeSides(accounts, folder, { before: onlySpokenOf(there), after: onlySpokenOf(after) })
+  }
+
+  async #readBoth(
+    from: string,
+    to: string,
+  ): Promise<{ readonly wanted: PortablePolicy; readonly there: PortablePolicy }> {
+    const [wanted, there] = [await this.#readAll(from), await this.#readAll(to)]
+    return isApi(to) ? { wanted, there } : { wanted: asAccount(wanted, wanted), there: asAccount(there, wanted) }
   }
 
   async #readAll(place: string): Promise<PortablePolicy> {
@@ -112,6 +123,11 @@ async function factsOfLab(url: string, token: string, dispatcher?: Dispatcher): 
 /** Whether a place is an API, rather than a file. */
 export function isApi(place: string): boolean {
   return place === 'lab' || place === 'cloudflare' || /^https?:\/\//.test(place)
+}
+
+/** Whether a place has people, addresses and settings besides its rules. */
+function isWhole(place: string): boolean {
+  return !isApi(place) && kindOfFile(place) === 'configuration'
 }
 
 async function accessTo(place: string, options: RulesTargetOptions, env: NodeJS.ProcessEnv): Promise<AccountAccess> {

@@ -237,6 +237,14 @@ test('items of a URL list lose their last slash and have a host in lower case, a
   expect((await api.cloudflare('PATCH', `/gateway/lists/${id}`, patch)).body.result.count).toBe(2)
 })
 
+test('a certificate is valid for 1 day to 30 years, and no number brings the lab down', async () => {
+  const { expires_on, created_at } = await make('/gateway/certificates', { validity_period_days: 10_950 })
+  expect(Date.parse(expires_on) - Date.parse(created_at)).toBeGreaterThan(10_949 * 86_400_000)
+  for (const validity_period_days of [0, 1.5, 10_951, 1e300, '30']) {
+    expect((await api.cloudflare('POST', '/gateway/certificates', { validity_period_days })).status).toBe(400)
+  }
+})
+
 test('the PAC slug of the clients’ own examples is taken', async () => {
   const pac = {
     name: 'Devops team',

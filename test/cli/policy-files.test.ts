@@ -52,6 +52,12 @@ describe.each(FORMS)('%s', (file) => {
     expect(stdout).not.toContain(`${tmpdir()}/egresslab-rules-`)
   })
 
+  test('names no person or group that only a configuration could have', async () => {
+    expect((await run(['check', '-c', file])).stdout).not.toMatch(
+      /value\.unknown_(group|person|posture_check|endpoint)/,
+    )
+  })
+
   test('decides a recording in place of the rules of the configuration', async () => {
     const sessions = join(folder, 'sessions.ndjson')
     const { code, stdout } = await run(['replay', sessions, '--rules', file, '--threads', '1'])

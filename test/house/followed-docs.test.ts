@@ -27,31 +27,6 @@ rules:
     traffic: net.dst.ip in $0c1f4b0a-57d1-4d6b-9f0e-6a1d0b7f3c11
     egress: { ipv4: 203.0.113.30, ipv4_fallback: 203.0.113.50 }
 `
-const TERRAFORM_STATE = {
-  format_version: '1.0',
-  values: {
-    root_module: {
-      resources: [
-        {
-          address: 'cloudflare_teams_rule.https',
-          mode: 'managed',
-          type: 'cloudflare_teams_rule',
-          values: {
-            name: 'cftftest Important Policy',
-            description: 'made by Terraform',
-            precedence: 1300,
-            action: 'egress',
-            enabled: true,
-            filters: ['egress'],
-            traffic: 'net.dst.port == 443',
-            rule_settings: [{ egress: [{ ipv4: '203.0.113.20', ipv4_fallback: '', ipv6: '2001:db8:20::/64' }] }],
-          },
-        },
-      ],
-    },
-  },
-}
-
 let folder: string
 let lab: PrivateLab
 let account: PrivateLab
@@ -60,7 +35,6 @@ let account: PrivateLab
 async function begin(): Promise<void> {
   folder = mkdtempSync(join(tmpdir(), 'egresslab-followed-'))
   symlinkSync(join(ROOT, 'config'), join(folder, 'config'))
-  writeFileSync(join(folder, 'state.json'), JSON.stringify(TERRAFORM_STATE))
   writeFileSync(join(folder, 'account.yaml'), ACCOUNT)
   mkdirSync(join(folder, '.egresslab'))
   lab = await startPrivateLab({ ephemeral: false, state: join(folder, '.egresslab') })

@@ -242,6 +242,9 @@ test('destinations: an HTTP endpoint that refuses the test batch, folders elsewh
   expect((await refused('/ownership', { destination_conf: 'file:///etc/siem' }))[2]).toContain(
     'is outside the folders the lab may write to',
   )
+  expect((await refused('/jobs', { ...JOB, destination_conf: 'file:///etc/siem' }))[2]).toContain(
+    'is outside the folders the lab may write to',
+  )
   expect((await refused('/jobs', { ...JOB, destination_conf: 's3://bucket/logs?region=eu-west-1' }))[2]).toBe(
     'the lab pushes to `https://`, `http://` and `file:///`, not to `s3://`',
   )

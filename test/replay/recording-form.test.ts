@@ -14,7 +14,7 @@ function cut(text: string, size: number): unknown[] {
   const bytes = Buffer.from(text)
   let out = ''
   for (let at = 0; at < bytes.length; at += size) out += cutter.add(bytes.subarray(at, at + size)).toString()
-  out += cutter.rest().toString()
+  expect(cutter.isOpen).toBe(false)
   return out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))
 }
 
@@ -178,7 +178,111 @@ describe('forms', () => {
     const cut = written('cut.json', `[${session(0)},${session(1).slice(0, 300)}`)
     expect(await replayed(cut)).toMatchObject({
       decided: 1,
-      unreadable: { count: 1, first: [{ file: cut, record: 2, message: 'not complete JSON' }] },
+      unreadable: { first: [{ file: cut, record: 2, message: 'the file ends inside this record' }] },
     })
+  })
+})
+
+describe('a recording that was cut off', () => {
+  const NDJSON = `${SESSIONS.join('\n')}\n`
+  /** What the verb says of the first bytes of a recording. */
+  const said = async (name: string, content: string | Uint8Array, ...args: readonly string[]) => {
+    const file = written(name, content)
+    const { code, stdout } = await verb(file, '--json', ...args)
+    const { sessions, unreadable } = JSON.parse(stdout)
+    const [{ line, record, message } = {}] = unreadable.first
+    const where = line === undefined ? `, record ${record}` : `:${line}`
+    return { code, sessions, cut: unreadable.count, message: `F${where}: ${message}` }
+  }
+  const half = (content: string | Uint8Array) => content.slice(0, Math.floor(content.length / 2))
+  const whole = SESSIONS.length
+  const MANY = Array.from(
+    { length: 3000 },
+    (_, at) => `${session(at % whole, { SessionID: `${at}-${Math.sin(at)}` })}\n`,
+  ).join('')
+
+  test('counts with what was read, whatever its form, and the cut is said', async () => {
+    const line = NDJSON.slice(0, NDJSON.length / 2).split('\n').length
+    const packed = { gz: half(gzipSync(MANY)), zst: half(zstdCompressSync(MANY)) }
+    const table = readFileSync(example('sessions.csv'), 'utf8')
+    const array = `[${SESSIONS.join(',\n')}]`
+    expect(await said('a.ndjson', half(NDJSON))).toMatchObject({
+      code: 0,
+      sessions: line,
+      cut: 1,
+      message: `F:${line}: not complete JSON`,
+    })
+    for (const [form, content] of Object.entries(packed)) {
+      const { code, sessions, cut, message } = await said(`a.${form}`, content)
+      expect({ code, cut }).toEqual({ code: 0, cut: 1 })
+      expect(sessions).toBeGreaterThan(0)
+      expect(message).toBe(
+        `F:${sessions}: the packed data breaks off at byte ${content.length}: unexpected end of file`,
+      )
+    }
+    expect(await said('a.json', half(array))).toMatchObject({
+      code: 0,
+      cut: 1,
+      message: expect.stringMatching(/^F, record \d+: the file ends inside this record$/),
+    })
+    expect(await said('b.json', array.slice(0, -1))).toEqual({
+      code: 0,
+      sessions: whole + 1,
+      cut: 1,
+      message: `F, record ${whole + 1}: the file ends before what it opens is closed`,
+    })
+    const rows = table.split('\n')
+    const short = `${rows.slice(0, 3).join('\n')}\n${rows[3]?.slice(0, 60)}`
+    expect(await said('a.csv', short)).toMatchObject({
+      code: 0,
+      sessions: 3,
+      cut: 1,
+      message: expect.stringMatching(/^F:4: /),
+    })
+    const quoted = `${rows.slice(0, 3).join('\n')}\n"2026-10-05T0`
+    expect(await said('b.csv', quoted)).toEqual({
+      code: 0,
+      sessions: 3,
+      cut: 1,
+      message: 'F:4: the file ends inside a quoted cell',
+    })
+    expect(
+      await said('a.csv.gz', half(gzipSync(`${table}${`${rows.slice(1, 3).join('\n')}\n`.repeat(4000)}`))),
+    ).toMatchObject({
+      code: 0,
+      message: expect.stringContaining('the packed data breaks off'),
+    })
+  })
+
+  test('nothing that precedes a fault in packed data is lost', async () => {
+    const packed = gzipSync(MANY)
+    const damaged = Buffer.from(packed)
+    damaged.fill(0xff, damaged.length - 400, damaged.length - 300)
+    const { sessions, message } = await said('damaged.gz', damaged)
+    expect(sessions).toBeGreaterThan(2000)
+    expect(message).toMatch(/^F:\d+: the packed data breaks off at byte \d+: (invalid|incorrect)/)
+    expect((await said('cut.gz', packed.subarray(0, -9))).sessions).toBeGreaterThan(2990)
+  })
+
+  test('with --fail-on-change it counts among what was not decided', async () => {
+    const table = `${SESSIONS[0]}\n${SESSIONS[1]}\n{"SessionID`
+    expect(await said('c.ndjson', table, '--fail-on-change')).toMatchObject({ code: 1, cut: 1 })
+    expect(await said('c.ndjson', table, '--fail-on-change', '--min-decided', '60')).toMatchObject({ code: 0, cut: 1 })
+  })
+})
+
+test('columns that are not those of the table are named', async () => {
+  const file = example('sessions-without-names.csv')
+  expect(await verb(file, '--columns', 'Foo,Bar')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(
+      'none of the columns `Foo`, `Bar` is a field of a session record [replay.no_columns]',
+    ),
+  })
+  expect(await verb(file, '--columns', 'SessionStartTime,Email')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(
+      `${file}:1:1: error: no line is a session record: this row has 24 cells, and 2 columns are named`,
+    ),
   })
 })

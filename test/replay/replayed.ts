@@ -37,6 +37,10 @@ export async function replayed(file: string, { rules, against, names, columns }:
   const spans = new SpanReader()
   let lines = 0
   for await (const { lines: piece, inRecords } of openSessions(file, Readable.from([]), columns).pieces()) {
+    if ('problem' in piece) {
+      unreadable.push({ file, record: ++lines, message: piece.problem })
+      continue
+    }
     const bytes = piece.kind === 'bytes' ? piece.bytes : spans.read(piece.span)
     const report = replayBytes(replayer, bytes, { keepChanged: false })
     for (const { line, message } of report.problems) {

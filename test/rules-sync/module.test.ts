@@ -131,7 +131,7 @@ describe('texts', () => {
     ['local.map["k"].inner[1]', 'y', 'locals {\n  map = { k = { inner = ["x", "y"] } }\n}'],
     ['join(",", local.all[*].name)', 'a,b', 'locals {\n  all = [{ name = "a" }, { name = "b" }]\n}'],
     ['join(",", [for k, v in merge({ b = 2 }, { a = 1 }) : "#{k}#{v}"])', 'a1,b2'],
-    ['yamldecode("port: 443").port', 443],
+    ['yamldecode("port: 443").port + 1', '444'],
   ])('%s is %s', async (expression, expected, more = '') => {
     expect(await traffic(expression, more)).toEqual(typeof expected === 'string' ? placeholders(expected) : expected)
   })

@@ -124,6 +124,15 @@ describe('slices and pages', () => {
     ])
   })
 
+  test('a value of a wrong type is named, never guessed', async () => {
+    const wrong = { ...EGRESS, precedence: 'abc', enabled: 'yes', rule_settings: { egress: { ipv4: 1, ipv6: [] } } }
+    expect((await refusal(write('wrong.json', JSON.stringify([wrong])))).map(({ message }) => message)).toEqual([
+      '`precedence` of rule `one` has to be a whole number, and is `"abc"`',
+      '`enabled` of rule `one` has to be `true` or `false`, and is `"yes"`',
+      '`rule_settings.egress.ipv6` of rule `one` has to be a text, and is a list',
+    ])
+  })
+
   test('an answer that refuses says what the API said', async () => {
     const answer = {
       success: false,

@@ -133,7 +133,7 @@ function inShort(rule: Rule, names: Names): string {
 
 function LeavesFrom({ rule, colos }: Pick<RuleRowProps, 'colos'> & { readonly rule: Rule }): JSX.Element {
   const ipv4 = rule.rule_settings?.egress?.ipv4
-  if (ipv4 === undefined) return <span class="rule-from muted">shared egress</span>
+  if (ipv4 === undefined || ipv4 === null || ipv4 === '') return <span class="rule-from muted">shared egress</span>
   return (
     <span class="rule-from">
       <code>{ipv4}</code> <span class="muted">{colos.get(ipv4)}</span>

@@ -70,7 +70,7 @@ function Lines({ listener, user }: { readonly listener: ListedListener; readonly
   const isNobody = user === '' || listener.fixed_user !== null || listener.authentication === 'anonymous'
   const login = isNobody ? '' : `${encodeURIComponent(user)}:PASSWORD@`
   const proxy = `${scheme}://${login}${address}`
-  const curl = `curl -x $scheme://${address}${isNobody ? '' : ` -U '${user}:PASSWORD'`} http://ipv4.icanhazip.com/`
+  const curl = `curl -x ${scheme}://${address}${isNobody ? '' : ` -U '${user}:PASSWORD'`} http://ipv4.icanhazip.com/`
   const env = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'].flatMap((name) => [name, name.toLowerCase()])
   const lines = [...env.map((name) => `export ${name}='${proxy}'`), "export NO_PROXY='localhost,127.0.0.1,::1'"].join(
     '\n',

@@ -163,21 +163,21 @@ function ColoList({ colos, shown, onToggle }: ColoListProps): JSX.Element {
               <span>
                 <strong>{colo.code}</strong> <span class="muted">{colo.city}</span>
               </span>
-              <ColoSwitch colo={colo} onToggle={() => onToggle(colo)} />
+              <span class="row">
+                {colo.up && colo.dedicated_ips.length > 0 && (
+                  <a class="small" href={`/matrix?down=${colo.code}`}>
+                    matrix without {colo.code}
+                  </a>
+                )}
+                <ColoSwitch colo={colo} onToggle={() => onToggle(colo)} />
+              </span>
             </div>
             {colo.dedicated_ips.map(({ ipv4, ipv6 }) => (
               <p key={`${ipv4} ${ipv6}`} class="mono small">
                 {ipv4} {ipv6 !== null && <span class="muted">{ipv6}</span>}
               </p>
             ))}
-            <div class="row spread">
-              <ColoLoad sessions={by_colo[colo.code] ?? 0} limit={limit * Math.max(1, colo.dedicated_ips.length)} />
-              {colo.up && colo.dedicated_ips.length > 0 && (
-                <a class="small" href={`/matrix?down=${colo.code}`}>
-                  matrix without {colo.code}
-                </a>
-              )}
-            </div>
+            <ColoLoad sessions={by_colo[colo.code] ?? 0} limit={limit * Math.max(1, colo.dedicated_ips.length)} />
           </li>
         ))}
       </ul>

@@ -1,7 +1,7 @@
 // The rules in the order they are asked, found by what they say, do and fail to do; moved, switched and edited.
 
 import type { JSX } from 'preact'
-import { useMemo, useState } from 'preact/hooks'
+import { useEffect, useMemo, useState } from 'preact/hooks'
 import { wordsOf } from '../api/request.ts'
 import type { Account, Check, Health, Person, Rule, RuleCount } from '../api/shapes.ts'
 import { location, navigate } from '../router.ts'
@@ -53,6 +53,7 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
     return ordered.map((rule) => knownRule(rule, said.get(rule.id) ?? [], used.get(rule.id)))
   }, [ordered, checks, counts])
   const shown = everything.filter((each) => fits(each, filter, names))
+  const drawn = useGradually(shown.length, ruleFilterAddress(filter))
   const chosen = ordered.filter(({ id }) => selected.has(id))
 
   const attempt = async (action: () => Promise<unknown>) => {
@@ -125,7 +126,7 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
       )}
       {shown.length > 0 && (
         <ol class="rules card">
-          {shown.map((each) => (
+          {shown.slice(0, drawn).map((each) => (
             <RuleRow
               key={each.rule.id}
               known={each}
@@ -174,6 +175,23 @@ function Rules({ account }: { readonly account: string }): JSX.Element {
     </>
   )
 }
+
+/** Rows drawn in one go: more than a screen shows. */
+const ROWS_AT_ONCE = 40
+
+/** How many rows to draw: the first at once and the others as there is time, so that a long list never holds up typing. */
+function useGradually(rows: number, list: string): number {
+  const [state, setState] = useState({ list, upTo: ROWS_AT_ONCE })
+  const upTo = state.list === list ? state.upTo : ROWS_AT_ONCE
+  useEffect(() => {
+    if (upTo >= rows) return undefined
+    const timer = setTimeout(() => setState({ list, upTo: upTo + ROWS_AT_ONCE }), GRADUALLY_MS)
+    return () => clearTimeout(timer)
+  }, [rows, list, upTo])
+  return upTo
+}
+
+const GRADUALLY_MS = 60
 
 function counted(shown: number, all: number): string {
   return shown === all ? plural(all, 'rule') : `${shown} of ${plural(all, 'rule')}`

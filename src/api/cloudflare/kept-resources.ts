@@ -92,6 +92,7 @@ export const KEPT_COLLECTIONS: readonly KeptCollection[] = [
     what: 'certificate',
     fields: ['validity_period_days'],
     required: [],
+    schemas: { validity_period_days: { type: ['integer', 'null'], minimum: 1, maximum: 30 * 365 } },
     deleted: 'itself',
     adds: (stored) => {
       const { binding_status = 'inactive', validity_period_days: days } = stored.value.value

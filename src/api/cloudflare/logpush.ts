@@ -24,7 +24,8 @@ const PATH = '/client/v4/accounts/{account_id}/logpush'
 /** Cloudflare's number for a job or destination it does not take. */
 const REFUSED = 1002
 
-const CONF = { type: 'string', minLength: 1, maxLength: 4096 } as const
+const CONF = { type: 'string', minLength: 1, maxLength: 4096, format: 'logpush-destination' } as const
+const DATA_SET = { type: 'string', format: 'logpush-data-set' } as const
 const FORMATS = {
   type: ['object', 'null'],
   additionalProperties: false,
@@ -87,7 +88,7 @@ export const LOGPUSH_ROUTES: readonly Route[] = [
     summary: 'creates a Logpush job, for an HTTP endpoint or a folder',
     access: 'token',
     answers: { kind: 'result', schema: LOGPUSH_JOB },
-    body: objectOf(JOB, ['destination_conf']),
+    body: objectOf({ ...JOB, dataset: DATA_SET }, ['destination_conf', 'dataset']),
     handle: create,
   },
   {
@@ -298,7 +299,7 @@ async function checkJob(call: RouteCall, { dataset, destination, options, before
   await refusing(async () => {
     readForm(dataset, options)
     if (destination === before) return
-    if (logpush.needsChallenge(destination)) {
+    if (await logpush.needsChallenge(destination)) {
       const token = textField(call.body, 'ownership_challenge')
       if (token === '') throw refusal('`ownership_challenge` is missing: a folder has to be proven to be yours')
       if (!(await logpush.isAnswered(destination, token))) throw refusal('`ownership_challenge` is not valid')

@@ -20,7 +20,13 @@ export const DNS_ROUTES: readonly Route[] = [
     access: 'open',
     answers: { kind: 'bytes', mediaType: MEDIA_TYPE, description: 'a DNS message' },
     unknownQuery: 'ignored',
-    query: [{ name: 'dns', schema: { type: 'string' }, description: 'a DNS message in base64url without padding' }],
+    query: [
+      {
+        name: 'dns',
+        schema: { type: 'string', pattern: '^[A-Za-z0-9_-]{16,}$' },
+        description: 'a DNS message in base64url without padding',
+      },
+    ],
     handle: (call) => answer(call, encodedMessage(call.query)),
   },
   {

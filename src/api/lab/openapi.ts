@@ -1,9 +1,10 @@
 // The OpenAPI 3.1 document of everything served here, made from the routes themselves: the schemas that answers are described by are those
 // the console's types come from, and a test holds real answers of every route to them.
 
-import type { JsonObject } from '../../config/lab-state.ts'
+import { type JsonObject, KINDS } from '../../config/lab-state.ts'
+import { LOGPUSH_DATA_SETS } from '../../log/logpush-batch.ts'
 import { KNOWN_ACTIONS } from '../../policy/rule-check.ts'
-import type { Answers, Route } from '../router.ts'
+import type { Answers, QueryParameter, Route } from '../router.ts'
 import { FAILURE, listEnvelope, resultEnvelope } from '../shapes/envelope.ts'
 
 const JSON_TYPE = 'application/json'
@@ -53,6 +54,8 @@ const PATH_PARAMETERS: Readonly<Record<string, object>> = {
     ],
   },
   email: { type: 'string', format: 'email' },
+  kind: { type: 'string', enum: KINDS },
+  revision: { type: 'string', pattern: '^[0-9]+$' },
 }
 
 const OCTET = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
@@ -68,6 +71,8 @@ const V6 = [
 const PATTERNS: Readonly<Record<string, string>> = {
   cidr: `^(${OCTET}(\\.${OCTET}){3}(/(3[0-2]|[12]?[0-9]))?|(${V6})(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$`,
   'pac-file': 'FindProxyForURL',
+  'logpush-data-set': `^(${LOGPUSH_DATA_SETS.join('|')})$`,
+  'logpush-destination': '^(https?://[a-z0-9]|file:///)',
   'rule-action': `^(${KNOWN_ACTIONS.join('|')})$`,
 }
 
@@ -91,7 +96,7 @@ function operation(route: Route, schemas: Schemas, accountId: string) {
   const inQuery = (query ?? []).map(({ name, schema, description }) => ({
     name,
     in: 'query',
-    schema: named(schema, schemas),
+    schema: named(queryValue(route, schema), schemas),
     description,
   }))
   const refused = { description: 'refused', content: { [JSON_TYPE]: { schema: named(FAILURE, schemas) } } }
@@ -107,6 +112,17 @@ function operation(route: Route, schemas: Schemas, accountId: string) {
       '5XX': refused,
     },
   }
+}
+
+const EMPTY = { type: 'string', maxLength: 0 }
+
+/** To Cloudflare an empty id is none; the lab's own routes take nothing empty. */
+function queryValue({ path }: Route, schema: QueryParameter['schema']): object {
+  const isOurs = !path.startsWith('/client/v4/')
+  if (!isOurs) return schema.format === 'uuid' ? { anyOf: [schema, EMPTY] } : schema
+  const isFree = (type: unknown) => type === 'string' && schema.enum === undefined && schema.format === undefined
+  if (isFree(schema.type)) return { minLength: 1, ...schema }
+  return schema.type === 'array' ? { ...schema, items: { minLength: 1, ...Object(schema.items) } } : schema
 }
 
 /** `getLabV1Colos`, `putLabV1ColosByCode`: the same for as long as the path is. */
@@ -142,12 +158,12 @@ function contentOf(answers: Answers, schemas: Schemas): object {
   }
 }
 
-/** OpenAPI 3.1 has no words for events: what each carries is told by an extension. */
+/** OpenAPI 3.1 has no words for events: what each carries is told by an extension. Readers differ in what a schema of the whole
+ *  is of, the stream or one event, so that it says nothing of its type. */
 function eventStream(events: Readonly<Record<string, unknown>>, schemas: Schemas): object {
   const names = Object.keys(events).map((name) => `\`${name}\``)
   return {
     schema: {
-      type: 'string',
       description: `events ${names.join(', ')}, the data of each as described by \`x-events\``,
     },
     'x-events': named(events, schemas),

@@ -14,7 +14,9 @@ const CHOICE = {
   type: 'object',
   additionalProperties: false,
   required: ['virtual_network'],
-  properties: { virtual_network: { type: ['string', 'null'], description: 'name or id; null for the default' } },
+  properties: {
+    virtual_network: { type: ['string', 'null'], minLength: 1, description: 'name or id; null for the default' },
+  },
 } as const
 
 export const USER_ROUTES: readonly Route[] = [

@@ -23,10 +23,9 @@ export const DELETED = object({ id: TEXT }, 'Deleted')
 export const ACCOUNT = object({ id: TEXT, name: TEXT, type: TEXT, settings: ANY_OBJECT, created_on: TIME }, 'Account')
 export const VERIFIED_TOKEN = object({ id: TEXT, status: TEXT })
 
-const EGRESS = object(
-  { ipv4: Type.Optional(TEXT), ipv4_fallback: Type.Optional(TEXT), ipv6: Type.Optional(TEXT) },
-  'RuleEgress',
-)
+/** null where it was sent so, in rules that do not leave by it */
+const ADDRESS = Type.Optional(nullable(TEXT))
+const EGRESS = object({ ipv4: ADDRESS, ipv4_fallback: ADDRESS, ipv6: ADDRESS }, 'RuleEgress')
 /** as it was sent, whatever else it says */
 const RULE_SETTINGS = Type.Object({ egress: Type.Optional(nullable(EGRESS)) })
 

@@ -67,6 +67,10 @@ interface Findings {
   readonly config?: LabConfig
 }
 
+/** Where an address is, how many there are and for whom, and who and what there is to be named, only configurations say; of lists
+ *  that are not there a policy says so itself (`rules.no_list`). */
+const OF_CONFIGURATIONS = /^(practice\.P[1-4]|value\.unknown_(group|person|posture_check|endpoint)|rule\.unknown_list)$/
+
 async function findingsIn({ config: file, prove }: Options): Promise<Findings> {
   try {
     const { inScratch, kindOfFile, PolicyLayer } = await import('../../rules-sync/policy-config.ts')
@@ -83,8 +87,7 @@ async function findingsIn({ config: file, prove }: Options): Promise<Findings> {
     const issues = await inScratch(async (folder) => {
       const layer = new PolicyLayer(file, folder)
       const found = await layer.asOwn(async () => adviseOn(await readConfig(await layer.over())))
-      // where an address is, how many there are and for whom is advice on a configuration
-      const isOfPolicy = ({ code }: Issue) => !/^practice\.P[1-4]$/.test(code)
+      const isOfPolicy = ({ code }: Issue) => !OF_CONFIGURATIONS.test(code)
       return [...layer.issues, ...found.filter(isOfPolicy).map((issue) => layer.ownIssue(issue))]
     })
     return { issues }

@@ -7,6 +7,7 @@ import { replaceOutput } from '../../config/files.ts'
 import { counted } from '../../errors/counted.ts'
 import { InputError, inputError } from '../../errors/issue.ts'
 import type { ReplayOutcome } from '../../replay/replay.ts'
+import type { SideBySide, WrittenSides } from '../../rules-sync/policy-config.ts'
 import type { PolicyChanges, PortablePolicy } from '../../rules-sync/portable-policy.ts'
 import type { PlanRequest, RulesSync, RulesTargetOptions } from '../../rules-sync/rules-sync.ts'
 import { replay } from '../lazy-imports.ts'
@@ -167,15 +168,19 @@ async function push({ io }: VerbContext, file: string, options: PushOptions): Pr
 
 /** Both sides with the same configuration around them, compared for every connection. */
 async function diffSemantically({ io }: VerbContext, request: PlanRequest, given: DiffOptions): Promise<ExitCode> {
-  const { inScratch, kindOfFile } = await import('../../rules-sync/policy-config.ts')
+  const { asSidesOf, inScratch, kindOfFile } = await import('../../rules-sync/policy-config.ts')
   // a configuration has an account of its own
   const hasAccount = existsSync(request.to) && kindOfFile(request.to) === 'configuration'
   const options = hasAccount ? { ...given, config: request.to } : given
   const sync = await openSync(options)
   const { compareFiles, comparisonJson } = await import('../../prove/compare.ts')
+  const { notes } = await sync.plan(request)
   const comparison = await inScratch(async (folder) => {
-    const { before, after } = await sync.writeSides(request, options.sides ?? folder)
-    return compareFiles(before, after, { configFile: options.config, timeoutMs: options.timeout * 1000 })
+    const sides = await sync.writeSides(request, options.sides ?? folder)
+    const style = stylesFor(io, io.stderr)
+    for (const note of [...notes, ...(sides.assumed ?? [])]) io.stderr.write(`${style.warn(note)}\n`)
+    const settings = { configFile: options.config, timeoutMs: options.timeout * 1000 }
+    return asSidesOf(sides, placesOf(request), () => compareFiles(sides.before, sides.after, settings))
   })
   if (options.json) writeJson(io, comparisonJson(comparison))
   else io.stdout.write(renderComparison(comparison, stylesFor(io, io.stdout)))
@@ -193,9 +198,11 @@ async function keepBefore(before: PortablePolicy, to: string): Promise<string> {
 
 async function diff({ io }: VerbContext, request: PlanRequest, options: DiffOptions): Promise<ExitCode> {
   const sync = await openSync(options)
-  const changes = await sync.plan(request)
+  const planned = await sync.plan(request)
   const sides = options.sides === undefined ? undefined : await sync.writeSides(request, options.sides)
   const replayed = await replaySides(sync, request, options)
+  const assumed = sides?.assumed ?? replayed?.assumed ?? []
+  const changes = { ...planned, notes: [...planned.notes, ...assumed] }
   const isStrict = options.failOnChange === true
   const titles = { before: changes.to, after: `${changes.to}, changed`, againstRecording: false }
   const replayReport =
@@ -212,7 +219,7 @@ async function diff({ io }: VerbContext, request: PlanRequest, options: DiffOpti
     plain: () => textOf(PLAIN),
     json: () => ({
       ...changes,
-      sides: sides ?? null,
+      sides: sides === undefined ? null : { before: sides.before, after: sides.after },
       ...(replayed === undefined ? {} : { replay: replayDocument(replayed) }),
     }),
   })
@@ -224,14 +231,20 @@ async function replaySides(
   sync: RulesSync,
   request: PlanRequest,
   options: DiffOptions,
-): Promise<ReplayOutcome | undefined> {
+): Promise<(ReplayOutcome & Pick<WrittenSides, 'assumed'>) | undefined> {
   const { replay: sessions, config: configFile } = options
   if (sessions === undefined) return undefined
-  const { inScratch } = await import('../../rules-sync/policy-config.ts')
+  const { asSidesOf, inScratch } = await import('../../rules-sync/policy-config.ts')
   return inScratch(async (folder) => {
-    const { before: rules, after: against } = await sync.writeSides(request, folder)
-    return replay({ sessions, configFile, rules, against, threads: 1 })
+    const sides = await sync.writeSides(request, folder)
+    const { before: rules, after: against, assumed } = sides
+    const run = () => replay({ sessions, configFile, rules, against, threads: 1 })
+    return { ...(await asSidesOf(sides, placesOf(request), run)), assumed }
   })
+}
+
+function placesOf({ from, to }: PlanRequest): SideBySide {
+  return { before: to, after: from }
 }
 
 /** Asked on a terminal only: a script has to say `--yes`. */

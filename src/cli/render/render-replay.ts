@@ -54,7 +54,9 @@ function headText({ summary, seconds }: ReplayOutcome, style: TextStyles): strin
     `${number(decided)} decided again${notes.length === 0 ? '' : `; not decided: ${notes.join(', ')}`}`,
     ...(exempt === 0
       ? []
-      : [`${number(exempt)} exempt by their records: ICMP, or a destination that is not the internet`]),
+      : [
+          `${number(exempt)} of these ${exempt === 1 ? 'is' : 'are'} exempt by what was recorded: ICMP, or to somewhere that is not the internet`,
+        ]),
     ...(namedBySni === 0 ? [] : [`${number(namedBySni)} decided by the name of their TLS handshake (SNI)`]),
     ...(unreadable === 0
       ? []

@@ -27,6 +27,8 @@ export interface ModuleResource {
   readonly values: HclObject
   /** the file and line of its block, or of what says how many there are */
   readonly at: HclPlace
+  /** the place of a value, by names of members and numbers of items; of what is around it, where it is computed */
+  readonly placeOf: (path: readonly (string | number)[]) => HclPlace
 }
 
 export interface TerraformModule {
@@ -230,7 +232,7 @@ class Module {
     const unknown =
       value instanceof UnknownValue ? value : new UnknownValue('how many there are is no number, map or set', at)
     const values = objectFrom([['for_each', unknown]])
-    this.#resources.push({ address: this.#inputs.prefix + address, type, values, at })
+    this.#resources.push({ address: this.#inputs.prefix + address, type, values, at, placeOf: () => at })
     return unknown
   }
 
@@ -240,7 +242,7 @@ class Module {
     const members = valuesOfBody(body, scope).filter(([name]) => !META.has(name))
     const id = this.#imported.get(address) ?? this.#madeUpId(full)
     const values = lazyObject([['id', () => id] as const, ...members], at)
-    this.#resources.push({ address: full, type, values, at })
+    this.#resources.push({ address: full, type, values, at, placeOf: (path) => placeInBody(body, at, path) })
     return values
   }
 
@@ -265,6 +267,25 @@ class Module {
 
 /** Arguments for Terraform itself. */
 const META: ReadonlySet<string> = new Set(['for_each', 'count', 'depends_on', 'provider', 'lifecycle'])
+
+function placeInBody(body: HclBody, at: HclPlace, [name, ...path]: readonly (string | number)[]): HclPlace {
+  const attribute = body.attributes.get(String(name))
+  if (attribute !== undefined) return placeInValue(attribute, path)
+  const [index, ...rest] = path
+  const block = body.blocks.filter(({ type }) => type === name)[Number(index)]
+  return block === undefined ? at : placeInBody(block.body, block.at, rest)
+}
+
+function placeInValue(value: HclExpression, [step, ...path]: readonly (string | number)[]): HclPlace {
+  if (step === undefined) return value.at
+  if (value.kind === 'tuple') {
+    const item = value.items[Number(step)]
+    return item === undefined ? value.at : placeInValue(item, path)
+  }
+  if (value.kind !== 'object') return value.at
+  const entry = value.entries.find(([key]) => key.kind === 'literal' && key.value === step)
+  return entry === undefined ? value.at : placeInValue(entry[1], path)
+}
 
 /** Attributes and blocks as a state has them: blocks of a type in a list. */
 function valuesOfBody(body: HclBody, scope: HclScope): (readonly [string, () => HclValue])[] {
