@@ -16,6 +16,7 @@ import { AccountView } from './views/account.tsx'
 import { ClockView } from './views/clock.tsx'
 import { ConnectView } from './views/connect.tsx'
 import { ExplainView } from './views/explain.tsx'
+import { HistoryView } from './views/history.tsx'
 import { LiveView } from './views/live.tsx'
 import { MatrixView } from './views/matrix.tsx'
 import { RulesView } from './views/rules.tsx'
@@ -32,6 +33,7 @@ const VIEWS = {
   '/connect': ConnectView,
   '/account': AccountView,
   '/clock': ClockView,
+  '/history': HistoryView,
 }
 
 followBase()

@@ -12,6 +12,7 @@ export const VIEWS = [
   { path: '/connect', title: 'Connect' },
   { path: '/account', title: 'Account' },
   { path: '/clock', title: 'Clock' },
+  { path: '/history', title: 'History' },
 ] as const
 
 export const location = signal(current())

@@ -51,7 +51,7 @@ const LOOPBACK: readonly Cidr[] = [cidr('127.0.0.0/8'), cidr('::1')]
 
 /** First segments of the lab's own paths: below one of them nobody could say which is meant. */
 const OWN_SEGMENTS: ReadonlySet<string> = new Set(
-  'lab client me assets pac proxy.pac ca.pem authorize metrics dns-query sessions rules matrix explain verify connect account clock'.split(
+  'lab client me assets pac proxy.pac ca.pem authorize metrics dns-query sessions rules matrix explain verify connect account clock history'.split(
     ' ',
   ),
 )

@@ -316,7 +316,18 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
 }
 
 /** Addresses of the console's views: each is the one page, which shows the view by its address. */
-const VIEWS = ['/', '/sessions', '/rules', '/matrix', '/explain', '/verify', '/connect', '/account', '/clock']
+const VIEWS = [
+  '/',
+  '/sessions',
+  '/rules',
+  '/matrix',
+  '/explain',
+  '/verify',
+  '/connect',
+  '/account',
+  '/clock',
+  '/history',
+]
 
 /** Path → file. `base`: what stands before every path in the browser. */
 export function readConsole(

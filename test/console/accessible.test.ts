@@ -51,6 +51,7 @@ const VIEWS = [
     async (page: Page) => page.getByText('Rules, in order').waitFor(),
   ],
   ['matrix', '/matrix?down=LHR', async (page: Page) => page.getByRole('cell').first().waitFor()],
+  ['history', '/history', async (page: Page) => page.getByText('Revisions of the rules').waitFor()],
   ['connect', '/connect', async (page: Page) => page.getByText('One request').waitFor()],
   ['data centers', '/account', async (page: Page) => page.getByRole('switch').first().waitFor()],
   ['people', '/account?of=people', async (page: Page) => page.getByText('Alice Archer').waitFor()],

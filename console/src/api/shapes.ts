@@ -13,6 +13,7 @@ export type {
   RuleTraceShape as RuleTrace,
 } from '../../../src/api/shapes/explanations.ts'
 export type {
+  AuditRow,
   Check,
   ClockShape as Clock,
   ColoShape as Colo,
@@ -25,6 +26,7 @@ export type {
   OwnToken,
   Person,
   PlaceShape as Place,
+  RevisionRow,
   RuleDifference as Difference,
   RulePreview as Preview,
   RuleProblem as Problem,

@@ -226,6 +226,8 @@ export const LOGGED_IN = object({ logged_in: FLAG })
 export const WAYS_IN = object({ provider: NOTHING_OR_TEXT }, 'WaysIn')
 export type WaysIn = Shape<typeof WAYS_IN>
 export type OwnToken = Shape<typeof OWN_TOKEN>
+export type RevisionRow = Shape<typeof REVISION_ROW>
+export type AuditRow = Shape<typeof AUDIT_ENTRY>
 export const RATE_LIMIT = nullable(object({ requests: COUNT, seconds: COUNT }, 'RateLimit'))
 
 const PROBLEM_MEMBERS = {

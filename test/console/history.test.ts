@@ -1,0 +1,55 @@
+// The history in the console: what rules were, the way back, and who changed what; for a viewer without what they may not.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Browser, findChromium, openBrowser } from './browser.ts'
+import { type ConsoleLab, startConsoleLab, visit } from './running-lab.ts'
+
+const executable = findChromium()
+
+describe.skipIf(executable === undefined)('the history', () => {
+  let lab: ConsoleLab
+  let browser: Browser
+  const names = async () => {
+    const { id } = lab.lab.snapshot().account
+    const rules = (await lab.ask('GET', `/client/v4/accounts/${id}/gateway/rules`)) as { id: string; name: string }[]
+    return { rules, path: `/client/v4/accounts/${id}/gateway/rules` }
+  }
+  beforeAll(async () => {
+    lab = await startConsoleLab(3)
+    browser = await openBrowser({ executable: executable ?? '' })
+    const { rules, path } = await names()
+    await lab.ask('DELETE', `${path}/${rules.find(({ name }) => name === 'Finance to the bank')?.id}`)
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await lab?.close()
+  })
+
+  test('an admin sees what each revision changed and who did it, and goes back with one click', async () => {
+    const { page, complaints } = browser
+    await visit(page, lab, '/history')
+    await page.getByText('removed Finance to the bank').waitFor()
+    await page.getByText('api-token (admin)').first().waitFor()
+    await page.getByRole('button', { name: /^Restore revision/ }).click()
+    await page.getByText(/Rules and lists are those of revision \d+ again\./).waitFor()
+    await page.getByText('added Finance to the bank').first().waitFor()
+    expect((await names()).rules.map(({ name }) => name)).toContain('Finance to the bank')
+    await expect.poll(() => page.getByText(/^rule .* created/).count()).toBe(1)
+    expect(complaints).toEqual([])
+  })
+
+  test('a viewer sees the revisions, a button that says what it takes, and no audit', async () => {
+    const { token } = (await lab.ask('POST', '/lab/v1/tokens', { name: 'vera', role: 'viewer' })) as { token: string }
+    const { page, context } = browser
+    await context.clearCookies()
+    await page.goto(`${lab.url}/history`)
+    await page.getByLabel('API token').fill(token)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByText('vera (viewer)').waitFor()
+    const restore = page.getByRole('button', { name: /^Restore revision/ }).first()
+    await restore.waitFor()
+    expect([await restore.isDisabled(), await restore.getAttribute('title')]).toEqual([true, 'This needs an admin.'])
+    await page.getByText('Who changed what is for admins to see; you are viewer.').waitFor()
+    expect(await page.getByText('api-token (admin)').count()).toBe(0)
+  })
+})
