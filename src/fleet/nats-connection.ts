@@ -9,11 +9,11 @@ import { messageOf } from '../errors/thrown.ts'
 import type { FleetIdentity } from './log-message.ts'
 
 /** What NATS's libraries export. */
-export async function natsLibrary() {
+export async function natsLibrary(): Promise<NatsLibrary> {
   const [core, stream] = await Promise.all([import('@nats-io/transport-node'), import('@nats-io/jetstream')])
   return { ...core, ...stream }
 }
-export type NatsLibrary = Awaited<ReturnType<typeof natsLibrary>>
+export type NatsLibrary = typeof import('@nats-io/transport-node') & typeof import('@nats-io/jetstream')
 
 export interface FleetLogParts {
   readonly settings: FleetSettings
