@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Browser, findChromium, openBrowser } from './browser.ts'
+import { openTunnel } from './held-tunnel.ts'
 import { type ConsoleLab, startConsoleLab, TOKEN, visit } from './running-lab.ts'
 
 const executable = findChromium()
@@ -55,4 +56,12 @@ describe.skipIf(executable === undefined)('the live view', () => {
   test('no page complained of an error or of its security policy', () => {
     expect(browser.complaints).toEqual([])
   })
+})
+
+test('a lab stops though clients left sites before a TLS handshake', async () => {
+  const lab = await startConsoleLab(9)
+  const socket = await openTunnel(Number(lab.proxy.split(':')[1]), 'alice', 'bank.saas.test:443')
+  socket.destroy()
+  await lab.close()
+  await expect(fetch(lab.url)).rejects.toThrow('fetch failed')
 })

@@ -1,9 +1,10 @@
 // The console's views against a running lab, each doing what it is there for.
 
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { execFile, execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { installed } from '../support/installed.ts'
 import { layLine } from './broken-line.ts'
@@ -13,10 +14,15 @@ import { type ConsoleLab, configFileOf, startConsoleLab, visit } from './running
 const executable = findChromium()
 const zbarimg = installed('zbarimg', 'zbar-tools')
 
-/** The shipped lab, with one address whose new place other sites do not know yet. */
+/** The shipped lab, with one address whose new place other sites do not know yet, and a listener that takes TLS only. */
 function lateGeolocation(): string {
   const shipped = readFileSync('config/lab.yaml', 'utf8')
-  return shipped.replace(/- \{ colo: EWR,/, '- { colo: EWR, geolocation_updated_at: 2037-06-01T00:00:00Z,')
+  return shipped
+    .replace(/- \{ colo: EWR,/, '- { colo: EWR, geolocation_updated_at: 2037-06-01T00:00:00Z,')
+    .replace(
+      /^destinations:/m,
+      '  - { name: encrypted, host: 127.0.0.1, port: 8443, authentication: required, tls: true }\n\n$&',
+    )
 }
 
 describe.skipIf(executable === undefined)('the views of the console', () => {
@@ -201,6 +207,21 @@ describe.skipIf(executable === undefined)('the views of the console', () => {
       await page.emulateMedia({ colorScheme: 'light' })
     },
   )
+
+  test('connect: the line for a listener that takes TLS only works, with the certificate the page offers', async () => {
+    const { page } = browser
+    await visit(page, lab, '/connect')
+    await page.getByRole('combobox', { name: 'As' }).selectOption('bob@example.com')
+    const listeners = page.getByRole('combobox', { name: 'Listener' })
+    const words = await listeners.locator('option').allTextContents()
+    await listeners.selectOption(words.find((each) => each.startsWith('encrypted')) ?? '')
+    const line = (await page.getByRole('region', { name: 'One request' }).locator('pre').textContent()) ?? ''
+    const cwd = mkdtempSync(join(tmpdir(), 'connect-'))
+    writeFileSync(join(cwd, 'egresslab-ca.pem'), await (await fetch(`${lab.url}/ca.pem`)).text())
+    const [, ...parameters] = line.replace('PASSWORD', 'lab-bob').replaceAll("'", '').split(' ')
+    const { stdout } = await promisify(execFile)('curl', ['-sS', ...parameters], { cwd })
+    expect(stdout).toMatch(/^203\.0\.113\.\d+\n$/)
+  })
 
   test('clock: set beyond the date, sites see the address where it is', async () => {
     const { page } = browser
