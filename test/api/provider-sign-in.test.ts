@@ -34,7 +34,10 @@ interface Lab {
   readonly notices: string[]
 }
 
-async function lab(settings: Partial<OidcSettings> = {}): Promise<Lab> {
+async function lab({
+  requestsPerMinute = 0,
+  ...settings
+}: Partial<OidcSettings> & { readonly requestsPerMinute?: number } = {}): Promise<Lab> {
   const notices: string[] = []
   const signIn = createProviderSignIn({
     settings: {
@@ -53,7 +56,7 @@ async function lab(settings: Partial<OidcSettings> = {}): Promise<Lab> {
   onTestFinished(() => signIn.close())
   const api = await runApi({
     ports: { provider: signIn, page: (path) => (['/', '/rules'].includes(path) ? PAGE : undefined) },
-    address: { publicUrl, trustedProxies: [cidr('127.0.0.1')] },
+    address: { publicUrl, trustedProxies: [cidr('127.0.0.1')], requestsPerMinute },
   })
   onTestFinished(() => api.close())
   return { api, notices }
@@ -255,6 +258,19 @@ describe('attacks', () => {
     expect(second.cookies[COOKIE]).not.toBe(first.cookies[COOKIE])
     expect(await whoIs(one, first.cookies)).toBe(401)
     expect(await whoIs(one, second.cookies)).toMatchObject({ role: 'operator' })
+  })
+
+  test('log injection: a name the person chose moves no cursor and makes no line', async () => {
+    const one = await lab({ roles: { viewer: ['*'], operator: [], admin: [] } })
+    const { cookies } = await signIn(one, 'eve\u001b[2J\u202e\u0085x')
+    expect(await whoIs(one, cookies)).toMatchObject({ name: 'eve\uFFFD[2J\uFFFD\uFFFDx@corp.example' })
+  })
+
+  test('a person with the id of the lab’s own token is limited as everybody is', async () => {
+    const one = await lab({ roles: { viewer: ['*'], operator: [], admin: [] }, requestsPerMinute: 2 })
+    const { cookies } = await signIn(one, 'api-token')
+    const answers = [await whoIs(one, cookies), await whoIs(one, cookies), await whoIs(one, cookies)]
+    expect(answers).toEqual([expect.anything(), expect.objectContaining({ role: 'viewer' }), 429])
   })
 
   test('role escalation: nothing in the addresses raises anybody', async () => {
