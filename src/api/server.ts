@@ -104,6 +104,8 @@ function serverFor(tls: ApiCertificate | undefined, onRequest: RequestListener):
   const server = tls === undefined ? createServer(limits) : tlsServer(tls, limits)
   server.maxConnections = MAX_CONNECTIONS
   server.timeout = STALL_MS
+  // a client that has said all it wants to say still gets its answer
+  Object.assign(server, { httpAllowHalfOpen: true })
   server.on('request', onRequest)
   server.on(tls === undefined ? 'connection' : 'secureConnection', endWithClient)
   return server
@@ -111,7 +113,7 @@ function serverFor(tls: ApiCertificate | undefined, onRequest: RequestListener):
 
 function tlsServer(tls: ApiCertificate, limits: ServerOptions): Server {
   const { certificate: cert, key } = tls.current()
-  const server = createTlsServer({ ...limits, cert, key, handshakeTimeout: HEAD_TIMEOUT_MS })
+  const server = createTlsServer({ ...limits, allowHalfOpen: true, cert, key, handshakeTimeout: HEAD_TIMEOUT_MS })
   // handshakes from then on; open connections go on
   tls.onChange((next) => server.setSecureContext({ cert: next.certificate, key: next.key }))
   return server

@@ -90,7 +90,11 @@ function createOriginServer(listener: OriginListener, options: OriginsOptions, s
   }
   const { key, certificate: cert } = options.certificate
   const server =
-    listener.scheme === 'https' ? createTlsServer({ ...settings, key, cert }, handle) : createServer(settings, handle)
+    listener.scheme === 'https'
+      ? createTlsServer({ ...settings, allowHalfOpen: true, key, cert }, handle)
+      : createServer(settings, handle)
+  // a client that has said all it wants to say still gets its answer
+  Object.assign(server, { httpAllowHalfOpen: true })
   server.on('upgrade', sockets.accept)
   return server
 }

@@ -203,7 +203,13 @@ test.each(Object.entries(ONE_OF_A_KIND))('%s gives back every field it takes', a
 test.each(KEPT_COLLECTIONS.map((collection) => [collection.path, collection] as const))(
   '%s gives back every field it takes, kept without effect',
   async (path, { fields, update, idField = 'id', schemas = {} }) => {
-    const typed: Body = { name: 'n', network: '100.96.0.0/16', comment: 'c', is_default_network: true }
+    const typed: Body = {
+      name: 'n',
+      network: '100.96.0.0/16',
+      comment: 'c',
+      is_default_network: true,
+      validity_period_days: 365,
+    }
     const isTyped = (name: string) => name === 'name' || name in schemas
     const whole: Body = Object.fromEntries(
       fields.map((name) => [name, isTyped(name) ? typed[name] : { kept: [name, 1, null] }]),

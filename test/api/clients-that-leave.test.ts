@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { closed } from '../support/tcp.ts'
+import { closed, readToEnd } from '../support/tcp.ts'
 import { type RunningApi, runApi, TOKEN } from './running-api.ts'
 
 let api: RunningApi
@@ -68,3 +68,10 @@ async function live(): Promise<void> {
   const answer = await fetch(`${api.url}/lab/v1/health/live`)
   expect(await answer.json()).toMatchObject({ success: true, result: { live: true } })
 }
+
+test('a client that has ended its side behind its request gets the answer, however long that takes', async () => {
+  const { host, port } = new URL(api.url)
+  const socket = connect(Number(port), '127.0.0.1')
+  socket.end(['GET /lab/v1/sessions?wait=1 HTTP/1.1', `Host: ${host}`, WITH_TOKEN, '', ''].join('\r\n'))
+  expect((await readToEnd(socket)).toString()).toMatch(/^HTTP\/1\.1 200 .*"success":true/s)
+})

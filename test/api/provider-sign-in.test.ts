@@ -34,10 +34,7 @@ interface Lab {
   readonly notices: string[]
 }
 
-async function lab({
-  requestsPerMinute = 0,
-  ...settings
-}: Partial<OidcSettings> & { readonly requestsPerMinute?: number } = {}): Promise<Lab> {
+async function lab(settings: Partial<OidcSettings> = {}): Promise<Lab> {
   const notices: string[] = []
   const signIn = createProviderSignIn({
     settings: {
@@ -56,7 +53,7 @@ async function lab({
   onTestFinished(() => signIn.close())
   const api = await runApi({
     ports: { provider: signIn, page: (path) => (['/', '/rules'].includes(path) ? PAGE : undefined) },
-    address: { publicUrl, trustedProxies: [cidr('127.0.0.1')], requestsPerMinute },
+    address: { publicUrl, trustedProxies: [cidr('127.0.0.1')] },
   })
   onTestFinished(() => api.close())
   return { api, notices }
@@ -157,7 +154,7 @@ describe('whoever signs in', () => {
     }
   })
 
-  test('nobody without a group that has a role; `*` is everybody', async () => {
+  test('nobody without a group that has a role; `*` is everybody, whose names move no cursor (log injection)', async () => {
     const refused = await signIn(await lab(), 'nora')
     expect([refused.status, says(refused)]).toEqual([
       403,
@@ -165,7 +162,8 @@ describe('whoever signs in', () => {
     ])
     expect(refused.cookies[COOKIE]).toBeUndefined()
     const open = await lab({ roles: { viewer: ['*'], operator: [], admin: [] } })
-    expect(await whoIs(open, (await signIn(open, 'nora')).cookies)).toMatchObject({ role: 'viewer' })
+    const { cookies } = await signIn(open, 'nora\u001b[2J\u202e\u0085')
+    expect(await whoIs(open, cookies)).toMatchObject({ name: 'nora\uFFFD[2J\uFFFD\uFFFD@corp.example', role: 'viewer' })
   })
 
   test('is signed out for good by signing out, and by the end of the session', async () => {
@@ -258,19 +256,6 @@ describe('attacks', () => {
     expect(second.cookies[COOKIE]).not.toBe(first.cookies[COOKIE])
     expect(await whoIs(one, first.cookies)).toBe(401)
     expect(await whoIs(one, second.cookies)).toMatchObject({ role: 'operator' })
-  })
-
-  test('log injection: a name the person chose moves no cursor and makes no line', async () => {
-    const one = await lab({ roles: { viewer: ['*'], operator: [], admin: [] } })
-    const { cookies } = await signIn(one, 'eve\u001b[2J\u202e\u0085x')
-    expect(await whoIs(one, cookies)).toMatchObject({ name: 'eve\uFFFD[2J\uFFFD\uFFFDx@corp.example' })
-  })
-
-  test('a person with the id of the lab’s own token is limited as everybody is', async () => {
-    const one = await lab({ roles: { viewer: ['*'], operator: [], admin: [] }, requestsPerMinute: 2 })
-    const { cookies } = await signIn(one, 'api-token')
-    const answers = [await whoIs(one, cookies), await whoIs(one, cookies), await whoIs(one, cookies)]
-    expect(answers).toEqual([expect.anything(), expect.objectContaining({ role: 'viewer' }), 429])
   })
 
   test('role escalation: nothing in the addresses raises anybody', async () => {

@@ -147,7 +147,7 @@ describe.skipIf(executable === undefined)('a person logged in to the lab opens a
     expect(loot).toEqual([])
     expect([...statuses]).toEqual([421])
     const said = await page.evaluate("fetch('/lab/v1/colos').then((response) => response.text())")
-    expect(said).toContain('this host name is not served here')
+    expect(said).toContain('`rebound.example` is not a name of this lab')
     expect(stateOfTheLab()).toEqual(before)
   })
 

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, expect, test, vi } from 'vitest'
 import { ROOT } from '../../scripts/source-files.ts'
+import { bannerOf } from '../support/banner.ts'
 import { ownNetwork, ownPort } from '../support/own-network.ts'
 import { PATIENT, TEST_LIMIT_MS } from '../support/patience.ts'
 
@@ -99,4 +100,18 @@ test(
 test('its configuration is that of the example, and every section it names is compared', () => {
   const [yaml = ''] = [...DOCUMENT.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map(([, text = '']) => text)
   expect(readFileSync('config/examples/fleet/ams.yaml', 'utf8')).toContain(yaml)
+})
+
+test('a lab alone loads nothing of it', async () => {
+  const hook = `import { registerHooks } from 'node:module'
+registerHooks({ resolve: (name, context, next) => { if (name.includes('nats')) console.error('LOADED ' + name); return next(name, context) } })`
+  const url = `data:text/javascript,${encodeURIComponent(hook)}`
+  const args = ['--import', url, join(ROOT, 'scripts', 'egresslab.mjs'), 'start', '--ephemeral', '--parallel']
+  const child = spawn(process.execPath, [...args, '--config', join(ROOT, 'config/lab.yaml')], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  running.push(child)
+  const { said } = await bannerOf(child)
+  expect(said()).not.toContain('LOADED')
 })

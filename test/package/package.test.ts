@@ -270,7 +270,7 @@ describe('a project of its own', () => {
     const pulled = await egresslab(['rules', 'pull', 'before.json', '--from', 'main.tf'], cwd)
     expect(pulled).toMatchObject({ code: 0, stdout: expect.stringContaining('wrote 1 rule') })
     writeFileSync(join(cwd, 'main.tf'), rule.replace('From tf', 'Renamed'))
-    const differ = ['rules', 'diff', 'main.tf', '--against', 'before.json', '--format', 'github']
+    const differ = ['rules', 'diff', 'main.tf', '--against', 'before.json', '--prune', '--format', 'github']
     const { code, stdout } = await egresslab(differ, cwd)
     expect({ code, stdout }).toEqual({
       code: 0,
